@@ -1,0 +1,214 @@
+"""What a hyperparameter may be: a number, a list of them, a range, a draw; and what a choice of structure may be, a grid."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+# A field of this type holds a float, a tuple of floats, a `Spaced` or a `Drawn`, once `checked_number` has seen it.
+Axis = Any
+
+
+class Range(NamedTuple):
+    """The numbers that a hyperparameter may be."""
+
+    low: float
+    high: float
+    low_allowed: bool = True
+    high_allowed: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, float):
+            return False
+        above = self.low <= value if self.low_allowed else self.low < value
+        return above and (value <= self.high if self.high_allowed else value < self.high)
+
+    def __str__(self) -> str:
+        return f"{'[' if self.low_allowed else '('}{self.low:g}, {self.high:g}{']' if self.high_allowed else ')'}"
+
+
+class Spaced(msgspec.Struct, frozen=True, tag_field="kind", tag="spaced"):
+    """`n` values from `first` to `last`, evenly spaced or evenly spaced in their logarithm."""
+
+    spacing: Literal["linspace", "logspace"]
+    first: float
+    last: float
+    n: int
+
+
+class Drawn(msgspec.Struct, frozen=True, tag_field="kind", tag="drawn"):
+    """`draws` random values between `low` and `high`, the same for all starts."""
+
+    distribution: Literal["uniform", "loguniform"]
+    low: float
+    high: float
+    draws: int
+
+
+class Grid(msgspec.Struct, frozen=True, tag_field="kind", tag="grid"):
+    """Alternatives of a setting that is structure, or is itself a list."""
+
+    values: tuple[Any, ...]
+
+
+def logspace(first: float, last: float, n: int) -> Spaced:
+    """An axis of `n` values from `first` to `last`, each the same factor from the next.
+
+    >>> values(logspace(0.001, 0.1, 3))
+    (0.001, 0.01, 0.1)
+    """
+    return _spaced("logspace", first, last, n)
+
+
+def linspace(first: float, last: float, n: int) -> Spaced:
+    """An axis of `n` evenly spaced values from `first` to `last`.
+
+    >>> values(linspace(0.0, 1.0, 3))
+    (0.0, 0.5, 1.0)
+    """
+    return _spaced("linspace", first, last, n)
+
+
+def uniform(low: float, high: float, *, draws: int) -> Drawn:
+    """An axis of `draws` values, uniform between `low` and `high`; several in one object are drawn jointly, not crossed."""
+    return _drawn("uniform", low, high, draws)
+
+
+def loguniform(low: float, high: float, *, draws: int) -> Drawn:
+    """An axis of `draws` values between `low` and `high`, uniform in their logarithm; several in one object are drawn jointly."""
+    return _drawn("loguniform", low, high, draws)
+
+
+def grid(*alternatives: Any) -> Grid:
+    """An axis over alternatives of a setting that is structure: `batch=gd.grid(8, 32)`, `hidden=gd.grid([16], [32, 32])`."""
+    if not alternatives:
+        raise ValueError("gd.grid needs at least one alternative; none was given")
+    return Grid(tuple(tuple(a) if isinstance(a, list) else a for a in alternatives))
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number; {value!r} was given")
+    return float(value)
+
+
+def _count(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be a whole number from 1; {value!r} was given")
+    return int(value)
+
+
+def _spaced(spacing: Literal["linspace", "logspace"], first: Any, last: Any, n: Any) -> Spaced:
+    first, last, n = _number(first, f"{spacing}: first"), _number(last, f"{spacing}: last"), _count(n, f"{spacing}: n")
+    if spacing == "logspace" and not (first > 0 and last > 0):
+        raise ValueError(f"logspace needs positive ends; {first!r} and {last!r} were given")
+    return Spaced(spacing, first, last, n)
+
+
+def _drawn(distribution: Literal["uniform", "loguniform"], low: Any, high: Any, draws: Any) -> Drawn:
+    low, high, draws = _number(low, f"{distribution}: low"), _number(high, f"{distribution}: high"), _count(draws, f"{distribution}: draws")
+    if not low < high or (distribution == "loguniform" and low <= 0):
+        needed = "0 < low < high" if distribution == "loguniform" else "low < high"
+        raise ValueError(f"{distribution} needs {needed}; {low!r} and {high!r} were given")
+    return Drawn(distribution, low, high, draws)
+
+
+def _from_table(table: dict[str, Any], name: str) -> Axis:
+    """The TOML forms: {logspace = [first, last, n]}, {linspace = ...}, {uniform = [low, high], draws = n}, {loguniform = ...}."""
+    keys = set(table)
+    for spacing in ("logspace", "linspace"):
+        if keys == {spacing} and isinstance(table[spacing], (list, tuple)) and len(table[spacing]) == 3:
+            return _spaced(spacing, *table[spacing])  # ty: ignore
+    for distribution in ("uniform", "loguniform"):
+        if keys == {distribution, "draws"} and isinstance(table[distribution], (list, tuple)) and len(table[distribution]) == 2:
+            return _drawn(distribution, *table[distribution], table["draws"])  # ty: ignore
+    raise ValueError(
+        f"{name}: {table!r} is not an axis; allowed: a number, a list of numbers, {{logspace = [first, last, n]}}, "
+        "{linspace = [first, last, n]}, {uniform = [low, high], draws = n}, {loguniform = [low, high], draws = n}"
+    )
+
+
+def checked_number(value: Any, name: str, allowed: Range) -> Axis:
+    """A hyperparameter in its normal form, or an error that names the field, what was given and what is allowed."""
+    if isinstance(value, dict):
+        value = _from_table(value, name)
+    if isinstance(value, (Spaced, Drawn)):
+        ends = (value.first, value.last) if isinstance(value, Spaced) else (value.low, value.high)
+        for end in ends:
+            checked_number(end, name, allowed)
+        return value
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError(f"{name} is an empty list; give at least one number")
+        return tuple(checked_number(v, name, allowed) for v in value)
+    number = _number(value, name)
+    if number not in allowed:
+        raise ValueError(f"{name} must be a finite number in {allowed}; {value!r} was given")
+    return number
+
+
+def checked_axis_of(value: Any, name: str, check: Any) -> Any:
+    """A setting that is structure: one checked value, or a `Grid` of them (TOML: {grid = [...]})."""
+    if isinstance(value, dict) and set(value) == {"grid"} and isinstance(value["grid"], (list, tuple)):
+        value = grid(*value["grid"])
+    if isinstance(value, Grid):
+        return Grid(tuple(check(v, name) for v in value.values))
+    return check(value, name)
+
+
+def values(axis: Axis, seed: int = 0, name: str = "") -> tuple[float, ...]:
+    """The numbers of an axis, by gdsim's own functions: the same bits on every processor.
+
+    Spaced values are rounded to 15 digits, so that 1e-3 is 0.001. Draws depend on the seed and the field's name alone.
+    """
+    if isinstance(axis, tuple):
+        return axis
+    if isinstance(axis, Spaced):
+        return tuple(float(f"{_between(axis, i):.15g}") for i in range(axis.n))
+    if isinstance(axis, Drawn):
+        import zlib
+
+        from gdsim.lanes.draws import uniform_numbers
+        from gdsim.lanes.philox import AXIS
+
+        units = uniform_numbers(seed, np.zeros(1, np.uint32), (AXIS, zlib.crc32(name.encode())), axis.draws)[0]
+        return tuple(_placed(axis.distribution == "loguniform", axis.low, axis.high, float(u)) for u in units)
+    return (float(axis),)
+
+
+def _between(axis: Spaced, i: int) -> float:
+    if i == 0 or axis.n == 1:
+        return axis.first
+    return axis.last if i == axis.n - 1 else _placed(axis.spacing == "logspace", axis.first, axis.last, i / (axis.n - 1))
+
+
+def _placed(logarithmic: bool, low: float, high: float, share: float) -> float:
+    from gdsim.lanes import pow
+
+    return low * pow(high / low, share) if logarithmic else low + (high - low) * share
+
+
+def is_joint(axis: Axis) -> bool:
+    """Whether an axis advances together with the other draws of its object."""
+    return isinstance(axis, Drawn)
+
+
+def length(axis: Axis) -> int:
+    """How many values an axis has."""
+    if isinstance(axis, Spaced):
+        return axis.n
+    if isinstance(axis, Drawn):
+        return axis.draws
+    return len(axis) if isinstance(axis, tuple) else len(axis.values) if isinstance(axis, Grid) else 1
+
+
+def nearest(word: str, allowed: Sequence[str]) -> str:
+    """A hint for a misspelt name: the nearest allowed one, then all of them."""
+    import difflib
+
+    close = difflib.get_close_matches(word, allowed, 1, 0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed: {', '.join(repr(a) for a in allowed)}"

@@ -1,0 +1,122 @@
+"""Evaluation of a pack over a whole data set as a template: loss with penalty, accuracy, the gradient's norm, predictions.
+
+Names that are parts: those of `network`, `sample_loss`, `correct`, `output`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count
+from gdsim.kernels.sampling import fill_shared
+from gdsim.kernels.training import ADD, WRITE, Job, Sample, block_loss
+from gdsim.lanes.elementary import two_sum
+from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, sqrt, store
+from gdsim.lanes.parts import WIDTH, ZERO, correct, output, restore_float_mode, set_float_mode
+
+
+class Scores(NamedTuple):
+    """What is found out about each lane, and the penalty's factor that goes into it."""
+
+    loss: Any
+    accuracy: Any
+    gradient_norm: Any
+    l2: Any
+
+
+class Sum(NamedTuple):
+    """A compensated sum: the rounded total and what rounding has lost."""
+
+    total: Any
+    error: Any
+
+
+def added(total: Any, term: Any) -> Any:
+    """The sum with one more term."""
+    head, rest = two_sum(total.total, term)
+    return Sum(head, total.error + rest)
+
+
+def keep_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
+    """Writes or adds a tile of gradients beside the weights."""
+    first, pitch = place
+    rows, columns = shape
+    for row in range(rows):
+        for column in range(max(columns, 1)):
+            there = (first + row * pitch + column) * WIDTH
+            g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
+            store(network.gradients, there, g if job.action == WRITE else load(network.gradients, there, WIDTH) + g)
+
+
+def correct_answers(network: Any, features: Any, count: Any) -> Any:
+    """How many of a block's samples each lane gets right."""
+    layer = layer_at(network, layer_count(network) - 1)
+    pitch = network.pitch
+    total = splat(ZERO, WIDTH)
+    for b in range(count):
+        there, target = (layer.result + b) * WIDTH, (features * pitch + b) * WIDTH
+        total = total + correct(Sample(network.activations, there, target, network.deltas, 0, pitch * WIDTH, layer.units))
+    return total
+
+
+def penalty_and_norm(network: Any, weights: Any, l2: Any, with_gradient: Any) -> Any:
+    """(sum of the squared weights, sum of the squared gradient with the penalty's share); biases are not penalised.
+
+    Row by row of each layer, the rows' sums added with compensation.
+    """
+    nothing = splat(ZERO, WIDTH)
+    squares, norm = Sum(nothing, nothing), Sum(nothing, nothing)
+    for index in range(layer_count(network)):
+        layer = layer_at(network, index)
+        for unit in range(layer.units):
+            row_squares, row_norm = nothing, nothing
+            for column in range(layer.inputs + 1):
+                is_weight = column < layer.inputs
+                place = (layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)) * WIDTH
+                w = load(weights, place, WIDTH) if is_weight else nothing
+                row_squares = fma_lanes(w, w, row_squares)
+                if with_gradient:
+                    g = fma_lanes(l2, w, load(network.gradients, place, WIDTH))
+                    row_norm = fma_lanes(g, g, row_norm)
+            squares, norm = added(squares, row_squares), added(norm, row_norm)
+    return squares.total + squares.error, norm.total + norm.error
+
+
+def evaluate(network: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
+    """Fills the scores of every lane at the given weights; the gradient's norm only where asked for."""
+    mode = set_float_mode()
+    nothing = splat(ZERO, WIDTH)
+    start = splat(np.uint32(feed.count), WIDTH)
+    loss, answers = Sum(nothing, nothing), nothing
+    count = as_type_of(start, nothing)
+    share = 1.0 / count
+    for first in range(0, feed.count, BLOCK):
+        size = min(BLOCK, feed.count - first)
+        fill_shared(network, feed, start, start, (first, size))
+        forward(network, weights, size)
+        loss = added(loss, block_loss(network, feed.features, (size, start), share))
+        answers = answers + correct_answers(network, feed.features, size)
+        if with_gradient:
+            backward(network, weights, Job(size, WRITE if first == 0 else ADD, scores, share))
+    l2 = load(scores.l2, 0, WIDTH)
+    squares, norm = penalty_and_norm(network, weights, l2, with_gradient)
+    store(scores.loss, 0, fma_lanes(0.5 * l2, squares, (loss.total + loss.error) / count))
+    store(scores.accuracy, 0, answers / count)
+    store(scores.gradient_norm, 0, sqrt(norm))
+    restore_float_mode(mode)
+
+
+def predict(network: Any, weights: Any, feed: Any, logits: Any, out: Any) -> None:
+    """out[sample, unit, lane]: the network's outputs; with `logits` the last layer's sums as they are."""
+    mode = set_float_mode()
+    start = splat(np.uint32(feed.count), WIDTH)
+    layer = layer_at(network, layer_count(network) - 1)
+    for first in range(0, feed.count, BLOCK):
+        size = min(BLOCK, feed.count - first)
+        fill_shared(network, feed, start, start, (first, size))
+        forward(network, weights, size)
+        for b in range(size):
+            for unit in range(layer.units):
+                value = load(network.activations, (layer.result + unit * network.pitch + b) * WIDTH, WIDTH)
+                store(out, ((first + b) * layer.units + unit) * WIDTH, value if logits else output(value))
+    restore_float_mode(mode)

@@ -1,0 +1,123 @@
+"""Which samples a step of a run sees, and how they come into the first rows of the activations.
+
+Names that are parts: `draw_key`, `draw` (the kind of shuffle), `WIDTH`.
+"""
+
+from typing import Any, NamedTuple
+
+from gdsim.lanes.parts import WIDTH, batch_size, draw, draw_key, restore_float_mode, set_float_mode
+from gdsim.lanes.operations import extract, minimum, multiply_high, splat, store, where
+from gdsim.lanes.permutation import order_key, permuted
+from gdsim.lanes.philox import REPLACEMENT, SAMPLE_ORDER, random_words
+from gdsim.lanes.tiles import gather_columns
+
+
+class Feed(NamedTuple):
+    """A data set and how steps draw from it.
+
+    `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `count` rows, `columns` in use.
+    """
+
+    matrix: Any
+    pitch: Any
+    features: Any
+    columns: Any
+    count: Any
+    batch: Any
+    steps_per_epoch: Any
+    seed: Any
+
+
+def epoch_key(feed: Any, start: Any, step: Any) -> Any:
+    """The key of the order of the epoch that holds update number `step` (from 0)."""
+    return order_key(start, SAMPLE_ORDER, step // feed.steps_per_epoch, feed.seed)
+
+
+def once_key(feed: Any, start: Any, step: Any) -> Any:
+    """The key of the one order of all epochs."""
+    return order_key(start, SAMPLE_ORDER, step * 0, feed.seed)
+
+
+def draw_from_order(feed: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
+    """The sample at one place of a step's batch."""
+    place = (step % feed.steps_per_epoch) * feed.batch + element
+    return permuted(minimum(place, feed.count - 1), feed.count, key)
+
+
+def no_key(feed: Any, start: Any, step: Any) -> Any:
+    """Draws with replacement need no order."""
+    return start, start, start, start
+
+
+def draw_with_replacement(feed: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
+    """A sample drawn independently for one place of a step's batch."""
+    return multiply_high(random_words(start, REPLACEMENT, step, element, feed.seed)[0], feed.count)
+
+
+def draw_in_place(feed: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
+    """The whole data in its own order."""
+    return start * 0 + element
+
+
+def size_from_order(feed: Any, step: Any) -> Any:
+    """How many samples a step's batch has: the last of an epoch may be short."""
+    return minimum(feed.count - (step % feed.steps_per_epoch) * feed.batch, feed.batch)
+
+
+def size_of_batch(feed: Any, step: Any) -> Any:
+    """How many samples a step's batch has: always the same."""
+    return step * 0 + feed.batch
+
+
+def fill_shared(network: Any, feed: Any, start: Any, step: Any, block: Any) -> None:
+    """The same samples for every lane."""
+    first, count = block
+    for sample in range(count):
+        row = (first + sample) * feed.pitch
+        for column in range(feed.columns):
+            place = (column * network.pitch + sample) * WIDTH
+            store(network.activations, place, splat(feed.matrix[row + column], WIDTH))
+
+
+def fill_drawn(network: Any, feed: Any, start: Any, step: Any, block: Any) -> None:
+    """Every lane its own samples: rows are read as vectors and transposed in registers."""
+    first, count = block
+    key = draw_key(feed, start, step)
+    distance = network.pitch * WIDTH
+    chunk = min(WIDTH, 16)
+    for sample in range(count):
+        rows = draw(feed, key, start, step, first + sample)
+        for column in range(0, feed.columns, chunk):
+            place = (column * network.pitch + sample) * WIDTH
+            gather_columns(feed.matrix, feed.pitch, rows, column, network.activations, (place, distance))
+
+
+def list_samples(feed: Any, start: Any, steps: Any, out: Any) -> None:
+    """out[step, element]: the samples of one start's batches; beyond a short batch's end the count of samples."""
+    mode = set_float_mode()
+    lane = splat(start, 1)
+    for number in range(steps):
+        step = lane * 0 + number
+        key = draw_key(feed, lane, step)
+        size = batch_size(feed, step)
+        for element in range(feed.batch):
+            index = draw(feed, key, lane, step, element)
+            out[number * feed.batch + element] = extract(where(size > element, index, lane * 0 + feed.count), 0)
+    restore_float_mode(mode)
+
+
+class Shuffle(NamedTuple):
+    """The parts of one way of drawing."""
+
+    draw_key: Any
+    draw: Any
+    batch_size: Any
+    fill: Any
+
+
+SHUFFLES = {
+    "epoch": Shuffle(epoch_key, draw_from_order, size_from_order, fill_drawn),
+    "once": Shuffle(once_key, draw_from_order, size_from_order, fill_drawn),
+    "replacement": Shuffle(no_key, draw_with_replacement, size_of_batch, fill_drawn),
+    "whole": Shuffle(no_key, draw_in_place, size_of_batch, fill_shared),
+}

@@ -1,0 +1,257 @@
+"""From plain functions to machine code: `bind` puts chosen parts into a template, and a cache on disk keeps the result.
+
+A template is an ordinary Python function whose global names (`update`, `rate`, `WIDTH`, ...) stand for parts. Binding
+replaces them, in the template and in every function it reaches, and compiles the whole for one signature. The name of
+the result in the cache is a hash of everything that decides its machine code, so that no edit is missed.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import pathlib
+import pickle
+import platform
+import stat
+import sys
+import tempfile
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from gdsim.lanes.operations import OPERATIONS
+
+KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules.py", "starts.py")
+MAGIC = b"gdsim kernel 1\n"
+
+
+SHARED: set[Any] = set()
+
+
+def shared(function: Any) -> Any:
+    """Marks a function that kernels call from several places: it may stay a function. All others go where they are called."""
+    SHARED.add(function)
+    return function
+
+
+class Progress:
+    """Who is told what is being compiled: set `listener` to a function of a sentence."""
+
+    listener: Callable[[str], None] | None = None
+    compiled: int = 0
+
+
+@functools.cache
+def gdsim_sources() -> str:
+    """A hash of the text of every module that kernels are made of."""
+    root = pathlib.Path(__file__).parent.parent
+    paths = [p for room in KERNEL_ROOMS for p in ([root / room] if room.endswith(".py") else sorted((root / room).glob("**/*.py")))]
+    return hashlib.sha256(b"\0".join(p.name.encode() + b"\0" + p.read_bytes() for p in paths if p.exists())).hexdigest()
+
+
+@functools.cache
+def file_hash(path: str) -> str:
+    """A hash of a source file's bytes; of its name where there is no such file."""
+    try:
+        return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return hashlib.sha256(path.encode()).hexdigest()
+
+
+def body_of(value: Any) -> Any:
+    """The function that a kernel compiles where it names `value`, or None if it uses the value as it is."""
+    body = getattr(value, "lane_body", value)
+    return body if isinstance(body, types.FunctionType) and body not in OPERATIONS else None
+
+
+def references(function: Any, parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The global names that a function uses, with what stands behind each."""
+    for name in function.__code__.co_names:
+        if name in parts:
+            yield name, parts[name]
+        elif name in function.__globals__:
+            yield name, function.__globals__[name]
+
+
+def reached(template: Any, parts: Mapping[str, Any]) -> list[Any]:
+    """The template and every function that it reaches, in the order of the first mention."""
+    found, waiting = [], [template]
+    while waiting:
+        function = waiting.pop(0)
+        if function not in found:
+            found.append(function)
+            waiting += [body for _, value in references(function, parts) if (body := body_of(value)) is not None]
+    return found
+
+
+class Bound(NamedTuple):
+    """A template with its parts in place, named by a hash of all that decides its machine code."""
+
+    template: Any
+    parts: Mapping[str, Any]
+    functions: list[Any]
+    signature: Any
+    digest: str
+
+
+def describe(template: Any, parts: Mapping[str, Any], signature: Any) -> Bound:
+    """The bound kernel before compilation, with its digest."""
+    from numba.core.registry import cpu_target
+
+    functions = reached(template, parts)
+    own = str(pathlib.Path(__file__).parent.parent)
+    texts = [file_hash(f.__code__.co_filename) for f in functions if not f.__code__.co_filename.startswith(own)]
+    constants = [f"{name}={value!r}" for name, value in sorted(parts.items()) if body_of(value) is None]
+    names = [f"{f.__module__}.{f.__qualname__}" for f in functions]
+    context: Any = cpu_target.target_context
+    machine = [sys.version, platform.machine(), version("numba"), version("llvmlite"), version("numpy"), repr(context.codegen().magic_tuple())]
+    whole = "\n".join([gdsim_sources(), *texts, *constants, *names, str(signature), *machine])
+    return Bound(template, parts, functions, signature, hashlib.sha256(whole.encode()).hexdigest())
+
+
+def version(package: str) -> str:
+    """The version of an installed package."""
+    return sys.modules[package].__version__ if package in sys.modules else ""
+
+
+def link(bound: Bound, compiler: Callable[..., Any]) -> Any:
+    """The template with every name that it reaches replaced by a function that `compiler` has taken.
+
+    All names carry the digest: Numba's linker keeps the first of two functions of one name.
+    """
+    made: dict[Any, Any] = {}
+
+    def take(function: Any) -> Any:
+        if function not in made:
+            names = dict(function.__globals__)
+            for name, value in references(function, bound.parts):
+                body = body_of(value)
+                names[name] = value if body is None else take(body)
+            copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+            copy.__qualname__ = f"{function.__qualname__}_{bound.digest[:16]}".replace(".", "_")
+            copy.__module__ = function.__module__
+            made[function] = compiler(copy, entry=function is bound.template)
+        return made[function]
+
+    return take(bound.template)
+
+
+_kernels: dict[str, Any] = {}
+
+
+def bind(template: Any, parts: Mapping[str, Any], signature: Any, title: str = "") -> Any:
+    """The template with its parts in place, compiled for one signature; `title` says what it is, for who waits.
+
+    The same kernel is made once per process, and taken from the cache on disk where an earlier process left it.
+    """
+    from numba import njit
+
+    from gdsim.lanes import cpu
+    from gdsim.lanes.pipeline import EntryCompiler, PartCompiler
+
+    cpu.register()
+    bound = describe(template, parts, signature)
+    outside = {f.__name__ for f in bound.functions if f in SHARED}
+    if bound.digest in _kernels:
+        return _kernels[bound.digest]
+
+    def compiler(function: Any, entry: bool) -> Any:
+        options = {"error_model": "numpy", "_nrt": False}
+        if entry:
+            return njit(nogil=True, pipeline_class=EntryCompiler, **options)(function)
+        return njit(pipeline_class=PartCompiler, forceinline=function.__name__ not in outside, **options)(function)
+
+    kernel = link(bound, compiler)
+    cache = DiskCache(bound.digest)
+    if title and Progress.listener is not None and not cache.exists():
+        Progress.listener(f"compiling {title}")
+    kernel._cache = cache
+    kernel.compile(signature)
+    kernel.disable_compile()
+    Progress.compiled += not cache.hit
+    _kernels[bound.digest] = kernel
+    return kernel
+
+
+def cache_folder() -> pathlib.Path | None:
+    """The private folder of compiled kernels, made if need be; None where there can be none."""
+    chosen = os.environ.get("GDSIM_CACHE_DIR")
+    base = pathlib.Path(chosen) if chosen else pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "gdsim"
+    folder = base / "kernels"
+    with contextlib.suppress(OSError, RuntimeError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = folder.stat()
+        # What is loaded is run: a folder that others own or may write to is not ours to trust.
+        if state.st_uid == os.getuid() and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and os.access(folder, os.W_OK):
+            return folder
+    return None
+
+
+class DiskCache:
+    """One kernel's file: a checksum, then Numba's compiled result. It plays the part of Numba's own cache of a function.
+
+    Numba's index lets two processes exchange entries and loads damaged ones. Here one key is one file, written under
+    another name and renamed, and nothing is unpickled before its checksum is right; what is not right is made again.
+    """
+
+    def __init__(self, digest: str) -> None:
+        folder = cache_folder()
+        self.path = folder / f"{digest}.kernel" if folder else None
+        self.hit = False
+        self.cache_path = str(folder)
+
+    def exists(self) -> bool:
+        """Whether an earlier process left this kernel."""
+        return self.path is not None and self.path.exists()
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """The compiled result, or None."""
+        from numba.core.compiler import CompileResult
+
+        payload = self._read()
+        if payload is None:
+            return None
+        try:
+            result = CompileResult._rebuild(target_context, *pickle.loads(payload))
+        except Exception:  # whatever an entry from another build of Numba may raise, the remedy is the same
+            self._discard()
+            return None
+        self.hit = True
+        return result
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Writes the compiled result, whole or not at all; a full or read-only disk costs the cache, not the run."""
+        from numba.core.serialize import dumps
+
+        if self.path is None or result.library.has_dynamic_globals:
+            return
+        payload = dumps(result._reduce())
+        with contextlib.suppress(OSError):
+            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix="writing-")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
+                os.replace(name, self.path)
+            except OSError:
+                os.unlink(name)
+                raise
+
+    def _read(self) -> bytes | None:
+        if self.path is None:
+            return None
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return None
+        head, payload = data[: len(MAGIC) + 32], data[len(MAGIC) + 32 :]
+        if head == MAGIC + hashlib.sha256(payload).digest():
+            return payload
+        self._discard()
+        return None
+
+    def _discard(self) -> None:
+        with contextlib.suppress(OSError):
+            if self.path is not None:
+                self.path.unlink()

@@ -1,0 +1,126 @@
+"""Lanes on the processor: hands every operation to Numba's compiler, and keeps the floating-point mode in order."""
+
+import functools
+import inspect
+from typing import Any
+
+from llvmlite import binding, ir
+from numba.core import types
+from numba.core.types import unliteral
+from numba.core.typing import signature
+from numba.core.typing.templates import infer_global, make_intrinsic_template
+from numba.extending import intrinsic, models, register_model
+
+from gdsim.lanes.emit import Code, LaneKind, MaskKind, llvm_type
+from gdsim.lanes.operations import OPERATIONS
+
+
+class Lane(LaneKind, types.Type):
+    """The type of `width` numbers of type `dtype` side by side."""
+
+    def __init__(self, dtype: Any, width: int) -> None:
+        self.dtype, self.width = dtype, width
+        super().__init__(name=f"Lane({dtype} x {width})")
+
+
+class Mask(MaskKind, types.Type):
+    """The type of `width` truth values side by side."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        super().__init__(name=f"Mask({width})")
+
+
+class Target:
+    """What typing rules need of this compiler."""
+
+    types = types
+    unliteral = staticmethod(unliteral)
+    Lane = staticmethod(functools.cache(Lane))
+    Mask = staticmethod(functools.cache(Mask))
+
+
+class VectorModel(models.PrimitiveModel):
+    """A lane or a mask is held as one LLVM vector."""
+
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, llvm_type(kind))
+
+
+register_model(Lane)(VectorModel)
+register_model(Mask)(VectorModel)
+
+
+def definition(rule: Any) -> Any:
+    """A typing rule in the form of Numba's intrinsics; literal arguments stay literal only where the rule asks."""
+
+    def define(context: Any, *arguments: Any) -> Any:
+        found = rule(Target, *arguments)
+        if found is None:
+            return None
+        result, emit = found
+
+        def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+            return emit(Code(context, builder), *values)
+
+        return signature(result, *arguments), generate
+
+    define.__signature__ = inspect.signature(rule)  # ty: ignore
+    return define
+
+
+def register() -> None:
+    """Makes every operation known to Numba. Later tables of operations are registered by the same call."""
+    for handle, rules in OPERATIONS.items():
+        for rule in rules:
+            if rule not in _registered.setdefault(handle, []):
+                name = getattr(handle, "__name__", "operation")
+                template = make_intrinsic_template(handle, definition(rule), name, prefer_literal=True)
+                infer_global(handle, types.Function(template))
+                _registered[handle].append(rule)
+
+
+_registered: dict[Any, list[Any]] = {}
+binding.initialize_native_asmparser()  # for the two instructions that read and write the floating-point mode
+
+# x86: MXCSR with all exceptions masked, round to nearest, denormals kept. Arm: FPCR zero says the same.
+_X86_DEFAULT = 0x1F80
+
+
+@intrinsic
+def set_float_mode(typingctx: Any) -> Any:
+    """Sets the IEEE default mode (nearest, denormals kept) and returns the mode there was."""
+
+    def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        return _exchange_mode(builder, None)
+
+    return types.uint64(), generate
+
+
+@intrinsic
+def restore_float_mode(typingctx: Any, mode: Any) -> Any:
+    """Sets the mode that `set_float_mode` returned."""
+
+    def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        _exchange_mode(builder, values[0])
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), generate
+
+
+def _exchange_mode(builder: Any, mode: Any) -> Any:
+    """Reads the mode and writes `mode`, or the default; memory clobbers keep loads and stores on their side of it."""
+    wide, narrow = ir.IntType(64), ir.IntType(32)
+    triple = builder.module.triple
+    if triple.startswith(("aarch64", "arm64")):
+        before = builder.asm(ir.FunctionType(wide, []), "mrs $0, fpcr", "=r,~{memory}", [], True)
+        after = ir.Constant(wide, 0) if mode is None else mode
+        builder.asm(ir.FunctionType(ir.VoidType(), [wide]), "msr fpcr, $0", "r,~{memory}", [after], True)
+        return before
+    slot = builder.alloca(narrow)
+    pointer = ir.FunctionType(ir.VoidType(), [slot.type])
+    builder.asm(pointer, "stmxcsr ($0)", "r,~{memory}", [slot], True)
+    before = builder.zext(builder.load(slot), wide)
+    builder.store(ir.Constant(narrow, _X86_DEFAULT) if mode is None else builder.trunc(mode, narrow), slot)
+    builder.asm(pointer, "ldmxcsr ($0)", "r,~{memory}", [slot], True)
+    return before

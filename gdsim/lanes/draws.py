@@ -1,0 +1,55 @@
+"""Random numbers on the host, by the same lane functions that kernels use."""
+
+from typing import Any
+
+import numpy as np
+
+from gdsim.lanes.compiler import bind
+from gdsim.lanes.operations import load, splat, store
+from gdsim.lanes.philox import normal_pair, random_words, uniform_pair
+
+WIDTH = 8
+
+
+def _fill(starts: Any, seed: Any, purpose: Any, out: Any) -> None:
+    """out[element, start] for pairs of elements; out has one row more where their number is odd."""
+    mode = set_float_mode()
+    count, elements = len(starts), len(out) // len(starts)
+    for first in range(0, count, WIDTH):
+        start = load(starts, first, WIDTH)
+        like = splat(0.0, WIDTH)
+        for element in range(0, elements, 2):
+            a, b = pair(random_words(start, purpose[0], purpose[1], element // 2, seed), like)
+            store(out, element * count + first, a)
+            store(out, (element + 1) * count + first, b)
+    restore_float_mode(mode)
+
+
+def seed_words(seed: int) -> tuple[Any, Any]:
+    """The two halves of a 64-bit seed."""
+    return np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)
+
+
+def _numbers(pair: Any, seed: int, starts: np.ndarray, purpose: tuple[int, int], count: int) -> np.ndarray:
+    from numba import types
+
+    from gdsim.lanes.cpu import restore_float_mode, set_float_mode
+
+    parts = {"pair": pair, "set_float_mode": set_float_mode, "restore_float_mode": restore_float_mode}
+    word_pair = types.UniTuple(types.uint32, 2)
+    kernel = bind(_fill, parts, types.void(types.uint32[::1], word_pair, word_pair, types.float64[::1]))
+    padded = np.zeros(-(-len(starts) // WIDTH) * WIDTH, np.uint32)
+    padded[: len(starts)] = starts
+    out = np.empty((count + count % 2, len(padded)))
+    kernel(padded, seed_words(seed), (np.uint32(purpose[0]), np.uint32(purpose[1])), out.ravel())
+    return np.ascontiguousarray(out[:count, : len(starts)].T)
+
+
+def uniform_numbers(seed: int, starts: np.ndarray, purpose: tuple[int, int], count: int) -> np.ndarray:
+    """[start, element] float64 in (0, 1), a pure function of (seed, start, purpose, element)."""
+    return _numbers(uniform_pair, seed, starts, purpose, count)
+
+
+def normal_numbers(seed: int, starts: np.ndarray, purpose: tuple[int, int], count: int) -> np.ndarray:
+    """[start, element] standard normal float64, a pure function of (seed, start, purpose, element)."""
+    return _numbers(normal_pair, seed, starts, purpose, count)

@@ -1,0 +1,304 @@
+"""The elementary functions on lanes, gdsim's own: the same bits on every processor, at every lane width, in and out of kernels.
+
+Each is one body for float32 and float64; the precision picks the coefficients (`coefficients.py`). Largest errors in
+units in the last place against mpmath, over random arguments of all magnitudes and the edges of every branch
+(`tests/lanes/test_elementary.py` measures and guards them):
+
+ACCURACY_TABLE
+
+Edges: overflow gives infinity and underflow goes through the denormals to zero; NaN in, NaN out; signed zeros as in C's
+`math.h`. `sin` and `cos` hold their bound to |x| = 1e5; beyond it they stay in [-1, 1] but lose accuracy, and are NaN for
+infinities.
+"""
+
+from typing import Any
+
+from gdsim.lanes import coefficients as C
+from gdsim.lanes.compiler import shared
+from gdsim.lanes.operations import absolute, as_type_of, by_precision, from_bits, maximum, minimum, polynomial, spread, sqrt, to_bits, where
+from gdsim.lanes.operations import fma_lanes as fma
+
+# Adding and subtracting 1.5 * 2^(bits of the fraction) rounds to an integer, whose bits are then the sum's lowest.
+ROUND_SINGLE, ROUND_DOUBLE = 12582912.0, 6755399441055744.0
+BIAS_SINGLE, BIAS_DOUBLE = (127, 23), (1023, 52)
+INVERSE_LN2, INVERSE_HALF_PI = 1.4426950408889634, 0.6366197723675814
+# Beyond these exp is 0 or infinite, with room for the argument reduction.
+EXP_RANGE_SINGLE, EXP_RANGE_DOUBLE = (-105.0, 89.0), (-747.0, 710.0)
+SQRT_HALF_SINGLE, SQRT_HALF_DOUBLE = 0x3F3504F3, 0x3FE6A09E667F3BCD
+SMALLEST_NORMAL_SINGLE, SMALLEST_NORMAL_DOUBLE = 1.1754943508222875e-38, 2.2250738585072014e-308
+INFINITY, NAN = float("inf"), float("nan")
+
+
+def two_sum(a: Any, b: Any) -> Any:
+    """The rounded sum and its error, exactly (Knuth)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def two_product(a: Any, b: Any) -> Any:
+    """The rounded product and its error, exactly."""
+    p = a * b
+    return p, fma(a, b, -p)
+
+
+def copy_sign(magnitude: Any, sign: Any) -> Any:
+    """`magnitude` >= 0 with the sign of `sign`, zeros included."""
+    return from_bits(to_bits(magnitude) | (to_bits(sign) ^ to_bits(absolute(sign))))
+
+
+def round_to_integer(x: Any) -> Any:
+    """The nearest integer to a moderate x, as a float."""
+    magic = by_precision(x, ROUND_SINGLE, ROUND_DOUBLE)
+    return (x + magic) - magic
+
+
+def power_of_two(n: Any) -> Any:
+    """2^n for an integral float n within the exponents of normal numbers."""
+    magic = by_precision(n, ROUND_SINGLE, ROUND_DOUBLE)
+    bias, shift = by_precision(n, BIAS_SINGLE, BIAS_DOUBLE)
+    return from_bits((to_bits(n + magic) + bias) << shift)
+
+
+@shared
+def exp_of_sum(x: Any, tail: Any) -> Any:
+    """e^(x + tail) for a tail far below x, rounded once at the end: 2^n e^r with |r| <= ln(2)/2."""
+    low, high = by_precision(x, EXP_RANGE_SINGLE, EXP_RANGE_DOUBLE)
+    ln2, ln2_tail = by_precision(x, C.LN2_SINGLE, C.LN2_DOUBLE)
+    x = where(x < low, low, where(x > high, high, x))
+    n = round_to_integer(x * INVERSE_LN2)
+    r = fma(n, -ln2_tail, fma(n, -ln2, x)) + tail
+    result = fma(r * r, polynomial(r, by_precision(x, C.EXP_SINGLE, C.EXP_DOUBLE)), r) + 1.0
+    half = round_to_integer(n * 0.5 - 0.25)  # two factors, so that denormal and nearly infinite results are reached
+    return result * power_of_two(half) * power_of_two(n - half)
+
+
+def exp(x: Any) -> Any:
+    """e^x."""
+    return exp_of_sum(x, spread(0.0, x))
+
+
+def split_exponent(x: Any) -> Any:
+    """(m, e) with x = m 2^e and sqrt(1/2) <= m < sqrt(2), for positive finite x; e is a float."""
+    normal = by_precision(x, SMALLEST_NORMAL_SINGLE, SMALLEST_NORMAL_DOUBLE)
+    bias, shift = by_precision(x, BIAS_SINGLE, BIAS_DOUBLE)
+    root = by_precision(x, SQRT_HALF_SINGLE, SQRT_HALF_DOUBLE)
+    tiny = x < normal
+    scaled = where(tiny, x * by_precision(x, 8388608.0, 4503599627370496.0), x)
+    # Counting exponents from sqrt(1/2): the integer part of the difference of the bits is e, the rest is m's fraction.
+    offset = to_bits(scaled) - root + (bias << shift)
+    e = as_type_of(offset >> shift, x) - bias
+    m = from_bits((offset & ((1 << shift) - 1)) + root)
+    return m, where(tiny, e - shift, e)
+
+
+@shared
+def log(x: Any) -> Any:
+    """The natural logarithm; -inf at 0 and NaN below."""
+    m, e = split_exponent(x)
+    f = m - 1.0
+    s = f / (f + 2.0)
+    z = s * s
+    half = 0.5 * f * f
+    ln2, ln2_tail = by_precision(x, C.LN2_SINGLE, C.LN2_DOUBLE)
+    # log(1 + f) = f - f^2/2 + s (f^2/2 + z P(z)): the rounded terms are small beside f
+    correction = fma(e, ln2_tail, s * fma(z, polynomial(z, by_precision(x, C.LOG_SINGLE, C.LOG_DOUBLE)), half))
+    total, error = two_sum(e * ln2, f)
+    error = error + fma(e, ln2, -(e * ln2))
+    result = total + (error - (half - correction))
+    return where(x > 0.0, where(x < INFINITY, result, x), where(x == 0.0, spread(-INFINITY, x), NAN))
+
+
+def log_of_one_plus(e: Any) -> Any:
+    """log(1 + e) for 0 <= e <= 1, accurate for small e."""
+    large = e > 0.41421356237
+    f = where(large, 0.5 * e - 0.5, e)  # 1 + e = 2 (1 + f), exact enough: e is in [0.41, 1]
+    s = f / (f + 2.0)
+    z = s * s
+    half = 0.5 * f * f
+    ln2, ln2_tail = by_precision(e, C.LN2_SINGLE, C.LN2_DOUBLE)
+    correction = s * fma(z, polynomial(z, by_precision(e, C.LOG_SINGLE, C.LOG_DOUBLE)), half)
+    return where(large, ln2 + (f - (half - (correction + ln2_tail))), f - (half - correction))
+
+
+@shared
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + e^-x)."""
+    e = exp(-absolute(x))
+    return where(x < 0.0, e, 1.0) / (e + 1.0)
+
+
+@shared
+def softplus(x: Any) -> Any:
+    """log(1 + e^x)."""
+    return maximum(x, 0.0) + log_of_one_plus(exp(-absolute(x)))
+
+
+@shared
+def tanh(x: Any) -> Any:
+    """The hyperbolic tangent."""
+    a = absolute(x)
+    z = x * x
+    near = fma(x * z, polynomial(z, by_precision(x, C.TANH_SINGLE, C.TANH_DOUBLE)), x)
+    far = 1.0 - 2.0 / (exp(a + a) + 1.0)
+    return where(a < 0.6, near, copy_sign(far, x))
+
+
+def reduce_angle(x: Any) -> Any:
+    """(r, tail, n): x = n pi/2 + r + tail with |r| <= pi/4."""
+    head, middle, last = by_precision(x, C.HALF_PI_SINGLE, C.HALF_PI_DOUBLE)
+    n = round_to_integer(x * INVERSE_HALF_PI)
+    p, error = two_product(n, -middle)
+    r, tail = two_sum(fma(n, -head, x), p)  # the inner product cancels exactly
+    return r, tail + fma(n, -last, error), n
+
+
+@shared
+def sine_and_cosine(x: Any) -> Any:
+    """(sin r, cos r, n mod 4 as integers) of the reduced angle."""
+    r, tail, n = reduce_angle(x)
+    z = r * r
+    sine = r + fma(r * z, polynomial(z, by_precision(x, C.SIN_SINGLE, C.SIN_DOUBLE)), tail * (1.0 - 0.5 * z))
+    head = 1.0 - 0.5 * z
+    rest = (1.0 - head) - 0.5 * z
+    cosine = head + (rest + fma(z * z, polynomial(z, by_precision(x, C.COS_SINGLE, C.COS_DOUBLE)), -(r * tail)))
+    quadrant = to_bits(n + by_precision(x, ROUND_SINGLE, ROUND_DOUBLE)) & 3
+    return sine, cosine, quadrant
+
+
+def clamped(value: Any) -> Any:
+    """Within [-1, 1], for angles that are too large to be reduced; NaN stays."""
+    return minimum(maximum(value, -1.0), 1.0)
+
+
+def sin(x: Any) -> Any:
+    """The sine of an angle in radians."""
+    sine, cosine, quadrant = sine_and_cosine(x)
+    value = where((quadrant & 1) == 0, sine, cosine)
+    value = where((quadrant & 2) == 0, value, -value)
+    return where(x == 0.0, x, clamped(value))
+
+
+def cos(x: Any) -> Any:
+    """The cosine of an angle in radians."""
+    sine, cosine, quadrant = sine_and_cosine(x)
+    value = where((quadrant & 1) == 0, cosine, sine)
+    return clamped(where(((quadrant + 1) & 2) == 0, value, -value))
+
+
+@shared
+def atan2(y: Any, x: Any) -> Any:
+    """The angle of the point (x, y) in (-pi, pi], with signed zeros."""
+    pi_half, pi_tail, _ = by_precision(x, C.HALF_PI_SINGLE, C.HALF_PI_DOUBLE)
+    ax, ay = absolute(x), absolute(y)
+    both_infinite = (ax == INFINITY) & (ay == INFINITY)
+    big, small = where(both_infinite, 1.0, maximum(ax, ay)), where(both_infinite, 1.0, minimum(ax, ay))
+    scale = where(big > 1e30, 0.5 * big, big) / where(big == 0.0, 1.0, big)  # keeps big + small finite
+    big, small = where(big == INFINITY, big, big * scale), small * scale
+    steep = small > 0.5 * big
+    top = where(steep, small - big, small)
+    bottom = where(steep, small + big, big)
+    t = where(small == 0.0, 0.0, top / bottom)
+    z = t * t
+    angle = fma(t * z, polynomial(z, by_precision(x, C.ATAN_SINGLE, C.ATAN_DOUBLE)), t)
+    # The angle from the nearer axis is quarter turns times pi/4 plus a rest; then mirrored at the diagonal and the y axis.
+    eighths = where(steep, spread(1.0, x), 0.0)
+    swap, left = ay > ax, (to_bits(x) ^ to_bits(ax)) != 0
+    eighths, angle = where(swap, 2.0 - eighths, eighths), where(swap, -angle, angle)
+    eighths, angle = where(left, 4.0 - eighths, eighths), where(left, -angle, angle)
+    base, base_tail = eighths * (0.5 * pi_half), eighths * (0.5 * pi_tail)
+    error = fma(eighths, 0.5 * pi_half, -base) + base_tail
+    total, rest = two_sum(base, angle)
+    result = total + (rest + error)
+    return where((x != x) | (y != y), x + y, copy_sign(absolute(result), y))
+
+
+@shared
+def acos(x: Any) -> Any:
+    """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1]."""
+    pi_half, pi_tail, _ = by_precision(x, C.HALF_PI_SINGLE, C.HALF_PI_DOUBLE)
+    a = absolute(x)
+    outer = a > 0.5
+    z = where(outer, 0.5 - 0.5 * a, x * x)
+    t = where(outer, sqrt(z), x)
+    rest = t * z * polynomial(z, by_precision(x, C.ASIN_SINGLE, C.ASIN_DOUBLE))
+    near_one = 2.0 * (t + rest)
+    near_minus_one = 2.0 * (pi_half - (t + (rest - pi_tail)))
+    middle = pi_half - (t + (rest - pi_tail))
+    result = where(outer, where(x > 0.0, near_one, near_minus_one), middle)
+    return where(a <= 1.0, result, NAN)
+
+
+@shared
+def erf(x: Any) -> Any:
+    """The error function."""
+    scale, scale_tail = by_precision(x, C.TWO_OVER_SQRT_PI_SINGLE, C.TWO_OVER_SQRT_PI_DOUBLE)
+    a = absolute(x)
+    z = x * x
+    correction = fma(z, polynomial(z, by_precision(x, C.ERF_SINGLE, C.ERF_DOUBLE)), scale_tail)
+    near = fma(x, scale, x * correction)
+    b = minimum(a, 6.4)
+    t = (b - 2.0) / (b + 2.0)
+    far = 1.0 - exp(-(b * b)) * polynomial(t, by_precision(x, C.ERFCX_SINGLE, C.ERFCX_DOUBLE))
+    return where(a < 1.0, where(x == 0.0, x, near), copy_sign(absolute(far), x))
+
+
+def log_as_sum(x: Any) -> Any:
+    """log(x) for positive finite x as a number and a tail of the same precision, for `pow`."""
+    m, e = split_exponent(x)
+    f = m - 1.0
+    v = f + 2.0
+    v_tail = f - (v - 2.0)
+    s = f / v
+    s_tail = fma(-s, v_tail, fma(-s, v, f)) / v
+    z, z_tail = two_product(s, s)
+    z_tail = fma(2.0 * s, s_tail, z_tail)
+    # log m = 2 s + s z (2/3 + z T(z)), the second term too in twice the precision
+    two_thirds, two_thirds_tail = by_precision(x, C.TWO_THIRDS_SINGLE, C.TWO_THIRDS_DOUBLE)
+    inner, inner_tail = two_sum(spread(two_thirds, z), z * polynomial(z, by_precision(x, C.LOG_TAIL_SINGLE, C.LOG_TAIL_DOUBLE)))
+    inner_tail = inner_tail + two_thirds_tail
+    cube, cube_tail = two_product(z, s)
+    cube_tail = cube_tail + fma(z, s_tail, z_tail * s)
+    term, term_tail = two_product(cube, inner)
+    term_tail = term_tail + fma(cube, inner_tail, cube_tail * inner)
+    ln2, ln2_tail = by_precision(x, C.LN2_SINGLE, C.LN2_DOUBLE)
+    whole, whole_tail = two_product(e, spread(ln2, e))
+    total, tail = two_sum(2.0 * s, term)
+    tail = tail + fma(2.0, s_tail, term_tail)
+    head, rest = two_sum(whole, total)
+    rest = rest + (tail + fma(e, ln2_tail, whole_tail))
+    result = head + rest
+    return result, rest - (result - head)
+
+
+def parity(b: Any) -> Any:
+    """(odd, whole): whether b >= 0 is an odd integer, and whether it is an integer at all; read off its fraction's bits."""
+    bias, shift = by_precision(b, BIAS_SINGLE, BIAS_DOUBLE)
+    bits = to_bits(b)
+    exponent = (bits >> shift) - bias  # wraps around below 1
+    fraction = (bits & ((1 << shift) - 1)) | (1 << shift)
+    inside = exponent <= shift
+    unit = where(inside, shift - exponent, 0)  # the place of the bit that counts ones
+    whole = where(inside, ((fraction >> unit) << unit) == fraction, b >= 1.0)
+    return inside & whole & (((fraction >> unit) & 1) == 1), whole | (b == 0.0)
+
+
+@shared
+def pow(x: Any, y: Any) -> Any:
+    """x^y, with the special cases of C's `pow`: of a negative x only integral powers, else NaN."""
+    one, infinity, nought = spread(1.0, x), spread(INFINITY, x), spread(0.0, x)
+    a, b = absolute(x), absolute(y)
+    head, tail = log_as_sum(where((a > 0.0) & (a < INFINITY), a, one))
+    product, error = two_product(head, y)
+    tame = absolute(product) < 1e4  # beyond, exp is 0 or infinite whatever the tail
+    size = exp_of_sum(where(tame, product, copy_sign(spread(1e4, x), product)), where(tame, fma(tail, y, error), nought))
+    size = where(b == INFINITY, where(a == 1.0, one, where((a > 1.0) ^ (y < 0.0), infinity, nought)), size)
+    size = where((a == 0.0) | (a == INFINITY), where((a == 0.0) ^ (y < 0.0), nought, infinity), size)
+    odd, whole = parity(b)
+    size = where((to_bits(x) != to_bits(a)) & odd, -size, size)
+    size = where((x < 0.0) & (a < INFINITY) & ~whole, spread(NAN, x), size)
+    size = where((x != x) | (y != y), x + y, size)
+    return where((y == 0.0) | (x == 1.0), one, size)
+
+
+ELEMENTARY = (exp, log, tanh, sigmoid, softplus, sin, cos, atan2, acos, erf, pow)

@@ -1,0 +1,222 @@
+"""How lanes look in LLVM, and the instructions that operations are made of.
+
+A lane of width n is an LLVM vector of n numbers, a mask one of n bits; at width 1 both are plain scalars. Nothing here
+sets a fast-math flag: every instruction is one IEEE operation, in the order in which the kernel wrote it.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+
+
+class LaneKind:
+    """What a compiler's lane type knows: the number type of its elements and how many there are."""
+
+    dtype: Any
+    width: int
+
+    @property
+    def bits(self) -> int:
+        """Bits of one element."""
+        return self.dtype.bitwidth
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the elements are floating-point numbers."""
+        return self.dtype.name.startswith("float")
+
+
+class MaskKind:
+    """What a compiler's mask type knows: its width."""
+
+    width: int
+
+
+def is_lane(kind: Any) -> bool:
+    """Whether a compiler's type is a lane."""
+    return isinstance(kind, LaneKind)
+
+
+def is_mask(kind: Any) -> bool:
+    """Whether a compiler's type is a mask."""
+    return isinstance(kind, MaskKind)
+
+
+def vector(element: Any, width: int) -> Any:
+    """LLVM's vector of `width` elements; the element itself at width 1."""
+    return element if width == 1 else ir.VectorType(element, width)
+
+
+def llvm_type(kind: Any) -> Any:
+    """The LLVM type of a lane or a mask."""
+    if is_mask(kind):
+        return vector(ir.IntType(1), kind.width)
+    if kind.is_float:
+        return vector(ir.FloatType() if kind.bits == 32 else ir.DoubleType(), kind.width)
+    return vector(ir.IntType(kind.bits), kind.width)
+
+
+def is_float_value(value: Any) -> bool:
+    """Whether an LLVM value is a float or a vector of floats."""
+    return isinstance(getattr(value.type, "element", value.type), (ir.FloatType, ir.DoubleType))
+
+
+class Code:
+    """Emits instructions at one place of one function. `cuda` replaces the few that its compiler would contract."""
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        self.context, self.builder = context, builder
+
+    def call(self, name: str, result: Any, *values: Any) -> Any:
+        """A call of an LLVM intrinsic or a library function."""
+        module = self.builder.module
+        function = module.globals.get(name) or ir.Function(module, ir.FunctionType(result, [v.type for v in values]), name)
+        return self.builder.call(function, values)
+
+    def intrinsic(self, name: str, *values: Any) -> Any:
+        """A call of LLVM's `name`, overloaded on the type of its arguments."""
+        kind = values[0].type
+        element, count = getattr(kind, "element", kind), getattr(kind, "count", 0)
+        suffix = ("v%d" % count if count else "") + ("f64" if element == ir.DoubleType() else "f32")
+        return self.call(f"llvm.{name}.{suffix}", kind, *values)
+
+    def add(self, x: Any, y: Any) -> Any:
+        """x + y."""
+        return self.builder.fadd(x, y) if is_float_value(x) else self.builder.add(x, y)
+
+    def sub(self, x: Any, y: Any) -> Any:
+        """x - y."""
+        return self.builder.fsub(x, y) if is_float_value(x) else self.builder.sub(x, y)
+
+    def mul(self, x: Any, y: Any) -> Any:
+        """x * y."""
+        return self.builder.fmul(x, y) if is_float_value(x) else self.builder.mul(x, y)
+
+    def div(self, x: Any, y: Any) -> Any:
+        """x / y."""
+        return self.builder.fdiv(x, y)
+
+    def fma(self, x: Any, y: Any, z: Any) -> Any:
+        """x * y + z, rounded once."""
+        return self.intrinsic("fma", x, y, z)
+
+    def sqrt(self, x: Any) -> Any:
+        """The square root, correctly rounded."""
+        return self.intrinsic("sqrt", x)
+
+    def neg(self, x: Any) -> Any:
+        """-x."""
+        return self.builder.fneg(x) if is_float_value(x) else self.builder.neg(x)
+
+    def floordiv(self, x: Any, y: Any) -> Any:
+        """The quotient of unsigned integers."""
+        return self.builder.udiv(x, y)
+
+    def mod(self, x: Any, y: Any) -> Any:
+        """The remainder of unsigned integers."""
+        return self.builder.urem(x, y)
+
+    def shl(self, x: Any, y: Any) -> Any:
+        """x << y."""
+        return self.builder.shl(x, y)
+
+    def shr(self, x: Any, y: Any) -> Any:
+        """x >> y, filling with zeros."""
+        return self.builder.lshr(x, y)
+
+    def bit_and(self, x: Any, y: Any) -> Any:
+        """x & y."""
+        return self.builder.and_(x, y)
+
+    def bit_or(self, x: Any, y: Any) -> Any:
+        """x | y."""
+        return self.builder.or_(x, y)
+
+    def bit_xor(self, x: Any, y: Any) -> Any:
+        """x ^ y."""
+        return self.builder.xor(x, y)
+
+    def compare(self, symbol: str, lane: Any, x: Any, y: Any) -> Any:
+        """A mask; NaN compares unequal to everything."""
+        if not lane.is_float:
+            return self.builder.icmp_unsigned(symbol, x, y)
+        return self.builder.fcmp_unordered(symbol, x, y) if symbol == "!=" else self.builder.fcmp_ordered(symbol, x, y)
+
+    def clear_sign(self, x: Any, lane: Any) -> Any:
+        """|x|, bit by bit."""
+        integer = vector(ir.IntType(lane.bits), lane.width)
+        keep = self.constant(integer, (1 << (lane.bits - 1)) - 1)
+        return self.builder.bitcast(self.builder.and_(self.builder.bitcast(x, integer), keep), x.type)
+
+    def constant(self, kind: Any, value: Any) -> Any:
+        """The same constant in every lane."""
+        return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
+
+    def splat(self, value: Any, width: int) -> Any:
+        """A vector of copies of one scalar."""
+        if width == 1:
+            return value
+        kind = ir.VectorType(value.type, width)
+        undefined = ir.Constant(kind, ir.Undefined)
+        first = self.builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width))
+
+    def spread(self, value: Any, kind: Any, lane: Any) -> Any:
+        """A value of type `kind` as `lane`: a lane as it is, a number converted to the lane's type and copied."""
+        if is_lane(kind):
+            return value
+        return self.splat(self.context.cast(self.builder, value, kind, lane.dtype), lane.width)
+
+    def convert(self, x: Any, source: Any, result: Any) -> Any:
+        """Between number types, lane by lane."""
+        kind = llvm_type(result)
+        if x.type == kind:
+            return x
+        if result.is_float and source.is_float:
+            return self.builder.fpext(x, kind) if result.bits > source.bits else self.builder.fptrunc(x, kind)
+        if result.is_float:
+            return self.builder.uitofp(x, kind)
+        if source.is_float:
+            return self.builder.fptoui(x, kind)
+        return self.builder.zext(x, kind) if result.bits > source.bits else self.builder.trunc(x, kind)
+
+    def multiply_high(self, x: Any, y: Any, lane: Any) -> Any:
+        """The upper 32 bits of a 64-bit product."""
+        wide, narrow = vector(ir.IntType(64), lane.width), vector(ir.IntType(32), lane.width)
+        product = self.builder.mul(self.builder.zext(x, wide), self.builder.zext(y, wide))
+        return self.builder.trunc(self.builder.lshr(product, self.constant(wide, 32)), narrow)
+
+    def reduce_mask(self, mask: Any, kind: Any, operation: str) -> Any:
+        """Whether any ("or") or every ("and") lane of a mask holds."""
+        if kind.width == 1:
+            return mask
+        bits = self.builder.bitcast(mask, ir.IntType(kind.width))
+        if operation == "or":
+            return self.builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
+        return self.builder.icmp_unsigned("==", bits, ir.Constant(bits.type, -1))
+
+    def data(self, array: Any, kind: Any) -> Any:
+        """The address of a flat array's first element."""
+        return self.context.make_array(kind)(self.context, self.builder, array).data
+
+    def index(self, value: Any, kind: Any) -> Any:
+        """An offset as a machine integer."""
+        wide = ir.IntType(64)
+        if value.type == wide:
+            return value
+        return self.builder.sext(value, wide) if kind.signed else self.builder.zext(value, wide)
+
+    def address(self, base: Any, offset: Any, kind: Any) -> Any:
+        """The address of the vector `kind` that begins `offset` elements after `base`."""
+        return self.builder.bitcast(self.builder.gep(base, [offset]), kind.as_pointer())
+
+    def load(self, base: Any, offset: Any, lane: Any) -> Any:
+        """A lane from memory that is aligned to its elements only."""
+        value = self.builder.load(self.address(base, offset, llvm_type(lane)))
+        value.align = lane.bits // 8
+        return value
+
+    def store(self, base: Any, offset: Any, value: Any, lane: Any) -> Any:
+        """A lane into memory that is aligned to its elements only."""
+        self.builder.store(value, self.address(base, offset, value.type)).align = lane.bits // 8
+        return self.context.get_dummy_value()

@@ -1,0 +1,85 @@
+"""The functions that rules, schedules and problems are written with, for kernels and for ordinary Python alike.
+
+In a kernel they act on lanes. Called on Python floats (float64) or NumPy scalars they run the compiled function at lane
+width 1 and return the same bits, so that a rule can be read, stepped through and tested without a kernel.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from gdsim.lanes import elementary
+from gdsim.lanes.compiler import bind
+from gdsim.lanes.operations import fma_lanes, load, store
+
+
+def _fma(a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once."""
+    return fma_lanes(a, b, c)
+
+
+def _apply(arguments: Any, result: Any) -> None:
+    mode = set_float_mode()
+    store(result, 0, call(arguments))
+    restore_float_mode(mode)
+
+
+def _call_1(arguments: Any) -> Any:
+    return function(load(arguments, 0, 1))
+
+
+def _call_2(arguments: Any) -> Any:
+    return function(load(arguments, 0, 1), load(arguments, 1, 1))
+
+
+def _call_3(arguments: Any) -> Any:
+    return function(load(arguments, 0, 1), load(arguments, 1, 1), load(arguments, 2, 1))
+
+
+CALLS = {1: _call_1, 2: _call_2, 3: _call_3}
+
+
+@functools.cache
+def _scalar_kernel(body: Any, count: int, dtype: str) -> Any:
+    from numba import types
+
+    from gdsim.lanes.cpu import restore_float_mode, set_float_mode
+
+    array = types.Array(getattr(types, dtype), 1, "C")
+    parts = {"call": CALLS[count], "function": body, "set_float_mode": set_float_mode, "restore_float_mode": restore_float_mode}
+    return bind(_apply, parts, types.void(array, array))
+
+
+def lane_function(body: Any) -> Any:
+    """Makes a body over lanes callable from Python; kernels find it as `lane_body`."""
+
+    @functools.wraps(body)
+    def function(*arguments: Any) -> Any:
+        if len(arguments) != body.__code__.co_argcount:
+            raise TypeError(f"{body.__name__.strip('_')} takes {body.__code__.co_argcount} numbers, {len(arguments)} were given")
+        dtype = np.result_type(*arguments)
+        if dtype not in (np.float32, np.float64):
+            dtype = np.dtype(np.float64)
+        result = np.empty(1, dtype)
+        _scalar_kernel(body, len(arguments), dtype.name)(np.array(arguments, dtype), result)
+        return result[0] if dtype == np.float32 or any(isinstance(a, np.generic) for a in arguments) else float(result[0])
+
+    function.lane_body = body  # ty: ignore
+    del function.__wrapped__
+    return function
+
+
+fma = lane_function(_fma)
+fma.__name__ = fma.__qualname__ = "fma"
+exp = lane_function(elementary.exp)
+log = lane_function(elementary.log)
+tanh = lane_function(elementary.tanh)
+sigmoid = lane_function(elementary.sigmoid)
+softplus = lane_function(elementary.softplus)
+sin = lane_function(elementary.sin)
+cos = lane_function(elementary.cos)
+atan2 = lane_function(elementary.atan2)
+acos = lane_function(elementary.acos)
+erf = lane_function(elementary.erf)
+pow = lane_function(elementary.pow)

@@ -1,0 +1,214 @@
+"""Register tiles: tuples of lanes that stay in registers while sums are accumulated, and the gather that feeds them."""
+
+from typing import Any
+
+from llvmlite import ir
+
+from gdsim.lanes.emit import Code, is_lane, llvm_type
+from gdsim.lanes.operations import OPERATIONS, _kernel_only, _literal, rule_of
+
+
+def load_row(array: Any, offset: Any, stride: Any, count: Any, width: Any) -> Any:
+    """A tuple of `count` lanes of `width` elements, their beginnings `stride` elements apart."""
+    return _kernel_only(array, offset, stride, count, width)
+
+
+@rule_of(load_row)
+def _(target: Any, array: Any, offset: Any, stride: Any, count: Any, width: Any) -> Any:
+    n, w = _literal(target, count), _literal(target, width)
+    if n is None or w is None or not isinstance(array, target.types.Array):
+        return None
+    lane = target.Lane(array.dtype, w)
+    row = target.types.UniTuple(lane, n)
+
+    def emit(code: Code, a: Any, o: Any, s: Any, *_: Any) -> Any:
+        base, place, step = code.data(a, array), code.index(o, offset), code.index(s, stride)
+        values = []
+        for _ in range(n):
+            values.append(code.load(base, place, lane))
+            place = code.builder.add(place, step)
+        return code.context.make_tuple(code.builder, row, values)
+
+    return row, emit
+
+
+def load_like(array: Any, offset: Any, stride: Any, row: Any) -> Any:
+    """As many lanes as `row` has, of its width, their beginnings `stride` elements apart."""
+    return _kernel_only(array, offset, stride, row)
+
+
+@rule_of(load_like)
+def _(target: Any, array: Any, offset: Any, stride: Any, row: Any) -> Any:
+    if not (isinstance(row, target.types.UniTuple) and is_lane(row.dtype)):
+        return None
+    count, width = (target.types.IntegerLiteral(n) for n in (row.count, row.dtype.width))
+    result, emit = OPERATIONS[load_row][0](target, array, offset, stride, count, width)
+    return result, lambda code, a, o, s, _: emit(code, a, o, s)
+
+
+def rows_of(column: Any, row: Any) -> Any:
+    """The tile whose row i is column[i] in each of as many places as `row` has."""
+    return _kernel_only(column, row)
+
+
+@rule_of(rows_of)
+def _(target: Any, column: Any, row: Any) -> Any:
+    if not all(isinstance(k, target.types.UniTuple) and is_lane(k.dtype) for k in (column, row)):
+        return None
+    tile = target.types.UniTuple(column.dtype, column.count * row.count)
+
+    def emit(code: Code, values: Any, _: Any) -> Any:
+        lanes = [code.builder.extract_value(values, i) for i in range(column.count) for _ in range(row.count)]
+        return code.context.make_tuple(code.builder, tile, lanes)
+
+    return tile, emit
+
+
+def store_row(array: Any, offset: Any, stride: Any, row: Any) -> Any:
+    """Writes a tuple of lanes, their beginnings `stride` elements apart."""
+    return _kernel_only(array, offset, stride, row)
+
+
+@rule_of(store_row)
+def _(target: Any, array: Any, offset: Any, stride: Any, row: Any) -> Any:
+    if isinstance(row, target.types.Tuple) and row.count == 0:
+        return target.types.void, lambda code, *_: code.context.get_dummy_value()
+    if not (isinstance(row, target.types.UniTuple) and is_lane(row.dtype)):
+        return None
+
+    def emit(code: Code, a: Any, o: Any, s: Any, values: Any) -> Any:
+        base, place, step = code.data(a, array), code.index(o, offset), code.index(s, stride)
+        for k in range(row.count):
+            code.store(base, place, code.builder.extract_value(values, k), row.dtype)
+            place = code.builder.add(place, step)
+        return code.context.get_dummy_value()
+
+    return target.types.void, emit
+
+
+def repeat(value: Any, count: Any) -> Any:
+    """A tuple of `count` copies of a lane."""
+    return _kernel_only(value, count)
+
+
+@rule_of(repeat)
+def _(target: Any, value: Any, count: Any) -> Any:
+    n = _literal(target, count)
+    if n is None or not is_lane(value):
+        return None
+    row = target.types.UniTuple(value, n)
+    return row, lambda code, v, _: code.context.make_tuple(code.builder, row, [v] * n)
+
+
+def outer_fma(tile: Any, a: Any, b: Any) -> Any:
+    """Adds the outer product of two tuples of lanes to a tile: tile[i * len(b) + j] += a[i] * b[j], rounded once each."""
+    return _kernel_only(tile, a, b)
+
+
+@rule_of(outer_fma)
+def _(target: Any, tile: Any, a: Any, b: Any) -> Any:
+    kinds = (tile, a, b)
+    if not all(isinstance(k, target.types.UniTuple) and is_lane(k.dtype) for k in kinds) or tile.count != a.count * b.count:
+        return None
+
+    def emit(code: Code, t: Any, x: Any, y: Any) -> Any:
+        part = code.builder.extract_value
+        sums = [
+            code.fma(part(x, i), part(y, j), part(t, i * b.count + j))
+            for i in range(a.count)
+            for j in range(b.count)
+        ]
+        return code.context.make_tuple(code.builder, tile, sums)
+
+    return tile, emit
+
+
+def store_tile(array: Any, offset: Any, row_stride: Any, column_stride: Any, columns: Any, tile: Any) -> Any:
+    """Writes a tile: lane [i * n + j] goes to offset + i * row_stride + j * column_stride; `columns` is n or a tuple of n."""
+    return _kernel_only(array, offset, row_stride, column_stride, columns, tile)
+
+
+@rule_of(store_tile)
+def _(target: Any, array: Any, offset: Any, row_stride: Any, column_stride: Any, columns: Any, tile: Any) -> Any:
+    n = columns.count if isinstance(columns, target.types.UniTuple) else _literal(target, columns)
+    if n is None or not (isinstance(tile, target.types.UniTuple) and is_lane(tile.dtype)) or tile.count % n:
+        return None
+
+    def emit(code: Code, a: Any, o: Any, rows: Any, cols: Any, _: Any, values: Any) -> Any:
+        base, line = code.data(a, array), code.index(o, offset)
+        row_step, column_step = code.index(rows, row_stride), code.index(cols, column_stride)
+        for i in range(tile.count // n):
+            place = line
+            for j in range(n):
+                code.store(base, place, code.builder.extract_value(values, i * n + j), tile.dtype)
+                place = code.builder.add(place, column_step)
+            line = code.builder.add(line, row_step)
+        return code.context.get_dummy_value()
+
+    return target.types.void, emit
+
+
+def gather_block(width: int) -> int:
+    """How many neighbouring columns `gather_columns` takes at once at a lane width."""
+    return min(width, 16)
+
+
+def gather_columns(matrix: Any, pitch: Any, rows: Any, column: Any, out: Any, place: Any) -> Any:
+    """Lane l gets row rows[l] of a flat matrix: columns column .. column + gather_block - 1 are written as lanes.
+
+    `place` holds the offset in `out` of the first column and the distance between columns. Rows are read as vectors and
+    transposed in registers, which takes a tenth of the time of copying the numbers one by one.
+    """
+    return _kernel_only(matrix, pitch, rows, column, out, place)
+
+
+@rule_of(gather_columns)
+def _(target: Any, matrix: Any, pitch: Any, rows: Any, column: Any, out: Any, place: Any) -> Any:
+    if not (is_lane(rows) and isinstance(place, target.types.UniTuple) and place.count == 2):
+        return None
+    block = gather_block(rows.width)
+    lane, part = target.Lane(matrix.dtype, rows.width), target.Lane(matrix.dtype, block)
+
+    def emit(code: Code, m: Any, p: Any, r: Any, c: Any, o: Any, at: Any) -> Any:
+        source, goal = code.data(m, matrix), code.data(o, out)
+        step, first = code.index(p, pitch), code.index(c, column)
+        vectors = []
+        for lane_index in range(rows.width):
+            row = r if rows.width == 1 else code.builder.extract_element(r, ir.Constant(ir.IntType(32), lane_index))
+            start = code.builder.add(code.builder.mul(code.builder.zext(row, ir.IntType(64)), step), first)
+            vectors.append(code.load(source, start, part))
+        line = code.builder.extract_value(at, 0)
+        for values in _joined(code, [_transposed(code, vectors[k : k + block]) for k in range(0, rows.width, block)], lane):
+            code.store(goal, line, values, lane)
+            line = code.builder.add(line, code.builder.extract_value(at, 1))
+        return code.context.get_dummy_value()
+
+    return target.types.void, emit
+
+
+def _transposed(code: Code, vectors: list[Any]) -> list[Any]:
+    """The columns of a square block of vectors, by exchanging halves of pairs at distances 1, 2, 4, ..."""
+    n, distance = len(vectors), 1
+    while distance < n:
+        low = [k if not k & distance else n + (k ^ distance) for k in range(n)]
+        high = [k | distance if not k & distance else n + k for k in range(n)]
+        vectors = [
+            _shuffled(code, vectors[i & ~distance], vectors[i | distance], high if i & distance else low) for i in range(n)
+        ]
+        distance *= 2
+    return vectors
+
+
+def _joined(code: Code, blocks: list[list[Any]], lane: Any) -> list[Any]:
+    """Corresponding vectors of equal blocks, put one behind the other until they are as wide as the lane."""
+    while len(blocks) > 1:
+        width = lane.width // len(blocks)
+        blocks = [
+            [_shuffled(code, a, b, list(range(2 * width))) for a, b in zip(first, second, strict=True)]
+            for first, second in zip(blocks[::2], blocks[1::2], strict=True)
+        ]
+    return blocks[0]
+
+
+def _shuffled(code: Code, a: Any, b: Any, order: list[int]) -> Any:
+    return code.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))

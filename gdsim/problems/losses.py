@@ -1,0 +1,109 @@
+"""Losses of one sample, fused with the output and stable at extreme logits. Each leaves the loss's derivative by the sums.
+
+A pointwise loss gives (loss, derivative) of one output z and target y; the sample's loss is their sum over outputs in
+order. Cross-entropy needs all outputs at once. `SAMPLE_LOSSES` is the table of names.
+"""
+
+from typing import Any, NamedTuple
+
+from gdsim.lanes.parts import WIDTH, ZERO, output, output_slope, pointwise
+from gdsim.lanes import absolute, exp, log, maximum, sigmoid, softplus, where
+from gdsim.lanes.operations import load, splat, spread, store
+
+
+def squared_error(z: Any, y: Any) -> Any:
+    """Half the squared difference."""
+    a = output(z)
+    return 0.5 * (a - y) * (a - y), (a - y) * output_slope(a)
+
+
+def mean_squared_error(z: Any, y: Any) -> Any:
+    """The squared difference."""
+    a = output(z)
+    return (a - y) * (a - y), 2.0 * (a - y) * output_slope(a)
+
+
+def absolute_error(z: Any, y: Any) -> Any:
+    """The magnitude of the difference; its derivative at 0 is 0."""
+    a = output(z)
+    sign = where(a > y, 1.0, where(a < y, spread(-1.0, z), 0.0))
+    return absolute(a - y), sign * output_slope(a)
+
+
+def log_loss(z: Any, y: Any) -> Any:
+    """The negative log-likelihood of a label 0 or 1 under the probability sigmoid(z)."""
+    return softplus(z) - y * z, sigmoid(z) - y
+
+
+def pointwise_loss(sample: Any) -> Any:
+    """The sum over outputs of the part `pointwise`."""
+    total = splat(ZERO, WIDTH)
+    for unit in range(sample.units):
+        shift = unit * sample.stride
+        loss, delta = pointwise(load(sample.values, sample.output + shift, WIDTH), load(sample.values, sample.target + shift, WIDTH))
+        store(sample.deltas, sample.delta + shift, delta)
+        total = total + loss
+    return total
+
+
+def cross_entropy(sample: Any) -> Any:
+    """The negative log-likelihood of a class under the softmax of the outputs."""
+    values, first, stride = sample.values, sample.output, sample.stride
+    label = load(values, sample.target, WIDTH)
+    largest = load(values, first, WIDTH)
+    for unit in range(1, sample.units):
+        largest = maximum(largest, load(values, first + unit * stride, WIDTH))
+    total, chosen = splat(ZERO, WIDTH), splat(ZERO, WIDTH)
+    for unit in range(sample.units):
+        shifted = load(values, first + unit * stride, WIDTH) - largest
+        chosen = where(label == unit, shifted, chosen)
+        power = exp(shifted)
+        store(sample.deltas, sample.delta + unit * stride, power)
+        total = total + power
+    scale = 1.0 / total
+    for unit in range(sample.units):
+        place = sample.delta + unit * stride
+        share = load(sample.deltas, place, WIDTH) * scale
+        store(sample.deltas, place, where(label == unit, share - 1.0, share))
+    return log(total) - chosen
+
+
+def most_likely_is_label(sample: Any) -> Any:
+    """1 where the largest output, the first of several, is the label's."""
+    best, place = load(sample.values, sample.output, WIDTH), splat(ZERO, WIDTH)
+    for unit in range(1, sample.units):
+        value = load(sample.values, sample.output + unit * sample.stride, WIDTH)
+        place = where(value > best, splat(ZERO, WIDTH) + unit, place)
+        best = where(value > best, value, best)
+    nothing = splat(ZERO, WIDTH)
+    return where((place == load(sample.values, sample.target, WIDTH)) & (best == best), nothing + 1.0, nothing)
+
+
+def likelier_is_label(sample: Any) -> Any:
+    """1 where the logit is positive for label 1, and not for label 0."""
+    z, y = load(sample.values, sample.output, WIDTH), load(sample.values, sample.target, WIDTH)
+    nothing = splat(ZERO, WIDTH)
+    return where(((z > 0.0) == (y > 0.5)) & (z == z), nothing + 1.0, nothing)
+
+
+def no_labels(sample: Any) -> Any:
+    """Regression has no accuracy."""
+    return splat(ZERO, WIDTH)
+
+
+class Loss(NamedTuple):
+    """The parts of one loss, and what its targets and outputs are."""
+
+    sample_loss: Any
+    pointwise: Any
+    correct: Any
+    targets: str  # "classes", "binary" or "numbers"
+
+
+SAMPLE_LOSSES = {
+    "squared_error": Loss(pointwise_loss, squared_error, no_labels, "numbers"),
+    "mean_squared_error": Loss(pointwise_loss, mean_squared_error, no_labels, "numbers"),
+    "absolute_error": Loss(pointwise_loss, absolute_error, no_labels, "numbers"),
+    "log_loss": Loss(pointwise_loss, log_loss, likelier_is_label, "binary"),
+    "cross_entropy": Loss(cross_entropy, log_loss, most_likely_is_label, "classes"),
+}
