@@ -1,0 +1,52 @@
+"""gdsim trains populations of small models at once, and says what the population did.
+
+    import gdsim as gd
+
+    digits = gd.datasets.load("digits", validation=0.2)
+    sweep = gd.Sweep(problem=gd.MLP(digits, hidden=[32]), optimizer=gd.Adam(lr=gd.logspace(1e-4, 1e-1, 7)), starts=100, batch=32)
+    result = sweep.run()
+
+Importing compiles nothing; names are loaded when first used.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "gdsim.axes": ("grid", "linspace", "loguniform", "logspace", "uniform"),
+    "gdsim.data": ("Data",),
+    "gdsim.population": ("evaluate", "predict"),
+    "gdsim.problems": ("MLP",),
+    "gdsim.rules": ("SGD", "AdaBelief", "AdaGrad", "Adam", "Momentum", "Nesterov", "RMSprop"),
+    "gdsim.schedules": ("Constant", "Cosine", "InverseTime", "Power"),
+    "gdsim.starts": ("Normal", "Uniform"),
+    "gdsim.stops": ("Diverged", "Record", "Target"),
+    "gdsim.sweep.declaration": ("Sweep",),
+    "gdsim.sweep.experiment": ("read_experiment",),
+    "gdsim.sweep.result": ("grid_of", "table"),
+}
+_MODULES = ("datasets", "lanes", "plots")
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", "datasets", "open", *_HOME_OF]  # noqa: PLE0604
+
+
+def open(path: Any) -> Any:
+    """The xarray.Dataset of a results folder, the finished runs in the order of their numbers."""
+    from gdsim.sweep.store import open_results
+
+    return open_results(path)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"gdsim.{name}")
+    raise AttributeError(f"module 'gdsim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

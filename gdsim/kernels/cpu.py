@@ -3,8 +3,9 @@
 A pack is `width` runs; every array has the lane as its last index. Nothing here decides anything about a run.
 """
 
+import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,8 @@ from gdsim.lanes.draws import seed_words
 WEIGHT_BOUND = 1e8
 
 
-class Layout(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layout:
     """Where a network's parameters and activations lie in a pack, in lanes.
 
     `layers` is the table of `network`; `places[parameter]` the place of each parameter of the public vector.
@@ -82,6 +84,14 @@ class Kernels:
     def __init__(self, structure: Structure, width: int) -> None:
         self.structure, self.width = structure, width
         self.dtype = np.dtype(structure.dtype)
+        self.listener: Callable[[str], None] | None = None
+
+    def prepare(self) -> None:
+        """Makes the kernels that training needs."""
+        _ = self.train, self.report, self.evaluate
+
+    def _announce(self, what: str) -> Callable[[], None]:
+        return lambda: self.listener(f"compiling {what}") if self.listener is not None else None
 
     def _parts(self, **more: Any) -> Mapping[str, Any]:
         from gdsim.lanes.cpu import restore_float_mode, set_float_mode
@@ -103,7 +113,7 @@ class Kernels:
         bits = types.Array(types.uint64 if self.dtype == np.float64 else types.uint32, 1, "C")
         group = lambda kind, *members: types.BaseTuple.from_types(members, kind)  # noqa: E731
         network = group(Network, long, real, real, real, real, types.int64)
-        watch = group(Watch, word, word, bits, real, real, real, bits)
+        watch = group(Watch, word, word, bits, real, real, real, real, bits)
         pack = group(Pack, real, real, real, real, word, word, watch)
         seed = types.UniTuple(types.uint32, 2)
         feed = group(Feed, real, types.int64, types.int64, types.int64, types.int64, types.int64, types.int64, seed)
@@ -115,7 +125,7 @@ class Kernels:
         """`training.train`, compiled."""
         types, _, network, pack, feed, _ = self._types()
         parts = self._parts(finish_tile=training.update_tile)
-        return bind(training.train, parts, types.int64(network, pack, feed, types.int64), self.structure.title)
+        return bind(training.train, parts, types.int64(network, pack, feed, types.int64), self._announce(self.structure.title))
 
     @functools.cached_property
     def report(self) -> Any:
@@ -128,17 +138,17 @@ class Kernels:
         """`evaluation.evaluate`, compiled; shared by all structures with the same problem."""
         types, real, network, _, feed, scores = self._types()
         parts = self._problem_parts()
-        return bind(evaluation.evaluate, parts, types.void(network, real, feed, scores, types.boolean), "the evaluation")
+        return bind(evaluation.evaluate, parts, types.void(network, real, feed, scores, types.boolean), self._announce("the evaluation"))
 
     @functools.cached_property
     def predict(self) -> Any:
         """`evaluation.predict`, compiled."""
         types, real, network, _, feed, _ = self._types()
-        return bind(evaluation.predict, self._problem_parts(), types.void(network, real, feed, types.boolean, real))
+        return bind(evaluation.predict, self._problem_parts(), types.void(network, real, feed, real))
 
     def _problem_parts(self) -> Mapping[str, Any]:
         """The parts without rule, schedule and shuffle, so that their choice leaves the evaluation's kernel the same."""
-        names = ("activation", "slope", "sample_loss", "pointwise", "correct", "output", "output_slope", "WIDTH", "ZERO")
+        names = ("activation", "slope", "sample_loss", "pointwise", "outputs", "correct", "output", "output_slope", "WIDTH", "ZERO")
         parts = self._parts(finish_tile=evaluation.keep_tile)
         return {n: parts[n] for n in (*names, "finish_tile", "set_float_mode", "restore_float_mode")}
 
@@ -158,7 +168,7 @@ class Kernels:
         word, bits = np.uint32, np.uint64 if self.dtype == np.float64 else np.uint32
         watch = Watch(
             lanes(1, word), lanes(1, word), lanes(1, bits), lanes(1), np.full(width, np.inf, self.dtype),
-            np.full(width, -np.inf, self.dtype), np.full(width, np.array(WEIGHT_BOUND, self.dtype).view(bits), bits),
+            np.full(width, np.inf, self.dtype), np.full(width, -np.inf, self.dtype), np.full(width, np.array(WEIGHT_BOUND, self.dtype).view(bits), bits),
         )  # fmt: skip
         size = s.layout.size
         return Pack(lanes(size), lanes(size * s.slots), lanes(s.carry), lanes(len(s.numbers._fields)), lanes(1, word), lanes(1, word), watch)

@@ -1,6 +1,6 @@
 """Evaluation of a pack over a whole data set as a template: loss with penalty, accuracy, the gradient's norm, predictions.
 
-Names that are parts: those of `network`, `sample_loss`, `correct`, `output`.
+Names that are parts: those of `network`, `sample_loss`, `correct`, `outputs`.
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.training import ADD, WRITE, Job, Sample, block_loss
 from gdsim.lanes.elementary import two_sum
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, sqrt, store
-from gdsim.lanes.parts import WIDTH, ZERO, correct, output, restore_float_mode, set_float_mode
+from gdsim.lanes.parts import WIDTH, ZERO, correct, outputs, restore_float_mode, set_float_mode
 
 
 class Scores(NamedTuple):
@@ -106,17 +106,20 @@ def evaluate(network: Any, weights: Any, feed: Any, scores: Any, with_gradient: 
     restore_float_mode(mode)
 
 
-def predict(network: Any, weights: Any, feed: Any, logits: Any, out: Any) -> None:
-    """out[sample, unit, lane]: the network's outputs; with `logits` the last layer's sums as they are."""
+def predict(network: Any, weights: Any, feed: Any, out: Any) -> None:
+    """out[sample, unit, lane]: the network's outputs; of classes their probabilities."""
     mode = set_float_mode()
     start = splat(np.uint32(feed.count), WIDTH)
     layer = layer_at(network, layer_count(network) - 1)
+    pitch = network.pitch
     for first in range(0, feed.count, BLOCK):
         size = min(BLOCK, feed.count - first)
         fill_shared(network, feed, start, start, (first, size))
         forward(network, weights, size)
         for b in range(size):
+            place = (layer.above + b) * WIDTH
+            outputs(Sample(network.activations, (layer.result + b) * WIDTH, 0, network.deltas, place, pitch * WIDTH, layer.units))
             for unit in range(layer.units):
-                value = load(network.activations, (layer.result + unit * network.pitch + b) * WIDTH, WIDTH)
-                store(out, ((first + b) * layer.units + unit) * WIDTH, value if logits else output(value))
+                value = load(network.deltas, place + unit * pitch * WIDTH, WIDTH)
+                store(out, ((first + b) * layer.units + unit) * WIDTH, value)
     restore_float_mode(mode)

@@ -28,6 +28,7 @@ class Watch(NamedTuple):
     flags: Any  # uint32
     largest: Any  # bits of the largest magnitude of a weight in this step
     loss: Any  # of the last step's batch
+    best: Any  # the lowest of those losses
     loss_bound: Any
     target: Any  # -inf where there is none
     weight_bound: Any  # bits
@@ -162,7 +163,8 @@ def batch_loss(network: Any, pack: Any, feed: Any, step: Any) -> Any:
     start, number = load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
     size = batch_size(feed, number)
     total, error = splat(ZERO, WIDTH), splat(ZERO, WIDTH)
-    share = 1.0 / as_type_of(size, total)
+    samples = as_type_of(size, total)
+    share = 1.0 / samples
     single = feed.batch <= BLOCK
     for first in range(0, feed.batch, BLOCK):
         count = min(BLOCK, feed.batch - first)
@@ -171,7 +173,7 @@ def batch_loss(network: Any, pack: Any, feed: Any, step: Any) -> Any:
         loss = block_loss(network, feed.features, (count, where(size > first, size - first, size * 0)), share)
         total, rest = two_sum(total, loss)
         error = error + rest
-        if first + count == feed.batch and stops_here(pack.watch, (total + error) * share):
+        if first + count == feed.batch and stops_here(pack.watch, (total + error) / samples):
             return True
         backward(network, pack.weights, Job(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step))
     return False
@@ -179,7 +181,9 @@ def batch_loss(network: Any, pack: Any, feed: Any, step: Any) -> Any:
 
 def stops_here(watch: Any, loss: Any) -> Any:
     """Whether the loss of a step's batch ends a run before its update; the flags say which and why."""
+    best = load(watch.best, 0, WIDTH)
     store(watch.loss, 0, loss)
+    store(watch.best, 0, where(loss < best, loss, best))
     active = load(watch.active, 0, WIDTH) != 0
     none = load(watch.flags, 0, WIDTH) * 0
     beyond = active & ~(loss <= load(watch.loss_bound, 0, WIDTH))

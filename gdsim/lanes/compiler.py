@@ -34,13 +34,6 @@ def shared(function: Any) -> Any:
     return function
 
 
-class Progress:
-    """Who is told what is being compiled: set `listener` to a function of a sentence."""
-
-    listener: Callable[[str], None] | None = None
-    compiled: int = 0
-
-
 @functools.cache
 def gdsim_sources() -> str:
     """A hash of the text of every module that kernels are made of."""
@@ -137,10 +130,11 @@ def link(bound: Bound, compiler: Callable[..., Any]) -> Any:
 
 
 _kernels: dict[str, Any] = {}
+compilations: list[str] = []  # digests of what this process compiled, rather than found
 
 
-def bind(template: Any, parts: Mapping[str, Any], signature: Any, title: str = "") -> Any:
-    """The template with its parts in place, compiled for one signature; `title` says what it is, for who waits.
+def bind(template: Any, parts: Mapping[str, Any], signature: Any, announce: Callable[[], None] | None = None) -> Any:
+    """The template with its parts in place, compiled for one signature; `announce` is called if it must be compiled.
 
     The same kernel is made once per process, and taken from the cache on disk where an earlier process left it.
     """
@@ -163,12 +157,13 @@ def bind(template: Any, parts: Mapping[str, Any], signature: Any, title: str = "
 
     kernel = link(bound, compiler)
     cache = DiskCache(bound.digest)
-    if title and Progress.listener is not None and not cache.exists():
-        Progress.listener(f"compiling {title}")
+    if announce is not None and not cache.exists():
+        announce()
     kernel._cache = cache
     kernel.compile(signature)
     kernel.disable_compile()
-    Progress.compiled += not cache.hit
+    if not cache.hit:
+        compilations.append(bound.digest)
     _kernels[bound.digest] = kernel
     return kernel
 

@@ -19,9 +19,8 @@ def _part(name: str) -> Any:
 
 
 prepare, update, report, rate = (_part(n) for n in ("prepare", "update", "report", "rate"))
-activation, slope, sample_loss, pointwise, correct, output, output_slope = (
-    _part(n) for n in ("activation", "slope", "sample_loss", "pointwise", "correct", "output", "output_slope")
-)
+activation, slope, output, output_slope = (_part(n) for n in ("activation", "slope", "output", "output_slope"))
+sample_loss, pointwise, outputs, correct = (_part(n) for n in ("sample_loss", "pointwise", "outputs", "correct"))
 fill, draw_key, draw, batch_size = (_part(n) for n in ("fill", "draw_key", "draw", "batch_size"))
 finish_tile, penalized = _part("finish_tile"), _part("penalized")
 set_float_mode, restore_float_mode = _part("set_float_mode"), _part("restore_float_mode")

@@ -46,26 +46,44 @@ def pointwise_loss(sample: Any) -> Any:
     return total
 
 
-def cross_entropy(sample: Any) -> Any:
-    """The negative log-likelihood of a class under the softmax of the outputs."""
+def softmax(sample: Any) -> Any:
+    """(the largest sum, the sum of e^(sum - largest)): leaves the classes' probabilities in the place of the deltas."""
     values, first, stride = sample.values, sample.output, sample.stride
-    label = load(values, sample.target, WIDTH)
     largest = load(values, first, WIDTH)
     for unit in range(1, sample.units):
         largest = maximum(largest, load(values, first + unit * stride, WIDTH))
-    total, chosen = splat(ZERO, WIDTH), splat(ZERO, WIDTH)
+    total = splat(ZERO, WIDTH)
     for unit in range(sample.units):
-        shifted = load(values, first + unit * stride, WIDTH) - largest
-        chosen = where(label == unit, shifted, chosen)
-        power = exp(shifted)
+        power = exp(load(values, first + unit * stride, WIDTH) - largest)
         store(sample.deltas, sample.delta + unit * stride, power)
         total = total + power
     scale = 1.0 / total
     for unit in range(sample.units):
         place = sample.delta + unit * stride
-        share = load(sample.deltas, place, WIDTH) * scale
-        store(sample.deltas, place, where(label == unit, share - 1.0, share))
+        store(sample.deltas, place, load(sample.deltas, place, WIDTH) * scale)
+    return largest, total
+
+
+def cross_entropy(sample: Any) -> Any:
+    """The negative log-likelihood of a class under the softmax of the outputs."""
+    label = load(sample.values, sample.target, WIDTH)
+    largest, total = softmax(sample)
+    chosen = splat(ZERO, WIDTH)
+    for unit in range(sample.units):
+        is_label = label == unit
+        chosen = where(is_label, load(sample.values, sample.output + unit * sample.stride, WIDTH) - largest, chosen)
+        place = sample.delta + unit * sample.stride
+        share = load(sample.deltas, place, WIDTH)
+        store(sample.deltas, place, where(is_label, share - 1.0, share))
     return log(total) - chosen
+
+
+def pointwise_outputs(sample: Any) -> Any:
+    """Leaves the outputs' activations in the place of the deltas."""
+    for unit in range(sample.units):
+        shift = unit * sample.stride
+        store(sample.deltas, sample.delta + shift, output(load(sample.values, sample.output + shift, WIDTH)))
+    return splat(ZERO, WIDTH), splat(ZERO, WIDTH)
 
 
 def most_likely_is_label(sample: Any) -> Any:
@@ -96,14 +114,15 @@ class Loss(NamedTuple):
 
     sample_loss: Any
     pointwise: Any
+    outputs: Any
     correct: Any
     targets: str  # "classes", "binary" or "numbers"
 
 
 SAMPLE_LOSSES = {
-    "squared_error": Loss(pointwise_loss, squared_error, no_labels, "numbers"),
-    "mean_squared_error": Loss(pointwise_loss, mean_squared_error, no_labels, "numbers"),
-    "absolute_error": Loss(pointwise_loss, absolute_error, no_labels, "numbers"),
-    "log_loss": Loss(pointwise_loss, log_loss, likelier_is_label, "binary"),
-    "cross_entropy": Loss(cross_entropy, log_loss, most_likely_is_label, "classes"),
+    "squared_error": Loss(pointwise_loss, squared_error, pointwise_outputs, no_labels, "numbers"),
+    "mean_squared_error": Loss(pointwise_loss, mean_squared_error, pointwise_outputs, no_labels, "numbers"),
+    "absolute_error": Loss(pointwise_loss, absolute_error, pointwise_outputs, no_labels, "numbers"),
+    "log_loss": Loss(pointwise_loss, log_loss, pointwise_outputs, likelier_is_label, "binary"),
+    "cross_entropy": Loss(cross_entropy, log_loss, softmax, most_likely_is_label, "classes"),
 }

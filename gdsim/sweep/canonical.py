@@ -1,0 +1,35 @@
+"""The canonical form of declarations: the same bytes for the same meaning, hashed into identities."""
+
+import hashlib
+import json
+from typing import Any
+
+import msgspec
+
+from gdsim.data import Data
+from gdsim.starts import Points
+
+
+def canonical(value: Any) -> Any:
+    """A declaration as plain lists, dicts, numbers and strings; data and arrays by their hashes."""
+    if isinstance(value, msgspec.Struct):
+        kind = value.__struct_config__.tag
+        fields = {name: canonical(getattr(value, name)) for name in value.__struct_fields__}
+        return {"type": kind, **fields} if kind else fields
+    if isinstance(value, (Data, Points)):
+        return {"sha256": value.digest}
+    if isinstance(value, (list, tuple)):
+        return [canonical(v) for v in value]
+    if isinstance(value, dict):
+        return {k: canonical(v) for k, v in value.items()}
+    return value
+
+
+def encoded(value: Any) -> bytes:
+    """The canonical bytes of a declaration."""
+    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical bytes."""
+    return hashlib.sha256(encoded(value)).hexdigest()

@@ -1,0 +1,172 @@
+"""Runs a plan on threads of this process: packs are the work, chunks are what is finished and stored."""
+
+import concurrent.futures
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.population import WIDTHS, Run, kernels_for, structure_of, train_pack
+from gdsim.sweep.plan import Chunk, Plan
+from gdsim.sweep.result import dataset, joined
+from gdsim.sweep.store import Store
+
+
+class State(NamedTuple):
+    """How far a sweep is."""
+
+    runs: int
+    runs_done: int
+    run_steps_done: int
+    seconds: float
+    diverged: int
+    message: str
+
+
+class Work(NamedTuple):
+    """One pack of one chunk."""
+
+    chunk: Chunk
+    runs: Sequence[Run]
+    width: int
+
+
+def packs_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: set[int] | None) -> list[Work]:
+    """A chunk's runs, `lanes` at a time."""
+    width = lanes or WIDTHS[plan.groups[chunk.group].setting.dtype]
+    runs = [r for r in plan.runs_of(chunk) if chosen is None or r.number in chosen]
+    return [Work(chunk, runs[k : k + width], width) for k in range(0, len(runs), width)]
+
+
+def checked_lanes(lanes: Any) -> int | None:
+    """A lane width, or None for the number type's own."""
+    if lanes is None:
+        return None
+    if isinstance(lanes, bool) or not isinstance(lanes, int) or lanes not in (1, 2, 4, 8, 16, 32, 64):
+        raise ValueError(f"lanes must be a power of two from 1 to 64; {lanes!r} was given")
+    return lanes
+
+
+def checked_runs(runs: Any, plan: Plan) -> set[int] | None:
+    """The chosen run numbers, or None for all."""
+    if runs is None:
+        return None
+    numbers = {int(r) for r in np.atleast_1d(np.asarray(runs, np.int64))}
+    wrong = sorted(r for r in numbers if not 0 <= r < plan.runs)
+    if wrong or not numbers:
+        raise ValueError(f"runs must be numbers from 0 to {plan.runs - 1}; {wrong[0] if wrong else 'none'} was given")
+    return numbers
+
+
+def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chunk_seconds: float, progress: Any) -> Any:
+    """`Sweep.run`: trains what is not in the folder yet and returns the Dataset of everything."""
+    plan = sweep.plan(chunk_seconds=chunk_seconds, lanes=checked_lanes(lanes))
+    chosen = checked_runs(runs, plan)
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise ValueError(f"threads must be a whole number from 1; {threads!r} was given")
+    if out is not None and chosen is not None:
+        raise ValueError("runs chooses some runs to look at, and out stores whole chunks of all: give one of them")
+    store = None if out is None else Store(out)
+    if store is not None:
+        store.create(sweep, plan)
+    executor = Executor(plan, threads or os.cpu_count() or 1, lanes, progress)
+    finished: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+    todo = []
+    for chunk in plan.chunks:
+        columns = store.read(chunk) if store is not None else None
+        if columns is None:
+            todo.append(chunk)
+            continue
+        cells = np.array(chunk.cells)[columns.pop("cell")]
+        finished.append((columns.pop("start") * len(plan.cells) + cells, columns))
+        executor.skip(len(cells))
+    for chunk, done, columns in executor.results(todo, chosen):
+        if store is not None:
+            store.write(plan, chunk, done, columns)
+            store.log(wrote=chunk.name, runs=len(done), seconds=round(executor.seconds(), 3))
+        finished.append((np.array([r.number for r in done]), columns))
+    return dataset(plan, np.concatenate([n for n, _ in finished]), joined([c for _, c in finished]))
+
+
+class Executor:
+    """Threads that train packs. Kernels are compiled one after the other, ahead of the packs that need them."""
+
+    def __init__(self, plan: Plan, threads: int, lanes: int | None, progress: Callable[[State], None] | None) -> None:
+        self.plan, self.threads, self.lanes, self.progress = plan, threads, lanes, progress
+        self.began = time.perf_counter()
+        self.done = self.steps = self.diverged = self.total = 0
+        self.local = threading.local()
+        self.stopping = threading.Event()
+
+    def seconds(self) -> float:
+        """Time since the start."""
+        return time.perf_counter() - self.began
+
+    def skip(self, runs: int) -> None:
+        """Counts runs that an earlier attempt has finished."""
+        self.done += runs
+
+    def tell(self, message: str = "") -> None:
+        """Reports the state to who waits."""
+        if self.progress is not None:
+            self.progress(State(self.total, self.done, self.steps, self.seconds(), self.diverged, message))
+
+    def results(self, chunks: Sequence[Chunk], chosen: set[int] | None) -> Iterator[tuple[Chunk, list[Run], dict[str, np.ndarray]]]:
+        """(chunk, its runs, their columns) as chunks finish."""
+        self.total = self.plan.runs if chosen is None else len(chosen)
+        waiting: dict[str, dict[int, Any]] = {}
+        sizes: dict[str, int] = {}
+        pool = concurrent.futures.ThreadPoolExecutor(self.threads, thread_name_prefix="gdsim")
+        try:
+            pending: set[concurrent.futures.Future[Any]] = set()
+            work = self._submitted(pool, chunks, chosen, sizes)
+            exhausted = False
+            while pending or not exhausted:
+                while not exhausted and len(pending) < 4 * self.threads:
+                    future = next(work, None)
+                    exhausted = future is None
+                    if future is not None:
+                        pending.add(future)
+                if not pending:
+                    break
+                ready, pending = concurrent.futures.wait(pending, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED)
+                for future in ready:
+                    chunk, place, pack = future.result()
+                    self._count(pack)
+                    parts = waiting.setdefault(chunk.name, {})
+                    parts[place] = pack
+                    if len(parts) == sizes[chunk.name]:
+                        ordered = [parts[k] for k in sorted(waiting.pop(chunk.name))]
+                        yield chunk, [r for p in ordered for r in p.runs], joined([p.columns for p in ordered])
+        finally:
+            self.stopping.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _submitted(self, pool: Any, chunks: Sequence[Chunk], chosen: set[int] | None, sizes: dict[str, int]) -> Iterator[Any]:
+        for chunk in chunks:
+            packs = packs_of(self.plan, chunk, self.lanes, chosen)
+            sizes[chunk.name] = len(packs)
+            for place, work in enumerate(packs):
+                self._compile(work)
+                yield pool.submit(self._train, place, work)
+
+    def _compile(self, work: Work) -> None:
+        """Makes a structure's kernels before its first pack, and says so."""
+        kernels = kernels_for(structure_of(self.plan.groups[work.chunk.group].setting), work.width)
+        kernels.listener = self.tell
+        kernels.prepare()
+
+    def _train(self, place: int, work: Work) -> Any:
+        if not hasattr(self.local, "workspaces"):
+            self.local.workspaces = {}
+        setting = self.plan.groups[work.chunk.group].setting
+        return work.chunk, place, train_pack(setting, work.runs, work.width, self.local.workspaces, self.stopping)
+
+    def _count(self, pack: Any) -> None:
+        self.done += len(pack.runs)
+        self.steps += int(pack.columns["steps_taken"].sum())
+        self.diverged += int((pack.columns["reason"] == "Diverged").sum())
+        self.tell()

@@ -1,0 +1,149 @@
+"""Experiments from files: a TOML file mirrors the call of `gd.Sweep`, key by key; a results folder holds the same as JSON."""
+
+import pathlib
+import tomllib
+from typing import Any
+
+from gdsim.axes import nearest
+from gdsim.data import DATASETS, Data, load, read
+from gdsim.problems import PROBLEMS
+from gdsim.rules import RULES
+from gdsim.schedules import SCHEDULES
+from gdsim.stops import Diverged, Record, Target
+from gdsim.sweep.declaration import Sweep
+
+STOPS = (Target, Diverged)
+
+
+class ExperimentError(ValueError):
+    """An experiment file that cannot be used: where it is wrong, what was given, what is allowed."""
+
+
+def read_experiment(path: str | pathlib.Path) -> Sweep:
+    """The sweep that a TOML file declares. Data files are found beside it. Raises ExperimentError."""
+    path = pathlib.Path(path)
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        raise ExperimentError(f"there is no experiment file {str(path)!r}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExperimentError(f"the experiment file {str(path)!r} cannot be read: {error}") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ExperimentError(f"{path}: not valid TOML: {error}") from None
+    try:
+        return sweep_from(table, path.parent)
+    except (ValueError, TypeError) as error:
+        raise ExperimentError(f"{path}: {error}") from None
+
+
+def sweep_from(table: dict[str, Any], folder: pathlib.Path) -> Sweep:
+    """The sweep of a table with the keys of `gd.Sweep`."""
+    _check_keys(table, Sweep.__struct_fields__, "")
+    for key in ("problem", "optimizer"):
+        if key not in table:
+            raise ExperimentError(f"[{key}] is missing")
+    given = dict(table)
+    given["problem"] = [_problem(p, f"problem{w}", folder) for p, w in _listed(table["problem"])]
+    given["optimizer"] = [_tagged(o, RULES, f"optimizer{w}") for o, w in _listed(table["optimizer"])]
+    if "schedule" in table:
+        given["schedule"] = [_tagged(s, SCHEDULES, f"schedule{w}") for s, w in _listed(table["schedule"])]
+    if "stop" in table:
+        given["stop"] = [_tagged(s, STOPS, f"stop{w}") for s, w in _listed(table["stop"])]
+    if "record" in table:
+        given["record"] = _made(Record, _table(table["record"], "record"), "record")
+    return _made(Sweep, given, "")
+
+
+def _listed(value: Any) -> list[tuple[Any, str]]:
+    """One table or a list of them, each with its place for messages."""
+    return [(v, f"[{i}]") for i, v in enumerate(value)] if isinstance(value, list) else [(value, "")]
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ExperimentError(f"{where} must be a table; {value!r} was given")
+    return value
+
+
+def _check_keys(table: dict[str, Any], allowed: Any, where: str) -> None:
+    for key in table:
+        if key not in allowed:
+            raise ExperimentError(f"{where + ': ' if where else ''}unknown key {key!r}; {nearest(key, list(allowed))}")
+
+
+def _tagged(value: Any, classes: Any, where: str) -> Any:
+    """An object of the class whose tag `type` names; a string alone is a table with that type."""
+    table = {"type": value} if isinstance(value, str) else dict(_table(value, where))
+    tags = {c.__struct_config__.tag: c for c in classes}
+    kind = table.pop("type", None)
+    if kind not in tags:
+        given = "no type was given" if kind is None else f"type {kind!r} is not known"
+        raise ExperimentError(f"{where}: {given}; {nearest(str(kind), list(tags))}")
+    return _made(tags[kind], table, where)
+
+
+def _made(kind: Any, fields: dict[str, Any], where: str) -> Any:
+    _check_keys(fields, kind.__struct_fields__, where)
+    try:
+        return kind(**fields)
+    except (ValueError, TypeError) as error:
+        raise ExperimentError(f"{where + ': ' if where else ''}{error}") from None
+
+
+def _problem(value: Any, where: str, folder: pathlib.Path) -> Any:
+    table = dict(_table(value, where))
+    if "data" not in table:
+        raise ExperimentError(f"{where}: data is missing; give a name ({', '.join(DATASETS)}) or {{path = \"file\"}}")
+    if not isinstance(table["data"], Data):
+        table["data"] = _data(table["data"], f"{where}.data", folder)
+    return _tagged(table, PROBLEMS, where)
+
+
+def _data(value: Any, where: str, folder: pathlib.Path) -> Data:
+    table = {"name": value} if isinstance(value, str) else dict(_table(value, where))
+    by_path = "path" in table
+    _check_keys(table, ("path", "target", "validation", "seed") if by_path else ("name", "validation", "seed"), where)
+    try:
+        if by_path:
+            return read(folder / table.pop("path"), **table)
+        if "name" not in table:
+            raise ValueError(f"give a name ({', '.join(DATASETS)}) or a path")
+        return load(table.pop("name"), **table)
+    except (ValueError, TypeError) as error:
+        raise ExperimentError(f"{where}: {error}") from None
+
+
+def sweep_of(held: dict[str, Any], folder: pathlib.Path) -> Sweep:
+    """The sweep of a results folder: its canonical experiment, with the data from their files."""
+    import numpy as np
+
+    table = _without_nothing(dict(held["experiment"]))
+    for problem in table["problem"]:
+        digest = problem["data"]["sha256"]
+        data = read(folder / f"{digest}.npz")
+        data.name = held["data"][digest]
+        if data.digest != digest:
+            raise ExperimentError(f"the data file {digest}.npz is damaged: its numbers do not match its name")
+        problem["data"] = data
+    if isinstance(table["init"], dict) and "sha256" in table["init"]:
+        with np.load(folder / f"{table['init']['sha256']}.npz", allow_pickle=False) as file:
+            table["init"] = file["values"]
+    return sweep_from(table, folder)
+
+
+def _without_nothing(value: Any) -> Any:
+    """The table without keys that hold nothing; TOML has no such value, and fields default to it. Axes take their TOML form."""
+    if isinstance(value, list):
+        return [_without_nothing(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("type")
+    if kind == "spaced":
+        return {value["spacing"]: [value["first"], value["last"], value["n"]]}
+    if kind == "drawn":
+        return {value["distribution"]: [value["low"], value["high"]], "draws": value["draws"]}
+    if kind == "grid":
+        return {"grid": value["values"]}
+    return {k: _without_nothing(v) for k, v in value.items() if v is not None}

@@ -1,0 +1,157 @@
+"""The plan of a sweep: its runs, grouped by what shares a kernel, cut into chunks by counted operations."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from gdsim.population import WIDTHS, Run, Setting, number_names
+from gdsim.sweep.canonical import digest
+from gdsim.sweep.cells import Cell, cells_of, identity, labels
+
+# One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
+OPERATIONS_PER_SECOND = 5e10
+
+
+class Group(NamedTuple):
+    """The cells of one structure: what shares a kernel."""
+
+    setting: Setting
+    cells: tuple[int, ...]
+    operations: float  # of one run
+
+
+class Chunk(NamedTuple):
+    """A range of starts times cells of one structure: the unit of scheduling, storing and retrying."""
+
+    group: int
+    cells: tuple[int, ...]
+    first_start: int
+    last_start: int  # exclusive
+    name: str
+
+    @property
+    def size(self) -> int:
+        """How many runs."""
+        return len(self.cells) * (self.last_start - self.first_start)
+
+
+class Plan(NamedTuple):
+    """What a sweep will run. The same sweep has the same plan everywhere."""
+
+    cells: tuple[Cell, ...]
+    identities: tuple[str, ...]
+    labels: tuple[str, ...]
+    groups: tuple[Group, ...]
+    chunks: tuple[Chunk, ...]
+    starts: int
+    checkpoints: tuple[int, ...]
+    memory: int  # bytes of a pack's state and results, per thread
+    disk: int  # bytes of results before compression
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are."""
+        return self.starts * len(self.cells)
+
+    @property
+    def operations(self) -> float:
+        """Floating-point operations of all runs, estimated."""
+        return sum(g.operations * len(g.cells) for g in self.groups) * self.starts
+
+    @property
+    def run_steps(self) -> int:
+        """Updates of all runs, if none ends early."""
+        return sum(g.setting.steps * len(g.cells) for g in self.groups) * self.starts
+
+    def runs_of(self, chunk: Chunk) -> Iterator[Run]:
+        """The runs of a chunk: start by start, cell by cell."""
+        numbers = [self.cells[c].numbers() for c in chunk.cells]
+        for start in range(chunk.first_start, chunk.last_start):
+            for cell, values in zip(chunk.cells, numbers, strict=True):
+                yield Run(start * len(self.cells) + cell, start, values)
+
+    def summary(self) -> dict[str, Any]:
+        """The plan in numbers, for people and programs."""
+        return {
+            "runs": self.runs, "cells": len(self.cells), "starts": self.starts, "structures": len(self.groups),
+            "chunks": len(self.chunks), "run_steps": self.run_steps, "operations": self.operations,
+            "memory_bytes_per_thread": self.memory, "disk_bytes": self.disk, "checkpoints": list(self.checkpoints),
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        seconds = self.operations / OPERATIONS_PER_SECOND
+        return (
+            f"{self.runs:,} runs: {self.starts:,} starts in {len(self.cells):,} cells of {len(self.groups)} structures\n"
+            f"{self.run_steps:,} run-steps, {self.operations:.3g} operations, about {seconds:.3g} s of one core\n"
+            f"{len(self.chunks):,} chunks, {self.memory / 1e6:.1f} MB of memory per thread, {self.disk / 1e6:.1f} MB of results\n"
+            f"{len(self.checkpoints)} checkpoints, from step 0 to {self.checkpoints[-1]:,}"
+        )
+
+
+def run_operations(setting: Setting) -> float:
+    """Floating-point operations of one run: products forward and backward, updates, and evaluations at checkpoints."""
+    problem = setting.problem
+    samples = len(problem.data.X)
+    held = 0 if problem.data.validation is None else len(problem.data.validation.X)
+    weights = problem.parameter_count
+    batch = samples if setting.batch is None else setting.batch
+    step = 6.0 * batch * weights + 10.0 * weights
+    look = (6.0 if setting.record.gradient_norm else 2.0) * samples * weights + 2.0 * held * weights
+    return setting.steps * step + len(setting.record.steps(setting.steps)) * look
+
+
+def structure_key(cell: Cell, setting: Setting) -> str:
+    """What two cells must share to be trained side by side: all but their numbers."""
+    problem = setting.problem
+    shape = [problem.data.digest, problem.hidden, problem.activation, problem.loss, problem.output, problem.l2 != 0.0]
+    rule = [type(cell.rule).__name__, cell.rule.convention, type(cell.schedule).__name__]
+    return digest([shape, rule, cell.batch, setting.dtype])
+
+
+def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
+    """The plan of a sweep."""
+    if not isinstance(chunk_seconds, (int, float)) or not chunk_seconds > 0:
+        raise ValueError(f"chunk_seconds must be a positive number; {chunk_seconds!r} was given")
+    cells = cells_of(sweep)
+    grouped: dict[str, list[int]] = {}
+    for number, cell in enumerate(cells):
+        grouped.setdefault(structure_key(cell, sweep.setting(cell)), []).append(number)
+    groups = [Group(s := sweep.setting(cells[members[0]]), tuple(members), run_operations(s)) for members in grouped.values()]
+    identities = tuple(identity(c, sweep) for c in cells)
+    chunks = list(_in_turns([list(_chunks(i, g, sweep.starts, chunk_seconds, identities)) for i, g in enumerate(groups)]))
+    checkpoints = tuple(sweep.record.steps(sweep.steps))
+    memory = max(_pack_bytes(g.setting, lanes) for g in groups)
+    disk = sum(_run_bytes(g.setting, len(checkpoints)) * len(g.cells) for g in groups) * sweep.starts
+    return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, checkpoints, memory, disk)
+
+
+def _chunks(index: int, group: Group, starts: int, seconds: float, identities: Sequence[str]) -> Iterator[Chunk]:
+    """Cuts a group's runs into chunks of about `seconds` of one core: ranges of starts, and of cells where one start is too much."""
+    runs = max(1, int(seconds * OPERATIONS_PER_SECOND / group.operations))
+    cells_at_once = min(len(group.cells), runs)
+    starts_at_once = max(1, runs // cells_at_once)
+    for first in range(0, starts, starts_at_once):
+        last = min(first + starts_at_once, starts)
+        for c in range(0, len(group.cells), cells_at_once):
+            members = group.cells[c : c + cells_at_once]
+            yield Chunk(index, members, first, last, digest([[identities[m] for m in members], first, last])[:32])
+
+
+def _in_turns(lists: Sequence[list[Chunk]]) -> Iterator[Chunk]:
+    """One of each list in turn, so that the first chunks cover the grid."""
+    for place in range(max(len(chunks) for chunks in lists)):
+        yield from (chunks[place] for chunks in lists if place < len(chunks))
+
+
+def _pack_bytes(setting: Setting, lanes: int | None) -> int:
+    """Bytes of one pack: weights, slots, gradients, reported and final weights, and activations and deltas of a block."""
+    width, size = lanes or WIDTHS[setting.dtype], 4 if setting.dtype == "float32" else 8
+    weights = setting.problem.parameter_count * (4 + len(setting.rule.slots)) + len(number_names(setting))
+    return width * size * (weights + 65 * (setting.problem.widths[0] + 3 * sum(setting.problem.widths[1:])))
+
+
+def _run_bytes(setting: Setting, checkpoints: int) -> int:
+    """Bytes of one run's results."""
+    size, problem, record = 4 if setting.dtype == "float32" else 8, setting.problem, setting.record
+    curves = 1 + record.gradient_norm + problem.is_classifier + (problem.data.validation is not None) * (1 + problem.is_classifier)
+    vectors = record.parameters + checkpoints * record.trajectory
+    return size * (curves * checkpoints + 2 + vectors * problem.parameter_count) + 20

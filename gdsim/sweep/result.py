@@ -1,0 +1,128 @@
+"""The Dataset of a sweep: rows of runs put under names, units and coordinates; tables and grids made from it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray
+
+from gdsim.stops import STATUSES
+from gdsim.sweep.cells import coordinate_names, settings
+from gdsim.sweep.plan import Plan
+from gdsim.variables import VARIABLES, described
+
+
+def coordinates_of(plan: Plan) -> dict[str, list[Any]]:
+    """For each coordinate a value per cell: the optimizer, the label, and what is varied."""
+    tables = [settings(c) for c in plan.cells]
+    found: dict[str, list[Any]] = {"optimizer": [type(c.rule).__name__ for c in plan.cells], "label": list(plan.labels)}
+    for key, name in coordinate_names(plan.cells).items():
+        column = [t.get(key) for t in tables]
+        numeric = all(v is None or (isinstance(v, (int, float)) and not isinstance(v, bool)) for v in column)
+        found[name] = [np.nan if v is None else float(v) for v in column] if numeric else [_text(v) for v in column]
+    return found
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) -> xarray.Dataset:
+    """The Dataset of the runs with the given numbers, in ascending order; `columns` as `population.Pack` has them."""
+    order = np.argsort(numbers, kind="stable")
+    numbers = np.asarray(numbers)[order]
+    cells = numbers % len(plan.cells)
+    coordinates = {"run": ("run", numbers), "cell": ("run", cells), "start": ("run", numbers // len(plan.cells))}
+    for name, column in coordinates_of(plan).items():
+        coordinates[name] = ("run", _array(column)[cells])
+    variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64))}
+    for name, values in columns.items():
+        values = np.asarray(STATUSES)[values] if name == "status" else values
+        variables[name] = (VARIABLES[name].dims, np.asarray(values.tolist() if values.dtype == object else values)[order])
+    counts = np.array([c.problem.parameter_count for c in plan.cells])
+    if "parameters" in columns or "trajectory" in columns:
+        variables["parameter_count"] = ("run", counts[cells])
+    result = xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": len(numbers)})
+    for name in result.variables:
+        result[name].attrs.update(described(str(name)))
+    return result
+
+
+def _array(column: Sequence[Any]) -> np.ndarray:
+    return np.array(column) if all(isinstance(v, float) for v in column) else np.array([str(v) for v in column])
+
+
+def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Columns of several packs or shards as one: vectors of parameters padded with NaN, curves that a part lacks NaN."""
+    names = dict.fromkeys(n for p in parts for n in p)
+    found = {}
+    for name in names:
+        like = next(p[name] for p in parts if name in p)
+        tail = tuple(max(p[name].shape[d] for p in parts if name in p) for d in range(1, like.ndim))
+        kind = np.result_type(*(p[name].dtype for p in parts if name in p)) if like.dtype != object else np.dtype(object)
+        total = sum(len(p["status"]) for p in parts)
+        whole = np.full((total, *tail), np.nan, kind) if kind.kind == "f" else np.empty((total, *tail), kind)
+        first = 0
+        for part in parts:
+            if name in part:
+                whole[(slice(first, first + len(part["status"])), *(slice(n) for n in part[name].shape[1:]))] = part[name]
+            first += len(part["status"])
+        found[name] = whole
+    return found
+
+
+def grid_of(result: xarray.Dataset, *, optimizer: str | None = None, **chosen: Any) -> xarray.Dataset:
+    """One structure's runs with its hyperparameters as axes: dims such as (start, lr, momentum) in place of `run`.
+
+    `optimizer` and further coordinates choose the runs. Raises ValueError if they do not fill a whole grid.
+    """
+    picked = result
+    for name, value in {**({} if optimizer is None else {"optimizer": optimizer}), **chosen}.items():
+        if name not in picked.coords:
+            raise ValueError(f"the result has no coordinate {name!r}; it has {', '.join(sorted(map(str, picked.coords)))}")
+        mask = picked[name].values == value
+        if not mask.any():
+            present = ", ".join(map(str, np.unique(picked[name].values)))
+            raise ValueError(f"no run has {name}={value!r}; there are {present}")
+        picked = picked.isel(run=mask)
+    names = [n for n in picked.coords if n not in ("run", "cell", "start", "optimizer", "label") and _varies(picked[n].values)]
+    shape = [len(np.unique(picked[n].values)) for n in ("start", *names)]
+    if int(np.prod(shape)) != picked.sizes["run"]:
+        axes = ", ".join(f"{n} ({k})" for n, k in zip(("start", *names), shape, strict=True))
+        raise ValueError(f"{picked.sizes['run']} runs do not fill a grid of {axes}; choose one structure, as in grid_of(result, optimizer='Adam')")
+    picked = picked.drop_vars([n for n in picked.coords if n not in names and n != "start"])
+    return picked.set_index(run=["start", *names]).unstack("run")
+
+
+def _varies(values: np.ndarray) -> bool:
+    missing = values != values if values.dtype.kind == "f" else values == ""
+    return not missing.any() and len(np.unique(values)) > 1
+
+
+def table(result: xarray.Dataset) -> Any:
+    """One pandas row per cell: how many runs converged and diverged, and quantiles of their losses, diverged runs as infinite."""
+    import pandas
+
+    rows = []
+    names = [str(n) for n in result.coords if n not in ("run", "cell", "start", "label")]
+    for cell in np.unique(result.cell.values):
+        runs = result.isel(run=result.cell.values == cell)
+        loss = np.where(runs.status.values == "diverged", np.inf, runs.final_loss.values.astype(float))
+        row: dict[str, Any] = {"cell": int(cell), "label": str(runs.label.values[0]), **{n: runs[n].values[0] for n in names}}
+        row |= {"runs": len(loss), **{s: int((runs.status.values == s).sum()) for s in ("converged", "diverged")}}
+        low, middle, high = np.quantile(loss, (0.25, 0.5, 0.75), method="nearest")
+        row |= {"median_loss": middle, "best_loss": float(loss.min()), "quartile_low": low, "quartile_high": high}
+        for name in ("accuracy", "validation_loss", "validation_accuracy"):
+            if name in runs:
+                row[f"median_{name}"] = _last_median(runs[name].values)
+        row["median_steps"] = float(np.median(runs.steps_taken.values))
+        rows.append(row)
+    return pandas.DataFrame(rows)
+
+
+def _last_median(curves: np.ndarray) -> float:
+    """The median over runs of the last value that is not NaN."""
+    known = ~np.isnan(curves)
+    last = curves.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1)
+    values = curves[np.arange(len(curves)), last][known.any(axis=1)]
+    return float(np.median(values)) if len(values) else float("nan")

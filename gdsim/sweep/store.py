@@ -1,0 +1,211 @@
+"""A results folder: the experiment, its data, and immutable shards of finished runs, each named by the hash of its bytes.
+
+    experiment.json                     the canonical experiment and its hash
+    data/<hash>.npz                     the data sets, by their hashes
+    shards/<chunk>-<sha256>.parquet     finished chunks, whole or not there at all
+    log.jsonl                           who wrote what and when: host, versions, times
+
+Nothing is unpickled from a folder. Files appear by renaming, after their bytes and their folder have been synced.
+"""
+
+import contextlib
+import datetime
+import hashlib
+import io
+import json
+import os
+import pathlib
+import platform
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gdsim.data import Data
+from gdsim.stops import STATUSES
+from gdsim.sweep.canonical import canonical
+from gdsim.sweep.plan import Chunk, Plan
+from gdsim.sweep.result import dataset, joined
+
+FORMAT = "gdsim results 1"
+
+
+class StoreError(ValueError):
+    """A results folder that cannot be used: what is wrong with it, and what to do."""
+
+
+def write_atomically(path: pathlib.Path, data: bytes) -> None:
+    """The file with these bytes, or no file: temporary name in the same folder, sync, rename, sync of the folder."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def shard_bytes(plan: Plan, chunk: Chunk, runs: Sequence[Any], columns: Mapping[str, np.ndarray]) -> bytes:
+    """A shard's bytes: a row per run with its cell's place and its start; the cells' hashes are in the footer."""
+    place = {cell: k for k, cell in enumerate(chunk.cells)}
+    fields: dict[str, Any] = {
+        "cell": pa.array([place[r.number % len(plan.cells)] for r in runs], pa.int32()),
+        "start": pa.array([r.start for r in runs], pa.int64()),
+    }
+    for name, values in columns.items():
+        fields[name] = _arrow(values)
+    footer = {
+        "format": FORMAT, "chunk": chunk.name, "cells": [plan.identities[c] for c in chunk.cells],
+        "checkpoints": list(plan.checkpoints), "statuses": list(STATUSES),
+        "shapes": {n: list(v.shape[1:]) for n, v in columns.items()},
+    }  # fmt: skip
+    table = pa.table(fields).replace_schema_metadata({"gdsim": json.dumps(footer, sort_keys=True)})
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, use_dictionary=["reason"])
+    return sink.getvalue()
+
+
+def _arrow(values: np.ndarray) -> Any:
+    if values.dtype == object:
+        return pa.array(values.tolist(), pa.string())
+    flat = pa.array(np.ascontiguousarray(values).ravel())
+    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
+
+
+def read_shard(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(the footer, the columns) of a shard's bytes; page checksums are verified."""
+    table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
+    footer = json.loads((table.schema.metadata or {})[b"gdsim"])
+    columns = {}
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        if pa.types.is_string(column.type):
+            columns[name] = np.array(column.to_pylist(), object)
+        elif pa.types.is_fixed_size_list(column.type):
+            columns[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), *footer["shapes"][name])
+        else:
+            columns[name] = column.to_numpy(zero_copy_only=False)
+    return footer, columns
+
+
+class Store:
+    """A results folder of one experiment."""
+
+    def __init__(self, folder: str | pathlib.Path) -> None:
+        self.folder = pathlib.Path(folder)
+        self.shards = self.folder / "shards"
+
+    def check(self, sweep: Any) -> None:
+        """Refuses a folder that holds something else, before anything is written."""
+        if not self.folder.exists():
+            return
+        if not self.folder.is_dir():
+            raise StoreError(f"{str(self.folder)!r} is a file; give a folder for the results")
+        if not (self.folder / "experiment.json").exists():
+            if any(self.folder.iterdir()):
+                raise StoreError(f"{str(self.folder)!r} holds other files and no gdsim results; give an empty or a new folder")
+            return
+        held, given = self.experiment()["experiment"], canonical(sweep)
+        if held != json.loads(json.dumps(given)):
+            different = sorted(k for k in given if held.get(k) != json.loads(json.dumps(given[k])))
+            raise StoreError(f"{str(self.folder)!r} holds another experiment (it differs in {', '.join(different)}); give another folder")
+
+    def create(self, sweep: Any, plan: Plan) -> None:
+        """Makes the folder with the experiment and its data, if it is not there yet."""
+        self.check(sweep)
+        for folder in (self.shards, self.folder / "data"):
+            folder.mkdir(parents=True, exist_ok=True)
+        for problem in sweep.problem:
+            path = self.folder / "data" / f"{problem.data.digest}.npz"
+            if not path.exists():
+                write_atomically(path, _data_bytes(problem.data))
+        if not (self.folder / "experiment.json").exists():
+            experiment = {
+                "format": FORMAT, "experiment": canonical(sweep),
+                "data": {p.data.digest: p.data.name for p in sweep.problem},
+            }  # fmt: skip
+            write_atomically(self.folder / "experiment.json", json.dumps(experiment, indent=1, sort_keys=True).encode())
+
+    def experiment(self) -> dict[str, Any]:
+        """What `experiment.json` says."""
+        try:
+            found = json.loads((self.folder / "experiment.json").read_bytes())
+        except FileNotFoundError:
+            raise StoreError(f"{str(self.folder)!r} holds no gdsim results: there is no experiment.json") from None
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{str(self.folder / 'experiment.json')!r} cannot be read: {error}") from None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise StoreError(f"{str(self.folder)!r} is not in the format {FORMAT!r}")
+        return found
+
+    def write(self, plan: Plan, chunk: Chunk, runs: Sequence[Any], columns: Mapping[str, np.ndarray]) -> None:
+        """Adds a finished chunk."""
+        data = shard_bytes(plan, chunk, runs, columns)
+        write_atomically(self.shards / f"{chunk.name}-{hashlib.sha256(data).hexdigest()}.parquet", data)
+
+    def read(self, chunk: Chunk) -> dict[str, np.ndarray] | None:
+        """The columns of a chunk's shard, every byte checked against its name; None if there is no whole one."""
+        for path in sorted(self.shards.glob(f"{chunk.name}-*.parquet")):
+            data = path.read_bytes()
+            if path.stem == f"{chunk.name}-{hashlib.sha256(data).hexdigest()}":
+                return read_shard(data)[1]
+        return None
+
+    def log(self, **entry: Any) -> None:
+        """Appends a line on who did what."""
+        from gdsim import __version__
+
+        about = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "host": platform.node(), "gdsim": __version__}
+        with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({**about, **entry}) + "\n")
+
+
+def _data_bytes(data: Data) -> bytes:
+    sink = io.BytesIO()
+    held = {} if data.validation is None else {"X_validation": data.validation.X, "y_validation": data.validation.y}
+    np.savez_compressed(sink, X=data.X, y=data.y, **held)
+    return sink.getvalue()
+
+
+def open_results(path: str | pathlib.Path) -> Any:
+    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers.
+
+    `attrs` say how many are planned. Raises ValueError for a folder without results.
+    """
+    from gdsim.sweep.experiment import sweep_of
+
+    store = Store(path)
+    held = store.experiment()
+    sweep = sweep_of(held, store.folder / "data")
+    plan = sweep.plan(chunk_seconds=held.get("chunk_seconds", 10.0))
+    numbers, parts = rows_of(store, plan)
+    if not parts:
+        raise StoreError(f"{str(store.folder)!r} has no finished runs yet")
+    return dataset(plan, numbers, joined(parts))
+
+
+def rows_of(store: Store, plan: Plan) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
+    """(numbers of the finished runs, columns of their shards); runs are found by their cells' hashes and starts."""
+    place = {identity: number for number, identity in enumerate(plan.identities)}
+    numbers, parts = [], []
+    for path in sorted(store.shards.glob("*.parquet")):
+        data = path.read_bytes()
+        if not path.stem.endswith(hashlib.sha256(data).hexdigest()):
+            raise StoreError(f"shard {path.name!r} is damaged: its bytes do not match its name; delete it and run the experiment again")
+        footer, columns = read_shard(data)
+        cells = np.array([place[i] for i in footer["cells"]])[columns.pop("cell")]
+        numbers.append(columns.pop("start") * len(plan.cells) + cells)
+        parts.append(columns)
+    return np.concatenate(numbers) if numbers else np.zeros(0, np.int64), parts

@@ -1,0 +1,46 @@
+"""Every variable of a result, declared once: its name, dimensions, units and a sentence."""
+
+from typing import NamedTuple
+
+
+class Variable(NamedTuple):
+    """One variable of a Dataset."""
+
+    dims: tuple[str, ...]
+    units: str
+    long_name: str
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """As xarray and netCDF have them."""
+        return {"units": self.units, "long_name": self.long_name}
+
+
+CURVE, NUMBER = ("run", "checkpoint"), ("run",)
+
+VARIABLES = {
+    "step": Variable(("checkpoint",), "steps", "updates applied at the checkpoint"),
+    "loss": Variable(CURVE, "1", "loss on the whole training set, penalty included"),
+    "gradient_norm": Variable(CURVE, "1", "Euclidean norm of the gradient of the loss"),
+    "accuracy": Variable(CURVE, "1", "share of training samples classified correctly"),
+    "validation_loss": Variable(CURVE, "1", "loss on the validation set, without penalty"),
+    "validation_accuracy": Variable(CURVE, "1", "share of validation samples classified correctly"),
+    "final_loss": Variable(NUMBER, "1", "loss where the run ended; of a diverged run the last finite one"),
+    "best_loss": Variable(NUMBER, "1", "lowest loss at a checkpoint or a stop's look"),
+    "steps_taken": Variable(NUMBER, "steps", "updates applied"),
+    "status": Variable(NUMBER, "", "how the run ended: converged, stopped, stalled, diverged or budget"),
+    "reason": Variable(NUMBER, "", "the stop that ended the run, or budget"),
+    "parameters": Variable(("run", "parameter"), "1", "reported parameters where the run ended"),
+    "trajectory": Variable(("run", "checkpoint", "parameter"), "1", "reported parameters at the checkpoint"),
+    "parameter_count": Variable(NUMBER, "1", "parameters of the run's problem"),
+    "run": Variable(NUMBER, "", "number of the run: start * cells + cell"),
+    "cell": Variable(NUMBER, "", "number of the combination of hyperparameters"),
+    "start": Variable(NUMBER, "", "number of the start: its initial point and sample orders"),
+    "optimizer": Variable(NUMBER, "", "class of the update rule"),
+    "label": Variable(NUMBER, "", "the cell in words"),
+}
+
+
+def described(name: str, long_name: str = "", units: str = "") -> dict[str, str]:
+    """The attributes of a variable or of a hyperparameter's coordinate."""
+    return VARIABLES[name].attributes if name in VARIABLES else {"units": units, "long_name": long_name or name.replace("_", " ")}
