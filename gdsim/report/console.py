@@ -1,0 +1,81 @@
+"""A sweep on the terminal: a progress bar while it runs, a table by cell when it is done."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console as Terminal
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+
+class _Rate(ProgressColumn):
+    """Run-steps per second, in the largest fitting unit."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.fields.get("rate", 0.0)
+        power = 3 * int(math.log10(rate) // 3) if rate >= 1 else 0
+        unit = {0: "", 3: "k", 6: "M", 9: "G"}.get(power, f"e{power}")
+        return Text(f"{rate / 10**power:.3g} {unit}run-steps/s" if rate else "")
+
+
+class Console:
+    """Where the command line writes what people read."""
+
+    def __init__(self) -> None:
+        self.terminal = Terminal(stderr=False, highlight=False)
+
+    def say(self, text: str) -> None:
+        """One message."""
+        self.terminal.print(text, soft_wrap=True, markup=False)
+
+    @contextlib.contextmanager
+    def progress(self, sweep: Any) -> Iterator[Callable[[Any], None]]:
+        """A bar of runs done, run-steps per second and the time left; yields what takes the executor's states."""
+        plan = sweep.plan()
+        self.say(f"{plan.runs:,} runs: {plan.starts:,} starts in {len(plan.cells):,} cells, {plan.run_steps:,} run-steps")
+        columns = (
+            SpinnerColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f} runs"), BarColumn(), _Rate(),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[diverged]}{task.description}"),
+        )  # fmt: skip
+        with Progress(*columns, console=self.terminal, transient=False) as bar:
+            task = bar.add_task("", total=plan.runs, diverged="")
+
+            def tell(state: Any) -> None:
+                rate = state.run_steps_done / state.seconds if state.seconds else 0.0
+                lost = f"{state.diverged:,} diverged  " if state.diverged else ""
+                bar.update(task, completed=state.runs_done, description=state.message, rate=rate, diverged=lost)
+                if state.message and not self.terminal.is_terminal:
+                    self.say(state.message)
+
+            yield tell
+
+    def table(self, result: Any, sweep: Any) -> None:
+        """A row per cell: runs that converged and diverged, median, best and quartiles of the final loss, validation accuracy."""
+        from gdsim.stops import Target
+        from gdsim.sweep.result import table
+
+        frame = table(result)
+        targets = [s.loss for s in sweep.stop if isinstance(s, Target)]
+        reached = f"loss <= {max(targets):g}" if targets else "converged"
+        shown = Table(title="Final loss by cell (diverged runs count as infinite)", title_justify="left")
+        held = "median_validation_accuracy" in frame
+        names = [c for c in frame.columns[2 : list(frame.columns).index("runs")]]
+        for name in names:
+            shown.add_column(name)
+        for name in (reached, "diverged", "median", "best", "quartiles", *(["validation accuracy"] if held else [])):
+            shown.add_column(name, justify="right")
+        for row in frame.to_dict("records"):
+            settings = [_cell(row[n]) for n in names]
+            losses = [f"{row['median_loss']:.4g}", f"{row['best_loss']:.4g}", f"{row['quartile_low']:.4g} to {row['quartile_high']:.4g}"]
+            accuracy = [f"{100 * row['median_validation_accuracy']:.1f}%"] if held else []
+            shown.add_row(*settings, f"{row['converged']} of {row['runs']}", str(row["diverged"]), *losses, *accuracy)
+        self.terminal.print(shown)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return str(value)
