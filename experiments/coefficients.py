@@ -54,16 +54,79 @@ def split(value: mpf, bits: int, parts: int) -> list[mpf]:
 
 
 TABLES = {
-    "EXP": ("(exp(r) - 1 - r) / r^2 on |r| <= ln(2)/2", series(lambda r: (mp.expm1(r) - r) / r**2, lambda k: 1 / mp.factorial(k + 2)), lambda r: r * r / mp.exp(r), -0.3467, 0.3467),
-    "LOG": ("(2 atanh(s) - 2 s) / s^3 in z = s^2, |s| <= 3 - 2 sqrt(2)", series(lambda z: 2 * (mp.atanh(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: mpf(2) / (2 * k + 3)), lambda z: z / 2, 0, 0.02945),
-    "LOG_TAIL": ("the same less 2/3, over z, for pow, with 12 bits more", series(lambda z: (2 * (mp.atanh(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3 - mpf(2) / 3) / z, lambda k: mpf(2) / (2 * k + 5)), lambda z: z * z / 2 * 4096, 0, 0.02945),
-    "SIN": ("(sin(r) - r) / r^3 in z = r^2, |r| <= pi/4", series(lambda z: (mp.sin(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: mpf(-1) ** (k + 1) / mp.factorial(2 * k + 3)), lambda z: z, 0, 0.6169),
-    "COS": ("(cos(r) - 1 + r^2/2) / r^4 in z = r^2, |r| <= pi/4", series(lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, lambda k: mpf(-1) ** k / mp.factorial(2 * k + 4)), lambda z: z * z / mp.cos(mp.sqrt(z)), 0, 0.6169),
-    "TANH": ("(tanh(x) - x) / x^3 in z = x^2, |x| <= 0.6", series(lambda z: (mp.tanh(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: [mpf(-1) / 3, mpf(2) / 15, mpf(-17) / 315][k] if k < 3 else mpf(0)), lambda z: z, 0, 0.361),
-    "ATAN": ("(atan(t) - t) / t^3 in z = t^2, |t| <= 1/2", series(lambda z: (mp.atan(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: mpf(-1) ** (k + 1) / (2 * k + 3)), lambda z: z, 0, 0.2501),
-    "ASIN": ("(asin(t) - t) / t^3 in z = t^2, |t| <= 1/2", series(lambda z: (mp.asin(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: mp.binomial(2 * k + 2, k + 1) / (mpf(4) ** (k + 1) * (2 * k + 3))), lambda z: z, 0, 0.2501),
-    "ERF": ("erf(x)/x - 2/sqrt(pi), over z = x^2, |x| <= 1", series(lambda z: (mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 2 / mp.sqrt(mp.pi)) / z, lambda k: 2 / mp.sqrt(mp.pi) * mpf(-1) ** (k + 1) / (mp.factorial(k + 1) * (2 * k + 3))), lambda z: z, 0, 1.001),
-    "ERFCX": ("exp(x^2) erfc(x) in t = (x - 2)/(x + 2), 1 <= x <= 6.5", lambda t: mp.exp((2 * (1 + t) / (1 - t)) ** 2) * mp.erfc(2 * (1 + t) / (1 - t)), lambda t: mp.exp(-((2 * (1 + t) / (1 - t)) ** 2)), -0.3334, 0.5295),
+    "EXP": (
+        "(exp(r) - 1 - r) / r^2 on |r| <= ln(2)/2",
+        series(lambda r: (mp.expm1(r) - r) / r**2, lambda k: 1 / mp.factorial(k + 2)),
+        lambda r: r * r / mp.exp(r),
+        -0.3467,
+        0.3467,
+    ),
+    "LOG": (
+        "(2 atanh(s) - 2 s) / s^3 in z = s^2, |s| <= 3 - 2 sqrt(2)",
+        series(lambda z: 2 * (mp.atanh(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: mpf(2) / (2 * k + 3)),
+        lambda z: z / 2,
+        0,
+        0.02945,
+    ),
+    "LOG_TAIL": (
+        "the same less 2/3, over z, for pow, with 12 bits more",
+        series(lambda z: (2 * (mp.atanh(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3 - mpf(2) / 3) / z, lambda k: mpf(2) / (2 * k + 5)),
+        lambda z: z * z / 2 * 4096,
+        0,
+        0.02945,
+    ),
+    "SIN": (
+        "(sin(r) - r) / r^3 in z = r^2, |r| <= pi/4",
+        series(lambda z: (mp.sin(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: mpf(-1) ** (k + 1) / mp.factorial(2 * k + 3)),
+        lambda z: z,
+        0,
+        0.6169,
+    ),
+    "COS": (
+        "(cos(r) - 1 + r^2/2) / r^4 in z = r^2, |r| <= pi/4",
+        series(lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, lambda k: mpf(-1) ** k / mp.factorial(2 * k + 4)),
+        lambda z: z * z / mp.cos(mp.sqrt(z)),
+        0,
+        0.6169,
+    ),
+    "TANH": (
+        "(tanh(x) - x) / x^3 in z = x^2, |x| <= 0.6",
+        series(lambda z: (mp.tanh(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: [mpf(-1) / 3, mpf(2) / 15, mpf(-17) / 315][k] if k < 3 else mpf(0)),
+        lambda z: z,
+        0,
+        0.361,
+    ),
+    "ATAN": (
+        "(atan(t) - t) / t^3 in z = t^2, |t| <= 1/2",
+        series(lambda z: (mp.atan(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: mpf(-1) ** (k + 1) / (2 * k + 3)),
+        lambda z: z,
+        0,
+        0.2501,
+    ),
+    "ASIN": (
+        "(asin(t) - t) / t^3 in z = t^2, |t| <= 1/2",
+        series(lambda z: (mp.asin(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: mp.binomial(2 * k + 2, k + 1) / (mpf(4) ** (k + 1) * (2 * k + 3))),
+        lambda z: z,
+        0,
+        0.2501,
+    ),
+    "ERF": (
+        "erf(x)/x - 2/sqrt(pi), over z = x^2, |x| <= 1",
+        series(
+            lambda z: (mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 2 / mp.sqrt(mp.pi)) / z,
+            lambda k: 2 / mp.sqrt(mp.pi) * mpf(-1) ** (k + 1) / (mp.factorial(k + 1) * (2 * k + 3)),
+        ),
+        lambda z: z,
+        0,
+        1.001,
+    ),
+    "ERFCX": (
+        "exp(x^2) erfc(x) in t = (x - 2)/(x + 2), 1 <= x <= 6.5",
+        lambda t: mp.exp((2 * (1 + t) / (1 - t)) ** 2) * mp.erfc(2 * (1 + t) / (1 - t)),
+        lambda t: mp.exp(-((2 * (1 + t) / (1 - t)) ** 2)),
+        -0.3334,
+        0.5295,
+    ),
 }
 
 CONSTANTS = {

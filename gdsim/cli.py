@@ -13,7 +13,7 @@ INTERRUPTED = 130
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gdsim", message="%(version)s")
 def main() -> None:
-    """gdsim trains populations of small models at once, and says what the population did."""
+    """Gdsim trains populations of small models at once, and says what the population did."""
 
 
 @main.command()
@@ -71,6 +71,10 @@ def _read(file: pathlib.Path) -> Any:
 
 def _refusal(error: Exception) -> click.ClickException:
     """Bad input as one line and exit code 2."""
-    refusal = click.ClickException(" ".join(str(error).split()))
-    refusal.exit_code = 2
-    return refusal
+    return _BadInput(" ".join(str(error).split()))
+
+
+class _BadInput(click.ClickException):
+    """What the user gave cannot be used."""
+
+    exit_code = 2

@@ -1,6 +1,7 @@
 """Initial points: where the runs of a population begin. Start i is the same point in every cell."""
 
 import hashlib
+import itertools
 from typing import Any, Literal
 
 import msgspec
@@ -92,7 +93,7 @@ def initial_points(init: Init, widths: tuple[int, ...], seed: int, starts: np.nd
     """
     from gdsim.lanes.draws import normal_numbers, uniform_numbers
 
-    pairs = list(zip(widths[:-1], widths[1:], strict=True))
+    pairs = list(itertools.pairwise(widths))
     count = sum((inputs + 1) * units for inputs, units in pairs)
     if isinstance(init, Points):
         return init.values[starts]

@@ -5,17 +5,18 @@ A pack is `width` runs; every array has the lane as its last index. Nothing here
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels import evaluation, sampling, training
+from gdsim.kernels import evaluation, training
 from gdsim.kernels.evaluation import Scores
 from gdsim.kernels.network import BLOCK, TILE, Network
 from gdsim.kernels.sampling import SHUFFLES, Feed
 from gdsim.kernels.training import Pack, Watch
-from gdsim.lanes.compiler import bind
+from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.draws import seed_words
 
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
@@ -43,7 +44,7 @@ def layout_of(widths: tuple[int, ...], columns: int) -> Layout:
     whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
     half = whole(max(widths[1:]))
     rows, first, source, places, table = whole(columns), 0, 0, [], []
-    for depth, (inputs, units) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for depth, (inputs, units) in enumerate(itertools.pairwise(widths)):
         pitch = whole(inputs) + 1
         above = half * (depth % 2)
         table.append((inputs, units, first, pitch, source, rows, above, half - above))
@@ -94,14 +95,12 @@ class Kernels:
         return lambda: self.listener(f"compiling {what}") if self.listener is not None else None
 
     def _parts(self, **more: Any) -> Mapping[str, Any]:
-        from gdsim.lanes.cpu import restore_float_mode, set_float_mode
-
         s = self.structure
         return {
             **dict(s.parts), **SHUFFLES[s.shuffle]._asdict(),
             "NUMBERS": s.numbers, "NUMBER_COUNT": len(s.numbers._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
             "WIDTH": self.width, "ZERO": self.dtype.type(0), "penalized": with_penalty if s.has_penalty else without_penalty,
-            "set_float_mode": set_float_mode, "restore_float_mode": restore_float_mode, **more,
+            **float_mode_parts(), **more,
         }  # fmt: skip
 
     def _types(self) -> Any:
@@ -164,7 +163,10 @@ class Kernels:
     def new_pack(self) -> Pack:
         """A pack of nothing but zeros."""
         s, width = self.structure, self.width
-        lanes = lambda n, kind=self.dtype: np.zeros(n * width, kind)  # noqa: E731
+
+        def lanes(n: int, kind: Any = self.dtype) -> np.ndarray:
+            return np.zeros(n * width, kind)
+
         word, bits = np.uint32, np.uint64 if self.dtype == np.float64 else np.uint32
         watch = Watch(
             lanes(1, word), lanes(1, word), lanes(1, bits), lanes(1), np.full(width, np.inf, self.dtype),
@@ -185,7 +187,7 @@ class Table(NamedTuple):
     pitch: int
     features: int
     columns: int
-    count: int
+    samples: int
 
 
 def table_of(X: np.ndarray, targets: np.ndarray, dtype: Any) -> Table:
@@ -199,6 +201,6 @@ def table_of(X: np.ndarray, targets: np.ndarray, dtype: Any) -> Table:
 
 def feed_of(table: Table, batch: int | None, drop_last: bool, seed: int) -> Feed:
     """How steps draw from a table; `batch` None is the whole of it."""
-    size = table.count if batch is None else batch
-    steps = max(1, table.count // size if drop_last else -(-table.count // size))
-    return Feed(table.matrix, table.pitch, table.features, table.columns, table.count, size, steps, seed_words(seed))
+    size = table.samples if batch is None else batch
+    steps = max(1, table.samples // size if drop_last else -(-table.samples // size))
+    return Feed(table.matrix, table.pitch, table.features, table.columns, table.samples, size, steps, seed_words(seed))

@@ -7,12 +7,26 @@ problem's `activation`, `slope` and `sample_loss`, and the constants of `parts`.
 from typing import Any, NamedTuple
 
 from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count
-from gdsim.lanes.parts import (
-    CARRY_COUNT, NUMBER_COUNT, NUMBERS, SLOT_COUNT, WIDTH, ZERO, batch_size, fill, penalized, prepare, rate, report,
-    restore_float_mode, sample_loss, set_float_mode, update,
-)  # fmt: skip
 from gdsim.lanes.elementary import two_sum
 from gdsim.lanes.operations import any, as_type_of, largest_magnitude, load, splat, store, where
+from gdsim.lanes.parts import (
+    CARRY_COUNT,
+    NUMBER_COUNT,
+    NUMBERS,
+    SLOT_COUNT,
+    WIDTH,
+    ZERO,
+    batch_size,
+    fill,
+    penalized,
+    prepare,
+    rate,
+    report,
+    restore_float_mode,
+    sample_loss,
+    set_float_mode,
+    update,
+)  # fmt: skip
 from gdsim.lanes.tiles import load_row, store_row
 
 # Why a lane needs the driver: bits of `Pack.flags`.

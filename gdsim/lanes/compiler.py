@@ -168,6 +168,13 @@ def bind(template: Any, parts: Mapping[str, Any], signature: Any, announce: Call
     return kernel
 
 
+def float_mode_parts() -> dict[str, Any]:
+    """The parts with which an entry sets the IEEE default mode and restores what there was."""
+    from gdsim.lanes import cpu
+
+    return {"set_float_mode": cpu.set_float_mode, "restore_float_mode": cpu.restore_float_mode}
+
+
 def cache_folder() -> pathlib.Path | None:
     """The private folder of compiled kernels, made if need be; None where there can be none."""
     chosen = os.environ.get("GDSIM_CACHE_DIR")

@@ -7,8 +7,7 @@ from typing import Any
 from llvmlite import binding, ir
 from numba.core import types
 from numba.core.types import unliteral
-from numba.core.typing import signature
-from numba.core.typing.templates import infer_global, make_intrinsic_template
+from numba.core.typing.templates import infer_global, make_intrinsic_template, signature
 from numba.extending import intrinsic, models, register_model
 
 from gdsim.lanes.emit import Code, LaneKind, MaskKind, llvm_type

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.lanes.compiler import bind
+from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.operations import load, splat, store
+from gdsim.lanes.parts import pair, restore_float_mode, set_float_mode
 from gdsim.lanes.philox import normal_pair, random_words, uniform_pair
 
 WIDTH = 8
@@ -30,12 +31,10 @@ def seed_words(seed: int) -> tuple[Any, Any]:
     return np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)
 
 
-def _numbers(pair: Any, seed: int, starts: np.ndarray, purpose: tuple[int, int], count: int) -> np.ndarray:
+def _numbers(draw_pair: Any, seed: int, starts: np.ndarray, purpose: tuple[int, int], count: int) -> np.ndarray:
     from numba import types
 
-    from gdsim.lanes.cpu import restore_float_mode, set_float_mode
-
-    parts = {"pair": pair, "set_float_mode": set_float_mode, "restore_float_mode": restore_float_mode}
+    parts = {"pair": draw_pair, **float_mode_parts()}
     word_pair = types.UniTuple(types.uint32, 2)
     kernel = bind(_fill, parts, types.void(types.uint32[::1], word_pair, word_pair, types.float64[::1]))
     padded = np.zeros(-(-len(starts) // WIDTH) * WIDTH, np.uint32)

@@ -13,7 +13,7 @@ infinities.
 
 from typing import Any
 
-from gdsim.lanes import coefficients as C
+from gdsim.lanes import coefficients
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.operations import absolute, as_type_of, by_precision, from_bits, maximum, minimum, polynomial, spread, sqrt, to_bits, where
 from gdsim.lanes.operations import fma_lanes as fma
@@ -64,11 +64,11 @@ def power_of_two(n: Any) -> Any:
 def exp_of_sum(x: Any, tail: Any) -> Any:
     """e^(x + tail) for a tail far below x, rounded once at the end: 2^n e^r with |r| <= ln(2)/2."""
     low, high = by_precision(x, EXP_RANGE_SINGLE, EXP_RANGE_DOUBLE)
-    ln2, ln2_tail = by_precision(x, C.LN2_SINGLE, C.LN2_DOUBLE)
+    ln2, ln2_tail = by_precision(x, coefficients.LN2_SINGLE, coefficients.LN2_DOUBLE)
     x = where(x < low, low, where(x > high, high, x))
     n = round_to_integer(x * INVERSE_LN2)
     r = fma(n, -ln2_tail, fma(n, -ln2, x)) + tail
-    result = fma(r * r, polynomial(r, by_precision(x, C.EXP_SINGLE, C.EXP_DOUBLE)), r) + 1.0
+    result = fma(r * r, polynomial(r, by_precision(x, coefficients.EXP_SINGLE, coefficients.EXP_DOUBLE)), r) + 1.0
     half = round_to_integer(n * 0.5 - 0.25)  # two factors, so that denormal and nearly infinite results are reached
     return result * power_of_two(half) * power_of_two(n - half)
 
@@ -100,9 +100,9 @@ def log(x: Any) -> Any:
     s = f / (f + 2.0)
     z = s * s
     half = 0.5 * f * f
-    ln2, ln2_tail = by_precision(x, C.LN2_SINGLE, C.LN2_DOUBLE)
+    ln2, ln2_tail = by_precision(x, coefficients.LN2_SINGLE, coefficients.LN2_DOUBLE)
     # log(1 + f) = f - f^2/2 + s (f^2/2 + z P(z)): the rounded terms are small beside f
-    correction = fma(e, ln2_tail, s * fma(z, polynomial(z, by_precision(x, C.LOG_SINGLE, C.LOG_DOUBLE)), half))
+    correction = fma(e, ln2_tail, s * fma(z, polynomial(z, by_precision(x, coefficients.LOG_SINGLE, coefficients.LOG_DOUBLE)), half))
     total, error = two_sum(e * ln2, f)
     error = error + fma(e, ln2, -(e * ln2))
     result = total + (error - (half - correction))
@@ -116,8 +116,8 @@ def log_of_one_plus(e: Any) -> Any:
     s = f / (f + 2.0)
     z = s * s
     half = 0.5 * f * f
-    ln2, ln2_tail = by_precision(e, C.LN2_SINGLE, C.LN2_DOUBLE)
-    correction = s * fma(z, polynomial(z, by_precision(e, C.LOG_SINGLE, C.LOG_DOUBLE)), half)
+    ln2, ln2_tail = by_precision(e, coefficients.LN2_SINGLE, coefficients.LN2_DOUBLE)
+    correction = s * fma(z, polynomial(z, by_precision(e, coefficients.LOG_SINGLE, coefficients.LOG_DOUBLE)), half)
     return where(large, ln2 + (f - (half - (correction + ln2_tail))), f - (half - correction))
 
 
@@ -139,14 +139,14 @@ def tanh(x: Any) -> Any:
     """The hyperbolic tangent."""
     a = absolute(x)
     z = x * x
-    near = fma(x * z, polynomial(z, by_precision(x, C.TANH_SINGLE, C.TANH_DOUBLE)), x)
+    near = fma(x * z, polynomial(z, by_precision(x, coefficients.TANH_SINGLE, coefficients.TANH_DOUBLE)), x)
     far = 1.0 - 2.0 / (exp(a + a) + 1.0)
     return where(a < 0.6, near, copy_sign(far, x))
 
 
 def reduce_angle(x: Any) -> Any:
     """(r, tail, n): x = n pi/2 + r + tail with |r| <= pi/4."""
-    head, middle, last = by_precision(x, C.HALF_PI_SINGLE, C.HALF_PI_DOUBLE)
+    head, middle, last = by_precision(x, coefficients.HALF_PI_SINGLE, coefficients.HALF_PI_DOUBLE)
     n = round_to_integer(x * INVERSE_HALF_PI)
     p, error = two_product(n, -middle)
     r, tail = two_sum(fma(n, -head, x), p)  # the inner product cancels exactly
@@ -158,10 +158,10 @@ def sine_and_cosine(x: Any) -> Any:
     """(sin r, cos r, n mod 4 as integers) of the reduced angle."""
     r, tail, n = reduce_angle(x)
     z = r * r
-    sine = r + fma(r * z, polynomial(z, by_precision(x, C.SIN_SINGLE, C.SIN_DOUBLE)), tail * (1.0 - 0.5 * z))
+    sine = r + fma(r * z, polynomial(z, by_precision(x, coefficients.SIN_SINGLE, coefficients.SIN_DOUBLE)), tail * (1.0 - 0.5 * z))
     head = 1.0 - 0.5 * z
     rest = (1.0 - head) - 0.5 * z
-    cosine = head + (rest + fma(z * z, polynomial(z, by_precision(x, C.COS_SINGLE, C.COS_DOUBLE)), -(r * tail)))
+    cosine = head + (rest + fma(z * z, polynomial(z, by_precision(x, coefficients.COS_SINGLE, coefficients.COS_DOUBLE)), -(r * tail)))
     quadrant = to_bits(n + by_precision(x, ROUND_SINGLE, ROUND_DOUBLE)) & 3
     return sine, cosine, quadrant
 
@@ -189,7 +189,7 @@ def cos(x: Any) -> Any:
 @shared
 def atan2(y: Any, x: Any) -> Any:
     """The angle of the point (x, y) in (-pi, pi], with signed zeros."""
-    pi_half, pi_tail, _ = by_precision(x, C.HALF_PI_SINGLE, C.HALF_PI_DOUBLE)
+    pi_half, pi_tail, _ = by_precision(x, coefficients.HALF_PI_SINGLE, coefficients.HALF_PI_DOUBLE)
     ax, ay = absolute(x), absolute(y)
     both_infinite = (ax == INFINITY) & (ay == INFINITY)
     big, small = where(both_infinite, 1.0, maximum(ax, ay)), where(both_infinite, 1.0, minimum(ax, ay))
@@ -200,7 +200,7 @@ def atan2(y: Any, x: Any) -> Any:
     bottom = where(steep, small + big, big)
     t = where(small == 0.0, 0.0, top / bottom)
     z = t * t
-    angle = fma(t * z, polynomial(z, by_precision(x, C.ATAN_SINGLE, C.ATAN_DOUBLE)), t)
+    angle = fma(t * z, polynomial(z, by_precision(x, coefficients.ATAN_SINGLE, coefficients.ATAN_DOUBLE)), t)
     # The angle from the nearer axis is quarter turns times pi/4 plus a rest; then mirrored at the diagonal and the y axis.
     eighths = where(steep, spread(1.0, x), 0.0)
     swap, left = ay > ax, (to_bits(x) ^ to_bits(ax)) != 0
@@ -216,12 +216,12 @@ def atan2(y: Any, x: Any) -> Any:
 @shared
 def acos(x: Any) -> Any:
     """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1]."""
-    pi_half, pi_tail, _ = by_precision(x, C.HALF_PI_SINGLE, C.HALF_PI_DOUBLE)
+    pi_half, pi_tail, _ = by_precision(x, coefficients.HALF_PI_SINGLE, coefficients.HALF_PI_DOUBLE)
     a = absolute(x)
     outer = a > 0.5
     z = where(outer, 0.5 - 0.5 * a, x * x)
     t = where(outer, sqrt(z), x)
-    rest = t * z * polynomial(z, by_precision(x, C.ASIN_SINGLE, C.ASIN_DOUBLE))
+    rest = t * z * polynomial(z, by_precision(x, coefficients.ASIN_SINGLE, coefficients.ASIN_DOUBLE))
     near_one = 2.0 * (t + rest)
     near_minus_one = 2.0 * (pi_half - (t + (rest - pi_tail)))
     middle = pi_half - (t + (rest - pi_tail))
@@ -232,14 +232,14 @@ def acos(x: Any) -> Any:
 @shared
 def erf(x: Any) -> Any:
     """The error function."""
-    scale, scale_tail = by_precision(x, C.TWO_OVER_SQRT_PI_SINGLE, C.TWO_OVER_SQRT_PI_DOUBLE)
+    scale, scale_tail = by_precision(x, coefficients.TWO_OVER_SQRT_PI_SINGLE, coefficients.TWO_OVER_SQRT_PI_DOUBLE)
     a = absolute(x)
     z = x * x
-    correction = fma(z, polynomial(z, by_precision(x, C.ERF_SINGLE, C.ERF_DOUBLE)), scale_tail)
+    correction = fma(z, polynomial(z, by_precision(x, coefficients.ERF_SINGLE, coefficients.ERF_DOUBLE)), scale_tail)
     near = fma(x, scale, x * correction)
     b = minimum(a, 6.4)
     t = (b - 2.0) / (b + 2.0)
-    far = 1.0 - exp(-(b * b)) * polynomial(t, by_precision(x, C.ERFCX_SINGLE, C.ERFCX_DOUBLE))
+    far = 1.0 - exp(-(b * b)) * polynomial(t, by_precision(x, coefficients.ERFCX_SINGLE, coefficients.ERFCX_DOUBLE))
     return where(a < 1.0, where(x == 0.0, x, near), copy_sign(absolute(far), x))
 
 
@@ -254,14 +254,14 @@ def log_as_sum(x: Any) -> Any:
     z, z_tail = two_product(s, s)
     z_tail = fma(2.0 * s, s_tail, z_tail)
     # log m = 2 s + s z (2/3 + z T(z)), the second term too in twice the precision
-    two_thirds, two_thirds_tail = by_precision(x, C.TWO_THIRDS_SINGLE, C.TWO_THIRDS_DOUBLE)
-    inner, inner_tail = two_sum(spread(two_thirds, z), z * polynomial(z, by_precision(x, C.LOG_TAIL_SINGLE, C.LOG_TAIL_DOUBLE)))
+    two_thirds, two_thirds_tail = by_precision(x, coefficients.TWO_THIRDS_SINGLE, coefficients.TWO_THIRDS_DOUBLE)
+    inner, inner_tail = two_sum(spread(two_thirds, z), z * polynomial(z, by_precision(x, coefficients.LOG_TAIL_SINGLE, coefficients.LOG_TAIL_DOUBLE)))
     inner_tail = inner_tail + two_thirds_tail
     cube, cube_tail = two_product(z, s)
     cube_tail = cube_tail + fma(z, s_tail, z_tail * s)
     term, term_tail = two_product(cube, inner)
     term_tail = term_tail + fma(cube, inner_tail, cube_tail * inner)
-    ln2, ln2_tail = by_precision(x, C.LN2_SINGLE, C.LN2_DOUBLE)
+    ln2, ln2_tail = by_precision(x, coefficients.LN2_SINGLE, coefficients.LN2_DOUBLE)
     whole, whole_tail = two_product(e, spread(ln2, e))
     total, tail = two_sum(2.0 * s, term)
     tail = tail + fma(2.0, s_tail, term_tail)

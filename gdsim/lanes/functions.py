@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from gdsim.lanes import elementary
-from gdsim.lanes.compiler import bind
+from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.operations import fma_lanes, load, store
+from gdsim.lanes.parts import call, function, restore_float_mode, set_float_mode
 
 
 def _fma(a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, rounded once."""
+    """A * b + c, rounded once."""
     return fma_lanes(a, b, c)
 
 
@@ -44,18 +45,15 @@ CALLS = {1: _call_1, 2: _call_2, 3: _call_3}
 def _scalar_kernel(body: Any, count: int, dtype: str) -> Any:
     from numba import types
 
-    from gdsim.lanes.cpu import restore_float_mode, set_float_mode
-
     array = types.Array(getattr(types, dtype), 1, "C")
-    parts = {"call": CALLS[count], "function": body, "set_float_mode": set_float_mode, "restore_float_mode": restore_float_mode}
+    parts = {"call": CALLS[count], "function": body, **float_mode_parts()}
     return bind(_apply, parts, types.void(array, array))
 
 
 def lane_function(body: Any) -> Any:
     """Makes a body over lanes callable from Python; kernels find it as `lane_body`."""
 
-    @functools.wraps(body)
-    def function(*arguments: Any) -> Any:
+    def on_numbers(*arguments: Any) -> Any:
         if len(arguments) != body.__code__.co_argcount:
             raise TypeError(f"{body.__name__.strip('_')} takes {body.__code__.co_argcount} numbers, {len(arguments)} were given")
         dtype = np.result_type(*arguments)
@@ -65,13 +63,13 @@ def lane_function(body: Any) -> Any:
         _scalar_kernel(body, len(arguments), dtype.name)(np.array(arguments, dtype), result)
         return result[0] if dtype == np.float32 or any(isinstance(a, np.generic) for a in arguments) else float(result[0])
 
-    function.lane_body = body  # ty: ignore
-    del function.__wrapped__
-    return function
+    on_numbers.__name__ = on_numbers.__qualname__ = body.__name__.strip("_")
+    on_numbers.__doc__, on_numbers.__module__ = body.__doc__, __name__
+    vars(on_numbers)["lane_body"] = body
+    return on_numbers
 
 
 fma = lane_function(_fma)
-fma.__name__ = fma.__qualname__ = "fma"
 exp = lane_function(elementary.exp)
 log = lane_function(elementary.log)
 tanh = lane_function(elementary.tanh)

@@ -195,7 +195,7 @@ def _kernel_only(*_: Any) -> Any:
 
 
 def fma_lanes(a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, rounded once."""
+    """A * b + c, rounded once."""
     return _kernel_only(a, b, c)
 
 
@@ -301,7 +301,7 @@ def _(target: Any, value: Any, like: Any) -> Any:
     return like, lambda code, v, _: code.spread(v, value, like)
 
 
-def _literal(target: Any, argument: Any) -> int | None:
+def _literal(target: Any, argument: Any) -> Any:
     return argument.literal_value if isinstance(argument, target.types.IntegerLiteral) else None
 
 
@@ -383,4 +383,9 @@ def bit_mask(mask: Any) -> Any:
 def _(target: Any, mask: Any) -> Any:
     if not is_mask(mask):
         return None
-    return target.types.uint64, lambda code, m: code.builder.zext(code.builder.bitcast(m, ir.IntType(mask.width)), ir.IntType(64)) if mask.width < 64 else code.builder.bitcast(m, ir.IntType(64))
+    return (
+        target.types.uint64,
+        lambda code, m: (
+            code.builder.zext(code.builder.bitcast(m, ir.IntType(mask.width)), ir.IntType(64)) if mask.width < 64 else code.builder.bitcast(m, ir.IntType(64))
+        ),
+    )

@@ -23,4 +23,5 @@ activation, slope, output, output_slope = (_part(n) for n in ("activation", "slo
 sample_loss, pointwise, outputs, correct = (_part(n) for n in ("sample_loss", "pointwise", "outputs", "correct"))
 fill, draw_key, draw, batch_size = (_part(n) for n in ("fill", "draw_key", "draw", "batch_size"))
 finish_tile, penalized = _part("finish_tile"), _part("penalized")
+pair, function, call = _part("pair"), _part("function"), _part("call")
 set_float_mode, restore_float_mode = _part("set_float_mode"), _part("restore_float_mode")

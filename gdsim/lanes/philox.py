@@ -8,7 +8,7 @@ from typing import Any
 
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.elementary import cos, log, sin
-from gdsim.lanes.operations import as_type_of, multiply_high, sqrt, spread
+from gdsim.lanes.operations import as_type_of, multiply_high, spread, sqrt
 
 # What a number is drawn for. The value is part of the counter, so it never changes.
 INITIAL_POINT, SAMPLE_ORDER, REPLACEMENT, AXIS, SPLIT = 0, 1, 2, 3, 4

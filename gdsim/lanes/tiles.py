@@ -4,7 +4,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from gdsim.lanes.emit import Code, is_lane, llvm_type
+from gdsim.lanes.emit import Code, is_lane
 from gdsim.lanes.operations import OPERATIONS, _kernel_only, _literal, rule_of
 
 
@@ -113,11 +113,7 @@ def _(target: Any, tile: Any, a: Any, b: Any) -> Any:
 
     def emit(code: Code, t: Any, x: Any, y: Any) -> Any:
         part = code.builder.extract_value
-        sums = [
-            code.fma(part(x, i), part(y, j), part(t, i * b.count + j))
-            for i in range(a.count)
-            for j in range(b.count)
-        ]
+        sums = [code.fma(part(x, i), part(y, j), part(t, i * b.count + j)) for i in range(a.count) for j in range(b.count)]
         return code.context.make_tuple(code.builder, tile, sums)
 
     return tile, emit
@@ -192,9 +188,7 @@ def _transposed(code: Code, vectors: list[Any]) -> list[Any]:
     while distance < n:
         low = [k if not k & distance else n + (k ^ distance) for k in range(n)]
         high = [k | distance if not k & distance else n + k for k in range(n)]
-        vectors = [
-            _shuffled(code, vectors[i & ~distance], vectors[i | distance], high if i & distance else low) for i in range(n)
-        ]
+        vectors = [_shuffled(code, vectors[i & ~distance], vectors[i | distance], high if i & distance else low) for i in range(n)]
         distance *= 2
     return vectors
 

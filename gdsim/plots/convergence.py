@@ -28,7 +28,7 @@ def convergence_bands(result: Any, *, variable: str = "loss") -> Any:
     figure = Figure(figsize=(4.2 * columns, 3.6 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    steps = np.maximum(result.step.values, 0.5)
+    steps = result.step.values
     for name, panel in zip(names, panels, strict=False):
         _panel(panel, result.isel(run=result.optimizer.values == name), steps, variable)
         panel.set_title(name)
@@ -48,7 +48,8 @@ def _panel(panel: Any, runs: Any, steps: np.ndarray, variable: str) -> None:
     labels = [str(runs.label.values[runs.cell.values == c][0]).split(" ", 1)[-1] for c in cells]
     for k, cell in enumerate(cells):
         chosen = runs.isel(run=runs.cell.values == cell)
-        curves = held_to_the_end(chosen[variable].values.astype(float), chosen.status.values == "diverged")
+        ends = chosen.final_loss.values if variable == "loss" else None
+        curves = held_to_the_end(chosen[variable].values.astype(float), chosen.status.values == "diverged", ends)
         low, middle, high = np.quantile(curves, (0.25, 0.5, 0.75), axis=0, method="nearest")
         colour, dash = COLOURS[k % len(COLOURS)], DASHES[k // len(COLOURS) % len(DASHES)]
         known = np.isfinite(middle)
@@ -62,10 +63,11 @@ def _panel(panel: Any, runs: Any, steps: np.ndarray, variable: str) -> None:
     panel.legend(fontsize="x-small", ncols=1 + (len(cells) > 6))
 
 
-def held_to_the_end(curves: np.ndarray, diverged: np.ndarray) -> np.ndarray:
-    """Curves whose NaN after a run's end are its last value, or infinite where it diverged."""
+def held_to_the_end(curves: np.ndarray, diverged: np.ndarray, ends: np.ndarray | None = None) -> np.ndarray:
+    """Curves whose NaN after a run's end are its value at the end, the last one if not given, or infinite where it diverged."""
     held = curves.copy()
     for place in range(1, curves.shape[1]):
         missing = np.isnan(held[:, place])
-        held[missing, place] = np.where(diverged[missing], np.inf, held[missing, place - 1])
+        last = held[:, place - 1] if ends is None else ends
+        held[missing, place] = np.where(diverged[missing], np.inf, last[missing])
     return held

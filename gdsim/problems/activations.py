@@ -7,7 +7,7 @@ from gdsim.lanes.operations import spread
 
 
 def identity(z: Any) -> Any:
-    """z."""
+    """Z."""
     return z
 
 
@@ -17,7 +17,7 @@ def identity_slope(a: Any) -> Any:
 
 
 def relu(z: Any) -> Any:
-    """z where it is positive, else 0; NaN stays."""
+    """Z where it is positive, else 0; NaN stays."""
     return where(z < 0.0, 0.0, z)
 
 
@@ -32,7 +32,7 @@ def tanh_slope(a: Any) -> Any:
 
 
 def sigmoid_slope(a: Any) -> Any:
-    """a (1 - a)."""
+    """A (1 - a)."""
     return a * (1.0 - a)
 
 

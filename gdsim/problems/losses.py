@@ -6,9 +6,9 @@ order. Cross-entropy needs all outputs at once. `SAMPLE_LOSSES` is the table of 
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes.parts import WIDTH, ZERO, output, output_slope, pointwise
 from gdsim.lanes import absolute, exp, log, maximum, sigmoid, softplus, where
 from gdsim.lanes.operations import load, splat, spread, store
+from gdsim.lanes.parts import WIDTH, ZERO, output, output_slope, pointwise
 
 
 def squared_error(z: Any, y: Any) -> Any:

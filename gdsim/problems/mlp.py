@@ -108,10 +108,6 @@ class MLP(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
             first = last
         return layers
 
-    def targets(self, data: Data) -> np.ndarray:
-        """[sample, target] numbers as the loss reads them: labels in one column."""
-        return data.y.reshape(len(data.y), -1).astype(np.float64)
-
     def parts(self) -> dict[str, Any]:
         """The functions that a kernel is bound with."""
         loss, hidden = SAMPLE_LOSSES[self.loss], ACTIVATIONS[self.activation]

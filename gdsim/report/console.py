@@ -62,7 +62,7 @@ class Console:
         reached = f"loss <= {max(targets):g}" if targets else "converged"
         shown = Table(title="Final loss by cell (diverged runs count as infinite)", title_justify="left")
         held = "median_validation_accuracy" in frame
-        names = [c for c in frame.columns[2 : list(frame.columns).index("runs")]]
+        names = list(frame.columns[2 : list(frame.columns).index("runs")])
         for name in names:
             shown.add_column(name)
         for name in (reached, "diverged", "median", "best", "quartiles", *(["validation accuracy"] if held else [])):

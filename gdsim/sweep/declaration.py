@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import checked_axis_of, nearest
-from gdsim.population import WIDTHS, Setting, sample_order
+from gdsim.population import WIDTHS, Setting
+from gdsim.population.setting import sample_order
 from gdsim.problems import MLP, PROBLEMS
 from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
@@ -56,10 +57,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         put("steps", _whole(self.steps, "steps", 1, 2**31))
         put("seed", _whole(self.seed, "seed", 0, 2**64))
         put("batch", checked_axis_of(self.batch, "batch", self._checked_batch))
-        put("stop", tuple([self.stop] if isinstance(self.stop, Stop) else self.stop))
-        for stop in self.stop:
-            if not isinstance(stop, Stop):
-                raise TypeError(f"stop must be a list of stops such as gd.Target(loss); {stop!r} was given")
+        put("stop", _stops(self.stop))
         if not isinstance(self.record, Record):
             raise TypeError(f"record must be a gd.Record; {self.record!r} was given")
         _one_of(self.shuffle, "shuffle", ("epoch", "once", "replacement"))
@@ -84,7 +82,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             for problem in (v for p in self.problem for v in p.variants()):
                 shape = self.init.values.shape
                 if shape[1] != problem.parameter_count or shape[0] < self.starts:
-                    raise ValueError(f"init must be [{self.starts}, {problem.parameter_count}]: a row per start, a column per parameter; shape {shape} was given")
+                    raise ValueError(
+                        f"init must be [{self.starts}, {problem.parameter_count}]: a row per start, a column per parameter; shape {shape} was given"
+                    )
 
     def dtype_of(self, problem: MLP) -> str:
         """The number type of a problem's runs."""
@@ -143,6 +143,14 @@ def _several(value: Any, kind: type[Any], name: str, classes: tuple[Any, ...]) -
     return values
 
 
+def _stops(value: Any) -> tuple[Stop, ...]:
+    stops = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    for stop in stops:
+        if not isinstance(stop, Stop):
+            raise TypeError(f"stop must be a list of stops such as gd.Target(loss); {stop!r} was given")
+    return stops
+
+
 def _whole(value: Any, name: str, low: int, end: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value < end:
         raise ValueError(f"{name} must be a whole number from {low}; {value!r} was given")
@@ -152,5 +160,3 @@ def _whole(value: Any, name: str, low: int, end: int) -> int:
 def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name}={value!r} is not known; {nearest(str(value), allowed)}")
-
-

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.population import WIDTHS, Run, kernels_for, structure_of, train_pack
+from gdsim.population import WIDTHS, Run, train_pack
+from gdsim.population.setting import kernels_for, structure_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.result import dataset, joined
 from gdsim.sweep.store import Store

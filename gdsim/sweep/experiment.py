@@ -95,14 +95,14 @@ def _made(kind: Any, fields: dict[str, Any], where: str) -> Any:
 def _problem(value: Any, where: str, folder: pathlib.Path) -> Any:
     table = dict(_table(value, where))
     if "data" not in table:
-        raise ExperimentError(f"{where}: data is missing; give a name ({', '.join(DATASETS)}) or {{path = \"file\"}}")
+        raise ExperimentError(f'{where}: data is missing; give a name ({", ".join(DATASETS)}) or {{path = "file"}}')
     if not isinstance(table["data"], Data):
         table["data"] = _data(table["data"], f"{where}.data", folder)
     return _tagged(table, PROBLEMS, where)
 
 
 def _data(value: Any, where: str, folder: pathlib.Path) -> Data:
-    table = {"name": value} if isinstance(value, str) else dict(_table(value, where))
+    table: dict[str, Any] = {"name": value} if isinstance(value, str) else dict(_table(value, where))
     by_path = "path" in table
     _check_keys(table, ("path", "target", "validation", "seed") if by_path else ("name", "validation", "seed"), where)
     try:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gdsim.population import WIDTHS, Run, Setting, number_names
+from gdsim.population import WIDTHS, Run, Setting
+from gdsim.population.setting import number_names
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import Cell, cells_of, identity, labels
 

@@ -36,9 +36,9 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) 
     for name, column in coordinates_of(plan).items():
         coordinates[name] = ("run", _array(column)[cells])
     variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64))}
-    for name, values in columns.items():
-        values = np.asarray(STATUSES)[values] if name == "status" else values
-        variables[name] = (VARIABLES[name].dims, np.asarray(values.tolist() if values.dtype == object else values)[order])
+    for name, column in columns.items():
+        values = np.asarray(STATUSES)[column] if name == "status" else np.array(column.tolist()) if column.dtype == object else column
+        variables[name] = (VARIABLES[name].dims, values[order])
     counts = np.array([c.problem.parameter_count for c in plan.cells])
     if "parameters" in columns or "trajectory" in columns:
         variables["parameter_count"] = ("run", counts[cells])
@@ -110,8 +110,8 @@ def table(result: xarray.Dataset) -> Any:
         loss = np.where(runs.status.values == "diverged", np.inf, runs.final_loss.values.astype(float))
         row: dict[str, Any] = {"cell": int(cell), "label": str(runs.label.values[0]), **{n: runs[n].values[0] for n in names}}
         row |= {"runs": len(loss), **{s: int((runs.status.values == s).sum()) for s in ("converged", "diverged")}}
-        low, middle, high = np.quantile(loss, (0.25, 0.5, 0.75), method="nearest")
-        row |= {"median_loss": middle, "best_loss": float(loss.min()), "quartile_low": low, "quartile_high": high}
+        low, high = np.quantile(loss, (0.25, 0.75), method="nearest")
+        row |= {"median_loss": float(np.median(loss)), "best_loss": float(loss.min()), "quartile_low": low, "quartile_high": high}
         for name in ("accuracy", "validation_loss", "validation_accuracy"):
             if name in runs:
                 row[f"median_{name}"] = _last_median(runs[name].values)

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gdsim.data import Data
+from gdsim.starts import Points
 from gdsim.stops import STATUSES
 from gdsim.sweep.canonical import canonical
 from gdsim.sweep.plan import Chunk, Plan
@@ -42,6 +43,7 @@ def write_atomically(path: pathlib.Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:
         with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, 0o644)  # others on a shared file system read the results too
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -73,7 +75,7 @@ def shard_bytes(plan: Plan, chunk: Chunk, runs: Sequence[Any], columns: Mapping[
     }  # fmt: skip
     table = pa.table(fields).replace_schema_metadata({"gdsim": json.dumps(footer, sort_keys=True)})
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, use_dictionary=["reason"])
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue()
 
 
@@ -127,10 +129,15 @@ class Store:
         self.check(sweep)
         for folder in (self.shards, self.folder / "data"):
             folder.mkdir(parents=True, exist_ok=True)
-        for problem in sweep.problem:
-            path = self.folder / "data" / f"{problem.data.digest}.npz"
+        arrays = {p.data.digest: _data_arrays(p.data) for p in sweep.problem}
+        if isinstance(sweep.init, Points):
+            arrays[sweep.init.digest] = {"values": sweep.init.values}
+        for digest, named in arrays.items():
+            path = self.folder / "data" / f"{digest}.npz"
             if not path.exists():
-                write_atomically(path, _data_bytes(problem.data))
+                sink = io.BytesIO()
+                np.savez_compressed(sink, **named)
+                write_atomically(path, sink.getvalue())
         if not (self.folder / "experiment.json").exists():
             experiment = {
                 "format": FORMAT, "experiment": canonical(sweep),
@@ -172,11 +179,9 @@ class Store:
             file.write(json.dumps({**about, **entry}) + "\n")
 
 
-def _data_bytes(data: Data) -> bytes:
-    sink = io.BytesIO()
+def _data_arrays(data: Data) -> dict[str, Any]:
     held = {} if data.validation is None else {"X_validation": data.validation.X, "y_validation": data.validation.y}
-    np.savez_compressed(sink, X=data.X, y=data.y, **held)
-    return sink.getvalue()
+    return {"X": data.X, "y": data.y, **held}
 
 
 def open_results(path: str | pathlib.Path) -> Any:

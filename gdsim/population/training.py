@@ -1,58 +1,26 @@
-"""Training and evaluating populations: pure functions from settings, runs and parameters to arrays.
+"""Training a population, a pack at a time: a pure function from a setting and runs to arrays.
 
 `train_pack` is the unit of work: the runs of one pack, from their starts to their ends. What it returns for a run depends
 on the run's setting, numbers and start alone, not on its neighbours, the lane width or who calls.
 """
 
-import collections
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.data import Data
-from gdsim.kernels.cpu import Kernels, Structure, Table, feed_of, layout_of, table_of
+from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.network import BLOCK
-from gdsim.kernels.sampling import SHUFFLES, Feed
+from gdsim.kernels.sampling import Feed
 from gdsim.kernels.training import TARGET_REACHED
-from gdsim.problems import MLP
-from gdsim.rules import Rule
-from gdsim.schedules import Schedule
-from gdsim.starts import Init, initial_points
-from gdsim.stops import LOSS_FACTOR, STATUSES, Record, Target
-from gdsim.variables import VARIABLES
+from gdsim.population.setting import Run, Setting, feeds_of, is_watched_in_kernel, kernels_for, number_names, structure_of, table_for, target_of
+from gdsim.starts import initial_points
+from gdsim.stops import LOSS_FACTOR, STATUSES
 
-WIDTHS = {"float32": 16, "float64": 8}
 # Operations of one call of a kernel, about a third of a second: after it Ctrl-C is heard.
 SLICE_OPERATIONS = 2e10
 # Values in the columns of shards: one quiet NaN, whatever the processor made.
 CANONICAL_NAN = np.nan
-
-
-class Setting(NamedTuple):
-    """What the runs of one structure share."""
-
-    problem: MLP
-    rule: Rule
-    schedule: Schedule
-    init: Init
-    steps: int
-    batch: int | None
-    shuffle: str
-    drop_last: bool
-    stops: tuple[Any, ...]
-    record: Record
-    seed: int
-    dtype: str
-
-
-class Run(NamedTuple):
-    """One run: its number, its start, and its hyperparameters."""
-
-    number: int
-    start: int
-    numbers: Mapping[str, float]
 
 
 class Pack(NamedTuple):
@@ -60,87 +28,6 @@ class Pack(NamedTuple):
 
     runs: Sequence[Run]
     columns: dict[str, np.ndarray]
-
-
-def number_names(setting: Setting) -> tuple[str, ...]:
-    """The names of the numbers that kernels read of each run."""
-    rule, schedule = setting.rule, setting.schedule
-    sample = dict.fromkeys(rule.hyperparameters(), 0.5)
-    return (*rule.hyperparameters(), *rule.constants(sample), *schedule.hyperparameters(), "l2")
-
-
-@functools.cache
-def _numbers_type(names: tuple[str, ...]) -> Any:
-    return collections.namedtuple("Numbers_" + "_".join(names), names)  # ty: ignore
-
-
-def has_penalty(setting: Setting) -> bool:
-    """Whether any run of the setting may have an L2 penalty."""
-    return setting.problem.l2 != 0.0
-
-
-def structure_of(setting: Setting) -> Structure:
-    """What decides the setting's kernels."""
-    problem, rule = setting.problem, setting.rule
-    parts = {**rule.parts(), **problem.parts(), "rate": type(setting.schedule).rate}
-    table = table_for(problem.data, setting.dtype)
-    title = f"{type(rule).__name__} on {type(problem).__name__}"
-    return Structure(
-        tuple(parts.items()), _numbers_type(number_names(setting)), len(rule.slots), len(rule.carry),
-        "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_of(problem.widths, table.pitch),
-        has_penalty(setting), title,
-    )  # fmt: skip
-
-
-_tables: dict[tuple[str, str], Table] = {}
-
-
-def table_for(data: Data, dtype: str) -> Table:
-    """The data as kernels read them, made once per process."""
-    key = (data.digest, dtype)
-    if key not in _tables:
-        _tables[key] = table_of(data.X, data.y.reshape(len(data.y), -1), np.dtype(dtype))
-    return _tables[key]
-
-
-@functools.cache
-def kernels_for(structure: Structure, width: int) -> Kernels:
-    """The kernels of a structure; structures that differ in sizes alone share compiled code, not layouts."""
-    return Kernels(structure, width)
-
-
-class Feeds(NamedTuple):
-    """How a setting's steps draw samples, and the whole sets that evaluation reads."""
-
-    training: Feed
-    whole: Feed
-    validation: Feed | None
-
-
-def feeds_of(setting: Setting) -> Feeds:
-    """The feeds of a setting."""
-    data = setting.problem.data
-    table = table_for(data, setting.dtype)
-    held = None if data.validation is None else feed_of(table_for(data.validation, setting.dtype), None, True, 0)
-    return Feeds(feed_of(table, setting.batch, setting.drop_last, setting.seed), feed_of(table, None, True, 0), held)
-
-
-def target_of(setting: Setting) -> tuple[float, int] | None:
-    """(the loss to reach, how often it is looked at) by the setting's stops, or None."""
-    targets = [s for s in setting.stops if isinstance(s, Target)]
-    if not targets:
-        return None
-    loss = max(t.loss for t in targets)
-    if setting.batch is None:
-        return loss, min(t.every or 1 for t in targets)
-    feed = feeds_of(setting).training
-    return loss, min(t.every or int(feed.steps_per_epoch) for t in targets)
-
-
-def _is_watched_in_kernel(setting: Setting) -> bool:
-    """Whether the loss of a step's batch is the loss that a target looks at, so that the kernel can look in every step."""
-    target = target_of(setting)
-    return bool(target) and setting.batch is None and target[1] == 1 and not setting.rule.looks_ahead and not has_penalty(setting)
 
 
 class _Trainer:
@@ -155,7 +42,7 @@ class _Trainer:
         self.pack, self.scores = kernels.new_pack(), kernels.new_scores()
         self.reported = np.zeros_like(self.pack.weights)
         self.target = target_of(setting)
-        self.in_kernel = _is_watched_in_kernel(setting)
+        self.in_kernel = is_watched_in_kernel(setting)
         self.checkpoints = setting.record.steps(setting.steps)
         self.columns = self._new_columns()
         self.active = np.arange(width) < len(runs)
@@ -222,7 +109,7 @@ class _Trainer:
         pack, watch = self.pack, self.pack.watch
         while self.active.any() and (remaining := event - int(pack.step[0])):
             if self.stopping is not None and self.stopping.is_set():
-                raise Interrupted
+                raise InterruptedTrainingError
             self.kernels.train(self.network, pack, self.feeds.training, min(remaining, self.slice))
             if not watch.flags.any():
                 continue
@@ -237,7 +124,7 @@ class _Trainer:
     def _report(self) -> None:
         self.kernels.report(self.pack, self.reported)
 
-    def _end(self, lane: int, status: str, reason: str) -> None:
+    def _end(self, lane: Any, status: str, reason: str) -> None:
         """Puts a run away as it is now, and leaves its lane at rest."""
         by_lane = self.reported.reshape(-1, self.width)
         self.ends.reshape(-1, self.width)[:, lane] = by_lane[:, lane]
@@ -249,10 +136,9 @@ class _Trainer:
         self.pack.weights.reshape(-1, self.width)[:, lane] = 0
         self.pack.slots.reshape(-1, self.width)[:, lane] = 0
 
-    def _note_best(self, lane: int, loss: Any) -> None:
+    def _note_best(self, lane: Any, loss: Any) -> None:
         best = self.columns["best_loss"]
-        if loss < best[lane]:
-            best[lane] = loss
+        best[lane] = min(best[lane], loss)
 
     def _evaluate(self, feed: Feed, weights: np.ndarray, gradient: bool, penalty: bool = True) -> Any:
         l2 = self.pack.numbers.reshape(-1, self.width)[-1]
@@ -272,8 +158,8 @@ class _Trainer:
             first = loss.astype(np.float64)
             bound = first + LOSS_FACTOR * (1.0 + abs(first))
             self.pack.watch.loss_bound[:] = np.where(np.isfinite(bound), bound, np.inf)
-            if self.in_kernel:
-                self.pack.watch.target[:] = self.target[0]  # ty: ignore
+            if self.in_kernel and self.target is not None:
+                self.pack.watch.target[:] = self.target[0]
         for lane in np.flatnonzero(self.active):
             self._note_best(lane, loss[lane])
             done = self.target is not None and (step == self.setting.steps or not self.in_kernel) and loss[lane] <= self.target[0]
@@ -284,7 +170,7 @@ class _Trainer:
             elif step == self.setting.steps:
                 self._end_evaluated(lane, loss[lane], "budget", "budget")
 
-    def _end_evaluated(self, lane: int, loss: Any, status: str, reason: str) -> None:
+    def _end_evaluated(self, lane: Any, loss: Any, status: str, reason: str) -> None:
         self._end(lane, status, reason)
         self.columns["final_loss"][lane] = loss
         self.looked[lane] = True
@@ -321,12 +207,12 @@ class _Trainer:
         columns["best_loss"][np.isinf(columns["best_loss"])] = CANONICAL_NAN
         if "parameters" in columns:
             columns["parameters"][:] = self.ends.reshape(-1, self.width)[self.places].T[:n]
-        for name, values in columns.items():
+        for _name, values in columns.items():
             if values.dtype.kind == "f":
                 values[np.isnan(values)] = CANONICAL_NAN
 
 
-class Interrupted(Exception):
+class InterruptedTrainingError(Exception):
     """The pack was given up because its caller is stopping."""
 
 
@@ -334,109 +220,14 @@ def train_pack(setting: Setting, runs: Sequence[Run], width: int, workspaces: di
     """Trains up to `width` runs side by side.
 
     `workspaces` keeps a thread's working memory from pack to pack. Once `stopping`, an event, is set, the next slice of
-    the training raises `Interrupted`.
+    the training raises `InterruptedTrainingError`.
     """
     structure = structure_of(setting)
     kernels = kernels_for(structure, width)
     table = table_for(setting.problem.data, setting.dtype)
-    samples = max(min(setting.batch or table.count, BLOCK), min(table.count, BLOCK))
+    samples = max(min(setting.batch or table.samples, BLOCK), min(table.samples, BLOCK))
     workspaces = {} if workspaces is None else workspaces
     key = (structure.layout.widths, structure.layout.activation_rows, width, setting.dtype, samples)
     if key not in workspaces:
         workspaces[key] = kernels.workspace(samples)
     return _Trainer(setting, runs, width, kernels, workspaces[key], stopping).train()
-
-
-def sample_order(setting: Setting, start: int) -> np.ndarray:
-    """[step, batch] sample indices of one start; -1 beyond the end of a short batch."""
-    from numba import types
-
-    from gdsim.kernels.sampling import list_samples
-    from gdsim.lanes.compiler import bind
-    from gdsim.lanes.cpu import restore_float_mode, set_float_mode
-
-    feed = feeds_of(setting).training
-    shuffle = SHUFFLES["whole" if setting.batch is None else setting.shuffle]
-    parts = {**shuffle._asdict(), "WIDTH": 1, "set_float_mode": set_float_mode, "restore_float_mode": restore_float_mode}
-    real = types.Array(types.float64 if setting.dtype == "float64" else types.float32, 1, "C")
-    feed_type = types.BaseTuple.from_types((real, *(types.int64,) * 6, types.UniTuple(types.uint32, 2)), Feed)
-    kernel = bind(list_samples, parts, types.void(feed_type, types.uint32, types.int64, types.uint32[::1]))
-    out = np.zeros((setting.steps, feed.batch), np.uint32)
-    kernel(feed, np.uint32(start), setting.steps, out.ravel())
-    return np.where(out == feed.count, -1, out.astype(np.int64))
-
-
-def _by_packs(problem: MLP, parameters: Any, dtype: str | None) -> Any:
-    """(kernels, workspace, the table, packs of weights with their slices of runs) of parameters[run, parameter]."""
-    values = np.asarray(parameters)
-    if values.ndim != 2 or values.shape[1] < problem.parameter_count or values.dtype.kind not in "fiu":
-        raise ValueError(f"parameters must be [run, parameter] with {problem.parameter_count} numbers each; shape {values.shape} was given")
-    name = dtype or ("float64" if values.dtype == np.float64 else "float32")
-    if name not in WIDTHS:
-        raise ValueError(f"dtype must be 'float32' or 'float64'; {dtype!r} was given")
-    from gdsim.rules import SGD
-    from gdsim.schedules import Constant
-
-    setting = Setting(problem, SGD(), Constant(), "zeros", 1, None, "epoch", True, (), Record(), 0, name)
-    kernels = kernels_for(structure_of(setting), WIDTHS[name])
-    layout, width = kernels.structure.layout, WIDTHS[name]
-
-    def packs() -> Any:
-        for first in range(0, len(values), width):
-            chosen = values[first : first + width, : problem.parameter_count]
-            weights = np.zeros((layout.size, width), kernels.dtype)
-            weights[layout.places, : len(chosen)] = chosen.T
-            yield slice(first, first + len(chosen)), weights.ravel()
-
-    return kernels, kernels.workspace(BLOCK), packs, len(values)
-
-
-def evaluate(problem: MLP, parameters: Any, *, dtype: str | None = None) -> Any:
-    """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's whole training set.
-
-    The penalty is included. Computed in `dtype`, the parameters' own if not given. Returns an xarray.Dataset over `run`.
-
-    >>> from gdsim import datasets
-    >>> problem = MLP(datasets.load("xor"), hidden=[2])
-    >>> float(evaluate(problem, np.zeros((1, 12))).loss[0].round(4))
-    0.6931
-    """
-    import xarray
-
-    if not isinstance(problem.l2, float):
-        raise ValueError(f"evaluate needs one l2 for all parameters; {problem.l2!r} was given")
-    kernels, network, packs, count = _by_packs(problem, parameters, dtype)
-    feed = feed_of(table_for(problem.data, kernels.dtype.name), None, True, 0)
-    scores = kernels.new_scores()
-    scores.l2[:] = problem.l2
-    names = ("loss", "accuracy", "gradient_norm") if problem.is_classifier else ("loss", "gradient_norm")
-    columns = {name: np.empty(count, kernels.dtype) for name in names}
-    for runs, weights in packs():
-        kernels.evaluate(network, weights, feed, scores, True)
-        for name in names:
-            columns[name][runs] = getattr(scores, name)[: runs.stop - runs.start]
-    return xarray.Dataset({n: ("run", v, VARIABLES[n].attributes) for n, v in columns.items()}, coords={"run": np.arange(count)})
-
-
-def predict(problem: MLP, parameters: Any, X: Any, *, dtype: str | None = None) -> np.ndarray:
-    """[run, sample, output]: the outputs of the networks with parameters[run, parameter] at X[sample, feature].
-
-    Of classes their probabilities (softmax), of a log loss the probability of label 1.
-
-    >>> from gdsim import datasets
-    >>> problem = MLP(datasets.load("xor"), hidden=[2])
-    >>> predict(problem, np.zeros((1, 12)), [[0.0, 1.0]]).tolist()
-    [[[0.5, 0.5]]]
-    """
-    kernels, network, packs, count = _by_packs(problem, parameters, dtype)
-    X = Data(X, np.zeros((len(np.atleast_2d(X)), problem.targets(problem.data).shape[1])), name="X").X
-    if X.shape[1] != problem.widths[0]:
-        raise ValueError(f"X must have the problem's {problem.widths[0]} features; shape {X.shape} was given")
-    feed = feed_of(table_of(X, np.zeros((len(X), problem.targets(problem.data).shape[1])), kernels.dtype), None, True, 0)
-    result = np.empty((count, len(X), problem.widths[-1]), kernels.dtype)
-    out = np.empty(len(X) * problem.widths[-1] * kernels.width, kernels.dtype)
-    for runs, weights in packs():
-        kernels.predict(network, weights, feed, out)
-        by_lane = out.reshape(len(X), problem.widths[-1], kernels.width)
-        result[runs] = np.moveaxis(by_lane, 2, 0)[: runs.stop - runs.start]
-    return result

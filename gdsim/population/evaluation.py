@@ -1,0 +1,98 @@
+"""Evaluation and prediction at given parameters, a pack of runs at a time."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray
+
+from gdsim.data import Data
+from gdsim.kernels.cpu import Kernels, feed_of, table_of
+from gdsim.kernels.network import BLOCK
+from gdsim.population.setting import WIDTHS, Setting, kernels_for, structure_of, table_for
+from gdsim.problems import MLP
+from gdsim.rules import SGD
+from gdsim.schedules import Constant
+from gdsim.stops import Record
+from gdsim.variables import VARIABLES
+
+
+class Packs(NamedTuple):
+    """Parameters[run, parameter] as packs of weights: (the slice of runs, their weights) one after the other."""
+
+    kernels: Kernels
+    values: np.ndarray
+
+    def __iter__(self) -> Iterator[Any]:
+        layout, width = self.kernels.structure.layout, self.kernels.width
+        for first in range(0, len(self.values), width):
+            chosen = self.values[first : first + width, : len(layout.places)]
+            weights = np.zeros((layout.size, width), self.kernels.dtype)
+            weights[layout.places, : len(chosen)] = chosen.T
+            yield slice(first, first + len(chosen)), weights.ravel()
+
+
+def packs_of(problem: MLP, parameters: Any, dtype: str | None) -> Packs:
+    """Checked parameters as packs, in `dtype` or their own number type."""
+    values = np.asarray(parameters)
+    if values.ndim != 2 or values.shape[1] < problem.parameter_count or values.dtype.kind not in "fiu":
+        raise ValueError(f"parameters must be [run, parameter] with {problem.parameter_count} numbers each; shape {values.shape} was given")
+    name = dtype or ("float64" if values.dtype == np.float64 else "float32")
+    if name not in WIDTHS:
+        raise ValueError(f"dtype must be 'float32' or 'float64'; {dtype!r} was given")
+    setting = Setting(problem, SGD(), Constant(), "zeros", 1, None, "epoch", True, (), Record(), 0, name)
+    return Packs(kernels_for(structure_of(setting), WIDTHS[name]), values)
+
+
+def evaluate(problem: MLP, parameters: Any, *, dtype: str | None = None) -> Any:
+    """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's whole training set.
+
+    The penalty is included. Computed in `dtype`, the parameters' own if not given. Returns an xarray.Dataset over `run`.
+
+    >>> from gdsim import datasets
+    >>> problem = MLP(datasets.load("xor"), hidden=[2])
+    >>> float(evaluate(problem, np.zeros((1, 12))).loss[0].round(4))
+    0.6931
+    """
+    if not isinstance(problem.l2, float):
+        raise ValueError(f"evaluate needs one l2 for all parameters; {problem.l2!r} was given")
+    packs = packs_of(problem, parameters, dtype)
+    kernels, count = packs.kernels, len(packs.values)
+    network = kernels.workspace(BLOCK)
+    feed = feed_of(table_for(problem.data, kernels.dtype.name), None, True, 0)
+    scores = kernels.new_scores()
+    scores.l2[:] = problem.l2
+    names = ("loss", "accuracy", "gradient_norm") if problem.is_classifier else ("loss", "gradient_norm")
+    columns = {name: np.empty(count, kernels.dtype) for name in names}
+    for runs, weights in packs:
+        kernels.evaluate(network, weights, feed, scores, True)
+        for name in names:
+            columns[name][runs] = getattr(scores, name)[: runs.stop - runs.start]
+    return xarray.Dataset({n: ("run", v, VARIABLES[n].attributes) for n, v in columns.items()}, coords={"run": np.arange(count)})
+
+
+def predict(problem: MLP, parameters: Any, X: Any, *, dtype: str | None = None) -> np.ndarray:
+    """[run, sample, output]: the outputs of the networks with parameters[run, parameter] at X[sample, feature].
+
+    Of classes their probabilities (softmax), of a log loss the probability of label 1.
+
+    >>> from gdsim import datasets
+    >>> problem = MLP(datasets.load("xor"), hidden=[2])
+    >>> predict(problem, np.zeros((1, 12)), [[0.0, 1.0]]).tolist()
+    [[[0.5, 0.5]]]
+    """
+    packs = packs_of(problem, parameters, dtype)
+    kernels, count = packs.kernels, len(packs.values)
+    network = kernels.workspace(BLOCK)
+    columns = table_for(problem.data, kernels.dtype.name).columns - problem.widths[0]
+    X = Data(X, np.zeros((len(np.atleast_2d(X)), columns)), name="X").X
+    if X.shape[1] != problem.widths[0]:
+        raise ValueError(f"X must have the problem's {problem.widths[0]} features; shape {X.shape} was given")
+    feed = feed_of(table_of(X, np.zeros((len(X), columns)), kernels.dtype), None, True, 0)
+    result = np.empty((count, len(X), problem.widths[-1]), kernels.dtype)
+    out = np.empty(len(X) * problem.widths[-1] * kernels.width, kernels.dtype)
+    for runs, weights in packs:
+        kernels.predict(network, weights, feed, out)
+        by_lane = out.reshape(len(X), problem.widths[-1], kernels.width)
+        result[runs] = np.moveaxis(by_lane, 2, 0)[: runs.stop - runs.start]
+    return result
