@@ -30,8 +30,6 @@ _HOMES = {
 _MODULES = ("datasets", "lanes", "plots")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", "datasets", "open", *_HOME_OF]  # noqa: PLE0604
-
 
 def open(path: Any) -> Any:
     """The xarray.Dataset of a results folder, the finished runs in the order of their numbers."""
@@ -49,4 +47,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", "open", *_MODULES, *_HOME_OF])

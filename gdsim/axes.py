@@ -119,10 +119,12 @@ def _from_table(table: dict[str, Any], name: str) -> Axis:
     keys = set(table)
     for spacing in ("logspace", "linspace"):
         if keys == {spacing} and isinstance(table[spacing], (list, tuple)) and len(table[spacing]) == 3:
-            return _spaced(spacing, *table[spacing])  # ty: ignore
+            first, last, n = table[spacing]
+            return _spaced(spacing, first, last, n)
     for distribution in ("uniform", "loguniform"):
         if keys == {distribution, "draws"} and isinstance(table[distribution], (list, tuple)) and len(table[distribution]) == 2:
-            return _drawn(distribution, *table[distribution], table["draws"])  # ty: ignore
+            low, high = table[distribution]
+            return _drawn(distribution, low, high, table["draws"])
     raise ValueError(
         f"{name}: {table!r} is not an axis; allowed: a number, a list of numbers, {{logspace = [first, last, n]}}, "
         "{linspace = [first, last, n]}, {uniform = [low, high], draws = n}, {loguniform = [low, high], draws = n}"

@@ -109,12 +109,16 @@ class Code:
         return self.builder.fneg(x) if is_float_value(x) else self.builder.neg(x)
 
     def floordiv(self, x: Any, y: Any) -> Any:
-        """The quotient of unsigned integers."""
-        return self.builder.udiv(x, y)
+        """The quotient of unsigned integers; by zero it is x, for the processor would stop the process."""
+        return self.builder.udiv(x, self._not_zero(y))
 
     def mod(self, x: Any, y: Any) -> Any:
-        """The remainder of unsigned integers."""
-        return self.builder.urem(x, y)
+        """The remainder of unsigned integers; by zero it is 0."""
+        return self.builder.urem(x, self._not_zero(y))
+
+    def _not_zero(self, y: Any) -> Any:
+        one = self.constant(y.type, 1)
+        return self.builder.select(self.builder.icmp_unsigned("==", y, self.constant(y.type, 0)), one, y)
 
     def shl(self, x: Any, y: Any) -> Any:
         """X << y."""

@@ -15,16 +15,16 @@ def load_row(array: Any, offset: Any, stride: Any, count: Any, width: Any) -> An
 
 @rule_of(load_row)
 def _(target: Any, array: Any, offset: Any, stride: Any, count: Any, width: Any) -> Any:
-    n, w = _literal(target, count), _literal(target, width)
-    if n is None or w is None or not isinstance(array, target.types.Array):
+    number, w = _literal(target, count), _literal(target, width)
+    if number is None or w is None or not isinstance(array, target.types.Array):
         return None
     lane = target.Lane(array.dtype, w)
-    row = target.types.UniTuple(lane, n)
+    row = target.types.UniTuple(lane, number)
 
     def emit(code: Code, a: Any, o: Any, s: Any, *_: Any) -> Any:
         base, place, step = code.data(a, array), code.index(o, offset), code.index(s, stride)
         values = []
-        for _ in range(n):
+        for _ in range(number):
             values.append(code.load(base, place, lane))
             place = code.builder.add(place, step)
         return code.context.make_tuple(code.builder, row, values)

@@ -43,6 +43,8 @@ class _Trainer:
         self.reported = np.zeros_like(self.pack.weights)
         self.target = target_of(setting)
         self.in_kernel = is_watched_in_kernel(setting)
+        looks = range(0, setting.steps, self.target[1]) if self.target is not None and not self.in_kernel else []
+        self.looks = {*looks, setting.steps}  # a checkpoint that is no look ends no run: recording changes nothing
         self.checkpoints = setting.record.steps(setting.steps)
         self.columns = self._new_columns()
         self.active = np.arange(width) < len(runs)
@@ -82,6 +84,7 @@ class _Trainer:
         for lane, run in enumerate(self.runs):
             values = {**run.numbers, **setting.rule.constants(run.numbers)}
             pack.numbers.reshape(-1, self.width)[:, lane] = [values[name] for name in names]
+        pack.numbers.reshape(-1, self.width)[:, n:] = pack.numbers.reshape(-1, self.width)[:, :1]  # idle lanes compute too
         pack.start[:n] = starts
         pack.watch.active[:n] = 1
 
@@ -99,10 +102,7 @@ class _Trainer:
 
     def _events(self) -> list[int]:
         """The steps at which the driver looks at the pack: checkpoints, and the looks of stops."""
-        steps = set(self.checkpoints)
-        if self.target and not self.in_kernel:
-            steps |= set(range(0, self.setting.steps, self.target[1]))
-        return sorted(steps)
+        return sorted({*self.checkpoints, *self.looks})
 
     def _advance(self, event: int) -> None:
         """Trains up to a step; lanes whose runs end on the way are put away, and the others go on."""
@@ -162,7 +162,7 @@ class _Trainer:
                 self.pack.watch.target[:] = self.target[0]
         for lane in np.flatnonzero(self.active):
             self._note_best(lane, loss[lane])
-            done = self.target is not None and (step == self.setting.steps or not self.in_kernel) and loss[lane] <= self.target[0]
+            done = self.target is not None and step in self.looks and loss[lane] <= self.target[0]
             if not np.isfinite(loss[lane]) and step == 0:
                 self._end_evaluated(lane, loss[lane], "diverged", "Diverged")
             elif done:

@@ -101,7 +101,7 @@ def likelier_is_label(sample: Any) -> Any:
     """1 where the logit is positive for label 1, and not for label 0."""
     z, y = load(sample.values, sample.output, WIDTH), load(sample.values, sample.target, WIDTH)
     nothing = splat(ZERO, WIDTH)
-    return where(((z > 0.0) == (y > 0.5)) & (z == z), nothing + 1.0, nothing)
+    return where(~((z > 0.0) ^ (y > 0.5)) & (z == z), nothing + 1.0, nothing)
 
 
 def no_labels(sample: Any) -> Any:

@@ -1,0 +1,136 @@
+"""One run is one run: the same bits alone or among many, at any width, on any number of threads, for any processor."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from tests.helpers import same_results
+
+RULES = {
+    "adam": gd.Adam(lr=[0.001, 0.01]),
+    "nesterov": gd.Nesterov(lr=[0.01, 0.1], momentum=0.9),
+    "momentum": gd.Momentum(lr=[0.01, 50.0]),
+}
+# Run by processors of three kinds: trains, and prints a hash of everything that it got.
+PROGRAM = """
+import hashlib, sys
+import numpy as np
+import gdsim as gd
+from gdsim import lanes
+data = gd.datasets.load("wine", validation=0.3)
+text = hashlib.sha256()
+for activation, loss in (("tanh", "cross_entropy"), ("sigmoid", "squared_error")):
+    problem = gd.MLP(data, hidden=[5], activation=activation, loss=loss)
+    sweep = gd.Sweep(problem=problem, optimizer=gd.Adam(lr=gd.logspace(1e-3, 1e-1, 3)), schedule=gd.Cosine(cycle=7), init="he",
+                     starts=3, steps=40, batch=16, record=gd.Record(every=10, trajectory=True))
+    result = sweep.run()
+    for name in ("loss", "gradient_norm", "trajectory", "validation_loss"):
+        text.update(result[name].values.tobytes() if name in result else b"")
+for x in np.random.default_rng(0).normal(size=50) * 3:
+    for f in (lanes.exp, lanes.tanh, lanes.sin, lanes.erf, lanes.softplus):
+        text.update(np.float64(f(float(x))).tobytes() + np.float32(f(np.float32(x))).tobytes())
+    text.update(np.float64(lanes.pow(abs(float(x)), 1.7)).tobytes() + np.float64(lanes.atan2(float(x), 0.3)).tobytes())
+from gdsim.lanes import compiler
+assembly = "".join(a for k in compiler._kernels.values() for a in k.inspect_asm().values()) if "asm" in sys.argv else ""
+print(text.hexdigest(), "zmm" in assembly, "ymm" in assembly, "vfmadd" in assembly)
+"""
+
+
+def sweep_of(rule, starts, **options):
+    problem = gd.MLP(gd.datasets.load("digits", validation=0.2), hidden=[7], activation="tanh")
+    return gd.Sweep(problem=problem, optimizer=rule, starts=starts, steps=30, batch=20, record=gd.Record(every=5, trajectory=True), **options)
+
+
+@pytest.fixture(scope="module")
+def thousand():
+    return sweep_of(RULES["adam"], 500).run()
+
+
+@pytest.mark.parametrize("starts", [1, 5, 25])
+def test_a_run_is_the_same_in_every_population(thousand, starts):
+    assert same_results(sweep_of(RULES["adam"], starts).run(), thousand) == []
+
+
+@pytest.mark.parametrize("run", [0, 7, 999])
+def test_a_run_is_the_same_alone(thousand, run):
+    assert same_results(sweep_of(RULES["adam"], 500).run(runs=[run]), thousand) == []
+
+
+def test_a_run_is_the_same_in_a_grid_with_more_cells(thousand):
+    more = sweep_of([gd.SGD(lr=0.1), gd.Adam(lr=[0.001, 0.01, 0.1])], 3).run()
+    few = thousand.isel(run=slice(0, 6))
+    for lr in (0.001, 0.01):
+        a = few.isel(run=few.lr.values == lr)
+        b = more.isel(run=(more.optimizer.values == "Adam") & (more.lr.values == lr))
+        assert (a.trajectory.values == b.trajectory.values).all()
+
+
+@pytest.mark.parametrize("rule", [pytest.param(n, marks=() if n == "adam" else pytest.mark.slow) for n in RULES])
+def test_a_run_is_the_same_at_every_lane_width(rule):
+    results = {lanes: sweep_of(RULES[rule], 5).run(lanes=lanes) for lanes in (16, 8, 32)}
+    assert same_results(results[16], results[8]) == []
+    assert same_results(results[16], results[32]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("lanes", [1, 2, 4, 64])
+def test_a_run_is_the_same_at_unusual_widths(lanes, dtype):
+    assert same_results(sweep_of(RULES["adam"], 3, dtype=dtype).run(lanes=lanes), sweep_of(RULES["adam"], 3, dtype=dtype).run()) == []
+
+
+def test_a_run_is_the_same_on_any_number_of_threads_and_in_any_chunks(thousand):
+    first = sweep_of(RULES["adam"], 40)
+    for options in ({"threads": 1}, {"threads": 2}, {"threads": 3, "chunk_seconds": 1e-4}):
+        assert same_results(first.run(**options), thousand) == []
+
+
+def test_a_run_is_the_same_whatever_mode_the_process_is_in(torch):
+    """With denormals flushed to zero in this process, a run that makes them keeps them."""
+    problem = gd.MLP(gd.Data([[1.0]], [0.0]), hidden=[], loss="squared_error")
+    sweep = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.2), steps=30, starts=4, init=gd.Normal(1e-37), record=gd.Record(trajectory=True))
+    kept = sweep.run(threads=1)
+    tiny = abs(kept.trajectory.values[kept.trajectory.values != 0])
+    assert (tiny < np.finfo(np.float32).tiny).any()
+    small = gd.lanes.exp(-100.0 * 7.2)
+    assert torch.set_flush_denormal(True)
+    try:
+        from gdsim.population import train_pack
+        from gdsim.sweep.cells import cells_of
+
+        plan = sweep.plan()
+        pack = train_pack(sweep.setting(cells_of(sweep)[0]), list(plan.runs_of(plan.chunks[0])), 16)
+        assert pack.columns["trajectory"].tobytes() == kept.trajectory.values.tobytes()
+        assert gd.lanes.exp(-100.0 * 7.2).hex() == small.hex()
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def run_for(processor, folder):
+    """What the program prints where Numba compiles for a processor; None is this machine's."""
+    environment = {**os.environ, "GDSIM_CACHE_DIR": str(folder)}
+    if processor is not None:
+        environment |= {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
+    done = subprocess.run([sys.executable, "-c", PROGRAM, "asm"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    text, zmm, ymm, fma = done.stdout.split()
+    return text, {"zmm": zmm == "True", "ymm": ymm == "True", "fma": fma == "True"}
+
+
+def test_a_run_is_the_same_compiled_for_other_processors(tmp_path):
+    import platform
+
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("the processors that Numba is told to compile for here are x86-64")
+    native, _ = run_for(None, tmp_path)
+    haswell, has = run_for("haswell", tmp_path)
+    assert has == {"zmm": False, "ymm": True, "fma": True}
+    nehalem, has = run_for("nehalem", tmp_path)
+    assert has == {"zmm": False, "ymm": False, "fma": False}
+    assert native == haswell == nehalem
+    assert len(native) == len(hashlib.sha256(b"").hexdigest())
