@@ -135,10 +135,13 @@ def checked_number(value: Any, name: str, allowed: Range) -> Axis:
     """A hyperparameter in its normal form, or an error that names the field, what was given and what is allowed."""
     if isinstance(value, dict):
         value = _from_table(value, name)
-    if isinstance(value, (Spaced, Drawn)):
-        ends = (value.first, value.last) if isinstance(value, Spaced) else (value.low, value.high)
-        for end in ends:
+    if isinstance(value, Spaced):
+        for end in (value.first, value.last):
             checked_number(end, name, allowed)
+        return value
+    if isinstance(value, Drawn):
+        checked_number(value.low, name, allowed)
+        checked_number(value.high, name, allowed._replace(high_allowed=True))  # which no draw reaches
         return value
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = value.tolist()

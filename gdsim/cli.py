@@ -78,3 +78,7 @@ class _BadInput(click.ClickException):
     """What the user gave cannot be used."""
 
     exit_code = 2
+
+
+if __name__ == "__main__":
+    main()

@@ -77,6 +77,12 @@ def reached(template: Any, parts: Mapping[str, Any]) -> list[Any]:
     return found
 
 
+def code_text(code: types.CodeType) -> str:
+    """What tells two functions of one name in one file apart: where it begins, its instructions and constants."""
+    constants = [code_text(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+    return f"{code.co_firstlineno} {code.co_code.hex()} {constants} {code.co_names}"
+
+
 class Bound(NamedTuple):
     """A template with its parts in place, named by a hash of all that decides its machine code."""
 
@@ -95,7 +101,7 @@ def describe(template: Any, parts: Mapping[str, Any], signature: Any) -> Bound:
     own = str(pathlib.Path(__file__).parent.parent)
     texts = [file_hash(f.__code__.co_filename) for f in functions if not f.__code__.co_filename.startswith(own)]
     constants = [f"{name}={value!r}" for name, value in sorted(parts.items()) if body_of(value) is None]
-    names = [f"{f.__module__}.{f.__qualname__}" for f in functions]
+    names = [f"{f.__module__}.{f.__qualname__}:{code_text(f.__code__)}" for f in functions]
     context: Any = cpu_target.target_context
     machine = [sys.version, platform.machine(), version("numba"), version("llvmlite"), version("numpy"), repr(context.codegen().magic_tuple())]
     whole = "\n".join([gdsim_sources(), *texts, *constants, *names, str(signature), *machine])

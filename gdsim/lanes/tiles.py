@@ -15,13 +15,14 @@ def load_row(array: Any, offset: Any, stride: Any, count: Any, width: Any) -> An
 
 @rule_of(load_row)
 def _(target: Any, array: Any, offset: Any, stride: Any, count: Any, width: Any) -> Any:
-    number, w = _literal(target, count), _literal(target, width)
+    number = _literal(target, count)
+    w = _literal(target, width)
     if number is None or w is None or not isinstance(array, target.types.Array):
         return None
     lane = target.Lane(array.dtype, w)
     row = target.types.UniTuple(lane, number)
 
-    def emit(code: Code, a: Any, o: Any, s: Any, *_: Any) -> Any:
+    def emit(code: Code, a: Any, o: Any, s: Any, *literals: Any) -> Any:
         base, place, step = code.data(a, array), code.index(o, offset), code.index(s, stride)
         values = []
         for _ in range(number):

@@ -9,6 +9,7 @@ import xarray
 from gdsim.data import Data
 from gdsim.kernels.cpu import Kernels, feed_of, table_of
 from gdsim.kernels.network import BLOCK
+from gdsim.lanes.modes import ieee_mode
 from gdsim.population.setting import WIDTHS, Setting, kernels_for, structure_of, table_for
 from gdsim.problems import MLP
 from gdsim.rules import SGD
@@ -44,6 +45,22 @@ def packs_of(problem: MLP, parameters: Any, dtype: str | None) -> Packs:
     return Packs(kernels_for(structure_of(setting), WIDTHS[name]), values)
 
 
+def _scores(problem: MLP, packs: Packs) -> dict[str, np.ndarray]:
+    """The scores of every run, by name."""
+    kernels, count = packs.kernels, len(packs.values)
+    network = kernels.workspace(BLOCK)
+    feed = feed_of(table_for(problem.data, kernels.dtype.name), None, True, 0)
+    scores = kernels.new_scores()
+    scores.l2[:] = problem.l2
+    names = ("loss", "accuracy", "gradient_norm") if problem.is_classifier else ("loss", "gradient_norm")
+    columns = {name: np.empty(count, kernels.dtype) for name in names}
+    for runs, weights in packs:
+        kernels.evaluate(network, weights, feed, scores, True)
+        for name in names:
+            columns[name][runs] = getattr(scores, name)[: runs.stop - runs.start]
+    return columns
+
+
 def evaluate(problem: MLP, parameters: Any, *, dtype: str | None = None) -> Any:
     """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's whole training set.
 
@@ -57,17 +74,9 @@ def evaluate(problem: MLP, parameters: Any, *, dtype: str | None = None) -> Any:
     if not isinstance(problem.l2, float):
         raise ValueError(f"evaluate needs one l2 for all parameters; {problem.l2!r} was given")
     packs = packs_of(problem, parameters, dtype)
-    kernels, count = packs.kernels, len(packs.values)
-    network = kernels.workspace(BLOCK)
-    feed = feed_of(table_for(problem.data, kernels.dtype.name), None, True, 0)
-    scores = kernels.new_scores()
-    scores.l2[:] = problem.l2
-    names = ("loss", "accuracy", "gradient_norm") if problem.is_classifier else ("loss", "gradient_norm")
-    columns = {name: np.empty(count, kernels.dtype) for name in names}
-    for runs, weights in packs:
-        kernels.evaluate(network, weights, feed, scores, True)
-        for name in names:
-            columns[name][runs] = getattr(scores, name)[: runs.stop - runs.start]
+    with ieee_mode():
+        columns = _scores(problem, packs)
+    count = len(packs.values)
     return xarray.Dataset({n: ("run", v, VARIABLES[n].attributes) for n, v in columns.items()}, coords={"run": np.arange(count)})
 
 
@@ -82,12 +91,19 @@ def predict(problem: MLP, parameters: Any, X: Any, *, dtype: str | None = None) 
     [[[0.5, 0.5]]]
     """
     packs = packs_of(problem, parameters, dtype)
-    kernels, count = packs.kernels, len(packs.values)
-    network = kernels.workspace(BLOCK)
+    kernels = packs.kernels
     columns = table_for(problem.data, kernels.dtype.name).columns - problem.widths[0]
     X = Data(X, np.zeros((len(np.atleast_2d(X)), columns)), name="X").X
     if X.shape[1] != problem.widths[0]:
         raise ValueError(f"X must have the problem's {problem.widths[0]} features; shape {X.shape} was given")
+    with ieee_mode():
+        return _outputs(problem, packs, X, columns)
+
+
+def _outputs(problem: MLP, packs: Packs, X: np.ndarray, columns: int) -> np.ndarray:
+    """[run, sample, output] at checked samples."""
+    kernels, count = packs.kernels, len(packs.values)
+    network = kernels.workspace(BLOCK)
     feed = feed_of(table_of(X, np.zeros((len(X), columns)), kernels.dtype), None, True, 0)
     result = np.empty((count, len(X), problem.widths[-1]), kernels.dtype)
     out = np.empty(len(X) * problem.widths[-1] * kernels.width, kernels.dtype)

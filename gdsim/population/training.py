@@ -13,6 +13,7 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.sampling import Feed
 from gdsim.kernels.training import TARGET_REACHED
+from gdsim.lanes.modes import ieee_mode
 from gdsim.population.setting import Run, Setting, feeds_of, is_watched_in_kernel, kernels_for, number_names, structure_of, table_for, target_of
 from gdsim.starts import initial_points
 from gdsim.stops import LOSS_FACTOR, STATUSES
@@ -74,7 +75,7 @@ class _Trainer:
             columns["trajectory"] = np.full((n, c, d), CANONICAL_NAN, kind)
         return columns
 
-    def prepare(self) -> None:
+    def _prepare(self) -> None:
         """Puts every run at its start."""
         setting, pack, n = self.setting, self.pack, len(self.runs)
         starts = np.array([r.start for r in self.runs])
@@ -90,7 +91,7 @@ class _Trainer:
 
     def train(self) -> Pack:
         """The results of all runs."""
-        self.prepare()
+        self._prepare()
         with np.errstate(all="ignore"):
             for event in self._events():
                 self._advance(event)
@@ -222,6 +223,11 @@ def train_pack(setting: Setting, runs: Sequence[Run], width: int, workspaces: di
     `workspaces` keeps a thread's working memory from pack to pack. Once `stopping`, an event, is set, the next slice of
     the training raises `InterruptedTrainingError`.
     """
+    with ieee_mode():
+        return _trainer(setting, runs, width, workspaces, stopping).train()
+
+
+def _trainer(setting: Setting, runs: Sequence[Run], width: int, workspaces: Any, stopping: Any) -> _Trainer:
     structure = structure_of(setting)
     kernels = kernels_for(structure, width)
     table = table_for(setting.problem.data, setting.dtype)
@@ -230,4 +236,4 @@ def train_pack(setting: Setting, runs: Sequence[Run], width: int, workspaces: di
     key = (structure.layout.widths, structure.layout.activation_rows, width, setting.dtype, samples)
     if key not in workspaces:
         workspaces[key] = kernels.workspace(samples)
-    return _Trainer(setting, runs, width, kernels, workspaces[key], stopping).train()
+    return _Trainer(setting, runs, width, kernels, workspaces[key], stopping)

@@ -118,6 +118,7 @@ class Executor:
     def results(self, chunks: Sequence[Chunk], chosen: set[int] | None) -> Iterator[tuple[Chunk, list[Run], dict[str, np.ndarray]]]:
         """(chunk, its runs, their columns) as chunks finish."""
         self.total = self.plan.runs if chosen is None else len(chosen)
+        self.tell()
         waiting: dict[str, dict[int, Any]] = {}
         sizes: dict[str, int] = {}
         pool = concurrent.futures.ThreadPoolExecutor(self.threads, thread_name_prefix="gdsim")

@@ -1,0 +1,167 @@
+"""Binding and the cache: what makes a new kernel, what finds an old one, and what happens to damaged ones."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.lanes import compiler
+
+TRAINS = """
+import sys, time
+import gdsim as gd
+from gdsim.lanes import compiler
+problem = gd.MLP(gd.datasets.load("xor"), hidden=[2])
+sweep = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.5), steps=5, record=gd.Record(every="ends"))
+print(float(sweep.run().final_loss[0]).hex(), len(compiler.compilations))
+"""
+
+
+def python(program, folder, **environment):
+    """(its last line, its exit code, what it said) of a program in a process of its own with its own cache."""
+    variables = {**os.environ, "GDSIM_CACHE_DIR": str(folder), **environment}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=variables, capture_output=True, text=True, check=False)
+    return (done.stdout.strip().splitlines() or [""])[-1], done.returncode, done.stderr
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    """A cache that one process has filled, and what that process printed."""
+    folder = tmp_path_factory.mktemp("cache")
+    line, code, said = python(TRAINS, folder)
+    assert code == 0, said
+    return folder, line.split()
+
+
+def test_a_second_process_compiles_nothing(warm):
+    folder, (loss, compiled) = warm
+    assert int(compiled) > 0
+    assert python(TRAINS, folder)[0].split() == [loss, "0"]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "foreign"])
+def test_a_damaged_cache_is_made_again(warm, tmp_path, damage):
+    folder, (loss, _) = warm
+    (tmp_path / "kernels").mkdir(mode=0o700)
+    files = sorted((folder / "kernels").glob("*.kernel"))
+    for file in files:
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        spoilt = {"flipped": bytes(data), "cut": bytes(data[: len(data) // 2]), "empty": b"", "foreign": b"\x80\x04cos\nsystem\n(S'false'\ntR."}[damage]
+        (tmp_path / "kernels" / file.name).write_bytes(spoilt)
+    assert python(TRAINS, tmp_path)[0].split() == [loss, str(len(files))]
+    assert python(TRAINS, tmp_path)[0].split() == [loss, "0"]
+
+
+def test_two_processes_at_once_on_an_empty_cache(warm, tmp_path):
+    variables = {**os.environ, "GDSIM_CACHE_DIR": str(tmp_path)}
+    both = [subprocess.Popen([sys.executable, "-c", TRAINS], env=variables, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    losses = [process.communicate()[0].split()[0] for process in both]
+    assert losses == [warm[1][0]] * 2
+    assert python(TRAINS, tmp_path)[0].split() == [losses[0], "0"]
+    assert not list((tmp_path / "kernels").glob("writing-*"))
+
+
+def test_a_cache_that_others_may_write_to_is_not_trusted(warm, tmp_path):
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels").chmod(0o777)
+    assert python(TRAINS, tmp_path)[0].split()[0] == warm[1][0]
+    assert not list((tmp_path / "kernels").iterdir())
+
+
+def test_a_cache_that_cannot_be_made_costs_the_cache_alone(warm, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert python(TRAINS, tmp_path / "file")[0].split()[0] == warm[1][0]
+
+
+def template(out):
+    out[0] = part(1.0)  # noqa: F821
+
+
+def part_a(x):
+    return helper(x)  # noqa: F821
+
+
+def value_of(**parts):
+    from numba import types
+
+    out = np.zeros(1)
+    compiler.bind(template, parts, types.void(types.float64[::1]))(out)
+    return float(out[0])
+
+
+def test_parts_replace_names_wherever_they_are_reached():
+    assert value_of(part=part_a, helper=lambda x: x + 1) == 2
+    assert value_of(part=part_a, helper=lambda x: x + 2) == 3
+    assert value_of(part=lambda x: x * FACTOR, FACTOR=5.0) == 5  # noqa: F821
+    assert value_of(part=lambda x: x * FACTOR, FACTOR=7.0) == 7  # noqa: F821
+
+
+def test_an_edit_of_a_helper_of_a_helper_is_noticed(tmp_path):
+    (tmp_path / "deep.py").write_text("def depth(x):\n    return x + 1.0\n")
+    (tmp_path / "middle.py").write_text("from deep import depth\ndef middle(x):\n    return depth(x)\n")
+    program = f"""
+    import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.dont_write_bytecode = True
+    import numpy as np
+    from numba import types
+    from gdsim.lanes import compiler
+    from middle import middle
+    def template(out):
+        out[0] = part(1.0)
+    out = np.zeros(1)
+    compiler.bind(template, dict(part=middle), types.void(types.float64[::1]))(out)
+    print(out[0], len(compiler.compilations))
+    """
+    assert python(program, tmp_path)[0] == "2.0 1"
+    assert python(program, tmp_path)[0] == "2.0 0"
+    (tmp_path / "deep.py").write_text("def depth(x):\n    return x + 9.0\n")
+    assert python(program, tmp_path)[0] == "10.0 1"
+
+
+def test_every_source_of_gdsim_that_kernels_are_made_of_counts():
+    root = pathlib.Path(gd.__file__).parent
+    covered = {p for room in compiler.KERNEL_ROOMS for p in ([root / room] if room.endswith(".py") else (root / room).glob("**/*.py"))}
+    from gdsim.kernels import evaluation, network, sampling, training
+    from gdsim.problems import activations, losses
+    from gdsim.rules import adaptive, momentum
+
+    for module in (evaluation, network, sampling, training, activations, losses, adaptive, momentum, gd.lanes):
+        assert pathlib.Path(module.__file__) in covered
+
+
+def test_a_hundred_learning_rates_compile_one_kernel():
+    problem = gd.MLP(gd.datasets.load("xor"), hidden=[3], activation="sigmoid")
+    options = {"problem": problem, "steps": 3, "record": gd.Record(every="ends")}
+    gd.Sweep(optimizer=gd.RMSprop(lr=0.1, decay=0.5), **options).run()
+    gd.lanes.pow(2.0, 0.5)  # makes the values of the axis
+    before = len(compiler._kernels)
+    result = gd.Sweep(optimizer=gd.RMSprop(lr=gd.logspace(1e-4, 1.0, 100), decay=[0.8, 0.9]), schedule=gd.Constant(), starts=2, **options).run()
+    assert result.sizes["run"] == 400
+    assert len(compiler._kernels) == before
+
+
+def test_widths_and_depths_share_compiled_code():
+    options = {"optimizer": gd.SGD(), "steps": 2, "record": gd.Record(every="ends")}
+    gd.Sweep(problem=gd.MLP(gd.datasets.load("xor"), hidden=[3]), **options).run()
+    before = len(compiler._kernels)
+    gd.Sweep(problem=gd.MLP(gd.datasets.load("moons"), hidden=gd.grid([], [16], [5, 6, 7])), **options).run()
+    assert len(compiler._kernels) == before
+
+
+def test_importing_compiles_nothing_and_loads_little():
+    program = """
+    import sys
+    import gdsim as gd
+    rule = gd.Adam(lr=gd.logspace(1e-4, 1e-1, 7))
+    heavy = [m for m in ("numba", "matplotlib", "distributed", "dask", "xarray", "pandas", "sklearn", "torch") if m in sys.modules]
+    from gdsim.lanes import compiler
+    print(heavy, len(compiler._kernels))
+    """
+    line, code, said = python(program, "/nonexistent")
+    assert code == 0, said
+    assert line == "[] 0"

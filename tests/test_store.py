@@ -1,0 +1,112 @@
+"""A results folder: what is written, that it is read back the same, and what is refused."""
+
+import hashlib
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import gdsim as gd
+from tests.helpers import same_results
+
+
+@pytest.fixture(scope="module")
+def sweep():
+    problem = gd.MLP(gd.datasets.load("moons", validation=0.2), hidden=gd.grid([4], [3, 3]), activation="tanh")
+    optimizers = [gd.SGD(lr=gd.logspace(0.01, 1e12, 3)), gd.Adam(lr=gd.loguniform(0.01, 0.1, draws=2))]
+    return gd.Sweep(
+        problem=problem, optimizer=optimizers, starts=5, steps=20, batch=32, init=gd.Uniform(-1, 1), record=gd.Record(trajectory=True, parameters=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def stored(sweep, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "moons"
+    return folder, sweep.run(out=folder)
+
+
+def names(folder):
+    return sorted(p.name for p in (folder / "shards").iterdir())
+
+
+def test_what_is_opened_is_what_was_returned(sweep, stored):
+    folder, result = stored
+    assert gd.open(folder).identical(result)
+    assert same_results(sweep.run(), result) == []
+
+
+def test_shards_are_named_by_their_bytes_which_are_the_same_whoever_writes_them(sweep, stored, tmp_path):
+    folder, _ = stored
+    for path in (folder / "shards").iterdir():
+        assert path.stem.split("-")[1] == hashlib.sha256(path.read_bytes()).hexdigest()
+    sweep.run(out=tmp_path / "again", threads=1)
+    assert names(tmp_path / "again") == names(folder)
+
+
+def test_a_shard_knows_its_cells_and_nothing_of_who_made_it(sweep, stored):
+    folder, _ = stored
+    plan = sweep.plan()
+    for path in (folder / "shards").iterdir():
+        footer = json.loads(pq.read_schema(path).metadata[b"gdsim"])
+        assert set(footer["cells"]) <= set(plan.identities)
+        assert not {"host", "time", "version", "run"} & set(footer)
+        assert "run" not in pq.read_schema(path).names
+        assert pq.read_table(path, page_checksum_verification=True).num_rows > 0
+
+
+def test_the_same_command_again_trains_nothing(sweep, stored):
+    folder, result = stored
+    before = {p.name: p.stat().st_mtime_ns for p in (folder / "shards").iterdir()}
+    assert sweep.run(out=folder).identical(result)
+    assert {p.name: p.stat().st_mtime_ns for p in (folder / "shards").iterdir()} == before
+
+
+def test_what_is_missing_is_trained_again_to_the_same_bytes(sweep, stored):
+    folder, result = stored
+    before = names(folder)
+    next((folder / "shards").iterdir()).unlink()
+    assert gd.open(folder).attrs["finished_runs"] < result.attrs["planned_runs"]
+    assert sweep.run(out=folder).identical(result)
+    assert names(folder) == before
+
+
+def test_damage_is_not_read(sweep, stored, tmp_path):
+    sweep.run(out=tmp_path)
+    path = next((tmp_path / "shards").iterdir())
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 4
+    path.write_bytes(bytes(data))
+    with pytest.raises(ValueError, match="damaged"):
+        gd.open(tmp_path)
+
+
+def test_another_experiment_is_refused_before_anything_is_written(stored):
+    folder, _ = stored
+    before = names(folder)
+    other = gd.Sweep(problem=gd.MLP(gd.datasets.load("xor")), optimizer=gd.SGD(), steps=3)
+    with pytest.raises(ValueError, match="holds another experiment"):
+        other.run(out=folder)
+    assert names(folder) == before
+
+
+def test_folders_that_are_none(tmp_path):
+    sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("xor")), optimizer=gd.SGD(), steps=3)
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("x")
+    with pytest.raises(ValueError, match="is a file"):
+        sweep.run(out=tmp_path / "file")
+    with pytest.raises(ValueError, match="holds other files"):
+        sweep.run(out=tmp_path / "full")
+    with pytest.raises(ValueError, match="no gdsim results"):
+        gd.open(tmp_path / "full")
+    with pytest.raises(ValueError, match="no gdsim results"):
+        gd.open(tmp_path / "nowhere")
+
+
+def test_given_points_are_stored_with_their_experiment(tmp_path):
+    problem = gd.MLP(gd.datasets.load("xor"), hidden=[2])
+    points = np.random.default_rng(0).normal(size=(2, problem.parameter_count))
+    result = gd.Sweep(problem=problem, optimizer=gd.SGD(), init=points, starts=2, steps=3).run(out=tmp_path / "points")
+    assert gd.open(tmp_path / "points").identical(result)
