@@ -122,6 +122,9 @@ def link(bound: Bound, compiler: Callable[..., Any]) -> Any:
 
     def take(function: Any) -> Any:
         if function not in made:
+            if function.__code__.co_freevars:
+                closed = ", ".join(function.__code__.co_freevars)
+                raise TypeError(f"{function.__qualname__} cannot be part of a kernel: it closes over {closed}; give them as parts or globals")
             names = dict(function.__globals__)
             for name, value in references(function, bound.parts):
                 body = body_of(value)

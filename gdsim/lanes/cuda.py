@@ -1,0 +1,156 @@
+"""Lanes on CUDA, where a lane is one thread's number: the same operations from the same rules, compiled to PTX.
+
+NVIDIA's compiler contracts a * b + c unless told otherwise, so every arithmetic instruction is libdevice's rounded one.
+This is the one module that imports `numba.cuda`; PTX compiles without a GPU.
+"""
+
+import contextlib
+import functools
+import inspect
+import types as python_types
+from collections.abc import Iterator, Mapping
+from typing import Any
+from unittest import mock
+
+from llvmlite import ir
+from numba import cuda
+from numba.cuda import types
+from numba.cuda.extending import models, register_model
+from numba.cuda.typing.templates import infer_global, make_intrinsic_template, signature
+
+from gdsim.lanes.compiler import describe, link
+from gdsim.lanes.emit import Code, LaneKind, MaskKind, is_float_value, llvm_type
+from gdsim.lanes.operations import OPERATIONS
+
+
+class CudaLane(LaneKind, types.Type):
+    """The type of one thread's number."""
+
+    def __init__(self, dtype: Any, width: int) -> None:
+        self.dtype, self.width = dtype, width
+        super().__init__(name=f"Lane({dtype} x {width})")
+
+
+class CudaMask(MaskKind, types.Type):
+    """The type of one thread's truth value."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        super().__init__(name=f"Mask({width})")
+
+
+class Target:
+    """What typing rules need of this compiler."""
+
+    types = types
+    Lane = staticmethod(functools.cache(CudaLane))
+    Mask = staticmethod(functools.cache(CudaMask))
+
+    @staticmethod
+    def unliteral(kind: Any) -> Any:
+        """A literal's own type."""
+        return types.unliteral(kind)
+
+
+class ScalarModel(models.PrimitiveModel):
+    """A lane or a mask is held as one LLVM number."""
+
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, llvm_type(kind))
+
+
+register_model(CudaLane)(ScalarModel)
+register_model(CudaMask)(ScalarModel)
+
+
+class CudaCode(Code):
+    """Instructions that the device's compiler must not contract or approximate."""
+
+    def _rounded(self, name: str, *values: Any) -> Any:
+        """A call of libdevice's `name` in the precision of its arguments, rounded to nearest."""
+        kind = values[0].type
+        double = isinstance(kind, ir.DoubleType)
+        spelled = {"fma": "fma" if double else "fmaf"}.get(name, ("d" if double else "f") + name)
+        return self.call(f"__nv_{spelled}_rn", kind, *values)
+
+    def add(self, x: Any, y: Any) -> Any:
+        """x + y."""
+        return self._rounded("add", x, y) if is_float_value(x) else super().add(x, y)
+
+    def sub(self, x: Any, y: Any) -> Any:
+        """x - y."""
+        return self._rounded("add", x, self.neg(y)) if is_float_value(x) else super().sub(x, y)
+
+    def mul(self, x: Any, y: Any) -> Any:
+        """x * y."""
+        return self._rounded("mul", x, y) if is_float_value(x) else super().mul(x, y)
+
+    def div(self, x: Any, y: Any) -> Any:
+        """x / y."""
+        return self._rounded("div", x, y)
+
+    def fma(self, x: Any, y: Any, z: Any) -> Any:
+        """x * y + z, rounded once."""
+        return self._rounded("fma", x, y, z)
+
+    def sqrt(self, x: Any) -> Any:
+        """The square root, correctly rounded."""
+        return self._rounded("sqrt", x)
+
+    def neg(self, x: Any) -> Any:
+        """-x: for floats by the sign bit, which no compiler contracts."""
+        if not is_float_value(x):
+            return super().neg(x)
+        integer = ir.IntType(64 if isinstance(x.type, ir.DoubleType) else 32)
+        flipped = self.builder.xor(self.builder.bitcast(x, integer), ir.Constant(integer, 1 << (integer.width - 1)))
+        return self.builder.bitcast(flipped, x.type)
+
+
+def definition(rule: Any) -> Any:
+    """A typing rule in the form of numba-cuda's intrinsics."""
+
+    def define(context: Any, *arguments: Any) -> Any:
+        found = rule(Target, *arguments)
+        if found is None:
+            return None
+        result, emit = found
+
+        def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+            return emit(CudaCode(context, builder), *values)
+
+        return signature(result, *arguments), generate
+
+    vars(define)["__signature__"] = inspect.signature(rule)
+    return define
+
+
+@functools.cache
+def register() -> None:
+    """Makes every operation known to numba-cuda."""
+    for handle, rules in OPERATIONS.items():
+        for rule in rules:
+            name = getattr(handle, "__name__", "operation")
+            infer_global(handle, types.Function(make_intrinsic_template(handle, definition(rule), name, prefer_literal=True)))
+
+
+@contextlib.contextmanager
+def _as_if_on(capability: tuple[int, int]) -> Iterator[None]:
+    """numba-cuda asks the current device what to compile functions for; without one it is told."""
+    device = python_types.SimpleNamespace(compute_capability=capability)
+    modules = ("numba.cuda.api", "numba.cuda.dispatcher", "numba.cuda.compiler")
+    with contextlib.ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(mock.patch(f"{module}.get_current_device", lambda: device))
+        yield
+
+
+def compile_ptx(template: Any, parts: Mapping[str, Any], arguments: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:
+    """The PTX of a template with its parts in place, for arguments of the given types; needs no GPU."""
+    register()
+
+    def compiler(function: Any, entry: bool) -> Any:
+        return function if entry else cuda.jit(device=True)(function)
+
+    with _as_if_on(capability):
+        bound = describe(template, parts, arguments)
+        return cuda.compile_ptx(link(bound, compiler), arguments, device=False, cc=capability)[0]
