@@ -37,6 +37,12 @@ class Layout:
     activation_rows: int
     delta_rows: int
 
+    def table(self, pitch: int) -> np.ndarray:
+        """The flat table of layers where samples lie `pitch` lanes from unit to unit."""
+        table = self.layers.copy()
+        table[:, 4:] *= pitch
+        return table.ravel()
+
 
 @functools.cache
 def layout_of(widths: tuple[int, ...], columns: int) -> Layout:
@@ -77,6 +83,13 @@ def with_penalty(g: Any, w: Any, step: Any) -> Any:
 def without_penalty(g: Any, w: Any, step: Any) -> Any:
     """The gradient as it is."""
     return g
+
+
+class Workspace(NamedTuple):
+    """One thread's working memory, seen in two ways: samples lie as close as a step's batch or an evaluation's block allows."""
+
+    step: Network
+    whole: Network
 
 
 class Kernels:
@@ -148,17 +161,16 @@ class Kernels:
     def _problem_parts(self) -> Mapping[str, Any]:
         """The parts without rule, schedule and shuffle, so that their choice leaves the evaluation's kernel the same."""
         names = ("activation", "slope", "sample_loss", "pointwise", "outputs", "correct", "output", "output_slope", "WIDTH", "ZERO")
-        parts = self._parts(finish_tile=evaluation.keep_tile)
+        parts = self._parts(finish_tile=training.keep_tile)
         return {n: parts[n] for n in (*names, "finish_tile", "set_float_mode", "restore_float_mode")}
 
-    def workspace(self, samples: int) -> Network:
-        """One thread's working memory for blocks of up to `samples` samples."""
-        layout, width = self.structure.layout, self.width
-        pitch = -(-min(samples, BLOCK) // TILE) * TILE + 1
-        lanes = lambda n: np.zeros(n * width, self.dtype)  # noqa: E731
-        table = layout.layers.copy()
-        table[:, 4:] *= pitch
-        return Network(table.ravel(), lanes(layout.activation_rows * pitch), lanes(layout.delta_rows * pitch), lanes(layout.size), lanes(16), pitch)
+    def workspace(self, samples: int = BLOCK) -> Workspace:
+        """One thread's working memory for steps of `samples` samples and for evaluation."""
+        layout = self.structure.layout
+        lanes = lambda n: np.zeros(n * self.width, self.dtype)  # noqa: E731
+        pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
+        memory = [lanes(layout.activation_rows * pitches[1]), lanes(layout.delta_rows * pitches[1]), lanes(layout.size), lanes(TILE * TILE)]
+        return Workspace(*(Network(layout.table(pitch), *memory, pitch) for pitch in pitches))
 
     def new_pack(self) -> Pack:
         """A pack of nothing but zeros."""

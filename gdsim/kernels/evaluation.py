@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count
+from gdsim.kernels.network import BLOCK, backward, forward, layer_at, layer_count
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.training import ADD, WRITE, Job, Sample, block_loss
 from gdsim.lanes.elementary import two_sum
@@ -35,17 +35,6 @@ def added(total: Any, term: Any) -> Any:
     """The sum with one more term."""
     head, rest = two_sum(total.total, term)
     return Sum(head, total.error + rest)
-
-
-def keep_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
-    """Writes or adds a tile of gradients beside the weights."""
-    first, pitch = place
-    rows, columns = shape
-    for row in range(rows):
-        for column in range(max(columns, 1)):
-            there = (first + row * pitch + column) * WIDTH
-            g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
-            store(network.gradients, there, g if job.action == WRITE else load(network.gradients, there, WIDTH) + g)
 
 
 def correct_answers(network: Any, features: Any, count: Any) -> Any:

@@ -98,21 +98,29 @@ def update_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
 
     A shape of no columns is a bias, which the penalty leaves out.
     """
+    if job.action != UPDATE:
+        keep_tile(network, job, place, shape)
+        return
     first, pitch = place
     rows, columns = shape
     watch = job.pack.watch
     largest = load(watch.largest, 0, WIDTH)
     for row in range(rows):
         for column in range(max(columns, 1)):
-            there = first + row * pitch + column
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
-            if job.action == UPDATE:
-                largest = largest_magnitude(largest, update_weight(job.pack, job.step, there, g, columns > 0))
-            elif job.action == WRITE:
-                store(network.gradients, there * WIDTH, g)
-            else:
-                store(network.gradients, there * WIDTH, load(network.gradients, there * WIDTH, WIDTH) + g)
+            largest = largest_magnitude(largest, update_weight(job.pack, job.step, first + row * pitch + column, g, columns > 0))
     store(watch.largest, 0, largest)
+
+
+def keep_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
+    """Writes or adds a tile of gradients beside the weights."""
+    first, pitch = place
+    rows, columns = shape
+    for row in range(rows):
+        for column in range(max(columns, 1)):
+            there = (first + row * pitch + column) * WIDTH
+            g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
+            store(network.gradients, there, g if job.action == WRITE else load(network.gradients, there, WIDTH) + g)
 
 
 def update_all(network: Any, pack: Any, step: Any) -> None:

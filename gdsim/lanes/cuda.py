@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false, reportMissingImports=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportIncompatibleMethodOverride=false
 """Lanes on CUDA, where a lane is one thread's number: the same operations from the same rules, compiled to PTX.
 
 NVIDIA's compiler contracts a * b + c unless told otherwise, so every arithmetic instruction is libdevice's rounded one.
@@ -74,23 +75,23 @@ class CudaCode(Code):
         return self.call(f"__nv_{spelled}_rn", kind, *values)
 
     def add(self, x: Any, y: Any) -> Any:
-        """x + y."""
+        """X + y."""
         return self._rounded("add", x, y) if is_float_value(x) else super().add(x, y)
 
     def sub(self, x: Any, y: Any) -> Any:
-        """x - y."""
+        """X - y."""
         return self._rounded("add", x, self.neg(y)) if is_float_value(x) else super().sub(x, y)
 
     def mul(self, x: Any, y: Any) -> Any:
-        """x * y."""
+        """X * y."""
         return self._rounded("mul", x, y) if is_float_value(x) else super().mul(x, y)
 
     def div(self, x: Any, y: Any) -> Any:
-        """x / y."""
+        """X / y."""
         return self._rounded("div", x, y)
 
     def fma(self, x: Any, y: Any, z: Any) -> Any:
-        """x * y + z, rounded once."""
+        """X * y + z, rounded once."""
         return self._rounded("fma", x, y, z)
 
     def sqrt(self, x: Any) -> Any:
@@ -140,7 +141,7 @@ def _as_if_on(capability: tuple[int, int]) -> Iterator[None]:
     modules = ("numba.cuda.api", "numba.cuda.dispatcher", "numba.cuda.compiler")
     with contextlib.ExitStack() as stack:
         for module in modules:
-            stack.enter_context(mock.patch(f"{module}.get_current_device", lambda: device))
+            stack.enter_context(mock.patch(f"{module}.get_current_device", return_value=device))
         yield
 
 

@@ -8,7 +8,6 @@ import xarray
 
 from gdsim.data import Data
 from gdsim.kernels.cpu import Kernels, feed_of, table_of
-from gdsim.kernels.network import BLOCK
 from gdsim.lanes.modes import ieee_mode
 from gdsim.population.setting import WIDTHS, Setting, kernels_for, structure_of, table_for
 from gdsim.problems import MLP
@@ -48,7 +47,7 @@ def packs_of(problem: MLP, parameters: Any, dtype: str | None) -> Packs:
 def _scores(problem: MLP, packs: Packs) -> dict[str, np.ndarray]:
     """The scores of every run, by name."""
     kernels, count = packs.kernels, len(packs.values)
-    network = kernels.workspace(BLOCK)
+    network = kernels.workspace().whole
     feed = feed_of(table_for(problem.data, kernels.dtype.name), None, True, 0)
     scores = kernels.new_scores()
     scores.l2[:] = problem.l2
@@ -103,7 +102,7 @@ def predict(problem: MLP, parameters: Any, X: Any, *, dtype: str | None = None) 
 def _outputs(problem: MLP, packs: Packs, X: np.ndarray, columns: int) -> np.ndarray:
     """[run, sample, output] at checked samples."""
     kernels, count = packs.kernels, len(packs.values)
-    network = kernels.workspace(BLOCK)
+    network = kernels.workspace().whole
     feed = feed_of(table_of(X, np.zeros((len(X), columns)), kernels.dtype), None, True, 0)
     result = np.empty((count, len(X), problem.widths[-1]), kernels.dtype)
     out = np.empty(len(X) * problem.widths[-1] * kernels.width, kernels.dtype)

@@ -11,6 +11,7 @@ from gdsim.data import Data
 from gdsim.kernels.cpu import Kernels, Structure, Table, feed_of, layout_of, table_of
 from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
 from gdsim.lanes.compiler import bind, float_mode_parts
+from gdsim.lanes.modes import ieee_mode
 from gdsim.problems import MLP
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
@@ -83,7 +84,8 @@ def table_for(data: Data, dtype: str) -> Table:
     """The data as kernels read them, made once per process."""
     key = (data.digest, dtype)
     if key not in _tables:
-        _tables[key] = table_of(data.X, data.y.reshape(len(data.y), -1), np.dtype(dtype))
+        with ieee_mode():
+            _tables[key] = table_of(data.X, data.y.reshape(len(data.y), -1), np.dtype(dtype))
     return _tables[key]
 
 

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.cpu import Kernels
-from gdsim.kernels.network import BLOCK
 from gdsim.kernels.sampling import Feed
 from gdsim.kernels.training import TARGET_REACHED
 from gdsim.lanes.modes import ieee_mode
-from gdsim.population.setting import Run, Setting, feeds_of, is_watched_in_kernel, kernels_for, number_names, structure_of, table_for, target_of
+from gdsim.population.setting import Run, Setting, feeds_of, is_watched_in_kernel, kernels_for, number_names, structure_of, target_of
 from gdsim.starts import initial_points
 from gdsim.stops import LOSS_FACTOR, STATUSES
 
@@ -37,7 +36,7 @@ class _Trainer:
     def __init__(self, setting: Setting, runs: Sequence[Run], width: int, kernels: Kernels, workspace: Any, stopping: Any) -> None:
         self.setting, self.runs, self.width, self.stopping = setting, runs, width, stopping
         self.slice = max(1, int(SLICE_OPERATIONS / (setting.problem.parameter_count * (setting.batch or len(setting.problem.data.X)) * 6 * width)))
-        self.kernels, self.network = kernels, workspace
+        self.kernels, self.workspace = kernels, workspace
         self.places = kernels.structure.layout.places
         self.feeds = feeds_of(setting)
         self.pack, self.scores = kernels.new_pack(), kernels.new_scores()
@@ -111,7 +110,7 @@ class _Trainer:
         while self.active.any() and (remaining := event - int(pack.step[0])):
             if self.stopping is not None and self.stopping.is_set():
                 raise InterruptedTrainingError
-            self.kernels.train(self.network, pack, self.feeds.training, min(remaining, self.slice))
+            self.kernels.train(self.workspace.step, pack, self.feeds.training, min(remaining, self.slice))
             if not watch.flags.any():
                 continue
             flagged = self.active & (watch.flags != 0)
@@ -144,7 +143,7 @@ class _Trainer:
     def _evaluate(self, feed: Feed, weights: np.ndarray, gradient: bool, penalty: bool = True) -> Any:
         l2 = self.pack.numbers.reshape(-1, self.width)[-1]
         self.scores.l2[:] = l2 if penalty else 0
-        self.kernels.evaluate(self.network, weights, feed, self.scores, gradient)
+        self.kernels.evaluate(self.workspace.whole, weights, feed, self.scores, gradient)
         return self.scores
 
     def _look(self, step: int) -> None:
@@ -230,8 +229,7 @@ def train_pack(setting: Setting, runs: Sequence[Run], width: int, workspaces: di
 def _trainer(setting: Setting, runs: Sequence[Run], width: int, workspaces: Any, stopping: Any) -> _Trainer:
     structure = structure_of(setting)
     kernels = kernels_for(structure, width)
-    table = table_for(setting.problem.data, setting.dtype)
-    samples = max(min(setting.batch or table.samples, BLOCK), min(table.samples, BLOCK))
+    samples = setting.batch or len(setting.problem.data.X)
     workspaces = {} if workspaces is None else workspaces
     key = (structure.layout.widths, structure.layout.activation_rows, width, setting.dtype, samples)
     if key not in workspaces:

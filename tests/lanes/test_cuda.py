@@ -84,7 +84,7 @@ def test_a_rule_compiles(rule, convention, kind):
     from gdsim.population.setting import _numbers_type
 
     declared = rule(convention=convention)
-    values = {n: 0.5 for n in declared.hyperparameters()}
+    values = dict.fromkeys(declared.hyperparameters(), 0.5)
     numbers = _numbers_type((*values, *declared.constants(values)))
 
     def step(a, out):
