@@ -169,8 +169,9 @@ class Kernels:
         layout = self.structure.layout
         lanes = lambda n: np.zeros(n * self.width, self.dtype)  # noqa: E731
         pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
-        memory = [lanes(layout.activation_rows * pitches[1]), lanes(layout.delta_rows * pitches[1]), lanes(layout.size), lanes(TILE * TILE)]
-        return Workspace(*(Network(layout.table(pitch), *memory, pitch) for pitch in pitches))
+        activations, deltas = lanes(layout.activation_rows * pitches[1]), lanes(layout.delta_rows * pitches[1])
+        gradients, tile = lanes(layout.size), lanes(TILE * TILE)
+        return Workspace(*(Network(layout.table(pitch), activations, deltas, gradients, tile, pitch) for pitch in pitches))
 
     def new_pack(self) -> Pack:
         """A pack of nothing but zeros."""
