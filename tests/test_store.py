@@ -79,6 +79,21 @@ def test_damage_is_not_read(sweep, stored, tmp_path):
     path.write_bytes(bytes(data))
     with pytest.raises(ValueError, match="damaged"):
         gd.open(tmp_path)
+    assert sweep.run(out=tmp_path).identical(stored[1])
+    assert names(tmp_path) == names(stored[0])
+    assert [p.name for p in (tmp_path / "quarantine").iterdir()] == [path.name]
+
+
+def test_other_chunks_make_no_run_twice(sweep, stored, tmp_path):
+    first = sweep.run(out=tmp_path / "cut", chunk_seconds=1e-4)
+    assert len(names(tmp_path / "cut")) > len(names(stored[0]))
+    assert first.identical(stored[1])
+    before = names(tmp_path / "cut")
+    assert sweep.run(out=tmp_path / "cut").identical(stored[1])
+    assert names(tmp_path / "cut") == before
+    next((tmp_path / "cut" / "shards").iterdir()).unlink()
+    assert sweep.run(out=tmp_path / "cut").identical(stored[1])
+    assert gd.open(tmp_path / "cut").identical(stored[1])
 
 
 def test_another_experiment_is_refused_before_anything_is_written(stored):

@@ -93,19 +93,31 @@ class Bound(NamedTuple):
     digest: str
 
 
-def describe(template: Any, parts: Mapping[str, Any], signature: Any) -> Bound:
-    """The bound kernel before compilation, with its digest."""
+@functools.cache
+def machine() -> str:
+    """What machine code depends on besides its source: gdsim's kernel sources, Python, the compiler and the processor."""
     from numba.core.registry import cpu_target
 
-    functions = reached(template, parts)
+    context: Any = cpu_target.target_context
+    versions = [sys.version, platform.machine(), version("numba"), version("llvmlite"), version("numpy")]
+    return "\n".join([gdsim_sources(), *versions, repr(context.codegen().magic_tuple())])
+
+
+def digest_of(function: Any, parts: Mapping[str, Any]) -> str:
+    """A hash of all that decides what a function with these parts does: every function and constant that it reaches."""
+    functions = reached(function, parts)
     own = str(pathlib.Path(__file__).parent.parent)
     texts = [file_hash(f.__code__.co_filename) for f in functions if not f.__code__.co_filename.startswith(own)]
-    constants = [f"{name}={value!r}" for name, value in sorted(parts.items()) if body_of(value) is None]
     names = [f"{f.__module__}.{f.__qualname__}:{code_text(f.__code__)}" for f in functions]
-    context: Any = cpu_target.target_context
-    machine = [sys.version, platform.machine(), version("numba"), version("llvmlite"), version("numpy"), repr(context.codegen().magic_tuple())]
-    whole = "\n".join([gdsim_sources(), *texts, *constants, *names, str(signature), *machine])
-    return Bound(template, parts, functions, signature, hashlib.sha256(whole.encode()).hexdigest())
+    chosen = {n: (v, body_of(v)) for f in functions for n, v in references(f, parts) if n in parts}
+    places = [f"{n}={v!r}" if body is None else f"{n}:{body.__module__}.{body.__qualname__}" for n, (v, body) in sorted(chosen.items())]
+    return hashlib.sha256("\n".join([machine(), *texts, *names, *places]).encode()).hexdigest()
+
+
+def describe(template: Any, parts: Mapping[str, Any], signature: Any) -> Bound:
+    """The bound kernel before compilation, with its digest."""
+    whole = f"{digest_of(template, parts)}\n{signature}"
+    return Bound(template, parts, reached(template, parts), signature, hashlib.sha256(whole.encode()).hexdigest())
 
 
 def version(package: str) -> str:
@@ -113,27 +125,35 @@ def version(package: str) -> str:
     return sys.modules[package].__version__ if package in sys.modules else ""
 
 
-def link(bound: Bound, compiler: Callable[..., Any]) -> Any:
+_linked: dict[tuple[str, str], Any] = {}
+
+
+def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any:
     """The template with every name that it reaches replaced by a function that `compiler` has taken.
 
-    All names carry the digest: Numba's linker keeps the first of two functions of one name.
+    Functions below the entry are shared by all kernels of the process in which they are the same. All names carry a hash
+    of what they stand for: Numba's linker keeps the first of two functions of one name.
     """
-    made: dict[Any, Any] = {}
 
     def take(function: Any) -> Any:
-        if function not in made:
-            if function.__code__.co_freevars:
-                closed = ", ".join(function.__code__.co_freevars)
-                raise TypeError(f"{function.__qualname__} cannot be part of a kernel: it closes over {closed}; give them as parts or globals")
-            names = dict(function.__globals__)
-            for name, value in references(function, bound.parts):
-                body = body_of(value)
-                names[name] = value if body is None else take(body)
-            copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
-            copy.__qualname__ = f"{function.__qualname__}_{bound.digest[:16]}".replace(".", "_")
-            copy.__module__ = function.__module__
-            made[function] = compiler(copy, entry=function is bound.template)
-        return made[function]
+        is_entry = function is bound.template
+        key = (target, bound.digest if is_entry else digest_of(function, bound.parts))
+        if key in _linked and not is_entry:
+            return _linked[key]
+        if function.__code__.co_freevars:
+            closed = ", ".join(function.__code__.co_freevars)
+            raise TypeError(f"{function.__qualname__} cannot be part of a kernel: it closes over {closed}; give them as parts or globals")
+        names = dict(function.__globals__)
+        for name, value in references(function, bound.parts):
+            body = body_of(value)
+            names[name] = value if body is None else take(body)
+        copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+        copy.__qualname__ = f"{function.__qualname__}_{key[1][:16]}".replace(".", "_")
+        copy.__module__ = function.__module__
+        made = compiler(copy, entry=is_entry, inline=function not in SHARED)
+        if not is_entry:
+            _linked[key] = made
+        return made
 
     return take(bound.template)
 
@@ -154,15 +174,14 @@ def bind(template: Any, parts: Mapping[str, Any], signature: Any, announce: Call
 
     cpu.register()
     bound = describe(template, parts, signature)
-    outside = {f.__name__ for f in bound.functions if f in SHARED}
     if bound.digest in _kernels:
         return _kernels[bound.digest]
 
-    def compiler(function: Any, entry: bool) -> Any:
+    def compiler(function: Any, entry: bool, inline: bool) -> Any:
         options = {"error_model": "numpy", "_nrt": False}
         if entry:
             return njit(nogil=True, pipeline_class=EntryCompiler, **options)(function)
-        return njit(pipeline_class=PartCompiler, forceinline=function.__name__ not in outside, **options)(function)
+        return njit(pipeline_class=PartCompiler, forceinline=inline, **options)(function)
 
     kernel = link(bound, compiler)
     cache = DiskCache(bound.digest)

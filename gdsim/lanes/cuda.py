@@ -149,9 +149,9 @@ def compile_ptx(template: Any, parts: Mapping[str, Any], arguments: tuple[Any, .
     """The PTX of a template with its parts in place, for arguments of the given types; needs no GPU."""
     register()
 
-    def compiler(function: Any, entry: bool) -> Any:
-        return function if entry else cuda.jit(device=True)(function)
+    def compiler(function: Any, entry: bool, inline: bool) -> Any:
+        return function if entry else cuda.jit(device=True, forceinline=inline)(function)
 
     with _as_if_on(capability):
         bound = describe(template, parts, arguments)
-        return cuda.compile_ptx(link(bound, compiler), arguments, device=False, cc=capability)[0]
+        return cuda.compile_ptx(link(bound, compiler, f"cuda {capability}"), arguments, device=False, cc=capability)[0]

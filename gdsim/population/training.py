@@ -136,9 +136,9 @@ class _Trainer:
         self.pack.weights.reshape(-1, self.width)[:, lane] = 0
         self.pack.slots.reshape(-1, self.width)[:, lane] = 0
 
-    def _note_best(self, lane: Any, loss: Any) -> None:
-        best = self.columns["best_loss"]
-        best[lane] = min(best[lane], loss)
+    def _note_best(self, loss: np.ndarray) -> None:
+        """Keeps the lowest loss that each run has shown; NaN shows nothing."""
+        self.columns["best_loss"] = np.fmin(self.columns["best_loss"], loss)
 
     def _evaluate(self, feed: Feed, weights: np.ndarray, gradient: bool, penalty: bool = True) -> Any:
         l2 = self.pack.numbers.reshape(-1, self.width)[-1]
@@ -160,15 +160,14 @@ class _Trainer:
             self.pack.watch.loss_bound[:] = np.where(np.isfinite(bound), bound, np.inf)
             if self.in_kernel and self.target is not None:
                 self.pack.watch.target[:] = self.target[0]
-        for lane in np.flatnonzero(self.active):
-            self._note_best(lane, loss[lane])
-            done = self.target is not None and step in self.looks and loss[lane] <= self.target[0]
-            if not np.isfinite(loss[lane]) and step == 0:
-                self._end_evaluated(lane, loss[lane], "diverged", "Diverged")
-            elif done:
-                self._end_evaluated(lane, loss[lane], "converged", "Target")
-            elif step == self.setting.steps:
-                self._end_evaluated(lane, loss[lane], "budget", "budget")
+        n = len(self.runs)
+        self._note_best(np.where(self.active, loss, np.inf)[:n])
+        reached = (loss <= self.target[0]) if self.target is not None and step in self.looks else np.zeros(self.width, bool)
+        lost = ~np.isfinite(loss) if step == 0 else np.zeros(self.width, bool)
+        ending = np.ones(self.width, bool) if step == self.setting.steps else lost | reached
+        for lane in np.flatnonzero(self.active & ending):
+            how = ("diverged", "Diverged") if lost[lane] else ("converged", "Target") if reached[lane] else ("budget", "budget")
+            self._end_evaluated(lane, loss[lane], *how)
 
     def _end_evaluated(self, lane: Any, loss: Any, status: str, reason: str) -> None:
         self._end(lane, status, reason)
@@ -194,16 +193,15 @@ class _Trainer:
         """Evaluates the runs that ended between looks, all at once, and settles what is said of the diverged."""
         columns, n = self.columns, len(self.runs)
         if not self.looked[:n].all():
-            loss = self._evaluate(self.feeds.whole, self.ends, False).loss
-            for lane in np.flatnonzero(~self.looked[:n]):
-                columns["final_loss"][lane] = loss[lane]
-                self._note_best(lane, loss[lane])
-                if not np.isfinite(loss[lane]):
-                    known = columns["loss"][lane][np.isfinite(columns["loss"][lane])]
-                    columns["final_loss"][lane] = known[-1] if len(known) else CANONICAL_NAN
+            loss = self._evaluate(self.feeds.whole, self.ends, False).loss[:n]
+            late = ~self.looked[:n]
+            self._note_best(np.where(late, loss, np.inf))
+            columns["final_loss"][late] = loss[late]
+            for lane in np.flatnonzero(late & ~np.isfinite(loss)):
+                known = columns["loss"][lane][np.isfinite(columns["loss"][lane])]
+                columns["final_loss"][lane] = known[-1] if len(known) else CANONICAL_NAN
         if self.in_kernel:
-            for lane in range(n):
-                self._note_best(lane, self.pack.watch.best[lane])
+            self._note_best(self.pack.watch.best[:n])
         columns["best_loss"][np.isinf(columns["best_loss"])] = CANONICAL_NAN
         if "parameters" in columns:
             columns["parameters"][:] = self.ends.reshape(-1, self.width)[self.places].T[:n]

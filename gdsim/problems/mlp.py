@@ -38,7 +38,7 @@ class MLP(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
     def __post_init__(self) -> None:
         if not isinstance(self.data, Data):
             raise TypeError(f"MLP.data must be a gd.Data, from gd.datasets.load(name) or gd.Data(X, y); {type(self.data).__name__} was given")
-        default = "cross_entropy" if self.data.y.dtype.kind == "i" else "mean_squared_error"
+        default = "cross_entropy" if self.data.y.dtype.kind == "i" and self.data.y.ndim == 1 else "mean_squared_error"
         settings = {
             "hidden": checked_axis_of(self.hidden, "MLP.hidden", _checked_widths),
             "activation": checked_axis_of(self.activation, "MLP.activation", _checked_activation),

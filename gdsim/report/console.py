@@ -2,9 +2,11 @@
 
 import contextlib
 import math
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rich import box
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -25,7 +27,9 @@ class Console:
     """Where the command line writes what people read."""
 
     def __init__(self) -> None:
-        self.terminal = Terminal(stderr=False, highlight=False)
+        self.terminal = Terminal(highlight=False)
+        if not self.terminal.is_terminal and "COLUMNS" not in os.environ:
+            self.terminal.width = 140  # a log has no edge
 
     def say(self, text: str) -> None:
         """One message."""
@@ -60,16 +64,18 @@ class Console:
         frame = table(result)
         targets = [s.loss for s in sweep.stop if isinstance(s, Target)]
         reached = f"loss <= {max(targets):g}" if targets else "converged"
-        shown = Table(title="Final loss by cell (diverged runs count as infinite)", title_justify="left")
+        shown = Table(
+            title="Final loss by cell; diverged runs count as infinite, accuracy is the median's", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0)
+        )
         held = "median_validation_accuracy" in frame
         names = list(frame.columns[2 : list(frame.columns).index("runs")])
         for name in names:
-            shown.add_column(name)
-        for name in (reached, "diverged", "median", "best", "quartiles", *(["validation accuracy"] if held else [])):
+            shown.add_column(name, no_wrap=True)
+        for name in (reached, "diverged", "best", "quartile", "median", "quartile", *(["validation accuracy"] if held else [])):
             shown.add_column(name, justify="right")
         for row in frame.to_dict("records"):
             settings = [_cell(row[n]) for n in names]
-            losses = [f"{row['median_loss']:.4g}", f"{row['best_loss']:.4g}", f"{row['quartile_low']:.4g} to {row['quartile_high']:.4g}"]
+            losses = [f"{row[n]:.4g}" for n in ("best_loss", "quartile_low", "median_loss", "quartile_high")]
             accuracy = [f"{100 * row['median_validation_accuracy']:.1f}%"] if held else []
             shown.add_row(*settings, f"{row['converged']} of {row['runs']}", str(row["diverged"]), *losses, *accuracy)
         self.terminal.print(shown)

@@ -13,7 +13,7 @@ from gdsim.population import WIDTHS, Run, train_pack
 from gdsim.population.setting import kernels_for, structure_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.result import dataset, joined
-from gdsim.sweep.store import Store
+from gdsim.sweep.store import Rows, Store
 
 
 class State(NamedTuple):
@@ -74,22 +74,19 @@ def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chun
     if store is not None:
         store.create(sweep, plan)
     executor = Executor(plan, threads or os.cpu_count() or 1, lanes, progress)
-    finished: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
-    todo = []
-    for chunk in plan.chunks:
-        columns = store.read(chunk) if store is not None else None
-        if columns is None:
-            todo.append(chunk)
-            continue
-        cells = np.array(chunk.cells)[columns.pop("cell")]
-        finished.append((columns.pop("start") * len(plan.cells) + cells, columns))
-        executor.skip(len(cells))
+    rows = store.rows(plan, repair=True) if store is not None else Rows(np.zeros(0, np.int64), [])
+    finished, parts = [rows.numbers], rows.parts
+    known = set(rows.numbers.tolist())
+    todo = [c for c in plan.chunks if not known or any(r.number not in known for r in plan.runs_of(c))]
+    executor.skip(plan.runs - sum(c.size for c in todo) if chosen is None else 0)
     for chunk, done, columns in executor.results(todo, chosen):
         if store is not None:
             store.write(plan, chunk, done, columns)
             store.log(wrote=chunk.name, runs=len(done), seconds=round(executor.seconds(), 3))
-        finished.append((np.array([r.number for r in done]), columns))
-    return dataset(plan, np.concatenate([n for n, _ in finished]), joined([c for _, c in finished]))
+        fresh = np.array([r.number not in known for r in done])
+        finished.append(np.array([r.number for r in done])[fresh])
+        parts.append({name: values[fresh] for name, values in columns.items()})
+    return dataset(plan, np.concatenate(finished), joined(parts))
 
 
 class Executor:

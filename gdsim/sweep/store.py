@@ -18,7 +18,7 @@ import pathlib
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -102,6 +102,13 @@ def read_shard(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return footer, columns
 
 
+class Rows(NamedTuple):
+    """Finished runs: their numbers, and their columns, shard by shard."""
+
+    numbers: np.ndarray
+    parts: list[dict[str, np.ndarray]]
+
+
 class Store:
     """A results folder of one experiment."""
 
@@ -162,13 +169,37 @@ class Store:
         data = shard_bytes(plan, chunk, runs, columns)
         write_atomically(self.shards / f"{chunk.name}-{hashlib.sha256(data).hexdigest()}.parquet", data)
 
-    def read(self, chunk: Chunk) -> dict[str, np.ndarray] | None:
-        """The columns of a chunk's shard, every byte checked against its name; None if there is no whole one."""
-        for path in sorted(self.shards.glob(f"{chunk.name}-*.parquet")):
+    def rows(self, plan: Plan, *, repair: bool = False) -> Rows:
+        """The finished runs, each once: numbers, and the columns of their shards, every byte checked against its name.
+
+        Runs are found by their cells' hashes and starts, whatever chunks they were trained in. A damaged shard is an error,
+        or, to `repair`, moved to `quarantine/`, so that its runs are trained again.
+        """
+        place = {identity: number for number, identity in enumerate(plan.identities)}
+        seen: set[int] = set()
+        numbers, parts = [], []
+        for path in sorted(self.shards.glob("*.parquet")):
             data = path.read_bytes()
-            if path.stem == f"{chunk.name}-{hashlib.sha256(data).hexdigest()}":
-                return read_shard(data)[1]
-        return None
+            if path.stem.split("-")[-1] != hashlib.sha256(data).hexdigest():
+                self._refuse(path, repair)
+                continue
+            footer, columns = read_shard(data)
+            cells = np.array([place.get(i, -1) for i in footer["cells"]])[columns.pop("cell")]
+            rows = columns.pop("start") * len(plan.cells) + cells
+            fresh = np.array([c >= 0 and int(r) not in seen for c, r in zip(cells, rows, strict=True)])
+            seen.update(rows[fresh].tolist())
+            numbers.append(rows[fresh])
+            parts.append({name: values[fresh] for name, values in columns.items()})
+        return Rows(np.concatenate(numbers) if numbers else np.zeros(0, np.int64), parts)
+
+    def _refuse(self, path: pathlib.Path, repair: bool) -> None:
+        if not repair:
+            raise StoreError(
+                f"shard {path.name!r} is damaged: its bytes do not match its name; run the experiment again, which sets it aside and trains its runs anew"
+            )
+        quarantine = self.folder / "quarantine"
+        quarantine.mkdir(exist_ok=True)
+        os.replace(path, quarantine / path.name)
 
     def log(self, **entry: Any) -> None:
         """Appends a line on who did what."""
@@ -194,23 +225,8 @@ def open_results(path: str | pathlib.Path) -> Any:
     store = Store(path)
     held = store.experiment()
     sweep = sweep_of(held, store.folder / "data")
-    plan = sweep.plan(chunk_seconds=held.get("chunk_seconds", 10.0))
-    numbers, parts = rows_of(store, plan)
-    if not parts:
+    plan = sweep.plan()
+    rows = store.rows(plan)
+    if not rows.parts:
         raise StoreError(f"{str(store.folder)!r} has no finished runs yet")
-    return dataset(plan, numbers, joined(parts))
-
-
-def rows_of(store: Store, plan: Plan) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
-    """(numbers of the finished runs, columns of their shards); runs are found by their cells' hashes and starts."""
-    place = {identity: number for number, identity in enumerate(plan.identities)}
-    numbers, parts = [], []
-    for path in sorted(store.shards.glob("*.parquet")):
-        data = path.read_bytes()
-        if not path.stem.endswith(hashlib.sha256(data).hexdigest()):
-            raise StoreError(f"shard {path.name!r} is damaged: its bytes do not match its name; delete it and run the experiment again")
-        footer, columns = read_shard(data)
-        cells = np.array([place[i] for i in footer["cells"]])[columns.pop("cell")]
-        numbers.append(columns.pop("start") * len(plan.cells) + cells)
-        parts.append(columns)
-    return np.concatenate(numbers) if numbers else np.zeros(0, np.int64), parts
+    return dataset(plan, rows.numbers, joined(rows.parts))
