@@ -7,6 +7,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import gdsim as gd
 from tests.helpers import same_results
@@ -109,6 +111,38 @@ def test_a_run_is_the_same_whatever_mode_the_process_is_in(torch):
         assert gd.lanes.exp(-100.0 * 7.2).hex() == small.hex()
     finally:
         torch.set_flush_denormal(False)
+
+
+SHAPES = st.fixed_dictionaries(
+    {
+        "hidden": st.lists(st.integers(1, 9), max_size=3),
+        "batch": st.sampled_from([None, 1, 2, 3, 5, 16, 64, 65, 100, 129]),
+        "shuffle": st.sampled_from(["epoch", "once"]),
+        "drop_last": st.booleans(),
+        "starts": st.integers(1, 20),
+        "steps": st.integers(1, 12),
+        "seed": st.integers(0, 2**64 - 1),
+        "every": st.sampled_from([None, 1, "log", "ends"]),
+    }
+)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(SHAPES, st.randoms(use_true_random=False))
+def test_any_run_of_any_sweep_is_the_same_alone(shape, random):
+    """Whatever the sizes, which share compiled code: a run chosen by number, at another width, has the bits that it has in its population."""
+    problem = gd.MLP(gd.datasets.load("spirals", validation=0.3), hidden=shape["hidden"], activation="tanh")
+    options = {n: shape[n] for n in ("batch", "shuffle", "drop_last", "starts", "steps", "seed")}
+    record = gd.Record(every=shape["every"], parameters=True)
+    sweep = gd.Sweep(problem=problem, optimizer=gd.Adam(lr=[0.01, 1.0, 1e20]), schedule=gd.Cosine(5), record=record, **options)
+    whole = sweep.run()
+    chosen = random.sample(range(3 * shape["starts"]), k=min(2, 3 * shape["starts"]))
+    assert same_results(sweep.run(runs=chosen, lanes=8), whole) == []
+    assert (whole.steps_taken.values <= shape["steps"]).all()
+    assert set(whole.status.values.tolist()) <= {"budget", "diverged"}
+    samples = sweep.order(0)
+    assert samples.shape == (shape["steps"], shape["batch"] or len(problem.data.X))
+    assert samples.max() < len(problem.data.X)
 
 
 def run_for(processor, folder):

@@ -111,6 +111,16 @@ def test_a_run_that_overflows_is_a_result_and_its_neighbours_keep_their_bits(dig
     assert np.isfinite(lost.final_loss.values).all()
 
 
+def test_a_run_whose_last_step_overflows_has_diverged():
+    """The weights after the last step are finite, their loss is not."""
+    problem = gd.MLP(gd.Data([[1e20], [2e20]], [0.0, 1.0]), hidden=[], loss="squared_error")
+    points = np.array([[1e-20, 0.0]])
+    result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=1e-20), init=points, steps=1).run()
+    assert str(result.status.values[0]) == "diverged"
+    assert int(result.steps_taken[0]) == 1
+    assert float(result.final_loss[0]) == float(result.loss[0, 0])
+
+
 def test_recording_changes_nothing(digits):
     options = {"problem": gd.MLP(digits, hidden=[8]), "optimizer": gd.Adam(lr=0.01), "steps": 40, "batch": 32, "starts": 3}
     much = gd.Sweep(record=gd.Record(every=1, parameters=True, trajectory=True), **options).run()

@@ -1,71 +1,17 @@
 """Lanes on the processor: hands every operation to Numba's compiler, and keeps the floating-point mode in order."""
 
-import functools
-import inspect
 from typing import Any
 
 from llvmlite import binding, ir
 from numba.core import types
-from numba.core.types import unliteral
 from numba.core.typing.templates import infer_global, make_intrinsic_template, signature
 from numba.extending import intrinsic, models, register_model
 
-from gdsim.lanes.emit import Code, LaneKind, MaskKind, llvm_type
+from gdsim.lanes.emit import Code
 from gdsim.lanes.operations import OPERATIONS
+from gdsim.lanes.target import Target
 
-
-class Lane(LaneKind, types.Type):
-    """The type of `width` numbers of type `dtype` side by side."""
-
-    def __init__(self, dtype: Any, width: int) -> None:
-        self.dtype, self.width = dtype, width
-        super().__init__(name=f"Lane({dtype} x {width})")
-
-
-class Mask(MaskKind, types.Type):
-    """The type of `width` truth values side by side."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        super().__init__(name=f"Mask({width})")
-
-
-class Target:
-    """What typing rules need of this compiler."""
-
-    types = types
-    unliteral = staticmethod(unliteral)
-    Lane = staticmethod(functools.cache(Lane))
-    Mask = staticmethod(functools.cache(Mask))
-
-
-class VectorModel(models.PrimitiveModel):
-    """A lane or a mask is held as one LLVM vector."""
-
-    def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, llvm_type(kind))
-
-
-register_model(Lane)(VectorModel)
-register_model(Mask)(VectorModel)
-
-
-def definition(rule: Any) -> Any:
-    """A typing rule in the form of Numba's intrinsics; literal arguments stay literal only where the rule asks."""
-
-    def define(context: Any, *arguments: Any) -> Any:
-        found = rule(Target, *arguments)
-        if found is None:
-            return None
-        result, emit = found
-
-        def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
-            return emit(Code(context, builder), *values)
-
-        return signature(result, *arguments), generate
-
-    define.__signature__ = inspect.signature(rule)  # ty: ignore
-    return define
+TARGET = Target(types, models, register_model, signature, Code)
 
 
 def register() -> None:
@@ -74,7 +20,7 @@ def register() -> None:
         for rule in rules:
             if rule not in _registered.setdefault(handle, []):
                 name = getattr(handle, "__name__", "operation")
-                template = make_intrinsic_template(handle, definition(rule), name, prefer_literal=True)
+                template = make_intrinsic_template(handle, TARGET.definition(rule), name, prefer_literal=True)
                 infer_global(handle, types.Function(template))
                 _registered[handle].append(rule)
 

@@ -7,7 +7,6 @@ This is the one module that imports `numba.cuda`; PTX compiles without a GPU.
 
 import contextlib
 import functools
-import inspect
 import types as python_types
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,48 +19,9 @@ from numba.cuda.extending import models, register_model
 from numba.cuda.typing.templates import infer_global, make_intrinsic_template, signature
 
 from gdsim.lanes.compiler import describe, link
-from gdsim.lanes.emit import Code, LaneKind, MaskKind, is_float_value, llvm_type
+from gdsim.lanes.emit import Code, is_float_value
 from gdsim.lanes.operations import OPERATIONS
-
-
-class CudaLane(LaneKind, types.Type):
-    """The type of one thread's number."""
-
-    def __init__(self, dtype: Any, width: int) -> None:
-        self.dtype, self.width = dtype, width
-        super().__init__(name=f"Lane({dtype} x {width})")
-
-
-class CudaMask(MaskKind, types.Type):
-    """The type of one thread's truth value."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        super().__init__(name=f"Mask({width})")
-
-
-class Target:
-    """What typing rules need of this compiler."""
-
-    types = types
-    Lane = staticmethod(functools.cache(CudaLane))
-    Mask = staticmethod(functools.cache(CudaMask))
-
-    @staticmethod
-    def unliteral(kind: Any) -> Any:
-        """A literal's own type."""
-        return types.unliteral(kind)
-
-
-class ScalarModel(models.PrimitiveModel):
-    """A lane or a mask is held as one LLVM number."""
-
-    def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, llvm_type(kind))
-
-
-register_model(CudaLane)(ScalarModel)
-register_model(CudaMask)(ScalarModel)
+from gdsim.lanes.target import Target
 
 
 class CudaCode(Code):
@@ -107,22 +67,7 @@ class CudaCode(Code):
         return self.builder.bitcast(flipped, x.type)
 
 
-def definition(rule: Any) -> Any:
-    """A typing rule in the form of numba-cuda's intrinsics."""
-
-    def define(context: Any, *arguments: Any) -> Any:
-        found = rule(Target, *arguments)
-        if found is None:
-            return None
-        result, emit = found
-
-        def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
-            return emit(CudaCode(context, builder), *values)
-
-        return signature(result, *arguments), generate
-
-    vars(define)["__signature__"] = inspect.signature(rule)
-    return define
+TARGET = Target(types, models, register_model, signature, CudaCode)
 
 
 @functools.cache
@@ -131,7 +76,7 @@ def register() -> None:
     for handle, rules in OPERATIONS.items():
         for rule in rules:
             name = getattr(handle, "__name__", "operation")
-            infer_global(handle, types.Function(make_intrinsic_template(handle, definition(rule), name, prefer_literal=True)))
+            infer_global(handle, types.Function(make_intrinsic_template(handle, TARGET.definition(rule), name, prefer_literal=True)))
 
 
 @contextlib.contextmanager

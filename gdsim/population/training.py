@@ -163,7 +163,8 @@ class _Trainer:
         n = len(self.runs)
         self._note_best(np.where(self.active, loss, np.inf)[:n])
         reached = (loss <= self.target[0]) if self.target is not None and step in self.looks else np.zeros(self.width, bool)
-        lost = ~np.isfinite(loss) if step == 0 else np.zeros(self.width, bool)
+        # A loss of the whole data ends a run at the start and at the end alone; between, the loss of its own batch does.
+        lost = ~(loss <= self.pack.watch.loss_bound) | ~np.isfinite(loss) if step in (0, self.setting.steps) else np.zeros(self.width, bool)
         ending = np.ones(self.width, bool) if step == self.setting.steps else lost | reached
         for lane in np.flatnonzero(self.active & ending):
             how = ("diverged", "Diverged") if lost[lane] else ("converged", "Target") if reached[lane] else ("budget", "budget")
@@ -172,7 +173,7 @@ class _Trainer:
     def _end_evaluated(self, lane: Any, loss: Any, status: str, reason: str) -> None:
         self._end(lane, status, reason)
         self.columns["final_loss"][lane] = loss
-        self.looked[lane] = True
+        self.looked[lane] = np.isfinite(loss)
 
     def _record(self, index: int, scores: Any) -> None:
         n, live = len(self.runs), self.active[: len(self.runs)]
@@ -205,7 +206,7 @@ class _Trainer:
         columns["best_loss"][np.isinf(columns["best_loss"])] = CANONICAL_NAN
         if "parameters" in columns:
             columns["parameters"][:] = self.ends.reshape(-1, self.width)[self.places].T[:n]
-        for _name, values in columns.items():
+        for values in columns.values():
             if values.dtype.kind == "f":
                 values[np.isnan(values)] = CANONICAL_NAN
 

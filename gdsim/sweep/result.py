@@ -37,7 +37,7 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) 
         coordinates[name] = ("run", _array(column)[cells])
     variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64))}
     for name, column in columns.items():
-        values = np.asarray(STATUSES)[column] if name == "status" else np.array(column.tolist()) if column.dtype == object else column
+        values = np.asarray(STATUSES)[column] if name == "status" else np.array(column.tolist(), "U16") if column.dtype == object else column
         variables[name] = (VARIABLES[name].dims, values[order])
     counts = np.array([c.problem.parameter_count for c in plan.cells])
     if "parameters" in columns or "trajectory" in columns:

@@ -1,0 +1,59 @@
+"""A compiler as typing rules see it: its types of lanes and masks, and its form of an operation's definition."""
+
+import functools
+import inspect
+from typing import Any
+
+from gdsim.lanes.emit import LaneKind, MaskKind, llvm_type
+
+
+class Target:
+    """Lane and mask types made of one compiler's own types, held as LLVM vectors, and the rules of operations in its form.
+
+    `types`, `models`, `register_model` and `signature` are the compiler's; `code` emits its instructions.
+    """
+
+    def __init__(self, types: Any, models: Any, register_model: Any, signature: Any, code: Any) -> None:
+        self.types, self.signature, self.code = types, signature, code
+        self.unliteral = types.unliteral
+
+        class Lane(LaneKind, types.Type):
+            """The type of `width` numbers of type `dtype` side by side."""
+
+            def __init__(self, dtype: Any, width: int) -> None:
+                self.dtype, self.width = dtype, width
+                types.Type.__init__(self, name=f"Lane({dtype} x {width})")
+
+        class Mask(MaskKind, types.Type):
+            """The type of `width` truth values side by side."""
+
+            def __init__(self, width: int) -> None:
+                self.width = width
+                types.Type.__init__(self, name=f"Mask({width})")
+
+        class VectorModel(models.PrimitiveModel):
+            """A lane or a mask is held as one LLVM vector; of width 1, as one number."""
+
+            def __init__(self, manager: Any, kind: Any) -> None:
+                super().__init__(manager, kind, llvm_type(kind))
+
+        register_model(Lane)(VectorModel)
+        register_model(Mask)(VectorModel)
+        self.Lane, self.Mask = functools.cache(Lane), functools.cache(Mask)
+
+    def definition(self, rule: Any) -> Any:
+        """A typing rule in the form of the compiler's intrinsics."""
+
+        def define(context: Any, *arguments: Any) -> Any:
+            found = rule(self, *arguments)
+            if found is None:
+                return None
+            result, emit = found
+
+            def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+                return emit(self.code(context, builder), *values)
+
+            return self.signature(result, *arguments), generate
+
+        vars(define)["__signature__"] = inspect.signature(rule)
+        return define
