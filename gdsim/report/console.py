@@ -20,7 +20,7 @@ class _Rate(ProgressColumn):
         rate = task.fields.get("rate", 0.0)
         power = 3 * int(math.log10(rate) // 3) if rate >= 1 else 0
         unit = {0: "", 3: "k", 6: "M", 9: "G"}.get(power, f"e{power}")
-        return Text(f"{rate / 10**power:.3g} {unit}run-steps/s" if rate else "")
+        return Text(f"{rate / 10**power:.3g}{unit} run-steps/s" if rate else "")
 
 
 class Console:
@@ -46,12 +46,14 @@ class Console:
         )  # fmt: skip
         with Progress(*columns, console=self.terminal, transient=False) as bar:
             task = bar.add_task("", total=plan.runs, diverged="")
+            said = [""]
 
             def tell(state: Any) -> None:
                 rate = state.run_steps_done / state.seconds if state.seconds else 0.0
                 lost = f"{state.diverged:,} diverged  " if state.diverged else ""
                 bar.update(task, completed=state.runs_done, description=state.message, rate=rate, diverged=lost)
-                if state.message and not self.terminal.is_terminal:
+                if state.message and state.message != said[-1] and not self.terminal.is_terminal:
+                    said.append(state.message)
                     self.say(state.message)
 
             yield tell
@@ -71,7 +73,7 @@ class Console:
         names = list(frame.columns[2 : list(frame.columns).index("runs")])
         for name in names:
             shown.add_column(name, no_wrap=True)
-        for name in (reached, "diverged", "best", "quartile", "median", "quartile", *(["validation accuracy"] if held else [])):
+        for name in (reached, "diverged", "best", "25%", "median", "75%", *(["validation accuracy"] if held else [])):
             shown.add_column(name, justify="right")
         for row in frame.to_dict("records"):
             settings = [_cell(row[n]) for n in names]

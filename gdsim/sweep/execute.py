@@ -98,6 +98,8 @@ class Executor:
         self.done = self.steps = self.diverged = self.total = 0
         self.local = threading.local()
         self.stopping = threading.Event()
+        self.counting = threading.Lock()
+        self.message = ""
 
     def seconds(self) -> float:
         """Time since the start."""
@@ -134,7 +136,6 @@ class Executor:
                 ready, pending = concurrent.futures.wait(pending, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in ready:
                     chunk, place, pack = future.result()
-                    self._count(pack)
                     parts = waiting.setdefault(chunk.name, {})
                     parts[place] = pack
                     if len(parts) == sizes[chunk.name]:
@@ -155,17 +156,23 @@ class Executor:
     def _compile(self, work: Work) -> None:
         """Makes a structure's kernels before its first pack, and says so."""
         kernels = kernels_for(structure_of(self.plan.groups[work.chunk.group].setting), work.width)
-        kernels.listener = self.tell
+        kernels.listener = self._announce
         kernels.prepare()
+        self.message = ""
+
+    def _announce(self, message: str) -> None:
+        """Says what is being compiled until it is."""
+        self.message = message
+        self.tell(message)
 
     def _train(self, place: int, work: Work) -> Any:
         if not hasattr(self.local, "workspaces"):
             self.local.workspaces = {}
         setting = self.plan.groups[work.chunk.group].setting
-        return work.chunk, place, train_pack(setting, work.runs, work.width, self.local.workspaces, self.stopping)
-
-    def _count(self, pack: Any) -> None:
-        self.done += len(pack.runs)
-        self.steps += int(pack.columns["steps_taken"].sum())
-        self.diverged += int((pack.columns["reason"] == "Diverged").sum())
-        self.tell()
+        pack = train_pack(setting, work.runs, work.width, self.local.workspaces, self.stopping)
+        with self.counting:  # here, and not where results are taken, which may be busy compiling the next structure
+            self.done += len(pack.runs)
+            self.steps += int(pack.columns["steps_taken"].sum())
+            self.diverged += int((pack.columns["reason"] == "Diverged").sum())
+            self.tell(self.message)
+        return work.chunk, place, pack
