@@ -1,5 +1,6 @@
 """Random numbers on the host, by the same lane functions that kernels use."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,17 @@ def seed_words(seed: int) -> tuple[Any, Any]:
     return np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)
 
 
-def _numbers(draw_pair: Any, seed: int, starts: np.ndarray, purpose: tuple[int, int], count: int) -> np.ndarray:
+@functools.cache
+def _kernel(draw_pair: Any) -> Any:
     from numba import types
 
-    parts = {"pair": draw_pair, **float_mode_parts()}
     word_pair = types.UniTuple(types.uint32, 2)
-    kernel = bind(_fill, parts, types.void(types.uint32[::1], word_pair, word_pair, types.float64[::1]))
+    signature = types.void(types.uint32[::1], word_pair, word_pair, types.float64[::1])
+    return bind(_fill, {"pair": draw_pair, **float_mode_parts()}, signature)
+
+
+def _numbers(draw_pair: Any, seed: int, starts: np.ndarray, purpose: tuple[int, int], count: int) -> np.ndarray:
+    kernel = _kernel(draw_pair)
     padded = np.zeros(-(-len(starts) // WIDTH) * WIDTH, np.uint32)
     padded[: len(starts)] = starts
     out = np.empty((count + count % 2, len(padded)))

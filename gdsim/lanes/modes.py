@@ -1,6 +1,7 @@
 """The floating-point mode on the host: what NumPy rounds on the way into a run must not depend on the process either."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,16 +17,20 @@ def _leave(mode: Any) -> None:
     restore_float_mode(mode)
 
 
+@functools.cache
+def _kernels() -> tuple[Any, Any]:
+    from numba import types
+
+    return bind(_enter, float_mode_parts(), types.uint64()), bind(_leave, float_mode_parts(), types.void(types.uint64))
+
+
 @contextlib.contextmanager
 def ieee_mode() -> Iterator[None]:
     """Runs a block in the IEEE default mode (nearest, denormals kept) on this thread, whatever mode the process is in.
 
     Another library may have set flush-to-zero, which changes even what rounding a float64 to float32 gives.
     """
-    from numba import types
-
-    enter = bind(_enter, float_mode_parts(), types.uint64())
-    leave = bind(_leave, float_mode_parts(), types.void(types.uint64))
+    enter, leave = _kernels()
     mode = enter()
     try:
         yield

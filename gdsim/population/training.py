@@ -81,9 +81,8 @@ class _Trainer:
         points = initial_points(setting.init, setting.problem.widths, setting.seed, starts)
         pack.weights.reshape(-1, self.width)[self.places, :n] = points.T
         names = number_names(setting)
-        for lane, run in enumerate(self.runs):
-            values = {**run.numbers, **setting.rule.constants(run.numbers)}
-            pack.numbers.reshape(-1, self.width)[:, lane] = [values[name] for name in names]
+        numbers = [{**run.numbers, **setting.rule.constants(run.numbers)} for run in self.runs]
+        pack.numbers.reshape(-1, self.width)[:, :n] = np.array([[values[name] for values in numbers] for name in names])
         pack.numbers.reshape(-1, self.width)[:, n:] = pack.numbers.reshape(-1, self.width)[:, :1]  # idle lanes compute too
         pack.start[:n] = starts
         pack.watch.active[:n] = 1
@@ -115,26 +114,26 @@ class _Trainer:
                 continue
             flagged = self.active & (watch.flags != 0)
             self._report()
-            for lane in np.flatnonzero(flagged):
-                flag = int(watch.flags[lane])
-                reason = ("converged", "Target") if flag == TARGET_REACHED else ("diverged", "Diverged")
-                self._end(lane, *reason)
+            reached = watch.flags == TARGET_REACHED
+            self._end(np.flatnonzero(flagged & reached), "converged", "Target")
+            self._end(np.flatnonzero(flagged & ~reached), "diverged", "Diverged")
             watch.flags[:] = 0
 
     def _report(self) -> None:
         self.kernels.report(self.pack, self.reported)
 
-    def _end(self, lane: Any, status: str, reason: str) -> None:
-        """Puts a run away as it is now, and leaves its lane at rest."""
-        by_lane = self.reported.reshape(-1, self.width)
-        self.ends.reshape(-1, self.width)[:, lane] = by_lane[:, lane]
-        self.columns["status"][lane] = STATUSES.index(status)
-        self.columns["reason"][lane] = reason
-        self.columns["steps_taken"][lane] = self.pack.step[lane]
-        self.active[lane] = False
-        self.pack.watch.active[lane] = 0
-        self.pack.weights.reshape(-1, self.width)[:, lane] = 0
-        self.pack.slots.reshape(-1, self.width)[:, lane] = 0
+    def _end(self, lanes: np.ndarray, status: str, reason: str) -> None:
+        """Puts runs away as they are now, and leaves their lanes at rest."""
+        if not len(lanes):
+            return
+        self.ends.reshape(-1, self.width)[:, lanes] = self.reported.reshape(-1, self.width)[:, lanes]
+        self.columns["status"][lanes] = STATUSES.index(status)
+        self.columns["reason"][lanes] = reason
+        self.columns["steps_taken"][lanes] = self.pack.step[lanes]
+        self.active[lanes] = False
+        self.pack.watch.active[lanes] = 0
+        self.pack.weights.reshape(-1, self.width)[:, lanes] = 0
+        self.pack.slots.reshape(-1, self.width)[:, lanes] = 0
 
     def _note_best(self, loss: np.ndarray) -> None:
         """Keeps the lowest loss that each run has shown; NaN shows nothing."""
@@ -166,14 +165,11 @@ class _Trainer:
         # A loss of the whole data ends a run at the start and at the end alone; between, the loss of its own batch does.
         lost = ~(loss <= self.pack.watch.loss_bound) | ~np.isfinite(loss) if step in (0, self.setting.steps) else np.zeros(self.width, bool)
         ending = np.ones(self.width, bool) if step == self.setting.steps else lost | reached
-        for lane in np.flatnonzero(self.active & ending):
-            how = ("diverged", "Diverged") if lost[lane] else ("converged", "Target") if reached[lane] else ("budget", "budget")
-            self._end_evaluated(lane, loss[lane], *how)
-
-    def _end_evaluated(self, lane: Any, loss: Any, status: str, reason: str) -> None:
-        self._end(lane, status, reason)
-        self.columns["final_loss"][lane] = loss
-        self.looked[lane] = np.isfinite(loss)
+        for which, status, reason in ((lost, "diverged", "Diverged"), (reached, "converged", "Target"), (ending, "budget", "budget")):
+            lanes = np.flatnonzero(self.active & ending & which)  # those before are no longer active
+            self.columns["final_loss"][lanes] = loss[lanes]
+            self.looked[lanes] = np.isfinite(loss[lanes])
+            self._end(lanes, status, reason)
 
     def _record(self, index: int, scores: Any) -> None:
         n, live = len(self.runs), self.active[: len(self.runs)]
