@@ -72,7 +72,7 @@ def _one(value: Any, name: str, allowed: Range) -> float:
 def checked_init(value: Any) -> Init:
     """An init in its normal form, or an error."""
     if isinstance(value, (Normal, Uniform, Points)) or (isinstance(value, str) and value in NAMES):
-        return value  # ty: ignore
+        return value
     if isinstance(value, str):
         raise ValueError(f"init {value!r} is not known; {nearest(value, NAMES)}, gd.Normal(std), gd.Uniform(low, high) or an array [start, parameter]")
     if isinstance(value, dict):

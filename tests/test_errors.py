@@ -79,6 +79,7 @@ BAD = [
     (lambda: sweep().run(threads=0), r"threads must be a whole number from 1; 0 was given"),
     (lambda: sweep().run(runs=[7]), r"runs must be numbers from 0 to 0; 7 was given"),
     (lambda: sweep().plan(chunk_seconds=0), r"chunk_seconds must be a positive number; 0 was given"),
+    (lambda: sweep(optimizer=gd.SGD(lr=[0.1, 0.1])).plan(), r"cells 0 and 1 are the same \(SGD.*\): give every combination of hyperparameters once"),
     (lambda: sweep().order(-1), r"start must be a whole number from 0; -1 was given"),
     (lambda: gd.evaluate(problem(), np.zeros((2, 5))), r"parameters must be \[run, parameter\] with 12 numbers each; shape \(2, 5\) was given"),
     (lambda: problem().unpack(np.zeros(3)), r"a parameter vector of this problem has 12 numbers; shape \(3,\) was given"),

@@ -29,7 +29,7 @@ from gdsim.lanes.parts import (
 )  # fmt: skip
 from gdsim.lanes.tiles import load_row, store_row
 
-# Why a lane needs the driver: bits of `Pack.flags`.
+# Why a lane needs the driver: what `Watch.flags` says.
 LOSS_BEYOND_BOUND, TARGET_REACHED, WEIGHTS_BEYOND_BOUND = 1, 2, 4
 # What is done with a finished gradient.
 UPDATE, WRITE, ADD = 0, 1, 2
@@ -177,8 +177,8 @@ def begin_step(pack: Any) -> Any:
     return Step(step, h.l2), carry
 
 
-def batch_loss(network: Any, pack: Any, feed: Any, step: Any) -> Any:
-    """(whether a lane must stop here, the mean loss of the step's batch), the gradients used or, block by block, left.
+def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any) -> Any:
+    """Whether the loss of the step's batch stops a lane; if not, its gradients have been used, or left where it has several blocks.
 
     The loss is known before the last block's gradients are made: where it stops a lane, no weight has moved.
     """
@@ -220,7 +220,7 @@ def train_steps(network: Any, pack: Any, feed: Any, steps: Any) -> Any:
     for done in range(steps):
         step, carry = begin_step(pack)
         store(watch.largest, 0, load(watch.largest, 0, WIDTH) * 0)
-        if batch_loss(network, pack, feed, step):
+        if learn_from_batch(network, pack, feed, step):
             return done
         if feed.batch > BLOCK:
             update_all(network, pack, step)

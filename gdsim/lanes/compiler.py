@@ -24,7 +24,6 @@ from gdsim.lanes.operations import OPERATIONS
 KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules.py", "starts.py")
 MAGIC = b"gdsim kernel 1\n"
 
-
 SHARED: set[Any] = set()
 
 
@@ -107,7 +106,10 @@ def digest_of(function: Any, parts: Mapping[str, Any]) -> str:
     """A hash of all that decides what a function with these parts does: every function and constant that it reaches."""
     functions = reached(function, parts)
     own = str(pathlib.Path(__file__).parent.parent)
-    texts = [file_hash(f.__code__.co_filename) for f in functions if not f.__code__.co_filename.startswith(own)]
+    foreign = [f for f in functions if not f.__code__.co_filename.startswith(own)]
+    texts = [file_hash(f.__code__.co_filename) for f in foreign]
+    # A global of a user's module may change without an edit, as in a notebook.
+    texts += [f"{n}={v!r}" for f in foreign for n, v in references(f, {}) if isinstance(v, (int, float, tuple, str)) and n not in parts]
     names = [f"{f.__module__}.{f.__qualname__}:{code_text(f.__code__)}" for f in functions]
     chosen = {n: (v, body_of(v)) for f in functions for n, v in references(f, parts) if n in parts}
     places = [f"{n}={v!r}" if body is None else f"{n}:{body.__module__}.{body.__qualname__}" for n, (v, body) in sorted(chosen.items())]

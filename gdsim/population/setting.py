@@ -18,7 +18,7 @@ from gdsim.schedules import Schedule
 from gdsim.starts import Init
 from gdsim.stops import Record, Target
 
-# Lanes of a pack: two registers of 512 bits hide latency best where a pack is wide, one where it is a network.
+# Lanes of a pack: one register of 512 bits, of which a tile of 4 x 4 leaves none to spare.
 WIDTHS = {"float32": 16, "float64": 8}
 
 
@@ -55,8 +55,9 @@ def number_names(setting: Setting) -> tuple[str, ...]:
 
 
 @functools.cache
-def _numbers_type(names: tuple[str, ...]) -> Any:
-    return collections.namedtuple("Numbers_" + "_".join(names), names)  # ty: ignore
+def numbers_type(names: tuple[str, ...]) -> Any:
+    """The NamedTuple in which kernels hold a run's numbers; its name tells its fields."""
+    return collections.namedtuple("Numbers_" + "_".join(names), names)
 
 
 def has_penalty(setting: Setting) -> bool:
@@ -71,7 +72,7 @@ def structure_of(setting: Setting) -> Structure:
     table = table_for(problem.data, setting.dtype)
     title = f"{type(rule).__name__} on {type(problem).__name__}"
     return Structure(
-        tuple(parts.items()), _numbers_type(number_names(setting)), len(rule.slots), len(rule.carry),
+        tuple(parts.items()), numbers_type(number_names(setting)), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_of(problem.widths, table.pitch),
         has_penalty(setting), title,
     )  # fmt: skip

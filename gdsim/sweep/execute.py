@@ -72,13 +72,15 @@ def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chun
         raise ValueError("runs chooses some runs to look at, and out stores whole chunks of all: give one of them")
     store = None if out is None else Store(out)
     if store is not None:
-        store.create(sweep, plan)
+        store.create(sweep)
     executor = Executor(plan, threads or os.cpu_count() or 1, lanes, progress)
     rows = store.rows(plan, repair=True) if store is not None else Rows(np.zeros(0, np.int64), [])
     finished, parts = [rows.numbers], rows.parts
     known = set(rows.numbers.tolist())
-    todo = [c for c in plan.chunks if not known or any(r.number not in known for r in plan.runs_of(c))]
-    executor.skip(plan.runs - sum(c.size for c in todo) if chosen is None else 0)
+    todo = plan.chunks if chosen is None else _chunks_with(plan, chosen)
+    if known:
+        todo = [c for c in todo if any(r.number not in known for r in plan.runs_of(c))]
+        executor.skip(plan.runs - sum(c.size for c in todo))
     for chunk, done, columns in executor.results(todo, chosen):
         if store is not None:
             store.write(plan, chunk, done, columns)
@@ -87,6 +89,12 @@ def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chun
         finished.append(np.array([r.number for r in done])[fresh])
         parts.append({name: values[fresh] for name, values in columns.items()})
     return dataset(plan, np.concatenate(finished), joined(parts))
+
+
+def _chunks_with(plan: Plan, chosen: set[int]) -> list[Chunk]:
+    """The chunks that hold some of the chosen runs."""
+    places = [(number // len(plan.cells), number % len(plan.cells)) for number in chosen]
+    return [c for c in plan.chunks if any(c.first_start <= start < c.last_start and cell in c.cells for start, cell in places)]
 
 
 class Executor:

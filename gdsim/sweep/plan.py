@@ -118,11 +118,21 @@ def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
         grouped.setdefault(structure_key(cell, sweep.setting(cell)), []).append(number)
     groups = [Group(s := sweep.setting(cells[members[0]]), tuple(members), run_operations(s)) for members in grouped.values()]
     identities = tuple(identity(c, sweep) for c in cells)
+    _check_different(identities, labels(cells))
     chunks = list(_in_turns([list(_chunks(i, g, sweep.starts, chunk_seconds, identities)) for i, g in enumerate(groups)]))
     checkpoints = tuple(sweep.record.steps(sweep.steps))
     memory = max(_pack_bytes(g.setting, lanes) for g in groups)
     disk = sum(_run_bytes(g.setting, len(checkpoints)) * len(g.cells) for g in groups) * sweep.starts
     return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, checkpoints, memory, disk)
+
+
+def _check_different(identities: Sequence[str], names: Sequence[str]) -> None:
+    """Refuses a grid in which a cell stands twice: its runs would be the same, and be found under one of the two."""
+    first: dict[str, int] = {}
+    for number, name in enumerate(identities):
+        if name in first:
+            raise ValueError(f"cells {first[name]} and {number} are the same ({names[number]}): give every combination of hyperparameters once")
+        first[name] = number
 
 
 def _chunks(index: int, group: Group, starts: int, seconds: float, identities: Sequence[str]) -> Iterator[Chunk]:

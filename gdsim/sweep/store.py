@@ -131,11 +131,18 @@ class Store:
             different = sorted(k for k in given if held.get(k) != json.loads(json.dumps(given[k])))
             raise StoreError(f"{str(self.folder)!r} holds another experiment (it differs in {', '.join(different)}); give another folder")
 
-    def create(self, sweep: Any, plan: Plan) -> None:
+    def create(self, sweep: Any) -> None:
         """Makes the folder with the experiment and its data, if it is not there yet."""
         self.check(sweep)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "experiment.json").exists():  # first, so that whatever ends the process, the folder is known as ours
+            experiment = {
+                "format": FORMAT, "experiment": canonical(sweep),
+                "data": {p.data.digest: p.data.name for p in sweep.problem},
+            }  # fmt: skip
+            write_atomically(self.folder / "experiment.json", json.dumps(experiment, indent=1, sort_keys=True).encode())
         for folder in (self.shards, self.folder / "data"):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
         arrays = {p.data.digest: _data_arrays(p.data) for p in sweep.problem}
         if isinstance(sweep.init, Points):
             arrays[sweep.init.digest] = {"values": sweep.init.values}
@@ -145,12 +152,6 @@ class Store:
                 sink = io.BytesIO()
                 np.savez_compressed(sink, **named)
                 write_atomically(path, sink.getvalue())
-        if not (self.folder / "experiment.json").exists():
-            experiment = {
-                "format": FORMAT, "experiment": canonical(sweep),
-                "data": {p.data.digest: p.data.name for p in sweep.problem},
-            }  # fmt: skip
-            write_atomically(self.folder / "experiment.json", json.dumps(experiment, indent=1, sort_keys=True).encode())
 
     def experiment(self) -> dict[str, Any]:
         """What `experiment.json` says."""

@@ -102,6 +102,22 @@ def test_parts_replace_names_wherever_they_are_reached():
     assert value_of(part=lambda x: x * FACTOR, FACTOR=7.0) == 7  # noqa: F821
 
 
+SCALE = 2.0
+
+
+def test_a_changed_global_is_noticed(monkeypatch):
+    scaled = lambda x: x * SCALE  # noqa: E731
+    assert value_of(part=scaled) == 2
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+    assert value_of(part=scaled) == 3
+
+
+def test_a_part_that_closes_over_a_variable_is_refused():
+    factor = 2.0
+    with pytest.raises(TypeError, match="closes over factor; give them as parts or globals"):
+        value_of(part=lambda x: x * factor)
+
+
 def test_an_edit_of_a_helper_of_a_helper_is_noticed(tmp_path):
     (tmp_path / "deep.py").write_text("def depth(x):\n    return x + 1.0\n")
     (tmp_path / "middle.py").write_text("from deep import depth\ndef middle(x):\n    return depth(x)\n")

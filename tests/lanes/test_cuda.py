@@ -81,11 +81,11 @@ def test_a_pointwise_loss_compiles(name, kind):
 def test_a_rule_compiles(rule, convention, kind):
     if convention not in rule.defaults:
         pytest.skip(f"{rule.__name__} has no {convention} convention")
-    from gdsim.population.setting import _numbers_type
+    from gdsim.population.setting import numbers_type
 
     declared = rule(convention=convention)
     values = dict.fromkeys(declared.hyperparameters(), 0.5)
-    numbers = _numbers_type((*values, *declared.constants(values)))
+    numbers = numbers_type((*values, *declared.constants(values)))
 
     def step(a, out):
         h = numbers_of(*load_row(a, 0, 1, count, 1))  # noqa: F821
@@ -104,9 +104,9 @@ def test_a_rule_compiles(rule, convention, kind):
 @pytest.mark.parametrize("kind", PRECISIONS)
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.__name__)
 def test_a_schedule_compiles(schedule, kind):
-    from gdsim.population.setting import _numbers_type
+    from gdsim.population.setting import numbers_type
 
-    numbers = _numbers_type(schedule.hyperparameters() or ("unused",))
+    numbers = numbers_type(schedule.hyperparameters() or ("unused",))
 
     def at(a, t, out):
         h = numbers_of(*load_row(a, 0, 1, count, 1))  # noqa: F821
