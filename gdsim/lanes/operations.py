@@ -37,9 +37,6 @@ def common_lane(target: Any, *types: Any) -> Any:
     return lanes.pop()
 
 
-# ---- operators
-
-
 def _arithmetic(handles: tuple[Any, ...], emitter: str, kind: str | None = None) -> None:
     @rule_of(*handles)
     def rule(target: Any, a: Any, b: Any) -> Any:
@@ -97,9 +94,6 @@ def _(target: Any, a: Any) -> Any:
 @rule_of(operator.neg)
 def _(target: Any, a: Any) -> Any:
     return (a, lambda code, x: code.neg(x)) if is_lane(a) else None
-
-
-# ---- functions of lanes; called from Python on numbers, they act on those
 
 
 def sqrt(x: Any) -> Any:
@@ -185,9 +179,6 @@ def _(target: Any, mask: Any) -> Any:
 @rule_of(all)
 def _(target: Any, mask: Any) -> Any:
     return (target.types.boolean, lambda code, m: code.reduce_mask(m, mask, "and")) if is_mask(mask) else None
-
-
-# ---- functions that only kernels call
 
 
 def _kernel_only(*_: Any) -> Any:
