@@ -202,12 +202,14 @@ def is_joint(axis: Axis) -> bool:
 
 
 def length(axis: Axis) -> int:
-    """How many values an axis has."""
+    """How many values an axis or a grid of structure has; a setting that is no axis has one."""
     if isinstance(axis, Spaced):
         return axis.n
     if isinstance(axis, Drawn):
         return axis.draws
-    return len(axis) if isinstance(axis, tuple) else len(axis.values) if isinstance(axis, Grid) else 1
+    if isinstance(axis, Grid):
+        return len(axis.values)
+    return len(axis) if isinstance(axis, tuple) and axis and isinstance(axis[0], float) else 1
 
 
 def nearest(word: str, allowed: Sequence[str]) -> str:

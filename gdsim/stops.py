@@ -85,3 +85,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         else:
             between = []
         return sorted({0, last, *(s for s in between if s < last)})
+
+    def count(self, last: int) -> int:
+        """How many checkpoints a run of `last` steps has, at most."""
+        return last // self.every + 2 if isinstance(self.every, int) else 60

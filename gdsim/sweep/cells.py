@@ -1,6 +1,7 @@
 """From axes to cells: every combination of hyperparameters, numbered with the axes as written, the last fastest."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from gdsim.problems import MLP
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.sweep.canonical import digest
+
+# More cells than this are more than a table, a figure or a plan can hold.
+MOST_CELLS = 1_000_000
 
 
 class Cell(NamedTuple):
@@ -47,8 +51,23 @@ def combinations(value: Any, names: Sequence[str], seed: int) -> Iterator[Any]:
         yield msgspec.structs.replace(value, **{k: v for part in chosen for k, v in part.items()})
 
 
+def count_of(value: Any, names: Sequence[str]) -> int:
+    """How many combinations an object's axes make."""
+    lengths = {n: axes.length(getattr(value, n)) for n in names}
+    joint = [lengths.pop(n) for n in names if axes.is_joint(getattr(value, n))]
+    return math.prod(lengths.values()) * (min(joint) if joint else 1)
+
+
 def cells_of(sweep: Any) -> list[Cell]:
-    """The cells of a sweep, in the order of their numbers."""
+    """The cells of a sweep, in the order of their numbers. Raises ValueError for more than MOST_CELLS."""
+    counts = [
+        sum(count_of(p, ["hidden", "activation", "loss", "l2"]) for p in sweep.problem),
+        sum(count_of(r, r.hyperparameters()) for r in sweep.optimizer),
+        sum(count_of(s, s.hyperparameters()) for s in sweep.schedule),
+        axes.length(sweep.batch) if isinstance(sweep.batch, Grid) else 1,
+    ]
+    if math.prod(counts) > MOST_CELLS:
+        raise ValueError(f"the grid has {math.prod(counts):,} cells; at most {MOST_CELLS:,} fit one sweep: take fewer values, or draws in place of a grid")
     problems = [p for given in sweep.problem for v in given.variants() for p in combinations(v, ["l2"], sweep.seed)]
     rules = [r for given in sweep.optimizer for r in combinations(given, given.hyperparameters(), sweep.seed)]
     schedules = [s for given in sweep.schedule for s in combinations(given, given.hyperparameters(), sweep.seed)]

@@ -16,6 +16,8 @@ from gdsim.starts import Points, checked_init
 from gdsim.stops import Record, Stop
 from gdsim.sweep.cells import Cell, cells_of
 
+MOST_CHECKPOINTS = 1_000_000
+
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A population: `starts` runs in every cell of a grid of problems, optimizers, schedules and batch sizes.
@@ -60,6 +62,11 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         put("stop", _stops(self.stop))
         if not isinstance(self.record, Record):
             raise TypeError(f"record must be a gd.Record; {self.record!r} was given")
+        if self.record.count(self.steps) > MOST_CHECKPOINTS:
+            raise ValueError(
+                f"record.every={self.record.every} makes {self.record.count(self.steps):,} checkpoints in {self.steps:,} steps; "
+                f"at most {MOST_CHECKPOINTS:,} fit: record more rarely"
+            )
         _one_of(self.shuffle, "shuffle", ("epoch", "once", "replacement"))
         _one_of(self.keep, "keep", ("runs",))
         if self.dtype is not None:

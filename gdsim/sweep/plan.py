@@ -10,6 +10,7 @@ from gdsim.sweep.cells import Cell, cells_of, identity, labels
 
 # One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
 OPERATIONS_PER_SECOND = 5e10
+MOST_CHUNKS = 1_000_000
 
 
 class Group(NamedTuple):
@@ -118,6 +119,7 @@ def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
         grouped.setdefault(structure_key(cell, sweep.setting(cell)), []).append(number)
     groups = [Group(s := sweep.setting(cells[members[0]]), tuple(members), run_operations(s)) for members in grouped.values()]
     identities = tuple(identity(c, sweep) for c in cells)
+    _check_count(groups, sweep.starts, chunk_seconds)
     _check_different(identities, labels(cells))
     chunks = list(_in_turns([list(_chunks(i, g, sweep.starts, chunk_seconds, identities)) for i, g in enumerate(groups)]))
     checkpoints = tuple(sweep.record.steps(sweep.steps))
@@ -135,11 +137,24 @@ def _check_different(identities: Sequence[str], names: Sequence[str]) -> None:
         first[name] = number
 
 
-def _chunks(index: int, group: Group, starts: int, seconds: float, identities: Sequence[str]) -> Iterator[Chunk]:
-    """Cuts a group's runs into chunks of about `seconds` of one core: ranges of starts, and of cells where one start is too much."""
+def _check_count(groups: Sequence[Group], starts: int, seconds: float) -> None:
+    """Refuses a plan of more chunks than a driver can hold, before they are made."""
+    cuts = [(g, *_chunk_shape(g, seconds)) for g in groups]
+    count = sum(-(-len(g.cells) // cells) * -(-starts // some) for g, cells, some in cuts)
+    if count > MOST_CHUNKS:
+        raise ValueError(f"the plan has {count:,} chunks of {seconds:g} s; at most {MOST_CHUNKS:,} fit: raise chunk_seconds, or take fewer starts or steps")
+
+
+def _chunk_shape(group: Group, seconds: float) -> tuple[int, int]:
+    """(cells, starts) of a chunk of about `seconds` of one core; cells are cut where one start of all of them is too much."""
     runs = max(1, int(seconds * OPERATIONS_PER_SECOND / group.operations))
-    cells_at_once = min(len(group.cells), runs)
-    starts_at_once = max(1, runs // cells_at_once)
+    cells = min(len(group.cells), runs)
+    return cells, max(1, runs // cells)
+
+
+def _chunks(index: int, group: Group, starts: int, seconds: float, identities: Sequence[str]) -> Iterator[Chunk]:
+    """Cuts a group's runs into chunks: ranges of starts, and of cells."""
+    cells_at_once, starts_at_once = _chunk_shape(group, seconds)
     for first in range(0, starts, starts_at_once):
         last = min(first + starts_at_once, starts)
         for c in range(0, len(group.cells), cells_at_once):
