@@ -101,8 +101,13 @@ def test_a_rule_is_the_lectures_formula(torch, rule, schedule):
         torch_loss(torch, problem, vector, X, y).backward()
         return vector.grad.numpy()
 
-    expected = reference(rule.__name__, result.trajectory.values[0, 0], gradient, lambda t: 0.02 * factor(t), 100)
-    assert np.linalg.norm(result.trajectory.values[0, -1] - expected) < 1e-12 * np.linalg.norm(expected)
+    start = result.trajectory.values[0, 0]
+    expected, moved = (reference(rule.__name__, w, gradient, lambda t: 0.02 * factor(t), 100) for w in (start, start * (1 + 1e-15)))
+    # RMSprop on the falling rate of `Power` multiplies a change of the start in its last bits by 10^10: the formula itself says
+    # how far a path can be followed.
+    allowed = 1e-12 * np.linalg.norm(expected) + 10 * np.linalg.norm(moved - expected)
+    assert np.linalg.norm(result.trajectory.values[0, -1] - expected) < allowed
+    assert np.linalg.norm(result.trajectory.values[0, 3] - reference(rule.__name__, start, gradient, lambda t: 0.02 * factor(t), 30)) < 1e-12
 
 
 def stepped(rule, w, gradients, dtype):
