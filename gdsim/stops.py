@@ -54,7 +54,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `every`: None for the first and last step and about 20 between, evenly spaced in their logarithm; a number of steps;
     "log" for 1, 2, 5, 10, 20, ...; "ends" for the first and last alone. `parameters` keeps the final parameters,
-    `trajectory` those at every checkpoint, `gradient_norm=False` saves the backward pass at checkpoints.
+    `trajectory` those at every checkpoint, `state` what a run would need to go on (the stored weights, the rule's slots and
+    carry), `gradient_norm=False` saves the backward pass at checkpoints.
 
     >>> Record(every="log").steps(30)
     [0, 1, 2, 5, 10, 20, 30]
@@ -63,6 +64,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     every: int | Literal["log", "ends"] | None = None
     parameters: bool = False
     trajectory: bool = False
+    state: bool = False
     gradient_norm: bool = True
 
     def __post_init__(self) -> None:
@@ -70,7 +72,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if isinstance(self.every, str):
                 raise ValueError(f'Record.every must be None, a whole number from 1, "log" or "ends"; {self.every!r} was given')
             _count(self.every, "Record.every")
-        for name in ("parameters", "trajectory", "gradient_norm"):
+        for name in ("parameters", "trajectory", "state", "gradient_norm"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"Record.{name} must be true or false; {getattr(self, name)!r} was given")
 

@@ -1,6 +1,6 @@
 """Every variable of a result, declared once: its name, dimensions, units and a sentence."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Variable(NamedTuple):
@@ -39,6 +39,13 @@ VARIABLES = {
     "optimizer": Variable(NUMBER, "", "class of the update rule"),
     "label": Variable(NUMBER, "", "the cell in words"),
 }
+
+
+def variable(name: str, values: Any) -> Variable:
+    """A variable by its name; of a run's state, which each rule names, by its prefix."""
+    if name.startswith("state_"):
+        return Variable(("run", "parameter") if values.ndim == 2 else NUMBER, "1", f"state at the run's end: {name.removeprefix('state_')}")
+    return VARIABLES[name]
 
 
 def described(name: str, long_name: str = "", units: str = "") -> dict[str, str]:

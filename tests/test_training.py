@@ -132,6 +132,22 @@ def test_recording_changes_nothing(digits):
     assert same_bits(much.trajectory.values[:, -1], much.parameters.values)
 
 
+def test_the_state_of_a_run_is_what_its_rule_keeps(digits):
+    """Momentum's velocity is its last step; Nesterov's weights and velocity give the point that it reports."""
+    options = {"problem": gd.MLP(digits, hidden=[4]), "steps": 12, "batch": 32, "starts": 3, "record": gd.Record(every=1, trajectory=True, state=True)}
+    result = gd.Sweep(optimizer=[gd.Momentum(lr=0.05), gd.Nesterov(lr=0.05), gd.Adam()], **options).run()
+    momentum, nesterov, adam = (result.isel(run=result.optimizer.values == n) for n in ("Momentum", "Nesterov", "Adam"))
+    path = momentum.trajectory.values
+    assert same_bits(path[:, -2] - momentum.state_velocity.values, path[:, -1])
+    assert same_bits(momentum.state_weights.values, path[:, -1])
+    ahead = nesterov.state_weights.values + np.float32(0.9) * nesterov.state_velocity.values
+    assert np.allclose(ahead, nesterov.trajectory.values[:, -1], rtol=1e-6, atol=1e-7)
+    assert adam.state_share1.values == pytest.approx(1 - 0.9**12, rel=1e-6)
+    assert np.isfinite(adam.state_square.values).all()
+    assert np.isnan(momentum.state_square.values).all()
+    assert result.state_velocity.attrs["long_name"]
+
+
 def test_zeros_never_leave_the_symmetric_subspace(digits):
     """All hidden units of a network that starts at zero stay alike."""
     problem = gd.MLP(digits, hidden=[4], activation="tanh")

@@ -50,6 +50,8 @@ class _Trainer:
         self.active = np.arange(width) < len(runs)
         self.ends = np.zeros_like(self.reported)  # the reported parameters with which each lane's run ended
         self.looked = np.zeros(width, bool)  # whether `ends` has been evaluated
+        kept = ("weights", "slots", "carry") if setting.record.state else ()
+        self.state = {name: np.zeros_like(getattr(self.pack, name)) for name in kept}  # of each lane's run at its end
 
     def _new_columns(self) -> dict[str, np.ndarray]:
         n, c, d = len(self.runs), len(self.checkpoints), len(self.places)
@@ -127,6 +129,8 @@ class _Trainer:
         if not len(lanes):
             return
         self.ends.reshape(-1, self.width)[:, lanes] = self.reported.reshape(-1, self.width)[:, lanes]
+        for name, kept in self.state.items():
+            kept.reshape(-1, self.width)[:, lanes] = getattr(self.pack, name).reshape(-1, self.width)[:, lanes]
         self.columns["status"][lanes] = STATUSES.index(status)
         self.columns["reason"][lanes] = reason
         self.columns["steps_taken"][lanes] = self.pack.step[lanes]
@@ -202,9 +206,21 @@ class _Trainer:
         columns["best_loss"][np.isinf(columns["best_loss"])] = CANONICAL_NAN
         if "parameters" in columns:
             columns["parameters"][:] = self.ends.reshape(-1, self.width)[self.places].T[:n]
+        if self.state:
+            columns.update(self._state_columns(n))
         for values in columns.values():
             if values.dtype.kind == "f":
                 values[np.isnan(values)] = CANONICAL_NAN
+
+    def _state_columns(self, n: int) -> dict[str, np.ndarray]:
+        """The runs' state at their ends: stored weights and slots [run, parameter], carry [run]."""
+        rule, width = self.setting.rule, self.width
+        slots = self.state["slots"].reshape(-1, len(rule.slots), width)[self.places] if rule.slots else np.zeros((0, 0, width))
+        carry = self.state["carry"].reshape(-1, width)
+        found = {"state_weights": self.state["weights"].reshape(-1, width)[self.places].T[:n]}
+        found |= {f"state_{name}": slots[:, k].T[:n] for k, name in enumerate(rule.slots)}
+        found |= {f"state_{name}": carry[k, :n] for k, name in enumerate(rule.carry)}
+        return {name: values.copy() for name, values in found.items()}
 
 
 class InterruptedTrainingError(Exception):

@@ -67,7 +67,10 @@ class Console:
         targets = [s.loss for s in sweep.stop if isinstance(s, Target)]
         reached = f"loss <= {max(targets):g}" if targets else "converged"
         shown = Table(
-            title="Final loss by cell; diverged runs count as infinite, accuracy is the median's", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0)
+            title="Final loss by cell; diverged runs count as infinite, validation accuracy is the median over runs",
+            title_justify="left",
+            box=box.SIMPLE,
+            padding=(0, 1, 0, 0),
         )
         held = "median_validation_accuracy" in frame
         names = list(frame.columns[2 : list(frame.columns).index("runs")])

@@ -1,5 +1,6 @@
 """From axes to cells: every combination of hyperparameters, numbered with the axes as written, the last fastest."""
 
+import collections
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -130,4 +131,5 @@ def labels(cells: Sequence[Cell]) -> list[str]:
         table: Mapping[str, Any] = settings(cell)
         words = [f"{name}={shown(table[n])}" for n, name in names.items() if n in table]
         found.append(" ".join([type(cell.rule).__name__, *words]))
-    return [f"{text} #{i}" if found.count(text) > 1 else text for i, text in enumerate(found)]
+    counts = collections.Counter(found)
+    return [f"{text} #{i}" if counts[text] > 1 else text for i, text in enumerate(found)]

@@ -179,5 +179,5 @@ def _run_bytes(setting: Setting, checkpoints: int) -> int:
     """Bytes of one run's results."""
     size, problem, record = 4 if setting.dtype == "float32" else 8, setting.problem, setting.record
     curves = 1 + record.gradient_norm + problem.is_classifier + (problem.data.validation is not None) * (1 + problem.is_classifier)
-    vectors = record.parameters + checkpoints * record.trajectory
+    vectors = record.parameters + checkpoints * record.trajectory + record.state * (1 + len(setting.rule.slots))
     return size * (curves * checkpoints + 2 + vectors * problem.parameter_count) + 20

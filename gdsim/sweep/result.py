@@ -9,7 +9,7 @@ import xarray
 from gdsim.stops import STATUSES
 from gdsim.sweep.cells import coordinate_names, settings
 from gdsim.sweep.plan import Plan
-from gdsim.variables import VARIABLES, described
+from gdsim.variables import described, variable
 
 
 def coordinates_of(plan: Plan) -> dict[str, list[Any]]:
@@ -38,13 +38,15 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) 
     variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64))}
     for name, column in columns.items():
         values = np.asarray(STATUSES)[column] if name == "status" else np.array(column.tolist(), "U16") if column.dtype == object else column
-        variables[name] = (VARIABLES[name].dims, values[order])
+        declared = variable(name, values)
+        variables[name] = (declared.dims, values[order], declared.attributes)
     counts = np.array([c.problem.parameter_count for c in plan.cells])
-    if "parameters" in columns or "trajectory" in columns:
+    if {"parameters", "trajectory", "state_weights"} & set(columns):
         variables["parameter_count"] = ("run", counts[cells])
     result = xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": len(numbers)})
     for name in result.variables:
-        result[name].attrs.update(described(str(name)))
+        if not result[name].attrs:
+            result[name].attrs.update(described(str(name)))
     return result
 
 
