@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import xarray
 
 from gdsim.data import Data
 from gdsim.kernels.cpu import Kernels, feed_of, table_of
@@ -70,6 +69,8 @@ def evaluate(problem: MLP, parameters: Any, *, dtype: str | None = None) -> Any:
     >>> float(evaluate(problem, np.zeros((1, 12))).loss[0].round(4))
     0.6931
     """
+    import xarray
+
     if not isinstance(problem.l2, float):
         raise ValueError(f"evaluate needs one l2 for all parameters; {problem.l2!r} was given")
     packs = packs_of(problem, parameters, dtype)

@@ -13,7 +13,6 @@ from gdsim.population import WIDTHS, Run, train_pack
 from gdsim.population.setting import kernels_for, structure_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.result import dataset, joined
-from gdsim.sweep.store import Rows, Store
 
 
 class State(NamedTuple):
@@ -70,13 +69,12 @@ def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chun
         raise ValueError(f"threads must be a whole number from 1; {threads!r} was given")
     if out is not None and chosen is not None:
         raise ValueError("runs chooses some runs to look at, and out stores whole chunks of all: give one of them")
-    store = None if out is None else Store(out)
+    store = None if out is None else _store(out)
     if store is not None:
         store.create(sweep)
     executor = Executor(plan, threads or os.cpu_count() or 1, lanes, progress)
-    rows = store.rows(plan, repair=True) if store is not None else Rows(np.zeros(0, np.int64), [])
-    finished, parts = [rows.numbers], rows.parts
-    known = set(rows.numbers.tolist())
+    numbers, parts = store.rows(plan, repair=True) if store is not None else (np.zeros(0, np.int64), [])
+    finished, known = [numbers], set(numbers.tolist())
     todo = plan.chunks if chosen is None else _chunks_with(plan, chosen)
     if known:
         todo = [c for c in todo if any(r.number not in known for r in plan.runs_of(c))]
@@ -89,6 +87,12 @@ def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chun
         finished.append(np.array([r.number for r in done])[fresh])
         parts.append({name: values[fresh] for name, values in columns.items()})
     return dataset(plan, np.concatenate(finished), joined(parts))
+
+
+def _store(folder: Any) -> Any:
+    from gdsim.sweep.store import Store  # and with it pyarrow, which runs without a folder do not need
+
+    return Store(folder)
 
 
 def _chunks_with(plan: Plan, chosen: set[int]) -> list[Chunk]:

@@ -1,15 +1,17 @@
 """The Dataset of a sweep: rows of runs put under names, units and coordinates; tables and grids made from it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray
 
 from gdsim.stops import STATUSES
 from gdsim.sweep.cells import coordinate_names, settings
 from gdsim.sweep.plan import Plan
 from gdsim.variables import described, variable
+
+if TYPE_CHECKING:
+    import xarray  # which takes 0.4 s to import, and is not needed before there is a result
 
 
 def coordinates_of(plan: Plan) -> dict[str, list[Any]]:
@@ -27,8 +29,10 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) -> xarray.Dataset:
+def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) -> "xarray.Dataset":
     """The Dataset of the runs with the given numbers, in ascending order; `columns` as `population.Pack` has them."""
+    import xarray
+
     order = np.argsort(numbers, kind="stable")
     numbers = np.asarray(numbers)[order]
     cells = numbers % len(plan.cells)
@@ -73,7 +77,7 @@ def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return found
 
 
-def grid_of(result: xarray.Dataset, *, optimizer: str | None = None, **chosen: Any) -> xarray.Dataset:
+def grid_of(result: "xarray.Dataset", *, optimizer: str | None = None, **chosen: Any) -> "xarray.Dataset":
     """One structure's runs with its hyperparameters as axes: dims such as (start, lr, momentum) in place of `run`.
 
     `optimizer` and further coordinates choose the runs. Raises ValueError if they do not fill a whole grid.
@@ -101,7 +105,7 @@ def _varies(values: np.ndarray) -> bool:
     return not missing.any() and len(np.unique(values)) > 1
 
 
-def table(result: xarray.Dataset) -> Any:
+def table(result: "xarray.Dataset") -> Any:
     """One pandas row per cell: how many runs converged and diverged, and quantiles of their losses, diverged runs as infinite."""
     import pandas
 
