@@ -179,7 +179,7 @@ def load(name: str, *, validation: float | None = None, seed: int = 0) -> Data:
     >>> load("xor").y.tolist()
     [0, 1, 1, 0]
     """
-    if name not in DATASETS:
+    if not isinstance(name, str) or name not in DATASETS:
         raise ValueError(f"there is no data set {name!r}; {nearest(str(name), list(DATASETS))}")
     return Data(*DATASETS[name](), validation=validation, seed=seed, name=name)
 

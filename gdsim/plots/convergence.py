@@ -34,9 +34,8 @@ def convergence_bands(result: Any, *, variable: str = "loss") -> Any:
         panel.set_title(name)
     for panel in panels[len(names) :]:
         panel.set_visible(False)
-    attributes = result[variable].attrs
     figure.supxlabel("step")
-    figure.supylabel(attributes.get("long_name", variable))
+    figure.supylabel(variable.replace("_", " "))
     counts = np.unique(np.unique(result.cell.values, return_counts=True)[1])
     runs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     figure.suptitle(f"Median and middle half of {runs} runs per cell; diverged runs count as infinite", fontsize="medium")

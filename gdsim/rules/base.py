@@ -40,7 +40,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
     ranges: ClassVar[Mapping[str, Range]] = {}
 
     def __post_init__(self) -> None:
-        if self.convention not in self.defaults:
+        if not isinstance(self.convention, str) or self.convention not in self.defaults:
             allowed = ", ".join(repr(c) for c in self.defaults)
             raise ValueError(f"{type(self).__name__}: convention={self.convention!r} is not defined for this rule; allowed: {allowed}")
         for name, default in self.defaults[self.convention].items():

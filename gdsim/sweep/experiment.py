@@ -78,7 +78,7 @@ def _tagged(value: Any, classes: Any, where: str) -> Any:
     table = {"type": value} if isinstance(value, str) else dict(_table(value, where))
     tags = {c.__struct_config__.tag: c for c in classes}
     kind = table.pop("type", None)
-    if kind not in tags:
+    if not isinstance(kind, str) or kind not in tags:
         given = "no type was given" if kind is None else f"type {kind!r} is not known"
         raise ExperimentError(f"{where}: {given}; {nearest(str(kind), list(tags))}")
     return _made(tags[kind], table, where)
@@ -106,6 +106,8 @@ def _data(value: Any, where: str, folder: pathlib.Path) -> Data:
     by_path = "path" in table
     _check_keys(table, ("path", "target", "validation", "seed") if by_path else ("name", "validation", "seed"), where)
     try:
+        if by_path and not isinstance(table["path"], str):
+            raise ValueError(f"path must be a file's name in quotes; {table['path']!r} was given")
         if by_path:
             return read(folder / table.pop("path"), **table)
         if "name" not in table:
