@@ -13,7 +13,7 @@ INTERRUPTED = 130
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gdsim", message="%(version)s")
 def main() -> None:
-    """Gdsim trains populations of small models at once, and says what the population did."""
+    """gdsim trains populations of small models at once, and says what the population did."""
 
 
 @main.command()

@@ -35,23 +35,23 @@ class CudaCode(Code):
         return self.call(f"__nv_{spelled}_rn", kind, *values)
 
     def add(self, x: Any, y: Any) -> Any:
-        """X + y."""
+        """x + y."""
         return self._rounded("add", x, y) if is_float_value(x) else super().add(x, y)
 
     def sub(self, x: Any, y: Any) -> Any:
-        """X - y."""
+        """x - y."""
         return self._rounded("add", x, self.neg(y)) if is_float_value(x) else super().sub(x, y)
 
     def mul(self, x: Any, y: Any) -> Any:
-        """X * y."""
+        """x * y."""
         return self._rounded("mul", x, y) if is_float_value(x) else super().mul(x, y)
 
     def div(self, x: Any, y: Any) -> Any:
-        """X / y."""
+        """x / y."""
         return self._rounded("div", x, y)
 
     def fma(self, x: Any, y: Any, z: Any) -> Any:
-        """X * y + z, rounded once."""
+        """x * y + z, rounded once."""
         return self._rounded("fma", x, y, z)
 
     def sqrt(self, x: Any) -> Any:

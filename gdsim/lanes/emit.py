@@ -81,23 +81,23 @@ class Code:
         return self.call(f"llvm.{name}.{suffix}", kind, *values)
 
     def add(self, x: Any, y: Any) -> Any:
-        """X + y."""
+        """x + y."""
         return self.builder.fadd(x, y) if is_float_value(x) else self.builder.add(x, y)
 
     def sub(self, x: Any, y: Any) -> Any:
-        """X - y."""
+        """x - y."""
         return self.builder.fsub(x, y) if is_float_value(x) else self.builder.sub(x, y)
 
     def mul(self, x: Any, y: Any) -> Any:
-        """X * y."""
+        """x * y."""
         return self.builder.fmul(x, y) if is_float_value(x) else self.builder.mul(x, y)
 
     def div(self, x: Any, y: Any) -> Any:
-        """X / y."""
+        """x / y."""
         return self.builder.fdiv(x, y)
 
     def fma(self, x: Any, y: Any, z: Any) -> Any:
-        """X * y + z, rounded once."""
+        """x * y + z, rounded once."""
         return self.intrinsic("fma", x, y, z)
 
     def sqrt(self, x: Any) -> Any:
@@ -121,23 +121,23 @@ class Code:
         return self.builder.select(self.builder.icmp_unsigned("==", y, self.constant(y.type, 0)), one, y)
 
     def shl(self, x: Any, y: Any) -> Any:
-        """X << y."""
+        """x << y."""
         return self.builder.shl(x, y)
 
     def shr(self, x: Any, y: Any) -> Any:
-        """X >> y, filling with zeros."""
+        """x >> y, filling with zeros."""
         return self.builder.lshr(x, y)
 
     def bit_and(self, x: Any, y: Any) -> Any:
-        """X & y."""
+        """x & y."""
         return self.builder.and_(x, y)
 
     def bit_or(self, x: Any, y: Any) -> Any:
-        """X | y."""
+        """x | y."""
         return self.builder.or_(x, y)
 
     def bit_xor(self, x: Any, y: Any) -> Any:
-        """X ^ y."""
+        """x ^ y."""
         return self.builder.xor(x, y)
 
     def compare(self, symbol: str, lane: Any, x: Any, y: Any) -> Any:

@@ -16,7 +16,7 @@ from gdsim.lanes.parts import call, function, restore_float_mode, set_float_mode
 
 
 def _fma(a: Any, b: Any, c: Any) -> Any:
-    """A * b + c, rounded once."""
+    """a * b + c, rounded once."""
     return fma_lanes(a, b, c)
 
 

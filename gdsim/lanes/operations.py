@@ -186,7 +186,7 @@ def _kernel_only(*_: Any) -> Any:
 
 
 def fma_lanes(a: Any, b: Any, c: Any) -> Any:
-    """A * b + c, rounded once."""
+    """a * b + c, rounded once."""
     return _kernel_only(a, b, c)
 
 

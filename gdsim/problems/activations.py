@@ -17,7 +17,7 @@ def identity_slope(a: Any) -> Any:
 
 
 def relu(z: Any) -> Any:
-    """Z where it is positive, else 0; NaN stays."""
+    """z where it is positive, else 0; NaN stays."""
     return where(z < 0.0, 0.0, z)
 
 
