@@ -207,10 +207,10 @@ def float_mode_parts() -> dict[str, Any]:
 
 def cache_folder() -> pathlib.Path | None:
     """The private folder of compiled kernels, made if need be; None where there can be none."""
-    chosen = os.environ.get("GDSIM_CACHE_DIR")
-    base = pathlib.Path(chosen) if chosen else pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "gdsim"
-    folder = base / "kernels"
-    with contextlib.suppress(OSError, RuntimeError):
+    with contextlib.suppress(OSError, RuntimeError):  # no home, no room, no permission
+        chosen = os.environ.get("GDSIM_CACHE_DIR")
+        base = pathlib.Path(chosen) if chosen else pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "gdsim"
+        folder = base / "kernels"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.stat()
         # What is loaded is run: a folder that others own or may write to is not ours to trust.
