@@ -93,21 +93,22 @@ def _number(value: Any, name: str) -> float:
     return float(value)
 
 
-def _count(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a whole number from 1; {value!r} was given")
+def checked_whole(value: Any, name: str, low: int = 1, end: float = float("inf")) -> int:
+    """A whole number from `low`, below `end`, or an error."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value < end:
+        raise ValueError(f"{name} must be a whole number from {low}; {value!r} was given")
     return int(value)
 
 
 def _spaced(spacing: Literal["linspace", "logspace"], first: Any, last: Any, n: Any) -> Spaced:
-    first, last, n = _number(first, f"{spacing}: first"), _number(last, f"{spacing}: last"), _count(n, f"{spacing}: n")
+    first, last, n = _number(first, f"{spacing}: first"), _number(last, f"{spacing}: last"), checked_whole(n, f"{spacing}: n")
     if spacing == "logspace" and not (first > 0 and last > 0):
         raise ValueError(f"logspace needs positive ends; {first!r} and {last!r} were given")
     return Spaced(spacing, first, last, n)
 
 
 def _drawn(distribution: Literal["uniform", "loguniform"], low: Any, high: Any, draws: Any) -> Drawn:
-    low, high, draws = _number(low, f"{distribution}: low"), _number(high, f"{distribution}: high"), _count(draws, f"{distribution}: draws")
+    low, high, draws = _number(low, f"{distribution}: low"), _number(high, f"{distribution}: high"), checked_whole(draws, f"{distribution}: draws")
     if not low < high or (distribution == "loguniform" and low <= 0):
         needed = "0 < low < high" if distribution == "loguniform" else "low < high"
         raise ValueError(f"{distribution} needs {needed}; {low!r} and {high!r} were given")
@@ -152,6 +153,14 @@ def checked_number(value: Any, name: str, allowed: Range) -> Axis:
     number = _number(value, name)
     if number not in allowed:
         raise ValueError(f"{name} must be a finite number in {allowed}; {value!r} was given")
+    return number
+
+
+def checked_one(value: Any, name: str, allowed: Range) -> float:
+    """A single number where no axis may stand, or an error."""
+    number = checked_number(value, name, allowed)
+    if not isinstance(number, float):
+        raise TypeError(f"{name} must be one number; {value!r} was given")
     return number
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from gdsim.axes import Range, checked_number, nearest
+from gdsim.axes import Range, checked_one, nearest
 from gdsim.lanes.philox import INITIAL_POINT
 
 POSITIVE = Range(0.0, float("inf"), low_allowed=False)
@@ -24,7 +24,7 @@ class Normal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     std: float = 1.0
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "std", _one(self.std, "Normal.std", POSITIVE))
+        msgspec.structs.force_setattr(self, "std", checked_one(self.std, "Normal.std", POSITIVE))
 
 
 class Uniform(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="uniform"):
@@ -39,7 +39,7 @@ class Uniform(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            msgspec.structs.force_setattr(self, name, _one(getattr(self, name), f"Uniform.{name}", ANY))
+            msgspec.structs.force_setattr(self, name, checked_one(getattr(self, name), f"Uniform.{name}", ANY))
         if not self.low < self.high:
             raise ValueError(f"Uniform needs low < high; {self.low!r} and {self.high!r} were given")
 
@@ -60,13 +60,6 @@ class Points:
 
 NAMES = ("glorot", "he", "zeros")
 Init = Literal["glorot", "he", "zeros"] | Normal | Uniform | Points
-
-
-def _one(value: Any, name: str, allowed: Range) -> float:
-    number = checked_number(value, name, allowed)
-    if not isinstance(number, float):
-        raise TypeError(f"{name} must be one number; {value!r} was given")
-    return number
 
 
 def checked_init(value: Any) -> Init:

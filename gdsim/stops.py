@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gdsim.axes import Range, checked_number
+from gdsim.axes import Range, checked_one
 
 # Every run ends with exactly one of these.
 STATUSES = ("converged", "stopped", "stalled", "diverged", "budget")
@@ -35,9 +35,7 @@ class Target(Stop, tag="target", frozen=True):
     every: int | None = None
 
     def __post_init__(self) -> None:
-        loss = checked_number(self.loss, "Target.loss", Range(float("-inf"), float("inf"), low_allowed=False))
-        if not isinstance(loss, float):
-            raise TypeError(f"Target.loss must be one number; {self.loss!r} was given")
+        loss = checked_one(self.loss, "Target.loss", Range(float("-inf"), float("inf"), low_allowed=False))
         msgspec.structs.force_setattr(self, "loss", loss)
         if self.every is not None:
             _count(self.every, "Target.every")

@@ -125,7 +125,7 @@ class Kernels:
         bits = types.Array(types.uint64 if self.dtype == np.float64 else types.uint32, 1, "C")
         group = lambda kind, *members: types.BaseTuple.from_types(members, kind)  # noqa: E731
         network = group(Network, long, real, real, real, real, types.int64)
-        watch = group(Watch, word, word, bits, real, real, real, real, bits)
+        watch = group(Watch, word, word, bits, real, real, real, bits)
         pack = group(Pack, real, real, real, real, word, word, watch)
         seed = types.UniTuple(types.uint32, 2)
         feed = group(Feed, real, types.int64, types.int64, types.int64, types.int64, types.int64, types.int64, seed)
@@ -182,7 +182,7 @@ class Kernels:
 
         word, bits = np.uint32, np.uint64 if self.dtype == np.float64 else np.uint32
         watch = Watch(
-            lanes(1, word), lanes(1, word), lanes(1, bits), lanes(1), np.full(width, np.inf, self.dtype),
+            lanes(1, word), lanes(1, word), lanes(1, bits), np.full(width, np.inf, self.dtype),
             np.full(width, np.inf, self.dtype), np.full(width, -np.inf, self.dtype), np.full(width, np.array(WEIGHT_BOUND, self.dtype).view(bits), bits),
         )  # fmt: skip
         size = s.layout.size

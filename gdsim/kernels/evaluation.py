@@ -9,8 +9,7 @@ import numpy as np
 
 from gdsim.kernels.network import BLOCK, backward, forward, layer_at, layer_count
 from gdsim.kernels.sampling import fill_shared
-from gdsim.kernels.training import ADD, WRITE, Job, Sample, block_loss
-from gdsim.lanes.elementary import two_sum
+from gdsim.kernels.training import ADD, WRITE, Job, Sum, added, block_loss, sample_at, total_of
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, sqrt, store
 from gdsim.lanes.parts import WIDTH, ZERO, correct, outputs, restore_float_mode, set_float_mode
 
@@ -24,27 +23,11 @@ class Scores(NamedTuple):
     l2: Any
 
 
-class Sum(NamedTuple):
-    """A compensated sum: the rounded total and what rounding has lost."""
-
-    total: Any
-    error: Any
-
-
-def added(total: Any, term: Any) -> Any:
-    """The sum with one more term."""
-    head, rest = two_sum(total.total, term)
-    return Sum(head, total.error + rest)
-
-
 def correct_answers(network: Any, features: Any, count: Any) -> Any:
     """How many of a block's samples each lane gets right."""
-    layer = layer_at(network, layer_count(network) - 1)
-    pitch = network.pitch
     total = splat(ZERO, WIDTH)
     for b in range(count):
-        there, target = (layer.result + b) * WIDTH, (features * pitch + b) * WIDTH
-        total = total + correct(Sample(network.activations, there, target, network.deltas, 0, pitch * WIDTH, layer.units))
+        total = total + correct(sample_at(network, features, b))
     return total
 
 
@@ -68,7 +51,7 @@ def penalty_and_norm(network: Any, weights: Any, l2: Any, with_gradient: Any) ->
                     g = fma_lanes(l2, w, load(network.gradients, place, WIDTH))
                     row_norm = fma_lanes(g, g, row_norm)
             squares, norm = added(squares, row_squares), added(norm, row_norm)
-    return squares.total + squares.error, norm.total + norm.error
+    return total_of(squares), total_of(norm)
 
 
 def evaluate(network: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
@@ -89,7 +72,7 @@ def evaluate(network: Any, weights: Any, feed: Any, scores: Any, with_gradient: 
             backward(network, weights, Job(size, WRITE if first == 0 else ADD, scores, share))
     l2 = load(scores.l2, 0, WIDTH)
     squares, norm = penalty_and_norm(network, weights, l2, with_gradient)
-    store(scores.loss, 0, fma_lanes(0.5 * l2, squares, (loss.total + loss.error) / count))
+    store(scores.loss, 0, fma_lanes(0.5 * l2, squares, total_of(loss) / count))
     store(scores.accuracy, 0, answers / count)
     store(scores.gradient_norm, 0, sqrt(norm))
     restore_float_mode(mode)
@@ -99,16 +82,14 @@ def predict(network: Any, weights: Any, feed: Any, out: Any) -> None:
     """out[sample, unit, lane]: the network's outputs; of classes their probabilities."""
     mode = set_float_mode()
     start = splat(np.uint32(feed.count), WIDTH)
-    layer = layer_at(network, layer_count(network) - 1)
-    pitch = network.pitch
     for first in range(0, feed.count, BLOCK):
         size = min(BLOCK, feed.count - first)
         fill_shared(network, feed, start, start, (first, size))
         forward(network, weights, size)
         for b in range(size):
-            place = (layer.above + b) * WIDTH
-            outputs(Sample(network.activations, (layer.result + b) * WIDTH, 0, network.deltas, place, pitch * WIDTH, layer.units))
-            for unit in range(layer.units):
-                value = load(network.deltas, place + unit * pitch * WIDTH, WIDTH)
-                store(out, ((first + b) * layer.units + unit) * WIDTH, value)
+            sample = sample_at(network, feed.features, b)
+            outputs(sample)
+            for unit in range(sample.units):
+                value = load(network.deltas, sample.delta + unit * sample.stride, WIDTH)
+                store(out, ((first + b) * sample.units + unit) * WIDTH, value)
     restore_float_mode(mode)

@@ -41,8 +41,7 @@ class Watch(NamedTuple):
     active: Any  # uint32: whether the lane holds a run that goes on
     flags: Any  # uint32
     largest: Any  # bits of the largest magnitude of a weight in this step
-    loss: Any  # of the last step's batch
-    best: Any  # the lowest of those losses
+    best: Any  # the lowest loss of a step's batch
     loss_bound: Any
     target: Any  # -inf where there is none
     weight_bound: Any  # bits
@@ -137,25 +136,48 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
     store(pack.watch.largest, 0, largest)
 
 
+def sample_at(network: Any, features: Any, number: Any) -> Any:
+    """The place of one sample of the block; its targets lie behind its features."""
+    layer = layer_at(network, layer_count(network) - 1)
+    pitch = network.pitch
+    return Sample(
+        network.activations, (layer.result + number) * WIDTH, (features * pitch + number) * WIDTH,
+        network.deltas, (layer.above + number) * WIDTH, pitch * WIDTH, layer.units,
+    )  # fmt: skip
+
+
+class Sum(NamedTuple):
+    """A compensated sum: the rounded total and what rounding has lost."""
+
+    total: Any
+    error: Any
+
+
+def added(total: Any, term: Any) -> Any:
+    """The sum with one more term."""
+    head, rest = two_sum(total.total, term)
+    return Sum(head, total.error + rest)
+
+
+def total_of(sum_: Any) -> Any:
+    """The sum with what rounding has lost."""
+    return sum_.total + sum_.error
+
+
 def block_loss(network: Any, features: Any, valid: Any, share: Any) -> Any:
     """The sum of the losses of a block's samples; the deltas of the outputs are left in the buffer, times `share`.
 
     `valid` is (samples in the block, how many of them count in each lane).
     """
     count, limit = valid
-    layer = layer_at(network, layer_count(network) - 1)
-    pitch = network.pitch
     nothing = splat(ZERO, WIDTH)
     total = nothing
     for b in range(count):
-        sample = Sample(
-            network.activations, (layer.result + b) * WIDTH, (features * pitch + b) * WIDTH,
-            network.deltas, (layer.above + b) * WIDTH, pitch * WIDTH, layer.units,
-        )  # fmt: skip
+        sample = sample_at(network, features, b)
         counts = limit > b
         loss = sample_loss(sample)
         total = total + where(counts, loss, nothing)
-        for unit in range(layer.units):
+        for unit in range(sample.units):
             place = sample.delta + unit * sample.stride
             store(network.deltas, place, where(counts, load(network.deltas, place, WIDTH) * share, nothing))
     return total
@@ -184,8 +206,8 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any) -> Any:
     """
     start, number = load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
     size = batch_size(feed, number)
-    total, error = splat(ZERO, WIDTH), splat(ZERO, WIDTH)
-    samples = as_type_of(size, total)
+    total = Sum(splat(ZERO, WIDTH), splat(ZERO, WIDTH))
+    samples = as_type_of(size, total.total)
     share = 1.0 / samples
     single = feed.batch <= BLOCK
     for first in range(0, feed.batch, BLOCK):
@@ -193,9 +215,8 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any) -> Any:
         fill(network, feed, start, number, (first, count))
         forward(network, pack.weights, count)
         loss = block_loss(network, feed.features, (count, where(size > first, size - first, size * 0)), share)
-        total, rest = two_sum(total, loss)
-        error = error + rest
-        if first + count == feed.batch and stops_here(pack.watch, (total + error) / samples):
+        total = added(total, loss)
+        if first + count == feed.batch and stops_here(pack.watch, total_of(total) / samples):
             return True
         backward(network, pack.weights, Job(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step))
     return False
@@ -204,7 +225,6 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any) -> Any:
 def stops_here(watch: Any, loss: Any) -> Any:
     """Whether the loss of a step's batch ends a run before its update; the flags say which and why."""
     best = load(watch.best, 0, WIDTH)
-    store(watch.loss, 0, loss)
     store(watch.best, 0, where(loss < best, loss, best))
     active = load(watch.active, 0, WIDTH) != 0
     none = load(watch.flags, 0, WIDTH) * 0

@@ -87,7 +87,6 @@ class Bound(NamedTuple):
 
     template: Any
     parts: Mapping[str, Any]
-    functions: list[Any]
     signature: Any
     digest: str
 
@@ -119,7 +118,7 @@ def digest_of(function: Any, parts: Mapping[str, Any]) -> str:
 def describe(template: Any, parts: Mapping[str, Any], signature: Any) -> Bound:
     """The bound kernel before compilation, with its digest."""
     whole = f"{digest_of(template, parts)}\n{signature}"
-    return Bound(template, parts, reached(template, parts), signature, hashlib.sha256(whole.encode()).hexdigest())
+    return Bound(template, parts, signature, hashlib.sha256(whole.encode()).hexdigest())
 
 
 def version(package: str) -> str:

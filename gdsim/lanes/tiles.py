@@ -5,7 +5,7 @@ from typing import Any
 from llvmlite import ir
 
 from gdsim.lanes.emit import Code, is_lane
-from gdsim.lanes.operations import OPERATIONS, _kernel_only, _literal, rule_of
+from gdsim.lanes.operations import _kernel_only, _literal, rule_of
 
 
 def load_row(array: Any, offset: Any, stride: Any, count: Any, width: Any) -> Any:
@@ -31,20 +31,6 @@ def _(target: Any, array: Any, offset: Any, stride: Any, count: Any, width: Any)
         return code.context.make_tuple(code.builder, row, values)
 
     return row, emit
-
-
-def load_like(array: Any, offset: Any, stride: Any, row: Any) -> Any:
-    """As many lanes as `row` has, of its width, their beginnings `stride` elements apart."""
-    return _kernel_only(array, offset, stride, row)
-
-
-@rule_of(load_like)
-def _(target: Any, array: Any, offset: Any, stride: Any, row: Any) -> Any:
-    if not (isinstance(row, target.types.UniTuple) and is_lane(row.dtype)):
-        return None
-    count, width = (target.types.IntegerLiteral(n) for n in (row.count, row.dtype.width))
-    result, emit = OPERATIONS[load_row][0](target, array, offset, stride, count, width)
-    return result, lambda code, a, o, s, _: emit(code, a, o, s)
 
 
 def rows_of(column: Any, row: Any) -> Any:

@@ -84,7 +84,7 @@ class MLP(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
     @property
     def parameter_count(self) -> int:
         """How many parameters there are, biases included."""
-        return sum((inputs + 1) * units for inputs, units in zip(self.widths[:-1], self.widths[1:], strict=True))
+        return sum((inputs + 1) * units for inputs, units in itertools.pairwise(self.widths))
 
     @property
     def is_classifier(self) -> bool:
@@ -102,7 +102,7 @@ class MLP(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
         if vector.ndim != 1 or len(vector) < self.parameter_count:
             raise ValueError(f"a parameter vector of this problem has {self.parameter_count} numbers; shape {vector.shape} was given")
         layers, first = [], 0
-        for inputs, units in zip(self.widths[:-1], self.widths[1:], strict=True):
+        for inputs, units in itertools.pairwise(self.widths):
             middle, last = first + inputs * units, first + (inputs + 1) * units
             layers.append((vector[first:middle].reshape(units, inputs), vector[middle:last]))
             first = last

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from gdsim.axes import checked_axis_of, nearest
+from gdsim.axes import checked_axis_of, checked_whole, nearest
 from gdsim.population import WIDTHS, Setting
 from gdsim.population.setting import sample_order
 from gdsim.problems import MLP, PROBLEMS
@@ -55,9 +55,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         put("optimizer", _several(self.optimizer, Rule, "optimizer", RULES))
         put("schedule", _several(self.schedule or Constant(), Schedule, "schedule", SCHEDULES))
         put("init", checked_init(self.init))
-        put("starts", _whole(self.starts, "starts", 1, 2**32))
-        put("steps", _whole(self.steps, "steps", 1, 2**31))
-        put("seed", _whole(self.seed, "seed", 0, 2**64))
+        put("starts", checked_whole(self.starts, "starts", 1, 2**32))
+        put("steps", checked_whole(self.steps, "steps", 1, 2**31))
+        put("seed", checked_whole(self.seed, "seed", 0, 2**64))
         put("batch", checked_axis_of(self.batch, "batch", self._checked_batch))
         put("stop", _stops(self.stop))
         if not isinstance(self.record, Record):
@@ -79,7 +79,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if value is None:
             return None
         size = min(len(p.data.X) for p in self.problem)
-        count = _whole(value, name, 1, 2**31)
+        count = checked_whole(value, name, 1, 2**31)
         if count > size:
             raise ValueError(f"{name}={count} is larger than the data, which has {size} samples; give at most {size}, or None for all of them")
         return count
@@ -115,7 +115,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
         It is the same in every cell with the same data and batch size; of several, the first's is given.
         """
-        _whole(start, "start", 0, 2**32)
+        checked_whole(start, "start", 0, 2**32)
         return sample_order(self.setting(cells_of(self)[0]), start)
 
     def run(
@@ -156,12 +156,6 @@ def _stops(value: Any) -> tuple[Stop, ...]:
         if not isinstance(stop, Stop):
             raise TypeError(f"stop must be a list of stops such as gd.Target(loss); {stop!r} was given")
     return stops
-
-
-def _whole(value: Any, name: str, low: int, end: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value < end:
-        raise ValueError(f"{name} must be a whole number from {low}; {value!r} was given")
-    return int(value)
 
 
 def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> None:

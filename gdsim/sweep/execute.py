@@ -161,12 +161,13 @@ class Executor:
         for chunk in chunks:
             packs = packs_of(self.plan, chunk, self.lanes, chosen)
             sizes[chunk.name] = len(packs)
+            if packs:
+                self._compile(packs[0])
             for place, work in enumerate(packs):
-                self._compile(work)
                 yield pool.submit(self._train, place, work)
 
     def _compile(self, work: Work) -> None:
-        """Makes a structure's kernels before its first pack, and says so."""
+        """Makes the kernels of a chunk before its first pack, and says so."""
         kernels = kernels_for(structure_of(self.plan.groups[work.chunk.group].setting), work.width)
         kernels.listener = self._announce
         kernels.prepare()
