@@ -31,6 +31,15 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
         """The fields, in the order of the declaration."""
         return tuple(cls.ranges)
 
+    @property
+    def is_cyclic(self) -> bool:
+        """Whether the rate returns to where it was, cycle after cycle."""
+        return "cycle" in self.ranges
+
+    def cycle_of(self, values: Mapping[str, float]) -> tuple[int, int]:
+        """(length of the first cycle, by how much each is longer than the last) of a run with these numbers; (0, 1) without cycles."""
+        return (int(values["cycle"]), 1) if self.is_cyclic else (0, 1)
+
     @staticmethod
     def rate(base: Any, t: Any, p: Any) -> Any:
         """The rate of update t = 1, 2, ... with base rate `base` and parameters `p`."""

@@ -1,7 +1,6 @@
 """Initial points: where the runs of a population begin. Start i is the same point in every cell."""
 
 import hashlib
-import itertools
 from typing import Any, Literal
 
 import msgspec
@@ -78,16 +77,15 @@ def checked_init(value: Any) -> Init:
     raise TypeError(f"init must be one of {', '.join(map(repr, NAMES))}, gd.Normal, gd.Uniform or an array [start, parameter]; {value!r} was given")
 
 
-def initial_points(init: Init, widths: tuple[int, ...], seed: int, starts: np.ndarray) -> np.ndarray:
-    """[start, parameter] float64, laid out layer by layer: W (units x inputs, row by row), then b.
+def initial_points(init: Init, problem: Any, seed: int, starts: np.ndarray) -> np.ndarray:
+    """[start, parameter] float64, laid out as the problem's parameter vector: of networks W (units x inputs, row by row), then b.
 
     "glorot" is uniform within sqrt(6 / (inputs + units)) (Glorot and Bengio 2010), "he" normal with standard deviation
     sqrt(2 / inputs) (He et al. 2015), both with biases 0.
     """
     from gdsim.lanes.draws import normal_numbers, uniform_numbers
 
-    pairs = list(itertools.pairwise(widths))
-    count = sum((inputs + 1) * units for inputs, units in pairs)
+    layers, count = problem.layers, problem.parameter_count
     if isinstance(init, Points):
         return init.values[starts]
     if init == "zeros":
@@ -97,7 +95,7 @@ def initial_points(init: Init, widths: tuple[int, ...], seed: int, starts: np.nd
     if isinstance(init, Normal):
         return draws * init.std
     if isinstance(init, Uniform):
-        return init.low + (init.high - init.low) * draws
-    scales = [np.sqrt(2.0 / inputs if normal else 6.0 / (inputs + units)) for inputs, units in pairs]
-    by_parameter = [np.r_[np.full(inputs * units, s), np.zeros(units)] for s, (inputs, units) in zip(scales, pairs, strict=True)]
+        return np.array(init.low) + (np.array(init.high) - np.array(init.low)) * draws
+    scales = [np.sqrt(2.0 / inputs if normal else 6.0 / (inputs + units)) for inputs, units in layers]
+    by_parameter = [np.r_[np.full(inputs * units, s), np.zeros(units)] for s, (inputs, units) in zip(scales, layers, strict=True)]
     return (draws if normal else 2.0 * draws - 1.0) * np.concatenate(by_parameter)

@@ -1,50 +1,183 @@
 """When a run ends, what it is then called, and what is recorded of it on the way."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from gdsim.axes import Range, checked_one
+from gdsim.axes import Range, checked_one, checked_whole
 
 # Every run ends with exactly one of these.
 STATUSES = ("converged", "stopped", "stalled", "diverged", "budget")
-# A run has diverged when its loss exceeds its first by this factor times (1 + |first|), or a weight WEIGHT_BOUND in magnitude.
-LOSS_FACTOR = 1e6
-
-
-def _count(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number from 1; {value!r} was given")
-    return value
+POSITIVE = Range(0.0, float("inf"), low_allowed=False)
+ANY = Range(float("-inf"), float("inf"), low_allowed=False)
 
 
 class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
-    """A condition that ends a run."""
+    """A condition that ends a run, and what the run is then called.
+
+    `every`: how many steps lie between two looks. If not given, it looks before every update with `batch=None`, and once
+    an epoch with batches; all stops look at the start and once after the last update.
+    """
+
+    status: ClassVar[str] = "converged"
+    ranges: ClassVar[Mapping[str, Range]] = {}
+    counts: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        for name, allowed in self.ranges.items():
+            msgspec.structs.force_setattr(self, name, checked_one(getattr(self, name), f"{kind}.{name}", allowed))
+        for name in self.counts:
+            msgspec.structs.force_setattr(self, name, checked_whole(getattr(self, name), f"{kind}.{name}"))
+        every = getattr(self, "every", None)
+        if every is not None:
+            msgspec.structs.force_setattr(self, "every", checked_whole(every, f"{kind}.every"))
+
+    @property
+    def tolerances(self) -> tuple[float, float]:
+        """The two numbers that the stop's test needs."""
+        return 0.0, 0.0
 
 
 class Target(Stop, tag="target", frozen=True):
     """Ends a run as "converged" once its loss on the whole training set is at most `loss`.
 
-    Looked at every `every` steps, before the update: every step with `batch=None`, else once an epoch if not said.
+    Of several losses the lowest ends the run; `target_step` of the result has the first step at which each was met.
 
-    >>> Target(0.1).loss
-    0.1
+    >>> Target([0.01, 0.1]).losses
+    (0.1, 0.01)
     """
 
-    loss: float
+    loss: Any
     every: int | None = None
 
     def __post_init__(self) -> None:
-        loss = checked_one(self.loss, "Target.loss", Range(float("-inf"), float("inf"), low_allowed=False))
-        msgspec.structs.force_setattr(self, "loss", loss)
-        if self.every is not None:
-            _count(self.every, "Target.every")
+        super().__post_init__()
+        several = self.loss if isinstance(self.loss, (list, tuple)) else [self.loss]
+        if not several:
+            raise ValueError("Target.loss is an empty list; give at least one loss")
+        losses = sorted({checked_one(v, "Target.loss", ANY) for v in several}, reverse=True)
+        msgspec.structs.force_setattr(self, "loss", losses[0] if len(losses) == 1 else tuple(losses))
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """The losses to reach, the highest first."""
+        return self.loss if isinstance(self.loss, tuple) else (self.loss,)
+
+
+class SmallGradient(Stop, tag="small_gradient", frozen=True):
+    """Ends a run as "converged" once no component of the gradient on the whole training set is larger than tolerance (1 + |loss|).
+
+    >>> SmallGradient(1e-6).tolerance
+    1e-06
+    """
+
+    tolerance: float
+    every: int | None = None
+
+    ranges = {"tolerance": POSITIVE}
+
+    @property
+    def tolerances(self) -> tuple[float, float]:
+        """The tolerance."""
+        return self.tolerance, 0.0
+
+
+class SmallStep(Stop, tag="small_step", frozen=True):
+    """Ends a run as "converged" once its weights hardly move: |w_t - w_(t-1)| <= tolerance (1 + |w_t|), `times` steps in a row.
+
+    Lengths are Euclidean. Where the rate goes through cycles, only the last step of each is looked at. It also fires where
+    the rate alone makes steps small.
+
+    >>> SmallStep(1e-8).times
+    1
+    """
+
+    tolerance: float
+    times: int = 1
+
+    ranges = {"tolerance": POSITIVE}
+    counts = ("times",)
+
+    @property
+    def tolerances(self) -> tuple[float, float]:
+        """The tolerance."""
+        return self.tolerance, 0.0
+
+
+class Validation(Stop, tag="validation", frozen=True):
+    """Ends a run as "stopped" after `patience` looks in a row at which the validation loss was not below its lowest.
+
+    `best_parameters` of the result are those of the lowest validation loss.
+
+    >>> Validation(patience=5).patience
+    5
+    """
+
+    patience: int = 10
+    every: int | None = None
+
+    status = "stopped"
+    counts = ("patience",)
+
+    @property
+    def tolerances(self) -> tuple[float, float]:
+        """The patience."""
+        return float(self.patience), 0.0
+
+
+class Plateau(Stop, tag="plateau", frozen=True):
+    """Ends a run as "stalled" after `patience` looks in a row at which its loss was not below its lowest by more than tolerance |lowest|.
+
+    Where the rate goes through cycles and `every` is not given, it looks at the ends of cycles.
+
+    >>> Plateau(patience=20).tolerance
+    0.0001
+    """
+
+    patience: int = 10
+    tolerance: float = 1e-4
+    every: int | None = None
+
+    status = "stalled"
+    ranges = {"tolerance": Range(0.0, 1.0)}
+    counts = ("patience",)
+
+    @property
+    def tolerances(self) -> tuple[float, float]:
+        """The patience, and the share by which a loss must be lower."""
+        return float(self.patience), self.tolerance
+
+
+class Cycling(Stop, tag="cycling", frozen=True):
+    """Ends a run as "stalled" once it comes back within tolerance (1 + |w|) of where it was 2, 3 or 4 steps before, while it still moves.
+
+    >>> Cycling().tolerance
+    1e-06
+    """
+
+    tolerance: float = 1e-6
+    every: int | None = None
+
+    status = "stalled"
+    ranges = {"tolerance": POSITIVE}
+
+    @property
+    def tolerances(self) -> tuple[float, float]:
+        """The tolerance."""
+        return self.tolerance, 0.0
 
 
 class Diverged(Stop, tag="diverged", frozen=True):
     """Ends a run as "diverged"; always on. A weight or the loss of a step's batch is not finite, a weight is beyond 1e8 in
     magnitude, or the loss is beyond f0 + 1e6 (1 + |f0|), with f0 the loss at the start.
     """
+
+    status = "diverged"
+
+
+STOPS = (Target, SmallGradient, SmallStep, Validation, Plateau, Cycling, Diverged)
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +202,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.every not in (None, "log", "ends"):
             if isinstance(self.every, str):
                 raise ValueError(f'Record.every must be None, a whole number from 1, "log" or "ends"; {self.every!r} was given')
-            _count(self.every, "Record.every")
+            msgspec.structs.force_setattr(self, "every", checked_whole(self.every, "Record.every"))
         for name in ("parameters", "trajectory", "state", "gradient_norm"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"Record.{name} must be true or false; {getattr(self, name)!r} was given")

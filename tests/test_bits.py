@@ -102,11 +102,11 @@ def test_a_run_is_the_same_whatever_mode_the_process_is_in(torch):
     small = gd.lanes.exp(-100.0 * 7.2)
     assert torch.set_flush_denormal(True)
     try:
-        from gdsim.population import train_pack
+        from gdsim.population import train_batch
         from gdsim.sweep.cells import cells_of
 
         plan = sweep.plan()
-        pack = train_pack(sweep.setting(cells_of(sweep)[0]), list(plan.runs_of(plan.chunks[0])), 16)
+        pack = train_batch(sweep.setting(cells_of(sweep)[0]), plan.batch_of(plan.chunks[0]), 16)
         assert pack.columns["trajectory"].tobytes() == kept.trajectory.values.tobytes()
         assert gd.lanes.exp(-100.0 * 7.2).hex() == small.hex()
     finally:

@@ -1,64 +1,33 @@
-"""The driver of kernels on processors: lays packs out in memory, binds the kernels of a structure and calls them.
+"""The driver of kernels on processors: binds the kernels of a structure and lays out what they work on.
 
-A pack is `width` runs; every array has the lane as its last index. Nothing here decides anything about a run.
+A pack is `width` runs; its arrays have the lane as their last index. Nothing here decides anything about a run.
 """
 
-import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels import evaluation, training
-from gdsim.kernels.evaluation import Scores
-from gdsim.kernels.network import BLOCK, TILE, Network
-from gdsim.kernels.sampling import SHUFFLES, Feed
-from gdsim.kernels.training import Pack, Watch
-from gdsim.lanes.compiler import bind, float_mode_parts
-from gdsim.lanes.draws import seed_words
+from gdsim.kernels import decisions, evaluation, functions, supervised, training
+from gdsim.kernels.layout import FunctionLayout, NetworkLayout, feed_of
+from gdsim.kernels.rows import update_row_of
+from gdsim.kernels.sampling import SHUFFLES
+from gdsim.kernels.state import BEST_LOSS, CURVES, FACTS, MARKS, REASON, TAGS, Agenda, Pack, Runs, Scores, Seats, Snapshots, Watch
+from gdsim.kernels.training import Job
+from gdsim.lanes.compiler import Closed, bind, float_mode_parts
+from gdsim.lanes.memory import readers_of, table_of
 
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
 WEIGHT_BOUND = 1e8
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Layout:
-    """Where a network's parameters and activations lie in a pack, in lanes.
+class Watches(NamedTuple):
+    """What lanes look at in every step: the loss of their own step, their gradient, the length of the step."""
 
-    `layers` is the table of `network`; `places[parameter]` the place of each parameter of the public vector.
-    """
-
-    widths: tuple[int, ...]
-    layers: np.ndarray
-    places: np.ndarray
-    size: int
-    activation_rows: int
-    delta_rows: int
-
-    def table(self, pitch: int) -> np.ndarray:
-        """The flat table of layers where samples lie `pitch` lanes from unit to unit."""
-        table = self.layers.copy()
-        table[:, 4:] *= pitch
-        return table.ravel()
-
-
-@functools.cache
-def layout_of(widths: tuple[int, ...], columns: int) -> Layout:
-    """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with targets."""
-    whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
-    half = whole(max(widths[1:]))
-    rows, first, source, places, table = whole(columns), 0, 0, [], []
-    for depth, (inputs, units) in enumerate(itertools.pairwise(widths)):
-        pitch = whole(inputs) + 1
-        above = half * (depth % 2)
-        table.append((inputs, units, first, pitch, source, rows, above, half - above))
-        weights = first + pitch * np.arange(units)[:, None] + np.arange(inputs)
-        places += [weights.ravel(), first + pitch * np.arange(units) + pitch - 1]
-        first += pitch * whole(units)
-        source, rows = rows, rows + whole(units)
-    return Layout(widths, np.array(table), np.concatenate(places), first, rows, 2 * half)
+    target: bool
+    gradient: bool
+    step: bool
 
 
 class Structure(NamedTuple):
@@ -70,9 +39,20 @@ class Structure(NamedTuple):
     carry: int
     shuffle: str
     dtype: str
-    layout: Layout
+    layout: NetworkLayout | FunctionLayout
     has_penalty: bool
+    reports_stored: bool
+    watches: Watches
     title: str
+
+
+class Keeps(NamedTuple):
+    """Which tables are kept of each run, besides its curves."""
+
+    trajectory: bool = False
+    ends: bool = False
+    best_points: bool = False
+    state: bool = False
 
 
 def with_penalty(g: Any, w: Any, step: Any) -> Any:
@@ -85,13 +65,6 @@ def without_penalty(g: Any, w: Any, step: Any) -> Any:
     return g
 
 
-class Workspace(NamedTuple):
-    """One thread's working memory, seen in two ways: samples lie as close as a step's batch or an evaluation's block allows."""
-
-    step: Network
-    whole: Network
-
-
 class Kernels:
     """The compiled kernels of one structure at one lane width, made when first used."""
 
@@ -101,119 +74,150 @@ class Kernels:
         self.listener: Callable[[str], None] | None = None
 
     def prepare(self) -> None:
-        """Makes the kernels that training needs."""
-        _ = self.train, self.report, self.evaluate
+        """Makes the kernel that training needs."""
+        _ = self.train
 
     def _announce(self, what: str) -> Callable[[], None]:
         return lambda: self.listener(f"compiling {what}") if self.listener is not None else None
 
-    def _parts(self, **more: Any) -> Mapping[str, Any]:
-        s = self.structure
-        return {
-            **dict(s.parts), **SHUFFLES[s.shuffle]._asdict(),
-            "NUMBERS": s.numbers, "NUMBER_COUNT": len(s.numbers._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
-            "WIDTH": self.width, "ZERO": self.dtype.type(0), "penalized": with_penalty if s.has_penalty else without_penalty,
-            **float_mode_parts(), **more,
-        }  # fmt: skip
+    def _parts(self) -> dict[str, Any]:
+        """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
+        layout, chosen = self.structure.layout, dict(self.structure.parts)
+        problem = {n: chosen[n] for n in chosen if n not in ("prepare", "update", "report", "rate")}
+        if isinstance(layout, NetworkLayout):
+            family: Mapping[str, Any] = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile}
+        else:
+            has_samples = layout.columns > 0
+            family = {
+                "evaluate_pack": functions.evaluate_samples if has_samples else functions.evaluate_function,
+                "PARAMETER_COUNT": layout.size, "COLUMN_COUNT": layout.columns,
+            }  # fmt: skip
+        return {**problem, **family, "WIDTH": self.width, "ZERO": self.dtype.type(0), **float_mode_parts()}
 
-    def _types(self) -> Any:
-        """Numba's types of the kernels' arguments."""
+    def _training_parts(self) -> dict[str, Any]:
+        s, evaluation_parts = self.structure, self._parts()
+        parts = {
+            **evaluation_parts, **dict(s.parts), **SHUFFLES[s.shuffle]._asdict(),
+            "NUMBERS": s.numbers, "NUMBER_COUNT": len(s.numbers._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
+            "penalized": with_penalty if s.has_penalty else without_penalty, "REPORTS_STORED": s.reports_stored,
+            "evaluate_pack": Closed(evaluation_parts["evaluate_pack"], evaluation_parts),
+            **{f"WATCHES_{n.upper()}": value for n, value in s.watches._asdict().items()},
+        }  # fmt: skip
+        if isinstance(s.layout, NetworkLayout):
+            return {**parts, "advance": supervised.advance_network, "finish_tile": supervised.update_tile}
+        gradient = functions.gradient_of_samples if s.layout.columns > 0 else functions.gradient_of_function
+        return {**parts, "advance": functions.advance_in_registers, "batch_gradient": gradient, "update_row": update_row_of(s.layout.size, s.slots)}
+
+    def _bind(self, template: Any, parts: Mapping[str, Any], job: Any, *more: str, announce: str | None = None) -> Callable[..., Any]:
+        """A template compiled for jobs of the shape of `job`, to be called with a job and whole numbers."""
         from numba import types
 
-        real = types.Array(types.float64 if self.dtype == np.float64 else types.float32, 1, "C")
-        word, long = types.Array(types.uint32, 1, "C"), types.Array(types.int64, 1, "C")
-        bits = types.Array(types.uint64 if self.dtype == np.float64 else types.uint32, 1, "C")
-        group = lambda kind, *members: types.BaseTuple.from_types(members, kind)  # noqa: E731
-        network = group(Network, long, real, real, real, real, types.int64)
-        watch = group(Watch, word, word, bits, real, real, real, bits)
-        pack = group(Pack, real, real, real, real, word, word, watch)
-        seed = types.UniTuple(types.uint32, 2)
-        feed = group(Feed, real, types.int64, types.int64, types.int64, types.int64, types.int64, types.int64, seed)
-        scores = group(Scores, real, real, real, real)
-        return types, real, network, pack, feed, scores
+        signature = types.int64(types.int64, *(getattr(types, m) for m in more))
+        kernel: Any = bind(template, {**parts, **readers_of(job)}, signature, None if announce is None else self._announce(announce))
+
+        def call(job: Any, *numbers: int) -> int:
+            table = table_of(job)  # and the job keeps its arrays until the kernel is done
+            return kernel(table.ctypes.data, *numbers)
+
+        return call
 
     @functools.cached_property
-    def train(self) -> Any:
-        """`training.train`, compiled."""
-        types, _, network, pack, feed, _ = self._types()
-        parts = self._parts(finish_tile=training.update_tile)
-        return bind(training.train, parts, types.int64(network, pack, feed, types.int64), self._announce(self.structure.title))
+    def train(self) -> Callable[..., int]:
+        """`training.train`, compiled: of a job and a budget of steps."""
+        runs, agenda, feed = self.new_runs(0, 0, Keeps()), self.new_agenda(1, [], [], [], []), self._no_feed()
+        job = self.new_job(self.model(1), False, runs, agenda, (feed, feed, feed))
+        return self._bind(training.train, self._training_parts(), job, "int64", announce=self.structure.title)
 
     @functools.cached_property
-    def report(self) -> Any:
-        """`training.report_weights`, compiled."""
-        types, real, _, pack, _, _ = self._types()
-        return bind(training.report_weights, self._parts(), types.void(pack, real))
-
-    @functools.cached_property
-    def evaluate(self) -> Any:
+    def evaluate(self) -> Callable[..., int]:
         """`evaluation.evaluate`, compiled; shared by all structures with the same problem."""
-        types, real, network, _, feed, scores = self._types()
-        parts = self._problem_parts()
-        return bind(evaluation.evaluate, parts, types.void(network, real, feed, scores, types.boolean), self._announce("the evaluation"))
+        job = evaluation.Evaluation(self.model(1), self._lanes(0), self._no_feed(), self.new_scores(), True)
+        return self._bind(evaluation.evaluate, self._parts(), job, announce="the evaluation")
 
     @functools.cached_property
-    def predict(self) -> Any:
-        """`evaluation.predict`, compiled."""
-        types, real, network, _, feed, _ = self._types()
-        return bind(evaluation.predict, self._problem_parts(), types.void(network, real, feed, real))
+    def predict(self) -> Callable[..., int]:
+        """`supervised.predict`, compiled."""
+        job = evaluation.Prediction(self.model(1), self._lanes(0), self._no_feed(), self._lanes(0))
+        return self._bind(supervised.predict, self._parts(), job)
 
-    def _problem_parts(self) -> Mapping[str, Any]:
-        """The parts without rule, schedule and shuffle, so that their choice leaves the evaluation's kernel the same."""
-        names = ("activation", "slope", "sample_loss", "pointwise", "outputs", "correct", "output", "output_slope", "WIDTH", "ZERO")
-        parts = self._parts(finish_tile=training.keep_tile)
-        return {n: parts[n] for n in (*names, "finish_tile", "set_float_mode", "restore_float_mode")}
+    def _no_feed(self) -> Any:
+        return feed_of(None, None, True, 0, self.dtype)
 
-    def workspace(self, samples: int = BLOCK) -> Workspace:
+    def model(self, samples: int) -> Any:
         """One thread's working memory for steps of `samples` samples and for evaluation."""
-        layout = self.structure.layout
-        lanes = lambda n: np.zeros(n * self.width, self.dtype)  # noqa: E731
-        pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
-        activations, deltas = lanes(layout.activation_rows * pitches[1]), lanes(layout.delta_rows * pitches[1])
-        gradients, tile = lanes(layout.size), lanes(TILE * TILE)
-        return Workspace(*(Network(layout.table(pitch), activations, deltas, gradients, tile, pitch) for pitch in pitches))
+        return self.structure.layout.space(self.width, self.dtype, samples)
+
+    def _lanes(self, n: int, kind: Any = None) -> np.ndarray:
+        return np.zeros(n * self.width, self.dtype if kind is None else kind)
 
     def new_pack(self) -> Pack:
-        """A pack of nothing but zeros."""
-        s, width = self.structure, self.width
-
-        def lanes(n: int, kind: Any = self.dtype) -> np.ndarray:
-            return np.zeros(n * width, kind)
-
-        word, bits = np.uint32, np.uint64 if self.dtype == np.float64 else np.uint32
+        """A pack without runs."""
+        s, lanes, word = self.structure, self._lanes, np.uint32
+        bits = np.uint64 if self.dtype == np.float64 else np.uint32
+        full = lambda value: np.full(self.width, value, self.dtype)  # noqa: E731
         watch = Watch(
-            lanes(1, word), lanes(1, word), lanes(1, bits), np.full(width, np.inf, self.dtype),
-            np.full(width, np.inf, self.dtype), np.full(width, -np.inf, self.dtype), np.full(width, np.array(WEIGHT_BOUND, self.dtype).view(bits), bits),
+            active=lanes(1, word), flags=lanes(1, word), due=lanes(1, word), largest=lanes(1, bits), best=full(np.inf),
+            loss_bound=full(np.inf), target=full(-np.inf), gradient=full(-1), weight_bound=full(WEIGHT_BOUND).view(bits),
+            step_tolerance=full(-1), moved=lanes(1), size=lanes(1), still=lanes(1, word), times=lanes(1, word) + word(1),
         )  # fmt: skip
         size = s.layout.size
         return Pack(lanes(size), lanes(size * s.slots), lanes(s.carry), lanes(len(s.numbers._fields)), lanes(1, word), lanes(1, word), watch)
 
     def new_scores(self) -> Scores:
         """Room for the scores of a pack."""
-        return Scores(*(np.zeros(self.width, self.dtype) for _ in Scores._fields))
+        return Scores(*(self._lanes(1) for _ in Scores._fields))
 
+    def new_snapshots(self, with_state: bool) -> Snapshots:
+        """Room for a pack of snapshots."""
+        s, size = self.structure, self.structure.layout.size
+        kept = lambda n: self._lanes(n if with_state else 0)  # noqa: E731
+        return Snapshots(self._lanes(size), kept(size), kept(size * s.slots), kept(s.carry), self._lanes(TAGS, np.int64), np.zeros(1, np.int64))
 
-class Table(NamedTuple):
-    """Samples as kernels read them: a row of features, then targets, then zeros up to a whole number of gathers."""
+    def new_job(self, model: Any, with_state: bool, runs: Runs, agenda: Agenda, feeds: Any) -> Job:
+        """All that a kernel works on, its lanes without runs; `feeds` for steps, for the training set and for the validation set."""
+        size = self.structure.layout.size
+        return Job(
+            model, self.new_pack(), Seats(*(self._lanes(1, np.int64) - 1 for _ in Seats._fields)),
+            self.new_snapshots(with_state), self.new_snapshots(with_state), self.new_scores(), self.new_scores(),
+            self._lanes(0 if self.structure.reports_stored else size), self._lanes(size), runs, agenda, *feeds,
+        )  # fmt: skip
 
-    matrix: np.ndarray
-    pitch: int
-    features: int
-    columns: int
-    samples: int
+    def new_runs(self, count: int, checkpoints: int, keeps: Keeps, stops: int = 0, targets: int = 0) -> Runs:
+        """Tables of a job of `count` runs, without their beginnings."""
+        s, parameters = self.structure, len(self.structure.layout.places)
+        real = lambda *shape: np.full(int(np.prod(shape)), np.nan, self.dtype)  # noqa: E731
+        kept = lambda keep, *shape: real(count if keep else 0, *shape)  # noqa: E731
+        marks = real(count, MARKS).reshape(count, MARKS)
+        marks[:, BEST_LOSS] = np.inf
+        facts = np.zeros((count, FACTS), np.int64)
+        facts[:, REASON] = decisions.UNFINISHED
+        memory = np.tile(np.array([np.inf, 0], self.dtype), count * stops)
+        return Runs(
+            points=real(count, parameters), shown=real(count, parameters), slots=real(0), carry=real(0),
+            numbers=real(0), cycles=np.zeros(0, np.int64), facts=facts.ravel(), marks=marks.ravel(),
+            curves=real(count, checkpoints, CURVES), trajectory=kept(keeps.trajectory, checkpoints, parameters),
+            ends=kept(keeps.ends, parameters), best_points=kept(keeps.best_points, parameters),
+            end_weights=kept(keeps.state, parameters), end_slots=kept(keeps.state, parameters, s.slots), end_carry=kept(keeps.state, s.carry),
+            memory=memory, reached=np.full(count * targets, -1), progress=np.zeros(4, np.int64),
+        )  # fmt: skip
 
-
-def table_of(X: np.ndarray, targets: np.ndarray, dtype: Any) -> Table:
-    """The table of samples X[sample, feature] with targets[sample, target]."""
-    count, features = X.shape
-    columns = features + targets.shape[1]
-    matrix = np.zeros((count, -(-columns // 16) * 16), dtype)
-    matrix[:, :features], matrix[:, features:columns] = X, targets
-    return Table(matrix.ravel(), matrix.shape[1], features, columns, count)
-
-
-def feed_of(table: Table, batch: int | None, drop_last: bool, seed: int) -> Feed:
-    """How steps draw from a table; `batch` None is the whole of it."""
-    size = table.samples if batch is None else batch
-    steps = max(1, table.samples // size if drop_last else -(-table.samples // size))
-    return Feed(table.matrix, table.pitch, table.features, table.columns, table.samples, size, steps, seed_words(seed))
+    def new_agenda(self, last: int, checkpoints: Any, stops: Any, tolerances: Any, targets: Any, lane_stops: Any = (0, 0, 0), wants: Any = (0, 0, 0)) -> Agenda:
+        """When runs are looked at: `stops` as rows (kind, every, at cycle ends), `tolerances` as rows of two numbers."""
+        whole = lambda values: np.array(values, np.int64).ravel()  # noqa: E731
+        real = lambda values: np.array(values, self.dtype).ravel()  # noqa: E731
+        s = self.structure
+        names, places = s.numbers._fields, s.layout.places.astype(np.int64)
+        return Agenda(
+            s.slots,
+            s.carry,
+            len(names),
+            names.index("l2"),
+            places,
+            whole(checkpoints),
+            whole(stops),
+            real(tolerances),
+            real(targets),
+            last,
+            whole(lane_stops),
+            whole(wants),
+        )

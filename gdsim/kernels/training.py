@@ -1,272 +1,324 @@
-"""The training loop of a pack as a template: steps of every lane, bounded in number, with all state kept between calls.
+"""The training kernel: lanes train, and a lane whose run has ended is given the next at once.
 
-Names that are parts: the rule's `prepare`, `update` and `report`, the schedule's `rate`, the shuffle's functions, the
-problem's `activation`, `slope` and `sample_loss`, and the constants of `parts`.
+Between events all lanes advance together. What a run needs at an event (its loss on the whole data, at a checkpoint or a
+stop's look, and at its end) is asked of a snapshot of its parameters; snapshots are evaluated a whole pack at a time. A
+lane goes on while a look of its run waits, at most to the run's next event: if the look then ends the run, it ended where
+the snapshot was taken. Nothing that is found out about a run depends on the others.
+
+Every function takes the address of the job's table. Names that are parts: those of `steps` and `snapshots`, and `advance`.
 """
 
 from typing import Any, NamedTuple
 
-from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count
-from gdsim.lanes.elementary import two_sum
-from gdsim.lanes.operations import any, as_type_of, largest_magnitude, load, splat, store, where
-from gdsim.lanes.parts import (
-    CARRY_COUNT,
-    NUMBER_COUNT,
-    NUMBERS,
-    SLOT_COUNT,
-    WIDTH,
-    ZERO,
-    batch_size,
-    fill,
-    penalized,
-    prepare,
-    rate,
-    report,
-    restore_float_mode,
-    sample_loss,
-    set_float_mode,
-    update,
+import numpy as np
+
+from gdsim.kernels.decisions import BUDGET, CYCLING, DIVERGED, KIND, SMALL_STEP, STOP_COLUMNS, UNFINISHED, is_look_of, next_look
+from gdsim.kernels.snapshots import begin_runs, leave, settle_snapshots, take_snapshot
+from gdsim.kernels.state import (
+    AT_CHECKPOINT,
+    AT_END,
+    AT_LOOK,
+    BEGAN,
+    BOUND,
+    CELL,
+    EVALUATED,
+    FACTS,
+    LANE_STEPS,
+    MARKS,
+    NEXT,
+    PACK_STEPS,
+    REASON,
+    START_NUMBER,
 )  # fmt: skip
-from gdsim.lanes.tiles import load_row, store_row
+from gdsim.kernels.steps import GRADIENT_SMALL, STILL, TARGET_REACHED, report_all
+from gdsim.lanes.compiler import shared
+from gdsim.lanes.parts import (
+    REPORTS_STORED,
+    WIDTH,
+    advance,
+    job_agenda,
+    job_anchor,
+    job_model,
+    job_pack,
+    job_reported,
+    job_runs,
+    job_seats,
+    job_snapshots,
+    job_training_feed,
+    restore_float_mode,
+    set_float_mode,
+)  # fmt: skip
 
-# Why a lane needs the driver: what `Watch.flags` says.
-LOSS_BEYOND_BOUND, TARGET_REACHED, WEIGHTS_BEYOND_BOUND = 1, 2, 4
-# What is done with a finished gradient.
-UPDATE, WRITE, ADD = 0, 1, 2
-
-
-class Watch(NamedTuple):
-    """What is looked at in every step, and what was seen."""
-
-    active: Any  # uint32: whether the lane holds a run that goes on
-    flags: Any  # uint32
-    largest: Any  # bits of the largest magnitude of a weight in this step
-    best: Any  # the lowest loss of a step's batch
-    loss_bound: Any
-    target: Any  # -inf where there is none
-    weight_bound: Any  # bits
-
-
-class Pack(NamedTuple):
-    """The state of a pack's runs, lane by lane: all that it takes to go on."""
-
-    weights: Any  # [place in the network's layout]
-    slots: Any  # [place, slot]: the rule's state beside the weight it serves
-    carry: Any  # the rule's state per run
-    numbers: Any  # the hyperparameters and what follows from them
-    start: Any  # uint32
-    step: Any  # uint32: updates applied
-    watch: Watch
+MORE, DONE = 0, 1
+INFINITY = float("inf")
+CYCLE_STEPS = 4  # the longest cycle that Cycling knows
 
 
 class Job(NamedTuple):
-    """One block of one step: how many samples, what to do with gradients, and the step's numbers."""
+    """All that a kernel works on."""
 
-    count: Any
-    action: Any
+    model: Any  # the problem's working memory
     pack: Any
-    step: Any
+    seats: Any
+    snapshots: Any
+    fresh: Any  # snapshots of runs that have not begun
+    scores: Any
+    held_scores: Any  # on the validation set
+    reported: Any  # [place]: the reported parameters of the pack's runs, where they are not the stored ones
+    anchor: Any  # [place]: where Cycling began to watch
+    runs: Any
+    agenda: Any
+    training_feed: Any
+    whole_feed: Any
+    validation_feed: Any
 
 
-class Sample(NamedTuple):
-    """One sample's place in the buffers, in elements: outputs, deltas and targets of all lanes."""
-
-    values: Any
-    output: Any
-    target: Any
-    deltas: Any
-    delta: Any
-    stride: Any
-    units: Any
+def rest(table: Any, seat: Any) -> None:
+    """Leaves zeros in a lane for which there is no further run: whatever it computes is nobody's."""
+    pack, agenda = job_pack(table), job_agenda(table)
+    places = agenda.places
+    for p in range(len(places)):
+        pack.weights[places[p] * WIDTH + seat] = 0
+        for s in range(agenda.slots):
+            pack.slots[(places[p] * agenda.slots + s) * WIDTH + seat] = 0
 
 
-def update_weight(pack: Any, step: Any, place: Any, g: Any, is_weight: Any) -> Any:
-    """One weight's update from its gradient; the new weight."""
-    w = load(pack.weights, place * WIDTH, WIDTH)
-    if is_weight:
-        g = penalized(g, w, step)
-    slots = load_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
-    w, slots = update(w, g, slots, step.rule)
-    store(pack.weights, place * WIDTH, w)
-    store_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, slots)
-    return w
+def next_run(table: Any) -> Any:
+    """The next run that its start has not ended, or -1."""
+    runs = job_runs(table)
+    while True:
+        if runs.progress[NEXT] == runs.progress[EVALUATED]:
+            if runs.progress[EVALUATED] * FACTS == len(runs.facts):
+                return -1
+            begin_runs(table)
+            settle_snapshots(table, True)
+        run = runs.progress[NEXT]
+        runs.progress[NEXT] = run + 1
+        if runs.facts[run * FACTS + REASON] == UNFINISHED:
+            return run
 
 
-def update_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
-    """Uses a tile of gradients: updates its weights, or keeps the sums until all blocks of the batch are in.
-
-    A shape of no columns is a bias, which the penalty leaves out.
-    """
-    if job.action != UPDATE:
-        keep_tile(network, job, place, shape)
-        return
-    first, pitch = place
-    rows, columns = shape
-    watch = job.pack.watch
-    largest = load(watch.largest, 0, WIDTH)
-    for row in range(rows):
-        for column in range(max(columns, 1)):
-            g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
-            largest = largest_magnitude(largest, update_weight(job.pack, job.step, first + row * pitch + column, g, columns > 0))
-    store(watch.largest, 0, largest)
-
-
-def keep_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
-    """Writes or adds a tile of gradients beside the weights."""
-    first, pitch = place
-    rows, columns = shape
-    for row in range(rows):
-        for column in range(max(columns, 1)):
-            there = (first + row * pitch + column) * WIDTH
-            g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
-            store(network.gradients, there, g if job.action == WRITE else load(network.gradients, there, WIDTH) + g)
-
-
-def update_all(network: Any, pack: Any, step: Any) -> None:
-    """Updates every weight from the gradients that the blocks of a batch have left."""
-    largest = load(pack.watch.largest, 0, WIDTH)
-    for index in range(layer_count(network)):
-        layer = layer_at(network, index)
-        for unit in range(layer.units):
-            for column in range(layer.inputs + 1):
-                is_weight = column < layer.inputs
-                place = layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)
-                g = load(network.gradients, place * WIDTH, WIDTH)
-                largest = largest_magnitude(largest, update_weight(pack, step, place, g, is_weight))
-    store(pack.watch.largest, 0, largest)
-
-
-def sample_at(network: Any, features: Any, number: Any) -> Any:
-    """The place of one sample of the block; its targets lie behind its features."""
-    layer = layer_at(network, layer_count(network) - 1)
-    pitch = network.pitch
-    return Sample(
-        network.activations, (layer.result + number) * WIDTH, (features * pitch + number) * WIDTH,
-        network.deltas, (layer.above + number) * WIDTH, pitch * WIDTH, layer.units,
-    )  # fmt: skip
-
-
-class Sum(NamedTuple):
-    """A compensated sum: the rounded total and what rounding has lost."""
-
-    total: Any
-    error: Any
-
-
-def added(total: Any, term: Any) -> Any:
-    """The sum with one more term."""
-    head, rest = two_sum(total.total, term)
-    return Sum(head, total.error + rest)
-
-
-def total_of(sum_: Any) -> Any:
-    """The sum with what rounding has lost."""
-    return sum_.total + sum_.error
-
-
-def block_loss(network: Any, features: Any, valid: Any, share: Any) -> Any:
-    """The sum of the losses of a block's samples; the deltas of the outputs are left in the buffer, times `share`.
-
-    `valid` is (samples in the block, how many of them count in each lane).
-    """
-    count, limit = valid
-    nothing = splat(ZERO, WIDTH)
-    total = nothing
-    for b in range(count):
-        sample = sample_at(network, features, b)
-        counts = limit > b
-        loss = sample_loss(sample)
-        total = total + where(counts, loss, nothing)
-        for unit in range(sample.units):
-            place = sample.delta + unit * sample.stride
-            store(network.deltas, place, where(counts, load(network.deltas, place, WIDTH) * share, nothing))
-    return total
-
-
-class Step(NamedTuple):
-    """The numbers of one step: what the rule needs, and the penalty."""
-
-    rule: Any
-    l2: Any
-
-
-def begin_step(pack: Any) -> Any:
-    """(the numbers of the next step, the rule's new carry)."""
-    t = load(pack.step, 0, WIDTH) + 1
-    h = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
-    carry = load_row(pack.carry, 0, WIDTH, CARRY_COUNT, WIDTH)
-    step, carry = prepare(h, rate(h.lr, t, h), carry)
-    return Step(step, h.l2), carry
-
-
-def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any) -> Any:
-    """Whether the loss of the step's batch stops a lane; if not, its gradients have been used, or left where it has several blocks.
-
-    The loss is known before the last block's gradients are made: where it stops a lane, no weight has moved.
-    """
-    start, number = load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
-    size = batch_size(feed, number)
-    total = Sum(splat(ZERO, WIDTH), splat(ZERO, WIDTH))
-    samples = as_type_of(size, total.total)
-    share = 1.0 / samples
-    single = feed.batch <= BLOCK
-    for first in range(0, feed.batch, BLOCK):
-        count = min(BLOCK, feed.batch - first)
-        fill(network, feed, start, number, (first, count))
-        forward(network, pack.weights, count)
-        loss = block_loss(network, feed.features, (count, where(size > first, size - first, size * 0)), share)
-        total = added(total, loss)
-        if first + count == feed.batch and stops_here(pack.watch, total_of(total) / samples):
-            return True
-        backward(network, pack.weights, Job(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step))
-    return False
-
-
-def stops_here(watch: Any, loss: Any) -> Any:
-    """Whether the loss of a step's batch ends a run before its update; the flags say which and why."""
-    best = load(watch.best, 0, WIDTH)
-    store(watch.best, 0, where(loss < best, loss, best))
-    active = load(watch.active, 0, WIDTH) != 0
-    none = load(watch.flags, 0, WIDTH) * 0
-    beyond = active & ~(loss <= load(watch.loss_bound, 0, WIDTH))
-    reached = active & (loss <= load(watch.target, 0, WIDTH))
-    store(watch.flags, 0, where(beyond, none + LOSS_BEYOND_BOUND, where(reached, none + TARGET_REACHED, none)))
-    return any(beyond | reached)
-
-
-def train_steps(network: Any, pack: Any, feed: Any, steps: Any) -> Any:
-    """Up to `steps` steps of every lane; fewer if a lane needs the driver. How many updates were made."""
+def sit(table: Any, seat: Any, run: Any) -> None:
+    """Puts a run into a lane."""
+    pack, seats, runs, agenda = job_pack(table), job_seats(table), job_runs(table), job_agenda(table)
+    parameters, cell = len(agenda.places), runs.facts[run * FACTS + CELL]
+    for p in range(parameters):
+        at = agenda.places[p]
+        pack.weights[at * WIDTH + seat] = runs.points[run * parameters + p]
+        for s in range(agenda.slots):
+            pack.slots[(at * agenda.slots + s) * WIDTH + seat] = runs.slots[(run * parameters + p) * agenda.slots + s] if len(runs.slots) > 0 else 0
+    for c in range(agenda.carry):
+        pack.carry[c * WIDTH + seat] = runs.carry[run * agenda.carry + c] if len(runs.carry) > 0 else 0
+    for k in range(agenda.numbers):
+        pack.numbers[k * WIDTH + seat] = runs.numbers[cell * agenda.numbers + k]
+    began = runs.facts[run * FACTS + BEGAN]
+    pack.start[seat] = runs.facts[run * FACTS + START_NUMBER]
+    pack.step[seat] = began
     watch = pack.watch
-    for done in range(steps):
-        step, carry = begin_step(pack)
-        store(watch.largest, 0, load(watch.largest, 0, WIDTH) * 0)
-        if learn_from_batch(network, pack, feed, step):
-            return done
-        if feed.batch > BLOCK:
-            update_all(network, pack, step)
-        store_row(pack.carry, 0, WIDTH, carry)
-        store(pack.step, 0, load(pack.step, 0, WIDTH) + 1)
-        beyond = (load(watch.active, 0, WIDTH) != 0) & (load(watch.largest, 0, WIDTH) > load(watch.weight_bound, 0, WIDTH))
-        if any(beyond):
-            none = load(watch.flags, 0, WIDTH) * 0
-            store(watch.flags, 0, where(beyond, none + WEIGHTS_BEYOND_BOUND, none))
-            return done + 1
-    return steps
+    watch.active[seat] = 1
+    watch.flags[seat] = 0
+    watch.best[seat] = INFINITY
+    watch.still[seat] = 0
+    watch.loss_bound[seat] = runs.marks[run * MARKS + BOUND]
+    watch.target[seat] = next_target(table, run) if agenda.lane_stops[0] > 0 else -INFINITY
+    seats.run[seat] = run
+    seats.pending[seat] = 0
+    seats.anchored[seat] = -1
+    seats.checkpoint[seat] = 0
+    set_due(table, seat)
 
 
-def train(network: Any, pack: Any, feed: Any, steps: Any) -> Any:
-    """The kernel: `train_steps` in the IEEE default mode, whatever mode the process is in."""
+def next_target(table: Any, run: Any) -> Any:
+    """The highest target that a run has not met."""
+    runs, agenda = job_runs(table), job_agenda(table)
+    targets = agenda.targets
+    for k in range(len(targets) - 1):
+        if runs.reached[run * len(targets) + k] < 0:
+            return targets[k]
+    return targets[len(targets) - 1]
+
+
+def set_due(table: Any, seat: Any) -> None:
+    """Finds the step of a lane's next event."""
+    pack, seats, runs, agenda = job_pack(table), job_seats(table), job_runs(table), job_agenda(table)
+    step = np.int64(pack.step[seat])
+    checkpoint = seats.checkpoint[seat]
+    while checkpoint < len(agenda.checkpoints) and agenda.checkpoints[checkpoint] <= step:
+        checkpoint += 1
+    seats.checkpoint[seat] = checkpoint
+    due = next_look(runs, agenda, seats.run[seat], step)
+    if checkpoint < len(agenda.checkpoints):
+        due = min(due, agenda.checkpoints[checkpoint])
+    if seats.anchored[seat] >= 0:
+        due = min(due, step + 1)
+    pack.watch.due[seat] = due
+
+
+def fill_seats(table: Any) -> Any:
+    """Gives every free lane a run; whether any lane has one."""
+    seats = job_seats(table)
+    busy = False
+    for seat in range(WIDTH):
+        if seats.run[seat] == -1:
+            run = next_run(table)
+            if run >= 0:
+                sit(table, seat, run)
+            else:
+                rest(table, seat)
+                seats.run[seat] = -2  # and stays free
+        busy = busy or seats.run[seat] >= 0
+    return busy
+
+
+@shared
+def depart(table: Any, seat: Any, why: Any) -> None:
+    """Ends a lane's run where it is: its snapshot is the last word, and the lane is free."""
+    snapshots, agenda = job_snapshots(table), job_agenda(table)
+    is_checkpoint = why == BUDGET and len(agenda.checkpoints) > 0
+    take_snapshot(table, seat, AT_END | (AT_CHECKPOINT if is_checkpoint else 0), why)
+    leave(table, seat)
+    if snapshots.count[0] == WIDTH:
+        settle_snapshots(table, False)
+
+
+@shared
+def attend(table: Any, seat: Any) -> None:
+    """Does what a lane's flags or its due step ask for."""
+    pack, seats, agenda = job_pack(table), job_seats(table), job_agenda(table)
+    watch = pack.watch
+    run = seats.run[seat]
+    if seats.pending[seat] == 1:  # a look that may have ended the run before
+        settle_snapshots(table, False)
+        if seats.run[seat] != run:
+            return
+    flags, step = watch.flags[seat], np.int64(pack.step[seat])
+    watch.flags[seat] = 0
+    if flags == TARGET_REACHED:
+        meet_target(table, seat, step)
+    elif flags == GRADIENT_SMALL:
+        depart(table, seat, agenda.lane_stops[1])
+    elif flags == STILL:
+        depart(table, seat, agenda.lane_stops[2])
+    elif flags != 0:
+        depart(table, seat, DIVERGED)
+    else:
+        keep_appointment(table, seat, step)
+
+
+def meet_target(table: Any, seat: Any, step: Any) -> None:
+    """Notes the targets that a lane's loss has met; the lowest ends the run, else the lane watches for the next."""
+    pack, seats, runs, agenda = job_pack(table), job_seats(table), job_runs(table), job_agenda(table)
+    targets, run = agenda.targets, seats.run[seat]
+    loss = pack.watch.target[seat]
+    for k in range(len(targets)):
+        if targets[k] == loss:
+            runs.reached[run * len(targets) + k] = step
+    if loss <= targets[len(targets) - 1]:
+        depart(table, seat, agenda.lane_stops[0])
+    else:
+        pack.watch.target[seat] = next_target(table, run)
+
+
+def keep_appointment(table: Any, seat: Any, step: Any) -> None:
+    """A lane has come to its run's next event."""
+    seats, snapshots, runs, agenda = job_seats(table), job_snapshots(table), job_runs(table), job_agenda(table)
+    run = seats.run[seat]
+    found = motion_stop(table, seat, run, step)
+    if found != UNFINISHED:
+        depart(table, seat, found)
+    elif step == agenda.last:
+        depart(table, seat, BUDGET)
+    else:
+        what = 0
+        if seats.checkpoint[seat] < len(agenda.checkpoints) and agenda.checkpoints[seats.checkpoint[seat]] == step:
+            what = AT_CHECKPOINT
+        for stop in range(len(agenda.stops) // STOP_COLUMNS):
+            kind = agenda.stops[stop * STOP_COLUMNS + KIND]
+            if kind != SMALL_STEP and kind != CYCLING and is_look_of(runs, agenda, run, step, stop):
+                what |= AT_LOOK
+        if what != 0:
+            take_snapshot(table, seat, what, UNFINISHED)
+        set_due(table, seat)
+        if snapshots.count[0] == WIDTH:
+            settle_snapshots(table, False)
+
+
+def motion_stop(table: Any, seat: Any, run: Any, step: Any) -> Any:
+    """1 + the number of the stop that ends a run for how it moves, or UNFINISHED: SmallStep at cycle ends, and Cycling."""
+    pack, seats, runs, agenda = job_pack(table), job_seats(table), job_runs(table), job_agenda(table)
+    for stop in range(len(agenda.stops) // STOP_COLUMNS):
+        kind, tolerance = agenda.stops[stop * STOP_COLUMNS + KIND], agenda.tolerances[stop * 2]
+        if kind == SMALL_STEP and agenda.lane_stops[2] == 0 and is_look_of(runs, agenda, run, step, stop):
+            size = pack.watch.size[seat] ** 0.5
+            if pack.watch.moved[seat] ** 0.5 <= tolerance * (1.0 + size):
+                return stop + 1
+        if kind == CYCLING:
+            if seats.anchored[seat] >= 0 and cycles(table, seat, step, tolerance):
+                return stop + 1
+            if seats.anchored[seat] < 0 and is_look_of(runs, agenda, run, step, stop):
+                drop_anchor(table, seat, step)
+    return UNFINISHED
+
+
+def drop_anchor(table: Any, seat: Any, step: Any) -> None:
+    """Keeps the point of a lane's run, to see whether it comes back to it."""
+    pack, seats, reported, agenda = job_pack(table), job_seats(table), job_reported(table), job_agenda(table)
+    source, anchor, places = pack.weights if REPORTS_STORED else reported, job_anchor(table), agenda.places
+    for p in range(len(places)):
+        anchor[places[p] * WIDTH + seat] = source[places[p] * WIDTH + seat]
+    seats.anchored[seat] = step
+
+
+def cycles(table: Any, seat: Any, step: Any, tolerance: Any) -> Any:
+    """Whether a run has come back to its anchor, after it has left it; after one step in place or four elsewhere it is let go."""
+    pack, seats, reported, agenda = job_pack(table), job_seats(table), job_reported(table), job_agenda(table)
+    source, anchor, places = pack.weights if REPORTS_STORED else reported, job_anchor(table), agenda.places
+    squares, size = tolerance * 0, tolerance * 0
+    for p in range(len(places)):
+        w = source[places[p] * WIDTH + seat]
+        way = w - anchor[places[p] * WIDTH + seat]
+        squares += way * way
+        size += w * w
+    near = squares**0.5 <= tolerance * (1.0 + size**0.5)
+    since = step - seats.anchored[seat]
+    if near or since >= CYCLE_STEPS:
+        seats.anchored[seat] = -1
+    return near and since > 1
+
+
+def distance(table: Any, most: Any) -> Any:
+    """How many steps all lanes can advance before one is due."""
+    pack = job_pack(table)
+    watch, step = pack.watch, pack.step
+    nearest = most
+    for seat in range(WIDTH):
+        if watch.active[seat] != 0:
+            nearest = min(nearest, np.int64(watch.due[seat]) - np.int64(step[seat]))
+    return nearest
+
+
+def train(table: Any, budget: Any) -> Any:
+    """The kernel: about `budget` steps of every lane; whether more are to be made, MORE or DONE."""
+    model, pack, reported, runs, training_feed = job_model(table), job_pack(table), job_reported(table), job_runs(table), job_training_feed(table)
     mode = set_float_mode()
-    done = train_steps(network, pack, feed, steps)
+    watch = pack.watch
+    state, left = MORE, budget
+    while left > 0:
+        if not fill_seats(table):
+            settle_snapshots(table, False)
+            state = DONE
+            break
+        done = advance(model, pack, training_feed, distance(table, left))
+        left -= max(done, 1)
+        if not REPORTS_STORED:
+            report_all(pack, reported)
+        busy = 0
+        for seat in range(WIDTH):
+            if watch.active[seat] != 0:
+                busy += 1
+                if watch.flags[seat] != 0 or pack.step[seat] == watch.due[seat]:
+                    attend(table, seat)
+        runs.progress[PACK_STEPS] += done
+        runs.progress[LANE_STEPS] += done * busy
     restore_float_mode(mode)
-    return done
-
-
-def report_weights(pack: Any, out: Any) -> None:
-    """The reported parameters of every lane, from the stored ones."""
-    mode = set_float_mode()
-    step, _ = begin_step(pack)
-    for place in range(len(out) // WIDTH):
-        slots = load_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
-        store(out, place * WIDTH, report(load(pack.weights, place * WIDTH, WIDTH), slots, step.rule))
-    restore_float_mode(mode)
+    return state

@@ -6,6 +6,7 @@ the result in the cache is a hash of everything that decides its machine code, s
 """
 
 import contextlib
+import dis
 import functools
 import hashlib
 import os
@@ -56,24 +57,52 @@ def body_of(value: Any) -> Any:
     return body if isinstance(body, types.FunctionType) and body not in OPERATIONS else None
 
 
+@functools.cache
+def global_names(code: types.CodeType) -> tuple[str, ...]:
+    """The global names that a function uses; attributes, which may have the same names, are none."""
+    return tuple(dict.fromkeys(i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"))
+
+
 def references(function: Any, parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The global names that a function uses, with what stands behind each."""
-    for name in function.__code__.co_names:
+    for name in global_names(function.__code__):
         if name in parts:
             yield name, parts[name]
         elif name in function.__globals__:
             yield name, function.__globals__[name]
 
 
+class Closed(NamedTuple):
+    """A part that brings its own parts: below it no others are seen, so that kernels which differ elsewhere share it."""
+
+    function: Any
+    parts: Mapping[str, Any]
+
+
+def below(value: Any, parts: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]] | None:
+    """(the function that a kernel compiles where it names `value`, the parts that hold in it), or None for other values."""
+    if isinstance(value, Closed):
+        return value.function, value.parts
+    body = body_of(value)
+    return None if body is None else (body, parts)
+
+
+def reached_with_parts(template: Any, parts: Mapping[str, Any]) -> list[tuple[Any, Mapping[str, Any]]]:
+    """The template and every function that it reaches, in the order of the first mention, with the parts that hold in each."""
+    found, waiting = [], [(template, parts)]
+    seen: set[tuple[Any, int]] = set()
+    while waiting:
+        function, own = waiting.pop(0)
+        if (function, id(own)) not in seen:
+            seen.add((function, id(own)))
+            found.append((function, own))
+            waiting += [deeper for _, value in references(function, own) if (deeper := below(value, own)) is not None]
+    return found
+
+
 def reached(template: Any, parts: Mapping[str, Any]) -> list[Any]:
     """The template and every function that it reaches, in the order of the first mention."""
-    found, waiting = [], [template]
-    while waiting:
-        function = waiting.pop(0)
-        if function not in found:
-            found.append(function)
-            waiting += [body for _, value in references(function, parts) if (body := body_of(value)) is not None]
-    return found
+    return [function for function, _ in reached_with_parts(template, parts)]
 
 
 def code_text(code: types.CodeType) -> str:
@@ -103,16 +132,24 @@ def machine() -> str:
 
 def digest_of(function: Any, parts: Mapping[str, Any]) -> str:
     """A hash of all that decides what a function with these parts does: every function and constant that it reaches."""
-    functions = reached(function, parts)
+    functions = reached_with_parts(function, parts)
     own = str(pathlib.Path(__file__).parent.parent)
-    foreign = [f for f in functions if not f.__code__.co_filename.startswith(own)]
-    texts = [file_hash(f.__code__.co_filename) for f in foreign]
+    foreign = [(f, p) for f, p in functions if not f.__code__.co_filename.startswith(own)]
+    texts = [file_hash(f.__code__.co_filename) for f, _ in foreign]
     # A global of a user's module may change without an edit, as in a notebook.
-    texts += [f"{n}={v!r}" for f in foreign for n, v in references(f, {}) if isinstance(v, (int, float, tuple, str)) and n not in parts]
-    names = [f"{f.__module__}.{f.__qualname__}:{code_text(f.__code__)}" for f in functions]
-    chosen = {n: (v, body_of(v)) for f in functions for n, v in references(f, parts) if n in parts}
-    places = [f"{n}={v!r}" if body is None else f"{n}:{body.__module__}.{body.__qualname__}" for n, (v, body) in sorted(chosen.items())]
-    return hashlib.sha256("\n".join([machine(), *texts, *names, *places]).encode()).hexdigest()
+    texts += [f"{n}={v!r}" for f, p in foreign for n, v in references(f, {}) if isinstance(v, (int, float, tuple, str)) and n not in p]
+    names = [f"{f.__module__}.{f.__qualname__}:{code_text(f.__code__)}" for f, _ in functions]
+    places = {_place_text(n, v, p) for f, p in functions for n, v in references(f, p) if n in p}
+    return hashlib.sha256("\n".join([machine(), *texts, *names, *sorted(places)]).encode()).hexdigest()
+
+
+def _place_text(name: str, value: Any, parts: Mapping[str, Any]) -> str:
+    """What stands in the place of a name."""
+    chosen = below(value, parts)
+    if chosen is None:
+        return f"{name}={value!r}"
+    owner = "" if chosen[1] is parts else f" closed over {sorted(chosen[1])}"
+    return f"{name}:{chosen[0].__module__}.{chosen[0].__qualname__}{owner}"
 
 
 def describe(template: Any, parts: Mapping[str, Any], signature: Any) -> Bound:
@@ -136,18 +173,18 @@ def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any
     of what they stand for: Numba's linker keeps the first of two functions of one name.
     """
 
-    def take(function: Any) -> Any:
+    def take(function: Any, parts: Mapping[str, Any]) -> Any:
         is_entry = function is bound.template
-        key = (target, bound.digest if is_entry else digest_of(function, bound.parts))
+        key = (target, bound.digest if is_entry else digest_of(function, parts))
         if key in _linked and not is_entry:
             return _linked[key]
         if function.__code__.co_freevars:
             closed = ", ".join(function.__code__.co_freevars)
             raise TypeError(f"{function.__qualname__} cannot be part of a kernel: it closes over {closed}; give them as parts or globals")
         names = dict(function.__globals__)
-        for name, value in references(function, bound.parts):
-            body = body_of(value)
-            names[name] = value if body is None else take(body)
+        for name, value in references(function, parts):
+            deeper = below(value, parts)
+            names[name] = value if deeper is None else take(*deeper)
         copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
         copy.__qualname__ = f"{function.__qualname__}_{key[1][:16]}".replace(".", "_")
         copy.__module__ = function.__module__
@@ -156,7 +193,7 @@ def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any
             _linked[key] = made
         return made
 
-    return take(bound.template)
+    return take(bound.template, bound.parts)
 
 
 _kernels: dict[str, Any] = {}
@@ -169,6 +206,7 @@ def bind(template: Any, parts: Mapping[str, Any], signature: Any, announce: Call
     The same kernel is made once per process, and taken from the cache on disk where an earlier process left it.
     """
     from numba import njit
+    from numba import types as numba_types
 
     from gdsim.lanes import cpu
     from gdsim.lanes.pipeline import EntryCompiler, PartCompiler
@@ -182,7 +220,11 @@ def bind(template: Any, parts: Mapping[str, Any], signature: Any, announce: Call
         options = {"error_model": "numpy", "_nrt": False}
         if entry:
             return njit(nogil=True, pipeline_class=EntryCompiler, **options)(function)
-        return njit(pipeline_class=PartCompiler, forceinline=inline, **options)(function)
+        part = njit(pipeline_class=PartCompiler, forceinline=inline, **options)(function)
+        template_of = part.get_call_template
+        # Numba would compile a part once for each constant that it is called with.
+        part.get_call_template = lambda args, kws: template_of([numba_types.unliteral(a) for a in args], kws)
+        return part
 
     kernel = link(bound, compiler)
     cache = DiskCache(bound.digest)

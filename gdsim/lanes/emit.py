@@ -32,6 +32,17 @@ class MaskKind:
     width: int
 
 
+class MemoryKind:
+    """What a compiler's memory type knows: the number type of its elements."""
+
+    dtype: Any
+
+
+def is_memory(kind: Any) -> bool:
+    """Whether a compiler's type is memory, as job tables give it."""
+    return isinstance(kind, MemoryKind)
+
+
 def is_lane(kind: Any) -> bool:
     """Whether a compiler's type is a lane."""
     return isinstance(kind, LaneKind)
@@ -200,7 +211,9 @@ class Code:
         return self.builder.icmp_unsigned("==", bits, ir.Constant(bits.type, -1))
 
     def data(self, array: Any, kind: Any) -> Any:
-        """The address of a flat array's first element."""
+        """The address of the first element of memory or of a flat array."""
+        if is_memory(kind):
+            return self.builder.extract_value(array, 0)
         return self.context.make_array(kind)(self.context, self.builder, array).data
 
     def index(self, value: Any, kind: Any) -> Any:

@@ -335,7 +335,7 @@ def load(array: Any, offset: Any, width: Any) -> Any:
 @rule_of(load)
 def _(target: Any, array: Any, offset: Any, width: Any) -> Any:
     n = _literal(target, width)
-    if n is None or not isinstance(array, target.types.Array):
+    if n is None or not target.is_flat(array):
         return None
     lane = target.Lane(array.dtype, n)
     return lane, lambda code, a, o, _: code.load(code.data(a, array), code.index(o, offset), lane)
@@ -348,7 +348,7 @@ def store(array: Any, offset: Any, value: Any) -> Any:
 
 @rule_of(store)
 def _(target: Any, array: Any, offset: Any, value: Any) -> Any:
-    if not (is_lane(value) and isinstance(array, target.types.Array) and array.dtype == value.dtype):
+    if not (is_lane(value) and target.is_flat(array) and array.dtype == value.dtype):
         return None
     return target.types.void, lambda code, a, o, v: code.store(code.data(a, array), code.index(o, offset), v, value)
 

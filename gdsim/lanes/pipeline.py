@@ -38,6 +38,22 @@ class PartLowering(NativeLowering):
         return True
 
 
+def callers_first(entry: Any) -> list[Any]:
+    """All libraries that an entry reaches, each behind those that call it: LLVM's linker drops what nothing has asked for yet."""
+    ordered: list[Any] = []
+    seen: set[Any] = set()
+
+    def visit(library: Any) -> None:
+        if library not in seen:
+            seen.add(library)
+            for deeper in library._linking_libraries:
+                visit(deeper)
+            ordered.append(library)
+
+    visit(entry)
+    return ordered[-2::-1]
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class EntryLowering(NativeLowering):
     """Lowers a kernel's entry, links all that it reaches, once each, and optimises the whole."""
@@ -51,8 +67,7 @@ class EntryLowering(NativeLowering):
         finalize = library.finalize
 
         def link_and_finalize() -> None:
-            for reached in library._linking_libraries:  # grows on the way
-                library._linking_libraries += [deeper for deeper in reached._linking_libraries if deeper not in library._linking_libraries]
+            library._linking_libraries = callers_first(library)
             finalize()
 
         library.finalize = link_and_finalize

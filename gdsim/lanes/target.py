@@ -4,7 +4,7 @@ import functools
 import inspect
 from typing import Any
 
-from gdsim.lanes.emit import LaneKind, MaskKind, llvm_type
+from gdsim.lanes.emit import LaneKind, MaskKind, MemoryKind, llvm_type
 
 
 class Target:
@@ -37,9 +37,27 @@ class Target:
             def __init__(self, manager: Any, kind: Any) -> None:
                 super().__init__(manager, kind, llvm_type(kind))
 
+        class Memory(MemoryKind, types.Type):
+            """The type of numbers of type `dtype` one after the other: an address and a length."""
+
+            def __init__(self, dtype: Any) -> None:
+                self.dtype = dtype
+                types.Type.__init__(self, name=f"Memory({dtype})")
+
+        class MemoryModel(models.StructModel):
+            """An address and a length."""
+
+            def __init__(self, manager: Any, kind: Any) -> None:
+                super().__init__(manager, kind, [("data", types.CPointer(kind.dtype)), ("size", types.int64)])
+
+        register_model(Memory)(MemoryModel)
         register_model(Lane)(VectorModel)
         register_model(Mask)(VectorModel)
-        self.Lane, self.Mask = functools.cache(Lane), functools.cache(Mask)
+        self.Lane, self.Mask, self.Memory = functools.cache(Lane), functools.cache(Mask), functools.cache(Memory)
+
+    def is_flat(self, kind: Any) -> bool:
+        """Whether lanes can be loaded from a value of this type."""
+        return isinstance(kind, (self.types.Array, MemoryKind))
 
     def definition(self, rule: Any) -> Any:
         """A typing rule in the form of the compiler's intrinsics."""

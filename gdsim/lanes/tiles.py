@@ -4,7 +4,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from gdsim.lanes.emit import Code, is_lane
+from gdsim.lanes.emit import Code, is_lane, llvm_type
 from gdsim.lanes.operations import _kernel_only, _literal, rule_of
 
 
@@ -17,7 +17,7 @@ def load_row(array: Any, offset: Any, stride: Any, count: Any, width: Any) -> An
 def _(target: Any, array: Any, offset: Any, stride: Any, count: Any, width: Any) -> Any:
     number = _literal(target, count)
     w = _literal(target, width)
-    if number is None or w is None or not isinstance(array, target.types.Array):
+    if number is None or w is None or not target.is_flat(array):
         return None
     lane = target.Lane(array.dtype, w)
     row = target.types.UniTuple(lane, number)
@@ -193,3 +193,83 @@ def _joined(code: Code, blocks: list[list[Any]], lane: Any) -> list[Any]:
 
 def _shuffled(code: Code, a: Any, b: Any, order: list[int]) -> Any:
     return code.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))
+
+
+def _is_row(target: Any, kind: Any) -> bool:
+    return isinstance(kind, target.types.UniTuple) and is_lane(kind.dtype)
+
+
+def add_rows(a: Any, b: Any) -> Any:
+    """The sums of two tuples of lanes, place by place."""
+    return _kernel_only(a, b)
+
+
+@rule_of(add_rows)
+def _(target: Any, a: Any, b: Any) -> Any:
+    if not _is_row(target, a) or a != b:
+        return None
+
+    def emit(code: Code, x: Any, y: Any) -> Any:
+        part = code.builder.extract_value
+        return code.context.make_tuple(code.builder, a, [code.add(part(x, i), part(y, i)) for i in range(a.count)])
+
+    return a, emit
+
+
+def scale_row(row: Any, factor: Any) -> Any:
+    """A tuple of lanes, each times a lane."""
+    return _kernel_only(row, factor)
+
+
+@rule_of(scale_row)
+def _(target: Any, row: Any, factor: Any) -> Any:
+    if not _is_row(target, row) or factor != row.dtype:
+        return None
+
+    def emit(code: Code, x: Any, f: Any) -> Any:
+        return code.context.make_tuple(code.builder, row, [code.mul(code.builder.extract_value(x, i), f) for i in range(row.count)])
+
+    return row, emit
+
+
+def squares_of(row: Any) -> Any:
+    """The sum of the squares of a tuple of lanes, in order."""
+    return _kernel_only(row)
+
+
+@rule_of(squares_of)
+def _(target: Any, row: Any) -> Any:
+    if not _is_row(target, row):
+        return None
+
+    def emit(code: Code, x: Any) -> Any:
+        first, *others = [code.builder.extract_value(x, i) for i in range(row.count)]
+        total = code.mul(first, first)
+        for value in others:
+            total = code.fma(value, value, total)
+        return total
+
+    return row.dtype, emit
+
+
+def largest_of(row: Any) -> Any:
+    """The largest magnitude in a tuple of lanes; NaN where any is NaN."""
+    return _kernel_only(row)
+
+
+@rule_of(largest_of)
+def _(target: Any, row: Any) -> Any:
+    if not _is_row(target, row):
+        return None
+    lane = row.dtype
+
+    def emit(code: Code, x: Any) -> Any:
+        # The order of bits without their sign is that of magnitudes, with NaN above all.
+        integer = target.Lane(target.types.uint32 if lane.bits == 32 else target.types.uint64, lane.width)
+        largest: Any = None
+        for i in range(row.count):
+            bits = code.builder.bitcast(code.clear_sign(code.builder.extract_value(x, i), lane), llvm_type(integer))
+            largest = bits if largest is None else code.builder.select(code.builder.icmp_unsigned(">", bits, largest), bits, largest)
+        return code.builder.bitcast(largest, llvm_type(lane))
+
+    return lane, emit

@@ -1,7 +1,7 @@
-"""Populations: pure functions that train packs of runs and evaluate parameters."""
+"""Populations: pure functions that train batches of runs and evaluate parameters."""
 
-from gdsim.population.evaluation import evaluate, predict
-from gdsim.population.setting import WIDTHS, Run, Setting
-from gdsim.population.training import train_pack
+from gdsim.population.evaluation import DTYPES, evaluate, predict
+from gdsim.population.setting import Setting
+from gdsim.population.training import Batch, train_batch
 
-__all__ = ["WIDTHS", "Run", "Setting", "evaluate", "predict", "train_pack"]
+__all__ = ["DTYPES", "Batch", "Setting", "evaluate", "predict", "train_batch"]

@@ -6,14 +6,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.data import Data
-from gdsim.kernels.cpu import Kernels, feed_of, table_of
+from gdsim.kernels.cpu import Kernels
+from gdsim.kernels.evaluation import Evaluation, Prediction
+from gdsim.kernels.layout import feed_of, table_of
+from gdsim.kernels.network import BLOCK
 from gdsim.lanes.modes import ieee_mode
-from gdsim.population.setting import WIDTHS, Setting, kernels_for, structure_of, table_for
-from gdsim.problems import MLP
+from gdsim.population.setting import Setting, kernels_for, structure_of, table_for
 from gdsim.rules import SGD
 from gdsim.schedules import Constant
 from gdsim.stops import Record
 from gdsim.variables import VARIABLES
+
+DTYPES = ("float32", "float64")
 
 
 class Packs(NamedTuple):
@@ -31,35 +35,35 @@ class Packs(NamedTuple):
             yield slice(first, first + len(chosen)), weights.ravel()
 
 
-def packs_of(problem: MLP, parameters: Any, dtype: str | None) -> Packs:
+def packs_of(problem: Any, parameters: Any, dtype: str | None) -> Packs:
     """Checked parameters as packs, in `dtype` or their own number type."""
     values = np.asarray(parameters)
     if values.ndim != 2 or values.shape[1] < problem.parameter_count or values.dtype.kind not in "fiu":
         raise ValueError(f"parameters must be [run, parameter] with {problem.parameter_count} numbers each; shape {values.shape} was given")
     name = dtype or ("float64" if values.dtype == np.float64 else "float32")
-    if name not in WIDTHS:
+    if name not in DTYPES:
         raise ValueError(f"dtype must be 'float32' or 'float64'; {dtype!r} was given")
     setting = Setting(problem, SGD(), Constant(), "zeros", 1, None, "epoch", True, (), Record(), 0, name)
-    return Packs(kernels_for(structure_of(setting), WIDTHS[name]), values)
+    return Packs(kernels_for(structure_of(setting), setting.width), values)
 
 
-def _scores(problem: MLP, packs: Packs) -> dict[str, np.ndarray]:
+def _scores(problem: Any, packs: Packs) -> dict[str, np.ndarray]:
     """The scores of every run, by name."""
     kernels, count = packs.kernels, len(packs.values)
-    network = kernels.workspace().whole
-    feed = feed_of(table_for(problem.data, kernels.dtype.name), None, True, 0)
+    table = None if problem.data is None else table_for(problem.data, kernels.dtype.name)
+    model, feed = kernels.model(BLOCK), feed_of(table, None, True, 0, kernels.dtype)
     scores = kernels.new_scores()
     scores.l2[:] = problem.l2
     names = ("loss", "accuracy", "gradient_norm") if problem.is_classifier else ("loss", "gradient_norm")
     columns = {name: np.empty(count, kernels.dtype) for name in names}
     for runs, weights in packs:
-        kernels.evaluate(network, weights, feed, scores, True)
+        kernels.evaluate(Evaluation(model, weights, feed, scores, True))
         for name in names:
             columns[name][runs] = getattr(scores, name)[: runs.stop - runs.start]
     return columns
 
 
-def evaluate(problem: MLP, parameters: Any, *, dtype: str | None = None) -> Any:
+def evaluate(problem: Any, parameters: Any, *, dtype: str | None = None) -> Any:
     """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's whole training set.
 
     The penalty is included. Computed in `dtype`, the parameters' own if not given. Returns an xarray.Dataset over `run`.
@@ -80,7 +84,7 @@ def evaluate(problem: MLP, parameters: Any, *, dtype: str | None = None) -> Any:
     return xarray.Dataset({n: ("run", v, VARIABLES[n].attributes) for n, v in columns.items()}, coords={"run": np.arange(count)})
 
 
-def predict(problem: MLP, parameters: Any, X: Any, *, dtype: str | None = None) -> np.ndarray:
+def predict(problem: Any, parameters: Any, X: Any, *, dtype: str | None = None) -> np.ndarray:
     """[run, sample, output]: the outputs of the networks with parameters[run, parameter] at X[sample, feature].
 
     Of classes their probabilities (softmax), of a log loss the probability of label 1.
@@ -100,15 +104,14 @@ def predict(problem: MLP, parameters: Any, X: Any, *, dtype: str | None = None) 
         return _outputs(problem, packs, X, columns)
 
 
-def _outputs(problem: MLP, packs: Packs, X: np.ndarray, columns: int) -> np.ndarray:
+def _outputs(problem: Any, packs: Packs, X: np.ndarray, columns: int) -> np.ndarray:
     """[run, sample, output] at checked samples."""
     kernels, count = packs.kernels, len(packs.values)
-    network = kernels.workspace().whole
-    feed = feed_of(table_of(X, np.zeros((len(X), columns)), kernels.dtype), None, True, 0)
+    model, feed = kernels.model(BLOCK), feed_of(table_of(X, np.zeros((len(X), columns)), kernels.dtype), None, True, 0, kernels.dtype)
     result = np.empty((count, len(X), problem.widths[-1]), kernels.dtype)
     out = np.empty(len(X) * problem.widths[-1] * kernels.width, kernels.dtype)
     for runs, weights in packs:
-        kernels.predict(network, weights, feed, out)
+        kernels.predict(Prediction(model, weights, feed, out))
         by_lane = out.reshape(len(X), problem.widths[-1], kernels.width)
         result[runs] = np.moveaxis(by_lane, 2, 0)[: runs.stop - runs.start]
     return result

@@ -1,14 +1,15 @@
-"""What the runs of one structure share, and what follows from it: kernels, tables of samples, feeds, stops."""
+"""What the runs of one structure share, and what follows from it: kernels, tables of samples, feeds, looks."""
 
 import collections
 import functools
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdsim.data import Data
-from gdsim.kernels.cpu import Kernels, Structure, Table, feed_of, layout_of, table_of
+from gdsim.kernels import decisions, state
+from gdsim.kernels.cpu import Kernels, Structure, Watches
+from gdsim.kernels.layout import Table, feed_of, function_layout, network_layout, table_of
 from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
 from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.modes import ieee_mode
@@ -16,16 +17,18 @@ from gdsim.problems import MLP
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.starts import Init
-from gdsim.stops import Record, Target
+from gdsim.stops import Cycling, Plateau, Record, SmallGradient, SmallStep, Stop, Target, Validation
 
-# Lanes of a pack: one register of 512 bits, of which a tile of 4 x 4 leaves none to spare.
-WIDTHS = {"float32": 16, "float64": 8}
+KINDS = {
+    Target: decisions.TARGET, SmallGradient: decisions.SMALL_GRADIENT, SmallStep: decisions.SMALL_STEP,
+    Validation: decisions.VALIDATION, Plateau: decisions.PLATEAU, Cycling: decisions.CYCLING,
+}  # fmt: skip
 
 
 class Setting(NamedTuple):
     """What the runs of one structure share."""
 
-    problem: MLP
+    problem: Any
     rule: Rule
     schedule: Schedule
     init: Init
@@ -38,13 +41,34 @@ class Setting(NamedTuple):
     seed: int
     dtype: str
 
+    @property
+    def samples_per_step(self) -> int:
+        """Samples of a step's batch; of a function without samples one."""
+        return self.batch or (1 if self.problem.data is None else len(self.problem.data.X))
 
-class Run(NamedTuple):
-    """One run: its number, its start, and its hyperparameters."""
+    @property
+    def width(self) -> int:
+        """Lanes of a pack: one register of 512 bits for networks, whose tiles of 4 x 4 leave none to spare, two for functions."""
+        lanes = {"float32": 16, "float64": 8}[self.dtype]
+        return lanes if isinstance(self.problem, MLP) else 2 * lanes
 
-    number: int
-    start: int
-    numbers: Mapping[str, float]
+    @property
+    def targets(self) -> tuple[float, ...]:
+        """The losses to reach, the highest first."""
+        return next((s.losses for s in self.stops if isinstance(s, Target)), ())
+
+    @property
+    def sees_loss(self) -> bool:
+        """Whether the loss of a step's batch is that of the whole data at the reported parameters."""
+        return self.batch is None and not self.rule.looks_ahead and not has_penalty(self)
+
+    def lanes_look_at(self, stop: Stop) -> bool:
+        """Whether lanes look at a stop in every step, by what the step computes anyway."""
+        if isinstance(stop, SmallStep):
+            return not self.schedule.is_cyclic
+        if isinstance(stop, (Target, SmallGradient)) and stop.every in (None, 1) and self.sees_loss:
+            return isinstance(stop, Target) or not isinstance(self.problem, MLP)  # a network's gradient is used as it is made
+        return False
 
 
 def number_names(setting: Setting) -> tuple[str, ...]:
@@ -65,16 +89,24 @@ def has_penalty(setting: Setting) -> bool:
     return setting.problem.l2 != 0.0
 
 
+def layout_for(problem: Any, dtype: str) -> Any:
+    """Where a problem's parameters lie in a pack."""
+    if isinstance(problem, MLP):
+        return network_layout(problem.widths, table_for(problem.data, dtype).pitch)
+    return function_layout(problem.parameter_count, 0 if problem.data is None else table_for(problem.data, dtype).columns)
+
+
 def structure_of(setting: Setting) -> Structure:
     """What decides the setting's kernels."""
     problem, rule = setting.problem, setting.rule
     parts = {**rule.parts(), **problem.parts(), "rate": type(setting.schedule).rate}
-    table = table_for(problem.data, setting.dtype)
+    looked_at = {type(s) for s in setting.stops if setting.lanes_look_at(s)}
     title = f"{type(rule).__name__} on {type(problem).__name__}"
     return Structure(
         tuple(parts.items()), numbers_type(number_names(setting)), len(rule.slots), len(rule.carry),
-        "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_of(problem.widths, table.pitch),
-        has_penalty(setting), title,
+        "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_for(problem, setting.dtype),
+        has_penalty(setting), not rule.looks_ahead,
+        Watches(Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops)), title,
     )  # fmt: skip
 
 
@@ -96,51 +128,55 @@ def kernels_for(structure: Structure, width: int) -> Kernels:
     return Kernels(structure, width)
 
 
-class Feeds(NamedTuple):
-    """How a setting's steps draw samples, and the whole sets that evaluation reads."""
-
-    training: Feed
-    whole: Feed
-    validation: Feed | None
-
-
-def feeds_of(setting: Setting) -> Feeds:
-    """The feeds of a setting."""
-    data = setting.problem.data
-    table = table_for(data, setting.dtype)
-    held = None if data.validation is None else feed_of(table_for(data.validation, setting.dtype), None, True, 0)
-    return Feeds(feed_of(table, setting.batch, setting.drop_last, setting.seed), feed_of(table, None, True, 0), held)
+def feeds_of(setting: Setting) -> tuple[Feed, Feed, Feed]:
+    """How a setting's steps draw samples; the training set and the validation set as evaluations read them."""
+    data, kind = setting.problem.data, np.dtype(setting.dtype)
+    table = None if data is None else table_for(data, setting.dtype)
+    held = None if data is None or data.validation is None else table_for(data.validation, setting.dtype)
+    training = feed_of(table, setting.batch, setting.drop_last, setting.seed, kind)
+    return training, feed_of(table, None, True, 0, kind), feed_of(held, None, True, 0, kind)
 
 
-def target_of(setting: Setting) -> tuple[float, int] | None:
-    """(the loss to reach, how often it is looked at) by the setting's stops, or None."""
-    targets = [s for s in setting.stops if isinstance(s, Target)]
-    if not targets:
-        return None
-    loss = max(t.loss for t in targets)
-    if setting.batch is None:
-        return loss, min(t.every or 1 for t in targets)
-    feed = feeds_of(setting).training
-    return loss, min(t.every or int(feed.steps_per_epoch) for t in targets)
+def agenda_of(setting: Setting, kernels: Kernels) -> state.Agenda:
+    """When the setting's runs are looked at, and what ends them."""
+    epoch = 1 if setting.batch is None else int(feeds_of(setting)[0].steps_per_epoch)
+    rows, lane_stops = [], {Target: 0, SmallGradient: 0, SmallStep: 0}
+    for number, stop in enumerate(setting.stops):
+        every = getattr(stop, "every", None)
+        in_lanes = setting.lanes_look_at(stop)
+        at_cycle_ends = isinstance(stop, (SmallStep, Plateau)) and every is None and setting.schedule.is_cyclic
+        rows.append((KINDS[type(stop)], 0 if in_lanes or isinstance(stop, SmallStep) else every or epoch, at_cycle_ends))
+        if in_lanes:
+            lane_stops[type(stop)] = number + 1
+    kinds = {type(s) for s in setting.stops}
+    wants = (setting.record.gradient_norm, SmallGradient in kinds, Validation in kinds)
+    tolerances = [s.tolerances for s in setting.stops]
+    return kernels.new_agenda(setting.steps, setting.record.steps(setting.steps), rows, tolerances, setting.targets, tuple(lane_stops.values()), wants)
 
 
-def is_watched_in_kernel(setting: Setting) -> bool:
-    """Whether the loss of a step's batch is the loss that a target looks at, so that the kernel can look in every step."""
-    target = target_of(setting)
-    return target is not None and setting.batch is None and target[1] == 1 and not setting.rule.looks_ahead and not has_penalty(setting)
+def curves_of(setting: Setting) -> dict[str, int]:
+    """The curves that a setting's runs have, with their places in the kernels' table."""
+    problem = setting.problem
+    found = {"loss": state.LOSS}
+    if setting.record.gradient_norm:
+        found["gradient_norm"] = state.GRADIENT_NORM
+    if problem.is_classifier:
+        found["accuracy"] = state.ACCURACY
+    if problem.data is not None and problem.data.validation is not None:
+        found["validation_loss"] = state.VALIDATION_LOSS
+        if problem.is_classifier:
+            found["validation_accuracy"] = state.VALIDATION_ACCURACY
+    return found
 
 
 def sample_order(setting: Setting, start: int) -> np.ndarray:
     """[step, batch] sample indices of one start; -1 beyond the end of a short batch."""
-    from numba import types as numba_types
+    from numba import typeof, types
 
-    types: Any = numba_types
-    feed = feeds_of(setting).training
+    feed = feeds_of(setting)[0]
     shuffle = SHUFFLES["whole" if setting.batch is None else setting.shuffle]
     parts = {**shuffle._asdict(), "WIDTH": 1, **float_mode_parts()}
-    real = types.Array(types.float64 if setting.dtype == "float64" else types.float32, 1, "C")
-    feed_type = types.BaseTuple.from_types((real, *(types.int64,) * 6, types.UniTuple(types.uint32, 2)), Feed)
-    kernel: Any = bind(list_samples, parts, types.void(feed_type, types.uint32, types.int64, types.uint32[::1]))
+    kernel: Any = bind(list_samples, parts, types.void(typeof(feed), types.uint32, types.int64, types.uint32[::1]))
     out = np.zeros((setting.steps, feed.batch), np.uint32)
     kernel(feed, np.uint32(start), setting.steps, out.ravel())
     return np.where(out == feed.count, -1, out.astype(np.int64))

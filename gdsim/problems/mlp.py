@@ -9,12 +9,13 @@ import numpy as np
 from gdsim.axes import Axis, Grid, Range, checked_axis_of, checked_number, nearest
 from gdsim.data import Data
 from gdsim.problems.activations import ACTIVATIONS
+from gdsim.problems.base import Problem
 from gdsim.problems.losses import SAMPLE_LOSSES
 
 L2 = Range(0.0, float("inf"))
 
 
-class MLP(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="mlp"):
+class MLP(Problem, tag="mlp", frozen=True):
     """A multilayer perceptron on `data`, minimising the mean of `loss` over the samples plus l2/2 times the squared weights.
 
     `hidden`: widths of the hidden layers, [] for none. `activation` of hidden units: "identity", "relu", "tanh",
@@ -34,6 +35,10 @@ class MLP(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
     loss: Any = None
     output: str | None = None
     l2: Axis = 0.0
+
+    axes = ("l2",)
+    default_dtype = "float32"
+    default_init = "glorot"
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, Data):
@@ -82,9 +87,26 @@ class MLP(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
         return (self.data.X.shape[1], *self.hidden, outputs)
 
     @property
+    def layers(self) -> list[tuple[int, int]]:
+        """(inputs, units) of each layer."""
+        return list(itertools.pairwise(self.widths))
+
+    @property
     def parameter_count(self) -> int:
         """How many parameters there are, biases included."""
-        return sum((inputs + 1) * units for inputs, units in itertools.pairwise(self.widths))
+        return sum((inputs + 1) * units for inputs, units in self.layers)
+
+    def structure(self) -> list[Any]:
+        """What decides the kernel's code and its data, apart from numbers of a run."""
+        return [self.data.digest, self.hidden, self.activation, self.loss, self.output, self.l2 != 0.0]
+
+    def settings(self) -> dict[str, Any]:
+        """What may differ between cells, by the names of coordinates."""
+        return {"hidden": list(self.hidden), "activation": self.activation, "loss_function": self.loss, "l2": self.l2, "data": self.data.name}
+
+    def step_operations(self, samples: int) -> float:
+        """Floating-point operations of a step: products forward and backward, and updates."""
+        return (6.0 * samples + 10.0) * self.parameter_count
 
     @property
     def is_classifier(self) -> bool:
@@ -102,7 +124,7 @@ class MLP(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
         if vector.ndim != 1 or len(vector) < self.parameter_count:
             raise ValueError(f"a parameter vector of this problem has {self.parameter_count} numbers; shape {vector.shape} was given")
         layers, first = [], 0
-        for inputs, units in itertools.pairwise(self.widths):
+        for inputs, units in self.layers:
             middle, last = first + inputs * units, first + (inputs + 1) * units
             layers.append((vector[first:middle].reshape(units, inputs), vector[middle:last]))
             first = last

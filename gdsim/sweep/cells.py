@@ -10,7 +10,6 @@ import msgspec
 
 from gdsim import axes
 from gdsim.axes import Grid
-from gdsim.problems import MLP
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.sweep.canonical import digest
@@ -22,7 +21,7 @@ MOST_CELLS = 1_000_000
 class Cell(NamedTuple):
     """One combination: a problem, a rule, a schedule and a batch size, each with single numbers."""
 
-    problem: MLP
+    problem: Any
     rule: Rule
     schedule: Schedule
     batch: int | None
@@ -62,14 +61,14 @@ def count_of(value: Any, names: Sequence[str]) -> int:
 def cells_of(sweep: Any) -> list[Cell]:
     """The cells of a sweep, in the order of their numbers. Raises ValueError for more than MOST_CELLS."""
     counts = [
-        sum(count_of(p, ["hidden", "activation", "loss", "l2"]) for p in sweep.problem),
+        sum(count_of(p, p.axes) * len(p.variants()) for p in sweep.problem),
         sum(count_of(r, r.hyperparameters()) for r in sweep.optimizer),
         sum(count_of(s, s.hyperparameters()) for s in sweep.schedule),
         axes.length(sweep.batch) if isinstance(sweep.batch, Grid) else 1,
     ]
     if math.prod(counts) > MOST_CELLS:
         raise ValueError(f"the grid has {math.prod(counts):,} cells; at most {MOST_CELLS:,} fit one sweep: take fewer values, or draws in place of a grid")
-    problems = [p for given in sweep.problem for v in given.variants() for p in combinations(v, ["l2"], sweep.seed)]
+    problems = [p for given in sweep.problem for v in given.variants() for p in combinations(v, v.axes, sweep.seed)]
     rules = [r for given in sweep.optimizer for r in combinations(given, given.hyperparameters(), sweep.seed)]
     schedules = [s for given in sweep.schedule for s in combinations(given, given.hyperparameters(), sweep.seed)]
     batches = sweep.batch.values if isinstance(sweep.batch, Grid) else (sweep.batch,)
@@ -78,8 +77,8 @@ def cells_of(sweep: Any) -> list[Cell]:
 
 def identity(cell: Cell, sweep: Any) -> str:
     """The hash of all that decides a cell's runs, apart from their starts."""
-    shared = {n: getattr(sweep, n) for n in ("init", "steps", "shuffle", "drop_last", "stop", "seed")}
-    return digest({"cell": list(cell), "dtype": sweep.dtype_of(cell.problem), **shared})
+    shared = {n: getattr(sweep, n) for n in ("steps", "shuffle", "drop_last", "stop", "seed")}
+    return digest({"cell": list(cell), "dtype": sweep.dtype_of(cell.problem), "init": sweep.init_of(cell.problem), **shared})
 
 
 def settings(cell: Cell) -> dict[str, Any]:
@@ -90,8 +89,7 @@ def settings(cell: Cell) -> dict[str, Any]:
     found["schedule"] = type(schedule).__name__
     for name in schedule.hyperparameters():
         found[f"schedule_{name}"] = getattr(schedule, name)
-    found |= {"hidden": list(problem.hidden), "activation": problem.activation, "loss_function": problem.loss, "l2": problem.l2}
-    return {**found, "data": problem.data.name, "batch": cell.batch}
+    return {**found, "problem": type(problem).__name__, **problem.settings(), "batch": cell.batch}
 
 
 def varied(cells: Sequence[Cell]) -> list[str]:

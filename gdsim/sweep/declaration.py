@@ -7,13 +7,13 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import checked_axis_of, checked_whole, nearest
-from gdsim.population import WIDTHS, Setting
+from gdsim.population import DTYPES, Setting
 from gdsim.population.setting import sample_order
-from gdsim.problems import MLP, PROBLEMS
+from gdsim.problems import PROBLEMS, Problem
 from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
 from gdsim.starts import Points, checked_init
-from gdsim.stops import Record, Stop
+from gdsim.stops import Diverged, Record, Stop
 from gdsim.sweep.cells import Cell, cells_of
 
 MOST_CHECKPOINTS = 1_000_000
@@ -37,7 +37,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     problem: Any
     optimizer: Any
     schedule: Any = ()
-    init: Any = "glorot"
+    init: Any = None
     starts: int = 1
     steps: int = 1000
     batch: Any = None
@@ -51,15 +51,15 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def __post_init__(self) -> None:
         put = lambda name, value: msgspec.structs.force_setattr(self, name, value)  # noqa: E731
-        put("problem", _several(self.problem, MLP, "problem", PROBLEMS))
+        put("problem", _several(self.problem, Problem, "problem", PROBLEMS))
         put("optimizer", _several(self.optimizer, Rule, "optimizer", RULES))
         put("schedule", _several(self.schedule or Constant(), Schedule, "schedule", SCHEDULES))
-        put("init", checked_init(self.init))
+        put("init", None if self.init is None else checked_init(self.init))
         put("starts", checked_whole(self.starts, "starts", 1, 2**32))
         put("steps", checked_whole(self.steps, "steps", 1, 2**31))
         put("seed", checked_whole(self.seed, "seed", 0, 2**64))
         put("batch", checked_axis_of(self.batch, "batch", self._checked_batch))
-        put("stop", _stops(self.stop))
+        put("stop", self._checked_stops())
         if not isinstance(self.record, Record):
             raise TypeError(f"record must be a gd.Record; {self.record!r} was given")
         if self.record.count(self.steps) > MOST_CHECKPOINTS:
@@ -70,7 +70,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         _one_of(self.shuffle, "shuffle", ("epoch", "once", "replacement"))
         _one_of(self.keep, "keep", ("runs",))
         if self.dtype is not None:
-            _one_of(self.dtype, "dtype", tuple(WIDTHS))
+            _one_of(self.dtype, "dtype", DTYPES)
         if not isinstance(self.drop_last, bool):
             raise TypeError(f"drop_last must be true or false; {self.drop_last!r} was given")
         self._check_points()
@@ -78,11 +78,29 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def _checked_batch(self, value: Any, name: str) -> int | None:
         if value is None:
             return None
-        size = min(len(p.data.X) for p in self.problem)
         count = checked_whole(value, name, 1, 2**31)
+        for problem in self.problem:
+            if problem.data is None:
+                raise ValueError(f"{name} goes with problems that have data; {type(problem).__name__} has none, and {value!r} was given")
+        size = min(len(p.data.X) for p in self.problem)
         if count > size:
             raise ValueError(f"{name}={count} is larger than the data, which has {size} samples; give at most {size}, or None for all of them")
         return count
+
+    def _checked_stops(self) -> tuple[Stop, ...]:
+        stops = tuple(self.stop) if isinstance(self.stop, (list, tuple)) else (self.stop,)
+        for stop in stops:
+            if not isinstance(stop, Stop):
+                raise TypeError(f"stop must be a list of stops such as gd.Target(loss); {stop!r} was given")
+        names = [type(s).__name__ for s in stops]
+        twice = next((n for n in names if names.count(n) > 1), None)
+        if twice is not None:
+            several = "; give one with a list of losses" if twice == "Target" else ""
+            raise ValueError(f"stop has {names.count(twice)} stops of the kind {twice}, and a run takes one of each{several}")
+        for problem in self.problem:
+            if "Validation" in names and (problem.data is None or problem.data.validation is None):
+                raise ValueError(f"gd.Validation needs a validation set, and {type(problem).__name__} has none: load the data with validation=0.2, say")
+        return stops
 
     def _check_points(self) -> None:
         if isinstance(self.init, Points):
@@ -93,15 +111,19 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                         f"init must be [{self.starts}, {problem.parameter_count}]: a row per start, a column per parameter; shape {shape} was given"
                     )
 
-    def dtype_of(self, problem: MLP) -> str:
+    def dtype_of(self, problem: Any) -> str:
         """The number type of a problem's runs."""
-        return self.dtype or "float32"
+        return self.dtype or problem.default_dtype
+
+    def init_of(self, problem: Any) -> Any:
+        """How a problem's runs start."""
+        return problem.default_init if self.init is None else self.init
 
     def setting(self, cell: Cell) -> Setting:
         """What the runs of a cell share with those of other cells of its structure."""
         return Setting(
-            cell.problem, cell.rule, cell.schedule, self.init, self.steps, cell.batch, self.shuffle, self.drop_last,
-            self.stop, self.record, self.seed, self.dtype_of(cell.problem),
+            cell.problem, cell.rule, cell.schedule, self.init_of(cell.problem), self.steps, cell.batch, self.shuffle, self.drop_last,
+            tuple(s for s in self.stop if not isinstance(s, Diverged)), self.record, self.seed, self.dtype_of(cell.problem),
         )  # fmt: skip
 
     def plan(self, *, chunk_seconds: float = 10.0, lanes: int | None = None) -> Any:
@@ -148,14 +170,6 @@ def _several(value: Any, kind: type[Any], name: str, classes: tuple[Any, ...]) -
         if not isinstance(v, kind):
             raise TypeError(f"{name} must be one of {allowed}, or a list of them; {v!r} was given")
     return values
-
-
-def _stops(value: Any) -> tuple[Stop, ...]:
-    stops = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-    for stop in stops:
-        if not isinstance(stop, Stop):
-            raise TypeError(f"stop must be a list of stops such as gd.Target(loss); {stop!r} was given")
-    return stops
 
 
 def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> None:

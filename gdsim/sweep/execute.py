@@ -1,4 +1,4 @@
-"""Runs a plan on threads of this process: packs are the work, chunks are what is finished and stored."""
+"""Runs a plan on threads of this process: batches are the work, chunks are what is finished and stored."""
 
 import concurrent.futures
 import os
@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.population import WIDTHS, Run, train_pack
+from gdsim.population import Batch, train_batch
 from gdsim.population.setting import kernels_for, structure_of
+from gdsim.stops import STATUSES
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.result import dataset, joined
 
@@ -27,18 +28,31 @@ class State(NamedTuple):
 
 
 class Work(NamedTuple):
-    """One pack of one chunk."""
+    """Runs of one chunk that one thread trains together."""
 
     chunk: Chunk
-    runs: Sequence[Run]
+    batch: Batch
     width: int
 
 
-def packs_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: set[int] | None) -> list[Work]:
-    """A chunk's runs, `lanes` at a time."""
-    width = lanes or WIDTHS[plan.groups[chunk.group].setting.dtype]
-    runs = [r for r in plan.runs_of(chunk) if chosen is None or r.number in chosen]
-    return [Work(chunk, runs[k : k + width], width) for k in range(0, len(runs), width)]
+# A lane that is refilled so often is hardly ever idle at the end.
+RUNS_PER_LANE = 64
+# Bytes of the parameters of the runs that one thread holds.
+BATCH_BYTES = 2**24
+
+
+def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray | None, threads: int) -> list[Work]:
+    """A chunk's runs in batches: many for each lane, yet some for every thread."""
+    setting = plan.groups[chunk.group].setting
+    width = lanes or setting.width
+    batch = plan.batch_of(chunk)
+    if chosen is not None:
+        batch = batch.part(np.isin(batch.number, chosen))
+    count = len(batch.number)
+    fit = BATCH_BYTES // (setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
+    size = max(1, min(-(-count // threads), RUNS_PER_LANE * width, fit))
+    size = -(-size // width) * width
+    return [Work(chunk, batch.part(slice(k, k + size)), width) for k in range(0, count, size)]
 
 
 def checked_lanes(lanes: Any) -> int | None:
@@ -50,14 +64,14 @@ def checked_lanes(lanes: Any) -> int | None:
     return lanes
 
 
-def checked_runs(runs: Any, plan: Plan) -> set[int] | None:
+def checked_runs(runs: Any, plan: Plan) -> np.ndarray | None:
     """The chosen run numbers, or None for all."""
     if runs is None:
         return None
-    numbers = {int(r) for r in np.atleast_1d(np.asarray(runs, np.int64))}
-    wrong = sorted(r for r in numbers if not 0 <= r < plan.runs)
-    if wrong or not numbers:
-        raise ValueError(f"runs must be numbers from 0 to {plan.runs - 1}; {wrong[0] if wrong else 'none'} was given")
+    numbers = np.unique(np.asarray(runs, np.int64))
+    wrong = numbers[(numbers < 0) | (numbers >= plan.runs)]
+    if len(wrong) or not len(numbers):
+        raise ValueError(f"runs must be numbers from 0 to {plan.runs - 1}; {wrong[0] if len(wrong) else 'none'} was given")
     return numbers
 
 
@@ -74,18 +88,18 @@ def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chun
         store.create(sweep)
     executor = Executor(plan, threads or os.cpu_count() or 1, lanes, progress)
     numbers, parts = store.rows(plan, repair=True) if store is not None else (np.zeros(0, np.int64), [])
-    finished, known = [numbers], set(numbers.tolist())
-    todo = plan.chunks if chosen is None else _chunks_with(plan, chosen)
-    if known:
-        todo = [c for c in todo if any(r.number not in known for r in plan.runs_of(c))]
+    finished, known = [numbers], numbers
+    todo = plan.chunks if chosen is None else [c for c in plan.chunks if np.isin(plan.numbers_of(c), chosen).any()]
+    if len(known):
+        todo = [c for c in todo if not np.isin(plan.numbers_of(c), known).all()]
         executor.skip(plan.runs - sum(c.size for c in todo))
     for chunk, done, columns in executor.results(todo, chosen):
         if store is not None:
             store.write(plan, chunk, done, columns)
             store.log(wrote=chunk.name, runs=len(done), seconds=round(executor.seconds(), 3))
-        fresh = np.array([r.number not in known for r in done])
-        finished.append(np.array([r.number for r in done])[fresh])
-        parts.append({name: values[fresh] for name, values in columns.items()})
+        fresh = ~np.isin(done, known)
+        finished.append(done[fresh])
+        parts.append(columns if fresh.all() else {name: values[fresh] for name, values in columns.items()})
     return dataset(plan, np.concatenate(finished), joined(parts))
 
 
@@ -95,14 +109,8 @@ def _store(folder: Any) -> Any:
     return Store(folder)
 
 
-def _chunks_with(plan: Plan, chosen: set[int]) -> list[Chunk]:
-    """The chunks that hold some of the chosen runs."""
-    places = [(number // len(plan.cells), number % len(plan.cells)) for number in chosen]
-    return [c for c in plan.chunks if any(c.first_start <= start < c.last_start and cell in c.cells for start, cell in places)]
-
-
 class Executor:
-    """Threads that train packs. Kernels are compiled one after the other, ahead of the packs that need them."""
+    """Threads that train batches. Kernels are compiled one after the other, ahead of the batches that need them."""
 
     def __init__(self, plan: Plan, threads: int, lanes: int | None, progress: Callable[[State], None] | None) -> None:
         self.plan, self.threads, self.lanes, self.progress = plan, threads, lanes, progress
@@ -126,8 +134,8 @@ class Executor:
         if self.progress is not None:
             self.progress(State(self.total, self.done, self.steps, self.seconds(), self.diverged, message))
 
-    def results(self, chunks: Sequence[Chunk], chosen: set[int] | None) -> Iterator[tuple[Chunk, list[Run], dict[str, np.ndarray]]]:
-        """(chunk, its runs, their columns) as chunks finish."""
+    def results(self, chunks: Sequence[Chunk], chosen: np.ndarray | None) -> Iterator[tuple[Chunk, np.ndarray, dict[str, np.ndarray]]]:
+        """(chunk, the numbers of its runs, their columns) as chunks finish."""
         self.total = self.plan.runs if chosen is None else len(chosen)
         self.tell()
         waiting: dict[str, dict[int, Any]] = {}
@@ -147,27 +155,27 @@ class Executor:
                     break
                 ready, pending = concurrent.futures.wait(pending, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in ready:
-                    chunk, place, pack = future.result()
+                    chunk, place, trained = future.result()
                     parts = waiting.setdefault(chunk.name, {})
-                    parts[place] = pack
+                    parts[place] = trained
                     if len(parts) == sizes[chunk.name]:
                         ordered = [parts[k] for k in sorted(waiting.pop(chunk.name))]
-                        yield chunk, [r for p in ordered for r in p.runs], joined([p.columns for p in ordered])
+                        yield chunk, np.concatenate([p.batch.number for p in ordered]), joined([p.columns for p in ordered])
         finally:
             self.stopping.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _submitted(self, pool: Any, chunks: Sequence[Chunk], chosen: set[int] | None, sizes: dict[str, int]) -> Iterator[Any]:
+    def _submitted(self, pool: Any, chunks: Sequence[Chunk], chosen: np.ndarray | None, sizes: dict[str, int]) -> Iterator[Any]:
         for chunk in chunks:
-            packs = packs_of(self.plan, chunk, self.lanes, chosen)
-            sizes[chunk.name] = len(packs)
-            if packs:
-                self._compile(packs[0])
-            for place, work in enumerate(packs):
+            batches = batches_of(self.plan, chunk, self.lanes, chosen, self.threads)
+            sizes[chunk.name] = len(batches)
+            if batches:
+                self._compile(batches[0])
+            for place, work in enumerate(batches):
                 yield pool.submit(self._train, place, work)
 
     def _compile(self, work: Work) -> None:
-        """Makes the kernels of a chunk before its first pack, and says so."""
+        """Makes the kernels of a chunk before its first batch, and says so."""
         kernels = kernels_for(structure_of(self.plan.groups[work.chunk.group].setting), work.width)
         kernels.listener = self._announce
         kernels.prepare()
@@ -182,10 +190,10 @@ class Executor:
         if not hasattr(self.local, "workspaces"):
             self.local.workspaces = {}
         setting = self.plan.groups[work.chunk.group].setting
-        pack = train_pack(setting, work.runs, work.width, self.local.workspaces, self.stopping)
+        trained = train_batch(setting, work.batch, work.width, self.local.workspaces, self.stopping)
         with self.counting:  # here, and not where results are taken, which may be busy compiling the next structure
-            self.done += len(pack.runs)
-            self.steps += int(pack.columns["steps_taken"].sum())
-            self.diverged += int((pack.columns["reason"] == "Diverged").sum())
+            self.done += len(trained.batch.number)
+            self.steps += int(trained.columns["steps_taken"].sum())
+            self.diverged += int((trained.columns["status"] == STATUSES.index("diverged")).sum())
             self.tell(self.message)
-        return work.chunk, place, pack
+        return work.chunk, place, trained

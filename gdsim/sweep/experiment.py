@@ -9,10 +9,8 @@ from gdsim.data import DATASETS, Data, load, read
 from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES
 from gdsim.schedules import SCHEDULES
-from gdsim.stops import Diverged, Record, Target
+from gdsim.stops import STOPS, Record
 from gdsim.sweep.declaration import Sweep
-
-STOPS = (Target, Diverged)
 
 
 class ExperimentError(ValueError):

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gdsim.population import WIDTHS, Run, Setting
-from gdsim.population.setting import number_names
+import numpy as np
+
+from gdsim.population import Batch, Setting
+from gdsim.population.setting import curves_of, number_names
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import Cell, cells_of, identity, labels
 
@@ -64,12 +66,15 @@ class Plan(NamedTuple):
         """Updates of all runs, if none ends early."""
         return sum(g.setting.steps * len(g.cells) for g in self.groups) * self.starts
 
-    def runs_of(self, chunk: Chunk) -> Iterator[Run]:
-        """The runs of a chunk: start by start, cell by cell."""
-        numbers = [self.cells[c].numbers() for c in chunk.cells]
-        for start in range(chunk.first_start, chunk.last_start):
-            for cell, values in zip(chunk.cells, numbers, strict=True):
-                yield Run(start * len(self.cells) + cell, start, values)
+    def numbers_of(self, chunk: Chunk) -> np.ndarray:
+        """The numbers of a chunk's runs: start by start, cell by cell."""
+        return (np.arange(chunk.first_start, chunk.last_start)[:, None] * len(self.cells) + np.array(chunk.cells)).ravel()
+
+    def batch_of(self, chunk: Chunk) -> Batch:
+        """The runs of a chunk."""
+        numbers = self.numbers_of(chunk)
+        place = np.tile(np.arange(len(chunk.cells)), chunk.last_start - chunk.first_start)
+        return Batch(numbers, numbers // len(self.cells), place, [self.cells[c].numbers() for c in chunk.cells])
 
     def summary(self) -> dict[str, Any]:
         """The plan in numbers, for people and programs."""
@@ -90,23 +95,18 @@ class Plan(NamedTuple):
 
 
 def run_operations(setting: Setting) -> float:
-    """Floating-point operations of one run: products forward and backward, updates, and evaluations at checkpoints."""
-    problem = setting.problem
-    samples = len(problem.data.X)
-    held = 0 if problem.data.validation is None else len(problem.data.validation.X)
-    weights = problem.parameter_count
-    batch = samples if setting.batch is None else setting.batch
-    step = 6.0 * batch * weights + 10.0 * weights
-    look = (6.0 if setting.record.gradient_norm else 2.0) * samples * weights + 2.0 * held * weights
-    return setting.steps * step + len(setting.record.steps(setting.steps)) * look
+    """Floating-point operations of one run: its steps, and evaluations at checkpoints."""
+    problem, data = setting.problem, setting.problem.data
+    samples = 1 if data is None else len(data.X)
+    held = 0 if data is None or data.validation is None else len(data.validation.X)
+    look = problem.step_operations(samples) * (1.0 if setting.record.gradient_norm else 0.4) + 0.4 * problem.step_operations(held)
+    return setting.steps * problem.step_operations(setting.samples_per_step) + len(setting.record.steps(setting.steps)) * look
 
 
 def structure_key(cell: Cell, setting: Setting) -> str:
     """What two cells must share to be trained side by side: all but their numbers."""
-    problem = setting.problem
-    shape = [problem.data.digest, problem.hidden, problem.activation, problem.loss, problem.output, problem.l2 != 0.0]
     rule = [type(cell.rule).__name__, cell.rule.convention, type(cell.schedule).__name__]
-    return digest([shape, rule, cell.batch, setting.dtype])
+    return digest([type(cell.problem).__name__, cell.problem.structure(), rule, cell.batch, setting.dtype])
 
 
 def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
@@ -169,15 +169,15 @@ def _in_turns(lists: Sequence[list[Chunk]]) -> Iterator[Chunk]:
 
 
 def _pack_bytes(setting: Setting, lanes: int | None) -> int:
-    """Bytes of one pack: weights, slots, gradients, reported and final weights, and activations and deltas of a block."""
-    width, size = lanes or WIDTHS[setting.dtype], 4 if setting.dtype == "float32" else 8
-    weights = setting.problem.parameter_count * (4 + len(setting.rule.slots)) + len(number_names(setting))
-    return width * size * (weights + 65 * (setting.problem.widths[0] + 3 * sum(setting.problem.widths[1:])))
+    """Bytes of one pack: weights, slots, gradients, snapshots, and activations and deltas of a block."""
+    width, size = lanes or setting.width, 4 if setting.dtype == "float32" else 8
+    weights = setting.problem.parameter_count * (6 + len(setting.rule.slots)) + len(number_names(setting))
+    rows = sum(inputs + 2 * units for inputs, units in setting.problem.layers)
+    return width * size * (weights + 65 * rows)
 
 
 def _run_bytes(setting: Setting, checkpoints: int) -> int:
     """Bytes of one run's results."""
     size, problem, record = 4 if setting.dtype == "float32" else 8, setting.problem, setting.record
-    curves = 1 + record.gradient_norm + problem.is_classifier + (problem.data.validation is not None) * (1 + problem.is_classifier)
     vectors = record.parameters + checkpoints * record.trajectory + record.state * (1 + len(setting.rule.slots))
-    return size * (curves * checkpoints + 2 + vectors * problem.parameter_count) + 20
+    return size * (len(curves_of(setting)) * checkpoints + 2 + vectors * problem.parameter_count) + 20

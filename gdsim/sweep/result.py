@@ -45,7 +45,7 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) 
         declared = variable(name, values)
         variables[name] = (declared.dims, values[order], declared.attributes)
     counts = np.array([c.problem.parameter_count for c in plan.cells])
-    if {"parameters", "trajectory", "state_weights"} & set(columns):
+    if {"parameters", "best_parameters", "trajectory", "state_weights"} & set(columns):
         variables["parameter_count"] = ("run", counts[cells])
     result = xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": len(numbers)})
     for name in result.variables:

@@ -17,7 +17,7 @@ import os
 import pathlib
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,13 +59,10 @@ def write_atomically(path: pathlib.Path, data: bytes) -> None:
         os.close(folder)
 
 
-def shard_bytes(plan: Plan, chunk: Chunk, runs: Sequence[Any], columns: Mapping[str, np.ndarray]) -> bytes:
+def shard_bytes(plan: Plan, chunk: Chunk, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) -> bytes:
     """A shard's bytes: a row per run with its cell's place and its start; the cells' hashes are in the footer."""
-    place = {cell: k for k, cell in enumerate(chunk.cells)}
-    fields: dict[str, Any] = {
-        "cell": pa.array([place[r.number % len(plan.cells)] for r in runs], pa.int32()),
-        "start": pa.array([r.start for r in runs], pa.int64()),
-    }
+    cells = np.searchsorted(chunk.cells, numbers % len(plan.cells))
+    fields: dict[str, Any] = {"cell": pa.array(cells, pa.int32()), "start": pa.array(numbers // len(plan.cells), pa.int64())}
     for name, values in columns.items():
         fields[name] = _arrow(values)
     footer = {
@@ -138,12 +135,12 @@ class Store:
         if not (self.folder / "experiment.json").exists():  # first, so that whatever ends the process, the folder is known as ours
             experiment = {
                 "format": FORMAT, "experiment": canonical(sweep),
-                "data": {p.data.digest: p.data.name for p in sweep.problem},
+                "data": {p.data.digest: p.data.name for p in sweep.problem if p.data is not None},
             }  # fmt: skip
             write_atomically(self.folder / "experiment.json", json.dumps(experiment, indent=1, sort_keys=True).encode())
         for folder in (self.shards, self.folder / "data"):
             folder.mkdir(exist_ok=True)
-        arrays = {p.data.digest: _data_arrays(p.data) for p in sweep.problem}
+        arrays = {p.data.digest: _data_arrays(p.data) for p in sweep.problem if p.data is not None}
         if isinstance(sweep.init, Points):
             arrays[sweep.init.digest] = {"values": sweep.init.values}
         for digest, named in arrays.items():
@@ -165,9 +162,9 @@ class Store:
             raise StoreError(f"{str(self.folder)!r} is not in the format {FORMAT!r}")
         return found
 
-    def write(self, plan: Plan, chunk: Chunk, runs: Sequence[Any], columns: Mapping[str, np.ndarray]) -> None:
+    def write(self, plan: Plan, chunk: Chunk, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
         """Adds a finished chunk."""
-        data = shard_bytes(plan, chunk, runs, columns)
+        data = shard_bytes(plan, chunk, numbers, columns)
         write_atomically(self.shards / f"{chunk.name}-{hashlib.sha256(data).hexdigest()}.parquet", data)
 
     def rows(self, plan: Plan, *, repair: bool = False) -> Rows:
@@ -177,7 +174,7 @@ class Store:
         or, to `repair`, moved to `quarantine/`, so that its runs are trained again.
         """
         place = {identity: number for number, identity in enumerate(plan.identities)}
-        seen: set[int] = set()
+        seen = np.zeros(0, np.int64)
         numbers, parts = [], []
         for path in sorted(self.shards.glob("*.parquet")):
             data = path.read_bytes()
@@ -187,8 +184,8 @@ class Store:
             footer, columns = read_shard(data)
             cells = np.array([place.get(i, -1) for i in footer["cells"]])[columns.pop("cell")]
             rows = columns.pop("start") * len(plan.cells) + cells
-            fresh = np.array([c >= 0 and int(r) not in seen for c, r in zip(cells, rows, strict=True)])
-            seen.update(rows[fresh].tolist())
+            fresh = (cells >= 0) & ~np.isin(rows, seen)
+            seen = np.concatenate([seen, rows[fresh]])
             numbers.append(rows[fresh])
             parts.append({name: values[fresh] for name, values in columns.items()})
         return Rows(np.concatenate(numbers) if numbers else np.zeros(0, np.int64), parts)

@@ -1,0 +1,142 @@
+"""A step and an evaluation of a function of few parameters: parameters, slots and gradients stay in registers.
+
+Names that are parts: those of `steps`; `batch_gradient`, which gives (loss, gradients) of a step's batch at a row of
+parameters; `value_and_gradient` of a function, or of a function of parameters and one sample's columns; and
+`update_row`, which updates a row of `PARAMETER_COUNT` parameters.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from gdsim.kernels.network import BLOCK
+from gdsim.kernels.sampling import fill_shared
+from gdsim.kernels.state import Sum, added, total_of
+from gdsim.kernels.steps import GRADIENT_SMALL, LOSS_BEYOND_BOUND, STILL, TARGET_REACHED, WEIGHTS_BEYOND_BOUND, begin_step, is_still, new_motion
+from gdsim.lanes.compiler import shared
+from gdsim.lanes.operations import absolute, any, as_type_of, load, splat, sqrt, store, where
+from gdsim.lanes.parts import (
+    COLUMN_COUNT,
+    PARAMETER_COUNT,
+    SLOT_COUNT,
+    WATCHES_GRADIENT,
+    WATCHES_STEP,
+    WATCHES_TARGET,
+    WIDTH,
+    ZERO,
+    batch_gradient,
+    batch_size,
+    fill,
+    update_row,
+    value_and_gradient,
+)  # fmt: skip
+from gdsim.lanes.tiles import add_rows, largest_of, load_row, repeat, scale_row, squares_of, store_row
+
+
+def gradient_of_function(model: Any, feed: Any, x: Any, start: Any, step: Any) -> Any:
+    """(value, gradient) of a function that has no samples."""
+    return value_and_gradient(x)
+
+
+def gradient_of_samples(model: Any, feed: Any, x: Any, start: Any, step: Any) -> Any:
+    """(mean loss, its gradient) over a step's batch: sums within a block in order, then the blocks' sums in order."""
+    size = batch_size(feed, step)
+    nothing = splat(ZERO, WIDTH)
+    total, gradient = Sum(nothing, nothing), repeat(nothing, PARAMETER_COUNT)
+    for first in range(0, feed.batch, BLOCK):
+        count = min(BLOCK, feed.batch - first)
+        fill(model, feed, start, step, (first, count))
+        limit = where(size > first, size - first, size * 0)
+        loss, part = sum_of_block(model, x, (count, limit))
+        total, gradient = added(total, loss), add_rows(gradient, part)
+    samples = as_type_of(size, nothing)
+    return total_of(total) / samples, scale_row(gradient, 1.0 / samples)
+
+
+def sum_of_block(model: Any, x: Any, valid: Any) -> Any:
+    """(sum of the losses, sum of the gradients) over the samples of a block; beyond its end in a lane they do not count."""
+    count, limit = valid
+    total, gradient = splat(ZERO, WIDTH), repeat(splat(ZERO, WIDTH), PARAMETER_COUNT)
+    for sample in range(count):
+        columns = load_row(model.activations, sample * WIDTH, model.pitch * WIDTH, COLUMN_COUNT, WIDTH)
+        loss, part = value_and_gradient(x, columns)
+        counts = where(limit > sample, total * 0.0 + 1.0, 0.0)
+        total = total + where(limit > sample, loss, 0.0)
+        gradient = add_rows(gradient, scale_row(part, counts))
+    return total, gradient
+
+
+def advance_in_registers(model: Any, pack: Any, feed: Any, steps: Any) -> Any:
+    """Up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
+    watch = pack.watch
+    x = load_row(pack.weights, 0, WIDTH, PARAMETER_COUNT, WIDTH)
+    slots = load_row(pack.slots, 0, WIDTH, PARAMETER_COUNT * SLOT_COUNT, WIDTH)
+    active = load(watch.active, 0, WIDTH) != 0
+    bound, heaviest = load(watch.loss_bound, 0, WIDTH), load(watch.weight_bound, 0, WIDTH)
+    target, flat = load(watch.target, 0, WIDTH), load(watch.gradient, 0, WIDTH)
+    best = load(watch.best, 0, WIDTH)
+    start = load(pack.start, 0, WIDTH)
+    none = start * 0
+    done = 0
+    while done < steps:
+        loss, gradient = batch_gradient(model, feed, x, start, load(pack.step, 0, WIDTH))
+        lost = active & ~(loss <= bound)
+        ends = lost
+        if WATCHES_TARGET:
+            best = where(loss < best, loss, best)
+            ends = ends | (active & (loss <= target))
+        if WATCHES_GRADIENT:
+            ends = ends | (active & (largest_of(gradient) <= flat * (1.0 + absolute(loss))))
+        if any(ends):
+            met = active & (loss <= target)
+            store(watch.flags, 0, where(lost, none + LOSS_BEYOND_BOUND, where(met, none + TARGET_REACHED, where(ends, none + GRADIENT_SMALL, none))))
+            break
+        step, carry = begin_step(pack)
+        x, slots, motion = update_row(x, gradient, slots, step, new_motion())
+        store_row(pack.carry, 0, WIDTH, carry)
+        store(pack.step, 0, load(pack.step, 0, WIDTH) + 1)
+        done += 1
+        beyond = active & (motion.largest > heaviest)
+        if WATCHES_STEP:
+            still = active & is_still(watch, motion)
+            store(watch.flags, 0, where(beyond, none + WEIGHTS_BEYOND_BOUND, where(still, none + STILL, none)))
+            beyond = beyond | still
+            store(watch.moved, 0, motion.moved)
+            store(watch.size, 0, motion.size)
+        if any(beyond):
+            if not WATCHES_STEP:
+                store(watch.flags, 0, where(beyond, none + WEIGHTS_BEYOND_BOUND, none))
+            break
+    store(watch.best, 0, best)
+    store_row(pack.weights, 0, WIDTH, x)
+    store_row(pack.slots, 0, WIDTH, slots)
+    return done
+
+
+def evaluate_function(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
+    """Fills the scores of every lane at the given weights."""
+    loss, gradient = value_and_gradient(load_row(weights, 0, WIDTH, PARAMETER_COUNT, WIDTH))
+    store_scores(scores, loss, gradient)
+
+
+def store_scores(scores: Any, loss: Any, gradient: Any) -> None:
+    """Writes what evaluation has found."""
+    store(scores.loss, 0, loss)
+    store(scores.gradient_norm, 0, sqrt(squares_of(gradient)))
+    store(scores.gradient_largest, 0, largest_of(gradient))
+
+
+@shared
+def evaluate_samples(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
+    """Fills the scores of every lane at the given weights: means over all samples."""
+    x = load_row(weights, 0, WIDTH, PARAMETER_COUNT, WIDTH)
+    nothing = splat(ZERO, WIDTH)
+    number = splat(np.uint32(feed.count), WIDTH)
+    total, gradient = Sum(nothing, nothing), repeat(nothing, PARAMETER_COUNT)
+    for first in range(0, feed.count, BLOCK):
+        count = min(BLOCK, feed.count - first)
+        fill_shared(model, feed, number, number, (first, count))
+        loss, part = sum_of_block(model, x, (count, number))
+        total, gradient = added(total, loss), add_rows(gradient, part)
+    samples = as_type_of(number, nothing)
+    store_scores(scores, total_of(total) / samples, scale_row(gradient, 1.0 / samples))

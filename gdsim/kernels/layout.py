@@ -1,0 +1,123 @@
+"""Where the parameters and the working memory of a problem lie in a pack, and the tables of samples that kernels read."""
+
+import dataclasses
+import functools
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.kernels.network import BLOCK, TILE, Network
+from gdsim.kernels.sampling import Feed
+from gdsim.lanes.draws import seed_words
+
+
+class NetworkSpace(NamedTuple):
+    """A thread's working memory for a network, seen in two ways: samples lie as close as a step's batch or an evaluation's block allows."""
+
+    step: Network
+    whole: Network
+
+
+class FunctionSpace(NamedTuple):
+    """A thread's working memory for a function: the columns of a block of samples."""
+
+    activations: Any
+    pitch: Any
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NetworkLayout:
+    """Where a network's parameters and activations lie in a pack, in lanes.
+
+    `layers` is the table of `network`; `places[parameter]` the place of each parameter of the public vector.
+    """
+
+    layers: np.ndarray
+    places: np.ndarray
+    size: int
+    activation_rows: int
+    delta_rows: int
+
+    def table(self, pitch: int) -> np.ndarray:
+        """The flat table of layers where samples lie `pitch` lanes from unit to unit."""
+        table = self.layers.copy()
+        table[:, 4:] *= pitch
+        return table.ravel()
+
+    def space(self, width: int, dtype: Any, samples: int) -> NetworkSpace:
+        """Working memory for steps of `samples` samples and for evaluation."""
+        lanes = lambda n: np.zeros(n * width, dtype)  # noqa: E731
+        pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
+        activations, deltas = lanes(self.activation_rows * pitches[1]), lanes(self.delta_rows * pitches[1])
+        gradients, tile = lanes(self.size), lanes(TILE * TILE)
+        return NetworkSpace(*(Network(self.table(pitch), activations, deltas, gradients, tile, pitch) for pitch in pitches))
+
+
+@functools.cache
+def network_layout(widths: tuple[int, ...], columns: int) -> NetworkLayout:
+    """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with targets."""
+    whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
+    half = whole(max(widths[1:]))
+    rows, first, source, places, table = whole(columns), 0, 0, [], []
+    for depth, (inputs, units) in enumerate(itertools.pairwise(widths)):
+        pitch = whole(inputs) + 1
+        above = half * (depth % 2)
+        table.append((inputs, units, first, pitch, source, rows, above, half - above))
+        weights = first + pitch * np.arange(units)[:, None] + np.arange(inputs)
+        places += [weights.ravel(), first + pitch * np.arange(units) + pitch - 1]
+        first += pitch * whole(units)
+        source, rows = rows, rows + whole(units)
+    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, 2 * half)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FunctionLayout:
+    """Parameters one after the other, and room for a block of samples of `columns` columns."""
+
+    places: np.ndarray
+    columns: int
+
+    @property
+    def size(self) -> int:
+        """Places of parameters."""
+        return len(self.places)
+
+    def space(self, width: int, dtype: Any, samples: int) -> FunctionSpace:
+        """Working memory for blocks of samples."""
+        pitch = BLOCK + 1
+        return FunctionSpace(np.zeros(-(-self.columns // 16) * 16 * pitch * width, dtype), pitch)
+
+
+@functools.cache
+def function_layout(parameters: int, columns: int) -> FunctionLayout:
+    """The layout of a function of so many parameters, on samples of so many columns."""
+    return FunctionLayout(np.arange(parameters), columns)
+
+
+class Table(NamedTuple):
+    """Samples as kernels read them: a row of features, then targets, then zeros up to a whole number of gathers."""
+
+    matrix: np.ndarray
+    pitch: int
+    features: int
+    columns: int
+    samples: int
+
+
+def table_of(X: np.ndarray, targets: np.ndarray, dtype: Any) -> Table:
+    """The table of samples X[sample, feature] with targets[sample, target]."""
+    count, features = X.shape
+    columns = features + targets.shape[1]
+    matrix = np.zeros((count, -(-columns // 16) * 16), dtype)
+    matrix[:, :features], matrix[:, features:columns] = X, targets
+    return Table(matrix.ravel(), matrix.shape[1], features, columns, count)
+
+
+def feed_of(table: Table | None, batch: int | None, drop_last: bool, seed: int, dtype: Any) -> Feed:
+    """How steps draw from a table; `batch` None is the whole of it. Without a table there are no samples."""
+    if table is None:
+        return Feed(np.zeros(0, dtype), 0, 0, 0, 0, 0, 1, seed_words(seed))
+    size = table.samples if batch is None else batch
+    steps = max(1, table.samples // size if drop_last else -(-table.samples // size))
+    return Feed(table.matrix, table.pitch, table.features, table.columns, table.samples, size, steps, seed_words(seed))

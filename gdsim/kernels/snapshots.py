@@ -1,0 +1,268 @@
+"""Snapshots of runs: points that wait for evaluation, a whole pack at a time, and what is done with their scores.
+
+Every function takes the address of the job's table.
+
+Names that are parts: `evaluate_pack`, the readers of the job, and the constants of `parts`.
+"""
+
+from typing import Any
+
+from gdsim.kernels.decisions import BEST, BUDGET, DIVERGED, KIND, MEMORY, STOP_COLUMNS, UNFINISHED, VALIDATION, WAITED, decided
+from gdsim.kernels.state import (
+    ACCURACY,
+    AT_CHECKPOINT,
+    AT_END,
+    AT_LOOK,
+    AT_START,
+    BEGAN,
+    BEST_LOSS,
+    BOUND,
+    CELL,
+    CURVES,
+    EVALUATED,
+    FACTS,
+    FINAL_LOSS,
+    GRADIENT_NORM,
+    KNOWN_LOSS,
+    LOSS,
+    MARKS,
+    PLACE,
+    REASON,
+    RUN,
+    SEAT,
+    STEP,
+    STEPS,
+    TAGS,
+    VALIDATION_ACCURACY,
+    VALIDATION_LOSS,
+    WHAT,
+    WHY,
+)  # fmt: skip
+from gdsim.lanes.compiler import shared
+from gdsim.lanes.parts import (
+    REPORTS_STORED,
+    WIDTH,
+    evaluate_pack,
+    job_agenda,
+    job_fresh,
+    job_held_scores,
+    job_model,
+    job_pack,
+    job_reported,
+    job_runs,
+    job_scores,
+    job_seats,
+    job_snapshots,
+    job_validation_feed,
+    job_whole_feed,
+)  # fmt: skip
+
+# A run has diverged when its loss exceeds its first by this factor times (1 + |first|).
+LOSS_FACTOR = 1e6
+INFINITY = float("inf")
+FOREVER = 0xFFFFFFFF
+
+
+def copy_state(table: Any, snaps: Any, seat: Any, place: Any) -> None:
+    """Copies the state of a lane's run into a snapshot."""
+    pack, agenda = job_pack(table), job_agenda(table)
+    places = agenda.places
+    for p in range(len(places)):
+        at = places[p]
+        snaps.stored[at * WIDTH + place] = pack.weights[at * WIDTH + seat]
+        for s in range(agenda.slots):
+            snaps.slots[(at * agenda.slots + s) * WIDTH + place] = pack.slots[(at * agenda.slots + s) * WIDTH + seat]
+    for c in range(agenda.carry):
+        snaps.carry[c * WIDTH + place] = pack.carry[c * WIDTH + seat]
+
+
+def tag(snaps: Any, run: Any, seat: Any, step: Any, what: Any, checkpoint: Any, why: Any) -> Any:
+    """Labels the next snapshot; its place."""
+    place = snaps.count[0]
+    row = place * TAGS
+    snaps.tags[row + RUN], snaps.tags[row + SEAT], snaps.tags[row + STEP] = run, seat, step
+    snaps.tags[row + WHAT], snaps.tags[row + PLACE], snaps.tags[row + WHY] = what, checkpoint, why
+    snaps.count[0] = place + 1
+    return place
+
+
+def take_snapshot(table: Any, seat: Any, what: Any, why: Any) -> None:
+    """Adds the reported parameters of a lane's run to those that wait for evaluation; a full pack of them is evaluated."""
+    pack, seats, snapshots, reported, runs, agenda = (
+        job_pack(table),
+        job_seats(table),
+        job_snapshots(table),
+        job_reported(table),
+        job_runs(table),
+        job_agenda(table),
+    )
+    snaps, places = snapshots, agenda.places
+    place = tag(snaps, seats.run[seat], -1 if what & AT_END else seat, pack.step[seat], what, seats.checkpoint[seat], why)
+    source = pack.weights if REPORTS_STORED else reported
+    for p in range(len(places)):
+        snaps.weights[places[p] * WIDTH + place] = source[places[p] * WIDTH + seat]
+    if len(snaps.stored) > 0:
+        copy_state(table, snaps, seat, place)
+    if what & AT_LOOK:
+        seats.pending[seat] = 1
+    best = seats.run[seat] * MARKS + BEST_LOSS
+    if agenda.lane_stops[0] > 0 and pack.watch.best[seat] < runs.marks[best]:
+        runs.marks[best] = pack.watch.best[seat]  # a lane that looks in every step has seen more
+
+
+def begin_runs(table: Any) -> None:
+    """Evaluates the next runs, a pack of them, at their starts."""
+    fresh, runs, agenda = job_fresh(table), job_runs(table), job_agenda(table)
+    first = runs.progress[EVALUATED]
+    parameters = len(agenda.places)
+    count = min(WIDTH, len(runs.facts) // FACTS - first)
+    for i in range(count):
+        run = first + i
+        began = runs.facts[run * FACTS + BEGAN]
+        what = AT_START | (AT_CHECKPOINT if agenda.checkpoints[0] == began else 0)
+        place = tag(fresh, run, -1, began, what, 0, UNFINISHED)
+        for p in range(parameters):
+            fresh.weights[agenda.places[p] * WIDTH + place] = runs.shown[run * parameters + p]
+            if len(fresh.stored) > 0:
+                fresh.stored[agenda.places[p] * WIDTH + place] = runs.points[run * parameters + p]
+    runs.progress[EVALUATED] = first + count
+
+
+def needs(snaps: Any, bits: Any) -> Any:
+    """Whether any snapshot is to be used in one of these ways."""
+    found = 0
+    for i in range(snaps.count[0]):
+        found |= snaps.tags[i * TAGS + WHAT] & bits
+    return found != 0
+
+
+@shared
+def settle_snapshots(table: Any, fresh: Any) -> None:
+    """Evaluates the snapshots that wait, of runs in lanes or of fresh ones, and does with each what is to be done."""
+    model, snapshots, scores, held_scores, runs, agenda, whole_feed, validation_feed = (
+        job_model(table),
+        job_snapshots(table),
+        job_scores(table),
+        job_held_scores(table),
+        job_runs(table),
+        job_agenda(table),
+        job_whole_feed(table),
+        job_validation_feed(table),
+    )
+    snaps = job_fresh(table) if fresh else snapshots
+    count = snaps.count[0]
+    if count == 0:
+        return
+    for i in range(count):
+        cell = runs.facts[snaps.tags[i * TAGS + RUN] * FACTS + CELL]
+        scores.l2[i] = runs.numbers[cell * agenda.numbers + agenda.l2]
+    gradient = (agenda.wants[0] > 0 and needs(snaps, AT_CHECKPOINT)) or agenda.wants[1] > 0
+    evaluate_pack(model, snaps.weights, whole_feed, scores, gradient)
+    if validation_feed.count > 0 and (agenda.wants[2] > 0 or needs(snaps, AT_CHECKPOINT)):
+        evaluate_pack(model, snaps.weights, validation_feed, held_scores, False)
+    for i in range(count):
+        settle(table, snaps, i)
+    snaps.count[0] = 0
+
+
+def settle(table: Any, snaps: Any, place: Any) -> None:
+    """Records what a snapshot's scores say, and ends its run if it must end there."""
+    seats, scores, held_scores, runs, agenda = job_seats(table), job_scores(table), job_held_scores(table), job_runs(table), job_agenda(table)
+    row = place * TAGS
+    run, step, what = snaps.tags[row + RUN], snaps.tags[row + STEP], snaps.tags[row + WHAT]
+    loss, marks = scores.loss[place], run * MARKS
+    finite = abs(loss) < INFINITY
+    if what & AT_START and runs.marks[marks + BOUND] != runs.marks[marks + BOUND]:  # a run that goes on has its bound from its first start
+        bound = loss + LOSS_FACTOR * (1.0 + abs(loss))
+        runs.marks[marks + BOUND] = bound if abs(bound) < INFINITY else INFINITY
+    if what & AT_CHECKPOINT:
+        record(table, snaps, place)
+    if loss < runs.marks[marks + BEST_LOSS]:
+        runs.marks[marks + BEST_LOSS] = loss
+    why = snaps.tags[row + WHY]
+    if why == UNFINISHED or why == BUDGET:
+        if what & (AT_START | AT_END) and not (finite and loss <= runs.marks[marks + BOUND]):
+            why = DIVERGED
+        else:
+            held = held_scores.loss[place]
+            found = decided(runs, agenda, (run, step, loss, scores.gradient_largest[place], held))
+            keep_best(table, snaps, place, held)
+            why = found if found != UNFINISHED else why
+    if finite:
+        runs.marks[marks + KNOWN_LOSS] = loss
+    if why != UNFINISHED:
+        end_run(table, snaps, place, why)
+    elif what & AT_LOOK:
+        seats.pending[snaps.tags[row + SEAT]] = 0
+
+
+def record(table: Any, snaps: Any, place: Any) -> None:
+    """Writes a checkpoint."""
+    scores, held_scores, runs, agenda, validation_feed = (
+        job_scores(table),
+        job_held_scores(table),
+        job_runs(table),
+        job_agenda(table),
+        job_validation_feed(table),
+    )
+    held = held_scores
+    row, count = place * TAGS, len(agenda.checkpoints)
+    at = snaps.tags[row + RUN] * count + snaps.tags[row + PLACE]
+    runs.curves[at * CURVES + LOSS] = scores.loss[place]
+    runs.curves[at * CURVES + GRADIENT_NORM] = scores.gradient_norm[place]
+    runs.curves[at * CURVES + ACCURACY] = scores.accuracy[place]
+    if validation_feed.count > 0:
+        runs.curves[at * CURVES + VALIDATION_LOSS] = held.loss[place]
+        runs.curves[at * CURVES + VALIDATION_ACCURACY] = held.accuracy[place]
+    if len(runs.trajectory) > 0:
+        parameters = len(agenda.places)
+        for p in range(parameters):
+            runs.trajectory[at * parameters + p] = snaps.weights[agenda.places[p] * WIDTH + place]
+
+
+def keep_best(table: Any, snaps: Any, place: Any, held: Any) -> None:
+    """Keeps the parameters at which Validation has just seen its lowest loss."""
+    runs, agenda = job_runs(table), job_agenda(table)
+    if len(runs.best_points) == 0:
+        return
+    run, parameters, stops = snaps.tags[place * TAGS + RUN], len(agenda.places), len(agenda.stops) // STOP_COLUMNS
+    for stop in range(stops):
+        at = (run * stops + stop) * MEMORY
+        if agenda.stops[stop * STOP_COLUMNS + KIND] == VALIDATION and runs.memory[at + WAITED] == 0 and runs.memory[at + BEST] == held:
+            for p in range(parameters):
+                runs.best_points[run * parameters + p] = snaps.weights[agenda.places[p] * WIDTH + place]
+
+
+def end_run(table: Any, snaps: Any, place: Any, why: Any) -> None:
+    """Puts a run away as its snapshot has it, and frees its lane if it still has one."""
+    scores, runs, agenda = job_scores(table), job_runs(table), job_agenda(table)
+    row, parameters = place * TAGS, len(agenda.places)
+    run, seat = snaps.tags[row + RUN], snaps.tags[row + SEAT]
+    loss = scores.loss[place]
+    runs.facts[run * FACTS + STEPS] = snaps.tags[row + STEP]
+    runs.facts[run * FACTS + REASON] = why
+    runs.marks[run * MARKS + FINAL_LOSS] = loss if abs(loss) < INFINITY else runs.marks[run * MARKS + KNOWN_LOSS]
+    if len(runs.ends) > 0:
+        for p in range(parameters):
+            runs.ends[run * parameters + p] = snaps.weights[agenda.places[p] * WIDTH + place]
+    if len(runs.end_weights) > 0:
+        for p in range(parameters):
+            at = agenda.places[p]
+            runs.end_weights[run * parameters + p] = snaps.stored[at * WIDTH + place]
+            for s in range(agenda.slots):
+                runs.end_slots[(run * parameters + p) * agenda.slots + s] = snaps.slots[(at * agenda.slots + s) * WIDTH + place]
+        for c in range(agenda.carry):
+            runs.end_carry[run * agenda.carry + c] = snaps.carry[c * WIDTH + place]
+    if seat >= 0:
+        leave(table, seat)
+
+
+def leave(table: Any, seat: Any) -> None:
+    """Frees a lane."""
+    pack, seats = job_pack(table), job_seats(table)
+    watch = pack.watch
+    seats.run[seat] = -1
+    seats.pending[seat] = 0
+    watch.active[seat] = 0
+    watch.flags[seat] = 0
+    watch.due[seat] = FOREVER

@@ -1,0 +1,143 @@
+"""What kernels hold: the packs in which lanes train, the runs of a job, snapshots on their way to evaluation, scores.
+
+Every array is flat. In a pack the lane is the last index; tables of runs have a row per run.
+"""
+
+from typing import Any, NamedTuple
+
+from gdsim.lanes.elementary import two_sum
+
+
+class Watch(NamedTuple):
+    """What is looked at in every step of every lane, and what was seen."""
+
+    active: Any  # uint32: whether the lane holds a run that goes on
+    flags: Any  # uint32: why the lane needs attention
+    due: Any  # uint32: the step of the run's next event
+    largest: Any  # bits of the largest magnitude of a weight in this step
+    best: Any  # the lowest loss of a step's batch
+    loss_bound: Any
+    target: Any  # -inf where there is none
+    gradient: Any  # SmallGradient's tolerance, negative where there is none
+    weight_bound: Any  # bits
+    step_tolerance: Any  # SmallStep's, negative where there is none
+    moved: Any  # the squared length of this step
+    size: Any  # the squared length of the weights after it
+    still: Any  # uint32: small steps in a row
+    times: Any  # uint32: how many of them end a run
+
+
+class Pack(NamedTuple):
+    """The state of a pack's runs, lane by lane: all that it takes to go on."""
+
+    weights: Any  # [place in the problem's layout]
+    slots: Any  # [place, slot]: the rule's state beside the weight it serves
+    carry: Any  # the rule's state per run
+    numbers: Any  # the hyperparameters and what follows from them
+    start: Any  # uint32
+    step: Any  # uint32: updates applied
+    watch: Watch
+
+
+class Seats(NamedTuple):
+    """Which run each lane holds, and what it waits for; int64 throughout."""
+
+    run: Any  # -1: none
+    checkpoint: Any  # the number of the next checkpoint
+    pending: Any  # 1 while a look of its run waits for evaluation
+    anchored: Any  # the step of the run's anchor, -1 if it has none
+
+
+# Columns of `Snapshots.tags`, and the bits of WHAT is to be done with the scores.
+RUN, SEAT, STEP, WHAT, PLACE, WHY, TAGS = 0, 1, 2, 3, 4, 5, 6
+AT_START, AT_CHECKPOINT, AT_LOOK, AT_END = 1, 2, 4, 8
+
+
+class Snapshots(NamedTuple):
+    """Points that wait for evaluation, a lane each, with what is to be done with their scores."""
+
+    weights: Any  # reported
+    stored: Any  # the state, where it is kept, as the two that follow
+    slots: Any
+    carry: Any
+    tags: Any  # int64 [lane, TAGS]: run, lane that it sits in (-1: it has left), step, what to do, checkpoint, why it ended
+    count: Any  # int64 [1]
+
+
+class Scores(NamedTuple):
+    """What is found out about each lane, and the penalty's factor that goes into it."""
+
+    loss: Any
+    accuracy: Any
+    gradient_norm: Any
+    gradient_largest: Any
+    l2: Any
+
+
+# Columns of `Runs.facts` and `Runs.marks`.
+BEGAN, START_NUMBER, CELL, STEPS, REASON, FACTS = 0, 1, 2, 3, 4, 5
+BOUND, FINAL_LOSS, BEST_LOSS, KNOWN_LOSS, MARKS = 0, 1, 2, 3, 4
+# What is recorded at a checkpoint, in this order, as far as asked for.
+LOSS, GRADIENT_NORM, ACCURACY, VALIDATION_LOSS, VALIDATION_ACCURACY, CURVES = 0, 1, 2, 3, 4, 5
+
+
+class Runs(NamedTuple):
+    """The runs of a job: what they begin with, and what is found out about each. Tables that are not asked for are empty."""
+
+    points: Any  # [run, parameter]: stored parameters at the beginning
+    shown: Any  # [run, parameter]: reported parameters at the beginning
+    slots: Any  # [run, parameter, slot], of runs that go on from an earlier end; else empty
+    carry: Any  # [run, carry], likewise
+    numbers: Any  # [cell, number]
+    cycles: Any  # int64 [cell, 2]: length of the schedule's first cycle (0: none), and by how much each is longer than the last
+    facts: Any  # int64 [run, FACTS]: steps taken before, start, cell; steps taken, and why the run ended
+    marks: Any  # [run, MARKS]: the loss beyond which it has diverged; its final, best, and last finite loss
+    curves: Any  # [run, checkpoint, 5]
+    trajectory: Any  # [run, checkpoint, parameter]
+    ends: Any  # [run, parameter]: reported
+    best_points: Any  # [run, parameter]: where Validation saw the lowest loss
+    end_weights: Any  # [run, parameter]: the state at the end, as the two that follow
+    end_slots: Any  # [run, parameter, slot]
+    end_carry: Any  # [run, carry]
+    memory: Any  # [run, stop, 2]: the best value that a stop has seen, and for how many looks there was no better
+    reached: Any  # int64 [run, target]: the first step at which a target was met, -1 if none
+    progress: Any  # int64 [4]: the next run, those evaluated at their start, pack-steps made, lane-steps used
+
+
+# Places in `Runs.progress`.
+NEXT, EVALUATED, PACK_STEPS, LANE_STEPS = 0, 1, 2, 3
+
+
+class Agenda(NamedTuple):
+    """When runs are looked at and what ends them; the same for all runs of a job."""
+
+    slots: Any  # how many slots the rule has beside each weight
+    carry: Any  # how many numbers it carries per run
+    numbers: Any  # how many numbers a cell has
+    l2: Any  # the place of the penalty's factor among them
+    places: Any  # int64 [parameter]: the place of each parameter in the layout
+    checkpoints: Any  # int64
+    stops: Any  # int64 [stop, 3]: kind, every how many steps, whether at cycle ends
+    tolerances: Any  # [stop, 2]
+    targets: Any  # the losses to reach, descending
+    last: Any  # int64: the step at which a run's budget ends
+    lane_stops: Any  # int64 [3]: 1 + the stop that lanes look at in every step: Target, SmallGradient, SmallStep; 0 if there is none
+    wants: Any  # int64 [3]: whether gradients are asked for at checkpoints, at looks, and the validation set at looks
+
+
+class Sum(NamedTuple):
+    """A compensated sum: the rounded total and what rounding has lost."""
+
+    total: Any
+    error: Any
+
+
+def added(total: Any, term: Any) -> Any:
+    """The sum with one more term."""
+    head, rest = two_sum(total.total, term)
+    return Sum(head, total.error + rest)
+
+
+def total_of(sum_: Any) -> Any:
+    """The sum with what rounding has lost."""
+    return sum_.total + sum_.error

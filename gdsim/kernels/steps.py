@@ -1,0 +1,141 @@
+"""One step of every lane, whatever the problem: its numbers, the update of one weight, and what is looked at on the way.
+
+Names that are parts: the rule's `prepare`, `update` and `report`, the schedule's `rate`, `penalized`, and the constants of `parts`.
+"""
+
+from typing import Any, NamedTuple
+
+from gdsim.lanes.operations import any, fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where
+from gdsim.lanes.parts import (
+    CARRY_COUNT,
+    NUMBER_COUNT,
+    NUMBERS,
+    SLOT_COUNT,
+    WATCHES_STEP,
+    WIDTH,
+    ZERO,
+    penalized,
+    prepare,
+    rate,
+    report,
+    update,
+)  # fmt: skip
+from gdsim.lanes.tiles import load_row, store_row
+
+# Why a lane needs attention: what `Watch.flags` says.
+LOSS_BEYOND_BOUND, TARGET_REACHED, WEIGHTS_BEYOND_BOUND, GRADIENT_SMALL, STILL = 1, 2, 4, 8, 16
+
+
+class Step(NamedTuple):
+    """The numbers of one step: what the rule needs, and the penalty."""
+
+    rule: Any
+    l2: Any
+
+
+def begin_step(pack: Any) -> Any:
+    """(the numbers of the next step, the rule's new carry)."""
+    t = load(pack.step, 0, WIDTH) + 1
+    h = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
+    carry = load_row(pack.carry, 0, WIDTH, CARRY_COUNT, WIDTH)
+    step, carry = prepare(h, rate(h.lr, t, h), carry)
+    return Step(step, h.l2), carry
+
+
+class Motion(NamedTuple):
+    """What a step's updates have done: the largest weight's bits; the squared lengths of the step and of the weights."""
+
+    largest: Any
+    moved: Any
+    size: Any
+
+
+def new_motion() -> Any:
+    """Before the first update of a step."""
+    nothing = splat(ZERO, WIDTH)
+    return Motion(to_bits(nothing), nothing, nothing)
+
+
+def stored_motion(watch: Any) -> Any:
+    """The motion of a step that is made in several places."""
+    return Motion(load(watch.largest, 0, WIDTH), load(watch.moved, 0, WIDTH), load(watch.size, 0, WIDTH))
+
+
+def store_motion(watch: Any, motion: Any) -> None:
+    """Keeps the motion of a step for the next place, and for whoever asks after the step."""
+    store(watch.largest, 0, motion.largest)
+    if WATCHES_STEP:
+        store(watch.moved, 0, motion.moved)
+        store(watch.size, 0, motion.size)
+
+
+def moved(motion: Any, step: Any, old: Any, new: Any) -> Any:
+    """The motion with one weight's update; `old` and `new` are (weight, slots)."""
+    w, slots = new
+    largest = largest_magnitude(motion.largest, w)
+    if not WATCHES_STEP:
+        return Motion(largest, motion.moved, motion.size)
+    after = report(w, slots, step.rule)
+    way = after - report(old[0], old[1], step.rule)
+    return Motion(largest, fma_lanes(way, way, motion.moved), fma_lanes(after, after, motion.size))
+
+
+def update_weight(pack: Any, step: Any, motion: Any, place: Any, g: Any, is_weight: Any) -> Any:
+    """Updates one weight from its gradient; the motion with it."""
+    w = load(pack.weights, place * WIDTH, WIDTH)
+    if is_weight:
+        g = penalized(g, w, step)
+    slots = load_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
+    new = update(w, g, slots, step.rule)
+    store(pack.weights, place * WIDTH, new[0])
+    store_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, new[1])
+    return moved(motion, step, (w, slots), new)
+
+
+def stops_here(watch: Any, loss: Any) -> Any:
+    """Whether the loss of a step's batch ends a run before its update; the flags say which and why."""
+    best = load(watch.best, 0, WIDTH)
+    store(watch.best, 0, where(loss < best, loss, best))
+    active = load(watch.active, 0, WIDTH) != 0
+    none = load(watch.flags, 0, WIDTH) * 0
+    beyond = active & ~(loss <= load(watch.loss_bound, 0, WIDTH))
+    reached = active & (loss <= load(watch.target, 0, WIDTH))
+    store(watch.flags, 0, where(beyond, none + LOSS_BEYOND_BOUND, where(reached, none + TARGET_REACHED, none)))
+    return any(beyond | reached)
+
+
+def end_step(pack: Any, carry: Any, motion: Any) -> Any:
+    """Puts a finished step away; whether it ends a run: its weights are beyond their bound, or hardly moved."""
+    watch = pack.watch
+    store_row(pack.carry, 0, WIDTH, carry)
+    store(pack.step, 0, load(pack.step, 0, WIDTH) + 1)
+    active = load(watch.active, 0, WIDTH) != 0
+    beyond = active & (motion.largest > load(watch.weight_bound, 0, WIDTH))
+    none = load(watch.flags, 0, WIDTH) * 0
+    flags = where(beyond, none + WEIGHTS_BEYOND_BOUND, none)
+    if WATCHES_STEP:
+        store_motion(watch, motion)
+        still = is_still(watch, motion)
+        flags = where(~beyond & active & still, none + STILL, flags)
+        beyond = beyond | (active & still)
+    store(watch.flags, 0, flags)
+    return any(beyond)
+
+
+def is_still(watch: Any, motion: Any) -> Any:
+    """Whether the weights have hardly moved for long enough: |step| <= tolerance (1 + |w|), so many times in a row."""
+    tolerance = load(watch.step_tolerance, 0, WIDTH)
+    reach = tolerance * (1.0 + sqrt(motion.size))
+    small = (motion.moved <= reach * reach) & (tolerance >= 0.0)
+    count = load(watch.still, 0, WIDTH)
+    count = where(small, count + 1, count * 0)
+    store(watch.still, 0, count)
+    return small & (count >= load(watch.times, 0, WIDTH))
+
+
+def report_all(pack: Any, out: Any) -> None:
+    """The reported parameters of every lane, from the stored ones."""
+    step, _ = begin_step(pack)
+    for place in range(len(out) // WIDTH):
+        slots = load_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
+        store(out, place * WIDTH, report(load(pack.weights, place * WIDTH, WIDTH), slots, step.rule))

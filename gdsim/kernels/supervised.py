@@ -1,0 +1,248 @@
+"""A step and an evaluation of a network on samples: forward, losses, backward.
+
+Names that are parts: those of `network` and `steps`, the shuffle's functions, `sample_loss`, `correct`, `outputs`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count
+from gdsim.kernels.sampling import fill_shared
+from gdsim.kernels.state import Sum, added, total_of
+from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight
+from gdsim.lanes.compiler import shared
+from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where
+from gdsim.lanes.parts import (
+    WIDTH,
+    ZERO,
+    batch_size,
+    correct,
+    fill,
+    job_feed,
+    job_model,
+    job_out,
+    job_weights,
+    outputs,
+    restore_float_mode,
+    sample_loss,
+    set_float_mode,
+)
+
+# What is done with a finished gradient.
+UPDATE, WRITE, ADD = 0, 1, 2
+
+
+class Job(NamedTuple):
+    """One block of one step: how many samples, what to do with gradients, and the step's numbers."""
+
+    count: Any
+    action: Any
+    pack: Any
+    step: Any
+
+
+class Sample(NamedTuple):
+    """One sample's place in the buffers, in elements: outputs, deltas and targets of all lanes."""
+
+    values: Any
+    output: Any
+    target: Any
+    deltas: Any
+    delta: Any
+    stride: Any
+    units: Any
+
+
+def update_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
+    """Uses a tile of gradients: updates its weights, or keeps the sums until all blocks of the batch are in.
+
+    A shape of no columns is a bias, which the penalty leaves out.
+    """
+    if job.action != UPDATE:
+        keep_tile(network, job, place, shape)
+        return
+    first, pitch = place
+    rows, columns = shape
+    motion = stored_motion(job.pack.watch)
+    for row in range(rows):
+        for column in range(max(columns, 1)):
+            g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
+            motion = update_weight(job.pack, job.step, motion, first + row * pitch + column, g, columns > 0)
+    store_motion(job.pack.watch, motion)
+
+
+def keep_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
+    """Writes or adds a tile of gradients beside the weights."""
+    first, pitch = place
+    rows, columns = shape
+    for row in range(rows):
+        for column in range(max(columns, 1)):
+            there = (first + row * pitch + column) * WIDTH
+            g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
+            store(network.gradients, there, g if job.action == WRITE else load(network.gradients, there, WIDTH) + g)
+
+
+def update_all(network: Any, pack: Any, step: Any) -> None:
+    """Updates every weight from the gradients that the blocks of a batch have left."""
+    motion = stored_motion(pack.watch)
+    for index in range(layer_count(network)):
+        layer = layer_at(network, index)
+        for unit in range(layer.units):
+            for column in range(layer.inputs + 1):
+                is_weight = column < layer.inputs
+                place = layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)
+                motion = update_weight(pack, step, motion, place, load(network.gradients, place * WIDTH, WIDTH), is_weight)
+    store_motion(pack.watch, motion)
+
+
+def sample_at(network: Any, features: Any, number: Any) -> Any:
+    """The place of one sample of the block; its targets lie behind its features."""
+    layer = layer_at(network, layer_count(network) - 1)
+    pitch = network.pitch
+    return Sample(
+        network.activations, (layer.result + number) * WIDTH, (features * pitch + number) * WIDTH,
+        network.deltas, (layer.above + number) * WIDTH, pitch * WIDTH, layer.units,
+    )  # fmt: skip
+
+
+def block_loss(network: Any, features: Any, valid: Any, share: Any) -> Any:
+    """The sum of the losses of a block's samples; the deltas of the outputs are left in the buffer, times `share`.
+
+    `valid` is (samples in the block, how many of them count in each lane).
+    """
+    count, limit = valid
+    nothing = splat(ZERO, WIDTH)
+    total = nothing
+    for b in range(count):
+        sample = sample_at(network, features, b)
+        counts = limit > b
+        loss = sample_loss(sample)
+        total = total + where(counts, loss, nothing)
+        for unit in range(sample.units):
+            place = sample.delta + unit * sample.stride
+            store(network.deltas, place, where(counts, load(network.deltas, place, WIDTH) * share, nothing))
+    return total
+
+
+def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any) -> Any:
+    """Whether the loss of the step's batch stops a lane; if not, its gradients have been used, or left where it has several blocks.
+
+    The loss is known before the last block's gradients are made: where it stops a lane, no weight has moved.
+    """
+    start, number = load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
+    size = batch_size(feed, number)
+    total = Sum(splat(ZERO, WIDTH), splat(ZERO, WIDTH))
+    samples = as_type_of(size, total.total)
+    share = 1.0 / samples
+    single = feed.batch <= BLOCK
+    for first in range(0, feed.batch, BLOCK):
+        count = min(BLOCK, feed.batch - first)
+        fill(network, feed, start, number, (first, count))
+        forward(network, pack.weights, count)
+        loss = block_loss(network, feed.features, (count, where(size > first, size - first, size * 0)), share)
+        total = added(total, loss)
+        if first + count == feed.batch and stops_here(pack.watch, total_of(total) / samples):
+            return True
+        backward(network, pack.weights, Job(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step))
+    return False
+
+
+def advance_network(model: Any, pack: Any, feed: Any, steps: Any) -> Any:
+    """Up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
+    network = model.step
+    for done in range(steps):
+        step, carry = begin_step(pack)
+        store_motion(pack.watch, new_motion())
+        if learn_from_batch(network, pack, feed, step):
+            return done
+        if feed.batch > BLOCK:
+            update_all(network, pack, step)
+        if end_step(pack, carry, stored_motion(pack.watch)):
+            return done + 1
+    return steps
+
+
+def correct_answers(network: Any, features: Any, count: Any) -> Any:
+    """How many of a block's samples each lane gets right."""
+    total = splat(ZERO, WIDTH)
+    for b in range(count):
+        total = total + correct(sample_at(network, features, b))
+    return total
+
+
+class Sizes(NamedTuple):
+    """Of the weights their squares' sum, of the gradient its squares' sum and its largest component."""
+
+    squares: Any
+    norm: Any
+    largest: Any
+
+
+def penalty_and_norm(network: Any, weights: Any, l2: Any, with_gradient: Any) -> Any:
+    """The sizes of weights and gradient, with the penalty's share in the gradient; biases are not penalised.
+
+    Row by row of each layer, the rows' sums added with compensation.
+    """
+    nothing = splat(ZERO, WIDTH)
+    squares, norm, largest = Sum(nothing, nothing), Sum(nothing, nothing), nothing
+    for index in range(layer_count(network)):
+        layer = layer_at(network, index)
+        for unit in range(layer.units):
+            row_squares, row_norm = nothing, nothing
+            for column in range(layer.inputs + 1):
+                is_weight = column < layer.inputs
+                place = (layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)) * WIDTH
+                w = load(weights, place, WIDTH) if is_weight else nothing
+                row_squares = fma_lanes(w, w, row_squares)
+                if with_gradient:
+                    g = fma_lanes(l2, w, load(network.gradients, place, WIDTH))
+                    row_norm = fma_lanes(g, g, row_norm)
+                    largest = maximum(largest, absolute(g))
+            squares, norm = added(squares, row_squares), added(norm, row_norm)
+    return Sizes(total_of(squares), total_of(norm), largest)
+
+
+@shared
+def evaluate_network(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
+    """Fills the scores of every lane at the given weights; those of the gradient only where asked for."""
+    network = model.whole
+    nothing = splat(ZERO, WIDTH)
+    start = splat(np.uint32(feed.count), WIDTH)
+    loss, answers = Sum(nothing, nothing), nothing
+    count = as_type_of(start, nothing)
+    share = 1.0 / count
+    for first in range(0, feed.count, BLOCK):
+        size = min(BLOCK, feed.count - first)
+        fill_shared(network, feed, start, start, (first, size))
+        forward(network, weights, size)
+        loss = added(loss, block_loss(network, feed.features, (size, start), share))
+        answers = answers + correct_answers(network, feed.features, size)
+        if with_gradient:
+            backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None))
+    l2 = load(scores.l2, 0, WIDTH)
+    sizes = penalty_and_norm(network, weights, l2, with_gradient)
+    store(scores.loss, 0, fma_lanes(0.5 * l2, sizes.squares, total_of(loss) / count))
+    store(scores.accuracy, 0, answers / count)
+    store(scores.gradient_norm, 0, sqrt(sizes.norm))
+    store(scores.gradient_largest, 0, sizes.largest)
+
+
+def predict(table: Any) -> Any:
+    """Fills a prediction's `out` with the network's outputs; of classes their probabilities."""
+    mode = set_float_mode()
+    model, weights, feed, out = job_model(table), job_weights(table), job_feed(table), job_out(table)
+    network = model.whole
+    start = splat(np.uint32(feed.count), WIDTH)
+    for first in range(0, feed.count, BLOCK):
+        size = min(BLOCK, feed.count - first)
+        fill_shared(network, feed, start, start, (first, size))
+        forward(network, weights, size)
+        for b in range(size):
+            sample = sample_at(network, feed.features, b)
+            outputs(sample)
+            for unit in range(sample.units):
+                value = load(network.deltas, sample.delta + unit * sample.stride, WIDTH)
+                store(out, ((first + b) * sample.units + unit) * WIDTH, value)
+    restore_float_mode(mode)
+    return 0

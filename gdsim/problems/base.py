@@ -1,0 +1,44 @@
+"""What a problem is: a frozen declaration of what is minimised, with the lane functions that kernels are bound with."""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+    """Something to minimise over a vector of parameters, with or without data."""
+
+    # Every problem has `data` (None without samples), `l2` (0 without a penalty) and `is_classifier`, as fields or properties.
+    axes: ClassVar[tuple[str, ...]] = ()  # fields that may be axes of numbers
+    default_dtype: ClassVar[str] = "float64"
+    default_init: ClassVar[Any] = "zeros"  # how runs start where nothing is said
+
+    def variants(self) -> "list[Any]":
+        """The problem with one of each structural alternative, in the order of the axes, the last fastest."""
+        return [self]
+
+    @property
+    def parameter_count(self) -> int:
+        """How many parameters there are."""
+        raise NotImplementedError
+
+    @property
+    def layers(self) -> list[tuple[int, int]]:
+        """(inputs, units) of each layer of a network, by which starts are scaled; of other problems none."""
+        return []
+
+    def parts(self) -> dict[str, Any]:
+        """The functions that a kernel is bound with."""
+        raise NotImplementedError
+
+    def structure(self) -> list[Any]:
+        """What decides the kernel's code and its data, apart from numbers of a run."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """What may differ between cells, by the names of coordinates."""
+        return {}
+
+    def step_operations(self, samples: int) -> float:
+        """Floating-point operations of a step on so many samples."""
+        raise NotImplementedError
