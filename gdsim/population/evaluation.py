@@ -68,7 +68,7 @@ def evaluate(problem: Any, parameters: Any, *, dtype: str | None = None) -> Any:
 
     The penalty is included. Computed in `dtype`, the parameters' own if not given. Returns an xarray.Dataset over `run`.
 
-    >>> from gdsim import datasets
+    >>> from gdsim import MLP, datasets
     >>> problem = MLP(datasets.load("xor"), hidden=[2])
     >>> float(evaluate(problem, np.zeros((1, 12))).loss[0].round(4))
     0.6931
@@ -89,7 +89,7 @@ def predict(problem: Any, parameters: Any, X: Any, *, dtype: str | None = None) 
 
     Of classes their probabilities (softmax), of a log loss the probability of label 1.
 
-    >>> from gdsim import datasets
+    >>> from gdsim import MLP, datasets
     >>> problem = MLP(datasets.load("xor"), hidden=[2])
     >>> predict(problem, np.zeros((1, 12)), [[0.0, 1.0]]).tolist()
     [[[0.5, 0.5]]]

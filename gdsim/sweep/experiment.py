@@ -127,7 +127,7 @@ def sweep_of(held: dict[str, Any], folder: pathlib.Path) -> Sweep:
         if data.digest != digest:
             raise ExperimentError(f"the data file {digest}.npz is damaged: its numbers do not match its name")
         problem["data"] = data
-    if isinstance(table["init"], dict) and "sha256" in table["init"]:
+    if isinstance(table.get("init"), dict) and "sha256" in table["init"]:
         with np.load(folder / f"{table['init']['sha256']}.npz", allow_pickle=False) as file:
             table["init"] = file["values"]
     return sweep_from(table, folder)
