@@ -18,16 +18,16 @@ _HOMES = {
     "gdsim.axes": ("grid", "linspace", "loguniform", "logspace", "uniform"),
     "gdsim.data": ("Data",),
     "gdsim.population": ("evaluate", "predict"),
-    "gdsim.problems": ("MLP",),
+    "gdsim.problems": ("MLP", "Expression"),
     "gdsim.rules": ("SGD", "AdaBelief", "AdaGrad", "Adam", "Momentum", "Nesterov", "RMSprop"),
     "gdsim.schedules": ("Constant", "Cosine", "InverseTime", "Power"),
     "gdsim.starts": ("Normal", "Uniform"),
-    "gdsim.stops": ("Diverged", "Record", "Target"),
+    "gdsim.stops": ("Cycling", "Diverged", "Plateau", "Record", "SmallGradient", "SmallStep", "Target", "Validation"),
     "gdsim.sweep.declaration": ("Sweep",),
     "gdsim.sweep.experiment": ("read_experiment",),
     "gdsim.sweep.result": ("grid_of", "table"),
 }
-_MODULES = ("datasets", "lanes", "plots")
+_MODULES = {"datasets": "gdsim.datasets", "functions": "gdsim.problems.functions", "lanes": "gdsim.lanes", "plots": "gdsim.plots"}
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
@@ -42,7 +42,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
         return getattr(importlib.import_module(_HOME_OF[name]), name)
     if name in _MODULES:
-        return importlib.import_module(f"gdsim.{name}")
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'gdsim' has no attribute {name!r}")
 
 

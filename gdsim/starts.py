@@ -57,8 +57,8 @@ class Points:
         return hashlib.sha256(f"{self.values.shape}".encode() + self.values.tobytes()).hexdigest()
 
 
-NAMES = ("glorot", "he", "zeros")
-Init = Literal["glorot", "he", "zeros"] | Normal | Uniform | Points
+NAMES = ("glorot", "he", "zeros", "box")
+Init = Literal["glorot", "he", "zeros", "box"] | Normal | Uniform | Points
 
 
 def checked_init(value: Any) -> Init:
@@ -86,6 +86,8 @@ def initial_points(init: Init, problem: Any, seed: int, starts: np.ndarray) -> n
     from gdsim.lanes.draws import normal_numbers, uniform_numbers
 
     layers, count = problem.layers, problem.parameter_count
+    if init in ("glorot", "he") and not layers:
+        raise ValueError(f"init={init!r} scales the layers of networks; {type(problem).__name__} takes 'box', 'zeros', gd.Normal, gd.Uniform or an array")
     if isinstance(init, Points):
         return init.values[starts]
     if init == "zeros":
@@ -94,8 +96,9 @@ def initial_points(init: Init, problem: Any, seed: int, starts: np.ndarray) -> n
     draws = (normal_numbers if normal else uniform_numbers)(seed, starts.astype(np.uint32), (INITIAL_POINT, 0), count)
     if isinstance(init, Normal):
         return draws * init.std
-    if isinstance(init, Uniform):
-        return np.array(init.low) + (np.array(init.high) - np.array(init.low)) * draws
+    if init == "box" or isinstance(init, Uniform):
+        low, high = (np.asarray(v, np.float64) for v in (problem.box if init == "box" else (init.low, init.high)))
+        return low + (high - low) * draws
     scales = [np.sqrt(2.0 / inputs if normal else 6.0 / (inputs + units)) for inputs, units in layers]
     by_parameter = [np.r_[np.full(inputs * units, s), np.zeros(units)] for s, (inputs, units) in zip(scales, layers, strict=True)]
     return (draws if normal else 2.0 * draws - 1.0) * np.concatenate(by_parameter)

@@ -106,7 +106,8 @@ class Kernels:
         if isinstance(s.layout, NetworkLayout):
             return {**parts, "advance": supervised.advance_network, "finish_tile": supervised.update_tile}
         gradient = functions.gradient_of_samples if s.layout.columns > 0 else functions.gradient_of_function
-        return {**parts, "advance": functions.advance_in_registers, "batch_gradient": gradient, "update_row": update_row_of(s.layout.size, s.slots)}
+        own = {"batch_gradient": gradient, "update_row": update_row_of(s.layout.size, s.slots), "SLOT_TOTAL": s.layout.size * s.slots}
+        return {**parts, "advance": functions.advance_in_registers, **own}
 
     def _bind(self, template: Any, parts: Mapping[str, Any], job: Any, *more: str, announce: str | None = None) -> Callable[..., Any]:
         """A template compiled for jobs of the shape of `job`, to be called with a job and whole numbers."""

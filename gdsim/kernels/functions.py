@@ -18,7 +18,7 @@ from gdsim.lanes.operations import absolute, any, as_type_of, load, splat, sqrt,
 from gdsim.lanes.parts import (
     COLUMN_COUNT,
     PARAMETER_COUNT,
-    SLOT_COUNT,
+    SLOT_TOTAL,
     WATCHES_GRADIENT,
     WATCHES_STEP,
     WATCHES_TARGET,
@@ -70,7 +70,7 @@ def advance_in_registers(model: Any, pack: Any, feed: Any, steps: Any) -> Any:
     """Up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
     watch = pack.watch
     x = load_row(pack.weights, 0, WIDTH, PARAMETER_COUNT, WIDTH)
-    slots = load_row(pack.slots, 0, WIDTH, PARAMETER_COUNT * SLOT_COUNT, WIDTH)
+    slots = load_row(pack.slots, 0, WIDTH, SLOT_TOTAL, WIDTH)
     active = load(watch.active, 0, WIDTH) != 0
     bound, heaviest = load(watch.loss_bound, 0, WIDTH), load(watch.weight_bound, 0, WIDTH)
     target, flat = load(watch.target, 0, WIDTH), load(watch.gradient, 0, WIDTH)

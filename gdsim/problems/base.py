@@ -23,6 +23,11 @@ class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
         raise NotImplementedError
 
     @property
+    def box(self) -> tuple[Any, Any]:
+        """The lowest and highest values of the region that is of interest: numbers, or one per parameter."""
+        return -1.0, 1.0
+
+    @property
     def layers(self) -> list[tuple[int, int]]:
         """(inputs, units) of each layer of a network, by which starts are scaled; of other problems none."""
         return []

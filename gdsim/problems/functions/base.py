@@ -1,0 +1,86 @@
+"""What a test function is: a formula over SymPy's symbols, its box, and what is known of its minima."""
+
+import functools
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+
+from gdsim.axes import checked_whole
+from gdsim.problems.expressions import Symbolic
+from gdsim.problems.symbolic import symbol
+
+
+class Minimum(NamedTuple):
+    """A known minimum: the point, and the function there."""
+
+    point: tuple[float, ...]
+    value: float
+
+
+class Function(Symbolic, frozen=True):
+    """A test function: `low` and `high` bound its box, `global_minima` are its lowest points, `local_minima` how many minima
+    there are in the box, or None where that is not known."""
+
+    data: ClassVar[Any] = None
+    low: ClassVar[Any] = -1.0
+    high: ClassVar[Any] = 1.0
+    dimension: ClassVar[Any] = 2
+    global_minima: ClassVar[Any] = ()
+    local_minima: ClassVar[Any] = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters' names."""
+        return ("x", "y") if self.dimension == 2 else tuple(f"x{i + 1}" for i in range(self.dimension))
+
+    @property
+    def box(self) -> tuple[Any, Any]:
+        """The lowest and highest values of each parameter."""
+        return self.low, self.high
+
+    def formula(self) -> Any:
+        """The SymPy expression."""
+        return _formula(self)
+
+    def of(self, x: Any) -> Any:
+        """The formula at SymPy's symbols."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """What may differ between cells, by the names of coordinates."""
+        return {"dim": self.dimension}
+
+
+@functools.lru_cache(maxsize=256)
+def _formula(problem: Function) -> Any:
+    import sympy
+
+    return sympy.sympify(problem.of([symbol(n) for n in problem.names]))
+
+
+class ManyDimensional(Function, frozen=True):
+    """A test function of any number of parameters, whose lowest point has the same coordinate in each."""
+
+    dim: int = 2
+
+    smallest: ClassVar[int] = 1
+    lowest: ClassVar[tuple[float, float]] = (0.0, 0.0)  # the coordinate, and the value for each parameter
+    minima_per_coordinate: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "dim", checked_whole(self.dim, f"{type(self).__name__}.dim", self.smallest))
+
+    @property
+    def dimension(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """How many parameters there are."""
+        return self.dim
+
+    @property
+    def global_minima(self) -> tuple[Minimum, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The lowest point."""
+        return (Minimum((self.lowest[0],) * self.dim, self.lowest[1] * self.dim),)
+
+    @property
+    def local_minima(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """How many minima there are in the box, or None where that is not known."""
+        return None if self.minima_per_coordinate is None else self.minima_per_coordinate**self.dim

@@ -1,0 +1,238 @@
+"""Test functions of a fixed number of parameters. Formulas as in Surjanovic and Bingham's virtual library where nothing else is said."""
+
+import math
+from typing import Any
+
+from gdsim.problems.functions.base import Function, Minimum
+
+
+class Beale(Function, tag="beale", frozen=True):
+    """Beale's function (1958), from which runs escape to infinity."""
+
+    low, high = -4.5, 4.5
+    global_minima = (Minimum((3.0, 0.5), 0.0),)
+
+    def of(self, x: Any) -> Any:
+        import sympy
+
+        x, y = x
+        return sum((sympy.Rational(c, 8) - x + x * y**k) ** 2 for k, c in ((1, 12), (2, 18), (3, 21)))
+
+
+class Booth(Function, tag="booth", frozen=True):
+    """Booth's function, a convex quadratic."""
+
+    low, high = -10.0, 10.0
+    global_minima = (Minimum((1.0, 3.0), 0.0),)
+    local_minima = 1
+
+    def of(self, x: Any) -> Any:
+        x, y = x
+        return (x + 2 * y - 7) ** 2 + (2 * x + y - 5) ** 2
+
+
+class Matyas(Function, tag="matyas", frozen=True):
+    """Matyas's function, a convex quadratic with curvatures 0.04 and 1."""
+
+    low, high = -10.0, 10.0
+    global_minima = (Minimum((0.0, 0.0), 0.0),)
+    local_minima = 1
+
+    def of(self, x: Any) -> Any:
+        x, y = x
+        return 0.26 * (x**2 + y**2) - 0.48 * x * y
+
+
+class Himmelblau(Function, tag="himmelblau", frozen=True):
+    """Himmelblau's function (1972), with four equal minima."""
+
+    low, high = -6.0, 6.0
+    global_minima = (
+        Minimum((3.0, 2.0), 0.0), Minimum((-2.805118086953, 3.131312518250), 0.0),
+        Minimum((-3.779310253378, -3.283185991286), 0.0), Minimum((3.584428340330, -1.848126526964), 0.0),
+    )  # fmt: skip
+    local_minima = 4
+
+    def of(self, x: Any) -> Any:
+        x, y = x
+        return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
+
+
+class SixHumpCamel(Function, tag="six_hump_camel", frozen=True):
+    """The six-hump camel, with six minima in three pairs."""
+
+    low, high = (-3.0, -2.0), (3.0, 2.0)
+    global_minima = (
+        Minimum((0.089842013683, -0.712656403270), -1.031628453490), Minimum((-0.089842013683, 0.712656403270), -1.031628453490),
+    )  # fmt: skip
+    local_minima = 6
+
+    def of(self, x: Any) -> Any:
+        import sympy
+
+        x, y = x
+        return (4 - sympy.Rational(21, 10) * x**2 + x**4 / 3) * x**2 + x * y + (4 * y**2 - 4) * y**2
+
+
+class ThreeHumpCamel(Function, tag="three_hump_camel", frozen=True):
+    """The three-hump camel."""
+
+    low, high = -5.0, 5.0
+    global_minima = (Minimum((0.0, 0.0), 0.0),)
+    local_minima = 3
+
+    def of(self, x: Any) -> Any:
+        import sympy
+
+        x, y = x
+        return 2 * x**2 - sympy.Rational(105, 100) * x**4 + x**6 / 6 + x * y + y**2
+
+
+class Branin(Function, tag="branin", frozen=True):
+    """Branin's function (1972), with three equal minima."""
+
+    low, high = (-5.0, 0.0), (10.0, 15.0)
+    global_minima = tuple(Minimum(((2 * k - 1) * math.pi, y), 0.397887357730) for k, y in ((0, 12.275), (1, 2.275), (2, 2.475)))
+    local_minima = 3
+
+    def of(self, x: Any) -> Any:
+        import sympy
+
+        (x, y), pi = x, sympy.pi
+        return (y - sympy.Rational(51, 40) * x**2 / pi**2 + 5 * x / pi - 6) ** 2 + 10 * (1 - 1 / (8 * pi)) * sympy.cos(x) + 10
+
+
+class GoldsteinPrice(Function, tag="goldstein_price", frozen=True):
+    """Goldstein and Price's function (1971)."""
+
+    low, high = -2.0, 2.0
+    global_minima = (Minimum((0.0, -1.0), 3.0),)
+    local_minima = 4
+
+    def of(self, x: Any) -> Any:
+        x, y = x
+        first = 1 + (x + y + 1) ** 2 * (19 - 14 * x + 3 * x**2 - 14 * y + 6 * x * y + 3 * y**2)
+        return first * (30 + (2 * x - 3 * y) ** 2 * (18 - 32 * x + 12 * x**2 + 48 * y - 36 * x * y + 27 * y**2))
+
+
+class MuellerBrown(Function, tag="mueller_brown", frozen=True):
+    """Mueller and Brown's potential (1979), a landscape of chemical reactions: three minima and two saddles."""
+
+    low, high = (-1.5, -0.2), (1.2, 2.0)
+    global_minima = (Minimum((-0.558223634633, 1.441725841805), -146.699517209954),)
+    local_minima = 3
+
+    def of(self, x: Any) -> Any:
+        import sympy
+
+        x, y = x
+        table = ((-200, -1, 0, -10, 1, 0), (-100, -1, 0, -10, 0, 0.5), (-170, -6.5, 11, -6.5, -0.5, 1.5), (15, 0.7, 0.6, 0.7, -1, 1))
+        exponent = lambda a, b, c, u, v: a * (x - u) ** 2 + b * (x - u) * (y - v) + c * (y - v) ** 2  # noqa: E731
+        return sum(scale * sympy.exp(exponent(*rest)) for scale, *rest in table)
+
+
+class McCormick(Function, tag="mccormick", frozen=True):
+    """McCormick's function (1976)."""
+
+    low, high = (-1.5, -3.0), (4.0, 4.0)
+    global_minima = (Minimum((0.5 - math.pi / 3, -0.5 - math.pi / 3), -math.sqrt(3) / 2 - math.pi / 3),)
+    local_minima = 2
+
+    def of(self, x: Any) -> Any:
+        import sympy
+
+        x, y = x
+        return sympy.sin(x + y) + (x - y) ** 2 - 1.5 * x + 2.5 * y + 1
+
+
+SHEKEL_CENTERS = (
+    (4, 4, 4, 4), (1, 1, 1, 1), (8, 8, 8, 8), (6, 6, 6, 6), (3, 7, 3, 7), (2, 9, 2, 9), (5, 3, 5, 3), (8, 1, 8, 1), (6, 2, 6, 2), (7, 3.6, 7, 3.6),
+)  # fmt: skip
+SHEKEL_WIDTHS = (0.1, 0.2, 0.2, 0.4, 0.4, 0.6, 0.3, 0.7, 0.5, 0.5)
+
+
+class Shekel(Function, tag="shekel", frozen=True):
+    """Shekel's foxholes (1971) in 4 parameters, with `m` = 5, 7 or 10 of them."""
+
+    m: int = 10
+
+    low, high = 0.0, 10.0
+    dimension = 4
+
+    def __post_init__(self) -> None:
+        if self.m not in (5, 7, 10) or isinstance(self.m, bool):
+            raise ValueError(f"Shekel.m must be 5, 7 or 10; {self.m!r} was given")
+
+    def of(self, x: Any) -> Any:
+        holes = list(zip(SHEKEL_CENTERS, SHEKEL_WIDTHS, strict=True))[: self.m]
+        return -sum(1 / (sum((v - c) ** 2 for v, c in zip(x, center, strict=True)) + width) for center, width in holes)
+
+    @property
+    def global_minima(self) -> tuple[Minimum, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Near (4, 4, 4, 4)."""
+        return {
+            5: (Minimum((4.000037152819, 4.000133276591, 4.000037152819, 4.000133276591), -10.153199679058),),
+            7: (Minimum((4.000572915078, 4.000689366159, 3.999489709436, 3.999606158310), -10.402940566819),),
+            10: (Minimum((4.000746531587, 4.000592934138, 3.999663398040, 3.999509800585), -10.536409816692),),
+        }[self.m]
+
+    @property
+    def local_minima(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """One in each hole."""
+        return self.m
+
+
+class Saddle(Function, tag="saddle", frozen=True):
+    """x^2 - y^2, unbounded below: from y = 0 gradient descent stays at the saddle for ever."""
+
+    local_minima = 0
+
+    def of(self, x: Any) -> Any:
+        x, y = x
+        return x**2 - y**2
+
+
+class MonkeySaddle(Function, tag="monkey_saddle", frozen=True):
+    """x^3 - 3 x y^2, unbounded below: its Hessian vanishes at the saddle."""
+
+    local_minima = 0
+
+    def of(self, x: Any) -> Any:
+        x, y = x
+        return x**3 - 3 * x * y**2
+
+
+class CubicWell(Function, tag="cubic_well", frozen=True):
+    """w^3/3 - w: a minimum at 1 beside a slope without end."""
+
+    low, high = -2.0, 2.0
+    dimension = 1
+    local_minima = 1
+
+    def of(self, x: Any) -> Any:
+        (w,) = x
+        return w**3 / 3 - w
+
+
+class DoubleWell(Function, tag="double_well", frozen=True):
+    """w^4/4 - w^2/2: gradient descent is stable at its minima up to a rate of 1."""
+
+    low, high = -2.0, 2.0
+    dimension = 1
+    global_minima = (Minimum((-1.0,), -0.25), Minimum((1.0,), -0.25))
+    local_minima = 2
+
+    def of(self, x: Any) -> Any:
+        (w,) = x
+        return w**4 / 4 - w**2 / 2
+
+
+class Product(Function, tag="product", frozen=True):
+    """(1 - x y)^2 / 2, with a valley of minima along x y = 1 whose sharpness is x^2 + y^2."""
+
+    low, high = -4.0, 4.0
+    global_minima = (Minimum((1.0, 1.0), 0.0), Minimum((-1.0, -1.0), 0.0))  # two points of the curve x y = 1
+
+    def of(self, x: Any) -> Any:
+        x, y = x
+        return (1 - x * y) ** 2 / 2

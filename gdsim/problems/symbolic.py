@@ -1,0 +1,282 @@
+"""From a formula to lane code: reads text without running it, differentiates with SymPy, and writes straight-line code.
+
+SymPy is imported when a formula is first used.
+"""
+
+import ast
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gdsim import lanes
+from gdsim.axes import nearest
+from gdsim.lanes import operations
+from gdsim.lanes.generated import function_from
+
+LONGEST_TEXT = 10_000
+CONSTANTS = ("pi", "e")
+# What a formula may call, with the number of its arguments.
+FUNCTIONS = {
+    "exp": 1, "log": 1, "sqrt": 1, "sin": 1, "cos": 1, "tan": 1, "sinh": 1, "cosh": 1, "tanh": 1, "asin": 1, "acos": 1, "atan": 1, "atan2": 2,
+    "erf": 1, "abs": 1, "sign": 1, "min": 2, "max": 2, "sigmoid": 1, "softplus": 1, "relu": 1, "pow": 2,
+}  # fmt: skip
+_OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+
+
+class FormulaError(ValueError):
+    """A formula that cannot be used: what was given, and what is allowed."""
+
+
+@functools.cache
+def _own_functions() -> dict[str, Any]:
+    """Functions that SymPy does not have, with their derivatives."""
+    import sympy
+
+    class sigmoid(sympy.Function):  # noqa: N801
+        """1 / (1 + e^-x)."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return self * (1 - self)
+
+    class softplus(sympy.Function):  # noqa: N801
+        """log(1 + e^x)."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return sigmoid(self.args[0])
+
+    return {"sigmoid": sigmoid, "softplus": softplus}
+
+
+def symbolic_function(name: str) -> Any:
+    """The SymPy function of an allowed name."""
+    import sympy
+
+    special = {"abs": sympy.Abs, "min": sympy.Min, "max": sympy.Max, "relu": lambda x: sympy.Max(x, 0), "pow": sympy.Pow, **_own_functions()}
+    return special[name] if name in special else getattr(sympy, name)
+
+
+def symbol(name: str) -> Any:
+    """The real variable of this name."""
+    import sympy
+
+    return sympy.Symbol(name, real=True)
+
+
+class _Reader:
+    """Turns a parsed formula into a SymPy expression, node by node; what is not on the list is refused."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.names: dict[str, Any] = {}  # variables in the order of their first mention
+
+    def refuse(self, node: ast.AST, why: str) -> FormulaError:
+        """The error for a part of the formula."""
+        part = ast.get_source_segment(self.text, node)  # pyright: ignore[reportArgumentType]
+        return FormulaError(f"the expression {self.text!r} cannot be used: {why}" + (f", in {part!r}" if part and part != self.text else ""))
+
+    def read(self, node: Any) -> Any:
+        """The expression of one node."""
+        import sympy
+
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+            return sympy.Integer(node.value) if isinstance(node.value, int) and abs(node.value) < 2**53 else sympy.Float(node.value, 17)
+        if isinstance(node, ast.Name):
+            return {"pi": sympy.pi, "e": sympy.E}.get(node.id) or self.names.setdefault(node.id, symbol(node.id))
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int):
+            name = f"{node.value.id}{node.slice.value}"
+            return self.names.setdefault(name, symbol(name))
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.UAdd, ast.USub)):
+            value = self.read(node.operand)
+            return -value if isinstance(node.op, ast.USub) else value
+        if isinstance(node, ast.BinOp):
+            return self._operation(node)
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        raise self.refuse(node, f"{type(node).__name__} is not allowed; numbers, variables, + - * / **, brackets and functions are")
+
+    def _operation(self, node: ast.BinOp) -> Any:
+        if isinstance(node.op, ast.BitXor):
+            raise self.refuse(node, "^ is not a power in Python; write **")
+        if type(node.op) not in _OPERATORS:
+            raise self.refuse(node, f"the operator {type(node.op).__name__} is not allowed; + - * / ** are")
+        left, right = self.read(node.left), self.read(node.right)
+        if isinstance(node.op, ast.Pow):
+            if left.is_number and right.is_number and not (abs(float(left)) < 1e6 and abs(float(right)) < 1e3):
+                raise self.refuse(node, "the power of these numbers is too large")
+            return left**right
+        return {"+": lambda: left + right, "-": lambda: left - right, "*": lambda: left * right, "/": lambda: left / right}[_OPERATORS[type(node.op)]]()
+
+    def _call(self, node: ast.Call) -> Any:
+        name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
+        if name not in FUNCTIONS:
+            raise self.refuse(node, f"lanes have no function {name!r}; {nearest(name, list(FUNCTIONS))}")
+        if len(node.args) != FUNCTIONS[name] or node.keywords:
+            raise self.refuse(node, f"{name} takes {FUNCTIONS[name]} arguments; {len(node.args) + len(node.keywords)} were given")
+        return symbolic_function(name)(*(self.read(a) for a in node.args))
+
+
+@functools.cache
+def parsed(text: str) -> tuple[Any, tuple[str, ...]]:
+    """(the SymPy expression of a formula, its variables in the order of their first mention). Nothing in the text is run."""
+    if len(text) > LONGEST_TEXT:
+        raise FormulaError(f"the expression has {len(text):,} characters; at most {LONGEST_TEXT:,} are read")
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise FormulaError(f"the expression {text[:200]!r} is not valid: {getattr(error, 'msg', None) or error or type(error).__name__}") from None
+    reader = _Reader(text.strip())
+    try:
+        expression = reader.read(tree.body)
+    except (RecursionError, OverflowError, ZeroDivisionError) as error:
+        raise FormulaError(f"the expression {text[:200]!r} cannot be used: {error}") from None
+    import sympy
+
+    if expression.has(sympy.zoo, sympy.nan, sympy.I, sympy.oo):
+        raise FormulaError(f"the expression {text[:200]!r} has no real value: it is {expression}")
+    return expression, tuple(reader.names)
+
+
+class Writer:
+    """Writes SymPy expressions as Python over lanes, each inner result under a name of its own; products that are added are fused."""
+
+    def __init__(self, like: str) -> None:
+        self.like = like  # a lane, for numbers that must be lanes
+        self.lines: list[str] = []
+
+    def named(self, code: str) -> str:
+        """A name for the value of a piece of code."""
+        name = f"t{len(self.lines)}"
+        self.lines.append(f"    {name} = {code}")
+        return name
+
+    def lane(self, expression: Any) -> str:
+        """Code for an expression as a lane, constants too."""
+        return f"spread({float(expression)!r}, {self.like})" if expression.is_number else self.code(expression)
+
+    def code(self, expression: Any) -> str:
+        """A name or a number for the value of an expression."""
+        import sympy
+
+        if expression.is_number:
+            return repr(float(expression))
+        if expression.is_Symbol:
+            return expression.name
+        if expression.is_Add:
+            return self._sum(expression)
+        if expression.is_Mul:
+            return self._product(expression)
+        if isinstance(expression, sympy.exp):
+            return self.named(f"exp({self.code(expression.args[0])})")
+        if expression.is_Pow:
+            return self._power(expression.base, expression.exp)
+        return self._function(expression)
+
+    def _sum(self, expression: Any) -> str:
+        terms = sorted(expression.as_ordered_terms(), key=lambda t: (not t.is_number, abs(t.as_coeff_Mul()[0]) != 1, t.could_extract_minus_sign()))
+        total = self.code(terms[0])
+        for term in terms[1:]:
+            factor, rest = term.as_coeff_Mul()
+            parts = rest.args if rest.is_Mul and not any(a.is_Pow and a.exp.could_extract_minus_sign() for a in rest.args) else (rest,)
+            if factor == 1 and rest.is_Pow and rest.exp == 2:
+                base = self.code(rest.base)
+                total = self.named(f"fma({base}, {base}, {total})")
+            elif factor == 1 and len(parts) == 1:
+                total = self.named(f"{total} + {self.code(rest)}")
+            elif factor == -1 and len(parts) == 1:
+                total = self.named(f"{total} - {self.code(rest)}")
+            elif len(parts) == 1:
+                total = self.named(f"fma({float(factor)!r}, {self.code(rest)}, {total})")
+            else:
+                first, *others = [self.code(p) for p in parts]
+                scale = first if factor == 1 else self.named(f"-{first}" if factor == -1 else f"{float(factor)!r} * {first}")
+                for other in others[:-1]:
+                    scale = self.named(f"{scale} * {other}")
+                total = self.named(f"fma({scale}, {others[-1]}, {total})")
+        return total
+
+    def _product(self, expression: Any) -> str:
+        above, below = [], []
+        for part in expression.args:
+            inverse = part.is_Pow and part.exp.could_extract_minus_sign()
+            (below if inverse else above).append(part.base**-part.exp if inverse else part)
+        numbers = [p for p in above if p.is_number]
+        total = self.code(numbers[0]) if numbers else ""
+        for part in [p for p in above if not p.is_number]:
+            total = self.named(f"{total} * {self.code(part)}") if total else self.code(part)
+        for part in below:
+            total = self.named(f"{total or '1.0'} / {self.code(part)}")
+        return total
+
+    def _power(self, base: Any, exponent: Any) -> str:
+        import sympy
+
+        if exponent.could_extract_minus_sign() and exponent.is_number:
+            return self.named(f"1.0 / {self.code(base**-exponent)}")
+        if exponent == sympy.Rational(1, 2):
+            return self.named(f"sqrt({self.code(base)})")
+        if exponent.is_Integer and exponent <= 2**20:
+            return self._whole_power(self.code(base), int(exponent))
+        if exponent.is_Rational and exponent.q == 2:
+            return self.named(f"{self._whole_power(self.code(base), int(exponent.p) // 2)} * sqrt({self.code(base)})")
+        return self.named(f"pow({self.lane(base)}, {self.lane(exponent)})")
+
+    def _whole_power(self, base: str, exponent: int) -> str:
+        if exponent == 1:
+            return base
+        half = self._whole_power(base, exponent // 2)
+        square = self.named(f"{half} * {half}")
+        return self.named(f"{square} * {base}") if exponent % 2 else square
+
+    def _function(self, expression: Any) -> str:
+        name = type(expression).__name__
+        arguments = [self.lane(a) for a in expression.args]
+        if name in ("Max", "Min"):
+            total = arguments[0]
+            for other in arguments[1:]:
+                total = self.named(f"{'maximum' if name == 'Max' else 'minimum'}({total}, {other})")
+            return total
+        x = arguments[0]
+        codes = {
+            "Abs": f"absolute({x})", "sign": f"where({x} > 0.0, spread(1.0, {x}), where({x} < 0.0, spread(-1.0, {x}), 0.0 * {x}))",
+            "Heaviside": f"where({x} > 0.0, spread(1.0, {x}), 0.0)", "tan": f"sin({x}) / cos({x})", "atan": f"atan2({x}, spread(1.0, {x}))",
+            "asin": f"{1.5707963267948966!r} - acos({x})", "sinh": f"0.5 * (exp({x}) - exp(-{x}))", "cosh": f"0.5 * (exp({x}) + exp(-{x}))",
+            "DiracDelta": f"0.0 * {x}",
+        }  # fmt: skip
+        known = ("log", "sin", "cos", "tanh", "acos", "atan2", "erf", "sigmoid", "softplus")
+        if name not in codes and name not in known:
+            raise FormulaError(f"lanes have no function {name!r}, which {expression} needs; allowed: {', '.join(FUNCTIONS)}")
+        return self.named(codes.get(name) or f"{name}({', '.join(arguments)})")
+
+
+LANE_NAMES: Mapping[str, Any] = {
+    **{n: getattr(lanes, n) for n in ("exp", "log", "tanh", "sigmoid", "softplus", "sin", "cos", "atan2", "acos", "erf", "pow", "fma")},
+    **{n: getattr(operations, n) for n in ("sqrt", "absolute", "minimum", "maximum", "where", "spread")},
+}
+
+
+def lane_function(outputs: Sequence[Any], groups: Mapping[str, Sequence[str]], result: str, name: str) -> Any:
+    """A function of tuples of lanes, `groups` by the names of its arguments, that gives `outputs` in the form of `result`.
+
+    `result` is text with {0}, {1}, ... in the places of the outputs. Common subexpressions are computed once.
+    """
+    import sympy
+
+    names = [n for group in groups.values() for n in group]
+    own = {n: symbol(f"v{i}") for i, n in enumerate(names)}  # whatever the user's names are
+    renamed = [sympy.sympify(o).xreplace({symbol(n): s for n, s in own.items()}) for o in outputs]
+    shared, reduced = sympy.cse(renamed, symbols=sympy.numbered_symbols("s", real=True), list=True)
+    writer = Writer(own[names[0]].name)
+    lines = [f"def {name}({', '.join(groups)}):"]
+    lines += [f"    {own[n].name} = {group}[{i}]" for group, members in groups.items() for i, n in enumerate(members)]
+    for s, expression in shared:
+        writer.lines.append(f"    {s.name} = {writer.code(expression)}")
+    found = [writer.lane(e) for e in reduced]
+    text = "\n".join([*lines, *writer.lines, f"    return {result.format(*found)}"])
+    return function_from(text, name, LANE_NAMES)
+
+
+def derivatives(expression: Any, variables: Sequence[str]) -> list[Any]:
+    """The gradient of an expression."""
+    import sympy
+
+    return [sympy.diff(expression, symbol(v)) for v in variables]
