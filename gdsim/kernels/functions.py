@@ -12,11 +12,14 @@ import numpy as np
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import GRADIENT_SMALL, LOSS_BEYOND_BOUND, STILL, TARGET_REACHED, WEIGHTS_BEYOND_BOUND, begin_step, is_still, new_motion
+from gdsim.kernels.steps import flag_loss, flag_motion, new_motion, smaller_steps, step_at, store_motion
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.operations import absolute, any, as_type_of, load, splat, sqrt, store, where
 from gdsim.lanes.parts import (
+    CARRY_COUNT,
     COLUMN_COUNT,
+    NUMBER_COUNT,
+    NUMBERS,
     PARAMETER_COUNT,
     SLOT_TOTAL,
     WATCHES_GRADIENT,
@@ -67,47 +70,46 @@ def sum_of_block(model: Any, x: Any, valid: Any) -> Any:
 
 
 def advance_in_registers(model: Any, pack: Any, feed: Any, steps: Any) -> Any:
-    """Up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
+    """Up to `steps` steps of every lane; fewer if a run ends. How many updates were made.
+
+    What a step's updates have done is looked at together with the next step's loss, before its update.
+    """
     watch = pack.watch
     x = load_row(pack.weights, 0, WIDTH, PARAMETER_COUNT, WIDTH)
     slots = load_row(pack.slots, 0, WIDTH, SLOT_TOTAL, WIDTH)
-    active = load(watch.active, 0, WIDTH) != 0
+    h = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
+    carry = load_row(pack.carry, 0, WIDTH, CARRY_COUNT, WIDTH)
+    active, start, first = load(watch.active, 0, WIDTH) != 0, load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
     bound, heaviest = load(watch.loss_bound, 0, WIDTH), load(watch.weight_bound, 0, WIDTH)
-    target, flat = load(watch.target, 0, WIDTH), load(watch.gradient, 0, WIDTH)
-    best = load(watch.best, 0, WIDTH)
-    start = load(pack.start, 0, WIDTH)
-    none = start * 0
-    done = 0
+    target, flat, best = load(watch.target, 0, WIDTH), load(watch.gradient, 0, WIDTH), load(watch.best, 0, WIDTH)
+    still, motion = load(watch.still, 0, WIDTH), new_motion()
+    ended = active & ~active
+    done = 0  # a lane without a run may look as if it ended; only then is it asked whether it has one
     while done < steps:
-        loss, gradient = batch_gradient(model, feed, x, start, load(pack.step, 0, WIDTH))
-        lost = active & ~(loss <= bound)
-        ends = lost
+        loss, gradient = batch_gradient(model, feed, x, start, first + done)
+        ends = ~(loss <= bound)
         if WATCHES_TARGET:
             best = where(loss < best, loss, best)
-            ends = ends | (active & (loss <= target))
+            ends = ends | (loss <= target)
         if WATCHES_GRADIENT:
-            ends = ends | (active & (largest_of(gradient) <= flat * (1.0 + absolute(loss))))
-        if any(ends):
-            met = active & (loss <= target)
-            store(watch.flags, 0, where(lost, none + LOSS_BEYOND_BOUND, where(met, none + TARGET_REACHED, where(ends, none + GRADIENT_SMALL, none))))
+            ends = ends | (largest_of(gradient) <= flat * (1.0 + absolute(loss)))
+        if any(ends | ended) and any(active & (ends | ended)):
+            flag_loss(watch, active, loss, ends & ~ended)
             break
-        step, carry = begin_step(pack)
-        x, slots, motion = update_row(x, gradient, slots, step, new_motion())
-        store_row(pack.carry, 0, WIDTH, carry)
-        store(pack.step, 0, load(pack.step, 0, WIDTH) + 1)
         done += 1
-        beyond = active & (motion.largest > heaviest)
+        step, carry = step_at(h, first + done, carry)
+        x, slots, motion = update_row(x, gradient, slots, step, new_motion())
+        ended = motion.largest > heaviest
         if WATCHES_STEP:
-            still = active & is_still(watch, motion)
-            store(watch.flags, 0, where(beyond, none + WEIGHTS_BEYOND_BOUND, where(still, none + STILL, none)))
-            beyond = beyond | still
-            store(watch.moved, 0, motion.moved)
-            store(watch.size, 0, motion.size)
-        if any(beyond):
-            if not WATCHES_STEP:
-                store(watch.flags, 0, where(beyond, none + WEIGHTS_BEYOND_BOUND, none))
-            break
+            small, still = smaller_steps(watch, motion, still)
+            ended = ended | small
+    flag_motion(watch, motion, active & ended)
+    if WATCHES_STEP:
+        store_motion(watch, motion)
+        store(watch.still, 0, still)
     store(watch.best, 0, best)
+    store(pack.step, 0, first + done)
+    store_row(pack.carry, 0, WIDTH, carry)
     store_row(pack.weights, 0, WIDTH, x)
     store_row(pack.slots, 0, WIDTH, slots)
     return done

@@ -33,13 +33,16 @@ class Step(NamedTuple):
     l2: Any
 
 
-def begin_step(pack: Any) -> Any:
-    """(the numbers of the next step, the rule's new carry)."""
-    t = load(pack.step, 0, WIDTH) + 1
-    h = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
-    carry = load_row(pack.carry, 0, WIDTH, CARRY_COUNT, WIDTH)
+def step_at(h: Any, t: Any, carry: Any) -> Any:
+    """(the numbers of update t = 1, 2, ..., the rule's new carry) from a run's hyperparameters."""
     step, carry = prepare(h, rate(h.lr, t, h), carry)
     return Step(step, h.l2), carry
+
+
+def begin_step(pack: Any) -> Any:
+    """(the numbers of the next step, the rule's new carry)."""
+    h = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
+    return step_at(h, load(pack.step, 0, WIDTH) + 1, load_row(pack.carry, 0, WIDTH, CARRY_COUNT, WIDTH))
 
 
 class Motion(NamedTuple):
@@ -92,16 +95,32 @@ def update_weight(pack: Any, step: Any, motion: Any, place: Any, g: Any, is_weig
     return moved(motion, step, (w, slots), new)
 
 
+def flag_loss(watch: Any, active: Any, loss: Any, ends: Any) -> None:
+    """Flags the lanes that the loss of a step ends before its update: beyond its bound, at its target, or else at a small gradient."""
+    flags = load(watch.flags, 0, WIDTH)
+    none = flags * 0
+    beyond, reached = ~(loss <= load(watch.loss_bound, 0, WIDTH)), loss <= load(watch.target, 0, WIDTH)
+    why = where(beyond, none + LOSS_BEYOND_BOUND, where(reached, none + TARGET_REACHED, none + GRADIENT_SMALL))
+    store(watch.flags, 0, where(active & ends, why, flags))
+
+
+def flag_motion(watch: Any, motion: Any, ends: Any) -> None:
+    """Flags the lanes that a step's update ends: a weight beyond its bound, or else hardly any movement."""
+    flags = load(watch.flags, 0, WIDTH)
+    beyond = motion.largest > load(watch.weight_bound, 0, WIDTH)
+    store(watch.flags, 0, where(ends, where(beyond, flags * 0 + WEIGHTS_BEYOND_BOUND, flags * 0 + STILL), flags))
+
+
 def stops_here(watch: Any, loss: Any) -> Any:
     """Whether the loss of a step's batch ends a run before its update; the flags say which and why."""
     best = load(watch.best, 0, WIDTH)
     store(watch.best, 0, where(loss < best, loss, best))
     active = load(watch.active, 0, WIDTH) != 0
-    none = load(watch.flags, 0, WIDTH) * 0
-    beyond = active & ~(loss <= load(watch.loss_bound, 0, WIDTH))
-    reached = active & (loss <= load(watch.target, 0, WIDTH))
-    store(watch.flags, 0, where(beyond, none + LOSS_BEYOND_BOUND, where(reached, none + TARGET_REACHED, none)))
-    return any(beyond | reached)
+    ends = active & (~(loss <= load(watch.loss_bound, 0, WIDTH)) | (loss <= load(watch.target, 0, WIDTH)))
+    if any(ends):
+        flag_loss(watch, active, loss, ends)
+        return True
+    return False
 
 
 def end_step(pack: Any, carry: Any, motion: Any) -> Any:
@@ -110,27 +129,24 @@ def end_step(pack: Any, carry: Any, motion: Any) -> Any:
     store_row(pack.carry, 0, WIDTH, carry)
     store(pack.step, 0, load(pack.step, 0, WIDTH) + 1)
     active = load(watch.active, 0, WIDTH) != 0
-    beyond = active & (motion.largest > load(watch.weight_bound, 0, WIDTH))
-    none = load(watch.flags, 0, WIDTH) * 0
-    flags = where(beyond, none + WEIGHTS_BEYOND_BOUND, none)
+    ends = active & (motion.largest > load(watch.weight_bound, 0, WIDTH))
     if WATCHES_STEP:
-        store_motion(watch, motion)
-        still = is_still(watch, motion)
-        flags = where(~beyond & active & still, none + STILL, flags)
-        beyond = beyond | (active & still)
-    store(watch.flags, 0, flags)
-    return any(beyond)
+        small, still = smaller_steps(watch, motion, load(watch.still, 0, WIDTH))
+        store(watch.still, 0, still)
+        ends = ends | (active & small)
+    if any(ends):
+        flag_motion(watch, motion, ends)
+        return True
+    return False
 
 
-def is_still(watch: Any, motion: Any) -> Any:
-    """Whether the weights have hardly moved for long enough: |step| <= tolerance (1 + |w|), so many times in a row."""
+def smaller_steps(watch: Any, motion: Any, still: Any) -> Any:
+    """(whether the weights have hardly moved for long enough, for how many steps): |step| <= tolerance (1 + |w|), `times` in a row."""
     tolerance = load(watch.step_tolerance, 0, WIDTH)
     reach = tolerance * (1.0 + sqrt(motion.size))
     small = (motion.moved <= reach * reach) & (tolerance >= 0.0)
-    count = load(watch.still, 0, WIDTH)
-    count = where(small, count + 1, count * 0)
-    store(watch.still, 0, count)
-    return small & (count >= load(watch.times, 0, WIDTH))
+    still = where(small, still + 1, still * 0)
+    return small & (still >= load(watch.times, 0, WIDTH)), still
 
 
 def report_all(pack: Any, out: Any) -> None:

@@ -12,7 +12,7 @@ from gdsim.data import Data
 from gdsim.lanes.mapping import mapped
 from gdsim.lanes.modes import ieee_mode
 from gdsim.problems.base import Problem
-from gdsim.problems.symbolic import CONSTANTS, FormulaError, derivatives, lane_function, parsed, symbol
+from gdsim.problems.symbolic import CONSTANTS, FormulaError, lane_function, parsed, symbol, value_and_gradient
 
 # Operations of one elementary function beside those of an addition, about.
 CALL_OPERATIONS = 25
@@ -82,10 +82,7 @@ class Symbolic(Problem, frozen=True):
 
 @functools.lru_cache(maxsize=256)
 def _value_and_gradient(problem: Symbolic) -> Any:
-    expression, names = problem.formula(), problem.names
-    groups = {"x": names, "d": problem.columns} if problem.columns else {"x": names}
-    gradient = ", ".join(f"{{{i + 1}}}" for i in range(len(names)))
-    return lane_function([expression, *derivatives(expression, names)], groups, f"{{0}}, ({gradient},)", "value_and_gradient")
+    return value_and_gradient(problem.formula(), problem.names, problem.columns)
 
 
 @functools.lru_cache(maxsize=256)
@@ -101,8 +98,7 @@ def _derivative(problem: Symbolic, order: int) -> Any:
     outputs: list[Any] = [problem.formula()]
     for _ in range(order):
         outputs = [sympy.diff(e, symbol(v)) for e in outputs for v in problem.names]
-    result = "(" + "".join(f"{{{i}}}, " for i in range(len(outputs))) + ")"
-    return lane_function(outputs, {"x": (*problem.names, *problem.columns)}, result, f"derivative_{order}")
+    return lane_function(outputs, (*problem.names, *problem.columns), f"derivative_{order}")
 
 
 class Expression(Symbolic, tag="expression", frozen=True):

@@ -4,6 +4,7 @@ SymPy is imported when a formula is first used.
 """
 
 import ast
+import collections
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -136,18 +137,38 @@ def parsed(text: str) -> tuple[Any, tuple[str, ...]]:
     return expression, tuple(reader.names)
 
 
+def _split(term: Any) -> tuple[Any, list[Any]]:
+    """(the product of the numbers in a product, the other factors)."""
+    import sympy
+
+    factors = term.args if term.is_Mul else (term,)
+    number = sympy.Integer(1)
+    for factor in factors:
+        number = number * factor if factor.is_number else number
+    return number, [f for f in factors if not f.is_number]
+
+
+def _whole(parts: list[Any]) -> Any:
+    """The product of some factors, as it stands."""
+    import sympy
+
+    return parts[0] if len(parts) == 1 else sympy.Mul(*parts, evaluate=False)
+
+
 class Writer:
     """Writes SymPy expressions as Python over lanes, each inner result under a name of its own; products that are added are fused."""
 
     def __init__(self, like: str) -> None:
         self.like = like  # a lane, for numbers that must be lanes
         self.lines: list[str] = []
+        self.names: dict[str, str] = {}
 
     def named(self, code: str) -> str:
-        """A name for the value of a piece of code."""
-        name = f"t{len(self.lines)}"
-        self.lines.append(f"    {name} = {code}")
-        return name
+        """A name for the value of a piece of code, the same for the same code."""
+        if code not in self.names:
+            self.names[code] = f"t{len(self.lines)}"
+            self.lines.append(f"    {self.names[code]} = {code}")
+        return self.names[code]
 
     def lane(self, expression: Any) -> str:
         """Code for an expression as a lane, constants too."""
@@ -172,36 +193,43 @@ class Writer:
         return self._function(expression)
 
     def _sum(self, expression: Any) -> str:
-        terms = sorted(expression.as_ordered_terms(), key=lambda t: (not t.is_number, abs(t.as_coeff_Mul()[0]) != 1, t.could_extract_minus_sign()))
-        total = self.code(terms[0])
-        for term in terms[1:]:
-            factor, rest = term.as_coeff_Mul()
-            parts = rest.args if rest.is_Mul and not any(a.is_Pow and a.exp.could_extract_minus_sign() for a in rest.args) else (rest,)
-            if factor == 1 and rest.is_Pow and rest.exp == 2:
-                base = self.code(rest.base)
-                total = self.named(f"fma({base}, {base}, {total})")
-            elif factor == 1 and len(parts) == 1:
-                total = self.named(f"{total} + {self.code(rest)}")
-            elif factor == -1 and len(parts) == 1:
-                total = self.named(f"{total} - {self.code(rest)}")
-            elif len(parts) == 1:
-                total = self.named(f"fma({float(factor)!r}, {self.code(rest)}, {total})")
-            else:
-                first, *others = [self.code(p) for p in parts]
-                scale = first if factor == 1 else self.named(f"-{first}" if factor == -1 else f"{float(factor)!r} * {first}")
-                for other in others[:-1]:
-                    scale = self.named(f"{scale} * {other}")
-                total = self.named(f"fma({scale}, {others[-1]}, {total})")
+        import sympy
+
+        terms = [_split(t) for t in expression.args]
+        constant = sum((factor for factor, parts in terms if not parts), sympy.Integer(0))
+        rest = sorted((t for t in terms if t[1]), key=lambda t: (abs(t[0]) != 1, t[0].could_extract_minus_sign()))
+        total = repr(float(constant)) if constant != 0 else ""
+        for factor, parts in rest:
+            total = self._added(total, factor, parts) if total else self.code(sympy.Mul(factor, *parts, evaluate=False) if factor != 1 else _whole(parts))
         return total
 
+    def _added(self, total: str, factor: Any, parts: list[Any]) -> str:
+        """A sum with one more product: fused where the product has two factors."""
+        divides = any(p.is_Pow and p.exp.could_extract_minus_sign() for p in parts)
+        if divides:
+            parts = [_whole(parts)]
+        if len(parts) == 1 and factor == 1 and parts[0].is_Pow and parts[0].exp == 2:
+            parts = [parts[0].base, parts[0].base]
+        first, *others = [self.code(p) for p in parts]
+        if not others and abs(factor) == 1:
+            return self.named(f"{total} {'+' if factor == 1 else '-'} {first}")
+        if not others:
+            return self.named(f"fma({float(factor)!r}, {first}, {total})")
+        scale = first if factor == 1 else self.named(f"-{first}" if factor == -1 else f"{float(factor)!r} * {first}")
+        for other in others[:-1]:
+            scale = self.named(f"{scale} * {other}")
+        return self.named(f"fma({scale}, {others[-1]}, {total})")
+
     def _product(self, expression: Any) -> str:
+        factor, parts = _split(expression)
         above, below = [], []
-        for part in expression.args:
+        for part in parts:
             inverse = part.is_Pow and part.exp.could_extract_minus_sign()
             (below if inverse else above).append(part.base**-part.exp if inverse else part)
-        numbers = [p for p in above if p.is_number]
-        total = self.code(numbers[0]) if numbers else ""
-        for part in [p for p in above if not p.is_number]:
+        total = "" if factor == 1 else repr(float(factor))
+        if factor == -1 and above:
+            total = self.named(f"-{self.code(above.pop(0))}")
+        for part in above:
             total = self.named(f"{total} * {self.code(part)}") if total else self.code(part)
         for part in below:
             total = self.named(f"{total or '1.0'} / {self.code(part)}")
@@ -254,29 +282,80 @@ LANE_NAMES: Mapping[str, Any] = {
 }
 
 
-def lane_function(outputs: Sequence[Any], groups: Mapping[str, Sequence[str]], result: str, name: str) -> Any:
-    """A function of tuples of lanes, `groups` by the names of its arguments, that gives `outputs` in the form of `result`.
+def lane_function(outputs: Sequence[Any], names: Sequence[str], name: str) -> Any:
+    """A function of a tuple of lanes, `names` in order, that gives a tuple of outputs; common subexpressions are computed once."""
+    import sympy
 
-    `result` is text with {0}, {1}, ... in the places of the outputs. Common subexpressions are computed once.
+    groups = {"x": names}
+    own = _own_names(groups)
+    writer = Writer(own[names[0]].name)
+    renamed = [sympy.sympify(o).xreplace({symbol(n): s for n, s in own.items()}) for o in outputs]
+    shared, reduced = sympy.cse(renamed, symbols=sympy.numbered_symbols("s", real=True), list=True)
+    for s, expression in shared:
+        writer.lines.append(f"    {s.name} = {writer.code(expression)}")
+    return _function_of(groups, own, writer, f"({''.join(f'{writer.lane(e)}, ' for e in reduced)})", name)
+
+
+def _own_names(groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """A symbol of our own for each of the user's names, whatever they are."""
+    return {n: symbol(f"v{i}") for i, n in enumerate(n for group in groups.values() for n in group)}
+
+
+def value_and_gradient(expression: Any, variables: Sequence[str], columns: Sequence[str]) -> Any:
+    """The function of a tuple of parameters, and of a tuple of a sample's columns if there are any, that gives (value, gradient).
+
+    The gradient is made backward through the operations of the value, which it shares (reverse accumulation).
     """
     import sympy
 
-    names = [n for group in groups.values() for n in group]
-    own = {n: symbol(f"v{i}") for i, n in enumerate(names)}  # whatever the user's names are
-    renamed = [sympy.sympify(o).xreplace({symbol(n): s for n, s in own.items()}) for o in outputs]
-    shared, reduced = sympy.cse(renamed, symbols=sympy.numbered_symbols("s", real=True), list=True)
-    writer = Writer(own[names[0]].name)
+    groups = {"x": variables, "d": columns} if columns else {"x": variables}
+    own = _own_names(groups)
+    writer = Writer(own[variables[0]].name)
+    root = sympy.sympify(expression).xreplace({symbol(n): s for n, s in own.items()})
+    nodes: dict[Any, Any] = {}  # each operation of the value, by its expression: the symbol of its result
+    order: list[tuple[Any, Any]] = []  # (symbol, operation on symbols)
+
+    uses = collections.Counter(a for node in sympy.preorder_traversal(root) for a in node.args)
+
+    def visit(node: Any) -> Any:
+        if node.is_Symbol or node.is_number:
+            return node
+        if node not in nodes:
+            operation = rebuilt(node)
+            nodes[node] = sympy.Symbol(f"n{len(nodes)}", real=True)
+            order.append((nodes[node], operation))
+        return nodes[node]
+
+    def rebuilt(node: Any) -> Any:
+        """The operation on the results of others; a product that is only a term of this sum stays in it, to be fused."""
+        inside = lambda a: node.is_Add and a.is_Mul and uses[a] == 1  # noqa: E731
+        arguments = [rebuilt(a) if inside(a) else visit(a) for a in node.args]
+        return node.func(*arguments, evaluate=False) if node.is_Add or node.is_Mul else node.func(*arguments)
+
+    value = visit(root)
+    adjoint: dict[Any, Any] = {value: sympy.Integer(1)}
+    backward: list[tuple[Any, Any]] = []  # (symbol, sum of what reaches it)
+    for result, operation in reversed(order):
+        reaching = adjoint.get(result, sympy.Integer(0))
+        if reaching.is_Add:
+            name = sympy.Symbol(f"a{result.name}", real=True)
+            backward.append((name, reaching))
+            reaching = name
+        for argument in sorted(operation.free_symbols, key=lambda s: s.name):
+            slope = sympy.diff(operation, argument)
+            if slope.is_Add:
+                name = sympy.Symbol(f"d{result.name}{argument.name}", real=True)
+                backward.append((name, slope))
+                slope = name
+            adjoint[argument] = adjoint.get(argument, sympy.Integer(0)) + reaching * slope
+    for result, operation in order + backward:
+        writer.lines.append(f"    {result.name} = {writer.code(operation)}")
+    found = [writer.lane(value), *(writer.lane(adjoint.get(own[n], sympy.Integer(0))) for n in variables)]
+    return _function_of(groups, own, writer, f"{found[0]}, ({', '.join(found[1:])},)", "value_and_gradient")
+
+
+def _function_of(groups: Mapping[str, Sequence[str]], own: Mapping[str, Any], writer: Writer, result: str, name: str) -> Any:
+    """The function whose body a writer has written."""
     lines = [f"def {name}({', '.join(groups)}):"]
     lines += [f"    {own[n].name} = {group}[{i}]" for group, members in groups.items() for i, n in enumerate(members)]
-    for s, expression in shared:
-        writer.lines.append(f"    {s.name} = {writer.code(expression)}")
-    found = [writer.lane(e) for e in reduced]
-    text = "\n".join([*lines, *writer.lines, f"    return {result.format(*found)}"])
-    return function_from(text, name, LANE_NAMES)
-
-
-def derivatives(expression: Any, variables: Sequence[str]) -> list[Any]:
-    """The gradient of an expression."""
-    import sympy
-
-    return [sympy.diff(expression, symbol(v)) for v in variables]
+    return function_from("\n".join([*lines, *writer.lines, f"    return {result}"]), name, LANE_NAMES)

@@ -35,8 +35,8 @@ class Work(NamedTuple):
     width: int
 
 
-# A lane that is refilled so often is hardly ever idle at the end.
-RUNS_PER_LANE = 64
+# A lane that is refilled so often is hardly ever idle at the end, and what a batch costs beside its runs is spread over them.
+RUNS_PER_LANE = 512
 # Bytes of the parameters of the runs that one thread holds.
 BATCH_BYTES = 2**24
 
