@@ -21,7 +21,32 @@ TORCH = {
     "AdaGrad": ({"lr": 0.1}, lambda t, p: t.optim.Adagrad(p, lr=0.1)),
     "RMSprop": ({"lr": 0.01}, lambda t, p: t.optim.RMSprop(p, lr=0.01)),
     "Adam": ({"lr": 0.01}, lambda t, p: t.optim.Adam(p, lr=0.01)),
+    "AdamW": ({"lr": 0.01, "weight_decay": 0.1}, lambda t, p: t.optim.AdamW(p, lr=0.01, weight_decay=0.1)),
+    "AMSGrad": ({"lr": 0.01}, lambda t, p: t.optim.Adam(p, lr=0.01, amsgrad=True)),
+    "NAdam": ({"lr": 0.01}, lambda t, p: t.optim.NAdam(p, lr=0.01)),
+    "RAdam": ({"lr": 0.01}, lambda t, p: t.optim.RAdam(p, lr=0.01)),
+    "Adadelta": ({"lr": 1.0}, lambda t, p: t.optim.Adadelta(p, lr=1.0)),
 }
+# The same for optax, which has no schedule here: a rule and its form there.
+OPTAX = {
+    "adam": (gd.Adam(lr=0.01, convention="optax"), lambda o: o.adam(0.01)),
+    "adam with eps inside": (gd.Adam(lr=0.01, eps=1e-6, eps_mode="inside"), lambda o: o.adam(0.01, eps=0.0, eps_root=1e-6)),
+    "adamw": (gd.AdamW(lr=0.01, convention="optax"), lambda o: o.adamw(0.01)),
+    "amsgrad": (gd.AMSGrad(lr=0.01, convention="optax"), lambda o: o.amsgrad(0.01)),
+    "nadam": (gd.NAdam(lr=0.01, convention="optax"), lambda o: o.nadam(0.01)),
+    "radam": (gd.RAdam(lr=0.01, convention="optax"), lambda o: o.radam(0.01)),
+    "adadelta": (gd.Adadelta(lr=0.5, convention="optax"), lambda o: o.adadelta(0.5, rho=0.9, eps=1e-6)),
+    "lion": (gd.Lion(lr=0.01, convention="optax"), lambda o: o.lion(0.01)),
+    "adabelief": (gd.AdaBelief(lr=0.01), lambda o: o.adabelief(0.01, eps=1e-16, eps_root=1e-16)),
+    "rmsprop with eps inside": (gd.RMSprop(lr=0.01, eps=1e-8), lambda o: o.rmsprop(0.01, decay=0.9, eps=1e-8)),
+    "clipped values": (gd.ClipValue(gd.SGD(lr=0.1), 0.5), lambda o: o.chain(o.clip(0.5), o.sgd(0.1))),
+    "decoupled decay": (
+        gd.WeightDecay(gd.Momentum(lr=0.1, convention="torch"), 0.01),
+        lambda o: o.chain(o.trace(0.9), o.add_decayed_weights(0.01), o.scale(-0.1)),
+    ),
+    "coupled decay": (gd.WeightDecay(gd.Adam(lr=0.1, convention="optax"), 0.01, decoupled=False), lambda o: o.chain(o.add_decayed_weights(0.01), o.adam(0.1))),
+}
+LECTURE = ("SGD", "Momentum", "Nesterov", "AdaGrad", "RMSprop", "Adam", "AdaBelief", "AdamW", "AMSGrad", "NAdam", "RAdam")
 
 
 def problem_of(data=None):
@@ -57,7 +82,8 @@ def test_a_rule_follows_pytorch(torch, name, dtype):
         if t in steps:
             ours = result.trajectory.values[0, steps.index(t)]
             error = np.linalg.norm(ours - vector.detach().numpy()) / np.linalg.norm(ours)
-            assert error < {"float32": 1e-5, "float64": 1e-12}[dtype], t
+            # PyTorch keeps the product of NAdam's momenta in single precision.
+            assert error < {"float32": 1e-5, "float64": 1e-8 if name == "NAdam" else 1e-12}[dtype], t
 
 
 def reference(name, w, gradient, rate, steps):
@@ -85,11 +111,28 @@ def reference(name, w, gradient, rate, steps):
             m = b1 * m + (1 - b1) * g
             s = b2 * s + (1 - b2) * (g - m) ** 2 + eps
             w = w - eta * m / (1 - b1**t) / (np.sqrt(s / (1 - b2**t)) + eps)
+        elif name == "AdamW":
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+            w = w - eta * 0.01 * w - eta * m / (1 - b1**t) / np.sqrt(v / (1 - b2**t) + eps)
+        elif name == "AMSGrad":
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+            s = np.maximum(s, v)
+            w = w - eta * m / np.sqrt(s + eps)
+        elif name == "NAdam":
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+            w = w - eta * (b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * g / (1 - b1**t)) / np.sqrt(v / (1 - b2**t) + eps)
+        elif name == "RAdam":
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+            limit = 2 / (1 - b2) - 1
+            r = limit - 2 * t * b2**t / (1 - b2**t)
+            step = eta * m / (1 - b1**t)
+            rectifier = np.sqrt((r - 4) * (r - 2) * limit / ((limit - 4) * (limit - 2) * r)) if r > 5 else 0.0
+            w = w - (rectifier * step / np.sqrt(v / (1 - b2**t) + eps) if r > 5 else step)
     return w
 
 
 @pytest.mark.parametrize("schedule", ["constant", pytest.param("power", marks=pytest.mark.slow), pytest.param("inverse_time", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.__name__)
+@pytest.mark.parametrize("rule", [r for r in RULES if r.__name__ in LECTURE], ids=lambda r: r.__name__)
 def test_a_rule_is_the_lectures_formula(torch, rule, schedule):
     declared, factor = SCHEDULES[schedule]
     sweep, result = trained(rule(lr=0.02), declared, "float64")
@@ -114,12 +157,12 @@ def stepped(rule, w, gradients, dtype):
     """The stored weight and slots after steps with given gradients, in ordinary Python."""
     import types
 
-    values = {n: getattr(rule, n) for n in rule.hyperparameters()}
+    values = rule.hyperparameters()
     h = types.SimpleNamespace(**{k: dtype(v) for k, v in {**values, **rule.constants(values)}.items()})
     parts, slots, carry = rule.parts(), tuple(dtype(0) for _ in rule.slots), tuple(dtype(0) for _ in rule.carry)
     w = dtype(w)
     for g in gradients:
-        s, carry = parts["prepare"](h, h.lr, carry)
+        s, carry = parts["prepare"](h, dtype(h.lr), carry)
         w, slots = parts["update"](w, dtype(g), slots, s)
     return w, slots, s
 
@@ -129,6 +172,10 @@ FIRST_STEPS = {
     "RMSprop": ({"lr": 0.1, "eps": 0.0}, 0.1 / np.sqrt(0.1)),
     "Adam": ({"lr": 0.1, "eps": 0.0}, 0.1),
     "AdaBelief": ({"lr": 0.1, "eps": 0.0}, 0.1 / 0.9),
+    "AdamW": ({"lr": 0.1, "eps": 0.0, "weight_decay": 0.0}, 0.1),
+    "Lion": ({"lr": 0.1}, 0.1),
+    "Rprop": ({"lr": 0.1}, 0.1),
+    "Adadelta": ({"lr": 1.0}, np.sqrt(1e-6 / (0.1 + 1e-6 / 0.37**2))),
 }
 
 
@@ -136,8 +183,8 @@ FIRST_STEPS = {
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_first_step_has_a_known_size(name, dtype):
     settings, size = FIRST_STEPS[name]
-    w, _, _ = stepped(getattr(gd, name)(**settings), 1.0, [0.37], dtype)
-    assert 1.0 - w == pytest.approx(size, rel={np.float32: 2e-6, np.float64: 1e-14}[dtype])
+    w, _, _ = stepped(getattr(gd, name)(**settings), 0.0, [0.37], dtype)
+    assert -w == pytest.approx(size, rel={np.float32: 2e-6, np.float64: 1e-14}[dtype])
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.__name__)
@@ -151,23 +198,97 @@ def test_a_rule_has_the_same_bits_in_python_and_in_a_kernel(rule):
     assert isinstance(reported, np.float32)
 
 
-def test_optax_agrees_on_adabelief():
-    """optax follows the authors: eps inside the running mean of squares, and outside the root."""
+@pytest.mark.parametrize("name", OPTAX)
+def test_a_rule_follows_optax(name):
+    """Step by step on the same gradients, which grow and turn their signs."""
     pytest.importorskip("optax", reason="optax is not installed: pip install -e '.[oracles]'")
     import jax
     import optax
 
+    rule, make = OPTAX[name]
+    gradients = np.random.default_rng(0).normal(size=(60, 3)) * np.array([1.0, 0.01, 10.0])
+    data = gd.Data(gradients, np.zeros(60))  # one sample a step, in order: the gradient of w.x is x
+    problem = gd.Expression("a*x0 + b*x1 + c*x2 + 0*y", variables=["a", "b", "c"], data=data)
+    sweep = gd.Sweep(
+        problem=problem, optimizer=rule, steps=60, batch=1, shuffle="once", init=np.array([[1.0, -1.0, 0.5]]), record=gd.Record(every=1, trajectory=True)
+    )
+    ours, order = sweep.run().trajectory.values[0], sweep.order(0).ravel()
     with jax.enable_x64(True):
-        optimizer = optax.adabelief(0.01, eps=1e-16, eps_root=1e-16)
-        w = jax.numpy.array(1.0)
+        optimizer = make(optax)
+        w = jax.numpy.array(ours[0])
         state = optimizer.init(w)
-        rng = np.random.default_rng(0)
-        gradients = rng.normal(size=40)
-        for g in gradients:
-            update, state = optimizer.update(jax.numpy.array(g), state)
+        for t, sample in enumerate(order, 1):
+            update, state = optimizer.update(jax.numpy.array(gradients[sample]), state, w)
             w = optax.apply_updates(w, update)
-        ours, _, _ = stepped(gd.AdaBelief(lr=0.01), 1.0, gradients, np.float64)
-        assert float(w) == pytest.approx(float(ours), rel=1e-13)
+            assert np.allclose(ours[t], w, rtol=1e-11, atol=1e-13), t
+
+
+def test_rprop_follows_pytorch(torch):
+    sweep, result = trained(gd.Rprop(lr=0.01), gd.Constant(), "float64")
+    vector = torch.tensor(result.trajectory.values[0, 0], requires_grad=True)
+    X, y = torch_tensors(torch, sweep.problem[0].data, torch.float64)
+    optimizer = torch.optim.Rprop([vector], lr=0.01)
+    for _ in range(20):
+        optimizer.zero_grad()
+        torch_loss(torch, sweep.problem[0], vector, X, y).backward()
+        optimizer.step()
+    assert np.allclose(result.trajectory.values[0, 2], vector.detach().numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["norm", "value"])
+@pytest.mark.parametrize("batch", [None, 5])
+def test_clipping_follows_pytorch(torch, kind, batch):
+    wrap = gd.ClipNorm(gd.Momentum(lr=0.5, convention="torch"), 0.05) if kind == "norm" else gd.ClipValue(gd.Momentum(lr=0.5, convention="torch"), 0.01)
+    sweep, result = trained(wrap, gd.Constant(), "float64", batch=batch)
+    vector = torch.tensor(result.trajectory.values[0, 0], requires_grad=True)
+    X, y = torch_tensors(torch, sweep.problem[0].data, torch.float64)
+    optimizer = torch.optim.SGD([vector], lr=0.5, momentum=0.9)
+    for samples in sweep.order(0)[:30]:
+        optimizer.zero_grad()
+        torch_loss(torch, sweep.problem[0], vector, X[samples], y[samples]).backward()
+        if kind == "norm":
+            torch.nn.utils.clip_grad_norm_([vector], 0.05)
+        else:
+            torch.nn.utils.clip_grad_value_([vector], 0.01)
+        optimizer.step()
+    assert np.allclose(result.trajectory.values[0, 3], vector.detach().numpy(), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("batch", [None, 5])
+def test_sam_takes_its_gradient_uphill(torch, batch):
+    sweep, result = trained(gd.SAM(gd.SGD(lr=0.2), rho=0.1), gd.Constant(), "float64", batch=batch)
+    w = torch.tensor(result.trajectory.values[0, 0])
+    X, y = torch_tensors(torch, sweep.problem[0].data, torch.float64)
+
+    def gradient(at, samples):
+        at = at.clone().requires_grad_()
+        return torch.autograd.grad(torch_loss(torch, sweep.problem[0], at, X[samples], y[samples]), at)[0]
+
+    for samples in sweep.order(0)[:30]:
+        g = gradient(w, samples)
+        w = w - 0.2 * gradient(w + 0.1 * g / g.norm(), samples)
+    assert np.allclose(result.trajectory.values[0, 3], w.numpy(), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize(("start", "every"), [(0, 1), (5, 1), (4, 3)])
+def test_an_average_is_the_mean_of_iterates(start, every):
+    options = {"problem": gd.functions.Booth(), "steps": 20, "record": gd.Record(every=1, trajectory=True)}
+    path = gd.Sweep(optimizer=gd.Nesterov(lr=0.01), **options).run().trajectory.values[0]
+    ours = gd.Sweep(optimizer=gd.Averaged(gd.Nesterov(lr=0.01), start=start, every=every), **options).run().trajectory.values[0]
+    for t in range(21):
+        taken = [k for k in range(1, t + 1) if k > start and (k - start) % every == 0]
+        expected = path[taken].mean(0) if taken else path[t]
+        assert np.allclose(ours[t], expected, rtol=1e-12, atol=1e-13), t
+
+
+def test_wrappers_can_be_nested_and_swept_over():
+    inner = gd.WeightDecay(gd.Adam(lr=[0.01, 0.1]), [0.0, 0.1])
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.Averaged(gd.ClipNorm(inner, 1.0)), gd.Adam(lr=0.01)], steps=5)
+    result = sweep.run()
+    assert result.sizes["run"] == 5
+    assert set(result.optimizer.values.tolist()) == {"Adam"}
+    assert result.wrapped_in.values.tolist()[::4] == ["Averaged, ClipNorm, WeightDecay decoupled=True", ""]
+    assert len(set(result.label.values.tolist())) == 5
 
 
 def test_momentum_conventions_differ_by_where_the_rate_stands():

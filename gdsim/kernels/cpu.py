@@ -42,6 +42,8 @@ class Structure(NamedTuple):
     layout: NetworkLayout | FunctionLayout
     has_penalty: bool
     reports_stored: bool
+    needs_norm: bool
+    climbs: bool
     watches: Watches
     title: str
 
@@ -83,7 +85,7 @@ class Kernels:
     def _parts(self) -> dict[str, Any]:
         """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
         layout, chosen = self.structure.layout, dict(self.structure.parts)
-        problem = {n: chosen[n] for n in chosen if n not in ("prepare", "update", "report", "rate")}
+        problem = {n: chosen[n] for n in chosen if n not in ("prepare", "update", "report", "rate", "normed")}
         if isinstance(layout, NetworkLayout):
             family: Mapping[str, Any] = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile}
         else:
@@ -99,8 +101,8 @@ class Kernels:
         parts = {
             **evaluation_parts, **dict(s.parts), **SHUFFLES[s.shuffle]._asdict(),
             "NUMBERS": s.numbers, "NUMBER_COUNT": len(s.numbers._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
-            "penalized": with_penalty if s.has_penalty else without_penalty, "REPORTS_STORED": s.reports_stored,
-            "evaluate_pack": Closed(evaluation_parts["evaluate_pack"], evaluation_parts),
+            "penalized": with_penalty if s.has_penalty else without_penalty, "REPORTS_STORED": s.reports_stored, "NEEDS_NORM": s.needs_norm, "CLIMBS": s.climbs, "TWO_PASSES": s.needs_norm or s.climbs,
+            "evaluate_pack": Closed(evaluation_parts["evaluate_pack"], tuple(evaluation_parts.items())),
             **{f"WATCHES_{n.upper()}": value for n, value in s.watches._asdict().items()},
         }  # fmt: skip
         if isinstance(s.layout, NetworkLayout):

@@ -32,7 +32,7 @@ from gdsim.lanes.parts import (
     fill,
     update_row,
     value_and_gradient,
-)  # fmt: skip
+)
 from gdsim.lanes.tiles import add_rows, largest_of, load_row, repeat, scale_row, squares_of, store_row
 
 

@@ -50,8 +50,8 @@ class NetworkLayout:
         lanes = lambda n: np.zeros(n * width, dtype)  # noqa: E731
         pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
         activations, deltas = lanes(self.activation_rows * pitches[1]), lanes(self.delta_rows * pitches[1])
-        gradients, tile = lanes(self.size), lanes(TILE * TILE)
-        return NetworkSpace(*(Network(self.table(pitch), activations, deltas, gradients, tile, pitch) for pitch in pitches))
+        gradients, kept, tile = lanes(self.size), lanes(self.size), lanes(TILE * TILE)
+        return NetworkSpace(*(Network(self.table(pitch), activations, deltas, gradients, kept, tile, pitch) for pitch in pitches))
 
 
 @functools.cache

@@ -39,6 +39,7 @@ class Network(NamedTuple):
     activations: Any
     deltas: Any
     gradients: Any  # beside the weights
+    kept: Any  # the weights of a rule that takes its gradient elsewhere
     tile: Any  # one tile of gradients on its way to the update
     pitch: Any  # samples, in lanes, from one unit to the next
 

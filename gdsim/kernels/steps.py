@@ -14,6 +14,7 @@ from gdsim.lanes.parts import (
     WATCHES_STEP,
     WIDTH,
     ZERO,
+    normed,
     penalized,
     prepare,
     rate,
@@ -43,6 +44,11 @@ def begin_step(pack: Any) -> Any:
     """(the numbers of the next step, the rule's new carry)."""
     h = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
     return step_at(h, load(pack.step, 0, WIDTH) + 1, load_row(pack.carry, 0, WIDTH, CARRY_COUNT, WIDTH))
+
+
+def with_norm(step: Any, norm: Any) -> Any:
+    """The numbers of a step once the length of its gradient is known."""
+    return Step(normed(step.rule, norm), step.l2)
 
 
 class Motion(NamedTuple):

@@ -10,10 +10,15 @@ import numpy as np
 from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight
+from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight, with_norm
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where
 from gdsim.lanes.parts import (
+    CLIMBS,
+    NEEDS_NORM,
+    NUMBER_COUNT,
+    NUMBERS,
+    TWO_PASSES,
     WIDTH,
     ZERO,
     batch_size,
@@ -24,10 +29,12 @@ from gdsim.lanes.parts import (
     job_out,
     job_weights,
     outputs,
+    penalized,
     restore_float_mode,
     sample_loss,
     set_float_mode,
 )
+from gdsim.lanes.tiles import load_row
 
 # What is done with a finished gradient.
 UPDATE, WRITE, ADD = 0, 1, 2
@@ -85,6 +92,8 @@ def keep_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
 
 def update_all(network: Any, pack: Any, step: Any) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
+    if NEEDS_NORM:
+        step = with_norm(step, sqrt(penalty_and_norm(network, pack.weights, step.l2, True).norm))
     motion = stored_motion(pack.watch)
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
@@ -94,6 +103,28 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
                 place = layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)
                 motion = update_weight(pack, step, motion, place, load(network.gradients, place * WIDTH, WIDTH), is_weight)
     store_motion(pack.watch, motion)
+
+
+def climb(network: Any, pack: Any, step: Any) -> None:
+    """Moves every weight uphill along the gradient that was left; where it was is kept."""
+    norm = sqrt(penalty_and_norm(network, pack.weights, step.l2, True).norm)
+    rho = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH)).rho
+    way = where(norm > 0.0, rho / norm, 0.0)
+    for index in range(layer_count(network)):
+        layer = layer_at(network, index)
+        for unit in range(layer.units):
+            for column in range(layer.inputs + 1):
+                is_weight = column < layer.inputs
+                place = (layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)) * WIDTH
+                w, g = load(pack.weights, place, WIDTH), load(network.gradients, place, WIDTH)
+                store(network.kept, place, w)
+                store(pack.weights, place, fma_lanes(way, penalized(g, w, step) if is_weight else g, w))
+
+
+def come_down(network: Any, pack: Any) -> None:
+    """Puts every weight back where it was before the climb."""
+    for place in range(len(network.gradients) // WIDTH):
+        store(pack.weights, place * WIDTH, load(network.kept, place * WIDTH, WIDTH))
 
 
 def sample_at(network: Any, features: Any, number: Any) -> Any:
@@ -125,8 +156,8 @@ def block_loss(network: Any, features: Any, valid: Any, share: Any) -> Any:
     return total
 
 
-def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any) -> Any:
-    """Whether the loss of the step's batch stops a lane; if not, its gradients have been used, or left where it has several blocks.
+def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any, looks: Any) -> Any:
+    """Whether the loss of the step's batch stops a lane, where it is looked at; if not, its gradients have been used, or left where it has several blocks.
 
     The loss is known before the last block's gradients are made: where it stops a lane, no weight has moved.
     """
@@ -135,14 +166,14 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any) -> Any:
     total = Sum(splat(ZERO, WIDTH), splat(ZERO, WIDTH))
     samples = as_type_of(size, total.total)
     share = 1.0 / samples
-    single = feed.batch <= BLOCK
+    single = feed.batch <= BLOCK and not TWO_PASSES
     for first in range(0, feed.batch, BLOCK):
         count = min(BLOCK, feed.batch - first)
         fill(network, feed, start, number, (first, count))
         forward(network, pack.weights, count)
         loss = block_loss(network, feed.features, (count, where(size > first, size - first, size * 0)), share)
         total = added(total, loss)
-        if first + count == feed.batch and stops_here(pack.watch, total_of(total) / samples):
+        if looks and first + count == feed.batch and stops_here(pack.watch, total_of(total) / samples):
             return True
         backward(network, pack.weights, Job(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step))
     return False
@@ -154,9 +185,13 @@ def advance_network(model: Any, pack: Any, feed: Any, steps: Any) -> Any:
     for done in range(steps):
         step, carry = begin_step(pack)
         store_motion(pack.watch, new_motion())
-        if learn_from_batch(network, pack, feed, step):
+        if learn_from_batch(network, pack, feed, step, True):
             return done
-        if feed.batch > BLOCK:
+        if CLIMBS:
+            climb(network, pack, step)
+            learn_from_batch(network, pack, feed, step, False)
+            come_down(network, pack)
+        if feed.batch > BLOCK or TWO_PASSES:
             update_all(network, pack, step)
         if end_step(pack, carry, stored_motion(pack.watch)):
             return done + 1

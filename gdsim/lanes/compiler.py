@@ -76,13 +76,19 @@ class Closed(NamedTuple):
     """A part that brings its own parts: below it no others are seen, so that kernels which differ elsewhere share it."""
 
     function: Any
-    parts: Mapping[str, Any]
+    parts: tuple[tuple[str, Any], ...]
+
+
+@functools.cache
+def _mapping(parts: tuple[tuple[str, Any], ...]) -> Mapping[str, Any]:
+    """The parts of a closed one by their names; the same object for the same parts."""
+    return dict(parts)
 
 
 def below(value: Any, parts: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]] | None:
     """(the function that a kernel compiles where it names `value`, the parts that hold in it), or None for other values."""
     if isinstance(value, Closed):
-        return value.function, value.parts
+        return value.function, _mapping(value.parts)
     body = body_of(value)
     return None if body is None else (body, parts)
 

@@ -106,6 +106,16 @@ def _(target: Any, x: Any) -> Any:
     return (x, lambda code, v: code.sqrt(v)) if is_lane(x) and x.is_float else None
 
 
+def floor(x: Any) -> Any:
+    """The largest integer that is not above x, as a float."""
+    return type(x)(np.floor(x))
+
+
+@rule_of(floor)
+def _(target: Any, x: Any) -> Any:
+    return (x, lambda code, v: code.intrinsic("floor", v)) if is_lane(x) and x.is_float else None
+
+
 def absolute(x: Any) -> Any:
     """The magnitude: `x` with its sign bit cleared."""
     return abs(x)

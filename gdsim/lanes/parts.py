@@ -11,6 +11,9 @@ CARRY_COUNT: Any = None
 PARAMETER_COUNT: Any = None
 SLOT_TOTAL: Any = None  # slots of all parameters
 INPUT_COUNT: Any = None  # of a function that is mapped over points
+NEEDS_NORM: Any = None  # whether the rule needs the length of the whole gradient
+TWO_PASSES: Any = None  # whether the whole gradient is made before the first weight moves
+CLIMBS: Any = None  # whether the rule takes its gradient uphill from the weights
 COLUMN_COUNT: Any = None  # of a sample
 WATCHES_TARGET: Any = None  # whether lanes look at the loss of their own step, as the three that follow
 WATCHES_GRADIENT: Any = None
@@ -26,7 +29,8 @@ def _part(name: str) -> Any:
     return missing
 
 
-prepare, update, report, rate = (_part(n) for n in ("prepare", "update", "report", "rate"))
+prepare, update, report, rate, normed = (_part(n) for n in ("prepare", "update", "report", "rate", "normed"))
+inner_prepare, inner_update, inner_report, inner_normed = (_part(f"inner_{n}") for n in ("prepare", "update", "report", "normed"))
 activation, slope, output, output_slope = (_part(n) for n in ("activation", "slope", "output", "output_slope"))
 sample_loss, pointwise, outputs, correct = (_part(n) for n in ("sample_loss", "pointwise", "outputs", "correct"))
 fill, draw_key, draw, batch_size = (_part(n) for n in ("fill", "draw_key", "draw", "batch_size"))

@@ -105,7 +105,7 @@ def structure_of(setting: Setting) -> Structure:
     return Structure(
         tuple(parts.items()), numbers_type(number_names(setting)), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_for(problem, setting.dtype),
-        has_penalty(setting), not rule.looks_ahead,
+        has_penalty(setting), not rule.looks_ahead, rule.needs_norm, rule.climbs,
         Watches(Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops)), title,
     )  # fmt: skip
 

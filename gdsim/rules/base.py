@@ -14,7 +14,7 @@ class Unset(msgspec.Struct, frozen=True):
 
 UNSET: Any = Unset()
 
-Convention = Literal["lecture", "torch"]
+Convention = Literal["lecture", "torch", "optax"]
 
 
 RATE = Range(0.0, float("inf"))
@@ -34,10 +34,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
 
     convention: Convention = "lecture"
 
-    slots: ClassVar[tuple[str, ...]] = ()
-    carry: ClassVar[tuple[str, ...]] = ()
+    slots: ClassVar[Any] = ()
+    carry: ClassVar[Any] = ()
     defaults: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     ranges: ClassVar[Mapping[str, Range]] = {}
+    needs_norm: ClassVar[Any] = False  # whether steps need the length of the whole gradient before the first weight moves
+    climbs: ClassVar[Any] = False  # whether the gradient is taken away from the weights, where the loss is higher
 
     def __post_init__(self) -> None:
         if not isinstance(self.convention, str) or self.convention not in self.defaults:
@@ -48,20 +50,30 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
             value = default if value is UNSET else value
             msgspec.structs.force_setattr(self, name, checked_number(value, f"{type(self).__name__}.{name}", self.ranges[name]))
 
-    @classmethod
-    def hyperparameters(cls) -> tuple[str, ...]:
-        """The fields that are numbers of each run, in the order of the declaration."""
-        return tuple(next(iter(cls.defaults.values())))
+    @property
+    def innermost(self) -> "Rule":
+        """The rule itself, without what it is wrapped in."""
+        return self
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The fields that are numbers of each run, in the order of the declaration, with their values or axes."""
+        return {name: getattr(self, name) for name in next(iter(self.defaults.values()))}
 
     @staticmethod
     def constants(values: Mapping[str, float]) -> dict[str, float]:
         """Numbers that follow from the hyperparameters, computed in float64."""
         return {}
 
+    def structure(self) -> list[Any]:
+        """What decides the rule's code, apart from numbers of a run."""
+        return [type(self).__name__, self.convention]
+
     def parts(self) -> dict[str, Any]:
         """The functions that a kernel is bound with, by the rule's convention."""
-        suffix = "" if self.convention == "lecture" else f"_{self.convention}"
-        return {name: getattr(type(self), name + suffix, getattr(type(self), name)) for name in ("prepare", "update", "report")}
+        return {name: self._by_convention(name) for name in ("prepare", "update", "report", "normed")}
+
+    def _by_convention(self, name: str) -> Any:
+        return getattr(type(self), f"{name}_{self.convention}", getattr(type(self), name))
 
     @property
     def looks_ahead(self) -> bool:
@@ -83,5 +95,37 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
         """The reported parameter, from the stored one."""
         return w
 
+    @staticmethod
+    def normed(s: Any, norm: Any) -> Any:
+        """What `update` needs, once the length of the gradient is known."""
+        return s
 
-__all__ = ["EPSILON", "RATE", "SHARE", "UNSET", "Axis", "Range", "Rule"]
+
+class RootedRule(Rule, frozen=True):
+    """A rule that divides by a root of squared gradients, with eps inside the root or outside.
+
+    `eps_mode` says where; if not given, it is inside in the lecture's form and outside in the libraries'. Inside, 1e-16
+    acts as 1e-8 does outside.
+    """
+
+    eps_mode: Literal["inside", "outside"] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        mode = ("inside" if self.convention == "lecture" else "outside") if self.eps_mode is None else self.eps_mode
+        if mode not in ("inside", "outside"):
+            raise ValueError(f"{type(self).__name__}.eps_mode must be 'inside' or 'outside'; {self.eps_mode!r} was given")
+        msgspec.structs.force_setattr(self, "eps_mode", mode)
+
+    def structure(self) -> list[Any]:
+        """What decides the rule's code, apart from numbers of a run."""
+        return [*super().structure(), self.eps_mode]
+
+    def _by_convention(self, name: str) -> Any:
+        if name != "update":
+            return super()._by_convention(name)
+        kinds = (f"update_{self.convention}_{self.eps_mode}", f"update_{self.eps_mode}")
+        return next(getattr(type(self), kind) for kind in kinds if hasattr(type(self), kind))
+
+
+__all__ = ["EPSILON", "RATE", "SHARE", "UNSET", "Axis", "Range", "RootedRule", "Rule"]

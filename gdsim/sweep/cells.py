@@ -10,7 +10,8 @@ import msgspec
 
 from gdsim import axes
 from gdsim.axes import Grid
-from gdsim.rules import Rule
+from gdsim.rules import Rule, Wrapper
+from gdsim.rules.base import RootedRule
 from gdsim.schedules import Schedule
 from gdsim.sweep.canonical import digest
 
@@ -28,7 +29,7 @@ class Cell(NamedTuple):
 
     def numbers(self) -> dict[str, float]:
         """The hyperparameters that kernels read, by name."""
-        found = {n: getattr(self.rule, n) for n in self.rule.hyperparameters()}
+        found = self.rule.hyperparameters()
         found |= {n: getattr(self.schedule, n) for n in self.schedule.hyperparameters()}
         return {**found, "l2": self.problem.l2}
 
@@ -58,18 +59,48 @@ def count_of(value: Any, names: Sequence[str]) -> int:
     return math.prod(lengths.values()) * (min(joint) if joint else 1)
 
 
+def own_names(rule: Rule) -> list[str]:
+    """The hyperparameters of a rule that are its own fields, not those of a rule in it."""
+    return list(rule.own if isinstance(rule, Wrapper) else rule.hyperparameters())
+
+
+def rules_of(rule: Rule, seed: int) -> Iterator[Rule]:
+    """A rule with every combination of its axes and those of the rules in it, the outermost's the last."""
+    inner = rules_of(rule.rule, seed) if isinstance(rule, Wrapper) else [None]
+    for chosen in inner:
+        yield from combinations(rule if chosen is None else msgspec.structs.replace(rule, rule=chosen), own_names(rule), seed)
+
+
+def count_of_rule(rule: Rule) -> int:
+    """How many combinations the axes of a rule and of those in it make."""
+    return count_of(rule, own_names(rule)) * (count_of_rule(rule.rule) if isinstance(rule, Wrapper) else 1)
+
+
+def form_of(rule: Rule) -> dict[str, Any]:
+    """What decides a rule's code, by the names of coordinates: its convention, where eps stands, what it is wrapped in."""
+    found: dict[str, Any] = {"convention": rule.innermost.convention}
+    if isinstance(rule.innermost, RootedRule):
+        found["eps_mode"] = rule.innermost.eps_mode
+    names, inner = [], rule
+    while isinstance(inner, Wrapper):
+        kinds = [f"{f}={getattr(inner, f)}" for f in inner.__struct_fields__ if isinstance(getattr(inner, f), bool)]
+        names.append(" ".join([type(inner).__name__, *kinds]))
+        inner = inner.rule
+    return {**found, "wrapped_in": ", ".join(names)}
+
+
 def cells_of(sweep: Any) -> list[Cell]:
     """The cells of a sweep, in the order of their numbers. Raises ValueError for more than MOST_CELLS."""
     counts = [
         sum(count_of(p, p.axes) * len(p.variants()) for p in sweep.problem),
-        sum(count_of(r, r.hyperparameters()) for r in sweep.optimizer),
+        sum(count_of_rule(r) for r in sweep.optimizer),
         sum(count_of(s, s.hyperparameters()) for s in sweep.schedule),
         axes.length(sweep.batch) if isinstance(sweep.batch, Grid) else 1,
     ]
     if math.prod(counts) > MOST_CELLS:
         raise ValueError(f"the grid has {math.prod(counts):,} cells; at most {MOST_CELLS:,} fit one sweep: take fewer values, or draws in place of a grid")
     problems = [p for given in sweep.problem for v in given.variants() for p in combinations(v, v.axes, sweep.seed)]
-    rules = [r for given in sweep.optimizer for r in combinations(given, given.hyperparameters(), sweep.seed)]
+    rules = [r for given in sweep.optimizer for r in rules_of(given, sweep.seed)]
     schedules = [s for given in sweep.schedule for s in combinations(given, given.hyperparameters(), sweep.seed)]
     batches = sweep.batch.values if isinstance(sweep.batch, Grid) else (sweep.batch,)
     return [Cell(*chosen) for chosen in itertools.product(problems, rules, schedules, batches)]
@@ -84,8 +115,7 @@ def identity(cell: Cell, sweep: Any) -> str:
 def settings(cell: Cell) -> dict[str, Any]:
     """A cell's hyperparameters by the names of their coordinates, the optimizer's first."""
     rule, schedule, problem = cell.rule, cell.schedule, cell.problem
-    found: dict[str, Any] = {n: getattr(rule, n) for n in rule.hyperparameters()}
-    found["convention"] = rule.convention
+    found: dict[str, Any] = {**rule.hyperparameters(), **form_of(rule)}
     found["schedule"] = type(schedule).__name__
     for name in schedule.hyperparameters():
         found[f"schedule_{name}"] = getattr(schedule, name)
@@ -101,7 +131,7 @@ def varied(cells: Sequence[Cell]) -> list[str]:
         by_rule: dict[str, set[str]] = {}
         for cell, table in zip(cells, tables, strict=True):
             if name in table:
-                by_rule.setdefault(type(cell.rule).__name__ if name in cell.rule.hyperparameters() else "", set()).add(repr(table[name]))
+                by_rule.setdefault(type(cell.rule.innermost).__name__ if name in cell.rule.hyperparameters() else "", set()).add(repr(table[name]))
         if any(len(values) > 1 for values in by_rule.values()):
             found.append(name)
     return found
@@ -128,6 +158,6 @@ def labels(cells: Sequence[Cell]) -> list[str]:
     for cell in cells:
         table: Mapping[str, Any] = settings(cell)
         words = [f"{name}={shown(table[n])}" for n, name in names.items() if n in table]
-        found.append(" ".join([type(cell.rule).__name__, *words]))
+        found.append(" ".join([type(cell.rule.innermost).__name__, *words]))
     counts = collections.Counter(found)
     return [f"{text} #{i}" if counts[text] > 1 else text for i, text in enumerate(found)]

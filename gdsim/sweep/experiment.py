@@ -7,7 +7,7 @@ from typing import Any
 from gdsim.axes import nearest
 from gdsim.data import DATASETS, Data, load, read
 from gdsim.problems import PROBLEMS
-from gdsim.rules import RULES
+from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS, Record
 from gdsim.sweep.declaration import Sweep
@@ -44,7 +44,7 @@ def sweep_from(table: dict[str, Any], folder: pathlib.Path) -> Sweep:
             raise ExperimentError(f"[{key}] is missing")
     given = dict(table)
     given["problem"] = [_problem(p, f"problem{w}", folder) for p, w in _listed(table["problem"])]
-    given["optimizer"] = [_tagged(o, RULES, f"optimizer{w}") for o, w in _listed(table["optimizer"])]
+    given["optimizer"] = [_rule(o, f"optimizer{w}") for o, w in _listed(table["optimizer"])]
     if "schedule" in table:
         given["schedule"] = [_tagged(s, SCHEDULES, f"schedule{w}") for s, w in _listed(table["schedule"])]
     if "stop" in table:
@@ -80,6 +80,13 @@ def _tagged(value: Any, classes: Any, where: str) -> Any:
         given = "no type was given" if kind is None else f"type {kind!r} is not known"
         raise ExperimentError(f"{where}: {given}; {nearest(str(kind), list(tags))}")
     return _made(tags[kind], table, where)
+
+
+def _rule(value: Any, where: str) -> Any:
+    """An update rule; a wrapper has the rule that it is around under `rule`."""
+    if isinstance(value, dict) and "rule" in value:
+        value = {**value, "rule": _rule(value["rule"], f"{where}.rule")}
+    return _tagged(value, (*RULES, *WRAPPERS), where)
 
 
 def _made(kind: Any, fields: dict[str, Any], where: str) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def coordinates_of(plan: Plan) -> dict[str, list[Any]]:
     """For each coordinate a value per cell: the optimizer, the label, and what is varied."""
     tables = [settings(c) for c in plan.cells]
-    found: dict[str, list[Any]] = {"optimizer": [type(c.rule).__name__ for c in plan.cells], "label": list(plan.labels)}
+    found: dict[str, list[Any]] = {"optimizer": [type(c.rule.innermost).__name__ for c in plan.cells], "label": list(plan.labels)}
     for key, name in coordinate_names(plan.cells).items():
         column = [t.get(key) for t in tables]
         numeric = all(v is None or (isinstance(v, (int, float)) and not isinstance(v, bool)) for v in column)
