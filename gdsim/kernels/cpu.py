@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels import decisions, evaluation, functions, supervised, training
+from gdsim.kernels import decisions, evaluation, functions, steps, supervised, training
 from gdsim.kernels.layout import FunctionLayout, NetworkLayout, feed_of
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import BEST_LOSS, CURVES, FACTS, MARKS, REASON, TAGS, Agenda, Pack, Runs, Scores, Seats, Snapshots, Watch
 from gdsim.kernels.training import Job
-from gdsim.lanes.compiler import Closed, bind, float_mode_parts
+from gdsim.lanes.compiler import address_of, bind, float_mode_parts
 from gdsim.lanes.memory import readers_of, table_of
 
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
@@ -76,8 +76,8 @@ class Kernels:
         self.listener: Callable[[str], None] | None = None
 
     def prepare(self) -> None:
-        """Makes the kernel that training needs."""
-        _ = self.train
+        """Makes the kernels that training needs."""
+        _ = self._train, self.addresses
 
     def _announce(self, what: str) -> Callable[[], None]:
         return lambda: self.listener(f"compiling {what}") if self.listener is not None else None
@@ -85,7 +85,7 @@ class Kernels:
     def _parts(self) -> dict[str, Any]:
         """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
         layout, chosen = self.structure.layout, dict(self.structure.parts)
-        problem = {n: chosen[n] for n in chosen if n not in ("prepare", "update", "report", "rate", "normed")}
+        problem = {n: chosen[n] for n in chosen if n not in ("prepare", "update", "report", "rate", "normed", "driven")}
         if isinstance(layout, NetworkLayout):
             family: Mapping[str, Any] = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile}
         else:
@@ -97,54 +97,71 @@ class Kernels:
         return {**problem, **family, "WIDTH": self.width, "ZERO": self.dtype.type(0), **float_mode_parts()}
 
     def _training_parts(self) -> dict[str, Any]:
-        s, evaluation_parts = self.structure, self._parts()
+        s = self.structure
         parts = {
-            **evaluation_parts, **dict(s.parts), **SHUFFLES[s.shuffle]._asdict(),
+            **self._parts(), **dict(s.parts), **SHUFFLES[s.shuffle]._asdict(),
             "NUMBERS": s.numbers, "NUMBER_COUNT": len(s.numbers._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
-            "penalized": with_penalty if s.has_penalty else without_penalty, "REPORTS_STORED": s.reports_stored, "NEEDS_NORM": s.needs_norm, "CLIMBS": s.climbs, "TWO_PASSES": s.needs_norm or s.climbs,
-            "evaluate_pack": Closed(evaluation_parts["evaluate_pack"], tuple(evaluation_parts.items())),
+            "penalized": with_penalty if s.has_penalty else without_penalty, "NEEDS_NORM": s.needs_norm, "CLIMBS": s.climbs, "TWO_PASSES": s.needs_norm or s.climbs,
             **{f"WATCHES_{n.upper()}": value for n, value in s.watches._asdict().items()},
         }  # fmt: skip
         if isinstance(s.layout, NetworkLayout):
-            return {**parts, "advance": supervised.advance_network, "finish_tile": supervised.update_tile}
+            return {**parts, "finish_tile": supervised.update_tile}
         gradient = functions.gradient_of_samples if s.layout.columns > 0 else functions.gradient_of_function
         own = {"batch_gradient": gradient, "update_row": update_row_of(s.layout.size, s.slots), "SLOT_TOTAL": s.layout.size * s.slots}
-        return {**parts, "advance": functions.advance_in_registers, **own}
+        return {**parts, **own}
 
-    def _bind(self, template: Any, parts: Mapping[str, Any], job: Any, *more: str, announce: str | None = None) -> Callable[..., Any]:
-        """A template compiled for jobs of the shape of `job`, to be called with a job and whole numbers."""
+    def _bind(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, announce: str | None = None) -> Any:
+        """A template compiled for jobs of the shape of `job`: a function of a table's address, and mostly of a whole number."""
         from numba import types
 
-        signature = types.int64(types.int64, *(getattr(types, m) for m in more))
-        kernel: Any = bind(template, {**parts, **readers_of(job)}, signature, None if announce is None else self._announce(announce))
-
-        def call(job: Any, *numbers: int) -> int:
-            table = table_of(job)  # and the job keeps its arrays until the kernel is done
-            return kernel(table.ctypes.data, *numbers)
-
-        return call
+        signature = types.int64(*(types.int64,) * arguments)
+        return bind(template, {**parts, **readers_of(job)}, signature, None if announce is None else self._announce(announce))
 
     @functools.cached_property
-    def train(self) -> Callable[..., int]:
-        """`training.train`, compiled: of a job and a budget of steps."""
-        runs, agenda, feed = self.new_runs(0, 0, Keeps()), self.new_agenda(1, [], [], [], []), self._no_feed()
-        job = self.new_job(self.model(1), False, runs, agenda, (feed, feed, feed))
-        return self._bind(training.train, self._training_parts(), job, "int64", announce=self.structure.title)
+    def _shape(self) -> Job:
+        """A job without runs, by whose shape kernels read tables."""
+        feed = feed_of(None, None, True, 0, self.dtype)
+        agenda = self.new_agenda(1, [], [], [], [])
+        return self._job(False, self.new_runs(0, 0, Keeps()), agenda, (feed, feed, feed), self.model(1), (0, 0, 0))
 
     @functools.cached_property
-    def evaluate(self) -> Callable[..., int]:
-        """`evaluation.evaluate`, compiled; shared by all structures with the same problem."""
-        job = evaluation.Evaluation(self.model(1), self._lanes(0), self._no_feed(), self.new_scores(), True)
+    def addresses(self) -> tuple[int, int, int]:
+        """Addresses of the kernels that the training kernel calls: steps of this rule, its reported parameters, evaluation."""
+        family = supervised if isinstance(self.structure.layout, NetworkLayout) else functions
+        parts = self._training_parts()
+        advance = self._bind(family.advance, parts, self._shape, announce=self.structure.title)
+        report = 0 if self.structure.reports_stored else address_of(self._bind(steps.report_all, parts, self._shape))
+        return address_of(advance), report, address_of(self._evaluate)
+
+    @functools.cached_property
+    def _train(self) -> Any:
+        parts = {"WIDTH": self.width, **float_mode_parts()}
+        return self._bind(training.train, parts, self._shape, announce="the training loop")
+
+    def train(self, job: Job, budget: int) -> int:
+        """`training.train` of a job and a budget of steps."""
+        table = table_of(job)
+        return self._train(table.ctypes.data, budget)
+
+    @functools.cached_property
+    def _evaluate(self) -> Any:
+        job = evaluation.Evaluation(self.model(1), self._lanes(0), self._shape.training_feed, self.new_scores())
         return self._bind(evaluation.evaluate, self._parts(), job, announce="the evaluation")
 
-    @functools.cached_property
-    def predict(self) -> Callable[..., int]:
-        """`supervised.predict`, compiled."""
-        job = evaluation.Prediction(self.model(1), self._lanes(0), self._no_feed(), self._lanes(0))
-        return self._bind(supervised.predict, self._parts(), job)
+    def evaluate(self, job: evaluation.Evaluation) -> None:
+        """`evaluation.evaluate` with gradients."""
+        table = table_of(job)
+        self._evaluate(table.ctypes.data, 1)
 
-    def _no_feed(self) -> Any:
-        return feed_of(None, None, True, 0, self.dtype)
+    @functools.cached_property
+    def _predict(self) -> Any:
+        job = evaluation.Prediction(self.model(1), self._lanes(0), self._shape.training_feed, self._lanes(0))
+        return self._bind(supervised.predict, self._parts(), job, arguments=1)
+
+    def predict(self, job: evaluation.Prediction) -> None:
+        """`supervised.predict`."""
+        table = table_of(job)
+        self._predict(table.ctypes.data)
 
     def model(self, samples: int) -> Any:
         """One thread's working memory for steps of `samples` samples and for evaluation."""
@@ -176,13 +193,23 @@ class Kernels:
         kept = lambda n: self._lanes(n if with_state else 0)  # noqa: E731
         return Snapshots(self._lanes(size), kept(size), kept(size * s.slots), kept(s.carry), self._lanes(TAGS, np.int64), np.zeros(1, np.int64))
 
-    def new_job(self, model: Any, with_state: bool, runs: Runs, agenda: Agenda, feeds: Any) -> Job:
+    def new_job(self, with_state: bool, runs: Runs, agenda: Agenda, feeds: Any, model: Any) -> Job:
         """All that a kernel works on, its lanes without runs; `feeds` for steps, for the training set and for the validation set."""
+        return self._job(with_state, runs, agenda, feeds, model, self.addresses)
+
+    def _job(self, with_state: bool, runs: Runs, agenda: Agenda, feeds: Any, model: Any, addresses: tuple[int, int, int]) -> Job:
         size = self.structure.layout.size
+        snapshots, fresh = self.new_snapshots(with_state), self.new_snapshots(with_state)
+        scores, held_scores = self.new_scores(), self.new_scores()
+        training, whole, held = feeds
+        asked = [(s, whole, scores) for s in (snapshots, fresh)] + [(s, held, held_scores) for s in (snapshots, fresh)]
+        tables = np.stack([table_of(evaluation.Evaluation(model, s.weights, feed, found)) for s, feed, found in asked])
+        places = tables.ctypes.data + tables.strides[0] * np.arange(len(tables))
+        places[2:] *= held.count > 0
         return Job(
-            model, self.new_pack(), Seats(*(self._lanes(1, np.int64) - 1 for _ in Seats._fields)),
-            self.new_snapshots(with_state), self.new_snapshots(with_state), self.new_scores(), self.new_scores(),
-            self._lanes(0 if self.structure.reports_stored else size), self._lanes(size), runs, agenda, *feeds,
+            self.new_pack(), Seats(*(self._lanes(1, np.int64) - 1 for _ in Seats._fields)), snapshots, fresh, scores, held_scores,
+            self._lanes(0 if self.structure.reports_stored else size), self._lanes(size), runs, agenda, training, *addresses,
+            places, tables.ravel(), model,
         )  # fmt: skip
 
     def new_runs(self, count: int, checkpoints: int, keeps: Keeps, stops: int = 0, targets: int = 0) -> Runs:
@@ -211,6 +238,7 @@ class Kernels:
         s = self.structure
         names, places = s.numbers._fields, s.layout.places.astype(np.int64)
         return Agenda(
+            s.reports_stored,
             s.slots,
             s.carry,
             len(names),

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes.parts import evaluate_pack, job_feed, job_model, job_scores, job_weights, job_with_gradient, restore_float_mode, set_float_mode
+from gdsim.lanes.parts import evaluate_pack, job_feed, job_model, job_scores, job_weights, restore_float_mode, set_float_mode
 
 
 class Evaluation(NamedTuple):
@@ -12,7 +12,6 @@ class Evaluation(NamedTuple):
     weights: Any
     feed: Any
     scores: Any
-    with_gradient: Any
 
 
 class Prediction(NamedTuple):
@@ -24,9 +23,9 @@ class Prediction(NamedTuple):
     out: Any  # [sample, unit, lane]
 
 
-def evaluate(table: Any) -> Any:
+def evaluate(table: Any, with_gradient: Any) -> Any:
     """The part `evaluate_pack` in the IEEE default mode, whatever mode the process is in."""
     mode = set_float_mode()
-    evaluate_pack(job_model(table), job_weights(table), job_feed(table), job_scores(table), job_with_gradient(table) > 0)
+    evaluate_pack(job_model(table), job_weights(table), job_feed(table), job_scores(table), with_gradient > 0)
     restore_float_mode(mode)
     return 0

@@ -30,6 +30,9 @@ from gdsim.lanes.parts import (
     batch_gradient,
     batch_size,
     fill,
+    job_model,
+    job_pack,
+    job_training_feed,
     update_row,
     value_and_gradient,
 )
@@ -69,11 +72,12 @@ def sum_of_block(model: Any, x: Any, valid: Any) -> Any:
     return total, gradient
 
 
-def advance_in_registers(model: Any, pack: Any, feed: Any, steps: Any) -> Any:
-    """Up to `steps` steps of every lane; fewer if a run ends. How many updates were made.
+def advance(table: Any, steps: Any) -> Any:
+    """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made.
 
     What a step's updates have done is looked at together with the next step's loss, before its update.
     """
+    pack, feed, model = job_pack(table), job_training_feed(table), job_model(table)
     watch = pack.watch
     x = load_row(pack.weights, 0, WIDTH, PARAMETER_COUNT, WIDTH)
     slots = load_row(pack.slots, 0, WIDTH, SLOT_TOTAL, WIDTH)

@@ -2,7 +2,7 @@
 
 Every function takes the address of the job's table.
 
-Names that are parts: `evaluate_pack`, the readers of the job, and the constants of `parts`.
+Names that are parts: the readers of the job, and `WIDTH`.
 """
 
 from typing import Any
@@ -39,23 +39,21 @@ from gdsim.kernels.state import (
     WHY,
 )  # fmt: skip
 from gdsim.lanes.compiler import shared
+from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.parts import (
-    REPORTS_STORED,
     WIDTH,
-    evaluate_pack,
     job_agenda,
+    job_evaluate,
+    job_evaluations,
     job_fresh,
     job_held_scores,
-    job_model,
     job_pack,
     job_reported,
     job_runs,
     job_scores,
     job_seats,
     job_snapshots,
-    job_validation_feed,
-    job_whole_feed,
-)  # fmt: skip
+)
 
 # A run has diverged when its loss exceeds its first by this factor times (1 + |first|).
 LOSS_FACTOR = 1e6
@@ -98,7 +96,7 @@ def take_snapshot(table: Any, seat: Any, what: Any, why: Any) -> None:
     )
     snaps, places = snapshots, agenda.places
     place = tag(snaps, seats.run[seat], -1 if what & AT_END else seat, pack.step[seat], what, seats.checkpoint[seat], why)
-    source = pack.weights if REPORTS_STORED else reported
+    source = pack.weights if agenda.reports_stored > 0 else reported
     for p in range(len(places)):
         snaps.weights[places[p] * WIDTH + place] = source[places[p] * WIDTH + seat]
     if len(snaps.stored) > 0:
@@ -139,16 +137,8 @@ def needs(snaps: Any, bits: Any) -> Any:
 @shared
 def settle_snapshots(table: Any, fresh: Any) -> None:
     """Evaluates the snapshots that wait, of runs in lanes or of fresh ones, and does with each what is to be done."""
-    model, snapshots, scores, held_scores, runs, agenda, whole_feed, validation_feed = (
-        job_model(table),
-        job_snapshots(table),
-        job_scores(table),
-        job_held_scores(table),
-        job_runs(table),
-        job_agenda(table),
-        job_whole_feed(table),
-        job_validation_feed(table),
-    )
+    snapshots, scores, runs, agenda = job_snapshots(table), job_scores(table), job_runs(table), job_agenda(table)
+    evaluate, evaluations = job_evaluate(table), job_evaluations(table)
     snaps = job_fresh(table) if fresh else snapshots
     count = snaps.count[0]
     if count == 0:
@@ -157,9 +147,10 @@ def settle_snapshots(table: Any, fresh: Any) -> None:
         cell = runs.facts[snaps.tags[i * TAGS + RUN] * FACTS + CELL]
         scores.l2[i] = runs.numbers[cell * agenda.numbers + agenda.l2]
     gradient = (agenda.wants[0] > 0 and needs(snaps, AT_CHECKPOINT)) or agenda.wants[1] > 0
-    evaluate_pack(model, snaps.weights, whole_feed, scores, gradient)
-    if validation_feed.count > 0 and (agenda.wants[2] > 0 or needs(snaps, AT_CHECKPOINT)):
-        evaluate_pack(model, snaps.weights, validation_feed, held_scores, False)
+    which = 1 if fresh else 0
+    call_kernel(evaluate, evaluations[which], 1 if gradient else 0)
+    if evaluations[2] != 0 and (agenda.wants[2] > 0 or needs(snaps, AT_CHECKPOINT)):
+        call_kernel(evaluate, evaluations[2 + which], 0)
     for i in range(count):
         settle(table, snaps, i)
     snaps.count[0] = 0
@@ -198,20 +189,14 @@ def settle(table: Any, snaps: Any, place: Any) -> None:
 
 def record(table: Any, snaps: Any, place: Any) -> None:
     """Writes a checkpoint."""
-    scores, held_scores, runs, agenda, validation_feed = (
-        job_scores(table),
-        job_held_scores(table),
-        job_runs(table),
-        job_agenda(table),
-        job_validation_feed(table),
-    )
+    scores, held_scores, runs, agenda, evaluations = job_scores(table), job_held_scores(table), job_runs(table), job_agenda(table), job_evaluations(table)
     held = held_scores
     row, count = place * TAGS, len(agenda.checkpoints)
     at = snaps.tags[row + RUN] * count + snaps.tags[row + PLACE]
     runs.curves[at * CURVES + LOSS] = scores.loss[place]
     runs.curves[at * CURVES + GRADIENT_NORM] = scores.gradient_norm[place]
     runs.curves[at * CURVES + ACCURACY] = scores.accuracy[place]
-    if validation_feed.count > 0:
+    if evaluations[2] != 0:
         runs.curves[at * CURVES + VALIDATION_LOSS] = held.loss[place]
         runs.curves[at * CURVES + VALIDATION_ACCURACY] = held.accuracy[place]
     if len(runs.trajectory) > 0:

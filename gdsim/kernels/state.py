@@ -111,6 +111,7 @@ NEXT, EVALUATED, PACK_STEPS, LANE_STEPS = 0, 1, 2, 3
 class Agenda(NamedTuple):
     """When runs are looked at and what ends them; the same for all runs of a job."""
 
+    reports_stored: Any  # whether the reported parameters are the stored ones
     slots: Any  # how many slots the rule has beside each weight
     carry: Any  # how many numbers it carries per run
     numbers: Any  # how many numbers a cell has

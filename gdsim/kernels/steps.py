@@ -14,13 +14,16 @@ from gdsim.lanes.parts import (
     WATCHES_STEP,
     WIDTH,
     ZERO,
+    driven,
+    job_pack,
+    job_reported,
     normed,
     penalized,
     prepare,
     rate,
     report,
     update,
-)  # fmt: skip
+)
 from gdsim.lanes.tiles import load_row, store_row
 
 # Why a lane needs attention: what `Watch.flags` says.
@@ -36,7 +39,7 @@ class Step(NamedTuple):
 
 def step_at(h: Any, t: Any, carry: Any) -> Any:
     """(the numbers of update t = 1, 2, ..., the rule's new carry) from a run's hyperparameters."""
-    step, carry = prepare(h, rate(h.lr, t, h), carry)
+    step, carry = prepare(driven(h, t), rate(h.lr, t, h), carry)
     return Step(step, h.l2), carry
 
 
@@ -155,9 +158,11 @@ def smaller_steps(watch: Any, motion: Any, still: Any) -> Any:
     return small & (still >= load(watch.times, 0, WIDTH)), still
 
 
-def report_all(pack: Any, out: Any) -> None:
-    """The reported parameters of every lane, from the stored ones."""
+def report_all(table: Any, steps: Any) -> Any:
+    """The kernel: the reported parameters of every lane, from the stored ones."""
+    pack, out = job_pack(table), job_reported(table)
     step, _ = begin_step(pack)
     for place in range(len(out) // WIDTH):
         slots = load_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
         store(out, place * WIDTH, report(load(pack.weights, place * WIDTH, WIDTH), slots, step.rule))
+    return steps

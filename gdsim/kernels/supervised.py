@@ -27,6 +27,8 @@ from gdsim.lanes.parts import (
     job_feed,
     job_model,
     job_out,
+    job_pack,
+    job_training_feed,
     job_weights,
     outputs,
     penalized,
@@ -179,9 +181,9 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any, looks: Any) 
     return False
 
 
-def advance_network(model: Any, pack: Any, feed: Any, steps: Any) -> Any:
-    """Up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
-    network = model.step
+def advance(table: Any, steps: Any) -> Any:
+    """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
+    pack, feed, network = job_pack(table), job_training_feed(table), job_model(table).step
     for done in range(steps):
         step, carry = begin_step(pack)
         store_motion(pack.watch, new_motion())

@@ -5,7 +5,8 @@ stop's look, and at its end) is asked of a snapshot of its parameters; snapshots
 lane goes on while a look of its run waits, at most to the run's next event: if the look then ends the run, it ended where
 the snapshot was taken. Nothing that is found out about a run depends on the others.
 
-Every function takes the address of the job's table. Names that are parts: those of `steps` and `snapshots`, and `advance`.
+Every function takes the address of the job's table. Names that are parts: the readers of the job, and
+`WIDTH`: one compiled kernel serves all problems and rules, whose own kernels it calls.
 """
 
 from typing import Any, NamedTuple
@@ -30,24 +31,23 @@ from gdsim.kernels.state import (
     REASON,
     START_NUMBER,
 )  # fmt: skip
-from gdsim.kernels.steps import GRADIENT_SMALL, STILL, TARGET_REACHED, report_all
+from gdsim.kernels.steps import GRADIENT_SMALL, STILL, TARGET_REACHED
 from gdsim.lanes.compiler import shared
+from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.parts import (
-    REPORTS_STORED,
     WIDTH,
-    advance,
+    job_advance,
     job_agenda,
     job_anchor,
-    job_model,
     job_pack,
+    job_report,
     job_reported,
     job_runs,
     job_seats,
     job_snapshots,
-    job_training_feed,
     restore_float_mode,
     set_float_mode,
-)  # fmt: skip
+)
 
 MORE, DONE = 0, 1
 INFINITY = float("inf")
@@ -55,9 +55,8 @@ CYCLE_STEPS = 4  # the longest cycle that Cycling knows
 
 
 class Job(NamedTuple):
-    """All that a kernel works on."""
+    """All that a kernel works on. `advance`, `report` and `evaluate` are the addresses of the kernels for the job's rule and problem."""
 
-    model: Any  # the problem's working memory
     pack: Any
     seats: Any
     snapshots: Any
@@ -69,8 +68,12 @@ class Job(NamedTuple):
     runs: Any
     agenda: Any
     training_feed: Any
-    whole_feed: Any
-    validation_feed: Any
+    advance: Any
+    report: Any
+    evaluate: Any
+    evaluations: Any  # int64 [4]: the tables of evaluations of snapshots and fresh runs, on the training and on the validation set; 0: none
+    tables: Any  # what `evaluations` points into
+    model: Any  # the problem's working memory, last: all before lies alike for all problems
 
 
 def rest(table: Any, seat: Any) -> None:
@@ -263,7 +266,7 @@ def motion_stop(table: Any, seat: Any, run: Any, step: Any) -> Any:
 def drop_anchor(table: Any, seat: Any, step: Any) -> None:
     """Keeps the point of a lane's run, to see whether it comes back to it."""
     pack, seats, reported, agenda = job_pack(table), job_seats(table), job_reported(table), job_agenda(table)
-    source, anchor, places = pack.weights if REPORTS_STORED else reported, job_anchor(table), agenda.places
+    source, anchor, places = pack.weights if agenda.reports_stored > 0 else reported, job_anchor(table), agenda.places
     for p in range(len(places)):
         anchor[places[p] * WIDTH + seat] = source[places[p] * WIDTH + seat]
     seats.anchored[seat] = step
@@ -272,7 +275,7 @@ def drop_anchor(table: Any, seat: Any, step: Any) -> None:
 def cycles(table: Any, seat: Any, step: Any, tolerance: Any) -> Any:
     """Whether a run has come back to its anchor, after it has left it; after one step in place or four elsewhere it is let go."""
     pack, seats, reported, agenda = job_pack(table), job_seats(table), job_reported(table), job_agenda(table)
-    source, anchor, places = pack.weights if REPORTS_STORED else reported, job_anchor(table), agenda.places
+    source, anchor, places = pack.weights if agenda.reports_stored > 0 else reported, job_anchor(table), agenda.places
     squares, size = tolerance * 0, tolerance * 0
     for p in range(len(places)):
         w = source[places[p] * WIDTH + seat]
@@ -299,7 +302,7 @@ def distance(table: Any, most: Any) -> Any:
 
 def train(table: Any, budget: Any) -> Any:
     """The kernel: about `budget` steps of every lane; whether more are to be made, MORE or DONE."""
-    model, pack, reported, runs, training_feed = job_model(table), job_pack(table), job_reported(table), job_runs(table), job_training_feed(table)
+    pack, runs, agenda, advance, report = job_pack(table), job_runs(table), job_agenda(table), job_advance(table), job_report(table)
     mode = set_float_mode()
     watch = pack.watch
     state, left = MORE, budget
@@ -308,10 +311,10 @@ def train(table: Any, budget: Any) -> Any:
             settle_snapshots(table, False)
             state = DONE
             break
-        done = advance(model, pack, training_feed, distance(table, left))
+        done = call_kernel(advance, table, distance(table, left))
         left -= max(done, 1)
-        if not REPORTS_STORED:
-            report_all(pack, reported)
+        if agenda.reports_stored == 0:
+            call_kernel(report, table, 0)
         busy = 0
         for seat in range(WIDTH):
             if watch.active[seat] != 0:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes.operations import OPERATIONS
 
-KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules.py", "starts.py")
+KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules", "starts.py")
 MAGIC = b"gdsim kernel 1\n"
 
 SHARED: set[Any] = set()
@@ -243,6 +243,12 @@ def bind(template: Any, parts: Mapping[str, Any], signature: Any, announce: Call
         compilations.append(bound.digest)
     _kernels[bound.digest] = kernel
     return kernel
+
+
+def address_of(kernel: Any) -> int:
+    """The address of a bound kernel's machine code, by which another kernel calls it."""
+    (result,) = kernel.overloads.values()
+    return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
 
 
 def float_mode_parts() -> dict[str, Any]:

@@ -57,6 +57,25 @@ def _(target: Any, table: Any, place: Any, like: Any) -> Any:
     return kind, emit
 
 
+def call_kernel(address: Any, table: Any, value: Any) -> Any:
+    """Calls another compiled kernel, of a table's address and a whole number, and gives its result."""
+    return _kernel_only(address, table, value)
+
+
+@rule_of(call_kernel)
+def _(target: Any, address: Any, table: Any, value: Any) -> Any:
+    def emit(code: Code, a: Any, t: Any, v: Any) -> Any:
+        # Numba's convention: (place of the result, place of an exception, arguments) -> status; kernels raise nothing.
+        wide, anything = ir.IntType(64), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.IntType(32), [wide.as_pointer(), anything.as_pointer(), wide, wide])
+        with code.builder.goto_entry_block():
+            result, failure = code.builder.alloca(wide), code.builder.alloca(anything)
+        code.builder.call(code.builder.inttoptr(a, kind.as_pointer()), [result, failure, t, code.index(v, value)])
+        return code.builder.load(result)
+
+    return target.types.int64, emit
+
+
 @rule_of(len)
 def _(target: Any, array: Any) -> Any:
     return (target.types.int64, lambda code, a: code.builder.extract_value(a, 1)) if is_memory(array) else None

@@ -18,7 +18,6 @@ COLUMN_COUNT: Any = None  # of a sample
 WATCHES_TARGET: Any = None  # whether lanes look at the loss of their own step, as the three that follow
 WATCHES_GRADIENT: Any = None
 WATCHES_STEP: Any = None  # whether the lengths of steps are asked for
-REPORTS_STORED: Any = None  # whether the reported parameters are the stored ones
 
 
 def _part(name: str) -> Any:
@@ -30,18 +29,19 @@ def _part(name: str) -> Any:
 
 
 prepare, update, report, rate, normed = (_part(n) for n in ("prepare", "update", "report", "rate", "normed"))
+inner_rate, scheduled_momentum, driven = _part("inner_rate"), _part("scheduled_momentum"), _part("driven")
 inner_prepare, inner_update, inner_report, inner_normed = (_part(f"inner_{n}") for n in ("prepare", "update", "report", "normed"))
 activation, slope, output, output_slope = (_part(n) for n in ("activation", "slope", "output", "output_slope"))
 sample_loss, pointwise, outputs, correct = (_part(n) for n in ("sample_loss", "pointwise", "outputs", "correct"))
 fill, draw_key, draw, batch_size = (_part(n) for n in ("fill", "draw_key", "draw", "batch_size"))
 finish_tile, penalized = _part("finish_tile"), _part("penalized")
-advance, evaluate_pack = _part("advance"), _part("evaluate_pack")
+evaluate_pack = _part("evaluate_pack")
 value_and_gradient, batch_gradient, update_row = (_part(n) for n in ("value_and_gradient", "batch_gradient", "update_row"))
 # The members of the job whose table a kernel was given.
 job_model, job_pack, job_seats, job_runs, job_agenda = (_part(f"job_{n}") for n in ("model", "pack", "seats", "runs", "agenda"))
 job_snapshots, job_fresh, job_scores, job_held_scores = (_part(f"job_{n}") for n in ("snapshots", "fresh", "scores", "held_scores"))
 job_reported, job_anchor, job_weights, job_out = (_part(f"job_{n}") for n in ("reported", "anchor", "weights", "out"))
-job_feed, job_training_feed, job_whole_feed, job_validation_feed = (_part(f"job_{n}feed") for n in ("", "training_", "whole_", "validation_"))
-job_with_gradient = _part("job_with_gradient")
+job_feed, job_training_feed = _part("job_feed"), _part("job_training_feed")
+job_advance, job_report, job_evaluate, job_evaluations = (_part(f"job_{n}") for n in ("advance", "report", "evaluate", "evaluations"))
 pair, function, call = _part("pair"), _part("function"), _part("call")
 set_float_mode, restore_float_mode = _part("set_float_mode"), _part("restore_float_mode")

@@ -57,7 +57,7 @@ def _scores(problem: Any, packs: Packs) -> dict[str, np.ndarray]:
     names = ("loss", "accuracy", "gradient_norm") if problem.is_classifier else ("loss", "gradient_norm")
     columns = {name: np.empty(count, kernels.dtype) for name in names}
     for runs, weights in packs:
-        kernels.evaluate(Evaluation(model, weights, feed, scores, True))
+        kernels.evaluate(Evaluation(model, weights, feed, scores))
         for name in names:
             columns[name][runs] = getattr(scores, name)[: runs.stop - runs.start]
     return columns

@@ -11,7 +11,8 @@ from gdsim.kernels import decisions, state
 from gdsim.kernels.cpu import Kernels, Structure, Watches
 from gdsim.kernels.layout import Table, feed_of, function_layout, network_layout, table_of
 from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
-from gdsim.lanes.compiler import bind, float_mode_parts
+from gdsim.lanes.compiler import Closed, bind, float_mode_parts
+from gdsim.lanes.generated import function_from
 from gdsim.lanes.modes import ieee_mode
 from gdsim.problems import MLP
 from gdsim.rules import Rule
@@ -84,6 +85,22 @@ def numbers_type(names: tuple[str, ...]) -> Any:
     return collections.namedtuple("Numbers_" + "_".join(names), names)
 
 
+def as_they_are(h: Any, t: Any) -> Any:
+    """The numbers of a run whose momentum is its own."""
+    return h
+
+
+@functools.cache
+def driven_numbers(schedule: Schedule, names: tuple[str, ...]) -> Any:
+    """`driven(h, t)`: a run's numbers at update t, with the momentum that its schedule gives, and that of the next update."""
+    if not schedule.drives_momentum:
+        return as_they_are
+    places = {"momentum": "momentum(h.momentum, t, h)", "next_momentum": "momentum(h.momentum, t + 1, h)"}
+    text = f"def driven(h, t):\n    return numbers({', '.join(places.get(n, f'h.{n}') for n in names)})"
+    function = function_from(text, "driven", {"numbers": numbers_type(names)})
+    return Closed(function, (("momentum", schedule.parts()["scheduled_momentum"]),))
+
+
 def has_penalty(setting: Setting) -> bool:
     """Whether any run of the setting may have an L2 penalty."""
     return setting.problem.l2 != 0.0
@@ -99,11 +116,12 @@ def layout_for(problem: Any, dtype: str) -> Any:
 def structure_of(setting: Setting) -> Structure:
     """What decides the setting's kernels."""
     problem, rule = setting.problem, setting.rule
-    parts = {**rule.parts(), **problem.parts(), "rate": type(setting.schedule).rate}
+    names = number_names(setting)
+    parts = {**rule.parts(), **problem.parts(), "rate": setting.schedule.parts()["rate"], "driven": driven_numbers(setting.schedule, names)}
     looked_at = {type(s) for s in setting.stops if setting.lanes_look_at(s)}
     title = f"{type(rule).__name__} on {type(problem).__name__}"
     return Structure(
-        tuple(parts.items()), numbers_type(number_names(setting)), len(rule.slots), len(rule.carry),
+        tuple(parts.items()), numbers_type(names), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_for(problem, setting.dtype),
         has_penalty(setting), not rule.looks_ahead, rule.needs_norm, rule.climbs,
         Watches(Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops)), title,

@@ -63,7 +63,7 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         workspaces[key] = kernels.model(samples)
     with ieee_mode():
         runs = _new_runs(setting, kernels, batch)
-        job = kernels.new_job(workspaces[key], setting.record.state, runs, agenda_of(setting, kernels), feeds_of(setting))
+        job = kernels.new_job(setting.record.state, runs, agenda_of(setting, kernels), feeds_of(setting), workspaces[key])
         _set_watch(setting, job.pack.watch)
         budget = max(1, int(SLICE_OPERATIONS / (setting.problem.step_operations(samples) * width)))
         while kernels.train(job, budget) != DONE:

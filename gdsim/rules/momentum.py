@@ -1,5 +1,6 @@
 """Gradient descent and its two forms of momentum."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gdsim.lanes import fma
@@ -17,6 +18,14 @@ class MomentumStep(NamedTuple):
 
     rate: Any
     momentum: Any
+
+
+class NesterovStep(NamedTuple):
+    """What Nesterov needs in a step: this step's momentum and the next's."""
+
+    rate: Any
+    momentum: Any
+    next_momentum: Any
 
 
 class SGD(Rule, tag="sgd", frozen=True):
@@ -89,15 +98,19 @@ class Nesterov(Rule, tag="nesterov", frozen=True):
     ranges = Momentum.ranges
 
     @staticmethod
+    def constants(values: Mapping[str, float]) -> dict[str, float]:
+        return {"next_momentum": values["momentum"]}
+
+    @staticmethod
     def prepare(h: Any, rate: Any, carry: Any) -> Any:
-        return MomentumStep(rate, h.momentum), carry
+        return NesterovStep(rate, h.momentum, h.next_momentum), carry
 
     @staticmethod
     def update(w: Any, g: Any, slots: Any, s: Any) -> Any:
         (velocity,) = slots
         ahead = s.momentum * velocity
         velocity = fma(s.rate, g, ahead)
-        return fma(-s.momentum, velocity, w + (ahead - velocity)), (velocity,)
+        return fma(-s.next_momentum, velocity, w + (ahead - velocity)), (velocity,)
 
     @staticmethod
     def update_torch(w: Any, g: Any, slots: Any, s: Any) -> Any:

@@ -30,7 +30,7 @@ class Cell(NamedTuple):
     def numbers(self) -> dict[str, float]:
         """The hyperparameters that kernels read, by name."""
         found = self.rule.hyperparameters()
-        found |= {n: getattr(self.schedule, n) for n in self.schedule.hyperparameters()}
+        found |= self.schedule.hyperparameters()
         return {**found, "l2": self.problem.l2}
 
 
@@ -59,21 +59,29 @@ def count_of(value: Any, names: Sequence[str]) -> int:
     return math.prod(lengths.values()) * (min(joint) if joint else 1)
 
 
-def own_names(rule: Rule) -> list[str]:
-    """The hyperparameters of a rule that are its own fields, not those of a rule in it."""
-    return list(rule.own if isinstance(rule, Wrapper) else rule.hyperparameters())
+def inside(value: Any) -> str | None:
+    """The field in which a rule or a schedule holds another, or None."""
+    return next((f for f in ("rule", "schedule") if isinstance(getattr(value, f, None), (Rule, Schedule))), None)
 
 
-def rules_of(rule: Rule, seed: int) -> Iterator[Rule]:
-    """A rule with every combination of its axes and those of the rules in it, the outermost's the last."""
-    inner = rules_of(rule.rule, seed) if isinstance(rule, Wrapper) else [None]
-    for chosen in inner:
-        yield from combinations(rule if chosen is None else msgspec.structs.replace(rule, rule=chosen), own_names(rule), seed)
+def own_names(value: Any) -> list[str]:
+    """The numbers of a rule or a schedule that are its own fields, not those of another in it."""
+    field = inside(value)
+    inner = getattr(value, field).hyperparameters() if field else {}
+    return [n for n in value.hyperparameters() if n not in inner]
 
 
-def count_of_rule(rule: Rule) -> int:
-    """How many combinations the axes of a rule and of those in it make."""
-    return count_of(rule, own_names(rule)) * (count_of_rule(rule.rule) if isinstance(rule, Wrapper) else 1)
+def expanded(value: Any, seed: int) -> Iterator[Any]:
+    """A rule or a schedule with every combination of its axes and those of what is in it, the outermost's the last."""
+    field = inside(value)
+    for chosen in expanded(getattr(value, field), seed) if field else [None]:
+        yield from combinations(msgspec.structs.replace(value, **{field: chosen}) if field else value, own_names(value), seed)
+
+
+def count_expanded(value: Any) -> int:
+    """How many combinations the axes of a rule or a schedule make, with those of what is in it."""
+    field = inside(value)
+    return count_of(value, own_names(value)) * (count_expanded(getattr(value, field)) if field else 1)
 
 
 def form_of(rule: Rule) -> dict[str, Any]:
@@ -93,15 +101,15 @@ def cells_of(sweep: Any) -> list[Cell]:
     """The cells of a sweep, in the order of their numbers. Raises ValueError for more than MOST_CELLS."""
     counts = [
         sum(count_of(p, p.axes) * len(p.variants()) for p in sweep.problem),
-        sum(count_of_rule(r) for r in sweep.optimizer),
-        sum(count_of(s, s.hyperparameters()) for s in sweep.schedule),
+        sum(count_expanded(r) for r in sweep.optimizer),
+        sum(count_expanded(s) for s in sweep.schedule),
         axes.length(sweep.batch) if isinstance(sweep.batch, Grid) else 1,
     ]
     if math.prod(counts) > MOST_CELLS:
         raise ValueError(f"the grid has {math.prod(counts):,} cells; at most {MOST_CELLS:,} fit one sweep: take fewer values, or draws in place of a grid")
     problems = [p for given in sweep.problem for v in given.variants() for p in combinations(v, v.axes, sweep.seed)]
-    rules = [r for given in sweep.optimizer for r in rules_of(given, sweep.seed)]
-    schedules = [s for given in sweep.schedule for s in combinations(given, given.hyperparameters(), sweep.seed)]
+    rules = [r for given in sweep.optimizer for r in expanded(given, sweep.seed)]
+    schedules = [s for given in sweep.schedule for s in expanded(given, sweep.seed)]
     batches = sweep.batch.values if isinstance(sweep.batch, Grid) else (sweep.batch,)
     return [Cell(*chosen) for chosen in itertools.product(problems, rules, schedules, batches)]
 
@@ -112,13 +120,24 @@ def identity(cell: Cell, sweep: Any) -> str:
     return digest({"cell": list(cell), "dtype": sweep.dtype_of(cell.problem), "init": sweep.init_of(cell.problem), **shared})
 
 
+def schedule_name(schedule: Schedule) -> str:
+    """A schedule in words: its class, what is in it, and what is no number of a run."""
+    words = [type(schedule).__name__]
+    for name in schedule.__struct_fields__:
+        value = getattr(schedule, name)
+        if isinstance(value, Schedule):
+            words.append(schedule_name(value))
+        elif name not in schedule.ranges and value is not None:
+            words.append(f"{name}={value}")
+    return " ".join(words)
+
+
 def settings(cell: Cell) -> dict[str, Any]:
     """A cell's hyperparameters by the names of their coordinates, the optimizer's first."""
     rule, schedule, problem = cell.rule, cell.schedule, cell.problem
     found: dict[str, Any] = {**rule.hyperparameters(), **form_of(rule)}
-    found["schedule"] = type(schedule).__name__
-    for name in schedule.hyperparameters():
-        found[f"schedule_{name}"] = getattr(schedule, name)
+    found["schedule"] = schedule_name(schedule)
+    found |= {f"schedule_{name}": value for name, value in schedule.hyperparameters().items()}
     return {**found, "problem": type(problem).__name__, **problem.settings(), "batch": cell.batch}
 
 

@@ -74,6 +74,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if not isinstance(self.drop_last, bool):
             raise TypeError(f"drop_last must be true or false; {self.drop_last!r} was given")
         self._check_points()
+        self._check_momentum()
 
     def _checked_batch(self, value: Any, name: str) -> int | None:
         if value is None:
@@ -101,6 +102,12 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             if "Validation" in names and (problem.data is None or problem.data.validation is None):
                 raise ValueError(f"gd.Validation needs a validation set, and {type(problem).__name__} has none: load the data with validation=0.2, say")
         return stops
+
+    def _check_momentum(self) -> None:
+        for schedule in self.schedule:
+            for rule in self.optimizer:
+                if schedule.drives_momentum and "momentum" not in rule.hyperparameters():
+                    raise ValueError(f"{type(schedule).__name__} drives the momentum, and {type(rule.innermost).__name__} has none; leave `momenta` out")
 
     def _check_points(self) -> None:
         if isinstance(self.init, Points):

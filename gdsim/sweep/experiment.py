@@ -46,7 +46,7 @@ def sweep_from(table: dict[str, Any], folder: pathlib.Path) -> Sweep:
     given["problem"] = [_problem(p, f"problem{w}", folder) for p, w in _listed(table["problem"])]
     given["optimizer"] = [_rule(o, f"optimizer{w}") for o, w in _listed(table["optimizer"])]
     if "schedule" in table:
-        given["schedule"] = [_tagged(s, SCHEDULES, f"schedule{w}") for s, w in _listed(table["schedule"])]
+        given["schedule"] = [_schedule(s, f"schedule{w}") for s, w in _listed(table["schedule"])]
     if "stop" in table:
         given["stop"] = [_tagged(s, STOPS, f"stop{w}") for s, w in _listed(table["stop"])]
     if "record" in table:
@@ -87,6 +87,13 @@ def _rule(value: Any, where: str) -> Any:
     if isinstance(value, dict) and "rule" in value:
         value = {**value, "rule": _rule(value["rule"], f"{where}.rule")}
     return _tagged(value, (*RULES, *WRAPPERS), where)
+
+
+def _schedule(value: Any, where: str) -> Any:
+    """A schedule; a warm-up has the one that follows it under `schedule`."""
+    if isinstance(value, dict) and "schedule" in value:
+        value = {**value, "schedule": _schedule(value["schedule"], f"{where}.schedule")}
+    return _tagged(value, SCHEDULES, where)
 
 
 def _made(kind: Any, fields: dict[str, Any], where: str) -> Any:

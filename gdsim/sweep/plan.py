@@ -105,7 +105,7 @@ def run_operations(setting: Setting) -> float:
 
 def structure_key(cell: Cell, setting: Setting) -> str:
     """What two cells must share to be trained side by side: all but their numbers."""
-    rule = [*cell.rule.structure(), type(cell.schedule).__name__]
+    rule = [*cell.rule.structure(), *cell.schedule.structure()]
     return digest([type(cell.problem).__name__, cell.problem.structure(), rule, cell.batch, setting.dtype])
 
 

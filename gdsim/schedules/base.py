@@ -1,0 +1,87 @@
+"""What a schedule is, and what several have in common."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from gdsim.axes import Range, checked_number
+from gdsim.lanes import cos
+from gdsim.lanes.operations import as_type_of
+
+PI = 3.141592653589793
+STEPS = Range(1.0, 2.0**24, high_allowed=True)
+FACTOR = Range(0.0, float("inf"), low_allowed=False)
+
+
+class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+    """How the learning rate changes from step to step. The fields in `ranges` are numbers of each run; `whole` count steps."""
+
+    ranges: ClassVar[Mapping[str, Range]] = {}
+    whole: ClassVar[tuple[str, ...]] = ()
+    drives_momentum: ClassVar[Any] = False
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        for name, allowed in self.ranges.items():
+            checked = checked_number(getattr(self, name), f"{kind}.{name}", allowed)
+            values = checked if isinstance(checked, tuple) else (checked,)
+            if name in self.whole and any(isinstance(v, float) and v != int(v) for v in values):
+                raise ValueError(f"{kind}.{name} counts steps and must be a whole number; {getattr(self, name)!r} was given")
+            msgspec.structs.force_setattr(self, name, checked)
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The fields that are numbers of each run, with their values or axes."""
+        return {name: getattr(self, name) for name in self.ranges}
+
+    def structure(self) -> list[Any]:
+        """What decides the schedule's code."""
+        return [type(self).__name__]
+
+    def parts(self) -> dict[str, Any]:
+        """The functions that a kernel is bound with."""
+        return {"rate": type(self).rate, "scheduled_momentum": type(self).momentum}
+
+    def cycle_of(self, values: Mapping[str, float]) -> tuple[int, int]:
+        """(length of the first cycle, by how much each is longer than the last) of a run with these numbers; (0, 1) without cycles."""
+        return 0, 1
+
+    @property
+    def is_cyclic(self) -> bool:
+        """Whether the rate comes back to where it was, cycle after cycle."""
+        return type(self).cycle_of is not Schedule.cycle_of
+
+    @property
+    def robbins_monro(self) -> tuple[bool, bool]:
+        """Whether the sum of all rates is infinite, and whether that of their squares is finite (Robbins and Monro 1951).
+
+        Both together let stochastic gradient descent converge. Of an axis, for its first value.
+        """
+        return True, False
+
+    @staticmethod
+    def rate(base: Any, t: Any, p: Any) -> Any:
+        """The rate of update t = 1, 2, ... with base rate `base` and parameters `p`."""
+        raise NotImplementedError
+
+    @staticmethod
+    def momentum(base: Any, t: Any, p: Any) -> Any:
+        """The momentum of update t, where the schedule drives it."""
+        return base
+
+
+def before(t: Any, like: Any) -> Any:
+    """How many updates come before update t, as a number."""
+    return as_type_of(t - 1, like)
+
+
+def half_cosine(first: Any, last: Any, share: Any) -> Any:
+    """From `first` to `last` along half a cosine, at `share` of the way."""
+    return last + (first - last) * (0.5 + 0.5 * cos(PI * share))
+
+
+def first_value(axis: Any) -> float:
+    """The first value of an axis."""
+    from gdsim.axes import values
+
+    return values(axis)[0]
