@@ -100,5 +100,5 @@ def initial_points(init: Init, problem: Any, seed: int, starts: np.ndarray) -> n
         low, high = (np.asarray(v, np.float64) for v in (problem.box if init == "box" else (init.low, init.high)))
         return low + (high - low) * draws
     scales = [np.sqrt(2.0 / inputs if normal else 6.0 / (inputs + units)) for inputs, units in layers]
-    by_parameter = [np.r_[np.full(inputs * units, s), np.zeros(units)] for s, (inputs, units) in zip(scales, layers, strict=True)]
+    by_parameter = [np.r_[np.full(inputs * units, s), np.zeros(units * problem.intercept)] for s, (inputs, units) in zip(scales, layers, strict=True)]
     return (draws if normal else 2.0 * draws - 1.0) * np.concatenate(by_parameter)

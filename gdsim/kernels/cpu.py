@@ -17,6 +17,7 @@ from gdsim.kernels.state import BEST_LOSS, CURVES, FACTS, MARKS, REASON, TAGS, A
 from gdsim.kernels.training import Job
 from gdsim.lanes.compiler import address_of, bind, float_mode_parts
 from gdsim.lanes.memory import readers_of, table_of
+from gdsim.lanes.operations import fma_lanes, sign
 
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
 WEIGHT_BOUND = 1e8
@@ -59,7 +60,7 @@ class Keeps(NamedTuple):
 
 def with_penalty(g: Any, w: Any, step: Any) -> Any:
     """The gradient with the penalty's share."""
-    return g + step.l2 * w
+    return g + fma_lanes(step.l1, sign(w), step.l2 * w)
 
 
 def without_penalty(g: Any, w: Any, step: Any) -> Any:
@@ -242,6 +243,7 @@ class Kernels:
             s.slots,
             s.carry,
             len(names),
+            names.index("l1"),
             names.index("l2"),
             places,
             whole(checkpoints),

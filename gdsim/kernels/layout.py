@@ -55,8 +55,8 @@ class NetworkLayout:
 
 
 @functools.cache
-def network_layout(widths: tuple[int, ...], columns: int) -> NetworkLayout:
-    """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with targets."""
+def network_layout(widths: tuple[int, ...], columns: int, biases: bool) -> NetworkLayout:
+    """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with targets; `biases` or none."""
     whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
     half = whole(max(widths[1:]))
     rows, first, source, places, table = whole(columns), 0, 0, [], []
@@ -65,7 +65,7 @@ def network_layout(widths: tuple[int, ...], columns: int) -> NetworkLayout:
         above = half * (depth % 2)
         table.append((inputs, units, first, pitch, source, rows, above, half - above))
         weights = first + pitch * np.arange(units)[:, None] + np.arange(inputs)
-        places += [weights.ravel(), first + pitch * np.arange(units) + pitch - 1]
+        places += [weights.ravel(), *([first + pitch * np.arange(units) + pitch - 1] if biases else [])]
         first += pitch * whole(units)
         source, rows = rows, rows + whole(units)
     return NetworkLayout(np.array(table), np.concatenate(places), first, rows, 2 * half)

@@ -6,13 +6,13 @@ inputs and samples are padded to whole tiles, and nothing that the padding holds
 accumulate in registers. A sum over samples runs through a block of `BLOCK` in order, and the sums of blocks are added in
 order: tiles decide which sums are made together, never the order of any one.
 
-Names that are parts: `WIDTH`, `ZERO`, `activation`, `slope`, `finish_tile`.
+Names that are parts: `WIDTH`, `BIASES` (1, or 0 for none), `ZERO`, `activation`, `slope`, `finish_tile`.
 """
 
 from typing import Any, NamedTuple
 
 from gdsim.lanes.operations import load, splat, store
-from gdsim.lanes.parts import WIDTH, ZERO, activation, finish_tile, slope
+from gdsim.lanes.parts import BIASES, WIDTH, ZERO, activation, finish_tile, slope
 from gdsim.lanes.tiles import load_row, outer_fma, repeat, rows_of, store_tile
 
 BLOCK = 64
@@ -140,7 +140,7 @@ def weight_gradients(network: Any, job: Any, layer: Any) -> None:
             tile = contract(rows_of(zeros, zeros), left, right, job.count)
             store_tile(network.tile, 0, TILE * WIDTH, WIDTH, TILE, tile)
             finish_tile(network, job, (first + column, layer.pitch), (rows, min(TILE, layer.inputs - column)))
-    for unit in range(layer.units):
+    for unit in range(layer.units * BIASES):
         total = splat(ZERO, WIDTH)
         for sample in range(job.count):
             total = total + load(network.deltas, (layer.above + unit * pitch + sample) * WIDTH, WIDTH)

@@ -145,6 +145,7 @@ def settle_snapshots(table: Any, fresh: Any) -> None:
         return
     for i in range(count):
         cell = runs.facts[snaps.tags[i * TAGS + RUN] * FACTS + CELL]
+        scores.l1[i] = runs.numbers[cell * agenda.numbers + agenda.l1]
         scores.l2[i] = runs.numbers[cell * agenda.numbers + agenda.l2]
     gradient = (agenda.wants[0] > 0 and needs(snaps, AT_CHECKPOINT)) or agenda.wants[1] > 0
     which = 1 if fresh else 0

@@ -65,12 +65,13 @@ class Snapshots(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What is found out about each lane, and the penalty's factor that goes into it."""
+    """What is found out about each lane, and the penalties' factors that go into it."""
 
     loss: Any
     accuracy: Any
     gradient_norm: Any
     gradient_largest: Any
+    l1: Any
     l2: Any
 
 
@@ -115,7 +116,8 @@ class Agenda(NamedTuple):
     slots: Any  # how many slots the rule has beside each weight
     carry: Any  # how many numbers it carries per run
     numbers: Any  # how many numbers a cell has
-    l2: Any  # the place of the penalty's factor among them
+    l1: Any  # the places of the penalties' factors among them
+    l2: Any
     places: Any  # int64 [parameter]: the place of each parameter in the layout
     checkpoints: Any  # int64
     stops: Any  # int64 [stop, 3]: kind, every how many steps, whether at cycle ends

@@ -34,13 +34,14 @@ class Step(NamedTuple):
     """The numbers of one step: what the rule needs, and the penalty."""
 
     rule: Any
+    l1: Any
     l2: Any
 
 
 def step_at(h: Any, t: Any, carry: Any) -> Any:
     """(the numbers of update t = 1, 2, ..., the rule's new carry) from a run's hyperparameters."""
     step, carry = prepare(driven(h, t), rate(h.lr, t, h), carry)
-    return Step(step, h.l2), carry
+    return Step(step, h.l1, h.l2), carry
 
 
 def begin_step(pack: Any) -> Any:
@@ -51,7 +52,7 @@ def begin_step(pack: Any) -> Any:
 
 def with_norm(step: Any, norm: Any) -> Any:
     """The numbers of a step once the length of its gradient is known."""
-    return Step(normed(step.rule, norm), step.l2)
+    return Step(normed(step.rule, norm), step.l1, step.l2)
 
 
 class Motion(NamedTuple):

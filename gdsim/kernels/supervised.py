@@ -12,8 +12,9 @@ from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight, with_norm
 from gdsim.lanes.compiler import shared
-from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where
+from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, sign, splat, sqrt, store, where
 from gdsim.lanes.parts import (
+    BIASES,
     CLIMBS,
     NEEDS_NORM,
     NUMBER_COUNT,
@@ -95,12 +96,12 @@ def keep_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
 def update_all(network: Any, pack: Any, step: Any) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
     if NEEDS_NORM:
-        step = with_norm(step, sqrt(penalty_and_norm(network, pack.weights, step.l2, True).norm))
+        step = with_norm(step, sqrt(penalty_and_norm(network, pack.weights, (step.l1, step.l2), True).norm))
     motion = stored_motion(pack.watch)
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
         for unit in range(layer.units):
-            for column in range(layer.inputs + 1):
+            for column in range(layer.inputs + BIASES):
                 is_weight = column < layer.inputs
                 place = layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)
                 motion = update_weight(pack, step, motion, place, load(network.gradients, place * WIDTH, WIDTH), is_weight)
@@ -109,13 +110,13 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
 
 def climb(network: Any, pack: Any, step: Any) -> None:
     """Moves every weight uphill along the gradient that was left; where it was is kept."""
-    norm = sqrt(penalty_and_norm(network, pack.weights, step.l2, True).norm)
+    norm = sqrt(penalty_and_norm(network, pack.weights, (step.l1, step.l2), True).norm)
     rho = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH)).rho
     way = where(norm > 0.0, rho / norm, 0.0)
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
         for unit in range(layer.units):
-            for column in range(layer.inputs + 1):
+            for column in range(layer.inputs + BIASES):
                 is_weight = column < layer.inputs
                 place = (layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)) * WIDTH
                 w, g = load(pack.weights, place, WIDTH), load(network.gradients, place, WIDTH)
@@ -209,35 +210,37 @@ def correct_answers(network: Any, features: Any, count: Any) -> Any:
 
 
 class Sizes(NamedTuple):
-    """Of the weights their squares' sum, of the gradient its squares' sum and its largest component."""
+    """Of the weights the sums of their squares and magnitudes, of the gradient its squares' sum and its largest component."""
 
     squares: Any
+    magnitudes: Any
     norm: Any
     largest: Any
 
 
-def penalty_and_norm(network: Any, weights: Any, l2: Any, with_gradient: Any) -> Any:
+def penalty_and_norm(network: Any, weights: Any, penalty: Any, with_gradient: Any) -> Any:
     """The sizes of weights and gradient, with the penalty's share in the gradient; biases are not penalised.
 
     Row by row of each layer, the rows' sums added with compensation.
     """
     nothing = splat(ZERO, WIDTH)
-    squares, norm, largest = Sum(nothing, nothing), Sum(nothing, nothing), nothing
+    squares, magnitudes, norm, largest = Sum(nothing, nothing), Sum(nothing, nothing), Sum(nothing, nothing), nothing
+    l1, l2 = penalty
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
         for unit in range(layer.units):
-            row_squares, row_norm = nothing, nothing
-            for column in range(layer.inputs + 1):
+            row_squares, row_magnitudes, row_norm = nothing, nothing, nothing
+            for column in range(layer.inputs + BIASES):
                 is_weight = column < layer.inputs
                 place = (layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)) * WIDTH
                 w = load(weights, place, WIDTH) if is_weight else nothing
-                row_squares = fma_lanes(w, w, row_squares)
+                row_squares, row_magnitudes = fma_lanes(w, w, row_squares), row_magnitudes + absolute(w)
                 if with_gradient:
-                    g = fma_lanes(l2, w, load(network.gradients, place, WIDTH))
+                    g = fma_lanes(l1, sign(w), fma_lanes(l2, w, load(network.gradients, place, WIDTH)))
                     row_norm = fma_lanes(g, g, row_norm)
                     largest = maximum(largest, absolute(g))
-            squares, norm = added(squares, row_squares), added(norm, row_norm)
-    return Sizes(total_of(squares), total_of(norm), largest)
+            squares, magnitudes, norm = added(squares, row_squares), added(magnitudes, row_magnitudes), added(norm, row_norm)
+    return Sizes(total_of(squares), total_of(magnitudes), total_of(norm), largest)
 
 
 @shared
@@ -257,9 +260,9 @@ def evaluate_network(model: Any, weights: Any, feed: Any, scores: Any, with_grad
         answers = answers + correct_answers(network, feed.features, size)
         if with_gradient:
             backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None))
-    l2 = load(scores.l2, 0, WIDTH)
-    sizes = penalty_and_norm(network, weights, l2, with_gradient)
-    store(scores.loss, 0, fma_lanes(0.5 * l2, sizes.squares, total_of(loss) / count))
+    l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
+    sizes = penalty_and_norm(network, weights, (l1, l2), with_gradient)
+    store(scores.loss, 0, fma_lanes(l1, sizes.magnitudes, fma_lanes(0.5 * l2, sizes.squares, total_of(loss) / count)))
     store(scores.accuracy, 0, answers / count)
     store(scores.gradient_norm, 0, sqrt(sizes.norm))
     store(scores.gradient_largest, 0, sizes.largest)

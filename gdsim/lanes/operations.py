@@ -106,6 +106,24 @@ def _(target: Any, x: Any) -> Any:
     return (x, lambda code, v: code.sqrt(v)) if is_lane(x) and x.is_float else None
 
 
+def sign(x: Any) -> Any:
+    """1, 0 or -1; NaN stays."""
+    return x if x != x else type(x)((x > 0) - (x < 0))
+
+
+@rule_of(sign)
+def _(target: Any, x: Any) -> Any:
+    if not (is_lane(x) and x.is_float):
+        return None
+
+    def emit(code: Code, v: Any) -> Any:
+        constant = lambda value: code.constant(v.type, value)  # noqa: E731
+        below = code.builder.select(code.compare("<", x, v, constant(0.0)), constant(-1.0), v)
+        return code.builder.select(code.compare(">", x, v, constant(0.0)), constant(1.0), below)
+
+    return x, emit
+
+
 def floor(x: Any) -> Any:
     """The largest integer that is not above x, as a float."""
     return type(x)(np.floor(x))

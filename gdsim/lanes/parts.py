@@ -14,6 +14,7 @@ INPUT_COUNT: Any = None  # of a function that is mapped over points
 NEEDS_NORM: Any = None  # whether the rule needs the length of the whole gradient
 TWO_PASSES: Any = None  # whether the whole gradient is made before the first weight moves
 CLIMBS: Any = None  # whether the rule takes its gradient uphill from the weights
+BIASES: Any = None  # 1, or 0 for a network without them
 COLUMN_COUNT: Any = None  # of a sample
 WATCHES_TARGET: Any = None  # whether lanes look at the loss of their own step, as the three that follow
 WATCHES_GRADIENT: Any = None

@@ -53,7 +53,7 @@ def _scores(problem: Any, packs: Packs) -> dict[str, np.ndarray]:
     table = None if problem.data is None else table_for(problem.data, kernels.dtype.name)
     model, feed = kernels.model(BLOCK), feed_of(table, None, True, 0, kernels.dtype)
     scores = kernels.new_scores()
-    scores.l2[:] = problem.l2
+    scores.l1[:], scores.l2[:] = problem.l1, problem.l2
     names = ("loss", "accuracy", "gradient_norm") if problem.is_classifier else ("loss", "gradient_norm")
     columns = {name: np.empty(count, kernels.dtype) for name in names}
     for runs, weights in packs:
@@ -75,8 +75,9 @@ def evaluate(problem: Any, parameters: Any, *, dtype: str | None = None) -> Any:
     """
     import xarray
 
-    if not isinstance(problem.l2, float):
-        raise ValueError(f"evaluate needs one l2 for all parameters; {problem.l2!r} was given")
+    for name in ("l1", "l2"):
+        if not isinstance(getattr(problem, name), float):
+            raise ValueError(f"evaluate needs one {name} for all parameters; {getattr(problem, name)!r} was given")
     packs = packs_of(problem, parameters, dtype)
     with ieee_mode():
         columns = _scores(problem, packs)

@@ -14,7 +14,7 @@ from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
 from gdsim.lanes.compiler import Closed, bind, float_mode_parts
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.modes import ieee_mode
-from gdsim.problems import MLP
+from gdsim.problems import Network
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.starts import Init
@@ -51,7 +51,7 @@ class Setting(NamedTuple):
     def width(self) -> int:
         """Lanes of a pack: one register of 512 bits for networks, whose tiles of 4 x 4 leave none to spare, two for functions."""
         lanes = {"float32": 16, "float64": 8}[self.dtype]
-        return lanes if isinstance(self.problem, MLP) else 2 * lanes
+        return lanes if isinstance(self.problem, Network) else 2 * lanes
 
     @property
     def targets(self) -> tuple[float, ...]:
@@ -68,7 +68,7 @@ class Setting(NamedTuple):
         if isinstance(stop, SmallStep):
             return not self.schedule.is_cyclic
         if isinstance(stop, (Target, SmallGradient)) and stop.every in (None, 1) and self.sees_loss:
-            return isinstance(stop, Target) or not isinstance(self.problem, MLP)  # a network's gradient is used as it is made
+            return isinstance(stop, Target) or not isinstance(self.problem, Network)  # a network's gradient is used as it is made
         return False
 
 
@@ -76,7 +76,7 @@ def number_names(setting: Setting) -> tuple[str, ...]:
     """The names of the numbers that kernels read of each run."""
     rule, schedule = setting.rule, setting.schedule
     sample = dict.fromkeys(rule.hyperparameters(), 0.5)
-    return (*rule.hyperparameters(), *rule.constants(sample), *schedule.hyperparameters(), "l2")
+    return (*rule.hyperparameters(), *rule.constants(sample), *schedule.hyperparameters(), "l1", "l2")
 
 
 @functools.cache
@@ -102,14 +102,14 @@ def driven_numbers(schedule: Schedule, names: tuple[str, ...]) -> Any:
 
 
 def has_penalty(setting: Setting) -> bool:
-    """Whether any run of the setting may have an L2 penalty."""
-    return setting.problem.l2 != 0.0
+    """Whether any run of the setting may have a penalty."""
+    return setting.problem.l1 != 0.0 or setting.problem.l2 != 0.0
 
 
 def layout_for(problem: Any, dtype: str) -> Any:
     """Where a problem's parameters lie in a pack."""
-    if isinstance(problem, MLP):
-        return network_layout(problem.widths, table_for(problem.data, dtype).pitch)
+    if isinstance(problem, Network):
+        return network_layout(problem.widths, table_for(problem.data, dtype).pitch, problem.intercept)
     return function_layout(problem.parameter_count, 0 if problem.data is None else table_for(problem.data, dtype).columns)
 
 

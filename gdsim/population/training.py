@@ -65,6 +65,8 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         runs = _new_runs(setting, kernels, batch)
         job = kernels.new_job(setting.record.state, runs, agenda_of(setting, kernels), feeds_of(setting), workspaces[key])
         _set_watch(setting, job.pack.watch)
+        # Lanes that never get a run compute too, by numbers that are possible.
+        job.pack.numbers.reshape(-1, width)[:] = runs.numbers.reshape(len(batch.values), -1)[0][:, None]
         budget = max(1, int(SLICE_OPERATIONS / (setting.problem.step_operations(samples) * width)))
         while kernels.train(job, budget) != DONE:
             if stopping is not None and stopping.is_set():

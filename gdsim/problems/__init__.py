@@ -3,8 +3,10 @@
 from gdsim.problems.base import Problem
 from gdsim.problems.expressions import Expression
 from gdsim.problems.functions import FUNCTIONS
+from gdsim.problems.linear import LinearRegression, LogisticRegression
 from gdsim.problems.mlp import MLP
+from gdsim.problems.network import Network
 
-PROBLEMS = (MLP, Expression, *FUNCTIONS)
+PROBLEMS = (MLP, LinearRegression, LogisticRegression, Expression, *FUNCTIONS)
 
-__all__ = ["MLP", "PROBLEMS", "Expression", "Problem"]
+__all__ = ["MLP", "PROBLEMS", "Expression", "LinearRegression", "LogisticRegression", "Network", "Problem"]

@@ -8,7 +8,7 @@ import msgspec
 class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
     """Something to minimise over a vector of parameters, with or without data."""
 
-    # Every problem has `data` (None without samples), `l2` (0 without a penalty) and `is_classifier`, as fields or properties.
+    # Every problem has `data` (None without samples), `l1` and `l2` (0 without a penalty) and `is_classifier`, as fields or properties.
     axes: ClassVar[tuple[str, ...]] = ()  # fields that may be axes of numbers
     default_dtype: ClassVar[str] = "float64"
     default_init: ClassVar[Any] = "zeros"  # how runs start where nothing is said

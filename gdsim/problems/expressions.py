@@ -22,6 +22,7 @@ class Symbolic(Problem, frozen=True):
     """A problem whose loss is a SymPy expression of its parameters, and of the columns of a sample if it has data."""
 
     default_init = "box"
+    l1: ClassVar[float] = 0.0
     l2: ClassVar[float] = 0.0
     is_classifier: ClassVar[bool] = False
 

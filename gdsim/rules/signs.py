@@ -4,14 +4,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gdsim.lanes import fma
-from gdsim.lanes.operations import maximum, minimum, where
+from gdsim.lanes.operations import maximum, minimum, sign, where
 from gdsim.rules.base import EPSILON, RATE, SHARE, UNSET, Axis, Range, Rule
-
-
-def sign(x: Any) -> Any:
-    """1, 0 or -1; NaN stays."""
-    one = x * 0.0 + 1.0
-    return where(x > 0.0, one, where(x < 0.0, -one, x))
 
 
 class RpropStep(NamedTuple):

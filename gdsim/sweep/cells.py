@@ -31,7 +31,7 @@ class Cell(NamedTuple):
         """The hyperparameters that kernels read, by name."""
         found = self.rule.hyperparameters()
         found |= self.schedule.hyperparameters()
-        return {**found, "l2": self.problem.l2}
+        return {**found, "l1": self.problem.l1, "l2": self.problem.l2}
 
 
 def combinations(value: Any, names: Sequence[str], seed: int) -> Iterator[Any]:

@@ -1,0 +1,152 @@
+"""Networks of fully connected layers on a data set: what multilayer perceptrons and linear models have in common."""
+
+import itertools
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+import numpy as np
+
+from gdsim.axes import Grid, Range, checked_axis_of, checked_number, nearest
+from gdsim.data import Data
+from gdsim.problems.activations import ACTIVATIONS
+from gdsim.problems.base import Problem
+from gdsim.problems.losses import SAMPLE_LOSSES
+
+PENALTY = Range(0.0, float("inf"))
+
+
+class Network(Problem, frozen=True):
+    """Fully connected layers on `data`, minimising the mean of `loss` over the samples plus l1 |w| plus l2/2 |w|^2; biases are not penalised.
+
+    Subclasses have the fields `data`, `loss`, `l1`, `l2`, and say what `hidden` and `activation` are.
+    """
+
+    structural: ClassVar[tuple[str, ...]] = ("loss",)
+    axes = ("l1", "l2")
+    default_dtype = "float32"
+
+    if TYPE_CHECKING:
+        data: Any
+        loss: Any
+        l1: Any
+        l2: Any
+        hidden: Any
+        activation: Any
+        output: Any
+        intercept: Any
+    else:  # what a subclass does not declare
+        hidden, activation, output, intercept = (), "identity", None, True
+
+    def _check_data(self) -> None:
+        kind = type(self).__name__
+        if not isinstance(self.data, Data):
+            raise TypeError(f"{kind}.data must be a gd.Data, from gd.datasets.load(name) or gd.Data(X, y); {type(self.data).__name__} was given")
+
+    def _check(self, **settings: Any) -> None:
+        """Puts checked settings in place, and the penalties and the loss, with `default` where none is given."""
+        kind = type(self).__name__
+        default = settings.pop("default")
+        settings["loss"] = checked_axis_of(default if self.loss is None else self.loss, f"{kind}.loss", self._checked_loss)
+        settings |= {n: checked_number(getattr(self, n), f"{kind}.{n}", PENALTY) for n in ("l1", "l2")}
+        for name, value in settings.items():
+            msgspec.structs.force_setattr(self, name, value)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the targets are classes."""
+        return self.data.y.dtype.kind == "i" and self.data.y.ndim == 1
+
+    def _checked_loss(self, value: Any, name: str) -> str:
+        loss = checked_name(value, name, SAMPLE_LOSSES)
+        kind, y = SAMPLE_LOSSES[loss].targets, self.data.y
+        if self.output is not None and kind != "numbers":
+            raise ValueError(f"{type(self).__name__}.output goes with regression losses alone; {loss!r} has its own output, and {self.output!r} was given")
+        if self.output is not None:
+            checked_name(self.output, f"{type(self).__name__}.output", ACTIVATIONS)
+        if kind == "numbers":
+            return loss
+        sets = [("y", y)] + ([("the validation set's y", self.data.validation.y)] if self.data.validation is not None else [])
+        for where, labels in sets:
+            if labels.ndim != 1 or labels.dtype.kind != "i" or labels.min() < 0:
+                raise ValueError(f"{loss!r} needs integer labels from 0 in a vector; {where} is {labels.dtype} of shape {labels.shape}, from {labels.min()}")
+            top = 1 if kind == "binary" else max(int(y.max()), 1)
+            if labels.max() > top:
+                raise ValueError(f"{loss!r} needs labels 0 to {top} here; {where} has {labels.max()}")
+        return loss
+
+    def variants(self) -> list[Any]:
+        """The problem with one of each structural alternative, in the order of the axes, the last fastest."""
+        names = self.structural
+        axes = [v.values if isinstance(v := getattr(self, n), Grid) else (v,) for n in names]
+        return [msgspec.structs.replace(self, **dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*axes)]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of every layer, the inputs first."""
+        if isinstance(self.hidden, Grid) or isinstance(self.loss, Grid):
+            raise ValueError("a problem with a gd.grid of widths or losses has no single network; take one of its `variants()`")
+        y, kind = self.data.y, SAMPLE_LOSSES[self.loss].targets
+        outputs = max(int(y.max()) + 1, 2) if kind == "classes" else 1 if y.ndim == 1 else y.shape[1]
+        return (self.data.X.shape[1], *self.hidden, outputs)
+
+    @property
+    def layers(self) -> list[tuple[int, int]]:
+        """(inputs, units) of each layer."""
+        return list(itertools.pairwise(self.widths))
+
+    @property
+    def parameter_count(self) -> int:
+        """How many parameters there are, biases included."""
+        return sum((inputs + self.intercept) * units for inputs, units in self.layers)
+
+    def structure(self) -> list[Any]:
+        """What decides the kernel's code and its data, apart from numbers of a run."""
+        return [self.data.digest, self.hidden, self.activation, self.loss, self.output, self.intercept, self.l1 != 0.0, self.l2 != 0.0]
+
+    def settings(self) -> dict[str, Any]:
+        """What may differ between cells, by the names of coordinates."""
+        own = {n: list(v) if isinstance(v := getattr(self, n), tuple) else v for n in self.structural if n != "loss"}
+        return {**own, "loss_function": self.loss, "l1": self.l1, "l2": self.l2, "data": self.data.name}
+
+    def step_operations(self, samples: int) -> float:
+        """Floating-point operations of a step: products forward and backward, and updates."""
+        return (6.0 * samples + 10.0) * self.parameter_count
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the loss is of labels, so that there is an accuracy."""
+        return SAMPLE_LOSSES[self.loss].targets != "numbers"
+
+    def unpack(self, vector: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+        """[(W, b), ...] of a parameter vector, layer by layer: W[unit, input], b[unit], which is zeros without an intercept.
+
+        >>> import gdsim as gd
+        >>> [W.shape for W, b in gd.MLP(gd.datasets.load("xor"), hidden=[3]).unpack(np.zeros(17))]
+        [(3, 2), (2, 3)]
+        """
+        vector = np.asarray(vector)
+        if vector.ndim != 1 or len(vector) < self.parameter_count:
+            raise ValueError(f"a parameter vector of this problem has {self.parameter_count} numbers; shape {vector.shape} was given")
+        layers, first = [], 0
+        for inputs, units in self.layers:
+            middle, last = first + inputs * units, first + (inputs + self.intercept) * units
+            layers.append((vector[first:middle].reshape(units, inputs), vector[middle:last] if self.intercept else np.zeros(units)))
+            first = last
+        return layers
+
+    def parts(self) -> dict[str, Any]:
+        """The functions that a kernel is bound with."""
+        loss, hidden = SAMPLE_LOSSES[self.loss], ACTIVATIONS[self.activation]
+        output = ACTIVATIONS["sigmoid" if loss.targets == "binary" else self.output or "identity"]
+        return {
+            "activation": hidden.value, "slope": hidden.slope, "output": output.value, "output_slope": output.slope,
+            "sample_loss": loss.sample_loss, "pointwise": loss.pointwise, "outputs": loss.outputs,
+            "correct": loss.correct, "BIASES": 1 if self.intercept else 0,
+        }  # fmt: skip
+
+
+def checked_name(value: Any, name: str, table: dict[str, Any]) -> str:
+    """A name that stands in a table, or an error that lists them."""
+    if not isinstance(value, str) or value not in table:
+        raise ValueError(f"{name}={value!r} is not known; {nearest(str(value), list(table))}")
+    return value
