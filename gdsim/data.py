@@ -77,6 +77,41 @@ class Data:
         return text.hexdigest()
 
 
+class Array:
+    """An array that a declaration holds, known by the hash of its numbers."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = np.ascontiguousarray(values, np.float64)
+        self.values.setflags(write=False)
+
+    @classmethod
+    def of(cls, values: Any, name: str, dims: int | None) -> Self:
+        """A finite array of `dims` dimensions, or an error."""
+        if isinstance(values, cls):
+            return values
+        try:
+            made = cls(values)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} must be an array of numbers; {type(values).__name__} was given") from None
+        if made.values.size == 0 or made.values.ndim != dims or not np.isfinite(made.values).all():
+            raise ValueError(f"{name} must be a finite array of {dims} dimensions; shape {made.values.shape} was given")
+        return made
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the numbers."""
+        return hashlib.sha256(f"{self.values.shape}".encode() + self.values.tobytes()).hexdigest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Array) and self.digest == other.digest
+
+    def __repr__(self) -> str:
+        return f"Array({'x'.join(map(str, self.values.shape))})"
+
+
 def _checked_samples(X: Any, y: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         X, y = np.asarray(X), np.asarray(y)

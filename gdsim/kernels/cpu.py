@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels import decisions, evaluation, functions, steps, supervised, training
-from gdsim.kernels.layout import FunctionLayout, NetworkLayout, feed_of
+from gdsim.kernels import decisions, evaluation, functions, inmemory, steps, supervised, training
+from gdsim.kernels.layout import FunctionLayout, MemoryLayout, NetworkLayout, feed_of
+from gdsim.kernels.network import BLOCK
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import BEST_LOSS, CURVES, FACTS, MARKS, REASON, TAGS, Agenda, Pack, Runs, Scores, Seats, Snapshots, Watch
@@ -40,7 +41,7 @@ class Structure(NamedTuple):
     carry: int
     shuffle: str
     dtype: str
-    layout: NetworkLayout | FunctionLayout
+    layout: NetworkLayout | FunctionLayout | MemoryLayout
     has_penalty: bool
     reports_stored: bool
     needs_norm: bool
@@ -89,6 +90,8 @@ class Kernels:
         problem = {n: chosen[n] for n in chosen if n not in ("prepare", "update", "report", "rate", "normed", "driven")}
         if isinstance(layout, NetworkLayout):
             family: Mapping[str, Any] = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile}
+        elif isinstance(layout, MemoryLayout):
+            family = {"evaluate_pack": inmemory.evaluate_in_memory, "BLOCK": BLOCK}
         else:
             has_samples = layout.columns > 0
             family = {
@@ -107,6 +110,8 @@ class Kernels:
         }  # fmt: skip
         if isinstance(s.layout, NetworkLayout):
             return {**parts, "finish_tile": supervised.update_tile}
+        if isinstance(s.layout, MemoryLayout):
+            return parts
         gradient = functions.gradient_of_samples if s.layout.columns > 0 else functions.gradient_of_function
         own = {"batch_gradient": gradient, "update_row": update_row_of(s.layout.size, s.slots), "SLOT_TOTAL": s.layout.size * s.slots}
         return {**parts, **own}
@@ -128,7 +133,7 @@ class Kernels:
     @functools.cached_property
     def addresses(self) -> tuple[int, int, int]:
         """Addresses of the kernels that the training kernel calls: steps of this rule, its reported parameters, evaluation."""
-        family = supervised if isinstance(self.structure.layout, NetworkLayout) else functions
+        family = {NetworkLayout: supervised, MemoryLayout: inmemory, FunctionLayout: functions}[type(self.structure.layout)]
         parts = self._training_parts()
         advance = self._bind(family.advance, parts, self._shape, announce=self.structure.title)
         report = 0 if self.structure.reports_stored else address_of(self._bind(steps.report_all, parts, self._shape))

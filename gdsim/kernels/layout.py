@@ -95,6 +95,44 @@ def function_layout(parameters: int, columns: int) -> FunctionLayout:
     return FunctionLayout(np.arange(parameters), columns)
 
 
+class MemorySpace(NamedTuple):
+    """A thread's working memory for a function of many parameters."""
+
+    activations: Any  # the columns of a block of samples
+    pitch: Any
+    gradients: Any
+    kept: Any  # a point that the problem or the rule keeps
+    sums: Any  # room for a lane per column of a sample, or per parameter
+    constants: Any  # of the problem: numbers, not lanes
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MemoryLayout:
+    """Parameters one after the other; room for a block of samples of `columns` columns, and the problem's constants."""
+
+    places: np.ndarray
+    columns: int
+    constants: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Places of parameters."""
+        return len(self.places)
+
+    def space(self, width: int, dtype: Any, samples: int) -> MemorySpace:
+        """Working memory for blocks of samples."""
+        pitch = BLOCK + 1
+        lanes = lambda n: np.zeros(n * width, dtype)  # noqa: E731
+        columns = -(-self.columns // 16) * 16
+        return MemorySpace(lanes(columns * pitch), pitch, lanes(self.size), lanes(self.size), lanes(max(columns, self.size)), self.constants.astype(dtype))
+
+
+@functools.lru_cache(maxsize=64)
+def memory_layout(problem: Any, columns: int) -> MemoryLayout:
+    """The layout of a problem of many parameters, on samples of so many columns."""
+    return MemoryLayout(np.arange(problem.parameter_count), columns, problem.constants())
+
+
 class Table(NamedTuple):
     """Samples as kernels read them: a row of features, then targets, then zeros up to a whole number of gathers."""
 

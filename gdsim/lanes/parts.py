@@ -3,6 +3,7 @@
 from typing import Any
 
 WIDTH: Any = None  # lanes of a pack
+BLOCK: Any = None  # samples that are worked on at once
 ZERO: Any = None  # 0 in the kernel's precision
 NUMBERS: Any = None  # the NamedTuple of a run's hyperparameters
 NUMBER_COUNT: Any = None
@@ -37,6 +38,7 @@ sample_loss, pointwise, outputs, correct = (_part(n) for n in ("sample_loss", "p
 fill, draw_key, draw, batch_size = (_part(n) for n in ("fill", "draw_key", "draw", "batch_size"))
 finish_tile, penalized = _part("finish_tile"), _part("penalized")
 evaluate_pack = _part("evaluate_pack")
+fill_gradient, fill_whole_gradient = _part("fill_gradient"), _part("fill_whole_gradient")
 value_and_gradient, batch_gradient, update_row = (_part(n) for n in ("value_and_gradient", "batch_gradient", "update_row"))
 # The members of the job whose table a kernel was given.
 job_model, job_pack, job_seats, job_runs, job_agenda = (_part(f"job_{n}") for n in ("model", "pack", "seats", "runs", "agenda"))

@@ -9,7 +9,7 @@ import numpy as np
 from gdsim.data import Data
 from gdsim.kernels import decisions, state
 from gdsim.kernels.cpu import Kernels, Structure, Watches
-from gdsim.kernels.layout import Table, feed_of, function_layout, network_layout, table_of
+from gdsim.kernels.layout import Table, feed_of, function_layout, memory_layout, network_layout, table_of
 from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
 from gdsim.lanes.compiler import Closed, bind, float_mode_parts
 from gdsim.lanes.generated import function_from
@@ -110,6 +110,8 @@ def layout_for(problem: Any, dtype: str) -> Any:
     """Where a problem's parameters lie in a pack."""
     if isinstance(problem, Network):
         return network_layout(problem.widths, table_for(problem.data, dtype).pitch, problem.intercept)
+    if hasattr(problem, "constants"):
+        return memory_layout(problem, 0 if problem.data is None else table_for(problem.data, dtype).columns)
     return function_layout(problem.parameter_count, 0 if problem.data is None else table_for(problem.data, dtype).columns)
 
 

@@ -44,6 +44,10 @@ class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
         """What may differ between cells, by the names of coordinates."""
         return {}
 
+    def arrays(self) -> dict[str, Any]:
+        """The fields that are arrays, which stores keep beside the data."""
+        return {}
+
     def step_operations(self, samples: int) -> float:
         """Floating-point operations of a step on so many samples."""
         raise NotImplementedError

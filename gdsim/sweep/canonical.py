@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gdsim.data import Data
+from gdsim.data import Array, Data
 from gdsim.starts import Points
 
 
@@ -16,7 +16,7 @@ def canonical(value: Any) -> Any:
         kind = value.__struct_config__.tag
         fields = {name: canonical(getattr(value, name)) for name in value.__struct_fields__}
         return {"type": kind, **fields} if kind else fields
-    if isinstance(value, (Data, Points)):
+    if isinstance(value, (Array, Data, Points)):
         return {"sha256": value.digest}
     if isinstance(value, (list, tuple)):
         return [canonical(v) for v in value]

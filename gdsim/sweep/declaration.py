@@ -124,7 +124,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def init_of(self, problem: Any) -> Any:
         """How a problem's runs start."""
-        return problem.default_init if self.init is None else self.init
+        return checked_init(problem.default_init) if self.init is None else self.init
 
     def setting(self, cell: Cell) -> Setting:
         """What the runs of a cell share with those of other cells of its structure."""

@@ -106,6 +106,9 @@ def _made(kind: Any, fields: dict[str, Any], where: str) -> Any:
 
 def _problem(value: Any, where: str, folder: pathlib.Path) -> Any:
     table = dict(_table(value, where))
+    takes_data = {c.__struct_config__.tag: "data" in c.__struct_fields__ for c in PROBLEMS}.get(table.get("type"), True)
+    if not takes_data or (table.get("type") == "expression" and "data" not in table):
+        return _tagged(table, PROBLEMS, where)
     if "data" not in table:
         raise ExperimentError(f'{where}: data is missing; give a name ({", ".join(DATASETS)}) or {{path = "file"}}')
     if not isinstance(table["data"], Data):
@@ -131,20 +134,31 @@ def _data(value: Any, where: str, folder: pathlib.Path) -> Data:
 
 def sweep_of(held: dict[str, Any], folder: pathlib.Path) -> Sweep:
     """The sweep of a results folder: its canonical experiment, with the data from their files."""
-    import numpy as np
-
     table = _without_nothing(dict(held["experiment"]))
     for problem in table["problem"]:
-        digest = problem["data"]["sha256"]
-        data = read(folder / f"{digest}.npz")
-        data.name = held["data"][digest]
-        if data.digest != digest:
-            raise ExperimentError(f"the data file {digest}.npz is damaged: its numbers do not match its name")
-        problem["data"] = data
+        for field, value in problem.items():
+            if isinstance(value, dict) and set(value) == {"sha256"}:
+                problem[field] = _kept_data(held, folder, value["sha256"]) if field == "data" else _kept_array(folder, value["sha256"])
     if isinstance(table.get("init"), dict) and "sha256" in table["init"]:
-        with np.load(folder / f"{table['init']['sha256']}.npz", allow_pickle=False) as file:
-            table["init"] = file["values"]
+        table["init"] = _kept_array(folder, table["init"]["sha256"])
     return sweep_from(table, folder)
+
+
+def _kept_data(held: dict[str, Any], folder: pathlib.Path, digest: str) -> Data:
+    """A data set of a results folder."""
+    data = read(folder / f"{digest}.npz")
+    data.name = held["data"][digest]
+    if data.digest != digest:
+        raise ExperimentError(f"the data file {digest}.npz is damaged: its numbers do not match its name")
+    return data
+
+
+def _kept_array(folder: pathlib.Path, digest: str) -> Any:
+    """An array of a results folder."""
+    import numpy as np
+
+    with np.load(folder / f"{digest}.npz", allow_pickle=False) as file:
+        return file["values"]
 
 
 def _without_nothing(value: Any) -> Any:

@@ -135,12 +135,13 @@ class Store:
         if not (self.folder / "experiment.json").exists():  # first, so that whatever ends the process, the folder is known as ours
             experiment = {
                 "format": FORMAT, "experiment": canonical(sweep),
-                "data": {p.data.digest: p.data.name for p in sweep.problem if p.data is not None},
+                "data": {p.data.digest: p.data.name for p in sweep.problem if "data" in p.__struct_fields__ and p.data is not None},
             }  # fmt: skip
             write_atomically(self.folder / "experiment.json", json.dumps(experiment, indent=1, sort_keys=True).encode())
         for folder in (self.shards, self.folder / "data"):
             folder.mkdir(exist_ok=True)
-        arrays = {p.data.digest: _data_arrays(p.data) for p in sweep.problem if p.data is not None}
+        arrays = {p.data.digest: _data_arrays(p.data) for p in sweep.problem if "data" in p.__struct_fields__ and p.data is not None}
+        arrays |= {a.digest: {"values": a.values} for p in sweep.problem for a in p.arrays().values()}
         if isinstance(sweep.init, Points):
             arrays[sweep.init.digest] = {"values": sweep.init.values}
         for digest, named in arrays.items():

@@ -1,0 +1,107 @@
+"""A step and an evaluation of a function of many parameters: weights, slots and gradients lie in memory.
+
+Names that are parts: those of `steps`; `fill_gradient(model, weights, feed, start, step)`, which leaves the gradient at the
+weights in `model.gradients` and gives the loss of a step's batch; `fill_whole_gradient(model, weights, feed)` for all samples.
+"""
+
+from typing import Any
+
+from gdsim.kernels.state import Sum, added, total_of
+from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_motion, stops_here, update_weight, with_norm
+from gdsim.lanes.compiler import shared
+from gdsim.lanes.operations import absolute, any, fma_lanes, load, maximum, splat, sqrt, store, where
+from gdsim.lanes.parts import (
+    CLIMBS,
+    NEEDS_NORM,
+    NUMBER_COUNT,
+    NUMBERS,
+    WATCHES_GRADIENT,
+    WIDTH,
+    ZERO,
+    fill_gradient,
+    fill_whole_gradient,
+    job_model,
+    job_pack,
+    job_training_feed,
+)
+from gdsim.lanes.tiles import load_row
+
+
+def sizes_of(gradients: Any) -> Any:
+    """(the gradient's squared length, its largest component): sums of 16 places in order, then their sums with compensation."""
+    nothing = splat(ZERO, WIDTH)
+    total, largest = Sum(nothing, nothing), nothing
+    count = len(gradients) // WIDTH
+    for first in range(0, count, 16):
+        part = nothing
+        for place in range(first, min(first + 16, count)):
+            g = load(gradients, place * WIDTH, WIDTH)
+            part, largest = fma_lanes(g, g, part), maximum(largest, absolute(g))
+        total = added(total, part)
+    return total_of(total), largest
+
+
+def is_flat(pack: Any, gradients: Any, loss: Any) -> Any:
+    """Whether a lane's gradient is small enough to end its run; the flags say so."""
+    watch = pack.watch
+    active = load(watch.active, 0, WIDTH) != 0
+    _, largest = sizes_of(gradients)
+    flat = active & (largest <= load(watch.gradient, 0, WIDTH) * (1.0 + absolute(loss)))
+    if any(flat):
+        flag_loss(watch, active, loss, flat)
+        return True
+    return False
+
+
+def climb(model: Any, pack: Any) -> None:
+    """Moves every weight uphill along the gradient; where it was is kept."""
+    squares, _ = sizes_of(model.gradients)
+    norm = sqrt(squares)
+    way = where(norm > 0.0, NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH)).rho / norm, 0.0)
+    for place in range(len(model.gradients) // WIDTH):
+        w = load(pack.weights, place * WIDTH, WIDTH)
+        store(model.kept, place * WIDTH, w)
+        store(pack.weights, place * WIDTH, fma_lanes(way, load(model.gradients, place * WIDTH, WIDTH), w))
+
+
+def come_down(model: Any, pack: Any) -> None:
+    """Puts every weight back where it was before the climb."""
+    for place in range(len(model.gradients) // WIDTH):
+        store(pack.weights, place * WIDTH, load(model.kept, place * WIDTH, WIDTH))
+
+
+def advance(table: Any, steps: Any) -> Any:
+    """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
+    pack, feed, model = job_pack(table), job_training_feed(table), job_model(table)
+    start = load(pack.start, 0, WIDTH)
+    for done in range(steps):
+        number = load(pack.step, 0, WIDTH)
+        step, carry = begin_step(pack)
+        loss = fill_gradient(model, pack.weights, feed, start, number)
+        if stops_here(pack.watch, loss):
+            return done
+        if WATCHES_GRADIENT and is_flat(pack, model.gradients, loss):
+            return done
+        if NEEDS_NORM:
+            squares, _ = sizes_of(model.gradients)
+            step = with_norm(step, sqrt(squares))
+        if CLIMBS:
+            climb(model, pack)
+            fill_gradient(model, pack.weights, feed, start, number)
+            come_down(model, pack)
+        motion = new_motion()
+        for place in range(len(model.gradients) // WIDTH):
+            motion = update_weight(pack, step, motion, place, load(model.gradients, place * WIDTH, WIDTH), True)
+        if end_step(pack, carry, motion):
+            return done + 1
+    return steps
+
+
+@shared
+def evaluate_in_memory(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
+    """Fills the scores of every lane at the given weights."""
+    loss = fill_whole_gradient(model, weights, feed)
+    squares, largest = sizes_of(model.gradients)
+    store(scores.loss, 0, loss)
+    store(scores.gradient_norm, 0, sqrt(squares))
+    store(scores.gradient_largest, 0, largest)
