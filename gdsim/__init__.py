@@ -18,7 +18,7 @@ _HOMES = {
     "gdsim.axes": ("grid", "linspace", "loguniform", "logspace", "uniform"),
     "gdsim.data": ("Data",),
     "gdsim.population": ("evaluate", "predict"),
-    "gdsim.problems": ("MLP", "Expression", "LinearRegression", "LogisticRegression", "Quadratic", "TeacherStudent"),
+    "gdsim.problems": ("MLP", "Expression", "LinearRegression", "LogisticRegression", "Own", "Quadratic", "TeacherStudent"),
     "gdsim.rules": (
         "SAM",
         "SGD",

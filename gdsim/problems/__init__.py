@@ -6,9 +6,10 @@ from gdsim.problems.functions import FUNCTIONS
 from gdsim.problems.linear import LinearRegression, LogisticRegression
 from gdsim.problems.mlp import MLP
 from gdsim.problems.network import Network
+from gdsim.problems.own import Own
 from gdsim.problems.quadratic import Quadratic
 from gdsim.problems.teacher import TeacherStudent
 
-PROBLEMS = (MLP, LinearRegression, LogisticRegression, Quadratic, TeacherStudent, Expression, *FUNCTIONS)
+PROBLEMS = (MLP, LinearRegression, LogisticRegression, Quadratic, TeacherStudent, Expression, Own, *FUNCTIONS)
 
-__all__ = ["MLP", "PROBLEMS", "Expression", "LinearRegression", "LogisticRegression", "Network", "Problem", "Quadratic", "TeacherStudent"]
+__all__ = ["MLP", "PROBLEMS", "Expression", "LinearRegression", "LogisticRegression", "Network", "Own", "Problem", "Quadratic", "TeacherStudent"]

@@ -18,6 +18,8 @@ def canonical(value: Any) -> Any:
         return {"type": kind, **fields} if kind else fields
     if isinstance(value, (Array, Data, Points)):
         return {"sha256": value.digest}
+    if callable(value):
+        return f"{value.__module__}:{value.__qualname__}"
     if isinstance(value, (list, tuple)):
         return [canonical(v) for v in value]
     if isinstance(value, dict):

@@ -7,6 +7,7 @@ from typing import Any
 from gdsim.axes import nearest
 from gdsim.data import DATASETS, Data, load, read
 from gdsim.problems import PROBLEMS
+from gdsim.problems.own import found
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS, Record
@@ -107,6 +108,11 @@ def _made(kind: Any, fields: dict[str, Any], where: str) -> Any:
 def _problem(value: Any, where: str, folder: pathlib.Path) -> Any:
     table = dict(_table(value, where))
     takes_data = {c.__struct_config__.tag: "data" in c.__struct_fields__ for c in PROBLEMS}.get(table.get("type"), True)
+    if table.get("type") == "own" and isinstance(table.get("function"), str):
+        try:
+            table["function"] = found(table["function"], folder)
+        except ValueError as error:
+            raise ExperimentError(f"{where}.function: {error}") from None
     if not takes_data or (table.get("type") == "expression" and "data" not in table):
         return _tagged(table, PROBLEMS, where)
     if "data" not in table:
