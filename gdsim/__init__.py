@@ -15,7 +15,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "gdsim.axes": ("grid", "linspace", "loguniform", "logspace", "uniform"),
+    "gdsim.axes": ("choice", "grid", "linspace", "loguniform", "logspace", "uniform", "zip"),
     "gdsim.data": ("Data",),
     "gdsim.population": ("evaluate", "predict"),
     "gdsim.problems": ("MLP", "Expression", "LinearRegression", "LogisticRegression", "Own", "Quadratic", "TeacherStudent"),
@@ -59,7 +59,7 @@ _HOMES = {
         "Triangular2",
         "Warmup",
     ),
-    "gdsim.starts": ("Normal", "Uniform"),
+    "gdsim.starts": ("LatinHypercube", "Normal", "Sobol", "Uniform"),
     "gdsim.stops": ("Cycling", "Diverged", "Plateau", "Record", "SmallGradient", "SmallStep", "Target", "Validation"),
     "gdsim.sweep.declaration": ("Sweep",),
     "gdsim.sweep.experiment": ("read_experiment",),

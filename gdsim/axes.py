@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-# A field of this type holds a float, a tuple of floats, a `Spaced` or a `Drawn`, once `checked_number` has seen it.
+# A field of this type holds a float, a tuple of floats, a `Spaced`, a `Drawn`, a `Chosen` or a `Zipped`, once `checked_number` has seen it.
 Axis = Any
 
 
@@ -46,6 +46,19 @@ class Drawn(msgspec.Struct, frozen=True, tag_field="kind", tag="drawn"):
     draws: int
 
 
+class Chosen(msgspec.Struct, frozen=True, tag_field="kind", tag="chosen"):
+    """`draws` values, each one of `options` at random, the same for all starts."""
+
+    options: tuple[float, ...]
+    draws: int
+
+
+class Zipped(msgspec.Struct, frozen=True, tag_field="kind", tag="zipped"):
+    """A list of values that advances together with the other zipped axes of its object."""
+
+    values: tuple[float, ...]
+
+
 class Grid(msgspec.Struct, frozen=True, tag_field="kind", tag="grid"):
     """Alternatives of a setting that is structure, or is itself a list."""
 
@@ -78,6 +91,29 @@ def uniform(low: float, high: float, *, draws: int) -> Drawn:
 def loguniform(low: float, high: float, *, draws: int) -> Drawn:
     """An axis of `draws` values between `low` and `high`, uniform in their logarithm; several in one object are drawn jointly."""
     return _drawn("loguniform", low, high, draws)
+
+
+def choice(options: Any, *, draws: int) -> Chosen:
+    """An axis of `draws` values, each drawn from a list of numbers; several draws in one object are joint, not crossed.
+
+    >>> len(values(choice([0.1, 0.2], draws=5)))
+    5
+    """
+    if not isinstance(options, (list, tuple)) or not options:
+        raise ValueError(f"choice needs a list of numbers to draw from; {options!r} was given")
+    return Chosen(tuple(_number(v, "choice") for v in options), checked_whole(draws, "choice: draws"))
+
+
+def zip(*values: Any) -> Zipped:
+    """A list that advances together with the other `gd.zip` lists of its object: `gd.Momentum(lr=gd.zip(0.1, 0.01), momentum=gd.zip(0.5, 0.9))`.
+
+    >>> zip(0.1, 0.01).values
+    (0.1, 0.01)
+    """
+    listed = values[0] if len(values) == 1 and isinstance(values[0], (list, tuple)) else values
+    if not listed:
+        raise ValueError("gd.zip needs at least one number; none was given")
+    return Zipped(tuple(_number(v, "zip") for v in listed))
 
 
 def grid(*alternatives: Any) -> Grid:
@@ -126,9 +162,14 @@ def _from_table(table: dict[str, Any], name: str) -> Axis:
         if keys == {distribution, "draws"} and isinstance(table[distribution], (list, tuple)) and len(table[distribution]) == 2:
             low, high = table[distribution]
             return _drawn(distribution, low, high, table["draws"])
+    if keys == {"choice", "draws"}:
+        return choice(table["choice"], draws=table["draws"])
+    if keys == {"zip"}:
+        return zip(table["zip"])
     raise ValueError(
         f"{name}: {table!r} is not an axis; allowed: a number, a list of numbers, {{logspace = [first, last, n]}}, "
-        "{linspace = [first, last, n]}, {uniform = [low, high], draws = n}, {loguniform = [low, high], draws = n}"
+        "{linspace = [first, last, n]}, {uniform = [low, high], draws = n}, {loguniform = [low, high], draws = n}, "
+        "{choice = [...], draws = n}, {zip = [...]}"
     )
 
 
@@ -143,6 +184,10 @@ def checked_number(value: Any, name: str, allowed: Range) -> Axis:
     if isinstance(value, Drawn):
         checked_number(value.low, name, allowed)
         checked_number(value.high, name, allowed._replace(high_allowed=True))  # which no draw reaches
+        return value
+    if isinstance(value, (Chosen, Zipped)):
+        for v in value.options if isinstance(value, Chosen) else value.values:
+            checked_number(v, name, allowed)
         return value
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = value.tolist()
@@ -182,13 +227,17 @@ def values(axis: Axis, seed: int = 0, name: str = "") -> tuple[float, ...]:
         return axis
     if isinstance(axis, Spaced):
         return tuple(float(f"{_between(axis, i):.15g}") for i in range(axis.n))
-    if isinstance(axis, Drawn):
+    if isinstance(axis, Zipped):
+        return axis.values
+    if isinstance(axis, (Drawn, Chosen)):
         import zlib
 
         from gdsim.lanes.draws import uniform_numbers
         from gdsim.lanes.philox import AXIS
 
         units = uniform_numbers(seed, np.zeros(1, np.uint32), (AXIS, zlib.crc32(name.encode())), axis.draws)[0]
+        if isinstance(axis, Chosen):
+            return tuple(axis.options[int(u * len(axis.options))] for u in units)
         return tuple(_placed(axis.distribution == "loguniform", axis.low, axis.high, float(u)) for u in units)
     return (float(axis),)
 
@@ -205,18 +254,18 @@ def _placed(logarithmic: bool, low: float, high: float, share: float) -> float:
     return low * pow(high / low, share) if logarithmic else low + (high - low) * share
 
 
-def is_joint(axis: Axis) -> bool:
-    """Whether an axis advances together with the other draws of its object."""
-    return isinstance(axis, Drawn)
+def joint_kind(axis: Axis) -> str:
+    """With which other axes of its object an axis advances: "drawn" or "zipped" ones, or "" for none."""
+    return "drawn" if isinstance(axis, (Drawn, Chosen)) else "zipped" if isinstance(axis, Zipped) else ""
 
 
 def length(axis: Axis) -> int:
     """How many values an axis or a grid of structure has; a setting that is no axis has one."""
     if isinstance(axis, Spaced):
         return axis.n
-    if isinstance(axis, Drawn):
+    if isinstance(axis, (Drawn, Chosen)):
         return axis.draws
-    if isinstance(axis, Grid):
+    if isinstance(axis, (Zipped, Grid)):
         return len(axis.values)
     return len(axis) if isinstance(axis, tuple) and axis and isinstance(axis[0], float) else 1
 

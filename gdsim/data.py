@@ -18,7 +18,8 @@ class Data:
 
     `X[sample, feature]` holds finite numbers; `y` holds integer labels [sample], numbers [sample] or numbers
     [sample, output]. `validation` is None, a pair (X, y), another Data, or the share of the samples to set aside, drawn
-    with `seed`. Raises ValueError for shapes that disagree, empty data, NaN and infinities.
+    with `seed`. `sample_weight[sample]`: how much each sample counts in every loss; the weights are scaled to a mean of 1,
+    validation samples count alike. Raises ValueError for shapes that disagree, empty data, NaN and infinities.
 
     >>> Data([[0.0], [1.0]], [0, 1]).X.shape
     (2, 1)
@@ -27,11 +28,13 @@ class Data:
     X: np.ndarray
     y: np.ndarray
     validation: Self | None
+    sample_weight: np.ndarray | None
     name: str
 
-    def __init__(self, X: Any, y: Any, *, validation: Any = None, seed: int = 0, name: str = "data") -> None:
+    def __init__(self, X: Any, y: Any, *, validation: Any = None, sample_weight: Any = None, seed: int = 0, name: str = "data") -> None:
         self.name = name
         self.X, self.y = _checked_samples(X, y, "")
+        self.sample_weight = None if sample_weight is None else _checked_weights(sample_weight, len(self.X))
         self.validation = None
         if isinstance(validation, Data):
             validation = (validation.X, validation.y)
@@ -54,6 +57,8 @@ class Data:
         held, kept = np.sort(order[:count]), np.sort(order[count:])
         self.validation = type(self)(self.X[held], self.y[held], name=f"{self.name}: validation")
         self.X, self.y = self.X[kept], self.y[kept]
+        if self.sample_weight is not None:
+            self.sample_weight = _checked_weights(self.sample_weight[kept], len(kept))
 
     def _check_alike(self, other: "Data") -> None:
         if other.X.shape[1] != self.X.shape[1] or other.y.shape[1:] != self.y.shape[1:] or other.y.dtype.kind != self.y.dtype.kind:
@@ -72,9 +77,21 @@ class Data:
         parts = [self] + ([self.validation] if self.validation is not None else [])
         text = hashlib.sha256()
         for part in parts:
-            for array in (part.X, part.y):
+            for array in (part.X, part.y, *([] if part.sample_weight is None else [part.sample_weight])):
                 text.update(f"{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         return text.hexdigest()
+
+
+def _checked_weights(values: Any, count: int) -> np.ndarray:
+    try:
+        weights = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"sample_weight must be an array of numbers; {_kind(values)} was given") from None
+    if weights.shape != (count,) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum() > 0:
+        raise ValueError(f"sample_weight must be {count} numbers from 0, not all 0; shape {weights.shape} was given")
+    weights = weights * (count / math.fsum(weights))
+    weights.setflags(write=False)
+    return weights
 
 
 class Array:
@@ -231,7 +248,8 @@ def read(path: pathlib.Path, *, target: str = "y", validation: Any = None, seed:
                 if missing:
                     raise ValueError(f"it has no array {missing[0]!r}; it has {', '.join(sorted(file)) or 'none'}")
                 held = (file["X_validation"], file["y_validation"]) if "X_validation" in file else validation
-                return Data(file["X"], file["y"], validation=held, seed=seed, name=path.name)
+                weights = file.get("sample_weight", None)
+                return Data(file["X"], file["y"], validation=held, sample_weight=weights, seed=seed, name=path.name)
         if path.suffix in (".csv", ".parquet"):
             import pandas
 

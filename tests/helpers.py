@@ -6,8 +6,8 @@ import numpy as np
 
 import gdsim as gd
 
-ACTIVATIONS = ("identity", "relu", "tanh", "sigmoid")
-LOSSES = ("squared_error", "mean_squared_error", "absolute_error", "log_loss", "cross_entropy")
+ACTIVATIONS = ("identity", "relu", "tanh", "sigmoid", "leaky_relu", "elu", "softplus", "gelu", "silu", "sine")
+LOSSES = ("squared_error", "mean_squared_error", "absolute_error", "huber", "log_loss", "cross_entropy")
 
 
 def data_for(loss, samples=23, features=5, seed=0):
@@ -21,26 +21,37 @@ def data_for(loss, samples=23, features=5, seed=0):
     return gd.Data(X, rng.normal(size=(samples, 2)))
 
 
-def torch_loss(torch, problem, vector, X, y):
-    """The mean loss of an MLP in PyTorch, from the public parameter vector."""
-    activation = {"identity": lambda z: z, "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+def torch_activations(torch):
+    """PyTorch's function for each activation."""
+    functional = torch.nn.functional
+    return {
+        "identity": lambda z: z, "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "leaky_relu": functional.leaky_relu,
+        "elu": functional.elu, "softplus": functional.softplus, "gelu": functional.gelu, "silu": functional.silu, "sine": torch.sin,
+    }  # fmt: skip
+
+
+def torch_loss(torch, problem, vector, X, y, weight=None):
+    """The mean loss of a network in PyTorch, from the public parameter vector, without penalties."""
+    activation = torch_activations(torch)
     a, first, widths = X, 0, problem.widths
     for depth, (inputs, units) in enumerate(itertools.pairwise(widths)):
         W = vector[first : first + inputs * units].reshape(units, inputs)
-        b = vector[first + inputs * units : first + (inputs + 1) * units]
-        first += (inputs + 1) * units
-        z = a @ W.T + b
-        a = activation[problem.activation](z) if depth < len(widths) - 2 else z
+        first += inputs * units
+        z = a @ W.T
+        if problem.intercept:
+            z, first = z + vector[first : first + units], first + units
+        a = activation[problem.layer_activations[depth]](z) if depth < len(widths) - 2 else z
     functional = torch.nn.functional
     if problem.loss == "cross_entropy":
-        return functional.cross_entropy(a, y)
-    if problem.loss == "log_loss":
-        return functional.binary_cross_entropy_with_logits(a[:, 0], y.to(a.dtype))
-    a = activation[problem.output or "identity"](a)
-    y = y.reshape(len(y), -1)
-    if problem.loss == "absolute_error":
-        return (a - y).abs().sum(1).mean()
-    return ((a - y) ** 2).sum(1).mean() * (0.5 if problem.loss == "squared_error" else 1.0)
+        losses = functional.cross_entropy(a, y, reduction="none", label_smoothing=problem.label_smoothing)
+    elif problem.loss == "log_loss":
+        losses = functional.binary_cross_entropy_with_logits(a[:, 0], y.to(a.dtype), reduction="none")
+    else:
+        a, y = activation[problem.output or "identity"](a), y.reshape(len(y), -1)
+        kinds = {"absolute_error": (a - y).abs, "huber": lambda: functional.huber_loss(a, y, reduction="none"),
+                 "squared_error": lambda: 0.5 * (a - y) ** 2, "mean_squared_error": lambda: (a - y) ** 2}  # fmt: skip
+        losses = kinds[problem.loss]().sum(1)
+    return losses.mean() if weight is None else (losses * weight).sum() / len(losses)
 
 
 def torch_tensors(torch, data, dtype):

@@ -10,7 +10,8 @@ from tests.helpers import ACTIVATIONS, LOSSES, data_for, torch_loss, torch_tenso
 
 HIDDEN = ([], [4], [6, 3], [5, 4, 3])
 # Each activation and each loss at least once in CI; all pairs behind --runslow.
-COVERING = {("identity", "squared_error"), ("relu", "cross_entropy"), ("tanh", "mean_squared_error"), ("sigmoid", "log_loss"), ("tanh", "absolute_error")}
+COVERING = {("identity", "squared_error"), ("relu", "cross_entropy"), ("tanh", "mean_squared_error"), ("sigmoid", "log_loss"), ("tanh", "absolute_error"),
+            ("leaky_relu", "huber"), ("elu", "cross_entropy"), ("softplus", "squared_error"), ("gelu", "log_loss"), ("silu", "cross_entropy"), ("sine", "huber")}  # fmt: skip
 PAIRS = [
     pytest.param(a, loss, marks=() if (a, loss) in COVERING else pytest.mark.slow)
     for a, loss in itertools.product(ACTIVATIONS, LOSSES)
@@ -60,7 +61,7 @@ def test_gradients_through_an_output_activation(torch, output):
 
 def test_gradients_are_central_differences_with_a_penalty():
     data = data_for("cross_entropy")
-    problem = gd.MLP(data, hidden=[4], activation="tanh", l2=0.3)
+    problem = gd.MLP(data, hidden=[4], activation="tanh", l2=0.3, l1=0.1)
     point = np.random.default_rng(3).normal(size=problem.parameter_count)
     step = 1e-5
     moved = point + step * np.concatenate([np.eye(len(point)), -np.eye(len(point))])
@@ -68,8 +69,52 @@ def test_gradients_are_central_differences_with_a_penalty():
     differences = (loss[: len(point)] - loss[len(point) :]) / (2 * step)
     assert abs(gradients(problem, point[None])[0] - differences).max() < 1e-8
     plain = gd.evaluate(gd.MLP(data, hidden=[4], activation="tanh"), point[None]).loss.values[0]
-    weights = sum((W**2).sum() for W, _ in problem.unpack(point))
-    assert gd.evaluate(problem, point[None]).loss.values[0] == pytest.approx(plain + 0.15 * weights, rel=1e-13)
+    penalty = sum(0.15 * (W**2).sum() + 0.1 * abs(W).sum() for W, _ in problem.unpack(point))
+    assert gd.evaluate(problem, point[None]).loss.values[0] == pytest.approx(plain + penalty, rel=1e-13)
+
+
+def test_layers_may_differ_in_their_activations(torch):
+    data = data_for("cross_entropy", samples=70)
+    problem = gd.MLP(data, hidden=[5, 4, 3], activation=["gelu", "relu", "sine"])
+    points = np.random.default_rng(6).normal(size=(2, problem.parameter_count))
+    X, y = torch_tensors(torch, data, torch.float64)
+    for ours, point in zip(gradients(problem, points), points, strict=True):
+        vector = torch.tensor(point, requires_grad=True)
+        torch_loss(torch, problem, vector, X, y).backward()
+        assert abs(ours - vector.grad.numpy()).max() < 1e-12
+    with pytest.raises(ValueError, match="lists one for each hidden layer, and there are 2"):
+        gd.MLP(data, hidden=[5, 4], activation=["relu"])
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "log_loss", "huber", "squared_error"])
+@pytest.mark.parametrize("batch", [None, 8])
+def test_samples_may_have_weights(torch, loss, batch):
+    plain = data_for(loss, samples=30)
+    weight = np.random.default_rng(8).uniform(0, 3, 30)
+    data = gd.Data(plain.X, plain.y, sample_weight=weight)
+    assert data.sample_weight.mean() == pytest.approx(1.0, rel=1e-15)
+    problem = gd.MLP(data, hidden=[4], activation="tanh", loss=loss)
+    point = np.random.default_rng(7).normal(size=(1, problem.parameter_count))
+    X, y = torch_tensors(torch, data, torch.float64)
+    scaled = torch.tensor(data.sample_weight)
+    samples = gd.Sweep(problem=problem, optimizer=gd.SGD(), batch=batch, steps=1).order(0)[0]
+    vector = torch.tensor(point[0], requires_grad=True)
+    torch_loss(torch, problem, vector, X[samples], y[samples], scaled[samples]).backward()
+    assert abs(gradients(problem, point, batch=batch)[0] - vector.grad.numpy()).max() < 1e-12
+    whole = torch_loss(torch, problem, vector, X, y, scaled).item()
+    assert float(gd.evaluate(problem, point).loss[0]) == pytest.approx(whole, rel=1e-13)
+
+
+def test_labels_may_be_smoothed(torch):
+    data = data_for("cross_entropy", samples=70)
+    problem = gd.MLP(data, hidden=[4], activation="tanh", label_smoothing=0.2)
+    point = np.random.default_rng(9).normal(size=(1, problem.parameter_count))
+    X, y = torch_tensors(torch, data, torch.float64)
+    vector = torch.tensor(point[0], requires_grad=True)
+    value = torch_loss(torch, problem, vector, X, y)
+    value.backward()
+    assert abs(gradients(problem, point)[0] - vector.grad.numpy()).max() < 1e-12
+    assert float(gd.evaluate(problem, point).loss[0]) == pytest.approx(value.item(), rel=1e-13)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "log_loss"])

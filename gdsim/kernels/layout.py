@@ -38,6 +38,7 @@ class NetworkLayout:
     size: int
     activation_rows: int
     delta_rows: int
+    keeps_slopes: bool
 
     def table(self, pitch: int) -> np.ndarray:
         """The flat table of layers where samples lie `pitch` lanes from unit to unit."""
@@ -50,12 +51,13 @@ class NetworkLayout:
         lanes = lambda n: np.zeros(n * width, dtype)  # noqa: E731
         pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
         activations, deltas = lanes(self.activation_rows * pitches[1]), lanes(self.delta_rows * pitches[1])
+        slopes = lanes(self.activation_rows * pitches[1] if self.keeps_slopes else 0)
         gradients, kept, tile = lanes(self.size), lanes(self.size), lanes(TILE * TILE)
-        return NetworkSpace(*(Network(self.table(pitch), activations, deltas, gradients, kept, tile, pitch) for pitch in pitches))
+        return NetworkSpace(*(Network(self.table(pitch), activations, slopes, deltas, gradients, kept, tile, pitch) for pitch in pitches))
 
 
 @functools.cache
-def network_layout(widths: tuple[int, ...], columns: int, biases: bool) -> NetworkLayout:
+def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool) -> NetworkLayout:
     """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with targets; `biases` or none."""
     whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
     half = whole(max(widths[1:]))
@@ -68,7 +70,7 @@ def network_layout(widths: tuple[int, ...], columns: int, biases: bool) -> Netwo
         places += [weights.ravel(), *([first + pitch * np.arange(units) + pitch - 1] if biases else [])]
         first += pitch * whole(units)
         source, rows = rows, rows + whole(units)
-    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, 2 * half)
+    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, 2 * half, keeps_slopes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ Names that are parts: `WIDTH`, `BIASES` (1, or 0 for none), `ZERO`, `activation`
 from typing import Any, NamedTuple
 
 from gdsim.lanes.operations import load, splat, store
-from gdsim.lanes.parts import BIASES, WIDTH, ZERO, activation, finish_tile, slope
+from gdsim.lanes.parts import BIASES, KEEPS_SLOPES, WIDTH, ZERO, activation, finish_tile, slope
 from gdsim.lanes.tiles import load_row, outer_fma, repeat, rows_of, store_tile
 
 BLOCK = 64
@@ -37,6 +37,7 @@ class Network(NamedTuple):
 
     layers: Any  # [layer * 8 + column of `Layer`]
     activations: Any
+    slopes: Any  # beside the activations, where they are kept
     deltas: Any
     gradients: Any  # beside the weights
     kept: Any  # the weights of a rule that takes its gradient elsewhere
@@ -90,13 +91,17 @@ def forward_layer(network: Any, weights: Any, layer: Any, count: Any) -> None:
             store_tile(network.activations, place * WIDTH, pitch * WIDTH, WIDTH, TILE, tile)
 
 
-def activate(network: Any, layer: Any, count: Any) -> None:
-    """Turns a hidden layer's sums into its activations, in place."""
+def activate(network: Any, layer: Any, index: Any, count: Any) -> None:
+    """Turns hidden layer number `index`'s sums into its activations, in place; keeps their slopes where they need the sums."""
     for unit in range(layer.units):
         first = layer.result + unit * network.pitch
         for sample in range(count):
             place = (first + sample) * WIDTH
-            store(network.activations, place, activation(load(network.activations, place, WIDTH)))
+            z = load(network.activations, place, WIDTH)
+            a = activation(z, index)
+            store(network.activations, place, a)
+            if KEEPS_SLOPES:
+                store(network.slopes, place, slope(z, a, index))
 
 
 def forward(network: Any, weights: Any, count: Any) -> None:
@@ -106,11 +111,11 @@ def forward(network: Any, weights: Any, count: Any) -> None:
         layer = layer_at(network, index)
         forward_layer(network, weights, layer, count)
         if index < last:
-            activate(network, layer, count)
+            activate(network, layer, index, count)
 
 
-def input_deltas(network: Any, weights: Any, layer: Any, count: Any) -> None:
-    """The deltas of the layer below, with the weights as they are before their update."""
+def input_deltas(network: Any, weights: Any, layer: Any, index: Any, count: Any) -> None:
+    """The deltas of the layer below, hidden layer number `index`, with the weights as they are before their update."""
     pitch = network.pitch
     zeros = repeat(splat(ZERO, WIDTH), TILE)
     for unit in range(0, layer.inputs, TILE):
@@ -122,9 +127,14 @@ def input_deltas(network: Any, weights: Any, layer: Any, count: Any) -> None:
             store_tile(network.deltas, place * WIDTH, pitch * WIDTH, WIDTH, TILE, tile)
         for row in range(unit, min(unit + TILE, layer.inputs)):
             for sample in range(count):
-                value = load(network.activations, (layer.source + row * pitch + sample) * WIDTH, WIDTH)
+                source = (layer.source + row * pitch + sample) * WIDTH
+                if KEEPS_SLOPES:
+                    rise = load(network.slopes, source, WIDTH)
+                else:
+                    value = load(network.activations, source, WIDTH)
+                    rise = slope(value, value, index)
                 place = (layer.below + row * pitch + sample) * WIDTH
-                store(network.deltas, place, load(network.deltas, place, WIDTH) * slope(value))
+                store(network.deltas, place, load(network.deltas, place, WIDTH) * rise)
 
 
 def weight_gradients(network: Any, job: Any, layer: Any) -> None:
@@ -153,5 +163,5 @@ def backward(network: Any, weights: Any, job: Any) -> None:
     for index in range(layer_count(network) - 1, -1, -1):
         layer = layer_at(network, index)
         if index > 0:
-            input_deltas(network, weights, layer, job.count)
+            input_deltas(network, weights, layer, index - 1, job.count)
         weight_gradients(network, job, layer)

@@ -20,6 +20,7 @@ from gdsim.lanes.parts import (
     NUMBER_COUNT,
     NUMBERS,
     TWO_PASSES,
+    WEIGHTED,
     WIDTH,
     ZERO,
     batch_size,
@@ -62,6 +63,7 @@ class Sample(NamedTuple):
     delta: Any
     stride: Any
     units: Any
+    weight: Any
 
 
 def update_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
@@ -130,17 +132,17 @@ def come_down(network: Any, pack: Any) -> None:
         store(pack.weights, place * WIDTH, load(network.kept, place * WIDTH, WIDTH))
 
 
-def sample_at(network: Any, features: Any, number: Any) -> Any:
-    """The place of one sample of the block; its targets lie behind its features."""
+def sample_at(network: Any, feed: Any, number: Any) -> Any:
+    """The place of one sample of the block; its targets lie behind its features, its weight, if it has one, behind them."""
     layer = layer_at(network, layer_count(network) - 1)
     pitch = network.pitch
     return Sample(
-        network.activations, (layer.result + number) * WIDTH, (features * pitch + number) * WIDTH,
-        network.deltas, (layer.above + number) * WIDTH, pitch * WIDTH, layer.units,
+        network.activations, (layer.result + number) * WIDTH, (feed.features * pitch + number) * WIDTH,
+        network.deltas, (layer.above + number) * WIDTH, pitch * WIDTH, layer.units, ((feed.columns - 1) * pitch + number) * WIDTH,
     )  # fmt: skip
 
 
-def block_loss(network: Any, features: Any, valid: Any, share: Any) -> Any:
+def block_loss(network: Any, feed: Any, valid: Any, share: Any) -> Any:
     """The sum of the losses of a block's samples; the deltas of the outputs are left in the buffer, times `share`.
 
     `valid` is (samples in the block, how many of them count in each lane).
@@ -149,13 +151,19 @@ def block_loss(network: Any, features: Any, valid: Any, share: Any) -> Any:
     nothing = splat(ZERO, WIDTH)
     total = nothing
     for b in range(count):
-        sample = sample_at(network, features, b)
+        sample = sample_at(network, feed, b)
         counts = limit > b
-        loss = sample_loss(sample)
+        loss, weight = sample_loss(sample), nothing
+        if WEIGHTED:
+            weight = load(network.activations, sample.weight, WIDTH)
+            loss = loss * weight
         total = total + where(counts, loss, nothing)
         for unit in range(sample.units):
             place = sample.delta + unit * sample.stride
-            store(network.deltas, place, where(counts, load(network.deltas, place, WIDTH) * share, nothing))
+            delta = load(network.deltas, place, WIDTH) * share
+            if WEIGHTED:
+                delta = delta * weight
+            store(network.deltas, place, where(counts, delta, nothing))
     return total
 
 
@@ -174,7 +182,7 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any, looks: Any) 
         count = min(BLOCK, feed.batch - first)
         fill(network, feed, start, number, (first, count))
         forward(network, pack.weights, count)
-        loss = block_loss(network, feed.features, (count, where(size > first, size - first, size * 0)), share)
+        loss = block_loss(network, feed, (count, where(size > first, size - first, size * 0)), share)
         total = added(total, loss)
         if looks and first + count == feed.batch and stops_here(pack.watch, total_of(total) / samples):
             return True
@@ -201,11 +209,11 @@ def advance(table: Any, steps: Any) -> Any:
     return steps
 
 
-def correct_answers(network: Any, features: Any, count: Any) -> Any:
+def correct_answers(network: Any, feed: Any, count: Any) -> Any:
     """How many of a block's samples each lane gets right."""
     total = splat(ZERO, WIDTH)
     for b in range(count):
-        total = total + correct(sample_at(network, features, b))
+        total = total + correct(sample_at(network, feed, b))
     return total
 
 
@@ -256,8 +264,8 @@ def evaluate_network(model: Any, weights: Any, feed: Any, scores: Any, with_grad
         size = min(BLOCK, feed.count - first)
         fill_shared(network, feed, start, start, (first, size))
         forward(network, weights, size)
-        loss = added(loss, block_loss(network, feed.features, (size, start), share))
-        answers = answers + correct_answers(network, feed.features, size)
+        loss = added(loss, block_loss(network, feed, (size, start), share))
+        answers = answers + correct_answers(network, feed, size)
         if with_gradient:
             backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None))
     l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
@@ -279,7 +287,7 @@ def predict(table: Any) -> Any:
         fill_shared(network, feed, start, start, (first, size))
         forward(network, weights, size)
         for b in range(size):
-            sample = sample_at(network, feed.features, b)
+            sample = sample_at(network, feed, b)
             outputs(sample)
             for unit in range(sample.units):
                 value = load(network.deltas, sample.delta + unit * sample.stride, WIDTH)

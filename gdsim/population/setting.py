@@ -109,7 +109,7 @@ def has_penalty(setting: Setting) -> bool:
 def layout_for(problem: Any, dtype: str) -> Any:
     """Where a problem's parameters lie in a pack."""
     if isinstance(problem, Network):
-        return network_layout(problem.widths, table_for(problem.data, dtype).pitch, problem.intercept)
+        return network_layout(problem.widths, table_for(problem.data, dtype).pitch, problem.intercept, problem.keeps_slopes)
     if hasattr(problem, "constants"):
         return memory_layout(problem, 0 if problem.data is None else table_for(problem.data, dtype).columns)
     return function_layout(problem.parameter_count, 0 if problem.data is None else table_for(problem.data, dtype).columns)
@@ -130,15 +130,20 @@ def structure_of(setting: Setting) -> Structure:
     )  # fmt: skip
 
 
-_tables: dict[tuple[str, str], Table] = {}
+_tables: dict[tuple[str, str, bool], Table] = {}
 
 
-def table_for(data: Data, dtype: str) -> Table:
-    """The data as kernels read them, made once per process."""
-    key = (data.digest, dtype)
+def table_for(data: Data, dtype: str, weighted: bool | None = None) -> Table:
+    """The data as kernels read them, made once per process; with a column of weights if they have some, or `weighted` says so."""
+    weighted = data.sample_weight is not None if weighted is None else weighted
+    key = (data.digest, dtype, weighted)
     if key not in _tables:
+        targets = data.y.reshape(len(data.y), -1)
+        if weighted:
+            weights = np.ones(len(data.y)) if data.sample_weight is None else data.sample_weight
+            targets = np.concatenate([targets, weights[:, None]], 1)
         with ieee_mode():
-            _tables[key] = table_of(data.X, data.y.reshape(len(data.y), -1), np.dtype(dtype))
+            _tables[key] = table_of(data.X, targets, np.dtype(dtype))
     return _tables[key]
 
 
@@ -152,7 +157,7 @@ def feeds_of(setting: Setting) -> tuple[Feed, Feed, Feed]:
     """How a setting's steps draw samples; the training set and the validation set as evaluations read them."""
     data, kind = setting.problem.data, np.dtype(setting.dtype)
     table = None if data is None else table_for(data, setting.dtype)
-    held = None if data is None or data.validation is None else table_for(data.validation, setting.dtype)
+    held = None if data is None or data.validation is None else table_for(data.validation, setting.dtype, data.sample_weight is not None)
     training = feed_of(table, setting.batch, setting.drop_last, setting.seed, kind)
     return training, feed_of(table, None, True, 0, kind), feed_of(held, None, True, 0, kind)
 

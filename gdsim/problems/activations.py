@@ -1,9 +1,15 @@
-"""Activation functions of hidden units and of regression outputs: a value from the sum, and the slope from that value."""
+"""Activation functions of hidden units and of regression outputs: a value from the sum, and a slope from the sum and the value.
+
+Where the slope follows from the value alone, `by_value` says so, and the backward pass need not know the sum.
+"""
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes import sigmoid, tanh, where
-from gdsim.lanes.operations import spread
+from gdsim.lanes import cos, erf, exp, fma, sigmoid, sin, softplus, tanh
+from gdsim.lanes.operations import spread, where
+
+LEAK = 0.01  # PyTorch's slope of leaky ReLU below 0
+SQRT_HALF, INVERSE_SQRT_TWO_PI = 0.7071067811865476, 0.3989422804014327
 
 
 def identity(z: Any) -> Any:
@@ -11,7 +17,7 @@ def identity(z: Any) -> Any:
     return z
 
 
-def identity_slope(a: Any) -> Any:
+def identity_slope(z: Any, a: Any) -> Any:
     """1."""
     return spread(1.0, a)
 
@@ -21,26 +27,88 @@ def relu(z: Any) -> Any:
     return where(z < 0.0, 0.0, z)
 
 
-def relu_slope(a: Any) -> Any:
+def relu_slope(z: Any, a: Any) -> Any:
     """1 where the unit is on; at 0 it is off."""
     return where(a > 0.0, spread(1.0, a), 0.0)
 
 
-def tanh_slope(a: Any) -> Any:
+def leaky_relu(z: Any) -> Any:
+    """z where it is positive, else 0.01 z."""
+    return where(z < 0.0, LEAK * z, z)
+
+
+def leaky_relu_slope(z: Any, a: Any) -> Any:
+    """1 where the unit is on, else 0.01."""
+    return where(a > 0.0, spread(1.0, a), LEAK)
+
+
+def elu(z: Any) -> Any:
+    """z where it is positive, else e^z - 1 (Clevert et al. 2016)."""
+    return where(z > 0.0, z, exp_less_one(where(z > 0.0, 0.0, z)))
+
+
+def exp_less_one(z: Any) -> Any:
+    """e^z - 1 for z <= 0, without cancellation near 0: tanh(z/2) (e^z + 1)."""
+    return tanh(0.5 * z) * (exp(z) + 1.0)
+
+
+def elu_slope(z: Any, a: Any) -> Any:
+    """1 where the unit is on, else e^z."""
+    return where(a > 0.0, spread(1.0, a), a + 1.0)
+
+
+def tanh_slope(z: Any, a: Any) -> Any:
     """1 - a^2."""
     return 1.0 - a * a
 
 
-def sigmoid_slope(a: Any) -> Any:
+def sigmoid_slope(z: Any, a: Any) -> Any:
     """A (1 - a)."""
     return a * (1.0 - a)
 
 
+def softplus_slope(z: Any, a: Any) -> Any:
+    """The sigmoid."""
+    return sigmoid(z)
+
+
+def normal_share(z: Any) -> Any:
+    """The distribution function of the normal distribution."""
+    return fma(0.5, erf(z * SQRT_HALF), spread(0.5, z))
+
+
+def gelu(z: Any) -> Any:
+    """z times the share of the normal distribution below it (Hendrycks and Gimpel 2016), not its tanh approximation."""
+    return z * normal_share(z)
+
+
+def gelu_slope(z: Any, a: Any) -> Any:
+    """The share, and z times the density."""
+    return fma(z * INVERSE_SQRT_TWO_PI, exp(-0.5 * (z * z)), normal_share(z))
+
+
+def silu(z: Any) -> Any:
+    """z sigmoid(z), also called swish."""
+    return z * sigmoid(z)
+
+
+def silu_slope(z: Any, a: Any) -> Any:
+    """s + z s (1 - s), s the sigmoid."""
+    s = sigmoid(z)
+    return fma(z * s, 1.0 - s, s)
+
+
+def sine_slope(z: Any, a: Any) -> Any:
+    """The cosine."""
+    return cos(z)
+
+
 class Activation(NamedTuple):
-    """The two parts of one activation."""
+    """The two parts of one activation, and whether the slope follows from the value."""
 
     value: Any
     slope: Any
+    by_value: bool = True
 
 
 ACTIVATIONS = {
@@ -48,4 +116,10 @@ ACTIVATIONS = {
     "relu": Activation(relu, relu_slope),
     "tanh": Activation(tanh, tanh_slope),
     "sigmoid": Activation(sigmoid, sigmoid_slope),
+    "leaky_relu": Activation(leaky_relu, leaky_relu_slope),
+    "elu": Activation(elu, elu_slope),
+    "softplus": Activation(softplus, softplus_slope, by_value=False),
+    "gelu": Activation(gelu, gelu_slope, by_value=False),
+    "silu": Activation(silu, silu_slope, by_value=False),
+    "sine": Activation(sin, sine_slope, by_value=False),
 }

@@ -8,26 +8,34 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes import absolute, exp, log, maximum, sigmoid, softplus, where
 from gdsim.lanes.operations import load, splat, spread, store
-from gdsim.lanes.parts import WIDTH, ZERO, output, output_slope, pointwise
+from gdsim.lanes.parts import SMOOTHING, WIDTH, ZERO, output, output_slope, pointwise
 
 
 def squared_error(z: Any, y: Any) -> Any:
     """Half the squared difference."""
     a = output(z)
-    return 0.5 * (a - y) * (a - y), (a - y) * output_slope(a)
+    return 0.5 * (a - y) * (a - y), (a - y) * output_slope(z, a)
 
 
 def mean_squared_error(z: Any, y: Any) -> Any:
     """The squared difference."""
     a = output(z)
-    return (a - y) * (a - y), 2.0 * (a - y) * output_slope(a)
+    return (a - y) * (a - y), 2.0 * (a - y) * output_slope(z, a)
 
 
 def absolute_error(z: Any, y: Any) -> Any:
     """The magnitude of the difference; its derivative at 0 is 0."""
     a = output(z)
     sign = where(a > y, 1.0, where(a < y, spread(-1.0, z), 0.0))
-    return absolute(a - y), sign * output_slope(a)
+    return absolute(a - y), sign * output_slope(z, a)
+
+
+def huber(z: Any, y: Any) -> Any:
+    """Half the squared difference where it is at most 1, beyond the magnitude less 1/2 (Huber 1964)."""
+    a = output(z)
+    d = a - y
+    inside, sign = absolute(d) <= 1.0, where(d > 0.0, spread(1.0, z), -1.0)
+    return where(inside, 0.5 * d * d, absolute(d) - 0.5), where(inside, d, sign) * output_slope(z, a)
 
 
 def log_loss(z: Any, y: Any) -> Any:
@@ -78,6 +86,20 @@ def cross_entropy(sample: Any) -> Any:
     return log(total) - chosen
 
 
+def smoothed_cross_entropy(sample: Any) -> Any:
+    """Cross-entropy to a class with probability 1 - SMOOTHING, the rest spread over all classes (Szegedy et al. 2016)."""
+    label = load(sample.values, sample.target, WIDTH)
+    largest, total = softmax(sample)
+    even = SMOOTHING / sample.units
+    kept = splat(ZERO, WIDTH)
+    for unit in range(sample.units):
+        goal = where(label == unit, splat(ZERO, WIDTH) + (1.0 - SMOOTHING), 0.0) + even
+        kept = kept + goal * (load(sample.values, sample.output + unit * sample.stride, WIDTH) - largest)
+        place = sample.delta + unit * sample.stride
+        store(sample.deltas, place, load(sample.deltas, place, WIDTH) - goal)
+    return log(total) - kept
+
+
 def pointwise_outputs(sample: Any) -> Any:
     """Leaves the outputs' activations in the place of the deltas."""
     for unit in range(sample.units):
@@ -123,6 +145,7 @@ SAMPLE_LOSSES = {
     "squared_error": Loss(pointwise_loss, squared_error, pointwise_outputs, no_labels, "numbers"),
     "mean_squared_error": Loss(pointwise_loss, mean_squared_error, pointwise_outputs, no_labels, "numbers"),
     "absolute_error": Loss(pointwise_loss, absolute_error, pointwise_outputs, no_labels, "numbers"),
+    "huber": Loss(pointwise_loss, huber, pointwise_outputs, no_labels, "numbers"),
     "log_loss": Loss(pointwise_loss, log_loss, pointwise_outputs, likelier_is_label, "binary"),
     "cross_entropy": Loss(cross_entropy, log_loss, softmax, most_likely_is_label, "classes"),
 }

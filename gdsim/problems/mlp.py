@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from gdsim.axes import Axis, checked_axis_of
+from gdsim.axes import Axis, Grid, Range, checked_axis_of, checked_one
 from gdsim.problems.activations import ACTIVATIONS
 from gdsim.problems.network import Network, checked_name
 
@@ -13,11 +14,13 @@ class MLP(Network, tag="mlp", frozen=True):
     """A multilayer perceptron on `data`, minimising the mean of `loss` over the samples plus l1 times the weights' magnitudes
     plus l2/2 times their squares; biases are not penalised.
 
-    `hidden`: widths of the hidden layers, [] for none. `activation` of hidden units: "identity", "relu", "tanh",
-    "sigmoid". `loss`: "squared_error" (1/2 the sum of squares over outputs), "mean_squared_error" (without the 1/2),
-    "absolute_error", "log_loss" (one output, labels 0 and 1), "cross_entropy" (one output per class); if not given,
+    `hidden`: widths of the hidden layers, [] for none. `activation` of hidden units, or a list of one per layer:
+    "identity", "relu", "leaky_relu" (0.01), "elu", "tanh", "sigmoid", "softplus", "gelu", "silu", "sine". `loss`:
+    "squared_error" (1/2 the sum of squares over outputs), "mean_squared_error" (without the 1/2), "absolute_error",
+    "huber" (at 1), "log_loss" (one output, labels 0 and 1), "cross_entropy" (one output per class); if not given,
     cross-entropy for integer labels and mean squared error for numbers. `output`: the outputs' activation under a
-    regression loss, identity if not given. `hidden`, `activation` and `loss` take a `gd.grid`, `l2` any axis.
+    regression loss, identity if not given. `label_smoothing`: the share of a label's probability that cross-entropy
+    spreads over all classes. `hidden`, `activation` and `loss` take a `gd.grid`, `l1` and `l2` any axis.
 
     >>> from gdsim import datasets
     >>> MLP(datasets.load("xor"), hidden=[2]).parameter_count
@@ -31,20 +34,26 @@ class MLP(Network, tag="mlp", frozen=True):
     output: str | None = None
     l2: Axis = 0.0
     l1: Axis = 0.0
+    label_smoothing: float = 0.0
 
     structural = ("hidden", "activation", "loss")
     default_init = "glorot"
 
     def __post_init__(self) -> None:
         self._check_data()
+        msgspec.structs.force_setattr(self, "label_smoothing", checked_one(self.label_smoothing, "MLP.label_smoothing", Range(0.0, 1.0)))
         self._check(
             default="cross_entropy" if self.has_labels else "mean_squared_error",
             hidden=checked_axis_of(self.hidden, "MLP.hidden", _checked_widths),
             activation=checked_axis_of(self.activation, "MLP.activation", _checked_activation),
         )
+        if isinstance(self.activation, tuple) and not isinstance(self.hidden, Grid) and len(self.activation) != len(self.hidden):
+            raise ValueError(f"MLP.activation lists one for each hidden layer, and there are {len(self.hidden)}; {list(self.activation)} was given")
 
 
-def _checked_activation(value: Any, name: str) -> str:
+def _checked_activation(value: Any, name: str) -> str | tuple[str, ...]:
+    if isinstance(value, (list, tuple)):
+        return tuple(checked_name(v, name, ACTIVATIONS) for v in value)
     return checked_name(value, name, ACTIVATIONS)
 
 

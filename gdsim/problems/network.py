@@ -1,5 +1,6 @@
 """Networks of fully connected layers on a data set: what multilayer perceptrons and linear models have in common."""
 
+import functools
 import itertools
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -8,9 +9,10 @@ import numpy as np
 
 from gdsim.axes import Grid, Range, checked_axis_of, checked_number, nearest
 from gdsim.data import Data
-from gdsim.problems.activations import ACTIVATIONS
+from gdsim.lanes.generated import function_from
+from gdsim.problems.activations import ACTIVATIONS, Activation
 from gdsim.problems.base import Problem
-from gdsim.problems.losses import SAMPLE_LOSSES
+from gdsim.problems.losses import SAMPLE_LOSSES, smoothed_cross_entropy
 
 PENALTY = Range(0.0, float("inf"))
 
@@ -34,8 +36,9 @@ class Network(Problem, frozen=True):
         activation: Any
         output: Any
         intercept: Any
+        label_smoothing: Any
     else:  # what a subclass does not declare
-        hidden, activation, output, intercept = (), "identity", None, True
+        hidden, activation, output, intercept, label_smoothing = (), "identity", None, True, 0.0
 
     def _check_data(self) -> None:
         kind = type(self).__name__
@@ -63,6 +66,8 @@ class Network(Problem, frozen=True):
             raise ValueError(f"{type(self).__name__}.output goes with regression losses alone; {loss!r} has its own output, and {self.output!r} was given")
         if self.output is not None:
             checked_name(self.output, f"{type(self).__name__}.output", ACTIVATIONS)
+        if self.label_smoothing > 0.0 and loss != "cross_entropy":
+            raise ValueError(f"{type(self).__name__}.label_smoothing goes with 'cross_entropy' alone; {loss!r} was given")
         if kind == "numbers":
             return loss
         sets = [("y", y)] + ([("the validation set's y", self.data.validation.y)] if self.data.validation is not None else [])
@@ -101,7 +106,7 @@ class Network(Problem, frozen=True):
 
     def structure(self) -> list[Any]:
         """What decides the kernel's code and its data, apart from numbers of a run."""
-        return [self.data.digest, self.hidden, self.activation, self.loss, self.output, self.intercept, self.l1 != 0.0, self.l2 != 0.0]
+        return [self.data.digest, self.hidden, self.activation, self.loss, self.output, self.intercept, self.label_smoothing, self.l1 != 0.0, self.l2 != 0.0]
 
     def settings(self) -> dict[str, Any]:
         """What may differ between cells, by the names of coordinates."""
@@ -134,15 +139,38 @@ class Network(Problem, frozen=True):
             first = last
         return layers
 
+    @property
+    def layer_activations(self) -> tuple[str, ...]:
+        """The activation of each hidden layer."""
+        return self.activation if isinstance(self.activation, tuple) else (self.activation,) * len(self.hidden)
+
+    @property
+    def keeps_slopes(self) -> bool:
+        """Whether a hidden layer's slopes need its sums."""
+        return not all(ACTIVATIONS[name].by_value for name in self.layer_activations)
+
     def parts(self) -> dict[str, Any]:
         """The functions that a kernel is bound with."""
-        loss, hidden = SAMPLE_LOSSES[self.loss], ACTIVATIONS[self.activation]
+        loss, layers = SAMPLE_LOSSES[self.loss], activation_of(self.layer_activations)
         output = ACTIVATIONS["sigmoid" if loss.targets == "binary" else self.output or "identity"]
         return {
-            "activation": hidden.value, "slope": hidden.slope, "output": output.value, "output_slope": output.slope,
-            "sample_loss": loss.sample_loss, "pointwise": loss.pointwise, "outputs": loss.outputs,
-            "correct": loss.correct, "BIASES": 1 if self.intercept else 0,
+            "activation": layers.value, "slope": layers.slope, "KEEPS_SLOPES": not layers.by_value, "output": output.value, "output_slope": output.slope,
+            "sample_loss": smoothed_cross_entropy if self.label_smoothing > 0.0 else loss.sample_loss, "SMOOTHING": self.label_smoothing, "pointwise": loss.pointwise, "outputs": loss.outputs,
+            "correct": loss.correct, "BIASES": 1 if self.intercept else 0, "WEIGHTED": self.data.sample_weight is not None,
         }  # fmt: skip
+
+
+@functools.cache
+def activation_of(names: tuple[str, ...]) -> Activation:
+    """The activations of hidden layers as one: of a sum and the number of its layer."""
+    kinds = [ACTIVATIONS[name] for name in names] or [ACTIVATIONS["identity"]]
+    same = len(set(names)) <= 1
+    lines = [] if same else [f"    if index == {i}:\n        return f{i}({{0}})" for i in range(len(kinds) - 1)]
+    last = 0 if same else len(kinds) - 1
+    body = "\n".join([*lines, f"    return f{last}({{0}})"])
+    value = function_from(f"def activation(z, index):\n{body.format('z')}", "activation", {f"f{i}": k.value for i, k in enumerate(kinds)})
+    slope = function_from(f"def slope(z, a, index):\n{body.format('z, a')}", "slope", {f"f{i}": k.slope for i, k in enumerate(kinds)})
+    return Activation(value, slope, all(k.by_value for k in kinds))
 
 
 def checked_name(value: Any, name: str, table: dict[str, Any]) -> str:

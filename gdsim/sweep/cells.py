@@ -39,7 +39,8 @@ def combinations(value: Any, names: Sequence[str], seed: int) -> Iterator[Any]:
     groups: list[list[str]] = []
     for name in names:
         axis = getattr(value, name)
-        joint = next((g for g in groups if axes.is_joint(axis) and axes.is_joint(getattr(value, g[0]))), None)
+        kind = axes.joint_kind(axis)
+        joint = next((g for g in groups if kind and axes.joint_kind(getattr(value, g[0])) == kind), None)
         if joint is not None:
             joint.append(name)
         else:
@@ -47,6 +48,9 @@ def combinations(value: Any, names: Sequence[str], seed: int) -> Iterator[Any]:
     choices = []
     for group in groups:
         columns = [axes.values(getattr(value, n), seed, f"{type(value).__name__}.{n}") for n in group]
+        if len({len(c) for c in columns}) > 1:
+            sizes = ", ".join(f"{n} has {len(c)}" for n, c in zip(group, columns, strict=True))
+            raise ValueError(f"{type(value).__name__}: axes that advance together must be as long as each other; {sizes} values")
         choices.append([dict(zip(group, row, strict=True)) for row in zip(*columns, strict=True)])
     for chosen in itertools.product(*choices):
         yield msgspec.structs.replace(value, **{k: v for part in chosen for k, v in part.items()})
@@ -55,8 +59,12 @@ def combinations(value: Any, names: Sequence[str], seed: int) -> Iterator[Any]:
 def count_of(value: Any, names: Sequence[str]) -> int:
     """How many combinations an object's axes make."""
     lengths = {n: axes.length(getattr(value, n)) for n in names}
-    joint = [lengths.pop(n) for n in names if axes.is_joint(getattr(value, n))]
-    return math.prod(lengths.values()) * (min(joint) if joint else 1)
+    joint: dict[str, int] = {}
+    for n in names:
+        kind = axes.joint_kind(getattr(value, n))
+        if kind:
+            joint[kind] = lengths.pop(n)
+    return math.prod(lengths.values()) * math.prod(joint.values())
 
 
 def inside(value: Any) -> str | None:

@@ -12,7 +12,7 @@ from gdsim.population.setting import sample_order
 from gdsim.problems import PROBLEMS, Problem
 from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
-from gdsim.starts import Points, checked_init
+from gdsim.starts import check_fit, checked_init
 from gdsim.stops import Diverged, Record, Stop
 from gdsim.sweep.cells import Cell, cells_of
 
@@ -22,8 +22,8 @@ MOST_CHECKPOINTS = 1_000_000
 class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A population: `starts` runs in every cell of a grid of problems, optimizers, schedules and batch sizes.
 
-    `problem`, `optimizer`, `schedule`: one or a list. `init`: "glorot", "he", "zeros", `gd.Normal`, `gd.Uniform` or an
-    array [start, parameter]. `steps`: updates of each run. `batch`: samples per step, None for all, or a `gd.grid`.
+    `problem`, `optimizer`, `schedule`: one or a list. `init`: "glorot", "he", "orthogonal", "zeros", "box", a number,
+    `gd.Normal`, `gd.Uniform`, `gd.LatinHypercube`, `gd.Sobol` or an array [start, parameter]. `steps`: updates of each run. `batch`: samples per step, None for all, or a `gd.grid`.
     `shuffle`: "epoch", "once" or "replacement". `stop`: a list of stops. `dtype`: "float32" or "float64".
 
     Raises ValueError or TypeError, before anything is compiled, for whatever cannot be run.
@@ -110,13 +110,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                     raise ValueError(f"{type(schedule).__name__} drives the momentum, and {type(rule.innermost).__name__} has none; leave `momenta` out")
 
     def _check_points(self) -> None:
-        if isinstance(self.init, Points):
-            for problem in (v for p in self.problem for v in p.variants()):
-                shape = self.init.values.shape
-                if shape[1] != problem.parameter_count or shape[0] < self.starts:
-                    raise ValueError(
-                        f"init must be [{self.starts}, {problem.parameter_count}]: a row per start, a column per parameter; shape {shape} was given"
-                    )
+        for problem in (v for p in self.problem for v in p.variants()):
+            check_fit(self.init_of(problem), problem, self.starts)
 
     def dtype_of(self, problem: Any) -> str:
         """The number type of a problem's runs."""

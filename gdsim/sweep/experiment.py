@@ -178,6 +178,10 @@ def _without_nothing(value: Any) -> Any:
         return {value["spacing"]: [value["first"], value["last"], value["n"]]}
     if kind == "drawn":
         return {value["distribution"]: [value["low"], value["high"]], "draws": value["draws"]}
+    if kind == "chosen":
+        return {"choice": value["options"], "draws": value["draws"]}
+    if kind == "zipped":
+        return {"zip": value["values"]}
     if kind == "grid":
         return {"grid": value["values"]}
     return {k: _without_nothing(v) for k, v in value.items() if v is not None}

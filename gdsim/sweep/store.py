@@ -211,7 +211,8 @@ class Store:
 
 def _data_arrays(data: Data) -> dict[str, Any]:
     held = {} if data.validation is None else {"X_validation": data.validation.X, "y_validation": data.validation.y}
-    return {"X": data.X, "y": data.y, **held}
+    weights = {} if data.sample_weight is None else {"sample_weight": data.sample_weight}
+    return {"X": data.X, "y": data.y, **held, **weights}
 
 
 def open_results(path: str | pathlib.Path) -> Any:

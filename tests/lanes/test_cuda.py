@@ -55,9 +55,10 @@ def test_an_elementary_function_compiles(body, kind):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_an_activation_compiles(name, kind):
     def both(a, out):
-        y = value(load(a, 0, 1))  # noqa: F821
+        z = load(a, 0, 1)
+        y = value(z)  # noqa: F821
         store(out, 0, y)
-        store(out, 1, slope(y))  # noqa: F821
+        store(out, 1, slope(z, y))  # noqa: F821
 
     assert contracted(ptx_of(both, kind, value=ACTIVATIONS[name].value, slope=ACTIVATIONS[name].slope)) == []
 
