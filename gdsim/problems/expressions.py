@@ -66,7 +66,7 @@ class Symbolic(Problem, frozen=True):
         shape = (self.parameter_count,) * order
         with ieee_mode(), np.errstate(all="ignore"):
             found = mapped(_derivative(self, order), values.reshape(-1, inputs), int(np.prod(shape)))
-        return found.reshape(*values.shape[:-1], *shape)
+        return found.reshape((*values.shape[:-1], *shape))
 
     def value(self, points: Any) -> np.ndarray:
         """The function at points[..., parameter], float64; of a formula with data, one sample's loss at [..., parameters then columns]."""
