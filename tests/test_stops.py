@@ -1,0 +1,185 @@
+"""When runs end, by every stop, beside what their recorded paths say; and lanes that refill without a trace."""
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from tests.helpers import same_bits
+
+EVERY = gd.Record(every=1, trajectory=True, parameters=True)
+
+
+@pytest.fixture(scope="module")
+def moons():
+    return gd.datasets.load("moons", validation=0.4, seed=1)
+
+
+def first(mask):
+    """The first place where something holds, or None."""
+    places = np.flatnonzero(mask)
+    return int(places[0]) if len(places) else None
+
+
+def check_ends(result, free, ends, status, reason):
+    """Runs end where their own free paths say, as the free paths were there."""
+    last = free.sizes["checkpoint"] - 1
+    assert any(e is not None for e in ends)
+    for run, end in enumerate(ends):
+        expected = last if end is None else end
+        assert int(result.steps_taken[run]) == expected
+        assert str(result.status.values[run]) == ("budget" if end is None else status)
+        assert str(result.reason.values[run]) == ("budget" if end is None else reason)
+        assert same_bits(result.parameters.values[run], free.trajectory.values[run, expected])
+        assert float(result.final_loss[run]) == float(free.loss[run, expected])
+
+
+RULES = {"SGD": gd.SGD(lr=[0.0003, 0.001]), "Nesterov": gd.Nesterov(lr=[0.0001, 0.0003], momentum=0.7), "Adam": gd.Adam(lr=[0.01, 0.1])}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_small_gradient_ends_a_run(rule):
+    options = {"problem": gd.functions.Himmelblau(), "optimizer": RULES[rule], "starts": 20, "steps": 400, "record": EVERY}
+    free = gd.Sweep(**options).run()
+    result = gd.Sweep(stop=[gd.SmallGradient(0.05)], **options).run()
+    largest = abs(options["problem"].gradient(free.trajectory.values)).max(-1)
+    ends = [first(row <= 0.05 * (1 + abs(loss))) for row, loss in zip(largest, free.loss.values, strict=True)]
+    check_ends(result, free, ends, "converged", "SmallGradient")
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("rule", RULES)
+def test_small_steps_end_a_run(rule, times):
+    options = {"problem": gd.functions.Himmelblau(), "optimizer": RULES[rule], "starts": 20, "steps": 400, "record": EVERY}
+    free = gd.Sweep(**options).run()
+    result = gd.Sweep(stop=[gd.SmallStep(1e-3, times=times)], **options).run()
+    path = free.trajectory.values
+    moved = np.linalg.norm(np.diff(path, axis=1), axis=-1) <= 1e-3 * (1 + np.linalg.norm(path[:, 1:], axis=-1))
+    ends = []
+    for row in moved:
+        runs = [all(row[t - k] for k in range(times)) if t >= times - 1 else False for t in range(len(row))]
+        found = first(np.array(runs))
+        ends.append(None if found is None else found + 1)
+    check_ends(result, free, ends, "converged", "SmallStep")
+
+
+def test_several_targets_say_when_each_was_met():
+    options = {"problem": gd.functions.Booth(), "optimizer": gd.SGD(lr=[0.01, 0.05]), "starts": 10, "steps": 60, "record": EVERY}
+    free = gd.Sweep(**options).run()
+    result = gd.Sweep(stop=[gd.Target([10.0, 1.0, 0.1])], **options).run()
+    for run in range(20):
+        met = [first(free.loss.values[run] <= v) for v in (10.0, 1.0, 0.1)]
+        assert result.target_step.values[run].tolist() == [-1 if m is None else m for m in met]
+    check_ends(result, free, [first(row <= 0.1) for row in free.loss.values], "converged", "Target")
+
+
+def test_validation_stops_a_run_and_keeps_its_best_weights(moons):
+    problem = gd.MLP(moons, hidden=[16], activation="tanh")
+    options = {"problem": problem, "optimizer": gd.Adam(lr=[0.05, 0.2]), "starts": 6, "steps": 300, "batch": 8}
+    free = gd.Sweep(record=gd.Record(every=10, trajectory=True), **options).run()
+    result = gd.Sweep(stop=[gd.Validation(patience=4, every=10)], record=gd.Record(every=10, parameters=True), **options).run()
+    ended = 0
+    for run in range(12):
+        best, waited, place, end = np.inf, 0, 0, None
+        for k, loss in enumerate(free.validation_loss.values[run]):
+            if loss < best:
+                best, waited, place = loss, 0, k
+            else:
+                waited += 1
+            if waited >= 4 and end is None:
+                end = k
+                break
+        assert str(result.status.values[run]) == ("budget" if end is None else "stopped")
+        assert int(result.steps_taken[run]) == (300 if end is None else 10 * end)
+        assert same_bits(result.best_parameters.values[run], free.trajectory.values[run, place])
+        assert same_bits(result.parameters.values[run], free.trajectory.values[run, 30 if end is None else end])
+        ended += end is not None
+    assert ended > 3
+
+
+def test_a_plateau_stalls_a_run_by_looks_of_its_own(moons):
+    options = {"problem": gd.MLP(moons, hidden=[4]), "optimizer": gd.SGD(lr=[0.5, 3.0]), "starts": 6, "steps": 400, "batch": 16}
+    free = gd.Sweep(record=gd.Record(every=20, trajectory=True), **options).run()
+    result = gd.Sweep(stop=[gd.Plateau(patience=3, tolerance=0.01, every=20)], record=gd.Record(every=20, parameters=True), **options).run()
+    for run in range(12):
+        best, waited, end = np.float32(np.inf), 0, None
+        for k, loss in enumerate(free.loss.values[run]):
+            if loss < best - (np.float32(0.01) * abs(best) if np.isfinite(best) else 0):
+                best, waited = loss, 0
+            else:
+                waited += 1
+            if waited >= 3:
+                end = k
+                break
+        assert str(result.status.values[run]) == ("budget" if end is None else "stalled")
+        assert int(result.steps_taken[run]) == (400 if end is None else 20 * end)
+
+
+def test_a_run_that_cycles_is_stalled():
+    """At twice the inverse of its curvature gradient descent goes to and fro for ever; at less it converges."""
+    result = gd.Sweep(problem=gd.Quadratic([[1.0]]), optimizer=gd.SGD(lr=[2.0, 0.5]), init=gd.Normal(1.0), starts=3, steps=50, stop=[gd.Cycling()]).run()
+    assert result.status.values.tolist() == ["stalled", "budget"] * 3
+    assert (result.steps_taken.values[::2] <= 6).all()
+
+
+def test_with_a_cyclic_rate_small_steps_are_looked_for_at_the_ends_of_cycles():
+    options = {"problem": gd.functions.Booth(), "optimizer": gd.SGD(lr=0.02), "schedule": gd.Cosine(cycle=[10, 16]), "starts": 4, "steps": 200}
+    result = gd.Sweep(stop=[gd.SmallStep(1e-4)], **options).run()
+    assert set(result.status.values.tolist()) == {"converged"}
+    assert (result.steps_taken.values % result.cycle.values == 0).all()
+    looked = gd.Sweep(stop=[gd.Plateau(patience=2)], schedule=gd.SGDR(cycle=4), **{k: v for k, v in options.items() if k != "schedule"}).run()
+    assert set(looked.steps_taken.values.tolist()) <= {4, 12, 28, 60, 124, 200}
+
+
+def test_one_of_each_stop_and_a_validation_set_where_it_is_needed(moons):
+    options = {"problem": gd.functions.Booth(), "optimizer": gd.SGD()}
+    with pytest.raises(ValueError, match=r"2 stops of the kind Target.*one with a list of losses"):
+        gd.Sweep(stop=[gd.Target(1.0), gd.Target(2.0)], **options)
+    with pytest.raises(ValueError, match=r"gd\.Validation needs a validation set"):
+        gd.Sweep(stop=[gd.Validation(5)], **options)
+    with pytest.raises(ValueError, match=r"SmallGradient.tolerance must be a finite number in \(0"):
+        gd.SmallGradient(-1.0)
+
+
+@pytest.mark.parametrize("kind", ["function", "network", "quadratic"])
+def test_refilling_leaves_no_trace(kind, moons):
+    """Runs of very different lengths, by all stops at once: the same bits at every width, alone, and in another order of batches."""
+    stops = [gd.Target(0.3), gd.SmallStep(1e-5), gd.SmallGradient(1e-4, every=7)]
+    if kind == "function":
+        options = {"problem": gd.functions.Himmelblau(), "optimizer": gd.SGD(lr=gd.logspace(1e-5, 1e-2, 12)), "starts": 9, "steps": 2000}
+    elif kind == "quadratic":
+        options = {
+            "problem": gd.Quadratic(np.diag([1.0, 3.0, 9.0])),
+            "optimizer": gd.Momentum(lr=gd.logspace(1e-3, 0.3, 6)),
+            "starts": 5,
+            "steps": 500,
+            "init": gd.Normal(2),
+        }
+    else:
+        stops = [gd.Validation(3, every=9), gd.Target(0.25, every=5), gd.Plateau(4, every=10)]
+        options = {"problem": gd.MLP(moons, hidden=[5]), "optimizer": gd.Adam(lr=gd.logspace(1e-3, 0.3, 6)), "starts": 5, "steps": 300, "batch": 8}
+    record = gd.Record(every="log", parameters=True)
+    whole = gd.Sweep(stop=stops, record=record, **options).run()
+    assert len(set(whole.steps_taken.values.tolist())) > 5
+    for lanes, threads in ((1, 1), (8, 2), (64, 1)):
+        other = gd.Sweep(stop=stops, record=record, **options).run(lanes=lanes, threads=threads)
+        assert [n for n in whole.data_vars if not same_bits(whole[n].values, other[n].values) and whole[n].dtype.kind != "U"] == []
+        assert whole.reason.values.tolist() == other.reason.values.tolist()
+    some = gd.Sweep(stop=stops, record=record, **options).run(runs=[3, 17, 20])
+    assert same_bits(some.parameters.values, whole.parameters.values[[3, 17, 20]])
+
+
+def test_lanes_are_hardly_ever_idle():
+    """Lengths spread over a factor of 100, 64 runs per lane: at least 85% of lane-steps are of runs that go on."""
+    from gdsim.population import train_batch
+    from gdsim.sweep.cells import cells_of
+
+    curvature = np.diag([1.0])
+    rates = gd.logspace(1e-3, 1e-1, 64)  # the steps to the target go with 1/rate
+    sweep = gd.Sweep(problem=gd.Quadratic(curvature), optimizer=gd.SGD(lr=rates), init=np.ones((16, 1)), starts=16, steps=100_000, stop=[gd.Target(1e-6)],
+                     record=gd.Record(every="ends"))  # fmt: skip
+    plan = sweep.plan(lanes=16)
+    trained = train_batch(sweep.setting(cells_of(sweep)[0]), plan.batch_of(plan.chunks[0]), 16)
+    lengths = trained.columns["steps_taken"]
+    assert lengths.max() > 90 * lengths.min()
+    assert trained.used_steps / trained.lane_steps > 0.85
+    assert trained.lane_steps < lengths.sum() / 0.85
