@@ -63,6 +63,8 @@ _HOMES = {
     "gdsim.stops": ("Cycling", "Diverged", "Plateau", "Record", "SmallGradient", "SmallStep", "Target", "Validation"),
     "gdsim.sweep.declaration": ("Sweep",),
     "gdsim.sweep.experiment": ("read_experiment",),
+    "gdsim.sweep.ranges": ("lr_range_test",),
+    "gdsim.sweep.resume": ("continue_from",),
     "gdsim.sweep.result": ("grid_of", "table"),
 }
 _MODULES = {"datasets": "gdsim.datasets", "functions": "gdsim.problems.functions", "lanes": "gdsim.lanes", "plots": "gdsim.plots"}

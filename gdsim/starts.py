@@ -190,16 +190,12 @@ def _placed(init: Any, problem: Any, shares: np.ndarray) -> np.ndarray:
 
 def _quasi_random(init: LatinHypercube | Sobol, count: int, seed: int, starts: np.ndarray) -> np.ndarray:
     """[start, parameter] points of the unit cube."""
-    import warnings
-
     from scipy.stats import qmc
 
     generator = np.random.Generator(np.random.PCG64(seed))
     if isinstance(init, LatinHypercube):
         return qmc.LatinHypercube(count, rng=generator).random(init.n)[starts]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that their number is no power of 2
-        return qmc.Sobol(count, rng=generator).random(int(starts.max()) + 1)[starts]
+    return qmc.Sobol(count, rng=generator).random_base2(int(starts.max()).bit_length())[starts]
 
 
 def _by_layer(init: str, problem: Any, draws: np.ndarray) -> np.ndarray:

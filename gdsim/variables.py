@@ -46,7 +46,8 @@ VARIABLES = {
 def variable(name: str, values: Any) -> Variable:
     """A variable by its name; of a run's state, which each rule names, by its prefix."""
     if name.startswith("state_"):
-        return Variable(("run", "parameter") if values.ndim == 2 else NUMBER, "1", f"state at the run's end: {name.removeprefix('state_')}")
+        dims = ("run", "stop_state") if name == "state_stops" else ("run", "parameter") if values.ndim == 2 else NUMBER
+        return Variable(dims, "1", f"state at the run's end: {name.removeprefix('state_')}")
     return VARIABLES[name]
 
 

@@ -234,6 +234,7 @@ class Kernels:
             curves=real(count, checkpoints, CURVES), trajectory=kept(keeps.trajectory, checkpoints, parameters),
             ends=kept(keeps.ends, parameters), best_points=kept(keeps.best_points, parameters),
             end_weights=kept(keeps.state, parameters), end_slots=kept(keeps.state, parameters, s.slots), end_carry=kept(keeps.state, s.carry),
+            end_memory=memory.copy() if keeps.state else real(0),
             memory=memory, reached=np.full(count * targets, -1), progress=np.zeros(4, np.int64),
         )  # fmt: skip
 

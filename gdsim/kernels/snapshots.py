@@ -176,6 +176,10 @@ def settle(table: Any, snaps: Any, place: Any) -> None:
         if what & (AT_START | AT_END) and not (finite and loss <= runs.marks[marks + BOUND]):
             why = DIVERGED
         else:
+            if what & AT_END and len(runs.end_memory) > 0:
+                stride = len(agenda.stops) // STOP_COLUMNS * MEMORY
+                for k in range(run * stride, (run + 1) * stride):
+                    runs.end_memory[k] = runs.memory[k]
             held = held_scores.loss[place]
             found = decided(runs, agenda, (run, step, loss, scores.gradient_largest[place], held))
             keep_best(table, snaps, place, held)

@@ -100,6 +100,7 @@ class Runs(NamedTuple):
     end_weights: Any  # [run, parameter]: the state at the end, as the two that follow
     end_slots: Any  # [run, parameter, slot]
     end_carry: Any  # [run, carry]
+    end_memory: Any  # `memory` as it was before the last look, which a run that goes on does not have
     memory: Any  # [run, stop, 2]: the best value that a stop has seen, and for how many looks there was no better
     reached: Any  # int64 [run, target]: the first step at which a target was met, -1 if none
     progress: Any  # int64 [4]: the next run, those evaluated at their start, pack-steps made, lane-steps used

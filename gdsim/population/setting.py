@@ -41,6 +41,12 @@ class Setting(NamedTuple):
     record: Record
     seed: int
     dtype: str
+    began: int = 0  # updates that runs have behind them when they begin here
+
+    @property
+    def checkpoints(self) -> list[int]:
+        """The steps at which runs are recorded, from where they begin."""
+        return sorted({self.began, *(s for s in self.record.steps(self.steps) if s > self.began)})
 
     @property
     def samples_per_step(self) -> int:
@@ -176,7 +182,7 @@ def agenda_of(setting: Setting, kernels: Kernels) -> state.Agenda:
     kinds = {type(s) for s in setting.stops}
     wants = (setting.record.gradient_norm, SmallGradient in kinds, Validation in kinds)
     tolerances = [s.tolerances for s in setting.stops]
-    return kernels.new_agenda(setting.steps, setting.record.steps(setting.steps), rows, tolerances, setting.targets, tuple(lane_stops.values()), wants)
+    return kernels.new_agenda(setting.steps, setting.checkpoints, rows, tolerances, setting.targets, tuple(lane_stops.values()), wants)
 
 
 def curves_of(setting: Setting) -> dict[str, int]:

@@ -11,7 +11,23 @@ import numpy as np
 
 from gdsim.kernels.cpu import Keeps, Kernels
 from gdsim.kernels.decisions import BUDGET, DIVERGED
-from gdsim.kernels.state import BEGAN, BEST_LOSS, CELL, CURVES, FACTS, FINAL_LOSS, LANE_STEPS, MARKS, PACK_STEPS, REASON, START_NUMBER, STEPS, Runs
+from gdsim.kernels.state import (
+    BEGAN,
+    BEST_LOSS,
+    BOUND,
+    CELL,
+    CURVES,
+    FACTS,
+    FINAL_LOSS,
+    KNOWN_LOSS,
+    LANE_STEPS,
+    MARKS,
+    PACK_STEPS,
+    REASON,
+    START_NUMBER,
+    STEPS,
+    Runs,
+)
 from gdsim.kernels.training import DONE
 from gdsim.lanes.modes import ieee_mode
 from gdsim.population.setting import Setting, agenda_of, curves_of, feeds_of, kernels_for, number_names, structure_of
@@ -48,8 +64,8 @@ class InterruptedTrainingError(Exception):
     """The batch was given up because its caller is stopping."""
 
 
-def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any, Any] | None = None, stopping: Any = None) -> Trained:
-    """Trains runs, `width` of them side by side.
+def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any, Any] | None = None, stopping: Any = None, earlier: Any = None) -> Trained:
+    """Trains runs, `width` of them side by side; `earlier`, the columns of their earlier ends with their state, lets them go on from there.
 
     `workspaces` keeps a thread's working memory from batch to batch. Once `stopping`, an event, is set, the next slice of
     the training raises `InterruptedTrainingError`.
@@ -63,6 +79,8 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         workspaces[key] = kernels.model(samples)
     with ieee_mode():
         runs = _new_runs(setting, kernels, batch)
+        if earlier is not None:
+            runs = _resumed(setting, runs, earlier)
         job = kernels.new_job(setting.record.state, runs, agenda_of(setting, kernels), feeds_of(setting), workspaces[key])
         _set_watch(setting, job.pack.watch)
         # Lanes that never get a run compute too, by numbers that are possible.
@@ -87,9 +105,9 @@ def _set_watch(setting: Setting, watch: Any) -> None:
 def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     """The tables of a batch, with every run at its start."""
     record, count = setting.record, len(batch.number)
-    keeps = Keeps(record.trajectory, record.parameters, any(isinstance(s, Validation) for s in setting.stops), record.state)
+    keeps = Keeps(record.trajectory, record.parameters or record.state, any(isinstance(s, Validation) for s in setting.stops), record.state)
     targets = len(setting.targets)
-    runs = kernels.new_runs(count, len(record.steps(setting.steps)), keeps, len(setting.stops), targets)
+    runs = kernels.new_runs(count, len(setting.checkpoints), keeps, len(setting.stops), targets)
     points = initial_points(setting.init, setting.problem, setting.seed, batch.start).astype(kernels.dtype)
     facts = runs.facts.reshape(count, FACTS)
     facts[:, BEGAN], facts[:, START_NUMBER], facts[:, CELL] = 0, batch.start, batch.cell
@@ -101,10 +119,30 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     return runs._replace(points=flat, shown=flat, numbers=numbers.ravel(), cycles=cycles.ravel())
 
 
+def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> Runs:
+    """The tables with every run where it was when it ended."""
+    count = len(earlier["state_bound"])
+    facts, marks = runs.facts.reshape(count, FACTS), runs.marks.reshape(count, MARKS)
+    facts[:, BEGAN] = setting.began
+    marks[:, BOUND], marks[:, BEST_LOSS], marks[:, KNOWN_LOSS] = earlier["state_bound"], earlier["best_loss"], earlier["final_loss"]
+    flat = lambda names: np.stack([earlier[f"state_{n}"] for n in names], -1).ravel() if names else runs.slots  # noqa: E731
+    if len(runs.memory):
+        runs.memory[:] = earlier["state_stops"].ravel()
+    if setting.targets:
+        runs.reached[:] = earlier["target_step"].ravel()
+    if len(runs.best_points):
+        runs.best_points[:] = earlier["best_parameters"].ravel()
+    kind = runs.points.dtype
+    return runs._replace(
+        points=earlier["state_weights"].ravel(), shown=earlier["state_reported"].ravel(),
+        slots=flat(setting.rule.slots).astype(kind), carry=flat(setting.rule.carry).astype(kind),
+    )  # fmt: skip
+
+
 def _columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
     """What a batch's tables say, by the names of variables."""
     facts, marks = runs.facts.reshape(count, FACTS), runs.marks.reshape(count, MARKS)
-    checkpoints = len(setting.record.steps(setting.steps))
+    checkpoints = len(setting.checkpoints)
     curves = runs.curves.reshape(count, checkpoints, CURVES)
     columns = {name: np.ascontiguousarray(curves[:, :, place]) for name, place in curves_of(setting).items()}
     best = marks[:, BEST_LOSS].copy()
@@ -114,8 +152,8 @@ def _columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
     parameters = setting.problem.parameter_count
     if setting.targets:
         columns["target_step"] = runs.reached.reshape(count, -1)
-    for name, table in (("parameters", runs.ends), ("best_parameters", runs.best_points)):
-        if len(table):
+    for name, table, kept in (("parameters", runs.ends, setting.record.parameters), ("best_parameters", runs.best_points, True)):
+        if len(table) and kept:
             columns[name] = table.reshape(count, parameters)
     if len(runs.trajectory):
         columns["trajectory"] = runs.trajectory.reshape(count, checkpoints, parameters)
@@ -140,7 +178,12 @@ def _endings(setting: Setting, why: np.ndarray) -> dict[str, np.ndarray]:
 def _state_columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
     """The runs' state at their ends: stored weights and slots [run, parameter], carry [run]."""
     rule, parameters = setting.rule, setting.problem.parameter_count
-    found = {"state_weights": runs.end_weights.reshape(count, parameters)}
+    found = {
+        "state_weights": runs.end_weights.reshape(count, parameters), "state_reported": runs.ends.reshape(count, parameters).copy(),
+        "state_bound": runs.marks.reshape(count, MARKS)[:, BOUND].copy(),
+    }  # fmt: skip
+    if setting.stops:
+        found["state_stops"] = runs.end_memory.reshape(count, -1)
     slots = runs.end_slots.reshape(count, parameters, len(rule.slots))
     carry = runs.end_carry.reshape(count, len(rule.carry))
     found |= {f"state_{name}": slots[:, :, k].copy() for k, name in enumerate(rule.slots)}

@@ -292,13 +292,13 @@ def lane_function(outputs: Sequence[Any], names: Sequence[str], name: str) -> An
     renamed = [sympy.sympify(o).xreplace({symbol(n): s for n, s in own.items()}) for o in outputs]
     shared, reduced = sympy.cse(renamed, symbols=sympy.numbered_symbols("s", real=True), list=True)
     numbers: dict[Any, Any] = {}
-    for s, found in shared:
-        expression = found.xreplace(numbers)
+    for s, made in shared:
+        expression: Any = sympy.sympify(made).xreplace(numbers)
         if expression.is_number:
             numbers[s] = sympy.Float(float(expression), 17)
         else:
             writer.lines.append(f"    {s.name} = {writer.code(expression)}")
-    reduced = [e.xreplace(numbers) for e in reduced]
+    reduced = [sympy.sympify(e).xreplace(numbers) for e in reduced]
     return _function_of(groups, own, writer, f"({''.join(f'{writer.lane(e)}, ' for e in reduced)})", name)
 
 

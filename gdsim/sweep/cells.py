@@ -124,7 +124,7 @@ def cells_of(sweep: Any) -> list[Cell]:
 
 def identity(cell: Cell, sweep: Any) -> str:
     """The hash of all that decides a cell's runs, apart from their starts."""
-    shared = {n: getattr(sweep, n) for n in ("steps", "shuffle", "drop_last", "stop", "seed")}
+    shared = {"steps": sweep.steps_of(cell), **{n: getattr(sweep, n) for n in ("shuffle", "drop_last", "stop", "seed")}}
     return digest({"cell": list(cell), "dtype": sweep.dtype_of(cell.problem), "init": sweep.init_of(cell.problem), **shared})
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from gdsim.axes import checked_axis_of, checked_whole, nearest
+from gdsim.axes import Grid, checked_axis_of, checked_whole, nearest
 from gdsim.population import DTYPES, Setting
 from gdsim.population.setting import sample_order
 from gdsim.problems import PROBLEMS, Problem
@@ -23,7 +23,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A population: `starts` runs in every cell of a grid of problems, optimizers, schedules and batch sizes.
 
     `problem`, `optimizer`, `schedule`: one or a list. `init`: "glorot", "he", "orthogonal", "zeros", "box", a number,
-    `gd.Normal`, `gd.Uniform`, `gd.LatinHypercube`, `gd.Sobol` or an array [start, parameter]. `steps`: updates of each run. `batch`: samples per step, None for all, or a `gd.grid`.
+    `gd.Normal`, `gd.Uniform`, `gd.LatinHypercube`, `gd.Sobol` or an array [start, parameter]. `steps`: updates of each run, 1000 if
+    not given; or `samples`: samples that each run sees, whatever its batch size. `batch`: samples per step, None for all, or a `gd.grid`.
     `shuffle`: "epoch", "once" or "replacement". `stop`: a list of stops. `dtype`: "float32" or "float64".
 
     Raises ValueError or TypeError, before anything is compiled, for whatever cannot be run.
@@ -39,7 +40,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     schedule: Any = ()
     init: Any = None
     starts: int = 1
-    steps: int = 1000
+    steps: Any = None
+    samples: Any = None
     batch: Any = None
     shuffle: Literal["epoch", "once", "replacement"] = "epoch"
     drop_last: bool = True
@@ -56,15 +58,16 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         put("schedule", _several(self.schedule or Constant(), Schedule, "schedule", SCHEDULES))
         put("init", None if self.init is None else checked_init(self.init))
         put("starts", checked_whole(self.starts, "starts", 1, 2**32))
-        put("steps", checked_whole(self.steps, "steps", 1, 2**31))
+        put("steps", self._checked_steps())
         put("seed", checked_whole(self.seed, "seed", 0, 2**64))
         put("batch", checked_axis_of(self.batch, "batch", self._checked_batch))
         put("stop", self._checked_stops())
         if not isinstance(self.record, Record):
             raise TypeError(f"record must be a gd.Record; {self.record!r} was given")
-        if self.record.count(self.steps) > MOST_CHECKPOINTS:
+        most = max(self._steps_with(problem, batch) for problem in self.problem for batch in self._batches())
+        if self.record.count(most) > MOST_CHECKPOINTS:
             raise ValueError(
-                f"record.every={self.record.every} makes {self.record.count(self.steps):,} checkpoints in {self.steps:,} steps; "
+                f"record.every={self.record.every} makes {self.record.count(most):,} checkpoints in {most:,} steps; "
                 f"at most {MOST_CHECKPOINTS:,} fit: record more rarely"
             )
         _one_of(self.shuffle, "shuffle", ("epoch", "once", "replacement"))
@@ -75,6 +78,31 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise TypeError(f"drop_last must be true or false; {self.drop_last!r} was given")
         self._check_points()
         self._check_momentum()
+
+    def _checked_steps(self) -> int | None:
+        if self.samples is None:
+            return 1000 if self.steps is None else checked_whole(self.steps, "steps", 1, 2**31)
+        if self.steps is not None:
+            raise ValueError(f"give steps or samples, not both; steps={self.steps!r} and samples={self.samples!r} were given")
+        msgspec.structs.force_setattr(self, "samples", checked_whole(self.samples, "samples", 1, 2**53))
+        return None
+
+    def _batches(self) -> tuple[int | None, ...]:
+        return self.batch.values if isinstance(self.batch, Grid) else (self.batch,)
+
+    def _steps_with(self, problem: Any, batch: int | None) -> int:
+        if self.steps is not None:
+            return self.steps
+        if problem.data is None:
+            raise ValueError(f"samples counts samples of data, and {type(problem).__name__} has none; give steps")
+        steps = self.samples // (batch or len(problem.data.X))
+        if not 1 <= steps < 2**31:
+            raise ValueError(f"samples={self.samples} makes {steps} steps of {batch or len(problem.data.X)} samples; at least 1 is needed")
+        return steps
+
+    def steps_of(self, cell: Cell) -> int:
+        """How many updates the runs of a cell have, if none ends early: `steps`, or what `samples` and the batch size make."""
+        return self._steps_with(cell.problem, cell.batch)
 
     def _checked_batch(self, value: Any, name: str) -> int | None:
         if value is None:
@@ -124,7 +152,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def setting(self, cell: Cell) -> Setting:
         """What the runs of a cell share with those of other cells of its structure."""
         return Setting(
-            cell.problem, cell.rule, cell.schedule, self.init_of(cell.problem), self.steps, cell.batch, self.shuffle, self.drop_last,
+            cell.problem, cell.rule, cell.schedule, self.init_of(cell.problem), self.steps_of(cell), cell.batch, self.shuffle, self.drop_last,
             tuple(s for s in self.stop if not isinstance(s, Diverged)), self.record, self.seed, self.dtype_of(cell.problem),
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ from gdsim.population import Batch, train_batch
 from gdsim.population.setting import kernels_for, structure_of
 from gdsim.stops import STATUSES
 from gdsim.sweep.plan import Chunk, Plan
-from gdsim.sweep.result import dataset, joined
+from gdsim.sweep.result import dataset, joined, remembered
 
 
 class State(NamedTuple):
@@ -100,7 +100,7 @@ def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chun
         fresh = ~np.isin(done, known)
         finished.append(done[fresh])
         parts.append(columns if fresh.all() else {name: values[fresh] for name, values in columns.items()})
-    return dataset(plan, np.concatenate(finished), joined(parts))
+    return remembered(sweep, dataset(plan, np.concatenate(finished), joined(parts)))
 
 
 def _store(folder: Any) -> Any:
@@ -112,7 +112,8 @@ def _store(folder: Any) -> Any:
 class Executor:
     """Threads that train batches. Kernels are compiled one after the other, ahead of the batches that need them."""
 
-    def __init__(self, plan: Plan, threads: int, lanes: int | None, progress: Callable[[State], None] | None) -> None:
+    def __init__(self, plan: Plan, threads: int, lanes: int | None, progress: Callable[[State], None] | None, earlier: Any = None) -> None:
+        self.earlier = earlier  # of run numbers, the columns of their earlier ends
         self.plan, self.threads, self.lanes, self.progress = plan, threads, lanes, progress
         self.began = time.perf_counter()
         self.done = self.steps = self.diverged = self.total = 0
@@ -160,7 +161,8 @@ class Executor:
                     parts[place] = trained
                     if len(parts) == sizes[chunk.name]:
                         ordered = [parts[k] for k in sorted(waiting.pop(chunk.name))]
-                        yield chunk, np.concatenate([p.batch.number for p in ordered]), joined([p.columns for p in ordered])
+                        columns = self.plan.aligned(chunk, joined([p.columns for p in ordered]))
+                        yield chunk, np.concatenate([p.batch.number for p in ordered]), columns
         finally:
             self.stopping.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -190,7 +192,8 @@ class Executor:
         if not hasattr(self.local, "workspaces"):
             self.local.workspaces = {}
         setting = self.plan.groups[work.chunk.group].setting
-        trained = train_batch(setting, work.batch, work.width, self.local.workspaces, self.stopping)
+        earlier = None if self.earlier is None else self.earlier(work.batch.number, setting)
+        trained = train_batch(setting, work.batch, work.width, self.local.workspaces, self.stopping, earlier)
         with self.counting:  # here, and not where results are taken, which may be busy compiling the next structure
             self.done += len(trained.batch.number)
             self.steps += int(trained.columns["steps_taken"].sum())

@@ -76,6 +76,21 @@ class Plan(NamedTuple):
         place = np.tile(np.arange(len(chunk.cells)), chunk.last_start - chunk.first_start)
         return Batch(numbers, numbers // len(self.cells), place, [self.cells[c].numbers() for c in chunk.cells])
 
+    def aligned(self, chunk: Chunk, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """A chunk's columns with its curves at the checkpoints of all structures; NaN at those that are not its own."""
+        setting = self.groups[chunk.group].setting
+        own = setting.checkpoints
+        if len(own) == len(self.checkpoints):
+            return columns
+        places = np.searchsorted(self.checkpoints, own)
+        found = dict(columns)
+        for name in [*curves_of(setting), "trajectory"]:
+            if name in columns:
+                values = columns[name]
+                found[name] = np.full((len(values), len(self.checkpoints), *values.shape[2:]), np.nan, values.dtype)
+                found[name][:, places] = values
+        return found
+
     def summary(self) -> dict[str, Any]:
         """The plan in numbers, for people and programs."""
         return {
@@ -100,7 +115,7 @@ def run_operations(setting: Setting) -> float:
     samples = 1 if data is None else len(data.X)
     held = 0 if data is None or data.validation is None else len(data.validation.X)
     look = problem.step_operations(samples) * (1.0 if setting.record.gradient_norm else 0.4) + 0.4 * problem.step_operations(held)
-    return setting.steps * problem.step_operations(setting.samples_per_step) + len(setting.record.steps(setting.steps)) * look
+    return setting.steps * problem.step_operations(setting.samples_per_step) + len(setting.checkpoints) * look
 
 
 def structure_key(cell: Cell, setting: Setting) -> str:
@@ -122,7 +137,7 @@ def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
     _check_count(groups, sweep.starts, chunk_seconds)
     _check_different(identities, labels(cells))
     chunks = list(_in_turns([list(_chunks(i, g, sweep.starts, chunk_seconds, identities)) for i, g in enumerate(groups)]))
-    checkpoints = tuple(sweep.record.steps(sweep.steps))
+    checkpoints = tuple(sorted({step for g in groups for step in g.setting.checkpoints}))
     memory = max(_pack_bytes(g.setting, lanes) for g in groups)
     disk = sum(_run_bytes(g.setting, len(checkpoints)) * len(g.cells) for g in groups) * sweep.starts
     return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, checkpoints, memory, disk)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdsim.stops import STATUSES
+from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import coordinate_names, settings
 from gdsim.sweep.plan import Plan
 from gdsim.variables import described, variable
@@ -74,6 +75,29 @@ def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
                 whole[(slice(first, first + len(part["status"])), *(slice(n) for n in part[name].shape[1:]))] = part[name]
             first += len(part["status"])
         found[name] = whole
+    return found
+
+
+_sweeps: dict[str, Any] = {}
+KEPT_SWEEPS = 64
+
+
+def remembered(sweep: Any, result: "xarray.Dataset") -> "xarray.Dataset":
+    """The result, marked with its experiment's hash, by which this process knows the sweep that it came from."""
+    name = digest(sweep)
+    _sweeps.pop(name, None)
+    _sweeps[name] = sweep
+    if len(_sweeps) > KEPT_SWEEPS:
+        del _sweeps[next(iter(_sweeps))]
+    result.attrs["experiment"] = name
+    return result
+
+
+def sweep_behind(result: "xarray.Dataset") -> Any:
+    """The sweep that a result came from. Raises ValueError for one that this process has not run or opened."""
+    found = _sweeps.get(result.attrs.get("experiment", ""))
+    if found is None:
+        raise ValueError("this result comes from no sweep that this process has run or opened; open its folder with gd.open, or run it again")
     return found
 
 

@@ -29,7 +29,7 @@ from gdsim.starts import Points
 from gdsim.stops import STATUSES
 from gdsim.sweep.canonical import canonical
 from gdsim.sweep.plan import Chunk, Plan
-from gdsim.sweep.result import dataset, joined
+from gdsim.sweep.result import dataset, joined, remembered
 
 FORMAT = "gdsim results 1"
 
@@ -229,4 +229,4 @@ def open_results(path: str | pathlib.Path) -> Any:
     rows = store.rows(plan)
     if not rows.parts:
         raise StoreError(f"{str(store.folder)!r} has no finished runs yet")
-    return dataset(plan, rows.numbers, joined(rows.parts))
+    return remembered(sweep, dataset(plan, rows.numbers, joined(rows.parts)))

@@ -1,0 +1,54 @@
+"""The learning-rate range test in its population form: one run per rate and start, and the share that still learns at each."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gdsim.axes import logspace
+from gdsim.rules import Rule
+from gdsim.sweep.cells import inside
+from gdsim.sweep.declaration import Sweep
+
+
+def with_rate(rule: Rule, lr: Any) -> Rule:
+    """A rule with another learning rate, however it is wrapped."""
+    field = inside(rule)
+    return msgspec.structs.replace(rule, **({field: with_rate(getattr(rule, field), lr)} if field else {"lr": lr}))
+
+
+def lr_range_test(
+    problem: Any, optimizer: Rule, *, low: float = 1e-6, high: float = 10.0, n: int = 50, starts: int = 20, steps: int = 100, **options: Any
+) -> Any:
+    """How many runs still learn at each of `n` rates from `low` to `high`: an xarray.Dataset over `lr`.
+
+    A run learns if it has not diverged and its last loss is below its first. `learns` is the share of the starts that do,
+    `median_loss` their last loss (diverged runs count as infinite), `suggested_lr` in its attributes the rate with the lowest.
+    `options` go to `gd.Sweep`. After Smith 2015, who raises the rate within one run.
+
+    >>> import gdsim as gd
+    >>> test = lr_range_test(gd.functions.Booth(), gd.SGD(), low=1e-3, high=1.0, n=4)
+    >>> test.learns.values.tolist()
+    [1.0, 1.0, 1.0, 0.0]
+    """
+    import xarray
+
+    if not isinstance(optimizer, Rule):
+        raise TypeError(f"lr_range_test needs one optimizer such as gd.SGD(); {optimizer!r} was given")
+    sweep = Sweep(problem=problem, optimizer=with_rate(optimizer, logspace(low, high, n)), starts=starts, steps=steps, **options)
+    result = sweep.run()
+    rates = np.unique(result.lr.values)
+    if result.sizes["run"] != len(rates) * starts:
+        raise ValueError("lr_range_test varies the rate alone; an axis of another hyperparameter was given")
+    place = np.searchsorted(rates, result.lr.values)
+    last = np.where(result.status.values == "diverged", np.inf, result.final_loss.values.astype(float))
+    learns = last < result.loss.values[:, 0]
+    share, median = np.zeros(len(rates)), np.zeros(len(rates))
+    for k in range(len(rates)):
+        share[k], median[k] = learns[place == k].mean(), np.median(last[place == k])
+    about = {"learns": ("share of starts whose loss fell", "1"), "median_loss": ("median loss after the last step", "1")}
+    return xarray.Dataset(
+        {name: ("lr", values, {"long_name": about[name][0], "units": about[name][1]}) for name, values in (("learns", share), ("median_loss", median))},
+        {"lr": ("lr", rates, {"long_name": "learning rate", "units": "1"})},
+        {"suggested_lr": float(rates[np.argmin(median)]), "starts": starts, "steps": steps},
+    )

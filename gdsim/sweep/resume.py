@@ -1,0 +1,75 @@
+"""Runs that go on from the ends of an earlier result, bit for bit as if they had never stopped."""
+
+import os
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gdsim.axes import checked_whole
+from gdsim.stops import STATUSES
+from gdsim.sweep.execute import Executor
+from gdsim.sweep.result import dataset, joined, remembered, sweep_behind
+
+
+def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes: int | None = None) -> Any:
+    """The runs of a result with `steps` more updates: an xarray.Dataset whose checkpoints begin where the result ended.
+
+    The result must have been recorded with `gd.Record(state=True)`. Runs that used up their budget go on, optimizer state,
+    schedule, sample orders and stops included; runs that had ended by a stop stay as they were. Raises ValueError for a
+    result without state, or from no sweep that this process knows.
+
+    >>> import gdsim as gd
+    >>> half = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Adam(), steps=50, record=gd.Record(state=True)).run()
+    >>> whole = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Adam(), steps=100).run()
+    >>> bool(continue_from(half, steps=50).final_loss[0] == whole.final_loss[0])
+    True
+    """
+    sweep = sweep_behind(result)
+    more = checked_whole(steps, "steps", 1, 2**31)
+    if sweep.samples is not None:
+        raise ValueError("continue_from counts steps, and this sweep was given samples")
+    if "state_weights" not in result:
+        raise ValueError("the result has no state to go on from; record it with gd.Record(state=True)")
+    longer = msgspec.structs.replace(sweep, steps=sweep.steps + more)
+    plan = longer.plan(lanes=lanes)
+    groups = tuple(g._replace(setting=g.setting._replace(began=sweep.steps)) for g in plan.groups)
+    plan = plan._replace(groups=groups, checkpoints=tuple(groups[0].setting.checkpoints))
+    numbers = result.run.values
+    going = result.status.values == "budget"
+    executor = Executor(plan, threads or os.cpu_count() or 1, lanes, None, lambda chosen, setting: _rows(result, np.searchsorted(numbers, chosen), setting))
+    chunks = [c for c in plan.chunks if np.isin(plan.numbers_of(c), numbers[going]).any()]
+    found, parts = [numbers[~going]], [_kept(result.isel(run=~going), len(plan.checkpoints))] if (~going).any() else []
+    for _, done, columns in executor.results(chunks, numbers[going]):
+        found.append(done)
+        parts.append(columns)
+    return remembered(longer, dataset(plan, np.concatenate(found), joined(parts)))
+
+
+def _rows(result: Any, places: np.ndarray, setting: Any) -> dict[str, np.ndarray]:
+    """The columns of some runs, vectors of parameters as long as their own problem's."""
+    count = setting.problem.parameter_count
+    found = {}
+    for name in result.data_vars:
+        values = result[name]
+        if "run" in values.dims and "checkpoint" not in values.dims:
+            rows = values.values[places]
+            found[str(name)] = rows[:, :count] if "parameter" in values.dims else rows
+    return found
+
+
+def _kept(result: Any, checkpoints: int) -> dict[str, np.ndarray]:
+    """The columns of runs that stay as they were; their curves have ended."""
+    found = {}
+    for name in result.data_vars:
+        values = result[name]
+        if "run" not in values.dims or name == "parameter_count":
+            continue
+        if "checkpoint" in values.dims:
+            shape = (values.shape[0], checkpoints, *values.shape[2:])
+            found[str(name)] = np.full(shape, np.nan, values.dtype)
+        elif name == "status":
+            found[str(name)] = np.array([STATUSES.index(s) for s in values.values], np.int8)
+        else:
+            found[str(name)] = values.values.astype(object) if name == "reason" else values.values
+    return found
