@@ -167,12 +167,11 @@ def _columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
 
 def _endings(setting: Setting, why: np.ndarray) -> dict[str, np.ndarray]:
     """Status and reason of every run, by the codes in which kernels say why it ended."""
-    by_stop = [(s.status, type(s).__name__) for s in setting.stops]
-    table = {DIVERGED: ("diverged", "Diverged"), BUDGET: ("budget", "budget"), **{k + 1: pair for k, pair in enumerate(by_stop)}}
-    status, reason = np.zeros(len(why), np.int8), np.empty(len(why), object)
-    for code, (name, word) in table.items():
-        status[why == code], reason[why == code] = STATUSES.index(name), word
-    return {"status": status, "reason": reason}
+    words = ["Diverged", "budget", *(type(s).__name__ for s in setting.stops)]
+    statuses = ["diverged", "budget", *(s.status for s in setting.stops)]
+    place = np.where(why == DIVERGED, 0, np.where(why == BUDGET, 1, why + 1))
+    status = np.array([STATUSES.index(s) for s in statuses], np.int8)
+    return {"status": status[place], "reason": np.array(words, "U16")[place]}
 
 
 def _state_columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:

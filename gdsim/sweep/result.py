@@ -34,15 +34,17 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) 
     """The Dataset of the runs with the given numbers, in ascending order; `columns` as `population.Pack` has them."""
     import xarray
 
-    order = np.argsort(numbers, kind="stable")
-    numbers = np.asarray(numbers)[order]
+    numbers = np.asarray(numbers)
+    in_order = len(numbers) < 2 or bool((numbers[1:] > numbers[:-1]).all())
+    order = slice(None) if in_order else np.argsort(numbers, kind="stable")
+    numbers = numbers[order]
     cells = numbers % len(plan.cells)
     coordinates = {"run": ("run", numbers), "cell": ("run", cells), "start": ("run", numbers // len(plan.cells))}
     for name, column in coordinates_of(plan).items():
         coordinates[name] = ("run", _array(column)[cells])
     variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64))}
     for name, column in columns.items():
-        values = np.asarray(STATUSES)[column] if name == "status" else np.array(column.tolist(), "U16") if column.dtype == object else column
+        values = np.asarray(STATUSES)[column] if name == "status" else column
         declared = variable(name, values)
         variables[name] = (declared.dims, values[order], declared.attributes)
     counts = np.array([c.problem.parameter_count for c in plan.cells])
@@ -59,21 +61,27 @@ def _array(column: Sequence[Any]) -> np.ndarray:
     return np.array(column) if all(isinstance(v, float) for v in column) else np.array([str(v) for v in column])
 
 
-def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Columns of several packs or shards as one: vectors of parameters padded with NaN, curves that a part lacks NaN."""
+def joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Columns of several batches or shards as one: vectors of parameters padded with NaN, curves that a part lacks NaN.
+
+    The parts are used up on the way, so that there are never two of the whole.
+    """
+    if len(parts) == 1:
+        return parts[0]
     names = dict.fromkeys(n for p in parts for n in p)
+    sizes = [len(p["status"]) for p in parts]
     found = {}
     for name in names:
-        like = next(p[name] for p in parts if name in p)
-        tail = tuple(max(p[name].shape[d] for p in parts if name in p) for d in range(1, like.ndim))
-        kind = np.result_type(*(p[name].dtype for p in parts if name in p)) if like.dtype != object else np.dtype(object)
-        total = sum(len(p["status"]) for p in parts)
-        whole = np.full((total, *tail), np.nan, kind) if kind.kind == "f" else np.empty((total, *tail), kind)
+        columns = [p.pop(name, None) for p in parts]
+        present = [c for c in columns if c is not None]
+        tail = tuple(max(c.shape[d] for c in present) for d in range(1, present[0].ndim))
+        kind = np.result_type(*(c.dtype for c in present))
+        whole = np.full((sum(sizes), *tail), np.nan, kind) if kind.kind == "f" else np.zeros((sum(sizes), *tail), kind)
         first = 0
-        for part in parts:
-            if name in part:
-                whole[(slice(first, first + len(part["status"])), *(slice(n) for n in part[name].shape[1:]))] = part[name]
-            first += len(part["status"])
+        for column, size in zip(columns, sizes, strict=True):
+            if column is not None:
+                whole[(slice(first, first + size), *(slice(n) for n in column.shape[1:]))] = column
+            first += size
         found[name] = whole
     return found
 

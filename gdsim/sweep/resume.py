@@ -71,5 +71,5 @@ def _kept(result: Any, checkpoints: int) -> dict[str, np.ndarray]:
         elif name == "status":
             found[str(name)] = np.array([STATUSES.index(s) for s in values.values], np.int8)
         else:
-            found[str(name)] = values.values.astype(object) if name == "reason" else values.values
+            found[str(name)] = values.values
     return found

@@ -77,7 +77,7 @@ def shard_bytes(plan: Plan, chunk: Chunk, numbers: np.ndarray, columns: Mapping[
 
 
 def _arrow(values: np.ndarray) -> Any:
-    if values.dtype == object:
+    if values.dtype.kind == "U":
         return pa.array(values.tolist(), pa.string())
     flat = pa.array(np.ascontiguousarray(values).ravel())
     return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
@@ -91,7 +91,7 @@ def read_shard(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     for name in table.column_names:
         column = table[name].combine_chunks()
         if pa.types.is_string(column.type):
-            columns[name] = np.array(column.to_pylist(), object)
+            columns[name] = np.array(column.to_pylist(), "U16")
         elif pa.types.is_fixed_size_list(column.type):
             columns[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), *footer["shapes"][name])
         else:
