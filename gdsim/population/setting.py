@@ -55,9 +55,9 @@ class Setting(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Lanes of a pack: one register of 512 bits for networks, whose tiles of 4 x 4 leave none to spare, two for functions."""
+        """Lanes of a pack: one register of 512 bits for networks, whose tiles of 4 x 4 leave none to spare, two for functions, four for small ones."""
         lanes = {"float32": 16, "float64": 8}[self.dtype]
-        return lanes if isinstance(self.problem, Network) else 2 * lanes
+        return lanes if isinstance(self.problem, Network) else 4 * lanes if self.problem.parameter_count <= 2 else 2 * lanes
 
     @property
     def targets(self) -> tuple[float, ...]:

@@ -171,7 +171,7 @@ def _endings(setting: Setting, why: np.ndarray) -> dict[str, np.ndarray]:
     statuses = ["diverged", "budget", *(s.status for s in setting.stops)]
     place = np.where(why == DIVERGED, 0, np.where(why == BUDGET, 1, why + 1))
     status = np.array([STATUSES.index(s) for s in statuses], np.int8)
-    return {"status": status[place], "reason": np.array(words, "U16")[place]}
+    return {"status": status[place], "reason": np.array(words)[place]}
 
 
 def _state_columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:

@@ -37,7 +37,8 @@ def adam_step(h: Any, rate: Any, carry: Any) -> Any:
     """The step of Adam and AdaBelief: bias corrections from the running means of 1."""
     share1, share2 = carry
     share1, share2 = fma(h.beta1, share1, h.rest1), fma(h.beta2, share2, h.rest2)
-    return AdamStep(rate / share1, 1.0 / share2, h.beta1, h.rest1, h.beta2, h.rest2, h.eps), (share1, share2)
+    both = 1.0 / (share1 * share2)  # a division takes as long as ten products
+    return AdamStep(rate * (share2 * both), share1 * both, h.beta1, h.rest1, h.beta2, h.rest2, h.eps), (share1, share2)
 
 
 def means(g: Any, mean: Any, square: Any, s: Any) -> Any:

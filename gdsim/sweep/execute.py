@@ -50,8 +50,9 @@ def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray |
         batch = batch.part(np.isin(batch.number, chosen))
     count = len(batch.number)
     fit = BATCH_BYTES // (setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
-    size = max(1, min(-(-count // threads), RUNS_PER_LANE * width, fit))
-    size = -(-size // width) * width
+    most = max(1, min(RUNS_PER_LANE * width, fit))
+    rounds = -(-count // (threads * most))  # as many batches for every thread
+    size = -(-count // (threads * max(rounds, 1) * width)) * width
     return [Work(chunk, batch.part(slice(k, k + size)), width) for k in range(0, count, size)]
 
 

@@ -41,7 +41,8 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) 
     cells = numbers % len(plan.cells)
     coordinates = {"run": ("run", numbers), "cell": ("run", cells), "start": ("run", numbers // len(plan.cells))}
     for name, column in coordinates_of(plan).items():
-        coordinates[name] = ("run", _array(column)[cells])
+        values = _array(column)
+        coordinates[name] = ("run", np.broadcast_to(values, len(cells)) if len(values) == 1 else values[cells])
     variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64))}
     for name, column in columns.items():
         values = np.asarray(STATUSES)[column] if name == "status" else column

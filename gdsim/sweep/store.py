@@ -91,7 +91,7 @@ def read_shard(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     for name in table.column_names:
         column = table[name].combine_chunks()
         if pa.types.is_string(column.type):
-            columns[name] = np.array(column.to_pylist(), "U16")
+            columns[name] = np.array(column.to_pylist())
         elif pa.types.is_fixed_size_list(column.type):
             columns[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), *footer["shapes"][name])
         else:
