@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 
 from gdsim.lanes.emit import Code, is_lane, is_mask, llvm_type
 
@@ -391,20 +390,3 @@ def _(target: Any, value: Any, position: Any) -> Any:
     if not is_lane(value):
         return None
     return value.dtype, lambda code, v, p: v if value.width == 1 else code.builder.extract_element(v, code.index(p, position))
-
-
-def bit_mask(mask: Any) -> Any:
-    """The mask as an integer, lane i in bit i."""
-    return _kernel_only(mask)
-
-
-@rule_of(bit_mask)
-def _(target: Any, mask: Any) -> Any:
-    if not is_mask(mask):
-        return None
-    return (
-        target.types.uint64,
-        lambda code, m: (
-            code.builder.zext(code.builder.bitcast(m, ir.IntType(mask.width)), ir.IntType(64)) if mask.width < 64 else code.builder.bitcast(m, ir.IntType(64))
-        ),
-    )

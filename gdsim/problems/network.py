@@ -151,7 +151,7 @@ class Network(Problem, frozen=True):
 
     def parts(self) -> dict[str, Any]:
         """The functions that a kernel is bound with."""
-        loss, layers = SAMPLE_LOSSES[self.loss], activation_of(self.layer_activations)
+        loss, layers = SAMPLE_LOSSES[self.loss], activation_of(self.layer_activations or (self.activation if isinstance(self.activation, str) else "identity",))
         output = ACTIVATIONS["sigmoid" if loss.targets == "binary" else self.output or "identity"]
         return {
             "activation": layers.value, "slope": layers.slope, "KEEPS_SLOPES": not layers.by_value, "output": output.value, "output_slope": output.slope,
@@ -163,7 +163,7 @@ class Network(Problem, frozen=True):
 @functools.cache
 def activation_of(names: tuple[str, ...]) -> Activation:
     """The activations of hidden layers as one: of a sum and the number of its layer."""
-    kinds = [ACTIVATIONS[name] for name in names] or [ACTIVATIONS["identity"]]
+    kinds = [ACTIVATIONS[name] for name in names]
     same = len(set(names)) <= 1
     lines = [] if same else [f"    if index == {i}:\n        return f{i}({{0}})" for i in range(len(kinds) - 1)]
     last = 0 if same else len(kinds) - 1

@@ -59,13 +59,15 @@ class Console:
             yield tell
 
     def table(self, result: Any, sweep: Any) -> None:
-        """A row per cell: runs that converged and diverged, median, best and quartiles of the final loss, validation accuracy."""
+        """A row per cell: how runs ended, median, best and quartiles of the final loss, validation accuracy."""
         from gdsim.stops import Target
         from gdsim.sweep.result import table
 
         frame = table(result)
-        targets = [s.loss for s in sweep.stop if isinstance(s, Target)]
-        reached = f"loss <= {max(targets):g}" if targets else "converged"
+        kinds = {type(s) for s in sweep.stop if s.status == "converged"}
+        target = next((s for s in sweep.stop if isinstance(s, Target)), None)
+        reached = f"loss <= {target.losses[-1]:g}" if target is not None and kinds == {Target} else "converged"
+        others = [s for s in ("stopped", "stalled") if any(stop.status == s for stop in sweep.stop)]
         shown = Table(
             title="Final loss by cell; diverged runs count as infinite, validation accuracy is the median over runs",
             title_justify="left",
@@ -76,13 +78,13 @@ class Console:
         names = list(frame.columns[2 : list(frame.columns).index("runs")])
         for name in names:
             shown.add_column(name, no_wrap=True)
-        for name in (reached, "diverged", "best", "25%", "median", "75%", *(["validation accuracy"] if held else [])):
+        for name in (reached, *others, "diverged", "best", "25%", "median", "75%", *(["validation accuracy"] if held else [])):
             shown.add_column(name, justify="right")
         for row in frame.to_dict("records"):
             settings = [_cell(row[n]) for n in names]
             losses = [f"{row[n]:.4g}" for n in ("best_loss", "quartile_low", "median_loss", "quartile_high")]
             accuracy = [f"{100 * row['median_validation_accuracy']:.1f}%"] if held else []
-            shown.add_row(*settings, f"{row['converged']} of {row['runs']}", str(row["diverged"]), *losses, *accuracy)
+            shown.add_row(*settings, f"{row['converged']} of {row['runs']}", *(str(row[s]) for s in others), str(row["diverged"]), *losses, *accuracy)
         self.terminal.print(shown)
 
 

@@ -184,7 +184,7 @@ def labels(cells: Sequence[Cell]) -> list[str]:
     found = []
     for cell in cells:
         table: Mapping[str, Any] = settings(cell)
-        words = [f"{name}={shown(table[n])}" for n, name in names.items() if n in table]
+        words = [f"{name}={shown(table[n])}" for n, name in names.items() if n in table and table[n] != ""]
         found.append(" ".join([type(cell.rule.innermost).__name__, *words]))
     counts = collections.Counter(found)
     return [f"{text} #{i}" if counts[text] > 1 else text for i, text in enumerate(found)]

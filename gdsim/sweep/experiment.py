@@ -107,7 +107,7 @@ def _made(kind: Any, fields: dict[str, Any], where: str) -> Any:
 
 def _problem(value: Any, where: str, folder: pathlib.Path) -> Any:
     table = dict(_table(value, where))
-    takes_data = {c.__struct_config__.tag: "data" in c.__struct_fields__ for c in PROBLEMS}.get(table.get("type"), True)
+    takes_data = {c.__struct_config__.tag: "data" in c.__struct_fields__ for c in PROBLEMS}.get(table.get("type"), False)
     if table.get("type") == "own" and isinstance(table.get("function"), str):
         try:
             table["function"] = found(table["function"], folder)

@@ -148,7 +148,7 @@ def table(result: "xarray.Dataset") -> Any:
         runs = result.isel(run=result.cell.values == cell)
         loss = np.where(runs.status.values == "diverged", np.inf, runs.final_loss.values.astype(float))
         row: dict[str, Any] = {"cell": int(cell), "label": str(runs.label.values[0]), **{n: runs[n].values[0] for n in names}}
-        row |= {"runs": len(loss), **{s: int((runs.status.values == s).sum()) for s in ("converged", "diverged")}}
+        row |= {"runs": len(loss), **{s: int((runs.status.values == s).sum()) for s in STATUSES if s != "budget"}}
         low, high = np.quantile(loss, (0.25, 0.75), method="nearest")
         row |= {"median_loss": float(np.median(loss)), "best_loss": float(loss.min()), "quartile_low": low, "quartile_high": high}
         for name in ("accuracy", "validation_loss", "validation_accuracy"):
