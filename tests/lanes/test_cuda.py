@@ -23,6 +23,18 @@ from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.rules import RULES
 from gdsim.schedules import SCHEDULES
 
+EXAMPLES = [
+    gd.Constant(), gd.InverseTime(), gd.Power(0.5), gd.Step(length=5), gd.MultiStep([3, 7]), gd.Exponential(0.9), gd.Polynomial(steps=9), gd.Cosine(cycle=9),
+    gd.CosineDecay(steps=9), gd.SGDR(cycle=3), gd.Triangular(half_cycle=3), gd.Triangular2(half_cycle=3), gd.ExpRange(half_cycle=3), gd.OneCycle(steps=9),
+    gd.Snapshot(steps=9, cycles=3), gd.Piecewise([(0, 1.0), (5, 0.1)]), gd.Warmup(gd.Cosine(cycle=9), warmup=3),
+]  # fmt: skip
+WRAPPED = [
+    gd.ClipValue(gd.Adam(), 1.0),
+    gd.WeightDecay(gd.SGD(), 0.1),
+    gd.WeightDecay(gd.SGD(), 0.1, decoupled=False),
+    gd.Averaged(gd.Nesterov()),
+    gd.SAM(gd.SGD()),
+]
 PRECISIONS = {"f32": types.float32, "f64": types.float64}
 
 
@@ -76,15 +88,14 @@ def test_a_pointwise_loss_compiles(name, kind):
     assert contracted(ptx) == []
 
 
+CONVENTIONS = [rule(convention=convention) for rule in RULES for convention in rule.defaults]
+
+
 @pytest.mark.parametrize("kind", PRECISIONS)
-@pytest.mark.parametrize("convention", ["lecture", "torch"])
-@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.__name__)
-def test_a_rule_compiles(rule, convention, kind):
-    if convention not in rule.defaults:
-        pytest.skip(f"{rule.__name__} has no {convention} convention")
+@pytest.mark.parametrize("declared", [*CONVENTIONS, *WRAPPED], ids=lambda r: f"{type(r).__name__} {r.convention}")
+def test_a_rule_compiles(declared, kind):
     from gdsim.population.setting import numbers_type
 
-    declared = rule(convention=convention)
     values = dict.fromkeys(declared.hyperparameters(), 0.5)
     numbers = numbers_type((*values, *declared.constants(values)))
 
@@ -96,26 +107,30 @@ def test_a_rule_compiles(rule, convention, kind):
         store_row(out, 1, 1, slots)
         store_row(out, 9, 1, carry)
 
-    parts = {"numbers_of": numbers, "count": len(numbers._fields), "carries": len(rule.carry), "slot_count": len(rule.slots)}
+    parts = {"numbers_of": numbers, "count": len(numbers._fields), "carries": len(declared.carry), "slot_count": len(declared.slots)}
     ptx = ptx_of(step, kind, **declared.parts(), **parts)
     assert f".rn.{kind}" in ptx
     assert contracted(ptx) == []
 
 
 @pytest.mark.parametrize("kind", PRECISIONS)
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.__name__)
+@pytest.mark.parametrize("schedule", EXAMPLES, ids=lambda s: type(s).__name__)
 def test_a_schedule_compiles(schedule, kind):
     from gdsim.population.setting import numbers_type
 
-    numbers = numbers_type(schedule.hyperparameters() or ("unused",))
+    numbers = numbers_type(tuple(schedule.hyperparameters()) or ("unused",))
 
     def at(a, t, out):
         h = numbers_of(*load_row(a, 0, 1, count, 1))  # noqa: F821
         store(out, 0, rate(load(a, 9, 1), load(t, 0, 1), h))  # noqa: F821
 
-    parts = {"numbers_of": numbers, "rate": schedule.rate, "count": len(numbers._fields)}
+    parts = {"numbers_of": numbers, "rate": schedule.parts()["rate"], "count": len(numbers._fields)}
     real = types.Array(PRECISIONS[kind], 1, "C")
     assert contracted(cuda.compile_ptx(at, parts, (real, types.Array(types.uint32, 1, "C"), real))) == []
+
+
+def test_every_schedule_has_an_example():
+    assert {type(e) for e in EXAMPLES} == set(SCHEDULES)
 
 
 def test_random_numbers_and_orders_compile():
