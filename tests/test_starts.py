@@ -116,3 +116,14 @@ def test_anything_may_be_an_axis():
     assert set(result.problem.values.tolist()) == {"MLP", "LogisticRegression"}
     assert set(result.parameter_count.values.tolist()) == {17, 18, 3}
     assert len(set(result.label.values.tolist())) == 48
+
+
+def test_number_types_may_be_an_axis():
+    options = {"problem": gd.MLP(gd.datasets.load("xor"), hidden=[2], activation="tanh"), "optimizer": gd.SGD(lr=0.5), "starts": 4, "steps": 50}
+    both = gd.Sweep(dtype=gd.grid("float32", "float64"), **options).run()
+    assert both.dtype.values.tolist() == ["float32", "float64"] * 4
+    for k, dtype in enumerate(("float32", "float64")):
+        alone = gd.Sweep(dtype=dtype, **options).run()
+        assert (both.loss.values[k::2] == alone.loss.values).all()
+    with pytest.raises(ValueError, match="dtype='float16' is not known"):
+        gd.Sweep(dtype=gd.grid("float16"), **options)

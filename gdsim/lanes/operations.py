@@ -107,7 +107,7 @@ def _(target: Any, x: Any) -> Any:
 
 def sign(x: Any) -> Any:
     """1, 0 or -1; NaN stays."""
-    return x if x != x else type(x)((x > 0) - (x < 0))
+    return x if x != x else type(x)(int(x > 0) - int(x < 0))
 
 
 @rule_of(sign)

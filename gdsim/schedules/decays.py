@@ -213,7 +213,7 @@ class Piecewise(Schedule, tag="piecewise", frozen=True):
 class Warmup(Schedule, tag="warmup", frozen=True):
     """Rises evenly to the base rate in `warmup` steps, eta (t + 1) / warmup, then follows another schedule from its beginning.
 
-    >>> Warmup(Cosine(cycle=100), warmup=10).robbins_monro
+    >>> Warmup(Constant(), warmup=10).robbins_monro
     (True, False)
     """
 

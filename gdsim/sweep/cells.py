@@ -20,12 +20,13 @@ MOST_CELLS = 1_000_000
 
 
 class Cell(NamedTuple):
-    """One combination: a problem, a rule, a schedule and a batch size, each with single numbers."""
+    """One combination: a problem, a rule, a schedule, a batch size and a number type, each with single numbers."""
 
     problem: Any
     rule: Rule
     schedule: Schedule
     batch: int | None
+    dtype: str
 
     def numbers(self) -> dict[str, float]:
         """The hyperparameters that kernels read, by name."""
@@ -112,6 +113,7 @@ def cells_of(sweep: Any) -> list[Cell]:
         sum(count_expanded(r) for r in sweep.optimizer),
         sum(count_expanded(s) for s in sweep.schedule),
         axes.length(sweep.batch) if isinstance(sweep.batch, Grid) else 1,
+        axes.length(sweep.dtype) if isinstance(sweep.dtype, Grid) else 1,
     ]
     if math.prod(counts) > MOST_CELLS:
         raise ValueError(f"the grid has {math.prod(counts):,} cells; at most {MOST_CELLS:,} fit one sweep: take fewer values, or draws in place of a grid")
@@ -119,13 +121,15 @@ def cells_of(sweep: Any) -> list[Cell]:
     rules = [r for given in sweep.optimizer for r in expanded(given, sweep.seed)]
     schedules = [s for given in sweep.schedule for s in expanded(given, sweep.seed)]
     batches = sweep.batch.values if isinstance(sweep.batch, Grid) else (sweep.batch,)
-    return [Cell(*chosen) for chosen in itertools.product(problems, rules, schedules, batches)]
+    dtypes = sweep.dtype.values if isinstance(sweep.dtype, Grid) else (sweep.dtype,)
+    chosen = itertools.product(problems, rules, schedules, batches, dtypes)
+    return [Cell(problem, rule, schedule, batch, dtype or problem.default_dtype) for problem, rule, schedule, batch, dtype in chosen]
 
 
 def identity(cell: Cell, sweep: Any) -> str:
     """The hash of all that decides a cell's runs, apart from their starts."""
     shared = {"steps": sweep.steps_of(cell), **{n: getattr(sweep, n) for n in ("shuffle", "drop_last", "stop", "seed")}}
-    return digest({"cell": list(cell), "dtype": sweep.dtype_of(cell.problem), "init": sweep.init_of(cell.problem), **shared})
+    return digest({"cell": list(cell[:4]), "dtype": cell.dtype, "init": sweep.init_of(cell.problem), **shared})
 
 
 def schedule_name(schedule: Schedule) -> str:
@@ -146,7 +150,7 @@ def settings(cell: Cell) -> dict[str, Any]:
     found: dict[str, Any] = {**rule.hyperparameters(), **form_of(rule)}
     found["schedule"] = schedule_name(schedule)
     found |= {f"schedule_{name}": value for name, value in schedule.hyperparameters().items()}
-    return {**found, "problem": type(problem).__name__, **problem.settings(), "batch": cell.batch}
+    return {**found, "problem": type(problem).__name__, **problem.settings(), "batch": cell.batch, "dtype": cell.dtype}
 
 
 def varied(cells: Sequence[Cell]) -> list[str]:

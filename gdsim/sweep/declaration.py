@@ -25,7 +25,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `problem`, `optimizer`, `schedule`: one or a list. `init`: "glorot", "he", "orthogonal", "zeros", "box", a number,
     `gd.Normal`, `gd.Uniform`, `gd.LatinHypercube`, `gd.Sobol` or an array [start, parameter]. `steps`: updates of each run, 1000 if
     not given; or `samples`: samples that each run sees, whatever its batch size. `batch`: samples per step, None for all, or a `gd.grid`.
-    `shuffle`: "epoch", "once" or "replacement". `stop`: a list of stops. `dtype`: "float32" or "float64".
+    `shuffle`: "epoch", "once" or "replacement". `stop`: a list of stops. `dtype`: "float32" or "float64", or a `gd.grid` of both;
+    if not given, float32 for networks and linear models, else float64.
 
     Raises ValueError or TypeError, before anything is compiled, for whatever cannot be run.
 
@@ -73,7 +74,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         _one_of(self.shuffle, "shuffle", ("epoch", "once", "replacement"))
         _one_of(self.keep, "keep", ("runs",))
         if self.dtype is not None:
-            _one_of(self.dtype, "dtype", DTYPES)
+            put("dtype", checked_axis_of(self.dtype, "dtype", _checked_dtype))
         if not isinstance(self.drop_last, bool):
             raise TypeError(f"drop_last must be true or false; {self.drop_last!r} was given")
         self._check_points()
@@ -141,10 +142,6 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         for problem in (v for p in self.problem for v in p.variants()):
             check_fit(self.init_of(problem), problem, self.starts)
 
-    def dtype_of(self, problem: Any) -> str:
-        """The number type of a problem's runs."""
-        return self.dtype or problem.default_dtype
-
     def init_of(self, problem: Any) -> Any:
         """How a problem's runs start."""
         return checked_init(problem.default_init) if self.init is None else self.init
@@ -153,7 +150,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """What the runs of a cell share with those of other cells of its structure."""
         return Setting(
             cell.problem, cell.rule, cell.schedule, self.init_of(cell.problem), self.steps_of(cell), cell.batch, self.shuffle, self.drop_last,
-            tuple(s for s in self.stop if not isinstance(s, Diverged)), self.record, self.seed, self.dtype_of(cell.problem),
+            tuple(s for s in self.stop if not isinstance(s, Diverged)), self.record, self.seed, cell.dtype,
         )  # fmt: skip
 
     def plan(self, *, chunk_seconds: float = 10.0, lanes: int | None = None) -> Any:
@@ -200,6 +197,11 @@ def _several(value: Any, kind: type[Any], name: str, classes: tuple[Any, ...]) -
         if not isinstance(v, kind):
             raise TypeError(f"{name} must be one of {allowed}, or a list of them; {v!r} was given")
     return values
+
+
+def _checked_dtype(value: Any, name: str) -> str:
+    _one_of(value, name, DTYPES)
+    return value
 
 
 def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> None:
