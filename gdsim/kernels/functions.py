@@ -12,12 +12,14 @@ import numpy as np
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import flag_loss, flag_motion, new_motion, smaller_steps, step_at, store_motion
+from gdsim.kernels.steps import flag_loss, flag_motion, new_motion, smaller_steps, step_at, store_motion, with_norm
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.operations import absolute, any, as_type_of, load, splat, sqrt, store, where
 from gdsim.lanes.parts import (
     CARRY_COUNT,
+    CLIMBS,
     COLUMN_COUNT,
+    NEEDS_NORM,
     NUMBER_COUNT,
     NUMBERS,
     PARAMETER_COUNT,
@@ -102,6 +104,12 @@ def advance(table: Any, steps: Any) -> Any:
             break
         done += 1
         step, carry = step_at(h, first + done, carry)
+        if NEEDS_NORM:
+            step = with_norm(step, sqrt(squares_of(gradient)))
+        if CLIMBS:
+            size = sqrt(squares_of(gradient))
+            uphill = scale_row(gradient, where(size > 0.0, h.rho / size, 0.0))
+            _, gradient = batch_gradient(model, feed, add_rows(x, uphill), start, first + (done - 1))
         x, slots, motion = update_row(x, gradient, slots, step, new_motion())
         ended = motion.largest > heaviest
         if WATCHES_STEP:

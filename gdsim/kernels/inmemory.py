@@ -60,14 +60,14 @@ def climb(model: Any, pack: Any) -> None:
     way = where(norm > 0.0, NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH)).rho / norm, 0.0)
     for place in range(len(model.gradients) // WIDTH):
         w = load(pack.weights, place * WIDTH, WIDTH)
-        store(model.kept, place * WIDTH, w)
+        store(model.foot, place * WIDTH, w)
         store(pack.weights, place * WIDTH, fma_lanes(way, load(model.gradients, place * WIDTH, WIDTH), w))
 
 
 def come_down(model: Any, pack: Any) -> None:
     """Puts every weight back where it was before the climb."""
     for place in range(len(model.gradients) // WIDTH):
-        store(pack.weights, place * WIDTH, load(model.kept, place * WIDTH, WIDTH))
+        store(pack.weights, place * WIDTH, load(model.foot, place * WIDTH, WIDTH))
 
 
 def advance(table: Any, steps: Any) -> Any:

@@ -103,7 +103,8 @@ class MemorySpace(NamedTuple):
     activations: Any  # the columns of a block of samples
     pitch: Any
     gradients: Any
-    kept: Any  # a point that the problem or the rule keeps
+    kept: Any  # a point that the problem keeps
+    foot: Any  # where the weights were before a rule climbed
     sums: Any  # room for a lane per column of a sample, or per parameter
     constants: Any  # of the problem: numbers, not lanes
 
@@ -126,7 +127,9 @@ class MemoryLayout:
         pitch = BLOCK + 1
         lanes = lambda n: np.zeros(n * width, dtype)  # noqa: E731
         columns = -(-self.columns // 16) * 16
-        return MemorySpace(lanes(columns * pitch), pitch, lanes(self.size), lanes(self.size), lanes(max(columns, self.size)), self.constants.astype(dtype))
+        return MemorySpace(
+            lanes(columns * pitch), pitch, lanes(self.size), lanes(self.size), lanes(self.size), lanes(max(columns, self.size)), self.constants.astype(dtype)
+        )
 
 
 @functools.lru_cache(maxsize=64)
