@@ -11,7 +11,7 @@ import gdsim as gd
 from gdsim.problems.functions import FUNCTIONS
 from tests.helpers import same_bits
 
-SMALL = {f.__name__: f() for f in FUNCTIONS}
+SMALL = {f.__name__: f() for f in FUNCTIONS if f is not gd.functions.NoisyQuadratic}  # which has samples, and a test of its own
 MORE = {
     "Rosenbrock in 5": gd.functions.Rosenbrock(dim=5), "Ackley in 3": gd.functions.Ackley(dim=3), "Griewank in 4": gd.functions.Griewank(dim=4),
     "Levy in 3": gd.functions.Levy(dim=3), "Shekel of 5": gd.functions.Shekel(m=5), "Shekel of 7": gd.functions.Shekel(m=7),
@@ -154,6 +154,17 @@ def test_an_expression_with_data_is_a_samples_loss(batch):
         assert np.allclose(result.trajectory.values[0, t + 1], w, rtol=1e-11)
 
 
+def test_an_expressions_samples_may_have_weights():
+    rng = np.random.default_rng(9)
+    data = gd.Data(rng.normal(size=(80, 1)), rng.normal(size=80), sample_weight=rng.uniform(0, 2, 80))
+    problem, point = gd.Expression("(a*x + b - y)**2", data=data), np.array([[0.5, -1.0]])
+    residual = data.X[:, 0] * 0.5 - 1.0 - data.y
+    assert float(gd.evaluate(problem, point).loss[0]) == pytest.approx((data.sample_weight * residual**2).mean(), rel=1e-13)
+    ended = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=1.0), init=point, steps=1, record=gd.Record(parameters=True)).run().parameters.values
+    exact = 2 * np.array([(data.sample_weight * residual * data.X[:, 0]).mean(), (data.sample_weight * residual).mean()])
+    assert point[0] - ended[0] == pytest.approx(exact, rel=1e-12)
+
+
 def test_one_over_t_is_the_running_mean():
     """eta_t = 1/t on 1/2 (w - x_t)^2, from any start, gives the mean of x_1 .. x_t."""
     values = np.random.default_rng(2).normal(size=40)
@@ -248,6 +259,14 @@ def test_the_noise_floor(rule, variance):
     ).run()
     found = result.parameters.values[:, 0].var()
     assert found == pytest.approx(variance * centers.var(), rel=0.1)
+
+
+def test_the_noisy_quadratic_has_its_noise_floor():
+    problem = gd.functions.NoisyQuadratic(curvature=2.0, noise=0.3)
+    sweep = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.2), starts=3000, steps=200, batch=1, shuffle="replacement", record=gd.Record(parameters=True))
+    variance = 0.2 * 0.3**2 / (2.0 * (2 - 0.2 * 2.0))
+    assert sweep.run().parameters.values[:, 0].var() == pytest.approx(variance, rel=0.1)
+    assert float(gd.evaluate(problem, [[3.0]]).loss[0]) == pytest.approx(9.0, rel=1e-12)
 
 
 def test_polyaks_average_has_the_best_variance_whatever_the_rate():

@@ -27,6 +27,7 @@ from gdsim.lanes.parts import (
     WATCHES_GRADIENT,
     WATCHES_STEP,
     WATCHES_TARGET,
+    WEIGHTED,
     WIDTH,
     ZERO,
     batch_gradient,
@@ -68,8 +69,9 @@ def sum_of_block(model: Any, x: Any, valid: Any) -> Any:
     for sample in range(count):
         columns = load_row(model.activations, sample * WIDTH, model.pitch * WIDTH, COLUMN_COUNT, WIDTH)
         loss, part = value_and_gradient(x, columns)
-        counts = where(limit > sample, total * 0.0 + 1.0, 0.0)
-        total = total + where(limit > sample, loss, 0.0)
+        weight = columns[-1] if WEIGHTED else splat(ZERO, WIDTH) + 1.0
+        counts = where(limit > sample, weight, 0.0)
+        total = total + where(limit > sample, loss * weight, 0.0)
         gradient = add_rows(gradient, scale_row(part, counts))
     return total, gradient
 

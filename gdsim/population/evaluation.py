@@ -95,6 +95,8 @@ def predict(problem: Any, parameters: Any, X: Any, *, dtype: str | None = None) 
     >>> predict(problem, np.zeros((1, 12)), [[0.0, 1.0]]).tolist()
     [[[0.5, 0.5]]]
     """
+    if not problem.layers:
+        raise ValueError(f"predict gives the outputs of networks, and {type(problem).__name__} is none; problem.value(points) gives a function's values")
     packs = packs_of(problem, parameters, dtype)
     kernels = packs.kernels
     columns = table_for(problem.data, kernels.dtype.name).columns - problem.widths[0]

@@ -47,7 +47,8 @@ class Symbolic(Problem, frozen=True):
 
     def parts(self) -> dict[str, Any]:
         """The function that a kernel is bound with."""
-        return {"value_and_gradient": _value_and_gradient(self)}
+        data: Any = getattr(self, "data", None)
+        return {"value_and_gradient": _value_and_gradient(self), "WEIGHTED": data is not None and data.sample_weight is not None}
 
     def structure(self) -> list[Any]:
         """What decides the kernel's code and its data."""

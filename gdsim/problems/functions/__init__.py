@@ -13,6 +13,7 @@ from gdsim.problems.functions.few import (
     McCormick,
     MonkeySaddle,
     MuellerBrown,
+    NoisyQuadratic,
     Product,
     Saddle,
     Shekel,
@@ -22,7 +23,7 @@ from gdsim.problems.functions.few import (
 from gdsim.problems.functions.many import Ackley, Bowl, Griewank, Levy, Michalewicz, Rastrigin, Rosenbrock, StyblinskiTang
 
 FUNCTIONS = (
-    Ackley, Beale, Booth, Bowl, Branin, CubicWell, DoubleWell, GoldsteinPrice, Griewank, Himmelblau, Levy, Matyas, McCormick, Michalewicz, MonkeySaddle, MuellerBrown, Product, Rastrigin, Rosenbrock, Saddle, Shekel, SixHumpCamel, StyblinskiTang, ThreeHumpCamel,
+    Ackley, Beale, Booth, Bowl, Branin, CubicWell, DoubleWell, GoldsteinPrice, Griewank, Himmelblau, Levy, Matyas, McCormick, Michalewicz, MonkeySaddle, MuellerBrown, NoisyQuadratic, Product, Rastrigin, Rosenbrock, Saddle, Shekel, SixHumpCamel, StyblinskiTang, ThreeHumpCamel,
 )  # fmt: skip
 
 __all__ = [
@@ -44,7 +45,7 @@ __all__ = [
     "Michalewicz",
     "Minimum",
     "MonkeySaddle",
-    "MuellerBrown",
+    "MuellerBrown", "NoisyQuadratic",
     "Product",
     "Rastrigin",
     "Rosenbrock",

@@ -1,9 +1,16 @@
 """Test functions of a fixed number of parameters. Formulas as in Surjanovic and Bingham's virtual library where nothing else is said."""
 
+import functools
 import math
 from typing import Any
 
+import msgspec
+import numpy as np
+
+from gdsim.axes import Range, checked_one, checked_whole
+from gdsim.data import Data
 from gdsim.problems.functions.base import Function, Minimum
+from gdsim.problems.symbolic import symbol
 
 
 class Beale(Function, tag="beale", frozen=True):
@@ -236,3 +243,54 @@ class Product(Function, tag="product", frozen=True):
     def of(self, x: Any) -> Any:
         x, y = x
         return (1 - x * y) ** 2 / 2
+
+
+class NoisyQuadratic(Function, tag="noisy_quadratic", frozen=True):
+    """curvature/2 w^2 + noise w xi, with xi drawn from `samples` normal numbers of mean 0 and variance 1, one for each of a batch.
+
+    With `batch=1` and `shuffle="replacement"` its gradient has the standard deviation `noise`, and what a rule's variance
+    becomes is known exactly.
+
+    >>> NoisyQuadratic(noise=0.1).data.X.shape
+    (4096, 1)
+    """
+
+    curvature: float = 1.0
+    noise: float = 1.0
+    samples: int = 4096
+
+    dimension = 1
+    global_minima = (Minimum((0.0,), 0.0),)
+    local_minima = 1
+
+    def __post_init__(self) -> None:
+        put = lambda name, value: msgspec.structs.force_setattr(self, name, value)  # noqa: E731
+        for name in ("curvature", "noise"):
+            put(name, checked_one(getattr(self, name), f"NoisyQuadratic.{name}", Range(0.0, math.inf)))
+        put("samples", checked_whole(self.samples, "NoisyQuadratic.samples", 2))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("w",)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ("xi", "none")
+
+    @property
+    def data(self) -> Data:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return _normal_samples(self.samples)
+
+    def of(self, x: Any) -> Any:
+        (w,) = x
+        return self.curvature * w**2 / 2 + self.noise * w * symbol("xi")
+
+
+@functools.cache
+def _normal_samples(count: int) -> Data:
+    from gdsim.lanes.draws import normal_numbers
+    from gdsim.lanes.philox import SPLIT
+
+    draws = normal_numbers(0, np.zeros(1, np.uint32), (SPLIT, 1), count)[0]
+    draws = draws - math.fsum(draws) / count
+    return Data((draws / math.sqrt(math.fsum(draws**2) / count))[:, None], np.zeros(count), name="normal numbers")
