@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,20 +138,22 @@ def structure_of(setting: Setting) -> Structure:
 
 
 _tables: dict[tuple[str, str, bool], Table] = {}
+_making_tables = threading.Lock()
 
 
 def table_for(data: Data, dtype: str, weighted: bool | None = None) -> Table:
     """The data as kernels read them, made once per process; with a column of weights if they have some, or `weighted` says so."""
     weighted = data.sample_weight is not None if weighted is None else weighted
     key = (data.digest, dtype, weighted)
-    if key not in _tables:
-        targets = data.y.reshape(len(data.y), -1)
-        if weighted:
-            weights = np.ones(len(data.y)) if data.sample_weight is None else data.sample_weight
-            targets = np.concatenate([targets, weights[:, None]], 1)
-        with ieee_mode():
-            _tables[key] = table_of(data.X, targets, np.dtype(dtype))
-    return _tables[key]
+    with _making_tables:
+        if key not in _tables:
+            targets = data.y.reshape(len(data.y), -1)
+            if weighted:
+                weights = np.ones(len(data.y)) if data.sample_weight is None else data.sample_weight
+                targets = np.concatenate([targets, weights[:, None]], 1)
+            with ieee_mode():
+                _tables[key] = table_of(data.X, targets, np.dtype(dtype))
+        return _tables[key]
 
 
 @functools.cache
