@@ -215,7 +215,7 @@ class Kernels:
         return Job(
             self.new_pack(), Seats(*(self._lanes(1, np.int64) - 1 for _ in Seats._fields)), snapshots, fresh, scores, held_scores,
             self._lanes(0 if self.structure.reports_stored else size), self._lanes(size), runs, agenda, training, *addresses,
-            places, tables.ravel(), model,
+            places, tables.ravel(), (whole, held), model,
         )  # fmt: skip
 
     def new_runs(self, count: int, checkpoints: int, keeps: Keeps, stops: int = 0, targets: int = 0) -> Runs:

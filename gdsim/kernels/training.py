@@ -73,6 +73,7 @@ class Job(NamedTuple):
     evaluate: Any
     evaluations: Any  # int64 [4]: the tables of evaluations of snapshots and fresh runs, on the training and on the validation set; 0: none
     tables: Any  # what `evaluations` points into
+    feeds: Any  # the sets that these point into
     model: Any  # the problem's working memory, last: all before lies alike for all problems
 
 

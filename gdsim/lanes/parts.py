@@ -20,7 +20,7 @@ KEEPS_SLOPES: Any = None  # whether slopes are made with the activations, and ke
 WEIGHTED: Any = None  # whether samples have weights
 BIASES: Any = None  # 1, or 0 for a network without them
 COLUMN_COUNT: Any = None  # of a sample
-WATCHES_TARGET: Any = None  # whether lanes look at the loss of their own step, as the three that follow
+WATCHES_TARGET: Any = None  # whether lanes look at the loss of their own step, as the one that follows at its gradient
 WATCHES_GRADIENT: Any = None
 WATCHES_STEP: Any = None  # whether the lengths of steps are asked for
 

@@ -81,8 +81,7 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         runs = _new_runs(setting, kernels, batch)
         if earlier is not None:
             runs = _resumed(setting, runs, earlier)
-        feeds = feeds_of(setting)  # which this function keeps: the job has but the addresses of the sets that are evaluated
-        job = kernels.new_job(setting.record.state, runs, agenda_of(setting, kernels), feeds, workspaces[key])
+        job = kernels.new_job(setting.record.state, runs, agenda_of(setting, kernels), feeds_of(setting), workspaces[key])
         _set_watch(setting, job.pack.watch)
         # Lanes that never get a run compute too, by numbers that are possible.
         job.pack.numbers.reshape(-1, width)[:] = runs.numbers.reshape(len(batch.values), -1)[0][:, None]
@@ -90,7 +89,6 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         while kernels.train(job, budget) != DONE:
             if stopping is not None and stopping.is_set():
                 raise InterruptedTrainingError
-        del feeds
         return Trained(batch, _columns(setting, runs, len(batch.number)), int(runs.progress[PACK_STEPS]) * width, int(runs.progress[LANE_STEPS]))
 
 

@@ -15,7 +15,7 @@ MOST = 1000
 
 
 def multiply(model: Any, count: Any) -> None:
-    """model.products = A times model.kept, row by row in order."""
+    """model.gradients = A times model.kept, row by row in order."""
     for row in range(count):
         total = splat(ZERO, WIDTH)
         for column in range(count):

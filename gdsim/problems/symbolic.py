@@ -265,12 +265,12 @@ class Writer:
             return total
         x = arguments[0]
         codes = {
-            "Abs": f"absolute({x})", "sign": f"where({x} > 0.0, spread(1.0, {x}), where({x} < 0.0, spread(-1.0, {x}), 0.0 * {x}))",
+            "Abs": f"absolute({x})",
             "Heaviside": f"where({x} > 0.0, spread(1.0, {x}), 0.0)", "tan": f"sin({x}) / cos({x})", "atan": f"atan2({x}, spread(1.0, {x}))",
             "asin": f"{1.5707963267948966!r} - acos({x})", "sinh": f"0.5 * (exp({x}) - exp(-{x}))", "cosh": f"0.5 * (exp({x}) + exp(-{x}))",
             "DiracDelta": f"0.0 * {x}",
         }  # fmt: skip
-        known = ("log", "sin", "cos", "tanh", "acos", "atan2", "erf", "sigmoid", "softplus")
+        known = ("log", "sin", "cos", "tanh", "acos", "atan2", "erf", "sigmoid", "softplus", "sign")
         if name not in codes and name not in known:
             raise FormulaError(f"lanes have no function {name!r}, which {expression} needs; allowed: {', '.join(FUNCTIONS)}")
         return self.named(codes.get(name) or f"{name}({', '.join(arguments)})")
@@ -278,7 +278,7 @@ class Writer:
 
 LANE_NAMES: Mapping[str, Any] = {
     **{n: getattr(lanes, n) for n in ("exp", "log", "tanh", "sigmoid", "softplus", "sin", "cos", "atan2", "acos", "erf", "pow", "fma")},
-    **{n: getattr(operations, n) for n in ("sqrt", "absolute", "minimum", "maximum", "where", "spread")},
+    **{n: getattr(operations, n) for n in ("sqrt", "absolute", "minimum", "maximum", "sign", "where", "spread")},
 }
 
 
