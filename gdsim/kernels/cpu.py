@@ -135,7 +135,12 @@ class Kernels:
         """Addresses of the kernels that the training kernel calls: steps of this rule, its reported parameters, evaluation."""
         family = {NetworkLayout: supervised, MemoryLayout: inmemory, FunctionLayout: functions}[type(self.structure.layout)]
         parts = self._training_parts()
-        advance = self._bind(family.advance, parts, self._shape, announce=self.structure.title)
+        if family is functions:
+            part = self.width if self.structure.layout.columns else min(self.width, 64 // self.dtype.itemsize)
+            template, own = functions.advance_of(self.width // part), {"WIDTH": part, "PACK_WIDTH": self.width}
+        else:
+            template, own = family.advance, {}
+        advance = self._bind(template, {**parts, **own}, self._shape, announce=self.structure.title)
         report = 0 if self.structure.reports_stored else address_of(self._bind(steps.report_all, parts, self._shape))
         return address_of(advance), report, address_of(self._evaluate)
 

@@ -5,7 +5,8 @@ parameters; `value_and_gradient` of a function, or of a function of parameters a
 `update_row`, which updates a row of `PARAMETER_COUNT` parameters.
 """
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import flag_loss, flag_motion, new_motion, smaller_steps, step_at, store_motion, with_norm
 from gdsim.lanes.compiler import shared
-from gdsim.lanes.operations import absolute, any, as_type_of, load, splat, sqrt, store, where
+from gdsim.lanes.generated import function_from
+from gdsim.lanes.operations import absolute, any, as_type_of, load, seldom, splat, sqrt, store, where
 from gdsim.lanes.parts import (
     CARRY_COUNT,
     CLIMBS,
@@ -22,6 +24,7 @@ from gdsim.lanes.parts import (
     NEEDS_NORM,
     NUMBER_COUNT,
     NUMBERS,
+    PACK_WIDTH,
     PARAMETER_COUNT,
     SLOT_TOTAL,
     WATCHES_GRADIENT,
@@ -76,57 +79,122 @@ def sum_of_block(model: Any, x: Any, valid: Any) -> Any:
     return total, gradient
 
 
-def advance(table: Any, steps: Any) -> Any:
-    """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made.
+# What has happened in a step.
+GOES_ON, ENDED_BEFORE, ENDED_AFTER = 0, 1, 2
 
-    What a step's updates have done is looked at together with the next step's loss, before its update.
-    """
-    pack, feed, model = job_pack(table), job_training_feed(table), job_model(table)
+
+class Known(NamedTuple):
+    """What does not change while a register of lanes advances: where it lies in the pack, the runs' numbers, and what ends them."""
+
+    at: Any
+    h: Any
+    start: Any
+    first: Any
+    bound: Any
+    heaviest: Any
+    target: Any
+    flat: Any
+
+
+class Running(NamedTuple):
+    """What steps change."""
+
+    x: Any
+    slots: Any
+    carry: Any
+    best: Any
+    still: Any
+
+
+def taken_up(pack: Any, at: Any) -> Any:
+    """(what is known of the lanes from `at`, where they are)."""
     watch = pack.watch
-    x = load_row(pack.weights, 0, WIDTH, PARAMETER_COUNT, WIDTH)
-    slots = load_row(pack.slots, 0, WIDTH, SLOT_TOTAL, WIDTH)
-    h = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
-    carry = load_row(pack.carry, 0, WIDTH, CARRY_COUNT, WIDTH)
-    active, start, first = load(watch.active, 0, WIDTH) != 0, load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
-    bound, heaviest = load(watch.loss_bound, 0, WIDTH), load(watch.weight_bound, 0, WIDTH)
-    target, flat, best = load(watch.target, 0, WIDTH), load(watch.gradient, 0, WIDTH), load(watch.best, 0, WIDTH)
-    still, motion = load(watch.still, 0, WIDTH), new_motion()
-    ended = active & ~active
-    done = 0  # a lane without a run may look as if it ended; only then is it asked whether it has one
-    while done < steps:
-        loss, gradient = batch_gradient(model, feed, x, start, first + done)
-        ends = ~(loss <= bound)
-        if WATCHES_TARGET:
-            best = where(loss < best, loss, best)
-            ends = ends | (loss <= target)
-        if WATCHES_GRADIENT:
-            ends = ends | (largest_of(gradient) <= flat * (1.0 + absolute(loss)))
-        if any(ends | ended) and any(active & (ends | ended)):
-            flag_loss(watch, active, loss, ends & ~ended)
-            break
-        done += 1
-        step, carry = step_at(h, first + done, carry)
-        if NEEDS_NORM:
-            step = with_norm(step, sqrt(squares_of(gradient)))
-        if CLIMBS:
-            size = sqrt(squares_of(gradient))
-            uphill = scale_row(gradient, where(size > 0.0, h.rho / size, 0.0))
-            _, gradient = batch_gradient(model, feed, add_rows(x, uphill), start, first + (done - 1))
-        x, slots, motion = update_row(x, gradient, slots, step, new_motion())
-        ended = motion.largest > heaviest
-        if WATCHES_STEP:
-            small, still = smaller_steps(watch, motion, still)
-            ended = ended | small
-    flag_motion(watch, motion, active & ended)
+    known = Known(
+        at, NUMBERS(*load_row(pack.numbers, at, PACK_WIDTH, NUMBER_COUNT, WIDTH)),
+        load(pack.start, at, WIDTH), load(pack.step, at, WIDTH), load(watch.loss_bound, at, WIDTH), load(watch.weight_bound, at, WIDTH),
+        load(watch.target, at, WIDTH), load(watch.gradient, at, WIDTH),
+    )  # fmt: skip
+    x = load_row(pack.weights, at, PACK_WIDTH, PARAMETER_COUNT, WIDTH)
+    slots, carry = load_row(pack.slots, at, PACK_WIDTH, SLOT_TOTAL, WIDTH), load_row(pack.carry, at, PACK_WIDTH, CARRY_COUNT, WIDTH)
+    return known, Running(x, slots, carry, load(watch.best, at, WIDTH), load(watch.still, at, WIDTH))
+
+
+def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
+    """(the lanes after one more step, what has happened: GOES_ON, or a run has ended before or after the step's update)."""
+    model, feed, watch = job
+    loss, gradient = batch_gradient(model, feed, run.x, known.start, known.first + done)
+    ends, best = ~(loss <= known.bound), run.best
+    if WATCHES_TARGET:
+        best = where(loss < best, loss, best)
+        ends = ends | (loss <= known.target)
+    if WATCHES_GRADIENT:
+        ends = ends | (largest_of(gradient) <= known.flat * (1.0 + absolute(loss)))
+    if seldom(any(ends)):
+        found = ends & (load(watch.active, known.at, WIDTH) != 0)
+        flag_loss(watch, known.at, loss, found)
+        if any(found):
+            return Running(run.x, run.slots, run.carry, best, run.still), ENDED_BEFORE
+    step, carry = step_at(known.h, known.first + (done + 1), run.carry)
+    if NEEDS_NORM:
+        step = with_norm(step, sqrt(squares_of(gradient)))
+    if CLIMBS:
+        size = sqrt(squares_of(gradient))
+        uphill = scale_row(gradient, where(size > 0.0, known.h.rho / size, 0.0))
+        _, gradient = batch_gradient(model, feed, add_rows(run.x, uphill), known.start, known.first + done)
+    x, slots, motion = update_row(run.x, gradient, run.slots, step, new_motion())
+    ended, still = motion.largest > known.heaviest, run.still
     if WATCHES_STEP:
-        store_motion(watch, motion)
-        store(watch.still, 0, still)
-    store(watch.best, 0, best)
-    store(pack.step, 0, first + done)
-    store_row(pack.carry, 0, WIDTH, carry)
-    store_row(pack.weights, 0, WIDTH, x)
-    store_row(pack.slots, 0, WIDTH, slots)
-    return done
+        small, still = smaller_steps(watch, known.at, motion, still)
+        ended = ended | small
+        store_motion(watch, known.at, motion)
+    after = Running(x, slots, carry, best, still)
+    if seldom(any(ended)):
+        found = ended & (load(watch.active, known.at, WIDTH) != 0)
+        flag_motion(watch, known.at, motion.largest, found)
+        if any(found):
+            return after, ENDED_AFTER
+    return after, GOES_ON
+
+
+def put_down(pack: Any, known: Any, run: Any, done: Any) -> None:
+    """Stores lanes that have made `done` steps."""
+    watch, at = pack.watch, known.at
+    store(watch.still, at, run.still)
+    store(watch.best, at, run.best)
+    store(pack.step, at, known.first + done)
+    store_row(pack.carry, at, PACK_WIDTH, run.carry)
+    store_row(pack.weights, at, PACK_WIDTH, run.x)
+    store_row(pack.slots, at, PACK_WIDTH, run.slots)
+
+
+@functools.cache
+def advance_of(registers: int) -> Any:
+    """The kernel `advance(table, steps)`: up to `steps` steps of every lane; fewer if a run ends. How many updates were made.
+
+    The lanes of a pack are worked on a register at a time, in turns: each has its values in registers of the processor,
+    and while one waits for its sums the next has something to do.
+    """
+    each = range(registers)
+    lines = ["def advance(table, steps):", "    pack, done = job_pack(table), 0", "    job = job_model(table), job_training_feed(table), pack.watch"]
+    lines += [f"    known{i}, run{i} = taken_up(pack, {i} * WIDTH)" for i in each]
+    lines += [f"    end{i} = GOES_ON" for i in each]
+    lines += ["    while done < steps:"]
+    lines += [f"        run{i}, end{i} = advanced(job, known{i}, run{i}, done)" for i in each]
+    lines += ["        done += 1", f"        if {' | '.join(f'end{i}' for i in each)} != GOES_ON:", "            break"]
+    lines += [f"    put_down(pack, known{i}, run{i}, done - (1 if end{i} == ENDED_BEFORE else 0))" for i in each]
+    lines += ["    return done"]
+    names = {
+        "GOES_ON": GOES_ON,
+        "ENDED_BEFORE": ENDED_BEFORE,
+        "job_pack": job_pack,
+        "job_model": job_model,
+        "job_training_feed": job_training_feed,
+        "taken_up": taken_up,
+        "advanced": advanced,
+        "put_down": put_down,
+        "WIDTH": WIDTH,
+    }
+    return function_from("\n".join(lines), "advance", names)
 
 
 def evaluate_function(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:

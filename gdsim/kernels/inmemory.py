@@ -48,7 +48,7 @@ def is_flat(pack: Any, gradients: Any, loss: Any) -> Any:
     _, largest = sizes_of(gradients)
     flat = active & (largest <= load(watch.gradient, 0, WIDTH) * (1.0 + absolute(loss)))
     if any(flat):
-        flag_loss(watch, active, loss, flat)
+        flag_loss(watch, 0, loss, flat)
         return True
     return False
 

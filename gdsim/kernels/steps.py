@@ -74,12 +74,12 @@ def stored_motion(watch: Any) -> Any:
     return Motion(load(watch.largest, 0, WIDTH), load(watch.moved, 0, WIDTH), load(watch.size, 0, WIDTH))
 
 
-def store_motion(watch: Any, motion: Any) -> None:
+def store_motion(watch: Any, at: Any, motion: Any) -> None:
     """Keeps the motion of a step for the next place, and for whoever asks after the step."""
-    store(watch.largest, 0, motion.largest)
+    store(watch.largest, at, motion.largest)
     if WATCHES_STEP:
-        store(watch.moved, 0, motion.moved)
-        store(watch.size, 0, motion.size)
+        store(watch.moved, at, motion.moved)
+        store(watch.size, at, motion.size)
 
 
 def moved(motion: Any, step: Any, old: Any, new: Any) -> Any:
@@ -105,20 +105,20 @@ def update_weight(pack: Any, step: Any, motion: Any, place: Any, g: Any, is_weig
     return moved(motion, step, (w, slots), new)
 
 
-def flag_loss(watch: Any, active: Any, loss: Any, ends: Any) -> None:
-    """Flags the lanes that the loss of a step ends before its update: beyond its bound, at its target, or else at a small gradient."""
-    flags = load(watch.flags, 0, WIDTH)
+def flag_loss(watch: Any, at: Any, loss: Any, ends: Any) -> None:
+    """Flags the lanes from `at` that the loss of a step ends before its update: beyond its bound, at its target, or else at a small gradient."""
+    flags = load(watch.flags, at, WIDTH)
     none = flags * 0
-    beyond, reached = ~(loss <= load(watch.loss_bound, 0, WIDTH)), loss <= load(watch.target, 0, WIDTH)
+    beyond, reached = ~(loss <= load(watch.loss_bound, at, WIDTH)), loss <= load(watch.target, at, WIDTH)
     why = where(beyond, none + LOSS_BEYOND_BOUND, where(reached, none + TARGET_REACHED, none + GRADIENT_SMALL))
-    store(watch.flags, 0, where(active & ends, why, flags))
+    store(watch.flags, at, where(ends, why, flags))
 
 
-def flag_motion(watch: Any, motion: Any, ends: Any) -> None:
-    """Flags the lanes that a step's update ends: a weight beyond its bound, or else hardly any movement."""
-    flags = load(watch.flags, 0, WIDTH)
-    beyond = motion.largest > load(watch.weight_bound, 0, WIDTH)
-    store(watch.flags, 0, where(ends, where(beyond, flags * 0 + WEIGHTS_BEYOND_BOUND, flags * 0 + STILL), flags))
+def flag_motion(watch: Any, at: Any, largest: Any, ends: Any) -> None:
+    """Flags the lanes from `at` that a step's update ends: a weight beyond its bound, or else hardly any movement."""
+    flags = load(watch.flags, at, WIDTH)
+    beyond = largest > load(watch.weight_bound, at, WIDTH)
+    store(watch.flags, at, where(ends, where(beyond, flags * 0 + WEIGHTS_BEYOND_BOUND, flags * 0 + STILL), flags))
 
 
 def stops_here(watch: Any, loss: Any) -> Any:
@@ -128,7 +128,7 @@ def stops_here(watch: Any, loss: Any) -> Any:
     active = load(watch.active, 0, WIDTH) != 0
     ends = active & (~(loss <= load(watch.loss_bound, 0, WIDTH)) | (loss <= load(watch.target, 0, WIDTH)))
     if any(ends):
-        flag_loss(watch, active, loss, ends)
+        flag_loss(watch, 0, loss, ends)
         return True
     return False
 
@@ -141,22 +141,22 @@ def end_step(pack: Any, carry: Any, motion: Any) -> Any:
     active = load(watch.active, 0, WIDTH) != 0
     ends = active & (motion.largest > load(watch.weight_bound, 0, WIDTH))
     if WATCHES_STEP:
-        small, still = smaller_steps(watch, motion, load(watch.still, 0, WIDTH))
+        small, still = smaller_steps(watch, 0, motion, load(watch.still, 0, WIDTH))
         store(watch.still, 0, still)
         ends = ends | (active & small)
     if any(ends):
-        flag_motion(watch, motion, ends)
+        flag_motion(watch, 0, motion.largest, ends)
         return True
     return False
 
 
-def smaller_steps(watch: Any, motion: Any, still: Any) -> Any:
+def smaller_steps(watch: Any, at: Any, motion: Any, still: Any) -> Any:
     """(whether the weights have hardly moved for long enough, for how many steps): |step| <= tolerance (1 + |w|), `times` in a row."""
-    tolerance = load(watch.step_tolerance, 0, WIDTH)
+    tolerance = load(watch.step_tolerance, at, WIDTH)
     reach = tolerance * (1.0 + sqrt(motion.size))
     small = (motion.moved <= reach * reach) & (tolerance >= 0.0)
     still = where(small, still + 1, still * 0)
-    return small & (still >= load(watch.times, 0, WIDTH)), still
+    return small & (still >= load(watch.times, at, WIDTH)), still
 
 
 def report_all(table: Any, steps: Any) -> Any:

@@ -81,7 +81,7 @@ def update_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
         for column in range(max(columns, 1)):
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
             motion = update_weight(job.pack, job.step, motion, first + row * pitch + column, g, columns > 0)
-    store_motion(job.pack.watch, motion)
+    store_motion(job.pack.watch, 0, motion)
 
 
 def keep_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
@@ -107,7 +107,7 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
                 is_weight = column < layer.inputs
                 place = layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)
                 motion = update_weight(pack, step, motion, place, load(network.gradients, place * WIDTH, WIDTH), is_weight)
-    store_motion(pack.watch, motion)
+    store_motion(pack.watch, 0, motion)
 
 
 def climb(network: Any, pack: Any, step: Any) -> None:
@@ -195,7 +195,7 @@ def advance(table: Any, steps: Any) -> Any:
     pack, feed, network = job_pack(table), job_training_feed(table), job_model(table).step
     for done in range(steps):
         step, carry = begin_step(pack)
-        store_motion(pack.watch, new_motion())
+        store_motion(pack.watch, 0, new_motion())
         if learn_from_batch(network, pack, feed, step, True):
             return done
         if CLIMBS:

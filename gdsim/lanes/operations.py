@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
 from gdsim.lanes.emit import Code, is_lane, is_mask, llvm_type
 
@@ -206,6 +207,21 @@ def _(target: Any, mask: Any) -> Any:
 @rule_of(all)
 def _(target: Any, mask: Any) -> Any:
     return (target.types.boolean, lambda code, m: code.reduce_mask(m, mask, "and")) if is_mask(mask) else None
+
+
+def seldom(condition: Any) -> Any:
+    """The condition, of which the compiler is told that it seldom holds: what it guards is put out of the way."""
+    return condition
+
+
+@rule_of(seldom)
+def _(target: Any, condition: Any) -> Any:
+    def emit(code: Code, c: Any) -> Any:
+        bit = ir.IntType(1)
+        expect = code.builder.module.declare_intrinsic("llvm.expect", [bit], ir.FunctionType(bit, [bit, bit]))
+        return code.builder.call(expect, [c, ir.Constant(bit, 0)])
+
+    return (target.types.boolean, emit) if condition == target.types.boolean else None
 
 
 def _kernel_only(*_: Any) -> Any:

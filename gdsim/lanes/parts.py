@@ -2,7 +2,8 @@
 
 from typing import Any
 
-WIDTH: Any = None  # lanes of a pack
+WIDTH: Any = None  # lanes that are worked on together: of a pack
+PACK_WIDTH: Any = None  # lanes of a pack, where WIDTH is a part of them
 BLOCK: Any = None  # samples that are worked on at once
 ZERO: Any = None  # 0 in the kernel's precision
 NUMBERS: Any = None  # the NamedTuple of a run's hyperparameters

@@ -6,6 +6,7 @@ SymPy is imported when a formula is first used.
 import ast
 import collections
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -155,6 +156,10 @@ def _whole(parts: list[Any]) -> Any:
     return parts[0] if len(parts) == 1 else sympy.Mul(*parts, evaluate=False)
 
 
+def _is_power_of_two(number: Any) -> bool:
+    return math.frexp(abs(float(number)))[0] == 0.5
+
+
 class Writer:
     """Writes SymPy expressions as Python over lanes, each inner result under a name of its own; products that are added are fused."""
 
@@ -162,6 +167,7 @@ class Writer:
         self.like = like  # a lane, for numbers that must be lanes
         self.lines: list[str] = []
         self.names: dict[str, str] = {}
+        self.multiples: dict[tuple[float, str], tuple[float, str]] = {}
 
     def named(self, code: str) -> str:
         """A name for the value of a piece of code, the same for the same code."""
@@ -169,6 +175,18 @@ class Writer:
             self.names[code] = f"t{len(self.lines)}"
             self.lines.append(f"    {self.names[code]} = {code}")
         return self.names[code]
+
+    def multiple(self, factor: float, name: str) -> str:
+        """A name for a number times a value: from a multiple that there is if they differ by a power of 2, which rounds nothing."""
+        if factor in (1.0, -1.0):
+            return name if factor == 1.0 else self.named(f"-{name}")
+        known, there = self.multiples.setdefault((math.frexp(abs(factor))[0], name), (factor, ""))
+        if there:
+            return self.multiple(factor / known, there)
+        made = self.named(f"{factor!r} * {name}")
+        if not _is_power_of_two(factor):
+            self.multiples[math.frexp(abs(factor))[0], name] = factor, made
+        return made
 
     def lane(self, expression: Any) -> str:
         """Code for an expression as a lane, constants too."""
@@ -185,7 +203,7 @@ class Writer:
         if expression.is_Add:
             return self._sum(expression)
         if expression.is_Mul:
-            return self._product(expression)
+            return self._product(*_split(expression))
         if isinstance(expression, sympy.exp):
             return self.named(f"exp({self.code(expression.args[0])})")
         if expression.is_Pow:
@@ -198,41 +216,49 @@ class Writer:
         terms = [_split(t) for t in expression.args]
         constant = sum((factor for factor, parts in terms if not parts), sympy.Integer(0))
         rest = sorted((t for t in terms if t[1]), key=lambda t: (abs(t[0]) != 1, t[0].could_extract_minus_sign()))
+        least = min((factor for factor, _ in rest), key=abs)
+        if constant != 0 or abs(least) == 1 or not _is_power_of_two(least):
+            return self._total(constant, rest)
+        # A power of 2 is taken out: what remains is more often there already.
+        rest = sorted(((factor / least, parts) for factor, parts in rest), key=lambda t: abs(t[0]) != 1)
+        return self.multiple(float(least), self._total(constant, rest))
+
+    def _total(self, constant: Any, terms: Any) -> str:
+        """A sum of products, the first as it comes and the others added to it one by one."""
         total = repr(float(constant)) if constant != 0 else ""
-        for factor, parts in rest:
-            total = self._added(total, factor, parts) if total else self.code(sympy.Mul(factor, *parts, evaluate=False) if factor != 1 else _whole(parts))
+        for factor, parts in terms:
+            total = self._added(total, factor, parts) if total else self._product(factor, parts)
         return total
 
     def _added(self, total: str, factor: Any, parts: list[Any]) -> str:
         """A sum with one more product: fused where the product has two factors."""
-        divides = any(p.is_Pow and p.exp.could_extract_minus_sign() for p in parts)
-        if divides:
+        if any(p.is_Pow and p.exp.could_extract_minus_sign() for p in parts):
             parts = [_whole(parts)]
-        if len(parts) == 1 and factor == 1 and parts[0].is_Pow and parts[0].exp == 2:
-            parts = [parts[0].base, parts[0].base]
-        first, *others = [self.code(p) for p in parts]
+        if len(parts) == 1 and parts[0].is_Pow and parts[0].exp == 2:
+            base = self.code(parts[0].base)
+            known = self.names.get(f"{base} * {base}")
+            first, *others = [known] if known else [base, base]
+        else:
+            first, *others = [self.code(p) for p in parts]
         if not others and abs(factor) == 1:
             return self.named(f"{total} {'+' if factor == 1 else '-'} {first}")
         if not others:
             return self.named(f"fma({float(factor)!r}, {first}, {total})")
-        scale = first if factor == 1 else self.named(f"-{first}" if factor == -1 else f"{float(factor)!r} * {first}")
+        scale = self.multiple(float(factor), first)
         for other in others[:-1]:
             scale = self.named(f"{scale} * {other}")
         return self.named(f"fma({scale}, {others[-1]}, {total})")
 
-    def _product(self, expression: Any) -> str:
-        factor, parts = _split(expression)
+    def _product(self, factor: Any, parts: list[Any]) -> str:
         above, below = [], []
         for part in parts:
             inverse = part.is_Pow and part.exp.could_extract_minus_sign()
             (below if inverse else above).append(part.base**-part.exp if inverse else part)
-        total = "" if factor == 1 else repr(float(factor))
-        if factor == -1 and above:
-            total = self.named(f"-{self.code(above.pop(0))}")
+        total = self.multiple(float(factor), self.code(above.pop(0))) if above else repr(float(factor))
         for part in above:
-            total = self.named(f"{total} * {self.code(part)}") if total else self.code(part)
+            total = self.named(f"{total} * {self.code(part)}")
         for part in below:
-            total = self.named(f"{total or '1.0'} / {self.code(part)}")
+            total = self.named(f"{total} / {self.code(part)}")
         return total
 
     def _power(self, base: Any, exponent: Any) -> str:
@@ -332,10 +358,11 @@ def value_and_gradient(expression: Any, variables: Sequence[str], columns: Seque
             order.append((nodes[node], operation))
         return nodes[node]
 
-    def rebuilt(node: Any) -> Any:
-        """The operation on the results of others; a product that is only a term of this sum stays in it, to be fused."""
-        inside = lambda a: node.is_Add and a.is_Mul and uses[a] == 1  # noqa: E731
-        arguments = [rebuilt(a) if inside(a) else visit(a) for a in node.args]
+    def rebuilt(node: Any, is_term: bool = False) -> Any:
+        """The operation on the results of others; a product or a square that is only a term of this sum stays in it, to be fused."""
+        is_square = lambda a: a.is_Pow and a.exp == 2  # noqa: E731
+        inside = lambda a: uses[a] == 1 and ((node.is_Add and a.is_Mul) or ((node.is_Add or is_term) and is_square(a)))  # noqa: E731
+        arguments = [rebuilt(a, node.is_Add) if inside(a) else visit(a) for a in node.args]
         return node.func(*arguments, evaluate=False) if node.is_Add or node.is_Mul else node.func(*arguments)
 
     value = visit(root)

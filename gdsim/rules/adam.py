@@ -21,9 +21,18 @@ class AdamStep(NamedTuple):
 
     rate: Any
     scale: Any
-    beta1: Any
     rest1: Any
-    beta2: Any
+    rest2: Any
+    eps: Any
+
+
+class RootStep(NamedTuple):
+    """What a step needs that corrects the running means under its root: the squared share of the first, the share of the second."""
+
+    rate: Any
+    squared1: Any
+    share2: Any
+    rest1: Any
     rest2: Any
     eps: Any
 
@@ -33,17 +42,44 @@ def rests(values: Mapping[str, float]) -> dict[str, float]:
     return {"rest1": 1.0 - values["beta1"], "rest2": 1.0 - values["beta2"]}
 
 
+def shares(h: Any, carry: Any) -> Any:
+    """The running means of 1, one step on."""
+    return fma(h.rest1, 1.0 - carry[0], carry[0]), fma(h.rest2, 1.0 - carry[1], carry[1])
+
+
 def adam_step(h: Any, rate: Any, carry: Any) -> Any:
-    """The step of Adam and AdaBelief: bias corrections from the running means of 1."""
-    share1, share2 = carry
-    share1, share2 = fma(h.beta1, share1, h.rest1), fma(h.beta2, share2, h.rest2)
-    both = 1.0 / (share1 * share2)  # a division takes as long as ten products
-    return AdamStep(rate * (share2 * both), share1 * both, h.beta1, h.rest1, h.beta2, h.rest2, h.eps), (share1, share2)
+    """The step of Adam and its relatives: bias corrections from the running means of 1."""
+    share1, share2 = shares(h, carry)
+    both = 1.0 / (share1 * share2)  # a division takes as long as six products
+    return AdamStep(rate * (share2 * both), share1 * both, h.rest1, h.rest2, h.eps), (share1, share2)
+
+
+def root_step(h: Any, rate: Any, carry: Any) -> Any:
+    """The same for `inverse_root`, without a division."""
+    share1, share2 = shares(h, carry)
+    return RootStep(rate, share1 * share1, share2, h.rest1, h.rest2, h.eps), (share1, share2)
 
 
 def means(g: Any, mean: Any, square: Any, s: Any) -> Any:
     """The running means of the gradient and of its square, with one more gradient."""
-    return fma(s.beta1, mean, s.rest1 * g), fma(s.beta2, square, s.rest2 * (g * g))
+    return fma(s.rest1, g - mean, mean), fma(s.rest2, fma(g, g, -square), square)
+
+
+def inverse_root(square: Any, s: Any) -> Any:
+    """1 / (share1 sqrt(square / share2 + eps)), by one division and one root."""
+    return sqrt(s.share2 / (s.squared1 * fma(s.eps, s.share2, square)))
+
+
+def adam_inside(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    """Adam's update with eps inside the root, from a `RootStep`."""
+    mean, square = means(g, slots[0], slots[1], s)
+    return fma(-(s.rate * mean), inverse_root(square, s), w), (mean, square)
+
+
+def adam_outside(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    """Adam's update with eps outside the root, from an `AdamStep`."""
+    mean, square = means(g, slots[0], slots[1], s)
+    return w - s.rate * mean / (sqrt(s.scale * square) + s.eps), (mean, square)
 
 
 class Adam(RootedRule, tag="adam", frozen=True):
@@ -63,29 +99,16 @@ class Adam(RootedRule, tag="adam", frozen=True):
     defaults = {"lecture": LECTURE, "torch": LIBRARY, "optax": LIBRARY}
     ranges = RANGES
     constants = staticmethod(rests)
-    prepare = staticmethod(adam_step)
-
-    @staticmethod
-    def update_inside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
-        return w - s.rate * mean / sqrt(fma(s.scale, square, s.eps)), (mean, square)
-
-    @staticmethod
-    def update_outside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
-        return w - s.rate * mean / (sqrt(s.scale * square) + s.eps), (mean, square)
+    prepare_inside = staticmethod(root_step)
+    prepare_outside = staticmethod(adam_step)
+    update_inside = staticmethod(adam_inside)
+    update_outside = staticmethod(adam_outside)
 
 
-class AdamWStep(NamedTuple):
-    """What AdamW needs in a step; `shrink` is the rate times the decay."""
+class Decayed(NamedTuple):
+    """What AdamW needs in a step: Adam's step, and the rate times the decay."""
 
-    rate: Any
-    scale: Any
-    beta1: Any
-    rest1: Any
-    beta2: Any
-    rest2: Any
-    eps: Any
+    adam: Any
     shrink: Any
 
 
@@ -104,19 +127,22 @@ class AdamW(Adam, tag="adamw", frozen=True):
     ranges = {**RANGES, "weight_decay": EPSILON}
 
     @staticmethod
-    def prepare(h: Any, rate: Any, carry: Any) -> Any:
+    def prepare_inside(h: Any, rate: Any, carry: Any) -> Any:
+        s, carry = root_step(h, rate, carry)
+        return Decayed(s, rate * h.weight_decay), carry
+
+    @staticmethod
+    def prepare_outside(h: Any, rate: Any, carry: Any) -> Any:
         s, carry = adam_step(h, rate, carry)
-        return AdamWStep(s.rate, s.scale, s.beta1, s.rest1, s.beta2, s.rest2, s.eps, rate * h.weight_decay), carry
+        return Decayed(s, rate * h.weight_decay), carry
 
     @staticmethod
     def update_inside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
-        return fma(-s.shrink, w, w) - s.rate * mean / sqrt(fma(s.scale, square, s.eps)), (mean, square)
+        return adam_inside(fma(-s.shrink, w, w), g, slots, s.adam)
 
     @staticmethod
     def update_outside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
-        return fma(-s.shrink, w, w) - s.rate * mean / (sqrt(s.scale * square) + s.eps), (mean, square)
+        return adam_outside(fma(-s.shrink, w, w), g, slots, s.adam)
 
 
 class AMSGrad(RootedRule, tag="amsgrad", frozen=True):
@@ -142,7 +168,7 @@ class AMSGrad(RootedRule, tag="amsgrad", frozen=True):
 
     @staticmethod
     def prepare(h: Any, rate: Any, carry: Any) -> Any:
-        return AdamStep(rate, rate * 0.0 + 1.0, h.beta1, h.rest1, h.beta2, h.rest2, h.eps), carry
+        return AdamStep(rate, rate * 0.0 + 1.0, h.rest1, h.rest2, h.eps), carry
 
     @staticmethod
     def update_inside(w: Any, g: Any, slots: Any, s: Any) -> Any:
@@ -175,9 +201,7 @@ class NAdamStep(NamedTuple):
     rate: Any
     gradient_rate: Any
     scale: Any
-    beta1: Any
     rest1: Any
-    beta2: Any
     rest2: Any
     eps: Any
 
@@ -206,22 +230,21 @@ class NAdam(RootedRule, tag="nadam", frozen=True):
 
     @staticmethod
     def prepare(h: Any, rate: Any, carry: Any) -> Any:
-        share1, share2, product, count = carry
-        share1, share2 = fma(h.beta1, share1, h.rest1), fma(h.beta2, share2, h.rest2)
-        next_share = fma(h.beta1, share1, h.rest1)
-        step = NAdamStep(rate * h.beta1 / next_share, rate * h.rest1 / share1, 1.0 / share2, h.beta1, h.rest1, h.beta2, h.rest2, h.eps)
-        return step, (share1, share2, product, count)
+        share1, share2 = shares(h, carry)
+        next_share = fma(h.rest1, 1.0 - share1, share1)
+        step = NAdamStep(rate * h.beta1 / next_share, rate * h.rest1 / share1, 1.0 / share2, h.rest1, h.rest2, h.eps)
+        return step, (share1, share2, carry[2], carry[3])
 
     @staticmethod
     def prepare_torch(h: Any, rate: Any, carry: Any) -> Any:
         share1, share2, product, count = carry  # `product` is what is carried of 1 less the product of the momenta
-        count, share2 = count + 1.0, fma(h.beta2, share2, h.rest2)
+        count, share2 = count + 1.0, fma(h.rest2, 1.0 - share2, share2)
         base = spread(0.96, rate)
         mu = h.beta1 * (1.0 - 0.5 * pow(base, count * h.momentum_decay))
         mu_next = h.beta1 * (1.0 - 0.5 * pow(base, (count + 1.0) * h.momentum_decay))
         product = 1.0 - mu * (1.0 - product)
         product_next = 1.0 - mu_next * (1.0 - product)
-        step = NAdamStep(rate * mu_next / product_next, rate * (1.0 - mu) / product, 1.0 / share2, h.beta1, h.rest1, h.beta2, h.rest2, h.eps)
+        step = NAdamStep(rate * mu_next / product_next, rate * (1.0 - mu) / product, 1.0 / share2, h.rest1, h.rest2, h.eps)
         return step, (share1, share2, product, count)
 
     @staticmethod
@@ -241,9 +264,7 @@ class RAdamStep(NamedTuple):
     rate: Any
     scale: Any
     rectifier: Any
-    beta1: Any
     rest1: Any
-    beta2: Any
     rest2: Any
     eps: Any
 
@@ -274,13 +295,13 @@ class RAdam(Rule, tag="radam", frozen=True):
 
     @staticmethod
     def prepare(h: Any, rate: Any, carry: Any) -> Any:
-        share1, share2, length = carry
+        _, share2, length = carry
         # The approximated length times 1 - beta2^t, by a recursion without cancellation: limit - 2 t beta2^t / (1 - beta2^t) has it.
         length = fma(h.beta2, length, fma(2.0 * h.beta2, share2, h.rest2))
-        share1, share2 = fma(h.beta1, share1, h.rest1), fma(h.beta2, share2, h.rest2)
+        share1, share2 = shares(h, carry)
         rho = length / share2
         rectifier = where(rho > 5.0, sqrt(maximum((rho - 4.0) * (rho - 2.0) * h.ratio / rho, rho * 0.0)), rho * 0.0)
-        step = RAdamStep(rate / share1, 1.0 / share2, rectifier, h.beta1, h.rest1, h.beta2, h.rest2, h.eps)
+        step = RAdamStep(rate / share1, 1.0 / share2, rectifier, h.rest1, h.rest2, h.eps)
         return step, (share1, share2, length)
 
     @staticmethod
@@ -327,7 +348,7 @@ class AdaBelief(Rule, tag="adabelief", frozen=True):
     @staticmethod
     def update(w: Any, g: Any, slots: Any, s: Any) -> Any:
         mean, deviation = slots
-        mean = fma(s.beta1, mean, s.rest1 * g)
+        mean = fma(s.rest1, g - mean, mean)
         surprise = g - mean
-        deviation = fma(s.beta2, deviation, fma(s.rest2 * surprise, surprise, s.eps))
+        deviation = fma(s.rest2, fma(surprise, surprise, -deviation), deviation) + s.eps
         return w - s.rate * mean / (sqrt(s.scale * deviation) + s.eps), (mean, deviation)

@@ -122,10 +122,8 @@ class RootedRule(Rule, frozen=True):
         return [*super().structure(), self.eps_mode]
 
     def _by_convention(self, name: str) -> Any:
-        if name != "update":
-            return super()._by_convention(name)
-        kinds = (f"update_{self.convention}_{self.eps_mode}", f"update_{self.eps_mode}")
-        return next(getattr(type(self), kind) for kind in kinds if hasattr(type(self), kind))
+        kinds = (f"{name}_{self.convention}_{self.eps_mode}", f"{name}_{self.eps_mode}")
+        return next((getattr(type(self), kind) for kind in kinds if hasattr(type(self), kind)), super()._by_convention(name))
 
 
 __all__ = ["EPSILON", "RATE", "SHARE", "UNSET", "Axis", "Range", "RootedRule", "Rule"]
