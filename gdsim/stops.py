@@ -178,6 +178,7 @@ class Diverged(Stop, tag="diverged", frozen=True):
 
 
 STOPS = (Target, SmallGradient, SmallStep, Validation, Plateau, Cycling, Diverged)
+REASONS = (*(kind.__name__ for kind in STOPS), "budget")
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,12 +14,13 @@ from gdsim.kernels.layout import FunctionLayout, MemoryLayout, NetworkLayout, fe
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
-from gdsim.kernels.state import BEST_LOSS, CURVES, FACTS, MARKS, REASON, TAGS, Agenda, Pack, Runs, Scores, Seats, Snapshots, Watch
+from gdsim.kernels.state import BEST_LOSS, FACTS, MARKS, REASON, TAGS, Agenda, Curves, Pack, Runs, Scores, Seats, Snapshots, Watch
 from gdsim.kernels.training import Job
 from gdsim.lanes.compiler import address_of, bind, float_mode_parts
 from gdsim.lanes.memory import readers_of, table_of
 from gdsim.lanes.operations import fma_lanes, sign
 
+REGISTER_BYTES = 64
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
 WEIGHT_BOUND = 1e8
 
@@ -51,8 +52,9 @@ class Structure(NamedTuple):
 
 
 class Keeps(NamedTuple):
-    """Which tables are kept of each run, besides its curves."""
+    """Which tables are kept of each run; `curves` by the names in `Curves`."""
 
+    curves: tuple[str, ...] = ()
     trajectory: bool = False
     ends: bool = False
     best_points: bool = False
@@ -116,6 +118,14 @@ class Kernels:
         own = {"batch_gradient": gradient, "update_row": update_row_of(s.layout.size, s.slots), "SLOT_TOTAL": s.layout.size * s.slots}
         return {**parts, **own}
 
+    def _advance(self) -> tuple[Any, dict[str, Any]]:
+        """The template of steps, and the parts that are its own: functions in registers advance a register of lanes at a time."""
+        layout = self.structure.layout
+        if not isinstance(layout, FunctionLayout):
+            return (supervised if isinstance(layout, NetworkLayout) else inmemory).advance, {}
+        part = self.width if layout.columns else min(self.width, REGISTER_BYTES // self.dtype.itemsize)
+        return functions.advance_of(self.width // part), {"WIDTH": part, "PACK_WIDTH": self.width}
+
     def _bind(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, announce: str | None = None) -> Any:
         """A template compiled for jobs of the shape of `job`: a function of a table's address, and mostly of a whole number."""
         from numba import types
@@ -133,13 +143,8 @@ class Kernels:
     @functools.cached_property
     def addresses(self) -> tuple[int, int, int]:
         """Addresses of the kernels that the training kernel calls: steps of this rule, its reported parameters, evaluation."""
-        family = {NetworkLayout: supervised, MemoryLayout: inmemory, FunctionLayout: functions}[type(self.structure.layout)]
         parts = self._training_parts()
-        if family is functions:
-            part = self.width if self.structure.layout.columns else min(self.width, 64 // self.dtype.itemsize)
-            template, own = functions.advance_of(self.width // part), {"WIDTH": part, "PACK_WIDTH": self.width}
-        else:
-            template, own = family.advance, {}
+        template, own = self._advance()
         advance = self._bind(template, {**parts, **own}, self._shape, announce=self.structure.title)
         report = 0 if self.structure.reports_stored else address_of(self._bind(steps.report_all, parts, self._shape))
         return address_of(advance), report, address_of(self._evaluate)
@@ -234,9 +239,9 @@ class Kernels:
         facts[:, REASON] = decisions.UNFINISHED
         memory = np.tile(np.array([np.inf, 0], self.dtype), count * stops)
         return Runs(
-            points=real(count, parameters), shown=real(count, parameters), slots=real(0), carry=real(0),
+            points=real(0), shown=real(0), slots=real(0), carry=real(0),
             numbers=real(0), cycles=np.zeros(0, np.int64), facts=facts.ravel(), marks=marks.ravel(),
-            curves=real(count, checkpoints, CURVES), trajectory=kept(keeps.trajectory, checkpoints, parameters),
+            curves=Curves(*(kept(name in keeps.curves, checkpoints) for name in Curves._fields)), trajectory=kept(keeps.trajectory, checkpoints, parameters),
             ends=kept(keeps.ends, parameters), best_points=kept(keeps.best_points, parameters),
             end_weights=kept(keeps.state, parameters), end_slots=kept(keeps.state, parameters, s.slots), end_carry=kept(keeps.state, s.carry),
             end_memory=memory.copy() if keeps.state else real(0),

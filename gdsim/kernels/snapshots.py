@@ -9,7 +9,6 @@ from typing import Any
 
 from gdsim.kernels.decisions import BEST, BUDGET, DIVERGED, KIND, MEMORY, STOP_COLUMNS, UNFINISHED, VALIDATION, WAITED, decided
 from gdsim.kernels.state import (
-    ACCURACY,
     AT_CHECKPOINT,
     AT_END,
     AT_LOOK,
@@ -18,13 +17,10 @@ from gdsim.kernels.state import (
     BEST_LOSS,
     BOUND,
     CELL,
-    CURVES,
     EVALUATED,
     FACTS,
     FINAL_LOSS,
-    GRADIENT_NORM,
     KNOWN_LOSS,
-    LOSS,
     MARKS,
     PLACE,
     REASON,
@@ -33,8 +29,6 @@ from gdsim.kernels.state import (
     STEP,
     STEPS,
     TAGS,
-    VALIDATION_ACCURACY,
-    VALIDATION_LOSS,
     WHAT,
     WHY,
 )  # fmt: skip
@@ -194,16 +188,18 @@ def settle(table: Any, snaps: Any, place: Any) -> None:
 
 def record(table: Any, snaps: Any, place: Any) -> None:
     """Writes a checkpoint."""
-    scores, held_scores, runs, agenda, evaluations = job_scores(table), job_held_scores(table), job_runs(table), job_agenda(table), job_evaluations(table)
-    held = held_scores
+    scores, held_scores, runs, agenda = job_scores(table), job_held_scores(table), job_runs(table), job_agenda(table)
     row, count = place * TAGS, len(agenda.checkpoints)
-    at = snaps.tags[row + RUN] * count + snaps.tags[row + PLACE]
-    runs.curves[at * CURVES + LOSS] = scores.loss[place]
-    runs.curves[at * CURVES + GRADIENT_NORM] = scores.gradient_norm[place]
-    runs.curves[at * CURVES + ACCURACY] = scores.accuracy[place]
-    if evaluations[2] != 0:
-        runs.curves[at * CURVES + VALIDATION_LOSS] = held.loss[place]
-        runs.curves[at * CURVES + VALIDATION_ACCURACY] = held.accuracy[place]
+    at, curves = snaps.tags[row + RUN] * count + snaps.tags[row + PLACE], runs.curves
+    curves.loss[at] = scores.loss[place]
+    if len(curves.gradient_norm) > 0:
+        curves.gradient_norm[at] = scores.gradient_norm[place]
+    if len(curves.accuracy) > 0:
+        curves.accuracy[at] = scores.accuracy[place]
+    if len(curves.validation_loss) > 0:
+        curves.validation_loss[at] = held_scores.loss[place]
+    if len(curves.validation_accuracy) > 0:
+        curves.validation_accuracy[at] = held_scores.accuracy[place]
     if len(runs.trajectory) > 0:
         parameters = len(agenda.places)
         for p in range(parameters):

@@ -78,8 +78,16 @@ class Scores(NamedTuple):
 # Columns of `Runs.facts` and `Runs.marks`.
 BEGAN, START_NUMBER, CELL, STEPS, REASON, FACTS = 0, 1, 2, 3, 4, 5
 BOUND, FINAL_LOSS, BEST_LOSS, KNOWN_LOSS, MARKS = 0, 1, 2, 3, 4
-# What is recorded at a checkpoint, in this order, as far as asked for.
-LOSS, GRADIENT_NORM, ACCURACY, VALIDATION_LOSS, VALIDATION_ACCURACY, CURVES = 0, 1, 2, 3, 4, 5
+
+
+class Curves(NamedTuple):
+    """What is recorded at checkpoints, [run, checkpoint] each; what is not asked for is empty."""
+
+    loss: Any
+    gradient_norm: Any
+    accuracy: Any
+    validation_loss: Any
+    validation_accuracy: Any
 
 
 class Runs(NamedTuple):
@@ -93,7 +101,7 @@ class Runs(NamedTuple):
     cycles: Any  # int64 [cell, 2]: length of the schedule's first cycle (0: none), and by how much each is longer than the last
     facts: Any  # int64 [run, FACTS]: steps taken before, start, cell; steps taken, and why the run ended
     marks: Any  # [run, MARKS]: the loss beyond which it has diverged; its final, best, and last finite loss
-    curves: Any  # [run, checkpoint, 5]
+    curves: Curves
     trajectory: Any  # [run, checkpoint, parameter]
     ends: Any  # [run, parameter]: reported
     best_points: Any  # [run, parameter]: where Validation saw the lowest loss

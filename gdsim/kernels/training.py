@@ -158,6 +158,7 @@ def set_due(table: Any, seat: Any) -> None:
     pack.watch.due[seat] = due
 
 
+@shared
 def fill_seats(table: Any) -> Any:
     """Gives every free lane a run; whether any lane has one."""
     seats = job_seats(table)
@@ -185,7 +186,6 @@ def depart(table: Any, seat: Any, why: Any) -> None:
         settle_snapshots(table, False)
 
 
-@shared
 def attend(table: Any, seat: Any) -> None:
     """Does what a lane's flags or its due step ask for."""
     pack, seats, agenda = job_pack(table), job_seats(table), job_agenda(table)
@@ -290,6 +290,19 @@ def cycles(table: Any, seat: Any, step: Any, tolerance: Any) -> Any:
     return near and since > 1
 
 
+@shared
+def attend_all(table: Any) -> Any:
+    """Attends to the lanes that ask for it; how many had a run."""
+    pack = job_pack(table)
+    watch, busy = pack.watch, 0
+    for seat in range(WIDTH):
+        if watch.active[seat] != 0:
+            busy += 1
+            if watch.flags[seat] != 0 or pack.step[seat] == watch.due[seat]:
+                attend(table, seat)
+    return busy
+
+
 def distance(table: Any, most: Any) -> Any:
     """How many steps all lanes can advance before one is due."""
     pack = job_pack(table)
@@ -303,9 +316,8 @@ def distance(table: Any, most: Any) -> Any:
 
 def train(table: Any, budget: Any) -> Any:
     """The kernel: about `budget` steps of every lane; whether more are to be made, MORE or DONE."""
-    pack, runs, agenda, advance, report = job_pack(table), job_runs(table), job_agenda(table), job_advance(table), job_report(table)
+    runs, agenda, advance, report = job_runs(table), job_agenda(table), job_advance(table), job_report(table)
     mode = set_float_mode()
-    watch = pack.watch
     state, left = MORE, budget
     while left > 0:
         if not fill_seats(table):
@@ -316,13 +328,7 @@ def train(table: Any, budget: Any) -> Any:
         left -= max(done, 1)
         if agenda.reports_stored == 0:
             call_kernel(report, table, 0)
-        busy = 0
-        for seat in range(WIDTH):
-            if watch.active[seat] != 0:
-                busy += 1
-                if watch.flags[seat] != 0 or pack.step[seat] == watch.due[seat]:
-                    attend(table, seat)
         runs.progress[PACK_STEPS] += done
-        runs.progress[LANE_STEPS] += done * busy
+        runs.progress[LANE_STEPS] += done * attend_all(table)
     restore_float_mode(mode)
     return state

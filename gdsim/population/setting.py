@@ -188,19 +188,15 @@ def agenda_of(setting: Setting, kernels: Kernels) -> state.Agenda:
     return kernels.new_agenda(setting.steps, setting.checkpoints, rows, tolerances, setting.targets, tuple(lane_stops.values()), wants)
 
 
-def curves_of(setting: Setting) -> dict[str, int]:
-    """The curves that a setting's runs have, with their places in the kernels' table."""
+def curves_of(setting: Setting) -> tuple[str, ...]:
+    """The curves that a setting's runs have."""
     problem = setting.problem
-    found = {"loss": state.LOSS}
-    if setting.record.gradient_norm:
-        found["gradient_norm"] = state.GRADIENT_NORM
-    if problem.is_classifier:
-        found["accuracy"] = state.ACCURACY
-    if problem.data is not None and problem.data.validation is not None:
-        found["validation_loss"] = state.VALIDATION_LOSS
-        if problem.is_classifier:
-            found["validation_accuracy"] = state.VALIDATION_ACCURACY
-    return found
+    has_validation = problem.data is not None and problem.data.validation is not None
+    asked = {
+        "loss": True, "gradient_norm": setting.record.gradient_norm, "accuracy": problem.is_classifier,
+        "validation_loss": has_validation, "validation_accuracy": has_validation and problem.is_classifier,
+    }  # fmt: skip
+    return tuple(name for name, wanted in asked.items() if wanted)
 
 
 def sample_order(setting: Setting, start: int) -> np.ndarray:

@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.cpu import Keeps, Kernels
-from gdsim.kernels.decisions import BUDGET, DIVERGED
+from gdsim.kernels.decisions import DIVERGED
 from gdsim.kernels.state import (
     BEGAN,
     BEST_LOSS,
     BOUND,
     CELL,
-    CURVES,
     FACTS,
     FINAL_LOSS,
     KNOWN_LOSS,
@@ -32,7 +31,7 @@ from gdsim.kernels.training import DONE
 from gdsim.lanes.modes import ieee_mode
 from gdsim.population.setting import Setting, agenda_of, curves_of, feeds_of, kernels_for, number_names, structure_of
 from gdsim.starts import initial_points
-from gdsim.stops import STATUSES, SmallGradient, SmallStep, Validation
+from gdsim.stops import REASONS, STATUSES, SmallGradient, SmallStep, Validation
 
 # Operations of one call of a kernel, about a third of a second: after it Ctrl-C is heard.
 SLICE_OPERATIONS = 2e10
@@ -105,7 +104,7 @@ def _set_watch(setting: Setting, watch: Any) -> None:
 def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     """The tables of a batch, with every run at its start."""
     record, count = setting.record, len(batch.number)
-    keeps = Keeps(record.trajectory, record.parameters or record.state, any(isinstance(s, Validation) for s in setting.stops), record.state)
+    keeps = Keeps(curves_of(setting), record.trajectory, record.parameters or record.state, any(isinstance(s, Validation) for s in setting.stops), record.state)
     targets = len(setting.targets)
     runs = kernels.new_runs(count, len(setting.checkpoints), keeps, len(setting.stops), targets)
     points = initial_points(setting.init, setting.problem, setting.seed, batch.start).astype(kernels.dtype)
@@ -143,8 +142,7 @@ def _columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
     """What a batch's tables say, by the names of variables."""
     facts, marks = runs.facts.reshape(count, FACTS), runs.marks.reshape(count, MARKS)
     checkpoints = len(setting.checkpoints)
-    curves = runs.curves.reshape(count, checkpoints, CURVES)
-    columns = {name: np.ascontiguousarray(curves[:, :, place]) for name, place in curves_of(setting).items()}
+    columns = {name: getattr(runs.curves, name).reshape(count, checkpoints) for name in curves_of(setting)}
     best = marks[:, BEST_LOSS].copy()
     best[np.isinf(best)] = np.nan
     columns |= {"final_loss": marks[:, FINAL_LOSS].copy(), "best_loss": best, "steps_taken": facts[:, STEPS].copy()}
@@ -160,18 +158,18 @@ def _columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
     if len(runs.end_weights):
         columns |= _state_columns(setting, runs, count)
     for values in columns.values():
-        if values.dtype.kind == "f":
-            values[np.isnan(values)] = np.nan  # one quiet NaN, whatever the processor made
+        if values.dtype.kind == "f" and (missing := np.isnan(values)).any():
+            values[missing] = np.nan  # one quiet NaN, whatever the processor made
     return columns
 
 
 def _endings(setting: Setting, why: np.ndarray) -> dict[str, np.ndarray]:
-    """Status and reason of every run, by the codes in which kernels say why it ended."""
-    words = ["Diverged", "budget", *(type(s).__name__ for s in setting.stops)]
-    statuses = ["diverged", "budget", *(s.status for s in setting.stops)]
-    place = np.where(why == DIVERGED, 0, np.where(why == BUDGET, 1, why + 1))
-    status = np.array([STATUSES.index(s) for s in statuses], np.int8)
-    return {"status": status[place], "reason": np.array(words)[place]}
+    """Status and reason of every run, as places in `STATUSES` and `REASONS`, by the codes in which kernels say why it ended."""
+    statuses = ["diverged", "budget", "", *(s.status for s in setting.stops)]  # the codes begin at DIVERGED, and one is of runs that go on
+    reasons = ["Diverged", "budget", "", *(type(s).__name__ for s in setting.stops)]
+    place = (why - DIVERGED).astype(np.int8)
+    places = lambda names, words: np.array([names.index(w) if w else -1 for w in words], np.int8)  # noqa: E731
+    return {"status": places(STATUSES, statuses)[place], "reason": places(REASONS, reasons)[place]}
 
 
 def _state_columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:

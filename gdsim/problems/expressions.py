@@ -53,7 +53,7 @@ class Symbolic(Problem, frozen=True):
     def structure(self) -> list[Any]:
         """What decides the kernel's code and its data."""
         data: Any = getattr(self, "data", None)
-        return [str(self.formula()), self.names, None if data is None else data.digest]
+        return [_text(self), self.names, None if data is None else data.digest]
 
     def step_operations(self, samples: int) -> float:
         """Floating-point operations of a step: the formula's and its gradient's, and updates."""
@@ -80,6 +80,11 @@ class Symbolic(Problem, frozen=True):
     def hessian(self, points: Any) -> np.ndarray:
         """[..., parameter, parameter] Hessian at the points that `value` takes."""
         return self._at(points, 2)
+
+
+@functools.lru_cache(maxsize=256)
+def _text(problem: Symbolic) -> str:
+    return str(problem.formula())
 
 
 @functools.lru_cache(maxsize=256)

@@ -28,11 +28,38 @@ class State(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Runs of one chunk that one thread trains together."""
+    """Runs of one chunk that one thread trains together; `first` is the place of the first among the chunk's."""
 
     chunk: Chunk
     batch: Batch
     width: int
+    first: int
+
+
+class Gathering:
+    """The columns of a chunk, into which threads put those of their batches."""
+
+    def __init__(self, chunk: Chunk, works: Sequence[Work]) -> None:
+        self.chunk = chunk
+        self.numbers = np.concatenate([w.batch.number for w in works])
+        self.columns: dict[str, np.ndarray] = {}
+        self.missing = len(works)
+        self.changing = threading.Lock()
+
+    def put(self, first: int, columns: dict[str, np.ndarray]) -> bool:
+        """Takes a batch's columns, the rows from `first`; whether that was the last."""
+        count = len(columns["status"])
+        if count == len(self.numbers):
+            self.columns = columns
+            return True
+        with self.changing:
+            if not self.columns:
+                self.columns = {n: np.empty((len(self.numbers), *v.shape[1:]), v.dtype) for n, v in columns.items()}
+        for name, values in columns.items():
+            self.columns[name][first : first + count] = values
+        with self.changing:
+            self.missing -= 1
+            return self.missing == 0
 
 
 # A lane that is refilled so often is hardly ever idle at the end, and what a batch costs beside its runs is spread over them.
@@ -53,7 +80,7 @@ def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray |
     most = max(1, min(RUNS_PER_LANE * width, fit))
     rounds = -(-count // (threads * most))  # as many batches for every thread
     size = -(-count // (threads * max(rounds, 1) * width)) * width
-    return [Work(chunk, batch.part(slice(k, k + size)), width) for k in range(0, count, size)]
+    return [Work(chunk, batch.part(slice(k, k + size)), width, k) for k in range(0, count, size)]
 
 
 def checked_lanes(lanes: Any) -> int | None:
@@ -98,9 +125,9 @@ def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chun
         if store is not None:
             store.write(plan, chunk, done, columns)
             store.log(wrote=chunk.name, runs=len(done), seconds=round(executor.seconds(), 3))
-        fresh = ~np.isin(done, known)
+        fresh = ~np.isin(done, known) if len(known) else slice(None)
         finished.append(done[fresh])
-        parts.append(columns if fresh.all() else {name: values[fresh] for name, values in columns.items()})
+        parts.append({name: values[fresh] for name, values in columns.items()})
     return remembered(sweep, dataset(plan, np.concatenate(finished), joined(parts)))
 
 
@@ -140,12 +167,10 @@ class Executor:
         """(chunk, the numbers of its runs, their columns) as chunks finish."""
         self.total = self.plan.runs if chosen is None else len(chosen)
         self.tell()
-        waiting: dict[str, dict[int, Any]] = {}
-        sizes: dict[str, int] = {}
         pool = concurrent.futures.ThreadPoolExecutor(self.threads, thread_name_prefix="gdsim")
         try:
             pending: set[concurrent.futures.Future[Any]] = set()
-            work = self._submitted(pool, chunks, chosen, sizes)
+            work = self._submitted(pool, chunks, chosen)
             exhausted = False
             while pending or not exhausted:
                 while not exhausted and len(pending) < 4 * self.threads:
@@ -156,26 +181,20 @@ class Executor:
                 if not pending:
                     break
                 ready, pending = concurrent.futures.wait(pending, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED)
-                for future in ready:
-                    chunk, place, trained = future.result()
-                    parts = waiting.setdefault(chunk.name, {})
-                    parts[place] = trained
-                    if len(parts) == sizes[chunk.name]:
-                        ordered = [parts[k] for k in sorted(waiting.pop(chunk.name))]
-                        columns = self.plan.aligned(chunk, joined([p.columns for p in ordered]))
-                        yield chunk, np.concatenate([p.batch.number for p in ordered]), columns
+                for whole in filter(None, (future.result() for future in ready)):
+                    yield whole.chunk, whole.numbers, self.plan.aligned(whole.chunk, whole.columns)
         finally:
             self.stopping.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _submitted(self, pool: Any, chunks: Sequence[Chunk], chosen: np.ndarray | None, sizes: dict[str, int]) -> Iterator[Any]:
+    def _submitted(self, pool: Any, chunks: Sequence[Chunk], chosen: np.ndarray | None) -> Iterator[Any]:
         for chunk in chunks:
-            batches = batches_of(self.plan, chunk, self.lanes, chosen, self.threads)
-            sizes[chunk.name] = len(batches)
-            if batches:
-                self._compile(batches[0])
-            for place, work in enumerate(batches):
-                yield pool.submit(self._train, place, work)
+            works = batches_of(self.plan, chunk, self.lanes, chosen, self.threads)
+            if works:
+                self._compile(works[0])
+                gathering = Gathering(chunk, works)
+                for work in works:
+                    yield pool.submit(self._train, work, gathering)
 
     def _compile(self, work: Work) -> None:
         """Makes the kernels of a chunk before its first batch, and says so."""
@@ -189,7 +208,8 @@ class Executor:
         self.message = message
         self.tell(message)
 
-    def _train(self, place: int, work: Work) -> Any:
+    def _train(self, work: Work, gathering: Gathering) -> Gathering | None:
+        """Trains one thread's runs; the chunk's columns, if these were the last that it lacked."""
         if not hasattr(self.local, "workspaces"):
             self.local.workspaces = {}
         setting = self.plan.groups[work.chunk.group].setting
@@ -200,4 +220,4 @@ class Executor:
             self.steps += int(trained.columns["steps_taken"].sum())
             self.diverged += int((trained.columns["status"] == STATUSES.index("diverged")).sum())
             self.tell(self.message)
-        return work.chunk, place, trained
+        return gathering if gathering.put(work.first, trained.columns) else None

@@ -66,6 +66,12 @@ class Plan(NamedTuple):
         """Updates of all runs, if none ends early."""
         return sum(g.setting.steps * len(g.cells) for g in self.groups) * self.starts
 
+    def places_of(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(starts, cells) of runs by their numbers."""
+        if len(self.cells) == 1:  # divisions cost more than a step
+            return numbers, np.zeros_like(numbers)
+        return numbers // len(self.cells), numbers % len(self.cells)
+
     def numbers_of(self, chunk: Chunk) -> np.ndarray:
         """The numbers of a chunk's runs: start by start, cell by cell."""
         return (np.arange(chunk.first_start, chunk.last_start)[:, None] * len(self.cells) + np.array(chunk.cells)).ravel()
@@ -74,7 +80,7 @@ class Plan(NamedTuple):
         """The runs of a chunk."""
         numbers = self.numbers_of(chunk)
         place = np.tile(np.arange(len(chunk.cells)), chunk.last_start - chunk.first_start)
-        return Batch(numbers, numbers // len(self.cells), place, [self.cells[c].numbers() for c in chunk.cells])
+        return Batch(numbers, self.places_of(numbers)[0], place, [self.cells[c].numbers() for c in chunk.cells])
 
     def aligned(self, chunk: Chunk, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """A chunk's columns with its curves at the checkpoints of all structures; NaN at those that are not its own."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdsim.stops import STATUSES
+from gdsim.stops import REASONS, STATUSES
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import coordinate_names, settings
 from gdsim.sweep.plan import Plan
@@ -13,6 +13,10 @@ from gdsim.variables import described, variable
 
 if TYPE_CHECKING:
     import xarray  # which takes 0.4 s to import, and is not needed before there is a result
+
+
+# Columns that hold places in these lists.
+WORDS = {"status": STATUSES, "reason": REASONS}
 
 
 def coordinates_of(plan: Plan) -> dict[str, list[Any]]:
@@ -38,24 +42,28 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) 
     in_order = len(numbers) < 2 or bool((numbers[1:] > numbers[:-1]).all())
     order = slice(None) if in_order else np.argsort(numbers, kind="stable")
     numbers = numbers[order]
-    cells = numbers % len(plan.cells)
-    coordinates = {"run": ("run", numbers), "cell": ("run", cells), "start": ("run", numbers // len(plan.cells))}
+    starts, cells = plan.places_of(numbers)
+    found = {"run": numbers, "cell": cells, "start": starts}
     for name, column in coordinates_of(plan).items():
         values = _array(column)
-        coordinates[name] = ("run", np.broadcast_to(values, len(cells)) if len(values) == 1 else values[cells])
-    variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64))}
+        found[name] = np.broadcast_to(values, len(cells)) if len(values) == 1 else values[cells]
+    coordinates = {name: ("run", values, described(name)) for name, values in found.items()}
+    variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64), described("step"))}
     for name, column in columns.items():
-        values = np.asarray(STATUSES)[column] if name == "status" else column
+        values = _in_words(WORDS[name], column) if name in WORDS else column
         declared = variable(name, values)
         variables[name] = (declared.dims, values[order], declared.attributes)
     counts = np.array([c.problem.parameter_count for c in plan.cells])
     if {"parameters", "best_parameters", "trajectory", "state_weights"} & set(columns):
-        variables["parameter_count"] = ("run", counts[cells])
-    result = xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": len(numbers)})
-    for name in result.variables:
-        if not result[name].attrs:
-            result[name].attrs.update(described(str(name)))
-    return result
+        variables["parameter_count"] = ("run", counts[cells], described("parameter_count"))
+    return xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": len(numbers)})
+
+
+def _in_words(words: Sequence[str], places: np.ndarray) -> np.ndarray:
+    """The words at these places; one word that all have is there once."""
+    if len(places) and (places == places[0]).all():
+        return np.broadcast_to(np.array(words[places[0]]), places.shape)
+    return np.array(words)[places]
 
 
 def _array(column: Sequence[Any]) -> np.ndarray:
@@ -75,6 +83,9 @@ def joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     for name in names:
         columns = [p.pop(name, None) for p in parts]
         present = [c for c in columns if c is not None]
+        if len(present) == len(columns) and len({c.shape[1:] for c in present}) == 1:
+            found[name] = np.concatenate(present)
+            continue
         tail = tuple(max(c.shape[d] for c in present) for d in range(1, present[0].ndim))
         kind = np.result_type(*(c.dtype for c in present))
         whole = np.full((sum(sizes), *tail), np.nan, kind) if kind.kind == "f" else np.zeros((sum(sizes), *tail), kind)

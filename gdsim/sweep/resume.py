@@ -7,9 +7,8 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import checked_whole
-from gdsim.stops import STATUSES
 from gdsim.sweep.execute import Executor
-from gdsim.sweep.result import dataset, joined, remembered, sweep_behind
+from gdsim.sweep.result import WORDS, dataset, joined, remembered, sweep_behind
 
 
 def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes: int | None = None) -> Any:
@@ -68,8 +67,8 @@ def _kept(result: Any, checkpoints: int) -> dict[str, np.ndarray]:
         if "checkpoint" in values.dims:
             shape = (values.shape[0], checkpoints, *values.shape[2:])
             found[str(name)] = np.full(shape, np.nan, values.dtype)
-        elif name == "status":
-            found[str(name)] = np.array([STATUSES.index(s) for s in values.values], np.int8)
+        elif name in WORDS:
+            found[str(name)] = np.array([WORDS[str(name)].index(s) for s in values.values], np.int8)
         else:
             found[str(name)] = values.values
     return found

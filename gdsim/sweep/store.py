@@ -26,10 +26,9 @@ import pyarrow.parquet as pq
 
 from gdsim.data import Data
 from gdsim.starts import Points
-from gdsim.stops import STATUSES
 from gdsim.sweep.canonical import canonical
 from gdsim.sweep.plan import Chunk, Plan
-from gdsim.sweep.result import dataset, joined, remembered
+from gdsim.sweep.result import WORDS, dataset, joined, remembered
 
 FORMAT = "gdsim results 1"
 
@@ -67,7 +66,7 @@ def shard_bytes(plan: Plan, chunk: Chunk, numbers: np.ndarray, columns: Mapping[
         fields[name] = _arrow(values)
     footer = {
         "format": FORMAT, "chunk": chunk.name, "cells": [plan.identities[c] for c in chunk.cells],
-        "checkpoints": list(plan.checkpoints), "statuses": list(STATUSES),
+        "checkpoints": list(plan.checkpoints), "words": WORDS,
         "shapes": {n: list(v.shape[1:]) for n, v in columns.items()},
     }  # fmt: skip
     table = pa.table(fields).replace_schema_metadata({"gdsim": json.dumps(footer, sort_keys=True)})
