@@ -33,6 +33,11 @@ for activation, loss in (("tanh", "cross_entropy"), ("sigmoid", "squared_error")
     result = sweep.run()
     for name in ("loss", "gradient_norm", "trajectory", "validation_loss"):
         text.update(result[name].values.tobytes() if name in result else b"")
+X = np.random.default_rng(1).normal(size=(50, 3))
+linear = gd.LinearRegression(gd.Data(X, X[:, 0] - 2 * X[:, 1] + 1))
+for problem, batch in ((gd.functions.Rosenbrock(), None), (linear, None), (linear, 10)):
+    result = gd.Sweep(problem=problem, optimizer=gd.Adam(lr=[0.01, 0.1]), init=gd.Normal(1.0), starts=5, steps=50, batch=batch, dtype="float32").run()
+    text.update(result.loss.values.tobytes())
 for x in np.random.default_rng(0).normal(size=50) * 3:
     for f in (lanes.exp, lanes.tanh, lanes.sin, lanes.erf, lanes.softplus):
         text.update(np.float64(f(float(x))).tobytes() + np.float32(f(np.float32(x))).tobytes())
@@ -51,6 +56,27 @@ def sweep_of(rule, starts, **options):
 @pytest.fixture(scope="module")
 def thousand():
     return sweep_of(RULES["adam"], 500).run()
+
+
+SMALL_PROBLEMS = {
+    "function": gd.functions.Rosenbrock,
+    "function of many": lambda: gd.functions.Rastrigin(dim=30),
+    "expression on data": lambda: gd.Expression("(a*x + b - y)**2", data=gd.Data(np.arange(20)[:, None] / 20, np.arange(20) % 3)),
+    "quadratic": lambda: gd.Quadratic([[2.0, 0.5], [0.5, 1.0]], [[1.0, 0.0], [0.0, 2.0]]),
+    "linear regression": lambda: gd.LinearRegression(gd.datasets.load("diabetes"), l2=0.1),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", SMALL_PROBLEMS)
+def test_small_problems_have_the_same_bits_at_any_width(name, dtype):
+    """Runs that converge, that diverge before or after an update, and that go on to the end share a pack."""
+    sweep = gd.Sweep(problem=SMALL_PROBLEMS[name](), optimizer=[gd.Momentum(lr=[1e-4, 1e-2, 10.0]), gd.Adam(lr=[0.05, 1e6])], init=gd.Normal(2.0), starts=15,
+                     steps=120, dtype=dtype, stop=[gd.Plateau(patience=20, every=1)], record=gd.Record(every=30, trajectory=True))  # fmt: skip
+    results = [sweep.run(lanes=lanes) for lanes in (1, 4, 16, 64)]
+    assert {"diverged", "budget"} <= set(results[0].status.values.tolist())
+    for other in results[1:]:
+        assert same_results(results[0], other) == []
 
 
 @pytest.mark.parametrize("starts", [1, 5, 25])

@@ -9,7 +9,7 @@ from typing import Any
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_motion, stops_here, update_weight, with_norm
 from gdsim.lanes.compiler import shared
-from gdsim.lanes.operations import absolute, any, fma_lanes, load, maximum, splat, sqrt, store, where
+from gdsim.lanes.operations import absolute, any, fma_lanes, load, maximum, sign, splat, sqrt, store, where
 from gdsim.lanes.parts import (
     CLIMBS,
     NEEDS_NORM,
@@ -23,8 +23,16 @@ from gdsim.lanes.parts import (
     job_model,
     job_pack,
     job_training_feed,
+    penalized,
 )
 from gdsim.lanes.tiles import load_row
+
+
+def add_penalty(model: Any, weights: Any, step: Any) -> None:
+    """Adds the penalty's share to the gradient."""
+    for place in range(model.penalized):
+        g, w = load(model.gradients, place * WIDTH, WIDTH), load(weights, place * WIDTH, WIDTH)
+        store(model.gradients, place * WIDTH, penalized(g, w, step))
 
 
 def sizes_of(gradients: Any) -> Any:
@@ -80,6 +88,7 @@ def advance(table: Any, steps: Any) -> Any:
         loss = fill_gradient(model, pack.weights, feed, start, number)
         if stops_here(pack.watch, loss):
             return done
+        add_penalty(model, pack.weights, step)
         if WATCHES_GRADIENT and is_flat(pack, model.gradients, loss):
             return done
         if NEEDS_NORM:
@@ -88,10 +97,11 @@ def advance(table: Any, steps: Any) -> Any:
         if CLIMBS:
             climb(model, pack)
             fill_gradient(model, pack.weights, feed, start, number)
+            add_penalty(model, pack.weights, step)
             come_down(model, pack)
         motion = new_motion()
         for place in range(len(model.gradients) // WIDTH):
-            motion = update_weight(pack, step, motion, place, load(model.gradients, place * WIDTH, WIDTH), True)
+            motion = update_weight(pack, step, motion, place, load(model.gradients, place * WIDTH, WIDTH), False)
         if end_step(pack, carry, motion):
             return done + 1
     return steps
@@ -99,8 +109,13 @@ def advance(table: Any, steps: Any) -> Any:
 
 @shared
 def evaluate_in_memory(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
-    """Fills the scores of every lane at the given weights."""
+    """Fills the scores of every lane at the given weights, with the penalty's share."""
     loss = fill_whole_gradient(model, weights, feed)
+    l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
+    for place in range(model.penalized):
+        g, w = load(model.gradients, place * WIDTH, WIDTH), load(weights, place * WIDTH, WIDTH)
+        loss = fma_lanes(l1, absolute(w), fma_lanes(0.5 * l2 * w, w, loss))
+        store(model.gradients, place * WIDTH, fma_lanes(l1, sign(w), fma_lanes(l2, w, g)))
     squares, largest = sizes_of(model.gradients)
     store(scores.loss, 0, loss)
     store(scores.gradient_norm, 0, sqrt(squares))

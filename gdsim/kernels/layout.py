@@ -107,6 +107,7 @@ class MemorySpace(NamedTuple):
     foot: Any  # where the weights were before a rule climbed
     sums: Any  # room for a lane per column of a sample, or per parameter
     constants: Any  # of the problem: numbers, not lanes
+    penalized: Any  # how many parameters a penalty counts, the first
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,6 +117,7 @@ class MemoryLayout:
     places: np.ndarray
     columns: int
     constants: np.ndarray
+    penalized: int
 
     @property
     def size(self) -> int:
@@ -128,14 +130,15 @@ class MemoryLayout:
         lanes = lambda n: np.zeros(n * width, dtype)  # noqa: E731
         columns = -(-self.columns // 16) * 16
         return MemorySpace(
-            lanes(columns * pitch), pitch, lanes(self.size), lanes(self.size), lanes(self.size), lanes(max(columns, self.size)), self.constants.astype(dtype)
-        )
+            lanes(columns * pitch), pitch, lanes(self.size), lanes(self.size), lanes(self.size), lanes(max(columns, self.size)), self.constants.astype(dtype),
+            self.penalized,
+        )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=64)
 def memory_layout(problem: Any, columns: int) -> MemoryLayout:
     """The layout of a problem of many parameters, on samples of so many columns."""
-    return MemoryLayout(np.arange(problem.parameter_count), columns, problem.constants())
+    return MemoryLayout(np.arange(problem.parameter_count), columns, problem.constants(), problem.penalized_count)
 
 
 class Table(NamedTuple):

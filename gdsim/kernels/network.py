@@ -65,6 +65,12 @@ def layer_count(network: Any) -> Any:
     return len(network.layers) // 8
 
 
+def place_in(layer: Any, unit: Any, column: Any) -> Any:
+    """(the place of one of a unit's weights, or of its bias behind them, which lies at its row's end; whether it is a weight)."""
+    is_weight = column < layer.inputs
+    return layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1), is_weight
+
+
 def contract(tile: Any, left: Any, right: Any, terms: Any) -> Any:
     """Adds the sum over terms of left[term] x right[term] to a tile, term by term."""
     a, b = left.offset * WIDTH, right.offset * WIDTH

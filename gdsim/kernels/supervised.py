@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count
+from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count, place_in
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight, with_norm
@@ -104,8 +104,7 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
         layer = layer_at(network, index)
         for unit in range(layer.units):
             for column in range(layer.inputs + BIASES):
-                is_weight = column < layer.inputs
-                place = layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)
+                place, is_weight = place_in(layer, unit, column)
                 motion = update_weight(pack, step, motion, place, load(network.gradients, place * WIDTH, WIDTH), is_weight)
     store_motion(pack.watch, 0, motion)
 
@@ -119,11 +118,10 @@ def climb(network: Any, pack: Any, step: Any) -> None:
         layer = layer_at(network, index)
         for unit in range(layer.units):
             for column in range(layer.inputs + BIASES):
-                is_weight = column < layer.inputs
-                place = (layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)) * WIDTH
-                w, g = load(pack.weights, place, WIDTH), load(network.gradients, place, WIDTH)
-                store(network.kept, place, w)
-                store(pack.weights, place, fma_lanes(way, penalized(g, w, step) if is_weight else g, w))
+                place, is_weight = place_in(layer, unit, column)
+                w, g = load(pack.weights, place * WIDTH, WIDTH), load(network.gradients, place * WIDTH, WIDTH)
+                store(network.kept, place * WIDTH, w)
+                store(pack.weights, place * WIDTH, fma_lanes(way, penalized(g, w, step) if is_weight else g, w))
 
 
 def come_down(network: Any, pack: Any) -> None:
@@ -239,12 +237,11 @@ def penalty_and_norm(network: Any, weights: Any, penalty: Any, with_gradient: An
         for unit in range(layer.units):
             row_squares, row_magnitudes, row_norm = nothing, nothing, nothing
             for column in range(layer.inputs + BIASES):
-                is_weight = column < layer.inputs
-                place = (layer.weights + unit * layer.pitch + (column if is_weight else layer.pitch - 1)) * WIDTH
-                w = load(weights, place, WIDTH) if is_weight else nothing
+                place, is_weight = place_in(layer, unit, column)
+                w = load(weights, place * WIDTH, WIDTH) if is_weight else nothing
                 row_squares, row_magnitudes = fma_lanes(w, w, row_squares), row_magnitudes + absolute(w)
                 if with_gradient:
-                    g = fma_lanes(l1, sign(w), fma_lanes(l2, w, load(network.gradients, place, WIDTH)))
+                    g = fma_lanes(l1, sign(w), fma_lanes(l2, w, load(network.gradients, place * WIDTH, WIDTH)))
                     row_norm = fma_lanes(g, g, row_norm)
                     largest = maximum(largest, absolute(g))
             squares, magnitudes, norm = added(squares, row_squares), added(magnitudes, row_magnitudes), added(norm, row_norm)

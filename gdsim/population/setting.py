@@ -16,6 +16,7 @@ from gdsim.lanes.compiler import Closed, bind, float_mode_parts
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.modes import ieee_mode
 from gdsim.problems import Network
+from gdsim.problems.moments import Moments
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.starts import Init
@@ -118,7 +119,7 @@ def layout_for(problem: Any, dtype: str) -> Any:
     if isinstance(problem, Network):
         return network_layout(problem.widths, table_for(problem.data, dtype).pitch, problem.intercept, problem.keeps_slopes)
     if hasattr(problem, "constants"):
-        return memory_layout(problem, 0 if problem.data is None else table_for(problem.data, dtype).columns)
+        return memory_layout(problem, 0 if problem.data is None or isinstance(problem, Moments) else table_for(problem.data, dtype).columns)
     return function_layout(problem.parameter_count, 0 if problem.data is None else table_for(problem.data, dtype).columns)
 
 

@@ -17,10 +17,19 @@ class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
         """The problem with one of each structural alternative, in the order of the axes, the last fastest."""
         return [self]
 
+    def on_batches(self, batch: int | None, dtype: str) -> "Problem":
+        """What kernels train in steps of `batch` samples, None for all: the problem, or one that is the same and costs less."""
+        return self
+
     @property
     def parameter_count(self) -> int:
         """How many parameters there are."""
         raise NotImplementedError
+
+    @property
+    def penalized_count(self) -> int:
+        """How many parameters a penalty counts, the first, where they lie one after the other."""
+        return 0
 
     @property
     def box(self) -> tuple[Any, Any]:

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -20,6 +20,9 @@ CALL_OPERATIONS = 25
 
 class Symbolic(Problem, frozen=True):
     """A problem whose loss is a SymPy expression of its parameters, and of the columns of a sample if it has data."""
+
+    if TYPE_CHECKING:
+        data: Any
 
     default_init = "box"
     l1: ClassVar[float] = 0.0
@@ -47,13 +50,11 @@ class Symbolic(Problem, frozen=True):
 
     def parts(self) -> dict[str, Any]:
         """The function that a kernel is bound with."""
-        data: Any = getattr(self, "data", None)
-        return {"value_and_gradient": _value_and_gradient(self), "WEIGHTED": data is not None and data.sample_weight is not None}
+        return {"value_and_gradient": _value_and_gradient(self), "WEIGHTED": self.data is not None and self.data.sample_weight is not None}
 
     def structure(self) -> list[Any]:
         """What decides the kernel's code and its data."""
-        data: Any = getattr(self, "data", None)
-        return [_text(self), self.names, None if data is None else data.digest]
+        return [_text(self), self.names, None if self.data is None else self.data.digest]
 
     def step_operations(self, samples: int) -> float:
         """Floating-point operations of a step: the formula's and its gradient's, and updates."""

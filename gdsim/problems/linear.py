@@ -3,10 +3,30 @@
 from typing import Any
 
 from gdsim.axes import Axis
+from gdsim.problems.base import Problem
+from gdsim.problems.moments import LEAST_SHARE, Moments, moments_of
 from gdsim.problems.network import Network
 
+# The second derivatives of the losses that moments know everything about.
+CURVATURES = {"squared_error": 1.0, "mean_squared_error": 2.0}
 
-class LinearRegression(Network, tag="linear_regression", frozen=True):
+
+class LinearModel(Network, frozen=True):
+    """One layer on `data`; the parameter vector is W (outputs x features, row by row), then the intercepts, if there are any."""
+
+    data: Any
+    loss: Any = None
+    l2: Axis = 0.0
+    l1: Axis = 0.0
+    intercept: bool = True
+
+    def _check_model(self, default: str) -> None:
+        if not isinstance(self.intercept, bool):
+            raise TypeError(f"{type(self).__name__}.intercept must be true or false; {self.intercept!r} was given")
+        self._check(default=default)
+
+
+class LinearRegression(LinearModel, tag="linear_regression", frozen=True):
     """Linear regression on `data`, of one target or several: mean squared error, or "squared_error" (half of it), "absolute_error", "huber".
 
     Starts at zeros. The parameter vector is W (outputs x features, row by row), then the intercepts, if there are any.
@@ -16,21 +36,23 @@ class LinearRegression(Network, tag="linear_regression", frozen=True):
     11
     """
 
-    data: Any
-    loss: Any = None
-    l2: Axis = 0.0
-    l1: Axis = 0.0
-    intercept: bool = True
-
     def __post_init__(self) -> None:
         self._check_data()
-        _check_intercept(self)
-        self._check(default="mean_squared_error")
+        self._check_model("mean_squared_error")
         if self.is_classifier:
             raise ValueError(f"LinearRegression.loss={self.loss!r} is a loss of labels; take gd.LogisticRegression")
 
+    def on_batches(self, batch: int | None, dtype: str) -> Problem:
+        """Steps on the whole data need its second moments alone, if there are enough samples and no input is nearly a sum of others."""
+        if batch is not None or self.loss not in CURVATURES:
+            return self
+        found = moments_of(self.data, CURVATURES[self.loss], self.intercept)
+        if found is None or found.share < LEAST_SHARE[dtype]:
+            return self
+        return Moments(found.data, tuple(self.layers), self.intercept, self.l1, self.l2)
 
-class LogisticRegression(Network, tag="logistic_regression", frozen=True):
+
+class LogisticRegression(LinearModel, tag="logistic_regression", frozen=True):
     """Logistic regression on `data` with integer labels: of labels 0 and 1 one output ("log_loss"), of more classes the softmax of one each.
 
     Starts at zeros. `loss="cross_entropy"` takes the softmax of two outputs for two classes too (multinomial).
@@ -40,22 +62,10 @@ class LogisticRegression(Network, tag="logistic_regression", frozen=True):
     42
     """
 
-    data: Any
-    loss: Any = None
-    l2: Axis = 0.0
-    l1: Axis = 0.0
-    intercept: bool = True
-
     def __post_init__(self) -> None:
         self._check_data()
-        _check_intercept(self)
         if not self.has_labels:
             raise ValueError(f"LogisticRegression needs integer labels in a vector; y is {self.data.y.dtype} of shape {self.data.y.shape}")
-        self._check(default="log_loss" if self.data.y.max() <= 1 else "cross_entropy")
+        self._check_model("log_loss" if self.data.y.max() <= 1 else "cross_entropy")
         if not self.is_classifier:
             raise ValueError(f"LogisticRegression.loss={self.loss!r} is a loss of numbers; take 'log_loss', 'cross_entropy' or gd.LinearRegression")
-
-
-def _check_intercept(problem: Any) -> None:
-    if not isinstance(problem.intercept, bool):
-        raise TypeError(f"{type(problem).__name__}.intercept must be true or false; {problem.intercept!r} was given")

@@ -149,12 +149,12 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def setting(self, cell: Cell) -> Setting:
         """What the runs of a cell share with those of other cells of its structure."""
         return Setting(
-            cell.problem, cell.rule, cell.schedule, self.init_of(cell.problem), self.steps_of(cell), cell.batch, self.shuffle, self.drop_last,
+            cell.problem.on_batches(cell.batch, cell.dtype), cell.rule, cell.schedule, self.init_of(cell.problem), self.steps_of(cell), cell.batch, self.shuffle, self.drop_last,
             tuple(s for s in self.stop if not isinstance(s, Diverged)), self.record, self.seed, cell.dtype,
         )  # fmt: skip
 
     def plan(self, *, chunk_seconds: float = 10.0, lanes: int | None = None) -> Any:
-        """What would run: runs, structures, chunks, operations, memory and disk. Compiles and runs nothing."""
+        """What would run: runs, structures, chunks, operations, memory and disk. Trains nothing."""
         from gdsim.sweep.plan import plan_of
 
         return plan_of(self, chunk_seconds, lanes)
@@ -165,7 +165,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         It is the same in every cell with the same data and batch size; of several, the first's is given.
         """
         checked_whole(start, "start", 0, 2**32)
-        return sample_order(self.setting(cells_of(self)[0]), start)
+        cell = cells_of(self)[0]
+        return sample_order(self.setting(cell)._replace(problem=cell.problem), start)
 
     def run(
         self,

@@ -62,7 +62,7 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) 
 def _in_words(words: Sequence[str], places: np.ndarray) -> np.ndarray:
     """The words at these places; one word that all have is there once."""
     if len(places) and (places == places[0]).all():
-        return np.broadcast_to(np.array(words[places[0]]), places.shape)
+        return np.broadcast_to(np.array(words)[places[:1]], places.shape)
     return np.array(words)[places]
 
 

@@ -1,0 +1,150 @@
+"""Linear regression by its second moments: what the whole data says of a squared error, in numbers that do not grow with it.
+
+The mean over samples of (X w - y)^2 is L + c (w - r) + 1/2 (w - r)' G (w - r) for any r. With r near the minimum, L and c are
+what remains there and nothing cancels. A step on the whole data is then a product with G, whatever the number of samples.
+"""
+
+import functools
+import math
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from gdsim.data import Data
+from gdsim.lanes.operations import fma_lanes, load, splat, store
+from gdsim.lanes.parts import BIASES, WIDTH, ZERO
+from gdsim.lanes.products import products
+from gdsim.problems.base import Problem
+
+MOST_INPUTS = 1000
+# Products beyond it are beyond float32 when they are summed.
+LARGEST = 1e15
+# The least share of an input that the others must leave unexplained: rounded moments know no less of it.
+LEAST_SHARE = {"float32": 1e-3, "float64": 1e-10}
+
+
+def fill_whole_gradient(model: Any, weights: Any, feed: Any) -> Any:
+    """Leaves c + G (w - r) and gives the loss. A row of the table is one of G, then of each output c and r, and L."""
+    inputs, nothing = feed.count, splat(ZERO, WIDTH)
+    outputs = (feed.columns - inputs - 1) // 2
+    loss = nothing + feed.matrix[feed.columns - 1]
+    for output in range(outputs):
+        for i in range(inputs):
+            place = place_of(i, inputs, output, outputs) * WIDTH
+            store(model.kept, place, load(weights, place, WIDTH) - feed.matrix[i * feed.pitch + inputs + 2 * output + 1])
+        for i in range(inputs):
+            slope = feed.matrix[i * feed.pitch + inputs + 2 * output]
+            total = nothing + slope
+            for j in range(inputs):
+                way = load(model.kept, place_of(j, inputs, output, outputs) * WIDTH, WIDTH)
+                total = fma_lanes(feed.matrix[i * feed.pitch + j], way, total)
+            place = place_of(i, inputs, output, outputs) * WIDTH
+            store(model.gradients, place, total)
+            loss = fma_lanes(0.5 * load(model.kept, place, WIDTH), total + slope, loss)
+    return loss
+
+
+def place_of(i: Any, inputs: Any, output: Any, outputs: Any) -> Any:
+    """The place of a weight in the vector of parameters: outputs x features, row by row; then the intercepts."""
+    features = inputs - BIASES
+    return output * features + i if i < features else outputs * features + output
+
+
+def fill_gradient(model: Any, weights: Any, feed: Any, start: Any, step: Any) -> Any:
+    """The same, for a step."""
+    return fill_whole_gradient(model, weights, feed)
+
+
+class Moments(Problem, tag="moments", frozen=True):
+    """A linear regression with a squared error on its whole data; `data` holds the moments, an input a row."""
+
+    data: Any
+    layers: Any
+    intercept: bool
+    l1: Any
+    l2: Any
+
+    is_classifier: ClassVar[bool] = False
+
+    @property
+    def parameter_count(self) -> int:
+        """How many parameters there are."""
+        ((features, outputs),) = self.layers
+        return outputs * (features + self.intercept)
+
+    @property
+    def penalized_count(self) -> int:
+        """How many of the parameters are weights, the first."""
+        ((features, outputs),) = self.layers
+        return outputs * features
+
+    def constants(self) -> np.ndarray:
+        """None: a kernel reads the moments as its samples."""
+        return np.zeros(0)
+
+    def parts(self) -> dict[str, Any]:
+        """The functions that a kernel is bound with."""
+        return {"fill_gradient": fill_gradient, "fill_whole_gradient": fill_whole_gradient, "BIASES": 1 if self.intercept else 0}
+
+    def structure(self) -> list[Any]:
+        """What decides the kernel's code and its data."""
+        return [self.data.digest, self.layers, self.intercept, self.l1 != 0.0, self.l2 != 0.0]
+
+    def step_operations(self, samples: int) -> float:
+        """Floating-point operations of a step: a product with the matrix, and updates."""
+        return (2.0 * len(self.data.X) + 10.0) * self.parameter_count
+
+
+class Found(NamedTuple):
+    """The moments of a data set, and the least share of an input that the others leave unexplained."""
+
+    data: Data
+    share: float
+
+
+@functools.lru_cache(maxsize=64)
+def moments_of(data: Data, factor: float, intercept: bool) -> Found | None:
+    """The moments of factor/2 times the mean squared error; None for samples that are too few or too large for them."""
+    parts = [data] if data.validation is None else [data, data.validation]
+    inputs = data.X.shape[1] + intercept
+    if inputs > MOST_INPUTS or any(len(p.X) < inputs or max(np.abs(p.X).max(), np.abs(p.y).max()) > LARGEST for p in parts):
+        return None
+    found = [_table(p, factor, intercept) for p in parts]
+    (X, y, share), *held = found
+    return Found(Data(X, y, validation=held[0][:2] if held else None, name=data.name), min(share, *(h[2] for h in held), 1.0))
+
+
+def _table(data: Data, factor: float, intercept: bool) -> tuple[np.ndarray, np.ndarray, float]:
+    """(G, columns c, r of each output and L, the least share of an input), all times `factor`. References are numbers of float32."""
+    weight = np.sqrt(np.ones(len(data.X)) if data.sample_weight is None else data.sample_weight)[:, None]
+    X = weight * (np.concatenate([data.X, np.ones((len(data.X), 1))], 1) if intercept else data.X)
+    y = weight * data.y.reshape(len(data.y), -1)
+    inputs, outputs = X.shape[1], y.shape[1]
+    scale = factor / len(X)
+    moments = scale * products(X, np.concatenate([X, y], 1))
+    solution, share = _solved(moments[:, :inputs], moments[:, inputs:])
+    reference = solution.astype(np.float32).astype(np.float64)
+    missed = -y
+    for column, row in zip(X.T, reference, strict=True):
+        missed = missed + column[:, None] * row
+    rest = scale * products(missed, np.concatenate([X, missed], 1))
+    table = np.empty((inputs, 2 * outputs + 1))
+    table[:, 0 : 2 * outputs : 2], table[:, 1 : 2 * outputs : 2] = rest[:, :inputs].T, reference
+    table[:, -1] = 0.5 * math.fsum(np.diagonal(rest[:, inputs:]))
+    return moments[:, :inputs], table, share
+
+
+def _solved(matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, float]:
+    """(the solution of matrix x = right, by elimination in order; the least share of a diagonal element that is left as its pivot)."""
+    A, x, least = matrix.copy(), right.copy(), 1.0
+    for i in range(len(A)):
+        if not A[i, i] > 0.0:
+            return np.zeros_like(x), 0.0
+        least = min(least, float(A[i, i] / matrix[i, i]))
+        factors = A[i + 1 :, i : i + 1] / A[i, i]
+        A[i + 1 :] = A[i + 1 :] - factors * A[i]
+        x[i + 1 :] = x[i + 1 :] - factors * x[i]
+    for i in reversed(range(len(A))):
+        x[i] = x[i] / A[i, i]
+        x[:i] = x[:i] - A[:i, i : i + 1] * x[i]
+    return x, least
