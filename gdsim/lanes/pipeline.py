@@ -18,29 +18,6 @@ FRONTEND = (
 )  # fmt: skip
 
 
-REGISTER_BYTES = 64
-
-
-def new_library(state: Any) -> Any:
-    """A library for a function, whose stack frame will begin at a whole register.
-
-    Lanes for which there is no register left lie on the stack. LLVM decides too late that there will be any, and would
-    leave each across two lines of the cache (measured: a step of Rosenbrock's function 1.15 times as long).
-    """
-    library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
-    add = library.add_ir_module
-
-    def align_and_add(module: Any) -> None:
-        for function in module.functions:
-            if not function.is_declaration:
-                function.attributes.add("nounwind")  # llvmlite writes no alignment that stands alone
-                function.attributes.alignstack = REGISTER_BYTES
-        add(module)
-
-    library.add_ir_module = align_and_add
-    return library
-
-
 @register_pass(mutates_CFG=True, analysis_only=False)
 class PartLowering(NativeLowering):
     """Lowers a function for its callers alone: no optimisation, no machine code, no wrapper for Python."""
@@ -49,7 +26,7 @@ class PartLowering(NativeLowering):
 
     def run_pass(self, state: Any) -> Literal[True]:
         """Leaves the function's LLVM module in its library, and makes it known to the functions that call it."""
-        library = new_library(state)
+        library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
         library.finalize = lambda: setattr(library, "_finalized", True)
         state.library = library
         state.flags.no_compile = state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
@@ -85,7 +62,7 @@ class EntryLowering(NativeLowering):
 
     def run_pass(self, state: Any) -> Literal[True]:
         """Leaves machine code."""
-        library = new_library(state)
+        library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
         library.enable_object_caching()
         finalize = library.finalize
 
