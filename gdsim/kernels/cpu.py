@@ -223,7 +223,7 @@ class Kernels:
         places = tables.ctypes.data + tables.strides[0] * np.arange(len(tables))
         places[2:] *= held.count > 0
         return Job(
-            self.new_pack(), Seats(*(self._lanes(1, np.int64) - 1 for _ in Seats._fields)), snapshots, fresh, scores, held_scores,
+            self.new_pack(), Seats(*(self._lanes(1, np.int64) - 1 for _ in Seats._fields[:-1]), free=np.array([self.width])), snapshots, fresh, scores, held_scores,
             self._lanes(0 if self.structure.reports_stored else size), self._lanes(size), runs, agenda, training, *addresses,
             places, tables.ravel(), (whole, held), model,
         )  # fmt: skip

@@ -248,6 +248,7 @@ def leave(table: Any, seat: Any) -> None:
     pack, seats = job_pack(table), job_seats(table)
     watch = pack.watch
     seats.run[seat] = -1
+    seats.free[0] += 1
     seats.pending[seat] = 0
     watch.active[seat] = 0
     watch.flags[seat] = 0

@@ -46,6 +46,7 @@ class Seats(NamedTuple):
     checkpoint: Any  # the number of the next checkpoint
     pending: Any  # 1 while a look of its run waits for evaluation
     anchored: Any  # the step of the run's anchor, -1 if it has none
+    free: Any  # [1]: how many lanes wait for a run
 
 
 # Columns of `Snapshots.tags`, and the bits of WHAT is to be done with the scores.

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.decisions import BUDGET, CYCLING, DIVERGED, KIND, SMALL_STEP, STOP_COLUMNS, UNFINISHED, is_look_of, next_look
-from gdsim.kernels.snapshots import begin_runs, leave, settle_snapshots, take_snapshot
+from gdsim.kernels.snapshots import FOREVER, begin_runs, leave, settle_snapshots, take_snapshot
 from gdsim.kernels.state import (
     AT_CHECKPOINT,
     AT_END,
@@ -34,6 +34,7 @@ from gdsim.kernels.state import (
 from gdsim.kernels.steps import GRADIENT_SMALL, STILL, TARGET_REACHED
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.memory import call_kernel
+from gdsim.lanes.operations import any, count_of, first_of, load, smallest, where
 from gdsim.lanes.parts import (
     WIDTH,
     job_advance,
@@ -160,9 +161,8 @@ def set_due(table: Any, seat: Any) -> None:
 
 @shared
 def fill_seats(table: Any) -> Any:
-    """Gives every free lane a run; whether any lane has one."""
+    """Gives every free lane a run, as long as there are any."""
     seats = job_seats(table)
-    busy = False
     for seat in range(WIDTH):
         if seats.run[seat] == -1:
             run = next_run(table)
@@ -170,9 +170,8 @@ def fill_seats(table: Any) -> Any:
                 sit(table, seat, run)
             else:
                 rest(table, seat)
-                seats.run[seat] = -2  # and stays free
-        busy = busy or seats.run[seat] >= 0
-    return busy
+                seats.run[seat] = -2  # and stays so
+    seats.free[0] = 0
 
 
 @shared
@@ -294,33 +293,44 @@ def cycles(table: Any, seat: Any, step: Any, tolerance: Any) -> Any:
 def attend_all(table: Any) -> Any:
     """Attends to the lanes that ask for it; how many had a run."""
     pack = job_pack(table)
-    watch, busy = pack.watch, 0
-    for seat in range(WIDTH):
-        if watch.active[seat] != 0:
-            busy += 1
-            if watch.flags[seat] != 0 or pack.step[seat] == watch.due[seat]:
-                attend(table, seat)
+    busy = count_of(load(pack.watch.active, 0, WIDTH) != 0)
+    seat = first_of(asking(pack), 0)
+    while seat < WIDTH:
+        attend(table, seat)
+        seat += 1
+        if seat < WIDTH and not asks(pack.watch, pack.step, seat):  # where one asks, its neighbour often does too
+            seat = first_of(asking(pack), seat)
     return busy
+
+
+def asks(watch: Any, step: Any, seat: Any) -> Any:
+    """Whether a lane's run was flagged, or has come to its next event."""
+    return watch.active[seat] != 0 and (watch.flags[seat] != 0 or step[seat] == watch.due[seat])
+
+
+def asking(pack: Any) -> Any:
+    """The same of all lanes."""
+    watch = pack.watch
+    flagged = load(watch.flags, 0, WIDTH) != 0
+    return (load(watch.active, 0, WIDTH) != 0) & (flagged | (load(pack.step, 0, WIDTH) == load(watch.due, 0, WIDTH)))
 
 
 def distance(table: Any, most: Any) -> Any:
     """How many steps all lanes can advance before one is due."""
     pack = job_pack(table)
-    watch, step = pack.watch, pack.step
-    nearest = most
-    for seat in range(WIDTH):
-        if watch.active[seat] != 0:
-            nearest = min(nearest, np.int64(watch.due[seat]) - np.int64(step[seat]))
-    return nearest
+    left = load(pack.watch.due, 0, WIDTH) - load(pack.step, 0, WIDTH)
+    return min(most, np.int64(smallest(where(load(pack.watch.active, 0, WIDTH) != 0, left, FOREVER))))
 
 
 def train(table: Any, budget: Any) -> Any:
     """The kernel: about `budget` steps of every lane; whether more are to be made, MORE or DONE."""
-    runs, agenda, advance, report = job_runs(table), job_agenda(table), job_advance(table), job_report(table)
+    pack, seats, runs, agenda, advance, report = job_pack(table), job_seats(table), job_runs(table), job_agenda(table), job_advance(table), job_report(table)
     mode = set_float_mode()
     state, left = MORE, budget
     while left > 0:
-        if not fill_seats(table):
+        if seats.free[0] > 0:
+            fill_seats(table)
+        if not any(load(pack.watch.active, 0, WIDTH) != 0):
             settle_snapshots(table, False)
             state = DONE
             break

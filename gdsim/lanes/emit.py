@@ -201,11 +201,15 @@ class Code:
         product = self.builder.mul(self.builder.zext(x, wide), self.builder.zext(y, wide))
         return self.builder.trunc(self.builder.lshr(product, self.constant(wide, 32)), narrow)
 
+    def bits(self, mask: Any, kind: Any) -> Any:
+        """A mask as an integer of as many bits, the first lane the lowest."""
+        return mask if kind.width == 1 else self.builder.bitcast(mask, ir.IntType(kind.width))
+
     def reduce_mask(self, mask: Any, kind: Any, operation: str) -> Any:
         """Whether any ("or") or every ("and") lane of a mask holds."""
         if kind.width == 1:
             return mask
-        bits = self.builder.bitcast(mask, ir.IntType(kind.width))
+        bits = self.bits(mask, kind)
         if operation == "or":
             return self.builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
         return self.builder.icmp_unsigned("==", bits, ir.Constant(bits.type, -1))

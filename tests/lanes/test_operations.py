@@ -11,7 +11,9 @@ from gdsim.lanes.operations import (
     all,
     any,
     as_type_of,
+    count_of,
     extract,
+    first_of,
     floor,
     fma_lanes,
     from_bits,
@@ -19,7 +21,9 @@ from gdsim.lanes.operations import (
     maximum,
     minimum,
     multiply_high,
+    seldom,
     sign,
+    smallest,
     spread,
     sqrt,
     store,
@@ -136,6 +140,28 @@ def test_masks_are_asked_about():
     out = np.zeros(5)
     kernel_of(questions, 4, np.array([1.0, 2.0, 3.0, 4.0]), out)
     assert out.tolist() == [1, 0, 1, 4, 2]
+
+
+def counted(a, out):
+    x = load(a, 0, WIDTH)  # noqa: F821
+    mask = x > 9
+    out[0] = count_of(mask)
+    out[1] = smallest(x)
+    place = first_of(mask, 0)
+    out[2] = place
+    out[3] = first_of(mask, WIDTH)  # noqa: F821
+    while seldom(place < WIDTH):  # noqa: F821
+        out[4] += 100 * place + 1
+        place = first_of(mask, place + 1)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_lanes_of_a_mask_are_found_and_counted(width):
+    for seed in range(5):
+        a, out = np.random.default_rng(seed).integers(0, 20, width, dtype=np.uint32), np.zeros(5, np.int64)
+        kernel_of(counted, width, a, out)
+        (places,) = np.nonzero(a > 9)
+        assert out.tolist() == [len(places), a.min(), places[0] if len(places) else width, width, 100 * places.sum() + len(places)]
 
 
 def converted(a, out):
