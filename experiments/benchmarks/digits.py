@@ -10,8 +10,9 @@ import argparse
 import json
 import pathlib
 import statistics
-import subprocess
 import sys
+
+from processes import answer
 
 ROWS = [("adam", 256), ("momentum", 256), ("adam", 4096), ("momentum", 4096)]
 SYSTEMS = ("gdsim", "jax", "torch", "sklearn")
@@ -22,10 +23,7 @@ def measure(system: str, rule: str, runs: int, steps: int) -> dict:
     """One line of `systems.py`."""
     if system == "sklearn":
         runs = 1
-    done = subprocess.run([sys.executable, PROGRAM, system, rule, str(runs), str(steps)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{system} failed: {done.stderr.strip().splitlines()[-1] if done.stderr else 'no message'}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return json.loads(answer(PROGRAM, system, rule, runs, steps))
 
 
 def row_of(rule: str, runs: int, rounds: list[dict[str, dict]]) -> dict:

@@ -2,35 +2,35 @@
 
     python experiments/benchmarks/rosenbrock.py [--rounds 3] [--steps 1000] [--json FILE]
 
-Each round measures both systems once, each in a process of its own, float32, warm: the whole of `sweep.run()` with its starts
-and Dataset, and `jax.jit(vmap(scan))` with its end points. Figures are medians over rounds of nanoseconds per run and step.
+Each round measures both systems once, each in a process of its own, float32, the second of two runs: the whole of `sweep.run()`
+with its starts and Dataset, and `jax.jit(vmap(scan))` with its end points. Figures are medians over rounds of nanoseconds per run and step.
 """
 
 import argparse
 import json
 import pathlib
 import statistics
-import subprocess
-import sys
 import time
+
+from processes import answer
 
 ROWS = [("adam", 100_000), ("adam", 1_000_000), ("momentum", 100_000), ("momentum", 1_000_000)]
 
 
 def measure_gdsim(rule: str, runs: int, steps: int) -> float:
-    """Seconds of a warm sweep."""
+    """Seconds of the second of two sweeps."""
     import gdsim as gd
 
     optimizer = gd.Adam(lr=1e-2) if rule == "adam" else gd.Momentum(lr=1e-4)
     sweep = gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=optimizer, starts=runs, steps=steps, dtype="float32", record=gd.Record(every="ends"))
-    sweep.run(runs=[0])
+    sweep.run()
     began = time.perf_counter()
     sweep.run()
     return time.perf_counter() - began
 
 
 def measure_jax(rule: str, runs: int, steps: int) -> float:
-    """Seconds of a warm, jitted vmap over starts of a scan over steps."""
+    """Seconds of the second of two calls of a jitted vmap over starts of a scan over steps."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -59,11 +59,7 @@ def measure_jax(rule: str, runs: int, steps: int) -> float:
 
 def measured(system: str, rule: str, runs: int, steps: int) -> float:
     """Nanoseconds per run and step, in a process of its own."""
-    words = [sys.executable, str(pathlib.Path(__file__)), "--one", system, rule, str(runs), "--steps", str(steps)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{system} failed: {done.stderr.strip().splitlines()[-1] if done.stderr else 'no message'}")
-    return float(done.stdout.split()[-1]) / runs / steps * 1e9
+    return float(answer(__file__, "--steps", steps, "--one", system, rule, runs)) / runs / steps * 1e9
 
 
 def main() -> None:

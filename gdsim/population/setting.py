@@ -172,9 +172,9 @@ def feeds_of(setting: Setting) -> tuple[Feed, Feed, Feed]:
     return training, feed_of(table, None, True, 0, kind), feed_of(held, None, True, 0, kind)
 
 
-def agenda_of(setting: Setting, kernels: Kernels) -> state.Agenda:
-    """When the setting's runs are looked at, and what ends them."""
-    epoch = 1 if setting.batch is None else int(feeds_of(setting)[0].steps_per_epoch)
+def agenda_of(setting: Setting, kernels: Kernels, feed: Feed) -> state.Agenda:
+    """When the setting's runs, whose steps draw from `feed`, are looked at, and what ends them."""
+    epoch = 1 if setting.batch is None else int(feed.steps_per_epoch)
     rows, lane_stops = [], {Target: 0, SmallGradient: 0, SmallStep: 0}
     for number, stop in enumerate(setting.stops):
         every = getattr(stop, "every", None)

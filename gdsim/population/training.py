@@ -80,7 +80,8 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         runs = _new_runs(setting, kernels, batch)
         if earlier is not None:
             runs = _resumed(setting, runs, earlier)
-        job = kernels.new_job(setting.record.state, runs, agenda_of(setting, kernels), feeds_of(setting), workspaces[key])
+        feeds = feeds_of(setting)
+        job = kernels.new_job(setting.record.state, runs, agenda_of(setting, kernels, feeds[0]), feeds, workspaces[key])
         _set_watch(setting, job.pack.watch)
         # Lanes that never get a run compute too, by numbers that are possible.
         job.pack.numbers.reshape(-1, width)[:] = runs.numbers.reshape(len(batch.values), -1)[0][:, None]
