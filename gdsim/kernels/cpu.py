@@ -20,7 +20,7 @@ from gdsim.lanes.compiler import address_of, bind, float_mode_parts
 from gdsim.lanes.memory import readers_of, table_of
 from gdsim.lanes.operations import fma_lanes, sign
 
-REGISTER_BYTES = 64
+REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
 WEIGHT_BOUND = 1e8
 

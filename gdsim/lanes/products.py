@@ -6,28 +6,27 @@ from typing import Any
 import numpy as np
 
 from gdsim.lanes.compiler import bind, float_mode_parts
-from gdsim.lanes.elementary import two_sum
-from gdsim.lanes.operations import fma_lanes, load, splat, store
+from gdsim.lanes.operations import splat
 from gdsim.lanes.parts import restore_float_mode, set_float_mode
+from gdsim.lanes.tiles import add_rows, load_row, outer_fma, repeat, spread_row, store_row
 
 WIDTH = 8
+ROWS = 8  # of a tile, which is one pack wide
 BLOCK = 64
 
 
 def _multiply(left: Any, right: Any, out: Any, sizes: Any) -> None:
-    """out[i, j] from left[i, sample] and right[sample, j], flat; `sizes` is (samples, columns of `right`, a whole number of packs)."""
+    """Adds to out[i, j] from left[sample, i] and right[sample, j], flat; `sizes` is (samples, i, j), the last two of whole tiles."""
     mode = set_float_mode()
-    (count, columns), nothing = sizes, splat(0.0, WIDTH)
-    for row in range(len(left) // count):
-        for column in range(0, columns, WIDTH):
-            total, error = nothing, nothing
-            for first in range(0, count, BLOCK):
-                part = nothing
+    count, rows, columns = sizes
+    for first in range(0, count, BLOCK):
+        for row in range(0, rows, ROWS):
+            for column in range(0, columns, WIDTH):
+                part = repeat(splat(0.0, WIDTH), ROWS)
                 for sample in range(first, min(first + BLOCK, count)):
-                    part = fma_lanes(left[row * count + sample], load(right, sample * columns + column, WIDTH), part)
-                total, rest = two_sum(total, part)
-                error = error + rest
-            store(out, row * columns + column, total + error)
+                    part = outer_fma(part, spread_row(left, sample * rows + row, ROWS, WIDTH), load_row(right, sample * columns + column, WIDTH, 1, WIDTH))
+                place = row * columns + column
+                store_row(out, place, columns, add_rows(load_row(out, place, columns, ROWS, WIDTH), part))
     restore_float_mode(mode)
 
 
@@ -36,15 +35,19 @@ def _kernel() -> Any:
     from numba import types
 
     array = types.Array(types.float64, 1, "C")
-    return bind(_multiply, float_mode_parts(), types.void(array, array, array, types.UniTuple(types.int64, 2)))
+    return bind(_multiply, float_mode_parts(), types.void(array, array, array, types.UniTuple(types.int64, 3)))
 
 
 def products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """[i, j] of left[sample, i] and right[sample, j]: the sums over samples of their products, float64, in blocks with compensation."""
-    count, columns = right.shape
-    pitch = -(-columns // WIDTH) * WIDTH
-    padded = np.zeros((count, pitch))
-    padded[:, :columns] = right
-    out = np.empty((left.shape[1], pitch))
-    _kernel()(np.ascontiguousarray(left.T).ravel(), padded.ravel(), out.ravel(), (count, pitch))
-    return out[:, :columns]
+    """[i, j] of left[sample, i] and right[sample, j]: the sums over samples of their products, float64, block by block."""
+    a, b = _whole(left, ROWS), _whole(right, WIDTH)
+    out = np.zeros((a.shape[1], b.shape[1]))
+    _kernel()(a.ravel(), b.ravel(), out.ravel(), (len(a), *out.shape))
+    return out[: left.shape[1], : right.shape[1]]
+
+
+def _whole(matrix: np.ndarray, step: int) -> np.ndarray:
+    """The matrix with as many columns of zeros as make a multiple of `step`."""
+    padded = np.zeros((len(matrix), -(-matrix.shape[1] // step) * step))
+    padded[:, : matrix.shape[1]] = matrix
+    return padded

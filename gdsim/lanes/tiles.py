@@ -87,6 +87,26 @@ def _(target: Any, value: Any, count: Any) -> Any:
     return row, lambda code, v, _: code.context.make_tuple(code.builder, row, [v] * n)
 
 
+def spread_row(array: Any, offset: Any, count: Any, width: Any) -> Any:
+    """A tuple of lanes, each of `width` copies of one of `count` neighbouring elements."""
+    return _kernel_only(array, offset, count, width)
+
+
+@rule_of(spread_row)
+def _(target: Any, array: Any, offset: Any, count: Any, width: Any) -> Any:
+    number, w = _literal(target, count), _literal(target, width)
+    if number is None or w is None or not target.is_flat(array):
+        return None
+    row = target.types.UniTuple(target.Lane(array.dtype, w), number)
+
+    def emit(code: Code, a: Any, o: Any, *literals: Any) -> Any:
+        base, place = code.data(a, array), code.index(o, offset)
+        elements = [code.builder.load(code.builder.gep(base, [code.builder.add(place, ir.Constant(place.type, k))])) for k in range(number)]
+        return code.context.make_tuple(code.builder, row, [code.splat(e, w) for e in elements])
+
+    return row, emit
+
+
 def outer_fma(tile: Any, a: Any, b: Any) -> Any:
     """Adds the outer product of two tuples of lanes to a tile: tile[i * len(b) + j] += a[i] * b[j], rounded once each."""
     return _kernel_only(tile, a, b)

@@ -30,6 +30,8 @@ class LinearRegression(LinearModel, tag="linear_regression", frozen=True):
     """Linear regression on `data`, of one target or several: mean squared error, or "squared_error" (half of it), "absolute_error", "huber".
 
     Starts at zeros. The parameter vector is W (outputs x features, row by row), then the intercepts, if there are any.
+    With a squared error, steps on the whole data (`batch=None`) take its second moments, which are made once, and cost the
+    same for any number of samples; not where an input is nearly a sum of others, for rounded moments would not tell them apart.
 
     >>> import gdsim as gd
     >>> LinearRegression(gd.datasets.load("diabetes")).parameter_count

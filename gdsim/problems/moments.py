@@ -6,6 +6,7 @@ what remains there and nothing cancels. A step on the whole data is then a produ
 
 import functools
 import math
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from gdsim.lanes.products import products
 from gdsim.problems.base import Problem
 
 MOST_INPUTS = 1000
+SAMPLES_AT_ONCE = 2**16
 # Products beyond it are beyond float32 when they are summed.
 LARGEST = 1e15
 # The least share of an input that the others must leave unexplained: rounded moments know no less of it.
@@ -114,20 +116,29 @@ def moments_of(data: Data, factor: float, intercept: bool) -> Found | None:
     return Found(Data(X, y, validation=held[0][:2] if held else None, name=data.name), min(share, *(h[2] for h in held), 1.0))
 
 
+def _blocks(data: Data, intercept: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(inputs, targets) of some samples at a time, times the roots of their weights."""
+    for first in range(0, len(data.X), SAMPLES_AT_ONCE):
+        some = slice(first, first + SAMPLES_AT_ONCE)
+        X, y = data.X[some], data.y[some].reshape(-1, data.y[0].size)
+        X = np.concatenate([X, np.ones((len(X), 1))], 1) if intercept else X
+        root = 1.0 if data.sample_weight is None else np.sqrt(data.sample_weight[some])[:, None]
+        yield root * X, root * y
+
+
 def _table(data: Data, factor: float, intercept: bool) -> tuple[np.ndarray, np.ndarray, float]:
-    """(G, columns c, r of each output and L, the least share of an input), all times `factor`. References are numbers of float32."""
-    weight = np.sqrt(np.ones(len(data.X)) if data.sample_weight is None else data.sample_weight)[:, None]
-    X = weight * (np.concatenate([data.X, np.ones((len(data.X), 1))], 1) if intercept else data.X)
-    y = weight * data.y.reshape(len(data.y), -1)
-    inputs, outputs = X.shape[1], y.shape[1]
-    scale = factor / len(X)
-    moments = scale * products(X, np.concatenate([X, y], 1))
+    """(G, columns c and r of each output and L, the least share of an input). References are numbers of float32."""
+    inputs, outputs, scale = data.X.shape[1] + intercept, data.y[0].size, factor / len(data.X)
+    moments, rest = np.zeros((inputs, inputs + outputs)), np.zeros((outputs, inputs + outputs))
+    for X, y in _blocks(data, intercept):
+        moments = moments + scale * products(X, np.concatenate([X, y], 1))
     solution, share = _solved(moments[:, :inputs], moments[:, inputs:])
     reference = solution.astype(np.float32).astype(np.float64)
-    missed = -y
-    for column, row in zip(X.T, reference, strict=True):
-        missed = missed + column[:, None] * row
-    rest = scale * products(missed, np.concatenate([X, missed], 1))
+    for X, y in _blocks(data, intercept):
+        missed = -y
+        for column, row in zip(X.T, reference, strict=True):
+            missed = missed + column[:, None] * row
+        rest = rest + scale * products(missed, np.concatenate([X, missed], 1))
     table = np.empty((inputs, 2 * outputs + 1))
     table[:, 0 : 2 * outputs : 2], table[:, 1 : 2 * outputs : 2] = rest[:, :inputs].T, reference
     table[:, -1] = 0.5 * math.fsum(np.diagonal(rest[:, inputs:]))
@@ -142,7 +153,7 @@ def _solved(matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, float]:
             return np.zeros_like(x), 0.0
         least = min(least, float(A[i, i] / matrix[i, i]))
         factors = A[i + 1 :, i : i + 1] / A[i, i]
-        A[i + 1 :] = A[i + 1 :] - factors * A[i]
+        A[i + 1 :, i + 1 :] = A[i + 1 :, i + 1 :] - factors * A[i, i + 1 :]
         x[i + 1 :] = x[i + 1 :] - factors * x[i]
     for i in reversed(range(len(A))):
         x[i] = x[i] / A[i, i]

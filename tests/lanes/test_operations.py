@@ -30,6 +30,7 @@ from gdsim.lanes.operations import (
     to_bits,
     where,
 )
+from gdsim.lanes.products import products
 from gdsim.lanes.tiles import gather_columns, load_row, outer_fma, repeat, rows_of, store_row, store_tile
 
 WIDTHS = (1, 2, 4, 8, 16, 32, 64)
@@ -219,3 +220,12 @@ def test_a_gather_is_numpys_indexing(width, dtype):
 def test_operations_on_lanes_say_that_they_are_for_kernels():
     with pytest.raises(TypeError, match="for kernels only"):
         load(np.zeros(4), 0, 4)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (63, 3, 9), (200, 17, 8)])
+def test_sums_of_products_are_numpys_and_symmetric(sizes):
+    count, rows, columns = sizes
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(count, rows)), rng.normal(size=(count, columns))
+    np.testing.assert_allclose(products(a, b), a.T @ b, rtol=0, atol=1e-13)
+    assert (products(a, a) == products(a, a).T).all()
