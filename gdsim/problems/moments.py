@@ -104,7 +104,7 @@ class Found(NamedTuple):
     share: float
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)
 def moments_of(data: Data, factor: float, intercept: bool) -> Found | None:
     """The moments of factor/2 times the mean squared error; None for samples that are too few or too large for them."""
     parts = [data] if data.validation is None else [data, data.validation]
