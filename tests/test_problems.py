@@ -329,6 +329,20 @@ def test_linear_regression_descends_as_written_out(outputs, weighted, options, d
         assert float(found.gradient_norm[0]) == pytest.approx(float(result.gradient_norm[0, -1]), rel=1e-4, abs=10 * tight)
 
 
+def test_the_loss_of_a_linear_model_is_an_axis():
+    rng = np.random.default_rng(9)
+    X = rng.normal(size=(60, 2))
+    problem = gd.LinearRegression(gd.Data(X, X @ [1.0, -1.0] + 3), loss=gd.grid("squared_error", "absolute_error", "huber"), l2=[0.0, 0.1])
+    result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.05), batch=gd.grid(None, 20), steps=400).run()
+    assert result.sizes["run"] == 12
+    assert set(result.loss_function.values.tolist()) == {"squared_error", "absolute_error", "huber"}
+    assert (result.final_loss.values < 0.5).all()
+    labels = gd.LogisticRegression(gd.Data(X, (X[:, 0] > 0).astype(int)), loss=gd.grid("log_loss", "cross_entropy"))
+    assert gd.Sweep(problem=labels, optimizer=gd.SGD(lr=0.1), steps=5).run().sizes["run"] == 2
+    with pytest.raises(ValueError, match=r"loss='log_loss' .* take gd.LogisticRegression|needs integer labels"):
+        gd.LinearRegression(gd.Data(X, X[:, 0]), loss=gd.grid("squared_error", "log_loss"))
+
+
 def test_linear_regression_keeps_its_digits_where_nothing_is_left():
     """An exact fit in float32: the loss falls by twelve decades, and never below 0."""
     rng = np.random.default_rng(7)

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from gdsim.axes import Axis
+from gdsim.axes import Axis, Grid
 from gdsim.problems.base import Problem
+from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.problems.moments import LEAST_SHARE, Moments, moments_of
 from gdsim.problems.network import Network
 
@@ -20,10 +21,13 @@ class LinearModel(Network, frozen=True):
     l1: Axis = 0.0
     intercept: bool = True
 
-    def _check_model(self, default: str) -> None:
+    def _check_model(self, default: str, classifies: bool, instead: str) -> None:
         if not isinstance(self.intercept, bool):
             raise TypeError(f"{type(self).__name__}.intercept must be true or false; {self.intercept!r} was given")
         self._check(default=default)
+        for loss in self.loss.values if isinstance(self.loss, Grid) else (self.loss,):
+            if (SAMPLE_LOSSES[loss].targets != "numbers") != classifies:
+                raise ValueError(f"{type(self).__name__}.loss={loss!r} is a loss of {'numbers' if classifies else 'labels'}; take {instead}")
 
 
 class LinearRegression(LinearModel, tag="linear_regression", frozen=True):
@@ -40,9 +44,7 @@ class LinearRegression(LinearModel, tag="linear_regression", frozen=True):
 
     def __post_init__(self) -> None:
         self._check_data()
-        self._check_model("mean_squared_error")
-        if self.is_classifier:
-            raise ValueError(f"LinearRegression.loss={self.loss!r} is a loss of labels; take gd.LogisticRegression")
+        self._check_model("mean_squared_error", False, "gd.LogisticRegression")
 
     def on_batches(self, batch: int | None, dtype: str) -> Problem:
         """Steps on the whole data need its second moments alone, if there are enough samples and no input is nearly a sum of others."""
@@ -68,6 +70,4 @@ class LogisticRegression(LinearModel, tag="logistic_regression", frozen=True):
         self._check_data()
         if not self.has_labels:
             raise ValueError(f"LogisticRegression needs integer labels in a vector; y is {self.data.y.dtype} of shape {self.data.y.shape}")
-        self._check_model("log_loss" if self.data.y.max() <= 1 else "cross_entropy")
-        if not self.is_classifier:
-            raise ValueError(f"LogisticRegression.loss={self.loss!r} is a loss of numbers; take 'log_loss', 'cross_entropy' or gd.LinearRegression")
+        self._check_model("log_loss" if self.data.y.max() <= 1 else "cross_entropy", True, "'log_loss', 'cross_entropy' or gd.LinearRegression")
