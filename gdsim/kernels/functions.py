@@ -16,7 +16,8 @@ from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import flag_loss, flag_motion, new_motion, smaller_steps, step_at, store_motion, with_norm
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.generated import function_from
-from gdsim.lanes.operations import absolute, any, as_type_of, load, seldom, splat, sqrt, store, where
+from gdsim.lanes.masks import any, seldom
+from gdsim.lanes.operations import absolute, as_type_of, load, splat, sqrt, store, where
 from gdsim.lanes.parts import (
     CARRY_COUNT,
     CLIMBS,

@@ -9,7 +9,8 @@ from typing import Any
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_motion, stops_here, update_weight, with_norm
 from gdsim.lanes.compiler import shared
-from gdsim.lanes.operations import absolute, any, fma_lanes, load, maximum, sign, splat, sqrt, store, where
+from gdsim.lanes.masks import any
+from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, sign, splat, sqrt, store, where
 from gdsim.lanes.parts import (
     CLIMBS,
     NEEDS_NORM,

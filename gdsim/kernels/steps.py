@@ -5,7 +5,8 @@ Names that are parts: the rule's `prepare`, `update` and `report`, the schedule'
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes.operations import any, fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where
+from gdsim.lanes.masks import any
+from gdsim.lanes.operations import fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where
 from gdsim.lanes.parts import (
     CARRY_COUNT,
     NUMBER_COUNT,

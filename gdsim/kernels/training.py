@@ -33,8 +33,9 @@ from gdsim.kernels.state import (
 )  # fmt: skip
 from gdsim.kernels.steps import GRADIENT_SMALL, STILL, TARGET_REACHED
 from gdsim.lanes.compiler import shared
+from gdsim.lanes.masks import any, count_of, first_of, smallest
 from gdsim.lanes.memory import call_kernel
-from gdsim.lanes.operations import any, count_of, first_of, load, smallest, where
+from gdsim.lanes.operations import load, where
 from gdsim.lanes.parts import (
     WIDTH,
     job_advance,

@@ -2,7 +2,8 @@
 
 from gdsim.lanes.compiler import bind
 from gdsim.lanes.functions import acos, atan2, cos, erf, exp, fma, log, pow, sigmoid, sin, softplus, tanh
-from gdsim.lanes.operations import absolute, all, any, maximum, minimum, sqrt, where
+from gdsim.lanes.masks import all, any
+from gdsim.lanes.operations import absolute, maximum, minimum, sqrt, where
 
 __all__ = [
     "absolute", "acos", "all", "any", "atan2", "bind", "cos", "erf", "exp", "fma", "log", "maximum", "minimum",

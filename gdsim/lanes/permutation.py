@@ -8,7 +8,8 @@ and Rogaway 2012), which needs no power of two. Neither stores anything.
 from typing import Any
 
 from gdsim.lanes.compiler import shared
-from gdsim.lanes.operations import any, multiply_high, where
+from gdsim.lanes.masks import any
+from gdsim.lanes.operations import multiply_high, where
 from gdsim.lanes.philox import random_words
 
 GOLDEN = 0x9E3779B9

@@ -9,8 +9,8 @@ import msgspec
 from gdsim.axes import Axis, Range, checked_one, checked_whole
 from gdsim.lanes import pow
 from gdsim.lanes.compiler import Closed
+from gdsim.lanes.masks import any as any_lane
 from gdsim.lanes.operations import absolute, as_type_of, floor, maximum, minimum, where
-from gdsim.lanes.operations import any as any_lane
 from gdsim.rules.base import RATE
 from gdsim.schedules.base import FACTOR, STEPS, Schedule, before, first_value, half_cosine
 

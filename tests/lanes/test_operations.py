@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 
 from gdsim.lanes import compiler
+from gdsim.lanes.masks import all, any, count_of, first_of, seldom, smallest
 from gdsim.lanes.operations import (
     absolute,
-    all,
-    any,
     as_type_of,
-    count_of,
     extract,
-    first_of,
     floor,
     fma_lanes,
     from_bits,
@@ -21,9 +18,7 @@ from gdsim.lanes.operations import (
     maximum,
     minimum,
     multiply_high,
-    seldom,
     sign,
-    smallest,
     spread,
     sqrt,
     store,

@@ -1,0 +1,91 @@
+"""What is asked of all lanes at once: whether a mask holds anywhere, where, and how often; the smallest of all numbers."""
+
+from typing import Any
+
+from llvmlite import ir
+
+from gdsim.lanes.emit import Code, is_lane, is_mask
+from gdsim.lanes.operations import rule_of
+
+
+def any(mask: Any) -> Any:
+    """Whether the mask holds in at least one lane."""
+    return bool(mask)
+
+
+def all(mask: Any) -> Any:
+    """Whether the mask holds in every lane."""
+    return bool(mask)
+
+
+@rule_of(any)
+def _(target: Any, mask: Any) -> Any:
+    return (target.types.boolean, lambda code, m: code.reduce_mask(m, mask, "or")) if is_mask(mask) else None
+
+
+@rule_of(all)
+def _(target: Any, mask: Any) -> Any:
+    return (target.types.boolean, lambda code, m: code.reduce_mask(m, mask, "and")) if is_mask(mask) else None
+
+
+def first_of(mask: Any, begin: Any) -> Any:
+    """The first lane, from `begin` on, in which the mask holds, or the width."""
+    return 0 if mask and begin == 0 else 1
+
+
+@rule_of(first_of)
+def _(target: Any, mask: Any, begin: Any) -> Any:
+    if not (is_mask(mask) and isinstance(begin, target.types.Integer)):
+        return None
+
+    def emit(code: Code, m: Any, b: Any) -> Any:
+        wide = ir.IntType(128)  # so that there is room for an end behind 64 lanes
+        held = code.builder.or_(code.builder.zext(code.bits(m, mask), wide), ir.Constant(wide, 1 << mask.width))
+        first = code.index(b, begin)
+        ahead = code.builder.lshr(held, code.builder.zext(first, wide))
+        return code.builder.add(first, code.builder.trunc(code.call("llvm.cttz.i128", wide, ahead, ir.Constant(ir.IntType(1), 1)), ir.IntType(64)))
+
+    return target.types.int64, emit
+
+
+def count_of(mask: Any) -> Any:
+    """In how many lanes the mask holds."""
+    return int(mask)
+
+
+@rule_of(count_of)
+def _(target: Any, mask: Any) -> Any:
+    def emit(code: Code, m: Any) -> Any:
+        wide = ir.IntType(64)
+        bits = code.bits(m, mask)
+        return code.call("llvm.ctpop.i64", wide, bits if bits.type == wide else code.builder.zext(bits, wide))
+
+    return (target.types.int64, emit) if is_mask(mask) else None
+
+
+def smallest(x: Any) -> Any:
+    """The smallest of the numbers in a lane of unsigned integers."""
+    return x
+
+
+@rule_of(smallest)
+def _(target: Any, x: Any) -> Any:
+    if not is_lane(x) or x.is_float:
+        return None
+    name = f"llvm.vector.reduce.umin.v{x.width}i{x.bits}"
+    return x.dtype, lambda code, v: v if x.width == 1 else code.call(name, ir.IntType(x.bits), v)
+
+
+def seldom(condition: Any) -> Any:
+    """The condition, of which the compiler is told that it seldom holds: what it guards is put out of the way."""
+    return condition
+
+
+@rule_of(seldom)
+def _(target: Any, condition: Any) -> Any:
+    def emit(code: Code, c: Any) -> Any:
+        bit = ir.IntType(1)
+        expect = code.builder.module.declare_intrinsic("llvm.expect", [bit], ir.FunctionType(bit, [bit, bit]))
+        return code.builder.call(expect, [c, ir.Constant(bit, 0)])
+
+    return (target.types.boolean, emit) if condition == target.types.boolean else None
