@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels import decisions, evaluation, functions, inmemory, steps, supervised, training
-from gdsim.kernels.layout import FunctionLayout, MemoryLayout, NetworkLayout, feed_of
+from gdsim.kernels import alone, decisions, evaluation, functions, inmemory, steps, supervised, training
+from gdsim.kernels.layout import AloneLayout, FunctionLayout, MemoryLayout, NetworkLayout, feed_of
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import BEST_LOSS, FACTS, MARKS, REASON, TAGS, Agenda, Curves, Pack, Runs, Scores, Seats, Snapshots, Watch
 from gdsim.kernels.training import Job
-from gdsim.lanes.compiler import address_of, bind, float_mode_parts
-from gdsim.lanes.memory import readers_of, table_of
+from gdsim.lanes.compiler import Closed, address_of, bind, float_mode_parts
+from gdsim.lanes.memory import readers_of, table_of, zeros
 from gdsim.lanes.operations import fma_lanes, sign
 
 REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
@@ -71,12 +71,30 @@ def without_penalty(g: Any, w: Any, step: Any) -> Any:
     return g
 
 
+def fits_alone(structure: Structure) -> bool:
+    """Whether one run of a structure may have all lanes: networks whose rule uses each gradient as it is made, and looks at nothing but the largest weight."""
+    return isinstance(structure.layout, NetworkLayout) and not (structure.needs_norm or structure.climbs or structure.watches.step)
+
+
+def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
+    """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of width 1."""
+    single = tuple({**parts, "WIDTH": 1, "layer_at": alone.layer_at, "layer_count": alone.layer_count, "place_in": alone.place_in}.items())
+    own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.penalty_and_norm)}
+    tile = lambda rows, columns: Closed(alone.product_tile, (("WIDTH", lanes), ("ROWS", rows), ("COLUMNS", columns)))  # noqa: E731
+    tiles = {f"tile_{rows}x{columns}": tile(rows, columns) for rows in (8, 4, 2, 1) for columns in (2, 1)}
+    return {**parts, **own, **tiles, "WIDTH": lanes, "DRAWN": 2 * lanes}
+
+
 class Kernels:
     """The compiled kernels of one structure at one lane width, made when first used."""
 
     def __init__(self, structure: Structure, width: int) -> None:
         self.structure, self.width = structure, width
         self.dtype = np.dtype(structure.dtype)
+        layout = structure.layout
+        self.layout = (
+            layout.alone(REGISTER_BYTES // self.dtype.itemsize) if isinstance(layout, NetworkLayout) and width == 1 and fits_alone(structure) else layout
+        )
         self.listener: Callable[[str], None] | None = None
 
     def prepare(self) -> None:
@@ -88,10 +106,15 @@ class Kernels:
 
     def _parts(self) -> dict[str, Any]:
         """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
-        layout, chosen = self.structure.layout, dict(self.structure.parts)
+        layout, chosen = self.layout, dict(self.structure.parts)
         problem = {n: chosen[n] for n in chosen if n not in ("prepare", "update", "report", "rate", "normed", "driven")}
         if isinstance(layout, NetworkLayout):
             family: Mapping[str, Any] = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile}
+        elif isinstance(layout, AloneLayout):
+            return alone_parts(
+                {**problem, "ZERO": self.dtype.type(0), **float_mode_parts(), "finish_tile": alone.keep_tile, "evaluate_pack": alone.evaluate_alone},
+                layout.lanes,
+            )
         elif isinstance(layout, MemoryLayout):
             family = {"evaluate_pack": inmemory.evaluate_in_memory, "BLOCK": BLOCK}
         else:
@@ -110,19 +133,21 @@ class Kernels:
             "penalized": with_penalty if s.has_penalty else without_penalty, "NEEDS_NORM": s.needs_norm, "CLIMBS": s.climbs, "TWO_PASSES": s.needs_norm or s.climbs,
             **{f"WATCHES_{n.upper()}": value for n, value in s.watches._asdict().items()},
         }  # fmt: skip
-        if isinstance(s.layout, NetworkLayout):
+        if isinstance(self.layout, NetworkLayout):
             return {**parts, "finish_tile": supervised.update_tile}
-        if isinstance(s.layout, MemoryLayout):
+        if isinstance(self.layout, AloneLayout):
+            return alone_parts({**parts, "finish_tile": alone.update_tile, "IN_PLACE": s.shuffle == "whole"}, self.layout.lanes)
+        if isinstance(self.layout, MemoryLayout):
             return parts
-        gradient = functions.gradient_of_samples if s.layout.columns > 0 else functions.gradient_of_function
-        own = {"batch_gradient": gradient, "update_row": update_row_of(s.layout.size, s.slots), "SLOT_TOTAL": s.layout.size * s.slots}
+        gradient = functions.gradient_of_samples if self.layout.columns > 0 else functions.gradient_of_function
+        own = {"batch_gradient": gradient, "update_row": update_row_of(self.layout.size, s.slots), "SLOT_TOTAL": self.layout.size * s.slots}
         return {**parts, **own}
 
     def _advance(self) -> tuple[Any, dict[str, Any]]:
         """The template of steps, and the parts that are its own: functions in registers advance a register of lanes at a time."""
-        layout = self.structure.layout
+        layout = self.layout
         if not isinstance(layout, FunctionLayout):
-            return (supervised if isinstance(layout, NetworkLayout) else inmemory).advance, {}
+            return {NetworkLayout: supervised, AloneLayout: alone, MemoryLayout: inmemory}[type(layout)].advance, {}
         part = self.width if layout.columns else min(self.width, REGISTER_BYTES // self.dtype.itemsize)
         return functions.advance_of(self.width // part), {"WIDTH": part, "PACK_WIDTH": self.width}
 
@@ -172,7 +197,7 @@ class Kernels:
     @functools.cached_property
     def _predict(self) -> Any:
         job = evaluation.Prediction(self.model(1), self._lanes(0), self._shape.training_feed, self._lanes(0))
-        return self._bind(supervised.predict, self._parts(), job, arguments=1)
+        return self._bind((alone if isinstance(self.layout, AloneLayout) else supervised).predict, self._parts(), job, arguments=1)
 
     def predict(self, job: evaluation.Prediction) -> None:
         """`supervised.predict`."""
@@ -181,10 +206,10 @@ class Kernels:
 
     def model(self, samples: int) -> Any:
         """One thread's working memory for steps of `samples` samples and for evaluation."""
-        return self.structure.layout.space(self.width, self.dtype, samples)
+        return self.layout.space(self.width, self.dtype, samples)
 
     def _lanes(self, n: int, kind: Any = None) -> np.ndarray:
-        return np.zeros(n * self.width, self.dtype if kind is None else kind)
+        return zeros(n * self.width, self.dtype if kind is None else kind)
 
     def new_pack(self) -> Pack:
         """A pack without runs."""
@@ -196,7 +221,7 @@ class Kernels:
             loss_bound=full(np.inf), target=full(-np.inf), gradient=full(-1), weight_bound=full(WEIGHT_BOUND).view(bits),
             step_tolerance=full(-1), moved=lanes(1), size=lanes(1), still=lanes(1, word), times=lanes(1, word) + word(1),
         )  # fmt: skip
-        size = s.layout.size
+        size = self.layout.size
         return Pack(lanes(size), lanes(size * s.slots), lanes(s.carry), lanes(len(s.numbers._fields)), lanes(1, word), lanes(1, word), watch)
 
     def new_scores(self) -> Scores:
@@ -205,7 +230,7 @@ class Kernels:
 
     def new_snapshots(self, with_state: bool) -> Snapshots:
         """Room for a pack of snapshots."""
-        s, size = self.structure, self.structure.layout.size
+        s, size = self.structure, self.layout.size
         kept = lambda n: self._lanes(n if with_state else 0)  # noqa: E731
         return Snapshots(self._lanes(size), kept(size), kept(size * s.slots), kept(s.carry), self._lanes(TAGS, np.int64), np.zeros(1, np.int64))
 
@@ -214,7 +239,7 @@ class Kernels:
         return self._job(with_state, runs, agenda, feeds, model, self.addresses)
 
     def _job(self, with_state: bool, runs: Runs, agenda: Agenda, feeds: Any, model: Any, addresses: tuple[int, int, int]) -> Job:
-        size = self.structure.layout.size
+        size = self.layout.size
         snapshots, fresh = self.new_snapshots(with_state), self.new_snapshots(with_state)
         scores, held_scores = self.new_scores(), self.new_scores()
         training, whole, held = feeds
@@ -230,7 +255,7 @@ class Kernels:
 
     def new_runs(self, count: int, checkpoints: int, keeps: Keeps, stops: int = 0, targets: int = 0) -> Runs:
         """Tables of a job of `count` runs, without their beginnings."""
-        s, parameters = self.structure, len(self.structure.layout.places)
+        s, parameters = self.structure, len(self.layout.places)
         real = lambda *shape: np.full(int(np.prod(shape)), np.nan, self.dtype)  # noqa: E731
         kept = lambda keep, *shape: real(count if keep else 0, *shape)  # noqa: E731
         marks = real(count, MARKS).reshape(count, MARKS)
@@ -253,7 +278,8 @@ class Kernels:
         whole = lambda values: np.array(values, np.int64).ravel()  # noqa: E731
         real = lambda values: np.array(values, self.dtype).ravel()  # noqa: E731
         s = self.structure
-        names, places = s.numbers._fields, s.layout.places.astype(np.int64)
+        names, places = s.numbers._fields, self.layout.places.astype(np.int64)
+        together = self.layout.lanes if isinstance(self.layout, AloneLayout) else 1  # places whose slots lie side by side
         return Agenda(
             s.reports_stored,
             s.slots,
@@ -262,6 +288,8 @@ class Kernels:
             names.index("l1"),
             names.index("l2"),
             places,
+            places // together * together * s.slots + places % together,
+            together,
             whole(checkpoints),
             whole(stops),
             real(tolerances),

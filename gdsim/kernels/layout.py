@@ -3,13 +3,16 @@
 import dataclasses
 import functools
 import itertools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.kernels.alone import TALLEST, WIDEST, Alone
 from gdsim.kernels.network import BLOCK, TILE, Network
 from gdsim.kernels.sampling import Feed
 from gdsim.lanes.draws import seed_words
+from gdsim.lanes.memory import zeros
 
 
 class NetworkSpace(NamedTuple):
@@ -39,6 +42,7 @@ class NetworkLayout:
     activation_rows: int
     delta_rows: int
     keeps_slopes: bool
+    alone: "Callable[[int], AloneLayout]"  # the layout of one run that has so many lanes
 
     def table(self, pitch: int) -> np.ndarray:
         """The flat table of layers where samples lie `pitch` lanes from unit to unit."""
@@ -48,7 +52,7 @@ class NetworkLayout:
 
     def space(self, width: int, dtype: Any, samples: int) -> NetworkSpace:
         """Working memory for steps of `samples` samples and for evaluation."""
-        lanes = lambda n: np.zeros(n * width, dtype)  # noqa: E731
+        lanes = lambda n: zeros(n * width, dtype)  # noqa: E731
         pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
         activations, deltas = lanes(self.activation_rows * pitches[1]), lanes(self.delta_rows * pitches[1])
         slopes = lanes(self.activation_rows * pitches[1] if self.keeps_slopes else 0)
@@ -59,6 +63,7 @@ class NetworkLayout:
 @functools.cache
 def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool) -> NetworkLayout:
     """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with targets; `biases` or none."""
+    alone = functools.partial(alone_layout, widths, columns, biases, keeps_slopes)
     whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
     half = whole(max(widths[1:]))
     rows, first, source, places, table = whole(columns), 0, 0, [], []
@@ -70,7 +75,69 @@ def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_sl
         places += [weights.ravel(), *([first + pitch * np.arange(units) + pitch - 1] if biases else [])]
         first += pitch * whole(units)
         source, rows = rows, rows + whole(units)
-    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, 2 * half, keeps_slopes)
+    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, 2 * half, keeps_slopes, alone)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AloneLayout:
+    """Where the parameters and activations of a network of one run lie, in numbers; `layers` is the table of `alone`."""
+
+    layers: np.ndarray
+    places: np.ndarray
+    size: int
+    activations: int
+    turned: int
+    outputs: int
+    targets: int
+    pitch: int
+    lanes: int
+    keeps_slopes: bool
+
+    def space(self, width: int, dtype: Any, samples: int) -> Alone:
+        """Working memory for blocks of samples."""
+        numbers = lambda n: zeros(n, dtype)  # noqa: E731
+        bits = np.uint64 if dtype == np.float64 else np.uint32
+        return Alone(
+            layers=self.layers.ravel(), activations=numbers(self.activations), slopes=numbers(self.activations if self.keeps_slopes else 0),
+            deltas=numbers(self.activations), turned=numbers(self.turned), gradients=numbers(self.size), tile=numbers(TALLEST * WIDEST * self.lanes),
+            zeros=numbers(int(self.layers[:, 3].max()) + int(self.layers[:, 8].max())), ones=numbers(1) + dtype.type(1), losses=numbers(self.lanes), largest=zeros(self.lanes, bits),
+            numbers=counting(2 * self.lanes), rows=zeros(BLOCK, np.uint32), outputs=self.outputs, targets=self.targets, pitch=self.pitch,
+        )  # fmt: skip
+
+
+def counting(n: int) -> np.ndarray:
+    """0, 1, 2, ..."""
+    numbers = zeros(n, np.uint32)
+    numbers[:] = np.arange(n)
+    return numbers
+
+
+@functools.cache
+def alone_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool, lanes: int) -> AloneLayout:
+    """The layout of a network, as `network_layout` has it, of one run that has so many lanes."""
+    whole = lambda n: -(-n // lanes) * lanes  # noqa: E731
+
+    def apart(n: int) -> int:
+        """From one row of n numbers to the next: whole lanes, not a power of two of them where that is many."""
+        return whole(n) + lanes * (whole(n) // lanes % 4 == 0)
+
+    pitch, last = apart(BLOCK), len(widths) - 2
+    first, source, turned, places, table = 0, 0, 0, [], []
+    for depth, (inputs, units) in enumerate(itertools.pairwise(widths)):
+        lines = apart(columns if depth == 0 else inputs)
+        line = apart(inputs if depth == last else units)
+        rows = units if depth == last else inputs
+        steps = (line, 1) if depth == last else (1, line)
+        biases_at = first + rows * line
+        table.append((inputs, units, first, line, *steps, biases_at, source, lines))
+        places += [(first + steps[0] * np.arange(units)[:, None] + steps[1] * np.arange(inputs)).ravel(), *([biases_at + np.arange(units)] if biases else [])]
+        turned = max(turned, whole(inputs) * pitch if depth == last else whole(units) * apart(inputs))
+        first = biases_at + max(whole(units), line)
+        source += BLOCK * lines
+    ends = lanes * max(row[3] for row in table)  # a layer is turned in whole lanes, which reach beyond its last row
+    outputs, targets = source, source + whole(widths[-1]) * pitch
+    activations = targets + (columns - widths[0]) * pitch
+    return AloneLayout(np.array(table), np.concatenate(places), first + ends, activations, turned, outputs, targets, pitch, lanes, keeps_slopes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,7 +155,7 @@ class FunctionLayout:
     def space(self, width: int, dtype: Any, samples: int) -> FunctionSpace:
         """Working memory for blocks of samples."""
         pitch = BLOCK + 1
-        return FunctionSpace(np.zeros(-(-self.columns // 16) * 16 * pitch * width, dtype), pitch)
+        return FunctionSpace(zeros(-(-self.columns // 16) * 16 * pitch * width, dtype), pitch)
 
 
 @functools.cache
@@ -127,7 +194,7 @@ class MemoryLayout:
     def space(self, width: int, dtype: Any, samples: int) -> MemorySpace:
         """Working memory for blocks of samples."""
         pitch = BLOCK + 1
-        lanes = lambda n: np.zeros(n * width, dtype)  # noqa: E731
+        lanes = lambda n: zeros(n * width, dtype)  # noqa: E731
         columns = -(-self.columns // 16) * 16
         return MemorySpace(
             lanes(columns * pitch), pitch, lanes(self.size), lanes(self.size), lanes(self.size), lanes(max(columns, self.size)), self.constants.astype(dtype),
@@ -142,7 +209,7 @@ def memory_layout(problem: Any, columns: int) -> MemoryLayout:
 
 
 class Table(NamedTuple):
-    """Samples as kernels read them: a row of features, then targets, then zeros up to a whole number of gathers."""
+    """Samples as kernels read them: a row of features, then targets, then zeros up to a whole number of gathers; rows likewise."""
 
     matrix: np.ndarray
     pitch: int
@@ -155,9 +222,10 @@ def table_of(X: np.ndarray, targets: np.ndarray, dtype: Any) -> Table:
     """The table of samples X[sample, feature] with targets[sample, target]."""
     count, features = X.shape
     columns = features + targets.shape[1]
-    matrix = np.zeros((count, -(-columns // 16) * 16), dtype)
-    matrix[:, :features], matrix[:, features:columns] = X, targets
-    return Table(matrix.ravel(), matrix.shape[1], features, columns, count)
+    rows, pitch = -(-count // 16) * 16, -(-columns // 16) * 16
+    matrix = zeros(rows * pitch, dtype).reshape(rows, pitch)
+    matrix[:count, :features], matrix[:count, features:columns] = X, targets
+    return Table(matrix.ravel(), pitch, features, columns, count)
 
 
 def feed_of(table: Table | None, batch: int | None, drop_last: bool, seed: int, dtype: Any) -> Feed:

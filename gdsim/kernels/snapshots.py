@@ -31,6 +31,7 @@ from gdsim.kernels.state import (
     TAGS,
     WHAT,
     WHY,
+    slot_place,
 )  # fmt: skip
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.memory import call_kernel
@@ -63,7 +64,8 @@ def copy_state(table: Any, snaps: Any, seat: Any, place: Any) -> None:
         at = places[p]
         snaps.stored[at * WIDTH + place] = pack.weights[at * WIDTH + seat]
         for s in range(agenda.slots):
-            snaps.slots[(at * agenda.slots + s) * WIDTH + place] = pack.slots[(at * agenda.slots + s) * WIDTH + seat]
+            there = slot_place(agenda, p, s) * WIDTH
+            snaps.slots[there + place] = pack.slots[there + seat]
     for c in range(agenda.carry):
         snaps.carry[c * WIDTH + place] = pack.carry[c * WIDTH + seat]
 
@@ -236,7 +238,7 @@ def end_run(table: Any, snaps: Any, place: Any, why: Any) -> None:
             at = agenda.places[p]
             runs.end_weights[run * parameters + p] = snaps.stored[at * WIDTH + place]
             for s in range(agenda.slots):
-                runs.end_slots[(run * parameters + p) * agenda.slots + s] = snaps.slots[(at * agenda.slots + s) * WIDTH + place]
+                runs.end_slots[(run * parameters + p) * agenda.slots + s] = snaps.slots[slot_place(agenda, p, s) * WIDTH + place]
         for c in range(agenda.carry):
             runs.end_carry[run * agenda.carry + c] = snaps.carry[c * WIDTH + place]
     if seat >= 0:

@@ -129,6 +129,8 @@ class Agenda(NamedTuple):
     l1: Any  # the places of the penalties' factors among them
     l2: Any
     places: Any  # int64 [parameter]: the place of each parameter in the layout
+    slot_places: Any  # int64 [parameter]: the place of its first slot
+    slot_step: Any  # from there to its next
     checkpoints: Any  # int64
     stops: Any  # int64 [stop, 3]: kind, every how many steps, whether at cycle ends
     tolerances: Any  # [stop, 2]
@@ -136,6 +138,11 @@ class Agenda(NamedTuple):
     last: Any  # int64: the step at which a run's budget ends
     lane_stops: Any  # int64 [3]: 1 + the stop that lanes look at in every step: Target, SmallGradient, SmallStep; 0 if there is none
     wants: Any  # int64 [3]: whether gradients are asked for at checkpoints, at looks, and the validation set at looks
+
+
+def slot_place(agenda: Any, parameter: Any, slot: Any) -> Any:
+    """The place, in lanes, of one of a parameter's slots."""
+    return agenda.slot_places[parameter] + slot * agenda.slot_step
 
 
 class Sum(NamedTuple):

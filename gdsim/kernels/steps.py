@@ -6,7 +6,7 @@ Names that are parts: the rule's `prepare`, `update` and `report`, the schedule'
 from typing import Any, NamedTuple
 
 from gdsim.lanes.masks import any
-from gdsim.lanes.operations import fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where
+from gdsim.lanes.operations import across, fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where
 from gdsim.lanes.parts import (
     CARRY_COUNT,
     NUMBER_COUNT,
@@ -94,16 +94,26 @@ def moved(motion: Any, step: Any, old: Any, new: Any) -> Any:
     return Motion(largest, fma_lanes(way, way, motion.moved), fma_lanes(after, after, motion.size))
 
 
-def update_weight(pack: Any, step: Any, motion: Any, place: Any, g: Any, is_weight: Any) -> Any:
-    """Updates one weight from its gradient; the motion with it."""
+def updated(pack: Any, step: Any, place: Any, g: Any, is_weight: Any) -> Any:
+    """What is at a place, and what its gradient makes of it: (weight, slots) each."""
     w = load(pack.weights, place * WIDTH, WIDTH)
     if is_weight:
         g = penalized(g, w, step)
     slots = load_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
-    new = update(w, g, slots, step.rule)
+    return (w, slots), update(w, g, slots, step.rule)
+
+
+def put(pack: Any, place: Any, new: Any) -> None:
+    """Puts (weight, slots) at a place."""
     store(pack.weights, place * WIDTH, new[0])
     store_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, new[1])
-    return moved(motion, step, (w, slots), new)
+
+
+def update_weight(pack: Any, step: Any, motion: Any, place: Any, g: Any, is_weight: Any) -> Any:
+    """Updates one weight from its gradient; the motion with it."""
+    old, new = updated(pack, step, place, g, is_weight)
+    put(pack, place, new)
+    return moved(motion, step, old, new)
 
 
 def flag_loss(watch: Any, at: Any, loss: Any, ends: Any) -> None:
@@ -163,7 +173,7 @@ def smaller_steps(watch: Any, at: Any, motion: Any, still: Any) -> Any:
 def report_all(table: Any, steps: Any) -> Any:
     """The kernel: the reported parameters of every lane, from the stored ones."""
     pack, out = job_pack(table), job_reported(table)
-    step, _ = begin_step(pack)
+    step = across(begin_step(pack)[0], WIDTH)
     for place in range(len(out) // WIDTH):
         slots = load_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
         store(out, place * WIDTH, report(load(pack.weights, place * WIDTH, WIDTH), slots, step.rule))

@@ -140,28 +140,31 @@ def sample_at(network: Any, feed: Any, number: Any) -> Any:
     )  # fmt: skip
 
 
+def shared_loss(sample: Any, counts: Any, share: Any) -> Any:
+    """A sample's loss in the lanes where it counts; the deltas of its outputs are left in the buffer, times `share`."""
+    nothing = splat(ZERO, WIDTH)
+    loss, weight = sample_loss(sample), nothing
+    if WEIGHTED:
+        weight = load(sample.values, sample.weight, WIDTH)
+        loss = loss * weight
+    for unit in range(sample.units):
+        place = sample.delta + unit * sample.stride
+        delta = load(sample.deltas, place, WIDTH) * share
+        if WEIGHTED:
+            delta = delta * weight
+        store(sample.deltas, place, where(counts, delta, nothing))
+    return where(counts, loss, nothing)
+
+
 def block_loss(network: Any, feed: Any, valid: Any, share: Any) -> Any:
     """The sum of the losses of a block's samples; the deltas of the outputs are left in the buffer, times `share`.
 
     `valid` is (samples in the block, how many of them count in each lane).
     """
     count, limit = valid
-    nothing = splat(ZERO, WIDTH)
-    total = nothing
+    total = splat(ZERO, WIDTH)
     for b in range(count):
-        sample = sample_at(network, feed, b)
-        counts = limit > b
-        loss, weight = sample_loss(sample), nothing
-        if WEIGHTED:
-            weight = load(network.activations, sample.weight, WIDTH)
-            loss = loss * weight
-        total = total + where(counts, loss, nothing)
-        for unit in range(sample.units):
-            place = sample.delta + unit * sample.stride
-            delta = load(network.deltas, place, WIDTH) * share
-            if WEIGHTED:
-                delta = delta * weight
-            store(network.deltas, place, where(counts, delta, nothing))
+        total = total + shared_loss(sample_at(network, feed, b), limit > b, share)
     return total
 
 

@@ -30,6 +30,7 @@ from gdsim.kernels.state import (
     PACK_STEPS,
     REASON,
     START_NUMBER,
+    slot_place,
 )  # fmt: skip
 from gdsim.kernels.steps import GRADIENT_SMALL, STILL, TARGET_REACHED
 from gdsim.lanes.compiler import shared
@@ -82,11 +83,10 @@ class Job(NamedTuple):
 def rest(table: Any, seat: Any) -> None:
     """Leaves zeros in a lane for which there is no further run: whatever it computes is nobody's."""
     pack, agenda = job_pack(table), job_agenda(table)
-    places = agenda.places
-    for p in range(len(places)):
-        pack.weights[places[p] * WIDTH + seat] = 0
+    for p in range(len(agenda.places)):
+        pack.weights[agenda.places[p] * WIDTH + seat] = 0
         for s in range(agenda.slots):
-            pack.slots[(places[p] * agenda.slots + s) * WIDTH + seat] = 0
+            pack.slots[slot_place(agenda, p, s) * WIDTH + seat] = 0
 
 
 def next_run(table: Any) -> Any:
@@ -112,7 +112,7 @@ def sit(table: Any, seat: Any, run: Any) -> None:
         at = agenda.places[p]
         pack.weights[at * WIDTH + seat] = runs.points[run * parameters + p]
         for s in range(agenda.slots):
-            pack.slots[(at * agenda.slots + s) * WIDTH + seat] = runs.slots[(run * parameters + p) * agenda.slots + s] if len(runs.slots) > 0 else 0
+            pack.slots[slot_place(agenda, p, s) * WIDTH + seat] = runs.slots[(run * parameters + p) * agenda.slots + s] if len(runs.slots) > 0 else 0
     for c in range(agenda.carry):
         pack.carry[c * WIDTH + seat] = runs.carry[run * agenda.carry + c] if len(runs.carry) > 0 else 0
     for k in range(agenda.numbers):

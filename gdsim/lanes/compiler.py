@@ -80,15 +80,15 @@ class Closed(NamedTuple):
 
 
 @functools.cache
-def _mapping(parts: tuple[tuple[str, Any], ...]) -> Mapping[str, Any]:
-    """The parts of a closed one by their names; the same object for the same parts."""
+def _mapping(parts: tuple[tuple[str, Any], ...], kinds: tuple[type, ...]) -> Mapping[str, Any]:
+    """The parts of a closed one by their names; the same object for the same parts, of the same types: 0 of float32 equals that of float64."""
     return dict(parts)
 
 
 def below(value: Any, parts: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]] | None:
     """(the function that a kernel compiles where it names `value`, the parts that hold in it), or None for other values."""
     if isinstance(value, Closed):
-        return value.function, _mapping(value.parts)
+        return value.function, _mapping(value.parts, tuple(type(v) for _, v in value.parts))
     body = body_of(value)
     return None if body is None else (body, parts)
 

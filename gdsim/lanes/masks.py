@@ -68,12 +68,22 @@ def smallest(x: Any) -> Any:
     return x
 
 
-@rule_of(smallest)
-def _(target: Any, x: Any) -> Any:
-    if not is_lane(x) or x.is_float:
-        return None
-    name = f"llvm.vector.reduce.umin.v{x.width}i{x.bits}"
-    return x.dtype, lambda code, v: v if x.width == 1 else code.call(name, ir.IntType(x.bits), v)
+def greatest(x: Any) -> Any:
+    """The greatest of the numbers in a lane of unsigned integers."""
+    return x
+
+
+def _extreme(handle: Any, operation: str) -> None:
+    @rule_of(handle)
+    def rule(target: Any, x: Any) -> Any:
+        if not is_lane(x) or x.is_float:
+            return None
+        name = f"llvm.vector.reduce.{operation}.v{x.width}i{x.bits}"
+        return x.dtype, lambda code, v: v if x.width == 1 else code.call(name, ir.IntType(x.bits), v)
+
+
+_extreme(smallest, "umin")
+_extreme(greatest, "umax")
 
 
 def seldom(condition: Any) -> Any:

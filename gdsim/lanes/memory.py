@@ -104,6 +104,17 @@ def _(target: Any, array: Any, index: Any, value: Any) -> Any:
     return target.types.void, emit
 
 
+LINE = 64  # bytes of a cache line: a register of as many that lies across two costs two accesses
+
+
+def zeros(count: int, dtype: Any) -> np.ndarray:
+    """So many zeros, from the beginning of a cache line on."""
+    kind = np.dtype(dtype)
+    raw = np.zeros(count * kind.itemsize + LINE, np.uint8)
+    first = -raw.ctypes.data % LINE
+    return raw[first : first + count * kind.itemsize].view(kind)
+
+
 def table_of(job: Any) -> np.ndarray:
     """The table of a nested NamedTuple; the arrays must outlive it."""
     entries: list[int] = []

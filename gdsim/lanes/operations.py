@@ -334,6 +334,40 @@ def _(target: Any, value: Any, width: Any) -> Any:
     return lane, lambda code, v, _: code.spread(v, value, lane)
 
 
+def across(value: Any, width: Any) -> Any:
+    """A lane of width 1 in every lane of `width`; of a tuple, or a NamedTuple, all of its members."""
+    return _kernel_only(value, width)
+
+
+def _widened(target: Any, kind: Any, width: int) -> Any:
+    """The type of a value of type `kind` across `width` lanes."""
+    types = target.types
+    if is_lane(kind):
+        return target.Lane(kind.dtype, width) if kind.width == 1 else kind
+    if isinstance(kind, types.BaseNamedTuple):
+        members = [_widened(target, k, width) for k in kind]
+        return types.NamedUniTuple(members[0], len(members), kind.instance_class) if len(set(members)) == 1 else types.NamedTuple(members, kind.instance_class)
+    return types.BaseTuple.from_types([_widened(target, k, width) for k in kind]) if isinstance(kind, types.BaseTuple) else kind
+
+
+def _spread_members(code: Code, value: Any, kind: Any, wide: Any) -> Any:
+    if is_lane(kind):
+        return code.splat(value, wide.width) if kind.width == 1 else value
+    if not hasattr(kind, "__len__"):
+        return value
+    members = [_spread_members(code, code.builder.extract_value(value, i), k, w) for i, (k, w) in enumerate(zip(kind, wide, strict=True))]
+    return code.context.make_tuple(code.builder, wide, members)
+
+
+@rule_of(across)
+def _(target: Any, value: Any, width: Any) -> Any:
+    n = _literal(target, width)
+    if n is None or not (is_lane(value) or isinstance(value, target.types.BaseTuple)):
+        return None
+    wide = _widened(target, value, n)
+    return wide, lambda code, v, _: _spread_members(code, v, value, wide)
+
+
 def load(array: Any, offset: Any, width: Any) -> Any:
     """`width` neighbouring elements of a flat array, from `offset`."""
     return _kernel_only(array, offset, width)

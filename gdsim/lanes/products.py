@@ -24,7 +24,7 @@ def _multiply(left: Any, right: Any, out: Any, sizes: Any) -> None:
             for column in range(0, columns, WIDTH):
                 part = repeat(splat(0.0, WIDTH), ROWS)
                 for sample in range(first, min(first + BLOCK, count)):
-                    part = outer_fma(part, spread_row(left, sample * rows + row, ROWS, WIDTH), load_row(right, sample * columns + column, WIDTH, 1, WIDTH))
+                    part = outer_fma(part, spread_row(left, sample * rows + row, 1, ROWS, WIDTH), load_row(right, sample * columns + column, WIDTH, 1, WIDTH))
                 place = row * columns + column
                 store_row(out, place, columns, add_rows(load_row(out, place, columns, ROWS, WIDTH), part))
     restore_float_mode(mode)

@@ -87,22 +87,25 @@ def _(target: Any, value: Any, count: Any) -> Any:
     return row, lambda code, v, _: code.context.make_tuple(code.builder, row, [v] * n)
 
 
-def spread_row(array: Any, offset: Any, count: Any, width: Any) -> Any:
-    """A tuple of lanes, each of `width` copies of one of `count` neighbouring elements."""
-    return _kernel_only(array, offset, count, width)
+def spread_row(array: Any, offset: Any, stride: Any, count: Any, width: Any) -> Any:
+    """A tuple of lanes, each of `width` copies of one of `count` elements, `stride` apart."""
+    return _kernel_only(array, offset, stride, count, width)
 
 
 @rule_of(spread_row)
-def _(target: Any, array: Any, offset: Any, count: Any, width: Any) -> Any:
+def _(target: Any, array: Any, offset: Any, stride: Any, count: Any, width: Any) -> Any:
     number, w = _literal(target, count), _literal(target, width)
     if number is None or w is None or not target.is_flat(array):
         return None
     row = target.types.UniTuple(target.Lane(array.dtype, w), number)
 
-    def emit(code: Code, a: Any, o: Any, *literals: Any) -> Any:
-        base, place = code.data(a, array), code.index(o, offset)
-        elements = [code.builder.load(code.builder.gep(base, [code.builder.add(place, ir.Constant(place.type, k))])) for k in range(number)]
-        return code.context.make_tuple(code.builder, row, [code.splat(e, w) for e in elements])
+    def emit(code: Code, a: Any, o: Any, s: Any, *literals: Any) -> Any:
+        base, place, step = code.data(a, array), code.index(o, offset), code.index(s, stride)
+        values = []
+        for _ in range(number):
+            values.append(code.splat(code.builder.load(code.builder.gep(base, [place])), w))
+            place = code.builder.add(place, step)
+        return code.context.make_tuple(code.builder, row, values)
 
     return row, emit
 
@@ -149,6 +152,34 @@ def _(target: Any, array: Any, offset: Any, row_stride: Any, column_stride: Any,
         return code.context.get_dummy_value()
 
     return target.types.void, emit
+
+
+def load_tile(array: Any, offset: Any, row_stride: Any, column_stride: Any, rows: Any, columns: Any, width: Any) -> Any:
+    """A tile from memory: lane [i * columns + j] from offset + i * row_stride + j * column_stride."""
+    return _kernel_only(array, offset, row_stride, column_stride, rows, columns, width)
+
+
+@rule_of(load_tile)
+def _(target: Any, array: Any, offset: Any, row_stride: Any, column_stride: Any, rows: Any, columns: Any, width: Any) -> Any:
+    m, n, w = (_literal(target, k) for k in (rows, columns, width))
+    if m is None or n is None or w is None or not target.is_flat(array):
+        return None
+    lane = target.Lane(array.dtype, w)
+    tile = target.types.UniTuple(lane, m * n)
+
+    def emit(code: Code, a: Any, o: Any, down: Any, across: Any, *literals: Any) -> Any:
+        base, line = code.data(a, array), code.index(o, offset)
+        row_step, column_step = code.index(down, row_stride), code.index(across, column_stride)
+        values = []
+        for _ in range(m):
+            place = line
+            for _ in range(n):
+                values.append(code.load(base, place, lane))
+                place = code.builder.add(place, column_step)
+            line = code.builder.add(line, row_step)
+        return code.context.make_tuple(code.builder, tile, values)
+
+    return tile, emit
 
 
 def gather_block(width: int) -> int:

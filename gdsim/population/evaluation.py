@@ -10,6 +10,7 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.evaluation import Evaluation, Prediction
 from gdsim.kernels.layout import feed_of, table_of
 from gdsim.kernels.network import BLOCK
+from gdsim.lanes.memory import zeros
 from gdsim.lanes.modes import ieee_mode
 from gdsim.population.setting import Setting, kernels_for, structure_of, table_for
 from gdsim.rules import SGD
@@ -27,10 +28,10 @@ class Packs(NamedTuple):
     values: np.ndarray
 
     def __iter__(self) -> Iterator[Any]:
-        layout, width = self.kernels.structure.layout, self.kernels.width
+        layout, width = self.kernels.layout, self.kernels.width
         for first in range(0, len(self.values), width):
             chosen = self.values[first : first + width, : len(layout.places)]
-            weights = np.zeros((layout.size, width), self.kernels.dtype)
+            weights = zeros(layout.size * width, self.kernels.dtype).reshape(layout.size, width)
             weights[layout.places, : len(chosen)] = chosen.T
             yield slice(first, first + len(chosen)), weights.ravel()
 
@@ -44,7 +45,7 @@ def packs_of(problem: Any, parameters: Any, dtype: str | None) -> Packs:
     if name not in DTYPES:
         raise ValueError(f"dtype must be 'float32' or 'float64'; {dtype!r} was given")
     setting = Setting(problem, SGD(), Constant(), "zeros", 1, None, "epoch", True, (), Record(), 0, name)
-    return Packs(kernels_for(structure_of(setting), setting.width), values)
+    return Packs(kernels_for(structure_of(setting), setting.lanes_for(len(values), 1)), values)
 
 
 def _scores(problem: Any, packs: Packs) -> dict[str, np.ndarray]:

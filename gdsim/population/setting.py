@@ -1,7 +1,9 @@
 """What the runs of one structure share, and what follows from it: kernels, tables of samples, feeds, looks."""
 
 import collections
+import contextlib
 import functools
+import pathlib
 import threading
 from typing import Any, NamedTuple
 
@@ -9,7 +11,7 @@ import numpy as np
 
 from gdsim.data import Data
 from gdsim.kernels import decisions, state
-from gdsim.kernels.cpu import Kernels, Structure, Watches
+from gdsim.kernels.cpu import Kernels, Structure, Watches, fits_alone
 from gdsim.kernels.layout import Table, feed_of, function_layout, memory_layout, network_layout, table_of
 from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
 from gdsim.lanes.compiler import Closed, bind, float_mode_parts
@@ -26,6 +28,24 @@ KINDS = {
     Target: decisions.TARGET, SmallGradient: decisions.SMALL_GRADIENT, SmallStep: decisions.SMALL_STEP,
     Validation: decisions.VALIDATION, Plateau: decisions.PLATEAU, Cycling: decisions.CYCLING,
 }  # fmt: skip
+
+
+# What a step of a run costs, fitted to networks of 65 to 100,000 parameters on batches of 1 to 33: one core's operations per
+# cycle, and the cycles beside them.
+OPERATIONS_PER_CYCLE = 33
+CYCLES_IN_PACK, CYCLES_ALONE = 1000, 3200
+
+
+CACHE_SIZE = pathlib.Path("/sys/devices/system/cpu/cpu0/cache/index3/size")  # "32768K"
+USUAL_CACHE_BYTES = 2**24
+
+
+@functools.cache
+def last_cache_bytes() -> int:
+    """Bytes of the processor's last cache; of a usual one where the system does not say."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(CACHE_SIZE.read_text().strip().removesuffix("K")) * 1024
+    return USUAL_CACHE_BYTES
 
 
 class Setting(NamedTuple):
@@ -57,9 +77,26 @@ class Setting(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Lanes of a pack: one register of 512 bits for networks, whose tiles of 4 x 4 leave none to spare, two for functions, four for small ones."""
+        """Lanes of a full pack: one register of 512 bits for networks, whose tiles of 4 x 4 leave none to spare, two for functions, four for small ones."""
         lanes = {"float32": 16, "float64": 8}[self.dtype]
         return lanes if isinstance(self.problem, Network) else 4 * lanes if self.problem.parameter_count <= 2 else 2 * lanes
+
+    def pack_bytes(self, width: int) -> int:
+        """Bytes of the state that a step of a pack goes through: weights and what the rule keeps beside them."""
+        return width * np.dtype(self.dtype).itemsize * self.problem.parameter_count * (1 + len(self.rule.slots))
+
+    def lanes_for(self, runs: int, threads: int) -> int:
+        """Lanes of a pack where each of `threads` trains `runs`; 1 where one run at a time has all the lanes and is done sooner.
+
+        That is where they are few, or where the packs of all threads would leave the last cache.
+        """
+        width = self.width
+        if not fits_alone(structure_of(self)):
+            return width
+        step = self.problem.step_operations(self.samples_per_step) / OPERATIONS_PER_CYCLE
+        packs = -(-runs // width)
+        few = runs * (step + CYCLES_ALONE) < packs * width * (step + CYCLES_IN_PACK)
+        return 1 if few or threads * self.pack_bytes(width) > last_cache_bytes() else width
 
     @property
     def targets(self) -> tuple[float, ...]:

@@ -71,11 +71,11 @@ BATCH_BYTES = 2**24
 def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray | None, threads: int) -> list[Work]:
     """A chunk's runs in batches: many for each lane, yet some for every thread."""
     setting = plan.groups[chunk.group].setting
-    width = lanes or setting.width
     batch = plan.batch_of(chunk)
     if chosen is not None:
         batch = batch.part(np.isin(batch.number, chosen))
     count = len(batch.number)
+    width = lanes or setting.lanes_for(-(-count // threads), threads)
     fit = BATCH_BYTES // (setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
     most = max(1, min(RUNS_PER_LANE * width, fit))
     rounds = -(-count // (threads * most))  # as many batches for every thread

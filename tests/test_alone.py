@@ -1,0 +1,75 @@
+"""One run that has all the lanes is the run that has one of a pack's: the same bits, whatever the network, the rule and the batch."""
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.population.setting import last_cache_bytes
+from tests.helpers import same_results
+
+rng = np.random.default_rng(3)
+CLASSES = gd.Data(rng.normal(size=(150, 21)), rng.integers(0, 11, 150), validation=0.2)
+WEIGHTED = gd.Data(rng.normal(size=(90, 5)), rng.normal(size=(90, 3)), sample_weight=rng.random(90))
+BINARY = gd.Data(rng.normal(size=(201, 18)), rng.integers(0, 2, 201), validation=0.3)
+
+
+def mlp(data, hidden, **settings):
+    return lambda: gd.MLP(data, hidden=hidden, **settings)
+
+
+CASES = {
+    "two layers, kept slopes, short batches": (mlp(CLASSES, [40, 20], activation="gelu", l2=0.01), gd.Adam(lr=[0.01, 0.1]), {"batch": 20, "drop_last": False}),
+    "wide, weighted, the whole data in two blocks": (mlp(WEIGHTED, [70], activation="tanh", loss="squared_error"), gd.Nesterov(lr=[0.01, 0.1]), {}),
+    "no hidden layer, blocks with replacement": (lambda: gd.LogisticRegression(BINARY, l1=0.01), gd.RMSprop(lr=[0.01, 0.1]), {"batch": 100, "shuffle": "replacement"}),
+    "float64, one order, stops": (
+        mlp(CLASSES, [9, 9, 9], activation=["relu", "sigmoid", "softplus"], label_smoothing=0.1), gd.Momentum(lr=[0.1, 1e4]),
+        {"batch": 33, "shuffle": "once", "dtype": "float64", "stop": [gd.Validation(patience=2, every=7), gd.Target(2.2, every=3)]},
+    ),
+    "no intercept, a look at every step": (
+        lambda: gd.LinearRegression(gd.Data(BINARY.X, BINARY.X[:, :2]), loss="absolute_error", intercept=False), gd.AdamW(lr=[0.001, 0.1]), {"stop": [gd.Target(0.3)]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_run_in_all_lanes_has_the_bits_of_a_run_in_one(name):
+    problem, rule, settings = CASES[name]
+    sweep = gd.Sweep(problem=problem(), optimizer=rule, starts=2, steps=25, record=gd.Record(every=6, trajectory=True, state=True), **settings)
+    assert same_results(sweep.run(lanes=1), sweep.run(lanes=8)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 2, 5, 17, 64, 65])
+@pytest.mark.parametrize("hidden", [[1], [15], [16, 31], [64, 64]])
+def test_any_widths_and_batches(hidden, batch):
+    problem = gd.MLP(gd.datasets.load("wine"), hidden=hidden, activation="tanh")
+    sweep = gd.Sweep(problem=problem, optimizer=gd.Momentum(lr=[0.01, 0.1, 1e9]), starts=2, steps=20, batch=batch, record=gd.Record(every=5, trajectory=True))
+    results = [sweep.run(lanes=lanes) for lanes in (1, 16)]
+    assert same_results(*results) == []
+    assert "diverged" in results[0].status
+
+
+@pytest.mark.parametrize("lanes", [1, 16])
+def test_evaluations_and_predictions_are_the_same(lanes, monkeypatch):
+    monkeypatch.setattr("gdsim.population.setting.Setting.lanes_for", lambda *_: lanes)
+    problem = gd.MLP(CLASSES, hidden=[20, 7], activation="silu", l2=0.1)
+    parameters = np.random.default_rng(0).normal(size=(3, problem.parameter_count))
+    found, outputs = gd.evaluate(problem, parameters), gd.predict(problem, parameters, CLASSES.X[:70])
+    for run, vector in enumerate(parameters):
+        a = CLASSES.X[:70]
+        for depth, (W, b) in enumerate(problem.unpack(vector)):
+            z = a @ W.T + b
+            a = z / (1.0 + np.exp(-z)) if depth < 2 else np.exp(z - z.max(1, keepdims=True))
+        assert np.allclose(outputs[run], a / a.sum(1, keepdims=True), atol=1e-12)
+    right = (gd.predict(problem, parameters, CLASSES.X).argmax(-1) == CLASSES.y).mean(1)
+    assert np.allclose(found.accuracy, right)
+
+
+def test_the_lane_width_follows_the_number_of_runs_and_the_size_of_their_state():
+    small = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[32]), optimizer=gd.Adam(), batch=32).plan().groups[0].setting
+    assert [small.lanes_for(runs, 2) for runs in (1, 5, 16, 1000)] == [1, 1, 16, 16]
+    width = int(last_cache_bytes() / 64 / 12 / 65)  # a pack with Adam's state is as large as the last cache
+    large = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[width]), optimizer=gd.Adam(), batch=32).plan().groups[0].setting
+    assert large.lanes_for(1000, 2) == 1
+    with_norm = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[32]), optimizer=gd.ClipNorm(gd.SGD(), 1.0), batch=32).plan().groups[0].setting
+    assert with_norm.lanes_for(1, 1) == 16
