@@ -89,13 +89,6 @@ TABLES = {
         0,
         0.6169,
     ),
-    "TANH": (
-        "(tanh(x) - x) / x^3 in z = x^2, |x| <= 0.6",
-        series(lambda z: (mp.tanh(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: [mpf(-1) / 3, mpf(2) / 15, mpf(-17) / 315][k] if k < 3 else mpf(0)),
-        lambda z: z,
-        0,
-        0.361,
-    ),
     "ATAN": (
         "(atan(t) - t) / t^3 in z = t^2, |t| <= 1/2",
         series(lambda z: (mp.atan(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: mpf(-1) ** (k + 1) / (2 * k + 3)),

@@ -29,6 +29,7 @@ from gdsim.lanes.parts import (
     BIASES,
     COLUMNS,
     DRAWN,
+    GATHERED,
     IN_PLACE,
     KEEPS_SLOPES,
     ROWS,
@@ -59,7 +60,7 @@ from gdsim.lanes.parts import (
     tile_8x1,
     tile_8x2,
 )
-from gdsim.lanes.tiles import add_rows, gather_block, gather_columns, load_row, load_tile, outer_fma, repeat, spread_row, store_row, store_tile
+from gdsim.lanes.tiles import add_rows, gather_columns, load_row, load_tile, outer_fma, repeat, spread_row, store_row, store_tile
 
 TALLEST, WIDEST = 8, 2  # of a tile, in numbers and in lanes
 LAYER_COLUMNS = 9
@@ -215,12 +216,11 @@ def products(shape: Any, terms: Any, left: Any, right: Any, start: Any, goal: An
 def turn(network: Any, source: Any, sizes: Any, pitch: Any) -> None:
     """Leaves source[row][column] in `turned` as [column][row], its rows `pitch` apart."""
     rows, columns = sizes
-    block = gather_block(WIDTH)
     line = source.stride
     for row in range(0, rows, WIDTH):
         places = load(network.numbers, 0, WIDTH) + row
-        for column in range(0, columns, block):
-            gather_columns(source.array, line, places, source.offset + column, network.turned, (column * pitch + row, pitch))
+        for column in range(0, columns, GATHERED):
+            gather_columns(source.array, line, places, source.offset + column, GATHERED, network.turned, (column * pitch + row, pitch))
 
 
 def forward(network: Any, weights: Any, source: Any, count: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels import alone, decisions, evaluation, functions, inmemory, steps, supervised, training
+from gdsim.kernels import alone, decisions, evaluation, functions, inmemory, small, steps, supervised, training
 from gdsim.kernels.layout import AloneLayout, FunctionLayout, MemoryLayout, NetworkLayout, feed_of
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.rows import update_row_of
@@ -43,6 +43,7 @@ class Structure(NamedTuple):
     shuffle: str
     dtype: str
     layout: NetworkLayout | FunctionLayout | MemoryLayout
+    is_small: bool  # a network whose steps are written out
     has_penalty: bool
     reports_stored: bool
     needs_norm: bool
@@ -73,7 +74,12 @@ def without_penalty(g: Any, w: Any, step: Any) -> Any:
 
 def fits_alone(structure: Structure) -> bool:
     """Whether one run of a structure may have all lanes: networks whose rule uses each gradient as it is made, and looks at nothing but the largest weight."""
-    return isinstance(structure.layout, NetworkLayout) and not (structure.needs_norm or structure.climbs or structure.watches.step)
+    return isinstance(structure.layout, NetworkLayout) and not (structure.is_small or structure.needs_norm or structure.climbs or structure.watches.step)
+
+
+def lane_parts(width: int) -> dict[str, int]:
+    """The width of lanes, and how many columns of samples are gathered together."""
+    return {"WIDTH": width, "GATHERED": min(width, 16), "FEW": min(width, 4)}
 
 
 def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
@@ -82,7 +88,7 @@ def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
     own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.penalty_and_norm)}
     tile = lambda rows, columns: Closed(alone.product_tile, (("WIDTH", lanes), ("ROWS", rows), ("COLUMNS", columns)))  # noqa: E731
     tiles = {f"tile_{rows}x{columns}": tile(rows, columns) for rows in (8, 4, 2, 1) for columns in (2, 1)}
-    return {**parts, **own, **tiles, "WIDTH": lanes, "DRAWN": 2 * lanes}
+    return {**parts, **own, **tiles, **lane_parts(lanes), "DRAWN": 2 * lanes}
 
 
 class Kernels:
@@ -123,7 +129,7 @@ class Kernels:
                 "evaluate_pack": functions.evaluate_samples if has_samples else functions.evaluate_function,
                 "PARAMETER_COUNT": layout.size, "COLUMN_COUNT": layout.columns,
             }  # fmt: skip
-        return {**problem, **family, "WIDTH": self.width, "ZERO": self.dtype.type(0), **float_mode_parts()}
+        return {**problem, **family, **lane_parts(self.width), "ZERO": self.dtype.type(0), **float_mode_parts()}
 
     def _training_parts(self) -> dict[str, Any]:
         s = self.structure
@@ -134,7 +140,9 @@ class Kernels:
             **{f"WATCHES_{n.upper()}": value for n, value in s.watches._asdict().items()},
         }  # fmt: skip
         if isinstance(self.layout, NetworkLayout):
-            return {**parts, "finish_tile": supervised.update_tile}
+            layers = tuple(tuple(map(int, row[:4])) for row in self.layout.layers)
+            own = {"learn_from_batch": small.learn_of(layers, bool(parts["BIASES"]))} if s.is_small else {"finish_tile": supervised.update_tile}
+            return {**parts, **own}
         if isinstance(self.layout, AloneLayout):
             return alone_parts({**parts, "finish_tile": alone.update_tile, "IN_PLACE": s.shuffle == "whole"}, self.layout.lanes)
         if isinstance(self.layout, MemoryLayout):

@@ -6,7 +6,7 @@ Names that are parts: `draw_key`, `draw` (the kind of shuffle), `WIDTH`.
 from typing import Any, NamedTuple
 
 from gdsim.lanes.operations import extract, minimum, multiply_high, splat, store, where
-from gdsim.lanes.parts import WIDTH, batch_size, draw, draw_key, restore_float_mode, set_float_mode
+from gdsim.lanes.parts import FEW, GATHERED, WIDTH, batch_size, draw, draw_key, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import order_key, permuted
 from gdsim.lanes.philox import REPLACEMENT, SAMPLE_ORDER, random_words
 from gdsim.lanes.tiles import gather_columns
@@ -84,12 +84,14 @@ def fill_drawn(network: Any, feed: Any, start: Any, step: Any, block: Any) -> No
     first, count = block
     key = draw_key(feed, start, step)
     distance = network.pitch * WIDTH
-    chunk = min(WIDTH, 16)
     for sample in range(count):
         rows = draw(feed, key, start, step, first + sample)
-        for column in range(0, feed.columns, chunk):
-            place = (column * network.pitch + sample) * WIDTH
-            gather_columns(feed.matrix, feed.pitch, rows, column, network.activations, (place, distance))
+        if feed.columns <= FEW:
+            gather_columns(feed.matrix, feed.pitch, rows, 0, FEW, network.activations, (sample * WIDTH, distance))
+        else:
+            for column in range(0, feed.columns, GATHERED):
+                place = (column * network.pitch + sample) * WIDTH
+                gather_columns(feed.matrix, feed.pitch, rows, column, GATHERED, network.activations, (place, distance))
 
 
 def list_samples(feed: Any, start: Any, steps: Any, out: Any) -> None:

@@ -182,28 +182,23 @@ def _(target: Any, array: Any, offset: Any, row_stride: Any, column_stride: Any,
     return tile, emit
 
 
-def gather_block(width: int) -> int:
-    """How many neighbouring columns `gather_columns` takes at once at a lane width."""
-    return min(width, 16)
-
-
-def gather_columns(matrix: Any, pitch: Any, rows: Any, column: Any, out: Any, place: Any) -> Any:
-    """Lane l gets row rows[l] of a flat matrix: columns column .. column + gather_block - 1 are written as lanes.
+def gather_columns(matrix: Any, pitch: Any, rows: Any, column: Any, count: Any, out: Any, place: Any) -> Any:
+    """Lane l gets row rows[l] of a flat matrix: `count` columns from `column` on, a power of two up to the lanes' width, are written as lanes.
 
     `place` holds the offset in `out` of the first column and the distance between columns. Rows are read as vectors and
     transposed in registers, which takes a tenth of the time of copying the numbers one by one.
     """
-    return _kernel_only(matrix, pitch, rows, column, out, place)
+    return _kernel_only(matrix, pitch, rows, column, count, out, place)
 
 
 @rule_of(gather_columns)
-def _(target: Any, matrix: Any, pitch: Any, rows: Any, column: Any, out: Any, place: Any) -> Any:
-    if not (is_lane(rows) and isinstance(place, target.types.UniTuple) and place.count == 2):
+def _(target: Any, matrix: Any, pitch: Any, rows: Any, column: Any, count: Any, out: Any, place: Any) -> Any:
+    block = _literal(target, count)
+    if not (is_lane(rows) and block and isinstance(place, target.types.BaseTuple) and len(place) == 2):
         return None
-    block = gather_block(rows.width)
     lane, part = target.Lane(matrix.dtype, rows.width), target.Lane(matrix.dtype, block)
 
-    def emit(code: Code, m: Any, p: Any, r: Any, c: Any, o: Any, at: Any) -> Any:
+    def emit(code: Code, m: Any, p: Any, r: Any, c: Any, _: Any, o: Any, at: Any) -> Any:
         source, goal = code.data(m, matrix), code.data(o, out)
         step, first = code.index(p, pitch), code.index(c, column)
         vectors = []

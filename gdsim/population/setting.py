@@ -13,7 +13,9 @@ from gdsim.data import Data
 from gdsim.kernels import decisions, state
 from gdsim.kernels.cpu import Kernels, Structure, Watches, fits_alone
 from gdsim.kernels.layout import Table, feed_of, function_layout, memory_layout, network_layout, table_of
+from gdsim.kernels.network import BLOCK
 from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
+from gdsim.kernels.small import MOST_PARAMETERS
 from gdsim.lanes.compiler import Closed, bind, float_mode_parts
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.modes import ieee_mode
@@ -77,9 +79,16 @@ class Setting(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Lanes of a full pack: one register of 512 bits for networks, whose tiles of 4 x 4 leave none to spare, two for functions, four for small ones."""
-        lanes = {"float32": 16, "float64": 8}[self.dtype]
-        return lanes if isinstance(self.problem, Network) else 4 * lanes if self.problem.parameter_count <= 2 else 2 * lanes
+        """Lanes of a full pack: one register of 512 bits for networks, whose tiles of 4 x 4 leave none to spare, two for functions and the smallest networks, four for small functions."""
+        lanes, parameters = {"float32": 16, "float64": 8}[self.dtype], self.problem.parameter_count
+        if isinstance(self.problem, Network):
+            return 2 * lanes if self.is_small and parameters <= 20 else lanes
+        return 4 * lanes if parameters <= 2 else 2 * lanes
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the problem is a network whose steps are written out for it."""
+        return isinstance(self.problem, Network) and self.problem.parameter_count <= MOST_PARAMETERS and self.samples_per_step <= BLOCK
 
     def pack_bytes(self, width: int) -> int:
         """Bytes of the state that a step of a pack goes through: weights and what the rule keeps beside them."""
@@ -169,7 +178,7 @@ def structure_of(setting: Setting) -> Structure:
     title = f"{type(rule).__name__} on {type(problem).__name__}"
     return Structure(
         tuple(parts.items()), numbers_type(names), len(rule.slots), len(rule.carry),
-        "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_for(problem, setting.dtype),
+        "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_for(problem, setting.dtype), setting.is_small,
         has_penalty(setting), not rule.looks_ahead, rule.needs_norm, rule.climbs,
         Watches(Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops)), title,
     )  # fmt: skip

@@ -6,7 +6,8 @@ order. Cross-entropy needs all outputs at once. `SAMPLE_LOSSES` is the table of 
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes import absolute, exp, log, maximum, sigmoid, softplus, where
+from gdsim.lanes import absolute, exp, log, maximum, where
+from gdsim.lanes.elementary import sigmoid_by, softplus_by
 from gdsim.lanes.operations import load, splat, spread, store
 from gdsim.lanes.parts import SMOOTHING, WIDTH, ZERO, output, output_slope, pointwise
 
@@ -40,7 +41,8 @@ def huber(z: Any, y: Any) -> Any:
 
 def log_loss(z: Any, y: Any) -> Any:
     """The negative log-likelihood of a label 0 or 1 under the probability sigmoid(z)."""
-    return softplus(z) - y * z, sigmoid(z) - y
+    e = exp(-absolute(z))
+    return softplus_by(z, e) - y * z, sigmoid_by(z, e) - y
 
 
 def pointwise_loss(sample: Any) -> Any:
