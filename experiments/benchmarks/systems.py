@@ -1,132 +1,201 @@
-"""One measurement of one system: trains RUNS networks 64-32-10 on the digits side by side and prints a line of JSON.
+"""One measurement of one system: trains RUNS runs of a work side by side and prints a line of JSON.
 
-    python experiments/benchmarks/systems.py SYSTEM RULE RUNS STEPS
+    python experiments/benchmarks/systems.py SYSTEM WORK RULE RUNS STEPS [THREADS]
 
-SYSTEM is gdsim, jax (vmap of a jitted scan, optax), torch (batched matrices) or sklearn (one run at a time); RULE is adam
-(rate 0.001) or momentum (rate 0.1, 0.9). All train in float32 on batches of 32, on all cores, every run with its own start
-and sample order. What is timed is one whole training of STEPS steps, once everything is compiled and warm.
+SYSTEM is gdsim, jax (vmap of a jitted scan, optax), torch (batched matrices) or sklearn (one run). All train in float32 on all
+cores, from gdsim's starts; every run has its own order of samples, the first 64 those of gdsim, so that all systems train the
+very same thing. What is timed is one whole training, once everything is compiled and warm: the fastest of some. Prints
+microseconds per step of a run, and the median of the first 64 runs' final losses.
 """
 
 import json
+import os
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_digits
+from works import RATES, WORKS, Work
 
-BATCH, HIDDEN, CLASSES = 32, 32, 10
+import gdsim as gd
 
-
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    """The digits, scaled to [0, 1]."""
-    X, y = load_digits(return_X_y=True)
-    return (X / 16).astype(np.float32), y.astype(np.int32)
+SHOWN = 64  # runs whose orders of samples and final losses are compared
+BEST_OF = 3
 
 
-def seconds(call: Callable[[], float]) -> tuple[float, float]:
-    """(seconds of the second of two calls, what it returned): the median final loss."""
-    call()
-    began = time.perf_counter()
-    loss = call()
-    return time.perf_counter() - began, loss
+def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
+    """(seconds of the fastest of some calls after the first, what the last returned)."""
+    result, times = call(), []
+    for _ in range(BEST_OF):
+        began = time.perf_counter()
+        result = call()
+        times.append(time.perf_counter() - began)
+        if sum(times) > 20.0:
+            break
+    return min(times), result
 
 
-def measure_gdsim(rule: str, runs: int, steps: int) -> tuple[float, float]:
+def sweep_of(name: str, rule: str, runs: int, steps: int, **record: Any) -> gd.Sweep:
+    """The work as a sweep."""
+    optimizer = gd.Adam(lr=RATES[rule]) if rule == "adam" else gd.Momentum(lr=RATES[rule], momentum=0.9)
+    options = {"starts": runs, "steps": steps, "record": gd.Record(every="ends", gradient_norm=False, **record), "dtype": "float32"}
+    if name == "rosenbrock":
+        optimizer = gd.Adam(lr=1e-2) if rule == "adam" else gd.Momentum(lr=1e-4, momentum=0.9)
+        return gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=optimizer, init=gd.Uniform(low=-2, high=2), **options)
+    work = WORKS[name]
+    return gd.Sweep(problem=work.problem(), optimizer=optimizer, init="he", batch=work.batch, **options)
+
+
+def starts_of(name: str, rule: str, runs: int) -> np.ndarray:
+    """[run, parameter]: where gdsim's runs start."""
+    return sweep_of(name, rule, runs, 1, trajectory=True).run().trajectory.values[:, 0]
+
+
+def orders_of(name: str, work: Work, runs: int, steps: int) -> np.ndarray | None:
+    """[run, step, batch]: the samples of every run's steps; None where they are all samples."""
+    if work.batch is None:
+        return None
+    sweep = sweep_of(name, "adam", runs, steps)
+    orders = np.empty((runs, steps, work.batch), np.int32)
+    for run in range(min(runs, SHOWN)):
+        orders[run] = sweep.order(start=run)
+    for run in range(SHOWN, runs):  # theirs again, each a step later: as far as time goes an order of its own
+        orders[run] = np.roll(orders[run % SHOWN], run, axis=0)
+    return orders
+
+
+def measure_gdsim(name: str, rule: str, runs: int, steps: int, threads: int | None) -> tuple[float, np.ndarray]:
     """Through the public face: starts, evaluation at both ends and the Dataset are part of the time."""
-    import gdsim as gd
-
-    optimizer = gd.Adam(lr=1e-3) if rule == "adam" else gd.Momentum(lr=0.1, momentum=0.9)
-    problem = gd.MLP(gd.datasets.load("digits"), hidden=[HIDDEN], activation="relu", loss="cross_entropy")
-    record = gd.Record(every="ends", gradient_norm=False)
-    sweep = gd.Sweep(problem=problem, optimizer=optimizer, init="he", starts=runs, steps=steps, batch=BATCH, record=record)
-    return seconds(lambda: float(np.median(sweep.run().final_loss)))
+    sweep = sweep_of(name, rule, runs, steps)
+    took, result = seconds(lambda: sweep.run(threads=threads))
+    return took, result.final_loss.values[:SHOWN]
 
 
-def measure_jax(rule: str, runs: int, steps: int) -> tuple[float, float]:
+def measure_jax(name: str, rule: str, runs: int, steps: int, threads: int | None) -> tuple[float, np.ndarray]:
     """`vmap` over starts of a `scan` over steps, one jitted function."""
     import jax
     import jax.numpy as jnp
     import optax
 
-    X, y = map(jnp.array, digits())
-    optimizer = optax.adam(1e-3) if rule == "adam" else optax.sgd(0.1, momentum=0.9)
+    if name == "rosenbrock":
+        optimizer = optax.adam(1e-2) if rule == "adam" else optax.sgd(1e-4, momentum=0.9)
+    else:
+        optimizer = optax.adam(RATES[rule]) if rule == "adam" else optax.sgd(RATES[rule], momentum=0.9)
+    starts = starts_of(name, rule, runs)
+    if name == "rosenbrock":
+        loss_of: Any = lambda p, _: (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2  # noqa: E731
+        parameters, orders = jnp.array(starts), None
+    else:
+        work = WORKS[name]
+        problem = work.problem()
+        X, y = jnp.array(problem.data.X, jnp.float32), jnp.array(problem.data.y, jnp.int32)
+        act, last = getattr(jax.nn, work.activation), len(problem.layers) - 1
 
-    def loss_of(p: dict, X: jax.Array, y: jax.Array) -> jax.Array:
-        logits = jax.nn.relu(X @ p["W"] + p["b"]) @ p["V"] + p["c"]
-        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+        def network_loss(p: list, chosen: Any) -> jax.Array:
+            a, labels = (X, y) if chosen is None else (X[chosen], y[chosen])
+            for depth, (W, b) in enumerate(p):
+                z = a @ W + b
+                a = z if depth == last else act(z)
+            if work.loss == "log_loss":
+                return optax.sigmoid_binary_cross_entropy(a[:, 0], labels).mean()
+            return optax.softmax_cross_entropy_with_integer_labels(a, labels).mean()
 
-    def start(key: jax.Array) -> tuple[dict, jax.Array]:
-        one, two, three = jax.random.split(key, 3)
-        W = jax.random.normal(one, (64, HIDDEN)) * (2 / 64) ** 0.5
-        V = jax.random.normal(two, (HIDDEN, CLASSES)) * (2 / HIDDEN) ** 0.5
-        return {"W": W, "b": jnp.zeros(HIDDEN), "V": V, "c": jnp.zeros(CLASSES)}, jax.random.permutation(three, len(X))
+        loss_of = network_loss
+        parameters = jax.tree.map(jnp.array, layers_of(problem, starts))
+        orders = orders_of(name, work, runs, steps)
+        orders = None if orders is None else jnp.array(orders, jnp.int32)
 
-    def train(state: tuple[dict, jax.Array]) -> dict:
-        parameters, order = state
-
-        def step(carry: tuple, t: jax.Array) -> tuple:
+    def train(p: Any, order: Any) -> Any:
+        def step(carry: tuple, chosen: Any) -> tuple:
             p, s = carry
-            chosen = jax.lax.dynamic_slice(order, ((t * BATCH) % (len(X) - BATCH + 1),), (BATCH,))
-            update, s = optimizer.update(jax.grad(loss_of)(p, X[chosen], y[chosen]), s)
+            update, s = optimizer.update(jax.grad(loss_of)(p, chosen), s)
             return (optax.apply_updates(p, update), s), None
 
-        return jax.lax.scan(step, (parameters, optimizer.init(parameters)), jnp.arange(steps))[0][0]
+        return jax.lax.scan(step, (p, optimizer.init(p)), order, length=steps)[0][0]
 
-    population = jax.jit(jax.vmap(train))
-    starts = jax.block_until_ready(jax.jit(jax.vmap(start))(jax.random.split(jax.random.key(0), runs)))
-    took, trained = 0.0, None
-    for _ in range(2):
-        began = time.perf_counter()
-        trained = jax.block_until_ready(population(starts))
-        took = time.perf_counter() - began
-    return took, float(np.median(jax.vmap(lambda p: loss_of(p, X, y))(jax.tree.map(lambda v: v[:64], trained))))
+    population = jax.jit(jax.vmap(train, in_axes=(0, None if orders is None else 0)))
+    took, trained = seconds(lambda: jax.block_until_ready(population(parameters, orders)))
+    few = jax.tree.map(lambda v: v[:SHOWN], trained)
+    return took, np.array(jax.jit(jax.vmap(lambda p: loss_of(p, None)))(few))
 
 
-def measure_torch(rule: str, runs: int, steps: int) -> tuple[float, float]:
+def layers_of(problem: gd.MLP, starts: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """[(W[run, input, unit], b[run, unit]), ...] of parameter vectors."""
+    found, first = [], 0
+    for inputs, units in problem.layers:
+        W = starts[:, first : first + inputs * units].reshape(-1, units, inputs).transpose(0, 2, 1)
+        first += inputs * units
+        found.append((np.ascontiguousarray(W), starts[:, first : first + units]))
+        first += units
+    return found
+
+
+def measure_torch(name: str, rule: str, runs: int, steps: int, threads: int | None) -> tuple[float, np.ndarray]:
     """Batched matrices: one `baddbmm` per layer for all runs, a fused optimizer."""
     import torch
 
-    X, y = torch.tensor(digits()[0]), torch.tensor(digits()[1]).long()
-    orders = torch.stack([torch.randperm(len(X)) for _ in range(runs)])
+    work = WORKS[name]
+    problem = work.problem()
+    X, y = torch.tensor(problem.data.X, dtype=torch.float32), torch.tensor(problem.data.y).long()
+    starts, last, act = layers_of(problem, starts_of(name, rule, runs)), len(problem.layers) - 1, getattr(torch, work.activation)
+    orders = orders_of(name, work, runs, steps)
+    orders = None if orders is None else torch.tensor(orders).long()
 
-    def train() -> float:
-        shapes = ((64, HIDDEN, (2 / 64) ** 0.5), (1, HIDDEN, 0.0), (HIDDEN, CLASSES, (2 / HIDDEN) ** 0.5), (1, CLASSES, 0.0))
-        W, b, V, c = parameters = [(torch.randn(runs, m, n) * s).requires_grad_() for m, n, s in shapes]
-        optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True) if rule == "adam" else torch.optim.SGD(parameters, lr=0.1, momentum=0.9, fused=True)
+    def outputs(layers: list, a: Any) -> Any:
+        for depth, (W, b) in enumerate(layers):
+            z = torch.baddbmm(b[:, None], a, W)
+            a = z if depth == last else act(z)
+        return a
+
+    def loss_of(z: Any, labels: Any, reduction: str) -> Any:
+        functional = torch.nn.functional
+        if work.loss == "log_loss":
+            return functional.binary_cross_entropy_with_logits(z.reshape(-1), labels.reshape(-1).float(), reduction=reduction)
+        return functional.cross_entropy(z.reshape(-1, z.shape[-1]), labels.reshape(-1), reduction=reduction)
+
+    def train() -> list:
+        layers = [tuple(torch.tensor(v, requires_grad=True) for v in layer) for layer in starts]
+        parameters = [v for layer in layers for v in layer]
+        rate = RATES[rule]
+        optimizer = torch.optim.Adam(parameters, lr=rate, fused=True) if rule == "adam" else torch.optim.SGD(parameters, lr=rate, momentum=0.9, fused=True)
         for t in range(steps):
-            first = (t * BATCH) % (len(X) - BATCH + 1)
-            chosen = orders[:, first : first + BATCH]
-            logits = torch.baddbmm(c, torch.relu(torch.baddbmm(b, X[chosen], W)), V)
-            loss = torch.nn.functional.cross_entropy(logits.reshape(-1, CLASSES), y[chosen].reshape(-1), reduction="sum") / BATCH
+            a, labels = (X.expand(runs, -1, -1), y.expand(runs, -1)) if orders is None else (X[orders[:, t]], y[orders[:, t]])
+            loss = loss_of(outputs(layers, a), labels, "sum") / labels.shape[1]
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        with torch.no_grad():
-            logits = torch.baddbmm(c[:64], torch.relu(torch.baddbmm(b[:64], X.expand(min(runs, 64), -1, -1), W[:64])), V[:64])
-            losses = [float(torch.nn.functional.cross_entropy(z, y)) for z in logits]
-        return float(np.median(losses))
+        return layers
 
-    return seconds(train)
+    took, trained = seconds(train)
+    with torch.no_grad():
+        few = [(W[:SHOWN], b[:SHOWN]) for W, b in trained]
+        z = outputs(few, X.expand(len(few[0][0]), -1, -1))
+        return took, np.array([float(loss_of(one, y, "mean")) for one in z])
 
 
-def measure_sklearn(rule: str, runs: int, steps: int) -> tuple[float, float]:
-    """MLPClassifier, one run after the other: one is timed, for whole epochs."""
+def measure_sklearn(name: str, rule: str, runs: int, steps: int, threads: int | None) -> tuple[float, np.ndarray]:
+    """MLPClassifier, one run for whole epochs."""
     from sklearn.neural_network import MLPClassifier
 
-    X, y = digits()
-    epochs = max(1, round(steps * BATCH / len(X)))
-    options = {"solver": "adam", "learning_rate_init": 1e-3} if rule == "adam" else {"solver": "sgd", "learning_rate_init": 0.1}
+    work = WORKS[name]
+    data = work.samples()
+    X, y = data.X.astype(np.float32), data.y
+    batch = work.batch or len(X)
+    epochs = max(1, round(steps * batch / len(X)))
+    solver = {"solver": "adam"} if rule == "adam" else {"solver": "sgd"}
+    options = {"alpha": 0.0, "batch_size": batch, "max_iter": epochs, "tol": 0, "n_iter_no_change": 10**6, "learning_rate_init": RATES[rule], **solver}
 
     def train() -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = MLPClassifier((HIDDEN,), "relu", alpha=0.0, batch_size=BATCH, max_iter=epochs, tol=0, n_iter_no_change=10**6, **options).fit(X, y)
-        return float(-np.log(np.maximum(model.predict_proba(X)[np.arange(len(X)), y], 1e-30)).mean())
+            model = MLPClassifier(work.hidden, work.activation, **options).fit(X, y)
+        shares: Any = model.predict_proba(X)
+        return float(-np.log(np.maximum(shares[np.arange(len(X)), y], 1e-30)).mean())
 
     took, loss = seconds(train)
-    return took * runs * steps / (epochs * -(-len(X) // BATCH)), loss
+    return took * runs * steps / (epochs * -(-len(X) // batch)), np.array([loss])
 
 
 SYSTEMS = {"gdsim": measure_gdsim, "jax": measure_jax, "torch": measure_torch, "sklearn": measure_sklearn}
@@ -134,9 +203,10 @@ SYSTEMS = {"gdsim": measure_gdsim, "jax": measure_jax, "torch": measure_torch, "
 
 def main() -> None:
     """Measures what the command line asks for."""
-    system, rule, runs, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    took, loss = SYSTEMS[system](rule, runs, steps)
-    print(json.dumps({"system": system, "rule": rule, "runs": runs, "us": took / steps / runs * 1e6, "loss": loss}))
+    system, name, rule, runs, steps, *rest = sys.argv[1:]
+    threads = int(rest[0]) if rest else os.cpu_count()
+    took, losses = SYSTEMS[system](name, rule, int(runs), int(steps), threads)
+    print(json.dumps({"us": took / int(steps) / int(runs) * 1e6, "loss": float(np.nanmedian(losses))}))
 
 
 if __name__ == "__main__":

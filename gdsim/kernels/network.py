@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes.operations import load, splat, store
 from gdsim.lanes.parts import BIASES, KEEPS_SLOPES, WIDTH, ZERO, activation, finish_tile, slope
-from gdsim.lanes.tiles import load_row, outer_fma, repeat, rows_of, store_tile
+from gdsim.lanes.tiles import load_row, outer_fma, repeat, rows_of, store_row, store_tile
 
 BLOCK = 64
 TILE = 4
@@ -83,6 +83,21 @@ def contract(tile: Any, left: Any, right: Any, terms: Any) -> Any:
     return tile
 
 
+def contract_column(column: Any, left: Any, right: Any, terms: Any) -> Any:
+    """The same for a tile of one column."""
+    a, b = left.offset * WIDTH, right.offset * WIDTH
+    for _ in range(terms):
+        column = outer_fma(column, load_row(left.array, a, left.stride * WIDTH, TILE, WIDTH), load_row(right.array, b, 0, 1, WIDTH))
+        a += left.step * WIDTH
+        b += right.step * WIDTH
+    return column
+
+
+def in_tiles(count: Any) -> Any:
+    """How many of a block's samples go through whole tiles: all, the last few padded, but for one that is left alone."""
+    return count - (1 if count % TILE == 1 else 0)
+
+
 def forward_layer(network: Any, weights: Any, layer: Any, count: Any) -> None:
     """The sums of every unit of a layer for every sample, biases first."""
     pitch = network.pitch
@@ -90,11 +105,14 @@ def forward_layer(network: Any, weights: Any, layer: Any, count: Any) -> None:
         first = layer.weights + unit * layer.pitch
         bias = load_row(weights, (first + layer.pitch - 1) * WIDTH, layer.pitch * WIDTH, TILE, WIDTH)
         left = Operand(weights, first, 1, layer.pitch)
-        for sample in range(0, count, TILE):
+        for sample in range(0, in_tiles(count), TILE):
             right = Operand(network.activations, layer.source + sample, pitch, 1)
             tile = contract(rows_of(bias, bias), left, right, layer.inputs)
             place = layer.result + unit * pitch + sample
             store_tile(network.activations, place * WIDTH, pitch * WIDTH, WIDTH, TILE, tile)
+        for sample in range(in_tiles(count), count):
+            column = contract_column(bias, left, Operand(network.activations, layer.source + sample, pitch, 1), layer.inputs)
+            store_row(network.activations, (layer.result + unit * pitch + sample) * WIDTH, pitch * WIDTH, column)
 
 
 def activate(network: Any, layer: Any, index: Any, count: Any) -> None:
@@ -126,11 +144,14 @@ def input_deltas(network: Any, weights: Any, layer: Any, index: Any, count: Any)
     zeros = repeat(splat(ZERO, WIDTH), TILE)
     for unit in range(0, layer.inputs, TILE):
         left = Operand(weights, layer.weights + unit, layer.pitch, 1)
-        for sample in range(0, count, TILE):
+        for sample in range(0, in_tiles(count), TILE):
             right = Operand(network.deltas, layer.above + sample, pitch, 1)
             tile = contract(rows_of(zeros, zeros), left, right, layer.units)
             place = layer.below + unit * pitch + sample
             store_tile(network.deltas, place * WIDTH, pitch * WIDTH, WIDTH, TILE, tile)
+        for sample in range(in_tiles(count), count):
+            column = contract_column(zeros, left, Operand(network.deltas, layer.above + sample, pitch, 1), layer.units)
+            store_row(network.deltas, (layer.below + unit * pitch + sample) * WIDTH, pitch * WIDTH, column)
         for row in range(unit, min(unit + TILE, layer.inputs)):
             for sample in range(count):
                 source = (layer.source + row * pitch + sample) * WIDTH

@@ -1,0 +1,101 @@
+"""How fast gdsim trains populations, beside what its users would run instead, on the same cores: every row, a table, pictures.
+
+    python experiments/benchmarks [--rounds 3] [--only digits ...] [--scaling] [--out results/benchmarks]
+
+Each round measures the cores' peak and then every system once, one after the other, each in a process of its own. A row's
+figures are medians over rounds, its ratio the median of the rounds' ratios to the faster peer, its share the median of the
+rounds' shares of the peak that the round has measured. A row fails if the medians of the systems' final losses differ by more
+than a fiftieth: rounding drives single runs apart, not populations.
+Leaves results.json, table.md (which the README shows) and the pictures of figures.py.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import statistics
+import sys
+from typing import Any
+
+import figures
+from processes import answer
+from works import ROWS, WORKS, Row
+
+HERE = pathlib.Path(__file__).parent
+AGREEMENT = 0.02
+
+
+def measured(system: str, row: Row, threads: int | None = None) -> dict[str, float]:
+    """One line of `systems.py`."""
+    return json.loads(answer(HERE / "systems.py", system, row.work, row.rule, row.runs, row.steps, *([] if threads is None else [threads])))
+
+
+def round_of(row: Row) -> dict[str, Any]:
+    """The peak and every system once."""
+    return {"peak": float(answer(HERE / "peak.py")), **{s: measured(s, row) for s in ("gdsim", *row.peers)}}
+
+
+def agrees(row: Row, found: dict[str, Any]) -> bool:
+    """Whether JAX and PyTorch have trained what gdsim has; scikit-learn has starts and orders of its own."""
+    return all(math.isclose(found[s]["loss"], found["gdsim"]["loss"], rel_tol=AGREEMENT) for s in row.peers if s != "sklearn")
+
+
+def result_of(row: Row, rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """The figures of one row."""
+    systems = ("gdsim", *row.peers)
+    ratios = [min(r[s]["us"] for s in row.peers) / r["gdsim"]["us"] for r in rounds]
+    operations = WORKS[row.work].operations() if row.work in WORKS else 0
+    shares = [operations / r["gdsim"]["us"] / 1e3 / r["peak"] for r in rounds]
+    return {
+        "work": row.work, "rule": row.rule, "runs": row.runs, "steps": row.steps, "us": {s: statistics.median(r[s]["us"] for r in rounds) for s in systems},
+        "ratio": statistics.median(ratios), "ratios": ratios, "target": row.target, "share": statistics.median(shares) if operations else None,
+        "peak": statistics.median(r["peak"] for r in rounds), "operations": operations, "loss": {s: rounds[-1][s]["loss"] for s in systems},
+        "agrees": all(agrees(row, r) for r in rounds),
+    }  # fmt: skip
+
+
+def time_text(us: float | None) -> str:
+    """Microseconds in three digits, or as nanoseconds."""
+    return "" if us is None else f"{us * 1e3:.3g} ns" if us < 0.1 else f"{us:.3g} us"
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The Markdown table of some rows."""
+    lines = ["| work, rule, runs | gdsim | JAX vmap | PyTorch bmm | gdsim over the faster | share of peak |", "|---|---|---|---|---|---|"]
+    for r in results:
+        times = " | ".join(time_text(r["us"].get(s)) for s in ("gdsim", "jax", "torch"))
+        share = "" if r["share"] is None else f"{r['share']:.0%}"
+        lines.append(f"| {r['work']}, {r['rule'].capitalize()}, {r['runs']:,} | {times} | {r['ratio']:.2f}x | {share} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measures all rows, or those whose name begins as asked."""
+    parser = argparse.ArgumentParser(prog="python experiments/benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", default=[""], help=f"beginnings of names: {', '.join(r.name for r in ROWS)}")
+    parser.add_argument("--scaling", action="store_true", help="measure time against runs, width, batch and threads too")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results/benchmarks"))
+    options = parser.parse_args()
+    rows = [r for r in ROWS if r.name.startswith(tuple(options.only))]
+    if not rows or options.rounds < 1:
+        parser.error("no row has such a name" if not rows else "--rounds must be at least 1")
+    options.out.mkdir(parents=True, exist_ok=True)
+    results = []
+    for row in rows:
+        results.append(result_of(row, [round_of(row) for _ in range(options.rounds)]))
+        (options.out / "results.json").write_text(json.dumps(results, indent=1))
+        (options.out / "table.md").write_text(table(results) + "\n")
+        print(table(results[-1:]).splitlines()[-1], "" if results[-1]["agrees"] else f"LOSSES DIFFER: {results[-1]['loss']}", file=sys.stderr)
+    print(table(results))
+    figures.roofline(results).savefig(options.out / "roofline.png", dpi=150)
+    if options.scaling:
+        curves = figures.measured_curves()
+        (options.out / "scaling.json").write_text(json.dumps(curves, indent=1))
+        figures.scaling(curves).savefig(options.out / "scaling.png", dpi=150)
+    if not all(r["agrees"] for r in results):
+        raise SystemExit("the systems have not trained the same thing")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""What is measured: networks, data, optimizers and numbers of runs, the same for every system."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+import gdsim as gd
+
+RATES = {"adam": 1e-3, "momentum": 0.1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A network on a data set; `batch` None is the whole of it."""
+
+    data: str
+    hidden: tuple[int, ...]
+    batch: int | None
+    activation: str = "relu"
+    loss: str = "cross_entropy"
+
+    def samples(self) -> gd.Data:
+        """The data; "random" is of the size of MNIST."""
+        if self.data != "random":
+            return gd.datasets.load(self.data)
+        rng = np.random.default_rng(0)
+        return gd.Data(rng.random((10_000, 784), np.float32), rng.integers(0, 10, 10_000))
+
+    def problem(self) -> gd.MLP:
+        """The network."""
+        return gd.MLP(self.samples(), hidden=self.hidden, activation=self.activation, loss=self.loss)
+
+    def operations(self) -> int:
+        """Multiplications and additions of the matrix products of a step: forward, backward to every hidden layer, gradients."""
+        problem = self.problem()
+        size = self.batch or len(problem.data.X)
+        (first, *_) = layers = [inputs * units for inputs, units in itertools.pairwise(problem.widths)]
+        return 2 * size * (3 * sum(layers) - first)
+
+
+WORKS = {
+    "xor": Work("xor", (2,), None, "tanh", "log_loss"),
+    "moons": Work("moons", (16,), 16, "tanh", "log_loss"),
+    "digits": Work("digits", (32,), 32),
+    "deep": Work("digits", (64, 64, 64), 32),
+    "mnist": Work("random", (128,), 32),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of the table: a work ("rosenbrock" is the 2-D function), a rule, how many runs of how many steps, the peers, and the ratio aimed at."""
+
+    work: str
+    rule: str
+    runs: int
+    steps: int
+    peers: tuple[str, ...]
+    target: float | None
+
+    @property
+    def name(self) -> str:
+        """What the command line calls it."""
+        return f"{self.work}-{self.rule}-{self.runs}"
+
+
+BOTH = ("jax", "torch")
+ROWS = [
+    Row("xor", "momentum", 100_000, 1000, BOTH, 10.0),
+    Row("moons", "momentum", 10_000, 500, BOTH, 10.0),
+    Row("digits", "adam", 256, 1000, BOTH, 5.0),
+    Row("digits", "momentum", 256, 1000, BOTH, 5.5),
+    Row("digits", "adam", 4096, 300, BOTH, 6.5),
+    Row("digits", "adam", 1, 3000, (*BOTH, "sklearn"), 1.5),
+    Row("digits", "adam", 8, 2000, BOTH, 3.0),
+    Row("deep", "momentum", 256, 300, BOTH, None),
+    Row("mnist", "adam", 64, 1000, BOTH, 2.0),
+    Row("rosenbrock", "adam", 100_000, 1000, ("jax",), 3.0),
+    Row("rosenbrock", "adam", 1_000_000, 1000, ("jax",), 6.0),
+    Row("rosenbrock", "momentum", 100_000, 1000, ("jax",), None),
+    Row("rosenbrock", "momentum", 1_000_000, 1000, ("jax",), None),
+]
