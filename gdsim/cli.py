@@ -20,7 +20,7 @@ def main() -> None:
 @click.argument("file", type=click.Path(path_type=pathlib.Path))
 @click.option("--out", type=click.Path(path_type=pathlib.Path), help="Folder of the results; results/NAME if not given.")
 @click.option("--threads", type=int, help="Threads to use; all cores if not given.")
-@click.option("--lanes", type=int, help="Lane width, a power of two; chosen by the number type if not given.")
+@click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
 def run(file: pathlib.Path, out: pathlib.Path | None, threads: int | None, lanes: int | None) -> None:
     """Run the experiment in FILE, a TOML file, and keep its results in a folder.
 

@@ -153,7 +153,7 @@ def test_every_source_of_gdsim_that_kernels_are_made_of_counts():
 def test_a_hundred_learning_rates_compile_one_kernel():
     problem = gd.MLP(gd.datasets.load("xor"), hidden=[3], activation="sigmoid")
     options = {"problem": problem, "steps": 3, "record": gd.Record(every="ends")}
-    gd.Sweep(optimizer=gd.RMSprop(lr=0.1, decay=0.5), **options).run(lanes=16)
+    gd.Sweep(optimizer=gd.RMSprop(lr=0.1, decay=0.5), **options).run()
     gd.lanes.pow(2.0, 0.5)  # makes the values of the axis
     before = len(compiler._kernels)
     result = gd.Sweep(optimizer=gd.RMSprop(lr=gd.logspace(1e-4, 1.0, 100), decay=[0.8, 0.9]), schedule=gd.Constant(), starts=2, **options).run()
@@ -163,7 +163,7 @@ def test_a_hundred_learning_rates_compile_one_kernel():
 
 def test_widths_and_depths_share_compiled_code():
     options = {"optimizer": gd.SGD(), "steps": 2, "record": gd.Record(every="ends")}
-    gd.Sweep(problem=gd.MLP(gd.datasets.load("xor"), hidden=[3]), **options).run()
+    gd.Sweep(problem=gd.MLP(gd.datasets.load("breast_cancer"), hidden=[3]), **options).run()
     before = len(compiler._kernels)
     gd.Sweep(problem=gd.MLP(gd.datasets.load("moons"), hidden=gd.grid([], [16], [5, 6, 7])), **options).run()
     assert len(compiler._kernels) == before
