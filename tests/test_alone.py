@@ -31,7 +31,7 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n.startswith(("float64", "no hidden")) else pytest.mark.slow) for n in CASES])
 def test_one_run_in_all_lanes_has_the_bits_of_a_run_in_one(name):
     problem, rule, settings = CASES[name]
     sweep = gd.Sweep(problem=problem(), optimizer=rule, starts=2, steps=25, record=gd.Record(every=6, trajectory=True, state=True), **settings)

@@ -23,20 +23,18 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in ("xor", "weights, clipping") else pytest.mark.slow) for n in CASES])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "xor" else pytest.mark.slow) for n in CASES])
 def test_a_step_that_is_written_out_has_the_bits_of_tiles(name, monkeypatch):
     problem, rule, settings = CASES[name]
     sweep = gd.Sweep(problem=problem, optimizer=rule, init=gd.Normal(1.0), starts=4, steps=30, record=gd.Record(every=6, trajectory=True), **settings)
-    assert sweep.plan().groups[0].setting.is_small
-    small = [sweep.run(lanes=lanes) for lanes in (1, 16)]
-    monkeypatch.setattr("gdsim.population.setting.MOST_PARAMETERS", 0)
-    assert not sweep.plan().groups[0].setting.is_small
     tiles = sweep.run(lanes=16)
-    assert same_results(small[0], tiles) == []
-    assert same_results(small[1], tiles) == []
+    monkeypatch.setattr("gdsim.population.setting.STEPS_WORTH_WRITING", 0)
+    for lanes in (1, 16):
+        assert same_results(sweep.run(lanes=lanes), tiles) == []
 
 
-def test_a_larger_network_or_batch_is_not_written_out():
+def test_a_small_network_is_written_out_where_there_are_many_steps():
     moons = gd.MLP(gd.datasets.load("moons"), hidden=[16])
     sweeps = [gd.Sweep(problem=p, optimizer=gd.SGD(), batch=b) for p, b in ((moons, 16), (moons, 65), (gd.MLP(gd.datasets.load("digits"), hidden=[2]), 16))]
-    assert [s.plan().groups[0].setting.is_small for s in sweeps] == [True, False, False]
+    assert [s.plan().groups[0].setting.for_runs(1000).is_written_out for s in sweeps] == [True, False, False]
+    assert not sweeps[0].plan().groups[0].setting.for_runs(10).is_written_out

@@ -11,20 +11,20 @@ padded to whole lanes: what the padding holds is never used, and its weights sta
 
 Names that are parts: those of `steps` and `sampling`, `WIDTH` (lanes of the one run), `BIASES`, `ZERO`, `IN_PLACE`,
 `activation`, `slope`, `finish_tile`, `sample_loss`, `correct`, `outputs`, `tile_8x2` ... `tile_1x1`; at a lane of one number `begin_step`,
-`end_step`, `stops_here`, `penalty_and_norm`.
+`end_step`, `stops_here`, `store_scores`.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK
+from gdsim.kernels.network import BLOCK, Operand
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import Motion, begin_step, end_step, moved, put, stops_here, updated
-from gdsim.kernels.supervised import ADD, UPDATE, WRITE, Sample, penalty_and_norm, shared_loss
+from gdsim.kernels.supervised import ADD, UPDATE, WRITE, Job, Sample, shared_loss, store_scores
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.masks import greatest
-from gdsim.lanes.operations import across, as_type_of, fma_lanes, load, splat, sqrt, store, to_bits, where
+from gdsim.lanes.operations import across, as_type_of, load, splat, store, to_bits, where
 from gdsim.lanes.parts import (
     BIASES,
     COLUMNS,
@@ -99,24 +99,6 @@ class Alone(NamedTuple):
     outputs: Any  # offset among the activations of the last layer's sums, [unit][sample]; their deltas lie alike
     targets: Any  # offset among the activations, [target][sample]
     pitch: Any  # of these two
-
-
-class Operand(NamedTuple):
-    """Numbers or lanes of an array from `offset`: `step` from one term of a sum to the next, `stride` from one row of a tile to the next."""
-
-    array: Any
-    offset: Any
-    step: Any
-    stride: Any
-
-
-class Job(NamedTuple):
-    """One block of one step: how many samples, what to do with gradients, and the step's numbers."""
-
-    count: Any
-    action: Any
-    pack: Any
-    step: Any
 
 
 def layer_at(network: Any, index: Any) -> Any:
@@ -306,7 +288,7 @@ def update_tile(network: Any, job: Any, place: Any, shape: Any, numbers: Any) ->
         return
     first, pitch, is_weight = place
     rows, columns = shape
-    motion = stored_motion(network)
+    motion = motion_so_far(network)
     for column in range(columns):
         counts = load(network.numbers, 0, WIDTH) + column * WIDTH < numbers
         there = first + column * WIDTH
@@ -317,7 +299,7 @@ def update_tile(network: Any, job: Any, place: Any, shape: Any, numbers: Any) ->
     store(network.largest, 0, motion.largest)
 
 
-def stored_motion(network: Any) -> Any:
+def motion_so_far(network: Any) -> Any:
     """The motion of a step that is made in several places."""
     nothing = splat(ZERO, WIDTH)
     return Motion(load(network.largest, 0, WIDTH), nothing, nothing)
@@ -386,7 +368,7 @@ def backward(network: Any, weights: Any, job: Any, source: Any) -> None:
 def update_all(network: Any, job: Any) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
     last = layer_count(network) - 1
-    motion = stored_motion(network)
+    motion = motion_so_far(network)
     for index in range(last + 1):
         layer = layer_at(network, index)
         rows, numbers = (layer.units, layer.inputs) if index == last else (layer.inputs, layer.units)
@@ -519,12 +501,7 @@ def evaluate_alone(model: Any, weights: Any, feed: Any, scores: Any, with_gradie
         answers = answers + correct_answers(network, feed, size)
         if with_gradient:
             backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None), source)
-    l1, l2 = load(scores.l1, 0, 1), load(scores.l2, 0, 1)
-    sizes = penalty_and_norm(network, weights, (l1, l2), with_gradient)
-    store(scores.loss, 0, fma_lanes(l1, sizes.magnitudes, fma_lanes(0.5 * l2, sizes.squares, total_of(loss) / count)))
-    store(scores.accuracy, 0, answers / count)
-    store(scores.gradient_norm, 0, sqrt(sizes.norm))
-    store(scores.gradient_largest, 0, sizes.largest)
+    store_scores(network, weights, scores, (total_of(loss) / count, answers / count), with_gradient)
 
 
 def predict(table: Any) -> Any:

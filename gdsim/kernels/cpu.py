@@ -43,7 +43,7 @@ class Structure(NamedTuple):
     shuffle: str
     dtype: str
     layout: NetworkLayout | FunctionLayout | MemoryLayout
-    is_small: bool  # a network whose steps are written out
+    is_written_out: bool  # the steps of a small network, unit by unit
     has_penalty: bool
     reports_stored: bool
     needs_norm: bool
@@ -74,7 +74,7 @@ def without_penalty(g: Any, w: Any, step: Any) -> Any:
 
 def fits_alone(structure: Structure) -> bool:
     """Whether one run of a structure may have all lanes: networks whose rule uses each gradient as it is made, and looks at nothing but the largest weight."""
-    return isinstance(structure.layout, NetworkLayout) and not (structure.is_small or structure.needs_norm or structure.climbs or structure.watches.step)
+    return isinstance(structure.layout, NetworkLayout) and not (structure.is_written_out or structure.needs_norm or structure.climbs or structure.watches.step)
 
 
 def lane_parts(width: int) -> dict[str, int]:
@@ -85,7 +85,7 @@ def lane_parts(width: int) -> dict[str, int]:
 def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
     """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of width 1."""
     single = tuple({**parts, "WIDTH": 1, "layer_at": alone.layer_at, "layer_count": alone.layer_count, "place_in": alone.place_in}.items())
-    own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.penalty_and_norm)}
+    own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores)}
     tile = lambda rows, columns: Closed(alone.product_tile, (("WIDTH", lanes), ("ROWS", rows), ("COLUMNS", columns)))  # noqa: E731
     tiles = {f"tile_{rows}x{columns}": tile(rows, columns) for rows in (8, 4, 2, 1) for columns in (2, 1)}
     return {**parts, **own, **tiles, **lane_parts(lanes), "DRAWN": 2 * lanes}
@@ -141,7 +141,7 @@ class Kernels:
         }  # fmt: skip
         if isinstance(self.layout, NetworkLayout):
             layers = tuple(tuple(map(int, row[:4])) for row in self.layout.layers)
-            own = {"learn_from_batch": small.learn_of(layers, bool(parts["BIASES"]))} if s.is_small else {"finish_tile": supervised.update_tile}
+            own = {"learn_from_batch": small.learn_of(layers, bool(parts["BIASES"]))} if s.is_written_out else {"finish_tile": supervised.update_tile}
             return {**parts, **own}
         if isinstance(self.layout, AloneLayout):
             return alone_parts({**parts, "finish_tile": alone.update_tile, "IN_PLACE": s.shuffle == "whole"}, self.layout.lanes)

@@ -46,7 +46,7 @@ class Network(NamedTuple):
 
 
 class Operand(NamedTuple):
-    """Lanes of an array from `offset`: `step` from one term of a sum to the next, `stride` from one row of a tile to the next."""
+    """Lanes, or the numbers of one run, of an array from `offset`: `step` from one term of a sum to the next, `stride` from one row of a tile to the next."""
 
     array: Any
     offset: Any

@@ -251,6 +251,17 @@ def penalty_and_norm(network: Any, weights: Any, penalty: Any, with_gradient: An
     return Sizes(total_of(squares), total_of(magnitudes), total_of(norm), largest)
 
 
+def store_scores(network: Any, weights: Any, scores: Any, means: Any, with_gradient: Any) -> None:
+    """Fills scores from the means of (loss, right answers) over the samples, with the penalties, and from the gradient that was left."""
+    loss, accuracy = means
+    l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
+    sizes = penalty_and_norm(network, weights, (l1, l2), with_gradient)
+    store(scores.loss, 0, fma_lanes(l1, sizes.magnitudes, fma_lanes(0.5 * l2, sizes.squares, loss)))
+    store(scores.accuracy, 0, accuracy)
+    store(scores.gradient_norm, 0, sqrt(sizes.norm))
+    store(scores.gradient_largest, 0, sizes.largest)
+
+
 @shared
 def evaluate_network(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
     """Fills the scores of every lane at the given weights; those of the gradient only where asked for."""
@@ -268,12 +279,7 @@ def evaluate_network(model: Any, weights: Any, feed: Any, scores: Any, with_grad
         answers = answers + correct_answers(network, feed, size)
         if with_gradient:
             backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None))
-    l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
-    sizes = penalty_and_norm(network, weights, (l1, l2), with_gradient)
-    store(scores.loss, 0, fma_lanes(l1, sizes.magnitudes, fma_lanes(0.5 * l2, sizes.squares, total_of(loss) / count)))
-    store(scores.accuracy, 0, answers / count)
-    store(scores.gradient_norm, 0, sqrt(sizes.norm))
-    store(scores.gradient_largest, 0, sizes.largest)
+    store_scores(network, weights, scores, (total_of(loss) / count, answers / count), with_gradient)
 
 
 def predict(table: Any) -> Any:

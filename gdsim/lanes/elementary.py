@@ -73,10 +73,13 @@ def power_of_two(n: Any) -> Any:
 
 
 def reduced_exponent(x: Any) -> Any:
-    """(n, r) with x = n ln(2) + r, n integral and |r| <= ln(2)/2."""
+    """(n, r, 2^n) with x = n ln(2) + r, n integral and |r| <= ln(2)/2; the power is right within the exponents of normal numbers."""
     ln2, ln2_tail = by_precision(x, coefficients.LN2_SINGLE, coefficients.LN2_DOUBLE)
-    n = round_to_integer(x * INVERSE_LN2)
-    return n, fma(n, -ln2_tail, fma(n, -ln2, x))
+    magic = by_precision(x, ROUND_SINGLE, ROUND_DOUBLE)
+    bias, shift = by_precision(x, BIAS_SINGLE, BIAS_DOUBLE)
+    shifted = x * INVERSE_LN2 + magic
+    n = shifted - magic
+    return n, fma(n, -ln2_tail, fma(n, -ln2, x)), from_bits((to_bits(shifted) + bias) << shift)
 
 
 def exp_less_one_near_zero(r: Any) -> Any:
@@ -89,7 +92,7 @@ def exp_of_sum(x: Any, tail: Any) -> Any:
     """e^(x + tail) for a tail far below x, rounded once at the end: 2^n e^r with |r| <= ln(2)/2."""
     low, high = by_precision(x, EXP_RANGE_SINGLE, EXP_RANGE_DOUBLE)
     x = where(x < low, low, where(x > high, high, x))
-    n, r = reduced_exponent(x)
+    n, r, _ = reduced_exponent(x)
     result = exp_less_one_near_zero(r + tail) + 1.0
     half = round_to_integer(n * 0.5 - 0.25)  # two factors, so that denormal and nearly infinite results are reached
     return result * power_of_two(half) * power_of_two(n - half)
@@ -97,9 +100,15 @@ def exp_of_sum(x: Any, tail: Any) -> Any:
 
 def exp_less_one(x: Any) -> Any:
     """e^x - 1, without cancellation, for |x| <= 80."""
-    n, r = reduced_exponent(x)
-    scale = power_of_two(n)
+    _, r, scale = reduced_exponent(x)
     return fma(scale, exp_less_one_near_zero(r), scale - 1.0)
+
+
+def exp_below_zero(x: Any) -> Any:
+    """e^x for x <= 0: the bits of `exp`, but nothing below the normal numbers. Losses, which lose such numbers anyway, get it for half the price."""
+    low = by_precision(x, -87.0, -708.0)
+    _, r, scale = reduced_exponent(where(x < low, low, x))
+    return (exp_less_one_near_zero(r) + 1.0) * scale
 
 
 def exp(x: Any) -> Any:

@@ -38,6 +38,8 @@ OPERATIONS_PER_CYCLE = 33
 CYCLES_IN_PACK, CYCLES_ALONE = 1000, 3200
 
 
+# Steps of runs from which on a kernel is compiled for the widths of one small network; others serve all widths.
+STEPS_WORTH_WRITING = 10**6
 CACHE_SIZE = pathlib.Path("/sys/devices/system/cpu/cpu0/cache/index3/size")  # "32768K"
 USUAL_CACHE_BYTES = 2**24
 
@@ -66,6 +68,7 @@ class Setting(NamedTuple):
     seed: int
     dtype: str
     began: int = 0  # updates that runs have behind them when they begin here
+    is_written_out: bool = False  # whether the kernel of a small network is made for its widths
 
     @property
     def checkpoints(self) -> list[int]:
@@ -79,16 +82,16 @@ class Setting(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Lanes of a full pack: one register of 512 bits for networks, whose tiles of 4 x 4 leave none to spare, two for functions and the smallest networks, four for small functions."""
+        """Lanes of a full pack: one register of 512 bits for networks, whose tiles of 4 x 4 leave none to spare, two for functions and the smallest networks that are written out, four for small functions."""
         lanes, parameters = {"float32": 16, "float64": 8}[self.dtype], self.problem.parameter_count
         if isinstance(self.problem, Network):
-            return 2 * lanes if self.is_small and parameters <= 20 else lanes
+            return 2 * lanes if self.is_written_out and parameters <= 20 else lanes
         return 4 * lanes if parameters <= 2 else 2 * lanes
 
-    @property
-    def is_small(self) -> bool:
-        """Whether the problem is a network whose steps are written out for it."""
-        return isinstance(self.problem, Network) and self.problem.parameter_count <= MOST_PARAMETERS and self.samples_per_step <= BLOCK
+    def for_runs(self, count: int) -> "Setting":
+        """The setting for so many runs: the steps of a small network are written out for it where there are many to be made."""
+        is_small = isinstance(self.problem, Network) and self.problem.parameter_count <= MOST_PARAMETERS and self.samples_per_step <= BLOCK
+        return self._replace(is_written_out=is_small and count * self.steps >= STEPS_WORTH_WRITING)
 
     def pack_bytes(self, width: int) -> int:
         """Bytes of the state that a step of a pack goes through: weights and what the rule keeps beside them."""
@@ -178,7 +181,7 @@ def structure_of(setting: Setting) -> Structure:
     title = f"{type(rule).__name__} on {type(problem).__name__}"
     return Structure(
         tuple(parts.items()), numbers_type(names), len(rule.slots), len(rule.carry),
-        "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_for(problem, setting.dtype), setting.is_small,
+        "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_for(problem, setting.dtype), setting.is_written_out,
         has_penalty(setting), not rule.looks_ahead, rule.needs_norm, rule.climbs,
         Watches(Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops)), title,
     )  # fmt: skip

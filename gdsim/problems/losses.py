@@ -6,8 +6,8 @@ order. Cross-entropy needs all outputs at once. `SAMPLE_LOSSES` is the table of 
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes import absolute, exp, log, maximum, where
-from gdsim.lanes.elementary import sigmoid_by, softplus_by
+from gdsim.lanes import absolute, log, maximum, where
+from gdsim.lanes.elementary import exp_below_zero, sigmoid_by, softplus_by
 from gdsim.lanes.operations import load, splat, spread, store
 from gdsim.lanes.parts import SMOOTHING, WIDTH, ZERO, output, output_slope, pointwise
 
@@ -41,7 +41,7 @@ def huber(z: Any, y: Any) -> Any:
 
 def log_loss(z: Any, y: Any) -> Any:
     """The negative log-likelihood of a label 0 or 1 under the probability sigmoid(z)."""
-    e = exp(-absolute(z))
+    e = exp_below_zero(-absolute(z))
     return softplus_by(z, e) - y * z, sigmoid_by(z, e) - y
 
 
@@ -64,7 +64,7 @@ def softmax(sample: Any) -> Any:
         largest = maximum(largest, load(values, first + unit * stride, WIDTH))
     total = splat(ZERO, WIDTH)
     for unit in range(sample.units):
-        power = exp(load(values, first + unit * stride, WIDTH) - largest)
+        power = exp_below_zero(load(values, first + unit * stride, WIDTH) - largest)
         store(sample.deltas, sample.delta + unit * stride, power)
         total = total + power
     scale = 1.0 / total

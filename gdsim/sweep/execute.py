@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.population import Batch, train_batch
+from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.setting import kernels_for, structure_of
 from gdsim.stops import STATUSES
 from gdsim.sweep.plan import Chunk, Plan
@@ -31,6 +31,7 @@ class Work(NamedTuple):
     """Runs of one chunk that one thread trains together; `first` is the place of the first among the chunk's."""
 
     chunk: Chunk
+    setting: Setting
     batch: Batch
     width: int
     first: int
@@ -70,17 +71,17 @@ BATCH_BYTES = 2**24
 
 def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray | None, threads: int) -> list[Work]:
     """A chunk's runs in batches: many for each lane, yet some for every thread."""
-    setting = plan.groups[chunk.group].setting
     batch = plan.batch_of(chunk)
     if chosen is not None:
         batch = batch.part(np.isin(batch.number, chosen))
     count = len(batch.number)
+    setting = plan.groups[chunk.group].setting.for_runs(count)
     width = lanes or setting.lanes_for(-(-count // threads), threads)
     fit = BATCH_BYTES // (setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
     most = max(1, min(RUNS_PER_LANE * width, fit))
     rounds = -(-count // (threads * most))  # as many batches for every thread
     size = -(-count // (threads * max(rounds, 1) * width)) * width
-    return [Work(chunk, batch.part(slice(k, k + size)), width, k) for k in range(0, count, size)]
+    return [Work(chunk, setting, batch.part(slice(k, k + size)), width, k) for k in range(0, count, size)]
 
 
 def checked_lanes(lanes: Any) -> int | None:
@@ -198,7 +199,7 @@ class Executor:
 
     def _compile(self, work: Work) -> None:
         """Makes the kernels of a chunk before its first batch, and says so."""
-        kernels = kernels_for(structure_of(self.plan.groups[work.chunk.group].setting), work.width)
+        kernels = kernels_for(structure_of(work.setting), work.width)
         kernels.listener = self._announce
         kernels.prepare()
         self.message = ""
@@ -212,9 +213,8 @@ class Executor:
         """Trains one thread's runs; the chunk's columns, if these were the last that it lacked."""
         if not hasattr(self.local, "workspaces"):
             self.local.workspaces = {}
-        setting = self.plan.groups[work.chunk.group].setting
-        earlier = None if self.earlier is None else self.earlier(work.batch.number, setting)
-        trained = train_batch(setting, work.batch, work.width, self.local.workspaces, self.stopping, earlier)
+        earlier = None if self.earlier is None else self.earlier(work.batch.number, work.setting)
+        trained = train_batch(work.setting, work.batch, work.width, self.local.workspaces, self.stopping, earlier)
         with self.counting:  # here, and not where results are taken, which may be busy compiling the next structure
             self.done += len(trained.batch.number)
             self.steps += int(trained.columns["steps_taken"].sum())
