@@ -67,7 +67,7 @@ SMALL_PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SMALL_PROBLEMS)
 def test_small_problems_have_the_same_bits_at_any_width(name, dtype):
     """Runs that converge, that diverge before or after an update, and that go on to the end share a pack."""
@@ -182,15 +182,20 @@ def run_for(processor, folder):
     return text, {"zmm": zmm == "True", "ymm": ymm == "True", "fma": fma == "True"}
 
 
-def test_a_run_is_the_same_compiled_for_other_processors(tmp_path):
+@pytest.mark.parametrize(
+    ("processor", "features"),
+    [
+        pytest.param("haswell", {"zmm": False, "ymm": True, "fma": True}, marks=pytest.mark.slow),
+        ("nehalem", {"zmm": False, "ymm": False, "fma": False}),
+    ],
+)
+def test_a_run_is_the_same_compiled_for_another_processor(tmp_path, processor, features):
     import platform
 
     if platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip("the processors that Numba is told to compile for here are x86-64")
     native, _ = run_for(None, tmp_path)
-    haswell, has = run_for("haswell", tmp_path)
-    assert has == {"zmm": False, "ymm": True, "fma": True}
-    nehalem, has = run_for("nehalem", tmp_path)
-    assert has == {"zmm": False, "ymm": False, "fma": False}
-    assert native == haswell == nehalem
+    other, has = run_for(processor, tmp_path)
+    assert has == features
+    assert native == other
     assert len(native) == len(hashlib.sha256(b"").hexdigest())

@@ -44,7 +44,7 @@ def test_a_second_process_compiles_nothing(warm):
     assert python(TRAINS, folder)[0].split() == [loss, "0"]
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "foreign"])
+@pytest.mark.parametrize("damage", ["flipped", "foreign", pytest.param("cut", marks=pytest.mark.slow), pytest.param("empty", marks=pytest.mark.slow)])
 def test_a_damaged_cache_is_made_again(warm, tmp_path, damage):
     folder, (loss, _) = warm
     (tmp_path / "kernels").mkdir(mode=0o700)
