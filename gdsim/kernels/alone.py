@@ -139,7 +139,6 @@ def shifted(operand: Any, by: Any) -> Any:
 
 
 @shared
-@shared
 def product_tile(terms: Any, left: Any, right: Any, start: Any, goal: Any) -> None:
     """A tile of ROWS x COLUMNS: what lies at `start` and the sum over terms of left[term] x right[term], term by term."""
     tile = load_tile(start.array, start.offset, start.stride, WIDTH, ROWS, COLUMNS, WIDTH)
