@@ -241,14 +241,13 @@ def input_deltas(network: Any, weights: Any, index: Any, count: Any) -> None:
     """The deltas of the layer below layer number `index`, with the weights as they are before their update."""
     layer = layer_at(network, index)
     zeros, goal = Operand(network.zeros, 0, 0, 0), rows_below(network.deltas, layer.source, layer.lines)
-    shape = count, vectors_of(layer.inputs)
     if index == layer_count(network) - 1:
-        left = columns_of(network.deltas, network.outputs, network.pitch)
-        products(shape, layer.units, left, columns_of(weights, layer.weights, layer.pitch), zeros, goal)
+        left, right = columns_of(network.deltas, network.outputs, network.pitch), columns_of(weights, layer.weights, layer.pitch)
     else:
-        above, pitch = layer_at(network, index + 1), layer.lines
-        turn(network, rows_below(weights, layer.weights, layer.pitch), (layer.inputs, layer.units), pitch)
-        products(shape, layer.units, rows_below(network.deltas, above.source, above.lines), columns_of(network.turned, 0, pitch), zeros, goal)
+        above = layer_at(network, index + 1)
+        turn(network, rows_below(weights, layer.weights, layer.pitch), (layer.inputs, layer.units), layer.lines)
+        left, right = rows_below(network.deltas, above.source, above.lines), columns_of(network.turned, 0, layer.lines)
+    products((count, vectors_of(layer.inputs)), layer.units, left, right, zeros, goal)
     for sample in range(count):
         for unit in range(0, layer.inputs, WIDTH):
             place = layer.source + sample * layer.lines + unit
