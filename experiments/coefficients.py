@@ -1,7 +1,7 @@
 """Derives every polynomial coefficient of `gdsim.lanes.elementary` and prints `gdsim/lanes/coefficients.py`.
 
 Each polynomial interpolates a smooth remainder at Chebyshev points in 60-digit arithmetic, which comes within a small
-factor of the minimax error; its degree is the smallest whose truncation stays below an eighth of a unit in the last place.
+factor of the minimax error; its degree is the smallest whose truncation stays below a quarter of a unit in the last place.
 
     python experiments/coefficients.py > gdsim/lanes/coefficients.py
 """
@@ -26,13 +26,13 @@ def interpolate(remainder: Remainder, low: mpf, high: mpf, degree: int) -> list[
 
 
 def fit(remainder: Remainder, share: Remainder, low: float, high: float, bits: int) -> list[mpf]:
-    """The shortest interpolant whose error, times `share` (its weight in the result's relative error), is below 2^-(bits+3)."""
+    """The shortest interpolant whose error, times `share` (its weight in the result's relative error), is below 2^-(bits+2)."""
     low, high = mpf(low), mpf(high)
     probes = [low + (high - low) * k / 199 for k in range(200)]
     for degree in range(2, 40):
         coefficients = interpolate(remainder, low, high, degree)
         worst = max(abs(mp.polyval(coefficients[::-1], x) - remainder(x)) * abs(share(x)) for x in probes)
-        if worst < mpf(2) ** -(bits + 3):
+        if worst < mpf(2) ** -(bits + 2):
             return coefficients
     raise ArithmeticError("no degree up to 40 is accurate enough")
 
@@ -61,12 +61,26 @@ TABLES = {
         -0.3467,
         0.3467,
     ),
+    "HALF_EXP": (
+        "((exp(2 r) - 1)/2 - r) / r^2 on |r| <= ln(2)/4",
+        series(lambda r: (mp.expm1(2 * r) / 2 - r) / r**2, lambda k: mpf(2) ** (k + 1) / mp.factorial(k + 2)),
+        lambda r: r,
+        -0.17335,
+        0.17335,
+    ),
     "LOG": (
         "(2 atanh(s) - 2 s) / s^3 in z = s^2, |s| <= 3 - 2 sqrt(2)",
         series(lambda z: 2 * (mp.atanh(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: mpf(2) / (2 * k + 3)),
         lambda z: z / 2,
         0,
         0.02945,
+    ),
+    "LOG_WIDE": (
+        "the same on |s| <= 1/3",
+        series(lambda z: 2 * (mp.atanh(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3, lambda k: mpf(2) / (2 * k + 3)),
+        lambda z: z / 2,
+        0,
+        0.11112,
     ),
     "LOG_TAIL": (
         "the same less 2/3, over z, for pow, with 12 bits more",

@@ -6,7 +6,7 @@ Where the slope follows from the value alone, `by_value` says so, and the backwa
 from typing import Any, NamedTuple
 
 from gdsim.lanes import cos, erf, exp, fma, sigmoid, sin, softplus, tanh
-from gdsim.lanes.elementary import exp_less_one
+from gdsim.lanes.elementary import half_exp_less_one
 from gdsim.lanes.operations import spread, where
 
 LEAK = 0.01  # PyTorch's slope of leaky ReLU below 0
@@ -45,7 +45,7 @@ def leaky_relu_slope(z: Any, a: Any) -> Any:
 
 def elu(z: Any) -> Any:
     """z where it is positive, else e^z - 1 (Clevert et al. 2016)."""
-    return where(z > 0.0, z, exp_less_one(where(z > 0.0, 0.0, where(z < -80.0, -80.0, z))))
+    return where(z > 0.0, z, 2.0 * half_exp_less_one(0.5 * where(z > 0.0, 0.0, where(z < -80.0, -80.0, z))))
 
 
 def elu_slope(z: Any, a: Any) -> Any:

@@ -65,6 +65,8 @@ class Gathering:
 
 # A lane that is refilled so often is hardly ever idle at the end, and what a batch costs beside its runs is spread over them.
 RUNS_PER_LANE = 512
+# Batches of a thread, where its lanes are still refilled often: no thread waits long for another's last.
+BATCHES_PER_THREAD, OFTEN = 4, 32
 # Bytes of the parameters of the runs that one thread holds.
 BATCH_BYTES = 2**24
 
@@ -79,8 +81,9 @@ def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray |
     width = lanes or setting.lanes_for(-(-count // threads), threads)
     fit = BATCH_BYTES // (setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
     most = max(1, min(RUNS_PER_LANE * width, fit))
-    rounds = -(-count // (threads * most))  # as many batches for every thread
-    size = -(-count // (threads * max(rounds, 1) * width)) * width
+    fewest = min(BATCHES_PER_THREAD, count // (threads * width * OFTEN))
+    rounds = max(1, fewest, -(-count // (threads * most)))  # as many batches for every thread
+    size = -(-count // (threads * rounds * width)) * width
     return [Work(chunk, setting, batch.part(slice(k, k + size)), width, k) for k in range(0, count, size)]
 
 
