@@ -72,8 +72,12 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def open(path: Any) -> Any:
-    """The xarray.Dataset of a results folder, the finished runs in the order of their numbers."""
-    from gdsim.sweep.store import open_results
+    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
+
+    Variables are Dask arrays, read from the folder when their values are asked for; `attrs` say how many runs are planned.
+    Raises ValueError for a folder without results or with damage.
+    """
+    from gdsim.sweep.opening import open_results
 
     return open_results(path)
 

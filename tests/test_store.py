@@ -78,7 +78,7 @@ def test_damage_is_not_read(sweep, stored, tmp_path):
     data[len(data) // 3] ^= 4
     path.write_bytes(bytes(data))
     with pytest.raises(ValueError, match="damaged"):
-        gd.open(tmp_path)
+        gd.open(tmp_path).load()
     assert sweep.run(out=tmp_path).identical(stored[1])
     assert names(tmp_path) == names(stored[0])
     assert [p.name for p in (tmp_path / "quarantine").iterdir()] == [path.name]

@@ -22,6 +22,7 @@ def convergence_bands(result: Any, *, variable: str = "loss") -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    result = result[[variable, "step", "final_loss", "status"]].load()
     names = list(dict.fromkeys(result.optimizer.values.tolist()))
     columns = min(4, len(names))
     rows = -(-len(names) // columns)

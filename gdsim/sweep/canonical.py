@@ -27,11 +27,20 @@ def canonical(value: Any) -> Any:
     return value
 
 
+def _encoded(plain: Any) -> bytes:
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
 def encoded(value: Any) -> bytes:
     """The canonical bytes of a declaration."""
-    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return _encoded(canonical(value))
+
+
+def hash_of(plain: Any) -> str:
+    """SHA-256 of what `canonical` gave, or of the same read back from a file."""
+    return hashlib.sha256(_encoded(plain)).hexdigest()
 
 
 def digest(value: Any) -> str:
     """SHA-256 of the canonical bytes."""
-    return hashlib.sha256(encoded(value)).hexdigest()
+    return hash_of(canonical(value))

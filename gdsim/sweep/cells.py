@@ -132,6 +132,11 @@ def identity(cell: Cell, sweep: Any) -> str:
     return digest({"cell": list(cell[:4]), "dtype": cell.dtype, "init": sweep.init_of(cell.problem), **shared})
 
 
+def identities_of(sweep: Any) -> list[str]:
+    """The hashes of a sweep's cells, in the order of their numbers."""
+    return [identity(cell, sweep) for cell in cells_of(sweep)]
+
+
 def schedule_name(schedule: Schedule) -> str:
     """A schedule in words: its class, what is in it, and what is no number of a run."""
     words = [type(schedule).__name__]

@@ -177,16 +177,30 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         lanes: int | None = None,
         chunk_seconds: float = 10.0,
         progress: Any = None,
+        client: Any = None,
+        attempts: int = 3,
+        mix: bool = False,
     ) -> Any:
-        """Trains the population on threads of this machine and returns its xarray.Dataset.
+        """Trains the population on threads of this machine, or on a Dask cluster, and returns its xarray.Dataset.
 
-        `out` is a folder for the results, which then survive. `runs` chooses some runs by number; they have the same bits.
-        `lanes` is the lane width, `threads` the number of threads: neither changes a bit. `progress` is called with a
-        `gdsim.sweep.execute.State` as packs finish.
+        `out` is a folder for the results, which then survive: the same call again trains what is missing, a sweep with more
+        starts or cells what those lack, and the Dataset is read from the folder as it is asked for. `runs` chooses some runs by
+        number; they have the same bits. `lanes` is the lane width, `threads` the number of threads: neither changes a bit.
+
+        `client` is a `distributed.Client` whose workers see the folder under the same path and write into it themselves.
+        `chunk_seconds`: how much work of one core is scheduled and stored at once. `attempts`: how often a chunk that raises is
+        tried before it is set aside. `mix` lets a folder hold runs of kernels whose bits differ. `progress` is called with a
+        `gdsim.sweep.outcomes.State` as runs finish.
+
+        Raises ValueError for what cannot be run, and `gdsim.sweep.outcomes.UnfinishedError`, all that could be finished being
+        kept, where chunks fail, the folder cannot be written or the scheduler is lost.
         """
         from gdsim.sweep.execute import run_sweep
 
-        return run_sweep(self, out=out, runs=runs, threads=threads, lanes=lanes, chunk_seconds=chunk_seconds, progress=progress)
+        return run_sweep(
+            self, out=out, runs=runs, threads=threads, lanes=lanes, chunk_seconds=chunk_seconds, progress=progress,
+            client=client, attempts=attempts, mix=mix,
+        )  # fmt: skip
 
 
 def _several(value: Any, kind: type[Any], name: str, classes: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -97,6 +97,17 @@ class Plan(NamedTuple):
                 found[name][:, places] = values
         return found
 
+    def rest_of(self, chunk: Chunk, missing: np.ndarray) -> Iterator[Chunk]:
+        """The runs of a chunk that are `missing[start, cell]`, as chunks of their own: cells that lack the same starts, a range of starts each."""
+        alike: dict[bytes, list[int]] = {}
+        for place, lacks in enumerate(missing.T):
+            alike.setdefault(lacks.tobytes(), []).append(place)
+        for places in alike.values():
+            edges = np.flatnonzero(np.diff(missing[:, places[0]], prepend=False, append=False))
+            members = tuple(chunk.cells[p] for p in places)
+            for first, last in edges.reshape(-1, 2):
+                yield chunk_of(chunk.group, members, chunk.first_start + int(first), chunk.first_start + int(last), self.identities)
+
     def summary(self) -> dict[str, Any]:
         """The plan in numbers, for people and programs."""
         return {
@@ -179,8 +190,12 @@ def _chunks(index: int, group: Group, starts: int, seconds: float, identities: S
     for first in range(0, starts, starts_at_once):
         last = min(first + starts_at_once, starts)
         for c in range(0, len(group.cells), cells_at_once):
-            members = group.cells[c : c + cells_at_once]
-            yield Chunk(index, members, first, last, digest([[identities[m] for m in members], first, last])[:32])
+            yield chunk_of(index, group.cells[c : c + cells_at_once], first, last, identities)
+
+
+def chunk_of(group: int, cells: tuple[int, ...], first: int, last: int, identities: Sequence[str]) -> Chunk:
+    """A chunk, named by what is in it."""
+    return Chunk(group, cells, first, last, digest([[identities[c] for c in cells], first, last])[:32])
 
 
 def _in_turns(lists: Sequence[list[Chunk]]) -> Iterator[Chunk]:

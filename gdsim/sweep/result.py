@@ -34,29 +34,44 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) -> "xarray.Dataset":
-    """The Dataset of the runs with the given numbers, in ascending order; `columns` as `population.Pack` has them."""
+def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], blocks: tuple[int, ...] | None = None) -> "xarray.Dataset":
+    """The Dataset of the runs with the given numbers, in ascending order.
+
+    `columns` are arrays with a row per run; statuses and reasons are words, or places among them. With `blocks`, which are so many
+    runs each, coordinates in words are Dask arrays: their texts would outweigh the numbers.
+    """
     import xarray
 
     numbers = np.asarray(numbers)
     in_order = len(numbers) < 2 or bool((numbers[1:] > numbers[:-1]).all())
-    order = slice(None) if in_order else np.argsort(numbers, kind="stable")
-    numbers = numbers[order]
+    order = np.argsort(numbers, kind="stable") if not in_order else None
+    numbers = numbers if in_order else numbers[order]
     starts, cells = plan.places_of(numbers)
     found = {"run": numbers, "cell": cells, "start": starts}
     for name, column in coordinates_of(plan).items():
         values = _array(column)
-        found[name] = np.broadcast_to(values, len(cells)) if len(values) == 1 else values[cells]
+        if blocks is not None and values.dtype.kind == "U":
+            found[name] = _spread(values, cells, blocks)
+        else:
+            found[name] = np.broadcast_to(values, len(cells)) if len(values) == 1 else values[cells]
     coordinates = {name: ("run", values, described(name)) for name, values in found.items()}
     variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64), described("step"))}
     for name, column in columns.items():
-        values = _in_words(WORDS[name], column) if name in WORDS else column
+        values = _in_words(WORDS[name], column) if name in WORDS and column.dtype.kind != "U" else column
         declared = variable(name, values)
-        variables[name] = (declared.dims, values[order], declared.attributes)
+        variables[name] = (declared.dims, values if in_order else values[order], declared.attributes)
     counts = np.array([c.problem.parameter_count for c in plan.cells])
     if {"parameters", "best_parameters", "trajectory", "state_weights"} & set(columns):
         variables["parameter_count"] = ("run", counts[cells], described("parameter_count"))
     return xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": len(numbers)})
+
+
+def _spread(values: np.ndarray, cells: np.ndarray, blocks: tuple[int, ...]) -> Any:
+    """A value per cell as a Dask array with one per run."""
+    import dask.array
+
+    chunks: Any = (blocks,)
+    return dask.array.map_blocks(values.take, dask.array.from_array(cells, chunks=chunks), dtype=values.dtype, meta=values[:0])
 
 
 def _in_words(words: Sequence[str], places: np.ndarray) -> np.ndarray:
@@ -154,6 +169,8 @@ def table(result: "xarray.Dataset") -> Any:
     import pandas
 
     rows = []
+    used = ("final_loss", "steps_taken", "status", "accuracy", "validation_loss", "validation_accuracy")
+    result = result[[n for n in used if n in result]].load()
     names = [str(n) for n in result.coords if n not in ("run", "cell", "start", "label")]
     for cell in np.unique(result.cell.values):
         runs = result.isel(run=result.cell.values == cell)

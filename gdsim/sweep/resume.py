@@ -7,8 +7,10 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import checked_whole
-from gdsim.sweep.execute import Executor
+from gdsim.sweep.execute import runs_in
+from gdsim.sweep.outcomes import Progress, outcomes
 from gdsim.sweep.result import WORDS, dataset, joined, remembered, sweep_behind
+from gdsim.sweep.threads import Threads
 
 
 def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes: int | None = None) -> Any:
@@ -35,11 +37,14 @@ def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes:
     groups = tuple(g._replace(setting=g.setting._replace(began=sweep.steps)) for g in plan.groups)
     plan = plan._replace(groups=groups, checkpoints=tuple(groups[0].setting.checkpoints))
     numbers = result.run.values
+    result = result.load()
     going = result.status.values == "budget"
-    executor = Executor(plan, threads or os.cpu_count() or 1, lanes, None, lambda chosen, setting: _rows(result, np.searchsorted(numbers, chosen), setting))
+    ends = lambda chosen, setting: _rows(result, np.searchsorted(numbers, chosen), setting)  # noqa: E731
+    executor = Threads(plan, threads or os.cpu_count() or 1, lanes, Progress(plan.runs, None), chosen=numbers[going], earlier=ends)
     chunks = [c for c in plan.chunks if np.isin(plan.numbers_of(c), numbers[going]).any()]
     found, parts = [numbers[~going]], [_kept(result.isel(run=~going), len(plan.checkpoints))] if (~going).any() else []
-    for _, done, columns in executor.results(chunks, numbers[going]):
+    for outcome in outcomes(executor, chunks, 1):
+        done, columns = runs_in(plan, outcome, numbers[going])
         found.append(done)
         parts.append(columns)
     return remembered(longer, dataset(plan, np.concatenate(found), joined(parts)))

@@ -1,108 +1,54 @@
 """A results folder: the experiment, its data, and immutable shards of finished runs, each named by the hash of its bytes.
 
-    experiment.json                     the canonical experiment and its hash
+    experiment.json                     the canonical experiment, its hash, and the versions of the kernels that made its runs
     data/<hash>.npz                     the data sets, by their hashes
     shards/<chunk>-<sha256>.parquet     finished chunks, whole or not there at all
+    failed/<chunk>.txt                  chunks that were given up, with what they raised
+    quarantine/                         shards that were found damaged
     log.jsonl                           who wrote what and when: host, versions, times
 
-Nothing is unpickled from a folder. Files appear by renaming, after their bytes and their folder have been synced.
+What is done is what good shards hold: there is no other record of it. Nothing is unpickled from a folder. Of the file system it
+asks that a rename within a folder is atomic, and no locks; several machines may write to one folder.
 """
 
+import concurrent.futures
 import contextlib
 import datetime
-import hashlib
 import io
 import json
 import os
 import pathlib
 import platform
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gdsim.data import Data
+from gdsim.kernels import BITS
 from gdsim.starts import Points
-from gdsim.sweep.canonical import canonical
+from gdsim.sweep.canonical import canonical, digest, encoded, hash_of
+from gdsim.sweep.cells import identities_of
+from gdsim.sweep.files import remove_abandoned, sync_folder, write_atomically
 from gdsim.sweep.plan import Chunk, Plan
-from gdsim.sweep.result import WORDS, dataset, joined, remembered
+from gdsim.sweep.shards import DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
 
-FORMAT = "gdsim results 1"
+FORMAT = "gdsim results 2"
+MOST_EXPERIMENT_BYTES = 2**25
+# What an experiment may differ in from the one that a folder holds: it then has other cells or starts, and the same runs in those that both have.
+EXTENSIBLE = {"starts", "problem", "optimizer", "schedule", "batch", "dtype"}
+READERS = 8
 
 
 class StoreError(ValueError):
     """A results folder that cannot be used: what is wrong with it, and what to do."""
 
 
-def write_atomically(path: pathlib.Path, data: bytes) -> None:
-    """The file with these bytes, or no file: temporary name in the same folder, sync, rename, sync of the folder."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o644)  # others on a shared file system read the results too
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+class Found(NamedTuple):
+    """The shards of a folder: the good ones by their footers, and what is wrong with the others."""
 
-
-def shard_bytes(plan: Plan, chunk: Chunk, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) -> bytes:
-    """A shard's bytes: a row per run with its cell's place and its start; the cells' hashes are in the footer."""
-    cells = np.searchsorted(chunk.cells, numbers % len(plan.cells))
-    fields: dict[str, Any] = {"cell": pa.array(cells, pa.int32()), "start": pa.array(numbers // len(plan.cells), pa.int64())}
-    for name, values in columns.items():
-        fields[name] = _arrow(values)
-    footer = {
-        "format": FORMAT, "chunk": chunk.name, "cells": [plan.identities[c] for c in chunk.cells],
-        "checkpoints": list(plan.checkpoints), "words": WORDS,
-        "shapes": {n: list(v.shape[1:]) for n, v in columns.items()},
-    }  # fmt: skip
-    table = pa.table(fields).replace_schema_metadata({"gdsim": json.dumps(footer, sort_keys=True)})
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return sink.getvalue()
-
-
-def _arrow(values: np.ndarray) -> Any:
-    if values.dtype.kind == "U":
-        return pa.array(values.tolist(), pa.string())
-    flat = pa.array(np.ascontiguousarray(values).ravel())
-    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
-
-
-def read_shard(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(the footer, the columns) of a shard's bytes; page checksums are verified."""
-    table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
-    footer = json.loads((table.schema.metadata or {})[b"gdsim"])
-    columns = {}
-    for name in table.column_names:
-        column = table[name].combine_chunks()
-        if pa.types.is_string(column.type):
-            columns[name] = np.array(column.to_pylist())
-        elif pa.types.is_fixed_size_list(column.type):
-            columns[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), *footer["shapes"][name])
-        else:
-            columns[name] = column.to_numpy(zero_copy_only=False)
-    return footer, columns
-
-
-class Rows(NamedTuple):
-    """Finished runs: their numbers, and their columns, shard by shard."""
-
-    numbers: np.ndarray
-    parts: list[dict[str, np.ndarray]]
+    shards: list[Shard]
+    damaged: list[DamagedShardError]
 
 
 class Store:
@@ -111,93 +57,144 @@ class Store:
     def __init__(self, folder: str | pathlib.Path) -> None:
         self.folder = pathlib.Path(folder)
         self.shards = self.folder / "shards"
+        self.data = self.folder / "data"
+        self.failed = self.folder / "failed"
+        self.quarantine = self.folder / "quarantine"
 
-    def check(self, sweep: Any) -> None:
-        """Refuses a folder that holds something else, before anything is written."""
+    def check(self, sweep: Any, *, mix: bool = False) -> dict[str, Any] | None:
+        """What `experiment.json` holds, None where there is none yet; refuses a folder of something else, before anything is written."""
         if not self.folder.exists():
-            return
+            return None
         if not self.folder.is_dir():
             raise StoreError(f"{str(self.folder)!r} is a file; give a folder for the results")
         if not (self.folder / "experiment.json").exists():
             if any(self.folder.iterdir()):
                 raise StoreError(f"{str(self.folder)!r} holds other files and no gdsim results; give an empty or a new folder")
-            return
-        held, given = self.experiment()["experiment"], canonical(sweep)
-        if held != json.loads(json.dumps(given)):
-            different = sorted(k for k in given if held.get(k) != json.loads(json.dumps(given[k])))
-            raise StoreError(f"{str(self.folder)!r} holds another experiment (it differs in {', '.join(different)}); give another folder")
+            return None
+        held = self.experiment()
+        self._check_same(held["experiment"], sweep)
+        if held["kernels"] != [BITS] and not mix:
+            made = " and ".join(str(k) for k in held["kernels"])
+            raise StoreError(
+                f"{str(self.folder)!r} was made by kernels of version {made} (gdsim {held['gdsim']}), and these are version {BITS}, whose bits differ: "
+                f"give another folder, or say that both may stand in one (mix=True, --mix)"
+            )
+        return held
 
-    def create(self, sweep: Any) -> None:
-        """Makes the folder with the experiment and its data, if it is not there yet."""
-        self.check(sweep)
+    def _check_same(self, held: dict[str, Any], sweep: Any) -> None:
+        given = json.loads(encoded(sweep))
+        different = sorted(k for k in given if held.get(k) != given[k])
+        if not different:
+            return
+        edited = _edited_function(held, given)
+        if edited:
+            raise StoreError(f"{str(self.folder)!r} was made with another source of {edited}, which has been edited since: give another folder, or restore it")
+        refusal = f"{str(self.folder)!r} holds another experiment (it differs in {', '.join(different)}); give another folder"
+        if not set(different) <= EXTENSIBLE or not set(identities_of(sweep)) & set(identities_of(self.sweep(held))):
+            raise StoreError(refusal)
+
+    def create(self, sweep: Any, *, mix: bool = False) -> None:
+        """Makes the folder with the experiment and its data, or adds to it what it lacks."""
+        held = self.check(sweep, mix=mix)
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / "experiment.json").exists():  # first, so that whatever ends the process, the folder is known as ours
-            experiment = {
-                "format": FORMAT, "experiment": canonical(sweep),
-                "data": {p.data.digest: p.data.name for p in sweep.problem if "data" in p.__struct_fields__ and p.data is not None},
-            }  # fmt: skip
-            write_atomically(self.folder / "experiment.json", json.dumps(experiment, indent=1, sort_keys=True).encode())
-        for folder in (self.shards, self.folder / "data"):
+        self.write_experiment(sweep, held)  # first, so that whatever ends the process, the folder is known as ours
+        for folder in (self.shards, self.data):
             folder.mkdir(exist_ok=True)
-        arrays = {p.data.digest: _data_arrays(p.data) for p in sweep.problem if "data" in p.__struct_fields__ and p.data is not None}
-        arrays |= {a.digest: {"values": a.values} for p in sweep.problem for a in p.arrays().values()}
-        if isinstance(sweep.init, Points):
-            arrays[sweep.init.digest] = {"values": sweep.init.values}
-        for digest, named in arrays.items():
-            path = self.folder / "data" / f"{digest}.npz"
+            remove_abandoned(folder)
+        remove_abandoned(self.folder)
+        for name, arrays in arrays_of(sweep).items():
+            path = self.data / f"{name}.npz"
             if not path.exists():
                 sink = io.BytesIO()
-                np.savez_compressed(sink, **named)
+                np.savez_compressed(sink, **arrays)
                 write_atomically(path, sink.getvalue())
+
+    def write_experiment(self, sweep: Any, held: dict[str, Any] | None) -> None:
+        """Writes `experiment.json`, if it would differ."""
+        from gdsim import __version__
+
+        kernels = sorted({BITS, *(held["kernels"] if held else ())})
+        names = {**(held["data"] if held else {}), **{p.data.digest: p.data.name for p in _with_data(sweep)}}
+        given = {"format": FORMAT, "experiment": canonical(sweep), "sha256": digest(sweep), "kernels": kernels, "gdsim": __version__, "data": names}
+        if held is None or held["sha256"] != given["sha256"] or held["kernels"] != kernels:
+            write_atomically(self.folder / "experiment.json", json.dumps(given, indent=1, sort_keys=True).encode())
+            self.log(experiment=given["sha256"], kernels=kernels)
 
     def experiment(self) -> dict[str, Any]:
         """What `experiment.json` says."""
+        path = self.folder / "experiment.json"
         try:
-            found = json.loads((self.folder / "experiment.json").read_bytes())
+            if path.stat().st_size > MOST_EXPERIMENT_BYTES:
+                raise StoreError(f"{str(path)!r} is larger than {MOST_EXPERIMENT_BYTES:,} bytes: no experiment of gdsim's")
+            found = json.loads(path.read_bytes())
         except FileNotFoundError:
             raise StoreError(f"{str(self.folder)!r} holds no gdsim results: there is no experiment.json") from None
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{str(self.folder / 'experiment.json')!r} cannot be read: {error}") from None
+        except StoreError:
+            raise
+        except (OSError, ValueError, RecursionError) as error:
+            raise StoreError(f"{str(path)!r} cannot be read: {error}") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise StoreError(f"{str(self.folder)!r} is not in the format {FORMAT!r}")
+        kinds = {"experiment": dict, "sha256": str, "kernels": list, "gdsim": str, "data": dict}
+        wrong = [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]
+        if wrong or hash_of(found["experiment"]) != found["sha256"]:
+            raise StoreError(f"{str(path)!r} is damaged: {'it lacks ' + wrong[0] if wrong else 'the experiment does not match its hash'}")
         return found
 
-    def write(self, plan: Plan, chunk: Chunk, numbers: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
-        """Adds a finished chunk."""
-        data = shard_bytes(plan, chunk, numbers, columns)
-        write_atomically(self.shards / f"{chunk.name}-{hashlib.sha256(data).hexdigest()}.parquet", data)
+    def sweep(self, held: dict[str, Any] | None = None) -> Any:
+        """The sweep that the folder holds."""
+        from gdsim.sweep.experiment import sweep_of
 
-    def rows(self, plan: Plan, *, repair: bool = False) -> Rows:
-        """The finished runs, each once: numbers, and the columns of their shards, every byte checked against its name.
+        try:
+            return sweep_of(held or self.experiment(), self.data)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise StoreError(f"{str(self.folder)!r}: its experiment cannot be read: {error}") from None
 
-        Runs are found by their cells' hashes and starts, whatever chunks they were trained in. A damaged shard is an error,
-        or, to `repair`, moved to `quarantine/`, so that its runs are trained again.
-        """
-        place = {identity: number for number, identity in enumerate(plan.identities)}
-        seen = np.zeros(0, np.int64)
-        numbers, parts = [], []
-        for path in sorted(self.shards.glob("*.parquet")):
-            data = path.read_bytes()
-            if path.stem.split("-")[-1] != hashlib.sha256(data).hexdigest():
-                self._refuse(path, repair)
-                continue
-            footer, columns = read_shard(data)
-            cells = np.array([place.get(i, -1) for i in footer["cells"]])[columns.pop("cell")]
-            rows = columns.pop("start") * len(plan.cells) + cells
-            fresh = (cells >= 0) & ~np.isin(rows, seen)
-            seen = np.concatenate([seen, rows[fresh]])
-            numbers.append(rows[fresh])
-            parts.append({name: values[fresh] for name, values in columns.items()})
-        return Rows(np.concatenate(numbers) if numbers else np.zeros(0, np.int64), parts)
+    def write(self, plan: Plan, chunk: Chunk, columns: Mapping[str, np.ndarray]) -> str:
+        """Adds a finished chunk; the name of its shard."""
+        setting = plan.groups[chunk.group].setting
+        data = shard_bytes(chunk, [plan.identities[c] for c in chunk.cells], setting.checkpoints, columns)
+        name = name_of(chunk, data)
+        write_atomically(self.shards / name, data)
+        with contextlib.suppress(FileNotFoundError):
+            (self.failed / f"{chunk.name}.txt").unlink()
+        return name
 
-    def _refuse(self, path: pathlib.Path, repair: bool) -> None:
-        if not repair:
-            raise StoreError(
-                f"shard {path.name!r} is damaged: its bytes do not match its name; run the experiment again, which sets it aside and trains its runs anew"
-            )
-        quarantine = self.folder / "quarantine"
-        quarantine.mkdir(exist_ok=True)
-        os.replace(path, quarantine / path.name)
+    def find(self, *, verify: bool = False) -> Found:
+        """All shards by their footers, in the order of their names; to `verify`, every byte of theirs is checked too."""
+        names = sorted(p.name for p in os.scandir(self.shards) if p.name.endswith(".parquet")) if self.shards.is_dir() else []
+        good, damaged = [], []
+
+        def read(name: str) -> Shard | DamagedShardError:
+            try:
+                if verify:
+                    verify_once(self.shards / name)
+                return read_footer(self.shards / name)
+            except DamagedShardError as damage:
+                return damage
+
+        with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+            for found in pool.map(read, names):
+                (good if isinstance(found, Shard) else damaged).append(found)
+        return Found(good, damaged)
+
+    def put_aside(self, shard: pathlib.Path) -> None:
+        """Moves a damaged shard to `quarantine/`, so that its runs are trained again."""
+        self.quarantine.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another driver was quicker
+            os.replace(shard, self.quarantine / shard.name)
+        sync_folder(self.shards)
+        self.log(quarantined=shard.name)
+
+    def give_up(self, chunk: Chunk, labels: Sequence[str], text: str) -> None:
+        """Keeps what a chunk raised that was given up."""
+        self.failed.mkdir(exist_ok=True)
+        about = f"chunk {chunk.name}: starts {chunk.first_start} to {chunk.last_start - 1} of {len(chunk.cells)} cells: {'; '.join(labels[:10])}\n\n"
+        write_atomically(self.failed / f"{chunk.name}.txt", (about + text).encode())
+
+    def failures(self) -> list[str]:
+        """The names of the chunks that were given up."""
+        return sorted(p.stem for p in self.failed.glob("*.txt"))
 
     def log(self, **entry: Any) -> None:
         """Appends a line on who did what."""
@@ -208,24 +205,50 @@ class Store:
             file.write(json.dumps({**about, **entry}) + "\n")
 
 
+def missing_chunks(plan: Plan, shards: Iterable[Shard]) -> list[Chunk]:
+    """What a folder with these shards lacks: whole chunks of the plan, and of those that other chunks have in part what is left."""
+    names = {c.name for c in plan.chunks}
+    held = [s.footer for s in shards]
+    done = {f.chunk for f in held} & names
+    place = {identity: number for number, identity in enumerate(plan.identities)}
+    others = [(f, [place.get(i, -1) for i in f.cells]) for f in held if f.chunk not in names and any(i in place for i in f.cells)]
+    first = np.array([f.first_start for f, _ in others])
+    last = np.array([f.last_start for f, _ in others])
+    found = []
+    for chunk in plan.chunks:
+        if chunk.name in done:
+            continue
+        missing = np.ones((chunk.last_start - chunk.first_start, len(chunk.cells)), bool)
+        for k in np.flatnonzero((first < chunk.last_start) & (last > chunk.first_start)):
+            rows = slice(max(0, int(first[k]) - chunk.first_start), int(last[k]) - chunk.first_start)
+            missing[rows, np.isin(chunk.cells, others[k][1])] = False
+        if missing.all():
+            found.append(chunk)
+        elif missing.any():
+            found += plan.rest_of(chunk, missing)
+    return found
+
+
+def _with_data(sweep: Any) -> list[Any]:
+    return [p for p in sweep.problem if "data" in p.__struct_fields__ and p.data is not None]
+
+
+def arrays_of(sweep: Any) -> dict[str, dict[str, Any]]:
+    """The arrays of a sweep's data, problems and starts, by their hashes."""
+    found = {p.data.digest: _data_arrays(p.data) for p in _with_data(sweep)}
+    found |= {a.digest: {"values": a.values} for p in sweep.problem for a in p.arrays().values()}
+    if isinstance(sweep.init, Points):
+        found[sweep.init.digest] = {"values": sweep.init.values}
+    return found
+
+
 def _data_arrays(data: Data) -> dict[str, Any]:
     held = {} if data.validation is None else {"X_validation": data.validation.X, "y_validation": data.validation.y}
     weights = {} if data.sample_weight is None else {"sample_weight": data.sample_weight}
     return {"X": data.X, "y": data.y, **held, **weights}
 
 
-def open_results(path: str | pathlib.Path) -> Any:
-    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers.
-
-    `attrs` say how many are planned. Raises ValueError for a folder without results.
-    """
-    from gdsim.sweep.experiment import sweep_of
-
-    store = Store(path)
-    held = store.experiment()
-    sweep = sweep_of(held, store.folder / "data")
-    plan = sweep.plan()
-    rows = store.rows(plan)
-    if not rows.parts:
-        raise StoreError(f"{str(store.folder)!r} has no finished runs yet")
-    return remembered(sweep, dataset(plan, rows.numbers, joined(rows.parts)))
+def _edited_function(held: dict[str, Any], given: dict[str, Any]) -> str | None:
+    """The name of a function of the user's that both experiments have, with different sources."""
+    sources = {p["function"]: p["source"] for p in held.get("problem", []) if p.get("type") == "own"}
+    return next((p["function"] for p in given["problem"] if p.get("type") == "own" and sources.get(p["function"], p["source"]) != p["source"]), None)

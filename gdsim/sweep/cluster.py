@@ -1,0 +1,195 @@
+"""The workers of a Dask cluster that train chunks: each writes its shard into the shared folder and returns a count.
+
+What travels to a worker is the folder's path, the experiment's hash and the chunk. The experiment and its data are read from the
+folder, once in a worker's process. Workers and the driver need the same gdsim, Numba, NumPy and PyArrow: bits depend on them.
+"""
+
+import functools
+import importlib.metadata
+import pathlib
+import queue
+import sys
+import threading
+import time
+from typing import Any
+
+from gdsim import __version__
+from gdsim.lanes.compiler import gdsim_sources
+from gdsim.population import train_batch
+from gdsim.sweep.canonical import digest
+from gdsim.sweep.outcomes import Failure, Outcome, Progress, Tally, UnfinishedError, failure_of, tally_of
+from gdsim.sweep.plan import Chunk, Plan
+from gdsim.sweep.store import Store
+from gdsim.sweep.threads import Gathering, batches_of, prepare
+
+# Chunks on the way for each thread of the cluster: one in training, one at hand, and some for workers that are quick.
+CHUNKS_PER_THREAD, FEWEST_CHUNKS = 2, 4
+LOOK_SECONDS = 2.0
+ANSWER_SECONDS = 30.0
+PACKAGES = ("numba", "numpy", "pyarrow")
+NO_CUTS = 1e9  # seconds of a chunk, where a plan's chunks are not needed
+
+
+class MismatchError(ValueError):
+    """Workers that would give other bits, or see another folder, than the driver."""
+
+
+def versions() -> dict[str, str]:
+    """What a chunk's bytes depend on beside the experiment."""
+    return {"gdsim": f"{__version__} ({gdsim_sources()[:12]})", **{p: importlib.metadata.version(p) for p in PACKAGES}}
+
+
+def mismatch(worker: dict[str, str], driver: dict[str, str]) -> str:
+    """Where two tables of versions differ, in words; nothing if they agree."""
+    return "; ".join(f"{p} {worker.get(p, 'missing')} there and {v} here" for p, v in driver.items() if worker.get(p) != v)
+
+
+def modules_beside(sweep: Any) -> list[str]:
+    """The folders of the user's own modules, where workers look for them too."""
+    files = {getattr(sys.modules.get(p.function.__module__), "__file__", None) for p in sweep.problem if p.__struct_config__.tag == "own"}
+    return sorted(str(pathlib.Path(f).resolve().parent) for f in files if f)
+
+
+_planning = threading.Lock()
+
+
+@functools.lru_cache(maxsize=4)
+def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> Plan:
+    sys.path += [b for b in beside if b not in sys.path]
+    store = Store(folder)
+    held = store.experiment()
+    if held["sha256"] != experiment:
+        raise MismatchError(f"the folder {folder!r} holds another experiment by now, or is another folder on this worker")
+    sweep = store.sweep(held)
+    if digest(sweep) != experiment:
+        raise MismatchError("a function of your own has another source on this worker")
+    return sweep.plan(chunk_seconds=NO_CUTS)
+
+
+_local = threading.local()
+
+
+def train_chunk(folder: str, experiment: str, chunk: Chunk, lanes: int | None, expected: dict[str, str], beside: tuple[str, ...]) -> Tally | Failure:
+    """What a worker does: trains a chunk, writes its shard, and says how many runs it holds, or what went wrong."""
+    from distributed import get_worker
+
+    kind = "refused"
+    try:
+        wrong = mismatch(versions(), expected)
+        if wrong:
+            raise MismatchError(f"a worker cannot give the same bits: {wrong}")
+        with _planning:
+            plan = _plan_in(folder, experiment, beside)
+        kind = "raised"
+        columns = _trained(plan, chunk, lanes)
+        kind = "unwritten"
+        Store(folder).write(plan, chunk, columns)
+    except Exception as error:
+        return failure_of(kind, error)._replace(where=get_worker().address, error=None)
+    return tally_of(columns)
+
+
+def _trained(plan: Plan, chunk: Chunk, lanes: int | None) -> dict[str, Any]:
+    """A chunk's columns, trained batch by batch in this thread."""
+    if not hasattr(_local, "workspaces"):
+        _local.workspaces = {}
+    works = batches_of(plan, chunk, lanes, None, 1)
+    gathering = Gathering(chunk, works)
+    for work in works:
+        prepare(work)
+        gathering.put(work.first, train_batch(work.setting, work.batch, work.width, _local.workspaces).columns)
+    return gathering.columns
+
+
+class Cluster:
+    """An executor on a `distributed.Client`, whose workers see the folder under the same path."""
+
+    def __init__(self, client: Any, sweep: Any, plan: Plan, store: Store, lanes: int | None, progress: Progress) -> None:
+        self.client, self.plan, self.progress = client, plan, progress
+        self.fixed = (str(store.folder.resolve()), digest(sweep))
+        self.rest = (lanes, versions(), tuple(modules_beside(sweep)))
+        self.ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.going: dict[str, tuple[Any, Chunk]] = {}
+        self.failed_on: dict[str, set[str]] = {}
+        self.sent = self.lost = 0
+        self.threads, self.looked = 0, -LOOK_SECONDS
+        self._check_workers()
+
+    def _check_workers(self) -> None:
+        """Refuses workers that would give other bits, before anything is sent to them."""
+        wrong = []
+        for address, found in self.client.run(versions, on_error="return").items():
+            if isinstance(found, BaseException):
+                text = "it has no gdsim" if isinstance(found, ModuleNotFoundError) else f"{type(found).__name__}: {found}"
+            else:
+                text = mismatch(found, self.rest[1])
+            if text:
+                wrong.append(f"{address}: {text}")
+        if wrong:
+            raise MismatchError(f"{len(wrong)} workers cannot give the same bits as this process: {wrong[0]}")
+
+    def has_room(self) -> bool:
+        """Whether another chunk would keep a worker busy; not while the scheduler is being reached again."""
+        if self.client.status != "running":
+            if self.client.status in ("closing", "closed"):
+                raise UnfinishedError("the scheduler cannot be reached any more; what is finished is kept")
+            return False
+        if time.perf_counter() - self.looked > LOOK_SECONDS:
+            self._count_threads()
+        return len(self.going) < max(FEWEST_CHUNKS, CHUNKS_PER_THREAD * self.threads)
+
+    def _count_threads(self) -> None:
+        """How many threads the workers have now."""
+        self.looked = time.perf_counter()
+        try:
+            self.threads = sum(self.client.sync(self.client.scheduler.ncores, callback_timeout=5.0).values())
+        except (OSError, TimeoutError):
+            return  # the client reports a lost scheduler by itself
+        self.progress.say("" if self.threads else "the cluster has no workers; waiting for some")
+
+    def submit(self, chunk: Chunk, tries: int) -> None:
+        """Sends a chunk out, to a worker on which it has not failed where there is one."""
+        key = f"{chunk.name}-{self.sent}" if tries or self.lost else chunk.name
+        others = {"workers": self._others(chunk), "allow_other_workers": True} if tries else {}
+        future = self.client.submit(train_chunk, *self.fixed, chunk, *self.rest, key=key, priority=-self.sent, pure=False, **others)
+        self.sent += 1
+        self.going[key] = (future, chunk)
+        future.add_done_callback(lambda done: self.ready.put(done.key))
+
+    def _others(self, chunk: Chunk) -> list[str] | None:
+        """The workers on which a chunk has not failed; None, for any, where there are no others."""
+        failed = self.failed_on.get(chunk.name, set())
+        return [w for w in self.client.sync(self.client.scheduler.ncores) if w not in failed] or None
+
+    def next(self, timeout: float) -> Outcome | None:
+        """The next outcome, or None if there is none in this time."""
+        try:
+            future, chunk = self.going.pop(self.ready.get(timeout=timeout))
+        except queue.Empty:
+            return None
+        outcome = self._outcome(chunk, future)
+        future.release()
+        return outcome
+
+    def _outcome(self, chunk: Chunk, future: Any) -> Outcome:
+        from distributed.scheduler import KilledWorker
+
+        if future.status == "finished":
+            found = future.result(timeout=ANSWER_SECONDS)
+            if isinstance(found, Failure):
+                self.failed_on.setdefault(chunk.name, set()).add(found.where)
+                return Outcome(chunk, failure=found)
+            self.progress.add(found)
+            return Outcome(chunk)
+        # Exceptions are returned: what raises is a worker that has died, or cannot even read the task.
+        error = future.exception(timeout=ANSWER_SECONDS) if future.status == "error" else None
+        self.lost += 1
+        if error is None or isinstance(error, KilledWorker):
+            return Outcome(chunk, failure=Failure("lost", str(error or "the scheduler is gone")))
+        return Outcome(chunk, failure=failure_of("raised", error))
+
+    def close(self) -> None:
+        """Gives up what has not begun; workers finish what they are at, and it is kept."""
+        for future, _ in self.going.values():
+            future.release()
+        self.going.clear()

@@ -1,0 +1,156 @@
+"""A results folder as one lazy Dataset: an index of which shard holds which run, and columns that are read when they are asked for."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.population.setting import curves_of
+from gdsim.sweep.canonical import digest
+from gdsim.sweep.plan import Plan
+from gdsim.sweep.result import WORDS, dataset, remembered
+from gdsim.sweep.shards import Shard, read_column, verify_once
+from gdsim.sweep.store import Store, StoreError
+from gdsim.variables import VARIABLES
+
+# A block of a lazy column holds at least so many runs, where shards are smaller.
+FEWEST_RUNS = 1024
+
+
+class Index(NamedTuple):
+    """The finished runs: their numbers in ascending order, and for each the shard that holds it, and its row there."""
+
+    shards: Sequence[Shard]
+    numbers: np.ndarray
+    owner: np.ndarray
+    row: np.ndarray
+
+    def blocks(self, cells: int) -> tuple[int, ...]:
+        """How many runs each block of a lazy column has: cut where shards begin, so that as few as may be are read for two blocks."""
+        starts = [s.footer.last_start - s.footer.first_start for s in self.shards]
+        fewest = max(int(np.median(starts)), -(-FEWEST_RUNS // cells)) if starts else 1
+        cuts = [0]
+        for edge in sorted({s.footer.first_start for s in self.shards}):
+            if edge >= cuts[-1] + fewest:
+                cuts.append(edge)
+        places = np.unique(np.searchsorted(self.numbers, np.array([*cuts, 2**32]) * cells))
+        return tuple(int(n) for n in np.diff(places)) or (0,)
+
+
+def index_of(plan: Plan, shards: Sequence[Shard]) -> Index:
+    """The index of the plan's runs; a run that several shards hold is taken from the first."""
+    place = {identity: number for number, identity in enumerate(plan.identities)}
+    used, numbers, owners, rows = [], [], [], []
+    for shard in shards:
+        footer = shard.footer
+        cells = np.array([place.get(i, -1) for i in footer.cells])
+        last = min(footer.last_start, plan.starts)
+        if (cells < 0).all() or footer.first_start >= last:
+            continue
+        starts = np.arange(footer.first_start, last)
+        row = np.arange(len(starts) * len(cells))
+        known = np.tile(cells >= 0, len(starts))
+        numbers.append((starts[:, None] * len(plan.cells) + cells).ravel()[known])
+        rows.append(row[known])
+        owners.append(np.full(int(known.sum()), len(used), np.int32))
+        used.append(shard)
+    if not used:
+        return Index((), np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64))
+    numbers, owners, rows = np.concatenate(numbers), np.concatenate(owners), np.concatenate(rows)
+    if not (numbers[1:] > numbers[:-1]).all():
+        numbers, first = np.unique(numbers, return_index=True)
+        owners, rows = owners[first], rows[first]
+    return Index(used, numbers, owners, rows)
+
+
+class StoredColumn:
+    """A column of all finished runs, as an array that reads what is asked of it; Dask asks block by block.
+
+    Curves lie at the checkpoints of all structures, vectors of parameters are as long as the longest; what a run lacks is NaN.
+    """
+
+    def __init__(self, index: Index, name: str, checkpoints: Sequence[int]) -> None:
+        self.index, self.name, self.checkpoints = index, name, checkpoints
+        self.is_curve = "checkpoint" in VARIABLES[name].dims if name in VARIABLES else False
+        declared = [s.footer.columns[name] for s in index.shards if name in s.footer.columns]
+        tails = {self._tail(c.shape) for c in declared}
+        tail = tuple(max(t[d] for t in tails) for d in range(len(next(iter(tails)))))
+        self.shape = (len(index.numbers), *tail)
+        self.ndim = len(self.shape)
+        self.stored = np.result_type(*{np.dtype(c.dtype) for c in declared})
+        self.dtype = np.array(WORDS[name]).dtype if name in WORDS else self.stored
+
+    def _tail(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (len(self.checkpoints), *shape[1:]) if self.is_curve else shape
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        rows, *rest = key if isinstance(key, tuple) else (key,)
+        owner, row = self.index.owner[rows], self.index.row[rows]
+        values = np.full((len(owner), *self.shape[1:]), np.nan if self.stored.kind == "f" else 0, self.stored)
+        for number in np.unique(owner):
+            shard, mine = self.index.shards[number], owner == number
+            if self.name in shard.footer.columns:
+                self._place(values, mine, row[mine], shard)
+        if self.name in WORDS:
+            return np.array(WORDS[self.name], self.dtype)[values]
+        return values[(slice(None), *rest)]
+
+    def _place(self, values: np.ndarray, mine: np.ndarray, rows: np.ndarray, shard: Shard) -> None:
+        """Puts a shard's rows where they belong."""
+        verify_once(shard.path)
+        column = read_column(shard, self.name)
+        column = column if len(rows) == len(column) and (np.diff(rows) == 1).all() else column[rows]
+        if self.name in WORDS:
+            words = [WORDS[self.name].index(w) for w in shard.footer.words[self.name]]
+            values[mine] = np.array(words, values.dtype)[column]
+        elif self.is_curve and shard.footer.checkpoints != tuple(self.checkpoints):
+            own = np.searchsorted(self.checkpoints, shard.footer.checkpoints)
+            known = np.isin(shard.footer.checkpoints, self.checkpoints)
+            part = np.full((len(column), *values.shape[1:]), np.nan, values.dtype)
+            part[(slice(None), own[known], *(slice(n) for n in column.shape[2:]))] = column[:, known]
+            values[mine] = part
+        else:
+            values[(mine, *(slice(n) for n in column.shape[1:]))] = column
+
+
+def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
+    """Every column that any shard has, as a Dask array; where there is no shard yet, those that every run will have."""
+    import dask.array
+
+    names = dict.fromkeys(n for s in index.shards for n in s.footer.columns)
+    if not names:
+        return _empty_columns(plan)
+    blocks, token = index.blocks(len(plan.cells)), digest([s.path.name for s in index.shards])[:32]
+    found = {}
+    for name in names:
+        column = StoredColumn(index, name, plan.checkpoints)
+        chunks: Any = (blocks, *((n,) for n in column.shape[1:]))
+        empty = np.zeros((0,) * column.ndim, column.dtype)
+        found[name] = dask.array.from_array(column, chunks=chunks, name=f"{name}-{token}", asarray=False, fancy=False, meta=empty)
+    return found
+
+
+def _empty_columns(plan: Plan) -> dict[str, Any]:
+    curves = dict.fromkeys(name for group in plan.groups for name in curves_of(group.setting))
+    kind = np.result_type(*{g.setting.dtype for g in plan.groups})
+    numbers = {"final_loss": kind, "best_loss": kind, "steps_taken": np.int64, "status": np.int8, "reason": np.int8}
+    return {n: np.zeros((0, len(plan.checkpoints)), kind) for n in curves} | {n: np.zeros(0, t) for n, t in numbers.items()}
+
+
+def open_results(path: str | pathlib.Path) -> Any:
+    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
+
+    Nothing but the shards' footers is read until values are asked for; each shard's bytes are then checked, once, against its
+    name. Variables and the coordinates in words are Dask arrays, block by block; `attrs` say how many runs are planned.
+    Raises ValueError for a folder without results, and `gdsim.sweep.shards.DamagedShardError`, one of them, for a shard that is
+    not what its name says.
+    """
+    store = Store(path)
+    sweep = store.sweep()
+    plan = sweep.plan()
+    found = store.find()
+    if found.damaged:
+        raise StoreError(f"{found.damaged[0]}; run the experiment again, which sets it aside and trains its runs anew")
+    index = index_of(plan, found.shards)
+    return remembered(sweep, dataset(plan, index.numbers, lazy_columns(plan, index), blocks=index.blocks(len(plan.cells))))

@@ -1,0 +1,194 @@
+"""A shard: the finished runs of a chunk in one immutable Parquet file, the same bytes whoever writes it.
+
+Its rows are the runs of a rectangle of cells and starts, start by start, cell by cell. The footer holds the cells' hashes, the
+starts, the checkpoints, and the type and shape of every column; nothing in the file tells who made it, when or where. Floats are
+split into streams of bytes before they are compressed, which makes them smaller and faster to read than dictionaries do.
+"""
+
+import contextlib
+import hashlib
+import io
+import pathlib
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gdsim.sweep.result import WORDS
+
+FORMAT = "gdsim shard 1"
+NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{64}\.parquet")
+TYPES = {"int8": pa.int8(), "int32": pa.int32(), "int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64()}
+# What a footer may be long: hashes of a million cells are 70 MB.
+MOST_FOOTER_BYTES = 10**8
+# What a column may take beyond its numbers: pages' heads, levels of lists.
+SLACK_PER_ROW, SLACK = 16, 2**16
+
+
+class DamagedShardError(ValueError):
+    """A shard whose bytes are not what its name or its footer says."""
+
+    def __init__(self, path: pathlib.Path, reason: str) -> None:
+        super().__init__(f"shard {path.name!r} is damaged: {reason}")
+        self.path = path
+
+
+class Column(msgspec.Struct, frozen=True, array_like=True):
+    """The type of a column's numbers, and the shape of a row's."""
+
+    dtype: str
+    shape: tuple[int, ...] = ()
+
+
+class Footer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a shard says of itself."""
+
+    format: str
+    chunk: str
+    cells: tuple[str, ...]
+    first_start: int
+    last_start: int
+    checkpoints: tuple[int, ...]
+    columns: dict[str, Column]
+    words: dict[str, tuple[str, ...]]
+
+    @property
+    def rows(self) -> int:
+        """How many runs there are."""
+        return len(self.cells) * (self.last_start - self.first_start)
+
+
+class Shard(NamedTuple):
+    """A shard's file and its footer."""
+
+    path: pathlib.Path
+    footer: Footer
+
+
+def shard_bytes(chunk: Any, identities: Sequence[str], checkpoints: Sequence[int], columns: Mapping[str, np.ndarray]) -> bytes:
+    """The bytes of a finished chunk, whose columns hold a row per run; `identities` are the hashes of its cells."""
+    starts = chunk.last_start - chunk.first_start
+    footer = Footer(
+        format=FORMAT, chunk=chunk.name, cells=tuple(identities), first_start=chunk.first_start, last_start=chunk.last_start,
+        checkpoints=tuple(int(c) for c in checkpoints), columns={n: Column(v.dtype.name, v.shape[1:]) for n, v in columns.items()},
+        words={n: tuple(w) for n, w in WORDS.items() if n in columns},
+    )  # fmt: skip
+    fields = {
+        "cell": pa.array(np.tile(np.arange(len(identities), dtype=np.int32), starts)),
+        "start": pa.array(np.repeat(np.arange(chunk.first_start, chunk.last_start), len(identities))),
+    }
+    fields |= {name: _arrow(values) for name, values in columns.items()}
+    floats = [f"{n}.list.element" if v.ndim > 1 else n for n, v in columns.items() if v.dtype.kind == "f"]
+    # Sorted, so that the same declaration gives the same bytes however its parts were put together.
+    about = msgspec.json.encode(footer, order="deterministic")
+    table = pa.table(fields).replace_schema_metadata({"gdsim": about})
+    sink = io.BytesIO()
+    options: Any = {"use_dictionary": ["cell", "start"], "use_byte_stream_split": floats or False, "row_group_size": max(1, footer.rows)}
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, write_statistics=False, **options)
+    return sink.getvalue()
+
+
+def _arrow(values: np.ndarray) -> Any:
+    flat = pa.array(np.ascontiguousarray(values).ravel())
+    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
+
+
+def name_of(chunk: Any, data: bytes) -> str:
+    """The file's name: the chunk, and the hash of the bytes."""
+    return f"{chunk.name}-{hashlib.sha256(data).hexdigest()}.parquet"
+
+
+@contextlib.contextmanager
+def _telling(path: pathlib.Path) -> Iterator[None]:
+    """Whatever a file makes its reader raise, as damage to it."""
+    try:
+        yield
+    except DamagedShardError:
+        raise
+    except FileNotFoundError:
+        raise DamagedShardError(path, "it has gone") from None
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError, RecursionError) as error:
+        raise DamagedShardError(path, " ".join(str(error).split())[:200] or type(error).__name__) from None
+
+
+def read_footer(path: pathlib.Path) -> Shard:
+    """A shard by its footer: name, size, types and counts are checked, the numbers' bytes are not read. Raises DamagedShardError."""
+    with _telling(path):
+        if not NAME.fullmatch(path.name):
+            raise DamagedShardError(path, "its name is not CHUNK-SHA256.parquet")
+        with open(path, "rb") as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(max(0, size - 8))
+            tail = file.read(8)
+            length = int.from_bytes(tail[:4], "little")
+            if tail[4:] != b"PAR1" or not 0 < length <= min(size, MOST_FOOTER_BYTES):
+                raise DamagedShardError(path, "it does not end as a Parquet file does")
+            found = pq.read_metadata(pa.PythonFile(file, mode="r"))
+        return Shard(path, _checked_footer(path, found, size - 8 - length))
+
+
+def _checked_footer(path: pathlib.Path, found: Any, data_bytes: int) -> Footer:
+    """gdsim's part of a Parquet footer, which must agree with the rest of it before any page is read."""
+    footer = msgspec.json.decode((found.metadata or {}).get(b"gdsim", b""), type=Footer)
+    if footer.format != FORMAT:
+        raise DamagedShardError(path, f"its format is {footer.format[:40]!r}, and {FORMAT!r} is read")
+    if footer.chunk != path.name[:32] or not 0 <= footer.first_start < footer.last_start <= 2**32 or not footer.cells:
+        raise DamagedShardError(path, "its footer does not fit its name")
+    if found.num_row_groups != 1 or found.num_rows != footer.rows:
+        raise DamagedShardError(path, f"it holds {found.num_rows:,} runs, and its footer says {footer.rows:,}")
+    wanted = {"cell": Column("int32"), "start": Column("int64"), **footer.columns}
+    schema, group = found.schema.to_arrow_schema(), found.row_group(0)
+    if schema.names != list(wanted) and sorted(schema.names) != sorted(wanted):
+        raise DamagedShardError(path, "its columns are not those that its footer names")
+    end = 4
+    for place in range(group.num_columns):
+        part = group.column(place)
+        column = wanted[schema.names[place]]
+        count = int(np.prod(column.shape, dtype=object))
+        kind = TYPES[column.dtype]
+        if schema.field(place).type != (kind if not column.shape else pa.list_(pa.field("element", kind), count)):
+            raise DamagedShardError(path, f"its column {schema.names[place]!r} is not of the type that its footer says")
+        if part.total_uncompressed_size > footer.rows * (count * kind.bit_width // 8 + SLACK_PER_ROW + count) + SLACK:
+            raise DamagedShardError(path, f"its column {schema.names[place]!r} is larger than its runs")
+        end += part.total_compressed_size
+    if end != data_bytes:
+        raise DamagedShardError(path, f"{data_bytes:,} bytes of pages are there, and {end:,} belong there")
+    return footer
+
+
+def verify(path: pathlib.Path) -> None:
+    """Checks every byte of a shard against its name. Raises DamagedShardError."""
+    with _telling(path), open(path, "rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != path.name[33:97]:
+            raise DamagedShardError(path, "its bytes do not match its name")
+
+
+_verified: set[tuple[str, int, int]] = set()
+_verifying = threading.Lock()
+
+
+def verify_once(path: pathlib.Path) -> None:
+    """Checks every byte of a shard, once in a process for each file as it lies there. Raises DamagedShardError."""
+    with _telling(path):
+        state = path.stat()
+    key = (str(path), state.st_mtime_ns, state.st_size)
+    if key not in _verified:
+        verify(path)
+        with _verifying:
+            _verified.add(key)
+
+
+def read_column(shard: Shard, name: str) -> np.ndarray:
+    """A column's numbers, a row per run; page checksums are verified. Raises DamagedShardError."""
+    with _telling(shard.path):
+        table = pq.ParquetFile(shard.path, page_checksum_verification=True, pre_buffer=False).read(columns=[name], use_threads=False)
+        column, declared = table[name].combine_chunks(), shard.footer.columns[name]
+        if column.null_count:
+            raise DamagedShardError(shard.path, f"its column {name!r} has gaps")
+        values = column.flatten() if declared.shape else column
+        return values.to_numpy(zero_copy_only=False).reshape(len(column), *declared.shape)
