@@ -1,13 +1,37 @@
-"""The command line: parses, calls, prints. Exit codes: 0 done, 2 bad input, 130 interrupted."""
+"""The command line: parses, calls, prints. Exit codes: 0 done, 2 bad input, 3 incomplete and resumable, 4 damage found, 130 interrupted."""
 
+import contextlib
+import io
 import json
 import pathlib
+import shlex
+import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-INTERRUPTED = 130
+INCOMPLETE, DAMAGE, INTERRUPTED = 3, 4, 130
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+PATH = click.Path(path_type=pathlib.Path)
+FOLDER = click.argument("folder", type=PATH)
+
+
+def cluster_options(command: Any) -> Any:
+    """The options that name a Dask cluster."""
+    for option in reversed(
+        [
+            click.option("--scheduler", metavar="ADDRESS", help="Address of a Dask scheduler, as tcp://10.0.0.5:8786; its workers share the folder."),
+            click.option("--scheduler-file", type=PATH, help="File in which a Dask scheduler has left its address."),
+            click.option("--tls-ca", type=PATH, help="Certificate of the authority, for tls:// addresses."),
+            click.option("--tls-cert", type=PATH, help="This client's certificate."),
+            click.option("--tls-key", type=PATH, help="The certificate's key."),
+        ]
+    ):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,61 +41,190 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=pathlib.Path))
-@click.option("--out", type=click.Path(path_type=pathlib.Path), help="Folder of the results; results/NAME if not given.")
-@click.option("--threads", type=int, help="Threads to use; all cores if not given.")
+@click.argument("file", type=PATH)
+@click.option("--out", type=PATH, help="Folder of the results; results/NAME if not given.")
+@click.option("--threads", type=int, help="Threads of this process to use; all cores if not given.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes to start here, in place of threads.")
+@cluster_options
 @click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
-def run(file: pathlib.Path, out: pathlib.Path | None, threads: int | None, lanes: int | None) -> None:
+@click.option("--chunk-seconds", type=float, default=10.0, show_default=True, help="Work of one core that is scheduled and stored at once.")
+@click.option("--attempts", type=int, default=3, show_default=True, help="How often a chunk that raises is tried.")
+@click.option("--mix", is_flag=True, help="Let the folder hold runs of kernels whose bits differ.")
+def run(file: pathlib.Path, out: pathlib.Path | None, **options: Any) -> None:
     """Run the experiment in FILE, a TOML file, and keep its results in a folder.
 
-    The same command again keeps what is finished and trains the rest.
+    The same command again keeps what is finished and trains the rest; so does a file with more starts or cells.
     """
     from gdsim.report.console import Console
+    from gdsim.sweep.outcomes import UnfinishedError
 
     console = Console()
     console.say(f"reading {file}")
     sweep = _read(file)
     folder = out if out is not None else pathlib.Path("results") / file.stem
+    again = f"To go on: {shlex.join(['gdsim', *sys.argv[1:]])}"
+    place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "tls_ca", "tls_cert", "tls_key")}
     try:
-        with console.progress(sweep) as progress:
-            result = sweep.run(out=folder, threads=threads, lanes=lanes, progress=progress)
-    except (ValueError, TypeError, OSError) as error:
-        raise _refusal(error) from None
+        with _refusals(), _terminable(), _client(console, place) as client, console.progress(sweep) as progress:
+            result = sweep.run(out=folder, client=client, progress=progress, **options)
+        picture = _draw(result, folder)
+    except UnfinishedError as error:
+        console.say(f"not finished: {' '.join(str(error).split())}\nWhat was finished is in {folder}. {again}")
+        sys.exit(INCOMPLETE)
     except KeyboardInterrupt:
-        console.say(f"interrupted; what was finished is in {folder}. To go on: gdsim run {file} --out {folder}")
+        console.say(f"interrupted; what was finished is in {folder}. {again}")
         sys.exit(INTERRUPTED)
-    from gdsim.plots import convergence_bands
-
-    picture = folder / "convergence.png"
-    convergence_bands(result).savefig(picture, dpi=130)
     console.table(result, sweep)
     console.say(f"results: {folder}  (gd.open({str(folder)!r}))\nplot:    {picture}")
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=pathlib.Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("file", type=PATH)
+@AS_JSON
 def plan(file: pathlib.Path, as_json: bool) -> None:
     """Say what the experiment in FILE would run: runs, structures, chunks, memory, disk. Runs nothing."""
-    try:
+    with _refusals():
         found = _read(file).plan()
-    except (ValueError, TypeError) as error:
-        raise _refusal(error) from None
     click.echo(json.dumps(found.summary()) if as_json else str(found))
+
+
+@main.command()
+@FOLDER
+@AS_JSON
+def status(folder: pathlib.Path, as_json: bool) -> None:
+    """Say how far the sweep in FOLDER is, also while it goes on elsewhere: done, missing, failed, quarantined, rate, time left."""
+    from gdsim.sweep.survey import survey
+
+    with _refusals():
+        found = survey(folder)
+    _print(found, as_json)
+
+
+@main.command()
+@FOLDER
+@AS_JSON
+def verify(folder: pathlib.Path, as_json: bool) -> None:
+    """Check every byte of every shard in FOLDER against its name. Exit code 4 if there is damage; changes nothing."""
+    from gdsim.report.console import Console
+    from gdsim.sweep.survey import verify_folder
+
+    with _refusals(), Console(quiet=as_json).counting("bytes") as progress:
+        found = verify_folder(folder, progress)
+    _print(found, as_json)
+    if found.damaged:
+        sys.exit(DAMAGE)
+
+
+@main.command()
+@FOLDER
+@click.argument("target", type=PATH)
+def export(folder: pathlib.Path, target: pathlib.Path) -> None:
+    """Write the finished runs in FOLDER into TARGET: a file NAME.parquet, NAME.csv or NAME.nc, or a folder NAME.zarr."""
+    from gdsim.report.console import Console
+    from gdsim.sweep.export import export as write
+
+    console = Console()
+    with _refusals(), console.counting("runs") as progress:
+        write(folder, target, progress)
+    console.say(f"written: {target}")
+
+
+@main.command()
+@click.argument("target", type=PATH)
+@click.argument("folders", type=PATH, nargs=-1, required=True)
+def merge(target: pathlib.Path, folders: tuple[pathlib.Path, ...]) -> None:
+    """Bring the finished runs of FOLDERS, all of one experiment, into TARGET, every shard checked."""
+    from gdsim.sweep.export import merge as bring
+
+    with _refusals():
+        count = bring(target, folders)
+    click.echo(f"{count} shards are new in {target}")
+
+
+@main.command()
+@cluster_options
+@AS_JSON
+def doctor(as_json: bool, **place: Any) -> None:
+    """Say what this machine offers (and a cluster's workers), and whether its bits are right. Exit code 4 if something is wrong."""
+    from gdsim.report.console import Console
+    from gdsim.sweep.doctor import examine
+
+    console = Console(quiet=as_json)
+    with _refusals(), _client(console, place) as client:
+        found = examine(client, console.say)
+    _print(found, as_json)
+    if found.problems:
+        sys.exit(DAMAGE)
+
+
+def _draw(result: Any, folder: pathlib.Path) -> pathlib.Path:
+    """The picture of a sweep, in its folder."""
+    from gdsim.plots import convergence_bands
+    from gdsim.sweep.files import write_atomically
+
+    drawn, picture = io.BytesIO(), folder / "convergence.png"
+    convergence_bands(result).savefig(drawn, dpi=130)
+    write_atomically(picture, drawn.getvalue())
+    return picture
 
 
 def _read(file: pathlib.Path) -> Any:
     from gdsim.sweep.experiment import read_experiment
 
-    try:
+    with _refusals():
         return read_experiment(file)
-    except ValueError as error:
-        raise _refusal(error) from None
 
 
-def _refusal(error: Exception) -> click.ClickException:
+def _print(found: Any, as_json: bool) -> None:
+    """A finding for people, or for programs."""
+    import msgspec
+
+    click.echo(msgspec.json.encode(found).decode() if as_json else str(found))
+
+
+@contextlib.contextmanager
+def _client(console: Any, place: dict[str, Any]) -> Iterator[Any]:
+    """The client of the cluster that the options name, or None."""
+    named = [name for name in ("scheduler", "scheduler_file", "workers") if place.get(name) is not None]
+    certificates = tuple(place[name] for name in ("tls_ca", "tls_cert", "tls_key"))
+    if len(named) > 1:
+        raise ValueError(f"--{' and --'.join(n.replace('_', '-') for n in named)} were given: give one cluster")
+    if any(certificates) and (not all(certificates) or place.get("workers") is not None or not named):
+        raise ValueError("--tls-ca, --tls-cert and --tls-key go together, with --scheduler or --scheduler-file")
+    for path in (*certificates, place.get("scheduler_file")):
+        if path is not None and not path.is_file():
+            raise ValueError(f"there is no file {str(path)!r}")
+    if not named:
+        yield None
+        return
+    from gdsim.sweep.cluster import connected
+
+    console.say(f"starting {place['workers']} worker processes" if named == ["workers"] else f"connecting to {place[named[0]]}")
+    with connected(**{n: place[n] for n in named}, tls=certificates if all(certificates) else None) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Makes a request to terminate end a sweep as Ctrl-C does."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    held = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, held)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
     """Bad input as one line and exit code 2."""
-    return _BadInput(" ".join(str(error).split()))
+    try:
+        yield
+    except (ValueError, TypeError, OSError) as error:
+        raise _BadInput(" ".join(str(error).split())) from None
 
 
 class _BadInput(click.ClickException):

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from gdsim.lanes.operations import OPERATIONS
 
 KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules", "starts.py")
-MAGIC = b"gdsim kernel 1\n"
+MAGIC = b"gdsim kernel 2\n"
 
 SHARED: set[Any] = set()
 
@@ -315,11 +315,16 @@ class DiskCache:
             handle, name = tempfile.mkstemp(dir=self.path.parent, prefix="writing-")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
+                    file.write(self._head(payload) + payload)
                 os.replace(name, self.path)
             except OSError:
                 os.unlink(name)
                 raise
+
+    def _head(self, payload: bytes) -> bytes:
+        """What a file begins with: its checksum holds the kernel's name, so that no kernel is taken for another."""
+        assert self.path is not None
+        return MAGIC + hashlib.sha256(self.path.stem.encode() + payload).digest()
 
     def _read(self) -> bytes | None:
         if self.path is None:
@@ -331,7 +336,7 @@ class DiskCache:
         except OSError:
             return None
         head, payload = data[: len(MAGIC) + 32], data[len(MAGIC) + 32 :]
-        if head == MAGIC + hashlib.sha256(payload).digest():
+        if head == self._head(payload):
             return payload
         self._discard()
         return None

@@ -100,3 +100,8 @@ def compile_ptx(template: Any, parts: Mapping[str, Any], arguments: tuple[Any, .
     with _as_if_on(capability):
         bound = describe(template, parts, arguments)
         return cuda.compile_ptx(link(bound, compiler, f"cuda {capability}"), arguments, device=False, cc=capability)[0]
+
+
+def devices() -> list[str]:
+    """The names of the GPUs that CUDA sees."""
+    return [gpu.name.decode() if isinstance(gpu.name, bytes) else str(gpu.name) for gpu in cuda.gpus] if cuda.is_available() else []

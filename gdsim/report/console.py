@@ -26,8 +26,8 @@ class _Rate(ProgressColumn):
 class Console:
     """Where the command line writes what people read."""
 
-    def __init__(self) -> None:
-        self.terminal = Terminal(highlight=False)
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.terminal = Terminal(highlight=False, quiet=quiet)
         if not self.terminal.is_terminal and "COLUMNS" not in os.environ:
             self.terminal.width = 140  # a log has no edge
 
@@ -42,21 +42,36 @@ class Console:
         self.say(f"{plan.runs:,} runs: {plan.starts:,} starts in {len(plan.cells):,} cells, {plan.run_steps:,} run-steps")
         columns = (
             SpinnerColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f} runs"), BarColumn(), _Rate(),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[diverged]}{task.description}"),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[lost]}{task.description}"),
         )  # fmt: skip
         with Progress(*columns, console=self.terminal, transient=False) as bar:
-            task = bar.add_task("", total=plan.runs, diverged="")
+            task = bar.add_task("", total=plan.runs, lost="")
             said = [""]
 
             def tell(state: Any) -> None:
                 rate = state.run_steps_done / state.seconds if state.seconds else 0.0
-                lost = f"{state.diverged:,} diverged  " if state.diverged else ""
-                bar.update(task, completed=state.runs_done, description=state.message, rate=rate, diverged=lost)
+                counts = ((state.diverged, "diverged"), (state.failed, "chunks failed"))
+                lost = "".join(f"{count:,} {what}  " for count, what in counts if count)
+                bar.update(task, completed=state.runs_done, description=state.message, rate=rate, lost=lost)
                 if state.message and state.message != said[-1] and not self.terminal.is_terminal:
                     said.append(state.message)
                     self.say(state.message)
 
             yield tell
+
+    @contextlib.contextmanager
+    def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """A bar of what is done of a whole that is known when the first part is done."""
+        columns = (
+            SpinnerColumn(),
+            TextColumn(f"{{task.completed:,.0f}} of {{task.total:,.0f}} {what}"),
+            BarColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.terminal, transient=True, disable=not self.terminal.is_terminal) as bar:
+            task = bar.add_task("", total=0)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
 
     def table(self, result: Any, sweep: Any) -> None:
         """A row per cell: how runs ended, median, best and quartiles of the final loss, validation accuracy."""

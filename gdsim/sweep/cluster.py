@@ -4,13 +4,17 @@ What travels to a worker is the folder's path, the experiment's hash and the chu
 folder, once in a worker's process. Workers and the driver need the same gdsim, Numba, NumPy and PyArrow: bits depend on them.
 """
 
+import contextlib
 import functools
 import importlib.metadata
+import os
 import pathlib
 import queue
+import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from gdsim import __version__
@@ -193,3 +197,43 @@ class Cluster:
         for future, _ in self.going.values():
             future.release()
         self.going.clear()
+
+
+@contextlib.contextmanager
+def connected(
+    *, scheduler: str | None = None, scheduler_file: Any = None, workers: int | None = None, tls: tuple[Any, Any, Any] | None = None
+) -> Iterator[Any]:
+    """A `distributed.Client`: of the scheduler at an address or in a file, or of a cluster of `workers` processes here, one thread each.
+
+    `tls` are the files of the authority's certificate, of one's own and of its key. Raises ValueError where there is no scheduler.
+    """
+    import logging
+
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # what matters to a sweep, its loop says
+    import dask
+    import distributed
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    if workers is not None:
+        held = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
+        options: Any = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+        try:  # Ctrl-C is for the driver alone
+            cluster = distributed.LocalCluster(**options)
+        finally:
+            if held is not None:
+                signal.signal(signal.SIGINT, held)
+        with cluster, distributed.Client(cluster) as client:
+            yield client
+        return
+    security = None
+    if tls is not None:
+        authority, certificate, key = map(str, tls)
+        security = distributed.Security(tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key, require_encryption=True)
+    place = scheduler or str(scheduler_file)
+    timeout = dask.utils.parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))  # to reach it at first, and after it was lost
+    try:
+        client = distributed.Client(scheduler, scheduler_file=scheduler_file and str(scheduler_file), security=security, timeout=timeout)
+    except (OSError, TimeoutError, ValueError, TypeError) as error:
+        raise ValueError(f"no scheduler answers at {place!r} within {timeout:g} s: {' '.join(str(error).split()) or type(error).__name__}") from None
+    with client:
+        yield client

@@ -1,14 +1,18 @@
 """`Sweep.run`: what is missing is trained, on threads of this process or on a cluster, and everything there is comes back as a Dataset."""
 
+import errno
 import os
 from typing import Any
 
 import numpy as np
 
-from gdsim.sweep.outcomes import Outcome, Progress, Tally, UnfinishedError, outcomes
+from gdsim.sweep.outcomes import Outcome, Progress, Tally, UnfinishedError, running
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.result import dataset, joined, remembered
 from gdsim.sweep.threads import Threads
+
+# What a disk may refuse for a while, and not for what was asked of it.
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 
 def checked_lanes(lanes: Any) -> int | None:
@@ -56,10 +60,11 @@ def run_in_memory(sweep: Any, plan: Plan, chosen: np.ndarray | None, threads: in
     progress = Progress(plan.runs if chosen is None else len(chosen), listener)
     progress.add(Tally())
     numbers, parts = [], []
-    for outcome in outcomes(Threads(plan, threads, lanes, progress, chosen=chosen), todo, 1):
-        finished, columns = runs_in(plan, outcome, chosen)
-        numbers.append(finished)
-        parts.append(columns)
+    with running(Threads(plan, threads, lanes, progress, chosen=chosen), todo, progress, 1) as outcomes:
+        for outcome in outcomes:
+            finished, columns = runs_in(plan, outcome, chosen)
+            numbers.append(finished)
+            parts.append(columns)
     return remembered(sweep, dataset(plan, np.concatenate(numbers), joined(parts)))
 
 
@@ -78,10 +83,15 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, threads: int, lanes: int | N
     from gdsim.sweep.store import Store, missing_chunks
 
     store = Store(out)
-    store.create(sweep, mix=mix)
-    found = store.find(verify=True)
-    for damage in found.damaged:
-        store.put_aside(damage.path)
+    try:
+        store.create(sweep, mix=mix)
+        found = store.find(verify=True)
+        for damage in found.damaged:
+            store.put_aside(damage.path)
+    except OSError as error:
+        if error.errno in OF_THE_DISK:
+            raise UnfinishedError(f"{str(store.folder)!r} cannot be written: {error}") from error
+        raise
     todo = missing_chunks(plan, found.shards)
     progress = Progress(plan.runs, listener)
     progress.add(Tally(runs=plan.runs - sum(c.size for c in todo)))
@@ -99,13 +109,14 @@ def _train(sweep: Any, plan: Plan, todo: list[Chunk], store: Any, threads: int, 
 
         executor = Cluster(client, sweep, plan, store, lanes, progress)
     failed = []
-    for outcome in outcomes(executor, todo, attempts):
-        if outcome.failure is None:
-            store.log(wrote=outcome.chunk.name, runs=outcome.chunk.size)
-            continue
-        store.give_up(outcome.chunk, [plan.labels[c] for c in outcome.chunk.cells], outcome.failure.text)
-        progress.fail()
-        failed.append(outcome)
+    with running(executor, todo, progress, attempts) as outcomes:
+        for outcome in outcomes:
+            if outcome.failure is None:
+                store.log(wrote=outcome.chunk.name, runs=outcome.chunk.size)
+                continue
+            store.give_up(outcome.chunk, [plan.labels[c] for c in outcome.chunk.cells], outcome.failure.text)
+            progress.fail()
+            failed.append(outcome)
     if failed:
         first = failed[0]
         raise UnfinishedError(

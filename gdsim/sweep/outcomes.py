@@ -1,6 +1,8 @@
 """One loop that drives every executor: chunks go out as there is room, outcomes come back as they are there."""
 
 import collections
+import contextlib
+import signal
 import threading
 import time
 import traceback
@@ -81,6 +83,7 @@ class Progress:
         self.runs, self.listener = runs, listener
         self.began = time.perf_counter()
         self.tally, self.failed, self.message = Tally(), 0, ""
+        self.interrupted = False
         self.counting = threading.Lock()
 
     def add(self, tally: Tally) -> None:
@@ -89,8 +92,14 @@ class Progress:
             self.tally += tally
             self._tell()
 
+    def hear(self) -> None:
+        """Raises KeyboardInterrupt if someone asks for it."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+
     def say(self, message: str) -> None:
         """Says what is being done until the next message."""
+        self.hear()
         self.message = message
         self._tell()
 
@@ -103,6 +112,33 @@ class Progress:
         if self.listener is not None:
             done = self.tally
             self.listener(State(self.runs, done.runs, done.run_steps, time.perf_counter() - self.began, done.diverged, self.message, self.failed))
+
+
+@contextlib.contextmanager
+def hearing(progress: Progress) -> Iterator[None]:
+    """Notes Ctrl-C (and, where a program ends by it, SIGTERM), to be heard where it is safe: LLVM's callbacks lose exceptions.
+
+    A second one is heard at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: Any) -> None:
+        handler = held[number]
+        if progress.interrupted and callable(handler):
+            handler(number, frame)
+        progress.interrupted = True
+
+    ours = [number for number, handler in held.items() if callable(handler)]
+    for number in ours:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, held[number])
 
 
 class Executor(Protocol):
@@ -125,7 +161,17 @@ class Executor(Protocol):
         ...
 
 
-def outcomes(executor: Executor, chunks: Sequence[Chunk], attempts: int = ATTEMPTS) -> Iterator[Outcome]:
+@contextlib.contextmanager
+def running(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int = ATTEMPTS) -> Iterator[Iterator[Outcome]]:
+    """The outcomes of chunks, with an executor that is closed at the end, whatever ends it."""
+    with hearing(progress):
+        try:
+            yield _outcomes(executor, chunks, progress, attempts)
+        finally:
+            executor.close()
+
+
+def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int) -> Iterator[Outcome]:
     """What becomes of each chunk, in the order in which they are done.
 
     A chunk that raises is tried again, and given up in the end; one that is lost with its worker is sent out until it comes
@@ -135,27 +181,25 @@ def outcomes(executor: Executor, chunks: Sequence[Chunk], attempts: int = ATTEMP
     waiting = collections.deque(chunks)
     tries: collections.Counter[str] = collections.Counter()
     going = 0
-    try:
-        while waiting or going:
-            while waiting and executor.has_room():
-                chunk = waiting.popleft()
-                executor.submit(chunk, tries[chunk.name])
-                going += 1
-            outcome = executor.next(WAIT_SECONDS)
-            if outcome is None:
-                continue
-            going -= 1
-            failure = outcome.failure
-            if failure is None:
-                yield outcome
-                continue
-            tries[outcome.chunk.name] += failure.kind != "lost"
-            is_last = tries[outcome.chunk.name] >= attempts
-            if failure.kind == "refused" or (failure.kind == "unwritten" and is_last):
-                raise UnfinishedError(failure.reason) from failure.error
-            if is_last and failure.kind == "raised":
-                yield outcome
-            else:
-                waiting.append(outcome.chunk)
-    finally:
-        executor.close()
+    while waiting or going:
+        while waiting and executor.has_room():
+            chunk = waiting.popleft()
+            executor.submit(chunk, tries[chunk.name])
+            going += 1
+        outcome = executor.next(WAIT_SECONDS)
+        progress.hear()
+        if outcome is None:
+            continue
+        going -= 1
+        failure = outcome.failure
+        if failure is None:
+            yield outcome
+            continue
+        tries[outcome.chunk.name] += failure.kind != "lost"
+        is_last = tries[outcome.chunk.name] >= attempts
+        if failure.kind == "refused" or (failure.kind == "unwritten" and is_last):
+            raise UnfinishedError(failure.reason) from failure.error
+        if is_last and failure.kind == "raised":
+            yield outcome
+        else:
+            waiting.append(outcome.chunk)

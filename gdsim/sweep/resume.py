@@ -8,7 +8,7 @@ import numpy as np
 
 from gdsim.axes import checked_whole
 from gdsim.sweep.execute import runs_in
-from gdsim.sweep.outcomes import Progress, outcomes
+from gdsim.sweep.outcomes import Progress, running
 from gdsim.sweep.result import WORDS, dataset, joined, remembered, sweep_behind
 from gdsim.sweep.threads import Threads
 
@@ -40,13 +40,15 @@ def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes:
     result = result.load()
     going = result.status.values == "budget"
     ends = lambda chosen, setting: _rows(result, np.searchsorted(numbers, chosen), setting)  # noqa: E731
-    executor = Threads(plan, threads or os.cpu_count() or 1, lanes, Progress(plan.runs, None), chosen=numbers[going], earlier=ends)
+    progress = Progress(plan.runs, None)
+    executor = Threads(plan, threads or os.cpu_count() or 1, lanes, progress, chosen=numbers[going], earlier=ends)
     chunks = [c for c in plan.chunks if np.isin(plan.numbers_of(c), numbers[going]).any()]
     found, parts = [numbers[~going]], [_kept(result.isel(run=~going), len(plan.checkpoints))] if (~going).any() else []
-    for outcome in outcomes(executor, chunks, 1):
-        done, columns = runs_in(plan, outcome, numbers[going])
-        found.append(done)
-        parts.append(columns)
+    with running(executor, chunks, progress, 1) as outcomes:
+        for outcome in outcomes:
+            done, columns = runs_in(plan, outcome, numbers[going])
+            found.append(done)
+            parts.append(columns)
     return remembered(longer, dataset(plan, np.concatenate(found), joined(parts)))
 
 

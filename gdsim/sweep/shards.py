@@ -35,7 +35,7 @@ class DamagedShardError(ValueError):
 
     def __init__(self, path: pathlib.Path, reason: str) -> None:
         super().__init__(f"shard {path.name!r} is damaged: {reason}")
-        self.path = path
+        self.path, self.reason = path, reason
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):

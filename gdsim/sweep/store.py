@@ -19,6 +19,8 @@ import json
 import os
 import pathlib
 import platform
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,7 +31,7 @@ from gdsim.kernels import BITS
 from gdsim.starts import Points
 from gdsim.sweep.canonical import canonical, digest, encoded, hash_of
 from gdsim.sweep.cells import identities_of
-from gdsim.sweep.files import remove_abandoned, sync_folder, write_atomically
+from gdsim.sweep.files import WRITING, remove_abandoned, sync_folder, write_atomically
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.shards import DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
 
@@ -68,11 +70,11 @@ class Store:
         if not self.folder.is_dir():
             raise StoreError(f"{str(self.folder)!r} is a file; give a folder for the results")
         if not (self.folder / "experiment.json").exists():
-            if any(self.folder.iterdir()):
+            if not self.shards.is_dir() and any(not p.name.startswith(WRITING) for p in self.folder.iterdir()):
                 raise StoreError(f"{str(self.folder)!r} holds other files and no gdsim results; give an empty or a new folder")
             return None
         held = self.experiment()
-        self._check_same(held["experiment"], sweep)
+        self._check_same(held, sweep)
         if held["kernels"] != [BITS] and not mix:
             made = " and ".join(str(k) for k in held["kernels"])
             raise StoreError(
@@ -82,11 +84,11 @@ class Store:
         return held
 
     def _check_same(self, held: dict[str, Any], sweep: Any) -> None:
-        given = json.loads(encoded(sweep))
-        different = sorted(k for k in given if held.get(k) != given[k])
+        given, kept = json.loads(encoded(sweep)), held["experiment"]
+        different = sorted(k for k in given if kept.get(k) != given[k])
         if not different:
             return
-        edited = _edited_function(held, given)
+        edited = _edited_function(kept, given)
         if edited:
             raise StoreError(f"{str(self.folder)!r} was made with another source of {edited}, which has been edited since: give another folder, or restore it")
         refusal = f"{str(self.folder)!r} holds another experiment (it differs in {', '.join(different)}); give another folder"
@@ -104,7 +106,7 @@ class Store:
         remove_abandoned(self.folder)
         for name, arrays in arrays_of(sweep).items():
             path = self.data / f"{name}.npz"
-            if not path.exists():
+            if not _holds(path, arrays):
                 sink = io.BytesIO()
                 np.savez_compressed(sink, **arrays)
                 write_atomically(path, sink.getvalue())
@@ -138,7 +140,9 @@ class Store:
         kinds = {"experiment": dict, "sha256": str, "kernels": list, "gdsim": str, "data": dict}
         wrong = [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]
         if wrong or hash_of(found["experiment"]) != found["sha256"]:
-            raise StoreError(f"{str(path)!r} is damaged: {'it lacks ' + wrong[0] if wrong else 'the experiment does not match its hash'}")
+            raise StoreError(
+                f"{str(path)!r} is damaged: {'it lacks ' + wrong[0] if wrong else 'the experiment does not match its hash'}; remove it and run again"
+            )
         return found
 
     def sweep(self, held: dict[str, Any] | None = None) -> Any:
@@ -160,21 +164,25 @@ class Store:
             (self.failed / f"{chunk.name}.txt").unlink()
         return name
 
+    def listed(self) -> list[pathlib.Path]:
+        """What lies in `shards/`, in the order of names, but for what is being written."""
+        found = os.scandir(self.shards) if self.shards.is_dir() else ()
+        return sorted(self.shards / p.name for p in found if not p.name.startswith(WRITING))
+
     def find(self, *, verify: bool = False) -> Found:
         """All shards by their footers, in the order of their names; to `verify`, every byte of theirs is checked too."""
-        names = sorted(p.name for p in os.scandir(self.shards) if p.name.endswith(".parquet")) if self.shards.is_dir() else []
         good, damaged = [], []
 
-        def read(name: str) -> Shard | DamagedShardError:
+        def read(path: pathlib.Path) -> Shard | DamagedShardError:
             try:
                 if verify:
-                    verify_once(self.shards / name)
-                return read_footer(self.shards / name)
+                    verify_once(path)
+                return read_footer(path)
             except DamagedShardError as damage:
                 return damage
 
         with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-            for found in pool.map(read, names):
+            for found in pool.map(read, self.listed()):
                 (good if isinstance(found, Shard) else damaged).append(found)
         return Found(good, damaged)
 
@@ -185,6 +193,10 @@ class Store:
             os.replace(shard, self.quarantine / shard.name)
         sync_folder(self.shards)
         self.log(quarantined=shard.name)
+
+    def put_aside_names(self) -> list[str]:
+        """The names of the files in quarantine."""
+        return sorted(p.name for p in self.quarantine.glob("*"))
 
     def give_up(self, chunk: Chunk, labels: Sequence[str], text: str) -> None:
         """Keeps what a chunk raised that was given up."""
@@ -197,11 +209,11 @@ class Store:
         return sorted(p.stem for p in self.failed.glob("*.txt"))
 
     def log(self, **entry: Any) -> None:
-        """Appends a line on who did what."""
+        """Appends a line on who did what; a sweep does not end because there is no room for it."""
         from gdsim import __version__
 
         about = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "host": platform.node(), "gdsim": __version__}
-        with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
+        with contextlib.suppress(OSError), open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps({**about, **entry}) + "\n")
 
 
@@ -248,7 +260,14 @@ def _data_arrays(data: Data) -> dict[str, Any]:
     return {"X": data.X, "y": data.y, **held, **weights}
 
 
-def _edited_function(held: dict[str, Any], given: dict[str, Any]) -> str | None:
+def _holds(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether a file holds these arrays, and can be read."""
+    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error), np.load(path, allow_pickle=False) as file:
+        return all(a.dtype == file[n].dtype and np.array_equal(a, file[n]) for n, a in arrays.items())
+    return False
+
+
+def _edited_function(kept: dict[str, Any], given: dict[str, Any]) -> str | None:
     """The name of a function of the user's that both experiments have, with different sources."""
-    sources = {p["function"]: p["source"] for p in held.get("problem", []) if p.get("type") == "own"}
+    sources = {p["function"]: p["source"] for p in kept.get("problem", []) if p.get("type") == "own"}
     return next((p["function"] for p in given["problem"] if p.get("type") == "own" and sources.get(p["function"], p["source"]) != p["source"]), None)

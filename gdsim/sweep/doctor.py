@@ -1,0 +1,107 @@
+"""What this machine and a cluster offer to gdsim, and whether the bits are right: what to look at first when something is odd."""
+
+import importlib.metadata
+import importlib.util
+import os
+import pathlib
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from gdsim.lanes.compiler import cache_folder
+from gdsim.population.setting import last_cache_bytes
+from gdsim.sweep.cluster import mismatch, versions
+from gdsim.sweep.known import wrong_answers
+
+CPU_FACTS = pathlib.Path("/proc/cpuinfo")
+# The vector registers that LLVM uses, the widest first, by the feature that says so.
+VECTOR_BITS = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128, "neon": 128}
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What was found; `problems` are in words, and there are none on a sound machine."""
+
+    processor: str
+    vector_bits: int | None
+    threads: int
+    last_cache_bytes: int
+    kernel_cache: str | None
+    versions: dict[str, str]
+    cuda: str
+    workers: dict[str, str]  # by the address, what is wrong with a cluster's worker
+    self_test_seconds: float
+    wrong_bits: list[str]
+    problems: list[str]
+
+    def __str__(self) -> str:
+        width = "unknown" if self.vector_bits is None else f"{self.vector_bits} bits"
+        sound = "right" if not self.wrong_bits else f"WRONG in {', '.join(self.wrong_bits)}"
+        rows = {
+            "processor": f"{self.processor}, vectors of {width}, {self.threads} threads, last cache {self.last_cache_bytes / 2**20:.0f} MiB",
+            "versions": ", ".join(f"{k} {v}" for k, v in self.versions.items()), "CUDA": self.cuda,
+            "kernel cache": self.kernel_cache or "none: kernels are compiled anew in every process",
+            "bits": f"{sound} ({self.self_test_seconds:.1f} s)",
+        }  # fmt: skip
+        if self.workers:
+            rows["workers"] = f"{len(self.workers)}, {sum(not w for w in self.workers.values())} of them with the versions of this process"
+        lines = [f"{name + ':':<14}{text}" for name, text in rows.items()]
+        return "\n".join([*lines, *(f"problem: {p}" for p in self.problems)])
+
+
+def examine(client: Any = None, announce: Callable[[str], None] | None = None) -> Report:
+    """Looks at this machine, and at the workers of a `distributed.Client` if one is given; trains three small sweeps."""
+    folder = cache_folder()
+    workers = {} if client is None else _workers(client)
+    if announce is not None:
+        announce("training three small sweeps whose bits are known; compiling their kernels takes some seconds the first time")
+    began = time.perf_counter()
+    wrong = wrong_answers()
+    problems = [f"the bits of {name} are not the known ones: results of this machine differ from those of others" for name in wrong]
+    if folder is None:
+        problems.append("no private folder for compiled kernels can be written; set GDSIM_CACHE_DIR to one")
+    problems += [f"worker {address}: {text}" for address, text in workers.items() if text]
+    if client is not None and not workers:
+        problems.append("the cluster has no workers")
+    return Report(
+        _processor(), _vector_bits(), os.cpu_count() or 1, last_cache_bytes(), folder and str(folder), {**_frame(), **versions()}, _cuda(), workers,
+        time.perf_counter() - began, wrong, problems,
+    )  # fmt: skip
+
+
+def _frame() -> dict[str, str]:
+    return {"Python": platform.python_version(), "distributed": importlib.metadata.version("distributed")}
+
+
+def _workers(client: Any) -> dict[str, str]:
+    found = client.run(versions, on_error="return")
+    return {a: f"{type(v).__name__}: {v}" if isinstance(v, BaseException) else mismatch(v, versions()) for a, v in found.items()}
+
+
+def _processor() -> str:
+    if CPU_FACTS.exists():
+        names = [line.split(":", 1)[1].strip() for line in CPU_FACTS.read_text().splitlines() if line.startswith("model name")]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()
+
+
+def _vector_bits() -> int | None:
+    """The width of the vectors that LLVM uses on this processor, as its features say."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    return next((bits for name, bits in VECTOR_BITS.items() if features.get(name)), None)
+
+
+def _cuda() -> str:
+    if importlib.util.find_spec("numba_cuda") is None:
+        return "not installed (pip install 'gdsim[cuda]')"
+    try:
+        from gdsim.lanes.cuda import devices
+
+        return ", ".join(devices()) or "installed, and no GPU is seen"
+    except Exception as error:  # whatever a driver that is half there may raise
+        return f"unusable: {type(error).__name__}: {' '.join(str(error).split())[:120]}"

@@ -1,0 +1,131 @@
+"""Results in other forms: one Parquet or CSV file with a row per run, netCDF, Zarr; and several folders of one experiment as one."""
+
+import contextlib
+import importlib.util
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from gdsim.axes import nearest
+from gdsim.sweep.files import write_atomically
+from gdsim.sweep.opening import open_results
+from gdsim.sweep.shards import NAME, verify
+from gdsim.sweep.store import Store, StoreError
+
+FORMATS = {".parquet": "Parquet", ".csv": "CSV", ".nc": "netCDF", ".zarr": "Zarr"}
+NEEDS = {".nc": ("h5netcdf", "h5netcdf"), ".zarr": ("zarr", "zarr")}
+ROWS_AT_ONCE = 65536
+
+
+def export(folder: str | pathlib.Path, target: str | pathlib.Path, progress: Callable[[int, int], None] | None = None) -> None:
+    """Writes the finished runs of a results folder into a file (.parquet, .csv, .nc) or a folder (.zarr), whole or not at all.
+
+    Parquet and CSV have a row per run; curves are lists in Parquet, and in CSV a column per checkpoint, as in `loss@100`.
+    Raises ValueError for other endings, a target that is there already, and packages that are missing.
+    """
+    target = pathlib.Path(target)
+    kind = target.suffix
+    if kind not in FORMATS:
+        raise ValueError(f"{str(target)!r} ends in {kind!r}, which is no known format; {nearest(kind, list(FORMATS))}")
+    if target.exists():
+        raise ValueError(f"{str(target)!r} is there already; give another name, or remove it")
+    if not target.parent.is_dir():
+        raise ValueError(f"there is no folder {str(target.parent)!r} for {target.name!r}")
+    module, package = NEEDS.get(kind, ("", ""))
+    if module and importlib.util.find_spec(module) is None:
+        raise ValueError(f"{FORMATS[kind]} needs the package {package}: pip install 'gdsim[export]'")
+    result = open_results(folder)
+    with _appearing(target) as place:
+        if kind == ".nc":
+            result.to_netcdf(place, engine="h5netcdf", encoding=_compressed(result))
+        elif kind == ".zarr":
+            result.chunk({"run": ROWS_AT_ONCE}).to_zarr(place, zarr_format=2, consolidated=False)  # whose texts all can read
+        else:
+            _write_rows(result, place, kind, progress)
+
+
+@contextlib.contextmanager
+def _appearing(target: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A name beside the target, which takes the target's when all is written, and is gone if it is not."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".writing-", ignore_cleanup_errors=True) as folder:
+        place = pathlib.Path(folder) / target.name
+        yield place
+        os.replace(place, target)
+
+
+def _compressed(result: Any) -> dict[str, Any]:
+    return {str(n): {"zlib": True, "complevel": 4} for n, v in result.data_vars.items() if v.dtype.kind == "f"}
+
+
+def _write_rows(result: Any, place: pathlib.Path, kind: str, progress: Callable[[int, int], None] | None) -> None:
+    """A row per run, some thousands of them in memory at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyarrow import csv
+
+    runs, steps = result.sizes["run"], result.step.values
+    names = [str(n) for n in (*result.coords, *result.data_vars) if "run" in result[n].dims]
+    with contextlib.ExitStack() as stack:
+        writer: Any = None
+        for first in range(0, max(1, runs), ROWS_AT_ONCE):
+            part = result.isel(run=slice(first, first + ROWS_AT_ONCE)).load()
+            table = pa.table(dict(_flat_columns(part, names, steps) if kind == ".csv" else _list_columns(part, names)))
+            if writer is None:
+                made = csv.CSVWriter(place, table.schema) if kind == ".csv" else pq.ParquetWriter(place, table.schema, compression="zstd")
+                writer = stack.enter_context(made)
+            writer.write_table(table)
+            if progress is not None:
+                progress(min(runs, first + ROWS_AT_ONCE), runs)
+
+
+def _list_columns(part: Any, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    import pyarrow as pa
+
+    for name in names:
+        values = part[name].values
+        if values.ndim == 1:
+            yield name, pa.array(values)
+        else:
+            yield name, pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), int(np.prod(values.shape[1:])))
+
+
+def _flat_columns(part: Any, names: Sequence[str], steps: np.ndarray) -> Iterator[tuple[str, Any]]:
+    import pyarrow as pa
+
+    for name in names:
+        values = part[name].values
+        if values.ndim == 1:
+            yield name, pa.array(values)
+            continue
+        marks = [str(s) for s in steps] if part[name].dims[1] == "checkpoint" else [str(i) for i in range(values.shape[1])]
+        for place in np.ndindex(values.shape[1:]):
+            yield "@".join([name, marks[place[0]], *(str(i) for i in place[1:])]), pa.array(values[(slice(None), *place)])
+
+
+def merge(target: str | pathlib.Path, folders: Sequence[str | pathlib.Path]) -> int:
+    """Brings the shards of folders of one experiment into one folder, each checked; the number of shards that were new there.
+
+    Raises ValueError for folders of different experiments or kernels, before anything is written, and for damaged shards.
+    """
+    stores = [Store(f) for f in folders]
+    held = [s.experiment() for s in stores]
+    for store, found in zip(stores[1:], held[1:], strict=True):
+        for field, what in (("sha256", "another experiment"), ("kernels", "results of kernels of another version")):
+            if found[field] != held[0][field]:
+                raise StoreError(f"{str(store.folder)!r} holds {what} than {str(stores[0].folder)!r}; folders are merged that hold the same")
+    whole, count = Store(target), 0
+    sweep = stores[0].sweep(held[0])
+    whole.create(sweep)
+    present = {p.name for p in whole.listed()}
+    for path in (p for s in stores for p in s.listed()):
+        if path.name not in present and NAME.fullmatch(path.name):
+            verify(path)
+            write_atomically(whole.shards / path.name, path.read_bytes())
+            present.add(path.name)
+            count += 1
+    whole.log(merged=[str(f) for f in folders], shards=count)
+    return count

@@ -1,0 +1,49 @@
+"""What the bits of a few small sweeps are, on every processor: the answers by which a machine is known to be right."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from gdsim.data import load
+from gdsim.problems import MLP
+from gdsim.problems.functions import Rosenbrock
+from gdsim.rules import Adam, Momentum, Nesterov
+from gdsim.schedules import Cosine
+from gdsim.stops import Record, Target
+from gdsim.sweep.declaration import Sweep
+
+
+def cases() -> dict[str, Sweep]:
+    """Small sweeps that take in most of what kernels are made of."""
+    network: Any = MLP
+    xor = network(load("xor"), hidden=[3], activation="tanh", loss="log_loss")
+    softmax = network(load("xor"), hidden=[5], activation="gelu", loss="cross_entropy", l2=1e-3)
+    parameters = Record(parameters=True)
+    return {
+        "functions": Sweep(problem=Rosenbrock(), optimizer=[Adam(lr=[0.01, 0.1]), Nesterov(lr=1e-4)], starts=20, steps=200, record=parameters),
+        "batches": Sweep(problem=xor, optimizer=Momentum(lr=[0.1, 1.0]), schedule=Cosine(cycle=20), starts=20, steps=100, batch=2, record=parameters),
+        "whole data": Sweep(problem=softmax, optimizer=Adam(lr=0.03), starts=20, steps=100, stop=[Target(0.1)], record=parameters),
+    }
+
+
+def answer(sweep: Sweep) -> str:
+    """A hash of all numbers of a sweep's result."""
+    result: Any = sweep.run(threads=1)
+    text = hashlib.sha256()
+    for name in sorted(result.data_vars):
+        values = np.ascontiguousarray(result[name].values)
+        text.update(f"{name} {values.dtype.str} {values.shape}".encode() + values.tobytes())
+    return text.hexdigest()
+
+
+ANSWERS = {  # of kernels of version 1
+    "functions": "544c2c5181aa556413c05ea31468f29a5f0bbee051a5cf4b677429da9ed7e9f5",
+    "batches": "0ac5953d3e150808ee8867759718a256f8802b9b472235840eee06394dba1a32",
+    "whole data": "23244bd976140f066891dd4e89ae4f8e6be53f288ca71f7a30809fa9aac53062",
+}
+
+
+def wrong_answers() -> list[str]:
+    """The names of the small sweeps whose bits are not the known ones on this machine."""
+    return [name for name, sweep in cases().items() if answer(sweep) != ANSWERS[name]]

@@ -1,0 +1,154 @@
+"""What a results folder holds: how much is done, what is missing or was set aside, how fast it grows; and whether every byte is right."""
+
+import concurrent.futures
+import contextlib
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gdsim.sweep.shards import DamagedShardError, verify
+from gdsim.sweep.store import READERS, Store, StoreError, arrays_of, missing_chunks
+
+# The rate is that of the shards of the last minutes; a folder into which none came for so long is at rest.
+RATE_SECONDS, REST_SECONDS = 300.0, 120.0
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """The state of a results folder."""
+
+    folder: str
+    planned_runs: int
+    finished_runs: int
+    shards: int
+    missing_chunks: int
+    failed_chunks: list[str]
+    quarantined: list[str]
+    damaged: list[str]
+    bytes: int
+    kernels: list[int]
+    runs_per_second: float | None  # None where it is at rest
+    seconds_left: float | None
+
+    @property
+    def missing_runs(self) -> int:
+        """How many runs are not finished."""
+        return self.planned_runs - self.finished_runs
+
+    def __str__(self) -> str:
+        share = self.finished_runs / self.planned_runs
+        lines = [
+            f"{self.finished_runs:,} of {self.planned_runs:,} runs are finished ({share:.1%}), in {self.shards:,} shards of {self.bytes / 1e6:.1f} MB",
+            f"{self.missing_runs:,} runs are missing, in {self.missing_chunks:,} chunks",
+        ]
+        if self.runs_per_second is not None:
+            left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
+            lines.append(f"{self.runs_per_second:,.3g} runs per second{left}")
+        elif self.missing_runs:
+            lines.append("nothing has been written lately; the command that began the sweep goes on with it")
+        for count, what in (
+            (self.failed_chunks, "chunks failed, failed/ says why"),
+            (self.quarantined, "files are in quarantine/"),
+            (self.damaged, "shards are damaged"),
+        ):
+            if count:
+                lines.append(f"{len(count):,} {what}: {', '.join(count[:3])}{', ...' if len(count) > 3 else ''}")
+        return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """A time in words."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def survey(folder: str | pathlib.Path) -> Survey:
+    """How far the sweep of a results folder is, also while it goes on elsewhere. Raises ValueError for a folder without results."""
+    store = Store(folder)
+    held = store.experiment()
+    plan = store.sweep(held).plan()
+    found = store.find()
+    missing = missing_chunks(plan, found.shards)
+    lacking = sum(c.size for c in missing)
+    sizes, times, runs = [], [], []
+    for shard in found.shards:
+        with contextlib.suppress(FileNotFoundError):
+            state = shard.path.stat()
+            sizes.append(state.st_size)
+            times.append(state.st_mtime)
+            runs.append(shard.footer.rows)
+    rate = _rate(np.array(times), np.array(runs))
+    return Survey(
+        str(store.folder), plan.runs, plan.runs - lacking, len(found.shards), len(missing), store.failures(), store.put_aside_names(),
+        [d.path.name for d in found.damaged], sum(sizes), held["kernels"], rate if lacking else None, lacking / rate if rate and lacking else None,
+    )  # fmt: skip
+
+
+def _rate(times: np.ndarray, runs: np.ndarray) -> float | None:
+    """Runs per second of the last shards; None if there are too few, or if they are old."""
+    if not len(times) or time.time() - times.max() > REST_SECONDS:
+        return None
+    recent = times >= times.max() - RATE_SECONDS
+    span = times[recent].max() - times[recent].min()
+    return float(runs[recent & (times > times[recent].min())].sum() / span) if span > 0 else None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a check of every byte has found."""
+
+    folder: str
+    shards: int
+    bytes: int
+    damaged: dict[str, str]  # by the file, what is wrong
+
+    def __str__(self) -> str:
+        lines = [f"{self.shards:,} shards of {self.bytes / 1e6:.1f} MB were read, {len(self.damaged):,} files are damaged"]
+        lines += [f"{name}: {reason}" for name, reason in self.damaged.items()]
+        if self.damaged:
+            lines.append("run the experiment again: it sets damaged shards aside and trains their runs anew")
+        return "\n".join(lines)
+
+
+def verify_folder(folder: str | pathlib.Path, progress: Callable[[int, int], None] | None = None) -> Verdict:
+    """Checks every byte of every shard and data file. `progress` is called with bytes done and bytes in all."""
+    store = Store(folder)
+    store.experiment()
+    paths = store.listed()
+    sizes = [p.stat().st_size for p in paths]
+    damaged, done = {}, 0
+    with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+        for path, size, reason in zip(paths, sizes, pool.map(_what_is_wrong, paths), strict=True):
+            done += size
+            if reason:
+                damaged[f"shards/{path.name}"] = reason
+            if progress is not None:
+                progress(done, sum(sizes))
+    damaged |= dict(_wrong_data(store))
+    return Verdict(str(store.folder), len(paths), sum(sizes), damaged)
+
+
+def _what_is_wrong(path: pathlib.Path) -> str:
+    from gdsim.sweep.shards import read_footer
+
+    try:
+        verify(path)
+        read_footer(path)
+    except DamagedShardError as damage:
+        return damage.reason
+    return ""
+
+
+def _wrong_data(store: Store) -> Iterator[tuple[str, str]]:
+    """Data files that are missing, or whose numbers are not those of their names."""
+    try:
+        wanted: Any = arrays_of(store.sweep())
+    except StoreError as error:
+        yield "data", str(error)
+        return
+    for name in wanted:
+        if not (store.data / f"{name}.npz").is_file():
+            yield f"data/{name}.npz", "it has gone"

@@ -1,0 +1,148 @@
+"""Processes that tests start and kill, the experiment that they run, and the table of what they survived."""
+
+import contextlib
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+GUARD = 600  # seconds after which a process counts as hanging; no measurement
+
+EXPERIMENT = """
+starts = {starts}
+steps = 50000
+init = {{ type = "uniform", low = -2, high = 2 }}
+
+[problem]
+type = "rosenbrock"
+
+[record]
+every = "ends"
+
+[[optimizer]]
+type = "momentum"
+lr = [0.0001, 0.001]
+"""
+
+MORE = """
+[[optimizer]]
+type = "adam"
+lr = [0.01, 0.1]
+"""
+
+counts = {}  # by the fault, what happened: shown when all tests are done
+
+
+def told(fault, **numbers):
+    """Notes what a fault test has done."""
+    counts.setdefault(fault, {}).update(numbers)
+
+
+def python(*arguments, **options):
+    """A process of this Python."""
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    return subprocess.Popen([sys.executable, *map(str, arguments)], **settings)
+
+
+def gdsim(*arguments, **options):
+    """A `gdsim` command."""
+    return python("-m", "gdsim.cli", *arguments, **options)
+
+
+def finished(process):
+    """(exit code, all that it printed) of a process that ends by itself."""
+    out, errors = process.communicate(timeout=GUARD)
+    return process.returncode, (out or "") + (errors or "")
+
+
+def shards(folder):
+    """The bytes of everything in a folder's shards, by name."""
+    return {p.name: p.read_bytes() for p in (pathlib.Path(folder) / "shards").iterdir()}
+
+
+def free_port():
+    """A port that nobody listens at."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def kill_group(process, how=signal.SIGKILL):
+    """Ends a process with all its children."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, how)
+    process.wait(timeout=GUARD)
+
+
+class Cluster:
+    """A scheduler and workers of one thread, each process killable; workers that die are started again."""
+
+    def __init__(self, folder, workers=2, settings=None):
+        self.folder, self.settings = pathlib.Path(folder), {**os.environ, "DASK_DISTRIBUTED__DASHBOARD__LINK": "", **(settings or {})}
+        self.port = free_port()
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.scheduler = None
+        self.workers = [None] * workers
+
+    def __enter__(self):
+        self.start_scheduler()
+        for place in range(len(self.workers)):
+            self.start_worker(place)
+        return self
+
+    def __exit__(self, *_):
+        for process in [*self.workers, self.scheduler]:
+            if process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGCONT)
+                kill_group(process)
+
+    def _start(self, *arguments):
+        with open(self.folder / "cluster.log", "a") as log:
+            return python("-m", "distributed.cli." + arguments[0], *arguments[1:], env=self.settings, stdout=log, stderr=log, start_new_session=True)
+
+    def start_scheduler(self):
+        """Starts the scheduler, at the port where it was before."""
+        self.scheduler = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
+        wait_until(self.answers)
+
+    def answers(self):
+        """Whether the scheduler listens."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
+
+    def start_worker(self, place):
+        """Starts a worker."""
+        options = ["--nthreads", 1, "--no-nanny", "--no-dashboard", "--local-directory", self.folder, "--death-timeout", 60]
+        self.workers[place] = self._start("dask_worker", self.address, *options)
+
+    def kill_worker(self):
+        """SIGKILL of some worker, and another in its place."""
+        place = random.randrange(len(self.workers))
+        kill_group(self.workers[place])
+        self.start_worker(place)
+
+    def kill_scheduler(self):
+        """SIGKILL of the scheduler."""
+        kill_group(self.scheduler)
+
+    def restart(self):
+        """A new scheduler at the old address, and new workers."""
+        for worker in self.workers:
+            kill_group(worker)
+        self.start_scheduler()
+        for place in range(len(self.workers)):
+            self.start_worker(place)
+
+
+def wait_until(holds, every=0.05):
+    """Waits until something holds."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < GUARD, "waited in vain"
+        time.sleep(every)
