@@ -374,8 +374,8 @@ def value_and_gradient(expression: Any, variables: Sequence[str], columns: Seque
             name = sympy.Symbol(f"a{result.name}", real=True)
             backward.append((name, reaching))
             reaching = name
-        for argument in sorted(operation.free_symbols, key=lambda s: s.name):
-            slope = sympy.diff(operation, argument)
+        for argument, parts in sorted(_parts_by_symbol(operation).items(), key=lambda item: item[0].name):
+            slope = sympy.Add(*(sympy.diff(part, argument) for part in parts))
             if slope.is_Add:
                 name = sympy.Symbol(f"d{result.name}{argument.name}", real=True)
                 backward.append((name, slope))
@@ -385,6 +385,15 @@ def value_and_gradient(expression: Any, variables: Sequence[str], columns: Seque
         writer.lines.append(f"    {result.name} = {writer.code(operation)}")
     found = [writer.lane(value), *(writer.lane(adjoint.get(own[n], sympy.Integer(0))) for n in variables)]
     return _function_of(groups, own, writer, f"{found[0]}, ({', '.join(found[1:])},)", "value_and_gradient")
+
+
+def _parts_by_symbol(operation: Any) -> dict[Any, list[Any]]:
+    """The terms of a sum that hold each of its symbols; of other operations the whole. Not all terms are differentiated by all symbols."""
+    found: dict[Any, list[Any]] = {}
+    for part in operation.args if operation.is_Add else (operation,):
+        for name in part.free_symbols:
+            found.setdefault(name, []).append(part)
+    return found
 
 
 def _function_of(groups: Mapping[str, Sequence[str]], own: Mapping[str, Any], writer: Writer, result: str, name: str) -> Any:

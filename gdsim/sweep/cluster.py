@@ -210,8 +210,9 @@ def connected(
     import logging
 
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # what matters to a sweep, its loop says
-    import dask
     import distributed
+    from dask.config import get
+    from dask.utils import parse_timedelta
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if workers is not None:
@@ -230,7 +231,7 @@ def connected(
         authority, certificate, key = map(str, tls)
         security = distributed.Security(tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key, require_encryption=True)
     place = scheduler or str(scheduler_file)
-    timeout = dask.utils.parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))  # to reach it at first, and after it was lost
+    timeout = parse_timedelta(get("distributed.comm.timeouts.connect"))  # to reach it at first, and after it was lost
     try:
         client = distributed.Client(scheduler, scheduler_file=scheduler_file and str(scheduler_file), security=security, timeout=timeout)
     except (OSError, TimeoutError, ValueError, TypeError) as error:

@@ -1,6 +1,7 @@
 """Experiments from files: a TOML file mirrors the call of `gd.Sweep`, key by key; a results folder holds the same as JSON."""
 
 import pathlib
+import re
 import tomllib
 from typing import Any
 
@@ -13,6 +14,11 @@ from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS, Record
 from gdsim.sweep.declaration import Sweep
 
+# An experiment file says what is done, and holds no data.
+MOST_BYTES = 2**20
+# A key of very many parts, for which Python's reader takes the square of their number in time and memory.
+MOST_DOTS, NO_KEY = 64, re.compile(r"[^\w.\"' \t-]")
+
 
 class ExperimentError(ValueError):
     """An experiment file that cannot be used: where it is wrong, what was given, what is allowed."""
@@ -22,14 +28,22 @@ def read_experiment(path: str | pathlib.Path) -> Sweep:
     """The sweep that a TOML file declares. Data files are found beside it. Raises ExperimentError."""
     path = pathlib.Path(path)
     try:
-        text = path.read_bytes().decode()
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode()
     except FileNotFoundError:
         raise ExperimentError(f"there is no experiment file {str(path)!r}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"the experiment file {str(path)!r} cannot be read: {error}") from None
+    if len(data) > MOST_BYTES:
+        raise ExperimentError(f"{path}: it is longer than {MOST_BYTES:,} bytes, the most that an experiment file may have")
+    if any(part.count(".") > MOST_DOTS for part in NO_KEY.split(text)):
+        raise ExperimentError(f"{path}: not valid TOML for an experiment: a key of so many parts is not known")
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ExperimentError(f"{path}: not valid TOML: too deeply nested") from None
+    except ValueError as error:
         raise ExperimentError(f"{path}: not valid TOML: {error}") from None
     try:
         return sweep_from(table, path.parent)

@@ -42,10 +42,11 @@ def told(fault, **numbers):
     counts.setdefault(fault, {}).update(numbers)
 
 
-def python(*arguments, **options):
-    """A process of this Python."""
+def python(*arguments, host=None, **options):
+    """A process of this Python, on a host that is a network namespace if one is named."""
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    return subprocess.Popen([sys.executable, *map(str, arguments)], **settings)
+    inside = ["ip", "netns", "exec", host] if host else []
+    return subprocess.Popen([*inside, sys.executable, *map(str, arguments)], **settings)
 
 
 def gdsim(*arguments, **options):
@@ -81,10 +82,11 @@ def kill_group(process, how=signal.SIGKILL):
 class Cluster:
     """A scheduler and workers of one thread, each process killable; workers that die are started again."""
 
-    def __init__(self, folder, workers=2, settings=None):
-        self.folder, self.settings = pathlib.Path(folder), {**os.environ, "DASK_DISTRIBUTED__DASHBOARD__LINK": "", **(settings or {})}
-        self.port = free_port()
-        self.address = f"tcp://127.0.0.1:{self.port}"
+    def __init__(self, folder, workers=2, settings=None, address="127.0.0.1", hosts=None, security=()):
+        self.folder, self.settings = pathlib.Path(folder), {**os.environ, **(settings or {})}
+        self.host, self.port, self.security = address, free_port(), security
+        self.address = f"{'tls' if security else 'tcp'}://{address}:{self.port}"
+        self.hosts = hosts or [None] * (workers + 1)  # of the scheduler, and of each worker
         self.scheduler = None
         self.workers = [None] * workers
 
@@ -101,25 +103,25 @@ class Cluster:
                     os.kill(process.pid, signal.SIGCONT)
                 kill_group(process)
 
-    def _start(self, *arguments):
+    def _start(self, command, host, *arguments):
         with open(self.folder / "cluster.log", "a") as log:
-            return python("-m", "distributed.cli." + arguments[0], *arguments[1:], env=self.settings, stdout=log, stderr=log, start_new_session=True)
+            options = {"env": self.settings, "stdout": log, "stderr": log, "start_new_session": True}
+            return python("-m", f"distributed.cli.{command}", *arguments, *self.security, "--no-dashboard", host=host, **options)
 
     def start_scheduler(self):
         """Starts the scheduler, at the port where it was before."""
-        self.scheduler = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
+        self.scheduler = self._start("dask_scheduler", self.hosts[0], "--host", self.address.rsplit(":", 1)[0], "--port", self.port)
         wait_until(self.answers)
 
     def answers(self):
         """Whether the scheduler listens."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-            return True
-        return False
+        knock = f"import socket; socket.create_connection(({self.host!r}, {self.port}), timeout=1)"
+        return finished(python("-c", knock, host=self.hosts[0]))[0] == 0
 
     def start_worker(self, place):
         """Starts a worker."""
-        options = ["--nthreads", 1, "--no-nanny", "--no-dashboard", "--local-directory", self.folder, "--death-timeout", 60]
-        self.workers[place] = self._start("dask_worker", self.address, *options)
+        options = ["--nthreads", 1, "--no-nanny", "--local-directory", self.folder, "--death-timeout", 60]
+        self.workers[place] = self._start("dask_worker", self.hosts[place + 1], self.address, *options)
 
     def kill_worker(self):
         """SIGKILL of some worker, and another in its place."""

@@ -9,6 +9,9 @@ from gdsim.axes import checked_whole
 from gdsim.problems.expressions import Symbolic
 from gdsim.problems.symbolic import symbol
 
+# A formula's code is straight-line: one of a thousand parameters takes minutes to compile.
+MOST_PARAMETERS = 1000
+
 
 class Minimum(NamedTuple):
     """A known minimum: the point, and the function there."""
@@ -68,7 +71,7 @@ class ManyDimensional(Function, frozen=True):
     minima_per_coordinate: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "dim", checked_whole(self.dim, f"{type(self).__name__}.dim", self.smallest))
+        msgspec.structs.force_setattr(self, "dim", checked_whole(self.dim, f"{type(self).__name__}.dim", self.smallest, MOST_PARAMETERS + 1))
 
     @property
     def dimension(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
