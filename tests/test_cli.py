@@ -176,11 +176,11 @@ def test_ctrl_c_keeps_what_is_finished(file):
     while not folder.exists():
         assert process.poll() is None
         time.sleep(0.1)
-    time.sleep(12)
+    time.sleep(5)
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=300)  # a guard against hanging, not a measurement
     assert process.returncode == 130, errors
-    assert "To go on: gdsim run moons.toml --out results/moons" in out
+    assert "To go on: gdsim run moons.toml" in out
     assert "Traceback" not in out + errors
 
 

@@ -38,6 +38,7 @@ class MismatchError(ValueError):
     """Workers that would give other bits, or see another folder, than the driver."""
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """What a chunk's bytes depend on beside the experiment."""
     return {"gdsim": f"{__version__} ({gdsim_sources()[:12]})", **{p: importlib.metadata.version(p) for p in PACKAGES}}
@@ -52,6 +53,10 @@ def modules_beside(sweep: Any) -> list[str]:
     """The folders of the user's own modules, where workers look for them too."""
     files = {getattr(sys.modules.get(p.function.__module__), "__file__", None) for p in sweep.problem if p.__struct_config__.tag == "own"}
     return sorted(str(pathlib.Path(f).resolve().parent) for f in files if f)
+
+
+class ChunkError(Exception):
+    """What went wrong with a chunk on a worker: a Failure, in words, so that any process can read it."""
 
 
 _planning = threading.Lock()
@@ -73,8 +78,8 @@ def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> Plan:
 _local = threading.local()
 
 
-def train_chunk(folder: str, experiment: str, chunk: Chunk, lanes: int | None, expected: dict[str, str], beside: tuple[str, ...]) -> Tally | Failure:
-    """What a worker does: trains a chunk, writes its shard, and says how many runs it holds, or what went wrong."""
+def train_chunk(folder: str, experiment: str, chunk: Chunk, lanes: int | None, expected: dict[str, str], beside: tuple[str, ...]) -> Tally:
+    """What a worker does: trains a chunk, writes its shard, and counts its runs. Raises ChunkError, whatever goes wrong."""
     from distributed import get_worker
 
     kind = "refused"
@@ -89,7 +94,7 @@ def train_chunk(folder: str, experiment: str, chunk: Chunk, lanes: int | None, e
         kind = "unwritten"
         Store(folder).write(plan, chunk, columns)
     except Exception as error:
-        return failure_of(kind, error)._replace(where=get_worker().address, error=None)
+        raise ChunkError(failure_of(kind, error)._replace(where=get_worker().address, error=None)) from None
     return tally_of(columns)
 
 
@@ -115,7 +120,9 @@ class Cluster:
         self.ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.going: dict[str, tuple[Any, Chunk]] = {}
         self.failed_on: dict[str, set[str]] = {}
+        self.uncounted: list[Any] = []  # futures of finished chunks
         self.sent = self.lost = 0
+        self.counted = time.perf_counter()
         self.threads, self.looked = 0, -LOOK_SECONDS
         self._check_workers()
 
@@ -171,32 +178,50 @@ class Cluster:
             future, chunk = self.going.pop(self.ready.get(timeout=timeout))
         except queue.Empty:
             return None
-        outcome = self._outcome(chunk, future)
+        if future.status == "finished":
+            self.progress.add(Tally(runs=chunk.size))
+            self.uncounted.append(future)
+            self._count()
+            return Outcome(chunk)
+        outcome = Outcome(chunk, failure=self._failure(chunk, future))
         future.release()
         return outcome
 
-    def _outcome(self, chunk: Chunk, future: Any) -> Outcome:
+    def _count(self) -> None:
+        """Asks for the counts of finished chunks, of many at once: each answer takes as long as a short chunk. They are for the progress alone."""
+        if time.perf_counter() - self.counted < LOOK_SECONDS:
+            return
+        with contextlib.suppress(OSError, TimeoutError):
+            for found in self.client.sync(self.client._gather, self.uncounted, errors="skip", callback_timeout=ANSWER_SECONDS):
+                self.progress.add(found._replace(runs=0))
+        self._forget()
+
+    def _forget(self) -> None:
+        for future in self.uncounted:
+            future.release()
+        self.uncounted.clear()
+        self.counted = time.perf_counter()
+
+    def _failure(self, chunk: Chunk, future: Any) -> Failure:
+        """Why a chunk did not finish: it raised, or it was lost with its workers or the scheduler."""
         from distributed.scheduler import KilledWorker
 
-        if future.status == "finished":
-            found = future.result(timeout=ANSWER_SECONDS)
-            if isinstance(found, Failure):
-                self.failed_on.setdefault(chunk.name, set()).add(found.where)
-                return Outcome(chunk, failure=found)
-            self.progress.add(found)
-            return Outcome(chunk)
-        # Exceptions are returned: what raises is a worker that has died, or cannot even read the task.
         error = future.exception(timeout=ANSWER_SECONDS) if future.status == "error" else None
         self.lost += 1
         if error is None or isinstance(error, KilledWorker):
-            return Outcome(chunk, failure=Failure("lost", str(error or "the scheduler is gone")))
-        return Outcome(chunk, failure=failure_of("raised", error))
+            return Failure("lost", str(error or "the scheduler is gone"))
+        if not isinstance(error, ChunkError):  # a worker that could not even read the task
+            return failure_of("raised", error)
+        (failure,) = error.args
+        self.failed_on.setdefault(chunk.name, set()).add(failure.where)
+        return failure
 
     def close(self) -> None:
         """Gives up what has not begun; workers finish what they are at, and it is kept."""
         for future, _ in self.going.values():
             future.release()
         self.going.clear()
+        self._forget()
 
 
 @contextlib.contextmanager
@@ -210,6 +235,7 @@ def connected(
     import logging
 
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # what matters to a sweep, its loop says
+    os.environ.setdefault("DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED", "False")  # of workers that are started here
     import distributed
     from dask.config import get
     from dask.utils import parse_timedelta

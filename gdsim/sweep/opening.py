@@ -50,10 +50,13 @@ def index_of(plan: Plan, shards: Sequence[Shard]) -> Index:
             continue
         starts = np.arange(footer.first_start, last)
         row = np.arange(len(starts) * len(cells))
-        known = np.tile(cells >= 0, len(starts))
-        numbers.append((starts[:, None] * len(plan.cells) + cells).ravel()[known])
-        rows.append(row[known])
-        owners.append(np.full(int(known.sum()), len(used), np.int32))
+        number = (starts[:, None] * len(plan.cells) + cells).ravel()
+        if (cells < 0).any():
+            known = np.tile(cells >= 0, len(starts))
+            number, row = number[known], row[known]
+        numbers.append(number)
+        rows.append(row)
+        owners.append(np.full(len(number), len(used), np.int32))
         used.append(shard)
     if not used:
         return Index((), np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64))
@@ -101,10 +104,7 @@ class StoredColumn:
         verify_once(shard.path)
         column = read_column(shard, self.name)
         column = column if len(rows) == len(column) and (np.diff(rows) == 1).all() else column[rows]
-        if self.name in WORDS:
-            words = [WORDS[self.name].index(w) for w in shard.footer.words[self.name]]
-            values[mine] = np.array(words, values.dtype)[column]
-        elif self.is_curve and shard.footer.checkpoints != tuple(self.checkpoints):
+        if self.is_curve and shard.footer.checkpoints != tuple(self.checkpoints):
             own = np.searchsorted(self.checkpoints, shard.footer.checkpoints)
             known = np.isin(shard.footer.checkpoints, self.checkpoints)
             part = np.full((len(column), *values.shape[1:]), np.nan, values.dtype)

@@ -8,6 +8,7 @@ split into streams of bytes before they are compressed, which makes them smaller
 import contextlib
 import hashlib
 import io
+import math
 import pathlib
 import re
 import threading
@@ -20,12 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gdsim.sweep.result import WORDS
+from gdsim.variables import VARIABLES
 
 FORMAT = "gdsim shard 1"
 NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{64}\.parquet")
 TYPES = {"int8": pa.int8(), "int32": pa.int32(), "int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64()}
 # What a footer may be long: hashes of a million cells are 70 MB.
-MOST_FOOTER_BYTES = 10**8
+USUAL_FOOTER_BYTES, MOST_FOOTER_BYTES = 2**15, 10**8
 # What a column may take beyond its numbers: pages' heads, levels of lists.
 SLACK_PER_ROW, SLACK = 16, 2**16
 
@@ -95,7 +97,7 @@ def shard_bytes(chunk: Any, identities: Sequence[str], checkpoints: Sequence[int
 
 def _arrow(values: np.ndarray) -> Any:
     flat = pa.array(np.ascontiguousarray(values).ravel())
-    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
+    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, math.prod(values.shape[1:]))
 
 
 def name_of(chunk: Any, data: bytes) -> str:
@@ -123,13 +125,15 @@ def read_footer(path: pathlib.Path) -> Shard:
             raise DamagedShardError(path, "its name is not CHUNK-SHA256.parquet")
         with open(path, "rb") as file:
             size = file.seek(0, io.SEEK_END)
-            file.seek(max(0, size - 8))
-            tail = file.read(8)
-            length = int.from_bytes(tail[:4], "little")
-            if tail[4:] != b"PAR1" or not 0 < length <= min(size, MOST_FOOTER_BYTES):
+            file.seek(max(0, size - USUAL_FOOTER_BYTES))
+            tail = file.read()
+            length = int.from_bytes(tail[-8:-4], "little")
+            if tail[-4:] != b"PAR1" or not 0 < length <= min(size, MOST_FOOTER_BYTES):
                 raise DamagedShardError(path, "it does not end as a Parquet file does")
-            found = pq.read_metadata(pa.PythonFile(file, mode="r"))
-        return Shard(path, _checked_footer(path, found, size - 8 - length))
+            if length + 8 > len(tail):
+                file.seek(max(0, size - 8 - length))
+                tail = file.read()
+        return Shard(path, _checked_footer(path, pq.read_metadata(pa.BufferReader(tail)), size - 8 - length))
 
 
 def _checked_footer(path: pathlib.Path, found: Any, data_bytes: int) -> Footer:
@@ -141,6 +145,9 @@ def _checked_footer(path: pathlib.Path, found: Any, data_bytes: int) -> Footer:
         raise DamagedShardError(path, "its footer does not fit its name")
     if found.num_row_groups != 1 or found.num_rows != footer.rows:
         raise DamagedShardError(path, f"it holds {found.num_rows:,} runs, and its footer says {footer.rows:,}")
+    wrong = [name for name, column in footer.columns.items() if not _fits(name, column, len(footer.checkpoints))]
+    if wrong or list(footer.checkpoints) != sorted(set(footer.checkpoints)):
+        raise DamagedShardError(path, f"its {f'column {wrong[0][:40]!r}' if wrong else 'list of checkpoints'} is not as it should be")
     wanted = {"cell": Column("int32"), "start": Column("int64"), **footer.columns}
     schema, group = found.schema.to_arrow_schema(), found.row_group(0)
     if schema.names != list(wanted) and sorted(schema.names) != sorted(wanted):
@@ -149,7 +156,7 @@ def _checked_footer(path: pathlib.Path, found: Any, data_bytes: int) -> Footer:
     for place in range(group.num_columns):
         part = group.column(place)
         column = wanted[schema.names[place]]
-        count = int(np.prod(column.shape, dtype=object))
+        count = math.prod(column.shape)
         kind = TYPES[column.dtype]
         if schema.field(place).type != (kind if not column.shape else pa.list_(pa.field("element", kind), count)):
             raise DamagedShardError(path, f"its column {schema.names[place]!r} is not of the type that its footer says")
@@ -159,6 +166,16 @@ def _checked_footer(path: pathlib.Path, found: Any, data_bytes: int) -> Footer:
     if end != data_bytes:
         raise DamagedShardError(path, f"{data_bytes:,} bytes of pages are there, and {end:,} belong there")
     return footer
+
+
+def _fits(name: str, column: Column, checkpoints: int) -> bool:
+    """Whether a column has the dimensions of the variable of its name."""
+    if name.startswith("state_"):
+        return len(column.shape) <= 1
+    if name not in VARIABLES or VARIABLES[name].dims[0] != "run":
+        return False
+    dims = VARIABLES[name].dims[1:]
+    return len(dims) == len(column.shape) and (dims[:1] != ("checkpoint",) or column.shape[0] == checkpoints)
 
 
 def verify(path: pathlib.Path) -> None:
@@ -190,5 +207,14 @@ def read_column(shard: Shard, name: str) -> np.ndarray:
         column, declared = table[name].combine_chunks(), shard.footer.columns[name]
         if column.null_count:
             raise DamagedShardError(shard.path, f"its column {name!r} has gaps")
-        values = column.flatten() if declared.shape else column
-        return values.to_numpy(zero_copy_only=False).reshape(len(column), *declared.shape)
+        flat = column.flatten() if declared.shape else column
+        values = flat.to_numpy(zero_copy_only=False).reshape(len(column), *declared.shape)
+        return _places(shard, name, values) if name in WORDS else values
+
+
+def _places(shard: Shard, name: str, values: np.ndarray) -> np.ndarray:
+    """Words, which a shard holds as places in its own list, as places in ours."""
+    own = shard.footer.words.get(name, ())
+    if values.dtype.kind != "i" or (len(values) and not 0 <= values.min() <= values.max() < len(own)) or not set(own) <= set(WORDS[name]):
+        raise DamagedShardError(shard.path, f"its column {name!r} holds words that are not known")
+    return np.array([WORDS[name].index(w) for w in own], np.int8)[values]

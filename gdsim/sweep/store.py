@@ -39,7 +39,7 @@ FORMAT = "gdsim results 2"
 MOST_EXPERIMENT_BYTES = 2**25
 # What an experiment may differ in from the one that a folder holds: it then has other cells or starts, and the same runs in those that both have.
 EXTENSIBLE = {"starts", "problem", "optimizer", "schedule", "batch", "dtype"}
-READERS = 8
+READERS, PATHS_AT_ONCE = 4, 32
 
 
 class StoreError(ValueError):
@@ -173,17 +173,22 @@ class Store:
         """All shards by their footers, in the order of their names; to `verify`, every byte of theirs is checked too."""
         good, damaged = [], []
 
-        def read(path: pathlib.Path) -> Shard | DamagedShardError:
-            try:
-                if verify:
-                    verify_once(path)
-                return read_footer(path)
-            except DamagedShardError as damage:
-                return damage
+        def read(paths: Sequence[pathlib.Path]) -> list[Shard | DamagedShardError]:
+            found: list[Shard | DamagedShardError] = []
+            for path in paths:
+                try:
+                    if verify:
+                        verify_once(path)
+                    found.append(read_footer(path))
+                except DamagedShardError as damage:
+                    found.append(damage)
+            return found
 
-        with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-            for found in pool.map(read, self.listed()):
-                (good if isinstance(found, Shard) else damaged).append(found)
+        paths = self.listed()
+        with concurrent.futures.ThreadPoolExecutor(READERS) as pool:  # which hide the latency of file systems that are far away
+            for found in pool.map(read, [paths[k : k + PATHS_AT_ONCE] for k in range(0, len(paths), PATHS_AT_ONCE)]):
+                for one in found:
+                    (good if isinstance(one, Shard) else damaged).append(one)
         return Found(good, damaged)
 
     def put_aside(self, shard: pathlib.Path) -> None:

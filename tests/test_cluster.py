@@ -1,0 +1,161 @@
+"""Sweeps on a Dask cluster: the same shards as on threads, and what is said and kept when chunks fail or workers differ."""
+
+import pytest
+
+import gdsim as gd
+from gdsim.sweep import cluster as on_workers
+from gdsim.sweep import threads as on_threads
+from gdsim.sweep.outcomes import UnfinishedError
+from gdsim.sweep.survey import survey
+from tests.faults.machinery import shards
+
+CUT = {"chunk_seconds": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def sweep():
+    moons = gd.MLP(gd.datasets.load("moons", validation=0.2), hidden=gd.grid([4], [3, 3]), activation="tanh")
+    return gd.Sweep(problem=moons, optimizer=gd.SGD(lr=[0.01, 0.1, 1e12]), starts=8, steps=20, batch=32)
+
+
+@pytest.fixture(scope="module")
+def whole(sweep, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "out"
+    sweep.run(out=folder, **CUT)
+    assert len(shards(folder)) > 5
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client():
+    with on_workers.connected(workers=2) as client:
+        client.wait_for_workers(2)
+        yield client
+
+
+def test_a_cluster_gives_the_shards_of_threads(sweep, whole, client, tmp_path):
+    states = []
+    result = sweep.run(out=tmp_path / "out", client=client, progress=states.append, **CUT)
+    assert shards(tmp_path / "out") == shards(whole)
+    assert result.load().identical(gd.open(whole).load())
+    assert states[-1].runs_done == sweep.plan().runs
+    names = {c.name for c in sweep.plan(**CUT).chunks}
+    assert not names & {str(key)[:32] for key in client.futures}
+
+
+def test_a_cluster_needs_a_folder(sweep, client):
+    with pytest.raises(ValueError, match="give out="):
+        sweep.run(client=client)
+    with pytest.raises(ValueError, match="give one of them"):
+        sweep.run(client=client, out="nowhere", threads=2)
+
+
+def break_chunks(first_start):
+    """Makes a worker fail at chunks that begin with a start."""
+    held = on_workers._trained
+
+    def broken(plan, chunk, lanes):
+        if chunk.first_start == first_start:
+            raise ArithmeticError("the sum does not add up")
+        return held(plan, chunk, lanes)
+
+    broken.held = held
+    on_workers._trained = broken
+
+
+def mend_chunks():
+    """Undoes it."""
+    on_workers._trained = on_workers._trained.held
+
+
+def test_chunks_that_fail_on_workers_are_set_aside(sweep, whole, client, tmp_path):
+    out = tmp_path / "out"
+    first = max(c.first_start for c in sweep.plan(**CUT).chunks)
+    client.run(break_chunks, first)
+    try:
+        with pytest.raises(UnfinishedError, match=r"2 of \d+ chunks failed 2 times each.*ArithmeticError: the sum does not add up"):
+            sweep.run(out=out, client=client, attempts=2, **CUT)
+    finally:
+        client.run(mend_chunks)
+    found = survey(out)
+    assert len(found.failed_chunks) == 2
+    assert "in broken" in (out / "failed" / f"{found.failed_chunks[0]}.txt").read_text()
+    assert len(shards(out)) == len(shards(whole)) - 2
+    sweep.run(out=out, client=client, **CUT)
+    assert shards(out) == shards(whole)
+    assert survey(out).failed_chunks == []
+
+
+def test_chunks_that_fail_on_threads_are_set_aside(sweep, whole, monkeypatch, tmp_path):
+    """And tried as often as is asked for; in memory what is raised is raised."""
+    tried = []
+
+    def broken(setting, batch, *rest):
+        if batch.start[0] >= 6:
+            tried.append(batch.start[0])
+            raise ArithmeticError("the sum does not add up")
+        return train(setting, batch, *rest)
+
+    train = on_threads.train_batch
+    monkeypatch.setattr(on_threads, "train_batch", broken)
+    with pytest.raises(UnfinishedError, match="failed 3 times each"):
+        sweep.run(out=tmp_path / "out", threads=1, **CUT)
+    failed = survey(tmp_path / "out").failed_chunks
+    assert len(tried) == 3 * len(failed)
+    with pytest.raises(ArithmeticError):
+        sweep.run(threads=1, **CUT)
+    monkeypatch.setattr(on_threads, "train_batch", train)
+    sweep.run(out=tmp_path / "out", **CUT)
+    assert shards(tmp_path / "out") == shards(whole)
+
+
+def pretend(version):
+    """Makes a worker believe that it has another NumPy."""
+    held = getattr(on_workers.versions, "held", on_workers.versions)
+    others = lambda: {**held(), "numpy": version}  # noqa: E731
+    others.held = held
+    on_workers.versions = others if version else held
+
+
+def test_workers_with_other_versions_are_refused(sweep, client, tmp_path):
+    client.run(pretend, "1.0")
+    try:
+        with pytest.raises(ValueError, match=r"2 workers cannot give the same bits as this process: tcp://.*: numpy 1.0 there and .* here"):
+            sweep.run(out=tmp_path / "out", client=client)
+    finally:
+        client.run(pretend, None)
+
+
+MINE = """
+def bowl(x):
+    return 0.5 * (x[0] * x[0] + 4.0 * x[1] * x[1]), (x[0], 4.0 * x[1])
+"""
+FILE = """
+starts = 6
+steps = 30
+[problem]
+type = "own"
+function = "bowls:bowl"
+dim = 2
+[optimizer]
+type = "sgd"
+lr = [0.1, 0.2]
+"""
+
+
+def test_a_function_of_ones_own_goes_to_workers_and_is_known_by_its_source(client, tmp_path, monkeypatch):
+    """Its module lies beside the experiment; once it is edited, its results stand for themselves."""
+    import sys
+
+    (tmp_path / "bowls.py").write_text(MINE)
+    (tmp_path / "mine.toml").write_text(FILE)
+    result = gd.read_experiment(tmp_path / "mine.toml").run(out=tmp_path / "out", client=client).load()
+    assert result.identical(gd.read_experiment(tmp_path / "mine.toml").run(out=tmp_path / "threads").load())
+    (tmp_path / "bowls.py").write_text(MINE.replace("4.0", "5.0"))
+    monkeypatch.delitem(sys.modules, "bowls")
+    from gdsim.lanes.compiler import file_hash
+
+    file_hash.cache_clear()
+    edited = gd.read_experiment(tmp_path / "mine.toml")
+    with pytest.raises(ValueError, match="made with another source of bowls:bowl, which has been edited since"):
+        edited.run(out=tmp_path / "out")

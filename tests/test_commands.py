@@ -1,0 +1,147 @@
+"""What can be done with a results folder from the command line: status, verify, export, merge; and the doctor."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas
+import pyarrow.parquet as pq
+import pytest
+import xarray
+
+import gdsim as gd
+from tests.faults.machinery import shards
+from tests.test_cli import gdsim
+
+CUT = {"chunk_seconds": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def sweep():
+    booth = gd.functions.Booth()
+    return gd.Sweep(problem=booth, optimizer=[gd.SGD(lr=[0.001, 0.01]), gd.Adam()], starts=50, steps=100, record=gd.Record(every=50, parameters=True))
+
+
+@pytest.fixture(scope="module")
+def stored(sweep, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stored") / "booth"
+    sweep.run(out=folder, **CUT)
+    return folder
+
+
+@pytest.fixture
+def partial(stored, tmp_path):
+    """A folder that lacks a shard, has one damaged, one in quarantine and a failed chunk."""
+    folder = tmp_path / "partial"
+    shutil.copytree(stored, folder)
+    first, second, *_ = sorted((folder / "shards").iterdir())
+    first.unlink()
+    second.write_bytes(b"")
+    (folder / "quarantine").mkdir()
+    (folder / "quarantine" / "bad.parquet").write_bytes(b"x")
+    (folder / "failed").mkdir()
+    (folder / "failed" / "abc.txt").write_text("Traceback")
+    return folder
+
+
+def test_status(stored, partial, tmp_path):
+    code, out, _ = gdsim("status", stored, folder=tmp_path)
+    assert code == 0
+    assert "150 of 150 runs are finished (100.0%)" in out
+    code, out, _ = gdsim("status", partial, "--json", folder=tmp_path)
+    assert code == 0
+    found = json.loads(out)
+    assert 0 < found["finished_runs"] < 150
+    assert found["missing_chunks"] == 2
+    assert len(found["damaged"]) == 1
+    assert found["quarantined"] == ["bad.parquet"]
+    assert found["failed_chunks"] == ["abc"]
+    code, out, _ = gdsim("status", partial, folder=tmp_path)
+    for words in ("chunks failed", "in quarantine/", "shards are damaged", "runs are missing, in 2 chunks"):
+        assert words in out
+
+
+def test_verify(stored, partial, tmp_path):
+    code, out, errors = gdsim("verify", stored, folder=tmp_path)
+    assert (code, errors) == (0, "")
+    assert "0 files are damaged" in out
+    code, out, _ = gdsim("verify", partial, "--json", folder=tmp_path)
+    assert code == 4
+    assert list(json.loads(out)["damaged"].values()) == ["its bytes do not match its name"]
+
+
+def test_exports_hold_what_the_folder_holds(stored, tmp_path):
+    truth = gd.open(stored).load()
+    for name in ("a.parquet", "a.csv", "a.nc", "a.zarr"):
+        code, out, errors = gdsim("export", stored, name, folder=tmp_path)
+        assert code == 0, errors
+        assert f"written: {name}" in out
+    assert xarray.open_dataset(tmp_path / "a.nc").load().equals(truth)
+    assert xarray.open_zarr(tmp_path / "a.zarr", consolidated=False).load().equals(truth)
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table["final_loss"].to_numpy().tolist() == truth.final_loss.values.tolist()
+    assert np.array_equal(np.stack(table["loss"].to_pylist()), truth.loss.values)
+    frame = pandas.read_csv(tmp_path / "a.csv")
+    assert frame["loss@50"].to_numpy() == pytest.approx(truth.loss.values[:, 1], rel=1e-12)
+    assert frame["parameters@1"].to_numpy() == pytest.approx(truth.parameters.values[:, 1], rel=1e-12)
+    assert frame["optimizer"].tolist() == truth.optimizer.values.tolist()
+
+
+def test_exports_that_cannot_be(stored, tmp_path):
+    (tmp_path / "there.csv").write_text("mine")
+    for target, message in (("a.xls", "which is no known format"), ("there.csv", "is there already"), ("none/a.csv", "there is no folder 'none'")):
+        code, _, errors = gdsim("export", stored, target, folder=tmp_path)
+        assert code == 2
+        assert message in errors
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["there.csv"]
+    assert (tmp_path / "there.csv").read_text() == "mine"
+
+
+def test_merge_brings_folders_of_one_experiment_together(sweep, stored, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(stored, tmp_path / name)
+    for number, path in enumerate(sorted((tmp_path / "a" / "shards").iterdir())):
+        (tmp_path / "ab"[number % 2] / "shards" / path.name).unlink()
+    code, out, errors = gdsim("merge", "whole", "a", "b", folder=tmp_path)
+    assert code == 0, errors
+    assert f"{len(shards(stored))} shards are new in whole" in out
+    assert shards(tmp_path / "whole") == shards(stored)
+    assert "0 shards are new" in gdsim("merge", "whole", "a", "b", folder=tmp_path)[1]
+    gd.Sweep(problem=gd.functions.Beale(), optimizer=gd.SGD(), steps=5).run(out=tmp_path / "other")
+    code, _, errors = gdsim("merge", "mixed", "a", "other", folder=tmp_path)
+    assert code == 2
+    assert "holds another experiment" in errors
+    assert not (tmp_path / "mixed").exists()
+    path = next((tmp_path / "a" / "shards").iterdir())
+    path.write_bytes(path.read_bytes()[:-1])
+    code, _, errors = gdsim("merge", "damaged", "a", folder=tmp_path)
+    assert code == 2
+    assert "its bytes do not match its name" in errors
+
+
+def test_the_doctor_knows_the_bits(tmp_path):
+    code, out, errors = gdsim("doctor", "--json", folder=tmp_path)
+    assert code == 0, out + errors
+    found = json.loads(out)
+    assert found["wrong_bits"] == []
+    assert found["problems"] == []
+    assert found["threads"] >= 1
+    code, out, _ = gdsim("doctor", folder=tmp_path)
+    assert "bits:         right" in out
+
+
+def test_clusters_that_cannot_be(tmp_path):
+    (tmp_path / "e.toml").write_text('[problem]\ntype = "booth"\n[optimizer]\ntype = "sgd"\n')
+    for options, message in (
+        (("--workers", 2, "--scheduler", "tcp://127.0.0.1:1"), "give one cluster"),
+        (("--scheduler-file", "none.json"), "there is no file 'none.json'"),
+        (("--tls-ca", "e.toml"), "go together"),
+        (("--workers", 0), "0 is not in the range x>=1"),
+        (("--chunk-seconds", -1), "chunk_seconds must be a positive number"),
+        (("--attempts", 0), "attempts must be a whole number from 1"),
+    ):
+        code, out, errors = gdsim("run", "e.toml", *options, folder=tmp_path)
+        assert code == 2, options
+        assert message in errors
+        assert "Traceback" not in out + errors
+        assert not (tmp_path / "results").exists()
