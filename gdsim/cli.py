@@ -67,7 +67,7 @@ def run(file: pathlib.Path, out: pathlib.Path | None, **options: Any) -> None:
     try:
         with _refusals(), _terminable(), _client(console, place) as client, console.progress(sweep) as progress:
             result = sweep.run(out=folder, client=client, progress=progress, **options)
-        picture = _draw(result, folder)
+        picture = _draw(result, folder) if sweep.keep == "runs" else None
     except UnfinishedError as error:
         console.say(f"not finished: {' '.join(str(error).split())}\nWhat was finished is in {folder}. {again}")
         sys.exit(INCOMPLETE)
@@ -75,7 +75,7 @@ def run(file: pathlib.Path, out: pathlib.Path | None, **options: Any) -> None:
         console.say(f"interrupted; what was finished is in {folder}. {again}")
         sys.exit(INTERRUPTED)
     console.table(result, sweep)
-    console.say(f"results: {folder}  (gd.open({str(folder)!r}))\nplot:    {picture}")
+    console.say(f"results: {folder}  (gd.open({str(folder)!r}))" + (f"\nplot:    {picture}" if picture else ""))
 
 
 @main.command()

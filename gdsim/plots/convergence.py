@@ -19,6 +19,8 @@ def convergence_bands(result: Any, *, variable: str = "loss") -> Any:
     >>> len(convergence_bands(sweep.run()).axes)
     1
     """
+    if "run" not in result.dims:
+        raise ValueError("convergence_bands follows runs to their ends, and this result is a summary, which has none: take the sweep with keep='runs'")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

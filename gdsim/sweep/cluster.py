@@ -24,7 +24,7 @@ from gdsim.sweep.canonical import digest
 from gdsim.sweep.outcomes import Failure, Outcome, Progress, Tally, UnfinishedError, failure_of, tally_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.store import Store
-from gdsim.sweep.threads import Gathering, batches_of, prepare
+from gdsim.sweep.threads import batches_of, gathering_of, prepare
 
 # Chunks on the way for each thread of the cluster: one in training, one at hand, and some for workers that are quick.
 CHUNKS_PER_THREAD, FEWEST_CHUNKS = 2, 4
@@ -90,24 +90,27 @@ def train_chunk(folder: str, experiment: str, chunk: Chunk, lanes: int | None, e
         with _planning:
             plan = _plan_in(folder, experiment, beside)
         kind = "raised"
-        columns = _trained(plan, chunk, lanes)
+        tally, result = _trained(plan, chunk, lanes)
         kind = "unwritten"
-        Store(folder).write(plan, chunk, columns)
+        Store(folder).write(plan, chunk, result)
     except Exception as error:
         raise ChunkError(failure_of(kind, error)._replace(where=get_worker().address, error=None)) from None
-    return tally_of(columns)
+    return tally
 
 
-def _trained(plan: Plan, chunk: Chunk, lanes: int | None) -> dict[str, Any]:
-    """A chunk's columns, trained batch by batch in this thread."""
+def _trained(plan: Plan, chunk: Chunk, lanes: int | None) -> tuple[Tally, Any]:
+    """(how many runs a chunk has, its results), trained batch by batch in this thread."""
     if not hasattr(_local, "workspaces"):
         _local.workspaces = {}
     works = batches_of(plan, chunk, lanes, None, 1)
-    gathering = Gathering(chunk, works)
+    gathering = gathering_of(plan, chunk, works)
     for work in works:
         prepare(work)
-        gathering.put(work.first, train_batch(work.setting, work.batch, work.width, _local.workspaces).columns)
-    return gathering.columns
+        batch = work.batch(plan)
+        columns = train_batch(work.setting, batch, work.width, _local.workspaces).columns
+        gathering.count_in(tally_of(columns))
+        gathering.put(work, batch, columns)
+    return gathering.tally, gathering.result()
 
 
 class Cluster:

@@ -9,6 +9,7 @@ import numpy as np
 from gdsim.axes import Grid, checked_axis_of, checked_whole, nearest
 from gdsim.population import DTYPES, Setting
 from gdsim.population.setting import sample_order
+from gdsim.population.summary import MOST_CHECKPOINTS as SUMMARY_CHECKPOINTS
 from gdsim.problems import PROBLEMS, Problem
 from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
@@ -26,7 +27,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `gd.Normal`, `gd.Uniform`, `gd.LatinHypercube`, `gd.Sobol` or an array [start, parameter]. `steps`: updates of each run, 1000 if
     not given; or `samples`: samples that each run sees, whatever its batch size. `batch`: samples per step, None for all, or a `gd.grid`.
     `shuffle`: "epoch", "once" or "replacement". `stop`: a list of stops. `dtype`: "float32" or "float64", or a `gd.grid` of both;
-    if not given, float32 for networks and linear models, else float64.
+    if not given, float32 for networks and linear models, else float64. `keep`: "runs", or "summary" for populations whose runs
+    would not fit: per cell and checkpoint counts, exact means and variances, extremes with their runs, and histograms.
 
     Raises ValueError or TypeError, before anything is compiled, for whatever cannot be run.
 
@@ -50,7 +52,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     record: Record = Record()
     seed: int = 0
     dtype: Any = None
-    keep: Literal["runs"] = "runs"
+    keep: Literal["runs", "summary"] = "runs"
 
     def __post_init__(self) -> None:
         put = lambda name, value: msgspec.structs.force_setattr(self, name, value)  # noqa: E731
@@ -72,13 +74,25 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 f"at most {MOST_CHECKPOINTS:,} fit: record more rarely"
             )
         _one_of(self.shuffle, "shuffle", ("epoch", "once", "replacement"))
-        _one_of(self.keep, "keep", ("runs",))
+        _one_of(self.keep, "keep", ("runs", "summary"))
         if self.dtype is not None:
             put("dtype", checked_axis_of(self.dtype, "dtype", _checked_dtype))
         if not isinstance(self.drop_last, bool):
             raise TypeError(f"drop_last must be true or false; {self.drop_last!r} was given")
         self._check_points()
         self._check_momentum()
+        self._check_keep(most)
+
+    def _check_keep(self, steps: int) -> None:
+        if self.keep != "summary":
+            return
+        asked = [n for n in ("parameters", "trajectory", "state") if getattr(self.record, n)]
+        if asked:
+            raise ValueError(f"keep='summary' keeps no runs, and so no {asked[0]} of theirs: leave record.{asked[0]} out, or keep='runs'")
+        if self.record.count(steps) > SUMMARY_CHECKPOINTS:
+            raise ValueError(
+                f"keep='summary' takes at most {SUMMARY_CHECKPOINTS:,} checkpoints; record.every={self.record.every!r} makes {self.record.count(steps):,}"
+            )
 
     def _checked_steps(self) -> int | None:
         if self.samples is None:

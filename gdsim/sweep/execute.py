@@ -42,6 +42,8 @@ def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chun
     for name, value in (("threads", threads), ("attempts", attempts)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise ValueError(f"{name} must be a whole number from 1; {value!r} was given")
+    if chosen is not None and plan.keep == "summary":
+        raise ValueError("keep='summary' keeps no runs that could be chosen; take the sweep with keep='runs' to look at some")
     if out is not None and chosen is not None:
         raise ValueError("runs chooses some runs to look at, and out stores whole chunks of all: give one of them")
     if client is not None and out is None:
@@ -60,6 +62,8 @@ def run_in_memory(sweep: Any, plan: Plan, chosen: np.ndarray | None, threads: in
     progress = Progress(plan.runs if chosen is None else len(chosen), listener)
     progress.add(Tally())
     numbers, parts = [], []
+    if plan.keep == "summary":
+        return _summarised(sweep, plan, threads, lanes, progress)
     with running(Threads(plan, threads, lanes, progress, chosen=chosen), todo, progress, 1) as outcomes:
         for outcome in outcomes:
             finished, columns = runs_in(plan, outcome, chosen)
@@ -68,13 +72,26 @@ def run_in_memory(sweep: Any, plan: Plan, chosen: np.ndarray | None, threads: in
     return remembered(sweep, dataset(plan, np.concatenate(numbers), joined(parts)))
 
 
+def _summarised(sweep: Any, plan: Plan, threads: int, lanes: int | None, progress: Progress) -> Any:
+    """The summary of all runs, which are kept nowhere."""
+    from gdsim.sweep.summaries import merged, summary_dataset
+
+    parts = []
+    with running(Threads(plan, threads, lanes, progress), plan.chunks, progress, 1) as outcomes:
+        for outcome in outcomes:
+            if outcome.failure is not None and outcome.failure.error is not None:
+                raise outcome.failure.error
+            cells = [plan.identities[c] for c in outcome.chunk.cells]
+            parts.append({k._replace(cell=cells[k.cell]): e for k, e in outcome.result.items()})
+    return remembered(sweep, summary_dataset(plan, merged(plan, parts)))
+
+
 def runs_in(plan: Plan, outcome: Outcome, chosen: np.ndarray | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The numbers and the columns of a finished chunk's runs. Raises what its training has raised."""
     if outcome.failure is not None and outcome.failure.error is not None:
         raise outcome.failure.error
-    assert outcome.columns is not None  # no store took them
     numbers = plan.numbers_of(outcome.chunk)
-    return numbers if chosen is None else numbers[np.isin(numbers, chosen)], plan.aligned(outcome.chunk, outcome.columns)
+    return numbers if chosen is None else numbers[np.isin(numbers, chosen)], plan.aligned(outcome.chunk, outcome.result)
 
 
 def run_in_folder(sweep: Any, plan: Plan, out: Any, threads: int, lanes: int | None, listener: Any, client: Any, attempts: int, mix: bool) -> Any:

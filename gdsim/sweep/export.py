@@ -39,11 +39,13 @@ def export(folder: str | pathlib.Path, target: str | pathlib.Path, progress: Cal
     if module and importlib.util.find_spec(module) is None:
         raise ValueError(f"{FORMATS[kind]} needs the package {package}: pip install 'gdsim[export]'")
     result = open_results(folder)
+    if "run" not in result.dims and kind in (".parquet", ".csv"):
+        raise ValueError(f"{str(folder)!r} holds a summary, which has no rows of runs; give a name that ends in .nc or .zarr")
     with _appearing(target) as place:
         if kind == ".nc":
             result.to_netcdf(place, engine="h5netcdf", encoding=_compressed(result))
         elif kind == ".zarr":
-            result.chunk({"run": ROWS_AT_ONCE}).to_zarr(place, zarr_format=2, consolidated=False)  # whose texts all can read
+            result.chunk({"run": ROWS_AT_ONCE} if "run" in result.dims else {}).to_zarr(place, zarr_format=2, consolidated=False)  # whose texts all can read
         else:
             _write_rows(result, place, kind, progress)
 

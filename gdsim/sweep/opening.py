@@ -12,6 +12,7 @@ from gdsim.sweep.plan import Plan
 from gdsim.sweep.result import WORDS, dataset, remembered
 from gdsim.sweep.shards import Shard, read_column, verify_once
 from gdsim.sweep.store import Store, StoreError
+from gdsim.sweep.summaries import apart, merged, read_summary, summary_dataset
 from gdsim.variables import VARIABLES
 
 # A block of a lazy column holds at least so many runs, where shards are smaller.
@@ -138,6 +139,11 @@ def _empty_columns(plan: Plan) -> dict[str, Any]:
     return {n: np.zeros((0, len(plan.checkpoints)), kind) for n in curves} | {n: np.zeros(0, t) for n, t in numbers.items()}
 
 
+def _summary(shard: Shard) -> Any:
+    verify_once(shard.path)
+    return read_summary(shard)
+
+
 def open_results(path: str | pathlib.Path) -> Any:
     """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
 
@@ -152,5 +158,7 @@ def open_results(path: str | pathlib.Path) -> Any:
     found = store.find()
     if found.damaged:
         raise StoreError(f"{found.damaged[0]}; run the experiment again, which sets it aside and trains its runs anew")
+    if plan.keep == "summary":
+        return remembered(sweep, summary_dataset(plan, merged(plan, [_summary(s) for s in apart(found.shards)])))
     index = index_of(plan, found.shards)
     return remembered(sweep, dataset(plan, index.numbers, lazy_columns(plan, index), blocks=index.blocks(len(plan.cells))))

@@ -57,10 +57,10 @@ def failure_of(kind: str, error: BaseException) -> Failure:
 
 
 class Outcome(NamedTuple):
-    """What has become of a chunk: its columns, unless a store took them; or why there are none."""
+    """What has become of a chunk: its columns or its summary, unless a store took them; or why there are none."""
 
     chunk: Chunk
-    columns: dict[str, np.ndarray] | None = None
+    result: Any = None
     failure: Failure | None = None
 
 

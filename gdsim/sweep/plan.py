@@ -1,18 +1,21 @@
 """The plan of a sweep: its runs, grouped by what shares a kernel, cut into chunks by counted operations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdsim.population import Batch, Setting
 from gdsim.population.setting import curves_of, number_names
+from gdsim.population.summary import MOST_HISTOGRAMS
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import Cell, cells_of, identity, labels
 
 # One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
 OPERATIONS_PER_SECOND = 5e10
 MOST_CHUNKS = 1_000_000
+# What counting one value costs, and what the counts of one cell at one checkpoint take on the disk.
+VALUE_OPERATIONS, SUMMARY_BYTES = 400.0, 400
 
 
 class Group(NamedTuple):
@@ -47,6 +50,7 @@ class Plan(NamedTuple):
     groups: tuple[Group, ...]
     chunks: tuple[Chunk, ...]
     starts: int
+    keep: str
     checkpoints: tuple[int, ...]
     memory: int  # bytes of a pack's state and results, per thread
     disk: int  # bytes of results before compression
@@ -76,11 +80,11 @@ class Plan(NamedTuple):
         """The numbers of a chunk's runs: start by start, cell by cell."""
         return (np.arange(chunk.first_start, chunk.last_start)[:, None] * len(self.cells) + np.array(chunk.cells)).ravel()
 
-    def batch_of(self, chunk: Chunk) -> Batch:
-        """The runs of a chunk."""
-        numbers = self.numbers_of(chunk)
-        place = np.tile(np.arange(len(chunk.cells)), chunk.last_start - chunk.first_start)
-        return Batch(numbers, self.places_of(numbers)[0], place, [self.cells[c].numbers() for c in chunk.cells])
+    def batch_of(self, chunk: Chunk, rows: np.ndarray, values: Sequence[Mapping[str, float]]) -> Batch:
+        """Some runs of a chunk by their rows in it, start by start, cell by cell; `values` are its cells' hyperparameters."""
+        start, place = (rows, np.zeros_like(rows)) if len(chunk.cells) == 1 else (rows // len(chunk.cells), rows % len(chunk.cells))
+        start = start + chunk.first_start
+        return Batch(start * len(self.cells) + np.array(chunk.cells)[place], start, place, values)
 
     def aligned(self, chunk: Chunk, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """A chunk's columns with its curves at the checkpoints of all structures; NaN at those that are not its own."""
@@ -151,13 +155,14 @@ def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
         grouped.setdefault(structure_key(cell, sweep.setting(cell)), []).append(number)
     groups = [Group(s := sweep.setting(cells[members[0]]), tuple(members), run_operations(s)) for members in grouped.values()]
     identities = tuple(identity(c, sweep) for c in cells)
-    _check_count(groups, sweep.starts, chunk_seconds)
+    shapes = [_chunk_shape(g, sweep, chunk_seconds) for g in groups]
+    _check_count(groups, shapes, sweep.starts, chunk_seconds)
     _check_different(identities, labels(cells))
-    chunks = list(_in_turns([list(_chunks(i, g, sweep.starts, chunk_seconds, identities)) for i, g in enumerate(groups)]))
+    chunks = list(_in_turns([list(_chunks(i, g, sweep.starts, shapes[i], identities)) for i, g in enumerate(groups)]))
     checkpoints = tuple(sorted({step for g in groups for step in g.setting.checkpoints}))
     memory = max(_pack_bytes(g.setting, lanes) for g in groups)
-    disk = sum(_run_bytes(g.setting, len(checkpoints)) * len(g.cells) for g in groups) * sweep.starts
-    return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, checkpoints, memory, disk)
+    disk = sum(_disk_bytes(g, sweep, len(checkpoints), shape) for g, shape in zip(groups, shapes, strict=True))
+    return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, sweep.keep, checkpoints, memory, disk)
 
 
 def _check_different(identities: Sequence[str], names: Sequence[str]) -> None:
@@ -169,24 +174,32 @@ def _check_different(identities: Sequence[str], names: Sequence[str]) -> None:
         first[name] = number
 
 
-def _check_count(groups: Sequence[Group], starts: int, seconds: float) -> None:
+def _check_count(groups: Sequence[Group], shapes: Sequence[tuple[int, int]], starts: int, seconds: float) -> None:
     """Refuses a plan of more chunks than a driver can hold, before they are made."""
-    cuts = [(g, *_chunk_shape(g, seconds)) for g in groups]
-    count = sum(-(-len(g.cells) // cells) * -(-starts // some) for g, cells, some in cuts)
+    count = sum(-(-len(g.cells) // cells) * -(-starts // some) for g, (cells, some) in zip(groups, shapes, strict=True))
     if count > MOST_CHUNKS:
         raise ValueError(f"the plan has {count:,} chunks of {seconds:g} s; at most {MOST_CHUNKS:,} fit: raise chunk_seconds, or take fewer starts or steps")
 
 
-def _chunk_shape(group: Group, seconds: float) -> tuple[int, int]:
-    """(cells, starts) of a chunk of about `seconds` of one core; cells are cut where one start of all of them is too much."""
+def _chunk_shape(group: Group, sweep: Any, seconds: float) -> tuple[int, int]:
+    """(cells, starts) of a chunk of about `seconds` of one core.
+
+    Cells are cut where one start of all of them is too much; in summaries first, as each chunk of a cell keeps as much as any.
+    """
+    setting = group.setting
+    if sweep.keep == "summary":
+        values = len(setting.checkpoints) * len(curves_of(setting))
+        runs = max(1, int(seconds * OPERATIONS_PER_SECOND / (group.operations + VALUE_OPERATIONS * values)))
+        starts = min(sweep.starts, runs)
+        return max(1, min(len(group.cells), runs // starts, MOST_HISTOGRAMS // len(setting.checkpoints))), starts
     runs = max(1, int(seconds * OPERATIONS_PER_SECOND / group.operations))
     cells = min(len(group.cells), runs)
     return cells, max(1, runs // cells)
 
 
-def _chunks(index: int, group: Group, starts: int, seconds: float, identities: Sequence[str]) -> Iterator[Chunk]:
+def _chunks(index: int, group: Group, starts: int, shape: tuple[int, int], identities: Sequence[str]) -> Iterator[Chunk]:
     """Cuts a group's runs into chunks: ranges of starts, and of cells."""
-    cells_at_once, starts_at_once = _chunk_shape(group, seconds)
+    cells_at_once, starts_at_once = shape
     for first in range(0, starts, starts_at_once):
         last = min(first + starts_at_once, starts)
         for c in range(0, len(group.cells), cells_at_once):
@@ -210,6 +223,13 @@ def _pack_bytes(setting: Setting, lanes: int | None) -> int:
     weights = setting.problem.parameter_count * (6 + len(setting.rule.slots)) + len(number_names(setting))
     rows = sum(inputs + 2 * units for inputs, units in setting.problem.layers)
     return width * size * (weights + 65 * rows)
+
+
+def _disk_bytes(group: Group, sweep: Any, checkpoints: int, shape: tuple[int, int]) -> int:
+    """Bytes of the results of a group's runs."""
+    if sweep.keep == "summary":
+        return SUMMARY_BYTES * checkpoints * len(curves_of(group.setting)) * len(group.cells) * -(-sweep.starts // shape[1])
+    return _run_bytes(group.setting, checkpoints) * len(group.cells) * sweep.starts
 
 
 def _run_bytes(setting: Setting, checkpoints: int) -> int:

@@ -23,13 +23,22 @@ import pyarrow.parquet as pq
 from gdsim.sweep.result import WORDS
 from gdsim.variables import VARIABLES
 
-FORMAT = "gdsim shard 1"
+FORMAT, SUMMARY = "gdsim shard 1", "gdsim summary 1"
 NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{64}\.parquet")
 TYPES = {"int8": pa.int8(), "int32": pa.int32(), "int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64()}
 # What a footer may be long: hashes of a million cells are 70 MB.
 USUAL_FOOTER_BYTES, MOST_FOOTER_BYTES = 2**15, 10**8
 # What a column may take beyond its numbers: pages' heads, levels of lists.
 SLACK_PER_ROW, SLACK = 16, 2**16
+# What the columns of a summary may take: histograms of a chunk, each with thousands of bins.
+MOST_SUMMARY_BYTES = 2**28
+SUMMARY_SCHEMA = pa.schema(
+    {
+        "variable": pa.string(), "cell": pa.int32(), "step": pa.int64(), "count": pa.int64(), "total": pa.binary(), "squares": pa.binary(),
+        "low": pa.float64(), "low_start": pa.int64(), "high": pa.float64(), "high_start": pa.int64(),
+        "bins": pa.list_(pa.int16()), "counts": pa.list_(pa.int64()),
+    }
+)  # fmt: skip
 
 
 class DamagedShardError(ValueError):
@@ -60,9 +69,13 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     words: dict[str, tuple[str, ...]]
 
     @property
-    def rows(self) -> int:
+    def runs(self) -> int:
         """How many runs there are."""
         return len(self.cells) * (self.last_start - self.first_start)
+
+    def encoded(self) -> bytes:
+        """The same bytes for the same footer."""
+        return msgspec.json.encode(self, order="deterministic")
 
 
 class Shard(NamedTuple):
@@ -86,11 +99,9 @@ def shard_bytes(chunk: Any, identities: Sequence[str], checkpoints: Sequence[int
     }
     fields |= {name: _arrow(values) for name, values in columns.items()}
     floats = [f"{n}.list.element" if v.ndim > 1 else n for n, v in columns.items() if v.dtype.kind == "f"]
-    # Sorted, so that the same declaration gives the same bytes however its parts were put together.
-    about = msgspec.json.encode(footer, order="deterministic")
-    table = pa.table(fields).replace_schema_metadata({"gdsim": about})
+    table = pa.table(fields).replace_schema_metadata({"gdsim": footer.encoded()})
     sink = io.BytesIO()
-    options: Any = {"use_dictionary": ["cell", "start"], "use_byte_stream_split": floats or False, "row_group_size": max(1, footer.rows)}
+    options: Any = {"use_dictionary": ["cell", "start"], "use_byte_stream_split": floats or False, "row_group_size": max(1, footer.runs)}
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True, write_statistics=False, **options)
     return sink.getvalue()
 
@@ -106,7 +117,7 @@ def name_of(chunk: Any, data: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _telling(path: pathlib.Path) -> Iterator[None]:
+def reading(path: pathlib.Path) -> Iterator[None]:
     """Whatever a file makes its reader raise, as damage to it."""
     try:
         yield
@@ -120,7 +131,7 @@ def _telling(path: pathlib.Path) -> Iterator[None]:
 
 def read_footer(path: pathlib.Path) -> Shard:
     """A shard by its footer: name, size, types and counts are checked, the numbers' bytes are not read. Raises DamagedShardError."""
-    with _telling(path):
+    with reading(path):
         if not NAME.fullmatch(path.name):
             raise DamagedShardError(path, "its name is not CHUNK-SHA256.parquet")
         with open(path, "rb") as file:
@@ -139,12 +150,29 @@ def read_footer(path: pathlib.Path) -> Shard:
 def _checked_footer(path: pathlib.Path, found: Any, data_bytes: int) -> Footer:
     """gdsim's part of a Parquet footer, which must agree with the rest of it before any page is read."""
     footer = msgspec.json.decode((found.metadata or {}).get(b"gdsim", b""), type=Footer)
-    if footer.format != FORMAT:
-        raise DamagedShardError(path, f"its format is {footer.format[:40]!r}, and {FORMAT!r} is read")
+    if footer.format not in (FORMAT, SUMMARY):
+        raise DamagedShardError(path, f"its format is {footer.format[:40]!r}; {FORMAT!r} and {SUMMARY!r} are read")
     if footer.chunk != path.name[:32] or not 0 <= footer.first_start < footer.last_start <= 2**32 or not footer.cells:
         raise DamagedShardError(path, "its footer does not fit its name")
-    if found.num_row_groups != 1 or found.num_rows != footer.rows:
-        raise DamagedShardError(path, f"it holds {found.num_rows:,} runs, and its footer says {footer.rows:,}")
+    group = found.row_group(0)
+    if found.num_row_groups != 1 or 4 + sum(group.column(k).total_compressed_size for k in range(group.num_columns)) != data_bytes:
+        raise DamagedShardError(path, "its pages are not all there")
+    (_check_rows if footer.format == FORMAT else _check_summary)(path, footer, found)
+    return footer
+
+
+def _check_summary(path: pathlib.Path, footer: Footer, found: Any) -> None:
+    """A summary's columns, which every summary has."""
+    if not found.schema.to_arrow_schema().equals(SUMMARY_SCHEMA):
+        raise DamagedShardError(path, "its columns are not those of a summary")
+    if found.row_group(0).total_byte_size > MOST_SUMMARY_BYTES:
+        raise DamagedShardError(path, "its columns are larger than those of a summary")
+
+
+def _check_rows(path: pathlib.Path, footer: Footer, found: Any) -> None:
+    """The columns that the footer names, each of its type and no larger than the runs need."""
+    if found.num_rows != footer.runs:
+        raise DamagedShardError(path, f"it holds {found.num_rows:,} runs, and its footer says {footer.runs:,}")
     wrong = [name for name, column in footer.columns.items() if not _fits(name, column, len(footer.checkpoints))]
     if wrong or list(footer.checkpoints) != sorted(set(footer.checkpoints)):
         raise DamagedShardError(path, f"its {f'column {wrong[0][:40]!r}' if wrong else 'list of checkpoints'} is not as it should be")
@@ -152,7 +180,6 @@ def _checked_footer(path: pathlib.Path, found: Any, data_bytes: int) -> Footer:
     schema, group = found.schema.to_arrow_schema(), found.row_group(0)
     if schema.names != list(wanted) and sorted(schema.names) != sorted(wanted):
         raise DamagedShardError(path, "its columns are not those that its footer names")
-    end = 4
     for place in range(group.num_columns):
         part = group.column(place)
         column = wanted[schema.names[place]]
@@ -160,12 +187,8 @@ def _checked_footer(path: pathlib.Path, found: Any, data_bytes: int) -> Footer:
         kind = TYPES[column.dtype]
         if schema.field(place).type != (kind if not column.shape else pa.list_(pa.field("element", kind), count)):
             raise DamagedShardError(path, f"its column {schema.names[place]!r} is not of the type that its footer says")
-        if part.total_uncompressed_size > footer.rows * (count * kind.bit_width // 8 + SLACK_PER_ROW + count) + SLACK:
+        if part.total_uncompressed_size > footer.runs * (count * kind.bit_width // 8 + SLACK_PER_ROW + count) + SLACK:
             raise DamagedShardError(path, f"its column {schema.names[place]!r} is larger than its runs")
-        end += part.total_compressed_size
-    if end != data_bytes:
-        raise DamagedShardError(path, f"{data_bytes:,} bytes of pages are there, and {end:,} belong there")
-    return footer
 
 
 def _fits(name: str, column: Column, checkpoints: int) -> bool:
@@ -180,7 +203,7 @@ def _fits(name: str, column: Column, checkpoints: int) -> bool:
 
 def verify(path: pathlib.Path) -> None:
     """Checks every byte of a shard against its name. Raises DamagedShardError."""
-    with _telling(path), open(path, "rb") as file:
+    with reading(path), open(path, "rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != path.name[33:97]:
             raise DamagedShardError(path, "its bytes do not match its name")
 
@@ -191,7 +214,7 @@ _verifying = threading.Lock()
 
 def verify_once(path: pathlib.Path) -> None:
     """Checks every byte of a shard, once in a process for each file as it lies there. Raises DamagedShardError."""
-    with _telling(path):
+    with reading(path):
         state = path.stat()
     key = (str(path), state.st_mtime_ns, state.st_size)
     if key not in _verified:
@@ -202,7 +225,7 @@ def verify_once(path: pathlib.Path) -> None:
 
 def read_column(shard: Shard, name: str) -> np.ndarray:
     """A column's numbers, a row per run; page checksums are verified. Raises DamagedShardError."""
-    with _telling(shard.path):
+    with reading(shard.path):
         table = pq.ParquetFile(shard.path, page_checksum_verification=True, pre_buffer=False).read(columns=[name], use_threads=False)
         column, declared = table[name].combine_chunks(), shard.footer.columns[name]
         if column.null_count:

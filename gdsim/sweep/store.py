@@ -34,6 +34,7 @@ from gdsim.sweep.cells import identities_of
 from gdsim.sweep.files import WRITING, remove_abandoned, sync_folder, write_atomically
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.shards import DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
+from gdsim.sweep.summaries import apart, summary_bytes
 
 FORMAT = "gdsim results 2"
 MOST_EXPERIMENT_BYTES = 2**25
@@ -154,10 +155,10 @@ class Store:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise StoreError(f"{str(self.folder)!r}: its experiment cannot be read: {error}") from None
 
-    def write(self, plan: Plan, chunk: Chunk, columns: Mapping[str, np.ndarray]) -> str:
-        """Adds a finished chunk; the name of its shard."""
-        setting = plan.groups[chunk.group].setting
-        data = shard_bytes(chunk, [plan.identities[c] for c in chunk.cells], setting.checkpoints, columns)
+    def write(self, plan: Plan, chunk: Chunk, result: Any) -> str:
+        """Adds a finished chunk, its columns or its summary; the name of its shard."""
+        made = summary_bytes if plan.keep == "summary" else shard_bytes
+        data = made(chunk, [plan.identities[c] for c in chunk.cells], plan.groups[chunk.group].setting.checkpoints, result)
         name = name_of(chunk, data)
         write_atomically(self.shards / name, data)
         with contextlib.suppress(FileNotFoundError):
@@ -225,7 +226,7 @@ class Store:
 def missing_chunks(plan: Plan, shards: Iterable[Shard]) -> list[Chunk]:
     """What a folder with these shards lacks: whole chunks of the plan, and of those that other chunks have in part what is left."""
     names = {c.name for c in plan.chunks}
-    held = [s.footer for s in shards]
+    held = [s.footer for s in (apart(list(shards)) if plan.keep == "summary" else shards)]
     done = {f.chunk for f in held} & names
     place = {identity: number for number, identity in enumerate(plan.identities)}
     others = [(f, [place.get(i, -1) for i in f.cells]) for f in held if f.chunk not in names and any(i in place for i in f.cells)]

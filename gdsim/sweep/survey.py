@@ -80,7 +80,7 @@ def survey(folder: str | pathlib.Path) -> Survey:
             state = shard.path.stat()
             sizes.append(state.st_size)
             times.append(state.st_mtime)
-            runs.append(shard.footer.rows)
+            runs.append(shard.footer.runs)
     rate = _rate(np.array(times), np.array(runs))
     return Survey(
         str(store.folder), plan.runs, plan.runs - lacking, len(found.shards), len(missing), store.failures(), store.put_aside_names(),

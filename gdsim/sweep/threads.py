@@ -3,13 +3,14 @@
 import concurrent.futures
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.setting import kernels_for, structure_of
+from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
 from gdsim.sweep.outcomes import Outcome, Progress, Tally, failure_of, tally_of
 from gdsim.sweep.plan import Chunk, Plan
@@ -23,21 +24,24 @@ BATCH_BYTES = 2**24
 
 
 class Work(NamedTuple):
-    """Runs of one chunk that one thread trains together; `first` is the place of the first among the chunk's."""
+    """Runs of one chunk that one thread trains together: these rows of the chunk's, from the place `first` among those that are trained."""
 
     chunk: Chunk
     setting: Setting
-    batch: Batch
+    rows: np.ndarray | range
+    values: Sequence[Mapping[str, float]]  # the hyperparameters of the chunk's cells
     width: int
     first: int
+
+    def batch(self, plan: Plan) -> Batch:
+        """The runs."""
+        return plan.batch_of(self.chunk, np.asarray(self.rows), self.values)
 
 
 def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray | None, threads: int) -> list[Work]:
     """A chunk's runs in batches: many for each lane, yet some for every thread."""
-    batch = plan.batch_of(chunk)
-    if chosen is not None:
-        batch = batch.part(np.isin(batch.number, chosen))
-    count = len(batch.number)
+    rows: Any = range(chunk.size) if chosen is None else np.flatnonzero(np.isin(plan.numbers_of(chunk), chosen))
+    count = len(rows)
     setting = plan.groups[chunk.group].setting.for_runs(count)
     width = lanes or setting.lanes_for(-(-count // threads), threads)
     fit = BATCH_BYTES // (setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
@@ -45,7 +49,8 @@ def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray |
     fewest = min(BATCHES_PER_THREAD, count // (threads * width * OFTEN))
     rounds = max(1, fewest, -(-count // (threads * most)))  # as many batches for every thread
     size = -(-count // (threads * rounds * width)) * width
-    return [Work(chunk, setting, batch.part(slice(k, k + size)), width, k) for k in range(0, count, size)]
+    values = [plan.cells[c].numbers() for c in chunk.cells]
+    return [Work(chunk, setting, rows[k : k + size], values, width, k) for k in range(0, count, size)]
 
 
 _compiling = threading.Lock()
@@ -61,31 +66,29 @@ def prepare(work: Work, announce: Callable[[str], None] | None = None) -> None:
 
 
 class Gathering:
-    """The columns of a chunk, into which threads put those of their batches."""
+    """The results of a chunk, into which threads put those of their batches."""
 
     def __init__(self, chunk: Chunk, works: Sequence[Work]) -> None:
         self.chunk = chunk
-        self.count = sum(len(w.batch.number) for w in works)
-        self.columns: dict[str, np.ndarray] = {}
+        self.count = sum(len(w.rows) for w in works)
         self.missing = len(works)
         self.tally = Tally()
         self.failed = False
         self.changing = threading.Lock()
 
-    def put(self, first: int, columns: dict[str, np.ndarray]) -> bool:
-        """Takes a batch's columns, the rows from `first`; whether that was the last."""
-        rows = len(columns["status"])
-        if rows == self.count:
-            self.columns = columns
-            return True
-        with self.changing:
-            if not self.columns:
-                self.columns = {n: np.empty((self.count, *v.shape[1:]), v.dtype) for n, v in columns.items()}
-        for name, values in columns.items():
-            self.columns[name][first : first + rows] = values
+    def put(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> bool:
+        """Takes a batch's columns; whether that was the last."""
+        self._take(work, batch, columns)
         with self.changing:
             self.missing -= 1
             return self.missing == 0
+
+    def _take(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> None:
+        raise NotImplementedError
+
+    def result(self) -> Any:
+        """What is kept of the chunk."""
+        raise NotImplementedError
 
     def count_in(self, tally: Tally) -> bool:
         """Counts a batch, unless the chunk has failed; whether it did."""
@@ -99,6 +102,56 @@ class Gathering:
         with self.changing:
             self.failed, first = True, not self.failed
             return first
+
+
+class Rows(Gathering):
+    """A row for every run."""
+
+    columns: dict[str, np.ndarray] | None = None
+
+    def _take(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> None:
+        rows = len(columns["status"])
+        if rows == self.count:
+            self.columns = columns
+            return
+        with self.changing:
+            if self.columns is None:
+                self.columns = {n: np.empty((self.count, *v.shape[1:]), v.dtype) for n, v in columns.items()}
+        for name, values in columns.items():
+            self.columns[name][work.first : work.first + rows] = values
+
+    def result(self) -> dict[str, np.ndarray]:
+        """The columns."""
+        assert self.columns is not None
+        return self.columns
+
+
+class Counts(Gathering):
+    """Counts and sums over the runs: each thread adds to tables that no other is adding to."""
+
+    def __init__(self, chunk: Chunk, works: Sequence[Work]) -> None:
+        super().__init__(chunk, works)
+        self.free: list[Summary] = []
+
+    def _take(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> None:
+        with self.changing:
+            summary = self.free.pop() if self.free else None
+        summary = summary or Summary(work.setting, len(self.chunk.cells))
+        summary.add(columns, batch.cell, batch.start)
+        with self.changing:
+            self.free.append(summary)
+
+    def result(self) -> Entries:
+        """The entries of all threads' tables as one."""
+        entries: Entries = {}
+        for summary in self.free:
+            merge(entries, summary.entries())
+        return entries
+
+
+def gathering_of(plan: Plan, chunk: Chunk, works: Sequence[Work]) -> Gathering:
+    """What takes the results of a chunk's batches."""
+    return (Counts if plan.keep == "summary" else Rows)(chunk, works)
 
 
 class Threads:
@@ -131,7 +184,7 @@ class Threads:
     def submit(self, chunk: Chunk, tries: int) -> None:
         """Compiles what a chunk needs, and gives its batches to the threads."""
         works = batches_of(self.plan, chunk, self.lanes, self.chosen, self.threads)
-        gathering = Gathering(chunk, works)
+        gathering = gathering_of(self.plan, chunk, works)
         try:
             prepare(works[0], self.progress.say)
             self.progress.message = ""
@@ -159,11 +212,12 @@ class Threads:
         try:
             if not hasattr(self.local, "workspaces"):
                 self.local.workspaces = {}
-            earlier = None if self.earlier is None else self.earlier(work.batch.number, work.setting)
-            columns = train_batch(work.setting, work.batch, work.width, self.local.workspaces, self.stopping, earlier).columns
+            batch = work.batch(self.plan)
+            earlier = None if self.earlier is None else self.earlier(batch.number, work.setting)
+            columns = train_batch(work.setting, batch, work.width, self.local.workspaces, self.stopping, earlier).columns
             if gathering.count_in(tally := tally_of(columns)):  # here, and not where outcomes are taken, which may be busy compiling
                 self.progress.add(tally)
-            if gathering.put(work.first, columns):
+            if gathering.put(work, batch, columns):
                 self._finish(gathering)
         except InterruptedTrainingError:
             return
@@ -171,12 +225,12 @@ class Threads:
             self._fail(gathering, "raised", error)
 
     def _finish(self, gathering: Gathering) -> None:
-        chunk, columns = gathering.chunk, gathering.columns
+        chunk, result = gathering.chunk, gathering.result()
         if self.store is None:
-            self.ready.put(Outcome(chunk, columns))
+            self.ready.put(Outcome(chunk, result))
             return
         try:
-            self.store.write(self.plan, chunk, columns)
+            self.store.write(self.plan, chunk, result)
             self.ready.put(Outcome(chunk))
         except OSError as error:
             self._fail(gathering, "refused", error)

@@ -1,0 +1,149 @@
+"""Summaries in shards and as a Dataset: what `keep="summary"` leaves of a population in place of its runs."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gdsim.population.summary import AT_END, ENDS, Entries, Entry, Key, bin_edges, merge
+from gdsim.stops import STATUSES
+from gdsim.sweep.plan import Plan
+from gdsim.sweep.result import coordinates_of
+from gdsim.sweep.shards import SUMMARY, SUMMARY_SCHEMA, DamagedShardError, Footer, Shard, reading
+from gdsim.variables import VARIABLES, described
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def summary_bytes(chunk: Any, identities: Sequence[str], checkpoints: Sequence[int], entries: Entries) -> bytes:
+    """The bytes of a finished chunk's entries, whose cells are places among `identities`."""
+    footer = Footer(
+        format=SUMMARY, chunk=chunk.name, cells=tuple(identities), first_start=chunk.first_start, last_start=chunk.last_start,
+        checkpoints=tuple(int(c) for c in checkpoints), columns={}, words={},
+    )  # fmt: skip
+    rows = [_row(key, entries[key]) for key in sorted(entries)]
+    table = pa.Table.from_pylist(rows, SUMMARY_SCHEMA.with_metadata({"gdsim": footer.encoded()}))
+    sink = io.BytesIO()
+    options: Any = {"use_dictionary": ["variable", "cell", "step"], "row_group_size": max(1, len(rows))}
+    pq.write_table(table, sink, compression="zstd", compression_level=9, write_page_checksum=True, write_statistics=False, **options)
+    return sink.getvalue()
+
+
+def _row(key: Key, entry: Entry) -> dict[str, Any]:
+    places = sorted(entry.bins)
+    numbers = {"count": entry.runs, "low": entry.low, "low_start": entry.low_start, "high": entry.high, "high_start": entry.high_start}
+    exact = {"total": _bytes(entry.total), "squares": _bytes(entry.squares)}
+    return {**key._asdict(), **numbers, **exact, "bins": places, "counts": [entry.bins[b] for b in places]}
+
+
+def _bytes(number: int) -> bytes:
+    """A whole number in as few bytes as it needs: how many bytes of zeros end it, and the rest."""
+    zeros = max(0, ((number & -number).bit_length() - 1) // 8)
+    rest = number >> 8 * zeros
+    return zeros.to_bytes(2, "little") + rest.to_bytes(rest.bit_length() // 8 + 1, "little", signed=True)
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data[2:], "little", signed=True) << 8 * int.from_bytes(data[:2], "little")
+
+
+def read_summary(shard: Shard) -> Entries:
+    """The entries of a shard, by the hashes of their cells. Raises DamagedShardError."""
+    with reading(shard.path):
+        table = pq.ParquetFile(shard.path, page_checksum_verification=True).read(use_threads=False)
+        cells, known = shard.footer.cells, _variables()
+        entries: Entries = {}
+        for row in table.to_pylist():
+            if row["variable"] not in known or not 0 <= row["cell"] < len(cells) or len(row["bins"]) != len(row["counts"]):
+                raise DamagedShardError(shard.path, "its rows are not those of a summary")
+            numbers = (row["count"], _number(row["total"]), _number(row["squares"]), row["low"], row["low_start"], row["high"], row["high_start"])
+            bins = dict(zip(row["bins"], row["counts"], strict=True))
+            entries[Key(row["variable"], cells[row["cell"]], row["step"])] = Entry(*numbers, bins)
+        return entries
+
+
+def _variables() -> set[str]:
+    return {*VARIABLES, *(f"status:{s}" for s in STATUSES)}
+
+
+def apart(shards: Sequence[Shard]) -> list[Shard]:
+    """Shards that have no run in common: those that repeat a run of an earlier one are left out, as sums cannot be taken apart."""
+    taken: dict[str, list[tuple[int, int]]] = {}
+    found = []
+    for shard in shards:
+        first, last = shard.footer.first_start, shard.footer.last_start
+        if not any(a < last and first < b for cell in shard.footer.cells for a, b in taken.get(cell, ())):
+            found.append(shard)
+            for cell in shard.footer.cells:
+                taken.setdefault(cell, []).append((first, last))
+    return found
+
+
+def merged(plan: Plan, parts: Sequence[Mapping[Key, Entry]]) -> Entries:
+    """The entries of all parts, by the numbers of their cells; those of cells that the plan has not are left out."""
+    number = {identity: n for n, identity in enumerate(plan.identities)}
+    entries: Entries = {}
+    for part in parts:
+        merge(entries, {k._replace(cell=number[k.cell]): e for k, e in part.items() if k.cell in number})
+    return entries
+
+
+def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
+    """The Dataset of a summary: per cell and checkpoint counts, means, variances, extremes with their runs, and histograms.
+
+    For each curve, and for `final_loss`, `best_loss` and `steps_taken`, there are `NAME_count` (of values that are not NaN),
+    `NAME_mean` and `NAME_variance` (of the finite ones, from exact sums, rounded once), `NAME_min`, `NAME_min_run`, `NAME_max`,
+    `NAME_max_run` and `NAME_histogram`, whose bins are eight per factor of two. The final loss of diverged runs is infinite. `ended[cell, checkpoint, status]` says how many
+    runs had ended so by then.
+    """
+    import xarray
+
+    names = sorted({k.variable for k in entries if not k.variable.startswith("status:")})
+    bins = sorted({b for k, e in entries.items() for b in e.bins})
+    shape = (len(plan.cells), len(plan.checkpoints))
+    place = {step: i for i, step in enumerate(plan.checkpoints)}
+    variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64), described("step"))}
+    ended = np.zeros((*shape, len(STATUSES)), np.int64)
+    for key, entry in entries.items():
+        if key.variable.startswith("status:") and key.step in place:
+            ended[key.cell, place[key.step], STATUSES.index(key.variable.removeprefix("status:"))] = entry.runs
+    variables["ended"] = (("cell", "checkpoint", "status"), ended, described("ended", "runs that have ended so by the checkpoint", "1"))
+    for name in names:
+        mine = {
+            (k.cell, *(() if k.step == AT_END else (place[k.step],))): e
+            for k, e in entries.items()
+            if k.variable == name and (k.step == AT_END or k.step in place)
+        }
+        dims = ("cell",) if name in ENDS else ("cell", "checkpoint")
+        variables |= _statistics(name, mine, dims, shape[: len(dims)], bins, len(plan.cells))
+    columns = {n: np.array(c) for n, c in coordinates_of(plan).items()}
+    coordinates: dict[str, Any] = {"cell": ("cell", np.arange(shape[0]), described("cell")), "status": ("status", np.array(STATUSES))}
+    coordinates |= {n: ("cell", c if c.dtype.kind == "f" else c.astype(str), described(n)) for n, c in columns.items()}
+    for name, edges, what in (("bin_low", bins, "lowest"), ("bin_high", [b + 1 for b in bins], "lowest beyond the")):
+        coordinates[name] = ("bin", bin_edges(edges), described(name, f"{what} value of the bin", "1"))
+    finished = sum(e.runs for k, e in entries.items() if k.variable == "steps_taken")
+    return xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": finished})
+
+
+def _statistics(name: str, entries: Mapping[Any, Entry], dims: tuple[str, ...], shape: tuple[int, ...], bins: Sequence[int], cells: int) -> dict[str, Any]:
+    """The statistics of one variable."""
+    about = VARIABLES[name]
+    counts, runs = np.zeros(shape, np.int64), np.full((2, *shape), -1, np.int64)
+    numbers = np.full((4, *shape), np.nan)
+    histogram = np.zeros((*shape, len(bins)), np.int64)
+    for at, entry in entries.items():
+        counts[at] = entry.runs
+        numbers[(slice(None), *at)] = entry.mean, entry.variance, entry.low, entry.high
+        runs[(slice(None), *at)] = entry.low_start * cells + at[0], entry.high_start * cells + at[0]
+        histogram[at][np.searchsorted(bins, list(entry.bins))] = list(entry.bins.values())
+    made = {
+        "count": (counts, "1", "runs with a value"), "mean": (numbers[0], about.units, "mean"), "variance": (numbers[1], "", "variance"),
+        "min": (numbers[2], about.units, "lowest"), "min_run": (runs[0], "", "first run with the lowest"),
+        "max": (numbers[3], about.units, "highest"), "max_run": (runs[1], "", "first run with the highest"),
+    }  # fmt: skip
+    found = {f"{name}_{what}": (dims, values, described("", f"{words}: {about.long_name}", units)) for what, (values, units, words) in made.items()}
+    return {**found, f"{name}_histogram": ((*dims, "bin"), histogram, described("", f"runs by bin: {about.long_name}", "1"))}
