@@ -97,3 +97,61 @@ def test_a_folder_can_be_opened_while_it_fills(sweep, tmp_path):
     assert counts == sorted(counts)
     assert counts[0] == 0
     assert len(set(counts)) > 10
+
+
+@pytest.fixture(params=["function", "network"])
+def kept(request):
+    """A sweep whose runs keep their state; some end before their steps are used up."""
+    if request.param == "function":
+        options = {"problem": gd.functions.Himmelblau(), "optimizer": [gd.Adam(lr=[0.03, 0.1]), gd.SGD(lr=[0.001, 0.1])], "stop": [gd.Target(1e-2)]}
+    else:
+        problem = gd.MLP(gd.datasets.load("moons", validation=0.3), hidden=gd.grid([4], [3, 2]))
+        options = {"problem": problem, "optimizer": gd.Momentum(lr=[0.01, 0.3]), "batch": 16, "stop": [gd.Validation(8, every=7)]}
+    return gd.Sweep(starts=9, steps=60, schedule=gd.Cosine(cycle=40), record=gd.Record(every=20, state=True, trajectory=True, parameters=True), **options)
+
+
+def of_steps(folder, sweep):
+    """The bytes of the shards of a sweep's own steps."""
+    names = {c.name for c in sweep.plan(chunk_seconds=1e-5).chunks}
+    return {name: data for name, data in shards(folder).items() if name[:32] in names}
+
+
+def test_more_steps_go_on_from_where_runs_stood(kept, tmp_path):
+    """To the shards that as many steps at once would have left; runs that had ended stay."""
+    kept.run(out=tmp_path / "out", chunk_seconds=1e-5)
+    longer = grown(kept, steps=140)
+    result = longer.run(out=tmp_path / "out", chunk_seconds=1e-5).load()
+    whole = longer.run(out=tmp_path / "whole", chunk_seconds=1e-5).load()
+    assert len(set(whole.status.values.tolist())) > 1
+    assert result.identical(whole)
+    assert of_steps(tmp_path / "out", longer) == shards(tmp_path / "whole")
+
+
+def test_more_steps_and_starts_and_an_interruption(kept, tmp_path):
+    """What can go on goes on, the rest begins, and what is lost in between is made again."""
+    from gdsim.sweep.cluster import connected
+
+    kept.run(out=tmp_path / "out", chunk_seconds=1e-5)
+    longer = grown(kept, steps=140, starts=13)
+    whole = longer.run().load()
+    assert longer.run(out=tmp_path / "out", chunk_seconds=1e-5).load().identical(whole)
+    for name in sorted(set(shards(tmp_path / "out")))[::3]:
+        (tmp_path / "out" / "shards" / name).unlink()
+    with connected(workers=1) as client:
+        assert longer.run(out=tmp_path / "out", client=client).load().identical(whole)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [
+        ({"record": gd.Record(every=20)}, {"steps": 100}, r"differs in steps\).*by record.state=true"),
+        ({"record": gd.Record(every=20, state=True)}, {"steps": 40}, "the folder's runs have 60 steps: give more"),
+        ({"record": gd.Record(every=20, state=True)}, {"steps": 100, "record": gd.Record(every=10, state=True)}, "differs in record, steps"),
+        ({"record": gd.Record(state=True)}, {"steps": 1000}, r"step \d+ would be a checkpoint and was none: give record.every as a number that divides 60"),
+    ],
+)
+def test_steps_that_cannot_be_added(sweep, tmp_path, first, then, message):
+    held = grown(sweep, **{"steps": 60, **first})
+    held.run(out=tmp_path / "out")
+    with pytest.raises(ValueError, match=message):
+        grown(held, **then).run(out=tmp_path / "out")

@@ -19,12 +19,12 @@ from typing import Any
 
 from gdsim import __version__
 from gdsim.lanes.compiler import gdsim_sources
-from gdsim.population import train_batch
 from gdsim.sweep.canonical import digest
+from gdsim.sweep.longer import Earlier
 from gdsim.sweep.outcomes import Failure, Outcome, Progress, Tally, UnfinishedError, failure_of, tally_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.store import Store
-from gdsim.sweep.threads import batches_of, gathering_of, prepare
+from gdsim.sweep.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
 
 # Chunks on the way for each thread of the cluster: one in training, one at hand, and some for workers that are quick.
 CHUNKS_PER_THREAD, FEWEST_CHUNKS = 2, 4
@@ -63,7 +63,7 @@ _planning = threading.Lock()
 
 
 @functools.lru_cache(maxsize=4)
-def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> Plan:
+def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> tuple[Any, Plan]:
     sys.path += [b for b in beside if b not in sys.path]
     store = Store(folder)
     held = store.experiment()
@@ -72,13 +72,13 @@ def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> Plan:
     sweep = store.sweep(held)
     if digest(sweep) != experiment:
         raise MismatchError("a function of your own has another source on this worker")
-    return sweep.plan(chunk_seconds=NO_CUTS)
+    return sweep, sweep.plan(chunk_seconds=NO_CUTS)
 
 
 _local = threading.local()
 
 
-def train_chunk(folder: str, experiment: str, chunk: Chunk, lanes: int | None, expected: dict[str, str], beside: tuple[str, ...]) -> Tally:
+def train_chunk(folder: str, experiment: str, chunk: Chunk, lanes: int | None, earlier: int | None, expected: dict[str, str], beside: tuple[str, ...]) -> Tally:
     """What a worker does: trains a chunk, writes its shard, and counts its runs. Raises ChunkError, whatever goes wrong."""
     from distributed import get_worker
 
@@ -88,9 +88,10 @@ def train_chunk(folder: str, experiment: str, chunk: Chunk, lanes: int | None, e
         if wrong:
             raise MismatchError(f"a worker cannot give the same bits: {wrong}")
         with _planning:
-            plan = _plan_in(folder, experiment, beside)
+            sweep, plan = _plan_in(folder, experiment, beside)
+            trainer = train_from_start if earlier is None else _earlier_in(folder, sweep, plan, earlier).train
         kind = "raised"
-        tally, result = _trained(plan, chunk, lanes)
+        tally, result = _trained(plan, chunk, lanes, trainer)
         kind = "unwritten"
         Store(folder).write(plan, chunk, result)
     except Exception as error:
@@ -98,7 +99,18 @@ def train_chunk(folder: str, experiment: str, chunk: Chunk, lanes: int | None, e
     return tally
 
 
-def _trained(plan: Plan, chunk: Chunk, lanes: int | None) -> tuple[Tally, Any]:
+_earlier: dict[tuple[str, str, int], Earlier] = {}
+
+
+def _earlier_in(folder: str, sweep: Any, plan: Plan, steps: int) -> Earlier:
+    """The ends of the folder's runs after fewer steps, found once in a worker's process."""
+    key = (folder, digest(sweep), steps)
+    if key not in _earlier:
+        _earlier[key] = Earlier(sweep, plan, Store(folder).find().shards, steps)
+    return _earlier[key]
+
+
+def _trained(plan: Plan, chunk: Chunk, lanes: int | None, trainer: Trainer) -> tuple[Tally, Any]:
     """(how many runs a chunk has, its results), trained batch by batch in this thread."""
     if not hasattr(_local, "workspaces"):
         _local.workspaces = {}
@@ -107,7 +119,7 @@ def _trained(plan: Plan, chunk: Chunk, lanes: int | None) -> tuple[Tally, Any]:
     for work in works:
         prepare(work)
         batch = work.batch(plan)
-        columns = train_batch(work.setting, batch, work.width, _local.workspaces).columns
+        columns = trainer(work, batch, _local.workspaces, None)
         gathering.count_in(tally_of(columns))
         gathering.put(work, batch, columns)
     return gathering.tally, gathering.result()
@@ -116,10 +128,10 @@ def _trained(plan: Plan, chunk: Chunk, lanes: int | None) -> tuple[Tally, Any]:
 class Cluster:
     """An executor on a `distributed.Client`, whose workers see the folder under the same path."""
 
-    def __init__(self, client: Any, sweep: Any, plan: Plan, store: Store, lanes: int | None, progress: Progress) -> None:
+    def __init__(self, client: Any, sweep: Any, plan: Plan, store: Store, lanes: int | None, progress: Progress, earlier: int | None = None) -> None:
         self.client, self.plan, self.progress = client, plan, progress
         self.fixed = (str(store.folder.resolve()), digest(sweep))
-        self.rest = (lanes, versions(), tuple(modules_beside(sweep)))
+        self.rest = (lanes, earlier, versions(), tuple(modules_beside(sweep)))
         self.ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.going: dict[str, tuple[Any, Chunk]] = {}
         self.failed_on: dict[str, set[str]] = {}
@@ -136,7 +148,7 @@ class Cluster:
             if isinstance(found, BaseException):
                 text = "it has no gdsim" if isinstance(found, ModuleNotFoundError) else f"{type(found).__name__}: {found}"
             else:
-                text = mismatch(found, self.rest[1])
+                text = mismatch(found, versions())
             if text:
                 wrong.append(f"{address}: {text}")
         if wrong:

@@ -2,14 +2,14 @@
 
 import errno
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdsim.sweep.outcomes import Outcome, Progress, Tally, UnfinishedError, running
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.result import dataset, joined, remembered
-from gdsim.sweep.threads import Threads
+from gdsim.sweep.threads import Threads, train_from_start
 
 # What a disk may refuse for a while, and not for what was asked of it.
 OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
@@ -53,7 +53,7 @@ def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chun
     threads = threads or os.cpu_count() or 1
     if out is None:
         return run_in_memory(sweep, plan, chosen, threads, lanes, progress)
-    return run_in_folder(sweep, plan, out, threads, lanes, progress, client, attempts, mix)
+    return run_in_folder(sweep, plan, out, Ways(threads, lanes, client, attempts), progress, mix)
 
 
 def run_in_memory(sweep: Any, plan: Plan, chosen: np.ndarray | None, threads: int, lanes: int | None, listener: Any) -> Any:
@@ -94,8 +94,18 @@ def runs_in(plan: Plan, outcome: Outcome, chosen: np.ndarray | None) -> tuple[np
     return numbers if chosen is None else numbers[np.isin(numbers, chosen)], plan.aligned(outcome.chunk, outcome.result)
 
 
-def run_in_folder(sweep: Any, plan: Plan, out: Any, threads: int, lanes: int | None, listener: Any, client: Any, attempts: int, mix: bool) -> Any:
+class Ways(NamedTuple):
+    """By what means chunks are trained."""
+
+    threads: int
+    lanes: int | None
+    client: Any
+    attempts: int
+
+
+def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, mix: bool) -> Any:
     """Trains what a folder lacks, and opens it."""
+    from gdsim.sweep.longer import Earlier
     from gdsim.sweep.opening import open_results  # and with it Dask and pyarrow, which runs without a folder do not need
     from gdsim.sweep.store import Store, missing_chunks
 
@@ -112,21 +122,35 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, threads: int, lanes: int | N
     todo = missing_chunks(plan, found.shards)
     progress = Progress(plan.runs, listener)
     progress.add(Tally(runs=plan.runs - sum(c.size for c in todo)))
-    if todo:
-        _train(sweep, plan, todo, store, threads, lanes, progress, client, attempts)
+    steps = store.earlier_steps()
+    earlier = Earlier(sweep, plan, found.shards, steps) if todo and steps else None
+    going, beginning = earlier.split(todo) if earlier else ([], todo)
+    failed = []
+    for source, chunks in ((earlier, going), (None, beginning)):
+        if chunks:
+            failed += _train(plan, chunks, _executor(sweep, plan, store, ways, progress, source), store, progress, ways.attempts)
+    if failed:
+        first = failed[0]
+        raise UnfinishedError(
+            f"{len(failed)} of {len(todo)} chunks failed {ways.attempts} times each and were set aside; all others are finished. "
+            f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.failed / first.chunk.name!s}.txt has the traceback"
+        )
     return open_results(out)
 
 
-def _train(sweep: Any, plan: Plan, todo: list[Chunk], store: Any, threads: int, lanes: int | None, progress: Progress, client: Any, attempts: int) -> None:
-    """Trains chunks into a folder; those that fail are set aside, and named when all others are done."""
-    if client is None:
-        executor: Any = Threads(plan, threads, lanes, progress, store=store)
-    else:
-        from gdsim.sweep.cluster import Cluster
+def _executor(sweep: Any, plan: Plan, store: Any, ways: Ways, progress: Progress, earlier: Any) -> Any:
+    """What trains chunks into a folder: from the start, or from where earlier runs ended."""
+    if ways.client is None:
+        return Threads(plan, ways.threads, ways.lanes, progress, store=store, trainer=earlier.train if earlier else train_from_start)
+    from gdsim.sweep.cluster import Cluster
 
-        executor = Cluster(client, sweep, plan, store, lanes, progress)
+    return Cluster(ways.client, sweep, plan, store, ways.lanes, progress, earlier.steps if earlier else None)
+
+
+def _train(plan: Plan, chunks: list[Chunk], executor: Any, store: Any, progress: Progress, attempts: int) -> list[Any]:
+    """Trains chunks into a folder; the outcomes of those that fail, which are set aside."""
     failed = []
-    with running(executor, todo, progress, attempts) as outcomes:
+    with running(executor, chunks, progress, attempts) as outcomes:
         for outcome in outcomes:
             if outcome.failure is None:
                 store.log(wrote=outcome.chunk.name, runs=outcome.chunk.size)
@@ -134,9 +158,4 @@ def _train(sweep: Any, plan: Plan, todo: list[Chunk], store: Any, threads: int, 
             store.give_up(outcome.chunk, [plan.labels[c] for c in outcome.chunk.cells], outcome.failure.text)
             progress.fail()
             failed.append(outcome)
-    if failed:
-        first = failed[0]
-        raise UnfinishedError(
-            f"{len(failed)} of {len(todo)} chunks failed {attempts} times each and were set aside; all others are finished. "
-            f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.failed / first.chunk.name!s}.txt has the traceback"
-        )
+    return failed

@@ -7,10 +7,11 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import checked_whole
+from gdsim.population import Batch, train_batch
 from gdsim.sweep.execute import runs_in
 from gdsim.sweep.outcomes import Progress, running
 from gdsim.sweep.result import WORDS, dataset, joined, remembered, sweep_behind
-from gdsim.sweep.threads import Threads
+from gdsim.sweep.threads import Threads, Work
 
 
 def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes: int | None = None) -> Any:
@@ -39,9 +40,13 @@ def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes:
     numbers = result.run.values
     result = result.load()
     going = result.status.values == "budget"
-    ends = lambda chosen, setting: _rows(result, np.searchsorted(numbers, chosen), setting)  # noqa: E731
+
+    def train(work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> dict[str, np.ndarray]:
+        ends = _rows(result, np.searchsorted(numbers, batch.number), work.setting)
+        return train_batch(work.setting, batch, work.width, workspaces, stopping, ends).columns
+
     progress = Progress(plan.runs, None)
-    executor = Threads(plan, threads or os.cpu_count() or 1, lanes, progress, chosen=numbers[going], earlier=ends)
+    executor = Threads(plan, threads or os.cpu_count() or 1, lanes, progress, chosen=numbers[going], trainer=train)
     chunks = [c for c in plan.chunks if np.isin(plan.numbers_of(c), numbers[going]).any()]
     found, parts = [numbers[~going]], [_kept(result.isel(run=~going), len(plan.checkpoints))] if (~going).any() else []
     with running(executor, chunks, progress, 1) as outcomes:

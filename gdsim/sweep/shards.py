@@ -88,6 +88,7 @@ class Shard(NamedTuple):
 def shard_bytes(chunk: Any, identities: Sequence[str], checkpoints: Sequence[int], columns: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of a finished chunk, whose columns hold a row per run; `identities` are the hashes of its cells."""
     starts = chunk.last_start - chunk.first_start
+    columns = dict(sorted(columns.items()))  # the same bytes, in whatever order they were made
     footer = Footer(
         format=FORMAT, chunk=chunk.name, cells=tuple(identities), first_start=chunk.first_start, last_start=chunk.last_start,
         checkpoints=tuple(int(c) for c in checkpoints), columns={n: Column(v.dtype.name, v.shape[1:]) for n, v in columns.items()},
@@ -178,7 +179,7 @@ def _check_rows(path: pathlib.Path, footer: Footer, found: Any) -> None:
         raise DamagedShardError(path, f"its {f'column {wrong[0][:40]!r}' if wrong else 'list of checkpoints'} is not as it should be")
     wanted = {"cell": Column("int32"), "start": Column("int64"), **footer.columns}
     schema, group = found.schema.to_arrow_schema(), found.row_group(0)
-    if schema.names != list(wanted) and sorted(schema.names) != sorted(wanted):
+    if sorted(schema.names) != sorted(wanted):
         raise DamagedShardError(path, "its columns are not those that its footer names")
     for place in range(group.num_columns):
         part = group.column(place)

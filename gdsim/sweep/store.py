@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from gdsim.data import Data
@@ -93,7 +94,16 @@ class Store:
         if edited:
             raise StoreError(f"{str(self.folder)!r} was made with another source of {edited}, which has been edited since: give another folder, or restore it")
         refusal = f"{str(self.folder)!r} holds another experiment (it differs in {', '.join(different)}); give another folder"
-        if not set(different) <= EXTENSIBLE or not set(identities_of(sweep)) & set(identities_of(self.sweep(held))):
+        if not set(different) <= {*EXTENSIBLE, "steps"}:
+            raise StoreError(refusal)
+        if "steps" in different:
+            from gdsim.sweep.longer import why_not_longer
+
+            reason = why_not_longer(sweep, kept["steps"] or 0)
+            if reason:
+                raise StoreError(f"{refusal}; {reason}")
+        alike = msgspec.structs.replace(sweep, steps=kept["steps"]) if "steps" in different else sweep
+        if not set(identities_of(alike)) & set(identities_of(self.sweep(held))):
             raise StoreError(refusal)
 
     def create(self, sweep: Any, *, mix: bool = False) -> None:
@@ -118,7 +128,11 @@ class Store:
 
         kernels = sorted({BITS, *(held["kernels"] if held else ())})
         names = {**(held["data"] if held else {}), **{p.data.digest: p.data.name for p in _with_data(sweep)}}
-        given = {"format": FORMAT, "experiment": canonical(sweep), "sha256": digest(sweep), "kernels": kernels, "gdsim": __version__, "data": names}
+        earlier = (set(held["earlier_steps"]) | {held["experiment"]["steps"]}) - {None, sweep.steps} if held else set()
+        given = {
+            "format": FORMAT, "experiment": canonical(sweep), "sha256": digest(sweep), "kernels": kernels, "gdsim": __version__,
+            "data": names, "earlier_steps": sorted(earlier),
+        }  # fmt: skip
         if held is None or held["sha256"] != given["sha256"] or held["kernels"] != kernels:
             write_atomically(self.folder / "experiment.json", json.dumps(given, indent=1, sort_keys=True).encode())
             self.log(experiment=given["sha256"], kernels=kernels)
@@ -138,7 +152,7 @@ class Store:
             raise StoreError(f"{str(path)!r} cannot be read: {error}") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise StoreError(f"{str(self.folder)!r} is not in the format {FORMAT!r}")
-        kinds = {"experiment": dict, "sha256": str, "kernels": list, "gdsim": str, "data": dict}
+        kinds = {"experiment": dict, "sha256": str, "kernels": list, "gdsim": str, "data": dict, "earlier_steps": list}
         wrong = [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]
         if wrong or hash_of(found["experiment"]) != found["sha256"]:
             raise StoreError(
@@ -154,6 +168,10 @@ class Store:
             return sweep_of(held or self.experiment(), self.data)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise StoreError(f"{str(self.folder)!r}: its experiment cannot be read: {error}") from None
+
+    def earlier_steps(self) -> int | None:
+        """The steps that the folder's runs had before they were given more."""
+        return max(self.experiment()["earlier_steps"], default=None)
 
     def write(self, plan: Plan, chunk: Chunk, result: Any) -> str:
         """Adds a finished chunk, its columns or its summary; the name of its shard."""

@@ -53,6 +53,13 @@ def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray |
     return [Work(chunk, setting, rows[k : k + size], values, width, k) for k in range(0, count, size)]
 
 
+def train_from_start(work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> dict[str, np.ndarray]:
+    """The columns of a batch's runs, from their starts to their ends."""
+    return train_batch(work.setting, batch, work.width, workspaces, stopping).columns
+
+
+# How the runs of a batch are trained: from a thread's working memory, and an event that asks to stop.
+Trainer = Callable[[Work, Batch, dict[Any, Any], Any], dict[str, np.ndarray]]
 _compiling = threading.Lock()
 
 
@@ -165,11 +172,11 @@ class Threads:
         progress: Progress,
         *,
         chosen: np.ndarray | None = None,
-        earlier: Callable[[np.ndarray, Setting], Any] | None = None,
+        trainer: Trainer = train_from_start,
         store: Any = None,
     ) -> None:
         self.plan, self.threads, self.lanes, self.progress = plan, threads, lanes, progress
-        self.chosen, self.earlier, self.store = chosen, earlier, store  # `earlier`: of run numbers, the columns of their earlier ends
+        self.chosen, self.trainer, self.store = chosen, trainer, store
         self.local = threading.local()
         self.stopping = threading.Event()
         self.pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="gdsim")
@@ -213,8 +220,7 @@ class Threads:
             if not hasattr(self.local, "workspaces"):
                 self.local.workspaces = {}
             batch = work.batch(self.plan)
-            earlier = None if self.earlier is None else self.earlier(batch.number, work.setting)
-            columns = train_batch(work.setting, batch, work.width, self.local.workspaces, self.stopping, earlier).columns
+            columns = self.trainer(work, batch, self.local.workspaces, self.stopping)
             if gathering.count_in(tally := tally_of(columns)):  # here, and not where outcomes are taken, which may be busy compiling
                 self.progress.add(tally)
             if gathering.put(work, batch, columns):

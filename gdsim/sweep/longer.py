@@ -1,0 +1,85 @@
+"""A folder's runs with more steps: those that were kept with their state go on from where they stood, bit for bit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gdsim.population import Batch, Setting, train_batch
+from gdsim.population.setting import curves_of
+from gdsim.stops import STATUSES
+from gdsim.sweep.cells import cells_of, identities_of
+from gdsim.sweep.opening import StoredColumn, index_of
+from gdsim.sweep.plan import Chunk, Plan
+from gdsim.sweep.result import WORDS
+from gdsim.sweep.shards import Shard
+from gdsim.sweep.threads import Work
+
+
+def why_not_longer(sweep: Any, steps: int) -> str:
+    """Why the runs of a sweep cannot go on from those of `steps` steps; nothing if they can."""
+    if not sweep.record.state:
+        return "runs go on where their state was kept, by record.state=true"
+    if sweep.steps is None or steps >= sweep.steps:
+        return f"the folder's runs have {steps} steps: give more"
+    for cell in cells_of(sweep):
+        checkpoints = sweep.setting(cell).checkpoints
+        had = set(sweep.setting(cell)._replace(steps=steps).checkpoints)
+        lacking = [c for c in checkpoints if c <= steps and c not in had]
+        if lacking:
+            return f"step {lacking[0]} would be a checkpoint and was none: give record.every as a number that divides {steps}"
+    return ""
+
+
+class Earlier:
+    """The ends of a folder's runs after fewer steps, by the numbers that runs have in a plan of more."""
+
+    def __init__(self, sweep: Any, plan: Plan, shards: Sequence[Shard], steps: int) -> None:
+        self.plan, self.steps = plan, steps
+        shorter = plan._replace(identities=tuple(identities_of(msgspec.structs.replace(sweep, steps=steps))))
+        self.index = index_of(shorter, shards)
+
+    def split(self, chunks: Sequence[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
+        """(chunks whose runs can go on, chunks whose runs begin), of which each run is in one."""
+        on, begin = [], []
+        for chunk in chunks:
+            known = np.isin(self.plan.numbers_of(chunk), self.index.numbers).reshape(-1, len(chunk.cells))
+            if known.all():
+                on.append(chunk)
+            elif not known.any():
+                begin.append(chunk)
+            else:
+                on += self.plan.rest_of(chunk, known)
+                begin += self.plan.rest_of(chunk, ~known)
+        return on, begin
+
+    def train(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> dict[str, np.ndarray]:
+        """The columns of a batch's runs: those that had used up their steps go on, the others stay as they were."""
+        held = self._columns(batch.number, work.setting)
+        going = held["status"] == STATUSES.index("budget")
+        if not going.any():
+            return held
+        setting = work.setting._replace(began=self.steps)
+        ends = {name: values[going] for name, values in held.items()}
+        more = train_batch(setting, batch.part(going), work.width, workspaces, stopping, ends).columns
+        own = np.searchsorted(work.setting.checkpoints, setting.checkpoints[1:])
+        for name, values in more.items():
+            if name in (*curves_of(setting), "trajectory"):
+                held[name][np.flatnonzero(going)[:, None], own] = values[:, 1:]
+            else:
+                held[name][going] = values
+        return held
+
+    def _columns(self, numbers: np.ndarray, setting: Setting) -> dict[str, np.ndarray]:
+        """The columns of runs at their earlier ends, curves at the checkpoints that they will have."""
+        rows, count = np.searchsorted(self.index.numbers, numbers), setting.problem.parameter_count
+        found = {}
+        for name in self.index.shards[self.index.owner[rows[0]]].footer.columns:  # the runs of a batch are of one structure
+            values = StoredColumn(self.index, name, setting.checkpoints)[rows]
+            if name in WORDS:
+                found[name] = np.array([WORDS[name].index(w) for w in values], np.int8)
+            else:
+                is_vector = (name.startswith("state_") and name != "state_stops") or name in ("parameters", "best_parameters", "trajectory")
+                found[name] = np.ascontiguousarray(values[..., :count]) if is_vector and values.ndim > 1 else values
+        return found
