@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from works import RATES, WORKS, Work
+from works import WORKS, Work
 
 import gdsim as gd
 
@@ -39,12 +39,12 @@ def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
 
 def sweep_of(name: str, rule: str, runs: int, steps: int, **record: Any) -> gd.Sweep:
     """The work as a sweep."""
-    optimizer = gd.Adam(lr=RATES[rule]) if rule == "adam" else gd.Momentum(lr=RATES[rule], momentum=0.9)
     options = {"starts": runs, "steps": steps, "record": gd.Record(every="ends", gradient_norm=False, **record), "dtype": "float32"}
     if name == "rosenbrock":
         optimizer = gd.Adam(lr=1e-2) if rule == "adam" else gd.Momentum(lr=1e-4, momentum=0.9)
         return gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=optimizer, init=gd.Uniform(low=-2, high=2), **options)
     work = WORKS[name]
+    optimizer = gd.Adam(lr=work.rate(rule)) if rule == "adam" else gd.Momentum(lr=work.rate(rule), momentum=0.9)
     return gd.Sweep(problem=work.problem(), optimizer=optimizer, init="he", batch=work.batch, **options)
 
 
@@ -82,7 +82,8 @@ def measure_jax(name: str, rule: str, runs: int, steps: int, threads: int | None
     if name == "rosenbrock":
         optimizer = optax.adam(1e-2) if rule == "adam" else optax.sgd(1e-4, momentum=0.9)
     else:
-        optimizer = optax.adam(RATES[rule]) if rule == "adam" else optax.sgd(RATES[rule], momentum=0.9)
+        rate = WORKS[name].rate(rule)
+        optimizer = optax.adam(rate) if rule == "adam" else optax.sgd(rate, momentum=0.9)
     starts = starts_of(name, rule, runs)
     if name == "rosenbrock":
         loss_of: Any = lambda p, _: (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2  # noqa: E731
@@ -158,7 +159,7 @@ def measure_torch(name: str, rule: str, runs: int, steps: int, threads: int | No
     def train() -> list:
         layers = [tuple(torch.tensor(v, requires_grad=True) for v in layer) for layer in starts]
         parameters = [v for layer in layers for v in layer]
-        rate = RATES[rule]
+        rate = work.rate(rule)
         optimizer = torch.optim.Adam(parameters, lr=rate, fused=True) if rule == "adam" else torch.optim.SGD(parameters, lr=rate, momentum=0.9, fused=True)
         for t in range(steps):
             a, labels = (X.expand(runs, -1, -1), y.expand(runs, -1)) if orders is None else (X[orders[:, t]], y[orders[:, t]])
@@ -185,7 +186,7 @@ def measure_sklearn(name: str, rule: str, runs: int, steps: int, threads: int | 
     batch = work.batch or len(X)
     epochs = max(1, round(steps * batch / len(X)))
     solver = {"solver": "adam"} if rule == "adam" else {"solver": "sgd"}
-    options = {"alpha": 0.0, "batch_size": batch, "max_iter": epochs, "tol": 0, "n_iter_no_change": 10**6, "learning_rate_init": RATES[rule], **solver}
+    options = {"alpha": 0.0, "batch_size": batch, "max_iter": epochs, "tol": 0, "n_iter_no_change": 10**6, "learning_rate_init": work.rate(rule), **solver}
 
     def train() -> float:
         with warnings.catch_warnings():

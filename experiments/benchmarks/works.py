@@ -7,8 +7,6 @@ import numpy as np
 
 import gdsim as gd
 
-RATES = {"adam": 1e-3, "momentum": 0.1}
-
 
 @dataclasses.dataclass(frozen=True)
 class Work:
@@ -19,6 +17,11 @@ class Work:
     batch: int | None
     activation: str = "relu"
     loss: str = "cross_entropy"
+    momentum_rate: float = 0.1
+
+    def rate(self, rule: str) -> float:
+        """The learning rate: one at which runs do not drive apart by rounding, so that the systems' losses can be compared."""
+        return 1e-3 if rule == "adam" else self.momentum_rate
 
     def samples(self) -> gd.Data:
         """The data; "random" is of the size of MNIST."""
@@ -43,7 +46,7 @@ WORKS = {
     "xor": Work("xor", (2,), None, "tanh", "log_loss"),
     "moons": Work("moons", (16,), 16, "tanh", "log_loss"),
     "digits": Work("digits", (32,), 32),
-    "deep": Work("digits", (64, 64, 64), 32),
+    "deep": Work("digits", (64, 64, 64), 32, momentum_rate=0.01),
     "mnist": Work("random", (128,), 32),
 }
 

@@ -145,6 +145,8 @@ class Cluster:
         """Refuses workers that would give other bits, before anything is sent to them."""
         wrong = []
         for address, found in self.client.run(versions, on_error="return").items():
+            if isinstance(found, OSError):
+                continue  # it died just now; each worker checks again with every chunk
             if isinstance(found, BaseException):
                 text = "it has no gdsim" if isinstance(found, ModuleNotFoundError) else f"{type(found).__name__}: {found}"
             else:

@@ -73,9 +73,11 @@ class Earlier:
 
     def _columns(self, numbers: np.ndarray, setting: Setting) -> dict[str, np.ndarray]:
         """The columns of runs at their earlier ends, curves at the checkpoints that they will have."""
-        rows, count = np.searchsorted(self.index.numbers, numbers), setting.problem.parameter_count
+        rows: Any = np.searchsorted(self.index.numbers, numbers)
+        count = setting.problem.parameter_count
         found = {}
-        for name in self.index.shards[self.index.owner[rows[0]]].footer.columns:  # the runs of a batch are of one structure
+        first: Any = self.index.owner[rows[0]]
+        for name in self.index.shards[first].footer.columns:  # the runs of a batch are of one structure
             values = StoredColumn(self.index, name, setting.checkpoints)[rows]
             if name in WORDS:
                 found[name] = np.array([WORDS[name].index(w) for w in values], np.int8)
