@@ -105,6 +105,7 @@ class Ways(NamedTuple):
 
 def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, mix: bool) -> Any:
     """Trains what a folder lacks, and opens it."""
+    from gdsim.sweep.files import remove_abandoned
     from gdsim.sweep.longer import Earlier
     from gdsim.sweep.opening import open_results  # and with it Dask and pyarrow, which runs without a folder do not need
     from gdsim.sweep.store import Store, missing_chunks
@@ -129,6 +130,7 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
     for source, chunks in ((earlier, going), (None, beginning)):
         if chunks:
             failed += _train(plan, chunks, _executor(sweep, plan, store, ways, progress, source), store, progress, ways.attempts)
+    remove_abandoned(store.shards)  # of workers that died meanwhile
     if failed:
         first = failed[0]
         raise UnfinishedError(

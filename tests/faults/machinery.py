@@ -1,4 +1,4 @@
-"""Processes that tests start and kill, the experiment that they run, and the table of what they survived."""
+"""Processes that tests start and kill, and the experiment that they run."""
 
 import contextlib
 import os
@@ -33,13 +33,6 @@ MORE = """
 type = "adam"
 lr = [0.01, 0.1]
 """
-
-counts = {}  # by the fault, what happened: shown when all tests are done
-
-
-def told(fault, **numbers):
-    """Notes what a fault test has done."""
-    counts.setdefault(fault, {}).update(numbers)
 
 
 def python(*arguments, host=None, **options):

@@ -13,7 +13,7 @@ import gdsim as gd
 from gdsim.sweep import files
 from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.survey import survey, verify_folder
-from tests.faults.machinery import finished, gdsim, shards, told
+from tests.faults.machinery import finished, gdsim, shards
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ class FaultyDisk:
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EROFS"])
 @pytest.mark.parametrize("operation", ["write", "fsync", "rename"])
-def test_the_nth_operation_fails(sweep, whole, tmp_path, monkeypatch, operation, error):
+def test_the_nth_operation_fails(sweep, whole, tmp_path, monkeypatch, operation, error, told):
     wanted = shards(whole)
     for n in range(1, 1000):
         out = tmp_path / str(n)
@@ -100,7 +100,7 @@ def test_the_nth_operation_fails(sweep, whole, tmp_path, monkeypatch, operation,
     told("n-th write, fsync or rename fails", **{f"{operation} {error}": n - 1})
 
 
-def test_a_file_system_is_really_full(small, tmp_path):
+def test_a_file_system_is_really_full(small, tmp_path, told):
     place = tmp_path / "tiny"
     place.mkdir()
     size = max(len(d) for d in small.shards.values()) + 150_000
@@ -155,7 +155,7 @@ DAMAGES = {
 }  # fmt: skip
 
 
-def test_no_damage_goes_unseen(sweep, whole, large, tmp_path):
+def test_no_damage_goes_unseen(sweep, whole, large, tmp_path, told):
     wanted = shards(whole)
     shutil.copytree(whole, tmp_path / "out")
     place = tmp_path / "out" / "shards"
@@ -222,7 +222,7 @@ def kernels(small, tmp_path_factory):
 
 
 @pytest.mark.parametrize("mode", CACHE_MODES)
-def test_a_cache_of_kernels_that_cannot_be_trusted(small, kernels, tmp_path, mode):
+def test_a_cache_of_kernels_that_cannot_be_trusted(small, kernels, tmp_path, mode, told):
     folder, settings = tmp_path / "cache", dict(os.environ)
     shutil.copytree(kernels, folder, ignore=shutil.ignore_patterns("out"))
     entries = sorted((folder / "kernels").iterdir())

@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gdsim as gd
-from tests.faults.machinery import told
 
 EXAMPLES = {False: 200, True: 5000}
 MEMORY = 200 * 2**20
@@ -113,7 +112,7 @@ def planned(path):
         str(gd.read_experiment(path).plan())
 
 
-def test_hostile_plans(large, tmp_path):
+def test_hostile_plans(large, tmp_path, told):
     path = tmp_path / "experiment.toml"
 
     @settings(max_examples=EXAMPLES[large], **QUIET)
@@ -175,7 +174,7 @@ COLUMN = st.sampled_from(
 WORD = st.one_of(HUGE, st.text(max_size=10), st.none(), st.lists(HUGE, max_size=3), st.lists(st.text(max_size=70), max_size=3))
 
 
-def test_hostile_shards(stored, large, tmp_path):
+def test_hostile_shards(stored, large, tmp_path, told):
     """Sound by its name, and all else made up: it is refused, or what is read is of the right types and sizes."""
     (good,) = (stored / "shards").iterdir()
     footer = json.loads(pq.read_schema(good).metadata[b"gdsim"])

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.faults.machinery import Cluster, finished, gdsim, shards, told, wait_until
+from tests.faults.machinery import Cluster, finished, gdsim, shards, wait_until
 
 
 def ip(*arguments):
@@ -48,7 +48,7 @@ def remove(names):
             ip("netns", "del", name)
 
 
-def test_the_network_is_cut(undisturbed, hosts, large, tmp_path):
+def test_the_network_is_cut(undisturbed, hosts, large, tmp_path, told):
     """Between scheduler and workers, for five seconds; and then for good, while another host's worker goes on."""
     names, address, device = hosts
     settings = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "8s"}

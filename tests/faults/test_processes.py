@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from tests.faults.machinery import Cluster, finished, gdsim, shards, told, wait_until
+from tests.faults.machinery import Cluster, finished, gdsim, shards, wait_until
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc"), reason="finds processes by /proc")
 
 
-def test_workers_are_killed(undisturbed, large, tmp_path):
+def test_workers_are_killed(undisturbed, large, tmp_path, told):
     wanted, kills, sweeps = 200 if large else 20, 0, 0
     with Cluster(tmp_path) as cluster:
         while kills < wanted:
@@ -29,7 +29,7 @@ def test_workers_are_killed(undisturbed, large, tmp_path):
     told("worker killed", kills=kills, sweeps=sweeps)
 
 
-def test_the_scheduler_is_killed(undisturbed, large, tmp_path):
+def test_the_scheduler_is_killed(undisturbed, large, tmp_path, told):
     """Once it comes back while the client still looks for it, and the sweep goes on; else the same command is given again."""
     kills, resumes = 20 if large else 3, 0
     impatient = {**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "4s"}
@@ -57,7 +57,7 @@ def test_the_scheduler_is_killed(undisturbed, large, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGINT", "SIGTERM"])
-def test_the_driver_is_killed(undisturbed, large, tmp_path, how):
+def test_the_driver_is_killed(undisturbed, large, tmp_path, how, told):
     wanted, kills, out = -(-(100 if large else 20) // 3), 0, tmp_path / "out"
     while kills < wanted:
         process = gdsim(*undisturbed.command(out), start_new_session=True)
@@ -78,7 +78,7 @@ def test_the_driver_is_killed(undisturbed, large, tmp_path, how):
     told("driver killed, interrupted, terminated", **{how: kills})
 
 
-def test_two_drivers_share_a_folder(small, large, tmp_path):
+def test_two_drivers_share_a_folder(small, large, tmp_path, told):
     rounds = 20 if large else 3
     for number in range(rounds):
         both = [gdsim(*small.command(tmp_path / str(number))) for _ in range(2)]
@@ -89,7 +89,7 @@ def test_two_drivers_share_a_folder(small, large, tmp_path):
     told("two drivers, one folder", rounds=rounds)
 
 
-def test_a_worker_stalls_and_comes_back(undisturbed, large, tmp_path):
+def test_a_worker_stalls_and_comes_back(undisturbed, large, tmp_path, told):
     """It is stopped for longer than the scheduler believes it alive, and then goes on as if nothing had been."""
     wanted, stalls, out, sweeps = 20 if large else 2, 0, tmp_path / "out0", 0
     with Cluster(tmp_path, settings={"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}) as cluster:
