@@ -9,6 +9,9 @@ import gdsim as gd
 from gdsim.sweep import store as stores
 from tests.faults.machinery import shards
 
+# Dask leaves sockets to the garbage collector when its clusters start and end.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture
 def sweep():

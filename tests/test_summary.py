@@ -14,6 +14,9 @@ from gdsim.population.summary import Table, bin_edges, bin_of, merge
 from gdsim.sweep.cluster import connected
 from tests.faults.machinery import shards
 
+# Dask leaves sockets to the garbage collector when its clusters start and end.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture(scope="module")
 def sweep():

@@ -13,6 +13,11 @@ class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
     default_dtype: ClassVar[str] = "float64"
     default_init: ClassVar[Any] = "zeros"  # how runs start where nothing is said
 
+    @property
+    def is_edited(self) -> bool:
+        """Whether its code is another by now than when it was declared."""
+        return False
+
     def variants(self) -> "list[Any]":
         """The problem with one of each structural alternative, in the order of the axes, the last fastest."""
         return [self]

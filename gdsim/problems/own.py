@@ -50,7 +50,7 @@ class Own(Problem, tag="own", frozen=True):
     dim: int
     low: float = -1.0
     high: float = 1.0
-    source: str = ""  # a hash of the function's code, by which a changed function is a different problem
+    source: str = ""  # a hash of the function's code, by which a changed function is a different problem; results folders give theirs
 
     data: ClassVar[Any] = None
     l1: ClassVar[float] = 0.0
@@ -68,8 +68,16 @@ class Own(Problem, tag="own", frozen=True):
         put("function", found(self.function) if isinstance(self.function, str) else self.function)
         if not callable(self.function) or not hasattr(self.function, "__code__"):
             raise TypeError(f'Own.function must be a Python function or "module:name"; {self.function!r} was given')
+        put("source", self.source or self._current_source())
+
+    def _current_source(self) -> str:
         texts = [code_text(f.__code__) + file_hash(f.__code__.co_filename) for f in reached(self.function, {})]
-        put("source", hashlib.sha256("\n".join(texts).encode()).hexdigest())
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the function is another by now than the one that the problem was declared with, as in a results folder."""
+        return self.source != self._current_source()
 
     @property
     def name(self) -> str:

@@ -70,8 +70,9 @@ def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> tuple[Any
     if held["sha256"] != experiment:
         raise MismatchError(f"the folder {folder!r} holds another experiment by now, or is another folder on this worker")
     sweep = store.sweep(held)
-    if digest(sweep) != experiment:
-        raise MismatchError("a function of your own has another source on this worker")
+    edited = next((p for p in sweep.problem if p.is_edited), None)
+    if edited is not None:
+        raise MismatchError(f"{edited.name} has another source on this worker")
     return sweep, sweep.plan(chunk_seconds=NO_CUTS)
 
 
@@ -260,7 +261,7 @@ def connected(
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if workers is not None:
         held = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
-        options: Any = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+        options: Any = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": ":0"}
         try:  # Ctrl-C is for the driver alone
             cluster = distributed.LocalCluster(**options)
         finally:

@@ -35,9 +35,17 @@ def checked_runs(runs: Any, plan: Plan) -> np.ndarray | None:
     return numbers
 
 
+def check_unedited(sweep: Any) -> None:
+    """Refuses functions of the user's that are others by now than when the sweep was declared. Raises ValueError."""
+    edited = next((p for p in sweep.problem if p.is_edited), None)
+    if edited is not None:
+        raise ValueError(f"the source of {edited.name} has been edited since; restore it, or declare the problem anew and give another folder")
+
+
 def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chunk_seconds: float, progress: Any, client: Any, attempts: int, mix: bool) -> Any:
     """Trains what is not in the folder yet and returns the Dataset of everything."""
     plan = sweep.plan(chunk_seconds=chunk_seconds, lanes=checked_lanes(lanes))
+    check_unedited(sweep)
     chosen = checked_runs(runs, plan)
     for name, value in (("threads", threads), ("attempts", attempts)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):

@@ -10,7 +10,7 @@ from gdsim.population.setting import curves_of
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.plan import Plan
 from gdsim.sweep.result import WORDS, dataset, remembered
-from gdsim.sweep.shards import Shard, read_column, verify_once
+from gdsim.sweep.shards import FORMAT, Shard, read_column, verify_once
 from gdsim.sweep.store import Store, StoreError
 from gdsim.sweep.summaries import apart, merged, read_summary, summary_dataset
 from gdsim.variables import VARIABLES
@@ -47,7 +47,7 @@ def index_of(plan: Plan, shards: Sequence[Shard]) -> Index:
         footer = shard.footer
         cells = np.array([place.get(i, -1) for i in footer.cells])
         last = min(footer.last_start, plan.starts)
-        if (cells < 0).all() or footer.first_start >= last:
+        if footer.format != FORMAT or (cells < 0).all() or footer.first_start >= last:
             continue
         starts = np.arange(footer.first_start, last)
         row = np.arange(len(starts) * len(cells))

@@ -8,7 +8,7 @@ import numpy as np
 
 from gdsim.axes import checked_whole
 from gdsim.population import Batch, train_batch
-from gdsim.sweep.execute import runs_in
+from gdsim.sweep.execute import check_unedited, runs_in
 from gdsim.sweep.outcomes import Progress, running
 from gdsim.sweep.result import WORDS, dataset, joined, remembered, sweep_behind
 from gdsim.sweep.threads import Threads, Work
@@ -28,6 +28,7 @@ def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes:
     True
     """
     sweep = sweep_behind(result)
+    check_unedited(sweep)
     more = checked_whole(steps, "steps", 1, 2**31)
     if sweep.samples is not None:
         raise ValueError("continue_from counts steps, and this sweep was given samples")

@@ -31,7 +31,7 @@ USUAL_FOOTER_BYTES, MOST_FOOTER_BYTES = 2**15, 10**8
 # What a column may take beyond its numbers: pages' heads, levels of lists.
 SLACK_PER_ROW, SLACK = 16, 2**16
 # What the columns of a summary may take: histograms of a chunk, each with thousands of bins.
-MOST_SUMMARY_BYTES = 2**28
+MOST_SUMMARY_BYTES = 2**25
 SUMMARY_SCHEMA = pa.schema(
     {
         "variable": pa.string(), "cell": pa.int32(), "step": pa.int64(), "count": pa.int64(), "total": pa.binary(), "squares": pa.binary(),

@@ -164,10 +164,14 @@ class Store:
         """The sweep that the folder holds."""
         from gdsim.sweep.experiment import sweep_of
 
+        held = held or self.experiment()
         try:
-            return sweep_of(held or self.experiment(), self.data)
+            sweep = sweep_of(held, self.data)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise StoreError(f"{str(self.folder)!r}: its experiment cannot be read: {error}") from None
+        if digest(sweep) != held["sha256"]:
+            raise StoreError(f"{str(self.folder)!r}: its experiment and data are not those of its hash; run the experiment again, which writes them anew")
+        return sweep
 
     def earlier_steps(self) -> int | None:
         """The steps that the folder's runs had before they were given more."""

@@ -12,7 +12,7 @@ from gdsim.population.summary import AT_END, ENDS, Entries, Entry, Key, bin_edge
 from gdsim.stops import STATUSES
 from gdsim.sweep.plan import Plan
 from gdsim.sweep.result import coordinates_of
-from gdsim.sweep.shards import SUMMARY, SUMMARY_SCHEMA, DamagedShardError, Footer, Shard, reading
+from gdsim.sweep.shards import MOST_SUMMARY_BYTES, SUMMARY, SUMMARY_SCHEMA, DamagedShardError, Footer, Shard, reading
 from gdsim.variables import VARIABLES, described
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ def summary_bytes(chunk: Any, identities: Sequence[str], checkpoints: Sequence[i
     )  # fmt: skip
     rows = [_row(key, entries[key]) for key in sorted(entries)]
     table = pa.Table.from_pylist(rows, SUMMARY_SCHEMA.with_metadata({"gdsim": footer.encoded()}))
+    if table.nbytes > MOST_SUMMARY_BYTES:
+        raise ValueError(f"a chunk's summary has {table.nbytes / 1e6:.0f} MB, and at most {MOST_SUMMARY_BYTES / 1e6:.0f} are read: record more rarely")
     sink = io.BytesIO()
     options: Any = {"use_dictionary": ["variable", "cell", "step"], "row_group_size": max(1, len(rows))}
     pq.write_table(table, sink, compression="zstd", compression_level=9, write_page_checksum=True, write_statistics=False, **options)
@@ -74,7 +76,7 @@ def apart(shards: Sequence[Shard]) -> list[Shard]:
     """Shards that have no run in common: those that repeat a run of an earlier one are left out, as sums cannot be taken apart."""
     taken: dict[str, list[tuple[int, int]]] = {}
     found = []
-    for shard in shards:
+    for shard in (s for s in shards if s.footer.format == SUMMARY):
         first, last = shard.footer.first_start, shard.footer.last_start
         if not any(a < last and first < b for cell in shard.footer.cells for a, b in taken.get(cell, ())):
             found.append(shard)
