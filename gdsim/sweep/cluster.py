@@ -10,6 +10,7 @@ import importlib.metadata
 import os
 import pathlib
 import queue
+import secrets
 import signal
 import sys
 import threading
@@ -137,7 +138,7 @@ class Cluster:
         self.going: dict[str, tuple[Any, Chunk]] = {}
         self.failed_on: dict[str, set[str]] = {}
         self.uncounted: list[Any] = []  # futures of finished chunks
-        self.sent = self.lost = 0
+        self.sent, self.mark = 0, secrets.token_hex(4)
         self.counted = time.perf_counter()
         self.threads, self.looked = 0, -LOOK_SECONDS
         self._check_workers()
@@ -178,7 +179,7 @@ class Cluster:
 
     def submit(self, chunk: Chunk, tries: int) -> None:
         """Sends a chunk out, to a worker on which it has not failed where there is one."""
-        key = f"{chunk.name}-{self.sent}" if tries or self.lost else chunk.name
+        key = f"{chunk.name}-{self.mark}-{self.sent}"  # of this driver: another's chunk of this name may go into another folder
         others = {"workers": self._others(chunk), "allow_other_workers": True} if tries else {}
         future = self.client.submit(train_chunk, *self.fixed, chunk, *self.rest, key=key, priority=-self.sent, pure=False, **others)
         self.sent += 1
@@ -225,7 +226,6 @@ class Cluster:
         from distributed.scheduler import KilledWorker
 
         error = future.exception(timeout=ANSWER_SECONDS) if future.status == "error" else None
-        self.lost += 1
         if error is None or isinstance(error, KilledWorker):
             return Failure("lost", str(error or "the scheduler is gone"))
         if not isinstance(error, ChunkError):  # a worker that could not even read the task

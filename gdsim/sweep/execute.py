@@ -145,7 +145,10 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
             f"{len(failed)} of {len(todo)} chunks failed {ways.attempts} times each and were set aside; all others are finished. "
             f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.failed / first.chunk.name!s}.txt has the traceback"
         )
-    return open_results(out)
+    result = open_results(out)
+    if result.attrs["finished_runs"] < plan.runs:
+        raise UnfinishedError(f"{plan.runs - result.attrs['finished_runs']:,} runs have gone from {str(out)!r} while others were trained")
+    return result
 
 
 def _executor(sweep: Any, plan: Plan, store: Any, ways: Ways, progress: Progress, earlier: Any) -> Any:
