@@ -80,8 +80,10 @@ class Plan(NamedTuple):
         """The numbers of a chunk's runs: start by start, cell by cell."""
         return (np.arange(chunk.first_start, chunk.last_start)[:, None] * len(self.cells) + np.array(chunk.cells)).ravel()
 
-    def batch_of(self, chunk: Chunk, rows: np.ndarray, values: Sequence[Mapping[str, float]]) -> Batch:
-        """Some runs of a chunk by their rows in it, start by start, cell by cell; `values` are its cells' hyperparameters."""
+    def batch_of(self, chunk: Chunk, rows: np.ndarray | None = None, values: Sequence[Mapping[str, float]] | None = None) -> Batch:
+        """The runs of a chunk, or some by their rows in it, start by start, cell by cell; `values` are its cells' hyperparameters, where they are at hand."""
+        rows = np.arange(chunk.size) if rows is None else rows
+        values = [self.cells[c].numbers() for c in chunk.cells] if values is None else values
         start, place = (rows, np.zeros_like(rows)) if len(chunk.cells) == 1 else (rows // len(chunk.cells), rows % len(chunk.cells))
         start = start + chunk.first_start
         return Batch(start * len(self.cells) + np.array(chunk.cells)[place], start, place, values)

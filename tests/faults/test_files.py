@@ -209,7 +209,8 @@ def test_what_is_beside_the_shards_may_be_lost_too(sweep, whole, tmp_path):
         gd.open(folder)
 
 
-CACHE_MODES = ("damaged", "stale", "unwritable", "home read-only", "open to others")
+# What tests/lanes/test_compiler.py has already, in small, is among the large cases.
+CACHE_MODES = ["stale", "home read-only", *(pytest.param(m, marks=pytest.mark.slow) for m in ("damaged", "unwritable", "open to others"))]
 
 
 @pytest.fixture(scope="module")
