@@ -102,7 +102,7 @@ def test_a_folder_can_be_opened_while_it_fills(sweep, tmp_path):
     assert len(set(counts)) > 10
 
 
-@pytest.fixture(params=["function", "network"])
+@pytest.fixture(params=["function", pytest.param("network", marks=pytest.mark.slow)])
 def kept(request):
     """A sweep whose runs keep their state; some end before their steps are used up."""
     if request.param == "function":

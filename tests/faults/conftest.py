@@ -28,9 +28,9 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory):
-    """A sweep of some 80 chunks of a tenth of a second."""
-    return Undisturbed(tmp_path_factory.mktemp("undisturbed"), 40_000, machinery.MORE)
+def undisturbed(tmp_path_factory, large):
+    """A sweep of some 80 chunks of a tenth of a second; of half as many where the large cases are not asked for."""
+    return Undisturbed(tmp_path_factory.mktemp("undisturbed"), 40_000 if large else 20_000, machinery.MORE)
 
 
 @pytest.fixture(scope="session")

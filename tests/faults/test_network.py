@@ -48,6 +48,7 @@ def remove(names):
             ip("netns", "del", name)
 
 
+@pytest.mark.slow
 def test_the_network_is_cut(undisturbed, hosts, large, tmp_path, told):
     """Between scheduler and workers, for five seconds; and then for good, while another host's worker goes on."""
     names, address, device = hosts

@@ -44,7 +44,15 @@ def test_a_second_process_compiles_nothing(warm):
     assert python(TRAINS, folder)[0].split() == [loss, "0"]
 
 
-@pytest.mark.parametrize("damage", ["flipped", "foreign", pytest.param("cut", marks=pytest.mark.slow), pytest.param("empty", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param("flipped", marks=pytest.mark.slow),
+        pytest.param("foreign", marks=pytest.mark.slow),
+        pytest.param("cut", marks=pytest.mark.slow),
+        pytest.param("empty", marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_cache_is_made_again(warm, tmp_path, damage):
     folder, (loss, _) = warm
     (tmp_path / "kernels").mkdir(mode=0o700)
@@ -58,6 +66,7 @@ def test_a_damaged_cache_is_made_again(warm, tmp_path, damage):
     assert python(TRAINS, tmp_path)[0].split() == [loss, "0"]
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_on_an_empty_cache(warm, tmp_path):
     variables = {**os.environ, "GDSIM_CACHE_DIR": str(tmp_path)}
     both = [subprocess.Popen([sys.executable, "-c", TRAINS], env=variables, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -74,6 +83,7 @@ def test_a_cache_that_others_may_write_to_is_not_trusted(warm, tmp_path):
     assert not list((tmp_path / "kernels").iterdir())
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_made_costs_the_cache_alone(warm, tmp_path):
     (tmp_path / "file").write_text("")
     assert python(TRAINS, tmp_path / "file")[0].split()[0] == warm[1][0]
