@@ -87,19 +87,23 @@ def _summarised(sweep: Any, plan: Plan, threads: int, lanes: int | None, progres
     parts = []
     with running(Threads(plan, threads, lanes, progress), plan.chunks, progress, 1) as outcomes:
         for outcome in outcomes:
-            if outcome.failure is not None and outcome.failure.error is not None:
-                raise outcome.failure.error
             cells = [plan.identities[c] for c in outcome.chunk.cells]
-            parts.append({k._replace(cell=cells[k.cell]): e for k, e in outcome.result.items()})
+            parts.append({k._replace(cell=cells[k.cell]): e for k, e in result_of(outcome).items()})
     return remembered(sweep, summary_dataset(plan, merged(plan, parts)))
+
+
+def result_of(outcome: Outcome) -> Any:
+    """What a finished chunk has left. Raises what its training has raised."""
+    if outcome.failure is not None and outcome.failure.error is not None:
+        raise outcome.failure.error
+    return outcome.result
 
 
 def runs_in(plan: Plan, outcome: Outcome, chosen: np.ndarray | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The numbers and the columns of a finished chunk's runs. Raises what its training has raised."""
-    if outcome.failure is not None and outcome.failure.error is not None:
-        raise outcome.failure.error
+    columns = result_of(outcome)
     numbers = plan.numbers_of(outcome.chunk)
-    return numbers if chosen is None else numbers[np.isin(numbers, chosen)], plan.aligned(outcome.chunk, outcome.result)
+    return numbers if chosen is None else numbers[np.isin(numbers, chosen)], plan.aligned(outcome.chunk, columns)
 
 
 class Ways(NamedTuple):

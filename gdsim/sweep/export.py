@@ -13,7 +13,7 @@ import numpy as np
 from gdsim.axes import nearest
 from gdsim.sweep.files import write_atomically
 from gdsim.sweep.opening import open_results
-from gdsim.sweep.shards import NAME, verify
+from gdsim.sweep.shards import NAME, arrow_of, verify
 from gdsim.sweep.store import Store, StoreError
 
 FORMATS = {".parquet": "Parquet", ".csv": "CSV", ".nc": "netCDF", ".zarr": "Zarr"}
@@ -75,24 +75,13 @@ def _write_rows(result: Any, place: pathlib.Path, kind: str, progress: Callable[
         writer: Any = None
         for first in range(0, max(1, runs), ROWS_AT_ONCE):
             part = result.isel(run=slice(first, first + ROWS_AT_ONCE)).load()
-            table = pa.table(dict(_flat_columns(part, names, steps) if kind == ".csv" else _list_columns(part, names)))
+            table = pa.table(dict(_flat_columns(part, names, steps)) if kind == ".csv" else {n: arrow_of(part[n].values) for n in names})
             if writer is None:
                 made = csv.CSVWriter(place, table.schema) if kind == ".csv" else pq.ParquetWriter(place, table.schema, compression="zstd")
                 writer = stack.enter_context(made)
             writer.write_table(table)
             if progress is not None:
                 progress(min(runs, first + ROWS_AT_ONCE), runs)
-
-
-def _list_columns(part: Any, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    import pyarrow as pa
-
-    for name in names:
-        values = part[name].values
-        if values.ndim == 1:
-            yield name, pa.array(values)
-        else:
-            yield name, pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), int(np.prod(values.shape[1:])))
 
 
 def _flat_columns(part: Any, names: Sequence[str], steps: np.ndarray) -> Iterator[tuple[str, Any]]:

@@ -14,8 +14,6 @@ import numpy as np
 from gdsim.stops import STATUSES
 from gdsim.sweep.plan import Chunk
 
-# How often a chunk that raises is tried, each time on another worker where there is one.
-ATTEMPTS = 3
 WAIT_SECONDS = 0.2
 
 
@@ -162,7 +160,7 @@ class Executor(Protocol):
 
 
 @contextlib.contextmanager
-def running(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int = ATTEMPTS) -> Iterator[Iterator[Outcome]]:
+def running(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int) -> Iterator[Iterator[Outcome]]:
     """The outcomes of chunks, with an executor that is closed at the end, whatever ends it."""
     with hearing(progress):
         try:

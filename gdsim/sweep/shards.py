@@ -98,7 +98,7 @@ def shard_bytes(chunk: Any, identities: Sequence[str], checkpoints: Sequence[int
         "cell": pa.array(np.tile(np.arange(len(identities), dtype=np.int32), starts)),
         "start": pa.array(np.repeat(np.arange(chunk.first_start, chunk.last_start), len(identities))),
     }
-    fields |= {name: _arrow(values) for name, values in columns.items()}
+    fields |= {name: arrow_of(values) for name, values in columns.items()}
     floats = [f"{n}.list.element" if v.ndim > 1 else n for n, v in columns.items() if v.dtype.kind == "f"]
     table = pa.table(fields).replace_schema_metadata({"gdsim": footer.encoded()})
     sink = io.BytesIO()
@@ -107,7 +107,8 @@ def shard_bytes(chunk: Any, identities: Sequence[str], checkpoints: Sequence[int
     return sink.getvalue()
 
 
-def _arrow(values: np.ndarray) -> Any:
+def arrow_of(values: np.ndarray) -> Any:
+    """A column for Arrow; of more than one number per row, fixed-size lists."""
     flat = pa.array(np.ascontiguousarray(values).ravel())
     return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, math.prod(values.shape[1:]))
 
