@@ -65,7 +65,8 @@ def test_evaluations_and_predictions_are_the_same(lanes, monkeypatch):
     assert np.allclose(found.accuracy, right)
 
 
-def test_the_lane_width_follows_the_number_of_runs_and_the_size_of_their_state():
+def test_the_lane_width_follows_the_registers_the_number_of_runs_and_the_size_of_their_state(monkeypatch):
+    monkeypatch.setattr("gdsim.population.setting.vector_bytes", lambda: 64)
     small = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[32]), optimizer=gd.Adam(), batch=32).plan().groups[0].setting
     assert [small.lanes_for(runs, 2) for runs in (1, 5, 16, 1000)] == [1, 1, 16, 16]
     width = int(last_cache_bytes() / 64 / 12 / 65)  # a pack with Adam's state is as large as the last cache
@@ -73,3 +74,5 @@ def test_the_lane_width_follows_the_number_of_runs_and_the_size_of_their_state()
     assert large.lanes_for(1000, 2) == 1
     with_norm = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[32]), optimizer=gd.ClipNorm(gd.SGD(), 1.0), batch=32).plan().groups[0].setting
     assert with_norm.lanes_for(1, 1) == 16
+    monkeypatch.setattr("gdsim.population.setting.vector_bytes", lambda: 32)
+    assert [small.lanes_for(runs, 2) for runs in (1, 1000)] == [1, 8]

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from gdsim.lanes.compiler import bind
+from gdsim.lanes.compiler import bind, vector_bytes
 from gdsim.lanes.operations import splat
 from gdsim.lanes.tiles import load_row, outer_fma, repeat, store_row
 
-WIDTH, CHAINS, STEPS = 16, 10, 2_000_000
+WIDTH, CHAINS, STEPS = vector_bytes() // 4, 10, 2_000_000
 
 
 def chains(values: Any, steps: Any) -> None:

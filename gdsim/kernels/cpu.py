@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels import alone, decisions, evaluation, functions, inmemory, small, steps, supervised, training
+from gdsim.kernels import alone, decisions, evaluation, functions, inmemory, layers, small, steps, supervised, training
 from gdsim.kernels.layout import AloneLayout, FunctionLayout, MemoryLayout, NetworkLayout, feed_of
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.rows import update_row_of
@@ -84,9 +84,9 @@ def lane_parts(width: int) -> dict[str, int]:
 
 def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
     """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of width 1."""
-    single = tuple({**parts, "WIDTH": 1, "layer_at": alone.layer_at, "layer_count": alone.layer_count, "place_in": alone.place_in}.items())
+    single = tuple({**parts, "WIDTH": 1, "layer_at": layers.layer_at, "layer_count": layers.layer_count, "place_in": layers.place_in}.items())
     own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores)}
-    tile = lambda rows, columns: Closed(alone.product_tile, (("WIDTH", lanes), ("ROWS", rows), ("COLUMNS", columns)))  # noqa: E731
+    tile = lambda rows, columns: Closed(layers.product_tile, (("WIDTH", lanes), ("ROWS", rows), ("COLUMNS", columns)))  # noqa: E731
     tiles = {f"tile_{rows}x{columns}": tile(rows, columns) for rows in (8, 4, 2, 1) for columns in (2, 1)}
     return {**parts, **own, **tiles, **lane_parts(lanes), "DRAWN": 2 * lanes}
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.alone import TALLEST, WIDEST, Alone
+from gdsim.kernels.layers import TALLEST, WIDEST, Alone
 from gdsim.kernels.network import BLOCK, TILE, Network
 from gdsim.kernels.sampling import Feed
 from gdsim.lanes.draws import seed_words

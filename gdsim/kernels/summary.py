@@ -7,6 +7,8 @@ and a low part, and the products of these, each in sums that 2^31 numbers cannot
 
 from typing import Any
 
+# An extreme: its ordered integer, and the lowest start that attains it.
+LOW, LOW_START, HIGH, HIGH_START, EXTREMES = 0, 1, 2, 3, 4
 SIGN_BIT, INFINITE, FRACTION = 63, 2047, 2**52 - 1
 MAGNITUDE = 2**63 - 1
 BIN_SHIFT, ZERO_BIN, BINS = 49, 2**14, 2**15
@@ -16,11 +18,11 @@ HIGH_PART, LOW_PART, HIGH_HIGH, HIGH_LOW, LOW_LOW, SUMS = 0, 1, 2, 4, 6, 8
 PART_BITS, PART, WORD_BITS, WORD = 26, 2**26 - 1, 32, 2**32 - 1
 
 
-def add_values(bits: Any, cell: Any, start: Any, histogram: Any, sums: Any, low: Any, low_start: Any, high: Any, high_start: Any) -> None:
+def add_values(bits: Any, cell: Any, start: Any, histogram: Any, sums: Any, extremes: Any) -> None:
     """Adds rows of doubles, given as their bits[row, place], to the tables of their cells; NaN counts nowhere.
 
-    `histogram[cell, place, bin]` and `sums[cell, place, exponent, ...]` grow; `low` and `high[cell, place]` are the extremes as
-    ordered integers, `low_start` and `high_start` the lowest starts that attain them.
+    `histogram[cell, place, bin]` and `sums[cell, place, exponent, ...]` grow; `extremes[cell, place, ...]` are the lowest and the
+    highest value as ordered integers, each with the lowest start that attains it.
     """
     for row in range(bits.shape[0]):
         c = cell[row]
@@ -32,10 +34,11 @@ def add_values(bits: Any, cell: Any, start: Any, histogram: Any, sums: Any, low:
                 continue
             key = b ^ ((b >> SIGN_BIT) & MAGNITUDE)
             histogram[c, place, (key >> BIN_SHIFT) + ZERO_BIN] += 1
-            if key < low[c, place] or (key == low[c, place] and start[row] < low_start[c, place]):
-                low[c, place], low_start[c, place] = key, start[row]
-            if key > high[c, place] or (key == high[c, place] and start[row] < high_start[c, place]):
-                high[c, place], high_start[c, place] = key, start[row]
+            known = extremes[c, place]
+            if key < known[LOW] or (key == known[LOW] and start[row] < known[LOW_START]):
+                known[LOW], known[LOW_START] = key, start[row]
+            if key > known[HIGH] or (key == known[HIGH] and start[row] < known[HIGH_START]):
+                known[HIGH], known[HIGH_START] = key, start[row]
             if exponent == INFINITE:
                 continue
             whole = fraction

@@ -126,14 +126,30 @@ class Bound(NamedTuple):
     digest: str
 
 
-@functools.cache
-def machine() -> str:
-    """What machine code depends on besides its source: gdsim's kernel sources, Python, the compiler and the processor."""
+# The bytes of vector registers by the feature of a processor that says so, the widest first.
+VECTOR_BYTES = {"+avx512f": 64, "+avx": 32, "+sse2": 16, "+neon": 16}
+
+
+def _target() -> tuple[Any, ...]:
+    """The system, the processor and its features, as code is made for them."""
     from numba.core.registry import cpu_target
 
     context: Any = cpu_target.target_context
+    return context.codegen().magic_tuple()
+
+
+@functools.cache
+def vector_bytes() -> int:
+    """The bytes of the widest vector registers that code is made for; of the widest that there are where the features do not say."""
+    features = set(str(_target()[2]).split(","))
+    return next((size for name, size in VECTOR_BYTES.items() if name in features), 64)
+
+
+@functools.cache
+def machine() -> str:
+    """What machine code depends on besides its source: gdsim's kernel sources, Python, the compiler and the processor."""
     versions = [sys.version, platform.machine(), version("numba"), version("llvmlite"), version("numpy")]
-    return "\n".join([gdsim_sources(), *versions, repr(context.codegen().magic_tuple())])
+    return "\n".join([gdsim_sources(), *versions, repr(_target())])
 
 
 def digest_of(function: Any, parts: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from gdsim.kernels.layout import Table, feed_of, function_layout, memory_layout,
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
 from gdsim.kernels.small import MOST_PARAMETERS
-from gdsim.lanes.compiler import Closed, bind, float_mode_parts
+from gdsim.lanes.compiler import Closed, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.modes import ieee_mode
 from gdsim.problems import Network
@@ -33,7 +33,7 @@ KINDS = {
 
 
 # What a step of a run costs, fitted to networks of 65 to 100,000 parameters on batches of 1 to 33: one core's operations per
-# cycle, and the cycles beside them.
+# cycle with registers of 64 bytes, and the cycles beside them.
 OPERATIONS_PER_CYCLE = 33
 CYCLES_IN_PACK, CYCLES_ALONE = 1000, 3200
 
@@ -82,10 +82,17 @@ class Setting(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Lanes of a full pack: one register of 512 bits for networks, whose tiles of 4 x 4 leave none to spare, two for functions and the smallest networks that are written out, four for small functions."""
-        lanes, parameters = {"float32": 16, "float64": 8}[self.dtype], self.problem.parameter_count
+        """Lanes of a full pack.
+
+        One of the processor's registers for networks, whose tiles of 4 x 4 leave none to spare; elsewhere as if registers had 512
+        bits: one for written-out networks, two for the smallest of them and for functions, four for small functions.
+        """
+        size, parameters = np.dtype(self.dtype).itemsize, self.problem.parameter_count
+        lanes = 64 // size
         if isinstance(self.problem, Network):
-            return 2 * lanes if self.is_written_out and parameters <= 20 else lanes
+            if not self.is_written_out:
+                return vector_bytes() // size
+            return 2 * lanes if parameters <= 20 else lanes
         return 4 * lanes if parameters <= 2 else 2 * lanes
 
     def for_runs(self, count: int) -> "Setting":
@@ -105,7 +112,7 @@ class Setting(NamedTuple):
         width = self.width
         if not fits_alone(structure_of(self)):
             return width
-        step = self.problem.step_operations(self.samples_per_step) / OPERATIONS_PER_CYCLE
+        step = self.problem.step_operations(self.samples_per_step) / (OPERATIONS_PER_CYCLE * vector_bytes() / 64)
         packs = -(-runs // width)
         few = runs * (step + CYCLES_ALONE) < packs * width * (step + CYCLES_IN_PACK)
         return 1 if few or threads * self.pack_bytes(width) > last_cache_bytes() else width

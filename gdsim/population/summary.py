@@ -13,11 +13,16 @@ from gdsim.kernels.summary import (
     BIN_SHIFT,
     BINS,
     EXPONENTS,
+    EXTREMES,
+    HIGH,
     HIGH_HIGH,
     HIGH_LOW,
     HIGH_PART,
+    HIGH_START,
+    LOW,
     LOW_LOW,
     LOW_PART,
+    LOW_START,
     MAGNITUDE,
     PART_BITS,
     SUMS,
@@ -127,29 +132,30 @@ class Table:
         shape = (cells, places)
         self.histogram = np.zeros((*shape, BINS), np.int64)
         self.sums = np.zeros((*shape, EXPONENTS, SUMS), np.int64)
-        self.low, self.low_start = np.full(shape, MAGNITUDE), np.zeros(shape, np.int64)
-        self.high, self.high_start = np.full(shape, -MAGNITUDE - 1), np.zeros(shape, np.int64)
+        self.extremes = np.zeros((*shape, EXTREMES), np.int64)
+        self.extremes[..., LOW], self.extremes[..., HIGH] = MAGNITUDE, -MAGNITUDE - 1
 
     def add(self, values: np.ndarray, cell: np.ndarray, start: np.ndarray) -> None:
         """Counts values[run, place]."""
         from numba import types
 
         ints = lambda d: types.Array(types.int64, d, "C")  # noqa: E731
-        signature = types.void(ints(2), ints(1), ints(1), ints(3), ints(4), ints(2), ints(2), ints(2), ints(2))
+        signature = types.void(ints(2), ints(1), ints(1), ints(3), ints(4), ints(3))
         kernel = bind(add_values, {}, signature)
         bits = (np.ascontiguousarray(values, np.float64) + 0.0).view(np.int64)  # -0 as 0
-        kernel(bits, cell, start, self.histogram, self.sums, self.low, self.low_start, self.high, self.high_start)
+        kernel(bits, cell, start, self.histogram, self.sums, self.extremes)
 
     def entries(self) -> Iterator[tuple[int, int, Entry]]:
         """(cell, place, entry) for all that hold a value."""
-        for cell, place in zip(*np.nonzero(self.low <= self.high), strict=True):
-            first, last = (int(t[cell, place]) >> BIN_SHIFT for t in (self.low, self.high))
+        for cell, place in zip(*np.nonzero(self.extremes[..., LOW] <= self.extremes[..., HIGH]), strict=True):
+            known = self.extremes[cell, place]
+            first, last = int(known[LOW]) >> BIN_SHIFT, int(known[HIGH]) >> BIN_SHIFT
             counts = self.histogram[cell, place, first + ZERO_BIN : last + ZERO_BIN + 1]
             bins = {first + int(b): int(counts[b]) for b in np.flatnonzero(counts)}
             exponents = sorted({max(1, (b if b >= 0 else ~b) >> 3) for b in bins} - {EXPONENTS})
             total, squares = _exact_sums(exponents, self.sums[cell, place])
-            low, high = (float(_doubles(t[cell, place])) for t in (self.low, self.high))
-            entry = Entry(sum(bins.values()), total, squares, low, int(self.low_start[cell, place]), high, int(self.high_start[cell, place]), bins)
+            low, high = float(_doubles(known[LOW])), float(_doubles(known[HIGH]))
+            entry = Entry(sum(bins.values()), total, squares, low, int(known[LOW_START]), high, int(known[HIGH_START]), bins)
             yield int(cell), int(place), entry
 
 

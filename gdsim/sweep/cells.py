@@ -73,6 +73,16 @@ def inside(value: Any) -> str | None:
     return next((f for f in ("rule", "schedule") if isinstance(getattr(value, f, None), (Rule, Schedule))), None)
 
 
+def with_value(rule: Rule, name: str, value: Any) -> Rule:
+    """A rule with another value or axis of one hyperparameter, however it is wrapped. Raises ValueError."""
+    if name in rule.__struct_fields__ and name != inside(rule):
+        return msgspec.structs.replace(rule, **{name: value})
+    field = inside(rule)
+    if field is None:
+        raise ValueError(f"{type(rule).__name__} has no {name!r}; it has {', '.join(rule.hyperparameters())}")
+    return msgspec.structs.replace(rule, **{field: with_value(getattr(rule, field), name, value)})
+
+
 def own_names(value: Any) -> list[str]:
     """The numbers of a rule or a schedule that are its own fields, not those of another in it."""
     field = inside(value)

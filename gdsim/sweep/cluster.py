@@ -50,6 +50,22 @@ def mismatch(worker: dict[str, str], driver: dict[str, str]) -> str:
     return "; ".join(f"{p} {worker.get(p, 'missing')} there and {v} here" for p, v in driver.items() if worker.get(p) != v)
 
 
+def workers_of(client: Any) -> dict[str, str]:
+    """By the address of each of a cluster's workers, why it cannot give the bits of this process; nothing where it can.
+
+    A worker that dies as it is asked is left out: each checks again with every chunk.
+    """
+    wrong = {}
+    for address, found in client.run(versions, on_error="return").items():
+        if isinstance(found, OSError):
+            continue
+        if isinstance(found, BaseException):
+            wrong[address] = "it has no gdsim" if isinstance(found, ModuleNotFoundError) else f"{type(found).__name__}: {found}"
+        else:
+            wrong[address] = mismatch(found, versions())
+    return wrong
+
+
 def modules_beside(sweep: Any) -> list[str]:
     """The folders of the user's own modules, where workers look for them too."""
     files = {getattr(sys.modules.get(p.function.__module__), "__file__", None) for p in sweep.problem if p.__struct_config__.tag == "own"}
@@ -145,16 +161,7 @@ class Cluster:
 
     def _check_workers(self) -> None:
         """Refuses workers that would give other bits, before anything is sent to them."""
-        wrong = []
-        for address, found in self.client.run(versions, on_error="return").items():
-            if isinstance(found, OSError):
-                continue  # it died just now; each worker checks again with every chunk
-            if isinstance(found, BaseException):
-                text = "it has no gdsim" if isinstance(found, ModuleNotFoundError) else f"{type(found).__name__}: {found}"
-            else:
-                text = mismatch(found, versions())
-            if text:
-                wrong.append(f"{address}: {text}")
+        wrong = [f"{address}: {text}" for address, text in workers_of(self.client).items() if text]
         if wrong:
             raise MismatchError(f"{len(wrong)} workers cannot give the same bits as this process: {wrong[0]}")
 

@@ -209,12 +209,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Raises ValueError for what cannot be run, and `gdsim.sweep.outcomes.UnfinishedError`, all that could be finished being
         kept, where chunks fail, the folder cannot be written or the scheduler is lost.
         """
-        from gdsim.sweep.execute import run_sweep
+        from gdsim.sweep.execute import Ways, run_sweep
 
-        return run_sweep(
-            self, out=out, runs=runs, threads=threads, lanes=lanes, chunk_seconds=chunk_seconds, progress=progress,
-            client=client, attempts=attempts, mix=mix,
-        )  # fmt: skip
+        return run_sweep(self, Ways(threads, lanes, client, attempts, chunk_seconds), out=out, runs=runs, progress=progress, mix=mix)
 
 
 def _several(value: Any, kind: type[Any], name: str, classes: tuple[Any, ...]) -> tuple[Any, ...]:

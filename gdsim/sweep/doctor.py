@@ -11,21 +11,19 @@ from typing import Any
 
 import msgspec
 
-from gdsim.lanes.compiler import cache_folder
+from gdsim.lanes.compiler import cache_folder, vector_bytes
 from gdsim.population.setting import last_cache_bytes
-from gdsim.sweep.cluster import mismatch, versions
+from gdsim.sweep.cluster import versions, workers_of
 from gdsim.sweep.known import wrong_answers
 
 CPU_FACTS = pathlib.Path("/proc/cpuinfo")
-# The vector registers that LLVM uses, the widest first, by the feature that says so.
-VECTOR_BITS = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128, "neon": 128}
 
 
 class Report(msgspec.Struct, frozen=True):
     """What was found; `problems` are in words, and there are none on a sound machine."""
 
     processor: str
-    vector_bits: int | None
+    vector_bits: int
     threads: int
     last_cache_bytes: int
     kernel_cache: str | None
@@ -37,10 +35,9 @@ class Report(msgspec.Struct, frozen=True):
     problems: list[str]
 
     def __str__(self) -> str:
-        width = "unknown" if self.vector_bits is None else f"{self.vector_bits} bits"
         sound = "right" if not self.wrong_bits else f"WRONG in {', '.join(self.wrong_bits)}"
         rows = {
-            "processor": f"{self.processor}, vectors of {width}, {self.threads} threads, last cache {self.last_cache_bytes / 2**20:.0f} MiB",
+            "processor": f"{self.processor}, vectors of {self.vector_bits} bits, {self.threads} threads, last cache {self.last_cache_bytes / 2**20:.0f} MiB",
             "versions": ", ".join(f"{k} {v}" for k, v in self.versions.items()), "CUDA": self.cuda,
             "kernel cache": self.kernel_cache or "none: kernels are compiled anew in every process",
             "bits": f"{sound} ({self.self_test_seconds:.1f} s)",
@@ -54,7 +51,7 @@ class Report(msgspec.Struct, frozen=True):
 def examine(client: Any = None, announce: Callable[[str], None] | None = None) -> Report:
     """Looks at this machine, and at the workers of a `distributed.Client` if one is given; trains three small sweeps."""
     folder = cache_folder()
-    workers = {} if client is None else _workers(client)
+    workers = {} if client is None else workers_of(client)
     if announce is not None:
         announce("training three small sweeps whose bits are known; compiling their kernels takes some seconds the first time")
     began = time.perf_counter()
@@ -66,7 +63,7 @@ def examine(client: Any = None, announce: Callable[[str], None] | None = None) -
     if client is not None and not workers:
         problems.append("the cluster has no workers")
     return Report(
-        _processor(), _vector_bits(), os.cpu_count() or 1, last_cache_bytes(), folder and str(folder), {**_frame(), **versions()}, _cuda(), workers,
+        _processor(), 8 * vector_bytes(), os.cpu_count() or 1, last_cache_bytes(), folder and str(folder), {**_frame(), **versions()}, _cuda(), workers,
         time.perf_counter() - began, wrong, problems,
     )  # fmt: skip
 
@@ -75,25 +72,12 @@ def _frame() -> dict[str, str]:
     return {"Python": platform.python_version(), "distributed": importlib.metadata.version("distributed")}
 
 
-def _workers(client: Any) -> dict[str, str]:
-    found = client.run(versions, on_error="return")
-    return {a: f"{type(v).__name__}: {v}" if isinstance(v, BaseException) else mismatch(v, versions()) for a, v in found.items()}
-
-
 def _processor() -> str:
     if CPU_FACTS.exists():
         names = [line.split(":", 1)[1].strip() for line in CPU_FACTS.read_text().splitlines() if line.startswith("model name")]
         if names:
             return names[0]
     return platform.processor() or platform.machine()
-
-
-def _vector_bits() -> int | None:
-    """The width of the vectors that LLVM uses on this processor, as its features say."""
-    import llvmlite.binding as llvm
-
-    features = llvm.get_host_cpu_features()
-    return next((bits for name, bits in VECTOR_BITS.items() if features.get(name)), None)
 
 
 def _cuda() -> str:

@@ -42,37 +42,51 @@ def check_unedited(sweep: Any) -> None:
         raise ValueError(f"the source of {edited.name} has been edited since; restore it, or declare the problem anew and give another folder")
 
 
-def run_sweep(sweep: Any, *, out: Any, runs: Any, threads: Any, lanes: Any, chunk_seconds: float, progress: Any, client: Any, attempts: int, mix: bool) -> Any:
+class Ways(NamedTuple):
+    """By what means chunks are trained."""
+
+    threads: int | None  # those of this machine, if not given
+    lanes: int | None
+    client: Any
+    attempts: int
+    chunk_seconds: float
+
+    @property
+    def thread_count(self) -> int:
+        """How many threads of this machine train."""
+        return self.threads or os.cpu_count() or 1
+
+
+def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix: bool) -> Any:
     """Trains what is not in the folder yet and returns the Dataset of everything."""
-    plan = sweep.plan(chunk_seconds=chunk_seconds, lanes=checked_lanes(lanes))
+    plan = sweep.plan(chunk_seconds=ways.chunk_seconds, lanes=checked_lanes(ways.lanes))
     check_unedited(sweep)
     chosen = checked_runs(runs, plan)
-    for name, value in (("threads", threads), ("attempts", attempts)):
+    for name, value in (("threads", ways.threads), ("attempts", ways.attempts)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise ValueError(f"{name} must be a whole number from 1; {value!r} was given")
     if chosen is not None and plan.keep == "summary":
         raise ValueError("keep='summary' keeps no runs that could be chosen; take the sweep with keep='runs' to look at some")
     if out is not None and chosen is not None:
         raise ValueError("runs chooses some runs to look at, and out stores whole chunks of all: give one of them")
-    if client is not None and out is None:
+    if ways.client is not None and out is None:
         raise ValueError("a cluster's workers write their results into a folder that they share: give out=")
-    if client is not None and threads is not None:
+    if ways.client is not None and ways.threads is not None:
         raise ValueError("threads is of this machine, and client of a cluster: give one of them")
-    threads = threads or os.cpu_count() or 1
     if out is None:
-        return run_in_memory(sweep, plan, chosen, threads, lanes, progress)
-    return run_in_folder(sweep, plan, out, Ways(threads, lanes, client, attempts), progress, mix)
+        return run_in_memory(sweep, plan, chosen, ways, progress)
+    return run_in_folder(sweep, plan, out, ways, progress, mix)
 
 
-def run_in_memory(sweep: Any, plan: Plan, chosen: np.ndarray | None, threads: int, lanes: int | None, listener: Any) -> Any:
+def run_in_memory(sweep: Any, plan: Plan, chosen: np.ndarray | None, ways: Ways, listener: Any) -> Any:
     """Trains all or some runs, and keeps them nowhere."""
     todo = plan.chunks if chosen is None else [c for c in plan.chunks if np.isin(plan.numbers_of(c), chosen).any()]
     progress = Progress(plan.runs if chosen is None else len(chosen), listener)
     progress.add(Tally())
     numbers, parts = [], []
     if plan.keep == "summary":
-        return _summarised(sweep, plan, threads, lanes, progress)
-    with running(Threads(plan, threads, lanes, progress, chosen=chosen), todo, progress, 1) as outcomes:
+        return _summarised(sweep, plan, ways, progress)
+    with running(Threads(plan, ways.thread_count, ways.lanes, progress, chosen=chosen), todo, progress, 1) as outcomes:
         for outcome in outcomes:
             finished, columns = runs_in(plan, outcome, chosen)
             numbers.append(finished)
@@ -80,12 +94,12 @@ def run_in_memory(sweep: Any, plan: Plan, chosen: np.ndarray | None, threads: in
     return remembered(sweep, dataset(plan, np.concatenate(numbers), joined(parts)))
 
 
-def _summarised(sweep: Any, plan: Plan, threads: int, lanes: int | None, progress: Progress) -> Any:
+def _summarised(sweep: Any, plan: Plan, ways: Ways, progress: Progress) -> Any:
     """The summary of all runs, which are kept nowhere."""
     from gdsim.sweep.summaries import merged, summary_dataset
 
     parts = []
-    with running(Threads(plan, threads, lanes, progress), plan.chunks, progress, 1) as outcomes:
+    with running(Threads(plan, ways.thread_count, ways.lanes, progress), plan.chunks, progress, 1) as outcomes:
         for outcome in outcomes:
             cells = [plan.identities[c] for c in outcome.chunk.cells]
             parts.append({k._replace(cell=cells[k.cell]): e for k, e in result_of(outcome).items()})
@@ -104,15 +118,6 @@ def runs_in(plan: Plan, outcome: Outcome, chosen: np.ndarray | None) -> tuple[np
     columns = result_of(outcome)
     numbers = plan.numbers_of(outcome.chunk)
     return numbers if chosen is None else numbers[np.isin(numbers, chosen)], plan.aligned(outcome.chunk, columns)
-
-
-class Ways(NamedTuple):
-    """By what means chunks are trained."""
-
-    threads: int
-    lanes: int | None
-    client: Any
-    attempts: int
 
 
 def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, mix: bool) -> Any:
@@ -158,7 +163,7 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
 def _executor(sweep: Any, plan: Plan, store: Any, ways: Ways, progress: Progress, earlier: Any) -> Any:
     """What trains chunks into a folder: from the start, or from where earlier runs ended."""
     if ways.client is None:
-        return Threads(plan, ways.threads, ways.lanes, progress, store=store, trainer=earlier.train if earlier else train_from_start)
+        return Threads(plan, ways.thread_count, ways.lanes, progress, store=store, trainer=earlier.train if earlier else train_from_start)
     from gdsim.sweep.cluster import Cluster
 
     return Cluster(ways.client, sweep, plan, store, ways.lanes, progress, earlier.steps if earlier else None)

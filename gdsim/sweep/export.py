@@ -2,16 +2,14 @@
 
 import contextlib
 import importlib.util
-import os
 import pathlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from gdsim.axes import nearest
-from gdsim.sweep.files import write_atomically
+from gdsim.sweep.files import appearing, write_atomically
 from gdsim.sweep.opening import open_results
 from gdsim.sweep.shards import NAME, arrow_of, verify
 from gdsim.sweep.store import Store, StoreError
@@ -41,22 +39,13 @@ def export(folder: str | pathlib.Path, target: str | pathlib.Path, progress: Cal
     result = open_results(folder)
     if "run" not in result.dims and kind in (".parquet", ".csv"):
         raise ValueError(f"{str(folder)!r} holds a summary, which has no rows of runs; give a name that ends in .nc or .zarr")
-    with _appearing(target) as place:
+    with appearing(target) as place:
         if kind == ".nc":
             result.to_netcdf(place, engine="h5netcdf", encoding=_compressed(result))
         elif kind == ".zarr":
             result.chunk({"run": ROWS_AT_ONCE} if "run" in result.dims else {}).to_zarr(place, zarr_format=2, consolidated=False)  # whose texts all can read
         else:
             _write_rows(result, place, kind, progress)
-
-
-@contextlib.contextmanager
-def _appearing(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A name beside the target, which takes the target's when all is written, and is gone if it is not."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".writing-", ignore_cleanup_errors=True) as folder:
-        place = pathlib.Path(folder) / target.name
-        yield place
-        os.replace(place, target)
 
 
 def _compressed(result: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pathlib
 import platform
 import tempfile
 import time
+from collections.abc import Iterator
 
 WRITING = ".writing-"
 # A writer of another machine is not known to have died before its file has lain so long.
@@ -27,6 +28,15 @@ def write_atomically(path: pathlib.Path, data: bytes) -> None:
             os.unlink(name)
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def appearing(target: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A name beside the target, which takes the target's when all is written, and is gone if it is not."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=WRITING, ignore_cleanup_errors=True) as folder:
+        place = pathlib.Path(folder) / target.name
+        yield place
+        os.replace(place, target)
 
 
 def sync_folder(folder: pathlib.Path) -> None:

@@ -2,19 +2,12 @@
 
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from gdsim.axes import logspace
 from gdsim.rules import Rule
-from gdsim.sweep.cells import inside
+from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
-
-
-def with_rate(rule: Rule, lr: Any) -> Rule:
-    """A rule with another learning rate, however it is wrapped."""
-    field = inside(rule)
-    return msgspec.structs.replace(rule, **({field: with_rate(getattr(rule, field), lr)} if field else {"lr": lr}))
 
 
 def lr_range_test(
@@ -35,7 +28,7 @@ def lr_range_test(
 
     if not isinstance(optimizer, Rule):
         raise TypeError(f"lr_range_test needs one optimizer such as gd.SGD(); {optimizer!r} was given")
-    sweep = Sweep(problem=problem, optimizer=with_rate(optimizer, logspace(low, high, n)), starts=starts, steps=steps, **options)
+    sweep = Sweep(problem=problem, optimizer=with_value(optimizer, "lr", logspace(low, high, n)), starts=starts, steps=steps, **options)
     result = sweep.run()
     rates = np.unique(result.lr.values)
     if result.sizes["run"] != len(rates) * starts:

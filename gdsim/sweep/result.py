@@ -60,6 +60,8 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], blocks:
         values = _in_words(WORDS[name], column) if name in WORDS and column.dtype.kind != "U" else column
         declared = variable(name, values)
         variables[name] = (declared.dims, values if in_order else values[order], declared.attributes)
+    if "target_step" in columns:
+        coordinates["target"] = ("target", np.array(plan.groups[0].setting.targets), described("target", "loss to be met", "1"))
     counts = np.array([c.problem.parameter_count for c in plan.cells])
     if {"parameters", "best_parameters", "trajectory", "state_weights"} & set(columns):
         variables["parameter_count"] = ("run", counts[cells], described("parameter_count"))
