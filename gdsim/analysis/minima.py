@@ -1,0 +1,77 @@
+"""How many minima there are beyond those that were found: coverage and richness from how often each was."""
+
+from typing import Any
+
+import numpy as np
+
+from gdsim.analysis.reading import cells_in, check_result, dataset
+
+
+def minima_by_loss(result: Any, *, tolerance: float = 1e-6) -> Any:
+    """Minima told apart by their losses alone, cell by cell: a Dataset of `count[cell, minimum]` and `loss[cell, minimum]`, the lowest first.
+
+    Runs that converged, were stopped or used up their budget are sorted by their final losses, and where two neighbours are more than
+    tolerance (1 + |loss|) apart a new minimum begins. Different minima of one loss count as one; runs that have not reached their minimum yet
+    may count as several. `left_out[cell]` runs diverged or stalled.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.StyblinskiTang(), optimizer=gd.SGD(lr=0.01), starts=200, steps=500)
+    >>> minima_by_loss(sweep.run(), tolerance=1e-6).sizes["minimum"]
+    3
+    """
+    check_result(result, "minima_by_loss")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must be at least 0; {tolerance!r} was given")
+    cells = cells_in(result)
+    loss, alive = result.final_loss.values.astype(float), ~np.isin(result.status.values, ("diverged", "stalled"))
+    groups = [_clusters(np.sort(loss[(cells.place == c) & alive]), tolerance) for c in range(len(cells.numbers))]
+    widest = max((len(levels) for levels, _ in groups), default=0)
+    found, counts = np.full((len(groups), widest), np.nan), np.zeros((len(groups), widest), np.int64)
+    for cell, (levels, sizes) in enumerate(groups):
+        found[cell, : len(levels)], counts[cell, : len(levels)] = levels, sizes
+    out = np.bincount(cells.place, ~alive, minlength=len(groups)).astype(int)
+    dims = ("cell", "minimum")
+    variables = {
+        "loss": (dims, found, "lowest loss of the runs that ended there", "1"), "count": (dims, counts, "runs that ended there", "1"),
+        "left_out": ("cell", out, "runs that diverged or stalled", "1"),
+    }  # fmt: skip
+    return cells.dataset(variables, tolerance=tolerance)
+
+
+def _clusters(values: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """(lowest value, size) of each group of sorted values."""
+    if not len(values):
+        return np.zeros(0), np.zeros(0, np.int64)
+    first = np.concatenate([[0], 1 + np.flatnonzero(np.diff(values) > tolerance * (1 + np.abs(values[:-1])))])
+    return values[first], np.diff(np.append(first, len(values)))
+
+
+def minima_left(counts: Any) -> Any:
+    """How much the minima found so far cover, and how many there may be, from how many runs ended in each: a Dataset of numbers.
+
+    `coverage` is Good and Turing's estimate of the share of starts that lead to a minimum which was found (Good 1953), `chao1` a lower bound of
+    the number of minima (Chao 1984, bias-corrected). Both are to be trusted before the classical pair of Boender and Rinnooy Kan (1987), which
+    assumes basins of random sizes and errs both ways: `expected_minima` and `expected_coverage`, with their stopping rule `stop`: expected
+    minima beyond those found at most one half, or expected coverage at least 0.995. NaN where the runs are too few for a formula.
+
+    >>> minima_left([5, 3, 1, 1]).chao1.item()
+    5.0
+    """
+    numbers = np.asarray(counts)
+    if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and not (numbers == np.floor(numbers)).all()) or (numbers < 0).any():
+        raise ValueError(f"counts must be how many runs ended in each minimum, whole numbers from 0; {counts!r} was given")
+    numbers = numbers[numbers > 0].astype(int)
+    n, w = int(numbers.sum()), len(numbers)
+    once, twice = int((numbers == 1).sum()), int((numbers == 2).sum())
+    nan = float("nan")
+    minima = w * (n - 1) / (n - w - 2) if n >= w + 3 else nan
+    covered = (n - w - 1) * (n + w) / (n * (n - 1)) if n >= w + 1 and n > 1 else nan
+    variables = {
+        "runs": ((), n, "runs that ended in a minimum", "1"), "found": ((), w, "minima found", "1"),
+        "coverage": ((), 1 - once / n if n else nan, "share of starts whose minimum was found, by Good and Turing", "1"),
+        "chao1": ((), w + once * (once - 1) / (2 * (twice + 1)) if n else nan, "minima that there are at least, by Chao", "1"),
+        "expected_minima": ((), minima, "minima that there are, by Boender and Rinnooy Kan", "1"),
+        "expected_coverage": ((), covered, "share of starts whose minimum was found, by Boender and Rinnooy Kan", "1"),
+        "stop": ((), bool(minima - w <= 0.5 or covered >= 0.995), "whether their rule ends the search", "1"),
+    }  # fmt: skip
+    return dataset(variables, {})

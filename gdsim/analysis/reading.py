@@ -1,0 +1,141 @@
+"""A result's runs by cell and block by block: what every statistic reads them through, whether they lie in memory or in a folder."""
+
+import concurrent.futures
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Values of a block that is in memory at once, for each thread.
+BLOCK_VALUES = 2_000_000
+# What a diverged run counts as from its end on, and where less is worse.
+WORST = {"accuracy": 0.0, "validation_accuracy": 0.0}
+IDENTITY = ("run", "cell", "start")
+
+
+class Cells(NamedTuple):
+    """The cells of a result: their numbers in ascending order, each run's place among them, and their coordinates."""
+
+    numbers: np.ndarray
+    place: np.ndarray
+    coordinates: Mapping[str, Any]
+
+    def dataset(self, variables: Mapping[str, tuple[Any, ...]], coordinates: Mapping[str, Any] | None = None, **attributes: Any) -> Any:
+        """The Dataset of statistics by cell; `variables` are (dims, values, long name, units)."""
+        return dataset(variables, {**self.coordinates, **(coordinates or {})}, **attributes)
+
+
+def dataset(variables: Mapping[str, tuple[Any, ...]], coordinates: Mapping[str, Any], **attributes: Any) -> Any:
+    """A Dataset whose variables, (dims, values, long name, units), tell what they are."""
+    import xarray
+
+    about = {name: (dims, values, {"long_name": text, "units": units}) for name, (dims, values, text, units) in variables.items()}
+    return xarray.Dataset(about, coordinates, attributes)
+
+
+def check_result(result: Any, what: str) -> None:
+    """Refuses what is no result of runs. Raises TypeError or ValueError that say what `what` needs."""
+    if not hasattr(result, "data_vars"):
+        raise TypeError(f"{what} takes the Dataset of a sweep, from sweep.run() or gd.open(); {type(result).__name__} was given")
+    if "ended" in result:
+        raise ValueError(f"{what} follows single runs, and a summary has none: take the sweep with keep='runs'")
+    if "run" not in result.dims or "cell" not in result.coords:
+        raise ValueError(f"{what} takes the Dataset of a sweep, with a row per run; this one has the dims {', '.join(map(str, result.dims)) or 'none'}")
+
+
+def cells_in(result: Any) -> Cells:
+    """The cells of a result's runs."""
+    numbers, first, place = np.unique(result.cell.values, return_index=True, return_inverse=True)
+    found: dict[str, Any] = {"cell": ("cell", numbers, result.cell.attrs)}
+    for name, column in result.coords.items():
+        if column.dims == ("run",) and name not in IDENTITY:
+            found[str(name)] = ("cell", column.isel(run=first).values, column.attrs)
+    return Cells(numbers, place.reshape(-1), found)
+
+
+def by_block(result: Any, names: Sequence[str], function: Callable[[dict[str, np.ndarray]], Any]) -> Iterator[tuple[slice, Any]]:
+    """(rows, what `function` makes of their columns), block after block; threads of this machine read and work, a few blocks ahead."""
+    columns = {name: result[name].variable.data for name in dict.fromkeys(names)}
+    threads = os.cpu_count() or 1
+
+    def work(rows: slice) -> Any:
+        return function({name: _in_memory(column[rows]) for name, column in columns.items()})
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        waiting: deque[tuple[slice, Any]] = deque()
+        try:
+            for rows in _block_rows(columns, result.sizes["run"]):
+                waiting.append((rows, pool.submit(work, rows)))
+                if len(waiting) > threads:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+            while waiting:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def _in_memory(part: Any) -> np.ndarray:
+    return np.ascontiguousarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
+
+
+def _block_rows(columns: Mapping[str, Any], runs: int) -> Iterator[slice]:
+    """Ranges of runs, cut where blocks of lazy columns end."""
+    widest = max((int(np.prod(c.shape[1:])) for c in columns.values()), default=1)
+    fewest = max(1, BLOCK_VALUES // max(1, widest))
+    lazy = next((c for c in columns.values() if hasattr(c, "chunks")), None)
+    edges = np.arange(fewest, runs, fewest) if lazy is None else np.cumsum(lazy.chunks[0])
+    first = 0
+    for edge in (*edges.tolist(), runs):
+        if edge - first >= fewest or (edge == runs and edge > first):
+            yield slice(first, edge)
+            first = edge
+
+
+def curve_columns(result: Any, variable: str) -> list[str]:
+    """The columns that `held` needs. Raises ValueError for what is no curve of the result."""
+    curves = [str(n) for n, v in result.data_vars.items() if v.dims == ("run", "checkpoint")]
+    if variable not in curves:
+        raise ValueError(f"variable={variable!r} is no curve of this result; it has {', '.join(curves)}")
+    return [variable, "steps_taken", "status", "final_loss"]
+
+
+def held(columns: Mapping[str, np.ndarray], steps: np.ndarray, variable: str) -> np.ndarray:
+    """Curves whose NaN after a run's end are its value there, or the worst there is where it diverged.
+
+    A checkpoint before the end at which the run was not recorded stays NaN.
+    """
+    curves = columns[variable].copy()
+    diverged = columns["status"] == "diverged"
+    ended = np.isnan(curves) & (steps >= columns["steps_taken"][:, None])
+    if variable == "loss":
+        last = columns["final_loss"]
+    else:
+        known = ~np.isnan(curves)
+        place = curves.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1)
+        last = curves[np.arange(len(curves)), place] if curves.size else np.zeros(len(curves))
+    last = np.where(diverged, WORST.get(variable, np.inf), last)
+    return np.where(ended, last[:, None], curves).astype(curves.dtype)
+
+
+def is_success(result: Any, target: Any) -> np.ndarray:
+    """Whether each run succeeded: "converged" without a target, the lowest loss at most `target` with one, or as an array of truth values says."""
+    if target is None:
+        return _in_memory(result.status.variable.data) == "converged"
+    if isinstance(target, (int, float)) and not isinstance(target, bool):
+        return _in_memory(result.best_loss.variable.data) <= target
+    truth = np.asarray(target)
+    if truth.dtype != bool or truth.shape != (result.sizes["run"],):
+        raise ValueError(f"target must be a loss, or True and False for each of the {result.sizes['run']:,} runs; {target!r} was given")
+    return truth
+
+
+def checked_confidence(confidence: Any) -> float:
+    """A level of confidence between 0 and 1."""
+    if isinstance(confidence, bool) or not isinstance(confidence, (int, float)) or not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must be a number between 0 and 1, such as 0.95; {confidence!r} was given")
+    return float(confidence)

@@ -1,0 +1,145 @@
+"""What restarts are worth: the best fixed cutoff, Luby's sequence, several starts at once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gdsim.analysis.targets import hits_of
+from gdsim.analysis.units import UNITS
+from gdsim.axes import checked_whole
+
+
+def restart_cutoff(result: Any, target: float, *, unit: str = "steps") -> Any:
+    """When to give a run up and start again, cell by cell: a Dataset over `cell`.
+
+    With a cutoff c a restarted optimizer takes E_c = E[min(T, c)] / P(T <= c) to the target on average, over the runs' times T
+    (a run that ended without it costs what it spent). `cutoff` is the observed time at which E_c is lowest, `cost` that E_c,
+    `cost_without` what giving up no run takes (the expected running time), `gain` their ratio, 1 where a cutoff gains nothing.
+    All infinite where no run met the target, the gain NaN.
+    The cutoff is chosen on the same runs: with few successes its cost is too low (see the `successes`). After Luby, Sinclair and
+    Zuckerman 1993.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=gd.SGD(lr=1e-3), starts=50, steps=2000)
+    >>> bool(restart_cutoff(sweep.run(), 0.1).gain[0] >= 1)
+    True
+    """
+    hits = hits_of(result, target, unit, "restart_cutoff")
+    spent, met = hits.spent(0), hits.met[:, 0]
+    count = len(hits.cells.numbers)
+    found = np.full((3, count), np.inf)
+    successes = np.zeros(count, np.int64)
+    for cell in range(count):
+        mine = hits.cells.place == cell
+        cutoffs, costs = cutoff_costs(spent[mine], met[mine])
+        successes[cell] = int(met[mine].sum())
+        if len(cutoffs):
+            best = int(np.argmin(costs))
+            found[:, cell] = cutoffs[best], costs[best], spent[mine].sum() / successes[cell]
+    with np.errstate(invalid="ignore"):
+        gain = np.where(successes > 0, found[2] / found[1], np.nan)
+    variables = {
+        "cutoff": ("cell", found[0], f"{UNITS[unit]} after which a restart is best", unit),
+        "cost": ("cell", found[1], f"expected {UNITS[unit]} to the target with that cutoff", unit),
+        "cost_without": ("cell", found[2], f"expected {UNITS[unit]} to the target where no run is given up", unit),
+        "gain": ("cell", gain, "cost without over cost with the cutoff", "1"), "successes": ("cell", successes, "runs that met the target", "1"),
+    }  # fmt: skip
+    return hits.cells.dataset(variables, unit=unit, target=float(target))
+
+
+def cutoff_costs(spent: np.ndarray, met: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(each distinct time of a success, ascending, as a cutoff; the expected cost of restarting after it)."""
+    cutoffs, number = np.unique(spent[met], return_counts=True)
+    ordered = np.sort(spent)
+    below = np.searchsorted(ordered, cutoffs, side="right")
+    total = np.concatenate([[0.0], np.cumsum(ordered)])[below] + (len(spent) - below) * cutoffs
+    return cutoffs, total / np.cumsum(number)
+
+
+def luby(n: int) -> np.ndarray:
+    """The first `n` terms of Luby's sequence, whose restarts are within a logarithm of the best for any distribution (Luby, Sinclair and Zuckerman 1993).
+
+    >>> luby(15).tolist()
+    [1, 1, 2, 1, 1, 2, 4, 1, 1, 2, 1, 1, 2, 4, 8]
+    """
+    terms = np.ones(1, np.int64)
+    while len(terms) < checked_whole(n, "n", 1, 2**31):
+        terms = np.concatenate([terms, terms, [2 * terms[-1]]])
+    return terms[:n]
+
+
+def luby_cost(result: Any, target: float, *, base: float = 1.0, unit: str = "steps") -> Any:
+    """The expected time to the target with restarts after `base` times the terms of Luby's sequence: a Dataset of `cost[cell]`.
+
+    Exact over the runs' distribution of times; no run goes on beyond its own end. Infinite where no run met the target.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
+    >>> bool(luby_cost(sweep.run(), 0.1, base=10.0).cost[0] > 0)
+    True
+    """
+    if not base > 0:
+        raise ValueError(f"base must be above 0; {base!r} was given")
+    hits = hits_of(result, target, unit, "luby_cost")
+    spent, met = hits.spent(0), hits.met[:, 0]
+    costs = np.array([_luby_cost(spent[mine], met[mine], base) for mine in (hits.cells.place == c for c in range(len(hits.cells.numbers)))])
+    variables = {"cost": ("cell", costs, f"expected {UNITS[unit]} to the target with Luby's restarts", unit)}
+    return hits.cells.dataset(variables, unit=unit, target=float(target), base=float(base))
+
+
+# Terms of Luby's sequence that are followed: where no run of a million succeeds, the next terms cost as much again.
+MOST_TERMS = 2**22
+
+
+def _luby_cost(spent: np.ndarray, met: np.ndarray, base: float) -> float:
+    if not met.any():
+        return float("inf")
+    terms = luby(MOST_TERMS)
+    lengths = base * 2.0 ** np.arange(int(np.log2(terms.max())) + 1)
+    success = np.array([np.mean(met & (spent <= c)) for c in lengths])
+    cost = np.array([np.minimum(spent, c).mean() for c in lengths])
+    place = np.log2(terms).astype(int)
+    left = np.concatenate([[1.0], np.cumprod(1 - success[place])])
+    return float(left[:-1] @ cost[place] / (1 - left[-1]))  # as if the sequence began again after so many terms
+
+
+def parallel_starts(result: Any, target: float, *, starts: Sequence[int] = (1, 2, 4, 8, 16), unit: str = "steps") -> Any:
+    """The time until the first of k starts at once meets the target, and what all spend by then: a Dataset over `cell` and `starts`.
+
+    A group whose runs all end without it gives way to the next. `time` is the expected time of the clock, `cost` k times as much,
+    `speedup` the time of one start at a time over it. Exact over draws with replacement from the runs.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
+    >>> bool((parallel_starts(sweep.run(), 0.1).speedup >= 1).all())
+    True
+    """
+    numbers = [checked_whole(k, "starts", 1, 2**31) for k in starts]
+    hits = hits_of(result, target, unit, "parallel_starts")
+    spent, met = hits.spent(0), hits.met[:, 0]
+    time = np.array([[_time_of_first(spent[m], met[m], k) for k in (1, *numbers)] for m in (hits.cells.place == c for c in range(len(hits.cells.numbers)))])
+    time = time.reshape(-1, 1 + len(numbers))
+    dims = ("cell", "starts")
+    with np.errstate(invalid="ignore"):
+        speedup = time[:, :1] / time[:, 1:]
+    variables = {
+        "time": (dims, time[:, 1:], f"expected {UNITS[unit]} of the clock until one start meets the target", unit),
+        "cost": (dims, time[:, 1:] * np.array(numbers), f"expected {UNITS[unit]} of so many starts, each as long as the clock", unit),
+        "speedup": (dims, speedup, "time of one start at a time over that of so many at once", "1"),
+    }
+    return hits.cells.dataset(variables, {"starts": ("starts", numbers)}, unit=unit, target=float(target))
+
+
+def _time_of_first(spent: np.ndarray, met: np.ndarray, k: int) -> float:
+    """The expected time until the first of k runs meets the target, groups that fail included, each until its last run ends."""
+    n, good, bad = len(spent), np.sort(spent[met]), np.sort(spent[~met])
+    if not len(good):
+        return float("inf")
+    left = (1.0 - np.arange(len(good) + 1) / n) ** k  # that none of k is among so many of the quickest successes
+    group = good @ (left[:-1] - left[1:])
+    failed = left[-1]
+    if len(bad):
+        share = (np.arange(len(bad) + 1) / n) ** k
+        group += bad @ np.diff(share)
+    return float(group / (1 - failed))

@@ -1,0 +1,105 @@
+"""Where training diverges: over two hyperparameters, and the edge of it by bisection."""
+
+from typing import Any
+
+import numpy as np
+
+from gdsim.analysis.intervals import wilson
+from gdsim.analysis.reading import cells_in, check_result, checked_confidence, dataset
+from gdsim.rules import Rule
+from gdsim.sweep.cells import with_value
+from gdsim.sweep.declaration import Sweep
+
+
+def divergence_map(result: Any, x: str, y: str, *, status: str = "diverged", confidence: float = 0.95) -> Any:
+    """The share of runs that diverged over two hyperparameters, all others pooled: a Dataset over `y` and `x`.
+
+    `status` may be another, such as "converged". Variables: `share`, `low`, `high` (Wilson), `runs`; NaN where there is no run. Raises ValueError.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.01, 1.0], momentum=[0.0, 0.9]), starts=5, steps=100)
+    >>> divergence_map(sweep.run(), "lr", "momentum").share.values.tolist()
+    [[0.0, 1.0], [0.0, 1.0]]
+    """
+    from gdsim.stops import STATUSES
+
+    confidence = checked_confidence(confidence)
+    check_result(result, "divergence_map")
+    if status not in STATUSES:
+        raise ValueError(f"status={status!r} is not known; there are {', '.join(STATUSES)}")
+    cells = cells_in(result)
+    for name in (x, y):
+        if name not in cells.coordinates or name in ("cell", "label"):
+            known = [n for n in cells.coordinates if n not in ("cell", "label")]
+            raise ValueError(f"{name!r} is no hyperparameter that this sweep varies; it varies {', '.join(known)}")
+    runs = np.bincount(cells.place, minlength=len(cells.numbers))
+    hits = np.bincount(cells.place, result.status.values == status, minlength=len(cells.numbers))
+    columns, at_x = np.unique(np.asarray(cells.coordinates[x][1]), return_inverse=True)
+    lines, at_y = np.unique(np.asarray(cells.coordinates[y][1]), return_inverse=True)
+    total, count = np.zeros((2, len(lines), len(columns)))
+    np.add.at(total, (at_y.reshape(-1), at_x.reshape(-1)), runs)
+    np.add.at(count, (at_y.reshape(-1), at_x.reshape(-1)), hits)
+    low, high = wilson(count, total, confidence)
+    with np.errstate(invalid="ignore"):
+        share = count / np.where(total > 0, total, np.nan)
+    dims = (y, x)
+    variables = {
+        "share": (dims, share, f"share of runs that ended as {status}", "1"), "low": (dims, low, f"lower end of the {confidence:.0%} interval", "1"),
+        "high": (dims, high, f"upper end of the {confidence:.0%} interval", "1"), "runs": (dims, total.astype(int), "finished runs", "1"),
+    }  # fmt: skip
+    return dataset(variables, {x: (x, columns), y: (y, lines)}, status=status, confidence=confidence)
+
+
+# Values that are tried side by side in each round: the bracket shrinks by as much.
+TRIED = 15
+
+
+def edge_of_stability(
+    problem: Any, optimizer: Rule, *, low: float, high: float, hyperparameter: str = "lr", share: float = 0.5, tolerance: float = 1e-6, **options: Any
+) -> Any:
+    """The value of a hyperparameter beyond which more than `share` of the starts diverge, by bisection: a Dataset of `low` and `high`.
+
+    The bracket must hold the edge: at `low` no more than that share diverges, at `high` more. Fifteen values between are trained side by side in
+    each round, all starts on the same points and orders of samples, until the bracket is narrower than tolerance times its upper end. `options` go to `gd.Sweep`
+    (`starts`, `steps`, `init`, ...); a run that diverges later than its last step is not seen, so near the edge take many steps.
+    `tried` and `diverged` are all values that were trained and their shares. Raises ValueError.
+
+    >>> import gdsim as gd
+    >>> problem = gd.Quadratic([[1.0, 0.0], [0.0, 4.0]], [[0.0, 0.0]])
+    >>> edge = edge_of_stability(problem, gd.SGD(), low=0.1, high=1.0, tolerance=1e-2, init=gd.Normal(std=1), steps=5000)
+    >>> bool(edge.low <= 0.51 and edge.high >= 0.5)  # 2 over the largest curvature
+    True
+    """
+    if not low < high:
+        raise ValueError(f"low must be below high; low={low!r} and high={high!r} were given")
+    seen: dict[float, float] = {}
+
+    def look(values: list[float]) -> None:
+        sweep = Sweep(problem=problem, optimizer=with_value(optimizer, hyperparameter, values), **options)
+        result = sweep.run()
+        cells = cells_in(result)
+        lost = np.bincount(cells.place, result.status.values == "diverged") / np.bincount(cells.place)
+        if len(lost) != len(values):
+            raise ValueError(f"edge_of_stability varies {hyperparameter} alone; an axis of another hyperparameter was given")
+        seen.update(zip(values, lost.tolist(), strict=True))
+
+    look([float(low), float(high)])
+    if seen[float(low)] > share or seen[float(high)] <= share:
+        raise ValueError(
+            f"the edge is not between {low:g} and {high:g}: {seen[float(low)]:.0%} and {seen[float(high)]:.0%} of the starts diverge there; take another bracket"
+        )
+    below, above = float(low), float(high)
+    while above - below > tolerance * abs(above):
+        between = np.linspace(below, above, TRIED + 2)[1:-1]
+        values = [v for v in dict.fromkeys(map(float, between)) if below < v < above]
+        if not values:
+            break
+        look(values)
+        first = next((v for v in values if seen[v] > share), above)
+        below, above = max([below, *(v for v in values if v < first)]), first
+    tried = np.array(sorted(seen))
+    variables = {
+        "low": ((), below, f"highest {hyperparameter} known below the edge", "1"), "high": ((), above, f"lowest {hyperparameter} known beyond it", "1"),
+        "diverged": ("tried", np.array([seen[v] for v in tried]), "share of starts that diverged", "1"),
+    }  # fmt: skip
+    return dataset(variables, {"tried": ("tried", tried)}, hyperparameter=hyperparameter, share=share)

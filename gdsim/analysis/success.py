@@ -1,0 +1,117 @@
+"""How often runs succeed, and whether one cell succeeds more often than another from the same starts."""
+
+from typing import Any
+
+import numpy as np
+
+from gdsim.analysis.intervals import INTERVALS, holm, mcnemar
+from gdsim.analysis.reading import cells_in, check_result, checked_confidence, dataset, is_success
+from gdsim.axes import nearest
+
+
+def success_probability(result: Any, *, target: Any = None, confidence: float = 0.95, interval: str = "wilson") -> Any:
+    """The share of each cell's runs that succeed, with an interval: a Dataset over `cell`.
+
+    A run succeeds if its status is "converged"; with `target`, a loss, if its lowest loss at a checkpoint or a stop's look was at
+    most that; `target` may also be True and False for each run. `interval` is "wilson", which holds its level on average over
+    shares, or "clopper-pearson", which never covers less (SCIENCE: Brown, Cai and DasGupta 2001). Takes a summary too; with a
+    target only where the target is an edge of its bins. Raises ValueError.
+
+    Variables: `runs`, `successes`, `probability`, `low`, `high`, each [cell]; NaN where a cell has no run.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 1.0]), starts=50, steps=500, stop=[gd.Target(1e-3)])
+    >>> success_probability(sweep.run()).probability.values.tolist()
+    [1.0, 0.0]
+    """
+    confidence = checked_confidence(confidence)
+    if interval not in INTERVALS:
+        raise ValueError(f"interval={interval!r} is not known; {nearest(str(interval), tuple(INTERVALS))}")
+    if "ended" in getattr(result, "data_vars", ()):
+        coordinates = {str(n): c for n, c in result.coords.items() if c.dims == ("cell",)}
+        successes, runs = _counted(result, target)
+    else:
+        check_result(result, "success_probability")
+        cells = cells_in(result)
+        coordinates = cells.coordinates
+        runs = np.bincount(cells.place, minlength=len(cells.numbers))
+        successes = np.bincount(cells.place, is_success(result, target), minlength=len(cells.numbers)).astype(int)
+    low, high = INTERVALS[interval](successes, runs, confidence)
+    with np.errstate(invalid="ignore"):
+        share = successes / np.where(runs > 0, runs, np.nan)
+    variables = {
+        "runs": ("cell", runs, "finished runs", "1"), "successes": ("cell", successes, "runs that succeeded", "1"),
+        "probability": ("cell", share, "share of runs that succeed", "1"),
+        "low": ("cell", low, f"lower end of the {confidence:.0%} interval", "1"), "high": ("cell", high, f"upper end of the {confidence:.0%} interval", "1"),
+    }  # fmt: skip
+    success = "status is converged" if target is None else f"lowest loss <= {target:g}" if isinstance(target, (int, float)) else "as given"
+    return dataset(variables, coordinates, confidence=confidence, interval=interval, success=success)
+
+
+def _counted(summary: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(successes, runs) of each cell of a summary."""
+    runs = summary.steps_taken_count.values
+    if target is None:
+        return summary.ended.sel(status="converged").values[:, -1], runs
+    if isinstance(target, bool) or not isinstance(target, (int, float)):
+        raise ValueError(f"a summary has no single runs that could be chosen: target must be a loss; {target!r} was given")
+    edges = summary.bin_low.values
+    inside = (edges < target) & (target < summary.bin_high.values)
+    if summary.best_loss_histogram.values[:, inside].any():
+        low, high = float(edges[inside][0]), float(summary.bin_high.values[inside][0])
+        raise ValueError(f"the summary counts lowest losses by bins, and {target:g} lies inside one of them: take the target {low!r} or {high!r}")
+    return (summary.best_loss_histogram.values * (edges < target)).sum(1), runs
+
+
+def compare_success(result: Any, reference: int = 0, *, target: Any = None, confidence: float = 0.95) -> Any:
+    """Each cell's share of successes beside that of cell number `reference`, on their common starts: a Dataset over `cell`.
+
+    The p-value is McNemar's exact one (1947), from the starts on which one of the two alone succeeds; `p_holm` holds for all
+    comparisons at once (Holm 1979). The interval of the difference is Agresti and Min's (2005). `target` as in
+    `success_probability`. Raises ValueError for a reference that is no cell of the result.
+
+    Variables: `starts` (common), `cell_only`, `reference_only`, `difference` (cell less reference), `low`, `high`, `p_value`, `p_holm`.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 1.0]), starts=20, steps=500, stop=[gd.Target(1e-3)])
+    >>> bool(compare_success(sweep.run()).p_value[1] < 1e-5)
+    True
+    """
+    from scipy.stats import norm
+
+    confidence = checked_confidence(confidence)
+    check_result(result, "compare_success")
+    cells = cells_in(result)
+    if reference not in cells.numbers:
+        raise ValueError(f"reference={reference!r} is no cell of this result; it has {', '.join(map(str, cells.numbers[:10]))}")
+    table = outcomes_by_start(result, cells.place, is_success(result, target).astype(np.int8), len(cells.numbers))
+    known = (table >= 0) & (table[:, np.flatnonzero(cells.numbers == reference)] >= 0)
+    first, second = table[:, np.flatnonzero(cells.numbers == reference)] == 1, table == 1
+    b, c, n = (np.sum(known & chosen, axis=0) for chosen in (second & ~first, first & ~second, np.ones_like(known)))
+    p = np.where(n > 0, mcnemar(b, c), np.nan)
+    others = cells.numbers != reference
+    corrected = holm(np.where(others, p, np.nan))
+    z = float(norm.isf((1 - confidence) / 2))
+    middle = (b - c) / (n + 2.0)
+    half = z * np.sqrt(np.maximum(b + c + 1 - (b - c) ** 2 / (n + 2.0), 0.0)) / (n + 2.0)
+    with np.errstate(invalid="ignore"):
+        difference = (b - c) / np.where(n > 0, n, np.nan)
+    low, high = np.where(others, np.maximum(middle - half, -1), 0.0), np.where(others, np.minimum(middle + half, 1), 0.0)
+    variables = {
+        "starts": ("cell", n, "starts that both have finished", "1"), "cell_only": ("cell", b, "starts on which the cell alone succeeds", "1"),
+        "reference_only": ("cell", c, "starts on which the reference alone succeeds", "1"),
+        "difference": ("cell", difference, "share of successes less the reference's", "1"),
+        "low": ("cell", low, f"lower end of the {confidence:.0%} interval of the difference", "1"),
+        "high": ("cell", high, f"upper end of the {confidence:.0%} interval of the difference", "1"),
+        "p_value": ("cell", np.where(others, p, np.nan), "exact p-value of McNemar's test", "1"),
+        "p_holm": ("cell", corrected, "p-value for all comparisons at once, by Holm's method", "1"),
+    }  # fmt: skip
+    return cells.dataset(variables, confidence=confidence, reference=int(reference))
+
+
+def outcomes_by_start(result: Any, place: np.ndarray, values: np.ndarray, cells: int) -> np.ndarray:
+    """[start, cell] values of runs; what is missing is NaN, or -1 among whole numbers."""
+    starts, row = np.unique(result.start.values, return_inverse=True)
+    table = np.full((len(starts), cells), np.nan if values.dtype.kind == "f" else -1, values.dtype)
+    table[row.reshape(-1), place] = values
+    return table

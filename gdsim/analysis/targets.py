@@ -1,0 +1,303 @@
+"""How long runs take to reach a loss: first hits, their distribution, survival, and the expected time with restarts."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from gdsim.analysis.intervals import accelerated, groups_of, resampled, wilson
+from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, checked_confidence
+from gdsim.analysis.units import UNITS, Cost, cost_in
+from gdsim.axes import values
+
+# Distributions are given at every time at which a run meets a target, and at so many, evenly spaced in rank, where there are more.
+MOST_TIMES = 1000
+
+
+class Hits(NamedTuple):
+    """When each run first met each target."""
+
+    cells: Cells
+    targets: np.ndarray  # descending
+    step: np.ndarray  # [run, target] the step; -1 if never
+    last: np.ndarray  # [run] the steps that the run took
+    cost: Cost
+
+    @property
+    def met(self) -> np.ndarray:
+        """[run, target] whether it was ever met."""
+        return self.step >= 0
+
+    def spent(self, target: int) -> np.ndarray:
+        """[run] what a run spent until it met target number `target`, or until its end."""
+        return self.cost.of(np.where(self.step[:, target] >= 0, self.step[:, target], self.last), self.cells.place)
+
+
+def hits_of(result: Any, targets: Any, unit: str, what: str) -> Hits:
+    """When a result's runs met targets: at the exact step where `gd.Target` watched for it, else at the first checkpoint."""
+    check_result(result, what)
+    losses = checked_targets(targets)
+    cells = cells_in(result)
+    cost = cost_in(result, unit, cells.numbers)
+    runs, steps = result.sizes["run"], result.step.values.astype(np.int64)
+    found, last = np.full((runs, len(losses)), -1, np.int32), np.zeros(runs, np.int64)
+
+    def look(columns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        taken = columns["steps_taken"].astype(np.int64)
+        hits = _first_hits(columns["loss"], steps, losses)
+        at_end = (hits < 0) & (columns["final_loss"][:, None] <= losses) & (columns["status"] != "diverged")[:, None]
+        hits = np.where(at_end, taken[:, None], hits)
+        if "target_step" in columns:
+            _correct(hits, columns["target_step"], watched, losses)
+        return hits, taken
+
+    names, watched = ["loss", "final_loss", "steps_taken", "status"], np.zeros(0)
+    if "target_step" in result and "target" in result.coords:
+        names, watched = [*names, "target_step"], result.target.values
+    for rows, (hits, taken) in by_block(result, names, look):
+        found[rows], last[rows] = hits, taken
+    return Hits(cells, losses, found, last, cost)
+
+
+def checked_targets(targets: Any) -> np.ndarray:
+    """Losses to reach, the highest first. Raises ValueError."""
+    given = values(targets, 0, "targets") if isinstance(targets, msgspec.Struct) else targets  # gd.logspace and its like
+    try:
+        losses = np.unique(np.ravel(np.asarray(given, float)))[::-1]
+    except (TypeError, ValueError):
+        losses = np.zeros(0)
+    if not len(losses) or not np.isfinite(losses).all():
+        raise ValueError(f"targets must be one loss or several, such as [0.1, 0.01]; {targets!r} was given")
+    return losses
+
+
+def _first_hits(losses: np.ndarray, steps: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    from numba import types
+
+    from gdsim.kernels.hits import first_hits
+    from gdsim.lanes.compiler import bind
+
+    kind = getattr(types, losses.dtype.name)
+    array = lambda t, d: types.Array(t, d, "C")  # noqa: E731
+    kernel: Any = bind(first_hits, {}, types.void(array(kind, 2), array(types.int64, 1), array(types.float64, 1), array(types.int32, 2)))
+    hits = np.empty((len(losses), len(targets)), np.int32)
+    kernel(losses, steps, np.ascontiguousarray(targets), hits)
+    return hits
+
+
+def _correct(hits: np.ndarray, exact: np.ndarray, watched: np.ndarray, targets: np.ndarray) -> None:
+    """Puts the exact steps where they were watched for; an easier target is met no later than a harder one."""
+    for place, loss in enumerate(watched):
+        mine = np.flatnonzero(targets == loss)
+        if len(mine):
+            hits[:, mine[0]] = exact[:, place]
+    never = np.iinfo(np.int32).max
+    times = np.where(hits < 0, never, hits)
+    times = np.minimum.accumulate(times[:, ::-1], axis=1)[:, ::-1]
+    hits[:] = np.where(times == never, -1, times)
+
+
+def time_to_target(result: Any, targets: Any, *, unit: str = "steps") -> Any:
+    """What each run spent until its loss was first at most each target: a Dataset of `time[run, target]`, NaN where it never was.
+
+    The step is exact where a `gd.Target` with several losses watched for the target, else that of the first checkpoint at or
+    below it, or of the run's end. `spent[run]` is what the whole run took. `unit`: "steps", "samples", or "gradients" of the whole
+    data (samples seen over samples there are; two a step for `gd.SAM`), in which batch sizes compare. Raises ValueError.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=3, steps=500, record=gd.Record(every=1))
+    >>> bool((time_to_target(sweep.run(), [1.0, 0.1]).time.diff("target") > 0).all())
+    True
+    """
+    from gdsim.analysis.reading import dataset
+
+    hits = hits_of(result, targets, unit, "time_to_target")
+    time = np.full(hits.step.shape, np.nan)
+    for j in range(len(hits.targets)):
+        met = hits.step[:, j] >= 0
+        time[met, j] = hits.cost.of(hits.step[met, j], hits.cells.place[met])
+    variables = {
+        "time": (("run", "target"), time, f"{UNITS[unit]} until the loss was first at most the target", unit),
+        "spent": ("run", hits.cost.of(hits.last, hits.cells.place), f"{UNITS[unit]} of the whole run", unit),
+    }
+    coordinates = {n: c for n, c in result.coords.items() if c.dims == ("run",)}
+    return dataset(variables, {**coordinates, "target": ("target", hits.targets)}, unit=unit)
+
+
+def expected_running_time(result: Any, targets: Any, *, unit: str = "steps", confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> Any:
+    """The expected time to each target with restarts, ERT or aRT (Auger and Hansen 2005): a Dataset over `cell` and `target`.
+
+    It is all that the runs spent, each until it met the target or ended, over the number that met it; infinite if none did. The
+    interval is the bootstrap's over starts (BCa: Efron 1987), `resamples` of them, the same for all cells; beyond 2048 starts whole groups
+    of starts are drawn. Targets and `unit` as in `time_to_target`.
+
+    Variables: `ert`, `low`, `high`, `successes`, each [cell, target]; `runs` [cell].
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=20, steps=500)
+    >>> slow, fast = expected_running_time(sweep.run(), 0.01).ert.values[:, 0]
+    >>> bool(fast < slow)
+    True
+    """
+    confidence = checked_confidence(confidence)
+    hits = hits_of(result, targets, unit, "expected_running_time")
+    cells, count = hits.cells, len(hits.cells.numbers)
+    group, groups = groups_of(result.start.values)
+    slot = cells.place * groups + group
+    weights = resampled(groups, resamples, seed)
+    shape = (count, len(hits.targets))
+    ert, low, high, successes = np.full(shape, np.inf), np.full(shape, np.inf), np.full(shape, np.inf), np.zeros(shape, np.int64)
+    for j in range(len(hits.targets)):
+        spent = np.bincount(slot, hits.spent(j), minlength=count * groups).reshape(count, groups)
+        met = np.bincount(slot, hits.met[:, j], minlength=count * groups).reshape(count, groups)
+        successes[:, j] = np.rint(met.sum(1))
+        ert[:, j] = _ratio(spent.sum(1), met.sum(1))
+        without = _rate((met.sum(1, keepdims=True) - met).T, (spent.sum(1, keepdims=True) - spent).T)
+        least, most = accelerated(_rate(weights @ met.T, weights @ spent.T), _rate(met.sum(1), spent.sum(1)), without, confidence)
+        low[:, j], high[:, j] = _ratio(1 - most, most), _ratio(1 - least, least)
+    dims = ("cell", "target")
+    variables = {
+        "ert": (dims, ert, f"expected {UNITS[unit]} to the target with restarts", unit),
+        "low": (dims, low, f"lower end of the {confidence:.0%} interval", unit), "high": (dims, high, f"upper end of the {confidence:.0%} interval", unit),
+        "successes": (dims, successes, "runs that met the target", "1"),
+        "runs": ("cell", np.bincount(cells.place, minlength=count), "finished runs", "1"),
+    }  # fmt: skip
+    return cells.dataset(variables, {"target": ("target", hits.targets)}, unit=unit, confidence=confidence)
+
+
+def _rate(met: np.ndarray, spent: np.ndarray) -> np.ndarray:
+    """1 / (1 + expected running time): 0, not infinite, where no run met the target."""
+    return np.divide(met, met + spent, out=np.zeros(met.shape), where=met > 0)
+
+
+def _ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
+    return np.divide(over, under, out=np.full(over.shape, np.inf), where=under > 0)
+
+
+def simulated_restarts(result: Any, target: float, *, unit: str = "steps", draws: int = 1000, seed: int = 0) -> Any:
+    """Times of an optimizer that starts again until it succeeds: a Dataset of `time[cell, draw]`, infinite where no run of a cell met the target.
+
+    Runs of the cell are drawn with replacement and their times added until one that met the target is drawn; the mean of the draws
+    approaches the expected running time. Infinite where no run met it.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
+    >>> simulated_restarts(sweep.run(), 0.01, draws=5).time.shape
+    (1, 5)
+    """
+    hits = hits_of(result, target, unit, "simulated_restarts")
+    rng = np.random.default_rng(seed)
+    met, spent = hits.met[:, 0], hits.spent(0)
+    times = np.full((len(hits.cells.numbers), draws), np.inf)
+    for cell in range(len(times)):
+        mine = hits.cells.place == cell
+        good, bad = spent[mine & met], spent[mine & ~met]
+        if len(good):
+            failures = rng.geometric(len(good) / (len(good) + len(bad)), draws) - 1
+            times[cell] = rng.choice(good, draws) + _sums_of_draws(bad, failures, rng)
+    variables = {"time": (("cell", "draw"), times, f"{UNITS[unit]} to the target with restarts, drawn", unit)}
+    return hits.cells.dataset(variables, unit=unit, target=float(target))
+
+
+MOST_DRAWS = 10_000_000
+
+
+def _sums_of_draws(values: np.ndarray, counts: np.ndarray, rng: Any) -> np.ndarray:
+    """Sums of so many values each, drawn with replacement."""
+    if not counts.any():
+        return np.zeros(len(counts))
+    if counts.sum() <= MOST_DRAWS:
+        drawn = rng.choice(values, counts.sum())
+        return np.bincount(np.repeat(np.arange(len(counts)), counts), drawn, minlength=len(counts))
+    distinct, number = np.unique(values, return_counts=True)
+    return rng.multinomial(counts, number / number.sum()) @ distinct
+
+
+def ecdf(result: Any, targets: Any, *, unit: str = "steps", confidence: float = 0.95) -> Any:
+    """The share of runs and targets that are met by each time, cell by cell (Hansen et al. 2021): a Dataset over `cell` and `time`.
+
+    Runs that never meet a target count as later than any time. The interval is Wilson's; where several targets of a run make its
+    shares alike, with the number of runs that would vary as much. Targets and `unit` as in `time_to_target`.
+
+    Variables: `share`, `low`, `high`, each [cell, time]; `runs` [cell].
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
+    >>> float(ecdf(sweep.run(), gd.logspace(1e-2, 1, 5)).share[0, -1])
+    1.0
+    """
+    confidence = checked_confidence(confidence)
+    hits = hits_of(result, targets, unit, "ecdf")
+    count, several = len(hits.cells.numbers), len(hits.targets)
+    times = [hits.cost.of(hits.step[:, j], hits.cells.place) for j in range(several)]
+    axis = time_axis([t[hits.met[:, j]] for j, t in enumerate(times)])
+    runs = np.bincount(hits.cells.place, minlength=count)
+    first, second = np.zeros((count, len(axis))), np.zeros((count, len(axis)))
+    for j, time in enumerate(times):
+        met = hits.met[:, j]
+        slot = hits.cells.place[met] * len(axis) + np.searchsorted(axis, time[met])
+        at = np.bincount(slot, minlength=count * len(axis)).reshape(count, len(axis))
+        first += at
+        second += (2 * j + 1) * at  # the square of how many targets a run has met grows by so much with its next
+    per_run = np.maximum(runs, 1)[:, None]
+    share = np.cumsum(first, 1) / (per_run * several)
+    variance = np.maximum(np.cumsum(second, 1) / (per_run * several**2) - share**2, 0.0)
+    alike = np.divide(share * (1 - share), variance, out=np.ones_like(share), where=variance > 0)
+    low, high = wilson(share * per_run * alike, per_run * alike, confidence)
+    share = np.where(runs[:, None] > 0, share, np.nan)
+    dims = ("cell", "time")
+    variables = {
+        "share": (dims, share, "share of runs and targets met by the time", "1"),
+        "low": (dims, low, f"lower end of the {confidence:.0%} interval", "1"), "high": (dims, high, f"upper end of the {confidence:.0%} interval", "1"),
+        "runs": ("cell", runs, "finished runs", "1"),
+    }  # fmt: skip
+    return hits.cells.dataset(variables, {"time": ("time", axis, {"units": unit})}, unit=unit, targets=several, confidence=confidence)
+
+
+def time_axis(times: Sequence[np.ndarray]) -> np.ndarray:
+    """The distinct times, or as many of them as fit, evenly spaced in rank."""
+    axis = np.unique(np.concatenate([np.unique(t) for t in times])) if times else np.zeros(0)
+    return axis if len(axis) <= MOST_TIMES else axis[np.unique(np.linspace(0, len(axis) - 1, MOST_TIMES).astype(int))]
+
+
+def kaplan_meier(result: Any, target: float, *, unit: str = "steps", confidence: float = 0.95) -> Any:
+    """The share of runs that have not met the target by each time, where budgets differ (Kaplan and Meier 1958): a Dataset over `cell` and `time`.
+
+    A run that used up its budget, or was stopped by `gd.Validation`, is censored there: it might have met the target later. One that
+    diverged or stalled never will, and stays among those at risk. The interval is Greenwood's on the scale of log(-log).
+
+    Variables: `survival`, `low`, `high`, `at_risk`, `events`, each [cell, time].
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
+    >>> float(kaplan_meier(sweep.run(), 0.01).survival[0, -1])
+    0.0
+    """
+    from scipy.stats import norm
+
+    confidence = checked_confidence(confidence)
+    hits = hits_of(result, target, unit, "kaplan_meier")
+    count, met = len(hits.cells.numbers), hits.met[:, 0]
+    alive = np.isin(result.status.values, ("diverged", "stalled")) & ~met
+    time = np.where(alive, np.inf, hits.spent(0))
+    axis = np.unique(time[met])
+    events, at_risk = np.zeros((count, len(axis)), np.int64), np.zeros((count, len(axis)), np.int64)
+    for cell in range(count):
+        mine = hits.cells.place == cell
+        events[cell] = np.bincount(np.searchsorted(axis, time[mine & met]), minlength=len(axis))
+        at_risk[cell] = np.sum(mine) - np.searchsorted(np.sort(time[mine]), axis, side="left")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        survival = np.cumprod(np.where(at_risk > 0, 1 - events / at_risk, 1.0), 1)
+        greenwood = np.cumsum(np.where(at_risk > events, events / (at_risk * (at_risk - events)), 0.0), 1)
+        spread = norm.isf((1 - confidence) / 2) * np.sqrt(greenwood) / np.abs(np.log(survival))
+        inside = (survival > 0) & (survival < 1)
+        low = np.where(inside, survival ** np.exp(spread), survival)
+        high = np.where(inside, survival ** np.exp(-spread), survival)
+    dims = ("cell", "time")
+    variables = {
+        "survival": (dims, survival, "share of runs that have not met the target", "1"),
+        "low": (dims, low, f"lower end of the {confidence:.0%} interval", "1"), "high": (dims, high, f"upper end of the {confidence:.0%} interval", "1"),
+        "at_risk": (dims, at_risk, "runs not censored before, that have not met it", "1"), "events": (dims, events, "runs that meet it now", "1"),
+    }  # fmt: skip
+    return hits.cells.dataset(variables, {"time": ("time", axis, {"units": unit})}, unit=unit, target=float(target), confidence=confidence)

@@ -1,0 +1,55 @@
+"""What a step costs: steps, samples, or gradients of the whole data, in which rules and batch sizes compare."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.axes import nearest
+from gdsim.sweep.cells import Cell, cells_of
+from gdsim.sweep.result import sweep_behind
+
+UNITS = {"steps": "updates", "samples": "samples seen", "gradients": "gradients of the whole data"}
+
+
+class Cost(NamedTuple):
+    """What steps cost in each cell of a result. `of(steps, place)` takes steps and the place of each one's cell."""
+
+    unit: str
+    of: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def cost_in(result: Any, unit: str, numbers: np.ndarray) -> Cost:
+    """The cost of steps in cells with the given numbers.
+
+    "gradients" counts samples seen over the samples that there are, twice where a rule takes two gradients a step; a function's
+    step is one. Looks at the whole data that stops and checkpoints take are not counted. Raises ValueError.
+    """
+    if unit not in UNITS:
+        raise ValueError(f"unit={unit!r} is not known; {nearest(str(unit), tuple(UNITS))}")
+    if unit == "steps":
+        return Cost(unit, lambda steps, place: np.asarray(steps, float))
+    sweep = sweep_behind(result)
+    cells = cells_of(sweep)
+    counts = [_samples(sweep, cells[n], unit) for n in numbers]
+    epoch, batch, whole, share = (np.array(column, float) for column in zip(*counts, strict=True)) if counts else (np.zeros(0),) * 4
+
+    def cost(steps: np.ndarray, place: np.ndarray) -> np.ndarray:
+        epochs, rest = np.divmod(np.asarray(steps, float), epoch[place])
+        return (epochs * whole[place] + np.minimum(rest * batch[place], whole[place])) * share[place]
+
+    return Cost(unit, cost)
+
+
+def _samples(sweep: Any, cell: Cell, unit: str) -> tuple[float, float, float, float]:
+    """(steps of an epoch, samples of a step, samples of an epoch, the cost of a sample)."""
+    gradients = 2.0 if cell.rule.climbs else 1.0
+    if cell.problem.data is None:
+        if unit == "samples":
+            raise ValueError(f"{type(cell.problem).__name__} has no samples to count: take unit='steps' or 'gradients'")
+        return 1.0, 1.0, 1.0, gradients
+    count = len(cell.problem.data.X)
+    batch = cell.batch or count
+    dropped = cell.batch is None or sweep.shuffle == "replacement" or sweep.drop_last
+    epoch = count // batch if dropped else -(-count // batch)
+    return epoch, batch, epoch * batch if dropped else count, 1.0 if unit == "samples" else gradients / count

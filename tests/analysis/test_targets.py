@@ -1,0 +1,218 @@
+"""Times to targets: first hits, ERT, ECDF, survival, restarts, profiles, against plain loops, statsmodels and simulation."""
+
+import numpy as np
+import pytest
+import xarray
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gdsim as gd
+from gdsim import analysis
+from tests.analysis.populations import result_of, rosenbrock
+
+LOSSES = st.one_of(st.floats(0, 10), st.just(float("inf")), st.just(float("nan")))
+
+
+def first_hit(curve, steps, target):
+    hits = [s for s, v in zip(steps, curve, strict=True) if v <= target]
+    return hits[0] if hits else np.nan
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(LOSSES, min_size=6, max_size=6), min_size=1, max_size=8), st.lists(st.floats(0, 10), min_size=1, max_size=4))
+def test_first_hits_are_those_of_a_loop(curves, targets):
+    steps = np.array([0, 1, 2, 5, 10, 20])
+    result = result_of(curves, steps=steps, final=np.full(len(curves), np.inf))
+    found = analysis.time_to_target(result, targets)
+    for j, target in enumerate(found.target.values):
+        assert np.array_equal(found.time.values[:, j], [first_hit(c, steps, target) for c in curves], equal_nan=True)
+
+
+def test_a_run_that_ends_between_checkpoints_meets_its_target_there():
+    result = result_of([[1.0, np.nan, np.nan]], steps=[0, 10, 20], taken=[7], status=["converged"], final=[0.01])
+    assert analysis.time_to_target(result, [0.5, 0.001]).time.values.tolist()[0][0] == 7.0
+    diverged = result_of([[1.0, np.nan, np.nan]], steps=[0, 10, 20], taken=[7], status=["diverged"], final=[0.01])
+    assert np.isnan(analysis.time_to_target(diverged, 0.5).time.values).all()
+
+
+def test_targets_that_were_watched_for_are_met_at_their_exact_steps():
+    watched = rosenbrock(stop=[gd.Target([1.0, 0.1, 1e-3])], optimizer=gd.Adam(lr=0.05), starts=20).run()
+    every = rosenbrock(stop=[], record=gd.Record(every=1), optimizer=gd.Adam(lr=0.05), starts=20).run()
+    a, b = (analysis.time_to_target(r, [1.0, 0.1, 1e-3]).time.values for r in (watched, every))
+    assert np.array_equal(a, b, equal_nan=True)
+    rough = analysis.time_to_target(rosenbrock(stop=[], optimizer=gd.Adam(lr=0.05), starts=20).run(), [1.0, 0.1, 1e-3]).time.values
+    assert (rough[~np.isnan(rough)] >= b[~np.isnan(rough)]).all()
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_steps_cost_the_samples_that_they_see(drop_last):
+    data = gd.Data(np.linspace(-1, 1, 10)[:, None], np.linspace(-2, 2, 10))
+    sweep = gd.Sweep(problem=gd.LinearRegression(data), optimizer=[gd.SGD(lr=0.1), gd.SAM(gd.SGD(lr=0.1))], batch=gd.grid(3, 5), steps=9, drop_last=drop_last)
+    result = sweep.run()
+    spent = analysis.time_to_target(result, 0.0, unit="samples").spent.values
+    for run, cell in enumerate(result.cell.values):
+        batch = int(result.batch.values[run])
+        order = gd.Sweep(problem=gd.LinearRegression(data), optimizer=gd.SGD(), batch=batch, steps=9, drop_last=drop_last).order(start=0)
+        assert spent[cell] == (order >= 0).sum()
+    gradients = analysis.time_to_target(result, 0.0, unit="gradients").spent.values
+    sam = np.where(result.wrapped_in.values == "SAM", 2, 1)
+    assert np.allclose(gradients, sam * spent / 10)
+
+
+def test_units_that_do_not_apply_are_refused():
+    result = rosenbrock(starts=2, steps=10).run()
+    with pytest.raises(ValueError, match="no samples to count"):
+        analysis.time_to_target(result, 1.0, unit="samples")
+    with pytest.raises(ValueError, match="did you mean 'steps'"):
+        analysis.time_to_target(result, 1.0, unit="step")
+    with pytest.raises(ValueError, match="targets must be"):
+        analysis.ecdf(result, "low")
+
+
+def test_expected_running_time_and_simulated_restarts_agree():
+    result = rosenbrock().run()
+    found = analysis.expected_running_time(result, [0.1, 1e9, 1e-30])
+    time = analysis.time_to_target(result, [0.1, 1e9, 1e-30])
+    for cell in range(5):
+        mine = result.cell.values == cell
+        for j in range(3):
+            hit = time.time.values[mine, j]
+            total = np.where(np.isnan(hit), time.spent.values[mine], hit).sum()
+            expected = total / (~np.isnan(hit)).sum() if (~np.isnan(hit)).any() else np.inf
+            assert found.ert.values[cell, j] == pytest.approx(expected)
+    assert (found.low <= found.ert).all()
+    assert (found.ert <= found.high).all()
+    assert np.isinf(found.ert[:, 2]).all()
+    assert (found.ert[:, 0] == 0).all()  # every start is below 1e9
+    drawn = analysis.simulated_restarts(result, 0.1, draws=20_000).time.mean("draw").values
+    known = np.isfinite(found.ert.values[:, 1])
+    assert np.allclose(drawn[known], found.ert.values[known, 1], rtol=0.05)
+    assert np.isinf(drawn[~known]).all()
+
+
+def test_ecdf_counts_runs_and_targets():
+    result, targets = rosenbrock().run(), [10.0, 1.0, 0.1]
+    found, time = analysis.ecdf(result, targets), analysis.time_to_target(result, targets).time.values
+    for cell in range(5):
+        mine = time[result.cell.values == cell]
+        expected = [(mine <= t).mean() for t in found.time.values]
+        assert np.allclose(found.share[cell], expected)
+    single = analysis.ecdf(result, 0.1)
+    counts = np.rint(single.share.values * 40)
+    low, high = analysis.wilson(counts, 40)
+    assert np.allclose(single.low, low)
+    assert np.allclose(single.high, high)
+
+
+def test_kaplan_meier_is_that_of_statsmodels():
+    survival = pytest.importorskip("statsmodels.duration.survfunc")
+    rng = np.random.default_rng(0)
+    time, budget = rng.integers(1, 40, 200), rng.integers(10, 50, 200)
+    steps = np.arange(51)
+    curves = np.where(steps > budget[:, None], np.nan, np.where(steps >= time[:, None], 0.0, 1.0))
+    result = result_of(curves, taken=budget)
+    found = analysis.kaplan_meier(result, 0.5)
+    oracle = survival.SurvfuncRight(np.minimum(time, budget), (time <= budget).astype(int))
+    assert np.array_equal(found.time, oracle.surv_times)
+    assert np.allclose(found.survival[0], oracle.surv_prob)
+    assert np.array_equal(found.at_risk[0], oracle.n_risk)
+    one = analysis.kaplan_meier(result_of(curves[:, :41], taken=np.full(200, 40)), 0.5)  # one budget: the plain ECDF
+    plain = analysis.ecdf(result_of(curves[:, :41], taken=np.full(200, 40)), 0.5)
+    assert np.allclose(1 - one.survival, plain.share)
+
+
+def test_runs_that_diverged_stay_at_risk():
+    curves = [[1.0, 0.0, 0.0], [1.0, np.nan, np.nan], [1.0, 1.0, 0.0]]
+    result = result_of(curves, taken=[2, 0, 2], status=["budget", "diverged", "budget"])
+    assert np.allclose(analysis.kaplan_meier(result, 0.5).survival[0], [2 / 3, 1 / 3])
+
+
+def test_a_cutoff_gains_nothing_where_success_does_not_depend_on_age():
+    n = 200_000
+    time = np.random.default_rng(3).geometric(0.05, n)
+    _, costs = analysis.restarts.cutoff_costs(time.astype(float), np.ones(n, bool))
+    assert np.allclose(costs[:30], 20.0, rtol=0.02)
+
+
+def test_restart_costs_are_those_of_the_formula_and_of_simulation():
+    result = rosenbrock(stop=[]).run()
+    found = analysis.restart_cutoff(result, 0.1)
+    time = analysis.time_to_target(result, 0.1)
+    for cell in np.flatnonzero(found.successes.values):
+        mine = result.cell.values == cell
+        hit, spent = time.time.values[mine, 0], time.spent.values[mine]
+        spent = np.where(np.isnan(hit), spent, hit)
+        options = [np.minimum(spent, c).sum() / (hit <= c).sum() for c in np.unique(hit[hit > 0])]
+        assert found.cost[cell] == pytest.approx(min(options))
+    assert (found.gain.values[found.successes.values > 0] >= 1 - 1e-12).all()
+    rng = np.random.default_rng(0)
+    adam = result.cell.values == 4
+    hit, spent = time.time.values[adam, 0], time.spent.values[adam]
+    spent, met = np.where(np.isnan(hit), spent, hit), ~np.isnan(hit)
+    totals = []
+    for _ in range(4000):
+        total, terms = 0.0, iter(20 * analysis.luby(4095))
+        while True:
+            length, run = next(terms), rng.integers(len(spent))
+            total += min(length, spent[run])
+            if met[run] and spent[run] <= length:
+                break
+        totals.append(total)
+    assert float(analysis.luby_cost(result, 0.1, base=20.0).cost[4]) == pytest.approx(np.mean(totals), rel=0.06)
+
+
+def test_parallel_starts_take_the_first_of_so_many():
+    time = np.random.default_rng(5).geometric(0.02, 400)
+    curves = np.where(np.arange(101) >= time[:, None], 0.0, 1.0)
+    found = analysis.parallel_starts(result_of(curves), 0.5, starts=[1, 2, 5])
+    ert = float(analysis.expected_running_time(result_of(curves), 0.5).ert[0, 0])
+    assert float(found.time[0, 0]) == pytest.approx(ert)
+    rng = np.random.default_rng(6)
+    groups = rng.choice(np.where(time <= 100, time, 10**9), (200_000, 5)).min(1)
+    failed = (groups == 10**9).mean()
+    assert float(found.time[0, 2]) == pytest.approx(np.where(groups == 10**9, 100, groups).mean() / (1 - failed), rel=0.02)
+
+
+def test_profiles_are_those_of_their_definitions():
+    rng = np.random.default_rng(0)
+    values = rng.exponential(10.0, (50, 4))
+    values[rng.random((50, 4)) < 0.2] = np.inf
+    values[3] = np.inf  # nobody solves it
+    times = xarray.DataArray(values.reshape(5, 10, 4), dims=("problem", "start", "cell"))
+    ratios = np.full(values.shape, np.inf)
+    known = np.isfinite(values.min(1))
+    ratios[known] = values[known] / values[known].min(1, keepdims=True)
+    profile = analysis.performance_profile(times)
+    for tau in (1.0, 1.5, 4.0, 100.0):
+        expected = (ratios <= tau).mean(0)
+        assert np.allclose(profile.share.sel(tau=tau, method="ffill").values, expected)
+    grid = np.linspace(1, 4, 30_001)
+    area = [np.mean([(ratios[:, s] <= t).mean() for t in grid]) for s in range(4)]
+    assert np.allclose(analysis.algoperf_score(times), area, atol=1e-3)
+    data = analysis.data_profile(times)
+    assert np.allclose(data.share.sel(budget=12.0, method="ffill").values, (values <= 12.0).mean(0))
+    assert np.allclose(analysis.data_profile(times, parameters=2).budget, data.budget / 3)
+
+
+def test_times_to_decrease_are_those_of_more_and_wild():
+    result = rosenbrock(record=gd.Record(every=1), stop=[], starts=6).run()
+    found = analysis.times_to_decrease(result, 1e-2)
+    for start in range(6):
+        losses = result.loss.values[result.start.values == start]
+        lowest = np.nanmin(losses)
+        goal = losses[0, 0] - 0.99 * (losses[0, 0] - lowest)
+        for cell in range(5):
+            hits = np.flatnonzero(losses[cell] <= goal)
+            assert found.values[start, cell] == (hits[0] if len(hits) else np.inf)
+
+
+def test_a_lazy_result_has_the_same_statistics(tmp_path):
+    sweep = rosenbrock(starts=30)
+    lazy, whole = sweep.run(out=tmp_path / "r", chunk_seconds=1e-6), sweep.run()
+    assert lazy.loss.chunks is not None
+    for function in (
+        lambda r: analysis.ecdf(r, [1.0, 0.1]), lambda r: analysis.expected_running_time(r, [1.0, 0.1]), lambda r: analysis.kaplan_meier(r, 0.1),
+        analysis.bands, analysis.success_probability, analysis.best_cell, analysis.budget_curve, lambda r: analysis.restart_cutoff(r, 0.1),
+        lambda r: analysis.times_to_decrease(r, 0.1).to_dataset(), lambda r: analysis.success_probability(r, target=0.1),
+    ):  # fmt: skip
+        xarray.testing.assert_identical(function(lazy).drop_attrs(), function(whole).drop_attrs())
