@@ -81,7 +81,10 @@ BAD = [
     (lambda: sweep().plan(chunk_seconds=0), r"chunk_seconds must be a positive number; 0 was given"),
     (lambda: sweep(optimizer=gd.SGD(lr=[0.1, 0.1])).plan(), r"cells 0 and 1 are the same \(SGD.*\): give every combination of hyperparameters once"),
     (lambda: sweep(optimizer=gd.Momentum(lr=gd.logspace(1e-3, 1, 10**7), momentum=[0.1, 0.2])).plan(), r"the grid has 20,000,000 cells; at most 1,000,000"),
-    (lambda: sweep(starts=2**32 - 1, steps=2**31 - 1).plan(), r"the plan has [\d,]+ chunks of 10 s; at most 1,000,000 fit: raise chunk_seconds"),
+    (
+        lambda: sweep(starts=2**32 - 1, steps=2**31 - 1).plan(),
+        r"the plan has [\d,]+ chunks of at most 10 s and 16 MiB; at most 1,000,000 fit: raise chunk_seconds",
+    ),
     (lambda: sweep(steps=2**31 - 1, record=gd.Record(every=1)), r"record.every=1 makes 2,147,483,649 checkpoints"),
     (lambda: sweep().order(-1), r"start must be a whole number from 0; -1 was given"),
     (lambda: gd.evaluate(problem(), np.zeros((2, 5))), r"parameters must be \[run, parameter\] with 12 numbers each; shape \(2, 5\) was given"),

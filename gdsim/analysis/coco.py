@@ -34,7 +34,7 @@ def export_coco(result: Any, folder: str | pathlib.Path, *, minimum: float = 0.0
         place.mkdir()
         names = [re.sub(r"[^\w.=+-]+", "_", str(label)) for label in np.asarray(cells.coordinates["label"][1])]
         files = [_Algorithm(place / name, label, function, dimensions[n], minimum) for name, label, n in zip(names, names, cells.numbers, strict=True)]
-        for rows, runs in by_block(result, ["loss", "final_loss", "steps_taken", "status"], lambda c: list(_improvements(c, result.step.values, minimum))):
+        for rows, runs in by_block(result, ["loss", "final_loss", "steps_taken", "status"], lambda _, c: list(_improvements(c, result.step.values, minimum))):
             _hand_out(files, cells, rows, result.start.values[rows], runs)
         for file in files:
             file.finish()

@@ -19,7 +19,7 @@ def times_by_start(result: Any, target: float, *, unit: str = "steps") -> Any:
     ('start', 'cell')
     """
     hits = hits_of(result, target, unit, "times_by_start")
-    return _by_start(result, hits.cells, np.where(hits.met[:, 0], hits.spent(0), np.inf), unit)
+    return _by_start(result, hits.cells, np.where(hits.met(0), hits.spent(0), np.inf), unit)
 
 
 def times_to_decrease(result: Any, share: float, *, unit: str = "steps") -> Any:
@@ -40,14 +40,13 @@ def times_to_decrease(result: Any, share: float, *, unit: str = "steps") -> Any:
     steps, count = result.step.values, result.sizes["run"]
     _, row = np.unique(result.start.values, return_inverse=True)
     first, lowest = np.zeros(count), np.zeros(count)
-    for rows, (begins, best) in by_block(result, ["loss", "best_loss"], lambda c: (c["loss"][:, 0], c["best_loss"])):
+    for rows, (begins, best) in by_block(result, ["loss", "best_loss"], lambda _, c: (c["loss"][:, 0], c["best_loss"])):
         first[rows], lowest[rows] = begins, best
     best_known = np.full(row.max(initial=-1) + 1, np.inf)
     np.fmin.at(best_known, row, lowest)
     goal = first - (1 - share) * (first - best_known[row])
     time = np.full(count, np.inf)
-    for rows, loss in by_block(result, ["loss"], lambda c: c["loss"]):
-        reached = loss <= goal[rows][:, None]
+    for rows, reached in by_block(result, ["loss"], lambda rows, c: c["loss"] <= goal[rows][:, None]):
         time[rows] = np.where(reached.any(1), cost.of(steps[np.argmax(reached, 1)], cells.place[rows]), np.inf)
     return _by_start(result, cells, time, unit)
 

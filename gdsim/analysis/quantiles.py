@@ -1,5 +1,7 @@
 """How the values of a population lie at each checkpoint: quantiles, the median's interval, the mean of the middle half."""
 
+import concurrent.futures
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +12,7 @@ from gdsim.analysis.reading import WORST, by_block, cells_in, check_result, chec
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Bytes of all runs' values at the checkpoints that are worked on at once.
-BYTES_AT_ONCE = 450_000_000
+BYTES_AT_ONCE = 300_000_000
 
 
 def bands(result: Any, *, variable: str = "loss", quantiles: Sequence[float] = QUANTILES, confidence: float = 0.95) -> Any:
@@ -45,11 +47,12 @@ def bands(result: Any, *, variable: str = "loss", quantiles: Sequence[float] = Q
     for first in range(0, len(steps), together):
         some = slice(first, min(first + together, len(steps)))
         columns = [np.empty((some.stop - first, n), kind) for n in runs]
-        for rows, curves in by_block(result, names, lambda c: np.ascontiguousarray(held(c, steps, variable)[:, some].T)):  # noqa: B023
-            _scatter(columns, curves, cells.place[rows], within[rows])
-        for cell, values in enumerate(columns):
-            if runs[cell]:
-                value[cell][:, some], ends[:, cell, some], middle[cell, some] = _statistics(values, shares, confidence)
+        scatter = lambda rows, c: _scatter(columns, held(c, steps, variable)[:, some].T, cells.place[rows], within[rows])  # noqa: B023, E731
+        for _ in by_block(result, names, scatter):
+            pass
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for cell, made in enumerate(pool.map(lambda v: _statistics(v, shares, confidence), columns)):
+                value[cell][:, some], ends[:, cell, some], middle[cell, some] = made
     dims = ("cell", "checkpoint")
     units = result[variable].attrs.get("units", "1")
     variables = {

@@ -55,13 +55,13 @@ def cells_in(result: Any) -> Cells:
     return Cells(numbers, place.reshape(-1), found)
 
 
-def by_block(result: Any, names: Sequence[str], function: Callable[[dict[str, np.ndarray]], Any]) -> Iterator[tuple[slice, Any]]:
-    """(rows, what `function` makes of their columns), block after block; threads of this machine read and work, a few blocks ahead."""
+def by_block(result: Any, names: Sequence[str], function: Callable[[slice, dict[str, np.ndarray]], Any]) -> Iterator[tuple[slice, Any]]:
+    """(rows, what `function` makes of them and their columns), block after block; threads of this machine read and work, a few blocks ahead."""
     columns = {name: result[name].variable.data for name in dict.fromkeys(names)}
     threads = os.cpu_count() or 1
 
     def work(rows: slice) -> Any:
-        return function({name: _in_memory(column[rows]) for name, column in columns.items()})
+        return function(rows, {name: _in_memory(column[rows]) for name, column in columns.items()})
 
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         waiting: deque[tuple[slice, Any]] = deque()
@@ -118,8 +118,9 @@ def held(columns: Mapping[str, np.ndarray], steps: np.ndarray, variable: str) ->
         known = ~np.isnan(curves)
         place = curves.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1)
         last = curves[np.arange(len(curves)), place] if curves.size else np.zeros(len(curves))
-    last = np.where(diverged, WORST.get(variable, np.inf), last)
-    return np.where(ended, last[:, None], curves).astype(curves.dtype)
+    last = np.where(diverged, WORST.get(variable, np.inf), last).astype(curves.dtype)
+    np.copyto(curves, last[:, None], where=ended)
+    return curves
 
 
 def is_success(result: Any, target: Any) -> np.ndarray:

@@ -26,7 +26,7 @@ def restart_cutoff(result: Any, target: float, *, unit: str = "steps") -> Any:
     True
     """
     hits = hits_of(result, target, unit, "restart_cutoff")
-    spent, met = hits.spent(0), hits.met[:, 0]
+    spent, met = hits.spent(0), hits.met(0)
     count = len(hits.cells.numbers)
     found = np.full((3, count), np.inf)
     successes = np.zeros(count, np.int64)
@@ -82,7 +82,7 @@ def luby_cost(result: Any, target: float, *, base: float = 1.0, unit: str = "ste
     if not base > 0:
         raise ValueError(f"base must be above 0; {base!r} was given")
     hits = hits_of(result, target, unit, "luby_cost")
-    spent, met = hits.spent(0), hits.met[:, 0]
+    spent, met = hits.spent(0), hits.met(0)
     costs = np.array([_luby_cost(spent[mine], met[mine], base) for mine in (hits.cells.place == c for c in range(len(hits.cells.numbers)))])
     variables = {"cost": ("cell", costs, f"expected {UNITS[unit]} to the target with Luby's restarts", unit)}
     return hits.cells.dataset(variables, unit=unit, target=float(target), base=float(base))
@@ -117,7 +117,7 @@ def parallel_starts(result: Any, target: float, *, starts: Sequence[int] = (1, 2
     """
     numbers = [checked_whole(k, "starts", 1, 2**31) for k in starts]
     hits = hits_of(result, target, unit, "parallel_starts")
-    spent, met = hits.spent(0), hits.met[:, 0]
+    spent, met = hits.spent(0), hits.met(0)
     time = np.array([[_time_of_first(spent[m], met[m], k) for k in (1, *numbers)] for m in (hits.cells.place == c for c in range(len(hits.cells.numbers)))])
     time = time.reshape(-1, 1 + len(numbers))
     dims = ("cell", "starts")

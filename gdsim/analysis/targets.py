@@ -1,6 +1,5 @@
 """How long runs take to reach a loss: first hits, their distribution, survival, and the expected time with restarts."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,14 +23,18 @@ class Hits(NamedTuple):
     last: np.ndarray  # [run] the steps that the run took
     cost: Cost
 
-    @property
-    def met(self) -> np.ndarray:
-        """[run, target] whether it was ever met."""
-        return self.step >= 0
+    def met(self, target: int) -> np.ndarray:
+        """[run] whether target number `target` was ever met."""
+        return self.step[:, target] >= 0
+
+    def times(self, target: int) -> tuple[np.ndarray, np.ndarray]:
+        """(places of the runs that met a target, their times)."""
+        met = np.flatnonzero(self.met(target))
+        return met, self.cost.of(self.step[met, target], self.cells.place[met])
 
     def spent(self, target: int) -> np.ndarray:
         """[run] what a run spent until it met target number `target`, or until its end."""
-        return self.cost.of(np.where(self.step[:, target] >= 0, self.step[:, target], self.last), self.cells.place)
+        return self.cost.of(np.where(self.met(target), self.step[:, target], self.last), self.cells.place)
 
 
 def hits_of(result: Any, targets: Any, unit: str, what: str) -> Hits:
@@ -43,20 +46,20 @@ def hits_of(result: Any, targets: Any, unit: str, what: str) -> Hits:
     runs, steps = result.sizes["run"], result.step.values.astype(np.int64)
     found, last = np.full((runs, len(losses)), -1, np.int32), np.zeros(runs, np.int64)
 
-    def look(columns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def look(rows: slice, columns: dict[str, np.ndarray]) -> None:
         taken = columns["steps_taken"].astype(np.int64)
         hits = _first_hits(columns["loss"], steps, losses)
         at_end = (hits < 0) & (columns["final_loss"][:, None] <= losses) & (columns["status"] != "diverged")[:, None]
         hits = np.where(at_end, taken[:, None], hits)
         if "target_step" in columns:
             _correct(hits, columns["target_step"], watched, losses)
-        return hits, taken
+        found[rows], last[rows] = hits, taken
 
     names, watched = ["loss", "final_loss", "steps_taken", "status"], np.zeros(0)
     if "target_step" in result and "target" in result.coords:
         names, watched = [*names, "target_step"], result.target.values
-    for rows, (hits, taken) in by_block(result, names, look):
-        found[rows], last[rows] = hits, taken
+    for _ in by_block(result, names, look):
+        pass
     return Hits(cells, losses, found, last, cost)
 
 
@@ -115,8 +118,8 @@ def time_to_target(result: Any, targets: Any, *, unit: str = "steps") -> Any:
     hits = hits_of(result, targets, unit, "time_to_target")
     time = np.full(hits.step.shape, np.nan)
     for j in range(len(hits.targets)):
-        met = hits.step[:, j] >= 0
-        time[met, j] = hits.cost.of(hits.step[met, j], hits.cells.place[met])
+        met, spent = hits.times(j)
+        time[met, j] = spent
     variables = {
         "time": (("run", "target"), time, f"{UNITS[unit]} until the loss was first at most the target", unit),
         "spent": ("run", hits.cost.of(hits.last, hits.cells.place), f"{UNITS[unit]} of the whole run", unit),
@@ -150,7 +153,7 @@ def expected_running_time(result: Any, targets: Any, *, unit: str = "steps", con
     ert, low, high, successes = np.full(shape, np.inf), np.full(shape, np.inf), np.full(shape, np.inf), np.zeros(shape, np.int64)
     for j in range(len(hits.targets)):
         spent = np.bincount(slot, hits.spent(j), minlength=count * groups).reshape(count, groups)
-        met = np.bincount(slot, hits.met[:, j], minlength=count * groups).reshape(count, groups)
+        met = np.bincount(slot, hits.met(j), minlength=count * groups).reshape(count, groups)
         successes[:, j] = np.rint(met.sum(1))
         ert[:, j] = _ratio(spent.sum(1), met.sum(1))
         without = _rate((met.sum(1, keepdims=True) - met).T, (spent.sum(1, keepdims=True) - spent).T)
@@ -188,7 +191,7 @@ def simulated_restarts(result: Any, target: float, *, unit: str = "steps", draws
     """
     hits = hits_of(result, target, unit, "simulated_restarts")
     rng = np.random.default_rng(seed)
-    met, spent = hits.met[:, 0], hits.spent(0)
+    met, spent = hits.met(0), hits.spent(0)
     times = np.full((len(hits.cells.numbers), draws), np.inf)
     for cell in range(len(times)):
         mine = hits.cells.place == cell
@@ -230,13 +233,12 @@ def ecdf(result: Any, targets: Any, *, unit: str = "steps", confidence: float = 
     confidence = checked_confidence(confidence)
     hits = hits_of(result, targets, unit, "ecdf")
     count, several = len(hits.cells.numbers), len(hits.targets)
-    times = [hits.cost.of(hits.step[:, j], hits.cells.place) for j in range(several)]
-    axis = time_axis([t[hits.met[:, j]] for j, t in enumerate(times)])
+    axis = time_axis(np.unique(np.concatenate([np.unique(hits.times(j)[1]) for j in range(several)])))
     runs = np.bincount(hits.cells.place, minlength=count)
     first, second = np.zeros((count, len(axis))), np.zeros((count, len(axis)))
-    for j, time in enumerate(times):
-        met = hits.met[:, j]
-        slot = hits.cells.place[met] * len(axis) + np.searchsorted(axis, time[met])
+    for j in range(several):
+        met, time = hits.times(j)
+        slot = hits.cells.place[met] * len(axis) + np.searchsorted(axis, time)
         at = np.bincount(slot, minlength=count * len(axis)).reshape(count, len(axis))
         first += at
         second += (2 * j + 1) * at  # the square of how many targets a run has met grows by so much with its next
@@ -255,9 +257,8 @@ def ecdf(result: Any, targets: Any, *, unit: str = "steps", confidence: float = 
     return hits.cells.dataset(variables, {"time": ("time", axis, {"units": unit})}, unit=unit, targets=several, confidence=confidence)
 
 
-def time_axis(times: Sequence[np.ndarray]) -> np.ndarray:
-    """The distinct times, or as many of them as fit, evenly spaced in rank."""
-    axis = np.unique(np.concatenate([np.unique(t) for t in times])) if times else np.zeros(0)
+def time_axis(axis: np.ndarray) -> np.ndarray:
+    """Ascending times, or as many of them as fit, evenly spaced in rank."""
     return axis if len(axis) <= MOST_TIMES else axis[np.unique(np.linspace(0, len(axis) - 1, MOST_TIMES).astype(int))]
 
 
@@ -278,7 +279,7 @@ def kaplan_meier(result: Any, target: float, *, unit: str = "steps", confidence:
 
     confidence = checked_confidence(confidence)
     hits = hits_of(result, target, unit, "kaplan_meier")
-    count, met = len(hits.cells.numbers), hits.met[:, 0]
+    count, met = len(hits.cells.numbers), hits.met(0)
     alive = np.isin(result.status.values, ("diverged", "stalled")) & ~met
     time = np.where(alive, np.inf, hits.spent(0))
     axis = np.unique(time[met])

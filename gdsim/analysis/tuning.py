@@ -10,7 +10,7 @@ from gdsim.analysis.reading import Cells, cells_in, check_result, checked_confid
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.axes import checked_whole, nearest
 
-# What median of resampled starts is worked out at once.
+# Values of resampled medians that are in memory at once.
 MEDIAN_VALUES = 20_000_000
 
 
@@ -125,11 +125,27 @@ def _resampled_medians(result: Any, table: np.ndarray, resamples: int, seed: int
         if not len(known):
             continue
         order = known[np.argsort(table[known, cell], kind="stable")]
-        at_once = max(1, MEDIAN_VALUES // len(order))
-        for first in range(0, len(weights), at_once):
-            total = np.cumsum(weights[first : first + at_once][:, group[order]], axis=1)
-            middle = np.argmax(2 * total >= total[:, -1:], axis=1)
-            found[first : first + at_once, cell] = np.where(total[:, -1] > 0, table[order[middle], cell], np.nan)
+        near = int(8 * np.sqrt(len(order))) + 8  # a resample's median lies so near to the middle, but for one in 10^50
+        places = _middles(group[order], weights, (max(0, len(order) // 2 - near), min(len(order), len(order) // 2 + near)))
+        lost = places < 0
+        if lost.any():
+            places[lost] = _middles(group[order], weights[lost], (0, len(order)))
+        found[:, cell] = np.where(places >= 0, table[order[places], cell], np.nan)
+    return found
+
+
+def _middles(group: np.ndarray, weights: np.ndarray, window: tuple[int, int]) -> np.ndarray:
+    """The place of each resample's lower median among ordered runs of given groups; -1 where it lies outside of the window, or nothing was drawn."""
+    first, last = window
+    whole, before = (weights @ np.bincount(group[:n], minlength=weights.shape[1]) for n in (len(group), first))
+    found = np.full(len(weights), -1)
+    at_once = max(1, MEDIAN_VALUES // (last - first))
+    for row in range(0, len(weights), at_once):
+        rows = slice(row, row + at_once)
+        total = before[rows, None] + np.cumsum(weights[rows][:, group[first:last]], axis=1)
+        reached = 2 * total >= whole[rows, None]
+        inside = reached[:, -1] & (2 * before[rows] < whole[rows])
+        found[rows] = np.where(inside, first + np.argmax(reached, axis=1), -1)
     return found
 
 

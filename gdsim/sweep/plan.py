@@ -14,6 +14,8 @@ from gdsim.sweep.cells import Cell, cells_of, identity, labels
 # One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
 OPERATIONS_PER_SECOND = 5e10
 MOST_CHUNKS = 1_000_000
+# Results of a chunk before compression: few chunks are in memory at once, of those who write them and of those who read them.
+CHUNK_BYTES = 2**24
 # What counting one value costs, and what the counts of one cell at one checkpoint take on the disk.
 VALUE_OPERATIONS, SUMMARY_BYTES = 400.0, 400
 
@@ -180,11 +182,13 @@ def _check_count(groups: Sequence[Group], shapes: Sequence[tuple[int, int]], sta
     """Refuses a plan of more chunks than a driver can hold, before they are made."""
     count = sum(-(-len(g.cells) // cells) * -(-starts // some) for g, (cells, some) in zip(groups, shapes, strict=True))
     if count > MOST_CHUNKS:
-        raise ValueError(f"the plan has {count:,} chunks of {seconds:g} s; at most {MOST_CHUNKS:,} fit: raise chunk_seconds, or take fewer starts or steps")
+        raise ValueError(
+            f"the plan has {count:,} chunks of at most {seconds:g} s and {CHUNK_BYTES >> 20} MiB; at most {MOST_CHUNKS:,} fit: raise chunk_seconds, record less, or take fewer starts or steps"
+        )
 
 
 def _chunk_shape(group: Group, sweep: Any, seconds: float) -> tuple[int, int]:
-    """(cells, starts) of a chunk of about `seconds` of one core.
+    """(cells, starts) of a chunk of about `seconds` of one core, whose results fit CHUNK_BYTES.
 
     Cells are cut where one start of all of them is too much; in summaries first, as each chunk of a cell keeps as much as any.
     """
@@ -194,7 +198,7 @@ def _chunk_shape(group: Group, sweep: Any, seconds: float) -> tuple[int, int]:
         runs = max(1, int(seconds * OPERATIONS_PER_SECOND / (group.operations + VALUE_OPERATIONS * values)))
         starts = min(sweep.starts, runs)
         return max(1, min(len(group.cells), runs // starts, MOST_HISTOGRAMS // len(setting.checkpoints))), starts
-    runs = max(1, int(seconds * OPERATIONS_PER_SECOND / group.operations))
+    runs = max(1, min(int(seconds * OPERATIONS_PER_SECOND / group.operations), CHUNK_BYTES // _run_bytes(setting, len(setting.checkpoints))))
     cells = min(len(group.cells), runs)
     return cells, max(1, runs // cells)
 
