@@ -34,7 +34,23 @@ def cluster_options(command: Any) -> Any:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands; an interrupt, whenever it comes, is told in one line and has its own exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(f"interrupted. To go on: {_again()}", err=True)
+            sys.exit(INTERRUPTED)
+
+
+def _again() -> str:
+    """The command that was given."""
+    return shlex.join(["gdsim", *sys.argv[1:]])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gdsim", message="%(version)s")
 def main() -> None:
     """gdsim trains populations of small models at once, and says what the population did."""
@@ -62,7 +78,7 @@ def run(file: pathlib.Path, out: pathlib.Path | None, **options: Any) -> None:
     console.say(f"reading {file}")
     sweep = _read(file)
     folder = out if out is not None else pathlib.Path("results") / file.stem
-    again = f"To go on: {shlex.join(['gdsim', *sys.argv[1:]])}"
+    again = f"To go on: {_again()}"
     place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "tls_ca", "tls_cert", "tls_key")}
     try:
         with _refusals(), _terminable(), _client(console, place) as client, console.progress(sweep) as progress:
@@ -127,6 +143,20 @@ def export(folder: pathlib.Path, target: pathlib.Path) -> None:
     with _refusals(), console.counting("runs") as progress:
         write(folder, target, progress)
     console.say(f"written: {target}")
+
+
+@main.command()
+@FOLDER
+@click.option("--out", type=PATH, help="File of the report; report.html in the folder if not given.")
+def report(folder: pathlib.Path, out: pathlib.Path | None) -> None:
+    """Write what the population in FOLDER did as one HTML page: tables with intervals, figures, warnings, and the code behind each."""
+    from gdsim.report.console import Console
+    from gdsim.report.page import write_report
+
+    console = Console()
+    with _refusals():
+        place = write_report(folder, out, console.say)
+    console.say(f"report: {place}")
 
 
 @main.command()

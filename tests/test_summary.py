@@ -163,5 +163,5 @@ def test_what_summaries_cannot_keep(sweep, changes, message):
 def test_summaries_have_no_runs_to_choose_or_follow(sweep, summary):
     with pytest.raises(ValueError, match="keeps no runs that could be chosen"):
         sweep.run(runs=[3])
-    with pytest.raises(ValueError, match="this result is a summary"):
+    with pytest.raises(ValueError, match="runs of this summary ended early"):
         gd.plots.convergence_bands(summary)

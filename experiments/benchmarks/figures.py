@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from works import WORKS, Work
 
 import gdsim as gd
-from gdsim.plots.convergence import COLOURS
+from gdsim.plots.style import COLOURS
 
 CURVES = {
     "runs": ("runs", "us per step of a run", [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]),

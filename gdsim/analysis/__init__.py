@@ -12,11 +12,11 @@ from gdsim.analysis.rates import convergence_rate
 from gdsim.analysis.restarts import luby, luby_cost, parallel_starts, restart_cutoff
 from gdsim.analysis.stability import divergence_map, edge_of_stability
 from gdsim.analysis.success import compare_success, success_probability
-from gdsim.analysis.targets import ecdf, expected_running_time, kaplan_meier, simulated_restarts, time_to_target
+from gdsim.analysis.targets import default_targets, ecdf, expected_running_time, kaplan_meier, simulated_restarts, time_to_target
 from gdsim.analysis.tuning import best_cell, budget_curve, expected_best, sensitivity
 
 __all__ = [
-    "algoperf_score", "bands", "best_cell", "budget_curve", "clopper_pearson", "compare_success", "convergence_rate", "data_profile", "divergence_map",
+    "algoperf_score", "bands", "best_cell", "budget_curve", "clopper_pearson", "compare_success", "convergence_rate", "data_profile", "default_targets", "divergence_map",
     "ecdf", "edge_of_stability", "expected_best", "expected_running_time", "export_coco", "holm", "kaplan_meier", "luby", "luby_cost", "mcnemar",
     "median_ranks", "minima_by_loss", "minima_left", "parallel_starts", "performance_profile", "restart_cutoff", "sensitivity", "simulated_restarts",
     "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson",

@@ -24,7 +24,7 @@ def minima_by_loss(result: Any, *, tolerance: float = 1e-6) -> Any:
         raise ValueError(f"tolerance must be at least 0; {tolerance!r} was given")
     cells = cells_in(result)
     loss, alive = result.final_loss.values.astype(float), ~np.isin(result.status.values, ("diverged", "stalled"))
-    groups = [_clusters(np.sort(loss[(cells.place == c) & alive]), tolerance) for c in range(len(cells.numbers))]
+    groups = [clusters(np.sort(loss[(cells.place == c) & alive]), tolerance) for c in range(len(cells.numbers))]
     widest = max((len(levels) for levels, _ in groups), default=0)
     found, counts = np.full((len(groups), widest), np.nan), np.zeros((len(groups), widest), np.int64)
     for cell, (levels, sizes) in enumerate(groups):
@@ -38,7 +38,7 @@ def minima_by_loss(result: Any, *, tolerance: float = 1e-6) -> Any:
     return cells.dataset(variables, tolerance=tolerance)
 
 
-def _clusters(values: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def clusters(values: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """(lowest value, size) of each group of sorted values."""
     if not len(values):
         return np.zeros(0), np.zeros(0, np.int64)

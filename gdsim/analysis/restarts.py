@@ -37,8 +37,8 @@ def restart_cutoff(result: Any, target: float, *, unit: str = "steps") -> Any:
         if len(cutoffs):
             best = int(np.argmin(costs))
             found[:, cell] = cutoffs[best], costs[best], spent[mine].sum() / successes[cell]
-    with np.errstate(invalid="ignore"):
-        gain = np.where(successes > 0, found[2] / found[1], np.nan)
+    gain = np.divide(found[2], found[1], out=np.ones(count), where=np.isfinite(found[1]) & (found[1] > 0))
+    gain[successes == 0] = np.nan
     variables = {
         "cutoff": ("cell", found[0], f"{UNITS[unit]} after which a restart is best", unit),
         "cost": ("cell", found[1], f"expected {UNITS[unit]} to the target with that cutoff", unit),
@@ -49,8 +49,12 @@ def restart_cutoff(result: Any, target: float, *, unit: str = "steps") -> Any:
 
 
 def cutoff_costs(spent: np.ndarray, met: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(each distinct time of a success, ascending, as a cutoff; the expected cost of restarting after it)."""
-    cutoffs, number = np.unique(spent[met], return_counts=True)
+    """(each distinct time of a success, ascending, as a cutoff; the expected cost of restarting after it).
+
+    Where starts lie below the target already, the least cutoff is the least time that any run spent.
+    """
+    least = spent[spent > 0].min(initial=np.inf)
+    cutoffs, number = np.unique(np.maximum(spent[met], least) if np.isfinite(least) else spent[met], return_counts=True)
     ordered = np.sort(spent)
     below = np.searchsorted(ordered, cutoffs, side="right")
     total = np.concatenate([[0.0], np.cumsum(ordered)])[below] + (len(spent) - below) * cutoffs

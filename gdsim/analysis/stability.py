@@ -14,7 +14,7 @@ from gdsim.sweep.declaration import Sweep
 def divergence_map(result: Any, x: str, y: str, *, status: str = "diverged", confidence: float = 0.95) -> Any:
     """The share of runs that diverged over two hyperparameters, all others pooled: a Dataset over `y` and `x`.
 
-    `status` may be another, such as "converged". Variables: `share`, `low`, `high` (Wilson), `runs`; NaN where there is no run. Raises ValueError.
+    Cells that have no such hyperparameter are left out. `status` may be another, such as "converged". Variables: `share`, `low`, `high` (Wilson), `runs`; NaN where there is no run. Raises ValueError.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.01, 1.0], momentum=[0.0, 0.9]), starts=5, steps=100)
@@ -34,11 +34,13 @@ def divergence_map(result: Any, x: str, y: str, *, status: str = "diverged", con
             raise ValueError(f"{name!r} is no hyperparameter that this sweep varies; it varies {', '.join(known)}")
     runs = np.bincount(cells.place, minlength=len(cells.numbers))
     hits = np.bincount(cells.place, result.status.values == status, minlength=len(cells.numbers))
-    columns, at_x = np.unique(np.asarray(cells.coordinates[x][1]), return_inverse=True)
-    lines, at_y = np.unique(np.asarray(cells.coordinates[y][1]), return_inverse=True)
+    across, along = (np.asarray(cells.coordinates[n][1]) for n in (x, y))
+    known = (across == across) & (along == along)  # an optimizer that has no such hyperparameter has NaN
+    columns, at_x = np.unique(across[known], return_inverse=True)
+    lines, at_y = np.unique(along[known], return_inverse=True)
     total, count = np.zeros((2, len(lines), len(columns)))
-    np.add.at(total, (at_y.reshape(-1), at_x.reshape(-1)), runs)
-    np.add.at(count, (at_y.reshape(-1), at_x.reshape(-1)), hits)
+    np.add.at(total, (at_y.reshape(-1), at_x.reshape(-1)), runs[known])
+    np.add.at(count, (at_y.reshape(-1), at_x.reshape(-1)), hits[known])
     low, high = wilson(count, total, confidence)
     with np.errstate(invalid="ignore"):
         share = count / np.where(total > 0, total, np.nan)

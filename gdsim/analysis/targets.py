@@ -133,7 +133,7 @@ def expected_running_time(result: Any, targets: Any, *, unit: str = "steps", con
 
     It is all that the runs spent, each until it met the target or ended, over the number that met it; infinite if none did. The
     interval is the bootstrap's over starts (BCa: Efron 1987), `resamples` of them, the same for all cells; beyond 2048 starts whole groups
-    of starts are drawn. Targets and `unit` as in `time_to_target`.
+    of starts are drawn. Where no run met the target its lower end is what they spent over the most successes that Wilson's interval allows. Targets and `unit` as in `time_to_target`.
 
     Variables: `ert`, `low`, `high`, `successes`, each [cell, target]; `runs` [cell].
 
@@ -148,23 +148,24 @@ def expected_running_time(result: Any, targets: Any, *, unit: str = "steps", con
     cells, count = hits.cells, len(hits.cells.numbers)
     group, groups = groups_of(result.start.values)
     slot = cells.place * groups + group
-    weights = resampled(groups, resamples, seed)
+    weights, runs = resampled(groups, resamples, seed), np.bincount(cells.place, minlength=count)
     shape = (count, len(hits.targets))
     ert, low, high, successes = np.full(shape, np.inf), np.full(shape, np.inf), np.full(shape, np.inf), np.zeros(shape, np.int64)
     for j in range(len(hits.targets)):
         spent = np.bincount(slot, hits.spent(j), minlength=count * groups).reshape(count, groups)
         met = np.bincount(slot, hits.met(j), minlength=count * groups).reshape(count, groups)
-        successes[:, j] = np.rint(met.sum(1))
-        ert[:, j] = _ratio(spent.sum(1), met.sum(1))
+        total, successes[:, j] = spent.sum(1), np.rint(met.sum(1))
+        ert[:, j] = _ratio(total, met.sum(1))
         without = _rate((met.sum(1, keepdims=True) - met).T, (spent.sum(1, keepdims=True) - spent).T)
         least, most = accelerated(_rate(weights @ met.T, weights @ spent.T), _rate(met.sum(1), spent.sum(1)), without, confidence)
         low[:, j], high[:, j] = _ratio(1 - most, most), _ratio(1 - least, least)
+        low[:, j] = np.where(successes[:, j] > 0, low[:, j], _ratio(total, runs * wilson(0, runs, confidence)[1]))
     dims = ("cell", "target")
     variables = {
         "ert": (dims, ert, f"expected {UNITS[unit]} to the target with restarts", unit),
         "low": (dims, low, f"lower end of the {confidence:.0%} interval", unit), "high": (dims, high, f"upper end of the {confidence:.0%} interval", unit),
         "successes": (dims, successes, "runs that met the target", "1"),
-        "runs": ("cell", np.bincount(cells.place, minlength=count), "finished runs", "1"),
+        "runs": ("cell", runs, "finished runs", "1"),
     }  # fmt: skip
     return cells.dataset(variables, {"target": ("target", hits.targets)}, unit=unit, confidence=confidence)
 
@@ -302,3 +303,25 @@ def kaplan_meier(result: Any, target: float, *, unit: str = "steps", confidence:
         "at_risk": (dims, at_risk, "runs not censored before, that have not met it", "1"), "events": (dims, events, "runs that meet it now", "1"),
     }  # fmt: skip
     return hits.cells.dataset(variables, {"time": ("time", axis, {"units": unit})}, unit=unit, target=float(target), confidence=confidence)
+
+
+def default_targets(result: Any, n: int = 20) -> np.ndarray:
+    """`n` losses between those of the starts and the lowest that any run found, which they close in on by fifths of a factor of ten.
+
+    From the median first loss of the first thousand runs. One loss where no run came below that.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
+    >>> len(default_targets(sweep.run()))
+    20
+    """
+    check_result(result, "default_targets")
+    first = np.asarray(result.loss.isel(run=slice(0, 1000), checkpoint=0).values, float)
+    first, best = first[np.isfinite(first)], np.asarray(result.best_loss.values, float)
+    best = best[np.isfinite(best)]
+    if not len(first) or not len(best):
+        raise ValueError("no run of this result has a finite loss: give targets")
+    high, low = float(np.median(first)), float(best.min())
+    if high <= low:
+        return np.array([low])
+    return np.unique(low + (high - low) * 10.0 ** (-0.2 * np.arange(1, n + 1)))[::-1]

@@ -4,72 +4,56 @@ from typing import Any
 
 import numpy as np
 
-# Okabe and Ito (2008): eight colours that the colour-blind tell apart, here without yellow, which print loses.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-DASHES = ("-", "--", "-.", ":")
+from gdsim.analysis import bands
+from gdsim.plots.style import best_first, counted, legend, line, new_panels, said_of, short_labels
 
 
 def convergence_bands(result: Any, *, variable: str = "loss") -> Any:
     """A panel per optimizer: the median of `variable` over the runs of each cell, with the band of the middle half.
 
-    Runs that ended keep their last value, diverged runs count as infinite from their end. Returns a matplotlib Figure.
+    Runs that ended keep their last value, diverged runs count as infinite from their end. Of many cells of an optimizer the seven
+    with the lowest last medians are shown. Takes what `gd.analysis.bands` takes. Returns a matplotlib Figure.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("xor"), hidden=[2]), optimizer=gd.SGD(lr=1.0), starts=5, steps=20)
     >>> len(convergence_bands(sweep.run()).axes)
     1
     """
-    if "run" not in result.dims:
-        raise ValueError("convergence_bands follows runs to their ends, and this result is a summary, which has none: take the sweep with keep='runs'")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    result = result[[variable, "step", "final_loss", "status"]].load()
-    names = list(dict.fromkeys(result.optimizer.values.tolist()))
-    columns = min(4, len(names))
-    rows = -(-len(names) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.6 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    steps = result.step.values
+    band = bands(result, variable=variable, quantiles=(0.25, 0.5, 0.75))
+    names = list(dict.fromkeys(band.optimizer.values.tolist()))
+    figure, panels = new_panels(len(names), sharex=True, sharey=True)
+    falls = "accuracy" not in variable
     for name, panel in zip(names, panels, strict=False):
-        _panel(panel, result.isel(run=result.optimizer.values == name), steps, variable)
-        panel.set_title(name)
-    for panel in panels[len(names) :]:
-        panel.set_visible(False)
+        mine = band.isel(cell=band.optimizer.values == name)
+        last = _last_known(mine.value.values[:, 1])
+        chosen = np.sort(best_first(last if falls else -last))
+        _panel(panel, mine.isel(cell=chosen))
+        panel.set_title(f"{name}{said_of(len(chosen), mine.sizes['cell'])}", fontsize="medium")
     figure.supxlabel("step")
     figure.supylabel(variable.replace("_", " "))
-    counts = np.unique(np.unique(result.cell.values, return_counts=True)[1])
-    runs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    figure.suptitle(f"Median and middle half of {runs} runs per cell; diverged runs count as infinite", fontsize="medium")
+    worst = "infinite" if falls else "0"
+    figure.suptitle(f"Median and middle half of {counted(band.runs.values, 'run')} per cell; diverged runs count as {worst}", fontsize="medium")
     return figure
 
 
-def _panel(panel: Any, runs: Any, steps: np.ndarray, variable: str) -> None:
-    cells = np.unique(runs.cell.values)
-    labels = [str(runs.label.values[runs.cell.values == c][0]).split(" ", 1)[-1] for c in cells]
-    for k, cell in enumerate(cells):
-        chosen = runs.isel(run=runs.cell.values == cell)
-        ends = chosen.final_loss.values if variable == "loss" else None
-        curves = held_to_the_end(chosen[variable].values.astype(float), chosen.status.values == "diverged", ends)
-        low, middle, high = np.quantile(curves, (0.25, 0.5, 0.75), axis=0, method="nearest")
-        colour, dash = COLOURS[k % len(COLOURS)], DASHES[k // len(COLOURS) % len(DASHES)]
+def _last_known(curves: np.ndarray) -> np.ndarray:
+    """The last value of each curve that is not NaN."""
+    place = curves.shape[1] - 1 - np.argmax(~np.isnan(curves)[:, ::-1], axis=1)
+    return curves[np.arange(len(curves)), place]
+
+
+def _panel(panel: Any, band: Any) -> None:
+    steps, values = band.step.values, band.value.values
+    for k, label in enumerate(short_labels(band.label.values)):
+        low, middle, high = values[k]
         known = np.isfinite(middle)
-        panel.plot(steps[known], middle[known], dash, color=colour, label=labels[k], linewidth=1.6)
-        panel.fill_between(steps, low, np.where(np.isfinite(high), high, np.nan), color=colour, alpha=0.18, linewidth=0)
+        panel.plot(steps[known], middle[known], label=label, **line(k))
+        there = ~np.isnan(low)
+        panel.fill_between(steps[there], low[there], np.where(np.isfinite(high), high, np.nan)[there], color=line(k)["color"], alpha=0.18, linewidth=0)
     panel.set_xscale("symlog", linthresh=1)
-    if np.nanmin(runs[variable].values) > 0:
+    finite = values[np.isfinite(values)]
+    if len(finite) and finite.min() > 0:
         panel.set_yscale("log")
-    panel.set_xlim(0, steps[-1])
+    panel.set_xlim(0, max(1, steps[-1]))
     panel.grid(alpha=0.3, which="major")
-    panel.legend(fontsize="x-small", ncols=1 + (len(cells) > 6))
-
-
-def held_to_the_end(curves: np.ndarray, diverged: np.ndarray, ends: np.ndarray | None = None) -> np.ndarray:
-    """Curves whose NaN after a run's end are its value at the end, the last one if not given, or infinite where it diverged."""
-    held = curves.copy()
-    for place in range(1, curves.shape[1]):
-        missing = np.isnan(held[:, place])
-        last = held[:, place - 1] if ends is None else ends
-        held[missing, place] = np.where(diverged[missing], np.inf, last[missing])
-    return held
+    legend(panel, len(values), narrow=True)

@@ -21,7 +21,7 @@ import pathlib
 import platform
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -243,6 +243,15 @@ class Store:
         about = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "host": platform.node(), "gdsim": __version__}
         with contextlib.suppress(OSError), open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps({**about, **entry}) + "\n")
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """The lines of the log, as far as they are whole."""
+        with contextlib.suppress(OSError), open(self.folder / "log.jsonl", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                with contextlib.suppress(ValueError):
+                    entry = json.loads(line)
+                    if isinstance(entry, dict) and all(isinstance(entry.get(n), str) for n in ("time", "host", "gdsim")):
+                        yield entry
 
 
 def missing_chunks(plan: Plan, shards: Iterable[Shard]) -> list[Chunk]:

@@ -1,0 +1,115 @@
+"""A results folder as one HTML page that needs nothing else: no network, no other file."""
+
+import base64
+import io
+import json
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim import analysis
+from gdsim.report import contents
+from gdsim.report.contents import Call, Table
+from gdsim.sweep.files import write_atomically
+from gdsim.sweep.opening import open_results
+from gdsim.sweep.store import Store
+
+TEMPLATE = pathlib.Path(__file__).with_name("page.html")
+DOTS_PER_INCH = 100
+# What a report reads again and again, and which fits into memory.
+NUMBERS = ("status", "reason", "final_loss", "best_loss", "steps_taken")
+
+
+class Picture(NamedTuple):
+    """A figure of the page: its title, the code that makes it, and its bytes as text, or why it could not be drawn."""
+
+    title: str
+    code: str
+    png: str
+    reason: str = ""
+
+
+def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None = None, say: Callable[[str], None] | None = None) -> pathlib.Path:
+    """Writes the report of a results folder, `report.html` in it if no other file is named, and returns its path.
+
+    Raises ValueError for a folder without results or without a finished run, and for a file whose folder is not there.
+    """
+    import jinja2
+
+    tell = say or (lambda _: None)
+    place = pathlib.Path(target) if target is not None else pathlib.Path(folder) / "report.html"
+    store = Store(folder)
+    held, result = store.experiment(), open_results(folder)
+    if not place.parent.is_dir():
+        raise ValueError(f"there is no folder {str(place.parent)!r} for {place.name!r}")
+    if not result.attrs["finished_runs"]:
+        raise ValueError(f"no run of {str(folder)!r} is finished yet: there is nothing to report")
+    tell(f"reading {result.attrs['finished_runs']:,} runs")
+    is_summary = "ended" in result
+    if not is_summary:
+        result = result.assign({n: result[n].load() for n in NUMBERS})
+    parts = _of_summary(result) if is_summary else _of_runs(result)
+    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    tables, warned = parts
+    pictures = list(_drawn(result, [("How the loss falls", Call(contents.plots, "convergence_bands"))] if is_summary else contents.figures(result), tell))
+    text = page.render(
+        name=pathlib.Path(folder).resolve().name, opening=f"import gdsim as gd\nresult = gd.open({str(folder)!r})", facts=list(_facts(store, held, result)),
+        experiment=contents.experiment_rows(held), warnings=warned, tables=tables, pictures=pictures, raw=json.dumps(held, indent=1, sort_keys=True),
+    )  # fmt: skip
+    write_atomically(place, text.encode())
+    return place
+
+
+def _of_runs(result: Any) -> tuple[list[Table], list[str]]:
+    """(tables, warnings) of a result of runs."""
+    targets = analysis.default_targets(result)
+    target = float(f"{targets[len(targets) // 2]:.3g}") if result.sizes["checkpoint"] > 2 else None
+    tables = [contents.outcome(result, target)]
+    if len(np.unique(result.cell.values)) > len(np.unique(np.asarray(result.optimizer.values))):
+        tables.append(contents.budgets(result))
+    if target is not None:
+        tables.append(contents.restarts(result, target))
+    warned = list(contents.warnings(result))
+    if target is not None:
+        warned.append(f"The target {target:g} and those of the figures were chosen between this sweep's own first and lowest losses: another sweep's differ.")
+    return tables, warned
+
+
+def _of_summary(result: Any) -> tuple[list[Table], list[str]]:
+    """(tables, warnings) of a summary."""
+    planned, finished = result.attrs["planned_runs"], result.attrs["finished_runs"]
+    lacking = [f"{planned - finished:,} of {planned:,} runs are not finished: all numbers are of those that are."] if finished < planned else []
+    return [contents.summary_outcome(result)], lacking
+
+
+def _drawn(result: Any, figures: Any, tell: Callable[[str], None]) -> Iterator[Picture]:
+    """Each figure; one that does not fit the result after all says why."""
+    for title, call in figures:
+        tell(f"drawing: {title}")
+        try:
+            sink = io.BytesIO()
+            call.made(result).savefig(sink, dpi=DOTS_PER_INCH, format="png")
+        except ValueError as error:
+            yield Picture(title, call.code, "", str(error))
+            continue
+        yield Picture(title, call.code, base64.b64encode(sink.getvalue()).decode())
+
+
+def _facts(store: Store, held: dict[str, Any], result: Any) -> Iterator[tuple[str, str]]:
+    """(name, value) of how the sweep was run."""
+    entries = list(store.entries())
+    paths = store.listed()
+    steps = result.steps_taken_mean.values @ result.steps_taken_count.values if "ended" in result else result.steps_taken.values.sum()
+    yield "runs", f"{result.attrs['finished_runs']:,} of {result.attrs['planned_runs']:,}"
+    yield "cost", f"{round(float(steps)):,} run-steps"
+    if entries:
+        yield "time", f"{entries[0]['time']} to {entries[-1]['time']} (the folder's log)"
+        yield "hosts", ", ".join(sorted({e["host"] for e in entries}))
+    yield "versions", f"gdsim {', '.join(sorted({held['gdsim'], *(e['gdsim'] for e in entries)}))}; kernels {', '.join(map(str, held['kernels']))}"
+    yield "plan", f"SHA-256 {held['sha256']}"
+    yield "files", f"{len(paths):,} shards, {sum(p.stat().st_size for p in paths) / 1e6:,.1f} MB"
+    for names, what in ((store.failures(), "chunks failed"), (store.put_aside_names(), "files in quarantine")):
+        if names:
+            yield what, f"{len(names):,}"

@@ -1,0 +1,129 @@
+"""Figures: each takes any population without complaint, says what is on it, and shows the numbers of the analysis."""
+
+import io
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from tests.analysis.populations import result_of, rosenbrock
+
+FIGURES = {
+    "convergence_bands": gd.plots.convergence_bands,
+    "ecdf": gd.plots.ecdf,
+    "ert": gd.plots.ert,
+    "performance_profile": gd.plots.performance_profile,
+    "sensitivity_curve": gd.plots.sensitivity_curve,
+    "budget_curve": gd.plots.budget_curve,
+    "heat_map": lambda r: gd.plots.heat_map(r, "lr", "optimizer"),
+    "success map": lambda r: gd.plots.heat_map(r, "lr", "optimizer", statistic="probability"),
+    "divergence_map": lambda r: gd.plots.divergence_map(r, "lr", "optimizer"),
+    "final_losses": gd.plots.final_losses,
+}
+RATES = {"lr": np.geomspace(1e-4, 1.0, 20)}
+
+
+def drawn(figure):
+    """The bytes of a figure; drawing it must warn of nothing."""
+    sink = io.BytesIO()
+    figure.savefig(sink, format="png", dpi=50)
+    return sink.getvalue()
+
+
+@pytest.fixture(scope="module")
+def populations():
+    """Populations of every odd kind."""
+    curves = np.geomspace(1.0, 1e-6, 30)[None] * np.random.default_rng(0).uniform(1, 2, (60, 1))
+    lost = np.where(np.arange(30) > 3, np.nan, 1.0) * np.ones((4, 1))
+    return {
+        "swept": rosenbrock().run(),
+        "one run": result_of(curves[:1], coordinates={"lr": [0.1]}),
+        "many cells": result_of(curves, cells=20, coordinates=RATES),
+        "all diverged": result_of(lost, taken=[3] * 4, status=["diverged"] * 4, final=[1.0] * 4, coordinates={"lr": [0.1]}),
+        "ties": result_of(np.ones((8, 5)), cells=2, coordinates={"lr": [0.1, 1.0]}),
+        "already there": result_of(np.zeros((8, 5)), cells=2, coordinates={"lr": [0.1, 1.0]}),
+    }
+
+
+@pytest.mark.parametrize("kind", ["swept", "one run", "many cells", "all diverged", "ties", "already there"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_any_population_has_its_figure(populations, kind, name):
+    figure = FIGURES[name](populations[kind])
+    assert drawn(figure).startswith(b"\x89PNG")
+    texts = [figure._suptitle.get_text() if figure._suptitle else "", *(a.get_title() for a in figure.axes)]
+    assert any(any(c.isdigit() for c in t) for t in texts) or name == "budget_curve"  # counts stand on it
+
+
+def test_bands_show_medians_and_at_most_seven_cells_of_an_optimizer(populations):
+    (panel,) = gd.plots.convergence_bands(populations["many cells"]).axes
+    assert len(panel.lines) == 7
+    assert "best 7 of 20 cells" in panel.get_title()
+    first = gd.plots.convergence_bands(populations["swept"]).axes[0]
+    value = gd.analysis.bands(populations["swept"], quantiles=[0.5]).value[0, 0].values
+    assert np.array_equal(first.lines[0].get_ydata(), value[np.isfinite(value)])
+
+
+def test_ert_shows_the_best_cell_of_each_rate_with_its_interval(populations):
+    found = gd.analysis.expected_running_time(populations["swept"], 0.5).isel(target=0)
+    (panel,) = gd.plots.ert(populations["swept"], 0.5).axes
+    drawn_y = np.concatenate([c.lines[0].get_ydata() for c in panel.containers])
+    assert set(drawn_y[np.isfinite(drawn_y)]) == set(found.ert.values[np.isfinite(found.ert.values)])
+    with pytest.raises(ValueError, match="it varies lr"):
+        gd.plots.ert(populations["swept"], hyperparameter="momentum")
+
+
+def test_the_profile_is_that_of_the_analysis(populations):
+    result = populations["swept"]
+    profile = gd.analysis.performance_profile(gd.analysis.times_to_decrease(result, 1e-2))
+    (panel,) = gd.plots.performance_profile(result).axes
+    heights = [line.get_ydata()[0] for line in panel.lines]
+    assert heights == pytest.approx(profile.share.sel(tau=1.0).values.tolist())
+
+
+def test_minima_are_marked_by_their_counts():
+    sweep = gd.Sweep(problem=gd.functions.StyblinskiTang(), optimizer=gd.SGD(lr=0.01), starts=300, steps=500)
+    (panel,) = gd.plots.final_losses(sweep.run()).axes
+    assert sorted(round(float(line.get_xdata()[0]), 2) for line in panel.lines) == [-78.33, -64.2, -50.06]
+
+
+def test_schedules_are_drawn_as_runs_see_them():
+    (panel,) = gd.plots.schedule([gd.InverseTime(), gd.Cosine(cycle=10)], steps=20, lr=0.5).axes
+    assert np.allclose(panel.lines[0].get_ydata(), 0.5 / np.arange(1, 21))
+    assert panel.lines[1].get_ydata()[10] == pytest.approx(0.5)
+
+
+@pytest.fixture(scope="module")
+def racers():
+    """A sweep whose paths are kept."""
+    record = gd.Record(every=1, trajectory=True)
+    return gd.Sweep(problem=gd.functions.Himmelblau(), optimizer=[gd.SGD(lr=0.01), gd.Adam(lr=0.2), gd.SGD(lr=10.0)], starts=2, steps=40, record=record).run()
+
+
+def test_a_race_shows_every_path(racers):
+    (panel,) = gd.plots.race(racers, start=1).axes
+    path = racers.trajectory.values[3]
+    assert any(np.array_equal(line.get_xydata(), path) for line in panel.lines)
+    assert drawn(gd.plots.race(racers))
+
+
+@pytest.mark.parametrize("ending", ["gif", "html"])
+def test_a_race_is_filmed(racers, tmp_path, ending):
+    from PIL import Image
+
+    film = gd.plots.race_animation(racers, tmp_path / f"race.{ending}", frames=5)
+    if ending == "gif":
+        with Image.open(film) as image:
+            assert image.n_frames == 5
+    else:
+        assert "<script" in film.read_text()
+
+
+def test_what_cannot_race_says_why(racers, populations, tmp_path):
+    with pytest.raises(ValueError, match=r"gd\.Record\(trajectory=True\)"):
+        gd.plots.race(populations["swept"])
+    with pytest.raises(ValueError, match="has no run"):
+        gd.plots.race(racers, start=7)
+    with pytest.raises(ValueError, match=r"must end in \.gif, \.html or \.mp4"):
+        gd.plots.race_animation(racers, tmp_path / "race.avi")
+    with pytest.raises(ValueError, match="statistic='mean' is not known"):
+        gd.plots.heat_map(populations["swept"], "lr", "optimizer", statistic="mean")

@@ -1,0 +1,135 @@
+"""The report of a results folder: what it says, what it warns of, and that it works in a browser."""
+
+import base64
+import re
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import gdsim as gd
+from gdsim.cli import main
+from gdsim.report.contents import Call, number, share
+from gdsim.report.page import write_report
+from tests.report.browser import in_browser
+
+MOONS = gd.datasets.load("moons", validation=0.25)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A sweep of two optimizers, some of whose cells diverge, in a folder whose name is no HTML."""
+    place = tmp_path_factory.mktemp("reports") / "moons <b> & co"
+    problem = gd.MLP(MOONS, hidden=[4], activation="relu", loss="log_loss")
+    optimizers = [gd.SGD(lr=[0.01, 0.3, 1e6]), gd.Momentum(lr=[0.01, 0.1], momentum=[0.0, 0.9])]
+    gd.Sweep(problem=problem, optimizer=optimizers, starts=12, steps=60, batch=16, stop=[gd.Target(0.3)]).run(out=place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    """The text of its report."""
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def test_every_code_line_of_the_page_gives_what_it_stands_beside(folder, page):
+    from html import unescape
+
+    lines = {unescape(c).split(": ", 1)[-1] for c in re.findall(r"<code>(.*?)</code>", page)}
+    assert len(lines) > 12
+    names = {"gd": gd, "result": gd.open(folder)}
+    for line in lines:
+        assert eval(line, names) is not None, line
+
+
+def test_the_page_says_what_was_run_and_warns(page):
+    for text in (
+        "moons &lt;b&gt; &amp; co",
+        "7 cells".replace("7 ", ""),
+        "SHA-256",
+        "run-steps",
+        "log_loss",
+        "moons",
+        "target (loss = 0.3)",
+        "Cells have as few as 12 runs",
+    ):
+        assert text in page
+    assert "diverged: they count as infinite losses" in page
+    assert "<b>" not in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+
+
+def test_tables_hold_the_numbers_of_the_analysis(folder, page):
+    result = gd.open(folder)
+    success = gd.analysis.success_probability(result)
+    for k in range(7):
+        value, low, high = (float(success[n][k]) for n in ("probability", "low", "high"))
+        assert f">{share(value)} [{share(low)}, {share(high)}]</td>" in page
+    best = gd.analysis.best_cell(result)
+    assert f">{number(best.median_loss.min())} [" in page
+
+
+def test_pictures_are_whole(page):
+    pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    assert len(pictures) >= 9
+    assert all(base64.b64decode(p).startswith(b"\x89PNG") for p in pictures)
+    assert "Not drawn" not in page
+
+
+def test_it_works_in_a_browser(folder, page, tmp_path):
+    async def visit(browser):
+        await browser.resize(1200, 900)
+        await browser.open(folder / "report.html")
+        column = "[...document.querySelectorAll('.data tbody')[0].rows].filter(r => !r.hidden).map(r => r.cells[{}].textContent)"
+        heads = await browser.value("[...document.querySelectorAll('.data')[0].querySelectorAll('th')].map(h => h.textContent.trim())")
+        lr = heads.index("lr")
+        click = f"document.querySelectorAll('.data')[0].querySelectorAll('th button')[{lr}].click()"
+        for reverse in (False, True):
+            await browser.value(click)
+            shown = [float(v) for v in await browser.value(column.format(lr))]
+            assert shown == sorted(shown, reverse=reverse)
+        loss = heads.index("median final loss")
+        await browser.value(f"document.querySelectorAll('.data')[0].querySelectorAll('th button')[{loss}].click()")
+        shown = await browser.value(column.format(loss))
+        assert shown[-1].startswith("infinite")
+        await browser.value("{const f = document.querySelector('.filter'); f.value = 'momentum lr=0.1'; f.dispatchEvent(new Event('input'))}")
+        assert await browser.value(column.format(heads.index("optimizer"))) == ["Momentum"] * 2
+        assert "2 of 7 rows" in await browser.value("document.querySelector('.count').textContent")
+        for width in (1200, 360):
+            await browser.resize(width, 800)
+            assert await browser.value("document.documentElement.scrollWidth") <= width
+            loaded = await browser.value("[...document.images].every(i => i.complete && i.naturalWidth > 0 && i.clientWidth <= document.body.clientWidth)")
+            assert loaded
+        printed = base64.b64decode((await browser.call("Page.printToPDF"))["data"])
+        assert printed.startswith(b"%PDF")
+        assert browser.complaints == []
+        assert [r for r in browser.requests if not r.startswith(("file:", "data:"))] == []
+
+    in_browser(tmp_path, visit)
+
+
+def test_a_summary_a_single_run_and_a_race_have_reports(tmp_path):
+    rosenbrock = {"problem": gd.functions.Rosenbrock(), "optimizer": gd.SGD(lr=[1e-4, 1e-3]), "steps": 30}
+    gd.Sweep(**rosenbrock, starts=50, keep="summary").run(out=tmp_path / "summary")
+    assert "the middles of bins" in write_report(tmp_path / "summary").read_text()
+    gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), steps=5, record=gd.Record(every="ends")).run(out=tmp_path / "one")
+    assert "Where runs end" in write_report(tmp_path / "one", tmp_path / "elsewhere.html").read_text()
+    assert not (tmp_path / "one" / "report.html").exists()
+    gd.Sweep(**rosenbrock, record=gd.Record(every=1, trajectory=True)).run(out=tmp_path / "race")
+    assert "The race from start 0" in write_report(tmp_path / "race").read_text()
+
+
+def test_mistakes_are_one_line(folder, tmp_path):
+    for arguments in (["report", str(tmp_path / "none")], ["report", str(folder), "--out", str(tmp_path / "no" / "r.html")]):
+        found = CliRunner().invoke(main, arguments)
+        assert found.exit_code == 2
+        assert found.output.count("\n") == 1
+    found = CliRunner().invoke(main, ["report", str(folder), "--out", str(tmp_path / "r.html")])
+    assert found.exit_code == 0
+    assert (tmp_path / "r.html").stat().st_size < 5_000_000
+
+
+def test_numbers_are_short_and_honest():
+    assert [number(v) for v in (np.nan, np.inf, 12.0, 0.000123456, 1234567.0)] == ["", "infinite", "12", "0.0001235", "1,234,567"]
+    assert share(0.12345) == "12.3%"
+    assert Call(gd.plots, "ecdf", {"unit": "steps"}).code == "gd.plots.ecdf(result, unit='steps')"
