@@ -67,7 +67,14 @@ _HOMES = {
     "gdsim.sweep.resume": ("continue_from",),
     "gdsim.sweep.result": ("grid_of", "table"),
 }
-_MODULES = {"analysis": "gdsim.analysis", "datasets": "gdsim.datasets", "functions": "gdsim.problems.functions", "lanes": "gdsim.lanes", "plots": "gdsim.plots"}
+_MODULES = {
+    "analysis": "gdsim.analysis",
+    "datasets": "gdsim.datasets",
+    "functions": "gdsim.problems.functions",
+    "lanes": "gdsim.lanes",
+    "plots": "gdsim.plots",
+    "search": "gdsim.search",
+}
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 

@@ -1,0 +1,103 @@
+"""Cells trained step by step: those that are asked for go on from where they stood, bit for bit as if they had never stopped."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.resume import continue_from
+
+MOST_RUNGS = 64
+
+
+class Search(NamedTuple):
+    """What a search did: `history` by cell and rung, and the `result` of the runs of those cells that took all steps.
+
+    `history.score[cell, rung]` is the median final loss over the starts after `steps[rung]`, NaN where a cell was not trained so far;
+    `last_rung[cell]` is -1 where it was not trained at all. Its attributes say which cell is `best`, and how many `run_steps` were spent of
+    the `run_steps_of_all` that the whole sweep would take. The result's runs have the bits that `sweep.run()` gives them, but for the `best_loss` at their checkpoints,
+    which lie otherwise; their curves, which begin anew on each rung, are left out. It is None where no cell took all steps.
+    """
+
+    history: Any
+    result: Any
+
+
+class Ladder:
+    """The cells of a sweep on rungs of so many steps each: what was trained is kept, and trained once."""
+
+    def __init__(self, sweep: Sweep, rungs: Sequence[int], threads: int | None) -> None:
+        record = msgspec.structs.replace(sweep.record, state=True)
+        self.sweep = msgspec.structs.replace(sweep, record=record)
+        self.rungs, self.threads = list(rungs), threads
+        self.plan = self.sweep.plan()
+        self.cells = len(self.plan.cells)
+        self.scores = np.full((self.cells, len(self.rungs)), np.nan)
+        self.states: list[list[Any]] = [[] for _ in self.rungs]
+        self.run_steps = 0
+
+    def climb(self, cells: Sequence[int], rung: int) -> np.ndarray:
+        """Trains cells up to a rung, where they are not there yet; their scores."""
+        new = [c for c in cells if np.isnan(self.scores[c, rung])]
+        for below in (*range(rung - 1, -1, -1), -1):
+            mine = [c for c in new if below < 0 or not np.isnan(self.scores[c, below])]
+            if mine:
+                self._train(mine, below, rung)
+                new = [c for c in new if c not in mine]
+        return self.scores[list(cells), rung]
+
+    def _train(self, cells: list[int], below: int, rung: int) -> None:
+        """Trains cells from one rung, or from their starts, to another."""
+        if below < 0:
+            first = msgspec.structs.replace(self.sweep, steps=self.rungs[rung])
+            numbers = (np.arange(self.sweep.starts)[:, None] * self.cells + np.array(sorted(cells))).ravel()
+            results, before = [first.run(runs=numbers, threads=self.threads)], [0]
+        else:
+            parts = [s.isel(run=np.isin(s.cell.values, cells)) for s in self.states[below]]
+            parts = [p for p in parts if p.sizes["run"]]
+            before = [int(p.steps_taken.sum()) for p in parts]
+            results = [continue_from(p, steps=self.rungs[rung] - self.rungs[below], threads=self.threads) for p in parts]
+        for result, had in zip(results, before, strict=True):
+            self.states[rung].append(result)
+            self.run_steps += int(result.steps_taken.sum()) - had
+            loss = np.where(result.status.values == "diverged", np.inf, result.final_loss.values.astype(float))
+            for cell in np.unique(result.cell.values):
+                mine = np.sort(loss[result.cell.values == cell])
+                self.scores[cell, rung] = mine[(len(mine) - 1) // 2]
+
+    def outcome(self) -> Search:
+        """What was found."""
+        import xarray
+
+        from gdsim.sweep.result import coordinates_of
+
+        known = ~np.isnan(self.scores)
+        last = np.where(known.any(1), len(self.rungs) - 1 - np.argmax(known[:, ::-1], axis=1), -1)
+        top = np.flatnonzero(last == last.max())
+        best = int(top[np.argmin(self.scores[top, last.max()])])
+        columns = {n: ("cell", np.array(c)) for n, c in coordinates_of(self.plan).items()}
+        variables = {
+            "score": (("cell", "rung"), self.scores, {"long_name": "median final loss over starts, diverged ones infinite", "units": "1"}),
+            "steps": ("rung", np.array(self.rungs), {"long_name": "steps of the rung", "units": "steps"}),
+            "last_rung": ("cell", last, {"long_name": "last rung that the cell reached; -1 for none", "units": ""}),
+        }
+        spent = {"best": best, "run_steps": self.run_steps, "run_steps_of_all": self.plan.run_steps}
+        history = xarray.Dataset(variables, {"cell": ("cell", np.arange(self.cells)), **columns}, spent)
+        whole = [s.drop_dims("checkpoint") for s in self.states[-1]]
+        return Search(history, xarray.concat(whole, "run").sortby("run") if whole else None)
+
+
+def rungs_of(steps: int, smallest: int, eta: int) -> list[int]:
+    """Steps of the rungs: all, and by factors of eta fewer, as long as they are at least `smallest`."""
+    found = [steps]
+    while len(found) < MOST_RUNGS and round(steps / eta ** len(found)) >= max(1, smallest):
+        found.append(round(steps / eta ** len(found)))
+    return sorted(set(found))
+
+
+def best_of(scores: np.ndarray, cells: Sequence[int], count: int) -> list[int]:
+    """The `count` cells with the lowest scores; of equal ones those with the lower numbers."""
+    order = sorted(range(len(cells)), key=lambda k: (scores[k], cells[k]))
+    return [cells[k] for k in order[:count]]
