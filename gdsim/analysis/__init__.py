@@ -4,7 +4,7 @@ Results may lie in memory or in a folder (`gd.open`), which is then read block b
 """
 
 from gdsim.analysis.coco import export_coco
-from gdsim.analysis.intervals import clopper_pearson, holm, mcnemar, median_ranks, wilson
+from gdsim.analysis.intervals import bootstrap, clopper_pearson, holm, mcnemar, median_ranks, wilson
 from gdsim.analysis.minima import minima_by_loss, minima_left
 from gdsim.analysis.profiles import algoperf_score, data_profile, performance_profile, times_by_start, times_to_decrease
 from gdsim.analysis.quantiles import bands
@@ -16,7 +16,7 @@ from gdsim.analysis.targets import default_targets, ecdf, expected_running_time,
 from gdsim.analysis.tuning import best_cell, budget_curve, expected_best, sensitivity
 
 __all__ = [
-    "algoperf_score", "bands", "best_cell", "budget_curve", "clopper_pearson", "compare_success", "convergence_rate", "data_profile", "default_targets", "divergence_map",
+    "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "clopper_pearson", "compare_success", "convergence_rate", "data_profile", "default_targets", "divergence_map",
     "ecdf", "edge_of_stability", "expected_best", "expected_running_time", "export_coco", "holm", "kaplan_meier", "luby", "luby_cost", "mcnemar",
     "median_ranks", "minima_by_loss", "minima_left", "parallel_starts", "performance_profile", "restart_cutoff", "sensitivity", "simulated_restarts",
     "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.reading import Cells, by_block, cells_in, check_result
+from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, values_of
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.files import appearing
 from gdsim.sweep.result import sweep_behind
@@ -32,7 +32,7 @@ def export_coco(result: Any, folder: str | pathlib.Path, *, minimum: float = 0.0
     dimensions = [c.problem.parameter_count for c in cells_of(sweep_behind(result))]
     with appearing(target) as place:
         place.mkdir()
-        names = [re.sub(r"[^\w.=+-]+", "_", str(label)) for label in np.asarray(cells.coordinates["label"][1])]
+        names = [re.sub(r"[^\w.=+-]+", "_", str(label)) for label in values_of(cells.coordinates["label"])]
         files = [_Algorithm(place / name, label, function, dimensions[n], minimum) for name, label, n in zip(names, names, cells.numbers, strict=True)]
         for rows, runs in by_block(result, ["loss", "final_loss", "steps_taken", "status"], lambda _, c: list(_improvements(c, result.step.values, minimum))):
             _hand_out(files, cells, rows, result.start.values[rows], runs)

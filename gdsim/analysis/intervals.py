@@ -58,9 +58,9 @@ def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int]:
     from scipy.stats import binom
 
     tail = (1 - confidence) / 2
-    rank = int(binom.ppf(tail, n, 0.5)) if n else 0
-    if rank > 0 and binom.cdf(rank - 1, n, 0.5) > tail:
-        rank -= 1
+    rank = int(binom.ppf(tail, n, 0.5)) if n else 0  # the first whose tail is at least as large
+    if n and binom.cdf(rank, n, 0.5) <= tail * (1 + 1e-12):
+        rank += 1
     return rank - 1, n - rank
 
 
@@ -88,6 +88,30 @@ def mcnemar(first_only: Any, second_only: Any) -> np.ndarray:
 
     b, c = np.asarray(first_only), np.asarray(second_only)
     return np.minimum(1.0, 2 * binom.cdf(np.minimum(b, c), b + c, 0.5))
+
+
+def bootstrap(values: Any, statistic: Any = np.median, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """The percentile interval of a statistic of values[start], or of values[start, seed] where seeds are nested in starts (Davison and Hinkley 1997, section 3.8).
+
+    Starts are drawn with replacement; of two levels, the seeds of each drawn start are drawn anew as well. `statistic` takes a
+    one-dimensional array. Raises ValueError.
+
+    >>> low, high = bootstrap([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    >>> low < 3.5 < high
+    True
+    """
+    table = np.asarray(values, float)
+    if table.ndim not in (1, 2) or not table.size:
+        raise ValueError(f"values must be numbers by start, or by start and seed; an array of shape {table.shape} was given")
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(resamples):
+        chosen = table[rng.integers(0, len(table), len(table))]
+        if table.ndim == 2:
+            chosen = np.take_along_axis(chosen, rng.integers(0, table.shape[1], chosen.shape), axis=1)
+        drawn.append(float(statistic(chosen.ravel())))
+    low, high = percentiles(np.array(drawn), confidence)
+    return float(low), float(high)
 
 
 def groups_of(start: np.ndarray) -> tuple[np.ndarray, int]:

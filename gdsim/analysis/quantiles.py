@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.intervals import median_ranks
-from gdsim.analysis.reading import WORST, by_block, cells_in, check_result, checked_confidence, curve_columns, dataset, held
+from gdsim.analysis.reading import WORST, by_block, cell_coordinates, cells_in, check_result, checked_confidence, curve_columns, dataset, held, is_summary
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Bytes of all runs' values at the checkpoints that are worked on at once.
@@ -34,7 +34,7 @@ def bands(result: Any, *, variable: str = "loss", quantiles: Sequence[float] = Q
     """
     confidence = checked_confidence(confidence)
     shares = checked_quantiles(quantiles)
-    if "ended" in getattr(result, "data_vars", ()):
+    if is_summary(result):
         return _summary_bands(result, variable, shares)
     check_result(result, "bands")
     names, steps, cells = curve_columns(result, variable), result.step.values, cells_in(result)
@@ -142,7 +142,7 @@ def _summary_bands(summary: Any, variable: str, shares: np.ndarray) -> Any:
         rank = np.maximum(1, np.ceil(share * runs - 1e-9))[:, None, None]
         value[:, k] = order[np.argmax(total >= rank, axis=2)]
     value = np.where((runs > 0)[:, None, None], value, np.nan)
-    coordinates = {str(n): c for n, c in summary.coords.items() if c.dims == ("cell",)}
+    coordinates = cell_coordinates(summary)
     variables = {
         "value": (("cell", "quantile", "checkpoint"), value, f"quantile of {variable}, the middle of its bin", "1"),
         "runs": ("cell", runs, "finished runs", "1"),

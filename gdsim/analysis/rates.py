@@ -6,6 +6,7 @@ import numpy as np
 
 from gdsim.analysis.quantiles import bands
 from gdsim.analysis.reading import cells_in, check_result, dataset
+from gdsim.sweep.result import sweep_behind
 
 FEWEST_POINTS = 5
 
@@ -17,7 +18,7 @@ def convergence_rate(result: Any, *, minimum: float | None = None, of: str = "ru
     squares to a window; the kind is that with the smaller residual, which with as many parameters is that of the smaller AIC. The
     window is the later half of the checkpoints from step 1 on, or those from `first_step`, at which the excess is above what rounding leaves
     (100 eps |minimum|, eps of the number type) and above 0. `of="cell"` fits the median over runs. `minimum` is the lowest loss of the
-    problem; if not given, 0. Factors are the loss's: a distance falls by their square root.
+    problem; if not given, that of the test function where this process knows the sweep, else 0. Factors are the loss's: a distance falls by their square root.
 
     Variables: `kind` ("linear", "sublinear", or "" where fewer than five checkpoints are left), `factor`, `exponent`, `residual`
     (root mean square of log e about the better line), `window_first`, `window_last` (steps).
@@ -31,7 +32,7 @@ def convergence_rate(result: Any, *, minimum: float | None = None, of: str = "ru
     check_result(result, "convergence_rate")
     if of not in ("run", "cell"):
         raise ValueError(f"of must be 'run' or 'cell'; {of!r} was given")
-    lowest = 0.0 if minimum is None else float(minimum)
+    lowest = _known_minimum(result) if minimum is None else float(minimum)
     if of == "run":
         curves = result.loss.values.astype(float)
         coordinates: Any = {n: c for n, c in result.coords.items() if c.dims == ("run",)}
@@ -48,6 +49,16 @@ def convergence_rate(result: Any, *, minimum: float | None = None, of: str = "ru
         "window_first": (first, "first step of the window", "steps"), "window_last": (last, "last step of the window", "steps"),
     }  # fmt: skip
     return dataset({name: (of, values, text, units) for name, (values, text, units) in about.items()}, coordinates, minimum=lowest, of=of)
+
+
+def _known_minimum(result: Any) -> float:
+    """The lowest value of the function that a sweep minimises, where it is known; 0 for all else."""
+    try:
+        problems = sweep_behind(result).problem
+    except ValueError:
+        return 0.0
+    known = getattr(problems[0], "global_minima", ())
+    return float(known[0].value) if len(problems) == 1 and len(known) else 0.0
 
 
 def _fit(steps: np.ndarray, excess: np.ndarray, floor: float, first_step: int | None) -> tuple[str, float, float, float, float, float]:

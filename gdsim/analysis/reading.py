@@ -35,11 +35,35 @@ def dataset(variables: Mapping[str, tuple[Any, ...]], coordinates: Mapping[str, 
     return xarray.Dataset(about, coordinates, attributes)
 
 
+def is_summary(result: Any) -> bool:
+    """Whether a result keeps counts in place of runs."""
+    return "ended" in getattr(result, "data_vars", ())
+
+
+def cell_coordinates(summary: Any) -> dict[str, Any]:
+    """The coordinates of a summary's cells."""
+    return {str(n): c.variable for n, c in summary.coords.items() if c.dims == ("cell",)}
+
+
+def values_of(coordinate: Any) -> np.ndarray:
+    """The values of a coordinate of cells, as `cells_in` or `cell_coordinates` has it."""
+    return np.asarray(coordinate[1] if isinstance(coordinate, tuple) else coordinate.values)
+
+
+def ended_counts(result: Any, status: str) -> tuple[np.ndarray, np.ndarray]:
+    """(how many of each cell's runs ended with a status, how many there are), of runs or of a summary."""
+    if is_summary(result):
+        return result.ended.sel(status=status).values[:, -1], result.steps_taken_count.values
+    cells = cells_in(result)
+    hits = np.bincount(cells.place, _in_memory(result.status.variable.data) == status, minlength=len(cells.numbers))
+    return hits.astype(int), np.bincount(cells.place, minlength=len(cells.numbers))
+
+
 def check_result(result: Any, what: str) -> None:
     """Refuses what is no result of runs. Raises TypeError or ValueError that say what `what` needs."""
     if not hasattr(result, "data_vars"):
         raise TypeError(f"{what} takes the Dataset of a sweep, from sweep.run() or gd.open(); {type(result).__name__} was given")
-    if "ended" in result:
+    if is_summary(result):
         raise ValueError(f"{what} follows single runs, and a summary has none: take the sweep with keep='runs'")
     if "run" not in result.dims or "cell" not in result.coords:
         raise ValueError(f"{what} takes the Dataset of a sweep, with a row per run; this one has the dims {', '.join(map(str, result.dims)) or 'none'}")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.intervals import wilson
-from gdsim.analysis.reading import cells_in, check_result, checked_confidence, dataset
+from gdsim.analysis.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, values_of
 from gdsim.rules import Rule
 from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
@@ -14,7 +14,8 @@ from gdsim.sweep.declaration import Sweep
 def divergence_map(result: Any, x: str, y: str, *, status: str = "diverged", confidence: float = 0.95) -> Any:
     """The share of runs that diverged over two hyperparameters, all others pooled: a Dataset over `y` and `x`.
 
-    Cells that have no such hyperparameter are left out. `status` may be another, such as "converged". Variables: `share`, `low`, `high` (Wilson), `runs`; NaN where there is no run. Raises ValueError.
+    Cells that have no such hyperparameter are left out. `status` may be another, such as
+    "converged". Takes a summary too. Variables: `share`, `low`, `high` (Wilson), `runs`; NaN where there is no run. Raises ValueError.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.01, 1.0], momentum=[0.0, 0.9]), starts=5, steps=100)
@@ -24,17 +25,17 @@ def divergence_map(result: Any, x: str, y: str, *, status: str = "diverged", con
     from gdsim.stops import STATUSES
 
     confidence = checked_confidence(confidence)
-    check_result(result, "divergence_map")
+    if not is_summary(result):
+        check_result(result, "divergence_map")
     if status not in STATUSES:
         raise ValueError(f"status={status!r} is not known; there are {', '.join(STATUSES)}")
-    cells = cells_in(result)
+    coordinates = cell_coordinates(result) if is_summary(result) else cells_in(result).coordinates
     for name in (x, y):
-        if name not in cells.coordinates or name in ("cell", "label"):
-            known = [n for n in cells.coordinates if n not in ("cell", "label")]
+        if name not in coordinates or name in ("cell", "label"):
+            known = [n for n in coordinates if n not in ("cell", "label")]
             raise ValueError(f"{name!r} is no hyperparameter that this sweep varies; it varies {', '.join(known)}")
-    runs = np.bincount(cells.place, minlength=len(cells.numbers))
-    hits = np.bincount(cells.place, result.status.values == status, minlength=len(cells.numbers))
-    across, along = (np.asarray(cells.coordinates[n][1]) for n in (x, y))
+    hits, runs = ended_counts(result, status)
+    across, along = (values_of(coordinates[n]) for n in (x, y))
     known = (across == across) & (along == along)  # an optimizer that has no such hyperparameter has NaN
     columns, at_x = np.unique(across[known], return_inverse=True)
     lines, at_y = np.unique(along[known], return_inverse=True)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.intervals import INTERVALS, holm, mcnemar
-from gdsim.analysis.reading import cells_in, check_result, checked_confidence, dataset, is_success
+from gdsim.analysis.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_success, is_summary
 from gdsim.axes import nearest
 
 
@@ -14,7 +14,7 @@ def success_probability(result: Any, *, target: Any = None, confidence: float = 
 
     A run succeeds if its status is "converged"; with `target`, a loss, if its lowest loss at a checkpoint or a stop's look was at
     most that; `target` may also be True and False for each run. `interval` is "wilson", which holds its level on average over
-    shares, or "clopper-pearson", which never covers less (SCIENCE: Brown, Cai and DasGupta 2001). Takes a summary too; with a
+    shares, or "clopper-pearson", which never covers less (Brown, Cai and DasGupta 2001). Takes a summary too; with a
     target only where the target is an edge of its bins. Raises ValueError.
 
     Variables: `runs`, `successes`, `probability`, `low`, `high`, each [cell]; NaN where a cell has no run.
@@ -27,9 +27,8 @@ def success_probability(result: Any, *, target: Any = None, confidence: float = 
     confidence = checked_confidence(confidence)
     if interval not in INTERVALS:
         raise ValueError(f"interval={interval!r} is not known; {nearest(str(interval), tuple(INTERVALS))}")
-    if "ended" in getattr(result, "data_vars", ()):
-        coordinates = {str(n): c for n, c in result.coords.items() if c.dims == ("cell",)}
-        successes, runs = _counted(result, target)
+    if is_summary(result):
+        coordinates, successes, runs = cell_coordinates(result), *_counted(result, target)
     else:
         check_result(result, "success_probability")
         cells = cells_in(result)
@@ -50,9 +49,9 @@ def success_probability(result: Any, *, target: Any = None, confidence: float = 
 
 def _counted(summary: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     """(successes, runs) of each cell of a summary."""
-    runs = summary.steps_taken_count.values
     if target is None:
-        return summary.ended.sel(status="converged").values[:, -1], runs
+        return ended_counts(summary, "converged")
+    runs = summary.steps_taken_count.values
     if isinstance(target, bool) or not isinstance(target, (int, float)):
         raise ValueError(f"a summary has no single runs that could be chosen: target must be a loss; {target!r} was given")
     edges = summary.bin_low.values

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.intervals import groups_of, percentiles, resampled
-from gdsim.analysis.reading import Cells, cells_in, check_result, checked_confidence, dataset
+from gdsim.analysis.reading import Cells, cells_in, check_result, checked_confidence, dataset, values_of
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.axes import checked_whole, nearest
 
@@ -108,7 +108,7 @@ def _groups(cells: Cells, by: str) -> tuple[np.ndarray, list[np.ndarray]]:
     if by not in cells.coordinates or by == "cell":
         known = [n for n in cells.coordinates if n not in ("cell", "label")]
         raise ValueError(f"{by!r} is no coordinate that cells share; {nearest(str(by), tuple(known))}")
-    values = np.asarray(cells.coordinates[by][1])
+    values = values_of(cells.coordinates[by])
     names, first = np.unique(values, return_index=True)
     names = names[np.argsort(first)]
     return names, [np.flatnonzero(values == n) for n in names]
@@ -198,10 +198,10 @@ def sensitivity(result: Any, hyperparameter: str = "lr", *, factor: float = 2.0,
         raise ValueError(f"factor must be above 1, such as 2; {factor!r} was given")
     cells = cells_in(result)
     names, groups = _groups(cells, by)
-    if hyperparameter not in cells.coordinates or np.asarray(cells.coordinates[hyperparameter][1]).dtype.kind != "f":
-        numeric = [n for n, c in cells.coordinates.items() if np.asarray(c[1]).dtype.kind == "f"]
+    if hyperparameter not in cells.coordinates or values_of(cells.coordinates[hyperparameter]).dtype.kind != "f":
+        numeric = [n for n, c in cells.coordinates.items() if values_of(c).dtype.kind == "f"]
         raise ValueError(f"{hyperparameter!r} is no number that this sweep varies; it varies {', '.join(numeric) or 'none'}")
-    values = np.asarray(cells.coordinates[hyperparameter][1])
+    values = values_of(cells.coordinates[hyperparameter])
     medians = _median(_losses_by_start(result, cells))
     if (medians[~np.isnan(medians)] < 0).any():
         raise ValueError("losses below 0 cannot be compared by a factor: subtract the problem's minimum from final_loss first")

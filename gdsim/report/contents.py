@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim import analysis, plots
-from gdsim.analysis.reading import cells_in
+from gdsim.analysis.reading import cells_in, values_of
 from gdsim.stops import STATUSES
 from gdsim.sweep.declaration import Sweep
 
@@ -167,7 +167,7 @@ def figures(result: Any) -> Iterator[tuple[str, Call]]:
     """(title, call) of each figure that fits a result."""
     several = result.sizes["checkpoint"] > 2
     cells = cells_in(result)
-    values = {n: np.asarray(c[1]) for n, c in cells.coordinates.items() if n not in ("cell", "label")}
+    values = {n: values_of(c) for n, c in cells.coordinates.items() if n not in ("cell", "label")}
     numeric = {n: len(np.unique(v[~np.isnan(v)])) for n, v in values.items() if v.dtype.kind == "f"}
     varied = sorted((n for n, count in numeric.items() if count > 1), key=lambda n: n != "lr")
     starts = len(np.unique(result.start.values))

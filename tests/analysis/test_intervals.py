@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from gdsim.analysis import clopper_pearson, expected_running_time, holm, mcnemar, median_ranks, success_probability, wilson
+from gdsim.analysis import bootstrap, clopper_pearson, expected_running_time, holm, mcnemar, median_ranks, success_probability, wilson
 from tests.analysis.populations import result_of
 
 proportion = pytest.importorskip("statsmodels.stats.proportion")
@@ -61,6 +61,17 @@ def test_the_bootstrap_of_the_expected_running_time_covers():
     covered = np.mean((found.low.values[:, 0] <= truth) & (truth <= found.high.values[:, 0]))
     assert 0.93 <= covered <= 0.97
     assert np.allclose(found.ert[:, 0], np.minimum(times, budget).sum(0) / np.maximum((times <= budget).sum(0), 1e-300))
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_the_bootstrap_covers_a_mean_on_one_level_and_on_two(levels):
+    rng = np.random.default_rng(4)
+    covered = 0
+    for population in range(400):
+        values = rng.normal(size=(40, 1)) + (rng.normal(size=(40, 5)) if levels == 2 else 0.0)
+        low, high = bootstrap(values if levels == 2 else values[:, 0], np.mean, resamples=400, seed=population)
+        covered += low <= 0.0 <= high
+    assert 0.92 <= covered / 400 <= 0.98
 
 
 @given(st.integers(0, 400), st.sampled_from([0.5, 0.9, 0.95, 0.99]))

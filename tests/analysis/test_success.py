@@ -30,6 +30,8 @@ def test_summaries_give_the_same_successes_or_say_why_not():
         analysis.success_probability(summary, target=0.1)
     for edge in (0.09375, 0.1015625):
         assert np.array_equal(analysis.success_probability(runs, target=edge).successes, analysis.success_probability(summary, target=edge).successes)
+    maps = [analysis.divergence_map(r, "lr", "optimizer") for r in (runs, summary)]
+    assert maps[0].identical(maps[1])
     with pytest.raises(ValueError, match="a summary has none"):
         analysis.compare_success(summary)
 

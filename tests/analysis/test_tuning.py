@@ -81,6 +81,14 @@ def test_gradient_descent_on_a_quadratic_has_the_known_factor(curvature, lr):
     assert float(analysis.convergence_rate(sweep.run(), of="cell").factor[0]) == pytest.approx((1 - lr * curvature) ** 2)
 
 
+def test_the_minimum_of_a_test_function_is_known():
+    sweep = gd.Sweep(
+        problem=gd.functions.GoldsteinPrice(), optimizer=gd.SGD(lr=1e-5), init=gd.Normal(std=0.01), starts=3, steps=300, record=gd.Record(every=5)
+    )
+    result = sweep.run()
+    assert analysis.convergence_rate(result).attrs["minimum"] == 3.0
+
+
 def test_a_power_of_the_steps_is_sublinear():
     steps = np.arange(1, 400)
     found = analysis.convergence_rate(result_of([2.0 + 3.0 / steps**1.5], steps=steps), minimum=2.0)
