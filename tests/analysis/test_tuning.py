@@ -82,9 +82,7 @@ def test_gradient_descent_on_a_quadratic_has_the_known_factor(curvature, lr):
 
 
 def test_the_minimum_of_a_test_function_is_known():
-    sweep = gd.Sweep(
-        problem=gd.functions.GoldsteinPrice(), optimizer=gd.SGD(lr=1e-5), init=gd.Normal(std=0.01), starts=3, steps=300, record=gd.Record(every=5)
-    )
+    sweep = gd.Sweep(problem=gd.functions.GoldsteinPrice(), optimizer=gd.SGD(lr=1e-5), init=gd.Normal(std=0.01), starts=3, steps=300, record=gd.Record(every=5))
     result = sweep.run()
     assert analysis.convergence_rate(result).attrs["minimum"] == 3.0
 

@@ -163,7 +163,7 @@ def test_every_source_of_gdsim_that_kernels_are_made_of_counts():
 def test_a_hundred_learning_rates_compile_one_kernel():
     problem = gd.MLP(gd.datasets.load("xor"), hidden=[3], activation="sigmoid")
     options = {"problem": problem, "steps": 3, "record": gd.Record(every="ends")}
-    gd.Sweep(optimizer=gd.RMSprop(lr=0.1, decay=0.5), **options).run(lanes=16)
+    gd.Sweep(optimizer=gd.RMSprop(lr=0.1, decay=0.5), **options).run(lanes=compiler.vector_bytes() // 4)
     gd.lanes.pow(2.0, 0.5)  # makes the values of the axis
     before = len(compiler._kernels)
     result = gd.Sweep(optimizer=gd.RMSprop(lr=gd.logspace(1e-4, 1.0, 100), decay=[0.8, 0.9]), schedule=gd.Constant(), starts=2, **options).run()
