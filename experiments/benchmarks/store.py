@@ -64,7 +64,6 @@ def chunked(seconds_each: float, chunks: int, speed: float) -> tuple[gd.Sweep, f
 
 
 STEPS = 100_000
-SHORT = 0.05  # of a sweep's steps, for the workers to load what they need
 
 
 def overhead(chunks: int, folder: pathlib.Path) -> Iterator[tuple[str, str, str]]:
@@ -107,11 +106,12 @@ def digits(folder: pathlib.Path) -> Iterator[tuple[str, str, str]]:
     """The digits sweep on one worker and on two."""
     problem = gd.MLP(gd.datasets.load("digits"), hidden=[32])
     sweep = gd.Sweep(problem=problem, optimizer=gd.Adam(lr=gd.logspace(1e-4, 1e-1, 4)), starts=256, steps=2000, batch=32)
-    short = msgspec.structs.replace(sweep, steps=round(sweep.steps * SHORT))
+    each = sweep.plan(chunk_seconds=1.0).chunks[0].last_start
     took = {}
     for workers in (1, 2):
         with cluster(workers) as client:
-            short.run(out=folder / f"warm{workers}", client=client, chunk_seconds=1.0 * SHORT)  # chunks as large, so that workers have their kernels
+            few = msgspec.structs.replace(sweep, starts=2 * each * workers)  # chunks of the same shape, so that workers have their kernels
+            few.run(out=folder / f"warm{workers}", client=client, chunk_seconds=1.0)
             took[workers] = seconds(lambda client=client, workers=workers: sweep.run(out=folder / f"digits{workers}", client=client, chunk_seconds=1.0))
     yield "digits on 1 and 2 Dask workers", f"{took[1]:.1f} and {took[2]:.1f} s", f"{took[1] / took[2]:.2f}x"
 

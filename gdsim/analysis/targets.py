@@ -8,7 +8,7 @@ import numpy as np
 from gdsim.analysis.intervals import accelerated, groups_of, resampled, wilson
 from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, checked_confidence
 from gdsim.analysis.units import UNITS, Cost, cost_in
-from gdsim.axes import values
+from gdsim.axes import checked_whole, values
 
 # Distributions are given at every time at which a run meets a target, and at so many, evenly spaced in rank, where there are more.
 MOST_TIMES = 1000
@@ -148,7 +148,7 @@ def expected_running_time(result: Any, targets: Any, *, unit: str = "steps", con
     cells, count = hits.cells, len(hits.cells.numbers)
     group, groups = groups_of(result.start.values)
     slot = cells.place * groups + group
-    weights, runs = resampled(groups, resamples, seed), np.bincount(cells.place, minlength=count)
+    weights, runs = resampled(groups, checked_whole(resamples, "resamples", 1, 2**31), seed), np.bincount(cells.place, minlength=count)
     shape = (count, len(hits.targets))
     ert, low, high, successes = np.full(shape, np.inf), np.full(shape, np.inf), np.full(shape, np.inf), np.zeros(shape, np.int64)
     for j in range(len(hits.targets)):
@@ -191,7 +191,7 @@ def simulated_restarts(result: Any, target: float, *, unit: str = "steps", draws
     (1, 5)
     """
     hits = hits_of(result, target, unit, "simulated_restarts")
-    rng = np.random.default_rng(seed)
+    rng, draws = np.random.default_rng(seed), checked_whole(draws, "draws", 1, 2**31)
     met, spent = hits.met(0), hits.spent(0)
     times = np.full((len(hits.cells.numbers), draws), np.inf)
     for cell in range(len(times)):

@@ -5,7 +5,8 @@ Names that are parts: `draw_key`, `draw` (the kind of shuffle), `WIDTH`.
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes.operations import extract, minimum, multiply_high, splat, store, where
+from gdsim.lanes.masks import extract
+from gdsim.lanes.operations import minimum, multiply_high, splat, store, where
 from gdsim.lanes.parts import FEW, GATHERED, WIDTH, batch_size, draw, draw_key, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import order_key, permuted
 from gdsim.lanes.philox import REPLACEMENT, SAMPLE_ORDER, random_words

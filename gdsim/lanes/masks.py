@@ -1,11 +1,11 @@
-"""What is asked of all lanes at once: whether a mask holds anywhere, where, and how often; the smallest of all numbers."""
+"""What is asked of all lanes at once: whether a mask holds anywhere, where, and how often; the smallest of all numbers; the number of one."""
 
 from typing import Any
 
 from llvmlite import ir
 
 from gdsim.lanes.emit import Code, is_lane, is_mask
-from gdsim.lanes.operations import rule_of
+from gdsim.lanes.operations import _kernel_only, rule_of
 
 
 def any(mask: Any) -> Any:
@@ -99,3 +99,15 @@ def _(target: Any, condition: Any) -> Any:
         return code.builder.call(expect, [c, ir.Constant(bit, 0)])
 
     return (target.types.boolean, emit) if condition == target.types.boolean else None
+
+
+def extract(value: Any, position: Any) -> Any:
+    """The number in one lane."""
+    return _kernel_only(value, position)
+
+
+@rule_of(extract)
+def _(target: Any, value: Any, position: Any) -> Any:
+    if not is_lane(value):
+        return None
+    return value.dtype, lambda code, v, p: v if value.width == 1 else code.builder.extract_element(v, code.index(p, position))

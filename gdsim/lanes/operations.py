@@ -392,15 +392,3 @@ def _(target: Any, array: Any, offset: Any, value: Any) -> Any:
     if not (is_lane(value) and target.is_flat(array) and array.dtype == value.dtype):
         return None
     return target.types.void, lambda code, a, o, v: code.store(code.data(a, array), code.index(o, offset), v, value)
-
-
-def extract(value: Any, position: Any) -> Any:
-    """The number in one lane."""
-    return _kernel_only(value, position)
-
-
-@rule_of(extract)
-def _(target: Any, value: Any, position: Any) -> Any:
-    if not is_lane(value):
-        return None
-    return value.dtype, lambda code, v, p: v if value.width == 1 else code.builder.extract_element(v, code.index(p, position))

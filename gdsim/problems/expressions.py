@@ -12,7 +12,8 @@ from gdsim.data import Data
 from gdsim.lanes.mapping import mapped
 from gdsim.lanes.modes import ieee_mode
 from gdsim.problems.base import Problem
-from gdsim.problems.symbolic import CONSTANTS, FormulaError, lane_function, parsed, symbol, value_and_gradient
+from gdsim.problems.formulas import CONSTANTS, FormulaError, parsed, symbol
+from gdsim.problems.symbolic import lane_function, value_and_gradient
 
 # Operations of one elementary function beside those of an addition, about.
 CALL_OPERATIONS = 25

@@ -1,141 +1,14 @@
-"""From a formula to lane code: reads text without running it, differentiates with SymPy, and writes straight-line code.
+"""From an expression to lane code: differentiates with SymPy, and writes straight-line code."""
 
-SymPy is imported when a formula is first used.
-"""
-
-import ast
 import collections
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gdsim import lanes
-from gdsim.axes import nearest
 from gdsim.lanes import operations
 from gdsim.lanes.generated import function_from
-
-LONGEST_TEXT = 10_000
-CONSTANTS = ("pi", "e")
-# What a formula may call, with the number of its arguments.
-FUNCTIONS = {
-    "exp": 1, "log": 1, "sqrt": 1, "sin": 1, "cos": 1, "tan": 1, "sinh": 1, "cosh": 1, "tanh": 1, "asin": 1, "acos": 1, "atan": 1, "atan2": 2,
-    "erf": 1, "abs": 1, "sign": 1, "min": 2, "max": 2, "sigmoid": 1, "softplus": 1, "relu": 1, "pow": 2,
-}  # fmt: skip
-_OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
-
-
-class FormulaError(ValueError):
-    """A formula that cannot be used: what was given, and what is allowed."""
-
-
-@functools.cache
-def _own_functions() -> dict[str, Any]:
-    """Functions that SymPy does not have, with their derivatives."""
-    import sympy
-
-    class sigmoid(sympy.Function):  # noqa: N801
-        """1 / (1 + e^-x)."""
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return self * (1 - self)
-
-    class softplus(sympy.Function):  # noqa: N801
-        """log(1 + e^x)."""
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return sigmoid(self.args[0])
-
-    return {"sigmoid": sigmoid, "softplus": softplus}
-
-
-def symbolic_function(name: str) -> Any:
-    """The SymPy function of an allowed name."""
-    import sympy
-
-    special = {"abs": sympy.Abs, "min": sympy.Min, "max": sympy.Max, "relu": lambda x: sympy.Max(x, 0), "pow": sympy.Pow, **_own_functions()}
-    return special[name] if name in special else getattr(sympy, name)
-
-
-def symbol(name: str) -> Any:
-    """The real variable of this name."""
-    import sympy
-
-    return sympy.Symbol(name, real=True)
-
-
-class _Reader:
-    """Turns a parsed formula into a SymPy expression, node by node; what is not on the list is refused."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.names: dict[str, Any] = {}  # variables in the order of their first mention
-
-    def refuse(self, node: ast.AST, why: str) -> FormulaError:
-        """The error for a part of the formula."""
-        part = ast.get_source_segment(self.text, node)  # pyright: ignore[reportArgumentType]
-        return FormulaError(f"the expression {self.text!r} cannot be used: {why}" + (f", in {part!r}" if part and part != self.text else ""))
-
-    def read(self, node: Any) -> Any:
-        """The expression of one node."""
-        import sympy
-
-        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
-            return sympy.Integer(node.value) if isinstance(node.value, int) and abs(node.value) < 2**53 else sympy.Float(node.value, 17)
-        if isinstance(node, ast.Name):
-            return {"pi": sympy.pi, "e": sympy.E}.get(node.id) or self.names.setdefault(node.id, symbol(node.id))
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int):
-            name = f"{node.value.id}{node.slice.value}"
-            return self.names.setdefault(name, symbol(name))
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.UAdd, ast.USub)):
-            value = self.read(node.operand)
-            return -value if isinstance(node.op, ast.USub) else value
-        if isinstance(node, ast.BinOp):
-            return self._operation(node)
-        if isinstance(node, ast.Call):
-            return self._call(node)
-        raise self.refuse(node, f"{type(node).__name__} is not allowed; numbers, variables, + - * / **, brackets and functions are")
-
-    def _operation(self, node: ast.BinOp) -> Any:
-        if isinstance(node.op, ast.BitXor):
-            raise self.refuse(node, "^ is not a power in Python; write **")
-        if type(node.op) not in _OPERATORS:
-            raise self.refuse(node, f"the operator {type(node.op).__name__} is not allowed; + - * / ** are")
-        left, right = self.read(node.left), self.read(node.right)
-        if isinstance(node.op, ast.Pow):
-            if left.is_number and right.is_number and not (abs(float(left)) < 1e6 and abs(float(right)) < 1e3):
-                raise self.refuse(node, "the power of these numbers is too large")
-            return left**right
-        return {"+": lambda: left + right, "-": lambda: left - right, "*": lambda: left * right, "/": lambda: left / right}[_OPERATORS[type(node.op)]]()
-
-    def _call(self, node: ast.Call) -> Any:
-        name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
-        if name not in FUNCTIONS:
-            raise self.refuse(node, f"lanes have no function {name!r}; {nearest(name, list(FUNCTIONS))}")
-        if len(node.args) != FUNCTIONS[name] or node.keywords:
-            raise self.refuse(node, f"{name} takes {FUNCTIONS[name]} arguments; {len(node.args) + len(node.keywords)} were given")
-        return symbolic_function(name)(*(self.read(a) for a in node.args))
-
-
-@functools.cache
-def parsed(text: str) -> tuple[Any, tuple[str, ...]]:
-    """(the SymPy expression of a formula, its variables in the order of their first mention). Nothing in the text is run."""
-    if len(text) > LONGEST_TEXT:
-        raise FormulaError(f"the expression has {len(text):,} characters; at most {LONGEST_TEXT:,} are read")
-    try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise FormulaError(f"the expression {text[:200]!r} is not valid: {getattr(error, 'msg', None) or error or type(error).__name__}") from None
-    reader = _Reader(text.strip())
-    try:
-        expression = reader.read(tree.body)
-    except (RecursionError, OverflowError, ZeroDivisionError) as error:
-        raise FormulaError(f"the expression {text[:200]!r} cannot be used: {error}") from None
-    import sympy
-
-    if expression.has(sympy.zoo, sympy.nan, sympy.I, sympy.oo):
-        raise FormulaError(f"the expression {text[:200]!r} has no real value: it is {expression}")
-    return expression, tuple(reader.names)
+from gdsim.problems.formulas import FUNCTIONS, FormulaError, symbol
 
 
 def _split(term: Any) -> tuple[Any, list[Any]]:

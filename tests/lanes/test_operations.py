@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from gdsim.lanes import compiler
-from gdsim.lanes.masks import all, any, count_of, first_of, seldom, smallest
+from gdsim.lanes.masks import all, any, count_of, extract, first_of, seldom, smallest
 from gdsim.lanes.operations import (
     absolute,
     as_type_of,
-    extract,
     floor,
     fma_lanes,
     from_bits,

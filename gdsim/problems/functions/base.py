@@ -7,7 +7,7 @@ import msgspec
 
 from gdsim.axes import checked_whole
 from gdsim.problems.expressions import Symbolic
-from gdsim.problems.symbolic import symbol
+from gdsim.problems.formulas import symbol
 
 # A formula's code is straight-line: one of a thousand parameters takes minutes to compile.
 MOST_PARAMETERS = 1000

@@ -9,8 +9,8 @@ import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.data import Data
+from gdsim.problems.formulas import symbol
 from gdsim.problems.functions.base import Function, Minimum
-from gdsim.problems.symbolic import symbol
 
 
 class Beale(Function, tag="beale", frozen=True):
