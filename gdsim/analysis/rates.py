@@ -57,7 +57,7 @@ def _known_minimum(result: Any) -> float:
         problems = sweep_behind(result).problem
     except ValueError:
         return 0.0
-    known = getattr(problems[0], "global_minima", ())
+    known: Any = getattr(problems[0], "global_minima", ())
     return float(known[0].value) if len(problems) == 1 and len(known) else 0.0
 
 

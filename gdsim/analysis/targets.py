@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from gdsim.analysis.intervals import accelerated, groups_of, resampled, wilson
-from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, checked_confidence
+from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, checked_confidence, dataset
 from gdsim.analysis.units import UNITS, Cost, cost_in
 from gdsim.axes import checked_whole, values
 
@@ -48,8 +48,9 @@ def hits_of(result: Any, targets: Any, unit: str, what: str) -> Hits:
 
     def look(rows: slice, columns: dict[str, np.ndarray]) -> None:
         taken = columns["steps_taken"].astype(np.int64)
-        hits = _first_hits(columns["loss"], steps, losses)
-        at_end = (hits < 0) & (columns["final_loss"][:, None] <= losses) & (columns["status"] != "diverged")[:, None]
+        own = losses.astype(columns["loss"].dtype)  # as a stop compares them
+        hits = _first_hits(columns["loss"], steps, own)
+        at_end = (hits < 0) & (columns["final_loss"][:, None] <= own) & (columns["status"] != "diverged")[:, None]
         hits = np.where(at_end, taken[:, None], hits)
         if "target_step" in columns:
             _correct(hits, columns["target_step"], watched, losses)
@@ -83,7 +84,7 @@ def _first_hits(losses: np.ndarray, steps: np.ndarray, targets: np.ndarray) -> n
 
     kind = getattr(types, losses.dtype.name)
     array = lambda t, d: types.Array(t, d, "C")  # noqa: E731
-    kernel: Any = bind(first_hits, {}, types.void(array(kind, 2), array(types.int64, 1), array(types.float64, 1), array(types.int32, 2)))
+    kernel: Any = bind(first_hits, {}, types.void(array(kind, 2), array(types.int64, 1), array(kind, 1), array(types.int32, 2)))
     hits = np.empty((len(losses), len(targets)), np.int32)
     kernel(losses, steps, np.ascontiguousarray(targets), hits)
     return hits
@@ -113,8 +114,6 @@ def time_to_target(result: Any, targets: Any, *, unit: str = "steps") -> Any:
     >>> bool((time_to_target(sweep.run(), [1.0, 0.1]).time.diff("target") > 0).all())
     True
     """
-    from gdsim.analysis.reading import dataset
-
     hits = hits_of(result, targets, unit, "time_to_target")
     time = np.full(hits.step.shape, np.nan)
     for j in range(len(hits.targets)):

@@ -28,6 +28,13 @@ def test_first_hits_are_those_of_a_loop(curves, targets):
         assert np.array_equal(found.time.values[:, j], [first_hit(c, steps, target) for c in curves], equal_nan=True)
 
 
+def test_a_float32_loss_meets_a_target_as_a_stop_compares_it():
+    result = result_of([[1.0, 0.1]])
+    result["loss"], result["best_loss"] = result.loss.astype(np.float32), result.best_loss.astype(np.float32)
+    assert float(analysis.time_to_target(result, 0.1).time[0, 0]) == 1.0
+    assert float(analysis.success_probability(result, target=0.1).probability[0]) == 1.0
+
+
 def test_a_run_that_ends_between_checkpoints_meets_its_target_there():
     result = result_of([[1.0, np.nan, np.nan]], steps=[0, 10, 20], taken=[7], status=["converged"], final=[0.01])
     assert analysis.time_to_target(result, [0.5, 0.001]).time.values.tolist()[0][0] == 7.0
