@@ -1,6 +1,6 @@
 """What keeping results costs: trivial sweeps, opening and reading a folder of a million runs, scheduling of many chunks.
 
-    python experiments/benchmarks/store.py [--chunks 1000] [--runs 1000000] [--soak 0] [--folder DIR]
+    python experiments/benchmarks/store.py [--chunks 1000] [--runs 1000000] [--soak 0] [--only trivial ...] [--folder DIR]
 
 Prints a Markdown table. `--soak` chunks of next to no work are scheduled to see whether memory grows.
 """
@@ -116,22 +116,27 @@ def digits(folder: pathlib.Path) -> Iterator[tuple[str, str, str]]:
     yield "digits on 1 and 2 Dask workers", f"{took[1]:.1f} and {took[2]:.1f} s", f"{took[1] / took[2]:.2f}x"
 
 
+def resident() -> int:
+    """Megabytes that this process holds now."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() >> 20
+
+
 def soak(chunks: int, folder: pathlib.Path) -> Iterator[tuple[str, str, str]]:
     """Very many chunks of one run each: the memory of this process, halfway and at the end."""
     sweep = rosenbrock(starts=chunks, steps=10, record=gd.Record(every="ends", gradient_norm=False))
-    peaks: list[int] = []
+    held: list[int] = []
 
     def look(state: Any) -> None:
-        if state.runs_done >= len(peaks) * chunks / 4:
-            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        if state.runs_done >= len(held) * chunks / 4:
+            held.append(resident())
 
     with cluster(2) as client:
         took = seconds(lambda: sweep.run(out=folder / "soak", client=client, chunk_seconds=1e-9, progress=look))
-        scheduler = client.run_on_scheduler(lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     yield (
         f"soak of {chunks:,} chunks on 2 workers",
         f"{took:.0f} s, {took / chunks * 1e3:.1f} ms each",
-        f"client and scheduler MB by quarters {peaks}, {scheduler}",
+        f"MB of the process of client and scheduler by quarters: {', '.join(map(str, held))}",
     )
 
 
@@ -141,16 +146,18 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=1_000_000)
     parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--only", nargs="*", choices=["trivial", "reading", "digits", "overhead", "soak"], help="some of the measurements")
     parser.add_argument("--folder", type=pathlib.Path)
     options = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(dir=options.folder, prefix="gdsim-store-"))
     try:
         print("| what | took | |\n|---|---|---|")
-        parts = [trivial(), reading(options.runs, folder), digits(folder), overhead(options.chunks, folder)]
-        if options.soak:
-            parts.append(soak(options.soak, folder))
-        for part in parts:
-            for what, took, note in part:
+        parts = {
+            "trivial": trivial(), "reading": reading(options.runs, folder), "digits": digits(folder), "overhead": overhead(options.chunks, folder),
+            "soak": soak(options.soak, folder) if options.soak else iter(()),
+        }  # fmt: skip
+        for name in options.only or parts:
+            for what, took, note in parts[name]:
                 print(f"| {what} | {took} | {note} |", flush=True)
     finally:
         shutil.rmtree(folder)

@@ -32,7 +32,7 @@ def convergence_bands(result: Any, *, variable: str = "loss") -> Any:
     figure.supxlabel("step")
     figure.supylabel(variable.replace("_", " "))
     worst = "infinite" if falls else "0"
-    figure.suptitle(f"Median and middle half of {counted(band.runs.values, 'run')} per cell; diverged runs count as {worst}", fontsize="medium")
+    figure.suptitle(f"Median and middle half of {counted(band.runs.values, 'run')} per cell; diverged runs count as {worst}", fontsize="small", wrap=True)
     return figure
 
 

@@ -35,10 +35,10 @@ def new_panel(title: str, x: str, y: str, size: tuple[float, float] = (6.4, 4.2)
 
 
 def new_panels(count: int, **shared: bool) -> tuple[Any, np.ndarray]:
-    """(figure, so many panels of it), at most four side by side."""
+    """(figure, so many panels of it), at most four side by side; one alone is larger."""
     columns = max(1, min(4, count))
     rows = max(1, -(-count // columns))
-    figure = new_figure(4.2 * columns, 3.6 * rows)
+    figure = new_figure(4.2 * columns, 3.6 * rows) if count > 1 else new_figure(6.4, 4.2)
     panels = figure.subplots(rows, columns, squeeze=False, **shared).ravel()
     for panel in panels[count:]:
         panel.set_visible(False)
