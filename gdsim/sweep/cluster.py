@@ -186,7 +186,8 @@ class Cluster:
 
     def submit(self, chunk: Chunk, tries: int) -> None:
         """Sends a chunk out, to a worker on which it has not failed where there is one."""
-        key = f"{chunk.name}-{self.mark}-{self.sent}"  # of this driver: another's chunk of this name may go into another folder
+        # One first word for all, under which a scheduler keeps what it learns; then the chunk, of this driver: another's may go into another folder.
+        key = f"train_chunk-{chunk.name}-{self.mark}-{self.sent}"
         others = {"workers": self._others(chunk), "allow_other_workers": True} if tries else {}
         future = self.client.submit(train_chunk, *self.fixed, chunk, *self.rest, key=key, priority=-self.sent, pure=False, **others)
         self.sent += 1
