@@ -69,7 +69,7 @@ SMALL_PROBLEMS = {
 
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", SMALL_PROBLEMS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in ("function of many", "quadratic") else ()) for n in SMALL_PROBLEMS])
 def test_small_problems_have_the_same_bits_at_any_width(name, dtype):
     """Runs that converge, that diverge before or after an update, and that go on to the end share a pack."""
     sweep = gd.Sweep(problem=SMALL_PROBLEMS[name](), optimizer=[gd.Momentum(lr=[1e-4, 1e-2, 10.0]), gd.Adam(lr=[0.05, 1e6])], init=gd.Normal(2.0), starts=15,

@@ -425,6 +425,7 @@ def test_a_problem_of_your_own_is_checked_and_trained(tmp_path, monkeypatch):
         gd.read_experiment(file)
 
 
+@pytest.mark.slow
 def test_functions_are_the_same_at_every_width_and_alone():
     options = {
         "problem": gd.functions.Rosenbrock(dim=3),

@@ -62,7 +62,7 @@ def trained(rule, schedule, dtype, steps=100, **options):
     return sweep, sweep.run()
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", TORCH)
 def test_a_rule_follows_pytorch(torch, name, dtype):
     schedule, factor = SCHEDULES["cosine"]
@@ -235,8 +235,9 @@ def test_rprop_follows_pytorch(torch):
     assert np.allclose(result.trajectory.values[0, 2], vector.detach().numpy(), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["norm", "value"])
-@pytest.mark.parametrize("batch", [None, 5])
+@pytest.mark.parametrize(
+    ("kind", "batch"), [("norm", 5), ("value", None), *(pytest.param(k, b, marks=pytest.mark.slow) for k, b in (("norm", None), ("value", 5)))]
+)
 def test_clipping_follows_pytorch(torch, kind, batch):
     wrap = gd.ClipNorm(gd.Momentum(lr=0.5, convention="torch"), 0.05) if kind == "norm" else gd.ClipValue(gd.Momentum(lr=0.5, convention="torch"), 0.01)
     sweep, result = trained(wrap, gd.Constant(), "float64", batch=batch)

@@ -4,14 +4,20 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.reading import by_block, cells_in, check_result, dataset
+from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, dataset, values_of
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.analysis.targets import hits_of
 from gdsim.analysis.units import cost_in
+from gdsim.sweep.canonical import digest
+from gdsim.sweep.cells import cells_of
+from gdsim.sweep.result import sweep_behind
 
 
-def times_by_start(result: Any, target: float, *, unit: str = "steps") -> Any:
+def times_by_start(result: Any, target: float, *, unit: str = "steps", over: str | None = None) -> Any:
     """Each start as a problem, each cell as a solver: a DataArray of times[start, cell] to the target, infinite where it was not met.
+
+    With `over`, a coordinate such as "problem" in a sweep of several problems, its values are problems too, and what cells have else is
+    the solver: times[start, over, solver].
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=5, steps=500)
@@ -19,13 +25,14 @@ def times_by_start(result: Any, target: float, *, unit: str = "steps") -> Any:
     ('start', 'cell')
     """
     hits = hits_of(result, target, unit, "times_by_start")
-    return _by_start(result, hits.cells, np.where(hits.met(0), hits.spent(0), np.inf), unit)
+    return _by_start(result, hits.cells, np.where(hits.met(0), hits.spent(0), np.inf), unit, over)
 
 
-def times_to_decrease(result: Any, share: float, *, unit: str = "steps") -> Any:
-    """Times[start, cell] until a run has made all but `share` of the way from its first loss to the lowest that any cell reached from its start.
+def times_to_decrease(result: Any, share: float, *, unit: str = "steps", over: str | None = None) -> Any:
+    """Times[start, cell] until a run has made all but `share` of the way from its first loss to the lowest that any cell of its problem reached from its start.
 
-    More and Wild (2009): a problem counts as solved once f(x0) - f(x) >= (1 - share)(f(x0) - f_L). Infinite where it was not.
+    More and Wild (2009): a problem counts as solved once f(x0) - f(x) >= (1 - share)(f(x0) - f_L). Infinite where it was not. Networks
+    on the same data with the same loss are one problem. `over` as in `times_by_start`.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=5, steps=500)
@@ -38,7 +45,7 @@ def times_to_decrease(result: Any, share: float, *, unit: str = "steps") -> Any:
     cells = cells_in(result)
     cost = cost_in(result, unit, cells.numbers)
     steps, count = result.step.values, result.sizes["run"]
-    _, row = np.unique(result.start.values, return_inverse=True)
+    row = np.unique(result.start.values, return_inverse=True)[1].reshape(-1) * len(cells.numbers) + problem_of(result, cells)[cells.place]
     first, lowest = np.zeros(count), np.zeros(count)
     for rows, (begins, best) in by_block(result, ["loss", "best_loss"], lambda _, c: (c["loss"][:, 0], c["best_loss"])):
         first[rows], lowest[rows] = begins, best
@@ -48,15 +55,46 @@ def times_to_decrease(result: Any, share: float, *, unit: str = "steps") -> Any:
     time = np.full(count, np.inf)
     for rows, reached in by_block(result, ["loss"], lambda rows, c: c["loss"] <= goal[rows][:, None]):
         time[rows] = np.where(reached.any(1), cost.of(steps[np.argmax(reached, 1)], cells.place[rows]), np.inf)
-    return _by_start(result, cells, time, unit)
+    return _by_start(result, cells, time, unit, over)
 
 
-def _by_start(result: Any, cells: Any, time: np.ndarray, unit: str) -> Any:
+def _by_start(result: Any, cells: Cells, time: np.ndarray, unit: str, over: str | None) -> Any:
     import xarray
 
     table = outcomes_by_start(result, cells.place, time, len(cells.numbers))
-    coordinates = {**cells.coordinates, "start": ("start", np.unique(result.start.values))}
-    return xarray.DataArray(table, coordinates, ("start", "cell"), "time", {"units": unit, "long_name": "time to the target"})
+    about, starts = {"units": unit, "long_name": "time to the target"}, ("start", np.unique(result.start.values))
+    if over is None:
+        return xarray.DataArray(table, {**cells.coordinates, "start": starts}, ("start", "cell"), "time", about)
+    if over not in cells.coordinates or over in ("cell", "label"):
+        known = [n for n in cells.coordinates if n not in ("cell", "label")]
+        raise ValueError(f"{over!r} is no coordinate of this sweep's cells; there are {', '.join(known)}")
+    rest = {n: values_of(c) for n, c in cells.coordinates.items() if n not in ("cell", "label", over)}
+    settings = [" ".join(_shown(n, v[k]) for n, v in rest.items() if _shown(n, v[k])) for k in range(len(cells.numbers))]
+    solvers, problems = list(dict.fromkeys(settings)), np.unique(values_of(cells.coordinates[over]))
+    found = np.full((len(table), len(problems), len(solvers)), np.nan)
+    for k, text in enumerate(settings):
+        found[:, np.flatnonzero(problems == values_of(cells.coordinates[over])[k])[0], solvers.index(text)] = table[:, k]
+    coordinates = {"start": starts, over: (over, problems), "solver": ("solver", np.arange(len(solvers))), "label": ("solver", np.array(solvers))}
+    return xarray.DataArray(found, coordinates, ("start", over, "solver"), "time", about)
+
+
+def _shown(name: str, value: Any) -> str:
+    """A hyperparameter in words; nothing for one that a cell has not."""
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{name}={value:.6g}"
+    return str(value) if name == "optimizer" else f"{name}={value}" if str(value) else ""
+
+
+def problem_of(result: Any, cells: Cells) -> np.ndarray:
+    """The number of each cell's problem: functions by all that they are, models by their data and loss; all one where it is not known."""
+    try:
+        sweep = sweep_behind(result)
+    except ValueError:
+        texts = values_of(cells.coordinates["problem"]) if "problem" in cells.coordinates else np.zeros(len(cells.numbers))
+    else:
+        problems = [cells_of(sweep)[n].problem for n in cells.numbers]
+        texts = np.array([digest(p) if p.data is None else f"{p.data.digest} {getattr(p, 'loss', '')}" for p in problems])
+    return np.unique(texts, return_inverse=True)[1].reshape(-1)
 
 
 def _ratios(times: Any, solver: str) -> tuple[np.ndarray, Any]:

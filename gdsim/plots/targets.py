@@ -78,21 +78,25 @@ def _best_of_each(found: Any, hyperparameter: str) -> np.ndarray:
     return np.array(rows).reshape(-1, 4).T
 
 
-def performance_profile(result: Any, *, share: float = 1e-2, unit: str = "steps") -> Any:
+def performance_profile(result: Any, *, share: float = 1e-2, unit: str = "steps", over: str | None = None) -> Any:
     """The performance profile of the cells, each start a problem: solved within tau times the best cell's time. The seven best cells.
 
-    A start counts as solved once a run has made all but `share` of the way to the lowest loss that any cell reached from it. Returns
-    a matplotlib Figure.
+    A start counts as solved once a run has made all but `share` of the way to the lowest loss that any cell reached from it. In a sweep
+    of several problems `over="problem"` makes each start of each problem one, and compares what cells have else. Returns a
+    matplotlib Figure.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=20, steps=500)
     >>> len(performance_profile(sweep.run()).axes)
     1
     """
-    times = analysis.times_to_decrease(result, share, unit=unit)
-    found, scores = analysis.performance_profile(times), analysis.algoperf_score(times).values
+    times = analysis.times_to_decrease(result, share, unit=unit, over=over)
+    solver = str(times.dims[-1])
+    found, scores = analysis.performance_profile(times, solver=solver), analysis.algoperf_score(times, solver=solver).values
     chosen = np.sort(best_first(-scores))
-    title = f"{found.attrs['problems']:,} starts as problems, solved at {1 - share:.4g} of the possible decrease"
+    title = (
+        f"{found.attrs['problems']:,} {'starts' if over is None else f'starts of each {over}'} as problems, solved at {1 - share:.4g} of the possible decrease"
+    )
     figure, panel = new_panel(title + said_of(len(chosen), len(scores)), f"{unit} over the best cell's", "share of starts solved")
     tau = np.append(found.tau.values, max(1.5, 1.1 * found.tau.values[-1]))
     for k, (cell, label) in enumerate(zip(chosen, short_labels(found.label.values[chosen]), strict=True)):

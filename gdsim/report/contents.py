@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim import analysis, plots
+from gdsim.analysis.profiles import problem_of
 from gdsim.analysis.reading import cells_in, values_of
 from gdsim.stops import STATUSES
 from gdsim.sweep.declaration import Sweep
@@ -178,8 +179,9 @@ def figures(result: Any) -> Iterator[tuple[str, Call]]:
         yield "Targets met by a time", Call(plots, "ecdf")
     if several and varied:
         yield f"Expected time against {varied[0]}", Call(plots, "ert", {"hyperparameter": varied[0]})
-    if several and len(cells.numbers) > 1 and starts > 1:
-        yield "Performance profile over starts", Call(plots, "performance_profile")
+    mixed = len(np.unique(problem_of(result, cells))) > 1
+    if several and len(cells.numbers) > 1 and starts > 1 and (not mixed or "problem" in values):
+        yield "Performance profile over starts", Call(plots, "performance_profile", {"over": "problem"} if mixed else {})
     if varied and numeric[varied[0]] > 2 and np.nanmin(result.final_loss.values) >= 0:
         yield f"Sensitivity to {varied[0]}", Call(plots, "sensitivity_curve", {"hyperparameter": varied[0]})
     if len(cells.numbers) > len(np.unique(values["optimizer"])):
@@ -214,6 +216,9 @@ def warnings(result: Any) -> Iterator[str]:
         yield f"{share_left:.0%} of the runs used up their steps without meeting a stop: what they would have reached is not known (they are censored)."
     if (lost := (status == "diverged").mean()) > 0:
         yield f"{lost:.2%} of the runs diverged: they count as infinite losses, and never meet a target."
+    if len(np.unique(problem_of(result, cells_in(result)))) > 1:
+        yield "The cells minimise several problems, whose losses do not compare: read the tables problem by problem, with the filter."
+        return
     best = analysis.best_cell(result)
     if best.sizes["cell"] > 1 and best.probability_best.max() < SURE:
         first = int(np.argmin(best["rank"].values))

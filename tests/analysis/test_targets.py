@@ -213,6 +213,22 @@ def test_times_to_decrease_are_those_of_more_and_wild():
             assert found.values[start, cell] == (hits[0] if len(hits) else np.inf)
 
 
+def test_several_problems_are_profiled_problem_by_problem():
+    problems = [gd.functions.Booth(), gd.functions.Himmelblau(), gd.functions.Matyas()]
+    result = gd.Sweep(problem=problems, optimizer=[gd.SGD(lr=[0.001, 0.01]), gd.Adam(lr=0.1)], starts=10, steps=300).run()
+    times = analysis.times_to_decrease(result, 1e-2, over="problem")
+    assert times.dims == ("start", "problem", "solver")
+    assert times.label.values.tolist() == ["SGD lr=0.001", "SGD lr=0.01", "Adam lr=0.1"]
+    for problem in ("Booth", "Himmelblau", "Matyas"):
+        alone = gd.Sweep(problem=getattr(gd.functions, problem)(), optimizer=[gd.SGD(lr=[0.001, 0.01]), gd.Adam(lr=0.1)], starts=10, steps=300).run()
+        assert np.array_equal(times.sel(problem=problem).values, analysis.times_to_decrease(alone, 1e-2).values)
+    profile = analysis.performance_profile(times, solver="solver")
+    assert profile.attrs["problems"] == 30
+    assert analysis.times_by_start(result, 1.0, over="problem").shape == (10, 3, 3)
+    with pytest.raises(ValueError, match="there are optimizer, lr, problem"):
+        analysis.times_by_start(result, 1.0, over="momentum")
+
+
 def test_a_lazy_result_has_the_same_statistics(tmp_path):
     sweep = rosenbrock(starts=30)
     lazy, whole = sweep.run(out=tmp_path / "r", chunk_seconds=1e-6), sweep.run()
