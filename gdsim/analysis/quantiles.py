@@ -125,8 +125,7 @@ def _summary_bands(summary: Any, variable: str, shares: np.ndarray) -> Any:
     counts = summary[f"{variable}_histogram"].values  # [cell, checkpoint, bin]
     diverged = summary.ended.sel(status="diverged").values
     runs = summary.steps_taken_count.values
-    at_end = np.zeros_like(diverged)
-    at_end[:] = np.maximum(runs[:, None] - counts.sum(2), 0)  # diverged runs, which have no value any more
+    at_end = np.maximum(runs[:, None] - counts.sum(2), 0)  # diverged runs, which have no value any more
     if (at_end > diverged).any():
         raise ValueError("some runs of this summary have no value at a checkpoint at which they had not ended: bands need keep='runs'")
     low, high = summary.bin_low.values, summary.bin_high.values

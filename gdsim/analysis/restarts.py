@@ -87,7 +87,8 @@ def luby_cost(result: Any, target: float, *, base: float = 1.0, unit: str = "ste
         raise ValueError(f"base must be above 0; {base!r} was given")
     hits = hits_of(result, target, unit, "luby_cost")
     spent, met = hits.spent(0), hits.met(0)
-    costs = np.array([_luby_cost(spent[mine], met[mine], base) for mine in (hits.cells.place == c for c in range(len(hits.cells.numbers)))])
+    powers = np.log2(luby(MOST_TERMS)).astype(int)
+    costs = np.array([_luby_cost(spent[mine], met[mine], base, powers) for mine in (hits.cells.place == c for c in range(len(hits.cells.numbers)))])
     variables = {"cost": ("cell", costs, f"expected {UNITS[unit]} to the target with Luby's restarts", unit)}
     return hits.cells.dataset(variables, unit=unit, target=float(target), base=float(base))
 
@@ -96,16 +97,15 @@ def luby_cost(result: Any, target: float, *, base: float = 1.0, unit: str = "ste
 MOST_TERMS = 2**22
 
 
-def _luby_cost(spent: np.ndarray, met: np.ndarray, base: float) -> float:
+def _luby_cost(spent: np.ndarray, met: np.ndarray, base: float, powers: np.ndarray) -> float:
+    """The cost for one cell's runs; the terms of the sequence are 2 to these powers."""
     if not met.any():
         return float("inf")
-    terms = luby(MOST_TERMS)
-    lengths = base * 2.0 ** np.arange(int(np.log2(terms.max())) + 1)
+    lengths = base * 2.0 ** np.arange(powers.max() + 1)
     success = np.array([np.mean(met & (spent <= c)) for c in lengths])
     cost = np.array([np.minimum(spent, c).mean() for c in lengths])
-    place = np.log2(terms).astype(int)
-    left = np.concatenate([[1.0], np.cumprod(1 - success[place])])
-    return float(left[:-1] @ cost[place] / (1 - left[-1]))  # as if the sequence began again after so many terms
+    left = np.concatenate([[1.0], np.cumprod(1 - success[powers])])
+    return float(left[:-1] @ cost[powers] / (1 - left[-1]))  # as if the sequence began again after so many terms
 
 
 def parallel_starts(result: Any, target: float, *, starts: Sequence[int] = (1, 2, 4, 8, 16), unit: str = "steps") -> Any:

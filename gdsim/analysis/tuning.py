@@ -9,6 +9,7 @@ from gdsim.analysis.intervals import groups_of, percentiles, resampled
 from gdsim.analysis.reading import Cells, cells_in, check_result, checked_confidence, dataset, values_of
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.axes import checked_whole, nearest
+from gdsim.sweep.result import losses_at_end
 
 # Values of resampled medians that are in memory at once.
 MEDIAN_VALUES = 20_000_000
@@ -52,8 +53,7 @@ def expected_best(values: Any, n: Any, *, estimator: str = "unbiased") -> np.nda
 
 def _losses_by_start(result: Any, cells: Cells) -> np.ndarray:
     """[start, cell] final losses, infinite where a run diverged, NaN where it is missing."""
-    loss = np.where(result.status.values == "diverged", np.inf, result.final_loss.values.astype(float))
-    return outcomes_by_start(result, cells.place, loss, len(cells.numbers))
+    return outcomes_by_start(result, cells.place, losses_at_end(result), len(cells.numbers))
 
 
 def _median(table: np.ndarray) -> np.ndarray:

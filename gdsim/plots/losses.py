@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from gdsim import analysis
 from gdsim.analysis.minima import clusters
-from gdsim.plots.style import line, new_panels
+from gdsim.analysis.reading import check_result
+from gdsim.plots.style import is_wide, line, new_panels
 
 BINS, MOST_MARKS = 60, 12
 
@@ -22,7 +22,7 @@ def final_losses(result: Any, *, tolerance: float = 1e-4) -> Any:
     >>> len(final_losses(sweep.run()).axes)
     1
     """
-    analysis.success_probability(result, target=0.0)  # refuses what is no result of runs
+    check_result(result, "final_losses")
     names = list(dict.fromkeys(np.asarray(result.optimizer.values).tolist()))
     figure, panels = new_panels(len(names), sharey=False)
     loss, diverged = result.final_loss.values.astype(float), result.status.values == "diverged"
@@ -40,7 +40,7 @@ def final_losses(result: Any, *, tolerance: float = 1e-4) -> Any:
 
 
 def _histogram(panel: Any, ended: np.ndarray, tolerance: float) -> None:
-    positive = ended.min() > 0 and ended.max() > 20 * ended.min()
+    positive = is_wide(ended)
     spread = ended.max() - ended.min() or 1.0
     edges = np.geomspace(ended.min(), ended.max(), BINS + 1) if positive else np.linspace(ended.min() - 0.01 * spread, ended.max() + 0.01 * spread, BINS + 1)
     if positive:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
-from gdsim.plots.style import new_panel
+from gdsim.plots.style import is_wide, new_panel
 
 # Numbers are written into the fields of maps of so many.
 MOST_WRITTEN = 150
@@ -65,7 +65,7 @@ def _drawn(values: np.ndarray, found: Any, names: tuple[str, str], title: str, *
     finite = values[np.isfinite(values)]
     if is_share:
         norm: Any = Normalize(0, 1)
-    elif len(finite) and finite.min() > 0 and finite.max() > 20 * finite.min():
+    elif is_wide(finite):
         norm = LogNorm(finite.min(), finite.max())
     else:
         norm = Normalize(*((finite.min(), finite.max()) if len(finite) else (0, 1)))

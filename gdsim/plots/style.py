@@ -55,11 +55,16 @@ def marked_line(k: int) -> dict[str, Any]:
     return {**line(k), "marker": MARKERS[k % len(MARKERS)], "markersize": 5}
 
 
-def log_scale(axis_setter: Any, values: Any) -> None:
-    """A logarithmic scale, where all finite values are above 0 and lie far apart."""
+def is_wide(values: Any) -> bool:
+    """Whether the finite values are all above 0 and lie so far apart that a logarithmic scale shows them better."""
     known = np.asarray(values, float)
     known = known[np.isfinite(known)]
-    if len(known) and known.min() > 0 and known.max() > 20 * known.min():
+    return bool(len(known) and known.min() > 0 and known.max() > 20 * known.min())
+
+
+def log_scale(axis_setter: Any, values: Any) -> None:
+    """A logarithmic scale, where all finite values are above 0 and lie far apart."""
+    if is_wide(values):
         axis_setter("log")
 
 

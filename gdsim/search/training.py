@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.result import coordinates_of, losses_at_end
 from gdsim.sweep.resume import continue_from
 
 MOST_RUNGS = 64
@@ -62,7 +63,7 @@ class Ladder:
         for result, had in zip(results, before, strict=True):
             self.states[rung].append(result)
             self.run_steps += int(result.steps_taken.sum()) - had
-            loss = np.where(result.status.values == "diverged", np.inf, result.final_loss.values.astype(float))
+            loss = losses_at_end(result)
             for cell in np.unique(result.cell.values):
                 mine = np.sort(loss[result.cell.values == cell])
                 self.scores[cell, rung] = mine[(len(mine) - 1) // 2]
@@ -70,8 +71,6 @@ class Ladder:
     def outcome(self) -> Search:
         """What was found."""
         import xarray
-
-        from gdsim.sweep.result import coordinates_of
 
         known = ~np.isnan(self.scores)
         last = np.where(known.any(1), len(self.rungs) - 1 - np.argmax(known[:, ::-1], axis=1), -1)

@@ -8,6 +8,7 @@ from gdsim.axes import logspace
 from gdsim.rules import Rule
 from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.result import losses_at_end
 
 
 def lr_range_test(
@@ -34,7 +35,7 @@ def lr_range_test(
     if result.sizes["run"] != len(rates) * starts:
         raise ValueError("lr_range_test varies the rate alone; an axis of another hyperparameter was given")
     place = np.searchsorted(rates, result.lr.values)
-    last = np.where(result.status.values == "diverged", np.inf, result.final_loss.values.astype(float))
+    last = losses_at_end(result)
     learns = last < result.loss.values[:, 0]
     share, median = np.zeros(len(rates)), np.zeros(len(rates))
     for k in range(len(rates)):

@@ -138,6 +138,11 @@ def sweep_behind(result: "xarray.Dataset") -> Any:
     return found
 
 
+def losses_at_end(result: "xarray.Dataset") -> np.ndarray:
+    """[run] final losses as a comparison takes them: a diverged run's is infinite."""
+    return np.where(result.status.values == "diverged", np.inf, result.final_loss.values.astype(float))
+
+
 def grid_of(result: "xarray.Dataset", *, optimizer: str | None = None, **chosen: Any) -> "xarray.Dataset":
     """One structure's runs with its hyperparameters as axes: dims such as (start, lr, momentum) in place of `run`.
 
@@ -181,7 +186,7 @@ def table(result: "xarray.Dataset") -> Any:
     names = [str(n) for n in result.coords if n not in ("run", "cell", "start", "label")]
     for cell in np.unique(result.cell.values):
         runs = result.isel(run=result.cell.values == cell)
-        loss = np.where(runs.status.values == "diverged", np.inf, runs.final_loss.values.astype(float))
+        loss = losses_at_end(runs)
         row: dict[str, Any] = {"cell": int(cell), "label": str(runs.label.values[0]), **{n: runs[n].values[0] for n in names}}
         row |= {"runs": len(loss), **{s: int((runs.status.values == s).sum()) for s in STATUSES if s != "budget"}}
         low, high = np.quantile(loss, (0.25, 0.75), method="nearest")
