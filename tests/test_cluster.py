@@ -88,6 +88,26 @@ def test_chunks_that_fail_on_workers_are_set_aside(sweep, whole, client, tmp_pat
     assert survey(out).failed_chunks == []
 
 
+def test_short_chunks_travel_together_and_fail_alone(client, tmp_path, monkeypatch):
+    """As one task, once it is known that they are short; of the failing one's task all others are finished."""
+    sent = []
+    monkeypatch.setattr(on_workers, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(client, "submit", lambda function, *given, **options: sent.append(len(given[2])) or submit(function, *given, **options))
+    submit = type(client).submit.__get__(client)
+    sweep = gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=gd.SGD(lr=1e-3), init=gd.Uniform(low=-2, high=2), starts=400, steps=10)
+    trivial = {"chunk_seconds": 1e-9}
+    client.run(break_chunks, 300)
+    try:
+        with pytest.raises(UnfinishedError, match="1 of 400 chunks failed 2 times each"):
+            sweep.run(out=tmp_path / "out", client=client, attempts=2, **trivial)
+    finally:
+        client.run(mend_chunks)
+    assert max(sent) > 4
+    assert len(shards(tmp_path / "out")) == 399
+    assert sweep.run(out=tmp_path / "out", client=client, **trivial).load().identical(sweep.run(out=tmp_path / "threads", **trivial).load())
+    assert shards(tmp_path / "out") == shards(tmp_path / "threads")
+
+
 def test_chunks_that_fail_on_threads_are_set_aside(sweep, whole, monkeypatch, tmp_path):
     """And tried as often as is asked for; in memory what is raised is raised."""
     tried = []

@@ -6,7 +6,9 @@ Prints a Markdown table. `--soak` chunks of next to no work are scheduled to see
 """
 
 import argparse
+import concurrent.futures
 import contextlib
+import multiprocessing
 import pathlib
 import resource
 import shutil
@@ -66,8 +68,13 @@ def chunked(seconds_each: float, chunks: int, speed: float) -> tuple[gd.Sweep, f
 STEPS = 100_000
 
 
+def alone(sweep: gd.Sweep, cut: float, folder: pathlib.Path) -> float:
+    """How long one thread of this process takes for a sweep's chunks and their shards."""
+    return seconds(lambda: sweep.run(out=folder, threads=1, chunk_seconds=cut))
+
+
 def overhead(chunks: int, folder: pathlib.Path) -> Iterator[tuple[str, str, str]]:
-    """Chunks of a tenth of a second: what two workers take, beside the work itself, which is timed in one thread of this process."""
+    """Chunks of a tenth of a second on two workers, beside two processes without a scheduler that have half of them each."""
     sample = rosenbrock(starts=256, steps=STEPS, record=gd.Record(every="ends", gradient_norm=False))
     speed = 256 / fastest(lambda: sample.run(threads=1))
     sweep, cut = chunked(0.1, chunks, speed)
@@ -75,9 +82,16 @@ def overhead(chunks: int, folder: pathlib.Path) -> Iterator[tuple[str, str, str]
     with cluster(2) as client:
         few.run(out=folder / "few", client=client, chunk_seconds=cut)  # workers have their kernels now
         took = seconds(lambda: sweep.run(out=folder / "many", client=client, chunk_seconds=cut))
-    alone = seconds(lambda: sweep.run(threads=2, chunk_seconds=1e6))
     count = len(list((folder / "many" / "shards").iterdir()))
-    yield f"{count:,} chunks of 0.1 s on 2 workers", f"{took:.1f} s", f"{took / alone - 1:+.1%} beside one chunk on 2 threads"
+    halves = [msgspec.structs.replace(sweep, starts=sweep.starts // 2, seed=seed) for seed in (1, 2)]
+    with contextlib.ExitStack() as stack:
+        spawn = multiprocessing.get_context("spawn")
+        processes = [stack.enter_context(concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn)) for _ in halves]
+        for name, both in (("warm", [few, few]), ("half", halves)):
+            given = zip(processes, both, strict=True)
+            going = [p.submit(alone, s, cut, folder / f"{name}{i}") for i, (p, s) in enumerate(given)]
+            without = max(g.result() for g in going)
+    yield f"{count:,} chunks of 0.1 s on 2 workers", f"{took:.1f} s", f"{took / without - 1:+.1%} beside the same in 2 processes without a scheduler"
 
 
 def trivial() -> Iterator[tuple[str, str, str]]:

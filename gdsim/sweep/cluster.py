@@ -1,12 +1,15 @@
 """The workers of a Dask cluster that train chunks: each writes its shard into the shared folder and returns a count.
 
-What travels to a worker is the folder's path, the experiment's hash and the chunk. The experiment and its data are read from the
+What travels to a worker is the folder's path, the experiment's hash and a task, chunks of about a second altogether: what Dask
+does for a task, about 10 ms of the driver and the scheduler, it does not do for every short chunk. The experiment and its data are read from the
 folder, once in a worker's process. Workers and the driver need the same gdsim, Numba, NumPy and PyArrow: bits depend on them.
 """
 
+import collections
 import contextlib
 import functools
 import importlib.metadata
+import math
 import os
 import pathlib
 import queue
@@ -15,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gdsim import __version__
@@ -27,9 +30,18 @@ from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.store import Store
 from gdsim.sweep.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
 
-# Chunks on the way for each thread of the cluster: one in training, one at hand, and some for workers that are quick.
-CHUNKS_PER_THREAD, FEWEST_CHUNKS = 2, 4
+# Tasks on the way for each thread of the cluster: one in training, one at hand, and some for workers that are quick.
+TASKS_PER_THREAD, FEWEST_TASKS = 2, 4
+# How long short chunks of a task take together, how many they are at most, and into how many tasks of a thread the last are cut.
+TASK_SECONDS, CHUNKS_PER_TASK, LAST_TASKS = 1.0, 128, 4
 LOOK_SECONDS = 2.0
+# How often processes started here look at themselves, unless the user's settings of Dask say so: every 10 to 100 ms, as usual, costs a twelfth of two cores.
+SELDOM: dict[str, Any] = {
+    "distributed": {
+        "admin": {"tick": {"interval": "1s"}, "system-monitor": {"interval": "2s"}, "low-level-log-length": 100},
+        "worker": {"profile": {"enabled": False}, "memory": {"monitor-interval": "500ms"}},
+    }
+}
 ANSWER_SECONDS = 30.0
 PACKAGES = ("numba", "numpy", "pyarrow")
 NO_CUTS = 1e9  # seconds of a chunk, where a plan's chunks are not needed
@@ -73,7 +85,7 @@ def modules_beside(sweep: Any) -> list[str]:
 
 
 class ChunkError(Exception):
-    """What went wrong with a chunk on a worker: a Failure, in words, so that any process can read it."""
+    """What went wrong in a task: how many of its chunks were finished before, their counts, and a Failure, in words, so that any process can read it."""
 
 
 _planning = threading.Lock()
@@ -96,11 +108,13 @@ def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> tuple[Any
 _local = threading.local()
 
 
-def train_chunk(folder: str, experiment: str, chunk: Chunk, lanes: int | None, earlier: int | None, expected: dict[str, str], beside: tuple[str, ...]) -> Tally:
-    """What a worker does: trains a chunk, writes its shard, and counts its runs. Raises ChunkError, whatever goes wrong."""
+def train_chunks(
+    folder: str, experiment: str, chunks: Sequence[Chunk], lanes: int | None, earlier: int | None, expected: dict[str, str], beside: tuple[str, ...]
+) -> Tally:
+    """What a worker does: trains chunks, writes the shard of each, and counts their runs. Raises ChunkError, whatever goes wrong."""
     from distributed import get_worker
 
-    kind = "refused"
+    kind, finished, tally = "refused", 0, Tally()
     try:
         wrong = mismatch(versions(), expected)
         if wrong:
@@ -108,12 +122,15 @@ def train_chunk(folder: str, experiment: str, chunk: Chunk, lanes: int | None, e
         with _planning:
             sweep, plan = _plan_in(folder, experiment, beside)
             trainer = train_from_start if earlier is None else _earlier_in(folder, sweep, plan, earlier).train
-        kind = "raised"
-        tally, result = _trained(plan, chunk, lanes, trainer)
-        kind = "unwritten"
-        Store(folder).write(plan, chunk, result)
+        for chunk in chunks:
+            kind = "raised"
+            trained, result = _trained(plan, chunk, lanes, trainer)
+            kind = "unwritten"
+            Store(folder).write(plan, chunk, result)
+            tally += trained
+            finished += 1
     except Exception as error:
-        raise ChunkError(failure_of(kind, error)._replace(where=get_worker().address, error=None)) from None
+        raise ChunkError(finished, tally, failure_of(kind, error)._replace(where=get_worker().address, error=None)) from None
     return tally
 
 
@@ -151,9 +168,11 @@ class Cluster:
         self.fixed = (str(store.folder.resolve()), digest(sweep))
         self.rest = (lanes, earlier, versions(), tuple(modules_beside(sweep)))
         self.ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.going: dict[str, tuple[Any, Chunk]] = {}
+        self.going: dict[str, tuple[Any, Sequence[Chunk]]] = {}
+        self.outcomes: collections.deque[Outcome] = collections.deque()  # of tasks that are done
+        self.chunk_seconds, self.finished = math.inf, 0  # of a thread, as chunks came back; how many since the last look
         self.failed_on: dict[str, set[str]] = {}
-        self.uncounted: list[Any] = []  # futures of finished chunks
+        self.uncounted: list[Any] = []  # futures of finished tasks
         self.sent, self.mark = 0, secrets.token_hex(4)
         self.counted = time.perf_counter()
         self.threads, self.looked = 0, -LOOK_SECONDS
@@ -165,57 +184,91 @@ class Cluster:
         if wrong:
             raise MismatchError(f"{len(wrong)} workers cannot give the same bits as this process: {wrong[0]}")
 
-    def has_room(self) -> bool:
-        """Whether another chunk would keep a worker busy; not while the scheduler is being reached again."""
+    def room(self, waiting: int) -> int:
+        """How many of so many chunks would keep a worker busy as one task; 0 while the scheduler is being reached again."""
         if self.client.status != "running":
             if self.client.status in ("closing", "closed"):
                 raise UnfinishedError("the scheduler cannot be reached any more; what is finished is kept")
-            return False
+            return 0
         if time.perf_counter() - self.looked > LOOK_SECONDS:
-            self._count_threads()
-        return len(self.going) < max(FEWEST_CHUNKS, CHUNKS_PER_THREAD * self.threads)
+            self._look()
+        if len(self.going) >= max(FEWEST_TASKS, TASKS_PER_THREAD * self.threads):
+            return 0
+        fitting = min(CHUNKS_PER_TASK, int(TASK_SECONDS / self.chunk_seconds))
+        share = waiting // (LAST_TASKS * max(1, self.threads))  # so that the last tasks are short, and no worker waits long for another's
+        return max(1, min(fitting, share))
 
-    def _count_threads(self) -> None:
-        """How many threads the workers have now."""
-        self.looked = time.perf_counter()
+    def _look(self) -> None:
+        """How many threads the workers have now, and how long each of them took for a chunk of late."""
+        now = time.perf_counter()
+        if self.finished and self.threads:
+            seconds = self.threads * (now - self.looked) / self.finished
+            self.chunk_seconds = seconds if math.isinf(self.chunk_seconds) else (self.chunk_seconds + seconds) / 2
+        self.looked, self.finished = now, 0
         try:
             self.threads = sum(self.client.sync(self.client.scheduler.ncores, callback_timeout=5.0).values())
         except (OSError, TimeoutError):
             return  # the client reports a lost scheduler by itself
         self.progress.say("" if self.threads else "the cluster has no workers; waiting for some")
 
-    def submit(self, chunk: Chunk, tries: int) -> None:
-        """Sends a chunk out, to a worker on which it has not failed where there is one."""
-        # One first word for all, under which a scheduler keeps what it learns; then the chunk, of this driver: another's may go into another folder.
-        key = f"train_chunk-{chunk.name}-{self.mark}-{self.sent}"
-        others = {"workers": self._others(chunk), "allow_other_workers": True} if tries else {}
-        future = self.client.submit(train_chunk, *self.fixed, chunk, *self.rest, key=key, priority=-self.sent, pure=False, **others)
+    def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
+        """Sends chunks out as one task; if one was tried before, to a worker on which none of them has failed, where there is one."""
+        # One first word for all, under which a scheduler keeps what it learns; then a chunk, of this driver: another's may go into another folder.
+        key = f"train_chunks-{chunks[0].name}-{self.mark}-{self.sent}"
+        others = {"workers": self._others(chunks), "allow_other_workers": True} if tried else {}
+        future = self.client.submit(train_chunks, *self.fixed, chunks, *self.rest, key=key, priority=-self.sent, pure=False, **others)
         self.sent += 1
-        self.going[key] = (future, chunk)
+        self.going[key] = (future, chunks)
         future.add_done_callback(lambda done: self.ready.put(done.key))
 
-    def _others(self, chunk: Chunk) -> list[str] | None:
-        """The workers on which a chunk has not failed; None, for any, where there are no others."""
-        failed = self.failed_on.get(chunk.name, set())
+    def _others(self, chunks: Sequence[Chunk]) -> list[str] | None:
+        """The workers on which none of these chunks has failed; None, for any, where there are no others."""
+        failed = set[str]().union(*(self.failed_on.get(c.name, ()) for c in chunks))
         return [w for w in self.client.sync(self.client.scheduler.ncores) if w not in failed] or None
 
     def next(self, timeout: float) -> Outcome | None:
         """The next outcome, or None if there is none in this time."""
-        try:
-            future, chunk = self.going.pop(self.ready.get(timeout=timeout))
-        except queue.Empty:
-            return None
+        if not self.outcomes:
+            try:
+                future, chunks = self.going.pop(self.ready.get(timeout=timeout))
+            except queue.Empty:
+                return None
+            self.outcomes.extend(self._outcomes_of(chunks, future))
+        return self.outcomes.popleft()
+
+    def _outcomes_of(self, chunks: Sequence[Chunk], future: Any) -> list[Outcome]:
+        """What has become of a task's chunks."""
         if future.status == "finished":
-            self.progress.add(Tally(runs=chunk.size))
+            self.progress.add(Tally(runs=sum(c.size for c in chunks)))
+            self.finished += len(chunks)
             self.uncounted.append(future)
             self._count()
-            return Outcome(chunk)
-        outcome = Outcome(chunk, failure=self._failure(chunk, future))
+            return [Outcome(c) for c in chunks]
+        error = future.exception(timeout=ANSWER_SECONDS) if future.status == "error" else None
         future.release()
-        return outcome
+        return self._unfinished(chunks, error)
+
+    def _unfinished(self, chunks: Sequence[Chunk], error: Any) -> list[Outcome]:
+        """What has become of the chunks of a task that was lost with its workers or the scheduler, or in which one raised."""
+        from distributed.scheduler import KilledWorker
+
+        if error is None or isinstance(error, KilledWorker):
+            lost = Failure("lost", str(error or "the scheduler is gone"))
+            return [Outcome(c, failure=lost) for c in chunks]
+        if not isinstance(error, ChunkError):  # a worker that could not even read the task
+            return [Outcome(c, failure=failure_of("raised", error)) for c in chunks]
+        finished, tally, failure = error.args
+        self.progress.add(tally)
+        self.failed_on.setdefault(chunks[finished].name, set()).add(failure.where)
+        behind = Failure("lost", "the chunk before it failed")
+        return [
+            *(Outcome(c) for c in chunks[:finished]),
+            Outcome(chunks[finished], failure=failure),
+            *(Outcome(c, failure=behind) for c in chunks[finished + 1 :]),
+        ]
 
     def _count(self) -> None:
-        """Asks for the counts of finished chunks, of many at once: each answer takes as long as a short chunk. They are for the progress alone."""
+        """Asks for the counts of finished tasks, of many at once. They are for the progress alone."""
         if time.perf_counter() - self.counted < LOOK_SECONDS:
             return
         with contextlib.suppress(OSError, TimeoutError):
@@ -228,19 +281,6 @@ class Cluster:
             future.release()
         self.uncounted.clear()
         self.counted = time.perf_counter()
-
-    def _failure(self, chunk: Chunk, future: Any) -> Failure:
-        """Why a chunk did not finish: it raised, or it was lost with its workers or the scheduler."""
-        from distributed.scheduler import KilledWorker
-
-        error = future.exception(timeout=ANSWER_SECONDS) if future.status == "error" else None
-        if error is None or isinstance(error, KilledWorker):
-            return Failure("lost", str(error or "the scheduler is gone"))
-        if not isinstance(error, ChunkError):  # a worker that could not even read the task
-            return failure_of("raised", error)
-        (failure,) = error.args
-        self.failed_on.setdefault(chunk.name, set()).add(failure.where)
-        return failure
 
     def close(self) -> None:
         """Gives up what has not begun; workers finish what they are at, and it is kept."""
@@ -261,13 +301,13 @@ def connected(
     import logging
 
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # what matters to a sweep, its loop says
-    os.environ.setdefault("DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED", "False")  # of workers that are started here
     import distributed
-    from dask.config import get
+    from dask.config import get, update_defaults
     from dask.utils import parse_timedelta
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if workers is not None:
+        update_defaults(SELDOM)
         held = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
         options: Any = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": ":0"}
         try:  # Ctrl-C is for the driver alone

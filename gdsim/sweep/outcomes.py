@@ -41,7 +41,7 @@ def tally_of(columns: dict[str, np.ndarray]) -> Tally:
 class Failure(NamedTuple):
     """Why a chunk is not finished."""
 
-    kind: str  # "raised" by its training, "unwritten" by a worker, "lost" with its worker or scheduler; "refused" by a worker or the folder
+    kind: str  # "raised" by its training, "unwritten" by a worker, "lost" with its worker, scheduler or task; "refused" by a worker or the folder
     reason: str
     text: str = ""  # the traceback
     where: str = ""  # the worker's address
@@ -142,12 +142,12 @@ def hearing(progress: Progress) -> Iterator[None]:
 class Executor(Protocol):
     """What trains chunks: threads of this process, or the workers of a cluster."""
 
-    def has_room(self) -> bool:
-        """Whether another chunk would keep someone busy."""
+    def room(self, waiting: int) -> int:
+        """How many of so many chunks would keep someone busy."""
         ...
 
-    def submit(self, chunk: Chunk, tries: int) -> None:
-        """Takes a chunk, which has been tried so often."""
+    def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
+        """Takes chunks, of which some may have been tried before."""
         ...
 
     def next(self, timeout: float) -> Outcome | None:
@@ -180,10 +180,10 @@ def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, a
     tries: collections.Counter[str] = collections.Counter()
     going = 0
     while waiting or going:
-        while waiting and executor.has_room():
-            chunk = waiting.popleft()
-            executor.submit(chunk, tries[chunk.name])
-            going += 1
+        while waiting and (room := executor.room(len(waiting))):
+            chunks = [waiting.popleft() for _ in range(room)]
+            executor.submit(chunks, any(tries[c.name] for c in chunks))
+            going += room
         outcome = executor.next(WAIT_SECONDS)
         progress.hear()
         if outcome is None:

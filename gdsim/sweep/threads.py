@@ -183,13 +183,17 @@ class Threads:
         self.ready: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self.going: set[concurrent.futures.Future[None]] = set()
 
-    def has_room(self) -> bool:
-        """Whether another chunk would keep a thread busy."""
+    def room(self, waiting: int) -> int:
+        """One chunk, if it would keep a thread busy."""
         self.going = {f for f in self.going if not f.done()}
-        return len(self.going) < 4 * self.threads
+        return int(len(self.going) < 4 * self.threads)
 
-    def submit(self, chunk: Chunk, tries: int) -> None:
-        """Compiles what a chunk needs, and gives its batches to the threads."""
+    def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
+        """Compiles what chunks need, and gives their batches to the threads."""
+        for chunk in chunks:
+            self._begin(chunk)
+
+    def _begin(self, chunk: Chunk) -> None:
         works = batches_of(self.plan, chunk, self.lanes, self.chosen, self.threads)
         gathering = gathering_of(self.plan, chunk, works)
         try:
