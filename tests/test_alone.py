@@ -75,4 +75,6 @@ def test_the_lane_width_follows_the_registers_the_number_of_runs_and_the_size_of
     with_norm = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[32]), optimizer=gd.ClipNorm(gd.SGD(), 1.0), batch=32).plan().groups[0].setting
     assert with_norm.lanes_for(1, 1) == 16
     monkeypatch.setattr("gdsim.population.setting.vector_bytes", lambda: 32)
-    assert [small.lanes_for(runs, 2) for runs in (1, 1000)] == [1, 8]
+    assert [small.lanes_for(runs, 2) for runs in (1, 1000)] == [1, 1]
+    thin = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[8]), optimizer=gd.Adam(), batch=16).plan().groups[0].setting
+    assert [thin.lanes_for(runs, 2) for runs in (1, 1000)] == [1, 8]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.kernels.layers import WIDEST, columns_of, height_of, layer_at, layer_count, product, products, rows_below, shifted, turn, vectors_of
+from gdsim.kernels.layers import WIDEST, columns_of, height_of, layer_at, layer_count, products, rows_below, shifted, turn, vectors_of
 from gdsim.kernels.network import BLOCK, Operand
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import Motion, begin_step, end_step, moved, put, stops_here, updated
@@ -45,6 +45,7 @@ from gdsim.lanes.parts import (
     job_training_feed,
     job_weights,
     outputs,
+    product,
     restore_float_mode,
     set_float_mode,
     slope,
@@ -58,10 +59,10 @@ def forward(network: Any, weights: Any, source: Any, count: Any) -> None:
     for index in range(last):
         layer, above = layer_at(network, index), layer_at(network, index + 1)
         shape = count, vectors_of(layer.units)
-        goal = rows_below(network.activations, above.source, above.lines)
-        products(shape, layer.inputs, source, columns_of(weights, layer.weights, layer.pitch), rows_below(weights, layer.biases, 0), goal)
+        sums = rows_below(network.deltas, above.source, above.lines)  # whose room is free until the loss is known
+        products(shape, layer.inputs, source, columns_of(weights, layer.weights, layer.pitch), rows_below(weights, layer.biases, 0), sums)
         activate(network, above, index, count)
-        source = goal
+        source = rows_below(network.activations, above.source, above.lines)
     layer = layer_at(network, last)
     turn(network, source, (count, layer.inputs), network.pitch)
     for unit in range(layer.units):
@@ -74,11 +75,11 @@ def forward(network: Any, weights: Any, source: Any, count: Any) -> None:
 
 
 def activate(network: Any, above: Any, index: Any, count: Any) -> None:
-    """Turns hidden layer number `index`'s sums into its activations, in place; keeps their slopes where they need the sums."""
+    """Turns hidden layer number `index`'s sums into its activations; keeps their slopes where they need the sums."""
     for sample in range(count):
         for unit in range(0, above.inputs, WIDTH):
             place = above.source + sample * above.lines + unit
-            z = load(network.activations, place, WIDTH)
+            z = load(network.deltas, place, WIDTH)
             a = activation(z, index)
             store(network.activations, place, a)
             if KEEPS_SLOPES:

@@ -16,7 +16,7 @@ from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import BEST_LOSS, FACTS, MARKS, REASON, TAGS, Agenda, Curves, Pack, Runs, Scores, Seats, Snapshots, Watch
 from gdsim.kernels.training import Job
-from gdsim.lanes.compiler import Closed, address_of, bind, float_mode_parts
+from gdsim.lanes.compiler import Closed, address_of, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of, zeros
 from gdsim.lanes.operations import fma_lanes, sign
 
@@ -82,13 +82,17 @@ def lane_parts(width: int) -> dict[str, int]:
     return {"WIDTH": width, "GATHERED": min(width, 16), "FEW": min(width, 4)}
 
 
+def alone_lanes(dtype: np.dtype) -> int:
+    """Lanes of one run alone: one of the processor's registers."""
+    return max(4, vector_bytes() // dtype.itemsize)
+
+
 def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
     """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of width 1."""
     single = tuple({**parts, "WIDTH": 1, "layer_at": layers.layer_at, "layer_count": layers.layer_count, "place_in": layers.place_in}.items())
     own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores)}
-    tile = lambda rows, columns: Closed(layers.product_tile, (("WIDTH", lanes), ("ROWS", rows), ("COLUMNS", columns)))  # noqa: E731
-    tiles = {f"tile_{rows}x{columns}": tile(rows, columns) for rows in (8, 4, 2, 1) for columns in (2, 1)}
-    return {**parts, **own, **tiles, **lane_parts(lanes), "DRAWN": 2 * lanes}
+    height = layers.HEIGHTS[vector_bytes()]
+    return {**parts, **own, "product": layers.product_of(height, lanes), "HEIGHT": height, **lane_parts(lanes), "DRAWN": 2 * lanes}
 
 
 class Kernels:
@@ -98,9 +102,7 @@ class Kernels:
         self.structure, self.width = structure, width
         self.dtype = np.dtype(structure.dtype)
         layout = structure.layout
-        self.layout = (
-            layout.alone(REGISTER_BYTES // self.dtype.itemsize) if isinstance(layout, NetworkLayout) and width == 1 and fits_alone(structure) else layout
-        )
+        self.layout = layout.alone(alone_lanes(self.dtype)) if isinstance(layout, NetworkLayout) and width == 1 and fits_alone(structure) else layout
         self.listener: Callable[[str], None] | None = None
 
     def prepare(self) -> None:

@@ -1,30 +1,28 @@
 """What one run's products with its units or samples across the lanes are made of: the table of its layers, and tiles of every shape.
 
-Names that are parts: `WIDTH` (lanes of the one run), `ROWS` and `COLUMNS` of a tile, `GATHERED`, `tile_8x2` ... `tile_1x1`.
+Names that are parts: `WIDTH` (lanes of the one run), `HEIGHT` (rows of most tiles), `ROWS` and `COLUMNS` of a tile, `GATHERED`, `product`.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 from gdsim.kernels.network import Operand
-from gdsim.lanes.compiler import shared
+from gdsim.lanes.compiler import Closed, shared
+from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import load
 from gdsim.lanes.parts import (
     COLUMNS,
     GATHERED,
+    HEIGHT,
     ROWS,
     WIDTH,
-    tile_1x1,
-    tile_1x2,
-    tile_2x1,
-    tile_2x2,
-    tile_4x1,
-    tile_4x2,
-    tile_8x1,
-    tile_8x2,
+    product,
 )
 from gdsim.lanes.tiles import gather_columns, load_row, load_tile, outer_fma, spread_row, store_tile
 
 TALLEST, WIDEST = 8, 2  # of a tile, in numbers and in lanes
+# Rows of a tile by the bytes of a register: their sums, two rows of lanes and a spread number fit the processor's registers.
+HEIGHTS = {64: 8, 32: 6, 16: 6}
 LAYER_COLUMNS = 9
 
 
@@ -100,7 +98,6 @@ def shifted(operand: Any, by: Any) -> Any:
     return Operand(operand.array, operand.offset + by, operand.step, operand.stride)
 
 
-@shared
 def product_tile(terms: Any, left: Any, right: Any, start: Any, goal: Any) -> None:
     """A tile of ROWS x COLUMNS: what lies at `start` and the sum over terms of left[term] x right[term], term by term."""
     tile = load_tile(start.array, start.offset, start.stride, WIDTH, ROWS, COLUMNS, WIDTH)
@@ -114,32 +111,22 @@ def product_tile(terms: Any, left: Any, right: Any, start: Any, goal: Any) -> No
     store_tile(goal.array, goal.offset, goal.stride, WIDTH, COLUMNS, tile)
 
 
-@shared
-def product(shape: Any, terms: Any, left: Any, right: Any, start: Any, goal: Any) -> None:
-    """`product_tile` of one of the shapes that there are."""
-    rows, columns = shape
-    if columns == 2:
-        if rows == 8:
-            tile_8x2(terms, left, right, start, goal)
-        elif rows == 4:
-            tile_4x2(terms, left, right, start, goal)
-        elif rows == 2:
-            tile_2x2(terms, left, right, start, goal)
-        else:
-            tile_1x2(terms, left, right, start, goal)
-    elif rows == 8:
-        tile_8x1(terms, left, right, start, goal)
-    elif rows == 4:
-        tile_4x1(terms, left, right, start, goal)
-    elif rows == 2:
-        tile_2x1(terms, left, right, start, goal)
-    else:
-        tile_1x1(terms, left, right, start, goal)
+@functools.cache
+def product_of(height: int, lanes: int) -> Closed:
+    """`product(shape, ...)`: the tile of (rows, lanes side by side), one of the shapes that tiles of at most so many rows have."""
+    shapes = [(rows, columns) for columns in range(WIDEST, 0, -1) for rows in (height, 4, 2, 1)]
+    arguments = "terms, left, right, start, goal"
+    cases = [f"rows == {r} and columns == {c}:\n        tile_{r}x{c}({arguments})" for r, c in shapes]
+    text = f"def product(shape, {arguments}):\n    rows, columns = shape\n    if " + "\n    elif ".join(cases)
+    tiles = tuple((f"tile_{r}x{c}", Closed(product_tile, (("WIDTH", lanes), ("ROWS", r), ("COLUMNS", c)))) for r, c in shapes)
+    return Closed(shared(function_from(text, "product", {})), tiles)
 
 
 def height_of(rows: Any) -> Any:
-    """The height of the next tile where so many rows are left."""
-    return 8 if rows >= 8 else 4 if rows >= 4 else 2 if rows >= 2 else 1
+    """The height of the next tile where so many rows are left; 8 and 9 of them are two tiles of 4 rather than of 6 and 2."""
+    if rows >= HEIGHT and not (HEIGHT == 6 and (rows == 8 or rows == 9)):
+        return HEIGHT
+    return 4 if rows >= 4 else 2 if rows >= 2 else 1
 
 
 @shared

@@ -32,10 +32,19 @@ KINDS = {
 }  # fmt: skip
 
 
-# What a step of a run costs, fitted to networks of 65 to 100,000 parameters on batches of 1 to 33: one core's operations per
-# cycle with registers of 64 bytes, and the cycles beside them.
-OPERATIONS_PER_CYCLE = 33
-CYCLES_IN_PACK, CYCLES_ALONE = 1000, 3200
+class Costs(NamedTuple):
+    """What a step of a run costs in cycles of one core."""
+
+    pack_speed: float  # operations per cycle, in a pack
+    alone_speed: float  # likewise where one run has all lanes
+    pack_cycles: float  # beside them
+    alone_cycles: float
+    alone_weight: float  # cycles per weight, of the tiles that its gradients are made in
+
+
+# By the bytes of a register, fitted to networks of 65 to 100,000 parameters on batches of 1 to 33. Where registers are narrow,
+# the sums of a pack's tiles leave them.
+COSTS = {64: Costs(33, 33, 1000, 3200, 0.0), 32: Costs(16, 24, 1000, 2500, 0.6), 16: Costs(8, 12, 1000, 2500, 0.6)}
 
 
 # Steps of runs from which on a kernel is compiled for the widths of one small network; others serve all widths.
@@ -107,15 +116,16 @@ class Setting(NamedTuple):
     def lanes_for(self, runs: int, threads: int) -> int:
         """Lanes of a pack where each of `threads` trains `runs`; 1 where one run at a time has all the lanes and is done sooner.
 
-        That is where they are few, or where the packs of all threads would leave the last cache.
+        That is where they are few, where registers are narrow and layers large, or where the packs of all threads would leave the last cache.
         """
         width = self.width
         if not fits_alone(structure_of(self)):
             return width
-        step = self.problem.step_operations(self.samples_per_step) / (OPERATIONS_PER_CYCLE * vector_bytes() / 64)
-        packs = -(-runs // width)
-        few = runs * (step + CYCLES_ALONE) < packs * width * (step + CYCLES_IN_PACK)
-        return 1 if few or threads * self.pack_bytes(width) > last_cache_bytes() else width
+        costs, step = COSTS[vector_bytes()], self.problem.step_operations(self.samples_per_step)
+        packed = step / costs.pack_speed + costs.pack_cycles
+        alone = step / costs.alone_speed + costs.alone_cycles + self.problem.parameter_count * costs.alone_weight
+        is_sooner = runs * alone < -(-runs // width) * width * packed
+        return 1 if is_sooner or threads * self.pack_bytes(width) > last_cache_bytes() else width
 
     @property
     def targets(self) -> tuple[float, ...]:
