@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, dataset, values_of
+from gdsim.analysis.intervals import wilson
+from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, checked_confidence, dataset, values_of, varied
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.analysis.targets import hits_of
 from gdsim.analysis.units import cost_in
@@ -65,15 +66,13 @@ def _by_start(result: Any, cells: Cells, time: np.ndarray, unit: str, over: str 
     about, starts = {"units": unit, "long_name": "time to the target"}, ("start", np.unique(result.start.values))
     if over is None:
         return xarray.DataArray(table, {**cells.coordinates, "start": starts}, ("start", "cell"), "time", about)
-    if over not in cells.coordinates or over in ("cell", "label"):
-        known = [n for n in cells.coordinates if n not in ("cell", "label")]
-        raise ValueError(f"{over!r} is no coordinate of this sweep's cells; there are {', '.join(known)}")
+    shared = varied(cells.coordinates, over)
     rest = {n: values_of(c) for n, c in cells.coordinates.items() if n not in ("cell", "label", over)}
     settings = [" ".join(_shown(n, v[k]) for n, v in rest.items() if _shown(n, v[k])) for k in range(len(cells.numbers))]
-    solvers, problems = list(dict.fromkeys(settings)), np.unique(values_of(cells.coordinates[over]))
+    solvers, problems = list(dict.fromkeys(settings)), np.unique(shared)
     found = np.full((len(table), len(problems), len(solvers)), np.nan)
     for k, text in enumerate(settings):
-        found[:, np.flatnonzero(problems == values_of(cells.coordinates[over])[k])[0], solvers.index(text)] = table[:, k]
+        found[:, np.searchsorted(problems, shared[k]), solvers.index(text)] = table[:, k]
     coordinates = {"start": starts, over: (over, problems), "solver": ("solver", np.arange(len(solvers))), "label": ("solver", np.array(solvers))}
     return xarray.DataArray(found, coordinates, ("start", over, "solver"), "time", about)
 
@@ -113,11 +112,11 @@ def _ratios(times: Any, solver: str) -> tuple[np.ndarray, Any]:
     return np.where(np.isfinite(table), ratios, np.inf), {n: c for n, c in times.coords.items() if c.dims == (solver,)}
 
 
-def performance_profile(times: Any, *, solver: str = "cell") -> Any:
+def performance_profile(times: Any, *, solver: str = "cell", confidence: float = 0.95) -> Any:
     """The share of problems that each solver solves within tau times the best solver's time (Dolan and More 2002): a Dataset over `solver` and `tau`.
 
     `times` is a DataArray with a dimension of solvers, by default `cell`, and problems in all others; what failed is infinite or NaN.
-    With more than two solvers a profile does not rank the second best (Gould and Scott 2016): look at pairs.
+    The interval is Wilson's, of the share among all problems of which these are a sample, such as starts. Variables: `share`, `low`, `high`. With more than two solvers a profile does not rank the second best (Gould and Scott 2016): look at pairs.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [3.0, 1.0], [1.0, float("inf")]], dims=("problem", "cell"))
@@ -127,21 +126,26 @@ def performance_profile(times: Any, *, solver: str = "cell") -> Any:
     ratios, coordinates = _ratios(times, solver)
     axis = np.unique(ratios[np.isfinite(ratios)])
     axis = axis if len(axis) else np.ones(1)
-    variables = {"share": ((solver, "tau"), _shares(ratios, axis), "share of problems solved within tau times the best solver's time", "1")}
-    return dataset(variables, {**coordinates, "tau": ("tau", axis)}, problems=len(ratios))
+    variables = _shares(ratios, axis, (solver, "tau"), "share of problems solved within tau times the best solver's time", confidence)
+    return dataset(variables, {**coordinates, "tau": ("tau", axis)}, problems=len(ratios), confidence=confidence)
 
 
-def _shares(values: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """[column, place]: the share of each column's values that are at most axis[place]."""
+def _shares(values: np.ndarray, axis: np.ndarray, dims: tuple[str, str], text: str, confidence: float) -> dict[str, tuple[Any, ...]]:
+    """The variables [column, place]: the share of each column's values that are at most axis[place], and its interval."""
+    level = checked_confidence(confidence)
     counts = np.array([np.searchsorted(np.sort(column), axis, side="right") for column in values.T]).reshape(values.shape[1], len(axis))
-    return counts / max(1, len(values))
+    low, high = wilson(counts, len(values), level)
+    return {
+        "share": (dims, counts / max(1, len(values)), text, "1"),
+        "low": (dims, low, f"lower end of the {level:.0%} interval", "1"), "high": (dims, high, f"upper end of the {level:.0%} interval", "1"),
+    }  # fmt: skip
 
 
-def data_profile(times: Any, *, solver: str = "cell", parameters: int | None = None) -> Any:
+def data_profile(times: Any, *, solver: str = "cell", parameters: int | None = None, confidence: float = 0.95) -> Any:
     """The share of problems that each solver solves within a budget (More and Wild 2009): a Dataset over `solver` and `budget`.
 
     Budgets are in the unit of `times`; with `parameters` in groups of so many evaluations plus one, a simplex gradient each, as for methods
-    without gradients.
+    without gradients. Variables: `share`, `low`, `high`, as those of `performance_profile`.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [3.0, 1.0]], dims=("problem", "cell"))
@@ -152,8 +156,8 @@ def data_profile(times: Any, *, solver: str = "cell", parameters: int | None = N
     table = times.transpose(..., solver).values.reshape(-1, times.sizes[solver]) / (1 if parameters is None else parameters + 1)
     table = np.where(np.isnan(table), np.inf, table)
     axis = np.unique(table[np.isfinite(table)])
-    variables = {"share": ((solver, "budget"), _shares(table, axis), "share of problems solved within the budget", "1")}
-    return dataset(variables, {**coordinates, "budget": ("budget", axis)}, problems=len(table))
+    variables = _shares(table, axis, (solver, "budget"), "share of problems solved within the budget", confidence)
+    return dataset(variables, {**coordinates, "budget": ("budget", axis)}, problems=len(table), confidence=confidence)
 
 
 def algoperf_score(times: Any, *, solver: str = "cell", r_max: float = 4.0) -> Any:

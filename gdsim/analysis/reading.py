@@ -50,6 +50,14 @@ def values_of(coordinate: Any) -> np.ndarray:
     return np.asarray(coordinate[1] if isinstance(coordinate, tuple) else coordinate.values)
 
 
+def varied(coordinates: Mapping[str, Any], name: str, *, numbers: bool = False) -> np.ndarray:
+    """The values of the hyperparameter `name` among the coordinates of cells. Raises ValueError for what is none, or no number where those are asked for."""
+    known = [n for n, c in coordinates.items() if n not in ("cell", "label") and (not numbers or values_of(c).dtype.kind == "f")]
+    if name not in known:
+        raise ValueError(f"{name!r} is no {'number' if numbers else 'hyperparameter'} that this sweep varies; it varies {', '.join(known) or 'none'}")
+    return values_of(coordinates[name])
+
+
 def ended_counts(result: Any, status: str) -> tuple[np.ndarray, np.ndarray]:
     """(how many of each cell's runs ended with a status, how many there are), of runs or of a summary."""
     if is_summary(result):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.intervals import wilson
-from gdsim.analysis.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, values_of
+from gdsim.analysis.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, varied
 from gdsim.rules import Rule
 from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
@@ -30,12 +30,8 @@ def divergence_map(result: Any, x: str, y: str, *, status: str = "diverged", con
     if status not in STATUSES:
         raise ValueError(f"status={status!r} is not known; there are {', '.join(STATUSES)}")
     coordinates = cell_coordinates(result) if is_summary(result) else cells_in(result).coordinates
-    for name in (x, y):
-        if name not in coordinates or name in ("cell", "label"):
-            known = [n for n in coordinates if n not in ("cell", "label")]
-            raise ValueError(f"{name!r} is no hyperparameter that this sweep varies; it varies {', '.join(known)}")
+    across, along = (varied(coordinates, n) for n in (x, y))
     hits, runs = ended_counts(result, status)
-    across, along = (values_of(coordinates[n]) for n in (x, y))
     known = (across == across) & (along == along)  # an optimizer that has no such hyperparameter has NaN
     columns, at_x = np.unique(across[known], return_inverse=True)
     lines, at_y = np.unique(along[known], return_inverse=True)

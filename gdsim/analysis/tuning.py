@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.intervals import groups_of, percentiles, resampled
-from gdsim.analysis.reading import Cells, cells_in, check_result, checked_confidence, dataset, values_of
+from gdsim.analysis.reading import Cells, cells_in, check_result, checked_confidence, dataset, varied
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.axes import checked_whole, nearest
 from gdsim.sweep.result import losses_at_end
@@ -64,6 +64,11 @@ def _median(table: np.ndarray) -> np.ndarray:
     return np.where(known > 0, middle, np.nan)
 
 
+def median_losses(result: Any, cells: Cells) -> np.ndarray:
+    """Each cell's median final loss, the lower of two in the middle; diverged runs count as infinite."""
+    return _median(_losses_by_start(result, cells))
+
+
 def budget_curve(result: Any, *, by: str = "optimizer", estimator: str = "unbiased", confidence: float = 0.95, resamples: int = 500, seed: int = 0) -> Any:
     """The expected best median loss of n random trials, for each optimizer and each n: a Dataset over `by` and `trials`.
 
@@ -105,10 +110,7 @@ def budget_curve(result: Any, *, by: str = "optimizer", estimator: str = "unbias
 
 def _groups(cells: Cells, by: str) -> tuple[np.ndarray, list[np.ndarray]]:
     """(distinct values of a coordinate in the order of their first cells, the places of the cells of each)."""
-    if by not in cells.coordinates or by == "cell":
-        known = [n for n in cells.coordinates if n not in ("cell", "label")]
-        raise ValueError(f"{by!r} is no coordinate that cells share; {nearest(str(by), tuple(known))}")
-    values = values_of(cells.coordinates[by])
+    values = varied(cells.coordinates, by)
     names, first = np.unique(values, return_index=True)
     names = names[np.argsort(first)]
     return names, [np.flatnonzero(values == n) for n in names]
@@ -198,11 +200,8 @@ def sensitivity(result: Any, hyperparameter: str = "lr", *, factor: float = 2.0,
         raise ValueError(f"factor must be above 1, such as 2; {factor!r} was given")
     cells = cells_in(result)
     names, groups = _groups(cells, by)
-    if hyperparameter not in cells.coordinates or values_of(cells.coordinates[hyperparameter]).dtype.kind != "f":
-        numeric = [n for n, c in cells.coordinates.items() if values_of(c).dtype.kind == "f"]
-        raise ValueError(f"{hyperparameter!r} is no number that this sweep varies; it varies {', '.join(numeric) or 'none'}")
-    values = values_of(cells.coordinates[hyperparameter])
-    medians = _median(_losses_by_start(result, cells))
+    values = varied(cells.coordinates, hyperparameter, numbers=True)
+    medians = median_losses(result, cells)
     if (medians[~np.isnan(medians)] < 0).any():
         raise ValueError("losses below 0 cannot be compared by a factor: subtract the problem's minimum from final_loss first")
     axis = np.unique(values[~np.isnan(values)])

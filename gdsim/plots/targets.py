@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
+from gdsim.analysis.reading import cell_coordinates, varied
 from gdsim.plots.style import best_first, counted, legend, line, log_scale, marked_line, new_panel, said_of, short_labels
 
 
@@ -50,9 +51,7 @@ def ert(result: Any, target: float | None = None, *, hyperparameter: str = "lr",
         losses = analysis.default_targets(result)
         target = float(losses[len(losses) // 2])
     found = analysis.expected_running_time(result, target, unit=unit).isel(target=0)
-    if hyperparameter not in found.coords or found[hyperparameter].dtype.kind != "f":
-        numeric = [str(n) for n, c in found.coords.items() if c.dims == ("cell",) and c.dtype.kind == "f"]
-        raise ValueError(f"{hyperparameter!r} is no number that this sweep varies; it varies {', '.join(numeric) or 'none'}")
+    varied(cell_coordinates(found), hyperparameter, numbers=True)
     title = f"Expected {unit} to loss {target:.3g} with restarts, {counted(found.runs.values, 'run')} per cell, 95% intervals"
     figure, panel = new_panel(title, hyperparameter, f"expected {unit}")
     names = list(dict.fromkeys(found.optimizer.values.tolist()))
@@ -79,7 +78,7 @@ def _best_of_each(found: Any, hyperparameter: str) -> np.ndarray:
 
 
 def performance_profile(result: Any, *, share: float = 1e-2, unit: str = "steps", over: str | None = None) -> Any:
-    """The performance profile of the cells, each start a problem: solved within tau times the best cell's time. The seven best cells.
+    """The performance profile of the cells, each start a problem: solved within tau times the best cell's time, with intervals. The seven best cells.
 
     A start counts as solved once a run has made all but `share` of the way to the lowest loss that any cell reached from it. In a sweep
     of several problems `over="problem"` makes each start of each problem one, and compares what cells have else. Returns a
@@ -100,8 +99,9 @@ def performance_profile(result: Any, *, share: float = 1e-2, unit: str = "steps"
     figure, panel = new_panel(title + said_of(len(chosen), len(scores)), f"{unit} over the best cell's", "share of starts solved")
     tau = np.append(found.tau.values, max(1.5, 1.1 * found.tau.values[-1]))
     for k, (cell, label) in enumerate(zip(chosen, short_labels(found.label.values[chosen]), strict=True)):
-        shares = found.share.values[cell]
-        panel.step(tau, np.append(shares, shares[-1]), where="post", label=label, **line(k))
+        shares, low, high = (np.append(v, v[-1]) for v in (found[n].values[cell] for n in ("share", "low", "high")))
+        panel.step(tau, shares, where="post", label=label, **line(k))
+        panel.fill_between(tau, low, high, step="post", color=line(k)["color"], alpha=0.15, linewidth=0)
     log_scale(panel.set_xscale, tau)
     panel.set_ylim(0, 1.02)
     legend(panel, len(chosen))

@@ -81,10 +81,13 @@ def settings_entry(value: Any) -> Entry:
     return Entry(str(value), str(value))
 
 
-def outcome(result: Any, target: float | None) -> Table:
-    """The outcome by cell, the best first: how runs ended, their losses, and how long they took to a target."""
-    made, best_call = Call(analysis, "success_probability"), Call(analysis, "best_cell")
-    success, best = made.made(result), best_call.made(result)
+BEST = Call(analysis, "best_cell")
+
+
+def outcome(result: Any, best: Any, target: float | None) -> Table:
+    """The outcome by cell, the best first: how runs ended, their losses, and how long they took to a target. `best` is what BEST has made."""
+    made = Call(analysis, "success_probability")
+    success = made.made(result)
     cells = success.cell.values
     order = np.argsort(best["rank"].values)[:MOST_ROWS]
     columns: list[tuple[str, str, list[Entry]]] = []
@@ -101,8 +104,8 @@ def outcome(result: Any, target: float | None) -> Table:
     for kind in (s for s in STATUSES if s != "converged" and (status == s).any()):
         counts = np.bincount(place, status == kind, minlength=len(cells))
         add(kind, f"(result.status == {kind!r}).groupby('cell').sum()", lambda k, counts=counts: _counted(counts[k]))
-    add("median final loss", best_call.code, lambda k: interval(best.median_loss[k], best.low[k], best.high[k]))
-    add("best in resamples", best_call.code, lambda k: Entry(share(best.probability_best[k]), float(best.probability_best[k])))
+    add("median final loss", BEST.code, lambda k: interval(best.median_loss[k], best.low[k], best.high[k]))
+    add("best in resamples", BEST.code, lambda k: Entry(share(best.probability_best[k]), float(best.probability_best[k])))
     if target is not None:
         to_loss, to_time = Call(analysis, "success_probability", {"target": target}), Call(analysis, "expected_running_time", {"targets": target})
         met, times = to_loss.made(result), to_time.made(result).isel(target=0)
@@ -203,8 +206,8 @@ def _two_axes(values: Mapping[str, np.ndarray], varied: list[str]) -> Iterator[t
         yield varied[0], varied[1]
 
 
-def warnings(result: Any) -> Iterator[str]:
-    """What may mislead a reader."""
+def warnings(result: Any, best: Any) -> Iterator[str]:
+    """What may mislead a reader. `best` is what BEST has made."""
     planned, finished = result.attrs["planned_runs"], result.attrs["finished_runs"]
     if finished < planned:
         yield f"{planned - finished:,} of {planned:,} runs are not finished: all numbers are of those that are."
@@ -219,7 +222,6 @@ def warnings(result: Any) -> Iterator[str]:
     if len(np.unique(problem_of(result, cells_in(result)))) > 1:
         yield "The cells minimise several problems, whose losses do not compare: read the tables problem by problem, with the filter."
         return
-    best = analysis.best_cell(result)
     if best.sizes["cell"] > 1 and best.probability_best.max() < SURE:
         first = int(np.argmin(best["rank"].values))
         alike = int((best.probability_best > 0.01).sum())

@@ -18,7 +18,8 @@ from gdsim.sweep.store import Store
 
 TEMPLATE = pathlib.Path(__file__).with_name("page.html")
 DOTS_PER_INCH = 100
-# What a report reads again and again, and which fits into memory.
+# What a report reads again and again, and which fits into memory; so do the curves of losses up to so many bytes.
+MOST_BYTES = 2**29
 NUMBERS = ("status", "reason", "final_loss", "best_loss", "steps_taken")
 
 
@@ -49,7 +50,8 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
     tell(f"reading {result.attrs['finished_runs']:,} runs")
     is_summary = "ended" in result
     if not is_summary:
-        result = result.assign({n: result[n].load() for n in NUMBERS})
+        again = (*NUMBERS, *(["loss"] if result.loss.nbytes <= MOST_BYTES else []))
+        result = result.assign({n: result[n].load() for n in again})
     parts = _of_summary(result) if is_summary else _of_runs(result)
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(TEMPLATE.read_text(encoding="utf-8"))
     tables, warned = parts
@@ -66,12 +68,13 @@ def _of_runs(result: Any) -> tuple[list[Table], list[str]]:
     """(tables, warnings) of a result of runs."""
     targets = analysis.default_targets(result)
     target = float(f"{targets[len(targets) // 2]:.3g}") if result.sizes["checkpoint"] > 2 else None
-    tables = [contents.outcome(result, target)]
+    best = contents.BEST.made(result)
+    tables = [contents.outcome(result, best, target)]
     if len(np.unique(result.cell.values)) > len(np.unique(np.asarray(result.optimizer.values))):
         tables.append(contents.budgets(result))
     if target is not None:
         tables.append(contents.restarts(result, target))
-    warned = list(contents.warnings(result))
+    warned = list(contents.warnings(result, best))
     if target is not None:
         warned.append(f"The target {target:g} and those of the figures were chosen between this sweep's own first and lowest losses: another sweep's differ.")
     return tables, warned

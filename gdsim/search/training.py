@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from gdsim.analysis.reading import cells_in
+from gdsim.analysis.tuning import median_losses
 from gdsim.sweep.declaration import Sweep
-from gdsim.sweep.result import coordinates_of, losses_at_end
+from gdsim.sweep.result import coordinates_of
 from gdsim.sweep.resume import continue_from
 
 MOST_RUNGS = 64
@@ -63,10 +65,8 @@ class Ladder:
         for result, had in zip(results, before, strict=True):
             self.states[rung].append(result)
             self.run_steps += int(result.steps_taken.sum()) - had
-            loss = losses_at_end(result)
-            for cell in np.unique(result.cell.values):
-                mine = np.sort(loss[result.cell.values == cell])
-                self.scores[cell, rung] = mine[(len(mine) - 1) // 2]
+            found = cells_in(result)
+            self.scores[found.numbers, rung] = median_losses(result, found)
 
     def outcome(self) -> Search:
         """What was found."""

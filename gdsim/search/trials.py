@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import numpy as np
 
+from gdsim.analysis.reading import cells_in
+from gdsim.analysis.tuning import median_losses
 from gdsim.axes import Zipped, checked_whole
 from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
-from gdsim.sweep.result import losses_at_end
 
 
 def tell_batches(study: Any, sweep: Sweep, space: Mapping[str, Any], *, batches: int = 10, batch: int = 32, threads: int | None = None) -> Any:
@@ -50,5 +50,4 @@ def _losses(sweep: Sweep, names: list[str], points: list[tuple[float, ...]], thr
     for name, column in zip(names, zip(*points, strict=True), strict=True):
         rule = with_value(rule, name, Zipped(tuple(column)) if len(points) > 1 else column[0])
     result = msgspec.structs.replace(sweep, optimizer=rule).run(threads=threads)
-    ordered = np.sort(losses_at_end(result).reshape(-1, len(points)), axis=0)  # [start, point]
-    return ordered[(len(ordered) - 1) // 2].tolist()
+    return median_losses(result, cells_in(result)).tolist()

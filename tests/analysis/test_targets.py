@@ -5,6 +5,7 @@ import pytest
 import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
 
 import gdsim as gd
 from gdsim import analysis
@@ -192,7 +193,11 @@ def test_profiles_are_those_of_their_definitions():
     profile = analysis.performance_profile(times)
     for tau in (1.0, 1.5, 4.0, 100.0):
         expected = (ratios <= tau).mean(0)
-        assert np.allclose(profile.share.sel(tau=tau, method="ffill").values, expected)
+        here = profile.sel(tau=tau, method="ffill")
+        assert np.allclose(here.share.values, expected)
+        low, high = proportion_confint(np.rint(50 * expected), 50, method="wilson")
+        assert np.allclose(here.low.values, low)
+        assert np.allclose(here.high.values, high)
     grid = np.linspace(1, 4, 30_001)
     area = [np.mean([(ratios[:, s] <= t).mean() for t in grid]) for s in range(4)]
     assert np.allclose(analysis.algoperf_score(times), area, atol=1e-3)

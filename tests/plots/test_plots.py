@@ -78,6 +78,15 @@ def test_the_profile_is_that_of_the_analysis(populations):
     (panel,) = gd.plots.performance_profile(result).axes
     heights = [line.get_ydata()[0] for line in panel.lines]
     assert heights == pytest.approx(profile.share.sel(tau=1.0).values.tolist())
+    assert len(panel.collections) == len(panel.lines)  # each with its interval
+
+
+def test_shares_on_maps_have_their_intervals():
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.01, 1.0], momentum=[0.0, 0.9]), starts=10, steps=50)
+    found = gd.analysis.divergence_map(result := sweep.run(), "lr", "momentum")
+    panel = gd.plots.divergence_map(result, "lr", "momentum").axes[0]
+    low, high = (float(found[n][0, 0]) for n in ("low", "high"))
+    assert panel.texts[0].get_text() == f"0%\n{low:.0%} to {high:.0%}"
 
 
 def test_minima_are_marked_by_their_counts():
