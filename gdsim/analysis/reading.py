@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.axes import nearest
+
 # Values of a block that is in memory at once, for each thread.
 BLOCK_VALUES = 2_000_000
 # What a diverged run counts as from its end on, and where less is worse.
@@ -54,7 +56,7 @@ def varied(coordinates: Mapping[str, Any], name: str, *, numbers: bool = False) 
     """The values of the hyperparameter `name` among the coordinates of cells. Raises ValueError for what is none, or no number where those are asked for."""
     known = [n for n, c in coordinates.items() if n not in ("cell", "label") and (not numbers or values_of(c).dtype.kind == "f")]
     if name not in known:
-        raise ValueError(f"{name!r} is no {'number' if numbers else 'hyperparameter'} that this sweep varies; it varies {', '.join(known) or 'none'}")
+        raise ValueError(f"{name!r} is no {'number' if numbers else 'hyperparameter'} that this sweep varies; {nearest(str(name), known)}")
     return values_of(coordinates[name])
 
 

@@ -230,7 +230,7 @@ def test_several_problems_are_profiled_problem_by_problem():
     profile = analysis.performance_profile(times, solver="solver")
     assert profile.attrs["problems"] == 30
     assert analysis.times_by_start(result, 1.0, over="problem").shape == (10, 3, 3)
-    with pytest.raises(ValueError, match="there are optimizer, lr, problem"):
+    with pytest.raises(ValueError, match="allowed: 'optimizer', 'lr', 'problem'"):
         analysis.times_by_start(result, 1.0, over="momentum")
 
 

@@ -68,7 +68,7 @@ def test_ert_shows_the_best_cell_of_each_rate_with_its_interval(populations):
     (panel,) = gd.plots.ert(populations["swept"], 0.5).axes
     drawn_y = np.concatenate([c.lines[0].get_ydata() for c in panel.containers])
     assert set(drawn_y[np.isfinite(drawn_y)]) == set(found.ert.values[np.isfinite(found.ert.values)])
-    with pytest.raises(ValueError, match="it varies lr"):
+    with pytest.raises(ValueError, match="allowed: 'lr'"):
         gd.plots.ert(populations["swept"], hyperparameter="momentum")
 
 
