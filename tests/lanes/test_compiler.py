@@ -16,8 +16,7 @@ TRAINS = """
 import sys, time
 import gdsim as gd
 from gdsim.lanes import compiler
-problem = gd.MLP(gd.datasets.load("xor"), hidden=[2])
-sweep = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.5), steps=5, record=gd.Record(every="ends"))
+sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), steps=5, record=gd.Record(every="ends"))
 print(float(sweep.run().final_loss[0]).hex(), len(compiler.compilations))
 """
 
