@@ -17,6 +17,8 @@ CURVES = {
     "threads": ("threads", "times one thread", list(range(1, (os.cpu_count() or 1) + 1))),
 }
 
+LINE = 0.05  # between the names of points, of the picture's height
+
 
 def step_us(problem: gd.MLP, runs: int, steps: int, batch: int | None, threads: int | None = None) -> float:
     """Microseconds per step of a run: the difference between long and short trainings, the fastest of some."""
@@ -52,17 +54,15 @@ def roofline(results: list[dict[str, Any]]) -> Figure:
     """Share of peak against operations per byte of weights and state that a step goes through."""
     figure = Figure(figsize=(7.0, 4.5), layout="constrained")
     axes = figure.subplots()
-    places: list[tuple[float, float]] = []
-    for row in results:
-        if row["work"] not in WORKS:
-            continue
+    height = -LINE
+    for row in sorted((r for r in results if r["work"] in WORKS), key=lambda r: r["share"]):
         problem = WORKS[row["work"]].problem()
         state = 3 if row["rule"] == "adam" else 2
-        intensity = row["operations"] / (4.0 * 2.0 * state * problem.parameter_count)  # read and written
-        axes.plot(intensity, row["share"], "o", color=COLOURS[0])
-        near = sum(abs(intensity - x) < 0.02 * x and abs(row["share"] - y) < 0.04 for x, y in places)
-        places.append((intensity, row["share"]))
-        axes.annotate(f"{row['work']}, {row['rule']}, {row['runs']:,}", (intensity, row["share"]), (5, 4 - 10 * near), textcoords="offset points", fontsize=8)
+        point = row["operations"] / (4.0 * 2.0 * state * problem.parameter_count), row["share"]  # read and written
+        height = max(height + LINE, row["share"])  # names stand in a column beside the picture, one above the other
+        axes.plot(*point, "o", color=COLOURS[0])
+        name, leader = f"{row['work']}, {row['rule']}, {row['runs']:,}", {"arrowstyle": "-", "linewidth": 0.4, "color": "grey"}
+        axes.annotate(name, point, (1.02, height), textcoords="axes fraction", va="center", fontsize=8, arrowprops=leader)
     axes.set(
         xscale="log",
         ylim=(0.0, 1.0),
@@ -71,7 +71,6 @@ def roofline(results: list[dict[str, Any]]) -> Figure:
         title="Share of peak of whole sweeps",
     )
     axes.axhline(1.0, color=COLOURS[0], linewidth=0.8)
-    axes.margins(x=0.25)
     return figure
 
 
