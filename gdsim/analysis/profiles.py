@@ -68,7 +68,7 @@ def _by_start(result: Any, cells: Cells, time: np.ndarray, unit: str, over: str 
         return xarray.DataArray(table, {**cells.coordinates, "start": starts}, ("start", "cell"), "time", about)
     shared = varied(cells.coordinates, over)
     rest = {n: values_of(c) for n, c in cells.coordinates.items() if n not in ("cell", "label", over)}
-    settings = [" ".join(_shown(n, v[k]) for n, v in rest.items() if _shown(n, v[k])) for k in range(len(cells.numbers))]
+    settings = [" ".join(filter(None, (_shown(n, v[k]) for n, v in rest.items()))) for k in range(len(cells.numbers))]
     solvers, problems = list(dict.fromkeys(settings)), np.unique(shared)
     found = np.full((len(table), len(problems), len(solvers)), np.nan)
     for k, text in enumerate(settings):
@@ -91,7 +91,8 @@ def problem_of(result: Any, cells: Cells) -> np.ndarray:
     except ValueError:
         texts = values_of(cells.coordinates["problem"]) if "problem" in cells.coordinates else np.zeros(len(cells.numbers))
     else:
-        problems = [cells_of(sweep)[n].problem for n in cells.numbers]
+        declared = cells_of(sweep)
+        problems = [declared[n].problem for n in cells.numbers]
         texts = np.array([digest(p) if p.data is None else f"{p.data.digest} {getattr(p, 'loss', '')}" for p in problems])
     return np.unique(texts, return_inverse=True)[1].reshape(-1)
 
