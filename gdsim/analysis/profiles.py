@@ -117,7 +117,8 @@ def performance_profile(times: Any, *, solver: str = "cell", confidence: float =
     """The share of problems that each solver solves within tau times the best solver's time (Dolan and More 2002): a Dataset over `solver` and `tau`.
 
     `times` is a DataArray with a dimension of solvers, by default `cell`, and problems in all others; what failed is infinite or NaN.
-    The interval is Wilson's, of the share among all problems of which these are a sample, such as starts. Variables: `share`, `low`, `high`. With more than two solvers a profile does not rank the second best (Gould and Scott 2016): look at pairs.
+    The interval is Wilson's, of the share among all problems of which these are a sample, such as starts. With more than two solvers a
+    profile does not rank the second best (Gould and Scott 2016): look at pairs. Variables: `share`, `low`, `high`.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [3.0, 1.0], [1.0, float("inf")]], dims=("problem", "cell"))
