@@ -20,9 +20,9 @@ from gdsim.lanes.parts import (
 )
 from gdsim.lanes.tiles import gather_columns, load_row, load_tile, outer_fma, spread_row, store_tile
 
-TALLEST, WIDEST = 8, 2  # of a tile, in numbers and in lanes
 # Rows of a tile by the bytes of a register: their sums, two rows of lanes and a spread number fit the processor's registers.
 HEIGHTS = {64: 8, 32: 6, 16: 6}
+TALLEST, WIDEST = max(HEIGHTS.values()), 2  # of a tile, in numbers and in lanes
 LAYER_COLUMNS = 9
 
 

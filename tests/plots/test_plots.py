@@ -89,6 +89,16 @@ def test_shares_on_maps_have_their_intervals():
     assert panel.texts[0].get_text() == f"0%\n{low:.0%} to {high:.0%}"
 
 
+def test_medians_on_maps_are_those_of_the_best_cell_and_have_their_intervals():
+    rules = [rule(lr=[0.01, 0.02], momentum=[0.0, 0.5]) for rule in (gd.Momentum, gd.Nesterov)]
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=rules, starts=10, steps=20)
+    best = gd.analysis.best_cell(result := sweep.run())
+    panel = gd.plots.heat_map(result, "lr", "momentum").axes[0]
+    here = [k for k in range(best.sizes["cell"]) if (best.lr[k], best.momentum[k]) == (0.02, 0.5)]
+    median, low, high = min([float(best[n][k]) for n in ("median_loss", "low", "high")] for k in here)
+    assert panel.texts[-1].get_text() == f"{median:.2g}\n{low:.2g} to {high:.2g}"
+
+
 def test_minima_are_marked_by_their_counts():
     sweep = gd.Sweep(problem=gd.functions.StyblinskiTang(), optimizer=gd.SGD(lr=0.01), starts=300, steps=500)
     (panel,) = gd.plots.final_losses(sweep.run()).axes
