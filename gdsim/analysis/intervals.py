@@ -8,6 +8,17 @@ import numpy as np
 MOST_GROUPS = 2048
 
 
+def normal_quantile(confidence: float) -> float:
+    """How many standard deviations a normal value stays within so often, on both sides.
+
+    >>> round(normal_quantile(0.95), 4)
+    1.96
+    """
+    from scipy.special import ndtri
+
+    return float(-ndtri((1 - confidence) / 2))
+
+
 def wilson(successes: Any, n: Any, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) of the share that `successes` of `n` estimate, by Wilson's score interval (1927); 0 and 1 where n is 0.
 
@@ -16,10 +27,8 @@ def wilson(successes: Any, n: Any, confidence: float = 0.95) -> tuple[np.ndarray
     >>> [round(float(v), 4) for v in wilson(0, 100)]
     [0.0, 0.037]
     """
-    from scipy.stats import norm
-
     k, n = np.asarray(successes, float), np.asarray(n, float)
-    z2 = float(norm.isf((1 - confidence) / 2)) ** 2
+    z2 = normal_quantile(confidence) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         p = k / n
         middle, scale = p + z2 / (2 * n), 1 + z2 / n
@@ -55,11 +64,11 @@ def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int]:
     >>> median_ranks(10)
     (1, 8)
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr, bdtrik
 
     tail = (1 - confidence) / 2
-    rank = int(binom.ppf(tail, n, 0.5)) if n else 0  # the first whose tail is at least as large
-    if n and binom.cdf(rank, n, 0.5) <= tail * (1 + 1e-12):
+    rank = max(0, int(bdtrik(tail, n, 0.5)) - 1) if n else 0
+    while n and bdtr(rank, n, 0.5) <= tail * (1 + 1e-12):  # so seldom are so few values below the median
         rank += 1
     return rank - 1, n - rank
 
@@ -84,10 +93,10 @@ def mcnemar(first_only: Any, second_only: Any) -> np.ndarray:
     >>> float(mcnemar(1, 9))
     0.021484375
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     b, c = np.asarray(first_only), np.asarray(second_only)
-    return np.minimum(1.0, 2 * binom.cdf(np.minimum(b, c), b + c, 0.5))
+    return np.minimum(1.0, 2 * bdtr(np.minimum(b, c), b + c, 0.5))
 
 
 def bootstrap(values: Any, statistic: Any = np.median, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
@@ -133,19 +142,19 @@ def accelerated(samples: np.ndarray, estimate: np.ndarray, left_out: np.ndarray,
 
     `samples` [resample, statistic], `left_out` [group, statistic] with each group left out once.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtr, ndtri
 
     last = len(samples) - 1
     ordered = np.sort(samples, axis=0)
     below = np.mean(samples < estimate, axis=0) + 0.5 * np.mean(samples == estimate, axis=0)
-    bias = norm.ppf(np.clip(below, 0.5 / len(samples), 1 - 0.5 / len(samples)))
+    bias = ndtri(np.clip(below, 0.5 / len(samples), 1 - 0.5 / len(samples)))
     away = left_out.sum(0) / max(1, len(left_out)) - left_out
     size = np.sum(away**2, axis=0) ** 1.5
     acceleration = np.divide(np.sum(away**3, axis=0), 6 * size, out=np.zeros_like(size), where=size > 0)
     ends = []
     for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
-        shifted = bias + norm.ppf(tail)
-        share = norm.cdf(bias + shifted / (1 - acceleration * shifted))
+        shifted = bias + ndtri(tail)
+        share = ndtr(bias + shifted / (1 - acceleration * shifted))
         ends.append(np.take_along_axis(ordered, np.rint(share * last).astype(int)[None], axis=0)[0])
     return ends[0], ends[1]
 

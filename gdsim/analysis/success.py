@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.intervals import INTERVALS, holm, mcnemar
+from gdsim.analysis.intervals import INTERVALS, holm, mcnemar, normal_quantile
 from gdsim.analysis.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_success, is_summary
 from gdsim.axes import nearest
 
@@ -76,8 +76,6 @@ def compare_success(result: Any, reference: int = 0, *, target: Any = None, conf
     >>> bool(compare_success(sweep.run()).p_value[1] < 1e-5)
     True
     """
-    from scipy.stats import norm
-
     confidence = checked_confidence(confidence)
     check_result(result, "compare_success")
     cells = cells_in(result)
@@ -90,7 +88,7 @@ def compare_success(result: Any, reference: int = 0, *, target: Any = None, conf
     p = np.where(n > 0, mcnemar(b, c), np.nan)
     others = cells.numbers != reference
     corrected = holm(np.where(others, p, np.nan))
-    z = float(norm.isf((1 - confidence) / 2))
+    z = normal_quantile(confidence)
     middle = (b - c) / (n + 2.0)
     half = z * np.sqrt(np.maximum(b + c + 1 - (b - c) ** 2 / (n + 2.0), 0.0)) / (n + 2.0)
     with np.errstate(invalid="ignore"):

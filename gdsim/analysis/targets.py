@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from gdsim.analysis.intervals import accelerated, groups_of, resampled, wilson
+from gdsim.analysis.intervals import accelerated, groups_of, normal_quantile, resampled, wilson
 from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, checked_confidence, dataset
 from gdsim.analysis.units import UNITS, Cost, cost_in
 from gdsim.axes import checked_whole, values
@@ -275,8 +275,6 @@ def kaplan_meier(result: Any, target: float, *, unit: str = "steps", confidence:
     >>> float(kaplan_meier(sweep.run(), 0.01).survival[0, -1])
     0.0
     """
-    from scipy.stats import norm
-
     confidence = checked_confidence(confidence)
     hits = hits_of(result, target, unit, "kaplan_meier")
     count, met = len(hits.cells.numbers), hits.met(0)
@@ -291,7 +289,7 @@ def kaplan_meier(result: Any, target: float, *, unit: str = "steps", confidence:
     with np.errstate(divide="ignore", invalid="ignore"):
         survival = np.cumprod(np.where(at_risk > 0, 1 - events / at_risk, 1.0), 1)
         greenwood = np.cumsum(np.where(at_risk > events, events / (at_risk * (at_risk - events)), 0.0), 1)
-        spread = norm.isf((1 - confidence) / 2) * np.sqrt(greenwood) / np.abs(np.log(survival))
+        spread = normal_quantile(confidence) * np.sqrt(greenwood) / np.abs(np.log(survival))
         inside = (survival > 0) & (survival < 1)
         low = np.where(inside, survival ** np.exp(spread), survival)
         high = np.where(inside, survival ** np.exp(-spread), survival)
