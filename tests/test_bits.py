@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdsim as gd
+from gdsim.sweep.known import ANSWERS
 from tests.helpers import same_results
 
 RULES = {
@@ -20,14 +22,13 @@ RULES = {
 }
 # Run by processors of three kinds: trains, and prints a hash of everything that it got.
 PROGRAM = """
-import hashlib, sys
+import hashlib
 import numpy as np
 import gdsim as gd
 from gdsim import lanes
 data = gd.datasets.load("wine", validation=0.3)
 text = hashlib.sha256()
-few = "few" in sys.argv
-for activation, loss in (("tanh", "cross_entropy"), ("sigmoid", "squared_error"))[: 1 if few else 2]:
+for activation, loss in (("tanh", "cross_entropy"), ("sigmoid", "squared_error")):
     problem = gd.MLP(data, hidden=[5], activation=activation, loss=loss)
     sweep = gd.Sweep(problem=problem, optimizer=gd.Adam(lr=gd.logspace(1e-3, 1e-1, 3)), schedule=gd.Cosine(cycle=7), init="he",
                      starts=3, steps=40, batch=16, record=gd.Record(every=10, trajectory=True))
@@ -36,17 +37,23 @@ for activation, loss in (("tanh", "cross_entropy"), ("sigmoid", "squared_error")
         text.update(result[name].values.tobytes() if name in result else b"")
 X = np.random.default_rng(1).normal(size=(50, 3))
 linear = gd.LinearRegression(gd.Data(X, X[:, 0] - 2 * X[:, 1] + 1))
-for problem, batch in ((gd.functions.Rosenbrock(), None), (linear, None), (linear, 10))[: 1 if few else 3]:
+for problem, batch in ((gd.functions.Rosenbrock(), None), (linear, None), (linear, 10)):
     result = gd.Sweep(problem=problem, optimizer=gd.Adam(lr=[0.01, 0.1]), init=gd.Normal(1.0), starts=5, steps=50, batch=batch, dtype="float32").run()
     text.update(result.loss.values.tobytes())
 for x in np.random.default_rng(0).normal(size=50) * 3:
-    for f in (lanes.exp, lanes.tanh, lanes.sin, lanes.erf, lanes.softplus)[: 1 if few else 5]:
+    for f in (lanes.exp, lanes.tanh, lanes.sin, lanes.erf, lanes.softplus):
         text.update(np.float64(f(float(x))).tobytes() + np.float32(f(np.float32(x))).tobytes())
-    if not few:
-        text.update(np.float64(lanes.pow(abs(float(x)), 1.7)).tobytes() + np.float64(lanes.atan2(float(x), 0.3)).tobytes())
+    text.update(np.float64(lanes.pow(abs(float(x)), 1.7)).tobytes() + np.float64(lanes.atan2(float(x), 0.3)).tobytes())
+print(text.hexdigest())
+"""
+KNOWN = """
+from gdsim.sweep.known import answer, cases
+print(answer(cases()["whole data"]))
+"""
+INSTRUCTIONS = """
 from gdsim.lanes import compiler
-assembly = "".join(a for k in compiler._kernels.values() for a in k.inspect_asm().values()) if "asm" in sys.argv else ""
-print(text.hexdigest(), "zmm" in assembly, "ymm" in assembly, "vfmadd" in assembly)
+assembly = "".join(a for k in compiler._kernels.values() for a in k.inspect_asm().values())
+print("zmm" in assembly, "ymm" in assembly, "vfmadd" in assembly)
 """
 
 
@@ -173,32 +180,32 @@ def test_any_run_of_any_sweep_is_the_same_alone(shape, random):
     assert samples.max() < len(problem.data.X)
 
 
-def run_for(processor, folder, size):
-    """What the program prints where Numba compiles for a processor; None is this machine's."""
+PROCESSORS = {"haswell": {"zmm": False, "ymm": True, "fma": True}, "nehalem": {"zmm": False, "ymm": False, "fma": False}}
+foreign = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the processors that Numba is told to compile for here are x86-64")
+
+
+def printed(program, folder, processor=None):
+    """(what a program prints where Numba compiles for a processor, which instructions its kernels have); None is this machine's."""
     environment = {**os.environ, "GDSIM_CACHE_DIR": str(folder)}
     if processor is not None:
         environment |= {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
-    done = subprocess.run([sys.executable, "-c", PROGRAM, "asm", size], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program + INSTRUCTIONS], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    text, zmm, ymm, fma = done.stdout.split()
-    return text, {"zmm": zmm == "True", "ymm": ymm == "True", "fma": fma == "True"}
+    text, *has = done.stdout.split()
+    return text, dict(zip(("zmm", "ymm", "fma"), (h == "True" for h in has), strict=True))
 
 
-@pytest.mark.parametrize(
-    ("processor", "features", "size"),
-    [
-        pytest.param("haswell", {"zmm": False, "ymm": True, "fma": True}, "all", marks=pytest.mark.slow),
-        pytest.param("nehalem", {"zmm": False, "ymm": False, "fma": False}, "all", marks=pytest.mark.slow),
-        ("nehalem", {"zmm": False, "ymm": False, "fma": False}, "few"),
-    ],
-)
-def test_a_run_is_the_same_compiled_for_another_processor(tmp_path, processor, features, size):
-    import platform
-
-    if platform.machine() not in ("x86_64", "AMD64"):
-        pytest.skip("the processors that Numba is told to compile for here are x86-64")
-    native, _ = run_for(None, tmp_path, size)
-    other, has = run_for(processor, tmp_path, size)
-    assert has == features
+@foreign
+@pytest.mark.slow
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_a_run_is_the_same_compiled_for_another_processor(tmp_path, processor):
+    native, _ = printed(PROGRAM, tmp_path)
+    other, has = printed(PROGRAM, tmp_path, processor)
+    assert has == PROCESSORS[processor]
     assert native == other
     assert len(native) == len(hashlib.sha256(b"").hexdigest())
+
+
+@foreign
+def test_the_known_bits_are_those_of_a_processor_without_fused_multiply_add_too(tmp_path):
+    assert printed(KNOWN, tmp_path, "nehalem") == (ANSWERS["whole data"], PROCESSORS["nehalem"])

@@ -303,10 +303,13 @@ def descended(X, y, weight, problem, steps, lr):
     return W, b, factor / 2 * (weight * ((X @ W + b - y) ** 2).sum(1)).mean() + problem.l1 * np.abs(W).sum() + problem.l2 / 2 * (W**2).sum()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+PLAIN, HALF, PENALISED = {}, {"loss": "squared_error", "intercept": False}, {"l1": 0.02, "l2": 0.1}
+
+
 @pytest.mark.parametrize(
-    "options", [{}, {"loss": "squared_error", "intercept": False}, {"l1": 0.02, "l2": 0.1}], ids=["plain", "half, no intercept", "penalised"]
-)
+    ("options", "dtype"), [(PLAIN, "float32"), (HALF, "float64"), (PENALISED, "float64"), *(pytest.param(o, d, marks=pytest.mark.slow) for o, d in
+                           ((PLAIN, "float64"), (HALF, "float32"), (PENALISED, "float32")))]
+)  # fmt: skip
 @pytest.mark.parametrize(("outputs", "weighted"), [(1, False), (3, True)])
 def test_linear_regression_descends_as_written_out(outputs, weighted, options, dtype):
     rng = np.random.default_rng(6)
@@ -332,13 +335,13 @@ def test_linear_regression_descends_as_written_out(outputs, weighted, options, d
 def test_the_loss_of_a_linear_model_is_an_axis():
     rng = np.random.default_rng(9)
     X = rng.normal(size=(60, 2))
-    problem = gd.LinearRegression(gd.Data(X, X @ [1.0, -1.0] + 3), loss=gd.grid("squared_error", "absolute_error", "huber"), l2=[0.0, 0.1])
-    result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.05), batch=gd.grid(None, 20), steps=400).run()
-    assert result.sizes["run"] == 12
-    assert set(result.loss_function.values.tolist()) == {"squared_error", "absolute_error", "huber"}
+    problem = gd.LinearRegression(gd.Data(X, X @ [1.0, -1.0] + 3), loss=gd.grid("squared_error", "huber"), l2=[0.0, 0.1])
+    result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.05), batch=20, steps=400).run()
+    assert result.sizes["run"] == 4
+    assert set(result.loss_function.values.tolist()) == {"squared_error", "huber"}
     assert (result.final_loss.values < 0.5).all()
     labels = gd.LogisticRegression(gd.Data(X, (X[:, 0] > 0).astype(int)), loss=gd.grid("log_loss", "cross_entropy"))
-    assert gd.Sweep(problem=labels, optimizer=gd.SGD(lr=0.1), steps=5).run().sizes["run"] == 2
+    assert gd.Sweep(problem=labels, optimizer=gd.SGD(lr=0.1), steps=5).plan().runs == 2
     with pytest.raises(ValueError, match=r"loss='log_loss' .* take gd.LogisticRegression|needs integer labels"):
         gd.LinearRegression(gd.Data(X, X[:, 0]), loss=gd.grid("squared_error", "log_loss"))
 

@@ -43,7 +43,8 @@ def test_ended_runs_keep_their_value_and_diverged_runs_are_infinite():
 
 
 def test_a_checkpoint_that_a_structure_has_not_stays_empty():
-    sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("xor"), hidden=[2]), optimizer=gd.SGD(lr=0.5), samples=64, batch=gd.grid(2, 4), starts=6)
+    problem = gd.Expression("(a*x - y)**2", data=gd.Data([[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 1.0, 2.0]))
+    sweep = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.1), samples=64, batch=gd.grid(2, 4), starts=6)
     result = sweep.run()
     value = analysis.bands(result, quantiles=[0.5]).value[:, 0].values
     for cell in range(2):
