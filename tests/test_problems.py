@@ -303,20 +303,20 @@ def descended(X, y, weight, problem, steps, lr):
     return W, b, factor / 2 * (weight * ((X @ W + b - y) ** 2).sum(1)).mean() + problem.l1 * np.abs(W).sum() + problem.l2 / 2 * (W**2).sum()
 
 
-PLAIN, HALF, PENALISED = {}, {"loss": "squared_error", "intercept": False}, {"l1": 0.02, "l2": 0.1}
+OPTIONS = {"plain": {}, "half, no intercept": {"loss": "squared_error", "intercept": False}, "penalised": {"l1": 0.02, "l2": 0.1}}
+IN_CI = (("plain", "float32"), ("half, no intercept", "float64"), ("penalised", "float64"))
 
 
 @pytest.mark.parametrize(
-    ("options", "dtype"), [(PLAIN, "float32"), (HALF, "float64"), (PENALISED, "float64"), *(pytest.param(o, d, marks=pytest.mark.slow) for o, d in
-                           ((PLAIN, "float64"), (HALF, "float32"), (PENALISED, "float32")))]
-)  # fmt: skip
+    ("name", "dtype"), [pytest.param(n, d, marks=() if (n, d) in IN_CI else pytest.mark.slow) for n in OPTIONS for d in ("float32", "float64")]
+)
 @pytest.mark.parametrize(("outputs", "weighted"), [(1, False), (3, True)])
-def test_linear_regression_descends_as_written_out(outputs, weighted, options, dtype):
+def test_linear_regression_descends_as_written_out(outputs, weighted, name, dtype):
     rng = np.random.default_rng(6)
     X, X_held = rng.normal(size=(300, 4)) + 0.5, rng.normal(size=(40, 4))
     y, y_held = X @ rng.normal(size=(4, outputs)) + rng.normal(size=(300, outputs)), rng.normal(size=(40, outputs))
     weight = rng.uniform(0.2, 2.0, 300) if weighted else np.ones(300)
-    problem = gd.LinearRegression(gd.Data(X, y, validation=(X_held, y_held), sample_weight=weight if weighted else None), **options)
+    problem = gd.LinearRegression(gd.Data(X, y, validation=(X_held, y_held), sample_weight=weight if weighted else None), **OPTIONS[name])
     tight = {"float32": 2e-5, "float64": 1e-11}[dtype]
     W, b, loss = descended(X, y, weight / weight.mean(), problem, 60, 0.05)
     for batch in (None, 300):  # by the moments of the whole data, and sample by sample

@@ -69,7 +69,8 @@ def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, *, is_share: bo
     has_intervals = values.size <= MOST_INTERVALS
     wide = (0.9 if is_share else 1.25) if has_intervals else 0.62
     size = max(5.0, min(14.0, 2.2 + wide * columns)), max(3.4, min(12.0, 1.6 + (0.5 if has_intervals else 0.42) * rows))
-    figure, panel = new_panel(title, *axes, size)
+    x, y = axes
+    figure, panel = new_panel(title, x, y, size)
     finite = values[np.isfinite(values)]
     if is_share:
         norm: Any = Normalize(0, 1)
