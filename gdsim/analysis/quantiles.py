@@ -47,7 +47,7 @@ def bands(result: Any, *, variable: str = "loss", quantiles: Sequence[float] = Q
     for first in range(0, len(steps), together):
         some = slice(first, min(first + together, len(steps)))
         columns = [np.empty((some.stop - first, n), kind) for n in runs]
-        scatter = lambda rows, c: _scatter(columns, held(c, steps, variable)[:, some].T, cells.place[rows], within[rows])  # noqa: B023, E731
+        scatter = lambda rows, c: _scatter(columns, held(c, steps, variable, some).T, cells.place[rows], within[rows])  # noqa: B023, E731
         for _ in by_block(result, names, scatter):
             pass
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -113,6 +113,15 @@ def by_block(result: Any, names: Sequence[str], function: Callable[[slice, dict[
                 future.cancel()
 
 
+def loaded(result: Any, names: Sequence[str]) -> Any:
+    """The result with some of its columns in memory, which takes no more than they do."""
+    whole = {n: np.empty(result[n].shape, result[n].dtype) for n in names}
+    for rows, columns in by_block(result, names, lambda _, c: c):
+        for name, column in columns.items():
+            whole[name][rows] = column
+    return result.assign({n: (result[n].dims, c, result[n].attrs) for n, c in whole.items()})
+
+
 def _in_memory(part: Any) -> np.ndarray:
     return np.ascontiguousarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
 
@@ -138,20 +147,21 @@ def curve_columns(result: Any, variable: str) -> list[str]:
     return [variable, "steps_taken", "status", "final_loss"]
 
 
-def held(columns: Mapping[str, np.ndarray], steps: np.ndarray, variable: str) -> np.ndarray:
-    """Curves whose NaN after a run's end are its value there, or the worst there is where it diverged.
+def held(columns: Mapping[str, np.ndarray], steps: np.ndarray, variable: str, some: slice = slice(None)) -> np.ndarray:
+    """Curves at some checkpoints, whose NaN after a run's end are its value there, or the worst there is where it diverged.
 
     A checkpoint before the end at which the run was not recorded stays NaN.
     """
-    curves = columns[variable].copy()
+    whole = columns[variable]
+    curves = whole[:, some].copy()
     diverged = columns["status"] == "diverged"
-    ended = np.isnan(curves) & (steps >= columns["steps_taken"][:, None])
+    ended = np.isnan(curves) & (steps[some] >= columns["steps_taken"][:, None])
     if variable == "loss":
         last = columns["final_loss"]
     else:
-        known = ~np.isnan(curves)
-        place = curves.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1)
-        last = curves[np.arange(len(curves)), place] if curves.size else np.zeros(len(curves))
+        known = ~np.isnan(whole)
+        place = whole.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1)
+        last = whole[np.arange(len(whole)), place] if whole.size else np.zeros(len(whole))
     last = np.where(diverged, WORST.get(variable, np.inf), last).astype(curves.dtype)
     np.copyto(curves, last[:, None], where=ended)
     return curves

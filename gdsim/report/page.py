@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim import analysis
+from gdsim.analysis.reading import loaded
 from gdsim.report import contents
 from gdsim.report.contents import Call, Table
 from gdsim.sweep.files import write_atomically
@@ -19,7 +20,7 @@ from gdsim.sweep.store import Store
 TEMPLATE = pathlib.Path(__file__).with_name("page.html")
 DOTS_PER_INCH = 100
 # What a report reads again and again, and which fits into memory; so do the curves of losses up to so many bytes.
-MOST_BYTES = 2**29
+MOST_BYTES = 2**30
 NUMBERS = ("status", "reason", "final_loss", "best_loss", "steps_taken")
 
 
@@ -50,8 +51,7 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
     tell(f"reading {result.attrs['finished_runs']:,} runs")
     is_summary = "ended" in result
     if not is_summary:
-        again = (*NUMBERS, *(["loss"] if result.loss.nbytes <= MOST_BYTES else []))
-        result = result.assign({n: result[n].load() for n in again})
+        result = loaded(result, (*NUMBERS, *(["loss"] if result.loss.nbytes <= MOST_BYTES else [])))
     parts = _of_summary(result) if is_summary else _of_runs(result)
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(TEMPLATE.read_text(encoding="utf-8"))
     tables, warned = parts

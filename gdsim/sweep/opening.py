@@ -91,28 +91,37 @@ class StoredColumn:
     def __getitem__(self, key: Any) -> np.ndarray:
         rows, *rest = key if isinstance(key, tuple) else (key,)
         owner, row = self.index.owner[rows], self.index.row[rows]
-        values = np.full((len(owner), *self.shape[1:]), np.nan if self.stored.kind == "f" else 0, self.stored)
-        for number in np.unique(owner):
-            shard, mine = self.index.shards[number], owner == number
-            if self.name in shard.footer.columns:
-                self._place(values, mine, row[mine], shard)
+        numbers = np.unique(owner)
+        if len(numbers) == 1:
+            values = self._read(self.index.shards[numbers[0]], row)
+        else:
+            values = self._lacking(len(owner))
+            for number in numbers:
+                mine = owner == number
+                values[mine] = self._read(self.index.shards[number], row[mine])
         if self.name in WORDS:
             return np.array(WORDS[self.name], self.dtype)[values]
         return values[(slice(None), *rest)]
 
-    def _place(self, values: np.ndarray, mine: np.ndarray, rows: np.ndarray, shard: Shard) -> None:
-        """Puts a shard's rows where they belong."""
+    def _lacking(self, rows: int) -> np.ndarray:
+        return np.full((rows, *self.shape[1:]), np.nan if self.stored.kind == "f" else 0, self.stored)
+
+    def _read(self, shard: Shard, rows: np.ndarray) -> np.ndarray:
+        """A shard's rows, as wide as the column is."""
+        if self.name not in shard.footer.columns:
+            return self._lacking(len(rows))
         verify_once(shard.path)
         column = read_column(shard, self.name)
         column = column if len(rows) == len(column) and (np.diff(rows) == 1).all() else column[rows]
+        places: list[Any] = [slice(n) for n in column.shape[1:]]
         if self.is_curve and shard.footer.checkpoints != tuple(self.checkpoints):
-            own = np.searchsorted(self.checkpoints, shard.footer.checkpoints)
             known = np.isin(shard.footer.checkpoints, self.checkpoints)
-            part = np.full((len(column), *values.shape[1:]), np.nan, values.dtype)
-            part[(slice(None), own[known], *(slice(n) for n in column.shape[2:]))] = column[:, known]
-            values[mine] = part
-        else:
-            values[(mine, *(slice(n) for n in column.shape[1:]))] = column
+            column, places[0] = column[:, known], np.searchsorted(self.checkpoints, np.array(shard.footer.checkpoints)[known])
+        elif column.shape[1:] == self.shape[1:]:
+            return column.astype(self.stored)
+        values = self._lacking(len(rows))
+        values[(slice(None), *places)] = column
+        return values
 
 
 def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
