@@ -67,6 +67,7 @@ def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, *, is_share: bo
     values, low, high = fields
     rows, columns = values.shape
     has_intervals = values.size <= MOST_INTERVALS
+    title += ", with 95% intervals" if has_intervals else ""
     wide = (0.9 if is_share else 1.25) if has_intervals else 0.62
     size = max(5.0, min(14.0, 2.2 + wide * columns)), max(3.4, min(12.0, 1.6 + (0.5 if has_intervals else 0.42) * rows))
     x, y = axes
