@@ -106,16 +106,18 @@ def test_choices_are_drawn_jointly_from_their_options():
 
 
 def test_anything_may_be_an_axis():
-    """Problems of different kinds and dimensions, rules, batches and losses, in one Dataset."""
+    """Problems of different kinds and dimensions, rules, schedules, activations and batches, in one Dataset."""
     data = gd.datasets.load("moons")
-    problems = [gd.MLP(data, hidden=gd.grid([3], [2, 2])), gd.LogisticRegression(data, l2=[0.0, 0.1])]
-    sweep = gd.Sweep(problem=problems, optimizer=[gd.SGD(lr=0.1), gd.Lion()], schedule=gd.Step(length=5), batch=gd.grid(8, 16), steps=10,
+    problems = [gd.MLP(data, hidden=gd.grid([3], [2, 2]), activation=gd.grid("relu", "tanh")), gd.LogisticRegression(data, l2=[0.0, 0.1])]
+    sweep = gd.Sweep(problem=problems, optimizer=[gd.SGD(lr=0.1), gd.Lion()], schedule=[gd.Constant(), gd.Step(length=5)], batch=gd.grid(8, 16), steps=10,
                      record=gd.Record(parameters=True))  # fmt: skip
-    result = sweep.run()
-    assert result.sizes["run"] == 4 * 2 * 2
-    assert set(result.problem.values.tolist()) == {"MLP", "LogisticRegression"}
-    assert set(result.parameter_count.values.tolist()) == {17, 18, 3}
-    assert len(set(result.label.values.tolist())) == 16
+    plan = sweep.plan()
+    assert plan.runs == len(set(plan.labels)) == 6 * 2 * 2 * 2
+    result = sweep.run(runs=[2, 29, 47])  # relu by SGD and Step, two layers of tanh by Lion, the penalised regression
+    assert result.problem.values.tolist() == ["MLP", "MLP", "LogisticRegression"]
+    assert result.parameter_count.values.tolist() == [17, 18, 3]
+    assert result.optimizer.values.tolist() == ["SGD", "Lion", "Lion"]
+    assert result.batch.values.tolist() == [8, 16, 16]
 
 
 def test_number_types_may_be_an_axis():
