@@ -1,0 +1,115 @@
+"""What was made at commit e4b61fc stays: its hashes are the same, its folders open, resume and extend."""
+
+import json
+import pathlib
+import shutil
+
+import msgspec
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.sweep.shards import verify
+from gdsim.sweep.store import Store
+from tests.faults.machinery import shards
+from tests.fixtures.declarations import CHUNK_SECONDS, DECLARATIONS, FOLDERS, hashes_of
+from tests.helpers import same_bits
+
+# Dask leaves sockets to the garbage collector when its clusters start and end.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+KEPT = pathlib.Path(__file__).parent / "fixtures"
+HASHES = json.loads((KEPT / "hashes.json").read_text())
+SWEEPS = {name: Store(KEPT / name).sweep() for name in FOLDERS}
+NETWORKS = [pytest.param(name, marks=pytest.mark.full) for name in ("network", "summary")]
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of one of the folders, to be written into."""
+
+    def copy(name):
+        return pathlib.Path(shutil.copytree(KEPT / name, tmp_path / name))
+
+    return copy
+
+
+def run_in(folder, sweep, name):
+    return sweep.run(out=folder, chunk_seconds=CHUNK_SECONDS[name], threads=1).load()
+
+
+def differing(old, new):
+    """Names of the variables of an old result that differ in a bit in a new one, which may have more."""
+    if "run" in old.dims:
+        new = new.sel(run=old.run.values)
+    return [n for n in old.data_vars if not same_bits(old[n].values, new[n].values)]
+
+
+def test_no_hash_has_moved():
+    found = {name: hashes_of(sweep) for name, sweep in DECLARATIONS.items()} | {name: hashes_of(s, CHUNK_SECONDS[name]) for name, s in FOLDERS.items()}
+    assert found.keys() == HASHES.keys()
+    assert [name for name in found if found[name] != HASHES[name]] == []
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_folders_open(name):
+    store, sweep = Store(KEPT / name), SWEEPS[name]
+    assert hashes_of(sweep, CHUNK_SECONDS[name]) == HASHES[name]
+    for path in store.listed():
+        verify(path)
+    chunks = sweep.plan(chunk_seconds=CHUNK_SECONDS[name]).chunks
+    assert {path.name[:32] for path in store.listed()} == {c.name for c in chunks}
+    assert len(chunks) > 1
+    result = gd.open(KEPT / name).load()
+    assert result.attrs["finished_runs"] == result.attrs["planned_runs"] == sweep.plan().runs
+
+
+@pytest.mark.parametrize("name", ["plain", "function", *NETWORKS])
+def test_folders_resume(name, copied):
+    """A chunk that is missing is trained to the numbers that it had."""
+    folder, old = copied(name), gd.open(KEPT / name).load()
+    lost = sorted(shards(folder))[0]
+    (folder / "shards" / lost).unlink()
+    assert gd.open(folder).attrs["finished_runs"] < old.attrs["planned_runs"]
+    kept = shards(folder)
+    result = run_in(folder, SWEEPS[name], name)
+    assert {n[:32] for n in set(shards(folder)) - set(kept)} == {lost[:32]}
+    assert differing(old, result) == []
+
+
+@pytest.mark.parametrize("name", ["plain", "function", *NETWORKS])
+def test_folders_take_more_starts_and_cells(name, copied):
+    folder, old = copied(name), gd.open(KEPT / name).load()
+    before = set(shards(folder))
+    more = msgspec.structs.replace(SWEEPS[name], starts=SWEEPS[name].starts + 5)
+    if name == "plain":
+        more = msgspec.structs.replace(more, optimizer=(gd.SGD(lr=[0.001, 0.005, 0.01, 0.1]),))
+    result, whole = run_in(folder, more, name), more.run(threads=1)
+    assert before < set(shards(folder))
+    if name == "summary":
+        assert result.final_loss_count.values.tolist() == [25, 25]
+        assert same_bits(result.final_loss_mean.values, whole.final_loss_mean.values)
+        return
+    assert [n for n in old.data_vars if not same_bits(result[n].values, whole[n].values)] == []
+
+
+@pytest.mark.parametrize("name", ["function", NETWORKS[0]])
+def test_folders_take_more_steps(name, copied):
+    """Where state was kept, runs go on from where they stood, as if they had never stopped."""
+    longer = msgspec.structs.replace(SWEEPS[name], steps=2 * SWEEPS[name].steps)
+    result, whole = run_in(copied(name), longer, name), longer.run(threads=1)
+    old = gd.open(KEPT / name)
+    assert (result.steps_taken.values > longer.steps // 2).any()
+    assert [n for n in old.data_vars if n != "state_stops" and not same_bits(result[n].values, whole[n].values)] == []
+    going = whole.status.values == "budget"  # the memory of a stop that has ended its run is nobody's
+    assert same_bits(result.state_stops.values[going], whole.state_stops.values[going])
+
+
+@pytest.mark.parametrize("name", ["function", NETWORKS[0]])
+def test_results_of_folders_go_on(name):
+    old = gd.open(KEPT / name)
+    rest = gd.continue_from(old, steps=old.sizes["checkpoint"], threads=1)
+    going = old.status.values == "budget"
+    assert going.any()
+    assert np.array_equal(rest.steps_taken.values[~going], old.steps_taken.values[~going])
+    assert (rest.steps_taken.values[going] > old.steps_taken.values[going]).all()
