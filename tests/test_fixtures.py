@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.sweep.canonical import ADDED, canonical, digest
 from gdsim.sweep.shards import verify
 from gdsim.sweep.store import Store
 from tests.faults.machinery import shards
@@ -49,6 +50,16 @@ def test_no_hash_has_moved():
     found = {name: hashes_of(sweep) for name, sweep in DECLARATIONS.items()} | {name: hashes_of(s, CHUNK_SECONDS[name]) for name, s in FOLDERS.items()}
     assert found.keys() == HASHES.keys()
     assert [name for name in found if found[name] != HASHES[name]] == []
+
+
+def test_a_field_that_was_added_is_no_part_of_the_hash_until_it_is_used(monkeypatch):
+    old = msgspec.defstruct("Rule", [("lr", float, 0.1)], tag="rule", frozen=True)
+    new = msgspec.defstruct("Rule", [("lr", float, 0.1), ("skip", str | None, None)], tag="rule", frozen=True)
+    assert digest(new()) != digest(old())
+    monkeypatch.setitem(ADDED, "Rule", {"skip": None})
+    assert digest([new(0.2)]) == digest([old(0.2)])
+    assert digest(new(skip="dense")) != digest(new())
+    assert canonical(new(skip="dense")) == {"type": "rule", "lr": 0.1, "skip": "dense"}
 
 
 @pytest.mark.parametrize("name", FOLDERS)

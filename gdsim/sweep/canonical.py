@@ -9,12 +9,17 @@ import msgspec
 from gdsim.data import Array, Data
 from gdsim.starts import Points
 
+# Fields that were added after folders were made without them, by class, each with the value that means what there was before: while
+# a field has it, it is left out, so that the hashes of experiments that do not use it stay. A row is never taken out or changed.
+ADDED: dict[str, dict[str, Any]] = {}
+
 
 def canonical(value: Any) -> Any:
     """A declaration as plain lists, dicts, numbers and strings; data and arrays by their hashes."""
     if isinstance(value, msgspec.Struct):
-        kind = value.__struct_config__.tag
-        fields = {name: canonical(getattr(value, name)) for name in value.__struct_fields__}
+        kind, added = value.__struct_config__.tag, ADDED.get(type(value).__name__, {})
+        given = {name: getattr(value, name) for name in value.__struct_fields__}
+        fields = {name: canonical(v) for name, v in given.items() if name not in added or v != added[name]}
         return {"type": kind, **fields} if kind else fields
     if isinstance(value, (Array, Data, Points)):
         return {"sha256": value.digest}

@@ -87,7 +87,7 @@ class Store:
 
     def _check_same(self, held: dict[str, Any], sweep: Any) -> None:
         given, kept = json.loads(encoded(sweep)), held["experiment"]
-        different = sorted(k for k in given if kept.get(k) != given[k])
+        different = sorted(k for k in {*given, *kept} if kept.get(k) != given.get(k))
         if not different:
             return
         edited = _edited_function(kept, given)
