@@ -1,7 +1,6 @@
 """How the values of a population lie at each checkpoint: quantiles, the median's interval, the mean of the middle half."""
 
 import concurrent.futures
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from gdsim.analysis.intervals import median_ranks
 from gdsim.analysis.reading import WORST, by_block, cell_coordinates, cells_in, check_result, checked_confidence, curve_columns, dataset, held, is_summary
+from gdsim.sweep.cores import usable_cores
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Bytes of all runs' values at the checkpoints that are worked on at once.
@@ -50,7 +50,7 @@ def bands(result: Any, *, variable: str = "loss", quantiles: Sequence[float] = Q
         scatter = lambda rows, c: _scatter(columns, held(c, steps, variable, some).T, cells.place[rows], within[rows])  # noqa: B023, E731
         for _ in by_block(result, names, scatter):
             pass
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
             for cell, made in enumerate(pool.map(lambda v: _statistics(v, shares, confidence), columns)):
                 value[cell][:, some], ends[:, cell, some], middle[cell, some] = made
     dims = ("cell", "checkpoint")

@@ -1,7 +1,6 @@
 """A result's runs by cell and block by block: what every statistic reads them through, whether they lie in memory or in a folder."""
 
 import concurrent.futures
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.axes import nearest
+from gdsim.sweep.cores import usable_cores
 
 # Values of a block that is in memory at once, for each thread.
 BLOCK_VALUES = 2_000_000
@@ -92,7 +92,7 @@ def cells_in(result: Any) -> Cells:
 def by_block(result: Any, names: Sequence[str], function: Callable[[slice, dict[str, np.ndarray]], Any]) -> Iterator[tuple[slice, Any]]:
     """(rows, what `function` makes of them and their columns), block after block; threads of this machine read and work, a few blocks ahead."""
     columns = {name: result[name].variable.data for name in dict.fromkeys(names)}
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
 
     def work(rows: slice) -> Any:
         return function(rows, {name: _in_memory(column[rows]) for name, column in columns.items()})

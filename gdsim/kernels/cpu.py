@@ -4,7 +4,7 @@ A pack is `width` runs; its arrays have the lane as their last index. Nothing he
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,14 +103,10 @@ class Kernels:
         self.dtype = np.dtype(structure.dtype)
         layout = structure.layout
         self.layout = layout.alone(alone_lanes(self.dtype)) if isinstance(layout, NetworkLayout) and width == 1 and fits_alone(structure) else layout
-        self.listener: Callable[[str], None] | None = None
 
     def prepare(self) -> None:
         """Makes the kernels that training needs."""
         _ = self._train, self.addresses
-
-    def _announce(self, what: str) -> Callable[[], None]:
-        return lambda: self.listener(f"compiling {what}") if self.listener is not None else None
 
     def _parts(self) -> dict[str, Any]:
         """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
@@ -161,12 +157,12 @@ class Kernels:
         part = self.width if layout.columns else min(self.width, REGISTER_BYTES // self.dtype.itemsize)
         return functions.advance_of(self.width // part), {"WIDTH": part, "PACK_WIDTH": self.width}
 
-    def _bind(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, announce: str | None = None) -> Any:
+    def _bind(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, title: str | None = None) -> Any:
         """A template compiled for jobs of the shape of `job`: a function of a table's address, and mostly of a whole number."""
         from numba import types
 
         signature = types.int64(*(types.int64,) * arguments)
-        return bind(template, {**parts, **readers_of(job)}, signature, None if announce is None else self._announce(announce))
+        return bind(template, {**parts, **readers_of(job)}, signature, title)
 
     @functools.cached_property
     def _shape(self) -> Job:
@@ -180,14 +176,14 @@ class Kernels:
         """Addresses of the kernels that the training kernel calls: steps of this rule, its reported parameters, evaluation."""
         parts = self._training_parts()
         template, own = self._advance()
-        advance = self._bind(template, {**parts, **own}, self._shape, announce=self.structure.title)
+        advance = self._bind(template, {**parts, **own}, self._shape, title=self.structure.title)
         report = 0 if self.structure.reports_stored else address_of(self._bind(steps.report_all, parts, self._shape))
         return address_of(advance), report, address_of(self._evaluate)
 
     @functools.cached_property
     def _train(self) -> Any:
         parts = {"WIDTH": self.width, **float_mode_parts()}
-        return self._bind(training.train, parts, self._shape, announce="the training loop")
+        return self._bind(training.train, parts, self._shape, title="the training loop")
 
     def train(self, job: Job, budget: int) -> int:
         """`training.train` of a job and a budget of steps."""
@@ -197,7 +193,7 @@ class Kernels:
     @functools.cached_property
     def _evaluate(self) -> Any:
         job = evaluation.Evaluation(self.model(1), self._lanes(0), self._shape.training_feed, self.new_scores())
-        return self._bind(evaluation.evaluate, self._parts(), job, announce="the evaluation")
+        return self._bind(evaluation.evaluate, self._parts(), job, title="the evaluation")
 
     def evaluate(self, job: evaluation.Evaluation) -> None:
         """`evaluation.evaluate` with gradients."""

@@ -20,6 +20,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from gdsim.lanes.listening import announce, apart
 from gdsim.lanes.operations import OPERATIONS
 
 KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules", "starts.py")
@@ -222,21 +223,46 @@ _kernels: dict[str, Any] = {}
 compilations: list[str] = []  # digests of what this process compiled, rather than found
 
 
-def bind(template: Any, parts: Mapping[str, Any], signature: Any, announce: Callable[[], None] | None = None) -> Any:
-    """The template with its parts in place, compiled for one signature; `announce` is called if it must be compiled.
+class NoCompilerError(RuntimeError):
+    """Numba's compiler is switched off, and without it there are no kernels."""
+
+
+def check_compiler() -> None:
+    """Refuses a process in which Numba does not compile. Raises NoCompilerError."""
+    from numba.core import config
+
+    if getattr(config, "DISABLE_JIT", 0):
+        raise NoCompilerError("NUMBA_DISABLE_JIT is set, and gdsim's kernels are nothing but compiled code: unset it (set it to 0)")
+
+
+def bind(template: Any, parts: Mapping[str, Any], signature: Any, title: str | None = None) -> Any:
+    """The template with its parts in place, compiled for one signature; `title` is what `announcing` tells where it must be compiled.
 
     The same kernel is made once per process, and taken from the cache on disk where an earlier process left it.
     """
-    from numba import njit
-    from numba import types as numba_types
-
     from gdsim.lanes import cpu
-    from gdsim.lanes.pipeline import EntryCompiler, PartCompiler
 
+    check_compiler()
     cpu.register()
     bound = describe(template, parts, signature)
     if bound.digest in _kernels:
         return _kernels[bound.digest]
+    cache = DiskCache(bound.digest)
+    if title is not None and not cache.exists():
+        announce(f"compiling {title}")
+    kernel = apart(lambda: _compiled(bound, cache))
+    if not cache.hit:
+        compilations.append(bound.digest)
+    _kernels[bound.digest] = kernel
+    return kernel
+
+
+def _compiled(bound: Bound, cache: "DiskCache") -> Any:
+    """The kernel's dispatcher, from the cache or made."""
+    from numba import njit
+    from numba import types as numba_types
+
+    from gdsim.lanes.pipeline import EntryCompiler, PartCompiler
 
     def compiler(function: Any, entry: bool, inline: bool) -> Any:
         options = {"error_model": "numpy", "_nrt": False}
@@ -249,15 +275,9 @@ def bind(template: Any, parts: Mapping[str, Any], signature: Any, announce: Call
         return part
 
     kernel = link(bound, compiler)
-    cache = DiskCache(bound.digest)
-    if announce is not None and not cache.exists():
-        announce()
     kernel._cache = cache
-    kernel.compile(signature)
+    kernel.compile(bound.signature)
     kernel.disable_compile()
-    if not cache.hit:
-        compilations.append(bound.digest)
-    _kernels[bound.digest] = kernel
     return kernel
 
 

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import os
 import pathlib
 import platform
 import time
@@ -14,6 +13,7 @@ import msgspec
 from gdsim.lanes.compiler import cache_folder, vector_bytes
 from gdsim.population.setting import last_cache_bytes
 from gdsim.sweep.cluster import versions, workers_of
+from gdsim.sweep.cores import usable_cores
 from gdsim.sweep.known import wrong_answers
 
 CPU_FACTS = pathlib.Path("/proc/cpuinfo")
@@ -63,7 +63,7 @@ def examine(client: Any = None, announce: Callable[[str], None] | None = None) -
     if client is not None and not workers:
         problems.append("the cluster has no workers")
     return Report(
-        _processor(), 8 * vector_bytes(), os.cpu_count() or 1, last_cache_bytes(), folder and str(folder), {**_frame(), **versions()}, _cuda(), workers,
+        _processor(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), {**_frame(), **versions()}, _cuda(), workers,
         time.perf_counter() - began, wrong, problems,
     )  # fmt: skip
 

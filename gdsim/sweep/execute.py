@@ -1,11 +1,11 @@
 """`Sweep.run`: what is missing is trained, on threads of this process or on a cluster, and everything there is comes back as a Dataset."""
 
 import errno
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.sweep.cores import usable_cores
 from gdsim.sweep.outcomes import Outcome, Progress, Tally, UnfinishedError, running
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.result import dataset, joined, remembered
@@ -54,7 +54,7 @@ class Ways(NamedTuple):
     @property
     def thread_count(self) -> int:
         """How many threads of this machine train."""
-        return self.threads or os.cpu_count() or 1
+        return self.threads or usable_cores()
 
 
 def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix: bool) -> Any:

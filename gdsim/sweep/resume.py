@@ -1,6 +1,5 @@
 """Runs that go on from the ends of an earlier result, bit for bit as if they had never stopped."""
 
-import os
 from typing import Any
 
 import msgspec
@@ -8,6 +7,7 @@ import numpy as np
 
 from gdsim.axes import checked_whole
 from gdsim.population import Batch, train_batch
+from gdsim.sweep.cores import usable_cores
 from gdsim.sweep.execute import check_unedited, runs_in
 from gdsim.sweep.outcomes import Progress, running
 from gdsim.sweep.result import WORDS, dataset, joined, remembered, sweep_behind
@@ -47,7 +47,7 @@ def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes:
         return train_batch(work.setting, batch, work.width, workspaces, stopping, ends).columns
 
     progress = Progress(plan.runs, None)
-    executor = Threads(plan, threads or os.cpu_count() or 1, lanes, progress, chosen=numbers[going], trainer=train)
+    executor = Threads(plan, threads or usable_cores(), lanes, progress, chosen=numbers[going], trainer=train)
     chunks = [c for c in plan.chunks if np.isin(plan.numbers_of(c), numbers[going]).any()]
     found, parts = [numbers[~going]], [_kept(result.isel(run=~going), len(plan.checkpoints))] if (~going).any() else []
     with running(executor, chunks, progress, 1) as outcomes:

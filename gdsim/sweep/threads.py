@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.lanes.listening import announcing
 from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.setting import kernels_for, structure_of
 from gdsim.population.summary import Entries, Summary, merge
@@ -65,11 +66,8 @@ _compiling = threading.Lock()
 
 def prepare(work: Work, announce: Callable[[str], None] | None = None) -> None:
     """Makes the kernels of a batch, if they are not there yet; `announce` is told what is being compiled."""
-    with _compiling:
-        kernels = kernels_for(structure_of(work.setting), work.width)
-        if announce is not None:
-            kernels.listener = announce
-        kernels.prepare()
+    with _compiling, announcing(announce):
+        kernels_for(structure_of(work.setting), work.width).prepare()
 
 
 class Gathering:

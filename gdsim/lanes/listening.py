@@ -1,0 +1,54 @@
+"""While kernels are compiled: who is told so, and how the process keeps listening."""
+
+import concurrent.futures
+import contextlib
+import contextvars
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_listener: contextvars.ContextVar[Callable[[str], None] | None] = contextvars.ContextVar("listener", default=None)
+
+
+@contextlib.contextmanager
+def announcing(listener: Callable[[str], None] | None) -> Iterator[None]:
+    """Tells `listener` what this thread announces in the block, and nobody afterwards."""
+    held = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(held)
+
+
+def announce(what: str) -> None:
+    """Tells what is about to be done."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(what)
+
+
+def apart(work: Callable[[], Any]) -> Any:
+    """What `work` returns, done in a thread of its own where the main thread asks for it.
+
+    The main thread then waits in a lock, where signals are heard at once; in LLVM they would wait for seconds, and what their
+    handlers raise would be lost in its callbacks. What a handler raises leaves here when the work is done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+    def answered() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    thread = threading.Thread(target=answered, name="gdsim-compiler")
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # so that a thread that runs is known to
+    thread.start()
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        return answer.result()
+    finally:
+        thread.join()

@@ -1,0 +1,50 @@
+"""How many processors this process may use: neither a batch system's share nor a container's is the whole machine."""
+
+import math
+import os
+import pathlib
+
+
+def usable_cores(root: pathlib.Path = pathlib.Path("/")) -> int:
+    """How many threads of this process can run at once: by its CPU affinity, and by the quotas of its control groups.
+
+    `root` is where the system's files lie. A share of a processor counts as one.
+
+    >>> usable_cores() >= 1
+    True
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS has no affinity
+    return min([allowed, *(math.ceil(quota) for quota in _quotas(root))])
+
+
+def _quotas(root: pathlib.Path) -> list[float]:
+    """The processors that each of the process's control groups may use, where it has a limit: those of version 2, and of version 1."""
+    found = []
+    for folder in _groups(root):
+        limit = _numbers(folder / "cpu.max") or [*_numbers(folder / "cpu.cfs_quota_us"), *_numbers(folder / "cpu.cfs_period_us")]
+        if len(limit) == 2 and min(limit) > 0:
+            found.append(limit[0] / limit[1])
+    return found
+
+
+def _groups(root: pathlib.Path) -> list[pathlib.Path]:
+    """The folders of the process's control groups that may limit its processors, and of those above them."""
+    mount = root / "sys/fs/cgroup"
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
+        for base in [mount] if not controllers else [mount / controllers, mount / "cpu"] if "cpu" in controllers.split(",") else []:
+            own = base / path.lstrip("/")
+            found += [own, *(p for p in own.parents if p == base or base in p.parents)]
+    return found
+
+
+def _numbers(file: pathlib.Path) -> list[float]:
+    """The numbers in a file; none where there is no such file, or no limit."""
+    try:
+        return [float(word) for word in file.read_text().split()]
+    except (OSError, ValueError):
+        return []
