@@ -15,7 +15,22 @@ import click
 INCOMPLETE, DAMAGE, INTERRUPTED = 3, 4, 130
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-PATH = click.Path(path_type=pathlib.Path)
+
+
+class _Path(click.Path):
+    """The name of a file or folder; `~` is the home folder where the shell has left it, as in --out=~/results."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> pathlib.Path:
+        """The path, or the usual error for an argument that is none."""
+        from gdsim.filenames import user_path
+
+        try:
+            return user_path(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+PATH = _Path()
 FOLDER = click.argument("folder", type=PATH)
 
 

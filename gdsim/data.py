@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from gdsim.axes import nearest
+from gdsim.filenames import user_path
 
 
 class Data:
@@ -238,7 +239,7 @@ def load(name: str, *, validation: float | None = None, seed: int = 0) -> Data:
 
 def read(path: pathlib.Path, *, target: str = "y", validation: Any = None, seed: int = 0) -> Data:
     """Data from a file: `.npz` with arrays X and y (and X_validation, y_validation), `.csv` or `.parquet` with a target column."""
-    path = pathlib.Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise ValueError(f"there is no data file {str(path)!r}")
     try:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, values_of
+from gdsim.filenames import user_path
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.files import appearing
 from gdsim.sweep.result import sweep_behind
@@ -23,7 +24,7 @@ def export_coco(result: Any, folder: str | pathlib.Path, *, minimum: float = 0.0
     knows the problem by. Raises ValueError for a folder that is there, and a result whose sweep this process does not know.
     """
     check_result(result, "export_coco")
-    target = pathlib.Path(folder)
+    target = user_path(folder, "the folder")
     if target.exists():
         raise ValueError(f"{str(target)!r} is there already; give another name, or remove it")
     if not target.parent.is_dir():

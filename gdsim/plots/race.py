@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.reading import check_result
+from gdsim.filenames import user_path
 from gdsim.plots.style import COLOURS, MARKERS, MOST_LINES, line, new_figure
 
 GRID, LEVELS = 200, 25
@@ -46,7 +47,7 @@ def race_animation(result: Any, file: str | pathlib.Path, *, start: int = 0, sec
     """
     from matplotlib import animation
 
-    target = pathlib.Path(file)
+    target = user_path(file, "file")
     if target.suffix not in (".gif", ".html", ".mp4"):
         raise ValueError(f"{str(target)!r} must end in .gif, .html or .mp4")
     if target.suffix == ".mp4" and not animation.writers.is_available("ffmpeg"):

@@ -11,6 +11,7 @@ import numpy as np
 
 from gdsim import analysis
 from gdsim.analysis.reading import loaded
+from gdsim.filenames import user_path
 from gdsim.report import contents
 from gdsim.report.contents import Call, Table
 from gdsim.sweep.files import write_atomically
@@ -41,8 +42,8 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
     import jinja2
 
     tell = say or (lambda _: None)
-    place = pathlib.Path(target) if target is not None else pathlib.Path(folder) / "report.html"
     store = Store(folder)
+    place = user_path(target, "the report's file") if target is not None else store.folder / "report.html"
     held, result = store.experiment(), open_results(folder)
     if not place.parent.is_dir():
         raise ValueError(f"there is no folder {str(place.parent)!r} for {place.name!r}")
@@ -57,7 +58,7 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
     tables, warned = parts
     pictures = list(_drawn(result, [("How the loss falls", Call(contents.plots, "convergence_bands"))] if is_summary else contents.figures(result), tell))
     text = page.render(
-        name=pathlib.Path(folder).resolve().name, opening=f"import gdsim as gd\nresult = gd.open({str(folder)!r})", facts=list(_facts(store, held, result)),
+        name=store.folder.resolve().name, opening=f"import gdsim as gd\nresult = gd.open({str(folder)!r})", facts=list(_facts(store, held, result)),
         experiment=contents.experiment_rows(held), warnings=warned, tables=tables, pictures=pictures, raw=json.dumps(held, indent=1, sort_keys=True),
     )  # fmt: skip
     write_atomically(place, text.encode())

@@ -125,7 +125,7 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
     from gdsim.sweep.files import remove_abandoned
     from gdsim.sweep.longer import Earlier
     from gdsim.sweep.opening import open_results  # and with it Dask and pyarrow, which runs without a folder do not need
-    from gdsim.sweep.store import Store, missing_chunks
+    from gdsim.sweep.store import Store, StoreError, missing_chunks
 
     store = Store(out)
     try:
@@ -136,7 +136,7 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
     except OSError as error:
         if error.errno in OF_THE_DISK:
             raise UnfinishedError(f"{str(store.folder)!r} cannot be written: {error}") from error
-        raise
+        raise StoreError(f"{str(store.folder)!r} cannot be a folder of results: {error.strerror or error}") from None
     todo = missing_chunks(plan, found.shards)
     progress = Progress(plan.runs, listener)
     progress.add(Tally(runs=plan.runs - sum(c.size for c in todo)))

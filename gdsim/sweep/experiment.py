@@ -7,6 +7,7 @@ from typing import Any
 
 from gdsim.axes import nearest
 from gdsim.data import DATASETS, Data, load, read
+from gdsim.filenames import user_path
 from gdsim.problems import PROBLEMS
 from gdsim.problems.own import found
 from gdsim.rules import RULES, WRAPPERS
@@ -26,7 +27,7 @@ class ExperimentError(ValueError):
 
 def read_experiment(path: str | pathlib.Path) -> Sweep:
     """The sweep that a TOML file declares. Data files are found beside it. Raises ExperimentError."""
-    path = pathlib.Path(path)
+    path = user_path(path, "the experiment file")
     try:
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
@@ -144,7 +145,7 @@ def _data(value: Any, where: str, folder: pathlib.Path) -> Data:
         if by_path and not isinstance(table["path"], str):
             raise ValueError(f"path must be a file's name in quotes; {table['path']!r} was given")
         if by_path:
-            return read(folder / table.pop("path"), **table)
+            return read(folder / user_path(table.pop("path")), **table)
         if "name" not in table:
             raise ValueError(f"give a name ({', '.join(DATASETS)}) or a path")
         return load(table.pop("name"), **table)

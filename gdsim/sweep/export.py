@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.axes import nearest
+from gdsim.filenames import user_path
 from gdsim.sweep.files import appearing, write_atomically
 from gdsim.sweep.opening import open_results
 from gdsim.sweep.shards import NAME, arrow_of, verify
@@ -25,7 +26,7 @@ def export(folder: str | pathlib.Path, target: str | pathlib.Path, progress: Cal
     Parquet and CSV have a row per run; curves are lists in Parquet, and in CSV a column per checkpoint, as in `loss@100`.
     Raises ValueError for other endings, a target that is there already, and packages that are missing.
     """
-    target = pathlib.Path(target)
+    target = user_path(target, "the target")
     kind = target.suffix
     if kind not in FORMATS:
         raise ValueError(f"{str(target)!r} ends in {kind!r}, which is no known format; {nearest(kind, list(FORMATS))}")

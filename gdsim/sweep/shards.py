@@ -49,6 +49,13 @@ class DamagedShardError(ValueError):
         self.path, self.reason = path, reason
 
 
+class FolderGoneError(ValueError):
+    """A results folder that was there when it was opened, and is not any more."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        super().__init__(f"the results folder {str(folder)!r} has gone since it was opened: it was moved or removed; open it where it is now")
+
+
 class Column(msgspec.Struct, frozen=True, array_like=True):
     """The type of a column's numbers, and the shape of a row's."""
 
@@ -123,9 +130,11 @@ def reading(path: pathlib.Path) -> Iterator[None]:
     """Whatever a file makes its reader raise, as damage to it."""
     try:
         yield
-    except DamagedShardError:
+    except (DamagedShardError, FolderGoneError):
         raise
     except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise FolderGoneError(path.parent.parent) from None
         raise DamagedShardError(path, "it has gone") from None
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError, RecursionError) as error:
         raise DamagedShardError(path, " ".join(str(error).split())[:200] or type(error).__name__) from None

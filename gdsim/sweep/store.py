@@ -28,6 +28,7 @@ import msgspec
 import numpy as np
 
 from gdsim.data import Data
+from gdsim.filenames import user_path, why_no_results
 from gdsim.kernels import BITS
 from gdsim.starts import Points
 from gdsim.sweep.canonical import canonical, digest, encoded, hash_of
@@ -59,7 +60,7 @@ class Store:
     """A results folder of one experiment."""
 
     def __init__(self, folder: str | pathlib.Path) -> None:
-        self.folder = pathlib.Path(folder)
+        self.folder = user_path(folder, "the results folder").absolute()  # the current folder may be another later
         self.shards = self.folder / "shards"
         self.data = self.folder / "data"
         self.failed = self.folder / "failed"
@@ -144,8 +145,8 @@ class Store:
             if path.stat().st_size > MOST_EXPERIMENT_BYTES:
                 raise StoreError(f"{str(path)!r} is larger than {MOST_EXPERIMENT_BYTES:,} bytes: no experiment of gdsim's")
             found = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            raise StoreError(f"{str(self.folder)!r} holds no gdsim results: there is no experiment.json") from None
+        except (FileNotFoundError, NotADirectoryError):
+            raise StoreError(why_no_results(self.folder)) from None
         except StoreError:
             raise
         except (OSError, ValueError, RecursionError) as error:
