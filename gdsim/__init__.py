@@ -65,7 +65,8 @@ _HOMES = {
     "gdsim.sweep.experiment": ("read_experiment",),
     "gdsim.sweep.ranges": ("lr_range_test",),
     "gdsim.sweep.resume": ("continue_from",),
-    "gdsim.sweep.result": ("grid_of", "table"),
+    "gdsim.sweep.grids": ("grid_of",),
+    "gdsim.sweep.table": ("table",),
 }
 _MODULES = {
     "analysis": "gdsim.analysis",

@@ -4,7 +4,6 @@ Results may lie in memory or in a folder (`gd.open`), which is then read block b
 """
 
 from gdsim.analysis.coco import export_coco
-from gdsim.analysis.intervals import bootstrap, clopper_pearson, holm, mcnemar, median_ranks, wilson
 from gdsim.analysis.minima import minima_by_loss, minima_left
 from gdsim.analysis.profiles import algoperf_score, data_profile, performance_profile, times_by_start, times_to_decrease
 from gdsim.analysis.quantiles import bands
@@ -14,6 +13,7 @@ from gdsim.analysis.stability import divergence_map, edge_of_stability
 from gdsim.analysis.success import compare_success, success_probability
 from gdsim.analysis.targets import default_targets, ecdf, expected_running_time, kaplan_meier, simulated_restarts, time_to_target
 from gdsim.analysis.tuning import best_cell, budget_curve, expected_best, sensitivity
+from gdsim.statistics import bootstrap, clopper_pearson, holm, mcnemar, median_ranks, wilson
 
 __all__ = [
     "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "clopper_pearson", "compare_success", "convergence_rate", "data_profile", "default_targets", "divergence_map",

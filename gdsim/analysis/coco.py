@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, values_of
 from gdsim.filenames import user_path
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.files import appearing
+from gdsim.sweep.reading import Cells, by_block, cells_in, check_result, values_of
 from gdsim.sweep.result import sweep_behind
 
 HEADER = "% f evaluations | g evaluations | best noise-free fitness - Fopt ({:.12e}) + sum g_i+ | measured fitness | best measured fitness\n"
@@ -23,7 +23,7 @@ def export_coco(result: Any, folder: str | pathlib.Path, *, minimum: float = 0.0
     look at the start: what took t steps here took t + 1 evaluations there. `minimum` is subtracted from losses, `function` is the number that COCO
     knows the problem by. Raises ValueError for a folder that is there, and a result whose sweep this process does not know.
     """
-    check_result(result, "export_coco")
+    result = check_result(result, "export_coco")
     target = user_path(folder, "the folder")
     if target.exists():
         raise ValueError(f"{str(target)!r} is there already; give another name, or remove it")

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.reading import cells_in, check_result, dataset
+from gdsim.sweep.reading import cells_in, check_result, dataset
 
 
 def minima_by_loss(result: Any, *, tolerance: float = 1e-6) -> Any:
@@ -19,7 +19,7 @@ def minima_by_loss(result: Any, *, tolerance: float = 1e-6) -> Any:
     >>> minima_by_loss(sweep.run(), tolerance=1e-6).sizes["minimum"]
     3
     """
-    check_result(result, "minima_by_loss")
+    result = check_result(result, "minima_by_loss")
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be at least 0; {tolerance!r} was given")
     cells = cells_in(result)

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.intervals import wilson
-from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, checked_confidence, dataset, values_of, varied
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.analysis.targets import hits_of
 from gdsim.analysis.units import cost_in
+from gdsim.statistics import wilson
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import cells_of
+from gdsim.sweep.reading import Cells, by_block, cells_in, check_result, checked_confidence, dataset, values_of, varied
 from gdsim.sweep.result import sweep_behind
 
 
@@ -25,6 +25,7 @@ def times_by_start(result: Any, target: float, *, unit: str = "steps", over: str
     >>> times_by_start(sweep.run(), 0.1).dims
     ('start', 'cell')
     """
+    result = check_result(result, "times_by_start")
     hits = hits_of(result, target, unit, "times_by_start")
     return _by_start(result, hits.cells, np.where(hits.met(0), hits.spent(0), np.inf), unit, over)
 
@@ -40,7 +41,7 @@ def times_to_decrease(result: Any, share: float, *, unit: str = "steps", over: s
     >>> bool((times_to_decrease(sweep.run(), 0.1) < float("inf")).all())
     True
     """
-    check_result(result, "times_to_decrease")
+    result = check_result(result, "times_to_decrease")
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, such as 1e-3; {share!r} was given")
     cells = cells_in(result)

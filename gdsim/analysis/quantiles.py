@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.intervals import median_ranks
-from gdsim.analysis.reading import WORST, by_block, cell_coordinates, cells_in, check_result, checked_confidence, curve_columns, dataset, held, is_summary
+from gdsim.statistics import median_ranks, rank_of
 from gdsim.sweep.cores import usable_cores
+from gdsim.sweep.reading import WORST, by_block, cell_coordinates, cells_in, check_result, checked_confidence, curve_columns, dataset, held, is_summary, opened
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Bytes of all runs' values at the checkpoints that are worked on at once.
@@ -34,9 +34,10 @@ def bands(result: Any, *, variable: str = "loss", quantiles: Sequence[float] = Q
     """
     confidence = checked_confidence(confidence)
     shares = checked_quantiles(quantiles)
+    result = opened(result, "bands")
     if is_summary(result):
         return _summary_bands(result, variable, shares)
-    check_result(result, "bands")
+    result = check_result(result, "bands")
     names, steps, cells = curve_columns(result, variable), result.step.values, cells_in(result)
     runs = np.bincount(cells.place, minlength=len(cells.numbers))
     within = _place_in_cell(cells.place, runs)
@@ -91,11 +92,6 @@ def _scatter(columns: list[np.ndarray], curves: np.ndarray, place: np.ndarray, w
         columns[cell][:, within[mine]] = curves[:, mine]
 
 
-def rank_of(share: float, n: int) -> int:
-    """The place, from 0, of a quantile among `n` ascending values."""
-    return min(n - 1, max(0, int(np.ceil(share * n - 1e-9)) - 1))
-
-
 def _statistics(values: np.ndarray, shares: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(quantiles, ends of the median's interval, interquartile means) of values[checkpoint, run], which are used up."""
     n = values.shape[1]
@@ -138,8 +134,7 @@ def _summary_bands(summary: Any, variable: str, shares: np.ndarray) -> Any:
     total = np.cumsum(whole, 2)
     value = np.full((len(runs), len(shares), counts.shape[1]), np.nan)
     for k, share in enumerate(shares):
-        rank = np.maximum(1, np.ceil(share * runs - 1e-9))[:, None, None]
-        value[:, k] = order[np.argmax(total >= rank, axis=2)]
+        value[:, k] = order[np.argmax(total > rank_of(share, runs)[:, None, None], axis=2)]
     value = np.where((runs > 0)[:, None, None], value, np.nan)
     coordinates = cell_coordinates(summary)
     variables = {

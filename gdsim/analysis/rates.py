@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.quantiles import bands
-from gdsim.analysis.reading import cells_in, check_result, dataset
+from gdsim.sweep.reading import cells_in, check_result, dataset
 from gdsim.sweep.result import sweep_behind
 
 FEWEST_POINTS = 5
@@ -29,7 +29,7 @@ def convergence_rate(result: Any, *, minimum: float | None = None, of: str = "ru
     >>> round(float(convergence_rate(sweep.run()).factor[0]), 4)  # (1 - 0.1)^2
     0.81
     """
-    check_result(result, "convergence_rate")
+    result = check_result(result, "convergence_rate")
     if of not in ("run", "cell"):
         raise ValueError(f"of must be 'run' or 'cell'; {of!r} was given")
     lowest = _known_minimum(result) if minimum is None else float(minimum)

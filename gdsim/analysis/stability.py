@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.intervals import wilson
-from gdsim.analysis.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, varied
 from gdsim.rules import Rule
+from gdsim.statistics import wilson
 from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, opened, varied
 
 
 def divergence_map(result: Any, x: str, y: str, *, status: str = "diverged", confidence: float = 0.95) -> Any:
@@ -25,6 +25,7 @@ def divergence_map(result: Any, x: str, y: str, *, status: str = "diverged", con
     from gdsim.stops import STATUSES
 
     confidence = checked_confidence(confidence)
+    result = opened(result, "divergence_map")
     if not is_summary(result):
         check_result(result, "divergence_map")
     if status not in STATUSES:

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.intervals import INTERVALS, holm, mcnemar, normal_quantile
-from gdsim.analysis.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_success, is_summary
 from gdsim.axes import nearest
+from gdsim.statistics import INTERVALS, holm, mcnemar, normal_quantile
+from gdsim.sweep.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_success, is_summary, opened
 
 
 def success_probability(result: Any, *, target: Any = None, confidence: float = 0.95, interval: str = "wilson") -> Any:
@@ -27,10 +27,11 @@ def success_probability(result: Any, *, target: Any = None, confidence: float = 
     confidence = checked_confidence(confidence)
     if interval not in INTERVALS:
         raise ValueError(f"interval={interval!r} is not known; {nearest(str(interval), tuple(INTERVALS))}")
+    result = opened(result, "success_probability")
     if is_summary(result):
         coordinates, successes, runs = cell_coordinates(result), *_counted(result, target)
     else:
-        check_result(result, "success_probability")
+        result = check_result(result, "success_probability")
         cells = cells_in(result)
         coordinates = cells.coordinates
         runs = np.bincount(cells.place, minlength=len(cells.numbers))
@@ -77,7 +78,7 @@ def compare_success(result: Any, reference: int = 0, *, target: Any = None, conf
     True
     """
     confidence = checked_confidence(confidence)
-    check_result(result, "compare_success")
+    result = check_result(result, "compare_success")
     cells = cells_in(result)
     if reference not in cells.numbers:
         raise ValueError(f"reference={reference!r} is no cell of this result; it has {', '.join(map(str, cells.numbers[:10]))}")

@@ -2,16 +2,18 @@
 
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 
-from gdsim.analysis.intervals import accelerated, groups_of, normal_quantile, resampled, wilson
-from gdsim.analysis.reading import Cells, by_block, cells_in, check_result, checked_confidence, dataset
 from gdsim.analysis.units import UNITS, Cost, cost_in
-from gdsim.axes import checked_whole, values
+from gdsim.axes import checked_whole
+from gdsim.statistics import accelerated, groups_of, normal_quantile, resampled, wilson
+from gdsim.sweep.hits import checked_targets, own_targets, times_met
+from gdsim.sweep.reading import Cells, cells_in, check_result, checked_confidence, dataset
 
 # Distributions are given at every time at which a run meets a target, and at so many, evenly spaced in rank, where there are more.
 MOST_TIMES = 1000
+# What is said of every statistic of times.
+TIMES = "met in (after, by]: after the look before, by the look that saw it; statistics use by"
 
 
 class Hits(NamedTuple):
@@ -19,7 +21,8 @@ class Hits(NamedTuple):
 
     cells: Cells
     targets: np.ndarray  # descending
-    step: np.ndarray  # [run, target] the step; -1 if never
+    after: np.ndarray  # [run, target] the step of the look before; -1 if never
+    step: np.ndarray  # [run, target] the step of the look at which it was met; -1 if never
     last: np.ndarray  # [run] the steps that the run took
     cost: Cost
 
@@ -27,104 +30,57 @@ class Hits(NamedTuple):
         """[run] whether target number `target` was ever met."""
         return self.step[:, target] >= 0
 
-    def times(self, target: int) -> tuple[np.ndarray, np.ndarray]:
-        """(places of the runs that met a target, their times)."""
+    def times(self, target: int, *, earliest: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """(places of the runs that met a target, the times by which they did); `earliest`: the times after which they did."""
         met = np.flatnonzero(self.met(target))
-        return met, self.cost.of(self.step[met, target], self.cells.place[met])
+        return met, self.cost.of((self.after if earliest else self.step)[met, target], self.cells.place[met])
 
-    def spent(self, target: int) -> np.ndarray:
+    def spent(self, target: int, *, earliest: bool = False) -> np.ndarray:
         """[run] what a run spent until it met target number `target`, or until its end."""
-        return self.cost.of(np.where(self.met(target), self.step[:, target], self.last), self.cells.place)
+        steps = (self.after if earliest else self.step)[:, target]
+        return self.cost.of(np.where(self.met(target), steps, self.last), self.cells.place)
 
 
 def hits_of(result: Any, targets: Any, unit: str, what: str) -> Hits:
-    """When a result's runs met targets: at the exact step where `gd.Target` watched for it, else at the first checkpoint."""
-    check_result(result, what)
-    losses = checked_targets(targets)
+    """When the runs of a checked result met targets, the sweep's own where none are given."""
+    own = own_targets(result)
+    if targets is None and not len(own):
+        raise ValueError(f"{what} needs targets=, losses to reach: the sweep has no gd.Target of its own")
+    losses = own if targets is None else checked_targets(targets)
     cells = cells_in(result)
-    cost = cost_in(result, unit, cells.numbers)
-    runs, steps = result.sizes["run"], result.step.values.astype(np.int64)
-    found, last = np.full((runs, len(losses)), -1, np.int32), np.zeros(runs, np.int64)
-
-    def look(rows: slice, columns: dict[str, np.ndarray]) -> None:
-        taken = columns["steps_taken"].astype(np.int64)
-        own = losses.astype(columns["loss"].dtype)  # as a stop compares them
-        hits = _first_hits(columns["loss"], steps, own)
-        at_end = (hits < 0) & (columns["final_loss"][:, None] <= own) & (columns["status"] != "diverged")[:, None]
-        hits = np.where(at_end, taken[:, None], hits)
-        if "target_step" in columns:
-            _correct(hits, columns["target_step"], watched, losses)
-        found[rows], last[rows] = hits, taken
-
-    names, watched = ["loss", "final_loss", "steps_taken", "status"], np.zeros(0)
-    if "target_step" in result and "target" in result.coords:
-        names, watched = [*names, "target_step"], result.target.values
-    for _ in by_block(result, names, look):
-        pass
-    return Hits(cells, losses, found, last, cost)
+    return Hits(cells, losses, *times_met(result, losses), cost_in(result, unit, cells.numbers))
 
 
-def checked_targets(targets: Any) -> np.ndarray:
-    """Losses to reach, the highest first. Raises ValueError."""
-    given = values(targets, 0, "targets") if isinstance(targets, msgspec.Struct) else targets  # gd.logspace and its like
-    try:
-        losses = np.unique(np.ravel(np.asarray(given, float)))[::-1]
-    except (TypeError, ValueError):
-        losses = np.zeros(0)
-    if not len(losses) or not np.isfinite(losses).all():
-        raise ValueError(f"targets must be one loss or several, such as [0.1, 0.01]; {targets!r} was given")
-    return losses
+def time_to_target(result: Any, targets: Any = None, *, unit: str = "steps") -> Any:
+    """Between which two looks the loss of each run was first at most each target: a Dataset over `run` and `target`.
 
-
-def _first_hits(losses: np.ndarray, steps: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    from numba import types
-
-    from gdsim.kernels.hits import first_hits
-    from gdsim.lanes.compiler import bind
-
-    kind = getattr(types, losses.dtype.name)
-    array = lambda t, d: types.Array(t, d, "C")  # noqa: E731
-    kernel: Any = bind(first_hits, {}, types.void(array(kind, 2), array(types.int64, 1), array(kind, 1), array(types.int32, 2)))
-    hits = np.empty((len(losses), len(targets)), np.int32)
-    kernel(losses, steps, np.ascontiguousarray(targets), hits)
-    return hits
-
-
-def _correct(hits: np.ndarray, exact: np.ndarray, watched: np.ndarray, targets: np.ndarray) -> None:
-    """Puts the exact steps where they were watched for; an easier target is met no later than a harder one."""
-    for place, loss in enumerate(watched):
-        mine = np.flatnonzero(targets == loss)
-        if len(mine):
-            hits[:, mine[0]] = exact[:, place]
-    never = np.iinfo(np.int32).max
-    times = np.where(hits < 0, never, hits)
-    times = np.minimum.accumulate(times[:, ::-1], axis=1)[:, ::-1]
-    hits[:] = np.where(times == never, -1, times)
-
-
-def time_to_target(result: Any, targets: Any, *, unit: str = "steps") -> Any:
-    """What each run spent until its loss was first at most each target: a Dataset of `time[run, target]`, NaN where it never was.
-
-    The step is exact where a `gd.Target` with several losses watched for the target, else that of the first checkpoint at or
-    below it, or of the run's end. `spent[run]` is what the whole run took. `unit`: "steps", "samples", or "gradients" of the whole
-    data (samples seen over samples there are; two a step for `gd.SAM`), in which batch sizes compare. Raises ValueError.
+    Targets are the sweep's own where none are given. `by[run, target]` is the look at which a target was met, `after` the look
+    before, 0 where the start meets it; both NaN where it never was. A `gd.Target` of the sweep looks before every step with batch=None,
+    else once an epoch or at its `every=`; any other target is looked at by checkpoints and at the run's end. Statistics go by `by`, which
+    is `time` too. `spent[run]` is what the whole run took. `unit`: "steps", "samples", or "gradients" of the whole data (samples seen over
+    samples there are; two a step for `gd.SAM`), in which batch sizes compare. Raises ValueError.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=3, steps=500, record=gd.Record(every=1))
     >>> bool((time_to_target(sweep.run(), [1.0, 0.1]).time.diff("target") > 0).all())
     True
     """
+    result = check_result(result, "time_to_target")
     hits = hits_of(result, targets, unit, "time_to_target")
-    time = np.full(hits.step.shape, np.nan)
+    after, by = np.full((2, *hits.step.shape), np.nan)
     for j in range(len(hits.targets)):
-        met, spent = hits.times(j)
-        time[met, j] = spent
+        met, times = hits.times(j)
+        by[met, j] = times
+        after[met, j] = hits.times(j, earliest=True)[1]
+    dims = ("run", "target")
     variables = {
-        "time": (("run", "target"), time, f"{UNITS[unit]} until the loss was first at most the target", unit),
+        "time": (dims, by, f"{UNITS[unit]} by which the loss was first at most the target", unit),
+        "after": (dims, after, f"{UNITS[unit]} at the look before, after which it was", unit),
+        "by": (dims, by, f"{UNITS[unit]} at the look at which it was, by which it was", unit),
         "spent": ("run", hits.cost.of(hits.last, hits.cells.place), f"{UNITS[unit]} of the whole run", unit),
     }
     coordinates = {n: c for n, c in result.coords.items() if c.dims == ("run",)}
-    return dataset(variables, {**coordinates, "target": ("target", hits.targets)}, unit=unit)
+    return dataset(variables, {**coordinates, "target": ("target", hits.targets)}, unit=unit, times=TIMES)
 
 
 def expected_running_time(result: Any, targets: Any, *, unit: str = "steps", confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> Any:
@@ -143,6 +99,7 @@ def expected_running_time(result: Any, targets: Any, *, unit: str = "steps", con
     True
     """
     confidence = checked_confidence(confidence)
+    result = check_result(result, "expected_running_time")
     hits = hits_of(result, targets, unit, "expected_running_time")
     cells, count = hits.cells, len(hits.cells.numbers)
     group, groups = groups_of(result.start.values)
@@ -189,6 +146,7 @@ def simulated_restarts(result: Any, target: float, *, unit: str = "steps", draws
     >>> simulated_restarts(sweep.run(), 0.01, draws=5).time.shape
     (1, 5)
     """
+    result = check_result(result, "simulated_restarts")
     hits = hits_of(result, target, unit, "simulated_restarts")
     rng, draws = np.random.default_rng(seed), checked_whole(draws, "draws", 1, 2**31)
     met, spent = hits.met(0), hits.spent(0)
@@ -231,6 +189,7 @@ def ecdf(result: Any, targets: Any, *, unit: str = "steps", confidence: float = 
     1.0
     """
     confidence = checked_confidence(confidence)
+    result = check_result(result, "ecdf")
     hits = hits_of(result, targets, unit, "ecdf")
     count, several = len(hits.cells.numbers), len(hits.targets)
     axis = time_axis(np.unique(np.concatenate([np.unique(hits.times(j)[1]) for j in range(several)])))
@@ -276,6 +235,7 @@ def kaplan_meier(result: Any, target: float, *, unit: str = "steps", confidence:
     0.0
     """
     confidence = checked_confidence(confidence)
+    result = check_result(result, "kaplan_meier")
     hits = hits_of(result, target, unit, "kaplan_meier")
     count, met = len(hits.cells.numbers), hits.met(0)
     alive = np.isin(result.status.values, ("diverged", "stalled")) & ~met
@@ -312,7 +272,7 @@ def default_targets(result: Any, n: int = 20) -> np.ndarray:
     >>> len(default_targets(sweep.run()))
     20
     """
-    check_result(result, "default_targets")
+    result = check_result(result, "default_targets")
     first = np.asarray(result.loss.isel(run=slice(0, 1000), checkpoint=0).values, float)
     first, best = first[np.isfinite(first)], np.asarray(result.best_loss.values, float)
     best = best[np.isfinite(best)]

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.intervals import groups_of, percentiles, resampled
-from gdsim.analysis.reading import Cells, cells_in, check_result, checked_confidence, dataset, varied
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.axes import checked_whole, nearest
+from gdsim.statistics import groups_of, median, percentiles, resampled
+from gdsim.sweep.reading import Cells, cells_in, check_result, checked_confidence, dataset, varied
 from gdsim.sweep.result import losses_at_end
 
 # Values of resampled medians that are in memory at once.
@@ -56,17 +56,9 @@ def _losses_by_start(result: Any, cells: Cells) -> np.ndarray:
     return outcomes_by_start(result, cells.place, losses_at_end(result), len(cells.numbers))
 
 
-def _median(table: np.ndarray) -> np.ndarray:
-    """Medians over starts, the lower of two in the middle; missing runs count for nothing. NaN where there is none."""
-    ordered = np.sort(table, axis=0)  # NaN last
-    known = np.sum(~np.isnan(ordered), axis=0)
-    middle = np.take_along_axis(ordered, np.maximum((known - 1) // 2, 0)[None], axis=0)[0]
-    return np.where(known > 0, middle, np.nan)
-
-
 def median_losses(result: Any, cells: Cells) -> np.ndarray:
     """Each cell's median final loss, the lower of two in the middle; diverged runs count as infinite."""
-    return _median(_losses_by_start(result, cells))
+    return median(_losses_by_start(result, cells))
 
 
 def budget_curve(result: Any, *, by: str = "optimizer", estimator: str = "unbiased", confidence: float = 0.95, resamples: int = 500, seed: int = 0) -> Any:
@@ -84,7 +76,7 @@ def budget_curve(result: Any, *, by: str = "optimizer", estimator: str = "unbias
     2
     """
     confidence = checked_confidence(confidence)
-    check_result(result, "budget_curve")
+    result = check_result(result, "budget_curve")
     cells = cells_in(result)
     names, groups = _groups(cells, by)
     table = _losses_by_start(result, cells)
@@ -101,7 +93,7 @@ def budget_curve(result: Any, *, by: str = "optimizer", estimator: str = "unbias
     low, high = percentiles(np.array([curve(m) for m in _resampled_medians(result, table, resamples, seed)]), confidence)
     dims = (by, "trials")
     variables = {
-        "loss": (dims, curve(_median(table)), "expected lowest median loss of so many trials", "1"),
+        "loss": (dims, curve(median(table)), "expected lowest median loss of so many trials", "1"),
         "low": (dims, low, f"lower end of the {confidence:.0%} interval", "1"), "high": (dims, high, f"upper end of the {confidence:.0%} interval", "1"),
         "cells": (by, [len(g) for g in groups], "cells that trials are drawn from", "1"),
     }  # fmt: skip
@@ -162,10 +154,10 @@ def best_cell(result: Any, *, resamples: int = 1000, seed: int = 0) -> Any:
     >>> best_cell(sweep.run()).probability_best.values.tolist()
     [0.0, 1.0]
     """
-    check_result(result, "best_cell")
+    result = check_result(result, "best_cell")
     cells = cells_in(result)
     table = _losses_by_start(result, cells)
-    medians = _median(table)
+    medians = median(table)
     drawn = np.where(np.isnan(draws := _resampled_medians(result, table, resamples, seed)), np.inf, draws)
     ties = drawn == drawn.min(1, initial=np.inf, keepdims=True)
     share = (ties / np.maximum(1, ties.sum(1, keepdims=True))).mean(0)
@@ -195,7 +187,7 @@ def sensitivity(result: Any, hyperparameter: str = "lr", *, factor: float = 2.0,
     >>> bool(sensitivity(sweep.run()).decades[0] < 1)
     True
     """
-    check_result(result, "sensitivity")
+    result = check_result(result, "sensitivity")
     if not factor > 1:
         raise ValueError(f"factor must be above 1, such as 2; {factor!r} was given")
     cells = cells_in(result)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.minima import clusters
-from gdsim.analysis.reading import check_result
 from gdsim.plots.style import is_wide, line, new_panels
+from gdsim.sweep.reading import check_result
 
 BINS, MOST_MARKS = 60, 12
 
@@ -22,7 +22,7 @@ def final_losses(result: Any, *, tolerance: float = 1e-4) -> Any:
     >>> len(final_losses(sweep.run()).axes)
     1
     """
-    check_result(result, "final_losses")
+    result = check_result(result, "final_losses")
     names = list(dict.fromkeys(np.asarray(result.optimizer.values).tolist()))
     figure, panels = new_panels(len(names), sharey=False)
     loss, diverged = result.final_loss.values.astype(float), result.status.values == "diverged"

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.reading import check_result
 from gdsim.filenames import user_path
 from gdsim.plots.style import COLOURS, MARKERS, MOST_LINES, line, new_figure
+from gdsim.sweep.reading import check_result
 
 GRID, LEVELS = 200, 25
 
@@ -83,7 +83,7 @@ def _paths(result: Any, start: int) -> tuple[list[tuple[str, np.ndarray, np.ndar
     """([(label, steps, points), ...] of the cells' runs from a start, the function that they minimise)."""
     from gdsim.sweep.result import sweep_behind
 
-    check_result(result, "race")
+    result = check_result(result, "race")
     if "trajectory" not in result or result.sizes["parameter"] != 2:
         raise ValueError("a race needs the paths of a function of two variables: record them with gd.Record(trajectory=True)")
     problems = sweep_behind(result).problem

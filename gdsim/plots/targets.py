@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
-from gdsim.analysis.reading import cell_coordinates, varied
 from gdsim.plots.style import best_first, counted, legend, line, log_scale, marked_line, new_panel, said_of, short_labels
+from gdsim.sweep.reading import cell_coordinates, varied
 
 
 def ecdf(result: Any, targets: Any = None, *, unit: str = "steps") -> Any:

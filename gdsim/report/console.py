@@ -76,9 +76,9 @@ class Console:
     def table(self, result: Any, sweep: Any) -> None:
         """A row per cell: how runs ended, median, best and quartiles of the final loss, validation accuracy."""
         from gdsim.stops import Target
-        from gdsim.sweep.result import table
+        from gdsim.sweep.table import table
 
-        frame = table(result)
+        frame = table(result, columns="all")
         kinds = {type(s) for s in sweep.stop if s.status == "converged"}
         target = next((s for s in sweep.stop if isinstance(s, Target)), None)
         reached = f"loss <= {target.losses[-1]:g}" if target is not None and kinds == {Target} else "converged"
@@ -97,7 +97,7 @@ class Console:
             shown.add_column(name, justify="right")
         for row in frame.to_dict("records"):
             settings = [_cell(row[n]) for n in names]
-            losses = [f"{row[n]:.4g}" for n in ("best_loss", "quartile_low", "median_loss", "quartile_high")]
+            losses = [f"{row[n]:.4g}" for n in ("lowest_final_loss", "quartile_low", "median_loss", "quartile_high")]
             accuracy = [f"{100 * row['median_validation_accuracy']:.1f}%"] if held else []
             shown.add_row(*settings, f"{row['converged']} of {row['runs']}", *(str(row[s]) for s in others), str(row["diverged"]), *losses, *accuracy)
         self.terminal.print(shown)

@@ -9,9 +9,9 @@ import numpy as np
 
 from gdsim import analysis, plots
 from gdsim.analysis.profiles import problem_of
-from gdsim.analysis.reading import cells_in, values_of
 from gdsim.stops import STATUSES
 from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.reading import cells_in, values_of
 
 # Cells of a table; of more, the best are shown.
 MOST_ROWS = 1000
@@ -124,9 +124,9 @@ def _counted(value: Any) -> Entry:
 
 def summary_outcome(result: Any) -> Table:
     """The outcome by cell of a summary."""
-    from gdsim.sweep.result import table
+    from gdsim.sweep.table import table
 
-    frame, call = table(result).sort_values("median_loss", kind="stable").head(MOST_ROWS), Call(analysis, "success_probability")
+    frame, call = table(result, columns="all").sort_values("rank").head(MOST_ROWS), Call(analysis, "success_probability")
     success = call.made(result)
     names = [n for n in frame.columns if n not in ("label", "converged")]
     rows = []

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim import analysis
-from gdsim.analysis.reading import loaded
 from gdsim.filenames import user_path
 from gdsim.report import contents
 from gdsim.report.contents import Call, Table
 from gdsim.sweep.files import write_atomically
 from gdsim.sweep.opening import open_results
+from gdsim.sweep.reading import loaded
 from gdsim.sweep.store import Store
 
 TEMPLATE = pathlib.Path(__file__).with_name("page.html")

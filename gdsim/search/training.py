@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from gdsim.analysis.reading import cells_in
 from gdsim.analysis.tuning import median_losses
 from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.reading import cells_in
 from gdsim.sweep.result import coordinates_of
 from gdsim.sweep.resume import continue_from
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from gdsim.analysis.reading import cells_in
 from gdsim.analysis.tuning import median_losses
 from gdsim.axes import Zipped, checked_whole
 from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.reading import cells_in
 
 
 def tell_batches(study: Any, sweep: Sweep, space: Mapping[str, Any], *, batches: int = 10, batch: int = 32, threads: int | None = None) -> Any:

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.axes import logspace
+from gdsim.axes import logspace, values
 from gdsim.rules import Rule
+from gdsim.statistics import median
 from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.result import losses_at_end
@@ -17,7 +18,7 @@ def lr_range_test(
     """How many runs still learn at each of `n` rates from `low` to `high`: an xarray.Dataset over `lr`.
 
     A run learns if it has not diverged and its last loss is below its first. `learns` is the share of the starts that do,
-    `median_loss` their last loss (diverged runs count as infinite), `suggested_lr` in its attributes the rate with the lowest.
+    `median_loss` their median last loss (the lower of two in the middle; diverged runs count as infinite), `suggested_lr` in its attributes the rate with the lowest.
     `options` go to `gd.Sweep`. After Smith 2015, who raises the rate within one run.
 
     >>> import gdsim as gd
@@ -29,20 +30,18 @@ def lr_range_test(
 
     if not isinstance(optimizer, Rule):
         raise TypeError(f"lr_range_test needs one optimizer such as gd.SGD(); {optimizer!r} was given")
-    sweep = Sweep(problem=problem, optimizer=with_value(optimizer, "lr", logspace(low, high, n)), starts=starts, steps=steps, **options)
+    tried = logspace(low, high, n)
+    sweep = Sweep(problem=problem, optimizer=with_value(optimizer, "lr", tried), starts=starts, steps=steps, **options)
     result = sweep.run()
-    rates = np.unique(result.lr.values)
+    rates = np.array(values(tried))
     if result.sizes["run"] != len(rates) * starts:
         raise ValueError("lr_range_test varies the rate alone; an axis of another hyperparameter was given")
-    place = np.searchsorted(rates, result.lr.values)
-    last = losses_at_end(result)
-    learns = last < result.loss.values[:, 0]
-    share, median = np.zeros(len(rates)), np.zeros(len(rates))
-    for k in range(len(rates)):
-        share[k], median[k] = learns[place == k].mean(), np.median(last[place == k])
+    last = losses_at_end(result).reshape(starts, len(rates))  # runs are numbered start by start
+    learns = last < result.loss.values[:, 0].reshape(last.shape)
+    share, medians = learns.mean(0), median(last)
     about = {"learns": ("share of starts whose loss fell", "1"), "median_loss": ("median loss after the last step", "1")}
     return xarray.Dataset(
-        {name: ("lr", values, {"long_name": about[name][0], "units": about[name][1]}) for name, values in (("learns", share), ("median_loss", median))},
+        {name: ("lr", column, {"long_name": about[name][0], "units": about[name][1]}) for name, column in (("learns", share), ("median_loss", medians))},
         {"lr": ("lr", rates, {"long_name": "learning rate", "units": "1"})},
-        {"suggested_lr": float(rates[np.argmin(median)]), "starts": starts, "steps": steps},
+        {"suggested_lr": float(rates[np.argmin(medians)]), "starts": starts, "steps": steps},
     )

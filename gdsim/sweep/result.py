@@ -1,11 +1,11 @@
-"""The Dataset of a sweep: rows of runs put under names, units and coordinates; tables and grids made from it."""
+"""The Dataset of a sweep: rows of runs put under names, units and coordinates; what is read from it by all."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdsim.stops import REASONS, STATUSES
+from gdsim.stops import REASONS, STATUSES, Target
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import coordinate_names, settings
 from gdsim.sweep.plan import Plan
@@ -26,12 +26,13 @@ def coordinates_of(plan: Plan) -> dict[str, list[Any]]:
     for key, name in coordinate_names(plan.cells).items():
         column = [t.get(key) for t in tables]
         numeric = all(v is None or (isinstance(v, (int, float)) and not isinstance(v, bool)) for v in column)
-        found[name] = [np.nan if v is None else float(v) for v in column] if numeric else [_text(v) for v in column]
+        found[name] = [np.nan if v is None else float(v) for v in column] if numeric else [_text(t, key) for t in tables]
     return found
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+def _text(table: Mapping[str, Any], name: str) -> str:
+    """A setting in words: None is one, what a cell has not is empty."""
+    return str(table[name]) if name in table else ""
 
 
 def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], blocks: tuple[int, ...] | None = None) -> "xarray.Dataset":
@@ -120,13 +121,18 @@ KEPT_SWEEPS = 64
 
 
 def remembered(sweep: Any, result: "xarray.Dataset") -> "xarray.Dataset":
-    """The result, marked with its experiment's hash, by which this process knows the sweep that it came from."""
+    """The result, marked with its experiment's hash, by which this process knows the sweep that it came from, and with the sweep's targets."""
     name = digest(sweep)
     _sweeps.pop(name, None)
     _sweeps[name] = sweep
     if len(_sweeps) > KEPT_SWEEPS:
         del _sweeps[next(iter(_sweeps))]
     result.attrs["experiment"] = name
+    targets = sorted({loss for stop in sweep.stop if isinstance(stop, Target) for loss in stop.losses}, reverse=True)
+    if targets:
+        result.attrs["targets"] = targets
+    if any(stop.status == "converged" for stop in sweep.stop):
+        result.attrs["may_converge"] = 1
     return result
 
 
@@ -141,90 +147,3 @@ def sweep_behind(result: "xarray.Dataset") -> Any:
 def losses_at_end(result: "xarray.Dataset") -> np.ndarray:
     """[run] final losses as a comparison takes them: a diverged run's is infinite."""
     return np.where(result.status.values == "diverged", np.inf, result.final_loss.values.astype(float))
-
-
-def grid_of(result: "xarray.Dataset", *, optimizer: str | None = None, **chosen: Any) -> "xarray.Dataset":
-    """One structure's runs with its hyperparameters as axes: dims such as (start, lr, momentum) in place of `run`.
-
-    `optimizer` and further coordinates choose the runs. Raises ValueError if they do not fill a whole grid.
-    """
-    picked = result
-    for name, value in {**({} if optimizer is None else {"optimizer": optimizer}), **chosen}.items():
-        if name not in picked.coords:
-            raise ValueError(f"the result has no coordinate {name!r}; it has {', '.join(sorted(map(str, picked.coords)))}")
-        mask = picked[name].values == value
-        if not mask.any():
-            present = ", ".join(map(str, np.unique(picked[name].values)))
-            raise ValueError(f"no run has {name}={value!r}; there are {present}")
-        picked = picked.isel(run=mask)
-    names = [n for n in picked.coords if n not in ("run", "cell", "start", "optimizer", "label") and _varies(picked[n].values)]
-    shape = [len(np.unique(picked[n].values)) for n in ("start", *names)]
-    if int(np.prod(shape)) != picked.sizes["run"]:
-        axes = ", ".join(f"{n} ({k})" for n, k in zip(("start", *names), shape, strict=True))
-        raise ValueError(f"{picked.sizes['run']} runs do not fill a grid of {axes}; choose one structure, as in grid_of(result, optimizer='Adam')")
-    picked = picked.drop_vars([n for n in picked.coords if n not in names and n != "start"])
-    return picked.set_index(run=["start", *names]).unstack("run")
-
-
-def _varies(values: np.ndarray) -> bool:
-    missing = values != values if values.dtype.kind == "f" else values == ""
-    return not missing.any() and len(np.unique(values)) > 1
-
-
-def table(result: "xarray.Dataset") -> Any:
-    """One pandas row per cell: how many runs converged and diverged, and quantiles of their losses, diverged runs as infinite.
-
-    Of a summary quantiles are the middles of their bins, at most a sixteenth from the truth.
-    """
-    import pandas
-
-    if "ended" in result:
-        return pandas.DataFrame([_summary_row(result, cell) for cell in range(result.sizes["cell"])])
-    rows = []
-    used = ("final_loss", "steps_taken", "status", "accuracy", "validation_loss", "validation_accuracy")
-    result = result[[n for n in used if n in result]].load()
-    names = [str(n) for n in result.coords if n not in ("run", "cell", "start", "label")]
-    for cell in np.unique(result.cell.values):
-        runs = result.isel(run=result.cell.values == cell)
-        loss = losses_at_end(runs)
-        row: dict[str, Any] = {"cell": int(cell), "label": str(runs.label.values[0]), **{n: runs[n].values[0] for n in names}}
-        row |= {"runs": len(loss), **{s: int((runs.status.values == s).sum()) for s in STATUSES if s != "budget"}}
-        low, high = np.quantile(loss, (0.25, 0.75), method="nearest")
-        row |= {"median_loss": float(np.median(loss)), "best_loss": float(loss.min()), "quartile_low": low, "quartile_high": high}
-        for name in ("accuracy", "validation_loss", "validation_accuracy"):
-            if name in runs:
-                row[f"median_{name}"] = _last_median(runs[name].values)
-        row["median_steps"] = float(np.median(runs.steps_taken.values))
-        rows.append(row)
-    return pandas.DataFrame(rows)
-
-
-def _summary_row(result: "xarray.Dataset", cell: int) -> dict[str, Any]:
-    """A cell's row from its counts."""
-    one = result.isel(cell=cell)
-    names = [str(n) for n in one.coords if "cell" in result[n].dims and n not in ("cell", "label")]
-    row: dict[str, Any] = {"cell": cell, "label": str(one.label.values), **{n: one[n].values[()] for n in names}}
-    row |= {"runs": int(one.steps_taken_count), **{s: int(one.ended.sel(status=s)[-1]) for s in STATUSES if s != "budget"}}
-    quantile = lambda name, share: _binned_quantile(one, name, share)  # noqa: E731
-    row |= {"median_loss": quantile("final_loss", 0.5), "best_loss": float(one.final_loss_min)}
-    row |= {"quartile_low": quantile("final_loss", 0.25), "quartile_high": quantile("final_loss", 0.75)}
-    return {**row, "median_steps": quantile("steps_taken", 0.5)}
-
-
-def _binned_quantile(one: "xarray.Dataset", name: str, share: float) -> float:
-    """A quantile of a cell's values by their histogram: the middle of its bin, between the extremes."""
-    counts = np.cumsum(one[f"{name}_histogram"].values)
-    if not counts[-1]:
-        return float("nan")
-    place = np.searchsorted(counts, max(1, np.ceil(share * counts[-1])))
-    low, high = float(one.bin_low[place]), float(one.bin_high[place])
-    middle = low if not np.isfinite(high) else low + 0.5 * (high - low)
-    return float(np.clip(middle, one[f"{name}_min"], one[f"{name}_max"]))
-
-
-def _last_median(curves: np.ndarray) -> float:
-    """The median over runs of the last value that is not NaN."""
-    known = ~np.isnan(curves)
-    last = curves.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1)
-    values = curves[np.arange(len(curves)), last][known.any(axis=1)]
-    return float(np.median(values)) if len(values) else float("nan")

@@ -8,7 +8,7 @@ from scipy.stats import trim_mean
 
 import gdsim as gd
 from gdsim import analysis
-from gdsim.analysis.intervals import median_ranks
+from gdsim.statistics import median_ranks
 from tests.analysis.populations import result_of, rosenbrock
 
 VALUES = st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(float("inf"))), min_size=1, max_size=60)
@@ -57,7 +57,7 @@ def test_more_runs_than_fit_at_once_are_taken_in_parts(monkeypatch):
     result = rosenbrock().run()
     whole = analysis.bands(result)
     monkeypatch.setattr("gdsim.analysis.quantiles.BYTES_AT_ONCE", 3000)
-    monkeypatch.setattr("gdsim.analysis.reading.BLOCK_VALUES", 100)
+    monkeypatch.setattr("gdsim.sweep.reading.BLOCK_VALUES", 100)
     assert analysis.bands(result).identical(whole)
 
 

@@ -1,6 +1,7 @@
 """A result's runs by cell and block by block: what every statistic reads them through, whether they lie in memory or in a folder."""
 
 import concurrent.futures
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.axes import nearest
+from gdsim.statistics import rank_of
 from gdsim.sweep.cores import usable_cores
 
 # Values of a block that is in memory at once, for each thread.
@@ -15,6 +17,8 @@ BLOCK_VALUES = 2_000_000
 # What a diverged run counts as from its end on, and where less is worse.
 WORST = {"accuracy": 0.0, "validation_accuracy": 0.0}
 IDENTITY = ("run", "cell", "start")
+# Numbers of which None is a value, which a coordinate holds as NaN.
+MAY_BE_NONE = ("batch",)
 
 
 class Cells(NamedTuple):
@@ -52,12 +56,37 @@ def values_of(coordinate: Any) -> np.ndarray:
     return np.asarray(coordinate[1] if isinstance(coordinate, tuple) else coordinate.values)
 
 
+def with_none(name: str, values: np.ndarray) -> np.ndarray:
+    """The values of a coordinate, in which None is None where it is a value, as that of `batch` is, and not NaN."""
+    if name not in MAY_BE_NONE or values.dtype.kind != "f" or not np.isnan(values).any():
+        return values
+    return np.array([None if v != v else v for v in values.tolist()], object)
+
+
+def is_missing(values: np.ndarray) -> np.ndarray:
+    """Where a hyperparameter is one that the optimizer has not: NaN among numbers, an empty text among texts."""
+    return np.isnan(values) if values.dtype.kind == "f" else np.array([isinstance(v, str) and not v for v in values.tolist()], bool)
+
+
+def axis_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(distinct values ascending, None first, and NaN left out; the place of each value among them, -1 for NaN)."""
+    if values.dtype.kind != "O":
+        distinct = np.unique(values)
+        distinct = distinct[distinct == distinct]
+        return distinct, np.where(values == values, np.searchsorted(distinct, values), -1)
+    listed = sorted(set(values.tolist()), key=lambda v: (v is not None, v))
+    place = {v: k for k, v in enumerate(listed)}
+    distinct = np.empty(len(listed), object)
+    distinct[:] = listed
+    return distinct, np.array([place[v] for v in values.tolist()], np.int64)
+
+
 def varied(coordinates: Mapping[str, Any], name: str, *, numbers: bool = False) -> np.ndarray:
     """The values of the hyperparameter `name` among the coordinates of cells. Raises ValueError for what is none, or no number where those are asked for."""
     known = [n for n, c in coordinates.items() if n not in ("cell", "label") and (not numbers or values_of(c).dtype.kind == "f")]
     if name not in known:
         raise ValueError(f"{name!r} is no {'number' if numbers else 'hyperparameter'} that this sweep varies; {nearest(str(name), known)}")
-    return values_of(coordinates[name])
+    return with_none(name, values_of(coordinates[name]))
 
 
 def ended_counts(result: Any, status: str) -> tuple[np.ndarray, np.ndarray]:
@@ -69,14 +98,60 @@ def ended_counts(result: Any, status: str) -> tuple[np.ndarray, np.ndarray]:
     return hits.astype(int), np.bincount(cells.place, minlength=len(cells.numbers))
 
 
-def check_result(result: Any, what: str) -> None:
-    """Refuses what is no result of runs. Raises TypeError or ValueError that say what `what` needs."""
+def may_converge(result: Any) -> bool:
+    """Whether a stop of the sweep could have ended runs as "converged"."""
+    return bool(result.attrs.get("may_converge", 0)) or bool(ended_counts(result, "converged")[0].any())
+
+
+def ends_worse(result: Any) -> np.ndarray | None:
+    """[run] whether it ended above its first loss without diverging; None where the result does not begin with the start."""
+    if not len(result.step) or int(result.step.values[0]) != 0:
+        return None
+    found = np.zeros(result.sizes["run"], bool)
+    for rows, first in by_block(result, ["loss"], lambda _, columns: columns["loss"][:, 0]):
+        found[rows] = _in_memory(result.final_loss.variable.data[rows]) > first
+    return found & (_in_memory(result.status.variable.data) != "diverged")
+
+
+def worse_than_start(result: Any) -> np.ndarray | None:
+    """[cell] how many runs ended above their first loss without diverging; None where the result does not tell."""
+    if is_summary(result):
+        return result["worse_than_start"].values if "worse_than_start" in result else None
+    worse, cells = ends_worse(result), cells_in(result)
+    return None if worse is None else np.bincount(cells.place, worse, minlength=len(cells.numbers)).astype(int)
+
+
+def summary_quantile(summary: Any, name: str, share: float) -> np.ndarray:
+    """[cell] a quantile of a summary's numbers by their histogram: the middle of its bin, between the extremes; NaN where there is none."""
+    counts = np.cumsum(summary[f"{name}_histogram"].values, axis=1)
+    total = counts[:, -1] if counts.shape[1] else np.zeros(len(counts), int)
+    place = np.argmax(counts > rank_of(share, total)[:, None], axis=1) if counts.shape[1] else np.zeros(len(counts), int)
+    low, high = (summary[n].values[place] if summary.sizes["bin"] else np.full(len(counts), np.nan) for n in ("bin_low", "bin_high"))
+    with np.errstate(invalid="ignore"):
+        middle = np.where(np.isfinite(high) & np.isfinite(low), low + 0.5 * (high - low), low)
+    return np.where(total > 0, np.clip(middle, summary[f"{name}_min"].values, summary[f"{name}_max"].values), np.nan)
+
+
+def opened(result: Any, what: str) -> Any:
+    """The Dataset of a result: itself, or that of a results folder whose path is given. Raises TypeError for anything else."""
+    if isinstance(result, (str, os.PathLike)):
+        from gdsim.filenames import user_path
+        from gdsim.sweep.opening import open_results
+
+        return open_results(user_path(result))
     if not hasattr(result, "data_vars"):
-        raise TypeError(f"{what} takes the Dataset of a sweep, from sweep.run() or gd.open(); {type(result).__name__} was given")
+        raise TypeError(f"{what} takes the Dataset of a sweep, from sweep.run() or gd.open(), or a folder's path; {type(result).__name__} was given")
+    return result
+
+
+def check_result(result: Any, what: str) -> Any:
+    """A result of runs, opened where a folder's path is given. Raises TypeError or ValueError that say what `what` needs."""
+    result = opened(result, what)
     if is_summary(result):
         raise ValueError(f"{what} follows single runs, and a summary has none: take the sweep with keep='runs'")
     if "run" not in result.dims or "cell" not in result.coords:
         raise ValueError(f"{what} takes the Dataset of a sweep, with a row per run; this one has the dims {', '.join(map(str, result.dims)) or 'none'}")
+    return result
 
 
 def cells_in(result: Any) -> Cells:

@@ -1,0 +1,55 @@
+"""Intervals of shares: how far the true share may lie from the one that was counted."""
+
+from typing import Any
+
+import numpy as np
+
+
+def normal_quantile(confidence: float) -> float:
+    """How many standard deviations a normal value stays within so often, on both sides.
+
+    >>> round(normal_quantile(0.95), 4)
+    1.96
+    """
+    from scipy.special import ndtri
+
+    return float(-ndtri((1 - confidence) / 2))
+
+
+def wilson(successes: Any, n: Any, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of the share that `successes` of `n` estimate, by Wilson's score interval (1927); 0 and 1 where n is 0.
+
+    Holds its level on average over shares.
+
+    >>> [round(float(v), 4) for v in wilson(0, 100)]
+    [0.0, 0.037]
+    """
+    k, n = np.asarray(successes, float), np.asarray(n, float)
+    z2 = normal_quantile(confidence) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = k / n
+        middle, scale = p + z2 / (2 * n), 1 + z2 / n
+        half = np.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n)))
+        low, high = (middle - half) / scale, (middle + half) / scale
+    low = np.where(k <= 0, 0.0, np.clip(low, 0.0, 1.0))
+    high = np.where(k >= n, 1.0, np.clip(high, 0.0, 1.0))
+    return np.where(n > 0, low, 0.0), np.where(n > 0, high, 1.0)
+
+
+def clopper_pearson(successes: Any, n: Any, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of the share that `successes` of `n` estimate, by Clopper and Pearson (1934): never covers less than its level.
+
+    >>> [round(float(v), 6) for v in clopper_pearson(4, 1500)]
+    [0.000727, 0.006814]
+    """
+    from scipy.special import betaincinv
+
+    k, n = np.asarray(successes, float), np.asarray(n, float)
+    tail = (1 - confidence) / 2
+    with np.errstate(invalid="ignore"):
+        low = np.where(k > 0, betaincinv(np.maximum(k, 1e-300), n - k + 1, tail), 0.0)
+        high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1e-300), 1 - tail), 1.0)
+    return low, high
+
+
+INTERVALS = {"wilson": wilson, "clopper-pearson": clopper_pearson}

@@ -1,0 +1,185 @@
+"""What a sweep's runs and cells are ranked by: the time to its target, the best validation loss, or the final loss."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.axes import nearest
+from gdsim.statistics import median_interval, quantile
+from gdsim.sweep.hits import checked_targets, own_targets, times_met
+from gdsim.sweep.reading import Cells, by_block, cell_coordinates, cells_in, check_result, is_summary, opened, summary_quantile
+from gdsim.sweep.result import losses_at_end
+
+# What a run of networks has where a validation set was held out, and the curve that has it in older folders.
+CURVE_OF = {
+    "best_validation_loss": "validation_loss", "final_validation_loss": "validation_loss",
+    "best_validation_accuracy": "validation_accuracy", "final_validation_accuracy": "validation_accuracy", "best_loss": "loss",
+}  # fmt: skip
+
+
+class Ranking(NamedTuple):
+    """What runs are ranked by. `then` are the criteria that decide between cells of equal medians, in turn."""
+
+    name: str  # in words
+    units: str
+    values: np.ndarray  # [run], lower is better; infinite where the run diverged, or never met the target
+    sign: float = 1.0  # -1 where `values` are those of an accuracy, negated
+    then: Sequence["Ranking"] = ()
+
+
+class CellRanks(NamedTuple):
+    """The cells of a result by rank. Medians and interval ends are as people read them: accuracies are not negated."""
+
+    name: str
+    units: str
+    coordinates: Any  # of the cells, as `Cells.coordinates`
+    median: np.ndarray  # [cell]
+    low: np.ndarray  # [cell] of the median's interval; NaN of a summary
+    high: np.ndarray
+    keys: np.ndarray  # [cell, criterion]: cells are ordered by the first, equal ones by the next
+    order: np.ndarray  # places of the cells, the best first
+
+    @property
+    def rank(self) -> np.ndarray:
+        """[cell] 1 for the best."""
+        found = np.empty(len(self.order), np.int64)
+        found[self.order] = np.arange(1, len(self.order) + 1)
+        return found
+
+
+def ranking_of(result: Any, *, variable: str | None = None, target: float | None = None) -> Ranking:
+    """What a result's runs are ranked by, and their values.
+
+    `variable` if given: a number or a curve of the runs, a curve by its last value. Else the steps to `target` if given; else to the
+    sweep's lowest target; else the best validation loss; else the final loss. Cells are ranked by their medians; those of equal
+    medians, such as two that mostly miss the target, by the share of runs that have a finite value, then by the criteria that
+    follow in that list. Raises ValueError for a variable that the result has not, and for a summary, which has no runs.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.02]), starts=3, steps=50)
+    >>> ranking_of(sweep.run()).name
+    'final loss'
+    """
+    result = check_result(result, "ranking_of")
+    if variable is not None and target is not None:
+        raise ValueError(f"what ranks is one of the two: variable={variable!r} and target={target!r} were given")
+    by_loss = [_of_variable(result, n) for n in ("best_validation_loss", "final_loss") if n in _known(result)]
+    if variable is not None:
+        first = _of_variable(result, _checked(result, variable))
+        return first._replace(then=tuple(r for r in by_loss if r.name != first.name))
+    own = own_targets(result)
+    if target is not None or len(own):
+        return _of_target(result, float(checked_targets(own[-1] if target is None else target)[-1]))._replace(then=tuple(by_loss))
+    return by_loss[0]._replace(then=tuple(by_loss[1:]))
+
+
+def _known(result: Any) -> list[str]:
+    """The variables that may rank."""
+    names = [str(n) for n, v in result.data_vars.items() if v.dims in (("run",), ("run", "checkpoint")) and v.dtype.kind in "fi"]
+    return list(dict.fromkeys([*names, *(n for n, curve in CURVE_OF.items() if curve in names)]))
+
+
+def _checked(result: Any, variable: Any) -> str:
+    known = _known(result)
+    if variable not in known:
+        raise ValueError(f"variable={variable!r} is no number or curve of this result's runs; {nearest(str(variable), known)}")
+    return variable
+
+
+def _of_target(result: Any, target: float) -> Ranking:
+    steps = times_met(result, np.array([target])).by[:, 0].astype(float)
+    return Ranking(f"steps to loss {target:g}", "steps", np.where(steps < 0, np.inf, steps))
+
+
+def _of_variable(result: Any, variable: str) -> Ranking:
+    """The values of a variable as they rank."""
+    sign = -1.0 if "accuracy" in variable else 1.0
+    about = result[variable] if variable in result else result[CURVE_OF[variable]]
+    name = ("" if about.dims == ("run",) or variable not in result else "last ") + variable.replace("_", " ")
+    if variable == "final_loss":
+        values = losses_at_end(result)
+    else:
+        values = sign * _numbers(result, variable, sign)
+        values[np.isnan(values) | (result.status.values == "diverged")] = np.inf
+    return Ranking(name, about.attrs.get("units", "1"), values, sign)
+
+
+def _numbers(result: Any, variable: str, sign: float) -> np.ndarray:
+    """[run] a variable; of a curve its last value, or its best where the name says so."""
+    if variable in result and result[variable].dims == ("run",):
+        return result[variable].values.astype(float)
+    curve = variable if variable in result else CURVE_OF[variable]
+    reduce = _best if variable.startswith("best_") else last_known
+    found = np.empty(result.sizes["run"])
+    for rows, values in by_block(result, [curve], lambda _, columns: reduce(sign * columns[curve].astype(float))):
+        found[rows] = values
+    return sign * found
+
+
+def _best(curves: np.ndarray) -> np.ndarray:
+    """The lowest finite value of each curve; NaN where there is none."""
+    lowest = np.where(np.isfinite(curves), curves, np.inf).min(1, initial=np.inf)
+    return np.where(np.isinf(lowest), np.nan, lowest)
+
+
+def last_known(curves: np.ndarray) -> np.ndarray:
+    """The last value of each curve that is not NaN; NaN where there is none."""
+    place = curves.shape[1] - 1 - np.argmax(~np.isnan(curves)[:, ::-1], axis=1)
+    return curves[np.arange(len(curves)), place]
+
+
+def ranked_cells(result: Any, *, variable: str | None = None, target: float | None = None, confidence: float = 0.95) -> CellRanks:
+    """The cells of a result of runs, or of a summary, by what `ranking_of` says, with their medians and the medians' intervals.
+
+    A summary has the medians of its bins, and no intervals; of times to a target it knows nothing, and is ranked by
+    losses where none is asked for. Raises ValueError.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.02]), starts=3, steps=50)
+    >>> ranked_cells(sweep.run()).order.tolist()
+    [1, 0]
+    """
+    result = opened(result, "the ranking of cells")
+    if is_summary(result):
+        return _of_summary(result, variable, target)
+    result = check_result(result, "the ranking of cells")
+    return ranks_of(cells_in(result), ranking_of(result, variable=variable, target=target), confidence)
+
+
+def ranks_of(cells: Cells, ranking: Ranking, confidence: float = 0.95) -> CellRanks:
+    """The cells by a ranking of their runs."""
+    rows = [np.flatnonzero(cells.place == c) for c in range(len(cells.numbers))]
+    keys = [key for criterion in (ranking, *ranking.then) for key in _keys(criterion, rows)]
+    keys = np.array(keys).reshape(-1, len(rows)).T
+    shown = [(ranking.sign * k, *median_interval(ranking.sign * ranking.values[mine], confidence)) for k, mine in zip(keys[:, 0], rows, strict=True)]
+    median, low, high = np.array(shown).reshape(-1, 3).T
+    if ranking.sign < 0:  # shares of samples
+        median, low, high = (np.clip(v, 0.0, 1.0) for v in (median, low, high))
+    return CellRanks(ranking.name, ranking.units, cells.coordinates, median, low, high, keys, _order(keys))
+
+
+def _keys(ranking: Ranking, rows: Sequence[np.ndarray]) -> tuple[list[float], list[float]]:
+    """(medians, shares of runs without a finite value) by which cells are ordered, lower is better."""
+    values = [ranking.values[mine] for mine in rows]
+    return [ranking.sign * float(quantile(ranking.sign * v, 0.5)) for v in values], [-float(np.isfinite(v).mean()) if len(v) else 0.0 for v in values]
+
+
+def _order(keys: np.ndarray) -> np.ndarray:
+    """The places of rows by their first column, equal ones by the next, those that are equal throughout as they stand."""
+    return np.lexsort(keys.T[::-1])
+
+
+def _of_summary(summary: Any, variable: str | None, target: float | None) -> CellRanks:
+    """The cells of a summary by the medians of their bins."""
+    if target is not None:
+        raise ValueError(f"target={target!r} would rank by times, and a summary keeps none: take the sweep with keep='runs', or rank by variable=")
+    known = [str(n).removesuffix("_histogram") for n, v in summary.data_vars.items() if str(n).endswith("_histogram") and v.dims == ("cell", "bin")]
+    if variable is not None and variable not in known:
+        raise ValueError(f"variable={variable!r} is no number that this summary keeps; {nearest(str(variable), known)}")
+    names = [variable] if variable is not None else [n for n in ("best_validation_loss", "final_loss") if n in known]
+    signs = [-1.0 if "accuracy" in n else 1.0 for n in names]
+    medians = np.array([summary_quantile(summary, n, 0.5) for n in names])
+    keys = np.where(np.isnan(medians), np.inf, np.array(signs)[:, None] * medians).T
+    unknown = np.full(len(keys), np.nan)
+    return CellRanks(names[0].replace("_", " "), "1", cell_coordinates(summary), medians[0], unknown, unknown, keys, _order(keys))
