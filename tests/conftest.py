@@ -3,6 +3,12 @@
 import pytest
 
 
+@pytest.fixture(scope="session")
+def tier(request):
+    """0, 1 or 2: which tiers of tests run (none but the first, --full, --runslow), for tests that have a size in each."""
+    return 2 if request.config.getoption("--runslow") else int(request.config.getoption("--full"))
+
+
 @pytest.fixture
 def torch():
     """PyTorch, the oracle of rules, gradients and training."""

@@ -104,6 +104,7 @@ def test_a_run_is_the_same_in_a_grid_with_more_cells(thousand):
     for lr in (0.001, 0.01):
         a = few.isel(run=few.lr.values == lr)
         b = more.isel(run=(more.optimizer.values == "Adam") & (more.lr.values == lr))
+        assert a.sizes["run"] == b.sizes["run"] == 3
         assert (a.trajectory.values == b.trajectory.values).all()
 
 

@@ -1,14 +1,22 @@
 """What the fault tests share: an experiment, what it leaves undisturbed, and the table of what they have done."""
 
+import random
+
 import pytest
 
 from tests.faults import machinery
 
 
 @pytest.fixture(scope="session")
-def large(request):
+def large(tier):
     """Whether the large cases are asked for."""
-    return request.config.getoption("--runslow")
+    return tier == 2
+
+
+@pytest.fixture(autouse=True)
+def seeded(request):
+    """What a test draws is the same each time."""
+    random.seed(request.node.nodeid)
 
 
 class Undisturbed:

@@ -100,6 +100,7 @@ def test_the_nth_operation_fails(sweep, whole, tmp_path, monkeypatch, operation,
     told("n-th write, fsync or rename fails", **{f"{operation} {error}": n - 1})
 
 
+@pytest.mark.full
 def test_a_file_system_is_really_full(small, tmp_path, told):
     place = tmp_path / "tiny"
     place.mkdir()
@@ -222,6 +223,7 @@ def kernels(small, tmp_path_factory):
     return folder
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mode", CACHE_MODES)
 def test_a_cache_of_kernels_that_cannot_be_trusted(small, kernels, tmp_path, mode, told):
     folder, settings = tmp_path / "cache", dict(os.environ)

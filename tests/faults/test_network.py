@@ -107,6 +107,7 @@ def certificates(tmp_path):
     return tmp_path
 
 
+@pytest.mark.full
 def test_tls_lets_in_those_with_a_certificate_alone(small, certificates):
     security = [f"--tls-{kind}={certificates / name}.pem" for kind, name in (("ca-file", "ca"), ("cert", "cert"), ("key", "key"))]
     out = certificates / "out"

@@ -41,7 +41,7 @@ def test_a_second_process_compiles_nothing(warm):
     assert python(COMPUTES, folder)[0].split() == [value, "0"]
 
 
-@pytest.mark.parametrize("damage", ["flipped", "foreign", "cut", "empty"])
+@pytest.mark.parametrize("damage", ["flipped", *(pytest.param(d, marks=pytest.mark.full) for d in ("foreign", "cut", "empty"))])
 def test_a_damaged_cache_is_made_again(warm, tmp_path, damage):
     folder, (value, _) = warm
     (tmp_path / "kernels").mkdir(mode=0o700)
@@ -55,6 +55,7 @@ def test_a_damaged_cache_is_made_again(warm, tmp_path, damage):
     assert python(COMPUTES, tmp_path)[0].split() == [value, "0"]
 
 
+@pytest.mark.full
 def test_two_processes_at_once_on_an_empty_cache(warm, tmp_path):
     variables = {**os.environ, "GDSIM_CACHE_DIR": str(tmp_path)}
     both = [subprocess.Popen([sys.executable, "-c", COMPUTES], env=variables, stdout=subprocess.PIPE, text=True) for _ in range(2)]
