@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole, nearest
+from gdsim.data.arrays import kept, plain
 from gdsim.lanes.philox import INITIAL_POINT
 
 POSITIVE = Range(0.0, float("inf"), low_allowed=False)
@@ -99,7 +100,7 @@ class Points:
     """Initial points given as an array [start, parameter]."""
 
     def __init__(self, values: Any) -> None:
-        self.values = np.ascontiguousarray(values, np.float64)
+        self.values = kept(np.array(plain(values, "init"), np.float64, order="C"))
         if self.values.ndim != 2 or not np.isfinite(self.values).all():
             raise ValueError(f"init as an array must be finite and [start, parameter]; shape {self.values.shape} was given")
 
@@ -123,7 +124,7 @@ def checked_init(value: Any) -> Init:
         raise ValueError(f"init {value!r} is not known; {nearest(value, NAMES)}, {WAYS}")
     if isinstance(value, dict):
         return _from_table(value)
-    if isinstance(value, (np.ndarray, list)):
+    if isinstance(value, list) or getattr(value, "ndim", 0) > 0:
         return Points(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return checked_one(value, "init", ANY)

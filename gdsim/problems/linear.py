@@ -57,7 +57,7 @@ class LinearRegression(LinearModel, tag="linear_regression", frozen=True):
 
 
 class LogisticRegression(LinearModel, tag="logistic_regression", frozen=True):
-    """Logistic regression on `data` with integer labels: of labels 0 and 1 one output ("log_loss"), of more classes the softmax of one each.
+    """Logistic regression on `data` with labels: of two classes one output ("log_loss"), of more classes the softmax of one each.
 
     Starts at zeros. `loss="cross_entropy"` takes the softmax of two outputs for two classes too (multinomial).
 
@@ -70,4 +70,4 @@ class LogisticRegression(LinearModel, tag="logistic_regression", frozen=True):
         self._check_data()
         if not self.has_labels:
             raise ValueError(f"LogisticRegression needs integer labels in a vector; y is {self.data.y.dtype} of shape {self.data.y.shape}")
-        self._check_model("log_loss" if self.data.y.max() <= 1 else "cross_entropy", True, "'log_loss', 'cross_entropy' or gd.LinearRegression")
+        self._check_model("log_loss" if len(self.data.class_names) == 2 else "cross_entropy", True, "'log_loss', 'cross_entropy' or gd.LinearRegression")

@@ -17,10 +17,10 @@ class MLP(Network, tag="mlp", frozen=True):
     `hidden`: widths of the hidden layers, [] for none. `activation` of hidden units, or a list of one per layer:
     "identity", "relu", "leaky_relu" (0.01), "elu", "tanh", "sigmoid", "softplus", "gelu", "silu", "sine". `loss`:
     "squared_error" (1/2 the sum of squares over outputs), "mean_squared_error" (without the 1/2), "absolute_error",
-    "huber" (at 1), "log_loss" (one output, labels 0 and 1), "cross_entropy" (one output per class); if not given,
-    cross-entropy for integer labels and mean squared error for numbers. `output`: the outputs' activation under a
-    regression loss, identity if not given. `label_smoothing`: the share of a label's probability that cross-entropy
-    spreads over all classes. `hidden`, `activation` and `loss` take a `gd.grid`, `l1` and `l2` any axis.
+    "huber" (at 1), "log_loss" (one output, two classes), "cross_entropy" (one output per class); if not given,
+    cross-entropy for labels and mean squared error for numbers; where whole numbers may well be either, it must be.
+    `output`: the outputs' activation under a regression loss, identity if not given. `label_smoothing`: the share of a
+    label's probability that cross-entropy spreads over all classes. `hidden`, `activation` and `loss` take a `gd.grid`, `l1` and `l2` any axis.
 
     >>> from gdsim import datasets
     >>> MLP(datasets.load("xor"), hidden=[2]).parameter_count
@@ -43,7 +43,7 @@ class MLP(Network, tag="mlp", frozen=True):
         self._check_data()
         msgspec.structs.force_setattr(self, "label_smoothing", checked_one(self.label_smoothing, "MLP.label_smoothing", Range(0.0, 1.0)))
         self._check(
-            default="cross_entropy" if self.has_labels else "mean_squared_error",
+            default=self._usual_loss(),
             hidden=checked_axis_of(self.hidden, "MLP.hidden", _checked_widths),
             activation=checked_axis_of(self.activation, "MLP.activation", _checked_activation),
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from gdsim.axes import Grid, Range, checked_axis_of, checked_number, nearest
 from gdsim.data import Data
+from gdsim.data.classes import is_labels, listed
 from gdsim.lanes.generated import function_from
 from gdsim.problems.activations import ACTIVATIONS, Activation
 from gdsim.problems.base import Problem
@@ -51,13 +52,41 @@ class Network(Problem, frozen=True):
         default = settings.pop("default")
         settings["loss"] = checked_axis_of(default if self.loss is None else self.loss, f"{kind}.loss", self._checked_loss)
         settings |= {n: checked_number(getattr(self, n), f"{kind}.{n}", PENALTY) for n in ("l1", "l2")}
+        losses = settings["loss"].values if isinstance(settings["loss"], Grid) else (settings["loss"],)
+        settings["data"] = self._data_for({SAMPLE_LOSSES[loss].targets != "numbers" for loss in losses}, losses)
         for name, value in settings.items():
             msgspec.structs.force_setattr(self, name, value)
 
     @property
     def has_labels(self) -> bool:
-        """Whether the targets are classes."""
-        return self.data.y.dtype.kind == "i" and self.data.y.ndim == 1
+        """Whether the targets may be classes."""
+        return is_labels(self.data.y)
+
+    def _usual_loss(self) -> str:
+        """The loss where none is given: of labels, or of numbers. Asks where whole numbers may be either."""
+        if not self.has_labels:
+            return "mean_squared_error"
+        classes = self.data.class_names
+        if self.loss is None and self.data.is_doubtful:
+            raise ValueError(
+                f"{type(self).__name__}.loss is needed: y has {len(classes)} different whole numbers in {len(self.data.y)} samples ({listed(classes)}), which "
+                f"may be labels or numbers; loss='cross_entropy' takes each as a class, 'mean_squared_error' takes them as numbers"
+            )
+        return "cross_entropy"
+
+    def _data_for(self, kinds: set[bool], losses: Any) -> Data:
+        """The data with the targets that the losses want: places among the classes for losses of labels (True in `kinds`), else as they are."""
+        if True not in kinds:
+            if self.data.names_classes:
+                raise ValueError(
+                    f"y are the classes {listed(self.data.class_names)}, and {losses[0]!r} is a loss of numbers; take 'cross_entropy', or give numbers"
+                )
+            return self.data
+        if False in kinds and self.data.in_classes is not self.data:
+            raise ValueError(
+                f"{', '.join(map(repr, losses))} take the labels {listed(self.data.class_names)} as classes and as numbers; give a problem for each"
+            )
+        return self.data.in_classes
 
     def _checked_loss(self, value: Any, name: str) -> str:
         loss = checked_name(value, name, SAMPLE_LOSSES)
@@ -70,13 +99,13 @@ class Network(Problem, frozen=True):
             raise ValueError(f"{type(self).__name__}.label_smoothing goes with 'cross_entropy' alone; {loss!r} was given")
         if kind == "numbers":
             return loss
-        sets = [("y", y)] + ([("the validation set's y", self.data.validation.y)] if self.data.validation is not None else [])
-        for where, labels in sets:
-            if labels.ndim != 1 or labels.dtype.kind != "i" or labels.min() < 0:
-                raise ValueError(f"{loss!r} needs integer labels from 0 in a vector; {where} is {labels.dtype} of shape {labels.shape}, from {labels.min()}")
-            top = 1 if kind == "binary" else max(int(y.max()), 1)
-            if labels.max() > top:
-                raise ValueError(f"{loss!r} needs labels 0 to {top} here; {where} has {labels.max()}")
+        if not self.has_labels:
+            raise ValueError(f"{loss!r} needs integer labels in a vector, or texts; y is {y.dtype} of shape {y.shape}")
+        classes = self.data.class_names
+        if len(classes) < 2:
+            raise ValueError(f"{loss!r} needs labels of two classes or more; all of y are {classes[0]!r}")
+        if kind == "binary" and len(classes) > 2:
+            raise ValueError(f"{loss!r} needs labels of two classes; y has {len(classes)} ({listed(classes)}): take 'cross_entropy'")
         return loss
 
     def variants(self) -> list[Any]:
@@ -91,7 +120,7 @@ class Network(Problem, frozen=True):
         if isinstance(self.hidden, Grid) or isinstance(self.loss, Grid):
             raise ValueError("a problem with a gd.grid of widths or losses has no single network; take one of its `variants()`")
         y, kind = self.data.y, SAMPLE_LOSSES[self.loss].targets
-        outputs = max(int(y.max()) + 1, 2) if kind == "classes" else 1 if y.ndim == 1 else y.shape[1]
+        outputs = len(self.data.class_names) if kind == "classes" else 1 if y.ndim == 1 else y.shape[1]
         return (self.data.X.shape[1], *self.hidden, outputs)
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 from gdsim.axes import nearest
 from gdsim.data import DATASETS, Data, load, read
+from gdsim.data.stored import kept_data
 from gdsim.filenames import user_path
 from gdsim.problems import PROBLEMS
 from gdsim.problems.own import found
@@ -17,6 +18,8 @@ from gdsim.sweep.declaration import Sweep
 
 # An experiment file says what is done, and holds no data.
 MOST_BYTES = 2**20
+FILE_KEYS = ("path", "target", "drop", "features", "standardize", "validation", "test", "seed")
+NAME_KEYS = ("name", "validation", "test", "seed")
 # A key of very many parts, for which Python's reader takes the square of their number in time and memory.
 MOST_DOTS, NO_KEY = 64, re.compile(r"[^\w.\"' \t-]")
 
@@ -140,7 +143,7 @@ def _problem(value: Any, where: str, folder: pathlib.Path) -> Any:
 def _data(value: Any, where: str, folder: pathlib.Path) -> Data:
     table: dict[str, Any] = {"name": value} if isinstance(value, str) else dict(_table(value, where))
     by_path = "path" in table
-    _check_keys(table, ("path", "target", "validation", "seed") if by_path else ("name", "validation", "seed"), where)
+    _check_keys(table, FILE_KEYS if by_path else NAME_KEYS, where)
     try:
         if by_path and not isinstance(table["path"], str):
             raise ValueError(f"path must be a file's name in quotes; {table['path']!r} was given")
@@ -159,19 +162,12 @@ def sweep_of(held: dict[str, Any], folder: pathlib.Path) -> Sweep:
     for problem in table["problem"]:
         for field, value in problem.items():
             if isinstance(value, dict) and set(value) == {"sha256"}:
-                problem[field] = _kept_data(held, folder, value["sha256"]) if field == "data" else _kept_array(folder, value["sha256"])
+                digest = value["sha256"]
+                path = folder / f"{digest}.npz"
+                problem[field] = kept_data(path, digest, held["data"][digest]) if field == "data" else _kept_array(folder, digest)
     if isinstance(table.get("init"), dict) and "sha256" in table["init"]:
         table["init"] = _kept_array(folder, table["init"]["sha256"])
     return sweep_from(table, folder)
-
-
-def _kept_data(held: dict[str, Any], folder: pathlib.Path, digest: str) -> Data:
-    """A data set of a results folder."""
-    data = read(folder / f"{digest}.npz")
-    data.name = held["data"][digest]
-    if data.digest != digest:
-        raise ExperimentError(f"the data file {digest}.npz is damaged: its numbers do not match its name")
-    return data
 
 
 def _kept_array(folder: pathlib.Path, digest: str) -> Any:

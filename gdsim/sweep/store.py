@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from gdsim.data import Data
+from gdsim.data import stored
 from gdsim.filenames import user_path, why_no_results
 from gdsim.kernels import BITS
 from gdsim.starts import Points
@@ -285,17 +285,11 @@ def _with_data(sweep: Any) -> list[Any]:
 
 def arrays_of(sweep: Any) -> dict[str, dict[str, Any]]:
     """The arrays of a sweep's data, problems and starts, by their hashes."""
-    found = {p.data.digest: _data_arrays(p.data) for p in _with_data(sweep)}
+    found = {p.data.digest: stored.arrays_of(p.data) for p in _with_data(sweep)}
     found |= {a.digest: {"values": a.values} for p in sweep.problem for a in p.arrays().values()}
     if isinstance(sweep.init, Points):
         found[sweep.init.digest] = {"values": sweep.init.values}
     return found
-
-
-def _data_arrays(data: Data) -> dict[str, Any]:
-    held = {} if data.validation is None else {"X_validation": data.validation.X, "y_validation": data.validation.y}
-    weights = {} if data.sample_weight is None else {"sample_weight": data.sample_weight}
-    return {"X": data.X, "y": data.y, **held, **weights}
 
 
 def _holds(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> bool:

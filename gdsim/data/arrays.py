@@ -1,0 +1,147 @@
+"""What a caller gives, as arrays of gdsim's own: copied, checked, and read-only. Lists, tensors, frames and series are taken as they are."""
+
+import functools
+import hashlib
+import math
+from typing import Any, Self
+
+import numpy as np
+
+from gdsim.data import columns
+
+WHOLE = np.iinfo(np.int64)
+
+
+def kept(values: np.ndarray) -> np.ndarray:
+    """The array, which nothing may write to any more."""
+    values.setflags(write=False)
+    return values
+
+
+class Array:
+    """An array that a declaration holds: a snapshot, known by the hash of its numbers."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = kept(np.array(plain(values, "an array"), np.float64, order="C"))
+
+    @classmethod
+    def of(cls, values: Any, name: str, dims: int | None) -> Self:
+        """A finite array of `dims` dimensions, or an error."""
+        if isinstance(values, cls):
+            return values
+        try:
+            made = cls(values)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} must be an array of numbers; {type(values).__name__} was given") from None
+        if made.values.size == 0 or made.values.ndim != dims or not np.isfinite(made.values).all():
+            raise ValueError(f"{name} must be a finite array of {dims} dimensions; shape {made.values.shape} was given")
+        return made
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the numbers."""
+        return hashlib.sha256(f"{self.values.shape}".encode() + self.values.tobytes()).hexdigest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Array) and self.digest == other.digest
+
+    def __repr__(self) -> str:
+        return f"Array({'x'.join(map(str, self.values.shape))})"
+
+
+def plain(value: Any, name: str) -> np.ndarray:
+    """A list, an array or a tensor as a NumPy array, which may still be the caller's. Raises for masked values and sparse matrices."""
+    if isinstance(value, np.ma.MaskedArray):
+        masked = np.argwhere(np.ma.getmaskarray(value))
+        if len(masked):
+            raise ValueError(f"{name}[{_place(masked[0])}] is masked ({len(masked)} such values in all): leave those samples out, or fill them in")
+    elif hasattr(value, "toarray"):
+        raise TypeError(f"{name} is sparse, a {type(value).__name__}; give {name}.toarray()")
+    elif hasattr(value, "detach"):  # a PyTorch tensor, wherever it lies and whether or not it asks for gradients
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+    return np.asarray(value)
+
+
+def features_of(X: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """(X[sample, feature] as float64, the names of the columns if it is a frame with names)."""
+    frame = columns.frame_of(X)
+    if frame is not None:
+        return columns.numbers_of(frame)
+    found = _real(X, "X")
+    return finite(np.array(found, np.float64, order="C"), "X"), None
+
+
+def targets_of(y: Any) -> np.ndarray:
+    """y[sample] or y[sample, output] as int64, float64 or, of labels that are texts, as text."""
+    frame, series = columns.frame_of(y), columns.series_of(y)
+    if series is not None or frame is not None:
+        y = columns.targets_of(series) if series is not None else np.stack([columns.targets_of(frame[n]) for n in frame], 1)
+    found = plain(y, "y")
+    if found.dtype.kind == "U" and isinstance(y, (list, tuple)):  # of texts and numbers NumPy makes texts
+        found = np.asarray(y, object)
+    if found.dtype.kind in "OU":
+        found = _texts(found)
+        if found is not None:
+            return found
+    found = _real(found, "y")
+    if found.dtype.kind == "u" and found.size and found.max() > WHOLE.max:
+        place = np.argwhere(found > WHOLE.max)[0]
+        raise ValueError(f"y[{_place(place)}] is {found[tuple(place)]}, beyond the whole numbers of 64 bits; give numbers as floats")
+    return finite(np.array(found, np.int64 if found.dtype.kind in "biu" else np.float64, order="C"), "y")
+
+
+def _texts(found: np.ndarray) -> np.ndarray | None:
+    """Labels in a vector that are all texts; None for anything else."""
+    found = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
+    if found.ndim != 1 or not len(found) or not all(isinstance(v, str) for v in found):
+        return None
+    return found.astype(str)
+
+
+def _real(values: Any, name: str) -> np.ndarray:
+    try:
+        found = plain(values, name)
+    except TypeError as error:
+        raise TypeError(f"X and y must be arrays of numbers; {error}") from None
+    except ValueError as error:
+        if np.ma.isMaskedArray(values):
+            raise
+        raise TypeError(f"X and y must be arrays of numbers; {name} is a {type(values).__name__} of which none can be made: {error}") from None
+    if found.dtype.kind not in "biuf":
+        kinds = {"O": "of Python objects", "U": "of texts", "S": "of bytes", "c": "of complex numbers"}
+        raise TypeError(
+            f"X and y must be arrays of numbers; {name} is an array {kinds.get(found.dtype.kind, f'of {found.dtype}')}, from a {type(values).__name__}"
+        )
+    return found
+
+
+def _place(index: Any) -> str:
+    return ", ".join(str(i) for i in index)
+
+
+def finite(values: np.ndarray, name: str) -> np.ndarray:
+    """The array, if all its numbers are finite."""
+    bad = ~np.isfinite(values)
+    if bad.any():
+        first = np.argwhere(bad)[0]
+        raise ValueError(f"{name} must be finite; {name}[{_place(first)}] is {values[tuple(first)]} ({int(bad.sum())} such numbers in all)")
+    return values
+
+
+def weights_of(values: Any, count: int) -> np.ndarray:
+    """[sample] weights scaled to a mean of 1."""
+    try:
+        weights = plain(values, "sample_weight").astype(np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"sample_weight must be an array of numbers; {_kind(values)} was given") from None
+    if weights.shape != (count,) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum() > 0:
+        raise ValueError(f"sample_weight must be {count} numbers from 0, not all 0; shape {weights.shape} was given")
+    return kept(weights * (count / math.fsum(weights)))
+
+
+def _kind(value: Any) -> str:
+    return f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,0 +1,139 @@
+"""Columns of pandas and Arrow tables as numbers and labels; what is wrong is said by column and row."""
+
+import decimal
+import numbers
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+# Rows from which on a column of whole numbers in the rows' own order, or in any order, is taken for one that counts them.
+COUNTED_IN_ORDER, COUNTED_IN_ANY = 4, 20
+
+
+def frame_of(value: Any) -> Any:
+    """The pandas DataFrame that a value is, or that an Arrow or Polars table becomes; None of anything else. Imports nothing."""
+    if _room_of(value) in ("pyarrow", "polars") and hasattr(value, "columns") and hasattr(value, "to_pandas"):
+        value = value.to_pandas()
+    pandas = sys.modules.get("pandas")
+    return value if pandas is not None and isinstance(value, pandas.DataFrame) else None
+
+
+def series_of(value: Any) -> Any:
+    """The pandas Series that a value is, or that an Arrow or Polars column, or a frame of one column becomes; None of anything else."""
+    frame = frame_of(value)
+    if frame is not None:
+        return frame.iloc[:, 0] if frame.shape[1] == 1 else None
+    if _room_of(value) in ("pyarrow", "polars") and hasattr(value, "to_pandas"):
+        value = value.to_pandas()
+    pandas = sys.modules.get("pandas")
+    return value if pandas is not None and isinstance(value, pandas.Series) else None
+
+
+def _room_of(value: Any) -> str:
+    return type(value).__module__.split(".")[0]
+
+
+def row_of(frame: Any, row: int) -> str:
+    """A row in words: its place from 1, and its label in the index, as a file of text has it the line."""
+    return f"row {row + 1} of {len(frame)} (index {frame.index[row]})"
+
+
+def names_of(frame: Any) -> tuple[str, ...] | None:
+    """The names of a frame's columns, if they are texts. Raises ValueError for one that stands twice."""
+    names = list(frame.columns)
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise ValueError(f"the column {twice!r} stands twice; rename one of them, or leave it out")
+    return tuple(names) if all(isinstance(n, str) for n in names) else None
+
+
+def numbers_of(frame: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """(a frame's columns as numbers [row, column], their names)."""
+    names = names_of(frame)
+    if not frame.shape[1]:
+        return np.zeros((len(frame), 0)), names
+    found = np.ascontiguousarray(np.stack([_numbers(frame.iloc[:, i], frame.columns[i]) for i in range(frame.shape[1])], 1))
+    if names is not None:
+        _warn_of_counts(found, names)
+    return found, names
+
+
+def targets_of(column: Any) -> np.ndarray:
+    """A column's labels or numbers: integers, floats or texts."""
+    import pandas
+
+    _refuse_missing(column, column.name if column.name is not None else "y")
+    if pandas.api.types.is_bool_dtype(column.dtype):
+        return column.to_numpy(np.int64)
+    if pandas.api.types.is_integer_dtype(column.dtype):
+        return column.to_numpy(np.uint64 if "u" in str(column.dtype).lower()[:2] else np.int64)
+    if pandas.api.types.is_float_dtype(column.dtype):
+        return column.to_numpy(np.float64)
+    return column.to_numpy(object)
+
+
+def _numbers(column: Any, name: Any) -> np.ndarray:
+    import pandas
+
+    _refuse_missing(column, name)
+    types = pandas.api.types
+    if types.is_numeric_dtype(column.dtype) and not types.is_complex_dtype(column.dtype):
+        found = column.to_numpy(np.float64)
+    else:
+        found = _spoken(column, name)
+    bad = np.flatnonzero(~np.isfinite(found))
+    if len(bad):
+        raise ValueError(f"column {name!r} has {found[bad[0]]} in {row_of(column, bad[0])}: X must be finite")
+    return found
+
+
+def _spoken(column: Any, name: Any) -> np.ndarray:
+    """A column of Python objects as numbers, if all are."""
+    values = column.to_numpy(object)
+    bad = [i for i, v in enumerate(values) if not isinstance(v, (numbers.Real, np.bool_, decimal.Decimal))]
+    if bad:
+        row = next((i for i in bad if not _reads_as_number(values[i])), bad[0])
+        raise ValueError(
+            f"column {name!r} has {values[row]!r} in {row_of(column, row)}, which is no number ({len(bad)} such values): "
+            f"leave the column out (drop=[{name!r}] of gd.Data.read), or encode it as numbers"
+        )
+    return values.astype(np.float64)
+
+
+def _reads_as_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _refuse_missing(column: Any, name: Any) -> None:
+    missing = np.flatnonzero(column.isna().to_numpy())
+    if len(missing):
+        raise ValueError(
+            f"column {name!r} has {len(missing)} missing value{'s' if len(missing) > 1 else ''}, the first in {row_of(column, missing[0])}: "
+            f"fill them in, leave those rows out, or leave the column out (drop=[{name!r}] of gd.Data.read)"
+        )
+
+
+def _warn_of_counts(found: np.ndarray, names: Sequence[str]) -> None:
+    """Warns of columns that number the rows: models would learn the order of the file."""
+    count = len(found)
+    if count < COUNTED_IN_ORDER or len(names) < 2:
+        counting = [n for n in names if n == "Unnamed: 0"]
+    else:
+        counting = [n for n, column in zip(names, found.T, strict=True) if _counts(column)]
+    if counting:
+        warnings.warn(
+            f"column {', '.join(map(repr, counting))} counts the rows, as an index that was written with the data does: leave it out "
+            f"(drop={counting!r} of gd.Data.read) unless it is a feature", UserWarning, stacklevel=2,
+        )  # fmt: skip
+
+
+def _counts(column: np.ndarray) -> bool:
+    places = column if len(column) < COUNTED_IN_ANY else np.sort(column)
+    return bool(places[0] in (0.0, 1.0) and (np.diff(places) == 1.0).all())

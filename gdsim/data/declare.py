@@ -1,0 +1,302 @@
+"""`gd.Data`: samples with their targets, checked once and kept as a snapshot."""
+
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
+
+import numpy as np
+
+from gdsim.axes import checked_whole
+from gdsim.data.arrays import features_of, kept, targets_of, weights_of
+from gdsim.data.classes import are_doubtful, checked_names, classes_of, codes_of, counted, is_labels, listed
+from gdsim.data.files import contents_of, said_of
+from gdsim.data.splits import is_share, split
+from gdsim.data.standard import Standard, standard_of, warn_of_constants
+from gdsim.filenames import user_path
+
+SETS = ("train", "validation", "test")
+
+
+class Samples(NamedTuple):
+    """Samples as they were given: copies, labels not yet in classes."""
+
+    X: np.ndarray
+    y: np.ndarray
+    names: tuple[str, ...] | None = None
+
+    def rows(self, rows: np.ndarray) -> "Samples":
+        """Some of the samples."""
+        return self._replace(X=self.X[rows], y=self.y[rows])
+
+
+class Data:
+    """Samples and their targets, with an optional validation set and an optional test set.
+
+    `X[sample, feature]`: finite numbers; an array, a list, a pandas DataFrame, an Arrow table, a PyTorch tensor. `y`: labels
+    [sample] (whole numbers, booleans or texts), numbers [sample] or numbers [sample, output]. All is copied: what the caller does
+    to his arrays later changes nothing here.
+
+    `validation`, `test`: None, a pair (X, y), another Data, or the share of all samples to set aside at random with `seed`. The
+    test set is for `gd.evaluate(on="test")` alone: nothing is stopped or ranked by it.
+
+    Labels are classes under a loss of labels, and plain numbers under a regression loss. The classes are the labels that occur,
+    in any of the sets, in ascending order (`class_names`); or those that `class_names=` gives, in its order, where whole numbers
+    are places among names that are texts.
+
+    `standardize`: each feature less its mean, over its standard deviation (of the population), both of the training samples alone;
+    kept as `center` and `scale`, and applied by `gd.predict`, which takes features as they were given here.
+
+    `sample_weight[sample]`: how much each sample counts in every loss; the weights are scaled to a mean of 1. Accuracies count every
+    sample alike, those of weight 0 too; so do the losses of the validation and the test set.
+
+    Attributes: `X`, `y`, `validation`, `test` (of type Data), `sample_weight`, `class_names`, `feature_names`, `center`, `scale`, `name`;
+    what there is not is None. Raises ValueError or TypeError for shapes that disagree, empty data, and values that are missing,
+    masked, infinite or no numbers.
+
+    >>> Data([[0.0], [1.0]], [0, 1]).X.shape
+    (2, 1)
+    >>> Data([[0.0], [1.0], [2.0]], ["no", "yes", "no"]).class_names
+    ('no', 'yes')
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    validation: Self | None
+    test: Self | None
+    sample_weight: np.ndarray | None
+    feature_names: tuple[str, ...] | None
+    center: np.ndarray | None
+    scale: np.ndarray | None
+    name: str
+    _classes: tuple[Any, ...] | None  # where y are places among classes that were named
+
+    _nothing: ClassVar[dict[str, Any]] = dict.fromkeys(("validation", "test", "sample_weight", "feature_names", "center", "scale", "_classes"))
+
+    def __init__(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        validation: Any = None,
+        test: Any = None,
+        sample_weight: Any = None,
+        class_names: Any = None,
+        standardize: bool = False,
+        seed: int = 0,
+        name: str = "data",
+    ) -> None:
+        whole = checked_samples(X, y)
+        weights = None if sample_weight is None else weights_of(sample_weight, len(whole.X))
+        given = {"validation": validation, "test": test}
+        shares = {n: float(v) for n, v in given.items() if is_share(v)}
+        drawn = split(len(whole.X), shares, checked_whole(seed, "Data.seed", 0, 2**64)) if shares else None
+        sets = {"train": whole} if drawn is None else {"train": whole.rows(drawn.train), **{n: whole.rows(rows) for n, rows in drawn.held.items()}}
+        sets |= {n: _held_out(v, n, whole) for n, v in given.items() if v is not None and n not in sets}
+        if weights is not None and drawn is not None:
+            weights = weights_of(weights[drawn.train], len(drawn.train))
+        standard = _standard(sets, standardize)
+        classes = _named_classes(sets, class_names)
+        for n, samples in sets.items():
+            sets[n] = samples._replace(
+                X=samples.X if standard is None else standard.applied(samples.X),
+                y=samples.y if classes is None else codes_of(samples.y, classes, "y" if n == "train" else f"y of the {n} set"),
+            )
+        center, scale = standard or (None, None)
+        self._put(sets, name, sample_weight=weights, feature_names=whole.names, center=center, scale=scale, _classes=classes)
+
+    def _put(self, sets: dict[str, Samples], name: str, **shared: Any) -> None:
+        """Makes this the data of checked sets; `shared` is what they have in common, and the training set's weights."""
+        held = {}
+        for n in SETS[1:]:
+            if n in sets:
+                held[n] = object.__new__(type(self))
+                held[n]._put({"train": sets[n]}, f"{name}: {n}", **{**shared, "sample_weight": None})
+        samples = sets["train"]
+        self.__setstate__({**self._nothing, **shared, **held, "X": samples.X, "y": samples.y, "name": name})
+
+    @classmethod
+    def of(cls, sets: dict[str, Samples], name: str, **shared: Any) -> Self:
+        """The data of checked sets, which are kept as they are."""
+        made = object.__new__(cls)
+        made._put(sets, name, **shared)
+        return made
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"a gd.Data is a snapshot: {name} cannot be set; make another")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                kept(value)
+        self.__dict__.update(state)
+
+    @classmethod
+    def read(
+        cls,
+        path: str | pathlib.Path,
+        *,
+        target: str | Sequence[str] = "y",
+        drop: str | Sequence[str] = (),
+        features: str | Sequence[str] | None = None,
+        standardize: bool = False,
+        validation: Any = None,
+        test: Any = None,
+        seed: int = 0,
+    ) -> Self:
+        """Data from a file: `.csv` or `.parquet` with a column of targets, or `.npz` with arrays.
+
+        `target`: the column of labels or numbers, or several of numbers. `features`: the columns to learn from, in this order; if not
+        given, all others but those to `drop`. They hold numbers, or true and false, which are 1 and 0. The rest is as for `gd.Data`.
+        A `.npz` holds `X` and `y`, and may hold `X_validation` and `y_validation`, `X_test` and `y_test`, `sample_weight` and
+        `class_names`. `~` is the home folder.
+
+        Raises ValueError, which names the file, the column and the row, for what cannot be read, is missing, or is no number. Warns of
+        columns that are constant or that count the rows.
+
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "flowers.csv"
+        >>> _ = path.write_text("id,petal,sepal,kind\\n7,1.4,5.1,setosa\\n9,4.7,7.0,versicolor\\n4,1.3,4.9,setosa\\n")
+        >>> data = Data.read(path, target="kind", drop=["id"], standardize=True)
+        >>> data.feature_names, data.class_names
+        (('petal', 'sepal'), ('setosa', 'versicolor'))
+        """
+        path = user_path(path)
+        with said_of(path):
+            held = contents_of(path, target, drop, features)
+            for name, value in (("validation", validation), ("test", test)):
+                if value is not None and name in held:
+                    raise ValueError(f"it holds a {name} set, X_{name} and y_{name}; leave {name}={value!r} out")
+                held.setdefault(name, value)
+            return cls(**held, standardize=standardize, seed=seed, name=path.name)
+
+    @property
+    def sets(self) -> "dict[str, Data]":
+        """The sets that there are, by name: "train", which this is, "validation" and "test"."""
+        held = {"validation": self.validation, "test": self.test}
+        return {"train": self, **{n: part for n, part in held.items() if part is not None}}
+
+    @functools.cached_property
+    def class_names(self) -> tuple[Any, ...] | None:
+        """The classes, in the order of a network's outputs: labels of all sets together; None where targets are no labels."""
+        if self._classes is not None:
+            return self._classes
+        return classes_of([part.y for part in self.sets.values()]) if is_labels(self.y) else None
+
+    @property
+    def names_classes(self) -> bool:
+        """Whether y are places among classes that have names of their own, and so no numbers."""
+        return self._classes is not None and not counted(self._classes)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether y are whole numbers that look like labels no more than like numbers, and nobody has said which."""
+        return self._classes is None and self.class_names is not None and are_doubtful(self.y, self.class_names)
+
+    @functools.cached_property
+    def in_classes(self) -> "Data":
+        """The data whose y are places among `class_names`: itself where labels count from 0."""
+        classes = self.class_names
+        if classes is None:
+            raise ValueError(f"y is {self.y.dtype} of shape {self.y.shape}, and no labels")
+        if self._classes is not None or (counted(classes) and self.y.ndim == 1):
+            return self
+        sets = {n: Samples(part.X, codes_of(part.y, classes, "y")) for n, part in self.sets.items()}
+        shared = {n: getattr(self, n) for n in ("sample_weight", "feature_names", "center", "scale")}
+        return self.of(sets, self.name, **shared, _classes=classes)
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self.X)} samples x {self.X.shape[1]} features"]
+        if self.names_classes or (self.class_names is not None and len(self.class_names) <= 20):
+            parts.append(f"{len(self.class_names or ())} classes ({listed(self.class_names or ())})")
+        parts += [f"{n} {len(part.X)}" for n, part in self.sets.items() if n != "train"]
+        parts += [word for word, there in (("standardized", self.center is not None), ("weighted", self.sample_weight is not None)) if there]
+        return f"Data({self.name!r}, {', '.join(parts)})"
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the numbers, by which plans and stores know the data. What came later than them enters only where it is there."""
+        text = hashlib.sha256()
+        for n, part in self.sets.items():
+            text.update(b"test" if n == "test" else b"")
+            for array in (part.X, part.y, *([] if part.sample_weight is None else [part.sample_weight])):
+                text.update(f"{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        if self._classes is not None and self._classes != counted_classes(self):
+            text.update(json.dumps(["class_names", *self._classes]).encode())
+        if self.center is not None and self.scale is not None:
+            text.update(b"standard" + self.center.tobytes() + self.scale.tobytes())
+        return text.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Data) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def counted_classes(data: Data) -> tuple[int, ...] | None:
+    """The classes 0, 1, ... up to the highest label, at least two: what labels stand for where no names are kept; None of other targets."""
+    parts = data.sets.values()
+    if not is_labels(data.y) or any(part.y.min() < 0 for part in parts):
+        return None
+    return tuple(range(max(2, *(int(part.y.max()) + 1 for part in parts))))
+
+
+def checked_samples(X: Any, y: Any) -> Samples:
+    """Copies of X and y that fit each other, or an error."""
+    features, names = features_of(X)
+    targets = targets_of(y)
+    if features.ndim != 2 or targets.ndim not in (1, 2):
+        raise ValueError(f"X must be [sample, feature] and y [sample] or [sample, output]; shapes {features.shape} and {targets.shape} were given")
+    if len(features) != len(targets):
+        raise ValueError(f"X and y must have as many rows; X has {len(features)}, y has {len(targets)}")
+    if features.size == 0 or targets.size == 0:
+        raise ValueError(f"data needs at least one sample, one feature and one target; shapes {features.shape} and {targets.shape} were given")
+    return Samples(features, targets, names)
+
+
+def _held_out(value: Any, name: str, like: Samples) -> Samples:
+    """A set that was given beside the training set, with labels as they were given."""
+    if isinstance(value, Data):
+        if value.center is not None:
+            raise ValueError(f"the {name} set is standardized by samples of its own; give it as it was, and standardize=True for all")
+        labels = value.y if value._classes is None else np.array(value._classes)[value.y]
+        found = Samples(value.X, labels, value.feature_names)
+    elif isinstance(value, (tuple, list)) and len(value) == 2:
+        try:
+            found = checked_samples(*value)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"the {name} set: {error}") from None
+    else:
+        raise TypeError(f"{name} must be a pair (X, y), a gd.Data or a share between 0 and 1; {value!r} was given")
+    X, y = found.X, found.y
+    if X.shape[1] != like.X.shape[1] or y.shape[1:] != like.y.shape[1:] or y.dtype.kind != like.y.dtype.kind:
+        raise ValueError(
+            f"the {name} set must look like the training set, with X[sample, {like.X.shape[1]}] and y of the same kind; "
+            f"X of shape {X.shape} and y of shape {y.shape}, {y.dtype} were given"
+        )
+    if found.names is not None and like.names is not None and found.names != like.names:
+        raise ValueError(f"the {name} set must have the columns {', '.join(like.names)} in this order; {', '.join(found.names)} were given")
+    return found
+
+
+def _named_classes(sets: dict[str, Samples], class_names: Any) -> tuple[Any, ...] | None:
+    """The classes, where they have names: given ones, or labels that are texts."""
+    y = sets["train"].y
+    if class_names is None:
+        return classes_of([s.y for s in sets.values()]) if y.dtype.kind == "U" else None
+    if not is_labels(y):
+        raise ValueError(f"class_names go with labels, whole numbers or texts in a vector; y is {y.dtype} of shape {y.shape}")
+    return checked_names(class_names)
+
+
+def _standard(sets: dict[str, Samples], standardize: Any) -> Standard | None:
+    """The standardisation by the training samples, if it is asked for; warns of what is constant."""
+    if not isinstance(standardize, (bool, np.bool_)):
+        raise TypeError(f"standardize must be true or false; {standardize!r} was given")
+    train = sets["train"]
+    if standardize or train.names is not None:
+        warn_of_constants(train.X, train.names)
+    return standard_of(train.X) if standardize else None

@@ -1,0 +1,107 @@
+"""Data from files: tables of text or Parquet with a column of targets, and NumPy's archives."""
+
+import contextlib
+import pathlib
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from gdsim.axes import nearest
+from gdsim.data.columns import names_of
+
+KINDS = (".csv", ".parquet", ".npz")
+
+
+def contents_of(path: pathlib.Path, target: Any, drop: Any, features: Any) -> dict[str, Any]:
+    """What `gd.Data` is made of: X and y of a file, and the sets, weights and names that it holds beside them."""
+    if path.suffix not in KINDS:
+        raise ValueError(f"unknown kind {path.suffix!r}; allowed: {', '.join(KINDS)}")
+    if path.suffix == ".npz":
+        if target != "y" or features is not None or drop:
+            raise ValueError("target, drop and features choose columns of .csv and .parquet; an .npz holds the arrays X and y")
+        return _from_arrays(arrays_in(path))
+    frame = _csv(path) if path.suffix == ".csv" else _parquet(path)
+    names_of(frame)
+    frame.columns = [str(c) for c in frame.columns]
+    targets, inputs = chosen_columns(list(frame.columns), target, drop, features)
+    return {"X": frame[inputs], "y": frame[targets if len(targets) > 1 else targets[0]]}
+
+
+@contextlib.contextmanager
+def said_of(path: pathlib.Path) -> Iterator[None]:
+    """Errors of reading a file as one ValueError that names it."""
+    if not path.is_file():
+        raise ValueError(f"there is no data file {str(path)!r}")
+    try:
+        yield
+    except (ValueError, TypeError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"data file {str(path)!r}: {text}") from None
+
+
+def arrays_in(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz`; nothing in it is unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array, and no archive of X and y")
+            return {name: file[name] for name in file.files}
+    except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"it is empty, cut or damaged, or no .npz at all ({' '.join(str(error).split())})") from None
+
+
+def _from_arrays(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    missing = [k for k in ("X", "y") if k not in arrays]
+    if missing:
+        raise ValueError(f"it has no array {missing[0]!r}; it has {', '.join(sorted(arrays)) or 'none'}")
+    held = {n: (arrays[f"X_{n}"], arrays[f"y_{n}"]) for n in ("validation", "test") if f"X_{n}" in arrays and f"y_{n}" in arrays}
+    return held | {n: arrays[n] for n in ("X", "y", "sample_weight", "class_names") if n in arrays}
+
+
+def _csv(path: pathlib.Path) -> Any:
+    """A table of text as pandas reads it, but for names that stand twice, which pandas would number."""
+    import pandas
+
+    head = pandas.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, index_col=False)
+    frame = pandas.read_csv(path)
+    names = head.iloc[0].tolist()
+    if len(set(names)) < len(names) and len(names) == frame.shape[1]:
+        frame.columns = names
+    return frame
+
+
+def _parquet(path: pathlib.Path) -> Any:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.ParquetFile(path).read().to_pandas()
+    except pyarrow.ArrowException as error:
+        raise ValueError(str(error)) from None
+
+
+def chosen_columns(names: Sequence[str], target: Any, drop: Any, features: Any) -> tuple[list[str], list[str]]:
+    """(columns of targets, columns of features) of a table with these columns. Raises ValueError for those that it has not."""
+    targets, dropped = _listed(target, "target"), _listed(drop, "drop")
+    wanted = None if features is None else _listed(features, "features")
+    for word, chosen in (("target", targets), ("drop", dropped), ("features", wanted or [])):
+        for name in chosen:
+            if name not in names:
+                raise ValueError(f"it has no column {name!r}, as {word} says; {nearest(name, list(names))}")
+    taken = [n for n in wanted or [] if n in targets or n in dropped] or [n for n in targets if n in dropped]
+    if taken:
+        raise ValueError(f"column {taken[0]!r} is among the features or targets and also another's: target={target!r}, drop={drop!r}, features={features!r}")
+    inputs = [n for n in names if n not in targets and n not in dropped] if wanted is None else wanted
+    if not targets or not inputs:
+        raise ValueError(f"no column is left to {'learn from' if targets else 'learn'}; it has {', '.join(names)}")
+    return targets, inputs
+
+
+def _listed(value: Any, name: str) -> list[str]:
+    found = [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else None
+    if found is None or not all(isinstance(v, str) for v in found):
+        raise TypeError(f"{name} must be a column's name, or a list of them; {value!r} was given")
+    return found
