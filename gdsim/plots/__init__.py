@@ -1,9 +1,10 @@
 """Figures of results: functions from a Dataset to a matplotlib Figure, readable in print and by the colour-blind."""
 
 from gdsim.plots.convergence import convergence_bands
+from gdsim.plots.film import race_animation
 from gdsim.plots.losses import final_losses
 from gdsim.plots.maps import divergence_map, heat_map
-from gdsim.plots.race import race, race_animation
+from gdsim.plots.race import race
 from gdsim.plots.schedules import schedule
 from gdsim.plots.targets import ecdf, ert, performance_profile
 from gdsim.plots.tuning import budget_curve, sensitivity_curve

@@ -1,39 +1,72 @@
 """How the loss of a population falls: the median and the middle half of the runs of every cell."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gdsim.analysis import bands
-from gdsim.plots.style import best_first, counted, legend, line, new_panels, said_of, short_labels
+from gdsim.plots.looks import looks_by_value, looks_together, show_looks
+from gdsim.plots.style import best_first, finished, label_outer, new_panel, new_panels, said_of, share_axis
+from gdsim.plots.words import counted
+from gdsim.sweep.hits import own_targets
+from gdsim.sweep.reading import WORST, opened
+
+# A run that diverges leaves the picture: what lies farther above the start than this would press the others flat.
+MOST_ABOVE = 1e3
 
 
-def convergence_bands(result: Any, *, variable: str = "loss") -> Any:
+def convergence_bands(result: Any, *, variable: str = "loss", ax: Any = None, figure: Any = None) -> Any:
     """A panel per optimizer: the median of `variable` over the runs of each cell, with the band of the middle half.
 
-    Runs that ended keep their last value, diverged runs count as infinite from their end. Of many cells of an optimizer the seven
-    with the lowest last medians are shown. Takes what `gd.analysis.bands` takes. Returns a matplotlib Figure.
+    Optimizers of one cell each share a panel. Runs that ended keep their last value, diverged runs count as infinite from their end. Of many
+    cells of an optimizer the seven with the best last medians are shown. The targets of the sweep are dotted lines. Takes what
+    `gd.analysis.bands` takes. `ax`: Axes to draw on, where there is one panel; `figure`: an empty figure to draw in.
+    Returns the figure, a matplotlib Figure.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("xor"), hidden=[2]), optimizer=gd.SGD(lr=1.0), starts=5, steps=20)
     >>> len(convergence_bands(sweep.run()).axes)
     1
     """
+    result = opened(result, "convergence_bands")
     band = bands(result, variable=variable, quantiles=(0.25, 0.5, 0.75))
-    names = list(dict.fromkeys(band.optimizer.values.tolist()))
-    figure, panels = new_panels(len(names), sharex=True, sharey=True)
-    falls = "accuracy" not in variable
-    for name, panel in zip(names, panels, strict=False):
-        mine = band.isel(cell=band.optimizer.values == name)
-        last = _last_known(mine.value.values[:, 1])
-        chosen = np.sort(best_first(last if falls else -last))
-        _panel(panel, mine.isel(cell=chosen))
-        panel.set_title(f"{name}{said_of(len(chosen), mine.sizes['cell'])}", fontsize="medium")
-    figure.supxlabel("step")
-    figure.supylabel(variable.replace("_", " "))
-    worst = "infinite" if falls else "0"
-    figure.suptitle(f"Median and middle half of {counted(band.runs.values, 'run')} per cell; diverged runs count as {worst}", fontsize="small", wrap=True)
-    return figure
+    rules, falls = band.optimizer.values, variable not in WORST
+    last = _last_known(band.value.values[:, 1])
+    names = list(dict.fromkeys(rules.tolist()))
+    together = len(names) == 1 or len(names) == len(rules)
+    groups = [np.arange(len(rules))] if together else [np.flatnonzero(rules == name) for name in names]
+    shown = [mine[np.sort(best_first(last[mine] if falls else -last[mine]))] for mine in groups]
+    chosen = np.concatenate(shown)
+    if ax is not None and not together:
+        raise ValueError(f"convergence_bands draws {len(names)} panels, one per optimizer: give figure=, an empty figure, in place of ax=")
+    targets = own_targets(result) if variable == "loss" else np.zeros(0)
+    titles = [f"{'' if len(names) > 1 and together else name}{said_of(len(s), len(g))}".strip("; ") for name, s, g in zip(names, shown, groups, strict=False)]
+    if figure is None and together:
+        drawn, panel = new_panel("", "", "", ax=ax)
+        panels, spare = [panel], None
+    else:
+        drawn, panels, spare = new_panels(len(groups), figure=figure)
+    looks = looks_by_value(band.isel(cell=chosen)) if len(names) == 1 or not together else looks_together(band, chosen)
+    first = 0
+    for panel, title, cells in zip(panels, titles, shown, strict=True):
+        _panel(panel, band.isel(cell=cells), looks.lines[first : first + len(cells)], falls=falls, targets=targets)
+        panel.set_title(title, fontsize="medium")
+        first += len(cells)
+    show_looks(drawn, looks, panels, spare)
+    label_outer(panels, "step", variable.replace("_", " "))
+    return finished(drawn, _caption(band, variable, targets, falls=falls))
+
+
+def _caption(band: Any, variable: str, targets: np.ndarray, *, falls: bool) -> str:
+    text = (
+        f"Lines: the median {variable.replace('_', ' ')} of {counted(band.runs.values, 'run')} per cell at each checkpoint; bands: the middle half of the runs. "
+        f"Runs that ended keep their last value; diverged runs count as {'infinite' if falls else '0'} from their end, and a line ends where "
+        "half of them have."
+    )
+    if len(targets):
+        text += f" Dotted: the target{'s' if len(targets) > 1 else ''} of the sweep; a run that met the last one stopped there."
+    return text + " Axes of steps and of losses are logarithmic where values lie far apart."
 
 
 def _last_known(curves: np.ndarray) -> np.ndarray:
@@ -42,18 +75,24 @@ def _last_known(curves: np.ndarray) -> np.ndarray:
     return curves[np.arange(len(curves)), place]
 
 
-def _panel(panel: Any, band: Any) -> None:
+def _panel(panel: Any, band: Any, lines: Sequence[dict[str, Any]], *, falls: bool, targets: np.ndarray) -> None:
     steps, values = band.step.values, band.value.values
-    for k, label in enumerate(short_labels(band.label.values)):
-        low, middle, high = values[k]
+    for (low, middle, high), style in zip(values, lines, strict=True):
         known = np.isfinite(middle)
-        panel.plot(steps[known], middle[known], label=label, **line(k))
+        panel.plot(steps[known], middle[known], **style)
         there = ~np.isnan(low)
-        panel.fill_between(steps[there], low[there], np.where(np.isfinite(high), high, np.nan)[there], color=line(k)["color"], alpha=0.18, linewidth=0)
+        panel.fill_between(steps[there], low[there], np.where(np.isfinite(high), high, np.nan)[there], color=style["color"], alpha=0.15, linewidth=0)
     panel.set_xscale("symlog", linthresh=1)
     finite = values[np.isfinite(values)]
-    if len(finite) and finite.min() > 0:
+    if not falls:
+        share_axis(panel.yaxis)
+        panel.set_ylim(top=1.0)
+    elif len(finite) and finite.min() > 0:
         panel.set_yscale("log")
+        first = values[:, :, 0].max(initial=0, where=np.isfinite(values[:, :, 0]))
+        if 0 < first * MOST_ABOVE < finite.max():
+            panel.set_ylim(top=first * MOST_ABOVE)
+    for target in targets:
+        panel.axhline(target, color="#444444", linewidth=0.9, linestyle=":")
     panel.set_xlim(0, max(1, steps[-1]))
     panel.grid(alpha=0.3, which="major")
-    legend(panel, len(values), narrow=True)

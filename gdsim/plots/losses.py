@@ -5,17 +5,23 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.minima import clusters
-from gdsim.plots.style import is_wide, line, new_panels
-from gdsim.sweep.reading import check_result
+from gdsim.plots.style import best_first, finished, is_wide, label_outer, line, new_panel, new_panels, said_of
+from gdsim.plots.words import counted, settings_of, settings_texts, shown_number
+from gdsim.sweep.reading import cells_in, check_result
+from gdsim.sweep.result import losses_at_end
 
-BINS, MOST_MARKS = 60, 12
+BINS, MOST_MARKS = 60, 8
+# Marks of levels nearer than this share of the axis would write over each other: beside other rows, and alone.
+APART = (0.06, 0.12)
+MOST_ROWS = 7
 
 
-def final_losses(result: Any, *, tolerance: float = 1e-4) -> Any:
-    """A histogram of final losses, a panel per optimizer, with the levels at which many runs ended marked by their counts.
+def final_losses(result: Any, *, tolerance: float = 1e-4, ax: Any = None, figure: Any = None) -> Any:
+    """Histograms of final losses, a panel per optimizer and in it a row per cell, with the levels at which many runs ended marked by their counts.
 
     A level is a group of final losses no further than tolerance (1 + |loss|) from their neighbours; those are marked in which at
-    least 2% of the runs ended. Diverged runs are counted in the title. Returns a matplotlib Figure.
+    least 2% of the runs ended. Of many cells of an optimizer the seven of the lowest medians are shown. Diverged runs are counted at the right.
+    `ax`: Axes to draw on, where there is one panel; `figure`: an empty figure to draw in. Returns the figure, a matplotlib Figure.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.StyblinskiTang(), optimizer=gd.SGD(lr=0.01), starts=200, steps=500)
@@ -23,34 +29,101 @@ def final_losses(result: Any, *, tolerance: float = 1e-4) -> Any:
     1
     """
     result = check_result(result, "final_losses")
-    names = list(dict.fromkeys(np.asarray(result.optimizer.values).tolist()))
-    figure, panels = new_panels(len(names), sharey=False)
-    loss, diverged = result.final_loss.values.astype(float), result.status.values == "diverged"
-    for name, panel in zip(names, panels, strict=False):
-        mine = result.optimizer.values == name
-        ended = loss[mine & ~diverged]
-        ended = ended[np.isfinite(ended)]
-        panel.set_title(f"{name}: {mine.sum():,} runs, {int((mine & diverged).sum()):,} diverged", fontsize="medium")
-        panel.grid(alpha=0.3)
-        if len(ended):
-            _histogram(panel, ended, tolerance)
-    figure.supxlabel("final loss")
-    figure.supylabel("runs")
-    return figure
+    cells, losses = cells_in(result), losses_at_end(result)
+    about = cells.dataset({})
+    by_cell = [losses[cells.place == k] for k in range(len(cells.numbers))]
+    names = list(dict.fromkeys(about.optimizer.values.tolist()))
+    if ax is not None and len(names) > 1:
+        raise ValueError(f"final_losses draws {len(names)} panels, one per optimizer: give figure=, an empty figure, in place of ax=")
+    most = max(int((about.optimizer.values == name).sum()) for name in names)
+    if figure is None and len(names) == 1:
+        drawn, panel = new_panel("", "", "", ax=ax)
+        panels = [panel]
+    else:
+        drawn, panels, _ = new_panels(len(names), figure=figure, spare=False, shared="x", height=max(3.1, 0.9 + 0.42 * min(MOST_ROWS, most)))
+    texts = settings_texts(settings_of(about), len(by_cell))
+    finite = losses[np.isfinite(losses)]
+    edges = _edges(finite) if len(finite) else np.array([0.0, 1.0])
+    for name, panel in zip(names, panels, strict=True):
+        mine = np.flatnonzero(about.optimizer.values == name)
+        medians = np.array([np.quantile(by_cell[k], 0.5, method="inverted_cdf") for k in mine])
+        shown = np.sort(best_first(medians, MOST_ROWS))
+        panel.set_title(f"{name}{said_of(len(shown), len(mine))}", fontsize="medium")
+        _rows(panel, [by_cell[k] for k in mine[shown]], [texts[k] for k in mine[shown]], edges, tolerance)
+    label_outer(panels, "final loss", "runs" if len(by_cell) == 1 else "")
+    return finished(drawn, _caption(np.bincount(cells.place), tolerance))
 
 
-def _histogram(panel: Any, ended: np.ndarray, tolerance: float) -> None:
-    positive = is_wide(ended)
-    spread = ended.max() - ended.min() or 1.0
-    edges = np.geomspace(ended.min(), ended.max(), BINS + 1) if positive else np.linspace(ended.min() - 0.01 * spread, ended.max() + 0.01 * spread, BINS + 1)
-    if positive:
-        edges[0], edges[-1] = ended.min(), ended.max()
+def _caption(runs: np.ndarray, tolerance: float) -> str:
+    return (
+        f"Where {counted(runs, 'run')} per cell ended; each row is one cell, its bars on a scale of its own. Triangles and counts: levels at which at least "
+        f"2% of a cell's runs ended, and most of them in all, apart by more than {tolerance:g} (1 + |loss|): minima, where runs have converged; several of one "
+        "loss look like one. Runs that used up their steps may still be on their way. Diverged runs have no bar, and are counted at the right."
+    )
+
+
+def _edges(finite: np.ndarray) -> np.ndarray:
+    """The edges of bins from the lowest to the highest loss."""
+    low, high = finite.min(), finite.max()
+    if is_wide(finite):
+        edges = np.geomspace(low, high, BINS + 1)
+    else:
+        edges = np.linspace(low, high if high > low else low + max(1.0, abs(low)), BINS + 1)
+    edges[0] = low
+    edges[-1] = max(edges[-1], high)
+    return edges
+
+
+def _rows(panel: Any, by_cell: list[np.ndarray], texts: list[str], edges: np.ndarray, tolerance: float) -> None:
+    """A histogram for each cell, the first at the top."""
+    if is_wide(edges):
         panel.set_xscale("log")
-    panel.hist(ended, edges, color=line(0)["color"])
-    levels, sizes = clusters(np.sort(ended), tolerance)
-    marked = np.argsort(-sizes, kind="stable")[:MOST_MARKS]
-    marked = marked[sizes[marked] >= max(2, 0.02 * len(ended))]
-    if len(levels) < len(ended) / 2:
-        for level, size in zip(levels[marked], sizes[marked], strict=True):
-            panel.axvline(level, color=line(1)["color"], linewidth=0.9, linestyle="--")
-            panel.text(level, 1.0, f" {size:,} at {level:.4g}", rotation=90, va="top", ha="left", fontsize="x-small", transform=panel.get_xaxis_transform())
+    alone = len(by_cell) == 1
+    for row, losses in enumerate(by_cell):
+        ended, floor = losses[np.isfinite(losses)], float(len(by_cell) - 1 - row)
+        counts = np.histogram(ended, edges)[0].astype(float)
+        height = 1.0 if alone else 0.72 / max(1.0, counts.max(initial=0))
+        panel.bar(edges[:-1], counts * height, np.diff(edges), floor, align="edge", color=line(0)["color"])
+        if len(ended):
+            _marks(panel, np.sort(ended), floor + (counts.max() if alone else 0.72), edges, tolerance=tolerance, alone=alone)
+        lost = len(losses) - len(ended)
+        if lost:
+            panel.text(
+                1.0,
+                0.98 if alone else floor + 0.4,
+                f"{lost:,} diverged ",
+                transform=panel.transAxes if alone else panel.get_yaxis_transform(),
+                ha="right",
+                va="top",
+                fontsize="x-small",
+            )
+    panel.margins(x=0.02)
+    panel.grid(axis="both" if alone else "x", alpha=0.3)
+    if alone:
+        panel.set_ylim(bottom=0)
+        panel.margins(y=0.12)
+    else:
+        panel.set_yticks(np.arange(len(by_cell), dtype=float)[::-1], texts, fontsize="x-small")
+        panel.set_ylim(-0.1, len(by_cell))
+
+
+def _marks(panel: Any, ended: np.ndarray, top: float, edges: np.ndarray, *, tolerance: float, alone: bool) -> None:
+    """Marks the levels at which most runs ended, those of most runs first where two would write over each other."""
+    levels, sizes = clusters(ended, tolerance)
+    if len(levels) >= len(ended) / 2:
+        return
+    scaled = np.log if is_wide(edges) else np.asarray
+    whole = scaled(edges[-1]) - scaled(edges[0])
+    places = (scaled(levels) - scaled(edges[0])) / whole
+    widths = (scaled(ended[np.cumsum(sizes) - 1]) - scaled(levels)) / whole
+    many = (sizes >= max(2, 0.02 * len(ended))) & (widths <= 1 / BINS)
+    if 2 * sizes[many].sum() < len(ended):  # no levels, but chance neighbours
+        return
+    taken: list[float] = []
+    for k in np.argsort(-np.where(many, sizes, 0), kind="stable")[: min(MOST_MARKS, many.sum())]:
+        if any(abs(places[k] - other) < APART[alone] for other in taken):
+            continue
+        taken.append(float(places[k]))
+        panel.plot([levels[k]], [top], marker=7, markersize=4, color=line(1)["color"], linestyle="none")
+        text = f"{sizes[k]:,}\nat {shown_number(float(levels[k]), 4)}" if alone else f"{sizes[k]:,}"
+        panel.annotate(text, (levels[k], top), (0, 4), textcoords="offset points", ha="center", va="bottom", fontsize="x-small")

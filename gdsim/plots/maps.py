@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
-from gdsim.plots.style import is_wide, new_panel
+from gdsim.plots.style import finished, is_wide, new_panel
+from gdsim.plots.words import counted, shown_values
 
 # Numbers are written into the fields of maps of so many.
 MOST_WRITTEN = 150
@@ -14,11 +15,12 @@ MOST_INTERVALS = 60  # with their intervals
 STATISTICS = {"median_loss": "lowest median final loss", "probability": "share of runs that converged", "diverged": "share of runs that diverged"}
 
 
-def heat_map(result: Any, x: str, y: str, *, statistic: str = "median_loss") -> Any:
+def heat_map(result: Any, x: str, y: str, *, statistic: str = "median_loss", ax: Any = None) -> Any:
     """A number of the cells over two hyperparameters: "median_loss" (the lowest over all others), "probability" of success, or "diverged".
 
     Shares pool the runs of all cells of a field. In maps of up to 60 fields 95% intervals stand below the numbers: Wilson's of a share, the bootstrap's
-    over starts of a median (`gd.analysis.best_cell`). Fields that no cell lies in stay empty. Returns a matplotlib Figure.
+    over starts of a median (`gd.analysis.best_cell`). Fields that no cell lies in stay empty. `ax`: Axes to draw on. Returns the figure, a
+    matplotlib Figure.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.01, 1.0], momentum=[0.0, 0.9]), starts=5, steps=100)
@@ -31,21 +33,28 @@ def heat_map(result: Any, x: str, y: str, *, statistic: str = "median_loss") -> 
     values, low, high = (found[n].values for n in ("share", "low", "high"))
     if statistic == "median_loss":
         values, low, high = _lowest_medians(result, found, x, y)
-    counts = np.unique(found.runs.values[found.runs.values > 0])
-    runs = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-    title = f"{STATISTICS[statistic].capitalize()}; {runs} runs per field"
-    return _drawn((values, low, high), {n: found[n].values for n in (x, y)}, title, is_share=statistic != "median_loss")
+    is_share = statistic != "median_loss"
+    figure = _drawn((values, low, high), {n: found[n].values for n in (x, y)}, STATISTICS[statistic].capitalize(), is_share=is_share, ax=ax)
+    return finished(figure, _caption(found.runs.values, values, is_share=is_share))
 
 
-def divergence_map(result: Any, x: str, y: str) -> Any:
-    """The share of runs that diverged over two hyperparameters, all others pooled. Returns a matplotlib Figure.
+def _caption(runs: np.ndarray, values: np.ndarray, *, is_share: bool) -> str:
+    text = f"{counted(runs[runs > 0], 'run')} per field"
+    text += ", those of all cells in it together. " if is_share else "; of several cells in a field the best counts, which flatters fields of many cells. "
+    if values.size <= MOST_INTERVALS:
+        text += f"Below each number its 95% interval, {'by Wilson' if is_share else 'the bootstrap over starts'}. "
+    return text + "Grey: no cell there" + ("." if is_share else ", or half of its runs diverged (inf).")
+
+
+def divergence_map(result: Any, x: str, y: str, *, ax: Any = None) -> Any:
+    """The share of runs that diverged over two hyperparameters, all others pooled. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.01, 1.0], momentum=[0.0, 0.9]), starts=5, steps=100)
     >>> len(divergence_map(sweep.run(), "lr", "momentum").axes)
     2
     """
-    return heat_map(result, x, y, statistic="diverged")
+    return heat_map(result, x, y, statistic="diverged", ax=ax)
 
 
 def _lowest_medians(result: Any, found: Any, x: str, y: str) -> np.ndarray:
@@ -60,18 +69,17 @@ def _lowest_medians(result: Any, found: Any, x: str, y: str) -> np.ndarray:
     return fields
 
 
-def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, *, is_share: bool) -> Any:
+def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, *, is_share: bool, ax: Any) -> Any:
     """A map of fields (value, low, high), each [y, x], over the values of two axes, x first."""
     from matplotlib.colors import LogNorm, Normalize
 
     values, low, high = fields
     rows, columns = values.shape
     has_intervals = values.size <= MOST_INTERVALS
-    title += ", with 95% intervals" if has_intervals else ""
     wide = (0.9 if is_share else 1.25) if has_intervals else 0.62
     size = max(5.0, min(14.0, 2.2 + wide * columns)), max(3.4, min(12.0, 1.6 + (0.5 if has_intervals else 0.42) * rows))
     x, y = axes
-    figure, panel = new_panel(title, x, y, size)
+    figure, panel = new_panel(title, x, y, ax=ax, size=size)
     finite = values[np.isfinite(values)]
     if is_share:
         norm: Any = Normalize(0, 1)
@@ -84,7 +92,7 @@ def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, *, is_share: bo
     panel.grid(visible=False)
     for axis, ticks in zip((panel.xaxis, panel.yaxis), axes.values(), strict=True):
         every = -(-len(ticks) // 16)
-        axis.set_ticks(range(0, len(ticks), every), [_written(v) for v in ticks[::every]])
+        axis.set_ticks(range(0, len(ticks), every), shown_values(ticks.tolist())[::every])
     panel.tick_params(axis="x", rotation=45 if columns > 6 else 0)
     if values.size <= MOST_WRITTEN:
         form = "{:.0%}" if is_share else "{:.2g}"
@@ -92,12 +100,8 @@ def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, *, is_share: bo
             value = values[row, column]
             dark = np.isfinite(value) and norm(value) < 0.5
             text = form.format(value)
-            if has_intervals:
+            if has_intervals and (np.isfinite(value) or low[row, column] < high[row, column]):
                 text += f"\n{form.format(low[row, column])} to {form.format(high[row, column])}"
             panel.text(column, row, text, ha="center", va="center", fontsize="x-small", color="white" if dark else "black")
     figure.colorbar(painted, ax=panel, label="share" if is_share else "median final loss")
     return figure
-
-
-def _written(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,22 +1,43 @@
-"""Optimizers racing over the contours of a function of two variables, still and animated."""
+"""Optimizers racing over a function of one variable or two: their paths on its curve or its contours."""
 
-import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.filenames import user_path
-from gdsim.plots.style import COLOURS, MARKERS, MOST_LINES, line, new_figure
-from gdsim.sweep.reading import check_result
+from gdsim.plots.style import MARKERS, MOST_LINES, finished, legend, line, new_panel, said_of
+from gdsim.plots.words import cell_texts
+from gdsim.sweep.reading import cells_in, check_result
 
-GRID, LEVELS = 200, 25
+GRID, LEVELS, CURVE = 200, 25, 400
+# How much higher each path stands on a curve, as a share of the panel.
+RAISED = 0.025
 
 
-def race(result: Any, *, start: int = 0) -> Any:
-    """The paths of each cell's run from one start over the contours of the function that they minimise; crosses mark its minima.
+class Path(NamedTuple):
+    """One run's way: its cell in words, steps, points[step, variable], losses there, and whether it diverged."""
 
-    The sweep must be of one function of two variables, recorded with `gd.Record(trajectory=True)`. The first seven cells are shown. Returns
-    a matplotlib Figure. Raises ValueError.
+    label: str
+    steps: np.ndarray
+    points: np.ndarray
+    losses: np.ndarray
+    diverged: bool
+
+
+class Race(NamedTuple):
+    """The paths of a race, the function, the names of its variables, how many cells there are, and the start."""
+
+    paths: list[Path]
+    problem: Any
+    names: list[str]
+    cells: int
+    start: int
+
+
+def race(result: Any, *, start: int = 0, ax: Any = None) -> Any:
+    """The paths of each cell's run from one start over the contours, or on the curve, of the function that they minimise; crosses mark its minima.
+
+    The sweep must be of one function of one or two variables, recorded with `gd.Record(trajectory=True)`. Of many cells the first seven are shown.
+    `ax`: Axes to draw on. Returns the figure, a matplotlib Figure. Raises ValueError.
 
     >>> import gdsim as gd
     >>> record = gd.Record(every=1, trajectory=True)
@@ -24,104 +45,124 @@ def race(result: Any, *, start: int = 0) -> Any:
     >>> len(race(sweep.run()).axes)
     1
     """
-    paths, problem = _paths(result, start)
-    figure, panel = _contours(problem, paths)
-    for k, (label, _, path) in enumerate(paths):
-        panel.plot(*path.T, label=label, marker=MARKERS[k % len(MARKERS)], markersize=2.5, **{**line(k), "linewidth": 1.2})
-        panel.plot(*path[-1], marker=MARKERS[k % len(MARKERS)], markersize=8, color=line(k)["color"], markeredgecolor="white")
-    panel.set_title(f"Start {start}: where {len(paths)} optimizers go; the large mark is where each ended", fontsize="medium")
-    panel.legend(fontsize="x-small", loc="best")
-    return figure
+    runners = race_of(result, start)
+    figure, panel = stage_of(runners, ax)
+    for k, (path, (x, y)) in enumerate(zip(runners.paths, drawn_paths(runners, panel), strict=True)):
+        panel.plot(x, y, label=path.label, marker=".", markersize=3, **{**line(k), "linewidth": 1.0})
+        panel.plot(x[-1], y[-1], **head_of(k))
+    legend(panel, outside=ax is None)
+    return finished(figure, caption_of(runners))
 
 
-def race_animation(result: Any, file: str | pathlib.Path, *, start: int = 0, seconds: float = 8.0, frames: int = 120) -> pathlib.Path:
-    """The race as a film: a GIF, an HTML page that needs nothing else, or an MP4 where ffmpeg is installed, by the file's ending.
-
-    Takes what `race` takes, and returns the file's path. Raises ValueError for other endings and for MP4 without ffmpeg.
-
-    >>> import gdsim as gd, tempfile
-    >>> record = gd.Record(every=1, trajectory=True)
-    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.SGD(lr=0.01), gd.Adam(lr=0.1)], steps=20, record=record)
-    >>> race_animation(sweep.run(), tempfile.mkdtemp() + "/race.gif", frames=3).name
-    'race.gif'
-    """
-    from matplotlib import animation
-
-    target = user_path(file, "file")
-    if target.suffix not in (".gif", ".html", ".mp4"):
-        raise ValueError(f"{str(target)!r} must end in .gif, .html or .mp4")
-    if target.suffix == ".mp4" and not animation.writers.is_available("ffmpeg"):
-        raise ValueError("an MP4 needs the program ffmpeg: install it, or give a name that ends in .gif or .html")
-    if not target.parent.is_dir():
-        raise ValueError(f"there is no folder {str(target.parent)!r} for {target.name!r}")
-    paths, problem = _paths(result, start)
-    figure, panel = _contours(problem, paths)
-    last = max(int(steps[-1]) for _, steps, _ in paths)
-    times = np.unique(np.linspace(0, last, max(2, frames)).round().astype(int))
-    lines = [panel.plot([], [], label=label, **{**line(k), "linewidth": 1.2})[0] for k, (label, _, _) in enumerate(paths)]
-    heads = [panel.plot([], [], marker=MARKERS[k % len(MARKERS)], markersize=8, color=COLOURS[k], markeredgecolor="white")[0] for k in range(len(paths))]
-    panel.legend(fontsize="x-small", loc="upper right")
-
-    def show(time: int) -> list[Any]:
-        for (_, steps, path), drawn, head in zip(paths, lines, heads, strict=True):
-            behind = path[steps <= time]
-            drawn.set_data(*behind.T)
-            head.set_data(*behind[-1:].T)
-        panel.set_title(f"Start {start}, step {time:,} of {last:,}", fontsize="medium")
-        return [*lines, *heads]
-
-    film = animation.FuncAnimation(figure, show, frames=times.tolist(), blit=False)
-    rate = max(1, round(len(times) / seconds))
-    if target.suffix == ".html":
-        target.write_text(film.to_jshtml(fps=rate), encoding="utf-8")
-    else:
-        film.save(target, writer="pillow" if target.suffix == ".gif" else "ffmpeg", fps=rate, dpi=90)
-    return target
+def caption_of(runners: Race) -> str:
+    """What a race shows, and what may mislead."""
+    flat = len(runners.names) == 2
+    where = "contours, close at the lowest points and far apart above" if flat else "the curve of the function, raised a little so that none hides another"
+    return (
+        f"One run of each cell from start {runners.start}, over {where}: a dot at each checkpoint, a ring at the start, a large mark where it ended, crosses "
+        "at known minima. Paths that leave the picture went on outside. One start is an anecdote: another may end elsewhere."
+    )
 
 
-def _paths(result: Any, start: int) -> tuple[list[tuple[str, np.ndarray, np.ndarray]], Any]:
-    """([(label, steps, points), ...] of the cells' runs from a start, the function that they minimise)."""
+def race_of(result: Any, start: int) -> Race:
+    """The runs of a result from one start. Raises ValueError where they cannot race."""
     from gdsim.sweep.result import sweep_behind
 
     result = check_result(result, "race")
-    if "trajectory" not in result or result.sizes["parameter"] != 2:
-        raise ValueError("a race needs the paths of a function of two variables: record them with gd.Record(trajectory=True)")
+    if "trajectory" not in result:
+        raise ValueError("a race needs the paths of its runs: record them with gd.Record(trajectory=True)")
     problems = sweep_behind(result).problem
-    if len(problems) != 1 or problems[0].data is not None:
-        raise ValueError("a race is run over one function of two variables; this sweep has others, or data")
+    if len(problems) != 1 or problems[0].data is not None or result.sizes["parameter"] > 2:
+        raise ValueError("a race is run over one function of one or two variables; this sweep has others, or data")
     mine = np.flatnonzero(result.start.values == start)
     if not len(mine):
         raise ValueError(f"start={start!r} has no run in this result")
-    found = []
+    cells, paths = cells_in(result), []
+    labels = cell_texts(cells.dataset({}))
     for run in mine[:MOST_LINES]:
-        path = np.asarray(result.trajectory[run].values, float)
-        known = np.isfinite(path).all(1)
-        found.append((str(result.label.values[run]), result.step.values[known], path[known]))
-    return found, problems[0]
+        points = np.asarray(result.trajectory[run].values, float)
+        known = np.isfinite(points).all(1)
+        losses = np.asarray(result.loss[run].values, float)[known]
+        paths.append(Path(labels[cells.place[run]], result.step.values[known], points[known], losses, str(result.status.values[run]) == "diverged"))
+    names: list[str] = list(getattr(problems[0], "names", ())) or [f"x{k + 1}" for k in range(result.sizes["parameter"])]
+    return Race(paths, problems[0], names, len(mine), start)
 
 
-def _contours(problem: Any, paths: list[tuple[str, np.ndarray, np.ndarray]]) -> tuple[Any, Any]:
-    """(figure, panel) with the function's contours about the paths."""
+def drawn_paths(runners: Race, panel: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What is drawn of each path on the race's panel: its two variables, or its one and the loss there, each path a little higher."""
+    if len(runners.names) == 2:
+        return [(path.points[:, 0], path.points[:, 1]) for path in runners.paths]
+    bottom, top = panel.get_ylim()
+    return [(path.points[:, 0], path.losses + RAISED * k * (top - bottom)) for k, path in enumerate(runners.paths)]
+
+
+def head_of(k: int) -> dict[str, Any]:
+    """How the place of the k-th run is marked."""
+    return {"marker": MARKERS[k % len(MARKERS)], "markersize": 8, "color": line(k)["color"], "markeredgecolor": "white", "zorder": 4}
+
+
+def stage_of(runners: Race, ax: Any = None) -> tuple[Any, Any]:
+    """(figure, panel) with the function, its minima and the start: what a race is run over."""
+    title = f"From start {runners.start}{said_of(len(runners.paths), runners.cells).replace('the best', 'the first')}"
+    names = [*runners.names, "value"][:2]
+    figure, panel = new_panel(title, *names, ax=ax, size=(7.6, 5.2))
+    panel.grid(visible=False)
+    low, high = _window(runners)
+    minima = _minima(runners.problem, len(runners.names))
+    if len(names) == len(runners.names):
+        _contours(panel, runners.problem, low, high)
+        panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        marks = minima.T
+    else:
+        x = np.linspace(low[0], high[0], CURVE)
+        value = _values(runners.problem, x[:, None])
+        panel.plot(x, value, color="#999999", linewidth=1.0)
+        room = 0.08 * max(np.nanmax(value) - np.nanmin(value), 1e-12)
+        panel.set(xlim=(low[0], high[0]), ylim=(np.nanmin(value) - room, np.nanmax(value) + room))
+        marks = np.array([minima[:, 0], _values(runners.problem, minima)]) if len(minima) else np.zeros((2, 0))
+    panel.plot(*marks, "x", color="black", markersize=9, markeredgewidth=2, linestyle="none")
+    panel.plot(
+        *(axis[:1] for axis in drawn_paths(runners, panel)[0]),
+        "o",
+        markersize=11,
+        markerfacecolor="none",
+        markeredgecolor="black",
+        markeredgewidth=1.5,
+        zorder=5,
+    )
+    return figure, panel
+
+
+def _minima(problem: Any, dimensions: int) -> np.ndarray:
+    return np.array([m.point for m in getattr(problem, "global_minima", ())], float).reshape(-1, dimensions)
+
+
+def _values(problem: Any, points: np.ndarray) -> np.ndarray:
     from gdsim.population import evaluate
 
-    points = np.concatenate([path for _, _, path in paths])
-    minima = np.array([m.point for m in getattr(problem, "global_minima", ())]).reshape(-1, 2)
-    starts = np.array([path[0] for _, _, path in paths])
-    low, high = points.min(0), points.max(0)
-    reach = 4 * np.maximum(1e-3, np.abs(starts[0] - (minima[0] if len(minima) else points.mean(0))).max())  # a run that left shows no more than that
-    centre = starts[0]
-    low, high = np.maximum(low, centre - reach), np.minimum(high, centre + reach)
-    margin = 0.25 * np.maximum(high - low, 1e-3)
-    low, high = low - margin, high + margin
+    return evaluate(problem, points).loss.values.astype(float)
+
+
+def _window(runners: Race) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest values of the variables that are shown: about the paths; of one that left no more than a reach about the start."""
+    staying = [path.points for path in runners.paths if not path.diverged]
+    points = np.concatenate(staying or [path.points for path in runners.paths])
+    minima = _minima(runners.problem, points.shape[1])
+    start, low, high = runners.paths[0].points[0], points.min(0), points.max(0)
+    if len(minima):
+        nearest = minima[np.argmin(((minima - start) ** 2).sum(1))]
+        reach = 4 * max(1e-3, np.abs(start - nearest).max())
+        low, high = np.minimum(low, nearest), np.maximum(high, nearest)
+    else:
+        reach = 4 * max(1e-3, np.abs(start - np.median(points, 0)).max())
+    low, high = np.maximum(low, start - reach), np.minimum(high, start + reach)
+    margin = 0.2 * np.maximum(high - low, 0.3 * (high - low).max() + 1e-3)
+    return low - margin, high + margin
+
+
+def _contours(panel: Any, problem: Any, low: np.ndarray, high: np.ndarray) -> None:
     x, y = np.linspace(low[0], high[0], GRID), np.linspace(low[1], high[1], GRID)
-    grid = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
-    loss = evaluate(problem, grid).loss.values.reshape(GRID, GRID).astype(float)
-    figure = new_figure(6.4, 5.4)
-    panel = figure.subplots()
+    loss = _values(problem, np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)).reshape(GRID, GRID)
     floor = np.nanmin(loss[np.isfinite(loss)])
     height = np.log10(loss - floor + 1e-3 * (np.nanmedian(loss) - floor) + 1e-12)  # rings close at the lowest point and far apart above
-    panel.contour(x, y, height, levels=LEVELS, colors="#999999", linewidths=0.6, linestyles="solid")
-    inside = ((minima >= low) & (minima <= high)).all(1)
-    panel.plot(*minima[inside].T, "x", color="black", markersize=9, markeredgewidth=2, linestyle="none")
-    panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="first variable", ylabel="second variable")
-    return figure, panel
+    panel.contour(x, y, height, levels=LEVELS, colors="#aaaaaa", linewidths=0.6, linestyles="solid")

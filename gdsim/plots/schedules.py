@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 
 from gdsim.axes import checked_whole
-from gdsim.plots.style import legend, line, new_panel
+from gdsim.plots.style import finished, legend, line, new_panel
+from gdsim.plots.words import joined, shown_number
+from gdsim.schedules import Schedule
 
 
-def schedule(schedules: Any, *, steps: int = 1000, lr: float = 1.0) -> Any:
+def schedule(schedules: Any, *, steps: int = 1000, lr: float = 1.0, ax: Any = None) -> Any:
     """The learning rate at each step of one schedule, or of several: those of runs of gradient descent on a slope of 1.
 
-    Returns a matplotlib Figure.
+    `ax`: Axes to draw on. Returns the figure, a matplotlib Figure. Raises TypeError for what is no schedule.
 
     >>> import gdsim as gd
     >>> len(schedule([gd.Cosine(cycle=200), gd.Power(0.5)], steps=500).axes)
@@ -21,14 +23,29 @@ def schedule(schedules: Any, *, steps: int = 1000, lr: float = 1.0) -> Any:
     import gdsim as gd
     from gdsim.sweep.cells import schedule_name
 
-    several = list(schedules) if isinstance(schedules, Sequence) else [schedules]
+    several: list[Any] = list(schedules) if isinstance(schedules, Sequence) and not isinstance(schedules, str) else [schedules]
+    for one in several:
+        _check_schedule(one)
     checked_whole(steps, "steps", 1, 1_000_000)
-    figure, panel = new_panel(f"Learning rate by step, base rate {lr:g}", "step", "learning rate")
+    figure, panel = new_panel(f"Learning rate by step, base rate {shown_number(lr)}", "step", "learning rate", ax=ax)
     for k, one in enumerate(several):
         record = gd.Record(every=1, trajectory=True, gradient_norm=False)
         sweep = gd.Sweep(problem=gd.Expression("w"), optimizer=gd.SGD(lr=lr), schedule=one, init="zeros", steps=steps, record=record)
         rates = -np.diff(sweep.run().trajectory.values[0, :, 0])
-        panel.plot(np.arange(1, steps + 1), rates, label=schedule_name(one), **line(k))
+        panel.plot(np.arange(1, steps + 1), rates, drawstyle="steps-mid", label=schedule_name(one), **line(k))
     panel.set_ylim(bottom=0)
-    legend(panel, len(several))
-    return figure
+    legend(panel, outside=ax is None)
+    return finished(figure, f"The rate of each of {steps:,} steps: a step's height is the rate that its update takes; steps count from 1.")
+
+
+def _check_schedule(one: Any) -> None:
+    """Raises TypeError for what is no schedule, with how one is written."""
+    import gdsim as gd
+    from gdsim.schedules import SCHEDULES
+
+    if isinstance(one, Schedule):
+        return
+    names = [kind.__name__ for kind in SCHEDULES]
+    same = next((n for n in names if isinstance(one, str) and n.lower() == one.replace("_", "").lower()), None)
+    hint = f"write gd.{same}(...)" if same else f"there are {joined([f'gd.{n}' for n in names if hasattr(gd, n)])}"
+    raise TypeError(f"schedules must be a schedule, such as gd.Cosine(cycle=200), or a list of them; {one!r} was given: {hint}")

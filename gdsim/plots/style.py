@@ -1,48 +1,79 @@
-"""What all figures share: colours and lines that the colour-blind and a printer tell apart, panels, scales, words."""
+"""What all figures share: colours and lines that the colour-blind and a printer tell apart, panels, scales, legends."""
 
-from collections.abc import Iterable, Sequence
+import math
 from typing import Any
 
 import numpy as np
 
 # Okabe and Ito (2008): eight colours that the colour-blind tell apart, here without yellow, which print loses.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-DASHES = ("-", "--", "-.", ":")
+DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (10, 3)), (0, (1, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Values are coloured along viridis up to where it grows too pale for paper.
+SEQUENCE, PALEST = "viridis", 0.88
 # Lines of a panel that a reader can follow.
 MOST_LINES = 7
+# Bands do not hide each other while there are so few; beyond, intervals are whiskers.
+MOST_BANDS = 2
 
 
 def new_figure(width: float, height: float) -> Any:
     """An empty figure of so many inches that needs no screen."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from gdsim.plots.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height))
 
 
-def new_panel(title: str, x: str, y: str, size: tuple[float, float] = (6.4, 4.2)) -> tuple[Any, Any]:
-    """(figure, its one panel), named."""
-    figure = new_figure(*size)
-    panel = figure.subplots()
-    panel.set_title(title, fontsize="small", wrap=True)
+def new_panel(title: str, x: str, y: str, *, ax: Any = None, size: tuple[float, float] = (6.4, 4.2)) -> tuple[Any, Any]:
+    """(figure, panel), named: a new figure with one panel, or the given Axes and theirs. Raises TypeError for what is no Axes."""
+    panel = checked_axes(ax) if ax is not None else new_figure(*size).subplots()
+    panel.set_title(title, fontsize="medium", wrap=ax is None)
     panel.set_xlabel(x)
     panel.set_ylabel(y)
     panel.grid(alpha=0.3, which="major")
-    return figure, panel
+    return panel.figure, panel
 
 
-def new_panels(count: int, **shared: bool) -> tuple[Any, np.ndarray]:
-    """(figure, so many panels of it), at most four side by side; one alone is larger."""
-    columns = max(1, min(4, count))
-    rows = max(1, -(-count // columns))
-    figure = new_figure(4.2 * columns, 3.6 * rows) if count > 1 else new_figure(6.4, 4.2)
-    panels = figure.subplots(rows, columns, squeeze=False, **shared).ravel()
-    for panel in panels[count:]:
-        panel.set_visible(False)
-    return figure, panels
+def checked_axes(ax: Any) -> Any:
+    """The Axes that a caller draws on. Raises TypeError."""
+    if not (hasattr(ax, "plot") and hasattr(ax, "figure")):
+        several = ", one of them: axes are an array, take axes[0] or axes[0, 0]" if isinstance(ax, (np.ndarray, list, tuple)) else ""
+        raise TypeError(f"ax must be the Axes of a matplotlib figure, such as plt.subplots()[1]{several}; {type(ax).__name__} was given")
+    return ax
+
+
+def checked_figure(figure: Any) -> Any:
+    """The empty figure that a caller has panels drawn in. Raises TypeError or ValueError."""
+    if not hasattr(figure, "add_gridspec"):
+        raise TypeError(f"figure must be a matplotlib Figure or SubFigure, such as plt.figure(); {type(figure).__name__} was given")
+    if figure.axes:
+        raise ValueError(f"figure must be empty, such as plt.figure(), since panels are made in it; this one has {len(figure.axes)} Axes")
+    return figure
+
+
+def new_panels(count: int, *, figure: Any = None, spare: bool = True, shared: str = "xy", height: float = 3.1) -> tuple[Any, list[Any], Any]:
+    """(figure, so many panels of it, the place for a legend or None): no place is empty, and all panels have tick labels.
+
+    With `spare` a place that is left over is for a legend, without it the panels of the last row are wider. Panels share the axes that `shared` names.
+    """
+    columns = count if count < 3 else min(4, -(-(count + spare) // 2)) if count < 9 else 4
+    rows = -(-count // columns)
+    figure = new_figure(*((3.7 * columns, height * rows) if count > 1 else (6.4, 4.2))) if figure is None else checked_figure(figure)
+    left = rows * columns - count
+    last = columns if spare else columns - left
+    width = math.lcm(columns, last)
+    grid = figure.add_gridspec(rows, width)
+    panels: list[Any] = []
+    for k in range(count):
+        row, column = divmod(k, columns)
+        wide = width // (last if row == rows - 1 else columns)
+        first = panels[0] if panels else None
+        panels.append(figure.add_subplot(grid[row, column * wide : (column + 1) * wide], **{f"share{axis}": first for axis in shared}))
+    place = None
+    if spare and left:
+        place = figure.add_subplot(grid[rows - 1, columns - left :])
+        place.set_axis_off()
+    return figure, panels, place
 
 
 def line(k: int) -> dict[str, Any]:
@@ -53,6 +84,13 @@ def line(k: int) -> dict[str, Any]:
 def marked_line(k: int) -> dict[str, Any]:
     """How the k-th line is drawn whose points are marked."""
     return {**line(k), "marker": MARKERS[k % len(MARKERS)], "markersize": 5}
+
+
+def sequence(count: int) -> list[Any]:
+    """So many colours in an order that the eye and a grey printer see, the darkest first."""
+    from matplotlib import colormaps
+
+    return [colormaps[SEQUENCE](PALEST * k / max(1, count - 1)) for k in range(count)]
 
 
 def is_wide(values: Any) -> bool:
@@ -68,25 +106,27 @@ def log_scale(axis_setter: Any, values: Any) -> None:
         axis_setter("log")
 
 
-def legend(panel: Any, count: int, *, narrow: bool = False) -> None:
-    """A legend; where it is long, in two columns, or smaller in a narrow panel."""
-    if count:
-        panel.legend(fontsize="xx-small" if narrow and count > 4 else "x-small", ncols=1 + (count > 6 and not narrow))
+def share_axis(axis: Any) -> None:
+    """Marks an axis of shares in percent."""
+    from matplotlib.ticker import PercentFormatter
+
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=None))
 
 
-def counted(numbers: Iterable[int], what: str) -> str:
-    """How many of something there are in each cell, in words."""
-    counts = sorted(set(map(int, numbers)))
-    if not counts:
-        return f"no {what}s"
-    text = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-    return f"{text} {what}{'' if counts == [1] else 's'}"
+def legend(panel: Any, *, given: Any = None, title: str | None = None, outside: bool = True) -> None:
+    """A legend beside the panel, where no line lies; on Axes of the caller's own where there is most room. `given` are handles in place of the panel's."""
+    handles = panel.get_legend_handles_labels()[0] if given is None else given
+    if not handles:
+        return
+    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.3, "frameon": False} if outside else {"loc": "best"}
+    panel.legend(handles=handles, fontsize="x-small", title=title, title_fontsize="x-small", **place)
 
 
-def short_labels(labels: Sequence[str]) -> list[str]:
-    """Labels without their first word where all have the same."""
-    first = {str(text).split(" ", 1)[0] for text in labels}
-    return [str(text).split(" ", 1)[-1] if len(first) == 1 and " " in str(text) else str(text) for text in labels]
+def finished(figure: Any, caption: str) -> Any:
+    """The figure with its caption, where it is one of gdsim's own."""
+    if hasattr(figure, "set_caption"):
+        figure.set_caption(caption)
+    return figure
 
 
 def best_first(values: np.ndarray, most: int = MOST_LINES) -> np.ndarray:
@@ -97,3 +137,38 @@ def best_first(values: np.ndarray, most: int = MOST_LINES) -> np.ndarray:
 def said_of(shown: int, there: int) -> str:
     """What a title adds where not all cells are shown."""
     return "" if shown == there else f"; the best {shown} of {there:,} cells"
+
+
+def dodged(x: np.ndarray, grid: np.ndarray, k: int, count: int) -> np.ndarray:
+    """Places of the k-th of so many lines, moved aside by at most a sixth of the grid's distances so that none hides another."""
+    known = np.unique(grid[np.isfinite(grid)])
+    if count < 2 or len(known) < 2:
+        return x
+    aside = (k / (count - 1) - 0.5) / 3
+    return x * np.min(known[1:] / known[:-1]) ** aside if is_wide(known) else x + aside * np.diff(known).min()
+
+
+WHISKERS = 14
+
+
+def whiskers(panel: Any, x: np.ndarray, curve: tuple[np.ndarray, np.ndarray, np.ndarray], colour: Any, k: int, count: int) -> None:
+    """Intervals of the k-th of so many curves of steps, (value, low, high), where it is above 0, at a few places that no other curve has."""
+    each = max(2, WHISKERS // count)
+    where = (np.arange(each) + 0.1 + 0.85 * (k + 0.5) / count) / each
+    low, high = max(float(x[0]), 1.0), float(x[-1])
+    at = low * (high / low) ** where if high > 20 * low else x[0] + (high - x[0]) * where
+    place = np.maximum(np.searchsorted(x, at, side="right") - 1, 0)
+    risen = curve[0][place] > 0
+    place, at = place[risen], at[risen]
+    value, below, above = (c[place] for c in curve)
+    panel.errorbar(at, value, np.maximum([value - below, above - value], 0), fmt="none", ecolor=colour, elinewidth=1, capsize=2)
+
+
+def label_outer(panels: Any, x: str, y: str) -> None:
+    """Names of the axes on the lowest panel of each column and the first of each row; on Axes that stand alone, both."""
+    specs = [p.get_subplotspec() for p in panels]
+    for panel, spec in zip(panels, specs, strict=True):
+        if spec is None or spec.rowspan.start == max(s.rowspan.start for s in specs if s.colspan.start == spec.colspan.start):
+            panel.set_xlabel(x)
+        if spec is None or spec.colspan.start == min(s.colspan.start for s in specs):
+            panel.set_ylabel(y)

@@ -1,67 +1,119 @@
 """How long runs take to reach a loss: shares of targets met by a time, expected times by rate, profiles."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gdsim import analysis
-from gdsim.plots.style import best_first, counted, legend, line, log_scale, marked_line, new_panel, said_of, short_labels
-from gdsim.sweep.reading import cell_coordinates, varied
+from gdsim.plots.looks import looks_together
+from gdsim.plots.style import MOST_BANDS, best_first, dodged, finished, is_wide, legend, log_scale, marked_line, new_panel, said_of, share_axis, whiskers
+from gdsim.plots.words import counted, shown_number
+from gdsim.sweep.hits import own_targets
+from gdsim.sweep.reading import cell_coordinates, check_result, varied
+
+SIZE = (8.2, 4.2)
+TIMES = "Times are as fine as the looks: a target of the sweep is met at a step, with mini-batches at a look of its stop, any other at a checkpoint."
 
 
-def ecdf(result: Any, targets: Any = None, *, unit: str = "steps") -> Any:
+def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", ax: Any = None) -> Any:
     """The share of runs and targets that are met by each time, a line per cell with its interval; the seven best cells.
 
-    Without `targets`, twenty between the median loss of the starts and the lowest loss that any run found: see
-    `gd.analysis.default_targets`. Returns a matplotlib Figure.
+    Without `targets`, those of the sweep, or `gd.analysis.default_targets`. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
     >>> len(ecdf(sweep.run()).axes)
     1
     """
-    losses = analysis.default_targets(result) if targets is None else targets
+    result = check_result(result, "ecdf")
+    own = own_targets(result)
+    losses = targets if targets is not None else own if len(own) else analysis.default_targets(result)
     found = analysis.ecdf(result, losses, unit=unit)
-    chosen = np.sort(best_first(-found.share.mean("time").values)) if found.sizes["time"] else np.arange(0)
+    mean = found.share.mean("time").values if found.sizes["time"] else np.zeros(found.sizes["cell"])
+    chosen = np.sort(best_first(-mean))
+    chosen = chosen[mean[chosen] > 0]
     several = found.attrs["targets"]
-    title = f"Share of {counted(found.runs.values, 'run')} x {several} target{'s' if several > 1 else ''} met, with 95% intervals"
-    figure, panel = new_panel(title + said_of(len(chosen), found.sizes["cell"]), unit, "share met")
-    time = found.time.values
-    for k, (cell, label) in enumerate(zip(chosen, short_labels(found.label.values[chosen]), strict=True)):
-        panel.step(time, found.share.values[cell], where="post", label=label, **line(k))
-        panel.fill_between(time, found.low.values[cell], found.high.values[cell], step="post", color=line(k)["color"], alpha=0.15, linewidth=0)
-    panel.set_xscale("symlog", linthresh=1)
+    what = f"loss {shown_number(float(np.ravel(losses)[0]))}" if several == 1 else f"{several} targets"
+    title = f"Share of runs that have met {what}{said_of(len(chosen), found.sizes['cell'])}" if len(chosen) else f"No run has met {what}"
+    figure, panel = new_panel(title, unit, "share met", ax=ax, size=SIZE)
+    curves = [found[n].values[chosen] for n in ("share", "low", "high")]
+    _steps(panel, found.time.values, curves, looks_together(found, chosen))
+    _time_scale(panel, found.time.values)
+    legend(panel, outside=ax is None)
+    which = (
+        "given" if targets is not None else "of the sweep" if len(own) else "chosen between this sweep's own first and lowest losses: another sweep's differ"
+    )
+    return finished(figure, f"{counted(found.runs.values, 'run')} per cell; targets {which}. {_intervals(len(chosen))} {TIMES}")
+
+
+def _time_scale(panel: Any, time: np.ndarray) -> None:
+    """Times from 0, logarithmic beyond 1 where they lie far apart."""
+    if is_wide(np.maximum(time, 1.0)):
+        panel.set_xscale("symlog", linthresh=1)
+    panel.set_xlim(0, 1.02 * time[-1] if len(time) and time[-1] > 0 else 1.0)
+
+
+def _intervals(count: int) -> str:
+    return f"{'Bands' if count <= MOST_BANDS else 'Whiskers, a little apart for the eye'}: 95% intervals (Wilson)."
+
+
+def _steps(panel: Any, x: np.ndarray, curves: Sequence[np.ndarray], looks: Any) -> None:
+    """Shares that rise in steps, [share, low, high][cell, place], with their intervals."""
+    count = len(looks.lines)
+    for k, ((label, style), share, low, high) in enumerate(zip(looks.entries, *curves, strict=True)):
+        panel.step(x, share, where="post", label=label, **style)
+        if count <= MOST_BANDS:
+            panel.fill_between(x, low, high, step="post", color=style["color"], alpha=0.15, linewidth=0)
+        else:
+            whiskers(panel, x, (share, low, high), style["color"], k, count)
+    share_axis(panel.yaxis)
     panel.set_ylim(0, 1.02)
-    legend(panel, len(chosen))
-    return figure
 
 
-def ert(result: Any, target: float | None = None, *, hyperparameter: str = "lr", unit: str = "steps") -> Any:
+def ert(result: Any, target: float | None = None, *, hyperparameter: str = "lr", unit: str = "steps", ax: Any = None) -> Any:
     """The expected time to a target with restarts against a hyperparameter, a line per optimizer with 95% intervals.
 
     At each value the best cell over all other hyperparameters counts; where no run of any met the target, the line is broken. Without
-    `target`, the median of `gd.analysis.default_targets`. Returns a matplotlib Figure.
+    `target`, the lowest of the sweep's, or the median of `gd.analysis.default_targets`. `ax`: Axes to draw on. Returns the figure, a
+    matplotlib Figure. Raises ValueError.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=20, steps=500)
     >>> len(ert(sweep.run()).axes)
     1
     """
-    if target is None:
-        losses = analysis.default_targets(result)
-        target = float(losses[len(losses) // 2])
-    found = analysis.expected_running_time(result, target, unit=unit).isel(target=0)
-    varied(cell_coordinates(found), hyperparameter, numbers=True)
-    title = f"Expected {unit} to loss {target:.3g} with restarts, {counted(found.runs.values, 'run')} per cell, 95% intervals"
-    figure, panel = new_panel(title, hyperparameter, f"expected {unit}")
+    result = check_result(result, "ert")
+    loss = _one_target(result, target)
+    found = analysis.expected_running_time(result, loss, unit=unit).isel(target=0)
+    values = varied(cell_coordinates(found), hyperparameter, numbers=True)
+    figure, panel = new_panel(f"Expected {unit} to loss {shown_number(loss)}, with restarts", hyperparameter, f"expected {unit}", ax=ax, size=SIZE)
     names = list(dict.fromkeys(found.optimizer.values.tolist()))
     for k, name in enumerate(names):
         x, y, low, high = _best_of_each(found.isel(cell=found.optimizer.values == name), hyperparameter)
-        panel.errorbar(x, y, np.maximum([y - low, high - y], 0), label=str(name), capsize=3, **marked_line(k))
-    log_scale(panel.set_xscale, found[hyperparameter].values)
+        text = str(name) if np.isfinite(y).any() else f"{name} (never met)"
+        panel.errorbar(dodged(x, values, k, len(names)), y, np.maximum([y - low, high - y], 0), label=text, capsize=2, elinewidth=1, **marked_line(k))
+    log_scale(panel.set_xscale, values)
     log_scale(panel.set_yscale, found.ert.values)
-    legend(panel, len(names))
-    return figure
+    legend(panel, outside=ax is None)
+    aside = " Points of several optimizers stand a little aside of their value, so that none hides another." if len(names) > 1 else ""
+    return finished(
+        figure,
+        f"The time that all runs spend over the number that met the target, {counted(found.runs.values, 'run')} per cell; at each {hyperparameter} the best "
+        f"cell over all else, which flatters optimizers with more cells. Whiskers: 95% intervals, the bootstrap's over starts; a line is broken "
+        f"where no run met the target.{aside} {TIMES}",
+    )
+
+
+def _one_target(result: Any, target: Any) -> float:
+    """The loss that a figure of one target takes. Raises ValueError for several."""
+    if target is None:
+        own = own_targets(result)
+        losses = analysis.default_targets(result)
+        return float(own[-1] if len(own) else losses[len(losses) // 2])
+    if np.ndim(target) or isinstance(target, (bool, str)) or not np.isfinite(float(target)):
+        raise ValueError(f"ert draws one target, a loss such as 0.1; {target!r} was given: draw a figure for each, or gd.plots.ecdf, which takes several")
+    return float(target)
 
 
 def _best_of_each(found: Any, hyperparameter: str) -> np.ndarray:
@@ -77,12 +129,12 @@ def _best_of_each(found: Any, hyperparameter: str) -> np.ndarray:
     return np.array(rows).reshape(-1, 4).T
 
 
-def performance_profile(result: Any, *, share: float = 1e-2, unit: str = "steps", over: str | None = None) -> Any:
+def performance_profile(result: Any, *, share: float = 1e-2, unit: str = "steps", over: str | None = None, ax: Any = None) -> Any:
     """The performance profile of the cells, each start a problem: solved within tau times the best cell's time, with intervals. The seven best cells.
 
     A start counts as solved once a run has made all but `share` of the way to the lowest loss that any cell reached from it. In a sweep
-    of several problems `over="problem"` makes each start of each problem one, and compares what cells have else. Returns a
-    matplotlib Figure.
+    of several problems `over="problem"` makes each start of each problem one, and compares what cells have else. `ax`: Axes to draw on.
+    Returns the figure, a matplotlib Figure.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=20, steps=500)
@@ -93,16 +145,16 @@ def performance_profile(result: Any, *, share: float = 1e-2, unit: str = "steps"
     solver = str(times.dims[-1])
     found, scores = analysis.performance_profile(times, solver=solver), analysis.algoperf_score(times, solver=solver).values
     chosen = np.sort(best_first(-scores))
-    title = (
-        f"{found.attrs['problems']:,} {'starts' if over is None else f'starts of each {over}'} as problems, solved at {1 - share:.4g} of the possible decrease"
-    )
-    figure, panel = new_panel(title + said_of(len(chosen), len(scores)), f"{unit} over the best cell's", "share of starts solved")
+    title = f"Starts solved within a multiple of the best cell's {unit}{said_of(len(chosen), len(scores))}"
+    figure, panel = new_panel(title, f"{unit} over the best cell's", "share of starts solved", ax=ax, size=SIZE)
     tau = np.append(found.tau.values, max(1.5, 1.1 * found.tau.values[-1]))
-    for k, (cell, label) in enumerate(zip(chosen, short_labels(found.label.values[chosen]), strict=True)):
-        shares, low, high = (np.append(v, v[-1]) for v in (found[n].values[cell] for n in ("share", "low", "high")))
-        panel.step(tau, shares, where="post", label=label, **line(k))
-        panel.fill_between(tau, low, high, step="post", color=line(k)["color"], alpha=0.15, linewidth=0)
+    curves = [np.concatenate([v, v[:, -1:]], 1) for v in (found[n].values[chosen] for n in ("share", "low", "high"))]
+    _steps(panel, tau, curves, looks_together(found.rename({solver: "cell"}) if solver != "cell" else found, chosen))
     log_scale(panel.set_xscale, tau)
-    panel.set_ylim(0, 1.02)
-    legend(panel, len(chosen))
-    return figure
+    legend(panel, outside=ax is None)
+    return finished(
+        figure,
+        f"{found.attrs['problems']:,} {'starts' if over is None else f'starts of each {over}'}; one is solved at {1 - share:.4g} of the way from its first loss "
+        f"to the lowest that any cell reached from it. {_intervals(len(chosen))} A profile compares with the best, and does not rank the others among "
+        f"themselves. {TIMES}",
+    )

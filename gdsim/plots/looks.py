@@ -1,0 +1,119 @@
+"""How cells are told apart: one colour for one value, in order and the same in all panels, and dashes for what else differs."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.plots.style import COLOURS, DASHES, legend, line, sequence
+from gdsim.plots.words import cell_texts, settings_of, settings_texts, shown_values
+from gdsim.sweep.reading import values_of
+
+# Entries of a legend; a hyperparameter of more values has a colour bar.
+MOST_ENTRIES = 10
+
+
+class Bar(NamedTuple):
+    """A hyperparameter of many values, coloured in order."""
+
+    name: str
+    values: list[str]
+
+
+class Looks(NamedTuple):
+    """The line of each cell, and what tells a reader which is which: entries of (text, line), and a colour bar or None."""
+
+    lines: list[dict[str, Any]]
+    entries: list[tuple[str, dict[str, Any]]]
+    bar: Bar | None = None
+
+    def handles(self) -> list[Any]:
+        """The entries of a legend."""
+        from matplotlib.lines import Line2D
+
+        return [Line2D([], [], label=text, **style) for text, style in self.entries]
+
+
+def looks_by_value(found: Any) -> Looks:
+    """Cells of which optimizers have panels of their own: colours in the order of the first number that differs, dashes for the rest.
+
+    `found` is a Dataset over `cell`, those that are drawn. Without such a number, a colour for each combination.
+    """
+    settings, count = settings_of(found), found.sizes["cell"]
+    numbers = {n: v for n, v in settings.items() if v.dtype.kind == "f"}
+    if not numbers:
+        return _by_text(settings_texts(settings, count))
+    first = "lr" if "lr" in numbers else max(numbers, key=lambda n: len(np.unique(numbers[n])))
+    known = np.unique(numbers[first][~np.isnan(numbers[first])])
+    colours, texts = sequence(len(known)), shown_values(known.tolist())
+    rest = settings_texts({n: v for n, v in settings.items() if n != first}, count)
+    others = list(dict.fromkeys(rest))
+    lines = []
+    for value, other in zip(numbers[first].tolist(), rest, strict=True):
+        colour = colours[int(np.searchsorted(known, value))] if value == value else "#777777"
+        lines.append({"color": colour, "linestyle": DASHES[others.index(other) % len(DASHES)], "linewidth": 1.6})
+    few = len(known) <= MOST_ENTRIES
+    entries = [(f"{first} = {text}", {"color": colour, "linewidth": 1.6}) for text, colour in zip(texts, colours, strict=True) if few]
+    if len(others) > 1:
+        entries += [(text or f"{first} alone", {"color": "#333333", "linestyle": DASHES[k % len(DASHES)], "linewidth": 1.4}) for k, text in enumerate(others)]
+    return Looks(lines, entries, None if few else Bar(first, texts))
+
+
+def _by_text(texts: Sequence[str]) -> Looks:
+    """A colour for each combination."""
+    distinct = list(dict.fromkeys(texts))
+    lines = [line(distinct.index(text)) for text in texts]
+    return Looks(lines, [(text, line(k)) for k, text in enumerate(distinct)] if len(distinct) > 1 else [])
+
+
+def looks_together(found: Any, chosen: np.ndarray) -> Looks:
+    """Cells of one panel: those of one optimizer by value, those of several by a colour for each optimizer and dashes within.
+
+    `found` is a Dataset over `cell`; colours of optimizers are those of its whole. Entries are one for each of the `chosen` cells, in their order.
+    """
+    rules = values_of(found.optimizer)
+    names = list(dict.fromkeys(rules.tolist()))
+    texts = cell_texts(found)
+    if len(names) == 1:
+        lines = looks_by_value(found.isel(cell=chosen)).lines
+    else:
+        lines, seen = [], dict.fromkeys(names, 0)
+        for name in rules[chosen].tolist():
+            k = names.index(name)
+            lines.append({**line(k), "linestyle": DASHES[(k // len(COLOURS) + seen[name]) % len(DASHES)]})
+            seen[name] += 1
+    return Looks(lines, [(texts[k], style) for k, style in zip(chosen, lines, strict=True)])
+
+
+def show_looks(figure: Any, looks: Looks, panels: Any, spare: Any = None) -> None:
+    """The one legend of all panels, in the place that is to spare or at the right, and the colour bar."""
+    handles = looks.handles()
+    if looks.bar is not None:
+        _colour_bar(figure, looks.bar, panels)
+    if not handles:
+        return
+    if spare is not None:
+        spare.legend(handles=handles, loc="center", fontsize="small", frameon=False, ncols=1 + (len(handles) > MOST_ENTRIES))
+    elif len(panels) == 1:
+        legend(panels[0], given=handles)
+    else:
+        legend(panels[_last_of_first_row(panels)], given=handles)
+
+
+def _last_of_first_row(panels: Any) -> int:
+    """The place of the panel at the upper right."""
+    first = panels[0].get_subplotspec()
+    return max(k for k, p in enumerate(panels) if p.get_subplotspec().rowspan.start == first.rowspan.start)
+
+
+def _colour_bar(figure: Any, bar: Bar, panels: Any) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    count = len(bar.values)
+    painted = ScalarMappable(BoundaryNorm(np.arange(-0.5, count), count), ListedColormap(sequence(count)))
+    every = -(-count // MOST_ENTRIES)
+    drawn = figure.colorbar(painted, ax=list(panels), aspect=30)
+    drawn.set_ticks(range(0, count, every), labels=bar.values[::every])
+    drawn.ax.tick_params(labelsize="x-small", length=0)
+    drawn.set_label(bar.name, fontsize="small")
