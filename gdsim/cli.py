@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import pathlib
 import shlex
 import signal
@@ -53,8 +54,11 @@ class _Commands(click.Group):
     """The commands; an interrupt, whenever it comes, is told in one line and has its own exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot write a folder's name ends no sweep
         try:
-            return super().invoke(ctx)
+            with _heard(signal.SIGINT):
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo(f"interrupted. To go on: {_again()}", err=True)
             sys.exit(INTERRUPTED)
@@ -87,6 +91,7 @@ def run(file: pathlib.Path, out: pathlib.Path | None, **options: Any) -> None:
     The same command again keeps what is finished and trains the rest; so does a file with more starts or cells.
     """
     from gdsim.report.console import Console
+    from gdsim.sweep.display import shown
     from gdsim.sweep.outcomes import UnfinishedError
 
     console = Console()
@@ -96,11 +101,16 @@ def run(file: pathlib.Path, out: pathlib.Path | None, **options: Any) -> None:
     again = f"To go on: {_again()}"
     place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "tls_ca", "tls_cert", "tls_key")}
     try:
-        with _refusals(), _terminable(), _client(console, place) as client, console.progress(sweep) as progress:
-            result = sweep.run(out=folder, client=client, progress=progress, **options)
-        picture = _draw(result, folder) if sweep.keep == "runs" else None
+        with _refusals(), _heard(signal.SIGTERM), _client(console, place) as client:
+            console.plan(sweep)
+            with shown(True, sys.stdout) as progress:
+                result = sweep.run(out=folder, client=client, progress=progress, **options)
+        picture = _draw(result, folder, console) if sweep.keep == "runs" else None
     except UnfinishedError as error:
-        console.say(f"not finished: {' '.join(str(error).split())}\nWhat was finished is in {folder}. {again}")
+        console.say(f"not finished: {_words(error)}\nWhat was finished is in {folder}. {again}")
+        sys.exit(INCOMPLETE)
+    except MemoryError as error:
+        console.say(f"not finished: there is not enough memory ({_words(error)})\nWhat was finished is in {folder}. {again}")
         sys.exit(INCOMPLETE)
     except KeyboardInterrupt:
         console.say(f"interrupted; what was finished is in {folder}. {again}")
@@ -202,15 +212,24 @@ def doctor(as_json: bool, **place: Any) -> None:
         sys.exit(DAMAGE)
 
 
-def _draw(result: Any, folder: pathlib.Path) -> pathlib.Path:
-    """The picture of a sweep, in its folder."""
+def _draw(result: Any, folder: pathlib.Path, console: Any) -> pathlib.Path | None:
+    """The picture of a sweep, in its folder; None where it cannot be drawn, which costs no results."""
     from gdsim.plots import convergence_bands
     from gdsim.sweep.files import write_atomically
 
     drawn, picture = io.BytesIO(), folder / "convergence.png"
-    convergence_bands(result).savefig(drawn, dpi=130)
-    write_atomically(picture, drawn.getvalue())
+    try:
+        convergence_bands(result).savefig(drawn, dpi=130)
+        write_atomically(picture, drawn.getvalue())
+    except (MemoryError, OSError) as error:
+        console.say(f"the plot could not be drawn ({_words(error)}); all results are kept")
+        return None
     return picture
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _read(file: pathlib.Path) -> Any:
@@ -250,26 +269,30 @@ def _client(console: Any, place: dict[str, Any]) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Makes a request to terminate end a sweep as Ctrl-C does."""
+def _heard(number: int) -> Iterator[None]:
+    """Acknowledges a signal at once, and makes it end the command as Ctrl-C does."""
 
     def stop(*_: Any) -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, b"interrupted: ending\n")  # and not by a stream, which may be in use
         raise KeyboardInterrupt
 
-    held = signal.signal(signal.SIGTERM, stop)
+    held = signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, held)
+        signal.signal(number, held)
 
 
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
     """Bad input as one line and exit code 2."""
+    from gdsim.lanes.compiler import NoCompilerError
+
     try:
         yield
-    except (ValueError, TypeError, OSError) as error:
-        raise _BadInput(" ".join(str(error).split())) from None
+    except (NoCompilerError, ValueError, TypeError, OSError) as error:
+        raise _BadInput(_words(error)) from None
 
 
 class _BadInput(click.ClickException):

@@ -1,4 +1,4 @@
-"""A sweep on the terminal: a progress bar while it runs, a table by cell when it is done."""
+"""What the command line writes for people: messages, a bar of what is read, a table by cell when a sweep is done."""
 
 import contextlib
 import math
@@ -8,19 +8,8 @@ from typing import Any
 
 from rich import box
 from rich.console import Console as Terminal
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
-
-
-class _Rate(ProgressColumn):
-    """Run-steps per second, in the largest fitting unit."""
-
-    def render(self, task: Task) -> Text:
-        rate = task.fields.get("rate", 0.0)
-        power = 3 * int(math.log10(rate) // 3) if rate >= 1 else 0
-        unit = {0: "", 3: "k", 6: "M", 9: "G"}.get(power, f"e{power}")
-        return Text(f"{rate / 10**power:.3g}{unit} run-steps/s" if rate else "")
 
 
 class Console:
@@ -35,29 +24,10 @@ class Console:
         """One message."""
         self.terminal.print(text, soft_wrap=True, markup=False)
 
-    @contextlib.contextmanager
-    def progress(self, sweep: Any) -> Iterator[Callable[[Any], None]]:
-        """A bar of runs done, run-steps per second and the time left; yields what takes the executor's states."""
+    def plan(self, sweep: Any) -> None:
+        """How large a sweep is."""
         plan = sweep.plan()
         self.say(f"{plan.runs:,} runs: {plan.starts:,} starts in {len(plan.cells):,} cells, {plan.run_steps:,} run-steps")
-        columns = (
-            SpinnerColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f} runs"), BarColumn(), _Rate(),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[lost]}{task.description}"),
-        )  # fmt: skip
-        with Progress(*columns, console=self.terminal, transient=False) as bar:
-            task = bar.add_task("", total=plan.runs, lost="")
-            said = [""]
-
-            def tell(state: Any) -> None:
-                rate = state.run_steps_done / state.seconds if state.seconds else 0.0
-                counts = ((state.diverged, "diverged"), (state.failed, "chunks failed"))
-                lost = "".join(f"{count:,} {what}  " for count, what in counts if count)
-                bar.update(task, completed=state.runs_done, description=state.message, rate=rate, lost=lost)
-                if state.message and state.message != said[-1] and not self.terminal.is_terminal:
-                    said.append(state.message)
-                    self.say(state.message)
-
-            yield tell
 
     @contextlib.contextmanager
     def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:

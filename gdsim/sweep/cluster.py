@@ -19,14 +19,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdsim import __version__
 from gdsim.lanes.compiler import gdsim_sources
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.longer import Earlier
-from gdsim.sweep.outcomes import Failure, Outcome, Progress, Tally, UnfinishedError, failure_of, tally_of
+from gdsim.sweep.outcomes import Failure, Outcome, UnfinishedError, failure_of
 from gdsim.sweep.plan import Chunk, Plan
+from gdsim.sweep.progress import Progress, Tally, tally_of
 from gdsim.sweep.store import Store
 from gdsim.sweep.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
 
@@ -84,8 +85,16 @@ def modules_beside(sweep: Any) -> list[str]:
     return sorted(str(pathlib.Path(f).resolve().parent) for f in files if f)
 
 
+class Receipt(NamedTuple):
+    """What a worker says of a chunk that it has written."""
+
+    group: int
+    tally: Tally
+    seconds: float  # of one thread
+
+
 class ChunkError(Exception):
-    """What went wrong in a task: how many of its chunks were finished before, their counts, and a Failure, in words, so that any process can read it."""
+    """What went wrong in a task: the receipts of the chunks that were finished before, and a Failure, in words, so that any process can read it."""
 
 
 _planning = threading.Lock()
@@ -110,11 +119,11 @@ _local = threading.local()
 
 def train_chunks(
     folder: str, experiment: str, chunks: Sequence[Chunk], lanes: int | None, earlier: int | None, expected: dict[str, str], beside: tuple[str, ...]
-) -> Tally:
-    """What a worker does: trains chunks, writes the shard of each, and counts their runs. Raises ChunkError, whatever goes wrong."""
+) -> list[Receipt]:
+    """What a worker does: trains chunks, writes the shard of each, and says so. Raises ChunkError, whatever goes wrong."""
     from distributed import get_worker
 
-    kind, finished, tally = "refused", 0, Tally()
+    kind, receipts = "refused", list[Receipt]()
     try:
         wrong = mismatch(versions(), expected)
         if wrong:
@@ -124,14 +133,13 @@ def train_chunks(
             trainer = train_from_start if earlier is None else _earlier_in(folder, sweep, plan, earlier).train
         for chunk in chunks:
             kind = "raised"
-            trained, result = _trained(plan, chunk, lanes, trainer)
+            receipt, result = _trained(plan, chunk, lanes, trainer)
             kind = "unwritten"
             Store(folder).write(plan, chunk, result)
-            tally += trained
-            finished += 1
+            receipts.append(receipt)
     except Exception as error:
-        raise ChunkError(finished, tally, failure_of(kind, error)._replace(where=get_worker().address, error=None)) from None
-    return tally
+        raise ChunkError(receipts, failure_of(kind, error)._replace(where=get_worker().address, error=None)) from None
+    return receipts
 
 
 _earlier: dict[tuple[str, str, int], Earlier] = {}
@@ -145,19 +153,21 @@ def _earlier_in(folder: str, sweep: Any, plan: Plan, steps: int) -> Earlier:
     return _earlier[key]
 
 
-def _trained(plan: Plan, chunk: Chunk, lanes: int | None, trainer: Trainer) -> tuple[Tally, Any]:
-    """(how many runs a chunk has, its results), trained batch by batch in this thread."""
+def _trained(plan: Plan, chunk: Chunk, lanes: int | None, trainer: Trainer) -> tuple[Receipt, Any]:
+    """(what is said of a chunk, its results), trained batch by batch in this thread."""
     if not hasattr(_local, "workspaces"):
         _local.workspaces = {}
     works = batches_of(plan, chunk, lanes, None, 1)
     gathering = gathering_of(plan, chunk, works)
+    seconds = 0.0
     for work in works:
         prepare(work)
-        batch = work.batch(plan)
+        batch, began = work.batch(plan), time.perf_counter()
         columns = trainer(work, batch, _local.workspaces, None)
+        seconds += time.perf_counter() - began
         gathering.count_in(tally_of(columns))
         gathering.put(work, batch, columns)
-    return gathering.tally, gathering.result()
+    return Receipt(chunk.group, gathering.tally, seconds), gathering.result()
 
 
 class Cluster:
@@ -207,6 +217,7 @@ class Cluster:
         self.looked, self.finished = now, 0
         try:
             self.threads = sum(self.client.sync(self.client.scheduler.ncores, callback_timeout=5.0).values())
+            self.progress.remaining.threads = self.threads
         except (OSError, TimeoutError):
             return  # the client reports a lost scheduler by itself
         self.progress.say("" if self.threads else "the cluster has no workers; waiting for some")
@@ -239,7 +250,7 @@ class Cluster:
     def _outcomes_of(self, chunks: Sequence[Chunk], future: Any) -> list[Outcome]:
         """What has become of a task's chunks."""
         if future.status == "finished":
-            self.progress.add(Tally(runs=sum(c.size for c in chunks)))
+            self._finish(chunks)
             self.finished += len(chunks)
             self.uncounted.append(future)
             self._count()
@@ -257,8 +268,10 @@ class Cluster:
             return [Outcome(c, failure=lost) for c in chunks]
         if not isinstance(error, ChunkError):  # a worker that could not even read the task
             return [Outcome(c, failure=failure_of("raised", error)) for c in chunks]
-        finished, tally, failure = error.args
-        self.progress.add(tally)
+        receipts, failure = error.args
+        finished = len(receipts)
+        self._finish(chunks[:finished])
+        self._read(receipts)
         self.failed_on.setdefault(chunks[finished].name, set()).add(failure.where)
         behind = Failure("lost", "the chunk before it failed")
         return [
@@ -267,13 +280,25 @@ class Cluster:
             *(Outcome(c, failure=behind) for c in chunks[finished + 1 :]),
         ]
 
+    def _finish(self, chunks: Sequence[Chunk]) -> None:
+        """Counts the runs of finished chunks."""
+        for chunk in chunks:
+            self.progress.remaining.finish(chunk.group, chunk.size)
+        self.progress.add(Tally(runs=sum(c.size for c in chunks)))
+
+    def _read(self, receipts: Sequence[Receipt]) -> None:
+        """Takes what workers say of finished chunks, whose runs were counted."""
+        for group, tally, seconds in receipts:
+            self.progress.remaining.time(group, tally.runs, seconds)
+            self.progress.add(tally._replace(runs=0))
+
     def _count(self) -> None:
-        """Asks for the counts of finished tasks, of many at once. They are for the progress alone."""
+        """Asks for the receipts of finished tasks, of many at once. They are for the progress alone."""
         if time.perf_counter() - self.counted < LOOK_SECONDS:
             return
         with contextlib.suppress(OSError, TimeoutError):
             for found in self.client.sync(self.client._gather, self.uncounted, errors="skip", callback_timeout=ANSWER_SECONDS):
-                self.progress.add(found._replace(runs=0))
+                self._read(found)
         self._forget()
 
     def _forget(self) -> None:

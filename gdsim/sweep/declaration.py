@@ -203,8 +203,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
         `client` is a `distributed.Client` whose workers see the folder under the same path and write into it themselves.
         `chunk_seconds`: how much work of one core is scheduled and stored at once. `attempts`: how often a chunk that raises is
-        tried before it is set aside. `mix` lets a folder hold runs of kernels whose bits differ. `progress` is called with a
-        `gdsim.sweep.outcomes.State` as runs finish.
+        tried before it is set aside. `mix` lets a folder hold runs of kernels whose bits differ. `progress`: one line that updates,
+        in a terminal and in a notebook; True, anywhere; False, nowhere; or a function, called with a `gdsim.sweep.progress.State`.
 
         Raises ValueError for what cannot be run, and `gdsim.sweep.outcomes.UnfinishedError`, all that could be finished being
         kept, where chunks fail, the folder cannot be written or the scheduler is lost.

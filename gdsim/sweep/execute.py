@@ -5,14 +5,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.lanes.compiler import check_compiler
 from gdsim.sweep.cores import usable_cores
-from gdsim.sweep.outcomes import Outcome, Progress, Tally, UnfinishedError, running
+from gdsim.sweep.display import shown
+from gdsim.sweep.outcomes import Outcome, UnfinishedError, running
 from gdsim.sweep.plan import Chunk, Plan
+from gdsim.sweep.progress import Progress, Tally
+from gdsim.sweep.remaining import remaining_of
 from gdsim.sweep.result import dataset, joined, remembered
 from gdsim.sweep.threads import Threads, train_from_start
 
 # What a disk may refuse for a while, and not for what was asked of it.
-OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 def checked_lanes(lanes: Any) -> int | None:
@@ -59,6 +63,7 @@ class Ways(NamedTuple):
 
 def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix: bool) -> Any:
     """Trains what is not in the folder yet and returns the Dataset of everything."""
+    check_compiler()
     plan = sweep.plan(chunk_seconds=ways.chunk_seconds, lanes=checked_lanes(ways.lanes))
     check_unedited(sweep)
     chosen = checked_runs(runs, plan)
@@ -73,15 +78,16 @@ def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix
         raise ValueError("a cluster's workers write their results into a folder that they share: give out=")
     if ways.client is not None and ways.threads is not None:
         raise ValueError("threads is of this machine, and client of a cluster: give one of them")
-    if out is None:
-        return run_in_memory(sweep, plan, chosen, ways, progress)
-    return run_in_folder(sweep, plan, out, ways, progress, mix)
+    with shown(progress) as listener:
+        if out is None:
+            return run_in_memory(sweep, plan, chosen, ways, listener)
+        return run_in_folder(sweep, plan, out, ways, listener, mix)
 
 
 def run_in_memory(sweep: Any, plan: Plan, chosen: np.ndarray | None, ways: Ways, listener: Any) -> Any:
     """Trains all or some runs, and keeps them nowhere."""
     todo = plan.chunks if chosen is None else [c for c in plan.chunks if np.isin(plan.numbers_of(c), chosen).any()]
-    progress = Progress(plan.runs if chosen is None else len(chosen), listener)
+    progress = Progress(plan.runs if chosen is None else len(chosen), listener, remaining_of(plan, todo, ways.thread_count, chosen))
     progress.add(Tally())
     numbers, parts = [], []
     if plan.keep == "summary":
@@ -138,7 +144,7 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
             raise UnfinishedError(f"{str(store.folder)!r} cannot be written: {error}") from error
         raise StoreError(f"{str(store.folder)!r} cannot be a folder of results: {error.strerror or error}") from None
     todo = missing_chunks(plan, found.shards)
-    progress = Progress(plan.runs, listener)
+    progress = Progress(plan.runs, listener, remaining_of(plan, todo, ways.thread_count))
     progress.add(Tally(runs=plan.runs - sum(c.size for c in todo)))
     steps = store.earlier_steps()
     earlier = Earlier(sweep, plan, found.shards, steps) if todo and steps else None
@@ -178,6 +184,6 @@ def _train(plan: Plan, chunks: list[Chunk], executor: Any, store: Any, progress:
                 store.log(wrote=outcome.chunk.name, runs=outcome.chunk.size)
                 continue
             store.give_up(outcome.chunk, [plan.labels[c] for c in outcome.chunk.cells], outcome.failure.text)
-            progress.fail()
+            progress.fail(outcome.chunk)
             failed.append(outcome)
     return failed

@@ -8,17 +8,20 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.population import Batch, train_batch
 from gdsim.sweep.cores import usable_cores
+from gdsim.sweep.display import shown
 from gdsim.sweep.execute import check_unedited, runs_in
-from gdsim.sweep.outcomes import Progress, running
+from gdsim.sweep.outcomes import running
+from gdsim.sweep.progress import Progress
+from gdsim.sweep.remaining import remaining_of
 from gdsim.sweep.result import WORDS, dataset, joined, remembered, sweep_behind
 from gdsim.sweep.threads import Threads, Work
 
 
-def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes: int | None = None) -> Any:
+def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes: int | None = None, progress: Any = None) -> Any:
     """The runs of a result with `steps` more updates: an xarray.Dataset whose checkpoints begin where the result ended.
 
     The result must have been recorded with `gd.Record(state=True)`. Runs that used up their budget go on, optimizer state,
-    schedule, sample orders and stops included; runs that had ended by a stop stay as they were. Raises ValueError for a
+    schedule, sample orders and stops included; runs that had ended by a stop stay as they were. `progress` as of `Sweep.run`. Raises ValueError for a
     result without state, or from no sweep that this process knows.
 
     >>> import gdsim as gd
@@ -46,15 +49,17 @@ def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes:
         ends = _rows(result, np.searchsorted(numbers, batch.number), work.setting)
         return train_batch(work.setting, batch, work.width, workspaces, stopping, ends).columns
 
-    progress = Progress(plan.runs, None)
-    executor = Threads(plan, threads or usable_cores(), lanes, progress, chosen=numbers[going], trainer=train)
-    chunks = [c for c in plan.chunks if np.isin(plan.numbers_of(c), numbers[going]).any()]
+    cores, chosen = threads or usable_cores(), numbers[going]
+    chunks = [c for c in plan.chunks if np.isin(plan.numbers_of(c), chosen).any()]
     found, parts = [numbers[~going]], [_kept(result.isel(run=~going), len(plan.checkpoints))] if (~going).any() else []
-    with running(executor, chunks, progress, 1) as outcomes:
-        for outcome in outcomes:
-            done, columns = runs_in(plan, outcome, numbers[going])
-            found.append(done)
-            parts.append(columns)
+    with shown(progress) as listener:
+        state = Progress(len(chosen), listener, remaining_of(plan, chunks, cores, chosen))
+        executor = Threads(plan, cores, lanes, state, chosen=chosen, trainer=train)
+        with running(executor, chunks, state, 1) as outcomes:
+            for outcome in outcomes:
+                done, columns = runs_in(plan, outcome, chosen)
+                found.append(done)
+                parts.append(columns)
     return remembered(longer, dataset(plan, np.concatenate(found), joined(parts)))
 
 

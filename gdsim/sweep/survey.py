@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from gdsim.sweep.display import duration
 from gdsim.sweep.shards import DamagedShardError, verify
 from gdsim.sweep.store import READERS, Store, StoreError, arrays_of, missing_chunks
 
@@ -57,13 +58,6 @@ class Survey(msgspec.Struct, frozen=True):
             if count:
                 lines.append(f"{len(count):,} {what}: {', '.join(count[:3])}{', ...' if len(count) > 3 else ''}")
         return "\n".join(lines)
-
-
-def duration(seconds: float) -> str:
-    """A time in words."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def survey(folder: str | pathlib.Path) -> Survey:

@@ -3,6 +3,7 @@
 import concurrent.futures
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,8 +14,9 @@ from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.setting import kernels_for, structure_of
 from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
-from gdsim.sweep.outcomes import Outcome, Progress, Tally, failure_of, tally_of
+from gdsim.sweep.outcomes import Outcome, failure_of
 from gdsim.sweep.plan import Chunk, Plan
+from gdsim.sweep.progress import Progress, Tally, tally_of
 
 # A lane that is refilled so often is hardly ever idle at the end, and what a batch costs beside its runs is spread over them.
 RUNS_PER_LANE = 512
@@ -33,6 +35,11 @@ class Work(NamedTuple):
     values: Sequence[Mapping[str, float]]  # the hyperparameters of the chunk's cells
     width: int
     first: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from all other work."""
+        return self.chunk.name, self.first
 
     def batch(self, plan: Plan) -> Batch:
         """The runs."""
@@ -195,8 +202,10 @@ class Threads:
         works = batches_of(self.plan, chunk, self.lanes, self.chosen, self.threads)
         gathering = gathering_of(self.plan, chunk, works)
         try:
+            began = time.perf_counter()
             prepare(works[0], self.progress.say)
             self.progress.message = ""
+            self.progress.remaining.compile(chunk.group, time.perf_counter() - began)
         except Exception as error:
             self._fail(gathering, "raised", error)
             return
@@ -222,7 +231,7 @@ class Threads:
             if not hasattr(self.local, "workspaces"):
                 self.local.workspaces = {}
             batch = work.batch(self.plan)
-            columns = self.trainer(work, batch, self.local.workspaces, self.stopping)
+            columns = self._timed(work, batch)
             if gathering.count_in(tally := tally_of(columns)):  # here, and not where outcomes are taken, which may be busy compiling
                 self.progress.add(tally)
             if gathering.put(work, batch, columns):
@@ -231,6 +240,17 @@ class Threads:
             return
         except Exception as error:
             self._fail(gathering, "raised", error)
+
+    def _timed(self, work: Work, batch: Batch) -> dict[str, np.ndarray]:
+        """The columns of a batch's runs, whose time tells how long others will take."""
+        remaining, now = self.progress.remaining, None
+        remaining.begin(work.key, work.chunk.group, len(work.rows), time.perf_counter())
+        try:
+            columns = self.trainer(work, batch, self.local.workspaces, self.stopping)
+            now = time.perf_counter()
+        finally:
+            remaining.leave(work.key, now)
+        return columns
 
     def _finish(self, gathering: Gathering) -> None:
         chunk, result = gathering.chunk, gathering.result()
@@ -245,5 +265,6 @@ class Threads:
 
     def _fail(self, gathering: Gathering, kind: str, error: BaseException) -> None:
         if gathering.fail():
+            self.progress.remaining.finish(gathering.chunk.group, -gathering.tally.runs)
             self.progress.add(Tally(*(-n for n in gathering.tally)))
             self.ready.put(Outcome(gathering.chunk, failure=failure_of(kind, error)))

@@ -1,0 +1,154 @@
+"""How far a sweep is: counted from any thread, told to whoever listens; and interrupts, heard where it is safe."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.stops import STATUSES
+from gdsim.sweep.plan import Chunk
+from gdsim.sweep.remaining import Remaining
+
+TICK_SECONDS = 0.2
+ENDING = "interrupted: ending what is on the way"
+
+
+class Tally(NamedTuple):
+    """What a finished chunk, or a part of it, is counted as."""
+
+    runs: int = 0
+    run_steps: int = 0
+    diverged: int = 0
+
+    def __add__(self, other: Any) -> "Tally":
+        return Tally(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+def tally_of(columns: dict[str, np.ndarray]) -> Tally:
+    """How many runs, run-steps and diverged runs these columns hold."""
+    status = columns["status"]
+    return Tally(len(status), int(columns["steps_taken"].sum()), int((status == STATUSES.index("diverged")).sum()))
+
+
+class State(NamedTuple):
+    """How far a sweep is."""
+
+    runs: int
+    runs_done: int  # those of an earlier attempt too
+    run_steps_done: int  # of this attempt
+    seconds: float  # of this attempt
+    diverged: int
+    message: str  # what is being done beside training; "" if nothing is
+    failed: int = 0  # chunks that were given up
+    seconds_left: float | None = None  # None while nothing is known
+
+
+class Progress:
+    """Counts what is done, from any thread, and reports it.
+
+    A listener whose `ticks` is true is told a few times a second too.
+    """
+
+    def __init__(self, runs: int, listener: Callable[[State], None] | None = None, remaining: Remaining | None = None) -> None:
+        self.runs, self.listener = runs, listener
+        self.remaining = Remaining({}, ()) if remaining is None else remaining
+        self.began = time.perf_counter()
+        self.tally, self.failed, self.message = Tally(), 0, ""
+        self.interrupted = False
+        self.counting = threading.Lock()
+        self.waking = threading.Event()
+
+    def add(self, tally: Tally) -> None:
+        """Counts what is done; what was counted and is lost, with negative numbers."""
+        with self.counting:
+            self.tally += tally
+            self._tell()
+
+    def hear(self) -> None:
+        """Raises KeyboardInterrupt if someone asks for it."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    def interrupt(self) -> None:
+        """Asks the sweep to end, and has that acknowledged; called by a signal's handler, which may hold anything."""
+        self.interrupted = True
+        self.waking.set()
+
+    def say(self, message: str) -> None:
+        """Says what is being done until the next message."""
+        self.hear()
+        self.message = message
+        self._tell()
+
+    def fail(self, chunk: Chunk) -> None:
+        """Counts a chunk that is given up."""
+        self.failed += 1
+        self.remaining.finish(chunk.group, chunk.size)
+        self._tell()
+
+    def state(self) -> State:
+        """How far the sweep is now."""
+        done, now = self.tally, time.perf_counter()
+        message = ENDING if self.interrupted else self.message
+        return State(self.runs, done.runs, done.run_steps, now - self.began, done.diverged, message, self.failed, self.remaining.seconds(now))
+
+    def _tell(self) -> None:
+        if self.listener is not None:
+            self.listener(self.state())
+
+    @contextlib.contextmanager
+    def ticking(self) -> Iterator[None]:
+        """Tells a listener that ticks how far the sweep is, also while nothing happens."""
+        if not getattr(self.listener, "ticks", False):
+            yield
+            return
+        ended = threading.Event()
+
+        def tick() -> None:
+            while not ended.is_set():
+                self.waking.wait(TICK_SECONDS)
+                if self.interrupted:
+                    self._tell()
+                    return  # told; nothing else is worth saying
+                self._tell()
+
+        thread = threading.Thread(target=tick, name="gdsim-progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            self.waking.set()
+            thread.join()
+            self.waking.clear()
+
+
+@contextlib.contextmanager
+def hearing(progress: Progress) -> Iterator[None]:
+    """Notes Ctrl-C (and, where a program ends by it, SIGTERM), to be heard where it is safe: LLVM's callbacks lose exceptions.
+
+    A second one is heard at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: Any) -> None:
+        handler = held[number]
+        if progress.interrupted and callable(handler):
+            handler(number, frame)
+        progress.interrupt()
+
+    ours = [number for number, handler in held.items() if callable(handler)]
+    for number in ours:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, held[number])

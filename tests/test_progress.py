@@ -1,0 +1,216 @@
+"""Progress: the time that is left, in simulated sweeps; the line that is drawn; who is told, and where nothing is."""
+
+import heapq
+import io
+import itertools
+import os
+import re
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.sweep.display import LogLines, TerminalLine, line_of, shown
+from gdsim.sweep.progress import ENDING, Progress, State, Tally, hearing
+from gdsim.sweep.remaining import Remaining
+
+
+def simulated(chunks, operations, seconds, threads, compiling=0.0, known=frozenset(), spread=0.2, seed=0):
+    """(time, time left as estimated, share of the work that is done) whenever a batch of a simulated sweep ends, and its whole time.
+
+    `chunks` are structures and runs, trained in their order, in as many batches as there are threads; a run of structure g takes
+    about `seconds[g]`, counts as `operations[g]`, and its kernels, made one after the other, `compiling` unless they are known.
+    """
+    rng = np.random.default_rng(seed)
+    counts = {g: sum(n for h, n in chunks if h == g) for g, _ in chunks}
+    remaining = Remaining(counts, operations, threads)
+    ready, made, clock = {}, 0.0, 0.0
+    for group, _ in chunks:
+        if group not in ready:
+            clock += 0.0 if group in known else compiling
+            ready[group] = clock
+    batches = [(g, n // threads) for g, n in chunks for _ in range(threads)]
+    free, ends, begins = [0.0] * threads, [], []
+    for number, (group, runs) in enumerate(batches):
+        began = max(heapq.heappop(free), ready[group])
+        ended = began + runs * seconds[group] * rng.uniform(1 - spread, 1 + spread)
+        heapq.heappush(free, ended)
+        begins.append((began, 1, number, group, runs))
+        ends.append((ended, 2, number, group, runs))
+    kernels = [(at, 0, -1, g, 0) for g, at in ready.items()]
+    whole, done, found = max(e[0] for e in ends), 0.0, []
+    total = sum(runs * seconds[group] for group, runs in batches)
+    for now, kind, number, group, runs in sorted(kernels + begins + ends):
+        if kind == 0:
+            remaining.compile(group, now - made)
+            made = now
+        elif kind == 1:
+            remaining.begin(number, group, runs, now)
+        else:
+            remaining.leave(number, now)
+            done += runs * seconds[group]
+            found.append((now, remaining.seconds(now), done / total))
+    return found, whole
+
+
+SWEEPS = {
+    "one structure": ([(0, 40)] * 30, [1.0], [0.1], 4),
+    "two threads": ([(0, 20)] * 12, [5.0], [0.3], 2),
+    "many threads": ([(0, 320)] * 8, [5.0], [0.3], 16),
+    "structures of other costs in turns": ([(0, 8), (1, 8), (2, 8)] * 8, [1.0, 10.0, 100.0], [0.1, 1.0, 10.0], 2),
+    "half of the structures end early": ([(g % 2, 16) for g in range(30)], [1.0, 1.0], [0.05, 1.0], 2),
+    "operations that mislead by two": ([(0, 8), (1, 8)] * 10, [1.0, 1.0], [1.0, 2.0], 2),
+}
+
+
+@pytest.mark.parametrize("case", SWEEPS)
+@pytest.mark.parametrize("seed", range(5))
+def test_the_time_left_is_right_to_a_factor_of_two_after_a_tenth(case, seed):
+    found, whole = simulated(*SWEEPS[case], seed=seed)
+    checked = [(now, left) for now, left, share in found if share >= 0.1 and whole - now > 0.05 * whole]
+    assert checked
+    for now, left in checked:
+        assert 0.5 <= left / (whole - now) <= 2.0, (now, left, whole)
+
+
+def test_kernels_that_are_missing_count():
+    sweep = [(g, 16) for g in range(7)], [1.0] * 7, [0.1] * 7, 2  # 0.8 s of training beside 3 s of compiling each
+    found, whole = simulated(*sweep, compiling=3.0)
+    assert whole > 21
+    for now, left, share in found[:-2]:
+        if share >= 0.1:
+            assert 0.5 <= left / (whole - now) <= 2.0
+
+
+def test_what_an_earlier_attempt_finished_is_not_missing():
+    remaining = Remaining({0: 10}, [1.0], 1)  # of 1000 runs of which 990 are there
+    for number in range(5):
+        remaining.begin(number, 0, 1, 2.0 * number)
+        remaining.leave(number, 2.0 * number + 2)
+    assert remaining.seconds(10.0) == pytest.approx(10.0)
+    remaining.finish(0, -5)  # a chunk whose runs are lost
+    assert remaining.seconds(10.0) == pytest.approx(20.0)
+
+
+def test_nothing_is_foretold_before_a_run_has_finished():
+    remaining = Remaining({0: 10}, [1.0], 1)
+    assert remaining.seconds(0.0) is None
+    remaining.begin("a", 0, 5, 0.0)
+    remaining.leave("a", None)  # given up
+    assert remaining.seconds(9.0) is None
+
+
+LARGE = State(1_000_000_000, 123_456_789, 12_345_678_901, 1e5, 123_456, "compiling AveragedClipNormAdam on TeacherStudent", 12, 1e6)
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 79, 120])
+@pytest.mark.parametrize("change", [{}, {"message": ""}, {"seconds_left": None}, {"runs_done": 0, "run_steps_done": 0}, {"message": ENDING}])
+@pytest.mark.parametrize("ended", [False, True])
+def test_the_line_fits(width, change, ended):
+    assert len(line_of(LARGE._replace(**change), width, ended)) <= width
+
+
+def test_the_line_says_counts_rate_time_left_and_what_compiles():
+    line = line_of(State(448, 128, 1_000_000, 10.0, 3, "compiling Adam on MLP", 0, 12.2), 79)
+    for words in ("128 of 448 runs", "13 s left", "100k run-steps/s", "compiling Adam on MLP", "3 diverged"):
+        assert words in line or len(line) + 2 + len(words) > 79
+    assert "compiling Adam" in line
+    assert re.search(r"\d+ s left", line)
+    bar = line_of(State(400, 100, 10, 1.0, 0, "", 0, 3.0), 79)
+    assert bar.startswith("#####---------------  100 of 400 runs  25%")
+    assert line_of(State(400, 400, 10, 61.0, 0, "", 0, 0.0), 79, ended=True).startswith("400 of 400 runs  in 1 min 1 s")
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(scope="module")
+def sweep():
+    return gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=4, steps=5)
+
+
+def told(sweep, progress, stream, monkeypatch):
+    monkeypatch.setattr("sys.stderr", stream)
+    sweep.run(progress=progress)
+    return stream.getvalue()
+
+
+def test_a_terminal_has_one_line_that_updates(sweep, monkeypatch):
+    monkeypatch.setattr("gdsim.sweep.display.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    text = told(sweep, None, Terminal(), monkeypatch)
+    assert text.count("\n") == 1
+    assert text.startswith("\r")
+    assert "8 of 8 runs" in text.rsplit("\r", 1)[1]
+    assert all(len(part.replace("\x1b[K", "").strip("\n")) < 80 for part in text.split("\r"))
+    assert told(sweep, False, Terminal(), monkeypatch) == ""
+
+
+def test_a_file_has_nothing_unless_it_is_asked_for(sweep, monkeypatch):
+    assert told(sweep, None, io.StringIO(), monkeypatch) == ""
+    text = told(sweep, True, io.StringIO(), monkeypatch)
+    assert "\r" not in text
+    assert text.splitlines()[-1].startswith("8 of 8 runs")
+
+
+def test_a_log_is_short():
+    out, clock = io.StringIO(), itertools.count()
+    log = LogLines(out)
+    for k in clock:
+        log(State(1000, min(k, 1000), k, 1.0, 0, "compiling a" if k < 500 else "", 0, None))
+        if k == 1000:
+            break
+    log.close()
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "compiling a"
+    assert len(lines) <= 4
+    assert lines[-1].startswith("1,000 of 1,000 runs")
+
+
+def test_short_sweeps_show_nothing_by_themselves(sweep, monkeypatch):
+    monkeypatch.setattr("gdsim.sweep.display.PATIENCE_SECONDS", 3600.0)
+    assert told(sweep, None, Terminal(), monkeypatch) == ""
+    assert "8 of 8 runs" in told(sweep, True, Terminal(), monkeypatch)
+
+
+def test_what_progress_may_be(sweep):
+    for wrong in ("yes", 1, [print]):
+        with pytest.raises(TypeError, match="progress must be True, False, or a function"):
+            sweep.run(progress=wrong)
+    states = []
+    sweep.run(progress=states.append)
+    assert states[-1].seconds_left == 0.0
+
+
+def test_an_interrupt_is_acknowledged_at_once():
+    drawn, said = threading.Event(), []
+
+    class Line(TerminalLine):
+        def _show(self, state, is_news):
+            said.append(state.message)
+            if state.message == ENDING:
+                drawn.set()
+
+    progress = Progress(10, Line(io.StringIO(), 3600.0))
+    with progress.ticking(), hearing(progress):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert drawn.wait(60)  # although the main thread does nothing that asks
+        with pytest.raises(KeyboardInterrupt):
+            progress.hear()
+    assert said[-1] == ENDING
+
+
+def test_listeners_that_do_not_tick_are_told_of_events_alone():
+    states = []
+    progress = Progress(10, states.append)
+    with progress.ticking(), shown(False) as nobody:
+        assert nobody is None
+        progress.add(Tally(runs=3))
+    assert [s.runs_done for s in states] == [3]
