@@ -203,16 +203,25 @@ def shown(progress: Any = None, stream: TextIO | None = None) -> Iterator[Callab
     """
     if progress is not None and not isinstance(progress, bool) and not callable(progress):
         raise TypeError(f"progress must be True, False, or a function that takes a gdsim.sweep.progress.State; {progress!r} was given")
-    stream = sys.stderr if stream is None else stream
-    patience = 0.0 if progress else PATIENCE_SECONDS
     if callable(progress) or progress is False:
-        yield progress or None
+        listener: Any = progress or None
+        yield listener
         return
-    display = NotebookLine(patience) if is_notebook() else TerminalLine(stream, patience) if is_terminal(stream) else LogLines(stream) if progress else None
-    if display is None:
-        yield None
-        return
+    display = _display(progress is True, stream or sys.stderr)
     try:
         yield display
     finally:
-        display.close()
+        if display is not None:
+            display.close()
+
+
+def _display(is_asked: bool, stream: TextIO | None) -> Display | None:
+    """What shows a sweep here; None where nothing does."""
+    patience = 0.0 if is_asked else PATIENCE_SECONDS
+    if is_notebook():
+        return NotebookLine(patience)
+    if stream is None:  # as in a process without a terminal
+        return None
+    if is_terminal(stream):
+        return TerminalLine(stream, patience)
+    return LogLines(stream) if is_asked else None

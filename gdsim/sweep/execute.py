@@ -129,6 +129,7 @@ def runs_in(plan: Plan, outcome: Outcome, chosen: np.ndarray | None) -> tuple[np
 def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, mix: bool) -> Any:
     """Trains what a folder lacks, and opens it."""
     from gdsim.sweep.files import remove_abandoned
+    from gdsim.sweep.heartbeat import beating
     from gdsim.sweep.longer import Earlier
     from gdsim.sweep.opening import open_results  # and with it Dask and pyarrow, which runs without a folder do not need
     from gdsim.sweep.store import Store, StoreError, missing_chunks
@@ -150,9 +151,10 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
     earlier = Earlier(sweep, plan, found.shards, steps) if todo and steps else None
     going, beginning = earlier.split(todo) if earlier else ([], todo)
     failed = []
-    for source, chunks in ((earlier, going), (None, beginning)):
-        if chunks:
-            failed += _train(plan, chunks, _executor(sweep, plan, store, ways, progress, source), store, progress, ways.attempts)
+    with beating(store.folder, progress):
+        for source, chunks in ((earlier, going), (None, beginning)):
+            if chunks:
+                failed += _train(plan, chunks, _executor(sweep, plan, store, ways, progress, source), store, progress, ways.attempts)
     remove_abandoned(store.shards)  # of workers that died meanwhile
     if failed:
         first = failed[0]

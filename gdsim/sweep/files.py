@@ -54,14 +54,15 @@ def remove_abandoned(folder: pathlib.Path) -> None:
     for path in folder.glob(f"{WRITING}*"):
         with contextlib.suppress(OSError, ValueError):
             if path.name.startswith(here):
-                gone = not _is_alive(int(path.name.removeprefix(here).split("-")[0]))
+                gone = not is_alive(int(path.name.removeprefix(here).split("-")[0]))
             else:
                 gone = time.time() - path.stat().st_mtime > ABANDONED_SECONDS
             if gone:
                 path.unlink()
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether this machine has a process of this number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -26,7 +26,7 @@ class Remaining:
 
     def __init__(self, runs: Mapping[int, int], operations: Sequence[float], threads: int = 1) -> None:
         self.runs, self.operations, self.threads = dict(runs), operations, threads
-        self.timed = dict.fromkeys(self.runs, (0, 0.0))  # how many runs took how many seconds
+        self.timed: dict[int, tuple[int, float]] = {}  # how many runs took how many seconds
         self.going: dict[Any, Going] = {}
         self.compiled: dict[int, float] = {}
         self.changing = threading.Lock()
@@ -67,7 +67,7 @@ class Remaining:
         operations = sum(runs * self.operations[group] for group, (runs, _) in timed.items())
         if not operations or not any(count > 0 for count in missing.values()):
             return None if not operations else 0.0
-        cost = {g: s / n if n else self.operations[g] * took / operations for g, (n, s) in timed.items()}
+        cost = {g: s / n if n else self.operations[g] * took / operations for g, (n, s) in ((g, timed.get(g, (0, 0.0))) for g in missing)}
         training = sum(max(0, count) * cost[group] for group, count in missing.items())
         rest = [max(0.0, g.runs * cost[g.group] - (now - g.began)) for g in going]
         training += sum(rest) - sum(g.runs * cost[g.group] for g in going)

@@ -6,6 +6,7 @@
     failed/<chunk>.txt                  chunks that were given up, with what they raised
     quarantine/                         shards that were found damaged
     log.jsonl                           who wrote what and when: host, versions, times
+    heartbeat                           touched while a sweep goes on, gone when it has ended
 
 What is done is what good shards hold: there is no other record of it. Nothing is unpickled from a folder. Of the file system it
 asks that a rename within a folder is atomic, and no locks; several machines may write to one folder.

@@ -3,14 +3,14 @@
 import concurrent.futures
 import contextlib
 import pathlib
-import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
 from gdsim.sweep.display import duration
+from gdsim.sweep.heartbeat import Driver, driver_of, time_in
 from gdsim.sweep.shards import DamagedShardError, verify
 from gdsim.sweep.store import READERS, Store, StoreError, arrays_of, missing_chunks
 
@@ -33,6 +33,8 @@ class Survey(msgspec.Struct, frozen=True):
     kernels: list[int]
     runs_per_second: float | None  # None where it is at rest
     seconds_left: float | None
+    state: Literal["finished", "running", "died", "stopped"]
+    driver: Driver | None  # the process that drives the sweep, or died in doing so
 
     @property
     def missing_runs(self) -> int:
@@ -45,11 +47,10 @@ class Survey(msgspec.Struct, frozen=True):
             f"{self.finished_runs:,} of {self.planned_runs:,} runs are finished ({share:.1%}), in {self.shards:,} shards of {self.bytes / 1e6:.1f} MB",
             f"{self.missing_runs:,} runs are missing, in {self.missing_chunks:,} chunks",
         ]
+        lines.append(self._activity())
         if self.runs_per_second is not None:
             left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
             lines.append(f"{self.runs_per_second:,.3g} runs per second{left}")
-        elif self.missing_runs:
-            lines.append("nothing has been written lately; the command that began the sweep goes on with it")
         for count, what in (
             (self.failed_chunks, "chunks failed, failed/ says why"),
             (self.quarantined, "files are in quarantine/"),
@@ -58,6 +59,17 @@ class Survey(msgspec.Struct, frozen=True):
             if count:
                 lines.append(f"{len(count):,} {what}: {', '.join(count[:3])}{', ...' if len(count) > 3 else ''}")
         return "\n".join(lines)
+
+    def _activity(self) -> str:
+        """Whether somebody is at it."""
+        who = "" if self.driver is None else f"pid {self.driver.pid} on {self.driver.host}"
+        ago = "" if self.driver is None else f"{duration(self.driver.seconds_ago)} ago"
+        return {
+            "finished": "finished",
+            "running": f"running ({who}, {ago})",
+            "died": f"not running: its driver died ({who}, last sign of life {ago}); the same command goes on",
+            "stopped": "not running; the command that began the sweep goes on with it",
+        }[self.state]
 
 
 def survey(folder: str | pathlib.Path) -> Survey:
@@ -75,16 +87,19 @@ def survey(folder: str | pathlib.Path) -> Survey:
             sizes.append(state.st_size)
             times.append(state.st_mtime)
             runs.append(shard.footer.runs)
-    rate = _rate(np.array(times), np.array(runs))
+    driver = driver_of(store.folder)
+    is_running = driver is not None and driver.is_alive
+    state = "running" if is_running else "finished" if not lacking else "stopped" if driver is None else "died"
+    rate = _rate(np.array(times), np.array(runs), time_in(store.folder)) if is_running and lacking else None
     return Survey(
         str(store.folder), plan.runs, plan.runs - lacking, len(found.shards), len(missing), store.failures(), store.put_aside_names(),
-        [d.path.name for d in found.damaged], sum(sizes), held["kernels"], rate if lacking else None, lacking / rate if rate and lacking else None,
+        [d.path.name for d in found.damaged], sum(sizes), held["kernels"], rate, lacking / rate if rate else None, state, driver,
     )  # fmt: skip
 
 
-def _rate(times: np.ndarray, runs: np.ndarray) -> float | None:
+def _rate(times: np.ndarray, runs: np.ndarray, now: float) -> float | None:
     """Runs per second of the last shards; None if there are too few, or if they are old."""
-    if not len(times) or time.time() - times.max() > REST_SECONDS:
+    if not len(times) or now - times.max() > REST_SECONDS:
         return None
     recent = times >= times.max() - RATE_SECONDS
     span = times[recent].max() - times[recent].min()

@@ -1,0 +1,107 @@
+"""Whether a sweep is going on: its driver touches a small file in the folder while it lives, and removes it at the end.
+
+Nothing of it is believed for what is done, and it is no lock: of two drivers of one folder the last to write is told of.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import platform
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from gdsim.sweep.files import WRITING, is_alive
+from gdsim.sweep.progress import Progress
+
+NAME = "heartbeat"
+BEAT_SECONDS = 10.0
+# A driver that has given no sign of life for so long has died.
+ALIVE_SECONDS = 60.0
+
+
+class Driver(msgspec.Struct, frozen=True):
+    """The process that drives a folder's sweep, or drove it when it died."""
+
+    host: str
+    pid: int
+    runs_done: int
+    seconds_ago: float  # of its last sign of life
+    is_alive: bool
+
+
+@contextlib.contextmanager
+def beating(folder: pathlib.Path, progress: Progress) -> Iterator[None]:
+    """Gives signs of life in a folder, until the block ends."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.is_set():
+            _write(folder, progress)
+            ended.wait(BEAT_SECONDS)
+
+    thread = threading.Thread(target=beat, name="gdsim-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        _remove(folder)
+
+
+def driver_of(folder: pathlib.Path) -> Driver | None:
+    """Who drives the sweep of a folder, or died in doing so; None where nobody does."""
+    path = folder / NAME
+    try:
+        age = time_in(folder) - path.stat().st_mtime
+        held = json.loads(path.read_bytes())
+        host, pid, runs = str(held["host"]), int(held["pid"]), int(held["runs_done"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    can_be_seen = (host, held.get("processes")) == (platform.node(), _processes())
+    alive = age < ALIVE_SECONDS and (not can_be_seen or is_alive(pid))
+    return Driver(host, pid, runs, max(0.0, age), alive)
+
+
+def _mine() -> dict[str, Any]:
+    return {"host": platform.node(), "pid": os.getpid(), "processes": _processes()}
+
+
+def _processes() -> str:
+    """What tells this system's processes from those of a container, which may bear the same host's name and other numbers."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _write(folder: pathlib.Path, progress: Progress) -> None:
+    """The file, whole or as it was; a disk that has no room for it ends no sweep."""
+    beside = folder / f"{WRITING}{platform.node()}-{os.getpid()}-{NAME}"
+    with contextlib.suppress(OSError):
+        beside.write_text(json.dumps({**_mine(), "runs_done": progress.tally.runs, "runs": progress.runs}))
+        os.replace(beside, folder / NAME)
+
+
+def _remove(folder: pathlib.Path) -> None:
+    """Removes the file, unless it is another driver's."""
+    path = folder / NAME
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        held = json.loads(path.read_bytes())
+        if {name: held.get(name) for name in _mine()} == _mine():
+            path.unlink()
+
+
+def time_in(folder: pathlib.Path) -> float:
+    """The time by the clock of the folder's file system, which may be another machine's: that of a file made now."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f"{WRITING}{platform.node()}-{os.getpid()}-") as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:  # a folder that may only be read
+        return time.time()

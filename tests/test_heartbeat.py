@@ -1,0 +1,117 @@
+"""Whether a folder's sweep is going on, or its driver has died: by a file that the driver touches."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+
+import pytest
+
+import gdsim as gd
+from gdsim.sweep.heartbeat import NAME, beating, driver_of
+from gdsim.sweep.progress import Progress, Tally
+from gdsim.sweep.survey import survey
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder of which a shard is missing; a sweep in it has seen its own driver alive."""
+    folder, seen = tmp_path_factory.mktemp("sweeps") / "booth", []
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=40, steps=5)
+
+    def look(state):
+        if (folder / "experiment.json").exists():
+            seen.append(driver_of(folder))
+
+    sweep.run(out=folder, progress=look, chunk_seconds=1e-7)
+    assert any(d is not None and d.is_alive and d.pid == os.getpid() for d in seen)
+    assert not (folder / NAME).exists()
+    assert survey(folder).state == "finished"
+    next((folder / "shards").iterdir()).unlink()
+    return folder
+
+
+@pytest.fixture
+def beat(folder):
+    """Writes a heartbeat as some driver's."""
+
+    def write(age=0.0, **held):
+        path = folder / NAME
+        with beating(folder, Progress(80)):
+            while not path.exists():
+                time.sleep(0.01)
+            own = json.loads(path.read_text())
+        path.write_text(json.dumps({**own, **held}))
+        os.utime(path, (path.stat().st_mtime - age,) * 2)
+
+    yield write
+    (folder / NAME).unlink(missing_ok=True)
+
+
+def dead_process():
+    """The number of a process that has ended."""
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+def test_a_sweep_that_runs_a_sweep_that_died_and_one_that_ended(folder, beat):
+    found = survey(folder)
+    assert (found.state, found.driver, found.runs_per_second) == ("stopped", None, None)
+    assert "not running; the command that began the sweep goes on with it" in str(found)
+    beat()
+    found = survey(folder)
+    assert found.state == "running"
+    assert f"running (pid {os.getpid()} on {platform.node()}, 0 s ago)" in str(found)
+    beat(age=30.0, pid=1, host="elsewhere")
+    assert survey(folder).state == "running"
+    beat(age=90.0, pid=1, host="elsewhere")
+    found = survey(folder)
+    assert found.state == "died"
+    assert "not running: its driver died (pid 1 on elsewhere, last sign of life 1 min 3" in str(found)
+
+
+def test_a_process_that_is_gone_from_this_machine_has_died(folder, beat):
+    beat(pid=dead_process())
+    assert survey(folder).state == "died"
+    beat(pid=dead_process(), processes="of another container")
+    assert survey(folder).state == "running"
+
+
+def test_the_clock_is_the_file_systems(folder, beat, monkeypatch):
+    beat(pid=1, host="elsewhere")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 86400)
+    assert survey(folder).state == "running"
+
+
+def test_nothing_else_is_believed_or_disturbed(folder, beat):
+    before = survey(folder).finished_runs
+    beat(runs_done=10**9)
+    found = survey(folder)
+    assert found.finished_runs == before
+    assert found.shards == len(list((folder / "shards").iterdir()))
+    for text in ("", "{}", "[1]", "null", '{"host": "a", "pid": "x", "runs_done": 1}', "\x00" * 10):
+        (folder / NAME).write_text(text)
+        assert survey(folder).state == "stopped"
+    assert gd.open(folder).sizes["run"] == before
+
+
+def test_another_drivers_heartbeat_stays(folder):
+    progress = Progress(80)
+    progress.add(Tally(runs=3))
+    with beating(folder, progress):
+        while driver_of(folder) is None:
+            time.sleep(0.01)
+        assert driver_of(folder).runs_done == 3
+        (folder / NAME).write_text(json.dumps({"host": "elsewhere", "pid": 1, "runs_done": 0}))
+    assert driver_of(folder).host == "elsewhere"
+    (folder / NAME).unlink()
+
+
+def test_a_folder_that_may_not_be_written_to_ends_nothing(tmp_path):
+    with beating(tmp_path / "none", Progress(1)):
+        pass
+    assert driver_of(tmp_path / "none") is None
