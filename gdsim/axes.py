@@ -1,10 +1,12 @@
 """What a hyperparameter may be: a number, a list of them, a range, a draw; and what a choice of structure may be, a grid."""
 
-from collections.abc import Sequence
+import math
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+
+from gdsim.words import given, nearest  # noqa: F401  the rooms below have `nearest` from here
 
 # A field of this type holds a float, a tuple of floats, a `Spaced`, a `Drawn`, a `Chosen` or a `Zipped`, once `checked_number` has seen it.
 Axis = Any
@@ -36,6 +38,9 @@ class Spaced(msgspec.Struct, frozen=True, tag_field="kind", tag="spaced"):
     last: float
     n: int
 
+    def __repr__(self) -> str:
+        return f"{self.spacing}({self.first!r}, {self.last!r}, {self.n})"
+
 
 class Drawn(msgspec.Struct, frozen=True, tag_field="kind", tag="drawn"):
     """`draws` random values between `low` and `high`, the same for all starts."""
@@ -45,6 +50,9 @@ class Drawn(msgspec.Struct, frozen=True, tag_field="kind", tag="drawn"):
     high: float
     draws: int
 
+    def __repr__(self) -> str:
+        return f"{self.distribution}({self.low!r}, {self.high!r}, draws={self.draws})"
+
 
 class Chosen(msgspec.Struct, frozen=True, tag_field="kind", tag="chosen"):
     """`draws` values, each one of `options` at random, the same for all starts."""
@@ -52,17 +60,26 @@ class Chosen(msgspec.Struct, frozen=True, tag_field="kind", tag="chosen"):
     options: tuple[float, ...]
     draws: int
 
+    def __repr__(self) -> str:
+        return f"choice({list(self.options)}, draws={self.draws})"
+
 
 class Zipped(msgspec.Struct, frozen=True, tag_field="kind", tag="zipped"):
     """A list of values that advances together with the other zipped axes of its object."""
 
     values: tuple[float, ...]
 
+    def __repr__(self) -> str:
+        return f"zip({', '.join(map(repr, self.values))})"
+
 
 class Grid(msgspec.Struct, frozen=True, tag_field="kind", tag="grid"):
     """Alternatives of a setting that is structure, or is itself a list."""
 
     values: tuple[Any, ...]
+
+    def __repr__(self) -> str:
+        return f"grid({', '.join(repr(list(v) if isinstance(v, tuple) else v) for v in self.values)})"
 
 
 def logspace(first: float, last: float, n: int) -> Spaced:
@@ -99,8 +116,9 @@ def choice(options: Any, *, draws: int) -> Chosen:
     >>> len(values(choice([0.1, 0.2], draws=5)))
     5
     """
+    options = _listed(options)
     if not isinstance(options, (list, tuple)) or not options:
-        raise ValueError(f"choice needs a list of numbers to draw from; {options!r} was given")
+        raise ValueError(f"choice needs a list of numbers to draw from; {given(options)} was given")
     return Chosen(tuple(_number(v, "choice") for v in options), checked_whole(draws, "choice: draws"))
 
 
@@ -110,7 +128,8 @@ def zip(*values: Any) -> Zipped:
     >>> zip(0.1, 0.01).values
     (0.1, 0.01)
     """
-    listed = values[0] if len(values) == 1 and isinstance(values[0], (list, tuple)) else values
+    one = _listed(values[0]) if len(values) == 1 else None
+    listed = one if isinstance(one, (list, tuple)) else values
     if not listed:
         raise ValueError("gd.zip needs at least one number; none was given")
     return Zipped(tuple(_number(v, "zip") for v in listed))
@@ -120,19 +139,27 @@ def grid(*alternatives: Any) -> Grid:
     """An axis over alternatives of a setting that is structure: `batch=gd.grid(8, 32)`, `hidden=gd.grid([16], [32, 32])`."""
     if not alternatives:
         raise ValueError("gd.grid needs at least one alternative; none was given")
-    return Grid(tuple(tuple(a) if isinstance(a, list) else a for a in alternatives))
+    return Grid(tuple(tuple(a) if isinstance(a, list) else a for a in (_listed(a) for a in alternatives)))
+
+
+def _listed(value: Any) -> Any:
+    """An array of NumPy as the number or the list of numbers that it holds; of more dimensions, and all else, as it is."""
+    return value.tolist() if isinstance(value, np.ndarray) and value.ndim < 2 else value
 
 
 def _number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a number; {value!r} was given")
-    return float(value)
+        raise TypeError(f"{name} must be a number; {given(value)} was given")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def checked_whole(value: Any, name: str, low: int = 1, end: float = float("inf")) -> int:
     """A whole number from `low`, below `end`, or an error."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value < end:
-        raise ValueError(f"{name} must be a whole number from {low}; {value!r} was given")
+        raise ValueError(f"{name} must be a whole number from {low}; {given(value)} was given")
     return int(value)
 
 
@@ -189,15 +216,14 @@ def checked_number(value: Any, name: str, allowed: Range) -> Axis:
         for v in value.options if isinstance(value, Chosen) else value.values:
             checked_number(v, name, allowed)
         return value
-    if isinstance(value, np.ndarray) and value.ndim == 1:
-        value = value.tolist()
+    value = _listed(value)
     if isinstance(value, (list, tuple)):
         if not value:
             raise ValueError(f"{name} is an empty list; give at least one number")
-        return tuple(checked_number(v, name, allowed) for v in value)
+        return tuple(checked_one(v, name, allowed) for v in value)
     number = _number(value, name)
     if number not in allowed:
-        raise ValueError(f"{name} must be a finite number in {allowed}; {value!r} was given")
+        raise ValueError(f"{name} must be a finite number in {allowed}; {given(value)} was given")
     return number
 
 
@@ -205,16 +231,24 @@ def checked_one(value: Any, name: str, allowed: Range) -> float:
     """A single number where no axis may stand, or an error."""
     number = checked_number(value, name, allowed)
     if not isinstance(number, float):
-        raise TypeError(f"{name} must be one number; {value!r} was given")
+        raise TypeError(f"{name} must be one number; {given(value)} was given")
     return number
 
 
-def checked_axis_of(value: Any, name: str, check: Any) -> Any:
-    """A setting that is structure: one checked value, or a `Grid` of them (TOML: {grid = [...]})."""
+def checked_axis_of(value: Any, name: str, check: Any, *, takes_lists: bool = False) -> Any:
+    """A setting that is structure: one checked value, or a `Grid` of them (TOML: {grid = [...]}).
+
+    A grid of one list is a grid of what is in it, unless the setting `takes_lists` itself.
+    """
     if isinstance(value, dict) and set(value) == {"grid"} and isinstance(value["grid"], (list, tuple)):
         value = grid(*value["grid"])
     if isinstance(value, Grid):
-        return Grid(tuple(check(v, name) for v in value.values))
+        several = value.values
+        if not takes_lists and len(several) == 1 and isinstance(several[0], tuple):
+            several = grid(*several[0]).values
+        return Grid(tuple(check(v, name) for v in several))
+    if not takes_lists and isinstance(_listed(value), (list, tuple)):
+        raise TypeError(f"{name} takes one value, or several as gd.grid({', '.join(map(repr, _listed(value)))}); {given(value)} was given")
     return check(value, name)
 
 
@@ -254,6 +288,17 @@ def _placed(logarithmic: bool, low: float, high: float, share: float) -> float:
     return low * pow(high / low, share) if logarithmic else low + (high - low) * share
 
 
+def extremes(axis: Axis) -> tuple[float, ...]:
+    """Numbers of an axis between which all of its numbers lie."""
+    if isinstance(axis, Spaced):
+        return axis.first, axis.last
+    if isinstance(axis, Drawn):
+        return axis.low, axis.high
+    if isinstance(axis, Chosen):
+        return axis.options
+    return values(axis)
+
+
 def joint_kind(axis: Axis) -> str:
     """With which other axes of its object an axis advances: "drawn" or "zipped" ones, or "" for none."""
     return "drawn" if isinstance(axis, (Drawn, Chosen)) else "zipped" if isinstance(axis, Zipped) else ""
@@ -268,12 +313,3 @@ def length(axis: Axis) -> int:
     if isinstance(axis, (Zipped, Grid)):
         return len(axis.values)
     return len(axis) if isinstance(axis, tuple) and axis and isinstance(axis[0], float) else 1
-
-
-def nearest(word: str, allowed: Sequence[str]) -> str:
-    """A hint for a misspelt name: the nearest allowed one, then all of them."""
-    import difflib
-
-    close = difflib.get_close_matches(word, allowed, 1, 0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}allowed: {', '.join(repr(a) for a in allowed)}"

@@ -6,15 +6,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from gdsim.axes import Range, checked_one, checked_whole, nearest
+from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.data.arrays import kept, plain
+from gdsim.declarations import Declaration, meant
 from gdsim.lanes.philox import INITIAL_POINT
+from gdsim.words import given, nearest
 
 POSITIVE = Range(0.0, float("inf"), low_allowed=False)
 ANY = Range(float("-inf"), float("inf"), low_allowed=False)
 
 
-class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+class Start(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type"):
     """A way of choosing initial points."""
 
 
@@ -97,10 +99,14 @@ class Sobol(Start, frozen=True, tag="sobol"):
 
 
 class Points:
-    """Initial points given as an array [start, parameter]."""
+    """Initial points given as an array [start, parameter], of which it keeps a copy."""
 
     def __init__(self, values: Any) -> None:
-        self.values = kept(np.array(plain(values, "init"), np.float64, order="C"))
+        array = plain(values, "init")
+        try:
+            self.values = kept(np.array(array, np.float64, order="C"))
+        except (TypeError, ValueError):
+            raise TypeError(f"init as an array must hold numbers, [start, parameter]; {given(values)} was given") from None
         if self.values.ndim != 2 or not np.isfinite(self.values).all():
             raise ValueError(f"init as an array must be finite and [start, parameter]; shape {self.values.shape} was given")
 
@@ -108,6 +114,15 @@ class Points:
     def digest(self) -> str:
         """SHA-256 of the numbers."""
         return hashlib.sha256(f"{self.values.shape}".encode() + self.values.tobytes()).hexdigest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Points) and self.digest == other.digest
+
+    def __repr__(self) -> str:
+        return f"array [{self.values.shape[0]} starts, {self.values.shape[1]} parameters]"
 
 
 NAMES = ("glorot", "he", "orthogonal", "zeros", "box")
@@ -124,11 +139,11 @@ def checked_init(value: Any) -> Init:
         raise ValueError(f"init {value!r} is not known; {nearest(value, NAMES)}, {WAYS}")
     if isinstance(value, dict):
         return _from_table(value)
-    if isinstance(value, list) or getattr(value, "ndim", 0) > 0:
+    if isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) > 0:
         return Points(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return checked_one(value, "init", ANY)
-    raise TypeError(f"init must be one of {', '.join(map(repr, NAMES))}, {WAYS}; {value!r} was given")
+    raise TypeError(f"init must be one of {', '.join(map(repr, NAMES))}, {WAYS}; {meant(value, ())}")
 
 
 def _from_table(table: dict[str, Any]) -> Start:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from gdsim.axes import Range, checked_one, checked_whole
+from gdsim.declarations import Declaration
 
 # Every run ends with exactly one of these.
 STATUSES = ("converged", "stopped", "stalled", "diverged", "budget")
@@ -13,7 +14,7 @@ POSITIVE = Range(0.0, float("inf"), low_allowed=False)
 ANY = Range(float("-inf"), float("inf"), low_allowed=False)
 
 
-class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+class Stop(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type"):
     """A condition that ends a run, and what the run is then called.
 
     `every`: how many steps lie between two looks. If not given, it looks before every update with `batch=None`, and once
@@ -181,7 +182,7 @@ STOPS = (Target, SmallGradient, SmallStep, Validation, Plateau, Cycling, Diverge
 REASONS = (*(kind.__name__ for kind in STOPS), "budget")
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Record(Declaration, frozen=True, forbid_unknown_fields=True):
     """What is recorded, apart from what each run is asked to do: recording never changes a run.
 
     `every`: None for the first and last step and about 20 between, evenly spaced in their logarithm; a number of steps;

@@ -34,6 +34,37 @@ TORCH = {
     "OneCycle": (gd.OneCycle(steps=60), lambda s, o: s.OneCycleLR(o, 1.0, 60, cycle_momentum=False)),
 }  # fmt: skip
 
+# The ends of phases: lengths of 1, warm-ups of 1, steps beyond the end. Kernels are those of the tables above.
+EDGES = {
+    "Step of 1": (gd.Step(length=1, factor=0.9), lambda t: 0.9**t),
+    "Cosine of 1": (gd.Cosine(cycle=1, minimum=0.1), lambda t: 1.0),
+    "Cosine of 2": (gd.Cosine(cycle=2), lambda t: (1.0, 0.5)[t % 2]),
+    "CosineDecay of 1": (gd.CosineDecay(steps=1, minimum=0.2), lambda t: 1.0 if t == 0 else 0.2),
+    "Polynomial of 1": (gd.Polynomial(steps=1, power=2.0, end=0.1), lambda t: 1.0 if t == 0 else 0.1),
+    "Triangular of 1": (gd.Triangular(half_cycle=1, minimum=0.25), lambda t: (0.25, 1.0)[t % 2]),
+    "Triangular2 of 1": (gd.Triangular2(half_cycle=1), lambda t: (0.0, 0.5 ** (t // 2))[t % 2]),
+    "ExpRange of 1": (gd.ExpRange(half_cycle=1, factor=0.9), lambda t: (0.0, 0.9**t)[t % 2]),
+    "Snapshot of more cycles than steps": (gd.Snapshot(steps=3, cycles=7), lambda t: 1.0),
+    "Snapshot of one cycle": (gd.Snapshot(steps=1, cycles=1), lambda t: 1.0),
+    "MultiStep from the beginning": (gd.MultiStep([0, 1], 0.2), lambda t: 0.2 if t == 0 else 0.04),
+    "Warmup of 1": (gd.Warmup(gd.Step(length=1, factor=0.5), warmup=1), lambda t: 1.0 if t == 0 else 0.5 ** (t - 1)),
+    "Warmup longer than the run": (gd.Warmup(gd.Step(length=1, factor=0.5), warmup=1000), lambda t: (t + 1) / 1000),
+    "SGDR of 1": (gd.SGDR(cycle=1, mult=2), lambda t: (1 + math.cos(math.pi * (t + 1 - 2 ** int(math.log2(t + 1))) / 2 ** int(math.log2(t + 1)))) / 2),
+    "SGDR of 1 by 3": (gd.SGDR(cycle=1, mult=3), lambda t: next((1 + math.cos(math.pi * (t - (3**k - 1) // 2) / 3**k)) / 2 for k in range(5) if t < (3 ** (k + 1) - 1) // 2)),
+}  # fmt: skip
+
+
+def one_cycle(t, steps, rise):
+    """The rate of update t + 1 as PyTorch's two phases give it, at the peak where the first phase has no length."""
+    top, t = rise * steps - 1, min(t, steps - 1)
+
+    def between(first, last, share):
+        return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+
+    if t <= top:
+        return between(1 / 25, 1.0, t / top if top else 1.0)
+    return between(1.0, 1 / 250000, (t - top) / (steps - 1 - top))
+
 
 def rates(schedule, lr=1.0, dtype="float64"):
     """The rates of the first updates: the steps of gradient descent on a slope of 1."""
@@ -46,6 +77,23 @@ def rates(schedule, lr=1.0, dtype="float64"):
 def test_a_schedule_is_its_formula(name):
     schedule, factor = LAMBDA[name]
     assert np.allclose(rates(schedule), [factor(t) for t in range(STEPS)], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_a_schedule_is_its_formula_at_the_ends_of_its_phases(name):
+    schedule, factor = EDGES[name]
+    assert np.allclose(rates(schedule), [factor(t) for t in range(STEPS)], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("steps", "rise"), [(100, 0.01), (10, 0.1), (100, 0.02), (49, 1 / 49), (60, 0.001), (60, 0.9999), (1, 0.3), (1, 0.999), (2, 0.5), (2, 0.3), (3, 0.5)]
+)
+def test_one_cycle_has_no_hole_where_a_phase_has_no_length(steps, rise, dtype):
+    found = rates(gd.OneCycle(steps=steps, rise=rise), dtype=dtype)
+    assert np.allclose(found, [one_cycle(t, steps, rise) for t in range(STEPS)], rtol=0, atol=1e-12 if dtype == "float64" else 1e-5)
+    if steps * rise == 1:
+        assert found[0] == 1.0  # the formula's limit
 
 
 @pytest.mark.parametrize("name", TORCH)

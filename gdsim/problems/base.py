@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-import msgspec
+from gdsim.declarations import Declaration
 
 
-class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type"):
     """Something to minimise over a vector of parameters, with or without data."""
 
     # Every problem has `data` (None without samples), `l1` and `l2` (0 without a penalty) and `is_classifier`, as fields or properties.

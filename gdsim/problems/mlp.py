@@ -8,6 +8,7 @@ import numpy as np
 from gdsim.axes import Axis, Grid, Range, checked_axis_of, checked_one
 from gdsim.problems.activations import ACTIVATIONS
 from gdsim.problems.network import Network, checked_name
+from gdsim.words import given
 
 
 class MLP(Network, tag="mlp", frozen=True):
@@ -44,11 +45,14 @@ class MLP(Network, tag="mlp", frozen=True):
         msgspec.structs.force_setattr(self, "label_smoothing", checked_one(self.label_smoothing, "MLP.label_smoothing", Range(0.0, 1.0)))
         self._check(
             default=self._usual_loss(),
-            hidden=checked_axis_of(self.hidden, "MLP.hidden", _checked_widths),
-            activation=checked_axis_of(self.activation, "MLP.activation", _checked_activation),
+            hidden=checked_axis_of(self.hidden, "MLP.hidden", _checked_widths, takes_lists=True),
+            activation=checked_axis_of(self.activation, "MLP.activation", _checked_activation, takes_lists=True),
         )
         if isinstance(self.activation, tuple) and not isinstance(self.hidden, Grid) and len(self.activation) != len(self.hidden):
-            raise ValueError(f"MLP.activation lists one for each hidden layer, and there are {len(self.hidden)}; {list(self.activation)} was given")
+            raise ValueError(
+                f"MLP.activation lists one for each hidden layer, and there are {len(self.hidden)}; {list(self.activation)} was given "
+                f"(to try each: gd.grid({', '.join(map(repr, self.activation))}))"
+            )
 
 
 def _checked_activation(value: Any, name: str) -> str | tuple[str, ...]:
@@ -58,6 +62,9 @@ def _checked_activation(value: Any, name: str) -> str | tuple[str, ...]:
 
 
 def _checked_widths(value: Any, name: str) -> tuple[int, ...]:
+    value = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(value, (list, tuple)) or not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1 for n in value):
-        raise ValueError(f"{name} must be a list of whole numbers from 1, such as [32] or []; {value!r} was given")
+        several = isinstance(value, (list, tuple)) and value and all(isinstance(n, (list, tuple)) for n in value)
+        hint = f", or several as gd.grid({', '.join(str(list(n)) for n in value)})" if several else ""
+        raise ValueError(f"{name} must be a list of whole numbers from 1, such as [32] or []{hint}; {given(value)} was given")
     return tuple(int(n) for n in value)

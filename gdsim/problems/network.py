@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 import numpy as np
 
-from gdsim.axes import Grid, Range, checked_axis_of, checked_number, nearest
+from gdsim.axes import Grid, Range, checked_axis_of, checked_number
 from gdsim.data import Data
 from gdsim.data.classes import is_labels, listed
 from gdsim.lanes.generated import function_from
 from gdsim.problems.activations import ACTIVATIONS, Activation
 from gdsim.problems.base import Problem
 from gdsim.problems.losses import SAMPLE_LOSSES, smoothed_cross_entropy
+from gdsim.words import given, nearest
 
 PENALTY = Range(0.0, float("inf"))
 
@@ -168,6 +169,36 @@ class Network(Problem, frozen=True):
             first = last
         return layers
 
+    def pack(self, layers: Any) -> np.ndarray:
+        """The parameter vector of [(W, b), ...], as `unpack` gives it: W[unit, input], b[unit]; without an intercept b may be None.
+
+        Raises ValueError or TypeError for layers of other numbers or shapes.
+
+        >>> import gdsim as gd
+        >>> xor = gd.MLP(gd.datasets.load("xor"), hidden=[3])
+        >>> bool((xor.pack(xor.unpack(np.arange(17.0))) == np.arange(17.0)).all())
+        True
+        """
+        kind, sizes = type(self).__name__, self.layers
+        if not isinstance(layers, (list, tuple)) or len(layers) != len(sizes):
+            count = f"{len(layers)} were" if isinstance(layers, (list, tuple)) else f"{given(layers)} was"
+            raise ValueError(f"{kind} has {len(sizes)} layers, a list of pairs (W, b); {count} given")
+        parts = [part for i, (layer, size) in enumerate(zip(layers, sizes, strict=True)) for part in self._packed(layer, size, i)]
+        return np.concatenate(parts)
+
+    def _packed(self, layer: Any, size: tuple[int, int], index: int) -> list[np.ndarray]:
+        """W and, with an intercept, b of one layer, as vectors."""
+        inputs, units = size
+        if not isinstance(layer, (list, tuple)) or len(layer) != 2:
+            raise ValueError(f"layer {index} must be a pair (W, b); {given(layer)} was given")
+        W = _checked_array(layer[0], f"W of layer {index}", (units, inputs))
+        if not self.intercept and layer[1] is None:
+            return [W]
+        b = _checked_array(layer[1], f"b of layer {index}", (units,))
+        if not self.intercept and b.any():
+            raise ValueError(f"this {type(self).__name__} has no intercept; b of layer {index} must be None or 0")
+        return [W, b] if self.intercept else [W]
+
     @property
     def layer_activations(self) -> tuple[str, ...]:
         """The activation of each hidden layer."""
@@ -202,8 +233,20 @@ def activation_of(names: tuple[str, ...]) -> Activation:
     return Activation(value, slope, all(k.by_value for k in kinds))
 
 
+def _checked_array(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The numbers of an array of that shape, in order; float32 stays so."""
+    try:
+        array = np.asarray(value)
+        array = array if array.dtype == np.float32 else array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be an array of numbers; {given(value)} was given") from None
+    if array.shape != shape:
+        raise ValueError(f"{name} must be of shape {shape}; shape {array.shape} was given")
+    return array.ravel()
+
+
 def checked_name(value: Any, name: str, table: dict[str, Any]) -> str:
     """A name that stands in a table, or an error that lists them."""
     if not isinstance(value, str) or value not in table:
-        raise ValueError(f"{name}={value!r} is not known; {nearest(str(value), list(table))}")
+        raise ValueError(f"{name}={given(value)} is not known; {nearest(str(value), list(table))}")
     return value

@@ -12,6 +12,7 @@ from gdsim.lanes.parts import BLOCK, WIDTH, ZERO, batch_size, fill
 from gdsim.problems.base import Problem
 
 MOST = 1000
+ROUNDING = 1e-5  # of the largest element: what products of float32 matrices of 1000 rows lose, and some
 
 
 def multiply(model: Any, count: Any) -> None:
@@ -67,8 +68,30 @@ def fill_gradient(model: Any, weights: Any, feed: Any, start: Any, step: Any) ->
     return fma_lanes(0.5, spread, half_form(model, count))
 
 
+def symmetric(matrix: Array, name: str) -> Array:
+    """A matrix that is symmetric up to rounding, made symmetric, or an error that says by how much it is not.
+
+    What differs by 1e-12 of its own size is left as it is: such matrices have always been taken, and their hash is that of their numbers.
+    """
+    values = matrix.values
+    if values.shape[0] != values.shape[1] or len(values) > MOST:
+        raise ValueError(f"{name} must be square, with up to {MOST} rows; shape {values.shape} was given")
+    if np.allclose(values, values.T, rtol=1e-12, atol=0):
+        return matrix
+    apart, largest = abs(values - values.T), abs(values).max()
+    row, column = np.unravel_index(apart.argmax(), apart.shape)
+    if apart.max() > ROUNDING * largest:
+        raise ValueError(
+            f"{name} must be symmetric: [{row}, {column}] is {values[row, column]:.6g} and [{column}, {row}] is {values[column, row]:.6g}, "
+            f"apart by {apart.max() / largest:.2g} of the largest element, where rounding makes up to {ROUNDING:g}; (A + A.T) / 2 is symmetric"
+        )
+    return Array(0.5 * (values + values.T))
+
+
 class Quadratic(Problem, tag="quadratic", frozen=True):
     """The mean over centres c_i of 1/2 (w - c_i)' A (w - c_i), for a symmetric matrix A of up to 1000 rows.
+
+    A matrix that is symmetric up to rounding (1e-5 of its largest element), as R.T @ D @ R is, is made so.
 
     `matrix[row, column]`; `centers[sample, parameter]`, of which batches are drawn, or one centre; 0 if not given. Starts
     at zeros.
@@ -85,10 +108,8 @@ class Quadratic(Problem, tag="quadratic", frozen=True):
     is_classifier: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        matrix = Array.of(self.matrix, "Quadratic.matrix", 2)
-        rows, columns = matrix.values.shape
-        if rows != columns or rows > MOST or not np.allclose(matrix.values, matrix.values.T, rtol=1e-12, atol=0):
-            raise ValueError(f"Quadratic.matrix must be symmetric, with up to {MOST} rows; shape {matrix.values.shape} was given")
+        matrix = symmetric(Array.of(self.matrix, "Quadratic.matrix", 2), "Quadratic.matrix")
+        rows = len(matrix.values)
         given = np.zeros((1, rows)) if self.centers is None else self.centers
         centers = Array.of(given, "Quadratic.centers", None if isinstance(given, Array) else np.ndim(given))
         if centers.values.ndim == 1:

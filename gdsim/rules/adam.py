@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes import fma, pow, sqrt
 from gdsim.lanes.operations import maximum, spread, where
-from gdsim.rules.base import EPSILON, RATE, SHARE, UNSET, Axis, RootedRule, Rule
+from gdsim.rules.base import BY_CONVENTION, EPSILON, RATE, SHARE, Axis, RootedRule, Rule
 
 RANGES = {"lr": RATE, "beta1": SHARE, "beta2": SHARE, "eps": EPSILON}
 LECTURE = {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "eps": 1e-16}
@@ -89,10 +89,10 @@ class Adam(RootedRule, tag="adam", frozen=True):
     0.999
     """
 
-    lr: Axis = UNSET
-    beta1: Axis = UNSET
-    beta2: Axis = UNSET
-    eps: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    beta1: Axis = BY_CONVENTION
+    beta2: Axis = BY_CONVENTION
+    eps: Axis = BY_CONVENTION
 
     slots = ("mean", "square")
     carry = ("share1", "share2")
@@ -119,7 +119,7 @@ class AdamW(Adam, tag="adamw", frozen=True):
     0.01
     """
 
-    weight_decay: Axis = UNSET
+    weight_decay: Axis = BY_CONVENTION
 
     defaults = {
         "lecture": {**LECTURE, "weight_decay": 0.01}, "torch": {**LIBRARY, "weight_decay": 0.01}, "optax": {**LIBRARY, "weight_decay": 1e-4},
@@ -154,10 +154,10 @@ class AMSGrad(RootedRule, tag="amsgrad", frozen=True):
     ('mean', 'square', 'largest')
     """
 
-    lr: Axis = UNSET
-    beta1: Axis = UNSET
-    beta2: Axis = UNSET
-    eps: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    beta1: Axis = BY_CONVENTION
+    beta2: Axis = BY_CONVENTION
+    eps: Axis = BY_CONVENTION
 
     slots = ("mean", "square", "largest")
     carry = ("share1", "share2")
@@ -213,11 +213,11 @@ class NAdam(RootedRule, tag="nadam", frozen=True):
     0.004
     """
 
-    lr: Axis = UNSET
-    beta1: Axis = UNSET
-    beta2: Axis = UNSET
-    eps: Axis = UNSET
-    momentum_decay: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    beta1: Axis = BY_CONVENTION
+    beta2: Axis = BY_CONVENTION
+    eps: Axis = BY_CONVENTION
+    momentum_decay: Axis = BY_CONVENTION
 
     slots = ("mean", "square")
     carry = ("share1", "share2", "product", "count")
@@ -278,10 +278,10 @@ class RAdam(Rule, tag="radam", frozen=True):
     ('share1', 'share2', 'length')
     """
 
-    lr: Axis = UNSET
-    beta1: Axis = UNSET
-    beta2: Axis = UNSET
-    eps: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    beta1: Axis = BY_CONVENTION
+    beta2: Axis = BY_CONVENTION
+    eps: Axis = BY_CONVENTION
 
     slots = ("mean", "square")
     carry = ("share1", "share2", "length")
@@ -333,10 +333,10 @@ class AdaBelief(Rule, tag="adabelief", frozen=True):
     ('mean', 'deviation')
     """
 
-    lr: Axis = UNSET
-    beta1: Axis = UNSET
-    beta2: Axis = UNSET
-    eps: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    beta1: Axis = BY_CONVENTION
+    beta2: Axis = BY_CONVENTION
+    eps: Axis = BY_CONVENTION
 
     slots = ("mean", "deviation")
     carry = ("share1", "share2")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gdsim.lanes import fma, sqrt
-from gdsim.rules.base import EPSILON, RATE, SHARE, UNSET, Axis, RootedRule, Rule
+from gdsim.rules.base import BY_CONVENTION, EPSILON, RATE, SHARE, Axis, RootedRule, Rule
 
 
 class AdaGradStep(NamedTuple):
@@ -30,8 +30,8 @@ class AdaGrad(RootedRule, tag="adagrad", frozen=True):
     1e-16
     """
 
-    lr: Axis = UNSET
-    eps: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    eps: Axis = BY_CONVENTION
 
     slots = ("squares",)
     defaults = {"lecture": {"lr": 0.01, "eps": 1e-16}, "torch": {"lr": 0.01, "eps": 1e-10}}
@@ -66,9 +66,9 @@ class RMSprop(RootedRule, tag="rmsprop", frozen=True):
     0.99
     """
 
-    lr: Axis = UNSET
-    decay: Axis = UNSET
-    eps: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    decay: Axis = BY_CONVENTION
+    eps: Axis = BY_CONVENTION
 
     slots = ("square",)
     defaults = {"lecture": {"lr": 0.01, "decay": 0.9, "eps": 1e-16}, "torch": {"lr": 0.01, "decay": 0.99, "eps": 1e-8}}
@@ -99,9 +99,9 @@ class Adadelta(Rule, tag="adadelta", frozen=True):
     1.0
     """
 
-    lr: Axis = UNSET
-    decay: Axis = UNSET
-    eps: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    decay: Axis = BY_CONVENTION
+    eps: Axis = BY_CONVENTION
 
     slots = ("square", "square_step")
     defaults = {key: {"lr": 1.0, "decay": 0.9, "eps": 1e-06} for key in ("lecture", "torch", "optax")}

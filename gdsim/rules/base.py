@@ -6,23 +6,26 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from gdsim.axes import Axis, Range, checked_number
+from gdsim.declarations import Declaration
 
 
-class Unset(msgspec.Struct, frozen=True):
+class ByConvention:
     """Stands for a field that was not given, until the convention says what it is."""
 
+    def __repr__(self) -> str:
+        return "by convention"
 
-UNSET: Any = Unset()
+
+BY_CONVENTION: Any = ByConvention()
 
 Convention = Literal["lecture", "torch", "optax"]
-
 
 RATE = Range(0.0, float("inf"))
 SHARE = Range(0.0, 1.0)
 EPSILON = Range(0.0, float("inf"))
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", kw_only=True):
+class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type", kw_only=True):
     """How a step is made of a gradient.
 
     A rule is one class: its hyperparameters as fields, and the functions that kernels are bound with. `prepare` is called
@@ -40,6 +43,16 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
     ranges: ClassVar[Mapping[str, Range]] = {}
     needs_norm: ClassVar[Any] = False  # whether steps need the length of the whole gradient before the first weight moves
     climbs: ClassVar[Any] = False  # whether the gradient is taken away from the weights, where the loss is higher
+    always_shown = ("lr",)
+
+    @classmethod
+    def shown_defaults(cls) -> dict[str, Any]:
+        """The default convention's values."""
+        return dict(cls.defaults.get("lecture", {}))
+
+    def defaults_here(self) -> dict[str, Any]:
+        """The values of the rule's own convention."""
+        return {**super().defaults_here(), **self.defaults.get(self.convention, {})}
 
     def __post_init__(self) -> None:
         if not isinstance(self.convention, str) or self.convention not in self.defaults:
@@ -47,7 +60,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
             raise ValueError(f"{type(self).__name__}: convention={self.convention!r} is not defined for this rule; allowed: {allowed}")
         for name, default in self.defaults[self.convention].items():
             value = getattr(self, name)
-            value = default if value is UNSET else value
+            value = default if value is BY_CONVENTION else value
             msgspec.structs.force_setattr(self, name, checked_number(value, f"{type(self).__name__}.{name}", self.ranges[name]))
 
     @property
@@ -101,7 +114,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
         return s
 
 
-class RootedRule(Rule, frozen=True):
+class RootedRule(Rule, frozen=True, kw_only=True):
     """A rule that divides by a root of squared gradients, with eps inside the root or outside.
 
     `eps_mode` says where; if not given, it is inside in the lecture's form and outside in the libraries'. Inside, 1e-16
@@ -110,9 +123,22 @@ class RootedRule(Rule, frozen=True):
 
     eps_mode: Literal["inside", "outside"] | None = None
 
+    @classmethod
+    def shown_defaults(cls) -> dict[str, Any]:
+        """The default convention's values, eps inside the root."""
+        return {**super().shown_defaults(), "eps_mode": "inside"}
+
+    def defaults_here(self) -> dict[str, Any]:
+        """The values of the rule's own convention, and where it has eps."""
+        return {**super().defaults_here(), "eps_mode": self._usual_mode}
+
+    @property
+    def _usual_mode(self) -> str:
+        return "inside" if self.convention == "lecture" else "outside"
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        mode = ("inside" if self.convention == "lecture" else "outside") if self.eps_mode is None else self.eps_mode
+        mode = self._usual_mode if self.eps_mode is None else self.eps_mode
         if mode not in ("inside", "outside"):
             raise ValueError(f"{type(self).__name__}.eps_mode must be 'inside' or 'outside'; {self.eps_mode!r} was given")
         msgspec.structs.force_setattr(self, "eps_mode", mode)
@@ -126,4 +152,4 @@ class RootedRule(Rule, frozen=True):
         return next((getattr(type(self), kind) for kind in kinds if hasattr(type(self), kind)), super()._by_convention(name))
 
 
-__all__ = ["EPSILON", "RATE", "SHARE", "UNSET", "Axis", "Range", "RootedRule", "Rule"]
+__all__ = ["BY_CONVENTION", "EPSILON", "RATE", "SHARE", "Axis", "Range", "RootedRule", "Rule"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gdsim.lanes import fma
-from gdsim.rules.base import RATE, SHARE, UNSET, Axis, Rule
+from gdsim.rules.base import BY_CONVENTION, RATE, SHARE, Axis, Rule
 
 
 class Rate(NamedTuple):
@@ -35,7 +35,7 @@ class SGD(Rule, tag="sgd", frozen=True):
     0.1
     """
 
-    lr: Axis = UNSET
+    lr: Axis = BY_CONVENTION
 
     defaults = {"lecture": {"lr": 0.01}, "torch": {"lr": 0.001}}
     ranges = {"lr": RATE}
@@ -56,8 +56,8 @@ class Momentum(Rule, tag="momentum", frozen=True):
     (0.8, 0.9)
     """
 
-    lr: Axis = UNSET
-    momentum: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    momentum: Axis = BY_CONVENTION
 
     slots = ("velocity",)
     defaults = {"lecture": {"lr": 0.01, "momentum": 0.9}, "torch": {"lr": 0.001, "momentum": 0.9}}
@@ -90,8 +90,8 @@ class Nesterov(Rule, tag="nesterov", frozen=True):
     True
     """
 
-    lr: Axis = UNSET
-    momentum: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    momentum: Axis = BY_CONVENTION
 
     slots = ("velocity",)
     defaults = Momentum.defaults

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes import fma
 from gdsim.lanes.operations import maximum, minimum, sign, where
-from gdsim.rules.base import EPSILON, RATE, SHARE, UNSET, Axis, Range, Rule
+from gdsim.rules.base import BY_CONVENTION, EPSILON, RATE, SHARE, Axis, Range, Rule
 
 
 class RpropStep(NamedTuple):
@@ -28,11 +28,11 @@ class Rprop(Rule, tag="rprop", frozen=True):
     1.2
     """
 
-    lr: Axis = UNSET
-    shrink: Axis = UNSET
-    grow: Axis = UNSET
-    smallest: Axis = UNSET
-    largest: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    shrink: Axis = BY_CONVENTION
+    grow: Axis = BY_CONVENTION
+    smallest: Axis = BY_CONVENTION
+    largest: Axis = BY_CONVENTION
 
     slots = ("previous", "size")
     defaults = {key: {"lr": 0.01, "shrink": 0.5, "grow": 1.2, "smallest": 1e-06, "largest": 50.0} for key in ("lecture", "torch")}
@@ -72,10 +72,10 @@ class Lion(Rule, tag="lion", frozen=True):
     0.99
     """
 
-    lr: Axis = UNSET
-    beta1: Axis = UNSET
-    beta2: Axis = UNSET
-    weight_decay: Axis = UNSET
+    lr: Axis = BY_CONVENTION
+    beta1: Axis = BY_CONVENTION
+    beta2: Axis = BY_CONVENTION
+    weight_decay: Axis = BY_CONVENTION
 
     slots = ("mean",)
     defaults = {

@@ -10,11 +10,12 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 
 from gdsim.axes import checked_number
+from gdsim.declarations import meant
 from gdsim.lanes import fma
 from gdsim.lanes.compiler import Closed
 from gdsim.lanes.operations import floor, maximum, minimum, where
 from gdsim.lanes.parts import inner_normed, inner_prepare, inner_report, inner_update
-from gdsim.rules.base import EPSILON, UNSET, Axis, Range, Rule
+from gdsim.rules.base import EPSILON, Axis, Range, Rule
 
 POSITIVE = Range(0.0, float("inf"), low_allowed=False)
 
@@ -30,18 +31,16 @@ class Wrapper(Rule, frozen=True):
     own_needs_norm: ClassVar[bool] = False
     own_climbs: ClassVar[bool] = False
     own_looks_ahead: ClassVar[bool] = False
+    unshown = ("convention",)  # which is the rule's
 
     def __post_init__(self) -> None:
         if not isinstance(self.rule, Rule):
-            raise TypeError(f"{type(self).__name__} is put around a rule such as gd.SGD(lr=0.1); {self.rule!r} was given")
+            raise TypeError(f"{type(self).__name__} is put around a rule such as gd.SGD(lr=0.1); {meant(self.rule, ())}")
         taken = [n for n in self.own if n in self.rule.hyperparameters()]
         if taken:
             raise ValueError(f"{type(self).__name__} cannot be put around {type(self.rule).__name__}, which has a hyperparameter {taken[0]!r} itself")
         for name, allowed in self.own.items():
-            value = getattr(self, name)
-            if value is UNSET:
-                raise ValueError(f"{type(self).__name__}.{name} is missing")
-            msgspec.structs.force_setattr(self, name, checked_number(value, f"{type(self).__name__}.{name}", allowed))
+            msgspec.structs.force_setattr(self, name, checked_number(getattr(self, name), f"{type(self).__name__}.{name}", allowed))
 
     @property
     def slots(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -130,7 +129,7 @@ class ClipValue(Wrapper, tag="clip_value", frozen=True):
     1.0
     """
 
-    value: Axis = UNSET
+    value: Axis
 
     own = {"value": POSITIVE}
 
@@ -154,7 +153,7 @@ class ClipNorm(Wrapper, tag="clip_norm", frozen=True):
     True
     """
 
-    norm: Axis = UNSET
+    norm: Axis
 
     own = {"norm": POSITIVE}
     own_needs_norm = True
@@ -184,7 +183,7 @@ class WeightDecay(Wrapper, tag="weight_decay", frozen=True):
     True
     """
 
-    weight_decay: Axis = UNSET
+    weight_decay: Axis
     decoupled: bool = True
 
     own = {"weight_decay": EPSILON}

@@ -6,15 +6,17 @@ from typing import Any, ClassVar
 import msgspec
 
 from gdsim.axes import Range, checked_number
+from gdsim.declarations import Declaration
 from gdsim.lanes import cos
 from gdsim.lanes.operations import as_type_of
+from gdsim.words import given
 
 PI = 3.141592653589793
 STEPS = Range(1.0, 2.0**24, high_allowed=True)
 FACTOR = Range(0.0, float("inf"), low_allowed=False)
 
 
-class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+class Schedule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type"):
     """How the learning rate changes from step to step. The fields in `ranges` are numbers of each run; `whole` count steps."""
 
     ranges: ClassVar[Mapping[str, Range]] = {}
@@ -27,7 +29,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
             checked = checked_number(getattr(self, name), f"{kind}.{name}", allowed)
             values = checked if isinstance(checked, tuple) else (checked,)
             if name in self.whole and any(isinstance(v, float) and v != int(v) for v in values):
-                raise ValueError(f"{kind}.{name} counts steps and must be a whole number; {getattr(self, name)!r} was given")
+                raise ValueError(f"{kind}.{name} counts steps and must be a whole number; {given(getattr(self, name))} was given")
             msgspec.structs.force_setattr(self, name, checked)
 
     def hyperparameters(self) -> dict[str, Any]:

@@ -192,9 +192,10 @@ class OneCycle(Schedule, tag="one_cycle", frozen=True):
 
 
 def one_cycle(t: Any, p: Any, first: Any, peak: Any, last: Any) -> Any:
-    """Half a cosine from `first` to `peak`, and one from there to `last`."""
+    """Half a cosine from `first` to `peak`, and one from there to `last`; at the peak from the beginning where the rise takes no step."""
     position, top = minimum(before(t, peak), p.steps - 1.0), p.rise * p.steps - 1.0
-    up, down = position / top, (position - top) / (p.steps - 1.0 - top)
+    one, at_once = peak * 0.0 + 1.0, top == 0.0
+    up, down = where(at_once, one, position) / where(at_once, one, top), (position - top) / (p.steps - 1.0 - top)
     return where(position <= top, half_cosine(first, peak, up), half_cosine(peak, last, down))
 
 

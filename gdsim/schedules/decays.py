@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from gdsim.axes import Axis, Range, checked_one, checked_whole
+from gdsim.declarations import meant
 from gdsim.lanes import pow
 from gdsim.lanes.compiler import Closed
 from gdsim.lanes.generated import function_from
@@ -12,6 +13,7 @@ from gdsim.lanes.operations import as_type_of, minimum, where
 from gdsim.lanes.parts import inner_rate
 from gdsim.rules.base import RATE
 from gdsim.schedules.base import FACTOR, STEPS, Schedule, before, first_value, half_cosine
+from gdsim.words import given
 
 
 class Constant(Schedule, tag="constant", frozen=True):
@@ -96,7 +98,7 @@ class MultiStep(Schedule, tag="multi_step", frozen=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.milestones, (list, tuple)) or not self.milestones:
-            raise ValueError(f"MultiStep.milestones must be a list of steps; {self.milestones!r} was given")
+            raise ValueError(f"MultiStep.milestones must be a list of steps; {given(self.milestones)} was given")
         milestones = tuple(sorted(checked_whole(m, "MultiStep.milestones", 0) for m in self.milestones))
         msgspec.structs.force_setattr(self, "milestones", milestones)
 
@@ -188,11 +190,11 @@ class Piecewise(Schedule, tag="piecewise", frozen=True):
     def __post_init__(self) -> None:
         rows = self.table
         if not isinstance(rows, (list, tuple)) or not rows or not all(isinstance(r, (list, tuple)) and len(r) == 2 for r in rows):
-            raise ValueError(f"Piecewise.table must be a list of pairs (step, factor); {rows!r} was given")
+            raise ValueError(f"Piecewise.table must be a list of pairs (step, factor); {given(rows)} was given")
         table = tuple((checked_whole(s, "Piecewise.table: step", 0), checked_one(f, "Piecewise.table: factor", RATE)) for s, f in rows)
         steps = [s for s, _ in table]
         if steps[0] != 0 or sorted(set(steps)) != steps:
-            raise ValueError(f"Piecewise.table must begin at step 0 and go on with later steps; {rows!r} was given")
+            raise ValueError(f"Piecewise.table must begin at step 0 and go on with later steps; {given(rows)} was given")
         msgspec.structs.force_setattr(self, "table", table)
 
     def structure(self) -> list[Any]:
@@ -225,7 +227,7 @@ class Warmup(Schedule, tag="warmup", frozen=True):
 
     def __post_init__(self) -> None:
         if not isinstance(self.schedule, Schedule) or isinstance(self.schedule, Warmup):
-            raise TypeError(f"Warmup is put before a schedule such as gd.Cosine(cycle=100); {self.schedule!r} was given")
+            raise TypeError(f"Warmup is put before a schedule such as gd.Cosine(cycle=100); {meant(self.schedule, ())}")
         super().__post_init__()
 
     def hyperparameters(self) -> dict[str, Any]:

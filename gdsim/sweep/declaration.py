@@ -1,26 +1,32 @@
 """`gd.Sweep`: an experiment as data. It checks itself, says what it would run, and runs."""
 
+import math
 import pathlib
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
-from gdsim.axes import Grid, checked_axis_of, checked_whole, nearest
+from gdsim.axes import Axis, Grid, checked_axis_of, checked_whole, extremes
+from gdsim.declarations import Declaration, meant, public_name
 from gdsim.population import DTYPES, Setting
 from gdsim.population.setting import sample_order
 from gdsim.population.summary import MOST_CHECKPOINTS as SUMMARY_CHECKPOINTS
 from gdsim.problems import PROBLEMS, Problem
+from gdsim.problems.functions import FUNCTIONS
 from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
-from gdsim.starts import check_fit, checked_init
-from gdsim.stops import Diverged, Record, Stop
+from gdsim.starts import Points, check_fit, checked_init
+from gdsim.stops import STOPS, Diverged, Record, Stop
 from gdsim.sweep.cells import Cell, cells_of
+from gdsim.words import given, nearest
 
 MOST_CHECKPOINTS = 1_000_000
+SMALLEST, LARGEST = 1.5e-45, 3.402e38  # in magnitude, of what float32 holds
 
 
-class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A population: `starts` runs in every cell of a grid of problems, optimizers, schedules and batch sizes.
 
     `problem`, `optimizer`, `schedule`: one or a list. `init`: "glorot", "he", "orthogonal", "zeros", "box", a number,
@@ -42,7 +48,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     optimizer: Any
     schedule: Any = ()
     init: Any = None
-    starts: int = 1
+    starts: Any = None
     steps: Any = None
     samples: Any = None
     batch: Any = None
@@ -60,13 +66,14 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         put("optimizer", _several(self.optimizer, Rule, "optimizer", RULES))
         put("schedule", _several(self.schedule or Constant(), Schedule, "schedule", SCHEDULES))
         put("init", None if self.init is None else checked_init(self.init))
-        put("starts", checked_whole(self.starts, "starts", 1, 2**32))
+        rows = len(self.init.values) if isinstance(self.init, Points) else 1
+        put("starts", checked_whole(rows if self.starts is None else self.starts, "starts", 1, 2**32))
         put("steps", self._checked_steps())
         put("seed", checked_whole(self.seed, "seed", 0, 2**64))
         put("batch", checked_axis_of(self.batch, "batch", self._checked_batch))
         put("stop", self._checked_stops())
         if not isinstance(self.record, Record):
-            raise TypeError(f"record must be a gd.Record; {self.record!r} was given")
+            raise TypeError(f"record must be a gd.Record; {meant(self.record, ())}")
         most = max(self._steps_with(problem, batch) for problem in self.problem for batch in self._batches())
         if self.record.count(most) > MOST_CHECKPOINTS:
             raise ValueError(
@@ -78,7 +85,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.dtype is not None:
             put("dtype", checked_axis_of(self.dtype, "dtype", _checked_dtype))
         if not isinstance(self.drop_last, bool):
-            raise TypeError(f"drop_last must be true or false; {self.drop_last!r} was given")
+            raise TypeError(f"drop_last must be true or false; {given(self.drop_last)} was given")
+        self._check_numbers()
         self._check_points()
         self._check_momentum()
         self._check_keep(most)
@@ -135,7 +143,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         stops = tuple(self.stop) if isinstance(self.stop, (list, tuple)) else (self.stop,)
         for stop in stops:
             if not isinstance(stop, Stop):
-                raise TypeError(f"stop must be a list of stops such as gd.Target(loss); {stop!r} was given")
+                raise TypeError(f"stop must be a list of stops such as gd.Target(loss); {meant(stop, STOPS)}")
         names = [type(s).__name__ for s in stops]
         twice = next((n for n in names if names.count(n) > 1), None)
         if twice is not None:
@@ -145,6 +153,26 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             if "Validation" in names and (problem.data is None or problem.data.validation is None):
                 raise ValueError(f"gd.Validation needs a validation set, and {type(problem).__name__} has none: load the data with validation=0.2, say")
         return stops
+
+    def _check_numbers(self) -> None:
+        """Refuses hyperparameters that the number type of their runs turns into 0 or infinity."""
+        dtypes = self.dtype.values if isinstance(self.dtype, Grid) else (self.dtype,)
+        if all((dtype or problem.default_dtype) != "float32" for dtype in dtypes for problem in self.problem):
+            return
+        for owner, name, axis in self._numbers():
+            for number in extremes(axis):
+                held = _as_float32(number)
+                if number != held and held in (0.0, math.inf):
+                    raise ValueError(
+                        f"{owner}.{name}={number!r} is {held:g} in float32; take a number between {SMALLEST:.2g} and {LARGEST:.3g}, or dtype='float64'"
+                    )
+
+    def _numbers(self) -> Iterator[tuple[str, str, Axis]]:
+        """(owner, name, axis) of all hyperparameters."""
+        for owner in (*self.optimizer, *self.schedule):
+            yield from ((type(owner).__name__, name, axis) for name, axis in owner.hyperparameters().items())
+        for problem in self.problem:
+            yield from ((type(problem).__name__, name, getattr(problem, name)) for name in problem.axes)
 
     def _check_momentum(self) -> None:
         for schedule in self.schedule:
@@ -216,13 +244,19 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def _several(value: Any, kind: type[Any], name: str, classes: tuple[Any, ...]) -> tuple[Any, ...]:
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-    allowed = ", ".join(f"gd.{c.__name__}" for c in classes)
+    names = dict.fromkeys("any of gd.functions" if c in FUNCTIONS else public_name(c) for c in classes)
+    allowed = ", ".join(names)
     if not values:
         raise ValueError(f"{name} is an empty list; give at least one of {allowed}")
     for v in values:
         if not isinstance(v, kind):
-            raise TypeError(f"{name} must be one of {allowed}, or a list of them; {v!r} was given")
+            raise TypeError(f"{name} must be one of {allowed}, or a list of them; {meant(v, classes)}")
     return values
+
+
+def _as_float32(number: float) -> float:
+    with np.errstate(over="ignore", under="ignore"):
+        return abs(float(np.float32(number)))
 
 
 def _checked_dtype(value: Any, name: str) -> str:

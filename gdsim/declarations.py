@@ -1,0 +1,126 @@
+"""What rules, schedules, problems, stops, starts and sweeps have in common: how they are called, and how they are shown."""
+
+import inspect
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from gdsim.words import closest, given, nearest
+
+
+def misuse(kind: type, args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
+    """What is wrong with a call of a class, in one line, or None where its arguments fit its signature."""
+    parameters = inspect.signature(kind).parameters
+    name = kind.__name__
+    positional = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    unknown = next((n for n in named if n not in parameters), None)
+    if unknown is not None:
+        return f"{name} has no {unknown!r}; {nearest(unknown, list(parameters)) if parameters else 'it takes nothing'}"
+    if len(args) > len(positional):
+        rest = [n for n in parameters if n not in positional]
+        taken = f"at most {len(positional)} by position ({', '.join(positional)})" if positional else "nothing by position"
+        return f"{name} takes {taken}; {len(args)} were given" + (f"; by name it takes {', '.join(rest)}" if rest else "")
+    twice = next((n for n in positional[: len(args)] if n in named), None)
+    if twice is not None:
+        return f"{name}.{twice} was given twice: {given(args[positional.index(twice)])} by position and {given(named[twice])} by name"
+    needed = [n for n, p in parameters.items() if p.default is p.empty]
+    missing = [n for n in needed if n not in named and n not in positional[: len(args)]]
+    if missing:
+        return f"{name}.{missing[0]} is missing; {name} needs {' and '.join(needed)}, and may have {', '.join(n for n in parameters if n not in needed)}"
+    return None
+
+
+@typing.dataclass_transform(field_specifiers=(msgspec.field,))
+class DeclarationMeta(msgspec.StructMeta):
+    """The type of declarations: calls that do not fit are refused in words, and signatures show the defaults that hold."""
+
+    def __call__(cls, *args: Any, **named: Any) -> Any:  # noqa: D102, N805
+        try:
+            return super().__call__(*args, **named)
+        except TypeError:  # msgspec's own, or a check's, which says enough
+            wrong = misuse(cls, args, named)
+            if wrong is None:
+                raise
+        raise TypeError(wrong)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:  # noqa: N805
+        plain = vars(msgspec.StructMeta)["__signature__"].__get__(cls)
+        shown = cls.shown_defaults()  # pyright: ignore[reportAttributeAccessIssue]
+        parameters = [p.replace(annotation=p.empty, default=shown.get(n, p.default)) for n, p in plain.parameters.items()]
+        return inspect.Signature(parameters)
+
+
+class Declaration(msgspec.Struct, metaclass=DeclarationMeta, frozen=True):
+    """A frozen, checked declaration. Equal ones are those whose fields are equal."""
+
+    unshown: ClassVar[tuple[str, ...]] = ()  # fields that are for machines
+    always_shown: ClassVar[tuple[str, ...]] = ()  # fields that are read even where they are the default
+
+    @classmethod
+    def shown_defaults(cls) -> dict[str, Any]:
+        """The defaults that signatures show, where they are not the fields' own."""
+        return {}
+
+    def defaults_here(self) -> dict[str, Any]:
+        """The fields' defaults, given the others."""
+        return {n: p.default for n, p in inspect.signature(type(self)).parameters.items() if p.default is not p.empty}
+
+    def shown_fields(self) -> Iterator[tuple[str, Any]]:
+        """(name, value) of the fields that say something: those without a default, and those that differ from it."""
+        defaults = self.defaults_here()
+        for name in inspect.signature(type(self)).parameters:
+            value = getattr(self, name)
+            if name not in self.unshown and (name in self.always_shown or name not in defaults or not _same(value, defaults[name])):
+                yield name, value
+
+    def __repr__(self) -> str:
+        needed = {n for n, p in inspect.signature(type(self)).parameters.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}
+        return f"{type(self).__name__}({', '.join(shown(v) if n in needed else f'{n}={shown(v)}' for n, v in self.shown_fields())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return list(self.shown_fields())
+
+
+def _same(value: Any, default: Any) -> bool:
+    if isinstance(value, tuple) and isinstance(default, (tuple, list)):
+        return list(value) == list(default)
+    return type(value) is type(default) and value == default
+
+
+def shown(value: Any) -> str:
+    """A field's value as a reader writes it: lists in square brackets, whole numbers without a point, functions by their names."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(shown(v) for v in value)}]"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+def html_table(title: str, rows: Sequence[tuple[str, Any]]) -> str:
+    """A small table for a notebook: a title, then a name and a value in each row."""
+    from html import escape
+
+    body = "".join(
+        f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(v if isinstance(v, str) else shown(v))}</td></tr>'
+        for name, v in rows
+    )
+    return f"<table><caption>{escape(title)}</caption><tbody>{body}</tbody></table>"
+
+
+def public_name(kind: type) -> str:
+    """How users write a class of gdsim."""
+    return f"gd.{'functions.' if kind.__module__.startswith('gdsim.problems.functions') else ''}{kind.__name__}"
+
+
+def meant(value: Any, classes: Sequence[type]) -> str:
+    """What was given in the place of an object of one of `classes`, and what may have been meant: a class is to be called, a name is a class's."""
+    if isinstance(value, type):
+        return f"{given(value)} was given, not an object of it: write {public_name(value)}(...)"
+    if isinstance(value, str):
+        names = {c.__name__: c for c in classes}
+        close = closest(value, list(names))
+        return f"{value!r} was given" + (f"; did you mean {public_name(names[close])}()?" if close else "")
+    return f"{given(value)} was given"

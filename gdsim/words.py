@@ -1,0 +1,100 @@
+"""Words for errors: what was given, in one line, and the allowed word that was meant."""
+
+from collections.abc import Sequence
+from typing import Any
+
+# gdsim's names, and what other libraries and textbooks call the same.
+MEANT = {
+    "lr": ("learning_rate", "learningrate", "rate", "eta", "eta0", "alpha", "step_size", "learning_rate_init"),
+    "steps": ("n_steps", "num_steps", "epochs", "n_epochs", "num_epochs", "iterations", "n_iter", "max_iter", "updates", "total_steps", "total_iters"),
+    "starts": ("n_starts", "num_starts", "restarts", "n_runs", "runs", "replicas", "population", "n"),
+    "hidden": ("hidden_layer_sizes", "hidden_layers", "hidden_sizes", "layers", "layer_sizes", "widths", "width", "units"),
+    "optimizer": ("optim", "rule", "rules", "solver", "method"),
+    "problem": ("model", "function", "objective", "net", "network"),
+    "batch": ("minibatch", "mini_batch"),
+    "seed": ("random_state", "rng", "random_seed"),
+    "schedule": ("scheduler", "lr_scheduler"),
+    "stop": ("early_stopping", "criterion", "callbacks"),
+    "init": ("x0", "start", "initializer"),
+    "decay": ("rho", "alpha", "smoothing"),
+    "momentum": ("mu", "gamma", "beta"),
+    "beta1": ("b1", "betas", "momentum"),
+    "beta2": ("b2", "decay"),
+    "dim": ("d", "n", "ndim"),
+    "l2": ("weight_decay", "penalty", "alpha"),
+    "activation": ("nonlinearity", "act"),
+    "intercept": ("bias", "biases"),
+    "matrix": ("A", "H", "Q", "hessian"),
+    "cycle": ("T_max", "T_0", "period", "length"),
+    "half_cycle": ("step_size_up",),
+    "minimum": ("eta_min", "min_lr", "base_lr"),
+    "factor": ("gamma",),
+    "length": ("step_size",),
+    "norm": ("max_norm", "threshold"),
+    "value": ("clip_value",),
+    "tolerance": ("tol", "eps", "atol"),
+    "dtype": ("precision",),
+    "data": ("X", "dataset"),
+    "patience": ("n_iter_no_change",),
+}  # fmt: skip
+# Fields that people look for where they are not, and what has them.
+ELSEWHERE = {
+    "momentum": "gd.Momentum(lr, momentum) and gd.Nesterov(lr, momentum) have it",
+    "nesterov": "gd.Nesterov(lr, momentum) is the rule",
+    "amsgrad": "gd.AMSGrad(lr) is the rule",
+    "weight_decay": "gd.WeightDecay(rule, weight_decay) is put around any rule",
+    "clipnorm": "gd.ClipNorm(rule, norm) is put around any rule",
+    "clipvalue": "gd.ClipValue(rule, value) is put around any rule",
+    "out": "it is run(out=...) that takes it",
+    "threads": "it is run(threads=...) that takes it",
+}
+# A list of more names than this is no help.
+MOST_NAMES = 50
+
+
+def _folded(word: str) -> str:
+    return "".join(c for c in word.lower() if c not in "_- ")
+
+
+def closest(word: str, allowed: Sequence[str]) -> str | None:
+    """The allowed word that was meant: the same but for case and underscores, another name of the same, or the nearest in spelling.
+
+    >>> closest("learning_rate", ["lr", "momentum"]), closest("hiden", ["hidden", "loss"]), closest("sgd", ["Adam", "SGD"])
+    ('lr', 'hidden', 'SGD')
+    """
+    import difflib
+
+    by_folded = {_folded(a): a for a in reversed(allowed)}
+    if _folded(word) in by_folded:
+        return by_folded[_folded(word)]
+    meant = next((name for name, others in MEANT.items() if word in others and name in allowed), None)
+    if meant is not None:
+        return meant
+    close = difflib.get_close_matches(_folded(word), by_folded, 1, 0.6)
+    return by_folded[close[0]] if close else None
+
+
+def nearest(word: str, allowed: Sequence[str]) -> str:
+    """A hint for a misspelt name: the nearest allowed one, then all of them."""
+    close = closest(word, allowed)
+    hint = f"did you mean {close!r}? " if close else f"{ELSEWHERE[word]}; " if word in ELSEWHERE else ""
+    return f"{hint}allowed: {', '.join(repr(a) for a in allowed)}"
+
+
+def given(value: Any) -> str:
+    """A value as it stands in an error: one line, and not a long one."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} of shape {shape}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 200 else f"{text[:190]} ..."
+
+
+def unknown_name(module: str, name: str, allowed: Sequence[str]) -> AttributeError:
+    """The error for a name that a module does not have."""
+    close = closest(name, allowed)
+    hint = f"; did you mean {close!r}?" if close else ""
+    listed = f" allowed: {', '.join(allowed)}" if len(allowed) <= MOST_NAMES else f" dir({module}) lists all names"
+    return AttributeError(f"{module} has no {name!r}{hint or ';'}{listed}")

@@ -1,0 +1,205 @@
+"""How things are declared: by position, by name, wrongly; and that equal declarations are one."""
+
+import copy
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.rules import RULES, WRAPPERS
+from gdsim.schedules import SCHEDULES
+from gdsim.stops import STOPS
+
+XOR = gd.datasets.load("xor")
+NUMBERS = (0.25, 0.5, 0.75, 0.125, 0.375)
+
+
+def network(**options):
+    return gd.MLP(XOR, **{"hidden": [2], **options})
+
+
+def sweep(**options):
+    return gd.Sweep(**{"problem": network(), "optimizer": gd.SGD(), **options})
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.__name__)
+def test_rules_take_their_hyperparameters_by_position_in_the_order_declared(rule):
+    names = list(rule().hyperparameters())
+    assert names[0] == "lr"
+    given = [NUMBERS[i] if rule.ranges[n].low < 1 else 1.5 for i, n in enumerate(names)]
+    assert list(rule(*given).hyperparameters().values()) == given
+    with pytest.raises(TypeError, match=rf"{rule.__name__} takes at most {len(names)} by position \({', '.join(names)}\); {len(names) + 1} were given"):
+        rule(*given, 0.5)
+    shown = inspect.signature(rule).parameters
+    assert {n: shown[n].default for n in names} == rule().hyperparameters()
+    assert all(shown[n].kind is inspect.Parameter.KEYWORD_ONLY for n in shown if n not in names)
+
+
+def test_wrappers_take_the_rule_first_and_problems_the_data_then_hidden():
+    for wrapper, name in ((gd.ClipValue, "value"), (gd.ClipNorm, "norm"), (gd.WeightDecay, "weight_decay"), (gd.Averaged, "start"), (gd.SAM, "rho")):
+        made = wrapper(gd.Adam(0.1), 0.5)
+        assert made == wrapper(rule=gd.Adam(lr=0.1), **{name: 0.5})
+    assert gd.MLP(XOR, [3]).hidden == (3,)
+    assert gd.Momentum(0.1, 0.8) == gd.Momentum(lr=0.1, momentum=0.8)
+    assert gd.OneCycle(10, 0.5) == gd.OneCycle(steps=10, rise=0.5)
+    assert gd.Validation(5).patience == 5
+    assert gd.Warmup(gd.Cosine(10), 5).warmup == 5
+
+
+WRONG = [
+    (lambda: gd.Adam(learning_rate=0.1), r"Adam has no 'learning_rate'; did you mean 'lr'\? allowed: 'lr', 'beta1', 'beta2', 'eps', 'convention', 'eps_mode'"),
+    (lambda: gd.Adam(betas=(0.9, 0.99)), r"Adam has no 'betas'; did you mean 'beta1'\?"),
+    (lambda: gd.SGD(lr=0.1, momentum=0.9), r"SGD has no 'momentum'; gd.Momentum\(lr, momentum\) and gd.Nesterov"),
+    (lambda: gd.SGD(lr=0.1, weight_decay=0.1), r"SGD has no 'weight_decay'; gd.WeightDecay\(rule, weight_decay\) is put around any rule"),
+    (lambda: gd.Adam(0.1, lr=0.2), r"Adam.lr was given twice: 0.1 by position and 0.2 by name"),
+    (lambda: gd.MLP(XOR, hiden=[3]), r"MLP has no 'hiden'; did you mean 'hidden'\? allowed: 'data', 'hidden'"),
+    (lambda: gd.MLP(XOR, hidden_layer_sizes=[3]), r"MLP has no 'hidden_layer_sizes'; did you mean 'hidden'\?"),
+    (lambda: gd.MLP(hidden=[3]), r"MLP.data is missing; MLP needs data, and may have hidden"),
+    (lambda: gd.MLP(XOR, hidden=[[3], [4]]), r"MLP.hidden must be a list of whole numbers.*or several as gd.grid\(\[3\], \[4\]\)"),
+    (lambda: gd.MLP(XOR, hidden=[3], activation=["relu", "tanh"]), r"to try each: gd.grid\('relu', 'tanh'\)"),
+    (lambda: gd.MLP(XOR, loss=3), r"MLP.loss=3 is not known; allowed: 'squared_error'"),
+    (lambda: gd.Sweep(optimizer=gd.SGD()), r"Sweep.problem is missing; Sweep needs problem and optimizer"),
+    (lambda: sweep(n_starts=3), r"Sweep has no 'n_starts'; did you mean 'starts'\?"),
+    (lambda: sweep(epochs=3), r"Sweep has no 'epochs'; did you mean 'steps'\?"),
+    (lambda: sweep(out="x"), r"Sweep has no 'out'; it is run\(out=...\) that takes it"),
+    (lambda: gd.Sweep(network(), gd.SGD()), r"Sweep takes nothing by position; 2 were given"),
+    (lambda: sweep(problem=gd.MLP), r"the class MLP was given, not an object of it: write gd.MLP\(...\)"),
+    (lambda: sweep(problem=gd.functions.Booth), r"write gd.functions.Booth\(...\)"),
+    (lambda: sweep(optimizer="adam"), r"'adam' was given; did you mean gd.Adam\(\)\?"),
+    (lambda: sweep(schedule="cosine"), r"'cosine' was given; did you mean gd.Cosine\(\)\?"),
+    (lambda: sweep(stop=gd.Target), r"the class Target was given, not an object of it: write gd.Target\(...\)"),
+    (lambda: sweep(record=gd.Record), r"write gd.Record\(...\)"),
+    (lambda: sweep(init=gd.Normal), r"init must be one of .*write gd.Normal\(...\)"),
+    (lambda: sweep(init=[["a"]]), r"init as an array must hold numbers"),
+    (lambda: gd.ClipNorm(gd.SGD, 1.0), r"ClipNorm is put around a rule such as gd.SGD\(lr=0.1\); the class SGD was given"),
+    (lambda: gd.ClipNorm(gd.SGD()), r"ClipNorm.norm is missing; ClipNorm needs rule and norm"),
+    (lambda: gd.Warmup(gd.Cosine, 3), r"Warmup is put before a schedule.*the class Cosine was given"),
+    (lambda: sweep(batch=[2, 4]), r"batch takes one value, or several as gd.grid\(2, 4\); \[2, 4\] was given"),
+    (lambda: sweep(dtype=["float32", "float64"]), r"dtype takes one value, or several as gd.grid\('float32', 'float64'\)"),
+    (lambda: gd.SGD([0.1, [0.2, 0.3]]), r"SGD.lr must be one number; \[0.2, 0.3\] was given"),
+    (lambda: gd.SGD([0.1, gd.logspace(0.1, 1, 3)]), r"SGD.lr must be one number; logspace\(0.1, 1.0, 3\) was given"),
+    (lambda: gd.SGD(np.ones((2, 2))), r"SGD.lr must be a number; ndarray of shape \(2, 2\) was given"),
+    (lambda: gd.SGD(10**400), r"SGD.lr must be a finite number"),
+    (lambda: sweep(optimizer=gd.SGD(1e40)), r"SGD.lr=1e\+40 is inf in float32; take a number between .* or dtype='float64'"),
+    (lambda: sweep(optimizer=gd.ClipNorm(gd.SGD(), gd.logspace(1e-60, 1, 3))), r"ClipNorm.norm=1e-60 is 0 in float32"),
+    (lambda: sweep(problem=network(l2=[0.0, 1e-60])), r"MLP.l2=1e-60 is 0 in float32"),
+    (lambda: sweep(schedule=gd.Cosine(10, minimum=1e-50)), r"Cosine.minimum=1e-50 is 0 in float32"),
+    (lambda: gd.Diverged(1e6), r"Diverged takes nothing by position; 1 were given"),
+    (lambda: gd.Quadratic([[1.0, 0.5], [0.4, 1.0]]), r"\[0, 1\] is 0.5 and \[1, 0\] is 0.4, apart by 0.1 of the largest element"),
+    (lambda: gd.Quadratic([[1.0, 0.5]]), r"Quadratic.matrix must be square.*shape \(1, 2\)"),
+    (lambda: gd.Adma, r"gdsim has no 'Adma'; did you mean 'Adam'\?"),
+    (lambda: gd.adam, r"gdsim has no 'adam'; did you mean 'Adam'\?"),
+    (lambda: gd.sgd, r"gdsim has no 'sgd'; did you mean 'SGD'\?"),
+    (lambda: network().pack([]), r"MLP has 2 layers, a list of pairs \(W, b\); 0 were given"),
+    (lambda: network().pack(3), r"MLP has 2 layers, a list of pairs \(W, b\); 3 was given"),
+    (lambda: network().pack([np.ones((2, 2)), np.ones((2, 2))]), r"layer 0 must be a pair \(W, b\); ndarray of shape \(2, 2\) was given"),
+    (lambda: network().pack([(np.ones((2, 3)), [0, 0])] * 2), r"W of layer 0 must be of shape \(2, 2\); shape \(2, 3\) was given"),
+    (lambda: network().pack([([["a", "b"]], [0, 0])] * 2), r"W of layer 0 must be an array of numbers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG, ids=[m[:40] for _, m in WRONG])
+def test_a_call_that_does_not_fit_is_refused_in_one_line(call, message):
+    with pytest.raises((TypeError, ValueError, AttributeError), match=message) as caught:
+        call()
+    text = str(caught.value)
+    assert "\n" not in text
+    assert "msgspec" not in text
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_every_declaration_refuses_an_unknown_word_and_names_itself():
+    functions = [getattr(gd.functions, n) for n in gd.functions.__all__ if isinstance(getattr(gd.functions, n), type) and n not in ("Function", "Minimum")]
+    starts = [gd.Normal, gd.Uniform, gd.LatinHypercube, gd.Sobol]
+    problems = [gd.MLP, gd.LinearRegression, gd.LogisticRegression, gd.Quadratic, gd.TeacherStudent, gd.Expression, gd.Own]
+    for kind in (*RULES, *WRAPPERS, *SCHEDULES, *STOPS, *starts, *problems, *functions, gd.Record, gd.Sweep):
+        with pytest.raises(TypeError, match=rf"^{kind.__name__} has no 'zzzz'; (allowed: |it takes nothing)"):
+            kind(zzzz=1)
+
+
+def test_a_grid_of_one_list_is_a_grid_where_no_list_is_a_value():
+    assert sweep(batch=gd.grid([2, 4])) == sweep(batch=gd.grid(2, 4))
+    assert sweep(batch=gd.grid(np.array([2, 4]))) == sweep(batch=gd.grid(2, 4))
+    assert sweep(dtype=gd.grid(["float32", "float64"])) == sweep(dtype=gd.grid("float32", "float64"))
+    assert network(loss=gd.grid(["log_loss", "cross_entropy"])) == network(loss=gd.grid("log_loss", "cross_entropy"))
+    assert len(gd.MLP(XOR, hidden=gd.grid([2, 3])).variants()) == 1
+
+
+def test_rows_of_init_are_starts():
+    points = np.arange(20.0).reshape(10, 2)
+    made = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), init=points)
+    assert made.starts == made.plan().runs == 10
+    assert gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), init=points, starts=3).starts == 3
+    digest = made.init.digest
+    points[:] = 0.0  # the caller's array is the caller's
+    assert made.init.values[9, 1] == 19.0
+    assert made.init.digest == digest
+
+
+SAME = {
+    "rule": lambda: gd.ClipNorm(gd.Adam(lr=gd.logspace(1e-3, 0.1, 3)), [0.5, 1]),
+    "quadratic": lambda: gd.Quadratic([[2.0, 0.5], [0.5, 1.0]], [1.0, 2.0]),
+    "init": lambda: gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(0.1), init=np.ones((3, 2))),
+    "stops": lambda: gd.Sweep(problem=gd.functions.Rosenbrock(3), optimizer=[gd.SGD(0.1), gd.Adam()], stop=[gd.Target(0.1)], record=gd.Record(every=5)),
+    "schedule": lambda: gd.Sweep(problem=gd.Expression("x**2"), optimizer=gd.SGD(), schedule=gd.Warmup(gd.MultiStep([3, 5]), 4), dtype=gd.grid("float32", "float64")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_equal_declarations_are_equal_hash_alike_and_travel(name):
+    one, other = SAME[name](), SAME[name]()
+    assert one == other
+    assert hash(one) == hash(other)
+    for copied in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one), copy.copy(one)):
+        assert copied == one
+        assert hash(copied) == hash(one)
+
+
+def test_a_matrix_as_people_make_it_is_symmetric():
+    rng = np.random.default_rng(0)
+    for dtype in (np.float64, np.float32):
+        R = np.linalg.qr(rng.normal(size=(60, 60)))[0].astype(dtype)
+        A = R.T @ np.diag(np.geomspace(1e-3, 1e3, 60)).astype(dtype) @ R
+        assert (A != A.T).any()
+        kept = gd.Quadratic(A).matrix.values
+        assert np.allclose(kept, kept.T, rtol=1e-12, atol=0)
+        assert abs(kept - A).max() <= 1e-5 * abs(A).max()
+    exact = np.array([[2.0, 0.1], [0.1, 1.0]])
+    assert (gd.Quadratic(exact).matrix.values == exact).all()
+
+
+def test_pack_inverts_unpack():
+    for problem in (network(hidden=[3, 2]), gd.LogisticRegression(XOR), gd.LinearRegression(gd.Data([[0.0, 1.0]], [[1.0, 2.0]]), intercept=False)):
+        vector = np.random.default_rng(0).normal(size=problem.parameter_count)
+        for dtype in (np.float64, np.float32):
+            packed = problem.pack(problem.unpack(vector.astype(dtype)))
+            assert packed.dtype == (dtype if problem.intercept else packed.dtype)
+            assert (packed == vector.astype(dtype)).all()
+    assert problem.pack([([[1, 2], [3, 4]], None)]).tolist() == [1, 2, 3, 4]
+    with pytest.raises(ValueError, match=r"has no intercept; b of layer 0 must be None or 0"):
+        problem.pack([([[1, 2], [3, 4]], [1, 0])])
+
+
+def test_everything_but_open_is_imported_by_a_star():
+    names = {}
+    exec("from gdsim import *", names)
+    assert "open" not in names
+    assert set(gd.__all__) == set(dir(gd)) - {"open", "__version__"}
+    assert all(names[n] is getattr(gd, n) for n in gd.__all__)
+
+
+def test_representations_are_short_and_can_be_read_back():
+    for made in (
+        gd.Adam(0.1), gd.AdamW(convention="torch"), gd.SGD(), gd.Momentum([0.1, 0.2], momentum=0.5), gd.ClipNorm(gd.Nesterov(gd.logspace(0.1, 1, 3)), 2),
+        gd.Warmup(gd.OneCycle(20, momenta=(0.8, 0.9)), 5), gd.Target([0.1, 0.2]), gd.Record(every="log"), gd.functions.Rosenbrock(dim=3), gd.Uniform(-2, 2),
+        gd.Adam(lr=gd.uniform(0, 1, draws=3), beta1=gd.uniform(0, 0.5, draws=3)), gd.SGD(gd.zip(0.1, 0.2)), gd.WeightDecay(gd.SGD(), 0.1, decoupled=False),
+    ):  # fmt: skip
+        names = {**vars(gd.functions), **{n: getattr(gd, n) for n in gd.__all__}}
+        assert eval(repr(made), names) == made, repr(made)
+        assert "Unset" not in repr(made)
+    assert repr(gd.Adam(0.1)) == "Adam(lr=0.1)"
+    assert repr(gd.Adam(0.1, convention="torch")) == "Adam(lr=0.1, convention='torch')"
+    assert repr(gd.MLP(XOR, [16, 8], "tanh")).endswith("hidden=[16, 8], activation='tanh', loss='cross_entropy')")
