@@ -2,11 +2,19 @@
 
 import pytest
 
+from tests import helpers
+
 
 @pytest.fixture(scope="session")
 def tier(request):
     """0, 1 or 2: which tiers of tests run (none but the first, --full, --runslow), for tests that have a size in each."""
     return 2 if request.config.getoption("--runslow") else int(request.config.getoption("--full"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands(tier):
+    """Commands run in processes of their own, but in the first tier."""
+    helpers.APART = tier > 0
 
 
 @pytest.fixture

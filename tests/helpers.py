@@ -1,6 +1,12 @@
 """Oracles written with PyTorch, and small pieces that several tests use."""
 
+import contextlib
+import io
 import itertools
+import os
+import subprocess
+import sys
+from unittest import mock
 
 import numpy as np
 
@@ -8,6 +14,36 @@ import gdsim as gd
 
 ACTIVATIONS = ("identity", "relu", "tanh", "sigmoid", "leaky_relu", "elu", "softplus", "gelu", "silu", "sine")
 LOSSES = ("squared_error", "mean_squared_error", "absolute_error", "huber", "log_loss", "cross_entropy")
+
+
+APART = False  # whether commands run in processes of their own: tests/conftest.py sets it
+
+
+def gdsim(*arguments, folder):
+    """(exit code, output, errors) of the command in a folder.
+
+    In the first tier of tests it runs in this process, which spares two seconds of imports; else in one of its own.
+    """
+    words, settings = [str(a) for a in arguments], {**os.environ, "COLUMNS": "150"}
+    if APART:
+        command = [sys.executable, "-m", "gdsim.cli", *words]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=settings)
+        return done.returncode, done.stdout, done.stderr
+    from gdsim.cli import main
+
+    out, errors, code = io.StringIO(), io.StringIO(), 0
+    surroundings = (
+        contextlib.chdir(folder), mock.patch.dict(os.environ, settings), mock.patch.object(sys, "argv", ["gdsim", *words]),
+        contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors),
+    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        for one in surroundings:
+            stack.enter_context(one)
+        try:
+            main(words)
+        except SystemExit as ended:
+            code = ended.code or 0
+    return code, out.getvalue(), errors.getvalue()
 
 
 def data_for(loss, samples=23, features=5, seed=0):

@@ -31,6 +31,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n.startswith(("float64", "no hidden")) else pytest.mark.slow) for n in CASES])
 def test_one_run_in_all_lanes_has_the_bits_of_a_run_in_one(name):
     problem, rule, settings = CASES[name]

@@ -77,7 +77,13 @@ SMALL_PROBLEMS = {
 
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in ("function of many", "quadratic") else ()) for n in SMALL_PROBLEMS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks={"function": (), "function of many": pytest.mark.slow, "quadratic": pytest.mark.slow}.get(n, pytest.mark.full))
+        for n in SMALL_PROBLEMS
+    ],
+)
 def test_small_problems_have_the_same_bits_at_any_width(name, dtype):
     """Runs that converge, that diverge before or after an update, and that go on to the end share a pack."""
     sweep = gd.Sweep(problem=SMALL_PROBLEMS[name](), optimizer=[gd.Momentum(lr=[1e-4, 1e-2, 10.0]), gd.Adam(lr=[0.05, 1e6])], init=gd.Normal(2.0), starts=15,
@@ -108,6 +114,7 @@ def test_a_run_is_the_same_in_a_grid_with_more_cells(thousand):
         assert (a.trajectory.values == b.trajectory.values).all()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("rule", [pytest.param(n, marks=() if n == "adam" else pytest.mark.slow) for n in RULES])
 def test_a_run_is_the_same_at_every_lane_width(rule):
     results = {lanes: sweep_of(RULES[rule], 5).run(lanes=lanes) for lanes in (16, 8, 32)}
@@ -163,6 +170,7 @@ SHAPES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.full
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(SHAPES, st.randoms(use_true_random=False))
 def test_any_run_of_any_sweep_is_the_same_alone(shape, random):
@@ -207,6 +215,7 @@ def test_a_run_is_the_same_compiled_for_another_processor(tmp_path, processor):
     assert len(native) == len(hashlib.sha256(b"").hexdigest())
 
 
+@pytest.mark.full
 @foreign
 def test_the_known_bits_are_those_of_a_processor_without_fused_multiply_add_too(tmp_path):
     assert printed(KNOWN, tmp_path, "nehalem") == (ANSWERS["whole data"], PROCESSORS["nehalem"])

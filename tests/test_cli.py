@@ -1,7 +1,6 @@
 """The command line as a user meets it: runs, plans, mistakes, Ctrl-C."""
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from tests.helpers import gdsim
 
 ROOT = pathlib.Path(__file__).parent.parent
 GOOD = """
@@ -44,13 +44,6 @@ loss = 0.3
 [record]
 every = "log"
 """
-
-
-def gdsim(*arguments, folder):
-    """(exit code, output, errors) of the command in a folder."""
-    command = [sys.executable, "-m", "gdsim.cli", *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "150"})
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ def mend_chunks():
     on_workers._trained = on_workers._trained.held
 
 
+@pytest.mark.full
 def test_chunks_that_fail_on_workers_are_set_aside(sweep, whole, client, tmp_path):
     out = tmp_path / "out"
     first = max(c.first_start for c in sweep.plan(**CUT).chunks)
@@ -88,6 +89,7 @@ def test_chunks_that_fail_on_workers_are_set_aside(sweep, whole, client, tmp_pat
     assert survey(out).failed_chunks == []
 
 
+@pytest.mark.full
 def test_short_chunks_travel_together_and_fail_alone(client, tmp_path, monkeypatch):
     """As one task, once it is known that they are short; of the failing one's task all others are finished."""
     sent = []
@@ -139,6 +141,7 @@ def pretend(version):
     on_workers.versions = others if version else held
 
 
+@pytest.mark.full
 def test_workers_with_other_versions_are_refused(sweep, client, tmp_path):
     client.run(pretend, "1.0")
     try:
@@ -165,6 +168,7 @@ lr = [0.1, 0.2]
 """
 
 
+@pytest.mark.full
 def test_a_function_of_ones_own_goes_to_workers_and_is_known_by_its_source(client, tmp_path, monkeypatch):
     """Its module lies beside the experiment; once it is edited, its results stand for themselves."""
     import sys

@@ -11,7 +11,7 @@ import xarray
 
 import gdsim as gd
 from tests.faults.machinery import shards
-from tests.test_cli import gdsim
+from tests.helpers import gdsim
 
 CUT = {"chunk_seconds": 1e-5}
 

@@ -14,8 +14,10 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("kind", ["network", "function"])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("rule", "kind"),
+    [("adam", "network"), *((r, "function") for r in RULES), *(pytest.param(r, "network", marks=pytest.mark.full) for r in RULES if r != "adam")],
+)
 def test_going_on_is_never_having_stopped(rule, kind):
     if kind == "network":
         problem = gd.MLP(gd.datasets.load("moons", validation=0.3), hidden=[6])

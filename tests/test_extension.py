@@ -130,6 +130,7 @@ def test_more_steps_go_on_from_where_runs_stood(kept, tmp_path):
     assert of_steps(tmp_path / "out", longer) == shards(tmp_path / "whole")
 
 
+@pytest.mark.full
 def test_more_steps_and_starts_and_an_interruption(kept, tmp_path):
     """What can go on goes on, the rest begins, and what is lost in between is made again."""
     from gdsim.sweep.cluster import connected

@@ -9,11 +9,11 @@ import gdsim as gd
 from tests.helpers import ACTIVATIONS, LOSSES, data_for, torch_loss, torch_tensors
 
 HIDDEN = ([], [4], [6, 3], [5, 4, 3])
-# Each activation and each loss at least once in CI; all pairs behind --runslow.
+# Each activation and each loss at least once in the second tier; all pairs in the third.
 COVERING = {("identity", "squared_error"), ("relu", "cross_entropy"), ("tanh", "mean_squared_error"), ("sigmoid", "log_loss"), ("tanh", "absolute_error"),
             ("leaky_relu", "huber"), ("elu", "cross_entropy"), ("softplus", "squared_error"), ("gelu", "log_loss"), ("silu", "cross_entropy"), ("sine", "huber")}  # fmt: skip
 PAIRS = [
-    pytest.param(a, loss, marks=() if (a, loss) in COVERING else pytest.mark.slow)
+    pytest.param(a, loss, marks=pytest.mark.full if (a, loss) in COVERING else pytest.mark.slow)
     for a, loss in itertools.product(ACTIVATIONS, LOSSES)
 ]  # fmt: skip
 
@@ -27,27 +27,41 @@ def gradients(problem, points, **options):
     return points - sweep.run().parameters.values
 
 
+def check_gradients(torch, problem):
+    """Gradients by training, losses and lengths of gradients by evaluation, beside those of PyTorch."""
+    X, y = torch_tensors(torch, problem.data, torch.float64)
+    points = np.random.default_rng(1).normal(size=(3, problem.parameter_count)) * 0.7
+    ours = gradients(problem, points)
+    scores = gd.evaluate(problem, points)
+    for start, point in enumerate(points):
+        vector = torch.tensor(point, requires_grad=True)
+        value = torch_loss(torch, problem, vector, X, y)
+        value.backward()
+        exact = vector.grad.numpy()
+        # w - (w - g) loses the digits that w has and g has not
+        assert abs(ours[start] - exact).max() < 1e-12 * max(1.0, abs(exact).max())
+        assert float(scores.loss[start]) == pytest.approx(value.item(), rel=1e-12)
+        assert float(scores.gradient_norm[start]) == pytest.approx(np.linalg.norm(exact), rel=1e-12)
+
+
 @pytest.mark.parametrize(("activation", "loss"), PAIRS)
 def test_gradients_are_autograds(torch, activation, loss):
     data = data_for(loss, samples=150)  # three blocks of samples, the last one short
-    X, y = torch_tensors(torch, data, torch.float64)
     for hidden in HIDDEN:
-        problem = gd.MLP(data, hidden=hidden, activation=activation, loss=loss)
-        points = np.random.default_rng(1).normal(size=(3, problem.parameter_count)) * 0.7
-        ours = gradients(problem, points)
-        scores = gd.evaluate(problem, points)
-        for start, point in enumerate(points):
-            vector = torch.tensor(point, requires_grad=True)
-            value = torch_loss(torch, problem, vector, X, y)
-            value.backward()
-            exact = vector.grad.numpy()
-            # w - (w - g) loses the digits that w has and g has not
-            assert abs(ours[start] - exact).max() < 1e-12 * max(1.0, abs(exact).max())
-            assert float(scores.loss[start]) == pytest.approx(value.item(), rel=1e-12)
-            assert float(scores.gradient_norm[start]) == pytest.approx(np.linalg.norm(exact), rel=1e-12)
+        check_gradients(torch, gd.MLP(data, hidden=hidden, activation=activation, loss=loss))
 
 
-@pytest.mark.parametrize("output", ["tanh", pytest.param("sigmoid", marks=pytest.mark.slow), pytest.param("relu", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("loss", "activations"),
+    [("cross_entropy", ["relu", "tanh", "sigmoid"]), ("log_loss", ["gelu", "silu", "sine"]), ("huber", ["leaky_relu", "elu", "softplus"])],
+)
+def test_gradients_through_layers_of_every_activation(torch, loss, activations):
+    check_gradients(torch, gd.MLP(data_for(loss, samples=150), hidden=[5, 4, 3], activation=activations, loss=loss))
+
+
+@pytest.mark.parametrize(
+    "output", [pytest.param("tanh", marks=pytest.mark.full), pytest.param("sigmoid", marks=pytest.mark.slow), pytest.param("relu", marks=pytest.mark.slow)]
+)
 def test_gradients_through_an_output_activation(torch, output):
     data = data_for("mean_squared_error")
     problem = gd.MLP(data, hidden=[4], activation="tanh", loss="mean_squared_error", output=output)
@@ -73,6 +87,7 @@ def test_gradients_are_central_differences_with_a_penalty():
     assert gd.evaluate(problem, point[None]).loss.values[0] == pytest.approx(plain + penalty, rel=1e-13)
 
 
+@pytest.mark.full
 def test_layers_may_differ_in_their_activations(torch):
     data = data_for("cross_entropy", samples=70)
     problem = gd.MLP(data, hidden=[5, 4, 3], activation=["gelu", "relu", "sine"])
@@ -86,8 +101,13 @@ def test_layers_may_differ_in_their_activations(torch):
         gd.MLP(data, hidden=[5, 4], activation=["relu"])
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "log_loss", "huber", "squared_error"])
-@pytest.mark.parametrize("batch", [None, 8])
+@pytest.mark.parametrize(
+    ("loss", "batch"),
+    [
+        pytest.param(loss, batch, marks=() if (loss, batch) == ("squared_error", 8) else pytest.mark.full)
+        for loss, batch in itertools.product(["cross_entropy", "log_loss", "huber", "squared_error"], [None, 8])
+    ],
+)
 def test_samples_may_have_weights(torch, loss, batch):
     plain = data_for(loss, samples=30)
     weight = np.random.default_rng(8).uniform(0, 3, 30)
@@ -105,6 +125,7 @@ def test_samples_may_have_weights(torch, loss, batch):
     assert float(gd.evaluate(problem, point).loss[0]) == pytest.approx(whole, rel=1e-13)
 
 
+@pytest.mark.full
 def test_labels_may_be_smoothed(torch):
     data = data_for("cross_entropy", samples=70)
     problem = gd.MLP(data, hidden=[4], activation="tanh", label_smoothing=0.2)
@@ -118,7 +139,7 @@ def test_labels_may_be_smoothed(torch):
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "log_loss"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.full)])
 def test_losses_are_stable_at_extreme_logits(loss, dtype):
     """Logits of 1e4: a sure and right answer costs 0, a sure and wrong one costs the logit, and nothing is NaN."""
     data = gd.Data([[1.0], [1.0]], [1, 0])

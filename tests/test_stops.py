@@ -140,7 +140,7 @@ def test_one_of_each_stop_and_a_validation_set_where_it_is_needed(moons):
         gd.SmallGradient(-1.0)
 
 
-@pytest.mark.parametrize("kind", ["function", "network", pytest.param("quadratic", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["function", pytest.param("network", marks=pytest.mark.full), pytest.param("quadratic", marks=pytest.mark.slow)])
 def test_refilling_leaves_no_trace(kind, moons):
     """Runs of very different lengths, by all stops at once: the same bits at every width, alone, and in another order of batches."""
     stops = [gd.Target(0.3), gd.SmallStep(1e-5), gd.SmallGradient(1e-4, every=7)]

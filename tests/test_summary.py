@@ -91,6 +91,7 @@ def test_any_chunks_any_threads_any_lanes_give_the_same(sweep, summary, tmp_path
     assert len(shards(tmp_path / "out")) > (10 if cut < 1.0 else 1)
 
 
+@pytest.mark.full
 def test_a_cluster_gives_the_same_and_more_starts_are_added(sweep, summary, tmp_path):
     half = msgspec.structs.replace(sweep, starts=90)
     with connected(workers=2) as client:

@@ -12,7 +12,7 @@ def digits():
     return gd.datasets.load("digits", validation=0.2, seed=0)
 
 
-@pytest.mark.parametrize(("name", "rate"), [("Adam", 0.003), ("Momentum", 0.05)])
+@pytest.mark.parametrize(("name", "rate"), [("Adam", 0.003), pytest.param("Momentum", 0.05, marks=pytest.mark.full)])
 def test_digits_train_as_in_pytorch(torch, digits, name, rate):
     """Losses agree within 1e-4 after 200 steps of mini-batches, from the same starts with the same sample orders."""
     problem = gd.MLP(digits, hidden=[32])

@@ -52,6 +52,7 @@ def test_targets_that_were_watched_for_are_met_at_their_exact_steps():
     assert (rough[~np.isnan(rough)] >= b[~np.isnan(rough)]).all()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("drop_last", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_steps_cost_the_samples_that_they_see(drop_last):
     data = gd.Data(np.linspace(-1, 1, 10)[:, None], np.linspace(-2, 2, 10))

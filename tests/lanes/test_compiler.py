@@ -159,6 +159,7 @@ def test_a_hundred_learning_rates_compile_one_kernel():
     assert len(compiler._kernels) == before
 
 
+@pytest.mark.full
 def test_widths_and_depths_share_compiled_code():
     options = {"optimizer": gd.SGD(), "steps": 2, "record": gd.Record(every="ends")}
     gd.Sweep(problem=gd.MLP(gd.datasets.load("breast_cancer"), hidden=[3]), **options).run()

@@ -44,6 +44,7 @@ def test_halving_keeps_the_best_third_and_its_bits():
     assert found.history.attrs["best"] == found.result.cell.values[0]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("how", [search.successive_halving, search.hyperband, search.asha])
 def test_survivors_on_mini_batches_with_schedules_and_stops_never_notice_the_pause(how):
     sweep = gd.Sweep(
