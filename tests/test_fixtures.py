@@ -22,6 +22,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pyte
 KEPT = pathlib.Path(__file__).parent / "fixtures"
 HASHES = json.loads((KEPT / "hashes.json").read_text())
 SWEEPS = {name: Store(KEPT / name).sweep() for name in FOLDERS}
+# What results have had since.
+LATER = {"best_validation_loss", "best_validation_step", "best_validation_accuracy", "final_validation_loss", "final_validation_accuracy", "worse_than_start"}
 NETWORKS = [pytest.param(name, marks=pytest.mark.full) for name in ("network", "summary")]
 
 
@@ -43,7 +45,25 @@ def differing(old, new):
     """Names of the variables of an old result that differ in a bit in a new one, which may have more."""
     if "run" in old.dims:
         new = new.sel(run=old.run.values)
-    return [n for n in old.data_vars if not same_bits(old[n].values, new[n].values)]
+    else:
+        new = new.isel(bin=np.isin(new.bin_low.values, old.bin_low.values))
+    return [n for n in old.data_vars if n not in LATER and not same_bits(old[n].values, new[n].values)]
+
+
+def check_known(result, whole):
+    """That some runs are without what results have had since, and all others as those of a whole sweep."""
+    known = ~is_unknown(result)
+    assert 0 < known.sum() < len(known)
+    assert [n for n in LATER & set(result.data_vars) if not same_bits(result[n].values[known], whole[n].values[known])] == []
+
+
+def is_unknown(result):
+    """[run] whether what results have had since is not known, which it is as a whole or not at all."""
+    unknown = np.isnan(result.best_validation_loss.values)
+    assert (unknown == (result.best_validation_step.values == -1)).all()
+    for name in LATER & set(result.data_vars) - {"best_validation_step"}:
+        assert (np.isnan(result[name].values) == unknown).all()
+    return unknown
 
 
 def test_no_hash_has_moved():
@@ -73,6 +93,10 @@ def test_folders_open(name):
     assert len(chunks) > 1
     result = gd.open(KEPT / name).load()
     assert result.attrs["finished_runs"] == result.attrs["planned_runs"] == sweep.plan().runs
+    if name == "network":
+        assert is_unknown(result).all()
+    if name == "summary":
+        assert result.worse_than_start.values.tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize("name", ["plain", "function", *NETWORKS])
@@ -86,11 +110,13 @@ def test_folders_resume(name, copied):
     result = run_in(folder, SWEEPS[name], name)
     assert {n[:32] for n in set(shards(folder)) - set(kept)} == {lost[:32]}
     assert differing(old, result) == []
+    if name == "network":
+        check_known(result, SWEEPS[name].run(threads=1))
 
 
 @pytest.mark.parametrize("name", ["plain", "function", *NETWORKS])
 def test_folders_take_more_starts_and_cells(name, copied):
-    folder, old = copied(name), gd.open(KEPT / name).load()
+    folder = copied(name)
     before = set(shards(folder))
     more = msgspec.structs.replace(SWEEPS[name], starts=SWEEPS[name].starts + 5)
     if name == "plain":
@@ -100,8 +126,11 @@ def test_folders_take_more_starts_and_cells(name, copied):
     if name == "summary":
         assert result.final_loss_count.values.tolist() == [25, 25]
         assert same_bits(result.final_loss_mean.values, whole.final_loss_mean.values)
+        assert result.worse_than_start.values.tolist() == [-1, -1]
         return
-    assert [n for n in old.data_vars if not same_bits(result[n].values, whole[n].values)] == []
+    assert differing(result, whole) == []
+    if name == "network":
+        check_known(result, whole)
 
 
 @pytest.mark.parametrize("name", ["function", NETWORKS[0]])
@@ -109,11 +138,16 @@ def test_folders_take_more_steps(name, copied):
     """Where state was kept, runs go on from where they stood, as if they had never stopped."""
     longer = msgspec.structs.replace(SWEEPS[name], steps=2 * SWEEPS[name].steps)
     result, whole = run_in(copied(name), longer, name), longer.run(threads=1)
-    old = gd.open(KEPT / name)
     assert (result.steps_taken.values > longer.steps // 2).any()
-    assert [n for n in old.data_vars if n != "state_stops" and not same_bits(result[n].values, whole[n].values)] == []
+    assert set(differing(result, whole)) <= {"state_stops"}
     going = whole.status.values == "budget"  # the memory of a stop that has ended its run is nobody's
     assert same_bits(result.state_stops.values[going], whole.state_stops.values[going])
+    if name == "network":  # Validation remembers its lowest loss, and neither the step nor the accuracy
+        went, step = whole.steps_taken.values > longer.steps // 2, result.best_validation_step.values
+        assert same_bits(result.best_validation_loss.values[went], whole.best_validation_loss.values[went])
+        assert same_bits(result.final_validation_loss.values[went], whole.final_validation_loss.values[went])
+        early = whole.best_validation_step.values < longer.steps // 2
+        assert (step[went] == np.where(early, -1, whole.best_validation_step.values)[went]).all()
 
 
 @pytest.mark.parametrize("name", ["function", NETWORKS[0]])

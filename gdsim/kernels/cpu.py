@@ -14,7 +14,7 @@ from gdsim.kernels.layout import AloneLayout, FunctionLayout, MemoryLayout, Netw
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
-from gdsim.kernels.state import BEST_LOSS, FACTS, MARKS, REASON, TAGS, Agenda, Curves, Pack, Runs, Scores, Seats, Snapshots, Watch
+from gdsim.kernels.state import BEST_LOSS, FACTS, HELD, HELD_BEST, HELD_STEP, MARKS, REASON, TAGS, Agenda, Curves, Pack, Runs, Scores, Seats, Snapshots, Watch
 from gdsim.kernels.training import Job
 from gdsim.lanes.compiler import Closed, address_of, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of, zeros
@@ -60,6 +60,7 @@ class Keeps(NamedTuple):
     ends: bool = False
     best_points: bool = False
     state: bool = False
+    held: bool = False
 
 
 def with_penalty(g: Any, w: Any, step: Any) -> Any:
@@ -238,7 +239,7 @@ class Kernels:
         """Room for a pack of snapshots."""
         s, size = self.structure, self.layout.size
         kept = lambda n: self._lanes(n if with_state else 0)  # noqa: E731
-        return Snapshots(self._lanes(size), kept(size), kept(size * s.slots), kept(s.carry), self._lanes(TAGS, np.int64), np.zeros(1, np.int64))
+        return Snapshots(self._lanes(size), kept(size), kept(size * s.slots), kept(s.carry), self._lanes(TAGS, np.int64), np.zeros(2, np.int64))
 
     def new_job(self, with_state: bool, runs: Runs, agenda: Agenda, feeds: Any, model: Any) -> Job:
         """All that a kernel works on, its lanes without runs; `feeds` for steps, for the training set and for the validation set."""
@@ -267,11 +268,13 @@ class Kernels:
         marks = real(count, MARKS).reshape(count, MARKS)
         marks[:, BEST_LOSS] = np.inf
         facts = np.zeros((count, FACTS), np.int64)
-        facts[:, REASON] = decisions.UNFINISHED
+        facts[:, REASON], facts[:, HELD_STEP] = decisions.UNFINISHED, -1
+        held = kept(keeps.held, HELD)
+        held[HELD_BEST::HELD] = np.inf
         memory = np.tile(np.array([np.inf, 0], self.dtype), count * stops)
         return Runs(
             points=real(0), shown=real(0), slots=real(0), carry=real(0),
-            numbers=real(0), cycles=np.zeros(0, np.int64), facts=facts.ravel(), marks=marks.ravel(),
+            numbers=real(0), cycles=np.zeros(0, np.int64), facts=facts.ravel(), marks=marks.ravel(), held=held,
             curves=Curves(*(kept(name in keeps.curves, checkpoints) for name in Curves._fields)), trajectory=kept(keeps.trajectory, checkpoints, parameters),
             ends=kept(keeps.ends, parameters), best_points=kept(keeps.best_points, parameters),
             end_weights=kept(keeps.state, parameters), end_slots=kept(keeps.state, parameters, s.slots), end_carry=kept(keeps.state, s.carry),

@@ -45,6 +45,14 @@ def next_look(runs: Any, agenda: Any, run: Any, step: Any) -> Any:
     return due
 
 
+def validation_looks(runs: Any, agenda: Any, run: Any, step: Any) -> Any:
+    """Whether Validation looks at a run after `step` updates."""
+    for stop in range(len(agenda.stops) // STOP_COLUMNS):
+        if agenda.stops[stop * STOP_COLUMNS + KIND] == VALIDATION and is_look_of(runs, agenda, run, step, stop):
+            return True
+    return False
+
+
 def waited_enough(runs: Any, agenda: Any, run: Any, stop: Any, loss: Any, margin: Any) -> Any:
     """Whether a loss was the last of `patience` looks in a row without an improvement by more than `margin`."""
     at = (run * (len(agenda.stops) // STOP_COLUMNS) + stop) * MEMORY

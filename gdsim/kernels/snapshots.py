@@ -7,7 +7,7 @@ Names that are parts: the readers of the job, and `WIDTH`.
 
 from typing import Any
 
-from gdsim.kernels.decisions import BEST, BUDGET, DIVERGED, KIND, MEMORY, STOP_COLUMNS, UNFINISHED, VALIDATION, WAITED, decided
+from gdsim.kernels.decisions import BUDGET, DIVERGED, MEMORY, STOP_COLUMNS, UNFINISHED, decided, validation_looks
 from gdsim.kernels.state import (
     AT_CHECKPOINT,
     AT_END,
@@ -20,6 +20,12 @@ from gdsim.kernels.state import (
     EVALUATED,
     FACTS,
     FINAL_LOSS,
+    HELD,
+    HELD_BEST,
+    HELD_BEST_ACCURACY,
+    HELD_LAST,
+    HELD_LAST_ACCURACY,
+    HELD_STEP,
     KNOWN_LOSS,
     MARKS,
     PLACE,
@@ -146,11 +152,19 @@ def settle_snapshots(table: Any, fresh: Any) -> None:
     gradient = (agenda.wants[0] > 0 and needs(snaps, AT_CHECKPOINT)) or agenda.wants[1] > 0
     which = 1 if fresh else 0
     call_kernel(evaluate, evaluations[which], 1 if gradient else 0)
-    if evaluations[2] != 0 and (agenda.wants[2] > 0 or needs(snaps, AT_CHECKPOINT)):
-        call_kernel(evaluate, evaluations[2 + which], 0)
+    snaps.count[1] = evaluations[2 + which]
+    if agenda.wants[2] > 0 or needs(snaps, AT_CHECKPOINT | AT_END):
+        evaluate_held(table, snaps)
     for i in range(count):
         settle(table, snaps, i)
     snaps.count[0] = 0
+
+
+def evaluate_held(table: Any, snaps: Any) -> None:
+    """Evaluates snapshots on the validation set, if there is one and it was not done before."""
+    if snaps.count[1] != 0:
+        call_kernel(job_evaluate(table), snaps.count[1], 0)
+        snaps.count[1] = 0
 
 
 def settle(table: Any, snaps: Any, place: Any) -> None:
@@ -163,7 +177,8 @@ def settle(table: Any, snaps: Any, place: Any) -> None:
     if what & AT_START and runs.marks[marks + BOUND] != runs.marks[marks + BOUND]:  # a run that goes on has its bound from its first start
         bound = loss + LOSS_FACTOR * (1.0 + abs(loss))
         runs.marks[marks + BOUND] = bound if abs(bound) < INFINITY else INFINITY
-    if what & AT_CHECKPOINT:
+    is_held_seen = what & AT_CHECKPOINT != 0
+    if is_held_seen:
         record(table, snaps, place)
     if loss < runs.marks[marks + BEST_LOSS]:
         runs.marks[marks + BEST_LOSS] = loss
@@ -176,12 +191,13 @@ def settle(table: Any, snaps: Any, place: Any) -> None:
                 stride = len(agenda.stops) // STOP_COLUMNS * MEMORY
                 for k in range(run * stride, (run + 1) * stride):
                     runs.end_memory[k] = runs.memory[k]
-            held = held_scores.loss[place]
-            found = decided(runs, agenda, (run, step, loss, scores.gradient_largest[place], held))
-            keep_best(table, snaps, place, held)
+            found = decided(runs, agenda, (run, step, loss, scores.gradient_largest[place], held_scores.loss[place]))
+            is_held_seen = is_held_seen or validation_looks(runs, agenda, run, step)
             why = found if found != UNFINISHED else why
     if finite:
         runs.marks[marks + KNOWN_LOSS] = loss
+    if is_held_seen and len(runs.held) > 0:
+        keep_held(table, snaps, place)
     if why != UNFINISHED:
         end_run(table, snaps, place, why)
     elif what & AT_LOOK:
@@ -208,17 +224,37 @@ def record(table: Any, snaps: Any, place: Any) -> None:
             runs.trajectory[at * parameters + p] = snaps.weights[agenda.places[p] * WIDTH + place]
 
 
-def keep_best(table: Any, snaps: Any, place: Any, held: Any) -> None:
-    """Keeps the parameters at which Validation has just seen its lowest loss."""
-    runs, agenda = job_runs(table), job_agenda(table)
-    if len(runs.best_points) == 0:
+def keep_held(table: Any, snaps: Any, place: Any) -> None:
+    """Keeps a validation loss that is finite, with its accuracy; the lowest with its step too, and with its parameters where Validation looks."""
+    scores, runs = job_held_scores(table), job_runs(table)
+    run, loss, accuracy = snaps.tags[place * TAGS + RUN], scores.loss[place], scores.accuracy[place]
+    if not abs(loss) < INFINITY:
         return
-    run, parameters, stops = snaps.tags[place * TAGS + RUN], len(agenda.places), len(agenda.stops) // STOP_COLUMNS
-    for stop in range(stops):
-        at = (run * stops + stop) * MEMORY
-        if agenda.stops[stop * STOP_COLUMNS + KIND] == VALIDATION and runs.memory[at + WAITED] == 0 and runs.memory[at + BEST] == held:
-            for p in range(parameters):
-                runs.best_points[run * parameters + p] = snaps.weights[agenda.places[p] * WIDTH + place]
+    at = run * HELD
+    runs.held[at + HELD_LAST], runs.held[at + HELD_LAST_ACCURACY] = loss, accuracy
+    if loss < runs.held[at + HELD_BEST]:
+        runs.held[at + HELD_BEST], runs.held[at + HELD_BEST_ACCURACY] = loss, accuracy
+        runs.facts[run * FACTS + HELD_STEP] = snaps.tags[place * TAGS + STEP]
+        copy_point(table, snaps, place, runs.best_points)
+
+
+def end_held(table: Any, snaps: Any, place: Any, why: Any) -> None:
+    """Keeps the validation loss where a run ended; of a diverged run the last finite one. Parameters without a finite one are those of the end."""
+    scores, runs = job_held_scores(table), job_runs(table)
+    at = snaps.tags[place * TAGS + RUN] * HELD
+    if abs(scores.loss[place]) < INFINITY or why != DIVERGED:
+        runs.held[at + HELD_LAST], runs.held[at + HELD_LAST_ACCURACY] = scores.loss[place], scores.accuracy[place]
+    if runs.held[at + HELD_BEST] == INFINITY:
+        copy_point(table, snaps, place, runs.best_points)
+
+
+def copy_point(table: Any, snaps: Any, place: Any, points: Any) -> None:
+    """Copies a snapshot's reported parameters to a table's row of its run, if there is such a table."""
+    agenda = job_agenda(table)
+    if len(points) > 0:
+        first = snaps.tags[place * TAGS + RUN] * len(agenda.places)
+        for p in range(len(agenda.places)):
+            points[first + p] = snaps.weights[agenda.places[p] * WIDTH + place]
 
 
 def end_run(table: Any, snaps: Any, place: Any, why: Any) -> None:
@@ -230,9 +266,10 @@ def end_run(table: Any, snaps: Any, place: Any, why: Any) -> None:
     runs.facts[run * FACTS + STEPS] = snaps.tags[row + STEP]
     runs.facts[run * FACTS + REASON] = why
     runs.marks[run * MARKS + FINAL_LOSS] = loss if abs(loss) < INFINITY else runs.marks[run * MARKS + KNOWN_LOSS]
-    if len(runs.ends) > 0:
-        for p in range(parameters):
-            runs.ends[run * parameters + p] = snaps.weights[agenda.places[p] * WIDTH + place]
+    copy_point(table, snaps, place, runs.ends)
+    if len(runs.held) > 0:
+        evaluate_held(table, snaps)  # if a look that needs the training set alone has ended the run
+        end_held(table, snaps, place, why)
     if len(runs.end_weights) > 0:
         for p in range(parameters):
             at = agenda.places[p]

@@ -62,7 +62,7 @@ class Snapshots(NamedTuple):
     slots: Any
     carry: Any
     tags: Any  # int64 [lane, TAGS]: run, lane that it sits in (-1: it has left), step, what to do, checkpoint, why it ended
-    count: Any  # int64 [1]
+    count: Any  # int64 [2]: how many there are, and the table of the evaluation on the validation set that they lack (0: none)
 
 
 class Scores(NamedTuple):
@@ -76,9 +76,10 @@ class Scores(NamedTuple):
     l2: Any
 
 
-# Columns of `Runs.facts` and `Runs.marks`.
-BEGAN, START_NUMBER, CELL, STEPS, REASON, FACTS = 0, 1, 2, 3, 4, 5
+# Columns of `Runs.facts`, `Runs.marks` and `Runs.held`.
+BEGAN, START_NUMBER, CELL, STEPS, REASON, HELD_STEP, FACTS = 0, 1, 2, 3, 4, 5, 6
 BOUND, FINAL_LOSS, BEST_LOSS, KNOWN_LOSS, MARKS = 0, 1, 2, 3, 4
+HELD_BEST, HELD_BEST_ACCURACY, HELD_LAST, HELD_LAST_ACCURACY, HELD = 0, 1, 2, 3, 4
 
 
 class Curves(NamedTuple):
@@ -100,12 +101,13 @@ class Runs(NamedTuple):
     carry: Any  # [run, carry], likewise
     numbers: Any  # [cell, number]
     cycles: Any  # int64 [cell, 2]: length of the schedule's first cycle (0: none), and by how much each is longer than the last
-    facts: Any  # int64 [run, FACTS]: steps taken before, start, cell; steps taken, and why the run ended
+    facts: Any  # int64 [run, FACTS]: steps taken before, start, cell; steps taken, why the run ended, the step of its lowest validation loss (-1: none)
     marks: Any  # [run, MARKS]: the loss beyond which it has diverged; its final, best, and last finite loss
+    held: Any  # [run, HELD]: the lowest validation loss (inf: none yet) with the accuracy there, the last finite one with its own; at the end those of the end
     curves: Curves
     trajectory: Any  # [run, checkpoint, parameter]
     ends: Any  # [run, parameter]: reported
-    best_points: Any  # [run, parameter]: where Validation saw the lowest loss
+    best_points: Any  # [run, parameter]: where the validation loss was lowest, if Validation looks
     end_weights: Any  # [run, parameter]: the state at the end, as the two that follow
     end_slots: Any  # [run, parameter, slot]
     end_carry: Any  # [run, carry]

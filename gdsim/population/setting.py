@@ -266,6 +266,17 @@ def curves_of(setting: Setting) -> tuple[str, ...]:
     return tuple(name for name, wanted in asked.items() if wanted)
 
 
+def validated_of(setting: Setting) -> dict[str, np.dtype]:
+    """The numbers that a setting's runs have of their best and final validation losses, each with its type."""
+    data = setting.problem.data
+    if data is None or data.validation is None:
+        return {}
+    names = ["best_validation_loss", "final_validation_loss"]
+    if setting.problem.is_classifier:
+        names += ["best_validation_accuracy", "final_validation_accuracy"]
+    return {**dict.fromkeys(names, np.dtype(setting.dtype)), "best_validation_step": np.dtype(np.int64)}
+
+
 def sample_order(setting: Setting, start: int) -> np.ndarray:
     """[step, batch] sample indices of one start; -1 beyond the end of a short batch."""
     from numba import typeof, types

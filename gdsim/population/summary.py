@@ -31,11 +31,12 @@ from gdsim.kernels.summary import (
     add_values,
 )
 from gdsim.lanes.compiler import bind
-from gdsim.population.setting import Setting, curves_of
+from gdsim.population.setting import Setting, curves_of, validated_of
 from gdsim.stops import STATUSES
 
-# What is known of a run at its end, beside its curves.
-ENDS = ("final_loss", "best_loss", "steps_taken")
+# What is known of a run at its end, beside its curves; whether it ended above its start, as 1 or 0.
+WORSE = "worse_than_start"
+ENDS = ("final_loss", "best_loss", "steps_taken", WORSE)
 AT_END = -1  # the checkpoint of these
 # Sums are whole multiples of the smallest double, sums of squares of its square.
 UNIT_BITS = 1074
@@ -176,7 +177,7 @@ class Summary:
     def __init__(self, setting: Setting, cells: int) -> None:
         self.setting, self.checkpoints = setting, setting.checkpoints
         self.curves = {name: Table(cells, len(self.checkpoints)) for name in curves_of(setting)}
-        self.ends = {name: Table(cells, 1) for name in ENDS}
+        self.ends = {name: Table(cells, 1) for name in (*ENDS, *validated_of(setting))}
         self.ended = np.zeros((cells, len(self.checkpoints) + 1, len(STATUSES)), np.int64)
 
     def add(self, columns: Mapping[str, np.ndarray], cell: np.ndarray, start: np.ndarray) -> None:
@@ -184,8 +185,7 @@ class Summary:
         cell, start = np.ascontiguousarray(cell, np.int64), np.ascontiguousarray(start, np.int64)
         for name, table in self.curves.items():
             table.add(columns[name], cell, start)
-        diverged = columns["status"] == STATUSES.index("diverged")
-        ends = {**columns, "final_loss": np.where(diverged, np.inf, columns["final_loss"])}
+        ends = _ends(columns)
         for name, table in self.ends.items():
             table.add(ends[name][:, None], cell, start)
         seen = np.searchsorted(self.checkpoints, columns["steps_taken"])
@@ -201,3 +201,16 @@ class Summary:
             count = int(np.cumsum(self.ended[cell, :, status])[place])
             found[Key(f"status:{STATUSES[status]}", int(cell), self.checkpoints[place])] = Entry(count)
         return found
+
+
+def _ends(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns as they are counted at the ends of runs: final losses of diverged runs as infinite, and no step where there is none."""
+    diverged = columns["status"] == STATUSES.index("diverged")
+    found = {**columns, WORSE: (~diverged & (columns["final_loss"] > columns["loss"][:, 0])).astype(float)}
+    for name in ("final_loss", "final_validation_loss"):
+        if name in columns:
+            found[name] = np.where(diverged, np.inf, columns[name])
+    if "best_validation_step" in columns:
+        steps = columns["best_validation_step"]
+        found["best_validation_step"] = np.where(steps < 0, np.nan, steps)
+    return found

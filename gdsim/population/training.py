@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.cpu import Keeps, Kernels
-from gdsim.kernels.decisions import DIVERGED
+from gdsim.kernels.decisions import BEST, DIVERGED, MEMORY
 from gdsim.kernels.state import (
     BEGAN,
     BEST_LOSS,
@@ -18,6 +18,12 @@ from gdsim.kernels.state import (
     CELL,
     FACTS,
     FINAL_LOSS,
+    HELD,
+    HELD_BEST,
+    HELD_BEST_ACCURACY,
+    HELD_LAST,
+    HELD_LAST_ACCURACY,
+    HELD_STEP,
     KNOWN_LOSS,
     LANE_STEPS,
     MARKS,
@@ -29,7 +35,7 @@ from gdsim.kernels.state import (
 )
 from gdsim.kernels.training import DONE
 from gdsim.lanes.modes import ieee_mode
-from gdsim.population.setting import Setting, agenda_of, curves_of, feeds_of, kernels_for, number_names, structure_of
+from gdsim.population.setting import Setting, agenda_of, curves_of, feeds_of, kernels_for, number_names, structure_of, validated_of
 from gdsim.starts import initial_points
 from gdsim.stops import REASONS, STATUSES, SmallGradient, SmallStep, Validation
 
@@ -105,7 +111,10 @@ def _set_watch(setting: Setting, watch: Any) -> None:
 def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     """The tables of a batch, with every run at its start."""
     record, count = setting.record, len(batch.number)
-    keeps = Keeps(curves_of(setting), record.trajectory, record.parameters or record.state, any(isinstance(s, Validation) for s in setting.stops), record.state)
+    keeps = Keeps(
+        curves_of(setting), record.trajectory, record.parameters or record.state, any(isinstance(s, Validation) for s in setting.stops),
+        record.state, bool(validated_of(setting)),
+    )  # fmt: skip
     targets = len(setting.targets)
     runs = kernels.new_runs(count, len(setting.checkpoints), keeps, len(setting.stops), targets)
     points = initial_points(setting.init, setting.problem, setting.seed, batch.start).astype(kernels.dtype)
@@ -130,6 +139,8 @@ def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) ->
         runs.memory[:] = earlier["state_stops"].ravel()
     if setting.targets:
         runs.reached[:] = earlier["target_step"].ravel()
+    if len(runs.held):
+        _resume_held(setting, runs, earlier)
     if len(runs.best_points):
         runs.best_points[:] = earlier["best_parameters"].ravel()
     kind = runs.points.dtype
@@ -139,14 +150,30 @@ def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) ->
     )  # fmt: skip
 
 
+def _resume_held(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> None:
+    """Goes on from the lowest validation losses before.
+
+    Results of the versions that did not keep them have NaN: the lowest of the whole is then what Validation remembers, and without it unknown.
+    """
+    facts, held = runs.facts.reshape(-1, FACTS), runs.held.reshape(-1, HELD)
+    facts[:, HELD_STEP], best = earlier["best_validation_step"], earlier["best_validation_loss"].copy()
+    unknown = np.isnan(best) & np.isnan(earlier["final_validation_loss"])
+    best[np.isnan(best) & ~unknown] = np.inf
+    place = next((k for k, s in enumerate(setting.stops) if isinstance(s, Validation)), None)
+    if place is not None:
+        best[unknown] = runs.memory.reshape(len(facts), -1, MEMORY)[unknown, place, BEST]
+    held[:, HELD_BEST] = best
+    if setting.problem.is_classifier:
+        held[:, HELD_BEST_ACCURACY] = earlier["best_validation_accuracy"]
+
+
 def _columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
     """What a batch's tables say, by the names of variables."""
     facts, marks = runs.facts.reshape(count, FACTS), runs.marks.reshape(count, MARKS)
     checkpoints = len(setting.checkpoints)
     columns = {name: getattr(runs.curves, name).reshape(count, checkpoints) for name in curves_of(setting)}
-    best = marks[:, BEST_LOSS].copy()
-    best[np.isinf(best)] = np.nan
-    columns |= {"final_loss": marks[:, FINAL_LOSS].copy(), "best_loss": best, "steps_taken": facts[:, STEPS].copy()}
+    columns |= {"final_loss": marks[:, FINAL_LOSS].copy(), "best_loss": _finite(marks[:, BEST_LOSS]), "steps_taken": facts[:, STEPS].copy()}
+    columns |= _validated_columns(setting, runs)
     columns |= _endings(setting, facts[:, REASON])
     parameters = setting.problem.parameter_count
     if setting.targets:
@@ -162,6 +189,24 @@ def _columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
         if values.dtype.kind == "f" and (missing := np.isnan(values)).any():
             values[missing] = np.nan  # one quiet NaN, whatever the processor made
     return columns
+
+
+def _finite(best: np.ndarray) -> np.ndarray:
+    """The lowest values; NaN where there was none."""
+    return np.where(np.isinf(best), np.nan, best)
+
+
+def _validated_columns(setting: Setting, runs: Runs) -> dict[str, np.ndarray]:
+    """What is known of the runs on the validation set."""
+    if not len(runs.held):
+        return {}
+    held = runs.held.reshape(-1, HELD)
+    columns = {
+        "best_validation_loss": _finite(held[:, HELD_BEST]), "best_validation_step": runs.facts.reshape(-1, FACTS)[:, HELD_STEP].copy(),
+        "best_validation_accuracy": held[:, HELD_BEST_ACCURACY].copy(),
+        "final_validation_loss": held[:, HELD_LAST].copy(), "final_validation_accuracy": held[:, HELD_LAST_ACCURACY].copy(),
+    }  # fmt: skip
+    return {name: columns[name] for name in validated_of(setting)}
 
 
 def _endings(setting: Setting, why: np.ndarray) -> dict[str, np.ndarray]:

@@ -7,12 +7,12 @@ import msgspec
 import numpy as np
 
 from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.setting import curves_of
+from gdsim.population.setting import curves_of, validated_of
 from gdsim.stops import STATUSES
 from gdsim.sweep.cells import cells_of, identities_of
 from gdsim.sweep.opening import StoredColumn, index_of
 from gdsim.sweep.plan import Chunk, Plan
-from gdsim.sweep.result import WORDS
+from gdsim.sweep.result import WORDS, lacking
 from gdsim.sweep.shards import Shard
 from gdsim.sweep.threads import Work
 
@@ -75,9 +75,9 @@ class Earlier:
         """The columns of runs at their earlier ends, curves at the checkpoints that they will have."""
         rows: Any = np.searchsorted(self.index.numbers, numbers)
         count = setting.problem.parameter_count
-        found = {}
-        first: Any = self.index.owner[rows[0]]
-        for name in self.index.shards[first].footer.columns:  # the runs of a batch are of one structure
+        shards = [self.index.shards[k] for k in np.unique(self.index.owner[rows])]
+        found = {name: lacking((len(rows),), kind) for name, kind in validated_of(setting).items()}  # as shards of versions that did not keep them have it
+        for name in dict.fromkeys(n for s in shards for n in s.footer.columns):  # the runs of a batch are of one structure
             values = StoredColumn(self.index, name, setting.checkpoints)[rows]
             if name in WORDS:
                 found[name] = np.array([WORDS[name].index(w) for w in values], np.int8)

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.population.setting import curves_of
+from gdsim.population.setting import curves_of, validated_of
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.plan import Plan
-from gdsim.sweep.result import WORDS, dataset, remembered
+from gdsim.sweep.result import WORDS, dataset, lacking, remembered
 from gdsim.sweep.shards import FORMAT, Shard, read_column, verify_once
 from gdsim.sweep.store import Store, StoreError
 from gdsim.sweep.summaries import apart, merged, read_summary, summary_dataset
@@ -104,7 +104,7 @@ class StoredColumn:
         return values[(slice(None), *rest)]
 
     def _lacking(self, rows: int) -> np.ndarray:
-        return np.full((rows, *self.shape[1:]), np.nan if self.stored.kind == "f" else 0, self.stored)
+        return lacking((rows, *self.shape[1:]), self.stored)
 
     def _read(self, shard: Shard, rows: np.ndarray) -> np.ndarray:
         """A shard's rows, as wide as the column is."""
@@ -125,7 +125,7 @@ class StoredColumn:
 
 
 def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
-    """Every column that any shard has, as a Dask array; where there is no shard yet, those that every run will have."""
+    """Every column that any shard has, or that their runs would have today, as a Dask array; where there is no shard yet, those that every run will have."""
     import dask.array
 
     names = dict.fromkeys(n for s in index.shards for n in s.footer.columns)
@@ -138,6 +138,16 @@ def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
         chunks: Any = (blocks, *((n,) for n in column.shape[1:]))
         empty = np.zeros((0,) * column.ndim, column.dtype)
         found[name] = dask.array.from_array(column, chunks=chunks, name=f"{name}-{token}", asarray=False, fancy=False, meta=empty)
+    unknown = {n: kind for n, kind in _validated(plan).items() if n not in found}
+    return found | {n: dask.array.full(len(index.numbers), lacking((), kind), chunks=(blocks,), dtype=kind) for n, kind in unknown.items()}
+
+
+def _validated(plan: Plan) -> dict[str, np.dtype]:
+    """The types of what runs have of their validation losses."""
+    found: dict[str, np.dtype] = {}
+    for group in plan.groups:
+        for name, kind in validated_of(group.setting).items():
+            found[name] = np.result_type(found.get(name, kind), kind)
     return found
 
 
@@ -145,7 +155,7 @@ def _empty_columns(plan: Plan) -> dict[str, Any]:
     curves = dict.fromkeys(name for group in plan.groups for name in curves_of(group.setting))
     kind = np.result_type(*{g.setting.dtype for g in plan.groups})
     numbers = {"final_loss": kind, "best_loss": kind, "steps_taken": np.int64, "status": np.int8, "reason": np.int8}
-    return {n: np.zeros((0, len(plan.checkpoints)), kind) for n in curves} | {n: np.zeros(0, t) for n, t in numbers.items()}
+    return {n: np.zeros((0, len(plan.checkpoints)), kind) for n in curves} | {n: np.zeros(0, t) for n, t in (numbers | _validated(plan)).items()}
 
 
 def _summary(shard: Shard) -> Any:

@@ -106,7 +106,7 @@ def joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
             continue
         tail = tuple(max(c.shape[d] for c in present) for d in range(1, present[0].ndim))
         kind = np.result_type(*(c.dtype for c in present))
-        whole = np.full((sum(sizes), *tail), np.nan, kind) if kind.kind == "f" else np.zeros((sum(sizes), *tail), kind)
+        whole = lacking((sum(sizes), *tail), kind)
         first = 0
         for column, size in zip(columns, sizes, strict=True):
             if column is not None:
@@ -114,6 +114,11 @@ def joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
             first += size
         found[name] = whole
     return found
+
+
+def lacking(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    """What stands where a run has no value: NaN, or -1 among whole numbers."""
+    return np.full(shape, np.nan if kind.kind == "f" else -1, kind)
 
 
 _sweeps: dict[str, Any] = {}

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gdsim.population.summary import AT_END, ENDS, Entries, Entry, Key, bin_edges, merge
+from gdsim.population.summary import AT_END, WORSE, Entries, Entry, Key, bin_edges, bin_of, merge
 from gdsim.stops import STATUSES
 from gdsim.sweep.plan import Plan
 from gdsim.sweep.result import coordinates_of
@@ -97,15 +97,15 @@ def merged(plan: Plan, parts: Sequence[Mapping[Key, Entry]]) -> Entries:
 def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
     """The Dataset of a summary: per cell and checkpoint counts, means, variances, extremes with their runs, and histograms.
 
-    For each curve, and for `final_loss`, `best_loss` and `steps_taken`, there are `NAME_count` (of values that are not NaN),
+    For each curve, and for `final_loss`, `best_loss`, `steps_taken` and the best and final validation losses and accuracies, there are `NAME_count` (of values that are not NaN),
     `NAME_mean` and `NAME_variance` (of the finite ones, from exact sums, rounded once), `NAME_min`, `NAME_min_run`, `NAME_max`,
-    `NAME_max_run` and `NAME_histogram`, whose bins are eight per factor of two. The final loss of diverged runs is infinite. `ended[cell, checkpoint, status]` says how many
-    runs had ended so by then.
+    `NAME_max_run` and `NAME_histogram`, whose bins are eight per factor of two. The final losses of diverged runs are infinite.
+    `ended[cell, checkpoint, status]` says how many runs had ended so by then, `worse_than_start[cell]` how many ended above their start.
     """
     import xarray
 
-    names = sorted({k.variable for k in entries if not k.variable.startswith("status:")})
-    bins = sorted({b for k, e in entries.items() for b in e.bins})
+    names = sorted({k.variable for k in entries if not k.variable.startswith("status:")} - {WORSE})
+    bins = sorted({b for k, e in entries.items() for b in e.bins if k.variable != WORSE})
     shape = (len(plan.cells), len(plan.checkpoints))
     place = {step: i for i, step in enumerate(plan.checkpoints)}
     variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64), described("step"))}
@@ -114,13 +114,14 @@ def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
         if key.variable.startswith("status:") and key.step in place:
             ended[key.cell, place[key.step], STATUSES.index(key.variable.removeprefix("status:"))] = entry.runs
     variables["ended"] = (("cell", "checkpoint", "status"), ended, described("ended", "runs that have ended so by the checkpoint", "1"))
+    variables[WORSE] = ("cell", [_worse(entries, cell) for cell in range(shape[0])], VARIABLES[WORSE].attributes)
     for name in names:
         mine = {
             (k.cell, *(() if k.step == AT_END else (place[k.step],))): e
             for k, e in entries.items()
             if k.variable == name and (k.step == AT_END or k.step in place)
         }
-        dims = ("cell",) if name in ENDS else ("cell", "checkpoint")
+        dims = ("cell", *VARIABLES[name].dims[1:])
         variables |= _statistics(name, mine, dims, shape[: len(dims)], bins, len(plan.cells))
     columns = {n: np.array(c) for n, c in coordinates_of(plan).items()}
     coordinates: dict[str, Any] = {"cell": ("cell", np.arange(shape[0]), described("cell")), "status": ("status", np.array(STATUSES))}
@@ -129,6 +130,12 @@ def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
         coordinates[name] = ("bin", bin_edges(edges), described(name, f"{what} value of the bin", "1"))
     finished = sum(e.runs for k, e in entries.items() if k.variable == "steps_taken")
     return xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": finished})
+
+
+def _worse(entries: Entries, cell: int) -> int:
+    """How many runs of a cell ended above their start; -1 if some were summarised by a version that did not count them."""
+    known, runs = (entries.get(Key(name, cell, AT_END), Entry(0)) for name in (WORSE, "steps_taken"))
+    return known.bins.get(bin_of(1.0), 0) if known.runs == runs.runs else -1
 
 
 def _statistics(name: str, entries: Mapping[Any, Entry], dims: tuple[str, ...], shape: tuple[int, ...], bins: Sequence[int], cells: int) -> dict[str, Any]:
