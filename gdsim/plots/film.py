@@ -1,26 +1,50 @@
 """A race as a film: a GIF, an MP4, or an HTML page that needs nothing else."""
 
+import base64
+import io
 import pathlib
 from typing import Any
 
 import numpy as np
 
 from gdsim.filenames import user_path
-from gdsim.plots.race import drawn_paths, head_of, race_of, stage_of
+from gdsim.plots.race import Race, caption_of, drawn_paths, head_of, race_of, stage_of
 from gdsim.plots.style import legend, line
+
+TEMPLATE = pathlib.Path(__file__).with_name("film.html")
+DOTS_PER_INCH, MARK = 130, 8.0
+# Points of a path that a page holds; of more, those nearest to so many evenly spaced steps.
+MOST_POINTS = 2000
+# Dashes of a line in a page, in pixels, by how matplotlib names them.
+PAGE_DASHES = {"-": "", "--": "9 5", ":": "2 4", "-.": "9 4 2 4"}
 
 
 def race_animation(result: Any, file: str | pathlib.Path, *, start: int = 0, seconds: float = 8.0, frames: int = 120) -> pathlib.Path:
     """The race as a film: a GIF, an HTML page that needs nothing else, or an MP4 where ffmpeg is installed, by the file's ending.
 
-    Takes what `race` takes, and returns the file's path. Raises ValueError for other endings and for MP4 without ffmpeg.
+    The page has buttons, a slider and keys to go through it. Takes what `race` takes, and returns the file's path. Raises ValueError
+    for other endings and for MP4 without ffmpeg.
 
     >>> import gdsim as gd, tempfile
     >>> record = gd.Record(every=1, trajectory=True)
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.SGD(lr=0.01), gd.Adam(lr=0.1)], steps=20, record=record)
-    >>> race_animation(sweep.run(), tempfile.mkdtemp() + "/race.gif", frames=3).name
-    'race.gif'
+    >>> race_animation(sweep.run(), tempfile.mkdtemp() + "/race.html", frames=3).name
+    'race.html'
     """
+    target = _checked_file(file)
+    runners = race_of(result, start)
+    last = max(int(path.steps[-1]) for path in runners.paths)
+    times = np.unique(np.linspace(0, last, max(2, frames)).round().astype(int))
+    if target.suffix == ".html":
+        target.write_text(_page(runners, times, seconds), encoding="utf-8")
+    else:
+        rate = max(1, round(len(times) / seconds))
+        _film(runners, times).save(target, writer="pillow" if target.suffix == ".gif" else "ffmpeg", fps=rate, dpi=90)
+    return target
+
+
+def _checked_file(file: Any) -> pathlib.Path:
+    """Where the film goes. Raises ValueError."""
     from matplotlib import animation
 
     target = user_path(file, "file")
@@ -30,10 +54,14 @@ def race_animation(result: Any, file: str | pathlib.Path, *, start: int = 0, sec
         raise ValueError("an MP4 needs the program ffmpeg: install it, or give a name that ends in .gif or .html")
     if not target.parent.is_dir():
         raise ValueError(f"there is no folder {str(target.parent)!r} for {target.name!r}")
-    runners = race_of(result, start)
+    return target
+
+
+def _film(runners: Race, times: np.ndarray) -> Any:
+    """The film as matplotlib draws it, frame by frame."""
+    from matplotlib import animation
+
     figure, panel = stage_of(runners)
-    last = max(int(path.steps[-1]) for path in runners.paths)
-    times = np.unique(np.linspace(0, last, max(2, frames)).round().astype(int))
     drawn = drawn_paths(runners, panel)
     lines = [panel.plot([], [], label=path.label, **{**line(k), "linewidth": 1.2})[0] for k, path in enumerate(runners.paths)]
     heads = [panel.plot([], [], **head_of(k))[0] for k in range(len(lines))]
@@ -44,13 +72,43 @@ def race_animation(result: Any, file: str | pathlib.Path, *, start: int = 0, sec
             known = path.steps <= time
             behind.set_data(x[known], y[known])
             head.set_data(x[known][-1:], y[known][-1:])
-        panel.set_title(f"Start {start}, step {time:,} of {last:,}", fontsize="medium")
+        panel.set_title(f"Start {runners.start}, step {time:,} of {times[-1]:,}", fontsize="medium")
         return [*lines, *heads]
 
-    film = animation.FuncAnimation(figure, show, frames=times.tolist(), blit=False)
-    rate = max(1, round(len(times) / seconds))
-    if target.suffix == ".html":
-        target.write_text(film.to_jshtml(fps=rate), encoding="utf-8")
-    else:
-        film.save(target, writer="pillow" if target.suffix == ".gif" else "ffmpeg", fps=rate, dpi=90)
-    return target
+    return animation.FuncAnimation(figure, show, frames=times.tolist(), blit=False)
+
+
+def _page(runners: Race, times: np.ndarray, seconds: float) -> str:
+    """The page: the function as one picture, the paths as numbers over it."""
+    import jinja2
+
+    figure, panel = stage_of(runners)
+    figure.set_dpi(DOTS_PER_INCH)
+    sink = io.BytesIO()
+    figure.savefig(sink, format="png", dpi=DOTS_PER_INCH)  # lays the panel out, too
+    width, height = (round(float(v)) for v in figure.get_size_inches() * DOTS_PER_INCH)
+    box = panel.get_window_extent()
+    runs = [_run(k, runners, drawn, panel, height) for k, drawn in enumerate(drawn_paths(runners, panel))]
+    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return page.render(
+        title=f"A race from start {runners.start}", caption=caption_of(runners, "a ring at the start, a large mark where the run is"), width=width, height=height,
+        panel=[round(float(v), 1) for v in (box.x0, height - box.y1, box.width, box.height)], last_frame=len(times) - 1,
+        png=base64.b64encode(sink.getvalue()).decode(), film={"times": times.tolist(), "seconds": float(seconds), "runs": runs},
+    )  # fmt: skip
+
+
+def _run(k: int, runners: Race, drawn: tuple[np.ndarray, np.ndarray], panel: Any, height: int) -> dict[str, Any]:
+    """One path in pixels of the page, and how it looks."""
+    from matplotlib.markers import MarkerStyle
+
+    path, style, head = runners.paths[k], line(k), MarkerStyle(head_of(k)["marker"])
+    kept = np.unique(np.linspace(0, len(path.steps) - 1, MOST_POINTS).round().astype(int))
+    place = panel.transData.transform(np.stack(drawn, 1)[kept])
+    place[:, 1] = height - place[:, 1]
+    outline = np.asarray(head.get_path().transformed(head.get_transform()).to_polygons()[0])
+    outline = outline * [MARK, -MARK] / np.abs(outline).max()
+    return {
+        "label": path.label, "colour": style["color"], "dash": PAGE_DASHES[style["linestyle"]],
+        "mark": " ".join(f"{x:.1f},{y:.1f}" for x, y in outline), "steps": path.steps[kept].tolist(),
+        "points": np.clip(place, -1e5, 1e5).round(1).ravel().tolist(),
+    }  # fmt: skip

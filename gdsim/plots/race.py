@@ -4,11 +4,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.plots.style import MARKERS, MOST_LINES, finished, legend, line, new_panel, said_of
+from gdsim.plots.style import MARKERS, finished, legend, line, new_panel, said_of
 from gdsim.plots.words import cell_texts
+from gdsim.sweep.ranking import ranked_cells
 from gdsim.sweep.reading import cells_in, check_result
 
 GRID, LEVELS, CURVE = 200, 25, 400
+# Paths that a reader can follow.
+MOST_PATHS = 10
 # How much higher each path stands on a curve, as a share of the panel.
 RAISED = 0.025
 
@@ -24,19 +27,20 @@ class Path(NamedTuple):
 
 
 class Race(NamedTuple):
-    """The paths of a race, the function, the names of its variables, how many cells there are, and the start."""
+    """The paths of a race, the function, the names of its variables, how many cells there are, the start, and what ranks cells."""
 
     paths: list[Path]
     problem: Any
     names: list[str]
     cells: int
     start: int
+    ranked_by: str
 
 
 def race(result: Any, *, start: int = 0, ax: Any = None) -> Any:
     """The paths of each cell's run from one start over the contours, or on the curve, of the function that they minimise; crosses mark its minima.
 
-    The sweep must be of one function of one or two variables, recorded with `gd.Record(trajectory=True)`. Of many cells the first seven are shown.
+    The sweep must be of one function of one or two variables, recorded with `gd.Record(trajectory=True)`. Of many cells the ten that rank best are shown.
     `ax`: Axes to draw on. Returns the figure, a matplotlib Figure. Raises ValueError.
 
     >>> import gdsim as gd
@@ -54,13 +58,16 @@ def race(result: Any, *, start: int = 0, ax: Any = None) -> Any:
     return finished(figure, caption_of(runners))
 
 
-def caption_of(runners: Race) -> str:
+def caption_of(runners: Race, marks: str = "a dot at each checkpoint, a ring at the start, a large mark where it ended") -> str:
     """What a race shows, and what may mislead."""
     flat = len(runners.names) == 2
     where = "contours, close at the lowest points and far apart above" if flat else "the curve of the function, raised a little so that none hides another"
+    chosen = (
+        f" The cells are the best {len(runners.paths)} of {runners.cells:,} by the median {runners.ranked_by}." if runners.cells > len(runners.paths) else ""
+    )
     return (
-        f"One run of each cell from start {runners.start}, over {where}: a dot at each checkpoint, a ring at the start, a large mark where it ended, crosses "
-        "at known minima. Paths that leave the picture went on outside. One start is an anecdote: another may end elsewhere."
+        f"One run of each cell from start {runners.start}, over {where}: {marks}, crosses at known minima. Paths that leave the picture went on outside. "
+        f"One start is an anecdote: another may end elsewhere.{chosen}"
     )
 
 
@@ -78,14 +85,15 @@ def race_of(result: Any, start: int) -> Race:
     if not len(mine):
         raise ValueError(f"start={start!r} has no run in this result")
     cells, paths = cells_in(result), []
-    labels = cell_texts(cells.dataset({}))
-    for run in mine[:MOST_LINES]:
+    labels, ranks = cell_texts(cells.dataset({})), ranked_cells(result)
+    mine = mine[np.argsort(ranks.rank[cells.place[mine]])]
+    for run in np.sort(mine[:MOST_PATHS]):
         points = np.asarray(result.trajectory[run].values, float)
         known = np.isfinite(points).all(1)
         losses = np.asarray(result.loss[run].values, float)[known]
         paths.append(Path(labels[cells.place[run]], result.step.values[known], points[known], losses, str(result.status.values[run]) == "diverged"))
     names: list[str] = list(getattr(problems[0], "names", ())) or [f"x{k + 1}" for k in range(result.sizes["parameter"])]
-    return Race(paths, problems[0], names, len(mine), start)
+    return Race(paths, problems[0], names, len(mine), start, ranks.name)
 
 
 def drawn_paths(runners: Race, panel: Any) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -103,7 +111,7 @@ def head_of(k: int) -> dict[str, Any]:
 
 def stage_of(runners: Race, ax: Any = None) -> tuple[Any, Any]:
     """(figure, panel) with the function, its minima and the start: what a race is run over."""
-    title = f"From start {runners.start}{said_of(len(runners.paths), runners.cells).replace('the best', 'the first')}"
+    title = f"From start {runners.start}{said_of(len(runners.paths), runners.cells)}"
     names = [*runners.names, "value"][:2]
     figure, panel = new_panel(title, *names, ax=ax, size=(7.6, 5.2))
     panel.grid(visible=False)

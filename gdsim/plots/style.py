@@ -8,7 +8,7 @@ import numpy as np
 # Okabe and Ito (2008): eight colours that the colour-blind tell apart, here without yellow, which print loses.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (10, 3)), (0, (1, 3)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 # Values are coloured along viridis up to where it grows too pale for paper.
 SEQUENCE, PALEST = "viridis", 0.88
 # Lines of a panel that a reader can follow.

@@ -1,5 +1,6 @@
 """Figures: each takes any population without complaint, says what is on it, and shows the numbers of the analysis."""
 
+import asyncio
 import io
 import re
 
@@ -9,6 +10,7 @@ import pytest
 
 import gdsim as gd
 from tests.analysis.populations import result_of, rosenbrock
+from tests.report.browser import in_browser
 
 FIGURES = {
     "convergence_bands": gd.plots.convergence_bands,
@@ -135,7 +137,38 @@ def test_a_race_is_filmed(racers, tmp_path, ending):
         with Image.open(film) as image:
             assert image.n_frames == 5
     else:
-        assert "<script" in film.read_text()
+        text = film.read_text()
+        assert len(text) < 500_000
+        assert set(re.findall(r"https?://[^\"/]*", text)) == {"http://www.w3.org"}  # the name of SVG, which nothing is loaded from
+
+
+@pytest.mark.full
+def test_a_film_plays_in_a_browser(racers, tmp_path):
+    film = gd.plots.race_animation(racers, tmp_path / "race.html", start=1, frames=9, seconds=0.2)
+    drawn_steps = "document.getElementById('step').textContent"
+
+    async def visit(browser):
+        await browser.open(film)
+        for _ in range(100):
+            if await browser.value("!playing"):
+                break
+            await asyncio.sleep(0.1)
+        assert await browser.value(drawn_steps) == "step 40 of 40"
+        for key, text in (("Home", "step 0 of 40"), ("ArrowRight", "step 5 of 40"), ("ArrowRight", "step 10 of 40"), ("ArrowLeft", "step 5 of 40")):
+            await browser.value(f"document.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}'}})), 0")
+            assert await browser.value(drawn_steps) == text
+        await browser.value("{const f = at('frame'); f.value = 8; f.dispatchEvent(new Event('input'))}")
+        assert await browser.value(drawn_steps) == "step 40 of 40"
+        trails = await browser.value("[...document.querySelectorAll('#paths polyline')].map(p => p.getAttribute('points').split(' ').length / 2)")
+        known = np.isfinite(racers.trajectory.values[racers.start.values == 1]).all(2).sum(1)
+        assert trails == known.tolist()
+        for width in (1200, 390):
+            await browser.resize(width, 800)
+            assert await browser.value("document.documentElement.scrollWidth") <= width
+        assert browser.complaints == []
+        assert [r for r in browser.requests if not r.startswith(("file:", "data:"))] == []
+
+    in_browser(tmp_path / "browser", visit)
 
 
 def test_what_cannot_race_says_why(racers, populations, tmp_path):
