@@ -9,6 +9,8 @@ import os
 
 import pytest
 
+from gdsim.sweep.cores import usable_cores
+
 SECOND, THIRD = "second tier (pytest --full)", "third tier (pytest --runslow)"
 
 
@@ -26,12 +28,7 @@ def pytest_cmdline_main(config):
         return
     asked = option.numprocesses is not None or option.dist != "no" or option.tx
     if not asked and all(os.path.isdir(argument) for argument in config.args):
-        option.numprocesses, option.dist = processors(), "worksteal"
-
-
-def processors():
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        option.numprocesses, option.dist = usable_cores(), "worksteal"
 
 
 def pytest_collection_modifyitems(config, items):

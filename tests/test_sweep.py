@@ -7,7 +7,7 @@ import gdsim as gd
 from gdsim import axes
 from gdsim.axes import Axis
 from gdsim.rules import SGD
-from gdsim.rules.base import RATE, UNSET
+from gdsim.rules.base import BY_CONVENTION, RATE
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.plan import plan_of
 from gdsim.sweep.result import coordinates_of
@@ -77,7 +77,7 @@ def test_a_result_describes_itself(moons):
 class Floored(SGD, tag="floored", frozen=True):
     """A rule with a hyperparameter that some schedules have too."""
 
-    minimum: Axis = UNSET
+    minimum: Axis = BY_CONVENTION
 
     defaults = {"lecture": {"lr": 0.01, "minimum": 0.0}}
     ranges = {"lr": RATE, "minimum": RATE}
