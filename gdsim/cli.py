@@ -8,6 +8,7 @@ import pathlib
 import shlex
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,11 +58,17 @@ class _Commands(click.Group):
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot write a folder's name ends no sweep
         try:
-            with _heard(signal.SIGINT):
+            with _heard(signal.SIGINT), warnings.catch_warnings():
+                warnings.showwarning = _warn
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo(f"interrupted. To go on: {_again()}", err=True)
             sys.exit(INTERRUPTED)
+
+
+def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
+    """Tells a warning in one line, without the place in the code that Python adds."""
+    click.echo(f"warning: {message}", err=True)
 
 
 def _again() -> str:

@@ -84,9 +84,9 @@ def targets_of(y: Any) -> np.ndarray:
     if found.dtype.kind == "U" and isinstance(y, (list, tuple)):  # of texts and numbers NumPy makes texts
         found = np.asarray(y, object)
     if found.dtype.kind in "OU":
-        found = _texts(found)
-        if found is not None:
-            return found
+        texts = _texts(found)
+        if texts is not None:
+            return texts
     found = _real(found, "y")
     if found.dtype.kind == "u" and found.size and found.max() > WHOLE.max:
         place = np.argwhere(found > WHOLE.max)[0]
@@ -111,6 +111,8 @@ def _real(values: Any, name: str) -> np.ndarray:
         if np.ma.isMaskedArray(values):
             raise
         raise TypeError(f"X and y must be arrays of numbers; {name} is a {type(values).__name__} of which none can be made: {error}") from None
+    if not found.size:
+        return np.zeros(found.shape)
     if found.dtype.kind not in "biuf":
         kinds = {"O": "of Python objects", "U": "of texts", "S": "of bytes", "c": "of complex numbers"}
         raise TypeError(

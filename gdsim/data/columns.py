@@ -3,14 +3,11 @@
 import decimal
 import numbers
 import sys
-import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-# Rows from which on a column of whole numbers in the rows' own order, or in any order, is taken for one that counts them.
-COUNTED_IN_ORDER, COUNTED_IN_ANY = 4, 20
+from gdsim.data.doubts import warn_of_counts
 
 
 def frame_of(value: Any) -> Any:
@@ -57,7 +54,7 @@ def numbers_of(frame: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
         return np.zeros((len(frame), 0)), names
     found = np.ascontiguousarray(np.stack([_numbers(frame.iloc[:, i], frame.columns[i]) for i in range(frame.shape[1])], 1))
     if names is not None:
-        _warn_of_counts(found, names)
+        warn_of_counts(found, names)
     return found, names
 
 
@@ -98,7 +95,7 @@ def _spoken(column: Any, name: Any) -> np.ndarray:
         row = next((i for i in bad if not _reads_as_number(values[i])), bad[0])
         raise ValueError(
             f"column {name!r} has {values[row]!r} in {row_of(column, row)}, which is no number ({len(bad)} such values): "
-            f"leave the column out (drop=[{name!r}] of gd.Data.read), or encode it as numbers"
+            f"leave the column out (drop=[{name!r}]), or encode it as numbers"
         )
     return values.astype(np.float64)
 
@@ -116,24 +113,5 @@ def _refuse_missing(column: Any, name: Any) -> None:
     if len(missing):
         raise ValueError(
             f"column {name!r} has {len(missing)} missing value{'s' if len(missing) > 1 else ''}, the first in {row_of(column, missing[0])}: "
-            f"fill them in, leave those rows out, or leave the column out (drop=[{name!r}] of gd.Data.read)"
+            f"fill them in, leave those rows out, or leave the column out (drop=[{name!r}])"
         )
-
-
-def _warn_of_counts(found: np.ndarray, names: Sequence[str]) -> None:
-    """Warns of columns that number the rows: models would learn the order of the file."""
-    count = len(found)
-    if count < COUNTED_IN_ORDER or len(names) < 2:
-        counting = [n for n in names if n == "Unnamed: 0"]
-    else:
-        counting = [n for n, column in zip(names, found.T, strict=True) if _counts(column)]
-    if counting:
-        warnings.warn(
-            f"column {', '.join(map(repr, counting))} counts the rows, as an index that was written with the data does: leave it out "
-            f"(drop={counting!r} of gd.Data.read) unless it is a feature", UserWarning, stacklevel=2,
-        )  # fmt: skip
-
-
-def _counts(column: np.ndarray) -> bool:
-    places = column if len(column) < COUNTED_IN_ANY else np.sort(column)
-    return bool(places[0] in (0.0, 1.0) and (np.diff(places) == 1.0).all())

@@ -12,9 +12,10 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.data.arrays import features_of, kept, targets_of, weights_of
 from gdsim.data.classes import are_doubtful, checked_names, classes_of, codes_of, counted, is_labels, listed
+from gdsim.data.doubts import warn_of_constants
 from gdsim.data.files import contents_of, said_of
 from gdsim.data.splits import is_share, split
-from gdsim.data.standard import Standard, standard_of, warn_of_constants
+from gdsim.data.standard import Standard, standard_of
 from gdsim.filenames import user_path
 
 SETS = ("train", "validation", "test")

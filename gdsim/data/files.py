@@ -45,11 +45,9 @@ def said_of(path: pathlib.Path) -> Iterator[None]:
 def arrays_in(path: pathlib.Path) -> dict[str, np.ndarray]:
     """The arrays of an `.npz`; nothing in it is unpickled."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array, and no archive of X and y")
-            return {name: file[name] for name in file.files}
-    except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
+            return {name: held[name] for name in held.files}
+    except (OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"it is empty, cut or damaged, or no .npz at all ({' '.join(str(error).split())})") from None
 
 
