@@ -1,24 +1,26 @@
 """Many problems, several solvers: performance profiles, data profiles, and the score that AlgoPerf makes of them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdsim.analysis.success import outcomes_by_start
-from gdsim.analysis.targets import hits_of
+from gdsim.analysis.targets import TIMES, hits_of, one_target
 from gdsim.analysis.units import cost_in
-from gdsim.statistics import wilson
+from gdsim.statistics import clustered
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import cells_of
-from gdsim.sweep.reading import Cells, by_block, cells_in, check_result, checked_confidence, dataset, values_of, varied
+from gdsim.sweep.hits import checkpoint_before
+from gdsim.sweep.reading import Cells, axis_of, by_block, cells_in, check_result, checked_confidence, dataset, values_of, varied
 from gdsim.sweep.result import sweep_behind
 
 
-def times_by_start(result: Any, target: float, *, unit: str = "steps", over: str | None = None) -> Any:
+def times_by_start(result: Any, target: Any = None, *, unit: str = "steps", over: str | None = None) -> Any:
     """Each start as a problem, each cell as a solver: a DataArray of times[start, cell] to the target, infinite where it was not met.
 
-    With `over`, a coordinate such as "problem" in a sweep of several problems, its values are problems too, and what cells have else is
-    the solver: times[start, over, solver].
+    The times are those of the looks at which the target was met; the coordinate `after` has those of the looks before. The target is the
+    sweep's lowest if none is given. With `over`, a coordinate such as "problem" in a sweep of several problems, its values are
+    problems too, and what cells have else is the solver: times[start, over, solver].
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=5, steps=500)
@@ -26,8 +28,9 @@ def times_by_start(result: Any, target: float, *, unit: str = "steps", over: str
     ('start', 'cell')
     """
     result = check_result(result, "times_by_start")
-    hits = hits_of(result, target, unit, "times_by_start")
-    return _by_start(result, hits.cells, np.where(hits.met(0), hits.spent(0), np.inf), unit, over)
+    hits = hits_of(result, one_target(result, target, "times_by_start"), unit)
+    after, by = (np.where(hits.met(0), hits.spent(0, earliest=early), np.inf) for early in (True, False))
+    return _by_start(result, hits.cells, after, by, unit, over)
 
 
 def times_to_decrease(result: Any, share: float, *, unit: str = "steps", over: str | None = None) -> Any:
@@ -54,28 +57,41 @@ def times_to_decrease(result: Any, share: float, *, unit: str = "steps", over: s
     best_known = np.full(row.max(initial=-1) + 1, np.inf)
     np.fmin.at(best_known, row, lowest)
     goal = first - (1 - share) * (first - best_known[row])
-    time = np.full(count, np.inf)
-    for rows, reached in by_block(result, ["loss"], lambda rows, c: c["loss"] <= goal[rows][:, None]):
-        time[rows] = np.where(reached.any(1), cost.of(steps[np.argmax(reached, 1)], cells.place[rows]), np.inf)
-    return _by_start(result, cells, time, unit, over)
+    after, by = np.full((2, count), np.inf)
+
+    def look(rows: slice, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        reached = columns["loss"] <= goal[rows][:, None]
+        at_end = (columns["final_loss"] <= goal[rows]) & (columns["status"] != "diverged")
+        hit = np.where(reached.any(1), steps[np.argmax(reached, 1)], columns["steps_taken"])
+        return reached.any(1) | at_end, checkpoint_before(columns["loss"], steps, hit[:, None])[:, 0], hit
+
+    for rows, (met, before, hit) in by_block(result, ["loss", "final_loss", "steps_taken", "status"], look):
+        for times, when in ((after, before), (by, hit)):
+            times[rows] = np.where(met, cost.of(when, cells.place[rows]), np.inf)
+    return _by_start(result, cells, after, by, unit, over)
 
 
-def _by_start(result: Any, cells: Cells, time: np.ndarray, unit: str, over: str | None) -> Any:
+def _by_start(result: Any, cells: Cells, after: np.ndarray, by: np.ndarray, unit: str, over: str | None) -> Any:
+    """Times[start, cell], or [start, over, solver], with those of the looks before as a coordinate."""
     import xarray
 
-    table = outcomes_by_start(result, cells.place, time, len(cells.numbers))
-    about, starts = {"units": unit, "long_name": "time to the target"}, ("start", np.unique(result.start.values))
+    tables = [outcomes_by_start(result, cells.place, times, len(cells.numbers)) for times in (after, by)]
+    starts = ("start", np.unique(result.start.values))
     if over is None:
-        return xarray.DataArray(table, {**cells.coordinates, "start": starts}, ("start", "cell"), "time", about)
-    shared = varied(cells.coordinates, over)
-    rest = {n: values_of(c) for n, c in cells.coordinates.items() if n not in ("cell", "label", over)}
-    settings = [" ".join(filter(None, (_shown(n, v[k]) for n, v in rest.items()))) for k in range(len(cells.numbers))]
-    solvers, problems = list(dict.fromkeys(settings)), np.unique(shared)
-    found = np.full((len(table), len(problems), len(solvers)), np.nan)
-    for k, text in enumerate(settings):
-        found[:, np.searchsorted(problems, shared[k]), solvers.index(text)] = table[:, k]
-    coordinates = {"start": starts, over: (over, problems), "solver": ("solver", np.arange(len(solvers))), "label": ("solver", np.array(solvers))}
-    return xarray.DataArray(found, coordinates, ("start", over, "solver"), "time", about)
+        coordinates, dims = {**cells.coordinates, "start": starts}, ("start", "cell")
+    else:
+        shared = varied(cells.coordinates, over)
+        rest = {n: values_of(c) for n, c in cells.coordinates.items() if n not in ("cell", "label", over)}
+        settings = [" ".join(filter(None, (_shown(n, v[k]) for n, v in rest.items()))) for k in range(len(cells.numbers))]
+        solvers, (problems, place) = list(dict.fromkeys(settings)), axis_of(shared)
+        spread = np.full((2, len(tables[0]), len(problems), len(solvers)), np.nan)
+        for k, text in enumerate(settings):
+            for found, table in zip(spread, tables, strict=True):
+                found[:, place[k], solvers.index(text)] = table[:, k]
+        tables, dims = list(spread), ("start", over, "solver")
+        coordinates = {"start": starts, over: (over, problems), "solver": ("solver", np.arange(len(solvers))), "label": ("solver", np.array(solvers))}
+    coordinates["after"] = (dims, tables[0], {"units": unit, "long_name": "time of the look before the target was met"})
+    return xarray.DataArray(tables[1], coordinates, dims, "time", {"units": unit, "long_name": "time by which the target was met", "times": TIMES})
 
 
 def _shown(name: str, value: Any) -> str:
@@ -98,49 +114,81 @@ def problem_of(result: Any, cells: Cells) -> np.ndarray:
     return np.unique(texts, return_inverse=True)[1].reshape(-1)
 
 
-def _ratios(times: Any, solver: str) -> tuple[np.ndarray, Any]:
-    """(times over the best of each problem [problem, solver], the solvers' coordinates)."""
+class _Ratios(NamedTuple):
+    """Times over the best of each problem, infinite where a solver failed."""
+
+    ratio: np.ndarray  # [start, problem, solver]
+    after: np.ndarray  # the same, were the target met right after the look before
+    coordinates: Any  # of the solvers
+
+
+def _table(times: Any, solver: str, values: Any) -> np.ndarray:
+    """[start, problem, solver] of times: what is drawn anew are starts, or all problems where there is no such dimension."""
+    has_starts = "start" in times.dims and solver != "start"
+    table = values.transpose(*(["start"] if has_starts else []), ..., solver).values.astype(float)
+    table = table.reshape(*((times.sizes["start"], -1) if has_starts else (-1, 1)), times.sizes[solver])
+    return np.where(np.isnan(table), np.inf, table)
+
+
+def _ratios(times: Any, solver: str) -> _Ratios:
     if solver not in getattr(times, "dims", ()):
         raise ValueError(
             f"times must be a DataArray with the dimension {solver!r}, a solver each, and problems in the others; {type(times).__name__} was given"
         )
-    table = times.transpose(..., solver).values.reshape(-1, times.sizes[solver]).astype(float)
+    table, before = (_table(times, solver, v) for v in (times, times.coords.get("after", times)))
     if (table < 0).any():
         raise ValueError(f"times must not be negative; {table[table < 0][0]!r} was given")
-    table = np.where(np.isnan(table), np.inf, table)
-    best = table.min(1, initial=np.inf, keepdims=True)
+    best = table.min(2, initial=np.inf, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = np.where(table == best, 1.0, table / best)
-    return np.where(np.isfinite(table), ratios, np.inf), {n: c for n, c in times.coords.items() if c.dims == (solver,)}
+        ratios, early = (np.where(t <= best, 1.0, t / best) for t in (table, before))
+    known = np.isfinite(table)
+    return _Ratios(np.where(known, ratios, np.inf), np.where(known, early, np.inf), {n: c for n, c in times.coords.items() if c.dims == (solver,)})
 
 
 def performance_profile(times: Any, *, solver: str = "cell", confidence: float = 0.95) -> Any:
     """The share of problems that each solver solves within tau times the best solver's time (Dolan and More 2002): a Dataset over `solver` and `tau`.
 
     `times` is a DataArray with a dimension of solvers, by default `cell`, and problems in all others; what failed is infinite or NaN.
-    The interval is Wilson's, of the share among all problems of which these are a sample, such as starts. With more than two solvers a
-    profile does not rank the second best (Gould and Scott 2016): look at pairs. Variables: `share`, `low`, `high`.
+    The interval is that of `gdsim.statistics.clustered` over the dimension `start` if there is one, else over all problems, of which
+    these are a sample. With more than two solvers a profile does not rank the second best (Gould and Scott 2016): look at pairs.
+    Variables: `share`, `low`, `high`; `share_after`, were each target met right after the look before.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [3.0, 1.0], [1.0, float("inf")]], dims=("problem", "cell"))
     >>> performance_profile(times).share.sel(tau=1.0).values.round(3).tolist()
     [0.667, 0.333]
     """
-    ratios, coordinates = _ratios(times, solver)
-    axis = np.unique(ratios[np.isfinite(ratios)])
+    found = _ratios(times, solver)
+    axis = np.unique(found.ratio[np.isfinite(found.ratio)])
     axis = axis if len(axis) else np.ones(1)
-    variables = _shares(ratios, axis, (solver, "tau"), "share of problems solved within tau times the best solver's time", confidence)
-    return dataset(variables, {**coordinates, "tau": ("tau", axis)}, problems=len(ratios), confidence=confidence)
+    text = "share of problems solved within tau times the best solver's time"
+    variables = _shares(found.ratio, found.after, axis, (solver, "tau"), text, confidence)
+    return dataset(variables, {**found.coordinates, "tau": ("tau", axis)}, problems=_count(found.ratio), confidence=confidence, times=TIMES)
 
 
-def _shares(values: np.ndarray, axis: np.ndarray, dims: tuple[str, str], text: str, confidence: float) -> dict[str, tuple[Any, ...]]:
-    """The variables [column, place]: the share of each column's values that are at most axis[place], and its interval."""
+def _count(table: np.ndarray) -> int:
+    return table.shape[0] * table.shape[1]
+
+
+def _shares(values: np.ndarray, after: np.ndarray, axis: np.ndarray, dims: tuple[str, str], text: str, confidence: float) -> dict[str, tuple[Any, ...]]:
+    """The variables [solver, place]: the share of values[start, problem, solver] that are at most axis[place], and its interval over starts."""
     level = checked_confidence(confidence)
-    counts = np.array([np.searchsorted(np.sort(column), axis, side="right") for column in values.T]).reshape(values.shape[1], len(axis))
-    low, high = wilson(counts, len(values), level)
+    starts, problems, solvers = values.shape
+    share, squares, early = np.zeros((3, solvers, len(axis)))
+    for k in range(solvers):
+        ordered = np.sort(values[:, :, k], axis=1)
+        place = np.searchsorted(axis, ordered)
+        for j in range(problems):  # the square of how many a start has solved grows by 2 j + 1 with its next
+            at = np.bincount(place[:, j], minlength=len(axis) + 1)[: len(axis)]
+            share[k] += at
+            squares[k] += (2 * j + 1) * at
+        early[k] = np.searchsorted(np.sort(after[:, :, k], axis=None), axis, side="right")
+    share, squares = np.cumsum(share, 1) / max(1, starts * problems), np.cumsum(squares, 1) / max(1, starts * problems**2)
+    low, high = clustered(share, np.maximum(squares - share**2, 0.0), starts, level)
     return {
-        "share": (dims, counts / max(1, len(values)), text, "1"),
+        "share": (dims, share, text, "1"),
         "low": (dims, low, f"lower end of the {level:.0%} interval", "1"), "high": (dims, high, f"upper end of the {level:.0%} interval", "1"),
+        "share_after": (dims, early / max(1, starts * problems), f"{text}, were each target met right after the look before", "1"),
     }  # fmt: skip
 
 
@@ -148,19 +196,18 @@ def data_profile(times: Any, *, solver: str = "cell", parameters: int | None = N
     """The share of problems that each solver solves within a budget (More and Wild 2009): a Dataset over `solver` and `budget`.
 
     Budgets are in the unit of `times`; with `parameters` in groups of so many evaluations plus one, a simplex gradient each, as for methods
-    without gradients. Variables: `share`, `low`, `high`, as those of `performance_profile`.
+    without gradients. Variables: `share`, `low`, `high`, `share_after`, as those of `performance_profile`.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [3.0, 1.0]], dims=("problem", "cell"))
     >>> data_profile(times).share.sel(budget=2.0).values.tolist()
     [0.5, 1.0]
     """
-    _, coordinates = _ratios(times, solver)
-    table = times.transpose(..., solver).values.reshape(-1, times.sizes[solver]) / (1 if parameters is None else parameters + 1)
-    table = np.where(np.isnan(table), np.inf, table)
+    coordinates = _ratios(times, solver).coordinates
+    table, before = (_table(times, solver, v) / (1 if parameters is None else parameters + 1) for v in (times, times.coords.get("after", times)))
     axis = np.unique(table[np.isfinite(table)])
-    variables = _shares(table, axis, (solver, "budget"), "share of problems solved within the budget", confidence)
-    return dataset(variables, {**coordinates, "budget": ("budget", axis)}, problems=len(table), confidence=confidence)
+    variables = _shares(table, before, axis, (solver, "budget"), "share of problems solved within the budget", confidence)
+    return dataset(variables, {**coordinates, "budget": ("budget", axis)}, problems=_count(table), confidence=confidence, times=TIMES)
 
 
 def algoperf_score(times: Any, *, solver: str = "cell", r_max: float = 4.0) -> Any:
@@ -175,6 +222,6 @@ def algoperf_score(times: Any, *, solver: str = "cell", r_max: float = 4.0) -> A
 
     if not r_max > 1:
         raise ValueError(f"r_max must be above 1; {r_max!r} was given")
-    ratios, coordinates = _ratios(times, solver)
-    score = np.maximum(0.0, r_max - ratios).sum(0) / (max(1, len(ratios)) * (r_max - 1))
-    return xarray.DataArray(np.minimum(score, 1.0), coordinates, (solver,), "score", {"units": "1", "long_name": f"AlgoPerf score, r_max = {r_max:g}"})
+    found = _ratios(times, solver)
+    score = np.maximum(0.0, r_max - found.ratio).sum((0, 1)) / (max(1, _count(found.ratio)) * (r_max - 1))
+    return xarray.DataArray(np.minimum(score, 1.0), found.coordinates, (solver,), "score", {"units": "1", "long_name": f"AlgoPerf score, r_max = {r_max:g}"})

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.targets import hits_of
+from gdsim.analysis.targets import TIMES, hits_of, one_target
 from gdsim.analysis.units import UNITS
 from gdsim.axes import checked_whole
 
 
-def restart_cutoff(result: Any, target: float, *, unit: str = "steps") -> Any:
+def restart_cutoff(result: Any, target: Any = None, *, unit: str = "steps") -> Any:
     """When to give a run up and start again, cell by cell: a Dataset over `cell`.
 
     With a cutoff c a restarted optimizer takes E_c = E[min(T, c)] / P(T <= c) to the target on average, over the runs' times T
@@ -25,7 +25,8 @@ def restart_cutoff(result: Any, target: float, *, unit: str = "steps") -> Any:
     >>> bool(restart_cutoff(sweep.run(), 0.1).gain[0] >= 1)
     True
     """
-    hits = hits_of(result, target, unit, "restart_cutoff")
+    target = one_target(result, target, "restart_cutoff")
+    hits = hits_of(result, target, unit)
     spent, met = hits.spent(0), hits.met(0)
     count = len(hits.cells.numbers)
     found = np.full((3, count), np.inf)
@@ -45,7 +46,7 @@ def restart_cutoff(result: Any, target: float, *, unit: str = "steps") -> Any:
         "cost_without": ("cell", found[2], f"expected {UNITS[unit]} to the target where no run is given up", unit),
         "gain": ("cell", gain, "cost without over cost with the cutoff", "1"), "successes": ("cell", successes, "runs that met the target", "1"),
     }  # fmt: skip
-    return hits.cells.dataset(variables, unit=unit, target=float(target))
+    return hits.cells.dataset(variables, unit=unit, times=TIMES, target=target)
 
 
 def cutoff_costs(spent: np.ndarray, met: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +74,7 @@ def luby(n: int) -> np.ndarray:
     return terms[:n]
 
 
-def luby_cost(result: Any, target: float, *, base: float = 1.0, unit: str = "steps") -> Any:
+def luby_cost(result: Any, target: Any = None, *, base: float = 1.0, unit: str = "steps") -> Any:
     """The expected time to the target with restarts after `base` times the terms of Luby's sequence: a Dataset of `cost[cell]`.
 
     Exact over the runs' distribution of times; no run goes on beyond its own end. Infinite where no run met the target.
@@ -85,12 +86,13 @@ def luby_cost(result: Any, target: float, *, base: float = 1.0, unit: str = "ste
     """
     if not base > 0:
         raise ValueError(f"base must be above 0; {base!r} was given")
-    hits = hits_of(result, target, unit, "luby_cost")
+    target = one_target(result, target, "luby_cost")
+    hits = hits_of(result, target, unit)
     spent, met = hits.spent(0), hits.met(0)
     powers = np.log2(luby(MOST_TERMS)).astype(int)
     costs = np.array([_luby_cost(spent[mine], met[mine], base, powers) for mine in (hits.cells.place == c for c in range(len(hits.cells.numbers)))])
     variables = {"cost": ("cell", costs, f"expected {UNITS[unit]} to the target with Luby's restarts", unit)}
-    return hits.cells.dataset(variables, unit=unit, target=float(target), base=float(base))
+    return hits.cells.dataset(variables, unit=unit, times=TIMES, target=target, base=float(base))
 
 
 # Terms of Luby's sequence that are followed: where no run of a million succeeds, the next terms cost as much again.
@@ -108,7 +110,7 @@ def _luby_cost(spent: np.ndarray, met: np.ndarray, base: float, powers: np.ndarr
     return float(left[:-1] @ cost[powers] / (1 - left[-1]))  # as if the sequence began again after so many terms
 
 
-def parallel_starts(result: Any, target: float, *, starts: Sequence[int] = (1, 2, 4, 8, 16), unit: str = "steps") -> Any:
+def parallel_starts(result: Any, target: Any = None, *, starts: Sequence[int] = (1, 2, 4, 8, 16), unit: str = "steps") -> Any:
     """The time until the first of k starts at once meets the target, and what all spend by then: a Dataset over `cell` and `starts`.
 
     A group whose runs all end without it gives way to the next. `time` is the expected time of the clock, `cost` k times as much,
@@ -120,7 +122,8 @@ def parallel_starts(result: Any, target: float, *, starts: Sequence[int] = (1, 2
     True
     """
     numbers = [checked_whole(k, "starts", 1, 2**31) for k in starts]
-    hits = hits_of(result, target, unit, "parallel_starts")
+    target = one_target(result, target, "parallel_starts")
+    hits = hits_of(result, target, unit)
     spent, met = hits.spent(0), hits.met(0)
     time = np.array([[_time_of_first(spent[m], met[m], k) for k in (1, *numbers)] for m in (hits.cells.place == c for c in range(len(hits.cells.numbers)))])
     time = time.reshape(-1, 1 + len(numbers))
@@ -132,7 +135,7 @@ def parallel_starts(result: Any, target: float, *, starts: Sequence[int] = (1, 2
         "cost": (dims, time[:, 1:] * np.array(numbers), f"expected {UNITS[unit]} of so many starts, each as long as the clock", unit),
         "speedup": (dims, speedup, "time of one start at a time over that of so many at once", "1"),
     }
-    return hits.cells.dataset(variables, {"starts": ("starts", numbers)}, unit=unit, target=float(target))
+    return hits.cells.dataset(variables, {"starts": ("starts", numbers)}, unit=unit, times=TIMES, target=target)
 
 
 def _time_of_first(spent: np.ndarray, met: np.ndarray, k: int) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 
 from gdsim.analysis.units import UNITS, Cost, cost_in
 from gdsim.axes import checked_whole
-from gdsim.statistics import accelerated, groups_of, normal_quantile, resampled, wilson
+from gdsim.statistics import accelerated, clustered, groups_of, median, normal_quantile, resampled, wilson
 from gdsim.sweep.hits import checked_targets, own_targets, times_met
 from gdsim.sweep.reading import Cells, cells_in, check_result, checked_confidence, dataset
 
@@ -31,9 +31,12 @@ class Hits(NamedTuple):
         return self.step[:, target] >= 0
 
     def times(self, target: int, *, earliest: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """(places of the runs that met a target, the times by which they did); `earliest`: the times after which they did."""
+        """(places of the runs that met a target, the times by which they did); `earliest`: after which, -1 where the start met it."""
         met = np.flatnonzero(self.met(target))
-        return met, self.cost.of((self.after if earliest else self.step)[met, target], self.cells.place[met])
+        by = self.step[met, target]
+        if not earliest:
+            return met, self.cost.of(by, self.cells.place[met])
+        return met, np.where(by > 0, self.cost.of(self.after[met, target], self.cells.place[met]), -1.0)
 
     def spent(self, target: int, *, earliest: bool = False) -> np.ndarray:
         """[run] what a run spent until it met target number `target`, or until its end."""
@@ -41,14 +44,28 @@ class Hits(NamedTuple):
         return self.cost.of(np.where(self.met(target), steps, self.last), self.cells.place)
 
 
-def hits_of(result: Any, targets: Any, unit: str, what: str) -> Hits:
-    """When the runs of a checked result met targets, the sweep's own where none are given."""
-    own = own_targets(result)
-    if targets is None and not len(own):
-        raise ValueError(f"{what} needs targets=, losses to reach: the sweep has no gd.Target of its own")
-    losses = own if targets is None else checked_targets(targets)
+def hits_of(result: Any, targets: Any, unit: str) -> Hits:
+    """When the runs of a checked result met targets; the sweep's own or `default_targets` where none are given."""
+    losses = chosen_targets(result) if targets is None else checked_targets(targets)
     cells = cells_in(result)
     return Hits(cells, losses, *times_met(result, losses), cost_in(result, unit, cells.numbers))
+
+
+def chosen_targets(result: Any) -> np.ndarray:
+    """The losses that the sweep's own `gd.Target` watches for, the highest first; `default_targets` where it has none."""
+    own = own_targets(result)
+    return own if len(own) else default_targets(result)
+
+
+def one_target(result: Any, target: Any, what: str) -> float:
+    """The one loss that is asked for; if none is, the lowest target of the sweep's own, or the middle one of `default_targets`. Raises ValueError for several."""
+    if target is None:
+        own, losses = own_targets(result), chosen_targets(result)
+        return float(own[-1] if len(own) else losses[len(losses) // 2])
+    losses = checked_targets(target)
+    if len(losses) > 1:
+        raise ValueError(f"{what} takes one target, a loss such as 0.1; {len(losses)} were given")
+    return float(losses[0])
 
 
 def time_to_target(result: Any, targets: Any = None, *, unit: str = "steps") -> Any:
@@ -66,12 +83,12 @@ def time_to_target(result: Any, targets: Any = None, *, unit: str = "steps") -> 
     True
     """
     result = check_result(result, "time_to_target")
-    hits = hits_of(result, targets, unit, "time_to_target")
+    hits = hits_of(result, targets, unit)
     after, by = np.full((2, *hits.step.shape), np.nan)
     for j in range(len(hits.targets)):
         met, times = hits.times(j)
         by[met, j] = times
-        after[met, j] = hits.times(j, earliest=True)[1]
+        after[met, j] = np.maximum(hits.times(j, earliest=True)[1], 0.0)
     dims = ("run", "target")
     variables = {
         "time": (dims, by, f"{UNITS[unit]} by which the loss was first at most the target", unit),
@@ -83,14 +100,14 @@ def time_to_target(result: Any, targets: Any = None, *, unit: str = "steps") -> 
     return dataset(variables, {**coordinates, "target": ("target", hits.targets)}, unit=unit, times=TIMES)
 
 
-def expected_running_time(result: Any, targets: Any, *, unit: str = "steps", confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> Any:
+def expected_running_time(result: Any, targets: Any = None, *, unit: str = "steps", confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> Any:
     """The expected time to each target with restarts, ERT or aRT (Auger and Hansen 2005): a Dataset over `cell` and `target`.
 
     It is all that the runs spent, each until it met the target or ended, over the number that met it; infinite if none did. The
     interval is the bootstrap's over starts (BCa: Efron 1987), `resamples` of them, the same for all cells; beyond 2048 starts whole groups
     of starts are drawn. Where no run met the target its lower end is what they spent over the most successes that Wilson's interval allows. Targets and `unit` as in `time_to_target`.
 
-    Variables: `ert`, `low`, `high`, `successes`, each [cell, target]; `runs` [cell].
+    Variables: `ert`, `low`, `high`, `successes`, each [cell, target]; `ert_after`, were targets met right after the look before; `runs` [cell].
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=20, steps=500)
@@ -100,18 +117,20 @@ def expected_running_time(result: Any, targets: Any, *, unit: str = "steps", con
     """
     confidence = checked_confidence(confidence)
     result = check_result(result, "expected_running_time")
-    hits = hits_of(result, targets, unit, "expected_running_time")
+    hits = hits_of(result, targets, unit)
     cells, count = hits.cells, len(hits.cells.numbers)
     group, groups = groups_of(result.start.values)
     slot = cells.place * groups + group
     weights, runs = resampled(groups, checked_whole(resamples, "resamples", 1, 2**31), seed), np.bincount(cells.place, minlength=count)
     shape = (count, len(hits.targets))
-    ert, low, high, successes = np.full(shape, np.inf), np.full(shape, np.inf), np.full(shape, np.inf), np.zeros(shape, np.int64)
+    ert, early, low, high = np.full((4, *shape), np.inf)
+    successes = np.zeros(shape, np.int64)
     for j in range(len(hits.targets)):
         spent = np.bincount(slot, hits.spent(j), minlength=count * groups).reshape(count, groups)
         met = np.bincount(slot, hits.met(j), minlength=count * groups).reshape(count, groups)
         total, successes[:, j] = spent.sum(1), np.rint(met.sum(1))
         ert[:, j] = _ratio(total, met.sum(1))
+        early[:, j] = _ratio(np.bincount(cells.place, hits.spent(j, earliest=True), minlength=count), met.sum(1))
         without = _rate((met.sum(1, keepdims=True) - met).T, (spent.sum(1, keepdims=True) - spent).T)
         least, most = accelerated(_rate(weights @ met.T, weights @ spent.T), _rate(met.sum(1), spent.sum(1)), without, confidence)
         low[:, j], high[:, j] = _ratio(1 - most, most), _ratio(1 - least, least)
@@ -119,11 +138,12 @@ def expected_running_time(result: Any, targets: Any, *, unit: str = "steps", con
     dims = ("cell", "target")
     variables = {
         "ert": (dims, ert, f"expected {UNITS[unit]} to the target with restarts", unit),
+        "ert_after": (dims, early, f"expected {UNITS[unit]} to the look before the target was met", unit),
         "low": (dims, low, f"lower end of the {confidence:.0%} interval", unit), "high": (dims, high, f"upper end of the {confidence:.0%} interval", unit),
         "successes": (dims, successes, "runs that met the target", "1"),
         "runs": ("cell", runs, "finished runs", "1"),
     }  # fmt: skip
-    return cells.dataset(variables, {"target": ("target", hits.targets)}, unit=unit, confidence=confidence)
+    return cells.dataset(variables, {"target": ("target", hits.targets)}, unit=unit, confidence=confidence, times=TIMES)
 
 
 def _rate(met: np.ndarray, spent: np.ndarray) -> np.ndarray:
@@ -135,7 +155,7 @@ def _ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
     return np.divide(over, under, out=np.full(over.shape, np.inf), where=under > 0)
 
 
-def simulated_restarts(result: Any, target: float, *, unit: str = "steps", draws: int = 1000, seed: int = 0) -> Any:
+def simulated_restarts(result: Any, target: Any = None, *, unit: str = "steps", draws: int = 1000, seed: int = 0) -> Any:
     """Times of an optimizer that starts again until it succeeds: a Dataset of `time[cell, draw]`, infinite where no run of a cell met the target.
 
     Runs of the cell are drawn with replacement and their times added until one that met the target is drawn; the mean of the draws
@@ -147,7 +167,8 @@ def simulated_restarts(result: Any, target: float, *, unit: str = "steps", draws
     (1, 5)
     """
     result = check_result(result, "simulated_restarts")
-    hits = hits_of(result, target, unit, "simulated_restarts")
+    target = one_target(result, target, "simulated_restarts")
+    hits = hits_of(result, target, unit)
     rng, draws = np.random.default_rng(seed), checked_whole(draws, "draws", 1, 2**31)
     met, spent = hits.met(0), hits.spent(0)
     times = np.full((len(hits.cells.numbers), draws), np.inf)
@@ -158,7 +179,7 @@ def simulated_restarts(result: Any, target: float, *, unit: str = "steps", draws
             failures = rng.geometric(len(good) / (len(good) + len(bad)), draws) - 1
             times[cell] = rng.choice(good, draws) + _sums_of_draws(bad, failures, rng)
     variables = {"time": (("cell", "draw"), times, f"{UNITS[unit]} to the target with restarts, drawn", unit)}
-    return hits.cells.dataset(variables, unit=unit, target=float(target))
+    return hits.cells.dataset(variables, unit=unit, target=target, times=TIMES)
 
 
 MOST_DRAWS = 10_000_000
@@ -175,13 +196,13 @@ def _sums_of_draws(values: np.ndarray, counts: np.ndarray, rng: Any) -> np.ndarr
     return rng.multinomial(counts, number / number.sum()) @ distinct
 
 
-def ecdf(result: Any, targets: Any, *, unit: str = "steps", confidence: float = 0.95) -> Any:
+def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", confidence: float = 0.95) -> Any:
     """The share of runs and targets that are met by each time, cell by cell (Hansen et al. 2021): a Dataset over `cell` and `time`.
 
-    Runs that never meet a target count as later than any time. The interval is Wilson's; where several targets of a run make its
-    shares alike, with the number of runs that would vary as much. Targets and `unit` as in `time_to_target`.
+    Runs that never meet a target count as later than any time. The interval is that of `gdsim.statistics.clustered`, of the
+    runs' own shares of targets met. Targets and `unit` as in `time_to_target`; where the sweep has none of its own, `default_targets`.
 
-    Variables: `share`, `low`, `high`, each [cell, time]; `runs` [cell].
+    Variables: `share`, `low`, `high`, each [cell, time]; `share_after`, were each target met right after the look before; `runs` [cell].
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -190,30 +211,38 @@ def ecdf(result: Any, targets: Any, *, unit: str = "steps", confidence: float = 
     """
     confidence = checked_confidence(confidence)
     result = check_result(result, "ecdf")
-    hits = hits_of(result, targets, unit, "ecdf")
-    count, several = len(hits.cells.numbers), len(hits.targets)
+    hits = hits_of(result, targets, unit)
+    several = len(hits.targets)
     axis = time_axis(np.unique(np.concatenate([np.unique(hits.times(j)[1]) for j in range(several)])))
-    runs = np.bincount(hits.cells.place, minlength=count)
-    first, second = np.zeros((count, len(axis))), np.zeros((count, len(axis)))
-    for j in range(several):
-        met, time = hits.times(j)
-        slot = hits.cells.place[met] * len(axis) + np.searchsorted(axis, time)
-        at = np.bincount(slot, minlength=count * len(axis)).reshape(count, len(axis))
-        first += at
-        second += (2 * j + 1) * at  # the square of how many targets a run has met grows by so much with its next
+    runs = np.bincount(hits.cells.place, minlength=len(hits.cells.numbers))
     per_run = np.maximum(runs, 1)[:, None]
-    share = np.cumsum(first, 1) / (per_run * several)
-    variance = np.maximum(np.cumsum(second, 1) / (per_run * several**2) - share**2, 0.0)
-    alike = np.divide(share * (1 - share), variance, out=np.ones_like(share), where=variance > 0)
-    low, high = wilson(share * per_run * alike, per_run * alike, confidence)
-    share = np.where(runs[:, None] > 0, share, np.nan)
+    met, squares = _met_by(hits, axis, earliest=False)
+    share = met / (per_run * several)
+    variance = np.maximum(squares / (per_run * several**2) - share**2, 0.0)
+    low, high = clustered(share, variance, runs[:, None], confidence)
+    share, early = (np.where(runs[:, None] > 0, s, np.nan) for s in (share, _met_by(hits, axis, earliest=True)[0] / (per_run * several)))
     dims = ("cell", "time")
     variables = {
         "share": (dims, share, "share of runs and targets met by the time", "1"),
         "low": (dims, low, f"lower end of the {confidence:.0%} interval", "1"), "high": (dims, high, f"upper end of the {confidence:.0%} interval", "1"),
+        "share_after": (dims, early, "share of runs and targets whose look before they were met lies before the time", "1"),
         "runs": ("cell", runs, "finished runs", "1"),
     }  # fmt: skip
-    return hits.cells.dataset(variables, {"time": ("time", axis, {"units": unit})}, unit=unit, targets=several, confidence=confidence)
+    about = {"unit": unit, "targets": several, "losses": hits.targets.tolist(), "confidence": confidence, "times": TIMES}
+    return hits.cells.dataset(variables, {"time": ("time", axis, {"units": unit})}, **about)
+
+
+def _met_by(hits: Hits, axis: np.ndarray, *, earliest: bool) -> np.ndarray:
+    """[sum or sum of squares, cell, time] of how many targets each run has met by a time."""
+    count = len(hits.cells.numbers)
+    found = np.zeros((2, count, len(axis) + 1))
+    for j in range(len(hits.targets)):
+        met, time = hits.times(j, earliest=earliest)
+        slot = hits.cells.place[met] * (len(axis) + 1) + np.searchsorted(axis, time, side="right" if earliest else "left")
+        at = np.bincount(slot, minlength=found[0].size).reshape(found[0].shape)
+        found[0] += at
+        found[1] += (2 * j + 1) * at  # the square of how many targets a run has met grows by so much with its next
+    return np.cumsum(found, axis=2)[:, :, : len(axis)]
 
 
 def time_axis(axis: np.ndarray) -> np.ndarray:
@@ -221,13 +250,14 @@ def time_axis(axis: np.ndarray) -> np.ndarray:
     return axis if len(axis) <= MOST_TIMES else axis[np.unique(np.linspace(0, len(axis) - 1, MOST_TIMES).astype(int))]
 
 
-def kaplan_meier(result: Any, target: float, *, unit: str = "steps", confidence: float = 0.95) -> Any:
+def kaplan_meier(result: Any, target: Any = None, *, unit: str = "steps", confidence: float = 0.95) -> Any:
     """The share of runs that have not met the target by each time, where budgets differ (Kaplan and Meier 1958): a Dataset over `cell` and `time`.
 
     A run that used up its budget, or was stopped by `gd.Validation`, is censored there: it might have met the target later. One that
     diverged or stalled never will, and stays among those at risk. The interval is Greenwood's on the scale of log(-log).
+    `target` is one loss; the sweep's lowest if none is given.
 
-    Variables: `survival`, `low`, `high`, `at_risk`, `events`, each [cell, time].
+    Variables: `survival`, `low`, `high`, `at_risk`, `events`, each [cell, time]; `survival_after`, were the target met right after the look before.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -236,18 +266,20 @@ def kaplan_meier(result: Any, target: float, *, unit: str = "steps", confidence:
     """
     confidence = checked_confidence(confidence)
     result = check_result(result, "kaplan_meier")
-    hits = hits_of(result, target, unit, "kaplan_meier")
-    count, met = len(hits.cells.numbers), hits.met(0)
+    target = one_target(result, target, "kaplan_meier")
+    hits = hits_of(result, target, unit)
+    met = hits.met(0)
     alive = np.isin(result.status.values, ("diverged", "stalled")) & ~met
     time = np.where(alive, np.inf, hits.spent(0))
     axis = np.unique(time[met])
-    events, at_risk = np.zeros((count, len(axis)), np.int64), np.zeros((count, len(axis)), np.int64)
-    for cell in range(count):
-        mine = hits.cells.place == cell
-        events[cell] = np.bincount(np.searchsorted(axis, time[mine & met]), minlength=len(axis))
-        at_risk[cell] = np.sum(mine) - np.searchsorted(np.sort(time[mine]), axis, side="left")
+    events, at_risk = _at_risk(hits.cells, time, met, axis)
+    early, before = time.copy(), np.unique(hits.times(0, earliest=True)[1])
+    early[met] = hits.times(0, earliest=True)[1]
+    survival, survival_after = _survival(events, at_risk), np.ones(events.shape)
+    if len(axis):
+        steps = np.concatenate([np.ones((len(events), 1)), _survival(*_at_risk(hits.cells, early, met, before))], 1)
+        survival_after = steps[:, np.searchsorted(before, axis, side="left")]
     with np.errstate(divide="ignore", invalid="ignore"):
-        survival = np.cumprod(np.where(at_risk > 0, 1 - events / at_risk, 1.0), 1)
         greenwood = np.cumsum(np.where(at_risk > events, events / (at_risk * (at_risk - events)), 0.0), 1)
         spread = normal_quantile(confidence) * np.sqrt(greenwood) / np.abs(np.log(survival))
         inside = (survival > 0) & (survival < 1)
@@ -257,15 +289,34 @@ def kaplan_meier(result: Any, target: float, *, unit: str = "steps", confidence:
     variables = {
         "survival": (dims, survival, "share of runs that have not met the target", "1"),
         "low": (dims, low, f"lower end of the {confidence:.0%} interval", "1"), "high": (dims, high, f"upper end of the {confidence:.0%} interval", "1"),
+        "survival_after": (dims, survival_after, "the same, were the target met right after the look before", "1"),
         "at_risk": (dims, at_risk, "runs not censored before, that have not met it", "1"), "events": (dims, events, "runs that meet it now", "1"),
     }  # fmt: skip
-    return hits.cells.dataset(variables, {"time": ("time", axis, {"units": unit})}, unit=unit, target=float(target), confidence=confidence)
+    return hits.cells.dataset(variables, {"time": ("time", axis, {"units": unit})}, unit=unit, target=target, confidence=confidence, times=TIMES)
+
+
+def _at_risk(cells: Cells, time: np.ndarray, met: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """[events or at risk, cell, time] how many runs meet the target at each time of the axis, and how many might."""
+    found = np.zeros((2, len(cells.numbers), len(axis)), np.int64)
+    for cell in range(len(cells.numbers)):
+        mine = cells.place == cell
+        found[0, cell] = np.bincount(np.searchsorted(axis, time[mine & met]), minlength=len(axis))
+        found[1, cell] = np.sum(mine) - np.searchsorted(np.sort(time[mine]), axis, side="left")
+    return found
+
+
+def _survival(events: np.ndarray, at_risk: np.ndarray) -> np.ndarray:
+    """Kaplan and Meier's product along the times."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.cumprod(np.where(at_risk > 0, 1 - events / at_risk, 1.0), 1)
 
 
 def default_targets(result: Any, n: int = 20) -> np.ndarray:
-    """`n` losses between those of the starts and the lowest that any run found, which they close in on by fifths of a factor of ten.
+    """`n` losses between that of a typical start and that of a typical run of the best cell, which they close in on by fifths of a factor of ten.
 
-    From the median first loss of the first thousand runs. One loss where no run came below that.
+    From the median first loss of the first thousand runs down to the lowest of the cells' median lowest losses, diverged runs
+    infinite: half of the best cell's runs come below all of them. One loss where no cell came below its start. A sweep's own
+    `gd.Target` is taken before these wherever targets are not given.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -274,11 +325,14 @@ def default_targets(result: Any, n: int = 20) -> np.ndarray:
     """
     result = check_result(result, "default_targets")
     first = np.asarray(result.loss.isel(run=slice(0, 1000), checkpoint=0).values, float)
-    first, best = first[np.isfinite(first)], np.asarray(result.best_loss.values, float)
-    best = best[np.isfinite(best)]
-    if not len(first) or not len(best):
+    best = np.where(result.status.values == "diverged", np.inf, result.best_loss.values.astype(float))
+    place = cells_in(result).place
+    lows = np.array([median(best[place == c]) for c in range(place.max(initial=-1) + 1)])
+    lows = lows[np.isfinite(lows)] if np.isfinite(lows).any() else best[np.isfinite(best)]
+    first = first[np.isfinite(first)]
+    if not len(first) or not len(lows):
         raise ValueError("no run of this result has a finite loss: give targets")
-    high, low = float(np.median(first)), float(best.min())
+    high, low = float(median(first)), float(lows.min())
     if high <= low:
         return np.array([low])
     return np.unique(low + (high - low) * 10.0 ** (-0.2 * np.arange(1, n + 1)))[::-1]

@@ -3,9 +3,9 @@
 from gdsim.statistics.comparisons import holm, mcnemar
 from gdsim.statistics.quantiles import median, median_interval, median_ranks, quantile, rank_of
 from gdsim.statistics.resampling import accelerated, bootstrap, groups_of, percentiles, resampled
-from gdsim.statistics.shares import INTERVALS, clopper_pearson, normal_quantile, wilson
+from gdsim.statistics.shares import INTERVALS, clopper_pearson, clustered, normal_quantile, wilson
 
 __all__ = [
-    "INTERVALS", "accelerated", "bootstrap", "clopper_pearson", "groups_of", "holm", "mcnemar", "median", "median_interval", "median_ranks",
+    "INTERVALS", "accelerated", "bootstrap", "clopper_pearson", "clustered", "groups_of", "holm", "mcnemar", "median", "median_interval", "median_ranks",
     "normal_quantile", "percentiles", "quantile", "rank_of", "resampled", "wilson",
 ]  # fmt: skip

@@ -83,7 +83,7 @@ def times_met(result: Any, losses: np.ndarray) -> Met:
             met[:, losses == target] = columns["target_step"][:, [place]]
         at_end = (met < 0) & (columns["final_loss"][:, None] <= goals) & (columns["status"] != "diverged")[:, None]
         met = _easier_first(np.where(at_end, taken[:, None], met))
-        before = _checkpoint_before(loss, steps, met)
+        before = checkpoint_before(loss, steps, met)
         if looks is not None:
             every = looks[cells.place[rows]][:, None]
             before = np.where(own, np.maximum(met - 1, 0) // every * every, before)
@@ -118,7 +118,7 @@ def _easier_first(hits: np.ndarray) -> np.ndarray:
     return np.where(times == never, -1, times)
 
 
-def _checkpoint_before(losses: np.ndarray, steps: np.ndarray, hits: np.ndarray) -> np.ndarray:
+def checkpoint_before(losses: np.ndarray, steps: np.ndarray, hits: np.ndarray) -> np.ndarray:
     """[run, target] the step of the last checkpoint before a hit at which the run was recorded; 0 where there is none."""
     place = np.searchsorted(steps, hits, side="left") - 1
     if np.isnan(losses).any():

@@ -2,11 +2,24 @@
 
 import numpy as np
 import pytest
+import xarray
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from gdsim.analysis import bootstrap, clopper_pearson, expected_running_time, holm, mcnemar, median_ranks, success_probability, wilson
+from gdsim.analysis import (
+    bootstrap,
+    clopper_pearson,
+    data_profile,
+    ecdf,
+    expected_running_time,
+    holm,
+    mcnemar,
+    median_ranks,
+    performance_profile,
+    success_probability,
+    wilson,
+)  # fmt: skip
 from tests.analysis.populations import result_of
 
 proportion = pytest.importorskip("statsmodels.stats.proportion")
@@ -61,6 +74,37 @@ def test_the_bootstrap_of_the_expected_running_time_covers():
     covered = np.mean((found.low.values[:, 0] <= truth) & (truth <= found.high.values[:, 0]))
     assert 0.93 <= covered <= 0.97
     assert np.allclose(found.ert[:, 0], np.minimum(times, budget).sum(0) / np.maximum((times <= budget).sum(0), 1e-300))
+
+
+@pytest.mark.parametrize("n", [16, 100])
+@pytest.mark.parametrize("p", [0.05, 0.5, 1.0])
+@pytest.mark.parametrize("targets", [1, 5])
+def test_bands_of_shares_met_cover_the_truth(n, p, targets):
+    """A population meets targets of the shares p_j by step 1; its starts are as alike across targets as half of their luck."""
+    rng = np.random.default_rng(5)
+    shares = np.full(targets, p) if targets == 1 or p == 1 else p * np.linspace(1.5, 0.5, targets)
+    luck = np.where(rng.random((n, POPULATIONS, 1)) < 0.5, rng.random((n, POPULATIONS, 1)), rng.random((n, POPULATIONS, targets)))
+    met = np.minimum.accumulate(luck < shares, axis=2)  # who has met a harder target has met the easier ones
+    truth = np.mean(met.mean((0, 1))) if targets > 1 else p
+    curves = np.stack([np.full(n * POPULATIONS, 10.0), 9.0 - met.sum(2).ravel()], 1)
+    found = ecdf(result_of(curves, cells=POPULATIONS), 8.0 - np.arange(targets)).isel(time=-1)
+    assert np.mean((found.low.values <= truth) & (truth <= found.high.values)) >= 0.93
+    times = xarray.DataArray(np.where(met[..., 0], 1.0, np.inf), dims=("start", "cell"))
+    solved = data_profile(times).isel(budget=-1)
+    assert np.mean((solved.low.values <= shares[0]) & (shares[0] <= solved.high.values)) >= 0.93
+
+
+@pytest.mark.parametrize("populations", [200, pytest.param(POPULATIONS, marks=pytest.mark.full)])
+@pytest.mark.parametrize("p", [0.05, 0.5, 1.0])
+def test_bands_of_profiles_cover_the_truth(populations, p):
+    rng = np.random.default_rng(6)
+    covered = []
+    for n in (16, 100):
+        for _ in range(populations):
+            quicker = np.where(rng.random(n) < p, 1.0, 3.0)  # the first solver is the quicker one with probability p
+            found = performance_profile(xarray.DataArray(np.stack([quicker, np.full(n, 2.0)], 1), dims=("start", "cell"))).isel(cell=0).sel(tau=1.0)
+            covered.append(float(found.low) <= p <= float(found.high))
+    assert np.mean(covered) >= 0.93
 
 
 @pytest.mark.parametrize("levels", [1, 2])

@@ -5,10 +5,11 @@ import pytest
 import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.stats.proportion import proportion_confint
+from scipy.stats import t as student
 
 import gdsim as gd
 from gdsim import analysis
+from gdsim.statistics import clustered
 from tests.analysis.populations import result_of, rosenbrock
 
 LOSSES = st.one_of(st.floats(0, 10), st.just(float("inf")), st.just(float("nan")))
@@ -106,11 +107,110 @@ def test_ecdf_counts_runs_and_targets():
         mine = time[result.cell.values == cell]
         expected = [(mine <= t).mean() for t in found.time.values]
         assert np.allclose(found.share[cell], expected)
-    single = analysis.ecdf(result, 0.1)
-    counts = np.rint(single.share.values * 40)
-    low, high = analysis.wilson(counts, 40)
-    assert np.allclose(single.low, low)
-    assert np.allclose(single.high, high)
+    for each in (found, analysis.ecdf(result, 0.1)):
+        y = (analysis.time_to_target(result, each.attrs["losses"]).time.values[:, :, None] <= each.time.values).mean(1)
+        for cell in range(5):
+            low, high = interval_of(y[result.cell.values == cell])
+            assert np.allclose(each.low[cell], low)
+            assert np.allclose(each.high[cell], high)
+
+
+def interval_of(y):
+    """The interval of the mean of y[start, time] that `clustered` promises, from the formulas."""
+    n, share, variance, q = len(y), y.mean(0), y.var(0), student.ppf(0.975, len(y) - 1)
+    ends = [(n * share + q**2 / 2 + sign * q * np.sqrt(n * variance + q**2 / 4)) / (n + q**2) for sign in (-1, 1)]
+    plain = [share + sign * q * np.sqrt(variance / n) for sign in (-1, 1)]
+    return np.clip(np.minimum(ends[0], plain[0]), 0, 1), np.clip(np.maximum(ends[1], plain[1]), 0, 1)
+
+
+def test_a_target_of_the_sweep_is_met_by_the_step_or_at_a_look():
+    options = {"problem": gd.functions.Booth(), "optimizer": gd.SGD(lr=0.01), "starts": 12}
+    result = gd.Sweep(steps=500, stop=[gd.Target(0.01)], **options).run()
+    found = analysis.time_to_target(result)  # the sweep's own
+    assert found.target.values.tolist() == [0.01]
+    met = result.status.values == "converged"
+    assert met.any()
+    assert np.array_equal(found.by.values[met, 0], result.steps_taken.values[met])
+    assert np.array_equal(found.after.values[met, 0], result.steps_taken.values[met] - 1)
+    assert np.isnan(found.by.values[~met]).all()
+    rare = gd.Sweep(steps=500, stop=[gd.Target(0.01, every=30)], **options).run()
+    looks = analysis.time_to_target(rare)
+    assert np.array_equal(looks.by[:, 0], np.ceil(found.by[:, 0] / 30) * 30)
+    assert np.array_equal(looks.after[:, 0], looks.by[:, 0] - 30)
+    other = analysis.time_to_target(result, [100.0, 0.5, 0.02])  # any other lies between two checkpoints, of which it has the first below
+    steps, loss = result.step.values, result.loss.values
+    for run in range(12):
+        for j, target in enumerate(other.target.values):
+            hit = int(np.argmax(loss[run] <= target)) if (loss[run] <= target).any() else -1
+            after, by = float(other.after[run, j]), float(other.by[run, j])
+            if hit < 0:
+                assert by == result.steps_taken.values[run] if result.final_loss.values[run] <= target else np.isnan(by)
+            else:
+                assert (after, by) == (steps[max(hit - 1, 0)], steps[hit])
+
+
+def test_mini_batches_meet_a_target_at_the_end_of_an_epoch():
+    problem = gd.LinearRegression(gd.Data(np.linspace(-1, 1, 10)[:, None], np.linspace(-2, 2, 10)))
+    result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.1), batch=3, drop_last=False, starts=3, steps=200, stop=[gd.Target(1e-3)]).run()
+    found = analysis.time_to_target(result)
+    assert (result.status == "converged").all()
+    assert np.array_equal(found.by[:, 0], result.steps_taken)
+    assert (found.by % 4 == 0).all()  # 10 samples in batches of 3 are 4 steps
+    assert np.array_equal(found.after, found.by - 4)
+
+
+def test_statistics_go_by_the_look_that_saw_the_target_and_tell_what_the_look_before_would_give():
+    curves = [[4.0, 1.0, 1.0, 1.0], [4.0, 3.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [4.0, 4.0, 4.0, 4.0]]
+    result = result_of(curves, steps=[0, 10, 20, 40])
+    found = analysis.ecdf(result, 2.0)
+    assert found.time.values.tolist() == [0.0, 10.0, 20.0]
+    assert found.share.values[0].tolist() == [0.25, 0.5, 0.75]
+    assert found.share_after.values[0].tolist() == [0.25, 0.5, 0.75]  # met after 0, after 10 and at the start
+    assert "statistics use by" in found.attrs["times"]
+    ert = analysis.expected_running_time(result, 2.0)
+    assert float(ert.ert[0, 0]) == (10 + 20 + 0 + 40) / 3
+    assert float(ert.ert_after[0, 0]) == (0 + 10 + 0 + 40) / 3
+    alive = analysis.kaplan_meier(result, [2.0])
+    assert alive.survival.values[0].tolist() == [0.75, 0.5, 0.25]
+    assert alive.survival_after.values[0].tolist() == [0.75, 0.5, 0.25]
+    times = analysis.times_by_start(result, 2.0)
+    assert times.values[:, 0].tolist() == [10.0, 20.0, 0.0, np.inf]
+    assert times.after.values[:, 0].tolist() == [0.0, 10.0, 0.0, np.inf]
+    with pytest.raises(ValueError, match="takes one target"):
+        analysis.kaplan_meier(result, [2.0, 1.0])
+
+
+def test_where_starts_agree_the_band_is_nowhere_wider():
+    rng = np.random.default_rng(0)
+    agreeing = [float(np.subtract(*clustered(c, 0.0, 20)[::-1])) for c in np.linspace(0, 1, 11)]
+    assert np.allclose(agreeing, agreeing[0])
+    low, high = analysis.wilson(0, 20)
+    assert agreeing[0] >= high - low
+    for _ in range(200):
+        y = rng.integers(0, 6, 20) / 5
+        low, high = clustered(y.mean(), y.var(), 20)
+        assert high - low >= min(agreeing[0], y.mean() + agreeing[0], 1 - y.mean() + agreeing[0]) - 1e-12 or low == 0 or high == 1
+    curves = np.ones((40, 5))
+    curves[:, 2:] = 0.05  # all meet two of three targets at the same step
+    curves[20:, 3] = 0.0  # and then half of them the third
+    found = analysis.ecdf(result_of(curves), [0.5, 0.1, 0.01])
+    width = (found.high - found.low).values[0]
+    assert width[0] < width[1]
+
+
+def test_default_targets_lie_between_a_typical_start_and_a_typical_run_of_the_best_cell():
+    rng = np.random.default_rng(1)
+    final = np.stack([rng.uniform(1e-3, 2e-3, 51), rng.uniform(0.1, 0.2, 51)], 1)
+    final[0, 1] = 1e-12  # the luckiest run, of the worse cell
+    curves = np.stack([np.full(102, 3.0), final.ravel()], 1)
+    targets = analysis.default_targets(result_of(curves, cells=2))
+    assert targets.min() > np.sort(final[:, 0])[25]
+    assert targets.max() < 3.0
+    assert len(targets) == 20
+    chosen = result_of(curves, cells=2)
+    chosen.attrs["targets"] = [0.5, 0.15]
+    assert analysis.expected_running_time(chosen).target.values.tolist() == [0.5, 0.15]
+    assert analysis.kaplan_meier(chosen).attrs["target"] == 0.15
 
 
 def test_kaplan_meier_is_that_of_statsmodels():
@@ -196,7 +296,9 @@ def test_profiles_are_those_of_their_definitions():
         expected = (ratios <= tau).mean(0)
         here = profile.sel(tau=tau, method="ffill")
         assert np.allclose(here.share.values, expected)
-        low, high = proportion_confint(np.rint(50 * expected), 50, method="wilson")
+        assert np.allclose(here.share_after.values, expected)  # nothing is known of the looks before
+        solved = (ratios <= tau).reshape(5, 10, 4).mean(0)  # starts are what is drawn anew
+        low, high = interval_of(solved)
         assert np.allclose(here.low.values, low)
         assert np.allclose(here.high.values, high)
     grid = np.linspace(1, 4, 30_001)
