@@ -1,5 +1,6 @@
 """How many minima there are beyond those that were found: coverage and richness from how often each was."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,18 @@ def clusters(values: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarr
     return values[first], np.diff(np.append(first, len(values)))
 
 
-def minima_left(counts: Any) -> Any:
+# What `minima_left` tells, and how it is said.
+LEFT = {
+    "runs": "runs that ended in a minimum", "found": "minima found", "coverage": "share of starts whose minimum was found, by Good and Turing",
+    "chao1": "minima that there are at least, by Chao", "expected_minima": "minima that there are, by Boender and Rinnooy Kan",
+    "expected_coverage": "share of starts whose minimum was found, by Boender and Rinnooy Kan", "stop": "whether their rule ends the search",
+}  # fmt: skip
+
+
+def minima_left(counts: Any, *, tolerance: float = 1e-6) -> Any:
     """How much the minima found so far cover, and how many there may be, from how many runs ended in each: a Dataset of numbers.
+
+    `counts` are those numbers, or a result or its folder, whose minima `minima_by_loss` counts with `tolerance`: a Dataset over `cell`.
 
     `coverage` is Good and Turing's estimate of the share of starts that lead to a minimum which was found (Good 1953), `chao1` a lower bound of
     the number of minima (Chao 1984, bias-corrected). Both are to be trusted before the classical pair of Boender and Rinnooy Kan (1987), which
@@ -57,21 +68,26 @@ def minima_left(counts: Any) -> Any:
     >>> minima_left([5, 3, 1, 1]).chao1.item()
     5.0
     """
+    if hasattr(counts, "data_vars") or isinstance(counts, (str, os.PathLike)):
+        result = check_result(counts, "minima_left")
+        of_cells = [_left(c) for c in minima_by_loss(result, tolerance=tolerance)["count"].values]
+        columns = {name: ("cell", np.array([c[name] for c in of_cells]), text, "1") for name, text in LEFT.items()}
+        return cells_in(result).dataset(columns, tolerance=tolerance)
     numbers = np.asarray(counts)
     if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and not (numbers == np.floor(numbers)).all()) or (numbers < 0).any():
-        raise ValueError(f"counts must be how many runs ended in each minimum, whole numbers from 0; {counts!r} was given")
+        raise ValueError(f"counts must be how many runs ended in each minimum, whole numbers from 0, or a result; {counts!r} was given")
+    return dataset({name: ((), value, LEFT[name], "1") for name, value in _left(numbers).items()}, {})
+
+
+def _left(numbers: np.ndarray) -> dict[str, Any]:
+    """The estimates from how many runs ended in each minimum."""
     numbers = numbers[numbers > 0].astype(int)
     n, w = int(numbers.sum()), len(numbers)
     once, twice = int((numbers == 1).sum()), int((numbers == 2).sum())
     nan = float("nan")
     minima = w * (n - 1) / (n - w - 2) if n >= w + 3 else nan
     covered = (n - w - 1) * (n + w) / (n * (n - 1)) if n >= w + 1 and n > 1 else nan
-    variables = {
-        "runs": ((), n, "runs that ended in a minimum", "1"), "found": ((), w, "minima found", "1"),
-        "coverage": ((), 1 - once / n if n else nan, "share of starts whose minimum was found, by Good and Turing", "1"),
-        "chao1": ((), w + once * (once - 1) / (2 * (twice + 1)) if n else nan, "minima that there are at least, by Chao", "1"),
-        "expected_minima": ((), minima, "minima that there are, by Boender and Rinnooy Kan", "1"),
-        "expected_coverage": ((), covered, "share of starts whose minimum was found, by Boender and Rinnooy Kan", "1"),
-        "stop": ((), bool(minima - w <= 0.5 or covered >= 0.995), "whether their rule ends the search", "1"),
+    return {
+        "runs": n, "found": w, "coverage": 1 - once / n if n else nan, "chao1": w + once * (once - 1) / (2 * (twice + 1)) if n else nan,
+        "expected_minima": minima, "expected_coverage": covered, "stop": bool(minima - w <= 0.5 or covered >= 0.995),
     }  # fmt: skip
-    return dataset(variables, {})

@@ -4,50 +4,72 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.axes import nearest
 from gdsim.rules import Rule
 from gdsim.statistics import wilson
+from gdsim.stops import STATUSES
 from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
-from gdsim.sweep.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, opened, varied
+from gdsim.sweep.reading import (
+    axis_of,
+    cell_coordinates,
+    cells_in,
+    check_result,
+    checked_confidence,
+    dataset,
+    ended_counts,
+    is_summary,
+    opened,
+    varied,
+    worse_than_start,
+)
+
+WORSE = "worse_than_start"
 
 
 def divergence_map(result: Any, x: str, y: str, *, status: str = "diverged", confidence: float = 0.95) -> Any:
     """The share of runs that diverged over two hyperparameters, all others pooled: a Dataset over `y` and `x`.
 
     Cells that have no such hyperparameter are left out. `status` may be another, such as
-    "converged". Takes a summary too. Variables: `share`, `low`, `high` (Wilson), `runs`; NaN where there is no run. Raises ValueError.
+    "converged", or "worse_than_start": ended above the first loss without diverging. Takes a summary too. Variables: `share`, `low`, `high` (Wilson), `runs`; NaN where there is no run. Raises ValueError.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.01, 1.0], momentum=[0.0, 0.9]), starts=5, steps=100)
     >>> divergence_map(sweep.run(), "lr", "momentum").share.values.tolist()
     [[0.0, 1.0], [0.0, 1.0]]
     """
-    from gdsim.stops import STATUSES
-
     confidence = checked_confidence(confidence)
     result = opened(result, "divergence_map")
     if not is_summary(result):
         check_result(result, "divergence_map")
-    if status not in STATUSES:
-        raise ValueError(f"status={status!r} is not known; there are {', '.join(STATUSES)}")
+    if status not in (*STATUSES, WORSE):
+        raise ValueError(f"status={status!r} is not known; {nearest(str(status), (*STATUSES, WORSE))}")
     coordinates = cell_coordinates(result) if is_summary(result) else cells_in(result).coordinates
-    across, along = (varied(coordinates, n) for n in (x, y))
-    hits, runs = ended_counts(result, status)
-    known = (across == across) & (along == along)  # an optimizer that has no such hyperparameter has NaN
-    columns, at_x = np.unique(across[known], return_inverse=True)
-    lines, at_y = np.unique(along[known], return_inverse=True)
+    (columns, at_x), (lines, at_y) = (axis_of(varied(coordinates, n)) for n in (x, y))
+    hits, runs = _counted(result, status)
+    known = (at_x >= 0) & (at_y >= 0)  # an optimizer that has no such hyperparameter has NaN
     total, count = np.zeros((2, len(lines), len(columns)))
-    np.add.at(total, (at_y.reshape(-1), at_x.reshape(-1)), runs[known])
-    np.add.at(count, (at_y.reshape(-1), at_x.reshape(-1)), hits[known])
+    np.add.at(total, (at_y[known], at_x[known]), runs[known])
+    np.add.at(count, (at_y[known], at_x[known]), hits[known])
     low, high = wilson(count, total, confidence)
     with np.errstate(invalid="ignore"):
         share = count / np.where(total > 0, total, np.nan)
     dims = (y, x)
     variables = {
-        "share": (dims, share, f"share of runs that ended as {status}", "1"), "low": (dims, low, f"lower end of the {confidence:.0%} interval", "1"),
+        "share": (dims, share, f"share of runs that ended {status.replace('_', ' ') if status == WORSE else f'as {status}'}", "1"), "low": (dims, low, f"lower end of the {confidence:.0%} interval", "1"),
         "high": (dims, high, f"upper end of the {confidence:.0%} interval", "1"), "runs": (dims, total.astype(int), "finished runs", "1"),
     }  # fmt: skip
     return dataset(variables, {x: (x, columns), y: (y, lines)}, status=status, confidence=confidence)
+
+
+def _counted(result: Any, status: str) -> tuple[np.ndarray, np.ndarray]:
+    """(how many of each cell's runs ended so, how many there are)."""
+    if status != WORSE:
+        return ended_counts(result, status)
+    worse = worse_than_start(result)
+    if worse is None:
+        raise ValueError("this result does not tell which runs ended above their start: its first checkpoint is not the start, or it is a summary")
+    return worse, ended_counts(result, "diverged")[1]
 
 
 # Values that are tried side by side in each round: the bracket shrinks by as much.

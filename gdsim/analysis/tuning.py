@@ -1,15 +1,15 @@
 """Optimizers compared with what it takes to tune them: budgets of trials, sensitivity, the best cell and how sure it is."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.axes import checked_whole, nearest
 from gdsim.statistics import groups_of, median, percentiles, resampled
-from gdsim.sweep.reading import Cells, cells_in, check_result, checked_confidence, dataset, varied
-from gdsim.sweep.result import losses_at_end
+from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
+from gdsim.sweep.reading import Cells, axis_of, cells_in, check_result, checked_confidence, dataset, varied
 
 # Values of resampled medians that are in memory at once.
 MEDIAN_VALUES = 20_000_000
@@ -51,22 +51,43 @@ def expected_best(values: Any, n: Any, *, estimator: str = "unbiased") -> np.nda
     return found
 
 
-def _losses_by_start(result: Any, cells: Cells) -> np.ndarray:
-    """[start, cell] final losses, infinite where a run diverged, NaN where it is missing."""
-    return outcomes_by_start(result, cells.place, losses_at_end(result), len(cells.numbers))
+class Ranked(NamedTuple):
+    """What runs are ranked by, start by start and cell by cell."""
+
+    ranking: Ranking
+    cells: Cells
+    table: np.ndarray  # [start, cell] values, lower is better, infinite where a run diverged or never met the target, NaN where it is missing
+
+    @property
+    def medians(self) -> np.ndarray:
+        """[cell] the median, lower is better; of accuracies that of the accuracies themselves, negated."""
+        return self.ranking.sign * median(self.ranking.sign * self.table)
+
+    def shown(self, values: np.ndarray) -> np.ndarray:
+        """Values as people read them: accuracies are not negated."""
+        return self.ranking.sign * values
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a Dataset says of it."""
+        return {"ranked_by": self.ranking.name}
 
 
-def median_losses(result: Any, cells: Cells) -> np.ndarray:
-    """Each cell's median final loss, the lower of two in the middle; diverged runs count as infinite."""
-    return median(_losses_by_start(result, cells))
+def ranked(result: Any, variable: str | None, target: float | None) -> Ranked:
+    """A checked result's runs by what ranks them."""
+    ranking, cells = ranking_of(result, variable=variable, target=target), cells_in(result)
+    return Ranked(ranking, cells, outcomes_by_start(result, cells.place, ranking.values, len(cells.numbers)))
 
 
-def budget_curve(result: Any, *, by: str = "optimizer", estimator: str = "unbiased", confidence: float = 0.95, resamples: int = 500, seed: int = 0) -> Any:
+def budget_curve(
+    result: Any, *, variable: str | None = None, target: float | None = None, by: str = "optimizer",
+    estimator: str = "unbiased", confidence: float = 0.95, resamples: int = 500, seed: int = 0,
+) -> Any:  # fmt: skip
     """The expected best median loss of n random trials, for each optimizer and each n: a Dataset over `by` and `trials`.
 
-    A trial is a cell drawn from those of one optimizer (or of one value of any coordinate `by`); its loss is the median of its
-    runs' final losses, diverged ones infinite. Cells whose median is infinite count as the worst finite one of all, so that a
-    curve is a number. The interval resamples starts. `estimator` as in `expected_best`.
+    A trial is a cell drawn from those of one optimizer (or of one value of any coordinate `by`); its loss is the median over its
+    runs of what ranks (see `gd.table`; `attrs["ranked_by"]`), diverged ones infinite. Cells whose median is infinite count as the worst finite
+    one of all, so that a curve is a number. The interval resamples starts. `estimator` as in `expected_best`.
 
     Variables: `loss`, `low`, `high`, each [by, trials], NaN beyond an optimizer's cells; `cells` [by].
 
@@ -77,9 +98,8 @@ def budget_curve(result: Any, *, by: str = "optimizer", estimator: str = "unbias
     """
     confidence = checked_confidence(confidence)
     result = check_result(result, "budget_curve")
-    cells = cells_in(result)
-    names, groups = _groups(cells, by)
-    table = _losses_by_start(result, cells)
+    found = ranked(result, variable, target)
+    names, groups = _groups(found.cells, by)
     trials = np.arange(1, max((len(g) for g in groups), default=0) + 1)
 
     def curve(medians: np.ndarray) -> np.ndarray:
@@ -88,66 +108,69 @@ def budget_curve(result: Any, *, by: str = "optimizer", estimator: str = "unbias
         curves = np.full((len(groups), len(trials)), np.nan)
         for row, members in enumerate(groups):
             curves[row, : len(members)] = expected_best(bounded[members], trials[: len(members)], estimator=estimator)
-        return curves
+        return found.shown(curves)
 
-    low, high = percentiles(np.array([curve(m) for m in _resampled_medians(result, table, resamples, seed)]), confidence)
-    dims = (by, "trials")
+    ends = percentiles(np.array([curve(m) for m in _resampled_medians(result, found, resamples, seed)]), confidence)
+    dims, name, units = (by, "trials"), found.ranking.name, found.ranking.units
     variables = {
-        "loss": (dims, curve(median(table)), "expected lowest median loss of so many trials", "1"),
-        "low": (dims, low, f"lower end of the {confidence:.0%} interval", "1"), "high": (dims, high, f"upper end of the {confidence:.0%} interval", "1"),
+        "loss": (dims, curve(found.medians), f"expected best median {name} of so many trials", units),
+        "low": (dims, ends[0], f"lower end of the {confidence:.0%} interval", units), "high": (dims, ends[1], f"upper end of the {confidence:.0%} interval", units),
         "cells": (by, [len(g) for g in groups], "cells that trials are drawn from", "1"),
     }  # fmt: skip
-    return dataset(variables, {by: (by, names), "trials": ("trials", trials)}, estimator=estimator, confidence=confidence)
+    return dataset(variables, {by: (by, names), "trials": ("trials", trials)}, estimator=estimator, confidence=confidence, **found.about)
 
 
 def _groups(cells: Cells, by: str) -> tuple[np.ndarray, list[np.ndarray]]:
     """(distinct values of a coordinate in the order of their first cells, the places of the cells of each)."""
-    values = varied(cells.coordinates, by)
-    names, first = np.unique(values, return_index=True)
-    names = names[np.argsort(first)]
-    return names, [np.flatnonzero(values == n) for n in names]
+    names, place = axis_of(varied(cells.coordinates, by))
+    order = [int(k) for k in dict.fromkeys(place.tolist()) if k >= 0]
+    return names[order], [np.flatnonzero(place == k) for k in order]
 
 
-def _resampled_medians(result: Any, table: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """[resample, cell]: medians over starts that are drawn with replacement, the same for all cells."""
-    starts = np.unique(result.start.values)
-    group, groups = groups_of(starts)
+def _resampled_medians(result: Any, found: Ranked, resamples: int, seed: int) -> np.ndarray:
+    """[resample, cell]: medians over starts that are drawn with replacement, the same for all cells; lower is better."""
+    table, upper = found.table, found.ranking.sign < 0  # the median of accuracies is the upper one of their negatives
+    group, groups = groups_of(np.unique(result.start.values))
     weights = resampled(groups, checked_whole(resamples, "resamples", 1, 2**31), seed)
-    found = np.full((len(weights), table.shape[1]), np.nan)
+    drawn = np.full((len(weights), table.shape[1]), np.nan)
     for cell in range(table.shape[1]):
         known = np.flatnonzero(~np.isnan(table[:, cell]))
         if not len(known):
             continue
         order = known[np.argsort(table[known, cell], kind="stable")]
         near = int(8 * np.sqrt(len(order))) + 8  # a resample's median lies so near to the middle, but for one in 10^50
-        places = _middles(group[order], weights, (max(0, len(order) // 2 - near), min(len(order), len(order) // 2 + near)))
+        places = _middles(group[order], weights, (max(0, len(order) // 2 - near), min(len(order), len(order) // 2 + near)), upper=upper)
         lost = places < 0
         if lost.any():
-            places[lost] = _middles(group[order], weights[lost], (0, len(order)))
-        found[:, cell] = np.where(places >= 0, table[order[places], cell], np.nan)
-    return found
+            places[lost] = _middles(group[order], weights[lost], (0, len(order)), upper=upper)
+        drawn[:, cell] = np.where(places >= 0, table[order[places], cell], np.nan)
+    return drawn
 
 
-def _middles(group: np.ndarray, weights: np.ndarray, window: tuple[int, int]) -> np.ndarray:
-    """The place of each resample's lower median among ordered runs of given groups; -1 where it lies outside of the window, or nothing was drawn."""
+def _middles(group: np.ndarray, weights: np.ndarray, window: tuple[int, int], *, upper: bool) -> np.ndarray:
+    """The place of each resample's lower (or upper) median among ordered runs of given groups; -1 where it lies outside of the window, or nothing was drawn."""
     first, last = window
     whole, before = (weights @ np.bincount(group[:n], minlength=weights.shape[1]) for n in (len(group), first))
     found = np.full(len(weights), -1)
     at_once = max(1, MEDIAN_VALUES // (last - first))
+    enough = whole / 2 + (0.25 if upper else 0.0)
     for row in range(0, len(weights), at_once):
         rows = slice(row, row + at_once)
-        total = before[rows, None] + np.cumsum(weights[rows][:, group[first:last]], axis=1)
-        reached = 2 * total >= whole[rows, None]
-        inside = reached[:, -1] & (2 * before[rows] < whole[rows])
+        reached = before[rows, None] + np.cumsum(weights[rows][:, group[first:last]], axis=1) >= enough[rows, None]
+        inside = reached[:, -1] & (before[rows] < enough[rows]) & (whole[rows] > 0)
         found[rows] = np.where(inside, first + np.argmax(reached, axis=1), -1)
     return found
 
 
-def best_cell(result: Any, *, resamples: int = 1000, seed: int = 0) -> Any:
-    """Which cell has the lowest median final loss, and how often it still has when the starts are drawn anew: a Dataset over `cell`.
+def best_cell(result: Any, *, variable: str | None = None, target: float | None = None, resamples: int = 1000, seed: int = 0) -> Any:
+    """Which cell has the best median of what ranks, and how often it still has when the starts are drawn anew: a Dataset over `cell`.
 
-    Diverged runs count as infinite. `probability_best` is the share of the bootstrap's resamples of starts, the same for all
-    cells, in which a cell is the best; cells that tie share it. `rank` is 1 for the lowest median. `attrs["best"]` is its cell.
+    What ranks, and how ties are broken, `gd.table` says: `variable` or the time to `target`; else the time to the sweep's lowest target,
+    the best validation loss, the final loss; `attrs["ranked_by"]` names it. Diverged runs count as infinite.
+    `probability_best` is the share of the bootstrap's resamples of starts, the same for all cells, in which a cell is the best; cells that tie
+    share it. `rank` is 1 for the best. `attrs["best"]` is its cell.
+
+    Variables: `median_loss` (of what ranks, whatever that is), `low`, `high`, `probability_best`, `rank`, each [cell].
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.05]), starts=9, steps=100)
@@ -155,32 +178,33 @@ def best_cell(result: Any, *, resamples: int = 1000, seed: int = 0) -> Any:
     [0.0, 1.0]
     """
     result = check_result(result, "best_cell")
-    cells = cells_in(result)
-    table = _losses_by_start(result, cells)
-    medians = median(table)
-    drawn = np.where(np.isnan(draws := _resampled_medians(result, table, resamples, seed)), np.inf, draws)
+    found = ranked(result, variable, target)
+    ranks = ranks_of(found.cells, found.ranking)
+    draws = _resampled_medians(result, found, resamples, seed)
+    drawn = np.where(np.isnan(draws), np.inf, draws)
     ties = drawn == drawn.min(1, initial=np.inf, keepdims=True)
     share = (ties / np.maximum(1, ties.sum(1, keepdims=True))).mean(0)
-    order = np.argsort(np.where(np.isnan(medians), np.inf, medians), kind="stable")
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(1, len(order) + 1)
-    low, high = percentiles(drawn, 0.95)
+    low, high = np.sort(found.shown(np.array(percentiles(drawn, 0.95))), axis=0)
+    name, units = found.ranking.name, found.ranking.units
     variables = {
-        "median_loss": ("cell", medians, "median final loss", "1"), "low": ("cell", low, "lower end of the 95% interval", "1"),
-        "high": ("cell", high, "upper end of the 95% interval", "1"), "probability_best": ("cell", share, "share of resamples in which the cell is the best", "1"),
-        "rank": ("cell", rank, "place by the median, the lowest first", "1"),
+        "median_loss": ("cell", found.shown(found.medians), f"median {name}", units), "low": ("cell", low, "lower end of the 95% interval", units),
+        "high": ("cell", high, "upper end of the 95% interval", units), "probability_best": ("cell", share, "share of resamples in which the cell is the best", "1"),
+        "rank": ("cell", ranks.rank, "place by the median, the best first", "1"),
     }  # fmt: skip
-    return cells.dataset(variables, best=int(cells.numbers[order[0]]) if len(order) else -1)
+    return found.cells.dataset(variables, best=int(found.cells.numbers[ranks.order[0]]) if len(ranks.order) else -1, **found.about)
 
 
-def sensitivity(result: Any, hyperparameter: str = "lr", *, factor: float = 2.0, by: str = "optimizer") -> Any:
+def sensitivity(
+    result: Any, hyperparameter: str = "lr", *, variable: str | None = None, target: float | None = None, factor: float = 2.0, by: str = "optimizer"
+) -> Any:
     """How wide the range of a hyperparameter is within which the median loss stays within `factor` of the best: a Dataset over `by`.
 
-    At each value the best cell over all other hyperparameters counts. The range is the unbroken one about the best value; `decades` is
-    log10(high/low), NaN for values that are not above 0, and `low_open`, `high_open` say that it reaches the end of the grid and may go on. Losses must be above 0,
-    or `factor` would mean nothing: subtract the minimum first.
+    The loss is what ranks, as `gd.table` says, a time too; `attrs["ranked_by"]` names it. At each value the best cell over all other
+    hyperparameters counts. The range is the unbroken one about the best value; `decades` is log10(high/low), NaN for values that are not
+    above 0, such as None for the whole batch, and `low_open`, `high_open` say that it reaches the end of the grid and may go on. Losses must be
+    above 0, or `factor` would mean nothing: subtract the minimum first.
 
-    Variables: `best`, `best_loss`, `low`, `high`, `decades`, `low_open`, `high_open`, each [by]; `curve` [by, value], the best median loss at each value.
+    Variables: `best`, `best_loss`, `low`, `high`, `decades`, `low_open`, `high_open`, each [by]; `curve` [by, value], the best median at each value.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-3, 1, 13)), starts=9, steps=20)
@@ -190,28 +214,30 @@ def sensitivity(result: Any, hyperparameter: str = "lr", *, factor: float = 2.0,
     result = check_result(result, "sensitivity")
     if not factor > 1:
         raise ValueError(f"factor must be above 1, such as 2; {factor!r} was given")
-    cells = cells_in(result)
-    names, groups = _groups(cells, by)
-    values = varied(cells.coordinates, hyperparameter, numbers=True)
-    medians = median_losses(result, cells)
+    axis, place = axis_of(varied(cells_in(result).coordinates, hyperparameter, numbers=True))
+    found = ranked(result, variable, target)
+    names, groups = _groups(found.cells, by)
+    medians = found.medians
     if (medians[~np.isnan(medians)] < 0).any():
-        raise ValueError("losses below 0 cannot be compared by a factor: subtract the problem's minimum from final_loss first")
-    axis = np.unique(values[~np.isnan(values)])
+        what = "accuracies" if found.ranking.sign < 0 else "losses below 0"
+        advice = "rank by a loss, with variable=" if found.ranking.sign < 0 else "subtract the problem's minimum from final_loss first"
+        raise ValueError(f"{what} cannot be compared by a factor: {advice}")
     curves = np.full((len(groups), len(axis)), np.nan)
     for row, members in enumerate(groups):
-        for place, value in enumerate(axis):
-            mine = medians[members][values[members] == value]
-            curves[row, place] = np.nanmin(mine) if len(mine) and not np.isnan(mine).all() else np.nan
+        for k in range(len(axis)):
+            mine = medians[members][place[members] == k]
+            curves[row, k] = np.nanmin(mine) if len(mine) and not np.isnan(mine).all() else np.nan
     rows = [_range(axis, curve, factor) for curve in curves]
     columns = list(zip(*rows, strict=True)) if rows else [()] * 7
+    units = found.ranking.units
     about = {
-        "best": ("value with the lowest median loss", "1"), "best_loss": ("that loss", "1"), "low": ("lowest value within the factor", "1"),
+        "best": ("value with the best median", "1"), "best_loss": (f"that median {found.ranking.name}", units), "low": ("lowest value within the factor", "1"),
         "high": ("highest value within the factor", "1"), "decades": ("width of the range", "decades"),
         "low_open": ("whether the range reaches the grid's lowest value", ""), "high_open": ("whether it reaches the highest", ""),
     }  # fmt: skip
     variables: dict[str, tuple[Any, ...]] = {n: (by, np.array(c), *a) for (n, a), c in zip(about.items(), columns, strict=True)}
-    variables["curve"] = ((by, "value"), curves, f"best median loss at each {hyperparameter}", "1")
-    return dataset(variables, {by: (by, names), "value": ("value", axis)}, hyperparameter=hyperparameter, factor=factor)
+    variables["curve"] = ((by, "value"), curves, f"best median {found.ranking.name} at each {hyperparameter}", units)
+    return dataset(variables, {by: (by, names), "value": ("value", axis)}, hyperparameter=hyperparameter, factor=factor, **found.about)
 
 
 def _range(axis: np.ndarray, curve: np.ndarray, factor: float) -> Sequence[Any]:
@@ -226,5 +252,5 @@ def _range(axis: np.ndarray, curve: np.ndarray, factor: float) -> Sequence[Any]:
     first = here - int(np.argmin(np.append(good[: here + 1][::-1], False))) + 1
     last = here + int(np.argmin(np.append(good[here:], False))) - 1
     low, high = axis[tried[first]], axis[tried[last]]
-    decades = float(np.log10(high / low)) if low > 0 else nan
+    decades = float(np.log10(high / low)) if low is not None and low > 0 else nan
     return axis[best], curve[best], low, high, decades, first == 0, last == len(tried) - 1

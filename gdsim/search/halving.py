@@ -20,11 +20,13 @@ def _checked(sweep: Any, eta: Any, smallest: Any, what: str) -> tuple[int, int, 
     return sweep.steps, checked_whole(eta, "eta", 2, 1000), least
 
 
-def successive_halving(sweep: Sweep, *, eta: int = 3, smallest: int | None = None, threads: int | None = None) -> Search:
+def successive_halving(
+    sweep: Sweep, *, eta: int = 3, smallest: int | None = None, variable: str | None = None, target: float | None = None, threads: int | None = None
+) -> Search:
     """All cells of a sweep for few steps, the best 1/eta of them for eta times as many, and so on up to `sweep.steps` (Karnin et al. 2013; Jamieson and Talwalkar 2016).
 
-    A cell's score is the median final loss over its starts; diverged runs count as infinite. Survivors go on from where they
-    stood, with the bits of a run that never paused. `smallest` is the fewest steps of the first rung; if not given, so many that one cell
+    A cell's score is the median over its starts of what ranks, by `variable` or `target` if given, else as `gd.table` says; diverged runs
+    count as infinite. Survivors go on from where they stood, with the bits of a run that never paused. `smallest` is the fewest steps of the first rung; if not given, so many that one cell
     is left for the last. Returns a `gdsim.search.training.Search`.
 
     >>> import gdsim as gd
@@ -37,7 +39,7 @@ def successive_halving(sweep: Sweep, *, eta: int = 3, smallest: int | None = Non
     count = len(sweep.plan().cells)
     halvings = int(math.log(count, eta) + 1e-9)
     rungs = rungs_of(steps, max(least or 1, round(steps / eta**halvings)), eta)
-    ladder = Ladder(sweep, rungs, threads)
+    ladder = Ladder(sweep, rungs, threads, variable, target)
     _halve(ladder, list(range(count)), 0, eta)
     return ladder.outcome()
 
@@ -45,15 +47,18 @@ def successive_halving(sweep: Sweep, *, eta: int = 3, smallest: int | None = Non
 def _halve(ladder: Ladder, cells: list[int], first: int, eta: int) -> None:
     """One bracket: cells from a rung on."""
     for rung in range(first, len(ladder.rungs)):
-        scores = ladder.climb(cells, rung)
-        cells = best_of(scores, cells, max(1, len(cells) // eta))
+        keys = ladder.climb(cells, rung)
+        cells = best_of(keys, cells, max(1, len(cells) // eta))
 
 
-def hyperband(sweep: Sweep, *, eta: int = 3, smallest: int = 1, seed: int = 0, threads: int | None = None) -> Search:
+def hyperband(
+    sweep: Sweep, *, eta: int = 3, smallest: int = 1, seed: int = 0,
+    variable: str | None = None, target: float | None = None, threads: int | None = None,
+) -> Search:  # fmt: skip
     """Brackets of successive halving, from many cells with few steps to few cells with all (Li et al. 2018).
 
     Each bracket draws its cells from the sweep's at random, by `seed`, all where there are fewer than it wants; what one bracket has trained,
-    another goes on with. Returns a `gdsim.search.training.Search`.
+    another goes on with. Scores are those of `successive_halving`. Returns a `gdsim.search.training.Search`.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 30)), starts=5, steps=27)
@@ -63,7 +68,7 @@ def hyperband(sweep: Sweep, *, eta: int = 3, smallest: int = 1, seed: int = 0, t
     """
     steps, eta, least = _checked(sweep, eta, smallest, "hyperband")
     rungs = rungs_of(steps, least or 1, eta)
-    ladder = Ladder(sweep, rungs, threads)
+    ladder = Ladder(sweep, rungs, threads, variable, target)
     rng = np.random.default_rng(seed)
     highest = len(rungs) - 1
     for s in range(highest, -1, -1):
@@ -73,11 +78,13 @@ def hyperband(sweep: Sweep, *, eta: int = 3, smallest: int = 1, seed: int = 0, t
     return ladder.outcome()
 
 
-def asha(sweep: Sweep, *, eta: int = 3, smallest: int = 1, batch: int = 8, threads: int | None = None) -> Search:
+def asha(
+    sweep: Sweep, *, eta: int = 3, smallest: int = 1, batch: int = 8, variable: str | None = None, target: float | None = None, threads: int | None = None
+) -> Search:
     """Asynchronous successive halving (Li et al. 2020): `batch` cells at a time, and each goes up as soon as it is among the best 1/eta of its rung so far.
 
-    Where no cell may go up, new ones begin, in the order of their numbers; it ends when all have begun and none may go up. Returns a
-    `gdsim.search.training.Search`.
+    Where no cell may go up, new ones begin, in the order of their numbers; it ends when all have begun and none may go up. Scores are those of
+    `successive_halving`. Returns a `gdsim.search.training.Search`.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 9)), starts=5, steps=90)
@@ -86,7 +93,7 @@ def asha(sweep: Sweep, *, eta: int = 3, smallest: int = 1, batch: int = 8, threa
     """
     steps, eta, least = _checked(sweep, eta, smallest, "asha")
     checked_whole(batch, "batch", 1, 2**31)
-    ladder = Ladder(sweep, rungs_of(steps, least or 1, eta), threads)
+    ladder = Ladder(sweep, rungs_of(steps, least or 1, eta), threads, variable, target)
     begun = 0
     while True:
         jobs = _promotable(ladder, eta)[:batch]
@@ -103,7 +110,7 @@ def _promotable(ladder: Ladder, eta: int) -> list[tuple[int, int]]:
     found = []
     for rung in range(len(ladder.rungs) - 2, -1, -1):
         there = [int(c) for c in np.flatnonzero(~np.isnan(ladder.scores[:, rung]))]
-        for cell in best_of(ladder.scores[there, rung], there, len(there) // eta):
+        for cell in best_of(ladder.keys[there, rung], there, len(there) // eta):
             if np.isnan(ladder.scores[cell, rung + 1]):
                 found.append((cell, rung + 1))
     return found

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from gdsim.analysis.tuning import median_losses
 from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
 from gdsim.sweep.reading import cells_in
 from gdsim.sweep.result import coordinates_of
 from gdsim.sweep.resume import continue_from
@@ -18,9 +18,9 @@ MOST_RUNGS = 64
 class Search(NamedTuple):
     """What a search did: `history` by cell and rung, and the `result` of the runs of those cells that took all steps.
 
-    `history.score[cell, rung]` is the median final loss over the starts after `steps[rung]`, NaN where a cell was not trained so far;
-    `last_rung[cell]` is -1 where it was not trained at all. Its attributes say which cell is `best`, and how many `run_steps` were spent of
-    the `run_steps_of_all` that the whole sweep would take. The result's runs have the bits that `sweep.run()` gives them, but for the `best_loss` at their checkpoints,
+    `history.score[cell, rung]` is the median over the starts of what ranks (`ranked_by` in its attributes) after `steps[rung]`, NaN where a
+    cell was not trained so far; `last_rung[cell]` is -1 where it was not trained at all. Its attributes say which cell is `best`, and how
+    many `run_steps` were spent of the `run_steps_of_all` that the whole sweep would take. The result's runs have the bits that `sweep.run()` gives them, but for the `best_loss` at their checkpoints,
     which lie otherwise; their curves, which begin anew on each rung, are left out. It is None where no cell took all steps.
     """
 
@@ -31,25 +31,28 @@ class Search(NamedTuple):
 class Ladder:
     """The cells of a sweep on rungs of so many steps each: what was trained is kept, and trained once."""
 
-    def __init__(self, sweep: Sweep, rungs: Sequence[int], threads: int | None) -> None:
+    def __init__(self, sweep: Sweep, rungs: Sequence[int], threads: int | None, variable: str | None = None, target: float | None = None) -> None:
         record = msgspec.structs.replace(sweep.record, state=True)
         self.sweep = msgspec.structs.replace(sweep, record=record)
         self.rungs, self.threads = list(rungs), threads
         self.plan = self.sweep.plan()
         self.cells = len(self.plan.cells)
+        self.variable, self.target, self.ranked_by, self.units = variable, target, "", "1"
         self.scores = np.full((self.cells, len(self.rungs)), np.nan)
+        self.keys = np.full((self.cells, len(self.rungs), 0), np.nan)  # what cells are ordered by, `CellRanks.keys`
+        self.lowest: list[np.ndarray] = []  # [run] of each criterion so far, where it lasts
         self.states: list[list[Any]] = [[] for _ in self.rungs]
         self.run_steps = 0
 
     def climb(self, cells: Sequence[int], rung: int) -> np.ndarray:
-        """Trains cells up to a rung, where they are not there yet; their scores."""
+        """Trains cells up to a rung, where they are not there yet; what they are ordered by there."""
         new = [c for c in cells if np.isnan(self.scores[c, rung])]
         for below in (*range(rung - 1, -1, -1), -1):
             mine = [c for c in new if below < 0 or not np.isnan(self.scores[c, below])]
             if mine:
                 self._train(mine, below, rung)
                 new = [c for c in new if c not in mine]
-        return self.scores[list(cells), rung]
+        return self.keys[list(cells), rung]
 
     def _train(self, cells: list[int], below: int, rung: int) -> None:
         """Trains cells from one rung, or from their starts, to another."""
@@ -65,8 +68,29 @@ class Ladder:
         for result, had in zip(results, before, strict=True):
             self.states[rung].append(result)
             self.run_steps += int(result.steps_taken.sum()) - had
-            found = cells_in(result)
-            self.scores[found.numbers, rung] = median_losses(result, found)
+            cells_here = cells_in(result)
+            ranks = ranks_of(cells_here, self._ranking(result))
+            if not self.keys.shape[2]:
+                self.keys = np.full((*self.scores.shape, ranks.keys.shape[1]), np.nan)
+            self.keys[cells_here.numbers, rung] = ranks.keys
+            self.scores[cells_here.numbers, rung] = ranks.median
+
+    def _ranking(self, result: Any) -> Ranking:
+        """What ranks the runs of a result, whose curves begin anew on each rung: what lasts is kept from the rungs below."""
+        ranking = ranking_of(result, variable=self.variable, target=self.target)
+        self.ranked_by, self.units = ranking.name, ranking.units
+        criteria = [ranking, *ranking.then]
+        if not self.lowest:
+            self.lowest = [np.full(self.plan.runs, np.inf) for _ in criteria]
+        runs, diverged = result.run.values, result.status.values == "diverged"
+        for place, (criterion, lowest) in enumerate(zip(criteria, self.lowest, strict=True)):
+            if criterion.lasts:
+                values = np.minimum(criterion.values, lowest[runs])
+                if criterion.units != "steps":  # a time to a target stays met; what is best of a run that diverged does not count
+                    values[diverged] = np.inf
+                lowest[runs] = values
+                criteria[place] = criterion._replace(values=values)
+        return criteria[0]._replace(then=tuple(criteria[1:]))
 
     def outcome(self) -> Search:
         """What was found."""
@@ -75,14 +99,14 @@ class Ladder:
         known = ~np.isnan(self.scores)
         last = np.where(known.any(1), len(self.rungs) - 1 - np.argmax(known[:, ::-1], axis=1), -1)
         top = np.flatnonzero(last == last.max())
-        best = int(top[np.argmin(self.scores[top, last.max()])])
+        best = best_of(self.keys[top, last.max()], top.tolist(), 1)[0]
         columns = {n: ("cell", np.array(c)) for n, c in coordinates_of(self.plan).items()}
         variables = {
-            "score": (("cell", "rung"), self.scores, {"long_name": "median final loss over starts, diverged ones infinite", "units": "1"}),
+            "score": (("cell", "rung"), self.scores, {"long_name": f"median {self.ranked_by} over starts, diverged ones infinite", "units": self.units}),
             "steps": ("rung", np.array(self.rungs), {"long_name": "steps of the rung", "units": "steps"}),
             "last_rung": ("cell", last, {"long_name": "last rung that the cell reached; -1 for none", "units": ""}),
         }
-        spent = {"best": best, "run_steps": self.run_steps, "run_steps_of_all": self.plan.run_steps}
+        spent = {"best": best, "ranked_by": self.ranked_by, "run_steps": self.run_steps, "run_steps_of_all": self.plan.run_steps}
         history = xarray.Dataset(variables, {"cell": ("cell", np.arange(self.cells)), **columns}, spent)
         whole = [s.drop_dims("checkpoint") for s in self.states[-1]]
         return Search(history, xarray.concat(whole, "run").sortby("run") if whole else None)
@@ -96,7 +120,7 @@ def rungs_of(steps: int, smallest: int, eta: int) -> list[int]:
     return sorted(set(found))
 
 
-def best_of(scores: np.ndarray, cells: Sequence[int], count: int) -> list[int]:
-    """The `count` cells with the lowest scores; of equal ones those with the lower numbers."""
-    order = sorted(range(len(cells)), key=lambda k: (scores[k], cells[k]))
+def best_of(keys: np.ndarray, cells: Sequence[int], count: int) -> list[int]:
+    """The `count` cells with the lowest keys[cell, criterion]; of equal ones those with the lower numbers."""
+    order = sorted(range(len(cells)), key=lambda k: (*keys[k], cells[k]))
     return [cells[k] for k in order[:count]]

@@ -25,6 +25,7 @@ class Ranking(NamedTuple):
     units: str
     values: np.ndarray  # [run], lower is better; infinite where the run diverged, or never met the target
     sign: float = 1.0  # -1 where `values` are those of an accuracy, negated
+    lasts: bool = False  # whether a run that goes on can only lower its value: a time, or the best of something
     then: Sequence["Ranking"] = ()
 
 
@@ -89,7 +90,7 @@ def _checked(result: Any, variable: Any) -> str:
 
 def _of_target(result: Any, target: float) -> Ranking:
     steps = times_met(result, np.array([target])).by[:, 0].astype(float)
-    return Ranking(f"steps to loss {target:g}", "steps", np.where(steps < 0, np.inf, steps))
+    return Ranking(f"steps to loss {target:g}", "steps", np.where(steps < 0, np.inf, steps), lasts=True)
 
 
 def _of_variable(result: Any, variable: str) -> Ranking:
@@ -102,7 +103,7 @@ def _of_variable(result: Any, variable: str) -> Ranking:
     else:
         values = sign * _numbers(result, variable, sign)
         values[np.isnan(values) | (result.status.values == "diverged")] = np.inf
-    return Ranking(name, about.attrs.get("units", "1"), values, sign)
+    return Ranking(name, about.attrs.get("units", "1"), values, sign, lasts=variable.startswith("best_"))
 
 
 def _numbers(result: Any, variable: str, sign: float) -> np.ndarray:

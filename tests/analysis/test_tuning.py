@@ -154,3 +154,88 @@ def test_the_edge_of_stability_is_that_of_theory(rule, edge):
     assert float(found.high) >= edge * 0.999
     with pytest.raises(ValueError, match="take another bracket"):
         analysis.edge_of_stability(problem, rule, low=0.01, high=0.02, init=gd.Normal(std=1), steps=100)
+
+
+def ranked_result(seed=0):
+    """Six cells of ten runs with final losses, validation accuracies, and times to the loss 1, which two cells mostly miss."""
+    rng = np.random.default_rng(seed)
+    time = rng.integers(1, 30, (10, 6))
+    time[:8, 4:] = 99
+    curves = np.where(np.arange(31) >= time[..., None], rng.uniform(0.1, 1.0, (10, 6))[..., None], 5.0).reshape(60, 31)
+    result = result_of(curves, cells=6, coordinates={"optimizer": ["A", "A", "A", "B", "B", "B"], "lr": [1.0, 2.0, 3.0] * 2})
+    result["validation_accuracy"] = (("run", "checkpoint"), rng.uniform(0, 1, (60, 31)), {"units": "1"})
+    return result, np.where(time < 31, time, np.inf).astype(float)
+
+
+def middle(values):
+    return np.quantile(values, 0.5, axis=0, method="inverted_cdf")
+
+
+def test_tuning_goes_by_what_ranks():
+    result, time = ranked_result()
+    best = analysis.best_cell(result, target=1.0)
+    assert best.attrs["ranked_by"] == "steps to loss 1"
+    assert np.array_equal(best.median_loss, middle(time))
+    assert best.attrs["best"] == int(np.argmin(middle(time)))
+    accuracy = result.validation_accuracy.values[:, -1].reshape(10, 6)
+    by_accuracy = analysis.best_cell(result, variable="validation_accuracy")
+    assert np.array_equal(by_accuracy.median_loss, middle(accuracy))
+    assert by_accuracy.attrs["best"] == int(np.argmax(middle(accuracy)))
+    assert (by_accuracy.low <= by_accuracy.median_loss).all()
+    assert (by_accuracy.median_loss <= by_accuracy.high).all()
+    curve = analysis.budget_curve(result, target=1.0)
+    assert np.allclose(curve.loss.sel(optimizer="A"), analysis.expected_best(middle(time)[:3], [1, 2, 3]))
+    rising = analysis.budget_curve(result, variable="validation_accuracy")
+    assert np.allclose(rising.loss.sel(optimizer="A"), -analysis.expected_best(-middle(accuracy)[:3], [1, 2, 3]))
+    width = analysis.sensitivity(result, target=1.0)
+    assert np.array_equal(width.curve.sel(optimizer="A"), middle(time)[:3])
+    assert width.attrs["ranked_by"] == "steps to loss 1"
+    with pytest.raises(ValueError, match="accuracies cannot be compared by a factor"):
+        analysis.sensitivity(result, variable="validation_accuracy")
+    with pytest.raises(ValueError, match="is no number that this sweep varies; allowed: 'lr'"):
+        analysis.sensitivity(result, "learning_rate")
+
+
+def test_resampled_medians_are_those_of_the_resamples():
+    result, time = ranked_result(1)
+    drawn = np.random.default_rng(3).multinomial(10, np.full(10, 0.1), size=400)
+    expected = np.array([middle(np.repeat(time, counts, axis=0)) for counts in drawn])
+    found = analysis.best_cell(result, target=1.0, resamples=400, seed=3)
+    ties = expected == expected.min(1, keepdims=True)
+    assert np.allclose(found.probability_best, (ties / ties.sum(1, keepdims=True)).mean(0))
+    accuracy = result.validation_accuracy.values[:, -1].reshape(10, 6)
+    highest = np.array([middle(np.repeat(accuracy, counts, axis=0)) for counts in drawn])
+    found = analysis.best_cell(result, variable="validation_accuracy", resamples=400, seed=3)
+    assert np.allclose(found.probability_best, (highest == highest.max(1, keepdims=True)).mean(0))
+
+
+def test_the_whole_batch_is_a_value_like_any_other():
+    finals = np.array([[1.0, 4.0, 3.0]] * 5)
+    result = result_of(np.ones((15, 1)), cells=3, final=finals.ravel(), coordinates={"batch": [np.nan, 1.0, 2.0]})
+    found = analysis.sensitivity(result, "batch")
+    assert found.value.values.tolist() == [None, 1.0, 2.0]
+    assert found.best.values.tolist() == [None]
+    assert (found.best_loss[0], found.low[0], found.high[0]) == (1.0, None, None)
+    assert np.isnan(found.decades[0])
+    assert found.curve.values.tolist() == [[1.0, 4.0, 3.0]]
+    shares = analysis.divergence_map(result, "batch", "optimizer")
+    assert shares.batch.values.tolist() == [None, 1.0, 2.0]
+    assert shares.runs.values.tolist() == [[5, 5, 5]]
+
+
+def test_runs_that_end_above_their_start_have_a_map():
+    curves = np.array([[1.0, 2.0], [1.0, 0.5], [1.0, 3.0], [1.0, 2.0]])
+    result = result_of(curves, cells=2, status=["budget", "budget", "diverged", "budget"], coordinates={"lr": [0.1, 1.0]})
+    found = analysis.divergence_map(result, "lr", "optimizer", status="worse_than_start")
+    assert found.share.values.tolist() == [[0.5, 0.5]]
+    with pytest.raises(ValueError, match="did you mean 'worse_than_start'"):
+        analysis.divergence_map(result, "lr", "optimizer", status="worse_then_start")
+
+
+def test_what_is_left_of_the_minima_is_told_of_a_result(tmp_path):
+    sweep = gd.Sweep(problem=gd.functions.StyblinskiTang(), optimizer=gd.SGD(lr=[0.01, 0.02]), starts=60, steps=800)
+    result = sweep.run()
+    found = analysis.minima_left(result)
+    counts = analysis.minima_by_loss(result)["count"].values
+    assert found.chao1.values.tolist() == [float(analysis.minima_left(c[c > 0]).chao1) for c in counts]
+    assert found.lr.values.tolist() == [0.01, 0.02]

@@ -114,3 +114,22 @@ def test_optuna_is_told_the_losses_of_its_trials():
         search.tell_batches(study, sweep_of(), space)
     with pytest.raises(ValueError, match="direction='minimize'"):
         search.tell_batches(optuna.create_study(direction="maximize"), sweep, space)
+
+
+def test_cells_go_up_by_what_ranks():
+    options = {"optimizer": gd.Adam(lr=gd.logspace(1e-3, 1.0, 9)), "steps": 270}
+    sweep = sweep_of(stop=[gd.Target(0.5)], **options)
+    found = search.successive_halving(sweep, smallest=30)
+    assert found.history.attrs["ranked_by"] == "steps to loss 0.5"
+    whole = sweep.run()
+    times = np.where(whole.status.values == "converged", whole.steps_taken.values, np.inf).reshape(7, 9)
+    medians = np.quantile(times, 0.5, axis=0, method="inverted_cdf")
+    for rung, steps in enumerate(found.history.steps.values):
+        known = ~np.isnan(found.history.score.values[:, rung])
+        assert np.array_equal(found.history.score.values[known, rung], np.where(medians <= steps, medians, np.inf)[known])
+    assert medians[found.history.attrs["best"]] == medians.min()
+    own = search.successive_halving(sweep_of(**options), smallest=30, variable="best_loss")
+    lowest = np.quantile(sweep_of(**options).run().best_loss.values.reshape(7, 9), 0.5, axis=0, method="inverted_cdf")
+    score = own.history.score.values[:, -1]
+    assert (score[~np.isnan(score)] >= 0.999 * lowest[~np.isnan(score)]).all()  # checkpoints lie otherwise
+    assert own.history.attrs["ranked_by"] == "best loss"
