@@ -1,8 +1,12 @@
 """What all tests share: the oracles that may be missing."""
 
+import hypothesis
 import pytest
 
 from tests import helpers
+
+hypothesis.settings.register_profile("gdsim", deadline=None)  # no test fails because a machine is slow
+hypothesis.settings.load_profile("gdsim")
 
 
 @pytest.fixture(scope="session")

@@ -325,10 +325,10 @@ def default_targets(result: Any, n: int = 20) -> np.ndarray:
     """
     result = check_result(result, "default_targets")
     first = np.asarray(result.loss.isel(run=slice(0, 1000), checkpoint=0).values, float)
-    best = np.where(result.status.values == "diverged", np.inf, result.best_loss.values.astype(float))
-    place = cells_in(result).place
+    lowest, place = result.best_loss.values.astype(float), cells_in(result).place
+    best = np.where(result.status.values == "diverged", np.inf, lowest)
     lows = np.array([median(best[place == c]) for c in range(place.max(initial=-1) + 1)])
-    lows = lows[np.isfinite(lows)] if np.isfinite(lows).any() else best[np.isfinite(best)]
+    lows = lows[np.isfinite(lows)] if np.isfinite(lows).any() else lowest[np.isfinite(lowest)]
     first = first[np.isfinite(first)]
     if not len(first) or not len(lows):
         raise ValueError("no run of this result has a finite loss: give targets")
