@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(config, items):
 def pytest_sessionfinish(session):
     yield
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and not hasattr(session.config, "workerinput"):
+    if reporter is not None and not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
         reporter.write_line(counted(reporter.stats))
 
 

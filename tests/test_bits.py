@@ -84,11 +84,11 @@ SMALL_PROBLEMS = {
         for n in SMALL_PROBLEMS
     ],
 )
-def test_small_problems_have_the_same_bits_at_any_width(name, dtype):
+def test_small_problems_have_the_same_bits_at_any_width(name, dtype, tier):
     """Runs that converge, that diverge before or after an update, and that go on to the end share a pack."""
     sweep = gd.Sweep(problem=SMALL_PROBLEMS[name](), optimizer=[gd.Momentum(lr=[1e-4, 1e-2, 10.0]), gd.Adam(lr=[0.05, 1e6])], init=gd.Normal(2.0), starts=15,
                      steps=120, dtype=dtype, stop=[gd.Plateau(patience=20, every=1)], record=gd.Record(every=30, trajectory=True))  # fmt: skip
-    results = [sweep.run(lanes=lanes) for lanes in (1, 4, 16, 64)]
+    results = [sweep.run(lanes=lanes) for lanes in ((1, 4, 16, 64) if tier else (1, 16))]
     assert {"diverged", "budget"} <= set(results[0].status.values.tolist())
     for other in results[1:]:
         assert same_results(results[0], other) == []

@@ -58,6 +58,7 @@ def test_without_state_there_is_no_going_on():
         gd.continue_from(result.drop_attrs(), steps=5)
 
 
+@pytest.mark.full
 def test_samples_in_place_of_steps_compare_batch_sizes():
     problem = gd.MLP(gd.datasets.load("moons"), hidden=[4])
     result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.1), samples=2560, batch=gd.grid(8, 32, None), starts=2).run()

@@ -304,11 +304,12 @@ def descended(X, y, weight, problem, steps, lr):
 
 
 OPTIONS = {"plain": {}, "half, no intercept": {"loss": "squared_error", "intercept": False}, "penalised": {"l1": 0.02, "l2": 0.1}}
-IN_CI = (("plain", "float32"), ("half, no intercept", "float64"), ("penalised", "float64"))
+MARKS = {("plain", "float32"): (), ("half, no intercept", "float64"): pytest.mark.full, ("penalised", "float64"): pytest.mark.full}
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype"), [pytest.param(n, d, marks=() if (n, d) in IN_CI else pytest.mark.slow) for n in OPTIONS for d in ("float32", "float64")]
+    ("name", "dtype"),
+    [pytest.param(n, d, marks=MARKS.get((n, d), pytest.mark.slow)) for n in OPTIONS for d in ("float32", "float64")],
 )
 @pytest.mark.parametrize(("outputs", "weighted"), [(1, False), (3, True)])
 def test_linear_regression_descends_as_written_out(outputs, weighted, name, dtype):
@@ -332,6 +333,7 @@ def test_linear_regression_descends_as_written_out(outputs, weighted, name, dtyp
         assert float(found.gradient_norm[0]) == pytest.approx(float(result.gradient_norm[0, -1]), rel=1e-4, abs=10 * tight)
 
 
+@pytest.mark.full
 def test_the_loss_of_a_linear_model_is_an_axis():
     rng = np.random.default_rng(9)
     X = rng.normal(size=(60, 2))
@@ -356,6 +358,7 @@ def test_linear_regression_keeps_its_digits_where_nothing_is_left():
     assert (result.final_loss.values < 1e-12 * result.loss.values[:, 0]).all()
 
 
+@pytest.mark.full
 def test_linear_regression_on_inputs_that_are_nearly_sums_of_others():
     """Moments in float32 would not know their difference: the samples do."""
     rng = np.random.default_rng(8)
@@ -369,7 +372,7 @@ def test_linear_regression_on_inputs_that_are_nearly_sums_of_others():
     assert result.final_loss.values == pytest.approx(np.full(2, exact), rel=1e-2)
 
 
-@pytest.mark.parametrize("name", ["breast_cancer", "wine"])
+@pytest.mark.parametrize("name", ["breast_cancer", pytest.param("wine", marks=pytest.mark.full)])
 def test_logistic_regression_is_scikit_learns(name):
     from sklearn.linear_model import LogisticRegression
 

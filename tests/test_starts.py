@@ -105,6 +105,7 @@ def test_choices_are_drawn_jointly_from_their_options():
         gd.Momentum(momentum=gd.choice([0.5, 2.0], draws=3))
 
 
+@pytest.mark.full
 def test_anything_may_be_an_axis():
     """Problems of different kinds and dimensions, rules, schedules, activations and batches, in one Dataset."""
     data = gd.datasets.load("moons")
@@ -120,6 +121,7 @@ def test_anything_may_be_an_axis():
     assert result.batch.values.tolist() == [8, 16, 16]
 
 
+@pytest.mark.full
 def test_number_types_may_be_an_axis():
     options = {"problem": gd.MLP(gd.datasets.load("xor"), hidden=[2], activation="tanh"), "optimizer": gd.SGD(lr=0.5), "starts": 4, "steps": 50}
     both = gd.Sweep(dtype=gd.grid("float32", "float64"), **options).run()

@@ -96,6 +96,7 @@ def test_validation_stops_a_run_and_keeps_its_best_weights(moons):
     assert ended > 3
 
 
+@pytest.mark.full
 def test_a_plateau_stalls_a_run_by_looks_of_its_own(moons):
     options = {"problem": gd.MLP(moons, hidden=[4]), "optimizer": gd.SGD(lr=[0.5, 3.0]), "starts": 6, "steps": 400, "batch": 16}
     free = gd.Sweep(record=gd.Record(every=20, trajectory=True), **options).run()

@@ -54,6 +54,7 @@ def test_shuffling_once_repeats_and_replacement_draws_freely():
     assert gd.Sweep(**{**options, "batch": None, "steps": 2}).order(0).tolist() == [list(range(256))] * 2
 
 
+@pytest.mark.full
 def test_a_short_last_batch_trains_as_in_pytorch(torch):
     data = gd.datasets.load("moons")
     problem = gd.MLP(data, hidden=[4], activation="tanh")
@@ -68,7 +69,7 @@ def test_a_short_last_batch_trains_as_in_pytorch(torch):
     assert abs(path[-1] - vector.detach().numpy()).max() < 1e-13
 
 
-@pytest.mark.parametrize("rule", [gd.SGD(lr=2.0), gd.Nesterov(lr=0.5)], ids=["in the kernel", "between steps"])
+@pytest.mark.parametrize("rule", [gd.SGD(lr=2.0), pytest.param(gd.Nesterov(lr=0.5), marks=pytest.mark.full)], ids=["in the kernel", "between steps"])
 def test_a_target_ends_a_run_at_the_first_step_that_reaches_it(rule):
     problem = gd.MLP(gd.datasets.load("xor"), hidden=[4], activation="tanh")
     options = {"problem": problem, "optimizer": rule, "starts": 6, "steps": 300, "dtype": "float64", "init": gd.Normal(1.0)}
@@ -85,6 +86,7 @@ def test_a_target_ends_a_run_at_the_first_step_that_reaches_it(rule):
     assert result.reason.values.tolist().count("Target") == (result.status.values == "converged").sum() > 0
 
 
+@pytest.mark.full
 def test_a_target_with_batches_is_looked_at_once_an_epoch(digits):
     options = {"problem": gd.MLP(digits, hidden=[32]), "optimizer": gd.Adam(lr=0.01), "steps": 500, "batch": 32}
     result = gd.Sweep(stop=[gd.Target(0.1)], **options).run()
@@ -95,6 +97,7 @@ def test_a_target_with_batches_is_looked_at_once_an_epoch(digits):
     assert int(often.steps_taken[0]) % 7 == 0
 
 
+@pytest.mark.full
 def test_a_run_that_overflows_is_a_result_and_its_neighbours_keep_their_bits(digits):
     problem = gd.MLP(digits, hidden=[8], loss="squared_error")
     calm = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=[0.001, 0.002]), starts=4, steps=50, batch=16, record=gd.Record(parameters=True))
@@ -111,6 +114,7 @@ def test_a_run_that_overflows_is_a_result_and_its_neighbours_keep_their_bits(dig
     assert np.isfinite(lost.final_loss.values).all()
 
 
+@pytest.mark.full
 def test_a_run_whose_last_step_overflows_has_diverged():
     """The weights after the last step are finite, their loss is not."""
     problem = gd.MLP(gd.Data([[1e20], [2e20]], [0.0, 1.0]), hidden=[], loss="squared_error")
@@ -132,6 +136,7 @@ def test_recording_changes_nothing(digits):
     assert same_bits(much.trajectory.values[:, -1], much.parameters.values)
 
 
+@pytest.mark.full
 def test_the_state_of_a_run_is_what_its_rule_keeps(digits):
     """Momentum's velocity is its last step; Nesterov's weights and velocity give the point that it reports."""
     options = {"problem": gd.MLP(digits, hidden=[4]), "steps": 12, "batch": 32, "starts": 3, "record": gd.Record(every=1, trajectory=True, state=True)}
@@ -158,6 +163,7 @@ def test_zeros_never_leave_the_symmetric_subspace(digits):
     assert (V[:, :1] == V).all()
 
 
+@pytest.mark.full
 def test_evaluation_agrees_with_what_training_recorded(digits):
     problem = gd.MLP(digits, hidden=[8])
     result = gd.Sweep(problem=problem, optimizer=gd.Nesterov(lr=0.05), steps=20, batch=32, starts=3, record=gd.Record(parameters=True)).run()
