@@ -18,6 +18,10 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
         """Whether its code is another by now than when it was declared."""
         return False
 
+    def why_not_stored(self, by_workers: bool) -> str:
+        """Why a results folder, or a cluster's workers, could not make it from its declaration; nothing where they can."""
+        return ""
+
     def variants(self) -> "list[Any]":
         """The problem with one of each structural alternative, in the order of the axes, the last fastest."""
         return [self]

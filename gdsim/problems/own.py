@@ -1,21 +1,25 @@
-"""A problem of your own, written as lane functions in your own file.
+"""A problem of your own: a function of a tuple of lanes, in your own file or in a notebook.
 
     from gdsim.lanes import exp
 
-    def value_and_gradient(x):
-        u, v = x[0], x[1]
-        e = exp(u)
-        return e + v * v, (e, 2.0 * v)
+    def value(x):
+        return exp(x[0]) + x[1] ** 2
 
-`x` is a tuple of lanes, one per parameter; what comes back is the value and a tuple of the partial derivatives. Lanes take
-+ - * /, comparisons, `gdsim.lanes`' functions, and `sqrt`, `absolute`, `where`, `minimum`, `maximum` of `gdsim.lanes.operations`.
-Functions may call other functions of the file; they may not close over variables.
+`x` is a tuple of lanes, one per parameter. What comes back is the value, which is then differentiated; or the value and a tuple of the
+partial derivatives. Lanes take + - * / **, abs, min, max, comparisons, the functions of `gdsim.lanes`, and those of NumPy and `math`
+that mean the same. No `if` on lanes: `where(condition, this, that)` of `gdsim.lanes`. Loops over numbers are written out.
+
+The function is called once, when the problem is declared, and what it does with lanes is written down and compiled.
 """
 
-import hashlib
+import functools
 import importlib
+import importlib.util
+import inspect
 import pathlib
 import sys
+import traceback
+import types
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -23,26 +27,38 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole
-from gdsim.lanes.compiler import code_text, file_hash, reached
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.mapping import mapped
 from gdsim.lanes.modes import ieee_mode
 from gdsim.problems.base import Problem
+from gdsim.problems.reaching import for_lanes, said, source_of
+from gdsim.problems.slopes import gradient_of
+from gdsim.problems.symbolic import LANE_NAMES
+from gdsim.problems.tracing import Lane, LaneError, Mask, OpaqueError, Trace, Vector, lane_code, operand
 
 FINITE = Range(float("-inf"), float("inf"), low_allowed=False)
 # Parameters of a function that is held in registers; beyond, compiling takes minutes.
 MOST_PARAMETERS = 256
+# Operations that are compiled in line; of more, a function that kernels can take as it is written keeps its loops.
+MOST_IN_LINE = 20_000
 
 
 class Own(Problem, tag="own", frozen=True):
-    """A function of your own: `function(x)` gives (value, gradient) of a tuple of `dim` lanes; its module says how to write one.
+    """A function of your own of a tuple `x` of `dim` parameters: it gives the value, or (value, partial derivatives).
 
-    `function` is the function, or "module:name". `low` and `high` bound the box in which runs start. In an experiment file
-    the module is looked for beside the file first.
+    `function`: a Python function, or "module:name"; in an experiment file the module is looked for beside the file first. It may use
+    + - * / **, abs, min, max, comparisons with `gd.lanes.where`, the functions of `gd.lanes`, and those of NumPy and `math` that mean
+    the same. Without derivatives it is differentiated, exactly. `low`, `high`: the box in which runs start.
+    The values of the globals that it reads belong to the problem: with other ones it is another problem. Lambdas and functions of a
+    notebook run in memory; results in a folder need a function that other processes find, in a file of yours.
 
+    Raises ValueError or TypeError, with the function's line, for what cannot be used.
+
+    >>> Own(lambda x: x[0] ** 2 + np.exp(x[1]), dim=2).check_gradient() < 1e-6
+    True
     >>> def bowl(x):
     ...     return 0.5 * (x[0] * x[0] + 4.0 * x[1] * x[1]), (x[0], 4.0 * x[1])
-    >>> Own(bowl, dim=2).check_gradient() < 1e-8
+    >>> Own(bowl, dim=2).check_gradient() < 1e-6
     True
     """
 
@@ -66,18 +82,29 @@ class Own(Problem, tag="own", frozen=True):
         if not self.low < self.high:
             raise ValueError(f"Own needs low < high; {self.low!r} and {self.high!r} were given")
         put("function", found(self.function) if isinstance(self.function, str) else self.function)
-        if not callable(self.function) or not hasattr(self.function, "__code__"):
+        if not isinstance(self.function, types.FunctionType):
             raise TypeError(f'Own.function must be a Python function or "module:name"; {self.function!r} was given')
-        put("source", self.source or self._current_source())
-
-    def _current_source(self) -> str:
-        texts = [code_text(f.__code__) + file_hash(f.__code__.co_filename) for f in reached(self.function, {})]
-        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+        put("source", self.source or source_of(self.function))
+        _lanes_of(self.function, self.dim, self.source)
 
     @property
     def is_edited(self) -> bool:
         """Whether the function is another by now than the one that the problem was declared with, as in a results folder."""
-        return self.source != self._current_source()
+        return self.source != source_of(self.function)
+
+    def why_not_stored(self, by_workers: bool) -> str:
+        """Why other processes cannot find the function by its name; nothing where they can."""
+        name, module = self.function.__qualname__, sys.modules.get(self.function.__module__)
+        file = getattr(module, "__file__", None)
+        there = getattr(getattr(module, name, None), "__code__", None) == self.function.__code__
+        if there and file and not (by_workers and self.function.__module__ == "__main__"):
+            return ""
+        alone = "a function of this script alone" if file else "a function of a notebook or a terminal"
+        kind = "a lambda" if "<lambda>" in name else "a function within another" if "<locals>" in name else alone
+        return (
+            f"{self.name} is {kind}, which other processes do not find: write it in a file of its own, as def f(x) in mine.py, and give mine.f; "
+            f"without {'client=' if by_workers else 'out='} it runs in memory"
+        )
 
     @property
     def name(self) -> str:
@@ -96,7 +123,7 @@ class Own(Problem, tag="own", frozen=True):
 
     def parts(self) -> dict[str, Any]:
         """The function that a kernel is bound with."""
-        return {"value_and_gradient": self.function}
+        return {"value_and_gradient": _lanes_of(self.function, self.dim, self.source)}
 
     def structure(self) -> list[Any]:
         """What decides the kernel's code."""
@@ -116,7 +143,7 @@ class Own(Problem, tag="own", frozen=True):
         Raises ValueError if it is beyond `tolerance`, and says which component is worst, and where.
         """
         text = f"def both(x):\n    value, gradient = own(x)\n    return (value, {', '.join(f'gradient[{i}]' for i in range(self.dim))})"
-        both = function_from(text, "both", {"own": self.function})
+        both = function_from(text, "both", {"own": self.parts()["value_and_gradient"]})
         at = np.random.default_rng(seed).uniform(self.low, self.high, (points, self.dim))
         with ieee_mode():
             exact = mapped(both, at, self.dim + 1)[:, 1:]
@@ -134,19 +161,130 @@ class Own(Problem, tag="own", frozen=True):
         return float(errors.max())
 
 
+@functools.lru_cache(maxsize=256)
+def _lanes_of(function: types.FunctionType, dim: int, source: str) -> Any:
+    """The function for kernels: what it does with lanes, or itself where only a kernel can run it. Raises FunctionError."""
+    try:
+        text, operations, is_translated = _traced(function, dim)
+        if text != _traced(function, dim)[0]:
+            raise FunctionError(f"{said(function)} does not do the same when it is called again, as with random numbers or a clock: give it none")
+    except OpaqueError:
+        return function
+    if operations <= MOST_IN_LINE:
+        return _generated(text)
+    if not is_translated:
+        return function
+    raise FunctionError(f"{said(function)} takes {operations:,} operations; at most {MOST_IN_LINE:,} can be compiled")
+
+
+@functools.lru_cache(maxsize=256)
+def _generated(text: str) -> Any:
+    return function_from(text, "value_and_gradient", {**LANE_NAMES, "inf": float("inf"), "nan": float("nan")})
+
+
+class FunctionError(ValueError):
+    """An own function that cannot be used: its line, what is wrong, what to write."""
+
+
+def _traced(function: types.FunctionType, dim: int) -> tuple[str, int, bool]:
+    """(the function's operations as lane code that gives value and gradient, their number, whether the function itself could not be compiled)."""
+    given = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(given) != 1 or inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+        raise FunctionError(f"{said(function)} must be a plain function of one argument, the tuple of the {dim} parameters")
+    trace, made = Trace(), {}
+    inputs = trace.inputs(dim)
+    try:
+        result = for_lanes(function, made)(inputs)
+    except OpaqueError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise FunctionError(_what_it_raised(function, made, error, dim)) from None
+    value, slopes = _parts(function, result, dim, trace)
+    slopes = gradient_of(value, inputs) if slopes is None else slopes
+    lines = ["def value_and_gradient(x):", *(f"    t{k} = {trace.code(k)}" for k in range(len(trace.operations)))]
+    lines.append(f"    return {lane_code(value)}, ({', '.join(map(lane_code, slopes))},)")
+    plain = not isinstance(result, tuple) or not all(isinstance(v, Lane) for v in (value, *slopes))
+    return "\n".join(lines), len(trace.operations), trace.is_translated or plain or bool(function.__closure__)
+
+
+def _what_it_raised(function: types.FunctionType, made: dict[Any, Any], error: BaseException, dim: int) -> str:
+    """One line for what a function has raised, with the last of the user's own lines that it went through."""
+    own = {f.__code__.co_filename for f in made}
+    lines = [(f, n) for f, n in traceback.walk_tb(error.__traceback__) if f.f_code.co_filename in own]
+    frame, number = lines[-1] if lines else (None, function.__code__.co_firstlineno)
+    name = frame.f_code.co_filename if frame else function.__code__.co_filename
+    text = " ".join(str(error).split())[:300]
+    kind = "" if isinstance(error, LaneError) else f"{type(error).__name__}: " if text else type(error).__name__
+    hint = f" (the parameters are x[0] to x[{dim - 1}], as dim={dim} says)" if isinstance(error, IndexError) else ""
+    return f"the function {function.__qualname__} cannot be used, {pathlib.Path(name).name} line {number}: {kind}{text}{hint}"
+
+
+def _parts(function: types.FunctionType, result: Any, dim: int, trace: Trace) -> tuple[Any, list[Any] | None]:
+    """(value, partial derivatives) of what a function gave; None for derivatives that it has not given."""
+    gives = f"{said(function)} must give the value, or (value, ({dim} partial derivatives)); it gives "
+    if isinstance(result, np.ndarray):
+        result = result.tolist()
+    if not isinstance(result, (tuple, list)):
+        return _number(result, gives, "the value"), None
+    if len(result) != 2:
+        raise FunctionError(f"{gives}{len(result)} things")
+    value, slopes = result
+    slopes = slopes.tolist() if isinstance(slopes, np.ndarray) else slopes
+    slopes = list(slopes) if isinstance(slopes, (tuple, list)) else [slopes]
+    if len(slopes) != dim:
+        raise FunctionError(f"{gives}{len(slopes)} partial derivative{'s' * (len(slopes) != 1)}")
+    return _number(value, gives, "the value"), [_number(s, gives, f"derivative {k}") for k, s in enumerate(slopes)]
+
+
+def _number(value: Any, gives: str, what: str) -> Any:
+    """A lane or a plain number that a function gave."""
+    try:
+        held = None if isinstance(value, (bool, np.bool_, Mask, Vector)) else operand(value)
+    except (LaneError, OverflowError):
+        held = None
+    if held is None:
+        kind = "a condition" if isinstance(value, Mask) else "nothing (is there a return?)" if value is None else type(value).__name__
+        raise FunctionError(f"{gives}{kind} as {what}")
+    return held
+
+
 def found(name: str, folder: pathlib.Path | None = None) -> Callable[..., Any]:
     """The function "module:name", its module beside an experiment file or where Python finds it."""
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
         raise ValueError(f'a function is named as "module:name"; {name!r} was given')
-    beside = [] if folder is None else [str(folder)]
-    sys.path[:0] = beside
     try:
-        value = getattr(importlib.import_module(module), attribute, None)
-    except ImportError as error:
-        raise ValueError(f"the module of {name!r} cannot be imported: {error}") from None
-    finally:
-        del sys.path[: len(beside)]
+        value = getattr(_imported(module, folder), attribute, None)
+    except (Exception, SystemExit) as error:
+        lines = [n for f, n in traceback.walk_tb(error.__traceback__) if f.f_globals.get("__name__") == module]
+        place = f" (line {lines[-1]} of it)" if lines else ""
+        raise ValueError(f"the module of {name!r} cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}{place}") from None
+    if value is None and module == "__main__":
+        raise ValueError(f"{name!r} is a function of a script: open the results in it, or move the function into a file of its own and train again")
     if value is None:
         raise ValueError(f"the module {module!r} has no {attribute!r}")
     return value
+
+
+_beside: dict[str, pathlib.Path] = {}  # the files of modules that were found beside experiments
+
+
+def _imported(name: str, folder: pathlib.Path | None) -> types.ModuleType:
+    """The module of this name beside an experiment file, or where Python finds it; two experiments may each have one of a name."""
+    if folder is None:
+        return importlib.import_module(name)
+    file = (folder / f"{name}.py").resolve()
+    present = getattr(sys.modules.get(name), "__file__", None)
+    if file.is_file() and name in sys.modules and (present is None or pathlib.Path(present).resolve() != file):
+        if _beside.get(name) is None:
+            raise ImportError(f"another module is called {name!r} ({present or 'a part of Python'}): give {file.name!r} another name")
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(folder))
+    try:
+        module = importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
+    if file.is_file():
+        _beside[name] = file
+    return module

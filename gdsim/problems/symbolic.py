@@ -177,7 +177,7 @@ class Writer:
 
 LANE_NAMES: Mapping[str, Any] = {
     **{n: getattr(lanes, n) for n in ("exp", "log", "tanh", "sigmoid", "softplus", "sin", "cos", "atan2", "acos", "erf", "pow", "fma")},
-    **{n: getattr(operations, n) for n in ("sqrt", "absolute", "minimum", "maximum", "sign", "where", "spread")},
+    **{n: getattr(operations, n) for n in ("sqrt", "absolute", "minimum", "maximum", "sign", "floor", "where", "spread")},
 }
 
 

@@ -43,7 +43,16 @@ def check_unedited(sweep: Any) -> None:
     """Refuses functions of the user's that are others by now than when the sweep was declared. Raises ValueError."""
     edited = next((p for p in sweep.problem if p.is_edited), None)
     if edited is not None:
-        raise ValueError(f"the source of {edited.name} has been edited since; restore it, or declare the problem anew and give another folder")
+        raise ValueError(
+            f"the source of {edited.name} has been edited since, or a value that it reads has changed; restore it, or declare the problem anew and give another folder"
+        )
+
+
+def check_stored(sweep: Any, by_workers: bool) -> None:
+    """Refuses problems that other processes could not make from what a folder says. Raises ValueError."""
+    reason = next((r for p in sweep.problem if (r := p.why_not_stored(by_workers))), None)
+    if reason:
+        raise ValueError(reason)
 
 
 class Ways(NamedTuple):
@@ -78,6 +87,8 @@ def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix
         raise ValueError("a cluster's workers write their results into a folder that they share: give out=")
     if ways.client is not None and ways.threads is not None:
         raise ValueError("threads is of this machine, and client of a cluster: give one of them")
+    if out is not None:
+        check_stored(sweep, ways.client is not None)
     with shown(progress) as listener:
         if out is None:
             return run_in_memory(sweep, plan, chosen, ways, listener)

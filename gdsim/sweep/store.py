@@ -94,7 +94,9 @@ class Store:
             return
         edited = _edited_function(kept, given)
         if edited:
-            raise StoreError(f"{str(self.folder)!r} was made with another source of {edited}, which has been edited since: give another folder, or restore it")
+            raise StoreError(
+                f"{str(self.folder)!r} was made with another source of {edited}, which has been edited since, or with other values of what it reads: give another folder, or restore them"
+            )
         refusal = f"{str(self.folder)!r} holds another experiment (it differs in {', '.join(different)}); give another folder"
         if not set(different) <= {*EXTENSIBLE, "steps"}:
             raise StoreError(refusal)

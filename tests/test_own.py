@@ -1,0 +1,256 @@
+"""Functions of the user's own: what they may be, what is said of those that cannot be, and what belongs to their identity."""
+
+import math
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import sympy
+
+import gdsim as gd
+from gdsim.lanes import absolute, any, exp, maximum, sigmoid, sqrt, where
+from gdsim.lanes.generated import function_from
+from gdsim.lanes.mapping import mapped
+from gdsim.problems.own import source_of
+
+K, POWERS, SHIFTS = 3.0, (1, 2.5), np.array([0.5, -1.0])
+
+
+def values_and_slopes(problem, at):
+    """[point, 1 + parameter]: the value and the derivatives by the problem's lane code."""
+    text = f"def both(x):\n    v, g = own(x)\n    return (v, {', '.join(f'g[{i}]' for i in range(problem.dim))})"
+    return mapped(function_from(text, "both", {"own": problem.parts()["value_and_gradient"]}), at, problem.dim + 1)
+
+
+def written_in_many_ways(x):
+    a, b = x
+    value = abs(a) ** 1.5 + 2**b + (a + 2) ** -2 + b**0.5 + np.sin(a) * math.cos(b) + np.arctan2(a, 2) + math.acos(a / 3)
+    value += max(a, b, 0.1) + np.where(a > b, a * a, -b) + (a > 0.3) * a + sigmoid(a) / (1 + exp(-b)) + math.log(b, 2) + np.hypot(a, b)
+    return value + x @ np.diag([1.0, 2.0]) @ x + np.sum(x**2) + sum(v * K for v in x) + (SHIFTS * x)[1] + min(a, 0.2) + np.square(b) - POWERS[1]
+
+
+def in_sympy(a, b):
+    value = sympy.Abs(a) ** 1.5 + 2**b + (a + 2) ** -2 + sympy.sqrt(b) + sympy.sin(a) * sympy.cos(b) + sympy.atan2(a, 2) + sympy.acos(a / 3)
+    value += sympy.Max(a, b, 0.1) + sympy.Piecewise((a * a, a > b), (-b, True)) + sympy.Piecewise((a, a > 0.3), (0, True))
+    value += 1 / (1 + sympy.exp(-a)) / (1 + sympy.exp(-b)) + sympy.log(b) / sympy.log(2) + sympy.sqrt(a**2 + b**2)
+    return value + a**2 + 2 * b**2 + a**2 + b**2 + 3 * (a + b) - b + sympy.Min(a, 0.2) + b**2 - 2.5
+
+
+def test_a_value_alone_is_differentiated():
+    at = np.random.default_rng(0).uniform(0.05, 1.0, (40, 2))
+    found = values_and_slopes(gd.Own(written_in_many_ways, dim=2), at)
+    a, b = sympy.symbols("a b", real=True)
+    formula = in_sympy(a, b)
+    for column, expression in enumerate((formula, formula.diff(a), formula.diff(b))):
+        expected = [float(expression.subs({a: p, b: q}).evalf(30)) for p, q in at]
+        assert found[:, column] == pytest.approx(expected, rel=1e-12)
+
+
+def helper(a, b):
+    return a * b - 0.1 * a / (1 + b * b)
+
+
+def plain(x):
+    s = x[0] * 0.0
+    for i in range(3):
+        s = s + helper(x[i], x[(i + 1) % 3]) * (1 / 3) - 2 * x[i]
+    m = where((x[0] > 0.1) & ~(x[1] <= x[2]), exp(x[0]) * sigmoid(-x[1]), absolute(x[2]) / 7)
+    return s + m + maximum(x[1], 0.3) + sqrt(absolute(x[0])), (s * m, exp(s) / 3, 0.9 - m)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_traced_has_the_bits_of_the_function_as_it_is_compiled(dtype):
+    at = np.random.default_rng(1).normal(size=(500, 3)).astype(dtype)
+    text = "def both(x):\n    v, g = own(x)\n    return (v, g[0], g[1], g[2])"
+    compiled = mapped(function_from(text, "both", {"own": plain}), at, 4)
+    traced = mapped(function_from(text, "both", {"own": gd.Own(plain, dim=3).parts()["value_and_gradient"]}), at, 4)
+    assert traced.tobytes() == compiled.tobytes()
+
+
+def newton(x):
+    """The root of r^2 = x by steps that only a kernel can count."""
+    root = x[0]
+    while any(absolute(root * root - x[0]) > 1e-12 * x[0]):
+        root = 0.5 * (root + x[0] / root)
+    return root, (0.5 / root,)
+
+
+def test_a_function_that_only_a_kernel_can_run_is_compiled_as_it_is():
+    assert values_and_slopes(gd.Own(newton, dim=1), np.array([[2.0], [9.0]])) == pytest.approx(np.array([[2**0.5, 8**-0.5], [3.0, 1 / 6]]), rel=1e-12)
+
+
+@pytest.mark.parametrize(("function", "dim", "expected"), [
+    (lambda x: (x[0] + x[1] * x[1], (1.0, 2.0 * x[1])), 2, [6.5, 1.0, 5.0]), (lambda x: [x[0] ** 2, [2 * x[0]]], 1, [16.0, 8.0]),
+    (lambda x: (x[0] ** 2, 2 * x[0]), 1, [16.0, 8.0]), (lambda x: (x[0] * K, np.array([K, 0])), 2, [0.75, 3.0, 0.0]), (lambda x: 7, 1, [7.0, 0.0]),
+    (lambda x, k=2.0: k * x[0], 1, [8.0, 2.0]), (lambda x: np.float32(0.1) * x[0], 1, [4 * float(np.float32(0.1)), float(np.float32(0.1))]),
+])  # fmt: skip
+def test_what_can_only_mean_one_thing_works(function, dim, expected):
+    at = np.array([[0.25, 2.5]]) if dim == 2 else np.array([[4.0]])
+    assert values_and_slopes(gd.Own(function, dim), at)[0] == pytest.approx(expected, rel=1e-15)
+
+
+def prints(x):
+    print(x[0])  # noqa: T201
+    return x[0]
+
+
+def decides(x):
+    if x[0] > 0:
+        return x[0]
+    return -x[0]
+
+
+def never_ends(x):
+    total = x[0]
+    while True:
+        total = total + 1
+
+
+def nowhere(x):
+    return not_there * x[0]  # noqa: F821
+
+
+def raises(x):
+    raise RuntimeError("no\nway")
+
+
+@pytest.mark.parametrize(("function", "said"), [
+    (prints, r"prints cannot be used, test_own.py line \d+: lanes cannot be printed"), (decides, r"line \d+: a condition on lanes .* where\(condition, this"),
+    (lambda x: x[0] and x[1], "neither true nor false"), (never_ends, r"line \d+: it takes more than 300,000 operations"),
+    (raises, r"line \d+: RuntimeError: no way$"), (lambda x: x[5], r"IndexError: tuple index out of range \(the parameters are x\[0\] to x\[1\], as dim=2"),
+    (lambda x: (x[0], (1.0,)), "2 partial derivatives.*; it gives 1 partial derivative$"), (lambda x: None, "it gives nothing"),
+    (lambda x: "a", "it gives str as the value"), (lambda x: x[0] > 1, "a condition as the value"), (lambda x: x, "it gives Vector|it gives 1 partial"),
+    (lambda x: x[0] * 1j, "lanes are real numbers; 1j was given"), (lambda x: math.gamma(x[0]), "the one number of a lane.*allowed|functions exp, log"),
+    (lambda x: np.sinc(x[0]), "numpy.sinc|functions exp, log"), (lambda x, y: x[0], "a plain function of one argument"), (lambda x: exp(x) * 1, "one by one"),
+    (lambda x: x[0] * np.random.default_rng().random(), "does not do the same"), (lambda x: float(x[0]), "the one number of a lane"),
+    (lambda x: sum(v * w for v in x for w in range(20_000)), "takes .* operations; at most 20,000 can be compiled"), (nowhere, "NameError"),
+])  # fmt: skip
+def test_what_cannot_be_used_is_one_line_with_its_place(function, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        gd.Own(function, dim=2)
+    assert "\n" not in str(caught.value)
+    assert "test_own.py" in str(caught.value)
+
+
+SWEEP = {"optimizer": gd.SGD(lr=0.01), "init": [[1.0, 1.0]], "steps": 1}
+
+
+def bowl(x):
+    return x[0] * x[0] + K * x[1] * x[1], (2.0 * x[0], 2.0 * K * x[1])
+
+
+def test_the_values_that_a_function_reads_belong_to_it(tmp_path, monkeypatch):
+    def first(**options):
+        return float(gd.Sweep(problem=gd.Own(bowl, dim=2), **SWEEP).run(**options).loss[0, 0])
+
+    before = gd.Sweep(problem=gd.Own(bowl, dim=2), **SWEEP)
+    assert first(out=tmp_path / "three") == 4.0
+    monkeypatch.setitem(globals(), "K", 10.0)
+    assert first() == 11.0
+    assert gd.Own(bowl, dim=2).check_gradient() < 1e-8
+    with pytest.raises(ValueError, match="test_own:bowl, which has been edited since, or with other values"):
+        first(out=tmp_path / "three")
+    with pytest.raises(ValueError, match="or a value that it reads has changed"):
+        before.run()
+    monkeypatch.setitem(globals(), "K", 3.0)
+    assert first(out=tmp_path / "three") == 4.0
+    monkeypatch.setitem(globals(), "K", open)
+    with pytest.raises((TypeError, ValueError), match="line"):
+        gd.Own(bowl, dim=2)
+    monkeypatch.setitem(globals(), "K", object())
+    with pytest.raises(TypeError, match=r"bowl \(test_own.py, line \d+\) reads 'K', of type object, whose value cannot be part"):
+        gd.Own(bowl, dim=2)
+
+
+def scaled_by(k):
+    return lambda x: k * x[0] * x[0]
+
+
+def test_values_behind_helpers_modules_and_closures_belong_to_it_too(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "constants_of_a_test.py").write_text("SCALE = 2.0\nTABLE = {'a': [1, 2]}\n")
+    text = "import constants_of_a_test as c\nSHIFT = (1.0,)\ndef inner(v):\n    return v * c.SCALE - SHIFT[0] + c.TABLE['a'][1]\ndef f(x):\n    return sum(inner(v) for v in x)\n"
+    (tmp_path / "uses_constants.py").write_text(text)
+    import constants_of_a_test as constants
+    import uses_constants as uses
+
+    hashes = {source_of(uses.f)}
+    for module, name, value in ((constants, "SCALE", 3.0), (uses, "SHIFT", (1.5,)), (constants, "TABLE", {"a": [1, 3]})):
+        monkeypatch.setattr(module, name, value)
+        hashes.add(source_of(uses.f))
+    assert len(hashes) == 4
+    assert values_and_slopes(gd.Own(uses.f, dim=1), np.array([[2.0]]))[0].tolist() == [2.0 * 3.0 - 1.5 + 3, 3.0]
+    scaled = [gd.Own(scaled_by(k), dim=1) for k in (1.0, 5.0)]
+    result = gd.Sweep(problem=scaled, optimizer=gd.SGD(lr=1e-3), init=2.0, steps=1).run()
+    assert result.loss.values[:, 0].tolist() == [4.0, 20.0]
+
+
+def test_what_a_function_without_values_is_called_stays():
+    """As at version e4b61fc: the code and the files of the functions that it reaches, in their order."""
+    import hashlib
+
+    from gdsim.lanes.compiler import code_text, file_hash, reached
+
+    texts = [code_text(f.__code__) + file_hash(f.__code__.co_filename) for f in reached(plain, {})]
+    assert gd.Own(plain, dim=3).source == hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def test_lambdas_run_in_memory_and_are_refused_elsewhere(tmp_path):
+    def local(x):
+        return x[0] * x[0]
+
+    for function, kind in ((lambda x: x[0] ** 2, "a lambda"), (local, "a function within another")):
+        sweep = gd.Sweep(problem=gd.Own(function, dim=1), optimizer=gd.SGD(lr=0.1), init=1.0, steps=1)
+        assert float(sweep.run().final_loss[0]) == pytest.approx(0.64, rel=1e-12)
+        with pytest.raises(ValueError, match=f"is {kind}, which other processes do not find.* without out= it runs in memory"):
+            sweep.run(out=tmp_path / "x")
+        with pytest.raises(ValueError, match="without client= it runs in memory"):
+            sweep.run(out=tmp_path / "x", client=object())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_function_of_a_terminal_is_refused_and_one_of_a_script_is_kept(tmp_path):
+    text = textwrap.dedent("""
+        import sys, gdsim as gd
+        def f(x):
+            return x[0] * x[0]
+        try:
+            print(gd.Sweep(problem=gd.Own(f, 1), optimizer=gd.SGD(lr=0.1), init=1.0, steps=1).run(out=sys.argv[1], progress=None).sizes["run"])
+        except ValueError as error:
+            print(error)
+    """)
+    (tmp_path / "script.py").write_text(text)
+    terminal = subprocess.run([sys.executable, "-c", text, str(tmp_path / "a")], capture_output=True, text=True, check=True).stdout
+    assert "a function of a notebook or a terminal, which other processes do not find" in terminal
+    assert subprocess.run([sys.executable, tmp_path / "script.py", tmp_path / "b"], capture_output=True, text=True, check=True).stdout.strip() == "1"
+    with pytest.raises(ValueError, match="is a function of a script: open the results in it"):
+        gd.open(tmp_path / "b")
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("def f(x:\n    pass\n", r"cannot be imported: SyntaxError: .*line 1"), ("import numpy\n1 / 0\n", r"ZeroDivisionError: division by zero \(line 2 of it\)"),
+    ("import no_such_module_of_a_test\n", "ModuleNotFoundError: No module named 'no_such_module_of_a_test'"), ("raise SystemExit(3)\n", "SystemExit: 3"),
+    ("g = 1\n", "has no 'f'"), ("f = 3\n", "must be a Python function"), ("def f(x):\n    return x[7]\n", r"broken_of_a_test\.py line 2: IndexError"),
+])  # fmt: skip
+def test_a_module_that_cannot_be_used_is_one_line_and_exit_code_2(tmp_path, text, said, monkeypatch):
+    from click.testing import CliRunner
+
+    from gdsim.cli import main
+
+    (tmp_path / "broken_of_a_test.py").write_text(text)
+    (tmp_path / "e.toml").write_text('[problem]\ntype = "own"\nfunction = "broken_of_a_test:f"\ndim = 1\n[optimizer]\ntype = "sgd"\n')
+    with pytest.raises(ValueError, match=said):
+        gd.read_experiment(tmp_path / "e.toml")
+    command = CliRunner().invoke(main, ["plan", str(tmp_path / "e.toml")])
+    assert (command.exit_code, len(command.output.splitlines())) == (2, 1)
+
+
+def test_two_experiments_may_each_have_a_module_of_one_name(tmp_path):
+    for name, factor in (("a", 1.0), ("b", 5.0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine_twice.py").write_text(f"def f(x):\n    return {factor} * x[0]\n")
+        (tmp_path / name / "e.toml").write_text('[problem]\ntype = "own"\nfunction = "mine_twice:f"\ndim = 1\n[optimizer]\ntype = "sgd"\n')
+    for name, factor in (("a", 1.0), ("b", 5.0), ("a", 1.0)):
+        assert values_and_slopes(gd.read_experiment(tmp_path / name / "e.toml").problem[0], np.array([[1.0]])).tolist() == [[factor, factor]]
