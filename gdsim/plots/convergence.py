@@ -12,8 +12,8 @@ from gdsim.plots.words import counted
 from gdsim.sweep.hits import own_targets
 from gdsim.sweep.reading import WORST, opened
 
-# A run that diverges leaves the picture: what lies farther above the start than this would press the others flat.
-MOST_ABOVE = 1e3
+# Cells that diverge leave the picture at so many times the highest start: to their end they would press the others flat.
+MOST_ABOVE = 10.0
 
 
 def convergence_bands(result: Any, *, variable: str = "loss", ax: Any = None, figure: Any = None) -> Any:
@@ -69,6 +69,13 @@ def _caption(band: Any, variable: str, targets: np.ndarray, *, falls: bool) -> s
     return text + " Axes of steps and of losses are logarithmic where values lie far apart."
 
 
+def _highest(values: np.ndarray, top: float) -> float:
+    """The upper end of an axis of losses, values[cell, quantile, checkpoint]: that of the cells which do not diverge, or not far above the starts."""
+    staying = values[np.isfinite(_last_known(values[:, 1]))]
+    of = np.concatenate([staying.ravel(), MOST_ABOVE * values[:, :, 0].ravel()])
+    return min(top, 1.5 * float(of.max(initial=0.0, where=np.isfinite(of)))) or top
+
+
 def _last_known(curves: np.ndarray) -> np.ndarray:
     """The last value of each curve that is not NaN."""
     place = curves.shape[1] - 1 - np.argmax(~np.isnan(curves)[:, ::-1], axis=1)
@@ -89,9 +96,7 @@ def _panel(panel: Any, band: Any, lines: Sequence[dict[str, Any]], *, falls: boo
         panel.set_ylim(top=1.0)
     elif len(finite) and finite.min() > 0:
         panel.set_yscale("log")
-        first = values[:, :, 0].max(initial=0, where=np.isfinite(values[:, :, 0]))
-        if 0 < first * MOST_ABOVE < finite.max():
-            panel.set_ylim(top=first * MOST_ABOVE)
+        panel.set_ylim(top=_highest(values, panel.get_ylim()[1]))
     for target in targets:
         panel.axhline(target, color="#444444", linewidth=0.9, linestyle=":")
     panel.set_xlim(0, max(1, steps[-1]))

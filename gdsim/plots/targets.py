@@ -38,7 +38,11 @@ def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", ax: Any = Non
     title = f"Share of runs that have met {what}{said_of(len(chosen), found.sizes['cell'])}" if len(chosen) else f"No run has met {what}"
     figure, panel = new_panel(title, unit, "share met", ax=ax, size=SIZE)
     curves = [found[n].values[chosen] for n in ("share", "low", "high")]
-    _steps(panel, found.time.values, curves, looks_together(found, chosen))
+    time = found.time.values
+    if len(time):  # from the start, at which no time has passed, to a little beyond the last
+        time = np.concatenate([[0.0], time, [1.02 * time[-1] + 1e-9]])
+        curves = [np.concatenate([np.zeros((len(c), 1)), c, c[:, -1:]], 1) for c in curves]
+    _steps(panel, time, curves, looks_together(found, chosen))
     _time_scale(panel, found.time.values)
     legend(panel, outside=ax is None)
     which = (

@@ -1,1 +1,1 @@
-"""What people read of a result: on the terminal, and later as a page."""
+"""What people read of a result: progress and a table on the terminal, and a results folder as a page."""

@@ -9,28 +9,34 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim import analysis
 from gdsim.filenames import user_path
+from gdsim.plots.words import cell_texts
 from gdsim.report import contents
-from gdsim.report.contents import Call, Table
+from gdsim.report.conclusion import conclusion, warnings
+from gdsim.report.tables import BEST, Call, Table, budgets, number, outcome, restarts, summary_outcome
 from gdsim.sweep.files import write_atomically
+from gdsim.sweep.hits import own_targets
 from gdsim.sweep.opening import open_results
-from gdsim.sweep.reading import loaded
+from gdsim.sweep.ranking import ranked_cells
+from gdsim.sweep.reading import dataset, loaded
+from gdsim.sweep.result import sweep_behind
 from gdsim.sweep.store import Store
 
 TEMPLATE = pathlib.Path(__file__).with_name("page.html")
 DOTS_PER_INCH = 100
 # What a report reads again and again, and which fits into memory; so do the curves of losses up to so many bytes.
 MOST_BYTES = 2**30
+MOST_CLASSES = 30
 NUMBERS = ("status", "reason", "final_loss", "best_loss", "steps_taken")
 
 
 class Picture(NamedTuple):
-    """A figure of the page: its title, the code that makes it, and its bytes as text, or why it could not be drawn."""
+    """A figure of the page: its title, the code that makes it, its caption and its bytes as text, or why it could not be drawn."""
 
     title: str
     code: str
     png: str
+    caption: str = ""
     reason: str = ""
 
 
@@ -55,37 +61,35 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
         result = loaded(result, (*NUMBERS, *(["loss"] if result.loss.nbytes <= MOST_BYTES else [])))
     parts = _of_summary(result) if is_summary else _of_runs(result)
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    tables, warned = parts
+    tables, concluded, warned = parts
     pictures = list(_drawn(result, [("How the loss falls", Call(contents.plots, "convergence_bands"))] if is_summary else contents.figures(result), tell))
     text = page.render(
         name=store.folder.resolve().name, opening=f"import gdsim as gd\nresult = gd.open({str(folder)!r})", facts=list(_facts(store, held, result)),
-        experiment=contents.experiment_rows(held), warnings=warned, tables=tables, pictures=pictures, raw=json.dumps(held, indent=1, sort_keys=True),
+        experiment=contents.experiment_rows(held), conclusion=concluded, warnings=warned, tables=tables, pictures=pictures, raw=json.dumps(held, indent=1, sort_keys=True),
     )  # fmt: skip
     write_atomically(place, text.encode())
     return place
 
 
-def _of_runs(result: Any) -> tuple[list[Table], list[str]]:
-    """(tables, warnings) of a result of runs."""
-    targets = analysis.default_targets(result)
-    target = float(f"{targets[len(targets) // 2]:.3g}") if result.sizes["checkpoint"] > 2 else None
-    best = contents.BEST.made(result)
-    tables = [contents.outcome(result, best, target)]
+def _of_runs(result: Any) -> tuple[list[Table], list[str], list[str]]:
+    """(tables, conclusion, warnings) of a result of runs."""
+    best, targets = BEST.made(result), own_targets(result)
+    found: list[Table | None] = [outcome(result, best)]
     if len(np.unique(result.cell.values)) > len(np.unique(np.asarray(result.optimizer.values))):
-        tables.append(contents.budgets(result))
-    if target is not None:
-        tables.append(contents.restarts(result, target))
-    warned = list(contents.warnings(result, best))
-    if target is not None:
-        warned.append(f"The target {target:g} and those of the figures were chosen between this sweep's own first and lowest losses: another sweep's differ.")
-    return tables, warned
+        found.append(budgets(result))
+    if len(targets):
+        found.append(restarts(result, float(targets[-1])))
+    return [table for table in found if table is not None], list(conclusion(result, best)), list(warnings(result, best))
 
 
-def _of_summary(result: Any) -> tuple[list[Table], list[str]]:
-    """(tables, warnings) of a summary."""
+def _of_summary(result: Any) -> tuple[list[Table], list[str], list[str]]:
+    """(tables, conclusion, warnings) of a summary."""
     planned, finished = result.attrs["planned_runs"], result.attrs["finished_runs"]
     lacking = [f"{planned - finished:,} of {planned:,} runs are not finished: all numbers are of those that are."] if finished < planned else []
-    return [contents.summary_outcome(result)], lacking
+    ranks = ranked_cells(result)
+    first, name = ranks.order[0], cell_texts(dataset({}, ranks.coordinates))[ranks.order[0]]
+    words = f"{name} is the first of {len(ranks.order):,} cells by the median {ranks.name}, {number(ranks.median[first])}; a summary does not tell whether that is beyond noise."
+    return [summary_outcome(result)], [words] if len(ranks.order) > 1 else [], lacking
 
 
 def _drawn(result: Any, figures: Any, tell: Callable[[str], None]) -> Iterator[Picture]:
@@ -93,12 +97,14 @@ def _drawn(result: Any, figures: Any, tell: Callable[[str], None]) -> Iterator[P
     for title, call in figures:
         tell(f"drawing: {title}")
         try:
-            sink = io.BytesIO()
-            call.made(result).savefig(sink, dpi=DOTS_PER_INCH, format="png")
+            sink, figure = io.BytesIO(), call.made(result)
+            caption = figure.caption
+            figure.set_caption("")  # which stands beside the picture, in letters that a narrow page does not shrink
+            figure.savefig(sink, dpi=DOTS_PER_INCH, format="png")
         except ValueError as error:
-            yield Picture(title, call.code, "", str(error))
+            yield Picture(title, call.code, "", reason=str(error))
             continue
-        yield Picture(title, call.code, base64.b64encode(sink.getvalue()).decode())
+        yield Picture(title, call.code, base64.b64encode(sink.getvalue()).decode(), caption)
 
 
 def _facts(store: Store, held: dict[str, Any], result: Any) -> Iterator[tuple[str, str]]:
@@ -113,7 +119,19 @@ def _facts(store: Store, held: dict[str, Any], result: Any) -> Iterator[tuple[st
         yield "hosts", ", ".join(sorted({e["host"] for e in entries}))
     yield "versions", f"gdsim {', '.join(sorted({held['gdsim'], *(e['gdsim'] for e in entries)}))}; kernels {', '.join(map(str, held['kernels']))}"
     yield "plan", f"SHA-256 {held['sha256']}"
+    yield from _classes(result)
     yield "files", f"{len(paths):,} shards, {sum(p.stat().st_size for p in paths) / 1e6:,.1f} MB"
     for names, what in ((store.failures(), "chunks failed"), (store.put_aside_names(), "files in quarantine")):
         if names:
             yield what, f"{len(names):,}"
+
+
+def _classes(result: Any) -> Iterator[tuple[str, str]]:
+    """The names of the classes, where the sweep's data have them."""
+    try:
+        problems = sweep_behind(result).problem
+    except ValueError:
+        return
+    for names in dict.fromkeys(tuple(map(str, getattr(p.data, "class_names", None) or ())) for p in problems):
+        if names:
+            yield "classes", f"{len(names)}: {', '.join(names[:MOST_CLASSES])}{', ...' if len(names) > MOST_CLASSES else ''}"

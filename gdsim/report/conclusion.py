@@ -1,0 +1,89 @@
+"""What a report says in words: what came out, and what may mislead."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gdsim import analysis
+from gdsim.analysis.profiles import problem_of
+from gdsim.plots.words import cell_texts, counted, shown_number
+from gdsim.report.tables import intervals, number, ranked_name, share
+from gdsim.sweep.hits import own_targets
+from gdsim.sweep.reading import cells_in, worse_than_start
+
+FEW_STARTS, SURE = 30, 0.95
+
+
+def conclusion(result: Any, best: Any) -> Iterator[str]:
+    """Who is first, by what, with which interval, and whether that is beyond noise. `best` is what BEST has made."""
+    runs = np.bincount(cells_in(result).place)
+    if len(np.unique(problem_of(result, cells_in(result)))) > 1:
+        yield "The cells minimise several problems, whose losses do not compare: the tables below are to be read problem by problem."
+        return
+    names, ranked_by = cell_texts(best), ranked_name(best)
+    order = np.argsort(best["rank"].values)
+    first = int(order[0])
+    form = share if "accuracy" in ranked_by else number
+    (found,) = intervals(best, ("median_loss", "low", "high"), [first], form, "infinite")
+    many = best.sizes["cell"]
+    median = (
+        f"its median is {found.text} {found.interval}".rstrip() if np.isfinite(found.value) else "though half of its runs or more diverged or never got there"
+    )
+    if many == 1:
+        yield f"{counted(runs, 'run')} of one cell by {ranked_by}: {median}."
+    else:
+        yield f"{names[first]} is the first of {many:,} cells by the median {ranked_by}: {median}, of {counted(runs[[first]], 'run')}."
+        yield _noise(best, names, order)
+    targets = own_targets(result)
+    if len(targets):
+        met = analysis.success_probability(result, target=float(targets[-1]))
+        whole, reached = float(met.probability.values @ runs) / runs.sum(), int((met.probability.values > 0).sum())
+        yield f"A loss of {number(targets[-1])}, the sweep's target, was met by {share(whole)} of all runs, in {reached:,} of {many:,} cells."
+
+
+def _noise(best: Any, names: list[str], order: np.ndarray) -> str:
+    """Whether the first would be the first again."""
+    chance = best.probability_best.values
+    first = int(order[0])
+    if chance[first] >= SURE:
+        return f"That is beyond noise: with the starts drawn anew it is the first in {share(chance[first])} of resamples."
+    rivals = [k for k in np.argsort(-chance, kind="stable") if k != first and chance[k] > 0.01]
+    others = ", ".join(f"{names[k]} in {share(chance[k])}" for k in rivals[:3])
+    more = f", and {len(rivals) - 3} others" if len(rivals) > 3 else ""
+    return f"That is within noise: with the starts drawn anew it is the first in {share(chance[first])} of resamples{f'; {others}{more}' if others else ''}."
+
+
+def warnings(result: Any, best: Any) -> Iterator[str]:
+    """What may mislead a reader. `best` is what BEST has made."""
+    planned, finished = result.attrs["planned_runs"], result.attrs["finished_runs"]
+    if finished < planned:
+        yield f"{planned - finished:,} of {planned:,} runs are not finished: all numbers are of those that are."
+    runs = np.bincount(cells_in(result).place)
+    if runs.min() < FEW_STARTS:
+        yield f"Cells have as few as {counted([runs.min()], 'run')}: intervals are wide, and the best of many cells looks better than it is. Take more starts."
+    status = result.status.values
+    if (status != "budget").any() and (left := (status == "budget").mean()) > 0.1:
+        yield f"{left:.0%} of the runs used up their steps without meeting a stop: what they would have reached is not known (they are censored)."
+    if (lost := (status == "diverged").mean()) > 0:
+        yield f"{share(lost)} of the runs diverged: they count as infinite losses, and never meet a target."
+    worse = worse_than_start(result)
+    if worse is not None and worse.any():
+        yield f"{share(worse.sum() / runs.sum())} of the runs ended above their first loss without counting as diverged."
+    if "best" in ranked_name(best):
+        yield f"The {ranked_name(best)} is the lowest of many looks and chose the cell: it is optimistic. A test set tells what the choice is worth."
+    yield from _at_the_edge(result)
+
+
+def _at_the_edge(result: Any) -> Iterator[str]:
+    """Where the best value of a learning rate is the last that was tried."""
+    if "lr" not in result.coords or result.lr.dtype.kind != "f" or np.nanmin(result.final_loss.values) < 0:
+        return
+    if len(np.unique(problem_of(result, cells_in(result)))) > 1:
+        return
+    found = analysis.sensitivity(result, "lr")
+    for k, name in enumerate(found.optimizer.values):
+        tried = found.value.values[~np.isnan(found.curve.values[k])]
+        if len(tried) > 2 and float(found.best[k]) in (tried[0], tried[-1]):
+            end = "lowest" if float(found.best[k]) == tried[0] else "highest"
+            yield f"The best learning rate of {name} is the {end} that was tried, {shown_number(float(found.best[k]))}: the best one may lie beyond."

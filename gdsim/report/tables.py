@@ -1,0 +1,239 @@
+"""The tables of a report: what is read, what it is sorted by, and the code that gives it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim import analysis
+from gdsim.plots.words import shown_number, shown_values
+from gdsim.stops import STATUSES
+from gdsim.sweep import table as rows_by_cell
+from gdsim.sweep.hits import own_targets
+from gdsim.sweep.ranking import CURVE_OF
+from gdsim.sweep.reading import cells_in, may_converge, worse_than_start
+
+# Cells of a table; of more, the best are shown.
+MOST_ROWS = 1000
+# What cells are described by beside what ranks them, by the name of a column.
+ALSO = {
+    "final_loss": "training loss at the end", "best_validation_loss": "best validation loss", "final_validation_accuracy": "validation accuracy at the end",
+}  # fmt: skip
+
+
+class Call(NamedTuple):
+    """A function of `gd`, `gd.analysis` or `gd.plots` and what it is given beside the result: it makes a number or a figure, and says how."""
+
+    room: Any
+    name: str
+    options: Mapping[str, Any] = {}
+
+    def made(self, result: Any) -> Any:
+        """What it gives for a result."""
+        return getattr(self.room, self.name)(result, **self.options)
+
+    @property
+    def code(self) -> str:
+        """The line of Python that does the same."""
+        room = "gd" if self.room is rows_by_cell else f"gd.{self.room.__name__.split('.')[-1]}"
+        return f"{room}.{self.name}({', '.join(['result', *(f'{k}={v!r}' for k, v in self.options.items())])})"
+
+
+class Entry(NamedTuple):
+    """One field of a table: what is read, what it is sorted by, and its interval."""
+
+    text: str
+    value: float | str
+    interval: str = ""
+
+
+class Column(NamedTuple):
+    """A column: its name, the code that gives it, and its entries."""
+
+    name: str
+    code: str
+    entries: list[Entry]
+
+
+class Table(NamedTuple):
+    """A table: its title, columns of one length, and a note."""
+
+    title: str
+    columns: list[Column]
+    note: str = ""
+
+    @property
+    def rows(self) -> list[list[tuple[str, Entry]]]:
+        """[(column's name, entry), ...] of each row."""
+        return [list(zip((c.name for c in self.columns), row, strict=True)) for row in zip(*(c.entries for c in self.columns), strict=True)]
+
+
+BEST = Call(analysis, "best_cell")
+
+
+def number(value: Any) -> str:
+    """A number as the report shows it: three digits, thousands whole."""
+    value = float(value)
+    if math.isnan(value):
+        return ""
+    if math.isinf(value):
+        return "\u221e" if value > 0 else "-\u221e"
+    return f"{value:,.0f}" if (value == round(value) or abs(value) >= 1000) and abs(value) < 1e7 else shown_number(value)
+
+
+def share(value: Any) -> str:
+    """A share in percent."""
+    value = float(value)
+    return "" if math.isnan(value) else f"{shown_number(100 * value)}%"
+
+
+def interval(value: Any, low: Any, high: Any, *, form: Any = number, lacking: str = "none") -> Entry:
+    """A number with its interval; `lacking` where it is infinite."""
+    value, low, high = float(value), float(low), float(high)
+    if math.isnan(value):
+        return Entry("", value)
+    ends = "" if math.isnan(low) or math.isinf(low) else f"[{form(low)}, {form(high)}]"
+    return Entry(lacking, value) if math.isinf(value) else Entry(form(value), value, ends)
+
+
+def intervals(found: Any, names: Sequence[str], order: Any, form: Any = number, lacking: str = "none") -> list[Entry]:
+    """Numbers of a Dataset with their intervals, by the names of the three, at some places."""
+    return [interval(*(found[n].values[k] for n in names), form=form, lacking=lacking) for k in order]
+
+
+def counted_entry(value: Any) -> Entry:
+    """A whole number."""
+    return Entry(f"{int(value):,}", float(value))
+
+
+def outcome(result: Any, best: Any) -> Table:
+    """The outcome by cell, the best first: what ranks them, how often it would again, targets, losses, and how runs ended. `best` is what BEST has made."""
+    order = np.argsort(best["rank"].values)[:MOST_ROWS]
+    ranked_by = ranked_name(best)
+    columns = _settings(best, order)
+    text = "under half" if "steps to" in ranked_by else "diverged"
+    form = share if "accuracy" in ranked_by else number
+    columns.append(Column(f"median {ranked_by}", BEST.code, intervals(best, ("median_loss", "low", "high"), order, form, text)))
+    columns.append(Column("first in resamples", BEST.code, [Entry(share(p), float(p)) for p in best.probability_best.values[order]]))
+    targets = own_targets(result)
+    if len(targets):
+        columns += _to_target(result, float(targets[-1]), order)
+    elif may_converge(result):
+        columns.append(_met(Call(analysis, "success_probability"), result, order, "converged"))
+    for name, title in ALSO.items():
+        if (name in result or CURVE_OF.get(name) in result) and name.replace("_", " ") != ranked_by:
+            columns.append(_median(result, name, title, order))
+    columns += _endings(result, order)
+    note = (
+        f"Ranked by the median {ranked_by}; of two in the middle the lower one. In brackets 95% intervals: Wilson's for shares, the bootstrap's over starts or "
+        "those of order statistics for medians. Diverged runs count as infinite."
+    )
+    if len(order) < best.sizes["cell"]:
+        note += f" The best {MOST_ROWS:,} of {best.sizes['cell']:,} cells are shown."
+    return Table("Outcome by cell", columns, note)
+
+
+def ranked_name(best: Any) -> str:
+    """What ranks cells, in words."""
+    return str(best.attrs.get("ranked_by", "final loss"))
+
+
+def _settings(found: Any, order: np.ndarray) -> list[Column]:
+    """The columns that say which cell a row is."""
+    columns = [Column("cell", "result.cell", [counted_entry(c) for c in found.cell.values[order]])]
+    for name in (str(n) for n, c in found.coords.items() if c.dims == ("cell",) and n not in ("cell", "label")):
+        values = found[name].values.tolist()
+        texts = shown_values(values)
+        columns.append(Column(name, f"result.{name}", [Entry(texts[k], values[k] if isinstance(values[k], float) else texts[k]) for k in order]))
+    return columns
+
+
+def _met(call: Call, result: Any, order: np.ndarray, name: str) -> Column:
+    found = call.made(result)
+    return Column(name, call.code, intervals(found, ("probability", "low", "high"), order, share))
+
+
+def _to_target(result: Any, target: float, order: np.ndarray) -> list[Column]:
+    """How many runs met the sweep's lowest target, and how long that takes with restarts."""
+    time = Call(analysis, "expected_running_time", {"targets": target})
+    found = time.made(result).isel(target=0)
+    entries = intervals(found, ("ert", "low", "high"), order, lacking="none met it")
+    met = _met(Call(analysis, "success_probability", {"target": target}), result, order, f"met loss {number(target)}")
+    return [met, Column("expected steps to it", time.code, entries)]
+
+
+def _median(result: Any, name: str, title: str, order: np.ndarray) -> Column:
+    """The median of another variable, with its interval."""
+    call = Call(rows_by_cell, "table", {"variable": name})
+    found = call.made(result)
+    numbers = cells_in(result).numbers[order]
+    form, lacking = (share, "") if "accuracy" in name else (number, "diverged")
+    return Column(title, call.code, intervals(found.loc[numbers], ("median", "low", "high"), range(len(numbers)), form, lacking))
+
+
+def _endings(result: Any, order: np.ndarray) -> list[Column]:
+    """How many runs there are, and how they ended."""
+    cells, status = cells_in(result), result.status.values
+    count = len(cells.numbers)
+    columns = [Column("runs", "gd.table(result).runs", [counted_entry(n) for n in np.bincount(cells.place, minlength=count)[order]])]
+    for kind in (s for s in STATUSES if s not in ("converged", "budget") and (s == "diverged" or (status == s).any())):
+        counts = np.bincount(cells.place, status == kind, minlength=count)
+        columns.append(Column(kind, f"(result.status == {kind!r}).groupby('cell').sum()", [counted_entry(n) for n in counts[order]]))
+    worse = worse_than_start(result)
+    if worse is not None:
+        columns.append(Column("worse than start", "gd.table(result).worse_than_start", [counted_entry(n) for n in worse[order]]))
+    return columns
+
+
+def summary_outcome(result: Any) -> Table:
+    """The outcome by cell of a summary."""
+    call = Call(rows_by_cell, "table", {"columns": "all"})
+    frame = call.made(result).sort_values("rank").head(MOST_ROWS)
+    names = [n for n in frame.columns if n != "label" and (n != "converged" or may_converge(result))]
+    columns = []
+    for name in names:
+        values = frame[name].tolist()
+        texts = [number(v) for v in values] if name.startswith(("median", "quartile", "lowest")) else shown_values(values)
+        columns.append(
+            Column(name.replace("_", " "), call.code, [Entry(t, v if isinstance(v, float | int) else t) for t, v in zip(texts, values, strict=True)])
+        )
+    return Table("Outcome by cell", columns, "The sweep kept a summary: quantiles are the middles of bins, at most a sixteenth from the truth.")
+
+
+def budgets(result: Any) -> Table:
+    """What a budget of random trials is worth, by optimizer."""
+    call = Call(analysis, "budget_curve")
+    found = call.made(result)
+    names, form = found.optimizer.values, share if "accuracy" in ranked_name(found) else number
+    columns = [
+        Column("optimizer", call.code, [Entry(str(n), str(n)) for n in names]),
+        Column("cells", call.code, [counted_entry(n) for n in found.cells.values]),
+    ]
+    for n in (n for n in (1, 2, 4, 8, 16, 32, 64) if n <= found.sizes["trials"]):
+        columns.append(Column(f"best of {n}", call.code, intervals(found.isel(trials=n - 1), ("loss", "low", "high"), range(len(names)), form)))
+    note = "A cell whose median is infinite counts as the worst finite one. An optimizer whose grid was chosen well needs fewer trials."
+    return Table(f"Expected best median {ranked_name(found)} of so many random cells", columns, note)
+
+
+def restarts(result: Any, target: float) -> Table | None:
+    """What giving runs up early would gain, by cell; None where no run met the target."""
+    call, together = Call(analysis, "restart_cutoff", {"target": target}), Call(analysis, "parallel_starts", {"target": target, "starts": (4, 16)})
+    found, many = call.made(result), together.made(result)
+    order = [k for k in np.argsort(found.cost.values, kind="stable")[:MOST_ROWS] if found.successes.values[k] > 0]
+    if not order:
+        return None
+    columns = _settings(found, np.array(order))
+    plain: Callable[[Any, int], Entry] = lambda values, k: Entry(number(values[k]), float(values[k]))  # noqa: E731
+    for title, name in (
+        ("runs that met it", "successes"),
+        ("best cutoff", "cutoff"),
+        ("steps with it", "cost"),
+        ("steps without", "cost_without"),
+        ("gain", "gain"),
+    ):
+        columns.append(Column(title, call.code, [plain(found[name].values, k) for k in order]))
+    for place, title in enumerate(("speedup of 4 starts at once", "of 16")):
+        columns.append(Column(title, together.code, [plain(many.speedup.values[:, place], k) for k in order]))
+    note = "Cells of which a run met it. The cutoff is chosen on these runs: with few successes it looks better than it is."
+    return Table(f"Restarts on the way to a loss of {number(target)}", columns, note)
