@@ -80,6 +80,10 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 # What type checkers and editors see of the same names; a test says that the two agree.
 if TYPE_CHECKING:
+    import pathlib
+
+    import xarray
+
     from gdsim import analysis as analysis
     from gdsim import datasets as datasets
     from gdsim import lanes as lanes
@@ -176,7 +180,7 @@ def __dir__() -> list[str]:
     return sorted(["__version__", "open", *_MODULES, *_HOME_OF])
 
 
-def open(path: Any) -> Any:
+def open(path: "str | pathlib.Path") -> "xarray.Dataset":
     """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
 
     Variables are Dask arrays, read from the folder when their values are asked for; `attrs` say how many runs are planned.

@@ -1,15 +1,13 @@
 """What a hyperparameter may be: a number, a list of them, a range, a draw; and what a choice of structure may be, a grid."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
 from gdsim.words import given, nearest  # noqa: F401  the rooms below have `nearest` from here
-
-# A field of this type holds a float, a tuple of floats, a `Spaced`, a `Drawn`, a `Chosen` or a `Zipped`, once `checked_number` has seen it.
-Axis = Any
 
 
 class Range(NamedTuple):
@@ -80,6 +78,10 @@ class Grid(msgspec.Struct, frozen=True, tag_field="kind", tag="grid"):
 
     def __repr__(self) -> str:
         return f"grid({', '.join(repr(list(v) if isinstance(v, tuple) else v) for v in self.values)})"
+
+
+# What a hyperparameter takes. It holds a float, a tuple of floats, a `Spaced`, a `Drawn`, a `Chosen` or a `Zipped`, once `checked_number` has seen it.
+Axis = float | Sequence[float] | np.ndarray | Spaced | Drawn | Chosen | Zipped
 
 
 def logspace(first: float, last: float, n: int) -> Spaced:
@@ -252,7 +254,7 @@ def checked_axis_of(value: Any, name: str, check: Any, *, takes_lists: bool = Fa
     return check(value, name)
 
 
-def values(axis: Axis, seed: int = 0, name: str = "") -> tuple[float, ...]:
+def values(axis: Any, seed: int = 0, name: str = "") -> tuple[float, ...]:
     """The numbers of an axis, by gdsim's own functions: the same bits on every processor.
 
     Spaced values are rounded to 15 digits, so that 1e-3 is 0.001. Draws depend on the seed and the field's name alone.
@@ -288,7 +290,7 @@ def _placed(logarithmic: bool, low: float, high: float, share: float) -> float:
     return low * pow(high / low, share) if logarithmic else low + (high - low) * share
 
 
-def extremes(axis: Axis) -> tuple[float, ...]:
+def extremes(axis: Any) -> tuple[float, ...]:
     """Numbers of an axis between which all of its numbers lie."""
     if isinstance(axis, Spaced):
         return axis.first, axis.last
@@ -299,12 +301,12 @@ def extremes(axis: Axis) -> tuple[float, ...]:
     return values(axis)
 
 
-def joint_kind(axis: Axis) -> str:
+def joint_kind(axis: Any) -> str:
     """With which other axes of its object an axis advances: "drawn" or "zipped" ones, or "" for none."""
     return "drawn" if isinstance(axis, (Drawn, Chosen)) else "zipped" if isinstance(axis, Zipped) else ""
 
 
-def length(axis: Axis) -> int:
+def length(axis: Any) -> int:
     """How many values an axis or a grid of structure has; a setting that is no axis has one."""
     if isinstance(axis, Spaced):
         return axis.n

@@ -1,7 +1,13 @@
 """`gd.datasets.load(name)`: the data sets that gdsim knows by name."""
 
+from typing import TYPE_CHECKING
+
 from gdsim.data import DATASETS, load
+from gdsim.words import hinting
 
 names = tuple(DATASETS)
 
 __all__ = ["load", "names"]
+
+if not TYPE_CHECKING:
+    __getattr__ = hinting("gd.datasets", __all__)

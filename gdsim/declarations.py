@@ -36,14 +36,16 @@ def misuse(kind: type, args: tuple[Any, ...], named: dict[str, Any]) -> str | No
 class DeclarationMeta(msgspec.StructMeta):
     """The type of declarations: calls that do not fit are refused in words, and signatures show the defaults that hold."""
 
-    def __call__(cls, *args: Any, **named: Any) -> Any:  # noqa: D102, N805
-        try:
-            return super().__call__(*args, **named)
-        except TypeError:  # msgspec's own, or a check's, which says enough
-            wrong = misuse(cls, args, named)
-            if wrong is None:
-                raise
-        raise TypeError(wrong)
+    if not typing.TYPE_CHECKING:  # for type checkers a call is the constructor
+
+        def __call__(cls, *args: Any, **named: Any) -> Any:  # noqa: D102, N805
+            try:
+                return super().__call__(*args, **named)
+            except TypeError:  # msgspec's own, or a check's, which says enough
+                wrong = misuse(cls, args, named)
+                if wrong is None:
+                    raise
+            raise TypeError(wrong)
 
     @property
     def __signature__(cls) -> inspect.Signature:  # noqa: N805

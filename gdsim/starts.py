@@ -1,6 +1,7 @@
 """Initial points: where the runs of a population begin. Start i is the same point in every cell."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +15,9 @@ from gdsim.words import given, nearest
 
 POSITIVE = Range(0.0, float("inf"), low_allowed=False)
 ANY = Range(float("-inf"), float("inf"), low_allowed=False)
+
+
+Ends = float | Sequence[float] | np.ndarray  # one number, or one per parameter
 
 
 class Start(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -55,8 +59,8 @@ class Uniform(Start, frozen=True, tag="uniform"):
     2.0
     """
 
-    low: Any = -1.0
-    high: Any = 1.0
+    low: Ends = -1.0
+    high: Ends = 1.0
 
     def __post_init__(self) -> None:
         _check_box(self, self.low, self.high)
@@ -72,8 +76,8 @@ class LatinHypercube(Start, frozen=True, tag="latin_hypercube"):
     """
 
     n: int
-    low: Any = None
-    high: Any = None
+    low: Ends | None = None
+    high: Ends | None = None
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "n", checked_whole(self.n, "LatinHypercube.n"))
@@ -90,8 +94,8 @@ class Sobol(Start, frozen=True, tag="sobol"):
     -1.0
     """
 
-    low: Any = None
-    high: Any = None
+    low: Ends | None = None
+    high: Ends | None = None
 
     def __post_init__(self) -> None:
         if self.low is not None or self.high is not None:

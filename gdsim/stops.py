@@ -1,6 +1,6 @@
 """When a run ends, what it is then called, and what is recorded of it on the way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -50,7 +50,7 @@ class Target(Stop, tag="target", frozen=True):
     (0.1, 0.01)
     """
 
-    loss: Any
+    loss: float | Sequence[float]
     every: int | None = None
 
     def __post_init__(self) -> None:
@@ -64,7 +64,8 @@ class Target(Stop, tag="target", frozen=True):
     @property
     def losses(self) -> tuple[float, ...]:
         """The losses to reach, the highest first."""
-        return self.loss if isinstance(self.loss, tuple) else (self.loss,)
+        held: Any = self.loss
+        return held if isinstance(held, tuple) else (held,)
 
 
 class SmallGradient(Stop, tag="small_gradient", frozen=True):

@@ -1,6 +1,6 @@
 """Words for errors: what was given, in one line, and the allowed word that was meant."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 # gdsim's names, and what other libraries and textbooks call the same.
@@ -98,3 +98,12 @@ def unknown_name(module: str, name: str, allowed: Sequence[str]) -> AttributeErr
     hint = f"; did you mean {close!r}?" if close else ""
     listed = f" allowed: {', '.join(allowed)}" if len(allowed) <= MOST_NAMES else f" dir({module}) lists all names"
     return AttributeError(f"{module} has no {name!r}{hint or ';'}{listed}")
+
+
+def hinting(module: str, allowed: Sequence[str]) -> Callable[[str], Any]:
+    """A module's `__getattr__`, which answers a name that it does not have with the nearest one."""
+
+    def missing(name: str) -> Any:
+        raise unknown_name(module, name, allowed)
+
+    return missing

@@ -3,6 +3,8 @@
 Results may lie in memory or in a folder (`gd.open`), which is then read block by block; where counts suffice, summaries do too.
 """
 
+from typing import TYPE_CHECKING
+
 from gdsim.analysis.coco import export_coco
 from gdsim.analysis.minima import minima_by_loss, minima_left
 from gdsim.analysis.profiles import algoperf_score, data_profile, performance_profile, times_by_start, times_to_decrease
@@ -14,6 +16,7 @@ from gdsim.analysis.success import compare_success, success_probability
 from gdsim.analysis.targets import default_targets, ecdf, expected_running_time, kaplan_meier, simulated_restarts, time_to_target
 from gdsim.analysis.tuning import best_cell, budget_curve, expected_best, sensitivity
 from gdsim.statistics import bootstrap, clopper_pearson, holm, mcnemar, median_ranks, wilson
+from gdsim.words import hinting
 
 __all__ = [
     "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "clopper_pearson", "compare_success", "convergence_rate", "data_profile", "default_targets", "divergence_map",
@@ -21,3 +24,6 @@ __all__ = [
     "median_ranks", "minima_by_loss", "minima_left", "parallel_starts", "performance_profile", "restart_cutoff", "sensitivity", "simulated_restarts",
     "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = hinting("gd.analysis", __all__)

@@ -1,5 +1,7 @@
 """Figures of results: functions from a Dataset to a matplotlib Figure, readable in print and by the colour-blind."""
 
+from typing import TYPE_CHECKING
+
 from gdsim.plots.convergence import convergence_bands
 from gdsim.plots.film import race_animation
 from gdsim.plots.losses import final_losses
@@ -8,8 +10,12 @@ from gdsim.plots.race import race
 from gdsim.plots.schedules import schedule
 from gdsim.plots.targets import ecdf, ert, performance_profile
 from gdsim.plots.tuning import budget_curve, sensitivity_curve
+from gdsim.words import hinting
 
 __all__ = [
     "budget_curve", "convergence_bands", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "performance_profile", "race",
     "race_animation", "schedule", "sensitivity_curve",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = hinting("gd.plots", __all__)

@@ -1,7 +1,7 @@
 """Evaluation and prediction at given parameters, a pack of runs at a time."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from gdsim.rules import SGD
 from gdsim.schedules import Constant
 from gdsim.stops import Record
 from gdsim.variables import VARIABLES
+
+if TYPE_CHECKING:
+    import xarray
 
 DTYPES = ("float32", "float64")
 
@@ -64,7 +67,7 @@ def _scores(problem: Any, packs: Packs) -> dict[str, np.ndarray]:
     return columns
 
 
-def evaluate(problem: Any, parameters: Any, *, dtype: str | None = None) -> Any:
+def evaluate(problem: Any, parameters: Any, *, dtype: str | None = None) -> "xarray.Dataset":
     """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's whole training set.
 
     The penalty is included. Computed in `dtype`, the parameters' own if not given. Returns an xarray.Dataset over `run`.

@@ -23,7 +23,7 @@ class Symbolic(Problem, frozen=True):
     """A problem whose loss is a SymPy expression of its parameters, and of the columns of a sample if it has data."""
 
     if TYPE_CHECKING:
-        data: Any
+        data: ClassVar[Any]
 
     default_init = "box"
     l1: ClassVar[float] = 0.0
@@ -127,7 +127,7 @@ class Expression(Symbolic, tag="expression", frozen=True):
 
     text: Any
     variables: Any = None
-    data: Any = None
+    data: Data | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __post_init__(self) -> None:
         put = lambda name, value: msgspec.structs.force_setattr(self, name, value)  # noqa: E731

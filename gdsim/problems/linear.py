@@ -1,8 +1,8 @@
 """Linear models on a data set: regression, and the classification of two or more classes."""
 
-from typing import Any
-
+# pyright: reportIncompatibleVariableOverride=false
 from gdsim.axes import Axis, Grid
+from gdsim.data import Data
 from gdsim.problems.base import Problem
 from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.problems.moments import LEAST_SHARE, Moments, moments_of
@@ -15,8 +15,8 @@ CURVATURES = {"squared_error": 1.0, "mean_squared_error": 2.0}
 class LinearModel(Network, frozen=True):
     """One layer on `data`; the parameter vector is W (outputs x features, row by row), then the intercepts, if there are any."""
 
-    data: Any
-    loss: Any = None
+    data: Data
+    loss: str | Grid | None = None
     l2: Axis = 0.0
     l1: Axis = 0.0
     intercept: bool = True
@@ -25,7 +25,7 @@ class LinearModel(Network, frozen=True):
         if not isinstance(self.intercept, bool):
             raise TypeError(f"{type(self).__name__}.intercept must be true or false; {self.intercept!r} was given")
         self._check(default=default)
-        for loss in self.loss.values if isinstance(self.loss, Grid) else (self.loss,):
+        for loss in self.losses:
             if (SAMPLE_LOSSES[loss].targets != "numbers") != classifies:
                 raise ValueError(f"{type(self).__name__}.loss={loss!r} is a loss of {'numbers' if classifies else 'labels'}; take {instead}")
 
@@ -48,9 +48,10 @@ class LinearRegression(LinearModel, tag="linear_regression", frozen=True):
 
     def on_batches(self, batch: int | None, dtype: str) -> Problem:
         """Steps on the whole data need its second moments alone, if there are enough samples and no input is nearly a sum of others."""
-        if batch is not None or self.loss not in CURVATURES:
+        curvature = CURVATURES.get(self.losses[0])
+        if batch is not None or curvature is None:
             return self
-        found = moments_of(self.data, CURVATURES[self.loss], self.intercept)
+        found = moments_of(self.data, curvature, self.intercept)
         if found is None or found.share < LEAST_SHARE[dtype]:
             return self
         return Moments(found.data, tuple(self.layers), self.intercept, self.l1, self.l2)
@@ -70,4 +71,4 @@ class LogisticRegression(LinearModel, tag="logistic_regression", frozen=True):
         self._check_data()
         if not self.has_labels:
             raise ValueError(f"LogisticRegression needs integer labels in a vector; y is {self.data.y.dtype} of shape {self.data.y.shape}")
-        self._check_model("log_loss" if len(self.data.class_names) == 2 else "cross_entropy", True, "'log_loss', 'cross_entropy' or gd.LinearRegression")
+        self._check_model("log_loss" if len(self.data.class_names or ()) == 2 else "cross_entropy", True, "'log_loss', 'cross_entropy' or gd.LinearRegression")

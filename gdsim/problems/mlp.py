@@ -1,11 +1,14 @@
 """Multilayer perceptrons: fully connected layers with biases, of any depth, on a data set."""
 
+# pyright: reportIncompatibleVariableOverride=false
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from gdsim.axes import Axis, Grid, Range, checked_axis_of, checked_one
+from gdsim.data import Data
 from gdsim.problems.activations import ACTIVATIONS
 from gdsim.problems.network import Network, checked_name
 from gdsim.words import given
@@ -28,10 +31,10 @@ class MLP(Network, tag="mlp", frozen=True):
     12
     """
 
-    data: Any
-    hidden: Any = ()
-    activation: Any = "relu"
-    loss: Any = None
+    data: Data
+    hidden: Sequence[int] | Grid = ()
+    activation: str | Sequence[str] | Grid = "relu"
+    loss: str | Grid | None = None
     output: str | None = None
     l2: Axis = 0.0
     l1: Axis = 0.0

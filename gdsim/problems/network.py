@@ -29,18 +29,17 @@ class Network(Problem, frozen=True):
     axes = ("l1", "l2")
     default_dtype = "float32"
 
+    # What a subclass does not have as a field, and, for type checkers, what all have.
+    hidden: ClassVar[Any] = ()
+    activation: ClassVar[Any] = "identity"
+    output: ClassVar[Any] = None
+    intercept: ClassVar[Any] = True
+    label_smoothing: ClassVar[Any] = 0.0
     if TYPE_CHECKING:
-        data: Any
-        loss: Any
-        l1: Any
-        l2: Any
-        hidden: Any
-        activation: Any
-        output: Any
-        intercept: Any
-        label_smoothing: Any
-    else:  # what a subclass does not declare
-        hidden, activation, output, intercept, label_smoothing = (), "identity", None, True, 0.0
+        data: ClassVar[Any]
+        loss: ClassVar[Any]
+        l1: ClassVar[Any]
+        l2: ClassVar[Any]
 
     def _check_data(self) -> None:
         kind = type(self).__name__
@@ -53,10 +52,15 @@ class Network(Problem, frozen=True):
         default = settings.pop("default")
         settings["loss"] = checked_axis_of(default if self.loss is None else self.loss, f"{kind}.loss", self._checked_loss)
         settings |= {n: checked_number(getattr(self, n), f"{kind}.{n}", PENALTY) for n in ("l1", "l2")}
-        losses = settings["loss"].values if isinstance(settings["loss"], Grid) else (settings["loss"],)
+        losses = _listed(settings["loss"])
         settings["data"] = self._data_for({SAMPLE_LOSSES[loss].targets != "numbers" for loss in losses}, losses)
         for name, value in settings.items():
             msgspec.structs.force_setattr(self, name, value)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The loss, or those of a grid."""
+        return _listed(self.loss)
 
     @property
     def has_labels(self) -> bool:
@@ -112,7 +116,7 @@ class Network(Problem, frozen=True):
     def variants(self) -> list[Any]:
         """The problem with one of each structural alternative, in the order of the axes, the last fastest."""
         names = self.structural
-        axes = [v.values if isinstance(v := getattr(self, n), Grid) else (v,) for n in names]
+        axes = [_listed(getattr(self, n)) for n in names]
         return [msgspec.structs.replace(self, **dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*axes)]
 
     @property
@@ -231,6 +235,11 @@ def activation_of(names: tuple[str, ...]) -> Activation:
     value = function_from(f"def activation(z, index):\n{body.format('z')}", "activation", {f"f{i}": k.value for i, k in enumerate(kinds)})
     slope = function_from(f"def slope(z, a, index):\n{body.format('z, a')}", "slope", {f"f{i}": k.slope for i, k in enumerate(kinds)})
     return Activation(value, slope, all(k.by_value for k in kinds))
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    """What a setting of structure may be: the values of a grid, or the one."""
+    return value.values if isinstance(value, Grid) else (value,)
 
 
 def _checked_array(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -23,7 +23,7 @@ POSITIVE = Range(0.0, float("inf"), low_allowed=False)
 class Wrapper(Rule, frozen=True):
     """A rule around a rule. `own` gives the wrapper's hyperparameters with their ranges."""
 
-    rule: Any
+    rule: Rule
 
     own: ClassVar[Mapping[str, Range]] = {}
     own_slots: ClassVar[tuple[str, ...]] = ()

@@ -1,7 +1,7 @@
 """Schedules that go through cycles, or one."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -154,7 +154,7 @@ class OneCycle(Schedule, tag="one_cycle", frozen=True):
 
     steps: Axis
     rise: Axis = 0.3
-    momenta: Any = None
+    momenta: Sequence[float] | None = None
 
     ranges = {"steps": STEPS, "rise": Range(0.0, 1.0, low_allowed=False)}
     whole = ("steps",)

@@ -1,5 +1,6 @@
 """Schedules that fall, step or stay, and the warm-up before any other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -90,7 +91,7 @@ class MultiStep(Schedule, tag="multi_step", frozen=True):
     (30, 80)
     """
 
-    milestones: Any
+    milestones: Sequence[int]
     factor: Axis = 0.1
 
     ranges = {"factor": FACTOR}
@@ -185,7 +186,7 @@ class Piecewise(Schedule, tag="piecewise", frozen=True):
     ((0, 1.0), (100, 0.1))
     """
 
-    table: Any
+    table: Sequence[tuple[int, float]]
 
     def __post_init__(self) -> None:
         rows = self.table
@@ -219,7 +220,7 @@ class Warmup(Schedule, tag="warmup", frozen=True):
     (True, False)
     """
 
-    schedule: Any
+    schedule: Schedule
     warmup: Axis
 
     ranges = {"warmup": STEPS}

@@ -2,8 +2,8 @@
 
 import math
 import pathlib
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
@@ -17,10 +17,15 @@ from gdsim.problems import PROBLEMS, Problem
 from gdsim.problems.functions import FUNCTIONS
 from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
-from gdsim.starts import Points, check_fit, checked_init
+from gdsim.starts import Points, Start, check_fit, checked_init
 from gdsim.stops import STOPS, Diverged, Record, Stop
 from gdsim.sweep.cells import Cell, cells_of
 from gdsim.words import given, nearest
+
+if TYPE_CHECKING:
+    import xarray
+
+    from gdsim.sweep.plan import Plan
 
 MOST_CHECKPOINTS = 1_000_000
 SMALLEST, LARGEST = 1.5e-45, 3.402e38  # in magnitude, of what float32 holds
@@ -44,9 +49,9 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
     6
     """
 
-    problem: Any
-    optimizer: Any
-    schedule: Any = ()
+    problem: tuple[Any, ...]
+    optimizer: tuple[Rule, ...]
+    schedule: tuple[Schedule, ...] = ()
     init: Any = None
     starts: Any = None
     steps: Any = None
@@ -54,11 +59,33 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
     batch: Any = None
     shuffle: Literal["epoch", "once", "replacement"] = "epoch"
     drop_last: bool = True
-    stop: Any = ()
+    stop: tuple[Stop, ...] = ()
     record: Record = Record()
     seed: int = 0
     dtype: Any = None
     keep: Literal["runs", "summary"] = "runs"
+
+    if TYPE_CHECKING:  # what the fields take; above stands what they hold
+
+        def __init__(
+            self,
+            *,
+            problem: Problem | Sequence[Problem],
+            optimizer: Rule | Sequence[Rule],
+            schedule: Schedule | Sequence[Schedule] = (),
+            init: str | float | Start | Sequence[Sequence[float]] | np.ndarray | None = None,
+            starts: int | None = None,
+            steps: int | None = None,
+            samples: int | None = None,
+            batch: int | Grid | None = None,
+            shuffle: Literal["epoch", "once", "replacement"] = "epoch",
+            drop_last: bool = True,
+            stop: Stop | Sequence[Stop] = (),
+            record: Record = ...,
+            seed: int = 0,
+            dtype: Literal["float32", "float64"] | Grid | None = None,
+            keep: Literal["runs", "summary"] = "runs",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         put = lambda name, value: msgspec.structs.force_setattr(self, name, value)  # noqa: E731
@@ -195,7 +222,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
             tuple(s for s in self.stop if not isinstance(s, Diverged)), self.record, self.seed, cell.dtype,
         )  # fmt: skip
 
-    def plan(self, *, chunk_seconds: float = 10.0, lanes: int | None = None) -> Any:
+    def plan(self, *, chunk_seconds: float = 10.0, lanes: int | None = None) -> "Plan":
         """What would run: runs, structures, chunks, operations, memory and disk. Trains nothing."""
         from gdsim.sweep.plan import plan_of
 
@@ -222,7 +249,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         client: Any = None,
         attempts: int = 3,
         mix: bool = False,
-    ) -> Any:
+    ) -> "xarray.Dataset":
         """Trains the population on threads of this machine, or on a Dask cluster, and returns its xarray.Dataset.
 
         `out` is a folder for the results, which then survive: the same call again trains what is missing, a sweep with more
