@@ -135,6 +135,7 @@ def test_a_run_is_the_same_on_any_number_of_threads_and_in_any_chunks(thousand):
         assert same_results(first.run(**options), thousand) == []
 
 
+@pytest.mark.full
 def test_a_run_is_the_same_whatever_mode_the_process_is_in(torch):
     """With denormals flushed to zero in this process, a run that makes them keeps them."""
     problem = gd.MLP(gd.Data([[1.0]], [0.0]), hidden=[], loss="squared_error")

@@ -70,8 +70,8 @@ def test_the_median_interval_covers():
 
 
 def test_accuracies_of_diverged_runs_count_as_none():
-    sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("moons"), hidden=[4], activation="relu", loss="log_loss"), optimizer=gd.SGD(lr=1e6), starts=8, steps=50)
-    result = sweep.run()
+    problem = gd.LogisticRegression(gd.datasets.load("moons"), l2=0.1)
+    result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=1e6), starts=8, steps=100, dtype="float64").run()
     assert (result.status == "diverged").any()
     assert float(analysis.bands(result, variable="accuracy").value[0, 0, -1]) == 0.0
 

@@ -87,7 +87,7 @@ def test_mapped_labels_train_as_scikit_learn_has_them():
     peer = sklearn.linear_model.LogisticRegression(C=1 / (40 * 0.1), tol=1e-10).fit(X, y)
     problem = gd.LogisticRegression(gd.Data(X, y), l2=0.1)
     assert problem.loss == "log_loss"
-    result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.5), steps=2000, record=gd.Record(parameters=True), dtype="float64").run()
+    result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.5), starts=8, steps=2000, record=gd.Record(parameters=True), dtype="float64").run()
     assert np.allclose(result.parameters.values[0], [*peer.coef_[0], peer.intercept_[0]], atol=1e-6)
     assert float(result.accuracy.values[0, -1]) == peer.score(X, y)
 
