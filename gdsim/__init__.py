@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "gdsim.axes": ("choice", "grid", "linspace", "loguniform", "logspace", "uniform", "zip"),
     "gdsim.data": ("Data",),
-    "gdsim.population": ("evaluate", "predict"),
+    "gdsim.sweep.evaluation": ("evaluate", "predict"),
     "gdsim.problems": ("MLP", "Expression", "LinearRegression", "LogisticRegression", "Own", "Quadratic", "TeacherStudent"),
     "gdsim.rules": (
         "SAM",
@@ -97,8 +97,6 @@ if TYPE_CHECKING:
     from gdsim.axes import uniform as uniform
     from gdsim.axes import zip as zip
     from gdsim.data import Data as Data
-    from gdsim.population import evaluate as evaluate
-    from gdsim.population import predict as predict
     from gdsim.problems import MLP as MLP
     from gdsim.problems import Expression as Expression
     from gdsim.problems import LinearRegression as LinearRegression
@@ -156,6 +154,8 @@ if TYPE_CHECKING:
     from gdsim.stops import Target as Target
     from gdsim.stops import Validation as Validation
     from gdsim.sweep.declaration import Sweep as Sweep
+    from gdsim.sweep.evaluation import evaluate as evaluate
+    from gdsim.sweep.evaluation import predict as predict
     from gdsim.sweep.experiment import read_experiment as read_experiment
     from gdsim.sweep.grids import grid_of as grid_of
     from gdsim.sweep.ranges import lr_range_test as lr_range_test

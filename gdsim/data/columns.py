@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.data.doubts import warn_of_counts
-
 
 def frame_of(value: Any) -> Any:
     """The pandas DataFrame that a value is, or that an Arrow or Polars table becomes; None of anything else. Imports nothing."""
@@ -52,10 +50,7 @@ def numbers_of(frame: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
     names = names_of(frame)
     if not frame.shape[1]:
         return np.zeros((len(frame), 0)), names
-    found = np.ascontiguousarray(np.stack([_numbers(frame.iloc[:, i], frame.columns[i]) for i in range(frame.shape[1])], 1))
-    if names is not None:
-        warn_of_counts(found, names)
-    return found, names
+    return np.stack([_numbers(frame.iloc[:, i], frame.columns[i]) for i in range(frame.shape[1])], 1), names
 
 
 def targets_of(column: Any) -> np.ndarray:

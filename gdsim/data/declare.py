@@ -12,7 +12,7 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.data.arrays import features_of, kept, targets_of, weights_of
 from gdsim.data.classes import are_doubtful, checked_names, classes_of, codes_of, counted, is_labels, listed
-from gdsim.data.doubts import warn_of_constants
+from gdsim.data.doubts import warn_of_constants, warn_of_counts
 from gdsim.data.files import contents_of, said_of
 from gdsim.data.splits import is_share, split
 from gdsim.data.standard import Standard, standard_of
@@ -90,6 +90,8 @@ class Data:
         name: str = "data",
     ) -> None:
         whole = checked_samples(X, y)
+        if whole.names is not None:
+            warn_of_counts(whole.X, whole.names)
         weights = None if sample_weight is None else weights_of(sample_weight, len(whole.X))
         given = {"validation": validation, "test": test}
         shares = {n: float(v) for n, v in given.items() if is_share(v)}

@@ -1,11 +1,15 @@
 """Evaluation and prediction at given parameters, a pack of runs at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gdsim.axes import nearest
 from gdsim.data import Data
+from gdsim.data.arrays import plain
+from gdsim.data.declare import SETS
+from gdsim.data.inputs import inputs_for
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.evaluation import Evaluation, Prediction
 from gdsim.kernels.layout import feed_of, table_of
@@ -39,9 +43,50 @@ class Packs(NamedTuple):
             yield slice(first, first + len(chosen)), weights.ravel()
 
 
-def packs_of(problem: Any, parameters: Any, dtype: str | None) -> Packs:
-    """Checked parameters as packs, in `dtype` or their own number type."""
-    values = np.asarray(parameters)
+class Given(NamedTuple):
+    """Parameters as they were given, one vector, rows or a DataArray, and as rows."""
+
+    rows: np.ndarray  # [run, parameter]
+    dims: tuple[Any, ...]
+    shape: tuple[int, ...]
+    coordinates: Any  # of a DataArray, else None
+
+    @classmethod
+    def of(cls, parameters: Any) -> "Given":
+        """Parameters [parameter], [run, parameter], or a DataArray with the dim `parameter` beside any others."""
+        if hasattr(parameters, "coords") and hasattr(parameters, "dims"):
+            if "parameter" not in parameters.dims:
+                raise ValueError(f"parameters must have the dim 'parameter'; the DataArray has {', '.join(map(str, parameters.dims)) or 'none'}")
+            turned = parameters.transpose(..., "parameter")
+            coordinates = {n: c.variable for n, c in turned.coords.items() if "parameter" not in c.dims}
+            values = turned.values
+            return cls(values.reshape(-1, values.shape[-1]), turned.dims[:-1], values.shape[:-1], coordinates)
+        values = plain(parameters, "parameters")
+        if values.ndim == 1:
+            return cls(values[None], (), (), None)
+        return cls(values, ("run",), values.shape[:1], None)
+
+    def dataset(self, columns: dict[str, np.ndarray]) -> "xarray.Dataset":
+        """Columns with a number per row, over the dims that were given."""
+        import xarray
+
+        coordinates = self.coordinates if self.coordinates is not None else {"run": np.arange(len(self.rows))} if self.dims else {}
+        return xarray.Dataset({n: (self.dims, v.reshape(self.shape), VARIABLES[n].attributes) for n, v in columns.items()}, coordinates)
+
+    def outputs(self, values: np.ndarray, names: Any) -> Any:
+        """values[row, sample, ...] over the dims that were given: a DataArray, whose outputs have `names`, where one was given."""
+        shaped = values.reshape(*self.shape, *values.shape[1:])
+        if self.coordinates is None:
+            return shaped
+        import xarray
+
+        dims = (*self.dims, "sample", "output")[: shaped.ndim]
+        named = {"output": list(names)} if names is not None and dims[-1] == "output" else {}
+        return xarray.DataArray(shaped, dims=dims, coords={**self.coordinates, **named})
+
+
+def packs_of(problem: Any, values: np.ndarray, dtype: str | None) -> Packs:
+    """Checked parameters[run, parameter] as packs, in `dtype` or their own number type."""
     if values.ndim != 2 or values.shape[1] < problem.parameter_count or values.dtype.kind not in "fiu":
         raise ValueError(f"parameters must be [run, parameter] with {problem.parameter_count} numbers each; shape {values.shape} was given")
     name = dtype or ("float64" if values.dtype == np.float64 else "float32")
@@ -51,14 +96,25 @@ def packs_of(problem: Any, parameters: Any, dtype: str | None) -> Packs:
     return Packs(kernels_for(structure_of(setting), setting.lanes_for(len(values), 1)), values)
 
 
-def _scores(problem: Any, packs: Packs) -> dict[str, np.ndarray]:
-    """The scores of every run, by name."""
+def _part(problem: Any, on: str) -> Data | None:
+    """The set of samples that is asked for; None of problems without samples."""
+    if on not in SETS:
+        raise ValueError(f"on={on!r} is not known; {nearest(str(on), SETS)}")
+    sets = {"train": None} if problem.data is None else problem.data.sets
+    if on not in sets:
+        remedy = f"declare it with {on}=0.2, say" if "data" in problem.__struct_fields__ and problem.data is not None else "on='train' is its function"
+        raise ValueError(f"there is no {on} set to evaluate on: {type(problem).__name__} has none; {remedy}")
+    return sets[on]
+
+
+def _scores(problem: Any, packs: Packs, part: Data | None, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The scores of every run on some samples, by name."""
     kernels, count = packs.kernels, len(packs.values)
-    table = None if problem.data is None else table_for(problem.data, kernels.dtype.name)
+    table = None if part is None else table_for(part, kernels.dtype.name, problem.data.sample_weight is not None)
     model, feed = kernels.model(BLOCK), feed_of(table, None, True, 0, kernels.dtype)
     scores = kernels.new_scores()
-    scores.l1[:], scores.l2[:] = problem.l1, problem.l2
-    names = ("loss", "accuracy", "gradient_norm") if problem.is_classifier else ("loss", "gradient_norm")
+    if part is None or part is problem.data:  # what is minimised has the penalty, and losses of other sets have none, as in training
+        scores.l1[:], scores.l2[:] = problem.l1, problem.l2
     columns = {name: np.empty(count, kernels.dtype) for name in names}
     for runs, weights in packs:
         kernels.evaluate(Evaluation(model, weights, feed, scores))
@@ -67,32 +123,40 @@ def _scores(problem: Any, packs: Packs) -> dict[str, np.ndarray]:
     return columns
 
 
-def evaluate(problem: Any, parameters: Any, *, dtype: str | None = None) -> "xarray.Dataset":
-    """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's whole training set.
+def evaluate(problem: Any, parameters: Any, *, on: str = "train", dtype: str | None = None) -> "xarray.Dataset":
+    """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's whole training set, or on another.
 
-    The penalty is included. Computed in `dtype`, the parameters' own if not given. Returns an xarray.Dataset over `run`.
+    `on`: "train", "validation" or "test". The penalty and the gradient's norm are of the training set alone; accuracies count every
+    sample alike, whatever its weight. Computed in `dtype`, the parameters' own if not given. Returns an xarray.Dataset
+    over `run`; of one vector without it; of a DataArray with a dim `parameter` over its other dims, with their coordinates.
+
+    Raises ValueError for parameters that do not fit the problem, and for a set that there is not.
 
     >>> from gdsim import MLP, datasets
     >>> problem = MLP(datasets.load("xor"), hidden=[2])
-    >>> float(evaluate(problem, np.zeros((1, 12))).loss[0].round(4))
+    >>> float(evaluate(problem, np.zeros(12)).loss.round(4))
     0.6931
     """
-    import xarray
-
     for name in ("l1", "l2"):
         if not isinstance(getattr(problem, name), float):
             raise ValueError(f"evaluate needs one {name} for all parameters; {getattr(problem, name)!r} was given")
-    packs = packs_of(problem, parameters, dtype)
+    part, given = _part(problem, on), Given.of(parameters)
+    packs = packs_of(problem, given.rows, dtype)
+    names = ("loss", *(["accuracy"] if problem.is_classifier else []), *(["gradient_norm"] if on == "train" else []))
     with ieee_mode():
-        columns = _scores(problem, packs)
-    count = len(packs.values)
-    return xarray.Dataset({n: ("run", v, VARIABLES[n].attributes) for n, v in columns.items()}, coords={"run": np.arange(count)})
+        columns = _scores(problem, packs, part, names)
+    return given.dataset(columns).assign_attrs(on=on)
 
 
-def predict(problem: Any, parameters: Any, X: Any, *, dtype: str | None = None) -> np.ndarray:
+def predict(problem: Any, parameters: Any, X: Any, *, classes: bool = False, dtype: str | None = None) -> Any:
     """[run, sample, output]: the outputs of the networks with parameters[run, parameter] at X[sample, feature].
 
-    Of classes their probabilities (softmax), of a log loss the probability of label 1.
+    Of classes their probabilities (softmax), of a log loss the probability of the second class; with `classes` the most likely
+    class [run, sample] by its name. X is as it was given to `gd.Data`: it is standardised as the problem's data are, unless it is a
+    part of theirs, as `data.test.X` is, or a `gd.Data`; a frame's columns are taken by name. One vector of parameters gives results
+    without `run`; of a DataArray they are a DataArray with its coordinates.
+
+    Raises ValueError for parameters and features that do not fit the problem.
 
     >>> from gdsim import MLP, datasets
     >>> problem = MLP(datasets.load("xor"), hidden=[2])
@@ -101,19 +165,28 @@ def predict(problem: Any, parameters: Any, X: Any, *, dtype: str | None = None) 
     """
     if not problem.layers:
         raise ValueError(f"predict gives the outputs of networks, and {type(problem).__name__} is none; problem.value(points) gives a function's values")
-    packs = packs_of(problem, parameters, dtype)
-    kernels = packs.kernels
-    columns = table_for(problem.data, kernels.dtype.name).columns - problem.widths[0]
-    X = Data(X, np.zeros((len(np.atleast_2d(X)), columns)), name="X").X
-    if X.shape[1] != problem.widths[0]:
-        raise ValueError(f"X must have the problem's {problem.widths[0]} features; shape {X.shape} was given")
+    if classes and not problem.is_classifier:
+        raise ValueError(f"classes=True names the most likely class, and {problem.loss!r} is a loss of numbers")
+    given = Given.of(parameters)
+    packs = packs_of(problem, given.rows, dtype)
+    X = inputs_for(problem.data, X)
     with ieee_mode():
-        return _outputs(problem, packs, X, columns)
+        outputs = _outputs(problem, packs, X)
+    if classes:
+        return given.outputs(_most_likely(problem, outputs), None)
+    return given.outputs(outputs, problem.data.class_names if problem.is_classifier and outputs.shape[-1] > 1 else None)
 
 
-def _outputs(problem: Any, packs: Packs, X: np.ndarray, columns: int) -> np.ndarray:
+def _most_likely(problem: Any, outputs: np.ndarray) -> np.ndarray:
+    """[run, sample] names of the most likely classes, the first of several."""
+    place = outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs[..., 0] > 0.5).astype(int)
+    return np.array(problem.data.class_names)[place]
+
+
+def _outputs(problem: Any, packs: Packs, X: np.ndarray) -> np.ndarray:
     """[run, sample, output] at checked samples."""
     kernels, count = packs.kernels, len(packs.values)
+    columns = table_for(problem.data, kernels.dtype.name).columns - problem.widths[0]
     model, feed = kernels.model(BLOCK), feed_of(table_of(X, np.zeros((len(X), columns)), kernels.dtype), None, True, 0, kernels.dtype)
     result = np.empty((count, len(X), problem.widths[-1]), kernels.dtype)
     out = np.empty(len(X) * problem.widths[-1] * kernels.width, kernels.dtype)

@@ -1,0 +1,123 @@
+"""`gd.evaluate` and `gd.predict`: at parameters of one problem, or at those of a result, each run with its cell's problem."""
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gdsim import population
+from gdsim.sweep.canonical import digest
+from gdsim.sweep.cells import cells_of
+from gdsim.sweep.reading import check_result
+from gdsim.sweep.result import sweep_behind
+
+if TYPE_CHECKING:
+    import xarray
+
+KINDS = ("parameters", "best_parameters")
+
+
+def evaluate(problem: Any, parameters: Any = None, *, on: str = "train", variable: str = "parameters", dtype: str | None = None) -> "xarray.Dataset":
+    """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's training, validation or test set.
+
+    `problem` may be a result in place of both, with `gd.Record(parameters=True)`: each run is evaluated with its cell's problem, at
+    its last parameters, or with `variable="best_parameters"` at those that `gd.Validation` keeps. `on`: "train", "validation" or
+    "test". The penalty and the gradient's norm are of the training set alone; accuracies count every sample alike, whatever its
+    weight. Computed in `dtype`, the parameters' own if not given.
+
+    Returns an xarray.Dataset over `run`; of one vector without it; of a DataArray with a dim `parameter`, or a result, with the
+    coordinates of its other dims. Raises ValueError for parameters that do not fit the problem, and for a set that there is not.
+
+    >>> import gdsim as gd
+    >>> data = gd.datasets.load("xor")
+    >>> float(evaluate(gd.MLP(data, hidden=[2]), np.zeros(12)).loss.round(4))
+    0.6931
+    """
+    if not _is_result(problem):
+        return population.evaluate(problem, _rows(parameters, variable, "evaluate"), on=on, dtype=dtype)
+    result = check_result(problem, "evaluate")
+    if parameters is not None:
+        raise TypeError("evaluate takes a result in place of problem and parameters; give evaluate(result), or evaluate(problem, parameters)")
+    vectors, found = _vectors(result, variable, "evaluate"), {}
+    for runs, one in _by_problem(result):
+        scores = population.evaluate(one, vectors.values[runs], on=on, dtype=dtype)
+        for name, column in scores.data_vars.items():
+            whole = found.setdefault(name, (np.full(len(vectors), np.nan, column.dtype), column.attrs))[0]
+            whole[runs] = column.values
+    import xarray
+
+    coordinates = {n: c.variable for n, c in vectors.coords.items() if c.dims == ("run",)}
+    return xarray.Dataset({n: ("run", v, attributes) for n, (v, attributes) in found.items()}, coordinates, {"on": on, "at": variable})
+
+
+def predict(
+    problem: Any, parameters: Any, X: Any = None, *, classes: bool = False, variable: str = "parameters", dtype: str | None = None
+) -> "np.ndarray | xarray.DataArray":
+    """[run, sample, output]: the outputs of the networks with parameters[run, parameter] at X[sample, feature].
+
+    `predict(result, X)` takes a result in place of problem and parameters, each run with its cell's problem, at its last parameters or
+    with `variable="best_parameters"` at those that `gd.Validation` keeps; runs of fewer outputs are padded with NaN.
+
+    Of classes their probabilities (softmax), of a log loss the probability of the second class; with `classes` the most likely
+    class [run, sample] by its name. X is as it was given to `gd.Data`: it is standardised as the problem's data are, unless it is a
+    part of theirs, as `data.test.X` is, or a `gd.Data`; a frame's columns are taken by name. One vector of parameters gives results
+    without `run`; a DataArray or a result gives a DataArray with its coordinates.
+
+    Raises ValueError for parameters and features that do not fit the problem.
+
+    >>> import gdsim as gd
+    >>> problem = gd.MLP(gd.Data([[0.0], [1.0]], ["no", "yes"]))
+    >>> predict(problem, [0.0, 2.0, 0.0, -1.0], [[0.0], [1.0]], classes=True).tolist()
+    ['no', 'yes']
+    """
+    if not _is_result(problem):
+        if X is None:
+            raise TypeError("predict needs the features X: predict(problem, parameters, X), or predict(result, X)")
+        return population.predict(problem, _rows(parameters, variable, "predict"), X, classes=classes, dtype=dtype)
+    result = check_result(problem, "predict")
+    if X is not None:
+        raise TypeError("predict takes a result in place of problem and parameters; give predict(result, X), or predict(problem, parameters, X)")
+    vectors = _vectors(result, variable, "predict")
+    parts = [(runs, population.predict(one, vectors[runs], parameters, classes=classes, dtype=dtype)) for runs, one in _by_problem(result)]
+    if len(parts) == 1:
+        return parts[0][1]
+    import xarray
+
+    plain = [p.drop_vars("output", errors="ignore") for _, p in parts]
+    if not classes:
+        widest = max(p.sizes["output"] for p in plain)
+        plain = [p.pad(output=(0, widest - p.sizes["output"])) for p in plain]
+    whole: Any = xarray.concat(plain, "run", coords="minimal", compat="override")
+    return whole.isel(run=np.argsort(np.concatenate([runs for runs, _ in parts])))
+
+
+def _is_result(value: Any) -> bool:
+    return hasattr(value, "data_vars") or isinstance(value, (str, os.PathLike))
+
+
+def _rows(parameters: Any, variable: str, what: str) -> Any:
+    """Parameters as given, or those of a result."""
+    if parameters is None:
+        raise TypeError(f"{what} needs parameters: {what}(problem, parameters), one vector or [run, parameter]")
+    return _vectors(check_result(parameters, what), variable, what) if _is_result(parameters) else parameters
+
+
+def _vectors(result: Any, variable: str, what: str) -> Any:
+    """The DataArray [run, parameter] of a result's parameters."""
+    if variable not in KINDS:
+        raise ValueError(f"variable must be one of {', '.join(map(repr, KINDS))}; {variable!r} was given")
+    if variable not in result:
+        remedy = "record=gd.Record(parameters=True)" if variable == "parameters" else "record=gd.Record(parameters=True) and stop=[gd.Validation(patience=...)]"
+        raise ValueError(f"{what} needs {variable} of runs, and this result has none: run the sweep with {remedy}")
+    return result[variable].load()
+
+
+def _by_problem(result: Any) -> Iterator[tuple[np.ndarray, Any]]:
+    """(places of runs, the problem that they have in common)."""
+    cells, groups = cells_of(sweep_behind(result)), {}
+    numbers, place = np.unique(result.cell.values, return_inverse=True)
+    for i, number in enumerate(numbers):
+        groups.setdefault(digest(cells[number].problem), (cells[number].problem, []))[1].append(i)
+    for problem, members in groups.values():
+        yield np.flatnonzero(np.isin(place, members)), problem
