@@ -16,6 +16,10 @@ import click
 
 INCOMPLETE, DAMAGE, INTERRUPTED = 3, 4, 130
 
+SET = click.option(
+    "--set", "settings", metavar="KEY=VALUE", multiple=True,
+    help="Change a value of FILE, as TOML: steps=500, optimizer.0.lr=0.1; optimizer.lr=0.1 of all that have it. May be repeated.",
+)  # fmt: skip
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -79,7 +83,10 @@ def _again() -> str:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gdsim", message="%(version)s")
 def main() -> None:
-    """gdsim trains populations of small models at once, and says what the population did."""
+    """gdsim trains populations of small models at once, and says what the population did.
+
+    To begin: gdsim new mlp, then gdsim run mlp.toml. Shell completion: gdsim completion --help.
+    """
 
 
 @main.command()
@@ -92,7 +99,8 @@ def main() -> None:
 @click.option("--chunk-seconds", type=float, default=10.0, show_default=True, help="Work of one core that is scheduled and stored at once.")
 @click.option("--attempts", type=int, default=3, show_default=True, help="How often a chunk that raises is tried.")
 @click.option("--mix", is_flag=True, help="Let the folder hold runs of kernels whose bits differ.")
-def run(file: pathlib.Path, out: pathlib.Path | None, **options: Any) -> None:
+@SET
+def run(file: pathlib.Path, out: pathlib.Path | None, settings: tuple[str, ...], **options: Any) -> None:
     """Run the experiment in FILE, a TOML file, and keep its results in a folder.
 
     The same command again keeps what is finished and trains the rest; so does a file with more starts or cells.
@@ -103,7 +111,7 @@ def run(file: pathlib.Path, out: pathlib.Path | None, **options: Any) -> None:
 
     console = Console()
     console.say(f"reading {file}")
-    sweep = _read(file)
+    sweep = _read(file, settings)
     folder = out if out is not None else pathlib.Path("results") / file.stem
     again = f"To go on: {_again()}"
     place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "tls_ca", "tls_cert", "tls_key")}
@@ -122,17 +130,18 @@ def run(file: pathlib.Path, out: pathlib.Path | None, **options: Any) -> None:
     except KeyboardInterrupt:
         console.say(f"interrupted; what was finished is in {folder}. {again}")
         sys.exit(INTERRUPTED)
-    console.table(result, sweep)
+    console.table(result)
     console.say(f"results: {folder}  (gd.open({str(folder)!r}))" + (f"\nplot:    {picture}" if picture else ""))
 
 
 @main.command()
 @click.argument("file", type=PATH)
+@SET
 @AS_JSON
-def plan(file: pathlib.Path, as_json: bool) -> None:
+def plan(file: pathlib.Path, settings: tuple[str, ...], as_json: bool) -> None:
     """Say what the experiment in FILE would run: runs, structures, chunks, memory, disk. Runs nothing."""
     with _refusals():
-        found = _read(file).plan()
+        found = _read(file, settings).plan()
     click.echo(json.dumps(found.summary()) if as_json else str(found))
 
 
@@ -179,13 +188,14 @@ def export(folder: pathlib.Path, target: pathlib.Path) -> None:
 
 @main.command()
 @FOLDER
-@click.option("--out", type=PATH, help="File of the report; report.html in the folder if not given.")
+@click.option("--out", type=PATH, help="File of the report, or a folder for it; report.html in FOLDER if not given.")
 def report(folder: pathlib.Path, out: pathlib.Path | None) -> None:
     """Write what the population in FOLDER did as one HTML page: tables with intervals, figures, warnings, and the code behind each."""
     from gdsim.report.console import Console
     from gdsim.report.page import write_report
 
     console = Console()
+    out = out / "report.html" if out is not None and out.is_dir() else out
     with _refusals():
         place = write_report(folder, out, console.say)
     console.say(f"report: {place}")
@@ -219,6 +229,54 @@ def doctor(as_json: bool, **place: Any) -> None:
         sys.exit(DAMAGE)
 
 
+@main.command()
+@click.argument("kind", type=click.Choice(["mlp", "function", "csv"]))
+@click.argument("file", type=PATH, required=False)
+def new(kind: str, file: pathlib.Path | None) -> None:
+    """Write a commented experiment to start from into FILE, KIND.toml if none is named.
+
+    mlp: a network on handwritten digits; function: descent on a function or a formula; csv: a network on a table of your own.
+    """
+    from gdsim.sweep.new import write_new
+
+    with _refusals():
+        made = write_new(kind, file)
+    for path in made:
+        click.echo(f"written: {path}")
+    click.echo(f"next:    gdsim run {shlex.quote(str(made[0]))}")
+
+
+@main.command("list")
+@click.argument("kind", type=click.Choice(["problems", "optimizers", "schedules", "stops", "data"]))
+@AS_JSON
+def list_kind(kind: str, as_json: bool) -> None:
+    """List what an experiment may name, with keys, defaults and a sentence each. Keys without a default come first."""
+    from gdsim.sweep.listing import listed
+
+    found = listed(kind)
+    if as_json:
+        _print(found, as_json)
+    else:
+        click.echo("\n".join(map(str, found)))
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete gdsim's commands, options and files.
+
+    \b
+    bash: eval "$(gdsim completion bash)" in ~/.bashrc
+    zsh:  eval "$(gdsim completion zsh)" in ~/.zshrc
+    fish: gdsim completion fish > ~/.config/fish/completions/gdsim.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(main, {}, "gdsim", "_GDSIM_COMPLETE").source())
+
+
 def _draw(result: Any, folder: pathlib.Path, console: Any) -> pathlib.Path | None:
     """The picture of a sweep, in its folder; None where it cannot be drawn, which costs no results."""
     from gdsim.plots import convergence_bands
@@ -239,11 +297,11 @@ def _words(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _read(file: pathlib.Path) -> Any:
+def _read(file: pathlib.Path, settings: tuple[str, ...] = ()) -> Any:
     from gdsim.sweep.experiment import read_experiment
 
     with _refusals():
-        return read_experiment(file)
+        return read_experiment(file, settings)
 
 
 def _print(found: Any, as_json: bool) -> None:

@@ -57,8 +57,8 @@ def test_run_does_what_the_call_does(file):
     code, out, errors = gdsim("run", file.name, "--threads", 2, folder=file.parent)
     assert code == 0, errors
     assert "results: results/moons" in out
-    assert "loss <= 0.3" in out
-    assert "validation accuracy" in out
+    assert "by steps to loss 0.3" in out
+    assert "validation" in out
     result = gd.open(file.parent / "results" / "moons")
     assert result.sizes["run"] == 30
     assert (file.parent / "results" / "moons" / "convergence.png").stat().st_size > 10_000

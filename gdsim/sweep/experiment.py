@@ -3,6 +3,7 @@
 import pathlib
 import re
 import tomllib
+from collections.abc import Sequence
 from typing import Any
 
 from gdsim.axes import nearest
@@ -15,6 +16,7 @@ from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS, Record
 from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.overrides import changed
 
 # An experiment file says what is done, and holds no data.
 MOST_BYTES = 2**20
@@ -28,13 +30,13 @@ class ExperimentError(ValueError):
     """An experiment file that cannot be used: where it is wrong, what was given, what is allowed."""
 
 
-def read_experiment(path: str | pathlib.Path) -> Sweep:
-    """The sweep that a TOML file declares. Data files are found beside it. Raises ExperimentError."""
+def read_experiment(path: str | pathlib.Path, settings: Sequence[str] = ()) -> Sweep:
+    """The sweep that a TOML file declares, with changes `KEY=VALUE`. Data files are found beside it. Raises ExperimentError."""
     path = user_path(path, "the experiment file")
     try:
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
-        text = data.decode()
+        text = data.decode("utf-8-sig")  # which Windows marks
     except FileNotFoundError:
         raise ExperimentError(f"there is no experiment file {str(path)!r}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -50,7 +52,7 @@ def read_experiment(path: str | pathlib.Path) -> Sweep:
     except ValueError as error:
         raise ExperimentError(f"{path}: not valid TOML: {error}") from None
     try:
-        return sweep_from(table, path.parent)
+        return sweep_from(changed(table, settings, Sweep.__struct_fields__), path.parent)
     except (ValueError, TypeError) as error:
         raise ExperimentError(f"{path}: {error}") from None
 

@@ -1,0 +1,81 @@
+"""What an experiment may name: problems, optimizers, schedules, stops and data sets, with their keys, defaults and one sentence each."""
+
+import inspect
+import itertools
+import json
+import re
+import textwrap
+from typing import Any
+
+import msgspec
+
+from gdsim.problems import PROBLEMS
+from gdsim.rules import RULES, WRAPPERS
+from gdsim.schedules import SCHEDULES
+from gdsim.stops import STOPS
+
+KINDS = {"problems": PROBLEMS, "optimizers": (*RULES, *WRAPPERS), "schedules": SCHEDULES, "stops": STOPS}
+DATA = {
+    "digits": "Handwritten digits, 1797 x 64, scaled to [0, 1], in 10 classes.",
+    "breast_cancer": "569 x 30, standardised, in 2 classes.",
+    "wine": "178 x 13, standardised, in 3 classes.",
+    "diabetes": "442 x 10, standardised; the target is a number.",
+    "moons": "256 points of two interleaved half circles with noise 0.2, in 2 classes.",
+    "xor": "The four points of the exclusive or, with labels 0 and 1.",
+    "spirals": "Two interlocking spirals of 97 points, three turns each, in 2 classes.",
+}
+# What a default is if it is no stand-in for one that the convention chooses.
+PLAIN = (str, int, float, tuple)
+WIDTH = 80
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One thing that an experiment may name."""
+
+    name: str  # its `type`
+    required: list[str]
+    defaults: dict[str, Any]  # None: not set
+    sentence: str
+
+    def __str__(self) -> str:
+        keys = [*self.required, *(k if v is None else f"{k} = {_text(v)}" for k, v in self.defaults.items())]
+        fill = lambda text, first: textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=" " * 4, break_on_hyphens=False)  # noqa: E731
+        head = fill(f"{self.name}: {', '.join(keys)}" if keys else self.name, "")
+        return f"{head}\n{fill(self.sentence, ' ' * 4)}"
+
+
+def listed(kind: str) -> list[Entry]:
+    """All of a kind, one of `KINDS` or "data".
+
+    >>> print(listed("optimizers")[0])
+    sgd: lr = 0.01, convention = "lecture"
+        Stochastic gradient descent, w - eta g: gradient descent with `batch=None`
+        (Robbins and Monro 1951).
+    """
+    if kind == "data":
+        return [Entry(name, [], {"validation": None, "test": None, "seed": 0}, sentence) for name, sentence in DATA.items()]
+    return [_entry(one) for one in KINDS[kind]]
+
+
+def _entry(one: Any) -> Entry:
+    """A class by its declaration; an optimizer's defaults are those of its first convention."""
+    by_convention = next(iter(getattr(one, "defaults", {}).values()), {})
+    required, defaults = [], {}
+    for field in msgspec.structs.fields(one):
+        if field.required:
+            required.append(field.encode_name)
+            continue
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        defaults[field.encode_name] = by_convention.get(field.encode_name, default if isinstance(default, PLAIN) else None)
+    return Entry(one.__struct_config__.tag, required, defaults, first_sentence(one))
+
+
+def first_sentence(one: Any) -> str:
+    """The first sentence of a docstring, which stands alone."""
+    paragraph = " ".join(" ".join(itertools.takewhile(str.strip, (inspect.getdoc(one) or "").splitlines())).split())
+    return re.split(r"(?<=[.])\s+(?=[A-Z])", paragraph)[0]
+
+
+def _text(value: Any) -> str:
+    """A value as TOML has it."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

@@ -1,0 +1,111 @@
+"""Changes of an experiment file from the command line: `--set steps=500`, `--set optimizer.0.lr=0.1`, `--set optimizer.lr=0.1`."""
+
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gdsim.axes import nearest
+from gdsim.problems import PROBLEMS
+from gdsim.rules import RULES, WRAPPERS
+from gdsim.schedules import SCHEDULES
+from gdsim.stops import STOPS, Record
+
+# What the tables of an experiment are, by their keys; inside a wrapper or a warm-up stands another of its kind.
+CLASSES: dict[str, Sequence[Any]] = {
+    "problem": PROBLEMS, "optimizer": (*RULES, *WRAPPERS), "rule": (*RULES, *WRAPPERS), "schedule": SCHEDULES, "stop": STOPS, "record": (Record,),
+}  # fmt: skip
+# A string in the place of a table is this key of it.
+SHORT = {"data": "name"}
+BARE = re.compile(r"[A-Za-z_][\w-]*")
+
+
+def changed(table: dict[str, Any], settings: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
+    """An experiment's table with settings `KEY=VALUE`, whose values are TOML; `fields` are its keys.
+
+    A key's parts are parted by dots; a number chooses among several optimizers, say, and without it all are set that have the
+    key. Raises ValueError.
+
+    >>> changed({"optimizer": [{"type": "sgd"}, {"type": "adam", "lr": 0.1}]}, ["optimizer.lr=[0.1, 1]", "optimizer.1.beta1=0.8"], ["optimizer"])
+    {'optimizer': [{'type': 'sgd', 'lr': [0.1, 1]}, {'type': 'adam', 'lr': [0.1, 1], 'beta1': 0.8}]}
+    """
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        parts = [p.strip() for p in key.split(".")]
+        if not equals or not all(parts):
+            raise ValueError(f"--set {setting}: give KEY=VALUE, as in --set steps=500 or --set optimizer.lr=0.1")
+        if parts[0] not in fields:
+            raise ValueError(f"--set {setting}: unknown key {parts[0]!r}; {nearest(parts[0], list(fields))}")
+        try:
+            table = _with(table, parts, _value(text), "")
+        except ValueError as error:
+            raise ValueError(f"--set {setting}: {error}") from None
+    return table
+
+
+def _value(text: str) -> Any:
+    """A TOML value; a bare word, which is none, can only mean a text."""
+    text = text.strip()
+    if BARE.fullmatch(text) and text not in ("true", "false", "inf", "nan"):
+        return text
+    try:
+        found = tomllib.loads(f"value = {text}")
+    except ValueError:
+        found = {}
+    if list(found) != ["value"]:
+        raise ValueError(f'{text!r} is no TOML value; give a number, true, false, a "text" or a [list]')
+    return found["value"]
+
+
+def _with(held: Any, parts: Sequence[str], value: Any, name: str) -> Any:
+    """What stands at `name`, with a value at the end of a path below it."""
+    if not parts:
+        return value
+    if isinstance(held, list):
+        return _with_in_list(held, parts, value, name)
+    if parts[0].isdigit():  # of one
+        return _with_in_list([] if held is None else [held], parts, value, name)[0]
+    if isinstance(held, str):
+        held = {SHORT.get(name, "type"): held}
+    if held is not None and not isinstance(held, dict):
+        raise ValueError(f"{name} is {held!r}, which has no {parts[0]!r}")
+    held = {} if held is None else held
+    first, rest = parts[0], parts[1:]
+    if first not in held and not _knows(held, name, first):
+        inner = next((k for k in ("rule", "schedule") if name in ("optimizer", "rule", "schedule") and k in held), None)
+        if inner is None:
+            raise ValueError(f"no {name} has {first!r}; {nearest(first, _fields(held, name))}")
+        return {**held, inner: _with(held[inner], parts, value, inner)}
+    return {**held, first: _with(held.get(first), rest, value, first)}
+
+
+def _with_in_list(held: list[Any], parts: Sequence[str], value: Any, name: str) -> list[Any]:
+    """A list whose entry of that number, or all entries that have the key, are set."""
+    if parts[0].isdigit():
+        number = int(parts[0])
+        if number >= len(held):
+            raise ValueError(f"there is no {name} {number}; the experiment has {len(held)}, numbered from 0")
+        return [_with(v, parts[1:], value, name) if k == number else v for k, v in enumerate(held)]
+    found, takers = [], 0
+    for entry in held:
+        try:
+            found.append(_with(entry, parts, value, name))
+            takers += 1
+        except ValueError:
+            found.append(entry)
+    if not takers:
+        allowed = dict.fromkeys(f for e in held for f in _fields({"type": e} if isinstance(e, str) else e, name) if f != "rule")
+        raise ValueError(f"no {name} has {parts[0]!r}; {nearest(parts[0], list(allowed))}")
+    return found
+
+
+def _fields(held: dict[str, Any], name: str) -> list[str]:
+    """The keys that a table of this name and type may have."""
+    of_type: Callable[[Any], bool] = lambda c: name == "record" or c.__struct_config__.tag == held.get("type")  # noqa: E731
+    return [f for c in CLASSES.get(name, ()) if of_type(c) for f in c.__struct_fields__]
+
+
+def _knows(held: dict[str, Any], name: str, key: str) -> bool:
+    """Whether a table may have a key; one of a name or type that is not known here may, and is checked where it is read."""
+    fields = _fields(held, name)
+    return not fields or key in fields or key == "type"

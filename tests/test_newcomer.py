@@ -1,0 +1,182 @@
+"""What a newcomer's first commands are: new, list, --set, completion."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from click.testing import CliRunner
+
+import gdsim as gd
+from gdsim.cli import main
+from gdsim.sweep.experiment import read_experiment
+from gdsim.sweep.overrides import changed
+
+BOOTH = """
+starts = 3
+steps = 5
+
+[problem]
+type = "booth"
+
+[[optimizer]]
+type = "sgd"
+
+[[optimizer]]
+type = "adam"
+lr = [0.1, 0.2]
+
+[[optimizer]]
+type = "clip_norm"
+norm = 1.0
+rule = "sgd"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "booth.toml").write_text(BOOTH)
+    return tmp_path
+
+
+def command(*arguments):
+    """(exit code, all that was written) of a command in this process."""
+    done = CliRunner().invoke(main, list(map(str, arguments)), prog_name="gdsim")
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def planned(*settings):
+    return command("plan", "booth.toml", "--json", *(word for s in settings for word in ("--set", s)))
+
+
+def test_values_are_set(folder):
+    sweep = read_experiment(
+        folder / "booth.toml", ["steps=7", "optimizer.lr=0.3", "optimizer.1.lr=[0.1, 0.2, 0.4]", "optimizer.2.norm=2", "stop.type=target", "stop.loss=0.1"]
+    )
+    assert sweep.steps == 7
+    assert sweep.stop == (gd.Target(0.1),)
+    assert sweep.optimizer == (gd.SGD(lr=0.3), gd.Adam(lr=[0.1, 0.2, 0.4]), gd.ClipNorm(gd.SGD(lr=0.3), norm=2.0))
+    assert json.loads(planned("starts=10", "optimizer.1.lr={logspace=[0.1, 1, 5]}")[1])["runs"] == 70
+
+
+ADAM = {"type": "adam", "lr": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("before", "setting", "after"),
+    [
+        ({"problem": {"type": "mlp", "data": "xor"}}, "problem.data.validation=0.5", {"problem": {"type": "mlp", "data": {"name": "xor", "validation": 0.5}}}),
+        ({"problem": {"type": "mlp"}}, "problem.activation=tanh", {"problem": {"type": "mlp", "activation": "tanh"}}),
+        ({}, 'record.every="log"', {"record": {"every": "log"}}),
+        ({"optimizer": "adam"}, "optimizer.lr=1", {"optimizer": {"type": "adam", "lr": 1}}),
+        ({"optimizer": ADAM}, "optimizer.0.lr=1", {"optimizer": {"type": "adam", "lr": 1}}),
+        ({"optimizer": [ADAM, "sgd"]}, "optimizer.beta1=0.8", {"optimizer": [{**ADAM, "beta1": 0.8}, "sgd"]}),
+        ({"optimizer": [ADAM]}, "optimizer.lr=0.1", {"optimizer": [ADAM]}),
+        ({"schedule": {"type": "warmup", "warmup": 5, "schedule": "cosine"}}, "schedule.cycle=10",
+         {"schedule": {"type": "warmup", "warmup": 5, "schedule": {"type": "cosine", "cycle": 10}}}),
+        ({"steps": 3}, "drop_last=false", {"steps": 3, "drop_last": False}),
+    ],
+)  # fmt: skip
+def test_what_a_setting_changes(before, setting, after):
+    fields = ("problem", "optimizer", "schedule", "record", "steps", "drop_last")
+    held = json.dumps(before)
+    assert changed(before, [setting], fields) == after
+    assert json.dumps(before) == held
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("stesp=5", "unknown key 'stesp'; did you mean 'steps'?"),
+        ("steps", "give KEY=VALUE"),
+        ("=5", "give KEY=VALUE"),
+        ("steps=", "is no TOML value"),
+        ("steps=[1,", "is no TOML value"),
+        ("steps=1\nseed=2", "is no TOML value"),
+        ("steps=many", "steps must be a whole number"),
+        ("optimizer.bta1=0.1", "no optimizer has 'bta1'; did you mean 'beta1'"),
+        ("optimizer.1.rl=0.1", "no optimizer has 'rl'; allowed: 'lr'"),
+        ("optimizer.7.lr=0.1", "there is no optimizer 7; the experiment has 3, numbered from 0"),
+        ("stop.0.loss=0.1", "there is no stop 0; the experiment has 0"),
+        ("steps.a=1", "steps is 5, which has no 'a'"),
+        ("optimizer.lr=-1", "must be a finite number"),
+    ],
+)
+def test_settings_that_cannot_be(folder, setting, message):
+    code, out = planned(setting)
+    assert code == 2
+    assert message in out
+    assert len(out.strip().splitlines()) == 1
+
+
+KINDS = {"mlp": "problem.hidden=[2]", "function": "problem.dim=2", "csv": "problem.hidden=[2]"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_templates_can_be_planned_and_are_not_written_over(folder, kind):
+    code, out = command("new", kind)
+    assert code == 0, out
+    assert f"written: {kind}.toml" in out
+    assert f"gdsim run {kind}.toml" in out
+    text = (folder / f"{kind}.toml").read_text()
+    assert all(len(line) <= 120 for line in text.splitlines())
+    assert command("plan", f"{kind}.toml")[0] == 0
+    assert read_experiment(folder / f"{kind}.toml", [KINDS[kind]]).starts >= 8
+    code, out = command("new", kind)
+    assert (code, f"'{kind}.toml' is there already" in out) == (2, True)
+    assert (folder / f"{kind}.toml").read_text() == text
+    assert command("new", kind, "none/mine.toml")[0] == 2
+
+
+def test_a_template_runs_in_a_shortened_form(folder):
+    assert command("new", "function", "mine.toml")[0] == 0
+    code, out = command("run", "mine.toml", *(w for s in ("starts=2", "steps=5", "problem.type=booth", "optimizer.lr=0.01") for w in ("--set", s)))
+    assert (code, "unknown key 'dim'" in out) == (2, True)  # which Booth's function has not
+    code, out = command("run", "booth.toml", "--set", "optimizer=sgd", "--set", "starts=2")
+    assert code == 0, out
+    assert gd.open(folder / "results" / "booth").sizes["run"] == 2
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", KINDS)
+def test_templates_train(folder, kind):
+    command("new", kind)
+    code, out = command("run", f"{kind}.toml", "--set", "starts=2", "--set", "steps=3", "--set", KINDS[kind])
+    assert code == 0, out
+
+
+def test_what_there_is_is_listed():
+    from gdsim.problems import PROBLEMS
+    from gdsim.rules import RULES, WRAPPERS
+    from gdsim.schedules import SCHEDULES
+    from gdsim.stops import STOPS
+
+    for kind, classes in {"problems": PROBLEMS, "optimizers": (*RULES, *WRAPPERS), "schedules": SCHEDULES, "stops": STOPS}.items():
+        found = json.loads(command("list", kind, "--json")[1])
+        assert [e["name"] for e in found] == [c.__struct_config__.tag for c in classes]
+        assert all(set(e["required"]) | set(e["defaults"]) == set(c.__struct_fields__) for e, c in zip(found, classes, strict=True))
+        assert all(re.fullmatch(r"\S.*\.", e["sentence"]) for e in found)
+        assert all(len(line) <= 80 for line in command("list", kind)[1].splitlines())
+    adam = next(e for e in json.loads(command("list", "optimizers", "--json")[1]) if e["name"] == "adam")
+    assert {n: adam["defaults"][n] for n in ("lr", "beta1", "beta2", "eps")} == {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "eps": 1e-16}
+    data = json.loads(command("list", "data", "--json")[1])
+    assert [e["name"] for e in data] == list(gd.datasets.names)
+    for entry in data:
+        held = gd.datasets.load(entry["name"])
+        numbers = [int(n) for n in re.findall(r"\d+(?= x)|(?<=x )\d+", entry["sentence"])]
+        assert numbers in ([], list(held.X.shape))
+    code, out = command("list", "rules")
+    assert code == 2
+    assert "optimizers" in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell):
+    code, out = command("completion", shell)
+    assert code == 0
+    assert "_GDSIM_COMPLETE" in out
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=out, text=True, check=True)
