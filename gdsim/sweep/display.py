@@ -113,7 +113,7 @@ class TerminalLine(Display):
     def _width(self) -> int:
         """One column less than the terminal has: in the last the cursor would wrap."""
         try:
-            return int(os.environ.get("COLUMNS") or 1) - 1 or os.get_terminal_size(self.stream.fileno()).columns - 1
+            return (int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(self.stream.fileno()).columns or 80) - 1  # 0: not known
         except (OSError, ValueError):
             return 79
 
