@@ -189,3 +189,54 @@ def test_a_function_of_ones_own_goes_to_workers_and_is_known_by_its_source(clien
     assert opened.load().identical(result)
     with pytest.raises(ValueError, match="source of bowls:bowl has been edited since"):
         gd.continue_from(opened, steps=3)
+
+
+BOOTH = {"problem": gd.functions.Booth(), "optimizer": gd.SGD(lr=[0.001, 0.01]), "starts": 4, "steps": 5}
+
+
+@pytest.mark.parametrize("what", ["address", "cluster"])
+def test_an_address_or_a_cluster_is_a_client(client, tmp_path, what):
+    given = client.scheduler.address if what == "address" else client.cluster
+    result = gd.Sweep(**BOOTH).run(out=tmp_path / "out", client=given, progress=False)
+    assert result.load().identical(gd.Sweep(**BOOTH).run(out=tmp_path / "threads").load())
+    assert client.status == "running"
+
+
+def test_clients_that_cannot_be(client, tmp_path):
+    from distributed import Client
+
+    async def waiting():
+        async with Client(client.scheduler.address, asynchronous=True) as other:
+            with pytest.raises(ValueError, match="client is asynchronous, and a sweep waits"):
+                gd.Sweep(**BOOTH).run(out=tmp_path / "out", client=other)
+
+    client.sync(waiting)
+    for wrong in (3, [client], object()):
+        with pytest.raises(TypeError, match=r"client must be a distributed\.Client"):
+            gd.Sweep(**BOOTH).run(out=tmp_path / "out", client=wrong)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("is_shown", [False, True])
+def test_a_cluster_without_workers_says_so_and_goes_on_with_the_first(tmp_path, monkeypatch, is_shown):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(on_workers, "ALONE_SECONDS", 0.0)
+    monkeypatch.setattr(on_workers, "LOOK_SECONDS", 0.1)
+    said = []
+    with LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
+
+        def told(what):
+            said.append(str(what))
+            if "no workers" in str(what):
+                cluster.scale(1)
+
+        def warned(message, *_, **__):
+            told(message)
+
+        monkeypatch.setattr(on_workers.warnings, "warn", warned)
+        with cluster.get_client() as client:
+            result = gd.Sweep(**BOOTH).run(out=tmp_path / "out", client=client, progress=(lambda state: told(state.message)) if is_shown else False)
+    assert result.sizes["run"] == 8
+    assert sum("the cluster has no workers; waiting for some" in s for s in said) >= 1
+    assert is_shown or len(said) == 1

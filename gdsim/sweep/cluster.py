@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -36,6 +37,8 @@ TASKS_PER_THREAD, FEWEST_TASKS = 2, 4
 # How long short chunks of a task take together, how many they are at most, and into how many tasks of a thread the last are cut.
 TASK_SECONDS, CHUNKS_PER_TASK, LAST_TASKS = 1.0, 128, 4
 LOOK_SECONDS = 2.0
+# How long a cluster may have no workers before someone to whom no progress is shown is told so.
+ALONE_SECONDS = 3.0
 # How often processes started here look at themselves, unless the user's settings of Dask say so: every 10 to 100 ms, as usual, costs a twelfth of two cores.
 SELDOM: dict[str, Any] = {
     "distributed": {
@@ -186,6 +189,7 @@ class Cluster:
         self.sent, self.mark = 0, secrets.token_hex(4)
         self.counted = time.perf_counter()
         self.threads, self.looked = 0, -LOOK_SECONDS
+        self.alone: float | None = time.perf_counter()  # since when there were no workers; None once there were some, or it was said
         self._check_workers()
 
     def _check_workers(self) -> None:
@@ -200,8 +204,7 @@ class Cluster:
             if self.client.status in ("closing", "closed"):
                 raise UnfinishedError("the scheduler cannot be reached any more; what is finished is kept")
             return 0
-        if time.perf_counter() - self.looked > LOOK_SECONDS:
-            self._look()
+        self._look()
         if len(self.going) >= max(FEWEST_TASKS, TASKS_PER_THREAD * self.threads):
             return 0
         fitting = min(CHUNKS_PER_TASK, int(TASK_SECONDS / self.chunk_seconds))
@@ -209,8 +212,10 @@ class Cluster:
         return max(1, min(fitting, share))
 
     def _look(self) -> None:
-        """How many threads the workers have now, and how long each of them took for a chunk of late."""
+        """Finds out, now and then, how many threads the workers have, and how long each of them took for a chunk of late."""
         now = time.perf_counter()
+        if now - self.looked <= LOOK_SECONDS or self.client.status != "running":
+            return
         if self.finished and self.threads:
             seconds = self.threads * (now - self.looked) / self.finished
             self.chunk_seconds = seconds if math.isinf(self.chunk_seconds) else (self.chunk_seconds + seconds) / 2
@@ -220,7 +225,17 @@ class Cluster:
             self.progress.remaining.threads = self.threads
         except (OSError, TimeoutError):
             return  # the client reports a lost scheduler by itself
-        self.progress.say("" if self.threads else "the cluster has no workers; waiting for some")
+        self._say_alone(now)
+
+    def _say_alone(self, now: float) -> None:
+        """Says that there are no workers: in the progress, or by a warning where none is shown."""
+        alone = "" if self.threads else "the cluster has no workers; waiting for some"
+        self.progress.say(alone)
+        if not alone:
+            self.alone = None
+        elif self.progress.listener is None and self.alone is not None and now - self.alone > ALONE_SECONDS:
+            self.alone = None
+            warnings.warn(f"{alone} (Ctrl-C ends it)", RuntimeWarning, stacklevel=2)
 
     def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
         """Sends chunks out as one task; if one was tried before, to a worker on which none of them has failed, where there is one."""
@@ -243,6 +258,7 @@ class Cluster:
             try:
                 future, chunks = self.going.pop(self.ready.get(timeout=timeout))
             except queue.Empty:
+                self._look()
                 return None
             self.outcomes.extend(self._outcomes_of(chunks, future))
         return self.outcomes.popleft()
@@ -313,6 +329,30 @@ class Cluster:
             future.release()
         self.going.clear()
         self._forget()
+
+
+@contextlib.contextmanager
+def client_of(given: Any) -> Iterator[Any]:
+    """The `distributed.Client` that is given, or one of the scheduler at an address or of a cluster, closed at the end.
+
+    Raises ValueError or TypeError for what no sweep can use.
+    """
+    import distributed
+    from distributed.deploy.cluster import Cluster as Deployed
+
+    if isinstance(given, str):
+        with connected(scheduler=given) as client:
+            yield client
+        return
+    if isinstance(given, distributed.Client | Deployed) and given.asynchronous:
+        raise ValueError("client is asynchronous, and a sweep waits for its cluster: give the scheduler's address, or a Client without asynchronous=True")
+    if isinstance(given, Deployed):
+        with contextlib.closing(distributed.Client(given, set_as_default=False)) as client:
+            yield client
+        return
+    if not isinstance(given, distributed.Client):
+        raise TypeError(f"client must be a distributed.Client, a cluster, or a scheduler's address such as 'tcp://10.0.0.5:8786'; {given!r} was given")
+    yield given
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """`Sweep.run`: what is missing is trained, on threads of this process or on a cluster, and everything there is comes back as a Dataset."""
 
+import contextlib
 import errno
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,14 +31,19 @@ def checked_lanes(lanes: Any) -> int | None:
 
 
 def checked_runs(runs: Any, plan: Plan) -> np.ndarray | None:
-    """The chosen run numbers, or None for all."""
-    if runs is None:
+    """The chosen run numbers, of numbers or a mask of all runs; None for all."""
+    if runs is None or (isinstance(runs, str) and runs == "all"):
         return None
-    numbers = np.unique(np.asarray(runs, np.int64))
-    wrong = numbers[(numbers < 0) | (numbers >= plan.runs)]
-    if len(wrong) or not len(numbers):
-        raise ValueError(f"runs must be numbers from 0 to {plan.runs - 1}; {wrong[0] if len(wrong) else 'none'} was given")
-    return numbers
+    allowed = f"runs must be whole numbers from 0 to {plan.runs - 1}, a mask of {plan.runs} values, or None for all"
+    given = np.atleast_1d(np.asarray(runs))
+    if given.dtype.kind == "b" and given.shape == (plan.runs,):
+        given = np.flatnonzero(given)
+    elif given.size and (given.ndim > 1 or given.dtype.kind not in "iuf" or (given != np.floor(given)).any()):
+        raise ValueError(f"{allowed}; {' '.join(repr(runs).split())[:80]} was given")
+    wrong = given[(given < 0) | (given >= plan.runs)]
+    if len(wrong) or not len(given):
+        raise ValueError(f"{allowed}; {wrong[0] if len(wrong) else 'none'} was given")
+    return np.unique(given.astype(np.int64))
 
 
 def check_unedited(sweep: Any) -> None:
@@ -89,10 +96,22 @@ def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix
         raise ValueError("threads is of this machine, and client of a cluster: give one of them")
     if out is not None:
         check_stored(sweep, ways.client is not None)
-    with shown(progress) as listener:
+    with shown(progress) as listener, _reached(ways.client) as client:
         if out is None:
             return run_in_memory(sweep, plan, chosen, ways, listener)
-        return run_in_folder(sweep, plan, out, ways, listener, mix)
+        return run_in_folder(sweep, plan, out, ways._replace(client=client), listener, mix)
+
+
+@contextlib.contextmanager
+def _reached(client: Any) -> Iterator[Any]:
+    """The client of a cluster, None where none was given."""
+    if client is None:
+        yield None
+        return
+    from gdsim.sweep.cluster import client_of
+
+    with client_of(client) as found:
+        yield found
 
 
 def run_in_memory(sweep: Any, plan: Plan, chosen: np.ndarray | None, ways: Ways, listener: Any) -> Any:

@@ -12,6 +12,7 @@ from gdsim.sweep.display import shown
 from gdsim.sweep.execute import check_unedited, runs_in
 from gdsim.sweep.outcomes import running
 from gdsim.sweep.progress import Progress
+from gdsim.sweep.reading import check_result
 from gdsim.sweep.remaining import remaining_of
 from gdsim.sweep.result import WORDS, dataset, joined, remembered, sweep_behind
 from gdsim.sweep.threads import Threads, Work
@@ -20,7 +21,7 @@ from gdsim.sweep.threads import Threads, Work
 def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes: int | None = None, progress: Any = None) -> Any:
     """The runs of a result with `steps` more updates: an xarray.Dataset whose checkpoints begin where the result ended.
 
-    The result must have been recorded with `gd.Record(state=True)`. Runs that used up their budget go on, optimizer state,
+    The result, or the folder of one, must have been recorded with `gd.Record(state=True)`. Runs that used up their budget go on, optimizer state,
     schedule, sample orders and stops included; runs that had ended by a stop stay as they were. `progress` as of `Sweep.run`. Raises ValueError for a
     result without state, or from no sweep that this process knows.
 
@@ -30,6 +31,7 @@ def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes:
     >>> bool(continue_from(half, steps=50).final_loss[0] == whole.final_loss[0])
     True
     """
+    result = check_result(result, "continue_from")
     sweep = sweep_behind(result)
     check_unedited(sweep)
     more = checked_whole(steps, "steps", 1, 2**31)
