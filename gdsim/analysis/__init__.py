@@ -6,6 +6,7 @@ Results may lie in memory or in a folder (`gd.open`), which is then read block b
 from typing import TYPE_CHECKING
 
 from gdsim.analysis.coco import export_coco
+from gdsim.analysis.comparison import compare_tuned, sentences
 from gdsim.analysis.minima import minima_by_loss, minima_left
 from gdsim.analysis.profiles import algoperf_score, data_profile, performance_profile, times_by_start, times_to_decrease
 from gdsim.analysis.quantiles import bands
@@ -19,9 +20,9 @@ from gdsim.statistics import bootstrap, clopper_pearson, holm, mcnemar, median_r
 from gdsim.words import hinting
 
 __all__ = [
-    "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "clopper_pearson", "compare_success", "convergence_rate", "data_profile", "default_targets", "divergence_map",
+    "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "clopper_pearson", "compare_success", "compare_tuned", "convergence_rate", "data_profile", "default_targets", "divergence_map",
     "ecdf", "edge_of_stability", "expected_best", "expected_running_time", "export_coco", "holm", "kaplan_meier", "luby", "luby_cost", "mcnemar",
-    "median_ranks", "minima_by_loss", "minima_left", "parallel_starts", "performance_profile", "restart_cutoff", "sensitivity", "simulated_restarts",
+    "median_ranks", "minima_by_loss", "minima_left", "parallel_starts", "performance_profile", "restart_cutoff", "sensitivity", "sentences", "simulated_restarts",
     "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson",
 ]  # fmt: skip
 

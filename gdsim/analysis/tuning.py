@@ -99,7 +99,7 @@ def budget_curve(
     confidence = checked_confidence(confidence)
     result = check_result(result, "budget_curve")
     found = ranked(result, variable, target)
-    names, groups = _groups(found.cells, by)
+    names, groups = groups_by(found.cells, by)
     trials = np.arange(1, max((len(g) for g in groups), default=0) + 1)
 
     def curve(medians: np.ndarray) -> np.ndarray:
@@ -110,7 +110,7 @@ def budget_curve(
             curves[row, : len(members)] = expected_best(bounded[members], trials[: len(members)], estimator=estimator)
         return found.shown(curves)
 
-    ends = percentiles(np.array([curve(m) for m in _resampled_medians(result, found, resamples, seed)]), confidence)
+    ends = percentiles(np.array([curve(m) for m in resampled_medians(result, found, resamples, seed)]), confidence)
     dims, name, units = (by, "trials"), found.ranking.name, found.ranking.units
     variables = {
         "loss": (dims, curve(found.medians), f"expected best median {name} of so many trials", units),
@@ -120,14 +120,14 @@ def budget_curve(
     return dataset(variables, {by: (by, names), "trials": ("trials", trials)}, estimator=estimator, confidence=confidence, **found.about)
 
 
-def _groups(cells: Cells, by: str) -> tuple[np.ndarray, list[np.ndarray]]:
+def groups_by(cells: Cells, by: str) -> tuple[np.ndarray, list[np.ndarray]]:
     """(distinct values of a coordinate in the order of their first cells, the places of the cells of each)."""
     names, place = axis_of(varied(cells.coordinates, by))
     order = [int(k) for k in dict.fromkeys(place.tolist()) if k >= 0]
     return names[order], [np.flatnonzero(place == k) for k in order]
 
 
-def _resampled_medians(result: Any, found: Ranked, resamples: int, seed: int) -> np.ndarray:
+def resampled_medians(result: Any, found: Ranked, resamples: int, seed: int) -> np.ndarray:
     """[resample, cell]: medians over starts that are drawn with replacement, the same for all cells; lower is better."""
     table, upper = found.table, found.ranking.sign < 0  # the median of accuracies is the upper one of their negatives
     group, groups = groups_of(np.unique(result.start.values))
@@ -180,7 +180,7 @@ def best_cell(result: Any, *, variable: str | None = None, target: float | None 
     result = check_result(result, "best_cell")
     found = ranked(result, variable, target)
     ranks = ranks_of(found.cells, found.ranking)
-    draws = _resampled_medians(result, found, resamples, seed)
+    draws = resampled_medians(result, found, resamples, seed)
     drawn = np.where(np.isnan(draws), np.inf, draws)
     ties = drawn == drawn.min(1, initial=np.inf, keepdims=True)
     share = (ties / np.maximum(1, ties.sum(1, keepdims=True))).mean(0)
@@ -216,7 +216,7 @@ def sensitivity(
         raise ValueError(f"factor must be above 1, such as 2; {factor!r} was given")
     axis, place = axis_of(varied(cells_in(result).coordinates, hyperparameter, numbers=True))
     found = ranked(result, variable, target)
-    names, groups = _groups(found.cells, by)
+    names, groups = groups_by(found.cells, by)
     medians = found.medians
     if (medians[~np.isnan(medians)] < 0).any():
         what = "accuracies" if found.ranking.sign < 0 else "losses below 0"

@@ -1,0 +1,151 @@
+"""Optimizers compared, each tuned over its own grid: one half of the starts chooses its cell, the other compares."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from gdsim.analysis.success import outcomes_by_start
+from gdsim.analysis.tuning import Ranked, groups_by, resampled_medians
+from gdsim.statistics import holm, median_interval, percentiles, signed_rank
+from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
+from gdsim.sweep.reading import cells_in, check_result, checked_confidence, dataset, values_of
+
+# Below this p-value, corrected for all pairs, two optimizers are told apart in words.
+TOLD_APART = 0.05
+
+
+def compare_tuned(
+    result: Any, *, by: str = "optimizer", variable: str | None = None, target: float | None = None,
+    confidence: float = 0.95, resamples: int = 1000, seed: int = 0,
+) -> Any:  # fmt: skip
+    """Optimizers, each at the best cell of its own grid, compared pair by pair on common starts: a Dataset over `by` and `pair`.
+
+    The odd starts choose each optimizer's cell, by what ranks (`variable` or `target` if given, else as `gd.table` says; `attrs["ranked_by"]`);
+    the even starts compare, so that the choice flatters nobody. Diverged runs, and those that never met the target, are infinite.
+    `p` is of Wilcoxon's signed-rank test (1945) on the starts that both have, ties halved; `p_holm` holds for all pairs at once (Holm 1979).
+    `ratio` is the first's median over the second's, with the percentile interval of a bootstrap that draws starts for both alike; NaN where
+    values are not above 0. Any coordinate may stand in the place of "optimizer". `gd.analysis.sentences` says it in words. Raises ValueError.
+
+    Variables: `cell` (chosen), `choice` (in words), `median`, `low`, `high` (its order statistics), each [by]; `ratio`, `ratio_low`, `ratio_high`,
+    `p`, `p_holm`, `starts` (compared), each [pair], whose coordinates `first` and `second` name the two.
+
+    >>> import gdsim as gd
+    >>> rules = [gd.SGD(lr=[0.001, 0.02]), gd.Momentum(lr=[0.001, 0.01])]
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=rules, starts=40, steps=500, stop=[gd.Target(1e-3)])
+    >>> compare_tuned(sweep.run()).p.sizes["pair"]
+    1
+    """
+    confidence = checked_confidence(confidence)
+    result = check_result(result, "compare_tuned")
+    is_odd = result.start.values % 2 == 1
+    if not is_odd.any() or is_odd.all():
+        raise ValueError("compare_tuned needs starts of both kinds: odd ones choose each optimizer's cell, even ones compare; take starts=2 or more")
+    ranking = ranking_of(result, variable=variable, target=target)
+    choosing, comparing = (result.isel(run=np.flatnonzero(half)) for half in (is_odd, ~is_odd))
+    chosen = cells_in(choosing)
+    names, groups = groups_by(chosen, by)
+    ranks = ranks_of(chosen, _of_runs(ranking, is_odd)).rank
+    best = [int(members[np.argmin(ranks[members])]) for members in groups]
+    cells = cells_in(comparing)
+    values = outcomes_by_start(comparing, cells.place, ranking.values[~is_odd], len(cells.numbers))
+    columns = [np.flatnonzero(cells.numbers == chosen.numbers[k]) for k in best]
+    table = np.stack([values[:, c[0]] if len(c) else np.full(len(values), np.nan) for c in columns], 1)
+    found = Ranked(ranking, cells, table)
+    name, units, sign = ranking.name, ranking.units, ranking.sign
+    ends = np.sort([[sign * end for end in median_interval(column, confidence)] for column in table.T], axis=1)
+    variables = {
+        "cell": (by, chosen.numbers[best], "cell that the odd starts chose", ""),
+        "choice": (by, values_of(chosen.coordinates["label"])[best].astype(str), "that cell in words", ""),
+        "median": (by, found.shown(found.medians), f"median {name} over the even starts", units),
+        "low": (by, ends[:, 0], f"lower end of its {confidence:.0%} interval", units), "high": (by, ends[:, 1], f"upper end of its {confidence:.0%} interval", units),
+        **_pairs(comparing, found, len(names), confidence, resamples, seed),
+    }  # fmt: skip
+    pairs = list(itertools.combinations(range(len(names)), 2))
+    firsts, seconds = (np.asarray(names)[[pair[k] for pair in pairs]] if pairs else np.array([], str) for k in (0, 1))
+    about = {"by": by, "confidence": confidence, "choosing": len(np.unique(choosing.start)), "comparing": len(values), **found.about}
+    return dataset(variables, {by: (by, names), "first": ("pair", firsts), "second": ("pair", seconds)}, **about)
+
+
+def _of_runs(ranking: Ranking, rows: np.ndarray) -> Ranking:
+    """The ranking of some of the runs."""
+    return ranking._replace(values=ranking.values[rows], then=tuple(r._replace(values=r.values[rows]) for r in ranking.then))
+
+
+def _pairs(comparing: Any, found: Ranked, count: int, confidence: float, resamples: int, seed: int) -> dict[str, tuple[Any, ...]]:
+    """The variables over pairs of columns."""
+    drawn, medians = found.shown(resampled_medians(comparing, found, resamples, seed)), found.shown(found.medians)
+    rows = []
+    for a, b in itertools.combinations(range(count), 2):
+        first, second = found.table[:, a], found.table[:, b]
+        both = ~np.isnan(first) & ~np.isnan(second)
+        ratios = _ratio(drawn[:, a], drawn[:, b])
+        low, high = (float(percentiles(np.where(np.isnan(ratios), worst, ratios), confidence)[k]) for k, worst in ((0, 0.0), (1, np.inf)))
+        ratio = float(_ratio(medians[a], medians[b]))
+        rows.append((ratio, *((np.nan, np.nan) if np.isnan(ratio) else (low, high)), signed_rank(first[both], second[both]), int(both.sum())))
+    ratio, low, high, p, starts = np.array(rows, float).reshape(-1, 5).T
+    return {
+        "ratio": ("pair", ratio, "median of the first over that of the second", "1"),
+        "ratio_low": ("pair", low, f"lower end of its {confidence:.0%} interval", "1"), "ratio_high": ("pair", high, f"upper end of its {confidence:.0%} interval", "1"),
+        "p": ("pair", p, "p-value of Wilcoxon's signed-rank test", "1"), "p_holm": ("pair", holm(p), "p-value for all pairs at once, by Holm's method", "1"),
+        "starts": ("pair", starts.astype(int), "starts that both have finished", "1"),
+    }  # fmt: skip
+
+
+def _ratio(over: Any, under: Any) -> np.ndarray:
+    """Ratios of positive numbers, infinite ones among them; NaN where both are, or one is not above 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where((np.asarray(over) > 0) & (np.asarray(under) > 0), np.divide(over, under), np.nan)
+
+
+def sentences(comparison: Any) -> list[str]:
+    """What `compare_tuned` found, in plain words: the best of them, how each of the others compares with it, and how it was done.
+
+    Two are told apart where `p_holm` is below 0.05.
+
+    >>> import gdsim as gd
+    >>> rules = [gd.SGD(lr=[0.001, 0.02]), gd.Momentum(lr=[0.001, 0.01])]
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=rules, starts=40, steps=500, stop=[gd.Target(1e-3)])
+    >>> sentences(compare_tuned(sweep.run()))[0].startswith("Momentum reaches the loss 0.001 in ")
+    True
+    """
+    name, names = comparison.attrs["ranked_by"], [str(n) for n in comparison[comparison.attrs["by"]].values]
+    is_time, falls = name.startswith("steps to loss "), "accuracy" not in name
+    medians = comparison["median"].values
+    order = np.argsort(np.where(np.isnan(medians), np.inf, medians if falls else -medians), kind="stable")
+    best, *others = (int(k) for k in order)
+    said = []
+    shown = [_interval(*(float(comparison[n].values[k]) for n in ("median", "low", "high"))) for k in range(len(names))]
+    if is_time and np.isinf(medians[best]):
+        return [f"None of {', '.join(names)} reaches the loss {name.removeprefix('steps to loss ')} in half of the starts that compare them."]
+    if is_time:
+        said.append(f"{names[best]} reaches the loss {name.removeprefix('steps to loss ')} in {shown[best]} steps.")
+    else:
+        said.append(f"{names[best]} has the {'lowest' if falls else 'highest'} {name}, {shown[best]}.")
+    for k in others:
+        pair = comparison.isel(
+            pair=[{str(a), str(b)} == {names[best], names[k]} for a, b in zip(comparison["first"].values, comparison["second"].values, strict=True)]
+        )
+        p = float(pair.p_holm[0])
+        if not p < TOLD_APART:
+            said.append(f"{names[k]} is not distinguishable from it ({shown[k]}; p = {p:.2g}).")
+        elif is_time and np.isinf(medians[k]):
+            said.append(f"{names[k]} does not reach it in half of the starts (p = {p:.2g}).")
+        else:
+            said.append(f"{names[k]} {'needs' if is_time else 'has'} {shown[k]}{_times(pair, names[best], is_time=is_time)} (p = {p:.2g}).")
+    choices = "; ".join(str(c) for c in comparison.choice.values)
+    return [*said, f"Each at the cell that {comparison.attrs['choosing']:,} starts chose ({choices}), compared on {comparison.attrs['comparing']:,} others."]
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.4g} [{low:.3g}, {high:.3g}]"
+
+
+def _times(pair: Any, best: str, *, is_time: bool) -> str:
+    """How many times the best one's median another's is."""
+    ratio, low, high = (float(pair[n][0]) for n in ("ratio", "ratio_low", "ratio_high"))
+    if np.isnan(ratio):
+        return ""
+    if str(pair["first"].values[0]) == best:
+        ratio, low, high = (1 / v if v else np.inf for v in (ratio, high, low))
+    return f" steps, {ratio:.3g} [{low:.3g}, {high:.3g}] times as many" if is_time else f", {ratio:.3g} [{low:.3g}, {high:.3g}] times that"
