@@ -70,7 +70,8 @@ def closest(word: str, allowed: Sequence[str]) -> str | None:
     meant = next((name for name, others in MEANT.items() if word in others and name in allowed), None)
     if meant is not None:
         return meant
-    close = difflib.get_close_matches(_folded(word), by_folded, 1, 0.6)
+    swapped = [f for f in by_folded if sorted(f) == sorted(_folded(word))]  # as "rl" for "lr", which is too short to be near
+    close = swapped or difflib.get_close_matches(_folded(word), by_folded, 1, 0.6)
     return by_folded[close[0]] if close else None
 
 
