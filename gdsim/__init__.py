@@ -183,7 +183,7 @@ def __dir__() -> list[str]:
 def open(path: "str | pathlib.Path") -> "xarray.Dataset":
     """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
 
-    Variables are Dask arrays, read from the folder when their values are asked for; `attrs` say how many runs are planned.
+    Variables are read from the folder when their values are asked for, curves as Dask arrays; `attrs` say how many runs are planned.
     Raises ValueError for a folder without results or with damage.
     """
     from gdsim.sweep.opening import open_results

@@ -66,7 +66,7 @@ def test_a_result_describes_itself(moons):
     for name in result.variables:
         assert result[name].attrs["long_name"], name
         assert "units" in result[name].attrs, name
-    assert set(map(str, result.coords)) == {"run", "cell", "start", "optimizer", "label", "lr", "hidden", "schedule"}
+    assert set(map(str, result.coords)) == {"run", "cell", "start", "step", "optimizer", "label", "lr", "hidden", "schedule"}
     assert len(set(result.label.values.tolist())) == result.sizes["run"] == 12
     counts = result.parameter_count.values
     assert sorted(set(counts.tolist())) == [22, 23]  # 2-4-2 and 2-3-2-2, with biases

@@ -44,9 +44,16 @@ def export(folder: str | pathlib.Path, target: str | pathlib.Path, progress: Cal
         if kind == ".nc":
             result.to_netcdf(place, engine="h5netcdf", encoding=_compressed(result))
         elif kind == ".zarr":
-            result.chunk({"run": ROWS_AT_ONCE} if "run" in result.dims else {}).to_zarr(place, zarr_format=2, consolidated=False)  # whose texts all can read
+            _with_plain_texts(result).to_zarr(place, zarr_format=2, consolidated=False)
         else:
             _write_rows(result, place, kind, progress)
+
+
+def _with_plain_texts(result: Any) -> Any:
+    """The result in Dask's blocks, its texts of a fixed length, which all readers of Zarr know."""
+    result = result.chunk({"run": ROWS_AT_ONCE} if "run" in result.dims else {})
+    texts = {n: max(map(len, set(c.values.tolist())), default=1) for n, c in result.coords.items() if c.dtype == object}
+    return result.assign_coords({n: result[n].astype(f"<U{max(1, length)}") for n, length in texts.items()})
 
 
 def _compressed(result: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from gdsim.population.setting import curves_of, validated_of
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.plan import Plan
-from gdsim.sweep.result import WORDS, dataset, lacking, remembered
+from gdsim.sweep.result import MOST_IN_MEMORY, WORDS, dataset, lacking, remembered
 from gdsim.sweep.shards import FORMAT, Shard, read_column, verify_once
 from gdsim.sweep.store import Store, StoreError
 from gdsim.sweep.summaries import apart, merged, read_summary, summary_dataset
@@ -125,8 +125,13 @@ class StoredColumn:
 
 
 def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
-    """Every column that any shard has, or that their runs would have today, as a Dask array; where there is no shard yet, those that every run will have."""
+    """Every column that any shard has, or that their runs would have today, as a Dask array, one number per run as what is read at once.
+
+    Where there is no shard yet, those that every run will have.
+    """
     import dask.array
+
+    from gdsim.sweep.numbers import read_when_asked
 
     names = dict.fromkeys(n for s in index.shards for n in s.footer.columns)
     if not names:
@@ -139,7 +144,9 @@ def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
         empty = np.zeros((0,) * column.ndim, column.dtype)
         found[name] = dask.array.from_array(column, chunks=chunks, name=f"{name}-{token}", asarray=False, fancy=False, meta=empty)
     unknown = {n: kind for n, kind in _validated(plan).items() if n not in found}
-    return found | {n: dask.array.full(len(index.numbers), lacking((), kind), chunks=(blocks,), dtype=kind) for n, kind in unknown.items()}
+    found |= {n: dask.array.full(len(index.numbers), lacking((), kind), chunks=(blocks,), dtype=kind) for n, kind in unknown.items()}
+    is_short = len(index.numbers) <= MOST_IN_MEMORY
+    return {n: read_when_asked(column) if is_short and column.ndim == 1 else column for n, column in found.items()}
 
 
 def _validated(plan: Plan) -> dict[str, np.dtype]:
@@ -167,7 +174,8 @@ def open_results(path: str | pathlib.Path) -> Any:
     """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
 
     Nothing but the shards' footers is read until values are asked for; each shard's bytes are then checked, once, against its
-    name. Variables and the coordinates in words are Dask arrays, block by block; `attrs` say how many runs are planned.
+    name. Curves and vectors are Dask arrays, block by block; one number per run is read as a whole when its values are first used, of up to
+    ten million runs. Columns that shards of older versions lack are NaN, or -1 among whole numbers. `attrs` say how many runs are planned.
     Raises ValueError for a folder without results, and `gdsim.sweep.shards.DamagedShardError`, one of them, for a shard that is
     not what its name says.
     """

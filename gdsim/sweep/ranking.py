@@ -107,18 +107,17 @@ def _of_variable(result: Any, variable: str) -> Ranking:
 
 
 def _numbers(result: Any, variable: str, sign: float) -> np.ndarray:
-    """[run] a variable; of a curve its last value, or its best where the name says so. Folders that have not the number yet have its curve."""
-    is_number = variable in result and result[variable].dims == ("run",)
-    if is_number:
-        values = result[variable].values.astype(float)
-        if CURVE_OF.get(variable) not in result or not np.isnan(values).all():
-            return values
-    curve = variable if variable in result and not is_number else CURVE_OF[variable]
+    """[run] a variable; of a curve its last value, or its best where the name says so. Runs of folders that have not the number have its curve."""
+    own = result[variable].values.astype(float) if variable in result and result[variable].dims == ("run",) else None
+    if own is not None and (CURVE_OF.get(variable) not in result or not np.isnan(own).any()):
+        return own
+    curve = variable if own is None and variable in result else CURVE_OF[variable]
     reduce = _best if variable.startswith("best_") else last_known
     found = np.empty(result.sizes["run"])
     for rows, values in by_block(result, [curve], lambda _, columns: reduce(sign * columns[curve].astype(float))):
         found[rows] = values
-    return sign * found
+    found = sign * found
+    return found if own is None else np.where(np.isnan(own), found, own)
 
 
 def _best(curves: np.ndarray) -> np.ndarray:

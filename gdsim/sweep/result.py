@@ -1,5 +1,6 @@
 """The Dataset of a sweep: rows of runs put under names, units and coordinates; what is read from it by all."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 # Columns that hold places in these lists.
 WORDS = {"status": STATUSES, "reason": REASONS}
+# Runs up to which coordinates in words lie in memory, a reference each to one of a few texts, and numbers of runs are read from
+# folders as a whole; of more they are Dask arrays.
+MOST_IN_MEMORY = 10**7
+BLOCK_RUNS = 2**20  # of such an array, where no others say how it is cut
 
 
 def coordinates_of(plan: Plan) -> dict[str, list[Any]]:
@@ -38,8 +43,8 @@ def _text(table: Mapping[str, Any], name: str) -> str:
 def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], blocks: tuple[int, ...] | None = None) -> "xarray.Dataset":
     """The Dataset of the runs with the given numbers, in ascending order.
 
-    `columns` are arrays with a row per run; statuses and reasons are words, or places among them. With `blocks`, which are so many
-    runs each, coordinates in words are Dask arrays: their texts would outweigh the numbers.
+    `columns` are arrays with a row per run; statuses and reasons are words, or places among them. `step` is an indexed coordinate of the
+    checkpoints. `blocks`: how many runs each block of lazy columns has.
     """
     import xarray
 
@@ -50,13 +55,15 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], blocks:
     starts, cells = plan.places_of(numbers)
     found = {"run": numbers, "cell": cells, "start": starts}
     for name, column in coordinates_of(plan).items():
-        values = _array(column)
-        if blocks is not None and values.dtype.kind == "U":
+        values = values_by_cell(column)
+        if values.dtype == object and len(cells) > MOST_IN_MEMORY:
             found[name] = _spread(values, cells, blocks)
         else:
-            found[name] = np.broadcast_to(values, len(cells)) if len(values) == 1 else values[cells]
-    coordinates = {name: ("run", values, described(name)) for name, values in found.items()}
-    variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64), described("step"))}
+            found[name] = np.broadcast_to(values, len(cells)) if len(values) == 1 else values.take(cells)
+    # As they are: xarray and pandas would make a text of its own for every run.
+    coordinates: dict[str, Any] = {name: xarray.Variable("run", values, described(name), fastpath=True) for name, values in found.items()}
+    coordinates["step"] = ("checkpoint", np.array(plan.checkpoints, np.int64), described("step"))
+    variables: dict[str, Any] = {}
     for name, column in columns.items():
         values = _in_words(WORDS[name], column) if name in WORDS and column.dtype.kind != "U" else column
         declared = variable(name, values)
@@ -66,14 +73,14 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], blocks:
     counts = np.array([c.problem.parameter_count for c in plan.cells])
     if {"parameters", "best_parameters", "trajectory", "state_weights"} & set(columns):
         variables["parameter_count"] = ("run", counts[cells], described("parameter_count"))
-    return xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": len(numbers)})
+    return xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": len(numbers)}).set_xindex("step")
 
 
-def _spread(values: np.ndarray, cells: np.ndarray, blocks: tuple[int, ...]) -> Any:
+def _spread(values: np.ndarray, cells: np.ndarray, blocks: tuple[int, ...] | None) -> Any:
     """A value per cell as a Dask array with one per run."""
     import dask.array
 
-    chunks: Any = (blocks,)
+    chunks: Any = BLOCK_RUNS if blocks is None else (blocks,)
     return dask.array.map_blocks(values.take, dask.array.from_array(cells, chunks=chunks), dtype=values.dtype, meta=values[:0])
 
 
@@ -84,8 +91,11 @@ def _in_words(words: Sequence[str], places: np.ndarray) -> np.ndarray:
     return np.array(words)[places]
 
 
-def _array(column: Sequence[Any]) -> np.ndarray:
-    return np.array(column) if all(isinstance(v, float) for v in column) else np.array([str(v) for v in column])
+def values_by_cell(column: Sequence[Any]) -> np.ndarray:
+    """[cell] a coordinate's numbers, or its texts as objects, equal ones being one."""
+    if all(isinstance(v, float) for v in column):
+        return np.array(column)
+    return np.array([sys.intern(str(v)) for v in column], object)
 
 
 def joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from gdsim.population.summary import AT_END, WORSE, Entries, Entry, Key, bin_edges, bin_of, merge
 from gdsim.stops import STATUSES
 from gdsim.sweep.plan import Plan
-from gdsim.sweep.result import coordinates_of
+from gdsim.sweep.result import coordinates_of, values_by_cell
 from gdsim.sweep.shards import MOST_SUMMARY_BYTES, SUMMARY, SUMMARY_SCHEMA, DamagedShardError, Footer, Shard, reading
 from gdsim.variables import VARIABLES, described
 
@@ -108,7 +108,7 @@ def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
     bins = sorted({b for k, e in entries.items() for b in e.bins if k.variable != WORSE})
     shape = (len(plan.cells), len(plan.checkpoints))
     place = {step: i for i, step in enumerate(plan.checkpoints)}
-    variables: dict[str, Any] = {"step": ("checkpoint", np.array(plan.checkpoints, np.int64), described("step"))}
+    variables: dict[str, Any] = {}
     ended = np.zeros((*shape, len(STATUSES)), np.int64)
     for key, entry in entries.items():
         if key.variable.startswith("status:") and key.step in place:
@@ -123,13 +123,13 @@ def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
         }
         dims = ("cell", *VARIABLES[name].dims[1:])
         variables |= _statistics(name, mine, dims, shape[: len(dims)], bins, len(plan.cells))
-    columns = {n: np.array(c) for n, c in coordinates_of(plan).items()}
     coordinates: dict[str, Any] = {"cell": ("cell", np.arange(shape[0]), described("cell")), "status": ("status", np.array(STATUSES))}
-    coordinates |= {n: ("cell", c if c.dtype.kind == "f" else c.astype(str), described(n)) for n, c in columns.items()}
+    coordinates |= {n: ("cell", values_by_cell(c), described(n)) for n, c in coordinates_of(plan).items()}
+    coordinates["step"] = ("checkpoint", np.array(plan.checkpoints, np.int64), described("step"))
     for name, edges, what in (("bin_low", bins, "lowest"), ("bin_high", [b + 1 for b in bins], "lowest beyond the")):
         coordinates[name] = ("bin", bin_edges(edges), described(name, f"{what} value of the bin", "1"))
     finished = sum(e.runs for k, e in entries.items() if k.variable == "steps_taken")
-    return xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": finished})
+    return xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": finished}).set_xindex("step")
 
 
 def _worse(entries: Entries, cell: int) -> int:
