@@ -57,28 +57,48 @@ def targets_of(column: Any) -> np.ndarray:
     """A column's labels or numbers: integers, floats or texts."""
     import pandas
 
-    _refuse_missing(column, column.name if column.name is not None else "y")
-    if pandas.api.types.is_bool_dtype(column.dtype):
+    name = column.name if column.name is not None else "y"
+    _refuse_missing(column, name, "fill them in, or leave those rows out")
+    column = (column.astype(column.cat.categories.dtype) if isinstance(column.dtype, pandas.CategoricalDtype) else column).infer_objects()
+    types = pandas.api.types
+    if types.is_bool_dtype(column.dtype):
         return column.to_numpy(np.int64)
-    if pandas.api.types.is_integer_dtype(column.dtype):
-        return column.to_numpy(np.uint64 if "u" in str(column.dtype).lower()[:2] else np.int64)
-    if pandas.api.types.is_float_dtype(column.dtype):
-        return column.to_numpy(np.float64)
-    return column.to_numpy(object)
+    if types.is_integer_dtype(column.dtype):
+        return column.to_numpy(np.uint64 if types.is_unsigned_integer_dtype(column.dtype) else np.int64)
+    if types.is_float_dtype(column.dtype):
+        return _finite(column.to_numpy(np.float64), column, name)
+    values = column.to_numpy(object)
+    odd = next((i for i, v in enumerate(values) if not isinstance(v, str)), None)
+    if odd is not None:
+        raise ValueError(f"column {name!r} has {values[odd]!r} in {row_of(column, odd)}; targets must be all numbers, or all texts")
+    return values
+
+
+def same_rows(X: Any, y: Any) -> None:
+    """Refuses a frame and a series that hold the same rows in different orders: they would be put together by place."""
+    frame, series = frame_of(X), series_of(y)
+    if frame is None or series is None or len(frame) != len(series) or frame.index.equals(series.index):
+        return
+    if frame.index.is_unique and series.index.is_unique and not len(frame.index.difference(series.index)):
+        raise ValueError("X and y have the same rows by their index, in different orders; give y.loc[X.index], or both without an index")
 
 
 def _numbers(column: Any, name: Any) -> np.ndarray:
     import pandas
 
-    _refuse_missing(column, name)
+    _refuse_missing(column, name, f"fill them in, leave those rows out, or leave the column out (drop=[{name!r}])")
     types = pandas.api.types
     if types.is_numeric_dtype(column.dtype) and not types.is_complex_dtype(column.dtype):
         found = column.to_numpy(np.float64)
     else:
         found = _spoken(column, name)
+    return _finite(found, column, name)
+
+
+def _finite(found: np.ndarray, column: Any, name: Any) -> np.ndarray:
     bad = np.flatnonzero(~np.isfinite(found))
     if len(bad):
-        raise ValueError(f"column {name!r} has {found[bad[0]]} in {row_of(column, bad[0])}: X must be finite")
+        raise ValueError(f"column {name!r} has {found[bad[0]]} in {row_of(column, bad[0])}; all must be finite")
     return found
 
 
@@ -103,10 +123,8 @@ def _reads_as_number(value: Any) -> bool:
     return True
 
 
-def _refuse_missing(column: Any, name: Any) -> None:
+def _refuse_missing(column: Any, name: Any, remedy: str) -> None:
     missing = np.flatnonzero(column.isna().to_numpy())
     if len(missing):
-        raise ValueError(
-            f"column {name!r} has {len(missing)} missing value{'s' if len(missing) > 1 else ''}, the first in {row_of(column, missing[0])}: "
-            f"fill them in, leave those rows out, or leave the column out (drop=[{name!r}])"
-        )
+        several = "s" if len(missing) > 1 else ""
+        raise ValueError(f"column {name!r} has {len(missing)} missing value{several}, the first in {row_of(column, missing[0])}: {remedy}")

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import html
 import json
 import pathlib
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.data.arrays import features_of, kept, targets_of, weights_of
 from gdsim.data.classes import are_doubtful, checked_names, classes_of, codes_of, counted, is_labels, listed
+from gdsim.data.columns import same_rows
 from gdsim.data.doubts import warn_of_constants, warn_of_counts
 from gdsim.data.files import contents_of, said_of
 from gdsim.data.splits import is_share, split
@@ -218,6 +220,11 @@ class Data:
         parts += [word for word, there in (("standardized", self.center is not None), ("weighted", self.sample_weight is not None)) if there]
         return f"Data({self.name!r}, {', '.join(parts)})"
 
+    def _repr_html_(self) -> str:
+        """The same as a line of HTML, and a row for each set."""
+        rows = "".join(f"<tr><th>{n}</th><td>{len(part.X)} samples</td></tr>" for n, part in self.sets.items())
+        return f"<code>{html.escape(repr(self))}</code><table>{rows}</table>"
+
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the numbers, by which plans and stores know the data. What came later than them enters only where it is there."""
@@ -249,6 +256,7 @@ def counted_classes(data: Data) -> tuple[int, ...] | None:
 
 def checked_samples(X: Any, y: Any) -> Samples:
     """Copies of X and y that fit each other, or an error."""
+    same_rows(X, y)
     features, names = features_of(X)
     targets = targets_of(y)
     if features.ndim != 2 or targets.ndim not in (1, 2):

@@ -93,6 +93,8 @@ def test_frames_are_taken_as_they_are(kind):
     assert data.feature_names == ("a", "b", "c", "flag", "count")
     assert (np.column_stack([VALUES, LABELS, np.arange(12) * 3.0]) == data.X).all()
     assert gd.Data(VALUES, pandas.Series(["x", "y"] * 6, dtype="category")).class_names == ("x", "y")
+    assert gd.Data(VALUES, pandas.Series([3, 5] * 6, dtype="category")).class_names == (3, 5)
+    assert gd.Data(VALUES, pandas.Series([True, False] * 6, dtype=object)).class_names == (0, 1)
     assert gd.Data(VALUES, pyarrow.array(LABELS)).digest == gd.Data(pandas.DataFrame(VALUES), pandas.DataFrame({"y": LABELS})[["y"]]["y"]).digest
     assert gd.Data(VALUES, pandas.DataFrame({"u": LABELS, "v": LABELS})).digest == gd.Data(VALUES, np.column_stack([LABELS, LABELS])).digest
 
@@ -119,6 +121,9 @@ def test_frames_are_taken_as_they_are(kind):
         (pandas.DataFrame({"a": [1.0, np.inf]}), [0, 1], r"column 'a' has inf in row 2 of 2"),
         (pandas.DataFrame([[1.0, 2.0]], columns=["a", "a"]), [0], r"column 'a' stands twice"),
         (pandas.DataFrame({"t": pandas.to_datetime(["2026-01-01"])}), [0], r"column 't' has Timestamp.* which is no number"),
+        (pandas.DataFrame({"a": [1.0, 2.0, 3.0]}), pandas.Series([0, 1, 1])[[2, 0, 1]], r"same rows by their index, in different orders"),
+        ([[1.0], [2.0]], pandas.Series([1.0, np.inf], name="price"), r"column 'price' has inf in row 2 of 2"),
+        ([[1.0], [2.0]], pandas.Series(["a", 1.5], name="kind"), r"column 'kind' has 1.5 in row 2 of 2.*all numbers, or all texts"),
         ([[1.0], [2.0]], pandas.Series([1, None], dtype="Int64", name="price"), r"column 'price' has 1 missing value, the first in row 2 of 2"),
     ],
 )
