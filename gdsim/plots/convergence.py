@@ -7,10 +7,11 @@ import numpy as np
 
 from gdsim.analysis import bands
 from gdsim.plots.looks import looks_by_value, looks_together, show_looks
-from gdsim.plots.style import best_first, finished, label_outer, new_panel, new_panels, said_of, share_axis
+from gdsim.plots.style import best_of, finished, label_outer, new_panel, new_panels, ranked_by, said_of, share_axis
 from gdsim.plots.words import counted
 from gdsim.sweep.hits import own_targets
-from gdsim.sweep.reading import WORST, opened
+from gdsim.sweep.ranking import ranked_cells
+from gdsim.sweep.reading import WORST, is_summary, opened
 
 # Cells that diverge leave the picture at so many times the highest start: to their end they would press the others flat.
 MOST_ABOVE = 10.0
@@ -20,7 +21,7 @@ def convergence_bands(result: Any, *, variable: str = "loss", ax: Any = None, fi
     """A panel per optimizer: the median of `variable` over the runs of each cell, with the band of the middle half.
 
     Optimizers of one cell each share a panel. Runs that ended keep their last value, diverged runs count as infinite from their end. Of many
-    cells of an optimizer the seven with the best last medians are shown. The targets of the sweep are dotted lines. Takes what
+    cells of an optimizer the seven that rank best are shown, by `gd.table` or by a `variable` of your own. The targets of the sweep are dotted lines. Takes what
     `gd.analysis.bands` takes. `ax`: Axes to draw on, where there is one panel; `figure`: an empty figure to draw in.
     Returns the figure, a matplotlib Figure.
 
@@ -32,11 +33,11 @@ def convergence_bands(result: Any, *, variable: str = "loss", ax: Any = None, fi
     result = opened(result, "convergence_bands")
     band = bands(result, variable=variable, quantiles=(0.25, 0.5, 0.75))
     rules, falls = band.optimizer.values, variable not in WORST
-    last = _last_known(band.value.values[:, 1])
+    ranks = ranked_cells(result, variable=None if variable in ("loss", "gradient_norm") else variable) if not is_summary(result) else ranked_cells(result)
     names = list(dict.fromkeys(rules.tolist()))
     together = len(names) == 1 or len(names) == len(rules)
     groups = [np.arange(len(rules))] if together else [np.flatnonzero(rules == name) for name in names]
-    shown = [mine[np.sort(best_first(last[mine] if falls else -last[mine]))] for mine in groups]
+    shown = [best_of(ranks, mine) for mine in groups]
     chosen = np.concatenate(shown)
     if ax is not None and not together:
         raise ValueError(f"convergence_bands draws {len(names)} panels, one per optimizer: give figure=, an empty figure, in place of ax=")
@@ -55,7 +56,8 @@ def convergence_bands(result: Any, *, variable: str = "loss", ax: Any = None, fi
         first += len(cells)
     show_looks(drawn, looks, panels, spare)
     label_outer(panels, "step", variable.replace("_", " "))
-    return finished(drawn, _caption(band, variable, targets, falls=falls))
+    caption = _caption(band, variable, targets, falls=falls)
+    return finished(drawn, caption + (ranked_by(ranks.name) if len(chosen) < len(rules) else ""))
 
 
 def _caption(band: Any, variable: str, targets: np.ndarray, *, falls: bool) -> str:

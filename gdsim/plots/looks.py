@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.plots.style import COLOURS, DASHES, legend, line, sequence
-from gdsim.plots.words import cell_texts, settings_of, settings_texts, shown_values
+from gdsim.plots.words import cell_texts, joined, settings_of, settings_texts, shown_values
 from gdsim.sweep.reading import values_of
 
 # Entries of a legend; a hyperparameter of more values has a colour bar.
@@ -55,7 +55,8 @@ def looks_by_value(found: Any) -> Looks:
     few = len(known) <= MOST_ENTRIES
     entries = [(f"{first} = {text}", {"color": colour, "linewidth": 1.6}) for text, colour in zip(texts, colours, strict=True) if few]
     if len(others) > 1:
-        entries += [(text or f"{first} alone", {"color": "#333333", "linestyle": DASHES[k % len(DASHES)], "linewidth": 1.4}) for k, text in enumerate(others)]
+        without = f"no {joined([n for n in settings if n != first])}"
+        entries += [(text or without, {"color": "#333333", "linestyle": DASHES[k % len(DASHES)], "linewidth": 1.4}) for k, text in enumerate(others)]
     return Looks(lines, entries, None if few else Bar(first, texts))
 
 

@@ -5,22 +5,22 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.minima import clusters
-from gdsim.plots.style import best_first, finished, is_wide, label_outer, line, new_panel, new_panels, said_of
+from gdsim.plots.style import MOST_LINES, best_of, finished, is_wide, label_outer, line, new_panel, new_panels, ranked_by, said_of
 from gdsim.plots.words import counted, settings_of, settings_texts, shown_number
+from gdsim.sweep.ranking import ranked_cells
 from gdsim.sweep.reading import cells_in, check_result
 from gdsim.sweep.result import losses_at_end
 
 BINS, MOST_MARKS = 60, 8
 # Marks of levels nearer than this share of the axis would write over each other: beside other rows, and alone.
 APART = (0.06, 0.12)
-MOST_ROWS = 7
 
 
 def final_losses(result: Any, *, tolerance: float = 1e-4, ax: Any = None, figure: Any = None) -> Any:
     """Histograms of final losses, a panel per optimizer and in it a row per cell, with the levels at which many runs ended marked by their counts.
 
     A level is a group of final losses no further than tolerance (1 + |loss|) from their neighbours; those are marked in which at
-    least 2% of the runs ended. Of many cells of an optimizer the seven of the lowest medians are shown. Diverged runs are counted at the right.
+    least 2% of the runs ended. Of many cells of an optimizer the seven that rank best are shown, as in `gd.table`. Diverged runs are counted at the right.
     `ax`: Axes to draw on, where there is one panel; `figure`: an empty figure to draw in. Returns the figure, a matplotlib Figure.
 
     >>> import gdsim as gd
@@ -32,7 +32,7 @@ def final_losses(result: Any, *, tolerance: float = 1e-4, ax: Any = None, figure
     cells, losses = cells_in(result), losses_at_end(result)
     about = cells.dataset({})
     by_cell = [losses[cells.place == k] for k in range(len(cells.numbers))]
-    names = list(dict.fromkeys(about.optimizer.values.tolist()))
+    ranks, names = ranked_cells(result), list(dict.fromkeys(about.optimizer.values.tolist()))
     if ax is not None and len(names) > 1:
         raise ValueError(f"final_losses draws {len(names)} panels, one per optimizer: give figure=, an empty figure, in place of ax=")
     most = max(int((about.optimizer.values == name).sum()) for name in names)
@@ -40,18 +40,18 @@ def final_losses(result: Any, *, tolerance: float = 1e-4, ax: Any = None, figure
         drawn, panel = new_panel("", "", "", ax=ax)
         panels = [panel]
     else:
-        drawn, panels, _ = new_panels(len(names), figure=figure, spare=False, shared="x", height=max(3.1, 0.9 + 0.42 * min(MOST_ROWS, most)))
+        drawn, panels, _ = new_panels(len(names), figure=figure, spare=False, shared="x", height=max(3.1, 0.9 + 0.42 * min(MOST_LINES, most)))
     texts = settings_texts(settings_of(about), len(by_cell))
     finite = losses[np.isfinite(losses)]
     edges = _edges(finite) if len(finite) else np.array([0.0, 1.0])
     for name, panel in zip(names, panels, strict=True):
         mine = np.flatnonzero(about.optimizer.values == name)
-        medians = np.array([np.quantile(by_cell[k], 0.5, method="inverted_cdf") for k in mine])
-        shown = np.sort(best_first(medians, MOST_ROWS))
+        shown = best_of(ranks, mine)
         panel.set_title(f"{name}{said_of(len(shown), len(mine))}", fontsize="medium")
-        _rows(panel, [by_cell[k] for k in mine[shown]], [texts[k] for k in mine[shown]], edges, tolerance)
+        _rows(panel, [by_cell[k] for k in shown], [texts[k] for k in shown], edges, tolerance)
     label_outer(panels, "final loss", "runs" if len(by_cell) == 1 else "")
-    return finished(drawn, _caption(np.bincount(cells.place), tolerance))
+    caption = _caption(np.bincount(cells.place), tolerance)
+    return finished(drawn, caption + (ranked_by(ranks.name) if most > MOST_LINES else ""))
 
 
 def _caption(runs: np.ndarray, tolerance: float) -> str:

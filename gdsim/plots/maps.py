@@ -1,23 +1,30 @@
 """Two hyperparameters at once: shares of diverged runs, and any number of a cell, as maps."""
 
-import math
 from typing import Any
 
 import numpy as np
 
 from gdsim import analysis
+from gdsim.axes import nearest
 from gdsim.plots.style import finished, is_wide, new_panel
-from gdsim.plots.words import counted, shown_values
+from gdsim.plots.words import counted, shown_number, shown_values
+from gdsim.sweep.reading import opened, with_none
 
 # Numbers are written into the fields of maps of so many.
 MOST_WRITTEN = 150
 MOST_INTERVALS = 60  # with their intervals
-STATISTICS = {"median_loss": "lowest median final loss", "probability": "share of runs that converged", "diverged": "share of runs that diverged"}
+STATISTICS = {
+    "median_loss": "median",
+    "probability": "share of runs that converged",
+    "diverged": "share of runs that diverged",
+    "worse_than_start": "share of runs that ended above their start",
+}
 
 
-def heat_map(result: Any, x: str, y: str, *, statistic: str = "median_loss", ax: Any = None) -> Any:
-    """A number of the cells over two hyperparameters: "median_loss" (the lowest over all others), "probability" of success, or "diverged".
+def heat_map(result: Any, x: str, y: str, *, statistic: str = "median_loss", variable: str | None = None, target: float | None = None, ax: Any = None) -> Any:
+    """A number of the cells over two hyperparameters: "median_loss" (the best over all others), "probability" of success, "diverged", or "worse_than_start".
 
+    The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says.
     Shares pool the runs of all cells of a field. In maps of up to 60 fields 95% intervals stand below the numbers: Wilson's of a share, the bootstrap's
     over starts of a median (`gd.analysis.best_cell`). Fields that no cell lies in stay empty. `ax`: Axes to draw on. Returns the figure, a
     matplotlib Figure.
@@ -28,13 +35,17 @@ def heat_map(result: Any, x: str, y: str, *, statistic: str = "median_loss", ax:
     2
     """
     if statistic not in STATISTICS:
-        raise ValueError(f"statistic={statistic!r} is not known; there are {', '.join(STATISTICS)}")
-    found = analysis.divergence_map(result, x, y, status="converged" if statistic == "probability" else "diverged")
+        raise ValueError(f"statistic={statistic!r} is not known; {nearest(str(statistic), tuple(STATISTICS))}")
+    result = opened(result, "heat_map")
+    found = analysis.divergence_map(result, x, y, status={"probability": "converged", "median_loss": "diverged"}.get(statistic, statistic))
     values, low, high = (found[n].values for n in ("share", "low", "high"))
+    name = ""
     if statistic == "median_loss":
-        values, low, high = _lowest_medians(result, found, x, y)
+        best = analysis.best_cell(result, variable=variable, target=target, resamples=1000 if values.size <= MOST_INTERVALS else 1)
+        values, low, high = _best_medians(best, found, x, y)
+        name = best.attrs["ranked_by"]
     is_share = statistic != "median_loss"
-    figure = _drawn((values, low, high), {n: found[n].values for n in (x, y)}, STATISTICS[statistic].capitalize(), is_share=is_share, ax=ax)
+    figure = _drawn((values, low, high), {n: found[n].values for n in (x, y)}, f"{STATISTICS[statistic]} {name}".strip().capitalize(), name, ax)
     return finished(figure, _caption(found.runs.values, values, is_share=is_share))
 
 
@@ -43,7 +54,9 @@ def _caption(runs: np.ndarray, values: np.ndarray, *, is_share: bool) -> str:
     text += ", those of all cells in it together. " if is_share else "; of several cells in a field the best counts, which flatters fields of many cells. "
     if values.size <= MOST_INTERVALS:
         text += f"Below each number its 95% interval, {'by Wilson' if is_share else 'the bootstrap over starts'}. "
-    return text + "Grey: no cell there" + ("." if is_share else ", or half of its runs diverged (inf).")
+    return (
+        text + "Grey: no cell there" + ("." if is_share else ", or a median that is infinite (inf): half of the runs or more diverged or never met the target.")
+    )
 
 
 def divergence_map(result: Any, x: str, y: str, *, ax: Any = None) -> Any:
@@ -57,23 +70,22 @@ def divergence_map(result: Any, x: str, y: str, *, ax: Any = None) -> Any:
     return heat_map(result, x, y, statistic="diverged", ax=ax)
 
 
-def _lowest_medians(result: Any, found: Any, x: str, y: str) -> np.ndarray:
-    """[value low high, y, x] the lowest median of the cells of each field, and the ends of its interval where the map is small enough to show them."""
-    shape = found.sizes[y], found.sizes[x]
-    best = analysis.best_cell(result) if math.prod(shape) <= MOST_INTERVALS else analysis.best_cell(result, resamples=1)
-    fields = np.full((3, *shape), np.nan)
+def _best_medians(best: Any, found: Any, x: str, y: str) -> np.ndarray:
+    """[value low high, y, x] the best median of the cells of each field, and the ends of its interval."""
+    fields = np.full((3, found.sizes[y], found.sizes[x]), np.nan)
     for cell in np.argsort(-best["rank"].values):  # the best one last
-        row, column = (np.flatnonzero(found[n].values == best[n].values[cell]) for n in (y, x))
+        row, column = (np.flatnonzero(found[n].values == with_none(n, best[n].values)[cell]) for n in (y, x))
         if len(row) and len(column):
             fields[:, row[0], column[0]] = [best[n].values[cell] for n in ("median_loss", "low", "high")]
     return fields
 
 
-def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, *, is_share: bool, ax: Any) -> Any:
-    """A map of fields (value, low, high), each [y, x], over the values of two axes, x first."""
+def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, name: str, ax: Any) -> Any:
+    """A map of fields (value, low, high), each [y, x], over the values of two axes, x first: medians of what has a name, or shares of runs."""
     from matplotlib.colors import LogNorm, Normalize
 
     values, low, high = fields
+    is_share, is_accuracy = not name, "accuracy" in name
     rows, columns = values.shape
     has_intervals = values.size <= MOST_INTERVALS
     wide = (0.9 if is_share else 1.25) if has_intervals else 0.62
@@ -95,13 +107,18 @@ def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, *, is_share: bo
         axis.set_ticks(range(0, len(ticks), every), shown_values(ticks.tolist())[::every])
     panel.tick_params(axis="x", rotation=45 if columns > 6 else 0)
     if values.size <= MOST_WRITTEN:
-        form = "{:.0%}" if is_share else "{:.2g}"
+        form = "{:.0%}".format if is_share else "{:.1%}".format if is_accuracy else _short
         for row, column in np.argwhere(~np.isnan(values)):
             value = values[row, column]
             dark = np.isfinite(value) and norm(value) < 0.5
-            text = form.format(value)
+            text = form(value)
             if has_intervals and (np.isfinite(value) or low[row, column] < high[row, column]):
-                text += f"\n{form.format(low[row, column])} to {form.format(high[row, column])}"
+                text += f"\n{form(low[row, column])} to {form(high[row, column])}"
             panel.text(column, row, text, ha="center", va="center", fontsize="x-small", color="white" if dark else "black")
-    figure.colorbar(painted, ax=panel, label="share" if is_share else "median final loss")
+    figure.colorbar(painted, ax=panel, label=f"median {name}" if name else "share")
     return figure
+
+
+def _short(value: float) -> str:
+    """A number in two digits; hundreds and thousands whole."""
+    return f"{value:,.0f}" if 100 <= value < 1e7 else shown_number(value, 2)

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.plots.words import shown_values
+
 # Okabe and Ito (2008): eight colours that the colour-blind tell apart, here without yellow, which print loses.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (10, 3)), (0, (1, 3)))
@@ -106,6 +108,16 @@ def log_scale(axis_setter: Any, values: Any) -> None:
         axis_setter("log")
 
 
+def number_axis(panel: Any, axis: np.ndarray) -> np.ndarray:
+    """The places of a hyperparameter's values on the x axis, logarithmic where they lie far apart; side by side where one of them is None."""
+    if axis.dtype.kind == "O":
+        places = np.arange(float(len(axis)))
+        panel.set_xticks(places, shown_values(axis.tolist()))
+        return places
+    log_scale(panel.set_xscale, axis)
+    return axis
+
+
 def share_axis(axis: Any) -> None:
     """Marks an axis of shares in percent."""
     from matplotlib.ticker import PercentFormatter
@@ -129,14 +141,19 @@ def finished(figure: Any, caption: str) -> Any:
     return figure
 
 
-def best_first(values: np.ndarray, most: int = MOST_LINES) -> np.ndarray:
-    """The places of the lowest values, the lowest first; unknown ones last."""
-    return np.argsort(np.where(np.isnan(values), np.inf, values), kind="stable")[:most]
+def best_of(ranks: Any, members: np.ndarray, most: int = MOST_LINES) -> np.ndarray:
+    """Those of some cells that rank best, as many as a reader can follow, in the order of cells. `ranks` are those of `ranked_cells`."""
+    return np.sort(members[np.argsort(ranks.rank[members])][:most])
 
 
 def said_of(shown: int, there: int) -> str:
     """What a title adds where not all cells are shown."""
     return "" if shown == there else f"; the best {shown} of {there:,} cells"
+
+
+def ranked_by(name: str) -> str:
+    """What a caption adds where the best cells are shown."""
+    return f" The best are those of the best median {name}."
 
 
 def dodged(x: np.ndarray, grid: np.ndarray, k: int, count: int) -> np.ndarray:
@@ -153,13 +170,14 @@ WHISKERS = 14
 
 def whiskers(panel: Any, x: np.ndarray, curve: tuple[np.ndarray, np.ndarray, np.ndarray], colour: Any, k: int, count: int) -> None:
     """Intervals of the k-th of so many curves of steps, (value, low, high), where it is above 0, at a few places that no other curve has."""
+    risen = x[curve[0] > 0]
+    if not len(risen):
+        return
     each = max(2, WHISKERS // count)
     where = (np.arange(each) + 0.1 + 0.85 * (k + 0.5) / count) / each
-    low, high = max(float(x[0]), 1.0), float(x[-1])
-    at = low * (high / low) ** where if high > 20 * low else x[0] + (high - x[0]) * where
+    low, high = (max(float(end), 1.0) for end in (risen[0], x[-1]))
+    at = low + (high - low) * where if panel.get_xscale() == "linear" else low * (high / low) ** where
     place = np.maximum(np.searchsorted(x, at, side="right") - 1, 0)
-    risen = curve[0][place] > 0
-    place, at = place[risen], at[risen]
     value, below, above = (c[place] for c in curve)
     panel.errorbar(at, value, np.maximum([value - below, above - value], 0), fmt="none", ecolor=colour, elinewidth=1, capsize=2)
 

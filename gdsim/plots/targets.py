@@ -6,11 +6,29 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
+from gdsim.analysis.targets import chosen_targets, one_target
 from gdsim.plots.looks import looks_together
-from gdsim.plots.style import MOST_BANDS, best_first, dodged, finished, is_wide, legend, log_scale, marked_line, new_panel, said_of, share_axis, whiskers
+from gdsim.plots.style import (
+    MOST_BANDS,
+    MOST_LINES,
+    best_of,
+    dodged,
+    finished,
+    is_wide,
+    legend,
+    log_scale,
+    marked_line,
+    new_panel,
+    number_axis,
+    ranked_by,
+    said_of,
+    share_axis,
+    whiskers,
+)
 from gdsim.plots.words import counted, shown_number
 from gdsim.sweep.hits import own_targets
-from gdsim.sweep.reading import cell_coordinates, check_result, varied
+from gdsim.sweep.ranking import ranked_cells
+from gdsim.sweep.reading import axis_of, cell_coordinates, check_result, varied
 
 SIZE = (8.2, 4.2)
 TIMES = "Times are as fine as the looks: a target of the sweep is met at a step, with mini-batches at a look of its stop, any other at a checkpoint."
@@ -28,11 +46,11 @@ def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", ax: Any = Non
     """
     result = check_result(result, "ecdf")
     own = own_targets(result)
-    losses = targets if targets is not None else own if len(own) else analysis.default_targets(result)
+    losses = targets if targets is not None else chosen_targets(result)
     found = analysis.ecdf(result, losses, unit=unit)
     mean = found.share.mean("time").values if found.sizes["time"] else np.zeros(found.sizes["cell"])
-    chosen = np.sort(best_first(-mean))
-    chosen = chosen[mean[chosen] > 0]
+    ranks = ranked_cells(result)
+    chosen = best_of(ranks, np.flatnonzero(mean > 0))
     several = found.attrs["targets"]
     what = f"loss {shown_number(float(np.ravel(losses)[0]))}" if several == 1 else f"{several} targets"
     title = f"Share of runs that have met {what}{said_of(len(chosen), found.sizes['cell'])}" if len(chosen) else f"No run has met {what}"
@@ -42,13 +60,13 @@ def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", ax: Any = Non
     if len(time):  # from the start, at which no time has passed, to a little beyond the last
         time = np.concatenate([[0.0], time, [1.02 * time[-1] + 1e-9]])
         curves = [np.concatenate([np.zeros((len(c), 1)), c, c[:, -1:]], 1) for c in curves]
-    _steps(panel, time, curves, looks_together(found, chosen))
     _time_scale(panel, found.time.values)
+    _steps(panel, time, curves, looks_together(found, chosen))
     legend(panel, outside=ax is None)
     which = (
         "given" if targets is not None else "of the sweep" if len(own) else "chosen between this sweep's own first and lowest losses: another sweep's differ"
     )
-    return finished(figure, f"{counted(found.runs.values, 'run')} per cell; targets {which}. {_intervals(len(chosen))} {TIMES}")
+    return finished(figure, f"{counted(found.runs.values, 'run')} per cell; targets {which}. {_intervals(len(chosen))} {TIMES}{ranked_by(ranks.name)}")
 
 
 def _time_scale(panel: Any, time: np.ndarray) -> None:
@@ -59,7 +77,7 @@ def _time_scale(panel: Any, time: np.ndarray) -> None:
 
 
 def _intervals(count: int) -> str:
-    return f"{'Bands' if count <= MOST_BANDS else 'Whiskers, a little apart for the eye'}: 95% intervals (Wilson)."
+    return f"{'Bands' if count <= MOST_BANDS else 'Whiskers, a little apart for the eye'}: 95% intervals over starts."
 
 
 def _steps(panel: Any, x: np.ndarray, curves: Sequence[np.ndarray], looks: Any) -> None:
@@ -88,16 +106,19 @@ def ert(result: Any, target: float | None = None, *, hyperparameter: str = "lr",
     1
     """
     result = check_result(result, "ert")
-    loss = _one_target(result, target)
+    if target is not None and np.size(target) > 1:
+        raise ValueError(f"ert draws one target, a loss such as 0.1; {target!r} was given: draw a figure for each, or gd.plots.ecdf, which takes several")
+    loss = one_target(result, target, "ert")
     found = analysis.expected_running_time(result, loss, unit=unit).isel(target=0)
-    values = varied(cell_coordinates(found), hyperparameter, numbers=True)
+    axis, place = axis_of(varied(cell_coordinates(found), hyperparameter, numbers=True))
     figure, panel = new_panel(f"Expected {unit} to loss {shown_number(loss)}, with restarts", hyperparameter, f"expected {unit}", ax=ax, size=SIZE)
-    names = list(dict.fromkeys(found.optimizer.values.tolist()))
+    names, places = list(dict.fromkeys(found.optimizer.values.tolist())), number_axis(panel, axis)
     for k, name in enumerate(names):
-        x, y, low, high = _best_of_each(found.isel(cell=found.optimizer.values == name), hyperparameter)
+        mine = found.optimizer.values == name
+        k_x, y, low, high = _best_of_each(found.isel(cell=mine), place[mine])
+        x = places[k_x.astype(int)]
         text = str(name) if np.isfinite(y).any() else f"{name} (never met)"
-        panel.errorbar(dodged(x, values, k, len(names)), y, np.maximum([y - low, high - y], 0), label=text, capsize=2, elinewidth=1, **marked_line(k))
-    log_scale(panel.set_xscale, values)
+        panel.errorbar(dodged(x, places, k, len(names)), y, np.maximum([y - low, high - y], 0), label=text, capsize=2, elinewidth=1, **marked_line(k))
     log_scale(panel.set_yscale, found.ert.values)
     legend(panel, outside=ax is None)
     aside = " Points of several optimizers stand a little aside of their value, so that none hides another." if len(names) > 1 else ""
@@ -109,27 +130,15 @@ def ert(result: Any, target: float | None = None, *, hyperparameter: str = "lr",
     )
 
 
-def _one_target(result: Any, target: Any) -> float:
-    """The loss that a figure of one target takes. Raises ValueError for several."""
-    if target is None:
-        own = own_targets(result)
-        losses = analysis.default_targets(result)
-        return float(own[-1] if len(own) else losses[len(losses) // 2])
-    if np.ndim(target) or isinstance(target, (bool, str)) or not np.isfinite(float(target)):
-        raise ValueError(f"ert draws one target, a loss such as 0.1; {target!r} was given: draw a figure for each, or gd.plots.ecdf, which takes several")
-    return float(target)
-
-
-def _best_of_each(found: Any, hyperparameter: str) -> np.ndarray:
-    """[(value, time, low, high), ...] of the best cell at each value; NaN where none met the target, ends at the time where they are infinite."""
-    values = found[hyperparameter].values
+def _best_of_each(found: Any, place: np.ndarray) -> np.ndarray:
+    """[(place of a value, time, low, high), ...] of the best cell at each; NaN where none met the target, ends at the time where they are infinite."""
     rows = []
-    for value in np.unique(values[~np.isnan(values)]):
-        mine = np.flatnonzero(values == value)
+    for k in np.unique(place[place >= 0]):
+        mine = np.flatnonzero(place == k)
         best = mine[np.argmin(found.ert.values[mine])]
         time, low, high = (float(found[n].values[best]) for n in ("ert", "low", "high"))
         known = np.isfinite(time)
-        rows.append((value, time if known else np.nan, low if known else np.nan, (high if np.isfinite(high) else time) if known else np.nan))
+        rows.append((k, time if known else np.nan, low if known else np.nan, (high if np.isfinite(high) else time) if known else np.nan))
     return np.array(rows).reshape(-1, 4).T
 
 
@@ -148,17 +157,17 @@ def performance_profile(result: Any, *, share: float = 1e-2, unit: str = "steps"
     times = analysis.times_to_decrease(result, share, unit=unit, over=over)
     solver = str(times.dims[-1])
     found, scores = analysis.performance_profile(times, solver=solver), analysis.algoperf_score(times, solver=solver).values
-    chosen = np.sort(best_first(-scores))
+    chosen = np.sort(np.argsort(-scores, kind="stable")[:MOST_LINES])
     title = f"Starts solved within a multiple of the best cell's {unit}{said_of(len(chosen), len(scores))}"
     figure, panel = new_panel(title, f"{unit} over the best cell's", "share of starts solved", ax=ax, size=SIZE)
     tau = np.append(found.tau.values, max(1.5, 1.1 * found.tau.values[-1]))
     curves = [np.concatenate([v, v[:, -1:]], 1) for v in (found[n].values[chosen] for n in ("share", "low", "high"))]
-    _steps(panel, tau, curves, looks_together(found.rename({solver: "cell"}) if solver != "cell" else found, chosen))
     log_scale(panel.set_xscale, tau)
+    _steps(panel, tau, curves, looks_together(found.rename({solver: "cell"}) if solver != "cell" else found, chosen))
     legend(panel, outside=ax is None)
     return finished(
         figure,
         f"{found.attrs['problems']:,} {'starts' if over is None else f'starts of each {over}'}; one is solved at {1 - share:.4g} of the way from its first loss "
         f"to the lowest that any cell reached from it. {_intervals(len(chosen))} A profile compares with the best, and does not rank the others among "
-        f"themselves. {TIMES}",
+        f"themselves; the cells shown have the largest areas under theirs. {TIMES}",
     )

@@ -5,18 +5,20 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
-from gdsim.plots.style import dodged, finished, legend, line, log_scale, marked_line, new_panel
+from gdsim.plots.style import dodged, finished, legend, line, log_scale, marked_line, new_panel, number_axis, share_axis
 from gdsim.plots.words import counted, shown_number
 from gdsim.sweep.reading import check_result
 
 SIZE = (8.2, 4.2)
 
 
-def sensitivity_curve(result: Any, hyperparameter: str = "lr", *, factor: float = 2.0, ax: Any = None) -> Any:
-    """The best median loss at each value of a hyperparameter, a line per optimizer; the range within `factor` of its best is drawn below.
+def sensitivity_curve(
+    result: Any, hyperparameter: str = "lr", *, variable: str | None = None, target: float | None = None, factor: float = 2.0, ax: Any = None
+) -> Any:
+    """The best median at each value of a hyperparameter, a line per optimizer; the range within `factor` of its best is drawn below.
 
-    An arrow at the range's end says that it reaches the end of the grid, and may go on. `ax`: Axes to draw on. Returns the figure, a
-    matplotlib Figure.
+    The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. An arrow at the range's end says that it
+    reaches the end of the grid, and may go on. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-3, 1, 7)), starts=9, steps=20)
@@ -24,32 +26,34 @@ def sensitivity_curve(result: Any, hyperparameter: str = "lr", *, factor: float 
     1
     """
     result = check_result(result, "sensitivity_curve")
-    found = analysis.sensitivity(result, hyperparameter, factor=factor)
+    found = analysis.sensitivity(result, hyperparameter, variable=variable, target=target, factor=factor)
     runs = np.bincount(np.unique(result.cell.values, return_inverse=True)[1].reshape(-1))
-    figure, panel = new_panel(f"Best median final loss at each {hyperparameter}", hyperparameter, "median final loss", ax=ax, size=SIZE)
-    names = found.optimizer.values
+    figure, panel = new_panel(
+        f"Median {found.ranked_by} of the best cell at each {hyperparameter}", hyperparameter, f"median {found.ranked_by}", ax=ax, size=SIZE
+    )
+    names, places = found.optimizer.values, number_axis(panel, found.value.values)
     for k, name in enumerate(names):
         curve = found.curve.values[k]
         known = np.isfinite(curve)
-        panel.plot(found.value.values[known], curve[known], label=_named(str(name), found.isel(optimizer=k)), **marked_line(k))
-        _range(panel, found.isel(optimizer=k), k)
+        panel.plot(places[known], curve[known], label=_named(str(name), found.isel(optimizer=k)), **marked_line(k))
+        _range(panel, found.isel(optimizer=k), places, k)
     panel.tick_params(axis="x", pad=6 + 0.03 * panel.bbox.height * 72 / panel.figure.dpi * len(names))
-    log_scale(panel.set_xscale, found.value.values)
     log_scale(panel.set_yscale, found.curve.values)
     legend(panel, outside=ax is None)
     return finished(
         figure,
         f"{counted(runs, 'run')} per cell; at each value the best cell over all other hyperparameters, which flatters optimizers with more cells. Bars below: where "
         f"the median stays within {shown_number(factor)} times the optimizer's best, in decades beside its name; an arrow: up to the end of the grid, and perhaps "
-        "beyond. Values at which half of the runs diverged have no point.",
+        "beyond. Values of which the median is infinite, half of the runs or more having diverged or never met the target, have no point.",
     )
 
 
-def _range(panel: Any, found: Any, k: int) -> None:
+def _range(panel: Any, found: Any, places: np.ndarray, k: int) -> None:
     """The bar of the range within the factor, below the panel."""
-    low, high, height = float(found.low), float(found.high), -0.02 - 0.03 * k
-    if not np.isfinite(low):
+    ends = [places[[v == end for v in found.value.values.tolist()]] for end in (found.low.item(), found.high.item())]
+    if not all(map(len, ends)):
         return
+    low, high, height = float(ends[0][0]), float(ends[1][0]), -0.02 - 0.03 * k
     below = {"transform": panel.get_xaxis_transform(), "clip_on": False, "color": line(k)["color"]}
     panel.plot([low, high], [height, height], linewidth=3, solid_capstyle="butt", marker="|", markersize=5, **below)
     for end, is_open, marker in ((low, found.low_open, "<"), (high, found.high_open, ">")):
@@ -62,10 +66,11 @@ def _named(name: str, found: Any) -> str:
     return name if np.isnan(decades) or decades == 0 else f"{name}: {decades:.2g} decades"
 
 
-def budget_curve(result: Any, *, by: str = "optimizer", ax: Any = None) -> Any:
-    """The expected best median loss of n random trials, a line per optimizer with its 95% interval.
+def budget_curve(result: Any, *, variable: str | None = None, target: float | None = None, by: str = "optimizer", ax: Any = None) -> Any:
+    """The expected best median of n random trials, a line per optimizer with its 95% interval.
 
-    `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
+    The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. `ax`: Axes to draw on. Returns the
+    figure, a matplotlib Figure.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.SGD(lr=[0.001, 0.01]), gd.Adam(lr=[0.01, 0.1])], starts=9, steps=100)
@@ -73,8 +78,10 @@ def budget_curve(result: Any, *, by: str = "optimizer", ax: Any = None) -> Any:
     1
     """
     result = check_result(result, "budget_curve")
-    found = analysis.budget_curve(result, by=by)
-    figure, panel = new_panel("Expected best of so many random cells", "trials", "median final loss of the best", ax=ax, size=SIZE)
+    found = analysis.budget_curve(result, variable=variable, target=target, by=by)
+    figure, panel = new_panel(
+        f"Median {found.ranked_by} of the best of so many random cells, expected", "trials", f"median {found.ranked_by} of the best", ax=ax, size=SIZE
+    )
     names = found[by].values
     for k, name in enumerate(names):
         known = np.isfinite(found.loss.values[k])
@@ -84,10 +91,12 @@ def budget_curve(result: Any, *, by: str = "optimizer", ax: Any = None) -> Any:
         panel.errorbar(trials, value, apart, label=f"{name} ({int(found.cells[k])} cells)", capsize=2, elinewidth=1, **marked_line(k))
     log_scale(panel.set_yscale, found.loss.values)
     panel.xaxis.get_major_locator().set_params(integer=True)
+    if "accuracy" in found.ranked_by:
+        share_axis(panel.yaxis)
     legend(panel, outside=ax is None)
     runs = np.bincount(np.unique(result.cell.values, return_inverse=True)[1].reshape(-1))
     return finished(
         figure,
-        f"What the best of so many cells, drawn from an optimizer's own grid, is worth: the median final loss of {counted(runs, 'run')}. A wider grid "
+        f"What the best of so many cells, drawn from an optimizer's own grid, is worth: the median {found.ranked_by} of {counted(runs, 'run')}. A wider grid "
         "costs trials, a well chosen one saves them. A cell whose median is infinite counts as the worst finite one. Whiskers: 95% intervals over starts.",
     )

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.sweep.reading import with_none
+
 DIGITS = 3
 
 
@@ -33,7 +35,7 @@ def shown_values(values: Iterable[Any]) -> list[str]:
 
 def settings_of(found: Any) -> dict[str, np.ndarray]:
     """The hyperparameters of a Dataset over `cell`, by name: those that differ between cells, the optimizer left out."""
-    columns = {str(n): c.values for n, c in found.coords.items() if c.dims == ("cell",) and n not in ("cell", "label", "optimizer")}
+    columns = {str(n): with_none(str(n), c.values) for n, c in found.coords.items() if c.dims == ("cell",) and n not in ("cell", "label", "optimizer")}
     return {n: values for n, values in columns.items() if len(set(shown_values(values.tolist()))) > 1}
 
 

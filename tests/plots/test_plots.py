@@ -81,7 +81,7 @@ def test_the_profile_is_that_of_the_analysis(populations):
     (panel,) = gd.plots.performance_profile(result).axes
     curves = [line for line in panel.lines if line.get_drawstyle() == "steps-post"]
     assert [line.get_ydata()[0] for line in curves] == pytest.approx(profile.share.sel(tau=1.0).values.tolist())
-    assert len(panel.containers) == len(curves)  # each with its intervals
+    assert len(panel.containers) == sum(line.get_ydata()[-1] > 0 for line in curves)  # each that solves any with its intervals
 
 
 def test_shares_on_maps_have_their_intervals():
@@ -100,6 +100,20 @@ def test_medians_on_maps_are_those_of_the_best_cell_and_have_their_intervals():
     here = [k for k in range(best.sizes["cell"]) if (best.lr[k], best.momentum[k]) == (0.02, 0.5)]
     median, low, high = min([float(best[n][k]) for n in ("median_loss", "low", "high")] for k in here)
     assert panel.texts[-1].get_text() == f"{median:.2g}\n{low:.2g} to {high:.2g}"
+
+
+def test_none_is_a_value_of_an_axis():
+    data = gd.datasets.load("moons", validation=0.25)
+    problem = gd.MLP(data, hidden=[2], loss="log_loss")
+    result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=[0.1, 0.5]), batch=gd.grid(None, 8), starts=4, steps=20).run()
+    for figure in (gd.plots.ert(result, 1.0, hyperparameter="batch"), gd.plots.sensitivity_curve(result, "batch", variable="final_loss")):
+        assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["None", "8"]
+    panel = gd.plots.heat_map(result, "lr", "batch", variable="final_loss").axes[0]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["None", "8"]
+    for column in (0, 1):  # cells are numbered by rate, then by batch
+        losses = np.sort(result.final_loss.values[result.cell.values == 2 * column])
+        text = next(t.get_text() for t in panel.texts if t.get_position() == (column, 0))
+        assert text.startswith(f"{losses[1]:.2g}\n")  # the lower of two in the middle
 
 
 def test_minima_are_marked_by_their_counts():
