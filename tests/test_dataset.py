@@ -118,3 +118,31 @@ def test_a_summary_has_the_same_idioms():
     assert summary.loss_mean.sel(step=10).dims == ("cell",)
     assert summary.where(summary.optimizer == "Adam", drop=True).cell.values.tolist() == [3]
     assert summary.final_loss_mean.groupby("optimizer").mean().sizes == {"optimizer": 2}
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ([3, 1, 1], [1, 3]),
+        (2, [2]),
+        (np.array([True, False, True, False]), [0, 2]),
+        ([False, False, False, True], [3]),
+        (range(1, 3), [1, 2]),
+        ([2.0], [2]),
+        (xarray.DataArray([0, 3], dims="run"), [0, 3]),
+    ],
+)
+def test_runs_are_chosen_by_number_or_mask(given, wanted):
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=4, steps=5)
+    assert sweep.run(runs=given).run.values.tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[1.5], [], [True, False], [True, 2], [4], [-1], "some", [np.nan], [2**64], np.array([2**63], np.uint64), [[1], [2, 3]], {1, 2},
+     np.ma.masked_array([0, 1], [False, True]), [False] * 4, [[0, 1]]],
+)  # fmt: skip
+def test_runs_that_may_mean_another_thing_are_refused(given):
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=4, steps=5)
+    with pytest.raises(ValueError, match=r"^runs must be whole numbers from 0 to 3, a mask of 4 values, or None for all; .* given$"):
+        sweep.run(runs=given)

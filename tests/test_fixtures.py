@@ -97,6 +97,7 @@ def test_folders_open(name):
         assert is_unknown(result).all()
     if name == "summary":
         assert result.worse_than_start.values.tolist() == [-1, -1]
+        assert "worse_than_start" not in gd.table(result)
 
 
 @pytest.mark.parametrize("name", ["plain", "function", *NETWORKS])

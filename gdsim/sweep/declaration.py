@@ -254,7 +254,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         `out` is a folder for the results, which then survive: the same call again trains what is missing, a sweep with more
         starts or cells what those lack, and the Dataset is read from the folder as it is asked for. `runs` chooses some runs by
-        number; they have the same bits. `lanes` is the lane width, `threads` the number of threads: neither changes a bit.
+        number, or by a mask of all; they have the same bits. `lanes` is the lane width, `threads` the number of threads: neither changes a bit.
 
         `client` is a `distributed.Client` whose workers see the folder under the same path and write into it themselves.
         `chunk_seconds`: how much work of one core is scheduled and stored at once. `attempts`: how often a chunk that raises is

@@ -35,7 +35,13 @@ def checked_runs(runs: Any, plan: Plan) -> np.ndarray | None:
     if runs is None or (isinstance(runs, str) and runs == "all"):
         return None
     allowed = f"runs must be whole numbers from 0 to {plan.runs - 1}, a mask of {plan.runs} values, or None for all"
-    given = np.atleast_1d(np.asarray(runs))
+    try:
+        given = np.atleast_1d(np.asarray(runs))
+    except ValueError:
+        raise ValueError(f"{allowed}; lists of different lengths were given") from None
+    is_mixed = given.dtype.kind != "b" and isinstance(runs, (list, tuple)) and any(isinstance(v, bool) for v in runs)  # which would be 0 and 1
+    if is_mixed or np.ma.is_masked(runs):
+        raise ValueError(f"{allowed}; {'truth values among numbers' if is_mixed else 'a masked array'} was given")
     if given.dtype.kind == "b" and given.shape == (plan.runs,):
         given = np.flatnonzero(given)
     elif given.size and (given.ndim > 1 or given.dtype.kind not in "iuf" or (given != np.floor(given)).any()):

@@ -116,7 +116,8 @@ def ends_worse(result: Any) -> np.ndarray | None:
 def worse_than_start(result: Any) -> np.ndarray | None:
     """[cell] how many runs ended above their first loss without diverging; None where the result does not tell."""
     if is_summary(result):
-        return result["worse_than_start"].values if "worse_than_start" in result else None
+        known = result["worse_than_start"].values
+        return None if (known < 0).any() else known  # those of older folders were not counted
     worse, cells = ends_worse(result), cells_in(result)
     return None if worse is None else np.bincount(cells.place, worse, minlength=len(cells.numbers)).astype(int)
 
