@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -12,7 +12,7 @@ from gdsim.data import Data
 from gdsim.lanes.mapping import mapped
 from gdsim.lanes.modes import ieee_mode
 from gdsim.problems.base import Problem
-from gdsim.problems.formulas import CONSTANTS, FormulaError, parsed, symbol
+from gdsim.problems.formulas import CONSTANTS, FormulaError, parsed, symbol, text_of
 from gdsim.problems.symbolic import lane_function, value_and_gradient
 
 # Operations of one elementary function beside those of an addition, about.
@@ -116,7 +116,8 @@ class Expression(Symbolic, tag="expression", frozen=True):
     `variables` names the parameters in their order; if not given, all names of the text as they appear. Text may hold
     numbers, names, pi, e, + - * / **, brackets and the functions exp, log, sqrt, sin, cos, tan, sinh, cosh, tanh, asin,
     acos, atan, atan2, erf, abs, sign, min, max, sigmoid, softplus, relu, pow; nothing in it is run. A Python function is
-    called once with SymPy's symbols.
+    called once with SymPy's symbols; its variables are those of its signature, in that order. Raises FormulaError, a ValueError,
+    with the place in the formula, for what cannot be computed.
 
     With `data` the expression is the loss of one sample, whose columns are `x` and `y` (`x0`, `x1`, ... or `x[0]`, ...
     where there are several features, `y0`, ... where several targets); batches are drawn from it.
@@ -133,13 +134,15 @@ class Expression(Symbolic, tag="expression", frozen=True):
         put = lambda name, value: msgspec.structs.force_setattr(self, name, value)  # noqa: E731
         if self.data is not None and not isinstance(self.data, Data):
             raise TypeError(f"Expression.data must be a gd.Data; {type(self.data).__name__} was given")
+        signature = None
         if callable(self.text):
-            put("text", _traced(self.text))
+            text, signature = _traced(self.text)
+            put("text", text)
         if not isinstance(self.text, str):
             raise TypeError(f"Expression.text must be a formula as text, or a Python function; {self.text!r} was given")
         _, found = parsed(self.text)
         columns = self.columns
-        names = tuple(n for n in found if n not in columns) if self.variables is None else _checked_names(self.variables)
+        names = tuple(n for n in signature or found if n not in columns) if self.variables is None else _checked_names(self.variables)
         put("variables", names)
         if not names:
             raise FormulaError(f"the expression {self.text!r} has no variables to minimise over")
@@ -152,6 +155,13 @@ class Expression(Symbolic, tag="expression", frozen=True):
             raise FormulaError(f"the expression {self.text!r} uses {unknown[0]!r}, which is none of {allowed}")
         if columns and not any(n in columns for n in found):
             raise FormulaError(f"data is given, but the expression {self.text!r} uses none of its columns {', '.join(columns)}")
+        try:
+            _value_and_gradient(self)
+        except (ArithmeticError, AttributeError, NotImplementedError, RecursionError, TypeError, ValueError) as error:
+            if isinstance(error, FormulaError):
+                raise
+            reason = " ".join(str(error).split())[:200]
+            raise FormulaError(f"the expression {self.text[:200]!r} cannot be differentiated or compiled: {reason or type(error).__name__}") from None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -183,19 +193,46 @@ def _checked_names(value: Any) -> tuple[str, ...]:
     return names
 
 
-def _traced(function: Callable[..., Any]) -> str:
-    """The text of the expression that a Python function gives for symbols of the names of its parameters."""
+def _traced(function: Callable[..., Any]) -> tuple[str, tuple[str, ...]]:
+    """(the text of the expression that a Python function gives for symbols of the names of its parameters, these names in their order)."""
     import sympy
 
-    names: Sequence[str] = list(inspect.signature(function).parameters)
+    called = getattr(function, "__name__", "given")
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+        raise FormulaError(f"the function {called} must name its variables, as in lambda x, y: x**2 + y**2; *args and **kwargs name none")
+    names = tuple(p.name for p in parameters)
     try:
-        expression = sympy.sympify(function(*(symbol(n) for n in names)))
+        arguments = {p.name: symbol(p.name) for p in parameters}
+        by_place = [arguments.pop(p.name) for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        expression: Any = sympy.sympify(function(*by_place, **arguments))
     except Exception as error:
-        raise FormulaError(
-            f"the function {getattr(function, '__name__', 'given')} cannot be called with symbols ({error}); it may use sympy's functions"
-        ) from error
+        reason = " ".join(str(error).split())
+        raise FormulaError(f"the function {called} cannot be called with symbols ({reason}); it may use sympy's functions, or be a gd.Own") from error
+    if not isinstance(expression, sympy.Expr):
+        raise FormulaError(f"the function {called} must give the value, one number; it gives {type(expression).__name__}")
+    if expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
+        raise FormulaError(f"the function {called} gives {str(expression)[:200]}, which has no real, finite value")
+    foreign = sorted(s.name for s in expression.free_symbols - {symbol(n) for n in names})  # pyright: ignore[reportAttributeAccessIssue]
+    if foreign:
+        raise FormulaError(f"the function {called} gives {foreign[0]!r}, which is none of its variables {', '.join(names)}")
+    text = _earlier_text(expression)
+    return text or text_of(expression), names
+
+
+def _earlier_text(expression: Any) -> str:
+    """SymPy's own text, as version 0.1 first wrote it, where it reads as the same expression: experiments keep their hashes."""
     text = str(expression)
     for theirs, ours in (("Abs(", "abs("), ("Max(", "max("), ("Min(", "min("), ("E**", "e**")):
         text = text.replace(theirs, ours)
-    parsed(text)
-    return text
+    try:
+        return text if _exact(parsed(text)[0]) == _exact(expression) else ""
+    except FormulaError:
+        return ""
+
+
+def _exact(expression: Any) -> Any:
+    """The expression with its numbers at one precision, which holds every float."""
+    import sympy
+
+    return expression.xreplace({f: sympy.Float(float(f), 17) for f in expression.atoms(sympy.Float)})

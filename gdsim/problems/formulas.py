@@ -5,6 +5,8 @@ SymPy is imported when a formula is first used.
 
 import ast
 import functools
+import keyword
+import re
 from typing import Any
 
 from gdsim.axes import nearest
@@ -64,16 +66,31 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.names: dict[str, Any] = {}  # variables in the order of their first mention
+        self.beyond: Any = None  # the first number that no float holds, which may still cancel
 
     def refuse(self, node: ast.AST, why: str) -> FormulaError:
         """The error for a part of the formula."""
         part = ast.get_source_segment(self.text, node)  # pyright: ignore[reportArgumentType]
-        return FormulaError(f"the expression {self.text!r} cannot be used: {why}" + (f", in {part!r}" if part and part != self.text else ""))
+        return FormulaError(f"the expression {self.text[:200]!r} cannot be used: {why}" + (f", in {part[:200]!r}" if part and part != self.text else ""))
 
     def read(self, node: Any) -> Any:
-        """The expression of one node."""
+        """The expression of one node, which is real and finite where it is a number."""
         import sympy
 
+        found = self._read(node)
+        if found.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
+            raise self.refuse(node, "this has no real value, as it is not finite")
+        if found.is_number and (found.has(sympy.I) or found.is_real is False):
+            raise self.refuse(node, "this has no real value")
+        if found.is_number and self.beyond is None and not _is_in_range(found):
+            self.beyond = node
+        return found
+
+    def _read(self, node: Any) -> Any:
+        import sympy
+
+        if isinstance(node, ast.Constant) and isinstance(node.value, complex):
+            raise self.refuse(node, "complex numbers are not allowed; real ones are")
         if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
             return sympy.Integer(node.value) if isinstance(node.value, int) and abs(node.value) < 2**53 else sympy.Float(node.value, 17)
         if isinstance(node, ast.Name):
@@ -106,8 +123,10 @@ class _Reader:
         name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
         if name not in FUNCTIONS:
             raise self.refuse(node, f"lanes have no function {name!r}; {nearest(name, list(FUNCTIONS))}")
-        if len(node.args) != FUNCTIONS[name] or node.keywords:
-            raise self.refuse(node, f"{name} takes {FUNCTIONS[name]} arguments; {len(node.args) + len(node.keywords)} were given")
+        fits = len(node.args) >= 2 if name in ("min", "max") else len(node.args) == FUNCTIONS[name]
+        if not fits or node.keywords or any(isinstance(a, ast.Starred) for a in node.args):
+            few = "2 or more" if name in ("min", "max") else FUNCTIONS[name]
+            raise self.refuse(node, f"{name} takes {few} arguments; {len(node.args) + len(node.keywords)} were given")
         return symbolic_function(name)(*(self.read(a) for a in node.args))
 
 
@@ -119,14 +138,60 @@ def parsed(text: str) -> tuple[Any, tuple[str, ...]]:
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise FormulaError(f"the expression {text[:200]!r} is not valid: {getattr(error, 'msg', None) or error or type(error).__name__}") from None
+        word = next((f"; {w!r} is a word of Python's, give the variable another name" for w in keyword.kwlist if re.search(rf"\b{w}\b", text)), "")
+        raise FormulaError(f"the expression {text[:200]!r} is not valid: {getattr(error, 'msg', None) or error or type(error).__name__}{word}") from None
     reader = _Reader(text.strip())
     try:
         expression = reader.read(tree.body)
+        _check_numbers(expression, reader)
     except (RecursionError, OverflowError, ZeroDivisionError) as error:
         raise FormulaError(f"the expression {text[:200]!r} cannot be used: {error}") from None
+    return expression, tuple(reader.names)
+
+
+def _is_in_range(number: Any) -> bool:
+    """Whether a float holds a number: it is not too large, and 0 only if it is 0."""
+    try:
+        value = abs(float(number))
+    except (OverflowError, TypeError, ValueError):
+        return False
+    return value < float("inf") and (value > 0 or number.is_zero is not False)
+
+
+def _check_numbers(expression: Any, reader: _Reader) -> None:
+    """Refuses a formula that has no real value, or in which numbers are left that no float holds."""
     import sympy
 
     if expression.has(sympy.zoo, sympy.nan, sympy.I, sympy.oo):
-        raise FormulaError(f"the expression {text[:200]!r} has no real value: it is {expression}")
-    return expression, tuple(reader.names)
+        raise FormulaError(f"the expression {reader.text[:200]!r} has no real value: it is {str(expression)[:200]}")
+    for part in sympy.preorder_traversal(expression):
+        if part.is_number and not _is_in_range(part):
+            raise reader.refuse(reader.beyond, "this number is too large or too small to be held")
+
+
+def text_of(expression: Any) -> str:
+    """A formula that reads as a SymPy expression of real variables, its numbers to their last bit. Raises FormulaError."""
+    from sympy.printing.str import StrPrinter
+
+    class Printer(StrPrinter):
+        def _print_Float(self, expr: Any) -> str:  # noqa: N802
+            return repr(float(expr)) if expr >= 0 else f"({float(expr)!r})"
+
+        def _print_Exp1(self, expr: Any) -> Any:  # noqa: N802
+            return "exp(1)"
+
+        def _print_Function(self, expr: Any) -> str:  # noqa: N802
+            name = "abs" if expr.func.__name__ == "Abs" else str(expr.func.__name__)
+            if name not in FUNCTIONS:
+                raise FormulaError(f"lanes have no function {name!r}; {nearest(name, list(FUNCTIONS))}")
+            return f"{name}({', '.join(self._print(a) for a in expr.args)})"
+
+        _print_Abs = _print_Function  # noqa: N815
+
+        def _print_LatticeOp(self, expr: Any) -> str:  # noqa: N802
+            return f"{expr.func.__name__.lower()}({', '.join(self._print(a) for a in sorted(expr.args, key=str))})"
+
+        def emptyPrinter(self, expr: Any) -> str:  # noqa: N802
+            raise FormulaError(f"lanes have no {type(expr).__name__}; allowed: {', '.join(FUNCTIONS)}")
+
+    return Printer().doprint(expression)
