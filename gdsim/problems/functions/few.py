@@ -14,7 +14,11 @@ from gdsim.problems.functions.base import Function, Minimum
 
 
 class Beale(Function, tag="beale", frozen=True):
-    """Beale's function (1958), from which runs escape to infinity."""
+    """Beale's function (1958), from which runs escape to infinity.
+
+    >>> Beale().global_minima[0]
+    Minimum(point=(3.0, 0.5), value=0.0)
+    """
 
     low, high = -4.5, 4.5
     global_minima = (Minimum((3.0, 0.5), 0.0),)
@@ -27,7 +31,13 @@ class Beale(Function, tag="beale", frozen=True):
 
 
 class Booth(Function, tag="booth", frozen=True):
-    """Booth's function, a convex quadratic."""
+    """Booth's function, a convex quadratic.
+
+    Source: Surjanovic and Bingham, Virtual Library of Simulation Experiments.
+
+    >>> Booth().global_minima[0]
+    Minimum(point=(1.0, 3.0), value=0.0)
+    """
 
     low, high = -10.0, 10.0
     global_minima = (Minimum((1.0, 3.0), 0.0),)
@@ -39,7 +49,13 @@ class Booth(Function, tag="booth", frozen=True):
 
 
 class Matyas(Function, tag="matyas", frozen=True):
-    """Matyas's function, a convex quadratic with curvatures 0.04 and 1."""
+    """Matyas's function, a convex quadratic with curvatures 0.04 and 1.
+
+    Source: Surjanovic and Bingham, Virtual Library of Simulation Experiments.
+
+    >>> Matyas().global_minima[0]
+    Minimum(point=(0.0, 0.0), value=0.0)
+    """
 
     low, high = -10.0, 10.0
     global_minima = (Minimum((0.0, 0.0), 0.0),)
@@ -51,7 +67,11 @@ class Matyas(Function, tag="matyas", frozen=True):
 
 
 class Himmelblau(Function, tag="himmelblau", frozen=True):
-    """Himmelblau's function (1972), with four equal minima."""
+    """Himmelblau's function (1972), with four equal minima.
+
+    >>> Himmelblau().global_minima[0]
+    Minimum(point=(3.0, 2.0), value=0.0)
+    """
 
     low, high = -6.0, 6.0
     global_minima = (
@@ -66,7 +86,13 @@ class Himmelblau(Function, tag="himmelblau", frozen=True):
 
 
 class SixHumpCamel(Function, tag="six_hump_camel", frozen=True):
-    """The six-hump camel, with six minima in three pairs."""
+    """The six-hump camel, with six minima in three pairs.
+
+    Source: Dixon and Szegoe, Towards Global Optimisation 2 (1978).
+
+    >>> SixHumpCamel().global_minima[0]
+    Minimum(point=(0.089842013683, -0.71265640327), value=-1.03162845349)
+    """
 
     low, high = (-3.0, -2.0), (3.0, 2.0)
     global_minima = (
@@ -82,7 +108,13 @@ class SixHumpCamel(Function, tag="six_hump_camel", frozen=True):
 
 
 class ThreeHumpCamel(Function, tag="three_hump_camel", frozen=True):
-    """The three-hump camel."""
+    """The three-hump camel.
+
+    Source: Surjanovic and Bingham, Virtual Library of Simulation Experiments.
+
+    >>> ThreeHumpCamel().global_minima[0]
+    Minimum(point=(0.0, 0.0), value=0.0)
+    """
 
     low, high = -5.0, 5.0
     global_minima = (Minimum((0.0, 0.0), 0.0),)
@@ -96,7 +128,11 @@ class ThreeHumpCamel(Function, tag="three_hump_camel", frozen=True):
 
 
 class Branin(Function, tag="branin", frozen=True):
-    """Branin's function (1972), with three equal minima."""
+    """Branin's function (1972), with three equal minima.
+
+    >>> Branin().global_minima[0]
+    Minimum(point=(-3.141592653589793, 12.275), value=0.39788735773)
+    """
 
     low, high = (-5.0, 0.0), (10.0, 15.0)
     global_minima = tuple(Minimum(((2 * k - 1) * math.pi, y), 0.397887357730) for k, y in ((0, 12.275), (1, 2.275), (2, 2.475)))
@@ -110,7 +146,11 @@ class Branin(Function, tag="branin", frozen=True):
 
 
 class GoldsteinPrice(Function, tag="goldstein_price", frozen=True):
-    """Goldstein and Price's function (1971)."""
+    """Goldstein and Price's function (1971).
+
+    >>> GoldsteinPrice().global_minima[0]
+    Minimum(point=(0.0, -1.0), value=3.0)
+    """
 
     low, high = -2.0, 2.0
     global_minima = (Minimum((0.0, -1.0), 3.0),)
@@ -123,7 +163,11 @@ class GoldsteinPrice(Function, tag="goldstein_price", frozen=True):
 
 
 class MuellerBrown(Function, tag="mueller_brown", frozen=True):
-    """Mueller and Brown's potential (1979), a landscape of chemical reactions: three minima and two saddles."""
+    """Mueller and Brown's potential (1979), a landscape of chemical reactions: three minima and two saddles.
+
+    >>> MuellerBrown().global_minima[0]
+    Minimum(point=(-0.558223634633, 1.441725841805), value=-146.699517209954)
+    """
 
     low, high = (-1.5, -0.2), (1.2, 2.0)
     global_minima = (Minimum((-0.558223634633, 1.441725841805), -146.699517209954),)
@@ -139,7 +183,11 @@ class MuellerBrown(Function, tag="mueller_brown", frozen=True):
 
 
 class McCormick(Function, tag="mccormick", frozen=True):
-    """McCormick's function (1976)."""
+    """McCormick's function (1976).
+
+    >>> McCormick().global_minima[0]
+    Minimum(point=(-0.5471975511965976, -1.5471975511965976), value=-1.9132229549810362)
+    """
 
     low, high = (-1.5, -3.0), (4.0, 4.0)
     global_minima = (Minimum((0.5 - math.pi / 3, -0.5 - math.pi / 3), -math.sqrt(3) / 2 - math.pi / 3),)
@@ -159,7 +207,11 @@ SHEKEL_WIDTHS = (0.1, 0.2, 0.2, 0.4, 0.4, 0.6, 0.3, 0.7, 0.5, 0.5)
 
 
 class Shekel(Function, tag="shekel", frozen=True):
-    """Shekel's foxholes (1971) in 4 parameters, with `m` = 5, 7 or 10 of them."""
+    """Shekel's foxholes (1971) in 4 parameters, with `m` = 5, 7 or 10 of them.
+
+    >>> Shekel().global_minima[0]
+    Minimum(point=(4.000746531587, 4.000592934138, 3.99966339804, 3.999509800585), value=-10.536409816692)
+    """
 
     m: int = 10
 
@@ -190,7 +242,11 @@ class Shekel(Function, tag="shekel", frozen=True):
 
 
 class Saddle(Function, tag="saddle", frozen=True):
-    """x^2 - y^2, unbounded below: from y = 0 gradient descent stays at the saddle for ever."""
+    """x^2 - y^2, unbounded below: from y = 0 gradient descent stays at the saddle for ever.
+
+    >>> Saddle().formula()
+    x**2 - y**2
+    """
 
     local_minima = 0
 
@@ -200,7 +256,11 @@ class Saddle(Function, tag="saddle", frozen=True):
 
 
 class MonkeySaddle(Function, tag="monkey_saddle", frozen=True):
-    """x^3 - 3 x y^2, unbounded below: its Hessian vanishes at the saddle."""
+    """x^3 - 3 x y^2, unbounded below: its Hessian vanishes at the saddle.
+
+    >>> MonkeySaddle().formula()
+    x**3 - 3*x*y**2
+    """
 
     local_minima = 0
 
@@ -210,7 +270,11 @@ class MonkeySaddle(Function, tag="monkey_saddle", frozen=True):
 
 
 class CubicWell(Function, tag="cubic_well", frozen=True):
-    """w^3/3 - w: a minimum at 1 beside a slope without end."""
+    """w^3/3 - w: a minimum at 1 beside a slope without end.
+
+    >>> CubicWell().formula()
+    x1**3/3 - x1
+    """
 
     low, high = -2.0, 2.0
     dimension = 1
@@ -222,7 +286,11 @@ class CubicWell(Function, tag="cubic_well", frozen=True):
 
 
 class DoubleWell(Function, tag="double_well", frozen=True):
-    """w^4/4 - w^2/2: gradient descent is stable at its minima up to a rate of 1."""
+    """w^4/4 - w^2/2: gradient descent is stable at its minima up to a rate of 1.
+
+    >>> DoubleWell().global_minima[0]
+    Minimum(point=(-1.0,), value=-0.25)
+    """
 
     low, high = -2.0, 2.0
     dimension = 1
@@ -235,7 +303,11 @@ class DoubleWell(Function, tag="double_well", frozen=True):
 
 
 class Product(Function, tag="product", frozen=True):
-    """(1 - x y)^2 / 2, with a valley of minima along x y = 1 whose sharpness is x^2 + y^2."""
+    """(1 - x y)^2 / 2, with a valley of minima along x y = 1 whose sharpness is x^2 + y^2.
+
+    >>> Product().global_minima[0]
+    Minimum(point=(1.0, 1.0), value=0.0)
+    """
 
     low, high = -4.0, 4.0
     global_minima = (Minimum((1.0, 1.0), 0.0), Minimum((-1.0, -1.0), 0.0))  # two points of the curve x y = 1

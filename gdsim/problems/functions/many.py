@@ -10,7 +10,11 @@ from gdsim.problems.functions.base import ManyDimensional, Minimum
 
 
 class Bowl(ManyDimensional, tag="bowl", frozen=True):
-    """A quadratic bowl, 1/2 sum lambda_i x_i^2, with curvatures from 1 to `condition`, each the same factor from the next."""
+    """A quadratic bowl, 1/2 sum lambda_i x_i^2, with curvatures from 1 to `condition`, each the same factor from the next.
+
+    >>> Bowl().global_minima[0]
+    Minimum(point=(0.0, 0.0), value=0.0)
+    """
 
     condition: float = 10.0
 
@@ -31,7 +35,11 @@ class Bowl(ManyDimensional, tag="bowl", frozen=True):
 
 
 class Rosenbrock(ManyDimensional, tag="rosenbrock", frozen=True):
-    """Rosenbrock's valley (1960): sum 100 (x_(i+1) - x_i^2)^2 + (1 - x_i)^2. From 4 to 7 parameters there is a second minimum near (-1, 1, ..., 1)."""
+    """Rosenbrock's valley (1960): sum 100 (x_(i+1) - x_i^2)^2 + (1 - x_i)^2. From 4 to 7 parameters there is a second minimum near (-1, 1, ..., 1).
+
+    >>> Rosenbrock().global_minima[0]
+    Minimum(point=(1.0, 1.0), value=0.0)
+    """
 
     low, high = -2.048, 2.048
     smallest = 2
@@ -47,7 +55,11 @@ class Rosenbrock(ManyDimensional, tag="rosenbrock", frozen=True):
 
 
 class StyblinskiTang(ManyDimensional, tag="styblinski_tang", frozen=True):
-    """Styblinski and Tang's function (1990): 1/2 sum x^4 - 16 x^2 + 5 x, with two minima in each coordinate."""
+    """Styblinski and Tang's function (1990): 1/2 sum x^4 - 16 x^2 + 5 x, with two minima in each coordinate.
+
+    >>> StyblinskiTang().global_minima[0]
+    Minimum(point=(-2.903534027771, -2.903534027771), value=-78.332331407542)
+    """
 
     low, high = -5.0, 5.0
     lowest = (-2.903534027771, -39.166165703771)
@@ -58,7 +70,11 @@ class StyblinskiTang(ManyDimensional, tag="styblinski_tang", frozen=True):
 
 
 class Rastrigin(ManyDimensional, tag="rastrigin", frozen=True):
-    """Rastrigin's function: a bowl under a cosine of period 1, with 11 minima in each coordinate of its box."""
+    """Rastrigin's function: a bowl under a cosine of period 1, with 11 minima in each coordinate of its box.
+
+    >>> Rastrigin().global_minima[0]
+    Minimum(point=(0.0, 0.0), value=0.0)
+    """
 
     low, high = -5.12, 5.12
     minima_per_coordinate = 11
@@ -70,7 +86,11 @@ class Rastrigin(ManyDimensional, tag="rastrigin", frozen=True):
 
 
 class Ackley(ManyDimensional, tag="ackley", frozen=True):
-    """Ackley's function (1987), not smooth at its minimum; at 0 itself its gradient is not defined."""
+    """Ackley's function (1987), not smooth at its minimum; at 0 itself its gradient is not defined.
+
+    >>> Ackley().global_minima[0]
+    Minimum(point=(0.0, 0.0), value=0.0)
+    """
 
     low, high = -32.768, 32.768
 
@@ -83,7 +103,11 @@ class Ackley(ManyDimensional, tag="ackley", frozen=True):
 
 
 class Griewank(ManyDimensional, tag="griewank", frozen=True):
-    """Griewank's function (1981), with thousands of minima."""
+    """Griewank's function (1981), with thousands of minima.
+
+    >>> Griewank().global_minima[0]
+    Minimum(point=(0.0, 0.0), value=0.0)
+    """
 
     low, high = -600.0, 600.0
 
@@ -95,7 +119,11 @@ class Griewank(ManyDimensional, tag="griewank", frozen=True):
 
 
 class Michalewicz(ManyDimensional, tag="michalewicz", frozen=True):
-    """Michalewicz's function (1992): steep valleys in flat plateaus, on which a gradient is small anywhere."""
+    """Michalewicz's function (1992): steep valleys in flat plateaus, on which a gradient is small anywhere.
+
+    >>> Michalewicz().global_minima[0]
+    Minimum(point=(2.202905520173, 1.5707963267948966), value=-1.801303410099)
+    """
 
     low, high = 0.0, math.pi
 
@@ -111,7 +139,11 @@ class Michalewicz(ManyDimensional, tag="michalewicz", frozen=True):
 
 
 class Levy(ManyDimensional, tag="levy", frozen=True):
-    """Levy's function (Levy and Montalvo 1985)."""
+    """Levy's function (Levy and Montalvo 1985).
+
+    >>> Levy().global_minima[0]
+    Minimum(point=(1.0, 1.0), value=0.0)
+    """
 
     low, high = -10.0, 10.0
     lowest = (1.0, 0.0)
