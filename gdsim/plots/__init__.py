@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from gdsim.plots.comparison import compare_tuned
 from gdsim.plots.convergence import convergence_bands
 from gdsim.plots.film import race_animation
 from gdsim.plots.losses import final_losses
@@ -13,7 +14,7 @@ from gdsim.plots.tuning import budget_curve, sensitivity_curve
 from gdsim.words import hinting
 
 __all__ = [
-    "budget_curve", "convergence_bands", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "performance_profile", "race",
+    "budget_curve", "compare_tuned", "convergence_bands", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "performance_profile", "race",
     "race_animation", "schedule", "sensitivity_curve",
 ]  # fmt: skip
 

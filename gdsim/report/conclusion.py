@@ -13,6 +13,8 @@ from gdsim.sweep.hits import own_targets
 from gdsim.sweep.reading import cells_in, worse_than_start
 
 FEW_STARTS, SURE = 30, 0.95
+# Starts of which one half chooses cells and the other compares.
+FEWEST = 4
 
 
 def conclusion(result: Any, best: Any) -> Iterator[str]:
@@ -35,11 +37,18 @@ def conclusion(result: Any, best: Any) -> Iterator[str]:
     else:
         yield f"{names[first]} is the first of {many:,} cells by the median {ranked_by}: {median}, of {counted(runs[[first]], 'run')}."
         yield _noise(best, names, order)
+    if may_compare(result):
+        yield " ".join(["Each optimizer tuned over its own grid:", *analysis.sentences(analysis.compare_tuned(result))])
     targets = own_targets(result)
     if len(targets):
         met = analysis.success_probability(result, target=float(targets[-1]))
         whole, reached = float(met.probability.values @ runs) / runs.sum(), int((met.probability.values > 0).sum())
         yield f"A loss of {number(targets[-1])}, the sweep's target, was met by {share(whole)} of all runs, in {reached:,} of {many:,} cells."
+
+
+def may_compare(result: Any) -> bool:
+    """Whether there are several optimizers, and starts enough to choose their cells with one half and compare with the other."""
+    return len(np.unique(np.asarray(result.optimizer.values).astype(str))) > 1 and len(np.unique(result.start.values)) >= FEWEST
 
 
 def _noise(best: Any, names: list[str], order: np.ndarray) -> str:

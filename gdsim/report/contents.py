@@ -9,6 +9,7 @@ import numpy as np
 from gdsim import plots
 from gdsim.analysis.profiles import problem_of
 from gdsim.plots.words import shown_number
+from gdsim.report.conclusion import may_compare
 from gdsim.report.tables import Call
 from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.hits import own_targets
@@ -35,6 +36,8 @@ def figures(result: Any) -> Iterator[tuple[str, Call]]:
         yield "Performance profile over starts", Call(plots, "performance_profile", {"over": "problem"} if mixed else {})
     if varied and numeric[varied[0]] > 2 and np.nanmin(result.final_loss.values) >= 0:
         yield f"Sensitivity to {varied[0]}", Call(plots, "sensitivity_curve", {"hyperparameter": varied[0]})
+    if may_compare(result) and not mixed:
+        yield "Optimizers, each tuned over its own grid", Call(plots, "compare_tuned")
     if len(cells.numbers) > len(np.unique(values["optimizer"])):
         yield "What tuning is worth", Call(plots, "budget_curve")
     for axes in _two_axes(values, varied):

@@ -102,6 +102,16 @@ def test_medians_on_maps_are_those_of_the_best_cell_and_have_their_intervals():
     assert panel.texts[-1].get_text() == f"{median:.2g}\n{low:.2g} to {high:.2g}"
 
 
+def test_tuned_optimizers_are_compared_with_the_analysis_numbers(populations):
+    found = gd.analysis.compare_tuned(populations["swept"])
+    (panel,) = gd.plots.compare_tuned(populations["swept"]).axes
+    order = np.argsort(found["median"].values)
+    assert [label.get_text() for label in panel.get_yticklabels()] == found.optimizer.values[order].tolist()
+    shown = [float(container.lines[0].get_xdata()[0]) for container in panel.containers]
+    assert shown == sorted(found["median"].values[np.isfinite(found["median"].values)].tolist())
+    assert f"p = {float(found.p_holm[0]):.2g}"[:5] in panel.texts[1].get_text()
+
+
 def test_none_is_a_value_of_an_axis():
     data = gd.datasets.load("moons", validation=0.25)
     problem = gd.MLP(data, hidden=[2], loss="log_loss")

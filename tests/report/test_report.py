@@ -123,11 +123,19 @@ def test_a_report_begins_with_what_came_out(tmp_path):
     assert "lr = 0.05 is the first of 2 cells by the median final loss: its median is" in text
     assert "That is beyond noise: with the starts drawn anew it is the first in 100% of resamples." in text
     assert text.index("What came out") < text.index("Outcome by cell") < text.index("What was run, and how")
-    assert "converged" not in text.split("What was run, and how")[0]
+    assert 'data-name="converged"' not in text
     assert 'data-name="worse than start"' in text
     gd.Sweep(**booth, optimizer=gd.SGD(lr=[0.05, 0.05000001])).run(out=tmp_path / "even")
     text = write_report(tmp_path / "even").read_text()
     assert "lr = 0.05000001" in text  # as many digits as tell the cells apart
+
+
+def test_a_report_compares_optimizers_in_words_and_in_a_figure(folder, page):
+    from html import unescape
+
+    words = gd.analysis.sentences(gd.analysis.compare_tuned(gd.open(folder)))
+    assert " ".join(words) in unescape(page)
+    assert "gd.plots.compare_tuned(result)" in page
 
 
 def test_pictures_have_their_captions_in_words(page):
