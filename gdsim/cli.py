@@ -130,7 +130,7 @@ def run(file: pathlib.Path, out: pathlib.Path | None, settings: tuple[str, ...],
     except KeyboardInterrupt:
         console.say(f"interrupted; what was finished is in {folder}. {again}")
         sys.exit(INTERRUPTED)
-    console.table(result)
+    console.table(result, folder)
     console.say(f"results: {folder}  (gd.open({str(folder)!r}))" + (f"\nplot:    {picture}" if picture else ""))
 
 

@@ -13,10 +13,10 @@ SPARED = (("validation accuracy",), ("low", "high"), ("worse_than_start",), ("di
 FEWEST_FOR_INTERVALS = 6  # runs without which no order statistics enclose a median in 95%
 
 
-def table_lines(frame: Any, width: int, accuracy: Any = None) -> list[str]:
+def table_lines(frame: Any, width: int, accuracy: Any = None, whole: str = "gdsim report") -> list[str]:
     """A table of `gd.table`, the best cells first, in lines of at most `width`: columns are left out, and no digits are.
 
-    `accuracy` are the cells' validation accuracies by their numbers, if they have some.
+    `accuracy` are the cells' validation accuracies by their numbers, if they have some; `whole` is what shows all cells.
     """
     shown = frame.head(MOST_ROWS)
     columns: dict[str, list[str]] = {str(n): _texts(shown[n]) for n in frame.columns if n != "runs" or frame["runs"].nunique() > 1}
@@ -30,7 +30,7 @@ def table_lines(frame: Any, width: int, accuracy: Any = None) -> list[str]:
         left_out += [n for n in names if columns.pop(n, None) is not None]
     lines = _aligned(columns, {n for n in varied if n in columns and frame[n].dtype.kind not in "fiu"})
     if len(frame) > MOST_ROWS:
-        lines.append(f"and {len(frame) - MOST_ROWS:,} more")
+        lines.append(f"and {len(frame) - MOST_ROWS:,} more: {whole}")
     return lines + ([f"for want of room without {', '.join(_heading(n) for n in left_out)}"] if left_out else [])
 
 

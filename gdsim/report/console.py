@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,12 +41,12 @@ class Console:
             task = bar.add_task("", total=0)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
-    def table(self, result: Any) -> None:
+    def table(self, result: Any, folder: pathlib.Path) -> None:
         """The cells by rank, as far as they fit; which is the best, and whether that is beyond noise."""
         from gdsim.report.cells import heading_of, table_lines, verdict_of
         from gdsim.sweep.table import table
 
         frame = table(result)
         accuracy = table(result, columns="all").set_index("cell")["median_validation_accuracy"] if "validation_accuracy" in result else None
-        for line in ("", *heading_of(frame), "", *table_lines(frame, self.terminal.width, accuracy), "", *verdict_of(frame)):
+        for line in ("", *heading_of(frame), "", *table_lines(frame, self.terminal.width, accuracy, f"gdsim report {folder}"), "", *verdict_of(frame)):
             self.say(line)

@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import xarray
 
     from gdsim.sweep.plan import Plan
+    from gdsim.sweep.progress import State
 
 MOST_CHECKPOINTS = 1_000_000
 SMALLEST, LARGEST = 1.5e-45, 3.402e38  # in magnitude, of what float32 holds
@@ -245,7 +246,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         threads: int | None = None,
         lanes: int | None = None,
         chunk_seconds: float = 10.0,
-        progress: Any = None,
+        progress: "bool | Callable[[State], object] | None" = None,
         client: Any = None,
         attempts: int = 3,
         mix: bool = False,
@@ -256,7 +257,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         starts or cells what those lack, and the Dataset is read from the folder as it is asked for. `runs` chooses some runs by
         number, or by a mask of all; they have the same bits. `lanes` is the lane width, `threads` the number of threads: neither changes a bit.
 
-        `client` is a `distributed.Client` whose workers see the folder under the same path and write into it themselves.
+        `client` is a `distributed.Client`, or a scheduler's address, whose workers see the folder under the same path and write into it themselves.
         `chunk_seconds`: how much work of one core is scheduled and stored at once. `attempts`: how often a chunk that raises is
         tried before it is set aside. `mix` lets a folder hold runs of kernels whose bits differ. `progress`: one line that updates,
         in a terminal and in a notebook; True, anywhere; False, nowhere; or a function, called with a `gdsim.sweep.progress.State`.
