@@ -98,7 +98,7 @@ def test_what_a_setting_changes(before, setting, after):
         ("steps=1\nseed=2", "is no TOML value"),
         ("steps=many", "steps must be a whole number"),
         ("optimizer.bta1=0.1", "no optimizer has 'bta1'; did you mean 'beta1'"),
-        ("optimizer.1.rl=0.1", "no optimizer has 'rl'; allowed: 'lr'"),
+        ("optimizer.1.rl=0.1", "no optimizer has 'rl'; did you mean 'lr'"),
         ("optimizer.7.lr=0.1", "there is no optimizer 7; the experiment has 3, numbered from 0"),
         ("stop.0.loss=0.1", "there is no stop 0; the experiment has 0"),
         ("steps.a=1", "steps is 5, which has no 'a'"),
