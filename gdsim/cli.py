@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from gdsim import __version__
+
 INCOMPLETE, DAMAGE, INTERRUPTED = 3, 4, 130
 
 SET = click.option(
@@ -81,7 +83,7 @@ def _again() -> str:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="gdsim", message="%(version)s")
+@click.version_option(__version__, message="%(version)s")
 def main() -> None:
     """gdsim trains populations of small models at once, and says what the population did.
 
