@@ -87,6 +87,8 @@ Axis = float | Sequence[float] | np.ndarray | Spaced | Drawn | Chosen | Zipped
 def logspace(first: float, last: float, n: int) -> Spaced:
     """An axis of `n` values from `first` to `last`, each the same factor from the next.
 
+    Raises ValueError for ends that are not positive, TypeError for what is no number.
+
     >>> values(logspace(0.001, 0.1, 3))
     (0.001, 0.01, 0.1)
     """
@@ -94,7 +96,7 @@ def logspace(first: float, last: float, n: int) -> Spaced:
 
 
 def linspace(first: float, last: float, n: int) -> Spaced:
-    """An axis of `n` evenly spaced values from `first` to `last`.
+    """An axis of `n` evenly spaced values from `first` to `last`. Raises TypeError for what is no number.
 
     >>> values(linspace(0.0, 1.0, 3))
     (0.0, 0.5, 1.0)
@@ -103,12 +105,24 @@ def linspace(first: float, last: float, n: int) -> Spaced:
 
 
 def uniform(low: float, high: float, *, draws: int) -> Drawn:
-    """An axis of `draws` values, uniform between `low` and `high`; several in one object are drawn jointly, not crossed."""
+    """An axis of `draws` values, uniform between `low` and `high`; several in one object are drawn jointly, not crossed.
+
+    Raises ValueError unless low < high, TypeError for what is no number.
+
+    >>> len(values(uniform(0.1, 0.9, draws=4)))
+    4
+    """
     return _drawn("uniform", low, high, draws)
 
 
 def loguniform(low: float, high: float, *, draws: int) -> Drawn:
-    """An axis of `draws` values between `low` and `high`, uniform in their logarithm; several in one object are drawn jointly."""
+    """An axis of `draws` values between `low` and `high`, uniform in their logarithm; several in one object are drawn jointly.
+
+    Raises ValueError unless 0 < low < high, TypeError for what is no number.
+
+    >>> loguniform(1e-4, 1e-1, draws=20)
+    loguniform(0.0001, 0.1, draws=20)
+    """
     return _drawn("loguniform", low, high, draws)
 
 
@@ -138,7 +152,13 @@ def zip(*values: Any) -> Zipped:
 
 
 def grid(*alternatives: Any) -> Grid:
-    """An axis over alternatives of a setting that is structure: `batch=gd.grid(8, 32)`, `hidden=gd.grid([16], [32, 32])`."""
+    """An axis over alternatives of a setting that is structure: `batch=gd.grid(8, 32)`, `hidden=gd.grid([16], [32, 32])`.
+
+    Raises ValueError if no alternative is given.
+
+    >>> grid(8, 32)
+    grid(8, 32)
+    """
     if not alternatives:
         raise ValueError("gd.grid needs at least one alternative; none was given")
     return Grid(tuple(tuple(a) if isinstance(a, list) else a for a in (_listed(a) for a in alternatives)))

@@ -1,8 +1,9 @@
 """What rules, schedules, problems, stops, starts and sweeps have in common: how they are called, and how they are shown."""
 
 import inspect
+import textwrap
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -47,6 +48,12 @@ class DeclarationMeta(msgspec.StructMeta):
                     raise
             raise TypeError(wrong)
 
+    def __init__(cls, *args: Any, **settings: Any) -> None:  # noqa: N805
+        super().__init__(*args, **settings)
+        fields = cls.documented_fields() if "__doc__" in vars(cls) else []  # pyright: ignore[reportAttributeAccessIssue]
+        if fields:
+            cls.__doc__ = "\n".join([inspect.cleandoc(cls.__doc__ or ""), "", "Parameters", "----------", *fields, ""])
+
     @property
     def __signature__(cls) -> inspect.Signature:  # noqa: N805
         plain = vars(msgspec.StructMeta)["__signature__"].__get__(cls)
@@ -60,6 +67,26 @@ class Declaration(msgspec.Struct, metaclass=DeclarationMeta, frozen=True):
 
     unshown: ClassVar[tuple[str, ...]] = ()  # fields that are for machines
     always_shown: ClassVar[tuple[str, ...]] = ()  # fields that are read even where they are the default
+    meanings: ClassVar[Mapping[str, str]] = {}  # what fields mean, in a few words
+
+    @classmethod
+    def documented_fields(cls) -> list[str]:
+        """Lines that say of each field what it is, its default, and what it may be."""
+        lines = []
+        for name, parameter in inspect.signature(cls).parameters.items():
+            if name in cls.meanings:
+                default = [] if parameter.default is parameter.empty else [f"default {shown(parameter.default)}"]
+                lines += [
+                    " : ".join([name, ", ".join([*default, *cls.documented_values(name)])]).removesuffix(" : "),
+                    *textwrap.wrap(cls.meanings[name], 100, initial_indent="    ", subsequent_indent="    "),
+                ]
+        return lines
+
+    @classmethod
+    def documented_values(cls, name: str) -> list[str]:
+        """What else there is to say of a field's values: their range, other defaults."""
+        allowed = getattr(cls, "ranges", {}).get(name)
+        return [] if allowed is None else [f"in {allowed}"]
 
     @classmethod
     def shown_defaults(cls) -> dict[str, Any]:

@@ -24,6 +24,13 @@ class Stop(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     status: ClassVar[str] = "converged"
     ranges: ClassVar[Mapping[str, Range]] = {}
     counts: ClassVar[tuple[str, ...]] = ()
+    meanings = {
+        "loss": "The loss to reach, or a list of them, of which the lowest ends the run.",
+        "tolerance": "How small is small; the test is written above.",
+        "times": "How many steps in a row must be small.",
+        "patience": "How many looks in a row may pass without an improvement.",
+        "every": "Steps between two looks; None for every step with the whole data, an epoch with batches.",
+    }
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
@@ -174,6 +181,9 @@ class Cycling(Stop, tag="cycling", frozen=True):
 class Diverged(Stop, tag="diverged", frozen=True):
     """Ends a run as "diverged"; always on. A weight or the loss of a step's batch is not finite, a weight is beyond 1e8 in
     magnitude, or the loss is beyond f0 + 1e6 (1 + |f0|), with f0 the loss at the start.
+
+    >>> Diverged().status
+    'diverged'
     """
 
     status = "diverged"
@@ -186,14 +196,18 @@ REASONS = (*(kind.__name__ for kind in STOPS), "budget")
 class Record(Declaration, frozen=True, forbid_unknown_fields=True):
     """What is recorded, apart from what each run is asked to do: recording never changes a run.
 
-    `every`: None for the first and last step and about 20 between, evenly spaced in their logarithm; a number of steps;
-    "log" for 1, 2, 5, 10, 20, ...; "ends" for the first and last alone. `parameters` keeps the final parameters,
-    `trajectory` those at every checkpoint, `state` what a run would need to go on (the stored weights, the rule's slots and
-    carry), `gradient_norm=False` saves the backward pass at checkpoints.
-
     >>> Record(every="log").steps(30)
     [0, 1, 2, 5, 10, 20, 30]
     """
+
+    meanings = {
+        "every": "None for the first and last step and about 20 between, evenly spaced in their logarithm; a number of steps; "
+        '"log" for 1, 2, 5, 10, 20, ...; "ends" for the first and last alone.',
+        "parameters": "Keeps the final parameters.",
+        "trajectory": "Keeps the parameters at every checkpoint.",
+        "state": "Keeps what a run needs to go on: the stored weights, the rule's slots and carry.",
+        "gradient_norm": "False saves the backward pass at checkpoints.",
+    }
 
     every: int | Literal["log", "ends"] | None = None
     parameters: bool = False

@@ -203,3 +203,33 @@ def test_representations_are_short_and_can_be_read_back():
     assert repr(gd.Adam(0.1)) == "Adam(lr=0.1)"
     assert repr(gd.Adam(0.1, convention="torch")) == "Adam(lr=0.1, convention='torch')"
     assert repr(gd.MLP(XOR, [16, 8], "tanh")).endswith("hidden=[16, 8], activation='tanh', loss='cross_entropy')")
+
+
+def test_a_sweep_shows_its_size_and_what_was_said_a_line_each_and_as_a_table():
+    made = sweep(optimizer=gd.SGD([0.1, 0.2]), starts=5, steps=30, batch=gd.grid(2, 4))
+    lines = repr(made).splitlines()
+    assert lines[0] == "Sweep(  # 4 cells x 5 starts = 20 runs"
+    assert lines[1].startswith("    problem=MLP(Data('xor', 4 samples x 2 features")
+    assert lines[2:] == ["    optimizer=SGD(lr=[0.1, 0.2]),", "    starts=5,", "    steps=30,", "    batch=grid(2, 4),", ")"]
+    table = made._repr_html_()
+    assert table.startswith("<table><caption>Sweep: 4 cells x 5 starts = 20 runs</caption>")
+    assert '<th style="text-align:left">optimizer</th><td style="text-align:left">SGD(lr=[0.1, 0.2])</td>' in table
+    plan = made.plan()
+    assert repr(plan) == f"Plan(20 runs, 4 cells, 2 structures, {len(plan.chunks)} chunks)"
+    assert "20 runs: 5 starts in 4 cells of 2 structures" in plan._repr_html_()
+    assert '<th style="text-align:left">parameters</th><td style="text-align:left">12</td>' in network()._repr_html_()
+    assert "&lt;lambda&gt;" in gd.MLP._repr_html_.__globals__["html_table"]("x", [("f", "<lambda>")])
+
+
+def test_help_says_of_every_field_what_it_means_its_default_and_its_range():
+    for kind in (*RULES, *WRAPPERS, *SCHEDULES, *STOPS, gd.MLP, gd.LinearRegression, gd.LogisticRegression, gd.Record, gd.Sweep):
+        names = [n for n in inspect.signature(kind).parameters if n not in getattr(kind, "unshown", ())]
+        entries = kind.__doc__.split("Parameters\n----------\n")[-1].splitlines() if names else []
+        said = [line.split(" : ")[0] for line in entries if line and not line.startswith(" ")]
+        assert said == names, kind
+        assert "Unset" not in str(inspect.signature(kind)) + kind.__doc__
+    text = gd.RMSprop.__doc__
+    assert 'decay : default 0.9, 0.99 by convention="torch", in [0, 1), a number or an axis' in text
+    assert 'eps : default 1e-16, 1e-08 by convention="torch", in [0, inf), a number or an axis' in text
+    assert "cycle : in [1, 1.67772e+07], a whole number or an axis" in gd.Cosine.__doc__
+    assert "steps : default 1000\n" in gd.Sweep.__doc__

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from gdsim.declarations import Declaration
+from gdsim.declarations import Declaration, html_table
 
 
 class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -12,6 +12,11 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
     axes: ClassVar[tuple[str, ...]] = ()  # fields that may be axes of numbers
     default_dtype: ClassVar[str] = "float64"
     default_init: ClassVar[Any] = "zeros"  # how runs start where nothing is said
+
+    def _repr_html_(self) -> str:
+        made = self.variants()
+        count = {"parameters": f"{made[0].parameter_count:,}"} if len(made) == 1 else {"variants": f"{len(made):,}"}
+        return html_table(type(self).__name__, [*self.shown_fields(), *count.items()])
 
     @property
     def is_edited(self) -> bool:

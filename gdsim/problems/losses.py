@@ -13,26 +13,29 @@ from gdsim.lanes.parts import SMOOTHING, WIDTH, ZERO, output, output_slope, poin
 
 
 def squared_error(z: Any, y: Any) -> Any:
-    """Half the squared difference."""
+    """Half the squared difference. Of several outputs their sum: PyTorch's MSELoss times half the number of outputs."""
     a = output(z)
     return 0.5 * (a - y) * (a - y), (a - y) * output_slope(z, a)
 
 
 def mean_squared_error(z: Any, y: Any) -> Any:
-    """The squared difference."""
+    """The squared difference. Of several outputs their sum: PyTorch's MSELoss, which is their mean, times the number of outputs."""
     a = output(z)
     return (a - y) * (a - y), 2.0 * (a - y) * output_slope(z, a)
 
 
 def absolute_error(z: Any, y: Any) -> Any:
-    """The magnitude of the difference; its derivative at 0 is 0."""
+    """The magnitude of the difference; its derivative at 0 is 0. Of several outputs their sum: PyTorch's L1Loss times the number of outputs."""
     a = output(z)
     sign = where(a > y, 1.0, where(a < y, spread(-1.0, z), 0.0))
     return absolute(a - y), sign * output_slope(z, a)
 
 
 def huber(z: Any, y: Any) -> Any:
-    """Half the squared difference where it is at most 1, beyond the magnitude less 1/2 (Huber 1964)."""
+    """Half the squared difference where it is at most 1, beyond the magnitude less 1/2 (Huber 1964).
+
+    Of several outputs their sum: PyTorch's HuberLoss times the number of outputs.
+    """
     a = output(z)
     d = a - y
     inside, sign = absolute(d) <= 1.0, where(d > 0.0, spread(1.0, z), -1.0)

@@ -18,18 +18,23 @@ class MLP(Network, tag="mlp", frozen=True):
     """A multilayer perceptron on `data`, minimising the mean of `loss` over the samples plus l1 times the weights' magnitudes
     plus l2/2 times their squares; biases are not penalised.
 
-    `hidden`: widths of the hidden layers, [] for none. `activation` of hidden units, or a list of one per layer:
-    "identity", "relu", "leaky_relu" (0.01), "elu", "tanh", "sigmoid", "softplus", "gelu", "silu", "sine". `loss`:
-    "squared_error" (1/2 the sum of squares over outputs), "mean_squared_error" (without the 1/2), "absolute_error",
-    "huber" (at 1), "log_loss" (one output, two classes), "cross_entropy" (one output per class); if not given,
-    cross-entropy for labels and mean squared error for numbers; where whole numbers may well be either, it must be.
-    `output`: the outputs' activation under a regression loss, identity if not given. `label_smoothing`: the share of a
-    label's probability that cross-entropy spreads over all classes. `hidden`, `activation` and `loss` take a `gd.grid`, `l1` and `l2` any axis.
+    Losses of several outputs are sums over the outputs: "mean_squared_error", "absolute_error" and "huber" are PyTorch's
+    MSELoss, L1Loss and HuberLoss, which are means over outputs too, times the number of outputs. Raises TypeError or
+    ValueError for what does not fit the data or each other.
 
     >>> from gdsim import datasets
     >>> MLP(datasets.load("xor"), hidden=[2]).parameter_count
     12
     """
+
+    meanings = {
+        **Network.meanings,
+        "hidden": "Widths of the hidden layers, such as [32, 16]; several as gd.grid([16], [32, 32]).",
+        "activation": 'Of hidden units, or a list of one per layer: "identity", "relu", "leaky_relu" (0.01), "elu", "tanh", "sigmoid", "softplus", '
+        '"gelu", "silu", "sine"; several as gd.grid("relu", "tanh").',
+        "output": "The outputs' activation under a regression loss; None for the identity.",
+        "label_smoothing": "The share of a label's probability that cross-entropy spreads over all classes, in [0, 1).",
+    }
 
     data: Data
     hidden: Sequence[int] | Grid = ()

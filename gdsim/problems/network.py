@@ -26,6 +26,15 @@ class Network(Problem, frozen=True):
     """
 
     structural: ClassVar[tuple[str, ...]] = ("loss",)
+    meanings = {
+        "data": "The samples, a gd.Data: from gd.datasets.load(name), gd.Data(X, y) or gd.Data.read(path).",
+        "loss": '"squared_error" (1/2 the sum of squares over outputs), "mean_squared_error" (without the 1/2), "absolute_error", "huber" (at 1), '
+        '"log_loss" (one output, two classes), "cross_entropy" (one output per class); None for cross-entropy of labels and mean squared error of '
+        "numbers, and for log loss in a logistic regression of two classes. Takes a gd.grid.",
+        "l2": "The penalty l2/2 times the sum of squared weights, in [0, inf), a number or an axis.",
+        "l1": "The penalty l1 times the sum of the weights' magnitudes, in [0, inf), a number or an axis.",
+        "intercept": "Whether there is a constant for each output.",
+    }
     axes = ("l1", "l2")
     default_dtype = "float32"
 

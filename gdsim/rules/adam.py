@@ -85,6 +85,9 @@ def adam_outside(w: Any, g: Any, slots: Any, s: Any) -> Any:
 class Adam(RootedRule, tag="adam", frozen=True):
     """Running means of the gradient and of its square, both corrected for their start at 0 (Kingma and Ba 2015).
 
+    m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, w - eta m' / sqrt(v' + eps) with m' = m / (1 - b1^t), v' = v / (1 - b2^t);
+    with eps outside, w - eta m' / (sqrt(v') + eps).
+
     >>> Adam(lr=0.002).beta2
     0.999
     """
@@ -114,6 +117,8 @@ class Decayed(NamedTuple):
 
 class AdamW(Adam, tag="adamw", frozen=True):
     """Adam with decoupled weight decay: each step takes rate * weight_decay of every weight away (Loshchilov and Hutter 2019).
+
+    (1 - eta weight_decay) w takes the place of w in Adam's step.
 
     >>> AdamW().weight_decay
     0.01
@@ -149,6 +154,8 @@ class AMSGrad(RootedRule, tag="amsgrad", frozen=True):
     """Adam that divides by the largest mean square so far (Reddi, Kale and Kumar 2018), who correct neither mean.
 
     PyTorch corrects both, the second after the maximum; optax before it.
+
+    m and v as Adam's, u = max(u, v), w - eta m / sqrt(u + eps).
 
     >>> AMSGrad().slots
     ('mean', 'square', 'largest')
@@ -208,6 +215,8 @@ class NAdamStep(NamedTuple):
 
 class NAdam(RootedRule, tag="nadam", frozen=True):
     """Adam with Nesterov's look ahead (Dozat 2016), as optax has it. PyTorch warms the momentum up by `momentum_decay`.
+
+    Adam with b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t) in the place of m'.
 
     >>> NAdam(convention="torch").momentum_decay
     0.004
@@ -274,6 +283,9 @@ class RAdam(Rule, tag="radam", frozen=True):
 
     The lecture's form has eps inside the root, optax's outside; PyTorch adds it to the root of the uncorrected mean.
 
+    With l = 2 / (1 - b2) - 1 and l_t = l - 2 t b2^t / (1 - b2^t): where l_t > 4 Adam's step times
+    r = sqrt((l_t - 4) (l_t - 2) l / ((l - 4) (l - 2) l_t)), else w - eta m'.
+
     >>> RAdam().carry
     ('share1', 'share2', 'length')
     """
@@ -328,6 +340,8 @@ class AdaBelief(Rule, tag="adabelief", frozen=True):
 
     As its authors publish it: eps is added to the running mean of squares in every step and stays in it, and is added
     again outside the root.
+
+    m = b1 m + (1 - b1) g, s = b2 s + (1 - b2) (g - m)^2 + eps, w - eta m' / (sqrt(s') + eps).
 
     >>> AdaBelief().slots
     ('mean', 'deviation')

@@ -26,6 +26,8 @@ class DecayingStep(NamedTuple):
 class AdaGrad(RootedRule, tag="adagrad", frozen=True):
     """Steps divided by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011).
 
+    s = s + g^2, w - eta g / sqrt(s + eps); with eps outside, w - eta g / (sqrt(s) + eps).
+
     >>> AdaGrad().eps
     1e-16
     """
@@ -62,6 +64,8 @@ def rest_of_decay(values: Mapping[str, float]) -> dict[str, float]:
 class RMSprop(RootedRule, tag="rmsprop", frozen=True):
     """Steps divided by the root of a running mean of squared gradients (Tieleman and Hinton 2012).
 
+    s = decay s + (1 - decay) g^2, w - eta g / sqrt(s + eps); with eps outside, w - eta g / (sqrt(s) + eps).
+
     >>> RMSprop(convention="torch").decay
     0.99
     """
@@ -94,6 +98,8 @@ class RMSprop(RootedRule, tag="rmsprop", frozen=True):
 
 class Adadelta(Rule, tag="adadelta", frozen=True):
     """Steps of the size of past steps, by running means of squared steps and gradients (Zeiler 2012). PyTorch's and optax's form.
+
+    s = decay s + (1 - decay) g^2, d = g sqrt(u + eps) / sqrt(s + eps), u = decay u + (1 - decay) d^2, w - eta d.
 
     >>> Adadelta().lr
     1.0

@@ -44,6 +44,31 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     needs_norm: ClassVar[Any] = False  # whether steps need the length of the whole gradient before the first weight moves
     climbs: ClassVar[Any] = False  # whether the gradient is taken away from the weights, where the loss is higher
     always_shown = ("lr",)
+    meanings = {
+        "lr": "Learning rate, eta: the factor of the gradient, before the schedule.",
+        "momentum": "Share a of the last step that the next one keeps.",
+        "decay": "Share of the old value in the running mean of squared gradients.",
+        "beta1": "Share of the old value in the running mean of gradients.",
+        "beta2": "Share of the old value in the running mean of squared gradients.",
+        "eps": "Keeps the divisor from 0; `eps_mode` says where it is added, if the rule has one.",
+        "weight_decay": "Each step takes rate * weight_decay of every weight away.",
+        "momentum_decay": "How fast the momentum warms up, in PyTorch's form.",
+        "shrink": "Factor of a weight's step size where its gradient turned.",
+        "grow": "Factor of a weight's step size where its gradient kept its sign.",
+        "smallest": "The smallest step size of a weight.",
+        "largest": "The largest step size of a weight.",
+        "convention": 'Whose formula and defaults: "lecture", "torch" or "optax", where the rule has them.',
+        "eps_mode": 'Where eps is added: "inside" the root, or "outside"; the libraries have it outside.',
+        "rule": "The rule that is wrapped.",
+    }
+
+    @classmethod
+    def documented_values(cls, name: str) -> list[str]:
+        """The range, and the defaults of the other conventions where they differ."""
+        usual = cls.shown_defaults().get(name)
+        others = {convention: given[name] for convention, given in cls.defaults.items() if name in given and given[name] != usual}
+        said = [f'{value:g} by convention="{convention}"' for convention, value in others.items()]
+        return [*said, *super().documented_values(name), *(["a number or an axis"] if name in cls.ranges else [])]
 
     @classmethod
     def shown_defaults(cls) -> dict[str, Any]:

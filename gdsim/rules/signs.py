@@ -24,6 +24,8 @@ class Rprop(Rule, tag="rprop", frozen=True):
     Riedmiller and Braun 1993; Igel and Huesken 2003, as PyTorch has it (optax 0.2 applies each step one late): where a sign turns, the weight rests
     for a step. `lr` is the size of the first steps. For whole batches: noise turns signs.
 
+    size = grow size where g keeps its sign, shrink size where it turned, within [smallest, largest]; w - sign(g) size.
+
     >>> Rprop().grow
     1.2
     """
@@ -67,6 +69,8 @@ class LionStep(NamedTuple):
 
 class Lion(Rule, tag="lion", frozen=True):
     """Steps of one size along the signs of a mixture of gradient and momentum (Chen et al. 2023), as optax has it.
+
+    w - eta (sign(b1 m + (1 - b1) g) + weight_decay w), then m = b2 m + (1 - b2) g.
 
     >>> Lion().beta2
     0.99

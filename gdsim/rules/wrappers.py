@@ -32,6 +32,21 @@ class Wrapper(Rule, frozen=True):
     own_climbs: ClassVar[bool] = False
     own_looks_ahead: ClassVar[bool] = False
     unshown = ("convention",)  # which is the rule's
+    meanings = {
+        "rule": "The rule that is wrapped; another wrapper too.",
+        "value": "The largest magnitude of a component.",
+        "norm": "The largest length of the gradient.",
+        "weight_decay": "The share of a weight that is drawn away, times the rate if decoupled.",
+        "decoupled": "Whether weights shrink apart from the gradient, as AdamW's do; False adds weight_decay * w to the gradient.",
+        "start": "How many updates pass before the first iterate is averaged.",
+        "every": "Every how many updates an iterate is taken.",
+        "rho": "How far uphill the gradient is taken.",
+    }
+
+    @classmethod
+    def documented_values(cls, name: str) -> list[str]:
+        """The range of the wrapper's own numbers."""
+        return [f"in {cls.own[name]}", "a number or an axis"] if name in cls.own else []
 
     def __post_init__(self) -> None:
         if not isinstance(self.rule, Rule):

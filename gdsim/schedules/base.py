@@ -22,6 +22,31 @@ class Schedule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="
     ranges: ClassVar[Mapping[str, Range]] = {}
     whole: ClassVar[tuple[str, ...]] = ()
     drives_momentum: ClassVar[Any] = False
+    meanings = {
+        "cycle": "Steps of a cycle, of SGDR the first.",
+        "mult": "How many times longer each cycle is than the last.",
+        "half_cycle": "Steps of the rise, and of the fall.",
+        "minimum": "The lowest rate.",
+        "factor": "What the rate, or a wave's height, is multiplied by.",
+        "length": "Steps from one factor to the next.",
+        "steps": "Steps until the end of the schedule; beyond, the rate stays at its last.",
+        "rise": "Share of the steps on which the rate rises.",
+        "momenta": "(low, high): the momentum goes from high to low and back; None leaves it alone.",
+        "cycles": "How many cycles there are in `steps`.",
+        "exponent": "The power of t by which the rate is divided.",
+        "power": "The power of the fall: 1 for a straight line.",
+        "end": "The rate at the end.",
+        "milestones": "The steps at which the factor is taken.",
+        "table": "Pairs (step, factor), the first at step 0.",
+        "schedule": "The schedule that follows.",
+        "warmup": "Steps of the rise.",
+    }
+
+    @classmethod
+    def documented_values(cls, name: str) -> list[str]:
+        """The range, and whether it counts steps."""
+        kind = ["a whole number or an axis"] if name in cls.whole else ["a number or an axis"] if name in cls.ranges else []
+        return [*super().documented_values(name), *kind]
 
     def __post_init__(self) -> None:
         kind = type(self).__name__

@@ -108,7 +108,11 @@ class Triangular(Schedule, tag="triangular", frozen=True):
 
 
 class Triangular2(Triangular, tag="triangular2", frozen=True):
-    """`Triangular` whose height is halved after each cycle."""
+    """`Triangular` whose height is halved after each cycle (Smith 2017).
+
+    >>> Triangular2(half_cycle=50).robbins_monro
+    (False, True)
+    """
 
     @property
     def robbins_monro(self) -> tuple[bool, bool]:
@@ -121,7 +125,7 @@ class Triangular2(Triangular, tag="triangular2", frozen=True):
 
 
 class ExpRange(Triangular, tag="exp_range", frozen=True):
-    """`Triangular` whose height is multiplied by `factor` in each step.
+    """`Triangular` whose height is multiplied by `factor` in each step (Smith 2017).
 
     >>> ExpRange(half_cycle=50, factor=0.999).minimum
     0.0

@@ -18,7 +18,11 @@ from gdsim.words import given
 
 
 class Constant(Schedule, tag="constant", frozen=True):
-    """The base rate in every step."""
+    """The base rate in every step.
+
+    >>> Constant.rate(0.1, 100, None)
+    0.1
+    """
 
     @staticmethod
     def rate(base: Any, t: Any, p: Any) -> Any:
@@ -214,7 +218,7 @@ class Piecewise(Schedule, tag="piecewise", frozen=True):
 
 
 class Warmup(Schedule, tag="warmup", frozen=True):
-    """Rises evenly to the base rate in `warmup` steps, eta (t + 1) / warmup, then follows another schedule from its beginning.
+    """Rises evenly to the base rate in `warmup` steps, eta (t + 1) / warmup, then follows another schedule from its beginning (Goyal et al. 2017).
 
     >>> Warmup(Constant(), warmup=10).robbins_monro
     (True, False)

@@ -27,6 +27,10 @@ class Search(NamedTuple):
     history: Any
     result: Any
 
+    def __repr__(self) -> str:
+        cells, rungs = self.history.score.shape
+        return f"Search({cells} cells, {rungs} rungs, best cell {self.history.attrs.get('best')})"
+
 
 class Ladder:
     """The cells of a sweep on rungs of so many steps each: what was trained is kept, and trained once."""

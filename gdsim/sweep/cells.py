@@ -116,8 +116,8 @@ def form_of(rule: Rule) -> dict[str, Any]:
     return {**found, "wrapped_in": ", ".join(names)}
 
 
-def cells_of(sweep: Any) -> list[Cell]:
-    """The cells of a sweep, in the order of their numbers. Raises ValueError for more than MOST_CELLS."""
+def cell_count(sweep: Any) -> int:
+    """How many cells a sweep has."""
     counts = [
         sum(count_of(p, p.axes) * len(p.variants()) for p in sweep.problem),
         sum(count_expanded(r) for r in sweep.optimizer),
@@ -125,8 +125,14 @@ def cells_of(sweep: Any) -> list[Cell]:
         axes.length(sweep.batch) if isinstance(sweep.batch, Grid) else 1,
         axes.length(sweep.dtype) if isinstance(sweep.dtype, Grid) else 1,
     ]
-    if math.prod(counts) > MOST_CELLS:
-        raise ValueError(f"the grid has {math.prod(counts):,} cells; at most {MOST_CELLS:,} fit one sweep: take fewer values, or draws in place of a grid")
+    return math.prod(counts)
+
+
+def cells_of(sweep: Any) -> list[Cell]:
+    """The cells of a sweep, in the order of their numbers. Raises ValueError for more than MOST_CELLS."""
+    count = cell_count(sweep)
+    if count > MOST_CELLS:
+        raise ValueError(f"the grid has {count:,} cells; at most {MOST_CELLS:,} fit one sweep: take fewer values, or draws in place of a grid")
     problems = [p for given in sweep.problem for v in given.variants() for p in combinations(v, v.axes, sweep.seed)]
     rules = [r for given in sweep.optimizer for r in expanded(given, sweep.seed)]
     schedules = [s for given in sweep.schedule for s in expanded(given, sweep.seed)]

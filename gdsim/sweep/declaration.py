@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Axis, Grid, checked_axis_of, checked_whole, extremes
-from gdsim.declarations import Declaration, meant, public_name
+from gdsim.declarations import Declaration, html_table, meant, public_name, shown
 from gdsim.population import DTYPES, Setting
 from gdsim.population.setting import sample_order
 from gdsim.population.summary import MOST_CHECKPOINTS as SUMMARY_CHECKPOINTS
@@ -19,7 +19,7 @@ from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
 from gdsim.starts import Points, Start, check_fit, checked_init
 from gdsim.stops import STOPS, Diverged, Record, Stop
-from gdsim.sweep.cells import Cell, cells_of
+from gdsim.sweep.cells import Cell, cell_count, cells_of
 from gdsim.words import given, nearest
 
 if TYPE_CHECKING:
@@ -35,13 +35,6 @@ SMALLEST, LARGEST = 1.5e-45, 3.402e38  # in magnitude, of what float32 holds
 class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A population: `starts` runs in every cell of a grid of problems, optimizers, schedules and batch sizes.
 
-    `problem`, `optimizer`, `schedule`: one or a list. `init`: "glorot", "he", "orthogonal", "zeros", "box", a number,
-    `gd.Normal`, `gd.Uniform`, `gd.LatinHypercube`, `gd.Sobol` or an array [start, parameter]. `steps`: updates of each run, 1000 if
-    not given; or `samples`: samples that each run sees, whatever its batch size. `batch`: samples per step, None for all, or a `gd.grid`.
-    `shuffle`: "epoch", "once" or "replacement". `stop`: a list of stops. `dtype`: "float32" or "float64", or a `gd.grid` of both;
-    if not given, float32 for networks and linear models, else float64. `keep`: "runs", or "summary" for populations whose runs
-    would not fit: per cell and checkpoint counts, exact means and variances, extremes with their runs, and histograms.
-
     Raises ValueError or TypeError, before anything is compiled, for whatever cannot be run.
 
     >>> import gdsim as gd
@@ -49,6 +42,27 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
     >>> sweep.plan().runs
     6
     """
+
+    meanings = {
+        "problem": "What is minimised, such as gd.MLP(data, hidden=[32]) or gd.functions.Rosenbrock(), or a list of problems.",
+        "optimizer": "An update rule such as gd.Adam(lr=0.001), or a list of rules; lists and axes in it are axes of the grid.",
+        "schedule": "How the learning rate changes, such as gd.Cosine(cycle=100), or a list of schedules.",
+        "init": '"glorot", "he", "orthogonal", "zeros", "box", a number, gd.Normal, gd.Uniform, gd.LatinHypercube, gd.Sobol or an array '
+        '[start, parameter]; None for the problem\'s own: "glorot" for MLPs, zeros for linear models, the box for functions.',
+        "starts": "Runs in every cell, from as many initial points; if not given, 1, or the rows of an init array.",
+        "steps": "Updates of each run, a whole number from 1; 1000 if neither steps nor samples are given.",
+        "samples": "In place of steps: samples that each run sees, whatever its batch size.",
+        "batch": "Samples per step, None for all; several as gd.grid(8, 32, None).",
+        "shuffle": 'The order of samples: "epoch" anew in each, "once", or "replacement" for independent draws.',
+        "drop_last": "Whether a last batch that is not full is left out.",
+        "stop": "What ends runs early, such as gd.Target(0.01), or a list of stops, one of each kind. gd.Diverged is always on.",
+        "record": "What is recorded on the way, a gd.Record.",
+        "seed": "Of all random numbers, a whole number from 0: start i is the same in every cell.",
+        "dtype": '"float32", "float64" or gd.grid("float32", "float64"); None for float32 of networks and linear models, else float64.',
+        "keep": '"runs", or "summary" for populations whose runs would not fit: per cell and checkpoint counts, exact means and variances, '
+        "extremes with their runs, and histograms.",
+    }
+    always_shown = ("starts", "steps")
 
     problem: tuple[Any, ...]
     optimizer: tuple[Rule, ...]
@@ -87,6 +101,32 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
             dtype: Literal["float32", "float64"] | Grid | None = None,
             keep: Literal["runs", "summary"] = "runs",
         ) -> None: ...
+
+    @classmethod
+    def shown_defaults(cls) -> dict[str, Any]:
+        """What holds where nothing is said."""
+        return {"schedule": Constant(), "starts": 1, "steps": 1000, "stop": []}
+
+    def shown_fields(self) -> Iterator[tuple[str, Any]]:
+        """The fields that say something; a list of one is the one, and the number of starts and steps is always said."""
+        for name, value in super().shown_fields():
+            one = value[0] if name in ("problem", "optimizer", "schedule", "stop") and len(value) == 1 else value
+            if value is not None and not (name == "schedule" and one == Constant()):
+                yield name, one
+
+    @property
+    def _size(self) -> str:
+        cells = cell_count(self)
+        return (
+            f"{cells:,} cell{'s' * (cells > 1)} x {self.starts:,} start{'s' * (self.starts > 1)} = {cells * self.starts:,} run{'s' * (cells * self.starts > 1)}"
+        )
+
+    def __repr__(self) -> str:
+        lines = "".join(f"    {name}={shown(value)},\n" for name, value in self.shown_fields())
+        return f"Sweep(  # {self._size}\n{lines})"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Sweep: {self._size}", list(self.shown_fields()))
 
     def __post_init__(self) -> None:
         put = lambda name, value: msgspec.structs.force_setattr(self, name, value)  # noqa: E731

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.declarations import html_table
 from gdsim.population import Batch, Setting
 from gdsim.population.setting import curves_of, number_names
 from gdsim.population.summary import MOST_HISTOGRAMS
@@ -123,6 +124,12 @@ class Plan(NamedTuple):
             "chunks": len(self.chunks), "run_steps": self.run_steps, "operations": self.operations,
             "memory_bytes_per_thread": self.memory, "disk_bytes": self.disk, "checkpoints": list(self.checkpoints),
         }  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"Plan({', '.join(f'{self.summary()[n]:,} {n}' for n in ('runs', 'cells', 'structures', 'chunks'))})"
+
+    def _repr_html_(self) -> str:
+        return html_table("Plan", list(zip(("what", "work", "how", "when"), str(self).splitlines(), strict=True)))
 
     def __str__(self) -> str:
         seconds = self.operations / OPERATIONS_PER_SECOND
