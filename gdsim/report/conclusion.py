@@ -13,8 +13,8 @@ from gdsim.sweep.hits import own_targets
 from gdsim.sweep.reading import cells_in, worse_than_start
 
 FEW_STARTS, SURE = 30, 0.95
-# Starts of which one half chooses cells and the other compares.
-FEWEST = 4
+# Starts of which one half chooses cells and the other compares: a median of fewer than six has no 95% interval.
+FEWEST = 12
 
 
 def conclusion(result: Any, best: Any) -> Iterator[str]:
