@@ -457,4 +457,4 @@ def test_a_wrong_problem_is_one_clear_error(make):
     with pytest.raises((ValueError, TypeError)) as caught:
         make()
     assert "\n" not in str(caught.value)
-    assert "given" in str(caught.value) or "named" in str(caught.value) or "needs" in str(caught.value)
+    assert "given" in str(caught.value) or "named" in str(caught.value) or "needs" in str(caught.value) or "must be" in str(caught.value)
