@@ -97,6 +97,14 @@ def test_without_a_target_the_best_validation_loss_ranks():
     assert gd.table(result, variable="final_loss").attrs["ranked_by"] == "final loss"
 
 
+def test_runs_of_an_earlier_version_rank_by_their_curves():
+    result, curves = with_validation(), with_validation()
+    stored = np.where(np.arange(20) < 10, np.nanmin(result.validation_loss.values, axis=1), np.nan)
+    result["best_validation_loss"] = ("run", stored, {"units": "1"})
+    assert np.array_equal(ranking_of(result).values, ranking_of(curves).values)
+    assert gd.table(result).equals(gd.table(curves))
+
+
 def test_accuracies_rank_the_highest_first():
     result = with_validation(accuracy=True)
     table = gd.table(result, variable="validation_accuracy")
