@@ -174,6 +174,8 @@ def test_an_axis_of_one_value_and_the_whole_batch_unstack():
     assert grid.start.values.tolist() == [0, 1, 2]
     numbers = np.arange(12.0)
     batches = result_of(numbers[:, None] * [1.0, 1.0], cells=4, coordinates={"batch": [np.nan, 2.0, 16.0, 64.0]})
+    assert gd.table(batches).batch.tolist() == [None, 2.0, 16.0, 64.0]
+    assert str(gd.table(batches)).splitlines()[1].split()[:2] == ["0", "None"]
     grid = gd.grid_of(batches)
     assert dict(grid.sizes) == {"checkpoint": 2, "start": 3, "batch": 4}
     assert grid.batch.values.tolist() == [None, 2.0, 16.0, 64.0]

@@ -19,6 +19,7 @@ from gdsim.sweep.reading import (
     opened,
     summary_quantile,
     values_of,
+    with_none,
     worse_than_start,
 )
 from gdsim.sweep.result import losses_at_end
@@ -55,7 +56,7 @@ def _ranked(result: Any, ranks: CellRanks) -> Any:
     """The few columns that fit a page."""
     from gdsim.sweep.frames import CellTable
 
-    names = {n: values_of(c) for n, c in ranks.coordinates.items() if n not in ("cell", "label")}
+    names = {n: with_none(n, values_of(c)) for n, c in ranks.coordinates.items() if n not in ("cell", "label")}
     few = {n: v for n, v in names.items() if n != "optimizer" or len(set(v.tolist())) > 1 or len(names) == 1}
     counts, runs = ended_counts(result, "diverged")
     shown: dict[str, Any] = {**few, "runs": runs, "median": ranks.median, "low": ranks.low, "high": ranks.high}
@@ -77,7 +78,7 @@ def _everything(result: Any, ranks: CellRanks) -> Any:
     from gdsim.sweep.frames import CellTable
 
     names = [n for n in ranks.coordinates if n not in ("cell", "label")]
-    shown: dict[str, Any] = {n: values_of(ranks.coordinates[n]) for n in ("cell", "label", *names)}
+    shown: dict[str, Any] = {n: with_none(n, values_of(ranks.coordinates[n])) for n in ("cell", "label", *names)}
     shown["runs"] = ended_counts(result, "diverged")[1]
     shown |= {s: ended_counts(result, s)[0] for s in STATUSES if s != "budget"}
     worse = worse_than_start(result)
