@@ -28,20 +28,23 @@ def conclusion(result: Any, best: Any) -> Iterator[str]:
     first = int(order[0])
     form = share if "accuracy" in ranked_by else number
     (found,) = intervals(best, ("median_loss", "low", "high"), [first], form, "infinite")
-    many = best.sizes["cell"]
-    median = (
-        f"its median is {found.text} {found.interval}".rstrip() if np.isfinite(found.value) else "though half of its runs or more diverged or never got there"
-    )
-    if many == 1:
+    many, targets = best.sizes["cell"], own_targets(result)
+    met = analysis.success_probability(result, target=float(targets[-1])) if len(targets) else None
+    median = f"its median is {found.text} {found.interval}".rstrip() if np.isfinite(found.value) else "though half of its runs or more diverged"
+    if met is not None and not np.isfinite(found.value):
+        (often,) = intervals(met, ("probability", "low", "high"), [first], share)
+        yield (
+            f"No cell reaches the loss {number(targets[-1])}, by which the sweep is ranked, in more than half of its runs; "
+            f"{names[first]} reaches it most often, in {often.text} {often.interval} of {counted(runs[[first]], 'run')}."
+        )
+    elif many == 1:
         yield f"{counted(runs, 'run')} of one cell by {ranked_by}: {median}."
     else:
         yield f"{names[first]} is the first of {many:,} cells by the median {ranked_by}: {median}, of {counted(runs[[first]], 'run')}."
         yield _noise(best, names, order)
     if may_compare(result):
         yield " ".join(["Each optimizer tuned over its own grid:", *analysis.sentences(analysis.compare_tuned(result))])
-    targets = own_targets(result)
-    if len(targets):
-        met = analysis.success_probability(result, target=float(targets[-1]))
+    if met is not None:
         whole, reached = float(met.probability.values @ runs) / runs.sum(), int((met.probability.values > 0).sum())
         yield f"A loss of {number(targets[-1])}, the sweep's target, was met by {share(whole)} of all runs, in {reached:,} of {many:,} cells."
 
