@@ -225,7 +225,7 @@ def record(table: Any, snaps: Any, place: Any) -> None:
 
 
 def keep_held(table: Any, snaps: Any, place: Any) -> None:
-    """Keeps a validation loss that is finite, with its accuracy; the lowest with its step too, and with its parameters where Validation looks."""
+    """Keeps a finite validation loss with its accuracy; the lowest with its step too, and with its parameters if the run keeps its best ones."""
     scores, runs = job_held_scores(table), job_runs(table)
     run, loss, accuracy = snaps.tags[place * TAGS + RUN], scores.loss[place], scores.accuracy[place]
     if not abs(loss) < INFINITY:

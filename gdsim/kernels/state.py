@@ -107,7 +107,7 @@ class Runs(NamedTuple):
     curves: Curves
     trajectory: Any  # [run, checkpoint, parameter]
     ends: Any  # [run, parameter]: reported
-    best_points: Any  # [run, parameter]: where the validation loss was lowest, if Validation looks
+    best_points: Any  # [run, parameter]: where the validation loss was lowest; empty without a Validation stop
     end_weights: Any  # [run, parameter]: the state at the end, as the two that follow
     end_slots: Any  # [run, parameter, slot]
     end_carry: Any  # [run, carry]
