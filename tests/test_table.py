@@ -115,6 +115,17 @@ def test_accuracies_rank_the_highest_first():
     assert (table.high <= 1).all()
 
 
+def test_diverged_runs_are_the_worst_in_every_column():
+    result = with_validation(accuracy=True)
+    result["status"] = ("run", np.where(np.arange(20) % 4 == 3, "diverged", "budget"))
+    whole = gd.table(result, columns="all")
+    assert whole["median_validation_loss"].tolist() == pytest.approx([0.8, 0.6, 0.4, np.inf])
+    assert whole["median_validation_accuracy"].tolist() == pytest.approx([0.8, 0.85, 0.9, 0.0])
+    lacking = result.copy()
+    lacking["validation_loss"] = result.validation_loss.where(result.cell != 0)
+    assert gd.table(lacking, columns="all")["median_validation_loss"].isna().tolist() == [True, False, False, False]
+
+
 def test_runs_that_end_above_their_start_are_counted_beside_those_that_diverged():
     curves = [[1.0, 2.0], [1.0, 0.5], [1.0, 3.0], [1.0, 1.0]]
     table = gd.table(result_of(curves, status=["budget", "budget", "diverged", "budget"]))

@@ -114,7 +114,8 @@ def test_a_summary_counts_those_of_the_runs(stop):
     diverged = runs.status.values == "diverged"
     for name in NAMES:
         values = runs[name].values.astype(float)
-        values[diverged & (name == "final_validation_loss")] = np.inf
+        if name != "best_validation_step":  # what ranks is the worst where a run diverged
+            values[diverged] = 0.0 if "accuracy" in name else np.inf
         for cell in range(4):
             mine = values[runs.cell.values == cell]
             finite = mine[np.isfinite(mine)]
@@ -124,6 +125,22 @@ def test_a_summary_counts_those_of_the_runs(stop):
             assert float(summary[f"{name}_mean"][cell]) == (pytest.approx(finite.mean(), rel=1e-14) if len(finite) else pytest.approx(np.nan, nan_ok=True))
     worse = ~diverged & (runs.final_loss.values > runs.loss.values[:, 0])
     assert summary.worse_than_start.values.tolist() == [int(worse[runs.cell.values == cell].sum()) for cell in range(4)]
+
+
+def test_runs_and_their_summary_rank_cells_alike_where_runs_dip_and_diverge():
+    """Rates above 2 / curvature of least squares diverge, however low the validation loss was on the way."""
+    data = gd.datasets.load("diabetes", validation=0.25)
+    options = {"problem": gd.LinearRegression(data), "optimizer": gd.SGD(lr=[1e-5, 0.26, 0.3]), "starts": 4, "steps": 400}
+    runs, summary = (gd.Sweep(keep=keep, **options).run() for keep in ("runs", "summary"))
+    lost = runs.status.values == "diverged"
+    assert not lost[runs.cell.values == 0].any()
+    for name in ("best_validation_loss", "final_validation_loss"):
+        of_runs, of_summary = (gd.table(r, variable=name) for r in (runs, summary))
+        assert of_runs.index.tolist() == of_summary.index.tolist()
+        assert np.isinf(of_summary["median"].to_numpy()).tolist() == np.isinf(of_runs["median"].to_numpy()).tolist()
+    dipped = runs.best_validation_loss.values[lost].min()
+    assert dipped < np.median(runs.best_validation_loss.values[~lost])  # which would have come first
+    assert gd.table(summary).index[0] == 0
 
 
 def test_some_runs_end_above_their_start():

@@ -6,14 +6,16 @@ import numpy as np
 
 from gdsim.axes import nearest
 from gdsim.statistics import INTERVALS, holm, mcnemar, normal_quantile
-from gdsim.sweep.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_success, is_summary, opened
+from gdsim.sweep.hits import is_success, own_targets
+from gdsim.sweep.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, opened
 
 
 def success_probability(result: Any, *, target: Any = None, confidence: float = 0.95, interval: str = "wilson") -> Any:
     """The share of each cell's runs that succeed, with an interval: a Dataset over `cell`.
 
     A run succeeds if its status is "converged"; with `target`, a loss, if its lowest loss at a checkpoint or a stop's look was at
-    most that; `target` may also be True and False for each run. `interval` is "wilson", which holds its level on average over
+    most that, or, for a target of the sweep's own, if a look of its stop saw it met, as times to it count; `target` may also be
+    True and False for each run. `interval` is "wilson", which holds its level on average over
     shares, or "clopper-pearson", which never covers less (Brown, Cai and DasGupta 2001). Takes a summary too; with a
     target only where the target is an edge of its bins. Raises ValueError.
 
@@ -44,8 +46,17 @@ def success_probability(result: Any, *, target: Any = None, confidence: float = 
         "probability": ("cell", share, "share of runs that succeed", "1"),
         "low": ("cell", low, f"lower end of the {confidence:.0%} interval", "1"), "high": ("cell", high, f"upper end of the {confidence:.0%} interval", "1"),
     }  # fmt: skip
-    success = "status is converged" if target is None else f"lowest loss <= {target:g}" if isinstance(target, (int, float)) else "as given"
-    return dataset(variables, coordinates, confidence=confidence, interval=interval, success=success)
+    return dataset(variables, coordinates, confidence=confidence, interval=interval, success=_what_counts(result, target))
+
+
+def _what_counts(result: Any, target: Any) -> str:
+    """What a success is, in words."""
+    if target is None:
+        return "status is converged"
+    if not isinstance(target, (int, float)):
+        return "as given"
+    at_looks = not is_summary(result) and target in own_targets(result)
+    return f"loss <= {target:g} at a look of the sweep's target" if at_looks else f"lowest loss <= {target:g}"
 
 
 def _counted(summary: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:

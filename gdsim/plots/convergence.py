@@ -11,7 +11,7 @@ from gdsim.plots.style import best_of, finished, label_outer, new_panel, new_pan
 from gdsim.plots.words import counted
 from gdsim.sweep.hits import own_targets
 from gdsim.sweep.ranking import ranked_cells
-from gdsim.sweep.reading import WORST, is_summary, opened
+from gdsim.sweep.reading import WORST, is_summary, last_known, opened
 
 # Cells that diverge leave the picture at so many times the highest start: to their end they would press the others flat.
 MOST_ABOVE = 10.0
@@ -73,15 +73,9 @@ def _caption(band: Any, variable: str, targets: np.ndarray, *, falls: bool) -> s
 
 def _highest(values: np.ndarray, top: float) -> float:
     """The upper end of an axis of losses, values[cell, quantile, checkpoint]: that of the cells which do not diverge, or not far above the starts."""
-    staying = values[np.isfinite(_last_known(values[:, 1]))]
+    staying = values[np.isfinite(last_known(values[:, 1]))]
     of = np.concatenate([staying.ravel(), MOST_ABOVE * values[:, :, 0].ravel()])
     return min(top, 1.5 * float(of.max(initial=0.0, where=np.isfinite(of)))) or top
-
-
-def _last_known(curves: np.ndarray) -> np.ndarray:
-    """The last value of each curve that is not NaN."""
-    place = curves.shape[1] - 1 - np.argmax(~np.isnan(curves)[:, ::-1], axis=1)
-    return curves[np.arange(len(curves)), place]
 
 
 def _panel(panel: Any, band: Any, lines: Sequence[dict[str, Any]], *, falls: bool, targets: np.ndarray) -> None:

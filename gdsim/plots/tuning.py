@@ -7,7 +7,7 @@ import numpy as np
 from gdsim import analysis
 from gdsim.plots.style import dodged, finished, legend, line, log_scale, marked_line, new_panel, number_axis, share_axis
 from gdsim.plots.words import counted, shown_number
-from gdsim.sweep.reading import check_result
+from gdsim.sweep.reading import cells_in, check_result
 
 SIZE = (8.2, 4.2)
 
@@ -27,7 +27,7 @@ def sensitivity_curve(
     """
     result = check_result(result, "sensitivity_curve")
     found = analysis.sensitivity(result, hyperparameter, variable=variable, target=target, factor=factor)
-    runs = np.bincount(np.unique(result.cell.values, return_inverse=True)[1].reshape(-1))
+    runs = np.bincount(cells_in(result).place)
     figure, panel = new_panel(
         f"Median {found.ranked_by} of the best cell at each {hyperparameter}", hyperparameter, f"median {found.ranked_by}", ax=ax, size=SIZE
     )
@@ -94,7 +94,7 @@ def budget_curve(result: Any, *, variable: str | None = None, target: float | No
     if "accuracy" in found.ranked_by:
         share_axis(panel.yaxis)
     legend(panel, outside=ax is None)
-    runs = np.bincount(np.unique(result.cell.values, return_inverse=True)[1].reshape(-1))
+    runs = np.bincount(cells_in(result).place)
     return finished(
         figure,
         f"What the best of so many cells, drawn from an optimizer's own grid, is worth: the median {found.ranked_by} of {counted(runs, 'run')}. A wider grid "

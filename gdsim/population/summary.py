@@ -172,7 +172,7 @@ def _exact_sums(exponents: Sequence[int], sums: np.ndarray) -> tuple[int, int]:
 
 
 class Summary:
-    """The runs of a chunk, counted as their batches come; the final loss of diverged runs as infinite. One thread adds at a time."""
+    """The runs of a chunk, counted as their batches come; losses that rank diverged runs as infinite. One thread adds at a time."""
 
     def __init__(self, setting: Setting, cells: int) -> None:
         self.setting, self.checkpoints = setting, setting.checkpoints
@@ -204,12 +204,12 @@ class Summary:
 
 
 def _ends(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The columns as they are counted at the ends of runs: final losses of diverged runs as infinite, and no step where there is none."""
+    """The columns as they are counted at the ends of runs: what ranks them is the worst where they diverged, and no step where there is none."""
     diverged = columns["status"] == STATUSES.index("diverged")
     found = {**columns, WORSE: (~diverged & (columns["final_loss"] > columns["loss"][:, 0])).astype(float)}
-    for name in ("final_loss", "final_validation_loss"):
+    for name in ("final_loss", "final_validation_loss", "best_validation_loss", "final_validation_accuracy", "best_validation_accuracy"):
         if name in columns:
-            found[name] = np.where(diverged, np.inf, columns[name])
+            found[name] = np.where(diverged, 0.0 if "accuracy" in name else np.inf, columns[name])
     if "best_validation_step" in columns:
         steps = columns["best_validation_step"]
         found["best_validation_step"] = np.where(steps < 0, np.nan, steps)

@@ -15,7 +15,7 @@ def tell_batches(
     study: Any, sweep: Sweep, space: Mapping[str, Any], *, batches: int = 10, batch: int = 32,
     variable: str | None = None, target: float | None = None, threads: int | None = None,
 ) -> Any:  # fmt: skip
-    """Asks an Optuna study for `batch` trials, trains them as the cells of one sweep, tells their losses, `batches` times; returns the study.
+    """Asks an Optuna study for `batch` trials, trains them as the cells of one sweep, tells their values, `batches` times; returns the study.
 
     `sweep` has one optimizer without axes; `space` maps names of its hyperparameters to Optuna's distributions. A trial's value is the
     median over the sweep's starts of what ranks, by `variable` or `target` if given, else as `gd.table` says: infinite where more than half of them

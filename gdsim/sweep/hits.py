@@ -125,3 +125,20 @@ def checkpoint_before(losses: np.ndarray, steps: np.ndarray, hits: np.ndarray) -
         recorded = np.where(np.isnan(losses), 0, np.arange(losses.shape[1]))
         place = np.take_along_axis(np.maximum.accumulate(recorded, axis=1), np.maximum(place, 0), axis=1)
     return np.where(hits > 0, steps[np.maximum(place, 0)], 0)
+
+
+def is_success(result: Any, target: Any) -> np.ndarray:
+    """Whether each run succeeded: "converged" without a target, the loss at most `target` with one, or as an array of truth values says.
+
+    A target of the sweep's own counts as met at a look of its stop, as its times do; any other where the lowest loss is at most that.
+    """
+    if target is None:
+        return result.status.values == "converged"
+    if isinstance(target, (int, float)) and not isinstance(target, bool):
+        if target in own_targets(result):
+            return times_met(result, np.array([float(target)])).by[:, 0] >= 0
+        return result.best_loss.values <= target
+    truth = np.asarray(target)
+    if truth.dtype != bool or truth.shape != (result.sizes["run"],):
+        raise ValueError(f"target must be a loss, or True and False for each of the {result.sizes['run']:,} runs; {target!r} was given")
+    return truth

@@ -8,10 +8,10 @@ import numpy as np
 from gdsim.axes import nearest
 from gdsim.statistics import median_interval, quantile
 from gdsim.sweep.hits import checked_targets, own_targets, times_met
-from gdsim.sweep.reading import Cells, by_block, cell_coordinates, cells_in, check_result, is_summary, opened, summary_quantile
+from gdsim.sweep.reading import Cells, by_block, cell_coordinates, cells_in, check_result, is_summary, last_known, opened, summary_quantile
 from gdsim.sweep.result import losses_at_end
 
-# What a run of networks has where a validation set was held out, and the curve that has it in older folders.
+# Numbers of a run, and the curve that has each in folders of earlier versions, which lack those of the validation set.
 CURVE_OF = {
     "best_validation_loss": "validation_loss", "final_validation_loss": "validation_loss",
     "best_validation_accuracy": "validation_accuracy", "final_validation_accuracy": "validation_accuracy", "best_loss": "loss",
@@ -23,7 +23,7 @@ class Ranking(NamedTuple):
 
     name: str  # in words
     units: str
-    values: np.ndarray  # [run], lower is better; infinite where the run diverged, or never met the target
+    values: np.ndarray  # [run], lower is better; infinite where the run diverged, and of times where it never met the target
     sign: float = 1.0  # -1 where `values` are those of an accuracy, negated
     lasts: bool = False  # whether a run that goes on can only lower its value: a time, or the best of something
     then: Sequence["Ranking"] = ()
@@ -55,7 +55,8 @@ def ranking_of(result: Any, *, variable: str | None = None, target: float | None
     `variable` if given: a number or a curve of the runs, a curve by its last value. Else the steps to `target` if given; else to the
     sweep's lowest target; else the best validation loss; else the final loss. Cells are ranked by their medians; those of equal
     medians, such as two that mostly miss the target, by the share of runs that have a finite value, then by the criteria that
-    follow in that list. Raises ValueError for a variable that the result has not, and for a summary, which has no runs.
+    follow in that list. Diverged runs are infinite; of times those runs that never met the target: one that met it and diverged later has
+    its time. Raises ValueError for a variable that the result has not, and for a summary, which has no runs.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.02]), starts=3, steps=50)
@@ -124,12 +125,6 @@ def _best(curves: np.ndarray) -> np.ndarray:
     """The lowest finite value of each curve; NaN where there is none."""
     lowest = np.where(np.isfinite(curves), curves, np.inf).min(1, initial=np.inf)
     return np.where(np.isinf(lowest), np.nan, lowest)
-
-
-def last_known(curves: np.ndarray) -> np.ndarray:
-    """The last value of each curve that is not NaN; NaN where there is none."""
-    place = curves.shape[1] - 1 - np.argmax(~np.isnan(curves)[:, ::-1], axis=1)
-    return curves[np.arange(len(curves)), place]
 
 
 def ranked_cells(result: Any, *, variable: str | None = None, target: float | None = None, confidence: float = 0.95) -> CellRanks:

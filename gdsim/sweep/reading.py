@@ -232,27 +232,18 @@ def held(columns: Mapping[str, np.ndarray], steps: np.ndarray, variable: str, so
     curves = whole[:, some].copy()
     diverged = columns["status"] == "diverged"
     ended = np.isnan(curves) & (steps[some] >= columns["steps_taken"][:, None])
-    if variable == "loss":
-        last = columns["final_loss"]
-    else:
-        known = ~np.isnan(whole)
-        place = whole.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1)
-        last = whole[np.arange(len(whole)), place] if whole.size else np.zeros(len(whole))
+    last = columns["final_loss"] if variable == "loss" else last_known(whole)
     last = np.where(diverged, WORST.get(variable, np.inf), last).astype(curves.dtype)
     np.copyto(curves, last[:, None], where=ended)
     return curves
 
 
-def is_success(result: Any, target: Any) -> np.ndarray:
-    """Whether each run succeeded: "converged" without a target, the lowest loss at most `target` with one, or as an array of truth values says."""
-    if target is None:
-        return _in_memory(result.status.variable.data) == "converged"
-    if isinstance(target, (int, float)) and not isinstance(target, bool):
-        return _in_memory(result.best_loss.variable.data) <= target
-    truth = np.asarray(target)
-    if truth.dtype != bool or truth.shape != (result.sizes["run"],):
-        raise ValueError(f"target must be a loss, or True and False for each of the {result.sizes['run']:,} runs; {target!r} was given")
-    return truth
+def last_known(curves: np.ndarray) -> np.ndarray:
+    """The last value of each curve that is not NaN; NaN where there is none."""
+    if not curves.size:
+        return np.full(len(curves), np.nan)
+    place = curves.shape[1] - 1 - np.argmax(~np.isnan(curves)[:, ::-1], axis=1)
+    return curves[np.arange(len(curves)), place]
 
 
 def checked_confidence(confidence: Any) -> float:

@@ -7,10 +7,10 @@ import numpy as np
 
 from gdsim.statistics import quantile
 from gdsim.stops import STATUSES
-from gdsim.sweep.ranking import CellRanks, last_known, ranked_cells
+from gdsim.sweep.ranking import CellRanks, ranked_cells, ranking_of
 from gdsim.sweep.reading import (
+    WORST,
     Cells,
-    by_block,
     cells_in,
     check_result,
     ended_counts,
@@ -89,20 +89,19 @@ def _everything(result: Any, ranks: CellRanks) -> Any:
 
 
 def _of_runs(result: Any, cells: Cells) -> Mapping[str, np.ndarray]:
-    """Quantiles of what runs ended with, diverged ones infinite."""
+    """Quantiles of what runs ended with, diverged ones infinite, their accuracies 0."""
     rows = [np.flatnonzero(cells.place == c) for c in range(len(cells.numbers))]
     of = lambda values, share: np.array([quantile(values[mine], share) for mine in rows])  # noqa: E731
-    loss = losses_at_end(result)
+    loss, lost = losses_at_end(result), result.status.values == "diverged"
     found = {
         "median_loss": of(loss, 0.5), "lowest_final_loss": np.array([loss[mine].min(initial=np.inf) for mine in rows]),
         "quartile_low": of(loss, 0.25), "quartile_high": of(loss, 0.75),
     }  # fmt: skip
     for name in ("accuracy", "validation_loss", "validation_accuracy"):
         if name in result:
-            last = np.full(len(loss), np.nan)
-            for some, values in by_block(result, [name], lambda _, columns, name=name: last_known(columns[name])):
-                last[some] = values
-            found[f"median_{name}"] = of(last, 0.5)
+            ranking = ranking_of(result, variable=name)
+            worst = np.where(lost, WORST.get(name, np.inf), np.nan)  # a cell without a validation set has none of this, and is not the worst
+            found[f"median_{name}"] = of(np.where(np.isinf(ranking.values), worst, ranking.sign * ranking.values), 0.5)
     return {**found, "median_steps": of(result.steps_taken.values, 0.5)}
 
 

@@ -21,6 +21,19 @@ def test_success_is_counted_by_status_by_loss_or_as_given():
     assert found.lr.values.tolist() == [1e-4, 1e-3, 1e-2, 0.01, 0.3]
 
 
+def test_a_target_of_the_sweep_is_met_at_looks_of_its_stop():
+    """A dip at a checkpoint between two looks is no success and has no time; a dip below another loss is both."""
+    curves = np.array([[5.0, 0.5, 3.0], [5.0, 4.0, 0.5], [5.0, 0.5, 3.0]])
+    result = result_of(curves, steps=[0, 10, 20], status=["budget", "converged", "budget"])
+    result.attrs["targets"] = [1.0]
+    result["target_step"] = (("run", "target"), np.array([[-1], [20], [-1]]))
+    result = result.assign_coords(target=[1.0])
+    for target, successes in ((1.0, 1), (0.75, 3)):
+        met = gd.analysis.success_probability(result, target=target)
+        assert int(met.successes[0]) == successes
+        assert int(gd.analysis.expected_running_time(result, target).successes[0, 0]) == successes
+
+
 def test_summaries_give_the_same_successes_or_say_why_not():
     runs, summary = rosenbrock().run(), rosenbrock(keep="summary").run()
     a, b = analysis.success_probability(runs), analysis.success_probability(summary)
