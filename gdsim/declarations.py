@@ -1,5 +1,7 @@
 """What rules, schedules, problems, stops, starts and sweeps have in common: how they are called, and how they are shown."""
 
+import contextlib
+import contextvars
 import inspect
 import textwrap
 import typing
@@ -9,6 +11,18 @@ from typing import Any, ClassVar
 import msgspec
 
 from gdsim.words import closest, given, nearest
+
+_is_kept: contextvars.ContextVar[bool] = contextvars.ContextVar("is_kept", default=False)
+
+
+@contextlib.contextmanager
+def as_kept() -> Iterator[None]:
+    """In the block declarations are made as results folders keep them: what an earlier version has accepted stays readable."""
+    held = _is_kept.set(True)
+    try:
+        yield
+    finally:
+        _is_kept.reset(held)
 
 
 def misuse(kind: type, args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
@@ -41,11 +55,15 @@ class DeclarationMeta(msgspec.StructMeta):
 
         def __call__(cls, *args: Any, **named: Any) -> Any:  # noqa: D102, N805
             try:
-                return super().__call__(*args, **named)
+                made = super().__call__(*args, **named)
             except TypeError:  # msgspec's own, or a check's, which says enough
                 wrong = misuse(cls, args, named)
                 if wrong is None:
                     raise
+            else:
+                if not _is_kept.get():
+                    made.check_anew()
+                return made
             raise TypeError(wrong)
 
     def __init__(cls, *args: Any, **settings: Any) -> None:  # noqa: N805
@@ -56,9 +74,12 @@ class DeclarationMeta(msgspec.StructMeta):
 
     @property
     def __signature__(cls) -> inspect.Signature:  # noqa: N805
-        plain = vars(msgspec.StructMeta)["__signature__"].__get__(cls)
         shown = cls.shown_defaults()  # pyright: ignore[reportAttributeAccessIssue]
-        parameters = [p.replace(annotation=p.empty, default=shown.get(n, p.default)) for n, p in plain.parameters.items()]
+        parameters = []
+        for field in msgspec.structs.fields(cls):  # pyright: ignore[reportArgumentType]
+            kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if field.name in cls.__match_args__ else inspect.Parameter.KEYWORD_ONLY
+            default = inspect.Parameter.empty if field.required else field.default
+            parameters.append(inspect.Parameter(field.name, kind, default=shown.get(field.name, default)))
         return inspect.Signature(parameters)
 
 
@@ -68,6 +89,9 @@ class Declaration(msgspec.Struct, metaclass=DeclarationMeta, frozen=True):
     unshown: ClassVar[tuple[str, ...]] = ()  # fields that are for machines
     always_shown: ClassVar[tuple[str, ...]] = ()  # fields that are read even where they are the default
     meanings: ClassVar[Mapping[str, str]] = {}  # what fields mean, in a few words
+
+    def check_anew(self) -> None:
+        """Raises ValueError for what earlier versions have accepted; asked where something is declared, not where a folder is read."""
 
     @classmethod
     def documented_fields(cls) -> list[str]:

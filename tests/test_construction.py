@@ -86,6 +86,10 @@ WRONG = [
     (lambda: sweep(optimizer=gd.ClipNorm(gd.SGD(), gd.logspace(1e-60, 1, 3))), r"ClipNorm.norm=1e-60 is 0 in float32"),
     (lambda: sweep(problem=network(l2=[0.0, 1e-60])), r"MLP.l2=1e-60 is 0 in float32"),
     (lambda: sweep(schedule=gd.Cosine(10, minimum=1e-50)), r"Cosine.minimum=1e-50 is 0 in float32"),
+    (lambda: sweep(optimizer=gd.Adam(eps=1e40)), r"Adam.eps=1e\+40 is inf in float32"),
+    (lambda: gd.ClipNorm(gd.SGD(), 1.0, convention="torch"), r"ClipNorm has no convention of its own; 'torch' was given: give it to SGD"),
+    (lambda: gd.Expression("x**2+log(-1)*0"), r"this has no real value, in 'log\(-1\)'"),
+    (lambda: gd.Expression("max(log(-1), x)"), r"this has no real value, in 'log\(-1\)'"),
     (lambda: gd.Diverged(1e6), r"Diverged takes nothing by position; 1 were given"),
     (lambda: gd.Quadratic([[1.0, 0.5], [0.4, 1.0]]), r"\[0, 1\] is 0.5 and \[1, 0\] is 0.4, apart by 0.1 of the largest element"),
     (lambda: gd.Quadratic([[1.0, 0.5]]), r"Quadratic.matrix must be square.*shape \(1, 2\)"),
@@ -233,3 +237,7 @@ def test_help_says_of_every_field_what_it_means_its_default_and_its_range():
     assert 'eps : default 1e-16, 1e-08 by convention="torch", in [0, inf), a number or an axis' in text
     assert "cycle : in [1, 1.67772e+07], a whole number or an axis" in gd.Cosine.__doc__
     assert "steps : default 1000\n" in gd.Sweep.__doc__
+
+
+def test_an_eps_that_float32_takes_for_0_is_none():
+    assert sweep(optimizer=gd.Adam(eps=1e-60)).optimizer[0].eps == 1e-60

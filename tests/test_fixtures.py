@@ -82,6 +82,35 @@ def test_a_field_that_was_added_is_no_part_of_the_hash_until_it_is_used(monkeypa
     assert canonical(new(skip="dense")) == {"type": "rule", "lr": 0.1, "skip": "dense"}
 
 
+# What e4b61fc accepted and is refused now where it is declared, with the hash that e4b61fc gave the experiment.
+SGD = {"type": "sgd", "lr": 0.1, "convention": "lecture"}
+ADAM = {"type": "adam", "eps_mode": "inside", "lr": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-60, "convention": "lecture"}
+FORMULA = {"type": "expression", "text": "x**2+log(-1)*0", "variables": ["x"], "data": None}
+BOOTH = {"type": "booth"}
+ONCE_ACCEPTED = {
+    "formula": (FORMULA, SGD, None, "f441022c56ec7e1a7ade6adb6b71ec924a054d7ba9b832f508f9988845b662f6"),
+    "rate": (BOOTH, {**SGD, "lr": 1e-60}, "float32", "d4eccc7f30162d54f5a5164b15026bc99f606fc6f09fdb3323bab7bef79db5f0"),
+    "eps": (BOOTH, ADAM, "float32", "ec4fe4e7fdf3d589f28cf87d43e0877cf13cca4ec2f09e75b46bf8a9bedff8cd"),
+    "convention": (BOOTH, {"type": "clip_norm", "rule": SGD, "norm": 1.0, "convention": "nonsense"}, "float32",
+                   "691e72ea99ee5de3f5ddc90430a464d3fd7d7c79cd88530d80b3fce384f34579"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("problem", "optimizer", "dtype", "sha256"), ONCE_ACCEPTED.values(), ids=ONCE_ACCEPTED)
+def test_what_was_once_accepted_opens(problem, optimizer, dtype, sha256, tmp_path):
+    record = {"every": None, "gradient_norm": True, "parameters": False, "state": False, "trajectory": False}
+    experiment = {
+        "batch": None, "drop_last": True, "dtype": dtype, "init": None, "keep": "runs", "optimizer": [optimizer], "problem": [problem], "record": record,
+        "samples": None, "schedule": [{"type": "constant"}], "seed": 0, "shuffle": "epoch", "starts": 1, "steps": 2, "stop": [],
+    }  # fmt: skip
+    held = {"data": {}, "earlier_steps": [], "experiment": experiment, "format": "gdsim results 2", "gdsim": "0.1.0", "kernels": [1], "sha256": sha256}
+    (tmp_path / "experiment.json").write_text(json.dumps(held))
+    sweep = Store(tmp_path).sweep()
+    assert digest(sweep) == sha256
+    assert len(gd.open(tmp_path).run) == 0
+    assert sweep.plan().runs == 1
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_folders_open(name):
     store, sweep = Store(KEPT / name), SWEEPS[name]

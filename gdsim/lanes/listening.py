@@ -45,10 +45,13 @@ def apart(work: Callable[[], Any]) -> Any:
             answer.set_exception(error)
 
     thread = threading.Thread(target=answered, name="gdsim-compiler")
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # so that a thread that runs is known to
-    thread.start()
     try:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # so that a thread that runs is known to
+        try:
+            thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
         return answer.result()
     finally:
-        thread.join()
+        if thread.ident is not None:  # it has started
+            thread.join()

@@ -140,7 +140,7 @@ class Expression(Symbolic, tag="expression", frozen=True):
             put("text", text)
         if not isinstance(self.text, str):
             raise TypeError(f"Expression.text must be a formula as text, or a Python function; {self.text!r} was given")
-        _, found = parsed(self.text)
+        _, found, doubt = parsed(self.text)
         columns = self.columns
         names = tuple(n for n in signature or found if n not in columns) if self.variables is None else _checked_names(self.variables)
         put("variables", names)
@@ -161,7 +161,14 @@ class Expression(Symbolic, tag="expression", frozen=True):
             if isinstance(error, FormulaError):
                 raise
             reason = " ".join(str(error).split())[:200]
-            raise FormulaError(f"the expression {self.text[:200]!r} cannot be differentiated or compiled: {reason or type(error).__name__}") from None
+            wrong = FormulaError(f"the expression {self.text[:200]!r} cannot be differentiated or compiled: {reason or type(error).__name__}")
+            raise doubt or wrong from None
+
+    def check_anew(self) -> None:
+        """Refuses a formula of which a part has no value."""
+        doubt = parsed(self.text).doubt
+        if doubt is not None:
+            raise doubt
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -179,7 +186,7 @@ class Expression(Symbolic, tag="expression", frozen=True):
 
     def formula(self) -> Any:
         """The SymPy expression."""
-        return parsed(self.text)[0]
+        return parsed(self.text).expression
 
     def settings(self) -> dict[str, Any]:
         """What may differ between cells, by the names of coordinates."""
@@ -226,7 +233,7 @@ def _earlier_text(expression: Any) -> str:
     for theirs, ours in (("Abs(", "abs("), ("Max(", "max("), ("Min(", "min("), ("E**", "e**")):
         text = text.replace(theirs, ours)
     try:
-        return text if _exact(parsed(text)[0]) == _exact(expression) else ""
+        return text if _exact(parsed(text).expression) == _exact(expression) else ""
     except FormulaError:
         return ""
 

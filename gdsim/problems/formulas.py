@@ -7,7 +7,7 @@ import ast
 import functools
 import keyword
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdsim.axes import nearest
 
@@ -60,6 +60,14 @@ def symbol(name: str) -> Any:
     return sympy.Symbol(name, real=True)
 
 
+class Formula(NamedTuple):
+    """A formula that has been read."""
+
+    expression: Any  # SymPy's
+    names: tuple[str, ...]  # its variables in the order of their first mention
+    doubt: FormulaError | None  # a part of it that has no value, which the rest cancels; earlier versions have accepted it
+
+
 class _Reader:
     """Turns a parsed formula into a SymPy expression, node by node; what is not on the list is refused."""
 
@@ -67,6 +75,7 @@ class _Reader:
         self.text = text
         self.names: dict[str, Any] = {}  # variables in the order of their first mention
         self.beyond: Any = None  # the first number that no float holds, which may still cancel
+        self.doubt: FormulaError | None = None  # of the first part that has no real value
 
     def refuse(self, node: ast.AST, why: str) -> FormulaError:
         """The error for a part of the formula."""
@@ -74,14 +83,14 @@ class _Reader:
         return FormulaError(f"the expression {self.text[:200]!r} cannot be used: {why}" + (f", in {part[:200]!r}" if part and part != self.text else ""))
 
     def read(self, node: Any) -> Any:
-        """The expression of one node, which is real and finite where it is a number."""
+        """The expression of one node; it is in doubt if a number in it is not real, or not finite."""
         import sympy
 
         found = self._read(node)
-        if found.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
-            raise self.refuse(node, "this has no real value, as it is not finite")
-        if found.is_number and (found.has(sympy.I) or found.is_real is False):
-            raise self.refuse(node, "this has no real value")
+        if self.doubt is None and found.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
+            self.doubt = self.refuse(node, "this has no real value, as it is not finite")
+        if self.doubt is None and found.is_number and (found.has(sympy.I) or found.is_real is False):
+            self.doubt = self.refuse(node, "this has no real value")
         if found.is_number and self.beyond is None and not _is_in_range(found):
             self.beyond = node
         return found
@@ -131,8 +140,8 @@ class _Reader:
 
 
 @functools.cache
-def parsed(text: str) -> tuple[Any, tuple[str, ...]]:
-    """(the SymPy expression of a formula, its variables in the order of their first mention). Nothing in the text is run."""
+def parsed(text: str) -> Formula:
+    """A formula that has been read; nothing in its text is run. Raises FormulaError."""
     if len(text) > LONGEST_TEXT:
         raise FormulaError(f"the expression has {len(text):,} characters; at most {LONGEST_TEXT:,} are read")
     try:
@@ -143,10 +152,15 @@ def parsed(text: str) -> tuple[Any, tuple[str, ...]]:
     reader = _Reader(text.strip())
     try:
         expression = reader.read(tree.body)
-        _check_numbers(expression, reader)
-    except (RecursionError, OverflowError, ZeroDivisionError) as error:
-        raise FormulaError(f"the expression {text[:200]!r} cannot be used: {error}") from None
-    return expression, tuple(reader.names)
+        lost = _without_value(expression, reader)
+        too_large = _beyond(expression, reader)
+    except FormulaError:
+        raise
+    except (RecursionError, OverflowError, ZeroDivisionError, TypeError, ValueError) as error:  # SymPy compares no complex numbers
+        raise reader.doubt or FormulaError(f"the expression {text[:200]!r} cannot be used: {error}") from None
+    if lost is not None:
+        raise reader.doubt or lost
+    return Formula(expression, tuple(reader.names), reader.doubt or too_large)
 
 
 def _is_in_range(number: Any) -> bool:
@@ -158,15 +172,21 @@ def _is_in_range(number: Any) -> bool:
     return value < float("inf") and (value > 0 or number.is_zero is not False)
 
 
-def _check_numbers(expression: Any, reader: _Reader) -> None:
-    """Refuses a formula that has no real value, or in which numbers are left that no float holds."""
+def _without_value(expression: Any, reader: _Reader) -> FormulaError | None:
+    """What to say of an expression that has no real value."""
     import sympy
 
-    if expression.has(sympy.zoo, sympy.nan, sympy.I, sympy.oo):
-        raise FormulaError(f"the expression {reader.text[:200]!r} has no real value: it is {str(expression)[:200]}")
-    for part in sympy.preorder_traversal(expression):
-        if part.is_number and not _is_in_range(part):
-            raise reader.refuse(reader.beyond, "this number is too large or too small to be held")
+    if not expression.has(sympy.zoo, sympy.nan, sympy.I, sympy.oo):
+        return None
+    return FormulaError(f"the expression {reader.text[:200]!r} has no real value: it is {str(expression)[:200]}")
+
+
+def _beyond(expression: Any, reader: _Reader) -> FormulaError | None:
+    """What to say of an expression in which numbers are left that no float holds."""
+    import sympy
+
+    parts = (p for p in sympy.preorder_traversal(expression) if p.is_number and not _is_in_range(p))
+    return None if next(parts, None) is None else reader.refuse(reader.beyond, "this number is too large or too small to be held")
 
 
 def text_of(expression: Any) -> str:

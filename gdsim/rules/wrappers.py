@@ -16,6 +16,7 @@ from gdsim.lanes.compiler import Closed
 from gdsim.lanes.operations import floor, maximum, minimum, where
 from gdsim.lanes.parts import inner_normed, inner_prepare, inner_report, inner_update
 from gdsim.rules.base import EPSILON, Axis, Range, Rule
+from gdsim.words import given
 
 POSITIVE = Range(0.0, float("inf"), low_allowed=False)
 
@@ -56,6 +57,12 @@ class Wrapper(Rule, frozen=True):
             raise ValueError(f"{type(self).__name__} cannot be put around {type(self.rule).__name__}, which has a hyperparameter {taken[0]!r} itself")
         for name, allowed in self.own.items():
             msgspec.structs.force_setattr(self, name, checked_number(getattr(self, name), f"{type(self).__name__}.{name}", allowed))
+
+    def check_anew(self) -> None:
+        """Refuses a convention: a wrapper has none, and the rule in it has its own."""
+        if self.convention != "lecture":
+            inner = type(self.rule).__name__
+            raise ValueError(f"{type(self).__name__} has no convention of its own; {given(self.convention)} was given: give it to {inner}")
 
     @property
     def slots(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -154,7 +154,6 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
             put("dtype", checked_axis_of(self.dtype, "dtype", _checked_dtype))
         if not isinstance(self.drop_last, bool):
             raise TypeError(f"drop_last must be true or false; {given(self.drop_last)} was given")
-        self._check_numbers()
         self._check_points()
         self._check_momentum()
         self._check_keep(most)
@@ -222,15 +221,15 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"gd.Validation needs a validation set, and {type(problem).__name__} has none: load the data with validation=0.2, say")
         return stops
 
-    def _check_numbers(self) -> None:
-        """Refuses hyperparameters that the number type of their runs turns into 0 or infinity."""
+    def check_anew(self) -> None:
+        """Refuses hyperparameters that the number type of their runs turns into 0 or infinity; an eps may be 0."""
         dtypes = self.dtype.values if isinstance(self.dtype, Grid) else (self.dtype,)
         if all((dtype or problem.default_dtype) != "float32" for dtype in dtypes for problem in self.problem):
             return
         for owner, name, axis in self._numbers():
             for number in extremes(axis):
                 held = _as_float32(number)
-                if number != held and held in (0.0, math.inf):
+                if number != held and (held == math.inf or (held == 0.0 and name != "eps")):
                     raise ValueError(
                         f"{owner}.{name}={number!r} is {held:g} in float32; take a number between {SMALLEST:.2g} and {LARGEST:.3g}, or dtype='float64'"
                     )

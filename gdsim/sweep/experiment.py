@@ -9,6 +9,7 @@ from typing import Any
 from gdsim.axes import nearest
 from gdsim.data import DATASETS, Data, load, read
 from gdsim.data.stored import kept_data
+from gdsim.declarations import as_kept
 from gdsim.filenames import user_path
 from gdsim.problems import PROBLEMS
 from gdsim.problems.own import found
@@ -169,7 +170,8 @@ def sweep_of(held: dict[str, Any], folder: pathlib.Path) -> Sweep:
                 problem[field] = kept_data(path, digest, held["data"][digest]) if field == "data" else _kept_array(folder, digest)
     if isinstance(table.get("init"), dict) and "sha256" in table["init"]:
         table["init"] = _kept_array(folder, table["init"]["sha256"])
-    return sweep_from(table, folder)
+    with as_kept():
+        return sweep_from(table, folder)
 
 
 def _kept_array(folder: pathlib.Path, digest: str) -> Any:

@@ -69,6 +69,17 @@ def test_what_a_handler_raises_comes_when_the_work_is_done():
     assert done == [True]
 
 
+def test_a_thread_that_cannot_start_leaves_signals_as_they_were(monkeypatch):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        apart(list)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
 def test_without_a_compiler_one_line_says_so(monkeypatch):
     from numba.core import config
 
