@@ -13,6 +13,7 @@ from gdsim.sweep.canonical import ADDED, canonical, digest
 from gdsim.sweep.shards import verify
 from gdsim.sweep.store import Store
 from tests.faults.machinery import shards
+from tests.fixtures import own_value
 from tests.fixtures.declarations import CHUNK_SECONDS, DECLARATIONS, FOLDERS, hashes_of
 from tests.helpers import same_bits
 
@@ -188,3 +189,37 @@ def test_results_of_folders_go_on(name):
     assert going.any()
     assert np.array_equal(rest.steps_taken.values[~going], old.steps_taken.values[~going])
     assert (rest.steps_taken.values[going] > old.steps_taken.values[going]).all()
+
+
+def test_folders_of_a_function_that_reads_a_value_go_on(copied, monkeypatch):
+    """At e4b61fc its value was no part of the experiment: such a folder stays as it is, and a new one tells values apart."""
+    folder, old = copied("own"), gd.open(KEPT / "own").load()
+    options = {"optimizer": gd.SGD(lr=[0.01, 0.1]), "steps": 10, "record": gd.Record(every="ends")}
+    declared = lambda init: gd.Sweep(problem=gd.Own(own_value.bowl, dim=2), init=init, **options)  # noqa: E731
+    held = json.loads((folder / "experiment.json").read_text())["experiment"]["problem"][0]["source"]
+    assert declared([[1.0, 1.0]]).problem[0].source != held
+    before = shards(folder)
+    assert differing(old, declared([[1.0, 1.0]]).run(out=folder, threads=1).load()) == []
+    assert shards(folder) == before
+    (folder / "shards" / next(iter(before))).unlink()
+    assert differing(old, declared([[1.0, 1.0]]).run(out=folder, threads=1).load()) == []
+    more = msgspec.structs.replace(declared([[1.0, 1.0]]), optimizer=(gd.SGD(lr=[0.01, 0.1, 0.2]),))
+    assert differing(more.run(out=folder, threads=1).load(), more.run(threads=1)) == []
+    assert json.loads((folder / "experiment.json").read_text())["experiment"]["problem"][0]["source"] == held
+    new = folder.parent / "new"
+    declared([[1.0, 1.0]]).run(out=new, threads=1)
+    monkeypatch.setattr(own_value, "K", 7.0)
+    with pytest.raises(ValueError, match="or with other values of what it reads"):
+        declared([[1.0, 1.0]]).run(out=new, threads=1)
+
+
+def test_folders_of_a_function_s_formula_go_on_with_the_order_that_they_have(tmp_path):
+    """At e4b61fc the variables of a Python function stood by the alphabet."""
+    options = {"optimizer": gd.SGD(lr=0.01), "init": 0.5, "steps": 2}
+    function = lambda y, x: (x - 1) ** 2 + 3 * y**2  # noqa: E731
+    earlier = gd.Sweep(problem=gd.Expression("3*y**2 + (x - 1)**2", ["x", "y"]), **options)
+    earlier.run(out=tmp_path, threads=1)
+    with pytest.raises(ValueError, match=r"write variables=\['x', 'y'\] in gd.Expression: .* in the order \['y', 'x'\] in yours"):
+        gd.Sweep(problem=gd.Expression(function), **options).run(out=tmp_path, threads=1)
+    gd.Sweep(problem=gd.Expression(function, variables=["x", "y"]), **options).run(out=tmp_path, threads=1)
+    assert len(shards(tmp_path)) == 1

@@ -5,12 +5,13 @@ import subprocess
 import sys
 import textwrap
 
+import mpmath
 import numpy as np
 import pytest
 import sympy
 
 import gdsim as gd
-from gdsim.lanes import absolute, any, exp, maximum, sigmoid, sqrt, where
+from gdsim.lanes import absolute, any, exp, log, maximum, pow, sigmoid, sqrt, where
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.mapping import mapped
 from gdsim.problems.own import source_of
@@ -91,6 +92,34 @@ def test_what_can_only_mean_one_thing_works(function, dim, expected):
     assert values_and_slopes(gd.Own(function, dim), at)[0] == pytest.approx(expected, rel=1e-15)
 
 
+@pytest.mark.parametrize(("function", "at", "value", "slope"), [
+    (lambda x: where(x[0] > 0, sqrt(x[0]), -x[0]), -1.0, 1.0, -1.0), (lambda x: where(x[0] > 0, x[0] * log(x[0]), 0.0), 0.0, 0.0, 0.0),
+    (lambda x: where(x[0] > 0, 1 / x[0], x[0]), 0.0, 0.0, 1.0), (lambda x: where(x[0] < 1, exp(x[0]), x[0]), 1000.0, 1000.0, 1.0),
+    (lambda x: np.sqrt(max(x[0], 0)), -1.0, 0.0, 0.0), (lambda x: abs(x[0]) ** 1.5, 0.0, 0.0, 0.0), (lambda x: abs(x[0]) ** 1.5, -4.0, 8.0, -3.0),
+    (lambda x: abs(x[0]) ** 2.5, 0.0, 0.0, 0.0), (lambda x: pow(x[0], x[0] + 2), 0.0, 0.0, 0.0), (lambda x: np.True_ * x[0], 2.0, 2.0, 1.0), (lambda x: x[0] ** 0.5, 0.0, 0.0, math.inf),
+    (lambda x: where((x[0] > 0) & True, x[0], 2 * x[0]), math.inf, math.inf, 1.0), (lambda x: where(np.True_ ^ (x[0] > 0), x[0], 2 * x[0]), 1.0, 2.0, 2.0),
+    (lambda x: where((x[0] > 0) | True, x[0], 2 * x[0]), -math.inf, -math.inf, 1.0), (lambda x: where((x[0] > 0) & False, x[0], 2 * x[0]), 1.0, 2.0, 2.0),
+    (lambda x: where((x[0] > 0) | False, x[0], 2 * x[0]), 1.0, 1.0, 1.0), (lambda x: where((x[0] > 0) ^ False, x[0], 2 * x[0]), -1.0, -2.0, 2.0),
+    (lambda x: np.sum(np.maximum(x, 0)), -3.0, 0.0, 0.0), (lambda x: np.max(x) * np.exp(x)[0], 0.0, 0.0, 1.0),
+])  # fmt: skip
+def test_values_and_slopes_at_the_edge_are_those_of_what_is_chosen(function, at, value, slope):
+    assert values_and_slopes(gd.Own(function, 1), np.array([[at]]))[0].tolist() == pytest.approx([value, slope], rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "slope"),
+    [("arcsin", lambda x: 1 / mpmath.sqrt(1 - x * x)), ("arccos", lambda x: -1 / mpmath.sqrt(1 - x * x)), ("sinh", mpmath.cosh), ("cosh", mpmath.sinh)],
+)
+def test_functions_that_are_made_of_others_keep_their_digits(name, slope):
+    at = np.array([1e-300, 1e-9, 1e-3, 0.1, 0.5, 0.99, 1 - 1e-12, *([] if "arc" in name else [1.0, 1.5, 20.0, 700.0])])
+    at = np.concatenate([at, -at])
+    found = values_and_slopes(gd.Own(lambda x: getattr(np, name)(x[0]), 1), at[:, None])
+    value = getattr(mpmath, name.replace("arc", "a"))
+    with mpmath.workdps(40):
+        expected = [[float(f(mpmath.mpf(x))) for f in (value, slope)] for x in at]
+    assert found == pytest.approx(np.array(expected), rel=1e-14, abs=0)
+
+
 def prints(x):
     print(x[0])  # noqa: T201
     return x[0]
@@ -121,9 +150,9 @@ def raises(x):
     (lambda x: x[0] and x[1], "neither true nor false"), (never_ends, r"line \d+: it takes more than 300,000 operations"),
     (raises, r"line \d+: RuntimeError: no way$"), (lambda x: x[5], r"IndexError: tuple index out of range \(the parameters are x\[0\] to x\[1\], as dim=2"),
     (lambda x: (x[0], (1.0,)), "2 partial derivatives.*; it gives 1 partial derivative$"), (lambda x: None, "it gives nothing"),
-    (lambda x: "a", "it gives str as the value"), (lambda x: x[0] > 1, "a condition as the value"), (lambda x: x, "it gives Vector|it gives 1 partial"),
-    (lambda x: x[0] * 1j, "lanes are real numbers; 1j was given"), (lambda x: math.gamma(x[0]), "the one number of a lane.*allowed|functions exp, log"),
-    (lambda x: np.sinc(x[0]), "numpy.sinc|functions exp, log"), (lambda x, y: x[0], "a plain function of one argument"), (lambda x: exp(x) * 1, "one by one"),
+    (lambda x: "a", "it gives str as the value"), (lambda x: x[0] > 1, "a condition as the value"), (lambda x: x, "it gives 1 partial"),
+    (lambda x: x[0] * 1j, "lanes are real numbers; 1j was given"), (lambda x: math.gamma(x[0]), "the one number of a lane.*functions exp, log"),
+    (lambda x: np.sinc(x[0]), r"numpy\.\w+ cannot be used on lanes.*functions exp, log"), (lambda x, y: x[0], "a plain function of one argument"), (lambda x: exp(x) * 1, "one by one"),
     (lambda x: x[0] * np.random.default_rng().random(), "does not do the same"), (lambda x: float(x[0]), "the one number of a lane"),
     (lambda x: sum(v * w for v in x for w in range(20_000)), "takes .* operations; at most 20,000 can be compiled"), (nowhere, "NameError"),
 ])  # fmt: skip
@@ -162,6 +191,24 @@ def test_the_values_that_a_function_reads_belong_to_it(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "K", object())
     with pytest.raises(TypeError, match=r"bowl \(test_own.py, line \d+\) reads 'K', of type object, whose value cannot be part"):
         gd.Own(bowl, dim=2)
+
+
+def reads_what_is_not_there():
+    def f(x):
+        return k * x[0]
+
+    if K < 0:
+        k = 1.0
+    return f
+
+
+def test_what_is_shown_and_said_of_a_function():
+    from gdsim.sweep.listing import listed
+
+    assert repr(gd.Own(bowl, 2)) == "Own(bowl, 2)"
+    assert [[*e.required, *e.defaults] for e in listed("problems") if e.name == "own"] == [["function", "dim", "low", "high"]]
+    with pytest.raises(TypeError, match=r"f \(test_own.py, line \d+\) reads the variable 'k', which has no value yet"):
+        gd.Own(reads_what_is_not_there(), 1)
 
 
 def scaled_by(k):
@@ -247,10 +294,36 @@ def test_a_module_that_cannot_be_used_is_one_line_and_exit_code_2(tmp_path, text
     assert (command.exit_code, len(command.output.splitlines())) == (2, 1)
 
 
-def test_two_experiments_may_each_have_a_module_of_one_name(tmp_path):
+TOML = 'steps = 1\ninit = 1.0\n[problem]\ntype = "own"\nfunction = "{}"\ndim = 1\n[optimizer]\ntype = "sgd"\nlr = 0.1\n'
+
+
+@pytest.mark.parametrize("function", ["mine_twice:f", "package_twice.inner:f", "folder_twice.inner:f"])
+def test_two_experiments_may_each_have_modules_of_one_name(tmp_path, function):
     for name, factor in (("a", 1.0), ("b", 5.0)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "mine_twice.py").write_text(f"def f(x):\n    return {factor} * x[0]\n")
-        (tmp_path / name / "e.toml").write_text('[problem]\ntype = "own"\nfunction = "mine_twice:f"\ndim = 1\n[optimizer]\ntype = "sgd"\n')
+        for package in ("package_twice", "folder_twice"):
+            (tmp_path / name / package).mkdir(parents=True)
+            (tmp_path / name / package / "inner.py").write_text("from helper_twice import scale\ndef f(x):\n    return scale(x[0])\n")
+        (tmp_path / name / "package_twice" / "__init__.py").touch()
+        (tmp_path / name / "mine_twice.py").write_text("import helper_twice\ndef f(x):\n    return helper_twice.scale(x[0])\n")
+        (tmp_path / name / "helper_twice.py").write_text(f"C = {factor}\ndef scale(v):\n    return C * v\n")
+        (tmp_path / name / "e.toml").write_text(TOML.format(function))
     for name, factor in (("a", 1.0), ("b", 5.0), ("a", 1.0)):
-        assert values_and_slopes(gd.read_experiment(tmp_path / name / "e.toml").problem[0], np.array([[1.0]])).tolist() == [[factor, factor]]
+        problem = gd.read_experiment(tmp_path / name / "e.toml").problem[0]
+        assert values_and_slopes(problem, np.array([[1.0]])).tolist() == [[factor, factor]]
+        assert problem.why_not_stored(False) == ""
+    (tmp_path / "b" / "helper_twice.py").unlink()
+    with pytest.raises(ValueError, match="No module named 'helper_twice'"):
+        gd.read_experiment(tmp_path / "b" / "e.toml")
+
+
+def test_a_module_of_the_script_is_not_taken_for_the_one_beside_an_experiment(tmp_path, monkeypatch):
+    for name in ("script", "experiment"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "helper_once.py").write_text("def scale(v):\n    return v\n")
+        (tmp_path / name / "mine_once.py").write_text("from helper_once import scale\ndef f(x):\n    return scale(x[0])\n")
+    monkeypatch.syspath_prepend(tmp_path / "script")
+    import helper_once  # noqa: F401  # pyright: ignore[reportMissingImports, reportUnusedImport]
+
+    (tmp_path / "experiment" / "e.toml").write_text(TOML.format("mine_once:f"))
+    with pytest.raises(ValueError, match=r"another module is called 'helper_once'.*give the one beside the experiment another name"):
+        gd.read_experiment(tmp_path / "experiment" / "e.toml")

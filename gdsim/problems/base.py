@@ -23,6 +23,10 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
         """Whether its code is another by now than when it was declared."""
         return False
 
+    def as_in(self, kept: "list[dict[str, Any]]") -> "Problem":
+        """The problem in the form in which a results folder of an older version holds it, whose problems are `kept`."""
+        return self
+
     def why_not_stored(self, by_workers: bool) -> str:
         """Why a results folder, or a cluster's workers, could not make it from its declaration; nothing where they can."""
         return ""

@@ -14,9 +14,9 @@ The function is called once, when the problem is declared, and what it does with
 
 import functools
 import importlib
-import importlib.util
 import inspect
 import pathlib
+import pkgutil
 import sys
 import traceback
 import types
@@ -31,7 +31,7 @@ from gdsim.lanes.generated import function_from
 from gdsim.lanes.mapping import mapped
 from gdsim.lanes.modes import ieee_mode
 from gdsim.problems.base import Problem
-from gdsim.problems.reaching import for_lanes, said, source_of
+from gdsim.problems.reaching import FOREIGN, earlier_source_of, for_lanes, said, source_of
 from gdsim.problems.slopes import gradient_of
 from gdsim.problems.symbolic import LANE_NAMES
 from gdsim.problems.tracing import Lane, LaneError, Mask, OpaqueError, Trace, Vector, lane_code, operand
@@ -68,6 +68,7 @@ class Own(Problem, tag="own", frozen=True):
     high: float = 1.0
     source: str = ""  # a hash of the function's code, by which a changed function is a different problem; results folders give theirs
 
+    unshown = ("source",)
     data: ClassVar[Any] = None
     l1: ClassVar[float] = 0.0
     l2: ClassVar[float] = 0.0
@@ -90,13 +91,21 @@ class Own(Problem, tag="own", frozen=True):
     @property
     def is_edited(self) -> bool:
         """Whether the function is another by now than the one that the problem was declared with, as in a results folder."""
-        return self.source != source_of(self.function)
+        return self.source not in (source_of(self.function), earlier_source_of(self.function))
+
+    def as_in(self, kept: list[dict[str, Any]]) -> "Own":
+        """The function by its hash without values, where a folder has it so."""
+        earlier = earlier_source_of(self.function)
+        held = any(p.get("type") == "own" and (p["function"], p["source"]) == (self.name, earlier) for p in kept)
+        return msgspec.structs.replace(self, source=earlier) if held else self
 
     def why_not_stored(self, by_workers: bool) -> str:
         """Why other processes cannot find the function by its name; nothing where they can."""
         name, module = self.function.__qualname__, sys.modules.get(self.function.__module__)
         file = getattr(module, "__file__", None)
-        there = getattr(getattr(module, name, None), "__code__", None) == self.function.__code__
+        # Of two modules of one name, which lie beside two experiments, the first is there no longer, but its function holds what is in it.
+        spaces = (vars(module) if module else {}, self.function.__globals__)
+        there = any(getattr(space.get(name), "__code__", None) == self.function.__code__ for space in spaces)
         if there and file and not (by_workers and self.function.__module__ == "__main__"):
             return ""
         alone = "a function of this script alone" if file else "a function of a notebook or a terminal"
@@ -213,7 +222,7 @@ def _what_it_raised(function: types.FunctionType, made: dict[Any, Any], error: B
     lines = [(f, n) for f, n in traceback.walk_tb(error.__traceback__) if f.f_code.co_filename in own]
     frame, number = lines[-1] if lines else (None, function.__code__.co_firstlineno)
     name = frame.f_code.co_filename if frame else function.__code__.co_filename
-    text = " ".join(str(error).split())[:300]
+    text = " ".join(str(error).split())[:440]
     kind = "" if isinstance(error, LaneError) else f"{type(error).__name__}: " if text else type(error).__name__
     hint = f" (the parameters are x[0] to x[{dim - 1}], as dim={dim} says)" if isinstance(error, IndexError) else ""
     return f"the function {function.__qualname__} cannot be used, {pathlib.Path(name).name} line {number}: {kind}{text}{hint}"
@@ -266,25 +275,46 @@ def found(name: str, folder: pathlib.Path | None = None) -> Callable[..., Any]:
     return value
 
 
-_beside: dict[str, pathlib.Path] = {}  # the files of modules that were found beside experiments
+_beside: dict[str, pathlib.Path] = {}  # the folders of modules that were imported from beside experiments
 
 
 def _imported(name: str, folder: pathlib.Path | None) -> types.ModuleType:
     """The module of this name beside an experiment file, or where Python finds it; two experiments may each have one of a name."""
     if folder is None:
         return importlib.import_module(name)
-    file = (folder / f"{name}.py").resolve()
-    present = getattr(sys.modules.get(name), "__file__", None)
-    if file.is_file() and name in sys.modules and (present is None or pathlib.Path(present).resolve() != file):
-        if _beside.get(name) is None:
-            raise ImportError(f"another module is called {name!r} ({present or 'a part of Python'}): give {file.name!r} another name")
-        del sys.modules[name]
+    folder = folder.resolve()
+    for module in [m for m, place in _beside.items() if place != folder]:
+        sys.modules.pop(module, None)
+        del _beside[module]
     importlib.invalidate_caches()
+    names = {m.name for m in pkgutil.iter_modules([str(folder)])}
+    # Modules of these names that are another's, as of a script that has its own.
+    taken = {n for n in names & sys.modules.keys() if _folder_of(n) != folder}
+    first, before = name.partition(".")[0], set(sys.modules)
+    if first in taken:
+        raise _taken(first)
     sys.path.insert(0, str(folder))
     try:
         module = importlib.import_module(name)
     finally:
         sys.path.remove(str(folder))
-    if file.is_file():
-        _beside[name] = file
+        new = [m for m in sys.modules.keys() - before if m.partition(".")[0] not in FOREIGN and _folder_of(m.partition(".")[0]) == folder]
+        _beside.update(dict.fromkeys(new, folder))
+    for value in [v for m in new for v in vars(sys.modules[m]).values()]:
+        home = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+        if str(home).partition(".")[0] in taken - FOREIGN:
+            raise _taken(str(home).partition(".")[0])
     return module
+
+
+def _folder_of(name: str) -> pathlib.Path | None:
+    """The folder in which a module's file lies, or a package's folder."""
+    module = sys.modules.get(name)
+    file, places = getattr(module, "__file__", None), list(getattr(module, "__path__", ()))
+    place = pathlib.Path(places[0]) if places else pathlib.Path(file) if file else None
+    return None if place is None else place.parent.resolve()
+
+
+def _taken(name: str) -> ImportError:
+    present = getattr(sys.modules[name], "__file__", None) or "a part of Python"
+    return ImportError(f"another module is called {name!r} ({present}): give the one beside the experiment another name")

@@ -94,13 +94,17 @@ def _for_both(function: Any, of_lanes: Any) -> Any:
 
 def _cells(function: types.FunctionType, made: dict[Any, Any]) -> Any:
     """The variables that a function closes over, likewise."""
-    cells = []
+    return tuple(types.CellType(for_lanes(value, made)) for _, value in _closed_over(function)) or None
+
+
+def _closed_over(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """(name, value) of the variables that a function closes over. Raises LaneError for one that has no value."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
-            cells.append(types.CellType(for_lanes(cell.cell_contents, made)))
+            value = cell.cell_contents
         except ValueError:
-            raise LaneError(f"the variable {name!r} has no value yet") from None
-    return tuple(cells) or None
+            raise LaneError(f"{said(function)} reads the variable {name!r}, which has no value yet: assign it before") from None
+        yield name, value
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -132,7 +136,7 @@ def _values(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
                     break
                 name, value = f"{name}.{further.argval}", getattr(value, further.argval)
             yield name, value
-    yield from zip(function.__code__.co_freevars, (c.cell_contents for c in function.__closure__ or ()), strict=True)
+    yield from _closed_over(function)
     yield from ((f"default {k}", v) for k, v in enumerate(function.__defaults__ or ()))
     yield from (function.__kwdefaults__ or {}).items()
 
@@ -143,7 +147,6 @@ def source_of(function: types.FunctionType) -> str:
     Raises TypeError for a value that has no lasting identity, such as an open file.
     """
     named = reached(function, {})
-    texts = [code_text(f.__code__) + file_hash(f.__code__.co_filename) for f in named]
     seen: set[Any] = set()
     waiting: list[Any] = [f for f in named if f is function or not is_foreign(f)]
     known, values = set(named), set()
@@ -163,6 +166,16 @@ def source_of(function: types.FunctionType) -> str:
                 )
             if text:
                 values.add(f"{one.__qualname__} {name}={text}")
+    return _hash_of(named, values)
+
+
+def earlier_source_of(function: types.FunctionType) -> str:
+    """The hash that was a function's at version e4b61fc: without the values that it reads, which it is still if there are none."""
+    return _hash_of(reached(function, {}), ())
+
+
+def _hash_of(functions: Iterable[types.FunctionType], values: Iterable[str]) -> str:
+    texts = [code_text(f.__code__) + file_hash(f.__code__.co_filename) for f in functions]
     return hashlib.sha256("\n".join([*texts, *sorted(values)]).encode()).hexdigest()
 
 

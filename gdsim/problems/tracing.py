@@ -94,7 +94,7 @@ class Value:
         if any(isinstance(i, np.ndarray) and i.ndim for i in inputs):
             held = [np.asarray(i, dtype=object) for i in inputs]
             return np.frompyfunc(function, len(held), 1)(*held)
-        return function(*(operand(i) if isinstance(i, (np.generic, np.ndarray)) else i for i in inputs))
+        return function(*(bool(i) if isinstance(i, np.bool_) else operand(i) if isinstance(i, (np.generic, np.ndarray)) else i for i in inputs))
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
         if function.__name__ == "where" and len(arguments) == 3:
@@ -102,7 +102,9 @@ class Value:
         raise LaneError(f"numpy.{function.__name__} cannot be used on lanes; {ALLOWED}")
 
     def _one_number(self) -> Any:
-        raise LaneError(f"it asks for the one number of a lane, which differs from run to run; {ALLOWED}")
+        raise LaneError(
+            f"it asks for the one number of a lane, which differs from run to run (functions of math: import them outside of the function); {ALLOWED}"
+        )
 
     __float__ = __int__ = __index__ = __complex__ = _one_number
 
@@ -113,7 +115,7 @@ def operand(value: Any) -> Any:
         return call("where", value, 1.0, 0.0)
     if isinstance(value, Lane):
         return value
-    if isinstance(value, np.ndarray) and not value.ndim:
+    if isinstance(value, np.bool_) or (isinstance(value, np.ndarray) and not value.ndim):
         value = value.item()
     if isinstance(value, (numbers.Complex, np.generic)) and not isinstance(value, numbers.Real):
         raise LaneError(f"lanes are real numbers; {value!r} was given")
@@ -175,7 +177,8 @@ class Mask(Value):
 
     def _with(self, symbol: str, other: Any) -> Any:
         if isinstance(other, (bool, np.bool_)):
-            other = self.trace.add("==", 0.0 * self.trace.inputs(1)[0], 0.0 if other else 1.0, kind=Mask)
+            unchanged = bool(other) is (symbol == "&")
+            return self if unchanged else ~self if symbol == "^" else self._with(symbol, ~self)
         return self.trace.add(symbol, self, other, kind=Mask) if isinstance(other, Mask) else NotImplemented
 
     __and__ = __rand__ = lambda self, other: self._with("&", other)
@@ -196,6 +199,16 @@ class Vector(tuple[Any, ...]):
     """The parameters: a tuple, on which what a tuple cannot do is done element by element, as in NumPy."""
 
     __slots__ = ()
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        held = [np.asarray(i, dtype=object) for i in inputs]
+        function = NUMPY.get(ufunc.__name__)
+        if function is not None and function in EXTREMES.values() and method == "reduce":
+            return function(tuple(self))
+        if function is None or method != "__call__" or options:
+            return getattr(ufunc, method)(*(h if isinstance(i, Vector) else i for h, i in zip(held, inputs, strict=True)), **options)
+        return np.frompyfunc(function, len(held), 1)(*held)
+
     __pow__, __rpow__ = lambda self, other: _each(operator.pow, self, other), lambda self, other: _each(operator.pow, other, self)
     __sub__, __rsub__ = lambda self, other: _each(operator.sub, self, other), lambda self, other: _each(operator.sub, other, self)
     __truediv__, __rtruediv__ = lambda self, other: _each(operator.truediv, self, other), lambda self, other: _each(operator.truediv, other, self)
@@ -305,16 +318,28 @@ def _log(x: Any, base: float = math.e) -> Any:
     return translated(x, "log") / (1.0 if base == math.e else math.log(base))
 
 
+def _hyperbolic(x: Any, sign: float) -> Any:
+    """sinh x (sign -1) or cosh x: by t = tanh(x / 2) where the difference of two exponentials, or the slope, would lose digits."""
+    t = translated(0.5 * x, "tanh")
+    near = (2.0 * t if sign < 0 else 1.0 + t * t) / (1.0 - t * t)
+    return call("where", abs(x) < 1.0, near, 0.5 * (call("exp", x) + sign * call("exp", -x)))
+
+
+def _asin(x: Any) -> Any:
+    """asin x = atan2(x, sqrt(1 - x^2)), which loses no digits near 0, and near 1 by its factors."""
+    return translated(x, "atan2", call("sqrt", (1.0 - x) * (1.0 + x)))
+
+
 EXTREMES = {"min": _extreme("minimum"), "max": _extreme("maximum")}
 # Functions of NumPy and of `math`, by the names that either has for them.
 SHARED: dict[str, Callable[..., Any]] = {
     **{n: _plain(n) for n in ("exp", "sin", "cos", "tanh", "sqrt", "floor")}, "log": _log,
-    "tan": lambda x: translated(x, "sin") / call("cos", x), "sinh": lambda x: 0.5 * (translated(x, "exp") - call("exp", -x)),
-    "cosh": lambda x: 0.5 * (translated(x, "exp") + call("exp", -x)), "log2": lambda x: _log(x, 2.0), "log10": lambda x: _log(x, 10.0),
+    "tan": lambda x: translated(x, "sin") / call("cos", x), "sinh": lambda x: _hyperbolic(x, -1.0),
+    "cosh": lambda x: _hyperbolic(x, 1.0), "log2": lambda x: _log(x, 2.0), "log10": lambda x: _log(x, 10.0),
     "fabs": _plain("absolute"), "hypot": lambda x, y: translated(x * x + y * y, "sqrt"), "ceil": lambda x: -translated(-x, "floor"),
 }  # fmt: skip
 _INVERSE = {
-    "sin": lambda x: math.pi / 2 - translated(x, "acos"), "cos": _plain("acos"),
+    "sin": _asin, "cos": _plain("acos"),
     "tan": lambda x: translated(x, "atan2", 1.0), "tan2": _plain("atan2", 2),
 }  # fmt: skip
 MATH: dict[str, Callable[..., Any]] = {
@@ -325,7 +350,8 @@ NUMPY: dict[str, Callable[..., Any]] = {
     "reciprocal": lambda x: 1.0 / x, "minimum": EXTREMES["min"], "maximum": EXTREMES["max"], "power": operator.pow, "float_power": operator.pow,
     "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv, "negative": operator.neg, "positive": operator.pos,
     "less": operator.lt, "less_equal": operator.le, "greater": operator.gt, "greater_equal": operator.ge, "equal": operator.eq, "not_equal": operator.ne,
-    "logical_and": operator.and_, "logical_or": operator.or_, "logical_not": operator.invert,
+    **dict.fromkeys(("logical_and", "bitwise_and"), operator.and_), **dict.fromkeys(("logical_or", "bitwise_or"), operator.or_),
+    **dict.fromkeys(("logical_xor", "bitwise_xor"), operator.xor), **dict.fromkeys(("logical_not", "invert"), operator.invert),
 }  # fmt: skip
 for _name in ("exp", "log", "log2", "log10", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt", "floor", "ceil", "fabs", "arcsin", "arccos", "arctan"):
     setattr(Lane, _name, NUMPY[_name])  # which NumPy asks the elements of an array for

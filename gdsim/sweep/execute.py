@@ -86,8 +86,12 @@ class Ways(NamedTuple):
 def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix: bool) -> Any:
     """Trains what is not in the folder yet and returns the Dataset of everything."""
     check_compiler()
-    plan = sweep.plan(chunk_seconds=ways.chunk_seconds, lanes=checked_lanes(ways.lanes))
     check_unedited(sweep)
+    if out is not None:
+        from gdsim.sweep.store import Store
+
+        sweep = Store(out).in_its_form(sweep)
+    plan = sweep.plan(chunk_seconds=ways.chunk_seconds, lanes=checked_lanes(ways.lanes))
     chosen = checked_runs(runs, plan)
     for name, value in (("threads", ways.threads), ("attempts", ways.attempts)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):

@@ -61,7 +61,7 @@ def _entry(one: Any) -> Entry:
     """A class by its declaration; an optimizer's defaults are those of its first convention."""
     by_convention = next(iter(getattr(one, "defaults", {}).values()), {})
     required, defaults = [], {}
-    for field in msgspec.structs.fields(one):
+    for field in (f for f in msgspec.structs.fields(one) if f.name not in one.unshown):
         if field.required:
             required.append(field.encode_name)
             continue

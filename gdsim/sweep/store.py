@@ -97,7 +97,7 @@ class Store:
             raise StoreError(
                 f"{str(self.folder)!r} was made with another source of {edited}, which has been edited since, or with other values of what it reads: give another folder, or restore them"
             )
-        refusal = f"{str(self.folder)!r} holds another experiment (it differs in {', '.join(different)}); give another folder"
+        refusal = f"{str(self.folder)!r} holds another experiment (it differs in {', '.join(different)}); give another folder{_other_order(kept, given)}"
         if not set(different) <= {*EXTENSIBLE, "steps"}:
             raise StoreError(refusal)
         if "steps" in different:
@@ -109,6 +109,14 @@ class Store:
         alike = msgspec.structs.replace(sweep, steps=kept["steps"]) if "steps" in different else sweep
         if not set(identities_of(alike)) & set(identities_of(self.sweep(held))):
             raise StoreError(refusal)
+
+    def in_its_form(self, sweep: Any) -> Any:
+        """The sweep, with problems in the form in which the folder holds them if an older version has made it."""
+        if not (self.folder / "experiment.json").is_file():
+            return sweep
+        kept = self.experiment()["experiment"].get("problem", [])
+        problems = tuple(p.as_in(kept) for p in sweep.problem)
+        return sweep if all(a is b for a, b in zip(problems, sweep.problem, strict=True)) else msgspec.structs.replace(sweep, problem=problems)
 
     def create(self, sweep: Any, *, mix: bool = False) -> None:
         """Makes the folder with the experiment and its data, or adds to it what it lacks."""
@@ -300,6 +308,16 @@ def _holds(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> bool:
     with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error), np.load(path, allow_pickle=False) as file:
         return all(a.dtype == file[n].dtype and np.array_equal(a, file[n]) for n, a in arrays.items())
     return False
+
+
+def _other_order(kept: dict[str, Any], given: dict[str, Any]) -> str:
+    """What to do where a formula has its variables in another order: version 0.1 first took those of a Python function by the alphabet."""
+    orders = {p["text"]: p["variables"] for p in kept.get("problem", []) if p.get("type") == "expression"}
+    for p in given["problem"]:
+        order = orders.get(p.get("text"), ()) if p.get("type") == "expression" else ()
+        if order and order != p["variables"] and sorted(order) == sorted(p["variables"]):
+            return f", or write variables={order} in gd.Expression: its variables stand in that order there, and in the order {p['variables']} in yours"
+    return ""
 
 
 def _edited_function(kept: dict[str, Any], given: dict[str, Any]) -> str | None:
