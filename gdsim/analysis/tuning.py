@@ -86,10 +86,11 @@ def budget_curve(
     """The expected best median loss of n random trials, for each optimizer and each n: a Dataset over `by` and `trials`.
 
     A trial is a cell drawn from those of one optimizer (or of one value of any coordinate `by`); its loss is the median over its
-    runs of what ranks (see `gd.table`; `attrs["ranked_by"]`), diverged ones infinite. Cells whose median is infinite count as the worst finite
-    one of all, so that a curve is a number. The interval resamples starts. `estimator` as in `expected_best`.
+    runs of what ranks (see `gd.table`; `attrs["ranked_by"]`), infinite where half of them diverged or never met the target. The expectation is
+    infinite (of accuracies -inf) as long as n trials may all be such cells: up to n = `infinite_cells`, and for every n with "plug-in".
+    The interval resamples starts. `estimator` as in `expected_best`.
 
-    Variables: `loss`, `low`, `high`, each [by, trials], NaN beyond an optimizer's cells; `cells` [by].
+    Variables: `loss`, `low`, `high`, each [by, trials], NaN beyond an optimizer's cells; `cells` and `infinite_cells` [by].
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.SGD(lr=[0.001, 0.01]), gd.Adam(lr=[0.01, 0.1])], starts=9, steps=100)
@@ -103,11 +104,10 @@ def budget_curve(
     trials = np.arange(1, max((len(g) for g in groups), default=0) + 1)
 
     def curve(medians: np.ndarray) -> np.ndarray:
-        finite = medians[np.isfinite(medians)]
-        bounded = np.where(np.isfinite(medians), medians, finite.max(initial=-np.inf) if len(finite) else np.inf)
+        known = np.where(np.isnan(medians), np.inf, medians)
         curves = np.full((len(groups), len(trials)), np.nan)
         for row, members in enumerate(groups):
-            curves[row, : len(members)] = expected_best(bounded[members], trials[: len(members)], estimator=estimator)
+            curves[row, : len(members)] = expected_best(known[members], trials[: len(members)], estimator=estimator)
         return found.shown(curves)
 
     ends = percentiles(np.array([curve(m) for m in resampled_medians(result, found, resamples, seed)]), confidence)
@@ -116,6 +116,7 @@ def budget_curve(
         "loss": (dims, curve(found.medians), f"expected best median {name} of so many trials", units),
         "low": (dims, ends[0], f"lower end of the {confidence:.0%} interval", units), "high": (dims, ends[1], f"upper end of the {confidence:.0%} interval", units),
         "cells": (by, [len(g) for g in groups], "cells that trials are drawn from", "1"),
+        "infinite_cells": (by, [int((~np.isfinite(found.medians[g])).sum()) for g in groups], "those of them whose median is infinite", "1"),
     }  # fmt: skip
     return dataset(variables, {by: (by, names), "trials": ("trials", trials)}, estimator=estimator, confidence=confidence, **found.about)
 

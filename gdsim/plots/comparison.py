@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
-from gdsim.plots.style import finished, log_scale, marked_line, new_panel
+from gdsim.plots.style import finished, log_scale, new_panel, with_intervals
 from gdsim.plots.words import shown_number
 
 WIDTH = 8.2
@@ -34,8 +34,7 @@ def compare_tuned(result: Any, *, by: str = "optimizer", variable: str | None = 
     for row, k in enumerate(order):
         value, low, high = (float(found[n].values[k]) for n in ("median", "low", "high"))
         if np.isfinite(value):
-            ends = [[value - low if np.isfinite(low) else 0.0], [high - value if np.isfinite(high) else 0.0]]
-            panel.errorbar([value], [row], xerr=np.maximum(ends, 0), capsize=3, **{**marked_line(int(k)), "linestyle": "none"})
+            with_intervals(panel, np.array([row]), [[value], [low], [high]], int(k), sideways=True, linestyle="none", capsize=3)
         p = pairs.get(frozenset((names[k], names[order[0]])))
         said = "" if p is None else f"p = {shown_number(p, 2)}"
         panel.text(1.01, row, said if np.isfinite(value) else f"{said} (infinite)", transform=panel.get_yaxis_transform(), va="center", fontsize="x-small")
@@ -45,6 +44,6 @@ def compare_tuned(result: Any, *, by: str = "optimizer", variable: str | None = 
     return finished(
         figure,
         f"The odd of the starts, {found.choosing:,}, chose each one's cell over its own grid; medians and 95% intervals are of the {found.comparing:,} even ones, so that "
-        "the choice flatters nobody. p: Wilcoxon's signed-rank test against the one at the top on common starts, corrected for all pairs by Holm's method. "
+        "the choice flatters nobody. p: Wilcoxon's signed-rank test against the one at the top on common starts, corrected for all pairs by Holm's method. An arrow: an interval that is open, up to infinity. "
         "Overlapping intervals do not tell whether two differ: the test of the pair does.",
     )

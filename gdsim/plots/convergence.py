@@ -15,6 +15,8 @@ from gdsim.sweep.reading import WORST, is_summary, last_known, opened
 
 # Cells that diverge leave the picture at so many times the highest start: to their end they would press the others flat.
 MOST_ABOVE = 10.0
+# A target is shown that lies below the lowest loss by less than this factor.
+NEAR = 30.0
 
 
 def convergence_bands(result: Any, *, variable: str = "loss", ax: Any = None, figure: Any = None) -> Any:
@@ -51,9 +53,10 @@ def convergence_bands(result: Any, *, variable: str = "loss", ax: Any = None, fi
     looks = looks_by_value(band.isel(cell=chosen)) if len(names) == 1 or not together else looks_together(band, chosen)
     first = 0
     for panel, title, cells in zip(panels, titles, shown, strict=True):
-        _panel(panel, band.isel(cell=cells), looks.lines[first : first + len(cells)], falls=falls, targets=targets)
+        _panel(panel, band.isel(cell=cells), looks.lines[first : first + len(cells)], targets)
         panel.set_title(title, fontsize="medium")
         first += len(cells)
+    _limit(panels, band.isel(cell=chosen), targets, falls=falls)
     show_looks(drawn, looks, panels, spare)
     label_outer(panels, "step", variable.replace("_", " "))
     caption = _caption(band, variable, targets, falls=falls)
@@ -71,14 +74,32 @@ def _caption(band: Any, variable: str, targets: np.ndarray, *, falls: bool) -> s
     return text + " Axes of steps and of losses are logarithmic where values lie far apart."
 
 
-def _highest(values: np.ndarray, top: float) -> float:
+def _limit(panels: Sequence[Any], band: Any, targets: np.ndarray, *, falls: bool) -> None:
+    """Scales and ends of the axes, the same for all panels: those of all cells that are shown, and of targets that lie near."""
+    values, last = band.value.values, band.step.values[-1]
+    finite = values[np.isfinite(values)]
+    positive = finite[finite > 0]
+    for panel in panels:
+        panel.set_xlim(0, max(1, last))
+        if not falls:
+            share_axis(panel.yaxis)
+            panel.set_ylim(top=1.0)
+        elif len(positive) and finite.min() >= 0:  # losses of 0 leave through the floor
+            low = float(positive.min())
+            low = min([low, *(float(t) for t in targets if low / NEAR < t)])
+            panel.set_yscale("log")
+            panel.set_ylim(low / 1.5, _highest(values))
+
+
+def _highest(values: np.ndarray) -> float:
     """The upper end of an axis of losses, values[cell, quantile, checkpoint]: that of the cells which do not diverge, or not far above the starts."""
     staying = values[np.isfinite(last_known(values[:, 1]))]
     of = np.concatenate([staying.ravel(), MOST_ABOVE * values[:, :, 0].ravel()])
-    return min(top, 1.5 * float(of.max(initial=0.0, where=np.isfinite(of)))) or top
+    top, bound = (float(v.max(initial=0.0, where=np.isfinite(v))) for v in (values, of))
+    return 1.5 * (min(top, bound) or top)
 
 
-def _panel(panel: Any, band: Any, lines: Sequence[dict[str, Any]], *, falls: bool, targets: np.ndarray) -> None:
+def _panel(panel: Any, band: Any, lines: Sequence[dict[str, Any]], targets: np.ndarray) -> None:
     steps, values = band.step.values, band.value.values
     for (low, middle, high), style in zip(values, lines, strict=True):
         known = np.isfinite(middle)
@@ -86,14 +107,6 @@ def _panel(panel: Any, band: Any, lines: Sequence[dict[str, Any]], *, falls: boo
         there = ~np.isnan(low)
         panel.fill_between(steps[there], low[there], np.where(np.isfinite(high), high, np.nan)[there], color=style["color"], alpha=0.15, linewidth=0)
     panel.set_xscale("symlog", linthresh=1)
-    finite = values[np.isfinite(values)]
-    if not falls:
-        share_axis(panel.yaxis)
-        panel.set_ylim(top=1.0)
-    elif len(finite) and finite.min() > 0:
-        panel.set_yscale("log")
-        panel.set_ylim(top=_highest(values, panel.get_ylim()[1]))
     for target in targets:
         panel.axhline(target, color="#444444", linewidth=0.9, linestyle=":")
-    panel.set_xlim(0, max(1, steps[-1]))
     panel.grid(alpha=0.3, which="major")

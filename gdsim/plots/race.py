@@ -14,6 +14,8 @@ GRID, LEVELS, CURVE = 200, 25, 400
 MOST_PATHS = 10
 # How much higher each path stands on a curve, as a share of the panel.
 RAISED = 0.025
+# A minimum belongs to a run's end that is nearer than this share of the reach about the start.
+NEAR = 0.25
 
 
 class Path(NamedTuple):
@@ -152,7 +154,10 @@ def _values(problem: Any, points: np.ndarray) -> np.ndarray:
 
 
 def _window(runners: Race) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and highest values of the variables that are shown: about the paths; of one that left no more than a reach about the start."""
+    """The lowest and highest values of the variables that are shown: about the paths, of which one that went far is cut at a reach about the start.
+
+    The ends of runs that did not diverge, and the minima that they ended at, are always inside.
+    """
     staying = [path.points for path in runners.paths if not path.diverged]
     points = np.concatenate(staying or [path.points for path in runners.paths])
     minima = _minima(runners.problem, points.shape[1])
@@ -164,6 +169,11 @@ def _window(runners: Race) -> tuple[np.ndarray, np.ndarray]:
     else:
         reach = 4 * max(1e-3, np.abs(start - np.median(points, 0)).max())
     low, high = np.maximum(low, start - reach), np.minimum(high, start + reach)
+    inside = np.array([way[-1] for way in staying]).reshape(-1, len(start))
+    if len(minima) and len(inside):
+        apart = np.sqrt(((inside[:, None] - minima) ** 2).sum(2))
+        inside = np.concatenate([inside, minima[apart.min(0) < NEAR * reach]])
+    low, high = np.min([low, *inside], axis=0), np.max([high, *inside], axis=0)
     margin = 0.2 * np.maximum(high - low, 0.3 * (high - low).max() + 1e-3)
     return low - margin, high + margin
 

@@ -165,7 +165,22 @@ def dodged(x: np.ndarray, grid: np.ndarray, k: int, count: int) -> np.ndarray:
     return x * np.min(known[1:] / known[:-1]) ** aside if is_wide(known) else x + aside * np.diff(known).min()
 
 
+def with_intervals(panel: Any, at: np.ndarray, curve: Any, k: int, *, label: str | None = None, sideways: bool = False, **looks: Any) -> None:
+    """The k-th line's values, (value, low, high) at places on the other axis, with whiskers; an arrow in place of one that is infinite."""
+    value, low, high = (np.asarray(c, float) for c in curve)
+    below, above = (np.maximum(np.where(np.isfinite(end), sign * (end - value), 0.0), 0.0) for end, sign in ((low, -1), (high, 1)))
+    style = {"label": label, "capsize": 2, "elinewidth": 1, **marked_line(k), **looks}
+    panel.errorbar(*((value, at) if sideways else (at, value)), **{"xerr" if sideways else "yerr": [below, above]}, **style)
+    for end, reach in ((low, -ARROW), (high, ARROW)):
+        for place in np.flatnonzero(np.isinf(end) & np.isfinite(value)):
+            from_here = (value[place], at[place]) if sideways else (at[place], value[place])
+            tip = (reach, 0) if sideways else (0, reach)
+            arrow = {"arrowstyle": "<-", "color": style["color"], "shrinkA": 0, "shrinkB": 0}
+            panel.annotate("", from_here, tip, textcoords="offset points", arrowprops=arrow, annotation_clip=True)
+
+
 WHISKERS = 14
+ARROW = 20  # points
 
 
 def whiskers(panel: Any, x: np.ndarray, curve: tuple[np.ndarray, np.ndarray, np.ndarray], colour: Any, k: int, count: int) -> None:

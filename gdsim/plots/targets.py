@@ -17,13 +17,13 @@ from gdsim.plots.style import (
     is_wide,
     legend,
     log_scale,
-    marked_line,
     new_panel,
     number_axis,
     ranked_by,
     said_of,
     share_axis,
     whiskers,
+    with_intervals,
 )
 from gdsim.plots.words import counted, shown_number
 from gdsim.sweep.hits import own_targets
@@ -118,27 +118,27 @@ def ert(result: Any, target: float | None = None, *, hyperparameter: str = "lr",
         k_x, y, low, high = _best_of_each(found.isel(cell=mine), place[mine])
         x = places[k_x.astype(int)]
         text = str(name) if np.isfinite(y).any() else f"{name} (never met)"
-        panel.errorbar(dodged(x, places, k, len(names)), y, np.maximum([y - low, high - y], 0), label=text, capsize=2, elinewidth=1, **marked_line(k))
+        with_intervals(panel, dodged(x, places, k, len(names)), (y, low, high), k, label=text)
     log_scale(panel.set_yscale, found.ert.values)
     legend(panel, outside=ax is None)
     aside = " Points of several optimizers stand a little aside of their value, so that none hides another." if len(names) > 1 else ""
     return finished(
         figure,
         f"The time that all runs spend over the number that met the target, {counted(found.runs.values, 'run')} per cell; at each {hyperparameter} the best "
-        f"cell over all else, which flatters optimizers with more cells. Whiskers: 95% intervals, the bootstrap's over starts; a line is broken "
+        f"cell over all else, which flatters optimizers with more cells. Whiskers: 95% intervals, the bootstrap's over starts, an arrow: up to infinity; a line is broken "
         f"where no run met the target.{aside} {TIMES}",
     )
 
 
 def _best_of_each(found: Any, place: np.ndarray) -> np.ndarray:
-    """[(place of a value, time, low, high), ...] of the best cell at each; NaN where none met the target, ends at the time where they are infinite."""
+    """[(place of a value, time, low, high), ...] of the best cell at each; NaN where none met the target."""
     rows = []
     for k in np.unique(place[place >= 0]):
         mine = np.flatnonzero(place == k)
         best = mine[np.argmin(found.ert.values[mine])]
         time, low, high = (float(found[n].values[best]) for n in ("ert", "low", "high"))
         known = np.isfinite(time)
-        rows.append((k, time if known else np.nan, low if known else np.nan, (high if np.isfinite(high) else time) if known else np.nan))
+        rows.append((k, time if known else np.nan, low if known else np.nan, high if known else np.nan))
     return np.array(rows).reshape(-1, 4).T
 
 

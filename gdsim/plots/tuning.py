@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
-from gdsim.plots.style import dodged, finished, legend, line, log_scale, marked_line, new_panel, number_axis, share_axis
+from gdsim.plots.style import dodged, finished, legend, line, log_scale, marked_line, new_panel, number_axis, share_axis, with_intervals
 from gdsim.plots.words import counted, shown_number
 from gdsim.sweep.reading import cells_in, check_result
 
@@ -84,13 +84,13 @@ def budget_curve(result: Any, *, variable: str | None = None, target: float | No
     )
     names = found[by].values
     for k, name in enumerate(names):
-        known = np.isfinite(found.loss.values[k])
-        value, low, high = (found[n].values[k][known] for n in ("loss", "low", "high"))
+        known, lost, cells = np.isfinite(found.loss.values[k]), int(found.infinite_cells[k]), int(found.cells[k])
+        said = f"{cells} cells, {'all' if lost == cells else lost} infinite" if lost else f"{cells} cells"
         trials = dodged(found.trials.values[known].astype(float), np.arange(1.0, 3.0), k, len(names))
-        apart = np.maximum([value - low, np.where(np.isfinite(high), high, value) - value], 0)
-        panel.errorbar(trials, value, apart, label=f"{name} ({int(found.cells[k])} cells)", capsize=2, elinewidth=1, **marked_line(k))
+        with_intervals(panel, trials, [found[n].values[k][known] for n in ("loss", "low", "high")], k, label=f"{name} ({said})")
     log_scale(panel.set_yscale, found.loss.values)
     panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.set_xlim(0.5, found.sizes["trials"] + 0.5)
     if "accuracy" in found.ranked_by:
         share_axis(panel.yaxis)
     legend(panel, outside=ax is None)
@@ -98,5 +98,6 @@ def budget_curve(result: Any, *, variable: str | None = None, target: float | No
     return finished(
         figure,
         f"What the best of so many cells, drawn from an optimizer's own grid, is worth: the median {found.ranked_by} of {counted(runs, 'run')}. A wider grid "
-        "costs trials, a well chosen one saves them. A cell whose median is infinite counts as the worst finite one. Whiskers: 95% intervals over starts.",
+        "costs trials, a well chosen one saves them. A cell is infinite where half of its runs or more diverged or never met the target, and a line begins where so many "
+        "trials cannot all be such cells. Whiskers: 95% intervals over starts; an arrow: up to infinity.",
     )
