@@ -2,10 +2,12 @@
 
 import contextlib
 import contextvars
+import functools
 import inspect
 import textwrap
+import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -25,8 +27,8 @@ def as_kept() -> Iterator[None]:
         _is_kept.reset(held)
 
 
-def misuse(kind: type, args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
-    """What is wrong with a call of a class, in one line, or None where its arguments fit its signature."""
+def misuse(kind: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
+    """What is wrong with a call of a class or method, in one line, or None where its arguments fit its signature."""
     parameters = inspect.signature(kind).parameters
     name = kind.__name__
     positional = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -45,6 +47,27 @@ def misuse(kind: type, args: tuple[Any, ...], named: dict[str, Any]) -> str | No
     if missing:
         return f"{name}.{missing[0]} is missing; {name} needs {' and '.join(needed)}, and may have {', '.join(n for n in parameters if n not in needed)}"
     return None
+
+
+P = typing.ParamSpec("P")
+R = typing.TypeVar("R")
+
+
+def hinting_calls(function: Callable[P, R]) -> Callable[P, R]:
+    """A constructor or class method of a class that is no declaration: calls that do not fit are refused in words, as of those that are."""
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **named: P.kwargs) -> R:
+        try:
+            return function(*args, **named)
+        except TypeError:  # Python's own, or a check's, which says enough
+            owner: Any = args[0]
+            wrong = misuse(types.MethodType(function, owner) if isinstance(owner, type) else type(owner), args[1:], named)
+            if wrong is None:
+                raise
+        raise TypeError(wrong)
+
+    return checked
 
 
 @typing.dataclass_transform(field_specifiers=(msgspec.field,))

@@ -78,8 +78,8 @@ def features_of(X: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
 def targets_of(y: Any) -> np.ndarray:
     """y[sample] or y[sample, output] as int64, float64 or, of labels that are texts, as text."""
     frame, series = columns.frame_of(y), columns.series_of(y)
-    if series is not None or frame is not None:
-        y = columns.targets_of(series) if series is not None else np.stack([columns.targets_of(frame[n]) for n in frame], 1)
+    if frame is not None or series is not None:
+        y = columns.targets_in(frame) if frame is not None else columns.targets_of(series)
     found = plain(y, "y")
     if found.dtype.kind == "U" and isinstance(y, (list, tuple)):  # of texts and numbers NumPy makes texts
         found = np.asarray(y, object)
@@ -136,12 +136,17 @@ def finite(values: np.ndarray, name: str) -> np.ndarray:
 
 def weights_of(values: Any, count: int) -> np.ndarray:
     """[sample] weights scaled to a mean of 1."""
+    series = columns.series_of(values)
     try:
-        weights = plain(values, "sample_weight").astype(np.float64)
+        weights = plain(values, "sample_weight").astype(np.float64) if series is None else series.to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError):
         raise TypeError(f"sample_weight must be an array of numbers; {_kind(values)} was given") from None
-    if weights.shape != (count,) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum() > 0:
-        raise ValueError(f"sample_weight must be {count} numbers from 0, not all 0; shape {weights.shape} was given")
+    if weights.shape != (count,):
+        raise ValueError(f"sample_weight must be {count} numbers from 0, one per sample; shape {weights.shape} was given")
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad) or not weights.any():
+        said = f"sample_weight[{bad[0]}] is {weights[bad[0]]} ({len(bad)} such in all)" if len(bad) else "all are 0"
+        raise ValueError(f"sample_weight must be finite numbers from 0, not all 0; {said}")
     return kept(weights * (count / math.fsum(weights)))
 
 

@@ -1,6 +1,7 @@
 """Columns of pandas and Arrow tables as numbers and labels; what is wrong is said by column and row."""
 
 import decimal
+import itertools
 import numbers
 import sys
 from typing import Any
@@ -17,10 +18,7 @@ def frame_of(value: Any) -> Any:
 
 
 def series_of(value: Any) -> Any:
-    """The pandas Series that a value is, or that an Arrow or Polars column, or a frame of one column becomes; None of anything else."""
-    frame = frame_of(value)
-    if frame is not None:
-        return frame.iloc[:, 0] if frame.shape[1] == 1 else None
+    """The pandas Series that a value is, or that an Arrow or Polars column becomes; None of anything else."""
     if _room_of(value) in ("pyarrow", "polars") and hasattr(value, "to_pandas"):
         value = value.to_pandas()
     pandas = sys.modules.get("pandas")
@@ -53,6 +51,12 @@ def numbers_of(frame: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
     return np.stack([_numbers(frame.iloc[:, i], frame.columns[i]) for i in range(frame.shape[1])], 1), names
 
 
+def targets_in(frame: Any) -> np.ndarray:
+    """[row, column] labels or numbers of a frame, of one column too."""
+    names_of(frame)
+    return np.stack([targets_of(frame.iloc[:, i]) for i in range(frame.shape[1])], 1) if frame.shape[1] else np.zeros((len(frame), 0))
+
+
 def targets_of(column: Any) -> np.ndarray:
     """A column's labels or numbers: integers, floats or texts."""
     import pandas
@@ -74,13 +78,20 @@ def targets_of(column: Any) -> np.ndarray:
     return values
 
 
-def same_rows(X: Any, y: Any) -> None:
-    """Refuses a frame and a series that hold the same rows in different orders: they would be put together by place."""
-    frame, series = frame_of(X), series_of(y)
-    if frame is None or series is None or len(frame) != len(series) or frame.index.equals(series.index):
-        return
-    if frame.index.is_unique and series.index.is_unique and not len(frame.index.difference(series.index)):
-        raise ValueError("X and y have the same rows by their index, in different orders; give y.loc[X.index], or both without an index")
+def same_rows(**given: Any) -> None:
+    """Refuses frames and series that hold the same rows in different orders: they would be put together by place."""
+    indices = {name: table.index for name, value in given.items() if (table := _table_of(value)) is not None}
+    for (name, one), (other, two) in itertools.combinations(indices.items(), 2):
+        if len(one) == len(two) and not one.equals(two) and one.is_unique and two.is_unique and not len(one.difference(two)):
+            raise ValueError(
+                f"{name} and {other} have the same rows by their index, in different orders; give {other}.loc[{name}.index], or both without an index"
+            )
+
+
+def _table_of(value: Any) -> Any:
+    """The frame or series that a value is or becomes; None of anything else."""
+    frame = frame_of(value)
+    return frame if frame is not None else series_of(value)
 
 
 def _numbers(column: Any, name: Any) -> np.ndarray:

@@ -18,6 +18,7 @@ from gdsim.data.doubts import warn_of_constants, warn_of_counts
 from gdsim.data.files import contents_of, said_of
 from gdsim.data.splits import is_share, split
 from gdsim.data.standard import Standard, standard_of
+from gdsim.declarations import hinting_calls
 from gdsim.filenames import user_path
 
 SETS = ("train", "validation", "test")
@@ -47,7 +48,7 @@ class Data:
 
     Labels are classes under a loss of labels, and plain numbers under a regression loss. The classes are the labels that occur,
     in any of the sets, in ascending order (`class_names`); or those that `class_names=` gives, in its order, where whole numbers
-    are places among names that are texts.
+    are places among names that are texts. Whole numbers in one column [sample, 1] are labels too: `loss=` says where they are numbers.
 
     `standardize`: each feature less its mean, over its standard deviation (of the population), both of the training samples alone;
     kept as `center` and `scale`, and applied by `gd.predict`, which takes features as they were given here.
@@ -75,9 +76,11 @@ class Data:
     scale: np.ndarray | None
     name: str
     _classes: tuple[Any, ...] | None  # where y are places among classes that were named
+    _labels: tuple[np.ndarray, ...] | None  # of a set beside the training set, y of all the sets, that of the training set first
 
-    _nothing: ClassVar[dict[str, Any]] = dict.fromkeys(("validation", "test", "sample_weight", "feature_names", "center", "scale", "_classes"))
+    _nothing: ClassVar[dict[str, Any]] = dict.fromkeys(("validation", "test", "sample_weight", "feature_names", "center", "scale", "_classes", "_labels"))
 
+    @hinting_calls
     def __init__(
         self,
         X: Any,
@@ -92,16 +95,13 @@ class Data:
         name: str = "data",
     ) -> None:
         whole = checked_samples(X, y)
+        same_rows(X=X, y=y, sample_weight=sample_weight)
         if whole.names is not None:
             warn_of_counts(whole.X, whole.names)
         weights = None if sample_weight is None else weights_of(sample_weight, len(whole.X))
-        given = {"validation": validation, "test": test}
-        shares = {n: float(v) for n, v in given.items() if is_share(v)}
-        drawn = split(len(whole.X), shares, checked_whole(seed, "Data.seed", 0, 2**64)) if shares else None
-        sets = {"train": whole} if drawn is None else {"train": whole.rows(drawn.train), **{n: whole.rows(rows) for n, rows in drawn.held.items()}}
-        sets |= {n: _held_out(v, n, whole) for n, v in given.items() if v is not None and n not in sets}
-        if weights is not None and drawn is not None:
-            weights = weights_of(weights[drawn.train], len(drawn.train))
+        sets, train = _sets(whole, {"validation": validation, "test": test}, seed)
+        if weights is not None and train is not None:
+            weights = weights_of(weights[train], len(train))
         standard = _standard(sets, standardize)
         classes = _named_classes(sets, class_names)
         for n, samples in sets.items():
@@ -114,11 +114,11 @@ class Data:
 
     def _put(self, sets: dict[str, Samples], name: str, **shared: Any) -> None:
         """Makes this the data of checked sets; `shared` is what they have in common, and the training set's weights."""
-        held = {}
+        held, labels = {}, tuple(s.y for s in sets.values())
         for n in SETS[1:]:
             if n in sets:
                 held[n] = object.__new__(type(self))
-                held[n]._put({"train": sets[n]}, f"{name}: {n}", **{**shared, "sample_weight": None})
+                held[n]._put({"train": sets[n]}, f"{name}: {n}", **{**shared, "sample_weight": None, "_labels": labels})
         samples = sets["train"]
         self.__setstate__({**self._nothing, **shared, **held, "X": samples.X, "y": samples.y, "name": name})
 
@@ -139,6 +139,7 @@ class Data:
         self.__dict__.update(state)
 
     @classmethod
+    @hinting_calls
     def read(
         cls,
         path: str | pathlib.Path,
@@ -188,7 +189,7 @@ class Data:
         """The classes, in the order of a network's outputs: labels of all sets together; None where targets are no labels."""
         if self._classes is not None:
             return self._classes
-        return classes_of([part.y for part in self.sets.values()]) if is_labels(self.y) else None
+        return classes_of(self._labels or [part.y for part in self.sets.values()]) if is_labels(self.y) else None
 
     @property
     def names_classes(self) -> bool:
@@ -196,9 +197,15 @@ class Data:
         return self._classes is not None and not counted(self._classes)
 
     @property
+    def kept_classes(self) -> tuple[Any, ...] | None:
+        """The classes, where files and the hash must say them: named ones that labels counted from 0 to the highest do not tell; else None."""
+        return None if self._classes is None or self._classes == counted_classes(self) else self._classes
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether y are whole numbers that look like labels no more than like numbers, and nobody has said which."""
-        return self._classes is None and self.class_names is not None and are_doubtful(self.y, self.class_names)
+        labels = self.y if self._labels is None else self._labels[0]
+        return self._classes is None and self.class_names is not None and are_doubtful(labels, self.class_names)
 
     @functools.cached_property
     def in_classes(self) -> "Data":
@@ -206,7 +213,7 @@ class Data:
         classes = self.class_names
         if classes is None:
             raise ValueError(f"y is {self.y.dtype} of shape {self.y.shape}, and no labels")
-        if self._classes is not None or (counted(classes) and self.y.ndim == 1):
+        if self._classes is not None or (counted(classes) and classes == counted_classes(self) and self.y.ndim == 1):
             return self
         sets = {n: Samples(part.X, codes_of(part.y, classes, "y")) for n, part in self.sets.items()}
         shared = {n: getattr(self, n) for n in ("sample_weight", "feature_names", "center", "scale")}
@@ -233,8 +240,8 @@ class Data:
             text.update(b"test" if n == "test" else b"")
             for array in (part.X, part.y, *([] if part.sample_weight is None else [part.sample_weight])):
                 text.update(f"{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-        if self._classes is not None and self._classes != counted_classes(self):
-            text.update(json.dumps(["class_names", *self._classes]).encode())
+        if self.kept_classes is not None:
+            text.update(json.dumps(["class_names", *self.kept_classes]).encode())
         if self.center is not None and self.scale is not None:
             text.update(b"standard" + self.center.tobytes() + self.scale.tobytes())
         return text.hexdigest()
@@ -256,7 +263,7 @@ def counted_classes(data: Data) -> tuple[int, ...] | None:
 
 def checked_samples(X: Any, y: Any) -> Samples:
     """Copies of X and y that fit each other, or an error."""
-    same_rows(X, y)
+    same_rows(X=X, y=y)
     features, names = features_of(X)
     targets = targets_of(y)
     if features.ndim != 2 or targets.ndim not in (1, 2):
@@ -266,6 +273,15 @@ def checked_samples(X: Any, y: Any) -> Samples:
     if features.size == 0 or targets.size == 0:
         raise ValueError(f"data needs at least one sample, one feature and one target; shapes {features.shape} and {targets.shape} were given")
     return Samples(features, targets, names)
+
+
+def _sets(whole: Samples, given: dict[str, Any], seed: Any) -> tuple[dict[str, Samples], np.ndarray | None]:
+    """(the training set and those `given` as sets or shares, by name; which samples are left to train on, where some were drawn)."""
+    shares = {n: float(v) for n, v in given.items() if is_share(v)}
+    drawn = split(len(whole.X), shares, checked_whole(seed, "Data.seed", 0, 2**64)) if shares else None
+    sets = {"train": whole} if drawn is None else {"train": whole.rows(drawn.train), **{n: whole.rows(rows) for n, rows in drawn.held.items()}}
+    sets |= {n: _held_out(v, n, whole) for n, v in given.items() if v is not None and n not in sets}
+    return sets, None if drawn is None else drawn.train
 
 
 def _held_out(value: Any, name: str, like: Samples) -> Samples:

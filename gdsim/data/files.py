@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -55,7 +56,13 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     missing = [k for k in ("X", "y") if k not in arrays]
     if missing:
         raise ValueError(f"it has no array {missing[0]!r}; it has {', '.join(sorted(arrays)) or 'none'}")
-    held = {n: (arrays[f"X_{n}"], arrays[f"y_{n}"]) for n in ("validation", "test") if f"X_{n}" in arrays and f"y_{n}" in arrays}
+    held = {}
+    for n in ("validation", "test"):
+        pair = [k for k in (f"X_{n}", f"y_{n}") if k in arrays]
+        if len(pair) == 1:
+            raise ValueError(f"it has {pair[0]!r} alone; a {n} set is X_{n} and y_{n} together")
+        if pair:
+            held[n] = (arrays[f"X_{n}"], arrays[f"y_{n}"])
     return held | {n: arrays[n] for n in ("X", "y", "sample_weight", "class_names") if n in arrays}
 
 
@@ -64,8 +71,13 @@ def _csv(path: pathlib.Path) -> Any:
     import pandas
 
     head = pandas.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, index_col=False)
-    frame = pandas.read_csv(path)
     names = head.iloc[0].tolist()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pandas.errors.ParserWarning)
+        try:
+            frame = pandas.read_csv(path, index_col=False)  # without which the first column of longer rows would be an index
+        except pandas.errors.ParserWarning:
+            raise ValueError(f"its rows have more fields than the header, which names {len(names)}: {', '.join(names[:10])}") from None
     if len(set(names)) < len(names) and len(names) == frame.shape[1]:
         frame.columns = names
     return frame
@@ -102,4 +114,7 @@ def _listed(value: Any, name: str) -> list[str]:
     found = [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else None
     if found is None or not all(isinstance(v, str) for v in found):
         raise TypeError(f"{name} must be a column's name, or a list of them; {value!r} was given")
+    twice = next((v for v in found if found.count(v) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{name} names the column {twice!r} twice; name it once")
     return found

@@ -13,9 +13,13 @@ from gdsim.data.files import arrays_in, said_of
 def arrays_of(data: Data) -> dict[str, np.ndarray]:
     """The arrays that make up a data set, by their names in a file."""
     found = {f"{letter}{'' if n == 'train' else '_' + n}": getattr(part, letter) for n, part in data.sets.items() for letter in "Xy"}
-    more = {"sample_weight": data.sample_weight, "center": data.center, "scale": data.scale, "feature_names": data.feature_names}
-    if data.names_classes:
-        more["class_names"] = np.array(data.class_names)
+    more: dict[str, Any] = {
+        "sample_weight": data.sample_weight,
+        "center": data.center,
+        "scale": data.scale,
+        "feature_names": data.feature_names,
+        "class_names": data.kept_classes,
+    }
     return found | {n: np.asarray(v) for n, v in more.items() if v is not None}
 
 

@@ -183,3 +183,31 @@ def test_the_command_line_warns_in_one_line(tmp_path):
     command = [sys.executable, "-c", "from gdsim.cli import main; main()", "plan", str(tmp_path / "run.toml")]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     assert found.stderr == "warning: column 'c' of X is constant in the training samples: nothing can be learnt from it, leave it out\n"
+
+
+@pytest.mark.parametrize("rows", ["1,2,3,0\n4,5,6,1\n", "0,2,3,0\n1,5,6,1\n", "1,2,3,4,0\n"])
+def test_rows_longer_than_the_header_are_refused(tmp_path, rows):
+    (tmp_path / "own.csv").write_text("a,b,y\n" + rows)
+    with pytest.raises(ValueError, match="its rows have more fields than the header, which names 3: a, b, y"):
+        read(tmp_path / "own.csv")
+
+
+@pytest.mark.parametrize("alone", ["X_validation", "y_validation", "X_test", "y_test"])
+def test_half_a_set_in_an_archive_is_refused(tmp_path, alone):
+    np.savez(tmp_path / "own.npz", X=[[1.0], [2.0]], y=[0, 1], **{alone: [[1.0]]})
+    with pytest.raises(ValueError, match=f"it has '{alone}' alone; a .* set is X_.* and y_.* together"):
+        read(tmp_path / "own.npz")
+
+
+@pytest.mark.parametrize("word", ["target", "features", "drop"])
+def test_a_column_that_is_named_twice_is_refused(tmp_path, word):
+    TABLE.to_csv(tmp_path / "own.csv", index=False)
+    with pytest.raises(ValueError, match=f"{word} names the column 'a' twice"):
+        read(tmp_path / "own.csv", **{"target": "label", word: ["a", "a"]})
+
+
+def test_commas_at_the_ends_of_rows_are_no_column(tmp_path):
+    (tmp_path / "own.csv").write_text("a,b,y\n1.5,2,0,\n4,5,1,\n")
+    data = read(tmp_path / "own.csv")
+    assert data.X.tolist() == [[1.5, 2.0], [4.0, 5.0]]
+    assert data.y.tolist() == [0, 1]

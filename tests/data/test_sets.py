@@ -1,6 +1,7 @@
 """Training, validation and test sets, and the standardisation that they share."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -99,6 +100,9 @@ def test_a_set_that_is_standardized_by_itself_is_refused():
         gd.Data(X, y, validation=0.2, test=0.2, standardize=True),
         gd.Data(X, np.array(["a", "b", "c"])[y], test=0.2, sample_weight=np.arange(50) + 1),
         gd.Data(X, y, class_names=["u", "v", "w"]),
+        gd.Data(X, y, class_names=range(5)),
+        gd.Data(X, y, class_names=range(3)),
+        gd.MLP(gd.Data(X[:9], np.r_[y[:8] % 2, 2], validation=(X[:4], [0, 1, 3, 0])).validation).data,
         gd.Data(X, X[:, :2], test=0.2),
         gd.MLP(gd.Data(X, y + 5, validation=0.2)).data,
     ],
@@ -111,6 +115,16 @@ def test_data_are_stored_and_read_back(data, tmp_path):
     for name, part in data.sets.items():
         assert (found.sets[name].X == part.X).all()
         assert (found.sets[name].y == part.y).all()
+
+
+def test_a_set_alone_has_the_classes_of_all():
+    whole = gd.Data(X[:8], [0, 1, 0, 1, 0, 5, 5, 5], validation=(X[:2], [0, 1]), test=(X[:1], [7]))
+    assert whole.validation.class_names == whole.test.class_names == whole.class_names == (0, 1, 5, 7)
+    assert gd.MLP(whole.validation, hidden=[2]).widths == (3, 2, 4)
+    assert pickle.loads(pickle.dumps(whole.validation)).class_names == (0, 1, 5, 7)
+    same = gd.Data(X, y, validation=0.2).validation
+    assert gd.MLP(same).data.digest == gd.MLP(gd.Data(same.X, same.y)).data.digest
+    assert gd.Data(X, y, validation=same).digest == gd.Data(X, y, validation=(same.X, same.y)).digest
 
 
 def test_sets_and_names_travel_into_a_folder_and_back(tmp_path):

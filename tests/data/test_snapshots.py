@@ -1,6 +1,7 @@
 """What is declared is a snapshot: the caller's arrays stay his own, later edits change nothing, and other kinds of arrays are taken as they are."""
 
 import copy
+import inspect
 import pickle
 
 import numpy as np
@@ -96,6 +97,9 @@ def test_frames_are_taken_as_they_are(kind):
     assert gd.Data(VALUES, pandas.Series([3, 5] * 6, dtype="category")).class_names == (3, 5)
     assert gd.Data(VALUES, pandas.Series([True, False] * 6, dtype=object)).class_names == (0, 1)
     assert gd.Data(VALUES, pyarrow.array(LABELS)).digest == gd.Data(pandas.DataFrame(VALUES), pandas.DataFrame({"y": LABELS})[["y"]]["y"]).digest
+    for column in (LABELS, VALUES[:, 0]):  # a frame of targets is [sample, output], as its numbers are
+        assert gd.Data(VALUES, kind(pandas.DataFrame({"u": column}))).digest == gd.Data(VALUES, column[:, None]).digest
+    assert gd.Data(VALUES, pandas.DataFrame({"u": ["x", "y"] * 6})).class_names == ("x", "y")
     assert gd.Data(VALUES, pandas.DataFrame({"u": LABELS, "v": LABELS})).digest == gd.Data(VALUES, np.column_stack([LABELS, LABELS])).digest
 
 
@@ -122,6 +126,8 @@ def test_frames_are_taken_as_they_are(kind):
         (pandas.DataFrame([[1.0, 2.0]], columns=["a", "a"]), [0], r"column 'a' stands twice"),
         (pandas.DataFrame({"t": pandas.to_datetime(["2026-01-01"])}), [0], r"column 't' has Timestamp.* which is no number"),
         (pandas.DataFrame({"a": [1.0, 2.0, 3.0]}), pandas.Series([0, 1, 1])[[2, 0, 1]], r"same rows by their index, in different orders"),
+        (pandas.DataFrame({"a": [1.0, 2.0]}), pandas.DataFrame({"u": [0, 1], "v": [1, 0]})[::-1], r"X and y have the same rows by their index"),
+        ([[1.0]], pandas.DataFrame([[1.0, 2.0]], columns=["u", "u"]), r"column 'u' stands twice"),
         ([[1.0], [2.0]], pandas.Series([1.0, np.inf], name="price"), r"column 'price' has inf in row 2 of 2"),
         ([[1.0], [2.0]], pandas.Series(["a", 1.5], name="kind"), r"column 'kind' has 1.5 in row 2 of 2.*all numbers, or all texts"),
         ([[1.0], [2.0]], pandas.Series([1, None], dtype="Int64", name="price"), r"column 'price' has 1 missing value, the first in row 2 of 2"),
@@ -131,6 +137,33 @@ def test_what_is_no_number_is_refused_in_one_line(X, y, message):
     with pytest.raises((ValueError, TypeError), match=message) as caught:
         gd.Data(X, y)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (pandas.Series([1.0, None, None]), r"sample_weight\[1\] is nan \(2 such in all\)"),
+        (pandas.Series([1, 2, None], dtype="Int64"), r"sample_weight\[2\] is nan"),
+        ([1.0, 2.0, -3.0], r"sample_weight\[2\] is -3.0"),
+        ([0, 0, 0], r"all are 0"),
+        ([1, 2], r"one per sample; shape \(2,\) was given"),
+        (["a", "b", "c"], r"sample_weight must be an array of numbers; list was given"),
+        (pandas.Series([1.0, 2.0, 3.0])[::-1], r"X and sample_weight have the same rows by their index, in different orders"),
+    ],
+)
+def test_weights_that_cannot_be_are_refused_by_their_place(weights, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        gd.Data(pandas.DataFrame({"a": [1.0, 2.0, 4.0]}), [0, 1, 1], sample_weight=weights)
+
+
+def test_misspelt_arguments_are_answered_with_the_right_ones():
+    with pytest.raises(TypeError, match=r"Data has no 'valdiation'; did you mean 'validation'\?"):
+        gd.Data(VALUES, LABELS, valdiation=0.2)
+    with pytest.raises(TypeError, match=r"read has no 'tagret'; did you mean 'target'\?"):
+        gd.Data.read("own.csv", tagret="y")
+    with pytest.raises(TypeError, match=r"Data.y is missing"):
+        gd.Data(VALUES)
+    assert str(inspect.signature(gd.Data)).startswith("(X: ")
 
 
 def test_plain_masked_arrays_are_arrays():
