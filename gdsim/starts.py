@@ -1,6 +1,5 @@
 """Initial points: where the runs of a population begin. Start i is the same point in every cell."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole
-from gdsim.data.arrays import kept, plain
+from gdsim.data.arrays import Array, plain
 from gdsim.declarations import Declaration, meant
 from gdsim.lanes.philox import INITIAL_POINT
 from gdsim.words import given, nearest
@@ -102,28 +101,17 @@ class Sobol(Start, frozen=True, tag="sobol"):
             _check_box(self, self.low, self.high)
 
 
-class Points:
+class Points(Array):
     """Initial points given as an array [start, parameter], of which it keeps a copy."""
 
     def __init__(self, values: Any) -> None:
         array = plain(values, "init")
         try:
-            self.values = kept(np.array(array, np.float64, order="C"))
+            super().__init__(array)
         except (TypeError, ValueError):
             raise TypeError(f"init as an array must hold numbers, [start, parameter]; {given(values)} was given") from None
         if self.values.ndim != 2 or not np.isfinite(self.values).all():
             raise ValueError(f"init as an array must be finite and [start, parameter]; shape {self.values.shape} was given")
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the numbers."""
-        return hashlib.sha256(f"{self.values.shape}".encode() + self.values.tobytes()).hexdigest()
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Points) and self.digest == other.digest
 
     def __repr__(self) -> str:
         return f"array [{self.values.shape[0]} starts, {self.values.shape[1]} parameters]"

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from gdsim.data import Array, Data
-from gdsim.starts import Points
 
 # Fields that were added after folders were made without them, by class, each with the value that means what there was before: while
 # a field has it, it is left out, so that the hashes of experiments that do not use it stay. A row is never taken out or changed.
@@ -21,7 +20,7 @@ def canonical(value: Any) -> Any:
         given = {name: getattr(value, name) for name in value.__struct_fields__}
         fields = {name: canonical(v) for name, v in given.items() if name not in added or v != added[name]}
         return {"type": kind, **fields} if kind else fields
-    if isinstance(value, (Array, Data, Points)):
+    if isinstance(value, (Array, Data)):
         return {"sha256": value.digest}
     if callable(value):
         return f"{value.__module__}:{value.__qualname__}"
