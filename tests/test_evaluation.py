@@ -85,9 +85,7 @@ def test_predictions_take_features_as_they_were_given(problem, result):
     for given in (X, FRAME, FRAME[["b", "a"]], FRAME.assign(id=1, kind=KIND), X.tolist()):
         assert np.allclose(gd.predict(problem, vector, given), expected, atol=1e-5)
     test = problem.data.test
-    for given in (test.X, test.X[:], test):
-        assert np.allclose(gd.predict(problem, vector, given), forward(problem, vector, test.X), atol=1e-5)
-    assert np.allclose(gd.predict(problem, vector, test.X[3:5]), forward(problem, vector, test.X[3:5]), atol=1e-5)
+    assert np.allclose(gd.predict(problem, vector, test), forward(problem, vector, test.X), atol=1e-5)
     assert np.allclose(gd.predict(problem, vector, gd.Data(X, KIND)), expected, atol=1e-5)
 
 
@@ -101,6 +99,24 @@ def test_a_folders_problem_predicts_too(problem, tmp_path):
     vector = opened.parameters.values[0]
     assert (gd.predict(kept, vector, FRAME[["b", "a"]]) == gd.predict(problem, vector, X)).all()
     assert (gd.evaluate(opened, on="test").loss.values == gd.evaluate(problem, vector, on="test").loss.values).all()
+    test = problem.data.test
+    for given in (test, kept.data.test, test.X * test.scale + test.center):  # wherever the set lies in memory
+        for found in (gd.predict(opened, given)[0], gd.predict(problem, vector, given), gd.predict(kept, vector, given)):
+            assert np.allclose(found, forward(problem, vector, test.X), atol=1e-5)
+    for raw in (test.X, kept.data.test.X, test.X.copy()):  # an array is of features as they were given to gd.Data, whatever it shares
+        assert np.allclose(gd.predict(opened, raw)[0], forward(problem, vector, (raw - test.center) / test.scale), atol=1e-5)
+
+
+def test_columns_are_taken_by_the_names_of_the_results_own_data():
+    frames = [pandas.DataFrame(X, columns=names) for names in (["a", "b"], ["b", "a"])]
+    results = [
+        gd.Sweep(problem=gd.LinearRegression(gd.Data(f, X[:, 0])), optimizer=gd.SGD(lr=0.01), steps=3, record=gd.Record(parameters=True)).run() for f in frames
+    ]
+    assert results[0].attrs["experiment"] == results[1].attrs["experiment"]
+    for result, frame in zip(results, frames, strict=True):
+        w = result.parameters.values[0]
+        for given in (frame, frame[frame.columns[::-1]]):
+            assert np.allclose(gd.predict(result, given).values[0, :, 0], X @ w[:2] + w[2], atol=1e-4)
 
 
 def test_classes_are_named(problem, result):
@@ -111,8 +127,12 @@ def test_classes_are_named(problem, result):
     labelled = gd.predict(result, X)
     assert labelled.output.values.tolist() == NAMES.tolist()
     assert (gd.predict(result, X, classes=True).values == found).all()
+    diverged = gd.predict(problem, [np.full(15, np.nan), result.parameters.values[0]], X, classes=True)
+    assert diverged[0].tolist() == [None] * 60
+    assert (diverged[1] == found[0]).all()
     binary = gd.LogisticRegression(gd.Data([[0.0], [1.0], [3.0]], [7, 9, 9]))
     assert gd.predict(binary, [2.0, -1.0], [[0.0], [1.0]], classes=True).tolist() == [7, 9]
+    assert gd.predict(binary, [np.nan, -1.0], [[0.0], [1.0]], classes=True).tolist() == [None, None]
     with pytest.raises(ValueError, match="classes=True names the most likely class, and 'mean_squared_error' is a loss of numbers"):
         gd.predict(gd.LinearRegression(gd.Data(X, X[:, 0])), np.zeros(3), X, classes=True)
 

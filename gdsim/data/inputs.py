@@ -12,7 +12,7 @@ from gdsim.data.standard import Standard
 
 
 def inputs_for(data: Data, X: Any) -> np.ndarray:
-    """X[sample, feature] in the units of `data.X`: standardised if that is, unless X is part of the data or another Data alike.
+    """X[sample, feature] in the units of `data.X`: standardised if that is, unless X is a Data that is standardised alike.
 
     Of a frame the columns are taken by the names that the data has. Raises ValueError for columns that are missing or too many.
     """
@@ -30,8 +30,7 @@ def inputs_for(data: Data, X: Any) -> np.ndarray:
             raise ValueError(f"X has no column {missing[0]!r}, which the problem's data has; {nearest(missing[0], list(frame.columns))}")
         X = frame[list(data.feature_names)]
     found = _of_width(features_of(X)[0], data)
-    is_own = isinstance(X, np.ndarray) and any(np.may_share_memory(X, part.X) for part in data.sets.values())
-    return found if standard is None or is_own else standard.applied(found)
+    return found if standard is None else standard.applied(found)
 
 
 def _of_width(found: np.ndarray, data: Data) -> np.ndarray:

@@ -124,19 +124,7 @@ def _scores(problem: Any, packs: Packs, part: Data | None, names: Sequence[str])
 
 
 def evaluate(problem: Any, parameters: Any, *, on: str = "train", dtype: str | None = None) -> "xarray.Dataset":
-    """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's whole training set, or on another.
-
-    `on`: "train", "validation" or "test". The penalty and the gradient's norm are of the training set alone; accuracies count every
-    sample alike, whatever its weight. Computed in `dtype`, the parameters' own if not given. Returns an xarray.Dataset
-    over `run`; of one vector without it; of a DataArray with a dim `parameter` over its other dims, with their coordinates.
-
-    Raises ValueError for parameters that do not fit the problem, and for a set that there is not.
-
-    >>> from gdsim import MLP, datasets
-    >>> problem = MLP(datasets.load("xor"), hidden=[2])
-    >>> float(evaluate(problem, np.zeros(12)).loss.round(4))
-    0.6931
-    """
+    """`gd.evaluate` at parameters, not at a result."""
     for name in ("l1", "l2"):
         if not isinstance(getattr(problem, name), float):
             raise ValueError(f"evaluate needs one {name} for all parameters; {getattr(problem, name)!r} was given")
@@ -149,20 +137,7 @@ def evaluate(problem: Any, parameters: Any, *, on: str = "train", dtype: str | N
 
 
 def predict(problem: Any, parameters: Any, X: Any, *, classes: bool = False, dtype: str | None = None) -> Any:
-    """[run, sample, output]: the outputs of the networks with parameters[run, parameter] at X[sample, feature].
-
-    Of classes their probabilities (softmax), of a log loss the probability of the second class; with `classes` the most likely
-    class [run, sample] by its name. X is as it was given to `gd.Data`: it is standardised as the problem's data are, unless it is a
-    part of theirs, as `data.test.X` is, or a `gd.Data`; a frame's columns are taken by name. One vector of parameters gives results
-    without `run`; of a DataArray they are a DataArray with its coordinates.
-
-    Raises ValueError for parameters and features that do not fit the problem.
-
-    >>> from gdsim import MLP, datasets
-    >>> problem = MLP(datasets.load("xor"), hidden=[2])
-    >>> predict(problem, np.zeros((1, 12)), [[0.0, 1.0]]).tolist()
-    [[[0.5, 0.5]]]
-    """
+    """`gd.predict` with parameters, not with a result."""
     if not problem.layers:
         raise ValueError(f"predict gives the outputs of networks, and {type(problem).__name__} is none; problem.value(points) gives a function's values")
     if classes and not problem.is_classifier:
@@ -178,9 +153,13 @@ def predict(problem: Any, parameters: Any, X: Any, *, classes: bool = False, dty
 
 
 def _most_likely(problem: Any, outputs: np.ndarray) -> np.ndarray:
-    """[run, sample] names of the most likely classes, the first of several."""
+    """[run, sample] names of the most likely classes, the first of several; objects, None among them, where outputs are NaN."""
     place = outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs[..., 0] > 0.5).astype(int)
-    return np.array(problem.data.class_names)[place]
+    found, lost = np.array(problem.data.class_names)[place], np.isnan(outputs).any(-1)
+    if lost.any():
+        found = found.astype(object)
+        found[lost] = None
+    return found
 
 
 def _outputs(problem: Any, packs: Packs, X: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from gdsim import population
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.reading import check_result
-from gdsim.sweep.result import sweep_behind
+from gdsim.sweep.result import feature_names, sweep_behind
 
 if TYPE_CHECKING:
     import xarray
@@ -60,9 +60,10 @@ def predict(
     with `variable="best_parameters"` at those that `gd.Validation` keeps; runs of fewer outputs are padded with NaN.
 
     Of classes their probabilities (softmax), of a log loss the probability of the second class; with `classes` the most likely
-    class [run, sample] by its name. X is as it was given to `gd.Data`: it is standardised as the problem's data are, unless it is a
-    part of theirs, as `data.test.X` is, or a `gd.Data`; a frame's columns are taken by name. One vector of parameters gives results
-    without `run`; a DataArray or a result gives a DataArray with its coordinates.
+    class [run, sample] by its name, None where a network that diverged has no numbers. X is as it was given to `gd.Data`: it is
+    standardised as the problem's data are. What is standardised already is given as a `gd.Data`, as `data.test` is. A frame's columns
+    are taken by name. One vector of parameters gives results without `run`; a DataArray or a result gives a DataArray with its
+    coordinates.
 
     Raises ValueError for parameters and features that do not fit the problem.
 
@@ -118,6 +119,7 @@ def _by_problem(result: Any) -> Iterator[tuple[np.ndarray, Any]]:
     cells, groups = cells_of(sweep_behind(result)), {}
     numbers, place = np.unique(result.cell.values, return_inverse=True)
     for i, number in enumerate(numbers):
-        groups.setdefault(digest(cells[number].problem), (cells[number].problem, []))[1].append(i)
+        problem = cells[number].problem
+        groups.setdefault((digest(problem), feature_names(problem)), (problem, []))[1].append(i)
     for problem, members in groups.values():
         yield np.flatnonzero(np.isin(place, members)), problem

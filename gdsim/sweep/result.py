@@ -131,18 +131,19 @@ def lacking(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
     return np.full(shape, np.nan if kind.kind == "f" else -1, kind)
 
 
-_sweeps: dict[str, Any] = {}
+_sweeps: dict[tuple[str, str], Any] = {}  # by the experiment's hash, and that of its features' names, which it does not have
 KEPT_SWEEPS = 64
 
 
 def remembered(sweep: Any, result: "xarray.Dataset") -> "xarray.Dataset":
     """The result, marked with its experiment's hash, by which this process knows the sweep that it came from, and with the sweep's targets."""
-    name = digest(sweep)
-    _sweeps.pop(name, None)
-    _sweeps[name] = sweep
+    names = [feature_names(p) for p in sweep.problem]
+    key = digest(sweep), digest(names) if any(names) else ""
+    _sweeps.pop(key, None)
+    _sweeps[key] = sweep
     if len(_sweeps) > KEPT_SWEEPS:
         del _sweeps[next(iter(_sweeps))]
-    result.attrs["experiment"] = name
+    result.attrs["experiment"], result.attrs["features"] = key
     targets = sorted({loss for stop in sweep.stop if isinstance(stop, Target) for loss in stop.losses}, reverse=True)
     if targets:
         result.attrs["targets"] = targets
@@ -151,9 +152,14 @@ def remembered(sweep: Any, result: "xarray.Dataset") -> "xarray.Dataset":
     return result
 
 
+def feature_names(problem: Any) -> tuple[str, ...]:
+    """The names of a problem's features, by which predictions take the columns of frames; empty where there are none."""
+    return (problem.data.feature_names if problem.data is not None else None) or ()
+
+
 def sweep_behind(result: "xarray.Dataset") -> Any:
     """The sweep that a result came from. Raises ValueError for one that this process has not run or opened."""
-    found = _sweeps.get(result.attrs.get("experiment", ""))
+    found = _sweeps.get((result.attrs.get("experiment", ""), result.attrs.get("features", "")))
     if found is None:
         raise ValueError("this result comes from no sweep that this process has run or opened; open its folder with gd.open, or run it again")
     return found
