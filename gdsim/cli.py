@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from gdsim import __version__
+from gdsim.sweep.new import KINDS, write_new
 
 INCOMPLETE, DAMAGE, INTERRUPTED = 3, 4, 130
 
@@ -231,16 +232,11 @@ def doctor(as_json: bool, **place: Any) -> None:
         sys.exit(DAMAGE)
 
 
-@main.command()
-@click.argument("kind", type=click.Choice(["mlp", "function", "csv"]))
+@main.command(epilog="; ".join(f"{kind}: {what}" for kind, what in KINDS.items()) + ".")
+@click.argument("kind", type=click.Choice(list(KINDS)))
 @click.argument("file", type=PATH, required=False)
 def new(kind: str, file: pathlib.Path | None) -> None:
-    """Write a commented experiment to start from into FILE, KIND.toml if none is named.
-
-    mlp: a network on handwritten digits; function: descent on a function or a formula; csv: a network on a table of your own.
-    """
-    from gdsim.sweep.new import write_new
-
+    """Write a commented experiment to start from into FILE, KIND.toml if none is named."""
     with _refusals():
         made = write_new(kind, file)
     for path in made:

@@ -4,8 +4,6 @@ import os
 import pathlib
 from typing import Any
 
-from gdsim.axes import nearest
-
 
 def user_path(value: Any, what: str = "path") -> pathlib.Path:
     """The file or folder that a user has named, `~` and `~user` being home folders.
@@ -30,32 +28,3 @@ def user_path(value: Any, what: str = "path") -> pathlib.Path:
     except FileNotFoundError:
         raise ValueError(f"{what} {text!r} is seen from the current folder, which has gone: change into one that is there") from None
     return path
-
-
-def why_no_results(folder: pathlib.Path) -> str:
-    """What to say of a folder of results that is not one, and which may have been meant."""
-    if not folder.exists():
-        here = folder.parent
-        if not here.is_dir():
-            return f"there are no gdsim results in {str(folder)!r}: neither this folder nor the one around it is there"
-        near = [p.name for p in _results_in(here)]
-        return f"there are no gdsim results in {str(folder)!r}: there is no such folder" + (f"; in {str(here)!r}, {nearest(folder.name, near)}" if near else "")
-    if not folder.is_dir():
-        return f"{str(folder)!r} is a file; give the folder of the results{_or(folder)}"
-    within = [str(p) for p in _results_in(folder)]
-    meant = f"; {', '.join(map(repr, within[:3]))}{' and others' if len(within) > 3 else ''} {'does' if len(within) == 1 else 'do'}" if within else _or(folder)
-    return f"{str(folder)!r} holds no gdsim results: there is no experiment.json{meant}"
-
-
-def _results_in(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The folders of results that lie in a folder, which may not be ours to read."""
-    try:
-        return sorted(p.parent for p in folder.glob("*/experiment.json"))
-    except OSError:
-        return []
-
-
-def _or(place: pathlib.Path) -> str:
-    """The folder of results in which a place lies, as a hint."""
-    above = next((p for p in list(place.parents)[:2] if (p / "experiment.json").is_file()), None)
-    return f", {str(above)!r}" if above else ""

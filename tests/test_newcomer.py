@@ -102,6 +102,8 @@ def test_what_a_setting_changes(before, setting, after):
         ("optimizer.7.lr=0.1", "there is no optimizer 7; the experiment has 3, numbered from 0"),
         ("stop.0.loss=0.1", "there is no stop 0; the experiment has 0"),
         ("steps.a=1", "steps is 5, which has no 'a'"),
+        ("optimizer.lr.logspac=[1, 2, 3]", "lr is 0.3, which has no 'logspac'"),
+        ("optimizer.norm.logspac=[1, 2, 3]", "norm is 1.0, which has no 'logspac'"),
         ("optimizer.lr=-1", "must be a finite number"),
     ],
 )
@@ -129,6 +131,14 @@ def test_templates_can_be_planned_and_are_not_written_over(folder, kind):
     assert (code, f"'{kind}.toml' is there already" in out) == (2, True)
     assert (folder / f"{kind}.toml").read_text() == text
     assert command("new", kind, "none/mine.toml")[0] == 2
+
+
+@pytest.mark.parametrize("name", ["example.csv", "mine.csv", "mine"])
+def test_an_experiment_has_the_name_of_one(folder, name):
+    before = sorted(p.name for p in folder.iterdir())
+    code, out = command("new", "csv", name)
+    assert (code, f"'{name}' is no name of an experiment: end it in .toml" in out) == (2, True)
+    assert sorted(p.name for p in folder.iterdir()) == before
 
 
 def test_a_template_runs_in_a_shortened_form(folder):

@@ -13,7 +13,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.sweep.display import LogLines, TerminalLine, line_of, shown
-from gdsim.sweep.progress import ENDING, Progress, State, Tally, hearing
+from gdsim.sweep.progress import ENDING, Progress, State, Tally, every, hearing
 from gdsim.sweep.remaining import Remaining
 
 
@@ -174,6 +174,37 @@ def test_a_log_is_short():
     assert lines[-1].startswith("1,000 of 1,000 runs")
 
 
+def test_a_log_counts_in_time_however_messages_change(monkeypatch):
+    out, clock = io.StringIO(), itertools.count()
+    monkeypatch.setattr("gdsim.sweep.display.time.monotonic", lambda: float(next(clock)))  # a second passes whenever it is asked for
+    log = LogLines(out)
+    for k in range(1, 17):
+        log(State(100, k, k, 1.0, 0, ("", "compiling a", "compiling b")[k % 3], 0, None))
+    lines = out.getvalue().splitlines()
+    assert lines[:2] == ["compiling a", "compiling b"]
+    assert [re.search(r"(\d+) of 100 runs", line)[1] for line in lines[2:]] == ["5", "15"]  # after 5 s, and 10 s later
+
+
+def test_something_is_done_now_and_then_until_the_block_ends():
+    thrice, calls, threads = threading.Event(), [], []
+
+    def act():
+        threads.append(threading.current_thread())
+        calls.append(True)
+        if len(calls) == 3:
+            thrice.set()
+
+    with every(0.001, act, "a name"):
+        assert thrice.wait(60)
+    done = len(calls)
+    assert {t.name for t in threads} == {"a name"}
+    assert not threads[0].is_alive()
+    assert len(calls) == done
+    with every(3600.0, calls.clear, "another"):
+        pass  # at once, and the end is not waited for
+    assert calls == []
+
+
 def test_short_sweeps_show_nothing_by_themselves(sweep, monkeypatch):
     monkeypatch.setattr("gdsim.sweep.display.PATIENCE_SECONDS", 3600.0)
     assert told(sweep, None, Terminal(), monkeypatch) == ""
@@ -197,6 +228,7 @@ def test_an_interrupt_is_acknowledged_at_once():
             said.append(state.message)
             if state.message == ENDING:
                 drawn.set()
+            return True
 
     progress = Progress(10, Line(io.StringIO(), 3600.0))
     with progress.ticking(), hearing(progress):

@@ -53,6 +53,15 @@ def test_a_terminal_that_cannot_write_a_name_ends_nothing(folder):
     assert gd.open(folder / "results" / "実験").sizes["run"] == 8
 
 
+def test_an_interrupt_while_python_loads_is_told_in_one_line(folder):
+    (folder / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")  # as it is loaded
+    line = [sys.executable, "-m", "gdsim", "--version"]
+    done = subprocess.run(line, cwd=folder, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted\n")
+    (folder / "click.py").unlink()
+    assert subprocess.run(line, cwd=folder, capture_output=True, check=True).stdout.decode().strip() == gd.__version__
+
+
 def test_without_numbas_compiler_one_line_says_so(folder):
     code, out, errors = process("run", "booth.toml", folder=folder, NUMBA_DISABLE_JIT="1")
     assert code == 2

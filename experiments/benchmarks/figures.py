@@ -1,6 +1,5 @@
 """Pictures of the benchmarks: the roofline, and how time grows with runs, width, batch and threads."""
 
-import os
 import time
 from typing import Any
 
@@ -9,12 +8,13 @@ from works import WORKS, Work
 
 import gdsim as gd
 from gdsim.plots.style import COLOURS
+from gdsim.sweep.cores import usable_cores
 
 CURVES = {
     "runs": ("runs", "us per step of a run", [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]),
     "width": ("units of the hidden layer", "ns per weight and step of a run", [4, 8, 16, 32, 64, 128, 256, 512]),
     "batch": ("samples of a batch", "us per step of a run", [1, 2, 3, 4, 5, 7, 8, 12, 16, 17, 24, 31, 32, 33, 48, 64, 65, 96, 127, 128, 200, 256, 300]),
-    "threads": ("threads", "times one thread", list(range(1, (os.cpu_count() or 1) + 1))),
+    "threads": ("threads", "times one thread", list(range(1, usable_cores() + 1))),
 }
 
 LINE = 0.05  # between the names of points, of the picture's height

@@ -29,13 +29,18 @@ def acknowledged(seconds: float) -> tuple[float, float, int]:
         settings = {**os.environ, "GDSIM_CACHE_DIR": f"{folder}/cache", "TERM": "xterm"}
         process = subprocess.Popen(command, stdout=slave, stderr=slave, env=settings)
         os.close(slave)
-        read_until(master, time.monotonic() + seconds)
-        process.send_signal(signal.SIGINT)
-        sent = time.monotonic()
-        heard = read_until(master, sent + GIVE_UP, b"interrupted")
-        read_until(master, sent + GIVE_UP)
-        code = process.wait(timeout=GIVE_UP)
-        return heard - sent, time.monotonic() - sent, code
+        try:
+            read_until(master, time.monotonic() + seconds)
+            process.send_signal(signal.SIGINT)
+            sent = time.monotonic()
+            heard = read_until(master, sent + GIVE_UP, b"interrupted")
+            read_until(master, sent + GIVE_UP)
+            code = process.wait(timeout=GIVE_UP)
+            return heard - sent, time.monotonic() - sent, code
+        finally:
+            process.kill()  # which nothing comes of where it has ended
+            process.wait()
+            os.close(master)
 
 
 def read_until(handle: int, end: float, word: bytes | None = None) -> float:

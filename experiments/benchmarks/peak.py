@@ -6,7 +6,6 @@ Prints GFLOP/s of all threads together, the fastest of some measurements: what t
 """
 
 import concurrent.futures
-import os
 import sys
 import time
 from typing import Any
@@ -17,6 +16,7 @@ from numba import types
 from gdsim.lanes.compiler import bind, vector_bytes
 from gdsim.lanes.operations import splat
 from gdsim.lanes.tiles import load_row, outer_fma, repeat, store_row
+from gdsim.sweep.cores import usable_cores
 
 WIDTH, CHAINS, STEPS = vector_bytes() // 4, 10, 2_000_000
 
@@ -45,4 +45,4 @@ def peak(threads: int) -> float:
 
 
 if __name__ == "__main__":
-    print(peak(int(sys.argv[1]) if len(sys.argv) > 1 else os.cpu_count() or 1))
+    print(peak(int(sys.argv[1]) if len(sys.argv) > 1 else usable_cores()))

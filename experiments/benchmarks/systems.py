@@ -9,7 +9,6 @@ microseconds per step of a run, and the median of the first 64 runs' final losse
 """
 
 import json
-import os
 import sys
 import time
 import warnings
@@ -20,6 +19,7 @@ import numpy as np
 from works import WORKS, Work
 
 import gdsim as gd
+from gdsim.sweep.cores import usable_cores
 
 SHOWN = 64  # runs whose orders of samples and final losses are compared
 BEST_OF = 3
@@ -205,7 +205,7 @@ SYSTEMS = {"gdsim": measure_gdsim, "jax": measure_jax, "torch": measure_torch, "
 def main() -> None:
     """Measures what the command line asks for."""
     system, name, rule, runs, steps, *rest = sys.argv[1:]
-    threads = int(rest[0]) if rest else os.cpu_count()
+    threads = int(rest[0]) if rest else usable_cores()
     took, losses = SYSTEMS[system](name, rule, int(runs), int(steps), threads)
     print(json.dumps({"us": took / int(steps) / int(runs) * 1e6, "loss": float(np.nanmedian(losses))}))
 

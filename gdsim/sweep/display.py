@@ -74,12 +74,14 @@ class Display:
     def __call__(self, state: State) -> None:
         """Shows a state, unless another was shown just now and this is no news."""
         with self.drawing:
-            is_news = state.message != self.message
+            is_news = self._is_news(state.message)
             self.state, now = state, time.monotonic()
-            if state.message != ENDING and (now < self.begins or (not is_news and now - self.drawn < self.every)):
+            is_early = now < self.begins or (not is_news and now - self.drawn < self.every)
+            if is_early and not (is_news and state.message == ENDING):
                 return
-            self.drawn, self.message = now, state.message
-            self._show(state, is_news)
+            self.message = state.message
+            if self._show(state, is_news):
+                self.drawn = now
 
     def close(self) -> None:
         """Leaves the last state to be read, if any was shown."""
@@ -87,7 +89,11 @@ class Display:
             if self.state is not None and (math.isfinite(self.drawn) or time.monotonic() >= self.begins):
                 self._end(self.state._replace(message=""))
 
-    def _show(self, state: State, is_news: bool) -> None:
+    def _is_news(self, message: str) -> bool:
+        return message != self.message
+
+    def _show(self, state: State, is_news: bool) -> bool:
+        """Shows a state; whether that says how far the sweep is, which is then said again after `every` seconds."""
         raise NotImplementedError
 
     def _end(self, state: State) -> None:
@@ -104,8 +110,9 @@ class TerminalLine(Display):
         self.stream = stream
         self.bar = bar_of(stream)
 
-    def _show(self, state: State, is_news: bool) -> None:
+    def _show(self, state: State, is_news: bool) -> bool:
         self._write(line_of(state, self._width(), bar=self.bar))
+        return True
 
     def _end(self, state: State) -> None:
         self._write(line_of(state, self._width(), ended=True) + "\n")
@@ -128,15 +135,21 @@ class LogLines(Display):
 
     def __init__(self, stream: TextIO, patience: float = 0.0) -> None:
         super().__init__(patience)
-        self.stream, self.every, self.said = stream, LOG_SECONDS, set[str]()
+        self.stream, self.every, self.said = stream, LOG_SECONDS, {""}
+        self.drawn = self.begins
 
-    def _show(self, state: State, is_news: bool) -> None:
-        if is_news and state.message and state.message not in self.said:
+    def _is_news(self, message: str) -> bool:
+        return message not in self.said
+
+    def _show(self, state: State, is_news: bool) -> bool:
+        if is_news:
             self.said.add(state.message)
             self._write(state.message)
-        elif state.runs_done and not is_news:
+        elif state.runs_done:
             self.every = min(2 * self.every, MOST_LOG_SECONDS)
-            self._write(line_of(state._replace(message=""), 110, bar="#-"))
+            self._write(line_of(state._replace(message=""), 110))
+            return True
+        return False
 
     def _end(self, state: State) -> None:
         self._write(line_of(state, 110, ended=True))
@@ -156,8 +169,9 @@ class NotebookLine(Display):
         super().__init__(patience)
         self.handle: Any = None
 
-    def _show(self, state: State, is_news: bool) -> None:
+    def _show(self, state: State, is_news: bool) -> bool:
         self._put(line_of(state, 100, bar="█░"))
+        return True
 
     def _end(self, state: State) -> None:
         self._put(line_of(state, 100, ended=True))

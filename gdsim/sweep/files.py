@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the traces of writers that died."""
+"""Files that appear whole or not at all, the traces of writers that died, and folders that were not meant."""
 
 import contextlib
 import os
@@ -7,6 +7,8 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator
+
+from gdsim.words import nearest
 
 WRITING = ".writing-"
 # A writer of another machine is not known to have died before its file has lain so long.
@@ -70,3 +72,32 @@ def is_alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def why_no_results(folder: pathlib.Path) -> str:
+    """What to say of a folder of results that is not one, and which may have been meant."""
+    if not folder.exists():
+        here = folder.parent
+        if not here.is_dir():
+            return f"there are no gdsim results in {str(folder)!r}: neither this folder nor the one around it is there"
+        near = [p.name for p in _results_in(here)]
+        return f"there are no gdsim results in {str(folder)!r}: there is no such folder" + (f"; in {str(here)!r}, {nearest(folder.name, near)}" if near else "")
+    if not folder.is_dir():
+        return f"{str(folder)!r} is a file; give the folder of the results{_or(folder)}"
+    within = [str(p) for p in _results_in(folder)]
+    meant = f"; {', '.join(map(repr, within[:3]))}{' and others' if len(within) > 3 else ''} {'does' if len(within) == 1 else 'do'}" if within else _or(folder)
+    return f"{str(folder)!r} holds no gdsim results: there is no experiment.json{meant}"
+
+
+def _results_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The folders of results that lie in a folder, which may not be ours to read."""
+    try:
+        return sorted(p.parent for p in folder.glob("*/experiment.json"))
+    except OSError:
+        return []
+
+
+def _or(place: pathlib.Path) -> str:
+    """The folder of results in which a place lies, as a hint."""
+    above = next((p for p in list(place.parents)[:2] if (p / "experiment.json").is_file()), None)
+    return f", {str(above)!r}" if above else ""

@@ -9,7 +9,6 @@ import os
 import pathlib
 import platform
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import msgspec
 
 from gdsim.sweep.files import WRITING, is_alive
-from gdsim.sweep.progress import Progress
+from gdsim.sweep.progress import Progress, every
 
 NAME = "heartbeat"
 BEAT_SECONDS = 10.0
@@ -38,20 +37,10 @@ class Driver(msgspec.Struct, frozen=True):
 @contextlib.contextmanager
 def beating(folder: pathlib.Path, progress: Progress) -> Iterator[None]:
     """Gives signs of life in a folder, until the block ends."""
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.is_set():
-            _write(folder, progress)
-            ended.wait(BEAT_SECONDS)
-
-    thread = threading.Thread(target=beat, name="gdsim-heartbeat", daemon=True)
-    thread.start()
     try:
-        yield
+        with every(BEAT_SECONDS, lambda: _write(folder, progress), "gdsim-heartbeat"):
+            yield
     finally:
-        ended.set()
-        thread.join()
         _remove(folder)
 
 

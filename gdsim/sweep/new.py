@@ -3,8 +3,8 @@
 import importlib.resources
 import pathlib
 
-from gdsim.axes import nearest
 from gdsim.sweep.files import write_atomically
+from gdsim.words import nearest
 
 KINDS = {"mlp": "a small network on handwritten digits", "function": "descent on a function or a formula", "csv": "a network on a table of your own"}
 # What a template reads, and is written beside it.
@@ -14,11 +14,13 @@ BESIDE = {"csv": "example.csv"}
 def write_new(kind: str, target: pathlib.Path | None = None) -> list[pathlib.Path]:
     """Writes the experiment of a kind, KIND.toml if no file is named, and what it reads beside it; the files that are new.
 
-    Raises ValueError for another kind, and for files that are there already: nothing is written over.
+    Raises ValueError for another kind, for a file that is no .toml, and for files that are there already: nothing is written over.
     """
     if kind not in KINDS:
         raise ValueError(f"there is no template {kind!r}; {nearest(kind, list(KINDS))}")
     target = pathlib.Path(f"{kind}.toml") if target is None else target
+    if target.suffix != ".toml":
+        raise ValueError(f"{str(target)!r} is no name of an experiment: end it in .toml")
     folder = importlib.resources.files("gdsim.sweep") / "templates"
     texts = {target: (folder / f"{kind}.toml").read_text(encoding="utf-8").replace(f"{kind}.toml", str(target))}
     if kind in BESIDE:

@@ -65,14 +65,12 @@ def _with(held: Any, parts: Sequence[str], value: Any, name: str) -> Any:
         return _with_in_list(held, parts, value, name)
     if parts[0].isdigit():  # of one
         return _with_in_list([] if held is None else [held], parts, value, name)[0]
-    if isinstance(held, str):
-        held = {SHORT.get(name, "type"): held}
-    if held is not None and not isinstance(held, dict):
+    if held is not None and not isinstance(held, (dict, str)):
         raise ValueError(f"{name} is {held!r}, which has no {parts[0]!r}")
-    held = {} if held is None else held
+    held = {} if held is None else _as_table(held, name)
     first, rest = parts[0], parts[1:]
     if first not in held and not _knows(held, name, first):
-        inner = next((k for k in ("rule", "schedule") if name in ("optimizer", "rule", "schedule") and k in held), None)
+        inner = _inner(held, name)
         if inner is None:
             raise ValueError(f"no {name} has {first!r}; {nearest(first, _fields(held, name))}")
         return {**held, inner: _with(held[inner], parts, value, inner)}
@@ -86,17 +84,34 @@ def _with_in_list(held: list[Any], parts: Sequence[str], value: Any, name: str) 
         if number >= len(held):
             raise ValueError(f"there is no {name} {number}; the experiment has {len(held)}, numbered from 0")
         return [_with(v, parts[1:], value, name) if k == number else v for k, v in enumerate(held)]
-    found, takers = [], 0
-    for entry in held:
-        try:
-            found.append(_with(entry, parts, value, name))
-            takers += 1
-        except ValueError:
-            found.append(entry)
+    takers = [k for k, entry in enumerate(held) if _takes(entry, name, parts[0])]
     if not takers:
-        allowed = dict.fromkeys(f for e in held for f in _fields({"type": e} if isinstance(e, str) else e, name) if f != "rule")
+        allowed = dict.fromkeys(f for e in held for f in _fields(_as_table(e, name), name) if f != "rule")
         raise ValueError(f"no {name} has {parts[0]!r}; {nearest(parts[0], list(allowed))}")
-    return found
+    return [_with(v, parts, value, name) if k in takers else v for k, v in enumerate(held)]
+
+
+def _takes(entry: Any, name: str, key: str) -> bool:
+    """Whether an entry of a list may have a key, itself or in what it is put around."""
+    table = _as_table(entry, name)
+    if key in table or _knows(table, name, key):
+        return True
+    inner = _inner(table, name)
+    return inner is not None and _takes(table[inner], inner, key)
+
+
+def _as_table(held: Any, name: str) -> dict[str, Any]:
+    """The table that stands for what stands at `name`, which may be a string alone. Raises ValueError for what is neither."""
+    if isinstance(held, dict):
+        return held
+    if isinstance(held, str):
+        return {SHORT.get(name, "type"): held}
+    raise ValueError(f"{name} is {held!r}, which is no table")
+
+
+def _inner(table: dict[str, Any], name: str) -> str | None:
+    """The key under which a wrapper has its rule, or a warm-up its schedule."""
+    return next((k for k in ("rule", "schedule") if name in ("optimizer", "rule", "schedule") and k in table), None)
 
 
 def _fields(held: dict[str, Any], name: str) -> list[str]:

@@ -17,6 +17,25 @@ TICK_SECONDS = 0.2
 ENDING = "interrupted: ending what is on the way"
 
 
+@contextlib.contextmanager
+def every(seconds: float, action: Callable[[], object], name: str) -> Iterator[None]:
+    """Does something now and every so many seconds, in a thread of that name, until the block ends."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        action()
+        while not ended.wait(seconds):
+            action()
+
+    thread = threading.Thread(target=repeat, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 class Tally(NamedTuple):
     """What a finished chunk, or a part of it, is counted as."""
 
@@ -60,7 +79,6 @@ class Progress:
         self.tally, self.failed, self.message = Tally(), 0, ""
         self.interrupted = False
         self.counting = threading.Lock()
-        self.waking = threading.Event()
 
     def add(self, tally: Tally) -> None:
         """Counts what is done; what was counted and is lost, with negative numbers."""
@@ -74,9 +92,8 @@ class Progress:
             raise KeyboardInterrupt
 
     def interrupt(self) -> None:
-        """Asks the sweep to end, and has that acknowledged; called by a signal's handler, which may hold anything."""
+        """Asks the sweep to end, which the next tick acknowledges; called by a signal's handler, which may hold any lock."""
         self.interrupted = True
-        self.waking.set()
 
     def say(self, message: str) -> None:
         """Says what is being done until the next message."""
@@ -106,25 +123,8 @@ class Progress:
         if not getattr(self.listener, "ticks", False):
             yield
             return
-        ended = threading.Event()
-
-        def tick() -> None:
-            while not ended.is_set():
-                self.waking.wait(TICK_SECONDS)
-                if self.interrupted:
-                    self._tell()
-                    return  # told; nothing else is worth saying
-                self._tell()
-
-        thread = threading.Thread(target=tick, name="gdsim-progress", daemon=True)
-        thread.start()
-        try:
+        with every(TICK_SECONDS, self._tell, "gdsim-progress"):
             yield
-        finally:
-            ended.set()
-            self.waking.set()
-            thread.join()
-            self.waking.clear()
 
 
 @contextlib.contextmanager

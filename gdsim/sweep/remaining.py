@@ -57,12 +57,13 @@ class Remaining:
 
     def compile(self, group: int, seconds: float) -> None:
         """The kernels of a structure are there after so many seconds."""
-        self.compiled.setdefault(group, seconds)
+        with self.changing:
+            self.compiled.setdefault(group, seconds)
 
     def seconds(self, now: float) -> float | None:
         """The time left; None while no run has finished."""
         with self.changing:
-            timed, missing, going = dict(self.timed), dict(self.runs), list(self.going.values())
+            timed, missing, going, compiled = dict(self.timed), dict(self.runs), list(self.going.values()), dict(self.compiled)
         took = sum(seconds for _, seconds in timed.values())
         operations = sum(runs * self.operations[group] for group, (runs, _) in timed.items())
         if not operations or not any(count > 0 for count in missing.values()):
@@ -71,8 +72,8 @@ class Remaining:
         training = sum(max(0, count) * cost[group] for group, count in missing.items())
         rest = [max(0.0, g.runs * cost[g.group] - (now - g.began)) for g in going]
         training += sum(rest) - sum(g.runs * cost[g.group] for g in going)
-        kernels = [g for g, count in missing.items() if count > 0 and g not in self.compiled]
-        compiling = len(kernels) * sum(self.compiled.values()) / max(1, len(self.compiled))
+        kernels = [g for g, count in missing.items() if count > 0 and g not in compiled]
+        compiling = len(kernels) * sum(compiled.values()) / max(1, len(compiled))
         # Kernels are made one after the other, beside runs that are trained; what one thread has begun, no other can take.
         return max([compiling, *rest, (max(0.0, training) + compiling) / max(1, self.threads)])
 

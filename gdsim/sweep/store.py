@@ -29,12 +29,12 @@ import msgspec
 import numpy as np
 
 from gdsim.data import stored
-from gdsim.filenames import user_path, why_no_results
+from gdsim.filenames import user_path
 from gdsim.kernels import BITS
 from gdsim.starts import Points
 from gdsim.sweep.canonical import canonical, digest, encoded, hash_of
 from gdsim.sweep.cells import identities_of
-from gdsim.sweep.files import WRITING, remove_abandoned, sync_folder, write_atomically
+from gdsim.sweep.files import WRITING, remove_abandoned, sync_folder, why_no_results, write_atomically
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.shards import DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
 from gdsim.sweep.summaries import apart, summary_bytes
