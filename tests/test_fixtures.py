@@ -214,12 +214,12 @@ def test_folders_of_a_function_that_reads_a_value_go_on(copied, monkeypatch):
 
 
 def test_folders_of_a_function_s_formula_go_on_with_the_order_that_they_have(tmp_path):
-    """At e4b61fc the variables of a Python function stood by the alphabet."""
+    """At e4b61fc the variables of a Python function stood in the order in which SymPy's text mentions them."""
     options = {"optimizer": gd.SGD(lr=0.01), "init": 0.5, "steps": 2}
-    function = lambda y, x: (x - 1) ** 2 + 3 * y**2  # noqa: E731
-    earlier = gd.Sweep(problem=gd.Expression("3*y**2 + (x - 1)**2", ["x", "y"]), **options)
+    function = lambda x, y: (x - 1) ** 2 + 3 * y**2  # noqa: E731
+    earlier = gd.Sweep(problem=gd.Expression("3*y**2 + (x - 1)**2"), **options)
     earlier.run(out=tmp_path, threads=1)
-    with pytest.raises(ValueError, match=r"write variables=\['x', 'y'\] in gd.Expression: .* in the order \['y', 'x'\] in yours"):
+    with pytest.raises(ValueError, match=r"write variables=\['y', 'x'\] in gd.Expression: .* in the order \['x', 'y'\] in yours"):
         gd.Sweep(problem=gd.Expression(function), **options).run(out=tmp_path, threads=1)
-    gd.Sweep(problem=gd.Expression(function, variables=["x", "y"]), **options).run(out=tmp_path, threads=1)
+    gd.Sweep(problem=gd.Expression(function, variables=["y", "x"]), **options).run(out=tmp_path, threads=1)
     assert len(shards(tmp_path)) == 1

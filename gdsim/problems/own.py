@@ -303,6 +303,8 @@ def _imported(name: str, folder: pathlib.Path | None) -> types.ModuleType:
     for value in [v for m in new for v in vars(sys.modules[m]).values()]:
         home = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
         if str(home).partition(".")[0] in taken - FOREIGN:
+            for one in new:
+                del sys.modules[one], _beside[one]
             raise _taken(str(home).partition(".")[0])
     return module
 

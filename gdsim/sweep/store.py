@@ -311,7 +311,7 @@ def _holds(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> bool:
 
 
 def _other_order(kept: dict[str, Any], given: dict[str, Any]) -> str:
-    """What to do where a formula has its variables in another order: version 0.1 first took those of a Python function by the alphabet."""
+    """What to do where a formula has its variables in another order: those of a Python function once stood as SymPy's text mentions them."""
     orders = {p["text"]: p["variables"] for p in kept.get("problem", []) if p.get("type") == "expression"}
     for p in given["problem"]:
         order = orders.get(p.get("text"), ()) if p.get("type") == "expression" else ()
