@@ -1,5 +1,6 @@
 """Optimizers compared, each tuned over its own grid: one half of the starts chooses its cell, the other compares."""
 
+import contextlib
 import itertools
 from typing import Any
 
@@ -8,8 +9,10 @@ import numpy as np
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.analysis.tuning import Ranked, groups_by, resampled_medians
 from gdsim.statistics import holm, median_interval, percentiles, signed_rank
+from gdsim.sweep.cells import cells_of
 from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
 from gdsim.sweep.reading import cells_in, check_result, checked_confidence, dataset, values_of
+from gdsim.sweep.result import sweep_behind
 
 # Below this p-value, corrected for all pairs, two optimizers are told apart in words.
 TOLD_APART = 0.05
@@ -22,7 +25,7 @@ def compare_tuned(
     """Optimizers, each at the best cell of its own grid, compared pair by pair on common starts: a Dataset over `by` and `pair`.
 
     The odd starts choose each optimizer's cell, by what ranks (`variable` or `target` if given, else as `gd.table` says; `attrs["ranked_by"]`);
-    the even starts compare, so that the choice flatters nobody. Diverged runs, and those that never met the target, are infinite.
+    the even starts compare, so that the choice flatters nobody. Diverged runs are infinite, of times those that never met the target.
     `p` is of Wilcoxon's signed-rank test (1945) on the starts that both have, ties halved; `p_holm` holds for all pairs at once (Holm 1979).
     `ratio` is the first's median over the second's, with the percentile interval of a bootstrap that draws starts for both alike; NaN where
     values are not above 0. Any coordinate may stand in the place of "optimizer". `gd.analysis.sentences` says it in words. Raises ValueError.
@@ -63,8 +66,24 @@ def compare_tuned(
     }  # fmt: skip
     pairs = list(itertools.combinations(range(len(names)), 2))
     firsts, seconds = (np.asarray(names)[[pair[k] for pair in pairs]] if pairs else np.array([], str) for k in (0, 1))
-    about = {"by": by, "confidence": confidence, "choosing": len(np.unique(choosing.start)), "comparing": len(values), **found.about}
+    about = {
+        "by": by,
+        "confidence": confidence,
+        "choosing": len(np.unique(choosing.start)),
+        "comparing": len(values),
+        "left_out": _left_out(result, by, names),
+        **found.about,
+    }
     return dataset(variables, {by: (by, names), "first": ("pair", firsts), "second": ("pair", seconds)}, **about)
+
+
+def _left_out(result: Any, by: str, names: np.ndarray) -> list[str]:
+    """The values of `by` of which no run that would choose a cell is finished, those of the sweep's optimizers among them."""
+    there = [str(n) for n in groups_by(cells_in(result), by)[0]]
+    if by == "optimizer":
+        with contextlib.suppress(ValueError):  # a result whose sweep this process does not know
+            there += [type(c.rule.innermost).__name__ for c in cells_of(sweep_behind(result))]
+    return [n for n in dict.fromkeys(there) if n not in {str(v) for v in names}]
 
 
 def _of_runs(ranking: Ranking, rows: np.ndarray) -> Ranking:
@@ -82,7 +101,9 @@ def _pairs(comparing: Any, found: Ranked, count: int, confidence: float, resampl
         ratios = _ratio(drawn[:, a], drawn[:, b])
         low, high = (float(percentiles(np.where(np.isnan(ratios), worst, ratios), confidence)[k]) for k, worst in ((0, 0.0), (1, np.inf)))
         ratio = float(_ratio(medians[a], medians[b]))
-        rows.append((ratio, *((np.nan, np.nan) if np.isnan(ratio) else (low, high)), signed_rank(first[both], second[both]), int(both.sum())))
+        rows.append(
+            (ratio, *((np.nan, np.nan) if np.isnan(ratio) else (low, high)), signed_rank(first[both], second[both]) if both.any() else np.nan, int(both.sum()))
+        )
     ratio, low, high, p, starts = np.array(rows, float).reshape(-1, 5).T
     return {
         "ratio": ("pair", ratio, "median of the first over that of the second", "1"),
@@ -101,7 +122,7 @@ def _ratio(over: Any, under: Any) -> np.ndarray:
 def sentences(comparison: Any) -> list[str]:
     """What `compare_tuned` found, in plain words: the best of them, how each of the others compares with it, and how it was done.
 
-    Two are told apart where `p_holm` is below 0.05.
+    Two are told apart where `p_holm` is below 0.05. Those that have no finished runs to compare are named.
 
     >>> import gdsim as gd
     >>> rules = [gd.SGD(lr=[0.001, 0.02]), gd.Momentum(lr=[0.001, 0.01])]
@@ -112,12 +133,20 @@ def sentences(comparison: Any) -> list[str]:
     name, names = comparison.attrs["ranked_by"], [str(n) for n in comparison[comparison.attrs["by"]].values]
     is_time, falls = name.startswith("steps to loss "), "accuracy" not in name
     medians = comparison["median"].values
+    lacking = [*comparison.attrs.get("left_out", ()), *(n for n, m in zip(names, medians, strict=True) if np.isnan(m))]
+    absent = [f"{', '.join(lacking)} {'have' if len(lacking) > 1 else 'has'} no finished runs to compare."] if lacking else []
     order = np.argsort(np.where(np.isnan(medians), np.inf, medians if falls else -medians), kind="stable")
-    best, *others = (int(k) for k in order)
+    compared = [int(k) for k in order if not np.isnan(medians[k])]
+    if not compared:
+        return absent
+    best, others = compared[0], compared[1:]
     said = []
     shown = [_interval(*(float(comparison[n].values[k]) for n in ("median", "low", "high"))) for k in range(len(names))]
-    if is_time and np.isinf(medians[best]):
-        return [f"None of {', '.join(names)} reaches the loss {name.removeprefix('steps to loss ')} in half of the starts that compare them."]
+    if not np.isfinite(medians[best]):
+        among = ", ".join(names[k] for k in compared)
+        if is_time:
+            return [f"None of {among} reaches the loss {name.removeprefix('steps to loss ')} in half of the starts that compare them.", *absent]
+        return [f"None of {among} has a finite median {name}: half of the starts that compare them, or more, diverged.", *absent]
     if is_time:
         said.append(f"{names[best]} reaches the loss {name.removeprefix('steps to loss ')} in {shown[best]} steps.")
     else:
@@ -129,16 +158,29 @@ def sentences(comparison: Any) -> list[str]:
         p = float(pair.p_holm[0])
         if not p < TOLD_APART:
             said.append(f"{names[k]} is not distinguishable from it ({shown[k]}; p = {p:.2g}).")
-        elif is_time and np.isinf(medians[k]):
-            said.append(f"{names[k]} does not reach it in half of the starts (p = {p:.2g}).")
+        elif np.isinf(medians[k]):
+            said.append(f"{names[k]} {'does not reach it' if is_time else 'diverges'} in half of the starts{'' if is_time else ' or more'} (p = {p:.2g}).")
         else:
             said.append(f"{names[k]} {'needs' if is_time else 'has'} {shown[k]}{_times(pair, names[best], is_time=is_time)} (p = {p:.2g}).")
     choices = "; ".join(str(c) for c in comparison.choice.values)
-    return [*said, f"Each at the cell that {comparison.attrs['choosing']:,} starts chose ({choices}), compared on {comparison.attrs['comparing']:,} others."]
+    return [
+        *said,
+        *absent,
+        f"Each at the cell that {comparison.attrs['choosing']:,} starts chose ({choices}), compared on {comparison.attrs['comparing']:,} others.",
+    ]
 
 
 def _interval(value: float, low: float, high: float) -> str:
-    return f"{value:.4g} [{low:.3g}, {high:.3g}]"
+    """A median with its interval, in words where it has none."""
+    if not np.isfinite(value):
+        return "no finite median"
+    if np.isinf(low) and np.isinf(high):
+        return f"{value:.4g}, too few starts for an interval"
+    return f"{value:.4g} {_ends(low, high)}"
+
+
+def _ends(low: float, high: float) -> str:
+    return f"[{f'{low:.3g}' if np.isfinite(low) else 'no lower end'}, {f'{high:.3g}' if np.isfinite(high) else 'no upper end'}]"
 
 
 def _times(pair: Any, best: str, *, is_time: bool) -> str:
@@ -148,4 +190,4 @@ def _times(pair: Any, best: str, *, is_time: bool) -> str:
         return ""
     if str(pair["first"].values[0]) == best:
         ratio, low, high = (1 / v if v else np.inf for v in (ratio, high, low))
-    return f" steps, {ratio:.3g} [{low:.3g}, {high:.3g}] times as many" if is_time else f", {ratio:.3g} [{low:.3g}, {high:.3g}] times that"
+    return f" steps, {ratio:.3g} {_ends(low, high)} times as many" if is_time else f", {ratio:.3g} {_ends(low, high)} times that"

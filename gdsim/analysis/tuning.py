@@ -56,7 +56,7 @@ class Ranked(NamedTuple):
 
     ranking: Ranking
     cells: Cells
-    table: np.ndarray  # [start, cell] values, lower is better, infinite where a run diverged or never met the target, NaN where it is missing
+    table: np.ndarray  # [start, cell] values, lower is better, infinite where a run diverged (of times: never met the target), NaN where it is missing
 
     @property
     def medians(self) -> np.ndarray:
@@ -163,13 +163,22 @@ def _middles(group: np.ndarray, weights: np.ndarray, window: tuple[int, int], *,
     return found
 
 
+def _finite_shares(result: Any, table: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """[resample, cell]: the share of runs that have a finite value, among those that are drawn as for `resampled_medians`; 0 where none is."""
+    group, groups = groups_of(np.unique(result.start.values))
+    weights, counts = resampled(groups, resamples, seed), np.zeros((2, groups, table.shape[1]))
+    for count, there in zip(counts, (np.isfinite(table), ~np.isnan(table)), strict=True):
+        np.add.at(count, group, there)
+    return (weights @ counts[0]) / np.maximum(1, weights @ counts[1])
+
+
 def best_cell(result: Any, *, variable: str | None = None, target: float | None = None, resamples: int = 1000, seed: int = 0) -> Any:
     """Which cell has the best median of what ranks, and how often it still has when the starts are drawn anew: a Dataset over `cell`.
 
     What ranks, and how ties are broken, `gd.table` says: `variable` or the time to `target`; else the time to the sweep's lowest target,
-    the best validation loss, the final loss; `attrs["ranked_by"]` names it. Diverged runs count as infinite.
+    the best validation loss, the final loss; `attrs["ranked_by"]` names it. Diverged runs count as infinite, of times those that never met the target.
     `probability_best` is the share of the bootstrap's resamples of starts, the same for all cells, in which a cell is the best; cells that tie
-    share it. `rank` is 1 for the best. `attrs["best"]` is its cell.
+    share it, where all medians are infinite those with the most finite values. `rank` is 1 for the best. `attrs["best"]` is its cell.
 
     Variables: `median_loss` (of what ranks, whatever that is), `low`, `high`, `probability_best`, `rank`, each [cell].
 
@@ -184,6 +193,8 @@ def best_cell(result: Any, *, variable: str | None = None, target: float | None 
     draws = resampled_medians(result, found, resamples, seed)
     drawn = np.where(np.isnan(draws), np.inf, draws)
     ties = drawn == drawn.min(1, initial=np.inf, keepdims=True)
+    finite = np.where(np.isinf(drawn) & ties, _finite_shares(result, found.table, resamples, seed), 0.0)
+    ties &= finite == finite.max(1, initial=0.0, keepdims=True)
     share = (ties / np.maximum(1, ties.sum(1, keepdims=True))).mean(0)
     low, high = np.sort(found.shown(np.array(percentiles(drawn, 0.95))), axis=0)
     name, units = found.ranking.name, found.ranking.units

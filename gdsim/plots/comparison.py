@@ -6,7 +6,7 @@ import numpy as np
 
 from gdsim import analysis
 from gdsim.plots.style import finished, log_scale, new_panel, with_intervals
-from gdsim.plots.words import shown_number
+from gdsim.plots.words import counted, shown_number
 
 WIDTH = 8.2
 
@@ -36,14 +36,16 @@ def compare_tuned(result: Any, *, by: str = "optimizer", variable: str | None = 
         if np.isfinite(value):
             with_intervals(panel, np.array([row]), [[value], [low], [high]], int(k), sideways=True, linestyle="none", capsize=3)
         p = pairs.get(frozenset((names[k], names[order[0]])))
-        said = "" if p is None else f"p = {shown_number(p, 2)}"
-        panel.text(1.01, row, said if np.isfinite(value) else f"{said} (infinite)", transform=panel.get_yaxis_transform(), va="center", fontsize="x-small")
+        said = "" if p is None or np.isnan(p) else f"p = {shown_number(p, 2)}"
+        if not np.isfinite(value):
+            said = "no finished runs" if np.isnan(value) else f"{said} (infinite)"
+        panel.text(1.01, row, said, transform=panel.get_yaxis_transform(), va="center", fontsize="x-small")
     panel.set_yticks(range(len(names)), [names[k] for k in order])
     panel.set_ylim(len(names) - 0.5, -0.5)
     log_scale(panel.set_xscale, found["median"].values)
     return finished(
         figure,
-        f"The odd of the starts, {found.choosing:,}, chose each one's cell over its own grid; medians and 95% intervals are of the {found.comparing:,} even ones, so that "
+        f"{counted([found.choosing], 'start')}, the odd ones, chose each one's cell over its own grid; medians and 95% intervals are of {found.comparing:,} even ones, so that "
         "the choice flatters nobody. p: Wilcoxon's signed-rank test against the one at the top on common starts, corrected for all pairs by Holm's method. An arrow: an interval that is open, up to infinity. "
         "Overlapping intervals do not tell whether two differ: the test of the pair does.",
     )

@@ -157,11 +157,11 @@ def ranked_by(name: str) -> str:
 
 
 def dodged(x: np.ndarray, grid: np.ndarray, k: int, count: int) -> np.ndarray:
-    """Places of the k-th of so many lines, moved aside by at most a sixth of the grid's distances so that none hides another."""
+    """Places of the k-th of so many lines, moved aside by at most a 25th of the grid's distances: none hides another, and each reads as its value."""
     known = np.unique(grid[np.isfinite(grid)])
     if count < 2 or len(known) < 2:
         return x
-    aside = (k / (count - 1) - 0.5) / 3
+    aside = 0.08 * (k / (count - 1) - 0.5)
     return x * np.min(known[1:] / known[:-1]) ** aside if is_wide(known) else x + aside * np.diff(known).min()
 
 

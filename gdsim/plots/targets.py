@@ -31,6 +31,7 @@ from gdsim.sweep.ranking import ranked_cells
 from gdsim.sweep.reading import axis_of, cell_coordinates, check_result, varied
 
 SIZE = (8.2, 4.2)
+NEARLY = 1e-2  # of the way to the lowest loss that is known, at which a start counts as solved where the sweep has no target
 TIMES = "Times are as fine as the looks: a target of the sweep is met at a step, with mini-batches at a look of its stop, any other at a checkpoint."
 
 
@@ -50,10 +51,12 @@ def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", ax: Any = Non
     found = analysis.ecdf(result, losses, unit=unit)
     mean = found.share.mean("time").values if found.sizes["time"] else np.zeros(found.sizes["cell"])
     ranks = ranked_cells(result)
-    chosen = best_of(ranks, np.flatnonzero(mean > 0))
+    reached, count = np.flatnonzero(mean > 0), found.sizes["cell"]
+    chosen = best_of(ranks, reached)
+    of = said_of(len(chosen), count) if len(chosen) < len(reached) else f"; the {len(chosen)} of {count:,} cells that did" if len(chosen) < count else ""
     several = found.attrs["targets"]
     what = f"loss {shown_number(float(np.ravel(losses)[0]))}" if several == 1 else f"{several} targets"
-    title = f"Share of runs that have met {what}{said_of(len(chosen), found.sizes['cell'])}" if len(chosen) else f"No run has met {what}"
+    title = f"Share of runs that have met {what}{of}" if len(chosen) else f"No run has met {what}"
     figure, panel = new_panel(title, unit, "share met", ax=ax, size=SIZE)
     curves = [found[n].values[chosen] for n in ("share", "low", "high")]
     time = found.time.values
@@ -66,7 +69,8 @@ def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", ax: Any = Non
     which = (
         "given" if targets is not None else "of the sweep" if len(own) else "chosen between this sweep's own first and lowest losses: another sweep's differ"
     )
-    return finished(figure, f"{counted(found.runs.values, 'run')} per cell; targets {which}. {_intervals(len(chosen))} {TIMES}{ranked_by(ranks.name)}")
+    best = ranked_by(ranks.name) if len(chosen) < len(reached) else ""
+    return finished(figure, f"{counted(found.runs.values, 'run')} per cell; targets {which}. {_intervals(len(chosen))} {TIMES}{best}")
 
 
 def _time_scale(panel: Any, time: np.ndarray) -> None:
@@ -142,11 +146,11 @@ def _best_of_each(found: Any, place: np.ndarray) -> np.ndarray:
     return np.array(rows).reshape(-1, 4).T
 
 
-def performance_profile(result: Any, *, share: float = 1e-2, unit: str = "steps", over: str | None = None, ax: Any = None) -> Any:
+def performance_profile(result: Any, *, share: float | None = None, unit: str = "steps", over: str | None = None, ax: Any = None) -> Any:
     """The performance profile of the cells, each start a problem: solved within tau times the best cell's time, with intervals. The seven best cells.
 
-    A start counts as solved once a run has made all but `share` of the way to the lowest loss that any cell reached from it. In a sweep
-    of several problems `over="problem"` makes each start of each problem one, and compares what cells have else. `ax`: Axes to draw on.
+    A start counts as solved once a run has met the sweep's lowest `gd.Target`; where it has none, or with `share`, once a run has made all
+    but `share` (0.01) of the way to the lowest loss that any cell reached from it. In a sweep of several problems `over="problem"` makes each start of each problem one, and compares what cells have else. `ax`: Axes to draw on.
     Returns the figure, a matplotlib Figure.
 
     >>> import gdsim as gd
@@ -154,7 +158,15 @@ def performance_profile(result: Any, *, share: float = 1e-2, unit: str = "steps"
     >>> len(performance_profile(sweep.run()).axes)
     1
     """
-    times = analysis.times_to_decrease(result, share, unit=unit, over=over)
+    result = check_result(result, "performance_profile")
+    own = own_targets(result)
+    if share is None and len(own):
+        times = analysis.times_by_start(result, float(own[-1]), unit=unit, over=over)
+        solved = f"once it has met the loss {shown_number(float(own[-1]))}, the sweep's target"
+    else:
+        share = NEARLY if share is None else share
+        times = analysis.times_to_decrease(result, share, unit=unit, over=over)
+        solved = f"at {1 - share:.4g} of the way from its first loss to the lowest that any cell reached from it"
     solver = str(times.dims[-1])
     found, scores = analysis.performance_profile(times, solver=solver), analysis.algoperf_score(times, solver=solver).values
     chosen = np.sort(np.argsort(-scores, kind="stable")[:MOST_LINES])
@@ -167,7 +179,7 @@ def performance_profile(result: Any, *, share: float = 1e-2, unit: str = "steps"
     legend(panel, outside=ax is None)
     return finished(
         figure,
-        f"{found.attrs['problems']:,} {'starts' if over is None else f'starts of each {over}'}; one is solved at {1 - share:.4g} of the way from its first loss "
-        f"to the lowest that any cell reached from it. {_intervals(len(chosen))} A profile compares with the best, and does not rank the others among "
+        f"{found.attrs['problems']:,} {'starts' if over is None else f'starts of each {over}'}; one is solved {solved}. "
+        f"{_intervals(len(chosen))} A profile compares with the best, and does not rank the others among "
         f"themselves; the cells shown have the largest areas under theirs. {TIMES}",
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.plots.words import counted
 from gdsim.sweep.frames import written
 
 MOST_ROWS = 20
@@ -56,13 +57,18 @@ def verdict_of(frame: Any) -> list[str]:
     said = f"best: {name}"
     if "low" not in frame:
         return [said]
-    low, high = frame["low"].to_numpy(float), frame["high"].to_numpy(float)
-    if best["runs"] < FEWEST_FOR_INTERVALS:
-        return [said, f"whether that is noise, {int(best['runs'])} runs cannot tell: take {FEWEST_FOR_INTERVALS} or more"]
+    return [said, noise_of(frame)]
+
+
+def noise_of(frame: Any) -> str:
+    """Whether the best of several cells of a table with intervals is that beyond noise: whether the interval of another meets its own."""
+    low, high, runs = (frame[n].to_numpy(float) for n in ("low", "high", "runs"))
+    if runs[0] < FEWEST_FOR_INTERVALS:
+        return f"whether that is noise, {counted([runs[0]], 'run')} cannot tell: take {FEWEST_FOR_INTERVALS} or more"
     others = int(((low[1:] <= high[0]) & (high[1:] >= low[0])).sum())
     if not others:
-        return [said, "beyond noise: its interval meets that of no other cell"]
-    return [said, f"its interval meets {'that of another cell' if others == 1 else f'those of {others:,} other cells'}, so they may be as good"]
+        return "beyond noise: its interval meets that of no other cell"
+    return f"its interval meets {'that of another cell' if others == 1 else f'those of {others:,} other cells'}, so they may be as good"
 
 
 def _heading(name: str) -> str:

@@ -8,11 +8,13 @@ import numpy as np
 from gdsim import analysis
 from gdsim.analysis.profiles import problem_of
 from gdsim.plots.words import cell_texts, counted, shown_number
+from gdsim.report.cells import FEWEST_FOR_INTERVALS, noise_of
 from gdsim.report.tables import intervals, number, ranked_name, share
 from gdsim.sweep.hits import own_targets
 from gdsim.sweep.reading import cells_in, worse_than_start
+from gdsim.sweep.table import table
 
-FEW_STARTS, SURE = 30, 0.95
+FEW_STARTS = 30
 # Starts of which one half chooses cells and the other compares: a median of fewer than six has no 95% interval.
 FEWEST = 12
 
@@ -41,7 +43,7 @@ def conclusion(result: Any, best: Any) -> Iterator[str]:
         yield f"{counted(runs, 'run')} of one cell by {ranked_by}: {median}."
     else:
         yield f"{names[first]} is the first of {many:,} cells by the median {ranked_by}: {median}, of {counted(runs[[first]], 'run')}."
-        yield _noise(best, names, order)
+        yield _noise(table(result), best, names)
     if may_compare(result):
         yield " ".join(["Each optimizer tuned over its own grid:", *analysis.sentences(analysis.compare_tuned(result))])
     if met is not None:
@@ -54,23 +56,31 @@ def may_compare(result: Any) -> bool:
     return len(np.unique(np.asarray(result.optimizer.values).astype(str))) > 1 and len(np.unique(result.start.values)) >= FEWEST
 
 
-def _noise(best: Any, names: list[str], order: np.ndarray) -> str:
-    """Whether the first would be the first again."""
+def _noise(frame: Any, best: Any, names: list[str]) -> str:
+    """Whether that is beyond noise, as the terminal says of the table, and how often the first would be the first again."""
+    verdict = noise_of(frame)
+    said = f"{'That is ' if verdict.startswith('beyond') else ''}{verdict}"
+    said = said[0].upper() + said[1:]
+    if frame["runs"].iloc[0] < FEWEST_FOR_INTERVALS:
+        return f"{said}."
     chance = best.probability_best.values
-    first = int(order[0])
-    if chance[first] >= SURE:
-        return f"That is beyond noise: with the starts drawn anew it is the first in {share(chance[first])} of resamples."
+    first = int(np.argmin(best["rank"].values))
     rivals = [k for k in np.argsort(-chance, kind="stable") if k != first and chance[k] > 0.01]
     others = ", ".join(f"{names[k]} in {share(chance[k])}" for k in rivals[:3])
     more = f", and {len(rivals) - 3} others" if len(rivals) > 3 else ""
-    return f"That is within noise: with the starts drawn anew it is the first in {share(chance[first])} of resamples{f'; {others}{more}' if others else ''}."
+    return f"{said}; with the starts drawn anew it is the first in {share(chance[first])} of resamples{f', {others}{more}' if others else ''}."
+
+
+def unfinished(result: Any) -> Iterator[str]:
+    """What is said where runs of the plan are not finished."""
+    planned, finished = result.attrs["planned_runs"], result.attrs["finished_runs"]
+    if finished < planned:
+        yield f"{planned - finished:,} of {planned:,} runs are not finished: all numbers are of those that are."
 
 
 def warnings(result: Any, best: Any) -> Iterator[str]:
     """What may mislead a reader. `best` is what BEST has made."""
-    planned, finished = result.attrs["planned_runs"], result.attrs["finished_runs"]
-    if finished < planned:
-        yield f"{planned - finished:,} of {planned:,} runs are not finished: all numbers are of those that are."
+    yield from unfinished(result)
     runs = np.bincount(cells_in(result).place)
     if runs.min() < FEW_STARTS:
         yield f"Cells have as few as {counted([runs.min()], 'run')}: intervals are wide, and the best of many cells looks better than it is. Take more starts."
@@ -78,7 +88,7 @@ def warnings(result: Any, best: Any) -> Iterator[str]:
     if (status != "budget").any() and (left := (status == "budget").mean()) > 0.1:
         yield f"{left:.0%} of the runs used up their steps without meeting a stop: what they would have reached is not known (they are censored)."
     if (lost := (status == "diverged").mean()) > 0:
-        yield f"{share(lost)} of the runs diverged: they count as infinite losses, and never meet a target."
+        yield f"{share(lost)} of the runs diverged: they count as infinite losses; a target that one of them met before counts as met."
     worse = worse_than_start(result)
     if worse is not None and worse.any():
         yield f"{share(worse.sum() / runs.sum())} of the runs ended above their first loss without counting as diverged."

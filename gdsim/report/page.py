@@ -12,7 +12,7 @@ import numpy as np
 from gdsim.filenames import user_path
 from gdsim.plots.words import cell_texts
 from gdsim.report import contents
-from gdsim.report.conclusion import conclusion, warnings
+from gdsim.report.conclusion import conclusion, unfinished, warnings
 from gdsim.report.tables import BEST, Call, Table, budgets, number, outcome, restarts, summary_outcome
 from gdsim.sweep.files import write_atomically
 from gdsim.sweep.hits import own_targets
@@ -84,12 +84,10 @@ def _of_runs(result: Any) -> tuple[list[Table], list[str], list[str]]:
 
 def _of_summary(result: Any) -> tuple[list[Table], list[str], list[str]]:
     """(tables, conclusion, warnings) of a summary."""
-    planned, finished = result.attrs["planned_runs"], result.attrs["finished_runs"]
-    lacking = [f"{planned - finished:,} of {planned:,} runs are not finished: all numbers are of those that are."] if finished < planned else []
     ranks = ranked_cells(result)
     first, name = ranks.order[0], cell_texts(dataset({}, ranks.coordinates))[ranks.order[0]]
     words = f"{name} is the first of {len(ranks.order):,} cells by the median {ranks.name}, {number(ranks.median[first])}; a summary does not tell whether that is beyond noise."
-    return [summary_outcome(result)], [words] if len(ranks.order) > 1 else [], lacking
+    return [summary_outcome(result)], [words] if len(ranks.order) > 1 else [], list(unfinished(result))
 
 
 def _drawn(result: Any, figures: Any, tell: Callable[[str], None]) -> Iterator[Picture]:

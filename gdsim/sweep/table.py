@@ -29,8 +29,8 @@ def table(result: Any, *, variable: str | None = None, target: float | None = No
     """A pandas DataFrame with a row per cell, sorted by rank: what is varied, the ranked median and its interval, and how runs ended.
 
     `attrs["ranked_by"]` names what ranks: `variable` or the time to the loss `target` if given; else the time to the sweep's lowest
-    `gd.Target`; else the best validation loss; else the final loss. `median` is the lower one of two in the middle, diverged runs and those
-    that never met the target being infinite; `low` and `high` are the order statistics that enclose it in 95%, infinite
+    `gd.Target`; else the best validation loss; else the final loss. `median` is the lower one of two in the middle, diverged runs being
+    infinite, of times those that never met the target; `low` and `high` are the order statistics that enclose it in 95%, infinite
     where there are too few runs. `converged` is left out where nothing could converge; `worse_than_start` counts runs that ended
     above their first loss without diverging. `columns="all"` gives every column in the order of cells, quartiles of the final loss
     among them. Takes a folder's path too, and summaries, whose quantiles are the middles of their bins, at most a sixteenth from the

@@ -122,3 +122,34 @@ def test_what_cannot_be_compared_says_why():
     alone = analysis.compare_tuned(population(np.full((4, 2), 10.0)))
     assert alone.sizes["pair"] == 0
     assert len(analysis.sentences(alone)) == 2
+
+
+def test_what_is_not_finished_is_named_and_not_compared():
+    result = population(np.full((8, 6), 10.0))
+    names, odd = result.optimizer.values, result.start.values % 2 == 1
+    whole = result.isel(run=np.flatnonzero(names != "C"))
+    found = analysis.compare_tuned(result.isel(run=np.flatnonzero((names != "C") | odd)))
+    assert found.starts.values.tolist() == [4, 0, 0]
+    assert np.isnan(found.p.values).tolist() == [False, True, True]
+    said = " ".join(analysis.sentences(found))
+    assert "C has no finished runs to compare." in said
+    assert "nan" not in said
+    no_choice = analysis.compare_tuned(result.isel(run=np.flatnonzero((names != "C") | ~odd)))
+    assert no_choice.attrs["left_out"] == ["C"]
+    assert "C has no finished runs to compare." in analysis.sentences(no_choice)
+    assert analysis.compare_tuned(whole).attrs["left_out"] == []
+
+
+def test_none_is_the_best_where_all_diverged():
+    lost = population(np.full((8, 4), 900.0)).assign(status=("run", np.full(32, "diverged")))
+    (said,) = analysis.sentences(analysis.compare_tuned(lost, variable="final_loss"))
+    assert said == "None of A, B has a finite median final loss: half of the starts that compare them, or more, diverged."
+
+
+def test_an_interval_without_ends_is_said_in_words():
+    few = analysis.sentences(analysis.compare_tuned(population(np.full((4, 4), 10.0))))
+    assert few[0].endswith("in 10, too few starts for an interval steps.")
+    some = np.full((24, 4), 10.0)
+    some[::6] = 900  # a third of the even starts never: the 10th of 12 is infinite
+    (first, *_) = analysis.sentences(analysis.compare_tuned(population(some)))
+    assert first.endswith("in 10 [10, no upper end] steps.")

@@ -240,3 +240,18 @@ def test_what_is_left_of_the_minima_is_told_of_a_result(tmp_path):
     counts = analysis.minima_by_loss(result)["count"].values
     assert found.chao1.values.tolist() == [float(analysis.minima_left(c[c > 0]).chao1) for c in counts]
     assert found.lr.values.tolist() == [0.01, 0.02]
+
+
+def test_cells_that_mostly_miss_are_the_best_as_often_as_they_meet_most():
+    """Where all medians are infinite, the cell of which the most drawn runs met the target is first: by resampling the starts by hand."""
+    met = np.array([[k < 9, 6 <= k < 14, False] for k in range(24)])
+    curves = np.where(met[..., None], [5.0, 0.5], [5.0, 2.0]).reshape(-1, 2)
+    result = result_of(curves, cells=3, coordinates={"lr": [0.1, 0.2, 0.3]})
+    found = analysis.best_cell(result, target=1.0, resamples=500)
+    drawn = np.random.default_rng(0).multinomial(24, np.full(24, 1 / 24), size=500)
+    hits = drawn @ met
+    median = np.where(2 * hits >= 24, 1.0, np.inf)
+    first = (median == median.min(1, keepdims=True)) & (median < np.inf) | (median.min(1, keepdims=True) == np.inf)
+    first &= np.isfinite(median) | (hits == hits.max(1, keepdims=True))
+    assert np.allclose(found.probability_best, (first / first.sum(1, keepdims=True)).mean(0))
+    assert found.probability_best.values[2] == 0

@@ -9,21 +9,12 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.plots.style import dodged
 from tests.analysis.populations import result_of, rosenbrock
+from tests.plots.figures import FIGURES as ANY
 from tests.report.browser import in_browser
 
-FIGURES = {
-    "convergence_bands": gd.plots.convergence_bands,
-    "ecdf": gd.plots.ecdf,
-    "ert": gd.plots.ert,
-    "performance_profile": gd.plots.performance_profile,
-    "sensitivity_curve": gd.plots.sensitivity_curve,
-    "budget_curve": gd.plots.budget_curve,
-    "heat_map": lambda r: gd.plots.heat_map(r, "lr", "optimizer"),
-    "success map": lambda r: gd.plots.heat_map(r, "lr", "optimizer", statistic="probability"),
-    "divergence_map": lambda r: gd.plots.divergence_map(r, "lr", "optimizer"),
-    "final_losses": gd.plots.final_losses,
-}
+FIGURES = {**ANY, "success map": lambda r: gd.plots.heat_map(r, "lr", "optimizer", statistic="probability")}
 RATES = {"lr": np.geomspace(1e-4, 1.0, 20)}
 
 
@@ -52,6 +43,10 @@ def populations():
 @pytest.mark.parametrize("kind", ["swept", "one run", "many cells", "all diverged", "ties", "already there"])
 @pytest.mark.parametrize("name", FIGURES)
 def test_any_population_has_its_figure(populations, kind, name):
+    if name == "compare_tuned" and kind == "one run":
+        with pytest.raises(ValueError, match="starts=2 or more"):
+            FIGURES[name](populations[kind])
+        return
     figure = FIGURES[name](populations[kind])
     assert drawn(figure).startswith(b"\x89PNG")
     assert re.search(r"\d (run|start|step)s?\b", figure.caption), figure.caption  # counts stand on it
@@ -78,10 +73,38 @@ def test_ert_shows_the_best_cell_of_each_rate_with_its_interval(populations):
 def test_the_profile_is_that_of_the_analysis(populations):
     result = populations["swept"]
     profile = gd.analysis.performance_profile(gd.analysis.times_to_decrease(result, 1e-2))
-    (panel,) = gd.plots.performance_profile(result).axes
+    (panel,) = gd.plots.performance_profile(result, share=1e-2).axes
     curves = [line for line in panel.lines if line.get_drawstyle() == "steps-post"]
     assert [line.get_ydata()[0] for line in curves] == pytest.approx(profile.share.sel(tau=1.0).values.tolist())
     assert len(panel.containers) == sum(line.get_ydata()[-1] > 0 for line in curves)  # each that solves any with its intervals
+
+
+def test_a_profile_goes_by_the_sweeps_own_target(populations):
+    """Starts that met the target, counted by the runs' own statuses; where no cell met it, none is solved."""
+    result = populations["swept"]
+    figure = gd.plots.performance_profile(result)
+    assert "met the loss 0.001, the sweep's target" in figure.caption
+    assert "of the way" not in figure.caption
+    ends = [line.get_ydata()[-1] for line in figure.axes[0].lines if line.get_drawstyle() == "steps-post"]
+    assert ends == pytest.approx([np.mean(result.status.values[result.cell.values == c] == "converged") for c in range(5)])
+    assert "0.99 of the way" in gd.plots.performance_profile(populations["ties"]).caption
+    never = populations["ties"].assign_attrs(targets=[0.5])
+    assert all(line.get_ydata()[-1] == 0 for line in gd.plots.performance_profile(never).axes[0].lines)
+
+
+def test_cells_that_met_no_target_are_left_out_and_not_called_the_worse_ones():
+    result = result_of(np.tile([[3.0, 0.5], [3.0, 2.0], [3.0, 0.5]], (4, 1)), cells=3, coordinates={"lr": [0.1, 0.2, 0.3]})
+    figure = gd.plots.ecdf(result, 1.0)
+    assert "the 2 of 3 cells that did" in figure.axes[0].get_title()
+    assert "The best are" not in figure.caption
+    assert "of 3 cells" not in gd.plots.ecdf(result, 2.5).axes[0].get_title()
+
+
+def test_points_of_several_optimizers_read_as_their_values():
+    rates = np.array([0.01, 0.1, 1.0])
+    places = [dodged(rates, rates, k, 5) for k in range(5)]
+    assert len(np.unique(places)) == 15
+    assert all(np.abs(x / rates - 1).max() < 0.11 for x in places)  # 1 in two digits is read as 0.9 to 1.1
 
 
 def test_shares_on_maps_have_their_intervals():

@@ -9,6 +9,7 @@ import pytest
 
 import gdsim as gd
 from tests.analysis.populations import result_of
+from tests.plots.figures import FIGURES as ANY
 
 PNG = b"\x89PNG"
 
@@ -28,15 +29,7 @@ def racers():
 
 
 FIGURES = {
-    "convergence_bands": gd.plots.convergence_bands,
-    "ecdf": gd.plots.ecdf,
-    "ert": gd.plots.ert,
-    "performance_profile": gd.plots.performance_profile,
-    "sensitivity_curve": gd.plots.sensitivity_curve,
-    "budget_curve": gd.plots.budget_curve,
-    "heat_map": lambda r, **o: gd.plots.heat_map(r, "lr", "optimizer", **o),
-    "divergence_map": lambda r, **o: gd.plots.divergence_map(r, "lr", "optimizer", **o),
-    "final_losses": gd.plots.final_losses,
+    **ANY,
     "schedule": lambda _, **o: gd.plots.schedule(gd.Cosine(cycle=5), steps=10, **o),
     "race": lambda _, racers=None, **o: gd.plots.race(racers, **o),
 }

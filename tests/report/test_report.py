@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 import gdsim as gd
 from gdsim.cli import main
+from gdsim.report.cells import verdict_of
 from gdsim.report.page import write_report
 from gdsim.report.tables import Call, number, share
 from tests.report.browser import in_browser
@@ -32,7 +33,7 @@ def page(folder):
     return write_report(folder).read_text(encoding="utf-8")
 
 
-def test_every_code_line_of_the_page_gives_what_it_stands_beside(folder, page):
+def test_every_code_line_of_the_page_runs(folder, page):
     from html import unescape
 
     lines = {unescape(c).split(": ", 1)[-1] for c in re.findall(r"<code>(.*?)</code>", page)}
@@ -45,7 +46,7 @@ def test_every_code_line_of_the_page_gives_what_it_stands_beside(folder, page):
 def test_the_page_says_what_was_run_and_warns(page):
     for text in (
         "moons &lt;b&gt; &amp; co",
-        "7 cells".replace("7 ", ""),
+        "of 7 cells",
         "SHA-256",
         "run-steps",
         "log_loss",
@@ -122,13 +123,20 @@ def test_a_report_begins_with_what_came_out(tmp_path):
     gd.Sweep(**booth, optimizer=gd.SGD(lr=[0.0025, 0.05])).run(out=tmp_path / "clear")
     text = write_report(tmp_path / "clear").read_text()
     assert "lr = 0.05 is the first of 2 cells by the median final loss: its median is" in text
-    assert "That is beyond noise: with the starts drawn anew it is the first in 100% of resamples." in text
+    assert "That is beyond noise: its interval meets that of no other cell; with the starts drawn anew it is the first in 100% of resamples." in text
+    assert verdict_of(gd.table(tmp_path / "clear"))[1] in text  # as the terminal says
     assert text.index("What came out") < text.index("Outcome by cell") < text.index("What was run, and how")
     assert 'data-name="converged"' not in text
     assert 'data-name="worse than start"' in text
     gd.Sweep(**booth, optimizer=gd.SGD(lr=[0.05, 0.05000001])).run(out=tmp_path / "even")
     text = write_report(tmp_path / "even").read_text()
     assert "lr = 0.05000001" in text  # as many digits as tell the cells apart
+    assert "beyond noise" not in text
+    assert verdict_of(gd.table(tmp_path / "even"))[1].removeprefix("its") in text
+    gd.Sweep(**{**booth, "starts": 2}, optimizer=gd.SGD(lr=[0.0025, 0.05])).run(out=tmp_path / "few")
+    text = write_report(tmp_path / "few").read_text()
+    assert "Whether that is noise, 2 runs cannot tell: take 6 or more." in text
+    assert "beyond noise" not in text
 
 
 def test_where_no_cell_meets_the_target_in_half_of_its_runs_the_one_that_does_most_often_is_first(folder, page):

@@ -1,0 +1,16 @@
+"""The figures that any result of runs has, by name: calls that take the result and options such as `ax`."""
+
+import gdsim as gd
+
+FIGURES = {
+    "convergence_bands": gd.plots.convergence_bands,
+    "ecdf": gd.plots.ecdf,
+    "ert": gd.plots.ert,
+    "performance_profile": gd.plots.performance_profile,
+    "sensitivity_curve": gd.plots.sensitivity_curve,
+    "budget_curve": gd.plots.budget_curve,
+    "compare_tuned": gd.plots.compare_tuned,
+    "heat_map": lambda r, **o: gd.plots.heat_map(r, "lr", "optimizer", **o),
+    "divergence_map": lambda r, **o: gd.plots.divergence_map(r, "lr", "optimizer", **o),
+    "final_losses": gd.plots.final_losses,
+}
