@@ -172,8 +172,8 @@ else:
 
         raise unknown_name("gdsim", name, __dir__())
 
-    # All public names but `open`, which is Python's own to whoever imports everything.
-    __all__ = [*sorted([*_MODULES, *_HOME_OF])]  # noqa: PLE0604
+    # All public names but `open` and `zip`, which are Python's own to whoever imports everything.
+    __all__ = [*sorted({*_MODULES, *_HOME_OF} - {"zip"})]  # noqa: PLE0604
 
 
 def __dir__() -> list[str]:

@@ -141,6 +141,18 @@ def test_an_experiment_has_the_name_of_one(folder, name):
     assert sorted(p.name for p in folder.iterdir()) == before
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_template_has_commented_out_can_be_taken_in(folder, kind):
+    """Each block of comments that begins with a table's name, alone: a problem in place of the one above it."""
+    command("new", kind)
+    text = (folder / f"{kind}.toml").read_text()
+    for block in re.findall(r"(?:^# *\[.*\n(?:^# .*\n?)*)", text, re.M):
+        taken = re.sub(r"^# ", "", block, flags=re.M)
+        kept = re.sub(r"^\[problem\]\n(?:\w.*\n)*", "", text, flags=re.M) if "[problem]" in taken else text
+        (folder / "taken.toml").write_text(f"{kept}\n{taken}")
+        assert command("plan", "taken.toml")[0] == 0, taken
+
+
 def test_a_template_runs_in_a_shortened_form(folder):
     assert command("new", "function", "mine.toml")[0] == 0
     code, out = command("run", "mine.toml", *(w for s in ("starts=2", "steps=5", "problem.type=booth", "optimizer.lr=0.01") for w in ("--set", s)))

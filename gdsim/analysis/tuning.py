@@ -180,7 +180,8 @@ def best_cell(result: Any, *, variable: str | None = None, target: float | None 
     `probability_best` is the share of the bootstrap's resamples of starts, the same for all cells, in which a cell is the best; cells that tie
     share it, where all medians are infinite those with the most finite values. `rank` is 1 for the best. `attrs["best"]` is its cell.
 
-    Variables: `median_loss` (of what ranks, whatever that is), `low`, `high`, `probability_best`, `rank`, each [cell].
+    Variables: `median_loss` (of what ranks, whatever that is), `low`, `high` (its 95% interval by order statistics, as `gd.table` has it;
+    infinite where there are too few runs), `probability_best`, `rank`, each [cell].
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.05]), starts=9, steps=100)
@@ -196,11 +197,10 @@ def best_cell(result: Any, *, variable: str | None = None, target: float | None 
     finite = np.where(np.isinf(drawn) & ties, _finite_shares(result, found.table, resamples, seed), 0.0)
     ties &= finite == finite.max(1, initial=0.0, keepdims=True)
     share = (ties / np.maximum(1, ties.sum(1, keepdims=True))).mean(0)
-    low, high = np.sort(found.shown(np.array(percentiles(drawn, 0.95))), axis=0)
     name, units = found.ranking.name, found.ranking.units
     variables = {
-        "median_loss": ("cell", found.shown(found.medians), f"median {name}", units), "low": ("cell", low, "lower end of the 95% interval", units),
-        "high": ("cell", high, "upper end of the 95% interval", units), "probability_best": ("cell", share, "share of resamples in which the cell is the best", "1"),
+        "median_loss": ("cell", found.shown(found.medians), f"median {name}", units), "low": ("cell", ranks.low, "lower end of the 95% interval", units),
+        "high": ("cell", ranks.high, "upper end of the 95% interval", units), "probability_best": ("cell", share, "share of resamples in which the cell is the best", "1"),
         "rank": ("cell", ranks.rank, "place by the median, the best first", "1"),
     }  # fmt: skip
     return found.cells.dataset(variables, best=int(found.cells.numbers[ranks.order[0]]) if len(ranks.order) else -1, **found.about)

@@ -25,8 +25,8 @@ def heat_map(result: Any, x: str, y: str, *, statistic: str = "median_loss", var
     """A number of the cells over two hyperparameters: "median_loss" (the best over all others), "probability" of success, "diverged", or "worse_than_start".
 
     The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says.
-    Shares pool the runs of all cells of a field. In maps of up to 60 fields 95% intervals stand below the numbers: Wilson's of a share, the bootstrap's
-    over starts of a median (`gd.analysis.best_cell`). Fields that no cell lies in stay empty. `ax`: Axes to draw on. Returns the figure, a
+    Shares pool the runs of all cells of a field. In maps of up to 60 fields 95% intervals stand below the numbers: Wilson's of a share, order
+    statistics' of a median (`gd.analysis.best_cell`). Fields that no cell lies in stay empty. `ax`: Axes to draw on. Returns the figure, a
     matplotlib Figure.
 
     >>> import gdsim as gd
@@ -53,7 +53,7 @@ def _caption(runs: np.ndarray, values: np.ndarray, *, is_share: bool) -> str:
     text = f"{counted(runs[runs > 0], 'run')} per field"
     text += ", those of all cells in it together. " if is_share else "; of several cells in a field the best counts, which flatters fields of many cells. "
     if values.size <= MOST_INTERVALS:
-        text += f"Below each number its 95% interval, {'by Wilson' if is_share else 'the bootstrap over starts'}. "
+        text += f"Below each number its 95% interval, {'by Wilson' if is_share else 'by order statistics'}. "
     return (
         text + "Grey: no cell there" + ("." if is_share else ", or a median that is infinite (inf): half of the runs or more diverged or never met the target.")
     )

@@ -126,8 +126,8 @@ def outcome(result: Any, best: Any) -> Table:
             columns.append(_median(result, name, title, order))
     columns += _endings(result, order)
     note = (
-        f"Ranked by the median {ranked_by}; of two in the middle the lower one. In brackets 95% intervals: Wilson's for shares, the bootstrap's over starts or "
-        "those of order statistics for medians. Diverged runs count as infinite."
+        f"Ranked by the median {ranked_by}; of two in the middle the lower one. In brackets 95% intervals: Wilson's for shares, order statistics' "
+        "for medians, the bootstrap's over starts for expected steps. Diverged runs count as infinite."
     )
     if len(order) < best.sizes["cell"]:
         note += f" The best {MOST_ROWS:,} of {best.sizes['cell']:,} cells are shown."
