@@ -102,7 +102,7 @@ def test_what_a_setting_changes(before, setting, after):
         ("optimizer.7.lr=0.1", "there is no optimizer 7; the experiment has 3, numbered from 0"),
         ("stop.0.loss=0.1", "there is no stop 0; the experiment has 0"),
         ("steps.a=1", "steps is 5, which has no 'a'"),
-        ("optimizer.lr.logspac=[1, 2, 3]", "lr is 0.3, which has no 'logspac'"),
+        ("optimizer.lr.logspac=[1, 2, 3]", "lr is [0.1, 0.2], which has no 'logspac'"),
         ("optimizer.norm.logspac=[1, 2, 3]", "norm is 1.0, which has no 'logspac'"),
         ("optimizer.lr=-1", "must be a finite number"),
     ],
@@ -179,7 +179,7 @@ def test_what_there_is_is_listed():
     for kind, classes in {"problems": PROBLEMS, "optimizers": (*RULES, *WRAPPERS), "schedules": SCHEDULES, "stops": STOPS}.items():
         found = json.loads(command("list", kind, "--json")[1])
         assert [e["name"] for e in found] == [c.__struct_config__.tag for c in classes]
-        assert all(set(e["required"]) | set(e["defaults"]) == set(c.__struct_fields__) for e, c in zip(found, classes, strict=True))
+        assert all(set(e["required"]) | set(e["defaults"]) == set(c.__struct_fields__) - set(c.unshown) for e, c in zip(found, classes, strict=True))
         assert all(re.fullmatch(r"\S.*\.", e["sentence"]) for e in found)
         assert all(len(line) <= 80 for line in command("list", kind)[1].splitlines())
     adam = next(e for e in json.loads(command("list", "optimizers", "--json")[1]) if e["name"] == "adam")

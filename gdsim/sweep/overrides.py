@@ -84,6 +84,8 @@ def _with_in_list(held: list[Any], parts: Sequence[str], value: Any, name: str) 
         if number >= len(held):
             raise ValueError(f"there is no {name} {number}; the experiment has {len(held)}, numbered from 0")
         return [_with(v, parts[1:], value, name) if k == number else v for k, v in enumerate(held)]
+    if held and not any(isinstance(entry, (dict, str)) for entry in held):
+        raise ValueError(f"{name} is {held!r}, which has no {parts[0]!r}")
     takers = [k for k, entry in enumerate(held) if _takes(entry, name, parts[0])]
     if not takers:
         allowed = dict.fromkeys(f for e in held for f in _fields(_as_table(e, name), name) if f != "rule")
