@@ -181,7 +181,8 @@ def _number(value: Any, name: str) -> float:
 def checked_whole(value: Any, name: str, low: int = 1, end: float = float("inf")) -> int:
     """A whole number from `low`, below `end`, or an error."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value < end:
-        raise ValueError(f"{name} must be a whole number from {low}; {given(value)} was given")
+        beyond = isinstance(value, (int, float, np.integer, np.floating)) and value >= end
+        raise ValueError(f"{name} must be a whole number from {low}{f' to {end - 1}' if beyond else ''}; {given(value)} was given")
     return int(value)
 
 

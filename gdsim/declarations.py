@@ -45,7 +45,8 @@ def misuse(kind: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any
     needed = [n for n, p in parameters.items() if p.default is p.empty]
     missing = [n for n in needed if n not in named and n not in positional[: len(args)]]
     if missing:
-        return f"{name}.{missing[0]} is missing; {name} needs {' and '.join(needed)}, and may have {', '.join(n for n in parameters if n not in needed)}"
+        rest = [n for n in parameters if n not in needed]
+        return f"{name}.{missing[0]} is missing; {name} needs {' and '.join(needed)}" + (f", and may have {', '.join(rest)}" if rest else "")
     return None
 
 

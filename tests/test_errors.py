@@ -73,6 +73,8 @@ BAD = [
     (lambda: sweep(batch=0), r"batch must be a whole number from 1; 0 was given"),
     (lambda: sweep(starts=0), r"starts must be a whole number from 1; 0 was given"),
     (lambda: sweep(steps=1.5), r"steps must be a whole number from 1; 1.5 was given"),
+    (lambda: sweep(steps=10**12), r"steps must be a whole number from 1 to 2147483647; 1000000000000 was given"),
+    (lambda: gd.Warmup(100), r"Warmup needs schedule and warmup$"),
     (lambda: sweep(seed=-1), r"seed must be a whole number from 0; -1 was given"),
     (lambda: sweep(shuffle="epochs"), r"shuffle='epochs' is not known; did you mean 'epoch'\?"),
     (lambda: sweep(dtype="float16"), r"dtype='float16' is not known"),
@@ -86,7 +88,7 @@ BAD = [
     (lambda: sweep().run(threads=0), r"threads must be a whole number from 1; 0 was given"),
     (lambda: sweep().run(runs=[7]), r"runs must be numbers from 0 to 0; 7 was given"),
     (lambda: sweep().plan(chunk_seconds=0), r"chunk_seconds must be a positive number; 0 was given"),
-    (lambda: sweep(optimizer=gd.SGD(lr=[0.1, 0.1])).plan(), r"cells 0 and 1 are the same \(SGD.*\): give every combination of hyperparameters once"),
+    (lambda: sweep(optimizer=gd.SGD(lr=[0.1, 0.1])).plan(), r"cells 0 and 1 are the same \(SGD.*lr = 0\.1\): give every combination of hyperparameters once"),
     (lambda: sweep(optimizer=gd.Momentum(lr=gd.logspace(1e-3, 1, 10**7), momentum=[0.1, 0.2])).plan(), r"the grid has 20,000,000 cells; at most 1,000,000"),
     (
         lambda: sweep(starts=2**32 - 1, steps=2**31 - 1).plan(),

@@ -8,7 +8,20 @@ import numpy as np
 
 from gdsim.statistics import median_ranks, rank_of
 from gdsim.sweep.cores import usable_cores
-from gdsim.sweep.reading import WORST, by_block, cell_coordinates, cells_in, check_result, checked_confidence, curve_columns, dataset, held, is_summary, opened
+from gdsim.sweep.reading import (
+    WORST,
+    by_block,
+    cell_coordinates,
+    cells_in,
+    check_curves,
+    check_result,
+    checked_confidence,
+    curve_columns,
+    dataset,
+    held,
+    is_summary,
+    opened,
+)
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Bytes of all runs' values at the checkpoints that are worked on at once.
@@ -35,6 +48,7 @@ def bands(result: Any, *, variable: str = "loss", quantiles: Sequence[float] = Q
     confidence = checked_confidence(confidence)
     shares = checked_quantiles(quantiles)
     result = opened(result, "bands")
+    check_curves(result, "bands")
     if is_summary(result):
         return _summary_bands(result, variable, shares)
     result = check_result(result, "bands")

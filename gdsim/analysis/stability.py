@@ -44,6 +44,8 @@ def divergence_map(result: Any, x: str, y: str, *, status: str = "diverged", con
         check_result(result, "divergence_map")
     if status not in (*STATUSES, WORSE):
         raise ValueError(f"status={status!r} is not known; {nearest(str(status), (*STATUSES, WORSE))}")
+    if x == y:
+        raise ValueError(f"a map lies over two different hyperparameters; {x!r} was given twice")
     coordinates = cell_coordinates(result) if is_summary(result) else cells_in(result).coordinates
     (columns, at_x), (lines, at_y) = (axis_of(varied(coordinates, n)) for n in (x, y))
     hits, runs = _counted(result, status)
@@ -98,7 +100,7 @@ def edge_of_stability(
 
     def look(values: list[float]) -> None:
         sweep = Sweep(problem=problem, optimizer=with_value(optimizer, hyperparameter, values), **options)
-        result = sweep.run()
+        result = sweep.run(progress=False)
         cells = cells_in(result)
         lost = np.bincount(cells.place, result.status.values == "diverged") / np.bincount(cells.place)
         if len(lost) != len(values):

@@ -28,12 +28,12 @@ def expected_best(values: Any, n: Any, *, estimator: str = "unbiased") -> np.nda
     """
     from scipy.special import gammaln
 
-    ordered = np.sort(np.asarray(values, float))
+    ordered = np.sort(np.atleast_1d(np.asarray(values, float)))
     count, budgets = len(ordered), np.atleast_1d(np.asarray(n, int))
     if estimator not in ("unbiased", "plug-in"):
         raise ValueError(f"estimator={estimator!r} is not known; {nearest(str(estimator), ('unbiased', 'plug-in'))}")
-    if not count or np.isnan(ordered).any() or (budgets < 1).any():
-        raise ValueError(f"values must be at least one loss, none NaN, and n whole numbers from 1; {count} losses and n={n!r} were given")
+    if np.ndim(values) != 1 or not count or np.isnan(ordered).any() or (budgets < 1).any():
+        raise ValueError(f"values must be a list of losses, at least one, none NaN, and n whole numbers from 1; {values!r} and n={n!r} were given")
     found = np.full(len(budgets), np.nan)
     above = np.arange(count, 0, -1.0)  # how many are at least as large
     for place, k in enumerate(budgets):

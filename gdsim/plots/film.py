@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.filenames import user_path
 from gdsim.plots.race import Race, caption_of, drawn_paths, head_of, race_of, stage_of
 from gdsim.plots.style import legend, line
@@ -32,9 +33,11 @@ def race_animation(result: Any, file: str | pathlib.Path, *, start: int = 0, sec
     'race.html'
     """
     target = _checked_file(file)
+    checked_whole(frames, "frames", 2, 100_000)
+    checked_one(seconds, "seconds", Range(0.0, 86_400.0, low_allowed=False))
     runners = race_of(result, start)
     last = max(int(path.steps[-1]) for path in runners.paths)
-    times = np.unique(np.linspace(0, last, max(2, frames)).round().astype(int))
+    times = np.unique(np.linspace(0, last, frames).round().astype(int))
     if target.suffix == ".html":
         target.write_text(_page(runners, times, seconds), encoding="utf-8")
     else:

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.axes import checked_whole
+from gdsim.axes import Range, checked_one, checked_whole, length
 from gdsim.plots.style import finished, legend, line, new_panel
 from gdsim.plots.words import joined, shown_number
 from gdsim.schedules import Schedule
+
+RATE = Range(0.0, float("inf"), low_allowed=False)
 
 
 def schedule(schedules: Any, *, steps: int = 1000, lr: float = 1.0, ax: Any = None) -> Any:
@@ -21,21 +23,33 @@ def schedule(schedules: Any, *, steps: int = 1000, lr: float = 1.0, ax: Any = No
     1
     """
     import gdsim as gd
-    from gdsim.sweep.cells import schedule_name
 
+    checked_one(lr, "lr", RATE)
     several: list[Any] = list(schedules) if isinstance(schedules, Sequence) and not isinstance(schedules, str) else [schedules]
+    if not several:
+        raise ValueError("schedules is an empty list; give at least one schedule, such as gd.Cosine(cycle=200)")
     for one in several:
         _check_schedule(one)
+        if any(length(v) > 1 for v in one.hyperparameters().values()):
+            raise ValueError(f"schedule draws schedules of one number each; {one!r} has a list: give a list of schedules")
     checked_whole(steps, "steps", 1, 1_000_000)
     figure, panel = new_panel(f"Learning rate by step, base rate {shown_number(lr)}", "step", "learning rate", ax=ax)
     for k, one in enumerate(several):
         record = gd.Record(every=1, trajectory=True, gradient_norm=False)
         sweep = gd.Sweep(problem=gd.Expression("w"), optimizer=gd.SGD(lr=lr), schedule=one, init="zeros", steps=steps, record=record)
-        rates = -np.diff(sweep.run().trajectory.values[0, :, 0])
-        panel.plot(np.arange(1, steps + 1), rates, drawstyle="steps-mid", label=schedule_name(one), **line(k))
+        rates = -np.diff(sweep.run(progress=False).trajectory.values[0, :, 0])
+        panel.plot(np.arange(1, steps + 1), rates, drawstyle="steps-mid", label=_named(one), **line(k))
     panel.set_ylim(bottom=0)
     legend(panel, outside=ax is None)
     return finished(figure, f"The rate of each of {steps:,} steps: a step's height is the rate that its update takes; steps count from 1.")
+
+
+def _named(one: Any) -> str:
+    """A schedule with its numbers, such as "SGDR mult=2 cycle=10"; those of each phase have the phase's name."""
+    from gdsim.sweep.cells import schedule_name
+
+    numbers = [f"{name}={v:g}" for name, v in one.hyperparameters().items() if isinstance(v, (int, float))]
+    return " ".join([schedule_name(one), *numbers])
 
 
 def _check_schedule(one: Any) -> None:

@@ -11,7 +11,9 @@ def holm(p: Any) -> np.ndarray:
     >>> holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
     """
-    p = np.asarray(p, float)
+    given, p = p, np.asarray(p, float)
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError(f"p-values are from 0 to 1; {given!r} was given")
     found = np.full(p.shape, np.nan)
     known = np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known], kind="stable")]
@@ -28,6 +30,8 @@ def mcnemar(first_only: Any, second_only: Any) -> np.ndarray:
     from scipy.special import bdtr
 
     b, c = np.asarray(first_only), np.asarray(second_only)
+    if (b < 0).any() or (c < 0).any():
+        raise ValueError(f"counts of starts are from 0; {first_only!r} and {second_only!r} were given")
     return np.minimum(1.0, 2 * bdtr(np.minimum(b, c), b + c, 0.5))
 
 

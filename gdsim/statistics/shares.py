@@ -16,6 +16,14 @@ def normal_quantile(confidence: float) -> float:
     return float(-ndtri((1 - confidence) / 2))
 
 
+def checked_counts(successes: Any, n: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Successes and out of how many, as arrays. Raises ValueError for what no count can be."""
+    k, total = np.asarray(successes, float), np.asarray(n, float)
+    if (k < 0).any() or (k > total).any():
+        raise ValueError(f"successes must be from 0 to n; {successes!r} of {n!r} were given")
+    return k, total
+
+
 def wilson(successes: Any, n: Any, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) of the share that `successes` of `n` estimate, by Wilson's score interval (1927); 0 and 1 where n is 0.
 
@@ -24,7 +32,7 @@ def wilson(successes: Any, n: Any, confidence: float = 0.95) -> tuple[np.ndarray
     >>> [round(float(v), 4) for v in wilson(0, 100)]
     [0.0, 0.037]
     """
-    k, n = np.asarray(successes, float), np.asarray(n, float)
+    k, n = checked_counts(successes, n)
     z2 = normal_quantile(confidence) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         p = k / n
@@ -44,7 +52,7 @@ def clopper_pearson(successes: Any, n: Any, confidence: float = 0.95) -> tuple[n
     """
     from scipy.special import betaincinv
 
-    k, n = np.asarray(successes, float), np.asarray(n, float)
+    k, n = checked_counts(successes, n)
     tail = (1 - confidence) / 2
     with np.errstate(invalid="ignore"):
         low = np.where(k > 0, betaincinv(np.maximum(k, 1e-300), n - k + 1, tail), 0.0)

@@ -168,7 +168,7 @@ def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
     identities = tuple(identity(c, sweep) for c in cells)
     shapes = [_chunk_shape(g, sweep, chunk_seconds) for g in groups]
     _check_count(groups, shapes, sweep.starts, chunk_seconds)
-    _check_different(identities, labels(cells))
+    _check_different(identities, cells)
     chunks = list(_in_turns([list(_chunks(i, g, sweep.starts, shapes[i], identities)) for i, g in enumerate(groups)]))
     checkpoints = tuple(sorted({step for g in groups for step in g.setting.checkpoints}))
     memory = max(_pack_bytes(g.setting, lanes) for g in groups)
@@ -176,12 +176,15 @@ def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
     return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, sweep.keep, checkpoints, memory, disk)
 
 
-def _check_different(identities: Sequence[str], names: Sequence[str]) -> None:
+def _check_different(identities: Sequence[str], cells: Sequence[Cell]) -> None:
     """Refuses a grid in which a cell stands twice: its runs would be the same, and be found under one of the two."""
     first: dict[str, int] = {}
     for number, name in enumerate(identities):
         if name in first:
-            raise ValueError(f"cells {first[name]} and {number} are the same ({names[number]}): give every combination of hyperparameters once")
+            numbers = ", ".join(f"{n} = {v}" for n, v in cells[number].rule.hyperparameters().items())
+            raise ValueError(
+                f"cells {first[name]} and {number} are the same ({labels(cells)[number]}: {numbers}): give every combination of hyperparameters once"
+            )
         first[name] = number
 
 

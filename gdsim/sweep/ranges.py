@@ -18,7 +18,8 @@ def lr_range_test(
     """How many runs still learn at each of `n` rates from `low` to `high`: an xarray.Dataset over `lr`.
 
     A run learns if it has not diverged and its last loss is below its first. `learns` is the share of the starts that do,
-    `median_loss` their median last loss (the lower of two in the middle; diverged runs count as infinite), `suggested_lr` in its attributes the rate with the lowest.
+    `median_loss` their median last loss (the lower of two in the middle; diverged runs count as infinite), `suggested_lr` in its attributes the rate with the lowest,
+    and `suggestion_open` 1 where that is an end of the rates tried, beyond which a better one may lie, else 0.
     `options` go to `gd.Sweep`. After Smith 2015, who raises the rate within one run.
 
     >>> import gdsim as gd
@@ -32,16 +33,17 @@ def lr_range_test(
         raise TypeError(f"lr_range_test needs one optimizer such as gd.SGD(); {optimizer!r} was given")
     tried = logspace(low, high, n)
     sweep = Sweep(problem=problem, optimizer=with_value(optimizer, "lr", tried), starts=starts, steps=steps, **options)
-    result = sweep.run()
+    result = sweep.run(progress=False)
     rates = np.array(values(tried))
     if result.sizes["run"] != len(rates) * starts:
         raise ValueError("lr_range_test varies the rate alone; an axis of another hyperparameter was given")
     last = losses_at_end(result).reshape(starts, len(rates))  # runs are numbered start by start
     learns = last < result.loss.values[:, 0].reshape(last.shape)
     share, medians = learns.mean(0), median(last)
+    best = int(np.argmin(medians))
     about = {"learns": ("share of starts whose loss fell", "1"), "median_loss": ("median loss after the last step", "1")}
     return xarray.Dataset(
         {name: ("lr", column, {"long_name": about[name][0], "units": about[name][1]}) for name, column in (("learns", share), ("median_loss", medians))},
         {"lr": ("lr", rates, {"long_name": "learning rate", "units": "1"})},
-        {"suggested_lr": float(rates[np.argmin(medians)]), "starts": starts, "steps": steps},
+        {"suggested_lr": float(rates[best]), "suggestion_open": int(best in (0, len(rates) - 1)), "starts": starts, "steps": steps},
     )

@@ -142,6 +142,9 @@ def opened(result: Any, what: str) -> Any:
         return open_results(user_path(result))
     if not hasattr(result, "data_vars"):
         raise TypeError(f"{what} takes the Dataset of a sweep, from sweep.run() or gd.open(), or a folder's path; {type(result).__name__} was given")
+    empty = next((n for n in ("run", "cell", "checkpoint") if result.sizes.get(n) == 0), None)
+    if empty is not None:
+        raise ValueError(f"{what} was given a result that has no {empty}s: nothing was selected, or none is finished")
     return result
 
 
@@ -153,6 +156,12 @@ def check_result(result: Any, what: str) -> Any:
     if "run" not in result.dims or "cell" not in result.coords:
         raise ValueError(f"{what} takes the Dataset of a sweep, with a row per run; this one has the dims {', '.join(map(str, result.dims)) or 'none'}")
     return result
+
+
+def check_curves(result: Any, what: str) -> None:
+    """Raises ValueError where one checkpoint alone was selected from a result whose curves are followed."""
+    if "step" in result.variables and "checkpoint" not in result.dims:
+        raise ValueError(f"{what} follows curves, and one checkpoint alone was selected: result.isel(checkpoint=[0]) keeps the dimension")
 
 
 def cells_in(result: Any) -> Cells:
@@ -167,6 +176,8 @@ def cells_in(result: Any) -> Cells:
 
 def by_block(result: Any, names: Sequence[str], function: Callable[[slice, dict[str, np.ndarray]], Any]) -> Iterator[tuple[slice, Any]]:
     """(rows, what `function` makes of them and their columns), block after block; threads of this machine read and work, a few blocks ahead."""
+    if "loss" in names:
+        check_curves(result, "this")
     columns = {name: result[name].variable.data for name in dict.fromkeys(names)}
     threads = usable_cores()
 

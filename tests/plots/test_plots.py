@@ -159,6 +159,7 @@ def test_schedules_are_drawn_as_runs_see_them():
     (panel,) = gd.plots.schedule([gd.InverseTime(), gd.Cosine(cycle=10)], steps=20, lr=0.5).axes
     assert np.allclose(panel.lines[0].get_ydata(), 0.5 / np.arange(1, 21))
     assert panel.lines[1].get_ydata()[10] == pytest.approx(0.5)
+    assert panel.get_legend().get_texts()[1].get_text().startswith("Cosine cycle=10")
 
 
 @pytest.fixture(scope="module")
@@ -237,12 +238,32 @@ def test_what_cannot_race_says_why(racers, populations, tmp_path):
         (lambda r: gd.plots.ert(r, [0.1, 0.01]), r"\[0\.1, 0\.01\] was given.*gd\.plots\.ecdf"),
         (lambda r: gd.plots.ert(r, float("nan")), "nan was given"),
         (lambda r: gd.plots.convergence_bands(r, variable="los"), "loss"),
+        (lambda r: gd.plots.convergence_bands(r.isel(checkpoint=0)), "one checkpoint alone"),
+        (lambda r: gd.plots.divergence_map(r, "lr", "lr"), "'lr' was given twice"),
+        (lambda r: gd.plots.schedule([]), "schedules is an empty list"),
+        (lambda r: gd.plots.schedule(gd.Cosine(10), lr=[0.1, 1.0]), "lr must be one number"),
+        (lambda r: gd.plots.schedule(gd.Cosine(10), lr=-1), "lr must be a finite number"),
+        (lambda r: gd.plots.race_animation(r, "x.html", frames=0), "frames must be a whole number from 2"),
+        (lambda r: gd.plots.race_animation(r, "x.html", seconds=float("nan")), "seconds must be a finite number"),
+        (lambda r: gd.analysis.wilson(5, 3), "from 0 to n"),
+        (lambda r: gd.analysis.clopper_pearson(5, 3), "from 0 to n"),
+        (lambda r: gd.analysis.mcnemar(-1, 2), "-1 and 2 were given"),
+        (lambda r: gd.analysis.holm([2, -1]), "from 0 to 1"),
+        (lambda r: gd.analysis.expected_best(3, 4), "must be a list of losses"),
     ],
 )
 def test_mistakes_are_one_line(populations, call, words):
     with pytest.raises((ValueError, TypeError), match=words) as raised:
         call(populations["one run"])
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", [*FIGURES, "table", "best_cell"])
+def test_a_selection_of_no_runs_is_one_line(populations, name):
+    nothing = populations["ties"].where(populations["ties"].status == "converged", drop=True)
+    call = FIGURES.get(name) or {"table": gd.table, "best_cell": gd.analysis.best_cell}[name]
+    with pytest.raises(ValueError, match="a result that has no runs: nothing was selected"):
+        call(nothing)
 
 
 def test_a_colour_is_a_value_in_all_panels():
