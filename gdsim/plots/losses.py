@@ -12,6 +12,7 @@ from gdsim.sweep.reading import cells_in, check_result
 from gdsim.sweep.result import losses_at_end
 
 BINS, MOST_MARKS = 60, 8
+BAR = 0.6  # height of a row's highest bar: its counts stand above
 # Marks of levels nearer than this share of the axis would write over each other: beside other rows, and alone.
 APART = (0.06, 0.12)
 
@@ -31,7 +32,8 @@ def final_losses(result: Any, *, tolerance: float = 1e-4, ax: Any = None, figure
     result = check_result(result, "final_losses")
     cells, losses = cells_in(result), losses_at_end(result)
     about = cells.dataset({})
-    by_cell = [losses[cells.place == k] for k in range(len(cells.numbers))]
+    resting = np.where(result.reason.values == "Target", np.inf, losses) if "reason" in result else losses  # a run that a target stopped is at no minimum
+    by_cell = [(losses[mine], resting[mine]) for mine in (cells.place == k for k in range(len(cells.numbers)))]
     ranks, names = ranked_cells(result), list(dict.fromkeys(about.optimizer.values.tolist()))
     if ax is not None and len(names) > 1:
         raise ValueError(f"final_losses draws {len(names)} panels, one per optimizer: give figure=, an empty figure, in place of ax=")
@@ -40,7 +42,7 @@ def final_losses(result: Any, *, tolerance: float = 1e-4, ax: Any = None, figure
         drawn, panel = new_panel("", "", "", ax=ax)
         panels = [panel]
     else:
-        drawn, panels, _ = new_panels(len(names), figure=figure, spare=False, shared="x", height=max(3.1, 0.9 + 0.42 * min(MOST_LINES, most)))
+        drawn, panels, _ = new_panels(len(names), figure=figure, spare=False, shared="x", height=max(3.1, 0.9 + 0.5 * min(MOST_LINES, most)))
     texts = settings_texts(settings_of(about), len(by_cell))
     finite = losses[np.isfinite(losses)]
     edges = _edges(finite) if len(finite) else np.array([0.0, 1.0])
@@ -57,8 +59,8 @@ def final_losses(result: Any, *, tolerance: float = 1e-4, ax: Any = None, figure
 def _caption(runs: np.ndarray, tolerance: float) -> str:
     return (
         f"Where {counted(runs, 'run')} per cell ended; each row is one cell, its bars on a scale of its own. Triangles and counts: levels at which at least "
-        f"2% of a cell's runs ended, and most of them in all, apart by more than {tolerance:g} (1 + |loss|): minima, where runs have converged; several of one "
-        "loss look like one. Runs that used up their steps may still be on their way. Diverged runs have no bar, and are counted at the right."
+        f"2% of a cell's runs ended, and most of them in all, apart by more than {tolerance:g} (1 + |loss|), runs that a target stopped left out: minima, where runs have "
+        "converged; several of one loss look like one. Runs that used up their steps may still be on their way. Diverged runs have no bar, and are counted at the right."
     )
 
 
@@ -74,18 +76,18 @@ def _edges(finite: np.ndarray) -> np.ndarray:
     return edges
 
 
-def _rows(panel: Any, by_cell: list[np.ndarray], texts: list[str], edges: np.ndarray, tolerance: float) -> None:
-    """A histogram for each cell, the first at the top."""
+def _rows(panel: Any, by_cell: list[tuple[np.ndarray, np.ndarray]], texts: list[str], edges: np.ndarray, tolerance: float) -> None:
+    """A histogram for each cell, the first at the top, of its losses; levels are marked among those at rest."""
     if is_wide(edges):
         panel.set_xscale("log")
     alone = len(by_cell) == 1
-    for row, losses in enumerate(by_cell):
+    for row, (losses, resting) in enumerate(by_cell):
         ended, floor = losses[np.isfinite(losses)], float(len(by_cell) - 1 - row)
         counts = np.histogram(ended, edges)[0].astype(float)
-        height = 1.0 if alone else 0.72 / max(1.0, counts.max(initial=0))
+        height = 1.0 if alone else BAR / max(1.0, counts.max(initial=0))
         panel.bar(edges[:-1], counts * height, np.diff(edges), floor, align="edge", color=line(0)["color"])
-        if len(ended):
-            _marks(panel, np.sort(ended), floor + (counts.max() if alone else 0.72), edges, tolerance=tolerance, alone=alone)
+        if np.isfinite(resting).any():
+            _marks(panel, np.sort(resting[np.isfinite(resting)]), floor + (counts.max() if alone else BAR), edges, tolerance=tolerance, alone=alone)
         lost = len(losses) - len(ended)
         if lost:
             panel.text(

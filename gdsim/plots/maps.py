@@ -55,7 +55,9 @@ def _caption(runs: np.ndarray, values: np.ndarray, *, is_share: bool) -> str:
     if values.size <= MOST_INTERVALS:
         text += f"Below each number its 95% interval, {'by Wilson' if is_share else 'by order statistics'}. "
     return (
-        text + "Grey: no cell there" + ("." if is_share else ", or a median that is infinite (inf): half of the runs or more diverged or never met the target.")
+        text
+        + "Light grey: no cell there"
+        + ("." if is_share else "; hatched: an infinite median (inf), half of the runs or more diverged or never met the target.")
     )
 
 
@@ -83,6 +85,7 @@ def _best_medians(best: Any, found: Any, x: str, y: str) -> np.ndarray:
 def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, name: str, ax: Any) -> Any:
     """A map of fields (value, low, high), each [y, x], over the values of two axes, x first: medians of what has a name, or shares of runs."""
     from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.patches import Rectangle
 
     values, low, high = fields
     is_share, is_accuracy = not name, "accuracy" in name
@@ -92,15 +95,18 @@ def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, name: str, ax: 
     size = max(5.0, min(14.0, 2.2 + wide * columns)), max(3.4, min(12.0, 1.6 + (0.5 if has_intervals else 0.42) * rows))
     x, y = axes
     figure, panel = new_panel(title, x, y, ax=ax, size=size)
-    finite = values[np.isfinite(values)]
+    finite, paint = values[np.isfinite(values)], values
+    positive = finite[finite > 0]
     if is_share:
         norm: Any = Normalize(0, 1)
-    elif is_wide(finite):
-        norm = LogNorm(finite.min(), finite.max())
+    elif len(positive) and finite.min() >= 0 and is_wide(positive):
+        norm, paint = LogNorm(positive.min(), positive.max()), np.maximum(values, positive.min())  # zeros have the bottom's colour
     else:
         norm = Normalize(*((finite.min(), finite.max()) if len(finite) else (0, 1)))
-    painted = panel.imshow(np.where(np.isfinite(values), values, np.nan), origin="lower", aspect="auto", norm=norm, cmap="cividis", interpolation="nearest")
-    panel.set_facecolor("#dddddd")
+    painted = panel.imshow(np.where(np.isfinite(values), paint, np.nan), origin="lower", aspect="auto", norm=norm, cmap="cividis", interpolation="nearest")
+    panel.set_facecolor("#eeeeee")
+    for row, column in np.argwhere(np.isinf(values)):
+        panel.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="#cccccc", edgecolor="#999999", hatch="///", linewidth=0))
     panel.grid(visible=False)
     for axis, ticks in zip((panel.xaxis, panel.yaxis), axes.values(), strict=True):
         every = -(-len(ticks) // 16)
@@ -110,7 +116,7 @@ def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, name: str, ax: 
         form = "{:.0%}".format if is_share else "{:.1%}".format if is_accuracy else _short
         for row, column in np.argwhere(~np.isnan(values)):
             value = values[row, column]
-            dark = np.isfinite(value) and norm(value) < 0.5
+            dark = np.isfinite(value) and norm(paint[row, column]) < 0.5
             text = form(value)
             if has_intervals and (np.isfinite(value) or low[row, column] < high[row, column]):
                 text += f"\n{form(low[row, column])} to {form(high[row, column])}"

@@ -369,3 +369,23 @@ def test_an_interval_that_is_open_has_an_arrow():
     (arrow,) = panel.texts
     assert tuple(arrow.xy) == (1.0, 2.0)
     assert arrow.get_position()[1] > 0
+
+
+def test_runs_that_a_target_stopped_are_at_no_minimum(timed):
+    for panel in gd.plots.final_losses(timed).axes:
+        met = [line for line in panel.lines if line.get_xdata()[0] <= 1e-5]
+        assert not met
+
+
+def test_zeros_and_infinite_medians_have_their_place_on_a_map():
+    """Losses of 0, 1e-20, 1e-8 and 1; a field of runs that diverged, and one without a cell."""
+    finals = np.array([[0.0, 1e-20, 1e-8, 1.0, np.inf]] * 3)
+    names = {"lr": [0.1, 0.2, 0.3, 0.1, 0.2], "momentum": [0.0, 0.0, 0.0, 0.9, 0.9]}
+    status = np.where(np.isinf(finals), "diverged", "budget").ravel()
+    result = result_of(np.ones((15, 1)), cells=5, final=finals.ravel(), status=status, coordinates=names)
+    panel = (figure := gd.plots.heat_map(result, "lr", "momentum")).axes[0]
+    (image,), (hatched,) = panel.images, panel.patches
+    assert isinstance(image.norm, mpl.colors.LogNorm)
+    assert image.norm(image.get_array()).filled(-1).ravel().tolist() == pytest.approx([0.0, 0.0, 0.6, 1.0, -1, -1])
+    assert (hatched.get_x(), hatched.get_y()) == (0.5, 0.5)
+    assert "Light grey: no cell there; hatched: an infinite median" in figure.caption
