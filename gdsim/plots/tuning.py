@@ -62,8 +62,10 @@ def _range(panel: Any, found: Any, places: np.ndarray, k: int) -> None:
 
 
 def _named(name: str, found: Any) -> str:
-    decades = float(found.decades)
-    return name if np.isnan(decades) or decades == 0 else f"{name}: {decades:.2g} decades"
+    if not np.isfinite(found.curve.values).any():
+        return f"{name} (infinite everywhere)"
+    text = f"{float(found.decades):.2g}"
+    return name if text in ("nan", "0") else f"{name}: {text} decade{'' if text == '1' else 's'}"
 
 
 def budget_curve(result: Any, *, variable: str | None = None, target: float | None = None, by: str = "optimizer", ax: Any = None) -> Any:

@@ -389,3 +389,8 @@ def test_zeros_and_infinite_medians_have_their_place_on_a_map():
     assert image.norm(image.get_array()).filled(-1).ravel().tolist() == pytest.approx([0.0, 0.0, 0.6, 1.0, -1, -1])
     assert (hatched.get_x(), hatched.get_y()) == (0.5, 0.5)
     assert "Light grey: no cell there; hatched: an infinite median" in figure.caption
+
+
+def test_an_optimizer_without_a_line_says_so(timed):
+    panel = gd.plots.sensitivity_curve(timed).axes[0]
+    assert panel.get_legend().get_texts()[0].get_text() == "SGD (infinite everywhere)"
