@@ -141,14 +141,15 @@ def sentences(comparison: Any) -> list[str]:
         return absent
     best, others = compared[0], compared[1:]
     said = []
-    shown = [_interval(*(float(comparison[n].values[k]) for n in ("median", "low", "high"))) for k in range(len(names))]
+    unit = " steps" if is_time else ""
+    shown = [_interval(*(float(comparison[n].values[k]) for n in ("median", "low", "high")), unit) for k in range(len(names))]
     if not np.isfinite(medians[best]):
         among = ", ".join(names[k] for k in compared)
         if is_time:
             return [f"None of {among} reaches the loss {name.removeprefix('steps to loss ')} in half of the starts that compare them.", *absent]
         return [f"None of {among} has a finite median {name}: half of the starts that compare them, or more, diverged.", *absent]
     if is_time:
-        said.append(f"{names[best]} reaches the loss {name.removeprefix('steps to loss ')} in {shown[best]} steps.")
+        said.append(f"{names[best]} reaches the loss {name.removeprefix('steps to loss ')} in {shown[best]}.")
     else:
         said.append(f"{names[best]} has the {'lowest' if falls else 'highest'} {name}, {shown[best]}.")
     for k in others:
@@ -170,13 +171,13 @@ def sentences(comparison: Any) -> list[str]:
     ]
 
 
-def _interval(value: float, low: float, high: float) -> str:
+def _interval(value: float, low: float, high: float, unit: str) -> str:
     """A median with its interval, in words where it has none."""
     if not np.isfinite(value):
         return "no finite median"
     if np.isinf(low) and np.isinf(high):
-        return f"{value:.4g}, too few starts for an interval"
-    return f"{value:.4g} {_ends(low, high)}"
+        return f"{value:.4g}{unit} (too few starts for an interval)"
+    return f"{value:.4g} {_ends(low, high)}{unit}"
 
 
 def _ends(low: float, high: float) -> str:

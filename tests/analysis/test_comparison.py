@@ -148,7 +148,7 @@ def test_none_is_the_best_where_all_diverged():
 
 def test_an_interval_without_ends_is_said_in_words():
     few = analysis.sentences(analysis.compare_tuned(population(np.full((4, 4), 10.0))))
-    assert few[0].endswith("in 10, too few starts for an interval steps.")
+    assert few[0].endswith("in 10 steps (too few starts for an interval).")
     some = np.full((24, 4), 10.0)
     some[::6] = 900  # a third of the even starts never: the 10th of 12 is infinite
     (first, *_) = analysis.sentences(analysis.compare_tuned(population(some)))
