@@ -143,7 +143,9 @@ def remembered(sweep: Any, result: "xarray.Dataset") -> "xarray.Dataset":
     _sweeps[key] = sweep
     if len(_sweeps) > KEPT_SWEEPS:
         del _sweeps[next(iter(_sweeps))]
-    result.attrs["experiment"], result.attrs["features"] = key
+    result.attrs["experiment"] = key[0]
+    if key[1]:
+        result.attrs["features"] = key[1]
     targets = sorted({loss for stop in sweep.stop if isinstance(stop, Target) for loss in stop.losses}, reverse=True)
     if targets:
         result.attrs["targets"] = targets
