@@ -142,7 +142,7 @@ def sentences(comparison: Any) -> list[str]:
     best, others = compared[0], compared[1:]
     said = []
     unit = " steps" if is_time else ""
-    shown = [_interval(*(float(comparison[n].values[k]) for n in ("median", "low", "high")), unit) for k in range(len(names))]
+    shown = [_interval(*(float(comparison[n].values[k]) for n in ("median", "low", "high")), unit=unit) for k in range(len(names))]
     if not np.isfinite(medians[best]):
         among = ", ".join(names[k] for k in compared)
         if is_time:
