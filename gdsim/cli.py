@@ -119,7 +119,7 @@ def run(file: pathlib.Path, out: pathlib.Path | None, settings: tuple[str, ...],
     again = f"To go on: {_again()}"
     place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "tls_ca", "tls_cert", "tls_key")}
     try:
-        with _refusals(), _heard(signal.SIGTERM), _client(console, place) as client:
+        with _refusals(), _heard(signal.SIGTERM), _client(console, place, options.get("threads")) as client:
             console.plan(sweep)
             with shown(True, sys.stdout) as progress:
                 result = sweep.run(out=folder, client=client, progress=progress, **options)
@@ -310,12 +310,14 @@ def _print(found: Any, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _client(console: Any, place: dict[str, Any]) -> Iterator[Any]:
+def _client(console: Any, place: dict[str, Any], threads: int | None = None) -> Iterator[Any]:
     """The client of the cluster that the options name, or None."""
     named = [name for name in ("scheduler", "scheduler_file", "workers") if place.get(name) is not None]
     certificates = tuple(place[name] for name in ("tls_ca", "tls_cert", "tls_key"))
     if len(named) > 1:
         raise ValueError(f"--{' and --'.join(n.replace('_', '-') for n in named)} were given: give one cluster")
+    if named and threads is not None:
+        raise ValueError(f"--threads and --{named[0].replace('_', '-')} were given: threads train here, and a cluster's workers in place of them")
     if any(certificates) and (not all(certificates) or place.get("workers") is not None or not named):
         raise ValueError("--tls-ca, --tls-cert and --tls-key go together, with --scheduler or --scheduler-file")
     for path in (*certificates, place.get("scheduler_file")):

@@ -110,8 +110,12 @@ class Points(Array):
             super().__init__(array)
         except (TypeError, ValueError):
             raise TypeError(f"init as an array must hold numbers, [start, parameter]; {given(values)} was given") from None
-        if self.values.ndim != 2 or not np.isfinite(self.values).all():
-            raise ValueError(f"init as an array must be finite and [start, parameter]; shape {self.values.shape} was given")
+        if self.values.ndim != 2:
+            raise ValueError(f"init as an array must be [start, parameter]; shape {self.values.shape} was given")
+        bad = np.argwhere(~np.isfinite(self.values))
+        if len(bad):
+            start, parameter = bad[0]
+            raise ValueError(f"init as an array must be finite; init[{start}, {parameter}] is {self.values[start, parameter]}")
 
     def __repr__(self) -> str:
         return f"array [{self.values.shape[0]} starts, {self.values.shape[1]} parameters]"

@@ -118,9 +118,10 @@ def _spoken(column: Any, name: Any) -> np.ndarray:
     values = column.to_numpy(object)
     bad = [i for i, v in enumerate(values) if not isinstance(v, (numbers.Real, np.bool_, decimal.Decimal))]
     if bad:
-        row = next((i for i in bad if not _reads_as_number(values[i])), bad[0])
+        bad = [i for i in bad if not _reads_as_number(values[i])] or bad  # one word makes texts of a file's whole column
+        row = bad[0]
         raise ValueError(
-            f"column {name!r} has {values[row]!r} in {row_of(column, row)}, which is no number ({len(bad)} such values): "
+            f"column {name!r} has {values[row]!r} in {row_of(column, row)}, which is no number ({len(bad)} such value{'s' if len(bad) > 1 else ''}): "
             f"leave the column out (drop=[{name!r}]), or encode it as numbers"
         )
     return values.astype(np.float64)

@@ -151,6 +151,7 @@ class Data:
         validation: Any = None,
         test: Any = None,
         seed: int = 0,
+        class_names: Sequence[Any] | None = None,
     ) -> Self:
         """Data from a file: `.csv` or `.parquet` with a column of targets, or `.npz` with arrays.
 
@@ -176,6 +177,10 @@ class Data:
                 if value is not None and name in held:
                     raise ValueError(f"it holds a {name} set, X_{name} and y_{name}; leave {name}={value!r} out")
                 held.setdefault(name, value)
+            if class_names is not None:
+                if "class_names" in held:
+                    raise ValueError(f"it holds class_names; leave class_names={class_names!r} out")
+                held["class_names"] = class_names
             return cls(**held, standardize=standardize, seed=seed, name=path.name)
 
     @property

@@ -78,6 +78,9 @@ def _csv(path: pathlib.Path) -> Any:
             frame = pandas.read_csv(path, index_col=False)  # without which the first column of longer rows would be an index
         except pandas.errors.ParserWarning:
             raise ValueError(f"its rows have more fields than the header, which names {len(names)}: {', '.join(names[:10])}") from None
+    other = next((mark for mark in (";", "\t") if len(names) == 1 and mark in names[0]), None)
+    if other is not None:
+        raise ValueError(f"its fields are set apart by {other!r}, and must be by commas: pandas.read_csv(path, sep={other!r}) reads it for gd.Data")
     if len(set(names)) < len(names) and len(names) == frame.shape[1]:
         frame.columns = names
     return frame

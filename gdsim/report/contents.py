@@ -41,7 +41,7 @@ def figures(result: Any) -> Iterator[tuple[str, Call]]:
     if len(cells.numbers) > len(np.unique(values["optimizer"])):
         yield "What tuning is worth", Call(plots, "budget_curve")
     for axes in _two_axes(values, varied):
-        yield f"Median loss over {axes[0]} and {axes[1]}", Call(plots, "heat_map", {"x": axes[0], "y": axes[1]})
+        yield f"The best medians over {axes[0]} and {axes[1]}", Call(plots, "heat_map", {"x": axes[0], "y": axes[1]})
         if (result.status.values == "diverged").any():
             yield f"Divergence over {axes[0]} and {axes[1]}", Call(plots, "divergence_map", {"x": axes[0], "y": axes[1]})
     yield "Where runs end", Call(plots, "final_losses")

@@ -203,7 +203,9 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"{name} goes with problems that have data; {type(problem).__name__} has none, and {value!r} was given")
         size = min(len(p.data.X) for p in self.problem)
         if count > size:
-            raise ValueError(f"{name}={count} is larger than the data, which has {size} samples; give at most {size}, or None for all of them")
+            raise ValueError(
+                f"{name}={count} is larger than the data, which has {size} samples; give at most {size}, or None for all of them (in a file: no batch)"
+            )
         return count
 
     def _checked_stops(self) -> tuple[Stop, ...]:

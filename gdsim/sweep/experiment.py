@@ -21,7 +21,7 @@ from gdsim.sweep.overrides import changed
 
 # An experiment file says what is done, and holds no data.
 MOST_BYTES = 2**20
-FILE_KEYS = ("path", "target", "drop", "features", "standardize", "validation", "test", "seed")
+FILE_KEYS = ("path", "target", "drop", "features", "standardize", "validation", "test", "seed", "class_names")
 NAME_KEYS = ("name", "validation", "test", "seed")
 # A key of very many parts, for which Python's reader takes the square of their number in time and memory.
 MOST_DOTS, NO_KEY = 64, re.compile(r"[^\w.\"' \t-]")

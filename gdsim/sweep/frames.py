@@ -39,7 +39,8 @@ class CellTable(pandas.DataFrame):
 
     def _notes(self, names: dict[str, str]) -> list[str]:
         ranked = self.attrs.get("ranked_by")
-        said = [f"ranked by {ranked}: median over runs, 95% interval low to high"] if ranked and "median" in self.columns else []
+        ends = ", 95% interval low to high" if "low" in self.columns else ""
+        said = [f"ranked by {ranked}: median over runs{ends}"] if ranked and "median" in self.columns else []
         return said + ([", ".join(f"{short} = {name}" for name, short in names.items())] if names else [])
 
     def _repr_html_(self) -> str:

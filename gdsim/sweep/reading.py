@@ -155,6 +155,9 @@ def check_result(result: Any, what: str) -> Any:
         raise ValueError(f"{what} follows single runs, and a summary has none: take the sweep with keep='runs'")
     if "run" not in result.dims or "cell" not in result.coords:
         raise ValueError(f"{what} takes the Dataset of a sweep, with a row per run; this one has the dims {', '.join(map(str, result.dims)) or 'none'}")
+    lacking = [n for n in ("status", "steps_taken", "final_loss") if n not in result]
+    if lacking:
+        raise ValueError(f"{what} takes the Dataset of a sweep, from sweep.run() or gd.open(); this one has no {lacking[0]!r}, as one of gd.evaluate")
     return result
 
 

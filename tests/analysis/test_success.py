@@ -85,12 +85,13 @@ def test_the_interval_of_a_difference_covers():
     assert 0.85 <= np.mean(covered) <= 1.0  # twenty references: the average over them varies
 
 
-def test_no_run_and_one_run_have_statistics():
+def test_no_run_is_refused_and_one_run_has_statistics():
     empty = result_of(np.ones((2, 3))).isel(run=[])
-    assert analysis.success_probability(empty).sizes["cell"] == 0
-    assert analysis.bands(empty).sizes["cell"] == 0
-    assert analysis.ecdf(empty, 0.1).sizes["cell"] == 0
-    assert analysis.expected_running_time(empty, 0.1).sizes["cell"] == 0
+    for function in (analysis.success_probability, analysis.bands, lambda r: analysis.ecdf(r, 0.1), lambda r: analysis.expected_running_time(r, 0.1)):
+        with pytest.raises(ValueError, match="was given a result that has no runs"):
+            function(empty)
+    with pytest.raises(ValueError, match=r"this one has no 'status', as one of gd\.evaluate"):
+        analysis.best_cell(result_of(np.ones((2, 3))).drop_vars("status"))
     one = result_of([[1.0, 0.1, np.nan]], taken=[1], status=["converged"])
     assert float(analysis.success_probability(one).probability[0]) == 1.0
     assert float(analysis.expected_running_time(one, 0.5).ert[0, 0]) == 1.0

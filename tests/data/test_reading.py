@@ -199,6 +199,25 @@ def test_half_a_set_in_an_archive_is_refused(tmp_path, alone):
         read(tmp_path / "own.npz")
 
 
+def test_classes_of_a_file_have_names_of_their_own(tmp_path):
+    (tmp_path / "own.csv").write_text("a,y\n1.5,1\n4,2\n2,3\n")
+    data = gd.Data.read(tmp_path / "own.csv", class_names=[3, 2, 1])
+    assert (data.class_names, data.y.tolist()) == (("3", "2", "1"), gd.Data([[1.5], [4.0], [2.0]], [1, 2, 3], class_names=[3, 2, 1]).y.tolist())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a;b;y\n1;2;0\n4;5;1\n", "set apart by ';', and must be by commas"),
+        ("a,y\n1.5,0\nabc,1\n2,0\n", r"column 'a' has 'abc' in row 2 of 3 \(index 1\), which is no number \(1 such value\)"),
+    ],
+)
+def test_what_is_amiss_in_a_table_is_named(tmp_path, text, said):
+    (tmp_path / "own.csv").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        gd.Data.read(tmp_path / "own.csv")
+
+
 @pytest.mark.parametrize("word", ["target", "features", "drop"])
 def test_a_column_that_is_named_twice_is_refused(tmp_path, word):
     TABLE.to_csv(tmp_path / "own.csv", index=False)
