@@ -201,7 +201,7 @@ def test_representations_are_short_and_can_be_read_back():
         gd.Warmup(gd.OneCycle(20, momenta=(0.8, 0.9)), 5), gd.Target([0.1, 0.2]), gd.Record(every="log"), gd.functions.Rosenbrock(dim=3), gd.Uniform(-2, 2),
         gd.Adam(lr=gd.uniform(0, 1, draws=3), beta1=gd.uniform(0, 0.5, draws=3)), gd.SGD(gd.zip(0.1, 0.2)), gd.WeightDecay(gd.SGD(), 0.1, decoupled=False),
     ):  # fmt: skip
-        names = {**vars(gd.functions), **{n: getattr(gd, n) for n in gd.__all__}}
+        names = {**vars(gd.functions), **{n: getattr(gd, n) for n in dir(gd)}}
         assert eval(repr(made), names) == made, repr(made)
         assert "Unset" not in repr(made)
     assert repr(gd.Adam(0.1)) == "Adam(lr=0.1)"

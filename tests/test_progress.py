@@ -220,7 +220,15 @@ def test_what_progress_may_be(sweep):
     assert states[-1].seconds_left == 0.0
 
 
-def test_an_interrupt_is_acknowledged_at_once():
+@pytest.fixture
+def heard():
+    """Ctrl-C as Python hears it: a shell has background processes ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_is_acknowledged_at_once(heard):
     drawn, said = threading.Event(), []
 
     class Line(TerminalLine):

@@ -211,8 +211,11 @@ def budgets(result: Any) -> Table:
         Column("cells", call.code, [counted_entry(n) for n in found.cells.values]),
     ]
     for n in (n for n in (1, 2, 4, 8, 16, 32, 64) if n <= found.sizes["trials"]):
-        columns.append(Column(f"best of {n}", call.code, intervals(found.isel(trials=n - 1), ("loss", "low", "high"), range(len(names)), form, "infinite")))
-    note = "Infinite: so many trials may all be cells of which half of the runs or more diverged or never met the target. An optimizer whose grid was chosen well needs fewer trials."
+        columns.append(Column(f"best of {n}", call.code, intervals(found.isel(trials=n - 1), ("loss", "low", "high"), range(len(names)), form, "may fail")))
+    note = (
+        "May fail: so many trials may all be cells of which half of the runs or more diverged or never met the target. "
+        "An optimizer whose grid was chosen well needs fewer trials."
+    )
     return Table(f"Expected best median {ranked_name(found)} of so many random cells", columns, note)
 
 

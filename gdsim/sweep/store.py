@@ -112,7 +112,7 @@ class Store:
 
     def in_its_form(self, sweep: Any) -> Any:
         """The sweep, with problems in the form in which the folder holds them if an older version has made it."""
-        if not (self.folder / "experiment.json").is_file():
+        if not os.path.isfile(self.folder / "experiment.json"):  # False too for a name that no folder can have
             return sweep
         kept = self.experiment()["experiment"].get("problem", [])
         problems = tuple(p.as_in(kept) for p in sweep.problem)
