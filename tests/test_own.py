@@ -328,3 +328,13 @@ def test_a_module_of_the_script_is_not_taken_for_the_one_beside_an_experiment(tm
     for _ in range(2):
         with pytest.raises(ValueError, match=r"another module is called 'helper_once'.*give the one beside the experiment another name"):
             gd.read_experiment(tmp_path / "experiment" / "e.toml")
+
+
+def test_results_are_opened_with_the_function_beside_the_experiment_that_was_read(tmp_path):
+    """The folder of results has no module, and the experiment's folder is not on Python's path."""
+    (tmp_path / "beside_it.py").write_text("def bowl(x):\n    return x[0] * x[0] + 4.0 * x[1] * x[1], (2.0 * x[0], 8.0 * x[1])\n")
+    (tmp_path / "mine.toml").write_text(
+        'starts = 2\nsteps = 3\n[problem]\ntype = "own"\nfunction = "beside_it:bowl"\ndim = 2\n[optimizer]\ntype = "sgd"\nlr = 0.01\n'
+    )
+    kept = gd.read_experiment(tmp_path / "mine.toml").run(out=tmp_path / "out")
+    assert gd.open(tmp_path / "out").final_loss.values.tolist() == kept.final_loss.values.tolist()

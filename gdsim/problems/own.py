@@ -14,6 +14,7 @@ The function is called once, when the problem is declared, and what it does with
 
 import functools
 import importlib
+import importlib.machinery
 import inspect
 import pathlib
 import pkgutil
@@ -282,15 +283,18 @@ def _imported(name: str, folder: pathlib.Path | None) -> types.ModuleType:
     """The module of this name beside an experiment file, or where Python finds it; two experiments may each have one of a name."""
     if folder is None:
         return importlib.import_module(name)
-    folder = folder.resolve()
+    folder, first = folder.resolve(), name.partition(".")[0]
+    importlib.invalidate_caches()
+    if (
+        importlib.machinery.PathFinder.find_spec(first, [str(folder)]) is None
+    ):  # as where results are opened: it is that of the experiment that was read, or on Python's path
+        return importlib.import_module(name)
     for module in [m for m, place in _beside.items() if place != folder]:
         sys.modules.pop(module, None)
         del _beside[module]
-    importlib.invalidate_caches()
     names = {m.name for m in pkgutil.iter_modules([str(folder)])}
     # Modules of these names that are another's, as of a script that has its own.
-    taken = {n for n in names & sys.modules.keys() if _folder_of(n) != folder}
-    first, before = name.partition(".")[0], set(sys.modules)
+    taken, before = {n for n in names & sys.modules.keys() if _folder_of(n) != folder}, set(sys.modules)
     if first in taken:
         raise _taken(first)
     sys.path.insert(0, str(folder))
