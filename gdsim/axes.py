@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from gdsim.words import given, nearest  # noqa: F401  the rooms below have `nearest` from here
+from gdsim.words import given
 
 
 class Range(NamedTuple):

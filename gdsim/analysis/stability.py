@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.axes import nearest
 from gdsim.rules import Rule
 from gdsim.statistics import wilson
 from gdsim.stops import STATUSES
@@ -23,6 +22,7 @@ from gdsim.sweep.reading import (
     varied,
     worse_than_start,
 )
+from gdsim.words import nearest
 
 WORSE = "worse_than_start"
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.axes import nearest
 from gdsim.statistics import INTERVALS, holm, mcnemar, normal_quantile
 from gdsim.sweep.hits import is_success, own_targets
 from gdsim.sweep.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, opened
+from gdsim.words import nearest
 
 
 def success_probability(result: Any, *, target: Any = None, confidence: float = 0.95, interval: str = "wilson") -> Any:

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.analysis.success import outcomes_by_start
-from gdsim.axes import checked_whole, nearest
+from gdsim.axes import checked_whole
 from gdsim.statistics import groups_of, median, percentiles, resampled
 from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
 from gdsim.sweep.reading import Cells, axis_of, cells_in, check_result, checked_confidence, dataset, varied
+from gdsim.words import nearest
 
 # Values of resampled medians that are in memory at once.
 MEDIAN_VALUES = 20_000_000

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.axes import nearest
 from gdsim.sweep.cells import Cell, cells_of
 from gdsim.sweep.result import sweep_behind
+from gdsim.words import nearest
 
 UNITS = {"steps": "updates", "samples": "samples seen", "gradients": "gradients of the whole data"}
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.axes import nearest
 from gdsim.data.columns import names_of
+from gdsim.words import nearest
 
 KINDS = (".csv", ".parquet", ".npz")
 

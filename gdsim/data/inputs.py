@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.axes import nearest
 from gdsim.data.arrays import features_of
 from gdsim.data.columns import frame_of
 from gdsim.data.declare import Data
 from gdsim.data.standard import Standard
+from gdsim.words import nearest
 
 
 def inputs_for(data: Data, X: Any) -> np.ndarray:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.axes import nearest
 from gdsim.data.declare import Data
 from gdsim.data.standard import standard_of
+from gdsim.words import nearest
 
 
 def _digits() -> tuple[Any, Any]:

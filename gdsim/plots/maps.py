@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
-from gdsim.axes import nearest
 from gdsim.plots.style import finished, is_wide, new_panel
 from gdsim.plots.words import counted, shown_number, shown_values
 from gdsim.sweep.reading import opened, with_none
+from gdsim.words import nearest
 
 # Numbers are written into the fields of maps of so many.
 MOST_WRITTEN = 150

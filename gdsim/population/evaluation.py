@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gdsim.axes import nearest
 from gdsim.data import Data
 from gdsim.data.arrays import plain
 from gdsim.data.declare import SETS
@@ -21,6 +20,7 @@ from gdsim.rules import SGD
 from gdsim.schedules import Constant
 from gdsim.stops import Record
 from gdsim.variables import VARIABLES
+from gdsim.words import nearest
 
 if TYPE_CHECKING:
     import xarray

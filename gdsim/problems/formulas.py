@@ -9,7 +9,7 @@ import keyword
 import re
 from typing import Any, NamedTuple
 
-from gdsim.axes import nearest
+from gdsim.words import nearest
 
 LONGEST_TEXT = 10_000
 CONSTANTS = ("pi", "e")

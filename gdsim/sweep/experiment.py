@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from gdsim.axes import nearest
 from gdsim.data import DATASETS, Data, load, read
 from gdsim.data.stored import kept_data
 from gdsim.declarations import as_kept
@@ -18,6 +17,7 @@ from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS, Record
 from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.overrides import changed
+from gdsim.words import nearest
 
 # An experiment file says what is done, and holds no data.
 MOST_BYTES = 2**20

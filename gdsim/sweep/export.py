@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.axes import nearest
 from gdsim.filenames import user_path
 from gdsim.sweep.files import appearing, write_atomically
 from gdsim.sweep.opening import open_results
 from gdsim.sweep.shards import NAME, arrow_of, verify
 from gdsim.sweep.store import Store, StoreError
+from gdsim.words import nearest
 
 FORMATS = {".parquet": "Parquet", ".csv": "CSV", ".nc": "netCDF", ".zarr": "Zarr"}
 NEEDS = {".nc": ("h5netcdf", "h5netcdf"), ".zarr": ("zarr", "zarr")}

@@ -5,11 +5,11 @@ import tomllib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gdsim.axes import nearest
 from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS, Record
+from gdsim.words import nearest
 
 # What the tables of an experiment are, by their keys; inside a wrapper or a warm-up stands another of its kind.
 CLASSES: dict[str, Sequence[Any]] = {

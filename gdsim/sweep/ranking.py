@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.axes import nearest
 from gdsim.statistics import median_interval, quantile
 from gdsim.sweep.hits import checked_targets, own_targets, times_met
 from gdsim.sweep.reading import Cells, by_block, cell_coordinates, cells_in, check_result, is_summary, last_known, opened, summary_quantile
 from gdsim.sweep.result import losses_at_end
+from gdsim.words import nearest
 
 # Numbers of a run, and the curve that has each in folders of earlier versions, which lack those of the validation set.
 CURVE_OF = {

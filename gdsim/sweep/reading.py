@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.axes import nearest
 from gdsim.statistics import rank_of
 from gdsim.sweep.cores import usable_cores
+from gdsim.words import nearest
 
 # Values of a block that is in memory at once, for each thread.
 BLOCK_VALUES = 2_000_000
