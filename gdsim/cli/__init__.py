@@ -1,0 +1,48 @@
+"""The command line: parses, calls, prints. Exit codes: 0 done, 2 bad input, 3 incomplete and resumable, 4 damage found, 130 interrupted."""
+
+import io
+import signal
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from gdsim import __version__
+from gdsim.cli.beginning import completion, doctor, list_kind, new
+from gdsim.cli.common import INTERRUPTED, again, heard
+from gdsim.cli.folders import export, merge, report, status, verify
+from gdsim.cli.running import plan, run
+
+
+class _Commands(click.Group):
+    """The commands; an interrupt, whenever it comes, is told in one line and has its own exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot write a folder's name ends no sweep
+        try:
+            with heard(signal.SIGINT), warnings.catch_warnings():
+                warnings.showwarning = _warn
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(f"interrupted. To go on: {again()}", err=True)
+            sys.exit(INTERRUPTED)
+
+
+def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
+    """Tells a warning in one line, without the place in the code that Python adds."""
+    click.echo(f"warning: {message}", err=True)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(version)s")
+def main() -> None:
+    """gdsim trains populations of small models at once, and says what the population did.
+
+    To begin: gdsim new mlp, then gdsim run mlp.toml. Shell completion: gdsim completion --help.
+    """
+
+
+for command in (run, plan, status, verify, export, report, merge, doctor, new, list_kind, completion):
+    main.add_command(command)

@@ -1,0 +1,71 @@
+"""Commands for the start: `doctor` looks at the machine, `new` and `list` help to write an experiment, `completion` to type."""
+
+import pathlib
+import shlex
+import sys
+from typing import Any
+
+import click
+
+from gdsim.cli.clusters import client_of, cluster_options
+from gdsim.cli.common import AS_JSON, DAMAGE, PATH, print_finding, refusals
+from gdsim.sweep.new import KINDS, write_new
+
+
+@click.command()
+@cluster_options
+@AS_JSON
+def doctor(as_json: bool, **place: Any) -> None:
+    """Say what this machine offers (and a cluster's workers), and whether its bits are right. Exit code 4 if something is wrong."""
+    from gdsim.report.console import Console
+    from gdsim.sweep.doctor import examine
+
+    console = Console(quiet=as_json)
+    with refusals(), client_of(console, place) as client:
+        found = examine(client, console.say)
+    print_finding(found, as_json)
+    if found.problems:
+        sys.exit(DAMAGE)
+
+
+@click.command(epilog="; ".join(f"{kind}: {what}" for kind, what in KINDS.items()) + ".")
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.argument("file", type=PATH, required=False)
+def new(kind: str, file: pathlib.Path | None) -> None:
+    """Write a commented experiment to start from into FILE, KIND.toml if none is named."""
+    with refusals():
+        made = write_new(kind, file)
+    for path in made:
+        click.echo(f"written: {path}")
+    click.echo(f"next:    gdsim run {shlex.quote(str(made[0]))}")
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(["problems", "optimizers", "schedules", "stops", "data"]))
+@AS_JSON
+def list_kind(kind: str, as_json: bool) -> None:
+    """List what an experiment may name, with keys, defaults and a sentence each. Keys without a default come first."""
+    from gdsim.sweep.listing import listed
+
+    found = listed(kind)
+    if as_json:
+        print_finding(found, as_json)
+    else:
+        click.echo("\n".join(map(str, found)))
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete gdsim's commands, options and files.
+
+    \b
+    bash: eval "$(gdsim completion bash)" in ~/.bashrc
+    zsh:  eval "$(gdsim completion zsh)" in ~/.zshrc
+    fish: gdsim completion fish > ~/.config/fish/completions/gdsim.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(click.get_current_context().find_root().command, {}, "gdsim", "_GDSIM_COMPLETE").source())

@@ -1,0 +1,48 @@
+"""The options that name a Dask cluster, and the client that they mean."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from gdsim.cli.common import PATH
+
+
+def cluster_options(command: Any) -> Any:
+    """The options that name a Dask cluster."""
+    for option in reversed(
+        [
+            click.option("--scheduler", metavar="ADDRESS", help="Address of a Dask scheduler, as tcp://10.0.0.5:8786; its workers share the folder."),
+            click.option("--scheduler-file", type=PATH, help="File in which a Dask scheduler has left its address."),
+            click.option("--tls-ca", type=PATH, help="Certificate of the authority, for tls:// addresses."),
+            click.option("--tls-cert", type=PATH, help="This client's certificate."),
+            click.option("--tls-key", type=PATH, help="The certificate's key."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@contextlib.contextmanager
+def client_of(console: Any, place: dict[str, Any], threads: int | None = None) -> Iterator[Any]:
+    """The client of the cluster that the options name, or None."""
+    named = [name for name in ("scheduler", "scheduler_file", "workers") if place.get(name) is not None]
+    certificates = tuple(place[name] for name in ("tls_ca", "tls_cert", "tls_key"))
+    if len(named) > 1:
+        raise ValueError(f"--{' and --'.join(n.replace('_', '-') for n in named)} were given: give one cluster")
+    if named and threads is not None:
+        raise ValueError(f"--threads and --{named[0].replace('_', '-')} were given: threads train here, and a cluster's workers in place of them")
+    if any(certificates) and (not all(certificates) or place.get("workers") is not None or not named):
+        raise ValueError("--tls-ca, --tls-cert and --tls-key go together, with --scheduler or --scheduler-file")
+    for path in (*certificates, place.get("scheduler_file")):
+        if path is not None and not path.is_file():
+            raise ValueError(f"there is no file {str(path)!r}")
+    if not named:
+        yield None
+        return
+    from gdsim.sweep.cluster import connected
+
+    console.say(f"starting {place['workers']} worker processes" if named == ["workers"] else f"connecting to {place[named[0]]}")
+    with connected(**{n: place[n] for n in named}, tls=certificates if all(certificates) else None) as client:
+        yield client

@@ -1,0 +1,87 @@
+"""What the commands share: exit codes, kinds of arguments, and how mistakes and interrupts are told."""
+
+import contextlib
+import os
+import pathlib
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+INCOMPLETE, DAMAGE, INTERRUPTED = 3, 4, 130
+
+SET = click.option(
+    "--set", "settings", metavar="KEY=VALUE", multiple=True,
+    help="Change a value of FILE, as TOML: steps=500, optimizer.0.lr=0.1; optimizer.lr=0.1 of all that have it. May be repeated.",
+)  # fmt: skip
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class _Path(click.Path):
+    """The name of a file or folder; `~` is the home folder where the shell has left it, as in --out=~/results."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> pathlib.Path:
+        """The path, or the usual error for an argument that is none."""
+        from gdsim.filenames import user_path
+
+        try:
+            return user_path(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+PATH = _Path()
+FOLDER = click.argument("folder", type=PATH)
+
+
+def again() -> str:
+    """The command that was given."""
+    return shlex.join(["gdsim", *sys.argv[1:]])
+
+
+def words(error: BaseException) -> str:
+    """What an exception says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def print_finding(found: Any, as_json: bool) -> None:
+    """A finding for people, or for programs."""
+    import msgspec
+
+    click.echo(msgspec.json.encode(found).decode() if as_json else str(found))
+
+
+@contextlib.contextmanager
+def heard(number: int) -> Iterator[None]:
+    """Acknowledges a signal at once, and makes it end the command as Ctrl-C does."""
+
+    def stop(*_: Any) -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, b"interrupted: ending\n")  # and not by a stream, which may be in use
+        raise KeyboardInterrupt
+
+    held = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        signal.signal(number, held)
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Bad input as one line and exit code 2."""
+    from gdsim.lanes.compiler import NoCompilerError
+
+    try:
+        yield
+    except (NoCompilerError, ValueError, TypeError, OSError) as error:
+        raise BadInput(words(error)) from None
+
+
+class BadInput(click.ClickException):
+    """What the user gave cannot be used."""
+
+    exit_code = 2

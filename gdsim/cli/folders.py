@@ -1,0 +1,76 @@
+"""Commands that take a results folder: how far it is, whether its bytes are right, and what is made of it."""
+
+import pathlib
+import sys
+
+import click
+
+from gdsim.cli.common import AS_JSON, DAMAGE, FOLDER, PATH, print_finding, refusals
+
+
+@click.command()
+@FOLDER
+@AS_JSON
+def status(folder: pathlib.Path, as_json: bool) -> None:
+    """Say how far the sweep in FOLDER is, also while it goes on elsewhere: done, missing, failed, quarantined, rate, time left."""
+    from gdsim.sweep.survey import survey
+
+    with refusals():
+        found = survey(folder)
+    print_finding(found, as_json)
+
+
+@click.command()
+@FOLDER
+@AS_JSON
+def verify(folder: pathlib.Path, as_json: bool) -> None:
+    """Check every byte of every shard in FOLDER against its name. Exit code 4 if there is damage; changes nothing."""
+    from gdsim.report.console import Console
+    from gdsim.sweep.survey import verify_folder
+
+    with refusals(), Console(quiet=as_json).counting("bytes") as progress:
+        found = verify_folder(folder, progress)
+    print_finding(found, as_json)
+    if found.damaged:
+        sys.exit(DAMAGE)
+
+
+@click.command()
+@FOLDER
+@click.argument("target", type=PATH)
+def export(folder: pathlib.Path, target: pathlib.Path) -> None:
+    """Write the finished runs in FOLDER into TARGET: a file NAME.parquet, NAME.csv or NAME.nc, or a folder NAME.zarr."""
+    from gdsim.report.console import Console
+    from gdsim.sweep.export import export as write
+
+    console = Console()
+    with refusals(), console.counting("runs") as progress:
+        write(folder, target, progress)
+    console.say(f"written: {target}")
+
+
+@click.command()
+@FOLDER
+@click.option("--out", type=PATH, help="File of the report, or a folder for it; report.html in FOLDER if not given.")
+def report(folder: pathlib.Path, out: pathlib.Path | None) -> None:
+    """Write what the population in FOLDER did as one HTML page: tables with intervals, figures, warnings, and the code behind each."""
+    from gdsim.report.console import Console
+    from gdsim.report.page import write_report
+
+    console = Console()
+    out = out / "report.html" if out is not None and out.is_dir() else out
+    with refusals():
+        place = write_report(folder, out, console.say)
+    console.say(f"report: {place}")
+
+
+@click.command()
+@click.argument("target", type=PATH)
+@click.argument("folders", type=PATH, nargs=-1, required=True)
+def merge(target: pathlib.Path, folders: tuple[pathlib.Path, ...]) -> None:
+    """Bring the finished runs of FOLDERS, all of one experiment, into TARGET, every shard checked."""
+    from gdsim.sweep.export import merge as bring
+
+    with refusals():
+        count = bring(target, folders)
+    click.echo(f"{count} shards are new in {target}")

@@ -1,0 +1,92 @@
+"""Commands that take an experiment's file: `run` trains it, `plan` says what that would be."""
+
+import io
+import json
+import pathlib
+import signal
+import sys
+from typing import Any
+
+import click
+
+from gdsim.cli.clusters import client_of, cluster_options
+from gdsim.cli.common import AS_JSON, INCOMPLETE, INTERRUPTED, PATH, SET, again, heard, refusals, words
+
+
+@click.command()
+@click.argument("file", type=PATH)
+@click.option("--out", type=PATH, help="Folder of the results; results/NAME if not given.")
+@click.option("--threads", type=int, help="Threads of this process to use; all cores if not given.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes to start here, in place of threads.")
+@cluster_options
+@click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
+@click.option("--chunk-seconds", type=float, default=10.0, show_default=True, help="Work of one core that is scheduled and stored at once.")
+@click.option("--attempts", type=int, default=3, show_default=True, help="How often a chunk that raises is tried.")
+@click.option("--mix", is_flag=True, help="Let the folder hold runs of kernels whose bits differ.")
+@SET
+def run(file: pathlib.Path, out: pathlib.Path | None, settings: tuple[str, ...], **options: Any) -> None:
+    """Run the experiment in FILE, a TOML file, and keep its results in a folder.
+
+    The same command again keeps what is finished and trains the rest; so does a file with more starts or cells.
+    """
+    from gdsim.report.console import Console
+    from gdsim.sweep.display import shown
+    from gdsim.sweep.outcomes import UnfinishedError
+
+    console = Console()
+    console.say(f"reading {file}")
+    sweep = _read(file, settings)
+    folder = out if out is not None else pathlib.Path("results") / file.stem
+    go_on = f"To go on: {again()}"
+    place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "tls_ca", "tls_cert", "tls_key")}
+    try:
+        with refusals(), heard(signal.SIGTERM), client_of(console, place, options.get("threads")) as client:
+            console.plan(sweep)
+            with shown(True, sys.stdout) as progress:
+                result = sweep.run(out=folder, client=client, progress=progress, **options)
+        picture = _draw(result, folder, console) if sweep.keep == "runs" else None
+    except UnfinishedError as error:
+        console.say(f"not finished: {words(error)}\nWhat was finished is in {folder}. {go_on}")
+        sys.exit(INCOMPLETE)
+    except MemoryError as error:
+        console.say(f"not finished: there is not enough memory ({words(error)})\nWhat was finished is in {folder}. {go_on}")
+        sys.exit(INCOMPLETE)
+    except KeyboardInterrupt:
+        console.say(f"interrupted; what was finished is in {folder}. {go_on}")
+        sys.exit(INTERRUPTED)
+    console.table(result, folder)
+    console.say(f"results: {folder}  (gd.open({str(folder)!r}))" + (f"\nplot:    {picture}" if picture else ""))
+
+
+@click.command()
+@click.argument("file", type=PATH)
+@SET
+@AS_JSON
+def plan(file: pathlib.Path, settings: tuple[str, ...], as_json: bool) -> None:
+    """Say what the experiment in FILE would run: runs, structures, chunks, memory, disk. Runs nothing."""
+    with refusals():
+        found = _read(file, settings).plan()
+    click.echo(json.dumps(found.summary()) if as_json else str(found))
+
+
+def _draw(result: Any, folder: pathlib.Path, console: Any) -> pathlib.Path | None:
+    """The picture of a sweep, in its folder; None where it cannot be drawn, which costs no results."""
+    from gdsim.plots import convergence_bands
+    from gdsim.sweep.files import write_atomically
+
+    drawn, picture = io.BytesIO(), folder / "convergence.png"
+    try:
+        convergence_bands(result).savefig(drawn, dpi=130)
+        write_atomically(picture, drawn.getvalue())
+    except (MemoryError, OSError) as error:
+        console.say(f"the plot could not be drawn ({words(error)}); all results are kept")
+        return None
+    return picture
+
+
+def _read(file: pathlib.Path, settings: tuple[str, ...]) -> Any:
+    """The sweep of an experiment's file, with changes."""
+    from gdsim.sweep.experiment import read_experiment
+
+    with refusals():
+        return read_experiment(file, settings)
