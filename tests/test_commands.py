@@ -57,8 +57,26 @@ def test_status(stored, partial, tmp_path):
     assert found["quarantined"] == ["bad.parquet"]
     assert found["failed_chunks"] == ["abc"]
     code, out, _ = gdsim("status", partial, folder=tmp_path)
-    for words in ("chunks failed", "in quarantine/", "shards are damaged", "runs are missing, in 2 chunks"):
+    for words in ("chunks failed", "in quarantine/", "shards are damaged", "runs are missing, in 2 chunks", "run the experiment again"):
         assert words in out
+
+
+@pytest.mark.parametrize("harm", ["name", "size", "footer"])
+def test_status_sees_what_it_can_without_reading_all(stored, tmp_path, harm):
+    """A shard that is damaged where it is looked at is told of, and its folder is not finished; of the rest it says who looks."""
+    folder = shutil.copytree(stored, tmp_path / "one")
+    assert "gdsim verify checks every byte" in gdsim("status", folder, folder=tmp_path)[1]
+    path = next((folder / "shards").iterdir())
+    data = path.read_bytes()
+    if harm == "name":  # another copy, whose runs the good one has
+        shutil.copy(path, path.with_name("copy.parquet"))
+    else:
+        path.write_bytes(data[: len(data) // 2] + data[len(data) // 2 + 100 :] if harm == "size" else data[:-40] + b"\0" * 30 + data[-10:])
+    code, out, _ = gdsim("status", folder, "--json", folder=tmp_path)
+    found = json.loads(out)
+    assert code == 0
+    assert (found["state"], len(found["damaged"])) == ("stopped", 1)
+    assert "run the experiment again" in gdsim("status", folder, folder=tmp_path)[1]
 
 
 def test_verify(stored, partial, tmp_path):
@@ -95,6 +113,17 @@ def test_exports_that_cannot_be(stored, tmp_path):
         assert message in errors
     assert sorted(p.name for p in tmp_path.iterdir()) == ["there.csv"]
     assert (tmp_path / "there.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("command", "name"), [("export", "a.csv"), ("export", "a.zarr"), ("new", "a.toml")])
+def test_where_nothing_may_be_written_the_error_names_what_was_asked_for(stored, tmp_path, monkeypatch, command, name):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", f"{tmp_path}/.writing-host-1234")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    code, _, errors = gdsim(command, *((stored, name) if command == "export" else ("mlp", name)), folder=tmp_path)
+    assert (code, errors) == (2, f"Error: {name!r}: Permission denied\n")
 
 
 def test_merge_brings_folders_of_one_experiment_together(sweep, stored, tmp_path):

@@ -185,6 +185,31 @@ def test_a_log_counts_in_time_however_messages_change(monkeypatch):
     assert [re.search(r"(\d+) of 100 runs", line)[1] for line in lines[2:]] == ["5", "15"]  # after 5 s, and 10 s later
 
 
+def test_a_log_does_not_repeat_itself(monkeypatch):
+    out, clock = io.StringIO(), itertools.count()
+    monkeypatch.setattr("gdsim.sweep.display.time.monotonic", lambda: 60.0 * next(clock))
+    log = LogLines(out)
+    for done in (10, 10, 10, 20, 20):
+        log(State(100, done, 0, 1.0, 0, "", 0, None))
+    assert [re.search(r"(\d+) of 100 runs", line)[1] for line in out.getvalue().splitlines()] == ["10", "20"]
+
+
+def test_what_is_interrupted_counts_what_is_kept(tmp_path, heard):
+    """Of a chunk that is given up no run counts, though some had ended; the folder has as many as the last state says."""
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[1e-9, 1e-8]), starts=3000, steps=200_000, record=gd.Record(every="ends"))
+    states = []
+
+    def interrupt_once(state):
+        if state.runs_done and not any(s.runs_done for s in states):
+            os.kill(os.getpid(), signal.SIGINT)
+        states.append(state)
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(out=tmp_path / "r", threads=1, progress=interrupt_once)
+    assert max(s.runs_done for s in states) > 0
+    assert states[-1].runs_done == gd.open(tmp_path / "r").attrs["finished_runs"]
+
+
 def test_something_is_done_now_and_then_until_the_block_ends():
     thrice, calls, threads = threading.Event(), [], []
 

@@ -15,7 +15,8 @@ INCOMPLETE, DAMAGE, INTERRUPTED = 3, 4, 130
 
 SET = click.option(
     "--set", "settings", metavar="KEY=VALUE", multiple=True,
-    help="Change a value of FILE, as TOML: steps=500, optimizer.0.lr=0.1; optimizer.lr=0.1 of all that have it. May be repeated.",
+    help="Change a value of FILE, as TOML: steps=500, optimizer.0.lr=0.1; optimizer.lr=0.1 of all that have it; schedule= takes a key away. "
+    "May be repeated.",
 )  # fmt: skip
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -43,7 +44,9 @@ def again() -> str:
 
 
 def words(error: BaseException) -> str:
-    """What an exception says, in one line."""
+    """What an exception says, in one line; of what the system refuses, the file first."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{str(error.filename)!r}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
 
 

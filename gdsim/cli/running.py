@@ -37,7 +37,7 @@ def run(file: pathlib.Path, out: pathlib.Path | None, settings: tuple[str, ...],
     console.say(f"reading {file}")
     sweep = _read(file, settings)
     folder = out if out is not None else pathlib.Path("results") / file.stem
-    go_on = f"To go on: {again()}"
+    go_on, progress = f"To go on: {again()}", None
     place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "tls_ca", "tls_cert", "tls_key")}
     try:
         with refusals(), heard(signal.SIGTERM), client_of(console, place, options.get("threads")) as client:
@@ -46,13 +46,13 @@ def run(file: pathlib.Path, out: pathlib.Path | None, settings: tuple[str, ...],
                 result = sweep.run(out=folder, client=client, progress=progress, **options)
         picture = _draw(result, folder, console) if sweep.keep == "runs" else None
     except UnfinishedError as error:
-        console.say(f"not finished: {words(error)}\nWhat was finished is in {folder}. {go_on}")
+        console.say(f"not finished: {words(error)}\n{_kept(folder, progress)}. {go_on}")
         sys.exit(INCOMPLETE)
     except MemoryError as error:
-        console.say(f"not finished: there is not enough memory ({words(error)})\nWhat was finished is in {folder}. {go_on}")
+        console.say(f"not finished: there is not enough memory ({words(error)})\n{_kept(folder, progress)}. {go_on}")
         sys.exit(INCOMPLETE)
     except KeyboardInterrupt:
-        console.say(f"interrupted; what was finished is in {folder}. {go_on}")
+        console.say(f"interrupted. {_kept(folder, progress)}. {go_on}")
         sys.exit(INTERRUPTED)
     console.table(result, folder)
     console.say(f"results: {folder}  (gd.open({str(folder)!r}))" + (f"\nplot:    {picture}" if picture else ""))
@@ -82,6 +82,12 @@ def _draw(result: Any, folder: pathlib.Path, console: Any) -> pathlib.Path | Non
         console.say(f"the plot could not be drawn ({words(error)}); all results are kept")
         return None
     return picture
+
+
+def _kept(folder: pathlib.Path, progress: Any) -> str:
+    """What a sweep that was not finished has left; `progress` has the last of its states, if there was one."""
+    state = getattr(progress, "state", None)
+    return f"What was finished is in {folder}" if state is None else f"{state.runs_done:,} of {state.runs:,} runs are kept in {folder}"
 
 
 def _read(file: pathlib.Path, settings: tuple[str, ...]) -> Any:

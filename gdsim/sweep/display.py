@@ -135,7 +135,7 @@ class LogLines(Display):
 
     def __init__(self, stream: TextIO, patience: float = 0.0) -> None:
         super().__init__(patience)
-        self.stream, self.every, self.said = stream, LOG_SECONDS, {""}
+        self.stream, self.every, self.said, self.last = stream, LOG_SECONDS, {""}, ""
         self.drawn = self.begins
 
     def _is_news(self, message: str) -> bool:
@@ -147,7 +147,8 @@ class LogLines(Display):
             self._write(state.message)
         elif state.runs_done:
             self.every = min(2 * self.every, MOST_LOG_SECONDS)
-            self._write(line_of(state._replace(message=""), 110))
+            if (text := line_of(state._replace(message=""), 110)) != self.last:  # as while a kernel compiles
+                self._write(text)
             return True
         return False
 
@@ -155,6 +156,7 @@ class LogLines(Display):
         self._write(line_of(state, 110, ended=True))
 
     def _write(self, text: str) -> None:
+        self.last = text
         with contextlib.suppress(OSError, ValueError):
             self.stream.write(text + "\n")
             self.stream.flush()

@@ -16,29 +16,47 @@ ABANDONED_SECONDS = 3600.0
 
 
 def write_atomically(path: pathlib.Path, data: bytes) -> None:
-    """The file with these bytes, or no file: temporary name in the same folder, sync, rename, sync of the folder."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{WRITING}{platform.node()}-{os.getpid()}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o644)  # others on a shared file system read the results too
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    sync_folder(path.parent)
+    """The file with these bytes, or no file: temporary name in the same folder, sync, rename, sync of the folder.
+
+    Raises OSError, which names the file and not the temporary one.
+    """
+    with _naming(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{WRITING}{platform.node()}-{os.getpid()}-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                os.fchmod(handle, 0o644)  # others on a shared file system read the results too
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+        sync_folder(path.parent)
 
 
 @contextlib.contextmanager
 def appearing(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A name beside the target, which takes the target's when all is written, and is gone if it is not."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=WRITING, ignore_cleanup_errors=True) as folder:
+    """A name beside the target, which takes the target's when all is written, and is gone if it is not.
+
+    Raises OSError, which names the target and not the name beside it.
+    """
+    with _naming(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=WRITING, ignore_cleanup_errors=True) as folder:
         place = pathlib.Path(folder) / target.name
         yield place
         os.replace(place, target)
+
+
+@contextlib.contextmanager
+def _naming(target: pathlib.Path) -> Iterator[None]:
+    """What the system refuses a temporary file beside the target, said of the target."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def sync_folder(folder: pathlib.Path) -> None:

@@ -1,8 +1,8 @@
-"""Changes of an experiment file from the command line: `--set steps=500`, `--set optimizer.0.lr=0.1`, `--set optimizer.lr=0.1`."""
+"""Changes of an experiment file from the command line: `--set steps=500`, `--set optimizer.0.lr=0.1`, `--set optimizer.lr=0.1`, `--set schedule=`."""
 
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gdsim.problems import PROBLEMS
@@ -18,26 +18,30 @@ CLASSES: dict[str, Sequence[Any]] = {
 # A string in the place of a table is this key of it.
 SHORT = {"data": "name"}
 BARE = re.compile(r"[A-Za-z_][\w-]*")
+# The value of a setting that takes its key away.
+GONE = object()
 
 
 def changed(table: dict[str, Any], settings: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
     """An experiment's table with settings `KEY=VALUE`, whose values are TOML; `fields` are its keys.
 
     A key's parts are parted by dots; a number chooses among several optimizers, say, and without it all are set that have the
-    key. Raises ValueError.
+    key. Without a value, `KEY=`, the key is taken away. Raises ValueError.
 
     >>> changed({"optimizer": [{"type": "sgd"}, {"type": "adam", "lr": 0.1}]}, ["optimizer.lr=[0.1, 1]", "optimizer.1.beta1=0.8"], ["optimizer"])
     {'optimizer': [{'type': 'sgd', 'lr': [0.1, 1]}, {'type': 'adam', 'lr': [0.1, 1], 'beta1': 0.8}]}
+    >>> changed({"steps": 5, "schedule": {"type": "cosine", "cycle": 10}}, ["schedule="], ["steps", "schedule"])
+    {'steps': 5}
     """
     for setting in settings:
         key, equals, text = setting.partition("=")
         parts = [p.strip() for p in key.split(".")]
         if not equals or not all(parts):
-            raise ValueError(f"--set {setting}: give KEY=VALUE, as in --set steps=500 or --set optimizer.lr=0.1")
+            raise ValueError(f"--set {setting}: give KEY=VALUE, as in --set steps=500 or --set optimizer.lr=0.1, or KEY= to take a key away")
         if parts[0] not in fields:
             raise ValueError(f"--set {setting}: unknown key {parts[0]!r}; {nearest(parts[0], list(fields))}")
         try:
-            table = _with(table, parts, _value(text), "")
+            table = _with(table, parts, _value(text) if text.strip() else GONE, "")
         except ValueError as error:
             raise ValueError(f"--set {setting}: {error}") from None
     return table
@@ -64,7 +68,8 @@ def _with(held: Any, parts: Sequence[str], value: Any, name: str) -> Any:
     if isinstance(held, list):
         return _with_in_list(held, parts, value, name)
     if parts[0].isdigit():  # of one
-        return _with_in_list([] if held is None else [held], parts, value, name)[0]
+        found = _with_in_list([] if held is None else [held], parts, value, name)
+        return found[0] if found else GONE
     if held is not None and not isinstance(held, (dict, str)):
         raise ValueError(f"{name} is {held!r}, which has no {parts[0]!r}")
     held = {} if held is None else _as_table(held, name)
@@ -74,32 +79,47 @@ def _with(held: Any, parts: Sequence[str], value: Any, name: str) -> Any:
         if inner is None:
             raise ValueError(f"no {name} has {first!r}; {nearest(first, _fields(held, name))}")
         return {**held, inner: _with(held[inner], parts, value, inner)}
-    return {**held, first: _with(held.get(first), rest, value, first)}
+    if value is GONE and first not in held:
+        raise ValueError(f"nothing is taken away: {name or 'the experiment'} has no {first!r} of its own")
+    return {n: v for n, v in {**held, first: _with(held.get(first), rest, value, first)}.items() if v is not GONE}
 
 
 def _with_in_list(held: list[Any], parts: Sequence[str], value: Any, name: str) -> list[Any]:
-    """A list whose entry of that number, or all entries that have the key, are set."""
+    """A list whose entry of that number, or all entries that have the key, are set or taken away."""
     if parts[0].isdigit():
         number = int(parts[0])
         if number >= len(held):
             raise ValueError(f"there is no {name} {number}; the experiment has {len(held)}, numbered from 0")
-        return [_with(v, parts[1:], value, name) if k == number else v for k, v in enumerate(held)]
+        found = [_with(v, parts[1:], value, name) if k == number else v for k, v in enumerate(held)]
+        return [v for v in found if v is not GONE]
     if held and not any(isinstance(entry, (dict, str)) for entry in held):
         raise ValueError(f"{name} is {held!r}, which has no {parts[0]!r}")
     takers = [k for k, entry in enumerate(held) if _takes(entry, name, parts[0])]
     if not takers:
         allowed = dict.fromkeys(f for e in held for f in _fields(_as_table(e, name), name) if f != "rule")
         raise ValueError(f"no {name} has {parts[0]!r}; {nearest(parts[0], list(allowed))}")
+    if value is GONE:
+        takers = [k for k in takers if _holds(held[k], name, parts[0])] or takers[:1]  # of which none has it: the first says so
     return [_with(v, parts, value, name) if k in takers else v for k, v in enumerate(held)]
 
 
 def _takes(entry: Any, name: str, key: str) -> bool:
     """Whether an entry of a list may have a key, itself or in what it is put around."""
+    return any(key in table or _knows(table, place, key) for table, place in _layers(entry, name))
+
+
+def _holds(entry: Any, name: str, key: str) -> bool:
+    """Whether an entry of a list has a key, itself or in what it is put around."""
+    return any(key in table for table, _ in _layers(entry, name))
+
+
+def _layers(entry: Any, name: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """(table, its name) of an entry, and of what it is put around, the outermost first."""
     table = _as_table(entry, name)
-    if key in table or _knows(table, name, key):
-        return True
+    yield table, name
     inner = _inner(table, name)
-    return inner is not None and _takes(table[inner], inner, key)
+    if inner is not None:
+        yield from _layers(table[inner], inner)
 
 
 def _as_table(held: Any, name: str) -> dict[str, Any]:

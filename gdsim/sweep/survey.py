@@ -16,6 +16,7 @@ from gdsim.sweep.store import READERS, Store, StoreError, arrays_of, missing_chu
 
 # The rate is that of the shards of the last minutes; a folder into which none came for so long is at rest.
 RATE_SECONDS, REST_SECONDS = 300.0, 120.0
+MEND = "run the experiment again: it sets damaged shards aside and trains their runs anew"
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -58,6 +59,9 @@ class Survey(msgspec.Struct, frozen=True):
         ):
             if count:
                 lines.append(f"{len(count):,} {what}: {', '.join(count[:3])}{', ...' if len(count) > 3 else ''}")
+        if self.damaged:
+            lines.append(MEND)
+        lines.append("seen of each shard: its name, its size and its footer; gdsim verify checks every byte")
         return "\n".join(lines)
 
     def _activity(self) -> str:
@@ -89,7 +93,8 @@ def survey(folder: str | pathlib.Path) -> Survey:
             runs.append(shard.footer.runs)
     driver = driver_of(store.folder)
     is_running = driver is not None and driver.is_alive
-    state = "running" if is_running else "finished" if not lacking else "stopped" if driver is None else "died"
+    whole = not lacking and not found.damaged  # with a damaged shard the folder does not open, even if others hold its runs
+    state = "running" if is_running else "finished" if whole else "stopped" if driver is None else "died"
     rate = _rate(np.array(times), np.array(runs), time_in(store.folder)) if is_running and lacking else None
     return Survey(
         str(store.folder), plan.runs, plan.runs - lacking, len(found.shards), len(missing), store.failures(), store.put_aside_names(),
@@ -118,7 +123,7 @@ class Verdict(msgspec.Struct, frozen=True):
         lines = [f"{self.shards:,} shards of {self.bytes / 1e6:.1f} MB were read, {len(self.damaged):,} files are damaged"]
         lines += [f"{name}: {reason}" for name, reason in self.damaged.items()]
         if self.damaged:
-            lines.append("run the experiment again: it sets damaged shards aside and trains their runs anew")
+            lines.append(MEND)
         return "\n".join(lines)
 
 

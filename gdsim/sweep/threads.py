@@ -187,6 +187,7 @@ class Threads:
         self.pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="gdsim")
         self.ready: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self.going: set[concurrent.futures.Future[None]] = set()
+        self.open: set[Gathering] = set()  # chunks that are neither finished nor given up
 
     def room(self, waiting: int) -> int:
         """One chunk, if it would keep a thread busy."""
@@ -201,6 +202,7 @@ class Threads:
     def _begin(self, chunk: Chunk) -> None:
         works = batches_of(self.plan, chunk, self.lanes, self.chosen, self.threads)
         gathering = gathering_of(self.plan, chunk, works)
+        self.open.add(gathering)
         try:
             began = time.perf_counter()
             prepare(works[0], self.progress.say)
@@ -219,9 +221,11 @@ class Threads:
             return None
 
     def close(self) -> None:
-        """Stops the threads, each at the end of its slice of a batch."""
+        """Stops the threads, each at the end of its slice of a batch; what they had counted of chunks that are not finished is lost."""
         self.stopping.set()
         self.pool.shutdown(wait=True, cancel_futures=True)
+        for gathering in list(self.open):
+            self._give_up(gathering)
 
     def _train(self, work: Work, gathering: Gathering) -> None:
         """Trains one thread's runs, and finishes the chunk if these were the last that it lacked."""
@@ -254,17 +258,24 @@ class Threads:
 
     def _finish(self, gathering: Gathering) -> None:
         chunk, result = gathering.chunk, gathering.result()
-        if self.store is None:
-            self.ready.put(Outcome(chunk, result))
-            return
-        try:
-            self.store.write(self.plan, chunk, result)
-            self.ready.put(Outcome(chunk))
-        except OSError as error:
-            self._fail(gathering, "refused", error)
+        if self.store is not None:
+            try:
+                self.store.write(self.plan, chunk, result)
+            except OSError as error:
+                self._fail(gathering, "refused", error)
+                return
+        self.open.discard(gathering)
+        self.ready.put(Outcome(chunk, result if self.store is None else None))
 
     def _fail(self, gathering: Gathering, kind: str, error: BaseException) -> None:
-        if gathering.fail():
+        if self._give_up(gathering):
+            self.ready.put(Outcome(gathering.chunk, failure=failure_of(kind, error)))
+
+    def _give_up(self, gathering: Gathering) -> bool:
+        """Counts as missing again what was counted of a chunk; whether that was not done before."""
+        self.open.discard(gathering)
+        is_first = gathering.fail()
+        if is_first:
             self.progress.remaining.finish(gathering.chunk.group, -gathering.tally.runs)
             self.progress.add(Tally(*(-n for n in gathering.tally)))
-            self.ready.put(Outcome(gathering.chunk, failure=failure_of(kind, error)))
+        return is_first
