@@ -114,7 +114,7 @@ def budget_curve(
     ends = percentiles(np.array([curve(m) for m in resampled_medians(result, found, resamples, seed)]), confidence)
     dims, name, units = (by, "trials"), found.ranking.name, found.ranking.units
     variables = {
-        "loss": (dims, curve(found.medians), f"expected best median {name} of so many trials", units),
+        "loss": (dims, curve(found.medians), f"expected median {name} of the best of so many trials", units),
         "low": (dims, ends[0], f"lower end of the {confidence:.0%} interval", units), "high": (dims, ends[1], f"upper end of the {confidence:.0%} interval", units),
         "cells": (by, [len(g) for g in groups], "cells that trials are drawn from", "1"),
         "infinite_cells": (by, [int((~np.isfinite(found.medians[g])).sum()) for g in groups], "those of them whose median is infinite", "1"),

@@ -10,10 +10,10 @@ import numpy as np
 from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.filenames import user_path
 from gdsim.plots.race import Race, caption_of, drawn_paths, head_of, race_of, stage_of
-from gdsim.plots.style import legend, line
+from gdsim.plots.style import legend, line, new_figure
 
 TEMPLATE = pathlib.Path(__file__).with_name("film.html")
-DOTS_PER_INCH, MARK = 130, 8.0
+DOTS_PER_INCH, FILM_DPI, MARK = 130, 90, 8.0
 # Points of a path that a page holds; of more, those nearest to so many evenly spaced steps.
 MOST_POINTS = 2000
 # Dashes of a line in a page, in pixels, by how matplotlib names them.
@@ -42,7 +42,7 @@ def race_animation(result: Any, file: str | pathlib.Path, *, start: int = 0, sec
         target.write_text(_page(runners, times, seconds), encoding="utf-8")
     else:
         rate = max(1, round(len(times) / seconds))
-        _film(runners, times).save(target, writer="pillow" if target.suffix == ".gif" else "ffmpeg", fps=rate, dpi=90)
+        _film(runners, times).save(target, writer="pillow" if target.suffix == ".gif" else "ffmpeg", fps=rate, dpi=FILM_DPI)
     return target
 
 
@@ -61,14 +61,12 @@ def _checked_file(file: Any) -> pathlib.Path:
 
 
 def _film(runners: Race, times: np.ndarray) -> Any:
-    """The film as matplotlib draws it, frame by frame."""
+    """The film as matplotlib draws it, frame by frame: paths and a title over one picture of all that does not move."""
     from matplotlib import animation
 
-    figure, panel = stage_of(runners)
-    drawn = drawn_paths(runners, panel)
-    lines = [panel.plot([], [], label=path.label, **{**line(k), "linewidth": 1.2})[0] for k, path in enumerate(runners.paths)]
+    drawn, figure, panel = _over_a_picture(runners)
+    lines = [panel.plot([], [], **_thin(k))[0] for k in range(len(runners.paths))]
     heads = [panel.plot([], [], **head_of(k))[0] for k in range(len(lines))]
-    legend(panel)
 
     def show(time: int) -> list[Any]:
         for path, (x, y), behind, head in zip(runners.paths, drawn, lines, heads, strict=True):
@@ -79,6 +77,31 @@ def _film(runners: Race, times: np.ndarray) -> Any:
         return [*lines, *heads]
 
     return animation.FuncAnimation(figure, show, frames=times.tolist(), blit=False)
+
+
+def _over_a_picture(runners: Race) -> tuple[list[tuple[np.ndarray, np.ndarray]], Any, Any]:
+    """(what is drawn of each path, a figure that has the stage as one picture, its panel with the same axes and nothing on it)."""
+    stage, panel = stage_of(runners)
+    drawn = drawn_paths(runners, panel)
+    for k, path in enumerate(runners.paths):
+        panel.plot([], [], label=path.label, **_thin(k))
+    legend(panel)
+    panel.set_title(" ", fontsize="medium")  # whose room the title has
+    stage.set_dpi(FILM_DPI)
+    stage.canvas.draw()
+    figure = new_figure(*stage.get_size_inches())
+    figure.set_layout_engine("none")
+    figure.set_dpi(FILM_DPI)
+    figure.figimage(np.asarray(stage.canvas.buffer_rgba()))
+    over = figure.add_axes(panel.get_position(), xlim=panel.get_xlim(), ylim=panel.get_ylim())
+    over.patch.set_visible(False)
+    over.xaxis.set_visible(False)
+    over.yaxis.set_visible(False)
+    return drawn, figure, over
+
+
+def _thin(k: int) -> dict[str, Any]:
+    return {**line(k), "linewidth": 1.2}
 
 
 def _page(runners: Race, times: np.ndarray, seconds: float) -> str:

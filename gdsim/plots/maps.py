@@ -38,6 +38,8 @@ def heat_map(result: Any, x: str, y: str, *, statistic: str = "median_loss", var
         raise ValueError(f"statistic={statistic!r} is not known; {nearest(str(statistic), tuple(STATISTICS))}")
     result = opened(result, "heat_map")
     found = analysis.divergence_map(result, x, y, status={"probability": "converged", "median_loss": "diverged"}.get(statistic, statistic))
+    held = found.runs > 0
+    found = found.isel({y: held.any(x).values, x: held.any(y).values})  # values that only cells without the other have stand on no map
     values, low, high = (found[n].values for n in ("share", "low", "high"))
     name = ""
     if statistic == "median_loss":

@@ -32,6 +32,7 @@ from gdsim.sweep.reading import axis_of, cell_coordinates, check_result, varied
 
 SIZE = (8.2, 4.2)
 NEARLY = 1e-2  # of the way to the lowest loss that is known, at which a start counts as solved where the sweep has no target
+LITTLE = 1.25  # what an axis of times begins before the first, as a factor
 TIMES = "Times are as fine as the looks: a target of the sweep is met at a step, with mini-batches at a look of its stop, any other at a checkpoint."
 
 
@@ -60,24 +61,33 @@ def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", ax: Any = Non
     figure, panel = new_panel(title, unit, "share met", ax=ax, size=SIZE)
     curves = [found[n].values[chosen] for n in ("share", "low", "high")]
     time = found.time.values
-    if len(time):  # from the start, at which no time has passed, to a little beyond the last
-        time = np.concatenate([[0.0], time, [1.02 * time[-1] + 1e-9]])
-        curves = [np.concatenate([np.zeros((len(c), 1)), c, c[:, -1:]], 1) for c in curves]
-    _time_scale(panel, found.time.values)
+    begin = _time_scale(panel, time, curves[0])
+    if len(time):  # to a little beyond the last
+        shown = time >= begin
+        time = np.concatenate([[begin], time[shown], [1.02 * time[-1] + 1e-9]])
+        curves = [np.concatenate([np.zeros((len(c), 1)), c[:, shown], c[:, -1:]], 1) for c in curves]
     _steps(panel, time, curves, looks_together(found, chosen))
     legend(panel, outside=ax is None)
     which = (
         "given" if targets is not None else "of the sweep" if len(own) else "chosen between this sweep's own first and lowest losses: another sweep's differ"
     )
     best = ranked_by(ranks.name) if len(chosen) < len(reached) else ""
-    return finished(figure, f"{counted(found.runs.values, 'run')} per cell; targets {which}. {_intervals(len(chosen))} {TIMES}{best}")
+    before = f" Before {shown_number(begin, 2)} {unit}, where the axis begins, none is met." if begin else ""
+    return finished(figure, f"{counted(found.runs.values, 'run')} per cell; targets {which}.{before} {_intervals(len(chosen))} {TIMES}{best}")
 
 
-def _time_scale(panel: Any, time: np.ndarray) -> None:
-    """Times from 0, logarithmic beyond 1 where they lie far apart."""
-    if is_wide(np.maximum(time, 1.0)):
-        panel.set_xscale("symlog", linthresh=1)
-    panel.set_xlim(0, 1.02 * time[-1] if len(time) and time[-1] > 0 else 1.0)
+def _time_scale(panel: Any, time: np.ndarray, shares: np.ndarray) -> float:
+    """Times from a little before the first at which one of the curves, shares[cell, time], rises; logarithmic where they lie far apart. Returns where they begin."""
+    risen = time[(shares > 0).any(0)] if len(time) else time
+    first, last = (float(risen[0]), float(time[-1])) if len(risen) else (0.0, 0.0)
+    begin = 0.0
+    if is_wide([max(first, 1.0), last]):
+        begin = first / LITTLE if first > 1 else 0.0
+        panel.set_xscale("log") if begin else panel.set_xscale("symlog", linthresh=1)
+    elif first > last / 4:
+        begin = max(0.0, first - (last - first) / 20 - 1e-3 * last)
+    panel.set_xlim(begin, 1.02 * last if last > 0 else 1.0)
+    return begin
 
 
 def _intervals(count: int) -> str:

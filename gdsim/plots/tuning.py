@@ -29,7 +29,7 @@ def sensitivity_curve(
     found = analysis.sensitivity(result, hyperparameter, variable=variable, target=target, factor=factor)
     runs = np.bincount(cells_in(result).place)
     figure, panel = new_panel(
-        f"Median {found.ranked_by} of the best cell at each {hyperparameter}", hyperparameter, f"median {found.ranked_by}", ax=ax, size=SIZE
+        f"The best cell at each {hyperparameter}, by its median {found.ranked_by}", hyperparameter, f"median {found.ranked_by}", ax=ax, size=SIZE
     )
     names, places = found.optimizer.values, number_axis(panel, found.value.values)
     for k, name in enumerate(names):
@@ -82,7 +82,7 @@ def budget_curve(result: Any, *, variable: str | None = None, target: float | No
     result = check_result(result, "budget_curve")
     found = analysis.budget_curve(result, variable=variable, target=target, by=by)
     figure, panel = new_panel(
-        f"Median {found.ranked_by} of the best of so many random cells, expected", "trials", f"median {found.ranked_by} of the best", ax=ax, size=SIZE
+        "What tuning is worth: the best of so many random cells", "random cells tried", f"median {found.ranked_by}, expected", ax=ax, size=SIZE
     )
     names = found[by].values
     for k, name in enumerate(names):

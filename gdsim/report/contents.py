@@ -15,13 +15,16 @@ from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.hits import own_targets
 from gdsim.sweep.reading import cells_in, values_of
 
+# A map of a number and the optimizers is drawn where so many of its fields hold a cell.
+FILLED = 2 / 3
+
 
 def figures(result: Any) -> Iterator[tuple[str, Call]]:
     """(title, call) of each figure that fits a result."""
     several = result.sizes["checkpoint"] > 2
     cells = cells_in(result)
     values = {n: values_of(c) for n, c in cells.coordinates.items() if n not in ("cell", "label")}
-    numeric = {n: len(np.unique(v[~np.isnan(v)])) for n, v in values.items() if v.dtype.kind == "f"}
+    numeric = {n: len(_distinct(v)) for n, v in values.items() if v.dtype.kind == "f"}
     varied = sorted((n for n, count in numeric.items() if count > 1), key=lambda n: n != "lr")
     starts = len(np.unique(result.start.values))
     if several:
@@ -40,21 +43,33 @@ def figures(result: Any) -> Iterator[tuple[str, Call]]:
         yield "Optimizers, each tuned over its own grid", Call(plots, "compare_tuned")
     if len(cells.numbers) > len(np.unique(values["optimizer"])):
         yield "What tuning is worth", Call(plots, "budget_curve")
-    for axes in _two_axes(values, varied):
-        yield f"The best medians over {axes[0]} and {axes[1]}", Call(plots, "heat_map", {"x": axes[0], "y": axes[1]})
-        if (result.status.values == "diverged").any():
-            yield f"Divergence over {axes[0]} and {axes[1]}", Call(plots, "divergence_map", {"x": axes[0], "y": axes[1]})
+    lost = set(np.asarray(result.optimizer.values)[result.status.values == "diverged"].tolist())
+    for x, y, optimizer in _maps(values, varied):
+        of = f" of {optimizer}" if optimizer else ""
+        yield f"The best medians{of} over {x} and {y}", Call(plots, "heat_map", {"x": x, "y": y}, optimizer)
+        if optimizer in lost or (lost and not optimizer):
+            yield f"Divergence{of} over {x} and {y}", Call(plots, "divergence_map", {"x": x, "y": y}, optimizer)
     yield "Where runs end", Call(plots, "final_losses")
     if "trajectory" in result and result.sizes["parameter"] == 2:
         yield "The race from start 0", Call(plots, "race")
 
 
-def _two_axes(values: Mapping[str, np.ndarray], varied: list[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of hyperparameters that maps are made over: a number and the optimizer, two numbers."""
-    if varied and len(np.unique(values["optimizer"])) > 1:
-        yield varied[0], "optimizer"
-    if len(varied) > 1:
-        yield varied[0], varied[1]
+def _maps(values: Mapping[str, np.ndarray], varied: list[str]) -> Iterator[tuple[str, str, str]]:
+    """(x, y, optimizer) of maps: a number and the optimizers, if most of them have tried the same values; two numbers of each optimizer by itself."""
+    rules = values["optimizer"]
+    names = list(dict.fromkeys(rules.tolist()))
+    tried = {name: [n for n in varied if len(_distinct(values[n][rules == name])) > 1] for name in names}
+    if varied and len(names) > 1:
+        rates = [_distinct(values[varied[0]][rules == name]) for name in names]
+        if sum(map(len, rates)) >= FILLED * len(set().union(*rates)) * len(names):
+            yield varied[0], "optimizer", ""
+    for name in names:
+        if len(tried[name]) > 1:
+            yield tried[name][0], tried[name][1], name if len(names) > 1 else ""
+
+
+def _distinct(values: np.ndarray) -> set[float]:
+    return set(values[~np.isnan(values)].tolist())
 
 
 def experiment_rows(held: Mapping[str, Any]) -> list[tuple[str, str]]:

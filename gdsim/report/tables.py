@@ -16,6 +16,7 @@ from gdsim.sweep.reading import cells_in, may_converge, worse_than_start
 
 # Cells of a table; of more, the best are shown.
 MOST_ROWS = 1000
+TOGETHER = (4, 16)  # starts that run side by side until one meets the target
 # What cells are described by beside what ranks them, by the name of a column.
 ALSO = {
     "final_loss": "training loss at the end", "best_validation_loss": "best validation loss", "final_validation_accuracy": "validation accuracy at the end",
@@ -23,21 +24,31 @@ ALSO = {
 
 
 class Call(NamedTuple):
-    """A function of `gd`, `gd.analysis` or `gd.plots` and what it is given beside the result: it makes a number or a figure, and says how."""
+    """A function of `gd`, `gd.analysis` or `gd.plots` and what it is given beside the result: it makes a number or a figure, and says how.
+
+    Of the result it is given the runs of one optimizer, if that is named.
+    """
 
     room: Any
     name: str
     options: Mapping[str, Any] = {}
+    optimizer: str = ""
 
     def made(self, result: Any) -> Any:
         """What it gives for a result."""
-        return getattr(self.room, self.name)(result, **self.options)
+        runs = result.isel(run=result.optimizer.values == self.optimizer) if self.optimizer else result
+        return getattr(self.room, self.name)(runs, **self.options)
 
     @property
     def code(self) -> str:
         """The line of Python that does the same."""
         room = "gd" if self.room is rows_by_cell else f"gd.{self.room.__name__.split('.')[-1]}"
-        return f"{room}.{self.name}({', '.join(['result', *(f'{k}={v!r}' for k, v in self.options.items())])})"
+        runs = f"result.isel(run=result.optimizer.values == {self.optimizer!r})" if self.optimizer else "result"
+        return f"{room}.{self.name}({', '.join([runs, *(f'{k}={v!r}' for k, v in self.options.items())])})"
+
+    def of(self, *names: str) -> str:
+        """The line of Python that gives the numbers of these names alone."""
+        return f"{self.code}[{names[0]!r}]" if len(names) == 1 else f"{self.code}[{list(names)!r}]"
 
 
 class Entry(NamedTuple):
@@ -49,7 +60,7 @@ class Entry(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column: its name, the code that gives it, and its entries."""
+    """A column: its name, the code that gives its numbers (with an interval's ends after them), and its entries."""
 
     name: str
     code: str
@@ -111,11 +122,12 @@ def outcome(result: Any, best: Any) -> Table:
     """The outcome by cell, the best first: what ranks them, how often it would again, targets, losses, and how runs ended. `best` is what BEST has made."""
     order = np.argsort(best["rank"].values)[:MOST_ROWS]
     ranked_by = ranked_name(best)
-    columns = _settings(best, order)
+    columns = _settings(BEST, best, order)
     text = "under half" if "steps to" in ranked_by else "diverged"
     form = share if "accuracy" in ranked_by else number
-    columns.append(Column(f"median {ranked_by}", BEST.code, intervals(best, ("median_loss", "low", "high"), order, form, text)))
-    columns.append(Column("first in resamples", BEST.code, [Entry(share(p), float(p)) for p in best.probability_best.values[order]]))
+    names = ("median_loss", "low", "high")
+    columns.append(Column(f"median {ranked_by}", BEST.of(*names), intervals(best, names, order, form, text)))
+    columns.append(Column("first if drawn anew", BEST.of("probability_best"), [Entry(share(p), float(p)) for p in best.probability_best.values[order]]))
     targets = own_targets(result)
     if len(targets):
         columns += _to_target(result, float(targets[-1]), order)
@@ -127,7 +139,7 @@ def outcome(result: Any, best: Any) -> Table:
     columns += _endings(result, order)
     note = (
         f"Ranked by the median {ranked_by}; of two in the middle the lower one. In brackets 95% intervals: Wilson's for shares, order statistics' "
-        "for medians, the bootstrap's over starts for expected steps. Diverged runs count as infinite."
+        "for medians, the bootstrap's over starts for expected steps. Diverged runs count as infinite. First if drawn anew: in how many of the resamples of the starts the cell is the first."
     )
     if len(order) < best.sizes["cell"]:
         note += f" The best {MOST_ROWS:,} of {best.sizes['cell']:,} cells are shown."
@@ -139,28 +151,29 @@ def ranked_name(best: Any) -> str:
     return str(best.attrs.get("ranked_by", "final loss"))
 
 
-def _settings(found: Any, order: np.ndarray) -> list[Column]:
-    """The columns that say which cell a row is."""
-    columns = [Column("cell", "result.cell", [counted_entry(c) for c in found.cell.values[order]])]
+def _settings(call: Call, found: Any, order: np.ndarray) -> list[Column]:
+    """The columns that say which cell a row is; `found` is what the call has made."""
+    columns = [Column("cell", call.of("cell"), [counted_entry(c) for c in found.cell.values[order]])]
     for name in (str(n) for n, c in found.coords.items() if c.dims == ("cell",) and n not in ("cell", "label")):
         values = found[name].values.tolist()
         texts = shown_values(values)
-        columns.append(Column(name, f"result.{name}", [Entry(texts[k], values[k] if isinstance(values[k], float) else texts[k]) for k in order]))
+        columns.append(Column(name, call.of(name), [Entry(texts[k], values[k] if isinstance(values[k], float) else texts[k]) for k in order]))
     return columns
 
 
 def _met(call: Call, result: Any, order: np.ndarray, name: str) -> Column:
-    found = call.made(result)
-    return Column(name, call.code, intervals(found, ("probability", "low", "high"), order, share))
+    names = ("probability", "low", "high")
+    return Column(name, call.of(*names), intervals(call.made(result), names, order, share))
 
 
 def _to_target(result: Any, target: float, order: np.ndarray) -> list[Column]:
     """How many runs met the sweep's lowest target, and how long that takes with restarts."""
     time = Call(analysis, "expected_running_time", {"targets": target})
     found = time.made(result).isel(target=0)
-    entries = intervals(found, ("ert", "low", "high"), order, lacking="none met it")
-    met = _met(Call(analysis, "success_probability", {"target": target}), result, order, f"met loss {number(target)}")
-    return [met, Column("expected steps to it", time.code, entries)]
+    names, loss = ("ert", "low", "high"), f"loss {number(target)}"
+    entries = intervals(found, names, order, lacking="none met it")
+    met = _met(Call(analysis, "success_probability", {"target": target}), result, order, f"met {loss}")
+    return [met, Column(f"expected steps to {loss}", f"{time.of(*names)}.isel(target=0)", entries)]
 
 
 def _median(result: Any, name: str, title: str, order: np.ndarray) -> Column:
@@ -169,7 +182,8 @@ def _median(result: Any, name: str, title: str, order: np.ndarray) -> Column:
     found = call.made(result)
     numbers = cells_in(result).numbers[order]
     form, lacking = (share, "") if "accuracy" in name else (number, "diverged")
-    return Column(title, call.code, intervals(found.loc[numbers], ("median", "low", "high"), range(len(numbers)), form, lacking))
+    names = ("median", "low", "high")
+    return Column(f"median {title}", call.of(*names), intervals(found.loc[numbers], names, range(len(numbers)), form, lacking))
 
 
 def _endings(result: Any, order: np.ndarray) -> list[Column]:
@@ -196,7 +210,11 @@ def summary_outcome(result: Any) -> Table:
         values = frame[name].tolist()
         texts = [number(v) for v in values] if name.startswith(("median", "quartile", "lowest")) else shown_values(values)
         columns.append(
-            Column(name.replace("_", " "), call.code, [Entry(t, v if isinstance(v, float | int) else t) for t, v in zip(texts, values, strict=True)])
+            Column(
+                name.replace("_", " "),
+                f"{call.code}.set_index('cell', drop=False)[{name!r}]",
+                [Entry(t, v if isinstance(v, float | int) else t) for t, v in zip(texts, values, strict=True)],
+            )
         )
     return Table("Outcome by cell", columns, "The sweep kept a summary: quantiles are the middles of bins, at most a sixteenth from the truth.")
 
@@ -207,26 +225,28 @@ def budgets(result: Any) -> Table:
     found = call.made(result)
     names, form = found.optimizer.values, share if "accuracy" in ranked_name(found) else number
     columns = [
-        Column("optimizer", call.code, [Entry(str(n), str(n)) for n in names]),
-        Column("cells", call.code, [counted_entry(n) for n in found.cells.values]),
+        Column("optimizer", call.of("optimizer"), [Entry(str(n), str(n)) for n in names]),
+        Column("cells", call.of("cells"), [counted_entry(n) for n in found.cells.values]),
     ]
+    fields = ("loss", "low", "high")
     for n in (n for n in (1, 2, 4, 8, 16, 32, 64) if n <= found.sizes["trials"]):
-        columns.append(Column(f"best of {n}", call.code, intervals(found.isel(trials=n - 1), ("loss", "low", "high"), range(len(names)), form, "may fail")))
+        entries = intervals(found.isel(trials=n - 1), fields, range(len(names)), form, "may fail")
+        columns.append(Column(f"best of {n}", f"{call.of(*fields)}.sel(trials={n})", entries))
     note = (
-        "May fail: so many trials may all be cells of which half of the runs or more diverged or never met the target. "
+        f"The median {ranked_name(found)} that the best of so many cells has, drawn at random from an optimizer's grid: its expectation, with 95% intervals over starts. May fail: so many trials may all be cells of which half of the runs or more diverged or never met the target. "
         "An optimizer whose grid was chosen well needs fewer trials."
     )
-    return Table(f"Expected best median {ranked_name(found)} of so many random cells", columns, note)
+    return Table("What tuning is worth: the best of so many random cells", columns, note)
 
 
 def restarts(result: Any, target: float) -> Table | None:
     """What giving runs up early would gain, by cell; None where no run met the target."""
-    call, together = Call(analysis, "restart_cutoff", {"target": target}), Call(analysis, "parallel_starts", {"target": target, "starts": (4, 16)})
+    call, together = Call(analysis, "restart_cutoff", {"target": target}), Call(analysis, "parallel_starts", {"target": target, "starts": TOGETHER})
     found, many = call.made(result), together.made(result)
     order = [k for k in np.argsort(found.cost.values, kind="stable")[:MOST_ROWS] if found.successes.values[k] > 0]
     if not order:
         return None
-    columns = _settings(found, np.array(order))
+    columns = _settings(call, found, np.array(order))
     plain: Callable[[Any, int], Entry] = lambda values, k: Entry(number(values[k]), float(values[k]))  # noqa: E731
     for title, name in (
         ("runs that met it", "successes"),
@@ -235,8 +255,9 @@ def restarts(result: Any, target: float) -> Table | None:
         ("steps without", "cost_without"),
         ("gain", "gain"),
     ):
-        columns.append(Column(title, call.code, [plain(found[name].values, k) for k in order]))
-    for place, title in enumerate(("speedup of 4 starts at once", "of 16")):
-        columns.append(Column(title, together.code, [plain(many.speedup.values[:, place], k) for k in order]))
+        columns.append(Column(title, call.of(name), [plain(found[name].values, k) for k in order]))
+    for place, n in enumerate(TOGETHER):
+        code = f"{together.of('speedup')}.sel(starts={n})"
+        columns.append(Column(f"speedup of {n} starts at once", code, [plain(many.speedup.values[:, place], k) for k in order]))
     note = "Cells of which a run met it. The cutoff is chosen on these runs: with few successes it looks better than it is."
     return Table(f"Restarts on the way to a loss of {number(target)}", columns, note)

@@ -1,10 +1,14 @@
 """The report of a results folder: what it says, what it warns of, and that it works in a browser."""
 
 import base64
+import io
 import re
+from html import unescape
 
 import numpy as np
+import pandas
 import pytest
+import xarray
 from click.testing import CliRunner
 
 import gdsim as gd
@@ -33,14 +37,72 @@ def page(folder):
     return write_report(folder).read_text(encoding="utf-8")
 
 
-def test_every_code_line_of_the_page_runs(folder, page):
-    from html import unescape
+def rows_of(table):
+    """[{column: (value by which it is sorted, text, ends of the interval or None)}, ...] of a table's HTML."""
+    found = []
+    for row in re.findall(r"<tr>(<td.*?)</tr>", table, re.DOTALL):
+        fields = re.findall(r'<td data-name="(.*?)" data-value="(.*?)">(.*?)</td>', row)
+        found.append(
+            {unescape(name): (unescape(value), *re.match(r"([^<]*?) *(?:<small>\[(.*), (.*)\]</small>)?$", text).groups()) for name, value, text in fields}
+        )
+    return found
 
-    lines = {unescape(c).split(": ", 1)[-1] for c in re.findall(r"<code>(.*?)</code>", page)}
-    assert len(lines) > 12
-    names = {"gd": gd, "result": gd.open(folder)}
-    for line in lines:
-        assert eval(line, names) is not None, line
+
+def read_number(text):
+    """A number as the page shows it."""
+    plain = text.replace(",", "").replace("\u221e", "inf")
+    return float(plain.removesuffix("%")) / (100 if text.endswith("%") else 1)
+
+
+def given_for(given, name, key):
+    """The numbers that a line of code gives for the row of a cell, or of an optimizer: one, or one and its interval's ends."""
+    if isinstance(given, (pandas.DataFrame, pandas.Series)):
+        return np.atleast_1d(np.asarray(given.loc[int(float(key))])).tolist()
+    at = given.sel({name: int(float(key)) if name == "cell" else key})
+    return [v.item() for v in at.data_vars.values()] if isinstance(at, xarray.Dataset) else [at.item()]
+
+
+def check_column(name, code, rows, result):
+    """Whether what a column shows is what its line of code gives."""
+    given = eval(code, {"gd": gd, "result": result})
+    for row in rows:
+        first = next(iter(row))
+        value, *ends = given_for(given, first, row[first][0])
+        shown, text, *bounds = row[name]
+        if isinstance(value, str):
+            assert (shown, text) == (value, value), code
+            continue
+        assert float(shown) == value or (np.isnan(value) and (shown, text) == ("nan", "")), (code, row)
+        if np.isfinite(value):
+            assert read_number(text) == pytest.approx(value, rel=5e-3), (code, row)
+        for bound, end in zip(bounds, ends, strict=False):
+            assert bound is None or read_number(bound) == pytest.approx(end, rel=5e-3), (code, row)
+        assert bounds == [None, None] or len(ends) == 2, code
+
+
+def check_code_lines(folder, page):
+    """Runs every line of code of a page, and compares what it gives with what the page shows; how many columns and figures there are."""
+    result, columns, figures = gd.open(folder), 0, 0
+    for table, codes in re.findall(r'<table class="data">(.*?)</table>.*?<details class="how">(.*?)</details>', page, re.DOTALL):
+        rows = rows_of(table)
+        for name, code in (unescape(c).split(": ", 1) for c in re.findall(r"<code>(.*?)</code>", codes)):
+            check_column(name, code, rows, result)
+            columns += 1
+    for png, caption, code in re.findall(r'base64,([^"]*)">\s*<figcaption>(.*?)</figcaption><code>(.*?)</code></figure>', page):
+        figure, sink = eval(unescape(code), {"gd": gd, "result": result}), io.BytesIO()
+        assert figure.caption == unescape(caption), code
+        figure.set_caption("")
+        figure.savefig(sink, dpi=100)
+        assert sink.getvalue() == base64.b64decode(png), code
+        figures += 1
+    assert figures == page.count("<figure>")
+    return columns, figures
+
+
+def test_every_code_line_gives_what_the_page_shows(folder, page):
+    columns, figures = check_code_lines(folder, page)
+    assert columns > 20
+    assert figures > 8
 
 
 def test_the_page_says_what_was_run_and_warns(page):
@@ -148,16 +210,12 @@ def test_where_no_cell_meets_the_target_in_half_of_its_runs_the_one_that_does_mo
 
 
 def test_a_report_compares_optimizers_in_words_and_in_a_figure(folder, page):
-    from html import unescape
-
     words = gd.analysis.sentences(gd.analysis.compare_tuned(gd.open(folder)))
     assert " ".join(words) in unescape(page)
     assert "gd.plots.compare_tuned(result)" in page
 
 
 def test_pictures_have_their_captions_in_words(page):
-    from html import unescape
-
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", page)
     assert len(captions) >= 9
     assert all(re.search(r"\d+ (runs?|starts?|even ones)", unescape(text)) for text in captions)
