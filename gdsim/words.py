@@ -93,6 +93,23 @@ def given(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:190]} ..."
 
 
+def installs(extra: str) -> str:
+    """The command that installs what one of gdsim's extras names: its packages, since gdsim itself stands in no index to take them from.
+
+    >>> installs("optuna")
+    "pip install 'optuna>=4.0'"
+    """
+    import importlib.metadata
+    import shlex
+
+    try:
+        named = importlib.metadata.requires("gdsim") or []
+    except importlib.metadata.PackageNotFoundError:  # a folder on the path that nobody installed
+        named = []
+    wanted = [line.partition(";")[0].strip() for line in named if f'extra == "{extra}"' in line]
+    return "pip install " + " ".join(map(shlex.quote, wanted or [f".[{extra}]"]))
+
+
 def unknown_name(module: str, name: str, allowed: Sequence[str]) -> AttributeError:
     """The error for a name that a module does not have."""
     close = closest(name, allowed)

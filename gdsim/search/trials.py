@@ -19,8 +19,8 @@ def tell_batches(
 
     `sweep` has one optimizer without axes; `space` maps names of its hyperparameters to Optuna's distributions. A trial's value is the
     median over the sweep's starts of what ranks, by `variable` or `target` if given, else as `gd.table` says: infinite where more than half of them
-    diverged or missed the target. The study must minimise, or maximise an accuracy. Needs `pip install
-    'gdsim[optuna]'`. Raises ValueError and TypeError for what cannot be searched.
+    diverged or missed the target. The study must minimise, or maximise an accuracy. Optuna comes with
+    gdsim's extra "optuna". Raises ValueError and TypeError for what cannot be searched.
 
     >>> import gdsim as gd, optuna
     >>> optuna.logging.set_verbosity(optuna.logging.WARNING)

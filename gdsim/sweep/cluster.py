@@ -313,7 +313,8 @@ class Cluster:
         if time.perf_counter() - self.counted < LOOK_SECONDS:
             return
         with contextlib.suppress(OSError, TimeoutError):
-            for found in self.client.sync(self.client._gather, self.uncounted, errors="skip", callback_timeout=ANSWER_SECONDS):
+            asked = lambda: self.client.gather(self.uncounted, errors="skip", asynchronous=True)  # noqa: E731
+            for found in self.client.sync(asked, callback_timeout=ANSWER_SECONDS):
                 self._read(found)
         self._forget()
 

@@ -15,6 +15,7 @@ from gdsim.population.setting import last_cache_bytes
 from gdsim.sweep.cluster import versions, workers_of
 from gdsim.sweep.cores import usable_cores
 from gdsim.sweep.known import wrong_answers
+from gdsim.words import installs
 
 CPU_FACTS = pathlib.Path("/proc/cpuinfo")
 
@@ -82,7 +83,7 @@ def _processor() -> str:
 
 def _cuda() -> str:
     if importlib.util.find_spec("numba_cuda") is None:
-        return "not installed (pip install 'gdsim[cuda]')"
+        return f"not installed ({installs('cuda')})"
     try:
         from gdsim.lanes.cuda import devices
 

@@ -13,10 +13,10 @@ from gdsim.sweep.files import appearing, write_atomically
 from gdsim.sweep.opening import open_results
 from gdsim.sweep.shards import NAME, arrow_of, verify
 from gdsim.sweep.store import Store, StoreError
-from gdsim.words import nearest
+from gdsim.words import installs, nearest
 
 FORMATS = {".parquet": "Parquet", ".csv": "CSV", ".nc": "netCDF", ".zarr": "Zarr"}
-NEEDS = {".nc": ("h5netcdf", "h5netcdf"), ".zarr": ("zarr", "zarr")}
+NEEDS = {".nc": "h5netcdf", ".zarr": "zarr"}
 ROWS_AT_ONCE = 65536
 
 
@@ -34,9 +34,9 @@ def export(folder: str | pathlib.Path, target: str | pathlib.Path, progress: Cal
         raise ValueError(f"{str(target)!r} is there already; give another name, or remove it")
     if not target.parent.is_dir():
         raise ValueError(f"there is no folder {str(target.parent)!r} for {target.name!r}")
-    module, package = NEEDS.get(kind, ("", ""))
-    if module and importlib.util.find_spec(module) is None:
-        raise ValueError(f"{FORMATS[kind]} needs the package {package}: pip install 'gdsim[export]'")
+    package = NEEDS.get(kind)
+    if package and importlib.util.find_spec(package) is None:
+        raise ValueError(f"{FORMATS[kind]} needs the package {package}, which is not installed: {installs('export')}")
     result = open_results(folder)
     if "run" not in result.dims and kind in (".parquet", ".csv"):
         raise ValueError(f"{str(folder)!r} holds a summary, which has no rows of runs; give a name that ends in .nc or .zarr")

@@ -1,0 +1,77 @@
+"""What is said of packages, and what the project's own files say of themselves."""
+
+import ast
+import importlib
+import importlib.util
+import pathlib
+import re
+import tomllib
+
+import pytest
+import yaml
+
+import gdsim as gd
+from gdsim.sweep import export
+from gdsim.words import installs
+
+ROOT = pathlib.Path(gd.__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.mark.parametrize("extra", PROJECT["optional-dependencies"])
+def test_what_an_extra_needs_is_installed_by_the_names_of_its_packages(extra):
+    command = installs(extra)
+    assert re.findall(r"[\w.-]+(?:\[\w+\])?>=[\w.]+", command) == [p.partition(",")[0].partition(";")[0] for p in PROJECT["optional-dependencies"][extra]]
+    assert "gdsim" not in command
+
+
+def test_nothing_says_that_gdsim_is_installed_from_an_index():
+    texts = [p for folder in ("gdsim", "experiments", "tests") for p in (ROOT / folder).glob("**/*") if p.suffix in (".py", ".toml", ".html", ".md")]
+    named = [p.name for p in [*texts, ROOT / "README.md", ROOT / "CHANGELOG.md"] if re.search(r"pip install[^\n&]*\bgdsim\b(?!-)", p.read_text())]
+    assert named == []
+
+
+def test_an_export_without_its_package_names_what_to_install(tmp_path, monkeypatch):
+    there = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "zarr" else there(name))
+    with pytest.raises(ValueError, match=r"^Zarr needs the package zarr, which is not installed: pip install .*'zarr>=3\.0'$"):
+        export.export(tmp_path, tmp_path / "results.zarr")
+
+
+def test_the_citation_is_of_this_version():
+    """The fields that its schema (1.2.0) asks for, and those that stand in pyproject.toml too."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert (cited["cff-version"], cited["type"], cited["title"]) == ("1.2.0", "software", PROJECT["name"])
+    assert (cited["version"], cited["license"], cited["keywords"]) == (gd.__version__, PROJECT["license"], PROJECT["keywords"])
+
+
+# What gdsim uses of Numba that Numba does not promise to keep. Whoever adds a name runs the tests with the next Numba too.
+NUMBA = {
+    "numba.core": "config types", "numba.core.compiler": "CompileResult CompilerBase _LowerResult",
+    "numba.core.compiler_machinery": "PassManager register_pass", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",
+    "numba.core.typed_passes": "AnnotateTypes IRLegalization NativeLowering NoPythonBackend NopythonTypeInference PreLowerStripPhis",
+    "numba.core.typing.templates": "infer_global make_intrinsic_template signature",
+    "numba.core.untyped_passes":
+        "DeadBranchPrune FixupArgs GenericRewrites IRProcessing ReconstructSSA RewriteSemanticConstants TranslateByteCode",
+}  # fmt: skip
+OTHERS = {"CompileResult._rebuild", "result._reduce", "sys._getframe", "kernel._cache", "library._linking_libraries"}
+NAMEDTUPLE = {"_asdict", "_fields", "_make", "_replace"}
+
+
+def test_private_names_of_others_are_few_and_those_of_numba_are_pinned():
+    nodes = [node for path in (ROOT / "gdsim").glob("**/*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    imported = {}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("numba.core"):
+            imported.setdefault(node.module, set()).update(alias.name for alias in node.names)
+    assert imported == {module: set(names.split()) for module, names in NUMBA.items()}
+    for module, names in NUMBA.items():
+        assert all(hasattr(importlib.import_module(module), name) for name in names.split()), module
+    bounds = next(d for d in PROJECT["dependencies"] if d.startswith("numba"))
+    assert re.search(r"<0\.\d+$", bounds), "the next minor version of Numba may lack a name: it must be tried before it is allowed"
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr)]
+    ours = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    ours |= {node.target.id for node in nodes if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
+    ours |= {node.attr for node in attributes if ast.unparse(node.value) in ("self", "cls")} | NAMEDTUPLE
+    assert {ast.unparse(node) for node in attributes if node.attr not in ours} == OTHERS
