@@ -5,12 +5,14 @@ ask the same of more structures and are what CI runs; `pytest --runslow` adds th
 """
 
 import collections
+import importlib.util
 import os
 
 import pytest
 
 from gdsim.sweep.cores import usable_cores
 
+HAS_TORCH = importlib.util.find_spec("torch") is not None  # for examples with PyTorch
 SECOND, THIRD = "second tier (pytest --full)", "third tier (pytest --runslow)"
 
 
@@ -35,6 +37,8 @@ def pytest_collection_modifyitems(config, items):
     slow = config.getoption("--runslow")
     full = slow or config.getoption("--full")
     for item in items:
+        if isinstance(item, pytest.DoctestItem) and not HAS_TORCH and any("torch." in e.source or "to_torch(" in e.source for e in item.dtest.examples):
+            item.add_marker(pytest.mark.skip(reason="PyTorch is not installed: pip install -e '.[torch]'"))
         if "slow" in item.keywords and not slow:
             item.add_marker(pytest.mark.skip(reason=THIRD))
         elif "full" in item.keywords and not full:

@@ -19,6 +19,7 @@ _HOMES = {
     "gdsim.data": ("Data",),
     "gdsim.sweep.evaluation": ("evaluate", "predict"),
     "gdsim.problems": ("MLP", "Expression", "LinearRegression", "LogisticRegression", "Own", "Quadratic", "TeacherStudent"),
+    "gdsim.problems.exchange": ("from_torch",),
     "gdsim.rules": (
         "SAM",
         "SGD",
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from gdsim.problems import Quadratic as Quadratic
     from gdsim.problems import TeacherStudent as TeacherStudent
     from gdsim.problems import functions as functions
+    from gdsim.problems.exchange import from_torch as from_torch
     from gdsim.rules import SAM as SAM
     from gdsim.rules import SGD as SGD
     from gdsim.rules import AdaBelief as AdaBelief

@@ -101,6 +101,26 @@ def test_a_rule_follows_pytorch(torch, name, place, dtype):
             assert error < {"float32": 1e-5, "float64": 1e-8 if name == "NAdam" else 1e-12}[dtype], t
 
 
+# PyTorch's class where its name is another, and where it keeps the default of a field.
+CLASS = {"Momentum": "SGD", "Nesterov": "SGD", "AdaGrad": "Adagrad", "AMSGrad": "Adam"}
+PLACE = {
+    "beta1": ("betas", 0), "beta2": ("betas", 1), "shrink": ("etas", 0), "grow": ("etas", 1), "smallest": ("step_sizes", 0), "largest": ("step_sizes", 1),
+}  # fmt: skip
+OTHER_NAME = {("RMSprop", "decay"): "alpha", ("Adadelta", "decay"): "rho"}
+
+
+def test_fields_that_are_not_given_have_pytorchs_defaults(torch):
+    known = [r.__name__ for r in RULES if "torch" in r.defaults]
+    assert set(known) == {*TORCH, "Rprop"}
+    for name in known:
+        theirs = getattr(torch.optim, CLASS.get(name, name))([torch.zeros(1)]).defaults
+        for field, ours in getattr(gd, name)(convention="torch").hyperparameters().items():
+            if field == "momentum":  # PyTorch's is 0, which is gd.SGD
+                continue
+            key, *place = PLACE.get(field, (OTHER_NAME.get((name, field), field),))
+            assert ours == (theirs[key][place[0]] if place else theirs[key]), (name, field)
+
+
 def reference(name, w, gradient, rate, steps):
     """The lecture's formulas in float64, one function a rule: the reported parameters after `steps` steps."""
     h, v, m, s = (np.zeros_like(w) for _ in range(4))

@@ -16,6 +16,7 @@ from gdsim.data.classes import are_doubtful, checked_names, classes_of, codes_of
 from gdsim.data.columns import same_rows
 from gdsim.data.doubts import warn_of_constants, warn_of_counts
 from gdsim.data.files import contents_of, said_of
+from gdsim.data.items import is_dataset, samples_in
 from gdsim.data.splits import is_share, split
 from gdsim.data.standard import Standard, standard_of
 from gdsim.declarations import hinting_calls
@@ -41,9 +42,10 @@ class Data:
 
     `X[sample, feature]`: finite numbers; an array, a list, a pandas DataFrame, an Arrow table, a PyTorch tensor. `y`: labels
     [sample] (whole numbers, booleans or texts), numbers [sample] or numbers [sample, output]. All is copied: what the caller does
-    to his arrays later changes nothing here.
+    to his arrays later changes nothing here. A map-style PyTorch Dataset of pairs (x, y) takes the place of X and y: each item is
+    read once, and its x is flattened.
 
-    `validation`, `test`: None, a pair (X, y), another Data, or the share of all samples to set aside at random with `seed`. The
+    `validation`, `test`: None, a pair (X, y), another Data, a PyTorch Dataset, or the share of all samples to set aside at random with `seed`. The
     test set is for `gd.evaluate(on="test")` alone: nothing is stopped or ranked by it.
 
     Labels are classes under a loss of labels, and plain numbers under a regression loss. The classes are the labels that occur,
@@ -84,7 +86,7 @@ class Data:
     def __init__(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         validation: Any = None,
         test: Any = None,
@@ -94,6 +96,7 @@ class Data:
         seed: int = 0,
         name: str = "data",
     ) -> None:
+        X, y = _as_given(X, y)
         whole = checked_samples(X, y)
         same_rows(X=X, y=y, sample_weight=sample_weight)
         if whole.names is not None:
@@ -266,6 +269,17 @@ def counted_classes(data: Data) -> tuple[int, ...] | None:
     return tuple(range(max(2, *(int(part.y.max()) + 1 for part in parts))))
 
 
+def _as_given(X: Any, y: Any) -> tuple[Any, Any]:
+    """X and y, or those of a PyTorch Dataset in the place of X."""
+    if is_dataset(X):
+        if y is not None:
+            raise TypeError("a Dataset holds its targets; leave y out")
+        return samples_in(X)
+    if y is None:
+        raise TypeError("gd.Data needs y, the targets: gd.Data(X, y)")
+    return X, y
+
+
 def checked_samples(X: Any, y: Any) -> Samples:
     """Copies of X and y that fit each other, or an error."""
     same_rows(X=X, y=y)
@@ -296,13 +310,13 @@ def _held_out(value: Any, name: str, like: Samples) -> Samples:
             raise ValueError(f"the {name} set is standardized by samples of its own; give it as it was, and standardize=True for all")
         labels = value.y if value._classes is None else np.array(value._classes)[value.y]
         found = Samples(value.X, labels, value.feature_names)
-    elif isinstance(value, (tuple, list)) and len(value) == 2:
+    elif (given := is_dataset(value)) or (isinstance(value, (tuple, list)) and len(value) == 2):
         try:
-            found = checked_samples(*value)
+            found = checked_samples(*(samples_in(value) if given else value))
         except (TypeError, ValueError) as error:
             raise type(error)(f"the {name} set: {error}") from None
     else:
-        raise TypeError(f"{name} must be a pair (X, y), a gd.Data or a share between 0 and 1; {value!r} was given")
+        raise TypeError(f"{name} must be a pair (X, y), a gd.Data, a PyTorch Dataset or a share between 0 and 1; {value!r} was given")
     X, y = found.X, found.y
     if X.shape[1] != like.X.shape[1] or y.shape[1:] != like.y.shape[1:] or y.dtype.kind != like.y.dtype.kind:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -9,12 +10,16 @@ import numpy as np
 
 from gdsim.axes import Grid, Range, checked_axis_of, checked_number
 from gdsim.data import Data
+from gdsim.data.arrays import plain
 from gdsim.data.classes import is_labels, listed
 from gdsim.lanes.generated import function_from
 from gdsim.problems.activations import ACTIVATIONS, Activation
 from gdsim.problems.base import Problem
 from gdsim.problems.losses import SAMPLE_LOSSES, smoothed_cross_entropy
 from gdsim.words import given, nearest
+
+if TYPE_CHECKING:
+    import torch
 
 PENALTY = Range(0.0, float("inf"))
 
@@ -172,7 +177,7 @@ class Network(Problem, frozen=True):
         >>> [W.shape for W, b in gd.MLP(gd.datasets.load("xor"), hidden=[3]).unpack(np.zeros(17))]
         [(3, 2), (2, 3)]
         """
-        vector = np.asarray(vector)
+        vector = plain(vector, "the vector")
         if vector.ndim != 1 or len(vector) < self.parameter_count:
             raise ValueError(f"a parameter vector of this problem has {self.parameter_count} numbers; shape {vector.shape} was given")
         layers, first = [], 0
@@ -185,13 +190,17 @@ class Network(Problem, frozen=True):
     def pack(self, layers: Any) -> np.ndarray:
         """The parameter vector of [(W, b), ...], as `unpack` gives it: W[unit, input], b[unit]; without an intercept b may be None.
 
-        Raises ValueError or TypeError for layers of other numbers or shapes.
+        `layers` may be a PyTorch `state_dict` of such a network, which `to_torch(vector).state_dict()` gives. Raises ValueError or TypeError for layers of other numbers or shapes.
 
         >>> import gdsim as gd
         >>> xor = gd.MLP(gd.datasets.load("xor"), hidden=[3])
         >>> bool((xor.pack(xor.unpack(np.arange(17.0))) == np.arange(17.0)).all())
         True
         """
+        if isinstance(layers, Mapping):
+            from gdsim.problems.exchange import layers_of_state
+
+            layers = layers_of_state(layers, self.data)
         kind, sizes = type(self).__name__, self.layers
         if not isinstance(layers, (list, tuple)) or len(layers) != len(sizes):
             count = f"{len(layers)} were" if isinstance(layers, (list, tuple)) else f"{given(layers)} was"
@@ -211,6 +220,23 @@ class Network(Problem, frozen=True):
         if not self.intercept and b.any():
             raise ValueError(f"this {type(self).__name__} has no intercept; b of layer {index} must be None or 0")
         return [W, b] if self.intercept else [W]
+
+    def to_torch(self, vector: Any, *, probabilities: bool = False) -> "torch.nn.Sequential":
+        """A PyTorch network with the weights of a parameter vector, in its dtype: a Sequential of Linear and activations, `0.weight` the first.
+
+        It takes features as they were given to `gd.Data`: where the data are standardised, a first module `standardize` does the same, so
+        that its outputs are those of `gd.predict`. Of labels it gives what their loss takes in PyTorch, the sums before sigmoid or softmax
+        (BCEWithLogitsLoss, CrossEntropyLoss); with `probabilities` a last module makes probabilities of them. The network shares no memory
+        with the vector. Raises ModuleNotFoundError without PyTorch, which comes with gdsim's extra "torch".
+
+        >>> import gdsim as gd
+        >>> xor = gd.MLP(gd.datasets.load("xor"), hidden=[3])
+        >>> list(xor.to_torch(np.zeros(17)).state_dict())
+        ['0.weight', '0.bias', '2.weight', '2.bias']
+        """
+        from gdsim.problems.exchange import module_of
+
+        return module_of(self, vector, probabilities)
 
     @property
     def layer_activations(self) -> tuple[str, ...]:
@@ -254,7 +280,7 @@ def _listed(value: Any) -> tuple[Any, ...]:
 def _checked_array(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """The numbers of an array of that shape, in order; float32 stays so."""
     try:
-        array = np.asarray(value)
+        array = plain(value, name)
         array = array if array.dtype == np.float32 else array.astype(np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be an array of numbers; {given(value)} was given") from None

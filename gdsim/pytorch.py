@@ -1,0 +1,158 @@
+"""Networks as PyTorch's modules, and modules as plain layers. Nothing but this imports torch, and it is imported only where a module is asked for."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Sine(nn.Module):
+    """The sine of every number, for which PyTorch has no module."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """sin z."""
+        return torch.sin(z)
+
+
+class Standardize(nn.Module):
+    """Features as they were given, standardised as the data are: each less its `center`, over its `scale`, both float64."""
+
+    center: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, center: np.ndarray, scale: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.tensor(center))
+        self.register_buffer("scale", torch.tensor(scale))
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        """(X - center) / scale, of the dtype of X."""
+        return ((X - self.center) / self.scale).to(X.dtype)
+
+    def extra_repr(self) -> str:
+        """How many features there are."""
+        return f"features={len(self.center)}"
+
+
+class Kind(NamedTuple):
+    """A module without weights: its class, and the values that each of its settings may have, the first of which is used."""
+
+    type: type[nn.Module]
+    settings: dict[str, tuple[Any, ...]] = {}
+
+    def made(self) -> nn.Module:
+        """A module of this kind."""
+        return self.type(**{name: values[0] for name, values in self.settings.items()})
+
+
+# gdsim's names of activations. Beyond its threshold Softplus is the identity, which at PyTorch's 20 is off by 2e-9.
+ACTIVATIONS = {
+    "identity": Kind(nn.Identity), "relu": Kind(nn.ReLU), "tanh": Kind(nn.Tanh), "sigmoid": Kind(nn.Sigmoid),
+    "leaky_relu": Kind(nn.LeakyReLU, {"negative_slope": (0.01,)}), "elu": Kind(nn.ELU, {"alpha": (1.0,)}),
+    "softplus": Kind(nn.Softplus, {"beta": (1.0,), "threshold": (40.0, 20.0)}), "gelu": Kind(nn.GELU, {"approximate": ("none",)}),
+    "silu": Kind(nn.SiLU), "sine": Kind(Sine), "softmax": Kind(nn.Softmax, {"dim": (-1, 1)}), "log_softmax": Kind(nn.LogSoftmax, {"dim": (-1, 1)}),
+}  # fmt: skip
+NAME_OF = {kind.type: name for name, kind in ACTIVATIONS.items()}
+FLATTEN = Kind(nn.Flatten, {"start_dim": (1,), "end_dim": (-1,)})
+KNOWN = f"known are Sequential, Linear, {', '.join(kind.type.__name__ for kind in ACTIVATIONS.values())}, Flatten, and Dropout after eval()"
+
+
+class Layers(NamedTuple):
+    """A network as numbers: (W[unit, input], b[unit] or None) of each layer, the activation after each, and the (center, scale) before all."""
+
+    weights: list[tuple[np.ndarray, np.ndarray | None]]
+    activations: list[str]
+    standard: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def sequential(network: Layers, dtype: str) -> nn.Sequential:
+    """The network as a Sequential of `dtype`, whose places count from the first Linear; none after the last layer if that has the identity.
+
+    PyTorch's random numbers are not touched.
+    """
+    modules: list[nn.Module] = []
+    for (W, b), activation in zip(network.weights, network.activations, strict=True):
+        linear = nn.utils.skip_init(nn.Linear, W.shape[1], W.shape[0], bias=b is not None, dtype=getattr(torch, dtype))
+        linear.load_state_dict({"weight": torch.tensor(W)} | ({} if b is None else {"bias": torch.tensor(b)}))
+        modules += [linear, ACTIVATIONS[activation].made()]
+    if network.activations[-1] == "identity":
+        modules.pop()
+    whole = nn.Sequential()
+    if network.standard is not None:
+        whole.add_module("standardize", Standardize(*network.standard))
+    for place, module in enumerate(modules):
+        whole.add_module(str(place), module)
+    return whole
+
+
+def layers_of(module: Any) -> Layers:
+    """The layers of a Linear, or of a Sequential of Linear and activations. Raises ValueError or TypeError for anything else."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module; {type(module).__name__} was given")
+    found = Layers([], [])
+    for place, one in _parts(module, ""):
+        if isinstance(one, Standardize):
+            if found.weights or found.standard is not None:
+                raise ValueError(f"{place} standardises features, and stands not before the first layer")
+            found = found._replace(standard=(_array(one.center, np.float64), _array(one.scale, np.float64)))
+        elif isinstance(one, nn.Linear):
+            if found.weights and len(found.weights[-1][0]) != one.in_features:
+                raise ValueError(f"{place} has {one.in_features} inputs, and the layer before it {len(found.weights[-1][0])} units")
+            found.weights.append(_weights(one, place))
+            found.activations.append("identity")
+        elif NAME_OF[type(one)] != "identity":
+            if not found.weights or found.activations[-1] != "identity":
+                raise ValueError(f"{place} is a second activation, or one before the first layer; gdsim's networks have one after each Linear")
+            found.activations[-1] = NAME_OF[type(one)]
+    if not found.weights:
+        raise ValueError("the module has no Linear, and so nothing to train")
+    odd = next((name for name in found.activations[:-1] if name in ("softmax", "log_softmax")), None)
+    if odd is not None:
+        raise ValueError(f"the module has a {ACTIVATIONS[odd].type.__name__} between two layers; gdsim knows it after the last one alone")
+    return found
+
+
+def _parts(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+    """(where it is, the module) of all that does something, in order; raises ValueError for what is not known."""
+    kind = type(module)
+    place = f"module {path!r}, a {kind.__name__}," if path else f"the module, a {kind.__name__},"
+    if isinstance(module, nn.Sequential) and kind.forward is nn.Sequential.forward:
+        for name, child in module.named_children():
+            yield from _parts(child, f"{path}.{name}" if path else name)
+        return
+    if isinstance(module, nn.Dropout) and kind.forward is nn.Dropout.forward:
+        if module.training and module.p > 0.0:
+            raise ValueError(f"{place} drops units in training, which gdsim does not; module.eval() gives the network without it")
+        return
+    if kind is nn.Flatten:
+        _check_settings(module, FLATTEN, place)
+    elif kind in NAME_OF:
+        _check_settings(module, ACTIVATIONS[NAME_OF[kind]], place)
+        yield place, module
+    elif kind in (nn.Linear, Standardize):
+        yield place, module
+    else:
+        raise ValueError(f"{place} is not known to gdsim; {KNOWN}")
+
+
+def _check_settings(module: nn.Module, kind: Kind, place: str) -> None:
+    for name, values in kind.settings.items():
+        if getattr(module, name) not in values:
+            raise ValueError(f"{place} has {name}={getattr(module, name)!r}; gdsim knows it with {' or '.join(f'{name}={v!r}' for v in values)} alone")
+
+
+def _weights(linear: nn.Linear, place: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """(W, b) of a layer: float64 where it is, else float32."""
+    if not isinstance(linear.weight, nn.Parameter):
+        raise ValueError(f"{place} has weights that are made of others in every call, as by weight_norm or pruning; take that off")
+    kind = linear.weight.dtype
+    if linear.weight.is_meta or not kind.is_floating_point:
+        raise ValueError(f"{place} has weights of {kind} on {linear.weight.device}; gdsim takes real numbers that are there")
+    dtype = np.float64 if kind == torch.float64 else np.float32
+    return _array(linear.weight, dtype), None if linear.bias is None else _array(linear.bias, dtype)
+
+
+def _array(tensor: torch.Tensor, dtype: Any) -> np.ndarray:
+    return tensor.detach().to("cpu", torch.float64).numpy().astype(dtype)
