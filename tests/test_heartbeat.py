@@ -12,6 +12,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.sweep.heartbeat import NAME, beating, driver_of
+from gdsim.sweep.places import Directory
 from gdsim.sweep.progress import Progress, Tally
 from gdsim.sweep.survey import survey
 
@@ -24,7 +25,7 @@ def folder(tmp_path_factory):
 
     def look(state):
         if (folder / "experiment.json").exists():
-            seen.append(driver_of(folder))
+            seen.append(driver_of(Directory(folder)))
 
     sweep.run(out=folder, progress=look, chunk_seconds=1e-7)
     assert any(d is not None and d.is_alive and d.pid == os.getpid() for d in seen)
@@ -40,7 +41,7 @@ def beat(folder):
 
     def write(age=0.0, **held):
         path = folder / NAME
-        with beating(folder, Progress(80)):
+        with beating(Directory(folder), Progress(80)):
             while not path.exists():
                 time.sleep(0.01)
             own = json.loads(path.read_text())
@@ -103,16 +104,16 @@ def test_nothing_else_is_believed_or_disturbed(folder, beat):
 def test_another_drivers_heartbeat_stays(folder):
     progress = Progress(80)
     progress.add(Tally(runs=3))
-    with beating(folder, progress):
-        while driver_of(folder) is None:
+    with beating(Directory(folder), progress):
+        while driver_of(Directory(folder)) is None:
             time.sleep(0.01)
-        assert driver_of(folder).runs_done == 3
+        assert driver_of(Directory(folder)).runs_done == 3
         (folder / NAME).write_text(json.dumps({"host": "elsewhere", "pid": 1, "runs_done": 0}))
-    assert driver_of(folder).host == "elsewhere"
+    assert driver_of(Directory(folder)).host == "elsewhere"
     (folder / NAME).unlink()
 
 
 def test_a_folder_that_may_not_be_written_to_ends_nothing(tmp_path):
-    with beating(tmp_path / "none", Progress(1)):
+    with beating(Directory(tmp_path / "none"), Progress(1)):
         pass
-    assert driver_of(tmp_path / "none") is None
+    assert driver_of(Directory(tmp_path / "none")) is None

@@ -69,19 +69,19 @@ def plan(file: pathlib.Path, settings: tuple[str, ...], as_json: bool) -> None:
     click.echo(json.dumps(found.summary()) if as_json else str(found))
 
 
-def _draw(result: Any, folder: pathlib.Path, console: Any) -> pathlib.Path | None:
+def _draw(result: Any, folder: pathlib.Path, console: Any) -> str | None:
     """The picture of a sweep, in its folder; None where it cannot be drawn, which costs no results."""
     from gdsim.plots import convergence_bands
-    from gdsim.sweep.files import write_atomically
+    from gdsim.sweep.places import place_of
 
-    drawn, picture = io.BytesIO(), folder / "convergence.png"
+    drawn, place = io.BytesIO(), place_of(folder)
     try:
         convergence_bands(result).savefig(drawn, dpi=130)
-        write_atomically(picture, drawn.getvalue())
+        place.put("convergence.png", drawn.getvalue())
     except (MemoryError, OSError) as error:
         console.say(f"the plot could not be drawn ({words(error)}); all results are kept")
         return None
-    return picture
+    return f"{folder}/convergence.png"
 
 
 def _kept(folder: pathlib.Path, progress: Any) -> str:

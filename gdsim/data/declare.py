@@ -175,6 +175,8 @@ class Data:
         """
         path = user_path(path)
         with said_of(path):
+            if not path.is_file():
+                raise FileNotFoundError
             held = contents_of(path, target, drop, features)
             for name, value in (("validation", validation), ("test", test)):
                 if value is not None and name in held:

@@ -32,22 +32,24 @@ def contents_of(path: pathlib.Path, target: Any, drop: Any, features: Any) -> di
 
 
 @contextlib.contextmanager
-def said_of(path: pathlib.Path) -> Iterator[None]:
+def said_of(path: pathlib.Path | str) -> Iterator[None]:
     """Errors of reading a file as one ValueError that names it."""
-    if not path.is_file():
-        raise ValueError(f"there is no data file {str(path)!r}")
     try:
         yield
+    except FileNotFoundError:
+        raise ValueError(f"there is no data file {str(path)!r}") from None
     except (ValueError, TypeError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"data file {str(path)!r}: {text}") from None
 
 
-def arrays_in(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz`; nothing in it is unpickled."""
+def arrays_in(file: Any) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz`, a path or an open file; nothing in it is unpickled."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
+        with np.load(file, allow_pickle=False) as held:
             return {name: held[name] for name in held.files}
+    except FileNotFoundError:
+        raise
     except (OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"it is empty, cut or damaged, or no .npz at all ({' '.join(str(error).split())})") from None
 

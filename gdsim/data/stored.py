@@ -1,13 +1,11 @@
 """Data as named arrays, as results folders keep them, and back."""
 
-import pathlib
 from typing import Any
 
 import numpy as np
 
 from gdsim.data.classes import MOST_COUNTED
 from gdsim.data.declare import Data, checked_samples, counted_classes
-from gdsim.data.files import arrays_in, said_of
 
 
 def arrays_of(data: Data) -> dict[str, np.ndarray]:
@@ -23,12 +21,11 @@ def arrays_of(data: Data) -> dict[str, np.ndarray]:
     return found | {n: np.asarray(v) for n, v in more.items() if v is not None}
 
 
-def kept_data(path: pathlib.Path, digest: str, name: str) -> Data:
-    """The data set of a results folder whose hash is `digest`. Raises ValueError for a file that is damaged."""
-    with said_of(path):
-        data = data_from(arrays_in(path), name)
-        if data.digest != digest:
-            raise ValueError("it is damaged: its numbers do not match its name")
+def kept_data(arrays: dict[str, np.ndarray], digest: str, name: str) -> Data:
+    """The data set of a results folder whose hash is `digest`. Raises ValueError for arrays that are damaged."""
+    data = data_from(arrays, name)
+    if data.digest != digest:
+        raise ValueError("it is damaged: its numbers do not match its name")
     return data
 
 

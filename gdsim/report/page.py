@@ -40,7 +40,7 @@ class Picture(NamedTuple):
     reason: str = ""
 
 
-def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None = None, say: Callable[[str], None] | None = None) -> pathlib.Path:
+def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None = None, say: Callable[[str], None] | None = None) -> pathlib.Path | str:
     """Writes the report of a results folder, `report.html` in it if no other file is named, and returns its path.
 
     Raises ValueError for a folder without results or without a finished run, and for a file whose folder is not there.
@@ -49,9 +49,9 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
 
     tell = say or (lambda _: None)
     store = Store(folder)
-    place = user_path(target, "the report's file") if target is not None else store.folder / "report.html"
+    place = user_path(target, "the report's file") if target is not None else None
     held, result = store.experiment(), open_results(folder)
-    if not place.parent.is_dir():
+    if place is not None and not place.parent.is_dir():
         raise ValueError(f"there is no folder {str(place.parent)!r} for {place.name!r}")
     if not result.attrs["finished_runs"]:
         raise ValueError(f"no run of {str(folder)!r} is finished yet: there is nothing to report")
@@ -64,11 +64,14 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
     tables, concluded, warned = parts
     pictures = list(_drawn(result, [("How the loss falls", Call(contents.plots, "convergence_bands"))] if is_summary else contents.figures(result), tell))
     text = page.render(
-        name=store.folder.resolve().name, opening=f"import gdsim as gd\nresult = gd.open({str(folder)!r})", facts=list(_facts(store, held, result)),
+        name=store.place.address.rpartition("/")[2], opening=f"import gdsim as gd\nresult = gd.open({str(folder)!r})", facts=list(_facts(store, held, result)),
         experiment=contents.experiment_rows(held), conclusion=concluded, warnings=warned, tables=tables, pictures=pictures, raw=json.dumps(held, indent=1, sort_keys=True),
     )  # fmt: skip
-    write_atomically(place, text.encode())
-    return place
+    if place is not None:
+        write_atomically(place, text.encode())
+        return place
+    store.place.put("report.html", text.encode())
+    return store.place.at("report.html")
 
 
 def _of_runs(result: Any) -> tuple[list[Table], list[str], list[str]]:
@@ -108,7 +111,7 @@ def _drawn(result: Any, figures: Any, tell: Callable[[str], None]) -> Iterator[P
 def _facts(store: Store, held: dict[str, Any], result: Any) -> Iterator[tuple[str, str]]:
     """(name, value) of how the sweep was run."""
     entries = list(store.entries())
-    paths = store.listed()
+    states = store.place.states("shards").values()
     steps = result.steps_taken_mean.values @ result.steps_taken_count.values if "ended" in result else result.steps_taken.values.sum()
     yield "runs", f"{result.attrs['finished_runs']:,} of {result.attrs['planned_runs']:,}"
     yield "cost", f"{round(float(steps)):,} run-steps"
@@ -118,7 +121,7 @@ def _facts(store: Store, held: dict[str, Any], result: Any) -> Iterator[tuple[st
     yield "versions", f"gdsim {', '.join(sorted({held['gdsim'], *(e['gdsim'] for e in entries)}))}; kernels {', '.join(map(str, held['kernels']))}"
     yield "plan", f"SHA-256 {held['sha256']}"
     yield from _classes(result)
-    yield "files", f"{len(paths):,} shards, {sum(p.stat().st_size for p in paths) / 1e6:,.1f} MB"
+    yield "files", f"{len(states):,} shards, {sum(s.size for s in states) / 1e6:,.1f} MB"
     for names, what in ((store.failures(), "chunks failed"), (store.put_aside_names(), "files in quarantine")):
         if names:
             yield what, f"{len(names):,}"

@@ -178,7 +178,7 @@ class Cluster:
 
     def __init__(self, client: Any, sweep: Any, plan: Plan, store: Store, lanes: int | None, progress: Progress, earlier: int | None = None) -> None:
         self.client, self.plan, self.progress = client, plan, progress
-        self.fixed = (str(store.folder.resolve()), digest(sweep))
+        self.fixed = (store.place.address, digest(sweep))
         self.rest = (lanes, earlier, versions(), tuple(modules_beside(sweep)))
         self.ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.going: dict[str, tuple[Any, Sequence[Chunk]]] = {}

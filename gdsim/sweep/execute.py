@@ -168,10 +168,10 @@ def runs_in(plan: Plan, outcome: Outcome, chosen: np.ndarray | None) -> tuple[np
 
 def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, mix: bool) -> Any:
     """Trains what a folder lacks, and opens it."""
-    from gdsim.sweep.files import remove_abandoned
     from gdsim.sweep.heartbeat import beating
     from gdsim.sweep.longer import Earlier
     from gdsim.sweep.opening import open_results  # and with it Dask and pyarrow, which runs without a folder do not need
+    from gdsim.sweep.places import failure_name
     from gdsim.sweep.store import Store, StoreError, missing_chunks
 
     store = Store(out)
@@ -179,11 +179,11 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
         store.create(sweep, mix=mix)
         found = store.find(verify=True)
         for damage in found.damaged:
-            store.put_aside(damage.path)
+            store.put_aside(damage.file)
     except OSError as error:
         if error.errno in OF_THE_DISK:
-            raise UnfinishedError(f"{str(store.folder)!r} cannot be written: {error}") from error
-        raise StoreError(f"{str(store.folder)!r} cannot be a folder of results: {error.strerror or error}") from None
+            raise UnfinishedError(f"{store.folder!r} cannot be written: {error}") from error
+        raise StoreError(f"{store.folder!r} cannot be a folder of results: {error.strerror or error}") from None
     todo = missing_chunks(plan, found.shards)
     progress = Progress(plan.runs, listener, remaining_of(plan, todo, ways.thread_count))
     progress.add(Tally(runs=plan.runs - sum(c.size for c in todo)))
@@ -191,16 +191,16 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
     earlier = Earlier(sweep, plan, found.shards, steps) if todo and steps else None
     going, beginning = earlier.split(todo) if earlier else ([], todo)
     failed = []
-    with beating(store.folder, progress):
+    with beating(store.place, progress):
         for source, chunks in ((earlier, going), (None, beginning)):
             if chunks:
                 failed += _train(plan, chunks, _executor(sweep, plan, store, ways, progress, source), store, progress, ways.attempts)
-    remove_abandoned(store.shards)  # of workers that died meanwhile
+    store.place.make("shards")  # without what workers left that died meanwhile
     if failed:
         first = failed[0]
         raise UnfinishedError(
             f"{len(failed)} of {len(todo)} chunks failed {ways.attempts} times each and were set aside; all others are finished. "
-            f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.failed / first.chunk.name!s}.txt has the traceback"
+            f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.place.at(failure_name(first.chunk.name))} has the traceback"
         )
     result = open_results(out)
     if result.attrs["finished_runs"] < plan.runs:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gdsim.data import DATASETS, Data, load, read
+from gdsim.data.files import arrays_in, said_of
 from gdsim.data.stored import kept_data
 from gdsim.declarations import as_kept
 from gdsim.filenames import user_path
@@ -17,6 +18,7 @@ from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS, Record
 from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.overrides import changed
+from gdsim.sweep.places import File, Place, data_name
 from gdsim.words import nearest
 
 # An experiment file says what is done, and holds no data.
@@ -159,27 +161,31 @@ def _data(value: Any, where: str, folder: pathlib.Path) -> Data:
         raise ExperimentError(f"{where}: {error}") from None
 
 
-def sweep_of(held: dict[str, Any], folder: pathlib.Path) -> Sweep:
+def sweep_of(held: dict[str, Any], place: Place) -> Sweep:
     """The sweep of a results folder: its canonical experiment, with the data from their files."""
     table = _without_nothing(dict(held["experiment"]))
     for problem in table["problem"]:
         for field, value in problem.items():
             if isinstance(value, dict) and set(value) == {"sha256"}:
                 digest = value["sha256"]
-                path = folder / f"{digest}.npz"
-                problem[field] = kept_data(path, digest, held["data"][digest]) if field == "data" else _kept_array(folder, digest)
+                file = File(place, data_name(digest))
+                problem[field] = _kept_data(file, digest, held["data"][digest]) if field == "data" else _kept_array(file)
     if isinstance(table.get("init"), dict) and "sha256" in table["init"]:
-        table["init"] = _kept_array(folder, table["init"]["sha256"])
+        table["init"] = _kept_array(File(place, data_name(table["init"]["sha256"])))
     with as_kept():
-        return sweep_from(table, folder)
+        return sweep_from(table, pathlib.Path())
 
 
-def _kept_array(folder: pathlib.Path, digest: str) -> Any:
-    """An array of a results folder."""
-    import numpy as np
+def _kept_data(file: File, digest: str, name: str) -> Data:
+    """A data set of a results folder. Raises ValueError."""
+    with said_of(str(file)):
+        return kept_data(arrays_in(file.source()), digest, name)
 
-    with np.load(folder / f"{digest}.npz", allow_pickle=False) as file:
-        return file["values"]
+
+def _kept_array(file: File) -> Any:
+    """An array of a results folder. Raises ValueError."""
+    with said_of(str(file)):
+        return arrays_in(file.source())["values"]
 
 
 def _without_nothing(value: Any) -> Any:

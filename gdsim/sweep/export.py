@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.filenames import user_path
-from gdsim.sweep.files import appearing, write_atomically
+from gdsim.sweep.files import appearing
 from gdsim.sweep.opening import open_results
 from gdsim.sweep.shards import NAME, arrow_of, verify
 from gdsim.sweep.store import Store, StoreError
@@ -104,16 +104,16 @@ def merge(target: str | pathlib.Path, folders: Sequence[str | pathlib.Path]) -> 
     for store, found in zip(stores[1:], held[1:], strict=True):
         for field, what in (("sha256", "another experiment"), ("kernels", "results of kernels of another version")):
             if found[field] != held[0][field]:
-                raise StoreError(f"{str(store.folder)!r} holds {what} than {str(stores[0].folder)!r}; folders are merged that hold the same")
+                raise StoreError(f"{store.folder!r} holds {what} than {stores[0].folder!r}; folders are merged that hold the same")
     whole, count = Store(target), 0
     sweep = stores[0].sweep(held[0])
     whole.create(sweep)
     present = {p.name for p in whole.listed()}
-    for path in (p for s in stores for p in s.listed()):
-        if path.name not in present and NAME.fullmatch(path.name):
-            verify(path)
-            write_atomically(whole.shards / path.name, path.read_bytes())
-            present.add(path.name)
+    for file in (f for s in stores for f in s.listed()):
+        if file.name not in present and NAME.fullmatch(file.name):
+            verify(file)
+            whole.place.put(file.path, file.place.read(file.path))
+            present.add(file.name)
             count += 1
     whole.log(merged=[str(f) for f in folders], shards=count)
     return count

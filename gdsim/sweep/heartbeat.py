@@ -6,16 +6,14 @@ Nothing of it is believed for what is done, and it is no lock: of two drivers of
 import contextlib
 import json
 import os
-import pathlib
 import platform
-import tempfile
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from gdsim.sweep.files import WRITING, is_alive
+from gdsim.sweep.files import is_alive
+from gdsim.sweep.places import Place
 from gdsim.sweep.progress import Progress, every
 
 NAME = "heartbeat"
@@ -35,21 +33,20 @@ class Driver(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def beating(folder: pathlib.Path, progress: Progress) -> Iterator[None]:
+def beating(place: Place, progress: Progress) -> Iterator[None]:
     """Gives signs of life in a folder, until the block ends."""
     try:
-        with every(BEAT_SECONDS, lambda: _write(folder, progress), "gdsim-heartbeat"):
+        with every(BEAT_SECONDS, lambda: _write(place, progress), "gdsim-heartbeat"):
             yield
     finally:
-        _remove(folder)
+        _remove(place)
 
 
-def driver_of(folder: pathlib.Path) -> Driver | None:
+def driver_of(place: Place) -> Driver | None:
     """Who drives the sweep of a folder, or died in doing so; None where nobody does."""
-    path = folder / NAME
     try:
-        age = time_in(folder) - path.stat().st_mtime
-        held = json.loads(path.read_bytes())
+        age = place.now() - place.state(NAME).time
+        held = json.loads(place.read(NAME))
         host, pid, runs = str(held["host"]), int(held["pid"]), int(held["runs_done"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -70,27 +67,15 @@ def _processes() -> str:
         return ""
 
 
-def _write(folder: pathlib.Path, progress: Progress) -> None:
+def _write(place: Place, progress: Progress) -> None:
     """The file, whole or as it was; a disk that has no room for it ends no sweep."""
-    beside = folder / f"{WRITING}{platform.node()}-{os.getpid()}-{NAME}"
     with contextlib.suppress(OSError):
-        beside.write_text(json.dumps({**_mine(), "runs_done": progress.tally.runs, "runs": progress.runs}))
-        os.replace(beside, folder / NAME)
+        place.put_lightly(NAME, json.dumps({**_mine(), "runs_done": progress.tally.runs, "runs": progress.runs}).encode())
 
 
-def _remove(folder: pathlib.Path) -> None:
+def _remove(place: Place) -> None:
     """Removes the file, unless it is another driver's."""
-    path = folder / NAME
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        held = json.loads(path.read_bytes())
+        held = json.loads(place.read(NAME))
         if {name: held.get(name) for name in _mine()} == _mine():
-            path.unlink()
-
-
-def time_in(folder: pathlib.Path) -> float:
-    """The time by the clock of the folder's file system, which may be another machine's: that of a file made now."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f"{WRITING}{platform.node()}-{os.getpid()}-") as file:
-            return os.fstat(file.fileno()).st_mtime
-    except OSError:  # a folder that may only be read
-        return time.time()
+            place.remove(NAME)

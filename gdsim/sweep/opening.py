@@ -110,7 +110,7 @@ class StoredColumn:
         """A shard's rows, as wide as the column is."""
         if self.name not in shard.footer.columns:
             return self._lacking(len(rows))
-        verify_once(shard.path)
+        verify_once(shard.file)
         column = read_column(shard, self.name)
         column = column if len(rows) == len(column) and (np.diff(rows) == 1).all() else column[rows]
         places: list[Any] = [slice(n) for n in column.shape[1:]]
@@ -136,7 +136,7 @@ def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
     names = dict.fromkeys(n for s in index.shards for n in s.footer.columns)
     if not names:
         return _empty_columns(plan)
-    blocks, token = index.blocks(len(plan.cells)), digest([s.path.name for s in index.shards])[:32]
+    blocks, token = index.blocks(len(plan.cells)), digest([s.file.name for s in index.shards])[:32]
     found = {}
     for name in names:
         column = StoredColumn(index, name, plan.checkpoints)
@@ -166,7 +166,7 @@ def _empty_columns(plan: Plan) -> dict[str, Any]:
 
 
 def _summary(shard: Shard) -> Any:
-    verify_once(shard.path)
+    verify_once(shard.file)
     return read_summary(shard)
 
 

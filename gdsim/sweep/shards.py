@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import io
 import math
-import pathlib
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gdsim.sweep.places import File, Place, State
 from gdsim.sweep.result import WORDS
 from gdsim.variables import VARIABLES
 
@@ -44,16 +44,16 @@ SUMMARY_SCHEMA = pa.schema(
 class DamagedShardError(ValueError):
     """A shard whose bytes are not what its name or its footer says."""
 
-    def __init__(self, path: pathlib.Path, reason: str) -> None:
-        super().__init__(f"shard {path.name!r} is damaged: {reason}")
-        self.path, self.reason = path, reason
+    def __init__(self, file: File, reason: str) -> None:
+        super().__init__(f"shard {file.name!r} is damaged: {reason}")
+        self.file, self.reason = file, reason
 
 
 class FolderGoneError(ValueError):
     """A results folder that was there when it was opened, and is not any more."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
-        super().__init__(f"the results folder {str(folder)!r} has gone since it was opened: it was moved or removed; open it where it is now")
+    def __init__(self, place: Place) -> None:
+        super().__init__(f"the results folder {str(place)!r} has gone since it was opened: it was moved or removed; open it where it is now")
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -88,7 +88,7 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Shard(NamedTuple):
     """A shard's file and its footer."""
 
-    path: pathlib.Path
+    file: File
     footer: Footer
 
 
@@ -126,80 +126,76 @@ def name_of(chunk: Any, data: bytes) -> str:
 
 
 @contextlib.contextmanager
-def reading(path: pathlib.Path) -> Iterator[None]:
+def reading(file: File) -> Iterator[None]:
     """Whatever a file makes its reader raise, as damage to it."""
     try:
         yield
     except (DamagedShardError, FolderGoneError):
         raise
     except FileNotFoundError:
-        if not path.parent.is_dir():
-            raise FolderGoneError(path.parent.parent) from None
-        raise DamagedShardError(path, "it has gone") from None
+        if file.place.is_gone():
+            raise FolderGoneError(file.place) from None
+        raise DamagedShardError(file, "it has gone") from None
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError, RecursionError) as error:
-        raise DamagedShardError(path, " ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise DamagedShardError(file, " ".join(str(error).split())[:200] or type(error).__name__) from None
 
 
-def read_footer(path: pathlib.Path) -> Shard:
+def read_footer(file: File) -> Shard:
     """A shard by its footer: name, size, types and counts are checked, the numbers' bytes are not read. Raises DamagedShardError."""
-    with reading(path):
-        if not NAME.fullmatch(path.name):
-            raise DamagedShardError(path, "its name is not CHUNK-SHA256.parquet")
-        with open(path, "rb") as file:
-            size = file.seek(0, io.SEEK_END)
-            file.seek(max(0, size - USUAL_FOOTER_BYTES))
-            tail = file.read()
-            length = int.from_bytes(tail[-8:-4], "little")
-            if tail[-4:] != b"PAR1" or not 0 < length <= min(size, MOST_FOOTER_BYTES):
-                raise DamagedShardError(path, "it does not end as a Parquet file does")
-            if length + 8 > len(tail):
-                file.seek(max(0, size - 8 - length))
-                tail = file.read()
-        return Shard(path, _checked_footer(path, pq.read_metadata(pa.BufferReader(tail)), size - 8 - length))
+    with reading(file):
+        if not NAME.fullmatch(file.name):
+            raise DamagedShardError(file, "its name is not CHUNK-SHA256.parquet")
+        tail, size = file.place.end(file.path, USUAL_FOOTER_BYTES)
+        length = int.from_bytes(tail[-8:-4], "little")
+        if tail[-4:] != b"PAR1" or not 0 < length <= min(size, MOST_FOOTER_BYTES):
+            raise DamagedShardError(file, "it does not end as a Parquet file does")
+        if length + 8 > len(tail):
+            tail, _ = file.place.end(file.path, length + 8)
+        return Shard(file, _checked_footer(file, pq.read_metadata(pa.BufferReader(tail)), size - 8 - length))
 
 
-def _checked_footer(path: pathlib.Path, found: Any, data_bytes: int) -> Footer:
+def _checked_footer(file: File, found: Any, data_bytes: int) -> Footer:
     """gdsim's part of a Parquet footer, which must agree with the rest of it before any page is read."""
     footer = msgspec.json.decode((found.metadata or {}).get(b"gdsim", b""), type=Footer)
     if footer.format not in (FORMAT, SUMMARY):
-        raise DamagedShardError(path, f"its format is {footer.format[:40]!r}; {FORMAT!r} and {SUMMARY!r} are read")
-    if footer.chunk != path.name[:32] or not 0 <= footer.first_start < footer.last_start <= 2**32 or not footer.cells:
-        raise DamagedShardError(path, "its footer does not fit its name")
+        raise DamagedShardError(file, f"its format is {footer.format[:40]!r}; {FORMAT!r} and {SUMMARY!r} are read")
+    if footer.chunk != file.name[:32] or not 0 <= footer.first_start < footer.last_start <= 2**32 or not footer.cells:
+        raise DamagedShardError(file, "its footer does not fit its name")
     group = found.row_group(0)
     if found.num_row_groups != 1 or 4 + sum(group.column(k).total_compressed_size for k in range(group.num_columns)) != data_bytes:
-        raise DamagedShardError(path, "its pages are not all there")
-    (_check_rows if footer.format == FORMAT else _check_summary)(path, footer, found)
+        raise DamagedShardError(file, "its pages are not all there")
+    (_check_rows if footer.format == FORMAT else _check_summary)(file, footer, found)
     return footer
 
 
-def _check_summary(path: pathlib.Path, footer: Footer, found: Any) -> None:
+def _check_summary(file: File, footer: Footer, found: Any) -> None:
     """A summary's columns, which every summary has."""
     if not found.schema.to_arrow_schema().equals(SUMMARY_SCHEMA):
-        raise DamagedShardError(path, "its columns are not those of a summary")
+        raise DamagedShardError(file, "its columns are not those of a summary")
     if found.row_group(0).total_byte_size > MOST_SUMMARY_BYTES:
-        raise DamagedShardError(path, "its columns are larger than those of a summary")
+        raise DamagedShardError(file, "its columns are larger than those of a summary")
 
 
-def _check_rows(path: pathlib.Path, footer: Footer, found: Any) -> None:
+def _check_rows(file: File, footer: Footer, found: Any) -> None:
     """The columns that the footer names, each of its type and no larger than the runs need."""
     if found.num_rows != footer.runs:
-        raise DamagedShardError(path, f"it holds {found.num_rows:,} runs, and its footer says {footer.runs:,}")
+        raise DamagedShardError(file, f"it holds {found.num_rows:,} runs, and its footer says {footer.runs:,}")
     wrong = [name for name, column in footer.columns.items() if not _fits(name, column, len(footer.checkpoints))]
     if wrong or list(footer.checkpoints) != sorted(set(footer.checkpoints)):
-        raise DamagedShardError(path, f"its {f'column {wrong[0][:40]!r}' if wrong else 'list of checkpoints'} is not as it should be")
+        raise DamagedShardError(file, f"its {f'column {wrong[0][:40]!r}' if wrong else 'list of checkpoints'} is not as it should be")
     wanted = {"cell": Column("int32"), "start": Column("int64"), **footer.columns}
     schema, group = found.schema.to_arrow_schema(), found.row_group(0)
     if sorted(schema.names) != sorted(wanted):
-        raise DamagedShardError(path, "its columns are not those that its footer names")
+        raise DamagedShardError(file, "its columns are not those that its footer names")
     for place in range(group.num_columns):
         part = group.column(place)
         column = wanted[schema.names[place]]
         count = math.prod(column.shape)
         kind = TYPES[column.dtype]
         if schema.field(place).type != (kind if not column.shape else pa.list_(pa.field("element", kind), count)):
-            raise DamagedShardError(path, f"its column {schema.names[place]!r} is not of the type that its footer says")
+            raise DamagedShardError(file, f"its column {schema.names[place]!r} is not of the type that its footer says")
         if part.total_uncompressed_size > footer.runs * (count * kind.bit_width // 8 + SLACK_PER_ROW + count) + SLACK:
-            raise DamagedShardError(path, f"its column {schema.names[place]!r} is larger than its runs")
+            raise DamagedShardError(file, f"its column {schema.names[place]!r} is larger than its runs")
 
 
 def _fits(name: str, column: Column, checkpoints: int) -> bool:
@@ -212,35 +208,34 @@ def _fits(name: str, column: Column, checkpoints: int) -> bool:
     return len(dims) == len(column.shape) and (dims[:1] != ("checkpoint",) or column.shape[0] == checkpoints)
 
 
-def verify(path: pathlib.Path) -> None:
+def verify(file: File) -> None:
     """Checks every byte of a shard against its name. Raises DamagedShardError."""
-    with reading(path), open(path, "rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != path.name[33:97]:
-            raise DamagedShardError(path, "its bytes do not match its name")
+    with reading(file):
+        if file.place.sha256(file.path) != file.name[33:97]:
+            raise DamagedShardError(file, "its bytes do not match its name")
 
 
-_verified: set[tuple[str, int, int]] = set()
+_verified: set[tuple[str, State]] = set()
 _verifying = threading.Lock()
 
 
-def verify_once(path: pathlib.Path) -> None:
+def verify_once(file: File) -> None:
     """Checks every byte of a shard, once in a process for each file as it lies there. Raises DamagedShardError."""
-    with reading(path):
-        state = path.stat()
-    key = (str(path), state.st_mtime_ns, state.st_size)
+    with reading(file):
+        key = (str(file), file.place.state(file.path))
     if key not in _verified:
-        verify(path)
+        verify(file)
         with _verifying:
             _verified.add(key)
 
 
 def read_column(shard: Shard, name: str) -> np.ndarray:
     """A column's numbers, a row per run; page checksums are verified. Raises DamagedShardError."""
-    with reading(shard.path):
-        table = pq.ParquetFile(shard.path, page_checksum_verification=True, pre_buffer=False).read(columns=[name], use_threads=False)
+    with reading(shard.file):
+        table = pq.ParquetFile(shard.file.source(), page_checksum_verification=True, pre_buffer=False).read(columns=[name], use_threads=False)
         column, declared = table[name].combine_chunks(), shard.footer.columns[name]
         if column.null_count:
-            raise DamagedShardError(shard.path, f"its column {name!r} has gaps")
+            raise DamagedShardError(shard.file, f"its column {name!r} has gaps")
         flat = column.flatten() if declared.shape else column
         values = flat.to_numpy(zero_copy_only=False).reshape(len(column), *declared.shape)
         return _places(shard, name, values) if name in WORDS else values
@@ -250,5 +245,5 @@ def _places(shard: Shard, name: str, values: np.ndarray) -> np.ndarray:
     """Words, which a shard holds as places in its own list, as places in ours."""
     own = shard.footer.words.get(name, ())
     if values.dtype.kind != "i" or (len(values) and not 0 <= values.min() <= values.max() < len(own)) or not set(own) <= set(WORDS[name]):
-        raise DamagedShardError(shard.path, f"its column {name!r} holds words that are not known")
+        raise DamagedShardError(shard.file, f"its column {name!r} holds words that are not known")
     return np.array([WORDS[name].index(w) for w in own], np.int8)[values]

@@ -8,8 +8,8 @@
     log.jsonl                           who wrote what and when: host, versions, times
     heartbeat                           touched while a sweep goes on, gone when it has ended
 
-What is done is what good shards hold: there is no other record of it. Nothing is unpickled from a folder. Of the file system it
-asks that a rename within a folder is atomic, and no locks; several machines may write to one folder.
+What is done is what good shards hold: there is no other record of it. Nothing is unpickled from a folder. Several machines may
+write to one; what that asks of where it lies is told in `gdsim.sweep.places`.
 """
 
 import concurrent.futures
@@ -17,7 +17,6 @@ import contextlib
 import datetime
 import io
 import json
-import os
 import pathlib
 import platform
 import zipfile
@@ -29,12 +28,11 @@ import msgspec
 import numpy as np
 
 from gdsim.data import stored
-from gdsim.filenames import user_path
 from gdsim.kernels import BITS
 from gdsim.starts import Points
 from gdsim.sweep.canonical import canonical, digest, encoded, hash_of
 from gdsim.sweep.cells import identities_of
-from gdsim.sweep.files import WRITING, remove_abandoned, sync_folder, why_no_results, write_atomically
+from gdsim.sweep.places import EXPERIMENT, File, Place, data_name, failure_name, place_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.shards import DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
 from gdsim.sweep.summaries import apart, summary_bytes
@@ -43,7 +41,7 @@ FORMAT = "gdsim results 2"
 MOST_EXPERIMENT_BYTES = 2**25
 # What an experiment may differ in from the one that a folder holds: it then has other cells or starts, and the same runs in those that both have.
 EXTENSIBLE = {"starts", "problem", "optimizer", "schedule", "batch", "dtype"}
-READERS, PATHS_AT_ONCE = 4, 32
+READERS, FILES_AT_ONCE = 4, 32
 
 
 class StoreError(ValueError):
@@ -61,28 +59,25 @@ class Store:
     """A results folder of one experiment."""
 
     def __init__(self, folder: str | pathlib.Path) -> None:
-        self.folder = user_path(folder, "the results folder").absolute()  # the current folder may be another later
-        self.shards = self.folder / "shards"
-        self.data = self.folder / "data"
-        self.failed = self.folder / "failed"
-        self.quarantine = self.folder / "quarantine"
+        self.place = place_of(folder)
+        self.folder = str(self.place)
 
     def check(self, sweep: Any, *, mix: bool = False) -> dict[str, Any] | None:
         """What `experiment.json` holds, None where there is none yet; refuses a folder of something else, before anything is written."""
-        if not self.folder.exists():
-            return None
-        if not self.folder.is_dir():
-            raise StoreError(f"{str(self.folder)!r} is a file; give a folder for the results")
-        if not (self.folder / "experiment.json").exists():
-            if not self.shards.is_dir() and any(not p.name.startswith(WRITING) for p in self.folder.iterdir()):
-                raise StoreError(f"{str(self.folder)!r} holds other files and no gdsim results; give an empty or a new folder")
+        if not self.place.has(EXPERIMENT):
+            try:
+                names = self.place.names()
+            except NotADirectoryError:
+                raise StoreError(f"{self.folder!r} is a file; give a folder for the results") from None
+            if names and "shards" not in names:
+                raise StoreError(f"{self.folder!r} holds other files and no gdsim results; give an empty or a new folder")
             return None
         held = self.experiment()
         self._check_same(held, sweep)
         if held["kernels"] != [BITS] and not mix:
             made = " and ".join(str(k) for k in held["kernels"])
             raise StoreError(
-                f"{str(self.folder)!r} was made by kernels of version {made} (gdsim {held['gdsim']}), and these are version {BITS}, whose bits differ: "
+                f"{self.folder!r} was made by kernels of version {made} (gdsim {held['gdsim']}), and these are version {BITS}, whose bits differ: "
                 f"give another folder, or say that both may stand in one (mix=True, --mix)"
             )
         return held
@@ -95,9 +90,9 @@ class Store:
         edited = _edited_function(kept, given)
         if edited:
             raise StoreError(
-                f"{str(self.folder)!r} was made with another source of {edited}, which has been edited since, or with other values of what it reads: give another folder, or restore them"
+                f"{self.folder!r} was made with another source of {edited}, which has been edited since, or with other values of what it reads: give another folder, or restore them"
             )
-        refusal = f"{str(self.folder)!r} holds another experiment (it differs in {', '.join(different)}); give another folder{_other_order(kept, given)}"
+        refusal = f"{self.folder!r} holds another experiment (it differs in {', '.join(different)}); give another folder{_other_order(kept, given)}"
         if not set(different) <= {*EXTENSIBLE, "steps"}:
             raise StoreError(refusal)
         if "steps" in different:
@@ -112,7 +107,7 @@ class Store:
 
     def in_its_form(self, sweep: Any) -> Any:
         """The sweep, with problems in the form in which the folder holds them if an older version has made it."""
-        if not os.path.isfile(self.folder / "experiment.json"):  # False too for a name that no folder can have
+        if not self.place.has(EXPERIMENT):
             return sweep
         kept = self.experiment()["experiment"].get("problem", [])
         problems = tuple(p.as_in(kept) for p in sweep.problem)
@@ -121,21 +116,19 @@ class Store:
     def create(self, sweep: Any, *, mix: bool = False) -> None:
         """Makes the folder with the experiment and its data, or adds to it what it lacks."""
         held = self.check(sweep, mix=mix)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.write_experiment(sweep, held)  # first, so that whatever ends the process, the folder is known as ours
-        for folder in (self.shards, self.data):
-            folder.mkdir(exist_ok=True)
-            remove_abandoned(folder)
-        remove_abandoned(self.folder)
-        for name, arrays in arrays_of(sweep).items():
-            path = self.data / f"{name}.npz"
-            if not _holds(path, arrays):
+        self.place.make()
+        while not self.write_experiment(sweep, held):  # first, so that whatever ends the process, the folder is known as ours
+            held = self.check(sweep, mix=mix)
+        self.place.make("shards", "data")
+        for hashed, arrays in arrays_of(sweep).items():
+            name = data_name(hashed)
+            if not _holds(self.place, name, arrays):
                 sink = io.BytesIO()
                 np.savez_compressed(sink, **arrays)
-                write_atomically(path, sink.getvalue())
+                self.place.put(name, sink.getvalue())
 
-    def write_experiment(self, sweep: Any, held: dict[str, Any] | None) -> None:
-        """Writes `experiment.json`, if it would differ."""
+    def write_experiment(self, sweep: Any, held: dict[str, Any] | None) -> bool:
+        """Writes `experiment.json`, if it would differ; False where another was written since there was none."""
         from gdsim import __version__
 
         kernels = sorted({BITS, *(held["kernels"] if held else ())})
@@ -146,30 +139,33 @@ class Store:
             "data": names, "earlier_steps": sorted(earlier),
         }  # fmt: skip
         if held is None or held["sha256"] != given["sha256"] or held["kernels"] != kernels:
-            write_atomically(self.folder / "experiment.json", json.dumps(given, indent=1, sort_keys=True).encode())
+            data = json.dumps(given, indent=1, sort_keys=True).encode()
+            if held is not None:
+                self.place.put(EXPERIMENT, data)
+            elif not self.place.put_first(EXPERIMENT, data):
+                return False
             self.log(experiment=given["sha256"], kernels=kernels)
+        return True
 
     def experiment(self) -> dict[str, Any]:
         """What `experiment.json` says."""
-        path = self.folder / "experiment.json"
+        path = str(self.place.at(EXPERIMENT))
         try:
-            if path.stat().st_size > MOST_EXPERIMENT_BYTES:
-                raise StoreError(f"{str(path)!r} is larger than {MOST_EXPERIMENT_BYTES:,} bytes: no experiment of gdsim's")
-            found = json.loads(path.read_bytes())
+            if self.place.state(EXPERIMENT).size > MOST_EXPERIMENT_BYTES:
+                raise StoreError(f"{path!r} is larger than {MOST_EXPERIMENT_BYTES:,} bytes: no experiment of gdsim's")
+            found = json.loads(self.place.read(EXPERIMENT))
         except (FileNotFoundError, NotADirectoryError):
-            raise StoreError(why_no_results(self.folder)) from None
+            raise StoreError(self.place.why_no_results()) from None
         except StoreError:
             raise
         except (OSError, ValueError, RecursionError) as error:
-            raise StoreError(f"{str(path)!r} cannot be read: {error}") from None
+            raise StoreError(f"{path!r} cannot be read: {error}") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise StoreError(f"{str(self.folder)!r} is not in the format {FORMAT!r}")
+            raise StoreError(f"{self.folder!r} is not in the format {FORMAT!r}")
         kinds = {"experiment": dict, "sha256": str, "kernels": list, "gdsim": str, "data": dict, "earlier_steps": list}
         wrong = [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]
         if wrong or hash_of(found["experiment"]) != found["sha256"]:
-            raise StoreError(
-                f"{str(path)!r} is damaged: {'it lacks ' + wrong[0] if wrong else 'the experiment does not match its hash'}; remove it and run again"
-            )
+            raise StoreError(f"{path!r} is damaged: {'it lacks ' + wrong[0] if wrong else 'the experiment does not match its hash'}; remove it and run again")
         return found
 
     def sweep(self, held: dict[str, Any] | None = None) -> Any:
@@ -178,11 +174,11 @@ class Store:
 
         held = held or self.experiment()
         try:
-            sweep = sweep_of(held, self.data)
+            sweep = sweep_of(held, self.place)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise StoreError(f"{str(self.folder)!r}: its experiment cannot be read: {error}") from None
+            raise StoreError(f"{self.folder!r}: its experiment cannot be read: {error}") from None
         if digest(sweep) != held["sha256"]:
-            raise StoreError(f"{str(self.folder)!r}: its experiment and data are not those of its hash; run the experiment again, which writes them anew")
+            raise StoreError(f"{self.folder!r}: its experiment and data are not those of its hash; run the experiment again, which writes them anew")
         return sweep
 
     def earlier_steps(self) -> int | None:
@@ -194,76 +190,70 @@ class Store:
         made = summary_bytes if plan.keep == "summary" else shard_bytes
         data = made(chunk, [plan.identities[c] for c in chunk.cells], plan.groups[chunk.group].setting.checkpoints, result)
         name = name_of(chunk, data)
-        write_atomically(self.shards / name, data)
-        with contextlib.suppress(FileNotFoundError):
-            (self.failed / f"{chunk.name}.txt").unlink()
+        self.place.put(f"shards/{name}", data)
+        self.place.remove(failure_name(chunk.name))
         return name
 
-    def listed(self) -> list[pathlib.Path]:
+    def listed(self) -> list[File]:
         """What lies in `shards/`, in the order of names, but for what is being written."""
-        found = os.scandir(self.shards) if self.shards.is_dir() else ()
-        return sorted(self.shards / p.name for p in found if not p.name.startswith(WRITING))
+        return [File(self.place, f"shards/{name}") for name in self.place.names("shards")]
 
     def find(self, *, verify: bool = False) -> Found:
         """All shards by their footers, in the order of their names; to `verify`, every byte of theirs is checked too."""
         good, damaged = [], []
 
-        def read(paths: Sequence[pathlib.Path]) -> list[Shard | DamagedShardError]:
+        def read(files: Sequence[File]) -> list[Shard | DamagedShardError]:
             found: list[Shard | DamagedShardError] = []
-            for path in paths:
+            for file in files:
                 try:
                     if verify:
-                        verify_once(path)
-                    found.append(read_footer(path))
+                        verify_once(file)
+                    found.append(read_footer(file))
                 except DamagedShardError as damage:
                     found.append(damage)
             return found
 
-        paths = self.listed()
+        files = self.listed()
         with concurrent.futures.ThreadPoolExecutor(READERS) as pool:  # which hide the latency of file systems that are far away
-            for found in pool.map(read, [paths[k : k + PATHS_AT_ONCE] for k in range(0, len(paths), PATHS_AT_ONCE)]):
+            for found in pool.map(read, [files[k : k + FILES_AT_ONCE] for k in range(0, len(files), FILES_AT_ONCE)]):
                 for one in found:
                     (good if isinstance(one, Shard) else damaged).append(one)
         return Found(good, damaged)
 
-    def put_aside(self, shard: pathlib.Path) -> None:
+    def put_aside(self, shard: File) -> None:
         """Moves a damaged shard to `quarantine/`, so that its runs are trained again."""
-        self.quarantine.mkdir(exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # another driver was quicker
-            os.replace(shard, self.quarantine / shard.name)
-        sync_folder(self.shards)
+        self.place.move(shard.path, f"quarantine/{shard.name}")
         self.log(quarantined=shard.name)
 
     def put_aside_names(self) -> list[str]:
         """The names of the files in quarantine."""
-        return sorted(p.name for p in self.quarantine.glob("*"))
+        return self.place.names("quarantine")
 
     def give_up(self, chunk: Chunk, labels: Sequence[str], text: str) -> None:
         """Keeps what a chunk raised that was given up."""
-        self.failed.mkdir(exist_ok=True)
+        self.place.make("failed")
         about = f"chunk {chunk.name}: starts {chunk.first_start} to {chunk.last_start - 1} of {len(chunk.cells)} cells: {'; '.join(labels[:10])}\n\n"
-        write_atomically(self.failed / f"{chunk.name}.txt", (about + text).encode())
+        self.place.put(failure_name(chunk.name), (about + text).encode())
 
     def failures(self) -> list[str]:
         """The names of the chunks that were given up."""
-        return sorted(p.stem for p in self.failed.glob("*.txt"))
+        return [name.removesuffix(".txt") for name in self.place.names("failed") if name.endswith(".txt")]
 
     def log(self, **entry: Any) -> None:
         """Appends a line on who did what; a sweep does not end because there is no room for it."""
         from gdsim import __version__
 
         about = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "host": platform.node(), "gdsim": __version__}
-        with contextlib.suppress(OSError), open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps({**about, **entry}) + "\n")
+        with contextlib.suppress(OSError):
+            self.place.note(json.dumps({**about, **entry}))
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """The lines of the log, as far as they are whole."""
-        with contextlib.suppress(OSError), open(self.folder / "log.jsonl", encoding="utf-8", errors="replace") as file:
-            for line in file:
-                with contextlib.suppress(ValueError):
-                    entry = json.loads(line)
-                    if isinstance(entry, dict) and all(isinstance(entry.get(n), str) for n in ("time", "host", "gdsim")):
-                        yield entry
+        for line in self.place.notes():
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and all(isinstance(entry.get(n), str) for n in ("time", "host", "gdsim")):
+                    yield entry
 
 
 def missing_chunks(plan: Plan, shards: Iterable[Shard]) -> list[Chunk]:
@@ -303,9 +293,9 @@ def arrays_of(sweep: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _holds(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> bool:
+def _holds(place: Place, name: str, arrays: Mapping[str, np.ndarray]) -> bool:
     """Whether a file holds these arrays, and can be read."""
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error), np.load(path, allow_pickle=False) as file:
+    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error), np.load(place.source(name), allow_pickle=False) as file:
         return all(a.dtype == file[n].dtype and np.array_equal(a, file[n]) for n, a in arrays.items())
     return False
 

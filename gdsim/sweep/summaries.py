@@ -55,13 +55,13 @@ def _number(data: bytes) -> int:
 
 def read_summary(shard: Shard) -> Entries:
     """The entries of a shard, by the hashes of their cells. Raises DamagedShardError."""
-    with reading(shard.path):
-        table = pq.ParquetFile(shard.path, page_checksum_verification=True).read(use_threads=False)
+    with reading(shard.file):
+        table = pq.ParquetFile(shard.file.source(), page_checksum_verification=True).read(use_threads=False)
         cells, known = shard.footer.cells, _variables()
         entries: Entries = {}
         for row in table.to_pylist():
             if row["variable"] not in known or not 0 <= row["cell"] < len(cells) or len(row["bins"]) != len(row["counts"]):
-                raise DamagedShardError(shard.path, "its rows are not those of a summary")
+                raise DamagedShardError(shard.file, "its rows are not those of a summary")
             numbers = (row["count"], _number(row["total"]), _number(row["squares"]), row["low"], row["low_start"], row["high"], row["high_start"])
             bins = dict(zip(row["bins"], row["counts"], strict=True))
             entries[Key(row["variable"], cells[row["cell"]], row["step"])] = Entry(*numbers, bins)

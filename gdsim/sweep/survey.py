@@ -1,7 +1,6 @@
 """What a results folder holds: how much is done, what is missing or was set aside, how fast it grows; and whether every byte is right."""
 
 import concurrent.futures
-import contextlib
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -10,7 +9,8 @@ import msgspec
 import numpy as np
 
 from gdsim.sweep.display import duration
-from gdsim.sweep.heartbeat import Driver, driver_of, time_in
+from gdsim.sweep.heartbeat import Driver, driver_of
+from gdsim.sweep.places import File, data_name
 from gdsim.sweep.shards import DamagedShardError, verify
 from gdsim.sweep.store import READERS, Store, StoreError, arrays_of, missing_chunks
 
@@ -85,20 +85,20 @@ def survey(folder: str | pathlib.Path) -> Survey:
     missing = missing_chunks(plan, found.shards)
     lacking = sum(c.size for c in missing)
     sizes, times, runs = [], [], []
+    states = store.place.states("shards")
     for shard in found.shards:
-        with contextlib.suppress(FileNotFoundError):
-            state = shard.path.stat()
-            sizes.append(state.st_size)
-            times.append(state.st_mtime)
+        if state := states.get(shard.file.name):
+            sizes.append(state.size)
+            times.append(state.time)
             runs.append(shard.footer.runs)
-    driver = driver_of(store.folder)
+    driver = driver_of(store.place)
     is_running = driver is not None and driver.is_alive
     whole = not lacking and not found.damaged  # with a damaged shard the folder does not open, even if others hold its runs
     state = "running" if is_running else "finished" if whole else "stopped" if driver is None else "died"
-    rate = _rate(np.array(times), np.array(runs), time_in(store.folder)) if is_running and lacking else None
+    rate = _rate(np.array(times), np.array(runs), store.place.now()) if is_running and lacking else None
     return Survey(
-        str(store.folder), plan.runs, plan.runs - lacking, len(found.shards), len(missing), store.failures(), store.put_aside_names(),
-        [d.path.name for d in found.damaged], sum(sizes), held["kernels"], rate, lacking / rate if rate else None, state, driver,
+        store.folder, plan.runs, plan.runs - lacking, len(found.shards), len(missing), store.failures(), store.put_aside_names(),
+        [d.file.name for d in found.damaged], sum(sizes), held["kernels"], rate, lacking / rate if rate else None, state, driver,
     )  # fmt: skip
 
 
@@ -131,26 +131,26 @@ def verify_folder(folder: str | pathlib.Path, progress: Callable[[int, int], Non
     """Checks every byte of every shard and data file. `progress` is called with bytes done and bytes in all."""
     store = Store(folder)
     store.experiment()
-    paths = store.listed()
-    sizes = [p.stat().st_size for p in paths]
+    states = store.place.states("shards")
+    files, sizes = [File(store.place, f"shards/{name}") for name in states], [s.size for s in states.values()]
     damaged, done = {}, 0
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-        for path, size, reason in zip(paths, sizes, pool.map(_what_is_wrong, paths), strict=True):
+        for file, size, reason in zip(files, sizes, pool.map(_what_is_wrong, files), strict=True):
             done += size
             if reason:
-                damaged[f"shards/{path.name}"] = reason
+                damaged[file.path] = reason
             if progress is not None:
                 progress(done, sum(sizes))
     damaged |= dict(_wrong_data(store))
-    return Verdict(str(store.folder), len(paths), sum(sizes), damaged)
+    return Verdict(store.folder, len(files), sum(sizes), damaged)
 
 
-def _what_is_wrong(path: pathlib.Path) -> str:
+def _what_is_wrong(file: File) -> str:
     from gdsim.sweep.shards import read_footer
 
     try:
-        verify(path)
-        read_footer(path)
+        verify(file)
+        read_footer(file)
     except DamagedShardError as damage:
         return damage.reason
     return ""
@@ -164,5 +164,5 @@ def _wrong_data(store: Store) -> Iterator[tuple[str, str]]:
         yield "data", str(error)
         return
     for name in wanted:
-        if not (store.data / f"{name}.npz").is_file():
-            yield f"data/{name}.npz", "it has gone"
+        if not store.place.has(data_name(name)):
+            yield data_name(name), "it has gone"

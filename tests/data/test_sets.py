@@ -9,6 +9,7 @@ import sklearn.preprocessing
 
 import gdsim as gd
 from gdsim.data import stored
+from gdsim.data.files import arrays_in
 
 RNG = np.random.default_rng(0)
 X, y = RNG.normal(3, [1, 5, 0.1], size=(50, 3)), RNG.integers(0, 3, 50)
@@ -109,7 +110,7 @@ def test_a_set_that_is_standardized_by_itself_is_refused():
 )
 def test_data_are_stored_and_read_back(data, tmp_path):
     np.savez(tmp_path / "kept.npz", **stored.arrays_of(data))
-    found = stored.kept_data(tmp_path / "kept.npz", data.digest, data.name)
+    found = stored.kept_data(arrays_in(tmp_path / "kept.npz"), data.digest, data.name)
     assert repr(found) == repr(data)
     assert found.class_names == data.class_names
     for name, part in data.sets.items():

@@ -1,0 +1,274 @@
+"""Where a results folder lies: what a store asks of it, and how a directory gives that."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import platform
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+from gdsim.filenames import user_path
+from gdsim.sweep.files import WRITING, remove_abandoned, sync_folder, why_no_results, write_atomically
+
+EXPERIMENT, LOG = "experiment.json", "log.jsonl"
+
+
+def data_name(digest: str) -> str:
+    """The file of arrays that have this hash."""
+    return f"data/{digest}.npz"
+
+
+def failure_name(chunk: str) -> str:
+    """The file that says why a chunk was given up."""
+    return f"failed/{chunk}.txt"
+
+
+class State(NamedTuple):
+    """How a file lies there."""
+
+    size: int
+    time: float  # of its last change, in seconds by the clock of the place
+    version: Any  # another where it was written anew
+
+
+class Place(Protocol):
+    """A folder for results, whose files are named by their paths in it, as `shards/NAME`.
+
+    A file that is put appears whole or not at all, whoever else writes it too. What cannot be done raises OSError.
+    """
+
+    @property
+    def address(self) -> str:
+        """What other processes find it by."""
+        ...
+
+    def at(self, name: str) -> pathlib.Path | str:
+        """What a user calls a file; `str` of the place is what a user calls the folder."""
+        ...
+
+    def make(self, *folders: str) -> None:
+        """Makes the folder, and these folders in it, and takes away what writers have left there that died."""
+        ...
+
+    def names(self, folder: str = "") -> list[str]:
+        """The names of what lies in a folder, sorted, but for what is being written. Raises NotADirectoryError for a file."""
+        ...
+
+    def states(self, folder: str) -> dict[str, State]:
+        """The files of a folder, by their names."""
+        ...
+
+    def state(self, name: str) -> State:
+        """How a file lies there. Raises FileNotFoundError."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether there is this file."""
+        ...
+
+    def is_gone(self) -> bool:
+        """Whether there is no folder of results any more."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes. Raises FileNotFoundError."""
+        ...
+
+    def end(self, name: str, count: int) -> tuple[bytes, int]:
+        """(the last bytes of a file, so many if it has them; the bytes that it has). Raises FileNotFoundError."""
+        ...
+
+    def sha256(self, name: str) -> str:
+        """The hash of a file's bytes. Raises FileNotFoundError."""
+        ...
+
+    def source(self, name: str) -> Any:
+        """What NumPy and PyArrow read a file from."""
+        ...
+
+    def put(self, name: str, data: bytes) -> None:
+        """Puts a file there, in the place of an older one, and returns when it is safe."""
+        ...
+
+    def put_first(self, name: str, data: bytes) -> bool:
+        """Puts a file where none was seen; False if the place knows that another was quicker."""
+        ...
+
+    def put_lightly(self, name: str, data: bytes) -> None:
+        """Puts a small file that may be lost."""
+        ...
+
+    def move(self, name: str, goal: str) -> None:
+        """Gives a file another name; nothing, if another process was quicker."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there."""
+        ...
+
+    def note(self, line: str) -> None:
+        """Adds a line to the log."""
+        ...
+
+    def notes(self) -> Iterator[str]:
+        """The lines of the log."""
+        ...
+
+    def now(self) -> float:
+        """The time by the clock that `State.time` goes by, which may be another machine's."""
+        ...
+
+    def why_no_results(self) -> str:
+        """What to say where there is no experiment."""
+        ...
+
+
+class File(NamedTuple):
+    """A file of a place."""
+
+    place: Place
+    path: str
+
+    def __str__(self) -> str:
+        return str(self.place.at(self.path))
+
+    @property
+    def name(self) -> str:
+        """Its name in its folder."""
+        return self.path.rpartition("/")[2]
+
+    def source(self) -> Any:
+        """What NumPy and PyArrow read it from."""
+        return self.place.source(self.path)
+
+
+class Directory:
+    """A directory of a file system whose renames are atomic; no locks are asked for."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.root = path.absolute()  # the current folder may be another later
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    @property
+    def address(self) -> str:
+        """Its path, free of links."""
+        return str(self.root.resolve())
+
+    def at(self, name: str) -> pathlib.Path:
+        """A file's path."""
+        return self.root / name
+
+    source = at
+
+    def make(self, *folders: str) -> None:
+        """Makes the directories; files of writers that have died are removed."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        for folder in map(self.at, folders or ("",)):
+            folder.mkdir(exist_ok=True)
+            remove_abandoned(folder)
+
+    def names(self, folder: str = "") -> list[str]:
+        """The names of a directory's entries."""
+        try:
+            return sorted(entry.name for entry in os.scandir(self.at(folder)) if not entry.name.startswith(WRITING))
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            if self.at(folder).exists():
+                raise
+            return []  # nor can there be any, below a file
+
+    def states(self, folder: str) -> dict[str, State]:
+        """The entries that are still there when they are looked at."""
+        found = {}
+        for name in self.names(folder):
+            with contextlib.suppress(FileNotFoundError):
+                found[name] = self.state(f"{folder}/{name}")
+        return found
+
+    def state(self, name: str) -> State:
+        """By its inode."""
+        found = self.at(name).stat()
+        return State(found.st_size, found.st_mtime, found.st_mtime_ns)
+
+    def has(self, name: str) -> bool:
+        """False too for a name that no file can have."""
+        return os.path.isfile(self.at(name))
+
+    def is_gone(self) -> bool:
+        """Whether it was moved or removed."""
+        return not self.at("shards").is_dir()
+
+    def read(self, name: str) -> bytes:
+        """All bytes."""
+        return self.at(name).read_bytes()
+
+    def end(self, name: str, count: int) -> tuple[bytes, int]:
+        """The last bytes alone are read."""
+        with open(self.at(name), "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - count))
+            return file.read(), size
+
+    def sha256(self, name: str) -> str:
+        """Of a file of any size, block by block."""
+        with open(self.at(name), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def put(self, name: str, data: bytes) -> None:
+        """Written beside it, synced and renamed."""
+        write_atomically(self.at(name), data)
+
+    def put_first(self, name: str, data: bytes) -> bool:
+        """As any file: without locks, the last of several to write it is right."""
+        self.put(name, data)
+        return True
+
+    def put_lightly(self, name: str, data: bytes) -> None:
+        """Renamed and not synced."""
+        beside = self.at(f"{WRITING}{platform.node()}-{os.getpid()}-{name}")
+        beside.write_bytes(data)
+        os.replace(beside, self.at(name))
+
+    def move(self, name: str, goal: str) -> None:
+        """By a rename."""
+        self.at(goal).parent.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(self.at(name), self.at(goal))
+        sync_folder(self.at(name).parent)
+
+    def remove(self, name: str) -> None:
+        """As it says."""
+        self.at(name).unlink(missing_ok=True)
+
+    def note(self, line: str) -> None:
+        """A line of `log.jsonl`."""
+        with open(self.at(LOG), "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def notes(self) -> Iterator[str]:
+        """The lines of `log.jsonl`."""
+        with contextlib.suppress(OSError), open(self.at(LOG), encoding="utf-8", errors="replace") as file:
+            yield from file
+
+    def now(self) -> float:
+        """The time of a file made now; this machine's in a directory that may only be read."""
+        try:
+            with tempfile.NamedTemporaryFile(dir=self.root, prefix=f"{WRITING}{platform.node()}-{os.getpid()}-") as file:
+                return os.fstat(file.fileno()).st_mtime
+        except OSError:
+            return time.time()
+
+    def why_no_results(self) -> str:
+        """What may have been meant."""
+        return why_no_results(self.root)
+
+
+def place_of(folder: Any) -> Place:
+    """The place that a user has named. Raises TypeError and ValueError for what can be none."""
+    return Directory(user_path(folder, "the results folder"))
