@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "gdsim.axes": ("choice", "grid", "linspace", "loguniform", "logspace", "uniform", "zip"),
     "gdsim.data": ("Data",),
+    "gdsim.estimators": ("MultistartClassifier", "MultistartRegressor"),
     "gdsim.sweep.evaluation": ("evaluate", "predict"),
     "gdsim.problems": ("MLP", "Expression", "LinearRegression", "LogisticRegression", "Own", "Quadratic", "TeacherStudent"),
     "gdsim.problems.exchange": ("from_torch",),
@@ -98,6 +99,8 @@ if TYPE_CHECKING:
     from gdsim.axes import uniform as uniform
     from gdsim.axes import zip as zip
     from gdsim.data import Data as Data
+    from gdsim.estimators import MultistartClassifier as MultistartClassifier
+    from gdsim.estimators import MultistartRegressor as MultistartRegressor
     from gdsim.problems import MLP as MLP
     from gdsim.problems import Expression as Expression
     from gdsim.problems import LinearRegression as LinearRegression

@@ -30,6 +30,7 @@ class Stop(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         "times": "How many steps in a row must be small.",
         "patience": "How many looks in a row may pass without an improvement.",
         "every": "Steps between two looks; None for every step with the whole data, an epoch with batches.",
+        "absolute": "Whether the tolerance is of the loss itself, not a share of it.",
     }
 
     def __post_init__(self) -> None:
@@ -139,7 +140,8 @@ class Validation(Stop, tag="validation", frozen=True):
 class Plateau(Stop, tag="plateau", frozen=True):
     """Ends a run as "stalled" after `patience` looks in a row at which its loss was not below its lowest by more than tolerance |lowest|.
 
-    Where the rate goes through cycles and `every` is not given, it looks at the ends of cycles.
+    With `absolute`, after as many at which its loss was not below the lowest so far by `tolerance` itself, as in scikit-learn's
+    MLPClassifier. Where the rate goes through cycles and `every` is not given, it looks at the ends of cycles.
 
     >>> Plateau(patience=20).tolerance
     0.0001
@@ -148,14 +150,22 @@ class Plateau(Stop, tag="plateau", frozen=True):
     patience: int = 10
     tolerance: float = 1e-4
     every: int | None = None
+    absolute: bool = False
 
     status = "stalled"
-    ranges = {"tolerance": Range(0.0, 1.0)}
+    ranges = {"tolerance": Range(0.0, float("inf"))}
     counts = ("patience",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.absolute, bool):
+            raise TypeError(f"Plateau.absolute must be true or false; {self.absolute!r} was given")
+        if not self.absolute:
+            checked_one(self.tolerance, "Plateau.tolerance", Range(0.0, 1.0))
 
     @property
     def tolerances(self) -> tuple[float, float]:
-        """The patience, and the share by which a loss must be lower."""
+        """The patience, and by how much, or by what share, a loss must be lower."""
         return float(self.patience), self.tolerance
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from gdsim.kernels.state import CELL, FACTS
 
 # Kinds of stops, as `Agenda.stops` has them.
-TARGET, SMALL_GRADIENT, SMALL_STEP, VALIDATION, PLATEAU, CYCLING = 0, 1, 2, 3, 4, 5
+TARGET, SMALL_GRADIENT, SMALL_STEP, VALIDATION, PLATEAU, CYCLING, ABSOLUTE_PLATEAU = 0, 1, 2, 3, 4, 5, 6
 # Why a run ended: these, or 1 + the number of a stop.
 UNFINISHED, DIVERGED, BUDGET = -3, -2, -1
 KIND, EVERY, AT_CYCLE_ENDS, STOP_COLUMNS = 0, 1, 2, 3
@@ -64,6 +64,15 @@ def waited_enough(runs: Any, agenda: Any, run: Any, stop: Any, loss: Any, margin
     return runs.memory[at + WAITED] >= agenda.tolerances[stop * 2]
 
 
+def waited_for_less(runs: Any, agenda: Any, run: Any, stop: Any, loss: Any) -> Any:
+    """Whether a loss was the last of `patience` looks in a row without one that was lower than all before by the tolerance."""
+    at = (run * (len(agenda.stops) // STOP_COLUMNS) + stop) * MEMORY
+    runs.memory[at + WAITED] = 0 if loss <= runs.memory[at + BEST] - agenda.tolerances[stop * 2 + 1] else runs.memory[at + WAITED] + 1
+    if loss < runs.memory[at + BEST]:
+        runs.memory[at + BEST] = loss
+    return runs.memory[at + WAITED] >= agenda.tolerances[stop * 2]
+
+
 def targets_met(runs: Any, agenda: Any, run: Any, step: Any, loss: Any) -> Any:
     """Notes the targets that a loss meets for the first time; whether it meets the lowest."""
     count = len(agenda.targets)
@@ -87,6 +96,8 @@ def ends_here(runs: Any, agenda: Any, look: Any, stop: Any) -> Any:
         best = runs.memory[(run * (len(agenda.stops) // STOP_COLUMNS) + stop) * MEMORY + BEST]
         margin = agenda.tolerances[stop * 2 + 1] * abs(best) if abs(best) < float("inf") else loss * 0
         return waited_enough(runs, agenda, run, stop, loss, margin)
+    if kind == ABSOLUTE_PLATEAU:
+        return waited_for_less(runs, agenda, run, stop, loss)
     return False
 
 

@@ -140,6 +140,8 @@ def predict(problem: Any, parameters: Any, X: Any, *, classes: bool = False, dty
     """`gd.predict` with parameters, not with a result."""
     if not problem.layers:
         raise ValueError(f"predict gives the outputs of networks, and {type(problem).__name__} is none; problem.value(points) gives a function's values")
+    if classes and problem.is_classifier and problem.data.class_names is None:
+        raise ValueError("classes=True names the most likely class, and here a sample may have several labels; outputs above 1/2 say which")
     if classes and not problem.is_classifier:
         raise ValueError(f"classes=True names the most likely class, and {problem.loss!r} is a loss of numbers")
     given = Given.of(parameters)

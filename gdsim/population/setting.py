@@ -204,22 +204,28 @@ def structure_of(setting: Setting) -> Structure:
     )  # fmt: skip
 
 
+# Bytes of tables that are kept for the next that needs them; those in use stay anyhow.
+KEPT_TABLE_BYTES = 2**30
 _tables: dict[tuple[str, str, bool], Table] = {}
 _making_tables = threading.Lock()
 
 
 def table_for(data: Data, dtype: str, weighted: bool | None = None) -> Table:
-    """The data as kernels read them, made once per process; with a column of weights if they have some, or `weighted` says so."""
+    """The data as kernels read them, kept for some time; with a column of weights if they have some, or `weighted` says so."""
     weighted = data.sample_weight is not None if weighted is None else weighted
     key = (data.digest, dtype, weighted)
     with _making_tables:
-        if key not in _tables:
+        if key in _tables:
+            _tables[key] = _tables.pop(key)  # the last that was used
+        else:
             targets = data.y.reshape(len(data.y), -1)
             if weighted:
                 weights = np.ones(len(data.y)) if data.sample_weight is None else data.sample_weight
                 targets = np.concatenate([targets, weights[:, None]], 1)
             with ieee_mode():
                 _tables[key] = table_of(data.X, targets, np.dtype(dtype))
+            while len(_tables) > 2 and sum(t.matrix.nbytes for t in _tables.values()) > KEPT_TABLE_BYTES:
+                del _tables[next(iter(_tables))]
         return _tables[key]
 
 
@@ -246,7 +252,8 @@ def agenda_of(setting: Setting, kernels: Kernels, feed: Feed) -> state.Agenda:
         every = getattr(stop, "every", None)
         in_lanes = setting.lanes_look_at(stop)
         at_cycle_ends = isinstance(stop, (SmallStep, Plateau)) and every is None and setting.schedule.is_cyclic
-        rows.append((KINDS[type(stop)], 0 if in_lanes or isinstance(stop, SmallStep) else every or epoch, at_cycle_ends))
+        kind = decisions.ABSOLUTE_PLATEAU if isinstance(stop, Plateau) and stop.absolute else KINDS[type(stop)]
+        rows.append((kind, 0 if in_lanes or isinstance(stop, SmallStep) else every or epoch, at_cycle_ends))
         if in_lanes:
             lane_stops[type(stop)] = number + 1
     kinds = {type(s) for s in setting.stops}

@@ -43,7 +43,7 @@ def huber(z: Any, y: Any) -> Any:
 
 
 def log_loss(z: Any, y: Any) -> Any:
-    """The negative log-likelihood of a label 0 or 1 under the probability sigmoid(z)."""
+    """The negative log-likelihood of a label 0 or 1 under the probability sigmoid(z); of several outputs their sum."""
     e = exp_below_zero(-absolute(z))
     return softplus_by(z, e) - y * z, sigmoid_by(z, e) - y
 
@@ -125,10 +125,14 @@ def most_likely_is_label(sample: Any) -> Any:
 
 
 def likelier_is_label(sample: Any) -> Any:
-    """1 where the logit is positive for label 1, and not for label 0."""
-    z, y = load(sample.values, sample.output, WIDTH), load(sample.values, sample.target, WIDTH)
+    """1 where every logit is positive for a label 1, and not for a label 0."""
     nothing = splat(ZERO, WIDTH)
-    return where(~((z > 0.0) ^ (y > 0.5)) & (z == z), nothing + 1.0, nothing)
+    right = nothing + 1.0
+    for unit in range(sample.units):
+        shift = unit * sample.stride
+        z, y = load(sample.values, sample.output + shift, WIDTH), load(sample.values, sample.target + shift, WIDTH)
+        right = where(~((z > 0.0) ^ (y > 0.5)) & (z == z), right, nothing)
+    return right
 
 
 def no_labels(sample: Any) -> Any:

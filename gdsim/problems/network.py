@@ -34,7 +34,7 @@ class Network(Problem, frozen=True):
     meanings = {
         "data": "The samples, a gd.Data: from gd.datasets.load(name), gd.Data(X, y) or gd.Data.read(path).",
         "loss": '"squared_error" (1/2 the sum of squares over outputs), "mean_squared_error" (without the 1/2), "absolute_error", "huber" (at 1), '
-        '"log_loss" (one output, two classes), "cross_entropy" (one output per class); None for cross-entropy of labels and mean squared error of '
+        '"log_loss" (one output, two classes; or an output for each column of a matrix of 0 and 1, several labels at once), "cross_entropy" (one output per class); None for cross-entropy of labels and mean squared error of '
         "numbers, and for log loss in a logistic regression of two classes. Takes a gd.grid.",
         "l2": "The penalty l2/2 times the sum of squared weights, in [0, inf), a number or an axis.",
         "l1": "The penalty l1 times the sum of the weights' magnitudes, in [0, inf), a number or an axis.",
@@ -81,6 +81,12 @@ class Network(Problem, frozen=True):
         """Whether the targets may be classes."""
         return is_labels(self.data.y)
 
+    @property
+    def has_several_labels(self) -> bool:
+        """Whether the targets may say of several labels which a sample has: a matrix of 0 and 1."""
+        y = self.data.y
+        return y.dtype.kind == "i" and y.ndim == 2 and y.shape[1] > 1 and all(((p.y == 0) | (p.y == 1)).all() for p in self.data.sets.values())
+
     def _usual_loss(self) -> str:
         """The loss where none is given: of labels, or of numbers. Asks where whole numbers may be either."""
         if not self.has_labels:
@@ -95,6 +101,8 @@ class Network(Problem, frozen=True):
 
     def _data_for(self, kinds: set[bool], losses: Any) -> Data:
         """The data with the targets that the losses want: places among the classes for losses of labels (True in `kinds`), else as they are."""
+        if self.has_several_labels:
+            return self.data
         if True not in kinds:
             if self.data.names_classes:
                 raise ValueError(
@@ -117,6 +125,8 @@ class Network(Problem, frozen=True):
         if self.label_smoothing > 0.0 and loss != "cross_entropy":
             raise ValueError(f"{type(self).__name__}.label_smoothing goes with 'cross_entropy' alone; {loss!r} was given")
         if kind == "numbers":
+            return loss
+        if kind == "binary" and self.has_several_labels:
             return loss
         if not self.has_labels:
             raise ValueError(f"{loss!r} needs integer labels in a vector, or texts; y is {y.dtype} of shape {y.shape}")

@@ -132,7 +132,7 @@ def lacking(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
 
 
 _sweeps: dict[tuple[str, str], Any] = {}  # by the experiment's hash, and that of its features' names, which it does not have
-KEPT_SWEEPS = 64
+KEPT_SWEEPS, KEPT_BYTES = 64, 2**30  # of their data; the last is kept anyhow
 
 
 def remembered(sweep: Any, result: "xarray.Dataset") -> "xarray.Dataset":
@@ -141,7 +141,7 @@ def remembered(sweep: Any, result: "xarray.Dataset") -> "xarray.Dataset":
     key = digest(sweep), digest(names) if any(names) else ""
     _sweeps.pop(key, None)
     _sweeps[key] = sweep
-    if len(_sweeps) > KEPT_SWEEPS:
+    while len(_sweeps) > 1 and (len(_sweeps) > KEPT_SWEEPS or _data_bytes() > KEPT_BYTES):
         del _sweeps[next(iter(_sweeps))]
     result.attrs["experiment"] = key[0]
     if key[1]:
@@ -152,6 +152,12 @@ def remembered(sweep: Any, result: "xarray.Dataset") -> "xarray.Dataset":
     if any(stop.status == "converged" for stop in sweep.stop):
         result.attrs["may_converge"] = 1
     return result
+
+
+def _data_bytes() -> int:
+    """Bytes of the data of all remembered sweeps, each set once."""
+    sets = [part for sweep in _sweeps.values() for p in sweep.problem if p.data is not None for part in p.data.sets.values()]
+    return sum({id(part): part.X.nbytes for part in sets}.values())
 
 
 def feature_names(problem: Any) -> tuple[str, ...]:

@@ -7,10 +7,10 @@ import numpy as np
 
 from gdsim.axes import checked_whole
 from gdsim.population import Batch, train_batch
-from gdsim.sweep.cores import usable_cores
 from gdsim.sweep.display import shown
-from gdsim.sweep.execute import check_unedited, runs_in
+from gdsim.sweep.execute import Ways, check_unedited, runs_in
 from gdsim.sweep.outcomes import running
+from gdsim.sweep.plan import Plan
 from gdsim.sweep.progress import Progress
 from gdsim.sweep.reading import check_result
 from gdsim.sweep.remaining import remaining_of
@@ -40,29 +40,54 @@ def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes:
     if "state_weights" not in result:
         raise ValueError("the result has no state to go on from; record it with gd.Record(state=True)")
     longer = msgspec.structs.replace(sweep, steps=sweep.steps + more)
-    plan = longer.plan(lanes=lanes)
-    groups = tuple(g._replace(setting=g.setting._replace(began=sweep.steps)) for g in plan.groups)
-    plan = plan._replace(groups=groups, checkpoints=tuple(groups[0].setting.checkpoints))
     numbers = result.run.values
     result = result.load()
     going = result.status.values == "budget"
+    plan = _plan_from(longer, sweep.steps, lanes)
+    found, parts = _gone_on(plan, result, numbers[going], Ways(threads, lanes, None, 1, 10.0), progress)
+    if (~going).any():
+        found.insert(0, numbers[~going])
+        parts.insert(0, _kept(result.isel(run=~going), len(plan.checkpoints)))
+    return remembered(longer, dataset(plan, np.concatenate(found), joined(parts)))
+
+
+def continue_with(result: Any, sweep: Any, *, began: int, threads: int, progress: Any = None) -> Any:
+    """The runs of a result, but for those that diverged, from their states through another sweep's steps after `began`, on its data.
+
+    The sweep must have the result's network and optimizer. Returns an xarray.Dataset whose checkpoints begin at `began`.
+    """
+    plan = _plan_from(sweep, began, None)
+    alive = result.run.values[result.status.values != "diverged"]
+    found, parts = _gone_on(plan, result, alive, Ways(threads, None, None, 1, 10.0), progress)
+    return remembered(sweep, dataset(plan, np.concatenate(found), joined(parts)))
+
+
+def _plan_from(sweep: Any, began: int, lanes: int | None) -> Plan:
+    """The plan of a sweep whose runs have so many updates behind them."""
+    plan = sweep.plan(lanes=lanes)
+    groups = tuple(g._replace(setting=g.setting._replace(began=began)) for g in plan.groups)
+    return plan._replace(groups=groups, checkpoints=tuple(groups[0].setting.checkpoints))
+
+
+def _gone_on(plan: Plan, result: Any, chosen: np.ndarray, ways: Ways, progress: Any) -> tuple[list[np.ndarray], list[dict[str, np.ndarray]]]:
+    """(numbers, columns) of the chosen runs of a result, after the plan's steps from where they ended."""
+    numbers = result.run.values
 
     def train(work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> dict[str, np.ndarray]:
         ends = _rows(result, np.searchsorted(numbers, batch.number), work.setting)
         return train_batch(work.setting, batch, work.width, workspaces, stopping, ends).columns
 
-    cores, chosen = threads or usable_cores(), numbers[going]
     chunks = [c for c in plan.chunks if np.isin(plan.numbers_of(c), chosen).any()]
-    found, parts = [numbers[~going]], [_kept(result.isel(run=~going), len(plan.checkpoints))] if (~going).any() else []
+    found, parts = [], []
     with shown(progress) as listener:
-        state = Progress(len(chosen), listener, remaining_of(plan, chunks, cores, chosen))
-        executor = Threads(plan, cores, lanes, state, chosen=chosen, trainer=train)
+        state = Progress(len(chosen), listener, remaining_of(plan, chunks, ways.thread_count, chosen))
+        executor = Threads(plan, ways.thread_count, ways.lanes, state, chosen=chosen, trainer=train)
         with running(executor, chunks, state, 1) as outcomes:
             for outcome in outcomes:
                 done, columns = runs_in(plan, outcome, chosen)
                 found.append(done)
                 parts.append(columns)
-    return remembered(longer, dataset(plan, np.concatenate(found), joined(parts)))
+    return found, parts
 
 
 def _rows(result: Any, places: np.ndarray, setting: Any) -> dict[str, np.ndarray]:

@@ -1,0 +1,132 @@
+"""What an estimator's parameters mean: checked once, when it is fitted, and put into gdsim's words."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.axes import Range, checked_one, checked_whole
+from gdsim.declarations import Declaration, meant
+from gdsim.estimators.nested import with_number
+from gdsim.population import DTYPES
+from gdsim.problems.activations import ACTIVATIONS
+from gdsim.problems.network import checked_name
+from gdsim.rules import RULES, Adam, Rule
+from gdsim.schedules import SCHEDULES, Constant, Schedule
+from gdsim.words import given, nearest
+
+ANY_POSITIVE, FROM_ZERO = Range(0.0, math.inf, low_allowed=False), Range(0.0, math.inf)
+# What stands for None: scikit-learn's solver and its learning rate.
+USUAL: dict[str, Declaration] = {"optimizer": Adam(convention="torch"), "schedule": Constant()}
+KINDS: dict[str, tuple[type, tuple[type, ...]]] = {"optimizer": (Rule, RULES), "schedule": (Schedule, SCHEDULES)}
+COMBINATIONS = ("average", "best")
+MOST_EPOCHS = 999_999
+
+
+class Settings(NamedTuple):
+    """An estimator's parameters, checked, as a sweep takes them."""
+
+    hidden: tuple[int, ...]
+    activation: str
+    rule: Rule
+    schedule: Schedule
+    starts: int
+    combine: str
+    alpha: float
+    batch_size: int | None  # None: 200
+    epochs: int
+    tolerance: float
+    patience: int | None  # None: no end before the last epoch
+    is_shuffled: bool
+    stops_early: bool
+    share: float
+    dtype: Any  # one of DTYPES
+
+    @property
+    def sets_aside(self) -> bool:
+        """Whether a share of the samples is set aside."""
+        return self.stops_early or self.combine == "best"
+
+    def batch_of(self, count: int) -> int | None:
+        """Samples per step of so many samples; None for all."""
+        batch = self.batch_size or 200
+        return None if batch >= count else batch
+
+
+def settings_of(estimator: Any) -> Settings:
+    """The parameters of an estimator. Raises ValueError or TypeError, one line each, for what they cannot be."""
+    parameters = estimator.get_params(deep=False)
+    truths = {n: _truth(parameters[n], n) for n in ("shuffle", "early_stopping", "warm_start")}
+    rule, schedule = _declared(parameters, "optimizer"), _declared(parameters, "schedule")
+    for name, parameter in (("lr", "learning_rate_init"), ("momentum", "momentum")):
+        if parameters[parameter] is not None:
+            rule = with_number(rule, name, checked_one(parameters[parameter], parameter, ANY_POSITIVE if name == "lr" else Range(0.0, 1.0)))
+    batch, patience = parameters["batch_size"], parameters["n_iter_no_change"]
+    return Settings(
+        _widths(parameters["hidden_layer_sizes"]), _activation(parameters["activation"]), rule, schedule,
+        checked_whole(parameters["n_starts"], "n_starts", 1, 2**32), _one_of(parameters["combine"], "combine", COMBINATIONS),
+        checked_one(parameters["alpha"], "alpha", FROM_ZERO),
+        None if isinstance(batch, str) and batch == "auto" else checked_whole(batch, 'batch_size ("auto" for 200)', 1, 2**31),
+        checked_whole(parameters["max_iter"], "max_iter", 1, MOST_EPOCHS + 1), checked_one(parameters["tol"], "tol", FROM_ZERO),
+        None if patience == math.inf else checked_whole(patience, "n_iter_no_change", 1, 2**31), truths["shuffle"], truths["early_stopping"],
+        checked_one(parameters["validation_fraction"], "validation_fraction", Range(0.0, 1.0, low_allowed=False)),
+        _one_of(parameters["dtype"], "dtype", DTYPES),
+    )  # fmt: skip
+
+
+def declaration_of(name: str, value: Any) -> Any:
+    """What a parameter that may be a declaration stands for; what is none stays as it is, to be refused when it is used."""
+    return USUAL[name] if value is None else value
+
+
+def _declared(parameters: dict[str, Any], name: str) -> Any:
+    """An optimizer or schedule with one number in each field."""
+    value = declaration_of(name, parameters[name])
+    kind, classes = KINDS[name]
+    if not isinstance(value, kind):
+        raise TypeError(
+            f"{name} must be None or one of gdsim's, such as {'gd.Momentum(0.1)' if name == 'optimizer' else 'gd.Cosine(cycle=100)'}; {meant(value, classes)}"
+        )
+    for field, number in value.hyperparameters().items():
+        if not isinstance(number, float):
+            raise ValueError(f"{name}: {type(value).__name__}.{field}={number!r} is an axis, and an estimator has one number; search over {name}__{field}")
+    return value
+
+
+def _widths(value: Any) -> tuple[int, ...]:
+    """Units of the hidden layers; a number is one layer."""
+    several = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(several, (list, tuple)):
+        several = [several]
+    return tuple(checked_whole(n, "hidden_layer_sizes: each") for n in several)
+
+
+def _activation(value: Any) -> str:
+    """The activation in gdsim's words, by either name."""
+    return checked_name("sigmoid" if isinstance(value, str) and value == "logistic" else value, "activation", ACTIVATIONS)
+
+
+def _truth(value: Any, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be true or false; {given(value)} was given")
+    return bool(value)
+
+
+def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name}={given(value)} is not known; {nearest(str(value), allowed)}")
+    return value
+
+
+def threads_of(n_jobs: Any) -> int:
+    """Threads of one fit: all processors that the process may use for None or -1, but one where joblib runs several fits at once."""
+    from joblib.parallel import get_active_backend
+
+    from gdsim.sweep.cores import usable_cores
+
+    if n_jobs is None:
+        backend: Any = get_active_backend()[0]
+        return 1 if backend.nesting_level else usable_cores()
+    if isinstance(n_jobs, (int, np.integer)) and not isinstance(n_jobs, bool) and n_jobs != 0:
+        return int(n_jobs) if n_jobs > 0 else max(1, usable_cores() + 1 + int(n_jobs))
+    raise ValueError(f"n_jobs must be None, a whole number from 1, or -1 for all processors; {given(n_jobs)} was given")

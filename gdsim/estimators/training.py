@@ -1,0 +1,98 @@
+"""What an estimator trains, as a sweep of one cell; and what came of it: the networks of all starts that did not diverge."""
+
+import warnings
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from gdsim.data import Data
+from gdsim.estimators.settings import Settings
+from gdsim.problems import MLP
+from gdsim.stops import Plateau, Record, Stop, Validation
+from gdsim.sweep.declaration import Sweep
+
+# How much of what losses on new samples have said is kept from call to call of partial_fit.
+KEPT = 0.9
+
+
+def sweep_of(settings: Settings, problem: MLP, weight: float, seed: int, *, init: np.ndarray | None = None, epochs_before: int = 0) -> Sweep:
+    """The sweep of all starts on a problem without penalty, whose samples weigh `weight` in the mean.
+
+    The penalty is alpha / 2 |w|^2 divided by what a step's samples weigh, as MLPClassifier has it.
+    """
+    count = len(problem.data.X)
+    batch = settings.batch_of(count)
+    epoch = -(-count // (batch or count))
+    return Sweep(
+        problem=MLP(problem.data, problem.hidden, problem.activation, problem.loss, l2=settings.alpha / ((batch or count) * weight)),
+        optimizer=settings.rule, schedule=settings.schedule, init=init, starts=settings.starts if init is None else len(init),
+        steps=(epochs_before + settings.epochs) * epoch, batch=batch, shuffle="epoch" if settings.is_shuffled else "once", drop_last=False,
+        stop=_stops(settings, epoch), record=Record(every=epoch, parameters=True, state=True, gradient_norm=False), seed=seed, dtype=settings.dtype,
+    )  # fmt: skip
+
+
+def _stops(settings: Settings, epoch: int) -> list[Stop]:
+    """What ends a start early: `patience` epochs in a row that bring nothing are allowed, and one more ends it; and what keeps its best weights."""
+    if settings.stops_early:
+        return [Validation((settings.patience or settings.epochs + 1) + 1, every=epoch)]
+    if settings.patience is None:
+        return []
+    return [Plateau(settings.patience + 1, settings.tolerance, every=epoch, absolute=True)]
+
+
+def blank(data: Data, classes: int | None) -> Data:
+    """One sample of nothing in the shape of the data: what a network's outputs need to know of them."""
+    y = np.zeros((1, *data.y.shape[1:]), data.y.dtype)
+    return Data(np.zeros((1, data.X.shape[1])), y, class_names=None if classes is None else range(classes), name=data.name)
+
+
+class Population(NamedTuple):
+    """The networks of the starts that did not diverge."""
+
+    runs: np.ndarray  # [network] their numbers in the result
+    vectors: np.ndarray  # [network, parameter]
+    curves: np.ndarray  # [network, epoch] the loss after each epoch of all calls, NaN once it has ended
+    ahead: np.ndarray  # [network] the loss on samples that were not yet learned from, of late
+    epochs: int  # those behind them, by which a schedule goes on
+    best: int
+
+    @classmethod
+    def of(cls, result: Any, settings: Settings, *, before: Self | None = None, rows: np.ndarray | None = None) -> Self:
+        """The networks of a result; `rows`: which of those before each of its runs went on from. Raises ValueError where all diverged."""
+        alive = np.flatnonzero(result.status.values != "diverged")
+        if not len(alive):
+            raise ValueError(f"all {result.sizes['run']} starts diverged; lower the learning rate (learning_rate_init), or scale the features (StandardScaler)")
+        curves = result.loss.values[alive, 1:]
+        taken = int(np.isfinite(curves).sum(1).max())
+        vectors = result["best_parameters" if settings.stops_early else "parameters"].values[alive]
+        ahead = result.loss.values[alive, 0]
+        if before is not None and rows is not None:
+            rows = rows[alive]
+            curves = np.concatenate([before.curves[rows], curves], 1)
+            ahead = KEPT * before.ahead[rows] + (1.0 - KEPT) * ahead
+        scores = _scores(result, settings)[alive]
+        return cls(result.run.values[alive], vectors, curves, ahead, taken, int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))))
+
+
+def _scores(result: Any, settings: Settings) -> np.ndarray:
+    """[run] what says which network is best: its loss on the samples that were set aside, else on those that it was trained on."""
+    names = ("best_validation_loss" if settings.stops_early else "final_validation_loss", "final_loss")
+    return next(result[name].values for name in names if name in result)
+
+
+def warn_of_ends(result: Any, settings: Settings) -> None:
+    """Warns of starts that diverged, and of those that might have gone on."""
+    status = result.status.values
+    diverged, spent = int((status == "diverged").sum()), int((status == "budget").sum())
+    if diverged:
+        warnings.warn(f"{diverged} of {len(status)} starts diverged and are left out", ConvergenceWarning, stacklevel=4)
+    if spent and settings.patience is not None:
+        warnings.warn(f"{spent} of {len(status)} starts took all {settings.epochs} epochs (max_iter) and might improve", ConvergenceWarning, stacklevel=4)
+
+
+def check_state(result: Any, settings: Settings) -> None:
+    """Refuses to go on with another kind of optimizer. Raises ValueError."""
+    held = {str(n).removeprefix("state_") for n in result.data_vars if str(n).startswith("state_")} - {"weights", "reported", "bound", "stops"}
+    if held != {*settings.rule.slots, *settings.rule.carry}:
+        raise ValueError("partial_fit goes on with the optimizer that it began with; for another, fit a clone, or set warm_start=True and fit")

@@ -1,0 +1,324 @@
+"""scikit-learn's face, beside scikit-learn: its own checks, its networks from the same weights, its tools around."""
+
+import math
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import exceptions, metrics, model_selection, neural_network, pipeline, preprocessing
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import check_estimator
+
+import gdsim as gd
+from gdsim.lanes import compiler
+from gdsim.sweep.result import sweep_behind
+
+SMALL = {"hidden_layer_sizes": (5,), "n_starts": 3, "max_iter": 12, "random_state": 0, "n_iter_no_change": math.inf}
+CLASSES, NUMBERS = ("two classes", "three classes", "several labels"), ("one output", "two outputs")
+
+
+def targets(kind, count=60):
+    """(X, y) of a kind of targets."""
+    X = np.random.default_rng(1).normal(size=(count, 4))
+    y = {
+        "two classes": np.where(X[:, 0] > 0, "yes", "no"), "three classes": np.digitize(X[:, 0], [-0.5, 0.5]) * 10 - 3,
+        "several labels": (X[:, :3] + X[:, 1:] > 0).astype(int), "one output": X[:, 0] - X[:, 1] ** 2,
+        "two outputs": np.stack([X[:, 0], X[:, 1] * X[:, 2]], 1),
+    }[kind]  # fmt: skip
+    return X, y
+
+
+def made(kind, **options):
+    """An estimator for a kind of targets."""
+    return (gd.MultistartClassifier if kind in CLASSES else gd.MultistartRegressor)(**{**SMALL, **options})
+
+
+def peer_of(ours, X, y, **options):
+    """scikit-learn's estimator of the same parameters with the weights of ours."""
+    kind = neural_network.MLPClassifier if isinstance(ours, gd.MultistartClassifier) else neural_network.MLPRegressor
+    names = ("hidden_layer_sizes", "activation", "alpha", "batch_size", "n_iter_no_change", "tol")
+    peer = kind(**{n: getattr(ours, n) for n in names}, max_iter=1, warm_start=True, random_state=0, **options).fit(X, y)
+    peer.coefs_, peer.intercepts_ = [w.copy() for w in ours.coefs_], [b.copy() for b in ours.intercepts_]
+    peer.loss_curve_, peer.best_loss_ = [], np.inf
+    return peer
+
+
+def agree(ours, peer, X):
+    """The weights and what comes out are the same but for rounding, whose share is given back."""
+    near = 1e-7 if ours.dtype == "float64" else 2e-5
+    for a, b in zip([*ours.coefs_, *ours.intercepts_], [*peer.coefs_, *peer.intercepts_], strict=True):
+        np.testing.assert_allclose(a, b, rtol=near, atol=near)
+    name = "predict_proba" if hasattr(peer, "predict_proba") else "predict"
+    np.testing.assert_allclose(getattr(ours, name)(X), getattr(peer, name)(X), rtol=near, atol=near)
+    assert (ours.n_layers_, ours.n_outputs_, ours.out_activation_) == (peer.n_layers_, peer.n_outputs_, peer.out_activation_)
+    return near
+
+
+FULL = pytest.mark.full
+CASES = [("two classes", False, "float32"), *(pytest.param(k, w, "float64", marks=FULL) for k in (*CLASSES, *NUMBERS) for w in (False, True))]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("kind", "weighted", "dtype"), CASES)
+def test_from_the_same_weights_losses_and_weights_are_those_of_scikit_learn(kind, weighted, dtype):
+    """Adam and the penalty, all samples at once: its curve has the loss before each step, ours after it."""
+    X, y = targets(kind)
+    weights = {"sample_weight": np.arange(len(X)) % 3} if weighted else {}
+    ours = made(kind, n_starts=1, alpha=2.0, optimizer=gd.Adam(0.02, eps=1e-12, convention="torch"), max_iter=1, warm_start=True, dtype=dtype)
+    ours.fit(X, y, **weights)
+    peer = peer_of(ours, X, y, solver="adam", learning_rate_init=0.02, epsilon=1e-12)
+    ours.set_params(max_iter=25).fit(X, y, **weights)
+    peer.set_params(max_iter=25).fit(X, y, **weights)
+    near = agree(ours, peer, X)
+    if kind != "two outputs":  # whose loss it gives as the mean over outputs, and descends as the sum
+        np.testing.assert_allclose(ours.loss_curve_[:-1], peer.loss_curve_, rtol=near)
+    assert ours.n_iter_ == peer.n_iter_ == 25
+
+
+@FULL
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_steps_on_batches_are_those_of_scikit_learn_in_the_same_order():
+    """Nesterov's momentum; every epoch has the same order, which the peer is given as the order of its samples."""
+    X, y = targets("one output")
+    options = {"batch_size": 20, "shuffle": False, "alpha": 1.0, "dtype": "float64", "activation": "logistic"}
+    ours = made("one output", n_starts=1, optimizer=gd.Nesterov(0.05, 0.8, convention="torch"), max_iter=1, warm_start=True, **options).fit(X, y)
+    peer = peer_of(ours, X, y, solver="sgd", learning_rate_init=0.05, momentum=0.8, shuffle=False)
+    ours.set_params(max_iter=10).fit(X, y)
+    order = sweep_behind(ours.result_).order(0)[:3].ravel()
+    assert sorted(order) == list(range(60))
+    peer.set_params(max_iter=10).fit(X[order], y[order])
+    agree(ours, peer, X)
+
+
+@pytest.mark.parametrize("options", [{}, {"combine": "best"}, {"early_stopping": True}])
+@pytest.mark.parametrize("kind", ["two classes", *(pytest.param(k, marks=FULL) for k in ("three classes", "several labels", "one output"))])
+def test_what_predicts_is_the_mean_of_all_networks_or_the_best_on_a_share_set_aside(kind, options):
+    X, y = targets(kind)
+    model = made(kind, learning_rate_init=0.05, **options).fit(X, y)
+    problem = sweep_behind(model.result_).problem[0]
+    vectors = model.result_.best_parameters if "early_stopping" in options else model.result_.parameters
+    outputs = gd.predict(problem, vectors.values, X).astype(float)
+    expected = outputs.mean(0)
+    held = problem.data.validation
+    assert (held is None) == (not options)
+    assert len(X) == len(problem.data.X) + (0 if held is None else 6)
+    if options:
+        assert not {tuple(row) for row in held.X} & {tuple(row) for row in problem.data.X}
+        losses = gd.evaluate(problem, vectors.values, on="validation").loss.values
+        assert model.best_start_ == int(losses.argmin())
+        expected = expected if "early_stopping" in options else outputs[losses.argmin()]
+    else:
+        assert model.best_start_ == int(model.result_.final_loss.values.argmin())
+    found = model.predict_proba(X) if kind in CLASSES else model.predict(X)[:, None]
+    np.testing.assert_allclose(found[:, -1], expected[:, -1], rtol=1e-6)
+    for a, (W, b) in zip(zip(model.coefs_, model.intercepts_, strict=True), problem.unpack(vectors.values[model.best_start_]), strict=True):
+        assert (a[0] == W.T).all()
+        assert (a[1] == b).all()
+
+
+@pytest.mark.parametrize("batch", [60, pytest.param(20, marks=FULL)])
+def test_a_start_ends_where_no_epoch_in_a_row_was_lower_by_the_tolerance(batch):
+    """By scikit-learn's rule, applied to the curves: more than n_iter_no_change epochs whose loss is above the lowest less tol."""
+    X, y = targets("two classes")
+    options = {"learning_rate_init": 0.3, "alpha": 10.0, "max_iter": 60, "batch_size": batch}
+    free = made("two classes", **options).fit(X, y).result_
+    model = made("two classes", **{**options, "n_iter_no_change": 2, "tol": 0.01}).fit(X, y)
+    for run in range(3):
+        best, waited, end = np.inf, 0, None
+        for epoch, loss in enumerate(free.loss.values[run]):
+            waited, best = (waited + 1 if loss > best - np.float32(0.01) else 0), min(best, loss)
+            if waited > 2:
+                end = epoch
+                break
+        assert end is not None
+        assert int(model.result_.steps_taken[run]) == end * 60 // batch
+        assert str(model.result_.reason.values[run]) == "Plateau"
+    assert model.n_iter_ == len(model.loss_curve_)
+    assert model.loss_curve_ == free.loss.values[model.best_start_, 1 : model.n_iter_ + 1].tolist()
+    assert model.best_loss_ == min(model.loss_curve_)
+
+
+def test_one_warning_where_starts_might_go_on_and_an_error_where_all_diverge():
+    X, y = targets("two classes")
+    with pytest.warns(exceptions.ConvergenceWarning, match=r"3 of 3 starts took all 12 epochs \(max_iter\)"):
+        made("two classes", n_iter_no_change=12).fit(X, y)
+    with pytest.raises(ValueError, match=r"all 3 starts diverged; lower the learning rate"):
+        made("two classes", learning_rate_init=1e9).fit(X, y)
+
+
+@FULL
+def test_weights_count_and_equal_samples_are_one_to_the_last_bit():
+    X, y = targets("three classes", 24)
+    weight = np.arange(24) % 4
+    for combine in ("average", "best"):
+        one = made("three classes", combine=combine).fit(X, y, sample_weight=weight)
+        other = made("three classes", combine=combine).fit(X.repeat(weight, 0)[::-1], y.repeat(weight)[::-1])
+        assert (one.predict_proba(X) == other.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize(("kind", "batch"), [("two classes", 60), pytest.param("three classes", 25, marks=FULL), pytest.param("two outputs", 20, marks=FULL)])
+def test_epoch_by_epoch_is_the_same_as_at_once(kind, batch):
+    """partial_fit goes on with the optimizer's state, orders of samples and schedule; where all are taken at once it leaves equal ones apart."""
+    X, y = targets(kind)
+    X = X[np.lexsort(X.T[::-1])]
+    options = {"batch_size": batch, "learning_rate_init": 0.05, **({} if batch == 60 else {"schedule": gd.InverseTime()})}
+    whole = made(kind, **options, max_iter=4).fit(X, y)
+    step, classes = made(kind, **options), {"classes": np.unique(y)} if kind in CLASSES else {}
+    for _ in range(4):
+        step.partial_fit(X, y, **classes)
+    for model in (step, made(kind, **options, max_iter=3).fit(X, y).partial_fit(X, y)):
+        assert (model.result_.parameters.values == whole.result_.parameters.values).all()
+        assert (model._population.curves == whole._population.curves).all()
+        assert model.n_iter_ == 1
+
+
+def test_partial_fit_takes_batches_of_any_size_and_knows_classes_that_are_not_there_yet():
+    X, y = targets("two classes")
+    model = made("two classes", learning_rate_init=0.05, combine="best")
+    with pytest.raises(ValueError, match="needs classes="):
+        model.partial_fit(X, y)
+    for first in range(0, 60, 7):
+        model.partial_fit(X[first : first + 7], ["no"] * 7 if first == 0 else y[first : first + 7], classes=["no", "yes"])
+    assert model.classes_.tolist() == ["no", "yes"]
+    assert len(model.loss_curve_) == 9
+    with pytest.raises(ValueError, match=r"y\[0\] is .*'perhaps'.*none of the classes 'no', 'yes'"):
+        model.partial_fit(X[:2], ["perhaps", "no"])
+    with pytest.raises(ValueError, match="features"):
+        model.partial_fit(X[:, :2], y)
+    with pytest.raises(ValueError, match="partial_fit goes on with the optimizer that it began with"):
+        model.set_params(optimizer=gd.RMSprop()).partial_fit(X, y)
+
+
+def test_a_warm_start_goes_on_from_the_networks_and_refuses_others():
+    X, y = targets("two classes")
+    model = made("two classes", warm_start=True, learning_rate_init=0.01).fit(X, y)
+    before, last = model.result_.parameters.values, model.loss_
+    model.fit(X, y)
+    assert (sweep_behind(model.result_).init.values == before).all()
+    assert len(model.loss_curve_) == 24
+    assert model.loss_ < last
+    with pytest.raises(ValueError, match="warm_start goes on with the networks that were fitted"):
+        model.set_params(hidden_layer_sizes=(6,)).fit(X, y)
+
+
+def test_parameters_within_optimizers_are_read_set_searched_and_cloned():
+    model = gd.MultistartClassifier(optimizer=gd.ClipNorm(gd.Momentum(0.1, 0.8), norm=2.0))
+    assert model.get_params()["optimizer__rule__momentum"] == 0.8
+    assert model.set_params(optimizer__rule__lr=0.2, optimizer__norm=3.0).optimizer == gd.ClipNorm(gd.Momentum(0.2, 0.8), norm=3.0)
+    assert clone(model).get_params() == model.get_params()
+    usual = gd.MultistartClassifier()
+    assert usual.get_params()["optimizer__lr"] == 0.001
+    assert usual.set_params(optimizer__lr=0.5).optimizer == gd.Adam(0.5, convention="torch")
+    with pytest.raises(ValueError, match=r"Adam has no 'rate'; did you mean 'lr'\?"):
+        usual.set_params(optimizer__rate=0.5)
+    assert usual.set_params(schedule=gd.Cosine(cycle=10), schedule__cycle=20).schedule == gd.Cosine(cycle=20)
+
+
+def test_a_search_over_rates_compiles_once():
+    X, y = targets("two classes")
+    model = made("two classes")
+    grid = [{"learning_rate_init": [0.001, 0.1]}, {"optimizer__lr": [0.002, 0.05], "alpha": [0.1, 1.0]}]
+    made("two classes").fit(X[:40], y[:40]).predict(X)
+    kernels = len(compiler._kernels)
+    search = model_selection.GridSearchCV(
+        pipeline.make_pipeline(preprocessing.StandardScaler(), model), [{f"multistartclassifier__{n}": v for n, v in g.items()} for g in grid], cv=3
+    )
+    search.fit(X, y)
+    assert len(compiler._kernels) == kernels
+    assert search.best_params_.get("multistartclassifier__learning_rate_init", 0.05) > 0.04
+    again = pickle.loads(pickle.dumps(search))
+    assert (again.predict_proba(X) == search.predict_proba(X)).all()
+    assert len(pickle.dumps(again.best_estimator_[-1]._network)) < 5000  # which has none of the samples
+
+
+def test_frames_have_their_columns_names_and_threads_change_nothing():
+    X, y = targets("two classes")
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = made("two classes", n_jobs=2).fit(frame, pd.Series(y))
+    assert model.feature_names_in_.tolist() == list("abcd")
+    assert (model.predict_proba(frame) == made("two classes", n_jobs=1).fit(X, y).predict_proba(X)).all()
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[list("dcba")])
+
+
+WRONG = {
+    "hidden_layer_sizes": ([0], r"hidden_layer_sizes: each must be a whole number from 1; 0 was given"),
+    "activation": ("rleu", r"activation='rleu' is not known; did you mean 'relu'\?"),
+    "n_starts": (0, "n_starts must be a whole number from 1"),
+    "combine": ("mean", "combine='mean' is not known; allowed: 'average', 'best'"),
+    "optimizer": ("adam", r"optimizer must be None or one of gdsim's, such as gd.Momentum\(0.1\); 'adam' was given; did you mean gd.Adam\(\)\?"),
+    "schedule": (gd.Cosine, r"schedule must be None or one of gdsim's.*write gd.Cosine\(...\)"),
+    "alpha": (-1, r"alpha must be a finite number in \[0, inf\)"),
+    "batch_size": ("all", r'batch_size \("auto" for 200\) must be a whole number from 1'),
+    "learning_rate_init": (0, r"learning_rate_init must be a finite number in \(0, inf\)"),
+    "max_iter": (0, "max_iter must be a whole number from 1"),
+    "momentum": (0.9, "momentum=0.9 was given, and Adam has no momentum; leave it out, or take another optimizer"),
+    "tol": (None, "tol must be a number"),
+    "shuffle": ("yes", "shuffle must be true or false; 'yes' was given"),
+    "validation_fraction": (1.0, r"validation_fraction must be a finite number in \(0, 1\)"),
+    "n_iter_no_change": (2.5, "n_iter_no_change must be a whole number from 1"),
+    "n_jobs": (0, "n_jobs must be None, a whole number from 1, or -1"),
+    "dtype": ("float16", "dtype='float16' is not known"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_a_parameter_cannot_be_is_said_when_it_is_fitted(name):
+    value, said = WRONG[name]
+    with pytest.raises((TypeError, ValueError), match=said):
+        made("two classes", **{name: value}).fit(*targets("two classes"))
+
+
+def test_axes_and_one_class_are_refused():
+    X, y = targets("two classes")
+    with pytest.raises(ValueError, match="is an axis, and an estimator has one number; search over optimizer__lr"):
+        made("two classes", optimizer=gd.Adam([0.1, 0.2])).fit(X, y)
+    with pytest.raises(ValueError, match="y has one class, 'no'"):
+        made("two classes").fit(X, ["no"] * 60)
+    with pytest.raises(ValueError, match="early_stopping=True needs some"):
+        made("one output", early_stopping=True).partial_fit(X, X[:, 0])
+
+
+@FULL
+def test_several_labels_in_a_sweep():
+    """The log loss of each column, summed; right are samples of which every label is."""
+    X, y = targets("several labels")
+    problem = gd.MLP(gd.Data(X, y), hidden=[4], loss="log_loss")
+    result = gd.Sweep(problem=problem, optimizer=gd.Adam(0.05), starts=2, steps=60, record=gd.Record(parameters=True), dtype="float64").run()
+    outputs = gd.predict(problem, result.parameters.values, X)
+    for run in range(2):
+        assert np.isclose(float(result.final_loss[run]), sum(metrics.log_loss(y[:, k], outputs[run, :, k]) for k in range(3)))
+        assert np.isclose(float(result.accuracy[run, -1]), metrics.accuracy_score(y, outputs[run] > 0.5))
+    with pytest.raises(ValueError, match="a sample may have several labels"):
+        gd.predict(problem, result.parameters.values, X, classes=True)
+
+
+# Those that scikit-learn itself skips, and why: without pandas or polars, or where an estimator has no such method.
+SKIPPED = {"check_array_api_input", "check_classifiers_multilabel_output_format_decision_function"}
+
+
+@FULL
+@pytest.mark.parametrize("kind", [gd.MultistartClassifier, gd.MultistartRegressor])
+@pytest.mark.parametrize("combine", ["average", "best"])
+def test_every_check_of_scikit_learn_passes(kind, combine):
+    model = kind((16,), n_starts=2, combine=combine)
+    found = check_estimator(model, on_skip=None, on_fail=None)
+    failed = {c["check_name"]: c["exception"] for c in found if c["status"] == "failed"}
+    assert not failed
+    assert {c["check_name"] for c in found if c["status"] == "skipped"} <= SKIPPED
+    assert not [c for c in found if c["expected_to_fail"]]
+
+
+@FULL
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_dask_runs_a_search_by_joblib():
+    from gdsim.sweep.cluster import connected
+
+    X, y = targets("two classes")
+    search = model_selection.GridSearchCV(made("two classes"), {"optimizer__lr": [0.001, 0.1]}, cv=2)
+    here = clone(search).fit(X, y)
+    with connected(workers=1), joblib.parallel_backend("dask"):
+        there = search.fit(X, y)
+    assert (there.cv_results_["mean_test_score"] == here.cv_results_["mean_test_score"]).all()
