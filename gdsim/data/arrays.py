@@ -145,7 +145,7 @@ def weights_of(values: Any, count: int) -> np.ndarray:
         raise ValueError(f"sample_weight must be {count} numbers from 0, one per sample; shape {weights.shape} was given")
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if len(bad) or not weights.any():
-        said = f"sample_weight[{bad[0]}] is {weights[bad[0]]} ({len(bad)} such in all)" if len(bad) else "all are 0"
+        said = f"sample_weight[{bad[0]}] is {weights[bad[0]]} ({len(bad)} such in all)" if len(bad) else "all are zero"
         raise ValueError(f"sample_weight must be finite numbers from 0, not all 0; {said}")
     return kept(weights * (count / math.fsum(weights)))
 

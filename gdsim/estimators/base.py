@@ -33,7 +33,7 @@ n_starts : int, default 16
     How many networks are trained, each from its own starting point and with its own orders of samples.
 combine : "average" or "best", default "average"
     Whether the outputs (probabilities or values) of all networks are averaged, or those of the best alone count: the one whose loss is
-    lowest on a share of the samples, `validation_fraction`, which is then always set aside.
+    lowest on a share of the samples, `validation_fraction`, which fit then always sets aside.
 optimizer : optimizer of gdsim, default None
     Such as gd.Momentum(0.1); None for gd.Adam(convention="torch"), scikit-learn's solver. Its fields are parameters: `optimizer__lr`.
 schedule : schedule of gdsim, default None
@@ -53,7 +53,7 @@ tol : float, default 0.0001
 shuffle : bool, default True
     Whether every epoch has a new order of samples; else each start has one order for all.
 early_stopping : bool, default False
-    Whether a share of the samples is set aside, a start ends when its loss there no longer falls, and the best weights are kept.
+    Whether fit sets a share of the samples aside, ends a start when its loss there no longer falls, and keeps its best weights.
 validation_fraction : float, default 0.1
     The share that early_stopping and combine="best" set aside; of classes the same share of each.
 n_iter_no_change : int or inf, default 10
@@ -192,7 +192,7 @@ class Multistart(BaseEstimator):
     def _samples(self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None) -> Samples:
         """Checked samples of as many features as those before."""
         X, y = validate_data(self, X, y, multi_output=True, dtype=(np.float64, np.float32), reset=reset)
-        if sample_weight is not None and np.ndim(sample_weight) == 0:
+        if isinstance(sample_weight, (int, float, np.number)):
             sample_weight = np.full(len(X), sample_weight)
         found = weighted(X, y.toarray() if hasattr(y, "toarray") else y, sample_weight)
         return found._replace(y=self._targets(found.y, reset=reset, classes=classes))
@@ -216,9 +216,7 @@ class Multistart(BaseEstimator):
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
-        settings, threads = settings_of(self)._replace(epochs=1, patience=None), threads_of(self.n_jobs)
-        if settings.stops_early:
-            raise ValueError("partial_fit sets no samples aside, and early_stopping=True needs some; set it to False")
+        settings, threads = settings_of(self)._replace(epochs=1, patience=None, stops_early=False), threads_of(self.n_jobs)
         before = getattr(self, "_population", None)
         samples = self._samples(X, y, sample_weight, reset=before is None, classes=classes)
         problem = self._problem(settings, samples, None)

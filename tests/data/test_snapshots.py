@@ -145,7 +145,7 @@ def test_what_is_no_number_is_refused_in_one_line(X, y, message):
         (pandas.Series([1.0, None, None]), r"sample_weight\[1\] is nan \(2 such in all\)"),
         (pandas.Series([1, 2, None], dtype="Int64"), r"sample_weight\[2\] is nan"),
         ([1.0, 2.0, -3.0], r"sample_weight\[2\] is -3.0"),
-        ([0, 0, 0], r"all are 0"),
+        ([0, 0, 0], r"all are zero"),
         ([1, 2], r"one per sample; shape \(2,\) was given"),
         (["a", "b", "c"], r"sample_weight must be an array of numbers; list was given"),
         (pandas.Series([1.0, 2.0, 3.0])[::-1], r"X and sample_weight have the same rows by their index, in different orders"),
