@@ -25,15 +25,15 @@ def cluster_options(command: Any) -> Any:
 
 
 @contextlib.contextmanager
-def client_of(console: Any, place: dict[str, Any], threads: int | None = None) -> Iterator[Any]:
+def client_of(console: Any, place: dict[str, Any], threads: int | None = None, chunk_seconds: float = 10.0) -> Iterator[Any]:
     """The client of the cluster that the options name, or None."""
-    named = [name for name in ("scheduler", "scheduler_file", "workers") if place.get(name) is not None]
+    named = [name for name in ("scheduler", "scheduler_file", "workers", "cluster") if place.get(name) is not None]
     certificates = tuple(place[name] for name in ("tls_ca", "tls_cert", "tls_key"))
     if len(named) > 1:
         raise ValueError(f"--{' and --'.join(n.replace('_', '-') for n in named)} were given: give one cluster")
     if named and threads is not None:
         raise ValueError(f"--threads and --{named[0].replace('_', '-')} were given: threads train here, and a cluster's workers in place of them")
-    if any(certificates) and (not all(certificates) or place.get("workers") is not None or not named):
+    if any(certificates) and (not all(certificates) or not {"scheduler", "scheduler_file"} & {*named}):
         raise ValueError("--tls-ca, --tls-cert and --tls-key go together, with --scheduler or --scheduler-file")
     for path in (*certificates, place.get("scheduler_file")):
         if path is not None and not path.is_file():
@@ -43,6 +43,12 @@ def client_of(console: Any, place: dict[str, Any], threads: int | None = None) -
         return
     from gdsim.sweep.cluster import connected
 
-    console.say(f"starting {place['workers']} worker processes" if named == ["workers"] else f"connecting to {place[named[0]]}")
-    with connected(**{n: place[n] for n in named}, tls=certificates if all(certificates) else None) as client:
+    given = {n: place[n] for n in named}
+    if "cluster" in given:
+        from gdsim.sweep.deployment import read_deployment
+
+        given = {"deployment": read_deployment(place["cluster"]), "chunk_seconds": chunk_seconds}
+    what = {"workers": f"starting {place.get('workers')} worker processes", "cluster": f"starting the cluster {place.get('cluster')}"}
+    console.say(what.get(named[0], f"connecting to {place[named[0]]}"))
+    with connected(**given, tls=certificates if all(certificates) else None) as client:
         yield client

@@ -18,6 +18,7 @@ from gdsim.cli.common import AS_JSON, INCOMPLETE, INTERRUPTED, PATH, SET, again,
 @click.option("--out", type=PATH, help="Folder of the results; results/NAME if not given.")
 @click.option("--threads", type=int, help="Threads of this process to use; all cores if not given.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes to start here, in place of threads.")
+@click.option("--cluster", metavar="KIND:FILE", help="Cluster to start for the sweep: local, ssh or slurm, as FILE, in TOML, says.")
 @cluster_options
 @click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
 @click.option("--chunk-seconds", type=float, default=10.0, show_default=True, help="Work of one core that is scheduled and stored at once.")
@@ -38,9 +39,9 @@ def run(file: pathlib.Path, out: pathlib.Path | None, settings: tuple[str, ...],
     sweep = _read(file, settings)
     folder = out if out is not None else pathlib.Path("results") / file.stem
     go_on, progress = f"To go on: {again()}", None
-    place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "tls_ca", "tls_cert", "tls_key")}
+    place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "cluster", "tls_ca", "tls_cert", "tls_key")}
     try:
-        with refusals(), heard(signal.SIGTERM), client_of(console, place, options.get("threads")) as client:
+        with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"]) as client:
             console.plan(sweep)
             with shown(True, sys.stdout) as progress:
                 result = sweep.run(out=folder, client=client, progress=progress, **options)

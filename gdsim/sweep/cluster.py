@@ -10,11 +10,9 @@ import contextlib
 import functools
 import importlib.metadata
 import math
-import os
 import pathlib
 import queue
 import secrets
-import signal
 import sys
 import threading
 import time
@@ -25,6 +23,7 @@ from typing import Any, NamedTuple
 from gdsim import __version__
 from gdsim.lanes.compiler import gdsim_sources
 from gdsim.sweep.canonical import digest
+from gdsim.sweep.deployment import Deployment, Local, quieten, started
 from gdsim.sweep.longer import Earlier
 from gdsim.sweep.outcomes import Failure, Outcome, UnfinishedError, failure_of
 from gdsim.sweep.plan import Chunk, Plan
@@ -39,13 +38,6 @@ TASK_SECONDS, CHUNKS_PER_TASK, LAST_TASKS = 1.0, 128, 4
 LOOK_SECONDS = 2.0
 # How long a cluster may have no workers before someone to whom no progress is shown is told so.
 ALONE_SECONDS = 3.0
-# How often processes started here look at themselves, unless the user's settings of Dask say so: every 10 to 100 ms, as usual, costs a twelfth of two cores.
-SELDOM: dict[str, Any] = {
-    "distributed": {
-        "admin": {"tick": {"interval": "1s"}, "system-monitor": {"interval": "2s"}, "low-level-log-length": 100},
-        "worker": {"profile": {"enabled": False}, "memory": {"monitor-interval": "500ms"}},
-    }
-}
 ANSWER_SECONDS = 30.0
 PACKAGES = ("numba", "numpy", "pyarrow")
 NO_CUTS = 1e9  # seconds of a chunk, where a plan's chunks are not needed
@@ -358,30 +350,28 @@ def client_of(given: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def connected(
-    *, scheduler: str | None = None, scheduler_file: Any = None, workers: int | None = None, tls: tuple[Any, Any, Any] | None = None
+    *,
+    scheduler: str | None = None,
+    scheduler_file: Any = None,
+    workers: int | None = None,
+    tls: tuple[Any, Any, Any] | None = None,
+    deployment: Deployment | None = None,
+    chunk_seconds: float = 10.0,
 ) -> Iterator[Any]:
-    """A `distributed.Client`: of the scheduler at an address or in a file, or of a cluster of `workers` processes here, one thread each.
+    """A `distributed.Client`: of the scheduler at an address or in a file, or of a cluster that is started for the block.
 
-    `tls` are the files of the authority's certificate, of one's own and of its key. Raises ValueError where there is no scheduler.
+    That is a `deployment`'s, or one of `workers` processes here, one thread each. `tls` are the files of the authority's certificate,
+    of one's own and of its key; `chunk_seconds` is the sweep's. Raises ValueError where there is no scheduler.
     """
-    import logging
-
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # what matters to a sweep, its loop says
+    quieten()
     import distributed
-    from dask.config import get, update_defaults
+    from dask.config import get
     from dask.utils import parse_timedelta
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if workers is not None:
-        update_defaults(SELDOM)
-        held = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
-        options: Any = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": ":0"}
-        try:  # Ctrl-C is for the driver alone
-            cluster = distributed.LocalCluster(**options)
-        finally:
-            if held is not None:
-                signal.signal(signal.SIGINT, held)
-        with cluster, distributed.Client(cluster) as client:
+        deployment = Local(workers=workers, tls=False)
+    if deployment is not None:
+        with started(deployment, chunk_seconds) as cluster, distributed.Client(cluster) as client:
             yield client
         return
     security = None

@@ -1,8 +1,6 @@
 """Experiments from files: a TOML file mirrors the call of `gd.Sweep`, key by key; a results folder holds the same as JSON."""
 
 import pathlib
-import re
-import tomllib
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,14 +17,11 @@ from gdsim.stops import STOPS, Record
 from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.overrides import changed
 from gdsim.sweep.places import File, Place, data_name
+from gdsim.sweep.toml import check_keys, read_toml
 from gdsim.words import nearest
 
-# An experiment file says what is done, and holds no data.
-MOST_BYTES = 2**20
 FILE_KEYS = ("path", "target", "drop", "features", "standardize", "validation", "test", "seed", "class_names")
 NAME_KEYS = ("name", "validation", "test", "seed")
-# A key of very many parts, for which Python's reader takes the square of their number in time and memory.
-MOST_DOTS, NO_KEY = 64, re.compile(r"[^\w.\"' \t-]")
 
 
 class ExperimentError(ValueError):
@@ -35,25 +30,10 @@ class ExperimentError(ValueError):
 
 def read_experiment(path: str | pathlib.Path, settings: Sequence[str] = ()) -> Sweep:
     """The sweep that a TOML file declares, with changes `KEY=VALUE`. Data files are found beside it. Raises ExperimentError."""
-    path = user_path(path, "the experiment file")
     try:
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        text = data.decode("utf-8-sig")  # which Windows marks
-    except FileNotFoundError:
-        raise ExperimentError(f"there is no experiment file {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ExperimentError(f"the experiment file {str(path)!r} cannot be read: {error}") from None
-    if len(data) > MOST_BYTES:
-        raise ExperimentError(f"{path}: it is longer than {MOST_BYTES:,} bytes, the most that an experiment file may have")
-    if any(part.count(".") > MOST_DOTS for part in NO_KEY.split(text)):
-        raise ExperimentError(f"{path}: not valid TOML for an experiment: a key of so many parts is not known")
-    try:
-        table = tomllib.loads(text)
-    except RecursionError:
-        raise ExperimentError(f"{path}: not valid TOML: too deeply nested") from None
+        path, table = read_toml(path, "experiment")
     except ValueError as error:
-        raise ExperimentError(f"{path}: not valid TOML: {error}") from None
+        raise ExperimentError(str(error)) from None
     try:
         return sweep_from(changed(table, settings, Sweep.__struct_fields__), path.parent)
     except (ValueError, TypeError) as error:
@@ -90,9 +70,10 @@ def _table(value: Any, where: str) -> dict[str, Any]:
 
 
 def _check_keys(table: dict[str, Any], allowed: Any, where: str) -> None:
-    for key in table:
-        if key not in allowed:
-            raise ExperimentError(f"{where + ': ' if where else ''}unknown key {key!r}; {nearest(key, list(allowed))}")
+    try:
+        check_keys(table, allowed, where)
+    except ValueError as error:
+        raise ExperimentError(str(error)) from None
 
 
 def _tagged(value: Any, classes: Any, where: str) -> Any:

@@ -1,0 +1,365 @@
+"""Clusters that are started for one sweep and stopped at its end: processes of this machine, over SSH, or as jobs of SLURM.
+
+Each kind is a declaration, written in a TOML file (`gdsim run FILE --cluster slurm:slurm.toml`) or in Python, where
+`started` gives the cluster that `sweep.run(client=...)` takes.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import math
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from gdsim.axes import checked_whole
+from gdsim.declarations import Declaration
+from gdsim.filenames import user_path
+from gdsim.sweep.cores import usable_cores
+from gdsim.sweep.toml import check_keys, read_toml
+from gdsim.words import given, installs, nearest
+
+# How often processes started here look at themselves, unless the user's settings of Dask say so: every 10 to 100 ms, as usual, costs a twelfth of two cores.
+SELDOM: dict[str, Any] = {
+    "distributed": {
+        "admin": {"tick": {"interval": "1s"}, "system-monitor": {"interval": "2s"}, "low-level-log-length": 100},
+        "worker": {"profile": {"enabled": False}, "memory": {"monitor-interval": "500ms"}},
+    }
+}
+# How long a scheduler over SSH outlives a driver that was killed, and workers a scheduler.
+IDLE, ORPHANED = "1 hour", 60.0
+# A job ends this long before its time limit: SLURM's limits are whole minutes, and a worker that leaves waits for its thread for half a minute.
+LIMIT_SECONDS, LEAVING_SECONDS = 60, 30
+
+
+class Deployment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the workers of a cluster are started for a sweep, and stopped at its end."""
+
+    workers: int = 1
+    threads: int = 1
+    memory: str | None = None
+    tls: bool = True
+
+    def __post_init__(self) -> None:
+        checked_whole(self.workers, "workers")
+        checked_whole(self.threads, "threads")
+        if self.memory is not None:
+            _bytes(self.memory)
+        _is(self.tls, bool, "tls", "true or false")
+        self.check()
+
+    def check(self) -> None:
+        """Raises ValueError or TypeError for what this kind of cluster cannot use."""
+
+    def start(self, stack: contextlib.ExitStack, chunk_seconds: float) -> Any:
+        """The cluster, which `stack` stops; its workers may leave within about `chunk_seconds` of each other."""
+        raise NotImplementedError
+
+    @property
+    def worker_options(self) -> dict[str, Any]:
+        """What every worker process is told."""
+        return {"nthreads": self.threads, **({} if self.memory is None else {"memory_limit": _bytes(self.memory)})}
+
+
+class Local(Deployment, frozen=True, kw_only=True, tag="local"):
+    """Worker processes of this machine.
+
+    >>> Local(workers=2, memory="2 GB")
+    Local(workers=2, memory='2 GB')
+    """
+
+    always_shown = ("workers",)
+
+    workers: int = msgspec.field(default_factory=usable_cores)
+
+    @classmethod
+    def shown_defaults(cls) -> dict[str, Any]:
+        """One process for each processor that this one may use."""
+        return {"workers": usable_cores()}
+
+    def start(self, stack: contextlib.ExitStack, chunk_seconds: float) -> Any:
+        """Processes that do not hear Ctrl-C, which is for the driver alone."""
+        import distributed
+
+        if self.tls:
+            _need("cryptography", "tls = true")
+        held = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
+        options: Any = {"memory_limit": "auto", **self.worker_options, "threads_per_worker": self.threads, "dashboard_address": ":0"}
+        del options["nthreads"]
+        try:
+            return stack.enter_context(distributed.LocalCluster(n_workers=self.workers, security=True if self.tls else None, **options))
+        finally:
+            if held is not None:
+                signal.signal(signal.SIGINT, held)
+
+
+class Ssh(Deployment, frozen=True, kw_only=True, tag="ssh"):
+    """Worker processes on machines that are reached over SSH, `workers` on each of `hosts`; the scheduler is on the first, or on `scheduler`.
+
+    >>> Ssh(hosts=["node1", "node2"], workers=8)
+    Ssh(hosts=['node1', 'node2'], workers=8)
+    """
+
+    hosts: tuple[str, ...]
+    scheduler: str | None = None
+    user: str | None = None
+    port: int = 22
+    key: str | None = None
+    known_hosts: str | None = None
+    python: str | None = None
+    interface: str | None = None
+    folder: str | None = None
+
+    def check(self) -> None:
+        """Raises ValueError or TypeError for hosts, files and texts that cannot be."""
+        msgspec.structs.force_setattr(self, "hosts", _texts(self.hosts, "hosts", 'as in hosts = ["node1", "node2"]'))
+        if not self.hosts:
+            raise ValueError("hosts is an empty list; name at least one")
+        checked_whole(self.port, "port", 1, 2**16)
+        _check_texts(self, "scheduler", "user", "python", "interface")
+        _check_files(self, "key", "known_hosts")
+        _check_folder(self.folder)
+
+    def start(self, stack: contextlib.ExitStack, chunk_seconds: float) -> Any:
+        """A scheduler and workers that asyncssh starts, told by files where their certificates lie."""
+        _need("asyncssh", "a cluster over SSH")
+        import dask.config
+        import distributed
+
+        named = {
+            "username": self.user,
+            "client_keys": self.key and str(user_path(self.key)),
+            "known_hosts": self.known_hosts and str(user_path(self.known_hosts)),
+        }
+        network = {"interface": self.interface} if self.interface else {}
+        security = stack.enter_context(_certificates(self.folder)) if self.tls else None
+        # What is started takes these over; where it is listening, SSHCluster reads in its log.
+        with dask.config.set({"logging.distributed": "info", **({} if security is None else _settings_of(security))}):
+            return stack.enter_context(
+                distributed.SSHCluster(
+                    [self.scheduler or self.hosts[0], *self.hosts],
+                    connect_options={"port": self.port, **{k: v for k, v in named.items() if v}},
+                    scheduler_options={"port": 0, "dashboard_address": ":0", "idle_timeout": IDLE, "protocol": "tls://" if self.tls else "tcp://", **network},
+                    worker_options={**self.worker_options, "n_workers": self.workers, "death_timeout": ORPHANED, **network},
+                    remote_python=self.python,
+                    security=security,
+                )
+            )
+
+
+class Slurm(Deployment, frozen=True, kw_only=True, tag="slurm"):
+    """Jobs of SLURM, `jobs` at once, each of `workers` processes; one that reaches its end is followed by another until the sweep is done.
+
+    >>> Slurm(jobs=4, workers=8, memory="2 GB", walltime="04:00:00", queue="short")
+    Slurm(workers=8, memory='2 GB', walltime='04:00:00', jobs=4, queue='short')
+    """
+
+    walltime: str
+    jobs: int = 1
+    queue: str | None = None
+    account: str | None = None
+    options: tuple[str, ...] = ()
+    prologue: tuple[str, ...] = ()
+    python: str | None = None
+    interface: str | None = None
+    folder: str | None = None
+
+    def check(self) -> None:
+        """Raises ValueError or TypeError for a time limit, options and texts that cannot be."""
+        if self.memory is None:
+            raise ValueError('Slurm.memory is missing: how much each worker may use, as in memory = "2 GB", is what its jobs ask for')
+        checked_whole(self.jobs, "jobs")
+        for name, example in (("options", 'options = ["--constraint=avx2"]'), ("prologue", 'prologue = ["module load python"]')):
+            msgspec.structs.force_setattr(self, name, _texts(getattr(self, name), name, f"as in {example}"))
+        _check_texts(self, "queue", "account", "python", "interface")
+        _check_folder(self.folder)
+        seconds_of(self.walltime)
+
+    def lifetime(self, chunk_seconds: float) -> tuple[int, int]:
+        """(seconds after which a worker leaves by itself, the stagger by which that differs from worker to worker), within the time limit.
+
+        The stagger is as long as a chunk, so that workers do not leave all at once. Raises ValueError where no time is left to train in.
+
+        >>> Slurm(memory="2 GB", walltime="01:00:00").lifetime(10.0)
+        (3500, 10)
+        """
+        stagger = max(1, math.ceil(chunk_seconds))
+        seconds = seconds_of(self.walltime) - LIMIT_SECONDS - LEAVING_SECONDS - stagger
+        if seconds < 2 * stagger:
+            least = math.ceil((LIMIT_SECONDS + LEAVING_SECONDS + 3 * stagger) / 60)
+            raise ValueError(f"walltime={self.walltime!r} leaves no time for chunks of {chunk_seconds:g} s; give at least {least} minutes")
+        return seconds, stagger
+
+    def start(self, stack: contextlib.ExitStack, chunk_seconds: float) -> Any:
+        """A scheduler in this process, and jobs that come back after their lifetimes."""
+        lifetime, stagger = self.lifetime(chunk_seconds)
+        _need("dask_jobqueue", "a cluster of SLURM's jobs")
+        if shutil.which("sbatch") is None:
+            raise ValueError("there is no command sbatch here: start the sweep on a machine that submits jobs to SLURM")
+        from dask_jobqueue import SLURMCluster
+
+        security = stack.enter_context(_certificates(self.folder)) if self.tls else None
+        network = {} if self.interface is None else {"interface": self.interface}
+        cluster = stack.enter_context(
+            SLURMCluster(
+                job_name="gdsim", queue=self.queue, account=self.account, walltime=self.walltime, cores=self.workers * self.threads, processes=self.workers,
+                memory=f"{self.workers * _bytes(self.memory)} B", python=self.python or sys.executable, log_directory=str(user_path(self.folder or ".")),
+                job_extra_directives=list(self.options), job_script_prologue=[*_exports(), *self.prologue], protocol="tls://" if self.tls else "tcp://",
+                worker_extra_args=["--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{stagger}s"], security=security,
+                scheduler_options={"dashboard_address": ":0", **network}, **network,
+            )
+        )  # fmt: skip
+        _check_job(cluster.job_script())
+        cluster.adapt(minimum_jobs=self.jobs, maximum_jobs=self.jobs)
+        return cluster
+
+
+KINDS: dict[str, type[Deployment]] = {"local": Local, "ssh": Ssh, "slurm": Slurm}
+
+
+def read_deployment(named: str) -> Deployment:
+    """What `KIND:FILE.toml` declares. Raises ValueError, in one line."""
+    kind, colon, file = named.partition(":")
+    if not colon or not file:
+        raise ValueError(f"the cluster must be KIND:FILE.toml, as in slurm:slurm.toml, KIND one of {', '.join(KINDS)}; {named!r} was given")
+    if kind not in KINDS:
+        raise ValueError(f"there is no cluster of the kind {kind!r}; {nearest(kind, list(KINDS))}")
+    path, table = read_toml(file, "cluster")
+    try:
+        check_keys(table, KINDS[kind].__struct_fields__)
+        return KINDS[kind](**table)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+@contextlib.contextmanager
+def started(deployment: Deployment, chunk_seconds: float = 10.0) -> Iterator[Any]:
+    """The running cluster of a deployment, which is stopped at the end of the block, also by an error or Ctrl-C.
+
+    `chunk_seconds` is the sweep's own. Raises ValueError where it cannot be started.
+    """
+    quieten()
+    from dask.config import update_defaults
+
+    update_defaults(SELDOM)
+    with contextlib.ExitStack() as stack:
+        try:
+            cluster = deployment.start(stack, chunk_seconds)
+        except Exception as error:  # of asyncssh, dask-jobqueue, distributed: each has its own
+            raise ValueError(f"the cluster was not started: {' '.join(str(error).split()) or type(error).__name__}") from None
+        yield cluster
+
+
+def quieten() -> None:
+    """Leaves it to a sweep's loop to say what matters."""
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
+    import distributed  # noqa: F401  # which sets up its logs
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def _certificates(folder: str | None) -> Iterator[Any]:
+    """A `distributed.Security` of a certificate made for one sweep, in files of a folder that only this user may enter, removed at the end."""
+    _need("cryptography", "tls = true")
+    import distributed
+
+    made = distributed.Security.temporary()
+    with tempfile.TemporaryDirectory(prefix=".gdsim-tls-", dir=user_path(folder or ".").resolve()) as place:
+        certificate, key = pathlib.Path(place) / "certificate.pem", pathlib.Path(place) / "key.pem"
+        certificate.write_text(made.tls_client_cert)
+        key.write_text(made.tls_client_key)
+        roles = {f"tls_{role}_{part}": str(file) for role in ("client", "scheduler", "worker") for part, file in (("cert", certificate), ("key", key))}
+        yield distributed.Security(tls_ca_file=str(certificate), require_encryption=True, **roles)
+
+
+def _settings_of(security: Any) -> dict[str, Any]:
+    """Dask's settings that say what a `Security` says; files are named, and nothing secret stands in them."""
+    settings: dict[str, Any] = {"distributed.comm.require-encryption": True, "distributed.comm.tls.ca-file": security.tls_ca_file}
+    for role in ("client", "scheduler", "worker"):
+        found = security.get_tls_config_for_role(role)
+        settings |= {f"distributed.comm.tls.{role}.{part}": found[part] for part in ("cert", "key")}
+    return settings
+
+
+def _exports(settings: dict[str, Any] = SELDOM, above: str = "DASK") -> list[str]:
+    """Lines of a shell that say Dask's settings to what it starts."""
+    lines = []
+    for name, value in settings.items():
+        variable = f"{above}{'_' if above == 'DASK' else '__'}{name.replace('-', '_').upper()}"
+        lines += _exports(value, variable) if isinstance(value, dict) else [f"export {variable}={value}"]
+    return lines
+
+
+def _check_job(script: str) -> None:
+    """Asks SLURM whether it would take a job, so that a queue that does not exist is told at once. Raises ValueError."""
+    done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(f"SLURM would not take its jobs: {done.stderr or done.stdout}")
+
+
+def seconds_of(walltime: Any) -> int:
+    """Seconds of a time limit as SLURM has them: minutes, HH:MM:SS or D-HH:MM:SS.
+
+    >>> seconds_of("90"), seconds_of("01:30:00"), seconds_of("1-00:00:00")
+    (5400, 5400, 86400)
+    """
+    if not isinstance(walltime, str) or not (parts := re.fullmatch(r"(\d+)|(?:(\d+)-)?(\d+):(\d\d):(\d\d)", walltime)):
+        raise ValueError(f'walltime must be a time limit such as "04:00:00" or "1-00:00:00"; {given(walltime)} was given')
+    minutes, days, hours, past_hour, past_minute = (int(p or 0) for p in parts.groups())
+    return minutes * 60 + ((days * 24 + hours) * 60 + past_hour) * 60 + past_minute
+
+
+def _bytes(memory: Any) -> int:
+    from dask.utils import parse_bytes
+
+    try:
+        found = int(parse_bytes(memory)) if isinstance(memory, str) else 0
+    except ValueError:
+        found = 0
+    if found < 2**20:
+        raise ValueError(f'memory must say how much each worker may use, as in memory = "4 GB"; {given(memory)} was given')
+    return found
+
+
+def _need(module: str, what: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise ValueError(f"{what} needs the package {module.replace('_', '-')}, which is not installed: {installs('cluster')}")
+
+
+def _is(value: Any, kind: type, name: str, allowed: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {allowed}; {given(value)} was given")
+
+
+def _texts(values: Any, name: str, example: str) -> tuple[str, ...]:
+    if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) and v.strip() for v in values):
+        raise TypeError(f"{name} must be a list of texts, {example}; {given(values)} was given")
+    return tuple(values)
+
+
+def _check_texts(deployment: Deployment, *names: str) -> None:
+    for name in names:
+        if (value := getattr(deployment, name)) is not None:
+            _is(value, str, name, "a text")
+
+
+def _check_files(deployment: Deployment, *names: str) -> None:
+    for name in names:
+        if (value := getattr(deployment, name)) is not None and not user_path(value, name).is_file():
+            raise ValueError(f"{name}: there is no file {value!r}")
+
+
+def _check_folder(folder: str | None) -> None:
+    if folder is not None and not user_path(folder, "folder").is_dir():
+        raise ValueError(f"folder: there is no folder {folder!r}; it is one that all machines see, the current one if not given")

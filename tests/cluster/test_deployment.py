@@ -1,0 +1,133 @@
+"""What a cluster's file may say: the files to copy are read, mistakes are told in one line, time limits leave room for chunks."""
+
+import importlib.util
+import shutil
+import subprocess
+
+import dask.config
+import pytest
+
+from gdsim.sweep import deployment
+from gdsim.sweep.deployment import KINDS, Local, Slurm, Ssh, read_deployment
+from tests.cluster.manifests import CLUSTER
+from tests.helpers import gdsim
+
+MISTAKES = [
+    ("local", "wrokers = 4", "unknown key 'wrokers'; did you mean 'workers'?"),
+    ("local", "workers = 0", "workers must be a whole number from 1; 0 was given"),
+    ("local", "threads = true", "threads must be a whole number from 1; True was given"),
+    ("local", 'memory = "16 gigs"', "memory must say how much each worker may use, as in memory = \"4 GB\"; '16 gigs' was given"),
+    ("local", "memory = 4", "4 was given"),
+    ("local", 'tls = "yes"', "tls must be true or false; 'yes' was given"),
+    ("local", "workers = ", "not valid TOML"),
+    ("ssh", "workers = 2", "Ssh.hosts is missing"),
+    ("ssh", "hosts = []", "hosts is an empty list"),
+    ("ssh", 'hosts = "node1"', 'hosts must be a list of texts, as in hosts = ["node1", "node2"]; \'node1\' was given'),
+    ("ssh", 'hosts = ["a"]\nport = 70000', "port must be a whole number from 1 to 65535"),
+    ("ssh", 'hosts = ["a"]\nkey = "no-such-key"', "key: there is no file 'no-such-key'"),
+    ("ssh", 'hosts = ["a"]\nfolder = "no-such-folder"', "folder: there is no folder 'no-such-folder'"),
+    ("ssh", 'hosts = ["a"]\nuser = 7', "user must be a text; 7 was given"),
+    ("slurm", 'walltime = "1:00:00"', "Slurm.memory is missing"),
+    ("slurm", 'memory = "2 GB"', "Slurm.walltime is missing"),
+    ("slurm", 'memory = "2 GB"\nwalltime = "an hour"', "walltime must be a time limit such as"),
+    ("slurm", 'memory = "2 GB"\nwalltime = "01:00:00"\njobs = 0', "jobs must be a whole number from 1"),
+    ("slurm", 'memory = "2 GB"\nwalltime = "01:00:00"\npartition = "short"', "unknown key 'partition'"),
+    ("slurm", 'memory = "2 GB"\nwalltime = "01:00:00"\noptions = "--gres=none"', "options must be a list of texts"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "message"), MISTAKES)
+def test_mistakes_are_one_line(kind, text, message, tmp_path):
+    (tmp_path / "cluster.toml").write_text(text)
+    with pytest.raises(ValueError, match=r"^[^\n]*cluster.toml: [^\n]*$") as told:
+        read_deployment(f"{kind}:{tmp_path / 'cluster.toml'}")
+    assert message in str(told.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_files_to_copy_are_read(kind):
+    """As they are, and with each of the lines that are commented out."""
+    path = CLUSTER / kind / f"{kind}.toml"
+    assert isinstance(read_deployment(f"{kind}:{path}"), KINDS[kind])
+    said = {line.removeprefix("# ").split(" = ")[0] for line in path.read_text().splitlines() if " = " in line and "gdsim run" not in line}
+    assert said == set(KINDS[kind].__struct_fields__)
+
+
+def test_what_is_commented_out_in_the_files_can_be_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    for name in ("id_ed25519", "known_hosts"):
+        (tmp_path / ".ssh" / name).touch()
+    for kind in KINDS:
+        lines = (CLUSTER / kind / f"{kind}.toml").read_text().replace("/shared/me", str(tmp_path)).splitlines()
+        used = [line.removeprefix("# ") for line in lines if line.startswith("# ") and " = " in line and not line.startswith(("# Worker", "# Jobs"))]
+        kept = [line for line in lines if not line.startswith("#")]
+        (tmp_path / "all.toml").write_text("\n".join([*kept, *used]))
+        made = read_deployment(f"{kind}:{tmp_path / 'all.toml'}")
+        assert all(getattr(made, name) is not None for name in made.__struct_fields__)
+
+
+@pytest.mark.parametrize("walltime", ["00:05:00", "04:00:00", "1-00:00:00", "90"])
+@pytest.mark.parametrize("chunk", [0.5, 10.0, 60.0])
+def test_workers_leave_before_the_time_limit(walltime, chunk):
+    """At the latest by a stagger late, a chunk before it and the minute that SLURM's limits are early."""
+    days, _, rest = walltime.rpartition("-")
+    parts = [int(p) for p in rest.split(":")]
+    limit = parts[0] * 60 if len(parts) == 1 else (int(days or 0) * 24 + parts[0]) * 3600 + parts[1] * 60 + parts[2]
+    lifetime, stagger = Slurm(memory="1 GB", walltime=walltime).lifetime(chunk)
+    assert stagger >= chunk
+    assert lifetime + stagger + 30 <= limit - 60
+    assert lifetime > stagger
+
+
+def test_a_time_limit_without_room_is_refused():
+    with pytest.raises(ValueError, match="walltime='00:01:00' leaves no time for chunks of 10 s; give at least 2 minutes"):
+        Slurm(memory="1 GB", walltime="00:01:00").lifetime(10.0)
+    assert Slurm(memory="1 GB", walltime="00:02:00").lifetime(10.0) == (20, 10)
+
+
+def test_jobs_look_at_themselves_as_seldom_as_processes_here():
+    lines = deployment._exports()
+    assert all(line.startswith("export DASK_DISTRIBUTED__") for line in lines)
+    said = dask.config.collect_env(dict(line.removeprefix("export ").split("=", 1) for line in lines))
+    for name in ("admin.tick.interval", "admin.system-monitor.interval", "admin.low-level-log-length", "worker.profile.enabled"):
+        key = f"distributed.{name}"
+        assert dask.config.get(key, config=said) == dask.config.get(key, config=deployment.SELDOM)
+
+
+def test_the_command_tells_a_cluster_that_cannot_be(tmp_path):
+    (tmp_path / "experiment.toml").write_text('starts = 2\nsteps = 2\n[problem]\ntype = "rosenbrock"\n[[optimizer]]\ntype = "sgd"\n')
+    (tmp_path / "cluster.toml").write_text("wrokers = 4")
+    for named, message in [
+        ("local:cluster.toml", "cluster.toml: unknown key 'wrokers'"),
+        ("local:none.toml", "there is no cluster file 'none.toml'"),
+        ("slrum:cluster.toml", "there is no cluster of the kind 'slrum'; did you mean 'slurm'?"),
+        ("local", "must be KIND:FILE.toml"),
+    ]:
+        code, _, errors = gdsim("run", "experiment.toml", "--cluster", named, folder=tmp_path)
+        assert code == 2
+        assert message in errors
+    code, _, errors = gdsim("run", "experiment.toml", "--cluster", "local:cluster.toml", "--workers", 2, folder=tmp_path)
+    assert code == 2
+    assert "give one cluster" in errors
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("made", "package"),
+    [(Local(), "cryptography"), (Ssh(hosts=["a"]), "asyncssh"), (Slurm(memory="1 GB", walltime="01:00:00"), "dask-jobqueue")],
+)
+def test_a_missing_package_is_one_line(made, package, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == package.replace("-", "_") else found(name, *rest))
+    with pytest.raises(ValueError, match=rf"needs the package {package}, which is not installed: pip install "), deployment.started(made):
+        pass
+
+
+@pytest.mark.parametrize("script", ["slurm/sweep.sbatch", "array/array.sbatch"])
+def test_scripts_are_bash(script):
+    """By bash's reading, and where it is installed by shellcheck's."""
+    checks = [["bash", "-n"], *([["shellcheck"]] if shutil.which("shellcheck") else [])]
+    for command in checks:
+        done = subprocess.run([*command, CLUSTER / script], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
