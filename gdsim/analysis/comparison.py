@@ -191,4 +191,4 @@ def _times(pair: Any, best: str, *, is_time: bool) -> str:
         return ""
     if str(pair["first"].values[0]) == best:
         ratio, low, high = (1 / v if v else np.inf for v in (ratio, high, low))
-    return f" steps, {ratio:.3g} {_ends(low, high)} times as many" if is_time else f", {ratio:.3g} {_ends(low, high)} times that"
+    return f", {ratio:.3g} {_ends(low, high)} times as many" if is_time else f", {ratio:.3g} {_ends(low, high)} times that"

@@ -42,7 +42,7 @@ def compare_tuned(result: Any, *, by: str = "optimizer", variable: str | None = 
         panel.text(1.01, row, said, transform=panel.get_yaxis_transform(), va="center", fontsize="x-small")
     panel.set_yticks(range(len(names)), [names[k] for k in order])
     panel.set_ylim(len(names) - 0.5, -0.5)
-    log_scale(panel.set_xscale, found["median"].values)
+    log_scale(panel, "x", found["median"].values)
     return finished(
         figure,
         f"{counted([found.choosing], 'start')}, the odd ones, chose each one's cell over its own grid; medians and 95% intervals are of {found.comparing:,} even ones, so that "

@@ -7,7 +7,7 @@ import numpy as np
 
 from gdsim.analysis import bands
 from gdsim.plots.looks import looks_by_value, looks_together, show_looks
-from gdsim.plots.style import best_of, finished, label_outer, new_panel, new_panels, ranked_by, said_of, share_axis
+from gdsim.plots.style import ASIDE, best_of, finished, label_outer, logarithmic, new_panel, new_panels, ranked_by, said_of, share_axis
 from gdsim.plots.words import counted
 from gdsim.sweep.hits import own_targets
 from gdsim.sweep.ranking import ranked_cells
@@ -87,16 +87,23 @@ def _limit(panels: Sequence[Any], band: Any, targets: np.ndarray, *, falls: bool
         elif len(positive) and finite.min() >= 0:  # losses of 0 leave through the floor
             low = float(positive.min())
             low = min([low, *(float(t) for t in targets if low / NEAR < t)])
-            panel.set_yscale("log")
-            panel.set_ylim(low / 1.5, _highest(values))
+            logarithmic(panel, "y")
+            panel.set_ylim(low / 1.5, 1.5 * _highest(values))
+        elif len(finite):
+            low, top = float(finite.min()), _highest(values)
+            panel.set_ylim(low - ASIDE * (top - low or 1.0), top + ASIDE * (top - low or 1.0))
 
 
 def _highest(values: np.ndarray) -> float:
-    """The upper end of an axis of losses, values[cell, quantile, checkpoint]: that of the cells which do not diverge, or not far above the starts."""
+    """The highest of losses that is shown, values[cell, quantile, checkpoint]: that of the cells which do not diverge, or not far above the starts."""
+    known = values[np.isfinite(values)]
+    if known.min() < 0:  # on a linear axis the starts tell how far away is far
+        starts = values[:, :, 0][np.isfinite(values[:, :, 0])].max(initial=known.min())
+        return float(min(known.max(), starts + (starts - known.min())))
     staying = values[np.isfinite(last_known(values[:, 1]))]
     of = np.concatenate([staying.ravel(), MOST_ABOVE * values[:, :, 0].ravel()])
     top, bound = (float(v.max(initial=0.0, where=np.isfinite(v))) for v in (values, of))
-    return 1.5 * (min(top, bound) or top)
+    return min(top, bound) or top
 
 
 def _panel(panel: Any, band: Any, lines: Sequence[dict[str, Any]], targets: np.ndarray) -> None:
@@ -106,7 +113,7 @@ def _panel(panel: Any, band: Any, lines: Sequence[dict[str, Any]], targets: np.n
         panel.plot(steps[known], middle[known], **style)
         there = ~np.isnan(low)
         panel.fill_between(steps[there], low[there], np.where(np.isfinite(high), high, np.nan)[there], color=style["color"], alpha=0.15, linewidth=0)
-    panel.set_xscale("symlog", linthresh=1)
+    logarithmic(panel, "x", from_zero=True)
     for target in targets:
         panel.axhline(target, color="#444444", linewidth=0.9, linestyle=":")
     panel.grid(alpha=0.3, which="major")

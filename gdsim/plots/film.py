@@ -92,7 +92,7 @@ def _over_a_picture(runners: Race) -> tuple[list[tuple[np.ndarray, np.ndarray]],
     figure = new_figure(*stage.get_size_inches())
     figure.set_layout_engine("none")
     figure.set_dpi(FILM_DPI)
-    figure.figimage(np.asarray(stage.canvas.buffer_rgba()))
+    figure.figimage(np.asarray(stage.canvas.buffer_rgba()), zorder=-1)
     over = figure.add_axes(panel.get_position(), xlim=panel.get_xlim(), ylim=panel.get_ylim())
     over.patch.set_visible(False)
     over.xaxis.set_visible(False)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.minima import clusters
-from gdsim.plots.style import MOST_LINES, best_of, finished, is_wide, label_outer, line, new_panel, new_panels, ranked_by, said_of
+from gdsim.plots.style import MOST_LINES, best_of, finished, is_wide, label_outer, line, logarithmic, new_panel, new_panels, ranked_by, said_of
 from gdsim.plots.words import counted, settings_of, settings_texts, shown_number
 from gdsim.sweep.ranking import ranked_cells
 from gdsim.sweep.reading import cells_in, check_result
@@ -79,7 +79,9 @@ def _edges(finite: np.ndarray) -> np.ndarray:
 def _rows(panel: Any, by_cell: list[tuple[np.ndarray, np.ndarray]], texts: list[str], edges: np.ndarray, tolerance: float) -> None:
     """A histogram for each cell, the first at the top, of its losses; levels are marked among those at rest."""
     if is_wide(edges):
-        panel.set_xscale("log")
+        logarithmic(panel, "x")
+    else:
+        panel.locator_params(axis="x", nbins=5)
     alone = len(by_cell) == 1
     for row, (losses, resting) in enumerate(by_cell):
         ended, floor = losses[np.isfinite(losses)], float(len(by_cell) - 1 - row)
@@ -91,15 +93,15 @@ def _rows(panel: Any, by_cell: list[tuple[np.ndarray, np.ndarray]], texts: list[
         lost = len(losses) - len(ended)
         if lost:
             panel.text(
-                1.0,
+                1.01,
                 0.98 if alone else floor + 0.4,
-                f"{lost:,} diverged ",
+                f"{lost:,} diverged",
                 transform=panel.transAxes if alone else panel.get_yaxis_transform(),
-                ha="right",
+                ha="left",
                 va="top",
                 fontsize="x-small",
             )
-    panel.margins(x=0.02)
+    panel.margins(x=0.05)
     panel.grid(axis="both" if alone else "x", alpha=0.3)
     if alone:
         panel.set_ylim(bottom=0)

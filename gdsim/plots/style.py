@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.plots.words import shown_values
+from gdsim.plots.words import shown_number, shown_values
 
 # Okabe and Ito (2008): eight colours that the colour-blind tell apart, here without yellow, which print loses.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -15,6 +15,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 SEQUENCE, PALEST = "viridis", 0.88
 # Lines of a panel that a reader can follow.
 MOST_LINES = 7
+# What an axis of values has beyond them, as a share of its length.
+ASIDE = 0.05
 # Bands do not hide each other while there are so few; beyond, intervals are whiskers.
 MOST_BANDS = 2
 
@@ -102,10 +104,29 @@ def is_wide(values: Any) -> bool:
     return bool(len(known) and known.min() > 0 and known.max() > 20 * known.min())
 
 
-def log_scale(axis_setter: Any, values: Any) -> None:
-    """A logarithmic scale, where all finite values are above 0 and lie far apart."""
+def log_scale(panel: Any, axis: str, values: Any) -> None:
+    """A logarithmic scale of the axis "x" or "y", where all finite values are above 0 and lie far apart."""
     if is_wide(values):
-        axis_setter("log")
+        logarithmic(panel, axis)
+
+
+def logarithmic(panel: Any, axis: str, *, from_zero: bool = False) -> None:
+    """A logarithmic scale of the axis "x" or "y", its ticks in plain numbers; `from_zero` it is linear from 0 to 1."""
+    from matplotlib.ticker import FuncFormatter
+
+    getattr(panel, f"set_{axis}scale")("symlog" if from_zero else "log", **({"linthresh": 1} if from_zero else {}))
+    ticks = getattr(panel, f"{axis}axis")
+
+    def text(value: float, _: Any = None) -> str:
+        low, high = ticks.get_view_interval()
+        first = value / 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
+        labelled = (1, 2, 5) if 0 < low < high <= 100 * low else (1,)  # so that no label meets the next
+        is_short = 0 < low < high <= 4 * low
+        return shown_number(value, 6) if is_short or any(abs(first - d) < 1e-6 for d in labelled) else ""
+
+    ticks.set_major_formatter(FuncFormatter(text))
+    if not from_zero:
+        ticks.set_minor_formatter(FuncFormatter(text))
 
 
 def number_axis(panel: Any, axis: np.ndarray) -> np.ndarray:
@@ -114,7 +135,12 @@ def number_axis(panel: Any, axis: np.ndarray) -> np.ndarray:
         places = np.arange(float(len(axis)))
         panel.set_xticks(places, shown_values(axis.tolist()))
         return places
-    log_scale(panel.set_xscale, axis)
+    log_scale(panel, "x", axis)
+    known = axis[np.isfinite(axis)]
+    if len(np.unique(known)) > 1:  # the whole of what was tried, also where a value has no point
+        low, high, wide = known.min(), known.max(), is_wide(known)
+        aside = (high / low) ** ASIDE if wide else ASIDE * (high - low)
+        panel.set_xlim(*((low / aside, high * aside) if wide else (low - aside, high + aside)))
     return axis
 
 
@@ -168,6 +194,8 @@ def dodged(x: np.ndarray, grid: np.ndarray, k: int, count: int) -> np.ndarray:
 def with_intervals(panel: Any, at: np.ndarray, curve: Any, k: int, *, label: str | None = None, sideways: bool = False, **looks: Any) -> None:
     """The k-th line's values, (value, low, high) at places on the other axis, with whiskers; an arrow in place of one that is infinite."""
     value, low, high = (np.asarray(c, float) for c in curve)
+    if (np.isinf([low, high]) & np.isfinite(value)).any():  # room for arrows
+        panel.margins(**{"x" if sideways else "y": 0.15})
     below, above = (np.maximum(np.where(np.isfinite(end), sign * (end - value), 0.0), 0.0) for end, sign in ((low, -1), (high, 1)))
     style = {"label": label, "capsize": 2, "elinewidth": 1, **marked_line(k), **looks}
     panel.errorbar(*((value, at) if sideways else (at, value)), **{"xerr" if sideways else "yerr": [below, above]}, **style)

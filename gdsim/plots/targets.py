@@ -17,6 +17,7 @@ from gdsim.plots.style import (
     is_wide,
     legend,
     log_scale,
+    logarithmic,
     new_panel,
     number_axis,
     ranked_by,
@@ -83,7 +84,7 @@ def _time_scale(panel: Any, time: np.ndarray, shares: np.ndarray) -> float:
     begin = 0.0
     if is_wide([max(first, 1.0), last]):
         begin = first / LITTLE if first > 1 else 0.0
-        panel.set_xscale("log") if begin else panel.set_xscale("symlog", linthresh=1)
+        logarithmic(panel, "x", from_zero=not begin)
     elif first > last / 4:
         begin = max(0.0, first - (last - first) / 20 - 1e-3 * last)
     panel.set_xlim(begin, 1.02 * last if last > 0 else 1.0)
@@ -133,7 +134,7 @@ def ert(result: Any, target: float | None = None, *, hyperparameter: str = "lr",
         x = places[k_x.astype(int)]
         text = str(name) if np.isfinite(y).any() else f"{name} (never met)"
         with_intervals(panel, dodged(x, places, k, len(names)), (y, low, high), k, label=text)
-    log_scale(panel.set_yscale, found.ert.values)
+    log_scale(panel, "y", found.ert.values)
     legend(panel, outside=ax is None)
     aside = " Points of several optimizers stand a little aside of their value, so that none hides another." if len(names) > 1 else ""
     return finished(
@@ -184,7 +185,7 @@ def performance_profile(result: Any, *, share: float | None = None, unit: str = 
     figure, panel = new_panel(title, f"{unit} over the best cell's", "share of starts solved", ax=ax, size=SIZE)
     tau = np.append(found.tau.values, max(1.5, 1.1 * found.tau.values[-1]))
     curves = [np.concatenate([v, v[:, -1:]], 1) for v in (found[n].values[chosen] for n in ("share", "low", "high"))]
-    log_scale(panel.set_xscale, tau)
+    log_scale(panel, "x", tau)
     _steps(panel, tau, curves, looks_together(found.rename({solver: "cell"}) if solver != "cell" else found, chosen))
     legend(panel, outside=ax is None)
     return finished(

@@ -38,7 +38,7 @@ def sensitivity_curve(
         panel.plot(places[known], curve[known], label=_named(str(name), found.isel(optimizer=k)), **marked_line(k))
         _range(panel, found.isel(optimizer=k), places, k)
     panel.tick_params(axis="x", pad=6 + 0.03 * panel.bbox.height * 72 / panel.figure.dpi * len(names))
-    log_scale(panel.set_yscale, found.curve.values)
+    log_scale(panel, "y", found.curve.values)
     legend(panel, outside=ax is None)
     return finished(
         figure,
@@ -90,7 +90,7 @@ def budget_curve(result: Any, *, variable: str | None = None, target: float | No
         said = f"{cells} cells, {'all' if lost == cells else lost} infinite" if lost else f"{cells} cells"
         trials = dodged(found.trials.values[known].astype(float), np.arange(1.0, 3.0), k, len(names))
         with_intervals(panel, trials, [found[n].values[k][known] for n in ("loss", "low", "high")], k, label=f"{name} ({said})")
-    log_scale(panel.set_yscale, found.loss.values)
+    log_scale(panel, "y", found.loss.values)
     panel.xaxis.get_major_locator().set_params(integer=True)
     panel.set_xlim(0.5, found.sizes["trials"] + 0.5)
     if "accuracy" in found.ranked_by:

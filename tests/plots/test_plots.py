@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import re
 
 import matplotlib as mpl
@@ -147,6 +148,55 @@ def test_none_is_a_value_of_an_axis():
         losses = np.sort(result.final_loss.values[result.cell.values == 2 * column])
         text = next(t.get_text() for t in panel.texts if t.get_position() == (column, 0))
         assert text.startswith(f"{losses[1]:.2g}\n")  # the lower of two in the middle
+
+
+def test_times_begin_a_little_before_a_curve_rises():
+    """Where no run meets the target before step 400 of 1000, or 1000 of 10^5, the axis does not begin at 0; where one does at once, it does."""
+    for steps, met, scale in (([0, 400, 1000], 1, "linear"), ([0, 1000, 100_000], 1, "log"), ([0, 1, 1000], 1, "symlog")):
+        losses = np.tile([3.0, 0.5, 0.5], (6, 1))
+        losses[3:, met] = 3.0
+        (panel,) = gd.plots.ecdf(result_of(losses, steps=steps), 1.0).axes
+        first = panel.get_xlim()[0]
+        assert panel.get_xscale() == scale
+        assert (0.7 * steps[met] < first < steps[met]) if scale != "symlog" else first == 0
+        assert panel.lines[0].get_ydata()[0] == 0
+        assert panel.lines[0].get_ydata()[-1] == 1
+
+
+def test_values_without_a_point_keep_their_place_on_the_axis():
+    losses = np.tile([[3.0, 0.1], [3.0, 2.0]], (8, 1))
+    result = result_of(losses, cells=2, coordinates={"lr": [0.1, 100.0]})
+    for figure in (gd.plots.ert(result, 1.0), gd.plots.sensitivity_curve(result, target=1.0)):
+        low, high = figure.axes[0].get_xlim()
+        assert low < 0.1
+        assert high > 100.0
+
+
+def test_negative_losses_that_leave_the_picture_do_not_press_the_others_flat():
+    losses = np.tile([[-1.0, -5.0, -9.0], [-1.0, 1e12, 1e15]], (8, 1))
+    (panel,) = gd.plots.convergence_bands(result_of(losses, cells=2, coordinates={"lr": [0.1, 0.2]})).axes
+    low, high = panel.get_ylim()
+    assert low < -9.0
+    assert -1.0 < high < 10.0
+
+
+def test_ticks_of_logarithmic_axes_are_plain_numbers_that_do_not_meet():
+    losses = np.geomspace(0.1, 30.0, 60)
+    figure = gd.plots.final_losses(result_of(np.stack([np.full(60, 50.0), losses], 1), cells=2, coordinates={"lr": [0.1, 0.2]}))
+    figure.canvas.draw()
+    (panel,) = figure.axes
+    drawn_ticks = [t.label1 for t in (*panel.xaxis.get_major_ticks(), *panel.xaxis.get_minor_ticks()) if t.label1.get_text()]
+    boxes = sorted((t.get_window_extent() for t in drawn_ticks), key=lambda box: box.x0)
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes) if a.x0 < b.x0 - 1)
+    assert {"1", "10"} <= {t.get_text() for t in drawn_ticks}
+    assert all(re.fullmatch(r"[\d.]+", t.get_text()) for t in drawn_ticks)
+
+
+def test_maps_have_no_column_that_no_cell_lies_in():
+    """A rate that only an optimizer without the other hyperparameter has tried stands on no map of the two."""
+    result = result_of(np.tile([3.0, 0.5], (9, 1)), cells=3, coordinates={"lr": [0.1, 0.2, 7.0], "momentum": [0.0, 0.9, np.nan]})
+    for figure in (gd.plots.heat_map(result, "lr", "momentum"), gd.plots.divergence_map(result, "lr", "momentum")):
+        assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0.1", "0.2"]
 
 
 def test_minima_are_marked_by_their_counts():

@@ -154,7 +154,7 @@ def test_it_works_in_a_browser(folder, page, tmp_path):
             await browser.value(click)
             shown = [float(v) for v in await browser.value(column.format(lr))]
             assert shown == sorted(shown, reverse=reverse)
-        loss = heads.index("training loss at the end")
+        loss = heads.index("median training loss at the end")
         await browser.value(f"document.querySelectorAll('.data')[0].querySelectorAll('th button')[{loss}].click()")
         shown = await browser.value(column.format(loss))
         assert shown[-1].startswith("diverged")
