@@ -9,7 +9,9 @@
 Importing compiles nothing; names are loaded when first used.
 """
 
+import functools
 import importlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -170,12 +172,22 @@ else:
 
     def __getattr__(name: str) -> Any:
         if name in _HOME_OF:
-            return getattr(importlib.import_module(_HOME_OF[name]), name)
+            found = getattr(importlib.import_module(_HOME_OF[name]), name)
+            return _hinting(name, found) if inspect.isfunction(found) else found
         if name in _MODULES:
             return importlib.import_module(_MODULES[name])
         from gdsim.words import unknown_name
 
         raise unknown_name("gdsim", name, __dir__())
+
+    @functools.cache
+    def _hinting(name: str, function: Any) -> Any:
+        """A function that answers calls that do not fit in words."""
+        from gdsim.declarations import hint_calls_in
+
+        room = {"__all__": (name,), "__name__": "gdsim", name: function}
+        hint_calls_in(room)
+        return room[name]
 
     # All public names but `open` and `zip`, which are Python's own to whoever imports everything.
     __all__ = [*sorted({*_MODULES, *_HOME_OF} - {"zip"})]  # noqa: PLE0604

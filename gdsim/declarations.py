@@ -31,11 +31,13 @@ def misuse(kind: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any
     """What is wrong with a call of a class or method, in one line, or None where its arguments fit its signature."""
     parameters = inspect.signature(kind).parameters
     name = kind.__name__
+    kinds = {p.kind for p in parameters.values()}
+    parameters = {n: p for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     positional = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    unknown = next((n for n in named if n not in parameters), None)
+    unknown = next((n for n in named if n not in parameters and inspect.Parameter.VAR_KEYWORD not in kinds), None)
     if unknown is not None:
         return f"{name} has no {unknown!r}; {nearest(unknown, list(parameters)) if parameters else 'it takes nothing'}"
-    if len(args) > len(positional):
+    if len(args) > len(positional) and inspect.Parameter.VAR_POSITIONAL not in kinds:
         rest = [n for n in parameters if n not in positional]
         taken = f"at most {len(positional)} by position ({', '.join(positional)})" if positional else "nothing by position"
         return f"{name} takes {taken}; {len(args)} were given" + (f"; by name it takes {', '.join(rest)}" if rest else "")
@@ -55,20 +57,37 @@ R = typing.TypeVar("R")
 
 
 def hinting_calls(function: Callable[P, R]) -> Callable[P, R]:
-    """A constructor or class method of a class that is no declaration: calls that do not fit are refused in words, as of those that are."""
+    """A function, or a method of a class that is no declaration: calls that do not fit are refused in words, as of declarations."""
+    explained = functools.partial(_explained, function)
 
-    @functools.wraps(function)
     def checked(*args: P.args, **named: P.kwargs) -> R:
         try:
             return function(*args, **named)
         except TypeError:  # Python's own, or a check's, which says enough
-            owner: Any = args[0]
-            wrong = misuse(types.MethodType(function, owner) if isinstance(owner, type) else type(owner), args[1:], named)
+            wrong = explained(args, named)
             if wrong is None:
                 raise
         raise TypeError(wrong)
 
-    return checked
+    # Doctest takes a function for its module's by its globals, of which `checked` needs none.
+    placed = types.FunctionType(checked.__code__, function.__globals__, function.__name__, None, checked.__closure__)
+    return functools.update_wrapper(placed, function)  # pyright: ignore[reportReturnType]
+
+
+def _explained(function: Any, args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
+    """What is wrong with a call of a function, of a method, or of a constructor."""
+    owner = args[0] if args and next(iter(inspect.signature(function).parameters), "") in ("self", "cls") else None
+    if owner is None:
+        return misuse(function, args, named)
+    return misuse(type(owner) if function.__name__ == "__init__" else types.MethodType(function, owner), args[1:], named)
+
+
+def hint_calls_in(room: dict[str, Any]) -> None:
+    """Makes the public functions of a module, given as its globals, answer calls that do not fit in words."""
+    for name in room["__all__"]:
+        if inspect.isfunction(room[name]):
+            room[name] = hinting_calls(room[name])
+            room[name].__module__ = room["__name__"]  # where pickles find it
 
 
 @typing.dataclass_transform(field_specifiers=(msgspec.field,))
@@ -152,6 +171,9 @@ class Declaration(msgspec.Struct, metaclass=DeclarationMeta, frozen=True):
             value = getattr(self, name)
             if name not in self.unshown and (name in self.always_shown or name not in defaults or not _same(value, defaults[name])):
                 yield name, value
+
+    def _repr_html_(self) -> str:
+        return html_table(type(self).__name__, list(self.shown_fields()))
 
     def __repr__(self) -> str:
         needed = {n for n, p in inspect.signature(type(self)).parameters.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}

@@ -22,6 +22,11 @@ Ends = float | Sequence[float] | np.ndarray  # one number, or one per parameter
 class Start(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type"):
     """A way of choosing initial points."""
 
+    meanings = {
+        "low": "Where the box begins: a finite number, or a list of one per parameter; below `high`.",
+        "high": "Where the box ends: a finite number, or a list of one per parameter.",
+    }
+
 
 class Normal(Start, frozen=True, tag="normal"):
     """Every parameter normal, with mean 0 and standard deviation `std`.
@@ -29,6 +34,8 @@ class Normal(Start, frozen=True, tag="normal"):
     >>> Normal(std=0.5).std
     0.5
     """
+
+    meanings = {"std": "The standard deviation, a finite number above 0."}
 
     std: float = 1.0
 
@@ -73,6 +80,8 @@ class LatinHypercube(Start, frozen=True, tag="latin_hypercube"):
     >>> LatinHypercube(100).n
     100
     """
+
+    meanings = {"n": "How many points there are, a whole number from 1: at least the sweep's starts.", **Start.meanings}
 
     n: int
     low: Ends | None = None

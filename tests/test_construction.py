@@ -226,9 +226,12 @@ def test_a_sweep_shows_its_size_and_what_was_said_a_line_each_and_as_a_table():
 
 
 def test_help_says_of_every_field_what_it_means_its_default_and_its_range():
-    for kind in (*RULES, *WRAPPERS, *SCHEDULES, *STOPS, gd.MLP, gd.LinearRegression, gd.LogisticRegression, gd.Record, gd.Sweep):
+    public = [getattr(room, n) for room in (gd, gd.functions, gd.search) for n in room.__all__]
+    kinds = {kind for kind in public if inspect.isclass(kind)} - {gd.functions.Minimum, gd.functions.Function, gd.search.Search}
+    assert kinds > {*RULES, *WRAPPERS, *SCHEDULES, *STOPS, gd.Data, gd.Own, gd.Sobol, gd.functions.Shekel}
+    for kind in kinds:
         names = [n for n in inspect.signature(kind).parameters if n not in getattr(kind, "unshown", ())]
-        entries = kind.__doc__.split("Parameters\n----------\n")[-1].splitlines() if names else []
+        entries = inspect.getdoc(kind).split("Parameters\n----------\n")[-1].splitlines() if names else []
         said = [line.split(" : ")[0] for line in entries if line and not line.startswith(" ")]
         assert said == names, kind
         assert "Unset" not in str(inspect.signature(kind)) + kind.__doc__
@@ -237,7 +240,55 @@ def test_help_says_of_every_field_what_it_means_its_default_and_its_range():
     assert 'eps : default 1e-16, 1e-08 by convention="torch", in [0, inf), a number or an axis' in text
     assert "cycle : in [1, 1.67772e+07], a whole number or an axis" in gd.Cosine.__doc__
     assert "steps : default 1000\n" in gd.Sweep.__doc__
+    assert "dim : default 2, a whole number from 2 to 1000\n" in gd.functions.Rosenbrock.__doc__
+    assert "dim : default 2, a whole number from 1 to 1000\n" in gd.functions.Bowl.__doc__
+    entries = [line.split(" : ")[0].strip() for line in gd.search.Search.__doc__.splitlines() if " : " in line]
+    assert entries == list(gd.search.Search._fields)
+
+
+def test_what_has_a_short_representation_has_a_table_for_notebooks():
+    for made in (gd.Adam(0.1), gd.Cosine(10), gd.Target(0.5), gd.Record(every=7), gd.LatinHypercube(9, low=[-1.0, 0.0], high=2.0)):
+        table = made._repr_html_()
+        assert table.startswith(f"<table><caption>{type(made).__name__}</caption>")
+        for name, value in made.shown_fields():
+            text = str([int(v) for v in value]) if isinstance(value, tuple) else f"{value:g}"
+            assert f'{name}</th><td style="text-align:left">{text}</td>' in table
+    found = gd.search.successive_halving(sweep(optimizer=gd.SGD(lr=[1e-3, 1e3]), steps=6), eta=2)
+    assert "best cell</th>" in found._repr_html_()
+    assert "SGD lr=0.001" in found._repr_html_()
 
 
 def test_an_eps_that_float32_takes_for_0_is_none():
     assert sweep(optimizer=gd.Adam(eps=1e-60)).optimizer[0].eps == 1e-60
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: gd.analysis.bands([], quantile=[0.5]),
+            r"bands has no 'quantile'; did you mean 'quantiles'\? allowed: 'result', 'variable', 'quantiles', 'confidence'",
+        ),
+        (lambda: gd.plots.ecdf([], [1.0], "steps"), r"ecdf takes at most 2 by position \(result, targets\); 3 were given; by name it takes unit, ax"),
+        (gd.search.hyperband, r"hyperband.sweep is missing; hyperband needs sweep, and may have eta, smallest"),
+        (lambda: gd.table([], colums="all"), r"table has no 'colums'; did you mean 'columns'\?"),
+        (lambda: gd.logspace(1, 2, n=3, base=2), r"logspace has no 'base'; allowed: 'first', 'last', 'n'"),
+        (lambda: gd.datasets.load("xor", valid=0.5), r"load has no 'valid'; did you mean 'validation'\?"),
+        (lambda: sweep().run(stepz=3), r"run has no 'stepz'; .*'threads'"),
+        (lambda: sweep().run("results"), r"run takes nothing by position; 1 were given; by name it takes out, runs"),
+        (gd.lr_range_test, r"lr_range_test.problem is missing; lr_range_test needs problem and optimizer"),
+        (gd.grid_of, r"grid_of.result is missing"),
+    ],
+)
+def test_calls_of_functions_and_methods_that_do_not_fit_are_refused_in_words(call, message):
+    with pytest.raises(TypeError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_public_functions_travel_and_are_one_object_each():
+    for function in (gd.table, gd.analysis.bands, gd.plots.race, gd.search.asha, gd.datasets.load):
+        assert pickle.loads(pickle.dumps(function)) is function
+    assert gd.table is vars(gd)["__getattr__"]("table")
+    assert gd.evaluate.__doc__ == gd.evaluate.__wrapped__.__doc__

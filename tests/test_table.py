@@ -73,6 +73,30 @@ def test_what_ranks_may_be_chosen(result):
         gd.table(3)
 
 
+def test_a_cell_without_what_ranks_is_missing_and_comes_last(capsys):
+    """Three problems: with a validation set, without, and with one where half of the runs diverged."""
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    y = X @ [1.0, -2.0]
+    whole, alone = gd.LinearRegression(gd.Data(X, y, validation=(X[:9], y[:9]))), gd.LinearRegression(gd.Data(X, y))
+    result = gd.Sweep(problem=[alone, whole], optimizer=gd.SGD(lr=[0.1, 1e9]), starts=6, steps=20).run()
+    lost = (result.status == "diverged").values.reshape(6, 4)
+    assert lost.tolist() == [[False, True] * 2] * 6
+    for variable, name in ((None, "best validation loss"), ("final_validation_loss", "final validation loss"), ("validation_loss", "last validation loss")):
+        table = gd.table(result, variable=variable)
+        assert table.attrs["ranked_by"] == name
+        assert table.index.tolist() == [2, 3, 0, 1]  # the diverged one before those that have no such number; then by the final loss
+        assert np.isfinite(table["median"].iloc[0])
+        assert np.isposinf(table["median"].iloc[1])
+        assert table[["median", "low", "high"]].iloc[2:].isna().all(axis=None)
+        assert f"-: no {name} there, for want of a validation set" in repr(table)
+        assert table._repr_html_().count("<td>-</td>") == 6
+        found = gd.analysis.best_cell(result, variable=variable, resamples=20)
+        assert np.isnan(found.median_loss.values).tolist() == [True, True, False, False]
+        assert found["rank"].values.tolist() == [3, 4, 1, 2]
+        assert found.probability_best.values.tolist() == [0.0, 0.0, 1.0, 0.0]
+    assert not gd.table(result, variable="final_loss")["median"].isna().any()
+
+
 def with_validation(accuracy=False):
     """Four cells of five runs: the validation loss dips where the final loss does not; one run of the last cell diverged."""
     loss = np.ones((20, 3)) * [3.0, 2.0, 1.0]

@@ -1,12 +1,14 @@
 """What a type checker and an editor see: mistakes are flagged, what is right is not, and results have types."""
 
 import ast
+import inspect
 import json
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -36,7 +38,27 @@ reveal_type(sweep.run(threads=1))
 reveal_type(sweep.plan())
 reveal_type(gd.open("folder"))
 reveal_type(gd.Adam(0.1))
-print(gd.analysis.bands(sweep.run()), gd.datasets.load("xor"), sweep.optimizer[0].innermost)
+result = gd.open("folder")
+reveal_type(gd.table(result))
+reveal_type(gd.grid_of("folder", optimizer="Adam"))
+reveal_type(gd.evaluate(problem, np.zeros(3)))
+reveal_type(gd.predict(result, [[0.0, 1.0]]))
+reveal_type(gd.continue_from(result, steps=5))
+reveal_type(gd.lr_range_test(problem, gd.SGD(), batch=8))
+reveal_type(gd.analysis.bands(result))
+reveal_type(gd.analysis.times_by_start(result, 0.1))
+reveal_type(gd.analysis.default_targets(result))
+reveal_type(gd.analysis.sentences(gd.analysis.compare_tuned(result)))
+reveal_type(gd.analysis.expected_running_time(result, [0.1, 0.2]).ert.values)
+reveal_type(gd.analysis.minima_left([5, 3, 1]))
+reveal_type(gd.plots.ecdf("folder", gd.logspace(0.1, 1, 3)))
+reveal_type(gd.plots.schedule([gd.Cosine(10), gd.Power(0.5)]))
+reveal_type(gd.plots.race_animation(result, "race.gif"))
+found = gd.search.successive_halving(sweep)
+reveal_type(found)
+reveal_type(found.history)
+gd.plots.convergence_bands(result).savefig("bands.png")
+print(gd.datasets.load("xor"), sweep.optimizer[0].innermost)
 gd.Adma(0.1)  # wrong
 gd.MLP(data, hiden=[3])  # wrong
 sweep.run(stepz=3)  # wrong
@@ -55,6 +77,11 @@ gd.analysis.band(sweep.run())  # wrong
 gd.ClipNorm(gd.SGD())  # wrong
 gd.Target("low")  # wrong
 gd.logspace(1, 2, num=3)  # wrong
+gd.table(3)  # wrong
+gd.analysis.bands(problem)  # wrong
+gd.plots.ecdf(result, axis=None)  # wrong
+gd.plots.ecdf(result).savefg("a.png")  # wrong
+gd.table(result).best_row()  # wrong
 """
 
 
@@ -72,7 +99,26 @@ def test_a_checker_flags_what_is_wrong_in_a_users_script_and_nothing_else(tmp_pa
     lines = SCRIPT.splitlines()
     assert [lines[i] for i in sorted(flagged)] == [line for line in lines if line.endswith("# wrong")]
     known = [re.search(r'is "(.*)"$', d["message"])[1] for d in found if d["severity"] == "information"]
-    assert known == ["Dataset", "Plan", "Dataset", "Adam"]
+    assert known == ["Dataset", "Plan", "Dataset", "Adam", *KNOWN]
+
+
+KNOWN = [
+    "DataFrame", "Dataset", "Dataset", "ndarray[_AnyShape, dtype[Any]] | DataArray", "Dataset", "Dataset",
+    "Dataset", "DataArray", "ndarray[_AnyShape, dtype[Any]]", "list[str]", "Any", "Dataset",
+    "Figure", "Figure", "Path", "Search", "Dataset",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("room", [gd, gd.analysis, gd.plots, gd.search, gd.datasets])
+def test_every_public_function_says_what_it_gives_and_takes(room):
+    unsaid = []
+    for name in getattr(room, "__all__", []):
+        function = getattr(room, name)
+        if inspect.isfunction(function):
+            signature = inspect.signature(function)
+            first = next(iter(signature.parameters.values())).annotation
+            unsaid += [name for said in (signature.return_annotation, first) if said in (Any, "Any", inspect.Signature.empty)]
+    assert not set(unsaid) - {"choice", "grid", "zip"}  # what they take may be anything
 
 
 def test_the_names_that_checkers_see_are_those_that_are_loaded():

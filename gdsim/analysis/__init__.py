@@ -16,6 +16,7 @@ from gdsim.analysis.stability import divergence_map, edge_of_stability
 from gdsim.analysis.success import compare_success, success_probability
 from gdsim.analysis.targets import default_targets, ecdf, expected_running_time, kaplan_meier, simulated_restarts, time_to_target
 from gdsim.analysis.tuning import best_cell, budget_curve, expected_best, sensitivity
+from gdsim.declarations import hint_calls_in
 from gdsim.statistics import bootstrap, clopper_pearson, holm, mcnemar, median_ranks, wilson
 from gdsim.words import hinting
 
@@ -28,3 +29,4 @@ __all__ = [
 
 if not TYPE_CHECKING:
     __getattr__ = hinting("gd.analysis", __all__)
+    hint_calls_in(globals())

@@ -3,20 +3,19 @@
 import pathlib
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from gdsim.filenames import user_path
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.files import appearing
-from gdsim.sweep.reading import Cells, by_block, cells_in, check_result, values_of
+from gdsim.sweep.reading import Cells, Result, by_block, cells_in, check_result, values_of
 from gdsim.sweep.result import sweep_behind
 
 HEADER = "% f evaluations | g evaluations | best noise-free fitness - Fopt ({:.12e}) + sum g_i+ | measured fitness | best measured fitness\n"
 
 
-def export_coco(result: Any, folder: str | pathlib.Path, *, minimum: float = 0.0, function: int = 1) -> None:
+def export_coco(result: Result, folder: str | pathlib.Path, *, minimum: float = 0.0, function: int = 1) -> None:
     """Writes a result's runs in COCO's format: `folder`, which must not be there yet, gets one folder per cell, an algorithm each.
 
     `cocopp` reads each of them (Hansen et al. 2021, https://coco-platform.org). A start is an instance, a step an evaluation, and so is the

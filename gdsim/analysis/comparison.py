@@ -11,17 +11,18 @@ from gdsim.analysis.tuning import Ranked, groups_by, resampled_medians
 from gdsim.statistics import holm, median_interval, percentiles, signed_rank
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
-from gdsim.sweep.reading import cells_in, check_result, checked_confidence, dataset, values_of
+from gdsim.sweep.reading import Dataset, Result, cells_in, check_result, checked_confidence, dataset
 from gdsim.sweep.result import sweep_behind
+from gdsim.sweep.words import cell_texts, shown_values
 
 # Below this p-value, corrected for all pairs, two optimizers are told apart in words.
 TOLD_APART = 0.05
 
 
 def compare_tuned(
-    result: Any, *, by: str = "optimizer", variable: str | None = None, target: float | None = None,
+    result: Result, *, by: str = "optimizer", variable: str | None = None, target: float | None = None,
     confidence: float = 0.95, resamples: int = 1000, seed: int = 0,
-) -> Any:  # fmt: skip
+) -> Dataset:  # fmt: skip
     """Optimizers, each at the best cell of its own grid, compared pair by pair on common starts: a Dataset over `by` and `pair`.
 
     The odd starts choose each optimizer's cell, by what ranks (`variable` or `target` if given, else as `gd.table` says; `attrs["ranked_by"]`);
@@ -59,7 +60,7 @@ def compare_tuned(
     ends = np.sort([[sign * end for end in median_interval(column, confidence)] for column in table.T], axis=1)
     variables = {
         "cell": (by, chosen.numbers[best], "cell that the odd starts chose", ""),
-        "choice": (by, values_of(chosen.coordinates["label"])[best].astype(str), "that cell in words", ""),
+        "choice": (by, np.array(cell_texts(chosen.dataset({})))[best], "that cell in words", ""),
         "median": (by, found.shown(found.medians), f"median {name} over the even starts", units),
         "low": (by, ends[:, 0], f"lower end of its {confidence:.0%} interval", units), "high": (by, ends[:, 1], f"upper end of its {confidence:.0%} interval", units),
         **_pairs(comparing, found, len(names), confidence, resamples, seed),
@@ -83,7 +84,7 @@ def _left_out(result: Any, by: str, names: np.ndarray) -> list[str]:
     if by == "optimizer":
         with contextlib.suppress(ValueError):  # a result whose sweep this process does not know
             there += [type(c.rule.innermost).__name__ for c in cells_of(sweep_behind(result))]
-    return [n for n in dict.fromkeys(there) if n not in {str(v) for v in names}]
+    return [n if by == "optimizer" else f"{by}={n}" for n in dict.fromkeys(there) if n not in {str(v) for v in names}]
 
 
 def _of_runs(ranking: Ranking, rows: np.ndarray) -> Ranking:
@@ -119,10 +120,10 @@ def _ratio(over: Any, under: Any) -> np.ndarray:
         return np.where((np.asarray(over) > 0) & (np.asarray(under) > 0), np.divide(over, under), np.nan)
 
 
-def sentences(comparison: Any) -> list[str]:
+def sentences(comparison: Dataset) -> list[str]:
     """What `compare_tuned` found, in plain words: the best of them, how each of the others compares with it, and how it was done.
 
-    Two are told apart where `p_holm` is below 0.05. Those that have no finished runs to compare are named.
+    Two are told apart where `p_holm` is below 0.05. Those that have nothing to compare are named.
 
     >>> import gdsim as gd
     >>> rules = [gd.SGD(lr=[0.001, 0.02]), gd.Momentum(lr=[0.001, 0.01])]
@@ -130,11 +131,14 @@ def sentences(comparison: Any) -> list[str]:
     >>> sentences(compare_tuned(sweep.run()))[0].startswith("Momentum reaches the loss 0.001 in ")
     True
     """
-    name, names = comparison.attrs["ranked_by"], [str(n) for n in comparison[comparison.attrs["by"]].values]
+    name, by = comparison.attrs["ranked_by"], comparison.attrs["by"]
+    names = [v if by == "optimizer" else f"{by}={v}" for v in shown_values(comparison[by].values.tolist())]
+    values = comparison[by].values.tolist()
     is_time, falls = name.startswith("steps to loss "), "accuracy" not in name
     medians = comparison["median"].values
     lacking = [*comparison.attrs.get("left_out", ()), *(n for n, m in zip(names, medians, strict=True) if np.isnan(m))]
-    absent = [f"{', '.join(lacking)} {'have' if len(lacking) > 1 else 'has'} no finished runs to compare."] if lacking else []
+    what = "finished runs" if is_time or name == "final loss" else f"finished runs with a {name}"
+    absent = [f"{', '.join(lacking)} {'have' if len(lacking) > 1 else 'has'} no {what} to compare."] if lacking else []
     order = np.argsort(np.where(np.isnan(medians), np.inf, medians if falls else -medians), kind="stable")
     compared = [int(k) for k in order if not np.isnan(medians[k])]
     if not compared:
@@ -154,7 +158,7 @@ def sentences(comparison: Any) -> list[str]:
         said.append(f"{names[best]} has the {'lowest' if falls else 'highest'} {name}, {shown[best]}.")
     for k in others:
         pair = comparison.isel(
-            pair=[{str(a), str(b)} == {names[best], names[k]} for a, b in zip(comparison["first"].values, comparison["second"].values, strict=True)]
+            pair=[{a, b} == {values[best], values[k]} for a, b in zip(comparison["first"].values.tolist(), comparison["second"].values.tolist(), strict=True)]
         )
         p = float(pair.p_holm[0])
         if not p < TOLD_APART:

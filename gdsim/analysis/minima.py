@@ -1,14 +1,15 @@
 """How many minima there are beyond those that were found: coverage and richness from how often each was."""
 
 import os
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from gdsim.sweep.reading import cells_in, check_result, dataset
+from gdsim.statistics import ArrayLike
+from gdsim.sweep.reading import Dataset, Result, cells_in, check_result, dataset
 
 
-def minima_by_loss(result: Any, *, tolerance: float = 1e-6) -> Any:
+def minima_by_loss(result: Result, *, tolerance: float = 1e-6) -> Dataset:
     """Minima told apart by their losses alone, cell by cell: a Dataset of `count[cell, minimum]` and `loss[cell, minimum]`, the lowest first.
 
     Runs that converged, were stopped or used up their budget are sorted by their final losses, and where two neighbours are more than
@@ -55,7 +56,7 @@ LEFT = {
 }  # fmt: skip
 
 
-def minima_left(counts: Any, *, tolerance: float = 1e-6) -> Any:
+def minima_left(counts: "ArrayLike | Result", *, tolerance: float = 1e-6) -> Dataset:
     """How much the minima found so far cover, and how many there may be, from how many runs ended in each: a Dataset of numbers.
 
     `counts` are those numbers, or a result or its folder, whose minima `minima_by_loss` counts with `tolerance`: a Dataset over `cell`.
@@ -69,7 +70,7 @@ def minima_left(counts: Any, *, tolerance: float = 1e-6) -> Any:
     5.0
     """
     if hasattr(counts, "data_vars") or isinstance(counts, (str, os.PathLike)):
-        result = check_result(counts, "minima_left")
+        result = check_result(cast("Result", counts), "minima_left")
         of_cells = [_left(c) for c in minima_by_loss(result, tolerance=tolerance)["count"].values]
         columns = {name: ("cell", np.array([c[name] for c in of_cells]), text, "1") for name, text in LEFT.items()}
         return cells_in(result).dataset(columns, tolerance=tolerance)

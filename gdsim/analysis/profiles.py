@@ -11,11 +11,11 @@ from gdsim.statistics import clustered
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.hits import checkpoint_before
-from gdsim.sweep.reading import Cells, axis_of, by_block, cells_in, check_result, checked_confidence, dataset, values_of, varied
+from gdsim.sweep.reading import Cells, DataArray, Dataset, Result, axis_of, by_block, cells_in, check_result, checked_confidence, dataset, values_of, varied
 from gdsim.sweep.result import sweep_behind
 
 
-def times_by_start(result: Any, target: Any = None, *, unit: str = "steps", over: str | None = None) -> Any:
+def times_by_start(result: Result, target: float | None = None, *, unit: str = "steps", over: str | None = None) -> DataArray:
     """Each start as a problem, each cell as a solver: a DataArray of times[start, cell] to the target, infinite where it was not met.
 
     The times are those of the looks at which the target was met; the coordinate `after` has those of the looks before. The target is the
@@ -33,7 +33,7 @@ def times_by_start(result: Any, target: Any = None, *, unit: str = "steps", over
     return _by_start(result, hits.cells, after, by, unit, over)
 
 
-def times_to_decrease(result: Any, share: float, *, unit: str = "steps", over: str | None = None) -> Any:
+def times_to_decrease(result: Result, share: float, *, unit: str = "steps", over: str | None = None) -> DataArray:
     """Times[start, cell] until a run has made all but `share` of the way from its first loss to the lowest that any cell of its problem reached from its start.
 
     More and Wild (2009): a problem counts as solved once f(x0) - f(x) >= (1 - share)(f(x0) - f_L). Infinite where it was not. Networks
@@ -145,7 +145,7 @@ def _ratios(times: Any, solver: str) -> _Ratios:
     return _Ratios(np.where(known, ratios, np.inf), np.where(known, early, np.inf), {n: c for n, c in times.coords.items() if c.dims == (solver,)})
 
 
-def performance_profile(times: Any, *, solver: str = "cell", confidence: float = 0.95) -> Any:
+def performance_profile(times: DataArray, *, solver: str = "cell", confidence: float = 0.95) -> Dataset:
     """The share of problems that each solver solves within tau times the best solver's time (Dolan and More 2002): a Dataset over `solver` and `tau`.
 
     `times` is a DataArray with a dimension of solvers, by default `cell`, and problems in all others; what failed is infinite or NaN.
@@ -192,7 +192,7 @@ def _shares(values: np.ndarray, after: np.ndarray, axis: np.ndarray, dims: tuple
     }  # fmt: skip
 
 
-def data_profile(times: Any, *, solver: str = "cell", parameters: int | None = None, confidence: float = 0.95) -> Any:
+def data_profile(times: DataArray, *, solver: str = "cell", parameters: int | None = None, confidence: float = 0.95) -> Dataset:
     """The share of problems that each solver solves within a budget (More and Wild 2009): a Dataset over `solver` and `budget`.
 
     Budgets are in the unit of `times`; with `parameters` in groups of so many evaluations plus one, a simplex gradient each, as for methods
@@ -210,7 +210,7 @@ def data_profile(times: Any, *, solver: str = "cell", parameters: int | None = N
     return dataset(variables, {**coordinates, "budget": ("budget", axis)}, problems=_count(table), confidence=confidence, times=TIMES)
 
 
-def algoperf_score(times: Any, *, solver: str = "cell", r_max: float = 4.0) -> Any:
+def algoperf_score(times: DataArray, *, solver: str = "cell", r_max: float = 4.0) -> DataArray:
     """The area under each solver's performance profile from 1 to `r_max`, over its width (Dahl et al. 2023): a DataArray over `solver`, 1 at best.
 
     >>> import xarray

@@ -10,6 +10,8 @@ from gdsim.statistics import median_ranks, rank_of
 from gdsim.sweep.cores import usable_cores
 from gdsim.sweep.reading import (
     WORST,
+    Dataset,
+    Result,
     by_block,
     cell_coordinates,
     cells_in,
@@ -28,7 +30,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BYTES_AT_ONCE = 300_000_000
 
 
-def bands(result: Any, *, variable: str = "loss", quantiles: Sequence[float] = QUANTILES, confidence: float = 0.95) -> Any:
+def bands(result: Result, *, variable: str = "loss", quantiles: Sequence[float] = QUANTILES, confidence: float = 0.95) -> Dataset:
     """Quantiles of a curve over the runs of each cell, checkpoint by checkpoint: a Dataset over `cell`, `quantile` and `checkpoint`.
 
     A run that ended keeps its value there; one that diverged counts as infinite from its end on (as 0 among accuracies). A quantile q

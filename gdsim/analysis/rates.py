@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.quantiles import bands
-from gdsim.sweep.reading import cells_in, check_result, dataset
+from gdsim.sweep.reading import Dataset, Result, cells_in, check_result, dataset
 from gdsim.sweep.result import sweep_behind
 
 FEWEST_POINTS = 5
 
 
-def convergence_rate(result: Any, *, minimum: float | None = None, of: str = "run", first_step: int | None = None) -> Any:
+def convergence_rate(result: Result, *, minimum: float | None = None, of: str = "run", first_step: int | None = None) -> Dataset:
     """How the excess e_t = loss - `minimum` falls, run by run or cell by cell: a Dataset over `run` or `cell`.
 
     Straight lines of log e over t ("linear" convergence, e ~ factor^t) and over log t ("sublinear", e ~ t^-exponent) are fitted by least

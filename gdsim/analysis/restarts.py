@@ -1,16 +1,16 @@
 """What restarts are worth: the best fixed cutoff, Luby's sequence, several starts at once."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from gdsim.analysis.targets import TIMES, hits_of, one_target
 from gdsim.analysis.units import UNITS
 from gdsim.axes import checked_whole
+from gdsim.sweep.reading import Dataset, Result
 
 
-def restart_cutoff(result: Any, target: Any = None, *, unit: str = "steps") -> Any:
+def restart_cutoff(result: Result, target: float | None = None, *, unit: str = "steps") -> Dataset:
     """When to give a run up and start again, cell by cell: a Dataset over `cell`.
 
     With a cutoff c a restarted optimizer takes E_c = E[min(T, c)] / P(T <= c) to the target on average, over the runs' times T
@@ -74,7 +74,7 @@ def luby(n: int) -> np.ndarray:
     return terms[:n]
 
 
-def luby_cost(result: Any, target: Any = None, *, base: float = 1.0, unit: str = "steps") -> Any:
+def luby_cost(result: Result, target: float | None = None, *, base: float = 1.0, unit: str = "steps") -> Dataset:
     """The expected time to the target with restarts after `base` times the terms of Luby's sequence: a Dataset of `cost[cell]`.
 
     Exact over the runs' distribution of times; no run goes on beyond its own end. Infinite where no run met the target.
@@ -110,7 +110,7 @@ def _luby_cost(spent: np.ndarray, met: np.ndarray, base: float, powers: np.ndarr
     return float(left[:-1] @ cost[powers] / (1 - left[-1]))  # as if the sequence began again after so many terms
 
 
-def parallel_starts(result: Any, target: Any = None, *, starts: Sequence[int] = (1, 2, 4, 8, 16), unit: str = "steps") -> Any:
+def parallel_starts(result: Result, target: float | None = None, *, starts: Sequence[int] = (1, 2, 4, 8, 16), unit: str = "steps") -> Dataset:
     """The time until the first of k starts at once meets the target, and what all spend by then: a Dataset over `cell` and `starts`.
 
     A group whose runs all end without it gives way to the next. `time` is the expected time of the clock, `cost` k times as much,

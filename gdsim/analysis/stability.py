@@ -10,6 +10,8 @@ from gdsim.stops import STATUSES
 from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.reading import (
+    Dataset,
+    Result,
     axis_of,
     cell_coordinates,
     cells_in,
@@ -27,7 +29,7 @@ from gdsim.words import nearest
 WORSE = "worse_than_start"
 
 
-def divergence_map(result: Any, x: str, y: str, *, status: str = "diverged", confidence: float = 0.95) -> Any:
+def divergence_map(result: Result, x: str, y: str, *, status: str = "diverged", confidence: float = 0.95) -> Dataset:
     """The share of runs that diverged over two hyperparameters, all others pooled: a Dataset over `y` and `x`.
 
     Cells that have no such hyperparameter are left out. `status` may be another, such as
@@ -80,7 +82,7 @@ TRIED = 15
 
 def edge_of_stability(
     problem: Any, optimizer: Rule, *, low: float, high: float, hyperparameter: str = "lr", share: float = 0.5, tolerance: float = 1e-6, **options: Any
-) -> Any:
+) -> Dataset:
     """The value of a hyperparameter beyond which more than `share` of the starts diverge, by bisection: a Dataset of `low` and `high`.
 
     The bracket must hold the edge: at `low` no more than that share diverges, at `high` more. Fifteen values between are trained side by side in

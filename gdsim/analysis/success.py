@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.statistics import INTERVALS, holm, mcnemar, normal_quantile
+from gdsim.statistics import INTERVALS, ArrayLike, holm, mcnemar, normal_quantile
 from gdsim.sweep.hits import is_success, own_targets
-from gdsim.sweep.reading import cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, opened
+from gdsim.sweep.reading import Dataset, Result, cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, opened
 from gdsim.words import nearest
 
 
-def success_probability(result: Any, *, target: Any = None, confidence: float = 0.95, interval: str = "wilson") -> Any:
+def success_probability(result: Result, *, target: "ArrayLike | None" = None, confidence: float = 0.95, interval: str = "wilson") -> Dataset:
     """The share of each cell's runs that succeed, with an interval: a Dataset over `cell`.
 
     A run succeeds if its status is "converged"; with `target`, a loss, if its lowest loss at a checkpoint or a stop's look was at
@@ -74,7 +74,7 @@ def _counted(summary: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     return (summary.best_loss_histogram.values * (edges < target)).sum(1), runs
 
 
-def compare_success(result: Any, reference: int = 0, *, target: Any = None, confidence: float = 0.95) -> Any:
+def compare_success(result: Result, reference: int = 0, *, target: "ArrayLike | None" = None, confidence: float = 0.95) -> Dataset:
     """Each cell's share of successes beside that of cell number `reference`, on their common starts: a Dataset over `cell`.
 
     The p-value is McNemar's exact one (1947), from the starts on which one of the two alone succeeds; `p_holm` holds for all

@@ -7,8 +7,8 @@ import numpy as np
 from gdsim.analysis.units import UNITS, Cost, cost_in
 from gdsim.axes import checked_whole
 from gdsim.statistics import accelerated, clustered, groups_of, median, normal_quantile, resampled, wilson
-from gdsim.sweep.hits import checked_targets, own_targets, times_met
-from gdsim.sweep.reading import Cells, cells_in, check_result, checked_confidence, dataset
+from gdsim.sweep.hits import Targets, checked_targets, own_targets, times_met
+from gdsim.sweep.reading import Cells, Dataset, Result, cells_in, check_result, checked_confidence, dataset
 
 # Distributions are given at every time at which a run meets a target, and at so many, evenly spaced in rank, where there are more.
 MOST_TIMES = 1000
@@ -68,7 +68,7 @@ def one_target(result: Any, target: Any, what: str) -> float:
     return float(losses[0])
 
 
-def time_to_target(result: Any, targets: Any = None, *, unit: str = "steps") -> Any:
+def time_to_target(result: Result, targets: Targets = None, *, unit: str = "steps") -> Dataset:
     """Between which two looks the loss of each run was first at most each target: a Dataset over `run` and `target`.
 
     Targets are the sweep's own where none are given. `by[run, target]` is the look at which a target was met, `after` the look
@@ -96,11 +96,13 @@ def time_to_target(result: Any, targets: Any = None, *, unit: str = "steps") -> 
         "by": (dims, by, f"{UNITS[unit]} at the look at which it was, by which it was", unit),
         "spent": ("run", hits.cost.of(hits.last, hits.cells.place), f"{UNITS[unit]} of the whole run", unit),
     }
-    coordinates = {n: c for n, c in result.coords.items() if c.dims == ("run",)}
+    coordinates = {str(n): c for n, c in result.coords.items() if c.dims == ("run",)}
     return dataset(variables, {**coordinates, "target": ("target", hits.targets)}, unit=unit, times=TIMES)
 
 
-def expected_running_time(result: Any, targets: Any = None, *, unit: str = "steps", confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> Any:
+def expected_running_time(
+    result: Result, targets: Targets = None, *, unit: str = "steps", confidence: float = 0.95, resamples: int = 1000, seed: int = 0
+) -> Dataset:
     """The expected time to each target with restarts, ERT or aRT (Auger and Hansen 2005): a Dataset over `cell` and `target`.
 
     It is all that the runs spent, each until it met the target or ended, over the number that met it; infinite if none did. The
@@ -155,7 +157,7 @@ def _ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
     return np.divide(over, under, out=np.full(over.shape, np.inf), where=under > 0)
 
 
-def simulated_restarts(result: Any, target: Any = None, *, unit: str = "steps", draws: int = 1000, seed: int = 0) -> Any:
+def simulated_restarts(result: Result, target: float | None = None, *, unit: str = "steps", draws: int = 1000, seed: int = 0) -> Dataset:
     """Times of an optimizer that starts again until it succeeds: a Dataset of `time[cell, draw]`, infinite where no run of a cell met the target.
 
     Runs of the cell are drawn with replacement and their times added until one that met the target is drawn; the mean of the draws
@@ -196,7 +198,7 @@ def _sums_of_draws(values: np.ndarray, counts: np.ndarray, rng: Any) -> np.ndarr
     return rng.multinomial(counts, number / number.sum()) @ distinct
 
 
-def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", confidence: float = 0.95) -> Any:
+def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", confidence: float = 0.95) -> Dataset:
     """The share of runs and targets that are met by each time, cell by cell (Hansen et al. 2021): a Dataset over `cell` and `time`.
 
     Runs that never meet a target count as later than any time. The interval is that of `gdsim.statistics.clustered`, of the
@@ -250,7 +252,7 @@ def time_axis(axis: np.ndarray) -> np.ndarray:
     return axis if len(axis) <= MOST_TIMES else axis[np.unique(np.linspace(0, len(axis) - 1, MOST_TIMES).astype(int))]
 
 
-def kaplan_meier(result: Any, target: Any = None, *, unit: str = "steps", confidence: float = 0.95) -> Any:
+def kaplan_meier(result: Result, target: float | None = None, *, unit: str = "steps", confidence: float = 0.95) -> Dataset:
     """The share of runs that have not met the target by each time, where budgets differ (Kaplan and Meier 1958): a Dataset over `cell` and `time`.
 
     A run that used up its budget, or was stopped by `gd.Validation`, is censored there: it might have met the target later. One that
@@ -311,7 +313,7 @@ def _survival(events: np.ndarray, at_risk: np.ndarray) -> np.ndarray:
         return np.cumprod(np.where(at_risk > 0, 1 - events / at_risk, 1.0), 1)
 
 
-def default_targets(result: Any, n: int = 20) -> np.ndarray:
+def default_targets(result: Result, n: int = 20) -> np.ndarray:
     """`n` losses between that of a typical start and that of a typical run of the best cell, which they close in on by fifths of a factor of ten.
 
     From the median first loss of the first thousand runs down to the lowest of the cells' median lowest losses, diverged runs

@@ -7,16 +7,16 @@ import numpy as np
 
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.axes import checked_whole
-from gdsim.statistics import groups_of, median, percentiles, resampled
+from gdsim.statistics import ArrayLike, groups_of, median, percentiles, resampled
 from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
-from gdsim.sweep.reading import Cells, axis_of, cells_in, check_result, checked_confidence, dataset, varied
+from gdsim.sweep.reading import Cells, Dataset, Result, axis_of, cells_in, check_result, checked_confidence, dataset, varied
 from gdsim.words import nearest
 
 # Values of resampled medians that are in memory at once.
 MEDIAN_VALUES = 20_000_000
 
 
-def expected_best(values: Any, n: Any, *, estimator: str = "unbiased") -> np.ndarray:
+def expected_best(values: ArrayLike, n: ArrayLike, *, estimator: str = "unbiased") -> np.ndarray:
     """The expected lowest of `n` random trials, from the losses of B trials (Dodge et al. 2019): one number for each n.
 
     "unbiased" draws n of the B without replacement (a U-statistic; NaN beyond B), "plug-in" with replacement (a V-statistic, biased
@@ -81,9 +81,9 @@ def ranked(result: Any, variable: str | None, target: float | None) -> Ranked:
 
 
 def budget_curve(
-    result: Any, *, variable: str | None = None, target: float | None = None, by: str = "optimizer",
+    result: Result, *, variable: str | None = None, target: float | None = None, by: str = "optimizer",
     estimator: str = "unbiased", confidence: float = 0.95, resamples: int = 500, seed: int = 0,
-) -> Any:  # fmt: skip
+) -> Dataset:  # fmt: skip
     """The expected best median loss of n random trials, for each optimizer and each n: a Dataset over `by` and `trials`.
 
     A trial is a cell drawn from those of one optimizer (or of one value of any coordinate `by`); its loss is the median over its
@@ -173,7 +173,7 @@ def _finite_shares(result: Any, table: np.ndarray, resamples: int, seed: int) ->
     return (weights @ counts[0]) / np.maximum(1, weights @ counts[1])
 
 
-def best_cell(result: Any, *, variable: str | None = None, target: float | None = None, resamples: int = 1000, seed: int = 0) -> Any:
+def best_cell(result: Result, *, variable: str | None = None, target: float | None = None, resamples: int = 1000, seed: int = 0) -> Dataset:
     """Which cell has the best median of what ranks, and how often it still has when the starts are drawn anew: a Dataset over `cell`.
 
     What ranks, and how ties are broken, `gd.table` says: `variable` or the time to `target`; else the time to the sweep's lowest target,
@@ -208,8 +208,8 @@ def best_cell(result: Any, *, variable: str | None = None, target: float | None 
 
 
 def sensitivity(
-    result: Any, hyperparameter: str = "lr", *, variable: str | None = None, target: float | None = None, factor: float = 2.0, by: str = "optimizer"
-) -> Any:
+    result: Result, hyperparameter: str = "lr", *, variable: str | None = None, target: float | None = None, factor: float = 2.0, by: str = "optimizer"
+) -> Dataset:
     """How wide the range of a hyperparameter is within which the median loss stays within `factor` of the best: a Dataset over `by`.
 
     The loss is what ranks, as `gd.table` says, a time too; `attrs["ranked_by"]` names it. At each value the best cell over all other

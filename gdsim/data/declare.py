@@ -14,7 +14,7 @@ from gdsim.axes import checked_whole
 from gdsim.data.arrays import features_of, kept, targets_of, weights_of
 from gdsim.data.classes import are_doubtful, checked_names, classes_of, codes_of, counted, is_labels, listed
 from gdsim.data.columns import same_rows
-from gdsim.data.doubts import warn_of_constants, warn_of_counts
+from gdsim.data.doubts import warn_of_absent_classes, warn_of_constants, warn_of_counts
 from gdsim.data.files import contents_of, said_of
 from gdsim.data.items import is_dataset, samples_in
 from gdsim.data.splits import is_share, split
@@ -38,34 +38,44 @@ class Samples(NamedTuple):
 
 
 class Data:
-    """Samples and their targets, with an optional validation set and an optional test set.
-
-    `X[sample, feature]`: finite numbers; an array, a list, a pandas DataFrame, an Arrow table, a PyTorch tensor. `y`: labels
-    [sample] (whole numbers, booleans or texts), numbers [sample] or numbers [sample, output]. All is copied: what the caller does
-    to his arrays later changes nothing here. A map-style PyTorch Dataset of pairs (x, y) takes the place of X and y: each item is
-    read once, and its x is flattened.
-
-    `validation`, `test`: None, a pair (X, y), another Data, a PyTorch Dataset, or the share of all samples to set aside at random with `seed`. The
-    test set is for `gd.evaluate(on="test")` alone: nothing is stopped or ranked by it.
+    """Samples and their targets, with an optional validation set and an optional test set: a snapshot of what was given.
 
     Labels are classes under a loss of labels, and plain numbers under a regression loss. The classes are the labels that occur,
-    in any of the sets, in ascending order (`class_names`); or those that `class_names=` gives, in its order, where whole numbers
-    are places among names that are texts. Whole numbers in one column [sample, 1] are labels too: `loss=` says where they are numbers.
-
-    `standardize`: each feature less its mean, over its standard deviation (of the population), both of the training samples alone;
-    kept as `center` and `scale`, and applied by `gd.predict`, which takes features as they were given here.
-
-    `sample_weight[sample]`: how much each sample counts in every loss; the weights are scaled to a mean of 1. Accuracies count every
-    sample alike, those of weight 0 too; so do the losses of the validation and the test set.
+    in any of the sets, in ascending order (`class_names`), or those that were given.
 
     Attributes: `X`, `y`, `validation`, `test` (of type Data), `sample_weight`, `class_names`, `feature_names`, `center`, `scale`, `name`;
     what there is not is None. Raises ValueError or TypeError for shapes that disagree, empty data, and values that are missing,
-    masked, infinite or no numbers.
+    masked, infinite or no numbers. Warns of named columns that are constant or count the rows, and of classes that a set lacks.
 
     >>> Data([[0.0], [1.0]], [0, 1]).X.shape
     (2, 1)
     >>> Data([[0.0], [1.0], [2.0]], ["no", "yes", "no"]).class_names
     ('no', 'yes')
+
+    Parameters
+    ----------
+    X : numbers [sample, feature]
+        Finite: an array, a list, a pandas DataFrame, an Arrow table, a PyTorch tensor. All is copied. A map-style PyTorch Dataset of
+        pairs (x, y) takes the place of X and y: each item is read once, and its x is flattened.
+    y : labels [sample], numbers [sample] or numbers [sample, output]
+        Labels are whole numbers, booleans or texts; whole numbers in one column [sample, 1] are labels too: `loss=` says where
+        they are numbers.
+    validation : default None, a pair (X, y), another Data, a PyTorch Dataset, or a share in (0, 1)
+        The validation set; a share of all samples is set aside at random.
+    test : default None, as validation
+        The test set, for `gd.evaluate(on="test")` alone: nothing is stopped or ranked by it.
+    sample_weight : default None, numbers from 0 [sample]
+        How much each sample counts in every training loss; scaled to a mean of 1. Accuracies count every sample alike, those of
+        weight 0 too; so do the losses of the validation and the test set.
+    class_names : default None, a list of different texts or whole numbers
+        The classes in their order; labels that are whole numbers are places among names that are texts.
+    standardize : default False
+        Each feature less its mean, over its standard deviation (of the population), both of the training samples alone; kept as
+        `center` and `scale`, and applied by `gd.predict`, which takes features as they were given here.
+    seed : default 0, a whole number below 2^64
+        What draws the shares.
+    name : default 'data'
+        What errors and figures call it.
     """
 
     X: np.ndarray
@@ -112,6 +122,7 @@ class Data:
                 X=samples.X if standard is None else standard.applied(samples.X),
                 y=samples.y if classes is None else codes_of(samples.y, classes, "y" if n == "train" else f"y of the {n} set"),
             )
+        warn_of_absent_classes({n: s.y for n, s in sets.items()}, classes)
         center, scale = standard or (None, None)
         self._put(sets, name, sample_weight=weights, feature_names=whole.names, center=center, scale=scale, _classes=classes)
 
@@ -164,7 +175,7 @@ class Data:
         `class_names`. `~` is the home folder.
 
         Raises ValueError, which names the file, the column and the row, for what cannot be read, is missing, or is no number. Warns of
-        columns that are constant or that count the rows.
+        columns that are constant or that count the rows, and of classes that a set lacks.
 
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "flowers.csv"

@@ -1,13 +1,18 @@
-"""Warnings of columns from which nothing, or nothing worth knowing, is learnt."""
+"""Warnings of columns from which nothing, or nothing worth knowing, is learnt, and of classes that a set lacks."""
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-# Rows from which on a column of whole numbers in the rows' own order, or in any order, is taken for one that counts them.
-COUNTED_IN_ORDER, COUNTED_IN_ANY = 4, 20
+from gdsim.data.classes import are_doubtful, classes_of, codes_of, is_labels
+
+# Rows from which on a column is taken for one that counts them: by 1 from 0 or 1 as they stand; by any step, from anywhere, in any order.
+COUNTED_FROM_START, COUNTED_IN_ANY = 4, 20
+# Samples of a held-out set from which on a class that it lacks is worth a word.
+MANY = 20
 # What pandas calls a column without a name: an index that was written with the data.
 NAMELESS = "Unnamed: 0"
 
@@ -30,10 +35,37 @@ def warn_of_counts(X: np.ndarray, names: Sequence[str]) -> None:
 
 
 def _counts(column: np.ndarray) -> bool:
-    if len(column) < COUNTED_IN_ORDER:
-        return False
+    """Whether whole numbers rise or fall by one step from row to row, or would if they were sorted."""
     places = column if len(column) < COUNTED_IN_ANY else np.sort(column)
-    return bool(places[0] in (0.0, 1.0) and (np.diff(places) == 1.0).all())
+    step = places[1] - places[0] if len(places) > 1 else 0.0
+    if step == 0.0 or (places != np.floor(places)).any() or (np.diff(places) != step).any():
+        return False
+    return len(places) >= (COUNTED_FROM_START if step == 1.0 and places[0] in (0.0, 1.0) else COUNTED_IN_ANY)
+
+
+def warn_of_absent_classes(labels: Mapping[str, np.ndarray], classes: Sequence[Any] | None) -> None:
+    """Warns of classes that the training set lacks, which no model can learn, and of those that a large held-out set lacks.
+
+    `labels[set]`, "train" first, are [sample] places among the `classes`, or targets that may be labels where there are none.
+    """
+    if len(labels) == 1 or (classes is None and not is_labels(labels["train"])):
+        return
+    if classes is None:
+        classes = classes_of(list(labels.values()))
+        if are_doubtful(labels["train"], classes):
+            return
+        labels = {name: codes_of(values, classes, name) for name, values in labels.items()}
+    there = {name: np.bincount(places, minlength=len(classes)) > 0 for name, places in labels.items()}
+    said = []
+    for place in range(len(classes)):
+        having = [name for name, found in there.items() if found[place]]
+        lacking = [name for name in labels if name not in having and (name == "train" or len(labels[name]) >= MANY)]
+        if having and lacking:
+            where = " and ".join({"train": "training"}.get(name, name) for name in having)
+            said.append((classes[place], f"in the {where} set{'s' if len(having) > 1 else ''} alone"))
+    if said:
+        shown = [f"{name!r} occurs {where}" for name, where in said[:5]] + ([f"... ({len(said)} such classes in all)"] if len(said) > 5 else [])
+        _warn(f"class {', '.join(shown)}: what a set lacks is neither learnt nor measured by it; give larger shares, another seed, or sets of your own")
 
 
 def _warn(text: str) -> None:

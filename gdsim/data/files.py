@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.data.columns import names_of
+from gdsim.data.columns import names_of, row_of
 from gdsim.words import nearest
 
 KINDS = (".csv", ".parquet", ".npz")
@@ -28,6 +28,8 @@ def contents_of(path: pathlib.Path, target: Any, drop: Any, features: Any) -> di
     names_of(frame)
     frame.columns = [str(c) for c in frame.columns]
     targets, inputs = chosen_columns(list(frame.columns), target, drop, features)
+    if path.suffix == ".csv":
+        _refuse_words_for_missing(path, frame, targets)
     return {"X": frame[inputs], "y": frame[targets if len(targets) > 1 else targets[0]]}
 
 
@@ -86,6 +88,21 @@ def _csv(path: pathlib.Path) -> Any:
     if len(set(names)) < len(names) and len(names) == frame.shape[1]:
         frame.columns = names
     return frame
+
+
+def _refuse_words_for_missing(path: pathlib.Path, frame: Any, targets: Sequence[str]) -> None:
+    """Raises ValueError for a label such as NA or None, which the reader takes for a missing value; what is empty is missing."""
+    import pandas
+
+    for name in (n for n in targets if frame[n].isna().any()):
+        place = frame.columns.get_loc(name)
+        words = pandas.read_csv(path, index_col=False, usecols=[place], dtype=str, keep_default_na=False).iloc[:, 0]
+        row = next((i for i in np.flatnonzero(frame[name].isna()) if words.iloc[i].strip()), None)
+        if row is not None:
+            raise ValueError(
+                f"column {name!r} has the text {words.iloc[row]!r} in {row_of(frame, int(row))}, which the reader takes for a missing value: rename that label, or "
+                f"leave those rows out; pandas.read_csv(path, keep_default_na=False) keeps it as a label, in a frame for gd.Data"
+            )
 
 
 def _parquet(path: pathlib.Path) -> Any:

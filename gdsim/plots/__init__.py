@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from gdsim.declarations import hint_calls_in
 from gdsim.plots.comparison import compare_tuned
 from gdsim.plots.convergence import convergence_bands
 from gdsim.plots.film import race_animation
@@ -20,3 +21,4 @@ __all__ = [
 
 if not TYPE_CHECKING:
     __getattr__ = hinting("gd.plots", __all__)
+    hint_calls_in(globals())

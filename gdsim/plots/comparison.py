@@ -1,17 +1,16 @@
 """Optimizers compared, each tuned over its own grid."""
 
-from typing import Any
-
 import numpy as np
 
 from gdsim import analysis
-from gdsim.plots.style import finished, log_scale, new_panel, with_intervals
-from gdsim.plots.words import counted, shown_number
+from gdsim.plots.style import Axes, Figure, finished, log_scale, new_panel, with_intervals
+from gdsim.sweep.reading import Result
+from gdsim.sweep.words import counted, shown_number
 
 WIDTH = 8.2
 
 
-def compare_tuned(result: Any, *, by: str = "optimizer", variable: str | None = None, target: float | None = None, ax: Any = None) -> Any:
+def compare_tuned(result: Result, *, by: str = "optimizer", variable: str | None = None, target: float | None = None, ax: "Axes | None" = None) -> Figure:
     """Each optimizer at the best cell of its own grid, on starts that did not choose it: medians with intervals, the best at the top.
 
     What `gd.analysis.compare_tuned` finds, with p-values against the best, corrected for all pairs, at the right. `ax`: Axes to draw on. Returns
@@ -38,7 +37,7 @@ def compare_tuned(result: Any, *, by: str = "optimizer", variable: str | None = 
         p = pairs.get(frozenset((names[k], names[order[0]])))
         said = "" if p is None or np.isnan(p) else f"p = {shown_number(p, 2)}"
         if not np.isfinite(value):
-            said = "no finished runs" if np.isnan(value) else f"{said} (infinite)"
+            said = "nothing to compare" if np.isnan(value) else f"{said} (infinite)"
         panel.text(1.01, row, said, transform=panel.get_yaxis_transform(), va="center", fontsize="x-small")
     panel.set_yticks(range(len(names)), [names[k] for k in order])
     panel.set_ylim(len(names) - 0.5, -0.5)

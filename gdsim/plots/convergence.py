@@ -7,11 +7,11 @@ import numpy as np
 
 from gdsim.analysis import bands
 from gdsim.plots.looks import looks_by_value, looks_together, show_looks
-from gdsim.plots.style import ASIDE, best_of, finished, label_outer, logarithmic, new_panel, new_panels, ranked_by, said_of, share_axis
-from gdsim.plots.words import counted
+from gdsim.plots.style import ASIDE, Axes, Figure, SubFigure, best_of, finished, label_outer, logarithmic, new_panel, new_panels, ranked_by, said_of, share_axis
 from gdsim.sweep.hits import own_targets
 from gdsim.sweep.ranking import ranked_cells
-from gdsim.sweep.reading import WORST, is_summary, last_known, opened
+from gdsim.sweep.reading import WORST, Result, is_summary, last_known, opened
+from gdsim.sweep.words import counted
 
 # Cells that diverge leave the picture at so many times the highest start: to their end they would press the others flat.
 MOST_ABOVE = 10.0
@@ -19,7 +19,7 @@ MOST_ABOVE = 10.0
 NEAR = 30.0
 
 
-def convergence_bands(result: Any, *, variable: str = "loss", ax: Any = None, figure: Any = None) -> Any:
+def convergence_bands(result: Result, *, variable: str = "loss", ax: "Axes | None" = None, figure: "Figure | SubFigure | None" = None) -> Figure:
     """A panel per optimizer: the median of `variable` over the runs of each cell, with the band of the middle half.
 
     Optimizers of one cell each share a panel. Runs that ended keep their last value, diverged runs count as infinite from their end. Of many

@@ -11,6 +11,7 @@ from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.filenames import user_path
 from gdsim.plots.race import Race, caption_of, drawn_paths, head_of, race_of, stage_of
 from gdsim.plots.style import legend, line, new_figure
+from gdsim.sweep.reading import Result
 
 TEMPLATE = pathlib.Path(__file__).with_name("film.html")
 DOTS_PER_INCH, FILM_DPI, MARK = 130, 90, 8.0
@@ -20,7 +21,7 @@ MOST_POINTS = 2000
 PAGE_DASHES = {"-": "", "--": "9 5", ":": "2 4", "-.": "9 4 2 4"}
 
 
-def race_animation(result: Any, file: str | pathlib.Path, *, start: int = 0, seconds: float = 8.0, frames: int = 120) -> pathlib.Path:
+def race_animation(result: Result, file: str | pathlib.Path, *, start: int = 0, seconds: float = 8.0, frames: int = 120) -> pathlib.Path:
     """The race as a film: a GIF, an HTML page that needs nothing else, or an MP4 where ffmpeg is installed, by the file's ending.
 
     The page has buttons, a slider and keys to go through it. Takes what `race` takes, and returns the file's path. Raises ValueError

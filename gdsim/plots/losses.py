@@ -5,11 +5,26 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.minima import clusters
-from gdsim.plots.style import MOST_LINES, best_of, finished, is_wide, label_outer, line, logarithmic, new_panel, new_panels, ranked_by, said_of
-from gdsim.plots.words import counted, settings_of, settings_texts, shown_number
+from gdsim.plots.style import (
+    MOST_LINES,
+    Axes,
+    Figure,
+    SubFigure,
+    best_of,
+    finished,
+    is_wide,
+    label_outer,
+    line,
+    logarithmic,
+    new_panel,
+    new_panels,
+    ranked_by,
+    said_of,
+)
 from gdsim.sweep.ranking import ranked_cells
-from gdsim.sweep.reading import cells_in, check_result
+from gdsim.sweep.reading import Result, cells_in, check_result
 from gdsim.sweep.result import losses_at_end
+from gdsim.sweep.words import counted, settings_of, settings_texts, shown_number
 
 BINS, MOST_MARKS = 60, 8
 BAR = 0.6  # height of a row's highest bar: its counts stand above
@@ -17,7 +32,7 @@ BAR = 0.6  # height of a row's highest bar: its counts stand above
 APART = (0.06, 0.12)
 
 
-def final_losses(result: Any, *, tolerance: float = 1e-4, ax: Any = None, figure: Any = None) -> Any:
+def final_losses(result: Result, *, tolerance: float = 1e-4, ax: "Axes | None" = None, figure: "Figure | SubFigure | None" = None) -> Figure:
     """Histograms of final losses, a panel per optimizer and in it a row per cell, with the levels at which many runs ended marked by their counts.
 
     A level is a group of final losses no further than tolerance (1 + |loss|) from their neighbours; those are marked in which at

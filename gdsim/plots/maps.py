@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
-from gdsim.plots.style import finished, is_wide, new_panel
-from gdsim.plots.words import counted, shown_number, shown_values
-from gdsim.sweep.reading import opened, with_none
+from gdsim.plots.style import Axes, Figure, finished, is_wide, new_panel
+from gdsim.sweep.reading import Result, opened, with_none
+from gdsim.sweep.words import counted, shown_number, shown_values
 from gdsim.words import nearest
 
 # Numbers are written into the fields of maps of so many.
@@ -21,7 +21,9 @@ STATISTICS = {
 }
 
 
-def heat_map(result: Any, x: str, y: str, *, statistic: str = "median_loss", variable: str | None = None, target: float | None = None, ax: Any = None) -> Any:
+def heat_map(
+    result: Result, x: str, y: str, *, statistic: str = "median_loss", variable: str | None = None, target: float | None = None, ax: "Axes | None" = None
+) -> Figure:
     """A number of the cells over two hyperparameters: "median_loss" (the best over all others), "probability" of success, "diverged", or "worse_than_start".
 
     The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says.
@@ -63,7 +65,7 @@ def _caption(runs: np.ndarray, values: np.ndarray, *, is_share: bool) -> str:
     )
 
 
-def divergence_map(result: Any, x: str, y: str, *, ax: Any = None) -> Any:
+def divergence_map(result: Result, x: str, y: str, *, ax: "Axes | None" = None) -> Figure:
     """The share of runs that diverged over two hyperparameters, all others pooled. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
 
     >>> import gdsim as gd

@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.plots.style import MARKERS, finished, legend, line, new_panel, said_of
-from gdsim.plots.words import cell_texts
+from gdsim.plots.style import MARKERS, Axes, Figure, finished, legend, line, new_panel, said_of
 from gdsim.sweep.ranking import ranked_cells
-from gdsim.sweep.reading import cells_in, check_result
+from gdsim.sweep.reading import Result, cells_in, check_result
+from gdsim.sweep.words import cell_texts
 
 GRID, LEVELS, CURVE = 200, 25, 400
 # Paths that a reader can follow.
@@ -39,7 +39,7 @@ class Race(NamedTuple):
     ranked_by: str
 
 
-def race(result: Any, *, start: int = 0, ax: Any = None) -> Any:
+def race(result: Result, *, start: int = 0, ax: "Axes | None" = None) -> Figure:
     """The paths of each cell's run from one start over the contours, or on the curve, of the function that they minimise; crosses mark its minima.
 
     The sweep must be of one function of one or two variables, recorded with `gd.Record(trajectory=True)`. Of many cells the ten that rank best are shown.

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole, length
-from gdsim.plots.style import finished, legend, line, new_panel
-from gdsim.plots.words import joined, shown_number
+from gdsim.plots.style import Axes, Figure, finished, legend, line, new_panel
 from gdsim.schedules import Schedule
+from gdsim.sweep.words import joined, shown_number
 
 RATE = Range(0.0, float("inf"), low_allowed=False)
 
 
-def schedule(schedules: Any, *, steps: int = 1000, lr: float = 1.0, ax: Any = None) -> Any:
+def schedule(schedules: Schedule | Sequence[Schedule], *, steps: int = 1000, lr: float = 1.0, ax: "Axes | None" = None) -> Figure:
     """The learning rate at each step of one schedule, or of several: those of runs of gradient descent on a slope of 1.
 
     `ax`: Axes to draw on. Returns the figure, a matplotlib Figure. Raises TypeError for what is no schedule.

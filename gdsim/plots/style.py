@@ -1,11 +1,20 @@
 """What all figures share: colours and lines that the colour-blind and a printer tell apart, panels, scales, legends."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from gdsim.plots.words import shown_number, shown_values
+from gdsim.sweep.words import shown_number, shown_values
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+# What figures are drawn on and given as, as texts: nothing is imported for them.
+Axes: TypeAlias = "matplotlib.axes.Axes"
+Figure: TypeAlias = "matplotlib.figure.Figure"
+SubFigure: TypeAlias = "matplotlib.figure.SubFigure"
 
 # Okabe and Ito (2008): eight colours that the colour-blind tell apart, here without yellow, which print loses.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

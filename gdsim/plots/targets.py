@@ -11,6 +11,8 @@ from gdsim.plots.looks import looks_together
 from gdsim.plots.style import (
     MOST_BANDS,
     MOST_LINES,
+    Axes,
+    Figure,
     best_of,
     dodged,
     finished,
@@ -26,10 +28,10 @@ from gdsim.plots.style import (
     whiskers,
     with_intervals,
 )
-from gdsim.plots.words import counted, shown_number
-from gdsim.sweep.hits import own_targets
+from gdsim.sweep.hits import Targets, checked_targets, own_targets
 from gdsim.sweep.ranking import ranked_cells
-from gdsim.sweep.reading import axis_of, cell_coordinates, check_result, varied
+from gdsim.sweep.reading import Result, axis_of, cell_coordinates, check_result, varied
+from gdsim.sweep.words import counted, shown_number
 
 SIZE = (8.2, 4.2)
 NEARLY = 1e-2  # of the way to the lowest loss that is known, at which a start counts as solved where the sweep has no target
@@ -37,7 +39,7 @@ LITTLE = 1.25  # what an axis of times begins before the first, as a factor
 TIMES = "Times are as fine as the looks: a target of the sweep is met at a step, with mini-batches at a look of its stop, any other at a checkpoint."
 
 
-def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", ax: Any = None) -> Any:
+def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", ax: "Axes | None" = None) -> Figure:
     """The share of runs and targets that are met by each time, a line per cell with its interval; the seven best cells.
 
     Without `targets`, those of the sweep, or `gd.analysis.default_targets`. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
@@ -49,7 +51,7 @@ def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", ax: Any = Non
     """
     result = check_result(result, "ecdf")
     own = own_targets(result)
-    losses = targets if targets is not None else chosen_targets(result)
+    losses = checked_targets(targets) if targets is not None else chosen_targets(result)
     found = analysis.ecdf(result, losses, unit=unit)
     mean = found.share.mean("time").values if found.sizes["time"] else np.zeros(found.sizes["cell"])
     ranks = ranked_cells(result)
@@ -57,7 +59,7 @@ def ecdf(result: Any, targets: Any = None, *, unit: str = "steps", ax: Any = Non
     chosen = best_of(ranks, reached)
     of = said_of(len(chosen), count) if len(chosen) < len(reached) else f"; the {len(chosen)} of {count:,} cells that did" if len(chosen) < count else ""
     several = found.attrs["targets"]
-    what = f"loss {shown_number(float(np.ravel(losses)[0]))}" if several == 1 else f"{several} targets"
+    what = f"loss {shown_number(float(losses[0]))}" if several == 1 else f"{several} targets"
     title = f"Share of runs that have met {what}{of}" if len(chosen) else f"No run has met {what}"
     figure, panel = new_panel(title, unit, "share met", ax=ax, size=SIZE)
     curves = [found[n].values[chosen] for n in ("share", "low", "high")]
@@ -108,7 +110,7 @@ def _steps(panel: Any, x: np.ndarray, curves: Sequence[np.ndarray], looks: Any) 
     panel.set_ylim(0, 1.02)
 
 
-def ert(result: Any, target: float | None = None, *, hyperparameter: str = "lr", unit: str = "steps", ax: Any = None) -> Any:
+def ert(result: Result, target: float | None = None, *, hyperparameter: str = "lr", unit: str = "steps", ax: "Axes | None" = None) -> Figure:
     """The expected time to a target with restarts against a hyperparameter, a line per optimizer with 95% intervals.
 
     At each value the best cell over all other hyperparameters counts; where no run of any met the target, the line is broken. Without
@@ -157,7 +159,7 @@ def _best_of_each(found: Any, place: np.ndarray) -> np.ndarray:
     return np.array(rows).reshape(-1, 4).T
 
 
-def performance_profile(result: Any, *, share: float | None = None, unit: str = "steps", over: str | None = None, ax: Any = None) -> Any:
+def performance_profile(result: Result, *, share: float | None = None, unit: str = "steps", over: str | None = None, ax: "Axes | None" = None) -> Figure:
     """The performance profile of the cells, each start a problem: solved within tau times the best cell's time, with intervals. The seven best cells.
 
     A start counts as solved once a run has met the sweep's lowest `gd.Target`; where it has none, or with `share`, once a run has made all

@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
-from gdsim.plots.style import dodged, finished, legend, line, log_scale, marked_line, new_panel, number_axis, share_axis, with_intervals
-from gdsim.plots.words import counted, shown_number
-from gdsim.sweep.reading import cells_in, check_result
+from gdsim.plots.style import Axes, Figure, dodged, finished, legend, line, log_scale, marked_line, new_panel, number_axis, share_axis, with_intervals
+from gdsim.sweep.reading import Result, cells_in, check_result
+from gdsim.sweep.words import counted, shown_number
 
 SIZE = (8.2, 4.2)
 
 
 def sensitivity_curve(
-    result: Any, hyperparameter: str = "lr", *, variable: str | None = None, target: float | None = None, factor: float = 2.0, ax: Any = None
-) -> Any:
+    result: Result, hyperparameter: str = "lr", *, variable: str | None = None, target: float | None = None, factor: float = 2.0, ax: "Axes | None" = None
+) -> Figure:
     """The best median at each value of a hyperparameter, a line per optimizer; the range within `factor` of its best is drawn below.
 
     The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. An arrow at the range's end says that it
@@ -68,7 +68,7 @@ def _named(name: str, found: Any) -> str:
     return name if text in ("nan", "0") else f"{name}: {text} decade{'' if text == '1' else 's'}"
 
 
-def budget_curve(result: Any, *, variable: str | None = None, target: float | None = None, by: str = "optimizer", ax: Any = None) -> Any:
+def budget_curve(result: Result, *, variable: str | None = None, target: float | None = None, by: str = "optimizer", ax: "Axes | None" = None) -> Figure:
     """The expected best median of n random trials, a line per optimizer with its 95% interval.
 
     The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. `ax`: Axes to draw on. Returns the

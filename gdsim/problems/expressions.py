@@ -126,6 +126,12 @@ class Expression(Symbolic, tag="expression", frozen=True):
     [-4.0, 0.0]
     """
 
+    meanings = {
+        "text": "The formula: a text, or a Python function of the variables.",
+        "variables": "The names of the parameters in their order, a list of texts; None for all names as they appear.",
+        "data": "The samples, a gd.Data, of each of which the formula is the loss; None for a function of the parameters alone.",
+    }
+
     text: Any
     variables: Any = None
     data: Data | None = None  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -63,6 +63,13 @@ class Own(Problem, tag="own", frozen=True):
     True
     """
 
+    meanings = {
+        "function": 'A Python function of a tuple of parameters, or "module:name": it gives the value, or (value, partial derivatives).',
+        "dim": f"How many parameters there are, a whole number from 1 to {MOST_PARAMETERS}.",
+        "low": "The lowest value of each parameter in the box in which runs start; finite, below `high`.",
+        "high": "The highest value of each parameter in the box; finite.",
+    }
+
     function: Any
     dim: int
     low: float = -1.0

@@ -100,6 +100,11 @@ class Quadratic(Problem, tag="quadratic", frozen=True):
     [2.0, 1.0]
     """
 
+    meanings = {
+        "matrix": "A[row, column]: symmetric, finite, 1 to 1000 rows.",
+        "centers": "The centres c_i[sample, parameter], of which batches are drawn, or one centre [parameter]; None for one at 0.",
+    }
+
     matrix: Any
     centers: Any = None
 

@@ -96,6 +96,11 @@ class TeacherStudent(Problem, tag="teacher_student", frozen=True):
     36
     """
 
+    meanings = {
+        "teacher": "How many units the teacher has, and how many inputs there are: a whole number from 1 to 1000.",
+        "student": "How many units the student has: a whole number from 1 to 1000.",
+    }
+
     teacher: int
     student: int
 

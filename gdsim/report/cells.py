@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.plots.words import counted
-from gdsim.sweep.frames import written
+from gdsim.sweep.frames import absent, texts_of, written
+from gdsim.sweep.words import counted
 
 MOST_ROWS = 20
 # Columns that are left out where the terminal is narrow, the first of these first; what is varied goes last, from the right.
@@ -20,7 +20,7 @@ def table_lines(frame: Any, width: int, accuracy: Any = None, whole: str = "gdsi
     `accuracy` are the cells' validation accuracies by their numbers, if they have some; `whole` is what shows all cells.
     """
     shown = frame.head(MOST_ROWS)
-    columns: dict[str, list[str]] = {str(n): _texts(shown[n]) for n in frame.columns if n != "runs" or frame["runs"].nunique() > 1}
+    columns: dict[str, list[str]] = {str(n): texts_of(shown[n], 4) for n in frame.columns if n != "runs" or frame["runs"].nunique() > 1}
     if accuracy is not None:
         columns["validation accuracy"] = [f"{accuracy[c]:.1%}" for c in shown.index]
     varied = [n for n in columns if n in list(frame.columns)[: list(frame.columns).index("runs")]]
@@ -41,8 +41,9 @@ def heading_of(frame: Any) -> list[str]:
     each = f"of {runs[0]:,} runs each" if len(runs) == 1 else f"of {runs[0]:,} to {runs[-1]:,} runs"
     cells = f"{len(frame):,} cells {each}, the best first" if len(frame) > 1 else f"1 cell of {runs[0]:,} runs"
     said = [f"{cells}, by {frame.attrs['ranked_by']}", "median over runs" + (", its 95% interval from low to high" if "low" in frame else "")]
-    lost = np.isinf(frame["median"].to_numpy(float)).any()
-    return [*said, "inf: half of the runs or more diverged or never got there"] if lost else said
+    medians = frame["median"].to_numpy(float)
+    lost = ["inf: half of the runs or more diverged or never got there"] if np.isinf(medians).any() else []
+    return [*said, *lost, *([f"-: {absent(frame.attrs['ranked_by'])}"] if np.isnan(medians).any() else [])]
 
 
 def verdict_of(frame: Any) -> list[str]:
@@ -73,10 +74,6 @@ def noise_of(frame: Any) -> str:
 
 def _heading(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _texts(column: Any) -> list[str]:
-    return [written(v, 4) for v in column.tolist()]
 
 
 def _heads(names: Sequence[str]) -> list[list[str]]:

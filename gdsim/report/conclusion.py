@@ -7,12 +7,12 @@ import numpy as np
 
 from gdsim import analysis
 from gdsim.analysis.profiles import problem_of
-from gdsim.plots.words import cell_texts, counted, shown_number
 from gdsim.report.cells import FEWEST_FOR_INTERVALS, noise_of
 from gdsim.report.tables import intervals, number, ranked_name, share
 from gdsim.sweep.hits import own_targets
 from gdsim.sweep.reading import cells_in, worse_than_start
 from gdsim.sweep.table import table
+from gdsim.sweep.words import cell_texts, counted, shown_number
 
 FEW_STARTS = 30
 # Starts of which one half chooses cells and the other compares: a median of fewer than six has no 95% interval.

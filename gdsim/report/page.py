@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.filenames import user_path
-from gdsim.plots.words import cell_texts
 from gdsim.report import contents
 from gdsim.report.conclusion import conclusion, unfinished, warnings
 from gdsim.report.tables import BEST, Call, Table, budgets, number, outcome, restarts, summary_outcome
@@ -21,6 +20,7 @@ from gdsim.sweep.ranking import ranked_cells
 from gdsim.sweep.reading import dataset, loaded
 from gdsim.sweep.result import sweep_behind
 from gdsim.sweep.store import Store
+from gdsim.sweep.words import cell_texts
 
 TEMPLATE = pathlib.Path(__file__).with_name("page.html")
 DOTS_PER_INCH = 100

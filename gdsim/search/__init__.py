@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from gdsim.declarations import hint_calls_in
 from gdsim.search.halving import asha, hyperband, successive_halving
 from gdsim.search.training import Search
 from gdsim.search.trials import tell_batches
@@ -11,3 +12,4 @@ __all__ = ["Search", "asha", "hyperband", "successive_halving", "tell_batches"]
 
 if not TYPE_CHECKING:
     __getattr__ = hinting("gd.search", __all__)
+    hint_calls_in(globals())

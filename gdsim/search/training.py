@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from gdsim.declarations import html_table
 from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
-from gdsim.sweep.reading import cells_in
+from gdsim.sweep.reading import Dataset, cells_in
 from gdsim.sweep.result import coordinates_of
 from gdsim.sweep.resume import continue_from
 
@@ -18,18 +19,36 @@ MOST_RUNGS = 64
 class Search(NamedTuple):
     """What a search did: `history` by cell and rung, and the `result` of the runs of those cells that took all steps.
 
-    `history.score[cell, rung]` is the median over the starts of what ranks (`ranked_by` in its attributes) after `steps[rung]`, NaN where a
-    cell was not trained so far; `last_rung[cell]` is -1 where it was not trained at all. Its attributes say which cell is `best`, and how
-    many `run_steps` were spent of the `run_steps_of_all` that the whole sweep would take. The result's runs have the bits that `sweep.run()` gives them, but for the `best_loss` at their checkpoints,
-    which lie otherwise; their curves, which begin anew on each rung, are left out. It is None where no cell took all steps.
+    Attributes
+    ----------
+    history : xarray.Dataset over cell and rung
+        `score[cell, rung]` is the median over the starts of what ranks (`ranked_by` in its attributes) after `steps[rung]`, NaN where
+        a cell was not trained so far; `last_rung[cell]` is -1 where it was not trained at all. Its attributes say which cell is `best`,
+        and how many `run_steps` were spent of the `run_steps_of_all` that the whole sweep would take.
+    result : xarray.Dataset over run, or None
+        The runs, with the bits that `sweep.run()` gives them, but for the `best_loss` at their checkpoints, which lie otherwise; their
+        curves, which begin anew on each rung, are left out. None where no cell took all steps.
     """
 
-    history: Any
-    result: Any
+    history: Dataset
+    result: "Dataset | None"
 
     def __repr__(self) -> str:
         cells, rungs = self.history.score.shape
         return f"Search({cells} cells, {rungs} rungs, best cell {self.history.attrs.get('best')})"
+
+    def _repr_html_(self) -> str:
+        about = self.history.attrs
+        best = about["best"]
+        found = self.history.score.values[best]
+        rows = {
+            "cells": f"{len(self.history.cell):,}",
+            "steps of the rungs": ", ".join(f"{n:,}" for n in self.history.steps.values.tolist()),
+            "best cell": f"{best}: {self.history.label.values[best]}",
+            f"its median {about['ranked_by']}": f"{found[~np.isnan(found)][-1]:.4g}",
+            "run-steps": f"{about['run_steps']:,} of {about['run_steps_of_all']:,}",
+        }
+        return html_table("Search", list(rows.items()))
 
 
 class Ladder:

@@ -1,7 +1,7 @@
 """gdsim as the objective of Optuna, many trials at a time: each batch of suggestions is one sweep."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -10,11 +10,14 @@ from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.ranking import ranked_cells
 
+if TYPE_CHECKING:
+    import optuna
+
 
 def tell_batches(
-    study: Any, sweep: Sweep, space: Mapping[str, Any], *, batches: int = 10, batch: int = 32,
+    study: "optuna.Study", sweep: Sweep, space: Mapping[str, Any], *, batches: int = 10, batch: int = 32,
     variable: str | None = None, target: float | None = None, threads: int | None = None,
-) -> Any:  # fmt: skip
+) -> "optuna.Study":  # fmt: skip
     """Asks an Optuna study for `batch` trials, trains them as the cells of one sweep, tells their values, `batches` times; returns the study.
 
     `sweep` has one optimizer without axes; `space` maps names of its hyperparameters to Optuna's distributions. A trial's value is the

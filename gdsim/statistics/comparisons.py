@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.statistics.quantiles import ArrayLike
 
-def holm(p: Any) -> np.ndarray:
+
+def holm(p: ArrayLike) -> np.ndarray:
     """P-values for many comparisons at once, by Holm's step-down method (1979); NaN stays and counts for nothing.
 
     >>> holm([0.01, 0.04, 0.03]).tolist()
@@ -21,7 +23,7 @@ def holm(p: Any) -> np.ndarray:
     return found
 
 
-def mcnemar(first_only: Any, second_only: Any) -> np.ndarray:
+def mcnemar(first_only: ArrayLike, second_only: ArrayLike) -> np.ndarray:
     """The exact two-sided p-value that two success rates on common starts are one, from the starts on which one alone succeeds (McNemar 1947).
 
     >>> float(mcnemar(1, 9))
@@ -35,7 +37,7 @@ def mcnemar(first_only: Any, second_only: Any) -> np.ndarray:
     return np.minimum(1.0, 2 * bdtr(np.minimum(b, c), b + c, 0.5))
 
 
-def signed_rank(first: Any, second: Any) -> float:
+def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
     """The two-sided p-value of Wilcoxon's signed-rank test (1945) that pairs of values are alike; equal ones count half for either side.
 
     Infinite values are equal to each other, and by as much larger than all others. Exact up to 50 pairs without ties, else by the normal

@@ -1,8 +1,13 @@
 """The one quantile of this project: the ceil(q n)-th smallest, a value that a run has."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing
+
+ArrayLike: TypeAlias = "numpy.typing.ArrayLike"  # as a text, which `help` shows; what it stands for is a page
 
 
 def rank_of(share: float, n: Any) -> Any:

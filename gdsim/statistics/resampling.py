@@ -1,16 +1,19 @@
 """The bootstrap over starts: what is drawn as one, and the ends of intervals."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from gdsim.statistics.quantiles import median
+from gdsim.statistics.quantiles import ArrayLike, median
 
 # Starts are resampled one by one up to so many; beyond, in so many groups of as many starts each.
 MOST_GROUPS = 2048
 
 
-def bootstrap(values: Any, statistic: Any = median, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
+def bootstrap(
+    values: ArrayLike, statistic: Callable[[np.ndarray], Any] = median, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
     """The percentile interval of a statistic of values[start], or of values[start, seed] where seeds are nested in starts (Davison and Hinkley 1997, section 3.8).
 
     Starts are drawn with replacement; of two levels, the seeds of each drawn start are drawn anew as well. `statistic` takes a

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.statistics.quantiles import ArrayLike
+
 
 def normal_quantile(confidence: float) -> float:
     """How many standard deviations a normal value stays within so often, on both sides.
@@ -16,7 +18,7 @@ def normal_quantile(confidence: float) -> float:
     return float(-ndtri((1 - confidence) / 2))
 
 
-def checked_counts(successes: Any, n: Any) -> tuple[np.ndarray, np.ndarray]:
+def checked_counts(successes: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Successes and out of how many, as arrays. Raises ValueError for what no count can be."""
     k, total = np.asarray(successes, float), np.asarray(n, float)
     if (k < 0).any() or (k > total).any():
@@ -24,7 +26,7 @@ def checked_counts(successes: Any, n: Any) -> tuple[np.ndarray, np.ndarray]:
     return k, total
 
 
-def wilson(successes: Any, n: Any, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def wilson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) of the share that `successes` of `n` estimate, by Wilson's score interval (1927); 0 and 1 where n is 0.
 
     Holds its level on average over shares.
@@ -44,7 +46,7 @@ def wilson(successes: Any, n: Any, confidence: float = 0.95) -> tuple[np.ndarray
     return np.where(n > 0, low, 0.0), np.where(n > 0, high, 1.0)
 
 
-def clopper_pearson(successes: Any, n: Any, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def clopper_pearson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) of the share that `successes` of `n` estimate, by Clopper and Pearson (1934): never covers less than its level.
 
     >>> [round(float(v), 6) for v in clopper_pearson(4, 1500)]
@@ -60,7 +62,7 @@ def clopper_pearson(successes: Any, n: Any, confidence: float = 0.95) -> tuple[n
     return low, high
 
 
-def clustered(share: Any, variance: Any, n: Any, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def clustered(share: Any, variance: Any, n: ArrayLike, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) of a mean share of `n` starts, whose own shares, 0 to 1 each, have this mean and variance (divided by n).
 
     The outer ends of two intervals, with t Student's quantile for n - 1: Wilson's with the variance of the starts in place of p (1 - p),

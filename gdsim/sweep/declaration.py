@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Axis, Grid, checked_axis_of, checked_whole, extremes
-from gdsim.declarations import Declaration, html_table, meant, public_name, shown
+from gdsim.declarations import Declaration, hinting_calls, html_table, meant, public_name, shown
 from gdsim.population import DTYPES, Setting
 from gdsim.population.setting import sample_order
 from gdsim.population.summary import MOST_CHECKPOINTS as SUMMARY_CHECKPOINTS
@@ -264,12 +264,14 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
             tuple(s for s in self.stop if not isinstance(s, Diverged)), self.record, self.seed, cell.dtype,
         )  # fmt: skip
 
+    @hinting_calls
     def plan(self, *, chunk_seconds: float = 10.0, lanes: int | None = None) -> "Plan":
         """What would run: runs, structures, chunks, operations, memory and disk. Trains nothing."""
         from gdsim.sweep.plan import plan_of
 
         return plan_of(self, chunk_seconds, lanes)
 
+    @hinting_calls
     def order(self, start: int) -> np.ndarray:
         """[step, batch] indices of the samples that start `start` sees; -1 beyond the end of a short last batch.
 
@@ -279,6 +281,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         cell = cells_of(self)[0]
         return sample_order(self.setting(cell)._replace(problem=cell.problem), start)
 
+    @hinting_calls
     def run(
         self,
         *,

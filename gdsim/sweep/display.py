@@ -12,6 +12,8 @@ from typing import Any, TextIO
 
 from gdsim.sweep.progress import ENDING, State
 
+Wish = bool | Callable[[State], object] | None  # whether progress is shown, or what hears of it; None: where somebody may look
+
 # The first line comes when a sweep has taken so long, unless progress was asked for: a short one needs none.
 PATIENCE_SECONDS = 0.5
 REDRAW_SECONDS = {"terminal": 0.1, "notebook": 0.25}
@@ -212,7 +214,7 @@ def is_notebook() -> bool:
 
 
 @contextlib.contextmanager
-def shown(progress: Any = None, stream: TextIO | None = None) -> Iterator[Callable[[State], None] | None]:
+def shown(progress: Wish = None, stream: TextIO | None = None) -> Iterator[Callable[[State], None] | None]:
     """What takes a sweep's states: None decides by where output goes, True shows them anywhere, False nowhere; or a function that is given.
 
     Raises TypeError for anything else.

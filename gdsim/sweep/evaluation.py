@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from gdsim import population
+from gdsim.problems import Problem
+from gdsim.statistics import ArrayLike
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import cells_of
-from gdsim.sweep.reading import check_result
+from gdsim.sweep.reading import Dataset, Result, check_result
 from gdsim.sweep.result import feature_names, sweep_behind
 
 if TYPE_CHECKING:
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 KINDS = ("parameters", "best_parameters")
 
 
-def evaluate(problem: Any, parameters: Any = None, *, on: str = "train", variable: str = "parameters", dtype: str | None = None) -> "xarray.Dataset":
+def evaluate(
+    problem: "Problem | Result", parameters: "ArrayLike | None" = None, *, on: str = "train", variable: str = "parameters", dtype: str | None = None
+) -> Dataset:
     """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's training, validation or test set.
 
     `problem` may be a result in place of both, with `gd.Record(parameters=True)`: each run is evaluated with its cell's problem, at
@@ -36,7 +40,7 @@ def evaluate(problem: Any, parameters: Any = None, *, on: str = "train", variabl
     """
     if not _is_result(problem):
         return population.evaluate(problem, _rows(parameters, variable, "evaluate"), on=on, dtype=dtype)
-    result = check_result(problem, "evaluate")
+    result = check_result(cast("Result", problem), "evaluate")
     if parameters is not None:
         raise TypeError("evaluate takes a result in place of problem and parameters; give evaluate(result), or evaluate(problem, parameters)")
     vectors, found = _vectors(result, variable, "evaluate"), {}
@@ -52,7 +56,7 @@ def evaluate(problem: Any, parameters: Any = None, *, on: str = "train", variabl
 
 
 def predict(
-    problem: Any, parameters: Any, X: Any = None, *, classes: bool = False, variable: str = "parameters", dtype: str | None = None
+    problem: "Problem | Result", parameters: Any, X: Any = None, *, classes: bool = False, variable: str = "parameters", dtype: str | None = None
 ) -> "np.ndarray | xarray.DataArray":
     """[run, sample, output]: the outputs of the networks with parameters[run, parameter] at X[sample, feature].
 
@@ -76,7 +80,7 @@ def predict(
         if X is None:
             raise TypeError("predict needs the features X: predict(problem, parameters, X), or predict(result, X)")
         return population.predict(problem, _rows(parameters, variable, "predict"), X, classes=classes, dtype=dtype)
-    result = check_result(problem, "predict")
+    result = check_result(cast("Result", problem), "predict")
     if X is not None:
         raise TypeError("predict takes a result in place of problem and parameters; give predict(result, X), or predict(problem, parameters, X)")
     vectors = _vectors(result, variable, "predict")

@@ -4,6 +4,8 @@ from typing import Any
 
 import pandas
 
+# Columns in which NaN, written as a dash, is a cell that has no number of what ranks.
+RANKED = ("median", "low", "high")
 # Headings of tables that would not fit otherwise; each is spelt out below the table.
 SHORT = {"converged": "conv.", "diverged": "div.", "worse_than_start": "worse"}
 
@@ -32,7 +34,7 @@ class CellTable(pandas.DataFrame):
         frame = self.head(most)
         columns = [[str(self.index.name or ""), *map(str, frame.index)]]
         for name in frame.columns:
-            columns.append([names.get(str(name), str(name)), *(written(v, digits) for v in frame[name].tolist())])
+            columns.append([names.get(str(name), str(name)), *texts_of(frame[name], digits)])
         widths = [max(map(len, column)) for column in columns]
         lines = [gap.join(text.rjust(w) for text, w in zip(row, widths, strict=True)) for row in zip(*columns, strict=True)]
         return lines + ([f"and {len(self) - most:,} more"] if len(self) > most else [])
@@ -41,13 +43,26 @@ class CellTable(pandas.DataFrame):
         ranked = self.attrs.get("ranked_by")
         ends = ", 95% interval low to high" if "low" in self.columns else ""
         said = [f"ranked by {ranked}: median over runs{ends}"] if ranked and "median" in self.columns else []
+        if said and bool(pandas.isna(self["median"].to_numpy()).any()):
+            said.append(f"-: {absent(str(ranked))}")
         return said + ([", ".join(f"{short} = {name}" for name, short in names.items())] if names else [])
 
     def _repr_html_(self) -> str:
         frame = pandas.DataFrame(self)
+        frame = frame.assign(**{n: pandas.Series(texts_of(frame[n], 4), frame.index, dtype=object) for n in RANKED if n in frame})
         return frame.to_html(float_format=lambda v: written(v, 4), na_rep="", max_rows=pandas.get_option("display.max_rows")) + "".join(
             f"<p>{note}</p>" for note in self._notes({})
         )
+
+
+def texts_of(column: Any, digits: int) -> list[str]:
+    """The values of a column of a table of cells, a dash where what ranks is missing."""
+    return [written(v, digits) or ("-" if column.name in RANKED else "") for v in column.tolist()]
+
+
+def absent(ranked_by: str) -> str:
+    """What a dash stands for."""
+    return f"no {ranked_by} there" + (", for want of a validation set" if "validation" in ranked_by else "")
 
 
 def written(value: Any, digits: int) -> str:

@@ -1,16 +1,13 @@
 """One structure's runs with its hyperparameters as axes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from gdsim.sweep.reading import axis_of, check_result, is_missing, with_none
-
-if TYPE_CHECKING:
-    import xarray
+from gdsim.sweep.reading import Dataset, Result, axis_of, check_result, is_missing, with_none
 
 
-def grid_of(result: Any, *, optimizer: str | None = None, **chosen: Any) -> "xarray.Dataset":
+def grid_of(result: Result, *, optimizer: str | None = None, **chosen: Any) -> Dataset:
     """One structure's runs with its hyperparameters as axes: dims such as (start, lr, momentum) in place of `run`.
 
     `optimizer` and further coordinates choose the runs, `batch=None` among them. What has one value is no axis. Takes a folder's

@@ -1,15 +1,18 @@
 """When runs first come down to a loss: between which two looks, and the targets that a sweep has of its own."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from gdsim.axes import values
+from gdsim.axes import Spaced, values
 from gdsim.stops import Target
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.reading import by_block, cells_in
 from gdsim.sweep.result import sweep_behind
+
+Targets = float | Sequence[float] | np.ndarray | Spaced | None  # losses to reach; None: the sweep's own
 
 
 class Met(NamedTuple):

@@ -5,16 +5,18 @@ from typing import Any
 import numpy as np
 
 from gdsim.axes import logspace, values
+from gdsim.problems import Problem
 from gdsim.rules import Rule
 from gdsim.statistics import median
 from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.reading import Dataset
 from gdsim.sweep.result import losses_at_end
 
 
 def lr_range_test(
-    problem: Any, optimizer: Rule, *, low: float = 1e-6, high: float = 10.0, n: int = 50, starts: int = 20, steps: int = 100, **options: Any
-) -> Any:
+    problem: Problem, optimizer: Rule, *, low: float = 1e-6, high: float = 10.0, n: int = 50, starts: int = 20, steps: int = 100, **options: Any
+) -> Dataset:
     """How many runs still learn at each of `n` rates from `low` to `high`: an xarray.Dataset over `lr`.
 
     A run learns if it has not diverged and its last loss is below its first. `learns` is the share of the starts that do,

@@ -23,7 +23,7 @@ class Ranking(NamedTuple):
 
     name: str  # in words
     units: str
-    values: np.ndarray  # [run], lower is better; infinite where the run diverged, and of times where it never met the target
+    values: np.ndarray  # [run], lower is better; infinite where the run diverged, and of times where it never met the target; NaN in cells that have none
     sign: float = 1.0  # -1 where `values` are those of an accuracy, negated
     lasts: bool = False  # whether a run that goes on can only lower its value: a time, or the best of something
     then: Sequence["Ranking"] = ()
@@ -56,7 +56,7 @@ def ranking_of(result: Any, *, variable: str | None = None, target: float | None
     sweep's lowest target; else the best validation loss; else the final loss. Cells are ranked by their medians; those of equal
     medians, such as two that mostly miss the target, by the share of runs that have a finite value, then by the criteria that
     follow in that list. Diverged runs are infinite; of times those runs that never met the target: one that met it and diverged later has
-    its time. Raises ValueError for a variable that the result has not, and for a summary, which has no runs.
+    its time. A cell of which no run has such a number, as of a problem without a validation set, has NaN and comes last. Raises ValueError for a variable that the result has not, and for a summary, which has no runs.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.02]), starts=3, steps=50)
@@ -103,7 +103,9 @@ def _of_variable(result: Any, variable: str) -> Ranking:
         values = losses_at_end(result)
     else:
         values = sign * _numbers(result, variable, sign)
-        values[np.isnan(values) | (result.status.values == "diverged")] = np.inf
+        lacking, place = np.isnan(values), np.unique(result.cell.values, return_inverse=True)[1].reshape(-1)
+        values[lacking | (result.status.values == "diverged")] = np.inf
+        values[(np.bincount(place, ~lacking) == 0)[place]] = np.nan
     return Ranking(name, about.attrs.get("units", "1"), values, sign, lasts=variable.startswith("best_"))
 
 
@@ -150,17 +152,19 @@ def ranks_of(cells: Cells, ranking: Ranking, confidence: float = 0.95) -> CellRa
     rows = [np.flatnonzero(cells.place == c) for c in range(len(cells.numbers))]
     keys = [key for criterion in (ranking, *ranking.then) for key in _keys(criterion, rows)]
     keys = np.array(keys).reshape(-1, len(rows)).T
-    shown = [(ranking.sign * k, *median_interval(ranking.sign * ranking.values[mine], confidence)) for k, mine in zip(keys[:, 0], rows, strict=True)]
-    median, low, high = np.array(shown).reshape(-1, 3).T
+    values = [ranking.sign * ranking.values[mine] for mine in rows]
+    median, low, high = np.array([(quantile(v, 0.5), *median_interval(v, confidence)) for v in values]).reshape(-1, 3).T
     if ranking.sign < 0:  # shares of samples
         median, low, high = (np.clip(v, 0.0, 1.0) for v in (median, low, high))
     return CellRanks(ranking.name, ranking.units, cells.coordinates, median, low, high, keys, _order(keys))
 
 
 def _keys(ranking: Ranking, rows: Sequence[np.ndarray]) -> tuple[list[float], list[float]]:
-    """(medians, shares of runs without a finite value) by which cells are ordered, lower is better."""
+    """(medians, shares of runs with a finite value, negated) by which cells are ordered, lower is better; (inf, 1) of a cell that has no values."""
     values = [ranking.values[mine] for mine in rows]
-    return [ranking.sign * float(quantile(ranking.sign * v, 0.5)) for v in values], [-float(np.isfinite(v).mean()) if len(v) else 0.0 for v in values]
+    medians = [ranking.sign * float(quantile(ranking.sign * v, 0.5)) for v in values]
+    shares = [1.0 if np.isnan(m) else -float(np.isfinite(v).mean()) for m, v in zip(medians, values, strict=True)]
+    return [float("inf") if np.isnan(m) else m for m in medians], shares
 
 
 def _order(keys: np.ndarray) -> np.ndarray:
@@ -178,6 +182,6 @@ def _of_summary(summary: Any, variable: str | None, target: float | None) -> Cel
     names = [variable] if variable is not None else [n for n in ("best_validation_loss", "final_loss") if n in known]
     signs = [-1.0 if "accuracy" in n else 1.0 for n in names]
     medians = np.array([summary_quantile(summary, n, 0.5) for n in names])
-    keys = np.where(np.isnan(medians), np.inf, np.array(signs)[:, None] * medians).T
+    keys = (np.array(signs)[:, None] * medians).T  # NaN comes last
     unknown = np.full(len(keys), np.nan)
     return CellRanks(names[0].replace("_", " "), "1", cell_coordinates(summary), medians[0], unknown, unknown, keys, _order(keys))

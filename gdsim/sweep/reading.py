@@ -4,7 +4,7 @@ import concurrent.futures
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,13 @@ from gdsim.statistics import rank_of
 from gdsim.sweep.cores import usable_cores
 from gdsim.words import nearest
 
+if TYPE_CHECKING:
+    import xarray
+
+# What public functions take and give, as texts: nothing is imported for them.
+Result: TypeAlias = "xarray.Dataset | str | os.PathLike[str]"  # that of a sweep, or its folder
+Dataset: TypeAlias = "xarray.Dataset"
+DataArray: TypeAlias = "xarray.DataArray"
 # Values of a block that is in memory at once, for each thread.
 BLOCK_VALUES = 2_000_000
 # What a diverged run counts as from its end on, and where less is worse.
@@ -28,12 +35,12 @@ class Cells(NamedTuple):
     place: np.ndarray
     coordinates: Mapping[str, Any]
 
-    def dataset(self, variables: Mapping[str, tuple[Any, ...]], coordinates: Mapping[str, Any] | None = None, **attributes: Any) -> Any:
+    def dataset(self, variables: Mapping[str, tuple[Any, ...]], coordinates: Mapping[str, Any] | None = None, **attributes: Any) -> Dataset:
         """The Dataset of statistics by cell; `variables` are (dims, values, long name, units)."""
         return dataset(variables, {**self.coordinates, **(coordinates or {})}, **attributes)
 
 
-def dataset(variables: Mapping[str, tuple[Any, ...]], coordinates: Mapping[str, Any], **attributes: Any) -> Any:
+def dataset(variables: Mapping[str, tuple[Any, ...]], coordinates: Mapping[str, Any], **attributes: Any) -> Dataset:
     """A Dataset whose variables, (dims, values, long name, units), tell what they are."""
     import xarray
 
@@ -133,7 +140,7 @@ def summary_quantile(summary: Any, name: str, share: float) -> np.ndarray:
     return np.where(total > 0, np.clip(middle, summary[f"{name}_min"].values, summary[f"{name}_max"].values), np.nan)
 
 
-def opened(result: Any, what: str) -> Any:
+def opened(result: Result, what: str) -> Dataset:
     """The Dataset of a result: itself, or that of a results folder whose path is given. Raises TypeError for anything else."""
     if isinstance(result, (str, os.PathLike)):
         from gdsim.filenames import user_path
@@ -148,7 +155,7 @@ def opened(result: Any, what: str) -> Any:
     return result
 
 
-def check_result(result: Any, what: str) -> Any:
+def check_result(result: Result, what: str) -> Dataset:
     """A result of runs, opened where a folder's path is given. Raises TypeError or ValueError that say what `what` needs."""
     result = opened(result, what)
     if is_summary(result):

@@ -7,18 +7,18 @@ import numpy as np
 
 from gdsim.axes import checked_whole
 from gdsim.population import Batch, train_batch
-from gdsim.sweep.display import shown
+from gdsim.sweep.display import Wish, shown
 from gdsim.sweep.execute import Ways, check_unedited, runs_in
 from gdsim.sweep.outcomes import running
 from gdsim.sweep.plan import Plan
 from gdsim.sweep.progress import Progress
-from gdsim.sweep.reading import check_result
+from gdsim.sweep.reading import Dataset, Result, check_result
 from gdsim.sweep.remaining import remaining_of
 from gdsim.sweep.result import WORDS, dataset, joined, remembered, sweep_behind
 from gdsim.sweep.threads import Threads, Work
 
 
-def continue_from(result: Any, *, steps: int, threads: int | None = None, lanes: int | None = None, progress: Any = None) -> Any:
+def continue_from(result: Result, *, steps: int, threads: int | None = None, lanes: int | None = None, progress: Wish = None) -> Dataset:
     """The runs of a result with `steps` more updates: an xarray.Dataset whose checkpoints begin where the result ended.
 
     The result, or the folder of one, must have been recorded with `gd.Record(state=True)`. Runs that used up their budget go on, optimizer state,

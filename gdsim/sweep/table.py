@@ -1,7 +1,7 @@
 """A result as a table with a row per cell, the best first."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from gdsim.sweep.ranking import CellRanks, ranked_cells, ranking_of
 from gdsim.sweep.reading import (
     WORST,
     Cells,
+    Result,
     cells_in,
     check_result,
     ended_counts,
@@ -24,13 +25,16 @@ from gdsim.sweep.reading import (
 )
 from gdsim.sweep.result import losses_at_end
 
+if TYPE_CHECKING:
+    import pandas
 
-def table(result: Any, *, variable: str | None = None, target: float | None = None, columns: Literal["all"] | None = None) -> Any:
+
+def table(result: Result, *, variable: str | None = None, target: float | None = None, columns: Literal["all"] | None = None) -> "pandas.DataFrame":
     """A pandas DataFrame with a row per cell, sorted by rank: what is varied, the ranked median and its interval, and how runs ended.
 
     `attrs["ranked_by"]` names what ranks: `variable` or the time to the loss `target` if given; else the time to the sweep's lowest
     `gd.Target`; else the best validation loss; else the final loss. `median` is the lower one of two in the middle, diverged runs being
-    infinite, of times those that never met the target; `low` and `high` are the order statistics that enclose it in 95%, infinite
+    infinite, of times those that never met the target; a cell without such a number, as without a validation set, has NaN and comes last. `low` and `high` are the order statistics that enclose it in 95%, infinite
     where there are too few runs. `converged` is left out where nothing could converge; `worse_than_start` counts runs that ended
     above their first loss without diverging. `columns="all"` gives every column in the order of cells, quartiles of the final loss
     among them. Takes a folder's path too, and summaries, whose quantiles are the middles of their bins, at most a sixteenth from the
@@ -100,7 +104,7 @@ def _of_runs(result: Any, cells: Cells) -> Mapping[str, np.ndarray]:
     for name in ("accuracy", "validation_loss", "validation_accuracy"):
         if name in result:
             ranking = ranking_of(result, variable=name)
-            worst = np.where(lost, WORST.get(name, np.inf), np.nan)  # a cell without a validation set has none of this, and is not the worst
+            worst = np.where(lost, WORST.get(name, np.inf), np.nan)
             found[f"median_{name}"] = of(np.where(np.isinf(ranking.values), worst, ranking.sign * ranking.values), 0.5)
     return {**found, "median_steps": of(result.steps_taken.values, 0.5)}
 

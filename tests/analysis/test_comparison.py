@@ -1,6 +1,7 @@
 """Optimizers tuned on one half of the starts and compared on the other, against SciPy, statsmodels and brute force."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import wilcoxon
 from statsmodels.stats.multitest import multipletests
 
+import gdsim as gd
 from gdsim import analysis
 from gdsim.statistics import signed_rank
 from tests.analysis.populations import result_of
@@ -138,6 +140,14 @@ def test_what_is_not_finished_is_named_and_not_compared():
     assert no_choice.attrs["left_out"] == ["C"]
     assert "C has no finished runs to compare." in analysis.sentences(no_choice)
     assert analysis.compare_tuned(whole).attrs["left_out"] == []
+
+
+def test_values_of_a_coordinate_are_named_in_three_digits():
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 0.1, 9)), starts=20, steps=20)
+    said = " ".join(analysis.sentences(analysis.compare_tuned(sweep.run(), by="lr")))
+    rates = ("0.0001", "0.000237", "0.000562", "0.00133", "0.00316", "0.0075", "0.0178", "0.0422", "0.1")  # of 10^(-4 + 3 k / 8), three digits
+    assert set(re.findall(r"lr=([\d.e-]*\d)", said)) == set(rates)
+    assert set(re.findall(r"lr = ([\d.e-]*\d)", said)) == set(rates)
 
 
 def test_none_is_the_best_where_all_diverged():

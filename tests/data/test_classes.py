@@ -40,6 +40,7 @@ def test_the_labels_that_occur_are_the_classes(y, classes):
     assert (problem.data.y == expected).all()
 
 
+@pytest.mark.filterwarnings("ignore:class .* alone")
 @pytest.mark.parametrize("seed", range(3))
 def test_a_class_that_only_a_set_aside_has_counts(seed):
     y = np.r_[np.zeros(20, int), np.ones(19, int), 2]
@@ -48,6 +49,29 @@ def test_a_class_that_only_a_set_aside_has_counts(seed):
     named = gd.Data(X, np.array(["a", "b", "c"])[y], validation=0.25, seed=seed)
     assert named.class_names == ("a", "b", "c")
     assert (np.sort(np.r_[named.y, named.validation.y]) == np.sort(y)).all()
+
+
+def test_a_class_that_a_set_lacks_draws_one_warning_that_names_it():
+    y, few, many = HALVES.copy(), slice(0, 10), np.arange(40) % 20
+    rare, words = y.copy(), np.array(["a", "b", "c", "d"])
+    rare[0], rare[1] = 2, 3
+    sets = {"validation": (X, y), "test": (X, rare)}
+    for given, classes in ((lambda v: v, ("2", "3")), (lambda v: words[v], ("'c'", "'d'"))):
+        of = {n: (values, given(labels)) for n, (values, labels) in sets.items()}
+        with pytest.warns(UserWarning, match=f"class {classes[0]} occurs in the test set alone, {classes[1]} occurs in the test set alone: ") as caught:
+            gd.Data(X, given(y), **of)
+        assert (len(caught), caught[0].filename) == (1, __file__)
+        with pytest.warns(UserWarning, match=f"class {classes[0]} occurs in the training and test sets alone"):
+            gd.Data(X, given(rare), **of)
+        with pytest.warns(UserWarning, match=f"class {classes[0]} occurs in the training set alone"):
+            gd.Data(X, given(rare), validation=of["validation"])
+    assert gd.Data(X, rare, validation=(X[few], y[few])).X.shape == X.shape  # ten samples may well lack a class
+    assert gd.Data(X, X[:, 0], validation=(X[few], X[few, 0])).class_names is None
+    price = np.random.default_rng(1).integers(100_000, 900_000, 40)
+    assert len(gd.Data(X, price, validation=0.5).X) == 20  # whole numbers that are hardly labels
+    assert len(gd.Data(X, many, validation=(X, many)).class_names) == 20
+    with pytest.warns(UserWarning, match=r"0 occurs in the validation set alone, .*4 occurs .* alone, \.\.\. \(19 such classes in all\)"):
+        gd.Data(X[:2], [19, 19], validation=(X, many))
 
 
 def test_numbers_that_may_be_labels_are_asked_about():

@@ -130,7 +130,32 @@ def test_columns_without_worth_draw_a_warning(file, tmp_path):
     with pytest.warns(UserWarning, match="column 'Unnamed: 0' counts the rows"):
         gd.Data.read(tmp_path / "index.csv", target="label")
     assert gd.Data.read(tmp_path / "index.csv", target="label", drop="Unnamed: 0").feature_names == ("a", "b", "flag")
+    orders = {"begun": np.arange(1000, 1040), "apart": 5 * np.arange(40), "back": np.arange(40)[::-1] - 7, "mixed": RNG.permutation(np.arange(-50, 70, 3))}
+    for name, values in orders.items():
+        with pytest.warns(UserWarning, match=f"column '{name}' counts the rows"):
+            gd.Data.read(file(table.assign(**{name: values})), target="label")
+    others = {"gap": np.r_[0:39, 41], "twice": np.r_[0:39, 38], "parts": np.arange(40) / 2, "squares": np.arange(40) ** 2, "many": RNG.integers(0, 40, 40)}
+    assert len(gd.Data.read(file(table.assign(**others)), target="label").feature_names) == 8
+    assert gd.Data(pandas.DataFrame({"dose": [0, 5, 10, 15], "b": [1.0, 2.0, 0.0, 1.0]}), [0, 1, 0, 1]).X.shape == (4, 2)  # few rows may well be even
     assert gd.Data(np.arange(9.0)[:, None], np.arange(9.0)).X.shape == (9, 1)  # numbers without names draw none
+
+
+@pytest.mark.parametrize(("words", "row"), [(["no", "NA", "yes", "NA"], 2), (["None", "no", "yes", "no"], 1), (["1", "2", "n/a", "1"], 3)])
+def test_a_label_that_is_read_as_missing_is_told_by_its_row(tmp_path, words, row):
+    path = tmp_path / "own.csv"
+    path.write_text("\n".join(["a,label", *(f"{a},{w}" for a, w in zip([0.5, 0.1, 0.7, 0.2], words, strict=True))]))
+    word = words[row - 1]
+    with pytest.raises(ValueError, match=rf"column 'label' has the text '{word}' in row {row} of 4 .*takes for a missing value: rename that label") as caught:
+        gd.Data.read(path, target="label")
+    assert "\n" not in str(caught.value)
+    frame = pandas.read_csv(path, keep_default_na=False)
+    assert gd.Data(frame[["a"]], frame["label"]).class_names == tuple(sorted(set(words)))
+
+
+def test_a_missing_label_stays_missing(tmp_path):
+    (tmp_path / "own.csv").write_text("a,label\n0.5,yes\n0.1,\n0.7,no\n")
+    with pytest.raises(ValueError, match=r"column 'label' has 1 missing value, the first in row 2 of 3"):
+        gd.Data.read(tmp_path / "own.csv", target="label")
 
 
 EXPERIMENT = """

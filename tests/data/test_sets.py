@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -13,6 +14,10 @@ from gdsim.data.files import arrays_in
 
 RNG = np.random.default_rng(0)
 X, y = RNG.normal(3, [1, 5, 0.1], size=(50, 3)), RNG.integers(0, 3, 50)
+
+
+with warnings.catch_warnings(action="ignore"):
+    LACKING = gd.Data(X[:9], np.r_[y[:8] % 2, 2], validation=(X[:4], [0, 1, 3, 0]))  # of which the training set lacks class 3
 
 
 def rows(part):
@@ -103,7 +108,7 @@ def test_a_set_that_is_standardized_by_itself_is_refused():
         gd.Data(X, y, class_names=["u", "v", "w"]),
         gd.Data(X, y, class_names=range(5)),
         gd.Data(X, y, class_names=range(3)),
-        gd.MLP(gd.Data(X[:9], np.r_[y[:8] % 2, 2], validation=(X[:4], [0, 1, 3, 0])).validation).data,
+        gd.MLP(LACKING.validation).data,
         gd.Data(X, X[:, :2], test=0.2),
         gd.MLP(gd.Data(X, y + 5, validation=0.2)).data,
     ],
@@ -119,7 +124,8 @@ def test_data_are_stored_and_read_back(data, tmp_path):
 
 
 def test_a_set_alone_has_the_classes_of_all():
-    whole = gd.Data(X[:8], [0, 1, 0, 1, 0, 5, 5, 5], validation=(X[:2], [0, 1]), test=(X[:1], [7]))
+    with pytest.warns(UserWarning, match="class 7 occurs in the test set alone"):
+        whole = gd.Data(X[:8], [0, 1, 0, 1, 0, 5, 5, 5], validation=(X[:2], [0, 1]), test=(X[:1], [7]))
     assert whole.validation.class_names == whole.test.class_names == whole.class_names == (0, 1, 5, 7)
     assert gd.MLP(whole.validation, hidden=[2]).widths == (3, 2, 4)
     assert pickle.loads(pickle.dumps(whole.validation)).class_names == (0, 1, 5, 7)

@@ -64,11 +64,18 @@ def _formula(problem: Function) -> Any:
 class ManyDimensional(Function, frozen=True):
     """A test function of any number of parameters, whose lowest point has the same coordinate in each."""
 
+    meanings = {"dim": "How many parameters there are."}
+
     dim: int = 2
 
     smallest: ClassVar[int] = 1
     lowest: ClassVar[tuple[float, float]] = (0.0, 0.0)  # the coordinate, and the value for each parameter
     minima_per_coordinate: ClassVar[int | None] = None
+
+    @classmethod
+    def documented_values(cls, name: str) -> list[str]:
+        """What else there is to say of a field's values."""
+        return [f"a whole number from {cls.smallest} to {MOST_PARAMETERS}"] if name == "dim" else super().documented_values(name)
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "dim", checked_whole(self.dim, f"{type(self).__name__}.dim", self.smallest, MOST_PARAMETERS + 1))

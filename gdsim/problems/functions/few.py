@@ -213,6 +213,8 @@ class Shekel(Function, tag="shekel", frozen=True):
     Minimum(point=(4.000746531587, 4.000592934138, 3.99966339804, 3.999509800585), value=-10.536409816692)
     """
 
+    meanings = {"m": "How many holes there are: 5, 7 or 10."}
+
     m: int = 10
 
     low, high = 0.0, 10.0
@@ -326,6 +328,12 @@ class NoisyQuadratic(Function, tag="noisy_quadratic", frozen=True):
     >>> NoisyQuadratic(noise=0.1).data.X.shape
     (4096, 1)
     """
+
+    meanings = {
+        "curvature": "The second derivative, in [0, inf).",
+        "noise": "The standard deviation of a sample's gradient about the mean, in [0, inf).",
+        "samples": "How many numbers xi there are, a whole number from 2.",
+    }
 
     curvature: float = 1.0
     noise: float = 1.0

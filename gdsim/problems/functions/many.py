@@ -16,6 +16,8 @@ class Bowl(ManyDimensional, tag="bowl", frozen=True):
     Minimum(point=(0.0, 0.0), value=0.0)
     """
 
+    meanings = {**ManyDimensional.meanings, "condition": "The largest curvature over the smallest, a finite number from 1."}
+
     condition: float = 10.0
 
     low, high = -1.0, 1.0
