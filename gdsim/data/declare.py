@@ -57,7 +57,7 @@ class Data:
     X : numbers [sample, feature]
         Finite: an array, a list, a pandas DataFrame, an Arrow table, a PyTorch tensor. All is copied. A map-style PyTorch Dataset of
         pairs (x, y) takes the place of X and y: each item is read once, and its x is flattened.
-    y : labels [sample], numbers [sample] or numbers [sample, output]
+    y : labels [sample], numbers [sample] or numbers [sample, output]; None with a Dataset
         Labels are whole numbers, booleans or texts; whole numbers in one column [sample, 1] are labels too: `loss=` says where
         they are numbers.
     validation : default None, a pair (X, y), another Data, a PyTorch Dataset, or a share in (0, 1)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas
 
 # Columns in which NaN, written as a dash, is a cell that has no number of what ranks.
@@ -43,7 +44,7 @@ class CellTable(pandas.DataFrame):
         ranked = self.attrs.get("ranked_by")
         ends = ", 95% interval low to high" if "low" in self.columns else ""
         said = [f"ranked by {ranked}: median over runs{ends}"] if ranked and "median" in self.columns else []
-        if said and bool(pandas.isna(self["median"].to_numpy()).any()):
+        if said and np.isnan(np.asarray(self["median"], float)).any():
             said.append(f"-: {absent(str(ranked))}")
         return said + ([", ".join(f"{short} = {name}" for name, short in names.items())] if names else [])
 
