@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.problems import Problem
 from gdsim.rules import Rule
 from gdsim.statistics import wilson
 from gdsim.stops import STATUSES
@@ -81,7 +82,7 @@ TRIED = 15
 
 
 def edge_of_stability(
-    problem: Any, optimizer: Rule, *, low: float, high: float, hyperparameter: str = "lr", share: float = 0.5, tolerance: float = 1e-6, **options: Any
+    problem: Problem, optimizer: Rule, *, low: float, high: float, hyperparameter: str = "lr", share: float = 0.5, tolerance: float = 1e-6, **options: Any
 ) -> Dataset:
     """The value of a hyperparameter beyond which more than `share` of the starts diverge, by bisection: a Dataset of `low` and `high`.
 
