@@ -2,7 +2,24 @@
 
 import os
 import pathlib
+import re
 from typing import Any
+
+# The beginning of an address.
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+def scheme_of(value: Any) -> str:
+    """`s3` of `s3://bucket/folder`, of which a Path keeps one slash; nothing of a file's name.
+
+    >>> scheme_of("s3://bucket/folder"), scheme_of("results/digits")
+    ('s3', '')
+    """
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(text, str):
+        return ""
+    found = SCHEME.match(text if isinstance(value, str) else text.replace(":/", "://", 1))
+    return found[1].lower() if found else ""
 
 
 def user_path(value: Any, what: str = "path") -> pathlib.Path:
@@ -18,6 +35,8 @@ def user_path(value: Any, what: str = "path") -> pathlib.Path:
         raise TypeError(f'{what} must be the name of a file or folder, as in "results/digits"; {value!r} was given')
     if not text.strip() or "\0" in text:
         raise ValueError(f"{what} must be the name of a file or folder; {text!r} was given")
+    if scheme_of(text):
+        raise ValueError(f"{what} {text!r} is no name of a file or folder: an address can be that of a folder of results alone, s3://bucket/folder")
     try:
         path = pathlib.Path(text).expanduser()
         str(path.absolute()).encode()

@@ -34,8 +34,18 @@ class _Path(click.Path):
             self.fail(str(error), param, ctx)
 
 
-PATH = _Path()
-FOLDER = click.argument("folder", type=PATH)
+class _Results(_Path):
+    """The name of a results folder, which may be the address of one in a bucket."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The address as it is, or the path."""
+        from gdsim.filenames import scheme_of
+
+        return value if scheme_of(value) else super().convert(value, param, ctx)
+
+
+PATH, RESULTS = _Path(), _Results()
+FOLDER = click.argument("folder", type=RESULTS)
 
 
 def again() -> str:

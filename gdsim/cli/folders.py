@@ -5,13 +5,13 @@ import sys
 
 import click
 
-from gdsim.cli.common import AS_JSON, DAMAGE, FOLDER, PATH, print_finding, refusals
+from gdsim.cli.common import AS_JSON, DAMAGE, FOLDER, PATH, RESULTS, print_finding, refusals
 
 
 @click.command()
 @FOLDER
 @AS_JSON
-def status(folder: pathlib.Path, as_json: bool) -> None:
+def status(folder: pathlib.Path | str, as_json: bool) -> None:
     """Say how far the sweep in FOLDER is, also while it goes on elsewhere: done, missing, failed, quarantined, rate, time left."""
     from gdsim.sweep.survey import survey
 
@@ -23,7 +23,7 @@ def status(folder: pathlib.Path, as_json: bool) -> None:
 @click.command()
 @FOLDER
 @AS_JSON
-def verify(folder: pathlib.Path, as_json: bool) -> None:
+def verify(folder: pathlib.Path | str, as_json: bool) -> None:
     """Check every byte of every shard in FOLDER against its name. Exit code 4 if there is damage; changes nothing."""
     from gdsim.report.console import Console
     from gdsim.sweep.survey import verify_folder
@@ -38,7 +38,7 @@ def verify(folder: pathlib.Path, as_json: bool) -> None:
 @click.command()
 @FOLDER
 @click.argument("target", type=PATH)
-def export(folder: pathlib.Path, target: pathlib.Path) -> None:
+def export(folder: pathlib.Path | str, target: pathlib.Path) -> None:
     """Write the finished runs in FOLDER into TARGET: a file NAME.parquet, NAME.csv or NAME.nc, or a folder NAME.zarr."""
     from gdsim.report.console import Console
     from gdsim.sweep.export import export as write
@@ -52,7 +52,7 @@ def export(folder: pathlib.Path, target: pathlib.Path) -> None:
 @click.command()
 @FOLDER
 @click.option("--out", type=PATH, help="File of the report, or a folder for it; report.html in FOLDER if not given.")
-def report(folder: pathlib.Path, out: pathlib.Path | None) -> None:
+def report(folder: pathlib.Path | str, out: pathlib.Path | None) -> None:
     """Write what the population in FOLDER did as one HTML page: tables with intervals, figures, warnings, and the code behind each."""
     from gdsim.report.console import Console
     from gdsim.report.page import write_report
@@ -65,9 +65,9 @@ def report(folder: pathlib.Path, out: pathlib.Path | None) -> None:
 
 
 @click.command()
-@click.argument("target", type=PATH)
-@click.argument("folders", type=PATH, nargs=-1, required=True)
-def merge(target: pathlib.Path, folders: tuple[pathlib.Path, ...]) -> None:
+@click.argument("target", type=RESULTS)
+@click.argument("folders", type=RESULTS, nargs=-1, required=True)
+def merge(target: pathlib.Path | str, folders: tuple[pathlib.Path | str, ...]) -> None:
     """Bring the finished runs of FOLDERS, all of one experiment, into TARGET, every shard checked."""
     from gdsim.sweep.export import merge as bring
 

@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from gdsim.cli.clusters import client_of, cluster_options
-from gdsim.cli.common import AS_JSON, INCOMPLETE, INTERRUPTED, PATH, SET, again, heard, refusals, words
+from gdsim.cli.common import AS_JSON, INCOMPLETE, INTERRUPTED, PATH, RESULTS, SET, again, heard, refusals, words
 
 
 @click.command()
 @click.argument("file", type=PATH)
-@click.option("--out", type=PATH, help="Folder of the results; results/NAME if not given.")
+@click.option("--out", type=RESULTS, help="Folder of the results, or s3://bucket/folder; results/NAME if not given.")
 @click.option("--threads", type=int, help="Threads of this process to use; all cores if not given.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes to start here, in place of threads.")
 @click.option("--cluster", metavar="KIND:FILE", help="Cluster to start for the sweep: local, ssh or slurm, as FILE, in TOML, says.")
@@ -25,7 +25,7 @@ from gdsim.cli.common import AS_JSON, INCOMPLETE, INTERRUPTED, PATH, SET, again,
 @click.option("--attempts", type=int, default=3, show_default=True, help="How often a chunk that raises is tried.")
 @click.option("--mix", is_flag=True, help="Let the folder hold runs of kernels whose bits differ.")
 @SET
-def run(file: pathlib.Path, out: pathlib.Path | None, settings: tuple[str, ...], **options: Any) -> None:
+def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str, ...], **options: Any) -> None:
     """Run the experiment in FILE, a TOML file, and keep its results in a folder.
 
     The same command again keeps what is finished and trains the rest; so does a file with more starts or cells.
@@ -70,7 +70,7 @@ def plan(file: pathlib.Path, settings: tuple[str, ...], as_json: bool) -> None:
     click.echo(json.dumps(found.summary()) if as_json else str(found))
 
 
-def _draw(result: Any, folder: pathlib.Path, console: Any) -> str | None:
+def _draw(result: Any, folder: pathlib.Path | str, console: Any) -> str | None:
     """The picture of a sweep, in its folder; None where it cannot be drawn, which costs no results."""
     from gdsim.plots import convergence_bands
     from gdsim.sweep.places import place_of
@@ -85,7 +85,7 @@ def _draw(result: Any, folder: pathlib.Path, console: Any) -> str | None:
     return f"{folder}/convergence.png"
 
 
-def _kept(folder: pathlib.Path, progress: Any) -> str:
+def _kept(folder: pathlib.Path | str, progress: Any) -> str:
     """What a sweep that was not finished has left; `progress` has the last of its states, if there was one."""
     state = getattr(progress, "state", None)
     return f"What was finished is in {folder}" if state is None else f"{state.runs_done:,} of {state.runs:,} runs are kept in {folder}"

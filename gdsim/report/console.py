@@ -41,7 +41,7 @@ class Console:
             task = bar.add_task("", total=0)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
-    def table(self, result: Any, folder: pathlib.Path) -> None:
+    def table(self, result: Any, folder: pathlib.Path | str) -> None:
         """The cells by rank, as far as they fit; which is the best, and whether that is beyond noise."""
         from gdsim.report.cells import heading_of, table_lines, verdict_of
         from gdsim.sweep.table import table

@@ -1,6 +1,6 @@
 """A results folder as one lazy Dataset: an index of which shard holds which run, and columns that are read when they are asked for."""
 
-import pathlib
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -170,7 +170,7 @@ def _summary(shard: Shard) -> Any:
     return read_summary(shard)
 
 
-def open_results(path: str | pathlib.Path) -> Any:
+def open_results(path: str | os.PathLike[str]) -> Any:
     """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
 
     Nothing but the shards' footers is read until values are asked for; each shard's bytes are then checked, once, against its

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
-from gdsim.filenames import user_path
+from gdsim.filenames import scheme_of, user_path
 from gdsim.sweep.files import WRITING, remove_abandoned, sync_folder, why_no_results, write_atomically
 
 EXPERIMENT, LOG = "experiment.json", "log.jsonl"
@@ -270,5 +270,12 @@ class Directory:
 
 
 def place_of(folder: Any) -> Place:
-    """The place that a user has named. Raises TypeError and ValueError for what can be none."""
+    """The place that a user has named: a directory, or `s3://bucket/folder`. Raises TypeError and ValueError for what can be none."""
+    scheme = scheme_of(folder)
+    if scheme == "s3":
+        from gdsim.sweep.buckets import Bucket
+
+        return Bucket(folder)
+    if scheme:
+        raise ValueError(f"{str(folder)!r} cannot be a folder of results: they lie in a directory, or at s3://bucket/folder")
     return Directory(user_path(folder, "the results folder"))

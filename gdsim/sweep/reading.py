@@ -143,10 +143,9 @@ def summary_quantile(summary: Any, name: str, share: float) -> np.ndarray:
 def opened(result: Result, what: str) -> Dataset:
     """The Dataset of a result: itself, or that of a results folder whose path is given. Raises TypeError for anything else."""
     if isinstance(result, (str, os.PathLike)):
-        from gdsim.filenames import user_path
         from gdsim.sweep.opening import open_results
 
-        return open_results(user_path(result))
+        return open_results(result)
     if not hasattr(result, "data_vars"):
         raise TypeError(f"{what} takes the Dataset of a sweep, from sweep.run() or gd.open(), or a folder's path; {type(result).__name__} was given")
     empty = next((n for n in ("run", "cell", "checkpoint") if result.sizes.get(n) == 0), None)

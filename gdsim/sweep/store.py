@@ -17,7 +17,7 @@ import contextlib
 import datetime
 import io
 import json
-import pathlib
+import os
 import platform
 import zipfile
 import zlib
@@ -58,7 +58,7 @@ class Found(NamedTuple):
 class Store:
     """A results folder of one experiment."""
 
-    def __init__(self, folder: str | pathlib.Path) -> None:
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.place = place_of(folder)
         self.folder = str(self.place)
 
