@@ -2,9 +2,11 @@
 
 import ast
 import importlib
+import importlib.metadata
 import importlib.util
 import pathlib
 import re
+import shlex
 import tomllib
 
 import pytest
@@ -20,9 +22,16 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 @pytest.mark.parametrize("extra", PROJECT["optional-dependencies"])
 def test_what_an_extra_needs_is_installed_by_the_names_of_its_packages(extra):
-    command = installs(extra)
-    assert re.findall(r"[\w.-]+(?:\[\w+\])?>=[\w.]+", command) == [p.partition(",")[0].partition(";")[0] for p in PROJECT["optional-dependencies"][extra]]
-    assert "gdsim" not in command
+    if extra not in (importlib.metadata.metadata("gdsim").get_all("Provides-Extra") or []):
+        pytest.skip("gdsim was installed before it had an extra of this name: pip install -e .")
+    words = shlex.split(installs(extra))
+    assert words[:2] == ["pip", "install"]
+    assert [re.match(r"[\w.-]+", word)[0] for word in words[2:]] == [re.match(r"[\w.-]+", p)[0] for p in PROJECT["optional-dependencies"][extra]]
+
+
+def test_where_gdsim_is_not_installed_its_folder_is_named(monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: None)
+    assert installs("export") == "pip install '.[export]'"
 
 
 def test_nothing_says_that_gdsim_is_installed_from_an_index():

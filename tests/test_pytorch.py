@@ -317,7 +317,7 @@ def test_what_is_no_data_among_datasets_is_refused(torch):
         (lambda: gd.Data(utils.TensorDataset(x)), r"a pair \(x, y\); item 0 is a tuple of 1"),
         (lambda: gd.Data(utils.TensorDataset(x[:0], x[:0])), "has no items"),
         (lambda: gd.Data(pairs, torch.zeros(4)), "a Dataset holds its targets; leave y out"),
-        (lambda: gd.Data(x), "gd.Data needs y"),
+        (lambda: gd.Data(x), "Data.y is missing"),
         (lambda: gd.Data(pairs, validation=utils.TensorDataset(x[:, :1], torch.zeros(4))), "the validation set must look like the training set"),
         (lambda: gd.Data(pairs, test=utils.TensorDataset(x)), "the test set: each item"),
         (lambda: gd.Data(utils.TensorDataset(x / 0.0, torch.zeros(4))), "X must be finite"),

@@ -289,7 +289,7 @@ def _as_given(X: Any, y: Any) -> tuple[Any, Any]:
             raise TypeError("a Dataset holds its targets; leave y out")
         return samples_in(X)
     if y is None:
-        raise TypeError("gd.Data needs y, the targets: gd.Data(X, y)")
+        raise TypeError("Data.y is missing; give the targets of X: gd.Data(X, y)")
     return X, y
 
 

@@ -48,7 +48,9 @@ def said_of(path: pathlib.Path | str) -> Iterator[None]:
 def arrays_in(file: Any) -> dict[str, np.ndarray]:
     """The arrays of an `.npz`, a path or an open file; nothing in it is unpickled."""
     try:
-        with np.load(file, allow_pickle=False) as held:
+        # NumPy before 2.1 leaves a file open that it cannot read.
+        opened = contextlib.nullcontext(file) if hasattr(file, "read") else open(file, "rb")
+        with opened as source, np.load(source, allow_pickle=False) as held:
             return {name: held[name] for name in held.files}
     except FileNotFoundError:
         raise
@@ -76,10 +78,11 @@ def _csv(path: pathlib.Path) -> Any:
 
     head = pandas.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, index_col=False)
     names = head.iloc[0].tolist()
+    exact: dict[str, Any] = {} if int(pandas.__version__.split(".")[0]) >= 3 else {"float_precision": "round_trip"}  # else the last bit is off at times
     with warnings.catch_warnings():
         warnings.simplefilter("error", pandas.errors.ParserWarning)
         try:
-            frame = pandas.read_csv(path, index_col=False)  # without which the first column of longer rows would be an index
+            frame = pandas.read_csv(path, index_col=False, **exact)  # without index_col the first column of longer rows would be an index
         except pandas.errors.ParserWarning:
             raise ValueError(f"its rows have more fields than the header, which names {len(names)}: {', '.join(names[:10])}") from None
     other = next((mark for mark in (";", "\t") if len(names) == 1 and mark in names[0]), None)

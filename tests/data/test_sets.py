@@ -53,7 +53,7 @@ def test_a_test_set_is_drawn_apart_from_the_validation_set():
         ({"test": 0}, r"test must be a share .*; 0.0 of 50"),
         ({"test": 1.5}, r"test must be a share"),
         ({"validation": 0.6, "test": 0.4}, r"validation=0.6 and test=0.4 of 50 samples leave none to train on"),
-        ({"test": "half"}, r"test must be a pair \(X, y\), a gd.Data or a share between 0 and 1; 'half' was given"),
+        ({"test": "half"}, r"test must be a pair \(X, y\), a gd.Data, a PyTorch Dataset or a share between 0 and 1; 'half' was given"),
         ({"test": True}, r"test must be a pair"),
         ({"test": (X[:, :2], y)}, r"the test set must look like the training set, with X\[sample, 3\]"),
         ({"test": (X, y * 0.5)}, r"the test set must look like"),
