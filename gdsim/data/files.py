@@ -48,9 +48,10 @@ def said_of(path: pathlib.Path | str) -> Iterator[None]:
 def arrays_in(file: Any) -> dict[str, np.ndarray]:
     """The arrays of an `.npz`, a path or an open file; nothing in it is unpickled."""
     try:
-        # NumPy before 2.1 leaves a file open that it cannot read.
-        opened = contextlib.nullcontext(file) if hasattr(file, "read") else open(file, "rb")
-        with opened as source, np.load(source, allow_pickle=False) as held:
+        if not hasattr(file, "read"):  # NumPy before 2.1 leaves a file open that it cannot read
+            with open(file, "rb") as opened:
+                return arrays_in(opened)
+        with np.load(file, allow_pickle=False) as held:
             return {name: held[name] for name in held.files}
     except FileNotFoundError:
         raise
