@@ -27,6 +27,11 @@ def as_kept() -> Iterator[None]:
         _is_kept.reset(held)
 
 
+def is_kept() -> bool:
+    """Whether declarations are being made as a results folder keeps them."""
+    return _is_kept.get()
+
+
 def misuse(kind: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
     """What is wrong with a call of a class or method, in one line, or None where its arguments fit its signature."""
     parameters = inspect.signature(kind).parameters
@@ -104,7 +109,7 @@ class DeclarationMeta(msgspec.StructMeta):
                 if wrong is None:
                     raise
             else:
-                if not _is_kept.get():
+                if not is_kept():
                     made.check_anew()
                 return made
             raise TypeError(wrong)

@@ -10,6 +10,7 @@ import pytest
 import xarray
 
 import gdsim as gd
+from gdsim.cli import watching
 from tests.faults.machinery import shards
 from tests.helpers import gdsim
 
@@ -49,7 +50,7 @@ def test_status(stored, partial, tmp_path):
     assert code == 0
     assert "150 of 150 runs are finished (100.0%)" in out
     code, out, _ = gdsim("status", partial, "--json", folder=tmp_path)
-    assert code == 0
+    assert code == 4
     found = json.loads(out)
     assert 0 < found["finished_runs"] < 150
     assert found["missing_chunks"] == 2
@@ -74,9 +75,58 @@ def test_status_sees_what_it_can_without_reading_all(stored, tmp_path, harm):
         path.write_bytes(data[: len(data) // 2] + data[len(data) // 2 + 100 :] if harm == "size" else data[:-40] + b"\0" * 30 + data[-10:])
     code, out, _ = gdsim("status", folder, "--json", folder=tmp_path)
     found = json.loads(out)
-    assert code == 0
+    assert code == 4
     assert (found["state"], len(found["damaged"])) == ("stopped", 1)
     assert "run the experiment again" in gdsim("status", folder, folder=tmp_path)[1]
+
+
+def test_exit_codes_tell_what_is_missing_from_what_is_damaged(stored, tmp_path):
+    shutil.copytree(stored, tmp_path / "out")
+    next((tmp_path / "out" / "shards").iterdir()).unlink()
+    assert gdsim("status", "out", folder=tmp_path)[0] == 3
+    assert gdsim("verify", "out", folder=tmp_path)[0] == 0
+    experiment = tmp_path / "out" / "experiment.json"
+    experiment.write_text(experiment.read_text().replace("50", "51", 1))
+    for command in ("status", "verify", "report"):
+        code, _, errors = gdsim(command, "out", folder=tmp_path)
+        assert (code, len(errors.splitlines())) == (4, 1), command
+    experiment.unlink()
+    assert gdsim("status", "out", folder=tmp_path)[0] == 2
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_folder_is_watched_until_it_lacks_nothing(stored, tmp_path, monkeypatch):
+    """A line for each change, none where nothing has changed; Ctrl-C ends it with the code of the last state."""
+    shutil.copytree(stored, tmp_path / "out")
+    first, second, *_ = sorted((tmp_path / "out" / "shards").iterdir())
+    kept = {path: path.read_bytes() for path in (first, second)}
+    first.unlink()
+    second.unlink()
+    runs = gd.open(stored).sizes["run"]
+    events = iter([lambda: None, lambda: first.write_bytes(kept[first]), lambda: second.write_bytes(kept[second])])
+    monkeypatch.setattr(watching.time, "sleep", lambda _: next(events)())
+    code, out, errors = gdsim("status", "out", "--watch", folder=tmp_path)
+    assert (code, errors) == (0, "")
+    lines = out.splitlines()
+    assert [line.split(" of ")[0] for line in lines] == sorted({line.split(" of ")[0] for line in lines}, key=int)
+    assert len(lines) == 3
+    assert lines[-1].startswith(f"{runs} of {runs} runs, 0 chunks missing, finished")
+    first.unlink()
+    monkeypatch.setattr(watching.time, "sleep", interrupt)
+    code, out, _ = gdsim("status", "out", "--watch", "--json", folder=tmp_path)
+    assert code == 3
+    assert json.loads(out)["missing_chunks"] == 1
+
+
+def test_a_terminal_shows_one_state_in_place(stored, tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which Rich takes any stream for a terminal
+    code, out, _ = gdsim("status", stored, "--watch", folder=tmp_path)
+    assert code == 0
+    assert out.count("\x1b[2K") >= out.count("runs are finished (100.0%)") - 1  # each but the first writes over the one before
+    assert "150 of 150 runs are finished" in out
 
 
 def test_verify(stored, partial, tmp_path):
@@ -144,7 +194,7 @@ def test_merge_brings_folders_of_one_experiment_together(sweep, stored, tmp_path
     path = next((tmp_path / "a" / "shards").iterdir())
     path.write_bytes(path.read_bytes()[:-1])
     code, _, errors = gdsim("merge", "damaged", "a", folder=tmp_path)
-    assert code == 2
+    assert code == 4
     assert "its bytes do not match its name" in errors
 
 

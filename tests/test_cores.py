@@ -33,9 +33,16 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_quotas_of_control_groups_count(tmp_path, case):
+def test_quotas_of_control_groups_count(tmp_path, case, monkeypatch):
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     files, cores = CASES[case]
     write(tmp_path, files)
+    assert usable_cores(tmp_path) == cores
+
+
+@pytest.mark.parametrize(("said", "cores"), [("1", 1), ("1000000", ALLOWED), ("0", ALLOWED), ("", ALLOWED), ("many", ALLOWED)])
+def test_what_slurm_gives_a_task_counts(tmp_path, said, cores, monkeypatch):
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", said)
     assert usable_cores(tmp_path) == cores
 
 

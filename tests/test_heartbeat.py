@@ -12,6 +12,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.sweep.heartbeat import NAME, beating, driver_of
+from gdsim.sweep.parts import Part
 from gdsim.sweep.places import Directory
 from gdsim.sweep.progress import Progress, Tally
 from gdsim.sweep.survey import survey
@@ -111,6 +112,21 @@ def test_another_drivers_heartbeat_stays(folder):
         (folder / NAME).write_text(json.dumps({"host": "elsewhere", "pid": 1, "runs_done": 0}))
     assert driver_of(Directory(folder)).host == "elsewhere"
     (folder / NAME).unlink()
+
+
+def test_of_several_parts_the_last_that_is_alive_is_told_of(folder, beat):
+    beat(pid=dead_process())
+    assert survey(folder).state == "died"
+    progress = Progress(40)
+    progress.add(Tally(runs=7))
+    with beating(Directory(folder), progress, Part(2, 3)):
+        while not (folder / "heartbeat-2-of-3").exists():
+            time.sleep(0.01)
+        with beating(Directory(folder), Progress(40), Part(1, 3)):
+            pass
+        found = survey(folder)
+        assert (found.state, found.driver.runs_done) == ("running", 7)
+    assert survey(folder).state == "died"
 
 
 def test_a_folder_that_may_not_be_written_to_ends_nothing(tmp_path):

@@ -1,5 +1,7 @@
 """Functions of the user's own: what they may be, what is said of those that cannot be, and what belongs to their identity."""
 
+import hashlib
+import importlib
 import math
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from gdsim.lanes import absolute, any, exp, log, maximum, pow, sigmoid, sqrt, wh
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.mapping import mapped
 from gdsim.problems.own import source_of
+from tests.helpers import gdsim
 
 K, POWERS, SHIFTS = 3.0, (1, 2.5), np.array([0.5, -1.0])
 
@@ -272,8 +275,9 @@ def test_a_function_of_a_terminal_is_refused_and_one_of_a_script_is_kept(tmp_pat
     terminal = subprocess.run([sys.executable, "-c", text, str(tmp_path / "a")], capture_output=True, text=True, check=True).stdout
     assert "a function of a notebook or a terminal, which other processes do not find" in terminal
     assert subprocess.run([sys.executable, tmp_path / "script.py", tmp_path / "b"], capture_output=True, text=True, check=True).stdout.strip() == "1"
+    assert gd.open(tmp_path / "b").final_loss.values == pytest.approx([0.64])
     with pytest.raises(ValueError, match="is a function of a script: open the results in it"):
-        gd.open(tmp_path / "b")
+        gd.continue_from(gd.open(tmp_path / "b"), steps=1)
 
 
 @pytest.mark.parametrize(("text", "said"), [
@@ -338,3 +342,27 @@ def test_results_are_opened_with_the_function_beside_the_experiment_that_was_rea
     )
     kept = gd.read_experiment(tmp_path / "mine.toml").run(out=tmp_path / "out")
     assert gd.open(tmp_path / "out").final_loss.values.tolist() == kept.final_loss.values.tolist()
+
+
+@pytest.mark.parametrize("now", ["", "raise SystemExit(3)\n", "bowl = 3\n", "def bowl(x):\n    return x[7]\n", "def bowl(x):\n    return 2.0 * x[0]\n"])
+def test_results_need_no_module_of_the_users(tmp_path, now, monkeypatch):
+    """Whatever has become of it: they are opened, verified and counted; only what would run the function says why it cannot."""
+    name = f"gone_later_{hashlib.sha256(now.encode()).hexdigest()[:8]}"
+    module = tmp_path / f"{name}.py"
+    module.write_text("def bowl(x):\n    return x[0] * x[0]\n")
+    (tmp_path / "e.toml").write_text(TOML.format(f"{name}:bowl") + "[record]\nparameters = true\n")
+    gd.read_experiment(tmp_path / "e.toml").run(out=tmp_path / "out")
+    monkeypatch.syspath_prepend(tmp_path)
+    del sys.modules[name]
+    module.unlink()
+    if now:
+        module.write_text(now)
+    importlib.invalidate_caches()
+    for command in ("status", "verify"):
+        assert gdsim(command, "out", folder=tmp_path)[0] == 0
+    result = gd.open(tmp_path / "out")
+    assert result.final_loss.values == pytest.approx([0.64])
+    with pytest.raises(ValueError, match=name):
+        gd.evaluate(result, on="train")
+    with pytest.raises(ValueError, match=name):
+        gd.continue_from(result, steps=3)

@@ -1,4 +1,4 @@
-"""The command line: parses, calls, prints. Exit codes: 0 done, 2 bad input, 3 incomplete and resumable, 4 damage found, 130 interrupted."""
+"""The command line: parses, calls, prints. `EXIT_CODES` says by which number a command tells how it ended."""
 
 import io
 import signal
@@ -10,7 +10,7 @@ import click
 
 from gdsim import __version__
 from gdsim.cli.beginning import completion, doctor, list_kind, new
-from gdsim.cli.common import INTERRUPTED, again, heard
+from gdsim.cli.common import EXIT_CODES, INTERRUPTED, again, heard
 from gdsim.cli.folders import export, merge, report, status, verify
 from gdsim.cli.running import plan, run
 
@@ -35,7 +35,7 @@ def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
     click.echo(f"warning: {message}", err=True)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(version)s")
 def main() -> None:
     """gdsim trains populations of small models at once, and says what the population did.

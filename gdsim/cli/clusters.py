@@ -41,7 +41,7 @@ def client_of(console: Any, place: dict[str, Any], threads: int | None = None, c
     if not named:
         yield None
         return
-    from gdsim.sweep.cluster import connected
+    from gdsim.sweep.cluster import connected, dashboard_of, memory_of
 
     given = {n: place[n] for n in named}
     if "cluster" in given:
@@ -51,4 +51,8 @@ def client_of(console: Any, place: dict[str, Any], threads: int | None = None, c
     what = {"workers": f"starting {place.get('workers')} worker processes", "cluster": f"starting the cluster {place.get('cluster')}"}
     console.say(what.get(named[0], f"connecting to {place[named[0]]}"))
     with connected(**given, tls=certificates if all(certificates) else None) as client:
+        if place.get("workers") is not None:
+            console.say(f"each has one thread, and at most {memory_of(place['workers']) / 2**30:.1f} GiB of memory")
+        if dashboard := dashboard_of(client):
+            console.say(f"dashboard: {dashboard}")
         yield client

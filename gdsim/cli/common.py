@@ -11,7 +11,11 @@ from typing import Any
 
 import click
 
-INCOMPLETE, DAMAGE, INTERRUPTED = 3, 4, 130
+BAD_INPUT, INCOMPLETE, DAMAGE, FAILING, INTERRUPTED = 2, 3, 4, 5, 130
+EXIT_CODES = (
+    "Exit codes: 0 done; 2 bad input; 3 incomplete, and the same command goes on; 4 damage found; "
+    "5 incomplete, and only chunks are left that fail each time; 130 interrupted."
+)
 
 SET = click.option(
     "--set", "settings", metavar="KEY=VALUE", multiple=True,
@@ -85,16 +89,32 @@ def heard(number: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """Bad input as one line and exit code 2."""
+    """Bad input, or damage that was found, as one line with its exit code."""
     from gdsim.lanes.compiler import NoCompilerError
 
     try:
         yield
     except (NoCompilerError, ValueError, TypeError, OSError) as error:
-        raise BadInput(words(error)) from None
+        raise (FoundDamage if is_damage(error) else BadInput)(words(error)) from None
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an exception tells of a results folder that is damaged."""
+    if "gdsim.sweep.store" not in sys.modules:  # which no command has asked for
+        return False
+    from gdsim.sweep.shards import DamagedShardError
+    from gdsim.sweep.store import DamagedFolderError
+
+    return isinstance(error, (DamagedShardError, DamagedFolderError))
 
 
 class BadInput(click.ClickException):
     """What the user gave cannot be used."""
 
-    exit_code = 2
+    exit_code = BAD_INPUT
+
+
+class FoundDamage(click.ClickException):
+    """What a results folder holds cannot be used."""
+
+    exit_code = DAMAGE

@@ -5,19 +5,26 @@ import sys
 
 import click
 
-from gdsim.cli.common import AS_JSON, DAMAGE, FOLDER, PATH, RESULTS, print_finding, refusals
+from gdsim.cli.common import AS_JSON, DAMAGE, FOLDER, INCOMPLETE, PATH, RESULTS, print_finding, refusals
 
 
 @click.command()
 @FOLDER
+@click.option("--watch", "is_watched", is_flag=True, help="Show it anew until no runs are missing or Ctrl-C; where it is piped, a line for each change.")
 @AS_JSON
-def status(folder: pathlib.Path | str, as_json: bool) -> None:
-    """Say how far the sweep in FOLDER is, also while it goes on elsewhere: done, missing, failed, quarantined, rate, time left."""
+def status(folder: pathlib.Path | str, is_watched: bool, as_json: bool) -> None:
+    """Say how far the sweep in FOLDER is, also while it goes on elsewhere: done, missing, failed, quarantined, rate, time left.
+
+    Exit codes: 0 all runs are there; 2 no results folder; 3 runs are missing; 4 shards or what describes them are damaged.
+    """
+    from gdsim.cli.watching import watch
     from gdsim.sweep.survey import survey
 
     with refusals():
-        found = survey(folder)
-    print_finding(found, as_json)
+        found = watch(folder, as_json) if is_watched else survey(folder)
+    if not is_watched:
+        print_finding(found, as_json)
+    sys.exit(DAMAGE if found.damaged else INCOMPLETE if found.missing_runs else 0)
 
 
 @click.command()

@@ -10,10 +10,28 @@ from typing import Any
 import click
 
 from gdsim.cli.clusters import client_of, cluster_options
-from gdsim.cli.common import AS_JSON, INCOMPLETE, INTERRUPTED, PATH, RESULTS, SET, again, heard, refusals, words
+from gdsim.cli.common import AS_JSON, EXIT_CODES, FAILING, INCOMPLETE, INTERRUPTED, PATH, RESULTS, SET, again, heard, refusals, words
 
 
-@click.command()
+class _Part(click.ParamType):
+    """One of the parts of a plan, as in 3/8."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The part, or the usual error for an argument that is none."""
+        from gdsim.sweep.parts import checked_part
+
+        number, _, count = str(value).partition("/")
+        if not (number.isdecimal() and count.isdecimal()):
+            self.fail(f"{value!r} is no part of a plan; give I/N, the I-th of N parts, such as 3/8", param, ctx)
+        try:
+            return checked_part((int(number), int(count)))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command(epilog=EXIT_CODES)
 @click.argument("file", type=PATH)
 @click.option("--out", type=RESULTS, help="Folder of the results, or s3://bucket/folder; results/NAME if not given.")
 @click.option("--threads", type=int, help="Threads of this process to use; all cores if not given.")
@@ -22,6 +40,9 @@ from gdsim.cli.common import AS_JSON, INCOMPLETE, INTERRUPTED, PATH, RESULTS, SE
 @cluster_options
 @click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
 @click.option("--chunk-seconds", type=float, default=10.0, show_default=True, help="Work of one core that is scheduled and stored at once.")
+@click.option(
+    "--part", type=_Part(), help="Train the I-th of N parts of the plan, I from 1, as an array job does; into one folder, or several that merge joins."
+)
 @click.option("--attempts", type=int, default=3, show_default=True, help="How often a chunk that raises is tried.")
 @click.option("--mix", is_flag=True, help="Let the folder hold runs of kernels whose bits differ.")
 @SET
@@ -32,7 +53,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     """
     from gdsim.report.console import Console
     from gdsim.sweep.display import shown
-    from gdsim.sweep.outcomes import UnfinishedError
+    from gdsim.sweep.outcomes import FailingError, UnfinishedError
 
     console = Console()
     console.say(f"reading {file}")
@@ -45,17 +66,21 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
             console.plan(sweep)
             with shown(True, sys.stdout) as progress:
                 result = sweep.run(out=folder, client=client, progress=progress, **options)
-        picture = _draw(result, folder, console) if sweep.keep == "runs" else None
+        is_whole = result.attrs["finished_runs"] == result.attrs["planned_runs"]
+        picture = _draw(result, folder, console) if is_whole and sweep.keep == "runs" else None
     except UnfinishedError as error:
         console.say(f"not finished: {words(error)}\n{_kept(folder, progress)}. {go_on}")
-        sys.exit(INCOMPLETE)
+        sys.exit(FAILING if isinstance(error, FailingError) else INCOMPLETE)
     except MemoryError as error:
         console.say(f"not finished: there is not enough memory ({words(error)})\n{_kept(folder, progress)}. {go_on}")
         sys.exit(INCOMPLETE)
     except KeyboardInterrupt:
         console.say(f"interrupted. {_kept(folder, progress)}. {go_on}")
         sys.exit(INTERRUPTED)
-    console.table(result, folder)
+    if options["part"] is not None:
+        console.say("{} is done; {finished_runs:,} of {planned_runs:,} runs of the whole are there".format(options["part"], **result.attrs))
+    if is_whole:
+        console.table(result, folder)
     console.say(f"results: {folder}  (gd.open({str(folder)!r}))" + (f"\nplot:    {picture}" if picture else ""))
 
 

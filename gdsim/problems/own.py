@@ -28,6 +28,7 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole
+from gdsim.declarations import is_kept
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.mapping import mapped
 from gdsim.lanes.modes import ieee_mode
@@ -42,6 +43,24 @@ FINITE = Range(float("-inf"), float("inf"), low_allowed=False)
 MOST_PARAMETERS = 256
 # Operations that are compiled in line; of more, a function that kernels can take as it is written keeps its loops.
 MOST_IN_LINE = 20_000
+
+
+class Absent:
+    """Stands in a results folder's problem for a function that is not there any more: it has the name, and says what is wrong when it is needed."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.__module__, _, self.__qualname__ = name.partition(":")
+        self.reason = reason
+
+    def __call__(self, *_: Any) -> Any:
+        """Raises FunctionError."""
+        raise FunctionError(self.reason)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Absent) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.__module__, self.__qualname__))
 
 
 class Own(Problem, tag="own", frozen=True):
@@ -90,16 +109,33 @@ class Own(Problem, tag="own", frozen=True):
             put(name, checked_one(getattr(self, name), f"Own.{name}", FINITE))
         if not self.low < self.high:
             raise ValueError(f"Own needs low < high; {self.low!r} and {self.high!r} were given")
+        if isinstance(self.function, Absent):
+            return
         put("function", found(self.function) if isinstance(self.function, str) else self.function)
         if not isinstance(self.function, types.FunctionType):
             raise TypeError(f'Own.function must be a Python function or "module:name"; {self.function!r} was given')
         put("source", self.source or source_of(self.function))
-        _lanes_of(self.function, self.dim, self.source)
+        try:
+            _lanes_of(self.function, self.dim, self.source)
+        except FunctionError as error:
+            if not is_kept():
+                raise
+            put("function", Absent(self.name, str(error)))
 
     @property
     def is_edited(self) -> bool:
-        """Whether the function is another by now than the one that the problem was declared with, as in a results folder."""
-        return self.source not in (source_of(self.function), earlier_source_of(self.function))
+        """Whether the function is another by now than the one that the problem was declared with, as in a results folder.
+
+        Raises FunctionError where it is not there any more.
+        """
+        function = self._present()
+        return self.source not in (source_of(function), earlier_source_of(function))
+
+    def _present(self) -> types.FunctionType:
+        """The function. Raises FunctionError where a results folder's is not there any more."""
+        if isinstance(self.function, Absent):
+            raise FunctionError(self.function.reason)
+        return self.function
 
     def as_in(self, kept: list[dict[str, Any]]) -> "Own":
         """The function by its hash without values, where a folder has it so."""
@@ -140,7 +176,7 @@ class Own(Problem, tag="own", frozen=True):
 
     def parts(self) -> dict[str, Any]:
         """The function that a kernel is bound with."""
-        return {"value_and_gradient": _lanes_of(self.function, self.dim, self.source)}
+        return {"value_and_gradient": _lanes_of(self._present(), self.dim, self.source)}
 
     def structure(self) -> list[Any]:
         """What decides the kernel's code."""
@@ -281,6 +317,15 @@ def found(name: str, folder: pathlib.Path | None = None) -> Callable[..., Any]:
     if value is None:
         raise ValueError(f"the module {module!r} has no {attribute!r}")
     return value
+
+
+def kept_function(name: str, folder: pathlib.Path | None = None) -> types.FunctionType | Absent:
+    """The function of a results folder, which is opened without it where it is not there any more."""
+    try:
+        value = found(name, folder)
+    except ValueError as error:
+        return Absent(name, str(error))
+    return value if isinstance(value, types.FunctionType) else Absent(name, f"{name} is no Python function any more")
 
 
 _beside: dict[str, pathlib.Path] = {}  # the folders of modules that were imported from beside experiments

@@ -6,15 +6,17 @@ import pathlib
 
 
 def usable_cores(root: pathlib.Path = pathlib.Path("/")) -> int:
-    """How many threads of this process can run at once: by its CPU affinity, and by the quotas of its control groups.
+    """How many threads of this process can run at once: by its CPU affinity, by the quotas of its control groups, and by SLURM.
 
-    `root` is where the system's files lie. A share of a processor counts as one.
+    SLURM's share of a job stands in `SLURM_CPUS_PER_TASK`, which says it also where SLURM does not enforce it. `root` is where the
+    system's files lie. A share of a processor counts as one.
 
     >>> usable_cores() >= 1
     True
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS has no affinity
-    return min([allowed, *(math.ceil(quota) for quota in _quotas(root))])
+    share = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min([allowed, *(math.ceil(quota) for quota in _quotas(root)), *([int(share)] if share.isdecimal() and int(share) else [])])
 
 
 def _quotas(root: pathlib.Path) -> list[float]:

@@ -292,6 +292,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         chunk_seconds: float = 10.0,
         progress: "bool | Callable[[State], object] | None" = None,
         client: Any = None,
+        part: tuple[int, int] | None = None,
         attempts: int = 3,
         mix: bool = False,
     ) -> "xarray.Dataset":
@@ -302,6 +303,8 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         number, or by a mask of all; they have the same bits. `lanes` is the lane width, `threads` the number of threads: neither changes a bit.
 
         `client` is a `distributed.Client`, or a scheduler's address, whose workers see the folder under the same path and write into it themselves.
+        `part=(i, n)` trains the i-th of n parts of the plan, counted from 1, for jobs that know nothing of each other: into one folder, or into folders
+        that `gdsim merge` joins; all with the same `chunk_seconds`. What is there of the whole comes back.
         `chunk_seconds`: how much work of one core is scheduled and stored at once. `attempts`: how often a chunk that raises is
         tried before it is set aside. `mix` lets a folder hold runs of kernels whose bits differ. `progress`: one line that updates,
         in a terminal and in a notebook; True, anywhere; False, nowhere; or a function, called with a `gdsim.sweep.progress.State`.
@@ -310,8 +313,9 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         kept, where chunks fail, the folder cannot be written or the scheduler is lost.
         """
         from gdsim.sweep.execute import Ways, run_sweep
+        from gdsim.sweep.parts import checked_part
 
-        return run_sweep(self, Ways(threads, lanes, client, attempts, chunk_seconds), out=out, runs=runs, progress=progress, mix=mix)
+        return run_sweep(self, Ways(threads, lanes, client, attempts, chunk_seconds, checked_part(part)), out=out, runs=runs, progress=progress, mix=mix)
 
 
 def _several(value: Any, kind: type[Any], name: str, classes: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import cells_of
+from gdsim.sweep.execute import check_unedited
 from gdsim.sweep.reading import Dataset, Result, check_result
 from gdsim.sweep.result import feature_names, sweep_behind
 
@@ -120,7 +121,9 @@ def _vectors(result: Any, variable: str, what: str) -> Any:
 
 def _by_problem(result: Any) -> Iterator[tuple[np.ndarray, Any]]:
     """(places of runs, the problem that they have in common)."""
-    cells, groups = cells_of(sweep_behind(result)), {}
+    sweep, groups = sweep_behind(result), {}
+    check_unedited(sweep)
+    cells = cells_of(sweep)
     numbers, place = np.unique(result.cell.values, return_inverse=True)
     for i, number in enumerate(numbers):
         problem = cells[number].problem

@@ -10,7 +10,8 @@ import numpy as np
 from gdsim.lanes.compiler import check_compiler
 from gdsim.sweep.cores import usable_cores
 from gdsim.sweep.display import shown
-from gdsim.sweep.outcomes import Outcome, UnfinishedError, running
+from gdsim.sweep.outcomes import FailingError, Outcome, UnfinishedError, running
+from gdsim.sweep.parts import Part, chunks_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.progress import Progress, Tally
 from gdsim.sweep.remaining import remaining_of
@@ -76,6 +77,7 @@ class Ways(NamedTuple):
     client: Any
     attempts: int
     chunk_seconds: float
+    part: Part | None = None  # of the plan, which alone is trained
 
     @property
     def thread_count(self) -> int:
@@ -102,6 +104,8 @@ def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix
         raise ValueError("runs chooses some runs to look at, and out stores whole chunks of all: give one of them")
     if ways.client is not None and out is None:
         raise ValueError("a cluster's workers write their results into a folder that they share: give out=")
+    if ways.part is not None and out is None:
+        raise ValueError("part trains a part of the plan into a folder, where the parts come together: give out=")
     if ways.client is not None and ways.threads is not None:
         raise ValueError("threads is of this machine, and client of a cluster: give one of them")
     if out is not None:
@@ -184,28 +188,46 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
         if error.errno in OF_THE_DISK:
             raise UnfinishedError(f"{store.folder!r} cannot be written: {error}") from error
         raise StoreError(f"{store.folder!r} cannot be a folder of results: {error.strerror or error}") from None
-    todo = missing_chunks(plan, found.shards)
-    progress = Progress(plan.runs, listener, remaining_of(plan, todo, ways.thread_count))
-    progress.add(Tally(runs=plan.runs - sum(c.size for c in todo)))
+    chunks = chunks_of(plan, ways.part)
+    runs = sum(c.size for c in chunks)
+    todo = missing_chunks(plan, found.shards, chunks)
+    progress = Progress(runs, listener, remaining_of(plan, todo, ways.thread_count))
+    progress.add(Tally(runs=runs - sum(c.size for c in todo)))
+    progress.chunks, progress.chunks_missing = len(chunks), len(todo)
     steps = store.earlier_steps()
     earlier = Earlier(sweep, plan, found.shards, steps) if todo and steps else None
     going, beginning = earlier.split(todo) if earlier else ([], todo)
     failed = []
-    with beating(store.place, progress):
-        for source, chunks in ((earlier, going), (None, beginning)):
-            if chunks:
-                failed += _train(plan, chunks, _executor(sweep, plan, store, ways, progress, source), store, progress, ways.attempts)
+    with beating(store.place, progress, ways.part), _observed(ways, store, progress):
+        for source, some in ((earlier, going), (None, beginning)):
+            if some:
+                failed += _train(plan, some, _executor(sweep, plan, store, ways, progress, source), store, progress, ways.attempts)
     store.place.make("shards")  # without what workers left that died meanwhile
     if failed:
         first = failed[0]
-        raise UnfinishedError(
+        raise FailingError(
             f"{len(failed)} of {len(todo)} chunks failed {ways.attempts} times each and were set aside; all others are finished. "
             f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.place.at(failure_name(first.chunk.name))} has the traceback"
         )
     result = open_results(out)
-    if result.attrs["finished_runs"] < plan.runs:
-        raise UnfinishedError(f"{plan.runs - result.attrs['finished_runs']:,} runs have gone from {str(out)!r} while others were trained")
+    gone = plan.runs - result.attrs["finished_runs"]  # of all that the folder should hold by now
+    if gone and ways.part is not None:
+        gone = sum(c.size for c in missing_chunks(plan, store.find().shards, chunks))
+    if gone:
+        raise UnfinishedError(f"{gone:,} runs have gone from {str(out)!r} while others were trained")
     return result
+
+
+@contextlib.contextmanager
+def _observed(ways: Ways, store: Any, progress: Progress) -> Iterator[None]:
+    """On a cluster the sweep's tasks and numbers are seen at its scheduler."""
+    if ways.client is None:
+        yield
+        return
+    from gdsim.sweep.metrics import observed
+
+    with observed(ways.client, store.folder, "" if ways.part is None else f"{ways.part.number}/{ways.part.of}", progress):
+        yield
 
 
 def _executor(sweep: Any, plan: Plan, store: Any, ways: Ways, progress: Progress, earlier: Any) -> Any:
@@ -224,6 +246,7 @@ def _train(plan: Plan, chunks: list[Chunk], executor: Any, store: Any, progress:
         for outcome in outcomes:
             if outcome.failure is None:
                 store.log(wrote=outcome.chunk.name, runs=outcome.chunk.size)
+                progress.chunks_missing -= 1
                 continue
             store.give_up(outcome.chunk, [plan.labels[c] for c in outcome.chunk.cells], outcome.failure.text)
             progress.fail(outcome.chunk)

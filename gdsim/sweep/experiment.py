@@ -7,10 +7,10 @@ from typing import Any
 from gdsim.data import DATASETS, Data, load, read
 from gdsim.data.files import arrays_in, said_of
 from gdsim.data.stored import kept_data
-from gdsim.declarations import as_kept
+from gdsim.declarations import as_kept, is_kept
 from gdsim.filenames import user_path
 from gdsim.problems import PROBLEMS
-from gdsim.problems.own import found
+from gdsim.problems.own import found, kept_function
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS, Record
@@ -114,7 +114,7 @@ def _problem(value: Any, where: str, folder: pathlib.Path) -> Any:
     takes_data = {c.__struct_config__.tag: "data" in c.__struct_fields__ for c in PROBLEMS}.get(table.get("type"), False)
     if table.get("type") == "own" and isinstance(table.get("function"), str):
         try:
-            table["function"] = found(table["function"], folder)
+            table["function"] = (kept_function if is_kept() else found)(table["function"], folder)
         except ValueError as error:
             raise ExperimentError(f"{where}.function: {error}") from None
     if not takes_data or (table.get("type") == "expression" and "data" not in table):

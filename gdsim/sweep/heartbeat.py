@@ -1,6 +1,7 @@
 """Whether a sweep is going on: its driver touches a small file in the folder while it lives, and removes it at the end.
 
-Nothing of it is believed for what is done, and it is no lock: of two drivers of one folder the last to write is told of.
+Nothing of it is believed for what is done, and it is no lock. Drivers of several parts have a file each, and the one that was last alive
+is told of; of two drivers of the same, the last to write.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 
 from gdsim.sweep.files import is_alive
+from gdsim.sweep.parts import Part
 from gdsim.sweep.places import Place
 from gdsim.sweep.progress import Progress, every
 
@@ -33,20 +35,29 @@ class Driver(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def beating(place: Place, progress: Progress) -> Iterator[None]:
+def beating(place: Place, progress: Progress, part: Part | None = None) -> Iterator[None]:
     """Gives signs of life in a folder, until the block ends."""
+    name = NAME if part is None else f"{NAME}-{part.number}-of-{part.of}"
     try:
-        with every(BEAT_SECONDS, lambda: _write(place, progress), "gdsim-heartbeat"):
+        with every(BEAT_SECONDS, lambda: _write(place, name, progress), "gdsim-heartbeat"):
             yield
     finally:
-        _remove(place)
+        _remove(place, name)
 
 
 def driver_of(place: Place) -> Driver | None:
-    """Who drives the sweep of a folder, or died in doing so; None where nobody does."""
+    """Who drives the sweep of a folder, or died in doing so, of several the last that is alive; None where nobody does."""
+    names = [name for name in place.names() if name.startswith(NAME)]
+    now = place.now() if names else 0.0
+    found = [d for name in names if (d := _driver_in(place, name, now)) is not None]
+    return min(found, key=lambda d: (not d.is_alive, d.seconds_ago), default=None)
+
+
+def _driver_in(place: Place, name: str, now: float) -> Driver | None:
+    """Who has written a file; None for what is none."""
     try:
-        age = place.now() - place.state(NAME).time
-        held = json.loads(place.read(NAME))
+        age = now - place.state(name).time
+        held = json.loads(place.read(name))
         host, pid, runs = str(held["host"]), int(held["pid"]), int(held["runs_done"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -67,15 +78,15 @@ def _processes() -> str:
         return ""
 
 
-def _write(place: Place, progress: Progress) -> None:
+def _write(place: Place, name: str, progress: Progress) -> None:
     """The file, whole or as it was; a disk that has no room for it ends no sweep."""
     with contextlib.suppress(OSError):
-        place.put_lightly(NAME, json.dumps({**_mine(), "runs_done": progress.tally.runs, "runs": progress.runs}).encode())
+        place.put_lightly(name, json.dumps({**_mine(), "runs_done": progress.tally.runs, "runs": progress.runs}).encode())
 
 
-def _remove(place: Place) -> None:
+def _remove(place: Place, name: str) -> None:
     """Removes the file, unless it is another driver's."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        held = json.loads(place.read(NAME))
-        if {name: held.get(name) for name in _mine()} == _mine():
-            place.remove(NAME)
+        held = json.loads(place.read(name))
+        if {key: held.get(key) for key in _mine()} == _mine():
+            place.remove(name)

@@ -11,7 +11,7 @@ from gdsim.sweep.canonical import digest
 from gdsim.sweep.plan import Plan
 from gdsim.sweep.result import MOST_IN_MEMORY, WORDS, dataset, lacking, remembered
 from gdsim.sweep.shards import FORMAT, Shard, read_column, verify_once
-from gdsim.sweep.store import Store, StoreError
+from gdsim.sweep.store import DamagedFolderError, Store
 from gdsim.sweep.summaries import apart, merged, read_summary, summary_dataset
 from gdsim.variables import VARIABLES
 
@@ -184,7 +184,7 @@ def open_results(path: str | os.PathLike[str]) -> Any:
     plan = sweep.plan()
     found = store.find()
     if found.damaged:
-        raise StoreError(f"{found.damaged[0]}; run the experiment again, which sets it aside and trains its runs anew")
+        raise DamagedFolderError(f"{found.damaged[0]}; run the experiment again, which sets it aside and trains its runs anew")
     if plan.keep == "summary":
         return remembered(sweep, summary_dataset(plan, merged(plan, [_summary(s) for s in apart(found.shards)])))
     index = index_of(plan, found.shards)

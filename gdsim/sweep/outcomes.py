@@ -16,6 +16,10 @@ class UnfinishedError(RuntimeError):
     """A sweep that could not be finished: what is finished is kept, and the same call goes on from there."""
 
 
+class FailingError(UnfinishedError):
+    """A sweep of which only chunks are left that fail however often they are tried: the same call would fail again."""
+
+
 class Failure(NamedTuple):
     """Why a chunk is not finished."""
 

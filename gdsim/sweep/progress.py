@@ -41,16 +41,21 @@ class Tally(NamedTuple):
 
     runs: int = 0
     run_steps: int = 0
+    converged: int = 0  # and so on: how many runs have ended by each status
+    stopped: int = 0
+    stalled: int = 0
     diverged: int = 0
+    budget: int = 0
 
     def __add__(self, other: Any) -> "Tally":
         return Tally(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 def tally_of(columns: dict[str, np.ndarray]) -> Tally:
-    """How many runs, run-steps and diverged runs these columns hold."""
+    """How many runs and run-steps these columns hold, and how many runs of each status."""
     status = columns["status"]
-    return Tally(len(status), int(columns["steps_taken"].sum()), int((status == STATUSES.index("diverged")).sum()))
+    counts = dict(zip(STATUSES, np.bincount(status, minlength=len(STATUSES)).tolist(), strict=True))
+    return Tally(len(status), int(columns["steps_taken"].sum()), **counts)
 
 
 class State(NamedTuple):
@@ -77,6 +82,7 @@ class Progress:
         self.remaining = Remaining({}, ()) if remaining is None else remaining
         self.began = time.perf_counter()
         self.tally, self.failed, self.message = Tally(), 0, ""
+        self.chunks = self.chunks_missing = 0  # of a sweep in a folder
         self.interrupted = False
         self.counting = threading.Lock()
 

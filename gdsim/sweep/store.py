@@ -6,7 +6,7 @@
     failed/<chunk>.txt                  chunks that were given up, with what they raised
     quarantine/                         shards that were found damaged
     log.jsonl                           who wrote what and when: host, versions, times
-    heartbeat                           touched while a sweep goes on, gone when it has ended
+    heartbeat, heartbeat-<I>-of-<N>     touched while a sweep, or a part of it, goes on, gone when it has ended
 
 What is done is what good shards hold: there is no other record of it. Nothing is unpickled from a folder. Several machines may
 write to one; what that asks of where it lies is told in `gdsim.sweep.places`.
@@ -46,6 +46,10 @@ READERS, FILES_AT_ONCE = 4, 32
 
 class StoreError(ValueError):
     """A results folder that cannot be used: what is wrong with it, and what to do."""
+
+
+class DamagedFolderError(StoreError):
+    """A results folder in which something is not what its name or its hash says."""
 
 
 class Found(NamedTuple):
@@ -158,14 +162,18 @@ class Store:
             raise StoreError(self.place.why_no_results()) from None
         except StoreError:
             raise
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
             raise StoreError(f"{path!r} cannot be read: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise DamagedFolderError(f"{path!r} cannot be read: {error}; remove it and run again") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise StoreError(f"{self.folder!r} is not in the format {FORMAT!r}")
         kinds = {"experiment": dict, "sha256": str, "kernels": list, "gdsim": str, "data": dict, "earlier_steps": list}
         wrong = [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]
         if wrong or hash_of(found["experiment"]) != found["sha256"]:
-            raise StoreError(f"{path!r} is damaged: {'it lacks ' + wrong[0] if wrong else 'the experiment does not match its hash'}; remove it and run again")
+            raise DamagedFolderError(
+                f"{path!r} is damaged: {'it lacks ' + wrong[0] if wrong else 'the experiment does not match its hash'}; remove it and run again"
+            )
         return found
 
     def sweep(self, held: dict[str, Any] | None = None) -> Any:
@@ -176,9 +184,9 @@ class Store:
         try:
             sweep = sweep_of(held, self.place)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise StoreError(f"{self.folder!r}: its experiment cannot be read: {error}") from None
+            raise DamagedFolderError(f"{self.folder!r}: its experiment cannot be read: {error}") from None
         if digest(sweep) != held["sha256"]:
-            raise StoreError(f"{self.folder!r}: its experiment and data are not those of its hash; run the experiment again, which writes them anew")
+            raise DamagedFolderError(f"{self.folder!r}: its experiment and data are not those of its hash; run the experiment again, which writes them anew")
         return sweep
 
     def earlier_steps(self) -> int | None:
@@ -256,8 +264,11 @@ class Store:
                     yield entry
 
 
-def missing_chunks(plan: Plan, shards: Iterable[Shard]) -> list[Chunk]:
-    """What a folder with these shards lacks: whole chunks of the plan, and of those that other chunks have in part what is left."""
+def missing_chunks(plan: Plan, shards: Iterable[Shard], chunks: Sequence[Chunk] | None = None) -> list[Chunk]:
+    """What a folder with these shards lacks: whole chunks of the plan, and of those that other chunks have in part what is left.
+
+    Of the plan's chunks it looks at `chunks`, if only some are asked for.
+    """
     names = {c.name for c in plan.chunks}
     held = [s.footer for s in (apart(list(shards)) if plan.keep == "summary" else shards)]
     done = {f.chunk for f in held} & names
@@ -266,7 +277,7 @@ def missing_chunks(plan: Plan, shards: Iterable[Shard]) -> list[Chunk]:
     first = np.array([f.first_start for f, _ in others])
     last = np.array([f.last_start for f, _ in others])
     found = []
-    for chunk in plan.chunks:
+    for chunk in plan.chunks if chunks is None else chunks:
         if chunk.name in done:
             continue
         missing = np.ones((chunk.last_start - chunk.first_start, len(chunk.cells)), bool)

@@ -64,6 +64,15 @@ class Survey(msgspec.Struct, frozen=True):
         lines.append("seen of each shard: its name, its size and its footer; gdsim verify checks every byte")
         return "\n".join(lines)
 
+    def line(self) -> str:
+        """The state in one line."""
+        parts = [f"{self.finished_runs:,} of {self.planned_runs:,} runs", f"{self.missing_chunks:,} chunks missing"]
+        counts = ((self.failed_chunks, "failed"), (self.quarantined, "in quarantine"), (self.damaged, "damaged"))
+        parts += [f"{len(names):,} {what}" for names, what in counts if names]
+        parts += [] if self.runs_per_second is None else [f"{self.runs_per_second:,.3g} runs/s"]
+        parts += [] if self.seconds_left is None else [f"{duration(self.seconds_left)} left"]
+        return ", ".join([*parts, self._activity()])
+
     def _activity(self) -> str:
         """Whether somebody is at it."""
         who = "" if self.driver is None else f"pid {self.driver.pid} on {self.driver.host}"
