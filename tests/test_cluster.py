@@ -1,10 +1,15 @@
 """Sweeps on a Dask cluster: the same shards as on threads, and what is said and kept when chunks fail or workers differ."""
 
+import collections
+import urllib.request
+
 import pytest
 
 import gdsim as gd
-from gdsim.sweep import cluster as on_workers
+from gdsim.sweep import cluster as on_cluster
 from gdsim.sweep import threads as on_threads
+from gdsim.sweep import worker as on_workers
+from gdsim.sweep.cluster import connected
 from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.survey import survey
 from tests.faults.machinery import shards
@@ -30,7 +35,7 @@ def whole(sweep, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client():
-    with on_workers.connected(workers=2) as client:
+    with connected(workers=2) as client:
         client.wait_for_workers(2)
         yield client
 
@@ -43,6 +48,29 @@ def test_a_cluster_gives_the_shards_of_threads(sweep, whole, client, tmp_path):
     assert states[-1].runs_done == sweep.plan().runs
     names = {c.name for c in sweep.plan(**CUT).chunks}
     assert not names & {str(key)[:32] for key in client.futures}
+
+
+def test_a_scheduler_shows_what_is_trained(sweep, whole, client, tmp_path):
+    """By the names of tasks, in one span for each call, and in numbers for Prometheus."""
+    parser = pytest.importorskip("prometheus_client.parser", reason="install prometheus-client to test /metrics")
+    result = sweep.run(out=tmp_path / "out", client=client, **CUT)
+    sweep.run(out=tmp_path / "part", client=client, part=(1, 2), **CUT)
+    scheduler = client.cluster.scheduler
+    names = {name.replace("\N{NON-BREAKING HYPHEN}", "-") for name in scheduler.task_prefixes}
+    assert {"SGD 2-4-2 · chunk", "SGD 2-3-3-2 · chunk"} <= names
+    spans = scheduler.extensions["spans"].spans_search_by_name
+    assert [len(spans[(f"gdsim {name}",)]) for name in ("out", "part")] == [1, 1]
+    with urllib.request.urlopen(client.dashboard_link.replace("/status", "/metrics")) as page:
+        families = list(parser.text_string_to_metric_families(page.read().decode()))
+    found = {(s.name, s.labels.get("status")): s.value for f in families for s in f.samples if s.labels.get("folder") == str(tmp_path / "out")}
+    assert {found[key] for key in found if key[0] == "gdsim_run_steps_total"} == {int(result.steps_taken.sum())}
+    ended = {status: value for (name, status), value in found.items() if name == "gdsim_runs_ended_total" and value}
+    assert ended == dict(collections.Counter(result.status.values.tolist()))
+    assert found["gdsim_chunks_done", None] == len(shards(whole))
+    assert found["gdsim_chunks_missing", None] == 0
+    assert found["gdsim_run_steps_per_second", None] >= 0
+    part = {s.name: s.value for f in families for s in f.samples if s.labels.get("folder") == str(tmp_path / "part")}
+    assert part["gdsim_chunks_done"] == len(shards(tmp_path / "part"))
 
 
 def test_a_cluster_needs_a_folder(sweep, client):
@@ -93,7 +121,7 @@ def test_chunks_that_fail_on_workers_are_set_aside(sweep, whole, client, tmp_pat
 def test_short_chunks_travel_together_and_fail_alone(client, tmp_path, monkeypatch):
     """As one task, once it is known that they are short; of the failing one's task all others are finished."""
     sent = []
-    monkeypatch.setattr(on_workers, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(on_cluster, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(client, "submit", lambda function, *given, **options: sent.append(len(given[2])) or submit(function, *given, **options))
     submit = type(client).submit.__get__(client)
     sweep = gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=gd.SGD(lr=1e-3), init=gd.Uniform(low=-2, high=2), starts=400, steps=10)
@@ -221,8 +249,8 @@ def test_clients_that_cannot_be(client, tmp_path):
 def test_a_cluster_without_workers_says_so_and_goes_on_with_the_first(tmp_path, monkeypatch, is_shown):
     from distributed import LocalCluster
 
-    monkeypatch.setattr(on_workers, "ALONE_SECONDS", 0.0)
-    monkeypatch.setattr(on_workers, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(on_cluster, "ALONE_SECONDS", 0.0)
+    monkeypatch.setattr(on_cluster, "LOOK_SECONDS", 0.1)
     said = []
     with LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
 
@@ -234,7 +262,7 @@ def test_a_cluster_without_workers_says_so_and_goes_on_with_the_first(tmp_path, 
         def warned(message, *_, **__):
             told(message)
 
-        monkeypatch.setattr(on_workers.warnings, "warn", warned)
+        monkeypatch.setattr(on_cluster.warnings, "warn", warned)
         with cluster.get_client() as client:
             result = gd.Sweep(**BOOTH).run(out=tmp_path / "out", client=client, progress=(lambda state: told(state.message)) if is_shown else False)
     assert result.sizes["run"] == 8

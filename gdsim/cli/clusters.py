@@ -41,7 +41,7 @@ def client_of(console: Any, place: dict[str, Any], threads: int | None = None, c
     if not named:
         yield None
         return
-    from gdsim.sweep.cluster import connected, dashboard_of, memory_of
+    from gdsim.sweep.cluster import connected, dashboard_of
 
     given = {n: place[n] for n in named}
     if "cluster" in given:
@@ -52,6 +52,8 @@ def client_of(console: Any, place: dict[str, Any], threads: int | None = None, c
     console.say(what.get(named[0], f"connecting to {place[named[0]]}"))
     with connected(**given, tls=certificates if all(certificates) else None) as client:
         if place.get("workers") is not None:
+            from gdsim.sweep.deployment import memory_of
+
             console.say(f"each has one thread, and at most {memory_of(place['workers']) / 2**30:.1f} GiB of memory")
         if dashboard := dashboard_of(client):
             console.say(f"dashboard: {dashboard}")

@@ -1,35 +1,28 @@
-"""The workers of a Dask cluster that train chunks: each writes its shard into the shared folder and returns a count.
+"""The driver of a sweep on a Dask cluster: sends chunks to its workers, and counts what comes back.
 
 What travels to a worker is the folder's path, the experiment's hash and a task, chunks of about a second altogether: what Dask
-does for a task, about 10 ms of the driver and the scheduler, it does not do for every short chunk. The experiment and its data are read from the
-folder, once in a worker's process. Workers and the driver need the same gdsim, Numba, NumPy and PyArrow: bits depend on them.
+does for a task, about 10 ms of the driver and the scheduler, it does not do for every short chunk.
 """
 
 import collections
 import contextlib
-import functools
-import importlib.metadata
 import math
 import pathlib
 import queue
 import secrets
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from gdsim import __version__
-from gdsim.lanes.compiler import gdsim_sources
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.deployment import Deployment, Local, quieten, started
-from gdsim.sweep.longer import Earlier
 from gdsim.sweep.outcomes import Failure, Outcome, UnfinishedError, failure_of
 from gdsim.sweep.plan import Chunk, Plan
-from gdsim.sweep.progress import Progress, Tally, tally_of
+from gdsim.sweep.progress import Progress, Tally
 from gdsim.sweep.store import Store
-from gdsim.sweep.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
+from gdsim.sweep.worker import ChunkError, MismatchError, Receipt, mismatch, train_chunks, versions
 
 # Tasks on the way for each thread of the cluster: one in training, one at hand, and some for workers that are quick.
 TASKS_PER_THREAD, FEWEST_TASKS = 2, 4
@@ -39,23 +32,6 @@ LOOK_SECONDS = 2.0
 # How long a cluster may have no workers before someone to whom no progress is shown is told so.
 ALONE_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
-PACKAGES = ("numba", "numpy", "pyarrow")
-NO_CUTS = 1e9  # seconds of a chunk, where a plan's chunks are not needed
-
-
-class MismatchError(ValueError):
-    """Workers that would give other bits, or see another folder, than the driver."""
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """What a chunk's bytes depend on beside the experiment."""
-    return {"gdsim": f"{__version__} ({gdsim_sources()[:12]})", **{p: importlib.metadata.version(p) for p in PACKAGES}}
-
-
-def mismatch(worker: dict[str, str], driver: dict[str, str]) -> str:
-    """Where two tables of versions differ, in words; nothing if they agree."""
-    return "; ".join(f"{p} {worker.get(p, 'missing')} there and {v} here" for p, v in driver.items() if worker.get(p) != v)
 
 
 def workers_of(client: Any) -> dict[str, str]:
@@ -78,91 +54,6 @@ def modules_beside(sweep: Any) -> list[str]:
     """The folders of the user's own modules, where workers look for them too."""
     files = {getattr(sys.modules.get(p.function.__module__), "__file__", None) for p in sweep.problem if p.__struct_config__.tag == "own"}
     return sorted(str(pathlib.Path(f).resolve().parent) for f in files if f)
-
-
-class Receipt(NamedTuple):
-    """What a worker says of a chunk that it has written."""
-
-    group: int
-    tally: Tally
-    seconds: float  # of one thread
-
-
-class ChunkError(Exception):
-    """What went wrong in a task: the receipts of the chunks that were finished before, and a Failure, in words, so that any process can read it."""
-
-
-_planning = threading.Lock()
-
-
-@functools.lru_cache(maxsize=4)
-def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> tuple[Any, Plan]:
-    sys.path += [b for b in beside if b not in sys.path]
-    store = Store(folder)
-    held = store.experiment()
-    if held["sha256"] != experiment:
-        raise MismatchError(f"the folder {folder!r} holds another experiment by now, or is another folder on this worker")
-    sweep = store.sweep(held)
-    edited = next((p for p in sweep.problem if p.is_edited), None)
-    if edited is not None:
-        raise MismatchError(f"{edited.name} has another source on this worker")
-    return sweep, sweep.plan(chunk_seconds=NO_CUTS)
-
-
-_local = threading.local()
-
-
-def train_chunks(
-    folder: str, experiment: str, chunks: Sequence[Chunk], lanes: int | None, earlier: int | None, expected: dict[str, str], beside: tuple[str, ...]
-) -> list[Receipt]:
-    """What a worker does: trains chunks, writes the shard of each, and says so. Raises ChunkError, whatever goes wrong."""
-    from distributed import get_worker
-
-    kind, receipts = "refused", list[Receipt]()
-    try:
-        wrong = mismatch(versions(), expected)
-        if wrong:
-            raise MismatchError(f"a worker cannot give the same bits: {wrong}")
-        with _planning:
-            sweep, plan = _plan_in(folder, experiment, beside)
-            trainer = train_from_start if earlier is None else _earlier_in(folder, sweep, plan, earlier).train
-        for chunk in chunks:
-            kind = "raised"
-            receipt, result = _trained(plan, chunk, lanes, trainer)
-            kind = "unwritten"
-            Store(folder).write(plan, chunk, result)
-            receipts.append(receipt)
-    except Exception as error:
-        raise ChunkError(receipts, failure_of(kind, error)._replace(where=get_worker().address, error=None)) from None
-    return receipts
-
-
-_earlier: dict[tuple[str, str, int], Earlier] = {}
-
-
-def _earlier_in(folder: str, sweep: Any, plan: Plan, steps: int) -> Earlier:
-    """The ends of the folder's runs after fewer steps, found once in a worker's process."""
-    key = (folder, digest(sweep), steps)
-    if key not in _earlier:
-        _earlier[key] = Earlier(sweep, plan, Store(folder).find().shards, steps)
-    return _earlier[key]
-
-
-def _trained(plan: Plan, chunk: Chunk, lanes: int | None, trainer: Trainer) -> tuple[Receipt, Any]:
-    """(what is said of a chunk, its results), trained batch by batch in this thread."""
-    if not hasattr(_local, "workspaces"):
-        _local.workspaces = {}
-    works = batches_of(plan, chunk, lanes, None, 1)
-    gathering = gathering_of(plan, chunk, works)
-    seconds = 0.0
-    for work in works:
-        prepare(work)
-        batch, began = work.batch(plan), time.perf_counter()
-        columns = trainer(work, batch, _local.workspaces, None)
-        seconds += time.perf_counter() - began
-        gathering.count_in(tally_of(columns))
-        gathering.put(work, batch, columns)
-    return Receipt(chunk.group, gathering.tally, seconds), gathering.result()
 
 
 class Cluster:
@@ -231,8 +122,10 @@ class Cluster:
 
     def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
         """Sends chunks out as one task; if one was tried before, to a worker on which none of them has failed, where there is one."""
-        # One first word for all, under which a scheduler keeps what it learns; then a chunk, of this driver: another's may go into another folder.
-        key = f"train_chunks-{chunks[0].name}-{self.mark}-{self.sent}"
+        from gdsim.sweep.metrics import task_name
+
+        # After what it trains a chunk, of this driver: another's may go into another folder.
+        key = f"{task_name(self.plan, chunks)}-{chunks[0].name}-{self.mark}-{self.sent}"
         others = {"workers": self._others(chunks), "allow_other_workers": True} if tried else {}
         future = self.client.submit(train_chunks, *self.fixed, chunks, *self.rest, key=key, priority=-self.sent, pure=False, **others)
         self.sent += 1
@@ -261,7 +154,8 @@ class Cluster:
             self._finish(chunks)
             self.finished += len(chunks)
             self.uncounted.append(future)
-            self._count()
+            if time.perf_counter() - self.counted >= LOOK_SECONDS:
+                self._count()
             return [Outcome(c) for c in chunks]
         error = future.exception(timeout=ANSWER_SECONDS) if future.status == "error" else None
         future.release()
@@ -302,8 +196,6 @@ class Cluster:
 
     def _count(self) -> None:
         """Asks for the receipts of finished tasks, of many at once. They are for the progress alone."""
-        if time.perf_counter() - self.counted < LOOK_SECONDS:
-            return
         with contextlib.suppress(OSError, TimeoutError):
             asked = lambda: self.client.gather(self.uncounted, errors="skip", asynchronous=True)  # noqa: E731
             for found in self.client.sync(asked, callback_timeout=ANSWER_SECONDS):
@@ -318,6 +210,8 @@ class Cluster:
 
     def close(self) -> None:
         """Gives up what has not begun; workers finish what they are at, and it is kept."""
+        if self.uncounted and not self.going and self.client.status == "running":
+            self._count()
         for future, _ in self.going.values():
             future.release()
         self.going.clear()
@@ -346,6 +240,17 @@ def client_of(given: Any) -> Iterator[Any]:
     if not isinstance(given, distributed.Client):
         raise TypeError(f"client must be a distributed.Client, a cluster, or a scheduler's address such as 'tcp://10.0.0.5:8786'; {given!r} was given")
     yield given
+
+
+def dashboard_of(client: Any) -> str | None:
+    """The address of a cluster's dashboard; None where its scheduler has none."""
+    import importlib.metadata
+
+    try:
+        client.run_on_scheduler(importlib.metadata.version, "bokeh")
+        return client.dashboard_link or None
+    except Exception:  # it has no bokeh, or answers no such question
+        return None
 
 
 @contextlib.contextmanager

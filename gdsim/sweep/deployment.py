@@ -94,13 +94,24 @@ class Local(Deployment, frozen=True, kw_only=True, tag="local"):
         if self.tls:
             _need("cryptography", "tls = true")
         held = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
-        options: Any = {"memory_limit": "auto", **self.worker_options, "threads_per_worker": self.threads, "dashboard_address": ":0"}
+        here = {"memory_limit": memory_of(self.workers), "dashboard_address": "127.0.0.1:0"}
+        options: Any = {**here, **self.worker_options, "threads_per_worker": self.threads}
         del options["nthreads"]
         try:
             return stack.enter_context(distributed.LocalCluster(n_workers=self.workers, security=True if self.tls else None, **options))
         finally:
             if held is not None:
                 signal.signal(signal.SIGINT, held)
+
+
+def memory_of(workers: int) -> int:
+    """The bytes that each of so many processes here may take, so that all of them fit: equal shares of what this process may have.
+
+    Near its share a worker begins no task, and beyond it is started anew: what it was at is trained again, and nothing else is lost.
+    """
+    from distributed.system import MEMORY_LIMIT
+
+    return MEMORY_LIMIT // workers
 
 
 class Ssh(Deployment, frozen=True, kw_only=True, tag="ssh"):
