@@ -53,24 +53,24 @@ def test_a_cluster_gives_the_shards_of_threads(sweep, whole, client, tmp_path):
 def test_a_scheduler_shows_what_is_trained(sweep, whole, client, tmp_path):
     """By the names of tasks, in one span for each call, and in numbers for Prometheus."""
     parser = pytest.importorskip("prometheus_client.parser", reason="install prometheus-client to test /metrics")
-    result = sweep.run(out=tmp_path / "out", client=client, **CUT)
-    sweep.run(out=tmp_path / "part", client=client, part=(1, 2), **CUT)
+    result = sweep.run(out=tmp_path / "seen", client=client, **CUT)
+    sweep.run(out=tmp_path / "seen in part", client=client, part=(1, 2), **CUT)
     scheduler = client.cluster.scheduler
     names = {name.replace("\N{NON-BREAKING HYPHEN}", "-") for name in scheduler.task_prefixes}
     assert {"SGD 2-4-2 · chunk", "SGD 2-3-3-2 · chunk"} <= names
     spans = scheduler.extensions["spans"].spans_search_by_name
-    assert [len(spans[(f"gdsim {name}",)]) for name in ("out", "part")] == [1, 1]
+    assert [len(spans[(f"gdsim {name}",)]) for name in ("seen", "seen in part")] == [1, 1]
     with urllib.request.urlopen(client.dashboard_link.replace("/status", "/metrics")) as page:
         families = list(parser.text_string_to_metric_families(page.read().decode()))
-    found = {(s.name, s.labels.get("status")): s.value for f in families for s in f.samples if s.labels.get("folder") == str(tmp_path / "out")}
+    found = {(s.name, s.labels.get("status")): s.value for f in families for s in f.samples if s.labels.get("folder") == str(tmp_path / "seen")}
     assert {found[key] for key in found if key[0] == "gdsim_run_steps_total"} == {int(result.steps_taken.sum())}
     ended = {status: value for (name, status), value in found.items() if name == "gdsim_runs_ended_total" and value}
     assert ended == dict(collections.Counter(result.status.values.tolist()))
     assert found["gdsim_chunks_done", None] == len(shards(whole))
     assert found["gdsim_chunks_missing", None] == 0
     assert found["gdsim_run_steps_per_second", None] >= 0
-    part = {s.name: s.value for f in families for s in f.samples if s.labels.get("folder") == str(tmp_path / "part")}
-    assert part["gdsim_chunks_done"] == len(shards(tmp_path / "part"))
+    part = {s.name: s.value for f in families for s in f.samples if s.labels.get("folder") == str(tmp_path / "seen in part")}
+    assert part["gdsim_chunks_done"] == len(shards(tmp_path / "seen in part"))
 
 
 def test_a_cluster_needs_a_folder(sweep, client):
