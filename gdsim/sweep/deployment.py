@@ -118,13 +118,13 @@ class Ssh(Deployment, frozen=True, kw_only=True, tag="ssh"):
     """Worker processes on machines that are reached over SSH, `workers` on each of `hosts`; the scheduler is on the first, or on `scheduler`.
 
     >>> Ssh(hosts=["node1", "node2"], workers=8)
-    Ssh(hosts=['node1', 'node2'], workers=8)
+    Ssh(workers=8, hosts=['node1', 'node2'])
     """
 
     hosts: tuple[str, ...]
     scheduler: str | None = None
     user: str | None = None
-    port: int = 22
+    port: int | None = None
     key: str | None = None
     known_hosts: str | None = None
     python: str | None = None
@@ -136,7 +136,8 @@ class Ssh(Deployment, frozen=True, kw_only=True, tag="ssh"):
         msgspec.structs.force_setattr(self, "hosts", _texts(self.hosts, "hosts", 'as in hosts = ["node1", "node2"]'))
         if not self.hosts:
             raise ValueError("hosts is an empty list; name at least one")
-        checked_whole(self.port, "port", 1, 2**16)
+        if self.port is not None:
+            checked_whole(self.port, "port", 1, 2**16)
         _check_texts(self, "scheduler", "user", "python", "interface")
         _check_files(self, "key", "known_hosts")
         _check_folder(self.folder)
@@ -147,11 +148,8 @@ class Ssh(Deployment, frozen=True, kw_only=True, tag="ssh"):
         import dask.config
         import distributed
 
-        named = {
-            "username": self.user,
-            "client_keys": self.key and str(user_path(self.key)),
-            "known_hosts": self.known_hosts and str(user_path(self.known_hosts)),
-        }
+        # What is not given here, ~/.ssh/config says.
+        named = {"port": self.port, "username": self.user, "client_keys": _file(self.key), "known_hosts": _file(self.known_hosts)}
         network = {"interface": self.interface} if self.interface else {}
         security = stack.enter_context(_certificates(self.folder)) if self.tls else None
         # What is started takes these over; where it is listening, SSHCluster reads in its log.
@@ -159,7 +157,7 @@ class Ssh(Deployment, frozen=True, kw_only=True, tag="ssh"):
             return stack.enter_context(
                 distributed.SSHCluster(
                     [self.scheduler or self.hosts[0], *self.hosts],
-                    connect_options={"port": self.port, **{k: v for k, v in named.items() if v}},
+                    connect_options={k: v for k, v in named.items() if v is not None},
                     scheduler_options={"port": 0, "dashboard_address": ":0", "idle_timeout": IDLE, "protocol": "tls://" if self.tls else "tcp://", **network},
                     worker_options={**self.worker_options, "n_workers": self.workers, "death_timeout": ORPHANED, **network},
                     remote_python=self.python,
@@ -369,6 +367,10 @@ def _check_files(deployment: Deployment, *names: str) -> None:
     for name in names:
         if (value := getattr(deployment, name)) is not None and not user_path(value, name).is_file():
             raise ValueError(f"{name}: there is no file {value!r}")
+
+
+def _file(name: str | None) -> str | None:
+    return None if name is None else str(user_path(name))
 
 
 def _check_folder(folder: str | None) -> None:

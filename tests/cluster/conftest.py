@@ -12,7 +12,9 @@ import tempfile
 import pytest
 
 from gdsim.lanes.compiler import cache_folder
-from tests.faults.machinery import free_port, wait_until
+from tests.faults.machinery import EXPERIMENT, finished, free_port, gdsim, shards, wait_until
+
+CUT = ("--chunk-seconds", "0.1")
 
 SLURM = """
 ClusterName=gdsim
@@ -54,8 +56,23 @@ PidFile {folder}/sshd.pid
 UsePAM no
 StrictModes no
 PasswordAuthentication no
-SetEnv GDSIM_CACHE_DIR={cache}
+SetEnv GDSIM_CACHE_DIR={cache} GDSIM_STARTED_BY={folder}
 """
+
+
+def experiment(folder, starts, cut):
+    """An experiment, and the shards that threads make of it."""
+    (folder / "experiment.toml").write_text(EXPERIMENT.format(starts=starts))
+    code, said = finished(gdsim("run", "experiment.toml", "--out", "threads", *cut, cwd=folder))
+    assert code == 0, said
+    return shards(folder / "threads")
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """(folder, shards) of a sweep of a few chunks."""
+    folder = tmp_path_factory.mktemp("small")
+    return folder, experiment(folder, 3000, CUT)
 
 
 class Daemons:

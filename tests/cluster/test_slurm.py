@@ -1,13 +1,18 @@
 """Sweeps on a real SLURM of one node: one job, an array, jobs that come and go; what time limits do to them."""
 
 import re
+import time
 
 import pytest
 
+from gdsim.sweep.deployment import Slurm, started
+from tests.cluster.conftest import CUT, experiment
 from tests.cluster.manifests import CLUSTER
-from tests.faults.machinery import EXPERIMENT, finished, gdsim, shards, wait_until
+from tests.faults.machinery import finished, gdsim, shards, wait_until
 
-CUT = ("--chunk-seconds", "0.1")
+SECOND = ("--chunk-seconds", "1")
+# Dask leaves sockets to the garbage collector when its clusters start and end.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def copied(script, folder, **lines):
@@ -22,19 +27,11 @@ def copied(script, folder, **lines):
     return place
 
 
-def experiment(folder, starts):
-    """An experiment, and the shards that threads make of it."""
-    (folder / "experiment.toml").write_text(EXPERIMENT.format(starts=starts))
-    code, said = finished(gdsim("run", "experiment.toml", "--out", "threads", *CUT, cwd=folder))
-    assert code == 0, said
-    return shards(folder / "threads")
-
-
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """(folder, shards) of a sweep of a few chunks."""
-    folder = tmp_path_factory.mktemp("small")
-    return folder, experiment(folder, 2000)
+def large(tmp_path_factory):
+    """(folder, shards) of a sweep of more than a minute of a core, in chunks of a second."""
+    folder = tmp_path_factory.mktemp("large")
+    return folder, experiment(folder, 1_500_000, SECOND)
 
 
 def logs(folder):
@@ -67,10 +64,88 @@ def test_an_array_of_jobs_trains_parts(slurm, small):
     assert shards(folder / "array") == expected, said
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_bad_input_ends_the_chain(slurm, small):
     folder, _ = small
     job = slurm.submit(copied("slurm/sweep.sbatch", folder, ntasks=1, time="00:10:00"), "missing.toml", "none", folder=folder)
     said = done(slurm, folder)
     assert "there is no experiment file 'missing.toml'" in said
     assert "ExitCode=2:0" in slurm.says("scontrol", "show", "job", job)
+
+
+def jobs_file(folder, **lines):
+    """A file of the kind slurm for a node of two processors."""
+    table = {"jobs": 1, "workers": 2, "memory": "500 MB", "walltime": "00:10:00", "interface": "lo", **lines}
+    (folder / "slurm.toml").write_text("".join(f"{k} = {v if isinstance(v, int) else repr(v)}\n" for k, v in table.items()))
+    return "slurm:slurm.toml"
+
+
+@pytest.mark.full
+def test_jobs_are_workers_of_a_command(slurm, small):
+    """And are cancelled at its end."""
+    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed: pip install -e '.[cluster]'")
+    folder, expected = small
+    command = ("run", "experiment.toml", "--out", "jobs", *CUT, "--cluster", jobs_file(folder))
+    code, said = finished(gdsim(*command, cwd=folder, env=slurm.settings))
+    assert code == 0, said
+    assert shards(folder / "jobs") == expected
+    wait_until(lambda: slurm.jobs() == 0, every=0.3)
+    assert not list(folder.glob(".gdsim-tls-*"))
+
+
+@pytest.mark.full
+def test_what_slurm_would_refuse_is_one_line(slurm, tmp_path, monkeypatch):
+    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed: pip install -e '.[cluster]'")
+    monkeypatch.setenv("SLURM_CONF", slurm.settings["SLURM_CONF"])
+    made = Slurm(memory="500 MB", walltime="00:10:00", queue="no-such-queue", folder=str(tmp_path), interface="lo")
+    refusal = r"^the cluster was not started: SLURM would not take its jobs: [^\n]*invalid partition[^\n]*$"
+    with pytest.raises(ValueError, match=refusal), started(made):
+        pass
+    assert slurm.jobs() == 0
+    assert not list(tmp_path.glob(".gdsim-tls-*"))
+
+
+@pytest.mark.slow
+def test_a_sweep_outlives_two_lifetimes_of_its_jobs(slurm, large):
+    """Jobs of two minutes, whose workers leave before; others come in their place."""
+    folder, expected = large
+    file = jobs_file(folder, walltime="00:02:00", workers=1)
+    lifetime, _ = Slurm(memory="1 GB", walltime="00:02:00").lifetime(1.0)
+    began = time.monotonic()
+    process = gdsim("run", "experiment.toml", "--out", "jobs", *SECOND, "--cluster", file, cwd=folder, env=slurm.settings)
+    seen = set()
+    while process.poll() is None:
+        seen |= set(slurm.says("squeue", "-h", "-o", "%i", "-t", "running").split())
+        time.sleep(1)
+    code, said = finished(process)
+    assert code == 0, said
+    assert time.monotonic() - began > 2 * lifetime
+    assert len(seen) >= 3
+    assert shards(folder / "jobs") == expected
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_in_the_next_job_after_its_time_limit(slurm, large):
+    """Whose limit is a minute, the least that SLURM has."""
+    folder, expected = large
+    first = slurm.submit(copied("slurm/sweep.sbatch", folder, ntasks=1, time="00:01:00"), "experiment.toml", "job", *SECOND, folder=folder)
+    wait_until(lambda: "JobState=TIMEOUT" in slurm.says("scontrol", "show", "job", first), every=1)
+    assert 0 < len(shards(folder / "job")) < len(expected)
+    said = done(slurm, folder)
+    assert shards(folder / "job") == expected, said
+    assert not list(folder.glob(".gdsim-tls-*"))
+
+
+@pytest.mark.slow
+def test_a_chain_without_a_new_shard_ends(slurm, tmp_path):
+    """Two jobs whose runs are incomplete (a command stands in for them) are the last."""
+    incomplete = tmp_path / "bin" / "gdsim"
+    incomplete.parent.mkdir()
+    incomplete.write_text("#!/bin/sh\nexit 3\n")
+    incomplete.chmod(0o755)
+    script = copied("slurm/sweep.sbatch", tmp_path, ntasks=1, time="00:10:00")
+    script.write_text(script.read_text().replace("set -euo pipefail\n", f"set -euo pipefail\nPATH={incomplete.parent}:$PATH\n"))
+    slurm.submit(script, "experiment.toml", "job", folder=tmp_path)
+    said = done(slurm, tmp_path)
+    assert said.count("two jobs in a row have brought no new shard") == 1
+    assert len(list(tmp_path.glob("gdsim-*[0-9].log"))) == 3
