@@ -231,7 +231,7 @@ def test_help_says_of_every_field_what_it_means_its_default_and_its_range():
     assert kinds > {*RULES, *WRAPPERS, *SCHEDULES, *STOPS, gd.Data, gd.Own, gd.Sobol, gd.functions.Shekel}
     for kind in kinds:
         names = [n for n in inspect.signature(kind).parameters if n not in getattr(kind, "unshown", ())]
-        entries = inspect.getdoc(kind).split("Parameters\n----------\n")[-1].splitlines() if names else []
+        entries = inspect.getdoc(kind).split("Parameters\n----------\n")[-1].split("\n\n")[0].splitlines() if names else []
         said = [line.split(" : ")[0] for line in entries if line and not line.startswith(" ")]
         assert said == names, kind
         assert "Unset" not in str(inspect.signature(kind)) + kind.__doc__
@@ -292,3 +292,30 @@ def test_public_functions_travel_and_are_one_object_each():
         assert pickle.loads(pickle.dumps(function)) is function
     assert gd.table is vars(gd)["__getattr__"]("table")
     assert gd.evaluate.__doc__ == gd.evaluate.__wrapped__.__doc__
+
+
+RAGGED, DEEP = [[1], [2, 3]], np.zeros((2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: gd.analysis.sentences([]), r"sentences takes the Dataset that gd.analysis.compare_tuned gives; \[\] was given"),
+        (lambda: gd.analysis.wilson(RAGGED, 3), r"successes must be numbers; \[\[1\], \[2, 3\]\] was given"),
+        (lambda: gd.analysis.wilson(3, DEEP), r"successes must be from 0 to n; 3 of ndarray of shape \(2, 2, 2\) were given"),
+        (lambda: gd.analysis.holm(DEEP), r"p-values are a list of numbers from 0 to 1; ndarray of shape \(2, 2, 2\) was given"),
+        (lambda: gd.analysis.mcnemar("many", 1), r"first_only must be numbers; 'many' was given"),
+        (lambda: gd.analysis.bootstrap([1.0, 2.0], confidence=1.5), r"confidence must be a finite number in \(0, 1\); 1.5 was given"),
+        (lambda: gd.analysis.bootstrap([1.0, 2.0], resamples=-1), r"resamples must be a whole number from 1"),
+        (lambda: gd.analysis.bootstrap([1.0, 2.0], seed="s"), r"seed must be a whole number"),
+        (lambda: gd.analysis.expected_best([1.0, 2.0], 1.5), r"n whole numbers from 1; \[1.0, 2.0\] and n=1.5 were given"),
+        (lambda: gd.analysis.expected_best([1.0, 2.0], "two"), r"n must be numbers; 'two' was given"),
+        (lambda: gd.datasets.load("xor", validation=float("inf")), r"validation must be a share that leaves samples on both sides; inf of 4"),
+        (lambda: gd.Data([[0.0]], [1], validation=DEEP), r"a share between 0 and 1; ndarray of shape \(2, 2, 2\) was given"),
+        (lambda: gd.Data([[0.0]], [1], class_names=DEEP), r"different texts or whole numbers; ndarray of shape \(2, 2, 2\) was given"),
+    ],
+)
+def test_numbers_and_tables_that_cannot_be_are_one_line(call, message):
+    with pytest.raises((TypeError, ValueError), match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)

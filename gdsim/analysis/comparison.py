@@ -14,6 +14,7 @@ from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
 from gdsim.sweep.reading import Dataset, Result, cells_in, check_result, checked_confidence, dataset
 from gdsim.sweep.result import sweep_behind
 from gdsim.sweep.words import cell_texts, shown_values
+from gdsim.words import given
 
 # Below this p-value, corrected for all pairs, two optimizers are told apart in words.
 TOLD_APART = 0.05
@@ -131,6 +132,8 @@ def sentences(comparison: Dataset) -> list[str]:
     >>> sentences(compare_tuned(sweep.run()))[0].startswith("Momentum reaches the loss 0.001 in ")
     True
     """
+    if not {"ranked_by", "by"} <= {*getattr(comparison, "attrs", ())}:
+        raise TypeError(f"sentences takes the Dataset that gd.analysis.compare_tuned gives; {given(comparison)} was given")
     name, by = comparison.attrs["ranked_by"], comparison.attrs["by"]
     names = [v if by == "optimizer" else f"{by}={v}" for v in shown_values(comparison[by].values.tolist())]
     values = comparison[by].values.tolist()

@@ -7,6 +7,7 @@ import numpy as np
 
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.reading import Dataset, Result, cells_in, check_result, dataset
+from gdsim.words import given
 
 
 def minima_by_loss(result: Result, *, tolerance: float = 1e-6) -> Dataset:
@@ -76,7 +77,7 @@ def minima_left(counts: "ArrayLike | Result", *, tolerance: float = 1e-6) -> Dat
         return cells_in(result).dataset(columns, tolerance=tolerance)
     numbers = np.asarray(counts)
     if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and not (numbers == np.floor(numbers)).all()) or (numbers < 0).any():
-        raise ValueError(f"counts must be how many runs ended in each minimum, whole numbers from 0, or a result; {counts!r} was given")
+        raise ValueError(f"counts must be how many runs ended in each minimum, whole numbers from 0, or a result; {given(counts)} was given")
     return dataset({name: ((), value, LEFT[name], "1") for name, value in _left(numbers).items()}, {})
 
 

@@ -24,6 +24,7 @@ from gdsim.sweep.reading import (
     is_summary,
     opened,
 )
+from gdsim.words import given
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Bytes of all runs' values at the checkpoints that are worked on at once.
@@ -86,7 +87,7 @@ def checked_quantiles(quantiles: Any) -> np.ndarray:
     """Shares between 0 and 1, ascending."""
     shares = np.unique(np.atleast_1d(np.asarray(quantiles, float)))
     if not len(shares) or not ((shares >= 0) & (shares <= 1)).all():
-        raise ValueError(f"quantiles must be shares from 0 to 1, such as (0.25, 0.5, 0.75); {quantiles!r} was given")
+        raise ValueError(f"quantiles must be shares from 0 to 1, such as (0.25, 0.5, 0.75); {given(quantiles)} was given")
     return shares
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.axes import checked_whole
 from gdsim.statistics import ArrayLike, groups_of, median, percentiles, resampled
+from gdsim.statistics.quantiles import numbers_in
 from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
 from gdsim.sweep.reading import Cells, Dataset, Result, axis_of, cells_in, check_result, checked_confidence, dataset, varied
-from gdsim.words import nearest
+from gdsim.words import given, nearest
 
 # Values of resampled medians that are in memory at once.
 MEDIAN_VALUES = 20_000_000
@@ -29,12 +30,13 @@ def expected_best(values: ArrayLike, n: ArrayLike, *, estimator: str = "unbiased
     """
     from scipy.special import gammaln
 
-    ordered = np.sort(np.atleast_1d(np.asarray(values, float)))
-    count, budgets = len(ordered), np.atleast_1d(np.asarray(n, int))
+    ordered = np.sort(np.atleast_1d(numbers_in(values, "values")), axis=-1)
+    count, asked = len(ordered), np.atleast_1d(numbers_in(n, "n"))
     if estimator not in ("unbiased", "plug-in"):
         raise ValueError(f"estimator={estimator!r} is not known; {nearest(str(estimator), ('unbiased', 'plug-in'))}")
-    if np.ndim(values) != 1 or not count or np.isnan(ordered).any() or (budgets < 1).any():
-        raise ValueError(f"values must be a list of losses, at least one, none NaN, and n whole numbers from 1; {values!r} and n={n!r} were given")
+    if np.ndim(values) != 1 or not count or np.isnan(ordered).any() or not ((asked >= 1) & (asked < 2**53) & (asked == np.floor(asked))).all():
+        raise ValueError(f"values must be a list of losses, at least one, none NaN, and n whole numbers from 1; {given(values)} and n={given(n)} were given")
+    budgets = asked.astype(int)
     found = np.full(len(budgets), np.nan)
     above = np.arange(count, 0, -1.0)  # how many are at least as large
     for place, k in enumerate(budgets):

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.words import given
+
 # As many classes in labels that do not count from 0 raise the question whether they are numbers.
 MOST_UNASKED = 20
 # Labels from 0 to fewer than these were classes, each of them, in folders that do not name their classes.
@@ -43,7 +45,7 @@ def checked_names(value: Any) -> tuple[Any, ...]:
     except ValueError:
         names = np.zeros(0)
     if names.ndim != 1 or not len(names) or names.dtype.kind not in "iuU" or len(np.unique(names)) < len(names):
-        raise ValueError(f"class_names must be a list of different texts or whole numbers; {value!r} was given")
+        raise ValueError(f"class_names must be a list of different texts or whole numbers; {given(value)} was given")
     return tuple(names.tolist())
 
 

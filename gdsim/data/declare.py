@@ -21,6 +21,7 @@ from gdsim.data.splits import is_share, split
 from gdsim.data.standard import Standard, standard_of
 from gdsim.declarations import hinting_calls
 from gdsim.filenames import user_path
+from gdsim.words import given
 
 SETS = ("train", "validation", "test")
 
@@ -307,12 +308,12 @@ def checked_samples(X: Any, y: Any) -> Samples:
     return Samples(features, targets, names)
 
 
-def _sets(whole: Samples, given: dict[str, Any], seed: Any) -> tuple[dict[str, Samples], np.ndarray | None]:
-    """(the training set and those `given` as sets or shares, by name; which samples are left to train on, where some were drawn)."""
-    shares = {n: float(v) for n, v in given.items() if is_share(v)}
+def _sets(whole: Samples, parts: dict[str, Any], seed: Any) -> tuple[dict[str, Samples], np.ndarray | None]:
+    """(the training set and those `parts` gives as sets or shares, by name; which samples are left to train on, where some were drawn)."""
+    shares = {n: float(v) for n, v in parts.items() if is_share(v)}
     drawn = split(len(whole.X), shares, checked_whole(seed, "Data.seed", 0, 2**64)) if shares else None
     sets = {"train": whole} if drawn is None else {"train": whole.rows(drawn.train), **{n: whole.rows(rows) for n, rows in drawn.held.items()}}
-    sets |= {n: _held_out(v, n, whole) for n, v in given.items() if v is not None and n not in sets}
+    sets |= {n: _held_out(v, n, whole) for n, v in parts.items() if v is not None and n not in sets}
     return sets, None if drawn is None else drawn.train
 
 
@@ -323,13 +324,13 @@ def _held_out(value: Any, name: str, like: Samples) -> Samples:
             raise ValueError(f"the {name} set is standardized by samples of its own; give it as it was, and standardize=True for all")
         labels = value.y if value._classes is None else np.array(value._classes)[value.y]
         found = Samples(value.X, labels, value.feature_names)
-    elif (given := is_dataset(value)) or (isinstance(value, (tuple, list)) and len(value) == 2):
+    elif (are_pairs := is_dataset(value)) or (isinstance(value, (tuple, list)) and len(value) == 2):
         try:
-            found = checked_samples(*(samples_in(value) if given else value))
+            found = checked_samples(*(samples_in(value) if are_pairs else value))
         except (TypeError, ValueError) as error:
             raise type(error)(f"the {name} set: {error}") from None
     else:
-        raise TypeError(f"{name} must be a pair (X, y), a gd.Data, a PyTorch Dataset or a share between 0 and 1; {value!r} was given")
+        raise TypeError(f"{name} must be a pair (X, y), a gd.Data, a PyTorch Dataset or a share between 0 and 1; {given(value)} was given")
     X, y = found.X, found.y
     if X.shape[1] != like.X.shape[1] or y.shape[1:] != like.y.shape[1:] or y.dtype.kind != like.y.dtype.kind:
         raise ValueError(
@@ -354,7 +355,7 @@ def _named_classes(sets: dict[str, Samples], class_names: Any) -> tuple[Any, ...
 def _standard(sets: dict[str, Samples], standardize: Any) -> Standard | None:
     """The standardisation by the training samples, if it is asked for; warns of what is constant."""
     if not isinstance(standardize, (bool, np.bool_)):
-        raise TypeError(f"standardize must be true or false; {standardize!r} was given")
+        raise TypeError(f"standardize must be true or false; {given(standardize)} was given")
     train = sets["train"]
     if standardize or train.names is not None:
         warn_of_constants(train.X, train.names)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.data.columns import names_of, row_of
-from gdsim.words import nearest
+from gdsim.words import given, nearest
 
 KINDS = (".csv", ".parquet", ".npz")
 
@@ -139,7 +139,7 @@ def chosen_columns(names: Sequence[str], target: Any, drop: Any, features: Any) 
 def _listed(value: Any, name: str) -> list[str]:
     found = [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else None
     if found is None or not all(isinstance(v, str) for v in found):
-        raise TypeError(f"{name} must be a column's name, or a list of them; {value!r} was given")
+        raise TypeError(f"{name} must be a column's name, or a list of them; {given(value)} was given")
     twice = next((v for v in found if found.count(v) > 1), None)
     if twice is not None:
         raise ValueError(f"{name} names the column {twice!r} twice; name it once")

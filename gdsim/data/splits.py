@@ -23,9 +23,9 @@ def split(count: int, shares: dict[str, float], seed: int) -> Split:
     Each has an order of its own, drawn with `seed`; the validation set is the first of its order that are not in the test set, so
     that without a test set it is the same as ever. Raises ValueError for shares that leave a set empty.
     """
-    sizes = {name: round(share * count) for name, share in shares.items()}
+    sizes = {name: round(share * count) if 0 < share < 1 else 0 for name, share in shares.items()}
     for name, share in shares.items():
-        if not 0 < share < 1 or not 0 < sizes[name] < count:
+        if not 0 < sizes[name] < count:
             raise ValueError(f"{name} must be a share that leaves samples on both sides; {share!r} of {count} samples was given")
     if sum(sizes.values()) >= count:
         given = " and ".join(f"{name}={share!r}" for name, share in shares.items())

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.statistics.quantiles import ArrayLike
+from gdsim.statistics.quantiles import ArrayLike, numbers_in
+from gdsim.words import given
 
 
 def holm(p: ArrayLike) -> np.ndarray:
@@ -13,9 +14,9 @@ def holm(p: ArrayLike) -> np.ndarray:
     >>> holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
     """
-    given, p = p, np.asarray(p, float)
-    if ((p < 0) | (p > 1)).any():
-        raise ValueError(f"p-values are from 0 to 1; {given!r} was given")
+    p = np.atleast_1d(numbers_in(p, "p"))
+    if p.ndim != 1 or ((p < 0) | (p > 1)).any():
+        raise ValueError(f"p-values are a list of numbers from 0 to 1; {given(p)} was given")
     found = np.full(p.shape, np.nan)
     known = np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known], kind="stable")]
@@ -31,9 +32,9 @@ def mcnemar(first_only: ArrayLike, second_only: ArrayLike) -> np.ndarray:
     """
     from scipy.special import bdtr
 
-    b, c = np.asarray(first_only), np.asarray(second_only)
+    b, c = numbers_in(first_only, "first_only"), numbers_in(second_only, "second_only")
     if (b < 0).any() or (c < 0).any():
-        raise ValueError(f"counts of starts are from 0; {first_only!r} and {second_only!r} were given")
+        raise ValueError(f"counts of starts are from 0; {given(first_only)} and {given(second_only)} were given")
     return np.minimum(1.0, 2 * bdtr(np.minimum(b, c), b + c, 0.5))
 
 

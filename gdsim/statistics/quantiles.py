@@ -4,10 +4,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from gdsim.words import given
+
 if TYPE_CHECKING:
     import numpy.typing
 
 ArrayLike: TypeAlias = "numpy.typing.ArrayLike"  # as a text, which `help` shows; what it stands for is a page
+
+
+def numbers_in(values: Any, name: str) -> np.ndarray:
+    """Numbers of any shape as float64. Raises TypeError for what is none."""
+    try:
+        return np.asarray(values, float)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be numbers; {given(values)} was given") from None
 
 
 def rank_of(share: float, n: Any) -> Any:

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.statistics.quantiles import ArrayLike, median
+from gdsim.axes import Range, checked_one, checked_whole
+from gdsim.statistics.quantiles import ArrayLike, median, numbers_in
 
 # Starts are resampled one by one up to so many; beyond, in so many groups of as many starts each.
 MOST_GROUPS = 2048
+MOST_RESAMPLES = 10_000_000
+LEVEL = Range(0.0, 1.0, low_allowed=False)
 
 
 def bootstrap(
@@ -23,7 +26,9 @@ def bootstrap(
     >>> low < 3.5 < high
     True
     """
-    table = np.asarray(values, float)
+    confidence = checked_one(confidence, "confidence", LEVEL)
+    resamples, seed = checked_whole(resamples, "resamples", 1, MOST_RESAMPLES + 1), checked_whole(seed, "seed", 0, 2**64)
+    table = numbers_in(values, "values")
     if table.ndim not in (1, 2) or not table.size:
         raise ValueError(f"values must be numbers by start, or by start and seed; an array of shape {table.shape} was given")
     rng = np.random.default_rng(seed)

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.statistics.quantiles import ArrayLike
+from gdsim.statistics.quantiles import ArrayLike, numbers_in
+from gdsim.words import given
 
 
 def normal_quantile(confidence: float) -> float:
@@ -20,9 +21,9 @@ def normal_quantile(confidence: float) -> float:
 
 def checked_counts(successes: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Successes and out of how many, as arrays. Raises ValueError for what no count can be."""
-    k, total = np.asarray(successes, float), np.asarray(n, float)
+    k, total = numbers_in(successes, "successes"), numbers_in(n, "n")
     if (k < 0).any() or (k > total).any():
-        raise ValueError(f"successes must be from 0 to n; {successes!r} of {n!r} were given")
+        raise ValueError(f"successes must be from 0 to n; {given(successes)} of {given(n)} were given")
     return k, total
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gdsim.statistics import rank_of
 from gdsim.sweep.cores import usable_cores
-from gdsim.words import nearest
+from gdsim.words import given, nearest
 
 if TYPE_CHECKING:
     import xarray
@@ -269,5 +269,5 @@ def last_known(curves: np.ndarray) -> np.ndarray:
 def checked_confidence(confidence: Any) -> float:
     """A level of confidence between 0 and 1."""
     if isinstance(confidence, bool) or not isinstance(confidence, (int, float)) or not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must be a number between 0 and 1, such as 0.95; {confidence!r} was given")
+        raise ValueError(f"confidence must be a number between 0 and 1, such as 0.95; {given(confidence)} was given")
     return float(confidence)
