@@ -36,7 +36,9 @@ def of_kubernetes():
     found = {}
     for role, pod in {"scheduler": cluster["scheduler"]["spec"], "worker": cluster["worker"]["spec"], "run": job["job"]["spec"]}.items():
         (container,) = pod["containers"]
-        environment = settings | {v["name"]: v["value"] for v in container.get("env", [])} | {"DASK_WORKER_NAME": "gdsim-default-worker-0"}
+        limits = {"limits.cpu": "2", "limits.memory": str(2**30)}
+        own = {v["name"]: v["value"] if "value" in v else limits[v["valueFrom"]["resourceFieldRef"]["resource"]] for v in container.get("env", [])}
+        environment = settings | own | {"DASK_WORKER_NAME": "gdsim-default-worker-0"}
         found[role] = (substituted(container["args"], environment), environment)
     return found
 

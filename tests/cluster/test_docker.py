@@ -1,6 +1,6 @@
 """The files of cluster/docker: the image's requirements, the Dockerfile by hadolint, the compose file by its schema, and what begins a run again.
 
-No image is built: there may be no Docker. The image's own programs and commands run as processes in tests/cluster/test_commands.py.
+No image is built here: that takes Docker and a registry. Containers' commands run as processes in tests/cluster/test_commands.py.
 """
 
 import json
@@ -43,7 +43,7 @@ def test_all_that_the_image_installs_is_pinned_by_hash_and_names_no_host():
 def test_the_requirements_are_those_of_the_project():
     """Each that pyproject.toml names for a cluster's processes, in a version that it allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    named = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"].get("cluster", []), *project["build-system"]["requires"]]
+    named = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["cluster"], *project["build-system"]["requires"]]
     for requirement in map(packaging.Requirement, named):
         assert requirement.name.lower() in pinned(), f"{requirement} is not in requirements.txt: {REQUIREMENTS.splitlines()[1]}"
         assert pinned()[requirement.name.lower()][0] in requirement.specifier
