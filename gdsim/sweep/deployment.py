@@ -1,7 +1,10 @@
 """Clusters that are started for one sweep and stopped at its end: processes of this machine, over SSH, or as jobs of SLURM.
 
 Each kind is a declaration, written in a TOML file (`gdsim run FILE --cluster slurm:slurm.toml`) or in Python, where
-`started` gives the cluster that `sweep.run(client=...)` takes.
+`started` gives the cluster that `sweep.run(client=...)` takes:
+
+    with started(read_deployment("slurm:slurm.toml")) as cluster:
+        result = sweep.run(out="results/mine", client=cluster)
 """
 
 import contextlib
@@ -26,7 +29,7 @@ from gdsim.axes import checked_whole
 from gdsim.declarations import Declaration
 from gdsim.filenames import user_path
 from gdsim.sweep.cores import usable_cores
-from gdsim.sweep.toml import check_keys, read_toml
+from gdsim.sweep.toml import read_toml
 from gdsim.words import given, installs, nearest
 
 # How often processes started here look at themselves, unless the user's settings of Dask say so: every 10 to 100 ms, as usual, costs a twelfth of two cores.
@@ -42,7 +45,7 @@ IDLE, ORPHANED = "1 hour", 60.0
 LIMIT_SECONDS, LEAVING_SECONDS = 60, 30
 
 
-class Deployment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Deployment(Declaration, frozen=True, kw_only=True):
     """How the workers of a cluster are started for a sweep, and stopped at its end."""
 
     workers: int = 1
@@ -71,8 +74,8 @@ class Deployment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         return {"nthreads": self.threads, **({} if self.memory is None else {"memory_limit": _bytes(self.memory)})}
 
 
-class Local(Deployment, frozen=True, kw_only=True, tag="local"):
-    """Worker processes of this machine.
+class Local(Deployment, frozen=True, kw_only=True):
+    """Worker processes of this machine; cluster/local/local.toml says what the fields are.
 
     >>> Local(workers=2, memory="2 GB")
     Local(workers=2, memory='2 GB')
@@ -114,8 +117,10 @@ def memory_of(workers: int) -> int:
     return MEMORY_LIMIT // workers
 
 
-class Ssh(Deployment, frozen=True, kw_only=True, tag="ssh"):
+class Ssh(Deployment, frozen=True, kw_only=True):
     """Worker processes on machines that are reached over SSH, `workers` on each of `hosts`; the scheduler is on the first, or on `scheduler`.
+
+    cluster/ssh/ssh.toml says what the fields are.
 
     >>> Ssh(hosts=["node1", "node2"], workers=8)
     Ssh(workers=8, hosts=['node1', 'node2'])
@@ -166,16 +171,18 @@ class Ssh(Deployment, frozen=True, kw_only=True, tag="ssh"):
             )
 
 
-class Slurm(Deployment, frozen=True, kw_only=True, tag="slurm"):
+class Slurm(Deployment, frozen=True, kw_only=True):
     """Jobs of SLURM, `jobs` at once, each of `workers` processes; one that reaches its end is followed by another until the sweep is done.
 
-    >>> Slurm(jobs=4, workers=8, memory="2 GB", walltime="04:00:00", queue="short")
-    Slurm(workers=8, memory='2 GB', walltime='04:00:00', jobs=4, queue='short')
+    cluster/slurm/slurm.toml says what the fields are.
+
+    >>> Slurm(jobs=4, workers=8, memory="2 GB", walltime="04:00:00", partition="short")
+    Slurm(workers=8, memory='2 GB', walltime='04:00:00', jobs=4, partition='short')
     """
 
     walltime: str
     jobs: int = 1
-    queue: str | None = None
+    partition: str | None = None
     account: str | None = None
     options: tuple[str, ...] = ()
     prologue: tuple[str, ...] = ()
@@ -190,7 +197,7 @@ class Slurm(Deployment, frozen=True, kw_only=True, tag="slurm"):
         checked_whole(self.jobs, "jobs")
         for name, example in (("options", 'options = ["--constraint=avx2"]'), ("prologue", 'prologue = ["module load python"]')):
             msgspec.structs.force_setattr(self, name, _texts(getattr(self, name), name, f"as in {example}"))
-        _check_texts(self, "queue", "account", "python", "interface")
+        _check_texts(self, "partition", "account", "python", "interface")
         _check_folder(self.folder)
         seconds_of(self.walltime)
 
@@ -221,9 +228,9 @@ class Slurm(Deployment, frozen=True, kw_only=True, tag="slurm"):
         network = {} if self.interface is None else {"interface": self.interface}
         cluster = stack.enter_context(
             SLURMCluster(
-                job_name="gdsim", queue=self.queue, account=self.account, walltime=self.walltime, cores=self.workers * self.threads, processes=self.workers,
+                job_name="gdsim", queue=self.partition, account=self.account, walltime=self.walltime, cores=self.workers * self.threads, processes=self.workers,
                 memory=f"{self.workers * _bytes(self.memory)} B", python=self.python or sys.executable, log_directory=str(user_path(self.folder or ".")),
-                job_extra_directives=list(self.options), job_script_prologue=[*_exports(), *self.prologue], protocol="tls://" if self.tls else "tcp://",
+                job_extra_directives=list(self.options), job_script_prologue=[*_exports(SELDOM), *self.prologue], protocol="tls://" if self.tls else "tcp://",
                 worker_extra_args=["--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{stagger}s"], security=security,
                 scheduler_options={"dashboard_address": ":0", **network}, **network,
             )
@@ -245,7 +252,6 @@ def read_deployment(named: str) -> Deployment:
         raise ValueError(f"there is no cluster of the kind {kind!r}; {nearest(kind, list(KINDS))}")
     path, table = read_toml(file, "cluster")
     try:
-        check_keys(table, KINDS[kind].__struct_fields__)
         return KINDS[kind](**table)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
@@ -301,17 +307,21 @@ def _settings_of(security: Any) -> dict[str, Any]:
     return settings
 
 
-def _exports(settings: dict[str, Any] = SELDOM, above: str = "DASK") -> list[str]:
-    """Lines of a shell that say Dask's settings to what it starts."""
+def _exports(settings: dict[str, Any], name: str = "DASK_") -> list[str]:
+    """Lines of a shell that say Dask's settings to what it starts.
+
+    >>> _exports({"distributed": {"system-monitor": {"interval": "2s"}}})
+    ['export DASK_DISTRIBUTED__SYSTEM_MONITOR__INTERVAL=2s']
+    """
     lines = []
-    for name, value in settings.items():
-        variable = f"{above}{'_' if above == 'DASK' else '__'}{name.replace('-', '_').upper()}"
-        lines += _exports(value, variable) if isinstance(value, dict) else [f"export {variable}={value}"]
+    for key, value in settings.items():
+        variable = name + key.replace("-", "_").upper()
+        lines += _exports(value, f"{variable}__") if isinstance(value, dict) else [f"export {variable}={value}"]
     return lines
 
 
 def _check_job(script: str) -> None:
-    """Asks SLURM whether it would take a job, so that a queue that does not exist is told at once. Raises ValueError."""
+    """Asks SLURM whether it would take a job, so that a partition that does not exist is told at once. Raises ValueError."""
     done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(f"SLURM would not take its jobs: {done.stderr or done.stdout}")

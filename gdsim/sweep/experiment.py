@@ -17,7 +17,7 @@ from gdsim.stops import STOPS, Record
 from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.overrides import changed
 from gdsim.sweep.places import File, Place, data_name
-from gdsim.sweep.toml import check_keys, read_toml
+from gdsim.sweep.toml import read_toml
 from gdsim.words import nearest
 
 FILE_KEYS = ("path", "target", "drop", "features", "standardize", "validation", "test", "seed", "class_names")
@@ -70,10 +70,9 @@ def _table(value: Any, where: str) -> dict[str, Any]:
 
 
 def _check_keys(table: dict[str, Any], allowed: Any, where: str) -> None:
-    try:
-        check_keys(table, allowed, where)
-    except ValueError as error:
-        raise ExperimentError(str(error)) from None
+    for key in table:
+        if key not in allowed:
+            raise ExperimentError(f"{where + ': ' if where else ''}unknown key {key!r}; {nearest(key, list(allowed))}")
 
 
 def _tagged(value: Any, classes: Any, where: str) -> Any:

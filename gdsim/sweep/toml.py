@@ -1,13 +1,11 @@
-"""Files in TOML that people write: read with bounds, and keys that are not known are told with the nearest one."""
+"""Files in TOML that people write: read with bounds, and what is wrong is one line."""
 
 import pathlib
 import re
 import tomllib
-from collections.abc import Collection
 from typing import Any
 
 from gdsim.filenames import user_path
-from gdsim.words import nearest
 
 # Such a file says what is done, and holds no data.
 MOST_BYTES = 2**20
@@ -36,10 +34,3 @@ def read_toml(path: str | pathlib.Path, what: str) -> tuple[pathlib.Path, dict[s
         raise ValueError(f"{path}: not valid TOML: too deeply nested") from None
     except ValueError as error:
         raise ValueError(f"{path}: not valid TOML: {error}") from None
-
-
-def check_keys(table: dict[str, Any], allowed: Collection[str], where: str = "") -> None:
-    """Raises ValueError for a key that is not known; `where` says in messages where the table stands."""
-    for key in table:
-        if key not in allowed:
-            raise ValueError(f"{where + ': ' if where else ''}unknown key {key!r}; {nearest(key, list(allowed))}")

@@ -1,6 +1,8 @@
 """What a cluster's file may say: the files to copy are read, mistakes are told in one line, time limits leave room for chunks."""
 
 import importlib.util
+import pathlib
+import re
 import shutil
 import subprocess
 
@@ -13,7 +15,7 @@ from tests.cluster.manifests import CLUSTER
 from tests.helpers import gdsim
 
 MISTAKES = [
-    ("local", "wrokers = 4", "unknown key 'wrokers'; did you mean 'workers'?"),
+    ("local", "wrokers = 4", "Local has no 'wrokers'; did you mean 'workers'?"),
     ("local", "workers = 0", "workers must be a whole number from 1; 0 was given"),
     ("local", "threads = true", "threads must be a whole number from 1; True was given"),
     ("local", 'memory = "16 gigs"', "memory must say how much each worker may use, as in memory = \"4 GB\"; '16 gigs' was given"),
@@ -31,7 +33,7 @@ MISTAKES = [
     ("slurm", 'memory = "2 GB"', "Slurm.walltime is missing"),
     ("slurm", 'memory = "2 GB"\nwalltime = "an hour"', "walltime must be a time limit such as"),
     ("slurm", 'memory = "2 GB"\nwalltime = "01:00:00"\njobs = 0', "jobs must be a whole number from 1"),
-    ("slurm", 'memory = "2 GB"\nwalltime = "01:00:00"\npartition = "short"', "unknown key 'partition'"),
+    ("slurm", 'memory = "2 GB"\nwalltime = "01:00:00"\npartitoin = "short"', "Slurm has no 'partitoin'; did you mean 'partition'?"),
     ("slurm", 'memory = "2 GB"\nwalltime = "01:00:00"\noptions = "--gres=none"', "options must be a list of texts"),
 ]
 
@@ -87,19 +89,34 @@ def test_a_time_limit_without_room_is_refused():
 
 
 def test_jobs_look_at_themselves_as_seldom_as_processes_here():
-    lines = deployment._exports()
-    assert all(line.startswith("export DASK_DISTRIBUTED__") for line in lines)
+    """By Dask's own reading of the lines."""
+    lines = deployment._exports(deployment.SELDOM)
     said = dask.config.collect_env(dict(line.removeprefix("export ").split("=", 1) for line in lines))
     for name in ("admin.tick.interval", "admin.system-monitor.interval", "admin.low-level-log-length", "worker.profile.enabled"):
         key = f"distributed.{name}"
         assert dask.config.get(key, config=said) == dask.config.get(key, config=deployment.SELDOM)
 
 
+def test_the_table_names_every_folder_and_says_what_was_done():
+    """Of its files some test of these reads or runs each."""
+    rows = [line.strip("|").split(" | ") for line in (CLUSTER / "README.md").read_text().splitlines() if line.startswith("| ")][1:]
+    links = {link for row in rows for link in re.findall(r"\]\(([^)#]+)\)", row[1])}
+    assert all((CLUSTER / link).exists() for link in links)
+    assert {path.name for path in CLUSTER.iterdir() if path.is_dir()} == {link.split("/")[0] for link in links}
+    for row in rows:
+        assert len(row) == 4
+        assert re.match(r" ?(ran here|ran against a real|validated against the schema|not run)", row[2])
+        assert (row[3].strip() == "") == row[2].startswith("not run")
+    tests = "".join(path.read_text() for path in pathlib.Path(__file__).parent.glob("test_*.py"))
+    unread = [p for p in CLUSTER.rglob("*") if p.is_file() and p.name != "README.md" and p.stem not in tests and p.name not in tests]
+    assert unread == []
+
+
 def test_the_command_tells_a_cluster_that_cannot_be(tmp_path):
     (tmp_path / "experiment.toml").write_text('starts = 2\nsteps = 2\n[problem]\ntype = "rosenbrock"\n[[optimizer]]\ntype = "sgd"\n')
     (tmp_path / "cluster.toml").write_text("wrokers = 4")
     for named, message in [
-        ("local:cluster.toml", "cluster.toml: unknown key 'wrokers'"),
+        ("local:cluster.toml", "cluster.toml: Local has no 'wrokers'"),
         ("local:none.toml", "there is no cluster file 'none.toml'"),
         ("slrum:cluster.toml", "there is no cluster of the kind 'slrum'; did you mean 'slurm'?"),
         ("local", "must be KIND:FILE.toml"),

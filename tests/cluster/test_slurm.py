@@ -1,6 +1,7 @@
 """Sweeps on a real SLURM of one node: one job, an array, jobs that come and go; what time limits do to them."""
 
 import re
+import signal
 import time
 
 import pytest
@@ -97,12 +98,26 @@ def test_jobs_are_workers_of_a_command(slurm, small):
 def test_what_slurm_would_refuse_is_one_line(slurm, tmp_path, monkeypatch):
     pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed: pip install -e '.[cluster]'")
     monkeypatch.setenv("SLURM_CONF", slurm.settings["SLURM_CONF"])
-    made = Slurm(memory="500 MB", walltime="00:10:00", queue="no-such-queue", folder=str(tmp_path), interface="lo")
+    made = Slurm(memory="500 MB", walltime="00:10:00", partition="no-such", folder=str(tmp_path), interface="lo")
     refusal = r"^the cluster was not started: SLURM would not take its jobs: [^\n]*invalid partition[^\n]*$"
     with pytest.raises(ValueError, match=refusal), started(made):
         pass
     assert slurm.jobs() == 0
     assert not list(tmp_path.glob(".gdsim-tls-*"))
+
+
+@pytest.mark.slow
+def test_an_interrupt_cancels_the_jobs(slurm, small):
+    folder, expected = small
+    out = folder / "interrupted"
+    process = gdsim("run", "experiment.toml", "--out", out, *CUT, "--cluster", jobs_file(folder), cwd=folder, env=slurm.settings)
+    wait_until(lambda: (out / "shards").is_dir() and any(n.suffix == ".parquet" for n in (out / "shards").iterdir()))
+    process.send_signal(signal.SIGINT)
+    code, said = finished(process)
+    assert code == 130, said
+    wait_until(lambda: slurm.jobs() == 0, every=0.3)
+    assert set(shards(out)) <= set(expected)
+    assert not list(folder.glob(".gdsim-tls-*"))
 
 
 @pytest.mark.slow

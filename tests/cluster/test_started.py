@@ -6,9 +6,10 @@ import signal
 
 import pytest
 
+import gdsim as gd
 from gdsim.sweep.deployment import Local, Ssh, started
 from tests.cluster.conftest import CUT
-from tests.faults.machinery import finished, gdsim, shards, wait_until
+from tests.faults.machinery import finished, gdsim, python, shards, wait_until
 
 pytestmark = [pytest.mark.full, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")]
 
@@ -68,21 +69,41 @@ def test_an_interrupt_leaves_nothing_behind(kind, small, request):
     assert set(shards(out)) <= set(expected)
 
 
-def test_an_error_stops_the_cluster():
-    """And the scheduler speaks TLS alone."""
+def test_an_error_stops_a_cluster_that_python_has_started(tmp_path):
+    """And its scheduler speaks TLS alone."""
     pytest.importorskip("cryptography", reason="cryptography is not installed: pip install -e '.[cluster]'")
+    sweep = gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=gd.SGD(lr=1e-3), starts=3, steps=4)
     with pytest.raises(ZeroDivisionError), started(Local(workers=1)) as cluster:  # noqa: PT012
         assert cluster.scheduler_address.startswith("tls://")
         assert cluster.security.require_encryption
+        assert sweep.run(out=tmp_path / "out", client=cluster).load().identical(sweep.run(out=tmp_path / "threads").load())
         1 / 0  # noqa: B018
     assert cluster.status.name == "closed"
+
+
+@pytest.mark.slow
+def test_ssh_outlives_no_driver(sshd, tmp_path):
+    """One that is killed takes nothing with it; what it has started ends when it has been idle, here for seconds."""
+    made = ssh_file(sshd) + f'folder = "{tmp_path}"\n'
+    (tmp_path / "ssh.toml").write_text(made)
+    script = f"""
+import os
+from gdsim.sweep import deployment
+deployment.IDLE = "5 s"
+with deployment.started(deployment.read_deployment("ssh:{tmp_path}/ssh.toml")):
+    os.kill(os.getpid(), 9)
+"""
+    assert finished(python("-c", script))[0] == -9
+    started_by = lambda: [p for p in left_in(tmp_path) if isinstance(p, tuple)]  # noqa: E731
+    assert started_by() != []
+    wait_until(lambda: started_by() == [], every=0.5)
 
 
 def test_ssh_that_fails_is_one_line(sshd, tmp_path):
     """And leaves nothing, of those hosts either that could be reached."""
     named = {"hosts": ("127.0.0.1",), "port": sshd.port, "known_hosts": str(sshd.folder / "known"), "folder": str(tmp_path), "interface": "lo"}
-    for key, python, why in [("host", None, "Permission denied"), ("user", "/no/python", "Worker failed to start")]:
-        made = Ssh(**named, key=str(sshd.folder / key), python=python)
+    for key, remote, why in [("host", None, "Permission denied"), ("user", "/no/python", "Worker failed to start")]:
+        made = Ssh(**named, key=str(sshd.folder / key), python=remote)
         with pytest.raises(ValueError, match=f"^the cluster was not started: [^\n]*{why}[^\n]*$"), started(made):
             pass
         assert left_in(tmp_path) == []
