@@ -33,6 +33,8 @@ NOT_FIRST = {"PreconditionFailed", "ConditionalRequestConflict", "409", "412"}
 class Bucket:
     """A folder in a bucket."""
 
+    readers = 32
+
     def __init__(self, url: str | os.PathLike[str]) -> None:
         if not isinstance(url, str):
             raise ValueError(f'{str(url)!r} is a Path, which loses a slash of an address: give a text, as "s3://bucket/folder"')

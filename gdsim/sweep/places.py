@@ -40,6 +40,8 @@ class Place(Protocol):
     A file that is put appears whole or not at all, whoever else writes it too. What cannot be done raises OSError.
     """
 
+    readers: int  # how many threads read at once, which hide how far away it is
+
     @property
     def address(self) -> str:
         """What other processes find it by."""
@@ -147,6 +149,8 @@ class File(NamedTuple):
 
 class Directory:
     """A directory of a file system whose renames are atomic; no locks are asked for."""
+
+    readers = 4
 
     def __init__(self, path: pathlib.Path) -> None:
         self.root = path.absolute()  # the current folder may be another later

@@ -41,7 +41,7 @@ FORMAT = "gdsim results 2"
 MOST_EXPERIMENT_BYTES = 2**25
 # What an experiment may differ in from the one that a folder holds: it then has other cells or starts, and the same runs in those that both have.
 EXTENSIBLE = {"starts", "problem", "optimizer", "schedule", "batch", "dtype"}
-READERS, FILES_AT_ONCE = 4, 32
+FILES_AT_ONCE = 32
 
 
 class StoreError(ValueError):
@@ -163,7 +163,7 @@ class Store:
         except StoreError:
             raise
         except OSError as error:
-            raise StoreError(f"{path!r} cannot be read: {error}") from None
+            raise StoreError(f"{path!r} cannot be read: {error.strerror or error}") from None
         except (ValueError, RecursionError) as error:
             raise DamagedFolderError(f"{path!r} cannot be read: {error}; remove it and run again") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
@@ -222,7 +222,7 @@ class Store:
             return found
 
         files = self.listed()
-        with concurrent.futures.ThreadPoolExecutor(READERS) as pool:  # which hide the latency of file systems that are far away
+        with concurrent.futures.ThreadPoolExecutor(self.place.readers) as pool:
             for found in pool.map(read, [files[k : k + FILES_AT_ONCE] for k in range(0, len(files), FILES_AT_ONCE)]):
                 for one in found:
                     (good if isinstance(one, Shard) else damaged).append(one)

@@ -12,7 +12,7 @@ from gdsim.sweep.display import duration
 from gdsim.sweep.heartbeat import Driver, driver_of
 from gdsim.sweep.places import File, data_name
 from gdsim.sweep.shards import DamagedShardError, verify
-from gdsim.sweep.store import READERS, Store, StoreError, arrays_of, missing_chunks
+from gdsim.sweep.store import Store, StoreError, arrays_of, missing_chunks
 
 # The rate is that of the shards of the last minutes; a folder into which none came for so long is at rest.
 RATE_SECONDS, REST_SECONDS = 300.0, 120.0
@@ -143,7 +143,7 @@ def verify_folder(folder: str | pathlib.Path, progress: Callable[[int, int], Non
     states = store.place.states("shards")
     files, sizes = [File(store.place, f"shards/{name}") for name in states], [s.size for s in states.values()]
     damaged, done = {}, 0
-    with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+    with concurrent.futures.ThreadPoolExecutor(store.place.readers) as pool:
         for file, size, reason in zip(files, sizes, pool.map(_what_is_wrong, files), strict=True):
             done += size
             if reason:

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.store import Store
 from gdsim.sweep.survey import survey, verify_folder
 from tests import helpers
-from tests.faults.machinery import Cluster, finished, free_port
+from tests.faults.machinery import Cluster, finished, free_port, wait_until
 from tests.faults.machinery import gdsim as started
 from tests.helpers import gdsim
 
@@ -85,10 +86,14 @@ def whole(sweep, tmp_path_factory):
 
 def objects(s3, url, folder=""):
     """The bytes of the objects of a folder, by their names in it."""
-    prefix = f"{url.removeprefix('s3://tests/')}/{folder}"
+    return {name: s3.get_object(**key_of(url, folder + name))["Body"].read() for name in names(s3, url, folder)}
+
+
+def names(s3, url, folder=""):
+    """The names of the objects of a folder."""
+    prefix = key_of(url, folder)["Key"]
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket="tests", Prefix=prefix)
-    keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-    return {key.removeprefix(prefix): s3.get_object(Bucket="tests", Key=key)["Body"].read() for key in keys}
+    return [entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", ())]
 
 
 def files(folder, within):
@@ -314,31 +319,36 @@ def test_folders_that_hold_nothing(s3, url, tmp_path):
     assert "an address can be" in gdsim("export", url, "s3://tests/runs.csv", folder=tmp_path)[2]
 
 
-def test_credentials_and_packages_that_are_missing(sweep, s3, url, monkeypatch):
+@pytest.fixture
+def anew(s3):
+    """s3fs looks at the surroundings once, unless it is told; `anew()` tells it."""
     import s3fs
 
+    yield s3fs.S3FileSystem.clear_instance_cache
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_credentials_and_packages_that_are_missing(sweep, url, monkeypatch, anew):
+    anew()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     with pytest.raises(OSError, match=f"no credentials for '{url}': set AWS_ACCESS_KEY_ID"):
         sweep.run(out=url)
-    s3fs.S3FileSystem.clear_instance_cache()
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(ValueError, match="needs the package s3fs, which is not installed: pip install"):
         gd.open(url)
 
 
 @pytest.mark.slow
-def test_a_server_that_does_not_answer(sweep, s3, url, monkeypatch):
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
+def test_a_server_that_does_not_answer(sweep, url, monkeypatch, anew):
+    anew()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(OSError, match=f"'{url}' cannot be reached"):
-        gd.open(url)
-    s3fs.S3FileSystem.clear_instance_cache()
+    for act in (lambda: gd.open(url), lambda: sweep.run(out=url)):
+        with pytest.raises((ValueError, OSError), match=f"'{url}' cannot be reached: Could not connect to the endpoint URL") as caught:
+            act()
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow
@@ -350,22 +360,24 @@ def test_more_objects_than_a_listing_has(s3, url):
 
 
 @pytest.mark.slow
-def test_drivers_are_killed_and_race(undisturbed, s3, url, told):
-    kills, ended = 0, 0
+def test_drivers_race_and_are_killed(undisturbed, s3, url, told):
+    kills, sweeps = 0, 0
     while kills < 20:
-        both = [started(*undisturbed.command(f"{url}/{ended}")) for _ in range(2)]
-        time.sleep(random.uniform(3.0, 8.0))
-        if any(process.poll() is not None for process in both):
-            ended += 1
+        out = f"{url}/{sweeps}"
+        both, there = [started(*undisturbed.command(out)) for _ in range(2)], len(names(s3, out, "shards/"))
+        wait_until(lambda out=out, both=both, there=there: len(names(s3, out, "shards/")) > there or any(p.poll() is not None for p in both), every=0.2)
+        time.sleep(random.uniform(0.0, 1.0))
         for process in both:
-            kills += process.poll() is None
             process.kill()
-            finished(process)
-        assert all(undisturbed.shards[name] == data for name, data in objects(s3, f"{url}/{ended}", "shards/").items())
-    for process in [started(*undisturbed.command(f"{url}/{ended}")) for _ in range(2)]:
+            code, said = finished(process)
+            assert code in (0, -signal.SIGKILL), said
+            kills += code != 0
+            sweeps += code == 0
+        assert all(undisturbed.shards[name] == data for name, data in objects(s3, out, "shards/").items())
+    for process in [started(*undisturbed.command(f"{url}/{sweeps}")) for _ in range(2)]:
         code, said = finished(process)
         assert code == 0, said
-    assert objects(s3, f"{url}/{ended}", "shards/") == undisturbed.shards
+    assert objects(s3, f"{url}/{sweeps}", "shards/") == undisturbed.shards
     told("driver killed, results in a bucket", kills=kills)
 
 
