@@ -200,7 +200,8 @@ def __dir__() -> list[str]:
 def open(path: "str | pathlib.Path") -> "xarray.Dataset":
     """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
 
-    Variables are read from the folder when their values are asked for, curves as Dask arrays; `attrs` say how many runs are planned.
+    `path` is a directory's, or the address of one in a bucket, `s3://bucket/folder`. Variables are read from it
+    when their values are asked for, curves as Dask arrays; `attrs` say how many runs are planned.
     Raises ValueError for a folder without results or with damage.
     """
     from gdsim.sweep.opening import open_results

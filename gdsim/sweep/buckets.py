@@ -37,7 +37,7 @@ class Bucket:
 
     def __init__(self, url: str | os.PathLike[str]) -> None:
         if not isinstance(url, str):
-            raise ValueError(f'{str(url)!r} is a Path, which loses a slash of an address: give a text, as "s3://bucket/folder"')
+            raise ValueError(f'{str(url)!r} lacks a slash, as an address does that was made a Path: give a text, "s3://bucket/folder"')
         self.bucket, _, folder = url[len(SCHEME) :].strip("/").partition("/")
         if not self.bucket or not folder:
             raise ValueError(f"{url!r} is no folder of a bucket; give one, as s3://bucket/folder")

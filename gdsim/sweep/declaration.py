@@ -298,8 +298,8 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) -> "xarray.Dataset":
         """Trains the population on threads of this machine, or on a Dask cluster, and returns its xarray.Dataset.
 
-        `out` is a folder for the results, which then survive: the same call again trains what is missing, a sweep with more
-        starts or cells what those lack, and the Dataset is read from the folder as it is asked for. `runs` chooses some runs by
+        `out` is a folder for the results, or `s3://bucket/folder`, which then survive: the same call again trains what is
+        missing, a sweep with more starts or cells what those lack, and the Dataset is read from the folder as it is asked for. `runs` chooses some runs by
         number, or by a mask of all; they have the same bits. `lanes` is the lane width, `threads` the number of threads: neither changes a bit.
 
         `client` is a `distributed.Client`, or a scheduler's address, whose workers see the folder under the same path and write into it themselves.

@@ -8,6 +8,7 @@
     log.jsonl                           who wrote what and when: host, versions, times
     heartbeat, heartbeat-<I>-of-<N>     touched while a sweep, or a part of it, goes on, gone when it has ended
 
+In a bucket the lines of the log are objects, log/<time>-<random>.json.
 What is done is what good shards hold: there is no other record of it. Nothing is unpickled from a folder. Several machines may
 write to one; what that asks of where it lies is told in `gdsim.sweep.places`.
 """

@@ -298,7 +298,7 @@ def test_the_command_line(whole, s3, url, tmp_path):
 @pytest.mark.parametrize(("out", "said"), [
     ("s3://nowhere/out", "there is no bucket 'nowhere'"), ("s3://tests", "is no folder of a bucket"), ("s3://", "is no folder of a bucket"),
     ("gs://bucket/out", "cannot be a folder of results: they lie in a directory, or at s3://bucket/folder"),
-    (pathlib.Path("s3://tests/out"), "is a Path, which loses a slash"), ("s3://tests/full", "holds other files and no gdsim results"),
+    (pathlib.Path("s3://tests/out"), "lacks a slash, as an address does that was made a Path"), ("s3://tests/full", "holds other files and no gdsim results"),
 ])  # fmt: skip
 def test_folders_that_are_none(sweep, s3, out, said, tmp_path):
     s3.put_object(**key_of("s3://tests/full", "letter.txt"), Body=b"good day")
