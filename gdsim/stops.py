@@ -30,7 +30,7 @@ class Stop(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         "times": "How many steps in a row must be small.",
         "patience": "How many looks in a row may pass without an improvement.",
         "every": "Steps between two looks; None for every step with the whole data, an epoch with batches.",
-        "absolute": "Whether the tolerance is of the loss itself, not a share of it.",
+        "batches": "Whether it looks at the means of the losses of batches, epoch by epoch.",
     }
 
     def __post_init__(self) -> None:
@@ -140,8 +140,9 @@ class Validation(Stop, tag="validation", frozen=True):
 class Plateau(Stop, tag="plateau", frozen=True):
     """Ends a run as "stalled" after `patience` looks in a row at which its loss was not below its lowest by more than tolerance |lowest|.
 
-    With `absolute`, after as many at which its loss was not below the lowest so far by `tolerance` itself, as in scikit-learn's
-    MLPClassifier. Where the rate goes through cycles and `every` is not given, it looks at the ends of cycles.
+    With `batches` it looks, once an epoch, at the mean loss of the epoch's batches, each before its step, which costs no pass over the
+    data, and `tolerance` is by how much it must be below the lowest so far: the rule of scikit-learn's MLPClassifier. `epoch_loss` of
+    the result has these means. Where the rate goes through cycles and `every` is not given, it looks at the ends of cycles.
 
     >>> Plateau(patience=20).tolerance
     0.0001
@@ -150,7 +151,7 @@ class Plateau(Stop, tag="plateau", frozen=True):
     patience: int = 10
     tolerance: float = 1e-4
     every: int | None = None
-    absolute: bool = False
+    batches: bool = False
 
     status = "stalled"
     ranges = {"tolerance": Range(0.0, float("inf"))}
@@ -158,9 +159,11 @@ class Plateau(Stop, tag="plateau", frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.absolute, bool):
-            raise TypeError(f"Plateau.absolute must be true or false; {self.absolute!r} was given")
-        if not self.absolute:
+        if not isinstance(self.batches, bool):
+            raise TypeError(f"Plateau.batches must be true or false; {self.batches!r} was given")
+        if self.batches and self.every is not None:
+            raise ValueError(f"Plateau(batches=True) looks once an epoch; leave every={self.every} out")
+        if not self.batches:
             checked_one(self.tolerance, "Plateau.tolerance", Range(0.0, 1.0))
 
     @property

@@ -34,6 +34,7 @@ VARIABLES = {
     "final_validation_accuracy": Variable(NUMBER, "1", "share of validation samples classified correctly where final_validation_loss was found"),
     "steps_taken": Variable(NUMBER, "steps", "updates applied"),
     "target_step": Variable(("run", "target"), "steps", "first step at which each target loss was met; -1 if never"),
+    "epoch_loss": Variable(("run", "epoch"), "1", "mean loss of the epoch's batches, each before its step, penalty included"),
     "status": Variable(NUMBER, "", "how the run ended: converged, stopped, stalled, diverged or budget"),
     "reason": Variable(NUMBER, "", "the stop that ended the run, or budget"),
     "parameters": Variable(("run", "parameter"), "1", "reported parameters where the run ended"),

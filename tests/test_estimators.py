@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import gdsim as gd
 from gdsim.lanes import compiler
 from gdsim.sweep.result import sweep_behind
+from tests.helpers import same_bits
 
 SMALL = {"hidden_layer_sizes": (5,), "n_starts": 3, "max_iter": 12, "random_state": 0, "n_iter_no_change": math.inf}
 CLASSES, NUMBERS = ("two classes", "three classes", "several labels"), ("one output", "two outputs")
@@ -63,7 +64,7 @@ CASES = [("two classes", False, "float32"), *(pytest.param(k, w, "float64", mark
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("kind", "weighted", "dtype"), CASES)
 def test_from_the_same_weights_losses_and_weights_are_those_of_scikit_learn(kind, weighted, dtype):
-    """Adam and the penalty, all samples at once: its curve has the loss before each step, ours after it."""
+    """Adam and the penalty, all samples at once."""
     X, y = targets(kind)
     weights = {"sample_weight": np.arange(len(X)) % 3} if weighted else {}
     ours = made(kind, n_starts=1, alpha=2.0, optimizer=gd.Adam(0.02, eps=1e-12, convention="torch"), max_iter=1, warm_start=True, dtype=dtype)
@@ -73,7 +74,8 @@ def test_from_the_same_weights_losses_and_weights_are_those_of_scikit_learn(kind
     peer.set_params(max_iter=25).fit(X, y, **weights)
     near = agree(ours, peer, X)
     if kind != "two outputs":  # whose loss it gives as the mean over outputs, and descends as the sum
-        np.testing.assert_allclose(ours.loss_curve_[:-1], peer.loss_curve_, rtol=near)
+        np.testing.assert_allclose(ours.loss_curve_[1:], peer.loss_curve_, rtol=near)
+        np.testing.assert_allclose((ours.loss_, ours.best_loss_), (peer.loss_, min(ours.loss_curve_[0], peer.best_loss_)), rtol=near)
     assert ours.n_iter_ == peer.n_iter_ == 25
 
 
@@ -89,7 +91,8 @@ def test_steps_on_batches_are_those_of_scikit_learn_in_the_same_order():
     order = sweep_behind(ours.result_).order(0)[:3].ravel()
     assert sorted(order) == list(range(60))
     peer.set_params(max_iter=10).fit(X[order], y[order])
-    agree(ours, peer, X)
+    near = agree(ours, peer, X)
+    np.testing.assert_allclose(ours.loss_curve_[1:], peer.loss_curve_, rtol=near)
 
 
 @pytest.mark.parametrize("options", [{}, {"combine": "best"}, {"early_stopping": True}])
@@ -123,20 +126,21 @@ def test_a_start_ends_where_no_epoch_in_a_row_was_lower_by_the_tolerance(batch):
     """By scikit-learn's rule, applied to the curves: more than n_iter_no_change epochs whose loss is above the lowest less tol."""
     X, y = targets("two classes")
     options = {"learning_rate_init": 0.3, "alpha": 10.0, "max_iter": 60, "batch_size": batch}
-    free = made("two classes", **options).fit(X, y).result_
+    free = made("two classes", **options).fit(X, y).result_.epoch_loss.values
     model = made("two classes", **{**options, "n_iter_no_change": 2, "tol": 0.01}).fit(X, y)
     for run in range(3):
         best, waited, end = np.inf, 0, None
-        for epoch, loss in enumerate(free.loss.values[run]):
+        for epoch, loss in enumerate(free[run]):
             waited, best = (waited + 1 if loss > best - np.float32(0.01) else 0), min(best, loss)
             if waited > 2:
-                end = epoch
+                end = epoch + 1
                 break
         assert end is not None
         assert int(model.result_.steps_taken[run]) == end * 60 // batch
         assert str(model.result_.reason.values[run]) == "Plateau"
+        assert same_bits(model.result_.epoch_loss.values[run, :end], free[run, :end])
     assert model.n_iter_ == len(model.loss_curve_)
-    assert model.loss_curve_ == free.loss.values[model.best_start_, 1 : model.n_iter_ + 1].tolist()
+    assert model.loss_curve_ == free[model.best_start_, : model.n_iter_].tolist()
     assert model.best_loss_ == min(model.loss_curve_)
 
 

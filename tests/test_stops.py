@@ -115,6 +115,50 @@ def test_a_plateau_stalls_a_run_by_looks_of_its_own(moons):
         assert int(result.steps_taken[run]) == (400 if end is None else 20 * end)
 
 
+def test_means_of_batches_cost_no_pass_and_are_the_losses_before_each_step(moons):
+    """With all samples in a batch they are the losses at the checkpoints; the penalty is in both."""
+    options = {"problem": gd.MLP(moons, hidden=[4], l2=0.1), "optimizer": gd.SGD(lr=[0.1, 1.0]), "starts": 3, "steps": 30}
+    result = gd.Sweep(stop=[gd.Plateau(31, batches=True)], record=gd.Record(every=1), **options).run()
+    np.testing.assert_allclose(result.epoch_loss.values, result.loss.values[:, :-1], rtol=2e-6)
+    with pytest.raises(ValueError, match=r"looks once an epoch; leave every=3 out"):
+        gd.Plateau(batches=True, every=3)
+    with pytest.raises(ValueError, match=r"goes with gd\.MLP, and Booth was given"):
+        gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), stop=[gd.Plateau(batches=True)])
+
+
+@pytest.mark.full
+def test_means_of_batches_are_the_same_at_any_width_in_folders_and_going_on(moons, tmp_path):
+    problem = gd.MLP(moons, hidden=[4], activation="tanh", l2=0.01)
+    options = {"problem": problem, "optimizer": gd.Momentum(lr=[0.03, 0.3]), "starts": 5, "batch": gd.grid(16, 40), "drop_last": False, "seed": 4}
+    epochs = {16: 10, 40: 4}
+    sweep = lambda steps, stop=41: gd.Sweep(stop=[gd.Plateau(stop, 0.01, batches=True)], record=gd.Record(every=20, state=True), steps=steps, **options)  # noqa: E731
+    whole = sweep(80).run()
+    for batch, epoch in epochs.items():
+        losses = whole.epoch_loss.values[whole.batch.values == batch]
+        assert np.isfinite(losses).sum(1).tolist() == [-(-80 // epoch)] * 10
+    assert same_bits(sweep(80).run(lanes=1).epoch_loss.values, whole.epoch_loss.values)
+    sweep(40).run(out=tmp_path / "folder")
+    assert same_bits(sweep(80).run(out=tmp_path / "folder").load().epoch_loss.values, whole.epoch_loss.values)
+    more = gd.continue_from(sweep(40).run(), steps=40)
+    for batch, epoch in epochs.items():
+        chosen, before = whole.batch.values == batch, 40 // epoch
+        assert same_bits(more.epoch_loss.values[chosen][:, : 80 // epoch - before], whole.epoch_loss.values[chosen][:, before : 80 // epoch])
+    ended = sweep(80, stop=1).run()
+    assert "Plateau" in ended.reason.values
+    for row, free, taken, batch in zip(ended.epoch_loss.values, whole.epoch_loss.values, ended.steps_taken.values, ended.batch.values, strict=True):
+        seen = int(taken) // epochs[batch]
+        assert same_bits(row[:seen], free[:seen])
+        assert np.isnan(row[seen + 1 :]).all()
+
+
+@pytest.mark.full
+def test_means_of_batches_of_a_written_out_network():
+    """Thousands of tiny networks have a kernel of their own, and a few of them the common one."""
+    options = {"problem": gd.MLP(gd.datasets.load("xor"), hidden=[2], activation="tanh", l2=0.01), "optimizer": gd.Momentum(lr=0.1), "batch": 2, "steps": 100}
+    many = gd.Sweep(starts=10_000, stop=[gd.Plateau(51, batches=True)], record=gd.Record(every="ends"), **options)
+    assert same_bits(many.run(runs=[17, 4000]).epoch_loss.values, many.run().epoch_loss.values[[17, 4000]])
+
+
 def test_a_run_that_cycles_is_stalled():
     """At twice the inverse of its curvature gradient descent goes to and fro for ever; at less it converges."""
     result = gd.Sweep(problem=gd.Quadratic([[1.0]]), optimizer=gd.SGD(lr=[2.0, 0.5]), init=gd.Normal(1.0), starts=3, steps=50, stop=[gd.Cycling()]).run()

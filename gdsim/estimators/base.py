@@ -72,14 +72,14 @@ dtype : "float32" or "float64", default "float32"
 Attributes
 ----------
 result_ : xarray.Dataset
-    What gd.Sweep.run gave: every start's loss after every epoch, how it ended, its parameters.
+    What gd.Sweep.run gave: of every start `epoch_loss`, how it ended, its parameters.
 best_start_ : int
     The network that `coefs_`, `intercepts_`, `loss_curve_`, `loss_`, `best_loss_` and `n_iter_` are of: the best on the share that was set aside, or,
     where there is none, on the training samples.
 coefs_, intercepts_ : list of arrays
     Its weights [input, unit] and biases [unit] of each layer.
 loss_curve_ : list of float
-    Its loss on all training samples, with the penalty, after each epoch; MLPClassifier has the mean of the epoch's batches, before their steps.
+    Its loss in each epoch: the mean over the batches, before their steps, with the penalty.
 loss_, best_loss_ : float
     The last and the lowest of them.
 n_iter_ : int
@@ -263,7 +263,7 @@ class Multistart(BaseEstimator):
         curve = population.curves[population.best]
         self.loss_curve_ = curve[np.isfinite(curve)].tolist()
         place = int(np.flatnonzero(result.run.values == population.runs[population.best])[0])
-        self.n_iter_ = int(np.isfinite(result.loss.values[place, 1:]).sum())
+        self.n_iter_ = int(np.isfinite(result.epoch_loss.values[place]).sum())
         self.best_start_ = int(result.start.values[place])
         self.loss_, self.best_loss_ = self.loss_curve_[-1], min(self.loss_curve_)
         self.n_layers_, self.n_outputs_ = len(problem.widths), problem.widths[-1]

@@ -28,17 +28,17 @@ def sweep_of(settings: Settings, problem: MLP, weight: float, seed: int, *, init
         problem=MLP(problem.data, problem.hidden, problem.activation, problem.loss, l2=settings.alpha / ((batch or count) * weight)),
         optimizer=settings.rule, schedule=settings.schedule, init=init, starts=settings.starts if init is None else len(init),
         steps=(epochs_before + settings.epochs) * epoch, batch=batch, shuffle="epoch" if settings.is_shuffled else "once", drop_last=False,
-        stop=_stops(settings, epoch), record=Record(every=epoch, parameters=True, state=True, gradient_norm=False), seed=seed, dtype=settings.dtype,
+        stop=_stops(settings, epoch), record=Record(every="ends", parameters=True, state=True, gradient_norm=False), seed=seed, dtype=settings.dtype,
     )  # fmt: skip
 
 
 def _stops(settings: Settings, epoch: int) -> list[Stop]:
     """What ends a start early: `patience` epochs in a row that bring nothing are allowed, and one more ends it; and what keeps its best weights."""
+    never = settings.epochs + 1
+    patience = never if settings.patience is None else settings.patience + 1
     if settings.stops_early:
-        return [Validation((settings.patience or settings.epochs + 1) + 1, every=epoch)]
-    if settings.patience is None:
-        return []
-    return [Plateau(settings.patience + 1, settings.tolerance, every=epoch, absolute=True)]
+        return [Validation(patience, every=epoch), Plateau(never, batches=True)]
+    return [Plateau(patience, settings.tolerance, batches=True)]
 
 
 def blank(data: Data, classes: int | None) -> Data:
@@ -52,7 +52,7 @@ class Population(NamedTuple):
 
     runs: np.ndarray  # [network] their numbers in the result
     vectors: np.ndarray  # [network, parameter]
-    curves: np.ndarray  # [network, epoch] the loss after each epoch of all calls, NaN once it has ended
+    curves: np.ndarray  # [network, epoch] the mean loss of each epoch's batches, of all calls, NaN once it has ended
     ahead: np.ndarray  # [network] the loss on samples that were not yet learned from, of late
     epochs: int  # those behind them, by which a schedule goes on
     best: int
@@ -63,7 +63,7 @@ class Population(NamedTuple):
         alive = np.flatnonzero(result.status.values != "diverged")
         if not len(alive):
             raise ValueError(f"all {result.sizes['run']} starts diverged; lower the learning rate (learning_rate_init), or scale the features (StandardScaler)")
-        curves = result.loss.values[alive, 1:]
+        curves = result.epoch_loss.values[alive]
         taken = int(np.isfinite(curves).sum(1).max())
         vectors = result["best_parameters" if settings.stops_early else "parameters"].values[alive]
         ahead = result.loss.values[alive, 0]

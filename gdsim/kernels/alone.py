@@ -10,7 +10,7 @@ losses are made; its inputs are turned for it, and so are the weights of a hidde
 padded to whole lanes: what the padding holds is never used, and its weights stay zero.
 
 Names that are parts: those of `layers`, `steps` and `sampling`, `BIASES`, `ZERO`, `IN_PLACE`, `activation`, `slope`,
-`finish_tile`, `sample_loss`, `correct`, `outputs`; at a lane of one number `begin_step`, `end_step`, `stops_here`, `store_scores`.
+`finish_tile`, `sample_loss`, `correct`, `outputs`; at a lane of one number `begin_step`, `end_step`, `stops_here`, `store_scores`, `note_loss`.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ from gdsim.kernels.layers import WIDEST, columns_of, height_of, layer_at, layer_
 from gdsim.kernels.network import BLOCK, Operand
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import Motion, begin_step, end_step, moved, put, stops_here, updated
-from gdsim.kernels.supervised import ADD, UPDATE, WRITE, Job, Sample, shared_loss, store_scores
+from gdsim.kernels.supervised import ADD, UPDATE, WRITE, Job, Sample, note_loss, shared_loss, store_scores
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.masks import greatest
 from gdsim.lanes.operations import across, as_type_of, load, splat, store, to_bits, where
@@ -30,6 +30,7 @@ from gdsim.lanes.parts import (
     DRAWN,
     IN_PLACE,
     KEEPS_SLOPES,
+    WATCHES_MEAN,
     WIDTH,
     ZERO,
     activation,
@@ -296,8 +297,11 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, key: Any, step: Any) ->
         forward(network, pack.weights, source, count)
         left = across(where(size > first, size - first, size * 0), WIDTH)
         total = added(total, block_loss(network, feed, source, (count, left), share))
-        if first + count == feed.batch and stops_here(pack.watch, total_of(total) / samples):
-            return True
+        if first + count == feed.batch:
+            if stops_here(pack.watch, total_of(total) / samples):
+                return True
+            if WATCHES_MEAN:
+                note_loss(network, pack, total_of(total), samples)
         backward(network, pack.weights, Job(count, UPDATE if feed.batch <= BLOCK else (WRITE if first == 0 else ADD), pack, step), source)
     return False
 

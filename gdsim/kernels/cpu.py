@@ -31,6 +31,7 @@ class Watches(NamedTuple):
     target: bool
     gradient: bool
     step: bool
+    mean: bool  # the losses of its epoch's batches
 
 
 class Structure(NamedTuple):
@@ -91,7 +92,7 @@ def alone_lanes(dtype: np.dtype) -> int:
 def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
     """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of width 1."""
     single = tuple({**parts, "WIDTH": 1, "layer_at": layers.layer_at, "layer_count": layers.layer_count, "place_in": layers.place_in}.items())
-    own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores)}
+    own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
     height = layers.HEIGHTS[vector_bytes()]
     return {**parts, **own, "product": layers.product_of(height, lanes), "HEIGHT": height, **lane_parts(lanes), "DRAWN": 2 * lanes}
 
@@ -135,7 +136,7 @@ class Kernels:
         parts = {
             **self._parts(), **dict(s.parts), **SHUFFLES[s.shuffle]._asdict(),
             "NUMBERS": s.numbers, "NUMBER_COUNT": len(s.numbers._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
-            "penalized": with_penalty if s.has_penalty else without_penalty, "NEEDS_NORM": s.needs_norm, "CLIMBS": s.climbs, "TWO_PASSES": s.needs_norm or s.climbs,
+            "penalized": with_penalty if s.has_penalty else without_penalty, "HAS_PENALTY": s.has_penalty, "NEEDS_NORM": s.needs_norm, "CLIMBS": s.climbs, "TWO_PASSES": s.needs_norm or s.climbs,
             **{f"WATCHES_{n.upper()}": value for n, value in s.watches._asdict().items()},
         }  # fmt: skip
         if isinstance(self.layout, NetworkLayout):
@@ -226,7 +227,7 @@ class Kernels:
         watch = Watch(
             active=lanes(1, word), flags=lanes(1, word), due=lanes(1, word), largest=lanes(1, bits), best=full(np.inf),
             loss_bound=full(np.inf), target=full(-np.inf), gradient=full(-1), weight_bound=full(WEIGHT_BOUND).view(bits),
-            step_tolerance=full(-1), moved=lanes(1), size=lanes(1), still=lanes(1, word), times=lanes(1, word) + word(1),
+            step_tolerance=full(-1), moved=lanes(1), size=lanes(1), still=lanes(1, word), times=lanes(1, word) + word(1), total=lanes(1), seen=lanes(1),
         )  # fmt: skip
         size = self.layout.size
         return Pack(lanes(size), lanes(size * s.slots), lanes(s.carry), lanes(len(s.numbers._fields)), lanes(1, word), lanes(1, word), watch)
@@ -260,7 +261,7 @@ class Kernels:
             places, tables.ravel(), (whole, held), model,
         )  # fmt: skip
 
-    def new_runs(self, count: int, checkpoints: int, keeps: Keeps, stops: int = 0, targets: int = 0) -> Runs:
+    def new_runs(self, count: int, checkpoints: int, keeps: Keeps, stops: int = 0, targets: int = 0, epochs: int = 0) -> Runs:
         """Tables of a job of `count` runs, without their beginnings."""
         s, parameters = self.structure, len(self.layout.places)
         real = lambda *shape: np.full(int(np.prod(shape)), np.nan, self.dtype)  # noqa: E731
@@ -275,7 +276,8 @@ class Kernels:
         return Runs(
             points=real(0), shown=real(0), slots=real(0), carry=real(0),
             numbers=real(0), cycles=np.zeros(0, np.int64), facts=facts.ravel(), marks=marks.ravel(), held=held,
-            curves=Curves(*(kept(name in keeps.curves, checkpoints) for name in Curves._fields)), trajectory=kept(keeps.trajectory, checkpoints, parameters),
+            curves=Curves(*(kept(name in keeps.curves, checkpoints) for name in Curves._fields)), epoch_losses=real(count, epochs),
+            trajectory=kept(keeps.trajectory, checkpoints, parameters),
             ends=kept(keeps.ends, parameters), best_points=kept(keeps.best_points, parameters),
             end_weights=kept(keeps.state, parameters), end_slots=kept(keeps.state, parameters, s.slots), end_carry=kept(keeps.state, s.carry),
             end_memory=memory.copy() if keeps.state else real(0),

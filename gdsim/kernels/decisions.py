@@ -5,7 +5,7 @@ from typing import Any
 from gdsim.kernels.state import CELL, FACTS
 
 # Kinds of stops, as `Agenda.stops` has them.
-TARGET, SMALL_GRADIENT, SMALL_STEP, VALIDATION, PLATEAU, CYCLING, ABSOLUTE_PLATEAU = 0, 1, 2, 3, 4, 5, 6
+TARGET, SMALL_GRADIENT, SMALL_STEP, VALIDATION, PLATEAU, CYCLING, EPOCH_PLATEAU = 0, 1, 2, 3, 4, 5, 6
 # Why a run ended: these, or 1 + the number of a stop.
 UNFINISHED, DIVERGED, BUDGET = -3, -2, -1
 KIND, EVERY, AT_CYCLE_ENDS, STOP_COLUMNS = 0, 1, 2, 3
@@ -96,8 +96,6 @@ def ends_here(runs: Any, agenda: Any, look: Any, stop: Any) -> Any:
         best = runs.memory[(run * (len(agenda.stops) // STOP_COLUMNS) + stop) * MEMORY + BEST]
         margin = agenda.tolerances[stop * 2 + 1] * abs(best) if abs(best) < float("inf") else loss * 0
         return waited_enough(runs, agenda, run, stop, loss, margin)
-    if kind == ABSOLUTE_PLATEAU:
-        return waited_for_less(runs, agenda, run, stop, loss)
     return False
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from gdsim.kernels.network import TILE, layer_at
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import stops_here, store_motion, stored_motion, update_weight
-from gdsim.kernels.supervised import sample_at, shared_loss
+from gdsim.kernels.supervised import note_loss, sample_at, shared_loss
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store
-from gdsim.lanes.parts import KEEPS_SLOPES, TWO_PASSES, WIDTH, ZERO, activation, batch_size, fill, slope
+from gdsim.lanes.parts import KEEPS_SLOPES, TWO_PASSES, WATCHES_MEAN, WIDTH, ZERO, activation, batch_size, fill, slope
 
 MOST_PARAMETERS = 100
 
@@ -26,8 +26,12 @@ HEAD = """def learn_from_batch(network, pack, feed, step, looks):
     fill(network, feed, start, number, (0, feed.batch))"""
 LOSS = """    for b in range(feed.batch):
         total = total + shared_loss(sample_at(network, feed, b), size > b, share)"""
-STOP = """    if looks and stops_here(pack.watch, total_of(added(Sum(nothing, nothing), total)) / samples):
-        return True
+STOP = """    if looks:
+        total = total_of(added(Sum(nothing, nothing), total))
+        if stops_here(pack.watch, total / samples):
+            return True
+        if WATCHES_MEAN:
+            note_loss(network, pack, total, samples)
     motion = stored_motion(pack.watch)"""
 
 
@@ -105,8 +109,8 @@ def learn_of(layers: tuple[tuple[int, int, int, int], ...], biases: bool) -> Any
     lines += ["    store_motion(pack.watch, 0, motion)", "    return False"]
     names = {
         "load": load, "WIDTH": WIDTH, "batch_size": batch_size, "splat": splat, "ZERO": ZERO, "as_type_of": as_type_of, "fill": fill, "fma_lanes": fma_lanes,
-        "sample_at": sample_at, "shared_loss": shared_loss, "store": store, "activation": activation, "slope": slope, "stops_here": stops_here,
+        "sample_at": sample_at, "shared_loss": shared_loss, "store": store, "activation": activation, "slope": slope, "stops_here": stops_here, "note_loss": note_loss,
         "total_of": total_of, "added": added, "Sum": Sum, "stored_motion": stored_motion, "store_motion": store_motion, "update_weight": update_weight,
-        "TWO_PASSES": TWO_PASSES, "KEEPS_SLOPES": KEEPS_SLOPES, "layer_at": layer_at,
+        "TWO_PASSES": TWO_PASSES, "WATCHES_MEAN": WATCHES_MEAN, "KEEPS_SLOPES": KEEPS_SLOPES, "layer_at": layer_at,
     }  # fmt: skip
     return function_from("\n".join(lines), "learn_from_batch", names)

@@ -25,6 +25,8 @@ class Watch(NamedTuple):
     size: Any  # the squared length of the weights after it
     still: Any  # uint32: small steps in a row
     times: Any  # uint32: how many of them end a run
+    total: Any  # the losses of samples and penalties of the batches since they were last asked for, added up
+    seen: Any  # how many samples
 
 
 class Pack(NamedTuple):
@@ -105,6 +107,7 @@ class Runs(NamedTuple):
     marks: Any  # [run, MARKS]: the loss beyond which it has diverged; its final, best, and last finite loss
     held: Any  # [run, HELD]: the lowest validation loss (inf: none yet) with the accuracy there, the last finite one with its own; at the end those of the end
     curves: Curves
+    epoch_losses: Any  # [run, epoch]: the means of the losses of their batches
     trajectory: Any  # [run, checkpoint, parameter]
     ends: Any  # [run, parameter]: reported
     best_points: Any  # [run, parameter]: where the validation loss was lowest; empty without a Validation stop

@@ -16,10 +16,12 @@ from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximu
 from gdsim.lanes.parts import (
     BIASES,
     CLIMBS,
+    HAS_PENALTY,
     NEEDS_NORM,
     NUMBER_COUNT,
     NUMBERS,
     TWO_PASSES,
+    WATCHES_MEAN,
     WEIGHTED,
     WIDTH,
     ZERO,
@@ -185,10 +187,23 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any, looks: Any) 
         forward(network, pack.weights, count)
         loss = block_loss(network, feed, (count, where(size > first, size - first, size * 0)), share)
         total = added(total, loss)
-        if looks and first + count == feed.batch and stops_here(pack.watch, total_of(total) / samples):
-            return True
+        if looks and first + count == feed.batch:
+            if stops_here(pack.watch, total_of(total) / samples):
+                return True
+            if WATCHES_MEAN:
+                note_loss(network, pack, total_of(total), samples)
         backward(network, pack.weights, Job(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step))
     return False
+
+
+def note_loss(network: Any, pack: Any, total: Any, samples: Any) -> None:
+    """Adds a batch, the sum of its losses and the penalty at the weights before its step, to those of its epoch."""
+    watch, h = pack.watch, NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
+    if HAS_PENALTY:
+        sizes = penalty_and_norm(network, pack.weights, (h.l1, h.l2), False)
+        total = fma_lanes(samples, fma_lanes(h.l1, sizes.magnitudes, 0.5 * h.l2 * sizes.squares), total)
+    store(watch.total, 0, load(watch.total, 0, WIDTH) + total)
+    store(watch.seen, 0, load(watch.seen, 0, WIDTH) + samples)
 
 
 def advance(table: Any, steps: Any) -> Any:

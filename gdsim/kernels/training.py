@@ -13,7 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.decisions import BUDGET, CYCLING, DIVERGED, KIND, SMALL_STEP, STOP_COLUMNS, UNFINISHED, is_look_of, next_look
+from gdsim.kernels.decisions import (
+    BUDGET,
+    CYCLING,
+    DIVERGED,
+    EPOCH_PLATEAU,
+    EVERY,
+    KIND,
+    SMALL_STEP,
+    STOP_COLUMNS,
+    UNFINISHED,
+    is_look_of,
+    next_look,
+    waited_for_less,
+)
 from gdsim.kernels.snapshots import FOREVER, begin_runs, leave, settle_snapshots, take_snapshot
 from gdsim.kernels.state import (
     AT_CHECKPOINT,
@@ -125,6 +138,8 @@ def sit(table: Any, seat: Any, run: Any) -> None:
     watch.flags[seat] = 0
     watch.best[seat] = INFINITY
     watch.still[seat] = 0
+    watch.total[seat] = 0
+    watch.seen[seat] = 0
     watch.loss_bound[seat] = runs.marks[run * MARKS + BOUND]
     watch.target[seat] = next_target(table, run) if agenda.lane_stops[0] > 0 else -INFINITY
     seats.run[seat] = run
@@ -238,7 +253,7 @@ def keep_appointment(table: Any, seat: Any, step: Any) -> None:
             what = AT_CHECKPOINT
         for stop in range(len(agenda.stops) // STOP_COLUMNS):
             kind = agenda.stops[stop * STOP_COLUMNS + KIND]
-            if kind != SMALL_STEP and kind != CYCLING and is_look_of(runs, agenda, run, step, stop):
+            if kind != SMALL_STEP and kind != CYCLING and kind != EPOCH_PLATEAU and is_look_of(runs, agenda, run, step, stop):
                 what |= AT_LOOK
         if what != 0:
             take_snapshot(table, seat, what, UNFINISHED)
@@ -248,7 +263,7 @@ def keep_appointment(table: Any, seat: Any, step: Any) -> None:
 
 
 def motion_stop(table: Any, seat: Any, run: Any, step: Any) -> Any:
-    """1 + the number of the stop that ends a run for how it moves, or UNFINISHED: SmallStep at cycle ends, and Cycling."""
+    """1 + the number of the stop that ends a run without its loss on the whole data, or UNFINISHED: SmallStep at cycle ends, Cycling, a plateau of epochs."""
     pack, seats, runs, agenda = job_pack(table), job_seats(table), job_runs(table), job_agenda(table)
     for stop in range(len(agenda.stops) // STOP_COLUMNS):
         kind, tolerance = agenda.stops[stop * STOP_COLUMNS + KIND], agenda.tolerances[stop * 2]
@@ -256,12 +271,26 @@ def motion_stop(table: Any, seat: Any, run: Any, step: Any) -> Any:
             size = pack.watch.size[seat] ** 0.5
             if pack.watch.moved[seat] ** 0.5 <= tolerance * (1.0 + size):
                 return stop + 1
+        if kind == EPOCH_PLATEAU and pack.watch.seen[seat] > 0 and is_look_of(runs, agenda, run, step, stop) and mean_stops(table, seat, run, step, stop):
+            return stop + 1
         if kind == CYCLING:
             if seats.anchored[seat] >= 0 and cycles(table, seat, step, tolerance):
                 return stop + 1
             if seats.anchored[seat] < 0 and is_look_of(runs, agenda, run, step, stop):
                 drop_anchor(table, seat, step)
     return UNFINISHED
+
+
+def mean_stops(table: Any, seat: Any, run: Any, step: Any, stop: Any) -> Any:
+    """Records the mean loss of an epoch's batches; whether it was the last of so many without a lower one."""
+    watch, runs, agenda = job_pack(table).watch, job_runs(table), job_agenda(table)
+    every, began = agenda.stops[stop * STOP_COLUMNS + EVERY], runs.facts[run * FACTS + BEGAN]
+    epochs = len(runs.epoch_losses) // (len(runs.facts) // FACTS)
+    mean = watch.total[seat] / watch.seen[seat]
+    runs.epoch_losses[run * epochs + (step - 1) // every - began // every] = mean
+    watch.total[seat] = 0
+    watch.seen[seat] = 0
+    return waited_for_less(runs, agenda, run, stop, mean)
 
 
 def drop_anchor(table: Any, seat: Any, step: Any) -> None:

@@ -14,6 +14,7 @@ PARAMETER_COUNT: Any = None
 SLOT_TOTAL: Any = None  # slots of all parameters
 INPUT_COUNT: Any = None  # of a function that is mapped over points
 NEEDS_NORM: Any = None  # whether the rule needs the length of the whole gradient
+HAS_PENALTY: Any = None  # whether any run may have one
 TWO_PASSES: Any = None  # whether the whole gradient is made before the first weight moves
 CLIMBS: Any = None  # whether the rule takes its gradient uphill from the weights
 SMOOTHING: Any = None  # the share of a label's probability that is spread over all classes
@@ -31,6 +32,7 @@ COLUMNS: Any = None  # of a tile, in lanes
 WATCHES_TARGET: Any = None  # whether lanes look at the loss of their own step, as the one that follows at its gradient
 WATCHES_GRADIENT: Any = None
 WATCHES_STEP: Any = None  # whether the lengths of steps are asked for
+WATCHES_MEAN: Any = None  # whether the losses of batches are added up
 
 
 def _part(name: str) -> Any:

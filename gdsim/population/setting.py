@@ -146,6 +146,19 @@ class Setting(NamedTuple):
         return False
 
 
+def is_of_batches(stop: Stop) -> bool:
+    """Whether a stop looks at the means of the losses of batches."""
+    return isinstance(stop, Plateau) and stop.batches
+
+
+def epochs_of(setting: Setting) -> int:
+    """How many epochs have a mean of their batches' losses, begun ones counted; 0 where nothing asks for them."""
+    if not any(map(is_of_batches, setting.stops)):
+        return 0
+    epoch = 1 if setting.batch is None else int(feeds_of(setting)[0].steps_per_epoch)
+    return -(-setting.steps // epoch) - setting.began // epoch
+
+
 def number_names(setting: Setting) -> tuple[str, ...]:
     """The names of the numbers that kernels read of each run."""
     rule, schedule = setting.rule, setting.schedule
@@ -200,7 +213,7 @@ def structure_of(setting: Setting) -> Structure:
         tuple(parts.items()), numbers_type(names), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_for(problem, setting.dtype), setting.is_written_out,
         has_penalty(setting), not rule.looks_ahead, rule.needs_norm, rule.climbs,
-        Watches(Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops)), title,
+        Watches(Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops), any(map(is_of_batches, setting.stops))), title,
     )  # fmt: skip
 
 
@@ -251,8 +264,8 @@ def agenda_of(setting: Setting, kernels: Kernels, feed: Feed) -> state.Agenda:
     for number, stop in enumerate(setting.stops):
         every = getattr(stop, "every", None)
         in_lanes = setting.lanes_look_at(stop)
-        at_cycle_ends = isinstance(stop, (SmallStep, Plateau)) and every is None and setting.schedule.is_cyclic
-        kind = decisions.ABSOLUTE_PLATEAU if isinstance(stop, Plateau) and stop.absolute else KINDS[type(stop)]
+        at_cycle_ends = isinstance(stop, (SmallStep, Plateau)) and not is_of_batches(stop) and every is None and setting.schedule.is_cyclic
+        kind = decisions.EPOCH_PLATEAU if is_of_batches(stop) else KINDS[type(stop)]
         rows.append((kind, 0 if in_lanes or isinstance(stop, SmallStep) else every or epoch, at_cycle_ends))
         if in_lanes:
             lane_stops[type(stop)] = number + 1

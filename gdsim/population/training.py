@@ -35,7 +35,7 @@ from gdsim.kernels.state import (
 )
 from gdsim.kernels.training import DONE
 from gdsim.lanes.modes import ieee_mode
-from gdsim.population.setting import Setting, agenda_of, curves_of, feeds_of, kernels_for, number_names, structure_of, validated_of
+from gdsim.population.setting import Setting, agenda_of, curves_of, epochs_of, feeds_of, kernels_for, number_names, structure_of, validated_of
 from gdsim.starts import initial_points
 from gdsim.stops import REASONS, STATUSES, SmallGradient, SmallStep, Validation
 
@@ -116,7 +116,7 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
         record.state, bool(validated_of(setting)),
     )  # fmt: skip
     targets = len(setting.targets)
-    runs = kernels.new_runs(count, len(setting.checkpoints), keeps, len(setting.stops), targets)
+    runs = kernels.new_runs(count, len(setting.checkpoints), keeps, len(setting.stops), targets, epochs_of(setting))
     points = initial_points(setting.init, setting.problem, setting.seed, batch.start).astype(kernels.dtype)
     facts = runs.facts.reshape(count, FACTS)
     facts[:, BEGAN], facts[:, START_NUMBER], facts[:, CELL] = 0, batch.start, batch.cell
@@ -135,7 +135,7 @@ def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) ->
     facts[:, BEGAN] = setting.began
     marks[:, BOUND], marks[:, BEST_LOSS], marks[:, KNOWN_LOSS] = earlier["state_bound"], earlier["best_loss"], earlier["final_loss"]
     flat = lambda names: np.stack([earlier[f"state_{n}"] for n in names], -1).ravel() if names else runs.slots  # noqa: E731
-    if len(runs.memory):
+    if len(runs.memory) and "state_stops" in earlier:
         runs.memory[:] = earlier["state_stops"].ravel()
     if setting.targets:
         runs.reached[:] = earlier["target_step"].ravel()
@@ -175,6 +175,8 @@ def _columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
     columns |= {"final_loss": marks[:, FINAL_LOSS].copy(), "best_loss": _finite(marks[:, BEST_LOSS]), "steps_taken": facts[:, STEPS].copy()}
     columns |= _validated_columns(setting, runs)
     columns |= _endings(setting, facts[:, REASON])
+    if len(runs.epoch_losses):
+        columns["epoch_loss"] = runs.epoch_losses.reshape(count, -1)
     parameters = setting.problem.parameter_count
     if setting.targets:
         columns["target_step"] = runs.reached.reshape(count, -1)

@@ -13,7 +13,7 @@ from gdsim.declarations import Declaration, hinting_calls, html_table, meant, pu
 from gdsim.population import DTYPES, Setting
 from gdsim.population.setting import sample_order
 from gdsim.population.summary import MOST_CHECKPOINTS as SUMMARY_CHECKPOINTS
-from gdsim.problems import PROBLEMS, Problem
+from gdsim.problems import MLP, PROBLEMS, Problem
 from gdsim.problems.functions import FUNCTIONS
 from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
@@ -221,6 +221,8 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for problem in self.problem:
             if "Validation" in names and (problem.data is None or problem.data.validation is None):
                 raise ValueError(f"gd.Validation needs a validation set, and {type(problem).__name__} has none: load the data with validation=0.2, say")
+            if any(getattr(s, "batches", False) for s in stops) and not isinstance(problem, MLP):
+                raise ValueError(f"gd.Plateau(batches=True) goes with gd.MLP, and {type(problem).__name__} was given; leave batches out")
         return stops
 
     def check_anew(self) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.setting import curves_of, validated_of
+from gdsim.population.setting import curves_of, epochs_of, validated_of
 from gdsim.stops import STATUSES
 from gdsim.sweep.cells import cells_of, identities_of
 from gdsim.sweep.opening import StoredColumn, index_of
@@ -67,6 +67,11 @@ class Earlier:
         for name, values in more.items():
             if name in (*curves_of(setting), "trajectory"):
                 held[name][np.flatnonzero(going)[:, None], own] = values[:, 1:]
+            elif name == "epoch_loss":
+                whole, had = lacking((len(going), epochs_of(work.setting)), values.dtype), held[name]  # as wide as the widest in the folder
+                whole[:, : had.shape[1]] = had[:, : whole.shape[1]]
+                whole[going, whole.shape[1] - values.shape[1] :] = values
+                held[name] = whole
             else:
                 held[name][going] = values
         return held

@@ -54,11 +54,11 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
 def continue_with(result: Any, sweep: Any, *, began: int, threads: int, progress: Any = None) -> Any:
     """The runs of a result, but for those that diverged, from their states through another sweep's steps after `began`, on its data.
 
-    The sweep must have the result's network and optimizer. Returns an xarray.Dataset whose checkpoints begin at `began`.
+    The sweep must have the result's network and optimizer; its stops begin anew. Returns an xarray.Dataset whose checkpoints begin at `began`.
     """
     plan = _plan_from(sweep, began, None)
     alive = result.run.values[result.status.values != "diverged"]
-    found, parts = _gone_on(plan, result, alive, Ways(threads, None, None, 1, 10.0), progress)
+    found, parts = _gone_on(plan, result.drop_vars("state_stops", errors="ignore"), alive, Ways(threads, None, None, 1, 10.0), progress)
     return remembered(sweep, dataset(plan, np.concatenate(found), joined(parts)))
 
 
@@ -112,6 +112,8 @@ def _kept(result: Any, checkpoints: int) -> dict[str, np.ndarray]:
         if "checkpoint" in values.dims:
             shape = (values.shape[0], checkpoints, *values.shape[2:])
             found[str(name)] = np.full(shape, np.nan, values.dtype)
+        elif name == "epoch_loss":
+            found[name] = np.empty((values.shape[0], 0), values.dtype)
         elif name in WORDS:
             found[str(name)] = np.array([WORDS[str(name)].index(s) for s in values.values], np.int8)
         else:
