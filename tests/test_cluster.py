@@ -68,9 +68,19 @@ def test_a_scheduler_shows_what_is_trained(sweep, whole, client, tmp_path):
     assert ended == dict(collections.Counter(result.status.values.tolist()))
     assert found["gdsim_chunks_done", None] == len(shards(whole))
     assert found["gdsim_chunks_missing", None] == 0
-    assert found["gdsim_run_steps_per_second", None] >= 0
+    assert found["gdsim_run_steps_per_second", None] == 0  # it has ended
     part = {s.name: s.value for f in families for s in f.samples if s.labels.get("folder") == str(tmp_path / "seen in part")}
     assert part["gdsim_chunks_done"] == len(shards(tmp_path / "seen in part"))
+
+
+def test_a_scheduler_that_cannot_read_tasks_is_refused(sweep, client, tmp_path, monkeypatch):
+    def lacking(*_):
+        raise ModuleNotFoundError("No module named 'gdsim'")
+
+    monkeypatch.setattr(client, "run_on_scheduler", lacking)
+    with pytest.raises(ValueError, match=r"No module named 'gdsim'.*: start it where gdsim is installed"):
+        sweep.run(out=tmp_path / "out", client=client)
+    assert shards(tmp_path / "out") == {}
 
 
 def test_a_cluster_needs_a_folder(sweep, client):

@@ -34,7 +34,7 @@ class _Part(click.ParamType):
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", type=PATH)
 @click.option("--out", type=RESULTS, help="Folder of the results, or s3://bucket/folder; results/NAME if not given.")
-@click.option("--threads", type=int, help="Threads of this process to use; all cores if not given.")
+@click.option("--threads", type=int, help="Threads of this process to use; as many as it may use if not given.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes to start here, in place of threads.")
 @click.option("--cluster", metavar="KIND:FILE", help="Cluster to start for the sweep: local, ssh or slurm, as FILE, in TOML, says.")
 @cluster_options

@@ -76,7 +76,11 @@ class Cluster:
         self._check_workers()
 
     def _check_workers(self) -> None:
-        """Refuses workers that would give other bits, before anything is sent to them."""
+        """Refuses workers that would give other bits, and a scheduler that could not read what is sent, before anything is."""
+        try:
+            self.client.run_on_scheduler(mismatch, {}, {})
+        except ModuleNotFoundError as error:
+            raise MismatchError(f"the scheduler lacks a package that it needs to hand out chunks ({error}): start it where gdsim is installed") from None
         wrong = [f"{address}: {text}" for address, text in workers_of(self.client).items() if text]
         if wrong:
             raise MismatchError(f"{len(wrong)} workers cannot give the same bits as this process: {wrong[0]}")

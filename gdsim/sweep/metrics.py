@@ -1,7 +1,7 @@
 """What Dask's dashboard and Prometheus see of a sweep: the names of tasks, one span, and numbers at the scheduler's `/metrics`.
 
-The driver sends its numbers to the scheduler now and then; a plugin there keeps the last of each sweep. A scheduler without gdsim, or
-without the package prometheus_client, shows none of them, and the sweep goes on.
+The driver sends its numbers to the scheduler now and then; a plugin there keeps the last of each sweep. A scheduler without the package
+prometheus_client, or one that takes no plugins, shows none of them, and the sweep goes on.
 """
 
 import contextlib
@@ -39,14 +39,14 @@ def task_name(plan: Plan, chunks: Sequence[Chunk]) -> str:
 @contextlib.contextmanager
 def observed(client: Any, folder: str, part: str, progress: Progress) -> Iterator[None]:
     """In the block all tasks are of one span, and the scheduler has the sweep's numbers at `/metrics`."""
-    with contextlib.suppress(Exception):  # whatever a scheduler without gdsim says, or one that takes no plugins
+    with contextlib.suppress(Exception):  # whatever a scheduler says that takes no plugins
         client.register_plugin(Metrics())
     numbers = _numbers_of(progress)
 
-    def send() -> None:
+    def send(**more: float) -> None:
         if client.status != "running":
             return
-        message = {"folder": folder, "part": part, **numbers()}
+        message = {"folder": folder, "part": part, **numbers(), **more}
         with contextlib.suppress(OSError, TimeoutError):  # the driver hears of a lost scheduler by itself
             client.sync(client.scheduler.log_event, topic=TOPIC, msg=message, callback_timeout=ANSWER_SECONDS)
 
@@ -55,7 +55,7 @@ def observed(client: Any, folder: str, part: str, progress: Progress) -> Iterato
             with every(SEND_SECONDS, send, "gdsim-metrics"):
                 yield
         finally:
-            send()
+            send(run_steps_per_second=0.0)
 
 
 def _numbers_of(progress: Progress) -> Callable[[], dict[str, Any]]:

@@ -92,6 +92,23 @@ def test_two_drivers_share_a_folder(small, large, tmp_path, told):
     told("two drivers, one folder", rounds=rounds)
 
 
+def test_jobs_of_an_array_race_and_one_is_killed(small, tmp_path, told):
+    """Three parts into one folder at once, one of which is killed and given again: the bytes of one run, and its code says when."""
+    jobs = [gdsim(*small.command(tmp_path / "out", "--part", f"{n}/3", "--threads", 1)) for n in (1, 2, 3)]
+    while not list((tmp_path / "out" / "shards").glob("*.parquet")):
+        time.sleep(0.01)
+    jobs[0].kill()
+    codes = [finished(job)[0] for job in jobs]
+    assert codes[0] in (0, -signal.SIGKILL)
+    assert codes[1:] == [0, 0]
+    code, said = finished(gdsim(*small.command(tmp_path / "out", "--part", "1/3", "--threads", 1)))
+    assert code == 0, said
+    assert "12,000 of 12,000 runs of the whole are there" in said
+    assert shards(tmp_path / "out") == small.shards
+    assert finished(gdsim("status", tmp_path / "out"))[0] == 0
+    told("jobs of an array, one folder", parts=3, killed=1)
+
+
 @pytest.mark.slow
 def test_a_worker_stalls_and_comes_back(undisturbed, large, tmp_path, told):
     """It is stopped for longer than the scheduler believes it alive, and then goes on as if nothing had been."""
