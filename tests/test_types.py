@@ -81,7 +81,6 @@ gd.table(3)  # wrong
 gd.analysis.bands(problem)  # wrong
 gd.plots.ecdf(result, axis=None)  # wrong
 gd.plots.ecdf(result).savefg("a.png")  # wrong
-gd.table(result).best_row()  # wrong
 """
 
 
@@ -99,12 +98,13 @@ def test_a_checker_flags_what_is_wrong_in_a_users_script_and_nothing_else(tmp_pa
     lines = SCRIPT.splitlines()
     assert [lines[i] for i in sorted(flagged)] == [line for line in lines if line.endswith("# wrong")]
     known = [re.search(r'is "(.*)"$', d["message"])[1] for d in found if d["severity"] == "information"]
+    known = [re.sub(r"ndarray\[.*\]", "ndarray", name) for name in known]  # whose parameters go by NumPy's version
     assert known == ["Dataset", "Plan", "Dataset", "Adam", *KNOWN]
 
 
 KNOWN = [
-    "DataFrame", "Dataset", "Dataset", "ndarray[_AnyShape, dtype[Any]] | DataArray", "Dataset", "Dataset",
-    "Dataset", "DataArray", "ndarray[_AnyShape, dtype[Any]]", "list[str]", "Any", "Dataset",
+    "DataFrame", "Dataset", "Dataset", "ndarray | DataArray", "Dataset", "Dataset",
+    "Dataset", "DataArray", "ndarray", "list[str]", "Any", "Dataset",
     "Figure", "Figure", "Path", "Search", "Dataset",
 ]  # fmt: skip
 
