@@ -271,7 +271,8 @@ def started(deployment: Deployment, chunk_seconds: float = 10.0) -> Iterator[Any
         try:
             cluster = deployment.start(stack, chunk_seconds)
         except Exception as error:  # of asyncssh, dask-jobqueue, distributed: each has its own
-            raise ValueError(f"the cluster was not started: {' '.join(str(error).split()) or type(error).__name__}") from None
+            what = "" if isinstance(error, ValueError) else f", of {deployment!r}"
+            raise ValueError(f"the cluster was not started: {' '.join(str(error).split()) or type(error).__name__}{what}") from None
         yield cluster
 
 

@@ -30,9 +30,9 @@ def copied(script, folder, **lines):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """(folder, shards) of a sweep of more than a minute of a core, in chunks of a second."""
+    """(folder, shards) of a sweep of some two minutes of a core, in chunks of a second."""
     folder = tmp_path_factory.mktemp("large")
-    return folder, experiment(folder, 1_500_000, SECOND)
+    return folder, experiment(folder, 2_500_000, SECOND)
 
 
 def logs(folder):
