@@ -1,6 +1,7 @@
 """Sweeps on a Dask cluster: the same shards as on threads, and what is said and kept when chunks fail or workers differ."""
 
 import collections
+import re
 import urllib.request
 
 import pytest
@@ -71,6 +72,16 @@ def test_a_scheduler_shows_what_is_trained(sweep, whole, client, tmp_path):
     assert found["gdsim_run_steps_per_second", None] == 0  # it has ended
     part = {s.name: s.value for f in families for s in f.samples if s.labels.get("folder") == str(tmp_path / "seen in part")}
     assert part["gdsim_chunks_done"] == len(shards(tmp_path / "seen in part"))
+
+
+def test_the_dashboards_address_is_told_where_there_is_one(client, monkeypatch):
+    monkeypatch.setattr(client, "run_on_scheduler", lambda function, package: "3.4")
+    address = on_cluster.dashboard_of(client)
+    assert address is not None
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/status", address)
+    monkeypatch.undo()
+    monkeypatch.setattr(client, "run_on_scheduler", lambda function, package: function("no-such-package-of-a-test"))
+    assert on_cluster.dashboard_of(client) is None
 
 
 def test_a_scheduler_that_cannot_read_tasks_is_refused(sweep, client, tmp_path, monkeypatch):

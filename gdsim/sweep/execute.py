@@ -206,7 +206,7 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
     if failed:
         first = failed[0]
         raise FailingError(
-            f"{len(failed)} of {len(todo)} chunks failed {ways.attempts} times each and were set aside; all others are finished. "
+            f"{len(failed)} of {len(todo)} chunks failed {ways.attempts} times each and were set aside; all others{f' of {ways.part}' if ways.part else ''} are finished. "
             f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.place.at(failure_name(first.chunk.name))} has the traceback"
         )
     result = open_results(out)
