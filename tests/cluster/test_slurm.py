@@ -106,6 +106,22 @@ def test_what_slurm_would_refuse_is_one_line(slurm, tmp_path, monkeypatch):
     assert not list(tmp_path.glob(".gdsim-tls-*"))
 
 
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of dask-jobqueue, that the current folder takes the certificates
+@pytest.mark.parametrize(("system", "limit"), [("PBS", "#PBS -l walltime=01:00:00"), ("LSF", "#BSUB -W 01:00"), ("SGE", "#$ -l h_rt=01:00:00")])
+def test_lines_for_other_systems_make_their_jobs(system, limit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"dask_jobqueue": pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed: pip install -e '.[cluster]'")}
+    for line in (CLUSTER / "README.md").read_text().splitlines():
+        if line.startswith("    job = ") or f".{system}Cluster(" in line:
+            exec(line.strip(), names)
+    with names["cluster"] as cluster:
+        script = cluster.job_script()
+    assert limit in script
+    assert "--lifetime 3500s --lifetime-stagger 10s" in script
+    assert " tls://" in script
+
+
 @pytest.mark.slow
 def test_an_interrupt_cancels_the_jobs(slurm, small):
     folder, expected = small
