@@ -48,7 +48,7 @@ def said_of(path: pathlib.Path | str) -> Iterator[None]:
 def arrays_in(file: Any) -> dict[str, np.ndarray]:
     """The arrays of an `.npz`, a path or an open file; nothing in it is unpickled."""
     try:
-        if not hasattr(file, "read"):  # NumPy before 2.1 leaves a file open that it cannot read
+        if not hasattr(file, "read"):  # NumPy 2.0 leaves a file open that it cannot read
             with open(file, "rb") as opened:
                 return arrays_in(opened)
         with np.load(file, allow_pickle=False) as held:
