@@ -13,6 +13,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import gdsim as gd
 from gdsim.lanes import compiler
+from gdsim.population import setting as on_settings
+from gdsim.sweep import result as on_results
 from gdsim.sweep.result import sweep_behind
 from tests.helpers import same_bits
 
@@ -245,6 +247,18 @@ def test_frames_have_their_columns_names_and_threads_change_nothing():
     assert (model.predict_proba(frame) == made("two classes", n_jobs=1).fit(X, y).predict_proba(X)).all()
     with pytest.raises(ValueError, match="feature names"):
         model.predict(frame[list("dcba")])
+
+
+def test_what_is_kept_for_later_calls_is_bounded(monkeypatch):
+    monkeypatch.setattr(on_settings, "KEPT_TABLE_BYTES", 0)
+    monkeypatch.setattr(on_results, "KEPT_BYTES", 0)
+    X, y = targets("two classes")
+    first, second = (made("two classes", max_iter=1).fit(X + shift, y) for shift in (0.0, 1.0))
+    assert len(on_settings._tables) <= 2
+    assert len(gd.evaluate(second.result_).loss) == 3
+    with pytest.raises(ValueError, match="comes from no sweep"):
+        gd.evaluate(first.result_)
+    assert first.predict(X).shape == (60,)
 
 
 WRONG = {

@@ -117,7 +117,7 @@ def test_a_plateau_stalls_a_run_by_looks_of_its_own(moons):
 
 def test_means_of_batches_cost_no_pass_and_are_the_losses_before_each_step(moons):
     """With all samples in a batch they are the losses at the checkpoints; the penalty is in both."""
-    options = {"problem": gd.MLP(moons, hidden=[4], l2=0.1), "optimizer": gd.SGD(lr=[0.1, 1.0]), "starts": 3, "steps": 30}
+    options = {"problem": gd.MLP(moons, hidden=[4], l2=0.1), "optimizer": gd.Adam(lr=[0.01, 0.1], convention="torch"), "starts": 3, "steps": 30}
     result = gd.Sweep(stop=[gd.Plateau(31, batches=True)], record=gd.Record(every=1), **options).run()
     np.testing.assert_allclose(result.epoch_loss.values, result.loss.values[:, :-1], rtol=2e-6)
     with pytest.raises(ValueError, match=r"looks once an epoch; leave every=3 out"):

@@ -19,11 +19,11 @@ class MultistartClassifier(ClassifierMixin, Multistart):
     What scikit-learn's MLPClassifier is for one network: two classes have one logistic output, more the softmax of one each, several
     labels at once (y[sample, label] of 0 and 1) a logistic output each. `combine` says which networks predict.
 
-    >>> from sklearn.datasets import load_iris
-    >>> X, y = load_iris(return_X_y=True)
-    >>> model = MultistartClassifier((8,), n_starts=4, learning_rate_init=0.05, max_iter=50, n_iter_no_change=float("inf"), random_state=0).fit(X, y)
-    >>> bool(model.score(X, y) > 0.9), model.predict_proba(X[:2]).shape
-    (True, (2, 3))
+    >>> from sklearn.datasets import make_moons
+    >>> X, y = make_moons(100, noise=0.1, random_state=0)
+    >>> model = MultistartClassifier((16,), n_starts=3, learning_rate_init=0.05, n_iter_no_change=float("inf"), random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9), model.predict_proba(X[:5]).shape
+    (True, (5, 2))
     """
 
     classes_: np.ndarray
