@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gdsim as gd
+from gdsim.sweep.store import Store
 from tests.helpers import same_results
 
 
@@ -105,6 +106,20 @@ def test_another_experiment_is_refused_before_anything_is_written(stored):
     with pytest.raises(ValueError, match="holds another experiment"):
         other.run(out=folder)
     assert names(folder) == before
+
+
+def test_another_driver_may_begin_between_two_looks(sweep, tmp_path, monkeypatch):
+    """After `experiment.json` was not seen, and before the folder is listed."""
+    mine, other = Store(tmp_path / "out"), Store(tmp_path / "out")
+    listed = mine.place.names
+
+    def late(folder=""):
+        other.place.make()
+        other.write_experiment(sweep, None)
+        return listed(folder)
+
+    monkeypatch.setattr(mine.place, "names", late)
+    assert mine.check(sweep) == other.experiment()
 
 
 def test_folders_that_are_none(tmp_path):

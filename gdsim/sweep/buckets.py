@@ -8,6 +8,7 @@ Credentials, region and endpoint are those that boto finds: AWS_ACCESS_KEY_ID an
 AWS_ENDPOINT_URL, `~/.aws`, the role of a machine.
 """
 
+import concurrent.futures
 import contextlib
 import datetime
 import email.utils
@@ -20,7 +21,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from gdsim.sweep.places import EXPERIMENT, State
+from gdsim.sweep.places import EXPERIMENT, State, UnreachableError
 from gdsim.words import installs
 
 SCHEME = "s3://"
@@ -90,13 +91,14 @@ class Bucket:
 
     def read(self, name: str) -> bytes:
         """From memory, where it is a shard that was read of late and was not put anew before it was last listed."""
-        key = (name, self.seen[name].version) if name in self.seen else None
-        if key in self.kept:
+        if name not in self.seen:
+            return self._cat(name)
+        key = (name, self.seen[name].version)
+        try:
             return self.kept[key]
-        data = self._cat(name)
-        if key is not None:
-            self.kept[key] = data
-        return data
+        except KeyError:
+            self.kept[key] = data = self._cat(name)
+            return data
 
     def end(self, name: str, count: int) -> tuple[bytes, int]:
         """By a request for a range; what is hardly longer is read whole."""
@@ -147,11 +149,10 @@ class Bucket:
 
     def notes(self) -> Iterator[str]:
         """Read many at a time."""
-        with contextlib.suppress(OSError):
-            names = self.names("log")
-            with self._said():
-                found = self.files.cat([self._path(f"log/{name}") for name in names], on_error="omit", max_concurrency=1) if names else {}
-            yield from (data.decode(errors="replace") for _, data in sorted(found.items()))
+        found: list[bytes] = []
+        with contextlib.suppress(OSError), concurrent.futures.ThreadPoolExecutor(self.readers) as pool:
+            found += pool.map(self._cat, [f"log/{name}" for name in self.names("log")])
+        yield from (data.decode(errors="replace") for data in found)
 
     def now(self) -> float:
         """The server's time."""
@@ -171,9 +172,6 @@ class Bucket:
     def _key(self, name: str) -> str:
         return f"{self.folder}/{name}"
 
-    def _path(self, name: str) -> str:
-        return f"{self.bucket}/{self._key(name)}"
-
     def _call(self, method: str, name: str, **more: Any) -> Any:
         """What S3 answers to a request about an object."""
         with self._said():
@@ -181,7 +179,7 @@ class Bucket:
 
     def _cat(self, name: str, **part: int) -> bytes:
         with self._said():
-            return self.files.cat_file(self._path(name), max_concurrency=1, **part)
+            return self.files.cat_file(f"{self.bucket}/{self._key(name)}", max_concurrency=1, **part)
 
     def _listed(self, folder: str) -> tuple[dict[str, State], list[str]]:
         """(the objects of a folder, the folders in it), as they are now; a listing has a thousand of them."""
@@ -204,29 +202,33 @@ class Bucket:
 
     @contextlib.contextmanager
     def _said(self) -> Iterator[None]:
-        """What goes wrong as an OSError that says it in one line. An object that is not there stays a FileNotFoundError."""
+        """What goes wrong as an UnreachableError of one line, a disk's error of reading and writing where it may be over after a while.
+
+        An object that is not there stays a FileNotFoundError.
+        """
+        import aiohttp
         import botocore.exceptions as of_boto
 
         try:
             yield
         except of_boto.NoCredentialsError:
-            raise PermissionError(f"no credentials for {str(self)!r}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE") from None
-        except (of_boto.EndpointConnectionError, of_boto.HTTPClientError) as error:
-            raise OSError(errno.EIO, f"{str(self)!r} cannot be reached: {error}") from error
-        except of_boto.BotoCoreError as error:
-            raise OSError(f"{str(self)!r} cannot be used: {error}") from error
-        except OSError as error:
+            raise UnreachableError(f"no credentials for {str(self)!r}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE") from None
+        except (of_boto.BotoCoreError, aiohttp.ClientError, OSError) as error:
+            text = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
             if _code(error) == "NoSuchBucket":
-                raise OSError(f"there is no bucket {self.bucket!r}") from error
+                raise UnreachableError(f"there is no bucket {self.bucket!r}") from error
+            if isinstance(error, FileNotFoundError):
+                raise
             if isinstance(error, PermissionError):
-                raise PermissionError(f"{str(self)!r} is refused to these credentials: {' '.join(str(error).split())}") from error
-            raise
+                raise UnreachableError(f"{str(self)!r} is refused to these credentials: {text}") from error
+            raise UnreachableError(errno.EIO, f"{str(self)!r} cannot be reached: {text}") from error
 
 
-def _code(error: BaseException) -> str:
-    """The word of S3 for what is wrong."""
-    answer = getattr(error.__cause__, "response", None) or {}
-    return str(answer.get("Error", {}).get("Code", ""))
+def _code(error: BaseException | None) -> str:
+    """The word of S3 for what is wrong, as boto's exception has it, from which others were raised."""
+    while error is not None and not hasattr(error, "response"):
+        error = error.__cause__
+    return str((getattr(error, "response", None) or {}).get("Error", {}).get("Code", ""))
 
 
 def _file_system(url: str) -> Any:

@@ -92,7 +92,9 @@ def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix
     if out is not None:
         from gdsim.sweep.store import Store
 
-        sweep = Store(out).in_its_form(sweep)
+        store = Store(out)
+        with _usable(store):
+            sweep = store.in_its_form(sweep)
     plan = sweep.plan(chunk_seconds=ways.chunk_seconds, lanes=checked_lanes(ways.lanes))
     chosen = checked_runs(runs, plan)
     for name, value in (("threads", ways.threads), ("attempts", ways.attempts)):
@@ -114,6 +116,20 @@ def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix
         if out is None:
             return run_in_memory(sweep, plan, chosen, ways, listener)
         return run_in_folder(sweep, plan, out, ways._replace(client=client), listener, mix)
+
+
+@contextlib.contextmanager
+def _usable(store: Any) -> Iterator[None]:
+    """What a folder may refuse, as an UnfinishedError where it may be over after a while, else as a StoreError."""
+    from gdsim.sweep.places import UnreachableError
+    from gdsim.sweep.store import StoreError
+
+    try:
+        yield
+    except OSError as error:
+        for_a_while, is_far = error.errno in OF_THE_DISK, isinstance(error, UnreachableError)
+        what = "" if is_far else f"{store.folder!r} cannot be {'written' if for_a_while else 'a folder of results'}: "
+        raise (UnfinishedError if for_a_while else StoreError)(f"{what}{error.strerror or error}") from (error if for_a_while else None)
 
 
 @contextlib.contextmanager
@@ -176,18 +192,14 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
     from gdsim.sweep.longer import Earlier
     from gdsim.sweep.opening import open_results  # and with it Dask and pyarrow, which runs without a folder do not need
     from gdsim.sweep.places import failure_name
-    from gdsim.sweep.store import Store, StoreError, missing_chunks
+    from gdsim.sweep.store import Store, missing_chunks
 
     store = Store(out)
-    try:
+    with _usable(store):
         store.create(sweep, mix=mix)
         found = store.find(verify=True)
         for damage in found.damaged:
             store.put_aside(damage.file)
-    except OSError as error:
-        if error.errno in OF_THE_DISK:
-            raise UnfinishedError(f"{store.folder!r} cannot be written: {error}") from error
-        raise StoreError(f"{store.folder!r} cannot be a folder of results: {error.strerror or error}") from None
     chunks = chunks_of(plan, ways.part)
     runs = sum(c.size for c in chunks)
     todo = missing_chunks(plan, found.shards, chunks)

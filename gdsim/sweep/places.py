@@ -26,6 +26,13 @@ def failure_name(chunk: str) -> str:
     return f"failed/{chunk}.txt"
 
 
+class UnreachableError(OSError):
+    """A place that cannot be reached, or that refuses: which tells nothing of the files in it."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
+
 class State(NamedTuple):
     """How a file lies there."""
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gdsim.sweep.places import File, Place, State
+from gdsim.sweep.places import File, Place, State, UnreachableError
 from gdsim.sweep.result import WORDS
 from gdsim.variables import VARIABLES
 
@@ -130,7 +130,7 @@ def reading(file: File) -> Iterator[None]:
     """Whatever a file makes its reader raise, as damage to it."""
     try:
         yield
-    except (DamagedShardError, FolderGoneError):
+    except (DamagedShardError, FolderGoneError, UnreachableError):
         raise
     except FileNotFoundError:
         if file.place.is_gone():

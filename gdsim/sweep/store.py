@@ -33,7 +33,7 @@ from gdsim.kernels import BITS
 from gdsim.starts import Points
 from gdsim.sweep.canonical import canonical, digest, encoded, hash_of
 from gdsim.sweep.cells import identities_of
-from gdsim.sweep.places import EXPERIMENT, File, Place, data_name, failure_name, place_of
+from gdsim.sweep.places import EXPERIMENT, File, Place, UnreachableError, data_name, failure_name, place_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.shards import DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
 from gdsim.sweep.summaries import apart, summary_bytes
@@ -74,9 +74,10 @@ class Store:
                 names = self.place.names()
             except NotADirectoryError:
                 raise StoreError(f"{self.folder!r} is a file; give a folder for the results") from None
-            if names and "shards" not in names:
+            if names and not {"shards", EXPERIMENT} & {*names}:
                 raise StoreError(f"{self.folder!r} holds other files and no gdsim results; give an empty or a new folder")
-            return None
+            if EXPERIMENT not in names:  # else another driver has just put it there
+                return None
         held = self.experiment()
         self._check_same(held, sweep)
         if held["kernels"] != [BITS] and not mix:
@@ -161,7 +162,7 @@ class Store:
             found = json.loads(self.place.read(EXPERIMENT))
         except (FileNotFoundError, NotADirectoryError):
             raise StoreError(self.place.why_no_results()) from None
-        except StoreError:
+        except (StoreError, UnreachableError):
             raise
         except OSError as error:
             raise StoreError(f"{path!r} cannot be read: {error.strerror or error}") from None

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -164,11 +165,13 @@ def test_data_and_starts_are_kept_and_read_back(s3, url):
 
 def test_a_folder_takes_more_starts_and_summaries(s3, url, tmp_path):
     problem, ways = gd.functions.Booth(), {"optimizer": gd.SGD(lr=[0.001, 0.01]), "steps": 200}
+    url = f"{url}/[a b] é+%?*"
     for starts in (20, 40):
         for kind in ("runs", "summary"):
             places = [f"{url}/{kind}", tmp_path / kind]
             here, there = [gd.Sweep(problem=problem, starts=starts, keep=kind, **ways).run(out=out, **CHUNKS).load() for out in places]
             assert here.identical(there)
+            assert len(list(Store(places[0]).entries())) == len(list(Store(places[1]).entries())) > 1
     assert objects(s3, f"{url}/summary", "shards/") == files(tmp_path / "summary", "shards")
 
 
@@ -255,6 +258,27 @@ def test_the_nth_request_fails(sweep, whole, s3, url, monkeypatch):
     assert n > len(wanted)
 
 
+def test_a_server_that_is_busy_has_no_damage(sweep, whole, s3, url, monkeypatch):
+    """What cannot be read is not taken for damaged: nothing is set aside, and the sweep can be gone on with."""
+    import s3fs
+
+    sweep.run(out=url, **CHUNKS)
+    before = objects(s3, url)
+
+    def busy(*_, **more):
+        raise OSError(errno.EBUSY, "Please reduce\nyour request rate")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(s3fs.S3FileSystem(), "cat_file", busy)
+        with pytest.raises(UnfinishedError, match=f"^'{url}' cannot be reached: Please reduce your request rate$"):
+            sweep.run(out=url, **CHUNKS)
+        for act in (lambda: gd.open(url).load(), lambda: survey(url), lambda: verify_folder(url)):
+            with pytest.raises(OSError, match=f"^'{url}' cannot be reached"):
+                act()
+    assert objects(s3, url) == before
+    assert gd.open(url).load().identical(gd.open(whole).load())
+
+
 FILE = """
 starts = 40
 steps = 200
@@ -334,7 +358,7 @@ def test_credentials_and_packages_that_are_missing(sweep, url, monkeypatch, anew
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    with pytest.raises(OSError, match=f"no credentials for '{url}': set AWS_ACCESS_KEY_ID"):
+    with pytest.raises(ValueError, match=f"^no credentials for '{url}': set AWS_ACCESS_KEY_ID"):
         sweep.run(out=url)
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(ValueError, match="needs the package s3fs, which is not installed: pip install"):
@@ -346,7 +370,7 @@ def test_a_server_that_does_not_answer(sweep, url, monkeypatch, anew):
     anew()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     for act in (lambda: gd.open(url), lambda: sweep.run(out=url)):
-        with pytest.raises((ValueError, OSError), match=f"'{url}' cannot be reached: Could not connect to the endpoint URL") as caught:
+        with pytest.raises((OSError, UnfinishedError), match=f"^'{url}' cannot be reached: Could not connect to the endpoint URL") as caught:
             act()
         assert "\n" not in str(caught.value)
 
