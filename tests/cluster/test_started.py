@@ -14,15 +14,15 @@ from tests.faults.machinery import finished, gdsim, python, shards, wait_until
 pytestmark = [pytest.mark.full, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")]
 
 
-def left_in(folder):
-    """The processes that work in a folder, or were started over SSH for its sweeps, and the certificates that lie there."""
-    inside = []
+def left_in(folder, sshd=None):
+    """The processes that work in a folder, or were started by a server of SSH, and the certificates that lie there."""
+    inside, mark = [], f"GDSIM_STARTED_BY={sshd.folder}" if sshd else str(folder)
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             said = (process / "cmdline").read_bytes() + bytes((process / "cwd").readlink()) + (process / "environ").read_bytes()
         except OSError:
             continue
-        if int(process.name) != os.getpid() and (str(folder).encode() in said or b"GDSIM_STARTED_BY=" in said):
+        if int(process.name) != os.getpid() and (str(folder).encode() in said or mark.encode() in said):
             inside.append((process.name, said))
     return [*inside, *folder.glob(".gdsim-tls-*")]
 
@@ -53,7 +53,7 @@ def test_the_shards_are_those_of_threads(kind, small, request):
     code, said = finished(run(kind, text_of(kind, request), folder, kind))
     assert code == 0, said
     assert shards(folder / kind) == expected
-    assert left_in(folder) == []
+    wait_until(lambda: left_in(folder, kind == "ssh" and request.getfixturevalue("sshd")) == [])
 
 
 @pytest.mark.parametrize("kind", [pytest.param("local", marks=pytest.mark.slow), "ssh"])
@@ -65,7 +65,7 @@ def test_an_interrupt_leaves_nothing_behind(kind, small, request):
     going.send_signal(signal.SIGINT)
     code, said = finished(going)
     assert code == 130, said
-    wait_until(lambda: left_in(folder) == [])
+    wait_until(lambda: left_in(folder, kind == "ssh" and request.getfixturevalue("sshd")) == [])
     assert set(shards(out)) <= set(expected)
 
 
@@ -94,7 +94,7 @@ with deployment.started(deployment.read_deployment("ssh:{tmp_path}/ssh.toml")):
     os.kill(os.getpid(), 9)
 """
     assert finished(python("-c", script))[0] == -9
-    started_by = lambda: [p for p in left_in(tmp_path) if isinstance(p, tuple)]  # noqa: E731
+    started_by = lambda: [p for p in left_in(tmp_path, sshd) if isinstance(p, tuple)]  # noqa: E731
     assert started_by() != []
     wait_until(lambda: started_by() == [], every=0.5)
 
@@ -106,4 +106,4 @@ def test_ssh_that_fails_is_one_line(sshd, tmp_path):
         made = Ssh(**named, key=str(sshd.folder / key), python=remote)
         with pytest.raises(ValueError, match=f"^the cluster was not started: [^\n]*{why}[^\n]*$"), started(made):
             pass
-        assert left_in(tmp_path) == []
+        wait_until(lambda: left_in(tmp_path, sshd) == [])
