@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from gdsim.words import given
+
 
 class Sine(nn.Module):
     """The sine of every number, for which PyTorch has no module."""
@@ -90,7 +92,7 @@ def sequential(network: Layers, dtype: str) -> nn.Sequential:
 def layers_of(module: Any) -> Layers:
     """The layers of a Linear, or of a Sequential of Linear and activations. Raises ValueError or TypeError for anything else."""
     if not isinstance(module, nn.Module):
-        raise TypeError(f"module must be a torch.nn.Module; {type(module).__name__} was given")
+        raise TypeError(f"module must be a torch.nn.Module; {given(module)} was given")
     found = Layers([], [])
     for place, one in _parts(module, ""):
         if isinstance(one, Standardize):

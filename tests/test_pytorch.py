@@ -180,7 +180,11 @@ def test_what_is_no_network_of_pytorch_is_refused(torch):
         def forward(self, X):
             return X + super().forward(X)
 
-    for wrong, words in ((Skipping(torch.nn.Linear(2, 2)), "the module, a Skipping, is not known"), ("net", "must be a torch.nn.Module; str was given")):
+    for wrong, words in (
+        (Skipping(torch.nn.Linear(2, 2)), "the module, a Skipping, is not known"),
+        ("net", "must be a torch.nn.Module; 'net' was given"),
+        (torch.nn.Linear, "the class Linear was given"),
+    ):
         with pytest.raises((TypeError, ValueError), match=re.escape(words)):
             gd.from_torch(wrong, xor)
     net = torch.nn.Linear(2, 1)
@@ -223,7 +227,7 @@ def test_a_state_dict_goes_out_and_in(torch):
     assert standard.pack(kept).tolist() == [2.0]
     for wrong, words in (
         ({**state, "5.running_mean": state["4.bias"]}, "a state_dict of weights and biases is needed.*it has '5.running_mean'"),
-        ({"0.bias": state["0.bias"]}, "has a bias of '0' and no weight"), ({"0.weight": state["0.weight"]}, "3 layers.*1 were"),
+        ({1: state["0.bias"]}, "it has 1"), ({"0.bias": state["0.bias"]}, "has a bias of '0' and no weight"), ({"0.weight": state["0.weight"]}, "3 layers.*1 were"),
         ({**kept, **state}, "'standardize' standardises features by other numbers than the problem's data"),
         ({**state, "2.weight": state["0.weight"]}, r"W of layer 1 must be of shape \(3, 4\); shape \(4, 2\)"),
     ):  # fmt: skip

@@ -130,7 +130,7 @@ def layers_of_state(state: Mapping[str, Any], data: Data) -> list[tuple[Any, Any
     """[(W, b), ...] of a PyTorch `state_dict`, in its order; b is None where a layer has none. Raises ValueError for other keys than a network's."""
     layers: dict[str, dict[str, Any]] = {}
     for name, value in state.items():
-        place, _, kind = name.rpartition(".")
+        place, _, kind = str(name).rpartition(".")
         if kind not in ("weight", "bias", "center", "scale"):
             raise ValueError(f"a state_dict of weights and biases is needed, as of a Sequential of Linear; it has {name!r}")
         layers.setdefault(place, {})[kind] = value
