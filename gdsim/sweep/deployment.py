@@ -222,12 +222,13 @@ class Slurm(Deployment, frozen=True, kw_only=True):
         _need("dask_jobqueue", "a cluster of SLURM's jobs")
         if shutil.which("sbatch") is None:
             raise ValueError("there is no command sbatch here: start the sweep on a machine that submits jobs to SLURM")
-        from dask_jobqueue import SLURMCluster
+        import dask_jobqueue
 
+        jobqueue: Any = dask_jobqueue  # its own hints of types contradict its documentation
         security = stack.enter_context(_certificates(self.folder)) if self.tls else None
         network = {} if self.interface is None else {"interface": self.interface}
         cluster = stack.enter_context(
-            SLURMCluster(
+            jobqueue.SLURMCluster(
                 job_name="gdsim", queue=self.partition, account=self.account, walltime=self.walltime, cores=self.workers * self.threads, processes=self.workers,
                 memory=f"{self.workers * _bytes(self.memory)} B", python=self.python or sys.executable, log_directory=str(user_path(self.folder or ".")),
                 job_extra_directives=list(self.options), job_script_prologue=[*_exports(SELDOM), *self.prologue], protocol="tls://" if self.tls else "tcp://",
