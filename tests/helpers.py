@@ -19,13 +19,14 @@ LOSSES = ("squared_error", "mean_squared_error", "absolute_error", "huber", "log
 APART = False  # whether commands run in processes of their own: tests/conftest.py sets it
 
 
-def gdsim(*arguments, folder):
+def gdsim(*arguments, folder, patched=False):
     """(exit code, output, errors) of the command in a folder.
 
-    In the first tier of tests it runs in this process, which spares two seconds of imports; else in one of its own.
+    In the first tier of tests it runs in this process, which spares two seconds of imports; else in one of its own, but where the
+    test has put something else in a function's place (`patched`).
     """
     words, settings = [str(a) for a in arguments], {**os.environ, "COLUMNS": "150"}
-    if APART:
+    if APART and not patched:
         command = [sys.executable, "-m", "gdsim.cli", *words]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=settings)
         return done.returncode, done.stdout, done.stderr

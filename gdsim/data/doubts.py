@@ -11,8 +11,8 @@ from gdsim.data.classes import are_doubtful, classes_of, codes_of, is_labels
 
 # Rows from which on a column is taken for one that counts them: by 1 from 0 or 1 as they stand; by any step, from anywhere, in any order.
 COUNTED_FROM_START, COUNTED_IN_ANY = 4, 20
-# Samples of a held-out set from which on a class that it lacks is worth a word.
-MANY = 20
+# Samples of a class that a held-out set would have, by the training set's share of it, from which on it is strange that there are none.
+EXPECTED = 5
 # What pandas calls a column without a name: an index that was written with the data.
 NAMELESS = "Unnamed: 0"
 
@@ -44,7 +44,7 @@ def _counts(column: np.ndarray) -> bool:
 
 
 def warn_of_absent_classes(labels: Mapping[str, np.ndarray], classes: Sequence[Any] | None) -> None:
-    """Warns of classes that the training set lacks, which no model can learn, and of those that a large held-out set lacks.
+    """Warns of classes that the training set lacks, which no model can learn, and of those that a held-out set lacks though it is large.
 
     `labels[set]`, "train" first, are [sample] places among the `classes`, or targets that may be labels where there are none.
     """
@@ -55,11 +55,12 @@ def warn_of_absent_classes(labels: Mapping[str, np.ndarray], classes: Sequence[A
         if are_doubtful(labels["train"], classes):
             return
         labels = {name: codes_of(values, classes, name) for name, values in labels.items()}
-    there = {name: np.bincount(places, minlength=len(classes)) > 0 for name, places in labels.items()}
+    counts = {name: np.bincount(places, minlength=len(classes)) for name, places in labels.items()}
     said = []
     for place in range(len(classes)):
-        having = [name for name, found in there.items() if found[place]]
-        lacking = [name for name in labels if name not in having and (name == "train" or len(labels[name]) >= MANY)]
+        having = [name for name, found in counts.items() if found[place]]
+        share = counts["train"][place] / len(labels["train"])
+        lacking = [name for name in labels if name not in having and (name == "train" or share * len(labels[name]) >= EXPECTED)]
         if having and lacking:
             where = " and ".join({"train": "training"}.get(name, name) for name in having)
             said.append((classes[place], f"in the {where} set{'s' if len(having) > 1 else ''} alone"))

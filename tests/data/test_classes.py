@@ -54,7 +54,7 @@ def test_a_class_that_only_a_set_aside_has_counts(seed):
 def test_a_class_that_a_set_lacks_draws_one_warning_that_names_it():
     y, few, many = HALVES.copy(), slice(0, 10), np.arange(40) % 20
     rare, words = y.copy(), np.array(["a", "b", "c", "d"])
-    rare[0], rare[1] = 2, 3
+    rare[:6], rare[6:12] = 2, 3
     sets = {"validation": (X, y), "test": (X, rare)}
     for given, classes in ((lambda v: v, ("2", "3")), (lambda v: words[v], ("'c'", "'d'"))):
         of = {n: (values, given(labels)) for n, (values, labels) in sets.items()}
@@ -65,7 +65,9 @@ def test_a_class_that_a_set_lacks_draws_one_warning_that_names_it():
             gd.Data(X, given(rare), **of)
         with pytest.warns(UserWarning, match=f"class {classes[0]} occurs in the training set alone"):
             gd.Data(X, given(rare), validation=of["validation"])
-    assert gd.Data(X, rare, validation=(X[few], y[few])).X.shape == X.shape  # ten samples may well lack a class
+    assert gd.Data(X, rare, validation=(X[few], y[few])).X.shape == X.shape  # ten samples may well lack a class of 6 in 40
+    one = np.r_[2, y[1:]]
+    assert gd.Data(X, one, validation=(X, y)).X.shape == X.shape  # and 40 one of 1 in 40
     assert gd.Data(X, X[:, 0], validation=(X[few], X[few, 0])).class_names is None
     price = np.random.default_rng(1).integers(100_000, 900_000, 40)
     assert len(gd.Data(X, price, validation=0.5).X) == 20  # whole numbers that are hardly labels
