@@ -189,7 +189,7 @@ def checked_whole(value: Any, name: str, low: int = 1, end: float = float("inf")
 def _spaced(spacing: Literal["linspace", "logspace"], first: Any, last: Any, n: Any) -> Spaced:
     first, last, n = _number(first, f"{spacing}: first"), _number(last, f"{spacing}: last"), checked_whole(n, f"{spacing}: n")
     if spacing == "logspace" and not (first > 0 and last > 0):
-        raise ValueError(f"logspace needs positive ends; {first!r} and {last!r} were given")
+        raise ValueError(f"logspace needs positive ends; {given(first)} and {given(last)} were given")
     return Spaced(spacing, first, last, n)
 
 
@@ -197,7 +197,7 @@ def _drawn(distribution: Literal["uniform", "loguniform"], low: Any, high: Any, 
     low, high, draws = _number(low, f"{distribution}: low"), _number(high, f"{distribution}: high"), checked_whole(draws, f"{distribution}: draws")
     if not low < high or (distribution == "loguniform" and low <= 0):
         needed = "0 < low < high" if distribution == "loguniform" else "low < high"
-        raise ValueError(f"{distribution} needs {needed}; {low!r} and {high!r} were given")
+        raise ValueError(f"{distribution} needs {needed}; {given(low)} and {given(high)} were given")
     return Drawn(distribution, low, high, draws)
 
 
@@ -271,7 +271,7 @@ def checked_axis_of(value: Any, name: str, check: Any, *, takes_lists: bool = Fa
             several = grid(*several[0]).values
         return Grid(tuple(check(v, name) for v in several))
     if not takes_lists and isinstance(_listed(value), (list, tuple)):
-        raise TypeError(f"{name} takes one value, or several as gd.grid({', '.join(map(repr, _listed(value)))}); {given(value)} was given")
+        raise TypeError(f"{name} takes one value, or several as gd.grid({', '.join(map(given, _listed(value)))}); {given(value)} was given")
     return check(value, name)
 
 

@@ -226,5 +226,5 @@ def meant(value: Any, classes: Sequence[type]) -> str:
     if isinstance(value, str):
         names = {c.__name__: c for c in classes}
         close = closest(value, list(names))
-        return f"{value!r} was given" + (f"; did you mean {public_name(names[close])}()?" if close else "")
+        return f"{given(value)} was given" + (f"; did you mean {public_name(names[close])}()?" if close else "")
     return f"{given(value)} was given"

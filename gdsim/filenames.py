@@ -5,6 +5,8 @@ import pathlib
 import re
 from typing import Any
 
+from gdsim.words import given
+
 # The beginning of an address.
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
@@ -32,9 +34,9 @@ def user_path(value: Any, what: str = "path") -> pathlib.Path:
     'results/digits'
     """
     if not isinstance(value, (str, os.PathLike)) or not isinstance(text := os.fspath(value), str):
-        raise TypeError(f'{what} must be the name of a file or folder, as in "results/digits"; {value!r} was given')
+        raise TypeError(f'{what} must be the name of a file or folder, as in "results/digits"; {given(value)} was given')
     if not text.strip() or "\0" in text:
-        raise ValueError(f"{what} must be the name of a file or folder; {text!r} was given")
+        raise ValueError(f"{what} must be the name of a file or folder; {given(text)} was given")
     if scheme_of(text):
         raise ValueError(f"{what} {text!r} is no name of a file or folder: an address can be that of a folder of results alone, s3://bucket/folder")
     try:

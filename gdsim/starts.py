@@ -55,7 +55,7 @@ def _check_box(start: Any, low: Any, high: Any) -> None:
     if ends[0].ndim == ends[1].ndim == 1 and len(ends[0]) != len(ends[1]):
         raise ValueError(f"{kind}.low and {kind}.high must be as long as each other; {len(ends[0])} and {len(ends[1])} numbers were given")
     if not (ends[0] < ends[1]).all():
-        raise ValueError(f"{kind} needs low < high; {low!r} and {high!r} were given")
+        raise ValueError(f"{kind} needs low < high; {given(low)} and {given(high)} were given")
 
 
 class Uniform(Start, frozen=True, tag="uniform"):
@@ -141,7 +141,7 @@ def checked_init(value: Any) -> Init:
     if isinstance(value, (Start, Points)) or (isinstance(value, str) and value in NAMES):
         return value
     if isinstance(value, str):
-        raise ValueError(f"init {value!r} is not known; {nearest(value, NAMES)}, {WAYS}")
+        raise ValueError(f"init {given(value)} is not known; {nearest(value, NAMES)}, {WAYS}")
     if isinstance(value, dict):
         return _from_table(value)
     if isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) > 0:
@@ -167,7 +167,7 @@ def check_fit(init: Init, problem: Any, starts: int) -> None:
     """Refuses an init that does not fit a problem or the number of starts."""
     count = problem.parameter_count
     if isinstance(init, str) and init in ("glorot", "he", "orthogonal") and not problem.layers:
-        raise ValueError(f"init={init!r} scales the layers of networks, and {type(problem).__name__} has none; give 'box', 'zeros', {WAYS}")
+        raise ValueError(f"init={given(init)} scales the layers of networks, and {type(problem).__name__} has none; give 'box', 'zeros', {WAYS}")
     if isinstance(init, Points) and (init.values.shape[1] != count or len(init.values) < starts):
         raise ValueError(f"init must be [{starts}, {count}]: a row per start, a column per parameter; shape {init.values.shape} was given")
     if isinstance(init, LatinHypercube) and init.n < starts:

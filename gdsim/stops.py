@@ -7,6 +7,7 @@ import msgspec
 
 from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.declarations import Declaration
+from gdsim.words import given
 
 # Every run ends with exactly one of these.
 STATUSES = ("converged", "stopped", "stalled", "diverged", "budget")
@@ -160,7 +161,7 @@ class Plateau(Stop, tag="plateau", frozen=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.batches, bool):
-            raise TypeError(f"Plateau.batches must be true or false; {self.batches!r} was given")
+            raise TypeError(f"Plateau.batches must be true or false; {given(self.batches)} was given")
         if self.batches and self.every is not None:
             raise ValueError(f"Plateau(batches=True) looks once an epoch; leave every={self.every} out")
         if not self.batches:
@@ -231,11 +232,11 @@ class Record(Declaration, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.every not in (None, "log", "ends"):
             if isinstance(self.every, str):
-                raise ValueError(f'Record.every must be None, a whole number from 1, "log" or "ends"; {self.every!r} was given')
+                raise ValueError(f'Record.every must be None, a whole number from 1, "log" or "ends"; {given(self.every)} was given')
             msgspec.structs.force_setattr(self, "every", checked_whole(self.every, "Record.every"))
         for name in ("parameters", "trajectory", "state", "gradient_norm"):
             if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"Record.{name} must be true or false; {getattr(self, name)!r} was given")
+                raise TypeError(f"Record.{name} must be true or false; {given(getattr(self, name))} was given")
 
     def steps(self, last: int) -> list[int]:
         """The steps of the checkpoints of a run of `last` steps."""

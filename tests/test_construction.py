@@ -319,3 +319,34 @@ def test_numbers_and_tables_that_cannot_be_are_one_line(call, message):
     with pytest.raises((TypeError, ValueError), match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def declarations():
+    """Every public class that is declared by its fields, with what it needs."""
+    needed = {
+        "data": XOR, "rule": gd.SGD(), "schedule": gd.Constant(), "hidden": [2], "matrix": np.eye(2), "function": lambda x: x[0] ** 2, "dim": 1,
+        "text": "x**2", "loss": 0.1, "problem": gd.functions.Booth(), "optimizer": gd.SGD(),
+    }  # fmt: skip
+    for room in (gd, gd.functions):
+        for cls in (getattr(room, name) for name in dir(room)):
+            if inspect.isclass(cls) and getattr(cls, "__struct_fields__", ()):
+                parameters = inspect.signature(cls).parameters.values()
+                names = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+                yield pytest.param(cls, {name: needed.get(name, 1) for name in names}, id=cls.__name__)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("cls", "needs"), declarations())
+def test_whatever_stands_in_a_field_is_taken_or_refused_in_one_line(cls, needs):
+    for name in cls.__struct_fields__:
+        for value in (np.arange(60.0).reshape(3, 4, 5), [np.zeros((20, 20))], {"a": 1}, "two\nlines" * 100):
+            try:
+                cls(**{**needs, name: value})
+            except (TypeError, ValueError, AttributeError) as error:
+                assert "\n" not in str(error), name  # noqa: PT017  # what is taken is right too
+                assert len(str(error)) < 700, name  # noqa: PT017
+
+
+def test_a_misspelt_parameter_of_an_estimator_is_answered_like_a_fields():
+    with pytest.raises(TypeError, match="MultistartClassifier has no 'n_start'; did you mean 'n_starts'\\?"):
+        gd.MultistartClassifier(n_start=3)

@@ -24,7 +24,7 @@ def minima_by_loss(result: Result, *, tolerance: float = 1e-6) -> Dataset:
     """
     result = check_result(result, "minima_by_loss")
     if not tolerance >= 0:
-        raise ValueError(f"tolerance must be at least 0; {tolerance!r} was given")
+        raise ValueError(f"tolerance must be at least 0; {given(tolerance)} was given")
     cells = cells_in(result)
     loss, alive = result.final_loss.values.astype(float), ~np.isin(result.status.values, ("diverged", "stalled"))
     groups = [clusters(np.sort(loss[(cells.place == c) & alive]), tolerance) for c in range(len(cells.numbers))]

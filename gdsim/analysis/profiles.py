@@ -13,6 +13,7 @@ from gdsim.sweep.cells import cells_of
 from gdsim.sweep.hits import checkpoint_before
 from gdsim.sweep.reading import Cells, DataArray, Dataset, Result, axis_of, by_block, cells_in, check_result, checked_confidence, dataset, values_of, varied
 from gdsim.sweep.result import sweep_behind
+from gdsim.words import given
 
 
 def times_by_start(result: Result, target: float | None = None, *, unit: str = "steps", over: str | None = None) -> DataArray:
@@ -46,7 +47,7 @@ def times_to_decrease(result: Result, share: float, *, unit: str = "steps", over
     """
     result = check_result(result, "times_to_decrease")
     if not 0 < share < 1:
-        raise ValueError(f"share must lie between 0 and 1, such as 1e-3; {share!r} was given")
+        raise ValueError(f"share must lie between 0 and 1, such as 1e-3; {given(share)} was given")
     cells = cells_in(result)
     cost = cost_in(result, unit, cells.numbers)
     steps, count = result.step.values, result.sizes["run"]
@@ -221,7 +222,7 @@ def algoperf_score(times: DataArray, *, solver: str = "cell", r_max: float = 4.0
     import xarray
 
     if not r_max > 1:
-        raise ValueError(f"r_max must be above 1; {r_max!r} was given")
+        raise ValueError(f"r_max must be above 1; {given(r_max)} was given")
     found = _ratios(times, solver)
     score = np.maximum(0.0, r_max - found.ratio).sum((0, 1)) / (max(1, _count(found.ratio)) * (r_max - 1))
     return xarray.DataArray(np.minimum(score, 1.0), found.coordinates, (solver,), "score", {"units": "1", "long_name": f"AlgoPerf score, r_max = {r_max:g}"})

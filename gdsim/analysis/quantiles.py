@@ -130,7 +130,7 @@ def _statistics(values: np.ndarray, shares: np.ndarray, confidence: float) -> tu
 def _summary_bands(summary: Any, variable: str, shares: np.ndarray) -> Any:
     """Quantiles from the histograms of a summary."""
     if f"{variable}_histogram" not in summary or "checkpoint" not in summary[f"{variable}_histogram"].dims:
-        raise ValueError(f"variable={variable!r} is no curve of this summary")
+        raise ValueError(f"variable={given(variable)} is no curve of this summary")
     ended = summary.ended.isel(checkpoint=slice(None, -1))
     early = ended.sel(status=[s for s in summary.status.values if s not in ("diverged", "budget")])
     if early.values.any():

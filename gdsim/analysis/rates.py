@@ -7,6 +7,7 @@ import numpy as np
 from gdsim.analysis.quantiles import bands
 from gdsim.sweep.reading import Dataset, Result, cells_in, check_result, dataset
 from gdsim.sweep.result import sweep_behind
+from gdsim.words import given
 
 FEWEST_POINTS = 5
 
@@ -31,7 +32,7 @@ def convergence_rate(result: Result, *, minimum: float | None = None, of: str = 
     """
     result = check_result(result, "convergence_rate")
     if of not in ("run", "cell"):
-        raise ValueError(f"of must be 'run' or 'cell'; {of!r} was given")
+        raise ValueError(f"of must be 'run' or 'cell'; {given(of)} was given")
     lowest = _known_minimum(result) if minimum is None else float(minimum)
     if of == "run":
         curves = result.loss.values.astype(float)

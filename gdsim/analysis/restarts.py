@@ -8,6 +8,7 @@ from gdsim.analysis.targets import TIMES, hits_of, one_target
 from gdsim.analysis.units import UNITS
 from gdsim.axes import checked_whole
 from gdsim.sweep.reading import Dataset, Result
+from gdsim.words import given
 
 
 def restart_cutoff(result: Result, target: float | None = None, *, unit: str = "steps") -> Dataset:
@@ -85,7 +86,7 @@ def luby_cost(result: Result, target: float | None = None, *, base: float = 1.0,
     True
     """
     if not base > 0:
-        raise ValueError(f"base must be above 0; {base!r} was given")
+        raise ValueError(f"base must be above 0; {given(base)} was given")
     target = one_target(result, target, "luby_cost")
     hits = hits_of(result, target, unit)
     spent, met = hits.spent(0), hits.met(0)

@@ -25,7 +25,7 @@ from gdsim.sweep.reading import (
     varied,
     worse_than_start,
 )
-from gdsim.words import nearest
+from gdsim.words import given, nearest
 
 WORSE = "worse_than_start"
 
@@ -46,9 +46,9 @@ def divergence_map(result: Result, x: str, y: str, *, status: str = "diverged", 
     if not is_summary(result):
         check_result(result, "divergence_map")
     if status not in (*STATUSES, WORSE):
-        raise ValueError(f"status={status!r} is not known; {nearest(str(status), (*STATUSES, WORSE))}")
+        raise ValueError(f"status={given(status)} is not known; {nearest(str(status), (*STATUSES, WORSE))}")
     if x == y:
-        raise ValueError(f"a map lies over two different hyperparameters; {x!r} was given twice")
+        raise ValueError(f"a map lies over two different hyperparameters; {given(x)} was given twice")
     coordinates = cell_coordinates(result) if is_summary(result) else cells_in(result).coordinates
     (columns, at_x), (lines, at_y) = (axis_of(varied(coordinates, n)) for n in (x, y))
     hits, runs = _counted(result, status)
@@ -98,7 +98,7 @@ def edge_of_stability(
     True
     """
     if not low < high:
-        raise ValueError(f"low must be below high; low={low!r} and high={high!r} were given")
+        raise ValueError(f"low must be below high; low={given(low)} and high={given(high)} were given")
     seen: dict[float, float] = {}
 
     def look(values: list[float]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from gdsim.statistics import INTERVALS, ArrayLike, holm, mcnemar, normal_quantile
 from gdsim.sweep.hits import is_success, own_targets
 from gdsim.sweep.reading import Dataset, Result, cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, opened
-from gdsim.words import nearest
+from gdsim.words import given, nearest
 
 
 def success_probability(result: Result, *, target: "ArrayLike | None" = None, confidence: float = 0.95, interval: str = "wilson") -> Dataset:
@@ -28,7 +28,7 @@ def success_probability(result: Result, *, target: "ArrayLike | None" = None, co
     """
     confidence = checked_confidence(confidence)
     if interval not in INTERVALS:
-        raise ValueError(f"interval={interval!r} is not known; {nearest(str(interval), tuple(INTERVALS))}")
+        raise ValueError(f"interval={given(interval)} is not known; {nearest(str(interval), tuple(INTERVALS))}")
     result = opened(result, "success_probability")
     if is_summary(result):
         coordinates, successes, runs = cell_coordinates(result), *_counted(result, target)
@@ -65,7 +65,7 @@ def _counted(summary: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
         return ended_counts(summary, "converged")
     runs = summary.steps_taken_count.values
     if isinstance(target, bool) or not isinstance(target, (int, float)):
-        raise ValueError(f"a summary has no single runs that could be chosen: target must be a loss; {target!r} was given")
+        raise ValueError(f"a summary has no single runs that could be chosen: target must be a loss; {given(target)} was given")
     edges = summary.bin_low.values
     inside = (edges < target) & (target < summary.bin_high.values)
     if summary.best_loss_histogram.values[:, inside].any():
@@ -92,7 +92,7 @@ def compare_success(result: Result, reference: int = 0, *, target: "ArrayLike | 
     result = check_result(result, "compare_success")
     cells = cells_in(result)
     if reference not in cells.numbers:
-        raise ValueError(f"reference={reference!r} is no cell of this result; it has {', '.join(map(str, cells.numbers[:10]))}")
+        raise ValueError(f"reference={given(reference)} is no cell of this result; it has {', '.join(map(str, cells.numbers[:10]))}")
     table = outcomes_by_start(result, cells.place, is_success(result, target).astype(np.int8), len(cells.numbers))
     known = (table >= 0) & (table[:, np.flatnonzero(cells.numbers == reference)] >= 0)
     first, second = table[:, np.flatnonzero(cells.numbers == reference)] == 1, table == 1

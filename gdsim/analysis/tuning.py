@@ -33,7 +33,7 @@ def expected_best(values: ArrayLike, n: ArrayLike, *, estimator: str = "unbiased
     ordered = np.sort(np.atleast_1d(numbers_in(values, "values")), axis=-1)
     count, asked = len(ordered), np.atleast_1d(numbers_in(n, "n"))
     if estimator not in ("unbiased", "plug-in"):
-        raise ValueError(f"estimator={estimator!r} is not known; {nearest(str(estimator), ('unbiased', 'plug-in'))}")
+        raise ValueError(f"estimator={given(estimator)} is not known; {nearest(str(estimator), ('unbiased', 'plug-in'))}")
     if np.ndim(values) != 1 or not count or np.isnan(ordered).any() or not ((asked >= 1) & (asked < 2**53) & (asked == np.floor(asked))).all():
         raise ValueError(f"values must be a list of losses, at least one, none NaN, and n whole numbers from 1; {given(values)} and n={given(n)} were given")
     budgets = asked.astype(int)
@@ -228,7 +228,7 @@ def sensitivity(
     """
     result = check_result(result, "sensitivity")
     if not factor > 1:
-        raise ValueError(f"factor must be above 1, such as 2; {factor!r} was given")
+        raise ValueError(f"factor must be above 1, such as 2; {given(factor)} was given")
     axis, place = axis_of(varied(cells_in(result).coordinates, hyperparameter, numbers=True))
     found = ranked(result, variable, target)
     names, groups = groups_by(found.cells, by)

@@ -7,7 +7,7 @@ import numpy as np
 
 from gdsim.sweep.cells import Cell, cells_of
 from gdsim.sweep.result import sweep_behind
-from gdsim.words import nearest
+from gdsim.words import given, nearest
 
 UNITS = {"steps": "updates", "samples": "samples seen", "gradients": "gradients of the whole data"}
 
@@ -26,7 +26,7 @@ def cost_in(result: Any, unit: str, numbers: np.ndarray) -> Cost:
     step is one. Looks at the whole data that stops and checkpoints take are not counted. Raises ValueError.
     """
     if unit not in UNITS:
-        raise ValueError(f"unit={unit!r} is not known; {nearest(str(unit), tuple(UNITS))}")
+        raise ValueError(f"unit={given(unit)} is not known; {nearest(str(unit), tuple(UNITS))}")
     if unit == "steps":
         return Cost(unit, lambda steps, place: np.asarray(steps, float))
     sweep = sweep_behind(result)

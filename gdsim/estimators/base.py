@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gdsim.declarations import Declaration
+from gdsim.declarations import Declaration, hinting_calls
 from gdsim.estimators.nested import fields_within, with_field
 from gdsim.estimators.samples import Samples, data_of, merged, split, weighted
 from gdsim.estimators.settings import USUAL, Settings, declaration_of, settings_of, threads_of
@@ -106,6 +106,7 @@ class Multistart(BaseEstimator):
     _population: Population
     _network: MLP
 
+    @hinting_calls
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from gdsim.declarations import Declaration
-from gdsim.words import nearest
+from gdsim.words import given, nearest
 
 
 def fields_within(name: str, declaration: Declaration) -> dict[str, Any]:
@@ -48,5 +48,5 @@ def with_number(rule: Any, name: str, value: float) -> Any:
     if wrapped is not None and name not in rule.own:
         return msgspec.structs.replace(rule, rule=with_number(wrapped, name, value))
     if name not in rule.hyperparameters():
-        raise ValueError(f"{name}={value!r} was given, and {type(rule).__name__} has no {name}; leave it out, or take another optimizer")
+        raise ValueError(f"{name}={given(value)} was given, and {type(rule).__name__} has no {name}; leave it out, or take another optimizer")
     return msgspec.structs.replace(rule, **{name: value})

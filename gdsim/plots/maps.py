@@ -8,7 +8,7 @@ from gdsim import analysis
 from gdsim.plots.style import Axes, Figure, finished, is_wide, new_panel
 from gdsim.sweep.reading import Result, opened, with_none
 from gdsim.sweep.words import counted, shown_number, shown_values
-from gdsim.words import nearest
+from gdsim.words import given, nearest
 
 # Numbers are written into the fields of maps of so many.
 MOST_WRITTEN = 150
@@ -37,7 +37,7 @@ def heat_map(
     2
     """
     if statistic not in STATISTICS:
-        raise ValueError(f"statistic={statistic!r} is not known; {nearest(str(statistic), tuple(STATISTICS))}")
+        raise ValueError(f"statistic={given(statistic)} is not known; {nearest(str(statistic), tuple(STATISTICS))}")
     result = opened(result, "heat_map")
     found = analysis.divergence_map(result, x, y, status={"probability": "converged", "median_loss": "diverged"}.get(statistic, statistic))
     held = found.runs > 0

@@ -8,6 +8,7 @@ from gdsim.plots.style import MARKERS, Axes, Figure, finished, legend, line, new
 from gdsim.sweep.ranking import ranked_cells
 from gdsim.sweep.reading import Result, cells_in, check_result
 from gdsim.sweep.words import cell_texts
+from gdsim.words import given
 
 GRID, LEVELS, CURVE = 200, 25, 400
 # Paths that a reader can follow.
@@ -85,7 +86,7 @@ def race_of(result: Any, start: int) -> Race:
         raise ValueError("a race is run over one function of one or two variables; this sweep has others, or data")
     mine = np.flatnonzero(result.start.values == start)
     if not len(mine):
-        raise ValueError(f"start={start!r} has no run in this result")
+        raise ValueError(f"start={given(start)} has no run in this result")
     cells, paths = cells_in(result), []
     labels, ranks = cell_texts(cells.dataset({})), ranked_cells(result)
     mine = mine[np.argsort(ranks.rank[cells.place[mine]])]

@@ -9,6 +9,7 @@ from gdsim.axes import Range, checked_one, checked_whole, length
 from gdsim.plots.style import Axes, Figure, finished, legend, line, new_panel
 from gdsim.schedules import Schedule
 from gdsim.sweep.words import joined, shown_number
+from gdsim.words import given
 
 RATE = Range(0.0, float("inf"), low_allowed=False)
 
@@ -62,4 +63,4 @@ def _check_schedule(one: Any) -> None:
     names = [kind.__name__ for kind in SCHEDULES]
     same = next((n for n in names if isinstance(one, str) and n.lower() == one.replace("_", "").lower()), None)
     hint = f"write gd.{same}(...)" if same else f"there are {joined([f'gd.{n}' for n in names if hasattr(gd, n)])}"
-    raise TypeError(f"schedules must be a schedule, such as gd.Cosine(cycle=200), or a list of them; {one!r} was given: {hint}")
+    raise TypeError(f"schedules must be a schedule, such as gd.Cosine(cycle=200), or a list of them; {given(one)} was given: {hint}")

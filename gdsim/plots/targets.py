@@ -32,6 +32,7 @@ from gdsim.sweep.hits import Targets, checked_targets, own_targets
 from gdsim.sweep.ranking import ranked_cells
 from gdsim.sweep.reading import Result, axis_of, cell_coordinates, check_result, varied
 from gdsim.sweep.words import counted, shown_number
+from gdsim.words import given
 
 SIZE = (8.2, 4.2)
 NEARLY = 1e-2  # of the way to the lowest loss that is known, at which a start counts as solved where the sweep has no target
@@ -124,7 +125,7 @@ def ert(result: Result, target: float | None = None, *, hyperparameter: str = "l
     """
     result = check_result(result, "ert")
     if target is not None and np.size(target) > 1:
-        raise ValueError(f"ert draws one target, a loss such as 0.1; {target!r} was given: draw a figure for each, or gd.plots.ecdf, which takes several")
+        raise ValueError(f"ert draws one target, a loss such as 0.1; {given(target)} was given: draw a figure for each, or gd.plots.ecdf, which takes several")
     loss = one_target(result, target, "ert")
     found = analysis.expected_running_time(result, loss, unit=unit).isel(target=0)
     axis, place = axis_of(varied(cell_coordinates(found), hyperparameter, numbers=True))

@@ -20,7 +20,7 @@ from gdsim.rules import SGD
 from gdsim.schedules import Constant
 from gdsim.stops import Record
 from gdsim.variables import VARIABLES
-from gdsim.words import nearest
+from gdsim.words import given, nearest
 
 if TYPE_CHECKING:
     import xarray
@@ -91,7 +91,7 @@ def packs_of(problem: Any, values: np.ndarray, dtype: str | None) -> Packs:
         raise ValueError(f"parameters must be [run, parameter] with {problem.parameter_count} numbers each; shape {values.shape} was given")
     name = dtype or ("float64" if values.dtype == np.float64 else "float32")
     if name not in DTYPES:
-        raise ValueError(f"dtype must be 'float32' or 'float64'; {dtype!r} was given")
+        raise ValueError(f"dtype must be 'float32' or 'float64'; {given(dtype)} was given")
     setting = Setting(problem, SGD(), Constant(), "zeros", 1, None, "epoch", True, (), Record(), 0, name)
     return Packs(kernels_for(structure_of(setting), setting.lanes_for(len(values), 1)), values)
 
@@ -99,7 +99,7 @@ def packs_of(problem: Any, values: np.ndarray, dtype: str | None) -> Packs:
 def _part(problem: Any, on: str) -> Data | None:
     """The set of samples that is asked for; None of problems without samples."""
     if on not in SETS:
-        raise ValueError(f"on={on!r} is not known; {nearest(str(on), SETS)}")
+        raise ValueError(f"on={given(on)} is not known; {nearest(str(on), SETS)}")
     sets = {"train": None} if problem.data is None else problem.data.sets
     if on not in sets:
         remedy = f"declare it with {on}=0.2, say" if "data" in problem.__struct_fields__ and problem.data is not None else "on='train' is its function"

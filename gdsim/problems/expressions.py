@@ -14,6 +14,7 @@ from gdsim.lanes.modes import ieee_mode
 from gdsim.problems.base import Problem
 from gdsim.problems.formulas import CONSTANTS, FormulaError, parsed, symbol, text_of
 from gdsim.problems.symbolic import lane_function, value_and_gradient
+from gdsim.words import given
 
 # Operations of one elementary function beside those of an addition, about.
 CALL_OPERATIONS = 25
@@ -145,7 +146,7 @@ class Expression(Symbolic, tag="expression", frozen=True):
             text, signature = _traced(self.text)
             put("text", text)
         if not isinstance(self.text, str):
-            raise TypeError(f"Expression.text must be a formula as text, or a Python function; {self.text!r} was given")
+            raise TypeError(f"Expression.text must be a formula as text, or a Python function; {given(self.text)} was given")
         _, found, doubt = parsed(self.text)
         columns = self.columns
         names = tuple(n for n in signature or found if n not in columns) if self.variables is None else _checked_names(self.variables)
@@ -202,7 +203,7 @@ class Expression(Symbolic, tag="expression", frozen=True):
 def _checked_names(value: Any) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else ()
     if not names or not all(isinstance(n, str) and n.isidentifier() for n in names) or len(set(names)) < len(names):
-        raise ValueError(f"Expression.variables must be a list of different names; {value!r} was given")
+        raise ValueError(f"Expression.variables must be a list of different names; {given(value)} was given")
     return names
 
 

@@ -7,6 +7,7 @@ from gdsim.problems.base import Problem
 from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.problems.moments import LEAST_SHARE, Moments, moments_of
 from gdsim.problems.network import Network
+from gdsim.words import given
 
 # The second derivatives of the losses that moments know everything about.
 CURVATURES = {"squared_error": 1.0, "mean_squared_error": 2.0}
@@ -23,7 +24,7 @@ class LinearModel(Network, frozen=True):
 
     def _check_model(self, default: str, classifies: bool, instead: str) -> None:
         if not isinstance(self.intercept, bool):
-            raise TypeError(f"{type(self).__name__}.intercept must be true or false; {self.intercept!r} was given")
+            raise TypeError(f"{type(self).__name__}.intercept must be true or false; {given(self.intercept)} was given")
         self._check(default=default)
         for loss in self.losses:
             if (SAMPLE_LOSSES[loss].targets != "numbers") != classifies:

@@ -119,11 +119,11 @@ class Network(Problem, frozen=True):
         loss = checked_name(value, name, SAMPLE_LOSSES)
         kind, y = SAMPLE_LOSSES[loss].targets, self.data.y
         if self.output is not None and kind != "numbers":
-            raise ValueError(f"{type(self).__name__}.output goes with regression losses alone; {loss!r} has its own output, and {self.output!r} was given")
+            raise ValueError(f"{type(self).__name__}.output goes with regression losses alone; {loss!r} has its own output, and {given(self.output)} was given")
         if self.output is not None:
             checked_name(self.output, f"{type(self).__name__}.output", ACTIVATIONS)
         if self.label_smoothing > 0.0 and loss != "cross_entropy":
-            raise ValueError(f"{type(self).__name__}.label_smoothing goes with 'cross_entropy' alone; {loss!r} was given")
+            raise ValueError(f"{type(self).__name__}.label_smoothing goes with 'cross_entropy' alone; {given(loss)} was given")
         if kind == "numbers":
             return loss
         if kind == "binary" and self.has_several_labels:

@@ -37,6 +37,7 @@ from gdsim.problems.reaching import FOREIGN, earlier_source_of, for_lanes, said,
 from gdsim.problems.slopes import gradient_of
 from gdsim.problems.symbolic import LANE_NAMES
 from gdsim.problems.tracing import Lane, LaneError, Mask, OpaqueError, Trace, Vector, lane_code, operand
+from gdsim.words import given
 
 FINITE = Range(float("-inf"), float("inf"), low_allowed=False)
 # Parameters of a function that is held in registers; beyond, compiling takes minutes.
@@ -108,12 +109,12 @@ class Own(Problem, tag="own", frozen=True):
         for name in ("low", "high"):
             put(name, checked_one(getattr(self, name), f"Own.{name}", FINITE))
         if not self.low < self.high:
-            raise ValueError(f"Own needs low < high; {self.low!r} and {self.high!r} were given")
+            raise ValueError(f"Own needs low < high; {given(self.low)} and {given(self.high)} were given")
         if isinstance(self.function, Absent):
             return
         put("function", found(self.function) if isinstance(self.function, str) else self.function)
         if not isinstance(self.function, types.FunctionType):
-            raise TypeError(f'Own.function must be a Python function or "module:name"; {self.function!r} was given')
+            raise TypeError(f'Own.function must be a Python function or "module:name"; {given(self.function)} was given')
         put("source", self.source or source_of(self.function))
         try:
             _lanes_of(self.function, self.dim, self.source)
@@ -305,7 +306,7 @@ def found(name: str, folder: pathlib.Path | None = None) -> Callable[..., Any]:
     """The function "module:name", its module beside an experiment file or where Python finds it."""
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
-        raise ValueError(f'a function is named as "module:name"; {name!r} was given')
+        raise ValueError(f'a function is named as "module:name"; {given(name)} was given')
     try:
         value = getattr(_imported(module, folder), attribute, None)
     except (Exception, SystemExit) as error:

@@ -14,6 +14,7 @@ import numpy as np
 
 from gdsim import lanes
 from gdsim.lanes import operations
+from gdsim.words import given
 
 MOST_OPERATIONS = 300_000
 # The operations that kernels know by name, with the function of a plain number.
@@ -118,7 +119,7 @@ def operand(value: Any) -> Any:
     if isinstance(value, np.bool_) or (isinstance(value, np.ndarray) and not value.ndim):
         value = value.item()
     if isinstance(value, (numbers.Complex, np.generic)) and not isinstance(value, numbers.Real):
-        raise LaneError(f"lanes are real numbers; {value!r} was given")
+        raise LaneError(f"lanes are real numbers; {given(value)} was given")
     if isinstance(value, numbers.Integral) and abs(int(value)) < 2**53:
         return int(value)
     return float(value) if isinstance(value, numbers.Real) else None

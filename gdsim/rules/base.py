@@ -7,6 +7,7 @@ import msgspec
 
 from gdsim.axes import Axis, Range, checked_number
 from gdsim.declarations import Declaration
+from gdsim.words import given
 
 
 class ByConvention:
@@ -82,7 +83,7 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     def __post_init__(self) -> None:
         if not isinstance(self.convention, str) or self.convention not in self.defaults:
             allowed = ", ".join(repr(c) for c in self.defaults)
-            raise ValueError(f"{type(self).__name__}: convention={self.convention!r} is not defined for this rule; allowed: {allowed}")
+            raise ValueError(f"{type(self).__name__}: convention={given(self.convention)} is not defined for this rule; allowed: {allowed}")
         for name, default in self.defaults[self.convention].items():
             value = getattr(self, name)
             value = default if value is BY_CONVENTION else value
@@ -165,7 +166,7 @@ class RootedRule(Rule, frozen=True, kw_only=True):
         super().__post_init__()
         mode = self._usual_mode if self.eps_mode is None else self.eps_mode
         if mode not in ("inside", "outside"):
-            raise ValueError(f"{type(self).__name__}.eps_mode must be 'inside' or 'outside'; {self.eps_mode!r} was given")
+            raise ValueError(f"{type(self).__name__}.eps_mode must be 'inside' or 'outside'; {given(self.eps_mode)} was given")
         msgspec.structs.force_setattr(self, "eps_mode", mode)
 
     def structure(self) -> list[Any]:

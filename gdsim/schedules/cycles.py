@@ -13,6 +13,7 @@ from gdsim.lanes.masks import any as any_lane
 from gdsim.lanes.operations import absolute, as_type_of, floor, maximum, minimum, where
 from gdsim.rules.base import RATE
 from gdsim.schedules.base import FACTOR, STEPS, Schedule, before, first_value, half_cosine
+from gdsim.words import given
 
 # Parts of single schedules.
 SGDR_MULT: Any = None
@@ -167,7 +168,7 @@ class OneCycle(Schedule, tag="one_cycle", frozen=True):
         super().__post_init__()
         if self.momenta is not None:
             if not isinstance(self.momenta, (list, tuple)) or len(self.momenta) != 2:
-                raise ValueError(f"OneCycle.momenta must be a pair (low, high); {self.momenta!r} was given")
+                raise ValueError(f"OneCycle.momenta must be a pair (low, high); {given(self.momenta)} was given")
             pair = tuple(checked_one(m, "OneCycle.momenta", Range(0.0, 1.0)) for m in self.momenta)
             msgspec.structs.force_setattr(self, "momenta", pair)
 

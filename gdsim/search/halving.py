@@ -8,12 +8,13 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.search.training import Ladder, Search, best_of, rungs_of
 from gdsim.sweep.declaration import Sweep
+from gdsim.words import given
 
 
 def _checked(sweep: Any, eta: Any, smallest: Any, what: str) -> tuple[int, int, int | None]:
     """(steps of the last rung, eta, steps of the first if given)."""
     if not isinstance(sweep, Sweep):
-        raise TypeError(f"{what} takes a gd.Sweep, whose steps are the most that a cell gets; {sweep!r} was given")
+        raise TypeError(f"{what} takes a gd.Sweep, whose steps are the most that a cell gets; {given(sweep)} was given")
     if sweep.steps is None or sweep.keep != "runs":
         raise ValueError(f"{what} counts steps and follows runs: declare the sweep with steps= and keep='runs'")
     least = None if smallest is None else checked_whole(smallest, "smallest", 1, sweep.steps + 1)

@@ -23,6 +23,7 @@ from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.progress import Progress, Tally
 from gdsim.sweep.store import Store
 from gdsim.sweep.worker import ChunkError, MismatchError, Receipt, mismatch, train_chunks, versions
+from gdsim.words import given
 
 # Tasks on the way for each thread of the cluster: one in training, one at hand, and some for workers that are quick.
 TASKS_PER_THREAD, FEWEST_TASKS = 2, 4
@@ -223,7 +224,7 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def client_of(given: Any) -> Iterator[Any]:
+def client_of(client: Any) -> Iterator[Any]:
     """The `distributed.Client` that is given, or one of the scheduler at an address or of a cluster, closed at the end.
 
     Raises ValueError or TypeError for what no sweep can use.
@@ -231,19 +232,19 @@ def client_of(given: Any) -> Iterator[Any]:
     import distributed
     from distributed.deploy.cluster import Cluster as Deployed
 
-    if isinstance(given, str):
-        with connected(scheduler=given) as client:
-            yield client
+    if isinstance(client, str):
+        with connected(scheduler=client) as found:
+            yield found
         return
-    if isinstance(given, distributed.Client | Deployed) and given.asynchronous:
+    if isinstance(client, distributed.Client | Deployed) and client.asynchronous:
         raise ValueError("client is asynchronous, and a sweep waits for its cluster: give the scheduler's address, or a Client without asynchronous=True")
-    if isinstance(given, Deployed):
-        with contextlib.closing(distributed.Client(given, set_as_default=False)) as client:
-            yield client
+    if isinstance(client, Deployed):
+        with contextlib.closing(distributed.Client(client, set_as_default=False)) as found:
+            yield found
         return
-    if not isinstance(given, distributed.Client):
-        raise TypeError(f"client must be a distributed.Client, a cluster, or a scheduler's address such as 'tcp://10.0.0.5:8786'; {given!r} was given")
-    yield given
+    if not isinstance(client, distributed.Client):
+        raise TypeError(f"client must be a distributed.Client, a cluster, or a scheduler's address such as 'tcp://10.0.0.5:8786'; {given(client)} was given")
+    yield client
 
 
 def dashboard_of(client: Any) -> str | None:

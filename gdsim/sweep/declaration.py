@@ -173,7 +173,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.samples is None:
             return 1000 if self.steps is None else checked_whole(self.steps, "steps", 1, 2**31)
         if self.steps is not None:
-            raise ValueError(f"give steps or samples, not both; steps={self.steps!r} and samples={self.samples!r} were given")
+            raise ValueError(f"give steps or samples, not both; steps={given(self.steps)} and samples={given(self.samples)} were given")
         msgspec.structs.force_setattr(self, "samples", checked_whole(self.samples, "samples", 1, 2**53))
         return None
 
@@ -200,7 +200,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         count = checked_whole(value, name, 1, 2**31)
         for problem in self.problem:
             if problem.data is None:
-                raise ValueError(f"{name} goes with problems that have data; {type(problem).__name__} has none, and {value!r} was given")
+                raise ValueError(f"{name} goes with problems that have data; {type(problem).__name__} has none, and {given(value)} was given")
         size = min(len(p.data.X) for p in self.problem)
         if count > size:
             raise ValueError(
@@ -344,4 +344,4 @@ def _checked_dtype(value: Any, name: str) -> str:
 
 def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ValueError(f"{name}={value!r} is not known; {nearest(str(value), allowed)}")
+        raise ValueError(f"{name}={given(value)} is not known; {nearest(str(value), allowed)}")

@@ -248,7 +248,7 @@ def read_deployment(named: str) -> Deployment:
     """What `KIND:FILE.toml` declares. Raises ValueError, in one line."""
     kind, colon, file = named.partition(":")
     if not colon or not file:
-        raise ValueError(f"the cluster must be KIND:FILE.toml, as in slurm:slurm.toml, KIND one of {', '.join(KINDS)}; {named!r} was given")
+        raise ValueError(f"the cluster must be KIND:FILE.toml, as in slurm:slurm.toml, KIND one of {', '.join(KINDS)}; {given(named)} was given")
     if kind not in KINDS:
         raise ValueError(f"there is no cluster of the kind {kind!r}; {nearest(kind, list(KINDS))}")
     path, table = read_toml(file, "cluster")

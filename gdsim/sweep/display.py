@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from gdsim.sweep.progress import ENDING, State
+from gdsim.words import given
 
 Wish = bool | Callable[[State], object] | None  # whether progress is shown, or what hears of it; None: where somebody may look
 
@@ -220,7 +221,7 @@ def shown(progress: Wish = None, stream: TextIO | None = None) -> Iterator[Calla
     Raises TypeError for anything else.
     """
     if progress is not None and not isinstance(progress, bool) and not callable(progress):
-        raise TypeError(f"progress must be True, False, or a function that takes a gdsim.sweep.progress.State; {progress!r} was given")
+        raise TypeError(f"progress must be True, False, or a function that takes a gdsim.sweep.progress.State; {given(progress)} was given")
     if callable(progress) or progress is False:
         listener: Any = progress or None
         yield listener

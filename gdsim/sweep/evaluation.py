@@ -14,6 +14,7 @@ from gdsim.sweep.cells import cells_of
 from gdsim.sweep.execute import check_unedited
 from gdsim.sweep.reading import Dataset, Result, check_result
 from gdsim.sweep.result import feature_names, sweep_behind
+from gdsim.words import given
 
 if TYPE_CHECKING:
     import xarray
@@ -112,7 +113,7 @@ def _rows(parameters: Any, variable: str, what: str) -> Any:
 def _vectors(result: Any, variable: str, what: str) -> Any:
     """The DataArray [run, parameter] of a result's parameters."""
     if variable not in KINDS:
-        raise ValueError(f"variable must be one of {', '.join(map(repr, KINDS))}; {variable!r} was given")
+        raise ValueError(f"variable must be one of {', '.join(map(repr, KINDS))}; {given(variable)} was given")
     if variable not in result:
         remedy = "record=gd.Record(parameters=True)" if variable == "parameters" else "record=gd.Record(parameters=True) and stop=[gd.Validation(patience=...)]"
         raise ValueError(f"{what} needs {variable} of runs, and this result has none: run the sweep with {remedy}")

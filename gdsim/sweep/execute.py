@@ -17,6 +17,7 @@ from gdsim.sweep.progress import Progress, Tally
 from gdsim.sweep.remaining import remaining_of
 from gdsim.sweep.result import dataset, joined, remembered
 from gdsim.sweep.threads import Threads, train_from_start
+from gdsim.words import given
 
 # What a disk may refuse for a while, and not for what was asked of it.
 OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
@@ -27,7 +28,7 @@ def checked_lanes(lanes: Any) -> int | None:
     if lanes is None:
         return None
     if isinstance(lanes, bool) or not isinstance(lanes, int) or lanes not in (1, 2, 4, 8, 16, 32, 64):
-        raise ValueError(f"lanes must be a power of two from 1 to 64; {lanes!r} was given")
+        raise ValueError(f"lanes must be a power of two from 1 to 64; {given(lanes)} was given")
     return lanes
 
 
@@ -99,7 +100,7 @@ def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix
     chosen = checked_runs(runs, plan)
     for name, value in (("threads", ways.threads), ("attempts", ways.attempts)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ValueError(f"{name} must be a whole number from 1; {value!r} was given")
+            raise ValueError(f"{name} must be a whole number from 1; {given(value)} was given")
     if chosen is not None and plan.keep == "summary":
         raise ValueError("keep='summary' keeps no runs that could be chosen; take the sweep with keep='runs' to look at some")
     if out is not None and chosen is not None:

@@ -18,7 +18,7 @@ from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.overrides import changed
 from gdsim.sweep.places import File, Place, data_name
 from gdsim.sweep.toml import read_toml
-from gdsim.words import nearest
+from gdsim.words import given, nearest
 
 FILE_KEYS = ("path", "target", "drop", "features", "standardize", "validation", "test", "seed", "class_names")
 NAME_KEYS = ("name", "validation", "test", "seed")
@@ -65,7 +65,7 @@ def _listed(value: Any) -> list[tuple[Any, str]]:
 
 def _table(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ExperimentError(f"{where} must be a table; {value!r} was given")
+        raise ExperimentError(f"{where} must be a table; {given(value)} was given")
     return value
 
 

@@ -11,6 +11,7 @@ from gdsim.stops import Target
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.reading import by_block, cells_in
 from gdsim.sweep.result import sweep_behind
+from gdsim.words import given
 
 Targets = float | Sequence[float] | np.ndarray | Spaced | None  # losses to reach; None: the sweep's own
 
@@ -25,13 +26,13 @@ class Met(NamedTuple):
 
 def checked_targets(targets: Any) -> np.ndarray:
     """Losses to reach, the highest first. Raises ValueError."""
-    given = values(targets, 0, "targets") if isinstance(targets, msgspec.Struct) else targets  # gd.logspace and its like
+    listed = values(targets, 0, "targets") if isinstance(targets, msgspec.Struct) else targets  # gd.logspace and its like
     try:
-        losses = np.unique(np.ravel(np.asarray(given, float)))[::-1]
+        losses = np.unique(np.ravel(np.asarray(listed, float)))[::-1]
     except (TypeError, ValueError):
         losses = np.zeros(0)
     if not len(losses) or not np.isfinite(losses).all():
-        raise ValueError(f"targets must be one loss or several, such as [0.1, 0.01]; {targets!r} was given")
+        raise ValueError(f"targets must be one loss or several, such as [0.1, 0.01]; {given(targets)} was given")
     return losses
 
 
@@ -143,5 +144,5 @@ def is_success(result: Any, target: Any) -> np.ndarray:
         return result.best_loss.values <= target
     truth = np.asarray(target)
     if truth.dtype != bool or truth.shape != (result.sizes["run"],):
-        raise ValueError(f"target must be a loss, or True and False for each of the {result.sizes['run']:,} runs; {target!r} was given")
+        raise ValueError(f"target must be a loss, or True and False for each of the {result.sizes['run']:,} runs; {given(target)} was given")
     return truth

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from gdsim.axes import checked_whole
 from gdsim.sweep.plan import Chunk, Plan
+from gdsim.words import given
 
 
 class Part(NamedTuple):
@@ -18,13 +19,13 @@ class Part(NamedTuple):
         return f"part {self.number} of {self.of}"
 
 
-def checked_part(given: Any) -> Part | None:
+def checked_part(pair: Any) -> Part | None:
     """A part, of a pair of whole numbers; None for the whole plan. Raises ValueError for what is no part."""
-    if given is None:
+    if pair is None:
         return None
-    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != 2:
-        raise ValueError(f"part must be (i, n), the i-th of n parts, counted from 1; {given!r} was given")
-    part = Part(*(checked_whole(value, f"{name} of part=(i, n)", 0) for name, value in zip("in", given, strict=True)))
+    if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+        raise ValueError(f"part must be (i, n), the i-th of n parts, counted from 1; {given(pair)} was given")
+    part = Part(*(checked_whole(value, f"{name} of part=(i, n)", 0) for name, value in zip("in", pair, strict=True)))
     if not 1 <= part.number <= part.of:
         raise ValueError(f"a part is the i-th of n, counted from 1; i={part.number} and n={part.of} were given")
     return part

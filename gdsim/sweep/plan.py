@@ -11,6 +11,7 @@ from gdsim.population.setting import curves_of, number_names
 from gdsim.population.summary import MOST_HISTOGRAMS
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import Cell, cells_of, identity, labels
+from gdsim.words import given
 
 # One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
 OPERATIONS_PER_SECOND = 5e10
@@ -159,7 +160,7 @@ def structure_key(cell: Cell, setting: Setting) -> str:
 def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
     """The plan of a sweep."""
     if not isinstance(chunk_seconds, (int, float)) or not chunk_seconds > 0:
-        raise ValueError(f"chunk_seconds must be a positive number; {chunk_seconds!r} was given")
+        raise ValueError(f"chunk_seconds must be a positive number; {given(chunk_seconds)} was given")
     cells = cells_of(sweep)
     grouped: dict[str, list[int]] = {}
     for number, cell in enumerate(cells):

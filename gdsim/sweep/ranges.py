@@ -12,6 +12,7 @@ from gdsim.sweep.cells import with_value
 from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.reading import Dataset
 from gdsim.sweep.result import losses_at_end
+from gdsim.words import given
 
 
 def lr_range_test(
@@ -32,7 +33,7 @@ def lr_range_test(
     import xarray
 
     if not isinstance(optimizer, Rule):
-        raise TypeError(f"lr_range_test needs one optimizer such as gd.SGD(); {optimizer!r} was given")
+        raise TypeError(f"lr_range_test needs one optimizer such as gd.SGD(); {given(optimizer)} was given")
     tried = logspace(low, high, n)
     sweep = Sweep(problem=problem, optimizer=with_value(optimizer, "lr", tried), starts=starts, steps=steps, **options)
     result = sweep.run(progress=False)

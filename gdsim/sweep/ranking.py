@@ -9,7 +9,7 @@ from gdsim.statistics import median_interval, quantile
 from gdsim.sweep.hits import checked_targets, own_targets, times_met
 from gdsim.sweep.reading import Cells, by_block, cell_coordinates, cells_in, check_result, is_summary, last_known, opened, summary_quantile
 from gdsim.sweep.result import losses_at_end
-from gdsim.words import nearest
+from gdsim.words import given, nearest
 
 # Numbers of a run, and the curve that has each in folders of earlier versions, which lack those of the validation set.
 CURVE_OF = {
@@ -65,7 +65,7 @@ def ranking_of(result: Any, *, variable: str | None = None, target: float | None
     """
     result = check_result(result, "ranking_of")
     if variable is not None and target is not None:
-        raise ValueError(f"what ranks is one of the two: variable={variable!r} and target={target!r} were given")
+        raise ValueError(f"what ranks is one of the two: variable={given(variable)} and target={given(target)} were given")
     by_loss = [_of_variable(result, n) for n in ("best_validation_loss", "final_loss") if n in _known(result)]
     if variable is not None:
         first = _of_variable(result, _checked(result, variable))
@@ -85,7 +85,7 @@ def _known(result: Any) -> list[str]:
 def _checked(result: Any, variable: Any) -> str:
     known = _known(result)
     if variable not in known:
-        raise ValueError(f"variable={variable!r} is no number or curve of this result's runs; {nearest(str(variable), known)}")
+        raise ValueError(f"variable={given(variable)} is no number or curve of this result's runs; {nearest(str(variable), known)}")
     return variable
 
 
@@ -178,7 +178,7 @@ def _of_summary(summary: Any, variable: str | None, target: float | None) -> Cel
         raise ValueError(f"target={target!r} would rank by times, and a summary keeps none: take the sweep with keep='runs', or rank by variable=")
     known = [str(n).removesuffix("_histogram") for n, v in summary.data_vars.items() if str(n).endswith("_histogram") and v.dims == ("cell", "bin")]
     if variable is not None and variable not in known:
-        raise ValueError(f"variable={variable!r} is no number that this summary keeps; {nearest(str(variable), known)}")
+        raise ValueError(f"variable={given(variable)} is no number that this summary keeps; {nearest(str(variable), known)}")
     names = [variable] if variable is not None else [n for n in ("best_validation_loss", "final_loss") if n in known]
     signs = [-1.0 if "accuracy" in n else 1.0 for n in names]
     medians = np.array([summary_quantile(summary, n, 0.5) for n in names])

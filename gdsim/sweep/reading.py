@@ -239,7 +239,7 @@ def curve_columns(result: Any, variable: str) -> list[str]:
     """The columns that `held` needs. Raises ValueError for what is no curve of the result."""
     curves = [str(n) for n, v in result.data_vars.items() if v.dims == ("run", "checkpoint")]
     if variable not in curves:
-        raise ValueError(f"variable={variable!r} is no curve of this result; it has {', '.join(curves)}")
+        raise ValueError(f"variable={given(variable)} is no curve of this result; it has {', '.join(curves)}")
     return [variable, "steps_taken", "status", "final_loss"]
 
 

@@ -24,6 +24,7 @@ from gdsim.sweep.reading import (
     worse_than_start,
 )
 from gdsim.sweep.result import losses_at_end
+from gdsim.words import given
 
 if TYPE_CHECKING:
     import pandas
@@ -46,7 +47,7 @@ def table(result: Result, *, variable: str | None = None, target: float | None =
     [1, 0]
     """
     if columns not in (None, "all"):
-        raise ValueError(f"columns must be None, for those that fit a page, or 'all'; {columns!r} was given")
+        raise ValueError(f"columns must be None, for those that fit a page, or 'all'; {given(columns)} was given")
     result = opened(result, "table")
     if not is_summary(result):
         check_result(result, "table")

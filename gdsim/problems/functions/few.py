@@ -11,6 +11,7 @@ from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.data import Data
 from gdsim.problems.formulas import symbol
 from gdsim.problems.functions.base import Function, Minimum
+from gdsim.words import given
 
 
 class Beale(Function, tag="beale", frozen=True):
@@ -222,7 +223,7 @@ class Shekel(Function, tag="shekel", frozen=True):
 
     def __post_init__(self) -> None:
         if self.m not in (5, 7, 10) or isinstance(self.m, bool):
-            raise ValueError(f"Shekel.m must be 5, 7 or 10; {self.m!r} was given")
+            raise ValueError(f"Shekel.m must be 5, 7 or 10; {given(self.m)} was given")
 
     def of(self, x: Any) -> Any:
         holes = list(zip(SHEKEL_CENTERS, SHEKEL_WIDTHS, strict=True))[: self.m]

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gdsim.problems.functions.base import ManyDimensional, Minimum
+from gdsim.words import given
 
 
 class Bowl(ManyDimensional, tag="bowl", frozen=True):
@@ -26,7 +27,7 @@ class Bowl(ManyDimensional, tag="bowl", frozen=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.condition, (int, float)) or isinstance(self.condition, bool) or not 1.0 <= self.condition < math.inf:
-            raise ValueError(f"Bowl.condition must be a number from 1; {self.condition!r} was given")
+            raise ValueError(f"Bowl.condition must be a number from 1; {given(self.condition)} was given")
         msgspec.structs.force_setattr(self, "condition", float(self.condition))
 
     def of(self, x: Any) -> Any:
