@@ -150,8 +150,11 @@ def test_one_warning_where_starts_might_go_on_and_an_error_where_all_diverge():
     X, y = targets("two classes")
     with pytest.warns(exceptions.ConvergenceWarning, match=r"3 of 3 starts took all 12 epochs \(max_iter\)"):
         made("two classes", n_iter_no_change=12).fit(X, y)
+    model = made("two classes").fit(X, y)
     with pytest.raises(ValueError, match=r"all 3 starts diverged; lower the learning rate"):
-        made("two classes", learning_rate_init=1e9).fit(X, y)
+        model.set_params(learning_rate_init=1e9).fit(X, y)
+    with pytest.raises(exceptions.NotFittedError):
+        model.predict(X)
 
 
 @FULL

@@ -201,6 +201,8 @@ class Multistart(BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         settings, threads = settings_of(self), threads_of(self.n_jobs)
         before = self._population if self.warm_start and hasattr(self, "_population") else None
+        if before is None:
+            self.__dict__.pop("_population", None)  # what fails from here on leaves no networks of other classes behind
         samples, held = self._samples(X, y, sample_weight, reset=before is None), None
         self._seed = self._new_seed()
         if settings.batch_of(len(samples.X)) is None:
@@ -234,6 +236,7 @@ class Multistart(BaseEstimator):
             result = continue_with(self.result_, sweep, began=sweep.steps // epochs * before.epochs, threads=threads, progress=progress)
             population = Population.of(result, settings, before=before, rows=np.searchsorted(before.runs, result.run.values))
             population = population._replace(epochs=epochs, best=int(np.argmin(population.ahead)))
+        warn_of_ends(result, settings)
         self._keep(result, settings, population, problem)
         return self
 

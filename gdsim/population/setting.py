@@ -151,11 +151,16 @@ def is_of_batches(stop: Stop) -> bool:
     return isinstance(stop, Plateau) and stop.batches
 
 
+def epoch_of(setting: Setting) -> int:
+    """The steps of an epoch."""
+    return 1 if setting.batch is None else int(feeds_of(setting)[0].steps_per_epoch)
+
+
 def epochs_of(setting: Setting) -> int:
     """How many epochs have a mean of their batches' losses, begun ones counted; 0 where nothing asks for them."""
     if not any(map(is_of_batches, setting.stops)):
         return 0
-    epoch = 1 if setting.batch is None else int(feeds_of(setting)[0].steps_per_epoch)
+    epoch = epoch_of(setting)
     return -(-setting.steps // epoch) - setting.began // epoch
 
 

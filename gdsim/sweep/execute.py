@@ -38,20 +38,20 @@ def checked_runs(runs: Any, plan: Plan) -> np.ndarray | None:
         return None
     allowed = f"runs must be whole numbers from 0 to {plan.runs - 1}, a mask of {plan.runs} values, or None for all"
     try:
-        given = np.atleast_1d(np.asarray(runs))
+        numbers = np.atleast_1d(np.asarray(runs))
     except ValueError:
         raise ValueError(f"{allowed}; lists of different lengths were given") from None
-    is_mixed = given.dtype.kind != "b" and isinstance(runs, (list, tuple)) and any(isinstance(v, bool) for v in runs)  # which would be 0 and 1
+    is_mixed = numbers.dtype.kind != "b" and isinstance(runs, (list, tuple)) and any(isinstance(v, bool) for v in runs)  # which would be 0 and 1
     if is_mixed or np.ma.is_masked(runs):
         raise ValueError(f"{allowed}; {'truth values among numbers' if is_mixed else 'a masked array'} was given")
-    if given.dtype.kind == "b" and given.shape == (plan.runs,):
-        given = np.flatnonzero(given)
-    elif given.size and (given.ndim > 1 or given.dtype.kind not in "iuf" or (given != np.floor(given)).any()):
+    if numbers.dtype.kind == "b" and numbers.shape == (plan.runs,):
+        numbers = np.flatnonzero(numbers)
+    elif numbers.size and (numbers.ndim > 1 or numbers.dtype.kind not in "iuf" or (numbers != np.floor(numbers)).any()):
         raise ValueError(f"{allowed}; {' '.join(repr(runs).split())[:80]} was given")
-    wrong = given[(given < 0) | (given >= plan.runs)]
-    if len(wrong) or not len(given):
+    wrong = numbers[(numbers < 0) | (numbers >= plan.runs)]
+    if len(wrong) or not len(numbers):
         raise ValueError(f"{allowed}; {wrong[0] if len(wrong) else 'none'} was given")
-    return np.unique(given.astype(np.int64))
+    return np.unique(numbers.astype(np.int64))
 
 
 def check_unedited(sweep: Any) -> None:

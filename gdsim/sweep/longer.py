@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.setting import curves_of, epochs_of, validated_of
+from gdsim.population.setting import curves_of, epoch_of, epochs_of, is_of_batches, validated_of
 from gdsim.stops import STATUSES
 from gdsim.sweep.cells import cells_of, identities_of
 from gdsim.sweep.opening import StoredColumn, index_of
@@ -29,6 +29,16 @@ def why_not_longer(sweep: Any, steps: int) -> str:
         lacking = [c for c in checkpoints if c <= steps and c not in had]
         if lacking:
             return f"step {lacking[0]} would be a checkpoint and was none: give record.every as a number that divides {steps}"
+    return why_not_whole_epochs(sweep, steps)
+
+
+def why_not_whole_epochs(sweep: Any, steps: int) -> str:
+    """Why the losses of epochs cannot go on after `steps` steps: the mean of an epoch's batches is of all of them. Nothing if they can."""
+    for cell in cells_of(sweep):
+        setting = sweep.setting(cell)
+        epoch = epoch_of(setting)
+        if any(map(is_of_batches, setting.stops)) and steps % epoch:
+            return f"gd.Plateau(batches=True) goes on after whole epochs, of {epoch} steps here, and the runs have {steps}: give a multiple of {epoch}"
     return ""
 
 

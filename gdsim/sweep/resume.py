@@ -9,6 +9,7 @@ from gdsim.axes import checked_whole
 from gdsim.population import Batch, train_batch
 from gdsim.sweep.display import Wish, shown
 from gdsim.sweep.execute import Ways, check_unedited, runs_in
+from gdsim.sweep.longer import why_not_whole_epochs
 from gdsim.sweep.outcomes import running
 from gdsim.sweep.plan import Plan
 from gdsim.sweep.progress import Progress
@@ -39,6 +40,8 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
         raise ValueError("continue_from counts steps, and this sweep was given samples")
     if "state_weights" not in result:
         raise ValueError("the result has no state to go on from; record it with gd.Record(state=True)")
+    if reason := why_not_whole_epochs(sweep, sweep.steps):
+        raise ValueError(reason)
     longer = msgspec.structs.replace(sweep, steps=sweep.steps + more)
     numbers = result.run.values
     result = result.load()
