@@ -9,6 +9,7 @@ from gdsim.statistics import median_interval, quantile
 from gdsim.sweep.hits import checked_targets, own_targets, times_met
 from gdsim.sweep.reading import Cells, by_block, cell_coordinates, cells_in, check_result, is_summary, last_known, opened, summary_quantile
 from gdsim.sweep.result import losses_at_end
+from gdsim.sweep.words import shown_number
 from gdsim.words import given, nearest
 
 # Numbers of a run, and the curve that has each in folders of earlier versions, which lack those of the validation set.
@@ -91,7 +92,7 @@ def _checked(result: Any, variable: Any) -> str:
 
 def _of_target(result: Any, target: float) -> Ranking:
     steps = times_met(result, np.array([target])).by[:, 0].astype(float)
-    return Ranking(f"steps to loss {target:g}", "steps", np.where(steps < 0, np.inf, steps), lasts=True)
+    return Ranking(f"steps to loss {shown_number(target, 6)}", "steps", np.where(steps < 0, np.inf, steps), lasts=True)
 
 
 def _of_variable(result: Any, variable: str) -> Ranking:

@@ -1,0 +1,80 @@
+"""The experiments of experiments/: every one can be planned as it is, and runs in its short form to the end that its first comment names."""
+
+import importlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+
+FOLDER = Path(__file__).parent.parent / "experiments"
+NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if "def sweeps(" in p.read_text() and p.name != "__main__.py")
+
+
+@pytest.fixture
+def runner(monkeypatch):
+    """experiments/__main__.py, as `python experiments` finds it."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    spec = importlib.util.spec_from_file_location("experiments_main", FOLDER / "__main__.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_command_knows_every_experiment(runner, monkeypatch, capsys):
+    assert sorted(runner.NAMES) == NAMES
+    monkeypatch.setattr("sys.argv", ["experiments"])
+    runner.main()
+    printed = capsys.readouterr().out
+    assert all(f"{name}\n" in printed for name in NAMES)
+    assert printed.count("?") >= len(NAMES)  # each begins with its question
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_can_be_planned(runner, name):
+    experiment = importlib.import_module(name)
+    short = experiment.sweeps(short=True)
+    for part, sweep in experiment.sweeps().items():
+        plan = sweep.plan()
+        assert part not in short or plan.runs >= short[part].plan().runs
+        assert plan.memory < 4e9
+
+
+def test_experiment_files_can_be_planned():
+    assert [gd.read_experiment(file).plan().runs for file in FOLDER.glob("*.toml")] == [448]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", NAMES)
+def test_the_short_form_runs_and_its_figure_shows_something(runner, name, tmp_path):
+    file = runner.run(name, tmp_path, short=True)
+    assert file == tmp_path / f"{name}.png"
+    assert file.stat().st_size > 10_000
+    assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == set(importlib.import_module(name).sweeps(short=True))
+
+
+@pytest.mark.full
+def test_the_border_of_divergence_on_a_quadratic_is_the_formula(runner):
+    """Momentum a on curvature 1 converges below 2 (1 + a); at twice as near as the grid's rates lie nothing can be told."""
+    stability = importlib.import_module("learning_rate_stability")
+    result = stability.sweeps(short=True)["quadratic"].run(progress=False)
+    limit = 2 * (1 + result.momentum.values)
+    clear = np.abs(np.log(result.lr.values / limit)) > np.log(1.3)
+    diverging = result.final_loss.values > result.loss.values[:, 0]
+    assert clear.mean() > 0.5
+    assert (diverging == (result.lr.values > limit))[clear].all()
+
+
+def test_the_table_has_every_experiment_with_its_time_and_its_end():
+    table = (FOLDER / "README.md").read_text()
+    rows = re.findall(r"^\| `([^`]+)` \| (.+?) \| (.+?) \| (.+?) \|$", table, flags=re.M)
+    assert sorted(name for name, *_ in rows) == sorted([*NAMES, "digits.toml"])
+    for name, question, took, _ in rows:
+        if name.endswith(".toml"):
+            continue
+        text = (FOLDER / f"{name}.py").read_text().split('"""')[1]
+        assert text.splitlines()[0] == question
+        assert f"Takes {took}" in " ".join(text.split())
+        assert f"Ends in results/{name}/{name}.png" in " ".join(text.split())
