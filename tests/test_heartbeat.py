@@ -126,7 +126,17 @@ def test_of_several_parts_the_last_that_is_alive_is_told_of(folder, beat):
             pass
         found = survey(folder)
         assert (found.state, found.driver.runs_done) == ("running", 7)
-    assert survey(folder).state == "died"
+
+
+def test_a_new_driver_clears_away_those_that_have_died(folder, beat):
+    """As parts of another cut do; one that may be alive, elsewhere, stays."""
+    beat(host="elsewhere")
+    alive = (folder / NAME).rename(folder / f"{NAME}-2-of-5")
+    beat(pid=dead_process())
+    dead = (folder / NAME).rename(folder / f"{NAME}-3-of-5")
+    with beating(Directory(folder), Progress(40), Part(1, 2)):
+        assert (alive.exists(), dead.exists()) == (True, False)
+    alive.unlink()
 
 
 def test_a_folder_that_may_not_be_written_to_ends_nothing(tmp_path):

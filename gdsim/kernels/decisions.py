@@ -64,7 +64,7 @@ def waited_enough(runs: Any, agenda: Any, run: Any, stop: Any, loss: Any, margin
     return runs.memory[at + WAITED] >= agenda.tolerances[stop * 2]
 
 
-def waited_for_less(runs: Any, agenda: Any, run: Any, stop: Any, loss: Any) -> Any:
+def is_patience_over(runs: Any, agenda: Any, run: Any, stop: Any, loss: Any) -> Any:
     """Whether a loss was the last of `patience` looks in a row without one that was lower than all before by the tolerance."""
     at = (run * (len(agenda.stops) // STOP_COLUMNS) + stop) * MEMORY
     runs.memory[at + WAITED] = 0 if loss <= runs.memory[at + BEST] - agenda.tolerances[stop * 2 + 1] else runs.memory[at + WAITED] + 1

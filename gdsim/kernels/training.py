@@ -24,8 +24,8 @@ from gdsim.kernels.decisions import (
     STOP_COLUMNS,
     UNFINISHED,
     is_look_of,
+    is_patience_over,
     next_look,
-    waited_for_less,
 )
 from gdsim.kernels.snapshots import FOREVER, begin_runs, leave, settle_snapshots, take_snapshot
 from gdsim.kernels.state import (
@@ -242,7 +242,7 @@ def keep_appointment(table: Any, seat: Any, step: Any) -> None:
     """A lane has come to its run's next event."""
     seats, snapshots, runs, agenda = job_seats(table), job_snapshots(table), job_runs(table), job_agenda(table)
     run = seats.run[seat]
-    found = motion_stop(table, seat, run, step)
+    found = stop_without_loss(table, seat, run, step)
     if found != UNFINISHED:
         depart(table, seat, found)
     elif step == agenda.last:
@@ -262,7 +262,7 @@ def keep_appointment(table: Any, seat: Any, step: Any) -> None:
             settle_snapshots(table, False)
 
 
-def motion_stop(table: Any, seat: Any, run: Any, step: Any) -> Any:
+def stop_without_loss(table: Any, seat: Any, run: Any, step: Any) -> Any:
     """1 + the number of the stop that ends a run without its loss on the whole data, or UNFINISHED: SmallStep at cycle ends, Cycling, a plateau of epochs."""
     pack, seats, runs, agenda = job_pack(table), job_seats(table), job_runs(table), job_agenda(table)
     for stop in range(len(agenda.stops) // STOP_COLUMNS):
@@ -290,7 +290,7 @@ def mean_stops(table: Any, seat: Any, run: Any, step: Any, stop: Any) -> Any:
     runs.epoch_losses[run * epochs + (step - 1) // every - began // every] = mean
     watch.total[seat] = 0
     watch.seen[seat] = 0
-    return waited_for_less(runs, agenda, run, stop, mean)
+    return is_patience_over(runs, agenda, run, stop, mean)
 
 
 def drop_anchor(table: Any, seat: Any, step: Any) -> None:

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, the traces of writers that died, and folders that were not meant."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import platform
@@ -13,6 +14,8 @@ from gdsim.words import nearest
 WRITING = ".writing-"
 # A writer of another machine is not known to have died before its file has lain so long.
 ABANDONED_SECONDS = 3600.0
+# What a file system answers that has no links.
+WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 def write_atomically(path: pathlib.Path, data: bytes) -> None:
@@ -20,20 +23,50 @@ def write_atomically(path: pathlib.Path, data: bytes) -> None:
 
     Raises OSError, which names the file and not the temporary one.
     """
+    with _written_beside(path, data) as name:
+        os.replace(name, path)
+
+
+def write_first(path: pathlib.Path, data: bytes) -> bool:
+    """The same where there is no such file yet; False, and nothing is changed, where there is one, even if it has come just now.
+
+    By a link, which a file system gives a name at most once; one that has no links takes the last of several to write at once.
+    """
+    with _written_beside(path, data) as name:
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in WITHOUT_LINKS:
+                raise
+            if path.exists():
+                return False
+            os.replace(name, path)
+    return True
+
+
+@contextlib.contextmanager
+def _written_beside(path: pathlib.Path, data: bytes) -> Iterator[str]:
+    """The temporary name of a file with these bytes, beside the path that the block gives it; then it is gone, and the folder synced."""
     with _naming(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{WRITING}{platform.node()}-{os.getpid()}-")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{writing_here()}-")
         try:
             with os.fdopen(handle, "wb") as file:
                 os.fchmod(handle, 0o644)  # others on a shared file system read the results too
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
+            yield name
+        finally:
             with contextlib.suppress(OSError):
                 os.unlink(name)
-            raise
         sync_folder(path.parent)
+
+
+def writing_here(prefix: str = WRITING) -> str:
+    """How the names of this process's temporary files begin, by which `remove_abandoned` finds those of processes that have died."""
+    return f"{prefix}{platform.node()}-{os.getpid()}"
 
 
 @contextlib.contextmanager

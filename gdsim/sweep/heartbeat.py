@@ -38,6 +38,7 @@ class Driver(msgspec.Struct, frozen=True):
 def beating(place: Place, progress: Progress, part: Part | None = None) -> Iterator[None]:
     """Gives signs of life in a folder, until the block ends."""
     name = NAME if part is None else f"{NAME}-{part.number}-of-{part.of}"
+    _remove_dead(place)
     try:
         with every(BEAT_SECONDS, lambda: _write(place, name, progress), "gdsim-heartbeat"):
             yield
@@ -47,10 +48,14 @@ def beating(place: Place, progress: Progress, part: Part | None = None) -> Itera
 
 def driver_of(place: Place) -> Driver | None:
     """Who drives the sweep of a folder, or died in doing so, of several the last that is alive; None where nobody does."""
+    return min(_drivers(place).values(), key=lambda d: (not d.is_alive, d.seconds_ago), default=None)
+
+
+def _drivers(place: Place) -> dict[str, Driver]:
+    """Who is told of by the files of a folder, by their names."""
     names = [name for name in place.names() if name.startswith(NAME)]
     now = place.now() if names else 0.0
-    found = [d for name in names if (d := _driver_in(place, name, now)) is not None]
-    return min(found, key=lambda d: (not d.is_alive, d.seconds_ago), default=None)
+    return {name: found for name in names if (found := _driver_in(place, name, now)) is not None}
 
 
 def _driver_in(place: Place, name: str, now: float) -> Driver | None:
@@ -82,6 +87,14 @@ def _write(place: Place, name: str, progress: Progress) -> None:
     """The file, whole or as it was; a disk that has no room for it ends no sweep."""
     with contextlib.suppress(OSError):
         place.put_lightly(name, json.dumps({**_mine(), "runs_done": progress.tally.runs, "runs": progress.runs}).encode())
+
+
+def _remove_dead(place: Place) -> None:
+    """Removes the files of drivers that have died: of parts that may be cut otherwise by now, no driver would write over them."""
+    with contextlib.suppress(OSError):
+        for name, driver in _drivers(place).items():
+            if not driver.is_alive:
+                place.remove(name)
 
 
 def _remove(place: Place, name: str) -> None:

@@ -25,7 +25,8 @@ def checked_part(pair: Any) -> Part | None:
         return None
     if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
         raise ValueError(f"part must be (i, n), the i-th of n parts, counted from 1; {given(pair)} was given")
-    part = Part(*(checked_whole(value, f"{name} of part=(i, n)", 0) for name, value in zip(("i", "n"), pair, strict=True)))
+    number, count = pair
+    part = Part(checked_whole(number, "i of part=(i, n)", 0), checked_whole(count, "n of part=(i, n)", 0))
     if not 1 <= part.number <= part.of:
         raise ValueError(f"a part is the i-th of n, counted from 1; i={part.number} and n={part.of} were given")
     return part

@@ -4,14 +4,13 @@ import contextlib
 import hashlib
 import os
 import pathlib
-import platform
 import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 from gdsim.filenames import scheme_of, user_path
-from gdsim.sweep.files import WRITING, remove_abandoned, sync_folder, why_no_results, write_atomically
+from gdsim.sweep.files import WRITING, remove_abandoned, sync_folder, why_no_results, write_atomically, write_first, writing_here
 
 EXPERIMENT, LOG = "experiment.json", "log.jsonl"
 
@@ -103,7 +102,7 @@ class Place(Protocol):
         ...
 
     def put_first(self, name: str, data: bytes) -> bool:
-        """Puts a file where none was seen; False if the place knows that another was quicker."""
+        """Puts a file where none was seen; False, and nothing is changed, if another was quicker."""
         ...
 
     def put_lightly(self, name: str, data: bytes) -> None:
@@ -203,7 +202,7 @@ class Directory:
         return found
 
     def state(self, name: str) -> State:
-        """By its inode."""
+        """Size and time of the last change, which also is its version."""
         found = self.at(name).stat()
         return State(found.st_size, found.st_mtime, found.st_mtime_ns)
 
@@ -236,13 +235,12 @@ class Directory:
         write_atomically(self.at(name), data)
 
     def put_first(self, name: str, data: bytes) -> bool:
-        """As any file: without locks, the last of several to write it is right."""
-        self.put(name, data)
-        return True
+        """By a link, which only the first of several is given."""
+        return write_first(self.at(name), data)
 
     def put_lightly(self, name: str, data: bytes) -> None:
         """Renamed and not synced."""
-        beside = self.at(f"{WRITING}{platform.node()}-{os.getpid()}-{name}")
+        beside = self.at(f"{writing_here()}-{name}")
         beside.write_bytes(data)
         os.replace(beside, self.at(name))
 
@@ -270,7 +268,7 @@ class Directory:
     def now(self) -> float:
         """The time of a file made now; this machine's in a directory that may only be read."""
         try:
-            with tempfile.NamedTemporaryFile(dir=self.root, prefix=f"{WRITING}{platform.node()}-{os.getpid()}-") as file:
+            with tempfile.NamedTemporaryFile(dir=self.root, prefix=f"{writing_here()}-") as file:
                 return os.fstat(file.fileno()).st_mtime
         except OSError:
             return time.time()

@@ -1,5 +1,6 @@
 """Processes that tests start and kill, and the experiment that they run."""
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -8,7 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+
+from gdsim.sweep.store import Store
 
 GUARD = 600  # seconds after which a process counts as hanging; no measurement
 
@@ -141,3 +145,24 @@ def wait_until(holds, every=0.05):
     while not holds():
         assert time.monotonic() - began < GUARD, "waited in vain"
         time.sleep(every)
+
+
+def created_at_once(folder, sweeps):
+    """The sweeps that were taken into a folder, of several that each find it empty at the same moment."""
+    empty, taken = threading.Barrier(len(sweeps)), []
+
+    class Late(Store):
+        def check(self, sweep, **ways):
+            found = super().check(sweep, **ways)
+            if found is None:
+                empty.wait(timeout=60)
+            return found
+
+    def create(sweep):
+        with contextlib.suppress(ValueError):
+            Late(folder).create(sweep)
+            taken.append(sweep)
+
+    with concurrent.futures.ThreadPoolExecutor(len(sweeps)) as pool:
+        list(pool.map(create, sweeps))
+    return taken

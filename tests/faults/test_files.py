@@ -12,8 +12,9 @@ import pytest
 import gdsim as gd
 from gdsim.sweep import files
 from gdsim.sweep.outcomes import UnfinishedError
+from gdsim.sweep.store import Store
 from gdsim.sweep.survey import survey, verify_folder
-from tests.faults.machinery import finished, gdsim, shards
+from tests.faults.machinery import created_at_once, finished, gdsim, shards
 
 
 @pytest.fixture(scope="module")
@@ -248,3 +249,20 @@ def test_a_cache_of_kernels_that_cannot_be_trusted(small, kernels, tmp_path, mod
     assert code == 0, said
     assert shards(tmp_path / "out") == small.shards
     told("JIT cache cannot be trusted", **{mode: 1})
+
+
+def test_of_two_experiments_at_once_one_is_refused(sweep, tmp_path):
+    """And nothing of the other is replaced."""
+    other = gd.Sweep(problem=gd.functions.Himmelblau(), optimizer=gd.SGD(), steps=5)
+    for attempt in range(10):
+        (winner,) = created_at_once(tmp_path / str(attempt), [sweep, other])
+        assert Store(tmp_path / str(attempt)).sweep() == winner
+
+
+def test_where_there_are_no_links_what_lies_there_stays_too(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    assert [files.write_first(tmp_path / "one", data) for data in (b"first", b"second")] == [True, False]
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("one", b"first")]

@@ -10,7 +10,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -22,7 +21,7 @@ from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.store import Store
 from gdsim.sweep.survey import survey, verify_folder
 from tests import helpers
-from tests.faults.machinery import Cluster, finished, free_port, wait_until
+from tests.faults.machinery import Cluster, created_at_once, finished, free_port, wait_until
 from tests.faults.machinery import gdsim as started
 from tests.helpers import gdsim
 
@@ -187,23 +186,7 @@ def test_of_two_experiments_the_second_is_refused(sweep, s3, url):
     with pytest.raises(ValueError, match="holds another experiment"):
         other.run(out=url)
     assert objects(s3, url) == before
-    first, second = threading.Barrier(2), []
-
-    class Late(Store):
-        def check(self, sweep, **ways):
-            found = super().check(sweep, **ways)
-            if found is None:
-                first.wait()
-            return found
-
-    def create(one):
-        with contextlib.suppress(ValueError):
-            Late(f"{url}/race").create(one)
-            second.append(one)
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        list(pool.map(create, [sweep, other]))
-    (winner,) = second
+    (winner,) = created_at_once(f"{url}/race", [sweep, other])
     assert Store(f"{url}/race").sweep() == winner
 
 
