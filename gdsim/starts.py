@@ -178,6 +178,16 @@ def check_fit(init: Init, problem: Any, starts: int) -> None:
             raise ValueError(f"{type(init).__name__}.{name} must have a number for each of the {count} parameters; {len(end)} were given")
 
 
+def farthest(init: Init) -> float:
+    """A magnitude that no number of an init exceeds: its own numbers', of a normal one nine deviations; 0 of those that have none."""
+    if isinstance(init, Points):
+        return float(np.abs(init.values).max(initial=0.0))
+    if isinstance(init, float):
+        return abs(init)
+    ends = [np.abs(getattr(init, n)).max() for n in ("low", "high") if getattr(init, n, None) is not None]
+    return float(max([9 * getattr(init, "std", 0.0), *ends]))
+
+
 def initial_points(init: Init, problem: Any, seed: int, starts: np.ndarray) -> np.ndarray:
     """[start, parameter] float64, laid out as the problem's parameter vector: of networks W (units x inputs, row by row), then b.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 # gdsim's names, and what other libraries and textbooks call the same.
 MEANT = {
+    "decay": ("rho", "alpha", "smoothing"),  # before lr: PyTorch's RMSprop has an alpha
     "lr": ("learning_rate", "learningrate", "rate", "eta", "eta0", "alpha", "step_size", "learning_rate_init"),
     "steps": ("n_steps", "num_steps", "epochs", "n_epochs", "num_epochs", "iterations", "n_iter", "max_iter", "updates", "total_steps", "total_iters"),
     "starts": ("n_starts", "num_starts", "restarts", "n_runs", "runs", "replicas", "population", "n"),
@@ -16,7 +17,6 @@ MEANT = {
     "schedule": ("scheduler", "lr_scheduler"),
     "stop": ("early_stopping", "criterion", "callbacks"),
     "init": ("x0", "start", "initializer"),
-    "decay": ("rho", "alpha", "smoothing"),
     "momentum": ("mu", "gamma", "beta"),
     "beta1": ("b1", "betas", "momentum"),
     "beta2": ("b2", "decay"),
@@ -47,6 +47,21 @@ ELSEWHERE = {
     "clipvalue": "gd.ClipValue(rule, value) is put around any rule",
     "out": "it is run(out=...) that takes it",
     "threads": "it is run(threads=...) that takes it",
+    "lr": "the optimizer has it, such as gd.Adam(lr=0.01)",
+    "learning_rate": "the optimizer has it, such as gd.Adam(lr=0.01)",
+    "lr_decay": "schedule= says how a rate falls, such as gd.InverseTime()",
+}
+# Names of other libraries that are several of gdsim's, or stand for what is written otherwise: with a field that tells where they were meant.
+INSTEAD = {
+    "betas": ("beta1", "write beta1= and beta2="),
+    "learning_rate": ("learning_rate_init", "its size is learning_rate_init=, and how it changes schedule=, such as gd.InverseTime()"),
+    "solver": ("learning_rate_init", "write optimizer=, such as gd.Momentum(0.1)"),
+    "nesterovs_momentum": ("learning_rate_init", "write optimizer=gd.Nesterov(0.1, 0.9)"),
+    "beta_1": ("learning_rate_init", "write optimizer=gd.Adam(beta1=...)"),
+    "beta_2": ("learning_rate_init", "write optimizer=gd.Adam(beta2=...)"),
+    "epsilon": ("learning_rate_init", "write optimizer=gd.Adam(eps=...)"),
+    "power_t": ("learning_rate_init", "write schedule=gd.Power(exponent)"),
+    "max_fun": ("learning_rate_init", "there is no L-BFGS; max_iter= counts epochs"),
 }
 # A list of more names than this is no help.
 MOST_NAMES = 50
@@ -77,8 +92,10 @@ def closest(word: str, allowed: Sequence[str]) -> str | None:
 
 def nearest(word: str, allowed: Sequence[str]) -> str:
     """A hint for a misspelt name: the nearest allowed one, then all of them."""
-    close = closest(word, allowed)
-    hint = f"did you mean {close!r}? " if close else f"{ELSEWHERE[word]}; " if word in ELSEWHERE else ""
+    where, instead = INSTEAD.get(word, ("", ""))
+    close = None if where in allowed else closest(word, allowed)
+    said = instead if where in allowed else ELSEWHERE.get(word, "")
+    hint = f"did you mean {close!r}? " if close else f"{said}; " if said else ""
     return f"{hint}allowed: {', '.join(repr(a) for a in allowed)}"
 
 

@@ -5,6 +5,7 @@ import inspect
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import gdsim as gd
@@ -18,6 +19,11 @@ NUMBERS = (0.25, 0.5, 0.75, 0.125, 0.375)
 
 def network(**options):
     return gd.MLP(XOR, **{"hidden": [2], **options})
+
+
+def of(X, y=(0, 1, 1), **options):
+    """A network on samples of one's own."""
+    return gd.MLP(gd.Data(X, list(y), **options), hidden=[2])
 
 
 def sweep(**options):
@@ -50,7 +56,12 @@ def test_wrappers_take_the_rule_first_and_problems_the_data_then_hidden():
 
 WRONG = [
     (lambda: gd.Adam(learning_rate=0.1), r"Adam has no 'learning_rate'; did you mean 'lr'\? allowed: 'lr', 'beta1', 'beta2', 'eps', 'convention', 'eps_mode'"),
-    (lambda: gd.Adam(betas=(0.9, 0.99)), r"Adam has no 'betas'; did you mean 'beta1'\?"),
+    (lambda: gd.Adam(betas=(0.9, 0.99)), r"Adam has no 'betas'; write beta1= and beta2=; allowed"),
+    (lambda: gd.RMSprop(alpha=0.9), r"RMSprop has no 'alpha'; did you mean 'decay'\?"),
+    (lambda: sweep(lr=0.1), r"Sweep has no 'lr'; the optimizer has it, such as gd.Adam\(lr=0.01\)"),
+    (lambda: gd.MultistartClassifier(learning_rate="adaptive"), r"has no 'learning_rate'; its size is learning_rate_init=, and how it changes schedule="),
+    (lambda: gd.MultistartClassifier(beta_1=0.9), r"has no 'beta_1'; write optimizer=gd.Adam\(beta1=...\)"),
+    (lambda: gd.MultistartRegressor(nesterovs_momentum=True), r"write optimizer=gd.Nesterov\(0.1, 0.9\)"),
     (lambda: gd.SGD(lr=0.1, momentum=0.9), r"SGD has no 'momentum'; gd.Momentum\(lr, momentum\) and gd.Nesterov"),
     (lambda: gd.SGD(lr=0.1, weight_decay=0.1), r"SGD has no 'weight_decay'; gd.WeightDecay\(rule, weight_decay\) is put around any rule"),
     (lambda: gd.Adam(0.1, lr=0.2), r"Adam.lr was given twice: 0.1 by position and 0.2 by name"),
@@ -87,6 +98,14 @@ WRONG = [
     (lambda: sweep(problem=network(l2=[0.0, 1e-60])), r"MLP.l2=1e-60 is 0 in float32"),
     (lambda: sweep(schedule=gd.Cosine(10, minimum=1e-50)), r"Cosine.minimum=1e-50 is 0 in float32"),
     (lambda: sweep(optimizer=gd.Adam(eps=1e40)), r"Adam.eps=1e\+40 is inf in float32"),
+    (lambda: sweep(problem=of([[0.0], [1e39], [1e40]])), r"X\[1, 0\] is 1e\+39, beyond float32, which holds up to 3.4e\+38; 2 such numbers in all: scale it"),
+    (lambda: sweep(problem=of([[0.0], [1.0], [2.0]], [0.0, -1e39, 0.5])), r"y\[1\] is -1e\+39, beyond float32.*: scale the targets, or train with dtype='float64'"),
+    (lambda: sweep(problem=of([[0.0], [1.0], [2.0]], validation=([[1e39]], [0]))), r"X_validation\[0, 0\] is 1e\+39, beyond float32"),
+    (lambda: sweep(problem=of(pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [0.0, 1.0, 1e39]}))), r"X\[2, 1\], of column 'b', is 1e\+39, beyond float32"),
+    (lambda: gd.predict(gd.MLP(XOR, hidden=[2]), np.zeros(12, np.float32), [[1e39, 0.0]]), r"X\[0, 0\] is 1e\+39, beyond float32.*predict with dtype='float64'"),
+    (lambda: sweep(init=1e39), r"init reaches 1e\+39, beyond float32"),
+    (lambda: sweep(init=gd.Normal(1e38)), r"init reaches 9e\+38, beyond float32"),
+    (lambda: sweep(init=gd.Uniform(-1e39, 0)), r"init reaches 1e\+39, beyond float32"),
     (lambda: gd.ClipNorm(gd.SGD(), 1.0, convention="torch"), r"ClipNorm has no convention of its own; 'torch' was given: give it to SGD"),
     (lambda: gd.Expression("x**2+log(-1)*0"), r"this has no real value, in 'log\(-1\)'"),
     (lambda: gd.Expression("max(log(-1), x)"), r"this has no real value, in 'log\(-1\)'"),

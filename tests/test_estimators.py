@@ -196,8 +196,42 @@ def test_partial_fit_takes_batches_of_any_size_and_knows_classes_that_are_not_th
         model.partial_fit(X[:2], ["perhaps", "no"])
     with pytest.raises(ValueError, match="features"):
         model.partial_fit(X[:, :2], y)
+    with pytest.raises(ValueError, match=r"classes= has one class, 'no'"):
+        made("two classes").partial_fit(X[:2], ["no", "no"], classes=["no"])
+    with pytest.raises(ValueError, match=r"y has 'yes', which classes=.* lacks"):
+        made("two classes").partial_fit(X[:2], ["no", "yes"], classes=["no", "perhaps"])
     with pytest.raises(ValueError, match="partial_fit goes on with the optimizer that it began with"):
         model.set_params(optimizer=gd.RMSprop()).partial_fit(X, y)
+
+
+def test_a_schedule_goes_on_by_steps_whatever_the_sizes_of_the_calls():
+    """On equal rows the order does not matter, and the rate lr / t can be followed by hand: w of (x, 1) goes down the gradient of (w x - y)^2 / 2."""
+    model = gd.MultistartRegressor((), n_starts=1, optimizer=gd.SGD(0.5), schedule=gd.InverseTime(), batch_size=20, alpha=0.0, dtype="float64", random_state=3)
+    weights, error = None, None
+    for rows, steps in ((40, [1, 2]), (20, [3]), (40, [5, 6]), (7, [6])):  # five steps are behind the last call, and four before the third is not a whole epoch
+        model.partial_fit(np.full((rows, 1), 2.0), np.full(rows, 3.0))
+        if weights is not None:
+            for t in steps:
+                error = weights @ [2.0, 1.0] - 3.0
+                weights = weights - 0.5 / t * error * np.array([2.0, 1.0])
+            np.testing.assert_allclose([model.coefs_[0][0, 0], model.intercepts_[0][0]], weights, rtol=1e-12)
+        weights = np.array([model.coefs_[0][0, 0], model.intercepts_[0][0]])
+
+
+def test_partial_fit_goes_on_from_the_weights_that_are_seen():
+    X, y = targets("two outputs")
+    stopped = made("two outputs", early_stopping=True, n_iter_no_change=1, learning_rate_init=0.05, max_iter=40, n_starts=2).fit(X, y)
+    assert (stopped.result_.parameters.values != stopped.result_.best_parameters.values).any()
+    frozen = {"optimizer": gd.SGD(1e-300), "dtype": "float64"}  # a step that moves nothing shows where it began
+    still = made("two outputs", **frozen, early_stopping=True, n_iter_no_change=1, max_iter=3, n_starts=2).fit(X, y)
+    still.coefs_ = [np.full_like(W, 0.25) for W in still.coefs_]
+    best = still.best_start_
+    still.partial_fit(X, y)
+    place = int(np.flatnonzero(still.result_.start.values == best)[0])
+    assert (still._network.unpack(still._population.vectors[place])[0][0] == 0.25).all()
+    seen = stopped._population.vectors.copy()
+    stopped.set_params(learning_rate_init=1e-30).partial_fit(X, y)
+    assert (stopped._population.vectors == seen).all()
 
 
 def test_a_warm_start_goes_on_from_the_networks_and_refuses_others():
@@ -280,7 +314,7 @@ WRONG = {
     "shuffle": ("yes", "shuffle must be true or false; 'yes' was given"),
     "validation_fraction": (1.0, r"validation_fraction must be a finite number in \(0, 1\)"),
     "n_iter_no_change": (2.5, "n_iter_no_change must be a whole number from 1"),
-    "n_jobs": (0, "n_jobs must be None, a whole number from 1, or -1"),
+    "n_jobs": (0, "n_jobs must be None, a whole number from 1, -1 for all"),
     "dtype": ("float16", "dtype='float16' is not known"),
 }
 

@@ -48,6 +48,9 @@ WORKS = {
     "digits": Work("digits", (32,), 32),
     "deep": Work("digits", (64, 64, 64), 32, momentum_rate=0.01),
     "mnist": Work("random", (128,), 32),
+    # Beyond what gdsim is for: where its users should take PyTorch or JAX.
+    "wide": Work("random", (512,), 128),
+    "large": Work("random", (1024, 1024), 128),
 }
 
 
@@ -79,6 +82,9 @@ ROWS = [
     Row("digits", "adam", 8, 2000, BOTH, 3.0),
     Row("deep", "momentum", 256, 300, BOTH, None),
     Row("mnist", "adam", 64, 1000, BOTH, 2.0),
+    Row("wide", "adam", 1, 200, BOTH, None),
+    Row("wide", "adam", 8, 100, BOTH, None),
+    Row("large", "adam", 1, 50, BOTH, None),
     Row("rosenbrock", "adam", 100_000, 1000, ("jax",), 3.0),
     Row("rosenbrock", "adam", 1_000_000, 1000, ("jax",), 6.0),
     Row("rosenbrock", "momentum", 100_000, 1000, ("jax",), None),

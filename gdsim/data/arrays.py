@@ -134,6 +134,18 @@ def finite(values: np.ndarray, name: str) -> np.ndarray:
     return values
 
 
+def check_fits(values: np.ndarray, dtype: str, name: str, remedy: str, columns: tuple[str, ...] | None = None) -> None:
+    """Raises ValueError for finite numbers too large for the number type, naming the first; `columns` are the names of a matrix's columns."""
+    most = float(np.finfo(dtype).max)
+    if not values.size or max(float(values.max()), -float(values.min())) <= most:
+        return
+    beyond = np.argwhere(np.abs(values) > most)
+    first = beyond[0]
+    column = "" if columns is None else f", of column {columns[first[1]]!r},"
+    more = f"; {len(beyond)} such numbers in all" if len(beyond) > 1 else ""
+    raise ValueError(f"{name}[{_place(first)}]{column} is {values[tuple(first)]:g}, beyond {dtype}, which holds up to {most:.2g}{more}: {remedy}")
+
+
 def weights_of(values: Any, count: int) -> np.ndarray:
     """[sample] weights scaled to a mean of 1."""
     series = columns.series_of(values)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 import numpy as np
 
 from gdsim.axes import checked_whole
-from gdsim.data.arrays import features_of, kept, targets_of, weights_of
+from gdsim.data.arrays import check_fits, features_of, kept, targets_of, weights_of
 from gdsim.data.classes import are_doubtful, checked_names, classes_of, codes_of, counted, is_labels, listed
 from gdsim.data.columns import same_rows
 from gdsim.data.doubts import warn_of_absent_classes, warn_of_constants, warn_of_counts
@@ -228,6 +228,15 @@ class Data:
         """Whether y are whole numbers that look like labels no more than like numbers, and nobody has said which."""
         labels = self.y if self._labels is None else self._labels[0]
         return self._classes is None and self.class_names is not None and are_doubtful(labels, self.class_names)
+
+    def check_fits(self, dtype: str) -> None:
+        """Raises ValueError for features, or targets that are numbers, too large for the number type of runs."""
+        for n, part in self.sets.items():
+            of = "" if n == "train" else f"_{n}"
+            scaled = "scale it" if self.center is not None else "scale it (standardize=True of gd.Data)"
+            check_fits(part.X, dtype, f"X{of}", f"{scaled}, or train with dtype='float64'", self.feature_names)
+            if part.y.dtype.kind == "f":
+                check_fits(part.y, dtype, f"y{of}", "scale the targets, or train with dtype='float64'")
 
     @functools.cached_property
     def in_classes(self) -> "Data":

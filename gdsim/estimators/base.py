@@ -1,6 +1,7 @@
 """What the two estimators share: parameters, training from many starts, and the outputs of the networks that count."""
 
 import inspect
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -205,13 +206,15 @@ class Multistart(BaseEstimator):
             self.__dict__.pop("_population", None)  # what fails from here on leaves no networks of other classes behind
         samples, held = self._samples(X, y, sample_weight, reset=before is None), None
         self._seed = self._new_seed()
+        if settings.batch_size is not None and settings.batch_size > len(samples.X):
+            warnings.warn(f"batch_size={settings.batch_size} is larger than the {len(samples.X)} samples, all of which a step then takes", stacklevel=3)
         if settings.batch_of(len(samples.X)) is None:
             samples = merged(samples)
         if settings.sets_aside:
             is_of_classes = self._class_count() is not None
             samples, held = split(samples, settings.share, samples.y if is_of_classes else None, self._seed)
         problem = self._problem(settings, samples, held)
-        init = None if before is None else self._points(problem)
+        init = None if before is None else self._points(problem, "warm_start", "set warm_start=False")
         sweep = sweep_of(settings, problem, samples.mean_weight, self._seed, init=init)
         result = sweep.run(threads=threads, progress=bool(self.verbose))
         self._keep(result, settings, Population.of(result, settings, before=before, rows=result.run.values), problem)
@@ -231,11 +234,13 @@ class Multistart(BaseEstimator):
         else:
             check_state(self.result_, settings)
             settings = settings._replace(starts=int(self.result_.start.max()) + 1)
-            sweep = sweep_of(settings, problem, samples.mean_weight, self._seed, epochs_before=before.epochs)
-            epochs = before.epochs + 1
-            result = continue_with(self.result_, sweep, began=sweep.steps // epochs * before.epochs, threads=threads, progress=progress)
+            epoch = settings.steps_of(len(samples.X))
+            behind = -(-before.steps // epoch)  # orders of samples are of whole epochs of this call's steps
+            sweep = sweep_of(settings, problem, samples.mean_weight, self._seed, epochs_before=behind)
+            standing = self._standing(self._points(problem, "partial_fit", "fit a clone"))
+            result = continue_with(standing, sweep, began=behind * epoch, threads=threads, progress=progress)
             population = Population.of(result, settings, before=before, rows=np.searchsorted(before.runs, result.run.values))
-            population = population._replace(epochs=epochs, best=int(np.argmin(population.ahead)))
+            population = population._replace(steps=before.steps + epoch, best=int(np.argmin(population.ahead)))
         warn_of_ends(result, settings)
         self._keep(result, settings, population, problem)
         return self
@@ -246,16 +251,24 @@ class Multistart(BaseEstimator):
     def _problem(self, settings: Settings, samples: Samples, held: Samples | None) -> MLP:
         return MLP(data_of(samples, held, self._class_count()), settings.hidden, settings.activation, self._loss())
 
-    def _points(self, problem: MLP) -> np.ndarray:
-        """[start, parameter] where a warm start begins: the networks as they are, the best as `coefs_` and `intercepts_` have it."""
+    def _points(self, problem: MLP, asked: str, remedy: str) -> np.ndarray:
+        """[network, parameter] where a further training begins: the networks as they are, the best as `coefs_` and `intercepts_` have it."""
         points = np.array(self._population.vectors, np.float64)
         if points.shape[1] != problem.parameter_count:
             raise ValueError(
-                f"warm_start goes on with the networks that were fitted, of {points.shape[1]} parameters each, and one of {problem.parameter_count} is asked for; "
-                "set warm_start=False, or keep hidden_layer_sizes, classes and outputs"
+                f"{asked} goes on with the networks that were fitted, of {points.shape[1]} parameters each, and one of {problem.parameter_count} is asked for; "
+                f"{remedy}, or keep hidden_layer_sizes, classes and outputs"
             )
         points[self._population.best] = problem.pack([(W.T, b) for W, b in zip(self.coefs_, self.intercepts_, strict=True)])
         return points
+
+    def _standing(self, points: np.ndarray) -> Any:
+        """The last result with its runs at these points, where they are not at their ends: the best of an early end, or one that you have set."""
+        rows = np.searchsorted(self.result_.run.values, self._population.runs)
+        moved = (points != self.result_.parameters.values[rows]).any(1)
+        weights = self.result_.state_weights.copy()
+        weights.values[rows[moved]] = points[moved]
+        return self.result_.assign(state_weights=weights)
 
     def _keep(self, result: Any, settings: Settings, population: Population, problem: MLP) -> None:
         """Puts what came of the training into the attributes."""

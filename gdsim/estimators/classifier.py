@@ -35,7 +35,9 @@ class MultistartClassifier(ClassifierMixin, Multistart):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Takes all starts through one more epoch, on these samples; the first call needs `classes`, all labels that there will be.
 
-        No samples are set aside: what ranks the networks is how well they do, of late, on samples that they have not learned from yet.
+        No samples are set aside: what ranks the networks is how well they do, of late, on samples that they have not learned from yet. A
+        schedule goes on by the steps that were taken, rounded up to whole epochs of this call's size. The networks go on from where they
+        are, also from weights that you have put into `coefs_`, and from the best ones where the last fit stopped early.
         """
         if not hasattr(self, "_population") and classes is None:
             raise ValueError("the first call of partial_fit needs classes=, all labels that there will be")
@@ -70,21 +72,32 @@ class MultistartClassifier(ClassifierMixin, Multistart):
         return tags
 
     def _targets(self, y: np.ndarray, *, reset: bool, classes: Any = None) -> np.ndarray:
-        check_classification_targets(y)
-        kind = type_of_target(y)
+        try:
+            check_classification_targets(y)
+            kind = type_of_target(y)
+            found = unique_labels(y if classes is None else classes)
+        except TypeError:
+            kinds = ", ".join(sorted({type(label).__name__ for label in np.ravel(np.asarray(y if classes is None else classes, object))}))
+            raise TypeError(f"labels must be all numbers or all texts; {'y' if classes is None else 'classes='} has {kinds}") from None
         if kind == "multiclass-multioutput":
             raise ValueError(
                 "y[sample, label] must be of 0 and 1, which labels a sample has; for several outputs of several classes each take sklearn.multioutput"
             )
         if reset:
             self._has_several_labels = kind == "multilabel-indicator"
-            self.classes_ = np.arange(y.shape[1]) if self._has_several_labels else unique_labels(y if classes is None else classes)
+            self.classes_ = np.arange(y.shape[1]) if self._has_several_labels else found
         if self._has_several_labels or kind == "multilabel-indicator":
             if y.shape[1:] != (len(self.classes_),):
                 raise ValueError(f"y must have the labels of the first call, {len(self.classes_)} columns of 0 and 1; shape {y.shape} was given")
             return y.astype(np.int64)
+        if classes is not None:
+            missing = [label for label in unique_labels(y).tolist() if label not in self.classes_]
+            if missing:
+                raise ValueError(f"y has {listed(missing)}, which classes={given(classes)} lacks; give all labels that there will be")
         if len(self.classes_) < 2:
-            raise ValueError(f"y has one class, {listed(self.classes_.tolist())}; a classifier needs two classes or more")
+            raise ValueError(
+                f"{'y has' if classes is None else 'classes= has'} one class, {listed(self.classes_.tolist())}; a classifier needs two classes or more"
+            )
         labels = column_or_1d(y, warn=True)
         places = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
         unknown = np.flatnonzero(self.classes_[places] != labels)

@@ -32,7 +32,9 @@ class MultistartRegressor(RegressorMixin, Multistart):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Takes all starts through one more epoch, on these samples.
 
-        No samples are set aside: what ranks the networks is how well they do, of late, on samples that they have not learned from yet.
+        No samples are set aside: what ranks the networks is how well they do, of late, on samples that they have not learned from yet. A
+        schedule goes on by the steps that were taken, rounded up to whole epochs of this call's size. The networks go on from where they
+        are, also from weights that you have put into `coefs_`, and from the best ones where the last fit stopped early.
         """
         return self._partial_fit(X, y, sample_weight)
 

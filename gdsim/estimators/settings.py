@@ -52,11 +52,17 @@ class Settings(NamedTuple):
         batch = self.batch_size or 200
         return None if batch >= count else batch
 
+    def steps_of(self, count: int) -> int:
+        """Steps of an epoch of so many samples."""
+        return -(-count // (self.batch_of(count) or count))
+
 
 def settings_of(estimator: Any) -> Settings:
     """The parameters of an estimator. Raises ValueError or TypeError, one line each, for what they cannot be."""
     parameters = estimator.get_params(deep=False)
     truths = {n: _truth(parameters[n], n) for n in ("shuffle", "early_stopping", "warm_start")}
+    if not isinstance(parameters["verbose"], (bool, np.bool_, int, np.integer)):
+        raise TypeError(f"verbose must be true or false, or a whole number; {given(parameters['verbose'])} was given")
     rule, schedule = _declared(parameters, "optimizer"), _declared(parameters, "schedule")
     for name, parameter in (("lr", "learning_rate_init"), ("momentum", "momentum")):
         if parameters[parameter] is not None:
@@ -129,4 +135,4 @@ def threads_of(n_jobs: Any) -> int:
         return 1 if backend.nesting_level else usable_cores()
     if isinstance(n_jobs, (int, np.integer)) and not isinstance(n_jobs, bool) and n_jobs != 0:
         return int(n_jobs) if n_jobs > 0 else max(1, usable_cores() + 1 + int(n_jobs))
-    raise ValueError(f"n_jobs must be None, a whole number from 1, or -1 for all processors; {given(n_jobs)} was given")
+    raise ValueError(f"n_jobs must be None, a whole number from 1, -1 for all processors, or -2 for all but one, and so on; {given(n_jobs)} was given")

@@ -23,7 +23,7 @@ def sweep_of(settings: Settings, problem: MLP, weight: float, seed: int, *, init
     """
     count = len(problem.data.X)
     batch = settings.batch_of(count)
-    epoch = -(-count // (batch or count))
+    epoch = settings.steps_of(count)
     return Sweep(
         problem=MLP(problem.data, problem.hidden, problem.activation, problem.loss, l2=settings.alpha / ((batch or count) * weight)),
         optimizer=settings.rule, schedule=settings.schedule, init=init, starts=settings.starts if init is None else len(init),
@@ -54,7 +54,7 @@ class Population(NamedTuple):
     vectors: np.ndarray  # [network, parameter]
     curves: np.ndarray  # [network, epoch] the mean loss of each epoch's batches, of all calls, NaN once it has ended
     ahead: np.ndarray  # [network] the loss on samples that were not yet learned from, of late
-    epochs: int  # those behind them, by which a schedule goes on
+    steps: int  # those behind them, by which a schedule goes on
     best: int
 
     @classmethod
@@ -62,9 +62,11 @@ class Population(NamedTuple):
         """The networks of a result; `rows`: which of those before each of its runs went on from. Raises ValueError where all diverged."""
         alive = np.flatnonzero(result.status.values != "diverged")
         if not len(alive):
-            raise ValueError(f"all {result.sizes['run']} starts diverged; lower the learning rate (learning_rate_init), or scale the features (StandardScaler)")
+            raise ValueError(
+                f"all {result.sizes['run']} starts diverged; lower the learning rate (learning_rate_init), or scale the features (StandardScaler), or the targets of a "
+                "regression (TransformedTargetRegressor)"
+            )
         curves = result.epoch_loss.values[alive]
-        taken = int(np.isfinite(curves).sum(1).max())
         vectors = result["best_parameters" if settings.stops_early else "parameters"].values[alive]
         ahead = result.loss.values[alive, 0]
         if before is not None and rows is not None:
@@ -72,7 +74,8 @@ class Population(NamedTuple):
             curves = np.concatenate([before.curves[rows], curves], 1)
             ahead = KEPT * before.ahead[rows] + (1.0 - KEPT) * ahead
         scores = _scores(result, settings)[alive]
-        return cls(result.run.values[alive], vectors, curves, ahead, taken, int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))))
+        steps = int(result.steps_taken.values[alive].max())
+        return cls(result.run.values[alive], vectors, curves, ahead, steps, int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))))
 
 
 def _scores(result: Any, settings: Settings) -> np.ndarray:

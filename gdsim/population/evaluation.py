@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gdsim.data import Data
-from gdsim.data.arrays import plain
+from gdsim.data.arrays import check_fits, plain
 from gdsim.data.declare import SETS
 from gdsim.data.inputs import inputs_for
 from gdsim.kernels.cpu import Kernels
@@ -130,6 +130,8 @@ def evaluate(problem: Any, parameters: Any, *, on: str = "train", dtype: str | N
             raise ValueError(f"evaluate needs one {name} for all parameters; {getattr(problem, name)!r} was given")
     part, given = _part(problem, on), Given.of(parameters)
     packs = packs_of(problem, given.rows, dtype)
+    if part is not None:
+        part.check_fits(packs.kernels.dtype.name)
     names = ("loss", *(["accuracy"] if problem.is_classifier else []), *(["gradient_norm"] if on == "train" else []))
     with ieee_mode():
         columns = _scores(problem, packs, part, names)
@@ -147,6 +149,7 @@ def predict(problem: Any, parameters: Any, X: Any, *, classes: bool = False, dty
     given = Given.of(parameters)
     packs = packs_of(problem, given.rows, dtype)
     X = inputs_for(problem.data, X)
+    check_fits(X, packs.kernels.dtype.name, "X", "scale it, or predict with dtype='float64'", problem.data.feature_names)
     with ieee_mode():
         outputs = _outputs(problem, packs, X)
     if classes:

@@ -17,7 +17,7 @@ from gdsim.problems import MLP, PROBLEMS, Problem
 from gdsim.problems.functions import FUNCTIONS
 from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
-from gdsim.starts import Points, Start, check_fit, checked_init
+from gdsim.starts import Points, Start, check_fit, checked_init, farthest
 from gdsim.stops import STOPS, Diverged, Record, Stop
 from gdsim.sweep.cells import Cell, cell_count, cells_of
 from gdsim.words import given, nearest
@@ -226,9 +226,10 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return stops
 
     def check_anew(self) -> None:
-        """Refuses hyperparameters that the number type of their runs turns into 0 or infinity; an eps may be 0."""
+        """Refuses hyperparameters, starts and data that the number type of their runs turns into 0 or infinity; an eps may be 0."""
         dtypes = self.dtype.values if isinstance(self.dtype, Grid) else (self.dtype,)
-        if all((dtype or problem.default_dtype) != "float32" for dtype in dtypes for problem in self.problem):
+        short = [problem for problem in self.problem if any((dtype or problem.default_dtype) == "float32" for dtype in dtypes)]
+        if not short:
             return
         for owner, name, axis in self._numbers():
             for number in extremes(axis):
@@ -237,6 +238,12 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     raise ValueError(
                         f"{owner}.{name}={number!r} is {held:g} in float32; take a number between {SMALLEST:.2g} and {LARGEST:.3g}, or dtype='float64'"
                     )
+        for problem in short:
+            if problem.data is not None:
+                problem.data.check_fits("float32")
+            if farthest(self.init_of(problem)) > LARGEST:
+                far = farthest(self.init_of(problem))
+                raise ValueError(f"init reaches {far:.3g}, beyond float32, which holds up to {LARGEST:.3g}: begin nearer, or give dtype='float64'")
 
     def _numbers(self) -> Iterator[tuple[str, str, Axis]]:
         """(owner, name, axis) of all hyperparameters."""
