@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.sweep.frames import absent, texts_of, written
+from gdsim.sweep.frames import FEWEST_FOR_INTERVALS, absent, has_few_runs, texts_of, written
 from gdsim.sweep.words import counted
 
 MOST_ROWS = 20
 # Columns that are left out where the terminal is narrow, the first of these first; what is varied goes last, from the right.
 SPARED = (("validation accuracy",), ("low", "high"), ("worse_than_start",), ("diverged",), ("converged",))
-FEWEST_FOR_INTERVALS = 6  # runs without which no order statistics enclose a median in 95%
 
 
 def table_lines(frame: Any, width: int, accuracy: Any = None, whole: str = "gdsim report") -> list[str]:
@@ -43,7 +42,8 @@ def heading_of(frame: Any) -> list[str]:
     said = [f"{cells}, by {frame.attrs['ranked_by']}", "median over runs" + (", its 95% interval from low to high" if "low" in frame else "")]
     medians = frame["median"].to_numpy(float)
     lost = ["inf: half of the runs or more diverged or never got there"] if np.isinf(medians).any() else []
-    return [*said, *lost, *([f"-: {absent(frame.attrs['ranked_by'])}"] if np.isnan(medians).any() else [])]
+    few = [f"no interval where there are fewer than {FEWEST_FOR_INTERVALS} runs"] if has_few_runs(frame) else []
+    return [*said, *lost, *few, *([f"-: {absent(frame.attrs['ranked_by'])}"] if np.isnan(medians).any() else [])]
 
 
 def verdict_of(frame: Any) -> list[str]:
@@ -56,16 +56,17 @@ def verdict_of(frame: Any) -> list[str]:
     if len(frame) == 1:
         return []
     said = f"best: {name}"
-    if "low" not in frame:
+    if "low" not in frame and best["runs"] >= FEWEST_FOR_INTERVALS:
         return [said]
     return [said, noise_of(frame)]
 
 
 def noise_of(frame: Any) -> str:
     """Whether the best of several cells of a table with intervals is that beyond noise: whether the interval of another meets its own."""
-    low, high, runs = (frame[n].to_numpy(float) for n in ("low", "high", "runs"))
-    if runs[0] < FEWEST_FOR_INTERVALS:
-        return f"whether that is noise, {counted([runs[0]], 'run')} cannot tell: take {FEWEST_FOR_INTERVALS} or more"
+    runs = int(frame["runs"].iloc[0])
+    if runs < FEWEST_FOR_INTERVALS:
+        return f"whether that is noise, {counted([runs], 'run')} cannot tell: take {FEWEST_FOR_INTERVALS} or more"
+    low, high = (frame[n].to_numpy(float) for n in ("low", "high"))
     others = int(((low[1:] <= high[0]) & (high[1:] >= low[0])).sum())
     if not others:
         return "beyond noise: its interval meets that of no other cell"

@@ -7,8 +7,9 @@ import numpy as np
 
 from gdsim import analysis
 from gdsim.analysis.profiles import problem_of
-from gdsim.report.cells import FEWEST_FOR_INTERVALS, noise_of
+from gdsim.report.cells import noise_of
 from gdsim.report.tables import intervals, number, ranked_name, share
+from gdsim.sweep.frames import FEWEST_FOR_INTERVALS
 from gdsim.sweep.hits import own_targets
 from gdsim.sweep.reading import cells_in, worse_than_start
 from gdsim.sweep.table import table
@@ -17,6 +18,10 @@ from gdsim.sweep.words import cell_texts, counted, shown_number
 FEW_STARTS = 30
 # Starts of which one half chooses cells and the other compares: a median of fewer than six has no 95% interval.
 FEWEST = 12
+
+
+# How often the first must be the first again for intervals that meet to say nothing against it.
+SURE = 0.95
 
 
 def conclusion(result: Any, best: Any) -> Iterator[str]:
@@ -68,7 +73,10 @@ def _noise(frame: Any, best: Any, names: list[str]) -> str:
     rivals = [k for k in np.argsort(-chance, kind="stable") if k != first and chance[k] > 0.01]
     others = ", ".join(f"{names[k]} in {share(chance[k])}" for k in rivals[:3])
     more = f", and {len(rivals) - 3} others" if len(rivals) > 3 else ""
-    return f"{said}; with the starts drawn anew it is the first in {share(chance[first])} of resamples{f', {others}{more}' if others else ''}."
+    again = f"with the starts drawn anew it is the first in {share(chance[first])} of resamples{f', {others}{more}' if others else ''}"
+    if "may be as good" in said and chance[first] >= SURE:
+        return f"{said} by their intervals alone; but all cells have the same starts, and {again}: by however little, it is the best from the same starts."
+    return f"{said}; {again}."
 
 
 def unfinished(result: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ import pandas
 
 # Columns in which NaN, written as a dash, is a cell that has no number of what ranks.
 RANKED = ("median", "low", "high")
+FEWEST_FOR_INTERVALS = 6  # runs without which no order statistics enclose a median in 95%
 # Headings of tables that would not fit otherwise; each is spelt out below the table.
 SHORT = {"converged": "conv.", "diverged": "div.", "worse_than_start": "worse"}
 
@@ -46,6 +47,8 @@ class CellTable(pandas.DataFrame):
         said = [f"ranked by {ranked}: median over runs{ends}"] if ranked and "median" in self.columns else []
         if said and np.isnan(np.asarray(self["median"], float)).any():
             said.append(f"-: {absent(str(ranked))}")
+        if said and len(self) and has_few_runs(self):
+            said.append(f"no interval where there are fewer than {FEWEST_FOR_INTERVALS} runs")
         return said + ([", ".join(f"{short} = {name}" for name, short in names.items())] if names else [])
 
     def _repr_html_(self) -> str:
@@ -54,6 +57,11 @@ class CellTable(pandas.DataFrame):
         return frame.to_html(float_format=lambda v: written(v, 4), na_rep="", max_rows=pandas.get_option("display.max_rows")) + "".join(
             f"<p>{note}</p>" for note in self._notes({})
         )
+
+
+def has_few_runs(frame: Any) -> bool:
+    """Whether a table of cells has some with too few runs for an interval."""
+    return bool((frame["runs"] < FEWEST_FOR_INTERVALS).any())
 
 
 def texts_of(column: Any, digits: int) -> list[str]:
