@@ -1,6 +1,7 @@
 """Sweeps on a Dask cluster: the same shards as on threads, and what is said and kept when chunks fail or workers differ."""
 
 import collections
+import errno
 import re
 import urllib.request
 
@@ -12,6 +13,7 @@ from gdsim.sweep import threads as on_threads
 from gdsim.sweep import worker as on_workers
 from gdsim.sweep.cluster import connected
 from gdsim.sweep.outcomes import UnfinishedError
+from gdsim.sweep.places import UnreachableError
 from gdsim.sweep.survey import survey
 from tests.faults.machinery import shards
 
@@ -136,6 +138,24 @@ def test_chunks_that_fail_on_workers_are_set_aside(sweep, whole, client, tmp_pat
     sweep.run(out=out, client=client, **CUT)
     assert shards(out) == shards(whole)
     assert survey(out).failed_chunks == []
+
+
+def lose_folder():
+    """Makes a worker's first look at the folder fail, as one at a bucket that cannot be reached for a moment."""
+    held = on_workers.Store.experiment
+
+    def lost(store):
+        on_workers.Store.experiment = held
+        raise UnreachableError(errno.EIO, "the bucket cannot be reached")
+
+    on_workers.Store.experiment = lost
+
+
+@pytest.mark.full
+def test_workers_look_again_at_a_folder_that_was_out_of_reach(sweep, whole, client, tmp_path):
+    client.run(lose_folder)
+    sweep.run(out=tmp_path / "out", client=client, **CUT)
+    assert shards(tmp_path / "out") == shards(whole)
 
 
 @pytest.mark.full

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gdsim.cli.clusters import client_of, cluster_options
-from gdsim.cli.common import AS_JSON, DAMAGE, PATH, print_finding, refusals
+from gdsim.cli.common import AS_JSON, DAMAGE, PATH, print_finding, refusals, unfinished
 from gdsim.sweep.new import KINDS, write_new
 
 
@@ -21,7 +21,7 @@ def doctor(as_json: bool, **place: Any) -> None:
     from gdsim.sweep.doctor import examine
 
     console = Console(quiet=as_json)
-    with refusals(), client_of(console, place) as client:
+    with refusals(), unfinished(), client_of(console, place) as client:
         found = examine(client, console.say)
     print_finding(found, as_json)
     if found.problems:

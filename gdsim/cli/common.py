@@ -108,6 +108,23 @@ def is_damage(error: BaseException) -> bool:
     return isinstance(error, (DamagedShardError, DamagedFolderError))
 
 
+@contextlib.contextmanager
+def unfinished() -> Iterator[None]:
+    """What may be there after a while, as a cluster that does not answer, as one line with its exit code."""
+    from gdsim.sweep.outcomes import UnfinishedError
+
+    try:
+        yield
+    except UnfinishedError as error:
+        raise Incomplete(words(error)) from None
+
+
+class Incomplete(click.ClickException):
+    """What could not be done now."""
+
+    exit_code = INCOMPLETE
+
+
 class BadInput(click.ClickException):
     """What the user gave cannot be used."""
 

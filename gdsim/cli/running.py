@@ -80,7 +80,10 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     if options["part"] is not None:
         console.say("{} is done; {finished_runs:,} of {planned_runs:,} runs of the whole are there".format(options["part"], **result.attrs))
     if is_whole:
-        console.table(result, folder)
+        try:
+            console.table(result, folder)
+        except OSError as error:
+            console.say(f"the table could not be read ({words(error)}); all results are kept")
     console.say(f"results: {folder}  (gd.open({str(folder)!r}))" + (f"\nplot:    {picture}" if picture else ""))
 
 

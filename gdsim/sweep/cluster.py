@@ -271,7 +271,7 @@ def connected(
     """A `distributed.Client`: of the scheduler at an address or in a file, or of a cluster that is started for the block.
 
     That is a `deployment`'s, or one of `workers` processes here, one thread each. `tls` are the files of the authority's certificate,
-    of one's own and of its key; `chunk_seconds` is the sweep's. Raises ValueError where there is no scheduler.
+    of one's own and of its key; `chunk_seconds` is the sweep's. Raises UnfinishedError where no scheduler answers, ValueError where none can.
     """
     quieten()
     import distributed
@@ -292,7 +292,8 @@ def connected(
     timeout = parse_timedelta(get("distributed.comm.timeouts.connect"))  # to reach it at first, and after it was lost
     try:
         client = distributed.Client(scheduler, scheduler_file=scheduler_file and str(scheduler_file), security=security, timeout=timeout)
-    except (OSError, TimeoutError, ValueError, TypeError) as error:
-        raise ValueError(f"no scheduler answers at {place!r} within {timeout:g} s: {' '.join(str(error).split()) or type(error).__name__}") from None
+    except (OSError, ValueError, TypeError) as error:
+        kind = UnfinishedError if isinstance(error, OSError) else ValueError
+        raise kind(f"no scheduler answers at {place!r} within {timeout:g} s: {' '.join(str(error).split()) or type(error).__name__}") from None
     with client:
         yield client

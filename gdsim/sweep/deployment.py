@@ -29,6 +29,7 @@ from gdsim.axes import checked_whole
 from gdsim.declarations import Declaration
 from gdsim.filenames import user_path
 from gdsim.sweep.cores import usable_cores
+from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.toml import read_toml
 from gdsim.words import given, installs, nearest
 
@@ -41,6 +42,10 @@ SELDOM: dict[str, Any] = {
 }
 # How long a scheduler over SSH outlives a driver that was killed, and workers a scheduler.
 IDLE, ORPHANED = "1 hour", 60.0
+# What asyncssh raises for a key, a user or a host that will not do, which no second try changes.
+REFUSED = {"PermissionDenied", "HostKeyNotVerifiable", "KeyImportError", "KeyEncryptionError", "ConfigParseError"}
+# What SLURM's commands say where its controller does not answer.
+SILENT = re.compile(r"Unable to contact|timed out|Connection refused|Communication connection failure|Zero Bytes", re.IGNORECASE)
 # A job ends this long before its time limit: SLURM's limits are whole minutes, and a worker that leaves waits for its thread for half a minute.
 LIMIT_SECONDS, LEAVING_SECONDS = 60, 30
 
@@ -262,7 +267,8 @@ def read_deployment(named: str) -> Deployment:
 def started(deployment: Deployment, chunk_seconds: float = 10.0) -> Iterator[Any]:
     """The running cluster of a deployment, which is stopped at the end of the block, also by an error or Ctrl-C.
 
-    `chunk_seconds` is the sweep's own. Raises ValueError where it cannot be started.
+    `chunk_seconds` is the sweep's own. Raises ValueError where it can be started by no second try, UnfinishedError where it was not
+    started, which may be over after a while.
     """
     quieten()
     from dask.config import update_defaults
@@ -272,9 +278,18 @@ def started(deployment: Deployment, chunk_seconds: float = 10.0) -> Iterator[Any
         try:
             cluster = deployment.start(stack, chunk_seconds)
         except Exception as error:  # of asyncssh, dask-jobqueue, distributed: each has its own
-            what = "" if isinstance(error, ValueError) else f", of {deployment!r}"
-            raise ValueError(f"the cluster was not started: {' '.join(str(error).split()) or type(error).__name__}{what}") from None
+            what = "" if isinstance(error, (ValueError, UnfinishedError)) else f", of {deployment!r}"
+            is_mistake = isinstance(error, (ValueError, TypeError)) or any(type(e).__name__ in REFUSED for e in _causes(error))
+            kind = ValueError if is_mistake else UnfinishedError
+            raise kind(f"the cluster was not started: {' '.join(str(error).split()) or type(error).__name__}{what}") from None
         yield cluster
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, and those from which it was raised."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def quieten() -> None:
@@ -323,10 +338,13 @@ def _exports(settings: dict[str, Any], name: str = "DASK_") -> list[str]:
 
 
 def _check_job(script: str) -> None:
-    """Asks SLURM whether it would take a job, so that a partition that does not exist is told at once. Raises ValueError."""
+    """Asks SLURM whether it would take a job, so that a partition that does not exist is told at once. Raises ValueError, or UnfinishedError where nobody answers."""
     done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ValueError(f"SLURM would not take its jobs: {done.stderr or done.stdout}")
+        said = done.stderr or done.stdout
+        if SILENT.search(said):
+            raise UnfinishedError(f"SLURM does not answer: {said}")
+        raise ValueError(f"SLURM would not take its jobs: {said}")
 
 
 def seconds_of(walltime: Any) -> int:

@@ -1,7 +1,6 @@
 """`Sweep.run`: what is missing is trained, on threads of this process or on a cluster, and everything there is comes back as a Dataset."""
 
 import contextlib
-import errno
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -18,9 +17,6 @@ from gdsim.sweep.remaining import remaining_of
 from gdsim.sweep.result import dataset, joined, remembered
 from gdsim.sweep.threads import Threads, train_from_start
 from gdsim.words import given
-
-# What a disk may refuse for a while, and not for what was asked of it.
-OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 def checked_lanes(lanes: Any) -> int | None:
@@ -122,6 +118,7 @@ def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix
 @contextlib.contextmanager
 def _usable(store: Any) -> Iterator[None]:
     """What a folder may refuse, as an UnfinishedError where it may be over after a while, else as a StoreError."""
+    from gdsim.sweep.files import OF_THE_DISK
     from gdsim.sweep.places import UnreachableError
     from gdsim.sweep.store import StoreError
 
@@ -131,6 +128,16 @@ def _usable(store: Any) -> Iterator[None]:
         for_a_while, is_far = error.errno in OF_THE_DISK, isinstance(error, UnreachableError)
         what = "" if is_far else f"{store.folder!r} cannot be {'written' if for_a_while else 'a folder of results'}: "
         raise (UnfinishedError if for_a_while else StoreError)(f"{what}{error.strerror or error}") from (error if for_a_while else None)
+
+
+@contextlib.contextmanager
+def _going() -> Iterator[None]:
+    """What a folder or a cluster refuses once they were usable, as an UnfinishedError: what is finished is kept."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{error.filename!r}: {error.strerror}" if error.filename is not None else str(error) or type(error).__name__
+        raise UnfinishedError(" ".join(what.split())) from error
 
 
 @contextlib.contextmanager
@@ -189,11 +196,7 @@ def runs_in(plan: Plan, outcome: Outcome, chosen: np.ndarray | None) -> tuple[np
 
 def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, mix: bool) -> Any:
     """Trains what a folder lacks, and opens it."""
-    from gdsim.sweep.heartbeat import beating
-    from gdsim.sweep.longer import Earlier
-    from gdsim.sweep.opening import open_results  # and with it Dask and pyarrow, which runs without a folder do not need
-    from gdsim.sweep.places import failure_name
-    from gdsim.sweep.store import Store, missing_chunks
+    from gdsim.sweep.store import Store
 
     store = Store(out)
     with _usable(store):
@@ -201,6 +204,18 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
         found = store.find(verify=True)
         for damage in found.damaged:
             store.put_aside(damage.file)
+    with _going():
+        return _train_missing(sweep, plan, store, found, ways, listener)
+
+
+def _train_missing(sweep: Any, plan: Plan, store: Any, found: Any, ways: Ways, listener: Any) -> Any:
+    """Trains what a usable folder lacks, of which good shards were found, and opens it."""
+    from gdsim.sweep.heartbeat import beating
+    from gdsim.sweep.longer import Earlier
+    from gdsim.sweep.opening import open_results  # and with it Dask and pyarrow, which runs without a folder do not need
+    from gdsim.sweep.places import failure_name
+    from gdsim.sweep.store import missing_chunks
+
     chunks = chunks_of(plan, ways.part)
     runs = sum(c.size for c in chunks)
     todo = missing_chunks(plan, found.shards, chunks)
@@ -222,12 +237,12 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
             f"{len(failed)} of {len(todo)} chunks failed {ways.attempts} times each and were set aside; all others{f' of {ways.part}' if ways.part else ''} are finished. "
             f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.place.at(failure_name(first.chunk.name))} has the traceback"
         )
-    result = open_results(out)
+    result = open_results(store.folder)
     gone = plan.runs - result.attrs["finished_runs"]  # of all that the folder should hold by now
     if gone and ways.part is not None:
         gone = sum(c.size for c in missing_chunks(plan, store.find().shards, chunks))
     if gone:
-        raise UnfinishedError(f"{gone:,} runs have gone from {str(out)!r} while others were trained")
+        raise UnfinishedError(f"{gone:,} runs have gone from {store.folder!r} while others were trained")
     return result
 
 

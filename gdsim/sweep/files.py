@@ -14,6 +14,8 @@ from gdsim.words import nearest
 WRITING = ".writing-"
 # A writer of another machine is not known to have died before its file has lain so long.
 ABANDONED_SECONDS = 3600.0
+# What a disk or a file server may refuse for a while, and not for what was asked of it.
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE, errno.ETIMEDOUT}
 # What a file system answers that has no links.
 WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 

@@ -23,7 +23,7 @@ class FailingError(UnfinishedError):
 class Failure(NamedTuple):
     """Why a chunk is not finished."""
 
-    kind: str  # "raised" by its training, "unwritten" by a worker, "lost" with its worker, scheduler or task; "refused" by a worker or the folder
+    kind: str  # "raised" by its training, "unread" or "unwritten" by a worker that the folder failed, "lost" with its worker, scheduler or task; "refused" by a worker or the folder
     reason: str
     text: str = ""  # the traceback
     where: str = ""  # the worker's address
@@ -78,8 +78,8 @@ def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, a
     """What becomes of each chunk, in the order in which they are done.
 
     A chunk that raises is tried again, and given up in the end; one that is lost with its worker is sent out until it comes
-    back. What the folder cannot take, or a worker refuses, ends the sweep: it would be the same with every chunk. Raises
-    UnfinishedError then.
+    back. What the folder cannot give or take, try after try, or a worker refuses, ends the sweep: it would be the same with every
+    chunk. Raises UnfinishedError then.
     """
     waiting = collections.deque(chunks)
     tries: collections.Counter[str] = collections.Counter()
@@ -100,7 +100,7 @@ def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, a
             continue
         tries[outcome.chunk.name] += failure.kind != "lost"
         is_last = tries[outcome.chunk.name] >= attempts
-        if failure.kind == "refused" or (failure.kind == "unwritten" and is_last):
+        if failure.kind == "refused" or (failure.kind in ("unread", "unwritten") and is_last):
             raise UnfinishedError(failure.reason) from failure.error
         if is_last and failure.kind == "raised":
             yield outcome

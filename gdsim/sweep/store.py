@@ -33,6 +33,7 @@ from gdsim.kernels import BITS
 from gdsim.starts import Points
 from gdsim.sweep.canonical import canonical, digest, encoded, hash_of
 from gdsim.sweep.cells import identities_of
+from gdsim.sweep.files import OF_THE_DISK
 from gdsim.sweep.places import EXPERIMENT, File, Place, UnreachableError, data_name, failure_name, place_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.shards import DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
@@ -165,6 +166,8 @@ class Store:
         except (StoreError, UnreachableError):
             raise
         except OSError as error:
+            if error.errno in OF_THE_DISK:
+                raise
             raise StoreError(f"{path!r} cannot be read: {error.strerror or error}") from None
         except (ValueError, RecursionError) as error:
             raise DamagedFolderError(f"{path!r} cannot be read: {error}; remove it and run again") from None

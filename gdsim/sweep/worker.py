@@ -94,6 +94,8 @@ def train_chunks(
             Store(folder).write(plan, chunk, result)
             receipts.append(receipt)
     except Exception as error:
+        if kind == "refused" and isinstance(error, OSError):
+            kind = "unread"
         raise ChunkError(receipts, failure_of(kind, error)._replace(where=get_worker().address, error=None)) from None
     return receipts
 

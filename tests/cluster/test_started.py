@@ -8,8 +8,9 @@ import pytest
 
 import gdsim as gd
 from gdsim.sweep.deployment import Local, Ssh, started
+from gdsim.sweep.outcomes import UnfinishedError
 from tests.cluster.conftest import CUT
-from tests.faults.machinery import finished, gdsim, python, shards, wait_until
+from tests.faults.machinery import finished, free_port, gdsim, python, shards, wait_until
 
 pytestmark = [pytest.mark.full, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")]
 
@@ -101,9 +102,14 @@ with deployment.started(deployment.read_deployment("ssh:{tmp_path}/ssh.toml")):
 
 def test_ssh_that_fails_is_one_line(sshd, tmp_path):
     """And leaves nothing, of those hosts either that could be reached."""
-    named = {"hosts": ("127.0.0.1",), "port": sshd.port, "known_hosts": str(sshd.folder / "known"), "folder": str(tmp_path), "interface": "lo"}
-    for key, remote, why in [("host", None, "Permission denied"), ("user", "/no/python", "Worker failed to start")]:
-        made = Ssh(**named, key=str(sshd.folder / key), python=remote)
-        with pytest.raises(ValueError, match=f"^the cluster was not started: [^\n]*{why}[^\n]*$"), started(made):
+    named = {"hosts": ("127.0.0.1",), "known_hosts": str(sshd.folder / "known"), "folder": str(tmp_path), "interface": "lo"}
+    mistaken, silent = ValueError, UnfinishedError
+    for key, remote, port, kind, why in [
+        ("host", None, sshd.port, mistaken, "Permission denied"),
+        ("user", "/no/python", sshd.port, silent, "Worker failed to start"),
+        ("user", None, free_port(), silent, "Connect call failed"),
+    ]:
+        made = Ssh(**named, port=port, key=str(sshd.folder / key), python=remote)
+        with pytest.raises(kind, match=f"^the cluster was not started: [^\n]*{why}[^\n]*$"), started(made):
             pass
         wait_until(lambda: left_in(tmp_path, sshd) == [])

@@ -117,7 +117,7 @@ def test_tls_lets_in_those_with_a_certificate_alone(small, certificates):
     with Cluster(certificates, workers=1, security=security) as cluster:
         for address, options in ((cluster.address, []), (cluster.address, strange), (cluster.address.replace("tls", "tcp"), [])):
             code, said = finished(gdsim(*small.command(out, "--scheduler", address, *options), env=impatient))
-            assert code == 2, said
+            assert code == 3, said
             assert "no scheduler answers" in said
             assert "Traceback" not in said
             assert not out.exists()

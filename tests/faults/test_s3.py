@@ -18,6 +18,7 @@ import pytest
 import gdsim as gd
 from gdsim.sweep import heartbeat
 from gdsim.sweep.outcomes import UnfinishedError
+from gdsim.sweep.places import UnreachableError
 from gdsim.sweep.store import Store
 from gdsim.sweep.survey import survey, verify_folder
 from tests import helpers
@@ -239,6 +240,27 @@ def test_the_nth_request_fails(sweep, whole, s3, url, monkeypatch):
         sweep.run(out=f"{url}/{n}", **CHUNKS)
         assert objects(s3, f"{url}/{n}", "shards/") == wanted
     assert n > len(wanted)
+
+
+def test_a_server_that_is_gone_from_the_nth_request_on_is_no_bad_input(sweep, s3, url, monkeypatch):
+    """Also when all is trained, and only to be opened."""
+    from gdsim.sweep.buckets import Bucket
+
+    ask, asked, last = Bucket._said, [0], [10**9]
+
+    def counted(place):
+        asked[0] += 1
+        if asked[0] > last[0]:
+            raise UnreachableError(errno.EIO, "the server is gone")
+        return ask(place)
+
+    monkeypatch.setattr(Bucket, "_said", counted)
+    sweep.run(out=f"{url}/whole", **CHUNKS)
+    needed = asked[0]
+    for n in sorted({0, needed // 3, *range(needed - 6, needed - 1)}):
+        asked[0], last[0] = 0, n
+        with pytest.raises(UnfinishedError, match=r"the server is gone$"):
+            sweep.run(out=f"{url}/{n}", threads=1, **CHUNKS)
 
 
 def test_a_server_that_is_busy_has_no_damage(sweep, whole, s3, url, monkeypatch):
