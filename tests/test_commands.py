@@ -11,6 +11,8 @@ import xarray
 
 import gdsim as gd
 from gdsim.cli import watching
+from gdsim.sweep import store as stores
+from gdsim.sweep.shards import read_footer
 from tests.faults.machinery import shards
 from tests.helpers import gdsim
 
@@ -106,6 +108,8 @@ def test_a_folder_is_watched_until_it_lacks_nothing(stored, tmp_path, monkeypatc
     first.unlink()
     second.unlink()
     runs = gd.open(stored).sizes["run"]
+    read, whole = [], len(kept) + len(list((tmp_path / "out" / "shards").iterdir()))
+    monkeypatch.setattr(stores, "read_footer", lambda file: read.append(file.name) or read_footer(file))
     events = iter([lambda: None, lambda: first.write_bytes(kept[first]), lambda: second.write_bytes(kept[second])])
     monkeypatch.setattr(watching.time, "sleep", lambda _: next(events)())
     code, out, errors = gdsim("status", "out", "--watch", folder=tmp_path, patched=True)
@@ -114,6 +118,7 @@ def test_a_folder_is_watched_until_it_lacks_nothing(stored, tmp_path, monkeypatc
     assert [line.split(" of ")[0] for line in lines] == sorted({line.split(" of ")[0] for line in lines}, key=int)
     assert len(lines) == 3
     assert lines[-1].startswith(f"{runs} of {runs} runs, 0 chunks missing, finished")
+    assert len(read) == whole  # each footer once, in four looks
     first.unlink()
     monkeypatch.setattr(watching.time, "sleep", interrupt)
     code, out, _ = gdsim("status", "out", "--watch", "--json", folder=tmp_path, patched=True)

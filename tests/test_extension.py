@@ -49,13 +49,54 @@ def test_more_cells_in_any_place(sweep, tmp_path):
     assert result.identical(more.run())
 
 
-def test_fewer_are_a_view_and_all_are_there_again(sweep, tmp_path):
-    whole = sweep.run(out=tmp_path / "out").load()
-    before = set(shards(tmp_path / "out"))
-    fewer = grown(sweep, starts=4, optimizer=gd.SGD(lr=[0.01]))
-    assert fewer.run(out=tmp_path / "out").load().identical(fewer.run())
-    assert sweep.run(out=tmp_path / "out").load().identical(whole)
-    assert set(shards(tmp_path / "out")) == before
+def content(folder):
+    """Every file of a folder by its name."""
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("changes", [{"starts": 4}, {"optimizer": gd.SGD(lr=[0.01])}, {"starts": 4, "optimizer": [gd.Adam(lr=[0.1]), gd.SGD(lr=[0.01])]}])
+def test_a_smaller_call_changes_nothing_and_gives_its_own_runs(sweep, tmp_path, changes):
+    out = tmp_path / "out"
+    whole = sweep.run(out=out).load()
+    before, fewer = content(out), grown(sweep, **changes)
+    alone = fewer.run()
+    with pytest.warns(RuntimeWarning, match=f"holds a larger experiment, which it keeps: {30 - alone.sizes['run']} more runs than these"):
+        assert fewer.run(out=out, chunk_seconds=1.0).load().identical(alone)
+    assert content(out) == before
+    assert gd.open(out).load().identical(whole)
+
+
+def test_a_smaller_call_trains_what_it_lacks_of_the_larger(sweep, tmp_path):
+    out = tmp_path / "out"
+    whole = sweep.run(out=out, chunk_seconds=1e-9).load()
+    for name in shards(out):
+        (out / "shards" / name).unlink()
+    fewer = grown(sweep, starts=2, optimizer=[gd.Adam(lr=[0.1]), gd.SGD(lr=[0.01])])
+    with pytest.warns(RuntimeWarning, match="26 more runs"):
+        assert fewer.run(out=out, chunk_seconds=1e-9).load().identical(fewer.run())
+    held = gd.open(out)
+    assert (held.attrs["finished_runs"], held.attrs["planned_runs"]) == (4, 30)
+    assert sweep.run(out=out).load().identical(whole)
+
+
+def test_runs_that_go_out_of_view_are_told(sweep, tmp_path):
+    out = tmp_path / "out"
+    whole = sweep.run(out=out).load()
+    with pytest.warns(RuntimeWarning, match="held an experiment with 24 other runs: those that are finished are kept"):  # 30 less 6 starts of one cell
+        grown(sweep, starts=6, optimizer=gd.SGD(lr=[0.01, 0.02])).run(out=out)
+    with pytest.warns(RuntimeWarning, match="6 other runs"):
+        assert sweep.run(out=out).load().identical(whole)
+
+
+def test_fewer_starts_of_a_summary_are_refused_and_fewer_cells_are_not(sweep, tmp_path):
+    whole = grown(sweep, keep="summary")
+    kept = whole.run(out=tmp_path / "out").load()
+    with pytest.raises(ValueError, match="holds a summary of 10 starts, which cannot be taken apart: give starts=10, or another folder"):
+        grown(whole, starts=4).run(out=tmp_path / "out")
+    fewer = grown(whole, optimizer=gd.Adam(lr=[0.1]))
+    with pytest.warns(RuntimeWarning, match="20 more runs"):
+        assert fewer.run(out=tmp_path / "out").load().identical(fewer.run())
+    assert gd.open(tmp_path / "out").load().identical(kept)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import shutil
 
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import gdsim as gd
 from gdsim.sweep.store import Store
+from gdsim.sweep.survey import survey
 from tests.helpers import same_results
 
 
@@ -106,6 +109,36 @@ def test_another_experiment_is_refused_before_anything_is_written(stored):
     with pytest.raises(ValueError, match="holds another experiment"):
         other.run(out=folder)
     assert names(folder) == before
+
+
+def test_shards_of_another_experiment_are_not_taken_over(sweep, stored, tmp_path):
+    """Where `experiment.json` has gone: its own experiment goes on, another is refused before anything is written."""
+    out = tmp_path / "out"
+    shutil.copytree(stored[0], out)
+    (out / "experiment.json").unlink()
+    before = names(out)
+    other = msgspec.structs.replace(sweep, seed=sweep.seed + 1)
+    with pytest.raises(ValueError, match=f"has lost its experiment.json, and its {len(before)} shards hold runs of another experiment"):
+        other.run(out=out)
+    assert not (out / "experiment.json").exists()
+    assert sweep.run(out=out).identical(stored[1])
+    apart = tmp_path / "other"
+    other.run(out=apart)
+    foreign = [shutil.copy(p, out / "shards") for p in (apart / "shards").iterdir()]
+    found = survey(out)
+    assert (found.shards, found.other_shards, found.finished_runs) == (len(before), len(foreign), stored[1].sizes["run"])
+
+
+def test_chunks_are_counted_as_they_were_cut(tmp_path):
+    sweep, out = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), starts=8, steps=3), tmp_path / "out"
+    sweep.run(out=out, chunk_seconds=1e-9)
+    assert len(names(out)) == sweep.plan().runs
+    for name in names(out)[:5]:
+        (out / "shards" / name).unlink()
+    found = survey(out)
+    assert (found.missing_chunks, found.missing_runs) == (5, 5)  # a run each
+    sweep.run(out=out)
+    assert "chunk_seconds" not in json.loads((out / "experiment.json").read_text())
 
 
 def test_another_driver_may_begin_between_two_looks(sweep, tmp_path, monkeypatch):

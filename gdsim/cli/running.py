@@ -67,7 +67,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
             with shown(True, sys.stdout) as progress:
                 result = sweep.run(out=folder, client=client, progress=progress, **options)
         is_whole = result.attrs["finished_runs"] == result.attrs["planned_runs"]
-        picture = _draw(result, folder, console) if is_whole and sweep.keep == "runs" else None
+        picture = _draw(result, folder, console) if is_whole and sweep.keep == "runs" and _is_shown(result, folder) else None
     except UnfinishedError as error:
         console.say(f"not finished: {words(error)}\n{_kept(folder, progress)}. {go_on}")
         sys.exit(FAILING if isinstance(error, FailingError) else INCOMPLETE)
@@ -96,6 +96,15 @@ def plan(file: pathlib.Path, settings: tuple[str, ...], as_json: bool) -> None:
     with refusals():
         found = _read(file, settings).plan()
     click.echo(json.dumps(found.summary()) if as_json else str(found))
+
+
+def _is_shown(result: Any, folder: pathlib.Path | str) -> bool:
+    """Whether a folder shows a result, and not a larger one."""
+    from gdsim.sweep.canonical import digest
+    from gdsim.sweep.result import sweep_behind
+    from gdsim.sweep.store import Store
+
+    return Store(folder).experiment()["sha256"] == digest(sweep_behind(result))
 
 
 def _draw(result: Any, folder: pathlib.Path | str, console: Any) -> str | None:

@@ -33,9 +33,10 @@ def watch(folder: pathlib.Path | str, as_json: bool) -> Survey:
 
 def _states(folder: pathlib.Path | str) -> Iterator[Survey]:
     """A folder's states, now and then, the last of which lacks nothing."""
+    known: dict[Any, Any] = {}
     while True:
         began = time.perf_counter()
-        found = survey(folder)
+        found = survey(folder, known)
         yield found
         if not found.missing_runs:
             return

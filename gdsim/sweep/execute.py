@@ -200,17 +200,18 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
 
     store = Store(out)
     with _usable(store):
-        store.create(sweep, mix=mix)
+        kept = store.create(sweep, mix=mix, chunk_seconds=ways.chunk_seconds)
         found = store.find(verify=True)
         for damage in found.damaged:
             store.put_aside(damage.file)
     with _going():
-        return _train_missing(sweep, plan, store, found, ways, listener)
+        return _train_missing(sweep, plan, store, kept, found, ways, listener)
 
 
-def _train_missing(sweep: Any, plan: Plan, store: Any, found: Any, ways: Ways, listener: Any) -> Any:
-    """Trains what a usable folder lacks, of which good shards were found, and opens it."""
+def _train_missing(sweep: Any, plan: Plan, store: Any, kept: Any, found: Any, ways: Ways, listener: Any) -> Any:
+    """Trains what a usable folder lacks, which holds the sweep `kept` and of which good shards were found, and opens it."""
     from gdsim.sweep.heartbeat import beating
+    from gdsim.sweep.larger import placed_in
     from gdsim.sweep.longer import Earlier
     from gdsim.sweep.opening import open_results  # and with it Dask and pyarrow, which runs without a folder do not need
     from gdsim.sweep.places import failure_name
@@ -218,18 +219,21 @@ def _train_missing(sweep: Any, plan: Plan, store: Any, found: Any, ways: Ways, l
 
     chunks = chunks_of(plan, ways.part)
     runs = sum(c.size for c in chunks)
-    todo = missing_chunks(plan, found.shards, chunks)
-    progress = Progress(runs, listener, remaining_of(plan, todo, ways.thread_count))
+    todo, whole = missing_chunks(plan, found.shards, chunks), plan
+    if kept is not sweep:  # the workers of a cluster know the folder's own plan
+        whole = kept.plan(chunk_seconds=ways.chunk_seconds, lanes=ways.lanes)
+        todo = placed_in(whole, plan, todo)
+    progress = Progress(runs, listener, remaining_of(whole, todo, ways.thread_count))
     progress.add(Tally(runs=runs - sum(c.size for c in todo)))
     progress.chunks, progress.chunks_missing = len(chunks), len(todo)
     steps = store.earlier_steps()
-    earlier = Earlier(sweep, plan, found.shards, steps) if todo and steps else None
+    earlier = Earlier(kept, whole, found.shards, steps) if todo and steps else None
     going, beginning = earlier.split(todo) if earlier else ([], todo)
     failed = []
     with beating(store.place, progress, ways.part), _observed(ways, store, progress):
         for source, some in ((earlier, going), (None, beginning)):
             if some:
-                failed += _train(plan, some, _executor(sweep, plan, store, ways, progress, source), store, progress, ways.attempts)
+                failed += _train(whole, some, _executor(kept, whole, store, ways, progress, source), store, progress, ways.attempts)
     store.place.make("shards")  # without what workers left that died meanwhile
     if failed:
         first = failed[0]
@@ -237,7 +241,7 @@ def _train_missing(sweep: Any, plan: Plan, store: Any, found: Any, ways: Ways, l
             f"{len(failed)} of {len(todo)} chunks failed {ways.attempts} times each and were set aside; all others{f' of {ways.part}' if ways.part else ''} are finished. "
             f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.place.at(failure_name(first.chunk.name))} has the traceback"
         )
-    result = open_results(store.folder)
+    result = open_results(store.folder) if kept is sweep else open_results(store.folder, sweep)
     gone = plan.runs - result.attrs["finished_runs"]  # of all that the folder should hold by now
     if gone and ways.part is not None:
         gone = sum(c.size for c in missing_chunks(plan, store.find().shards, chunks))

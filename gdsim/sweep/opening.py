@@ -170,8 +170,10 @@ def _summary(shard: Shard) -> Any:
     return read_summary(shard)
 
 
-def open_results(path: str | os.PathLike[str]) -> Any:
+def open_results(path: str | os.PathLike[str], sweep: Any = None) -> Any:
     """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
+
+    `sweep` is the folder's own, if not given, or another that shares its cells, whose runs are then shown.
 
     Nothing but the shards' footers is read until values are asked for; each shard's bytes are then checked, once, against its
     name. Curves and vectors are Dask arrays, block by block; one number per run is read as a whole when its values are first used, of up to
@@ -180,7 +182,7 @@ def open_results(path: str | os.PathLike[str]) -> Any:
     not what its name says.
     """
     store = Store(path)
-    sweep = store.sweep()
+    sweep = store.sweep() if sweep is None else sweep
     plan = sweep.plan()
     found = store.find()
     if found.damaged:

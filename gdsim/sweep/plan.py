@@ -15,6 +15,7 @@ from gdsim.words import given
 
 # One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
 OPERATIONS_PER_SECOND = 5e10
+CHUNK_SECONDS = 10.0  # of a chunk, if nothing else is said
 MOST_CHUNKS = 1_000_000
 # Results of a chunk before compression: few chunks are in memory at once, of those who write them and of those who read them.
 CHUNK_BYTES = 2**24

@@ -34,8 +34,9 @@ from gdsim.starts import Points
 from gdsim.sweep.canonical import canonical, digest, encoded, hash_of
 from gdsim.sweep.cells import identities_of
 from gdsim.sweep.files import OF_THE_DISK
-from gdsim.sweep.places import EXPERIMENT, File, Place, UnreachableError, data_name, failure_name, place_of
-from gdsim.sweep.plan import Chunk, Plan
+from gdsim.sweep.larger import shown_after
+from gdsim.sweep.places import EXPERIMENT, File, Place, State, UnreachableError, data_name, failure_name, place_of
+from gdsim.sweep.plan import CHUNK_SECONDS, Chunk, Plan
 from gdsim.sweep.shards import DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
 from gdsim.sweep.summaries import apart, summary_bytes
 
@@ -44,6 +45,7 @@ MOST_EXPERIMENT_BYTES = 2**25
 # What an experiment may differ in from the one that a folder holds: it then has other cells or starts, and the same runs in those that both have.
 EXTENSIBLE = {"starts", "problem", "optimizer", "schedule", "batch", "dtype"}
 FILES_AT_ONCE = 32
+MEND = "remove it and run the same experiment again, which keeps what is finished"
 
 
 class StoreError(ValueError):
@@ -76,8 +78,10 @@ class Store:
             except NotADirectoryError:
                 raise StoreError(f"{self.folder!r} is a file; give a folder for the results") from None
             if names and not {"shards", EXPERIMENT} & {*names}:
-                raise StoreError(f"{self.folder!r} holds other files and no gdsim results; give an empty or a new folder")
+                raise StoreError(f"{self.folder!r} holds other files and no gdsim results; give an empty or a new folder (--out, out=)")
             if EXPERIMENT not in names:  # else another driver has just put it there
+                if "shards" in names:
+                    self._check_shards(sweep)
                 return None
         held = self.experiment()
         self._check_same(held, sweep)
@@ -89,6 +93,14 @@ class Store:
             )
         return held
 
+    def _check_shards(self, sweep: Any) -> None:
+        """Refuses a folder whose `experiment.json` has gone, and whose shards are all of other cells than a sweep's."""
+        cells, shards = set(identities_of(sweep)), self.find().shards
+        if shards and not any(cells.intersection(s.footer.cells) for s in shards):
+            raise StoreError(
+                f"{self.folder!r} has lost its {EXPERIMENT}, and its {len(shards):,} shards hold runs of another experiment: run that one, or give another folder"
+            )
+
     def _check_same(self, held: dict[str, Any], sweep: Any) -> None:
         given, kept = json.loads(encoded(sweep)), held["experiment"]
         different = sorted(k for k in {*given, *kept} if kept.get(k) != given.get(k))
@@ -99,7 +111,9 @@ class Store:
             raise StoreError(
                 f"{self.folder!r} was made with another source of {edited}, which has been edited since, or with other values of what it reads: give another folder, or restore them"
             )
-        refusal = f"{self.folder!r} holds another experiment (it differs in {', '.join(different)}); give another folder{_other_order(kept, given)}"
+        refusal = (
+            f"{self.folder!r} holds another experiment (it differs in {', '.join(different)}); give another folder (--out, out=){_other_order(kept, given)}"
+        )
         if not set(different) <= {*EXTENSIBLE, "steps"}:
             raise StoreError(refusal)
         if "steps" in different:
@@ -120,32 +134,44 @@ class Store:
         problems = tuple(p.as_in(kept) for p in sweep.problem)
         return sweep if all(a is b for a, b in zip(problems, sweep.problem, strict=True)) else msgspec.structs.replace(sweep, problem=problems)
 
-    def create(self, sweep: Any, *, mix: bool = False) -> None:
-        """Makes the folder with the experiment and its data, or adds to it what it lacks."""
+    def create(self, sweep: Any, *, mix: bool = False, chunk_seconds: float = CHUNK_SECONDS) -> Any:
+        """Makes the folder with the experiment and its data, or adds to it what it lacks; the sweep that it then holds, which may be a larger one."""
         held = self.check(sweep, mix=mix)
+        shown = self._shown(sweep, held)
         self.place.make()
-        while not self.write_experiment(sweep, held):  # first, so that whatever ends the process, the folder is known as ours
+        while not self.write_experiment(
+            shown, held, chunk_seconds if shown is sweep else None
+        ):  # first, so that whatever ends the process, the folder is known as ours
             held = self.check(sweep, mix=mix)
+            shown = self._shown(sweep, held)
         self.place.make("shards", "data")
-        for hashed, arrays in arrays_of(sweep).items():
+        for hashed, arrays in arrays_of(shown).items():
             name = data_name(hashed)
             if not _holds(self.place, name, arrays):
                 sink = io.BytesIO()
                 np.savez_compressed(sink, **arrays)
                 self.place.put(name, sink.getvalue())
+        return shown
 
-    def write_experiment(self, sweep: Any, held: dict[str, Any] | None) -> bool:
-        """Writes `experiment.json`, if it would differ; False where another was written since there was none."""
+    def _shown(self, sweep: Any, held: dict[str, Any] | None) -> Any:
+        """The sweep that the folder holds once a sweep is run in it."""
+        if held is None or held["sha256"] == digest(sweep):
+            return sweep
+        return shown_after(sweep, self.sweep(held), self.folder)
+
+    def write_experiment(self, sweep: Any, held: dict[str, Any] | None, chunk_seconds: float | None = CHUNK_SECONDS) -> bool:
+        """Writes `experiment.json`, if it would differ; False where another was written since there was none. `chunk_seconds` None: as it holds."""
         from gdsim import __version__
 
         kernels = sorted({BITS, *(held["kernels"] if held else ())})
         names = {**(held["data"] if held else {}), **{p.data.digest: p.data.name for p in _with_data(sweep)}}
         earlier = (set(held["earlier_steps"]) | {held["experiment"]["steps"]}) - {None, sweep.steps} if held else set()
+        seconds = chunk_seconds or self.chunk_seconds(held or {})
         given = {
             "format": FORMAT, "experiment": canonical(sweep), "sha256": digest(sweep), "kernels": kernels, "gdsim": __version__,
-            "data": names, "earlier_steps": sorted(earlier),
+            "data": names, "earlier_steps": sorted(earlier), **({} if seconds == CHUNK_SECONDS else {"chunk_seconds": seconds}),
         }  # fmt: skip
-        if held is None or held["sha256"] != given["sha256"] or held["kernels"] != kernels:
+        if held is None or any(held.get(n) != given.get(n) for n in ("sha256", "kernels", "chunk_seconds")):
             data = json.dumps(given, indent=1, sort_keys=True).encode()
             if held is not None:
                 self.place.put(EXPERIMENT, data)
@@ -170,15 +196,13 @@ class Store:
                 raise
             raise StoreError(f"{path!r} cannot be read: {error.strerror or error}") from None
         except (ValueError, RecursionError) as error:
-            raise DamagedFolderError(f"{path!r} cannot be read: {error}; remove it and run again") from None
+            raise DamagedFolderError(f"{path!r} cannot be read: {error}; {MEND}") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise StoreError(f"{self.folder!r} is not in the format {FORMAT!r}")
         kinds = {"experiment": dict, "sha256": str, "kernels": list, "gdsim": str, "data": dict, "earlier_steps": list}
         wrong = [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]
         if wrong or hash_of(found["experiment"]) != found["sha256"]:
-            raise DamagedFolderError(
-                f"{path!r} is damaged: {'it lacks ' + wrong[0] if wrong else 'the experiment does not match its hash'}; remove it and run again"
-            )
+            raise DamagedFolderError(f"{path!r} is damaged: {'it lacks ' + wrong[0] if wrong else 'the experiment does not match its hash'}; {MEND}")
         return found
 
     def sweep(self, held: dict[str, Any] | None = None) -> Any:
@@ -193,6 +217,12 @@ class Store:
         if digest(sweep) != held["sha256"]:
             raise DamagedFolderError(f"{self.folder!r}: its experiment and data are not those of its hash; run the experiment again, which writes them anew")
         return sweep
+
+    @staticmethod
+    def chunk_seconds(held: dict[str, Any]) -> float:
+        """By how much work of one core the folder's chunks were cut of late, as `experiment.json` says."""
+        said = held.get("chunk_seconds")
+        return said if isinstance(said, float | int) and said > 0 else CHUNK_SECONDS
 
     def earlier_steps(self) -> int | None:
         """The steps that the folder's runs had before they were given more."""
@@ -211,17 +241,24 @@ class Store:
         """What lies in `shards/`, in the order of names, but for what is being written."""
         return [File(self.place, f"shards/{name}") for name in self.place.names("shards")]
 
-    def find(self, *, verify: bool = False) -> Found:
-        """All shards by their footers, in the order of their names; to `verify`, every byte of theirs is checked too."""
+    def find(self, *, verify: bool = False, known: dict[tuple[str, State | None], Shard] | None = None) -> Found:
+        """All shards by their footers, in the order of their names; to `verify`, every byte of theirs is checked too.
+
+        `known` remembers from look to look the footers of files that lie as they lay.
+        """
         good, damaged = [], []
+        states = {} if known is None else self.place.states("shards")
 
         def read(files: Sequence[File]) -> list[Shard | DamagedShardError]:
             found: list[Shard | DamagedShardError] = []
             for file in files:
+                key = (file.name, states.get(file.name))
                 try:
                     if verify:
                         verify_once(file)
-                    found.append(read_footer(file))
+                    found.append(shard := (known or {}).get(key) or read_footer(file))
+                    if known is not None and key[1] is not None:
+                        known[key] = shard
                 except DamagedShardError as damage:
                     found.append(damage)
             return found

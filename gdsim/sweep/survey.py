@@ -10,8 +10,8 @@ import numpy as np
 
 from gdsim.sweep.display import duration
 from gdsim.sweep.heartbeat import Driver, driver_of
-from gdsim.sweep.places import File, data_name
-from gdsim.sweep.shards import DamagedShardError, verify
+from gdsim.sweep.places import File, State, data_name
+from gdsim.sweep.shards import DamagedShardError, Shard, verify
 from gdsim.sweep.store import Store, StoreError, arrays_of, missing_chunks
 
 # The rate is that of the shards of the last minutes; a folder into which none came for so long is at rest.
@@ -36,6 +36,7 @@ class Survey(msgspec.Struct, frozen=True):
     seconds_left: float | None
     state: Literal["finished", "running", "died", "stopped"]
     driver: Driver | None  # the process that drives the sweep, or died in doing so
+    other_shards: int = 0  # good ones, of runs that are not planned
 
     @property
     def missing_runs(self) -> int:
@@ -52,6 +53,8 @@ class Survey(msgspec.Struct, frozen=True):
         if self.runs_per_second is not None:
             left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
             lines.append(f"{self.runs_per_second:,.3g} runs per second{left}")
+        if self.other_shards:
+            lines.append(f"{self.other_shards:,} other shards hold runs that this experiment does not have")
         for count, what in (
             (self.failed_chunks, "chunks failed, failed/ says why"),
             (self.quarantined, "files are in quarantine/"),
@@ -85,17 +88,21 @@ class Survey(msgspec.Struct, frozen=True):
         }[self.state]
 
 
-def survey(folder: str | pathlib.Path) -> Survey:
-    """How far the sweep of a results folder is, also while it goes on elsewhere. Raises ValueError for a folder without results."""
+def survey(folder: str | pathlib.Path, known: dict[tuple[str, State | None], Shard] | None = None) -> Survey:
+    """How far the sweep of a results folder is, also while it goes on elsewhere; `known` as of `Store.find`.
+
+    Raises ValueError for a folder without results.
+    """
     store = Store(folder)
     held = store.experiment()
-    plan = store.sweep(held).plan()
-    found = store.find()
+    plan = store.sweep(held).plan(chunk_seconds=store.chunk_seconds(held))
+    found = store.find(known=known)
     missing = missing_chunks(plan, found.shards)
     lacking = sum(c.size for c in missing)
     sizes, times, runs = [], [], []
-    states = store.place.states("shards")
-    for shard in found.shards:
+    states, cells = store.place.states("shards"), set(plan.identities)
+    own = [s for s in found.shards if s.footer.first_start < plan.starts and cells.intersection(s.footer.cells)]
+    for shard in own:
         if state := states.get(shard.file.name):
             sizes.append(state.size)
             times.append(state.time)
@@ -106,8 +113,9 @@ def survey(folder: str | pathlib.Path) -> Survey:
     state = "running" if is_running else "finished" if whole else "stopped" if driver is None else "died"
     rate = _rate(np.array(times), np.array(runs), store.place.now()) if is_running and lacking else None
     return Survey(
-        store.folder, plan.runs, plan.runs - lacking, len(found.shards), len(missing), store.failures(), store.put_aside_names(),
+        store.folder, plan.runs, plan.runs - lacking, len(own), len(missing), store.failures(), store.put_aside_names(),
         [d.file.name for d in found.damaged], sum(sizes), held["kernels"], rate, lacking / rate if rate else None, state, driver,
+        len(found.shards) - len(own),
     )  # fmt: skip
 
 

@@ -207,7 +207,7 @@ def test_what_is_beside_the_shards_may_be_lost_too(sweep, whole, tmp_path):
         (shutil.rmtree if (folder / name).is_dir() else os.unlink)(folder / name)
         assert sweep.run(out=folder, **CHUNKS).load().identical(truth)
     (folder / "experiment.json").write_text((folder / "experiment.json").read_text().replace("40", "41", 1))
-    with pytest.raises(ValueError, match="damaged: the experiment does not match its hash; remove it and run again"):
+    with pytest.raises(ValueError, match="damaged: the experiment does not match its hash; remove it and run the same experiment again"):
         gd.open(folder)
 
 
