@@ -1,12 +1,14 @@
 """How long gd.MultistartClassifier takes beside scikit-learn's MLPClassifier, and how much better it scores.
 
-    python experiments/benchmarks/estimators.py [--rounds 5] [--epochs 30] [--repeats 10] [--json FILE]
+    python experiments/benchmarks/estimators.py [--rounds 5] [--epochs 30] [--repeats 10] [--data digits,wine] [--json FILE]
 
-Digits, scaled to [0, 1], as many epochs for both (n_iter_no_change=inf): scikit-learn's defaults, (100,) in batches of 200, and (32,)
+Times: digits, scaled to [0, 1], as many epochs for both (n_iter_no_change=inf): scikit-learn's defaults, (100,) in batches of 200, and (32,)
 in batches of 32. Each round times one MLPClassifier, 16 networks and 64, one after the other in one process, kernels compiled; ratios
-are medians over rounds. The first fit is of a process with an empty cache of kernels. Scores are of repeated 5-fold
-cross-validation, both in the same folds with all parameters at their defaults; the interval of the mean difference is Nadeau and Bengio's
-(2003), whose variance allows for folds that share samples.
+are medians over rounds. The first fit is of a process with an empty cache of kernels.
+
+Scores: repeated stratified 5-fold cross-validation, both in the same folds behind the same StandardScaler, all parameters at their
+defaults. The interval of the mean difference is of Nadeau and Bengio's corrected resampled t (2003): as folds share samples, the
+variance of n differences is taken 1/n + test/train times, not 1/n times.
 """
 
 import argparse
@@ -17,20 +19,29 @@ import statistics
 import tempfile
 import time
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from processes import answer
 from scipy import stats
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_moons
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import RepeatedStratifiedKFold, cross_validate
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import gdsim as gd
 
 SIZES = {"(100,), batch 200": ((100,), 200), "(32,), batch 32": ((32,), 32)}
-FOLDS, SCORES = 5, ("accuracy", "neg_log_loss")
+FOLDS, SCORES = 5, {"accuracy": "accuracy", "log loss": "neg_log_loss"}
+DATA: dict[str, Callable[[], Any]] = {
+    "digits": lambda: load_digits(return_X_y=True),
+    "breast_cancer": lambda: load_breast_cancer(return_X_y=True),
+    "wine": lambda: load_wine(return_X_y=True),
+    "moons": lambda: make_moons(500, noise=0.3, random_state=0),
+}
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -65,36 +76,12 @@ def times(size: str, epochs: int, rounds: int) -> dict[str, list[float]]:
     return found
 
 
-def differences(repeats: int) -> dict[str, tuple[float, float, float]]:
-    """(mean, low, high) of each score of 16 averaged networks less that of one MLPClassifier, in the same folds; 95%."""
-    X, y = digits()
-    folds = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=repeats, random_state=0)
-    ours, theirs = (cross_validate(kind(random_state=0), X, y, cv=folds, scoring=SCORES) for kind in (gd.MultistartClassifier, MLPClassifier))
+def show_times(rounds: int, epochs: int) -> dict[str, Any]:
+    """The table of times, printed row by row; the seconds of each round by size."""
     found = {}
-    for score in SCORES:
-        d = ours[f"test_{score}"] - theirs[f"test_{score}"]
-        spread = stats.t.ppf(0.975, len(d) - 1) * math.sqrt(d.var(ddof=1) * (1.0 / len(d) + 1.0 / (FOLDS - 1)))
-        found[score] = float(d.mean()), float(d.mean() - spread), float(d.mean() + spread)
-    return found
-
-
-def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--repeats", type=int, default=10, help="of the cross-validation; 0: none")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too")
-    parser.add_argument("--first", metavar="SIZE", help="time one first fit in this process")
-    options = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    if options.first:
-        print(json.dumps(seconds(models(options.first, 1)["16 networks"])))
-        return
-    found: dict[str, Any] = {}
     print("| network | one MLPClassifier | 16 networks | over it | 64 networks | 64 of it over them | first fit, compiled |\n|---|---|---|---|---|---|---|")
     for size in SIZES:
-        one, some, many = times(size, options.epochs, options.rounds).values()
+        one, some, many = times(size, epochs, rounds).values()
         few = statistics.median(b / a for a, b in zip(one, some, strict=True))
         gain = statistics.median(64 * a / b for a, b in zip(one, many, strict=True))
         with tempfile.TemporaryDirectory() as cache:
@@ -102,10 +89,64 @@ def main() -> None:
         found[size] = {"one": one, "16": some, "64": many, "16 over one": few, "64 of one over 64": gain, "first": first}
         middle = [f"{statistics.median(v):.3g} s" for v in (one, some, many)]
         print(f"| {size} | {middle[0]} | {middle[1]} | {few:.2f}x | {middle[2]} | {gain:.1f}x | {first:.0f} s |")
+    return found
+
+
+class Compared(NamedTuple):
+    """One score of both in the same folds."""
+
+    one: float
+    averaged: float
+    difference: float
+    low: float
+    high: float
+
+
+def compared(name: str, repeats: int) -> dict[str, Compared]:
+    """Each score of one MLPClassifier and of 16 averaged networks in the same folds, their mean difference and its 95% interval."""
+    X, y = DATA[name]()
+    folds = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=repeats, random_state=0)
+    models = (make_pipeline(StandardScaler(), kind(random_state=0)) for kind in (MLPClassifier, gd.MultistartClassifier))
+    one, averaged = (cross_validate(model, X, y, cv=folds, scoring=list(SCORES.values())) for model in models)
+    signs = {key: -1 if key.startswith("neg_") else 1 for key in SCORES.values()}
+    return {score: difference(signs[key] * one[f"test_{key}"], signs[key] * averaged[f"test_{key}"]) for score, key in SCORES.items()}
+
+
+def difference(one: np.ndarray, averaged: np.ndarray) -> Compared:
+    """What two scores [fold] differ by."""
+    d = averaged - one
+    spread = stats.t.ppf(0.975, len(d) - 1) * math.sqrt(d.var(ddof=1) * (1.0 / len(d) + 1.0 / (FOLDS - 1)))
+    return Compared(*map(float, (one.mean(), averaged.mean(), d.mean(), d.mean() - spread, d.mean() + spread)))
+
+
+def show_scores(names: list[str], repeats: int) -> dict[str, dict[str, Compared]]:
+    """The table of all data sets, printed row by row; the scores by name."""
+    found = {}
+    print(f"\n| {repeats} x {FOLDS} folds | score | one MLPClassifier | 16 averaged | difference | 95% |\n|---|---|---|---|---|---|")
+    for name in names:
+        found[name] = compared(name, repeats)
+        for score, c in found[name].items():
+            print(f"| {name} | {score} | {c.one:.4f} | {c.averaged:.4f} | {c.difference:+.4f} | [{c.low:+.4f}, {c.high:+.4f}] |", flush=True)
+    return found
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="of the times; 0: none")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--repeats", type=int, default=10, help="of the cross-validation; 0: none")
+    parser.add_argument("--data", default=",".join(DATA), help="what is cross-validated")
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too")
+    parser.add_argument("--first", metavar="SIZE", help="time one first fit in this process")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    if options.first:
+        print(json.dumps(seconds(models(options.first, 1)["16 networks"])))
+        return
+    found: dict[str, Any] = show_times(options.rounds, options.epochs) if options.rounds else {}
     if options.repeats:
-        found["differences"] = differences(options.repeats)
-        for score, (mean, low, high) in found["differences"].items():
-            print(f"\n{score}, 16 averaged less one: {mean:+.4f} [{low:+.4f}, {high:+.4f}], 95%, {options.repeats} x {FOLDS} folds")
+        found["scores"] = show_scores(options.data.split(","), options.repeats)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
 
