@@ -66,7 +66,7 @@ class Layers(NamedTuple):
 
     weights: list[tuple[np.ndarray, np.ndarray | None]]
     activations: list[str]
-    standard: tuple[np.ndarray, np.ndarray] | None = None
+    standard: tuple[Any, Any] | None = None  # of a module its tensors, in the type that they have there
 
 
 def sequential(network: Layers, dtype: str) -> nn.Sequential:
@@ -98,7 +98,7 @@ def layers_of(module: Any) -> Layers:
         if isinstance(one, Standardize):
             if found.weights or found.standard is not None:
                 raise ValueError(f"{place} standardises features, and stands not before the first layer")
-            found = found._replace(standard=(_array(one.center, np.float64), _array(one.scale, np.float64)))
+            found = found._replace(standard=(one.center, one.scale))
         elif isinstance(one, nn.Linear):
             if found.weights and len(found.weights[-1][0]) != one.in_features:
                 raise ValueError(f"{place} has {one.in_features} inputs, and the layer before it {len(found.weights[-1][0])} units")

@@ -42,7 +42,7 @@ ELSEWHERE = {
     "momentum": "gd.Momentum(lr, momentum) and gd.Nesterov(lr, momentum) have it",
     "nesterov": "gd.Nesterov(lr, momentum) is the rule",
     "amsgrad": "gd.AMSGrad(lr) is the rule",
-    "weight_decay": "gd.WeightDecay(rule, weight_decay) is put around any rule",
+    "weight_decay": "gd.AdamW(lr, weight_decay) has it, and gd.WeightDecay(rule, weight_decay) is put around any rule",
     "clipnorm": "gd.ClipNorm(rule, norm) is put around any rule",
     "clipvalue": "gd.ClipValue(rule, value) is put around any rule",
     "out": "it is run(out=...) that takes it",

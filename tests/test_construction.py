@@ -63,7 +63,7 @@ WRONG = [
     (lambda: gd.MultistartClassifier(beta_1=0.9), r"has no 'beta_1'; write optimizer=gd.Adam\(beta1=...\)"),
     (lambda: gd.MultistartRegressor(nesterovs_momentum=True), r"write optimizer=gd.Nesterov\(0.1, 0.9\)"),
     (lambda: gd.SGD(lr=0.1, momentum=0.9), r"SGD has no 'momentum'; gd.Momentum\(lr, momentum\) and gd.Nesterov"),
-    (lambda: gd.SGD(lr=0.1, weight_decay=0.1), r"SGD has no 'weight_decay'; gd.WeightDecay\(rule, weight_decay\) is put around any rule"),
+    (lambda: gd.SGD(lr=0.1, weight_decay=0.1), r"SGD has no 'weight_decay'; gd.AdamW\(lr, weight_decay\) has it, and gd.WeightDecay\(rule, weight_decay\) is put around any rule"),
     (lambda: gd.Adam(0.1, lr=0.2), r"Adam.lr was given twice: 0.1 by position and 0.2 by name"),
     (lambda: gd.MLP(XOR, hiden=[3]), r"MLP has no 'hiden'; did you mean 'hidden'\? allowed: 'data', 'hidden'"),
     (lambda: gd.MLP(XOR, hidden_layer_sizes=[3]), r"MLP has no 'hidden_layer_sizes'; did you mean 'hidden'\?"),

@@ -1,6 +1,5 @@
 """scikit-learn's face, beside scikit-learn: its own checks, its networks from the same weights, its tools around."""
 
-import math
 import pickle
 
 import joblib
@@ -16,26 +15,8 @@ from gdsim.lanes import compiler
 from gdsim.population import setting as on_settings
 from gdsim.sweep import result as on_results
 from gdsim.sweep.result import sweep_behind
+from tests.estimators import CLASSES, FULL, NUMBERS, made, targets
 from tests.helpers import same_bits
-
-SMALL = {"hidden_layer_sizes": (5,), "n_starts": 3, "max_iter": 12, "random_state": 0, "n_iter_no_change": math.inf}
-CLASSES, NUMBERS = ("two classes", "three classes", "several labels"), ("one output", "two outputs")
-
-
-def targets(kind, count=60):
-    """(X, y) of a kind of targets."""
-    X = np.random.default_rng(1).normal(size=(count, 4))
-    y = {
-        "two classes": np.where(X[:, 0] > 0, "yes", "no"), "three classes": np.digitize(X[:, 0], [-0.5, 0.5]) * 10 - 3,
-        "several labels": (X[:, :3] + X[:, 1:] > 0).astype(int), "one output": X[:, 0] - X[:, 1] ** 2,
-        "two outputs": np.stack([X[:, 0], X[:, 1] * X[:, 2]], 1),
-    }[kind]  # fmt: skip
-    return X, y
-
-
-def made(kind, **options):
-    """An estimator for a kind of targets."""
-    return (gd.MultistartClassifier if kind in CLASSES else gd.MultistartRegressor)(**{**SMALL, **options})
 
 
 def peer_of(ours, X, y, **options):
@@ -59,7 +40,6 @@ def agree(ours, peer, X):
     return near
 
 
-FULL = pytest.mark.full
 CASES = [("two classes", False, "float32"), *(pytest.param(k, w, "float64", marks=FULL) for k in (*CLASSES, *NUMBERS) for w in (False, True))]
 
 
@@ -151,7 +131,7 @@ def test_one_warning_where_starts_might_go_on_and_an_error_where_all_diverge():
     with pytest.warns(exceptions.ConvergenceWarning, match=r"3 of 3 starts took all 12 epochs \(max_iter\)"):
         made("two classes", n_iter_no_change=12).fit(X, y)
     model = made("two classes").fit(X, y)
-    with pytest.raises(ValueError, match=r"all 3 starts diverged; lower the learning rate"):
+    with pytest.raises(ValueError, match=r"all 3 starts diverged; lower the learning rate \(learning_rate_init\)$"):
         model.set_params(learning_rate_init=1e9).fit(X, y)
     with pytest.raises(exceptions.NotFittedError):
         model.predict(X)
@@ -167,85 +147,6 @@ def test_weights_count_and_equal_samples_are_one_to_the_last_bit():
         assert (one.predict_proba(X) == other.predict_proba(X)).all()
 
 
-@pytest.mark.parametrize(("kind", "batch"), [("two classes", 60), pytest.param("three classes", 25, marks=FULL), pytest.param("two outputs", 20, marks=FULL)])
-def test_epoch_by_epoch_is_the_same_as_at_once(kind, batch):
-    """partial_fit goes on with the optimizer's state, orders of samples and schedule; where all are taken at once it leaves equal ones apart."""
-    X, y = targets(kind)
-    X = X[np.lexsort(X.T[::-1])]
-    options = {"batch_size": batch, "learning_rate_init": 0.05, **({} if batch == 60 else {"schedule": gd.InverseTime()})}
-    whole = made(kind, **options, max_iter=4).fit(X, y)
-    step, classes = made(kind, **options), {"classes": np.unique(y)} if kind in CLASSES else {}
-    for _ in range(4):
-        step.partial_fit(X, y, **classes)
-    for model in (step, made(kind, **options, max_iter=3).fit(X, y).partial_fit(X, y)):
-        assert (model.result_.parameters.values == whole.result_.parameters.values).all()
-        assert (model._population.curves == whole._population.curves).all()
-        assert model.n_iter_ == 1
-
-
-def test_partial_fit_takes_batches_of_any_size_and_knows_classes_that_are_not_there_yet():
-    X, y = targets("two classes")
-    model = made("two classes", learning_rate_init=0.05, combine="best")
-    with pytest.raises(ValueError, match="needs classes="):
-        model.partial_fit(X, y)
-    for first in range(0, 60, 7):
-        model.partial_fit(X[first : first + 7], ["no"] * 7 if first == 0 else y[first : first + 7], classes=["no", "yes"])
-    assert model.classes_.tolist() == ["no", "yes"]
-    assert len(model.loss_curve_) == 9
-    with pytest.raises(ValueError, match=r"y\[0\] is .*'perhaps'.*none of the classes 'no', 'yes'"):
-        model.partial_fit(X[:2], ["perhaps", "no"])
-    with pytest.raises(ValueError, match="features"):
-        model.partial_fit(X[:, :2], y)
-    with pytest.raises(ValueError, match=r"classes= has one class, 'no'"):
-        made("two classes").partial_fit(X[:2], ["no", "no"], classes=["no"])
-    with pytest.raises(ValueError, match=r"y has 'yes', which classes=.* lacks"):
-        made("two classes").partial_fit(X[:2], ["no", "yes"], classes=["no", "perhaps"])
-    with pytest.raises(ValueError, match="partial_fit goes on with the optimizer that it began with"):
-        model.set_params(optimizer=gd.RMSprop()).partial_fit(X, y)
-
-
-def test_a_schedule_goes_on_by_steps_whatever_the_sizes_of_the_calls():
-    """On equal rows the order does not matter, and the rate lr / t can be followed by hand: w of (x, 1) goes down the gradient of (w x - y)^2 / 2."""
-    model = gd.MultistartRegressor((), n_starts=1, optimizer=gd.SGD(0.5), schedule=gd.InverseTime(), batch_size=20, alpha=0.0, dtype="float64", random_state=3)
-    weights, error = None, None
-    for rows, steps in ((40, [1, 2]), (20, [3]), (40, [5, 6]), (7, [6])):  # five steps are behind the last call, and four before the third is not a whole epoch
-        model.partial_fit(np.full((rows, 1), 2.0), np.full(rows, 3.0))
-        if weights is not None:
-            for t in steps:
-                error = weights @ [2.0, 1.0] - 3.0
-                weights = weights - 0.5 / t * error * np.array([2.0, 1.0])
-            np.testing.assert_allclose([model.coefs_[0][0, 0], model.intercepts_[0][0]], weights, rtol=1e-12)
-        weights = np.array([model.coefs_[0][0, 0], model.intercepts_[0][0]])
-
-
-def test_partial_fit_goes_on_from_the_weights_that_are_seen():
-    X, y = targets("two outputs")
-    stopped = made("two outputs", early_stopping=True, n_iter_no_change=1, learning_rate_init=0.05, max_iter=40, n_starts=2).fit(X, y)
-    assert (stopped.result_.parameters.values != stopped.result_.best_parameters.values).any()
-    frozen = {"optimizer": gd.SGD(1e-300), "dtype": "float64"}  # a step that moves nothing shows where it began
-    still = made("two outputs", **frozen, early_stopping=True, n_iter_no_change=1, max_iter=3, n_starts=2).fit(X, y)
-    still.coefs_ = [np.full_like(W, 0.25) for W in still.coefs_]
-    best = still.best_start_
-    still.partial_fit(X, y)
-    place = int(np.flatnonzero(still.result_.start.values == best)[0])
-    assert (still._network.unpack(still._population.vectors[place])[0][0] == 0.25).all()
-    seen = stopped._population.vectors.copy()
-    stopped.set_params(learning_rate_init=1e-30).partial_fit(X, y)
-    assert (stopped._population.vectors == seen).all()
-
-
-def test_a_warm_start_goes_on_from_the_networks_and_refuses_others():
-    X, y = targets("two classes")
-    model = made("two classes", warm_start=True, learning_rate_init=0.01).fit(X, y)
-    before, last = model.result_.parameters.values, model.loss_
-    model.fit(X, y)
-    assert (sweep_behind(model.result_).init.values == before).all()
-    assert len(model.loss_curve_) == 24
-    assert model.loss_ < last
-    with pytest.raises(ValueError, match="warm_start goes on with the networks that were fitted"):
-        model.set_params(hidden_layer_sizes=(6,)).fit(X, y)
-
-
 def test_parameters_within_optimizers_are_read_set_searched_and_cloned():
     model = gd.MultistartClassifier(optimizer=gd.ClipNorm(gd.Momentum(0.1, 0.8), norm=2.0))
     assert model.get_params()["optimizer__rule__momentum"] == 0.8
@@ -256,6 +157,8 @@ def test_parameters_within_optimizers_are_read_set_searched_and_cloned():
     assert usual.set_params(optimizer__lr=0.5).optimizer == gd.Adam(0.5, convention="torch")
     with pytest.raises(ValueError, match=r"Adam has no 'rate'; did you mean 'lr'\?"):
         usual.set_params(optimizer__rate=0.5)
+    with pytest.raises(ValueError, match=r"MultistartClassifier has no 'solver'; write optimizer="):
+        usual.set_params(solver="sgd")
     assert usual.set_params(schedule=gd.Cosine(cycle=10), schedule__cycle=20).schedule == gd.Cosine(cycle=20)
 
 
@@ -314,6 +217,7 @@ WRONG = {
     "shuffle": ("yes", "shuffle must be true or false; 'yes' was given"),
     "validation_fraction": (1.0, r"validation_fraction must be a finite number in \(0, 1\)"),
     "n_iter_no_change": (2.5, "n_iter_no_change must be a whole number from 1"),
+    "verbose": ("x", "verbose must be true or false, or a whole number; 'x' was given"),
     "n_jobs": (0, "n_jobs must be None, a whole number from 1, -1 for all"),
     "dtype": ("float16", "dtype='float16' is not known"),
 }
@@ -324,6 +228,26 @@ def test_what_a_parameter_cannot_be_is_said_when_it_is_fitted(name):
     value, said = WRONG[name]
     with pytest.raises((TypeError, ValueError), match=said):
         made("two classes", **{name: value}).fit(*targets("two classes"))
+
+
+def test_numbers_that_are_too_large_are_named_as_they_were_given():
+    X, y = targets("one output", 20)
+    X[[4, 7], 2] = 1e39
+    with pytest.raises(ValueError, match=r"X\[4, 2\], of column 'c', is 1e\+39, beyond float32.*StandardScaler.*dtype='float64'"):
+        made("one output").fit(pd.DataFrame(X, columns=list("abcd")), y)
+    with pytest.raises(ValueError, match=r"y\[3\] is -1e\+40, beyond float32.*TransformedTargetRegressor"):
+        made("one output").fit(targets("one output", 20)[0], [0.0] * 3 + [-1e40] + [1.0] * 16)
+    with pytest.raises(ValueError, match=r"diverged; .*, or scale the targets, which reach 1e\+30 \(TransformedTargetRegressor\)$"):
+        made("one output").fit(targets("one output", 20)[0], [0.0] * 3 + [-1e30] + [1.0] * 16)
+
+
+def test_equal_samples_are_one_too_where_a_batch_holds_all_that_setting_aside_leaves():
+    """Of 60 samples, twice 30, 54 are left: fewer than a batch of 55, more than there are unequal ones."""
+    X, y = targets("two classes", 30)
+    model = made("two classes", batch_size=55, combine="best", max_iter=1).fit(np.repeat(X, 2, 0), np.repeat(y, 2))
+    data = sweep_behind(model.result_).problem[0].data
+    assert len(data.X) == len(np.unique(data.X, axis=0)) <= 30
+    assert round(data.sample_weight.sum() / data.sample_weight.min()) == 54
 
 
 def test_axes_and_one_class_are_refused():

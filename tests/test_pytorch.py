@@ -222,9 +222,12 @@ def test_a_state_dict_goes_out_and_in(torch):
     ):
         assert problem.pack(named).tobytes() == vector.tobytes()
     assert problem.pack([(m.weight, m.bias) for m in plain if isinstance(m, torch.nn.Linear)]).tobytes() == vector.tobytes()
-    standard = gd.LinearRegression(gd.Data([[1.0], [3.0]], [0.0, 1.0], standardize=True), intercept=False)
-    kept = standard.to_torch([2.0]).state_dict()
-    assert standard.pack(kept).tolist() == [2.0]
+    standard = gd.LinearRegression(gd.Data([[1.0], [3.1]], [0.0, 1.0], standardize=True), intercept=False)
+    net = standard.to_torch([2.0])
+    for rounded in (net, net.float(), copy.deepcopy(net).double(), copy.deepcopy(net).bfloat16()):  # the mean is 2.05, and in none the same number
+        kept = rounded.state_dict()
+        assert standard.pack(kept).tolist() == gd.from_torch(rounded, standard.data)[1].tolist() == [2.0]
+    assert standard.pack({name: value.numpy() for name, value in net.state_dict().items()}).tolist() == [2.0]
     for wrong, words in (
         ({**state, "5.running_mean": state["4.bias"]}, "a state_dict of weights and biases is needed.*it has '5.running_mean'"),
         ({1: state["0.bias"]}, "it has 1"), ({"0.bias": state["0.bias"]}, "has a bias of '0' and no weight"), ({"0.weight": state["0.weight"]}, "3 layers.*1 were"),

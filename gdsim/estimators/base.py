@@ -9,14 +9,17 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gdsim.data.arrays import check_fits
 from gdsim.declarations import Declaration, hinting_calls
+from gdsim.estimators.later import later
 from gdsim.estimators.nested import fields_within, with_field
-from gdsim.estimators.samples import Samples, data_of, merged, split, weighted
+from gdsim.estimators.samples import Samples, data_of, split, weighted
 from gdsim.estimators.settings import USUAL, Settings, declaration_of, settings_of, threads_of
 from gdsim.estimators.training import Population, blank, check_state, sweep_of, warn_of_ends
 from gdsim.population import predict
 from gdsim.problems import MLP
 from gdsim.sweep.resume import continue_with
+from gdsim.words import nearest
 
 # Numbers that a prediction holds at once.
 MOST_OUTPUTS = 2**22
@@ -40,7 +43,7 @@ optimizer : optimizer of gdsim, default None
 schedule : schedule of gdsim, default None
     How the learning rate changes, by steps, such as gd.Cosine(cycle=1000); None for a constant one.
 alpha : float, default 0.0001
-    The penalty alpha/2 |w|^2, divided by the samples of a step; biases are left out.
+    The penalty alpha/2 |w|^2, divided by what the samples of a full step weigh, also in an epoch's last, shorter one; biases are left out.
 batch_size : int or "auto", default "auto"
     Samples per step; "auto" for 200, or all where there are fewer. Where a step takes all samples, equal ones are merged into their weight.
 learning_rate_init : float, default None
@@ -167,6 +170,10 @@ class Multistart(BaseEstimator):
     def set_params(self, **params: Any) -> Self:
         """Sets parameters by name; `optimizer__lr` sets a field of the optimizer, whole declarations before fields of theirs."""
         within = {n: v for n, v in params.items() if n.partition("__")[0] in USUAL and "__" in n}
+        own = self.get_params(deep=False)
+        unknown = next((n for n in params if n.partition("__")[0] not in own), None)
+        if unknown is not None:
+            raise ValueError(f"{type(self).__name__} has no {unknown!r}; {nearest(unknown, list(own))}")
         super().set_params(**{n: v for n, v in params.items() if n not in within})
         for name, value in within.items():
             owner, _, path = name.partition("__")
@@ -196,8 +203,17 @@ class Multistart(BaseEstimator):
         X, y = validate_data(self, X, y, multi_output=True, dtype=(np.float64, np.float32), reset=reset)
         if isinstance(sample_weight, (int, float, np.number)):
             sample_weight = np.full(len(X), sample_weight)
+        self._check_fits(X, "X", self.dtype, "scale it (StandardScaler)")
         found = weighted(X, y.toarray() if hasattr(y, "toarray") else y, sample_weight)
-        return found._replace(y=self._targets(found.y, reset=reset, classes=classes))
+        found = found._replace(y=self._targets(found.y, reset=reset, classes=classes))
+        if self._class_count() is None:
+            self._check_fits(found.y, "y", self.dtype, "scale the targets (TransformedTargetRegressor)")
+        return found
+
+    def _check_fits(self, values: np.ndarray, name: str, dtype: str, remedy: str) -> None:
+        """Raises ValueError for numbers too large for the number type of the networks."""
+        names = getattr(self, "feature_names_in_", None) if name == "X" else None
+        check_fits(values, dtype, name, f"{remedy}, or set dtype='float64'", names)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         settings, threads = settings_of(self), threads_of(self.n_jobs)
@@ -208,11 +224,11 @@ class Multistart(BaseEstimator):
         self._seed = self._new_seed()
         if settings.batch_size is not None and settings.batch_size > len(samples.X):
             warnings.warn(f"batch_size={settings.batch_size} is larger than the {len(samples.X)} samples, all of which a step then takes", stacklevel=3)
-        if settings.batch_of(len(samples.X)) is None:
-            samples = merged(samples)
+        samples = settings.merged(samples)
         if settings.sets_aside:
             is_of_classes = self._class_count() is not None
             samples, held = split(samples, settings.share, samples.y if is_of_classes else None, self._seed)
+            samples = settings.merged(samples)  # a batch may hold all that are left
         problem = self._problem(settings, samples, held)
         init = None if before is None else self._points(problem, "warm_start", "set warm_start=False")
         sweep = sweep_of(settings, problem, samples.mean_weight, self._seed, init=init)
@@ -235,7 +251,8 @@ class Multistart(BaseEstimator):
             check_state(self.result_, settings)
             settings = settings._replace(starts=int(self.result_.start.max()) + 1)
             epoch = settings.steps_of(len(samples.X))
-            behind = -(-before.steps // epoch)  # orders of samples are of whole epochs of this call's steps
+            behind = -(-before.steps // epoch)  # orders of samples are of whole epochs of this call's steps, and schedules of those that were made
+            settings = settings._replace(schedule=later(settings.schedule, behind * epoch - before.steps))
             sweep = sweep_of(settings, problem, samples.mean_weight, self._seed, epochs_before=behind)
             standing = self._standing(self._points(problem, "partial_fit", "fit a clone"))
             result = continue_with(standing, sweep, began=behind * epoch, threads=threads, progress=progress)
@@ -292,6 +309,7 @@ class Multistart(BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         vectors = self._population.vectors[self._chosen]
+        self._check_fits(X, "X", str(vectors.dtype), "scale it as that of fit")
         size = max(1, MOST_OUTPUTS // (len(vectors) * self.n_outputs_))
         parts = [predict(self._network, vectors, X[rows]).astype(np.float64).mean(0) for rows in gen_batches(len(X), size)]
         return np.concatenate(parts)

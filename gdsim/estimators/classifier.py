@@ -36,8 +36,8 @@ class MultistartClassifier(ClassifierMixin, Multistart):
         """Takes all starts through one more epoch, on these samples; the first call needs `classes`, all labels that there will be.
 
         No samples are set aside: what ranks the networks is how well they do, of late, on samples that they have not learned from yet. A
-        schedule goes on by the steps that were taken, rounded up to whole epochs of this call's size. The networks go on from where they
-        are, also from weights that you have put into `coefs_`, and from the best ones where the last fit stopped early.
+        schedule goes on by the steps that were taken, of calls of any size. The networks go on from where they are, also from weights that
+        you have put into `coefs_`, and from the best ones where the last fit stopped early.
         """
         if not hasattr(self, "_population") and classes is None:
             raise ValueError("the first call of partial_fit needs classes=, all labels that there will be")

@@ -33,8 +33,8 @@ class MultistartRegressor(RegressorMixin, Multistart):
         """Takes all starts through one more epoch, on these samples.
 
         No samples are set aside: what ranks the networks is how well they do, of late, on samples that they have not learned from yet. A
-        schedule goes on by the steps that were taken, rounded up to whole epochs of this call's size. The networks go on from where they
-        are, also from weights that you have put into `coefs_`, and from the best ones where the last fit stopped early.
+        schedule goes on by the steps that were taken, of calls of any size. The networks go on from where they are, also from weights that
+        you have put into `coefs_`, and from the best ones where the last fit stopped early.
         """
         return self._partial_fit(X, y, sample_weight)
 

@@ -8,6 +8,7 @@ import numpy as np
 from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.declarations import Declaration, meant
 from gdsim.estimators.nested import with_number
+from gdsim.estimators.samples import Samples, merged
 from gdsim.population import DTYPES
 from gdsim.problems.activations import ACTIVATIONS
 from gdsim.problems.network import checked_name
@@ -52,6 +53,10 @@ class Settings(NamedTuple):
         batch = self.batch_size or 200
         return None if batch >= count else batch
 
+    def merged(self, samples: Samples) -> Samples:
+        """The samples, equal ones as one where a step takes all."""
+        return merged(samples) if self.batch_of(len(samples.X)) is None else samples
+
     def steps_of(self, count: int) -> int:
         """Steps of an epoch of so many samples."""
         return -(-count // (self.batch_of(count) or count))
@@ -69,15 +74,22 @@ def settings_of(estimator: Any) -> Settings:
             rule = with_number(rule, name, checked_one(parameters[parameter], parameter, ANY_POSITIVE if name == "lr" else Range(0.0, 1.0)))
     batch, patience = parameters["batch_size"], parameters["n_iter_no_change"]
     return Settings(
-        _widths(parameters["hidden_layer_sizes"]), _activation(parameters["activation"]), rule, schedule,
-        checked_whole(parameters["n_starts"], "n_starts", 1, 2**32), _one_of(parameters["combine"], "combine", COMBINATIONS),
-        checked_one(parameters["alpha"], "alpha", FROM_ZERO),
-        None if isinstance(batch, str) and batch == "auto" else checked_whole(batch, 'batch_size ("auto" for 200)', 1, 2**31),
-        checked_whole(parameters["max_iter"], "max_iter", 1, MOST_EPOCHS + 1), checked_one(parameters["tol"], "tol", FROM_ZERO),
-        None if patience == math.inf else checked_whole(patience, "n_iter_no_change", 1, 2**31), truths["shuffle"], truths["early_stopping"],
-        checked_one(parameters["validation_fraction"], "validation_fraction", Range(0.0, 1.0, low_allowed=False)),
-        _one_of(parameters["dtype"], "dtype", DTYPES),
-    )  # fmt: skip
+        hidden=_widths(parameters["hidden_layer_sizes"]),
+        activation=_activation(parameters["activation"]),
+        rule=rule,
+        schedule=schedule,
+        starts=checked_whole(parameters["n_starts"], "n_starts", 1, 2**32),
+        combine=_one_of(parameters["combine"], "combine", COMBINATIONS),
+        alpha=checked_one(parameters["alpha"], "alpha", FROM_ZERO),
+        batch_size=None if isinstance(batch, str) and batch == "auto" else checked_whole(batch, 'batch_size ("auto" for 200)', 1, 2**31),
+        epochs=checked_whole(parameters["max_iter"], "max_iter", 1, MOST_EPOCHS + 1),
+        tolerance=checked_one(parameters["tol"], "tol", FROM_ZERO),
+        patience=None if patience == math.inf else checked_whole(patience, "n_iter_no_change", 1, 2**31),
+        is_shuffled=truths["shuffle"],
+        stops_early=truths["early_stopping"],
+        share=checked_one(parameters["validation_fraction"], "validation_fraction", Range(0.0, 1.0, low_allowed=False)),
+        dtype=_one_of(parameters["dtype"], "dtype", DTYPES),
+    )
 
 
 def declaration_of(name: str, value: Any) -> Any:

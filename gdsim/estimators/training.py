@@ -11,9 +11,12 @@ from gdsim.estimators.settings import Settings
 from gdsim.problems import MLP
 from gdsim.stops import Plateau, Record, Stop, Validation
 from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.result import sweep_behind
 
 # How much of what losses on new samples have said is kept from call to call of partial_fit.
 KEPT = 0.9
+# What numbers that were scaled to a deviation of 1 seldom reach.
+FAR = 10.0
 
 
 def sweep_of(settings: Settings, problem: MLP, weight: float, seed: int, *, init: np.ndarray | None = None, epochs_before: int = 0) -> Sweep:
@@ -63,8 +66,7 @@ class Population(NamedTuple):
         alive = np.flatnonzero(result.status.values != "diverged")
         if not len(alive):
             raise ValueError(
-                f"all {result.sizes['run']} starts diverged; lower the learning rate (learning_rate_init), or scale the features (StandardScaler), or the targets of a "
-                "regression (TransformedTargetRegressor)"
+                f"all {result.sizes['run']} starts diverged; lower the learning rate (learning_rate_init){_far(sweep_behind(result).problem[0].data)}"
             )
         curves = result.epoch_loss.values[alive]
         vectors = result["best_parameters" if settings.stops_early else "parameters"].values[alive]
@@ -76,6 +78,15 @@ class Population(NamedTuple):
         scores = _scores(result, settings)[alive]
         steps = int(result.steps_taken.values[alive].max())
         return cls(result.run.values[alive], vectors, curves, ahead, steps, int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))))
+
+
+def _far(data: Data) -> str:
+    """What else may be to blame where all starts diverge: features or targets that are far from 0."""
+    found = {"features": (data.X, "StandardScaler")}
+    if data.y.dtype.kind == "f":
+        found["targets"] = (data.y, "TransformedTargetRegressor")
+    reached = {name: (float(np.abs(values).max()), scaler) for name, (values, scaler) in found.items()}
+    return "".join(f", or scale the {name}, which reach {most:.3g} ({scaler})" for name, (most, scaler) in reached.items() if most > FAR)
 
 
 def _scores(result: Any, settings: Settings) -> np.ndarray:

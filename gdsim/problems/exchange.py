@@ -91,7 +91,17 @@ def _check_inputs(network: "Layers", data: Data) -> None:
 
 
 def _same_standard(standard: Any, data: Data) -> bool:
-    return data.center is not None and data.scale is not None and np.array_equal(standard[0], data.center) and np.array_equal(standard[1], data.scale)
+    """Whether (center, scale), arrays or tensors, are the data's."""
+    return data.center is not None and data.scale is not None and _is_rounded(standard[0], data.center) and _is_rounded(standard[1], data.scale)
+
+
+def _is_rounded(found: Any, numbers: np.ndarray) -> bool:
+    """Whether an array or a tensor is these numbers in its own type, or in float32, in which it may have been before."""
+    for held in (numbers, numbers.astype(np.float32)):
+        like = found.new_tensor(held) if hasattr(found, "new_tensor") else held.astype(np.asarray(found).dtype)
+        if found.shape == like.shape and bool((found == like).all()):
+            return True
+    return False
 
 
 def _usual_loss(network: "Layers", data: Data) -> str:
