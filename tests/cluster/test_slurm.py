@@ -1,6 +1,7 @@
 """Sweeps on a real SLURM of one node: one job, an array, jobs that come and go; what time limits do to them."""
 
 import re
+import shutil
 import signal
 import time
 
@@ -50,9 +51,11 @@ def done(slurm, folder):
 def test_one_job_holds_a_sweep(slurm, small):
     """Scheduler, workers and driver; the next job, which waited, is cancelled."""
     folder, expected = small
-    slurm.submit(copied("slurm/sweep.sbatch", folder, ntasks=2, time="00:10:00"), "experiment.toml", "job", *CUT, folder=folder)
+    job = slurm.submit(copied("slurm/sweep.sbatch", folder, ntasks=2, time="00:10:00"), "experiment.toml", "job", *CUT, folder=folder)
     said = done(slurm, folder)
     assert (folder / "job" / "shards").is_dir(), said
+    about = slurm.says("scontrol", "show", "job", job).split()
+    assert {"JobName=gdsim-experiment", "Requeue=0", "ExitCode=0:0"} <= {*about}
     assert shards(folder / "job") == expected, said
     assert not list(folder.glob(".gdsim-tls-*"))
 
@@ -63,6 +66,32 @@ def test_an_array_of_jobs_trains_parts(slurm, small):
     slurm.submit(copied("array/array.sbatch", folder, array="1-2", cpus_per_task=1, time="00:10:00"), "experiment.toml", "array", *CUT, folder=folder)
     said = done(slurm, folder)
     assert shards(folder / "array") == expected, said
+
+
+@pytest.mark.full
+def test_an_array_that_is_a_cut_of_its_own_is_refused(slurm, small):
+    folder, _ = small
+    job = slurm.submit(copied("array/array.sbatch", folder, array='"1,3"', cpus_per_task=1, time="00:10:00"), "experiment.toml", "cut", folder=folder)
+    said = done(slurm, folder)
+    assert [(folder / f"gdsim-{job}-{n}.log").read_text().count("the array must be 1-N") for n in (1, 3)] == [1, 1], said
+    assert not (folder / "cut").exists()
+
+
+@pytest.mark.full
+def test_workers_that_are_lost_are_followed_by_the_next_job(slurm, small, tmp_path):
+    """A command stands in for the first job's, which is gone at once."""
+    folder, expected = small
+    lost = tmp_path / "bin" / "srun"
+    lost.parent.mkdir()
+    lost.write_text(f'#!/bin/sh\nmkdir {tmp_path}/once 2>/dev/null && sleep 2 && exit 1\nexec {shutil.which("srun")} "$@"\n')
+    lost.chmod(0o755)
+    script = copied("slurm/sweep.sbatch", folder, ntasks=1, time="00:10:00")
+    script.write_text(script.read_text().replace("set -euo pipefail\n", f"set -euo pipefail\nPATH={lost.parent}:$PATH\n"))
+    first = slurm.submit(script, "experiment.toml", "lost", *CUT, folder=folder)
+    said = done(slurm, folder)
+    assert "ExitCode=3:0" in slurm.says("scontrol", "show", "job", first), said
+    assert shards(folder / "lost") == expected, said
+    assert not list(folder.glob(".gdsim-tls-*"))
 
 
 @pytest.mark.slow
@@ -145,9 +174,12 @@ def test_a_sweep_outlives_two_lifetimes_of_its_jobs(slurm, large):
     began = time.monotonic()
     process = gdsim("run", "experiment.toml", "--out", "jobs", *SECOND, "--cluster", file, cwd=folder, env=slurm.settings)
     seen = set()
-    while process.poll() is None:
-        seen |= set(slurm.says("squeue", "-h", "-o", "%i", "-t", "running").split())
-        time.sleep(1)
+
+    def is_over():
+        seen.update(slurm.says("squeue", "-h", "-o", "%i", "-t", "running").split())
+        return process.poll() is not None
+
+    wait_until(is_over, every=1)
     code, said = finished(process)
     assert code == 0, said
     assert time.monotonic() - began > 2 * lifetime
@@ -162,9 +194,8 @@ def test_a_sweep_goes_on_in_the_next_job_after_its_time_limit(slurm, large):
     first = slurm.submit(copied("slurm/sweep.sbatch", folder, ntasks=1, time="00:01:00"), "experiment.toml", "job", *SECOND, folder=folder)
     wait_until(lambda: "JobState=TIMEOUT" in slurm.says("scontrol", "show", "job", first), every=1)
     assert 0 < len(shards(folder / "job")) < len(expected)
-    while slurm.jobs():  # which ends: each has a limit, and a chain without a new shard is none
-        time.sleep(1)
-    assert shards(folder / "job") == expected, logs(folder)
+    said = done(slurm, folder)
+    assert shards(folder / "job") == expected, said
     assert not list(folder.glob(".gdsim-tls-*"))
 
 
@@ -177,7 +208,9 @@ def test_a_chain_without_a_new_shard_ends(slurm, tmp_path):
     incomplete.chmod(0o755)
     script = copied("slurm/sweep.sbatch", tmp_path, ntasks=1, time="00:10:00")
     script.write_text(script.read_text().replace("set -euo pipefail\n", f"set -euo pipefail\nPATH={incomplete.parent}:$PATH\n"))
-    slurm.submit(script, "experiment.toml", "job", folder=tmp_path)
+    first = int(slurm.submit(script, "experiment.toml", "job", folder=tmp_path))
     said = done(slurm, tmp_path)
-    assert said.count("two jobs in a row have brought no new shard") == 1
-    assert len(list(tmp_path.glob("gdsim-*[0-9].log"))) == 3
+    assert len(list(tmp_path.glob("gdsim-*[0-9].log"))) == 3, said
+    for job in range(first, first + 3):
+        assert "ExitCode=3:0" in slurm.says("scontrol", "show", "job", job), said
+    assert "Invalid job id" in slurm.says("scontrol", "show", "job", first + 3)
