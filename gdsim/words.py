@@ -127,6 +127,17 @@ def installs(extra: str) -> str:
     return "pip install " + " ".join(map(shlex.quote, wanted or [f".[{extra}]"]))
 
 
+def need(module: str, what: str, extra: str) -> None:
+    """Raises ValueError where a package of one of gdsim's extras is missing that `what` needs.
+
+    >>> need("json", "this example", "cluster")
+    """
+    import importlib.util
+
+    if importlib.util.find_spec(module) is None:
+        raise ValueError(f"{what} needs the package {module.replace('_', '-')}, which is not installed: {installs(extra)}")
+
+
 def unknown_name(module: str, name: str, allowed: Sequence[str]) -> AttributeError:
     """The error for a name that a module does not have."""
     close = closest(name, allowed)

@@ -12,6 +12,7 @@ from gdsim.sweep import cluster as on_cluster
 from gdsim.sweep import threads as on_threads
 from gdsim.sweep import worker as on_workers
 from gdsim.sweep.cluster import connected
+from gdsim.sweep.deployment import Local
 from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.places import UnreachableError
 from gdsim.sweep.survey import survey
@@ -38,7 +39,7 @@ def whole(sweep, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client():
-    with connected(workers=2) as client:
+    with connected(deployment=Local(workers=2, tls=False)) as client:  # whose address is enough
         client.wait_for_workers(2)
         yield client
 

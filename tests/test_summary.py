@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import gdsim as gd
 from gdsim.population.summary import Table, bin_edges, bin_of, merge
-from gdsim.sweep.cluster import connected
+from gdsim.sweep.cluster import can_encrypt, connected
 from tests.faults.machinery import shards
 
 # Dask leaves sockets to the garbage collector when its clusters start and end.
@@ -95,6 +95,7 @@ def test_any_chunks_any_threads_any_lanes_give_the_same(sweep, summary, tmp_path
 def test_a_cluster_gives_the_same_and_more_starts_are_added(sweep, summary, tmp_path):
     half = msgspec.structs.replace(sweep, starts=90)
     with connected(workers=2) as client:
+        assert client.scheduler.address.startswith("tls://" if can_encrypt() else "tcp://")  # within this machine too
         half.run(out=tmp_path / "out", client=client, chunk_seconds=1e-5)
     before = set(shards(tmp_path / "out"))
     assert sweep.run(out=tmp_path / "out", chunk_seconds=1e-5).identical(summary)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gdsim.cli.common import PATH
+from gdsim.words import installs
 
 
 def cluster_options(command: Any) -> Any:
@@ -41,7 +42,7 @@ def client_of(console: Any, place: dict[str, Any], threads: int | None = None, c
     if not named:
         yield None
         return
-    from gdsim.sweep.cluster import connected, dashboard_of
+    from gdsim.sweep.cluster import can_encrypt, connected, dashboard_of
 
     given = {n: place[n] for n in named}
     if "cluster" in given:
@@ -55,6 +56,8 @@ def client_of(console: Any, place: dict[str, Any], threads: int | None = None, c
             from gdsim.sweep.deployment import memory_of
 
             console.say(f"each has one thread, and at most {memory_of(place['workers']) / 2**30:.1f} GiB of memory")
+            if not can_encrypt():
+                console.say(f"they speak plain TCP: other users of this machine could run code as you; {installs('cluster')} has TLS")
         if dashboard := dashboard_of(client):
             console.say(f"dashboard: {dashboard}")
         yield client

@@ -13,7 +13,9 @@ import contextlib
 import datetime
 import email.utils
 import errno
+import functools
 import hashlib
+import inspect
 import io
 import os
 import secrets
@@ -179,7 +181,7 @@ class Bucket:
 
     def _cat(self, name: str, **part: int) -> bytes:
         with self._said():
-            return self.files.cat_file(f"{self.bucket}/{self._key(name)}", max_concurrency=1, **part)
+            return self.files.cat_file(f"{self.bucket}/{self._key(name)}", **_at_once(), **part)
 
     def _listed(self, folder: str) -> tuple[dict[str, State], list[str]]:
         """(the objects of a folder, the folders in it), as they are now; a listing has a thousand of them."""
@@ -238,6 +240,14 @@ def _file_system(url: str) -> Any:
     except ImportError:
         raise ValueError(f"{url!r} needs the package s3fs, which is not installed: {installs('s3')}") from None
     return s3fs.S3FileSystem()
+
+
+@functools.cache
+def _at_once() -> dict[str, int]:
+    """What asks s3fs for an object by one request, where newer versions would ask for its size before."""
+    import s3fs
+
+    return {"max_concurrency": 1} if "max_concurrency" in inspect.signature(s3fs.S3FileSystem._cat_file).parameters else {}
 
 
 def _kept() -> Any:

@@ -6,6 +6,7 @@ does for a task, about 10 ms of the driver and the scheduler, it does not do for
 
 import collections
 import contextlib
+import importlib.util
 import math
 import pathlib
 import queue
@@ -17,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gdsim.sweep.canonical import digest
-from gdsim.sweep.deployment import Deployment, Local, quieten, started
+from gdsim.sweep.dasksettings import quiet
+from gdsim.sweep.deployment import Deployment, Local, started
 from gdsim.sweep.outcomes import Failure, Outcome, UnfinishedError, failure_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.progress import Progress, Tally
@@ -270,20 +272,34 @@ def connected(
 ) -> Iterator[Any]:
     """A `distributed.Client`: of the scheduler at an address or in a file, or of a cluster that is started for the block.
 
-    That is a `deployment`'s, or one of `workers` processes here, one thread each. `tls` are the files of the authority's certificate,
+    That is a `deployment`'s, or one of `workers` processes here, one thread each, with TLS where it is installed. `tls` are the files of the authority's certificate,
     of one's own and of its key; `chunk_seconds` is the sweep's. Raises UnfinishedError where no scheduler answers, ValueError where none can.
     """
-    quieten()
+    if workers is not None:
+        deployment = Local(workers=workers, tls=can_encrypt())
+    with quiet():
+        if deployment is None:
+            with _reaching(scheduler, scheduler_file, tls) as client:
+                yield client
+            return
+        import distributed
+
+        with started(deployment, chunk_seconds) as cluster, distributed.Client(cluster) as client:
+            yield client
+
+
+def can_encrypt() -> bool:
+    """Whether what TLS needs is installed."""
+    return importlib.util.find_spec("cryptography") is not None
+
+
+@contextlib.contextmanager
+def _reaching(scheduler: str | None, scheduler_file: Any, tls: tuple[Any, Any, Any] | None) -> Iterator[Any]:
+    """The client of a scheduler that is there."""
     import distributed
     from dask.config import get
     from dask.utils import parse_timedelta
 
-    if workers is not None:
-        deployment = Local(workers=workers, tls=False)
-    if deployment is not None:
-        with started(deployment, chunk_seconds) as cluster, distributed.Client(cluster) as client:
-            yield client
-        return
     security = None
     if tls is not None:
         authority, certificate, key = map(str, tls)

@@ -8,17 +8,12 @@ Each kind is a declaration, written in a TOML file (`gdsim run FILE --cluster sl
 """
 
 import contextlib
-import importlib.util
-import logging
 import math
-import os
-import pathlib
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -28,24 +23,21 @@ import msgspec
 from gdsim.axes import checked_whole
 from gdsim.declarations import Declaration
 from gdsim.filenames import user_path
+from gdsim.sweep.certificates import certificates, settings_of
 from gdsim.sweep.cores import usable_cores
+from gdsim.sweep.dasksettings import SELDOM, exports, quiet, seldom
 from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.toml import read_toml
-from gdsim.words import given, installs, nearest
+from gdsim.words import given, nearest, need
 
-# How often processes started here look at themselves, unless the user's settings of Dask say so: every 10 to 100 ms, as usual, costs a twelfth of two cores.
-SELDOM: dict[str, Any] = {
-    "distributed": {
-        "admin": {"tick": {"interval": "1s"}, "system-monitor": {"interval": "2s"}, "low-level-log-length": 100},
-        "worker": {"profile": {"enabled": False}, "memory": {"monitor-interval": "500ms"}},
-    }
-}
 # How long a scheduler over SSH outlives a driver that was killed, and workers a scheduler.
 IDLE, ORPHANED = "1 hour", 60.0
 # What asyncssh raises for a key, a user or a host that will not do, which no second try changes.
 REFUSED = {"PermissionDenied", "HostKeyNotVerifiable", "KeyImportError", "KeyEncryptionError", "ConfigParseError"}
 # What SLURM's commands say where its controller does not answer.
 SILENT = re.compile(r"Unable to contact|timed out|Connection refused|Communication connection failure|Zero Bytes", re.IGNORECASE)
+# Where a dashboard listens, which asks nobody for a name: on the scheduler's machine alone, at a free port.
+HERE = "127.0.0.1:0"
 # A job ends this long before its time limit: SLURM's limits are whole minutes, and a worker that leaves waits for its thread for half a minute.
 LIMIT_SECONDS, LEAVING_SECONDS = 60, 30
 
@@ -100,9 +92,9 @@ class Local(Deployment, frozen=True, kw_only=True):
         import distributed
 
         if self.tls:
-            _need("cryptography", "tls = true")
+            need("cryptography", "tls = true", "cluster")
         held = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
-        here = {"memory_limit": memory_of(self.workers), "dashboard_address": "127.0.0.1:0"}
+        here = {"memory_limit": memory_of(self.workers), "dashboard_address": HERE}
         options: Any = {**here, **self.worker_options, "threads_per_worker": self.threads}
         del options["nthreads"]
         try:
@@ -139,6 +131,7 @@ class Ssh(Deployment, frozen=True, kw_only=True):
     known_hosts: str | None = None
     python: str | None = None
     interface: str | None = None
+    dashboard: str = HERE
     folder: str | None = None
 
     def check(self) -> None:
@@ -150,25 +143,32 @@ class Ssh(Deployment, frozen=True, kw_only=True):
             checked_whole(self.port, "port", 1, 2**16)
         _check_texts(self, "scheduler", "user", "python", "interface")
         _check_files(self, "key", "known_hosts")
+        _check_dashboard(self.dashboard)
         _check_folder(self.folder)
 
     def start(self, stack: contextlib.ExitStack, chunk_seconds: float) -> Any:
         """A scheduler and workers that asyncssh starts, told by files where their certificates lie."""
-        _need("asyncssh", "a cluster over SSH")
+        need("asyncssh", "a cluster over SSH", "cluster")
         import dask.config
         import distributed
 
         # What is not given here, ~/.ssh/config says.
         named = {"port": self.port, "username": self.user, "client_keys": _file(self.key), "known_hosts": _file(self.known_hosts)}
         network = {"interface": self.interface} if self.interface else {}
-        security = stack.enter_context(_certificates(self.folder)) if self.tls else None
+        security = stack.enter_context(certificates(self.folder)) if self.tls else None
         # What is started takes these over; where it is listening, SSHCluster reads in its log.
-        with dask.config.set({"logging.distributed": "info", **({} if security is None else _settings_of(security))}):
+        with dask.config.set({"logging.distributed": "info", **({} if security is None else settings_of(security))}):
             return stack.enter_context(
                 distributed.SSHCluster(
                     [self.scheduler or self.hosts[0], *self.hosts],
                     connect_options={k: v for k, v in named.items() if v is not None},
-                    scheduler_options={"port": 0, "dashboard_address": ":0", "idle_timeout": IDLE, "protocol": "tls://" if self.tls else "tcp://", **network},
+                    scheduler_options={
+                        "port": 0,
+                        "dashboard_address": self.dashboard,
+                        "idle_timeout": IDLE,
+                        "protocol": "tls://" if self.tls else "tcp://",
+                        **network,
+                    },
                     worker_options={**self.worker_options, "n_workers": self.workers, "death_timeout": ORPHANED, **network},
                     remote_python=self.python,
                     security=security,
@@ -193,6 +193,7 @@ class Slurm(Deployment, frozen=True, kw_only=True):
     prologue: tuple[str, ...] = ()
     python: str | None = None
     interface: str | None = None
+    dashboard: str = HERE
     folder: str | None = None
 
     def check(self) -> None:
@@ -203,6 +204,7 @@ class Slurm(Deployment, frozen=True, kw_only=True):
         for name, example in (("options", 'options = ["--constraint=avx2"]'), ("prologue", 'prologue = ["module load python"]')):
             msgspec.structs.force_setattr(self, name, _texts(getattr(self, name), name, f"as in {example}"))
         _check_texts(self, "partition", "account", "python", "interface")
+        _check_dashboard(self.dashboard)
         _check_folder(self.folder)
         seconds_of(self.walltime)
 
@@ -224,21 +226,21 @@ class Slurm(Deployment, frozen=True, kw_only=True):
     def start(self, stack: contextlib.ExitStack, chunk_seconds: float) -> Any:
         """A scheduler in this process, and jobs that come back after their lifetimes."""
         lifetime, stagger = self.lifetime(chunk_seconds)
-        _need("dask_jobqueue", "a cluster of SLURM's jobs")
+        need("dask_jobqueue", "a cluster of SLURM's jobs", "cluster")
         if shutil.which("sbatch") is None:
             raise ValueError("there is no command sbatch here: start the sweep on a machine that submits jobs to SLURM")
         import dask_jobqueue
 
         jobqueue: Any = dask_jobqueue  # its own hints of types contradict its documentation
-        security = stack.enter_context(_certificates(self.folder)) if self.tls else None
+        security = stack.enter_context(certificates(self.folder)) if self.tls else None
         network = {} if self.interface is None else {"interface": self.interface}
         cluster = stack.enter_context(
             jobqueue.SLURMCluster(
                 job_name="gdsim", queue=self.partition, account=self.account, walltime=self.walltime, cores=self.workers * self.threads, processes=self.workers,
                 memory=f"{self.workers * _bytes(self.memory)} B", python=self.python or sys.executable, log_directory=str(user_path(self.folder or ".")),
-                job_extra_directives=list(self.options), job_script_prologue=[*_exports(SELDOM), *self.prologue], protocol="tls://" if self.tls else "tcp://",
+                job_extra_directives=list(self.options), job_script_prologue=[*exports(SELDOM), *self.prologue], protocol="tls://" if self.tls else "tcp://",
                 worker_extra_args=["--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{stagger}s"], security=security,
-                scheduler_options={"dashboard_address": ":0", **network}, **network,
+                scheduler_options={"dashboard_address": self.dashboard, **network}, **network,
             )
         )  # fmt: skip
         _check_job(cluster.job_script())
@@ -270,11 +272,7 @@ def started(deployment: Deployment, chunk_seconds: float = 10.0) -> Iterator[Any
     `chunk_seconds` is the sweep's own. Raises ValueError where it can be started by no second try, UnfinishedError where it was not
     started, which may be over after a while.
     """
-    quieten()
-    from dask.config import update_defaults
-
-    update_defaults(SELDOM)
-    with contextlib.ExitStack() as stack:
+    with quiet(), seldom(), contextlib.ExitStack() as stack:
         try:
             cluster = deployment.start(stack, chunk_seconds)
         except Exception as error:  # of asyncssh, dask-jobqueue, distributed: each has its own
@@ -290,51 +288,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
-
-
-def quieten() -> None:
-    """Leaves it to a sweep's loop to say what matters."""
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
-    import distributed  # noqa: F401  # which sets up its logs
-
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-
-
-@contextlib.contextmanager
-def _certificates(folder: str | None) -> Iterator[Any]:
-    """A `distributed.Security` of a certificate made for one sweep, in files of a folder that only this user may enter, removed at the end."""
-    _need("cryptography", "tls = true")
-    import distributed
-
-    made = distributed.Security.temporary()
-    with tempfile.TemporaryDirectory(prefix=".gdsim-tls-", dir=user_path(folder or ".").resolve()) as place:
-        certificate, key = pathlib.Path(place) / "certificate.pem", pathlib.Path(place) / "key.pem"
-        certificate.write_text(made.tls_client_cert)
-        key.write_text(made.tls_client_key)
-        roles = {f"tls_{role}_{part}": str(file) for role in ("client", "scheduler", "worker") for part, file in (("cert", certificate), ("key", key))}
-        yield distributed.Security(tls_ca_file=str(certificate), require_encryption=True, **roles)
-
-
-def _settings_of(security: Any) -> dict[str, Any]:
-    """Dask's settings that say what a `Security` says; files are named, and nothing secret stands in them."""
-    settings: dict[str, Any] = {"distributed.comm.require-encryption": True, "distributed.comm.tls.ca-file": security.tls_ca_file}
-    for role in ("client", "scheduler", "worker"):
-        found = security.get_tls_config_for_role(role)
-        settings |= {f"distributed.comm.tls.{role}.{part}": found[part] for part in ("cert", "key")}
-    return settings
-
-
-def _exports(settings: dict[str, Any], name: str = "DASK_") -> list[str]:
-    """Lines of a shell that say Dask's settings to what it starts.
-
-    >>> _exports({"distributed": {"system-monitor": {"interval": "2s"}}})
-    ['export DASK_DISTRIBUTED__SYSTEM_MONITOR__INTERVAL=2s']
-    """
-    lines = []
-    for key, value in settings.items():
-        variable = name + key.replace("-", "_").upper()
-        lines += _exports(value, f"{variable}__") if isinstance(value, dict) else [f"export {variable}={value}"]
-    return lines
 
 
 def _check_job(script: str) -> None:
@@ -371,11 +324,6 @@ def _bytes(memory: Any) -> int:
     return found
 
 
-def _need(module: str, what: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        raise ValueError(f"{what} needs the package {module.replace('_', '-')}, which is not installed: {installs('cluster')}")
-
-
 def _is(value: Any, kind: type, name: str, allowed: str) -> None:
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be {allowed}; {given(value)} was given")
@@ -401,6 +349,11 @@ def _check_files(deployment: Deployment, *names: str) -> None:
 
 def _file(name: str | None) -> str | None:
     return None if name is None else str(user_path(name))
+
+
+def _check_dashboard(address: Any) -> None:
+    if not isinstance(address, str) or not re.fullmatch(r"[^\s:/]*:\d{1,5}", address) or int(address.rpartition(":")[2]) >= 2**16:
+        raise ValueError(f'dashboard must be HOST:PORT, as in "127.0.0.1:8787", or ":8787" for all networks; {given(address)} was given')
 
 
 def _check_folder(folder: str | None) -> None:

@@ -105,15 +105,17 @@ def sync_folder(folder: pathlib.Path) -> None:
 
 def remove_abandoned(folder: pathlib.Path) -> None:
     """Removes the temporary files of writers that have died."""
-    here = f"{WRITING}{platform.node()}-"
     for path in folder.glob(f"{WRITING}*"):
-        with contextlib.suppress(OSError, ValueError):
-            if path.name.startswith(here):
-                gone = not is_alive(int(path.name.removeprefix(here).split("-")[0]))
-            else:
-                gone = time.time() - path.stat().st_mtime > ABANDONED_SECONDS
-            if gone:
+        with contextlib.suppress(OSError):
+            gone = has_died(path.name)
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS if gone is None else gone:
                 path.unlink()
+
+
+def has_died(name: str, prefix: str = WRITING) -> bool | None:
+    """Whether the process has died whose temporary file has this name, by `writing_here`; None where it is another machine's or nobody's."""
+    process = name.removeprefix(f"{prefix}{platform.node()}-").partition("-")[0]
+    return not is_alive(int(process)) if process.isdecimal() and name.startswith(f"{prefix}{platform.node()}-") else None
 
 
 def is_alive(process: int) -> bool:

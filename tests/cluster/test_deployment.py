@@ -1,15 +1,23 @@
 """What a cluster's file may say: the files to copy are read, mistakes are told in one line, time limits leave room for chunks."""
 
+import copy
 import importlib.util
+import logging
+import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
 
 import dask.config
 import pytest
 
 from gdsim.sweep import deployment
+from gdsim.sweep.certificates import certificates
+from gdsim.sweep.dasksettings import SELDOM, exports
 from gdsim.sweep.deployment import KINDS, Local, Slurm, Ssh, read_deployment
 from tests.cluster.manifests import CLUSTER
 from tests.helpers import gdsim
@@ -28,6 +36,7 @@ MISTAKES = [
     ("ssh", 'hosts = ["a"]\nport = 70000', "port must be a whole number from 1 to 65535"),
     ("ssh", 'hosts = ["a"]\nkey = "no-such-key"', "key: there is no file 'no-such-key'"),
     ("ssh", 'hosts = ["a"]\nfolder = "no-such-folder"', "folder: there is no folder 'no-such-folder'"),
+    ("ssh", 'hosts = ["a"]\ndashboard = "8787"', 'dashboard must be HOST:PORT, as in "127.0.0.1:8787", or ":8787" for all networks; \'8787\' was given'),
     ("ssh", 'hosts = ["a"]\nuser = 7', "user must be a text; 7 was given"),
     ("slurm", 'walltime = "1:00:00"', "Slurm.memory is missing"),
     ("slurm", 'memory = "2 GB"', "Slurm.walltime is missing"),
@@ -88,13 +97,40 @@ def test_a_time_limit_without_room_is_refused():
     assert Slurm(memory="1 GB", walltime="00:02:00").lifetime(10.0) == (20, 10)
 
 
+def test_what_killed_sweeps_have_left_is_removed_by_the_next(tmp_path):
+    """Of this machine; another's may live."""
+    pytest.importorskip("cryptography", reason="cryptography is not installed: pip install -e '.[cluster]'")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = [tmp_path / f".gdsim-tls-{host}-{pid}-abc" for host, pid in [(platform.node(), ended.pid), (platform.node(), os.getpid()), ("elsewhere", ended.pid)]]
+    for folder in left:
+        folder.mkdir()
+        (folder / "key.pem").touch()
+    with certificates(str(tmp_path)) as made:
+        assert pathlib.Path(made.tls_client_key).stat().st_mode & 0o077 == 0 or pathlib.Path(made.tls_client_key).parent.stat().st_mode & 0o077 == 0
+        assert [folder.exists() for folder in left] == [False, True, True]
+    assert sorted(tmp_path.iterdir()) == sorted(left[1:])
+
+
+def test_dasks_settings_and_logs_are_as_they_were_after_a_cluster(monkeypatch):
+    """And what the user has set counts meanwhile."""
+    logger = logging.getLogger("distributed")
+    monkeypatch.setattr(deployment.Local, "start", lambda *_: (dask.config.get("distributed.admin.tick.interval"), logger.level))
+    with dask.config.set({"distributed.admin.system-monitor.interval": "7s"}):
+        before = copy.deepcopy(dask.config.config), logger.level, dict(os.environ), len(dask.config.defaults)
+        with deployment.started(Local()) as seen:
+            assert seen == ("1s", logging.CRITICAL)
+            assert dask.config.get("distributed.admin.system-monitor.interval") == "7s"
+        assert (dask.config.config, logger.level, dict(os.environ), len(dask.config.defaults)) == before
+
+
 def test_jobs_look_at_themselves_as_seldom_as_processes_here():
     """By Dask's own reading of the lines."""
-    lines = deployment._exports(deployment.SELDOM)
+    lines = exports(SELDOM)
     said = dask.config.collect_env(dict(line.removeprefix("export ").split("=", 1) for line in lines))
     for name in ("admin.tick.interval", "admin.system-monitor.interval", "admin.low-level-log-length", "worker.profile.enabled"):
         key = f"distributed.{name}"
-        assert dask.config.get(key, config=said) == dask.config.get(key, config=deployment.SELDOM)
+        assert dask.config.get(key, config=said) == dask.config.get(key, config=SELDOM)
 
 
 def test_the_table_names_every_folder_and_says_what_was_done():
@@ -139,6 +175,8 @@ def test_a_missing_package_is_one_line(made, package, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == package.replace("-", "_") else found(name, *rest))
     with pytest.raises(ValueError, match=rf"needs the package {package}, which is not installed: pip install "), deployment.started(made):
         pass
+    project = tomllib.loads((CLUSTER.parent / "pyproject.toml").read_text())["project"]
+    assert [line for line in project["optional-dependencies"]["cluster"] if line.startswith(package)]
 
 
 @pytest.mark.parametrize("script", ["slurm/sweep.sbatch", "array/array.sbatch"])
