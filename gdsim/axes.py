@@ -148,6 +148,10 @@ def zip(*values: Any) -> Zipped:
     listed = one if isinstance(one, (list, tuple)) else values
     if not listed:
         raise ValueError("gd.zip needs at least one number; none was given")
+    if any(isinstance(_listed(v), (list, tuple)) for v in listed):
+        raise TypeError(
+            f"gd.zip takes the numbers of one field, as in gd.Momentum(lr=gd.zip(0.1, 0.01), momentum=gd.zip(0.5, 0.9)); {', '.join(map(given, values))} was given"
+        )
     return Zipped(tuple(_number(v, "zip") for v in listed))
 
 
@@ -184,6 +188,13 @@ def checked_whole(value: Any, name: str, low: int = 1, end: float = float("inf")
         beyond = isinstance(value, (int, float, np.integer, np.floating)) and value >= end
         raise ValueError(f"{name} must be a whole number from {low}{f' to {end - 1}' if beyond else ''}; {given(value)} was given")
     return int(value)
+
+
+def checked_truth(value: Any, name: str) -> bool:
+    """True or false, NumPy's too, or an error."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be true or false; {given(value)} was given")
+    return bool(value)
 
 
 def _spaced(spacing: Literal["linspace", "logspace"], first: Any, last: Any, n: Any) -> Spaced:

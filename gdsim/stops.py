@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from gdsim.axes import Range, checked_one, checked_whole
+from gdsim.axes import Range, checked_one, checked_truth, checked_whole
 from gdsim.declarations import Declaration
 from gdsim.words import given
 
@@ -160,8 +160,7 @@ class Plateau(Stop, tag="plateau", frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.batches, bool):
-            raise TypeError(f"Plateau.batches must be true or false; {given(self.batches)} was given")
+        msgspec.structs.force_setattr(self, "batches", checked_truth(self.batches, "Plateau.batches"))
         if self.batches and self.every is not None:
             raise ValueError(f"Plateau(batches=True) looks once an epoch; leave every={self.every} out")
         if not self.batches:
@@ -235,8 +234,7 @@ class Record(Declaration, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f'Record.every must be None, a whole number from 1, "log" or "ends"; {given(self.every)} was given')
             msgspec.structs.force_setattr(self, "every", checked_whole(self.every, "Record.every"))
         for name in ("parameters", "trajectory", "state", "gradient_norm"):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"Record.{name} must be true or false; {given(getattr(self, name))} was given")
+            msgspec.structs.force_setattr(self, name, checked_truth(getattr(self, name), f"Record.{name}"))
 
     def steps(self, last: int) -> list[int]:
         """The steps of the checkpoints of a run of `last` steps."""

@@ -110,6 +110,37 @@ def given(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:190]} ..."
 
 
+def count_of(count: int, one: str, many: str | None = None) -> str:
+    """How many there are of a thing.
+
+    >>> count_of(1, "cell"), count_of(1200, "cell"), count_of(0, "axis", "axes")
+    ('1 cell', '1,200 cells', '0 axes')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def size_of(count: float) -> str:
+    """Bytes in the unit that suits them.
+
+    >>> size_of(412), size_of(5_300), size_of(12_340_000), size_of(15.5e12)
+    ('412 bytes', '5.3 kB', '12.3 MB', '15.5 TB')
+    """
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return count_of(int(count), "byte")
+
+
+def article(noun: str) -> str:
+    """The noun after "a" or "an", by how it begins in speech: abbreviations by the names of their letters.
+
+    >>> article("LSTM"), article("ReLU"), article("int"), article("GRU"), article("MaxPool2d")
+    ('an LSTM', 'a ReLU', 'an int', 'a GRU', 'a MaxPool2d')
+    """
+    spelt = len(noun) > 1 and noun[:2].isupper()
+    return f"{'an' if noun[:1] in ('AEFHILMNORSX' if spelt else 'AEIOaeiou') else 'a'} {noun}"
+
+
 def installs(extra: str) -> str:
     """The command that installs what one of gdsim's extras names: its packages, since gdsim itself stands in no index to take them from.
 

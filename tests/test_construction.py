@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import xarray
 
 import gdsim as gd
 from gdsim.rules import RULES, WRAPPERS
@@ -106,6 +107,14 @@ WRONG = [
     (lambda: sweep(init=1e39), r"init reaches 1e\+39, beyond float32"),
     (lambda: sweep(init=gd.Normal(1e38)), r"init reaches 9e\+38, beyond float32"),
     (lambda: sweep(init=gd.Uniform(-1e39, 0)), r"init reaches 1e\+39, beyond float32"),
+    (lambda: sweep(problem=gd.Quadratic([[1e39]]), dtype="float32"), r"the constants of Quadratic\[0\] is 1e\+39, beyond float32"),
+    (lambda: gd.zip([1, 2], [3]), r"gd.zip takes the numbers of one field, as in .*; \[1, 2\], \[3\] was given"),
+    (lambda: gd.Quadratic([[1], [1, 2]]), r"rows of Quadratic.matrix must be of one length; Quadratic.matrix\[0\] has 1 number, and Quadratic.matrix\[1\] has 2 numbers"),
+    (lambda: gd.Quadratic([[1]], [[1], [1, 2]]), r"rows of Quadratic.centers must be of one length"),
+    (lambda: sweep(init=[[1], [1, 2]]), r"rows of init must be of one length"),
+    (lambda: network().pack([([[1, 2], [1]], [0, 0])] * 2), r"rows of W of layer 0 must be of one length"),
+    (lambda: network().unpack(xarray.Dataset()), r"a Dataset was given; .* as result.parameters.sel\(run=0\), which gd.Record\(parameters=True\) keeps"),
+    (lambda: sweep(drop_last=1), r"drop_last must be true or false; 1 was given"),
     (lambda: gd.ClipNorm(gd.SGD(), 1.0, convention="torch"), r"ClipNorm has no convention of its own; 'torch' was given: give it to SGD"),
     (lambda: gd.Expression("x**2+log(-1)*0"), r"this has no real value, in 'log\(-1\)'"),
     (lambda: gd.Expression("max(log(-1), x)"), r"this has no real value, in 'log\(-1\)'"),

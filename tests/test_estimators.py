@@ -258,6 +258,34 @@ def test_axes_and_one_class_are_refused():
         made("two classes").fit(X, ["no"] * 60)
 
 
+DATES = pd.date_range("2026-01-01", periods=60)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        ("two classes", lambda X, y: (X, ["a", 1, None] * 20), r"y\[1\] is 1, and y\[0\] the text 'a'; labels must be all texts, or all numbers"),
+        ("two classes", lambda X, y: (X, pd.Series(["a", None, "b"] * 20, name="kind")), r"column 'kind' has 20 missing values, the first in row 2 of 60"),
+        ("two classes", lambda X, y: (pd.DataFrame({"day": DATES, "x": X[:, 0]}), y), r"column 'day' of X is one of dates or durations.*give the days"),
+        ("one output", lambda X, y: (DATES, y), "X is an array of dates or durations"),
+        ("one output", lambda X, y: (DATES.values[:, None] - DATES.values[0], y), "X is an array of dates or durations"),
+        ("one output", lambda X, y: (X, pd.Series(DATES)), "y is an array of dates or durations"),
+    ],
+)
+def test_samples_that_cannot_be_are_refused_in_one_line(kind, given, said):
+    with pytest.raises((TypeError, ValueError), match=said) as caught:
+        made(kind).fit(*given(*targets(kind)))
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_may_be_dates_and_a_prediction_takes_none():
+    X, y = targets("two classes")
+    model = made("two classes").fit(X, np.where(y == "yes", DATES.values[0], DATES.values[1]))
+    assert len(model.classes_) == 2
+    with pytest.raises(TypeError, match="X is an array of dates"):
+        model.predict(DATES.values.reshape(-1, 4))
+
+
 @FULL
 def test_several_labels_in_a_sweep():
     """The log loss of each column, summed; right are samples of which every label is."""

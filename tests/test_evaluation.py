@@ -177,6 +177,13 @@ def test_functions_and_formulas_are_evaluated_where_they_have_samples():
         (lambda p, r: gd.evaluate(p, np.zeros((2, 3, 4))), r"parameters must be \[run, parameter\] with 15 numbers"),
         (lambda p, r: gd.predict(p, np.zeros(15)), r"predict needs the features X"),
         (lambda p, r: gd.predict(p, np.zeros(15), X[:, :1]), r"X must have the problem's 2 features; shape \(60, 1\) was given"),
+        (lambda p, r: gd.predict(p, np.zeros(15), [[1.0], [1.0, 2.0]]), r"rows of X must be of one length"),
+        (lambda p, r: gd.evaluate(p, [[1.0], [1.0, 2.0]]), r"rows of parameters must be of one length"),
+        (
+            lambda p, r: gd.predict(p, np.zeros(15, np.float32), [[0.0, 1.0], [1e39, 0.0]]),
+            r"X\[1, 0\].* is .*e\+38, beyond float32",
+        ),
+        (lambda p, r: gd.predict(p, np.full(15, 1e39), X, dtype="float32"), r"parameters\[0, 0\] is 1e\+39, beyond float32, .*; 15 such numbers"),
         (lambda p, r: gd.predict(p, np.zeros(15), X[0]), r"X must have the problem's 2 features; shape \(2,\) was given"),
         (lambda p, r: gd.predict(p, np.zeros(15), FRAME.rename(columns={"b": "B"})), r"X has no column 'b', which the problem's data has"),
         (lambda p, r: gd.predict(p, np.zeros(15), gd.Data(X[:9], KIND[:9], standardize=True)), r"X is standardized otherwise"),

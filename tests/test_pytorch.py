@@ -229,8 +229,10 @@ def test_a_state_dict_goes_out_and_in(torch):
         assert standard.pack(kept).tolist() == gd.from_torch(rounded, standard.data)[1].tolist() == [2.0]
     assert standard.pack({name: value.numpy() for name, value in net.state_dict().items()}).tolist() == [2.0]
     for wrong, words in (
+        ({n: w for n, w in state.items() if n != "2.bias"}, "the state_dict lacks '2.bias'; it has '0.weight', "),
+        ({n: w for n, w in state.items() if n != "0.weight"}, "the state_dict lacks '0.weight'; it has '0.bias', "),
         ({**state, "5.running_mean": state["4.bias"]}, "a state_dict of weights and biases is needed.*it has '5.running_mean'"),
-        ({1: state["0.bias"]}, "it has 1"), ({"0.bias": state["0.bias"]}, "has a bias of '0' and no weight"), ({"0.weight": state["0.weight"]}, "3 layers.*1 were"),
+        ({1: state["0.bias"]}, "it has 1"), ({"0.bias": state["0.bias"]}, "lacks '0.weight'; it has '0.bias'"), ({"0.weight": state["0.weight"], "0.bias": state["0.bias"]}, "3 layers.*1 were"),
         ({**kept, **state}, "'standardize' standardises features by other numbers than the problem's data"),
         ({**state, "2.weight": state["0.weight"]}, r"W of layer 1 must be of shape \(3, 4\); shape \(4, 2\)"),
     ):  # fmt: skip
@@ -316,11 +318,16 @@ def test_what_is_no_data_among_datasets_is_refused(torch):
         def __getitem__(self, place):
             return torch.zeros(place + 1), 0
 
+    class Broken(Ragged):
+        def __getitem__(self, place):
+            return torch.zeros(1), [0][place]
+
     pairs = utils.TensorDataset(x, torch.zeros(4))
     for call, words in (
         (lambda: gd.Data(utils.DataLoader(pairs)), r"a DataLoader gives batches; give its samples, loader\.dataset"),
         (lambda: gd.Data(Endless()), "must have a length and items by number; Endless has not"),
         (lambda: gd.Data(Ragged()), r"features of one shape; item 0 has \(1,\), item 1 has \(2,\)"),
+        (lambda: gd.Data(Broken()), "item 1 of the Dataset raises IndexError: list index out of range"),
         (lambda: gd.Data(utils.TensorDataset(x)), r"a pair \(x, y\); item 0 is a tuple of 1"),
         (lambda: gd.Data(utils.TensorDataset(x[:0], x[:0])), "has no items"),
         (lambda: gd.Data(pairs, torch.zeros(4)), "a Dataset holds its targets; leave y out"),

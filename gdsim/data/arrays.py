@@ -3,11 +3,13 @@
 import functools
 import hashlib
 import math
+import numbers
 from typing import Any, Self
 
 import numpy as np
 
 from gdsim.data import columns
+from gdsim.words import count_of, given
 
 WHOLE = np.iinfo(np.int64)
 
@@ -29,8 +31,9 @@ class Array:
         """A finite array of `dims` dimensions, or an error."""
         if isinstance(values, cls):
             return values
+        found = plain(values, name)
         try:
-            made = cls(values)
+            made = cls(found)
         except (TypeError, ValueError):
             raise TypeError(f"{name} must be an array of numbers; {type(values).__name__} was given") from None
         if made.values.size == 0 or made.values.ndim != dims or not np.isfinite(made.values).all():
@@ -63,7 +66,26 @@ def plain(value: Any, name: str) -> np.ndarray:
     elif hasattr(value, "detach"):  # a PyTorch tensor, wherever it lies and whether or not it asks for gradients
         value = value.detach().cpu()
         value = value.float() if str(value.dtype) == "torch.bfloat16" else value
-    return np.asarray(value)
+    elif hasattr(value, "data_vars"):
+        raise TypeError(
+            f"{name} must be an array, and a Dataset was given; of a result take the parameters of a run, as result.parameters.sel(run=0), which gd.Record(parameters=True) keeps"
+        )
+    try:
+        return np.asarray(value)
+    except ValueError:
+        said = _ragged(value, name)
+    raise TypeError(said or f"{name} must be an array of numbers; {given(value)} was given")
+
+
+def _ragged(value: Any, name: str) -> str | None:
+    """What is wrong with lists of lists of which some are shorter than others, in one line."""
+    if not isinstance(value, (list, tuple)):
+        return None
+    sizes = [count_of(len(v), "number") if isinstance(v, (list, tuple)) or getattr(v, "ndim", 0) else "no row" for v in value]
+    odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
+    if odd is not None:
+        return f"the rows of {name} must be of one length; {name}[0] has {sizes[0]}, and {name}[{odd}] has {sizes[odd]}".replace("has no row", "is no row")
+    return next((said for i, v in enumerate(value) if (said := _ragged(v, f"{name}[{i}]")) is not None), None)
 
 
 def features_of(X: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
@@ -87,6 +109,7 @@ def targets_of(y: Any) -> np.ndarray:
         texts = _texts(found)
         if texts is not None:
             return texts
+        check_labels(found)
     found = _real(found, "y")
     if found.dtype.kind == "u" and found.size and found.max() > WHOLE.max:
         place = np.argwhere(found > WHOLE.max)[0]
@@ -102,23 +125,41 @@ def _texts(found: np.ndarray) -> np.ndarray | None:
     return found.astype(str)
 
 
+def check_labels(found: np.ndarray) -> None:
+    """Refuses labels in a vector of which some are texts and others not, or missing. Raises ValueError."""
+    labels = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
+    if labels.ndim != 1:
+        return
+    texts = [isinstance(v, str) for v in labels]
+    if any(texts) and not all(texts):
+        odd = texts.index(False)
+        raise ValueError(
+            f"y[{odd}] is {given(labels[odd])}, and y[{texts.index(True)}] the text {labels[texts.index(True)]!r}; labels must be all texts, or all numbers"
+        )
+
+
 def _real(values: Any, name: str) -> np.ndarray:
     try:
         found = plain(values, name)
     except TypeError as error:
         raise TypeError(f"X and y must be arrays of numbers; {error}") from None
-    except ValueError as error:
-        if np.ma.isMaskedArray(values):
-            raise
-        raise TypeError(f"X and y must be arrays of numbers; {name} is a {type(values).__name__} of which none can be made: {error}") from None
     if not found.size:
         return np.zeros(found.shape)
     if found.dtype.kind not in "biuf":
-        kinds = {"O": "of Python objects", "U": "of texts", "S": "of bytes", "c": "of complex numbers"}
-        raise TypeError(
-            f"X and y must be arrays of numbers; {name} is an array {kinds.get(found.dtype.kind, f'of {found.dtype}')}, from a {type(values).__name__}"
-        )
+        raise TypeError(f"X and y must be arrays of numbers; {_unreal(found, name)}{': ' + DATES_REMEDY if found.dtype.kind in 'mM' else ''}")
     return found
+
+
+KINDS = {"U": "texts", "S": "bytes", "c": "complex numbers", "M": "dates", "m": "durations"}
+DATES_REMEDY = "give the days since one of them, say, as numbers"
+
+
+def _unreal(found: np.ndarray, name: str) -> str:
+    """What an array is that holds no numbers: its kind, or the first of its values that is none."""
+    if found.dtype.kind in KINDS:
+        return f"{name} is an array of {KINDS[found.dtype.kind]}"
+    odd = next((i for i in np.ndindex(found.shape) if not isinstance(found[i], (numbers.Real, np.bool_))), None)
+    return f"{name} is an array of {found.dtype}" if odd is None else f"{name}[{_place(odd)}] is {given(found[odd])}"
 
 
 def _place(index: Any) -> str:
@@ -139,7 +180,9 @@ def check_fits(values: np.ndarray, dtype: str, name: str, remedy: str, columns: 
     most = float(np.finfo(dtype).max)
     if not values.size or max(float(values.max()), -float(values.min())) <= most:
         return
-    beyond = np.argwhere(np.abs(values) > most)
+    beyond = np.argwhere(np.isfinite(values) & (np.abs(values) > most))
+    if not len(beyond):
+        return
     first = beyond[0]
     column = "" if columns is None else f", of column {columns[first[1]]!r},"
     more = f"; {len(beyond)} such numbers in all" if len(beyond) > 1 else ""
@@ -149,8 +192,9 @@ def check_fits(values: np.ndarray, dtype: str, name: str, remedy: str, columns: 
 def weights_of(values: Any, count: int) -> np.ndarray:
     """[sample] weights scaled to a mean of 1."""
     series = columns.series_of(values)
+    found = plain(values, "sample_weight") if series is None else np.zeros(0)
     try:
-        weights = plain(values, "sample_weight").astype(np.float64) if series is None else series.to_numpy(np.float64, na_value=np.nan)
+        weights = found.astype(np.float64) if series is None else series.to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError):
         raise TypeError(f"sample_weight must be an array of numbers; {_kind(values)} was given") from None
     if weights.shape != (count,):
@@ -159,7 +203,10 @@ def weights_of(values: Any, count: int) -> np.ndarray:
     if len(bad) or not weights.any():
         said = f"sample_weight[{bad[0]}] is {weights[bad[0]]} ({len(bad)} such in all)" if len(bad) else "all are zero"
         raise ValueError(f"sample_weight must be finite numbers from 0, not all 0; {said}")
-    return kept(weights * (count / math.fsum(weights)))
+    try:
+        return kept(weights * (count / math.fsum(weights)))
+    except OverflowError:
+        raise ValueError(f"sample_weight must have a finite sum; the largest is {weights.max():g}: only their ratios matter, so divide them by it") from None
 
 
 def _kind(value: Any) -> str:

@@ -1,5 +1,7 @@
 """Columns of pandas and Arrow tables as numbers and labels; what is wrong is said by column and row."""
 
+import contextvars
+import datetime
 import decimal
 import itertools
 import numbers
@@ -7,6 +9,11 @@ import sys
 from typing import Any
 
 import numpy as np
+
+from gdsim.words import count_of
+
+# How columns of features are left out, where they were given: in a frame, or in a file that is read.
+LEFT_OUT: contextvars.ContextVar[str] = contextvars.ContextVar("LEFT_OUT", default="frame.drop(columns={})")
 
 
 def frame_of(value: Any) -> Any:
@@ -48,6 +55,7 @@ def numbers_of(frame: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
     names = names_of(frame)
     if not frame.shape[1]:
         return np.zeros((len(frame), 0)), names
+    _refuse_unlearnable(frame)
     return np.stack([_numbers(frame.iloc[:, i], frame.columns[i]) for i in range(frame.shape[1])], 1), names
 
 
@@ -62,7 +70,7 @@ def targets_of(column: Any) -> np.ndarray:
     import pandas
 
     name = column.name if column.name is not None else "y"
-    _refuse_missing(column, name, "fill them in, or leave those rows out")
+    refuse_missing(column, name, "fill them in, or leave those rows out")
     column = (column.astype(column.cat.categories.dtype) if isinstance(column.dtype, pandas.CategoricalDtype) else column).infer_objects()
     types = pandas.api.types
     if types.is_bool_dtype(column.dtype):
@@ -74,7 +82,7 @@ def targets_of(column: Any) -> np.ndarray:
     values = column.to_numpy(object)
     odd = next((i for i, v in enumerate(values) if not isinstance(v, str)), None)
     if odd is not None:
-        raise ValueError(f"column {name!r} has {values[odd]!r} in {row_of(column, odd)}; targets must be all numbers, or all texts")
+        raise ValueError(f"column {name!r} has {_said(values[odd])} in {row_of(column, odd)}; targets must be all numbers, or all texts")
     return values
 
 
@@ -97,13 +105,10 @@ def _table_of(value: Any) -> Any:
 def _numbers(column: Any, name: Any) -> np.ndarray:
     import pandas
 
-    _refuse_missing(column, name, f"fill them in, leave those rows out, or leave the column out (drop=[{name!r}])")
+    refuse_missing(column, name, f"fill them in, leave those rows out, or leave the column out ({LEFT_OUT.get().format([name])})")
     types = pandas.api.types
-    if types.is_numeric_dtype(column.dtype) and not types.is_complex_dtype(column.dtype):
-        found = column.to_numpy(np.float64)
-    else:
-        found = _spoken(column, name)
-    return _finite(found, column, name)
+    is_numeric = types.is_numeric_dtype(column.dtype) and not types.is_complex_dtype(column.dtype)
+    return _finite(column.to_numpy(np.float64) if is_numeric else column.to_numpy(object).astype(np.float64), column, name)
 
 
 def _finite(found: np.ndarray, column: Any, name: Any) -> np.ndarray:
@@ -113,18 +118,33 @@ def _finite(found: np.ndarray, column: Any, name: Any) -> np.ndarray:
     return found
 
 
-def _spoken(column: Any, name: Any) -> np.ndarray:
-    """A column of Python objects as numbers, if all are."""
-    values = column.to_numpy(object)
-    bad = [i for i, v in enumerate(values) if not isinstance(v, (numbers.Real, np.bool_, decimal.Decimal))]
-    if bad:
-        bad = [i for i in bad if not _reads_as_number(values[i])] or bad  # one word makes texts of a file's whole column
-        row = bad[0]
-        raise ValueError(
-            f"column {name!r} has {values[row]!r} in {row_of(column, row)}, which is no number ({len(bad)} such value{'s' if len(bad) > 1 else ''}): "
-            f"leave the column out (drop=[{name!r}]), or encode it as numbers"
-        )
-    return values.astype(np.float64)
+def _refuse_unlearnable(frame: Any) -> None:
+    """Raises ValueError for columns of features that hold texts, dates or other things that are no numbers: all of them at once."""
+    wrong = {name: said for i, name in enumerate(frame.columns) if (said := _unlearnable(frame.iloc[:, i], name)) is not None}
+    if wrong:
+        first, *others = wrong.values()
+        rest = f"; no numbers are in {', '.join(map(repr, list(wrong)[1:]))} either" if others else ""
+        raise ValueError(f"{first}{rest}: leave {'them' if others else 'it'} out ({LEFT_OUT.get().format(list(wrong))}), or encode as numbers")
+
+
+def _unlearnable(column: Any, name: Any) -> str | None:
+    """What is no number in a column of features, or None where all are; missing values are another's to tell."""
+    import pandas
+
+    types = pandas.api.types
+    if types.is_numeric_dtype(column.dtype) and not types.is_complex_dtype(column.dtype):
+        return None
+    missing, values = column.isna().to_numpy(), column.to_numpy(object)
+    bad = [i for i, v in enumerate(values) if not (missing[i] or isinstance(v, (numbers.Real, np.bool_, decimal.Decimal)))]
+    if not bad:
+        return None
+    bad = [i for i in bad if not _reads_as_number(values[i])] or bad  # one word makes texts of a file's whole column
+    return f"column {name!r} has {_said(values[bad[0]])} in {row_of(column, bad[0])}, which is no number ({count_of(len(bad), 'such value')})"
+
+
+def _said(value: Any) -> str:
+    """A value of a column in an error: dates as they are written."""
+    return f"the date {value}" if isinstance(value, datetime.date) else repr(value)
 
 
 def _reads_as_number(value: Any) -> bool:
@@ -135,8 +155,8 @@ def _reads_as_number(value: Any) -> bool:
     return True
 
 
-def _refuse_missing(column: Any, name: Any, remedy: str) -> None:
+def refuse_missing(column: Any, name: Any, remedy: str) -> None:
+    """Raises ValueError for a column with missing values, which says where the first is."""
     missing = np.flatnonzero(column.isna().to_numpy())
     if len(missing):
-        several = "s" if len(missing) > 1 else ""
-        raise ValueError(f"column {name!r} has {len(missing)} missing value{several}, the first in {row_of(column, missing[0])}: {remedy}")
+        raise ValueError(f"column {name!r} has {count_of(len(missing), 'missing value')}, the first in {row_of(column, missing[0])}: {remedy}")

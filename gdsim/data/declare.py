@@ -10,11 +10,11 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 
-from gdsim.axes import checked_whole
+from gdsim.axes import checked_truth, checked_whole
 from gdsim.data.arrays import check_fits, features_of, kept, targets_of, weights_of
 from gdsim.data.classes import are_doubtful, checked_names, classes_of, codes_of, counted, is_labels, listed
 from gdsim.data.columns import same_rows
-from gdsim.data.doubts import warn_of_absent_classes, warn_of_constants, warn_of_counts
+from gdsim.data.doubts import warn_of_absent_classes, warn_of_constants, warn_of_counts, warn_of_rare_classes
 from gdsim.data.files import contents_of, said_of
 from gdsim.data.items import is_dataset, samples_in
 from gdsim.data.splits import is_share, split
@@ -112,6 +112,8 @@ class Data:
         same_rows(X=X, y=y, sample_weight=sample_weight)
         if whole.names is not None:
             warn_of_counts(whole.X, whole.names)
+        if whole.y.dtype.kind == "U" and class_names is None:
+            warn_of_rare_classes(whole.y)
         weights = None if sample_weight is None else weights_of(sample_weight, len(whole.X))
         sets, train = _sets(whole, {"validation": validation, "test": test}, seed)
         if weights is not None and train is not None:
@@ -363,9 +365,7 @@ def _named_classes(sets: dict[str, Samples], class_names: Any) -> tuple[Any, ...
 
 def _standard(sets: dict[str, Samples], standardize: Any) -> Standard | None:
     """The standardisation by the training samples, if it is asked for; warns of what is constant."""
-    if not isinstance(standardize, (bool, np.bool_)):
-        raise TypeError(f"standardize must be true or false; {given(standardize)} was given")
-    train = sets["train"]
+    standardize, train = checked_truth(standardize, "standardize"), sets["train"]
     if standardize or train.names is not None:
         warn_of_constants(train.X, train.names)
     return standard_of(train.X) if standardize else None

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.data.classes import are_doubtful, classes_of, codes_of, is_labels
+from gdsim.data.classes import MOST_UNASKED, are_doubtful, classes_of, codes_of, is_labels
+from gdsim.data.columns import LEFT_OUT
 
 # Rows from which on a column is taken for one that counts them: by 1 from 0 or 1 as they stand; by any step, from anywhere, in any order.
 COUNTED_FROM_START, COUNTED_IN_ANY = 4, 20
@@ -31,7 +32,9 @@ def warn_of_counts(X: np.ndarray, names: Sequence[str]) -> None:
     counting = [n for n, column in zip(names, X.T, strict=True) if n == NAMELESS or (len(names) > 1 and _counts(column))]
     if counting:
         which = ", ".join(map(repr, counting))
-        _warn(f"column {which} counts the rows, as an index does that was written with the data: leave it out (drop={counting!r}) unless it is a feature")
+        _warn(
+            f"column {which} counts the rows, as an index does that was written with the data: leave it out ({LEFT_OUT.get().format(counting)}) unless it is a feature"
+        )
 
 
 def _counts(column: np.ndarray) -> bool:
@@ -67,6 +70,16 @@ def warn_of_absent_classes(labels: Mapping[str, np.ndarray], classes: Sequence[A
     if said:
         shown = [f"{name!r} occurs {where}" for name, where in said[:5]] + ([f"... ({len(said)} such classes in all)"] if len(said) > 5 else [])
         _warn(f"class {', '.join(shown)}: what a set lacks is neither learnt nor measured by it; give larger shares, another seed, or sets of your own")
+
+
+def warn_of_rare_classes(labels: np.ndarray) -> None:
+    """Warns of labels that are texts, and nearly as many as samples, as names and numbers of a list are."""
+    classes = len(np.unique(labels))
+    if classes > MOST_UNASKED and 2 * classes > len(labels):
+        _warn(
+            f"y has {classes} classes in {len(labels)} samples, as a column has that names the rows: of a class with a sample or two nothing is "
+            "learnt that holds for others; take another target, unless this is meant"
+        )
 
 
 def _warn(text: str) -> None:

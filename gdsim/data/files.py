@@ -2,7 +2,6 @@
 
 import contextlib
 import pathlib
-import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.data.columns import names_of, row_of
+from gdsim.data.columns import LEFT_OUT, names_of
+from gdsim.data.texts import refuse_other_words, table_of_text
 from gdsim.words import given, nearest
 
 KINDS = (".csv", ".parquet", ".npz")
@@ -24,18 +24,19 @@ def contents_of(path: pathlib.Path, target: Any, drop: Any, features: Any) -> di
         if target != "y" or features is not None or drop:
             raise ValueError("target, drop and features choose columns of .csv and .parquet; an .npz holds the arrays X and y")
         return _from_arrays(arrays_in(path))
-    frame = _csv(path) if path.suffix == ".csv" else _parquet(path)
+    frame = table_of_text(path) if path.suffix == ".csv" else _parquet(path)
     names_of(frame)
     frame.columns = [str(c) for c in frame.columns]
     targets, inputs = chosen_columns(list(frame.columns), target, drop, features)
     if path.suffix == ".csv":
-        _refuse_words_for_missing(path, frame, targets)
+        refuse_other_words(path, frame, targets)
     return {"X": frame[inputs], "y": frame[targets if len(targets) > 1 else targets[0]]}
 
 
 @contextlib.contextmanager
 def said_of(path: pathlib.Path | str) -> Iterator[None]:
-    """Errors of reading a file as one ValueError that names it."""
+    """Errors of reading a file as one ValueError that names it; in the block columns are left out by `drop=`."""
+    before = LEFT_OUT.set("drop={}")
     try:
         yield
     except FileNotFoundError:
@@ -43,6 +44,8 @@ def said_of(path: pathlib.Path | str) -> Iterator[None]:
     except (ValueError, TypeError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"data file {str(path)!r}: {text}") from None
+    finally:
+        LEFT_OUT.reset(before)
 
 
 def arrays_in(file: Any) -> dict[str, np.ndarray]:
@@ -73,42 +76,6 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     return held | {n: arrays[n] for n in ("X", "y", "sample_weight", "class_names") if n in arrays}
 
 
-def _csv(path: pathlib.Path) -> Any:
-    """A table of text as pandas reads it, but for names that stand twice, which pandas would number."""
-    import pandas
-
-    head = pandas.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, index_col=False)
-    names = head.iloc[0].tolist()
-    exact: dict[str, Any] = {} if int(pandas.__version__.split(".")[0]) >= 3 else {"float_precision": "round_trip"}  # else the last bit is off at times
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pandas.errors.ParserWarning)
-        try:
-            frame = pandas.read_csv(path, index_col=False, **exact)  # without index_col the first column of longer rows would be an index
-        except pandas.errors.ParserWarning:
-            raise ValueError(f"its rows have more fields than the header, which names {len(names)}: {', '.join(names[:10])}") from None
-    other = next((mark for mark in (";", "\t") if len(names) == 1 and mark in names[0]), None)
-    if other is not None:
-        raise ValueError(f"its fields are set apart by {other!r}, and must be by commas: pandas.read_csv(path, sep={other!r}) reads it for gd.Data")
-    if len(set(names)) < len(names) and len(names) == frame.shape[1]:
-        frame.columns = names
-    return frame
-
-
-def _refuse_words_for_missing(path: pathlib.Path, frame: Any, targets: Sequence[str]) -> None:
-    """Raises ValueError for a label such as NA or None, which the reader takes for a missing value; what is empty is missing."""
-    import pandas
-
-    for name in (n for n in targets if frame[n].isna().any()):
-        place = frame.columns.get_loc(name)
-        words = pandas.read_csv(path, index_col=False, usecols=[place], dtype=str, keep_default_na=False).iloc[:, 0]
-        row = next((i for i in np.flatnonzero(frame[name].isna()) if words.iloc[i].strip()), None)
-        if row is not None:
-            raise ValueError(
-                f"column {name!r} has the text {words.iloc[row]!r} in {row_of(frame, int(row))}, which the reader takes for a missing value: rename that label, or "
-                f"leave those rows out; pandas.read_csv(path, keep_default_na=False) keeps it as a label, in a frame for gd.Data"
-            )
-
-
 def _parquet(path: pathlib.Path) -> Any:
     import pyarrow
     import pyarrow.parquet
@@ -116,7 +83,7 @@ def _parquet(path: pathlib.Path) -> Any:
     try:
         return pyarrow.parquet.ParquetFile(path).read().to_pandas()
     except pyarrow.ArrowException as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(f"it is empty, cut or damaged, or no .parquet at all ({' '.join(str(error).split())})") from None
 
 
 def chosen_columns(names: Sequence[str], target: Any, drop: Any, features: Any) -> tuple[list[str], list[str]]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.data.arrays import plain
+from gdsim.words import article
 
 
 def is_dataset(value: Any) -> bool:
@@ -29,15 +30,22 @@ def samples_in(dataset: Any) -> tuple[np.ndarray, Any]:
     """
     if not len(dataset):
         raise ValueError("the Dataset has no items; data needs at least one sample")
-    rows, targets = zip(*(_pair(dataset[i], i) for i in range(len(dataset))), strict=True)
+    rows, targets = zip(*(_pair(_item(dataset, i), i) for i in range(len(dataset))), strict=True)
     X, y = np.stack(_alike(rows, "features")), _alike(targets, "a target")
     return X.reshape(len(X), -1), np.stack(y) if y[0].ndim else [one.item() for one in y]
+
+
+def _item(dataset: Any, place: int) -> Any:
+    try:
+        return dataset[place]
+    except Exception as error:
+        raise ValueError(f"item {place} of the Dataset raises {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 def _pair(item: Any, place: int) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         parts = f" of {len(item)}" if isinstance(item, (tuple, list)) else ""
-        raise ValueError(f"each item of a Dataset must be a pair (x, y); item {place} is a {type(item).__name__}{parts}")
+        raise ValueError(f"each item of a Dataset must be a pair (x, y); item {place} is {article(type(item).__name__)}{parts}")
     return plain(item[0], f"x of item {place}"), plain(item[1], f"y of item {place}")
 
 

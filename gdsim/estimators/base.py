@@ -13,7 +13,7 @@ from gdsim.data.arrays import check_fits
 from gdsim.declarations import Declaration, hinting_calls
 from gdsim.estimators.later import later
 from gdsim.estimators.nested import fields_within, with_field
-from gdsim.estimators.samples import Samples, data_of, split, weighted
+from gdsim.estimators.samples import Samples, check_no_dates, data_of, split, weighted
 from gdsim.estimators.settings import USUAL, Settings, declaration_of, settings_of, threads_of
 from gdsim.estimators.training import Population, blank, check_state, sweep_of, warn_of_ends
 from gdsim.population import predict
@@ -189,6 +189,9 @@ class Multistart(BaseEstimator):
         """y as networks take it, places of classes [sample] or [sample, output]; with `reset` it says what later ones must be like."""
         raise NotImplementedError
 
+    def _check_targets(self, y: Any) -> None:
+        """Raises ValueError or TypeError for targets as they were given, of which scikit-learn would say less."""
+
     def _loss(self) -> str:
         raise NotImplementedError
 
@@ -200,6 +203,8 @@ class Multistart(BaseEstimator):
 
     def _samples(self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None) -> Samples:
         """Checked samples of as many features as those before."""
+        check_no_dates(X, "X")
+        self._check_targets(y)
         X, y = validate_data(self, X, y, multi_output=True, dtype=(np.float64, np.float32), reset=reset)
         if isinstance(sample_weight, (int, float, np.number)):
             sample_weight = np.full(len(X), sample_weight)
@@ -307,6 +312,7 @@ class Multistart(BaseEstimator):
     def _outputs(self, X: Any) -> np.ndarray:
         """[sample, output]: the mean of the outputs of the networks that count."""
         check_is_fitted(self)
+        check_no_dates(X, "X")
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         vectors = self._population.vectors[self._chosen]
         self._check_fits(X, "X", str(vectors.dtype), "scale it as that of fit")

@@ -7,7 +7,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from gdsim.data.arrays import check_labels
 from gdsim.data.classes import listed
+from gdsim.data.columns import refuse_missing, series_of
 from gdsim.estimators.base import Multistart, documented
 from gdsim.words import given
 
@@ -104,6 +106,13 @@ class MultistartClassifier(ClassifierMixin, Multistart):
         if len(unknown):
             raise ValueError(f"y[{unknown[0]}] is {labels[unknown[0]]!r}, which is none of the classes {listed(self.classes_.tolist())}")
         return places.astype(np.int64)
+
+    def _check_targets(self, y: Any) -> None:
+        if (series := series_of(y)) is not None:
+            refuse_missing(series, "y" if series.name is None else series.name, "leave those samples out")
+        found = np.asarray(y, object) if isinstance(y, (list, tuple)) and all(np.ndim(v) == 0 for v in y) else y
+        if getattr(getattr(found, "dtype", None), "kind", "") == "O" and getattr(found, "ndim", 0):
+            check_labels(np.asarray(found))
 
     def _loss(self) -> str:
         return "log_loss" if self._has_several_labels or len(self.classes_) == 2 else "cross_entropy"

@@ -7,6 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags, column_or_1d
 
 from gdsim.estimators.base import Multistart, documented
+from gdsim.estimators.samples import check_no_dates
 
 
 @documented
@@ -53,6 +54,9 @@ class MultistartRegressor(RegressorMixin, Multistart):
         if not reset and found.shape[1:] != ((self.n_outputs_,) if self.n_outputs_ > 1 else ()):
             raise ValueError(f"y must have the outputs of the first call, {self.n_outputs_}; shape {y.shape} was given")
         return found
+
+    def _check_targets(self, y: Any) -> None:
+        check_no_dates(y, "y")
 
     def _loss(self) -> str:
         return "squared_error"

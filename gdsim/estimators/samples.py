@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.data import Data
-from gdsim.data.arrays import weights_of
+from gdsim.data.arrays import DATES_REMEDY, weights_of
+from gdsim.data.columns import frame_of
 
 
 class Samples(NamedTuple):
@@ -23,6 +24,16 @@ class Samples(NamedTuple):
     def mean_weight(self) -> float:
         """What a sample weighs."""
         return 1.0 if self.weight is None else float(self.weight.mean())
+
+
+def check_no_dates(values: Any, name: str) -> None:
+    """Refuses dates and durations, which scikit-learn's checks take for the number of their nanoseconds. Raises TypeError."""
+    frame = frame_of(values)
+    columns = [(None, values)] if frame is None else [(n, frame.iloc[:, i]) for i, n in enumerate(frame.columns)]
+    dates = [n for n, column in columns if getattr(getattr(column, "dtype", None), "kind", None) in ("m", "M")]
+    if dates:
+        which = f"{name} is an array" if dates == [None] else f"column {', '.join(map(repr, dates))} of {name} is one"
+        raise TypeError(f"{which} of dates or durations, and numbers are needed: {DATES_REMEDY}")
 
 
 def weighted(X: np.ndarray, y: np.ndarray, weight: Any) -> Samples:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.axes import Range, checked_one, checked_whole
+from gdsim.axes import Range, checked_one, checked_truth, checked_whole
 from gdsim.declarations import Declaration, meant
 from gdsim.estimators.nested import with_number
 from gdsim.estimators.samples import Samples, merged
@@ -65,7 +65,7 @@ class Settings(NamedTuple):
 def settings_of(estimator: Any) -> Settings:
     """The parameters of an estimator. Raises ValueError or TypeError, one line each, for what they cannot be."""
     parameters = estimator.get_params(deep=False)
-    truths = {n: _truth(parameters[n], n) for n in ("shuffle", "early_stopping", "warm_start")}
+    truths = {n: checked_truth(parameters[n], n) for n in ("shuffle", "early_stopping", "warm_start")}
     if not isinstance(parameters["verbose"], (bool, np.bool_, int, np.integer)):
         raise TypeError(f"verbose must be true or false, or a whole number; {given(parameters['verbose'])} was given")
     rule, schedule = _declared(parameters, "optimizer"), _declared(parameters, "schedule")
@@ -122,12 +122,6 @@ def _widths(value: Any) -> tuple[int, ...]:
 def _activation(value: Any) -> str:
     """The activation in gdsim's words, by either name."""
     return checked_name("sigmoid" if isinstance(value, str) and value == "logistic" else value, "activation", ACTIVATIONS)
-
-
-def _truth(value: Any, name: str) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be true or false; {given(value)} was given")
-    return bool(value)
 
 
 def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> str:

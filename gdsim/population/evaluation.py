@@ -93,6 +93,9 @@ def packs_of(problem: Any, values: np.ndarray, dtype: str | None) -> Packs:
     if name not in DTYPES:
         raise ValueError(f"dtype must be 'float32' or 'float64'; {given(dtype)} was given")
     setting = Setting(problem, SGD(), Constant(), "zeros", 1, None, "epoch", True, (), Record(), 0, name)
+    check_fits(values, name, "parameters", "give dtype='float64'")
+    if problem.data is not None:
+        problem.data.check_fits(name)
     return Packs(kernels_for(structure_of(setting), setting.lanes_for(len(values), 1)), values)
 
 
@@ -130,8 +133,6 @@ def evaluate(problem: Any, parameters: Any, *, on: str = "train", dtype: str | N
             raise ValueError(f"evaluate needs one {name} for all parameters; {getattr(problem, name)!r} was given")
     part, given = _part(problem, on), Given.of(parameters)
     packs = packs_of(problem, given.rows, dtype)
-    if part is not None:
-        part.check_fits(packs.kernels.dtype.name)
     names = ("loss", *(["accuracy"] if problem.is_classifier else []), *(["gradient_norm"] if on == "train" else []))
     with ieee_mode():
         columns = _scores(problem, packs, part, names)

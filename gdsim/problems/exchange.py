@@ -14,7 +14,7 @@ from gdsim.problems.linear import LinearRegression, LogisticRegression
 from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.problems.mlp import MLP
 from gdsim.problems.network import Network, checked_name
-from gdsim.words import given, installs
+from gdsim.words import count_of, given, installs
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +114,7 @@ def _usual_loss(network: "Layers", data: Data) -> str:
     if outputs == len(classes):
         return "cross_entropy"
     raise ValueError(
-        f"loss is needed: the module has {outputs} output{'s' * (outputs != 1)}, and y the classes {listed(classes)}; loss='mean_squared_error' takes whole "
+        f"loss is needed: the module has {count_of(outputs, 'output')}, and y the classes {listed(classes)}; loss='mean_squared_error' takes whole "
         f"numbers as numbers, and gd.Data(..., class_names=range({outputs})) says that there are more classes than occur"
     )
 
@@ -136,8 +136,8 @@ def _declared(network: "Layers", data: Data, loss: str) -> Network:
     return MLP(data, hidden=hidden, activation=activations if len(set(activations)) > 1 else (activations or ["relu"])[0], loss=loss, output=output)
 
 
-def layers_of_state(state: Mapping[str, Any], data: Data) -> list[tuple[Any, Any]]:
-    """[(W, b), ...] of a PyTorch `state_dict`, in its order; b is None where a layer has none. Raises ValueError for other keys than a network's."""
+def layers_of_state(state: Mapping[str, Any], data: Data, *, intercept: bool) -> list[tuple[Any, Any]]:
+    """[(W, b), ...] of a PyTorch `state_dict`, in its order; without `intercept` b may be None. Raises ValueError for other keys than a network's, and lacking ones."""
     layers: dict[str, dict[str, Any]] = {}
     for name, value in state.items():
         place, _, kind = str(name).rpartition(".")
@@ -148,7 +148,8 @@ def layers_of_state(state: Mapping[str, Any], data: Data) -> list[tuple[Any, Any
         held = layers.pop(place)
         if set(held) != {"center", "scale"} or not _same_standard((held["center"], held["scale"]), data):
             raise ValueError(f"{place!r} standardises features by other numbers than the problem's data")
-    lacking = next((place for place, held in layers.items() if "weight" not in held), None)
+    needed = ("weight", "bias") if intercept else ("weight",)
+    lacking = next((f"{place}.{kind}".lstrip(".") for place, held in layers.items() for kind in needed if kind not in held), None)
     if lacking is not None:
-        raise ValueError(f"the state_dict has a bias of {lacking!r} and no weight")
+        raise ValueError(f"the state_dict lacks {lacking!r}; it has {', '.join(map(repr, state))}")
     return [(held["weight"], held.get("bias")) for held in layers.values()]

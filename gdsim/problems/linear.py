@@ -1,13 +1,15 @@
 """Linear models on a data set: regression, and the classification of two or more classes."""
 
 # pyright: reportIncompatibleVariableOverride=false
-from gdsim.axes import Axis, Grid
+
+import msgspec
+
+from gdsim.axes import Axis, Grid, checked_truth
 from gdsim.data import Data
 from gdsim.problems.base import Problem
 from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.problems.moments import LEAST_SHARE, Moments, moments_of
 from gdsim.problems.network import Network
-from gdsim.words import given
 
 # The second derivatives of the losses that moments know everything about.
 CURVATURES = {"squared_error": 1.0, "mean_squared_error": 2.0}
@@ -23,8 +25,7 @@ class LinearModel(Network, frozen=True):
     intercept: bool = True
 
     def _check_model(self, default: str, classifies: bool, instead: str) -> None:
-        if not isinstance(self.intercept, bool):
-            raise TypeError(f"{type(self).__name__}.intercept must be true or false; {given(self.intercept)} was given")
+        msgspec.structs.force_setattr(self, "intercept", checked_truth(self.intercept, f"{type(self).__name__}.intercept"))
         self._check(default=default)
         for loss in self.losses:
             if (SAMPLE_LOSSES[loss].targets != "numbers") != classifies:

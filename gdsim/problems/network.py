@@ -16,7 +16,7 @@ from gdsim.lanes.generated import function_from
 from gdsim.problems.activations import ACTIVATIONS, Activation
 from gdsim.problems.base import Problem
 from gdsim.problems.losses import SAMPLE_LOSSES, smoothed_cross_entropy
-from gdsim.words import given, nearest
+from gdsim.words import count_of, given, nearest
 
 if TYPE_CHECKING:
     import torch
@@ -210,11 +210,11 @@ class Network(Problem, frozen=True):
         if isinstance(layers, Mapping):
             from gdsim.problems.exchange import layers_of_state
 
-            layers = layers_of_state(layers, self.data)
+            layers = layers_of_state(layers, self.data, intercept=self.intercept)
         kind, sizes = type(self).__name__, self.layers
         if not isinstance(layers, (list, tuple)) or len(layers) != len(sizes):
             count = f"{len(layers)} were" if isinstance(layers, (list, tuple)) else f"{given(layers)} was"
-            raise ValueError(f"{kind} has {len(sizes)} layers, a list of pairs (W, b); {count} given")
+            raise ValueError(f"{kind} has {count_of(len(sizes), 'layer')}, a list of pairs (W, b); {count} given")
         parts = [part for i, (layer, size) in enumerate(zip(layers, sizes, strict=True)) for part in self._packed(layer, size, i)]
         return np.concatenate(parts)
 
@@ -289,8 +289,8 @@ def _listed(value: Any) -> tuple[Any, ...]:
 
 def _checked_array(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """The numbers of an array of that shape, in order; float32 stays so."""
+    array = plain(value, name)
     try:
-        array = plain(value, name)
         array = array if array.dtype == np.float32 else array.astype(np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be an array of numbers; {given(value)} was given") from None

@@ -37,7 +37,7 @@ from gdsim.problems.reaching import FOREIGN, earlier_source_of, for_lanes, said,
 from gdsim.problems.slopes import gradient_of
 from gdsim.problems.symbolic import LANE_NAMES
 from gdsim.problems.tracing import Lane, LaneError, Mask, OpaqueError, Trace, Vector, lane_code, operand
-from gdsim.words import given
+from gdsim.words import count_of, given
 
 FINITE = Range(float("-inf"), float("inf"), low_allowed=False)
 # Parameters of a function that is held in registers; beyond, compiling takes minutes.
@@ -286,7 +286,7 @@ def _parts(function: types.FunctionType, result: Any, dim: int, trace: Trace) ->
     slopes = slopes.tolist() if isinstance(slopes, np.ndarray) else slopes
     slopes = list(slopes) if isinstance(slopes, (tuple, list)) else [slopes]
     if len(slopes) != dim:
-        raise FunctionError(f"{gives}{len(slopes)} partial derivative{'s' * (len(slopes) != 1)}")
+        raise FunctionError(f"{gives}{count_of(len(slopes), 'partial derivative')}")
     return _number(value, gives, "the value"), [_number(s, gives, f"derivative {k}") for k, s in enumerate(slopes)]
 
 

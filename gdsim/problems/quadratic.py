@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from gdsim.data import Array, Data
+from gdsim.data.arrays import plain
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, where
 from gdsim.lanes.parts import BLOCK, WIDTH, ZERO, batch_size, fill
 from gdsim.problems.base import Problem
@@ -116,7 +117,7 @@ class Quadratic(Problem, tag="quadratic", frozen=True):
         matrix = symmetric(Array.of(self.matrix, "Quadratic.matrix", 2), "Quadratic.matrix")
         rows = len(matrix.values)
         given = np.zeros((1, rows)) if self.centers is None else self.centers
-        centers = Array.of(given, "Quadratic.centers", None if isinstance(given, Array) else np.ndim(given))
+        centers = Array.of(given, "Quadratic.centers", None if isinstance(given, Array) else plain(given, "Quadratic.centers").ndim)
         if centers.values.ndim == 1:
             centers = Array(centers.values[None])
         if centers.values.ndim != 2 or centers.values.shape[1] != rows:

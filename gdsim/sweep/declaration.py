@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
-from gdsim.axes import Axis, Grid, checked_axis_of, checked_whole, extremes
+from gdsim.axes import Axis, Grid, checked_axis_of, checked_truth, checked_whole, extremes
+from gdsim.data.arrays import check_fits
 from gdsim.declarations import Declaration, hinting_calls, html_table, meant, public_name, shown
 from gdsim.population import DTYPES, Setting
 from gdsim.population.setting import sample_order
@@ -152,8 +153,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _one_of(self.keep, "keep", ("runs", "summary"))
         if self.dtype is not None:
             put("dtype", checked_axis_of(self.dtype, "dtype", _checked_dtype))
-        if not isinstance(self.drop_last, bool):
-            raise TypeError(f"drop_last must be true or false; {given(self.drop_last)} was given")
+        put("drop_last", checked_truth(self.drop_last, "drop_last"))
         self._check_points()
         self._check_momentum()
         self._check_keep(most)
@@ -241,6 +241,8 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for problem in short:
             if problem.data is not None:
                 problem.data.check_fits("float32")
+            if hasattr(problem, "constants"):
+                check_fits(problem.constants(), "float32", f"the constants of {type(problem).__name__}", "scale them, or give dtype='float64'")
             if farthest(self.init_of(problem)) > LARGEST:
                 far = farthest(self.init_of(problem))
                 raise ValueError(f"init reaches {far:.3g}, beyond float32, which holds up to {LARGEST:.3g}: begin nearer, or give dtype='float64'")

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from gdsim.axes import checked_whole
+from gdsim.axes import checked_truth, checked_whole
 from gdsim.declarations import Declaration
 from gdsim.filenames import user_path
 from gdsim.sweep.certificates import certificates, settings_of
@@ -55,7 +55,7 @@ class Deployment(Declaration, frozen=True, kw_only=True):
         checked_whole(self.threads, "threads")
         if self.memory is not None:
             _bytes(self.memory)
-        _is(self.tls, bool, "tls", "true or false")
+        checked_truth(self.tls, "tls")
         self.check()
 
     def check(self) -> None:
@@ -324,11 +324,6 @@ def _bytes(memory: Any) -> int:
     return found
 
 
-def _is(value: Any, kind: type, name: str, allowed: str) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} must be {allowed}; {given(value)} was given")
-
-
 def _texts(values: Any, name: str, example: str) -> tuple[str, ...]:
     if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) and v.strip() for v in values):
         raise TypeError(f"{name} must be a list of texts, {example}; {given(values)} was given")
@@ -337,8 +332,8 @@ def _texts(values: Any, name: str, example: str) -> tuple[str, ...]:
 
 def _check_texts(deployment: Deployment, *names: str) -> None:
     for name in names:
-        if (value := getattr(deployment, name)) is not None:
-            _is(value, str, name, "a text")
+        if (value := getattr(deployment, name)) is not None and not isinstance(value, str):
+            raise TypeError(f"{name} must be a text; {given(value)} was given")
 
 
 def _check_files(deployment: Deployment, *names: str) -> None:

@@ -93,6 +93,14 @@ def test_numbers_that_may_be_labels_are_asked_about():
     assert outputs(np.random.default_rng(0).normal(size=40)) == 1
 
 
+def test_labels_that_name_the_rows_draw_a_warning():
+    X = np.arange(60.0)[:, None] ** 2
+    with pytest.warns(UserWarning, match="y has 40 classes in 60 samples, as a column has that names the rows"):
+        gd.Data(X, [f"patient {i % 40}" for i in range(60)])
+    gd.Data(X, [f"kind {i % 30}" for i in range(60)])  # two of each
+    gd.Data(X[:5], list("abcde"))
+
+
 def test_names_of_classes_may_be_given():
     data = gd.Data(X, HALVES, class_names=["small", "large"])
     assert data.class_names == ("small", "large")

@@ -93,8 +93,8 @@ def damaged(folder):
     (folder / "table.xlsx").write_bytes(b"")
     return {
         "cut.npz": "empty, cut or damaged", "empty.npz": "empty, cut or damaged", "flipped.npz": "damaged", "objects.npz": "allow_pickle|object",
-        "other.npz": "no array 'X'; it has A", "single.npz": "no .npz at all", "twice.csv": "column 'y' stands twice", "empty.csv": "No columns",
-        "ragged.csv": "line 3", "binary.csv": "utf-8", "cut.parquet": "[Pp]arquet", "table.xlsx": r"unknown kind '.xlsx'; allowed: .csv, .parquet, .npz",
+        "other.npz": "no array 'X'; it has A", "single.npz": "no .npz at all", "twice.csv": "column 'y' stands twice", "empty.csv": "it is empty; a line of column names",
+        "ragged.csv": "line 3", "binary.csv": "UTF-16", "cut.parquet": "[Pp]arquet", "table.xlsx": r"unknown kind '.xlsx'; allowed: .csv, .parquet, .npz",
         "none.csv": "there is no data file",
     }  # fmt: skip
 
@@ -234,13 +234,33 @@ def test_classes_of_a_file_have_names_of_their_own(tmp_path):
     ("text", "said"),
     [
         ("a;b;y\n1;2;0\n4;5;1\n", "set apart by ';', and must be by commas"),
+        ("a;t;y\n1;x, y;0\n", r"set apart by ';'.*pandas.read_csv\(path, sep=';'\)"),
+        ("a;b;y\n1,5;2,3;0\n2,5;3,3;1\n", r"decimal commas: .*sep=';', decimal=','"),
+        ("a\ty\n1\t2\n", r"set apart by '\\t'"),
+        ("a,y\n1,Jos\xe9\n".encode("latin-1"), r"line 2 has the byte 0xe9, which is no UTF-8.*encoding='latin-1'"),
+        (b"\x7fELF\0\0,;\n\0", "no text, but a binary file"),
+        ("a,y\n1,0\n2,1,3\n", "line 3 has 3 fields, and those before it 2"),
+        ("a,y\n1,2,0\n2,3,1\n", "its rows have more fields than the header, which names 2: a, y"),
+        ('a,y\n1,"0\n2,1\n', "a double quote .* is not closed"),
+        ("a,y\n1,01\n2,1\n3,001\n", r"column 'y' has '01' in row 1 of 3 .* takes for the number 1.*dtype=\{'y': str\}"),
+        ("a,b,c,y\nu,1,x,0\nv,2,w,1\n", r"column 'a' has 'u' in row 1 of 2 .* no numbers are in 'c' either.*\(drop=\['a', 'c'\]\)"),
         ("a,y\n1.5,0\nabc,1\n2,0\n", r"column 'a' has 'abc' in row 2 of 3 \(index 1\), which is no number \(1 such value\)"),
     ],
 )
 def test_what_is_amiss_in_a_table_is_named(tmp_path, text, said):
-    (tmp_path / "own.csv").write_text(text)
-    with pytest.raises(ValueError, match=said):
+    (tmp_path / "own.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=said) as caught:
         gd.Data.read(tmp_path / "own.csv")
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_that_only_look_like_padded_numbers_are_read_as_they_are(tmp_path):
+    (tmp_path / "own.csv").write_text("a,y\n1,0\n2,-1\n3,10\n")
+    assert gd.Data.read(tmp_path / "own.csv").class_names == (-1, 0, 10)
+    (tmp_path / "own.csv").write_text("a,y\n1,0.5\n2,-0.25\n")
+    assert gd.Data.read(tmp_path / "own.csv").y.tolist() == [0.5, -0.25]
+    (tmp_path / "own.csv").write_text("a,y\n1,01\n2,1\n3,b\n")  # texts are labels as they stand
+    assert gd.Data.read(tmp_path / "own.csv").class_names == ("01", "1", "b")
 
 
 @pytest.mark.parametrize("word", ["target", "features", "drop"])
