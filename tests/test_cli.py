@@ -79,7 +79,10 @@ def test_plan_runs_nothing(file):
     assert code == 0
     assert "30 runs: 3 starts in 10 cells of 4 structures" in out
     code, out, _ = gdsim("plan", file.name, "--json", folder=file.parent)
-    assert json.loads(out)["runs"] == 30
+    whole = json.loads(out)
+    assert whole["runs"] == 30
+    code, out, _ = gdsim("plan", file.name, "--json", "--chunk-seconds", 1e-9, folder=file.parent)
+    assert json.loads(out) == {**whole, "chunks": 30}
     assert [p.name for p in file.parent.iterdir()] == ["moons.toml"]
 
 
@@ -158,7 +161,7 @@ def test_another_experiment_in_the_folder_is_refused(file):
     file.write_text(GOOD.replace("steps = 20", "steps = 21"))
     code, _, errors = gdsim("run", file.name, folder=file.parent)
     assert code == 2
-    assert "holds another experiment (it differs in steps)" in errors
+    assert "holds another experiment (it differs in steps); give another folder (--out, out=)" in errors
 
 
 def test_ctrl_c_keeps_what_is_finished(file):

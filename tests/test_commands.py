@@ -220,6 +220,8 @@ def test_clusters_that_cannot_be(tmp_path):
         (("--workers", 2, "--scheduler", "tcp://127.0.0.1:1"), "give one cluster"),
         (("--scheduler-file", "none.json"), "there is no file 'none.json'"),
         (("--tls-ca", "e.toml"), "go together"),
+        (("--scheduler", "tcp"), "address is like tcp://10.0.0.5:8786, with a host and a port; 'tcp' was given"),
+        (("--scheduler", "tcp://10.0.0.5"), "with a host and a port"),
         (("--workers", 0), "0 is not in the range x>=1"),
         (("--chunk-seconds", -1), "chunk_seconds must be a positive number"),
         (("--attempts", 0), "attempts must be a whole number from 1"),

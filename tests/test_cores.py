@@ -1,12 +1,16 @@
 """Processors that a process may use, by files as Linux writes them."""
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from gdsim.sweep.cores import usable_cores
+import gdsim as gd
+from gdsim.sweep import memory
+from gdsim.sweep.cores import usable_cores, usable_memory
+from tests.helpers import gdsim
 
 ALLOWED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
@@ -50,3 +54,61 @@ def test_what_slurm_gives_a_task_counts(tmp_path, said, cores, monkeypatch):
 def test_affinity_counts():
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from gdsim.sweep.cores import usable_cores; print(usable_cores())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "1"
+
+
+TOTAL = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+LIMITS = {
+    "no limit": ({"proc/self/cgroup": "0::/a\n", f"{TWO}/a/memory.max": "max\n"}, TOTAL),
+    "version 2": ({"proc/self/cgroup": "0::/a\n", f"{TWO}/a/memory.max": "1048576\n", f"{TWO}/memory.max": "max\n"}, 2**20),
+    "a limit above": ({"proc/self/cgroup": "0::/a/b\n", f"{TWO}/a/memory.max": "1048576\n", f"{TWO}/a/b/memory.max": "2097152\n"}, 2**20),
+    "version 1": ({"proc/self/cgroup": "4:memory:/a\n3:cpu:/a\n", f"{TWO}/memory/a/memory.limit_in_bytes": "1048576\n"}, 2**20),
+    "version 1 without limit": ({"proc/self/cgroup": "4:memory:/a\n", f"{TWO}/memory/a/memory.limit_in_bytes": "9223372036854771712\n"}, TOTAL),
+}
+
+
+@pytest.mark.parametrize("case", LIMITS)
+def test_limits_of_memory_count(tmp_path, case):
+    files, count = LIMITS[case]
+    write(tmp_path, files)
+    assert usable_memory(tmp_path) == count
+
+
+def test_the_limit_of_the_address_space_counts():
+    code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); from gdsim.sweep.cores import usable_memory; print(usable_memory())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == str(min(2**31, TOTAL))
+
+
+def wide(hidden):
+    return gd.Sweep(problem=gd.MLP(gd.datasets.load("xor"), hidden=[hidden]), optimizer=gd.Adam())
+
+
+def test_a_network_that_no_machine_holds_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"^one thread needs [\d.]+ PB of memory, and this process may have [\d.]+ .B: take smaller networks, or a machine with more$"
+    ):
+        wide(10**12).run(out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert "TOO MUCH for one thread" in str(wide(10**12).plan())
+    (tmp_path / "f.toml").write_text('[problem]\ntype = "mlp"\ndata = "xor"\nhidden = [1000000000000]\n[optimizer]\ntype = "sgd"\n')
+    code, _, errors = gdsim("run", "f.toml", folder=tmp_path)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert not (tmp_path / "results").exists()
+
+
+def test_as_many_threads_train_as_fit(monkeypatch):
+    plan = wide(8).plan()
+    monkeypatch.setattr(memory, "usable_cores", lambda: 4)
+    for fit, words in ((9, "MB$"), (3, r"\(so 3 of 4 threads train\)$"), (0, r"\(TOO MUCH for one thread\)$")):
+        room = plan.shared + fit * plan.memory + plan.memory // 2
+        monkeypatch.setattr(memory, "usable_memory", lambda room=room: room)
+        assert memory.threads_that_fit(plan) == fit
+        assert re.search(words, memory.memory_text(plan))
+        if fit:
+            assert memory.fitting_threads(plan, None) == min(fit, 4)
+            with pytest.raises(ValueError, match=f"{fit + 1} threads need .* give threads={fit} at most"):
+                memory.fitting_threads(plan, fit + 1)
+    monkeypatch.setattr(memory, "usable_memory", lambda: 10**9)
+    with pytest.raises(ValueError, match=r"the results take 1\.0 GB of memory, and this process may have 1\.0 GB: give a folder for them, out="):
+        memory.fitting_threads(plan, None, 10**9)
+    with pytest.raises(ValueError, match=r"a worker of 2 threads needs 20\d\.\d MB of memory, and may have 10\.0 MB"):
+        memory.check_worker(plan, 10**7, 2)

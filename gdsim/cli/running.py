@@ -31,6 +31,10 @@ class _Part(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+LANES = click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
+CHUNK_SECONDS = click.option("--chunk-seconds", type=float, default=10.0, show_default=True, help="Work of one core that is scheduled and stored at once.")
+
+
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", type=PATH)
 @click.option("--out", type=RESULTS, help="Folder of the results, or s3://bucket/folder; results/NAME if not given.")
@@ -38,8 +42,8 @@ class _Part(click.ParamType):
 @click.option("--workers", type=click.IntRange(1), help="Worker processes to start here, in place of threads.")
 @click.option("--cluster", metavar="KIND:FILE", help="Cluster to start for the sweep: local, ssh or slurm, as FILE, in TOML, says.")
 @cluster_options
-@click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
-@click.option("--chunk-seconds", type=float, default=10.0, show_default=True, help="Work of one core that is scheduled and stored at once.")
+@LANES
+@CHUNK_SECONDS
 @click.option(
     "--part", type=_Part(), help="Train the I-th of N parts of the plan, I from 1, as an array job does; into one folder, or several that merge joins."
 )
@@ -89,12 +93,16 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
 
 @click.command()
 @click.argument("file", type=PATH)
+@CHUNK_SECONDS
+@LANES
 @SET
 @AS_JSON
-def plan(file: pathlib.Path, settings: tuple[str, ...], as_json: bool) -> None:
+def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Say what the experiment in FILE would run: runs, structures, chunks, memory, disk. Runs nothing."""
     with refusals():
-        found = _read(file, settings).plan()
+        from gdsim.sweep.execute import checked_lanes
+
+        found = _read(file, settings).plan(chunk_seconds=chunk_seconds, lanes=checked_lanes(lanes))
     click.echo(json.dumps(found.summary()) if as_json else str(found))
 
 

@@ -10,6 +10,7 @@ import importlib.util
 import math
 import pathlib
 import queue
+import re
 import secrets
 import sys
 import time
@@ -20,6 +21,7 @@ from typing import Any
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.dasksettings import quiet
 from gdsim.sweep.deployment import Deployment, Local, started
+from gdsim.sweep.memory import check_worker
 from gdsim.sweep.outcomes import Failure, Outcome, UnfinishedError, failure_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.progress import Progress, Tally
@@ -35,6 +37,7 @@ LOOK_SECONDS = 2.0
 # How long a cluster may have no workers before someone to whom no progress is shown is told so.
 ALONE_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
+ADDRESS = re.compile(r"inproc://.+|([a-z]+://)?[^\s/:]+:\d+/?|([a-z]+://)?\[[0-9a-fA-F:.%\w]+\]:\d+/?")
 
 
 def workers_of(client: Any) -> dict[str, str]:
@@ -87,6 +90,8 @@ class Cluster:
         wrong = [f"{address}: {text}" for address, text in workers_of(self.client).items() if text]
         if wrong:
             raise MismatchError(f"{len(wrong)} workers cannot give the same bits as this process: {wrong[0]}")
+        for worker in self.client.scheduler_info()["workers"].values():
+            check_worker(self.plan, worker.get("memory_limit") or 0, worker.get("nthreads", 1))
 
     def room(self, waiting: int) -> int:
         """How many of so many chunks would keep a worker busy as one task; 0 while the scheduler is being reached again."""
@@ -304,6 +309,8 @@ def _reaching(scheduler: str | None, scheduler_file: Any, tls: tuple[Any, Any, A
     if tls is not None:
         authority, certificate, key = map(str, tls)
         security = distributed.Security(tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key, require_encryption=True)
+    if scheduler is not None and not ADDRESS.fullmatch(scheduler):
+        raise ValueError(f"a scheduler's address is like tcp://10.0.0.5:8786, with a host and a port; {given(scheduler)} was given")
     place = scheduler or str(scheduler_file)
     timeout = parse_timedelta(get("distributed.comm.timeouts.connect"))  # to reach it at first, and after it was lost
     try:

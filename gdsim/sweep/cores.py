@@ -1,8 +1,9 @@
-"""How many processors this process may use: neither a batch system's share nor a container's is the whole machine."""
+"""How many processors and how much memory this process may use: neither a batch system's share nor a container's is the whole machine."""
 
 import math
 import os
 import pathlib
+import resource
 
 
 def usable_cores(root: pathlib.Path = pathlib.Path("/")) -> int:
@@ -22,15 +23,30 @@ def usable_cores(root: pathlib.Path = pathlib.Path("/")) -> int:
 def _quotas(root: pathlib.Path) -> list[float]:
     """The processors that each of the process's control groups may use, where it has a limit: those of version 2, and of version 1."""
     found = []
-    for folder in _groups(root):
+    for folder in _groups(root, "cpu"):
         limit = _numbers(folder / "cpu.max") or [*_numbers(folder / "cpu.cfs_quota_us"), *_numbers(folder / "cpu.cfs_period_us")]
         if len(limit) == 2 and min(limit) > 0:
             found.append(limit[0] / limit[1])
     return found
 
 
-def _groups(root: pathlib.Path) -> list[pathlib.Path]:
-    """The folders of the process's control groups that may limit its processors, and of those above them."""
+def usable_memory(root: pathlib.Path = pathlib.Path("/")) -> int:
+    """How many bytes of memory this process may have: the machine's, or less by the limits of its control groups or of its address space.
+
+    `root` is as of `usable_cores`.
+
+    >>> usable_memory() > 2**20
+    True
+    """
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for folder in _groups(root, "memory"):
+        limits += [int(n) for file in ("memory.max", "memory.limit_in_bytes") for n in _numbers(folder / file)[:1] if n > 0]
+    space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return min([*limits, *([] if space == resource.RLIM_INFINITY else [space])])
+
+
+def _groups(root: pathlib.Path, controller: str) -> list[pathlib.Path]:
+    """The folders of the process's control groups that may limit what a controller shares out, and of those above them."""
     mount = root / "sys/fs/cgroup"
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -38,7 +54,7 @@ def _groups(root: pathlib.Path) -> list[pathlib.Path]:
         return []
     found = []
     for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
-        for base in [mount] if not controllers else [mount / controllers, mount / "cpu"] if "cpu" in controllers.split(",") else []:
+        for base in [mount] if not controllers else [mount / controllers, mount / controller] if controller in controllers.split(",") else []:
             own = base / path.lstrip("/")
             found += [own, *(p for p in own.parents if p == base or base in p.parents)]
     return found

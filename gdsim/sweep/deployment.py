@@ -26,6 +26,7 @@ from gdsim.filenames import user_path
 from gdsim.sweep.certificates import certificates, settings_of
 from gdsim.sweep.cores import usable_cores
 from gdsim.sweep.dasksettings import SELDOM, exports, quiet, seldom
+from gdsim.sweep.memory import WORKER_BYTES, bytes_text
 from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.toml import read_toml
 from gdsim.words import given, nearest, need
@@ -54,7 +55,7 @@ class Deployment(Declaration, frozen=True, kw_only=True):
         checked_whole(self.workers, "workers")
         checked_whole(self.threads, "threads")
         if self.memory is not None:
-            _bytes(self.memory)
+            _check_share(_bytes(self.memory), f"memory = {self.memory!r}")
         checked_truth(self.tls, "tls")
         self.check()
 
@@ -111,7 +112,9 @@ def memory_of(workers: int) -> int:
     """
     from distributed.system import MEMORY_LIMIT
 
-    return MEMORY_LIMIT // workers
+    share = MEMORY_LIMIT // workers
+    _check_share(share, f"{workers} workers here")
+    return share
 
 
 class Ssh(Deployment, frozen=True, kw_only=True):
@@ -322,6 +325,11 @@ def _bytes(memory: Any) -> int:
     if found < 2**20:
         raise ValueError(f'memory must say how much each worker may use, as in memory = "4 GB"; {given(memory)} was given')
     return found
+
+
+def _check_share(share: int, what: str) -> None:
+    if share < WORKER_BYTES:
+        raise ValueError(f"{what}: each may have {bytes_text(share)}, and a worker takes {bytes_text(WORKER_BYTES)} before it trains anything")
 
 
 def _texts(values: Any, name: str, example: str) -> tuple[str, ...]:

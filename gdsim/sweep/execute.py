@@ -9,6 +9,7 @@ import numpy as np
 from gdsim.lanes.compiler import check_compiler
 from gdsim.sweep.cores import usable_cores
 from gdsim.sweep.display import shown
+from gdsim.sweep.memory import fitting_threads
 from gdsim.sweep.outcomes import FailingError, Outcome, UnfinishedError, running
 from gdsim.sweep.parts import Part, chunks_of
 from gdsim.sweep.plan import Chunk, Plan
@@ -109,6 +110,10 @@ def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix
         raise ValueError("threads is of this machine, and client of a cluster: give one of them")
     if out is not None:
         check_stored(sweep, ways.client is not None)
+    if ways.client is None:
+        kept_here = plan.disk if out is None and plan.keep == "runs" else 0
+        beside = kept_here if chosen is None else kept_here * len(chosen) // plan.runs
+        ways = ways._replace(threads=fitting_threads(plan, ways.threads, beside))
     with shown(progress) as listener, _reached(ways.client) as client:
         if out is None:
             return run_in_memory(sweep, plan, chosen, ways, listener)

@@ -7,10 +7,12 @@ import numpy as np
 
 from gdsim.declarations import html_table
 from gdsim.population import Batch, Setting
-from gdsim.population.setting import curves_of, number_names
+from gdsim.population.setting import curves_of
 from gdsim.population.summary import MOST_HISTOGRAMS
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import Cell, cells_of, identity, labels
+from gdsim.sweep.cores import usable_memory
+from gdsim.sweep.memory import bytes_text, memory_text, shared_bytes, thread_bytes, threads_that_fit
 from gdsim.words import given
 
 # One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
@@ -57,8 +59,9 @@ class Plan(NamedTuple):
     starts: int
     keep: str
     checkpoints: tuple[int, ...]
-    memory: int  # bytes of a pack's state and results, per thread
+    memory: int  # bytes of a pack's state and of starts, per thread
     disk: int  # bytes of results before compression
+    shared: int = 0  # bytes that all threads share
 
     @property
     def runs(self) -> int:
@@ -124,7 +127,8 @@ class Plan(NamedTuple):
         return {
             "runs": self.runs, "cells": len(self.cells), "starts": self.starts, "structures": len(self.groups),
             "chunks": len(self.chunks), "run_steps": self.run_steps, "operations": self.operations,
-            "memory_bytes_per_thread": self.memory, "disk_bytes": self.disk, "checkpoints": list(self.checkpoints),
+            "memory_bytes_per_thread": self.memory, "memory_bytes_shared": self.shared, "memory_bytes_usable": usable_memory(),
+            "threads_that_fit": threads_that_fit(self), "disk_bytes": self.disk, "checkpoints": list(self.checkpoints),
         }  # fmt: skip
 
     def __repr__(self) -> str:
@@ -138,7 +142,7 @@ class Plan(NamedTuple):
         return (
             f"{self.runs:,} runs: {self.starts:,} starts in {len(self.cells):,} cells of {len(self.groups)} structures\n"
             f"{self.run_steps:,} run-steps, {self.operations:.3g} operations, about {seconds:.3g} s of one core\n"
-            f"{len(self.chunks):,} chunks, {self.memory / 1e6:.1f} MB of memory per thread, {self.disk / 1e6:.1f} MB of results\n"
+            f"{len(self.chunks):,} chunks, {memory_text(self)}; {bytes_text(self.disk)} of results\n"
             f"{len(self.checkpoints)} checkpoints, from step 0 to {self.checkpoints[-1]:,}"
         )
 
@@ -173,9 +177,9 @@ def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
     _check_different(identities, cells)
     chunks = list(_in_turns([list(_chunks(i, g, sweep.starts, shapes[i], identities)) for i, g in enumerate(groups)]))
     checkpoints = tuple(sorted({step for g in groups for step in g.setting.checkpoints}))
-    memory = max(_pack_bytes(g.setting, lanes) for g in groups)
+    memory, shared = max(thread_bytes(g.setting, lanes) for g in groups), max(shared_bytes(g.setting) for g in groups)
     disk = sum(_disk_bytes(g, sweep, len(checkpoints), shape) for g, shape in zip(groups, shapes, strict=True))
-    return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, sweep.keep, checkpoints, memory, disk)
+    return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, sweep.keep, checkpoints, memory, disk, shared)
 
 
 def _check_different(identities: Sequence[str], cells: Sequence[Cell]) -> None:
@@ -233,14 +237,6 @@ def _in_turns(lists: Sequence[list[Chunk]]) -> Iterator[Chunk]:
     """One of each list in turn, so that the first chunks cover the grid."""
     for place in range(max(len(chunks) for chunks in lists)):
         yield from (chunks[place] for chunks in lists if place < len(chunks))
-
-
-def _pack_bytes(setting: Setting, lanes: int | None) -> int:
-    """Bytes of one pack: weights, slots, gradients, snapshots, and activations and deltas of a block."""
-    width, size = lanes or setting.width, 4 if setting.dtype == "float32" else 8
-    weights = setting.problem.parameter_count * (6 + len(setting.rule.slots)) + len(number_names(setting))
-    rows = sum(inputs + 2 * units for inputs, units in setting.problem.layers)
-    return width * size * (weights + 65 * rows)
 
 
 def _disk_bytes(group: Group, sweep: Any, checkpoints: int, shape: tuple[int, int]) -> int:

@@ -14,6 +14,7 @@ from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.setting import kernels_for, structure_of
 from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
+from gdsim.sweep.memory import BATCH_BYTES
 from gdsim.sweep.outcomes import Outcome, failure_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.progress import Progress, Tally, tally_of
@@ -22,8 +23,6 @@ from gdsim.sweep.progress import Progress, Tally, tally_of
 RUNS_PER_LANE = 512
 # Batches of a thread, where its lanes are still refilled often: no thread waits long for another's last.
 BATCHES_PER_THREAD, OFTEN = 4, 32
-# Bytes of the parameters of the runs that one thread holds.
-BATCH_BYTES = 2**24
 
 
 class Work(NamedTuple):

@@ -26,6 +26,7 @@ MISTAKES = [
     ("local", "wrokers = 4", "Local has no 'wrokers'; did you mean 'workers'?"),
     ("local", "workers = 0", "workers must be a whole number from 1; 0 was given"),
     ("local", "threads = true", "threads must be a whole number from 1; True was given"),
+    ("local", 'memory = "10 MB"', "memory = '10 MB': each may have 10.0 MB, and a worker takes 200.0 MB before it trains anything"),
     ("local", 'memory = "16 gigs"', "memory must say how much each worker may use, as in memory = \"4 GB\"; '16 gigs' was given"),
     ("local", "memory = 4", "4 was given"),
     ("local", 'tls = "yes"', "tls must be true or false; 'yes' was given"),

@@ -1,0 +1,94 @@
+"""Whether a plan fits the memory that this process may have, and with how many threads."""
+
+from typing import Any
+
+import numpy as np
+
+from gdsim.population import Setting
+from gdsim.population.setting import last_cache_bytes, number_names
+from gdsim.problems import Network
+from gdsim.stops import SmallStep
+from gdsim.sweep.cores import usable_cores, usable_memory
+
+# Bytes of the starts that one thread holds at a time, unless one of them is larger.
+BATCH_BYTES = 2**24
+# Bytes per parameter of where it lies in a pack, kept and while it is found out; of a start while it is drawn.
+PLACE_BYTES, DRAWN_BYTES = 48, 16
+# What a process with gdsim, Numba and its kernels takes beside them, measured: 230 to 310 MB. A worker that may have less is killed before it trains.
+WORKER_BYTES = 200_000_000
+
+
+def bytes_text(count: float) -> str:
+    """An amount of memory as people write it.
+
+    >>> bytes_text(15_552_000_000_000), bytes_text(2_400_000), bytes_text(95)
+    ('15.6 TB', '2.4 MB', '0.0 MB')
+    """
+    for unit, name in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB")):
+        if count >= unit:
+            return f"{count / unit:,.1f} {name}"
+    return f"{count / 1e6:.1f} MB"
+
+
+def thread_bytes(setting: Setting, lanes: int | None) -> int:
+    """Bytes of a thread: weights, slots, gradients, snapshots of a pack, activations and deltas of a block, and starts."""
+    size, parameters = np.dtype(setting.dtype).itemsize, setting.problem.parameter_count
+    weights = parameters * (6 + len(setting.rule.slots)) + len(number_names(setting))
+    rows = sum(inputs + 2 * units for inputs, units in setting.problem.layers)
+    starts = max(parameters, min(512 * parameters, BATCH_BYTES // size))
+    return _width(setting, lanes) * size * (weights + 65 * rows) + starts * (size + DRAWN_BYTES)
+
+
+def _width(setting: Setting, lanes: int | None) -> int:
+    """Lanes of a pack; 1 where packs would leave the last cache, and one run has all the lanes."""
+    width = lanes or setting.width
+    by_itself = isinstance(setting.problem, Network) and not (
+        setting.rule.needs_norm or setting.rule.climbs or any(isinstance(s, SmallStep) for s in setting.stops)
+    )
+    return 1 if lanes is None and by_itself and setting.pack_bytes(width) > last_cache_bytes() else width
+
+
+def shared_bytes(setting: Setting) -> int:
+    """Bytes that all threads share: where parameters lie, and the samples, as they are given and as kernels read them."""
+    problem, size = setting.problem, np.dtype(setting.dtype).itemsize
+    sets = [] if problem.data is None else [problem.data.X, *([] if problem.data.validation is None else [problem.data.validation.X])]
+    return PLACE_BYTES * problem.parameter_count + sum(X.nbytes + len(X) * size * (-(-(X.shape[1] + 1) // 16) * 16) for X in sets)
+
+
+def threads_that_fit(plan: Any, beside: int = 0) -> int:
+    """How many threads of a plan fit the memory of this process, `beside` so many bytes of results."""
+    return max(0, int((usable_memory() - plan.shared - beside) // plan.memory))
+
+
+def fitting_threads(plan: Any, wished: int | None, beside: int = 0) -> int:
+    """The threads that train a plan: those that are wished, or, of as many as there are processors, those that fit.
+
+    Raises ValueError where not even one fits, or not those that are wished.
+    """
+    fit, had = threads_that_fit(plan, beside), bytes_text(usable_memory())
+    if fit >= (wished or 1):
+        return wished or min(fit, usable_cores())
+    needed = bytes_text((wished or 1) * plan.memory + plan.shared + beside)
+    if beside and threads_that_fit(plan) >= (wished or 1):
+        raise ValueError(f"the results take {bytes_text(beside)} of memory, and this process may have {had}: give a folder for them, out=, or record less")
+    if fit:
+        raise ValueError(f"{wished} threads need {needed} of memory, and this process may have {had}: give threads={fit} at most")
+    what = "smaller networks" if plan.memory > plan.shared or plan.groups[0].setting.problem.data is None else "less data or smaller networks"
+    raise ValueError(f"one thread needs {needed} of memory, and this process may have {had}: take {what}, or a machine with more")
+
+
+def check_worker(plan: Any, limit: int, threads: int) -> None:
+    """Refuses a worker process of so many threads that may not have the memory that a plan takes. Raises ValueError."""
+    needed = WORKER_BYTES + plan.shared + threads * plan.memory
+    if 0 < limit < needed:
+        raise ValueError(
+            f"a worker of {threads} {'thread' if threads == 1 else 'threads'} needs {bytes_text(needed)} of memory, and may have {bytes_text(limit)}: "
+            "give workers more memory, or start fewer"
+        )
+
+
+def memory_text(plan: Any) -> str:
+    """What a plan needs of the memory that this process may have."""
+    fit, wished = threads_that_fit(plan), usable_cores()
+    text = f"{bytes_text(plan.memory)} of memory per thread and {bytes_text(plan.shared)} for all, of {bytes_text(usable_memory())}"
+    return text if fit >= wished else f"{text} (TOO MUCH for one thread)" if not fit else f"{text} (so {fit} of {wished} threads train)"
