@@ -279,7 +279,7 @@ def _executor(sweep: Any, plan: Plan, store: Any, ways: Ways, progress: Progress
 def _train(plan: Plan, chunks: list[Chunk], executor: Any, store: Any, progress: Progress, attempts: int) -> list[Any]:
     """Trains chunks into a folder; the outcomes of those that fail, which are set aside."""
     failed = []
-    with running(executor, chunks, progress, attempts) as outcomes:
+    with store.place.noting(), running(executor, chunks, progress, attempts) as outcomes:
         for outcome in outcomes:
             if outcome.failure is None:
                 store.log(wrote=outcome.chunk.name, runs=outcome.chunk.size)

@@ -121,6 +121,10 @@ class Place(Protocol):
         """Adds a line to the log."""
         ...
 
+    def noting(self) -> contextlib.AbstractContextManager[None]:
+        """A block in which `note` need not wait for its line to be there, which it is at the block's end unless it cannot be."""
+        ...
+
     def notes(self) -> Iterator[str]:
         """The lines of the log."""
         ...
@@ -259,6 +263,10 @@ class Directory:
         """A line of `log.jsonl`."""
         with open(self.at(LOG), "a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+    def noting(self) -> contextlib.AbstractContextManager[None]:
+        """Nothing to wait for."""
+        return contextlib.nullcontext()
 
     def notes(self) -> Iterator[str]:
         """The lines of `log.jsonl`."""

@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -189,6 +190,31 @@ def test_of_two_experiments_the_second_is_refused(sweep, s3, url):
     assert objects(s3, url) == before
     (winner,) = created_at_once(f"{url}/race", [sweep, other])
     assert Store(f"{url}/race").sweep() == winner
+
+
+def test_the_log_does_not_hold_up_the_training(sweep, whole, s3, url, monkeypatch, tmp_path):
+    """Where a line takes a while, the next chunks do not wait for it; all lines are there in the end, in order."""
+    from gdsim.sweep.buckets import Bucket
+
+    put, lines = Bucket.put, 0
+    at_hand, waiting = threading.Event(), []
+
+    def slow(place, name, data):
+        if name.startswith("log/") and b"wrote" in data:
+            waiting.append(at_hand.wait(timeout=60))
+        elif name.startswith("shards/"):
+            nonlocal lines
+            lines += 1
+            if lines == len(files(whole, "shards")):
+                at_hand.set()
+        put(place, name, data)
+
+    monkeypatch.setattr(Bucket, "put", slow)
+    sweep.run(out=url, threads=1, **CHUNKS)
+    assert waiting == [True] * lines
+    sweep.run(out=tmp_path / "out", threads=1, **CHUNKS)
+    bucket, directory = ([e.get("wrote") for e in Store(out).entries()] for out in (url, tmp_path / "out"))
+    assert bucket == directory
 
 
 def test_drivers_share_a_folder(sweep, whole, s3, url):
