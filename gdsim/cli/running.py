@@ -1,5 +1,6 @@
 """Commands that take an experiment's file: `run` trains it, `plan` says what that would be."""
 
+import contextlib
 import io
 import json
 import pathlib
@@ -65,6 +66,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     folder = out if out is not None else pathlib.Path("results") / file.stem
     go_on, progress = f"To go on: {again()}", None
     place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "cluster", "tls_ca", "tls_cert", "tls_key")}
+    by_workers = None if all(value is None for value in place.values()) else sweep
     try:
         with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"]) as client:
             console.plan(sweep)
@@ -73,13 +75,13 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
         is_whole = result.attrs["finished_runs"] == result.attrs["planned_runs"]
         picture = _draw(result, folder, console) if is_whole and sweep.keep == "runs" and _is_shown(result, folder) else None
     except UnfinishedError as error:
-        console.say(f"not finished: {words(error)}\n{_kept(folder, progress)}. {go_on}")
+        console.say(f"not finished: {words(error)}\n{_kept(folder, progress, by_workers)}. {go_on}")
         sys.exit(FAILING if isinstance(error, FailingError) else INCOMPLETE)
     except MemoryError as error:
-        console.say(f"not finished: there is not enough memory ({words(error)})\n{_kept(folder, progress)}. {go_on}")
+        console.say(f"not finished: there is not enough memory ({words(error)})\n{_kept(folder, progress, by_workers)}. {go_on}")
         sys.exit(INCOMPLETE)
     except KeyboardInterrupt:
-        console.say(f"interrupted. {_kept(folder, progress)}. {go_on}")
+        console.say(f"interrupted. {_kept(folder, progress, by_workers)}. {go_on}")
         sys.exit(INTERRUPTED)
     if options["part"] is not None:
         console.say("{} is done; {finished_runs:,} of {planned_runs:,} runs of the whole are there".format(options["part"], **result.attrs))
@@ -130,10 +132,23 @@ def _draw(result: Any, folder: pathlib.Path | str, console: Any) -> str | None:
     return f"{folder}/convergence.png"
 
 
-def _kept(folder: pathlib.Path | str, progress: Any) -> str:
-    """What a sweep that was not finished has left; `progress` has the last of its states, if there was one."""
+def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:
+    """What a sweep that was not finished has left; `progress` has the last of its states, if there was one.
+
+    Where it was trained `by_workers`, a sweep, the folder says it: they finish what they are at, unseen by the driver.
+    """
     state = getattr(progress, "state", None)
-    return f"What was finished is in {folder}" if state is None else f"{state.runs_done:,} of {state.runs:,} runs are kept in {folder}"
+    if state is None:
+        return f"What was finished is in {folder}"
+    done, runs = state.runs_done, state.runs
+    if by_workers is not None:
+        from gdsim.sweep.opening import open_results
+        from gdsim.sweep.store import Store
+
+        with contextlib.suppress(ValueError, OSError):
+            found = open_results(folder, Store(folder).in_its_form(by_workers)).attrs
+            done, runs = found["finished_runs"], found["planned_runs"]
+    return f"{done:,} of {runs:,} runs are kept in {folder}"
 
 
 def _read(file: pathlib.Path, settings: tuple[str, ...]) -> Any:
