@@ -73,20 +73,30 @@ def test_calls_of_any_sizes_are_one_training_on_equal_rows(rule, schedule):
     np.testing.assert_allclose(model.result_.parameters, whole.result_.parameters, rtol=1e-12)
 
 
-def test_partial_fit_goes_on_from_the_weights_that_are_seen():
+# A step at such a rate moves nothing, and so shows where it began.
+FROZEN = {"learning_rate_init": 1e-30}
+
+
+def test_partial_fit_goes_on_from_weights_that_were_put_in():
+    X, y = targets("two classes")
+    model = made("two classes").fit(X, y)
+    before = model._population.vectors.copy()
+    model.coefs_, changed = [np.full_like(W, 0.25) for W in model.coefs_], model._population.best
+    model.set_params(**FROZEN).partial_fit(X, y)
+    after = model._population.vectors
+    assert (after[changed] != before[changed]).any()
+    assert all((W == 0.25).all() for W, _ in model._network.unpack(after[changed]))
+    others = np.arange(3) != changed
+    assert (after[others] == before[others]).all()
+
+
+@FULL
+def test_partial_fit_goes_on_from_the_best_weights_of_an_early_end():
     X, y = targets("two outputs")
-    stopped = made("two outputs", early_stopping=True, n_iter_no_change=1, learning_rate_init=0.05, max_iter=40, n_starts=2).fit(X, y)
-    assert (stopped.result_.parameters.values != stopped.result_.best_parameters.values).any()
-    frozen = {"optimizer": gd.SGD(1e-300), "dtype": "float64"}  # a step that moves nothing shows where it began
-    still = made("two outputs", **frozen, early_stopping=True, n_iter_no_change=1, max_iter=3, n_starts=2).fit(X, y)
-    still.coefs_ = [np.full_like(W, 0.25) for W in still.coefs_]
-    best = still.best_start_
-    still.partial_fit(X, y)
-    place = int(np.flatnonzero(still.result_.start.values == best)[0])
-    assert (still._network.unpack(still._population.vectors[place])[0][0] == 0.25).all()
-    seen = stopped._population.vectors.copy()
-    stopped.set_params(learning_rate_init=1e-30).partial_fit(X, y)
-    assert (stopped._population.vectors == seen).all()
+    model = made("two outputs", early_stopping=True, n_iter_no_change=1, learning_rate_init=0.05, max_iter=40, n_starts=2).fit(X, y)
+    assert (model.result_.parameters.values != model.result_.best_parameters.values).any()
+    best = model.result_.best_parameters.values
+    assert (model.set_params(**FROZEN).partial_fit(X, y)._population.vectors == best).all()
 
 
 def test_a_warm_start_goes_on_from_the_networks_and_refuses_others():

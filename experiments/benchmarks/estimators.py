@@ -6,8 +6,8 @@ Times: digits, scaled to [0, 1], as many epochs for both (n_iter_no_change=inf):
 in batches of 32. Each round times one MLPClassifier, 16 networks and 64, one after the other in one process, kernels compiled; ratios
 are medians over rounds. The first fit is of a process with an empty cache of kernels.
 
-Scores: repeated stratified 5-fold cross-validation, both in the same folds behind the same StandardScaler, all parameters at their
-defaults. The interval of the mean difference is of Nadeau and Bengio's corrected resampled t (2003): as folds share samples, the
+Scores: repeated stratified 5-fold cross-validation, both in the same folds behind the same StandardScaler, at these two sizes, all else
+at its default. The interval of the mean difference is of Nadeau and Bengio's corrected resampled t (2003): as folds share samples, the
 variance of n differences is taken 1/n + test/train times, not 1/n times.
 """
 
@@ -102,11 +102,13 @@ class Compared(NamedTuple):
     high: float
 
 
-def compared(name: str, repeats: int) -> dict[str, Compared]:
+def compared(name: str, size: str, repeats: int) -> dict[str, Compared]:
     """Each score of one MLPClassifier and of 16 averaged networks in the same folds, their mean difference and its 95% interval."""
     X, y = DATA[name]()
     folds = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=repeats, random_state=0)
-    models = (make_pipeline(StandardScaler(), kind(random_state=0)) for kind in (MLPClassifier, gd.MultistartClassifier))
+    hidden, batch = SIZES[size]
+    options = {"hidden_layer_sizes": hidden, "batch_size": batch if batch < len(X) // 2 else "auto", "random_state": 0}
+    models = (make_pipeline(StandardScaler(), kind(**options)) for kind in (MLPClassifier, gd.MultistartClassifier))
     one, averaged = (cross_validate(model, X, y, cv=folds, scoring=list(SCORES.values())) for model in models)
     signs = {key: -1 if key.startswith("neg_") else 1 for key in SCORES.values()}
     return {score: difference(signs[key] * one[f"test_{key}"], signs[key] * averaged[f"test_{key}"]) for score, key in SCORES.items()}
@@ -120,13 +122,14 @@ def difference(one: np.ndarray, averaged: np.ndarray) -> Compared:
 
 
 def show_scores(names: list[str], repeats: int) -> dict[str, dict[str, Compared]]:
-    """The table of all data sets, printed row by row; the scores by name."""
+    """The table of all data sets at both sizes, printed row by row; the scores by what they are of."""
     found = {}
     print(f"\n| {repeats} x {FOLDS} folds | score | one MLPClassifier | 16 averaged | difference | 95% |\n|---|---|---|---|---|---|")
-    for name in names:
-        found[name] = compared(name, repeats)
-        for score, c in found[name].items():
-            print(f"| {name} | {score} | {c.one:.4f} | {c.averaged:.4f} | {c.difference:+.4f} | [{c.low:+.4f}, {c.high:+.4f}] |", flush=True)
+    for size in SIZES:
+        for name in names:
+            of = found[f"{name}, {size}"] = compared(name, size, repeats)
+            for score, c in of.items():
+                print(f"| {name}, {size} | {score} | {c.one:.4f} | {c.averaged:.4f} | {c.difference:+.4f} | [{c.low:+.4f}, {c.high:+.4f}] |", flush=True)
     return found
 
 
