@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gdsim.words import given
+from gdsim.words import article, given
 
 
 class Sine(nn.Module):
@@ -112,14 +112,14 @@ def layers_of(module: Any) -> Layers:
         raise ValueError("the module has no Linear, and so nothing to train")
     odd = next((name for name in found.activations[:-1] if name in ("softmax", "log_softmax")), None)
     if odd is not None:
-        raise ValueError(f"the module has a {ACTIVATIONS[odd].type.__name__} between two layers; gdsim knows it after the last one alone")
+        raise ValueError(f"the module has {article(ACTIVATIONS[odd].type.__name__)} between two layers; gdsim knows it after the last one alone")
     return found
 
 
 def _parts(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
     """(where it is, the module) of all that does something, in order; raises ValueError for what is not known."""
     kind = type(module)
-    place = f"module {path!r}, a {kind.__name__}," if path else f"the module, a {kind.__name__},"
+    place = f"module {path!r}, {article(kind.__name__)}," if path else f"the module, {article(kind.__name__)},"
     if isinstance(module, nn.Sequential) and kind.forward is nn.Sequential.forward:
         for name, child in module.named_children():
             yield from _parts(child, f"{path}.{name}" if path else name)

@@ -106,6 +106,8 @@ def given(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} of shape {shape}"
+    if hasattr(value, "isoformat"):  # a date, as it is written
+        return str(value)
     text = " ".join(repr(value).split())
     return text if len(text) <= 200 else f"{text[:190]} ..."
 
@@ -117,6 +119,15 @@ def count_of(count: int, one: str, many: str | None = None) -> str:
     ('1 cell', '1,200 cells', '0 axes')
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def are(count: int, one: str) -> str:
+    """How many of a thing are, or one is.
+
+    >>> are(1, "file"), are(2, "file")
+    ('1 file is', '2 files are')
+    """
+    return count_of(count, f"{one} is", f"{one}s are")
 
 
 def size_of(count: float) -> str:

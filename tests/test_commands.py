@@ -60,7 +60,7 @@ def test_status(stored, partial, tmp_path):
     assert found["quarantined"] == ["bad.parquet"]
     assert found["failed_chunks"] == ["abc"]
     code, out, _ = gdsim("status", partial, folder=tmp_path)
-    for words in ("chunks failed", "in quarantine/", "shards are damaged", "runs are missing, in 2 chunks", "run the experiment again"):
+    for words in ("failed, failed/ says why", "in quarantine/", "damaged", "runs are missing, in 2 chunks", "run the experiment again"):
         assert words in out
 
 

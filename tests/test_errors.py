@@ -95,6 +95,7 @@ BAD = [
         r"the plan has [\d,]+ chunks of at most 10 s and 16 MiB; at most 1,000,000 fit: raise chunk_seconds",
     ),
     (lambda: sweep(steps=2**31 - 1, record=gd.Record(every=1)), r"record.every=1 makes 2,147,483,649 checkpoints"),
+    (lambda: sweep(starts=5).order(99), r"start must be a whole number from 0 to 4; 99 was given"),
     (lambda: sweep().order(-1), r"start must be a whole number from 0; -1 was given"),
     (lambda: gd.evaluate(problem(), np.zeros((2, 5))), r"parameters must be \[run, parameter\] with 12 numbers each; shape \(2, 5\) was given"),
     (lambda: problem().unpack(np.zeros(3)), r"a parameter vector of this problem has 12 numbers; shape \(3,\) was given"),

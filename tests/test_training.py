@@ -33,7 +33,7 @@ def test_digits_train_as_in_pytorch(torch, digits, name, rate):
 
 @pytest.mark.parametrize("drop_last", [True, False])
 def test_an_epoch_shows_every_sample_once(drop_last):
-    sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("moons")), optimizer=gd.SGD(), steps=26, batch=30, drop_last=drop_last)
+    sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("moons")), optimizer=gd.SGD(), starts=5, steps=26, batch=30, drop_last=drop_last)
     order = sweep.order(3)
     per_epoch = 8 if drop_last else 9
     epochs = [order[:per_epoch], order[per_epoch : 2 * per_epoch]]

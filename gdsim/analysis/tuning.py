@@ -91,7 +91,7 @@ def budget_curve(
     A trial is a cell drawn from those of one optimizer (or of one value of any coordinate `by`); its loss is the median over its
     runs of what ranks (see `gd.table`; `attrs["ranked_by"]`), infinite where half of them diverged or never met the target. The expectation is
     infinite (of accuracies -inf) as long as n trials may all be such cells: up to n = `infinite_cells`, and for every n with "plug-in".
-    The interval resamples starts. `estimator` as in `expected_best`.
+    Cells without a number, as those without a validation set where its loss ranks, are no trials. The interval resamples starts. `estimator` as in `expected_best`.
 
     Variables: `loss`, `low`, `high`, each [by, trials], NaN beyond an optimizer's cells; `cells` and `infinite_cells` [by].
 
@@ -104,13 +104,15 @@ def budget_curve(
     result = check_result(result, "budget_curve")
     found = ranked(result, variable, target)
     names, groups = groups_by(found.cells, by)
+    groups = [g[~np.isnan(found.medians[g])] for g in groups]  # a cell without a number, as of no validation set, is no trial
     trials = np.arange(1, max((len(g) for g in groups), default=0) + 1)
 
     def curve(medians: np.ndarray) -> np.ndarray:
         known = np.where(np.isnan(medians), np.inf, medians)
         curves = np.full((len(groups), len(trials)), np.nan)
         for row, members in enumerate(groups):
-            curves[row, : len(members)] = expected_best(known[members], trials[: len(members)], estimator=estimator)
+            if len(members):
+                curves[row, : len(members)] = expected_best(known[members], trials[: len(members)], estimator=estimator)
         return found.shown(curves)
 
     ends = percentiles(np.array([curve(m) for m in resampled_medians(result, found, resamples, seed)]), confidence)

@@ -6,6 +6,7 @@ import sys
 import click
 
 from gdsim.cli.common import AS_JSON, DAMAGE, FOLDER, INCOMPLETE, PATH, RESULTS, print_finding, refusals
+from gdsim.words import are
 
 
 @click.command()
@@ -80,4 +81,4 @@ def merge(target: pathlib.Path | str, folders: tuple[pathlib.Path | str, ...]) -
 
     with refusals():
         count = bring(target, folders)
-    click.echo(f"{count} shards are new in {target}")
+    click.echo(f"{are(count, 'shard')} new in {target}")

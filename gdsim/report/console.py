@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from gdsim.words import count_of
+
 
 class Console:
     """Where the command line writes what people read."""
@@ -25,7 +27,7 @@ class Console:
     def plan(self, sweep: Any) -> None:
         """How large a sweep is."""
         plan = sweep.plan()
-        self.say(f"{plan.runs:,} runs: {plan.starts:,} starts in {len(plan.cells):,} cells, {plan.run_steps:,} run-steps")
+        self.say(f"{count_of(plan.runs, 'run')}: {count_of(plan.starts, 'start')} in {count_of(len(plan.cells), 'cell')}, {plan.run_steps:,} run-steps")
 
     @contextlib.contextmanager
     def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:

@@ -21,6 +21,7 @@ from gdsim.sweep.reading import dataset, loaded
 from gdsim.sweep.result import sweep_behind
 from gdsim.sweep.store import Store
 from gdsim.sweep.words import cell_texts
+from gdsim.words import count_of, size_of
 
 TEMPLATE = pathlib.Path(__file__).with_name("page.html")
 DOTS_PER_INCH = 100
@@ -121,7 +122,7 @@ def _facts(store: Store, held: dict[str, Any], result: Any) -> Iterator[tuple[st
     yield "versions", f"gdsim {', '.join(sorted({held['gdsim'], *(e['gdsim'] for e in entries)}))}; kernels {', '.join(map(str, held['kernels']))}"
     yield "plan", f"SHA-256 {held['sha256']}"
     yield from _classes(result)
-    yield "files", f"{len(states):,} shards, {sum(s.size for s in states) / 1e6:,.1f} MB"
+    yield "files", f"{count_of(len(states), 'shard')}, {size_of(sum(s.size for s in states))}"
     for names, what in ((store.failures(), "chunks failed"), (store.put_aside_names(), "files in quarantine")):
         if names:
             yield what, f"{len(names):,}"

@@ -21,7 +21,7 @@ from gdsim.schedules import SCHEDULES, Constant, Schedule
 from gdsim.starts import Points, Start, check_fit, checked_init, farthest
 from gdsim.stops import STOPS, Diverged, Record, Stop
 from gdsim.sweep.cells import Cell, cell_count, cells_of
-from gdsim.words import given, nearest
+from gdsim.words import count_of, given, nearest
 
 if TYPE_CHECKING:
     import xarray
@@ -118,9 +118,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def _size(self) -> str:
         cells = cell_count(self)
-        return (
-            f"{cells:,} cell{'s' * (cells > 1)} x {self.starts:,} start{'s' * (self.starts > 1)} = {cells * self.starts:,} run{'s' * (cells * self.starts > 1)}"
-        )
+        return f"{count_of(cells, 'cell')} x {count_of(self.starts, 'start')} = {count_of(cells * self.starts, 'run')}"
 
     def __repr__(self) -> str:
         lines = "".join(f"    {name}={shown(value)},\n" for name, value in self.shown_fields())
@@ -288,7 +286,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         It is the same in every cell with the same data and batch size; of several, the first's is given.
         """
-        checked_whole(start, "start", 0, 2**32)
+        checked_whole(start, "start", 0, self.starts)
         cell = cells_of(self)[0]
         return sample_order(self.setting(cell)._replace(problem=cell.problem), start)
 

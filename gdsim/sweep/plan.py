@@ -13,7 +13,7 @@ from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import Cell, cells_of, identity, labels
 from gdsim.sweep.cores import usable_memory
 from gdsim.sweep.memory import bytes_text, memory_text, shared_bytes, thread_bytes, threads_that_fit
-from gdsim.words import given
+from gdsim.words import count_of, given
 
 # One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
 OPERATIONS_PER_SECOND = 5e10
@@ -140,10 +140,10 @@ class Plan(NamedTuple):
     def __str__(self) -> str:
         seconds = self.operations / OPERATIONS_PER_SECOND
         return (
-            f"{self.runs:,} runs: {self.starts:,} starts in {len(self.cells):,} cells of {len(self.groups)} structures\n"
+            f"{count_of(self.runs, 'run')}: {count_of(self.starts, 'start')} in {count_of(len(self.cells), 'cell')} of {count_of(len(self.groups), 'structure')}\n"
             f"{self.run_steps:,} run-steps, {self.operations:.3g} operations, about {seconds:.3g} s of one core\n"
-            f"{len(self.chunks):,} chunks, {memory_text(self)}; {bytes_text(self.disk)} of results\n"
-            f"{len(self.checkpoints)} checkpoints, from step 0 to {self.checkpoints[-1]:,}"
+            f"{count_of(len(self.chunks), 'chunk')}, {memory_text(self)}; {bytes_text(self.disk)} of results\n"
+            f"{count_of(len(self.checkpoints), 'checkpoint')}, from step 0 to {self.checkpoints[-1]:,}"
         )
 
 

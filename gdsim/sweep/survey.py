@@ -13,6 +13,7 @@ from gdsim.sweep.heartbeat import Driver, driver_of
 from gdsim.sweep.places import File, State, data_name
 from gdsim.sweep.shards import DamagedShardError, Shard, verify
 from gdsim.sweep.store import Store, StoreError, arrays_of, missing_chunks
+from gdsim.words import are, count_of, size_of
 
 # The rate is that of the shards of the last minutes; a folder into which none came for so long is at rest.
 RATE_SECONDS, REST_SECONDS = 300.0, 120.0
@@ -46,22 +47,22 @@ class Survey(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         share = self.finished_runs / self.planned_runs
         lines = [
-            f"{self.finished_runs:,} of {self.planned_runs:,} runs are finished ({share:.1%}), in {self.shards:,} shards of {self.bytes / 1e6:.1f} MB",
-            f"{self.missing_runs:,} runs are missing, in {self.missing_chunks:,} chunks",
+            f"{self.finished_runs:,} of {self.planned_runs:,} runs are finished ({share:.1%}), in {count_of(self.shards, 'shard')} of {size_of(self.bytes)}",
+            f"{are(self.missing_runs, 'run')} missing, in {count_of(self.missing_chunks, 'chunk')}",
         ]
         lines.append(self._activity())
         if self.runs_per_second is not None:
             left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
             lines.append(f"{self.runs_per_second:,.3g} runs per second{left}")
         if self.other_shards:
-            lines.append(f"{self.other_shards:,} other shards hold runs that this experiment does not have")
+            lines.append(f"{count_of(self.other_shards, 'other shard holds', 'other shards hold')} runs that this experiment does not have")
         for count, what in (
-            (self.failed_chunks, "chunks failed, failed/ says why"),
-            (self.quarantined, "files are in quarantine/"),
-            (self.damaged, "shards are damaged"),
+            (self.failed_chunks, f"{count_of(len(self.failed_chunks), 'chunk')} failed, failed/ says why"),
+            (self.quarantined, f"{are(len(self.quarantined), 'file')} in quarantine/"),
+            (self.damaged, f"{are(len(self.damaged), 'shard')} damaged"),
         ):
             if count:
-                lines.append(f"{len(count):,} {what}: {', '.join(count[:3])}{', ...' if len(count) > 3 else ''}")
+                lines.append(f"{what}: {', '.join(count[:3])}{', ...' if len(count) > 3 else ''}")
         if self.damaged:
             lines.append(MEND)
         lines.append("seen of each shard: its name, its size and its footer; gdsim verify checks every byte")
@@ -137,7 +138,8 @@ class Verdict(msgspec.Struct, frozen=True):
     damaged: dict[str, str]  # by the file, what is wrong
 
     def __str__(self) -> str:
-        lines = [f"{self.shards:,} shards of {self.bytes / 1e6:.1f} MB were read, {len(self.damaged):,} files are damaged"]
+        read = count_of(self.shards, f"shard of {size_of(self.bytes)} was", f"shards of {size_of(self.bytes)} were")
+        lines = [f"{read} read, {are(len(self.damaged), 'file')} damaged"]
         lines += [f"{name}: {reason}" for name, reason in self.damaged.items()]
         if self.damaged:
             lines.append(MEND)

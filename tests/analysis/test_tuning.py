@@ -255,3 +255,13 @@ def test_cells_that_mostly_miss_are_the_best_as_often_as_they_meet_most():
     first &= np.isfinite(median) | (hits == hits.max(1, keepdims=True))
     assert np.allclose(found.probability_best, (first / first.sum(1, keepdims=True)).mean(0))
     assert found.probability_best.values[2] == 0
+
+
+def test_a_cell_without_a_number_is_no_trial_of_a_budget(tmp_path):
+    X = np.linspace(-1.0, 1.0, 12)[:, None]
+    with_set, without = gd.Data(X, X[:, 0], validation=0.25, name="with"), gd.Data(X, X[:, 0], name="without")
+    result = gd.Sweep(problem=[gd.LinearRegression(d) for d in (with_set, without)], optimizer=gd.SGD([0.01, 0.1]), starts=2, steps=5).run()
+    found = gd.analysis.budget_curve(result, variable="final_validation_loss")
+    medians = np.sort(result.final_validation_loss.where(result.data == "with", drop=True).groupby("lr").median().values)
+    assert (found.cells.item(), found.infinite_cells.item(), found.sizes["trials"]) == (2, 0, 2)
+    assert np.allclose(found.loss.values[0], [medians.mean(), medians[0]], rtol=1e-6)  # the mean of one trial, the better of two
