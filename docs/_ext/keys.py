@@ -20,7 +20,16 @@ KINDS = {
     "[[optimizer]]": ("an update rule; a wrapper has the rule that it is around under `rule`", (*RULES, *WRAPPERS)),
     "[schedule]": ("how the learning rate changes; several as [[schedule]]", SCHEDULES),
     "[[stop]]": ("what ends runs early", STOPS),
-    "init": ("where runs begin, as a table, `init = {type = \"normal\", std = 0.1}`, or a word or number of the table above", STARTS),
+    "init": ('where runs begin, as a table, `init = {type = "normal", std = 0.1}`, or a word or number of the table above', STARTS),
+}
+AXES = {
+    "logspace": "{logspace = [0.001, 1, 4]}",
+    "linspace": "{linspace = [0, 1, 5]}",
+    "uniform": "{uniform = [0.1, 0.9], draws = 10}",
+    "loguniform": "{loguniform = [1e-4, 1e-1], draws = 10}",
+    "choice": "{choice = [0.1, 0.2, 0.3], draws = 10}",
+    "zip": "{zip = [0.1, 0.2]}",
+    "grid": "{grid = [[16], [32, 32]]}",
 }
 MEANINGS = {
     "name": "A known data set: " + ", ".join(f"`{n}`" for n in gd.datasets.names) + ".",
@@ -43,17 +52,30 @@ def written() -> str:
     lines = [
         "(reference-keys)=", "# Experiment files", "",
         "A file in TOML mirrors the call of `gd.Sweep`, key by key. A key that is not here is refused, with the nearest that is.", "",
-        "## The file", "", *_table(gd.Sweep), "## data", "",
-        'The name of a known data set, `data = "digits"`, or a table: of a known one with '
-        f"{_list(NAME_KEYS)}, of a file of yours with {_list(FILE_KEYS)}.", "",
-        "| key | |", "|---|---|", *(f"| `{key}` | {_cell(MEANINGS[key])} |" for key in dict.fromkeys([*NAME_KEYS, *FILE_KEYS])), "",
-        "## record", "", _cell(first_sentence(gd.Record)), "", *_table(gd.Record),
+        "## The file", "", *_table(gd.Sweep), *_numbers(), *_data(), "## record", "", _cell(first_sentence(gd.Record)), "", *_table(gd.Record),
     ]  # fmt: skip
     for place, (what, classes) in KINDS.items():
-        lines += [f"## {place.strip('[]')}", "", f"`{place}`: {what}.", ""]
+        name = place.strip("[]")
+        lines += [f"## {name}", "", f"`{place}`: {what}.", ""]
         for one in classes:
-            lines += [f"### {place.strip('[]')} {one.__struct_config__.tag}", "", _cell(first_sentence(one)), "", *_table(one)]
+            lines += [f"### {name} {one.__struct_config__.tag}", "", _cell(first_sentence(one)), "", *_table(one)]
     return "\n".join(lines)
+
+
+def _numbers() -> Iterator[str]:
+    """What may stand where a number may."""
+    yield from ("## Axes", "", "Where a key takes an axis, it may have one of these forms; every value is tried.", "", "| form | in Python |", "|---|---|")
+    yield from (f"| `{form}` | {{py:obj}}`gd.{name} <gdsim.{name}>` |" for name, form in AXES.items())
+    yield ""
+
+
+def _data() -> Iterator[str]:
+    """The keys of a data set."""
+    yield from ("## data", "")
+    yield f'The name of a known data set, `data = "digits"`, or a table: of a known one with {_list(NAME_KEYS)}, of a file of yours with {_list(FILE_KEYS)}.'
+    yield from ("", "| key | |", "|---|---|")
+    yield from (f"| `{key}` | {_cell(MEANINGS[key])} |" for key in dict.fromkeys([*NAME_KEYS, *FILE_KEYS]))
+    yield ""
 
 
 def _table(one: Any) -> Iterator[str]:
