@@ -32,14 +32,14 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python experiments", description="Trains one of the experiments and draws its figure.")
     parser.add_argument("name", nargs="?", choices=NAMES)
-    parser.add_argument("--out", type=Path, help="where results and figure go; results/NAME by default")
+    parser.add_argument("--out", type=Path, help="where results and figure go; by default results/NAME, or results/NAME_short")
     parser.add_argument("--short", action="store_true", help="a small form that shows that it runs, in seconds")
     options = parser.parse_args()
     if options.name is None:
         print(*(f"{name}\n    {question}" for name, question in questions().items()), sep="\n")
         return
     began = time.perf_counter()
-    file = run(options.name, options.out or Path("results") / options.name, options.short)
+    file = run(options.name, options.out or Path("results") / f"{options.name}{'_short' * options.short}", options.short)
     print(f"{file} after {time.perf_counter() - began:.0f} s")
 
 

@@ -47,7 +47,7 @@ def figure(results: dict[str, xarray.Dataset]) -> matplotlib.figure.Figure:
     kinds = list(dict.fromkeys(result.schedule.values))
     for axes, schedule, name in zip(shapes.subplots(len(kinds), sharex=True), schedules(1000), kinds, strict=False):
         runs = result.isel(run=result.schedule.values == name)
-        median = runs.final_validation_loss.groupby("lr").median()
+        median = runs.final_validation_loss.groupby("lr").quantile(0.5, method="inverted_cdf")
         (line,) = by_rate.plot(median.lr, median, marker="o", ms=4, label=name)
         gd.plots.schedule(schedule, steps=1000, ax=axes)
         axes.lines[0].set_color(line.get_color())

@@ -133,11 +133,11 @@ def are(count: int, one: str) -> str:
 def size_of(count: float) -> str:
     """Bytes in the unit that suits them.
 
-    >>> size_of(412), size_of(5_300), size_of(12_340_000), size_of(15.5e12)
-    ('412 bytes', '5.3 kB', '12.3 MB', '15.5 TB')
+    >>> size_of(412), size_of(5_300), size_of(999_999), size_of(12_340_000), size_of(15.5e12)
+    ('412 bytes', '5.3 kB', '1.0 MB', '12.3 MB', '15.5 TB')
     """
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
+        if count >= 0.99995 * size:
             return f"{count / size:,.1f} {unit}"
     return count_of(int(count), "byte")
 
@@ -145,11 +145,14 @@ def size_of(count: float) -> str:
 def article(noun: str) -> str:
     """The noun after "a" or "an", by how it begins in speech: abbreviations by the names of their letters.
 
-    >>> article("LSTM"), article("ReLU"), article("int"), article("GRU"), article("MaxPool2d")
-    ('an LSTM', 'a ReLU', 'an int', 'a GRU', 'a MaxPool2d')
+    >>> article("LSTM"), article("ReLU"), article("int"), article("GRU"), article("Upsample"), article("uint8")
+    ('an LSTM', 'a ReLU', 'an int', 'a GRU', 'an Upsample', 'a uint8')
     """
-    spelt = len(noun) > 1 and noun[:2].isupper()
-    return f"{'an' if noun[:1] in ('AEFHILMNORSX' if spelt else 'AEIOaeiou') else 'a'} {noun}"
+    if len(noun) > 1 and noun[:2].isupper():
+        is_vowel = noun[0] in "AEFHILMNORSX"
+    else:
+        is_vowel = noun[:1].lower() in tuple("aeiou") and not noun.lower().startswith(("uint", "unic", "unif", "unit", "use"))
+    return f"{'an' if is_vowel else 'a'} {noun}"
 
 
 def installs(extra: str) -> str:

@@ -274,6 +274,7 @@ DATES = pd.date_range("2026-01-01", periods=60)
 @pytest.mark.parametrize(
     ("kind", "given", "said"),
     [
+        ("two classes", lambda X, y: (X, np.digitize(X[:, :2], [-0.5, 0.5])), r"y\[sample, label\] must be of 0 and 1, .* take sklearn.multioutput"),
         ("two classes", lambda X, y: (X, ["a", 1, None] * 20), r"y\[1\] is 1, and y\[0\] the text 'a'; labels must be all texts, or all numbers"),
         ("two classes", lambda X, y: (X, pd.Series(["a", None, "b"] * 20, name="kind")), r"column 'kind' has 20 missing values, the first in row 2 of 60"),
         ("two classes", lambda X, y: (pd.DataFrame({"day": DATES, "x": X[:, 0]}), y), r"column 'day' of X is one of dates or durations.*give the days"),

@@ -32,6 +32,16 @@ def test_the_command_knows_every_experiment(runner, monkeypatch, capsys):
     assert printed.count("?") >= len(NAMES)  # each begins with its question
 
 
+def test_the_short_form_has_a_folder_of_its_own(runner, monkeypatch):
+    """A folder holds one experiment: the long form refuses what the short one has trained."""
+    folders = []
+    monkeypatch.setattr(runner, "run", lambda name, out, short: folders.append((out, short)))
+    for words in ([], ["--short"], ["--short", "--out", "own"]):
+        monkeypatch.setattr("sys.argv", ["experiments", "xor_basins", *words])
+        runner.main()
+    assert folders == [(Path("results/xor_basins"), False), (Path("results/xor_basins_short"), True), (Path("own"), True)]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_can_be_planned(runner, name):
     experiment = importlib.import_module(name)

@@ -24,7 +24,8 @@ def table_of_text(path: pathlib.Path) -> Any:
         names = head.iloc[0].tolist()
         if len(names) == 1:
             _refuse_other_marks(path)
-        frame = pandas.read_csv(path, index_col=False, **exact)  # without index_col the first column of longer rows would be an index
+        # Without index_col the first column of longer rows would be an index; of low_memory's pieces of a column some would be numbers, some texts.
+        frame = pandas.read_csv(path, index_col=False, low_memory=False, **exact)
     if len(set(names)) < len(names) and len(names) == frame.shape[1]:
         frame.columns = names
     return frame
@@ -43,7 +44,7 @@ def refuse_other_words(path: pathlib.Path, frame: Any, targets: Sequence[str]) -
                 f"column {name!r} has the text {words[row]!r} in {row_of(frame, int(row))}, which the reader takes for a missing value: rename that label, or "
                 f"leave those rows out; pandas.read_csv(path, keep_default_na=False) keeps it as a label, in a frame for gd.Data"
             )
-        row = next((i for i, word in enumerate(words) if re.match(r"\s*[+-]?0\d", word)), None)
+        row = next((i for i, word in enumerate(words) if re.match(r"\s*[+-]?0\d", word)), None) if kind == "i" else None
         if row is not None:
             raise ValueError(
                 f"column {name!r} has {words[row]!r} in {row_of(frame, row)}, which the reader takes for the number {frame[name].iloc[row]}: write it so if it "
@@ -135,5 +136,5 @@ def _unparsed(path: pathlib.Path, error: str) -> str:
         return f"line {line} has {count_of(int(found), 'field')}, and those before it {expected}; a text that holds a comma must stand in double quotes"
     opened = re.search(r"EOF inside string starting at row (\d+)", error)
     if opened is not None:
-        return f"a double quote that opens in row {int(opened[1]) or 1} is not closed"
+        return f"a double quote that opens in line {int(opened[1]) + 1} is not closed"  # the reader counts from 0
     return "its lines are no table of fields that commas set apart"

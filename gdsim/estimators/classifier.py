@@ -74,17 +74,7 @@ class MultistartClassifier(ClassifierMixin, Multistart):
         return tags
 
     def _targets(self, y: np.ndarray, *, reset: bool, classes: Any = None) -> np.ndarray:
-        try:
-            check_classification_targets(y)
-            kind = type_of_target(y)
-            found = unique_labels(y if classes is None else classes)
-        except TypeError:
-            kinds = ", ".join(sorted({type(label).__name__ for label in np.ravel(np.asarray(y if classes is None else classes, object))}))
-            raise TypeError(f"labels must be all numbers or all texts; {'y' if classes is None else 'classes='} has {kinds}") from None
-        if kind == "multiclass-multioutput":
-            raise ValueError(
-                "y[sample, label] must be of 0 and 1, which labels a sample has; for several outputs of several classes each take sklearn.multioutput"
-            )
+        kind, found = _labels(y, classes)
         if reset:
             self._has_several_labels = kind == "multilabel-indicator"
             self.classes_ = np.arange(y.shape[1]) if self._has_several_labels else found
@@ -124,3 +114,18 @@ class MultistartClassifier(ClassifierMixin, Multistart):
 
     def _class_count(self) -> int | None:
         return None if self._has_several_labels else len(self.classes_)
+
+
+def _labels(y: np.ndarray, classes: Any) -> tuple[str, np.ndarray]:
+    """(the kind of targets, in scikit-learn's words; all labels in ascending order). Raises ValueError or TypeError for what are no labels."""
+    try:
+        check_classification_targets(y)
+        kind = type_of_target(y)
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                "y[sample, label] must be of 0 and 1, which labels a sample has; for several outputs of several classes each take sklearn.multioutput"
+            )
+        return kind, unique_labels(y if classes is None else classes)
+    except TypeError:
+        kinds = ", ".join(sorted({type(label).__name__ for label in np.ravel(np.asarray(y if classes is None else classes, object))}))
+        raise TypeError(f"labels must be all numbers or all texts; {'y' if classes is None else 'classes='} has {kinds}") from None

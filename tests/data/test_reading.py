@@ -241,7 +241,9 @@ def test_classes_of_a_file_have_names_of_their_own(tmp_path):
         (b"\x7fELF\0\0,;\n\0", "no text, but a binary file"),
         ("a,y\n1,0\n2,1,3\n", "line 3 has 3 fields, and those before it 2"),
         ("a,y\n1,2,0\n2,3,1\n", "its rows have more fields than the header, which names 2: a, y"),
-        ('a,y\n1,"0\n2,1\n', "a double quote .* is not closed"),
+        ('a,y\n1,"0\n2,1\n', "a double quote that opens in line 2 is not closed"),
+        ('a,"y\n1,0\n2,1\n', "a double quote that opens in line 1 is not closed"),
+        ("a,y\n1,01a\n2,\n", "column 'y' has 1 missing value, the first in row 2 of 2"),
         ("a,y\n1,01\n2,1\n3,001\n", r"column 'y' has '01' in row 1 of 3 .* takes for the number 1.*dtype=\{'y': str\}"),
         ("a,b,c,y\nu,1,x,0\nv,2,w,1\n", r"column 'a' has 'u' in row 1 of 2 .* no numbers are in 'c' either.*\(drop=\['a', 'c'\]\)"),
         ("a,y\n1.5,0\nabc,1\n2,0\n", r"column 'a' has 'abc' in row 2 of 3 \(index 1\), which is no number \(1 such value\)"),
@@ -261,6 +263,12 @@ def test_labels_that_only_look_like_padded_numbers_are_read_as_they_are(tmp_path
     assert gd.Data.read(tmp_path / "own.csv").y.tolist() == [0.5, -0.25]
     (tmp_path / "own.csv").write_text("a,y\n1,01\n2,1\n3,b\n")  # texts are labels as they stand
     assert gd.Data.read(tmp_path / "own.csv").class_names == ("01", "1", "b")
+
+
+def test_a_long_column_of_labels_is_of_one_kind(tmp_path):
+    """The reader takes files of megabytes in pieces, of which one may hold numbers alone."""
+    (tmp_path / "own.csv").write_text("a,y\n" + "1.25,7\n4.75,8\n" * 100_000 + "1.5,b\n")
+    assert gd.Data.read(tmp_path / "own.csv").class_names == ("7", "8", "b")
 
 
 @pytest.mark.parametrize("word", ["target", "features", "drop"])
