@@ -16,7 +16,10 @@ from gdsim.sweep.new import KINDS, write_new
 @cluster_options
 @AS_JSON
 def doctor(as_json: bool, **place: Any) -> None:
-    """Say what this machine offers (and a cluster's workers), and whether its bits are right. Exit code 4 if something is wrong."""
+    """Say what this machine offers (and a cluster's workers), and whether its bits are right.
+
+    Exit code 4 if something is wrong, 3 if no scheduler answers, 2 for bad input.
+    """
     from gdsim.report.console import Console
     from gdsim.sweep.doctor import examine
 

@@ -135,7 +135,7 @@ def _draw(result: Any, folder: pathlib.Path | str, console: Any) -> str | None:
 def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:
     """What a sweep that was not finished has left; `progress` has the last of its states, if there was one.
 
-    Where it was trained `by_workers`, a sweep, the folder says it: they finish what they are at, unseen by the driver.
+    Where it was trained `by_workers`, a sweep, the folder says it: they finish what they are at, unseen by the driver, and some of it later.
     """
     state = getattr(progress, "state", None)
     if state is None:
@@ -148,7 +148,7 @@ def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:
         with contextlib.suppress(ValueError, OSError):
             found = open_results(folder, Store(folder).in_its_form(by_workers)).attrs
             done, runs = found["finished_runs"], found["planned_runs"]
-    return f"{done:,} of {runs:,} runs are kept in {folder}"
+    return f"{'' if by_workers is None else 'at least '}{done:,} of {runs:,} runs are kept in {folder}"
 
 
 def _read(file: pathlib.Path, settings: tuple[str, ...]) -> Any:

@@ -23,14 +23,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from gdsim.sweep.notes import END_SECONDS, ENDED_SECONDS, Notes
 from gdsim.sweep.places import EXPERIMENT, State, UnreachableError
 from gdsim.words import installs
 
 SCHEME = "s3://"
 # Shards that were read are kept up to so many bytes: their columns are asked for one by one, and each would be on its way for tens of milliseconds.
 KEPT_BYTES = 2**28
-# How many lines of the log are put at once, and how long they are waited for when a sweep was ended.
-NOTES_AT_ONCE, NOTED_SECONDS = 4, 5.0
 # What a server answers where the condition of a put does not hold, or where another such put is on its way.
 NOT_FIRST = {"PreconditionFailed", "ConditionalRequestConflict", "409", "412"}
 
@@ -48,8 +47,7 @@ class Bucket:
             raise ValueError(f"{url!r} is no folder of a bucket; give one, as s3://bucket/folder")
         self.folder = folder.rstrip("/")
         self.files, self.kept = _file_system(url), _kept()
-        self.noters: concurrent.futures.ThreadPoolExecutor | None = None  # of lines of the log, while a sweep goes on
-        self.noted: set[concurrent.futures.Future[None]] = set()  # what they have not put yet
+        self.log: Notes | None = None  # while a sweep goes on
         self.seen: dict[str, State] = {}  # the shards, as they were listed
 
     def __str__(self) -> str:
@@ -152,25 +150,21 @@ class Bucket:
         """An object of its own, as nothing can be added to one."""
         now = datetime.datetime.now(datetime.UTC)
         name = f"log/{now:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}.json"  # whose order is that of the lines, whichever is put first
-        if self.noters is None:
+        if self.log is None:
             self.put(name, line.encode())
-            return
-        put = self.noters.submit(self.put, name, line.encode())
-        self.noted.add(put)
-        put.add_done_callback(self.noted.discard)
+        else:
+            self.log.add(name, line.encode())
 
     @contextlib.contextmanager
     def noting(self) -> Iterator[None]:
-        """By threads, since each line is a request; when the block has raised, those are waited for that are soon there."""
-        self.noters = concurrent.futures.ThreadPoolExecutor(NOTES_AT_ONCE, "gdsim-log")
-        patience: float | None = NOTED_SECONDS
+        """By threads; where the block has raised, lines are waited for that are soon there."""
+        self.log, seconds = Notes(self.put), ENDED_SECONDS
         try:
             yield
-            patience = None
+            seconds = END_SECONDS
         finally:
-            pool, self.noters = self.noters, None
-            concurrent.futures.wait(list(self.noted), patience)
-            pool.shutdown(wait=False, cancel_futures=True)
+            log, self.log = self.log, None
+            log.end(seconds)
 
     def notes(self) -> Iterator[str]:
         """Read many at a time."""

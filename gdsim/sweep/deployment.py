@@ -12,6 +12,7 @@ import math
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -35,6 +36,8 @@ from gdsim.words import given, nearest, need
 IDLE, ORPHANED = "1 hour", 60.0
 # What asyncssh raises for a key, a user or a host that will not do, which no second try changes.
 REFUSED = {"PermissionDenied", "HostKeyNotVerifiable", "KeyImportError", "KeyEncryptionError", "ConfigParseError"}
+# What a name server answers where there is no such host; one that does not answer gives others.
+UNKNOWN = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 # What SLURM's commands say where its controller does not answer.
 SILENT = re.compile(r"Unable to contact|timed out|Connection refused|Communication connection failure|Zero Bytes", re.IGNORECASE)
 # Where a dashboard listens, which asks nobody for a name: on the scheduler's machine alone, at a free port.
@@ -280,10 +283,14 @@ def started(deployment: Deployment, chunk_seconds: float = 10.0) -> Iterator[Any
             cluster = deployment.start(stack, chunk_seconds)
         except Exception as error:  # of asyncssh, dask-jobqueue, distributed: each has its own
             what = "" if isinstance(error, (ValueError, UnfinishedError)) else f", of {deployment!r}"
-            is_mistake = isinstance(error, (ValueError, TypeError)) or any(type(e).__name__ in REFUSED for e in _causes(error))
-            kind = ValueError if is_mistake else UnfinishedError
+            kind = ValueError if isinstance(error, (ValueError, TypeError)) or _is_mistake(error) else UnfinishedError
             raise kind(f"the cluster was not started: {' '.join(str(error).split()) or type(error).__name__}{what}") from None
         yield cluster
+
+
+def _is_mistake(error: BaseException) -> bool:
+    """Whether no second try would help, as something that was given is wrong."""
+    return any(type(e).__name__ in REFUSED or (isinstance(e, socket.gaierror) and e.errno in UNKNOWN) for e in _causes(error))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,5 +1,6 @@
 """Systems that clusters start on: a SLURM of one node, and a server of SSH, each of a test's own, in a private folder, on free ports."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -166,7 +167,6 @@ class Sshd(Daemons):
         (folder / "authorized").write_text((folder / "user.pub").read_text())
         (folder / "known").write_text(f"[127.0.0.1]:{self.port} {(folder / 'host.pub').read_text()}")
         (folder / "sshd.conf").write_text(SSHD.format(folder=folder, port=self.port, cache=cache_folder()))
-        pathlib.Path("/run/sshd").mkdir(exist_ok=True)  # where the server locks itself in
         self.start(shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd.conf")
         wait_until(self.answers)
 
@@ -174,6 +174,26 @@ class Sshd(Daemons):
         """Whether the server listens."""
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@contextlib.contextmanager
+def lent(folder):
+    """A folder of the system's. If it was missing it goes with the last of the sessions that use it at once; each has a file in it."""
+    try:
+        folder.mkdir()
+        is_ours = True
+    except FileExistsError:
+        is_ours = any(folder.glob("gdsim-*"))
+    mark = folder / f"gdsim-{os.getpid()}"
+    if is_ours:
+        mark.touch()
+    try:
+        yield
+    finally:
+        if is_ours:
+            mark.unlink()
+            with contextlib.suppress(OSError):  # another's file is there
+                folder.rmdir()
 
 
 @pytest.fixture(scope="session")
@@ -184,6 +204,7 @@ def sshd(tmp_path_factory):
     if os.getuid() != 0:
         pytest.skip("a server of SSH of one's own needs root")
     pytest.importorskip("asyncssh", reason="asyncssh is not installed: pip install -e '.[cluster]'")
-    made = Sshd(tmp_path_factory.mktemp("sshd"))
-    yield made
-    made.end()
+    with lent(pathlib.Path("/run/sshd")):  # where the server locks itself in
+        made = Sshd(tmp_path_factory.mktemp("sshd"))
+        yield made
+        made.end()

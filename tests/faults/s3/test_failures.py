@@ -14,7 +14,7 @@ import gdsim as gd
 from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.places import UnreachableError
 from gdsim.sweep.survey import survey, verify_folder
-from tests.faults.machinery import Cluster, finished, free_port, wait_until
+from tests.faults.machinery import Cluster, finished, free_port, python, wait_until
 from tests.faults.machinery import gdsim as started
 from tests.faults.s3 import CHUNKS, files, names, objects
 
@@ -88,6 +88,30 @@ def test_a_server_that_is_busy_has_no_damage(sweep, whole, s3, url, monkeypatch)
                 act()
     assert objects(s3, url) == before
     assert gd.open(url).load().identical(gd.open(whole).load())
+
+
+def test_a_line_of_the_log_that_hangs_keeps_no_process_from_ending():
+    """Nor a thread that has a line to put from taking the next where one could not be put."""
+    script = """
+import threading
+from gdsim.sweep import notes
+held, there, counted = threading.Event(), [], threading.Semaphore(0)
+def put(name, data):
+    if name == "hangs":
+        held.wait()
+    if name == "fails":
+        raise OSError("no such server")
+    there.append(name)
+    counted.release()
+log = notes.Notes(put)
+for name in ["fails"] * notes.AT_ONCE + ["hangs", "a", "b"]:
+    log.add(name, b"")
+counted.acquire(), counted.acquire()
+log.end(0.1)
+print(sorted(there), flush=True)
+"""
+    code, said = finished(python("-c", script))
+    assert (code, said.strip()) == (0, "['a', 'b']")
 
 
 def test_credentials_and_packages_that_are_missing(sweep, url, monkeypatch, anew):
