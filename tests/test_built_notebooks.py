@@ -1,12 +1,18 @@
 """The notebooks of notebooks/: each agrees with its text, shows figures between prose, is whole in every language, and runs."""
 
+import ast
+import builtins
 import importlib.util
+import re
+import string
 from pathlib import Path
 
 import pytest
 
 jupytext = pytest.importorskip("jupytext", reason="jupytext is not installed: pip install -e '.[notebooks]'")
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed: pip install -e '.[notebooks]'")
+
+paths = pytest.importorskip("jupyter_core.paths", reason="Jupyter is not installed: pip install -e '.[notebooks]'")
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 spec = importlib.util.spec_from_file_location("notebooks_build", FOLDER / "build.py")
@@ -78,6 +84,80 @@ def test_cells_are_short_between_prose_and_need_no_network(made, name):
             assert not [word for word in NETWORK if word in cell.source]
         assert book.cells[0].source.startswith("# ")
         assert sum(cell.cell_type == "markdown" for cell in book.cells) >= len(code_of(book)) / 2
+
+
+def fields(text):
+    """The names of what `str.format` puts into a text."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_tables_of_texts_are_complete(name):
+    sources = [(cell.cell_type, cell.source) for cell in build.read(name).cells]
+    used = {kind: {key for of, source in sources if of == kind for key in build.TEXT.findall(source)} for kind in ("markdown", "code")}
+    assert all(re.fullmatch(r"T\.\w+", source) for kind, source in sources if kind == "markdown")
+    english, russian = build.texts("en"), build.texts("ru")
+    assert set(english) == set(russian) == used["markdown"] | used["code"] | {"blank"}
+    for key in used["code"]:
+        assert "\n" not in english[key] + russian[key]
+        if f"T.{key}.format" in "".join(source for _, source in sources):
+            assert fields(english[key]) == fields(russian[key])
+    for key, text in russian.items():
+        assert re.search("[а-яё]", text) or text == english[key], key
+        assert re.findall(r"\$\$.*?\$\$", text, re.DOTALL) == re.findall(r"\$\$.*?\$\$", english[key], re.DOTALL)
+        assert text.count("\n- ") == english[key].count("\n- ")
+        assert text.count("\n|") == english[key].count("\n|")
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_what_is_printed_is_in_the_notebooks_language(name):
+    for language in build.LANGUAGES:
+        for cell, source in zip(code_of(kept(name + build.ending(language))), code_of(build.read(name)), strict=True):
+            printed = "".join(output.get("text", "") for output in cell.outputs)
+            is_russian = language == "ru" and build.TEXT.search(source.source)
+            assert bool(re.search("[а-яё]", printed)) == bool(printed and is_russian), printed
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_students_miss_solutions_alone(made, name):
+    for stem, book in ((stem, book) for stem, book in made[name].items() if "_student" in stem):
+        whole = made[name][stem.replace("_student", "")]
+        solutions = {cell.id for cell in whole.cells if "solution" in cell.metadata.get("tags", ())}
+        assert len(solutions) >= 5
+        given, defined = [], set()
+        for cell in code_of(book):
+            if cell.id in solutions:
+                assert cell.source.startswith("# ")
+                continue
+            given.append(cell)
+        for cell in given:  # what a cell needs, cells before it, but solutions, define
+            names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
+            defined |= {node.id for node in names if isinstance(node.ctx, ast.Store)} | local_names(cell.source)
+            needed = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+            assert needed <= defined | set(dir(builtins)), needed - defined
+
+
+def local_names(source):
+    """What a cell defines, imports or takes as an argument."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            found |= {node.name, *(a.arg for a in (*node.args.args, *filter(None, [node.args.vararg])))}
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_slides_are_made_with_headings_and_figures_and_without_code(name, tmp_path):
+    pytest.importorskip("nbconvert", reason="nbconvert is not installed: pip install -e '.[notebooks]'")
+    if not any((Path(folder) / "reveal").is_dir() for folder in paths.jupyter_path("nbconvert", "templates")):
+        pytest.skip("nbconvert's templates are not where Jupyter looks: pip install nbconvert into this environment")
+    for file in build.slides(name, tmp_path):
+        page = file.read_text(encoding="utf-8")
+        assert page.count("<section>") >= page.count("<h2") >= 10
+        assert page.count("data:image/png;base64") >= 15 or page.count("data:image/png") >= 15
+        assert "plt.subplots" not in page
 
 
 @pytest.mark.full
