@@ -7,7 +7,7 @@ the minimum, the wider the larger the rate, and at small rates its way is too lo
 thousand times that of SGD, and still it is among the slow. Momentum is ten times faster than SGD where it arrives; a third of its
 starts at the best rate leave the valley.
 
-Takes 25 s on two cores. Ends in results/lecture_race/lecture_race.png.
+Takes 20 s on two cores. Ends in results/lecture_race/lecture_race.png.
 """
 
 import matplotlib.figure

@@ -55,8 +55,10 @@ def result_of(row: Row, rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def time_text(us: float | None) -> str:
-    """Microseconds in three digits, or as nanoseconds."""
-    return "" if us is None else f"{us * 1e3:.3g} ns" if us < 0.1 else f"{us:.3g} us"
+    """Microseconds in three digits, or as nanoseconds or milliseconds."""
+    if us is None:
+        return ""
+    return f"{us * 1e3:.3g} ns" if us < 0.1 else f"{us:.3g} us" if us < 1000 else f"{us / 1e3:.3g} ms"
 
 
 def table(results: list[dict[str, Any]]) -> str:
