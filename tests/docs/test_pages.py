@@ -62,6 +62,14 @@ def run(kind, text, room):
 
 
 @pytest.mark.full
+def test_the_first_example_prints_what_stands_below_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (_, code), (kind, printed) = [block for block in blocks(ROOT / "README.md") if block[0] in ("python", "text")][:2]
+    exec(compile(code, "README.md", "exec"), {"__name__": "page"})
+    assert (kind, capsys.readouterr().out) == ("text", printed)
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.stem)
 def test_pages_run(page, tmp_path, monkeypatch):
     if page.stem in NEEDS:
