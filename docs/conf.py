@@ -15,6 +15,7 @@ exclude_patterns = ["_build", "_ext"]
 templates_path = []
 default_role = "literal"
 nitpicky = True
+smartquotes = False  # a quote in a docstring is one of code, or marks a mean that was corrected
 
 # Docstrings say what arrays hold in words; types are for checkers, and would be twice as long as the rest of a signature.
 autodoc_typehints = "none"
@@ -36,6 +37,7 @@ html_static_path = ["_static"]
 html_css_files = ["gdsim.css"]
 html_copy_source = False
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}
 html_sidebars = {"index": []}
 html_theme_options = {
     "navbar_end": ["theme-switcher"],

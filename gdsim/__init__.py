@@ -203,6 +203,14 @@ def open(path: "str | pathlib.Path") -> "xarray.Dataset":
     `path` is a directory's, or the address of one in a bucket, `s3://bucket/folder`. Variables are read from it
     when their values are asked for, curves as Dask arrays; `attrs` say how many runs are planned.
     Raises ValueError for a folder without results or with damage.
+
+    >>> import tempfile
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=3, steps=10)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = sweep.run(out=folder)
+    ...     gd.open(folder).sizes["run"]
+    6
     """
     from gdsim.sweep.opening import open_results
 

@@ -129,6 +129,8 @@ def loguniform(low: float, high: float, *, draws: int) -> Drawn:
 def choice(options: Any, *, draws: int) -> Chosen:
     """An axis of `draws` values, each drawn from a list of numbers; several draws in one object are joint, not crossed.
 
+    Raises ValueError or TypeError for what is no list of numbers.
+
     >>> len(values(choice([0.1, 0.2], draws=5)))
     5
     """
@@ -140,6 +142,8 @@ def choice(options: Any, *, draws: int) -> Chosen:
 
 def zip(*values: Any) -> Zipped:
     """A list that advances together with the other `gd.zip` lists of its object: `gd.Momentum(lr=gd.zip(0.1, 0.01), momentum=gd.zip(0.5, 0.9))`.
+
+    Raises ValueError or TypeError for what is no list of numbers.
 
     >>> zip(0.1, 0.01).values
     (0.1, 0.01)

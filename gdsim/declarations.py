@@ -116,9 +116,13 @@ class DeclarationMeta(msgspec.StructMeta):
 
     def __init__(cls, *args: Any, **settings: Any) -> None:  # noqa: N805
         super().__init__(*args, **settings)
-        fields = cls.documented_fields() if "__doc__" in vars(cls) else []  # pyright: ignore[reportAttributeAccessIssue]
-        if fields:
-            cls.__doc__ = "\n".join([inspect.cleandoc(cls.__doc__ or ""), "", "Parameters", "----------", *fields, ""])
+        said = inspect.cleandoc(vars(cls).get("__doc__") or "")
+        if said:
+            fields = cls.documented_fields()  # pyright: ignore[reportAttributeAccessIssue]
+            values = ["ValueError", "    For a value that is not allowed; the message says which are."] if fields else []
+            calls = ["TypeError", "    For a call that does not fit, and for a value of another kind." if fields else "    For a call with anything in it."]
+            raises = [] if "Raises" in said else ["Raises", "------", *values, *calls, ""]
+            cls.__doc__ = "\n".join([said, "", *(["Parameters", "----------", *fields, ""] if fields else []), *raises])
 
     @property
     def __signature__(cls) -> inspect.Signature:  # noqa: N805

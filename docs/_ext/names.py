@@ -5,7 +5,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import gdsim as gd
-from gdsim.rules import WRAPPERS
+from gdsim.problems import PROBLEMS
+from gdsim.rules import RULES, WRAPPERS
+from gdsim.schedules import SCHEDULES
+from gdsim.stops import STOPS
 from gdsim.sweep.listing import first_sentence
 
 # What users call on objects; all other attributes of declarations are for the machine.
@@ -24,6 +27,8 @@ MEMBERS = {
 }
 # Tables of names, which have no sentences of their own.
 TABLES = {"names": "The names that `load` takes.", "FUNCTIONS": "The classes of this page, in the order of their names."}
+# The order in which gdsim's own tables have them.
+ORDER = [one.__name__ for one in (*PROBLEMS, *RULES, *WRAPPERS, *SCHEDULES, *STOPS)]
 SPECIAL = re.compile(r"[\\*|]|(?<=\w)_(?!\w)")
 
 
@@ -63,10 +68,9 @@ def pages() -> list[Page]:
     found = []
     for file, (title, home, sentence) in HOMES.items():
         names = [n for n, h in gd._HOME_OF.items() if f"{h}.".startswith(f"{home}.")]
+        names.sort(key=lambda n: ORDER.index(n) if n in ORDER else len(ORDER))
         if home == "gdsim.sweep":
             names = ["Sweep", "open", *(n for n in names if n != "Sweep")]
-        if home == "gdsim.rules":
-            names.sort(key=lambda n: getattr(gd, n) in WRAPPERS)
         found.append(Page(file, title, "gdsim", tuple(names), sentence))
     for name, title in MODULES.items():
         room = getattr(gd, name)

@@ -21,6 +21,14 @@ def export_coco(result: Result, folder: str | pathlib.Path, *, minimum: float = 
     `cocopp` reads each of them (Hansen et al. 2021, https://coco-platform.org). A start is an instance, a step an evaluation, and so is the
     look at the start: what took t steps here took t + 1 evaluations there. `minimum` is subtracted from losses, `function` is the number that COCO
     knows the problem by. Raises ValueError for a folder that is there, and a result whose sweep this process does not know.
+
+    >>> import tempfile
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=3, steps=10)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export_coco(sweep.run(), pathlib.Path(folder, "coco"))
+    ...     len(list(pathlib.Path(folder, "coco").iterdir()))
+    2
     """
     result = check_result(result, "export_coco")
     target = user_path(folder, "the folder")

@@ -125,6 +125,7 @@ def sentences(comparison: Dataset) -> list[str]:
     """What `compare_tuned` found, in plain words: the best of them, how each of the others compares with it, and how it was done.
 
     Two are told apart where `p_holm` is below 0.05. Those that have nothing to compare are named.
+    Raises TypeError for what `compare_tuned` did not give.
 
     >>> import gdsim as gd
     >>> rules = [gd.SGD(lr=[0.001, 0.02]), gd.Momentum(lr=[0.001, 0.01])]

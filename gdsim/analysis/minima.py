@@ -16,6 +16,7 @@ def minima_by_loss(result: Result, *, tolerance: float = 1e-6) -> Dataset:
     Runs that converged, were stopped or used up their budget are sorted by their final losses, and where two neighbours are more than
     tolerance (1 + |loss|) apart a new minimum begins. Different minima of one loss count as one; runs that have not reached their minimum yet
     may count as several. `left_out[cell]` runs diverged or stalled.
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.StyblinskiTang(), optimizer=gd.SGD(lr=0.01), starts=200, steps=500)
@@ -66,6 +67,7 @@ def minima_left(counts: "ArrayLike | Result", *, tolerance: float = 1e-6) -> Dat
     the number of minima (Chao 1984, bias-corrected). Both are to be trusted before the classical pair of Boender and Rinnooy Kan (1987), which
     assumes basins of random sizes and errs both ways: `expected_minima` and `expected_coverage`, with their stopping rule `stop`: expected
     minima beyond those found at most one half, or expected coverage at least 0.995. NaN where the runs are too few for a formula.
+    Raises ValueError for what counts no runs.
 
     >>> minima_left([5, 3, 1, 1]).chao1.item()
     5.0

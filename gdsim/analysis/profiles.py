@@ -22,6 +22,7 @@ def times_by_start(result: Result, target: float | None = None, *, unit: str = "
     The times are those of the looks at which the target was met; the coordinate `after` has those of the looks before. The target is the
     sweep's lowest if none is given. With `over`, a coordinate such as "problem" in a sweep of several problems, its values are
     problems too, and what cells have else is the solver: times[start, over, solver].
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=5, steps=500)
@@ -39,6 +40,7 @@ def times_to_decrease(result: Result, share: float, *, unit: str = "steps", over
 
     More and Wild (2009): a problem counts as solved once f(x0) - f(x) >= (1 - share)(f(x0) - f_L). Infinite where it was not. Networks
     on the same data with the same loss are one problem. `over` as in `times_by_start`.
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=5, steps=500)
@@ -153,6 +155,7 @@ def performance_profile(times: DataArray, *, solver: str = "cell", confidence: f
     The interval is that of `gdsim.statistics.clustered` over the dimension `start` if there is one, else over all problems, of which
     these are a sample. With more than two solvers a profile does not rank the second best (Gould and Scott 2016): look at pairs.
     Variables: `share`, `low`, `high`; `share_after`, were each target met right after the look before.
+    Raises ValueError for times that are no DataArray over solvers.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [3.0, 1.0], [1.0, float("inf")]], dims=("problem", "cell"))
@@ -198,6 +201,7 @@ def data_profile(times: DataArray, *, solver: str = "cell", parameters: int | No
 
     Budgets are in the unit of `times`; with `parameters` in groups of so many evaluations plus one, a simplex gradient each, as for methods
     without gradients. Variables: `share`, `low`, `high`, `share_after`, as those of `performance_profile`.
+    Raises ValueError for times that are no DataArray over solvers.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [3.0, 1.0]], dims=("problem", "cell"))
@@ -213,6 +217,8 @@ def data_profile(times: DataArray, *, solver: str = "cell", parameters: int | No
 
 def algoperf_score(times: DataArray, *, solver: str = "cell", r_max: float = 4.0) -> DataArray:
     """The area under each solver's performance profile from 1 to `r_max`, over its width (Dahl et al. 2023): a DataArray over `solver`, 1 at best.
+
+    Raises ValueError.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [1.0, float("inf")]], dims=("problem", "cell"))

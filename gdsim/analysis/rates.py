@@ -23,6 +23,7 @@ def convergence_rate(result: Result, *, minimum: float | None = None, of: str = 
 
     Variables: `kind` ("linear", "sublinear", or "" where fewer than five checkpoints are left), `factor`, `exponent`, `residual`
     (root mean square of log e about the better line), `window_first`, `window_last` (steps).
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> problem = gd.Quadratic([[1.0, 0.0], [0.0, 4.0]], [[0.0, 0.0]])

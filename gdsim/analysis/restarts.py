@@ -7,7 +7,7 @@ import numpy as np
 from gdsim.analysis.targets import TIMES, hits_of, one_target
 from gdsim.analysis.units import UNITS
 from gdsim.axes import checked_whole
-from gdsim.sweep.reading import Dataset, Result
+from gdsim.sweep.reading import Dataset, Result, check_result
 from gdsim.words import given
 
 
@@ -19,13 +19,14 @@ def restart_cutoff(result: Result, target: float | None = None, *, unit: str = "
     `cost_without` what giving up no run takes (the expected running time), `gain` their ratio, 1 where a cutoff gains nothing.
     All infinite where no run met the target, the gain NaN.
     The cutoff is chosen on the same runs: with few successes its cost is too low (see the `successes`). After Luby, Sinclair and
-    Zuckerman 1993.
+    Zuckerman 1993. Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=gd.SGD(lr=1e-3), starts=50, steps=2000)
     >>> bool(restart_cutoff(sweep.run(), 0.1).gain[0] >= 1)
     True
     """
+    result = check_result(result, "restart_cutoff")
     target = one_target(result, target, "restart_cutoff")
     hits = hits_of(result, target, unit)
     spent, met = hits.spent(0), hits.met(0)
@@ -66,6 +67,8 @@ def cutoff_costs(spent: np.ndarray, met: np.ndarray) -> tuple[np.ndarray, np.nda
 def luby(n: int) -> np.ndarray:
     """The first `n` terms of Luby's sequence, whose restarts are within a logarithm of the best for any distribution (Luby, Sinclair and Zuckerman 1993).
 
+    Raises ValueError unless `n` is a whole number from 1.
+
     >>> luby(15).tolist()
     [1, 1, 2, 1, 1, 2, 4, 1, 1, 2, 1, 1, 2, 4, 8]
     """
@@ -79,6 +82,7 @@ def luby_cost(result: Result, target: float | None = None, *, base: float = 1.0,
     """The expected time to the target with restarts after `base` times the terms of Luby's sequence: a Dataset of `cost[cell]`.
 
     Exact over the runs' distribution of times; no run goes on beyond its own end. Infinite where no run met the target.
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -87,6 +91,7 @@ def luby_cost(result: Result, target: float | None = None, *, base: float = 1.0,
     """
     if not base > 0:
         raise ValueError(f"base must be above 0; {given(base)} was given")
+    result = check_result(result, "luby_cost")
     target = one_target(result, target, "luby_cost")
     hits = hits_of(result, target, unit)
     spent, met = hits.spent(0), hits.met(0)
@@ -116,6 +121,7 @@ def parallel_starts(result: Result, target: float | None = None, *, starts: Sequ
 
     A group whose runs all end without it gives way to the next. `time` is the expected time of the clock, `cost` k times as much,
     `speedup` the time of one start at a time over it. Exact over draws with replacement from the runs.
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -123,6 +129,7 @@ def parallel_starts(result: Result, target: float | None = None, *, starts: Sequ
     True
     """
     numbers = [checked_whole(k, "starts", 1, 2**31) for k in starts]
+    result = check_result(result, "parallel_starts")
     target = one_target(result, target, "parallel_starts")
     hits = hits_of(result, target, unit)
     spent, met = hits.spent(0), hits.met(0)

@@ -110,6 +110,7 @@ def expected_running_time(
     of starts are drawn. Where no run met the target its lower end is what they spent over the most successes that Wilson's interval allows. Targets and `unit` as in `time_to_target`.
 
     Variables: `ert`, `low`, `high`, `successes`, each [cell, target]; `ert_after`, were targets met right after the look before; `runs` [cell].
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=20, steps=500)
@@ -162,6 +163,7 @@ def simulated_restarts(result: Result, target: float | None = None, *, unit: str
 
     Runs of the cell are drawn with replacement and their times added until one that met the target is drawn; the mean of the draws
     approaches the expected running time. Infinite where no run met it.
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -205,6 +207,7 @@ def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", confid
     runs' own shares of targets met. Targets and `unit` as in `time_to_target`; where the sweep has none of its own, `default_targets`.
 
     Variables: `share`, `low`, `high`, each [cell, time]; `share_after`, were each target met right after the look before; `runs` [cell].
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -260,6 +263,7 @@ def kaplan_meier(result: Result, target: float | None = None, *, unit: str = "st
     `target` is one loss; the sweep's lowest if none is given.
 
     Variables: `survival`, `low`, `high`, `at_risk`, `events`, each [cell, time]; `survival_after`, were the target met right after the look before.
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -319,6 +323,7 @@ def default_targets(result: Result, n: int = 20) -> np.ndarray:
     From the median first loss of the first thousand runs down to the lowest of the cells' median lowest losses, diverged runs
     infinite: half of the best cell's runs come below all of them. One loss where no cell came below its start. A sweep's own
     `gd.Target` is taken before these wherever targets are not given.
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)

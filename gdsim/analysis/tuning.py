@@ -22,6 +22,7 @@ def expected_best(values: ArrayLike, n: ArrayLike, *, estimator: str = "unbiased
 
     "unbiased" draws n of the B without replacement (a U-statistic; NaN beyond B), "plug-in" with replacement (a V-statistic, biased
     upwards, of less variance: Dodge et al. 2021). An infinite loss counts as infinite.
+    Takes values[trial], and n or n[count]; gives [count]. Raises ValueError.
 
     >>> expected_best([1.0, 2.0, 3.0], [1, 2, 3]).round(4).tolist()
     [2.0, 1.3333, 1.0]
@@ -94,6 +95,7 @@ def budget_curve(
     Cells without a number, as those without a validation set where its loss ranks, are no trials. The interval resamples starts. `estimator` as in `expected_best`.
 
     Variables: `loss`, `low`, `high`, each [by, trials], NaN beyond an optimizer's cells; `cells` and `infinite_cells` [by].
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.SGD(lr=[0.001, 0.01]), gd.Adam(lr=[0.01, 0.1])], starts=9, steps=100)
@@ -187,6 +189,7 @@ def best_cell(result: Result, *, variable: str | None = None, target: float | No
 
     Variables: `median_loss` (of what ranks, whatever that is), `low`, `high` (its 95% interval by order statistics, as `gd.table` has it;
     infinite where there are too few runs), `probability_best`, `rank`, each [cell].
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.05]), starts=9, steps=100)
@@ -222,6 +225,7 @@ def sensitivity(
     above 0, or `factor` would mean nothing: subtract the minimum first.
 
     Variables: `best`, `best_loss`, `low`, `high`, `decades`, `low_open`, `high_open`, each [by]; `curve` [by, value], the best median at each value.
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-3, 1, 13)), starts=9, steps=20)

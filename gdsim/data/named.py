@@ -71,7 +71,7 @@ def load(name: str, *, validation: float | None = None, test: float | None = Non
 
     digits: 1797 x 64, scaled to [0, 1], 10 classes. breast_cancer (2 classes), wine (3 classes) and diabetes (numbers):
     features standardised. moons: scikit-learn's 256 points with noise 0.2. spirals: two of 97 points. xor: the four
-    points with labels 0 and 1.
+    points with labels 0 and 1. Raises ValueError for a name that is not known.
 
     >>> load("xor").y.tolist()
     [0, 1, 1, 0]

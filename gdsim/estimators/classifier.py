@@ -19,7 +19,8 @@ class MultistartClassifier(ClassifierMixin, Multistart):
     """A multilayer perceptron for classification, trained from `n_starts` starting points at once.
 
     What scikit-learn's MLPClassifier is for one network: two classes have one logistic output, more the softmax of one each, several
-    labels at once (y[sample, label] of 0 and 1) a logistic output each. `combine` says which networks predict.
+    labels at once (y[sample, label] of 0 and 1) a logistic output each. `combine` says which networks predict. Parameters are
+    checked by `fit`, which raises ValueError or TypeError for what cannot be.
 
     >>> from sklearn.datasets import make_moons
     >>> X, y = make_moons(100, noise=0.1, random_state=0)

@@ -15,7 +15,7 @@ class MultistartRegressor(RegressorMixin, Multistart):
     """A multilayer perceptron for regression, trained from `n_starts` starting points at once.
 
     What scikit-learn's MLPRegressor is for one network: identity outputs, the loss half the squared error, of several outputs their
-    sum. `combine` says which networks predict.
+    sum. `combine` says which networks predict. Parameters are checked by `fit`, which raises ValueError or TypeError for what cannot be.
 
     >>> import numpy as np
     >>> X = np.linspace(-1, 1, 50)[:, None]

@@ -113,7 +113,12 @@ def exp_below_zero(x: Any) -> Any:
 
 
 def exp(x: Any) -> Any:
-    """e^x."""
+    """e^x.
+
+    >>> from gdsim import lanes
+    >>> lanes.exp(0.0)
+    1.0
+    """
     return exp_of_sum(x, spread(0.0, x))
 
 
@@ -133,7 +138,12 @@ def split_exponent(x: Any) -> Any:
 
 @shared
 def log(x: Any) -> Any:
-    """The natural logarithm; -inf at 0 and NaN below."""
+    """The natural logarithm; -inf at 0 and NaN below.
+
+    >>> from gdsim import lanes
+    >>> lanes.log(1.0)
+    0.0
+    """
     m, e = split_exponent(x)
     f = m - 1.0
     s = f / (f + 2.0)
@@ -164,7 +174,12 @@ def sigmoid_by(x: Any, e: Any) -> Any:
 
 @shared
 def sigmoid(x: Any) -> Any:
-    """1 / (1 + e^-x)."""
+    """1 / (1 + e^-x).
+
+    >>> from gdsim import lanes
+    >>> lanes.sigmoid(0.0)
+    0.5
+    """
     return sigmoid_by(x, exp(-absolute(x)))
 
 
@@ -175,13 +190,23 @@ def softplus_by(x: Any, e: Any) -> Any:
 
 @shared
 def softplus(x: Any) -> Any:
-    """log(1 + e^x)."""
+    """log(1 + e^x).
+
+    >>> from gdsim import lanes
+    >>> round(lanes.softplus(0.0), 6)
+    0.693147
+    """
     return softplus_by(x, exp(-absolute(x)))
 
 
 @shared
 def tanh(x: Any) -> Any:
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent.
+
+    >>> from gdsim import lanes
+    >>> lanes.tanh(0.0)
+    0.0
+    """
     a = absolute(x)
     h = half_exp_less_one(where(a > TANH_IS_ONE, TANH_IS_ONE, a))
     share = h / (h + 1.0)
@@ -217,7 +242,12 @@ def clamped(value: Any) -> Any:
 
 
 def sin(x: Any) -> Any:
-    """The sine of an angle in radians."""
+    """The sine of an angle in radians.
+
+    >>> from gdsim import lanes
+    >>> lanes.sin(0.0)
+    0.0
+    """
     sine, cosine, quadrant = sine_and_cosine(x)
     value = where((quadrant & 1) == 0, sine, cosine)
     value = where((quadrant & 2) == 0, value, -value)
@@ -225,7 +255,12 @@ def sin(x: Any) -> Any:
 
 
 def cos(x: Any) -> Any:
-    """The cosine of an angle in radians."""
+    """The cosine of an angle in radians.
+
+    >>> from gdsim import lanes
+    >>> lanes.cos(0.0)
+    1.0
+    """
     sine, cosine, quadrant = sine_and_cosine(x)
     value = where((quadrant & 1) == 0, cosine, sine)
     return clamped(where(((quadrant + 1) & 2) == 0, value, -value))
@@ -233,7 +268,12 @@ def cos(x: Any) -> Any:
 
 @shared
 def atan2(y: Any, x: Any) -> Any:
-    """The angle of the point (x, y) in (-pi, pi], with signed zeros."""
+    """The angle of the point (x, y) in (-pi, pi], with signed zeros.
+
+    >>> from gdsim import lanes
+    >>> round(lanes.atan2(1.0, 1.0), 6)
+    0.785398
+    """
     pi_half, pi_tail, _ = by_precision(x, coefficients.HALF_PI_SINGLE, coefficients.HALF_PI_DOUBLE)
     ax, ay = absolute(x), absolute(y)
     both_infinite = (ax == INFINITY) & (ay == INFINITY)
@@ -260,7 +300,12 @@ def atan2(y: Any, x: Any) -> Any:
 
 @shared
 def acos(x: Any) -> Any:
-    """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1]."""
+    """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1].
+
+    >>> from gdsim import lanes
+    >>> lanes.acos(1.0)
+    0.0
+    """
     pi_half, pi_tail, _ = by_precision(x, coefficients.HALF_PI_SINGLE, coefficients.HALF_PI_DOUBLE)
     a = absolute(x)
     outer = a > 0.5
@@ -276,7 +321,12 @@ def acos(x: Any) -> Any:
 
 @shared
 def erf(x: Any) -> Any:
-    """The error function."""
+    """The error function.
+
+    >>> from gdsim import lanes
+    >>> lanes.erf(0.0)
+    0.0
+    """
     scale, scale_tail = by_precision(x, coefficients.TWO_OVER_SQRT_PI_SINGLE, coefficients.TWO_OVER_SQRT_PI_DOUBLE)
     a = absolute(x)
     z = x * x
@@ -330,7 +380,12 @@ def parity(b: Any) -> Any:
 
 @shared
 def pow(x: Any, y: Any) -> Any:
-    """x^y, with the special cases of C's `pow`: of a negative x only integral powers, else NaN."""
+    """x^y, with the special cases of C's `pow`: of a negative x only integral powers, else NaN.
+
+    >>> from gdsim import lanes
+    >>> lanes.pow(2.0, 3.0)
+    8.0
+    """
     one, infinity, nought = spread(1.0, x), spread(INFINITY, x), spread(0.0, x)
     a, b = absolute(x), absolute(y)
     head, tail = log_as_sum(where((a > 0.0) & (a < INFINITY), a, one))

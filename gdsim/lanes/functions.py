@@ -16,7 +16,12 @@ from gdsim.lanes.parts import call, function, restore_float_mode, set_float_mode
 
 
 def _fma(a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, rounded once."""
+    """a * b + c, rounded once.
+
+    >>> from gdsim import lanes
+    >>> lanes.fma(2.0, 3.0, 1.0)
+    7.0
+    """
     return fma_lanes(a, b, c)
 
 

@@ -9,12 +9,22 @@ from gdsim.lanes.operations import _kernel_only, rule_of
 
 
 def any(mask: Any) -> Any:
-    """Whether the mask holds in at least one lane."""
+    """Whether the mask holds in at least one lane.
+
+    >>> from gdsim import lanes
+    >>> lanes.any(1.0 > 0.0)
+    True
+    """
     return bool(mask)
 
 
 def all(mask: Any) -> Any:
-    """Whether the mask holds in every lane."""
+    """Whether the mask holds in every lane.
+
+    >>> from gdsim import lanes
+    >>> lanes.all(1.0 > 2.0)
+    False
+    """
     return bool(mask)
 
 

@@ -96,7 +96,12 @@ def _(target: Any, a: Any) -> Any:
 
 
 def sqrt(x: Any) -> Any:
-    """The square root, correctly rounded."""
+    """The square root, correctly rounded.
+
+    >>> from gdsim import lanes
+    >>> lanes.sqrt(2.25)
+    1.5
+    """
     return np.sqrt(x) if isinstance(x, np.floating) else float(np.sqrt(np.float64(x)))
 
 
@@ -134,7 +139,12 @@ def _(target: Any, x: Any) -> Any:
 
 
 def absolute(x: Any) -> Any:
-    """The magnitude: `x` with its sign bit cleared."""
+    """The magnitude: `x` with its sign bit cleared.
+
+    >>> from gdsim import lanes
+    >>> lanes.absolute(-2.0)
+    2.0
+    """
     return abs(x)
 
 
@@ -144,7 +154,12 @@ def _(target: Any, x: Any) -> Any:
 
 
 def where(mask: Any, a: Any, b: Any) -> Any:
-    """`a` in the lanes where the mask holds, `b` in the others."""
+    """`a` in the lanes where the mask holds, `b` in the others.
+
+    >>> from gdsim import lanes
+    >>> lanes.where(1.0 > 0.0, 3.0, 4.0)
+    3.0
+    """
     return a if mask else b
 
 
@@ -175,12 +190,22 @@ def _extremum(symbol: str) -> Rule:
 
 
 def minimum(a: Any, b: Any) -> Any:
-    """The smaller of two numbers; NaN where either is NaN."""
+    """The smaller of two numbers; NaN where either is NaN.
+
+    >>> from gdsim import lanes
+    >>> lanes.minimum(1.0, float("nan"))
+    nan
+    """
     return a if a != a or a < b else b
 
 
 def maximum(a: Any, b: Any) -> Any:
-    """The larger of two numbers; NaN where either is NaN."""
+    """The larger of two numbers; NaN where either is NaN.
+
+    >>> from gdsim import lanes
+    >>> lanes.maximum(1.0, 2.0)
+    2.0
+    """
     return a if a != a or a > b else b
 
 

@@ -25,7 +25,7 @@ def convergence_bands(result: Result, *, variable: str = "loss", ax: "Axes | Non
     Optimizers of one cell each share a panel. Runs that ended keep their last value, diverged runs count as infinite from their end. Of many
     cells of an optimizer the seven that rank best are shown, by `gd.table` or by a `variable` of your own. The targets of the sweep are dotted lines. Takes what
     `gd.analysis.bands` takes. `ax`: Axes to draw on, where there is one panel; `figure`: an empty figure to draw in.
-    Returns the figure, a matplotlib Figure.
+    Returns the figure, a matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("xor"), hidden=[2]), optimizer=gd.SGD(lr=1.0), starts=5, steps=20)

@@ -38,6 +38,7 @@ def final_losses(result: Result, *, tolerance: float = 1e-4, ax: "Axes | None" =
     A level is a group of final losses no further than tolerance (1 + |loss|) from their neighbours; those are marked in which at
     least 2% of the runs ended. Of many cells of an optimizer the seven that rank best are shown, as in `gd.table`. Diverged runs are counted at the right.
     `ax`: Axes to draw on, where there is one panel; `figure`: an empty figure to draw in. Returns the figure, a matplotlib Figure.
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.StyblinskiTang(), optimizer=gd.SGD(lr=0.01), starts=200, steps=500)

@@ -29,7 +29,7 @@ def heat_map(
     The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says.
     Shares pool the runs of all cells of a field. In maps of up to 60 fields 95% intervals stand below the numbers: Wilson's of a share, order
     statistics' of a median (`gd.analysis.best_cell`). Fields that no cell lies in stay empty. `ax`: Axes to draw on. Returns the figure, a
-    matplotlib Figure.
+    matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.01, 1.0], momentum=[0.0, 0.9]), starts=5, steps=100)
@@ -67,6 +67,8 @@ def _caption(runs: np.ndarray, values: np.ndarray, *, is_share: bool) -> str:
 
 def divergence_map(result: Result, x: str, y: str, *, ax: "Axes | None" = None) -> Figure:
     """The share of runs that diverged over two hyperparameters, all others pooled. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
+
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.01, 1.0], momentum=[0.0, 0.9]), starts=5, steps=100)

@@ -44,6 +44,7 @@ def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", ax: "A
     """The share of runs and targets that are met by each time, a line per cell with its interval; the seven best cells.
 
     Without `targets`, those of the sweep, or `gd.analysis.default_targets`. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -165,7 +166,7 @@ def performance_profile(result: Result, *, share: float | None = None, unit: str
 
     A start counts as solved once a run has met the sweep's lowest `gd.Target`; where it has none, or with `share`, once a run has made all
     but `share` (0.01) of the way to the lowest loss that any cell reached from it. In a sweep of several problems `over="problem"` makes each start of each problem one, and compares what cells have else. `ax`: Axes to draw on.
-    Returns the figure, a matplotlib Figure.
+    Returns the figure, a matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=20, steps=500)

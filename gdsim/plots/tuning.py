@@ -19,6 +19,7 @@ def sensitivity_curve(
 
     The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. An arrow at the range's end says that it
     reaches the end of the grid, and may go on. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
+    Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-3, 1, 7)), starts=9, steps=20)
@@ -72,7 +73,7 @@ def budget_curve(result: Result, *, variable: str | None = None, target: float |
     """The expected best median of n random trials, a line per optimizer with its 95% interval.
 
     The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. `ax`: Axes to draw on. Returns the
-    figure, a matplotlib Figure.
+    figure, a matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.SGD(lr=[0.001, 0.01]), gd.Adam(lr=[0.01, 0.1])], starts=9, steps=100)

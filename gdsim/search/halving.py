@@ -28,7 +28,7 @@ def successive_halving(
 
     A cell's score is the median over its starts of what ranks, by `variable` or `target` if given, else as `gd.table` says; diverged runs
     count as infinite. Survivors go on from where they stood, with the bits of a run that never paused. `smallest` is the fewest steps of the first rung; if not given, so many that one cell
-    is left for the last. Returns a `gdsim.search.training.Search`.
+    is left for the last. Returns a `gdsim.search.training.Search`. Raises TypeError for what is no sweep, ValueError for one that cannot be halved.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 9)), starts=5, steps=90)
@@ -60,6 +60,7 @@ def hyperband(
 
     Each bracket draws its cells from the sweep's at random, by `seed`, all where there are fewer than it wants; what one bracket has trained,
     another goes on with. Scores are those of `successive_halving`. Returns a `gdsim.search.training.Search`.
+    Raises TypeError for what is no sweep, ValueError for one that cannot be halved.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 30)), starts=5, steps=27)
@@ -85,7 +86,7 @@ def asha(
     """Asynchronous successive halving (Li et al. 2020): `batch` cells at a time, and each goes up as soon as it is among the best 1/eta of its rung so far.
 
     Where no cell may go up, new ones begin, in the order of their numbers; it ends when all have begun and none may go up. Scores are those of
-    `successive_halving`. Returns a `gdsim.search.training.Search`.
+    `successive_halving`. Returns a `gdsim.search.training.Search`. Raises TypeError for what is no sweep, ValueError for one that cannot be halved.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 9)), starts=5, steps=90)

@@ -28,6 +28,13 @@ class Search(NamedTuple):
     result : xarray.Dataset over run, or None
         The runs, with the bits that `sweep.run()` gives them, but for the `best_loss` at their checkpoints, which lie otherwise; their
         curves, which begin anew on each rung, are left out. None where no cell took all steps.
+
+    Examples
+    --------
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 9)), starts=5, steps=90)
+    >>> gd.search.successive_halving(sweep).history.sizes["rung"]
+    3
     """
 
     history: Dataset

@@ -11,6 +11,8 @@ from gdsim.words import given
 def holm(p: ArrayLike) -> np.ndarray:
     """P-values for many comparisons at once, by Holm's step-down method (1979); NaN stays and counts for nothing.
 
+    Takes and gives p[comparison]. Raises ValueError for what is no list of numbers from 0 to 1.
+
     >>> holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
     """
@@ -26,6 +28,8 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 def mcnemar(first_only: ArrayLike, second_only: ArrayLike) -> np.ndarray:
     """The exact two-sided p-value that two success rates on common starts are one, from the starts on which one alone succeeds (McNemar 1947).
+
+    Arrays of any shape, alike. Raises ValueError for what counts no starts.
 
     >>> float(mcnemar(1, 9))
     0.021484375

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from gdsim.axes import checked_whole
 from gdsim.words import given
 
 if TYPE_CHECKING:
@@ -59,12 +60,14 @@ def median(values: Any, axis: int = 0) -> Any:
 def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int]:
     """The places, from 0, of the two order statistics that enclose the median of `n` values at least so often; (-1, n) where there are too few.
 
+    Raises ValueError unless `n` is a whole number from 0.
+
     >>> median_ranks(10)
     (1, 8)
     """
     from scipy.special import bdtr, bdtrik
 
-    tail = (1 - confidence) / 2
+    n, tail = checked_whole(n, "n", 0), (1 - confidence) / 2
     rank = max(0, int(bdtrik(tail, n, 0.5)) - 1) if n else 0
     while n and bdtr(rank, n, 0.5) <= tail * (1 + 1e-12):  # so seldom are so few values below the median
         rank += 1

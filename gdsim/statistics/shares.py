@@ -30,7 +30,7 @@ def checked_counts(successes: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.n
 def wilson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) of the share that `successes` of `n` estimate, by Wilson's score interval (1927); 0 and 1 where n is 0.
 
-    Holds its level on average over shares.
+    Holds its level on average over shares. Arrays of any shape, alike. Raises ValueError unless 0 <= successes <= n.
 
     >>> [round(float(v), 4) for v in wilson(0, 100)]
     [0.0, 0.037]
@@ -49,6 +49,8 @@ def wilson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tupl
 
 def clopper_pearson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) of the share that `successes` of `n` estimate, by Clopper and Pearson (1934): never covers less than its level.
+
+    Arrays of any shape, alike. Raises ValueError unless 0 <= successes <= n.
 
     >>> [round(float(v), 6) for v in clopper_pearson(4, 1500)]
     [0.000727, 0.006814]

@@ -29,7 +29,15 @@ class ExperimentError(ValueError):
 
 
 def read_experiment(path: str | pathlib.Path, settings: Sequence[str] = ()) -> Sweep:
-    """The sweep that a TOML file declares, with changes `KEY=VALUE`. Data files are found beside it. Raises ExperimentError."""
+    """The sweep that a TOML file declares, with changes `KEY=VALUE`. Data files are found beside it. Raises ExperimentError.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+    ...     _ = file.write('problem = {type = "booth"}\\noptimizer = "sgd"\\n')
+    ...     file.flush()
+    ...     read_experiment(file.name, ["optimizer.lr=[0.1, 0.2]", "steps=5"]).plan().runs
+    2
+    """
     try:
         path, table = read_toml(path, "experiment")
     except ValueError as error:

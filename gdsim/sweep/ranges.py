@@ -24,6 +24,7 @@ def lr_range_test(
     `median_loss` their median last loss (the lower of two in the middle; diverged runs count as infinite), `suggested_lr` in its attributes the rate with the lowest,
     and `suggestion_open` 1 where that is an end of the rates tried, beyond which a better one may lie, else 0.
     `options` go to `gd.Sweep`. After Smith 2015, who raises the rate within one run.
+    Raises TypeError for what is no optimizer, ValueError for rates that are not above 0.
 
     >>> import gdsim as gd
     >>> test = lr_range_test(gd.functions.Booth(), gd.SGD(), low=1e-3, high=1.0, n=4)

@@ -14,15 +14,28 @@ MOST_PARAMETERS = 1000
 
 
 class Minimum(NamedTuple):
-    """A known minimum: the point, and the function there."""
+    """A known minimum: the point, and the function there.
+
+    >>> import gdsim as gd
+    >>> gd.functions.Booth().global_minima[0].point
+    (1.0, 3.0)
+    """
 
     point: tuple[float, ...]
     value: float
 
 
 class Function(Symbolic, frozen=True):
-    """A test function: `low` and `high` bound its box, `global_minima` are its lowest points, `local_minima` how many minima
-    there are in the box, or None where that is not known."""
+    """A test function: `low` and `high` bound its box, `global_minima` are its lowest points.
+
+    `local_minima` is how many minima there are in the box, or None where that is not known. `value`, `gradient` and `hessian` take
+    points [point, parameter] or one, and compile nothing.
+
+    >>> import gdsim as gd
+    >>> booth = gd.functions.Booth()
+    >>> booth.gradient([[1.0, 3.0], [0.0, 0.0]]).tolist()
+    [[0.0, 0.0], [-34.0, -38.0]]
+    """
 
     data: ClassVar[Any] = None
     low: ClassVar[Any] = -1.0
