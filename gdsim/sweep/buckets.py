@@ -30,6 +30,8 @@ from gdsim.words import installs
 SCHEME = "s3://"
 # Shards that were read are kept up to so many bytes: their columns are asked for one by one, and each would be on its way for tens of milliseconds.
 KEPT_BYTES = 2**28
+# How long a request may take altogether: boto's own limits leave out a put whose server takes the connection and says nothing.
+REQUEST_SECONDS = 900.0
 # What a server answers where the condition of a put does not hold, or where another such put is on its way.
 NOT_FIRST = {"PreconditionFailed", "ConditionalRequestConflict", "409", "412"}
 
@@ -194,7 +196,7 @@ class Bucket:
     def _call(self, method: str, name: str, **more: Any) -> Any:
         """What S3 answers to a request about an object."""
         with self._said():
-            return self.files.call_s3(method, Bucket=self.bucket, Key=self._key(name), **more)
+            return self.files.call_s3(method, timeout=REQUEST_SECONDS, Bucket=self.bucket, Key=self._key(name), **more)
 
     def _cat(self, name: str, **part: int) -> bytes:
         with self._said():

@@ -5,6 +5,7 @@ import errno
 import os
 import random
 import signal
+import socket
 import sys
 import time
 
@@ -125,6 +126,17 @@ def test_credentials_and_packages_that_are_missing(sweep, url, monkeypatch, anew
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(ValueError, match="needs the package s3fs, which is not installed: pip install"):
         gd.open(url)
+
+
+def test_a_put_to_a_server_that_says_nothing_ends(s3, monkeypatch, anew):
+    from gdsim.sweep import buckets
+
+    anew()
+    monkeypatch.setattr(buckets, "REQUEST_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(UnreachableError, match=r"^[^\n]*'s3://tests/silent' cannot be reached: [^\n]+$"):
+            buckets.Bucket("s3://tests/silent").put("name", b"data")
 
 
 @pytest.mark.slow
