@@ -67,6 +67,7 @@ _HOMES = {
     "gdsim.stops": ("Cycling", "Diverged", "Plateau", "Record", "SmallGradient", "SmallStep", "Target", "Validation"),
     "gdsim.sweep.declaration": ("Sweep",),
     "gdsim.sweep.experiment": ("read_experiment",),
+    "gdsim.sweep.opening": ("open",),
     "gdsim.sweep.ranges": ("lr_range_test",),
     "gdsim.sweep.resume": ("continue_from",),
     "gdsim.sweep.grids": ("grid_of",),
@@ -84,10 +85,6 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 # What type checkers and editors see of the same names; a test says that the two agree.
 if TYPE_CHECKING:
-    import pathlib
-
-    import xarray
-
     from gdsim import analysis as analysis
     from gdsim import datasets as datasets
     from gdsim import lanes as lanes
@@ -165,6 +162,7 @@ if TYPE_CHECKING:
     from gdsim.sweep.evaluation import predict as predict
     from gdsim.sweep.experiment import read_experiment as read_experiment
     from gdsim.sweep.grids import grid_of as grid_of
+    from gdsim.sweep.opening import open as open
     from gdsim.sweep.ranges import lr_range_test as lr_range_test
     from gdsim.sweep.resume import continue_from as continue_from
     from gdsim.sweep.table import table as table
@@ -190,28 +188,8 @@ else:
         return room[name]
 
     # All public names but `open` and `zip`, which are Python's own to whoever imports everything.
-    __all__ = [*sorted({*_MODULES, *_HOME_OF} - {"zip"})]  # noqa: PLE0604
+    __all__ = [*sorted({*_MODULES, *_HOME_OF} - {"open", "zip"})]  # noqa: PLE0604
 
 
 def __dir__() -> list[str]:
-    return sorted(["__version__", "open", *_MODULES, *_HOME_OF])
-
-
-def open(path: "str | pathlib.Path") -> "xarray.Dataset":
-    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
-
-    `path` is a directory's, or the address of one in a bucket, `s3://bucket/folder`. Variables are read from it
-    when their values are asked for, curves as Dask arrays; `attrs` say how many runs are planned.
-    Raises ValueError for a folder without results or with damage.
-
-    >>> import tempfile
-    >>> import gdsim as gd
-    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=3, steps=10)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = sweep.run(out=folder)
-    ...     gd.open(folder).sizes["run"]
-    6
-    """
-    from gdsim.sweep.opening import open_results
-
-    return open_results(path)
+    return sorted(["__version__", *_MODULES, *_HOME_OF])

@@ -62,6 +62,8 @@ WRONG = [
     (lambda: sweep(lr=0.1), r"Sweep has no 'lr'; the optimizer has it, such as gd.Adam\(lr=0.01\)"),
     (lambda: gd.MultistartClassifier(learning_rate="adaptive"), r"has no 'learning_rate'; its size is learning_rate_init=, and how it changes schedule="),
     (lambda: gd.MultistartClassifier(beta_1=0.9), r"has no 'beta_1'; write optimizer=gd.Adam\(beta1=...\)"),
+    (lambda: gd.open("results", fodler=1), r"open has no 'fodler'; allowed: 'path'"),
+    (lambda: gd.open(), r"open.path is missing; open needs path"),
     (lambda: gd.MultistartRegressor(nesterovs_momentum=True), r"write optimizer=gd.Nesterov\(0.1, 0.9\)"),
     (lambda: gd.SGD(lr=0.1, momentum=0.9), r"SGD has no 'momentum'; gd.Momentum\(lr, momentum\) and gd.Nesterov"),
     (lambda: gd.SGD(lr=0.1, weight_decay=0.1), r"SGD has no 'weight_decay'; gd.AdamW\(lr, weight_decay\) has it, and gd.WeightDecay\(rule, weight_decay\) is put around any rule"),
@@ -249,6 +251,7 @@ def test_a_sweep_shows_its_size_and_what_was_said_a_line_each_and_as_a_table():
     plan = made.plan()
     assert repr(plan) == f"Plan(20 runs, 4 cells, 2 structures, {len(plan.chunks)} chunks)"
     assert "20 runs: 5 starts in 4 cells of 2 structures" in plan._repr_html_()
+    assert repr(sweep(steps=1).plan()) == "Plan(1 run, 1 cell, 1 structure, 1 chunk)"
     assert '<th style="text-align:left">parameters</th><td style="text-align:left">12</td>' in network()._repr_html_()
     assert "&lt;lambda&gt;" in gd.MLP._repr_html_.__globals__["html_table"]("x", [("f", "<lambda>")])
 

@@ -21,7 +21,7 @@ from gdsim.data.splits import is_share, split
 from gdsim.data.standard import Standard, standard_of
 from gdsim.declarations import hinting_calls
 from gdsim.filenames import user_path
-from gdsim.words import given
+from gdsim.words import count_of, given
 
 SETS = ("train", "validation", "test")
 
@@ -253,16 +253,16 @@ class Data:
         return self.of(sets, self.name, **shared, _classes=classes)
 
     def __repr__(self) -> str:
-        parts = [f"{len(self.X)} samples x {self.X.shape[1]} features"]
+        parts = [f"{count_of(len(self.X), 'sample')} x {count_of(self.X.shape[1], 'feature')}"]
         if self.names_classes or (self.class_names is not None and len(self.class_names) <= 20):
-            parts.append(f"{len(self.class_names or ())} classes ({listed(self.class_names or ())})")
+            parts.append(f"{count_of(len(self.class_names or ()), 'class', 'classes')} ({listed(self.class_names or ())})")
         parts += [f"{n} {len(part.X)}" for n, part in self.sets.items() if n != "train"]
         parts += [word for word, there in (("standardized", self.center is not None), ("weighted", self.sample_weight is not None)) if there]
         return f"Data({self.name!r}, {', '.join(parts)})"
 
     def _repr_html_(self) -> str:
         """The same as a line of HTML, and a row for each set."""
-        rows = "".join(f"<tr><th>{n}</th><td>{len(part.X)} samples</td></tr>" for n, part in self.sets.items())
+        rows = "".join(f"<tr><th>{n}</th><td>{count_of(len(part.X), 'sample')}</td></tr>" for n, part in self.sets.items())
         return f"<code>{html.escape(repr(self))}</code><table>{rows}</table>"
 
     @functools.cached_property

@@ -19,7 +19,7 @@ from gdsim.estimators.training import Population, blank, check_state, sweep_of, 
 from gdsim.population import predict
 from gdsim.problems import MLP
 from gdsim.sweep.resume import continue_with
-from gdsim.words import nearest
+from gdsim.words import count_of, nearest
 
 # Numbers that a prediction holds at once.
 MOST_OUTPUTS = 2**22
@@ -228,7 +228,9 @@ class Multistart(BaseEstimator):
         samples, held = self._samples(X, y, sample_weight, reset=before is None), None
         self._seed = self._new_seed()
         if settings.batch_size is not None and settings.batch_size > len(samples.X):
-            warnings.warn(f"batch_size={settings.batch_size} is larger than the {len(samples.X)} samples, all of which a step then takes", stacklevel=3)
+            warnings.warn(
+                f"batch_size={settings.batch_size} is larger than the {count_of(len(samples.X), 'sample')}, all of which a step then takes", stacklevel=3
+            )
         samples = settings.merged(samples)
         if settings.sets_aside:
             is_of_classes = self._class_count() is not None

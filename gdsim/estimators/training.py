@@ -12,6 +12,7 @@ from gdsim.problems import MLP
 from gdsim.stops import Plateau, Record, Stop, Validation
 from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.result import sweep_behind
+from gdsim.words import count_of
 
 # How much of what losses on new samples have said is kept from call to call of partial_fit.
 KEPT = 0.9
@@ -66,7 +67,7 @@ class Population(NamedTuple):
         alive = np.flatnonzero(result.status.values != "diverged")
         if not len(alive):
             raise ValueError(
-                f"all {result.sizes['run']} starts diverged; lower the learning rate (learning_rate_init){_far(sweep_behind(result).problem[0].data)}"
+                f"{'the only start' if (starts := result.sizes['run']) == 1 else f'all {starts} starts'} diverged; lower the learning rate (learning_rate_init){_far(sweep_behind(result).problem[0].data)}"
             )
         curves = result.epoch_loss.values[alive]
         vectors = result["best_parameters" if settings.stops_early else "parameters"].values[alive]
@@ -100,9 +101,15 @@ def warn_of_ends(result: Any, settings: Settings) -> None:
     status = result.status.values
     diverged, spent = int((status == "diverged").sum()), int((status == "budget").sum())
     if diverged:
-        warnings.warn(f"{diverged} of {len(status)} starts diverged and are left out", ConvergenceWarning, stacklevel=4)
+        warnings.warn(
+            f"{diverged} of {count_of(len(status), 'start')} diverged and {'is' if diverged == 1 else 'are'} left out", ConvergenceWarning, stacklevel=4
+        )
     if spent and settings.patience is not None:
-        warnings.warn(f"{spent} of {len(status)} starts took all {settings.epochs} epochs (max_iter) and might improve", ConvergenceWarning, stacklevel=4)
+        warnings.warn(
+            f"{spent} of {count_of(len(status), 'start')} took all {count_of(settings.epochs, 'epoch')} (max_iter) and might improve",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
 
 
 def check_state(result: Any, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from gdsim import analysis
 from gdsim.plots.style import Axes, Figure, dodged, finished, legend, line, log_scale, marked_line, new_panel, number_axis, share_axis, with_intervals
 from gdsim.sweep.reading import Result, cells_in, check_result
 from gdsim.sweep.words import counted, shown_number
+from gdsim.words import count_of
 
 SIZE = (8.2, 4.2)
 
@@ -88,7 +89,7 @@ def budget_curve(result: Result, *, variable: str | None = None, target: float |
     names = found[by].values
     for k, name in enumerate(names):
         known, lost, cells = np.isfinite(found.loss.values[k]), int(found.infinite_cells[k]), int(found.cells[k])
-        said = f"{cells} cells, {'all' if lost == cells else lost} infinite" if lost else f"{cells} cells"
+        said = f"{count_of(cells, 'cell')}, {'all' if lost == cells else lost} infinite" if lost else count_of(cells, "cell")
         trials = dodged(found.trials.values[known].astype(float), np.arange(1.0, 3.0), k, len(names))
         with_intervals(panel, trials, [found[n].values[k][known] for n in ("loss", "low", "high")], k, label=f"{name} ({said})")
     log_scale(panel, "y", found.loss.values)

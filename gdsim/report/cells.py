@@ -37,8 +37,8 @@ def table_lines(frame: Any, width: int, accuracy: Any = None, whole: str = "gdsi
 def heading_of(frame: Any) -> list[str]:
     """What the table shows, and by what it is sorted."""
     runs = sorted(set(frame["runs"].tolist()))
-    each = f"of {runs[0]:,} runs each" if len(runs) == 1 else f"of {runs[0]:,} to {runs[-1]:,} runs"
-    cells = f"{len(frame):,} cells {each}, the best first" if len(frame) > 1 else f"1 cell of {runs[0]:,} runs"
+    each = f"of {counted(runs, 'run')}{' each' if len(runs) == 1 else ''}"
+    cells = f"{len(frame):,} cells {each}, the best first" if len(frame) > 1 else f"1 cell of {counted(runs, 'run')}"
     said = [f"{cells}, by {frame.attrs['ranked_by']}", "median over runs" + (", its 95% interval from low to high" if "low" in frame else "")]
     medians = frame["median"].to_numpy(float)
     lost = ["inf: half of the runs or more diverged or never got there"] if np.isinf(medians).any() else []

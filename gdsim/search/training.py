@@ -12,6 +12,7 @@ from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
 from gdsim.sweep.reading import Dataset, cells_in
 from gdsim.sweep.result import coordinates_of
 from gdsim.sweep.resume import continue_from
+from gdsim.words import count_of
 
 MOST_RUNGS = 64
 
@@ -42,7 +43,7 @@ class Search(NamedTuple):
 
     def __repr__(self) -> str:
         cells, rungs = self.history.score.shape
-        return f"Search({cells} cells, {rungs} rungs, best cell {self.history.attrs.get('best')})"
+        return f"Search({count_of(cells, 'cell')}, {count_of(rungs, 'rung')}, best cell {self.history.attrs.get('best')})"
 
     def _repr_html_(self) -> str:
         about = self.history.attrs

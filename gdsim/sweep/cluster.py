@@ -27,7 +27,7 @@ from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.progress import Progress, Tally
 from gdsim.sweep.store import Store
 from gdsim.sweep.worker import ChunkError, MismatchError, Receipt, mismatch, train_chunks, versions
-from gdsim.words import given
+from gdsim.words import count_of, given
 
 # Tasks on the way for each thread of the cluster: one in training, one at hand, and some for workers that are quick.
 TASKS_PER_THREAD, FEWEST_TASKS = 2, 4
@@ -89,7 +89,7 @@ class Cluster:
             raise MismatchError(f"the scheduler lacks a package that it needs to hand out chunks ({error}): start it where gdsim is installed") from None
         wrong = [f"{address}: {text}" for address, text in workers_of(self.client).items() if text]
         if wrong:
-            raise MismatchError(f"{len(wrong)} workers cannot give the same bits as this process: {wrong[0]}")
+            raise MismatchError(f"{count_of(len(wrong), 'worker')} cannot give the same bits as this process: {wrong[0]}")
         for worker in self.client.scheduler_info()["workers"].values():
             check_worker(self.plan, worker.get("memory_limit") or 0, worker.get("nthreads", 1))
 

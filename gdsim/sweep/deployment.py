@@ -27,10 +27,10 @@ from gdsim.filenames import user_path
 from gdsim.sweep.certificates import certificates, settings_of
 from gdsim.sweep.cores import usable_cores
 from gdsim.sweep.dasksettings import SELDOM, exports, quiet, seldom
-from gdsim.sweep.memory import WORKER_BYTES, bytes_text
+from gdsim.sweep.memory import WORKER_BYTES
 from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.toml import read_toml
-from gdsim.words import given, nearest, need
+from gdsim.words import count_of, given, nearest, need, size_of
 
 # How long a scheduler over SSH outlives a driver that was killed, and workers a scheduler.
 IDLE, ORPHANED = "1 hour", 60.0
@@ -116,7 +116,7 @@ def memory_of(workers: int) -> int:
     from distributed.system import MEMORY_LIMIT
 
     share = MEMORY_LIMIT // workers
-    _check_share(share, f"{workers} workers here")
+    _check_share(share, f"{count_of(workers, 'worker')} here")
     return share
 
 
@@ -336,7 +336,7 @@ def _bytes(memory: Any) -> int:
 
 def _check_share(share: int, what: str) -> None:
     if share < WORKER_BYTES:
-        raise ValueError(f"{what}: each may have {bytes_text(share)}, and a worker takes {bytes_text(WORKER_BYTES)} before it trains anything")
+        raise ValueError(f"{what}: each may have {size_of(share)}, and a worker takes {size_of(WORKER_BYTES)} before it trains anything")
 
 
 def _texts(values: Any, name: str, example: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from gdsim.sweep.progress import ENDING, State
-from gdsim.words import given
+from gdsim.words import count_of, given
 
 Wish = bool | Callable[[State], object] | None  # whether progress is shown, or what hears of it; None: where somebody may look
 
@@ -46,7 +46,9 @@ def line_of(state: State, width: int, ended: bool = False, bar: str = "#-") -> s
     counts = f"{state.runs_done:,} of {state.runs:,} runs"
     time_text = f"in {duration(state.seconds)}" if ended else "" if state.seconds_left is None else f"{duration(math.ceil(state.seconds_left))} left"
     rate = rate_text(state.run_steps_done / state.seconds) if state.run_steps_done and state.seconds else ""
-    lost = "  ".join(f"{n:,} {what}" for n, what in ((state.diverged, "diverged"), (state.failed, "chunks failed")) if n)
+    lost = "  ".join(
+        text for n, text in ((state.diverged, f"{state.diverged:,} diverged"), (state.failed, count_of(state.failed, "chunk failed", "chunks failed"))) if n
+    )
     texts = {"counts": counts, "share": f"{share:.0%}" if share < 1 else "", "time": time_text, "rate": rate, "lost": lost, "message": state.message}
     room, shown = width, {}
     for name in ("counts", "time", "message", "share", "lost", "rate"):

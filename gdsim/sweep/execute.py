@@ -17,7 +17,7 @@ from gdsim.sweep.progress import Progress, Tally
 from gdsim.sweep.remaining import remaining_of
 from gdsim.sweep.result import dataset, joined, remembered
 from gdsim.sweep.threads import Threads, train_from_start
-from gdsim.words import given
+from gdsim.words import count_of, given
 
 
 def checked_lanes(lanes: Any) -> int | None:
@@ -243,7 +243,7 @@ def _train_missing(sweep: Any, plan: Plan, store: Any, kept: Any, found: Any, wa
     if failed:
         first = failed[0]
         raise FailingError(
-            f"{len(failed)} of {len(todo)} chunks failed {ways.attempts} times each and were set aside; all others{f' of {ways.part}' if ways.part else ''} are finished. "
+            f"{len(failed)} of {count_of(len(todo), 'chunk')} failed {count_of(ways.attempts, 'time')} each and were set aside; all others{f' of {ways.part}' if ways.part else ''} are finished. "
             f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.place.at(failure_name(first.chunk.name))} has the traceback"
         )
     result = open_results(store.folder) if kept is sweep else open_results(store.folder, sweep)

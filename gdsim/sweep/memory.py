@@ -9,6 +9,7 @@ from gdsim.population.setting import last_cache_bytes, number_names
 from gdsim.problems import Network
 from gdsim.stops import SmallStep
 from gdsim.sweep.cores import usable_cores, usable_memory
+from gdsim.words import count_of, size_of
 
 # Bytes of the starts that one thread holds at a time, unless one of them is larger.
 BATCH_BYTES = 2**24
@@ -16,18 +17,6 @@ BATCH_BYTES = 2**24
 PLACE_BYTES, DRAWN_BYTES = 48, 16
 # What a process with gdsim, Numba and its kernels takes beside them, measured: 230 to 310 MB. A worker that may have less is killed before it trains.
 WORKER_BYTES = 200_000_000
-
-
-def bytes_text(count: float) -> str:
-    """An amount of memory as people write it.
-
-    >>> bytes_text(15_552_000_000_000), bytes_text(2_400_000), bytes_text(95)
-    ('15.6 TB', '2.4 MB', '0.0 MB')
-    """
-    for unit, name in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB")):
-        if count >= unit:
-            return f"{count / unit:,.1f} {name}"
-    return f"{count / 1e6:.1f} MB"
 
 
 def thread_bytes(setting: Setting, lanes: int | None) -> int:
@@ -65,12 +54,12 @@ def fitting_threads(plan: Any, wished: int | None, beside: int = 0) -> int:
 
     Raises ValueError where not even one fits, or not those that are wished.
     """
-    fit, had = threads_that_fit(plan, beside), bytes_text(usable_memory())
+    fit, had = threads_that_fit(plan, beside), size_of(usable_memory())
     if fit >= (wished or 1):
         return wished or min(fit, usable_cores())
-    needed = bytes_text((wished or 1) * plan.memory + plan.shared + beside)
+    needed = size_of((wished or 1) * plan.memory + plan.shared + beside)
     if beside and threads_that_fit(plan) >= (wished or 1):
-        raise ValueError(f"the results take {bytes_text(beside)} of memory, and this process may have {had}: give a folder for them, out=, or record less")
+        raise ValueError(f"the results take {size_of(beside)} of memory, and this process may have {had}: give a folder for them, out=, or record less")
     if fit:
         raise ValueError(f"{wished} threads need {needed} of memory, and this process may have {had}: give threads={fit} at most")
     what = "smaller networks" if plan.memory > plan.shared or plan.groups[0].setting.problem.data is None else "less data or smaller networks"
@@ -82,7 +71,7 @@ def check_worker(plan: Any, limit: int, threads: int) -> None:
     needed = WORKER_BYTES + plan.shared + threads * plan.memory
     if 0 < limit < needed:
         raise ValueError(
-            f"a worker of {threads} {'thread' if threads == 1 else 'threads'} needs {bytes_text(needed)} of memory, and may have {bytes_text(limit)}: "
+            f"a worker of {count_of(threads, 'thread')} needs {size_of(needed)} of memory, and may have {size_of(limit)}: "
             "give workers more memory, or start fewer"
         )
 
@@ -90,5 +79,5 @@ def check_worker(plan: Any, limit: int, threads: int) -> None:
 def memory_text(plan: Any) -> str:
     """What a plan needs of the memory that this process may have."""
     fit, wished = threads_that_fit(plan), usable_cores()
-    text = f"{bytes_text(plan.memory)} of memory per thread and {bytes_text(plan.shared)} for all, of {bytes_text(usable_memory())}"
+    text = f"{size_of(plan.memory)} of memory per thread and {size_of(plan.shared)} for all, of {size_of(usable_memory())}"
     return text if fit >= wished else f"{text} (TOO MUCH for one thread)" if not fit else f"{text} (so {fit} of {wished} threads train)"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from gdsim.sweep.shards import FORMAT, Shard, read_column, verify_once
 from gdsim.sweep.store import DamagedFolderError, Store
 from gdsim.sweep.summaries import apart, merged, read_summary, summary_dataset
 from gdsim.variables import VARIABLES
+
+if TYPE_CHECKING:
+    import xarray
 
 # A block of a lazy column holds at least so many runs, where shards are smaller.
 FEWEST_RUNS = 1024
@@ -191,3 +194,21 @@ def open_results(path: str | os.PathLike[str], sweep: Any = None) -> Any:
         return remembered(sweep, summary_dataset(plan, merged(plan, [_summary(s) for s in apart(found.shards)])))
     index = index_of(plan, found.shards)
     return remembered(sweep, dataset(plan, index.numbers, lazy_columns(plan, index), blocks=index.blocks(len(plan.cells))))
+
+
+def open(path: str | os.PathLike[str]) -> "xarray.Dataset":
+    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
+
+    `path` is a directory's, or the address of one in a bucket, `s3://bucket/folder`. Variables are read from it
+    when their values are asked for, curves as Dask arrays; `attrs` say how many runs are planned.
+    Raises ValueError for a folder without results or with damage.
+
+    >>> import tempfile
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=3, steps=10)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = sweep.run(out=folder)
+    ...     gd.open(folder).sizes["run"]
+    6
+    """
+    return open_results(path)

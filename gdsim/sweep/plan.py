@@ -12,8 +12,8 @@ from gdsim.population.summary import MOST_HISTOGRAMS
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import Cell, cells_of, identity, labels
 from gdsim.sweep.cores import usable_memory
-from gdsim.sweep.memory import bytes_text, memory_text, shared_bytes, thread_bytes, threads_that_fit
-from gdsim.words import count_of, given
+from gdsim.sweep.memory import memory_text, shared_bytes, thread_bytes, threads_that_fit
+from gdsim.words import count_of, given, size_of
 
 # One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
 OPERATIONS_PER_SECOND = 5e10
@@ -132,7 +132,7 @@ class Plan(NamedTuple):
         }  # fmt: skip
 
     def __repr__(self) -> str:
-        return f"Plan({', '.join(f'{self.summary()[n]:,} {n}' for n in ('runs', 'cells', 'structures', 'chunks'))})"
+        return f"Plan({', '.join(count_of(self.summary()[f'{n}s'], n) for n in ('run', 'cell', 'structure', 'chunk'))})"
 
     def _repr_html_(self) -> str:
         return html_table("Plan", list(zip(("what", "work", "how", "when"), str(self).splitlines(), strict=True)))
@@ -142,7 +142,7 @@ class Plan(NamedTuple):
         return (
             f"{count_of(self.runs, 'run')}: {count_of(self.starts, 'start')} in {count_of(len(self.cells), 'cell')} of {count_of(len(self.groups), 'structure')}\n"
             f"{self.run_steps:,} run-steps, {self.operations:.3g} operations, about {seconds:.3g} s of one core\n"
-            f"{count_of(len(self.chunks), 'chunk')}, {memory_text(self)}; {bytes_text(self.disk)} of results\n"
+            f"{count_of(len(self.chunks), 'chunk')}, {memory_text(self)}; {size_of(self.disk)} of results\n"
             f"{count_of(len(self.checkpoints), 'checkpoint')}, from step 0 to {self.checkpoints[-1]:,}"
         )
 

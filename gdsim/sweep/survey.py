@@ -70,7 +70,7 @@ class Survey(msgspec.Struct, frozen=True):
 
     def line(self) -> str:
         """The state in one line."""
-        parts = [f"{self.finished_runs:,} of {self.planned_runs:,} runs", f"{self.missing_chunks:,} chunks missing"]
+        parts = [f"{self.finished_runs:,} of {self.planned_runs:,} runs", count_of(self.missing_chunks, "chunk missing", "chunks missing")]
         counts = ((self.failed_chunks, "failed"), (self.quarantined, "in quarantine"), (self.damaged, "damaged"))
         parts += [f"{len(names):,} {what}" for names, what in counts if names]
         parts += [] if self.runs_per_second is None else [f"{self.runs_per_second:,.3g} runs/s"]

@@ -163,6 +163,7 @@ def test_labels_of_a_folder_without_names_count_from_zero():
 def test_data_say_what_they_are():
     assert repr(gd.datasets.load("xor")) == "Data('xor', 4 samples x 2 features, 2 classes (0, 1))"
     assert repr(gd.Data(X, X[:, 0], sample_weight=np.ones(50))) == "Data('data', 50 samples x 3 features, weighted)"
+    assert repr(gd.Data([[2.0]], [1.5])) == "Data('data', 1 sample x 1 feature)"
     named = gd.Data(X, np.array(["<b>", "c", "d"])[y], test=0.2)
     assert "&lt;b&gt;" in named._repr_html_()
     assert "<th>test</th><td>10 samples</td>" in named._repr_html_()
