@@ -1,6 +1,8 @@
 """The command line as a user meets it: runs, plans, mistakes, Ctrl-C."""
 
+import itertools
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -178,6 +180,25 @@ def test_ctrl_c_keeps_what_is_finished(file):
     assert process.returncode == 130, errors
     assert "To go on: gdsim run moons.toml" in out
     assert "Traceback" not in out + errors
+
+
+@pytest.mark.full
+def test_a_second_ctrl_c_ends_at_once_also_while_a_kernel_compiles_and_the_same_command_goes_on(file):
+    command = [sys.executable, "-m", "gdsim", "run", file.name]
+    told = {**os.environ, "GDSIM_CACHE_DIR": str(file.parent / "kernels")}
+    with subprocess.Popen(command, cwd=file.parent, env=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        before = "".join(itertools.takewhile(lambda line: not line.startswith("compiling"), process.stdout))
+        process.send_signal(signal.SIGINT)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)  # unless it has ended
+        out = process.stdout.read()
+    assert process.returncode == 130, before + out
+    assert "(again to end at once)" in out
+    assert out.count("To go on: gdsim run moons.toml") == 1
+    assert "Traceback" not in out
+    assert gd.open(file.parent / "results" / "moons").attrs["planned_runs"] == 3 * (3 + 2) * 2
+    done = subprocess.run(command, check=False, cwd=file.parent, env=told, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_help_and_version():

@@ -63,7 +63,7 @@ WRONG = [
     (lambda: gd.MultistartClassifier(learning_rate="adaptive"), r"has no 'learning_rate'; its size is learning_rate_init=, and how it changes schedule="),
     (lambda: gd.MultistartClassifier(beta_1=0.9), r"has no 'beta_1'; write optimizer=gd.Adam\(beta1=...\)"),
     (lambda: gd.open("results", fodler=1), r"open has no 'fodler'; allowed: 'path'"),
-    (lambda: gd.open(), r"open.path is missing; open needs path"),
+    (gd.open, r"open.path is missing; open needs path"),
     (lambda: gd.MultistartRegressor(nesterovs_momentum=True), r"write optimizer=gd.Nesterov\(0.1, 0.9\)"),
     (lambda: gd.SGD(lr=0.1, momentum=0.9), r"SGD has no 'momentum'; gd.Momentum\(lr, momentum\) and gd.Nesterov"),
     (lambda: gd.SGD(lr=0.1, weight_decay=0.1), r"SGD has no 'weight_decay'; gd.AdamW\(lr, weight_decay\) has it, and gd.WeightDecay\(rule, weight_decay\) is put around any rule"),

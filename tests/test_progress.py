@@ -1,5 +1,6 @@
 """Progress: the time that is left, in simulated sweeps; the line that is drawn; who is told, and where nothing is."""
 
+import contextlib
 import heapq
 import io
 import itertools
@@ -270,6 +271,25 @@ def test_an_interrupt_is_acknowledged_at_once(heard):
         with pytest.raises(KeyboardInterrupt):
             progress.hear()
     assert said[-1] == ENDING
+
+
+@pytest.mark.parametrize("ends_at_once", [True, False])
+def test_a_second_interrupt_is_heard_at_once_but_not_one_of_the_same_press(heard, monkeypatch, ends_at_once):
+    clock, ended = [100.0], []
+    monkeypatch.setattr("gdsim.sweep.progress.time.monotonic", lambda: clock[0])
+    listener = TerminalLine(io.StringIO(), 3600.0)
+    listener.at_once = (lambda: ended.append(True)) if ends_at_once else None
+    progress = Progress(10, listener)
+    with hearing(progress):
+        for seconds in (0.0, 0.9):  # as of a launcher that sends several
+            clock[0] = 100.0 + seconds
+            os.kill(os.getpid(), signal.SIGINT)
+            assert (progress.interrupted, ended) == (True, [])
+        clock[0] = 101.1
+        with contextlib.nullcontext() if ends_at_once else pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert ended == [True] * ends_at_once
+    assert progress.state().message == ENDING + " (again to end at once)" * ends_at_once
 
 
 def test_listeners_that_do_not_tick_are_told_of_events_alone():

@@ -1,8 +1,10 @@
 """Commands that take an experiment's file: `run` trains it, `plan` says what that would be."""
 
 import contextlib
+import functools
 import io
 import json
+import os
 import pathlib
 import signal
 import sys
@@ -70,7 +72,8 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     try:
         with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"]) as client:
             console.plan(sweep)
-            with shown(True, sys.stdout) as progress:
+            at_once = functools.partial(_leave, f"ended at once. {_kept(folder, None, None)}. {go_on}")
+            with shown(True, sys.stdout, None if client else at_once) as progress:
                 result = sweep.run(out=folder, client=client, progress=progress, **options)
         is_whole = result.attrs["finished_runs"] == result.attrs["planned_runs"]
         picture = _draw(result, folder, console) if is_whole and sweep.keep == "runs" and _is_shown(result, folder) else None
@@ -130,6 +133,13 @@ def _draw(result: Any, folder: pathlib.Path | str, console: Any) -> str | None:
         console.say(f"the plot could not be drawn ({words(error)}); all results are kept")
         return None
     return f"{folder}/convergence.png"
+
+
+def _leave(text: str) -> None:
+    """Ends the process at once, and not by its streams, which may be in use: shards and compiled kernels are whole, or not there."""
+    with contextlib.suppress(OSError):
+        os.write(1, f"\n{text}\n".encode(errors="backslashreplace"))
+    os._exit(INTERRUPTED)
 
 
 def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:

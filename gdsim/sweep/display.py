@@ -64,10 +64,14 @@ def line_of(state: State, width: int, ended: bool = False, bar: str = "#-") -> s
 
 
 class Display:
-    """Takes a sweep's states from any thread and shows them; `ticks` asks for states while nothing happens."""
+    """Takes a sweep's states from any thread and shows them; `ticks` asks for states while nothing happens.
+
+    `at_once` is what a second interrupt calls, where that is to end the process.
+    """
 
     ticks = True
     every = 0.0
+    at_once: Callable[[], object] | None = None
 
     def __init__(self, patience: float) -> None:
         self.begins = time.monotonic() + patience
@@ -82,7 +86,7 @@ class Display:
             is_news = self._is_news(state.message)
             self.state, now = state, time.monotonic()
             is_early = now < self.begins or (not is_news and now - self.drawn < self.every)
-            if is_early and not (is_news and state.message == ENDING):
+            if is_early and not (is_news and state.message.startswith(ENDING)):
                 return
             self.message = state.message
             if self._show(state, is_news):
@@ -217,10 +221,10 @@ def is_notebook() -> bool:
 
 
 @contextlib.contextmanager
-def shown(progress: Wish = None, stream: TextIO | None = None) -> Iterator[Callable[[State], None] | None]:
+def shown(progress: Wish = None, stream: TextIO | None = None, at_once: Callable[[], object] | None = None) -> Iterator[Callable[[State], None] | None]:
     """What takes a sweep's states: None decides by where output goes, True shows them anywhere, False nowhere; or a function that is given.
 
-    Raises TypeError for anything else.
+    Where it is shown, a second interrupt calls `at_once`, which ends the process. Raises TypeError for anything else.
     """
     if progress is not None and not isinstance(progress, bool) and not callable(progress):
         raise TypeError(f"progress must be True, False, or a function that takes a gdsim.sweep.progress.State; {given(progress)} was given")
@@ -229,6 +233,8 @@ def shown(progress: Wish = None, stream: TextIO | None = None) -> Iterator[Calla
         yield listener
         return
     display = _display(progress is True, stream or sys.stderr)
+    if display is not None:
+        display.at_once = at_once
     try:
         yield display
     finally:

@@ -15,6 +15,8 @@ from gdsim.sweep.remaining import Remaining
 
 TICK_SECONDS = 0.2
 ENDING = "interrupted: ending what is on the way"
+# What adds to it where a second interrupt ends the process; those that come sooner are of the same press, as of a launcher that sends several.
+AT_ONCE, PRESS_SECONDS = " (again to end at once)", 1.0
 
 
 @contextlib.contextmanager
@@ -74,7 +76,7 @@ class State(NamedTuple):
 class Progress:
     """Counts what is done, from any thread, and reports it.
 
-    A listener whose `ticks` is true is told a few times a second too.
+    A listener whose `ticks` is true is told a few times a second too; one whose `at_once` is a function has a second interrupt call it.
     """
 
     def __init__(self, runs: int, listener: Callable[[State], None] | None = None, remaining: Remaining | None = None) -> None:
@@ -83,7 +85,8 @@ class Progress:
         self.began = time.perf_counter()
         self.tally, self.failed, self.message = Tally(), 0, ""
         self.chunks = self.chunks_missing = 0  # of a sweep in a folder
-        self.interrupted = False
+        self.interrupted_at: float | None = None
+        self.at_once: Callable[[], object] | None = getattr(listener, "at_once", None)
         self.counting = threading.Lock()
 
     def add(self, tally: Tally) -> None:
@@ -92,14 +95,22 @@ class Progress:
             self.tally += tally
             self._tell()
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether someone has asked the sweep to end."""
+        return self.interrupted_at is not None
+
     def hear(self) -> None:
         """Raises KeyboardInterrupt if someone asks for it."""
         if self.interrupted:
             raise KeyboardInterrupt
 
-    def interrupt(self) -> None:
-        """Asks the sweep to end, which the next tick acknowledges; called by a signal's handler, which may hold any lock."""
-        self.interrupted = True
+    def interrupt(self) -> bool:
+        """Asks the sweep to end, which the next tick acknowledges; whether it was asked before. Called by a signal's handler, which may hold any lock."""
+        now = time.monotonic()
+        if self.interrupted_at is None:
+            self.interrupted_at = now
+        return now - self.interrupted_at >= PRESS_SECONDS
 
     def say(self, message: str) -> None:
         """Says what is being done until the next message."""
@@ -116,7 +127,7 @@ class Progress:
     def state(self) -> State:
         """How far the sweep is now."""
         done, now = self.tally, time.perf_counter()
-        message = ENDING if self.interrupted else self.message
+        message = ENDING + (AT_ONCE if self.at_once else "") if self.interrupted else self.message
         return State(self.runs, done.runs, done.run_steps, now - self.began, done.diverged, message, self.failed, self.remaining.seconds(now))
 
     def _tell(self) -> None:
@@ -137,7 +148,7 @@ class Progress:
 def hearing(progress: Progress) -> Iterator[None]:
     """Notes Ctrl-C (and, where a program ends by it, SIGTERM), to be heard where it is safe: LLVM's callbacks lose exceptions.
 
-    A second one is heard at once.
+    A second one is heard at once, by `progress.at_once` where there is such, else by who heard signals before.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -145,10 +156,8 @@ def hearing(progress: Progress) -> Iterator[None]:
     held: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, frame: Any) -> None:
-        handler = held[number]
-        if progress.interrupted and callable(handler):
-            handler(number, frame)
-        progress.interrupt()
+        if progress.interrupt():
+            progress.at_once() if progress.at_once else held[number](number, frame)
 
     ours = [number for number, handler in held.items() if callable(handler)]
     for number in ours:
