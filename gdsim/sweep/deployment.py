@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 
 import msgspec
@@ -97,15 +98,29 @@ class Local(Deployment, frozen=True, kw_only=True):
 
         if self.tls:
             need("cryptography", "tls = true", "cluster")
-        held = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
         here = {"memory_limit": memory_of(self.workers), "dashboard_address": HERE}
         options: Any = {**here, **self.worker_options, "threads_per_worker": self.threads}
         del options["nthreads"]
-        try:
+        with _interrupts_later():
             return stack.enter_context(distributed.LocalCluster(n_workers=self.workers, security=True if self.tls else None, **options))
-        finally:
-            if held is not None:
-                signal.signal(signal.SIGINT, held)
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Ctrl-C is heard at the end of the block; threads that begin in it, and processes that these ever start, never hear it."""
+    resource_tracker.ensure_running()  # which would unblock the signal when a first process is started
+    came: list[Any] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda *what: came.append(what)) if is_main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+    if came and callable(handler):
+        handler(*came[0])
 
 
 def memory_of(workers: int) -> int:

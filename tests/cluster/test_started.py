@@ -1,11 +1,14 @@
 """Clusters that a sweep starts itself: the shards of threads, TLS, and nothing that is left, however the sweep ends."""
 
+import contextlib
 import os
 import pathlib
 import re
 import signal
 import socket
+import threading
 
+import distributed
 import pytest
 
 import gdsim as gd
@@ -83,6 +86,28 @@ def test_an_error_stops_a_cluster_that_python_has_started(tmp_path):
         assert cluster.security.require_encryption
         assert sweep.run(out=tmp_path / "out", client=cluster).load().identical(sweep.run(out=tmp_path / "threads").load())
         1 / 0  # noqa: B018
+    assert cluster.status.name == "closed"
+
+
+def _blocked():
+    return signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_an_interrupt_while_workers_start_is_the_drivers_alone_and_is_heard():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has background processes ignore
+    pressed = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        with pytest.raises(KeyboardInterrupt), contextlib.ExitStack() as stack:  # noqa: PT012
+            pressed.start()
+            cluster = Local(workers=1).start(stack, 10.0)
+            pressed.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert _blocked() == set()
+    with started(Local(workers=1)) as cluster, distributed.Client(cluster) as client:
+        assert list(client.run(_blocked).values()) == [{signal.SIGINT}]  # their group's signal cannot end them with a traceback
+        client.restart()
+        assert list(client.run(_blocked).values()) == [{signal.SIGINT}]
     assert cluster.status.name == "closed"
 
 
