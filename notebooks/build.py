@@ -26,7 +26,7 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 # The longest first, so that two at once end soon.
-NAMES = ("lecture", "first_population")
+NAMES = ("lecture", "which_optimizer", "sweep_on_dask", "own_rule", "estimators", "first_population")
 LANGUAGES = ("en", "ru")
 TEXT = re.compile(r"\bT\.(\w+)")
 METADATA = {
