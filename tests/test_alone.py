@@ -1,10 +1,13 @@
 """One run that has all the lanes is the run that has one of a pack's: the same bits, whatever the network, the rule and the batch."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.population.setting import last_cache_bytes
+from gdsim.kernels.cpu import fits_alone
+from gdsim.population.setting import last_cache_bytes, structure_of
 from tests.helpers import same_results
 
 rng = np.random.default_rng(3)
@@ -37,6 +40,15 @@ def test_one_run_in_all_lanes_has_the_bits_of_a_run_in_one(name):
     problem, rule, settings = CASES[name]
     sweep = gd.Sweep(problem=problem(), optimizer=rule, starts=2, steps=25, record=gd.Record(every=6, trajectory=True, state=True), **settings)
     assert same_results(sweep.run(lanes=1), sweep.run(lanes=8)) == []
+
+
+def test_a_setting_knows_of_its_structure_whether_one_run_may_have_all_lanes():
+    rules = [gd.SGD(), gd.ClipNorm(gd.SGD(), 1.0), gd.SAM(gd.SGD())]
+    stops = [[], [gd.SmallStep(1e-3)], [gd.Target(0.1)]]
+    problems = [mlp(CLASSES, [3])(), gd.functions.Booth()]
+    for problem, rule, stop, steps in itertools.product(problems, rules, stops, (1, 10**7)):
+        setting = gd.Sweep(problem=problem, optimizer=rule, stop=stop, steps=steps).plan().groups[0].setting.for_runs(1)
+        assert setting.may_be_alone == fits_alone(structure_of(setting))
 
 
 @pytest.mark.slow

@@ -216,6 +216,7 @@ def test_the_doctor_knows_the_bits(tmp_path):
 
 def test_clusters_that_cannot_be(tmp_path):
     (tmp_path / "e.toml").write_text('[problem]\ntype = "booth"\n[optimizer]\ntype = "sgd"\n')
+    tls = [text for name in ("ca", "cert", "key") for text in (f"--tls-{name}", "e.toml")]
     for options, message in (
         (("--workers", 2, "--scheduler", "tcp://127.0.0.1:1"), "give one cluster"),
         (("--scheduler-file", "none.json"), "there is no file 'none.json'"),
@@ -223,7 +224,10 @@ def test_clusters_that_cannot_be(tmp_path):
         (("--scheduler", "tcp"), "address is like tcp://10.0.0.5:8786, with a host and a port; 'tcp' was given"),
         (("--scheduler", "tcp://10.0.0.5"), "with a host and a port"),
         (("--workers", 0), "0 is not in the range x>=1"),
+        (("--scheduler-file", "e.toml"), "'e.toml' is no file in which a scheduler has left its address"),
+        (("--scheduler", "tls://127.0.0.1:1", *tls), "'e.toml', 'e.toml' and 'e.toml' are no certificates and key that TLS can use"),
         (("--chunk-seconds", -1), "chunk_seconds must be a positive number"),
+        (("--chunk-seconds", "inf"), "chunk_seconds must be a positive number of at most 1e+09; inf was given"),
         (("--attempts", 0), "attempts must be a whole number from 1"),
     ):
         code, out, errors = gdsim("run", "e.toml", *options, folder=tmp_path)

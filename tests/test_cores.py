@@ -4,7 +4,10 @@ import os
 import re
 import subprocess
 import sys
+import tracemalloc
 
+import msgspec
+import numpy as np
 import pytest
 
 import gdsim as gd
@@ -95,10 +98,39 @@ def test_a_network_that_no_machine_holds_is_refused_before_anything_is_written(t
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.full
+@pytest.mark.parametrize(("inputs", "hidden", "starts"), [(100_000, [], 1), (2, [30_000], 1), (2, [1000], 64)])
+def test_what_a_sweep_is_said_to_need_is_what_it_takes(inputs, hidden, starts):
+    """By the memory that Python counts, in a second run, which compiles nothing; few runs of large networks need no whole packs."""
+    data = gd.Data(np.random.default_rng(0).normal(size=(8, inputs)), np.arange(8.0))
+    problem = gd.MLP(data, hidden=hidden) if hidden else gd.LinearRegression(data)
+    sweep = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=1e-9), steps=2, starts=starts, batch=2)
+    sweep.run(threads=1)
+    tracemalloc.start()
+    sweep.run(threads=1)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    plan = sweep.plan()
+    assert taken / 1.6 < plan.memory + plan.shared + plan.disk < 1.6 * taken
+
+
+def test_what_is_finished_needs_no_memory(tmp_path, monkeypatch):
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), starts=8, steps=3)
+    whole = sweep.run(out=tmp_path / "out").load()
+    monkeypatch.setattr(memory, "usable_memory", lambda: 1)
+    assert sweep.run(out=tmp_path / "out").load().identical(whole)
+    before = sorted(tmp_path.rglob("*"))
+    for out in ("out", "new"):
+        with pytest.raises(ValueError, match="one thread needs"):
+            msgspec.structs.replace(sweep, starts=9).run(out=tmp_path / out)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert gd.open(tmp_path / "out").attrs["planned_runs"] == 8
+
+
 def test_as_many_threads_train_as_fit(monkeypatch):
     plan = wide(8).plan()
     monkeypatch.setattr(memory, "usable_cores", lambda: 4)
-    for fit, words in ((9, "MB$"), (3, r"\(so 3 of 4 threads train\)$"), (0, r"\(TOO MUCH for one thread\)$")):
+    for fit, words in ((9, "kB$"), (3, r"\(so 3 of 4 threads train\)$"), (0, r"\(TOO MUCH for one thread\)$")):
         room = plan.shared + fit * plan.memory + plan.memory // 2
         monkeypatch.setattr(memory, "usable_memory", lambda room=room: room)
         assert memory.threads_that_fit(plan) == fit

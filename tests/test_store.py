@@ -129,6 +129,21 @@ def test_shards_of_another_experiment_are_not_taken_over(sweep, stored, tmp_path
     assert (found.shards, found.other_shards, found.finished_runs) == (len(before), len(foreign), stored[1].sizes["run"])
 
 
+def test_summaries_are_not_taken_for_runs(tmp_path):
+    """Where `experiment.json` has gone: neither kind goes on in a folder of the other, nor is one counted as the other."""
+    ways = {"problem": gd.functions.Booth(), "optimizer": gd.SGD(), "starts": 8, "steps": 3}
+    for kind, other in (("runs", "summary"), ("summary", "runs")):
+        out = tmp_path / kind
+        alone = gd.Sweep(keep=kind, **ways).run(out=out).load()
+        (out / "experiment.json").unlink()
+        with pytest.raises(ValueError, match=r"has lost its experiment\.json, and its 1 shard holds runs of another experiment"):
+            gd.Sweep(keep=other, **ways).run(out=out)
+        assert gd.Sweep(keep=kind, **ways).run(out=out).load().identical(alone)
+    shutil.rmtree(tmp_path / "runs" / "shards")
+    shutil.copytree(tmp_path / "summary" / "shards", tmp_path / "runs" / "shards")
+    assert survey(tmp_path / "runs").finished_runs == 0
+
+
 def test_chunks_are_counted_as_they_were_cut(tmp_path):
     sweep, out = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), starts=8, steps=3), tmp_path / "out"
     sweep.run(out=out, chunk_seconds=1e-9)

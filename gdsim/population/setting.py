@@ -11,7 +11,7 @@ import numpy as np
 
 from gdsim.data import Data
 from gdsim.kernels import decisions, state
-from gdsim.kernels.cpu import Kernels, Structure, Watches, fits_alone
+from gdsim.kernels.cpu import Kernels, Structure, Watches
 from gdsim.kernels.layout import Table, feed_of, function_layout, memory_layout, network_layout, table_of
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
@@ -113,13 +113,19 @@ class Setting(NamedTuple):
         """Bytes of the state that a step of a pack goes through: weights and what the rule keeps beside them."""
         return width * np.dtype(self.dtype).itemsize * self.problem.parameter_count * (1 + len(self.rule.slots))
 
+    @property
+    def may_be_alone(self) -> bool:
+        """Whether one run may have all lanes: `fits_alone` of its structure, which need not be made for that."""
+        watches_step = any(isinstance(s, SmallStep) for s in self.stops)
+        return isinstance(self.problem, Network) and not (self.is_written_out or self.rule.needs_norm or self.rule.climbs or watches_step)
+
     def lanes_for(self, runs: int, threads: int) -> int:
         """Lanes of a pack where each of `threads` trains `runs`; 1 where one run at a time has all the lanes and is done sooner.
 
         That is where they are few, where registers are narrow and layers large, or where the packs of all threads would leave the last cache.
         """
         width = self.width
-        if not fits_alone(structure_of(self)):
+        if not self.may_be_alone:
             return width
         costs, step = COSTS[vector_bytes()], self.problem.step_operations(self.samples_per_step)
         packed = step / costs.pack_speed + costs.pack_cycles

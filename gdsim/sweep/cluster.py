@@ -7,6 +7,7 @@ does for a task, about 10 ms of the driver and the scheduler, it does not do for
 import collections
 import contextlib
 import importlib.util
+import json
 import math
 import pathlib
 import queue
@@ -298,6 +299,16 @@ def can_encrypt() -> bool:
     return importlib.util.find_spec("cryptography") is not None
 
 
+def _check_scheduler_file(path: pathlib.Path) -> None:
+    """Refuses a file that is there and that no scheduler has written. Raises ValueError."""
+    try:
+        is_one = not path.exists() or isinstance(json.loads(path.read_bytes())["address"], str)
+    except (ValueError, KeyError, TypeError):
+        is_one = False
+    if not is_one:
+        raise ValueError(f"{str(path)!r} is no file in which a scheduler has left its address, as --scheduler-file of dask scheduler does")
+
+
 @contextlib.contextmanager
 def _reaching(scheduler: str | None, scheduler_file: Any, tls: tuple[Any, Any, Any] | None) -> Iterator[Any]:
     """The client of a scheduler that is there."""
@@ -309,6 +320,12 @@ def _reaching(scheduler: str | None, scheduler_file: Any, tls: tuple[Any, Any, A
     if tls is not None:
         authority, certificate, key = map(str, tls)
         security = distributed.Security(tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key, require_encryption=True)
+        try:
+            security.get_connection_args("client")
+        except OSError as error:
+            raise ValueError(f"{authority!r}, {certificate!r} and {key!r} are no certificates and key that TLS can use: {error}") from None
+    if scheduler_file is not None:
+        _check_scheduler_file(pathlib.Path(scheduler_file))
     if scheduler is not None and not ADDRESS.fullmatch(scheduler):
         raise ValueError(f"a scheduler's address is like tcp://10.0.0.5:8786, with a host and a port; {given(scheduler)} was given")
     place = scheduler or str(scheduler_file)

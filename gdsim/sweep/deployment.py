@@ -98,9 +98,8 @@ class Local(Deployment, frozen=True, kw_only=True):
 
         if self.tls:
             need("cryptography", "tls = true", "cluster")
-        here = {"memory_limit": memory_of(self.workers), "dashboard_address": HERE}
-        options: Any = {**here, **self.worker_options, "threads_per_worker": self.threads}
-        del options["nthreads"]
+        memory = memory_of(self.workers) if self.memory is None else _bytes(self.memory)
+        options: Any = {"memory_limit": memory, "dashboard_address": HERE, "threads_per_worker": self.threads}
         with _interrupts_later():
             return stack.enter_context(distributed.LocalCluster(n_workers=self.workers, security=True if self.tls else None, **options))
 

@@ -110,8 +110,8 @@ def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix
         raise ValueError("threads is of this machine, and client of a cluster: give one of them")
     if out is not None:
         check_stored(sweep, ways.client is not None)
-    if ways.client is None:
-        kept_here = plan.disk if out is None and plan.keep == "runs" else 0
+    if out is None:
+        kept_here = plan.disk if plan.keep == "runs" else 0
         beside = kept_here if chosen is None else kept_here * len(chosen) // plan.runs
         ways = ways._replace(threads=fitting_threads(plan, ways.threads, beside))
     with shown(progress) as listener, _reached(ways.client) as client:
@@ -201,20 +201,24 @@ def runs_in(plan: Plan, outcome: Outcome, chosen: np.ndarray | None) -> tuple[np
 
 def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, mix: bool) -> Any:
     """Trains what a folder lacks, and opens it."""
-    from gdsim.sweep.store import Store
+    from gdsim.sweep.store import Store, missing_chunks
 
     store = Store(out)
     with _usable(store):
-        kept = store.create(sweep, mix=mix, chunk_seconds=ways.chunk_seconds)
+        store.check(sweep, mix=mix)
         found = store.find(verify=True)
+        todo = missing_chunks(plan, found.shards, chunks_of(plan, ways.part))
+        if todo and ways.client is None:
+            ways = ways._replace(threads=fitting_threads(plan, ways.threads))
+        kept = store.create(sweep, mix=mix, chunk_seconds=ways.chunk_seconds)
         for damage in found.damaged:
             store.put_aside(damage.file)
     with _going():
-        return _train_missing(sweep, plan, store, kept, found, ways, listener)
+        return _train_missing(sweep, plan, store, kept, found.shards, todo, ways, listener)
 
 
-def _train_missing(sweep: Any, plan: Plan, store: Any, kept: Any, found: Any, ways: Ways, listener: Any) -> Any:
-    """Trains what a usable folder lacks, which holds the sweep `kept` and of which good shards were found, and opens it."""
+def _train_missing(sweep: Any, plan: Plan, store: Any, kept: Any, shards: Any, todo: list[Chunk], ways: Ways, listener: Any) -> Any:
+    """Trains the chunks that a usable folder lacks, which holds the sweep `kept` and these good shards, and opens it."""
     from gdsim.sweep.heartbeat import beating
     from gdsim.sweep.larger import placed_in
     from gdsim.sweep.longer import Earlier
@@ -223,8 +227,7 @@ def _train_missing(sweep: Any, plan: Plan, store: Any, kept: Any, found: Any, wa
     from gdsim.sweep.store import missing_chunks
 
     chunks = chunks_of(plan, ways.part)
-    runs = sum(c.size for c in chunks)
-    todo, whole = missing_chunks(plan, found.shards, chunks), plan
+    runs, whole = sum(c.size for c in chunks), plan
     if kept is not sweep:  # the workers of a cluster know the folder's own plan
         whole = kept.plan(chunk_seconds=ways.chunk_seconds, lanes=ways.lanes)
         todo = placed_in(whole, plan, todo)
@@ -232,7 +235,7 @@ def _train_missing(sweep: Any, plan: Plan, store: Any, kept: Any, found: Any, wa
     progress.add(Tally(runs=runs - sum(c.size for c in todo)))
     progress.chunks, progress.chunks_missing = len(chunks), len(todo)
     steps = store.earlier_steps()
-    earlier = Earlier(kept, whole, found.shards, steps) if todo and steps else None
+    earlier = Earlier(kept, whole, shards, steps) if todo and steps else None
     going, beginning = earlier.split(todo) if earlier else ([], todo)
     failed = []
     with beating(store.place, progress, ways.part), _observed(ways, store, progress):

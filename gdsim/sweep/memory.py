@@ -4,13 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.kernels.network import BLOCK
 from gdsim.population import Setting
-from gdsim.population.setting import last_cache_bytes, number_names
+from gdsim.population.setting import number_names
 from gdsim.problems import Network
-from gdsim.stops import SmallStep
 from gdsim.sweep.cores import usable_cores, usable_memory
 from gdsim.words import count_of, size_of
 
+# A lane that is refilled so often is hardly ever idle at the end, and what a batch costs beside its runs is spread over them.
+RUNS_PER_LANE = 512
 # Bytes of the starts that one thread holds at a time, unless one of them is larger.
 BATCH_BYTES = 2**24
 # Bytes per parameter of where it lies in a pack, kept and while it is found out; of a start while it is drawn.
@@ -19,22 +21,21 @@ PLACE_BYTES, DRAWN_BYTES = 48, 16
 WORKER_BYTES = 200_000_000
 
 
-def thread_bytes(setting: Setting, lanes: int | None) -> int:
-    """Bytes of a thread: weights, slots, gradients, snapshots of a pack, activations and deltas of a block, and starts."""
-    size, parameters = np.dtype(setting.dtype).itemsize, setting.problem.parameter_count
-    weights = parameters * (6 + len(setting.rule.slots)) + len(number_names(setting))
-    rows = sum(inputs + 2 * units for inputs, units in setting.problem.layers)
-    starts = max(parameters, min(512 * parameters, BATCH_BYTES // size))
-    return _width(setting, lanes) * size * (weights + 65 * rows) + starts * (size + DRAWN_BYTES)
+def runs_at_once(setting: Setting, width: int) -> int:
+    """How many runs one thread holds at a time, at most: many for each lane, as far as their starts fit."""
+    fit = BATCH_BYTES // (setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
+    return max(1, min(RUNS_PER_LANE * width, fit))
 
 
-def _width(setting: Setting, lanes: int | None) -> int:
-    """Lanes of a pack; 1 where packs would leave the last cache, and one run has all the lanes."""
-    width = lanes or setting.width
-    by_itself = isinstance(setting.problem, Network) and not (
-        setting.rule.needs_norm or setting.rule.climbs or any(isinstance(s, SmallStep) for s in setting.stops)
-    )
-    return 1 if lanes is None and by_itself and setting.pack_bytes(width) > last_cache_bytes() else width
+def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
+    """Bytes of a thread that trains so many runs: weights, slots, gradients, snapshots of a pack, activations and deltas of a block, and starts."""
+    setting = setting.for_runs(runs)
+    problem, size, width = setting.problem, np.dtype(setting.dtype).itemsize, lanes or setting.lanes_for(runs, 1)
+    weights = problem.parameter_count * (6 + len(setting.rule.slots)) + len(number_names(setting))
+    alone = width == 1 and setting.may_be_alone  # whose inputs are kept turned too, and have deltas
+    rows = sum(3 * inputs + units if alone else inputs + 2 * units for inputs, units in problem.layers) if isinstance(problem, Network) else 0
+    starts = problem.parameter_count * min(runs, runs_at_once(setting, width))
+    return width * size * (weights + (BLOCK + 1) * rows) + starts * (size + DRAWN_BYTES)
 
 
 def shared_bytes(setting: Setting) -> int:

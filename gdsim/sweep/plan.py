@@ -18,6 +18,7 @@ from gdsim.words import count_of, given, size_of
 # One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
 OPERATIONS_PER_SECOND = 5e10
 CHUNK_SECONDS = 10.0  # of a chunk, if nothing else is said
+MOST_SECONDS = 1e9  # with which a chunk is whatever fits it otherwise
 MOST_CHUNKS = 1_000_000
 # Results of a chunk before compression: few chunks are in memory at once, of those who write them and of those who read them.
 CHUNK_BYTES = 2**24
@@ -164,8 +165,8 @@ def structure_key(cell: Cell, setting: Setting) -> str:
 
 def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
     """The plan of a sweep."""
-    if not isinstance(chunk_seconds, (int, float)) or not chunk_seconds > 0:
-        raise ValueError(f"chunk_seconds must be a positive number; {given(chunk_seconds)} was given")
+    if not isinstance(chunk_seconds, (int, float)) or not 0 < chunk_seconds <= MOST_SECONDS:
+        raise ValueError(f"chunk_seconds must be a positive number of at most {MOST_SECONDS:g}; {given(chunk_seconds)} was given")
     cells = cells_of(sweep)
     grouped: dict[str, list[int]] = {}
     for number, cell in enumerate(cells):
@@ -177,7 +178,8 @@ def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
     _check_different(identities, cells)
     chunks = list(_in_turns([list(_chunks(i, g, sweep.starts, shapes[i], identities)) for i, g in enumerate(groups)]))
     checkpoints = tuple(sorted({step for g in groups for step in g.setting.checkpoints}))
-    memory, shared = max(thread_bytes(g.setting, lanes) for g in groups), max(shared_bytes(g.setting) for g in groups)
+    memory = max(thread_bytes(g.setting, lanes, cells * min(starts, sweep.starts)) for g, (cells, starts) in zip(groups, shapes, strict=True))
+    shared = max(shared_bytes(g.setting) for g in groups)
     disk = sum(_disk_bytes(g, sweep, len(checkpoints), shape) for g, shape in zip(groups, shapes, strict=True))
     return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, sweep.keep, checkpoints, memory, disk, shared)
 

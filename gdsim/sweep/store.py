@@ -36,9 +36,10 @@ from gdsim.sweep.cells import identities_of
 from gdsim.sweep.files import OF_THE_DISK
 from gdsim.sweep.larger import shown_after
 from gdsim.sweep.places import EXPERIMENT, File, Place, State, UnreachableError, data_name, failure_name, place_of
-from gdsim.sweep.plan import CHUNK_SECONDS, Chunk, Plan
-from gdsim.sweep.shards import DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
+from gdsim.sweep.plan import CHUNK_SECONDS, MOST_SECONDS, Chunk, Plan
+from gdsim.sweep.shards import SUMMARY, DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
 from gdsim.sweep.summaries import apart, summary_bytes
+from gdsim.words import count_of
 
 FORMAT = "gdsim results 2"
 MOST_EXPERIMENT_BYTES = 2**25
@@ -96,9 +97,9 @@ class Store:
     def _check_shards(self, sweep: Any) -> None:
         """Refuses a folder whose `experiment.json` has gone, and whose shards are all of other cells than a sweep's."""
         cells, shards = set(identities_of(sweep)), self.find().shards
-        if shards and not any(cells.intersection(s.footer.cells) for s in shards):
+        if shards and not any(cells.intersection(s.footer.cells) for s in of_kind(sweep.keep, shards)):
             raise StoreError(
-                f"{self.folder!r} has lost its {EXPERIMENT}, and its {len(shards):,} shards hold runs of another experiment: run that one, or give another folder"
+                f"{self.folder!r} has lost its {EXPERIMENT}, and its {count_of(len(shards), 'shard holds', 'shards hold')} runs of another experiment: run that one, or give another folder"
             )
 
     def _check_same(self, held: dict[str, Any], sweep: Any) -> None:
@@ -222,7 +223,7 @@ class Store:
     def chunk_seconds(held: dict[str, Any]) -> float:
         """By how much work of one core the folder's chunks were cut of late, as `experiment.json` says."""
         said = held.get("chunk_seconds")
-        return said if isinstance(said, float | int) and said > 0 else CHUNK_SECONDS
+        return said if isinstance(said, float | int) and 0 < said <= MOST_SECONDS else CHUNK_SECONDS
 
     def earlier_steps(self) -> int | None:
         """The steps that the folder's runs had before they were given more."""
@@ -306,13 +307,18 @@ class Store:
                     yield entry
 
 
+def of_kind(keep: str, shards: Iterable[Shard]) -> list[Shard]:
+    """Those of some shards that hold runs, or those that hold summaries of runs which no other has."""
+    return apart(list(shards)) if keep == "summary" else [s for s in shards if s.footer.format != SUMMARY]
+
+
 def missing_chunks(plan: Plan, shards: Iterable[Shard], chunks: Sequence[Chunk] | None = None) -> list[Chunk]:
     """What a folder with these shards lacks: whole chunks of the plan, and of those that other chunks have in part what is left.
 
     Of the plan's chunks it looks at `chunks`, if only some are asked for.
     """
     names = {c.name for c in plan.chunks}
-    held = [s.footer for s in (apart(list(shards)) if plan.keep == "summary" else shards)]
+    held = [s.footer for s in of_kind(plan.keep, shards)]
     done = {f.chunk for f in held} & names
     place = {identity: number for number, identity in enumerate(plan.identities)}
     others = [(f, [place.get(i, -1) for i in f.cells]) for f in held if f.chunk not in names and any(i in place for i in f.cells)]

@@ -14,13 +14,11 @@ from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.setting import kernels_for, structure_of
 from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
-from gdsim.sweep.memory import BATCH_BYTES
+from gdsim.sweep.memory import runs_at_once
 from gdsim.sweep.outcomes import Outcome, failure_of
 from gdsim.sweep.plan import Chunk, Plan
 from gdsim.sweep.progress import Progress, Tally, tally_of
 
-# A lane that is refilled so often is hardly ever idle at the end, and what a batch costs beside its runs is spread over them.
-RUNS_PER_LANE = 512
 # Batches of a thread, where its lanes are still refilled often: no thread waits long for another's last.
 BATCHES_PER_THREAD, OFTEN = 4, 32
 
@@ -51,10 +49,8 @@ def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray |
     count = len(rows)
     setting = plan.groups[chunk.group].setting.for_runs(count)
     width = lanes or setting.lanes_for(-(-count // threads), threads)
-    fit = BATCH_BYTES // (setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
-    most = max(1, min(RUNS_PER_LANE * width, fit))
     fewest = min(BATCHES_PER_THREAD, count // (threads * width * OFTEN))
-    rounds = max(1, fewest, -(-count // (threads * most)))  # as many batches for every thread
+    rounds = max(1, fewest, -(-count // (threads * runs_at_once(setting, width))))  # as many batches for every thread
     size = -(-count // (threads * rounds * width)) * width
     values = [plan.cells[c].numbers() for c in chunk.cells]
     return [Work(chunk, setting, rows[k : k + size], values, width, k) for k in range(0, count, size)]

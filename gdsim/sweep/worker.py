@@ -17,13 +17,12 @@ from gdsim.lanes.compiler import gdsim_sources
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.longer import Earlier
 from gdsim.sweep.outcomes import failure_of
-from gdsim.sweep.plan import Chunk, Plan
+from gdsim.sweep.plan import MOST_SECONDS, Chunk, Plan
 from gdsim.sweep.progress import Tally, tally_of
 from gdsim.sweep.store import Store
 from gdsim.sweep.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
 
 PACKAGES = ("numba", "numpy", "pyarrow")
-NO_CUTS = 1e9  # seconds of a chunk, where a plan's chunks are not needed
 
 
 class MismatchError(ValueError):
@@ -67,7 +66,7 @@ def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> tuple[Any
     edited = next((p for p in sweep.problem if p.is_edited), None)
     if edited is not None:
         raise MismatchError(f"{edited.name} has another source on this worker")
-    return sweep, sweep.plan(chunk_seconds=NO_CUTS)
+    return sweep, sweep.plan(chunk_seconds=MOST_SECONDS)  # as its own chunks are not asked for
 
 
 _local = threading.local()

@@ -1,6 +1,7 @@
 """What a cluster's file may say: the files to copy are read, mistakes are told in one line, time limits leave room for chunks."""
 
 import ast
+import contextlib
 import copy
 import importlib.util
 import logging
@@ -14,6 +15,7 @@ import sys
 import tomllib
 
 import dask.config
+import distributed
 import pytest
 
 from gdsim.sweep import deployment
@@ -112,6 +114,17 @@ def test_what_killed_sweeps_have_left_is_removed_by_the_next(tmp_path):
         assert pathlib.Path(made.tls_client_key).stat().st_mode & 0o077 == 0 or pathlib.Path(made.tls_client_key).parent.stat().st_mode & 0o077 == 0
         assert [folder.exists() for folder in left] == [False, True, True]
     assert sorted(tmp_path.iterdir()) == sorted(left[1:])
+
+
+def test_memory_that_is_given_is_not_held_against_the_machines(monkeypatch):
+    """Without it, the processes share what there is."""
+    monkeypatch.setattr(distributed.system, "MEMORY_LIMIT", 10**9)
+    monkeypatch.setattr(distributed, "LocalCluster", lambda **options: contextlib.nullcontext(options["memory_limit"]))
+    with contextlib.ExitStack() as stack:
+        assert Local(workers=8, tls=False, memory="300 MB").start(stack, 10.0) == 300_000_000
+        assert Local(workers=4, tls=False).start(stack, 10.0) == 250_000_000
+        with pytest.raises(ValueError, match=r"^8 workers here: each may have 125\.0 MB"):
+            Local(workers=8, tls=False).start(stack, 10.0)
 
 
 def test_dasks_settings_and_logs_are_as_they_were_after_a_cluster(monkeypatch):
