@@ -42,6 +42,55 @@ def test_going_on_is_never_having_stopped(rule, kind):
     assert same_bits(again.parameters.values, whole.parameters.values)
 
 
+STOPS = {
+    "Validation": gd.Validation(1),
+    "Plateau": gd.Plateau(1, 0.02, every=6),
+    "Plateau at the ends of cycles": gd.Plateau(1, 0.1),
+    "Plateau of batches": gd.Plateau(1, 0.01, batches=True),
+    "Target": gd.Target([0.4, 0.3]),
+    "SmallGradient": gd.SmallGradient(0.08),
+    "SmallStep": gd.SmallStep(1e-2),
+}
+
+
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.full) if k == "SmallGradient" else k for k in STOPS])
+def test_going_on_from_inside_an_epoch_is_never_having_stopped(kind):
+    """Also where the look after the last step, which a longer run does not have, has ended a run. An epoch has six steps, a cycle 16."""
+    problem = gd.MLP(gd.datasets.load("moons", validation=0.3), hidden=[6])
+    options = {"problem": problem, "optimizer": gd.Adam(lr=[0.01, 0.1]), "schedule": gd.Cosine(cycle=16, minimum=1e-4), "batch": 32, "drop_last": False}
+    options |= {"starts": 6, "stop": [STOPS[kind]], "record": gd.Record(every=1, parameters=True, state=True)}
+    whole = gd.Sweep(steps=50, **options).run()
+    early = 0
+    for cut in (14, 16, 18, 21, 23):
+        half = gd.Sweep(steps=cut, **options).run()
+        early += int(((half.steps_taken.values == cut) & (half.reason.values != "budget") & (whole.steps_taken.values > cut)).sum())
+        rest = gd.continue_from(half, steps=50 - cut, threads=1)
+        went, left = whole.steps_taken.values > cut, whole.reason.values == "budget"
+        for name in whole.data_vars:
+            ours, theirs = rest[name].values, whole[name].values
+            if "checkpoint" in whole[name].dims:
+                assert same_bits(ours[went], theirs[went, cut:]), name
+            elif name == "epoch_loss":
+                assert same_bits(ours[went], theirs[went, cut // 6 :])
+            elif str(name).startswith("state_"):
+                assert same_bits(ours[left], theirs[left]), name
+            else:
+                assert ours.tolist() == theirs.tolist() if ours.dtype.kind in "UO" else same_bits(ours, theirs), name
+    assert early > 0
+
+
+def test_small_steps_in_a_row_and_cycles_that_have_begun_are_remembered():
+    """From every step, on quadratics: gradient descent that halves a distance, and that goes to and fro."""
+    for lr, stop in ((0.5, gd.SmallStep(1e-3, times=5)), (2.0, gd.Cycling()), (2.0, gd.Cycling(every=3))):
+        options = {"problem": gd.Quadratic([[1.0]]), "optimizer": gd.SGD(lr=lr), "init": gd.Normal(1.0), "starts": 3, "stop": [stop]}
+        options["record"] = gd.Record(every="ends", state=True)
+        whole = gd.Sweep(steps=30, **options).run()
+        assert set(whole.reason.values) == {type(stop).__name__}
+        for cut in range(1, 20):
+            rest = gd.continue_from(gd.Sweep(steps=cut, **options).run(), steps=30 - cut, threads=1)
+            assert rest.steps_taken.values.tolist() == whole.steps_taken.values.tolist(), (stop, cut)
+
+
 def test_a_stored_result_goes_on_too(tmp_path):
     sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.001, 0.01]), starts=4, steps=20, record=gd.Record(state=True))
     sweep.run(out=tmp_path / "r")

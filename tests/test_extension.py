@@ -200,3 +200,28 @@ def test_steps_that_cannot_be_added(sweep, tmp_path, first, then, message):
     held.run(out=tmp_path / "out")
     with pytest.raises(ValueError, match=message):
         grown(held, **then).run(out=tmp_path / "out")
+
+
+def test_more_steps_from_inside_an_epoch(tmp_path, monkeypatch):
+    """An epoch of moons in batches of 40 has six steps; states of versions that did not keep a begun epoch's losses are refused."""
+    from gdsim.population import training
+
+    problem = gd.MLP(gd.datasets.load("moons"), hidden=[4])
+    kept = gd.Sweep(
+        problem=problem,
+        optimizer=gd.SGD(lr=0.3),
+        batch=40,
+        starts=4,
+        steps=20,
+        record=gd.Record(every=20, state=True),
+        stop=[gd.Plateau(1, 0.01, batches=True)],
+    )
+    longer = grown(kept, steps=40)
+    kept.run(out=tmp_path / "out")
+    assert longer.run(out=tmp_path / "out").load().identical(longer.run())
+    monkeypatch.setattr(training, "WATCHED_COLUMNS", {})
+    kept.run(out=tmp_path / "old")
+    before = content(tmp_path / "old")
+    with pytest.raises(ValueError, match=r"differs in steps\).*of an older version, goes on with gd\.Plateau\(batches=True\) after whole epochs, of 6 steps"):
+        longer.run(out=tmp_path / "old")
+    assert content(tmp_path / "old") == before

@@ -143,8 +143,8 @@ def test_means_of_batches_are_the_same_at_any_width_in_folders_and_going_on(moon
     for batch, epoch in epochs.items():
         chosen, before = whole.batch.values == batch, 40 // epoch
         assert same_bits(more.epoch_loss.values[chosen][:, : 80 // epoch - before], whole.epoch_loss.values[chosen][:, before : 80 // epoch])
-    with pytest.raises(ValueError, match=r"goes on after whole epochs, of 10 steps here, and the runs have 28: give a multiple of 10"):
-        gd.continue_from(sweep(28).run(), steps=12)
+    with pytest.raises(ValueError, match=r"of an older version, goes on .* after whole epochs, of 10 steps here, and the runs have 28"):
+        gd.continue_from(sweep(28).run().drop_vars("state_epoch_total"), steps=12)
     ended = sweep(80, stop=1).run()
     assert "Plateau" in ended.reason.values
     for row, free, taken, batch in zip(ended.epoch_loss.values, whole.epoch_loss.values, ended.steps_taken.values, ended.batch.values, strict=True):

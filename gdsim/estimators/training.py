@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from gdsim.data import Data
 from gdsim.estimators.settings import Settings
+from gdsim.population.training import OF_STOPS
 from gdsim.problems import MLP
 from gdsim.stops import Plateau, Record, Stop, Validation
 from gdsim.sweep.declaration import Sweep
@@ -114,6 +115,6 @@ def warn_of_ends(result: Any, settings: Settings) -> None:
 
 def check_state(result: Any, settings: Settings) -> None:
     """Refuses to go on with another kind of optimizer. Raises ValueError."""
-    held = {str(n).removeprefix("state_") for n in result.data_vars if str(n).startswith("state_")} - {"weights", "reported", "bound", "stops"}
-    if held != {*settings.rule.slots, *settings.rule.carry}:
+    held = {str(n) for n in result.data_vars if str(n).startswith("state_")} - {"state_weights", "state_reported", "state_bound", *OF_STOPS}
+    if held != {f"state_{name}" for name in (*settings.rule.slots, *settings.rule.carry)}:
         raise ValueError("partial_fit goes on with the optimizer that it began with; for another, fit a clone, or set warm_start=True and fit")

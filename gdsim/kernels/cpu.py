@@ -62,6 +62,7 @@ class Keeps(NamedTuple):
     best_points: bool = False
     state: bool = False
     held: bool = False
+    anchors: bool = False
 
 
 def with_penalty(g: Any, w: Any, step: Any) -> Any:
@@ -273,6 +274,7 @@ class Kernels:
         held = kept(keeps.held, HELD)
         held[HELD_BEST::HELD] = np.inf
         memory = np.tile(np.array([np.inf, 0], self.dtype), count * stops)
+        watched = np.tile(np.array([0, 0, 0, -1], self.dtype), count if keeps.state else 0)
         return Runs(
             points=real(0), shown=real(0), slots=real(0), carry=real(0),
             numbers=real(0), cycles=np.zeros(0, np.int64), facts=facts.ravel(), marks=marks.ravel(), held=held,
@@ -280,7 +282,7 @@ class Kernels:
             trajectory=kept(keeps.trajectory, checkpoints, parameters),
             ends=kept(keeps.ends, parameters), best_points=kept(keeps.best_points, parameters),
             end_weights=kept(keeps.state, parameters), end_slots=kept(keeps.state, parameters, s.slots), end_carry=kept(keeps.state, s.carry),
-            end_memory=memory.copy() if keeps.state else real(0),
+            end_memory=memory.copy() if keeps.state else real(0), watched=watched, anchors=kept(keeps.state and keeps.anchors, parameters),
             memory=memory, reached=np.full(count * targets, -1), progress=np.zeros(4, np.int64),
         )  # fmt: skip
 

@@ -34,7 +34,15 @@ def next_look_of(runs: Any, agenda: Any, run: Any, step: Any, stop: Any) -> Any:
 
 def is_look_of(runs: Any, agenda: Any, run: Any, step: Any, stop: Any) -> Any:
     """Whether a stop looks at a run after `step` updates: at the start, at its own steps, and at the end."""
-    return step == 0 or step == agenda.last or next_look_of(runs, agenda, run, step - 1, stop) == step
+    return step == 0 or step == agenda.last or is_own_look(runs, agenda, run, step, stop)
+
+
+def is_own_look(runs: Any, agenda: Any, run: Any, step: Any, stop: Any) -> Any:
+    """Whether a stop looks at a run after `step` updates, from 1, whether or not these are the last."""
+    cell = runs.facts[run * FACTS + CELL]
+    every = agenda.stops[stop * STOP_COLUMNS + EVERY]
+    has_looks = every > 0 or (agenda.stops[stop * STOP_COLUMNS + AT_CYCLE_ENDS] > 0 and runs.cycles[cell * 2] > 0)
+    return has_looks and next_look_of(runs, agenda, run, step - 1, stop) == step
 
 
 def next_look(runs: Any, agenda: Any, run: Any, step: Any) -> Any:

@@ -7,7 +7,7 @@ Names that are parts: the readers of the job, and `WIDTH`.
 
 from typing import Any
 
-from gdsim.kernels.decisions import BUDGET, DIVERGED, MEMORY, STOP_COLUMNS, UNFINISHED, decided, validation_looks
+from gdsim.kernels.decisions import BUDGET, DIVERGED, UNFINISHED, decided, validation_looks
 from gdsim.kernels.state import (
     AT_CHECKPOINT,
     AT_END,
@@ -187,10 +187,6 @@ def settle(table: Any, snaps: Any, place: Any) -> None:
         if what & (AT_START | AT_END) and not (finite and loss <= runs.marks[marks + BOUND]):
             why = DIVERGED
         else:
-            if what & AT_END and len(runs.end_memory) > 0:
-                stride = len(agenda.stops) // STOP_COLUMNS * MEMORY
-                for k in range(run * stride, (run + 1) * stride):
-                    runs.end_memory[k] = runs.memory[k]
             found = decided(runs, agenda, (run, step, loss, scores.gradient_largest[place], held_scores.loss[place]))
             is_held_seen = is_held_seen or validation_looks(runs, agenda, run, step)
             why = found if found != UNFINISHED else why

@@ -82,6 +82,8 @@ class Scores(NamedTuple):
 BEGAN, START_NUMBER, CELL, STEPS, REASON, HELD_STEP, FACTS = 0, 1, 2, 3, 4, 5, 6
 BOUND, FINAL_LOSS, BEST_LOSS, KNOWN_LOSS, MARKS = 0, 1, 2, 3, 4
 HELD_BEST, HELD_BEST_ACCURACY, HELD_LAST, HELD_LAST_ACCURACY, HELD = 0, 1, 2, 3, 4
+# Columns of `Runs.watched`: `Watch.total`, `seen` and `still`, and the steps since the run's anchor (-1: it has none).
+TOTAL, SEEN, STILL_STEPS, SINCE_ANCHOR, WATCHED = 0, 1, 2, 3, 4
 
 
 class Curves(NamedTuple):
@@ -115,6 +117,8 @@ class Runs(NamedTuple):
     end_slots: Any  # [run, parameter, slot]
     end_carry: Any  # [run, carry]
     end_memory: Any  # `memory` as it was before the last look, which a run that goes on does not have
+    watched: Any  # [run, WATCHED]: what its lane had seen when it began, and at the end what it then had; empty where no state is kept
+    anchors: Any  # [run, parameter]: likewise Cycling's anchor; empty without that stop
     memory: Any  # [run, stop, 2]: the best value that a stop has seen, and for how many looks there was no better
     reached: Any  # int64 [run, target]: the first step at which a target was met, -1 if none
     progress: Any  # int64 [4]: the next run, those evaluated at their start, pack-steps made, lane-steps used

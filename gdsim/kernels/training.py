@@ -14,16 +14,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.decisions import (
+    BEST,
     BUDGET,
     CYCLING,
     DIVERGED,
     EPOCH_PLATEAU,
     EVERY,
     KIND,
+    MEMORY,
     SMALL_STEP,
     STOP_COLUMNS,
     UNFINISHED,
+    WAITED,
     is_look_of,
+    is_own_look,
     is_patience_over,
     next_look,
 )
@@ -46,6 +50,7 @@ from gdsim.kernels.state import (
     slot_place,
 )  # fmt: skip
 from gdsim.kernels.steps import GRADIENT_SMALL, STILL, TARGET_REACHED
+from gdsim.kernels.watched import keep_watched, recall_watched
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.masks import any, count_of, first_of, smallest
 from gdsim.lanes.memory import call_kernel
@@ -137,15 +142,12 @@ def sit(table: Any, seat: Any, run: Any) -> None:
     watch.active[seat] = 1
     watch.flags[seat] = 0
     watch.best[seat] = INFINITY
-    watch.still[seat] = 0
-    watch.total[seat] = 0
-    watch.seen[seat] = 0
     watch.loss_bound[seat] = runs.marks[run * MARKS + BOUND]
     watch.target[seat] = next_target(table, run) if agenda.lane_stops[0] > 0 else -INFINITY
     seats.run[seat] = run
     seats.pending[seat] = 0
-    seats.anchored[seat] = -1
     seats.checkpoint[seat] = 0
+    recall_watched(table, seat, run)
     set_due(table, seat)
 
 
@@ -243,6 +245,8 @@ def keep_appointment(table: Any, seat: Any, step: Any) -> None:
     seats, snapshots, runs, agenda = job_seats(table), job_snapshots(table), job_runs(table), job_agenda(table)
     run = seats.run[seat]
     found = stop_without_loss(table, seat, run, step)
+    if step == agenda.last:
+        keep_watched(table, seat, run)
     if found != UNFINISHED:
         depart(table, seat, found)
     elif step == agenda.last:
@@ -276,7 +280,7 @@ def stop_without_loss(table: Any, seat: Any, run: Any, step: Any) -> Any:
         if kind == CYCLING:
             if seats.anchored[seat] >= 0 and cycles(table, seat, step, tolerance):
                 return stop + 1
-            if seats.anchored[seat] < 0 and is_look_of(runs, agenda, run, step, stop):
+            if seats.anchored[seat] < 0 and is_own_look(runs, agenda, run, step, stop):
                 drop_anchor(table, seat, step)
     return UNFINISHED
 
@@ -288,9 +292,15 @@ def mean_stops(table: Any, seat: Any, run: Any, step: Any, stop: Any) -> Any:
     epochs = len(runs.epoch_losses) // (len(runs.facts) // FACTS)
     mean = watch.total[seat] / watch.seen[seat]
     runs.epoch_losses[run * epochs + (step - 1) // every - began // every] = mean
-    watch.total[seat] = 0
-    watch.seen[seat] = 0
-    return is_patience_over(runs, agenda, run, stop, mean)
+    at = (run * (len(agenda.stops) // STOP_COLUMNS) + stop) * MEMORY
+    best, waited = runs.memory[at + BEST], runs.memory[at + WAITED]
+    is_over = is_patience_over(runs, agenda, run, stop, mean)
+    if is_own_look(runs, agenda, run, step, stop):
+        watch.total[seat] = 0
+        watch.seen[seat] = 0
+    else:  # the last step's, inside an epoch: a run that goes on has looked at whole epochs alone
+        runs.memory[at + BEST], runs.memory[at + WAITED] = best, waited
+    return is_over
 
 
 def drop_anchor(table: Any, seat: Any, step: Any) -> None:

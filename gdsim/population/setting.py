@@ -5,6 +5,7 @@ import contextlib
 import functools
 import pathlib
 import threading
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -268,17 +269,29 @@ def feeds_of(setting: Setting) -> tuple[Feed, Feed, Feed]:
     return training, feed_of(table, None, True, 0, kind), feed_of(held, None, True, 0, kind)
 
 
-def agenda_of(setting: Setting, kernels: Kernels, feed: Feed) -> state.Agenda:
-    """When the setting's runs, whose steps draw from `feed`, are looked at, and what ends them."""
-    epoch = 1 if setting.batch is None else int(feed.steps_per_epoch)
+def looks_of(setting: Setting, stop: Stop) -> tuple[int, bool]:
+    """(every how many steps, whether at the ends of cycles) a stop looks; 0 where lanes look in every step, or at cycles' ends alone."""
+    every = getattr(stop, "every", None)
+    at_cycle_ends = isinstance(stop, (SmallStep, Plateau)) and not is_of_batches(stop) and every is None and setting.schedule.is_cyclic
+    return 0 if setting.lanes_look_at(stop) or isinstance(stop, SmallStep) else every or epoch_of(setting), at_cycle_ends
+
+
+def has_own_look(setting: Setting, stop: Stop, step: int, values: Mapping[str, float]) -> bool:
+    """Whether a stop looks after `step` updates of a cell of these hyperparameters, whether or not they are the last; Cycling may do so after any."""
+    every, at_cycle_ends = looks_of(setting, stop)
+    first, factor = setting.schedule.cycle_of(values) if at_cycle_ends else (0, 1)
+    if first > 0:
+        return decisions.cycle_end(first, factor, step - 1) == step
+    return setting.lanes_look_at(stop) or isinstance(stop, Cycling) or (every > 0 and step % every == 0)
+
+
+def agenda_of(setting: Setting, kernels: Kernels) -> state.Agenda:
+    """When the setting's runs are looked at, and what ends them."""
     rows, lane_stops = [], {Target: 0, SmallGradient: 0, SmallStep: 0}
     for number, stop in enumerate(setting.stops):
-        every = getattr(stop, "every", None)
-        in_lanes = setting.lanes_look_at(stop)
-        at_cycle_ends = isinstance(stop, (SmallStep, Plateau)) and not is_of_batches(stop) and every is None and setting.schedule.is_cyclic
         kind = decisions.EPOCH_PLATEAU if is_of_batches(stop) else KINDS[type(stop)]
-        rows.append((kind, 0 if in_lanes or isinstance(stop, SmallStep) else every or epoch, at_cycle_ends))
-        if in_lanes:
+        rows.append((kind, *looks_of(setting, stop)))
+        if setting.lanes_look_at(stop):
             lane_stops[type(stop)] = number + 1
     kinds = {type(s) for s in setting.stops}
     wants = (setting.record.gradient_norm, SmallGradient in kinds, Validation in kinds)

@@ -29,15 +29,32 @@ from gdsim.kernels.state import (
     MARKS,
     PACK_STEPS,
     REASON,
+    SEEN,
+    SINCE_ANCHOR,
     START_NUMBER,
     STEPS,
+    STILL_STEPS,
+    TOTAL,
+    WATCHED,
     Runs,
 )
 from gdsim.kernels.training import DONE
 from gdsim.lanes.modes import ieee_mode
-from gdsim.population.setting import Setting, agenda_of, curves_of, epochs_of, feeds_of, kernels_for, number_names, structure_of, validated_of
+from gdsim.population.setting import (
+    Setting,
+    agenda_of,
+    curves_of,
+    epochs_of,
+    feeds_of,
+    has_own_look,
+    is_of_batches,
+    kernels_for,
+    number_names,
+    structure_of,
+    validated_of,
+)  # fmt: skip
 from gdsim.starts import initial_points
-from gdsim.stops import REASONS, STATUSES, SmallGradient, SmallStep, Validation
+from gdsim.stops import REASONS, STATUSES, Cycling, SmallGradient, SmallStep, Target, Validation
 
 # Operations of one call of a kernel, about a third of a second: after it Ctrl-C is heard.
 SLICE_OPERATIONS = 2e10
@@ -87,7 +104,7 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         if earlier is not None:
             runs = _resumed(setting, runs, earlier)
         feeds = feeds_of(setting)
-        job = kernels.new_job(setting.record.state, runs, agenda_of(setting, kernels, feeds[0]), feeds, workspaces[key])
+        job = kernels.new_job(setting.record.state, runs, agenda_of(setting, kernels), feeds, workspaces[key])
         _set_watch(setting, job.pack.watch)
         # Lanes that never get a run compute too, by numbers that are possible.
         job.pack.numbers.reshape(-1, width)[:] = runs.numbers.reshape(len(batch.values), -1)[0][:, None]
@@ -113,7 +130,7 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     record, count = setting.record, len(batch.number)
     keeps = Keeps(
         curves_of(setting), record.trajectory, record.parameters or record.state, any(isinstance(s, Validation) for s in setting.stops),
-        record.state, bool(validated_of(setting)),
+        record.state, bool(validated_of(setting)), any(isinstance(s, Cycling) for s in setting.stops),
     )  # fmt: skip
     targets = len(setting.targets)
     runs = kernels.new_runs(count, len(setting.checkpoints), keeps, len(setting.stops), targets, epochs_of(setting))
@@ -139,6 +156,9 @@ def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) ->
         runs.memory[:] = earlier["state_stops"].ravel()
     if setting.targets:
         runs.reached[:] = earlier["target_step"].ravel()
+        if not any(has_own_look(setting, s, setting.began, {}) for s in setting.stops if isinstance(s, Target)):
+            runs.reached[runs.reached == setting.began] = -1  # met at a look that was there because the steps were used up
+    _resume_watched(setting, runs, earlier)
     if len(runs.held):
         _resume_held(setting, runs, earlier)
     if len(runs.best_points):
@@ -148,6 +168,27 @@ def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) ->
         points=earlier["state_weights"].ravel(), shown=earlier["state_reported"].ravel(),
         slots=flat(setting.rule.slots).astype(kind), carry=flat(setting.rule.carry).astype(kind),
     )  # fmt: skip
+
+
+# What lanes have seen of their runs, by the names of its columns; each is kept where one of these stops asks for it.
+WATCHED_COLUMNS = {
+    "state_epoch_total": (TOTAL, is_of_batches), "state_epoch_seen": (SEEN, is_of_batches),
+    "state_small_steps": (STILL_STEPS, lambda stop: isinstance(stop, SmallStep) and stop.times > 1),
+    "state_since_anchor": (SINCE_ANCHOR, lambda stop: isinstance(stop, Cycling)),
+}  # fmt: skip
+
+
+OF_STOPS = ("state_stops", "state_anchor", *WATCHED_COLUMNS)  # without these stops begin anew
+
+
+def _resume_watched(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> None:
+    """Goes on from what lanes had seen; states of the versions that did not keep it have nothing seen."""
+    watched = runs.watched.reshape(-1, WATCHED)
+    for name, (place, _) in WATCHED_COLUMNS.items():
+        if len(watched) and name in earlier:
+            watched[:, place] = earlier[name]
+    if len(runs.anchors) and "state_anchor" in earlier:
+        runs.anchors[:] = earlier["state_anchor"].ravel()
 
 
 def _resume_held(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> None:
@@ -229,6 +270,12 @@ def _state_columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.nda
     }  # fmt: skip
     if setting.stops:
         found["state_stops"] = runs.end_memory.reshape(count, -1)
+    watched = runs.watched.reshape(count, WATCHED)
+    found |= {name: watched[:, place].copy() for name, (place, asks) in WATCHED_COLUMNS.items() if any(map(asks, setting.stops))}
+    if len(runs.anchors):
+        anchors = runs.anchors.reshape(count, parameters).copy()
+        anchors[watched[:, SINCE_ANCHOR] < 0] = np.nan
+        found["state_anchor"] = anchors
     slots = runs.end_slots.reshape(count, parameters, len(rule.slots))
     carry = runs.end_carry.reshape(count, len(rule.carry))
     found |= {f"state_{name}": slots[:, :, k].copy() for k, name in enumerate(rule.slots)}

@@ -1,14 +1,14 @@
 """A folder's runs with more steps: those that were kept with their state go on from where they stood, bit for bit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.setting import curves_of, epoch_of, epochs_of, is_of_batches, validated_of
-from gdsim.stops import STATUSES
+from gdsim.population.setting import curves_of, epoch_of, epochs_of, has_own_look, is_of_batches, validated_of
+from gdsim.stops import REASONS
 from gdsim.sweep.cells import cells_of, identities_of
 from gdsim.sweep.opening import StoredColumn, index_of
 from gdsim.sweep.plan import Chunk, Plan
@@ -29,17 +29,40 @@ def why_not_longer(sweep: Any, steps: int) -> str:
         lacking = [c for c in checkpoints if c <= steps and c not in had]
         if lacking:
             return f"step {lacking[0]} would be a checkpoint and was none: give record.every as a number that divides {steps}"
-    return why_not_whole_epochs(sweep, steps)
+    return ""
 
 
 def why_not_whole_epochs(sweep: Any, steps: int) -> str:
-    """Why the losses of epochs cannot go on after `steps` steps: the mean of an epoch's batches is of all of them. Nothing if they can."""
+    """Why the losses of epochs cannot go on after `steps` steps where a begun epoch's losses so far were not kept, as older versions have it. Nothing if they can."""
     for cell in cells_of(sweep):
         setting = sweep.setting(cell)
         epoch = epoch_of(setting)
         if any(map(is_of_batches, setting.stops)) and steps % epoch:
-            return f"gd.Plateau(batches=True) goes on after whole epochs, of {epoch} steps here, and the runs have {steps}: give a multiple of {epoch}"
+            return (
+                f"this state, of an older version, goes on with gd.Plateau(batches=True) after whole epochs, of {epoch} steps here, and the runs have {steps}"
+            )
     return ""
+
+
+def has_sums(names: Iterable[Hashable]) -> bool:
+    """Whether a state has the losses of a begun epoch so far, by the names of its variables."""
+    return "state_epoch_total" in names
+
+
+def going_on(
+    steps: int, taken: np.ndarray, cells: np.ndarray, reasons: np.ndarray, of_cell: Callable[[int], tuple[Setting, Mapping[str, float]]]
+) -> np.ndarray:
+    """[run] whether runs of `steps` steps go on with more; `reasons` as places in `REASONS`, `of_cell(cell)` its setting and hyperparameters."""
+    going = taken == steps
+    pairs, place = np.unique(np.stack([cells, reasons], 1)[going], axis=0, return_inverse=True)
+    going[going] = np.array([_goes_on(steps, REASONS[reason], *of_cell(int(cell))) for cell, reason in pairs], bool)[place.ravel()]
+    return going
+
+
+def _goes_on(steps: int, reason: str, setting: Setting, numbers: Mapping[str, float]) -> bool:
+    """Whether nothing has ended a run but its budget, or a stop that would not have looked after `steps` steps had there been more."""
+    stops = [s for s in setting.stops if type(s).__name__ == reason]
+    return reason == "budget" or (reason != "Diverged" and not any(has_own_look(setting, s, steps, numbers) for s in stops))
 
 
 class Earlier:
@@ -67,16 +90,17 @@ class Earlier:
     def train(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> dict[str, np.ndarray]:
         """The columns of a batch's runs: those that had used up their steps go on, the others stay as they were."""
         held = self._columns(batch.number, work.setting)
-        going = held["status"] == STATUSES.index("budget")
+        going = going_on(self.steps, held["steps_taken"], batch.cell, held["reason"], lambda c: (work.setting, batch.values[c]))
         if not going.any():
             return held
         setting = work.setting._replace(began=self.steps)
         ends = {name: values[going] for name, values in held.items()}
         more = train_batch(setting, batch.part(going), work.width, workspaces, stopping, ends).columns
-        own = np.searchsorted(work.setting.checkpoints, setting.checkpoints[1:])
+        first = 0 if self.steps in work.setting.checkpoints else 1  # which a stop may have left out where it ended a run after the last step
+        own = np.searchsorted(work.setting.checkpoints, setting.checkpoints[first:])
         for name, values in more.items():
             if name in (*curves_of(setting), "trajectory"):
-                held[name][np.flatnonzero(going)[:, None], own] = values[:, 1:]
+                held[name][np.flatnonzero(going)[:, None], own] = values[:, first:]
             elif name == "epoch_loss":
                 whole, had = lacking((len(going), epochs_of(work.setting)), values.dtype), held[name]  # as wide as the widest in the folder
                 whole[:, : had.shape[1]] = had[:, : whole.shape[1]]

@@ -7,9 +7,11 @@ import numpy as np
 
 from gdsim.axes import checked_whole
 from gdsim.population import Batch, train_batch
+from gdsim.population.training import OF_STOPS
+from gdsim.sweep.cells import cells_of
 from gdsim.sweep.display import Wish, shown
 from gdsim.sweep.execute import Ways, check_unedited, runs_in
-from gdsim.sweep.longer import why_not_whole_epochs
+from gdsim.sweep.longer import going_on, has_sums, why_not_whole_epochs
 from gdsim.sweep.outcomes import running
 from gdsim.sweep.plan import Plan
 from gdsim.sweep.progress import Progress
@@ -23,8 +25,9 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
     """The runs of a result with `steps` more updates: an xarray.Dataset whose checkpoints begin where the result ended.
 
     The result, or the folder of one, must have been recorded with `gd.Record(state=True)`. Runs that used up their budget go on, optimizer state,
-    schedule, sample orders and stops included; runs that had ended by a stop stay as they were. `progress` as of `Sweep.run`. Raises ValueError for a
-    result without state, or from no sweep that this process knows.
+    schedule, sample orders and stops included, also from inside an epoch, and so do those that were ended by a look that was there only because the
+    steps were used up; runs that had ended otherwise stay as they were. `progress` as of `Sweep.run`. Raises ValueError for a result without state, or
+    from no sweep that this process knows.
 
     >>> import gdsim as gd
     >>> half = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Adam(), steps=50, record=gd.Record(state=True)).run()
@@ -40,12 +43,14 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
         raise ValueError("continue_from counts steps, and this sweep was given samples")
     if "state_weights" not in result:
         raise ValueError("the result has no state to go on from; record it with gd.Record(state=True)")
-    if reason := why_not_whole_epochs(sweep, sweep.steps):
+    if not has_sums(result) and (reason := why_not_whole_epochs(sweep, sweep.steps)):
         raise ValueError(reason)
     longer = msgspec.structs.replace(sweep, steps=sweep.steps + more)
     numbers = result.run.values
     result = result.load()
-    going = result.status.values == "budget"
+    cells = cells_of(sweep)
+    reasons = np.array([WORDS["reason"].index(r) for r in result.reason.values])
+    going = going_on(sweep.steps, result.steps_taken.values, result.cell.values, reasons, lambda c: (sweep.setting(cells[c]), cells[c].numbers()))
     plan = _plan_from(longer, sweep.steps, lanes)
     found, parts = _gone_on(plan, result, numbers[going], Ways(threads, lanes, None, 1, 10.0), progress)
     if (~going).any():
@@ -61,7 +66,7 @@ def continue_with(result: Any, sweep: Any, *, began: int, threads: int, progress
     """
     plan = _plan_from(sweep, began, None)
     alive = result.run.values[result.status.values != "diverged"]
-    found, parts = _gone_on(plan, result.drop_vars("state_stops", errors="ignore"), alive, Ways(threads, None, None, 1, 10.0), progress)
+    found, parts = _gone_on(plan, result.drop_vars(OF_STOPS, errors="ignore"), alive, Ways(threads, None, None, 1, 10.0), progress)
     return remembered(sweep, dataset(plan, np.concatenate(found), joined(parts)))
 
 

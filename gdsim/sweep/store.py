@@ -118,9 +118,12 @@ class Store:
         if not set(different) <= {*EXTENSIBLE, "steps"}:
             raise StoreError(refusal)
         if "steps" in different:
-            from gdsim.sweep.longer import why_not_longer
+            from gdsim.sweep.longer import has_sums, why_not_longer, why_not_whole_epochs
 
             reason = why_not_longer(sweep, kept["steps"] or 0)
+            begun = why_not_whole_epochs(sweep, kept["steps"]) if not reason else ""
+            if begun and not all(has_sums(s.footer.columns) for s in self.find().shards):
+                reason = begun
             if reason:
                 raise StoreError(f"{refusal}; {reason}")
         alike = msgspec.structs.replace(sweep, steps=kept["steps"]) if "steps" in different else sweep
