@@ -311,58 +311,6 @@ def test_sam_takes_its_gradient_uphill(torch, batch):
     assert np.allclose(result.trajectory.values[0, 3], w.numpy(), rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize(("start", "every"), [(0, 1), (5, 1), (4, 3)])
-def test_an_average_is_the_mean_of_iterates(start, every):
-    options = {"problem": gd.functions.Booth(), "steps": 20, "record": gd.Record(every=1, trajectory=True)}
-    path = gd.Sweep(optimizer=gd.Nesterov(lr=0.01), **options).run().trajectory.values[0]
-    ours = gd.Sweep(optimizer=gd.Averaged(gd.Nesterov(lr=0.01), start=start, every=every), **options).run().trajectory.values[0]
-    for t in range(21):
-        taken = [k for k in range(1, t + 1) if k > start and (k - start) % every == 0]
-        expected = path[taken].mean(0) if taken else path[t]
-        assert np.allclose(ours[t], expected, rtol=1e-12, atol=1e-13), t
-
-
-FAMILIES = {
-    "in registers": gd.functions.Booth(), "in memory": gd.Quadratic([[3.0, 1.0], [1.0, 2.0]], [[0.5, -0.5]]),
-    "of samples": gd.Expression("(a*x + b - y)**2", data=gd.Data(np.linspace(-1, 1, 9)[:, None], np.linspace(0, 3, 9) ** 2)),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_what_needs_the_whole_gradient_has_it_in_every_family_of_kernels(name):
-    """Clipping by norm and SAM beside NumPy, on functions in registers, in memory and of samples; a network is above."""
-    problem = FAMILIES[name]
-    if name == "in registers":
-        gradient = problem.gradient
-    elif name == "in memory":
-        gradient = lambda w: problem.matrix.values @ (w - problem.minimum)  # noqa: E731
-    else:
-        columns = np.c_[problem.data.X, problem.data.y]
-        gradient = lambda w: problem.gradient(np.c_[np.tile(w, (9, 1)), columns]).mean(0)  # noqa: E731
-    options = {"problem": problem, "init": np.array([[2.0, -1.0]]), "steps": 15, "record": gd.Record(every=1, trajectory=True)}
-    clipped = gd.Sweep(optimizer=gd.ClipNorm(gd.Momentum(lr=0.05), 0.5), **options).run().trajectory.values[0]
-    climbing = gd.Sweep(optimizer=gd.SAM(gd.SGD(lr=0.02), rho=0.3), **options).run().trajectory.values[0]
-    w, h, v = np.array([2.0, -1.0]), np.zeros(2), np.array([2.0, -1.0])
-    for t in range(15):
-        g = gradient(w)
-        h = 0.9 * h + 0.05 * g * min(1.0, 0.5 / (np.linalg.norm(g) + 1e-6))
-        w = w - h
-        g = gradient(v)
-        v = v - 0.02 * gradient(v + 0.3 * g / np.linalg.norm(g))
-        assert np.allclose(clipped[t + 1], w, rtol=1e-11, atol=1e-12), t
-        assert np.allclose(climbing[t + 1], v, rtol=1e-11, atol=1e-12), t
-
-
-def test_wrappers_can_be_nested_and_swept_over():
-    inner = gd.WeightDecay(gd.Adam(lr=[0.01, 0.1]), [0.0, 0.1])
-    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.Averaged(gd.ClipNorm(inner, 1.0)), gd.Adam(lr=0.01)], steps=5)
-    result = sweep.run()
-    assert result.sizes["run"] == 5
-    assert set(result.optimizer.values.tolist()) == {"Adam"}
-    assert result.wrapped_in.values.tolist()[::4] == ["Averaged, ClipNorm, WeightDecay decoupled=True", ""]
-    assert len(set(result.label.values.tolist())) == 5
-
-
 def test_momentum_conventions_differ_by_where_the_rate_stands():
     """SCIENCE.md, section 5: rates .1, .05, .025 and gradients 1, 2, -1 give these weights."""
     from gdsim.rules.momentum import MomentumStep
