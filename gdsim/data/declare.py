@@ -63,6 +63,8 @@ class Data:
         they are numbers.
     validation : default None, a pair (X, y), another Data, a PyTorch Dataset, or a share in (0, 1)
         The validation set; a share of all samples is set aside at random.
+    stratify : default False
+        Whether shares hold as large a part of every class, to within one sample.
     test : default None, as validation
         The test set, for `gd.evaluate(on="test")` alone: nothing is stopped or ranked by it.
     sample_weight : default None, numbers from 0 [sample]
@@ -101,6 +103,7 @@ class Data:
         *,
         validation: Any = None,
         test: Any = None,
+        stratify: bool = False,
         sample_weight: Any = None,
         class_names: Any = None,
         standardize: bool = False,
@@ -115,7 +118,7 @@ class Data:
         if whole.y.dtype.kind == "U" and class_names is None:
             warn_of_rare_classes(whole.y)
         weights = None if sample_weight is None else weights_of(sample_weight, len(whole.X))
-        sets, train = _sets(whole, {"validation": validation, "test": test}, seed)
+        sets, train = _sets(whole, {"validation": validation, "test": test}, seed, checked_truth(stratify, "stratify"))
         if weights is not None and train is not None:
             weights = weights_of(weights[train], len(train))
         standard = _standard(sets, standardize)
@@ -167,6 +170,7 @@ class Data:
         standardize: bool = False,
         validation: Any = None,
         test: Any = None,
+        stratify: bool = False,
         seed: int = 0,
         class_names: Sequence[Any] | None = None,
     ) -> Self:
@@ -200,7 +204,7 @@ class Data:
                 if "class_names" in held:
                     raise ValueError(f"it holds class_names; leave class_names={class_names!r} out")
                 held["class_names"] = class_names
-            return cls(**held, standardize=standardize, seed=seed, name=path.name)
+            return cls(**held, standardize=standardize, stratify=stratify, seed=seed, name=path.name)
 
     @property
     def sets(self) -> "dict[str, Data]":
@@ -319,10 +323,14 @@ def checked_samples(X: Any, y: Any) -> Samples:
     return Samples(features, targets, names)
 
 
-def _sets(whole: Samples, parts: dict[str, Any], seed: Any) -> tuple[dict[str, Samples], np.ndarray | None]:
+def _sets(whole: Samples, parts: dict[str, Any], seed: Any, stratify: bool) -> tuple[dict[str, Samples], np.ndarray | None]:
     """(the training set and those `parts` gives as sets or shares, by name; which samples are left to train on, where some were drawn)."""
     shares = {n: float(v) for n, v in parts.items() if is_share(v)}
-    drawn = split(len(whole.X), shares, checked_whole(seed, "Data.seed", 0, 2**64)) if shares else None
+    if stratify and not shares:
+        raise ValueError("stratify=True goes with a share, as validation=0.2; give one, or leave stratify out")
+    if stratify and not is_labels(whole.y):
+        raise ValueError(f"stratify=True goes with labels, and y is {whole.y.dtype} of shape {whole.y.shape}; leave stratify out")
+    drawn = split(len(whole.X), shares, checked_whole(seed, "Data.seed", 0, 2**64), whole.y if stratify else None) if shares else None
     sets = {"train": whole} if drawn is None else {"train": whole.rows(drawn.train), **{n: whole.rows(rows) for n, rows in drawn.held.items()}}
     sets |= {n: _held_out(v, n, whole) for n, v in parts.items() if v is not None and n not in sets}
     return sets, None if drawn is None else drawn.train

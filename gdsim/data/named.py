@@ -66,8 +66,8 @@ DATASETS: dict[str, Callable[[], tuple[Any, Any]]] = {
 }
 
 
-def load(name: str, *, validation: float | None = None, test: float | None = None, seed: int = 0) -> Data:
-    """A data set by name, with shares of it set aside for validation and for a test if asked for.
+def load(name: str, *, validation: float | None = None, test: float | None = None, stratify: bool = False, seed: int = 0) -> Data:
+    """A data set by name, with shares of it set aside for validation and for a test if asked for, of each class alike with `stratify`.
 
     digits: 1797 x 64, scaled to [0, 1], 10 classes. breast_cancer (2 classes), wine (3 classes) and diabetes (numbers):
     features standardised. moons: scikit-learn's 256 points with noise 0.2. spirals: two of 97 points. xor: the four
@@ -78,4 +78,4 @@ def load(name: str, *, validation: float | None = None, test: float | None = Non
     """
     if not isinstance(name, str) or name not in DATASETS:
         raise ValueError(f"there is no data set {name!r}; {nearest(str(name), list(DATASETS))}")
-    return Data(*DATASETS[name](), validation=validation, test=test, seed=seed, name=name)
+    return Data(*DATASETS[name](), validation=validation, test=test, stratify=stratify, seed=seed, name=name)

@@ -17,11 +17,11 @@ def is_share(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
-def split(count: int, shares: dict[str, float], seed: int) -> Split:
-    """Draws the sets of `count` samples that `shares` names, "validation" or "test".
+def split(count: int, shares: dict[str, float], seed: int, labels: np.ndarray | None = None) -> Split:
+    """Draws the sets of `count` samples that `shares` names, "validation" or "test"; of each class alike where there are `labels`.
 
     Each has an order of its own, drawn with `seed`; the validation set is the first of its order that are not in the test set, so
-    that without a test set it is the same as ever. Raises ValueError for shares that leave a set empty.
+    that without a test set it is the same as ever. By classes it is the first of each. Raises ValueError for shares that leave a set empty.
     """
     sizes = {name: round(share * count) if 0 < share < 1 else 0 for name, share in shares.items()}
     for name, share in shares.items():
@@ -34,9 +34,22 @@ def split(count: int, shares: dict[str, float], seed: int) -> Split:
     for name in ("test", "validation"):
         if name in sizes:
             order = _order(count, seed, name)
-            held[name] = np.sort(order[~taken[order]][: sizes[name]])
+            left = order[~taken[order]]
+            held[name] = np.sort(left[: sizes[name]] if labels is None else _of_each(left, sizes[name], labels))
             taken[held[name]] = True
     return Split(np.flatnonzero(~taken), held)
+
+
+def _of_each(left: np.ndarray, size: int, labels: np.ndarray) -> np.ndarray:
+    """The first of each class among the samples `left`, `size` in all: each class's part of it, rounded by largest remainders."""
+    _, codes, members = np.unique(labels, return_inverse=True, return_counts=True)
+    codes = codes.ravel()
+    there = np.bincount(codes[left], minlength=len(members))
+    parts, remainders = np.divmod(size * members, len(labels))
+    while (missing := size - parts.sum()) > 0:  # once, but where a class has no more
+        places = np.argsort(-remainders, kind="stable")
+        parts[places[(parts < there)[places]][:missing]] += 1
+    return np.concatenate([left[codes[left] == code][:part] for code, part in enumerate(parts)])
 
 
 def _order(count: int, seed: int, name: str) -> np.ndarray:

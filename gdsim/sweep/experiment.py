@@ -20,8 +20,8 @@ from gdsim.sweep.places import File, Place, data_name
 from gdsim.sweep.toml import read_toml
 from gdsim.words import given, nearest
 
-FILE_KEYS = ("path", "target", "drop", "features", "standardize", "validation", "test", "seed", "class_names")
-NAME_KEYS = ("name", "validation", "test", "seed")
+FILE_KEYS = ("path", "target", "drop", "features", "standardize", "validation", "test", "stratify", "seed", "class_names")
+NAME_KEYS = ("name", "validation", "test", "stratify", "seed")
 
 
 class ExperimentError(ValueError):

@@ -53,7 +53,7 @@ def listed(kind: str) -> list[Entry]:
         (Robbins and Monro 1951).
     """
     if kind == "data":
-        return [Entry(name, [], {"validation": None, "test": None, "seed": 0}, sentence) for name, sentence in DATA.items()]
+        return [Entry(name, [], {"validation": None, "test": None, "stratify": False, "seed": 0}, sentence) for name, sentence in DATA.items()]
     return [_entry(one) for one in KINDS[kind]]
 
 

@@ -167,3 +167,43 @@ def test_data_say_what_they_are():
     named = gd.Data(X, np.array(["<b>", "c", "d"])[y], test=0.2)
     assert "&lt;b&gt;" in named._repr_html_()
     assert "<th>test</th><td>10 samples</td>" in named._repr_html_()
+
+
+@pytest.mark.parametrize("counts", [[7, 3], [50, 30, 21], [100, 1, 1, 1, 1], [2, 2, 2, 2, 2], [1, 1, 1, 1, 1, 1, 1, 1, 9]])
+@pytest.mark.parametrize("shares", [{"validation": 0.2}, {"test": 0.3, "validation": 0.25}, {"validation": 0.45, "test": 0.45}])
+def test_stratified_shares_hold_each_classs_part_to_within_one_sample(counts, shares):
+    labels = np.random.default_rng(1).permutation(np.repeat([f"class {k}" for k in range(len(counts))], counts))
+    places = np.arange(float(len(labels)))[:, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of rare classes
+        data = gd.Data(places, labels, stratify=True, seed=3, **shares)
+    assert sorted(np.concatenate([part.X[:, 0] for part in data.sets.values()])) == places[:, 0].tolist()
+    for name, share in shares.items():
+        part = data.sets[name]
+        size = round(share * len(labels))
+        held = labels[part.X[:, 0].astype(int)]
+        assert len(held) == size
+        for k, count in enumerate(counts):
+            assert abs((held == f"class {k}").sum() - size * count / len(labels)) < 1
+
+
+def test_stratified_shares_keep_the_draws_of_their_seed():
+    """Of one class they are the shares that are not stratified."""
+    X = np.arange(20.0)[:, None]
+    one, plain = (gd.Data(X, np.zeros(20, int), validation=0.3, test=0.2, stratify=s, seed=5) for s in (True, False))
+    assert all(np.array_equal(one.sets[n].X, plain.sets[n].X) for n in plain.sets)
+    assert gd.datasets.load("wine", validation=0.2, stratify=True).validation.y.tolist().count(2) == 10  # 36 of 178, 48 of which are of this class
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: gd.datasets.load("diabetes", validation=0.2, stratify=True), "stratify=True goes with labels, and y is float64 of shape"),
+        (lambda: gd.Data([[0.0], [1.0]], [0, 1], stratify=True), "stratify=True goes with a share, as validation=0.2"),
+        (lambda: gd.Data([[0.0], [1.0]], [0, 1], validation=0.5, stratify="y"), "stratify"),
+    ],
+)
+def test_what_cannot_be_stratified_is_one_line(call, words):
+    with pytest.raises((ValueError, TypeError), match=words) as error:
+        call()
+    assert "\n" not in str(error.value)
