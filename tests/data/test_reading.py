@@ -266,8 +266,10 @@ def test_labels_that_only_look_like_padded_numbers_are_read_as_they_are(tmp_path
 
 
 def test_a_long_column_of_labels_is_of_one_kind(tmp_path):
-    """The reader takes files of megabytes in pieces, of which one may hold numbers alone."""
-    (tmp_path / "own.csv").write_text("a,y\n" + "1.25,7\n4.75,8\n" * 100_000 + "1.5,b\n")
+    """pandas takes a file in pieces of 2^20 fields, of which one may hold numbers alone."""
+    head, low, high = (",".join([first] * 512) for first in ("a{}", "1.5", "2.5"))
+    names = head.format(*range(512))
+    (tmp_path / "own.csv").write_text(f"{names},y\n" + f"{low},7\n{high},8\n" * 1100 + f"{low},b\n")
     assert gd.Data.read(tmp_path / "own.csv").class_names == ("7", "8", "b")
 
 
