@@ -66,7 +66,8 @@ def noise_of(frame: Any) -> str:
     runs = int(frame["runs"].iloc[0])
     if runs < FEWEST_FOR_INTERVALS:
         return f"whether that is noise, {counted([runs], 'run')} cannot tell: take {FEWEST_FOR_INTERVALS} or more"
-    low, high = (frame[n].to_numpy(float) for n in ("low", "high"))
+    few = frame["runs"].to_numpy() < FEWEST_FOR_INTERVALS  # whose medians may be anywhere
+    low, high = (np.where(few, end, frame[n].to_numpy(float)) for n, end in (("low", -np.inf), ("high", np.inf)))
     others = int(((low[1:] <= high[0]) & (high[1:] >= low[0])).sum())
     if not others:
         return "beyond noise: its interval meets that of no other cell"

@@ -63,6 +63,15 @@ def test_the_best_is_named_and_judged(made, said):
     assert all(len(line) <= 80 for line in [*verdict_of(made), *heading_of(made)])
 
 
+def test_a_cell_of_too_few_runs_for_an_interval_may_be_as_good():
+    """As in a folder that is not finished: nothing is known of it, so nothing is beyond noise."""
+    lr, start = np.meshgrid([0.01, 0.02], np.arange(8))
+    result = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.02]), starts=8, steps=30).run()
+    found = gd.table(result.isel(run=(lr.ravel() == 0.02) | (start.ravel() < 3)))
+    assert found["runs"].tolist() == [8, 3]
+    assert verdict_of(found) == ["best: lr=0.02", "its interval meets that of another cell, so they may be as good"]
+
+
 def test_a_sweep_without_a_target_counts_nothing_as_converged():
     booth = gd.functions.Booth()
     result = gd.Sweep(problem=booth, optimizer=gd.SGD(lr=[0.01, 0.02, 1e3]), starts=8, steps=30).run()
