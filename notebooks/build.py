@@ -58,9 +58,14 @@ def in_language(book: NotebookNode, table: Mapping[str, str]) -> NotebookNode:
     """A notebook with the texts of a language: in code as literals, elsewhere as they are."""
     book = NotebookNode(nbformat.from_dict(book))
     for cell in book.cells:
-        literal = cell.cell_type == "code"
-        cell.source = TEXT.sub(lambda found, literal=literal: _literal(table[found[1]]) if literal else table[found[1]].strip(), cell.source)
+        cell.source = _with_texts(cell, table)
     return book
+
+
+def _with_texts(cell: NotebookNode, table: Mapping[str, str]) -> str:
+    """A cell's source with the texts of a language in the places of T.key."""
+    written = _literal if cell.cell_type == "code" else str.strip
+    return TEXT.sub(lambda found: written(table[found[1]]), cell.source)
 
 
 def _literal(text: str) -> str:

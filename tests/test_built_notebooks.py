@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-jupytext = pytest.importorskip("jupytext", reason="jupytext is not installed: pip install -e '.[notebooks]'")
-nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed: pip install -e '.[notebooks]'")
-
-paths = pytest.importorskip("jupyter_core.paths", reason="Jupyter is not installed: pip install -e '.[notebooks]'")
+HINT = "what makes notebooks is not installed: pip install -e '.[notebooks]'"
+pytest.importorskip("jupytext", reason=HINT)
+pytest.importorskip("nbclient", reason=HINT)
+nbformat = pytest.importorskip("nbformat", reason=HINT)
+paths = pytest.importorskip("jupyter_core.paths", reason=HINT)
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 spec = importlib.util.spec_from_file_location("notebooks_build", FOLDER / "build.py")
@@ -45,7 +46,7 @@ def code_of(book):
 
 
 def test_every_text_is_a_notebook_and_every_notebook_has_a_text(made):
-    texts = {path.stem for path in FOLDER.iterdir() if path.suffix == ".py" or path.is_dir()} - {"build", "__pycache__"}
+    texts = {path.stem for path in FOLDER.glob("*.py")} - {"build"} | {path.parent.name for path in FOLDER.glob("*/*.py")}
     assert texts == set(build.NAMES)
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == {stem for books in made.values() for stem in books}
 
@@ -150,7 +151,7 @@ def local_names(source):
 
 @pytest.mark.parametrize("name", TRANSLATED)
 def test_slides_are_made_with_headings_and_figures_and_without_code(name, tmp_path):
-    pytest.importorskip("nbconvert", reason="nbconvert is not installed: pip install -e '.[notebooks]'")
+    pytest.importorskip("nbconvert", reason=HINT)
     if not any((Path(folder) / "reveal").is_dir() for folder in paths.jupyter_path("nbconvert", "templates")):
         pytest.skip("nbconvert's templates are not where Jupyter looks: pip install nbconvert into this environment")
     for file in build.slides(name, tmp_path):

@@ -17,6 +17,7 @@ from gdsim.lanes import absolute, any, exp, log, maximum, pow, sigmoid, sqrt, wh
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.mapping import mapped
 from gdsim.problems.own import source_of
+from gdsim.rules.base import RATE, Axis, Rule
 from tests.helpers import gdsim
 
 K, POWERS, SHIFTS = 3.0, (1, 2.5), np.array([0.5, -1.0])
@@ -296,6 +297,27 @@ def test_a_module_that_cannot_be_used_is_one_line_and_exit_code_2(tmp_path, text
         gd.read_experiment(tmp_path / "e.toml")
     command = CliRunner().invoke(main, ["plan", str(tmp_path / "e.toml")])
     assert (command.exit_code, len(command.output.splitlines())) == (2, 1)
+
+
+class Halved(Rule, tag="halved_by_a_test", frozen=True):
+    lr: Axis = 0.1
+    defaults = {"lecture": {"lr": 0.1}}
+    ranges = {"lr": RATE}
+
+
+class Flat(type(gd.Constant()), tag="flat_by_a_test", frozen=True):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [({"optimizer": gd.ClipNorm(Halved(), 1.0)}, "Halved is optimizer code"), ({"optimizer": gd.SGD(), "schedule": Flat()}, "Flat is schedule code")],
+)
+def test_rules_and_schedules_of_ones_own_are_not_kept(tmp_path, parts, name):
+    sweep = gd.Sweep(problem=gd.functions.Booth(), steps=1, **parts)
+    with pytest.raises(ValueError, match=f"^{name} of your own, which a results folder cannot name"):
+        sweep.run(out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 TOML = 'steps = 1\ninit = 1.0\n[problem]\ntype = "own"\nfunction = "{}"\ndim = 1\n[optimizer]\ntype = "sgd"\nlr = 0.1\n'

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.lanes.compiler import check_compiler
+from gdsim.rules import RULES
+from gdsim.schedules import SCHEDULES
 from gdsim.sweep.cores import usable_cores
 from gdsim.sweep.display import shown
 from gdsim.sweep.memory import fitting_threads
@@ -61,10 +63,18 @@ def check_unedited(sweep: Any) -> None:
 
 
 def check_stored(sweep: Any, by_workers: bool) -> None:
-    """Refuses problems that other processes could not make from what a folder says. Raises ValueError."""
+    """Refuses problems, optimizers and schedules that other processes could not make from what a folder says. Raises ValueError."""
     reason = next((r for p in sweep.problem if (r := p.why_not_stored(by_workers))), None)
     if reason:
         raise ValueError(reason)
+    known = {"optimizer": {type(one.innermost): RULES for one in sweep.optimizer}, "schedule": {type(one): SCHEDULES for one in sweep.schedule}}
+    for what, kinds in known.items():
+        foreign = [kind.__name__ for kind, allowed in kinds.items() if kind not in allowed]
+        if foreign:
+            raise ValueError(
+                f"{foreign[0]} is {what} code of your own, which a results folder cannot name and other processes do not find; "
+                f"without out= and client= it runs in memory; to keep its results, add it to gdsim/{'rules' if what == 'optimizer' else 'schedules'}/"
+            )
 
 
 class Ways(NamedTuple):

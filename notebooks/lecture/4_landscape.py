@@ -1,4 +1,7 @@
 # %% [markdown]
+# T.falling_lesson
+
+# %% [markdown]
 # T.local_minima
 
 # %%
@@ -28,6 +31,9 @@ for result, style, kind in ((single, "-", T.one_sample), (whole, "--", T.whole_d
 right.set(xlabel=T.steps, ylabel=T.share_crossed, title=T.who_crosses)
 right.legend(fontsize="x-small")
 plt.show()
+
+# %% [markdown]
+# T.wells_lesson
 
 # %% [markdown]
 # T.saddles
@@ -96,6 +102,9 @@ two.set(xlabel=T.peak_rate, ylabel=T.share_in_best, title=T.after_1000, ylim=(0,
 three.set(xlabel=T.step, title=T.at_peak.format(rate=at), ylim=(0, 1))
 two.legend(fontsize="x-small", loc="upper left")
 plt.show()
+
+# %% [markdown]
+# T.cycles_lesson
 
 # %% [markdown]
 # T.multistart

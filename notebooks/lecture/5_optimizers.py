@@ -74,6 +74,9 @@ ax.legend(fontsize="x-small")
 plt.show()
 
 # %% [markdown]
+# T.race_lesson
+
+# %% [markdown]
 # T.adagrad
 
 # %%
