@@ -14,7 +14,7 @@ from gdsim.sweep.toml import read_toml
 ROOT = pathlib.Path(gdsim.__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 PAGES = sorted(p for folder in ("how-to", "explanation") for p in (ROOT / "docs" / folder).glob("*.md"))
-TEXTS = [ROOT / "README.md", ROOT / "docs" / "index.md", *PAGES]
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "index.md", *PAGES]
 # A first line that is a comment with the name of a file: the block is that file.
 NAMED = re.compile(r"# ([\w-]+\.(?:py|toml))\n")
 NEEDS = {"pytorch": "torch"}
