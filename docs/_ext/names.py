@@ -70,7 +70,7 @@ def pages() -> list[Page]:
         names = [n for n, h in gd._HOME_OF.items() if f"{h}.".startswith(f"{home}.")]
         names.sort(key=lambda n: ORDER.index(n) if n in ORDER else len(ORDER))
         if home == "gdsim.sweep":
-            names = ["Sweep", "open", *(n for n in names if n != "Sweep")]
+            names.sort(key=("Sweep", "open").__contains__, reverse=True)
         found.append(Page(file, title, "gdsim", tuple(names), sentence))
     for name, title in MODULES.items():
         room = getattr(gd, name)
