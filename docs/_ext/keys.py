@@ -40,6 +40,7 @@ MEANINGS = {
     "standardize": "Whether features are standardised by the training samples.",
     "validation": "The share of the samples, drawn with `seed`, that is held out for validation.",
     "test": "The share that is held out as a test set.",
+    "stratify": "Whether the shares hold as large a part of every class, to within one sample.",
     "seed": "What draws the shares.",
     "class_names": "The classes, or their names, in their order.",
 }

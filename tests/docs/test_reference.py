@@ -84,7 +84,9 @@ def keys_by_section(text):
 
 
 def test_every_key_of_a_file(module):
-    found = keys_by_section(module("keys").written())
+    keys = module("keys")
+    assert set(keys.MEANINGS) == {*keys.NAME_KEYS, *keys.FILE_KEYS}, "docs/_ext/keys.py says what the keys of data mean"
+    found = keys_by_section(keys.written())
     kinds = {"problem": PROBLEMS, "optimizer": (*RULES, *WRAPPERS), "schedule": SCHEDULES, "stop": STOPS, "init": STARTS}
     wanted = {f"{place} {c.__struct_config__.tag}": [f for f in c.__struct_fields__ if f not in c.unshown] for place, classes in kinds.items() for c in classes}
     assert {head: sorted(keys) for head, keys in found.items() if head in wanted} == {head: sorted(keys) for head, keys in wanted.items()}
