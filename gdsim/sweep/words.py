@@ -11,11 +11,13 @@ DIGITS = 3
 
 
 def shown_number(value: float, digits: int = DIGITS) -> str:
-    """A number in so many digits.
+    """A number in so many digits; a whole one below a million, as a batch of 1024 is, in all of its own.
 
-    >>> [shown_number(v) for v in (0.000464159, 2.15443e-05, 1234567.0, 0.5)]
-    ['0.000464', '2.15e-5', '1.23e6', '0.5']
+    >>> [shown_number(v) for v in (0.000464159, 2.15443e-05, 1234567.0, 0.5, 1024.0)]
+    ['0.000464', '2.15e-5', '1.23e6', '0.5', '1024']
     """
+    if abs(value) < 1e6 and value == round(value):
+        return f"{value:.0f}"
     text = f"{value:.{digits}g}"
     mantissa, e, power = text.partition("e")
     return f"{mantissa}e{int(power)}" if e else text
