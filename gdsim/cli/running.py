@@ -149,7 +149,7 @@ def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:
     """
     state = getattr(progress, "state", None)
     if state is None:
-        return f"What was finished is in {folder}"
+        return f"What was finished, if anything was begun, is in {folder}"
     done, runs = state.runs_done, state.runs
     if by_workers is not None:
         from gdsim.sweep.opening import open_results

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.sweep.frames import FEWEST_FOR_INTERVALS, absent, has_few_runs, texts_of, written
+from gdsim.sweep.frames import FEWEST_FOR_INTERVALS, absent, has_few_runs, has_intervals, shown_columns, texts_of, written
 from gdsim.sweep.words import counted
 
 MOST_ROWS = 20
@@ -19,7 +19,7 @@ def table_lines(frame: Any, width: int, accuracy: Any = None, whole: str = "gdsi
     `accuracy` are the cells' validation accuracies by their numbers, if they have some; `whole` is what shows all cells.
     """
     shown = frame.head(MOST_ROWS)
-    columns: dict[str, list[str]] = {str(n): texts_of(shown[n], 4) for n in frame.columns if n != "runs" or frame["runs"].nunique() > 1}
+    columns: dict[str, list[str]] = {str(n): texts_of(shown[n], 4) for n in shown_columns(frame) if n != "runs" or frame["runs"].nunique() > 1}
     if accuracy is not None:
         columns["validation accuracy"] = [f"{accuracy[c]:.1%}" for c in shown.index]
     varied = [n for n in columns if n in list(frame.columns)[: list(frame.columns).index("runs")]]
@@ -39,7 +39,7 @@ def heading_of(frame: Any) -> list[str]:
     runs = sorted(set(frame["runs"].tolist()))
     each = f"of {counted(runs, 'run')}{' each' if len(runs) == 1 else ''}"
     cells = f"{len(frame):,} cells {each}, the best first" if len(frame) > 1 else f"1 cell of {counted(runs, 'run')}"
-    said = [f"{cells}, by {frame.attrs['ranked_by']}", "median over runs" + (", its 95% interval from low to high" if "low" in frame else "")]
+    said = [f"{cells}, by {frame.attrs['ranked_by']}", "median over runs" + (", its 95% interval from low to high" if has_intervals(frame) else "")]
     medians = frame["median"].to_numpy(float)
     lost = ["inf: half of the runs or more diverged or never got there"] if np.isinf(medians).any() else []
     few = [f"no interval where there are fewer than {FEWEST_FOR_INTERVALS} runs"] if has_few_runs(frame) else []
@@ -56,7 +56,7 @@ def verdict_of(frame: Any) -> list[str]:
     if len(frame) == 1:
         return []
     said = f"best: {name}"
-    if "low" not in frame and best["runs"] >= FEWEST_FOR_INTERVALS:
+    if not has_intervals(frame) and best["runs"] >= FEWEST_FOR_INTERVALS:
         return [said]
     return [said, noise_of(frame)]
 

@@ -26,7 +26,7 @@ class CellTable(pandas.DataFrame):
             lines = self._lines(digits, used, gap)
             if max(map(len, lines)) <= width:
                 return "\n".join([*lines, *self._notes(used)])
-        frame = pandas.DataFrame(self)
+        frame: Any = pandas.DataFrame(self)[shown_columns(self)]
         text = frame.to_string(line_width=width, float_format=lambda v: written(v, 3), na_rep="", max_rows=pandas.get_option("display.max_rows"))
         return "\n".join([text, *self._notes({})])
 
@@ -35,7 +35,7 @@ class CellTable(pandas.DataFrame):
         most = pandas.get_option("display.max_rows") or len(self)
         frame = self.head(most)
         columns = [[str(self.index.name or ""), *map(str, frame.index)]]
-        for name in frame.columns:
+        for name in shown_columns(self):
             columns.append([names.get(str(name), str(name)), *texts_of(frame[name], digits)])
         widths = [max(map(len, column)) for column in columns]
         lines = [gap.join(text.rjust(w) for text, w in zip(row, widths, strict=True)) for row in zip(*columns, strict=True)]
@@ -43,7 +43,7 @@ class CellTable(pandas.DataFrame):
 
     def _notes(self, names: dict[str, str]) -> list[str]:
         ranked = self.attrs.get("ranked_by")
-        ends = ", 95% interval low to high" if "low" in self.columns else ""
+        ends = ", 95% interval low to high" if has_intervals(self) else ""
         said = [f"ranked by {ranked}: median over runs{ends}"] if ranked and "median" in self.columns else []
         if said and np.isnan(np.asarray(self["median"], float)).any():
             said.append(f"-: {absent(str(ranked))}")
@@ -52,11 +52,21 @@ class CellTable(pandas.DataFrame):
         return said + ([", ".join(f"{short} = {name}" for name, short in names.items())] if names else [])
 
     def _repr_html_(self) -> str:
-        frame = pandas.DataFrame(self)
+        frame = pandas.DataFrame(self)[shown_columns(self)]
         frame = frame.assign(**{n: pandas.Series(texts_of(frame[n], 4), frame.index, dtype=object) for n in RANKED if n in frame})
         return frame.to_html(float_format=lambda v: written(v, 4), na_rep="", max_rows=pandas.get_option("display.max_rows")) + "".join(
             f"<p>{note}</p>" for note in self._notes({})
         )
+
+
+def has_intervals(frame: Any) -> bool:
+    """Whether any cell of a table of cells has an interval."""
+    return "low" in frame and bool(frame["low"].notna().any())
+
+
+def shown_columns(frame: Any) -> list[Any]:
+    """The columns of a table of cells that are printed: all, but for intervals where no cell has one."""
+    return [n for n in frame.columns if n not in ("low", "high") or has_intervals(frame)]
 
 
 def has_few_runs(frame: Any) -> bool:

@@ -36,7 +36,7 @@ def table(result: Result, *, variable: str | None = None, target: float | None =
     `attrs["ranked_by"]` names what ranks: `variable` or the time to the loss `target` if given; else the time to the sweep's lowest
     `gd.Target`; else the best validation loss; else the final loss. `median` is the lower one of two in the middle, diverged runs being
     infinite, of times those that never met the target; a cell without such a number, as without a validation set, has NaN and comes last. `low` and `high` are the order statistics that enclose it in 95%, NaN where there
-    are fewer than six runs, and left out where all have so few. `converged` is left out where nothing could converge; `worse_than_start` counts runs that ended
+    are fewer than six runs; of summaries there are none. `converged` is left out where nothing could converge; `worse_than_start` counts runs that ended
     above their first loss without diverging. `columns="all"` gives every column in the order of cells, quartiles of the final loss
     among them. Takes a folder's path too, and summaries, whose quantiles are the middles of their bins, at most a sixteenth from the
     truth. Raises ValueError.
@@ -64,9 +64,10 @@ def _ranked(result: Any, ranks: CellRanks) -> Any:
     names = {n: with_none(n, values_of(c)) for n, c in ranks.coordinates.items() if n not in ("cell", "label")}
     few = {n: v for n, v in names.items() if n != "optimizer" or len(set(v.tolist())) > 1 or len(names) == 1}
     counts, runs = ended_counts(result, "diverged")
-    enclosed = ~np.isneginf(ranks.low)  # by order statistics that there are
-    ends = {"low": np.where(enclosed, ranks.low, np.nan), "high": np.where(enclosed, ranks.high, np.nan)}
-    shown: dict[str, Any] = {**few, "runs": runs, "median": ranks.median, **({} if np.isnan(ends["low"]).all() else ends)}
+    shown: dict[str, Any] = {**few, "runs": runs, "median": ranks.median}
+    if not is_summary(result):  # which has no order statistics
+        enclosed = ~np.isneginf(ranks.low)  # by order statistics that there are
+        shown |= {"low": np.where(enclosed, ranks.low, np.nan), "high": np.where(enclosed, ranks.high, np.nan)}
     if may_converge(result):
         shown["converged"] = ended_counts(result, "converged")[0]
     shown["diverged"] = counts

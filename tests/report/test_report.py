@@ -198,6 +198,9 @@ def test_a_report_begins_with_what_came_out(tmp_path):
     gd.Sweep(**{**booth, "starts": 2}, optimizer=gd.SGD(lr=[0.0025, 0.05])).run(out=tmp_path / "few")
     text = write_report(tmp_path / "few").read_text()
     assert "Whether that is noise, 2 runs cannot tell: take 6 or more." in text
+    moons = gd.MLP(gd.datasets.load("moons", validation=0.2), hidden=[2])
+    gd.Sweep(problem=moons, optimizer=gd.SGD(lr=[0.1, 0.2]), starts=1, steps=5).run(out=tmp_path / "one")
+    assert "1 run cannot tell" in write_report(tmp_path / "one").read_text()  # medians of accuracies too are without intervals
     assert "beyond noise" not in text
 
 
