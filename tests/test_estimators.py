@@ -7,11 +7,13 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn import exceptions, metrics, model_selection, neural_network, pipeline, preprocessing
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
 import gdsim as gd
+from gdsim.estimators.training import drawn
 from gdsim.lanes import compiler
 from gdsim.population import setting as on_settings
 from gdsim.sweep import result as on_results
@@ -62,6 +64,25 @@ def test_from_the_same_weights_losses_and_weights_are_those_of_scikit_learn(kind
         np.testing.assert_allclose(ours.loss_curve_[1:], peer.loss_curve_, rtol=near)
         np.testing.assert_allclose((ours.loss_, ours.best_loss_), (peer.loss_, min(ours.loss_curve_[0], peer.best_loss_)), rtol=near)
     assert ours.n_iter_ == peer.n_iter_ == 25
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("activation", ["relu", "logistic"])
+def test_starts_are_drawn_as_scikit_learn_draws_them(activation):
+    """Weights and biases of a layer alike, uniform within one bound; every start its own, the first of few the first of many."""
+    X, y = targets("three classes")
+    options = {"hidden_layer_sizes": (40,), "activation": activation, "max_iter": 1}
+    peer = neural_network.MLPClassifier(solver="sgd", learning_rate_init=1e-300, random_state=0, **options).fit(X, y)
+    problem = gd.MLP(gd.Data(X, y), [40], "sigmoid" if activation == "logistic" else activation)
+    ours = drawn(problem, 50, 7)
+    layers = [problem.unpack(v) for v in ours]
+    for k, (w, b) in enumerate(zip(peer.coefs_, peer.intercepts_, strict=True)):
+        bound = np.sqrt((2 if activation == "logistic" else 6) / sum(w.shape))
+        assert 0.9 * bound < max(abs(w).max(), abs(b).max()) < bound  # the formula is scikit-learn's
+        for numbers in (np.array([layer[k][i] for layer in layers]) for i in (0, 1)):
+            assert stats.kstest(numbers.ravel(), stats.uniform(-bound, 2 * bound).cdf).pvalue > 1e-3
+    assert len(np.unique(ours)) == ours.size
+    assert same_bits(drawn(problem, 2, 7), ours[:2])
 
 
 @FULL

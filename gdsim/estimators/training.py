@@ -1,5 +1,6 @@
 """What an estimator trains, as a sweep of one cell; and what came of it: the networks of all starts that did not diverge."""
 
+import math
 import warnings
 from typing import Any, NamedTuple, Self
 
@@ -8,6 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from gdsim.data import Data
 from gdsim.estimators.settings import Settings
+from gdsim.lanes.draws import uniform_numbers
+from gdsim.lanes.philox import INITIAL_POINT
 from gdsim.population.training import OF_STOPS
 from gdsim.problems import MLP
 from gdsim.stops import Plateau, Record, Stop, Validation
@@ -22,19 +25,30 @@ FAR = 10.0
 
 
 def sweep_of(settings: Settings, problem: MLP, weight: float, seed: int, *, init: np.ndarray | None = None, epochs_before: int = 0) -> Sweep:
-    """The sweep of all starts on a problem without penalty, whose samples weigh `weight` in the mean.
+    """The sweep of all starts on a problem without penalty, whose samples weigh `weight` in the mean; from `init`, or drawn.
 
     The penalty is alpha / 2 |w|^2 divided by what a step's samples weigh, as MLPClassifier has it.
     """
+    init = drawn(problem, settings.starts, seed) if init is None else init
     count = len(problem.data.X)
     batch = settings.batch_of(count)
     epoch = settings.steps_of(count)
     return Sweep(
         problem=MLP(problem.data, problem.hidden, problem.activation, problem.loss, l2=settings.alpha / ((batch or count) * weight)),
-        optimizer=settings.rule, schedule=settings.schedule, init=init, starts=settings.starts if init is None else len(init),
+        optimizer=settings.rule, schedule=settings.schedule, init=init, starts=len(init),
         steps=(epochs_before + settings.epochs) * epoch, batch=batch, shuffle="epoch" if settings.is_shuffled else "once", drop_last=False,
         stop=_stops(settings, epoch), record=Record(every="ends", parameters=True, state=True, gradient_norm=False), seed=seed, dtype=settings.dtype,
     )  # fmt: skip
+
+
+def drawn(problem: MLP, starts: int, seed: int) -> np.ndarray:
+    """[start, parameter] where training begins, as scikit-learn draws it: a layer's weights and biases uniform within sqrt(6 / (inputs + units)).
+
+    Of a network whose activation is the sigmoid it is sqrt(2 / (inputs + units)). The weights are those of `gd.MLP`'s "glorot" but for that factor.
+    """
+    share = 2.0 if problem.activation == "sigmoid" else 6.0
+    bounds = np.repeat([math.sqrt(share / (n + units)) for n, units in problem.layers], [(n + 1) * units for n, units in problem.layers])
+    return (2.0 * uniform_numbers(seed, np.arange(starts, dtype=np.uint32), (INITIAL_POINT, 0), problem.parameter_count) - 1.0) * bounds
 
 
 def _stops(settings: Settings, epoch: int) -> list[Stop]:
