@@ -36,6 +36,22 @@ MEANT = {
     "dtype": ("precision",),
     "data": ("X", "dataset"),
     "patience": ("n_iter_no_change",),
+    "mean_squared_error": ("mse", "MSELoss", "l2"),
+    "absolute_error": ("mae", "mean_absolute_error", "L1Loss", "l1"),
+    "huber": ("HuberLoss", "SmoothL1Loss", "smooth_l1"),
+    "log_loss": ("bce", "binary_crossentropy", "binary_cross_entropy", "logistic", "BCELoss", "BCEWithLogitsLoss"),
+    "cross_entropy": ("ce", "nll", "softmax", "categorical_crossentropy", "sparse_categorical_crossentropy", "CrossEntropyLoss", "NLLLoss"),
+    "CosineDecay": ("CosineAnnealingLR",),
+    "SGDR": ("CosineAnnealingWarmRestarts",),
+    "Step": ("StepLR",),
+    "MultiStep": ("MultiStepLR",),
+    "Exponential": ("ExponentialLR",),
+    "Polynomial": ("PolynomialLR",),
+    "OneCycle": ("OneCycleLR",),
+    "Triangular": ("CyclicLR",),
+    "Warmup": ("LinearLR",),
+    "ClipNorm": ("clip_grad_norm_",),
+    "ClipValue": ("clip_grad_value_",),
 }  # fmt: skip
 # Fields that people look for where they are not, and what has them.
 ELSEWHERE = {
@@ -50,7 +66,17 @@ ELSEWHERE = {
     "lr": "the optimizer has it, such as gd.Adam(lr=0.01)",
     "learning_rate": "the optimizer has it, such as gd.Adam(lr=0.01)",
     "lr_decay": "schedule= says how a rate falls, such as gd.InverseTime()",
+    "ReduceLROnPlateau": "no schedule looks at losses; gd.Plateau ends a run whose loss falls no more",
+    "LBFGS": "there is no L-BFGS; every rule takes one gradient a step, such as gd.Adam(lr=0.01)",
+    "MSELoss": 'it is a name, as in gd.MLP(data, loss="mean_squared_error")',
+    "L1Loss": 'it is a name, as in gd.MLP(data, loss="absolute_error")',
+    "HuberLoss": 'it is a name, as in gd.MLP(data, loss="huber")',
+    "BCELoss": 'it is a name, as in gd.MLP(data, loss="log_loss")',
+    "BCEWithLogitsLoss": 'it is a name, as in gd.MLP(data, loss="log_loss")',
+    "CrossEntropyLoss": 'it is a name, as in gd.MLP(data, loss="cross_entropy")',
+    "NLLLoss": 'it is a name, as in gd.MLP(data, loss="cross_entropy")',
 }
+_EPOCHS = ("samples", "an epoch is as many samples as the data has: samples=3 * len(X) trains for 3")
 # Names of other libraries that are several of gdsim's, or stand for what is written otherwise: with a field that tells where they were meant.
 INSTEAD = {
     "betas": ("beta1", "write beta1= and beta2="),
@@ -62,6 +88,9 @@ INSTEAD = {
     "epsilon": ("learning_rate_init", "write optimizer=gd.Adam(eps=...)"),
     "power_t": ("learning_rate_init", "write schedule=gd.Power(exponent)"),
     "max_fun": ("learning_rate_init", "there is no L-BFGS; max_iter= counts epochs"),
+    "epochs": _EPOCHS,
+    "n_epochs": _EPOCHS,
+    "num_epochs": _EPOCHS,
 }
 # A list of more names than this is no help.
 MOST_NAMES = 50
@@ -186,7 +215,7 @@ def need(module: str, what: str, extra: str) -> None:
 def unknown_name(module: str, name: str, allowed: Sequence[str]) -> AttributeError:
     """The error for a name that a module does not have."""
     close = closest(name, allowed)
-    hint = f"; did you mean {close!r}?" if close else ""
+    hint = f"; did you mean {close!r}?" if close else f": {ELSEWHERE[name]};" if name in ELSEWHERE else ""
     listed = f" allowed: {', '.join(allowed)}" if len(allowed) <= MOST_NAMES else f" dir({module}) lists all names"
     return AttributeError(f"{module} has no {name!r}{hint or ';'}{listed}")
 

@@ -126,6 +126,17 @@ def test_a_folder_is_watched_until_it_lacks_nothing(stored, tmp_path, monkeypatc
     assert json.loads(out)["missing_chunks"] == 1
 
 
+def test_a_folder_that_is_yet_to_come_is_waited_for(stored, tmp_path, monkeypatch):
+    events = iter([lambda: None, lambda: shutil.copytree(stored, tmp_path / "out")])
+    monkeypatch.setattr(watching.time, "sleep", lambda _: next(events)())
+    code, out, errors = gdsim("status", "out", "--watch", folder=tmp_path, patched=True)
+    assert (code, out.count("\n")) == (0, 1)
+    assert "finished" in out
+    assert errors.count("holds no results yet: waiting for them") == 1
+    monkeypatch.setattr(watching.time, "sleep", interrupt)
+    assert gdsim("status", "other", "--watch", folder=tmp_path, patched=True)[0] == 130
+
+
 def test_a_terminal_shows_one_state_in_place(stored, tmp_path, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # by which Rich takes any stream for a terminal
     code, out, _ = gdsim("status", stored, "--watch", folder=tmp_path)

@@ -123,7 +123,7 @@ def test_a_summary_has_the_same_idioms():
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
-        ([3, 1, 1], [1, 3]),
+        ([3, 1], [1, 3]),
         (2, [2]),
         (np.array([True, False, True, False]), [0, 2]),
         ([False, False, False, True], [3]),

@@ -86,8 +86,9 @@ BAD = [
     (lambda: sweep(record=True), r"record must be a gd.Record"),
     (lambda: sweep().run(lanes=12), r"lanes must be a power of two from 1 to 64; 12 was given"),
     (lambda: sweep().run(threads=0), r"threads must be a whole number from 1; 0 was given"),
+    (lambda: sweep(starts=4).run(runs=[3, 1, 3]), r"runs must be whole numbers from 0 to 3, .*, each once; 3 was given 2 times"),
     (lambda: sweep().run(runs=[7]), r"runs must be whole numbers from 0 to 0, .*; 7 was given"),
-    (lambda: sweep().plan(chunk_seconds=0), r"chunk_seconds must be a positive number; 0 was given"),
+    (lambda: sweep().plan(chunk_seconds=0), r"chunk_seconds must be a positive number of at most 1e\+09; 0 was given"),
     (lambda: sweep(optimizer=gd.SGD(lr=[0.1, 0.1])).plan(), r"cells 0 and 1 are the same \(SGD.*lr = 0\.1\): give every combination of hyperparameters once"),
     (lambda: sweep(optimizer=gd.Momentum(lr=gd.logspace(1e-3, 1, 10**7), momentum=[0.1, 0.2])).plan(), r"the grid has 20,000,000 cells; at most 1,000,000"),
     (

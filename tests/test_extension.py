@@ -189,7 +189,8 @@ def test_more_steps_and_starts_and_an_interruption(kept, tmp_path):
 @pytest.mark.parametrize(
     ("first", "then", "message"),
     [
-        ({"record": gd.Record(every=20)}, {"steps": 100}, r"differs in steps\).*by record.state=true"),
+        ({"record": gd.Record(every=20)}, {"steps": 100}, r"differs in steps\).*by gd\.Record\(state=True\), in a file record\.state=true"),
+        ({"record": gd.Record(every=20)}, {"steps": 40}, r"differs in steps\).*the folder's runs have 60 steps$"),
         ({"record": gd.Record(every=20, state=True)}, {"steps": 40}, "the folder's runs have 60 steps: give more"),
         ({"record": gd.Record(every=20, state=True)}, {"steps": 100, "record": gd.Record(every=10, state=True)}, "differs in record, steps"),
         ({"record": gd.Record(state=True)}, {"steps": 1000}, r"step \d+ would be a checkpoint and was none: give record.every as a number that divides 60"),

@@ -11,7 +11,12 @@ from gdsim.words import are
 
 @click.command()
 @FOLDER
-@click.option("--watch", "is_watched", is_flag=True, help="Show it anew until no runs are missing or Ctrl-C; where it is piped, a line for each change.")
+@click.option(
+    "--watch",
+    "is_watched",
+    is_flag=True,
+    help="Show it anew until no runs are missing or Ctrl-C; where it is piped, a line for each change. Waits for a folder that is yet to come.",
+)
 @AS_JSON
 def status(folder: pathlib.Path | str, is_watched: bool, as_json: bool) -> None:
     """Say how far the sweep in FOLDER is, also while it goes on elsewhere: done, missing, failed, quarantined, rate, time left.

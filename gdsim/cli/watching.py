@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import click
 from rich.live import Live
 from rich.text import Text
 
 from gdsim.cli.common import print_finding
 from gdsim.report.console import Console
+from gdsim.sweep.places import EXPERIMENT
+from gdsim.sweep.store import Store
 from gdsim.sweep.survey import Survey, survey
 
 # The rest between two looks at a folder: so long, and some times as long as a look takes, so that who watches a large folder burdens no one.
@@ -34,6 +37,10 @@ def watch(folder: pathlib.Path | str, as_json: bool) -> Survey:
 def _states(folder: pathlib.Path | str) -> Iterator[Survey]:
     """A folder's states, now and then, the last of which lacks nothing."""
     known: dict[Any, Any] = {}
+    if not Store(folder).place.has(EXPERIMENT):
+        click.echo(f"{str(folder)!r} holds no results yet: waiting for them, until Ctrl-C", err=True)
+        while not Store(folder).place.has(EXPERIMENT):
+            time.sleep(REST_SECONDS)
     while True:
         began = time.perf_counter()
         found = survey(folder, known)

@@ -14,7 +14,7 @@ from gdsim.axes import checked_truth, checked_whole
 from gdsim.data.arrays import check_fits, features_of, kept, targets_of, weights_of
 from gdsim.data.classes import are_doubtful, checked_names, classes_of, codes_of, counted, is_labels, listed
 from gdsim.data.columns import same_rows
-from gdsim.data.doubts import warn_of_absent_classes, warn_of_constants, warn_of_counts, warn_of_rare_classes
+from gdsim.data.doubts import warn_of_absent_classes, warn_of_alike_classes, warn_of_constants, warn_of_counts, warn_of_rare_classes
 from gdsim.data.files import contents_of, said_of
 from gdsim.data.items import is_dataset, samples_in
 from gdsim.data.splits import is_share, split
@@ -123,6 +123,8 @@ class Data:
             weights = weights_of(weights[train], len(train))
         standard = _standard(sets, standardize)
         classes = _named_classes(sets, class_names)
+        if classes is not None and class_names is None:
+            warn_of_alike_classes(classes)
         for n, samples in sets.items():
             sets[n] = samples._replace(
                 X=samples.X if standard is None else standard.applied(samples.X),

@@ -82,6 +82,17 @@ def warn_of_rare_classes(labels: np.ndarray) -> None:
         )
 
 
+def warn_of_alike_classes(classes: Sequence[str]) -> None:
+    """Warns of labels that differ by blanks or by capitals alone, as one class does that was written in several ways."""
+    ways: dict[str, list[str]] = {}
+    for name in classes:
+        ways.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    alike = [names for names in ways.values() if len(names) > 1]
+    if alike:
+        shown = "; ".join(", ".join(map(repr, names)) for names in alike[:5]) + ("; ..." if len(alike) > 5 else "")
+        _warn(f"labels that differ by blanks or capitals alone are different classes: {shown}; write each class in one way, unless this is meant")
+
+
 def _warn(text: str) -> None:
     """A warning of the line, outside gdsim, that led here."""
     level, frame = 1, sys._getframe()

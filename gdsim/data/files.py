@@ -1,6 +1,7 @@
 """Data from files: tables of text or Parquet with a column of targets, and NumPy's archives."""
 
 import contextlib
+import itertools
 import pathlib
 import zipfile
 import zlib
@@ -94,9 +95,9 @@ def chosen_columns(names: Sequence[str], target: Any, drop: Any, features: Any) 
         for name in chosen:
             if name not in names:
                 raise ValueError(f"it has no column {name!r}, as {word} says; {nearest(name, list(names))}")
-    taken = [n for n in wanted or [] if n in targets or n in dropped] or [n for n in targets if n in dropped]
-    if taken:
-        raise ValueError(f"column {taken[0]!r} is among the features or targets and also another's: target={target!r}, drop={drop!r}, features={features!r}")
+    for (word, chosen), (other, taken) in itertools.combinations((("target", targets), ("features", wanted or []), ("drop", dropped)), 2):
+        if twice := [n for n in chosen if n in taken]:
+            raise ValueError(f"column {twice[0]!r} is in {word} and also in {other}: leave it out of one of them")
     inputs = [n for n in names if n not in targets and n not in dropped] if wanted is None else wanted
     if not targets or not inputs:
         raise ValueError(f"no column is left to {'learn from' if targets else 'learn'}; it has {', '.join(names)}")

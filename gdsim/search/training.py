@@ -89,7 +89,7 @@ class Ladder:
         """Trains cells from one rung, or from their starts, to another."""
         if below < 0:
             first = msgspec.structs.replace(self.sweep, steps=self.rungs[rung])
-            numbers = (np.arange(self.sweep.starts)[:, None] * self.cells + np.array(sorted(cells))).ravel()
+            numbers = (np.arange(self.sweep.starts)[:, None] * self.cells + np.array(sorted(set(cells)))).ravel()
             results, before = [first.run(runs=numbers, threads=self.threads)], [0]
         else:
             parts = [s.isel(run=np.isin(s.cell.values, cells)) for s in self.states[below]]

@@ -309,7 +309,7 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         `out` is a folder for the results, or `s3://bucket/folder`, which then survive: the same call again trains what is
         missing, a sweep with more starts or cells what those lack, and the Dataset is read from the folder as it is asked for. `runs` chooses some runs by
-        number, or by a mask of all; they have the same bits. `lanes` is the lane width, `threads` the number of threads: neither changes a bit.
+        number, each once, or by a mask of all; they have the same bits, and come in ascending order. `lanes` is the lane width, `threads` the number of threads: neither changes a bit.
 
         `client` is a `distributed.Client`, or a scheduler's address, whose workers see the folder under the same path and write into it themselves.
         `part=(i, n)` trains the i-th of n parts of the plan, counted from 1, for jobs that know nothing of each other: into one folder, or into folders

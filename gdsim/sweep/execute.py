@@ -32,7 +32,7 @@ def checked_lanes(lanes: Any) -> int | None:
 
 
 def checked_runs(runs: Any, plan: Plan) -> np.ndarray | None:
-    """The chosen run numbers, of numbers or a mask of all runs; None for all."""
+    """The chosen run numbers, ascending, of different numbers or a mask of all runs; None for all."""
     if runs is None or (isinstance(runs, str) and runs == "all"):
         return None
     allowed = f"runs must be whole numbers from 0 to {plan.runs - 1}, a mask of {plan.runs} values, or None for all"
@@ -50,7 +50,10 @@ def checked_runs(runs: Any, plan: Plan) -> np.ndarray | None:
     wrong = numbers[(numbers < 0) | (numbers >= plan.runs)]
     if len(wrong) or not len(numbers):
         raise ValueError(f"{allowed}; {wrong[0] if len(wrong) else 'none'} was given")
-    return np.unique(numbers.astype(np.int64))
+    chosen, counts = np.unique(numbers.astype(np.int64), return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"{allowed}, each once; {chosen[counts > 1][0]} was given {counts[counts > 1][0]} times")
+    return chosen
 
 
 def check_unedited(sweep: Any) -> None:

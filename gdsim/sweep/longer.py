@@ -19,10 +19,10 @@ from gdsim.sweep.threads import Work
 
 def why_not_longer(sweep: Any, steps: int) -> str:
     """Why the runs of a sweep cannot go on from those of `steps` steps; nothing if they can."""
-    if not sweep.record.state:
-        return "runs go on where their state was kept, by record.state=true"
     if sweep.steps is None or steps >= sweep.steps:
-        return f"the folder's runs have {steps} steps: give more"
+        return f"the folder's runs have {steps} steps" + (": give more" if sweep.record.state else "")
+    if not sweep.record.state:
+        return "runs go on where their state was kept, by gd.Record(state=True), in a file record.state=true"
     for cell in cells_of(sweep):
         checkpoints = sweep.setting(cell).checkpoints
         had = set(sweep.setting(cell)._replace(steps=steps).checkpoints)

@@ -101,6 +101,14 @@ def test_labels_that_name_the_rows_draw_a_warning():
     gd.Data(X[:5], list("abcde"))
 
 
+def test_labels_that_are_written_in_several_ways_draw_a_warning():
+    with pytest.warns(UserWarning, match="blanks or capitals alone are different classes: 'X', 'x', 'x '; write") as caught:
+        data = gd.Data(np.arange(4.0)[:, None] ** 2, ["x", "x ", "X", "y z"])
+    assert (len(caught), caught[0].filename) == (1, __file__)
+    assert data.class_names == ("X", "x", "x ", "y z")
+    gd.Data(np.arange(4.0)[:, None] ** 2, ["x", "x ", "X", "y z"], class_names=["x", "x ", "X", "y z"])  # meant
+
+
 def test_names_of_classes_may_be_given():
     data = gd.Data(X, HALVES, class_names=["small", "large"])
     assert data.class_names == ("small", "large")

@@ -56,7 +56,8 @@ def test_nullable_columns_are_numbers(file):
     [
         (lambda t: t, {"target": "lable"}, r"has no column 'lable', as target says; .*label"),
         (lambda t: t, {"target": "label", "drop": ["ID"]}, r"has no column 'ID', as drop says; .*id"),
-        (lambda t: t, {"target": "label", "features": ["a", "label"]}, r"column 'label' is among the features"),
+        (lambda t: t, {"target": "label", "features": ["a", "label"]}, r"column 'label' is in target and also in features"),
+        (lambda t: t, {"target": "label", "drop": ["id", "label"]}, r"column 'label' is in target and also in drop: leave it out of one of them"),
         (lambda t: t, {"target": "label", "drop": 3}, r"drop must be a column's name, or a list of them; 3 was given"),
         (lambda t: t, {"target": "a"}, r"column 'label' has '(high|low)' in row \d+ of 40.*drop=\['label'\]"),
         (lambda t: t.assign(b=t.b.where(t.index != 6)), {"target": "label"}, r"column 'b' has 1 missing value, the first in row 7 of 40.*drop=\['b'\]"),
