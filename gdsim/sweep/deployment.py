@@ -26,7 +26,7 @@ from gdsim.axes import checked_truth, checked_whole
 from gdsim.declarations import Declaration
 from gdsim.filenames import user_path
 from gdsim.sweep.certificates import certificates, settings_of
-from gdsim.sweep.cores import usable_cores
+from gdsim.sweep.cores import usable_cores, usable_memory
 from gdsim.sweep.dasksettings import SELDOM, exports, quiet, seldom
 from gdsim.sweep.memory import WORKER_BYTES
 from gdsim.sweep.outcomes import UnfinishedError
@@ -127,9 +127,7 @@ def memory_of(workers: int) -> int:
 
     Near its share a worker begins no task, and beyond it is started anew: what it was at is trained again, and nothing else is lost.
     """
-    from distributed.system import MEMORY_LIMIT
-
-    share = MEMORY_LIMIT // workers
+    share = usable_memory() // workers
     _check_share(share, f"{count_of(workers, 'worker')} here")
     return share
 

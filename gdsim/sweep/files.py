@@ -68,7 +68,7 @@ def _written_beside(path: pathlib.Path, data: bytes) -> Iterator[str]:
 
 def writing_here(prefix: str = WRITING) -> str:
     """How the names of this process's temporary files begin, by which `remove_abandoned` finds those of processes that have died."""
-    return f"{prefix}{platform.node()}-{os.getpid()}"
+    return f"{prefix}{platform.node()}@{os.getpid()}"  # no host's name has an @: "node" is not taken for "node-17"
 
 
 @contextlib.contextmanager
@@ -114,8 +114,9 @@ def remove_abandoned(folder: pathlib.Path) -> None:
 
 def has_died(name: str, prefix: str = WRITING) -> bool | None:
     """Whether the process has died whose temporary file has this name, by `writing_here`; None where it is another machine's or nobody's."""
-    process = name.removeprefix(f"{prefix}{platform.node()}-").partition("-")[0]
-    return not is_alive(int(process)) if process.isdecimal() and name.startswith(f"{prefix}{platform.node()}-") else None
+    here = f"{prefix}{platform.node()}@"
+    process = name.removeprefix(here).partition("-")[0]
+    return not is_alive(int(process)) if process.isdecimal() and name.startswith(here) else None
 
 
 def is_alive(process: int) -> bool:

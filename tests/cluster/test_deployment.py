@@ -106,19 +106,22 @@ def test_what_killed_sweeps_have_left_is_removed_by_the_next(tmp_path):
     pytest.importorskip("cryptography", reason="cryptography is not installed: pip install -e '.[cluster]'")
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    left = [tmp_path / f".gdsim-tls-{host}-{pid}-abc" for host, pid in [(platform.node(), ended.pid), (platform.node(), os.getpid()), ("elsewhere", ended.pid)]]
+    left = [
+        tmp_path / f".gdsim-tls-{host}@{pid}-abc"
+        for host, pid in [(platform.node(), ended.pid), (platform.node(), os.getpid()), ("elsewhere", ended.pid), (f"{platform.node()}-{ended.pid}", 1)]
+    ]
     for folder in left:
         folder.mkdir()
         (folder / "key.pem").touch()
     with certificates(str(tmp_path)) as made:
         assert pathlib.Path(made.tls_client_key).stat().st_mode & 0o077 == 0 or pathlib.Path(made.tls_client_key).parent.stat().st_mode & 0o077 == 0
-        assert [folder.exists() for folder in left] == [False, True, True]
+        assert [folder.exists() for folder in left] == [False, True, True, True]
     assert sorted(tmp_path.iterdir()) == sorted(left[1:])
 
 
 def test_memory_that_is_given_is_not_held_against_the_machines(monkeypatch):
     """Without it, the processes share what there is."""
-    monkeypatch.setattr(distributed.system, "MEMORY_LIMIT", 10**9)
+    monkeypatch.setattr(deployment, "usable_memory", lambda: 10**9)
     monkeypatch.setattr(distributed, "LocalCluster", lambda **options: contextlib.nullcontext(options["memory_limit"]))
     with contextlib.ExitStack() as stack:
         assert Local(workers=8, tls=False, memory="300 MB").start(stack, 10.0) == 300_000_000
