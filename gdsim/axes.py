@@ -173,11 +173,14 @@ def grid(*alternatives: Any) -> Grid:
 
 
 def _listed(value: Any) -> Any:
-    """An array of NumPy as the number or the list of numbers that it holds; of more dimensions, and all else, as it is."""
-    return value.tolist() if isinstance(value, np.ndarray) and value.ndim < 2 else value
+    """An array, a tensor or a Series as the number or the list of numbers that it holds; of more dimensions, and all else, as it is."""
+    if isinstance(value, np.generic) or not hasattr(value, "tolist"):
+        return value
+    return value.tolist() if getattr(value, "ndim", 2) < 2 else value
 
 
 def _number(value: Any, name: str) -> float:
+    value = _listed(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a number; {given(value)} was given")
     try:

@@ -1,13 +1,13 @@
 """Networks as PyTorch's modules, and modules as plain layers. Nothing but this imports torch, and it is imported only where a module is asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from gdsim.words import article, given
+from gdsim.words import article, count_of, given
 
 
 class Sine(nn.Module):
@@ -91,9 +91,12 @@ def sequential(network: Layers, dtype: str) -> nn.Sequential:
 
 def layers_of(module: Any) -> Layers:
     """The layers of a Linear, or of a Sequential of Linear and activations. Raises ValueError or TypeError for anything else."""
+    if isinstance(module, Mapping):
+        raise TypeError("module must be a torch.nn.Module; a state_dict was given: problem.pack(state_dict) takes it")
     if not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Module; {given(module)} was given")
     found = Layers([], [])
+    held: dict[int, str] = {}  # where the layer is that has the numbers at an address
     for place, one in _parts(module, ""):
         if isinstance(one, Standardize):
             if found.weights or found.standard is not None:
@@ -103,6 +106,7 @@ def layers_of(module: Any) -> Layers:
             if found.weights and len(found.weights[-1][0]) != one.in_features:
                 raise ValueError(f"{place} has {one.in_features} inputs, and the layer before it {len(found.weights[-1][0])} units")
             found.weights.append(_weights(one, place))
+            _check_untied(one, place, held)
             found.activations.append("identity")
         elif NAME_OF[type(one)] != "identity":
             if not found.weights or found.activations[-1] != "identity":
@@ -121,7 +125,9 @@ def _parts(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
     kind = type(module)
     place = f"module {path!r}, {article(kind.__name__)}," if path else f"the module, {article(kind.__name__)},"
     if isinstance(module, nn.Sequential) and kind.forward is nn.Sequential.forward:
-        for name, child in module.named_children():
+        for name, child in module._modules.items():  # named_children() leaves out a module's second occurrence
+            if child is None:
+                continue
             yield from _parts(child, f"{path}.{name}" if path else name)
         return
     if isinstance(module, nn.Dropout) and kind.forward is nn.Dropout.forward:
@@ -153,7 +159,26 @@ def _weights(linear: nn.Linear, place: str) -> tuple[np.ndarray, np.ndarray | No
     if linear.weight.is_meta or not kind.is_floating_point:
         raise ValueError(f"{place} has weights of {kind} on {linear.weight.device}; gdsim takes real numbers that are there")
     dtype = np.float64 if kind == torch.float64 else np.float32
-    return _array(linear.weight, dtype), None if linear.bias is None else _array(linear.bias, dtype)
+    found = {name: _array(tensor, dtype) for name, tensor in _numbers(linear)}
+    for name, values in found.items():
+        bad = np.argwhere(~np.isfinite(values))
+        if len(bad):
+            which = f"{name}{bad[0].tolist()} is {values[tuple(bad[0])]}"
+            raise ValueError(f"{place} must have finite weights; {which} ({count_of(len(bad), 'such number')} in its {name})")
+    return found["weight"], found.get("bias")
+
+
+def _numbers(linear: nn.Linear) -> list[tuple[str, torch.Tensor]]:
+    """(name, tensor) of its weight and, where it has one, its bias."""
+    return [(name, tensor) for name, tensor in (("weight", linear.weight), ("bias", linear.bias)) if tensor is not None]
+
+
+def _check_untied(linear: nn.Linear, place: str, held: dict[int, str]) -> None:
+    """Raises ValueError for a layer that is used again, or whose numbers are another's too."""
+    for _, tensor in _numbers(linear):
+        first = held.setdefault(tensor.data_ptr(), place) if tensor.numel() else place
+        if first != place:
+            raise ValueError(f"{place} has numbers that are used twice, first by {first.rstrip(',')}: tied weights are not known to gdsim")
 
 
 def _array(tensor: torch.Tensor, dtype: Any) -> np.ndarray:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 # gdsim's names, and what other libraries and textbooks call the same.
 MEANT = {
     "decay": ("rho", "alpha", "smoothing"),  # before lr: PyTorch's RMSprop has an alpha
@@ -134,11 +136,20 @@ def given(value: Any) -> str:
         return f"the class {value.__name__}"
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and shape:
-        return f"{type(value).__name__} of shape {shape}"
+        return f"{type(value).__name__} of shape {tuple(shape)}"
     if hasattr(value, "isoformat"):  # a date, as it is written
         return str(value)
-    text = " ".join(repr(value).split())
+    text = " ".join(repr(_unwrapped(value)).split())
     return text if len(text) <= 200 else f"{text[:190]} ..."
+
+
+def _unwrapped(value: Any) -> Any:
+    """NumPy's numbers and texts, also those in a list, as Python's, which are shown without the name of their type."""
+    if type(value) in (list, tuple):
+        return type(value)(map(_unwrapped, value))
+    if isinstance(value, np.floating):
+        return float(str(value))  # 0.1 of float32 is 0.1 to a reader
+    return value.item() if isinstance(value, (np.integer, np.bool_, np.str_)) else value
 
 
 def count_of(count: int, one: str, many: str | None = None) -> str:
@@ -174,11 +185,11 @@ def size_of(count: float) -> str:
 def article(noun: str) -> str:
     """The noun after "a" or "an", by how it begins in speech: abbreviations by the names of their letters.
 
-    >>> article("LSTM"), article("ReLU"), article("int"), article("GRU"), article("Upsample"), article("uint8")
-    ('an LSTM', 'a ReLU', 'an int', 'a GRU', 'an Upsample', 'a uint8')
+    >>> article("LSTM"), article("ReLU"), article("int"), article("GRU"), article("Upsample"), article("uint8"), article("N")
+    ('an LSTM', 'a ReLU', 'an int', 'a GRU', 'an Upsample', 'a uint8', 'an N')
     """
-    if len(noun) > 1 and noun[:2].isupper():
-        is_vowel = noun[0] in "AEFHILMNORSX"
+    if len(noun) == 1 or noun[:2].isupper():
+        is_vowel = noun[0].upper() in "AEFHILMNORSX"
     else:
         is_vowel = noun[:1].lower() in tuple("aeiou") and not noun.lower().startswith(("uint", "unic", "unif", "unit", "use"))
     return f"{'an' if is_vowel else 'a'} {noun}"

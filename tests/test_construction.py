@@ -177,6 +177,17 @@ def test_a_grid_of_one_list_is_a_grid_where_no_list_is_a_value():
     assert len(gd.MLP(XOR, hidden=gd.grid([2, 3])).variants()) == 1
 
 
+def test_axes_are_taken_from_tensors_and_series_as_from_arrays(torch):
+    expected = gd.Momentum([0.25, 0.5], 0.75)
+    for kind in (lambda v: torch.tensor(v, requires_grad=True), pd.Series, np.array):
+        assert gd.Momentum(kind([0.25, 0.5]), momentum=kind([0.75])[0]) == expected
+    assert gd.SGD(gd.zip(torch.tensor([0.25, 0.5]))) == gd.SGD(gd.zip(0.25, 0.5))
+    assert gd.choice([torch.tensor(0.25)], draws=2) == gd.choice([0.25], draws=2)
+    assert gd.grid(torch.tensor([2, 4])) == gd.grid([2, 4])
+    with pytest.raises(TypeError, match=r"SGD.lr must be a number; Tensor of shape \(2, 2\) was given"):
+        gd.SGD(torch.ones(2, 2))
+
+
 def test_rows_of_init_are_starts():
     points = np.arange(20.0).reshape(10, 2)
     made = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), init=points)

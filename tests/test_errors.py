@@ -55,7 +55,9 @@ BAD = [
     (lambda: problem(hidden=[0]), r"MLP.hidden must be a list of whole numbers"),
     (lambda: problem(l2=-1), r"MLP.l2 must be a finite number"),
     (lambda: problem(output="tanh"), r"MLP.output goes with regression losses alone"),
-    (lambda: gd.MLP(gd.Data([[1.0], [2.0]], [0.5, 1.0]), loss="cross_entropy"), r"'cross_entropy' needs integer labels"),
+    (lambda: gd.MLP(gd.Data([[1.0], [2.0]], [0.5, 1.0]), loss="cross_entropy"), r"'cross_entropy' needs integer labels.*of shape \(2,\)$"),
+    (lambda: gd.MLP(gd.Data([[1.0], [2.0]], [2.0, 1.0]), loss="cross_entropy"), r"y is float64 of shape \(2,\), and all are whole: give y\.astype\(int\)$"),
+    (lambda: gd.LogisticRegression(gd.Data([[1.0], [2.0]], [[2.0], [1.0]])), r"y is float64 of shape \(2, 1\), and all are whole: give y\.astype\(int\)$"),
     (
         lambda: gd.MLP(gd.Data([[1.0], [2.0], [3.0]], [0, 2, 1]), loss="log_loss"),
         r"'log_loss' needs labels of two classes; y has 3 \(0, 1, 2\): take 'cross_entropy'",

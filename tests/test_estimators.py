@@ -227,12 +227,12 @@ def test_what_is_kept_for_later_calls_is_bounded(monkeypatch):
 
 WRONG = {
     "hidden_layer_sizes": ([0], r"hidden_layer_sizes: each must be a whole number from 1; 0 was given"),
-    "activation": ("rleu", r"activation='rleu' is not known; did you mean 'relu'\?"),
-    "n_starts": (0, "n_starts must be a whole number from 1"),
+    "activation": (np.str_("rleu"), r"activation='rleu' is not known; did you mean 'relu'\?"),
+    "n_starts": (np.int64(0), "n_starts must be a whole number from 1; 0 was given"),
     "combine": ("mean", "combine='mean' is not known; allowed: 'average', 'best'"),
     "optimizer": ("adam", r"optimizer must be None or one of gdsim's, such as gd.Momentum\(0.1\); 'adam' was given; did you mean gd.Adam\(\)\?"),
     "schedule": (gd.Cosine, r"schedule must be None or one of gdsim's.*write gd.Cosine\(...\)"),
-    "alpha": (-1, r"alpha must be a finite number in \[0, inf\)"),
+    "alpha": (np.float32(-0.1), r"alpha must be a finite number in \[0, inf\); -0\.1 was given"),
     "batch_size": ("all", r'batch_size \("auto" for 200\) must be a whole number from 1'),
     "learning_rate_init": (0, r"learning_rate_init must be a finite number in \(0, inf\)"),
     "max_iter": (0, "max_iter must be a whole number from 1"),
@@ -252,6 +252,27 @@ def test_what_a_parameter_cannot_be_is_said_when_it_is_fitted(name):
     value, said = WRONG[name]
     with pytest.raises((TypeError, ValueError), match=said):
         made("two classes", **{name: value}).fit(*targets("two classes"))
+
+
+def test_a_number_is_said_by_the_estimator_or_by_its_optimizer():
+    """An optimizer's default says nothing, so that learning_rate_init goes with it."""
+    X, y = targets("two classes")
+    for optimizer, options, said in (
+        (gd.Momentum(0.02), {"learning_rate_init": 3.0}, r"learning_rate_init=3\.0 and Momentum\(lr=0\.02\) both say lr; leave learning_rate_init out, or lr"),
+        (
+            gd.ClipNorm(gd.Nesterov(momentum=0.5), norm=1.0),
+            {"momentum": 0.9},
+            r"momentum=0\.9 and Nesterov\(lr=0\.01, momentum=0\.5\) both say momentum; leave",
+        ),
+    ):
+        with pytest.raises(ValueError, match=said) as caught:
+            made("two classes", optimizer=optimizer, **options).fit(X, y)
+        assert "\n" not in str(caught.value)
+    searched = made("two classes", learning_rate_init=0.01).set_params(optimizer__lr=0.5)
+    with pytest.raises(ValueError, match=r"learning_rate_init=0\.01 and Adam\(lr=0\.5, convention='torch'\) both say lr"):
+        searched.fit(X, y)
+    model = made("two classes", optimizer=gd.Adam(beta1=0.5, convention="torch"), learning_rate_init=0.25, max_iter=1).fit(X, y)
+    assert sweep_behind(model.result_).optimizer[0] == gd.Adam(0.25, beta1=0.5, convention="torch")
 
 
 def test_numbers_that_are_too_large_are_named_as_they_were_given():

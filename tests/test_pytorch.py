@@ -173,8 +173,42 @@ def test_what_gdsim_has_not_is_refused_in_one_line(torch, text, words):
     assert "\n" not in str(caught.value)
 
 
+def test_an_activation_that_is_used_twice_counts_twice(torch):
+    """Against PyTorch, which calls the one module at each of its places."""
+    nn, data = torch.nn, gd.Data([[0.3, -1.0], [2.0, 0.7], [-0.4, 0.1]], [0.1, 0.7, 0.3])
+    torch.manual_seed(1)
+    tanh, layers = nn.Tanh(), [nn.Linear(2, 8), nn.Linear(8, 8), nn.Linear(8, 3), nn.Linear(3, 1)]
+    part = nn.Sequential(tanh)
+    net = nn.Sequential(layers[0], tanh, layers[1], part, nn.Sequential(layers[2], part), layers[3]).double()
+    problem, vector = gd.from_torch(net, data)
+    assert problem == gd.MLP(data, hidden=[8, 8, 3], activation="tanh", loss="mean_squared_error")
+    assert abs(gd.predict(problem, vector, data.X) - outputs(torch, net, data.X, "float64")).max() < 1e-12
+
+
+def test_weights_that_are_used_twice_or_are_no_numbers_are_refused_by_name(torch):
+    nn, xor = torch.nn, gd.datasets.load("xor")
+    one, other, broken = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)
+    other.bias = nn.Parameter(one.bias.detach())  # the same memory
+    with torch.no_grad():
+        broken.weight[1, 0] = broken.weight[1, 1] = torch.nan
+    for net, words in (
+        (
+            nn.Sequential(one, nn.ReLU(), one),
+            "module '2', a Linear, has numbers that are used twice, first by module '0', a Linear: tied weights are not known",
+        ),
+        (nn.Sequential(one, nn.Sequential(nn.ReLU(), other)), "module '1.1', a Linear, has numbers that are used twice, first by module '0', a Linear"),
+        (nn.Sequential(nn.Linear(2, 2), broken), "module '1', a Linear, must have finite weights; weight[1, 0] is nan (2 such numbers in its weight)"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(words)) as caught:
+            gd.from_torch(net, xor)
+        assert "\n" not in str(caught.value)
+
+
 def test_what_is_no_network_of_pytorch_is_refused(torch):
     xor = gd.datasets.load("xor")
+
+    class N(torch.nn.Module):
+        pass
 
     class Skipping(torch.nn.Sequential):
         def forward(self, X):
@@ -182,6 +216,8 @@ def test_what_is_no_network_of_pytorch_is_refused(torch):
 
     for wrong, words in (
         (Skipping(torch.nn.Linear(2, 2)), "the module, a Skipping, is not known"),
+        (N(), "the module, an N, is not known"),
+        (torch.nn.Linear(2, 2).state_dict(), "module must be a torch.nn.Module; a state_dict was given: problem.pack(state_dict) takes it"),
         ("net", "must be a torch.nn.Module; 'net' was given"),
         (torch.nn.Linear, "the class Linear was given"),
     ):

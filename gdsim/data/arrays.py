@@ -134,7 +134,7 @@ def check_labels(found: np.ndarray) -> None:
     if any(texts) and not all(texts):
         odd = texts.index(False)
         raise ValueError(
-            f"y[{odd}] is {given(labels[odd])}, and y[{texts.index(True)}] the text {labels[texts.index(True)]!r}; labels must be all texts, or all numbers"
+            f"y[{odd}] is {given(labels[odd])}, and y[{texts.index(True)}] the text {given(labels[texts.index(True)])}; labels must be all texts, or all numbers"
         )
 
 

@@ -18,6 +18,12 @@ def is_labels(y: np.ndarray) -> bool:
     return y.dtype.kind in "iU" and (y.ndim == 1 or y.shape[1] == 1)
 
 
+def not_labels(y: np.ndarray) -> str:
+    """What targets are that are no labels, and how they become labels where all are whole."""
+    is_whole = (y.ndim == 1 or y.shape[1] == 1) and bool((np.abs(y) < 2.0**53).all() and (y == np.floor(y)).all())
+    return f"y is {y.dtype} of shape {y.shape}" + (", and all are whole: give y.astype(int)" if is_whole else "")
+
+
 def classes_of(labels: Sequence[np.ndarray]) -> tuple[Any, ...]:
     """The labels that occur in any of the sets, ascending; of labels 0 and 1 both, whichever occur."""
     found = np.unique(np.concatenate([v.ravel() for v in labels])).tolist()
@@ -62,5 +68,5 @@ def are_doubtful(labels: np.ndarray, classes: Sequence[Any]) -> bool:
 
 def listed(classes: Sequence[Any]) -> str:
     """The classes in words, of many the first and the last."""
-    names = [repr(c) for c in classes]
+    names = [given(c) for c in classes]
     return ", ".join(names if len(names) <= 10 else [*names[:8], "...", names[-1]])

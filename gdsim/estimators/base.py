@@ -47,11 +47,11 @@ alpha : float, default 0.0001
 batch_size : int or "auto", default "auto"
     Samples per step; "auto" for 200, or all where there are fewer. Where a step takes all samples, equal ones are merged into their weight.
 learning_rate_init : float, default None
-    The optimizer's learning rate; None for the optimizer's own, 0.001 if there is none.
+    The optimizer's learning rate; None for the optimizer's own, 0.001 if there is none. Refused beside an optimizer that says another than its default.
 max_iter : int, default 200
     The largest number of epochs.
 momentum : float, default None
-    The optimizer's momentum; None for the optimizer's own, 0.9 of gd.Momentum.
+    The optimizer's momentum; None for the optimizer's own, 0.9 of gd.Momentum. Refused as learning_rate_init is.
 tol : float, default 0.0001
     An epoch is an improvement if its loss is lower than all before by this.
 shuffle : bool, default True

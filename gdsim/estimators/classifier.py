@@ -95,7 +95,7 @@ class MultistartClassifier(ClassifierMixin, Multistart):
         places = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
         unknown = np.flatnonzero(self.classes_[places] != labels)
         if len(unknown):
-            raise ValueError(f"y[{unknown[0]}] is {labels[unknown[0]]!r}, which is none of the classes {listed(self.classes_.tolist())}")
+            raise ValueError(f"y[{unknown[0]}] is {given(labels[unknown[0]])}, which is none of the classes {listed(self.classes_.tolist())}")
         return places.astype(np.int64)
 
     def _check_targets(self, y: Any) -> None:

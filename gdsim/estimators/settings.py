@@ -71,6 +71,7 @@ def settings_of(estimator: Any) -> Settings:
     rule, schedule = _declared(parameters, "optimizer"), _declared(parameters, "schedule")
     for name, parameter in (("lr", "learning_rate_init"), ("momentum", "momentum")):
         if parameters[parameter] is not None:
+            _check_said_once(rule, name, parameter, parameters[parameter])
             rule = with_number(rule, name, checked_one(parameters[parameter], parameter, ANY_POSITIVE if name == "lr" else Range(0.0, 1.0)))
     batch, patience = parameters["batch_size"], parameters["n_iter_no_change"]
     return Settings(
@@ -109,6 +110,14 @@ def _declared(parameters: dict[str, Any], name: str) -> Any:
         if not isinstance(number, float):
             raise ValueError(f"{name}: {type(value).__name__}.{field}={number!r} is an axis, and an estimator has one number; search over {name}__{field}")
     return value
+
+
+def _check_said_once(rule: Rule, name: str, parameter: str, value: Any) -> None:
+    """Raises ValueError where the optimizer has a number of its own beside the parameter for it. One left at its default says nothing."""
+    inner = rule.innermost  # no wrapper has either
+    own = inner.hyperparameters().get(name)
+    if own is not None and own != inner.defaults_here()[name]:
+        raise ValueError(f"{parameter}={given(value)} and {inner!r} both say {name}; leave {parameter} out, or {name} of the optimizer")
 
 
 def _widths(value: Any) -> tuple[int, ...]:

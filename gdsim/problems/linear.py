@@ -6,6 +6,7 @@ import msgspec
 
 from gdsim.axes import Axis, Grid, checked_truth
 from gdsim.data import Data
+from gdsim.data.classes import not_labels
 from gdsim.problems.base import Problem
 from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.problems.moments import LEAST_SHARE, Moments, moments_of
@@ -72,5 +73,5 @@ class LogisticRegression(LinearModel, tag="logistic_regression", frozen=True):
     def __post_init__(self) -> None:
         self._check_data()
         if not self.has_labels:
-            raise ValueError(f"LogisticRegression needs integer labels in a vector; y is {self.data.y.dtype} of shape {self.data.y.shape}")
+            raise ValueError(f"LogisticRegression needs integer labels in a vector; {not_labels(self.data.y)}")
         self._check_model("log_loss" if len(self.data.class_names or ()) == 2 else "cross_entropy", True, "'log_loss', 'cross_entropy' or gd.LinearRegression")

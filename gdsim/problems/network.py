@@ -11,7 +11,7 @@ import numpy as np
 from gdsim.axes import Grid, Range, checked_axis_of, checked_number
 from gdsim.data import Data
 from gdsim.data.arrays import plain
-from gdsim.data.classes import is_labels, listed
+from gdsim.data.classes import is_labels, listed, not_labels
 from gdsim.lanes.generated import function_from
 from gdsim.problems.activations import ACTIVATIONS, Activation
 from gdsim.problems.base import Problem
@@ -129,7 +129,7 @@ class Network(Problem, frozen=True):
         if kind == "binary" and self.has_several_labels:
             return loss
         if not self.has_labels:
-            raise ValueError(f"{loss!r} needs integer labels in a vector, or texts; y is {y.dtype} of shape {y.shape}")
+            raise ValueError(f"{loss!r} needs integer labels in a vector, or texts; {not_labels(y)}")
         classes = self.data.class_names
         if len(classes) < 2:
             raise ValueError(f"{loss!r} needs labels of two classes or more; all of y are {classes[0]!r}")
