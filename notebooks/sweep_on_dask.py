@@ -70,7 +70,7 @@ plt.show()
 # %%
 shards = sorted(pathlib.Path("valley/shards").iterdir())
 names = {shard.name for shard in shards}
-print(len(shards), "shards, such as", shards[0].name[:40] + "...")
+print(f"{len(shards)} shards, {sum(shard.stat().st_size for shard in shards) / 1e6:.1f} MB")
 
 # %% [markdown]
 # ## Damage, and resume
