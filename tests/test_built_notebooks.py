@@ -149,6 +149,7 @@ def local_names(source):
     return found
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", TRANSLATED)
 def test_slides_are_made_with_headings_and_figures_and_without_code(name, tmp_path):
     pytest.importorskip("nbconvert", reason=HINT)
