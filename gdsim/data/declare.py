@@ -12,7 +12,7 @@ import numpy as np
 
 from gdsim.axes import checked_truth, checked_whole
 from gdsim.data.arrays import check_fits, features_of, kept, targets_of, weights_of
-from gdsim.data.classes import are_doubtful, checked_names, classes_of, codes_of, counted, is_labels, listed
+from gdsim.data.classes import are_doubtful, checked_names, classes_of, codes_of, counted, is_labels, listed, not_labels
 from gdsim.data.columns import same_rows
 from gdsim.data.doubts import warn_of_absent_classes, warn_of_alike_classes, warn_of_constants, warn_of_counts, warn_of_rare_classes
 from gdsim.data.files import contents_of, said_of
@@ -63,10 +63,10 @@ class Data:
         they are numbers.
     validation : default None, a pair (X, y), another Data, a PyTorch Dataset, or a share in (0, 1)
         The validation set; a share of all samples is set aside at random.
-    stratify : default False
-        Whether shares hold as large a part of every class, to within one sample.
     test : default None, as validation
         The test set, for `gd.evaluate(on="test")` alone: nothing is stopped or ranked by it.
+    stratify : default False
+        Whether shares hold as large a part of every class, to within one sample.
     sample_weight : default None, numbers from 0 [sample]
         How much each sample counts in every training loss; scaled to a mean of 1. Accuracies count every sample alike, those of
         weight 0 too; so do the losses of the validation and the test set.
@@ -331,7 +331,7 @@ def _sets(whole: Samples, parts: dict[str, Any], seed: Any, stratify: bool) -> t
     if stratify and not shares:
         raise ValueError("stratify=True goes with a share, as validation=0.2; give one, or leave stratify out")
     if stratify and not is_labels(whole.y):
-        raise ValueError(f"stratify=True goes with labels, and y is {whole.y.dtype} of shape {whole.y.shape}; leave stratify out")
+        raise ValueError(f"stratify=True goes with labels, and {not_labels(whole.y)}; else leave stratify out")
     drawn = split(len(whole.X), shares, checked_whole(seed, "Data.seed", 0, 2**64), whole.y if stratify else None) if shares else None
     sets = {"train": whole} if drawn is None else {"train": whole.rows(drawn.train), **{n: whole.rows(rows) for n, rows in drawn.held.items()}}
     sets |= {n: _held_out(v, n, whole) for n, v in parts.items() if v is not None and n not in sets}
@@ -369,7 +369,7 @@ def _named_classes(sets: dict[str, Samples], class_names: Any) -> tuple[Any, ...
     if class_names is None:
         return classes_of([s.y for s in sets.values()]) if y.dtype.kind == "U" else None
     if not is_labels(y):
-        raise ValueError(f"class_names go with labels, whole numbers or texts in a vector; y is {y.dtype} of shape {y.shape}")
+        raise ValueError(f"class_names go with labels, whole numbers or texts in a vector; {not_labels(y)}")
     return checked_names(class_names)
 
 

@@ -199,6 +199,8 @@ def test_stratified_shares_keep_the_draws_of_their_seed():
     ("call", "words"),
     [
         (lambda: gd.datasets.load("diabetes", validation=0.2, stratify=True), "stratify=True goes with labels, and y is float64 of shape"),
+        (lambda: gd.Data([[0.0]] * 4, [1.0, 2.0] * 2, validation=0.5, stratify=True), r"all are whole: give y\.astype\(int\); else leave stratify out"),
+        (lambda: gd.Data([[0.0]] * 2, [0.0, 1.0], class_names=["a", "b"]), r"in a vector; y is float64 .*, and all are whole: give y\.astype\(int\)"),
         (lambda: gd.Data([[0.0], [1.0]], [0, 1], stratify=True), "stratify=True goes with a share, as validation=0.2"),
         (lambda: gd.Data([[0.0], [1.0]], [0, 1], validation=0.5, stratify="y"), "stratify"),
     ],
