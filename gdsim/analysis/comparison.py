@@ -9,6 +9,7 @@ import numpy as np
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.analysis.tuning import Ranked, groups_by, resampled_medians
 from gdsim.statistics import holm, median_interval, percentiles, signed_rank
+from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
 from gdsim.sweep.reading import Dataset, Result, cells_in, check_result, checked_confidence, dataset
@@ -29,8 +30,8 @@ def compare_tuned(
     The odd starts choose each optimizer's cell, by what ranks (`variable` or `target` if given, else as `gd.table` says; `attrs["ranked_by"]`);
     the even starts compare, so that the choice flatters nobody. Diverged runs are infinite, of times those that never met the target.
     `p` is of Wilcoxon's signed-rank test (1945) on the starts that both have, ties halved; `p_holm` holds for all pairs at once (Holm 1979).
-    `ratio` is the first's median over the second's, with the percentile interval of a bootstrap that draws starts for both alike; NaN where
-    values are not above 0. Any coordinate may stand in the place of "optimizer". `gd.analysis.sentences` says it in words. Raises ValueError.
+    `ratio` is the first's median over the second's, with the percentile interval of a bootstrap that draws starts for both alike, which
+    takes 6 starts; NaN where values are not above 0. Any coordinate may stand in the place of "optimizer". `gd.analysis.sentences` says it in words. Raises ValueError.
 
     Variables: `cell` (chosen), `choice` (in words), `median`, `low`, `high` (its order statistics), each [by]; `ratio`, `ratio_low`, `ratio_high`,
     `p`, `p_holm`, `starts` (compared), each [pair], whose coordinates `first` and `second` name the two.
@@ -103,8 +104,9 @@ def _pairs(comparing: Any, found: Ranked, count: int, confidence: float, resampl
         ratios = _ratio(drawn[:, a], drawn[:, b])
         low, high = (float(percentiles(np.where(np.isnan(ratios), worst, ratios), confidence)[k]) for k, worst in ((0, 0.0), (1, np.inf)))
         ratio = float(_ratio(medians[a], medians[b]))
+        lacks_ends = np.isnan(ratio) or both.sum() < FEWEST_FOR_INTERVALS
         rows.append(
-            (ratio, *((np.nan, np.nan) if np.isnan(ratio) else (low, high)), signed_rank(first[both], second[both]) if both.any() else np.nan, int(both.sum()))
+            (ratio, *((np.nan, np.nan) if lacks_ends else (low, high)), signed_rank(first[both], second[both]) if both.any() else np.nan, int(both.sum()))
         )
     ratio, low, high, p, starts = np.array(rows, float).reshape(-1, 5).T
     return {
@@ -189,6 +191,8 @@ def _interval(value: float, low: float, high: float, unit: str) -> str:
 
 
 def _ends(low: float, high: float) -> str:
+    if np.isnan(low):
+        return "(too few starts for an interval)"
     return f"[{f'{low:.3g}' if np.isfinite(low) else 'no lower end'}, {f'{high:.3g}' if np.isfinite(high) else 'no upper end'}]"
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from gdsim.analysis.units import UNITS, Cost, cost_in
 from gdsim.axes import checked_whole
-from gdsim.statistics import accelerated, clustered, groups_of, median, normal_quantile, resampled, wilson
+from gdsim.statistics import accelerated, clopper_pearson, clustered, groups_of, median, normal_quantile, resampled, wilson
+from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
 from gdsim.sweep.hits import Targets, checked_targets, own_targets, times_met
 from gdsim.sweep.reading import Cells, Dataset, Result, cells_in, check_result, checked_confidence, dataset
 
@@ -107,7 +108,7 @@ def expected_running_time(
 
     It is all that the runs spent, each until it met the target or ended, over the number that met it; infinite if none did. The
     interval is the bootstrap's over starts (BCa: Efron 1987), `resamples` of them, the same for all cells; beyond 2048 starts whole groups
-    of starts are drawn. Where no run met the target its lower end is what they spent over the most successes that Wilson's interval allows. Targets and `unit` as in `time_to_target`.
+    of starts are drawn; NaN of fewer than 6 runs, from which it tells nothing. Where no run met the target its lower end is what they spent over the most successes that Wilson's interval allows. Targets and `unit` as in `time_to_target`.
 
     Variables: `ert`, `low`, `high`, `successes`, each [cell, target]; `ert_after`, were targets met right after the look before; `runs` [cell].
     Raises TypeError for what is no result, ValueError for one without what is asked for.
@@ -137,6 +138,8 @@ def expected_running_time(
         without = _rate((met.sum(1, keepdims=True) - met).T, (spent.sum(1, keepdims=True) - spent).T)
         least, most = accelerated(_rate(weights @ met.T, weights @ spent.T), _rate(met.sum(1), spent.sum(1)), without, confidence)
         low[:, j], high[:, j] = _ratio(1 - most, most), _ratio(1 - least, least)
+        few = (runs < FEWEST_FOR_INTERVALS) & (successes[:, j] > 0)
+        low[few, j] = high[few, j] = np.nan
         low[:, j] = np.where(successes[:, j] > 0, low[:, j], _ratio(total, runs * wilson(0, runs, confidence)[1]))
     dims = ("cell", "target")
     variables = {
@@ -259,7 +262,8 @@ def kaplan_meier(result: Result, target: float | None = None, *, unit: str = "st
     """The share of runs that have not met the target by each time, where budgets differ (Kaplan and Meier 1958): a Dataset over `cell` and `time`.
 
     A run that used up its budget, or was stopped by `gd.Validation`, is censored there: it might have met the target later. One that
-    diverged or stalled never will, and stays among those at risk. The interval is Greenwood's on the scale of log(-log).
+    diverged or stalled never will, and stays among those at risk. The interval is Greenwood's on the scale of log(-log); where
+    none has met the target, or all that were at risk, Clopper and Pearson's (1934) of those at risk (of all, no more than the time before allows).
     `target` is one loss; the sweep's lowest if none is given.
 
     Variables: `survival`, `low`, `high`, `at_risk`, `events`, each [cell, time]; `survival_after`, were the target met right after the look before.
@@ -285,12 +289,7 @@ def kaplan_meier(result: Result, target: float | None = None, *, unit: str = "st
     if len(axis):
         steps = np.concatenate([np.ones((len(events), 1)), _survival(*_at_risk(hits.cells, early, met, before))], 1)
         survival_after = steps[:, np.searchsorted(before, axis, side="left")]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        greenwood = np.cumsum(np.where(at_risk > events, events / (at_risk * (at_risk - events)), 0.0), 1)
-        spread = normal_quantile(confidence) * np.sqrt(greenwood) / np.abs(np.log(survival))
-        inside = (survival > 0) & (survival < 1)
-        low = np.where(inside, survival ** np.exp(spread), survival)
-        high = np.where(inside, survival ** np.exp(-spread), survival)
+    low, high = _ends_of_survival(survival, events, at_risk, confidence)
     dims = ("cell", "time")
     variables = {
         "survival": (dims, survival, "share of runs that have not met the target", "1"),
@@ -315,6 +314,21 @@ def _survival(events: np.ndarray, at_risk: np.ndarray) -> np.ndarray:
     """Kaplan and Meier's product along the times."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.cumprod(np.where(at_risk > 0, 1 - events / at_risk, 1.0), 1)
+
+
+def _ends_of_survival(survival: np.ndarray, events: np.ndarray, at_risk: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high), each [cell, time], of what `_survival` gives: Greenwood's, and where that has no width Clopper and Pearson's."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        greenwood = np.cumsum(np.where(at_risk > events, events / (at_risk * (at_risk - events)), 0.0), 1)
+        spread = normal_quantile(confidence) * np.sqrt(greenwood) / np.abs(np.log(survival))
+        inside = (survival > 0) & (survival < 1)
+        low = np.where(inside, survival ** np.exp(spread), np.where(survival > 0, clopper_pearson(at_risk, at_risk, confidence)[0], 0.0))
+        high = np.where(inside, survival ** np.exp(-spread), 1.0)
+    for cell in np.flatnonzero((survival == 0).any(1)):
+        first = int(np.argmax(survival[cell] == 0))
+        before = high[cell, first - 1] if first else 1.0
+        high[cell, first:] = min(before, float(clopper_pearson(0, at_risk[cell, first], confidence)[1]))
+    return low, high
 
 
 def default_targets(result: Result, n: int = 20) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.axes import checked_whole
 from gdsim.statistics import ArrayLike, groups_of, median, percentiles, resampled
-from gdsim.statistics.quantiles import numbers_in
+from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS, numbers_in
 from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
 from gdsim.sweep.reading import Cells, Dataset, Result, axis_of, cells_in, check_result, checked_confidence, dataset, varied
 from gdsim.words import given, nearest
@@ -92,7 +92,7 @@ def budget_curve(
     A trial is a cell drawn from those of one optimizer (or of one value of any coordinate `by`); its loss is the median over its
     runs of what ranks (see `gd.table`; `attrs["ranked_by"]`), infinite where half of them diverged or never met the target. The expectation is
     infinite (of accuracies -inf) as long as n trials may all be such cells: up to n = `infinite_cells`, and for every n with "plug-in".
-    Cells without a number, as those without a validation set where its loss ranks, are no trials. The interval resamples starts. `estimator` as in `expected_best`.
+    Cells without a number, as those without a validation set where its loss ranks, are no trials. The interval resamples starts, and is NaN where a cell has fewer than 6 runs. `estimator` as in `expected_best`.
 
     Variables: `loss`, `low`, `high`, each [by, trials], NaN beyond an optimizer's cells; `cells` and `infinite_cells` [by].
     Raises TypeError for what is no result, ValueError for one without what is asked for.
@@ -118,6 +118,7 @@ def budget_curve(
         return found.shown(curves)
 
     ends = percentiles(np.array([curve(m) for m in resampled_medians(result, found, resamples, seed)]), confidence)
+    ends = np.where(_few_runs(found, groups)[:, None], np.nan, ends)
     dims, name, units = (by, "trials"), found.ranking.name, found.ranking.units
     variables = {
         "loss": (dims, curve(found.medians), f"expected median {name} of the best of so many trials", units),
@@ -126,6 +127,12 @@ def budget_curve(
         "infinite_cells": (by, [int((~np.isfinite(found.medians[g])).sum()) for g in groups], "those of them whose median is infinite", "1"),
     }  # fmt: skip
     return dataset(variables, {by: (by, names), "trials": ("trials", trials)}, estimator=estimator, confidence=confidence, **found.about)
+
+
+def _few_runs(found: Ranked, groups: Sequence[np.ndarray]) -> np.ndarray:
+    """[group] whether one of a group's cells has too few runs for a bootstrap over starts to tell anything."""
+    runs = np.bincount(found.cells.place, minlength=len(found.cells.numbers))
+    return np.array([len(members) > 0 and runs[members].min() < FEWEST_FOR_INTERVALS for members in groups], bool)
 
 
 def groups_by(cells: Cells, by: str) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -185,7 +192,7 @@ def best_cell(result: Result, *, variable: str | None = None, target: float | No
     What ranks, and how ties are broken, `gd.table` says: `variable` or the time to `target`; else the time to the sweep's lowest target,
     the best validation loss, the final loss; `attrs["ranked_by"]` names it. Diverged runs count as infinite, of times those that never met the target.
     `probability_best` is the share of the bootstrap's resamples of starts, the same for all cells, in which a cell is the best; cells that tie
-    share it, where all medians are infinite those with the most finite values. `rank` is 1 for the best. `attrs["best"]` is its cell.
+    share it, where all medians are infinite those with the most finite values; NaN of a cell of fewer than 6 runs. `rank` is 1 for the best. `attrs["best"]` is its cell.
 
     Variables: `median_loss` (of what ranks, whatever that is), `low`, `high` (its 95% interval by order statistics, as `gd.table` has it;
     infinite where there are too few runs), `probability_best`, `rank`, each [cell].
@@ -205,6 +212,8 @@ def best_cell(result: Result, *, variable: str | None = None, target: float | No
     finite = np.where(np.isinf(drawn) & ties, _finite_shares(result, found.table, resamples, seed), 0.0)
     ties &= finite == finite.max(1, initial=0.0, keepdims=True)
     share = (ties / np.maximum(1, ties.sum(1, keepdims=True))).mean(0)
+    few = _few_runs(found, [np.array([cell]) for cell in range(len(share))])
+    share = np.where(few & ~np.isnan(found.table).all(0), np.nan, share)
     name, units = found.ranking.name, found.ranking.units
     variables = {
         "median_loss": ("cell", found.shown(found.medians), f"median {name}", units), "low": ("cell", ranks.low, "lower end of the 95% interval", units),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
 from gdsim.sweep.words import shown_number, shown_values
 
 if TYPE_CHECKING:
@@ -201,11 +202,11 @@ def dodged(x: np.ndarray, grid: np.ndarray, k: int, count: int) -> np.ndarray:
 
 
 def with_intervals(panel: Any, at: np.ndarray, curve: Any, k: int, *, label: str | None = None, sideways: bool = False, **looks: Any) -> None:
-    """The k-th line's values, (value, low, high) at places on the other axis, with whiskers; an arrow in place of one that is infinite."""
+    """The k-th line's values, (value, low, high) at places on the other axis, with whiskers; an arrow in place of one that is infinite, none for NaN."""
     value, low, high = (np.asarray(c, float) for c in curve)
     if (np.isinf([low, high]) & np.isfinite(value)).any():  # room for arrows
         panel.margins(**{"x" if sideways else "y": 0.15})
-    below, above = (np.maximum(np.where(np.isfinite(end), sign * (end - value), 0.0), 0.0) for end, sign in ((low, -1), (high, 1)))
+    below, above = (np.maximum(np.where(np.isinf(end), 0.0, sign * (end - value)), 0.0) for end, sign in ((low, -1), (high, 1)))
     style = {"label": label, "capsize": 2, "elinewidth": 1, **marked_line(k), **looks}
     panel.errorbar(*((value, at) if sideways else (at, value)), **{"xerr" if sideways else "yerr": [below, above]}, **style)
     for end, reach in ((low, -ARROW), (high, ARROW)):
@@ -214,6 +215,11 @@ def with_intervals(panel: Any, at: np.ndarray, curve: Any, k: int, *, label: str
             tip = (reach, 0) if sideways else (0, reach)
             arrow = {"arrowstyle": "<-", "color": style["color"], "shrinkA": 0, "shrinkB": 0}
             panel.annotate("", from_here, tip, textcoords="offset points", arrowprops=arrow, annotation_clip=True)
+
+
+def none_of_few(runs: np.ndarray) -> str:
+    """What a caption says of intervals where some of the cells have too few runs for one."""
+    return f", none of fewer than {FEWEST_FOR_INTERVALS} runs" if (runs < FEWEST_FOR_INTERVALS).any() else ""
 
 
 WHISKERS = 14

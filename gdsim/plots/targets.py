@@ -21,6 +21,7 @@ from gdsim.plots.style import (
     log_scale,
     logarithmic,
     new_panel,
+    none_of_few,
     number_axis,
     ranked_by,
     said_of,
@@ -144,7 +145,7 @@ def ert(result: Result, target: float | None = None, *, hyperparameter: str = "l
     return finished(
         figure,
         f"The time that all runs spend over the number that met the target, {counted(found.runs.values, 'run')} per cell; at each {hyperparameter} the best "
-        f"cell over all else, which flatters optimizers with more cells. Whiskers: 95% intervals, the bootstrap's over starts, an arrow: up to infinity; a line is broken "
+        f"cell over all else, which flatters optimizers with more cells. Whiskers: 95% intervals, the bootstrap's over starts, an arrow: up to infinity{none_of_few(found.runs.values)}; a line is broken "
         f"where no run met the target.{aside} {TIMES}",
     )
 

@@ -5,7 +5,21 @@ from typing import Any
 import numpy as np
 
 from gdsim import analysis
-from gdsim.plots.style import Axes, Figure, dodged, finished, legend, line, log_scale, marked_line, new_panel, number_axis, share_axis, with_intervals
+from gdsim.plots.style import (
+    Axes,
+    Figure,
+    dodged,
+    finished,
+    legend,
+    line,
+    log_scale,
+    marked_line,
+    new_panel,
+    none_of_few,
+    number_axis,
+    share_axis,
+    with_intervals,
+)
 from gdsim.sweep.reading import Result, cells_in, check_result
 from gdsim.sweep.words import counted, shown_number
 from gdsim.words import count_of
@@ -103,5 +117,6 @@ def budget_curve(result: Result, *, variable: str | None = None, target: float |
         figure,
         f"What the best of so many cells, drawn from an optimizer's own grid, is worth: the median {found.ranked_by} of {counted(runs, 'run')}. A wider grid "
         "costs trials, a well chosen one saves them. A cell is infinite where half of its runs or more diverged or never met the target, and a line begins where so many "
-        "trials cannot all be such cells. Whiskers: 95% intervals over starts; an arrow: up to infinity.",
+        "trials cannot all be such cells. Whiskers: 95% intervals over starts"
+        f"{none_of_few(runs)}; an arrow: up to infinity.",
     )

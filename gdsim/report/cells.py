@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.sweep.frames import FEWEST_FOR_INTERVALS, absent, has_few_runs, has_intervals, shown_columns, texts_of, written
+from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
+from gdsim.sweep.frames import absent, has_few_runs, has_intervals, shown_columns, texts_of, written
 from gdsim.sweep.words import counted
 
 MOST_ROWS = 20

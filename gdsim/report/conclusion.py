@@ -9,7 +9,7 @@ from gdsim import analysis
 from gdsim.analysis.profiles import problem_of
 from gdsim.report.cells import noise_of
 from gdsim.report.tables import intervals, number, ranked_name, share
-from gdsim.sweep.frames import FEWEST_FOR_INTERVALS
+from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
 from gdsim.sweep.hits import own_targets
 from gdsim.sweep.reading import cells_in, worse_than_start
 from gdsim.sweep.table import table

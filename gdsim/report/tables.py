@@ -139,7 +139,7 @@ def outcome(result: Any, best: Any) -> Table:
     columns += _endings(result, order)
     note = (
         f"Ranked by the median {ranked_by}; of two in the middle the lower one. In brackets 95% intervals: Wilson's for shares, order statistics' "
-        "for medians, the bootstrap's over starts for expected steps. Diverged runs count as infinite. First if drawn anew: in how many of the resamples of the starts the cell is the first."
+        "for medians, the bootstrap's over starts for expected steps; the last two of 6 runs or more. Diverged runs count as infinite. First if drawn anew: in how many of the resamples of the starts the cell is the first."
     )
     if len(order) < best.sizes["cell"]:
         note += f" The best {MOST_ROWS:,} of {best.sizes['cell']:,} cells are shown."

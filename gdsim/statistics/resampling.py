@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole
-from gdsim.statistics.quantiles import ArrayLike, median, numbers_in
+from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS, ArrayLike, median, numbers_in
 
 # Starts are resampled one by one up to so many; beyond, in so many groups of as many starts each.
 MOST_GROUPS = 2048
@@ -20,7 +20,7 @@ def bootstrap(
     """The percentile interval of a statistic of values[start], or of values[start, seed] where seeds are nested in starts (Davison and Hinkley 1997, section 3.8).
 
     Starts are drawn with replacement; of two levels, the seeds of each drawn start are drawn anew as well. `statistic` takes a
-    one-dimensional array. Raises ValueError.
+    one-dimensional array. NaN of fewer than 6 starts: of 2 every other draw is one of them alone. Raises ValueError.
 
     >>> low, high = bootstrap([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     >>> low < 3.5 < high
@@ -31,6 +31,8 @@ def bootstrap(
     table = numbers_in(values, "values")
     if table.ndim not in (1, 2) or not table.size:
         raise ValueError(f"values must be numbers by start, or by start and seed; an array of shape {table.shape} was given")
+    if len(table) < FEWEST_FOR_INTERVALS:
+        return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(resamples):

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pandas
 
+from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
+
 # Columns in which NaN, written as a dash, is a cell that has no number of what ranks.
 RANKED = ("median", "low", "high")
-FEWEST_FOR_INTERVALS = 6  # runs without which no order statistics enclose a median in 95%
 # Headings of tables that would not fit otherwise; each is spelt out below the table.
 SHORT = {"converged": "conv.", "diverged": "div.", "worse_than_start": "worse"}
 

@@ -95,7 +95,9 @@ def test_no_run_is_refused_and_one_run_has_statistics():
     one = result_of([[1.0, 0.1, np.nan]], taken=[1], status=["converged"])
     assert float(analysis.success_probability(one).probability[0]) == 1.0
     assert float(analysis.expected_running_time(one, 0.5).ert[0, 0]) == 1.0
-    assert float(analysis.best_cell(one).probability_best[0]) == 1.0
+    assert np.isnan(analysis.best_cell(one).probability_best[0])
+    met = analysis.expected_running_time(one, 0.5)
+    assert np.isnan([met.low, met.high]).all()  # drawn anew, one run is itself
 
 
 def test_a_reference_that_is_no_cell_is_refused():

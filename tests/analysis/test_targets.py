@@ -9,7 +9,7 @@ from scipy.stats import t as student
 
 import gdsim as gd
 from gdsim import analysis
-from gdsim.statistics import clustered
+from gdsim.statistics import clopper_pearson, clustered
 from tests.analysis.populations import result_of, rosenbrock
 
 LOSSES = st.one_of(st.floats(0, 10), st.just(float("inf")), st.just(float("nan")))
@@ -347,3 +347,37 @@ def test_a_lazy_result_has_the_same_statistics(tmp_path):
         lambda r: analysis.times_to_decrease(r, 0.1).to_dataset(), lambda r: analysis.success_probability(r, target=0.1),
     ):  # fmt: skip
         xarray.testing.assert_identical(function(lazy).drop_attrs(), function(whole).drop_attrs())
+
+
+def test_survival_has_an_interval_where_none_or_all_have_met_the_target():
+    """By Clopper and Pearson, 0 of n: 1 - (0.025)^(1/n); of those at risk."""
+    one = analysis.kaplan_meier(result_of([[1.0, 0.1]]), 0.5)
+    assert (float(one.survival[0, -1]), float(one.low[0, -1])) == (0.0, 0.0)
+    assert float(one.high[0, -1]) == pytest.approx(0.975)
+    met = np.arange(2 * 8) % 2 == 0  # the first cell of two meets it at once, the other never
+    both = analysis.kaplan_meier(result_of(np.where(met[:, None], [1.0, 0.1], [1.0, 0.9]), cells=2), 0.5)
+    assert both.survival.values[:, 0].tolist() == [0.0, 1.0]
+    bound = float(clopper_pearson(0, 8)[1])
+    assert bound == pytest.approx(1 - 0.025 ** (1 / 8))
+    assert (both.low.values[:, 0], both.high.values[:, 0]) == (pytest.approx([0.0, 1 - bound]), pytest.approx([bound, 1.0]))
+    curves = np.where(np.arange(41) >= np.arange(1, 41)[:, None], 0.0, 1.0)  # one after another: no more at the end than before it
+    late = analysis.kaplan_meier(result_of(curves), 0.5)
+    assert float(late.high[0, -1]) == float(late.high[0, -2]) < 0.2
+
+
+def test_intervals_of_a_bootstrap_take_six_runs():
+    curves = np.tile([[2.0, 0.1, 0.1], [2.0, 2.0, 0.1]], (12, 1))
+    for starts, has_ends in ((5, False), (6, True)):
+        result = result_of(curves[: 2 * starts], cells=2, coordinates={"optimizer": ["A", "B"]})
+        found = analysis.expected_running_time(result, 0.5)
+        curve, best = analysis.budget_curve(result, target=0.5), analysis.best_cell(result, target=0.5)
+        for ends in (found.low, found.high, curve.low, curve.high):
+            assert (np.isfinite(ends).all(), np.isnan(ends).all()) == (has_ends, not has_ends)
+        assert best.probability_best.values.tolist() == ([1.0, 0.0] if has_ends else pytest.approx([np.nan, np.nan], nan_ok=True))
+        assert np.isnan(analysis.bootstrap(np.arange(starts))).all() != has_ends
+    for starts, has_ends in ((10, False), (11, True)):  # the even ones compare
+        pair = analysis.compare_tuned(result_of(curves[: 2 * starts], cells=2, coordinates={"optimizer": ["A", "B"]}), target=0.5)
+        assert float(pair.ratio[0]) == 0.5
+        assert np.isnan([pair.ratio_low[0], pair.ratio_high[0]]).all() != has_ends
+    panel = gd.plots.ert(result_of(curves[:6], cells=2, coordinates={"lr": [0.1, 0.2]}), 0.5)
+    assert "none of fewer than 6 runs" in "".join(t.get_text() for t in panel.texts)
