@@ -22,6 +22,7 @@ def export_coco(result: Result, folder: str | pathlib.Path, *, minimum: float = 
     look at the start: what took t steps here took t + 1 evaluations there. `minimum` is subtracted from losses, `function` is the number that COCO
     knows the problem by. Raises ValueError for a folder that is there, and a result whose sweep this process does not know.
 
+    >>> import pathlib
     >>> import tempfile
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=3, steps=10)
