@@ -64,7 +64,10 @@ NUMBA = {
     "numba.core.untyped_passes":
         "DeadBranchPrune FixupArgs GenericRewrites IRProcessing ReconstructSSA RewriteSemanticConstants TranslateByteCode",
 }  # fmt: skip
-OTHERS = {"CompileResult._rebuild", "result._reduce", "sys._getframe", "kernel._cache", "library._linking_libraries"}
+OTHERS = {
+    "CompileResult._rebuild", "result._reduce", "sys._getframe", "kernel._cache", "library._linking_libraries",
+    "os._exit", "module._modules", "s3fs.S3FileSystem._cat_file",
+}  # fmt: skip
 NAMEDTUPLE = {"_asdict", "_fields", "_make", "_replace"}
 
 

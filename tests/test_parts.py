@@ -97,7 +97,7 @@ def test_a_part_whose_chunks_always_fail_ends_with_a_code_of_its_own(sweep, tmp_
     assert code == 5
     assert "all others of part 1 of 2 are finished" in out
     assert "the sum does not add up" in out
-    with pytest.raises(FailingError, match="failed 1 times each"):
+    with pytest.raises(FailingError, match="failed 1 time each"):
         sweep.run(out=tmp_path / "results" / "booth", part=(1, 2), attempts=1, **CUT)
     assert gdsim("status", "results/booth", folder=tmp_path)[0] == 3
     monkeypatch.setattr(threads, "train_batch", train)
