@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 import click
+from escapes import cell
 
 from gdsim.cli import main
 from gdsim.cli.common import EXIT_CODES
-
-ESCAPES = str.maketrans({letter: f"\\{letter}" for letter in "|<*$"})
 
 
 def written() -> str:
@@ -21,11 +20,7 @@ def written() -> str:
 def _command(name: str, command: click.Command) -> Iterator[str]:
     context = click.Context(command, info_name=f"gdsim {name}", help_option_names=["-h", "--help"])
     yield from (f"## gdsim {name}", "", "```text", command.get_usage(context).removeprefix("Usage: "), "```", "")
-    yield from (" ".join((command.help or "").replace("\b", "").split()).translate(ESCAPES), "")
+    yield from (cell((command.help or "").replace("\b", "")), "")
     rows = [p.get_help_record(context) for p in command.params if isinstance(p, click.Option)]
     if rows:
-        yield from ("| option | |", "|---|---|", *(f"| `{r[0].replace('|', '`&#124;`')}` | {_cell(r[1])} |" for r in rows if r), "")
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).translate(ESCAPES)
+        yield from ("| option | |", "|---|---|", *(f"| `{r[0].replace('|', '`&#124;`')}` | {cell(r[1])} |" for r in rows if r), "")

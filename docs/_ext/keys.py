@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from escapes import cell
+
 import gdsim as gd
 from gdsim.declarations import shown
 from gdsim.problems import PROBLEMS
@@ -45,21 +47,19 @@ MEANINGS = {
     "class_names": "The classes, or their names, in their order.",
 }
 
-ESCAPES = str.maketrans({letter: f"\\{letter}" for letter in "|<*$"})
-
 
 def written() -> str:
     """A page in Markdown: the keys of a file, and of each `type` that its tables may have."""
     lines = [
         "(reference-keys)=", "# Experiment files", "",
         "A file in TOML mirrors the call of `gd.Sweep`, key by key. A key that is not here is refused, with the nearest that is.", "",
-        "## The file", "", *_table(gd.Sweep), *_numbers(), *_data(), "## record", "", _cell(first_sentence(gd.Record)), "", *_table(gd.Record),
+        "## The file", "", *_table(gd.Sweep), *_numbers(), *_data(), "## record", "", cell(first_sentence(gd.Record)), "", *_table(gd.Record),
     ]  # fmt: skip
     for place, (what, classes) in KINDS.items():
         name = place.strip("[]")
         lines += [f"## {name}", "", f"`{place}`: {what}.", ""]
         for one in classes:
-            lines += [f"### {name} {one.__struct_config__.tag}", "", _cell(first_sentence(one)), "", *_table(one)]
+            lines += [f"### {name} {one.__struct_config__.tag}", "", cell(first_sentence(one)), "", *_table(one)]
     return "\n".join(lines)
 
 
@@ -75,7 +75,7 @@ def _data() -> Iterator[str]:
     yield from ("## data", "")
     yield f'The name of a known data set, `data = "digits"`, or a table: of a known one with {_list(NAME_KEYS)}, of a file of yours with {_list(FILE_KEYS)}.'
     yield from ("", "| key | |", "|---|---|")
-    yield from (f"| `{key}` | {_cell(MEANINGS[key])} |" for key in dict.fromkeys([*NAME_KEYS, *FILE_KEYS]))
+    yield from (f"| `{key}` | {cell(MEANINGS[key])} |" for key in dict.fromkeys([*NAME_KEYS, *FILE_KEYS]))
     yield ""
 
 
@@ -88,7 +88,7 @@ def _table(one: Any) -> Iterator[str]:
             default = "needed" if parameter.default is parameter.empty else "" if parameter.default is None else f"`{_toml(parameter.default)}`"
             allowed = [v for v in one.documented_values(name) if v]
             meaning = " ".join([one.meanings.get(name, ""), *([f"May be: {'; '.join(allowed)}."] if allowed else [])])
-            yield f"| `{name}` | {_cell(default)} | {_cell(meaning)} |"
+            yield f"| `{name}` | {cell(default)} | {cell(meaning)} |"
     yield ""
 
 
@@ -101,7 +101,3 @@ def _toml(value: Any) -> str:
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(f"`{n}`" for n in names)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).translate(ESCAPES)

@@ -237,8 +237,16 @@ class Data:
         labels = self.y if self._labels is None else self._labels[0]
         return self._classes is None and self.class_names is not None and are_doubtful(labels, self.class_names)
 
+    @functools.cached_property
+    def _reach(self) -> float:
+        """The largest magnitude of a feature, or of a target that is a number, in any set: one look serves all sweeps."""
+        arrays = [values for part in self.sets.values() for values in (part.X, part.y) if values.dtype.kind == "f"]
+        return max(max(float(values.max()), -float(values.min())) for values in arrays)
+
     def check_fits(self, dtype: str) -> None:
         """Raises ValueError for features, or targets that are numbers, too large for the number type of runs."""
+        if self._reach <= float(np.finfo(dtype).max):
+            return
         for n, part in self.sets.items():
             of = "" if n == "train" else f"_{n}"
             scaled = "scale it" if self.center is not None else "scale it (standardize=True of gd.Data)"

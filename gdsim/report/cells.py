@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
-from gdsim.sweep.frames import absent, has_few_runs, has_intervals, shown_columns, texts_of, written
+from gdsim.sweep.frames import absent, few_runs, has_intervals, shown_columns, texts_of, written
 from gdsim.sweep.words import counted
 
 MOST_ROWS = 20
@@ -43,8 +43,7 @@ def heading_of(frame: Any) -> list[str]:
     said = [f"{cells}, by {frame.attrs['ranked_by']}", "median over runs" + (", its 95% interval from low to high" if has_intervals(frame) else "")]
     medians = frame["median"].to_numpy(float)
     lost = ["inf: half of the runs or more diverged or never got there"] if np.isinf(medians).any() else []
-    few = [f"no interval where there are fewer than {FEWEST_FOR_INTERVALS} runs"] if has_few_runs(frame) else []
-    return [*said, *lost, *few, *([f"-: {absent(frame.attrs['ranked_by'])}"] if np.isnan(medians).any() else [])]
+    return [*said, *lost, *few_runs(frame), *([f"-: {absent(frame.attrs['ranked_by'])}"] if np.isnan(medians).any() else [])]
 
 
 def verdict_of(frame: Any) -> list[str]:

@@ -241,8 +241,8 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 problem.data.check_fits("float32")
             if hasattr(problem, "constants"):
                 check_fits(problem.constants(), "float32", f"the constants of {type(problem).__name__}", "scale them, or give dtype='float64'")
-            if farthest(self.init_of(problem)) > LARGEST:
-                far = farthest(self.init_of(problem))
+            far = farthest(self.init_of(problem))
+            if far > LARGEST:
                 raise ValueError(f"init reaches {far:.3g}, beyond float32, which holds up to {LARGEST:.3g}: begin nearer, or give dtype='float64'")
 
     def _numbers(self) -> Iterator[tuple[str, str, Axis]]:

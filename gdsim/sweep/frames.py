@@ -48,8 +48,7 @@ class CellTable(pandas.DataFrame):
         said = [f"ranked by {ranked}: median over runs{ends}"] if ranked and "median" in self.columns else []
         if said and np.isnan(np.asarray(self["median"], float)).any():
             said.append(f"-: {absent(str(ranked))}")
-        if said and len(self) and has_few_runs(self):
-            said.append(f"no interval where there are fewer than {FEWEST_FOR_INTERVALS} runs")
+        said += few_runs(self) if said else []
         return said + ([", ".join(f"{short} = {name}" for name, short in names.items())] if names else [])
 
     def _repr_html_(self) -> str:
@@ -70,9 +69,9 @@ def shown_columns(frame: Any) -> list[Any]:
     return [n for n in frame.columns if n not in ("low", "high") or has_intervals(frame)]
 
 
-def has_few_runs(frame: Any) -> bool:
-    """Whether a table of cells has some with too few runs for an interval."""
-    return bool((frame["runs"] < FEWEST_FOR_INTERVALS).any())
+def few_runs(frame: Any) -> list[str]:
+    """What is said of a table of cells of which some have too few runs for an interval; nothing of others."""
+    return [f"no interval where there are fewer than {FEWEST_FOR_INTERVALS} runs"] if (frame["runs"] < FEWEST_FOR_INTERVALS).any() else []
 
 
 def texts_of(column: Any, digits: int) -> list[str]:
