@@ -7,7 +7,7 @@ powers of two, hollow ones are not: 15, 16 and 17 are within an epoch of each ot
 twice as large needs about half the steps; beyond, it costs samples (Shallue et al. 2019, "Measuring the effects of data parallelism on
 neural network training"). In batches of 1000, which have no point, the median run does not get there in 60 epochs.
 
-Takes 2 minutes on two cores, most of it compiling. Ends in results/batch_size/batch_size.png.
+Takes 75 s on two cores, most of it compiling. Ends in results/batch_size/batch_size.png.
 """
 
 import matplotlib.figure

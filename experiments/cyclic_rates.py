@@ -5,7 +5,7 @@ in the middle, the final validation loss by peak rate (median): what falls to no
 constant rate; right, each schedule at the best of its own peaks, chosen on half of the starts and measured on the other half. Given its
 own peak, a constant rate is hardly worse here than any cycle; only 1/t is, which falls too soon.
 
-Takes 60 s on two cores, most of it compiling. Ends in results/cyclic_rates/cyclic_rates.png.
+Takes 45 s on two cores, most of it compiling. Ends in results/cyclic_rates/cyclic_rates.png.
 """
 
 import matplotlib.figure

@@ -69,7 +69,8 @@ ridge = gd.Sweep(
     problem=gd.Expression("x**2/2 - y**2/2 + y**4/4"), optimizer=list(rules.values()), init=[[1.0, 0.0]], steps=500,
     stop=[gd.Target(-0.2)], record=gd.Record(every="ends", parameters=True),
 ).run(progress=False)  # fmt: skip
-print(ridge.status.values, ridge.parameters.values.round(6).tolist())
+for name, status, end in zip(rules, ridge.status.values, ridge.parameters.values, strict=True):
+    print(f"{name}: {status}, x = {end[0]:.2g}, y = {end[1]:.2g}")
 
 # %% [markdown]
 # T.cycles
