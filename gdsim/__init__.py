@@ -14,7 +14,9 @@ import importlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from gdsim.version import VERSION
+
+__version__ = VERSION
 
 _HOMES = {
     "gdsim.axes": ("choice", "grid", "linspace", "loguniform", "logspace", "uniform", "zip"),

@@ -11,9 +11,9 @@ import time
 import pytest
 
 import gdsim as gd
+from gdsim.sweep.directories import Directory
 from gdsim.sweep.heartbeat import NAME, beating, driver_of
 from gdsim.sweep.parts import Part
-from gdsim.sweep.places import Directory
 from gdsim.sweep.progress import Progress, Tally
 from gdsim.sweep.survey import survey
 

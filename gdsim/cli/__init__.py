@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from gdsim import __version__
 from gdsim.cli.beginning import completion, doctor, list_kind, new
 from gdsim.cli.common import EXIT_CODES, INTERRUPTED, again, heard
 from gdsim.cli.folders import export, merge, report, status, verify
 from gdsim.cli.running import plan, run
+from gdsim.version import VERSION
 
 
 class _Commands(click.Group):
@@ -36,7 +36,7 @@ def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
 
 
 @click.group(cls=_Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="%(version)s")
+@click.version_option(VERSION, message="%(version)s")
 def main() -> None:
     """gdsim trains populations of small models at once, and says what the population did.
 

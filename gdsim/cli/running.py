@@ -123,7 +123,7 @@ def _is_shown(result: Any, folder: pathlib.Path | str) -> bool:
 def _draw(result: Any, folder: pathlib.Path | str, console: Any) -> str | None:
     """The picture of a sweep, in its folder; None where it cannot be drawn, which costs no results."""
     from gdsim.plots import convergence_bands
-    from gdsim.sweep.places import place_of
+    from gdsim.sweep.directories import place_of
 
     drawn, place = io.BytesIO(), place_of(folder)
     try:

@@ -7,7 +7,12 @@ import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole, length
 from gdsim.plots.style import Axes, Figure, finished, legend, line, new_panel
-from gdsim.schedules import Schedule
+from gdsim.problems import Expression
+from gdsim.rules import SGD
+from gdsim.schedules import SCHEDULES, Schedule
+from gdsim.stops import Record
+from gdsim.sweep.cells import schedule_name
+from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.words import joined, shown_number
 from gdsim.words import given
 
@@ -23,8 +28,6 @@ def schedule(schedules: Schedule | Sequence[Schedule], *, steps: int = 1000, lr:
     >>> len(schedule([gd.Cosine(cycle=200), gd.Power(0.5)], steps=500).axes)
     1
     """
-    import gdsim as gd
-
     checked_one(lr, "lr", RATE)
     several: list[Any] = list(schedules) if isinstance(schedules, Sequence) and not isinstance(schedules, str) else [schedules]
     if not several:
@@ -36,8 +39,8 @@ def schedule(schedules: Schedule | Sequence[Schedule], *, steps: int = 1000, lr:
     checked_whole(steps, "steps", 1, 1_000_000)
     figure, panel = new_panel(f"Learning rate by step, base rate {shown_number(lr)}", "step", "learning rate", ax=ax)
     for k, one in enumerate(several):
-        record = gd.Record(every=1, trajectory=True, gradient_norm=False)
-        sweep = gd.Sweep(problem=gd.Expression("w"), optimizer=gd.SGD(lr=lr), schedule=one, init="zeros", steps=steps, record=record)
+        record = Record(every=1, trajectory=True, gradient_norm=False)
+        sweep = Sweep(problem=Expression("w"), optimizer=SGD(lr=lr), schedule=one, init="zeros", steps=steps, record=record)
         rates = -np.diff(sweep.run(progress=False).trajectory.values[0, :, 0])
         panel.plot(np.arange(1, steps + 1), rates, drawstyle="steps-mid", label=_named(one), **line(k))
     panel.set_ylim(bottom=0)
@@ -47,20 +50,15 @@ def schedule(schedules: Schedule | Sequence[Schedule], *, steps: int = 1000, lr:
 
 def _named(one: Any) -> str:
     """A schedule with its numbers, such as "SGDR mult=2 cycle=10"; those of each phase have the phase's name."""
-    from gdsim.sweep.cells import schedule_name
-
     numbers = [f"{name}={v:g}" for name, v in one.hyperparameters().items() if isinstance(v, (int, float))]
     return " ".join([schedule_name(one), *numbers])
 
 
 def _check_schedule(one: Any) -> None:
     """Raises TypeError for what is no schedule, with how one is written."""
-    import gdsim as gd
-    from gdsim.schedules import SCHEDULES
-
     if isinstance(one, Schedule):
         return
     names = [kind.__name__ for kind in SCHEDULES]
     same = next((n for n in names if isinstance(one, str) and n.lower() == one.replace("_", "").lower()), None)
-    hint = f"write gd.{same}(...)" if same else f"there are {joined([f'gd.{n}' for n in names if hasattr(gd, n)])}"
+    hint = f"write gd.{same}(...)" if same else f"there are {joined([f'gd.{n}' for n in names])}"
     raise TypeError(f"schedules must be a schedule, such as gd.Cosine(cycle=200), or a list of them; {given(one)} was given: {hint}")

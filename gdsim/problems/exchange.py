@@ -1,9 +1,6 @@
-"""Networks to and from PyTorch: a problem and its parameter vector as a module, and a module and data as a problem and a vector."""
+"""From PyTorch: a module and data as a problem and a parameter vector. The way back is `Network.to_torch`."""
 
-import importlib
-from collections.abc import Mapping
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +10,9 @@ from gdsim.problems.activations import ACTIVATIONS
 from gdsim.problems.linear import LinearRegression, LogisticRegression
 from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.problems.mlp import MLP
+from gdsim.problems.modules import pytorch, same_standard
 from gdsim.problems.network import Network, checked_name
-from gdsim.words import count_of, given, installs
+from gdsim.words import count_of, given
 
 if TYPE_CHECKING:
     import torch
@@ -23,30 +21,6 @@ if TYPE_CHECKING:
 
 # What may follow the last layer under a loss of labels, which has it in itself.
 ENDS = {"binary": ("identity", "sigmoid"), "classes": ("identity", "softmax", "log_softmax")}
-
-
-def pytorch() -> ModuleType:
-    """The module that imports torch. Raises ModuleNotFoundError where that is not installed."""
-    try:
-        return importlib.import_module("gdsim.pytorch")
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ModuleNotFoundError(f"this needs PyTorch, which is not installed: {installs('torch')}", name="torch") from None
-
-
-def module_of(problem: Network, vector: Any, probabilities: bool) -> "torch.nn.Sequential":
-    """What `Network.to_torch` gives."""
-    if len(problem.variants()) > 1:
-        raise ValueError("a problem with a gd.grid has no single network; take one of its `variants()`")
-    made, layers = pytorch(), problem.unpack(vector)
-    weights = [(W, b if problem.intercept else None) for W, b in layers]
-    ending = problem.output or "identity"
-    if probabilities and problem.is_classifier:
-        ending = "sigmoid" if SAMPLE_LOSSES[problem.loss].targets == "binary" else "softmax"
-    standard = None if problem.data.center is None else (problem.data.center, problem.data.scale)
-    dtype = "float32" if layers[0][0].dtype == np.float32 else "float64"
-    return made.sequential(made.Layers(weights, [*problem.layer_activations, ending], standard), dtype)
 
 
 def from_torch(module: "torch.nn.Module", data: Data, *, loss: str | None = None) -> tuple[Network, np.ndarray]:
@@ -86,22 +60,8 @@ def _check_inputs(network: "Layers", data: Data) -> None:
     inputs = network.weights[0][0].shape[1]
     if inputs != data.X.shape[1]:
         raise ValueError(f"the module takes {inputs} features, and the data have {data.X.shape[1]}")
-    if network.standard is not None and not _same_standard(network.standard, data):
+    if network.standard is not None and not same_standard(network.standard, data):
         raise ValueError("the module standardises its features by other numbers than the data; give the data it was made with, or the module without that")
-
-
-def _same_standard(standard: Any, data: Data) -> bool:
-    """Whether (center, scale), arrays or tensors, are the data's."""
-    return data.center is not None and data.scale is not None and _is_rounded(standard[0], data.center) and _is_rounded(standard[1], data.scale)
-
-
-def _is_rounded(found: Any, numbers: np.ndarray) -> bool:
-    """Whether an array or a tensor is these numbers in its own type, or in float32, in which it may have been before."""
-    for held in (numbers, numbers.astype(np.float32)):
-        like = found.new_tensor(held) if hasattr(found, "new_tensor") else held.astype(np.asarray(found).dtype)
-        if found.shape == like.shape and bool((found == like).all()):
-            return True
-    return False
 
 
 def _usual_loss(network: "Layers", data: Data) -> str:
@@ -134,22 +94,3 @@ def _declared(network: "Layers", data: Data, loss: str) -> Network:
         raise ValueError(f"layer {bare[0]} has no bias (bias=False); every layer of a gd.MLP has one")
     hidden = [len(W) for W, _ in network.weights[:-1]]
     return MLP(data, hidden=hidden, activation=activations if len(set(activations)) > 1 else (activations or ["relu"])[0], loss=loss, output=output)
-
-
-def layers_of_state(state: Mapping[str, Any], data: Data, *, intercept: bool) -> list[tuple[Any, Any]]:
-    """[(W, b), ...] of a PyTorch `state_dict`, in its order; without `intercept` b may be None. Raises ValueError for other keys than a network's, and lacking ones."""
-    layers: dict[str, dict[str, Any]] = {}
-    for name, value in state.items():
-        place, _, kind = str(name).rpartition(".")
-        if kind not in ("weight", "bias", "center", "scale"):
-            raise ValueError(f"a state_dict of weights and biases is needed, as of a Sequential of Linear; it has {name!r}")
-        layers.setdefault(place, {})[kind] = value
-    for place in [place for place, held in layers.items() if "center" in held or "scale" in held]:
-        held = layers.pop(place)
-        if set(held) != {"center", "scale"} or not _same_standard((held["center"], held["scale"]), data):
-            raise ValueError(f"{place!r} standardises features by other numbers than the problem's data")
-    needed = ("weight", "bias") if intercept else ("weight",)
-    lacking = next((f"{place}.{kind}".lstrip(".") for place, held in layers.items() for kind in needed if kind not in held), None)
-    if lacking is not None:
-        raise ValueError(f"the state_dict lacks {lacking!r}; it has {', '.join(map(repr, state))}")
-    return [(held["weight"], held.get("bias")) for held in layers.values()]

@@ -16,6 +16,7 @@ from gdsim.lanes.generated import function_from
 from gdsim.problems.activations import ACTIVATIONS, Activation
 from gdsim.problems.base import Problem
 from gdsim.problems.losses import SAMPLE_LOSSES, smoothed_cross_entropy
+from gdsim.problems.modules import layers_of_state, pytorch
 from gdsim.words import count_of, given, nearest
 
 if TYPE_CHECKING:
@@ -208,8 +209,6 @@ class Network(Problem, frozen=True):
         True
         """
         if isinstance(layers, Mapping):
-            from gdsim.problems.exchange import layers_of_state
-
             layers = layers_of_state(layers, self.data, intercept=self.intercept)
         kind, sizes = type(self).__name__, self.layers
         if not isinstance(layers, (list, tuple)) or len(layers) != len(sizes):
@@ -244,9 +243,16 @@ class Network(Problem, frozen=True):
         >>> list(xor.to_torch(np.zeros(17)).state_dict())
         ['0.weight', '0.bias', '2.weight', '2.bias']
         """
-        from gdsim.problems.exchange import module_of
-
-        return module_of(self, vector, probabilities)
+        if len(self.variants()) > 1:
+            raise ValueError("a problem with a gd.grid has no single network; take one of its `variants()`")
+        made, layers = pytorch(), self.unpack(vector)
+        weights = [(W, b if self.intercept else None) for W, b in layers]
+        ending = self.output or "identity"
+        if probabilities and self.is_classifier:
+            ending = "sigmoid" if SAMPLE_LOSSES[self.loss].targets == "binary" else "softmax"
+        standard = None if self.data.center is None else (self.data.center, self.data.scale)
+        dtype = "float32" if layers[0][0].dtype == np.float32 else "float64"
+        return made.sequential(made.Layers(weights, [*self.layer_activations, ending], standard), dtype)
 
     @property
     def layer_activations(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@
 
 In a bucket the lines of the log are objects, log/<time>-<random>.json.
 What is done is what good shards hold: there is no other record of it. Nothing is unpickled from a folder. Several machines may
-write to one; what that asks of where it lies is told in `gdsim.sweep.places`.
+write to one; what that asks of where it lies is told in `gdsim.sweep.directories`.
 """
 
 import concurrent.futures
@@ -33,9 +33,10 @@ from gdsim.kernels import BITS
 from gdsim.starts import Points
 from gdsim.sweep.canonical import canonical, digest, encoded, hash_of
 from gdsim.sweep.cells import identities_of
+from gdsim.sweep.directories import place_of
 from gdsim.sweep.files import OF_THE_DISK
 from gdsim.sweep.larger import shown_after
-from gdsim.sweep.places import EXPERIMENT, File, Place, State, UnreachableError, data_name, failure_name, place_of
+from gdsim.sweep.places import EXPERIMENT, File, Place, State, UnreachableError, data_name, failure_name
 from gdsim.sweep.plan import CHUNK_SECONDS, MOST_SECONDS, Chunk, Plan
 from gdsim.sweep.shards import SUMMARY, DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
 from gdsim.sweep.summaries import apart, summary_bytes
@@ -165,14 +166,14 @@ class Store:
 
     def write_experiment(self, sweep: Any, held: dict[str, Any] | None, chunk_seconds: float | None = CHUNK_SECONDS) -> bool:
         """Writes `experiment.json`, if it would differ; False where another was written since there was none. `chunk_seconds` None: as it holds."""
-        from gdsim import __version__
+        from gdsim.version import VERSION
 
         kernels = sorted({BITS, *(held["kernels"] if held else ())})
         names = {**(held["data"] if held else {}), **{p.data.digest: p.data.name for p in _with_data(sweep)}}
         earlier = (set(held["earlier_steps"]) | {held["experiment"]["steps"]}) - {None, sweep.steps} if held else set()
         seconds = chunk_seconds or self.chunk_seconds(held or {})
         given = {
-            "format": FORMAT, "experiment": canonical(sweep), "sha256": digest(sweep), "kernels": kernels, "gdsim": __version__,
+            "format": FORMAT, "experiment": canonical(sweep), "sha256": digest(sweep), "kernels": kernels, "gdsim": VERSION,
             "data": names, "earlier_steps": sorted(earlier), **({} if seconds == CHUNK_SECONDS else {"chunk_seconds": seconds}),
         }  # fmt: skip
         if held is None or any(held.get(n) != given.get(n) for n in ("sha256", "kernels", "chunk_seconds")):
@@ -295,9 +296,9 @@ class Store:
 
     def log(self, **entry: Any) -> None:
         """Appends a line on who did what; a sweep does not end because there is no room for it."""
-        from gdsim import __version__
+        from gdsim.version import VERSION
 
-        about = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "host": platform.node(), "gdsim": __version__}
+        about = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "host": platform.node(), "gdsim": VERSION}
         with contextlib.suppress(OSError):
             self.place.note(json.dumps({**about, **entry}))
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from gdsim import __version__
 from gdsim.lanes.compiler import gdsim_sources
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.longer import Earlier
@@ -21,6 +20,7 @@ from gdsim.sweep.plan import MOST_SECONDS, Chunk, Plan
 from gdsim.sweep.progress import Tally, tally_of
 from gdsim.sweep.store import Store
 from gdsim.sweep.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
+from gdsim.version import VERSION
 
 PACKAGES = ("numba", "numpy", "pyarrow")
 
@@ -32,7 +32,7 @@ class MismatchError(ValueError):
 @functools.cache
 def versions() -> dict[str, str]:
     """What a chunk's bytes depend on beside the experiment."""
-    return {"gdsim": f"{__version__} ({gdsim_sources()[:12]})", **{p: importlib.metadata.version(p) for p in PACKAGES}}
+    return {"gdsim": f"{VERSION} ({gdsim_sources()[:12]})", **{p: importlib.metadata.version(p) for p in PACKAGES}}
 
 
 def mismatch(worker: dict[str, str], driver: dict[str, str]) -> str:
