@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.rules.base import BY_CONVENTION, RATE, Axis, Rule
 from tests.helpers import same_bits
 
 RULES = {
@@ -12,6 +13,36 @@ RULES = {
     "wrapped": gd.Averaged(gd.ClipNorm(gd.Momentum(lr=[0.01, 0.1]), 1.0), start=10),
     "radam": gd.RAdam(lr=[0.003, 0.03]),
 }
+COUNTED = ["state_average", "state_count", "state_count_2", "state_mean", "state_product", "state_share1", "state_share2", "state_square", "state_taken"]
+
+
+class Clashing(Rule, tag="clashing_in_a_test", frozen=True):
+    """Momentum whose slot and carry have names that a saved state needs for itself; the share is made of the carry."""
+
+    lr: Axis = BY_CONVENTION
+    slots = ("bound",)
+    carry = ("weights", "bound")
+    defaults = {"lecture": {"lr": 0.01}}
+    ranges = {"lr": RATE}
+
+    @staticmethod
+    def prepare(h, rate, carry):
+        """(rate, the carry): two counters, of one and of two a step."""
+        return (rate, carry[0]), (carry[0] + 1.0, carry[1] + 2.0)
+
+    @staticmethod
+    def update(w, g, slots, s):
+        """The step shrinks as steps are counted."""
+        velocity = slots[0] * 0.5 + g
+        return w - s[0] * velocity / (1.0 + 0.01 * s[1]), (velocity,)
+
+
+class Lengthened(Clashing, tag="lengthened_in_a_test", frozen=True):
+    """A rule with a number that a cosine has too."""
+
+    minimum: Axis = BY_CONVENTION
+    defaults = {"lecture": {"lr": 0.01, "minimum": 0.0}}
+    ranges = {"lr": RATE, "minimum": RATE}
 
 
 @pytest.mark.parametrize(
@@ -129,3 +160,31 @@ def test_the_range_test_finds_where_learning_ends():
     found = gd.lr_range_test(gd.Quadratic([[1.0]]), gd.SGD(), low=0.1, high=10.0, n=21, init=gd.Normal(1.0))
     assert (found.learns.values == (found.lr.values < 2.0)).all()
     assert found.attrs["suggested_lr"] == pytest.approx(1.0)
+
+
+def test_a_rule_may_name_its_state_as_it_likes():
+    options = {"problem": gd.functions.Booth(), "optimizer": Clashing(lr=0.01), "starts": 3, "record": gd.Record(state=True)}
+    rest = gd.continue_from(gd.Sweep(steps=20, **options).run(), steps=20)
+    whole = gd.Sweep(steps=40, **options).run()
+    assert {str(n) for n in whole if str(n).startswith("state_bound")} == {"state_bound", "state_bound_2", "state_bound_3"}
+    assert whole.state_weights_2.values.tolist() == [40.0] * 3
+    assert whole.state_bound_3.values.tolist() == [80.0] * 3
+    assert same_bits(rest.state_weights.values, whole.state_weights.values)
+
+
+def test_what_two_of_a_rules_layers_count_is_kept_apart():
+    options = {"optimizer": gd.Averaged(gd.NAdam(lr=0.01, convention="torch"), start=5), "starts": 3, "record": gd.Record(state=True)}
+    half = gd.Sweep(problem=gd.functions.Booth(), steps=20, **options).run()
+    assert sorted(str(n) for n in half if str(n).startswith("state_") and str(n) not in ("state_weights", "state_reported", "state_bound")) == COUNTED
+    whole = gd.Sweep(problem=gd.functions.Booth(), steps=40, **options).run()
+    assert same_bits(gd.continue_from(half, steps=20).state_weights.values, whole.state_weights.values)
+    older = half.drop_vars("state_count_2")  # versions before kept one column for both, which count alike
+    assert same_bits(gd.continue_from(older, steps=20).state_weights.values, whole.state_weights.values)
+
+
+def test_two_numbers_of_one_name_are_refused_with_their_owners():
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=Lengthened(), schedule=gd.Cosine(cycle=10, minimum=0.1), steps=20)
+    with pytest.raises(
+        ValueError, match=r"^Lengthened and Cosine both have a number 'minimum', and a run has one of each name: rename that of your own class$"
+    ):
+        sweep.run()

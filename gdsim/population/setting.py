@@ -172,10 +172,18 @@ def epochs_of(setting: Setting) -> int:
 
 
 def number_names(setting: Setting) -> tuple[str, ...]:
-    """The names of the numbers that kernels read of each run."""
+    """The names of the numbers that kernels read of each run. Raises ValueError where two of what it is made of have one name."""
     rule, schedule = setting.rule, setting.schedule
-    sample = dict.fromkeys(rule.hyperparameters(), 0.5)
-    return (*rule.hyperparameters(), *rule.constants(sample), *schedule.hyperparameters(), "l1", "l2")
+    constants = rule.constants(dict.fromkeys(rule.hyperparameters(), 0.5))
+    owners: dict[str, str] = {}
+    for owner, names in (
+        (type(rule).__name__, (*rule.hyperparameters(), *constants)), (type(schedule).__name__, schedule.hyperparameters()), ("the penalty", ("l1", "l2")),
+    ):  # fmt: skip
+        for name in names:
+            if name in owners:
+                raise ValueError(f"{owners[name]} and {owner} both have a number {name!r}, and a run has one of each name: rename that of your own class")
+            owners[name] = owner
+    return tuple(owners)
 
 
 @functools.cache

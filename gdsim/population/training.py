@@ -4,7 +4,8 @@
 depends on the run's setting, numbers and start alone, not on its neighbours, the lane width or who calls.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +54,7 @@ from gdsim.population.setting import (
     structure_of,
     validated_of,
 )  # fmt: skip
+from gdsim.rules import Rule
 from gdsim.starts import initial_points
 from gdsim.stops import REASONS, STATUSES, Cycling, SmallGradient, SmallStep, Target, Validation
 
@@ -151,7 +153,7 @@ def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) ->
     facts, marks = runs.facts.reshape(count, FACTS), runs.marks.reshape(count, MARKS)
     facts[:, BEGAN] = setting.began
     marks[:, BOUND], marks[:, BEST_LOSS], marks[:, KNOWN_LOSS] = earlier["state_bound"], earlier["best_loss"], earlier["final_loss"]
-    flat = lambda names: np.stack([earlier[f"state_{n}"] for n in names], -1).ravel() if names else runs.slots  # noqa: E731
+    slots, carry = state_names(setting.rule)
     if len(runs.memory) and "state_stops" in earlier:
         runs.memory[:] = earlier["state_stops"].ravel()
     if setting.targets:
@@ -166,8 +168,14 @@ def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) ->
     kind = runs.points.dtype
     return runs._replace(
         points=earlier["state_weights"].ravel(), shown=earlier["state_reported"].ravel(),
-        slots=flat(setting.rule.slots).astype(kind), carry=flat(setting.rule.carry).astype(kind),
+        slots=_state_of(earlier, slots).astype(kind), carry=_state_of(earlier, carry).astype(kind),
     )  # fmt: skip
+
+
+def _state_of(earlier: Mapping[str, np.ndarray], names: Mapping[str, str]) -> np.ndarray:
+    """The kept columns of a rule's slots or carry, the last index that of the name; versions before kept one column for all of one name."""
+    found = [earlier[column] if column in earlier else earlier[f"state_{name}"] for column, name in names.items()]
+    return np.stack(found, -1).ravel() if found else np.zeros(0)
 
 
 # What lanes have seen of their runs, by the names of its columns; each is kept where one of these stops asks for it.
@@ -261,6 +269,21 @@ def _endings(setting: Setting, why: np.ndarray) -> dict[str, np.ndarray]:
     return {"status": places(STATUSES, statuses)[place], "reason": places(REASONS, reasons)[place]}
 
 
+def state_names(rule: Rule) -> tuple[dict[str, str], dict[str, str]]:
+    """{column: name} of a rule's slots and of its carry: `state_NAME`, with a number behind it where a column has that name already."""
+    taken = {"state_weights", "state_reported", "state_bound", *OF_STOPS}
+
+    def columns(names: Iterable[str]) -> dict[str, str]:
+        found = {}
+        for name in names:
+            column = next(c for k in itertools.count(1) if (c := f"state_{name}" if k == 1 else f"state_{name}_{k}") not in taken)
+            taken.add(column)
+            found[column] = name
+        return found
+
+    return columns(rule.slots), columns(rule.carry)
+
+
 def _state_columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
     """The runs' state at their ends: stored weights and slots [run, parameter], carry [run]."""
     rule, parameters = setting.rule, setting.problem.parameter_count
@@ -278,5 +301,6 @@ def _state_columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.nda
         found["state_anchor"] = anchors
     slots = runs.end_slots.reshape(count, parameters, len(rule.slots))
     carry = runs.end_carry.reshape(count, len(rule.carry))
-    found |= {f"state_{name}": slots[:, :, k].copy() for k, name in enumerate(rule.slots)}
-    return {**found, **{f"state_{name}": carry[:, k].copy() for k, name in enumerate(rule.carry)}}
+    slot_columns, carry_columns = state_names(rule)
+    found |= {column: slots[:, :, k].copy() for k, column in enumerate(slot_columns)}
+    return {**found, **{column: carry[:, k].copy() for k, column in enumerate(carry_columns)}}
