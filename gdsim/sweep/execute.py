@@ -232,9 +232,9 @@ def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, m
 
 def _train_missing(sweep: Any, plan: Plan, store: Any, kept: Any, shards: Any, todo: list[Chunk], ways: Ways, listener: Any) -> Any:
     """Trains the chunks that a usable folder lacks, which holds the sweep `kept` and these good shards, and opens it."""
+    from gdsim.sweep.continuation import Earlier
     from gdsim.sweep.heartbeat import beating
     from gdsim.sweep.larger import placed_in
-    from gdsim.sweep.longer import Earlier
     from gdsim.sweep.opening import open_results  # and with it Dask and pyarrow, which runs without a folder do not need
     from gdsim.sweep.places import failure_name
     from gdsim.sweep.store import missing_chunks

@@ -36,6 +36,7 @@ from gdsim.sweep.cells import identities_of
 from gdsim.sweep.directories import place_of
 from gdsim.sweep.files import OF_THE_DISK
 from gdsim.sweep.larger import shown_after
+from gdsim.sweep.longer import has_sums, why_not_longer, why_not_whole_epochs
 from gdsim.sweep.places import EXPERIMENT, File, Place, State, UnreachableError, data_name, failure_name
 from gdsim.sweep.plan import CHUNK_SECONDS, MOST_SECONDS, Chunk, Plan
 from gdsim.sweep.shards import SUMMARY, DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
@@ -119,8 +120,6 @@ class Store:
         if not set(different) <= {*EXTENSIBLE, "steps"}:
             raise StoreError(refusal)
         if "steps" in different:
-            from gdsim.sweep.longer import has_sums, why_not_longer, why_not_whole_epochs
-
             reason = why_not_longer(sweep, kept["steps"] or 0)
             begun = why_not_whole_epochs(sweep, kept["steps"]) if not reason else ""
             if begun and not all(has_sums(s.footer.columns) for s in self.find().shards):

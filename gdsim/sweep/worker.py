@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes.compiler import gdsim_sources
 from gdsim.sweep.canonical import digest
-from gdsim.sweep.longer import Earlier
+from gdsim.sweep.continuation import Earlier
 from gdsim.sweep.outcomes import failure_of
 from gdsim.sweep.plan import MOST_SECONDS, Chunk, Plan
 from gdsim.sweep.progress import Tally, tally_of
