@@ -136,7 +136,8 @@ def _table(times: Any, solver: str, values: Any) -> np.ndarray:
 def _ratios(times: Any, solver: str) -> _Ratios:
     if solver not in getattr(times, "dims", ()):
         raise ValueError(
-            f"times must be a DataArray with the dimension {solver!r}, a solver each, and problems in the others; {type(times).__name__} was given"
+            f"times must be a DataArray with the dimension {solver!r}, a solver each, and problems in the others, "
+            f"as gd.analysis.times_by_start(result, target) gives; {type(times).__name__} was given"
         )
     table, before = (_table(times, solver, v) for v in (times, times.coords.get("after", times)))
     if (table < 0).any():

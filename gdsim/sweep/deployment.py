@@ -40,7 +40,7 @@ REFUSED = {"PermissionDenied", "HostKeyNotVerifiable", "KeyImportError", "KeyEnc
 # What a name server answers where there is no such host; one that does not answer gives others.
 UNKNOWN = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 # What SLURM's commands say where its controller does not answer.
-SILENT = re.compile(r"Unable to contact|timed out|Connection refused|Communication connection failure|Zero Bytes", re.IGNORECASE)
+SILENT = re.compile(r"Unable to contact|timed out|Connection refused|Communication connection failure|Zero Bytes|configuration source", re.IGNORECASE)
 # Where a dashboard listens, which asks nobody for a name: on the scheduler's machine alone, at a free port.
 HERE = "127.0.0.1:0"
 # A job ends this long before its time limit: SLURM's limits are whole minutes, and a worker that leaves waits for its thread for half a minute.
@@ -316,7 +316,7 @@ def _check_job(script: str) -> None:
     """Asks SLURM whether it would take a job, so that a partition that does not exist is told at once. Raises ValueError, or UnfinishedError where nobody answers."""
     done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = done.stderr or done.stdout
+        said = "; ".join(re.sub(r"^sbatch: (error|fatal): ", "", line) for line in (done.stderr or done.stdout).strip().splitlines())
         if SILENT.search(said):
             raise UnfinishedError(f"SLURM does not answer: {said}")
         raise ValueError(f"SLURM would not take its jobs: {said}")

@@ -22,6 +22,7 @@ from gdsim.sweep import deployment
 from gdsim.sweep.certificates import certificates
 from gdsim.sweep.dasksettings import SELDOM, exports
 from gdsim.sweep.deployment import KINDS, Local, Slurm, Ssh, read_deployment
+from gdsim.sweep.outcomes import UnfinishedError
 from tests.cluster.manifests import CLUSTER
 from tests.helpers import gdsim
 
@@ -209,3 +210,28 @@ def test_scripts_are_bash(script):
     for command in checks:
         done = subprocess.run([*command, CLUSTER / script], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "told"),
+    [
+        (ValueError, ["error: invalid partition specified: nono", "error: Batch job submission failed"], "SLURM would not take its jobs: invalid partition"),
+        (UnfinishedError, ["error: Unable to contact slurm controller (connect failure)"], "SLURM does not answer: Unable to contact slurm controller"),
+        (
+            UnfinishedError,
+            ["error: fetch_config: DNS SRV lookup failed", "fatal: Could not establish a configuration source"],
+            "does not answer: fetch_config: ",
+        ),
+    ],
+    ids=["refused", "silent", "without a source"],
+)
+def test_what_slurm_says_of_a_job_is_told_as_a_mistake_or_as_silence(tmp_path, monkeypatch, kind, lines, told):
+    script = tmp_path / "sbatch"
+    script.write_text("#!/bin/sh\n" + "".join(f"echo 'sbatch: {line}' >&2\n" for line in lines) + "exit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(kind) as error:
+        deployment._check_job("#!/bin/sh")
+    assert told in str(error.value)
+    assert "sbatch:" not in str(error.value)
+    assert str(error.value).count("; ") == len(lines) - 1
