@@ -171,18 +171,21 @@ def epochs_of(setting: Setting) -> int:
     return -(-setting.steps // epoch) - setting.began // epoch
 
 
-def number_names(setting: Setting) -> tuple[str, ...]:
-    """The names of the numbers that kernels read of each run. Raises ValueError where two of what it is made of have one name."""
+def owned_numbers(setting: Setting) -> list[tuple[str, str]]:
+    """[(owner, name)] of the numbers that kernels read of each run."""
     rule, schedule = setting.rule, setting.schedule
     constants = rule.constants(dict.fromkeys(rule.hyperparameters(), 0.5))
+    owners = {type(rule).__name__: (*rule.hyperparameters(), *constants), type(schedule).__name__: schedule.hyperparameters(), "the penalty": ("l1", "l2")}
+    return [(owner, name) for owner, names in owners.items() for name in names]
+
+
+def number_names(setting: Setting) -> tuple[str, ...]:
+    """The names of the numbers that kernels read of each run. Raises ValueError where two owners have one name."""
     owners: dict[str, str] = {}
-    for owner, names in (
-        (type(rule).__name__, (*rule.hyperparameters(), *constants)), (type(schedule).__name__, schedule.hyperparameters()), ("the penalty", ("l1", "l2")),
-    ):  # fmt: skip
-        for name in names:
-            if name in owners:
-                raise ValueError(f"{owners[name]} and {owner} both have a number {name!r}, and a run has one of each name: rename that of your own class")
-            owners[name] = owner
+    for owner, name in owned_numbers(setting):
+        if name in owners:
+            raise ValueError(f"{owners[name]} and {owner} both have a number {name!r}, and a run has one of each name: rename that of your own class")
+        owners[name] = owner
     return tuple(owners)
 
 
