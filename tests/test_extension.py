@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 import gdsim as gd
+from gdsim.population import training
 from gdsim.sweep import store as stores
 from tests.faults.machinery import shards
+from tests.helpers import same_bits
 
 # Dask leaves sockets to the garbage collector when its clusters start and end.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -226,3 +228,19 @@ def test_more_steps_from_inside_an_epoch(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"differs in steps\).*of an older version, goes on with gd\.Plateau\(batches=True\) after whole epochs, of 6 steps"):
         longer.run(out=tmp_path / "old")
     assert content(tmp_path / "old") == before
+
+
+def test_states_that_older_versions_kept_under_one_name_go_on_beside_those_of_today(tmp_path, monkeypatch):
+    rule = gd.Averaged(gd.NAdam(lr=0.01, convention="torch"), start=5)
+    options = {"problem": gd.functions.Booth(), "optimizer": rule, "record": gd.Record(every=10, state=True)}
+    written = training._state_columns
+    with monkeypatch.context() as older:
+        older.setattr(training, "_state_columns", lambda *given: {k: v for k, v in written(*given).items() if k != "state_count_2"})
+        gd.Sweep(**options, starts=3, steps=20).run(out=tmp_path / "old")
+        gd.Sweep(**options, starts=3, steps=20).run(out=tmp_path / "both")
+    gd.Sweep(**options, starts=6, steps=20).run(out=tmp_path / "both")
+    for folder, starts in (("old", 3), ("both", 6)):
+        longer = gd.Sweep(**options, starts=starts, steps=40)
+        extended, whole = longer.run(out=tmp_path / folder), longer.run()
+        for name in ("state_weights", "state_count", "state_count_2", "final_loss"):
+            assert same_bits(extended[name].values, whole[name].values), (folder, name)

@@ -175,8 +175,8 @@ def owned_numbers(setting: Setting) -> list[tuple[str, str]]:
     """[(owner, name)] of the numbers that kernels read of each run."""
     rule, schedule = setting.rule, setting.schedule
     constants = rule.constants(dict.fromkeys(rule.hyperparameters(), 0.5))
-    owners = {type(rule).__name__: (*rule.hyperparameters(), *constants), type(schedule).__name__: schedule.hyperparameters(), "the penalty": ("l1", "l2")}
-    return [(owner, name) for owner, names in owners.items() for name in names]
+    of_rule = [(type(rule).__name__, name) for name in (*rule.hyperparameters(), *constants)]
+    return [*of_rule, *((type(schedule).__name__, name) for name in schedule.hyperparameters()), ("the penalty", "l1"), ("the penalty", "l2")]
 
 
 def number_names(setting: Setting) -> tuple[str, ...]:

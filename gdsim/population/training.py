@@ -149,6 +149,7 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
 
 def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> Runs:
     """The tables with every run where it was when it ended."""
+    earlier = with_state_names(setting.rule, earlier)
     count = len(earlier["state_bound"])
     facts, marks = runs.facts.reshape(count, FACTS), runs.marks.reshape(count, MARKS)
     facts[:, BEGAN] = setting.began
@@ -173,9 +174,19 @@ def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) ->
 
 
 def _state_of(earlier: Mapping[str, np.ndarray], names: Mapping[str, str]) -> np.ndarray:
-    """The kept columns of a rule's slots or carry, the last index that of the name; versions before kept one column for all of one name."""
-    found = [earlier[column] if column in earlier else earlier[f"state_{name}"] for column, name in names.items()]
-    return np.stack(found, -1).ravel() if found else np.zeros(0)
+    """The kept columns of a rule's slots or carry, the last index that of the name."""
+    return np.stack([earlier[column] for column in names], -1).ravel() if names else np.zeros(0)
+
+
+def with_state_names(rule: Rule, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns of runs with their states under today's names: versions before kept one column for all of one name, and lacked the others or left NaN there."""
+    found = dict(columns)
+    for column, name in {k: v for names in state_names(rule) for k, v in names.items()}.items():
+        bare = columns.get(f"state_{name}")
+        if column != f"state_{name}" and bare is not None and bare.shape == found.get(column, bare).shape:
+            own = found.get(column, bare)
+            found[column] = np.where(np.isnan(own), bare, own)
+    return found
 
 
 # What lanes have seen of their runs, by the names of its columns; each is kept where one of these stops asks for it.

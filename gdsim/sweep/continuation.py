@@ -8,6 +8,7 @@ import numpy as np
 
 from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.setting import curves_of, epochs_of, validated_of
+from gdsim.population.training import with_state_names
 from gdsim.sweep.cells import identities_of
 from gdsim.sweep.index import StoredColumn, index_of
 from gdsim.sweep.longer import going_on
@@ -75,4 +76,4 @@ class Earlier:
             else:
                 is_vector = (name.startswith("state_") and name != "state_stops") or name in ("parameters", "best_parameters", "trajectory")
                 found[name] = np.ascontiguousarray(values[..., :count]) if is_vector and values.ndim > 1 else values
-        return found
+        return with_state_names(setting.rule, found)
