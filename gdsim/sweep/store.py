@@ -41,6 +41,7 @@ from gdsim.sweep.places import EXPERIMENT, File, Place, State, UnreachableError,
 from gdsim.sweep.plan import CHUNK_SECONDS, MOST_SECONDS, Chunk, Plan
 from gdsim.sweep.shards import SUMMARY, DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
 from gdsim.sweep.summaries import apart, summary_bytes
+from gdsim.version import VERSION
 from gdsim.words import count_of
 
 FORMAT = "gdsim results 2"
@@ -165,8 +166,6 @@ class Store:
 
     def write_experiment(self, sweep: Any, held: dict[str, Any] | None, chunk_seconds: float | None = CHUNK_SECONDS) -> bool:
         """Writes `experiment.json`, if it would differ; False where another was written since there was none. `chunk_seconds` None: as it holds."""
-        from gdsim.version import VERSION
-
         kernels = sorted({BITS, *(held["kernels"] if held else ())})
         names = {**(held["data"] if held else {}), **{p.data.digest: p.data.name for p in _with_data(sweep)}}
         earlier = (set(held["earlier_steps"]) | {held["experiment"]["steps"]}) - {None, sweep.steps} if held else set()
@@ -295,8 +294,6 @@ class Store:
 
     def log(self, **entry: Any) -> None:
         """Appends a line on who did what; a sweep does not end because there is no room for it."""
-        from gdsim.version import VERSION
-
         about = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "host": platform.node(), "gdsim": VERSION}
         with contextlib.suppress(OSError):
             self.place.note(json.dumps({**about, **entry}))
