@@ -5,7 +5,7 @@ depends on the run's setting, numbers and start alone, not on its neighbours, th
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,12 +149,11 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
 
 def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> Runs:
     """The tables with every run where it was when it ended."""
-    earlier = with_state_names(setting.rule, earlier)
     count = len(earlier["state_bound"])
     facts, marks = runs.facts.reshape(count, FACTS), runs.marks.reshape(count, MARKS)
     facts[:, BEGAN] = setting.began
     marks[:, BOUND], marks[:, BEST_LOSS], marks[:, KNOWN_LOSS] = earlier["state_bound"], earlier["best_loss"], earlier["final_loss"]
-    slots, carry = state_names(setting.rule)
+    names, slots = list(state_names(setting.rule)), len(setting.rule.slots)
     if len(runs.memory) and "state_stops" in earlier:
         runs.memory[:] = earlier["state_stops"].ravel()
     if setting.targets:
@@ -169,21 +168,21 @@ def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) ->
     kind = runs.points.dtype
     return runs._replace(
         points=earlier["state_weights"].ravel(), shown=earlier["state_reported"].ravel(),
-        slots=_state_of(earlier, slots).astype(kind), carry=_state_of(earlier, carry).astype(kind),
+        slots=_state_of(earlier, names[:slots]).astype(kind), carry=_state_of(earlier, names[slots:]).astype(kind),
     )  # fmt: skip
 
 
-def _state_of(earlier: Mapping[str, np.ndarray], names: Mapping[str, str]) -> np.ndarray:
-    """The kept columns of a rule's slots or carry, the last index that of the name."""
-    return np.stack([earlier[column] for column in names], -1).ravel() if names else np.zeros(0)
+def _state_of(earlier: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """The kept columns of a rule's slots or carry, flat, the last index that of the name."""
+    return np.stack([earlier[name] for name in names], -1).ravel() if names else np.zeros(0)
 
 
 def with_state_names(rule: Rule, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The columns of runs with their states under today's names: versions before kept one column for all of one name, and lacked the others or left NaN there."""
     found = dict(columns)
-    for column, name in {k: v for names in state_names(rule) for k, v in names.items()}.items():
-        bare = columns.get(f"state_{name}")
-        if column != f"state_{name}" and bare is not None and bare.shape == found.get(column, bare).shape:
+    for column, name in state_names(rule).items():
+        bare = None if f"state_{name}" in (column, *NOT_OF_RULES) else columns.get(f"state_{name}")
+        if bare is not None and bare.shape == found.get(column, bare).shape:
             own = found.get(column, bare)
             found[column] = np.where(np.isnan(own), bare, own)
     return found
@@ -198,6 +197,7 @@ WATCHED_COLUMNS = {
 
 
 OF_STOPS = ("state_stops", "state_anchor", *WATCHED_COLUMNS)  # without these stops begin anew
+NOT_OF_RULES = ("state_weights", "state_reported", "state_bound", *OF_STOPS)  # of a saved state, whatever the rule
 
 
 def _resume_watched(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> None:
@@ -280,19 +280,13 @@ def _endings(setting: Setting, why: np.ndarray) -> dict[str, np.ndarray]:
     return {"status": places(STATUSES, statuses)[place], "reason": places(REASONS, reasons)[place]}
 
 
-def state_names(rule: Rule) -> tuple[dict[str, str], dict[str, str]]:
-    """{column: name} of a rule's slots and of its carry: `state_NAME`, with a number behind it where a column has that name already."""
-    taken = {"state_weights", "state_reported", "state_bound", *OF_STOPS}
-
-    def columns(names: Iterable[str]) -> dict[str, str]:
-        found = {}
-        for name in names:
-            column = next(c for k in itertools.count(1) if (c := f"state_{name}" if k == 1 else f"state_{name}_{k}") not in taken)
-            taken.add(column)
-            found[column] = name
-        return found
-
-    return columns(rule.slots), columns(rule.carry)
+def state_names(rule: Rule) -> dict[str, str]:
+    """{column: name} of a rule's slots, then of its carry: `state_NAME`, with a number behind it where a column has that name already."""
+    found: dict[str, str] = {}
+    for name in (*rule.slots, *rule.carry):
+        columns = itertools.chain([f"state_{name}"], (f"state_{name}_{k}" for k in itertools.count(2)))
+        found[next(c for c in columns if c not in found and c not in NOT_OF_RULES)] = name
+    return found
 
 
 def _state_columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
@@ -312,6 +306,5 @@ def _state_columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.nda
         found["state_anchor"] = anchors
     slots = runs.end_slots.reshape(count, parameters, len(rule.slots))
     carry = runs.end_carry.reshape(count, len(rule.carry))
-    slot_columns, carry_columns = state_names(rule)
-    found |= {column: slots[:, :, k].copy() for k, column in enumerate(slot_columns)}
-    return {**found, **{column: carry[:, k].copy() for k, column in enumerate(carry_columns)}}
+    values = [*(slots[:, :, k] for k in range(len(rule.slots))), *(carry[:, k] for k in range(len(rule.carry)))]
+    return found | {column: value.copy() for column, value in zip(state_names(rule), values, strict=True)}

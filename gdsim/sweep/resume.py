@@ -7,7 +7,7 @@ import numpy as np
 
 from gdsim.axes import checked_whole
 from gdsim.population import Batch, train_batch
-from gdsim.population.training import OF_STOPS
+from gdsim.population.training import OF_STOPS, with_state_names
 from gdsim.sweep.cells import cells_of
 from gdsim.sweep.display import Wish, shown
 from gdsim.sweep.execute import Ways, check_unedited, runs_in
@@ -107,7 +107,7 @@ def _rows(result: Any, places: np.ndarray, setting: Any) -> dict[str, np.ndarray
         if "run" in values.dims and "checkpoint" not in values.dims:
             rows = values.values[places]
             found[str(name)] = rows[:, :count] if "parameter" in values.dims else rows
-    return found
+    return with_state_names(setting.rule, found)
 
 
 def _kept(result: Any, checkpoints: int) -> dict[str, np.ndarray]:
