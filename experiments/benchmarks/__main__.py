@@ -1,6 +1,7 @@
 """How fast gdsim trains populations, beside what its users would run instead, on the same cores: every row, a table, pictures.
 
-    python experiments/benchmarks [--rounds 3] [--only digits ...] [--scaling] [--out results/benchmarks]
+    python experiments/benchmarks [--rounds 3] [--rows digits ...] [--scaling] [--out results/benchmarks]
+    python experiments/benchmarks --against COMMIT [--rows digits ...]    this tree beside another: against.py
 
 Each round measures the cores' peak and then every system once, one after the other, each in a process of its own. A row's
 figures are medians over rounds, its ratio the median of the rounds' ratios to the faster peer, its share the median of the
@@ -17,6 +18,7 @@ import statistics
 import sys
 from typing import Any
 
+import against
 import figures
 from processes import answer
 from works import ROWS, WORKS, Row
@@ -74,18 +76,25 @@ def table(results: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Measures all rows, or those whose name begins as asked."""
     parser = argparse.ArgumentParser(prog="python experiments/benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", default=[""], help=f"beginnings of names: {', '.join(r.name for r in ROWS)}")
+    parser.add_argument("--rounds", type=int, help=f"3 by default; {against.ROUNDS} with --against")
+    parser.add_argument("--rows", nargs="+", default=[""], help=f"beginnings of names: {', '.join(r.name for r in ROWS)}; with --against, {against.COLD}")
+    parser.add_argument("--against", metavar="COMMIT", help="compare this tree's speed with another's")
     parser.add_argument("--scaling", action="store_true", help="measure time against runs, width, batch and threads too")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results/benchmarks"))
     options = parser.parse_args()
-    rows = [r for r in ROWS if r.name.startswith(tuple(options.only))]
-    if not rows or options.rounds < 1:
-        parser.error("no row has such a name" if not rows else "--rounds must be at least 1")
+    rows = [r for r in ROWS if r.name.startswith(tuple(options.rows))]
+    if not rows and not (options.against and against.COLD.startswith(tuple(options.rows))):
+        parser.error("no row has such a name")
+    usual, fewest = (against.ROUNDS, against.FEWEST_ROUNDS) if options.against else (3, 1)
+    rounds = usual if options.rounds is None else options.rounds
+    if rounds < fewest:
+        parser.error(f"--rounds must be at least {fewest}")
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.against:
+        raise SystemExit(against.compare(options.against, options.rows, rounds, options.out))
     results = []
     for row in rows:
-        results.append(result_of(row, [round_of(row) for _ in range(options.rounds)]))
+        results.append(result_of(row, [round_of(row) for _ in range(rounds)]))
         (options.out / "results.json").write_text(json.dumps(results, indent=1))
         (options.out / "table.md").write_text(table(results) + "\n")
         print(table(results[-1:]).splitlines()[-1], "" if results[-1]["agrees"] else f"LOSSES DIFFER: {results[-1]['loss']}", file=sys.stderr)

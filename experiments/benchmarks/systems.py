@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from works import WORKS, Work
+from works import WORKS, Work, sweep_of
 
 import gdsim as gd
 from gdsim.sweep.cores import usable_cores
@@ -35,17 +35,6 @@ def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
         if sum(times) > 20.0:
             break
     return min(times), result
-
-
-def sweep_of(name: str, rule: str, runs: int, steps: int, **record: Any) -> gd.Sweep:
-    """The work as a sweep."""
-    options = {"starts": runs, "steps": steps, "record": gd.Record(every="ends", gradient_norm=False, **record), "dtype": "float32"}
-    if name == "rosenbrock":
-        optimizer = gd.Adam(lr=1e-2) if rule == "adam" else gd.Momentum(lr=1e-4, momentum=0.9)
-        return gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=optimizer, init=gd.Uniform(low=-2, high=2), **options)
-    work = WORKS[name]
-    optimizer = gd.Adam(lr=work.rate(rule)) if rule == "adam" else gd.Momentum(lr=work.rate(rule), momentum=0.9)
-    return gd.Sweep(problem=work.problem(), optimizer=optimizer, init="he", batch=work.batch, **options)
 
 
 def starts_of(name: str, rule: str, runs: int) -> np.ndarray:

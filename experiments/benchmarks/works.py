@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,17 @@ WORKS = {
     "wide": Work("random", (512,), 128),
     "large": Work("random", (1024, 1024), 128),
 }
+
+
+def sweep_of(name: str, rule: str, runs: int, steps: int, **record: Any) -> gd.Sweep:
+    """The work, or "rosenbrock", as a sweep, both ends recorded."""
+    options = {"starts": runs, "steps": steps, "record": gd.Record(every="ends", gradient_norm=False, **record), "dtype": "float32"}
+    if name == "rosenbrock":
+        optimizer = gd.Adam(lr=1e-2) if rule == "adam" else gd.Momentum(lr=1e-4, momentum=0.9)
+        return gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=optimizer, init=gd.Uniform(low=-2, high=2), **options)
+    work = WORKS[name]
+    optimizer = gd.Adam(lr=work.rate(rule)) if rule == "adam" else gd.Momentum(lr=work.rate(rule), momentum=0.9)
+    return gd.Sweep(problem=work.problem(), optimizer=optimizer, init="he", batch=work.batch, **options)
 
 
 @dataclasses.dataclass(frozen=True)
