@@ -81,7 +81,7 @@ class Tamed(Rule, tag="tamed", frozen=True):
 
 # %% [markdown]
 # From here on both are like any other: axes over hyperparameters, stops, statistics, figures. Two hundred starts
-# in a wide box, each optimizer over six rates; a run has arrived when its loss is within 1% of SciPy's.
+# in a wide box, each optimizer over six rates; a run has arrived when its loss is at most 1% above SciPy's.
 
 # %%
 rates = gd.logspace(0.001, 0.3, 6)
@@ -98,15 +98,15 @@ result = sweep.run(progress=False)
 gd.table(result).head(10)
 
 # %% [markdown]
-# Where did runs that arrived end? At SciPy's curve, up to the 1% that the target allows.
+# Where did runs that arrived end? At SciPy's $a$, $b$ and $c$, up to what 1% of the loss allows: the farthest of each.
 
 # %%
 arrived = result.parameters.values[result.status.values == "converged"]
 np.abs(arrived - best).max(axis=0).round(3)
 
 # %% [markdown]
-# Starts whose decay is negative lie on a steep wall, from which plain rules are thrown far out; one that cannot
-# leap cannot be thrown, whatever its rate. How the runs of all rates ended:
+# Starts whose decay is negative lie on a steep wall, from which plain rules are thrown far out; those that cannot
+# leap, as Adam and this one, cannot be thrown, whatever their rate. How the runs of all rates ended:
 
 # %%
 import pandas
@@ -131,4 +131,4 @@ gd.plots.sensitivity_curve(result)
 # %% [markdown]
 # What is defined in a notebook runs in memory. To keep results in a folder (`out=`), or to train on a cluster,
 # a problem's function must stand in a file that workers can import: `gd.Own(mine.residuals, dim=3)`. A rule that is to
-# be kept belongs into gdsim: one class in `gdsim/rules/`, a line in its list and a row in the tests' table.
+# be kept belongs in gdsim: one class in `gdsim/rules/`, a line in its list and a row in the tests' table.

@@ -21,17 +21,17 @@ print(*(f"worker {name}: {worker.status.name}" for name, worker in cluster.worke
 
 # %% [markdown]
 # The sweep: Adam in Rosenbrock's valley, 24 learning rates, 3000 starts each. It is cut into chunks by counted
-# operations: a fiftieth of a second of one core each here, ten seconds by default.
+# operations: a fiftieth of a second of one core each here, ten seconds by default. `plan` says how many that gives.
 
 # %%
 sweep = gd.Sweep(
     problem=gd.functions.Rosenbrock(),
-    optimizer=gd.Adam(lr=gd.logspace(1e-3, 1, 24)),
+    optimizer=gd.Adam(lr=gd.logspace(1e-2, 10, 24)),
     starts=3000,
     steps=5000,
     stop=[gd.Target(1e-6)],
 )
-print(sweep.plan())
+print(sweep.plan(chunk_seconds=0.02))
 
 # %% [markdown]
 # ## Launch, watch, kill
@@ -64,8 +64,8 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# What the dead worker was at is trained again by the others; Dask's nanny starts a new process in its place. A chunk is
-# one file, which appears whole or not at all, named by the hash of its bytes:
+# What the dead worker was at is trained again by the other; Dask's nanny starts a new process in its place. A chunk is
+# one file, a shard, which appears whole or not at all, named by the hash of its bytes:
 
 # %%
 shards = sorted(pathlib.Path("valley/shards").iterdir())
