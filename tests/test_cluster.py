@@ -17,6 +17,7 @@ from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.places import UnreachableError
 from gdsim.sweep.survey import survey
 from tests.faults.machinery import shards
+from tests.test_mistakes import EXPERIMENT, MODULE
 
 CUT = {"chunk_seconds": 1e-4}
 # Dask leaves sockets to the garbage collector when its clusters start and end.
@@ -310,3 +311,12 @@ def test_a_cluster_without_workers_says_so_and_goes_on_with_the_first(tmp_path, 
     assert result.sizes["run"] == 8
     assert sum("the cluster has no workers; waiting for some" in s for s in said) >= 1
     assert is_shown or len(said) == 1
+
+
+@pytest.mark.full
+def test_code_that_workers_cannot_compile_is_refused_in_the_line_of_threads(client, tmp_path):
+    (tmp_path / "mistaken_on_workers.py").write_text(MODULE.format("max(value, 0.0)"))
+    (tmp_path / "e.toml").write_text(EXPERIMENT.replace("mistaken_of_a_test", "mistaken_on_workers"))
+    sweep = gd.read_experiment(tmp_path / "e.toml")
+    with pytest.raises(ValueError, match=r"^f \(mistaken_on_workers.py, line 6\) cannot be used: max .* write maximum of gdsim.lanes [^\n]*$"):
+        sweep.run(out=tmp_path / "out", client=client, progress=False)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gdsim.kernels import alone, decisions, evaluation, functions, inmemory, layers, small, steps, supervised, training
 from gdsim.kernels.layout import AloneLayout, FunctionLayout, MemoryLayout, NetworkLayout, feed_of
+from gdsim.kernels.mistakes import explained
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
@@ -161,11 +162,18 @@ class Kernels:
         return functions.advance_of(self.width // part), {"WIDTH": part, "PACK_WIDTH": self.width}
 
     def _bind(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, title: str | None = None) -> Any:
-        """A template compiled for jobs of the shape of `job`: a function of a table's address, and mostly of a whole number."""
+        """A template compiled for jobs of the shape of `job`: a function of a table's address, and mostly of a whole number.
+
+        Raises CodeError for a part of the user's that cannot be compiled.
+        """
         from numba import types
+        from numba.core.errors import NumbaError
 
         signature = types.int64(*(types.int64,) * arguments)
-        return bind(template, {**parts, **readers_of(job)}, signature, title)
+        try:
+            return bind(template, {**parts, **readers_of(job)}, signature, title)
+        except (NumbaError, TypeError) as error:
+            raise explained(self.structure, error) from None
 
     @functools.cached_property
     def _shape(self) -> Job:

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from gdsim.kernels.mistakes import CodeError
 from gdsim.sweep.plan import Chunk
 from gdsim.sweep.progress import Progress, hearing
 
@@ -23,7 +24,9 @@ class FailingError(UnfinishedError):
 class Failure(NamedTuple):
     """Why a chunk is not finished."""
 
-    kind: str  # "raised" by its training, "unread" or "unwritten" by a worker that the folder failed, "lost" with its worker, scheduler or task; "refused" by a worker or the folder
+    # "raised" by its training, "mistaken" where code of the user's cannot be compiled, "unread" or "unwritten" by a worker that the folder
+    # failed, "lost" with its worker, scheduler or task; "refused" by a worker or the folder
+    kind: str
     reason: str
     text: str = ""  # the traceback
     where: str = ""  # the worker's address
@@ -31,8 +34,12 @@ class Failure(NamedTuple):
 
 
 def failure_of(kind: str, error: BaseException) -> Failure:
-    """An exception as a failure."""
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    """An exception as a failure, of this kind but for code that cannot be compiled."""
+    said = " ".join(str(error).split())
+    if isinstance(error, CodeError):
+        kind, reason = "mistaken", said
+    else:
+        reason = f"{type(error).__name__}: {said}"
     return Failure(kind, reason, "".join(traceback.format_exception(error)), error=error)
 
 
@@ -79,7 +86,7 @@ def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, a
 
     A chunk that raises is tried again, and given up in the end; one that is lost with its worker is sent out until it comes
     back. What the folder cannot give or take, try after try, or a worker refuses, ends the sweep: it would be the same with every
-    chunk. Raises UnfinishedError then.
+    chunk. Raises UnfinishedError then, and CodeError for code that no try compiles.
     """
     waiting = collections.deque(chunks)
     tries: collections.Counter[str] = collections.Counter()
@@ -98,6 +105,8 @@ def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, a
         if failure is None:
             yield outcome
             continue
+        if failure.kind == "mistaken":
+            raise CodeError(failure.reason)
         tries[outcome.chunk.name] += failure.kind != "lost"
         is_last = tries[outcome.chunk.name] >= attempts
         if failure.kind == "refused" or (failure.kind in ("unread", "unwritten") and is_last):
