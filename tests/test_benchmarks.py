@@ -79,3 +79,47 @@ def test_what_cannot_be_measured_is_said_in_one_line(against, change, tmp_path, 
     assert said[0].startswith("--against no-such-commit: ")
     assert said[1:] == ["this tree failed: ValueError: no such sweep"]
     assert not list(tmp_path.glob("against.*"))
+
+
+# Counted by hand, statements at the ends of lines.
+COUNTED = {
+    "__init__.py": "",
+    "words.py": '''"""Words."""
+import os                                   # 1
+if TYPE_CHECKING:                           # 2
+    from gdsim.store.files import Any       # 3
+def said(a: Any, /, *rest: Any, b: int, **more) -> None:    # 4
+    """Said."""
+    return os.getcwd(a, b)                  # 5
+''',
+    "store/__init__.py": "",
+    "store/files.py": '''from gdsim import words                # 1
+class File:                                 # 2
+    """A file."""
+    def read(self, size: "int"):            # 3
+        """Read,
+
+        all of it."""
+        from . import places                # 4
+        return [places, words]              # 5
+''',
+    "store/places.py": "from gdsim.store.files import File; import gdsim.words as w",
+}
+
+
+def test_counts_are_those_of_a_tree_that_was_counted_by_hand(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    counts = importlib.import_module("counts")
+    for name, text in COUNTED.items():
+        (tmp_path / "gdsim" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "gdsim" / name).write_text(text)
+    title, _, _, _, *lines = counts.report("tree", counts.modules_of(tmp_path)).splitlines()
+    assert title == "tree"
+    assert lines == [
+        "| (top) | 2 | 7 | 5 | 4 | 50.0% | 1 |",
+        "| store | 3 | 10 | 7 | 1 | 0.0% | 0 |",
+        "| all | 5 | 17 | 12 | 5 | 40.0% | 1 |",
+        "",
+        "longest file: gdsim.store.files, 9 lines; longest function: gdsim.store.files.read, 3 lines",
+        "circle of 2: gdsim.store.files, gdsim.store.places",
+    ]
