@@ -25,7 +25,7 @@ HASHES = json.loads((KEPT / "hashes.json").read_text())
 SWEEPS = {name: Store(KEPT / name).sweep() for name in FOLDERS}
 # What results have had since.
 LATER = {"best_validation_loss", "best_validation_step", "best_validation_accuracy", "final_validation_loss", "final_validation_accuracy", "worse_than_start"}
-NETWORKS = [pytest.param(name, marks=pytest.mark.full) for name in ("network", "summary")]
+NETWORKS = [pytest.param(name, marks=pytest.mark.full) for name in ("whole", "replacement")]
 
 
 @pytest.fixture
@@ -123,9 +123,9 @@ def test_folders_open(name):
     assert len(chunks) > 1
     result = gd.open(KEPT / name).load()
     assert result.attrs["finished_runs"] == result.attrs["planned_runs"] == sweep.plan().runs
-    if name == "network":
+    if name in ("network", "whole"):
         assert is_unknown(result).all()
-    if name == "summary":
+    if name in ("summary", "replacement"):
         assert result.worse_than_start.values.tolist() == [-1, -1]
         assert "worse_than_start" not in gd.table(result)
 
@@ -141,7 +141,7 @@ def test_folders_resume(name, copied):
     result = run_in(folder, SWEEPS[name], name)
     assert {n[:32] for n in set(shards(folder)) - set(kept)} == {lost[:32]}
     assert differing(old, result) == []
-    if name == "network":
+    if name == "whole":
         check_known(result, SWEEPS[name].run(threads=1))
 
 
@@ -154,13 +154,13 @@ def test_folders_take_more_starts_and_cells(name, copied):
         more = msgspec.structs.replace(more, optimizer=(gd.SGD(lr=[0.001, 0.005, 0.01, 0.1]),))
     result, whole = run_in(folder, more, name), more.run(threads=1)
     assert before < set(shards(folder))
-    if name == "summary":
+    if name == "replacement":
         assert result.final_loss_count.values.tolist() == [25, 25]
         assert same_bits(result.final_loss_mean.values, whole.final_loss_mean.values)
         assert result.worse_than_start.values.tolist() == [-1, -1]
         return
     assert differing(result, whole) == []
-    if name == "network":
+    if name == "whole":
         check_known(result, whole)
 
 
@@ -173,7 +173,7 @@ def test_folders_take_more_steps(name, copied):
     assert set(differing(result, whole)) <= {"state_stops"}
     going = whole.status.values == "budget"  # the memory of a stop that has ended its run is nobody's
     assert same_bits(result.state_stops.values[going], whole.state_stops.values[going])
-    if name == "network":  # Validation remembers its lowest loss, and neither the step nor the accuracy
+    if name == "whole":  # Validation remembers its lowest loss, and neither the step nor the accuracy
         went, step = whole.steps_taken.values > longer.steps // 2, result.best_validation_step.values
         assert same_bits(result.best_validation_loss.values[went], whole.best_validation_loss.values[went])
         assert same_bits(result.final_validation_loss.values[went], whole.final_validation_loss.values[went])
