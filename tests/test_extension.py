@@ -8,6 +8,8 @@ import pytest
 import gdsim as gd
 from gdsim.population import training
 from gdsim.sweep import store as stores
+from gdsim.sweep import versions
+from gdsim.sweep.export import merge
 from tests.faults.machinery import shards
 from tests.helpers import same_bits
 
@@ -120,12 +122,49 @@ def test_other_experiments_are_refused(sweep, tmp_path, changes):
 
 def test_kernels_of_another_version_do_not_mix_unless_told(sweep, tmp_path, monkeypatch):
     sweep.run(out=tmp_path / "out")
-    monkeypatch.setattr(stores, "BITS", 2)
+    monkeypatch.setattr(versions, "BITS", 2)
     more = grown(sweep, starts=12)
     with pytest.raises(ValueError, match=r"made by kernels of version 1 .* these are version 2, whose bits differ: give another folder, or .*mix=True"):
         more.run(out=tmp_path / "out")
     assert more.run(out=tmp_path / "out", mix=True).sizes["run"] == 36
-    assert json.loads((tmp_path / "out" / "experiment.json").read_text())["kernels"] == [1, 2]
+    assert made_by(tmp_path / "out") == [1, 2]
+    merge(tmp_path / "merged", [tmp_path / "out"])
+    assert made_by(tmp_path / "merged") == [1, 2]
+
+
+def made_by(folder):
+    return json.loads((folder / "experiment.json").read_text())["kernels"]
+
+
+def test_a_folder_takes_cells_of_a_later_version_where_its_own_runs_keep_their_bits(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(stores, "kernel_version", lambda sweep: 1 + (len(sweep.optimizer) > 2))
+    sweep.run(out=tmp_path)
+    assert made_by(tmp_path) == [1]
+    more = grown(sweep, optimizer=(*sweep.optimizer, gd.Momentum()))
+    assert more.run(out=tmp_path).sizes["run"] == 40
+    assert made_by(tmp_path) == [2]
+    monkeypatch.setattr(stores, "kernel_version", lambda sweep: 1 + 2 * (len(sweep.optimizer) > 2))
+    with pytest.raises(ValueError, match=r"made by kernels of version 2 .* these are version 3"):
+        more.run(out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("version", "options"),
+    [
+        (1, {"batch": None}),
+        (2, {"batch": gd.grid(None, 2)}),
+        (2, {"batch": 2, "shuffle": "once"}),
+        (1, {"batch": 2, "shuffle": "replacement"}),
+        (3, {"batch": gd.grid(None, 2), "l2": [0, 0.1]}),
+        (3, {"l1": 0.1}),
+    ],
+)
+def test_the_version_is_the_highest_of_the_parts_that_are_used(version, options, monkeypatch):
+    monkeypatch.setattr(versions, "ORDER_BITS", 2)
+    monkeypatch.setattr(versions, "PENALTY_BITS", 3)
+    penalty = {name: options.pop(name) for name in ("l1", "l2") if name in options}
+    problems = [gd.MLP(gd.datasets.load("xor"), hidden=[2]), gd.MLP(gd.datasets.load("xor"), hidden=[2], **penalty)]
+    assert versions.kernel_version(gd.Sweep(problem=problems, optimizer=gd.SGD(), **options)) == version
 
 
 def test_a_folder_can_be_opened_while_it_fills(sweep, tmp_path):

@@ -107,7 +107,7 @@ def merge(target: str | pathlib.Path, folders: Sequence[str | pathlib.Path]) -> 
                 raise StoreError(f"{store.folder!r} holds {what} than {stores[0].folder!r}; folders are merged that hold the same")
     whole, count = Store(target), 0
     sweep = stores[0].sweep(held[0])
-    whole.create(sweep, chunk_seconds=stores[0].chunk_seconds(held[0]))
+    whole.create(sweep, chunk_seconds=stores[0].chunk_seconds(held[0]), kernels=held[0]["kernels"])
     present = {p.name for p in whole.listed()}
     for file in (f for s in stores for f in s.listed()):
         if file.name not in present and NAME.fullmatch(file.name):

@@ -29,7 +29,6 @@ import msgspec
 import numpy as np
 
 from gdsim.data import stored
-from gdsim.kernels import BITS
 from gdsim.starts import Points
 from gdsim.sweep.canonical import canonical, digest, encoded, hash_of
 from gdsim.sweep.cells import identities_of
@@ -41,6 +40,7 @@ from gdsim.sweep.places import EXPERIMENT, File, Place, State, UnreachableError,
 from gdsim.sweep.plan import CHUNK_SECONDS, MOST_SECONDS, Chunk, Plan
 from gdsim.sweep.shards import SUMMARY, DamagedShardError, Shard, name_of, read_footer, shard_bytes, verify_once
 from gdsim.sweep.summaries import apart, summary_bytes
+from gdsim.sweep.versions import kernel_version
 from gdsim.version import VERSION
 from gdsim.words import count_of
 
@@ -74,8 +74,11 @@ class Store:
         self.place = place_of(folder)
         self.folder = str(self.place)
 
-    def check(self, sweep: Any, *, mix: bool = False) -> dict[str, Any] | None:
-        """What `experiment.json` holds, None where there is none yet; refuses a folder of something else, before anything is written."""
+    def check(self, sweep: Any, *, mix: bool = False, kernels: list[int] | None = None) -> dict[str, Any] | None:
+        """What `experiment.json` holds, None where there is none yet; refuses a folder of something else, before anything is written.
+
+        `kernels` are the versions of those that made what is to be added, if not these.
+        """
         if not self.place.has(EXPERIMENT):
             try:
                 names = self.place.names()
@@ -89,10 +92,11 @@ class Store:
                 return None
         held = self.experiment()
         self._check_same(held, sweep)
-        if held["kernels"] != [BITS] and not mix:
-            made = " and ".join(str(k) for k in held["kernels"])
+        own = kernels or [self._version(held, sweep)]
+        if held["kernels"] != own and not mix:
+            made, these = (" and ".join(map(str, versions)) for versions in (held["kernels"], own))
             raise StoreError(
-                f"{self.folder!r} was made by kernels of version {made} (gdsim {held['gdsim']}), and these are version {BITS}, whose bits differ: "
+                f"{self.folder!r} was made by kernels of version {made} (gdsim {held['gdsim']}), and these are version {these}, whose bits differ: "
                 f"give another folder, or say that both may stand in one (mix=True, --mix)"
             )
         return held
@@ -139,15 +143,22 @@ class Store:
         problems = tuple(p.as_in(kept) for p in sweep.problem)
         return sweep if all(a is b for a, b in zip(problems, sweep.problem, strict=True)) else msgspec.structs.replace(sweep, problem=problems)
 
-    def create(self, sweep: Any, *, mix: bool = False, chunk_seconds: float = CHUNK_SECONDS) -> Any:
-        """Makes the folder with the experiment and its data, or adds to it what it lacks; the sweep that it then holds, which may be a larger one."""
-        held = self.check(sweep, mix=mix)
+    def _version(self, held: dict[str, Any], sweep: Any) -> int:
+        """The version that these kernels have for what the folder holds, which is a sweep or may be another."""
+        return kernel_version(sweep if held["sha256"] == digest(sweep) else self.sweep(held))
+
+    def create(self, sweep: Any, *, mix: bool = False, chunk_seconds: float = CHUNK_SECONDS, kernels: list[int] | None = None) -> Any:
+        """Makes the folder with the experiment and its data, or adds to it what it lacks; the sweep that it then holds, which may be a larger one.
+
+        `kernels` as of `check`.
+        """
+        held = self.check(sweep, mix=mix, kernels=kernels)
         shown = self._shown(sweep, held)
         self.place.make()
         while not self.write_experiment(
-            shown, held, chunk_seconds if shown is sweep else None
+            shown, held, chunk_seconds if shown is sweep else None, kernels
         ):  # first, so that whatever ends the process, the folder is known as ours
-            held = self.check(sweep, mix=mix)
+            held = self.check(sweep, mix=mix, kernels=kernels)
             shown = self._shown(sweep, held)
         self.place.make("shards", "data")
         for hashed, arrays in arrays_of(shown).items():
@@ -164,9 +175,13 @@ class Store:
             return sweep
         return shown_after(sweep, self.sweep(held), self.folder)
 
-    def write_experiment(self, sweep: Any, held: dict[str, Any] | None, chunk_seconds: float | None = CHUNK_SECONDS) -> bool:
-        """Writes `experiment.json`, if it would differ; False where another was written since there was none. `chunk_seconds` None: as it holds."""
-        kernels = sorted({BITS, *(held["kernels"] if held else ())})
+    def write_experiment(self, sweep: Any, held: dict[str, Any] | None, chunk_seconds: float | None = CHUNK_SECONDS, kernels: list[int] | None = None) -> bool:
+        """Writes `experiment.json`, if it would differ; False where another was written since there was none.
+
+        `chunk_seconds` None: as it holds; `kernels` as of `check`.
+        """
+        others = set(held["kernels"]) - {self._version(held, sweep)} if held else set()  # runs of this version are what a larger sweep's would be
+        kernels = sorted({*(kernels or [kernel_version(sweep)]), *others})
         names = {**(held["data"] if held else {}), **{p.data.digest: p.data.name for p in _with_data(sweep)}}
         earlier = (set(held["earlier_steps"]) | {held["experiment"]["steps"]}) - {None, sweep.steps} if held else set()
         seconds = chunk_seconds or self.chunk_seconds(held or {})
