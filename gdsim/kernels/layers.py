@@ -16,6 +16,7 @@ from gdsim.lanes.parts import (
     HEIGHT,
     ROWS,
     WIDTH,
+    default_part,
     product,
 )
 from gdsim.lanes.tiles import gather_columns, load_row, load_tile, outer_fma, spread_row, store_tile
@@ -61,17 +62,20 @@ class Alone(NamedTuple):
     pitch: Any  # of these two
 
 
+@default_part
 def layer_at(network: Any, index: Any) -> Any:
     """A row of the table of layers."""
     t, i = network.layers, index * LAYER_COLUMNS
     return Layer(t[i], t[i + 1], t[i + 2], t[i + 3], t[i + 4], t[i + 5], t[i + 6], t[i + 7], t[i + 8])
 
 
+@default_part
 def layer_count(network: Any) -> Any:
     """How many layers there are."""
     return len(network.layers) // LAYER_COLUMNS
 
 
+@default_part
 def place_in(layer: Any, unit: Any, column: Any) -> Any:
     """(the place of one of a unit's weights, or of its bias behind them; whether it is a weight)."""
     is_weight = column < layer.inputs

@@ -12,7 +12,7 @@ Names that are parts: `WIDTH`, `BIASES` (1, or 0 for none), `ZERO`, `activation`
 from typing import Any, NamedTuple
 
 from gdsim.lanes.operations import load, splat, store
-from gdsim.lanes.parts import BIASES, KEEPS_SLOPES, WIDTH, ZERO, activation, finish_tile, slope
+from gdsim.lanes.parts import BIASES, KEEPS_SLOPES, WIDTH, ZERO, activation, default_part, finish_tile, slope
 from gdsim.lanes.tiles import load_row, outer_fma, repeat, rows_of, store_row, store_tile
 
 BLOCK = 64
@@ -54,17 +54,20 @@ class Operand(NamedTuple):
     stride: Any
 
 
+@default_part
 def layer_at(network: Any, index: Any) -> Any:
     """A row of the table of layers."""
     t, i = network.layers, index * 8
     return Layer(t[i], t[i + 1], t[i + 2], t[i + 3], t[i + 4], t[i + 5], t[i + 6], t[i + 7])
 
 
+@default_part
 def layer_count(network: Any) -> Any:
     """How many layers there are."""
     return len(network.layers) // 8
 
 
+@default_part
 def place_in(layer: Any, unit: Any, column: Any) -> Any:
     """(the place of one of a unit's weights, or of its bias behind them, which lies at its row's end; whether it is a weight)."""
     is_weight = column < layer.inputs

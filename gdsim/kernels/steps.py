@@ -15,6 +15,7 @@ from gdsim.lanes.parts import (
     WATCHES_STEP,
     WIDTH,
     ZERO,
+    default_part,
     driven,
     job_pack,
     job_reported,
@@ -45,6 +46,7 @@ def step_at(h: Any, t: Any, carry: Any) -> Any:
     return Step(step, h.l1, h.l2), carry
 
 
+@default_part
 def begin_step(pack: Any) -> Any:
     """(the numbers of the next step, the rule's new carry)."""
     h = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
@@ -132,6 +134,7 @@ def flag_motion(watch: Any, at: Any, largest: Any, ends: Any) -> None:
     store(watch.flags, at, where(ends, where(beyond, flags * 0 + WEIGHTS_BEYOND_BOUND, flags * 0 + STILL), flags))
 
 
+@default_part
 def stops_here(watch: Any, loss: Any) -> Any:
     """Whether the loss of a step's batch ends a run before its update; the flags say which and why."""
     best = load(watch.best, 0, WIDTH)
@@ -144,6 +147,7 @@ def stops_here(watch: Any, loss: Any) -> Any:
     return False
 
 
+@default_part
 def end_step(pack: Any, carry: Any, motion: Any) -> Any:
     """Puts a finished step away; whether it ends a run: its weights are beyond their bound, or hardly moved."""
     watch = pack.watch

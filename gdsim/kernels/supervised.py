@@ -27,6 +27,7 @@ from gdsim.lanes.parts import (
     ZERO,
     batch_size,
     correct,
+    default_part,
     fill,
     job_feed,
     job_model,
@@ -170,6 +171,7 @@ def block_loss(network: Any, feed: Any, valid: Any, share: Any) -> Any:
     return total
 
 
+@default_part
 def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any, looks: Any) -> Any:
     """Whether the loss of the step's batch stops a lane, where it is looked at; if not, its gradients have been used, or left where it has several blocks.
 
@@ -196,6 +198,7 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any, looks: Any) 
     return False
 
 
+@default_part
 def note_loss(network: Any, pack: Any, total: Any, samples: Any) -> None:
     """Adds a batch, the sum of its losses and the penalty at the weights before its step, to those of its epoch."""
     watch, h = pack.watch, NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
@@ -266,6 +269,7 @@ def penalty_and_norm(network: Any, weights: Any, penalty: Any, with_gradient: An
     return Sizes(total_of(squares), total_of(magnitudes), total_of(norm), largest)
 
 
+@default_part
 def store_scores(network: Any, weights: Any, scores: Any, means: Any, with_gradient: Any) -> None:
     """Fills scores from the means of (loss, right answers) over the samples, with the penalties, and from the gradient that was left."""
     loss, accuracy = means

@@ -22,10 +22,12 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes.listening import announce, apart
 from gdsim.lanes.operations import OPERATIONS
+from gdsim.lanes.parts import DECLARED, Part, is_part
 
 KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules", "starts.py")
 MAGIC = b"gdsim kernel 2\n"
 
+UNSET: Any = object()  # stands where a module has no global of a name
 SHARED: set[Any] = set()
 
 
@@ -65,12 +67,17 @@ def global_names(code: types.CodeType) -> tuple[str, ...]:
 
 
 def references(function: Any, parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The global names that a function uses, with what stands behind each."""
+    """The global names that a function uses, with what stands behind each. Raises TypeError for a missing part, or one in the place of what is none."""
     for name in global_names(function.__code__):
+        own = function.__globals__.get(name, UNSET)
         if name in parts:
+            if own is not UNSET and own is not parts[name] and not is_part(own):
+                raise TypeError(f"{function.__qualname__}: {name!r} is no part, and nothing can be put in its place; declare it as `part` or `default_part`")
             yield name, parts[name]
-        elif name in function.__globals__:
-            yield name, function.__globals__[name]
+        elif isinstance(own, Part):
+            raise TypeError(f"{function.__qualname__} was bound without its part {name!r}: give a value for it")
+        elif own is not UNSET:
+            yield name, own
 
 
 class Closed(NamedTuple):
@@ -160,7 +167,7 @@ def digest_of(function: Any, parts: Mapping[str, Any]) -> str:
     foreign = [(f, p) for f, p in functions if not f.__code__.co_filename.startswith(own)]
     texts = [file_hash(f.__code__.co_filename) for f, _ in foreign]
     # A global of a user's module may change without an edit, as in a notebook.
-    texts += [f"{n}={v!r}" for f, p in foreign for n, v in references(f, {}) if isinstance(v, (int, float, tuple, str)) and n not in p]
+    texts += [f"{n}={v!r}" for f, p in foreign for n, v in references(f, p) if isinstance(v, (int, float, tuple, str)) and n not in p]
     names = [f"{f.__module__}.{f.__qualname__}:{code_text(f.__code__)}" for f, _ in functions]
     places = {_place_text(n, v, p) for f, p in functions for n, v in references(f, p) if n in p}
     return hashlib.sha256("\n".join([machine(), *texts, *names, *sorted(places)]).encode()).hexdigest()
@@ -235,6 +242,15 @@ def check_compiler() -> None:
         raise NoCompilerError("NUMBA_DISABLE_JIT is set, and gdsim's kernels are nothing but compiled code: unset it (set it to 0)")
 
 
+def check_names(template: Any, parts: Mapping[str, Any]) -> None:
+    """Raises TypeError for a name that is neither declared nor used: a misspelt one would be left out without a word."""
+    unknown = set(parts) - DECLARED
+    if unknown:
+        unknown -= {name for function, own in reached_with_parts(template, parts) for name, _ in references(function, own)}
+    if unknown:
+        raise TypeError(f"{template.__qualname__} was given {', '.join(sorted(unknown))}, which it does not use and no room declares as a part")
+
+
 def bind(template: Any, parts: Mapping[str, Any], signature: Any, title: str | None = None) -> Any:
     """The template with its parts in place, compiled for one signature; `title` is what `announcing` tells where it must be compiled.
 
@@ -247,6 +263,7 @@ def bind(template: Any, parts: Mapping[str, Any], signature: Any, title: str | N
     bound = describe(template, parts, signature)
     if bound.digest in _kernels:
         return _kernels[bound.digest]
+    check_names(template, parts)
     cache = DiskCache(bound.digest)
     if title is not None and not cache.exists():
         announce(f"compiling {title}")

@@ -11,14 +11,15 @@ from gdsim.lanes import pow
 from gdsim.lanes.compiler import Closed
 from gdsim.lanes.masks import any as any_lane
 from gdsim.lanes.operations import absolute, as_type_of, floor, maximum, minimum, where
+from gdsim.lanes.parts import part
 from gdsim.rules.base import RATE
 from gdsim.schedules.base import FACTOR, STEPS, Schedule, before, first_value, half_cosine
 from gdsim.words import given
 
 # Parts of single schedules.
-SGDR_MULT: Any = None
-LOW_MOMENTUM: Any = None
-HIGH_MOMENTUM: Any = None
+SGDR_MULT: Any = part("SGDR_MULT")
+LOW_MOMENTUM: Any = part("LOW_MOMENTUM")
+HIGH_MOMENTUM: Any = part("HIGH_MOMENTUM")
 
 
 class Cosine(Schedule, tag="cosine", frozen=True):

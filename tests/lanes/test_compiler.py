@@ -11,6 +11,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.lanes import compiler
+from gdsim.lanes.parts import update
 
 COMPUTES = """
 from gdsim import lanes
@@ -114,6 +115,28 @@ def test_a_part_that_closes_over_a_variable_is_refused():
     factor = 2.0
     with pytest.raises(TypeError, match="closes over factor; give them as parts or globals"):
         value_of(part=lambda x: x * factor)
+
+
+def needs_part(out):
+    out[0] = update(1.0)
+
+
+def names_a_helper(out):
+    out[0] = template(1.0)
+
+
+@pytest.mark.parametrize(
+    ("function", "parts", "said"),
+    [
+        (needs_part, {}, "needs_part was bound without its part 'update'"),
+        (needs_part, {"update": part_a, "helper": abs, "udpate": part_a}, "needs_part was given udpate, which"),
+        (names_a_helper, {"template": part_a, "helper": abs}, "names_a_helper: 'template' is no part"),
+    ],
+    ids=["missing", "unknown", "no part"],
+)
+def test_parts_that_are_missing_unknown_or_none_are_refused(function, parts, said):
+    with pytest.raises(TypeError, match=said):
+        compiler.bind(function, parts, None)
 
 
 def test_an_edit_of_a_helper_of_a_helper_is_noticed(tmp_path):
