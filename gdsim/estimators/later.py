@@ -5,8 +5,8 @@ from typing import Any
 from gdsim.axes import Axis, Range
 from gdsim.lanes.compiler import Closed
 from gdsim.lanes.operations import as_type_of
-from gdsim.lanes.parts import inner_rate
 from gdsim.schedules import Constant, Schedule
+from gdsim.schedules.parts import inner_rate
 
 
 class Later(Schedule, tag="later", frozen=True):

@@ -19,23 +19,10 @@ import numpy as np
 
 from gdsim.kernels.layers import WIDEST, columns_of, height_of, layer_at, layer_count, products, rows_below, shifted, turn, vectors_of
 from gdsim.kernels.network import BLOCK, Operand
-from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import Motion, begin_step, end_step, moved, put, stops_here, updated
-from gdsim.kernels.supervised import ADD, UPDATE, WRITE, Job, Sample, note_loss, shared_loss, store_scores
-from gdsim.lanes.compiler import shared
-from gdsim.lanes.masks import greatest
-from gdsim.lanes.operations import across, as_type_of, load, splat, store, to_bits, where
-from gdsim.lanes.parts import (
-    BIASES,
+from gdsim.kernels.parts import (
     DRAWN,
     IN_PLACE,
-    KEEPS_SLOPES,
     WATCHES_MEAN,
-    WIDTH,
-    ZERO,
-    activation,
-    batch_size,
-    correct,
     draw,
     draw_key,
     finish_tile,
@@ -45,13 +32,17 @@ from gdsim.lanes.parts import (
     job_pack,
     job_training_feed,
     job_weights,
-    outputs,
     product,
-    restore_float_mode,
-    set_float_mode,
-    slope,
 )
+from gdsim.kernels.state import Sum, added, total_of
+from gdsim.kernels.steps import Motion, begin_step, end_step, moved, put, stops_here, updated
+from gdsim.kernels.supervised import ADD, UPDATE, WRITE, Job, Sample, note_loss, shared_loss, store_scores
+from gdsim.lanes.compiler import shared
+from gdsim.lanes.masks import greatest
+from gdsim.lanes.operations import across, as_type_of, load, splat, store, to_bits, where
+from gdsim.lanes.parts import WIDTH, ZERO, restore_float_mode, set_float_mode
 from gdsim.lanes.tiles import add_rows, load_row, repeat, store_row
+from gdsim.problems.parts import BIASES, KEEPS_SLOPES, activation, batch_size, correct, outputs, slope
 
 
 def forward(network: Any, weights: Any, source: Any, count: Any) -> None:

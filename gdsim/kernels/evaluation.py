@@ -2,7 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes.parts import evaluate_pack, job_feed, job_model, job_scores, job_weights, restore_float_mode, set_float_mode
+from gdsim.kernels.parts import evaluate_pack, job_feed, job_model, job_scores, job_weights
+from gdsim.lanes.parts import restore_float_mode, set_float_mode
 
 
 class Evaluation(NamedTuple):

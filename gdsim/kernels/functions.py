@@ -11,14 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.network import BLOCK
-from gdsim.kernels.sampling import fill_shared
-from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import flag_loss, flag_motion, new_motion, smaller_steps, step_at, store_motion, with_norm
-from gdsim.lanes.compiler import shared
-from gdsim.lanes.generated import function_from
-from gdsim.lanes.masks import any, seldom
-from gdsim.lanes.operations import absolute, as_type_of, load, splat, sqrt, store, where
-from gdsim.lanes.parts import (
+from gdsim.kernels.parts import (
     CARRY_COUNT,
     CLIMBS,
     COLUMN_COUNT,
@@ -31,19 +24,22 @@ from gdsim.lanes.parts import (
     WATCHES_GRADIENT,
     WATCHES_STEP,
     WATCHES_TARGET,
-    WEIGHTED,
-    WIDTH,
-    ZERO,
     batch_gradient,
-    batch_size,
-    fill,
     job_model,
     job_pack,
     job_training_feed,
     update_row,
-    value_and_gradient,
 )
+from gdsim.kernels.sampling import fill_shared
+from gdsim.kernels.state import Sum, added, total_of
+from gdsim.kernels.steps import flag_loss, flag_motion, new_motion, smaller_steps, step_at, store_motion, with_norm
+from gdsim.lanes.compiler import shared
+from gdsim.lanes.generated import function_from
+from gdsim.lanes.masks import any, seldom
+from gdsim.lanes.operations import absolute, as_type_of, load, splat, sqrt, store, where
+from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import add_rows, largest_of, load_row, repeat, scale_row, squares_of, store_row
+from gdsim.problems.parts import WEIGHTED, batch_size, fill, value_and_gradient
 
 
 def gradient_of_function(model: Any, feed: Any, x: Any, start: Any, step: Any) -> Any:

@@ -6,27 +6,15 @@ weights in `model.gradients` and gives the loss of a step's batch; `fill_whole_g
 
 from typing import Any
 
+from gdsim.kernels.parts import CLIMBS, NEEDS_NORM, NUMBER_COUNT, NUMBERS, WATCHES_GRADIENT, job_model, job_pack, job_training_feed, penalized
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_motion, stops_here, update_weight, with_norm
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, sign, splat, sqrt, store, where
-from gdsim.lanes.parts import (
-    CLIMBS,
-    NEEDS_NORM,
-    NUMBER_COUNT,
-    NUMBERS,
-    WATCHES_GRADIENT,
-    WIDTH,
-    ZERO,
-    fill_gradient,
-    fill_whole_gradient,
-    job_model,
-    job_pack,
-    job_training_feed,
-    penalized,
-)
+from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import load_row
+from gdsim.problems.parts import fill_gradient, fill_whole_gradient
 
 
 def add_penalty(model: Any, weights: Any, step: Any) -> None:

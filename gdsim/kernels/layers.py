@@ -7,18 +7,11 @@ import functools
 from typing import Any, NamedTuple
 
 from gdsim.kernels.network import Operand
+from gdsim.kernels.parts import COLUMNS, GATHERED, HEIGHT, ROWS, product
 from gdsim.lanes.compiler import Closed, shared
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import load
-from gdsim.lanes.parts import (
-    COLUMNS,
-    GATHERED,
-    HEIGHT,
-    ROWS,
-    WIDTH,
-    default_part,
-    product,
-)
+from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.tiles import gather_columns, load_row, load_tile, outer_fma, spread_row, store_tile
 
 # Rows of a tile by the bytes of a register: their sums, two rows of lanes and a spread number fit the processor's registers.
@@ -62,20 +55,17 @@ class Alone(NamedTuple):
     pitch: Any  # of these two
 
 
-@default_part
 def layer_at(network: Any, index: Any) -> Any:
     """A row of the table of layers."""
     t, i = network.layers, index * LAYER_COLUMNS
     return Layer(t[i], t[i + 1], t[i + 2], t[i + 3], t[i + 4], t[i + 5], t[i + 6], t[i + 7], t[i + 8])
 
 
-@default_part
 def layer_count(network: Any) -> Any:
     """How many layers there are."""
     return len(network.layers) // LAYER_COLUMNS
 
 
-@default_part
 def place_in(layer: Any, unit: Any, column: Any) -> Any:
     """(the place of one of a unit's weights, or of its bias behind them; whether it is a weight)."""
     is_weight = column < layer.inputs

@@ -11,9 +11,11 @@ Names that are parts: `WIDTH`, `BIASES` (1, or 0 for none), `ZERO`, `activation`
 
 from typing import Any, NamedTuple
 
+from gdsim.kernels.parts import finish_tile
 from gdsim.lanes.operations import load, splat, store
-from gdsim.lanes.parts import BIASES, KEEPS_SLOPES, WIDTH, ZERO, activation, default_part, finish_tile, slope
+from gdsim.lanes.parts import WIDTH, ZERO, default_part
 from gdsim.lanes.tiles import load_row, outer_fma, repeat, rows_of, store_row, store_tile
+from gdsim.problems.parts import BIASES, KEEPS_SLOPES, activation, slope
 
 BLOCK = 64
 TILE = 4

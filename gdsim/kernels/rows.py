@@ -3,9 +3,10 @@
 import functools
 from typing import Any
 
+from gdsim.kernels.parts import penalized
 from gdsim.kernels.steps import moved
 from gdsim.lanes.generated import function_from
-from gdsim.lanes.parts import penalized, update
+from gdsim.rules.parts import update
 
 
 @functools.cache

@@ -5,12 +5,14 @@ Names that are parts: `draw_key`, `draw` (the kind of shuffle), `WIDTH`.
 
 from typing import Any, NamedTuple
 
+from gdsim.kernels.parts import FEW, GATHERED, draw, draw_key
 from gdsim.lanes.masks import extract
 from gdsim.lanes.operations import minimum, multiply_high, splat, store, where
-from gdsim.lanes.parts import FEW, GATHERED, WIDTH, batch_size, draw, draw_key, restore_float_mode, set_float_mode
+from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import order_key, permuted
 from gdsim.lanes.philox import REPLACEMENT, SAMPLE_ORDER, random_words
 from gdsim.lanes.tiles import gather_columns
+from gdsim.problems.parts import batch_size
 
 
 class Feed(NamedTuple):

@@ -9,12 +9,14 @@ import itertools
 from typing import Any
 
 from gdsim.kernels.network import TILE, layer_at
+from gdsim.kernels.parts import TWO_PASSES, WATCHES_MEAN
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import stops_here, store_motion, stored_motion, update_weight
 from gdsim.kernels.supervised import note_loss, sample_at, shared_loss
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store
-from gdsim.lanes.parts import KEEPS_SLOPES, TWO_PASSES, WATCHES_MEAN, WIDTH, ZERO, activation, batch_size, fill, slope
+from gdsim.lanes.parts import WIDTH, ZERO
+from gdsim.problems.parts import KEEPS_SLOPES, activation, batch_size, fill, slope
 
 MOST_PARAMETERS = 100
 

@@ -8,6 +8,19 @@ Names that are parts: the readers of the job, and `WIDTH`.
 from typing import Any
 
 from gdsim.kernels.decisions import BUDGET, DIVERGED, UNFINISHED, decided, validation_looks
+from gdsim.kernels.parts import (
+    job_agenda,
+    job_evaluate,
+    job_evaluations,
+    job_fresh,
+    job_held_scores,
+    job_pack,
+    job_reported,
+    job_runs,
+    job_scores,
+    job_seats,
+    job_snapshots,
+)
 from gdsim.kernels.state import (
     AT_CHECKPOINT,
     AT_END,
@@ -41,20 +54,7 @@ from gdsim.kernels.state import (
 )  # fmt: skip
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.memory import call_kernel
-from gdsim.lanes.parts import (
-    WIDTH,
-    job_agenda,
-    job_evaluate,
-    job_evaluations,
-    job_fresh,
-    job_held_scores,
-    job_pack,
-    job_reported,
-    job_runs,
-    job_scores,
-    job_seats,
-    job_snapshots,
-)
+from gdsim.lanes.parts import WIDTH
 
 # A run has diverged when its loss exceeds its first by this factor times (1 + |first|).
 LOSS_FACTOR = 1e6

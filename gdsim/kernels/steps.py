@@ -5,28 +5,13 @@ Names that are parts: the rule's `prepare`, `update` and `report`, the schedule'
 
 from typing import Any, NamedTuple
 
+from gdsim.kernels.parts import CARRY_COUNT, NUMBER_COUNT, NUMBERS, SLOT_COUNT, WATCHES_STEP, driven, job_pack, job_reported, penalized
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import across, fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where
-from gdsim.lanes.parts import (
-    CARRY_COUNT,
-    NUMBER_COUNT,
-    NUMBERS,
-    SLOT_COUNT,
-    WATCHES_STEP,
-    WIDTH,
-    ZERO,
-    default_part,
-    driven,
-    job_pack,
-    job_reported,
-    normed,
-    penalized,
-    prepare,
-    rate,
-    report,
-    update,
-)
+from gdsim.lanes.parts import WIDTH, ZERO, default_part
 from gdsim.lanes.tiles import load_row, store_row
+from gdsim.rules.parts import normed, prepare, report, update
+from gdsim.schedules.parts import rate
 
 # Why a lane needs attention: what `Watch.flags` says.
 LOSS_BEYOND_BOUND, TARGET_REACHED, WEIGHTS_BEYOND_BOUND, GRADIENT_SMALL, STILL = 1, 2, 4, 8, 16

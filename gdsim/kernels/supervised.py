@@ -8,13 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count, place_in
-from gdsim.kernels.sampling import fill_shared
-from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight, with_norm
-from gdsim.lanes.compiler import shared
-from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, sign, splat, sqrt, store, where
-from gdsim.lanes.parts import (
-    BIASES,
+from gdsim.kernels.parts import (
     CLIMBS,
     HAS_PENALTY,
     NEEDS_NORM,
@@ -22,26 +16,22 @@ from gdsim.lanes.parts import (
     NUMBERS,
     TWO_PASSES,
     WATCHES_MEAN,
-    WEIGHTED,
-    WIDTH,
-    ZERO,
-    batch_size,
-    correct,
-    default_part,
-    fill,
     job_feed,
     job_model,
     job_out,
     job_pack,
     job_training_feed,
     job_weights,
-    outputs,
     penalized,
-    restore_float_mode,
-    sample_loss,
-    set_float_mode,
 )
+from gdsim.kernels.sampling import fill_shared
+from gdsim.kernels.state import Sum, added, total_of
+from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight, with_norm
+from gdsim.lanes.compiler import shared
+from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, sign, splat, sqrt, store, where
+from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.tiles import load_row
+from gdsim.problems.parts import BIASES, WEIGHTED, batch_size, correct, fill, outputs, sample_loss
 
 # What is done with a finished gradient.
 UPDATE, WRITE, ADD = 0, 1, 2

@@ -31,6 +31,7 @@ from gdsim.kernels.decisions import (
     is_patience_over,
     next_look,
 )
+from gdsim.kernels.parts import job_advance, job_agenda, job_anchor, job_pack, job_report, job_reported, job_runs, job_seats, job_snapshots
 from gdsim.kernels.snapshots import FOREVER, begin_runs, leave, settle_snapshots, take_snapshot
 from gdsim.kernels.state import (
     AT_CHECKPOINT,
@@ -55,20 +56,7 @@ from gdsim.lanes.compiler import shared
 from gdsim.lanes.masks import any, count_of, first_of, smallest
 from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import load, where
-from gdsim.lanes.parts import (
-    WIDTH,
-    job_advance,
-    job_agenda,
-    job_anchor,
-    job_pack,
-    job_report,
-    job_reported,
-    job_runs,
-    job_seats,
-    job_snapshots,
-    restore_float_mode,
-    set_float_mode,
-)
+from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
 
 MORE, DONE = 0, 1
 INFINITY = float("inf")

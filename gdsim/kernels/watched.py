@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from gdsim.kernels.decisions import MEMORY, STOP_COLUMNS
+from gdsim.kernels.parts import job_agenda, job_anchor, job_pack, job_runs, job_seats
 from gdsim.kernels.state import BEGAN, FACTS, SEEN, SINCE_ANCHOR, STILL_STEPS, TOTAL, WATCHED
-from gdsim.lanes.parts import WIDTH, job_agenda, job_anchor, job_pack, job_runs, job_seats
+from gdsim.lanes.parts import WIDTH
 
 
 def recall_watched(table: Any, seat: Any, run: Any) -> None:

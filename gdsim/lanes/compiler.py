@@ -1,10 +1,11 @@
 """From plain functions to machine code: `bind` puts chosen parts into a template, and a cache on disk keeps the result.
 
-A template is an ordinary Python function whose global names (`update`, `rate`, `WIDTH`, ...) stand for parts. Binding
-replaces them, in the template and in every function it reaches, and compiles the whole for one signature. The name of
-the result in the cache is a hash of everything that decides its machine code, so that no edit is missed.
+A template is an ordinary Python function some of whose global names (`update`, `rate`, `WIDTH`, ...) are parts, declared in
+a room's `parts`. Binding replaces them, in the template and in every function it reaches, and compiles the whole for one
+signature. The name of the result in the cache is a hash of everything that decides its machine code, so that no edit is missed.
 """
 
+import builtins
 import contextlib
 import dis
 import functools
@@ -22,12 +23,13 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes.listening import announce, apart
 from gdsim.lanes.operations import OPERATIONS
-from gdsim.lanes.parts import DECLARED, Part, is_part
+from gdsim.lanes.parts import DECLARED, Part, part_name
+from gdsim.words import closest
 
 KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules", "starts.py")
 MAGIC = b"gdsim kernel 2\n"
 
-UNSET: Any = object()  # stands where a module has no global of a name
+UNSET: Any = object()  # where nothing stands behind a name
 SHARED: set[Any] = set()
 
 
@@ -66,18 +68,24 @@ def global_names(code: types.CodeType) -> tuple[str, ...]:
     return tuple(dict.fromkeys(i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"))
 
 
-def references(function: Any, parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The global names that a function uses, with what stands behind each. Raises TypeError for a missing part, or one in the place of what is none."""
+class Reference(NamedTuple):
+    """A global name that a function uses, with what stands behind it."""
+
+    name: str
+    value: Any  # UNSET: nothing
+    is_chosen: bool  # whether it is a part that was given
+
+
+def references(function: Any, parts: Mapping[str, Any]) -> Iterator[Reference]:
+    """The global names that a function uses. A global of its module is a part by its declaration; a name that none has, by being given."""
+    space = function.__globals__
     for name in global_names(function.__code__):
-        own = function.__globals__.get(name, UNSET)
-        if name in parts:
-            if own is not UNSET and own is not parts[name] and not is_part(own):
-                raise TypeError(f"{function.__qualname__}: {name!r} is no part, and nothing can be put in its place; declare it as `part` or `default_part`")
-            yield name, parts[name]
-        elif isinstance(own, Part):
-            raise TypeError(f"{function.__qualname__} was bound without its part {name!r}: give a value for it")
-        elif own is not UNSET:
-            yield name, own
+        own = space.get(name, UNSET)
+        key = name if own is UNSET else part_name(name, own)
+        if key is not None and key in parts:
+            yield Reference(name, parts[key], True)
+        elif own is not UNSET or not hasattr(builtins, name):
+            yield Reference(name, own, False)
 
 
 class Closed(NamedTuple):
@@ -110,7 +118,7 @@ def reached_with_parts(template: Any, parts: Mapping[str, Any]) -> list[tuple[An
         if (function, id(own)) not in seen:
             seen.add((function, id(own)))
             found.append((function, own))
-            waiting += [deeper for _, value in references(function, own) if (deeper := below(value, own)) is not None]
+            waiting += [deeper for _, value, _ in references(function, own) if (deeper := below(value, own)) is not None]
     return found
 
 
@@ -167,9 +175,9 @@ def digest_of(function: Any, parts: Mapping[str, Any]) -> str:
     foreign = [(f, p) for f, p in functions if not f.__code__.co_filename.startswith(own)]
     texts = [file_hash(f.__code__.co_filename) for f, _ in foreign]
     # A global of a user's module may change without an edit, as in a notebook.
-    texts += [f"{n}={v!r}" for f, p in foreign for n, v in references(f, p) if isinstance(v, (int, float, tuple, str)) and n not in p]
+    texts += [f"{n}={v!r}" for f, p in foreign for n, v, chosen in references(f, p) if isinstance(v, (int, float, tuple, str)) and not chosen]
     names = [f"{f.__module__}.{f.__qualname__}:{code_text(f.__code__)}" for f, _ in functions]
-    places = {_place_text(n, v, p) for f, p in functions for n, v in references(f, p) if n in p}
+    places = {_place_text(n, v, p) for f, p in functions for n, v, chosen in references(f, p) if chosen}
     return hashlib.sha256("\n".join([machine(), *texts, *names, *sorted(places)]).encode()).hexdigest()
 
 
@@ -193,6 +201,24 @@ def version(package: str) -> str:
     return sys.modules[package].__version__ if package in sys.modules else ""
 
 
+def check_parts(template: Any, parts: Mapping[str, Any]) -> None:
+    """Refuses a template without one of its parts, and names that are no parts. Raises TypeError."""
+    given, unbound = {id(parts): (template, parts)}, {id(parts): set()}
+    for function, own in reached_with_parts(template, parts):
+        given.setdefault(id(own), (function, own))
+        unbound.setdefault(id(own), set()).update(set(global_names(function.__code__)) - set(function.__globals__))
+        for name, value, _ in references(function, own):
+            if isinstance(value, Part):
+                raise TypeError(f"{template.__qualname__}: {function.__qualname__} needs the part {value.name!r}, and no value was given for it")
+            if value is UNSET:
+                raise TypeError(f"{template.__qualname__}: {function.__qualname__} reads {name!r}, and nothing of this name was defined or given")
+    for key, (function, own) in given.items():
+        for name in sorted(set(own) - DECLARED - unbound[key]):
+            near = closest(name, sorted(DECLARED))
+            hint = f"did you mean {near!r}?" if near else "declare it with `part` or `default_part`, or leave it out"
+            raise TypeError(f"{function.__qualname__} was given {name!r}, which is no part; {hint}")
+
+
 _linked: dict[tuple[str, str], Any] = {}
 
 
@@ -200,7 +226,7 @@ def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any
     """The template with every name that it reaches replaced by a function that `compiler` has taken.
 
     Functions below the entry are shared by all kernels of the process in which they are the same. All names carry a hash
-    of what they stand for: Numba's linker keeps the first of two functions of one name.
+    of what they stand for: Numba's linker keeps the first of two functions of one name. Raises TypeError as `check_parts` does.
     """
 
     def take(function: Any, parts: Mapping[str, Any]) -> Any:
@@ -212,7 +238,7 @@ def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any
             closed = ", ".join(function.__code__.co_freevars)
             raise TypeError(f"{function.__qualname__} cannot be part of a kernel: it closes over {closed}; give them as parts or globals")
         names = dict(function.__globals__)
-        for name, value in references(function, parts):
+        for name, value, _ in references(function, parts):
             deeper = below(value, parts)
             names[name] = value if deeper is None else take(*deeper)
         copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
@@ -223,6 +249,7 @@ def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any
             _linked[key] = made
         return made
 
+    check_parts(bound.template, bound.parts)
     return take(bound.template, bound.parts)
 
 
@@ -242,19 +269,11 @@ def check_compiler() -> None:
         raise NoCompilerError("NUMBA_DISABLE_JIT is set, and gdsim's kernels are nothing but compiled code: unset it (set it to 0)")
 
 
-def check_names(template: Any, parts: Mapping[str, Any]) -> None:
-    """Raises TypeError for a name that is neither declared nor used: a misspelt one would be left out without a word."""
-    unknown = set(parts) - DECLARED
-    if unknown:
-        unknown -= {name for function, own in reached_with_parts(template, parts) for name, _ in references(function, own)}
-    if unknown:
-        raise TypeError(f"{template.__qualname__} was given {', '.join(sorted(unknown))}, which it does not use and no room declares as a part")
-
-
 def bind(template: Any, parts: Mapping[str, Any], signature: Any, title: str | None = None) -> Any:
     """The template with its parts in place, compiled for one signature; `title` is what `announcing` tells where it must be compiled.
 
-    The same kernel is made once per process, and taken from the cache on disk where an earlier process left it.
+    The same kernel is made once per process, and taken from the cache on disk where an earlier process left it. Raises
+    TypeError for a part that is missing, and for a given name that no room has declared as a part.
     """
     from gdsim.lanes import cpu
 
@@ -263,7 +282,6 @@ def bind(template: Any, parts: Mapping[str, Any], signature: Any, title: str | N
     bound = describe(template, parts, signature)
     if bound.digest in _kernels:
         return _kernels[bound.digest]
-    check_names(template, parts)
     cache = DiskCache(bound.digest)
     if title is not None and not cache.exists():
         announce(f"compiling {title}")

@@ -24,6 +24,7 @@ from gdsim.problems import Network
 from gdsim.problems.moments import Moments
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
+from gdsim.schedules.parts import scheduled_momentum
 from gdsim.starts import Init
 from gdsim.stops import Cycling, Plateau, Record, SmallGradient, SmallStep, Stop, Target, Validation
 
@@ -205,10 +206,10 @@ def driven_numbers(schedule: Schedule, names: tuple[str, ...]) -> Any:
     """`driven(h, t)`: a run's numbers at update t, with the momentum that its schedule gives, and that of the next update."""
     if not schedule.drives_momentum:
         return as_they_are
-    places = {"momentum": "momentum(h.momentum, t, h)", "next_momentum": "momentum(h.momentum, t + 1, h)"}
+    places = {"momentum": "scheduled_momentum(h.momentum, t, h)", "next_momentum": "scheduled_momentum(h.momentum, t + 1, h)"}
     text = f"def driven(h, t):\n    return numbers({', '.join(places.get(n, f'h.{n}') for n in names)})"
-    function = function_from(text, "driven", {"numbers": numbers_type(names)})
-    return Closed(function, (("momentum", schedule.parts()["scheduled_momentum"]),))
+    function = function_from(text, "driven", {"numbers": numbers_type(names), "scheduled_momentum": scheduled_momentum})
+    return Closed(function, (("scheduled_momentum", schedule.parts()["scheduled_momentum"]),))
 
 
 def has_penalty(setting: Setting) -> bool:

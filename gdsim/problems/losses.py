@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from gdsim.lanes import absolute, log, maximum, where
 from gdsim.lanes.elementary import exp_below_zero, sigmoid_by, softplus_by
 from gdsim.lanes.operations import load, splat, spread, store
-from gdsim.lanes.parts import SMOOTHING, WIDTH, ZERO, output, output_slope, pointwise
+from gdsim.lanes.parts import WIDTH, ZERO
+from gdsim.problems.parts import SMOOTHING, output, output_slope, pointwise
 
 
 def squared_error(z: Any, y: Any) -> Any:

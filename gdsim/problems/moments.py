@@ -13,9 +13,10 @@ import numpy as np
 
 from gdsim.data import Data
 from gdsim.lanes.operations import fma_lanes, load, splat, store
-from gdsim.lanes.parts import BIASES, WIDTH, ZERO
+from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.products import products
 from gdsim.problems.base import Problem
+from gdsim.problems.parts import BIASES
 
 MOST_INPUTS = 1000
 SAMPLES_AT_ONCE = 2**16

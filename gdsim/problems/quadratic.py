@@ -9,8 +9,9 @@ import numpy as np
 from gdsim.data import Array, Data
 from gdsim.data.arrays import plain
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, where
-from gdsim.lanes.parts import BLOCK, WIDTH, ZERO, batch_size, fill
+from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.problems.base import Problem
+from gdsim.problems.parts import BLOCK, batch_size, fill
 
 MOST = 1000
 ROUNDING = 1e-5  # of the largest element: what products of float32 matrices of 1000 rows lose, and some

@@ -14,8 +14,8 @@ from gdsim.declarations import meant
 from gdsim.lanes import fma
 from gdsim.lanes.compiler import Closed
 from gdsim.lanes.operations import floor, maximum, minimum, where
-from gdsim.lanes.parts import inner_normed, inner_prepare, inner_report, inner_update
 from gdsim.rules.base import EPSILON, Axis, Range, Rule
+from gdsim.rules.parts import inner_normed, inner_prepare, inner_report, inner_update
 from gdsim.words import given
 
 POSITIVE = Range(0.0, float("inf"), low_allowed=False)

@@ -11,15 +11,10 @@ from gdsim.lanes import pow
 from gdsim.lanes.compiler import Closed
 from gdsim.lanes.masks import any as any_lane
 from gdsim.lanes.operations import absolute, as_type_of, floor, maximum, minimum, where
-from gdsim.lanes.parts import part
 from gdsim.rules.base import RATE
 from gdsim.schedules.base import FACTOR, STEPS, Schedule, before, first_value, half_cosine
+from gdsim.schedules.parts import HIGH_MOMENTUM, LOW_MOMENTUM, SGDR_MULT
 from gdsim.words import given
-
-# Parts of single schedules.
-SGDR_MULT: Any = part("SGDR_MULT")
-LOW_MOMENTUM: Any = part("LOW_MOMENTUM")
-HIGH_MOMENTUM: Any = part("HIGH_MOMENTUM")
 
 
 class Cosine(Schedule, tag="cosine", frozen=True):

@@ -11,9 +11,9 @@ from gdsim.lanes import pow
 from gdsim.lanes.compiler import Closed
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import as_type_of, minimum, where
-from gdsim.lanes.parts import inner_rate
 from gdsim.rules.base import RATE
 from gdsim.schedules.base import FACTOR, STEPS, Schedule, before, first_value, half_cosine
+from gdsim.schedules.parts import inner_rate
 from gdsim.words import given
 
 

@@ -1,7 +1,9 @@
 """Binding and the cache: what makes a new kernel, what finds an old one, and what happens to damaged ones."""
 
+import importlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -11,7 +13,9 @@ import pytest
 
 import gdsim as gd
 from gdsim.lanes import compiler
-from gdsim.lanes.parts import update
+from gdsim.lanes.parts import Part
+from gdsim.rules.parts import update
+from gdsim.schedules.parts import rate as compiled_rate
 
 COMPUTES = """
 from gdsim import lanes
@@ -121,22 +125,58 @@ def needs_part(out):
     out[0] = update(1.0)
 
 
-def names_a_helper(out):
-    out[0] = template(1.0)
+def calls_needs_part(out):
+    needs_part(out)
+
+
+def calls_a_helper(out):
+    out[0] = part_a(1.0)
+
+
+CLOSED = compiler.Closed(part_a, (("helper", abs), ("heiper", abs)))
 
 
 @pytest.mark.parametrize(
     ("function", "parts", "said"),
     [
-        (needs_part, {}, "needs_part was bound without its part 'update'"),
-        (needs_part, {"update": part_a, "helper": abs, "udpate": part_a}, "needs_part was given udpate, which"),
-        (names_a_helper, {"template": part_a, "helper": abs}, "names_a_helper: 'template' is no part"),
+        (calls_needs_part, {}, "calls_needs_part: needs_part needs the part 'update', and no value was given for it"),
+        (template, {}, "template: template reads 'part', and nothing of this name was defined or given"),
+        (needs_part, {"update": np.sqrt, "udpate": np.sqrt}, "needs_part was given 'udpate', which is no part; did you mean 'update'?"),
+        (calls_a_helper, {"part_a": np.sqrt, "helper": abs}, "calls_a_helper was given 'part_a', which is no part"),
+        (template, {"part": CLOSED}, "part_a was given 'heiper', which is no part"),
     ],
-    ids=["missing", "unknown", "no part"],
+    ids=["missing", "missing in text", "misspelt", "no part", "misspelt in a closed part"],
 )
-def test_parts_that_are_missing_unknown_or_none_are_refused(function, parts, said):
-    with pytest.raises(TypeError, match=said):
+def test_parts_that_are_missing_misspelt_or_none_are_refused(function, parts, said):
+    with pytest.raises(TypeError, match=re.escape(said)):
         compiler.bind(function, parts, None)
+
+
+rate = 0.5
+
+
+def has_own_rate(x):
+    return x * rate
+
+
+def test_a_global_that_is_named_like_a_part_stands():
+    """A part is known by its declaration: what a user's module calls `rate` is the user's, whatever kernels give that name."""
+    assert value_of(part=has_own_rate, rate=4.0) == 0.5
+
+
+def test_a_part_under_another_name_is_that_part(monkeypatch):
+    monkeypatch.setitem(globals(), "rate", compiled_rate)
+    assert value_of(part=has_own_rate, rate=4.0) == 4
+
+
+def test_each_part_is_declared_once_in_a_rooms_parts():
+    """`bind` tells parts apart by their names."""
+    rooms = [importlib.import_module(f"gdsim.{room}.parts") for room in ("lanes", "rules", "schedules", "problems", "kernels")]
+    declared = [value for room in rooms for value in vars(room).values() if isinstance(value, Part)]
+    names = [value.name for value in declared]
+    assert len(names) == len(set(names)) > 60
+    anywhere = {value for name, module in list(sys.modules.items()) if name.startswith("gdsim.") for value in vars(module).values() if isinstance(value, Part)}
+    assert anywhere <= set(declared)
 
 
 def test_an_edit_of_a_helper_of_a_helper_is_noticed(tmp_path):

@@ -1,0 +1,114 @@
+"""The parts of training and evaluation that `cpu` chooses for a structure, and the readers of the job that a kernel works on."""
+
+from collections.abc import Callable
+from typing import Any
+
+from gdsim.kernels.state import Agenda, Pack, Runs, Scores, Seats, Snapshots
+from gdsim.lanes.parts import part
+from gdsim.lanes.types import Address, Lane, Lanes, Memory
+
+# Sizes.
+PACK_WIDTH: int = part("PACK_WIDTH")  # lanes of a pack, where WIDTH is a part of them
+NUMBERS: Any = part("NUMBERS")  # the NamedTuple of a run's hyperparameters
+NUMBER_COUNT: int = part("NUMBER_COUNT")
+SLOT_COUNT: int = part("SLOT_COUNT")  # of one parameter
+CARRY_COUNT: int = part("CARRY_COUNT")
+PARAMETER_COUNT: int = part("PARAMETER_COUNT")
+SLOT_TOTAL: int = part("SLOT_TOTAL")  # slots of all parameters
+COLUMN_COUNT: int = part("COLUMN_COUNT")  # of a sample
+# What a step does.
+NEEDS_NORM: bool = part("NEEDS_NORM")  # whether the rule needs the length of the whole gradient
+HAS_PENALTY: bool = part("HAS_PENALTY")  # whether any run may have one
+TWO_PASSES: bool = part("TWO_PASSES")  # whether the whole gradient is made before the first weight moves
+CLIMBS: bool = part("CLIMBS")  # whether the rule takes its gradient uphill from the weights
+WATCHES_TARGET: bool = part("WATCHES_TARGET")  # whether lanes look at the loss of their own step
+WATCHES_GRADIENT: bool = part("WATCHES_GRADIENT")  # likewise at its gradient
+WATCHES_STEP: bool = part("WATCHES_STEP")  # whether the lengths of steps are asked for
+WATCHES_MEAN: bool = part("WATCHES_MEAN")  # whether the losses of batches are added up
+# How samples and tiles are read.
+IN_PLACE: bool = part("IN_PLACE")  # whether a step's samples are read where they lie in their table
+GATHERED: int = part("GATHERED")  # columns of samples that are gathered together
+FEW: int = part("FEW")  # likewise, where there are no more
+DRAWN: int = part("DRAWN")  # how many samples of one run are drawn at once
+HEIGHT: int = part("HEIGHT")  # rows of a tile, where there are as many
+ROWS: int = part("ROWS")  # of a tile
+COLUMNS: int = part("COLUMNS")  # of a tile, in lanes
+
+
+@part
+def driven(h: Any, t: Lane) -> Any:
+    """A run's hyperparameters at update t, with the momentum that its schedule gives them."""
+    ...
+
+
+@part
+def penalized(g: Lane, w: Lane, step: Any) -> Lane:
+    """g + l1 sign(w) + l2 w, a weight's gradient with the penalty's share; g itself where no run has a penalty."""
+    ...
+
+
+@part
+def draw_key(feed: Any, start: Lane, step: Lane) -> Lanes:
+    """The key of the order that update number `step` (from 0) draws from."""
+    ...
+
+
+@part
+def draw(feed: Any, key: Lanes, start: Lane, step: Lane, element: Lane) -> Lane:
+    """The index of the sample at one place of a step's batch."""
+    ...
+
+
+@part
+def product(shape: tuple[int, int], terms: int, left: Any, right: Any, start: Any, goal: Any) -> None:
+    """goal = start + the sum over terms of left[term] x right[term], for a tile of `shape`: (rows, lanes side by side)."""
+    ...
+
+
+@part
+def finish_tile(network: Any, job: Any, place: tuple[int, ...], shape: tuple[int, int], *numbers: int) -> None:
+    """Uses a tile of finished gradients, or keeps it beside the weights; one run in all lanes says how many `numbers` of a row count."""
+    ...
+
+
+@part
+def batch_gradient(model: Any, feed: Any, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:
+    """(loss, gradient) of a step's batch at the parameters x."""
+    ...
+
+
+@part
+def update_row(x: Lanes, gradient: Lanes, slots: Lanes, step: Any, motion: Any) -> tuple[Lanes, Lanes, Any]:
+    """(x, slots, motion) after every parameter of a row was updated."""
+    ...
+
+
+@part
+def evaluate_pack(model: Any, weights: Memory, feed: Any, scores: Scores, with_gradient: bool) -> None:
+    """Fills the scores of every lane at the given weights; those of the gradient where they are asked for."""
+    ...
+
+
+# The members of the job whose table a kernel was given, made for its shape by `lanes.memory.readers_of`. Of a training job:
+job_pack: Callable[[Address], Pack] = part("job_pack")  # the runs in the lanes
+job_seats: Callable[[Address], Seats] = part("job_seats")  # which runs they are
+job_snapshots: Callable[[Address], Snapshots] = part("job_snapshots")  # points that wait for evaluation
+job_fresh: Callable[[Address], Snapshots] = part("job_fresh")  # those of runs that have not begun
+job_scores: Callable[[Address], Scores] = part("job_scores")  # of an evaluation too
+job_held_scores: Callable[[Address], Scores] = part("job_held_scores")  # on the validation set
+job_reported: Callable[[Address], Memory] = part("job_reported")  # the reported parameters, where they are not the stored ones
+job_anchor: Callable[[Address], Memory] = part("job_anchor")  # where Cycling began to watch
+job_runs: Callable[[Address], Runs] = part("job_runs")  # the tables of all runs
+job_agenda: Callable[[Address], Agenda] = part("job_agenda")  # when runs are looked at, and what ends them
+job_training_feed: Callable[[Address], Any] = part("job_training_feed")  # how steps draw samples
+job_advance: Callable[[Address], Address] = part("job_advance")  # of the kernel of steps
+job_report: Callable[[Address], Address] = part("job_report")  # of the kernel of reported parameters, or 0
+job_evaluate: Callable[[Address], Address] = part("job_evaluate")  # of the kernel of evaluations
+job_evaluations: Callable[[Address], Memory] = part("job_evaluations")  # addresses of the tables of its jobs
+job_tables: Callable[[Address], Memory] = part("job_tables")  # those tables
+job_feeds: Callable[[Address], Any] = part("job_feeds")  # the data that they name
+job_model: Callable[[Address], Any] = part("job_model")  # the problem's working memory; of an evaluation too
+# Of an evaluation or a prediction:
+job_weights: Callable[[Address], Memory] = part("job_weights")
+job_feed: Callable[[Address], Any] = part("job_feed")
+job_out: Callable[[Address], Memory] = part("job_out")  # [sample, unit, lane]: a network's outputs

@@ -1,0 +1,17 @@
+"""What the values in kernels are called in signatures. Numba finds their types itself; these names are for readers.
+
+Lanes are values of Numba types that Python does not know, and in ordinary Python plain numbers: hence `Any`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+Lane: TypeAlias = Any  # one number of each of the runs that are worked on together, or of the one run
+Mask: TypeAlias = Any  # one truth value of each
+Lanes: TypeAlias = tuple[Lane, ...]
+Memory: TypeAlias = Any  # an array as kernels see it: flat, of one type
+Address: TypeAlias = int  # of a table that `lanes.memory.table_of` has laid out, or of a kernel
+Offset: TypeAlias = int  # a place in a memory, in its elements unless said otherwise
+Count: TypeAlias = int
+Tile: TypeAlias = Any  # rows of lanes that are held in registers
+Numbers: TypeAlias = Sequence[float]

@@ -1,0 +1,54 @@
+"""The parts that a rule gives a kernel, as `Rule` describes them, and those that a wrapper finds inside itself."""
+
+from typing import Any
+
+from gdsim.lanes.parts import part
+from gdsim.lanes.types import Lane, Lanes
+
+
+@part
+def prepare(h: Any, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
+    """(what `update` needs in this step, the new carry) from the hyperparameters and the scheduled rate."""
+    ...
+
+
+@part
+def update(w: Lane, g: Lane, slots: Lanes, s: Any) -> tuple[Lane, Lanes]:
+    """(the new weight, its new slots) from a weight, its gradient, its slots and what `prepare` has made."""
+    ...
+
+
+@part
+def report(w: Lane, slots: Lanes, s: Any) -> Lane:
+    """The reported parameter, from the stored one."""
+    ...
+
+
+@part
+def normed(s: Any, norm: Lane) -> Any:
+    """What `update` needs, once the length of the gradient is known."""
+    ...
+
+
+@part
+def inner_prepare(h: Any, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
+    """`prepare` of the rule in a wrapper."""
+    ...
+
+
+@part
+def inner_update(w: Lane, g: Lane, slots: Lanes, s: Any) -> tuple[Lane, Lanes]:
+    """`update` of the rule in a wrapper."""
+    ...
+
+
+@part
+def inner_report(w: Lane, slots: Lanes, s: Any) -> Lane:
+    """`report` of the rule in a wrapper."""
+    ...
+
+
+@part
+def inner_normed(s: Any, norm: Lane) -> Any:
+    """`normed` of the rule in a wrapper."""
+    ...
