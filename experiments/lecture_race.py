@@ -5,7 +5,7 @@ that is best for half of the starts, measured on the other half; upper right, th
 arrived by each step; below, the paths from (-1.2, 1). RMSprop hardly ever arrives, from 11 of 200 starts at best: with a
 constant rate it ends in a cycle around the minimum, the wider the larger the rate, and at small rates its way is too long.
 AdaGrad's steps only shrink: its best rate is a thousand times that of SGD, and still it is among the slow. Momentum is ten times
-faster than SGD where it arrives; a third of its starts at the best rate leave the valley.
+faster than SGD where it arrives; at that rate nearly a third of its starts diverge, at a tenth of it none.
 
 Takes 20 s on two cores. Ends in results/lecture_race/lecture_race.png.
 """
@@ -16,7 +16,7 @@ import xarray
 
 import gdsim as gd
 
-# Rates that are good for each, as the larger sweep finds them.
+# The rate of each one's path, and the middle of its grid; RMSprop and, by steps, Adam and AdaBelief have better ones in it.
 GOOD = {gd.SGD: 1e-3, gd.Momentum: 1e-3, gd.Nesterov: 1e-3, gd.AdaGrad: 1.0, gd.RMSprop: 1e-3, gd.Adam: 0.3, gd.AdaBelief: 0.3}
 
 
