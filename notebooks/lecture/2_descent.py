@@ -11,7 +11,7 @@ paths = gd.Sweep(
     steps=60,
     record=gd.Record(every=1, trajectory=True),
 ).run(progress=False)
-paths.status.values
+print(*(f"{rate:.3g}: {loss:.2g}" for rate, loss in zip(rates, paths.final_loss.values, strict=True)), sep="\n")
 
 # %%
 X, Y = np.meshgrid(np.linspace(-5, 5, 80), np.linspace(-2, 2, 80))
@@ -58,7 +58,7 @@ starts = np.linspace(-6, 6, 241)
 criteria = {
     "|g| < 0.001": (gd.SmallGradient(1e-3), gd.Constant()),
     r"|\Delta w| < 0.001": (gd.SmallStep(1e-3), gd.InverseTime()),
-    r"\Delta f": (gd.Plateau(patience=10), gd.Constant()),
+    r"\Delta f < 0.0001\,|f|": (gd.Plateau(patience=10), gd.Constant()),
     "f < -0.999": (gd.Target(-0.999), gd.Constant()),
 }
 ends = {

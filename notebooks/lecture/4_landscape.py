@@ -70,7 +70,8 @@ ridge = gd.Sweep(
     stop=[gd.Target(-0.2)], record=gd.Record(every="ends", parameters=True),
 ).run(progress=False)  # fmt: skip
 for name, status, end in zip(rules, ridge.status.values, ridge.parameters.values, strict=True):
-    print(f"{name}: {status}, x = {end[0]:.2g}, y = {end[1]:.2g}")
+    how = T.out_of_steps if status == "budget" else T.stopped_itself
+    print(f"{name}: {how}, x = {end[0]:.2g}, y = {end[1]:.2g}")
 
 # %% [markdown]
 # T.cycles

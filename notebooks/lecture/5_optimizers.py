@@ -19,7 +19,7 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4))
 left.contour(X, Y, valley.value(np.stack([X, Y], axis=-1).reshape(-1, 2)).reshape(X.shape), levels, cmap="cividis", linewidths=0.7)
 for k, name in enumerate(race.optimizer.values):
     left.plot(*race.trajectory[k].values.T, ".-", ms=2, lw=0.8, color=f"C{k}", label=f"{name}, $\\eta$ = {list(good.values())[k]:g}")
-    right.loglog(race.step[1:], race.loss[k, 1:], color=f"C{k}")
+    right.loglog(race.step[1:], race.loss[k, 1:], "--" if name == "AdaBelief" else "-", color=f"C{k}")
 left.plot(1, 1, "kx")
 left.set(xlim=(-1.9, 1.9), ylim=(-0.8, 2.4), title=T.paths)
 left.legend(loc="lower left", fontsize="x-small", ncols=2)

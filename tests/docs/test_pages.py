@@ -1,5 +1,6 @@
 """Every block of code of the documentation is what it says: it parses, and it runs, page by page, from top to bottom."""
 
+import ast
 import pathlib
 import re
 import shlex
@@ -17,6 +18,8 @@ PAGES = sorted(p for folder in ("how-to", "explanation") for p in (ROOT / "docs"
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "index.md", *PAGES]
 # A first line that is a comment with the name of a file: the block is that file.
 NAMED = re.compile(r"# ([\w-]+\.(?:py|toml))\n")
+# An expression on a line of its own, and a comment that may be its value.
+VALUED = re.compile(r"^(\w[^#\n]*?)  # (.+)$", re.M)
 NEEDS = {"pytorch": "torch"}
 
 pytestmark = pytest.mark.skipif(not (ROOT / "docs").exists(), reason="there is no docs/: run the tests in a clone of the repository")
@@ -47,6 +50,14 @@ def test_code_parses_and_commands_exist(page, tmp_path):
                 main.commands[name].make_context(name, arguments)
 
 
+def literal(text):
+    """What a text of Python's literals says; None if it is prose, or names dimensions."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return None
+
+
 def run(kind, text, room):
     """Runs a block: an experiment is planned, commands and Python run."""
     named = NAMED.match(text)
@@ -55,6 +66,9 @@ def run(kind, text, room):
         assert done.exit_code == 0, done.output
     elif kind == "python" and not named:
         exec(compile(text, "page", "exec"), room)
+        for expression, value in VALUED.findall(text):
+            if (said := literal(value)) is not None:
+                assert eval(expression, room) == said, f"{expression} is said to be {value}"
     elif kind == "console":
         for arguments in commands(text):
             done = CliRunner().invoke(main, arguments)
