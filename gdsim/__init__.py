@@ -67,8 +67,7 @@ _HOMES = {
     ),
     "gdsim.starts": ("LatinHypercube", "Normal", "Sobol", "Uniform"),
     "gdsim.stops": ("Cycling", "Diverged", "Plateau", "Record", "SmallGradient", "SmallStep", "Target", "Validation"),
-    "gdsim.sweep.declaration": ("Sweep",),
-    "gdsim.sweep.experiment": ("read_experiment",),
+    "gdsim.sweep.sweep": ("Sweep", "read_experiment"),
     "gdsim.sweep.opening": ("open",),
     "gdsim.sweep.ranges": ("lr_range_test",),
     "gdsim.sweep.resume": ("continue_from",),
@@ -159,14 +158,14 @@ if TYPE_CHECKING:
     from gdsim.stops import SmallStep as SmallStep
     from gdsim.stops import Target as Target
     from gdsim.stops import Validation as Validation
-    from gdsim.sweep.declaration import Sweep as Sweep
     from gdsim.sweep.evaluation import evaluate as evaluate
     from gdsim.sweep.evaluation import predict as predict
-    from gdsim.sweep.experiment import read_experiment as read_experiment
     from gdsim.sweep.grids import grid_of as grid_of
     from gdsim.sweep.opening import open as open
     from gdsim.sweep.ranges import lr_range_test as lr_range_test
     from gdsim.sweep.resume import continue_from as continue_from
+    from gdsim.sweep.sweep import Sweep as Sweep
+    from gdsim.sweep.sweep import read_experiment as read_experiment
     from gdsim.sweep.table import table as table
 else:
 

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from gdsim.stops import REASONS, STATUSES
+
 
 class Variable(NamedTuple):
     """One variable of a Dataset."""
@@ -16,6 +18,8 @@ class Variable(NamedTuple):
         return {"units": self.units, "long_name": self.long_name}
 
 
+# Columns that hold places in these lists.
+WORDS = {"status": STATUSES, "reason": REASONS}
 CURVE, NUMBER = ("run", "checkpoint"), ("run",)
 
 VARIABLES = {

@@ -150,7 +150,7 @@ def test_data_comes_from_files_beside_the_experiment(file):
     data = gd.datasets.load("moons", validation=0.25)
     np.savez(file.parent / "own.npz", X=data.X, y=data.y, X_validation=data.validation.X, y_validation=data.validation.y)
     file.write_text(GOOD.replace('{ name = "moons", validation = 0.25 }', '{ path = "own.npz" }'))
-    from gdsim.sweep.experiment import read_experiment
+    from gdsim.sweep.sweep import read_experiment
 
     assert read_experiment(file).problem[0].data.digest == data.digest
     table = "x1,x2,y\n" + "\n".join(f"{a},{b},{c}" for (a, b), c in zip(data.X.tolist(), data.y.tolist(), strict=True))

@@ -7,8 +7,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.population import training
-from gdsim.sweep import store as stores
-from gdsim.sweep import versions
+from gdsim.sweep import admission, versions
 from gdsim.sweep.export import merge
 from tests.faults.machinery import shards
 from tests.helpers import same_bits
@@ -137,13 +136,13 @@ def made_by(folder):
 
 
 def test_a_folder_takes_cells_of_a_later_version_where_its_own_runs_keep_their_bits(sweep, tmp_path, monkeypatch):
-    monkeypatch.setattr(stores, "kernel_version", lambda sweep: 1 + (len(sweep.optimizer) > 2))
+    monkeypatch.setattr(admission, "kernel_version", lambda sweep: 1 + (len(sweep.optimizer) > 2))
     sweep.run(out=tmp_path)
     assert made_by(tmp_path) == [1]
     more = grown(sweep, optimizer=(*sweep.optimizer, gd.Momentum()))
     assert more.run(out=tmp_path).sizes["run"] == 40
     assert made_by(tmp_path) == [2]
-    monkeypatch.setattr(stores, "kernel_version", lambda sweep: 1 + 2 * (len(sweep.optimizer) > 2))
+    monkeypatch.setattr(admission, "kernel_version", lambda sweep: 1 + 2 * (len(sweep.optimizer) > 2))
     with pytest.raises(ValueError, match=r"made by kernels of version 2 .* these are version 3"):
         more.run(out=tmp_path)
 

@@ -12,6 +12,7 @@ import gdsim as gd
 from gdsim.sweep.canonical import ADDED, canonical, digest
 from gdsim.sweep.shards import verify
 from gdsim.sweep.store import Store
+from gdsim.sweep.stored import experiment_in
 from tests.faults.machinery import shards
 from tests.fixtures import own_value
 from tests.fixtures.declarations import CHUNK_SECONDS, DECLARATIONS, FOLDERS, hashes_of
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pyte
 
 KEPT = pathlib.Path(__file__).parent / "fixtures"
 HASHES = json.loads((KEPT / "hashes.json").read_text())
-SWEEPS = {name: Store(KEPT / name).sweep() for name in FOLDERS}
+SWEEPS = {name: experiment_in(Store(KEPT / name), kind=gd.Sweep) for name in FOLDERS}
 # What results have had since.
 LATER = {"best_validation_loss", "best_validation_step", "best_validation_accuracy", "final_validation_loss", "final_validation_accuracy", "worse_than_start"}
 NETWORKS = [pytest.param(name, marks=pytest.mark.full) for name in ("whole", "replacement")]
@@ -106,7 +107,7 @@ def test_what_was_once_accepted_opens(problem, optimizer, dtype, sha256, tmp_pat
     }  # fmt: skip
     held = {"data": {}, "earlier_steps": [], "experiment": experiment, "format": "gdsim results 2", "gdsim": "0.1.0", "kernels": [1], "sha256": sha256}
     (tmp_path / "experiment.json").write_text(json.dumps(held))
-    sweep = Store(tmp_path).sweep()
+    sweep = experiment_in(Store(tmp_path), kind=gd.Sweep)
     assert digest(sweep) == sha256
     assert len(gd.open(tmp_path).run) == 0
     assert sweep.plan().runs == 1

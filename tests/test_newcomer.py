@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 import gdsim as gd
 from gdsim.cli import main
-from gdsim.sweep.experiment import read_experiment
 from gdsim.sweep.overrides import changed
+from gdsim.sweep.sweep import read_experiment
 
 BOOTH = """
 starts = 3

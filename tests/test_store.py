@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gdsim as gd
+from gdsim.sweep.admission import check, document_of
 from gdsim.sweep.store import Store
 from gdsim.sweep.survey import survey
 from tests.helpers import same_results
@@ -163,11 +164,11 @@ def test_another_driver_may_begin_between_two_looks(sweep, tmp_path, monkeypatch
 
     def late(folder=""):
         other.place.make()
-        other.write_experiment(sweep, None)
+        other.write_experiment(document_of(other, sweep), None)
         return listed(folder)
 
     monkeypatch.setattr(mine.place, "names", late)
-    assert mine.check(sweep) == other.experiment()
+    assert check(mine, sweep) == other.experiment()
 
 
 def test_folders_that_are_none(tmp_path):

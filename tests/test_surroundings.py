@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 import gdsim as gd
 from gdsim.cli import main
-from gdsim.sweep.experiment import ExperimentError, read_experiment
+from gdsim.sweep.sweep import read_experiment
+from gdsim.sweep.tables import ExperimentError
 
 BOOTH = '[problem]\ntype = "booth"\n[optimizer]\ntype = "sgd"\nlr = [0.001, 0.01]\n'
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import gdsim as gd
-from gdsim.sweep import declaration
+from gdsim.sweep import sweep
 
 ROOT = pathlib.Path(gd.__file__).parent
 
@@ -132,7 +132,7 @@ def test_the_names_that_checkers_see_are_those_that_are_loaded():
 
 
 def test_what_a_sweep_takes_for_checkers_is_what_it_has():
-    tree = ast.parse(pathlib.Path(declaration.__file__).read_text())
+    tree = ast.parse(pathlib.Path(sweep.__file__).read_text())
     kind = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Sweep")
     made = next(n for b in kind.body if isinstance(b, ast.If) for n in b.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
     assert [a.arg for a in made.args.kwonlyargs] == list(gd.Sweep.__struct_fields__)

@@ -9,7 +9,6 @@ from gdsim.rules import Rule
 from gdsim.statistics import wilson
 from gdsim.stops import STATUSES
 from gdsim.sweep.cells import with_value
-from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.reading import (
     Dataset,
     Result,
@@ -25,6 +24,7 @@ from gdsim.sweep.reading import (
     varied,
     worse_than_start,
 )
+from gdsim.sweep.sweep import Sweep
 from gdsim.words import given, nearest
 
 WORSE = "worse_than_start"

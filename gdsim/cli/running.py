@@ -152,18 +152,19 @@ def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:
         return f"What was finished, if anything was begun, is in {folder}"
     done, runs = state.runs_done, state.runs
     if by_workers is not None:
+        from gdsim.sweep.admission import in_its_form
         from gdsim.sweep.opening import open_results
         from gdsim.sweep.store import Store
 
         with contextlib.suppress(ValueError, OSError):
-            found = open_results(folder, Store(folder).in_its_form(by_workers)).attrs
+            found = open_results(folder, in_its_form(Store(folder), by_workers)).attrs
             done, runs = found["finished_runs"], found["planned_runs"]
     return f"{'' if by_workers is None else 'at least '}{done:,} of {runs:,} runs are kept in {folder}"
 
 
 def _read(file: pathlib.Path, settings: tuple[str, ...]) -> Any:
     """The sweep of an experiment's file, with changes."""
-    from gdsim.sweep.experiment import read_experiment
+    from gdsim.sweep.sweep import read_experiment
 
     with refusals():
         return read_experiment(file, settings)

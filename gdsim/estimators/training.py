@@ -14,8 +14,8 @@ from gdsim.lanes.philox import INITIAL_POINT
 from gdsim.population.training import NOT_OF_RULES, state_names
 from gdsim.problems import MLP
 from gdsim.stops import Plateau, Record, Stop, Validation
-from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.result import sweep_behind
+from gdsim.sweep.sweep import Sweep
 from gdsim.words import count_of
 
 # How much of what losses on new samples have said is kept from call to call of partial_fit.

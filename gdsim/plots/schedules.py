@@ -12,7 +12,7 @@ from gdsim.rules import SGD
 from gdsim.schedules import SCHEDULES, Schedule
 from gdsim.stops import Record
 from gdsim.sweep.cells import schedule_name
-from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.sweep import Sweep
 from gdsim.sweep.words import joined, shown_number
 from gdsim.words import given
 

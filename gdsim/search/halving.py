@@ -7,7 +7,7 @@ import numpy as np
 
 from gdsim.axes import checked_whole
 from gdsim.search.training import Ladder, Search, best_of, rungs_of
-from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.sweep import Sweep
 from gdsim.words import given
 
 

@@ -7,11 +7,11 @@ import msgspec
 import numpy as np
 
 from gdsim.declarations import html_table
-from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
 from gdsim.sweep.reading import Dataset, cells_in
 from gdsim.sweep.result import coordinates_of
 from gdsim.sweep.resume import continue_from
+from gdsim.sweep.sweep import Sweep
 from gdsim.words import count_of
 
 MOST_RUNGS = 64

@@ -7,8 +7,8 @@ import msgspec
 
 from gdsim.axes import Zipped, checked_whole
 from gdsim.sweep.cells import with_value
-from gdsim.sweep.declaration import Sweep
 from gdsim.sweep.ranking import ranked_cells
+from gdsim.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
     import optuna

@@ -13,9 +13,10 @@ from gdsim.sweep.cells import identities_of
 from gdsim.sweep.index import StoredColumn, index_of
 from gdsim.sweep.longer import going_on
 from gdsim.sweep.plan import Chunk, Plan
-from gdsim.sweep.result import WORDS, lacking
+from gdsim.sweep.result import lacking
 from gdsim.sweep.shards import Shard
 from gdsim.sweep.threads import Work
+from gdsim.variables import WORDS
 
 
 class Earlier:

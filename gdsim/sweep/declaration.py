@@ -1,8 +1,7 @@
-"""`gd.Sweep`: an experiment as data. It checks itself, says what it would run, and runs."""
+"""An experiment as data, which checks itself: the fields of `gd.Sweep`, which adds what is done with them."""
 
 import math
-import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -10,39 +9,27 @@ import numpy as np
 
 from gdsim.axes import Axis, Grid, checked_axis_of, checked_truth, checked_whole, extremes
 from gdsim.data.arrays import check_fits
-from gdsim.declarations import Declaration, hinting_calls, html_table, meant, public_name, shown
+from gdsim.declarations import Declaration, html_table, meant, public_name, shown
 from gdsim.population import DTYPES, Setting
-from gdsim.population.setting import sample_order
 from gdsim.population.summary import MOST_CHECKPOINTS as SUMMARY_CHECKPOINTS
 from gdsim.problems import MLP, PROBLEMS, Problem
 from gdsim.problems.functions import FUNCTIONS
 from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
-from gdsim.starts import Points, Start, check_fit, checked_init, farthest
+from gdsim.starts import Points, check_fit, checked_init, farthest
 from gdsim.stops import STOPS, Diverged, Record, Stop
-from gdsim.sweep.cells import Cell, cell_count, cells_of
+from gdsim.sweep.cells import Cell, cell_count
 from gdsim.words import count_of, given, nearest
 
 if TYPE_CHECKING:
-    import xarray
-
-    from gdsim.sweep.plan import Plan
-    from gdsim.sweep.progress import State
+    pass
 
 MOST_CHECKPOINTS = 1_000_000
 SMALLEST, LARGEST = 1.5e-45, 3.402e38  # in magnitude, of what float32 holds
 
 
-class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A population: `starts` runs in every cell of a grid of problems, optimizers, schedules and batch sizes.
-
-    Raises ValueError or TypeError, before anything is compiled, for whatever cannot be run.
-
-    >>> import gdsim as gd
-    >>> sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("xor"), hidden=[2]), optimizer=gd.SGD(lr=[0.1, 1.0]), starts=3)
-    >>> sweep.plan().runs
-    6
-    """
+class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is run, apart from how: `starts` runs in every cell of a grid of problems, optimizers, schedules and batch sizes."""
 
     meanings = {
         "problem": "What is minimised, such as gd.MLP(data, hidden=[32]) or gd.functions.Rosenbrock(), or a list of problems.",
@@ -80,28 +67,6 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: int = 0
     dtype: Any = None
     keep: Literal["runs", "summary"] = "runs"
-
-    if TYPE_CHECKING:  # what the fields take; above stands what they hold
-
-        def __init__(
-            self,
-            *,
-            problem: Problem | Sequence[Problem],
-            optimizer: Rule | Sequence[Rule],
-            schedule: Schedule | Sequence[Schedule] = (),
-            init: str | float | Start | Sequence[Sequence[float]] | np.ndarray | None = None,
-            starts: int | None = None,
-            steps: int | None = None,
-            samples: int | None = None,
-            batch: int | Grid | None = None,
-            shuffle: Literal["epoch", "once", "replacement"] = "epoch",
-            drop_last: bool = True,
-            stop: Stop | Sequence[Stop] = (),
-            record: Record = ...,
-            seed: int = 0,
-            dtype: Literal["float32", "float64"] | Grid | None = None,
-            keep: Literal["runs", "summary"] = "runs",
-        ) -> None: ...
 
     @classmethod
     def shown_defaults(cls) -> dict[str, Any]:
@@ -272,59 +237,6 @@ class Sweep(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
             cell.problem.on_batches(cell.batch, cell.dtype), cell.rule, cell.schedule, self.init_of(cell.problem), self.steps_of(cell), cell.batch, self.shuffle, self.drop_last,
             tuple(s for s in self.stop if not isinstance(s, Diverged)), self.record, self.seed, cell.dtype,
         )  # fmt: skip
-
-    @hinting_calls
-    def plan(self, *, chunk_seconds: float = 10.0, lanes: int | None = None) -> "Plan":
-        """What would run: runs, structures, chunks, operations, memory and disk. Trains nothing."""
-        from gdsim.sweep.plan import plan_of
-
-        return plan_of(self, chunk_seconds, lanes)
-
-    @hinting_calls
-    def order(self, start: int) -> np.ndarray:
-        """[step, batch] indices of the samples that start `start` sees; -1 beyond the end of a short last batch.
-
-        It is the same in every cell with the same data and batch size; of several, the first's is given.
-        """
-        checked_whole(start, "start", 0, self.starts)
-        cell = cells_of(self)[0]
-        return sample_order(self.setting(cell)._replace(problem=cell.problem), start)
-
-    @hinting_calls
-    def run(
-        self,
-        *,
-        out: str | pathlib.Path | None = None,
-        runs: Any = None,
-        threads: int | None = None,
-        lanes: int | None = None,
-        chunk_seconds: float = 10.0,
-        progress: "bool | Callable[[State], object] | None" = None,
-        client: Any = None,
-        part: tuple[int, int] | None = None,
-        attempts: int = 3,
-        mix: bool = False,
-    ) -> "xarray.Dataset":
-        """Trains the population on threads of this machine, or on a Dask cluster, and returns its xarray.Dataset.
-
-        `out` is a folder for the results, or `s3://bucket/folder`, which then survive: the same call again trains what is
-        missing, a sweep with more starts or cells what those lack, and the Dataset is read from the folder as it is asked for. `runs` chooses some runs by
-        number, each once, or by a mask of all; they have the same bits, and come in ascending order. `lanes` is the lane width, `threads` the number of threads: neither changes a bit.
-
-        `client` is a `distributed.Client`, or a scheduler's address, whose workers see the folder under the same path and write into it themselves.
-        `part=(i, n)` trains the i-th of n parts of the plan, counted from 1, for jobs that know nothing of each other: into one folder, or into folders
-        that `gdsim merge` joins; all with the same `chunk_seconds`. What is there of the whole comes back.
-        `chunk_seconds`: how much work of one core is scheduled and stored at once. `attempts`: how often a chunk that raises is
-        tried before it is set aside. `mix` lets a folder hold runs of kernels whose bits differ. `progress`: one line that updates,
-        in a terminal and in a notebook; True, anywhere; False, nowhere; or a function, called with a `gdsim.sweep.progress.State`.
-
-        Raises ValueError for what cannot be run, and `gdsim.sweep.outcomes.UnfinishedError`, all that could be finished being
-        kept, where chunks fail, the folder cannot be written or the scheduler is lost.
-        """
-        from gdsim.sweep.execute import Ways, run_sweep
-        from gdsim.sweep.parts import checked_part
-
-        return run_sweep(self, Ways(threads, lanes, client, attempts, chunk_seconds, checked_part(part)), out=out, runs=runs, progress=progress, mix=mix)
 
 
 def _several(value: Any, kind: type[Any], name: str, classes: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
 """`Sweep.run`: what is missing is trained, on threads of this process or on a cluster, and everything there is comes back as a Dataset."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,11 +11,12 @@ from gdsim.lanes.compiler import check_compiler
 from gdsim.rules import RULES
 from gdsim.schedules import SCHEDULES
 from gdsim.sweep.cores import usable_cores
+from gdsim.sweep.declaration import Experiment
 from gdsim.sweep.display import shown
 from gdsim.sweep.memory import fitting_threads
 from gdsim.sweep.outcomes import FailingError, Outcome, UnfinishedError, running
 from gdsim.sweep.parts import Part, chunks_of
-from gdsim.sweep.plan import Chunk, Plan
+from gdsim.sweep.plan import Chunk, Plan, plan_of
 from gdsim.sweep.progress import Progress, Tally
 from gdsim.sweep.remaining import remaining_of
 from gdsim.sweep.result import dataset, joined, remembered
@@ -56,7 +58,7 @@ def checked_runs(runs: Any, plan: Plan) -> np.ndarray | None:
     return chosen
 
 
-def check_unedited(sweep: Any) -> None:
+def check_unedited(sweep: Experiment) -> None:
     """Refuses functions of the user's that are others by now than when the sweep was declared. Raises ValueError."""
     edited = next((p for p in sweep.problem if p.is_edited), None)
     if edited is not None:
@@ -65,7 +67,7 @@ def check_unedited(sweep: Any) -> None:
         )
 
 
-def check_stored(sweep: Any, by_workers: bool) -> None:
+def check_stored(sweep: Experiment, by_workers: bool) -> None:
     """Refuses problems, optimizers and schedules that other processes could not make from what a folder says. Raises ValueError."""
     reason = next((r for p in sweep.problem if (r := p.why_not_stored(by_workers))), None)
     if reason:
@@ -96,17 +98,18 @@ class Ways(NamedTuple):
         return self.threads or usable_cores()
 
 
-def run_sweep(sweep: Any, ways: Ways, *, out: Any, runs: Any, progress: Any, mix: bool) -> Any:
+def run_sweep(sweep: Experiment, ways: Ways, *, out: Any, runs: Any, progress: Any, mix: bool) -> Any:
     """Trains what is not in the folder yet and returns the Dataset of everything."""
     check_compiler()
     check_unedited(sweep)
     if out is not None:
+        from gdsim.sweep.admission import in_its_form
         from gdsim.sweep.store import Store
 
         store = Store(out)
         with _usable(store):
-            sweep = store.in_its_form(sweep)
-    plan = sweep.plan(chunk_seconds=ways.chunk_seconds, lanes=checked_lanes(ways.lanes))
+            sweep = in_its_form(store, sweep)
+    plan = plan_of(sweep, ways.chunk_seconds, checked_lanes(ways.lanes))
     chosen = checked_runs(runs, plan)
     for name, value in (("threads", ways.threads), ("attempts", ways.attempts)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -170,7 +173,7 @@ def _reached(client: Any) -> Iterator[Any]:
         yield found
 
 
-def run_in_memory(sweep: Any, plan: Plan, chosen: np.ndarray | None, ways: Ways, listener: Any) -> Any:
+def run_in_memory(sweep: Experiment, plan: Plan, chosen: np.ndarray | None, ways: Ways, listener: Any) -> Any:
     """Trains all or some runs, and keeps them nowhere."""
     todo = plan.chunks if chosen is None else [c for c in plan.chunks if np.isin(plan.numbers_of(c), chosen).any()]
     progress = Progress(plan.runs if chosen is None else len(chosen), listener, remaining_of(plan, todo, ways.thread_count, chosen))
@@ -186,7 +189,7 @@ def run_in_memory(sweep: Any, plan: Plan, chosen: np.ndarray | None, ways: Ways,
     return remembered(sweep, dataset(plan, np.concatenate(numbers), joined(parts)))
 
 
-def _summarised(sweep: Any, plan: Plan, ways: Ways, progress: Progress) -> Any:
+def _summarised(sweep: Experiment, plan: Plan, ways: Ways, progress: Progress) -> Any:
     """The summary of all runs, which are kept nowhere."""
     from gdsim.sweep.summaries import merged, summary_dataset
 
@@ -212,37 +215,39 @@ def runs_in(plan: Plan, outcome: Outcome, chosen: np.ndarray | None) -> tuple[np
     return numbers if chosen is None else numbers[np.isin(numbers, chosen)], plan.aligned(outcome.chunk, columns)
 
 
-def run_in_folder(sweep: Any, plan: Plan, out: Any, ways: Ways, listener: Any, mix: bool) -> Any:
+def run_in_folder(sweep: Experiment, plan: Plan, out: Any, ways: Ways, listener: Any, mix: bool) -> Any:
     """Trains what a folder lacks, and opens it."""
-    from gdsim.sweep.store import Store, missing_chunks
+    from gdsim.sweep.admission import check, create
+    from gdsim.sweep.kept import missing_chunks
+    from gdsim.sweep.store import Store
 
     store = Store(out)
     with _usable(store):
-        store.check(sweep, mix=mix)
+        check(store, sweep, mix=mix)
         found = store.find(verify=True)
         todo = missing_chunks(plan, found.shards, chunks_of(plan, ways.part))
         if todo and ways.client is None:
             ways = ways._replace(threads=fitting_threads(plan, ways.threads))
-        kept = store.create(sweep, mix=mix, chunk_seconds=ways.chunk_seconds)
+        kept = create(store, sweep, mix=mix, chunk_seconds=ways.chunk_seconds)
         for damage in found.damaged:
             store.put_aside(damage.file)
     with _going():
         return _train_missing(sweep, plan, store, kept, found.shards, todo, ways, listener)
 
 
-def _train_missing(sweep: Any, plan: Plan, store: Any, kept: Any, shards: Any, todo: list[Chunk], ways: Ways, listener: Any) -> Any:
+def _train_missing(sweep: Experiment, plan: Plan, store: Any, kept: Any, shards: Any, todo: list[Chunk], ways: Ways, listener: Any) -> Any:
     """Trains the chunks that a usable folder lacks, which holds the sweep `kept` and these good shards, and opens it."""
     from gdsim.sweep.continuation import Earlier
     from gdsim.sweep.heartbeat import beating
+    from gdsim.sweep.kept import missing_chunks
     from gdsim.sweep.larger import placed_in
     from gdsim.sweep.opening import open_results  # and with it Dask and pyarrow, which runs without a folder do not need
     from gdsim.sweep.places import failure_name
-    from gdsim.sweep.store import missing_chunks
 
     chunks = chunks_of(plan, ways.part)
     runs, whole = sum(c.size for c in chunks), plan
     if kept is not sweep:  # the workers of a cluster know the folder's own plan
-        whole = kept.plan(chunk_seconds=ways.chunk_seconds, lanes=ways.lanes)
+        whole = plan_of(kept, ways.chunk_seconds, ways.lanes)
         todo = placed_in(whole, plan, todo)
     progress = Progress(runs, listener, remaining_of(whole, todo, ways.thread_count))
     progress.add(Tally(runs=runs - sum(c.size for c in todo)))
@@ -283,10 +288,13 @@ def _observed(ways: Ways, store: Any, progress: Progress) -> Iterator[None]:
         yield
 
 
-def _executor(sweep: Any, plan: Plan, store: Any, ways: Ways, progress: Progress, earlier: Any) -> Any:
+def _executor(sweep: Experiment, plan: Plan, store: Any, ways: Ways, progress: Progress, earlier: Any) -> Any:
     """What trains chunks into a folder: from the start, or from where earlier runs ended."""
     if ways.client is None:
-        return Threads(plan, ways.thread_count, ways.lanes, progress, store=store, trainer=earlier.train if earlier else train_from_start)
+        from gdsim.sweep.kept import keep
+
+        keeping = functools.partial(keep, store, plan)
+        return Threads(plan, ways.thread_count, ways.lanes, progress, keep=keeping, trainer=earlier.train if earlier else train_from_start)
     from gdsim.sweep.cluster import Cluster
 
     return Cluster(ways.client, sweep, plan, store, ways.lanes, progress, earlier.steps if earlier else None)
@@ -294,6 +302,8 @@ def _executor(sweep: Any, plan: Plan, store: Any, ways: Ways, progress: Progress
 
 def _train(plan: Plan, chunks: list[Chunk], executor: Any, store: Any, progress: Progress, attempts: int) -> list[Any]:
     """Trains chunks into a folder; the outcomes of those that fail, which are set aside."""
+    from gdsim.sweep.kept import give_up
+
     failed = []
     with store.place.noting(), running(executor, chunks, progress, attempts) as outcomes:
         for outcome in outcomes:
@@ -301,7 +311,7 @@ def _train(plan: Plan, chunks: list[Chunk], executor: Any, store: Any, progress:
                 store.log(wrote=outcome.chunk.name, runs=outcome.chunk.size)
                 progress.chunks_missing -= 1
                 continue
-            store.give_up(outcome.chunk, [plan.labels[c] for c in outcome.chunk.cells], outcome.failure.text)
+            give_up(store, plan, outcome.chunk, outcome.failure.text)
             progress.fail(outcome.chunk)
             failed.append(outcome)
     return failed

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from gdsim.filenames import user_path
+from gdsim.sweep.admission import chunk_seconds_of, create
 from gdsim.sweep.files import appearing
 from gdsim.sweep.opening import open_results
 from gdsim.sweep.shards import NAME, arrow_of, verify
 from gdsim.sweep.store import Store, StoreError
+from gdsim.sweep.stored import experiment_in
 from gdsim.words import installs, nearest
 
 FORMATS = {".parquet": "Parquet", ".csv": "CSV", ".nc": "netCDF", ".zarr": "Zarr"}
@@ -106,8 +108,8 @@ def merge(target: str | pathlib.Path, folders: Sequence[str | pathlib.Path]) -> 
             if found[field] != held[0][field]:
                 raise StoreError(f"{store.folder!r} holds {what} than {stores[0].folder!r}; folders are merged that hold the same")
     whole, count = Store(target), 0
-    sweep = stores[0].sweep(held[0])
-    whole.create(sweep, chunk_seconds=stores[0].chunk_seconds(held[0]), kernels=held[0]["kernels"])
+    sweep = experiment_in(stores[0], held[0])
+    create(whole, sweep, chunk_seconds=chunk_seconds_of(held[0]), kernels=held[0]["kernels"])
     present = {p.name for p in whole.listed()}
     for file in (f for s in stores for f in s.listed()):
         if file.name not in present and NAME.fullmatch(file.name):

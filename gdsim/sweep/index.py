@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.sweep.plan import Plan
-from gdsim.sweep.result import WORDS, lacking
+from gdsim.sweep.result import lacking
 from gdsim.sweep.shards import FORMAT, Shard, read_column, verify_once
-from gdsim.variables import VARIABLES
+from gdsim.variables import VARIABLES, WORDS
 
 # A block of a lazy column holds at least so many runs, where shards are smaller.
 FEWEST_RUNS = 1024

@@ -11,7 +11,7 @@ from gdsim.problems.functions import Rosenbrock
 from gdsim.rules import Adam, Momentum, Nesterov
 from gdsim.schedules import Cosine
 from gdsim.stops import Record, Target
-from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.sweep import Sweep
 
 
 def cases() -> dict[str, Sweep]:

@@ -7,12 +7,15 @@ import numpy as np
 
 from gdsim.population.setting import curves_of, validated_of
 from gdsim.sweep.canonical import digest
+from gdsim.sweep.declaration import Experiment
 from gdsim.sweep.index import Index, StoredColumn, index_of
-from gdsim.sweep.plan import Plan
+from gdsim.sweep.plan import Plan, plan_of
 from gdsim.sweep.result import MOST_IN_MEMORY, dataset, lacking, remembered
 from gdsim.sweep.shards import Shard, verify_once
 from gdsim.sweep.store import DamagedFolderError, Store
-from gdsim.sweep.summaries import apart, merged, read_summary, summary_dataset
+from gdsim.sweep.stored import experiment_in
+from gdsim.sweep.summaries import merged, summary_dataset
+from gdsim.sweep.summary_shards import apart, read_summary
 
 if TYPE_CHECKING:
     import xarray
@@ -64,7 +67,7 @@ def _summary(shard: Shard) -> Any:
     return read_summary(shard)
 
 
-def open_results(path: str | os.PathLike[str], sweep: Any = None) -> Any:
+def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) -> Any:
     """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
 
     `sweep` is the folder's own, if not given, or another that shares its cells, whose runs are then shown.
@@ -76,8 +79,8 @@ def open_results(path: str | os.PathLike[str], sweep: Any = None) -> Any:
     not what its name says.
     """
     store = Store(path)
-    sweep = store.sweep() if sweep is None else sweep
-    plan = sweep.plan()
+    sweep = experiment_in(store) if sweep is None else sweep
+    plan = plan_of(sweep)
     found = store.find()
     if found.damaged:
         raise DamagedFolderError(f"{found.damaged[0]}; run the experiment again, which sets it aside and trains its runs anew")

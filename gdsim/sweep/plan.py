@@ -12,6 +12,7 @@ from gdsim.population.summary import MOST_HISTOGRAMS
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import Cell, cells_of, identity, labels
 from gdsim.sweep.cores import usable_memory
+from gdsim.sweep.declaration import Experiment
 from gdsim.sweep.memory import memory_text, shared_bytes, thread_bytes, threads_that_fit
 from gdsim.words import count_of, given, size_of
 
@@ -163,7 +164,7 @@ def structure_key(cell: Cell, setting: Setting) -> str:
     return digest([type(cell.problem).__name__, cell.problem.structure(), rule, cell.batch, setting.dtype])
 
 
-def plan_of(sweep: Any, chunk_seconds: float, lanes: int | None) -> Plan:
+def plan_of(sweep: Experiment, chunk_seconds: float = CHUNK_SECONDS, lanes: int | None = None) -> Plan:
     """The plan of a sweep."""
     if not isinstance(chunk_seconds, (int, float)) or not 0 < chunk_seconds <= MOST_SECONDS:
         raise ValueError(f"chunk_seconds must be a positive number of at most {MOST_SECONDS:g}; {given(chunk_seconds)} was given")
@@ -205,7 +206,7 @@ def _check_count(groups: Sequence[Group], shapes: Sequence[tuple[int, int]], sta
         )
 
 
-def _chunk_shape(group: Group, sweep: Any, seconds: float) -> tuple[int, int]:
+def _chunk_shape(group: Group, sweep: Experiment, seconds: float) -> tuple[int, int]:
     """(cells, starts) of a chunk of about `seconds` of one core, whose results fit CHUNK_BYTES.
 
     Cells are cut where one start of all of them is too much; in summaries first, as each chunk of a cell keeps as much as any.
@@ -241,7 +242,7 @@ def _in_turns(lists: Sequence[list[Chunk]]) -> Iterator[Chunk]:
         yield from (chunks[place] for chunks in lists if place < len(chunks))
 
 
-def _disk_bytes(group: Group, sweep: Any, checkpoints: int, shape: tuple[int, int]) -> int:
+def _disk_bytes(group: Group, sweep: Experiment, checkpoints: int, shape: tuple[int, int]) -> int:
     """Bytes of the results of a group's runs."""
     if sweep.keep == "summary":
         return SUMMARY_BYTES * checkpoints * len(curves_of(group.setting)) * len(group.cells) * -(-sweep.starts // shape[1])

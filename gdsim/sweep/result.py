@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdsim.stops import REASONS, STATUSES, Target
+from gdsim.stops import Target
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.cells import coordinate_names, settings
+from gdsim.sweep.declaration import Experiment
 from gdsim.sweep.plan import Plan
-from gdsim.variables import described, variable
+from gdsim.variables import WORDS, described, variable
 
 if TYPE_CHECKING:
     import xarray  # which takes 0.4 s to import, and is not needed before there is a result
 
 
-# Columns that hold places in these lists.
-WORDS = {"status": STATUSES, "reason": REASONS}
 # Runs up to which coordinates in words lie in memory, a reference each to one of a few texts, and numbers of runs are read from
 # folders as a whole; of more they are Dask arrays.
 MOST_IN_MEMORY = 10**7
@@ -131,11 +130,11 @@ def lacking(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
     return np.full(shape, np.nan if kind.kind == "f" else -1, kind)
 
 
-_sweeps: dict[tuple[str, str], Any] = {}  # by the experiment's hash, and that of its features' names, which it does not have
+_sweeps: dict[tuple[str, str], Experiment] = {}  # by the experiment's hash, and that of its features' names, which it does not have
 KEPT_SWEEPS, KEPT_BYTES = 64, 2**30  # of their data; the last is kept anyhow
 
 
-def remembered(sweep: Any, result: "xarray.Dataset") -> "xarray.Dataset":
+def remembered(sweep: Experiment, result: "xarray.Dataset") -> "xarray.Dataset":
     """The result, marked with its experiment's hash, by which this process knows the sweep that it came from, and with the sweep's targets."""
     names = [feature_names(p) for p in sweep.problem]
     key = digest(sweep), digest(names) if any(names) else ""
@@ -165,7 +164,7 @@ def feature_names(problem: Any) -> tuple[str, ...]:
     return (problem.data.feature_names if problem.data is not None else None) or ()
 
 
-def sweep_behind(result: "xarray.Dataset") -> Any:
+def sweep_behind(result: "xarray.Dataset") -> Experiment:
     """The sweep that a result came from. Raises ValueError for one that this process has not run or opened."""
     found = _sweeps.get((result.attrs.get("experiment", ""), result.attrs.get("features", "")))
     if found is None:

@@ -13,12 +13,13 @@ from gdsim.sweep.display import Wish, shown
 from gdsim.sweep.execute import Ways, check_unedited, runs_in
 from gdsim.sweep.longer import going_on, has_sums, why_not_whole_epochs
 from gdsim.sweep.outcomes import running
-from gdsim.sweep.plan import Plan
+from gdsim.sweep.plan import Plan, plan_of
 from gdsim.sweep.progress import Progress
 from gdsim.sweep.reading import Dataset, Result, check_result
 from gdsim.sweep.remaining import remaining_of
-from gdsim.sweep.result import WORDS, dataset, joined, remembered, sweep_behind
+from gdsim.sweep.result import dataset, joined, remembered, sweep_behind
 from gdsim.sweep.threads import Threads, Work
+from gdsim.variables import WORDS
 
 
 def continue_from(result: Result, *, steps: int, threads: int | None = None, lanes: int | None = None, progress: Wish = None) -> Dataset:
@@ -72,7 +73,7 @@ def continue_with(result: Any, sweep: Any, *, began: int, threads: int, progress
 
 def _plan_from(sweep: Any, began: int, lanes: int | None) -> Plan:
     """The plan of a sweep whose runs have so many updates behind them."""
-    plan = sweep.plan(lanes=lanes)
+    plan = plan_of(sweep, lanes=lanes)
     groups = tuple(g._replace(setting=g.setting._replace(began=began)) for g in plan.groups)
     return plan._replace(groups=groups, checkpoints=tuple(groups[0].setting.checkpoints))
 

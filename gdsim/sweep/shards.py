@@ -12,7 +12,7 @@ import math
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -20,8 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gdsim.sweep.places import File, Place, State, UnreachableError
-from gdsim.sweep.result import WORDS
-from gdsim.variables import VARIABLES
+from gdsim.variables import VARIABLES, WORDS
 
 FORMAT, SUMMARY = "gdsim shard 1", "gdsim summary 1"
 NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{64}\.parquet")
@@ -85,6 +84,17 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.json.encode(self, order="deterministic")
 
 
+class Rectangle(Protocol):
+    """The runs of some cells from as many starts of each, under a name of their own: a chunk of a plan."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def first_start(self) -> int: ...  # noqa: D102
+    @property
+    def last_start(self) -> int: ...  # noqa: D102
+
+
 class Shard(NamedTuple):
     """A shard's file and its footer."""
 
@@ -92,7 +102,7 @@ class Shard(NamedTuple):
     footer: Footer
 
 
-def shard_bytes(chunk: Any, identities: Sequence[str], checkpoints: Sequence[int], columns: Mapping[str, np.ndarray]) -> bytes:
+def shard_bytes(chunk: Rectangle, identities: Sequence[str], checkpoints: Sequence[int], columns: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of a finished chunk, whose columns hold a row per run; `identities` are the hashes of its cells."""
     starts = chunk.last_start - chunk.first_start
     columns = dict(sorted(columns.items()))  # the same bytes, in whatever order they were made
@@ -120,9 +130,9 @@ def arrow_of(values: np.ndarray) -> Any:
     return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, math.prod(values.shape[1:]))
 
 
-def name_of(chunk: Any, data: bytes) -> str:
+def name_of(chunk: str, data: bytes) -> str:
     """The file's name: the chunk, and the hash of the bytes."""
-    return f"{chunk.name}-{hashlib.sha256(data).hexdigest()}.parquet"
+    return f"{chunk}-{hashlib.sha256(data).hexdigest()}.parquet"
 
 
 @contextlib.contextmanager

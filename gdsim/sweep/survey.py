@@ -8,11 +8,15 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from gdsim.sweep.admission import chunk_seconds_of
 from gdsim.sweep.display import duration
 from gdsim.sweep.heartbeat import Driver, driver_of
+from gdsim.sweep.kept import missing_chunks
 from gdsim.sweep.places import File, State, data_name
-from gdsim.sweep.shards import DamagedShardError, Shard, verify
-from gdsim.sweep.store import Store, StoreError, arrays_of, missing_chunks
+from gdsim.sweep.plan import plan_of
+from gdsim.sweep.shards import DamagedShardError, Shard, read_footer, verify
+from gdsim.sweep.store import Store, StoreError
+from gdsim.sweep.stored import arrays_of, experiment_in
 from gdsim.words import are, count_of, size_of
 
 # The rate is that of the shards of the last minutes; a folder into which none came for so long is at rest.
@@ -96,7 +100,7 @@ def survey(folder: str | pathlib.Path, known: dict[tuple[str, State | None], Sha
     """
     store = Store(folder)
     held = store.experiment()
-    plan = store.sweep(held).plan(chunk_seconds=store.chunk_seconds(held))
+    plan = plan_of(experiment_in(store, held), chunk_seconds_of(held))
     found = store.find(known=known)
     missing = missing_chunks(plan, found.shards)
     lacking = sum(c.size for c in missing)
@@ -165,8 +169,6 @@ def verify_folder(folder: str | pathlib.Path, progress: Callable[[int, int], Non
 
 
 def _what_is_wrong(file: File) -> str:
-    from gdsim.sweep.shards import read_footer
-
     try:
         verify(file)
         read_footer(file)
@@ -178,7 +180,7 @@ def _what_is_wrong(file: File) -> str:
 def _wrong_data(store: Store) -> Iterator[tuple[str, str]]:
     """Data files that are missing, or whose numbers are not those of their names."""
     try:
-        wanted: Any = arrays_of(store.sweep())
+        wanted: Any = arrays_of(experiment_in(store))
     except StoreError as error:
         yield "data", str(error)
         return

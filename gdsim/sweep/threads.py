@@ -173,10 +173,10 @@ class Threads:
         *,
         chosen: np.ndarray | None = None,
         trainer: Trainer = train_from_start,
-        store: Any = None,
+        keep: Callable[[Chunk, Any], object] | None = None,
     ) -> None:
         self.plan, self.threads, self.lanes, self.progress = plan, threads, lanes, progress
-        self.chosen, self.trainer, self.store = chosen, trainer, store
+        self.chosen, self.trainer, self.keep = chosen, trainer, keep
         self.local = threading.local()
         self.stopping = threading.Event()
         self.pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="gdsim")
@@ -253,14 +253,14 @@ class Threads:
 
     def _finish(self, gathering: Gathering) -> None:
         chunk, result = gathering.chunk, gathering.result()
-        if self.store is not None:
+        if self.keep is not None:
             try:
-                self.store.write(self.plan, chunk, result)
+                self.keep(chunk, result)
             except OSError as error:
                 self._fail(gathering, "refused", error)
                 return
         self.open.discard(gathering)
-        self.ready.put(Outcome(chunk, result if self.store is None else None))
+        self.ready.put(Outcome(chunk, result if self.keep is None else None))
 
     def _fail(self, gathering: Gathering, kind: str, error: BaseException) -> None:
         if self._give_up(gathering):

@@ -1,15 +1,11 @@
 """The version of the bits of a sweep's runs: the highest of the versions of the parts of kernels that they use."""
 
-from typing import TYPE_CHECKING
-
 from gdsim.axes import Grid
 from gdsim.kernels import BITS, ORDER_BITS, PENALTY_BITS
-
-if TYPE_CHECKING:
-    from gdsim.sweep.declaration import Sweep
+from gdsim.sweep.declaration import Experiment
 
 
-def kernel_version(sweep: "Sweep") -> int:
+def kernel_version(sweep: Experiment) -> int:
     """The version of the bits of a sweep's runs: where all agree on it, runs may stand in one folder.
 
     >>> import gdsim as gd

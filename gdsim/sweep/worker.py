@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 from gdsim.lanes.compiler import gdsim_sources
 from gdsim.sweep.canonical import digest
 from gdsim.sweep.continuation import Earlier
+from gdsim.sweep.declaration import Experiment
+from gdsim.sweep.kept import keep
 from gdsim.sweep.outcomes import failure_of
-from gdsim.sweep.plan import MOST_SECONDS, Chunk, Plan
+from gdsim.sweep.plan import MOST_SECONDS, Chunk, Plan, plan_of
 from gdsim.sweep.progress import Tally, tally_of
 from gdsim.sweep.store import Store
+from gdsim.sweep.stored import experiment_in
 from gdsim.sweep.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
 from gdsim.version import VERSION
 
@@ -56,17 +59,17 @@ _planning = threading.Lock()
 
 
 @functools.lru_cache(maxsize=4)
-def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> tuple[Any, Plan]:
+def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> tuple[Experiment, Plan]:
     sys.path += [b for b in beside if b not in sys.path]
     store = Store(folder)
     held = store.experiment()
     if held["sha256"] != experiment:
         raise MismatchError(f"the folder {folder!r} holds another experiment by now, or is another folder on this worker")
-    sweep = store.sweep(held)
+    sweep = experiment_in(store, held)
     edited = next((p for p in sweep.problem if p.is_edited), None)
     if edited is not None:
         raise MismatchError(f"{edited.name} has another source on this worker")
-    return sweep, sweep.plan(chunk_seconds=MOST_SECONDS)  # as its own chunks are not asked for
+    return sweep, plan_of(sweep, MOST_SECONDS)  # as its own chunks are not asked for
 
 
 _local = threading.local()
@@ -90,7 +93,7 @@ def train_chunks(
             kind = "raised"
             receipt, result = _trained(plan, chunk, lanes, trainer)
             kind = "unwritten"
-            Store(folder).write(plan, chunk, result)
+            keep(Store(folder), plan, chunk, result)
             receipts.append(receipt)
     except Exception as error:
         if kind == "refused" and isinstance(error, OSError):
@@ -102,7 +105,7 @@ def train_chunks(
 _earlier: dict[tuple[str, str, int], Earlier] = {}
 
 
-def _earlier_in(folder: str, sweep: Any, plan: Plan, steps: int) -> Earlier:
+def _earlier_in(folder: str, sweep: Experiment, plan: Plan, steps: int) -> Earlier:
     """The ends of the folder's runs after fewer steps, found once in a worker's process."""
     key = (folder, digest(sweep), steps)
     if key not in _earlier:

@@ -14,7 +14,7 @@ from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.starts import STARTS
 from gdsim.stops import STOPS
-from gdsim.sweep.experiment import read_experiment
+from gdsim.sweep.sweep import read_experiment
 
 EXTENSIONS = pathlib.Path(gd.__file__).parents[1] / "docs" / "_ext"
 

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+from unittest import mock
 
+from gdsim.sweep import admission
 from gdsim.sweep.store import Store
 
 GUARD = 600  # seconds after which a process counts as hanging; no measurement
@@ -151,18 +153,17 @@ def created_at_once(folder, sweeps):
     """The sweeps that were taken into a folder, of several that each find it empty at the same moment."""
     empty, taken = threading.Barrier(len(sweeps)), []
 
-    class Late(Store):
-        def check(self, sweep, **ways):
-            found = super().check(sweep, **ways)
-            if found is None:
-                empty.wait(timeout=60)
-            return found
+    def late(store, sweep, check=admission.check, **ways):
+        found = check(store, sweep, **ways)
+        if found is None:
+            empty.wait(timeout=60)
+        return found
 
     def create(sweep):
         with contextlib.suppress(ValueError):
-            Late(folder).create(sweep)
+            admission.create(Store(folder), sweep)
             taken.append(sweep)
 
-    with concurrent.futures.ThreadPoolExecutor(len(sweeps)) as pool:
+    with mock.patch.object(admission, "check", late), concurrent.futures.ThreadPoolExecutor(len(sweeps)) as pool:
         list(pool.map(create, sweeps))
     return taken

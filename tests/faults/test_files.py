@@ -13,6 +13,7 @@ import gdsim as gd
 from gdsim.sweep import files
 from gdsim.sweep.outcomes import UnfinishedError
 from gdsim.sweep.store import Store
+from gdsim.sweep.stored import experiment_in
 from gdsim.sweep.survey import survey, verify_folder
 from tests.faults.machinery import created_at_once, finished, gdsim, shards
 
@@ -256,7 +257,7 @@ def test_of_two_experiments_at_once_one_is_refused(sweep, tmp_path):
     other = gd.Sweep(problem=gd.functions.Himmelblau(), optimizer=gd.SGD(), steps=5)
     for attempt in range(10):
         (winner,) = created_at_once(tmp_path / str(attempt), [sweep, other])
-        assert Store(tmp_path / str(attempt)).sweep() == winner
+        assert experiment_in(Store(tmp_path / str(attempt)), kind=gd.Sweep) == winner
 
 
 def test_where_there_are_no_links_what_lies_there_stays_too(tmp_path, monkeypatch):

@@ -13,7 +13,9 @@ import pytest
 
 import gdsim as gd
 from gdsim.sweep import heartbeat
+from gdsim.sweep.admission import check, document_of
 from gdsim.sweep.store import Store
+from gdsim.sweep.stored import experiment_in
 from gdsim.sweep.survey import survey, verify_folder
 from tests.faults.machinery import created_at_once
 from tests.faults.s3 import CHUNKS, files, key_of, objects
@@ -94,16 +96,16 @@ def test_of_two_experiments_the_second_is_refused(sweep, s3, url):
     """Also if each saw an empty folder: the server takes the first."""
     other = gd.Sweep(problem=gd.functions.Himmelblau(), optimizer=gd.SGD(), steps=5)
     stores = [Store(url), Store(url)]
-    seen = [stores[0].check(sweep), stores[1].check(other)]
+    seen = [check(stores[0], sweep), check(stores[1], other)]
     assert seen == [None, None]
-    assert stores[0].write_experiment(sweep, None)
-    assert not stores[1].write_experiment(other, None)
+    assert stores[0].write_experiment(document_of(stores[0], sweep), None)
+    assert not stores[1].write_experiment(document_of(stores[1], other), None)
     before = objects(s3, url)
     with pytest.raises(ValueError, match="holds another experiment"):
         other.run(out=url)
     assert objects(s3, url) == before
     (winner,) = created_at_once(f"{url}/race", [sweep, other])
-    assert Store(f"{url}/race").sweep() == winner
+    assert experiment_in(Store(f"{url}/race"), kind=gd.Sweep) == winner
 
 
 def test_the_log_does_not_hold_up_the_training(sweep, whole, s3, url, monkeypatch, tmp_path):

@@ -1,56 +1,32 @@
-"""Experiments from files: a TOML file mirrors the call of `gd.Sweep`, key by key; a results folder holds the same as JSON."""
+"""Experiments from tables: a TOML file mirrors the call of `gd.Sweep`, key by key; a results folder holds the same as JSON."""
 
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from gdsim.data import DATASETS, Data, load, read
-from gdsim.data.files import arrays_in, said_of
-from gdsim.data.stored import kept_data
-from gdsim.declarations import as_kept, is_kept
+from gdsim.declarations import is_kept
 from gdsim.filenames import user_path
 from gdsim.problems import PROBLEMS
 from gdsim.problems.own import found, kept_function
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS, Record
-from gdsim.sweep.declaration import Sweep
-from gdsim.sweep.overrides import changed
-from gdsim.sweep.places import File, Place, data_name
-from gdsim.sweep.toml import read_toml
+from gdsim.sweep.declaration import Experiment
 from gdsim.words import given, nearest
 
 FILE_KEYS = ("path", "target", "drop", "features", "standardize", "validation", "test", "stratify", "seed", "class_names")
 NAME_KEYS = ("name", "validation", "test", "stratify", "seed")
+
+SomeExperiment = TypeVar("SomeExperiment", bound=Experiment)
 
 
 class ExperimentError(ValueError):
     """An experiment file that cannot be used: where it is wrong, what was given, what is allowed."""
 
 
-def read_experiment(path: str | pathlib.Path, settings: Sequence[str] = ()) -> Sweep:
-    """The sweep that a TOML file declares, with changes `KEY=VALUE`. Data files are found beside it. Raises ExperimentError.
-
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-    ...     _ = file.write('problem = {type = "booth"}\\noptimizer = "sgd"\\n')
-    ...     file.flush()
-    ...     read_experiment(file.name, ["optimizer.lr=[0.1, 0.2]", "steps=5"]).plan().runs
-    2
-    """
-    try:
-        path, table = read_toml(path, "experiment")
-    except ValueError as error:
-        raise ExperimentError(str(error)) from None
-    try:
-        return sweep_from(changed(table, settings, Sweep.__struct_fields__), path.parent)
-    except (ValueError, TypeError) as error:
-        raise ExperimentError(f"{path}: {error}") from None
-
-
-def sweep_from(table: dict[str, Any], folder: pathlib.Path) -> Sweep:
-    """The sweep of a table with the keys of `gd.Sweep`."""
-    _check_keys(table, Sweep.__struct_fields__, "")
+def experiment_from(table: dict[str, Any], folder: pathlib.Path, kind: type[SomeExperiment]) -> SomeExperiment:
+    """The experiment of a table with the keys of `gd.Sweep`; `folder` is where its files are. Raises ExperimentError."""
+    _check_keys(table, kind.__struct_fields__, "")
     for key in ("problem", "optimizer"):
         if key not in table:
             raise ExperimentError(f"[{key}] is missing")
@@ -63,7 +39,7 @@ def sweep_from(table: dict[str, Any], folder: pathlib.Path) -> Sweep:
         given["stop"] = [_tagged(s, STOPS, f"stop{w}") for s, w in _listed(table["stop"])]
     if "record" in table:
         given["record"] = _made(Record, _table(table["record"], "record"), "record")
-    return _made(Sweep, given, "")
+    return _made(kind, given, "")
 
 
 def _listed(value: Any) -> list[tuple[Any, str]]:
@@ -147,50 +123,3 @@ def _data(value: Any, where: str, folder: pathlib.Path) -> Data:
         return load(table.pop("name"), **table)
     except (ValueError, TypeError) as error:
         raise ExperimentError(f"{where}: {error}") from None
-
-
-def sweep_of(held: dict[str, Any], place: Place) -> Sweep:
-    """The sweep of a results folder: its canonical experiment, with the data from their files."""
-    table = _without_nothing(dict(held["experiment"]))
-    for problem in table["problem"]:
-        for field, value in problem.items():
-            if isinstance(value, dict) and set(value) == {"sha256"}:
-                digest = value["sha256"]
-                file = File(place, data_name(digest))
-                problem[field] = _kept_data(file, digest, held["data"][digest]) if field == "data" else _kept_array(file)
-    if isinstance(table.get("init"), dict) and "sha256" in table["init"]:
-        table["init"] = _kept_array(File(place, data_name(table["init"]["sha256"])))
-    with as_kept():
-        return sweep_from(table, pathlib.Path())
-
-
-def _kept_data(file: File, digest: str, name: str) -> Data:
-    """A data set of a results folder. Raises ValueError."""
-    with said_of(str(file)):
-        return kept_data(arrays_in(file.source()), digest, name)
-
-
-def _kept_array(file: File) -> Any:
-    """An array of a results folder. Raises ValueError."""
-    with said_of(str(file)):
-        return arrays_in(file.source())["values"]
-
-
-def _without_nothing(value: Any) -> Any:
-    """The table without keys that hold nothing; TOML has no such value, and fields default to it. Axes take their TOML form."""
-    if isinstance(value, list):
-        return [_without_nothing(v) for v in value]
-    if not isinstance(value, dict):
-        return value
-    kind = value.get("type")
-    if kind == "spaced":
-        return {value["spacing"]: [value["first"], value["last"], value["n"]]}
-    if kind == "drawn":
-        return {value["distribution"]: [value["low"], value["high"]], "draws": value["draws"]}
-    if kind == "chosen":
-        return {"choice": value["options"], "draws": value["draws"]}
-    if kind == "zipped":
-        return {"zip": value["values"]}
-    if kind == "grid":
-        return {"grid": value["values"]}
-    return {k: _without_nothing(v) for k, v in value.items() if v is not None}
