@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.kernels.layers import WIDEST, columns_of, height_of, layer_at, layer_count, products, rows_below, shifted, turn, vectors_of
-from gdsim.kernels.network import BLOCK, Operand
+from gdsim.kernels.layers import WIDEST, Operand, columns_of, height_of, layer_at, layer_count, products, rows_below, shifted, turn, vectors_of
+from gdsim.kernels.network import BLOCK
 from gdsim.kernels.parts import (
     DRAWN,
     IN_PLACE,

@@ -6,7 +6,6 @@ Names that are parts: `WIDTH` (lanes of the one run), `HEIGHT` (rows of most til
 import functools
 from typing import Any, NamedTuple
 
-from gdsim.kernels.network import Operand
 from gdsim.kernels.parts import COLUMNS, GATHERED, HEIGHT, ROWS, product
 from gdsim.lanes.compiler import Closed, shared
 from gdsim.lanes.generated import function_from
@@ -18,6 +17,15 @@ from gdsim.lanes.tiles import gather_columns, load_row, load_tile, outer_fma, sp
 HEIGHTS = {64: 8, 32: 6, 16: 6}
 TALLEST, WIDEST = max(HEIGHTS.values()), 2  # of a tile, in numbers and in lanes
 LAYER_COLUMNS = 9
+
+
+class Operand(NamedTuple):
+    """Numbers of one run of an array from `offset`: `step` from one term of a sum to the next, `stride` from one row of a tile to the next."""
+
+    array: Any
+    offset: Any
+    step: Any
+    stride: Any
 
 
 class Layer(NamedTuple):

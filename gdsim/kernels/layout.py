@@ -39,8 +39,7 @@ class NetworkLayout:
     layers: np.ndarray
     places: np.ndarray
     size: int
-    activation_rows: int
-    delta_rows: int
+    rows: int  # of activations, inputs first
     keeps_slopes: bool
     alone: "Callable[[int], AloneLayout]"  # the layout of one run that has so many lanes
 
@@ -54,10 +53,11 @@ class NetworkLayout:
         """Working memory for steps of `samples` samples and for evaluation."""
         lanes = lambda n: zeros(n * width, dtype)  # noqa: E731
         pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
-        activations, deltas = lanes(self.activation_rows * pitches[1]), lanes(self.delta_rows * pitches[1])
-        slopes = lanes(self.activation_rows * pitches[1] if self.keeps_slopes else 0)
-        gradients, kept, tile = lanes(self.size), lanes(self.size), lanes(TILE * TILE)
-        return NetworkSpace(*(Network(self.table(pitch), activations, slopes, deltas, gradients, kept, tile, pitch) for pitch in pitches))
+        activations, deltas = lanes(self.rows * pitches[1]), lanes(self.rows * pitches[1])
+        slopes = lanes(self.rows * pitches[1] if self.keeps_slopes else 0)
+        gradients, kept, tile, nothing = lanes(self.size), lanes(self.size), lanes(TILE * TILE), lanes(1)
+        ones = lanes(1) + np.dtype(dtype).type(1)
+        return NetworkSpace(*(Network(self.table(pitch), activations, slopes, deltas, gradients, kept, tile, nothing, ones, pitch) for pitch in pitches))
 
 
 @functools.cache
@@ -65,17 +65,15 @@ def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_sl
     """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with targets; `biases` or none."""
     alone = functools.partial(alone_layout, widths, columns, biases, keeps_slopes)
     whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
-    half = whole(max(widths[1:]))
     rows, first, source, places, table = whole(columns), 0, 0, [], []
-    for depth, (inputs, units) in enumerate(itertools.pairwise(widths)):
+    for inputs, units in itertools.pairwise(widths):
         pitch = whole(inputs) + 1
-        above = half * (depth % 2)
-        table.append((inputs, units, first, pitch, source, rows, above, half - above))
+        table.append((inputs, units, first, pitch, source, rows))
         weights = first + pitch * np.arange(units)[:, None] + np.arange(inputs)
         places += [weights.ravel(), *([first + pitch * np.arange(units) + pitch - 1] if biases else [])]
         first += pitch * whole(units)
         source, rows = rows, rows + whole(units)
-    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, 2 * half, keeps_slopes, alone)
+    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, keeps_slopes, alone)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

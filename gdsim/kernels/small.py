@@ -24,7 +24,7 @@ HEAD = """def learn_from_batch(network, pack, feed, step, looks):
     start, number = load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
     size, nothing = batch_size(feed, number), splat(ZERO, WIDTH)
     samples = as_type_of(size, nothing)
-    share, total, pitch = 1.0 / samples, nothing, network.pitch
+    share, total, pitch = 1.0 / samples, nothing, network.pitch * WIDTH
     fill(network, feed, start, number, (0, feed.batch))"""
 LOSS = """    for b in range(feed.batch):
         total = total + shared_loss(sample_at(network, feed, b), size > b, share)"""
@@ -39,7 +39,7 @@ STOP = """    if looks:
 
 def inputs_of(index: int, inputs: int) -> list[str]:
     """Loads a layer's inputs of one sample."""
-    return [f"        a{index}_{i} = load(network.activations, (first{index} + {i} * pitch + b) * WIDTH, WIDTH)" for i in range(inputs)]
+    return [f"        a{index}_{i} = load(network.activations, first{index} + {i} * pitch + b * WIDTH, WIDTH)" for i in range(inputs)]
 
 
 def units_forward(index: int, inputs: int, units: int, biases: bool, is_last: bool) -> list[str]:
@@ -53,11 +53,11 @@ def units_forward(index: int, inputs: int, units: int, biases: bool, is_last: bo
         else:
             lines += [
                 f"        a{index + 1}_{u} = activation(z, {index})",
-                f"        store(network.activations, (first{index + 1} + {u} * pitch + b) * WIDTH, a{index + 1}_{u})",
+                f"        store(network.activations, first{index + 1} + {u} * pitch + b * WIDTH, a{index + 1}_{u})",
             ]
             lines += [
                 "        if KEEPS_SLOPES:",
-                f"            store(network.slopes, (first{index + 1} + {u} * pitch + b) * WIDTH, slope(z, a{index + 1}_{u}, {index}))",
+                f"            store(network.slopes, first{index + 1} + {u} * pitch + b * WIDTH, slope(z, a{index + 1}_{u}, {index}))",
             ]
     return lines
 
@@ -72,7 +72,7 @@ def units_backward(index: int, inputs: int, units: int, biases: bool) -> list[st
         for i in range(inputs):
             lines.append("        d = nothing")
             lines += [f"        d = fma_lanes(w{index}_{u}_{i}, d{index}_{u}, d)" for u in range(units)]
-            place = f"(first{index} + {i} * pitch + b) * WIDTH"
+            place = f"first{index} + {i} * pitch + b * WIDTH"
             lines.append(f"        s = load(network.slopes, {place}, WIDTH) if KEEPS_SLOPES else slope(a{index}_{i}, a{index}_{i}, {index - 1})")
             lines.append(f"        d{index - 1}_{i} = d * s")
     return lines
@@ -94,7 +94,7 @@ def learn_of(layers: tuple[tuple[int, int, int, int], ...], biases: bool) -> Any
             places[f"{index}_{u}_{i}"] = first + u * pitch + (i if i < inputs else pitch - 1), i < inputs, index
     lines = [HEAD]
     lines += [f"    w{name}, g{name} = load(pack.weights, {place} * WIDTH, WIDTH), nothing" for name, (place, _, _) in places.items()]
-    lines += [f"    first{index} = layer_at(network, {index}).source" for index in range(last + 1)]
+    lines += [f"    first{index} = layer_at(network, {index}).source.offset" for index in range(last + 1)]
     lines += ["    for b in range(feed.batch):", "        sample = sample_at(network, feed, b)", *inputs_of(0, layers[0][0])]
     for index, (inputs, units, _, _) in enumerate(layers):
         lines += units_forward(index, inputs, units, biases, index == last)

@@ -59,31 +59,27 @@ class Sample(NamedTuple):
     weight: Any
 
 
-def update_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
-    """Uses a tile of gradients: updates its weights, or keeps the sums until all blocks of the batch are in.
-
-    A shape of no columns is a bias, which the penalty leaves out.
-    """
+def update_tile(network: Any, job: Any, goal: Any, shape: Any, is_weight: Any) -> None:
+    """Uses a tile of gradients: updates the weights at the places of `goal`, or biases, or keeps the sums until all blocks of the batch are in."""
     if job.action != UPDATE:
-        keep_tile(network, job, place, shape)
+        keep_tile(network, job, goal, shape, is_weight)
         return
-    first, pitch = place
     rows, columns = shape
     motion = stored_motion(job.pack.watch)
     for row in range(rows):
-        for column in range(max(columns, 1)):
+        for column in range(columns):
+            there = goal.offset + row * goal.row_step + column * WIDTH
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
-            motion = update_weight(job.pack, job.step, motion, first + row * pitch + column, g, columns > 0)
+            motion = update_weight(job.pack, job.step, motion, there // WIDTH, g, is_weight)
     store_motion(job.pack.watch, 0, motion)
 
 
-def keep_tile(network: Any, job: Any, place: Any, shape: Any) -> None:
+def keep_tile(network: Any, job: Any, goal: Any, shape: Any, is_weight: Any) -> None:
     """Writes or adds a tile of gradients beside the weights."""
-    first, pitch = place
     rows, columns = shape
     for row in range(rows):
-        for column in range(max(columns, 1)):
-            there = (first + row * pitch + column) * WIDTH
+        for column in range(columns):
+            there = goal.offset + row * goal.row_step + column * WIDTH
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
             store(network.gradients, there, g if job.action == WRITE else load(network.gradients, there, WIDTH) + g)
 
@@ -128,8 +124,8 @@ def sample_at(network: Any, feed: Any, number: Any) -> Any:
     layer = layer_at(network, layer_count(network) - 1)
     pitch = network.pitch
     return Sample(
-        network.activations, (layer.result + number) * WIDTH, (feed.features * pitch + number) * WIDTH,
-        network.deltas, (layer.above + number) * WIDTH, pitch * WIDTH, layer.units, ((feed.columns - 1) * pitch + number) * WIDTH,
+        network.activations, layer.result.offset + number * WIDTH, (feed.features * pitch + number) * WIDTH,
+        network.deltas, layer.result.offset + number * WIDTH, pitch * WIDTH, layer.units, ((feed.columns - 1) * pitch + number) * WIDTH,
     )  # fmt: skip
 
 
