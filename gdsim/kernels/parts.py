@@ -66,8 +66,11 @@ def product(shape: tuple[int, int], terms: int, left: Any, right: Any, start: An
 
 
 @part
-def finish_tile(network: Any, job: Any, place: tuple[int, ...], shape: tuple[int, int], *numbers: int) -> None:
-    """Uses a tile of finished gradients, or keeps it beside the weights; one run in all lanes says how many `numbers` of a row count."""
+def finish_tile(network: Any, job: Any, place: Any, shape: tuple[int, int], *others: Any) -> None:
+    """Uses a tile of finished gradients, or keeps it beside the weights at `place`, a matrix.
+
+    The last argument says of a pack whether they are of weights, of one run in all lanes how many numbers of a row count.
+    """
     ...
 
 
