@@ -19,9 +19,6 @@ from sklearn.preprocessing import StandardScaler
 
 import gdsim as gd
 
-X, y = load_breast_cancer(return_X_y=True)
-X, X_test, y, y_test = train_test_split(X, y, test_size=0.4, random_state=0, stratify=y)
-
 # %% [markdown]
 # ## One start is an anecdote
 #
@@ -30,6 +27,8 @@ X, X_test, y, y_test = train_test_split(X, y, test_size=0.4, random_state=0, str
 # a few stop earlier, where ten epochs in a row improved the loss by less than 0.0001, its rule too.
 
 # %%
+X, y = load_breast_cancer(return_X_y=True)
+X, X_test, y, y_test = train_test_split(X, y, test_size=0.4, random_state=0, stratify=y)
 warnings.simplefilter("ignore", ConvergenceWarning)
 settings = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.01, "max_iter": 60, "batch_size": 32}
 scaler = StandardScaler().fit(X)
@@ -43,6 +42,7 @@ def log_loss(probability):
     return -np.mean(np.log(np.where(y_test == 1, probability, 1 - probability).clip(1e-12)), axis=-1)
 
 
+# %%
 single = gd.predict(many.result_, Z_test).values[:, :, 0]
 together = many.predict_proba(Z_test)[:, 1]
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
