@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.sweep import cluster
+from gdsim.sweep.outcomes import UnfinishedError
 from tests.helpers import gdsim
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -217,3 +219,18 @@ def test_every_experiment_of_the_house_can_be_planned():
         code, out, errors = gdsim("plan", path, folder=ROOT)
         assert code == 0, errors
         assert "runs:" in out
+
+
+def test_where_nothing_was_begun_nothing_is_said_to_be_kept(file, monkeypatch):
+    """A scheduler out of reach, before there is a folder; and with what an earlier command has left."""
+
+    def unreachable(**_):
+        raise UnfinishedError("no scheduler answers")
+
+    monkeypatch.setattr(cluster, "connected", unreachable)
+    for said in ("\nNothing was begun. To go on: ", "\nWhat was finished before, if anything, is in out. To go on: "):
+        code, out, _ = gdsim("run", file.name, "--out", "out", "--scheduler", "tcp://127.0.0.1:1", folder=file.parent, patched=True)
+        assert code == 3
+        assert said in out
+        (file.parent / "out").mkdir(exist_ok=True)
+        (file.parent / "out" / "experiment.json").write_text("{}")

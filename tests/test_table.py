@@ -135,8 +135,7 @@ def test_accuracies_rank_the_highest_first():
     assert table.attrs["ranked_by"] == "last validation accuracy"
     assert table.index.tolist() == [3, 2, 1, 0]
     assert np.allclose(table["median"], 1 - np.array([0.2, 0.4, 0.6, 0.8]) / 4)
-    assert (table.low <= table["median"]).all()
-    assert (table.high <= 1).all()
+    assert table[["low", "high"]].isna().all(axis=None)  # of five runs
 
 
 def test_diverged_runs_are_the_worst_in_every_column():

@@ -1,5 +1,6 @@
 """Many problems, several solvers: performance profiles, data profiles, and the score that AlgoPerf makes of them."""
 
+import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,12 +134,25 @@ def _table(times: Any, solver: str, values: Any) -> np.ndarray:
     return np.where(np.isnan(table), np.inf, table)
 
 
-def _ratios(times: Any, solver: str) -> _Ratios:
+def _times(times: Any, solver: str) -> Any:
+    """Times that are given, or those of a result, each start a problem. Raises ValueError for what is neither."""
+    import xarray
+
+    if isinstance(times, (str, pathlib.Path)) or (isinstance(times, xarray.Dataset) and "run" in times.dims):
+        checked = check_result(times, "a profile")
+        if len(np.unique(problem_of(checked, cells_in(checked)))) > 1:
+            raise ValueError("the cells of this result minimise several problems: give gd.analysis.times_by_start(result, over='problem'), and solver='solver'")
+        return times_by_start(checked)
     if solver not in getattr(times, "dims", ()):
         raise ValueError(
             f"times must be a DataArray with the dimension {solver!r}, a solver each, and problems in the others, "
-            f"as gd.analysis.times_by_start(result, target) gives; {type(times).__name__} was given"
+            f"as gd.analysis.times_by_start(result, target) gives, or a result; {type(times).__name__} was given"
         )
+    return times
+
+
+def _ratios(times: Any, solver: str) -> _Ratios:
+    """The ratios of checked times."""
     table, before = (_table(times, solver, v) for v in (times, times.coords.get("after", times)))
     if (table < 0).any():
         raise ValueError(f"times must not be negative; {table[table < 0][0]!r} was given")
@@ -149,21 +163,22 @@ def _ratios(times: Any, solver: str) -> _Ratios:
     return _Ratios(np.where(known, ratios, np.inf), np.where(known, early, np.inf), {n: c for n, c in times.coords.items() if c.dims == (solver,)})
 
 
-def performance_profile(times: DataArray, *, solver: str = "cell", confidence: float = 0.95) -> Dataset:
+def performance_profile(times: "DataArray | Result", *, solver: str = "cell", confidence: float = 0.95) -> Dataset:
     """The share of problems that each solver solves within tau times the best solver's time (Dolan and More 2002): a Dataset over `solver` and `tau`.
 
-    `times` is a DataArray with a dimension of solvers, by default `cell`, and problems in all others; what failed is infinite or NaN.
+    `times` is a DataArray with a dimension of solvers, by default `cell`, and problems in all others; what failed is infinite or NaN. A
+    result stands for `times_by_start(result)`: each start a problem, solved once the sweep's lowest target is met.
     The interval is that of `gdsim.statistics.clustered` over the dimension `start` if there is one, else over all problems, of which
     these are a sample. With more than two solvers a profile does not rank the second best (Gould and Scott 2016): look at pairs.
     Variables: `share`, `low`, `high`; `share_after`, were each target met right after the look before.
-    Raises ValueError for times that are no DataArray over solvers.
+    Raises ValueError for times that are neither a DataArray over solvers nor a result.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [3.0, 1.0], [1.0, float("inf")]], dims=("problem", "cell"))
     >>> performance_profile(times).share.sel(tau=1.0).values.round(3).tolist()
     [0.667, 0.333]
     """
-    found = _ratios(times, solver)
+    found = _ratios(_times(times, solver), solver)
     axis = np.unique(found.ratio[np.isfinite(found.ratio)])
     axis = axis if len(axis) else np.ones(1)
     text = "share of problems solved within tau times the best solver's time"
@@ -197,29 +212,30 @@ def _shares(values: np.ndarray, after: np.ndarray, axis: np.ndarray, dims: tuple
     }  # fmt: skip
 
 
-def data_profile(times: DataArray, *, solver: str = "cell", parameters: int | None = None, confidence: float = 0.95) -> Dataset:
+def data_profile(times: "DataArray | Result", *, solver: str = "cell", parameters: int | None = None, confidence: float = 0.95) -> Dataset:
     """The share of problems that each solver solves within a budget (More and Wild 2009): a Dataset over `solver` and `budget`.
 
     Budgets are in the unit of `times`; with `parameters` in groups of so many evaluations plus one, a simplex gradient each, as for methods
-    without gradients. Variables: `share`, `low`, `high`, `share_after`, as those of `performance_profile`.
-    Raises ValueError for times that are no DataArray over solvers.
+    without gradients. Variables: `share`, `low`, `high`, `share_after`; these, and what `times` may be, as in `performance_profile`.
+    Raises ValueError for times that are neither a DataArray over solvers nor a result.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [3.0, 1.0]], dims=("problem", "cell"))
     >>> data_profile(times).share.sel(budget=2.0).values.tolist()
     [0.5, 1.0]
     """
-    coordinates = _ratios(times, solver).coordinates
-    table, before = (_table(times, solver, v) / (1 if parameters is None else parameters + 1) for v in (times, times.coords.get("after", times)))
+    checked = _times(times, solver)
+    coordinates, groups = _ratios(checked, solver).coordinates, 1 if parameters is None else parameters + 1
+    table, before = (_table(checked, solver, v) / groups for v in (checked, checked.coords.get("after", checked)))
     axis = np.unique(table[np.isfinite(table)])
     variables = _shares(table, before, axis, (solver, "budget"), "share of problems solved within the budget", confidence)
     return dataset(variables, {**coordinates, "budget": ("budget", axis)}, problems=_count(table), confidence=confidence, times=TIMES)
 
 
-def algoperf_score(times: DataArray, *, solver: str = "cell", r_max: float = 4.0) -> DataArray:
+def algoperf_score(times: "DataArray | Result", *, solver: str = "cell", r_max: float = 4.0) -> DataArray:
     """The area under each solver's performance profile from 1 to `r_max`, over its width (Dahl et al. 2023): a DataArray over `solver`, 1 at best.
 
-    Raises ValueError.
+    What `times` may be, as in `performance_profile`. Raises ValueError for anything else, and for an `r_max` that is not above 1.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [1.0, float("inf")]], dims=("problem", "cell"))
@@ -230,6 +246,6 @@ def algoperf_score(times: DataArray, *, solver: str = "cell", r_max: float = 4.0
 
     if not r_max > 1:
         raise ValueError(f"r_max must be above 1; {given(r_max)} was given")
-    found = _ratios(times, solver)
+    found = _ratios(_times(times, solver), solver)
     score = np.maximum(0.0, r_max - found.ratio).sum((0, 1)) / (max(1, _count(found.ratio)) * (r_max - 1))
     return xarray.DataArray(np.minimum(score, 1.0), found.coordinates, (solver,), "score", {"units": "1", "long_name": f"AlgoPerf score, r_max = {r_max:g}"})

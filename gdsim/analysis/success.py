@@ -6,7 +6,19 @@ import numpy as np
 
 from gdsim.statistics import INTERVALS, ArrayLike, holm, mcnemar, normal_quantile
 from gdsim.sweep.hits import is_success, own_targets
-from gdsim.sweep.reading import Dataset, Result, cell_coordinates, cells_in, check_result, checked_confidence, dataset, ended_counts, is_summary, opened
+from gdsim.sweep.reading import (
+    Dataset,
+    Result,
+    cell_coordinates,
+    cells_in,
+    check_result,
+    checked_confidence,
+    dataset,
+    ended_counts,
+    is_summary,
+    may_converge,
+    opened,
+)
 from gdsim.words import given, nearest
 
 
@@ -17,7 +29,8 @@ def success_probability(result: Result, *, target: "ArrayLike | None" = None, co
     most that, or, for a target of the sweep's own, if a look of its stop saw it met, as times to it count; `target` may also be
     True and False for each run. `interval` is "wilson", which holds its level on average over
     shares, or "clopper-pearson", which never covers less (Brown, Cai and DasGupta 2001). Takes a summary too; with a
-    target only where the target is an edge of its bins. Raises ValueError.
+    target only where the target is an edge of its bins. Raises ValueError, also without a target where no stop of the sweep could
+    have ended a run as converged.
 
     Variables: `runs`, `successes`, `probability`, `low`, `high`, each [cell]; NaN where a cell has no run.
 
@@ -30,6 +43,7 @@ def success_probability(result: Result, *, target: "ArrayLike | None" = None, co
     if interval not in INTERVALS:
         raise ValueError(f"interval={given(interval)} is not known; {nearest(str(interval), tuple(INTERVALS))}")
     result = opened(result, "success_probability")
+    _check_that_some_may_succeed(result, target)
     if is_summary(result):
         coordinates, successes, runs = cell_coordinates(result), *_counted(result, target)
     else:
@@ -47,6 +61,15 @@ def success_probability(result: Result, *, target: "ArrayLike | None" = None, co
         "low": ("cell", low, f"lower end of the {confidence:.0%} interval", "1"), "high": ("cell", high, f"upper end of the {confidence:.0%} interval", "1"),
     }  # fmt: skip
     return dataset(variables, coordinates, confidence=confidence, interval=interval, success=_what_counts(result, target))
+
+
+def _check_that_some_may_succeed(result: Any, target: Any) -> None:
+    """Refuses to count converged runs of a sweep without a stop that could end one so. Raises ValueError."""
+    if target is None and "experiment" in result.attrs and not may_converge(result):
+        raise ValueError(
+            "a success is a run that ends as 'converged', and this sweep has no stop that ends runs so: "
+            "give target=, a loss that counts as one, or the sweep a stop such as gd.Target(0.1)"
+        )
 
 
 def _what_counts(result: Any, target: Any) -> str:
@@ -90,6 +113,7 @@ def compare_success(result: Result, reference: int = 0, *, target: "ArrayLike | 
     """
     confidence = checked_confidence(confidence)
     result = check_result(result, "compare_success")
+    _check_that_some_may_succeed(result, target)
     cells = cells_in(result)
     if reference not in cells.numbers:
         raise ValueError(f"reference={given(reference)} is no cell of this result; it has {', '.join(map(str, cells.numbers[:10]))}")

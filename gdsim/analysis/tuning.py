@@ -195,7 +195,7 @@ def best_cell(result: Result, *, variable: str | None = None, target: float | No
     share it, where all medians are infinite those with the most finite values; NaN of a cell of fewer than 6 runs. `rank` is 1 for the best. `attrs["best"]` is its cell.
 
     Variables: `median_loss` (of what ranks, whatever that is), `low`, `high` (its 95% interval by order statistics, as `gd.table` has it;
-    infinite where there are too few runs), `probability_best`, `rank`, each [cell].
+    NaN of fewer than 6 runs), `probability_best`, `rank`, each [cell].
     Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd

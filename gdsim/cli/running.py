@@ -14,6 +14,7 @@ import click
 
 from gdsim.cli.clusters import client_of, cluster_options
 from gdsim.cli.common import AS_JSON, EXIT_CODES, FAILING, INCOMPLETE, INTERRUPTED, PATH, RESULTS, SET, again, heard, refusals, words
+from gdsim.filenames import scheme_of
 
 
 class _Part(click.ParamType):
@@ -149,7 +150,8 @@ def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:
     """
     state = getattr(progress, "state", None)
     if state is None:
-        return f"What was finished, if anything was begun, is in {folder}"
+        is_there = scheme_of(folder) or (pathlib.Path(folder) / "experiment.json").exists()
+        return f"What was finished before, if anything, is in {folder}" if is_there else "Nothing was begun"
     done, runs = state.runs_done, state.runs
     if by_workers is not None:
         from gdsim.sweep.admission import in_its_form

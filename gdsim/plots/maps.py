@@ -124,7 +124,7 @@ def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, name: str, ax: 
             value = values[row, column]
             dark = np.isfinite(value) and norm(paint[row, column]) < 0.5
             text = form(value)
-            if has_intervals and (np.isfinite(value) or low[row, column] < high[row, column]):
+            if has_intervals and not np.isnan(low[row, column]) and (np.isfinite(value) or low[row, column] < high[row, column]):
                 text += f"\n{form(low[row, column])} to {form(high[row, column])}"
             panel.text(column, row, text, ha="center", va="center", fontsize="x-small", color="white" if dark else "black")
     figure.colorbar(painted, ax=panel, label=f"median {name}" if name else "share")

@@ -185,7 +185,8 @@ def performance_profile(result: Result, *, share: float | None = None, unit: str
         solved = f"at {1 - share:.4g} of the way from its first loss to the lowest that any cell reached from it"
     solver = str(times.dims[-1])
     found, scores = analysis.performance_profile(times, solver=solver), analysis.algoperf_score(times, solver=solver).values
-    chosen = np.sort(np.argsort(-scores, kind="stable")[:MOST_LINES])
+    place = ranked_cells(result).rank if over is None else np.arange(len(scores))  # by which cells of one area are chosen
+    chosen = np.sort(np.lexsort((place, -scores))[:MOST_LINES])
     title = f"Starts solved within a multiple of the best cell's {unit}{said_of(len(chosen), len(scores))}"
     figure, panel = new_panel(title, f"{unit} over the best cell's", "share of starts solved", ax=ax, size=SIZE)
     tau = np.append(found.tau.values, max(1.5, 1.1 * found.tau.values[-1]))
@@ -197,5 +198,5 @@ def performance_profile(result: Result, *, share: float | None = None, unit: str
         figure,
         f"{found.attrs['problems']:,} {'starts' if over is None else f'starts of each {over}'}; one is solved {solved}. "
         f"{_intervals(len(chosen))} A profile compares with the best, and does not rank the others among "
-        f"themselves; the cells shown have the largest areas under theirs. {TIMES}",
+        f"themselves; the cells shown have the largest areas under theirs, of equal ones the first by rank. {TIMES}",
     )

@@ -11,7 +11,8 @@ from gdsim.report.cells import noise_of
 from gdsim.report.tables import intervals, number, ranked_name, share
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
 from gdsim.sweep.hits import own_targets
-from gdsim.sweep.reading import cells_in, worse_than_start
+from gdsim.sweep.reading import cells_in, is_summary, worse_than_start
+from gdsim.sweep.result import sweep_behind
 from gdsim.sweep.table import table
 from gdsim.sweep.words import cell_texts, counted, shown_number
 
@@ -101,13 +102,24 @@ def warnings(result: Any, best: Any) -> Iterator[str]:
     if worse is not None and worse.any():
         yield f"{share(worse.sum() / runs.sum())} of the runs ended above their first loss without counting as diverged."
     if "best" in ranked_name(best):
-        yield f"The {ranked_name(best)} is the lowest of many looks and chose the cell: it is optimistic. A test set tells what the choice is worth."
-    yield from _at_the_edge(result)
+        worth = (
+            'Its test set tells what the choice is worth: gd.evaluate(..., on="test")' if _has_test_set(result) else "A test set tells what the choice is worth"
+        )
+        yield f"The {ranked_name(best)} is the lowest of many looks and chose the cell: it is optimistic. {worth}."
+    yield from at_the_edge(result)
 
 
-def _at_the_edge(result: Any) -> Iterator[str]:
-    """Where the best value of a learning rate is the last that was tried."""
-    if "lr" not in result.coords or result.lr.dtype.kind != "f" or np.nanmin(result.final_loss.values) < 0:
+def _has_test_set(result: Any) -> bool:
+    """Whether the sweep's data have a test set, all of them."""
+    try:
+        return all(p.data is not None and p.data.test is not None for p in sweep_behind(result).problem)
+    except ValueError:
+        return False
+
+
+def at_the_edge(result: Any) -> Iterator[str]:
+    """What is said where the best value of a learning rate is the last that was tried; of a summary nothing."""
+    if is_summary(result) or "lr" not in result.coords or result.lr.dtype.kind != "f" or np.nanmin(result.final_loss.values) < 0:
         return
     if len(np.unique(problem_of(result, cells_in(result)))) > 1:
         return

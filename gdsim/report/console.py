@@ -44,11 +44,13 @@ class Console:
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
     def table(self, result: Any, folder: pathlib.Path | str) -> None:
-        """The cells by rank, as far as they fit; which is the best, and whether that is beyond noise."""
+        """The cells by rank, as far as they fit; which is the best, whether that is beyond noise, and whether a better rate may lie beyond the grid."""
         from gdsim.report.cells import heading_of, table_lines, verdict_of
+        from gdsim.report.conclusion import at_the_edge
         from gdsim.sweep.table import table
 
         frame = table(result)
         accuracy = table(result, columns="all").set_index("cell")["median_validation_accuracy"] if "validation_accuracy" in result else None
-        for line in ("", *heading_of(frame), "", *table_lines(frame, self.terminal.width, accuracy, f"gdsim report {folder}"), "", *verdict_of(frame)):
+        lines = table_lines(frame, self.terminal.width, accuracy, f"gdsim report {folder}")
+        for line in ("", *heading_of(frame), "", *lines, "", *verdict_of(frame), *at_the_edge(result)):
             self.say(line)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.statistics import median_interval, quantile
+from gdsim.statistics.quantiles import median_ranks
 from gdsim.sweep.hits import checked_targets, own_targets, times_met
 from gdsim.sweep.reading import Cells, by_block, cell_coordinates, cells_in, check_result, is_summary, last_known, opened, summary_quantile
 from gdsim.sweep.result import losses_at_end
@@ -37,7 +38,7 @@ class CellRanks(NamedTuple):
     units: str
     coordinates: Any  # of the cells, as `Cells.coordinates`
     median: np.ndarray  # [cell]
-    low: np.ndarray  # [cell] of the median's interval; NaN of a summary
+    low: np.ndarray  # [cell] of the median's interval; NaN of a summary, and of fewer than six runs
     high: np.ndarray
     keys: np.ndarray  # [cell, criterion]: cells are ordered by the first, equal ones by the next
     order: np.ndarray  # places of the cells, the best first
@@ -157,6 +158,8 @@ def ranks_of(cells: Cells, ranking: Ranking, confidence: float = 0.95) -> CellRa
     median, low, high = np.array([(quantile(v, 0.5), *median_interval(v, confidence)) for v in values]).reshape(-1, 3).T
     if ranking.sign < 0:  # shares of samples
         median, low, high = (np.clip(v, 0.0, 1.0) for v in (median, low, high))
+    few = [median_ranks(int((~np.isnan(v)).sum()), confidence)[0] < 0 for v in values]  # to have order statistics that enclose the median
+    low[few] = high[few] = np.nan
     return CellRanks(ranking.name, ranking.units, cells.coordinates, median, low, high, keys, _order(keys))
 
 

@@ -66,8 +66,7 @@ def _ranked(result: Any, ranks: CellRanks) -> Any:
     counts, runs = ended_counts(result, "diverged")
     shown: dict[str, Any] = {**few, "runs": runs, "median": ranks.median}
     if not is_summary(result):  # which has no order statistics
-        enclosed = ~np.isneginf(ranks.low)  # by order statistics that there are
-        shown |= {"low": np.where(enclosed, ranks.low, np.nan), "high": np.where(enclosed, ranks.high, np.nan)}
+        shown |= {"low": ranks.low, "high": ranks.high}
     if may_converge(result):
         shown["converged"] = ended_counts(result, "converged")[0]
     shown["diverged"] = counts

@@ -108,3 +108,14 @@ def test_a_reference_that_is_no_cell_is_refused():
     with pytest.raises(ValueError, match="True and False for each of the 4 runs"):
         analysis.success_probability(result_of(np.ones((4, 1))), target=[True])
     assert gd.analysis is analysis
+
+
+@pytest.mark.parametrize("keep", ["runs", "summary"])
+def test_without_a_stop_that_could_end_a_run_as_converged_nothing_is_counted(keep):
+    result = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.02]), starts=8, steps=30, keep=keep).run()
+    with pytest.raises(ValueError, match=r"this sweep has no stop that ends runs so: give target=, a loss that counts as one, or the sweep a stop such as"):
+        analysis.success_probability(result)
+    if keep == "runs":
+        with pytest.raises(ValueError, match="this sweep has no stop"):
+            analysis.compare_success(result)
+        assert analysis.success_probability(result, target=1e9).probability.values.tolist() == [1.0, 1.0]

@@ -381,3 +381,17 @@ def test_intervals_of_a_bootstrap_take_six_runs():
         assert np.isnan([pair.ratio_low[0], pair.ratio_high[0]]).all() != has_ends
     panel = gd.plots.ert(result_of(curves[:6], cells=2, coordinates={"lr": [0.1, 0.2]}), 0.5)
     assert "none of fewer than 6 runs" in "".join(t.get_text() for t in panel.texts)
+
+
+def test_profiles_take_a_result_for_the_times_of_its_starts(tmp_path):
+    """Solved by the sweep's lowest target; a result of several problems is asked for its problems."""
+    result = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=5, steps=300, stop=[gd.Target([1.0, 0.1])]).run()
+    times = analysis.times_by_start(result, 0.1)
+    for profile in (analysis.performance_profile, analysis.data_profile):
+        assert profile(result).identical(profile(times))
+    assert analysis.algoperf_score(result).identical(analysis.algoperf_score(times))
+    with pytest.raises(ValueError, match=r"as gd.analysis.times_by_start\(result, target\) gives, or a result; list was given"):
+        analysis.performance_profile([1.0])
+    both = result_of(np.ones((4, 2)), cells=2, coordinates={"problem": ["Booth", "Beale"]})
+    with pytest.raises(ValueError, match=r"times_by_start\(result, over='problem'\)"):
+        analysis.performance_profile(both)

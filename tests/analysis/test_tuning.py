@@ -265,3 +265,15 @@ def test_a_cell_without_a_number_is_no_trial_of_a_budget(tmp_path):
     medians = np.sort(result.final_validation_loss.where(result.data == "with", drop=True).groupby("lr").median().values)
     assert (found.cells.item(), found.infinite_cells.item(), found.sizes["trials"]) == (2, 0, 2)
     assert np.allclose(found.loss.values[0], [medians.mean(), medians[0]], rtol=1e-6)  # the mean of one trial, the better of two
+
+
+@pytest.mark.parametrize("variable", ["final_loss", "accuracy"])
+def test_a_median_of_too_few_runs_has_no_interval_by_either_table(variable):
+    """Below six runs no two order statistics enclose a median in 95%; of six, the lowest and the highest do."""
+    for runs in (5, 6):
+        values = np.linspace(0.1, 0.6, runs)[:, None]
+        result = result_of(values, final=values.ravel()).assign(accuracy=(("run", "checkpoint"), values))
+        best, table = analysis.best_cell(result, variable=variable, resamples=10), gd.table(result, variable=variable)
+        ends = [np.nan, np.nan] if runs == 5 else [0.1, 0.6]
+        assert np.allclose([float(best.low[0]), float(best.high[0])], ends, equal_nan=True)
+        assert np.allclose(table[["low", "high"]].to_numpy(float).ravel(), ends, equal_nan=True)

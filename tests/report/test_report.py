@@ -14,8 +14,9 @@ from click.testing import CliRunner
 import gdsim as gd
 from gdsim.cli import main
 from gdsim.report.cells import verdict_of
+from gdsim.report.conclusion import warnings
 from gdsim.report.page import write_report
-from gdsim.report.tables import Call, number, share
+from gdsim.report.tables import BEST, Call, number, share
 from tests.report.browser import in_browser
 
 MOONS = gd.datasets.load("moons", validation=0.25)
@@ -249,3 +250,12 @@ def test_numbers_are_short_and_honest():
     assert [number(v) for v in (np.nan, np.inf, 12.0, 0.000123456, 1234567.0)] == ["", "∞", "12", "0.000123", "1,234,567"]
     assert share(0.12345) == "12.3%"
     assert Call(gd.plots, "ecdf", {"unit": "steps"}).code == "gd.plots.ecdf(result, unit='steps')"
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(None, "A test set tells what the choice is worth."), (0.2, "Its test set tells what the choice is worth: gd.evaluate(")]
+)
+def test_who_has_a_test_set_is_not_told_to_take_one(share, told):
+    moons = gd.MLP(gd.datasets.load("moons", validation=0.2, test=share), hidden=[2])
+    result = gd.Sweep(problem=moons, optimizer=gd.SGD(lr=[0.1, 0.2]), starts=1, steps=5).run()
+    assert sum(told in text for text in warnings(result, BEST.made(result))) == 1
