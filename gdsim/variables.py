@@ -53,6 +53,9 @@ VARIABLES = {
     "label": Variable(NUMBER, "", "the cell in words"),
 }
 
+# Names of columns in shards and results of earlier versions: what they are today.
+RENAMED = {f"state_share{k}": f"state_bias_correction{k}" for k in (1, 2)}
+
 
 def variable(name: str, values: Any) -> Variable:
     """A variable by its name; of a run's state, which each rule names, by its prefix."""

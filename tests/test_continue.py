@@ -13,7 +13,7 @@ RULES = {
     "wrapped": gd.Averaged(gd.ClipNorm(gd.Momentum(lr=[0.01, 0.1]), 1.0), start=10),
     "radam": gd.RAdam(lr=[0.003, 0.03]),
 }
-COUNTED = ["state_average", "state_count", "state_count_2", "state_mean", "state_product", "state_share1", "state_share2", "state_square", "state_taken"]
+COUNTED = [f"state_{n}" for n in ("average", "bias_correction1", "bias_correction2", "count", "count_2", "mean", "product", "square", "taken")]
 
 
 class Clashing(Rule, tag="clashing_in_a_test", frozen=True):
@@ -179,6 +179,7 @@ def test_what_two_of_a_rules_layers_count_is_kept_apart():
     whole = gd.Sweep(problem=gd.functions.Booth(), steps=40, **options).run()
     assert same_bits(gd.continue_from(half, steps=20).state_weights.values, whole.state_weights.values)
     older = half.drop_vars("state_count_2")  # versions before kept one column for both, which count alike
+    older = older.rename(state_bias_correction1="state_share1", state_bias_correction2="state_share2")  # and had other names
     assert same_bits(gd.continue_from(older, steps=20).state_weights.values, whole.state_weights.values)
 
 
@@ -188,3 +189,16 @@ def test_two_numbers_of_one_name_are_refused_with_their_owners():
         ValueError, match=r"^Lengthened and Cosine both have a number 'minimum', and a run has one of each name: rename that of your own class$"
     ):
         sweep.run()
+
+
+def test_a_folder_whose_state_has_older_names_goes_on_with_todays(tmp_path, monkeypatch):
+    options = {"problem": gd.functions.Booth(), "optimizer": gd.Adam(lr=[0.01, 0.1]), "starts": 2, "record": gd.Record(every=10, state=True)}
+    with monkeypatch.context() as older:
+        older.setattr(gd.Adam, "carry", ("share1", "share2"))
+        gd.Sweep(steps=20, **options).run(out=tmp_path)
+    assert "state_bias_correction1" in gd.open(tmp_path)
+    longer = gd.Sweep(steps=40, **options)
+    result, whole = longer.run(out=tmp_path), longer.run()
+    assert sorted(map(str, result.data_vars)) == sorted(map(str, whole.data_vars))
+    for name in ("state_bias_correction1", "state_bias_correction2", "state_square", "final_loss"):
+        assert same_bits(result[name].values, whole[name].values), name

@@ -147,7 +147,7 @@ def test_the_state_of_a_run_is_what_its_rule_keeps(digits):
     assert same_bits(momentum.state_weights.values, path[:, -1])
     ahead = nesterov.state_weights.values + np.float32(0.9) * nesterov.state_velocity.values
     assert np.allclose(ahead, nesterov.trajectory.values[:, -1], rtol=1e-6, atol=1e-7)
-    assert adam.state_share1.values == pytest.approx(1 - 0.9**12, rel=1e-6)
+    assert adam.state_bias_correction1.values == pytest.approx(1 - 0.9**12, rel=1e-6)
     assert np.isfinite(adam.state_square.values).all()
     assert np.isnan(momentum.state_square.values).all()
     assert result.state_velocity.attrs["long_name"]

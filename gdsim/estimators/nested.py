@@ -45,7 +45,7 @@ def with_field(declaration: Declaration, path: str, value: Any) -> Any:
 def with_number(rule: Any, name: str, value: float) -> Any:
     """The rule with another value of a hyperparameter, its own or that of the rule that it wraps."""
     wrapped = getattr(rule, "rule", None)
-    if wrapped is not None and name not in rule.own:
+    if wrapped is not None and name not in rule.ranges:
         return msgspec.structs.replace(rule, rule=with_number(wrapped, name, value))
     if name not in rule.hyperparameters():
         raise ValueError(f"{name}={given(value)} was given, and {type(rule).__name__} has no {name}; leave it out, or take another optimizer")

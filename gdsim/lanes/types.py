@@ -15,3 +15,4 @@ Offset: TypeAlias = int  # a place in a memory, in its elements unless said othe
 Count: TypeAlias = int
 Tile: TypeAlias = Any  # rows of lanes that are held in registers
 Numbers: TypeAlias = Sequence[float]
+Hyperparameters: TypeAlias = Any  # a run's numbers by the names that its rule or schedule gives them, each a lane

@@ -57,6 +57,7 @@ from gdsim.population.setting import (
 from gdsim.rules import Rule
 from gdsim.starts import initial_points
 from gdsim.stops import REASONS, STATUSES, Cycling, SmallGradient, SmallStep, Target, Validation
+from gdsim.variables import RENAMED
 
 # Operations of one call of a kernel, about a third of a second: after it Ctrl-C is heard.
 SLICE_OPERATIONS = 2e10
@@ -179,9 +180,9 @@ def _state_of(earlier: Mapping[str, np.ndarray], names: Sequence[str]) -> np.nda
 
 def with_state_names(rule: Rule, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The columns of runs with their states under today's names: versions before kept one column for all of one name, and lacked the others or left NaN there."""
-    found = dict(columns)
+    found = {RENAMED.get(name, name): values for name, values in columns.items()}
     for column, name in state_names(rule).items():
-        bare = None if f"state_{name}" in (column, *NOT_OF_RULES) else columns.get(f"state_{name}")
+        bare = None if f"state_{name}" in (column, *NOT_OF_RULES) else found.get(f"state_{name}")
         if bare is not None and bare.shape == found.get(column, bare).shape:
             own = found.get(column, bare)
             found[column] = np.where(np.isnan(own), bare, own)

@@ -1,7 +1,14 @@
 """Adam and its relatives: running means of the gradient and of its square, corrected for their start at 0.
 
-The raw means are the state; what is corrected is a copy. The share of a running mean that its start at 0 leaves,
-1 - beta^t, is carried as a running mean of 1.
+Of weight w with gradient g_t at update t = 1, 2, ..., at the scheduled rate eta, with b1 = beta1 and b2 =
+beta2:
+
+    m_t = b1 m_(t-1) + (1 - b1) g_t        m_t' = m_t / (1 - b1^t)        m_0 = 0
+    v_t = b2 v_(t-1) + (1 - b2) g_t^2      v_t' = v_t / (1 - b2^t)        v_0 = 0
+
+m and v are the state, `mean` and `square`; m' and v' are copies. The divisors 1 - b^t, the bias corrections,
+are carried as running means of 1, c_t = c_(t-1) + (1 - b) (1 - c_(t-1)) with c_0 = 0: a power of b would lose
+their first digits.
 """
 
 from collections.abc import Mapping
@@ -9,84 +16,88 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes import fma, pow, sqrt
 from gdsim.lanes.operations import maximum, spread, where
+from gdsim.lanes.types import Hyperparameters, Lane, Lanes
 from gdsim.rules.base import BY_CONVENTION, EPSILON, RATE, SHARE, Axis, RootedRule, Rule
 
 RANGES = {"lr": RATE, "beta1": SHARE, "beta2": SHARE, "eps": EPSILON}
 LECTURE = {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "eps": 1e-16}
 LIBRARY = {**LECTURE, "eps": 1e-8}
+CORRECTIONS = ("bias_correction1", "bias_correction2")
 
 
 class AdamStep(NamedTuple):
-    """What a step needs: `rate` and `scale` correct the running means for their start at 0."""
+    """What a step needs: `rate` is eta / (1 - b1^t), `scale` 1 / (1 - b2^t)."""
 
-    rate: Any
-    scale: Any
-    rest1: Any
-    rest2: Any
-    eps: Any
+    rate: Lane
+    scale: Lane
+    one_minus_beta1: Lane
+    one_minus_beta2: Lane
+    eps: Lane
 
 
 class RootStep(NamedTuple):
-    """What a step needs that corrects the running means under its root: the squared share of the first, the share of the second."""
+    """What a step needs that has its bias corrections under the root: eta, (1 - b1^t)^2 and 1 - b2^t."""
 
-    rate: Any
-    squared1: Any
-    share2: Any
-    rest1: Any
-    rest2: Any
-    eps: Any
-
-
-def rests(values: Mapping[str, float]) -> dict[str, float]:
-    """The shares of the new values in the two running means."""
-    return {"rest1": 1.0 - values["beta1"], "rest2": 1.0 - values["beta2"]}
+    rate: Lane
+    squared_correction1: Lane
+    correction2: Lane
+    one_minus_beta1: Lane
+    one_minus_beta2: Lane
+    eps: Lane
 
 
-def shares(h: Any, carry: Any) -> Any:
-    """The running means of 1, one step on."""
-    return fma(h.rest1, 1.0 - carry[0], carry[0]), fma(h.rest2, 1.0 - carry[1], carry[1])
+def one_minus_betas(values: Mapping[str, float]) -> dict[str, float]:
+    """1 - b1 and 1 - b2, the weights of the new values in the running means."""
+    return {"one_minus_beta1": 1.0 - values["beta1"], "one_minus_beta2": 1.0 - values["beta2"]}
 
 
-def adam_step(h: Any, rate: Any, carry: Any) -> Any:
-    """The step of Adam and its relatives: bias corrections from the running means of 1."""
-    share1, share2 = shares(h, carry)
-    both = 1.0 / (share1 * share2)  # a division takes as long as six products
-    return AdamStep(rate * (share2 * both), share1 * both, h.rest1, h.rest2, h.eps), (share1, share2)
+def bias_corrections(h: Hyperparameters, carry: Lanes) -> tuple[Lane, Lane]:
+    """(1 - b1^t, 1 - b2^t) of this step, from those of the last."""
+    return fma(h.one_minus_beta1, 1.0 - carry[0], carry[0]), fma(h.one_minus_beta2, 1.0 - carry[1], carry[1])
 
 
-def root_step(h: Any, rate: Any, carry: Any) -> Any:
-    """The same for `inverse_root`, without a division."""
-    share1, share2 = shares(h, carry)
-    return RootStep(rate, share1 * share1, share2, h.rest1, h.rest2, h.eps), (share1, share2)
+def adam_step(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[AdamStep, Lanes]:
+    """`prepare` of rules that divide by sqrt(v') + eps."""
+    correction1, correction2 = bias_corrections(h, carry)
+    both = 1.0 / (correction1 * correction2)  # a division takes as long as six products
+    step = AdamStep(rate * (correction2 * both), correction1 * both, h.one_minus_beta1, h.one_minus_beta2, h.eps)
+    return step, (correction1, correction2)
 
 
-def means(g: Any, mean: Any, square: Any, s: Any) -> Any:
-    """The running means of the gradient and of its square, with one more gradient."""
-    return fma(s.rest1, g - mean, mean), fma(s.rest2, fma(g, g, -square), square)
+def root_step(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[RootStep, Lanes]:
+    """`prepare` of rules that use `inverse_root`; it has no division."""
+    correction1, correction2 = bias_corrections(h, carry)
+    step = RootStep(rate, correction1 * correction1, correction2, h.one_minus_beta1, h.one_minus_beta2, h.eps)
+    return step, (correction1, correction2)
 
 
-def inverse_root(square: Any, s: Any) -> Any:
-    """1 / (share1 sqrt(square / share2 + eps)), by one division and one root."""
-    return sqrt(s.share2 / (s.squared1 * fma(s.eps, s.share2, square)))
+def running_means(g: Lane, mean: Lane, square: Lane, s: "AdamStep | RootStep | NAdamStep | RAdamStep") -> tuple[Lane, Lane]:
+    """(m_t, v_t) from g_t, m_(t-1) and v_(t-1)."""
+    return fma(s.one_minus_beta1, g - mean, mean), fma(s.one_minus_beta2, fma(g, g, -square), square)
 
 
-def adam_inside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-    """Adam's update with eps inside the root, from a `RootStep`."""
-    mean, square = means(g, slots[0], slots[1], s)
+def inverse_root(square: Lane, s: RootStep) -> Lane:
+    """1 / ((1 - b1^t) sqrt(v' + eps)), by one division and one root."""
+    return sqrt(s.correction2 / (s.squared_correction1 * fma(s.eps, s.correction2, square)))
+
+
+def adam_inside(w: Lane, g: Lane, slots: Lanes, s: RootStep) -> tuple[Lane, Lanes]:
+    """Adam's update with eps inside the root: w - eta m' / sqrt(v' + eps)."""
+    mean, square = running_means(g, slots[0], slots[1], s)
     return fma(-(s.rate * mean), inverse_root(square, s), w), (mean, square)
 
 
-def adam_outside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-    """Adam's update with eps outside the root, from an `AdamStep`."""
-    mean, square = means(g, slots[0], slots[1], s)
+def adam_outside(w: Lane, g: Lane, slots: Lanes, s: AdamStep) -> tuple[Lane, Lanes]:
+    """Adam's update with eps outside the root: w - eta m' / (sqrt(v') + eps)."""
+    mean, square = running_means(g, slots[0], slots[1], s)
     return w - s.rate * mean / (sqrt(s.scale * square) + s.eps), (mean, square)
 
 
 class Adam(RootedRule, tag="adam", frozen=True):
-    """Running means of the gradient and of its square, both corrected for their start at 0 (Kingma and Ba 2015).
+    """Running means of the gradient and its square, both corrected for their start at 0 (Kingma and Ba 2015).
 
-    m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, w - eta m' / sqrt(v' + eps) with m' = m / (1 - b1^t), v' = v / (1 - b2^t);
-    with eps outside, w - eta m' / (sqrt(v') + eps).
+    m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, m' = m / (1 - b1^t), v' = v / (1 - b2^t), w - eta m' /
+    sqrt(v' + eps); with eps outside, as the paper and the libraries have it, w - eta m' / (sqrt(v') + eps).
 
     >>> Adam(lr=0.002).beta2
     0.999
@@ -98,27 +109,27 @@ class Adam(RootedRule, tag="adam", frozen=True):
     eps: Axis = BY_CONVENTION
 
     slots = ("mean", "square")
-    carry = ("share1", "share2")
+    carry = CORRECTIONS
     defaults = {"lecture": LECTURE, "torch": LIBRARY, "optax": LIBRARY}
     ranges = RANGES
-    constants = staticmethod(rests)
+    constants = staticmethod(one_minus_betas)
     prepare_inside = staticmethod(root_step)
     prepare_outside = staticmethod(adam_step)
     update_inside = staticmethod(adam_inside)
     update_outside = staticmethod(adam_outside)
 
 
-class Decayed(NamedTuple):
-    """What AdamW needs in a step: Adam's step, and the rate times the decay."""
+class AdamWStep(NamedTuple):
+    """What AdamW needs in a step: an `AdamStep` or a `RootStep`, and eta weight_decay."""
 
     adam: Any
-    shrink: Any
+    shrink: Lane
 
 
 class AdamW(Adam, tag="adamw", frozen=True):
-    """Adam with decoupled weight decay: each step takes rate * weight_decay of every weight away (Loshchilov and Hutter 2019).
+    """Adam with decoupled weight decay: a step takes eta weight_decay w away (Loshchilov and Hutter 2019).
 
-    (1 - eta weight_decay) w takes the place of w in Adam's step.
+    m' and v' as Adam's, (1 - eta weight_decay) w - eta m' / sqrt(v' + eps).
 
     >>> AdamW().weight_decay
     0.01
@@ -132,30 +143,30 @@ class AdamW(Adam, tag="adamw", frozen=True):
     ranges = {**RANGES, "weight_decay": EPSILON}
 
     @staticmethod
-    def prepare_inside(h: Any, rate: Any, carry: Any) -> Any:
+    def prepare_inside(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[AdamWStep, Lanes]:
         s, carry = root_step(h, rate, carry)
-        return Decayed(s, rate * h.weight_decay), carry
+        return AdamWStep(s, rate * h.weight_decay), carry
 
     @staticmethod
-    def prepare_outside(h: Any, rate: Any, carry: Any) -> Any:
+    def prepare_outside(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[AdamWStep, Lanes]:
         s, carry = adam_step(h, rate, carry)
-        return Decayed(s, rate * h.weight_decay), carry
+        return AdamWStep(s, rate * h.weight_decay), carry
 
     @staticmethod
-    def update_inside(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    def update_inside(w: Lane, g: Lane, slots: Lanes, s: AdamWStep) -> tuple[Lane, Lanes]:
         return adam_inside(fma(-s.shrink, w, w), g, slots, s.adam)
 
     @staticmethod
-    def update_outside(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    def update_outside(w: Lane, g: Lane, slots: Lanes, s: AdamWStep) -> tuple[Lane, Lanes]:
         return adam_outside(fma(-s.shrink, w, w), g, slots, s.adam)
 
 
 class AMSGrad(RootedRule, tag="amsgrad", frozen=True):
-    """Adam that divides by the largest mean square so far (Reddi, Kale and Kumar 2018), who correct neither mean.
+    """Adam that divides by the largest mean square so far, uncorrected (Reddi, Kale and Kumar 2018).
 
-    PyTorch corrects both, the second after the maximum; optax before it.
-
-    m and v as Adam's, u = max(u, v), w - eta m / sqrt(u + eps).
+    m and v as Adam's, u = max(u, v), w - eta m / sqrt(u + eps). PyTorch corrects both means, the second after
+    the maximum, w - eta m' / (sqrt(u / (1 - b2^t)) + eps); optax before it, u = max(u, v'), w - eta m' /
+    (sqrt(u) + eps).
 
     >>> AMSGrad().slots
     ('mean', 'square', 'largest')
@@ -167,56 +178,58 @@ class AMSGrad(RootedRule, tag="amsgrad", frozen=True):
     eps: Axis = BY_CONVENTION
 
     slots = ("mean", "square", "largest")
-    carry = ("share1", "share2")
+    carry = CORRECTIONS
     defaults = Adam.defaults
     ranges = RANGES
-    constants = staticmethod(rests)
+    constants = staticmethod(one_minus_betas)
     prepare_torch = prepare_optax = staticmethod(adam_step)
 
     @staticmethod
-    def prepare(h: Any, rate: Any, carry: Any) -> Any:
-        return AdamStep(rate, rate * 0.0 + 1.0, h.rest1, h.rest2, h.eps), carry
+    def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[AdamStep, Lanes]:
+        return AdamStep(rate, rate * 0.0 + 1.0, h.one_minus_beta1, h.one_minus_beta2, h.eps), carry
 
     @staticmethod
-    def update_inside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
+    def update_inside(w: Lane, g: Lane, slots: Lanes, s: AdamStep) -> tuple[Lane, Lanes]:
+        mean, square = running_means(g, slots[0], slots[1], s)
         largest = maximum(slots[2], square)
         return w - s.rate * mean / sqrt(fma(s.scale, largest, s.eps)), (mean, square, largest)
 
     @staticmethod
-    def update_outside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
+    def update_outside(w: Lane, g: Lane, slots: Lanes, s: AdamStep) -> tuple[Lane, Lanes]:
+        mean, square = running_means(g, slots[0], slots[1], s)
         largest = maximum(slots[2], square)
         return w - s.rate * mean / (sqrt(s.scale * largest) + s.eps), (mean, square, largest)
 
     @staticmethod
-    def update_optax_inside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
+    def update_optax_inside(w: Lane, g: Lane, slots: Lanes, s: AdamStep) -> tuple[Lane, Lanes]:
+        mean, square = running_means(g, slots[0], slots[1], s)
         largest = maximum(slots[2], s.scale * square)
         return w - s.rate * mean / sqrt(largest + s.eps), (mean, square, largest)
 
     @staticmethod
-    def update_optax_outside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
+    def update_optax_outside(w: Lane, g: Lane, slots: Lanes, s: AdamStep) -> tuple[Lane, Lanes]:
+        mean, square = running_means(g, slots[0], slots[1], s)
         largest = maximum(slots[2], s.scale * square)
         return w - s.rate * mean / (sqrt(largest) + s.eps), (mean, square, largest)
 
 
 class NAdamStep(NamedTuple):
-    """What NAdam needs in a step: rates of the running mean and of the gradient itself."""
+    """What NAdam needs in a step: the factors of m and of g, and 1 / (1 - b2^t)."""
 
-    rate: Any
-    gradient_rate: Any
-    scale: Any
-    rest1: Any
-    rest2: Any
-    eps: Any
+    rate: Lane
+    gradient_rate: Lane
+    scale: Lane
+    one_minus_beta1: Lane
+    one_minus_beta2: Lane
+    eps: Lane
 
 
 class NAdam(RootedRule, tag="nadam", frozen=True):
-    """Adam with Nesterov's look ahead (Dozat 2016), as optax has it. PyTorch warms the momentum up by `momentum_decay`.
+    """Adam with Nesterov's look ahead (Dozat 2016), as optax has it.
 
-    Adam with b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t) in the place of m'.
+    Adam with b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t) in the place of m'. PyTorch warms the momentum
+    up by `momentum_decay`: a_(t+1) m / (1 - p_(t+1)) + (1 - a_t) g / (1 - p_t) with a_t = b1 (1 - 0.96^(t
+    momentum_decay) / 2), p_t = a_1 ... a_t.
 
     >>> NAdam(convention="torch").momentum_decay
     0.004
@@ -229,65 +242,67 @@ class NAdam(RootedRule, tag="nadam", frozen=True):
     momentum_decay: Axis = BY_CONVENTION
 
     slots = ("mean", "square")
-    carry = ("share1", "share2", "product", "count")
+    carry = (*CORRECTIONS, "product", "count")
     defaults = {
         "lecture": {**LECTURE, "lr": 0.002, "momentum_decay": 0.0}, "torch": {**LIBRARY, "lr": 0.002, "momentum_decay": 0.004},
         "optax": {**LIBRARY, "lr": 0.002, "momentum_decay": 0.0},
     }  # fmt: skip
     ranges = {**RANGES, "momentum_decay": EPSILON}
-    constants = staticmethod(rests)
+    constants = staticmethod(one_minus_betas)
 
     @staticmethod
-    def prepare(h: Any, rate: Any, carry: Any) -> Any:
-        share1, share2 = shares(h, carry)
-        next_share = fma(h.rest1, 1.0 - share1, share1)
-        step = NAdamStep(rate * h.beta1 / next_share, rate * h.rest1 / share1, 1.0 / share2, h.rest1, h.rest2, h.eps)
-        return step, (share1, share2, carry[2], carry[3])
+    def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[NAdamStep, Lanes]:
+        correction1, correction2 = bias_corrections(h, carry)
+        next_correction1 = fma(h.one_minus_beta1, 1.0 - correction1, correction1)
+        step = NAdamStep(
+            rate * h.beta1 / next_correction1, rate * h.one_minus_beta1 / correction1, 1.0 / correction2, h.one_minus_beta1, h.one_minus_beta2, h.eps
+        )
+        return step, (correction1, correction2, carry[2], carry[3])
 
     @staticmethod
-    def prepare_torch(h: Any, rate: Any, carry: Any) -> Any:
-        share1, share2, product, count = carry  # `product` is what is carried of 1 less the product of the momenta
-        count, share2 = count + 1.0, fma(h.rest2, 1.0 - share2, share2)
+    def prepare_torch(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[NAdamStep, Lanes]:
+        correction1, correction2, product, count = carry  # `product` is 1 - p_t
+        count, correction2 = count + 1.0, fma(h.one_minus_beta2, 1.0 - correction2, correction2)
         base = spread(0.96, rate)
         mu = h.beta1 * (1.0 - 0.5 * pow(base, count * h.momentum_decay))
         mu_next = h.beta1 * (1.0 - 0.5 * pow(base, (count + 1.0) * h.momentum_decay))
         product = 1.0 - mu * (1.0 - product)
         product_next = 1.0 - mu_next * (1.0 - product)
-        step = NAdamStep(rate * mu_next / product_next, rate * (1.0 - mu) / product, 1.0 / share2, h.rest1, h.rest2, h.eps)
-        return step, (share1, share2, product, count)
+        step = NAdamStep(rate * mu_next / product_next, rate * (1.0 - mu) / product, 1.0 / correction2, h.one_minus_beta1, h.one_minus_beta2, h.eps)
+        return step, (correction1, correction2, product, count)
 
     @staticmethod
-    def update_inside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
+    def update_inside(w: Lane, g: Lane, slots: Lanes, s: NAdamStep) -> tuple[Lane, Lanes]:
+        mean, square = running_means(g, slots[0], slots[1], s)
         return w - fma(s.rate, mean, s.gradient_rate * g) / sqrt(fma(s.scale, square, s.eps)), (mean, square)
 
     @staticmethod
-    def update_outside(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
+    def update_outside(w: Lane, g: Lane, slots: Lanes, s: NAdamStep) -> tuple[Lane, Lanes]:
+        mean, square = running_means(g, slots[0], slots[1], s)
         return w - fma(s.rate, mean, s.gradient_rate * g) / (sqrt(s.scale * square) + s.eps), (mean, square)
 
 
 class RAdamStep(NamedTuple):
-    """What RAdam needs in a step; `rectifier` is 0 while the second mean is not to be trusted, and then `rate` alone counts."""
+    """What RAdam needs in a step: eta / (1 - b1^t), 1 / (1 - b2^t), and r, 0 while nothing is divided."""
 
-    rate: Any
-    scale: Any
-    rectifier: Any
-    rest1: Any
-    rest2: Any
-    eps: Any
+    rate: Lane
+    scale: Lane
+    rectifier: Lane
+    one_minus_beta1: Lane
+    one_minus_beta2: Lane
+    eps: Lane
 
 
 class RAdam(Rule, tag="radam", frozen=True):
-    """Adam that does not divide until the variance of its second mean is tractable, and is rectified after (Liu et al. 2020).
+    """Adam that divides once the variance of its second mean is tractable, rectified (Liu et al. 2020).
 
-    The lecture's form has eps inside the root, optax's outside; PyTorch adds it to the root of the uncorrected mean.
-
-    With l = 2 / (1 - b2) - 1 and l_t = l - 2 t b2^t / (1 - b2^t): where l_t > 4 Adam's step times
-    r = sqrt((l_t - 4) (l_t - 2) l / ((l - 4) (l - 2) l_t)), else w - eta m'.
+    With l = 2 / (1 - b2) - 1 and l_t = l - 2 t b2^t / (1 - b2^t): where l_t > 5, w - eta r m' / sqrt(v' +
+    eps) with r = sqrt((l_t - 4) (l_t - 2) l / ((l - 4) (l - 2) l_t)), else w - eta m'. The paper divides from
+    l_t > 4 on, PyTorch and optax from 5. optax has eps outside the root; PyTorch adds it to the root of v,
+    the mean before its correction.
 
     >>> RAdam().carry
-    ('share1', 'share2', 'length')
+    ('bias_correction1', 'bias_correction2', 'length')
     """
 
     lr: Axis = BY_CONVENTION
@@ -296,41 +311,41 @@ class RAdam(Rule, tag="radam", frozen=True):
     eps: Axis = BY_CONVENTION
 
     slots = ("mean", "square")
-    carry = ("share1", "share2", "length")
+    carry = (*CORRECTIONS, "length")
     defaults = Adam.defaults
     ranges = RANGES
 
     @staticmethod
     def constants(values: Mapping[str, float]) -> dict[str, float]:
         limit = 2.0 / (1.0 - values["beta2"]) - 1.0
-        return {**rests(values), "limit": limit, "ratio": limit / ((limit - 4.0) * (limit - 2.0)) if limit > 4.0 else 0.0}
+        return {**one_minus_betas(values), "limit": limit, "ratio": limit / ((limit - 4.0) * (limit - 2.0)) if limit > 4.0 else 0.0}
 
     @staticmethod
-    def prepare(h: Any, rate: Any, carry: Any) -> Any:
-        _, share2, length = carry
-        # The approximated length times 1 - beta2^t, by a recursion without cancellation: limit - 2 t beta2^t / (1 - beta2^t) has it.
-        length = fma(h.beta2, length, fma(2.0 * h.beta2, share2, h.rest2))
-        share1, share2 = shares(h, carry)
-        rho = length / share2
+    def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[RAdamStep, Lanes]:
+        _, correction2, length = carry
+        # l_t (1 - b2^t), by a recursion without the cancellation of l - 2 t b2^t / (1 - b2^t).
+        length = fma(h.beta2, length, fma(2.0 * h.beta2, correction2, h.one_minus_beta2))
+        correction1, correction2 = bias_corrections(h, carry)
+        rho = length / correction2
         rectifier = where(rho > 5.0, sqrt(maximum((rho - 4.0) * (rho - 2.0) * h.ratio / rho, rho * 0.0)), rho * 0.0)
-        step = RAdamStep(rate / share1, 1.0 / share2, rectifier, h.rest1, h.rest2, h.eps)
-        return step, (share1, share2, length)
+        step = RAdamStep(rate / correction1, 1.0 / correction2, rectifier, h.one_minus_beta1, h.one_minus_beta2, h.eps)
+        return step, (correction1, correction2, length)
 
     @staticmethod
-    def update(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
+    def update(w: Lane, g: Lane, slots: Lanes, s: RAdamStep) -> tuple[Lane, Lanes]:
+        mean, square = running_means(g, slots[0], slots[1], s)
         step = s.rate * mean
         return w - where(s.rectifier > 0.0, s.rectifier * step / sqrt(fma(s.scale, square, s.eps)), step), (mean, square)
 
     @staticmethod
-    def update_optax(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
+    def update_optax(w: Lane, g: Lane, slots: Lanes, s: RAdamStep) -> tuple[Lane, Lanes]:
+        mean, square = running_means(g, slots[0], slots[1], s)
         step = s.rate * mean
         return w - where(s.rectifier > 0.0, s.rectifier * step / (sqrt(s.scale * square) + s.eps), step), (mean, square)
 
     @staticmethod
-    def update_torch(w: Any, g: Any, slots: Any, s: Any) -> Any:
-        mean, square = means(g, slots[0], slots[1], s)
+    def update_torch(w: Lane, g: Lane, slots: Lanes, s: RAdamStep) -> tuple[Lane, Lanes]:
+        mean, square = running_means(g, slots[0], slots[1], s)
         step = s.rate * mean
         return w - where(s.rectifier > 0.0, s.rectifier * step / (sqrt(s.scale) * (sqrt(square) + s.eps)), step), (mean, square)
 
@@ -338,10 +353,8 @@ class RAdam(Rule, tag="radam", frozen=True):
 class AdaBelief(Rule, tag="adabelief", frozen=True):
     """Adam with the gradient's deviation from its running mean in place of its square (Zhuang et al. 2020).
 
-    As its authors publish it: eps is added to the running mean of squares in every step and stays in it, and is added
-    again outside the root.
-
-    m = b1 m + (1 - b1) g, s = b2 s + (1 - b2) (g - m)^2 + eps, w - eta m' / (sqrt(s') + eps).
+    m = b1 m + (1 - b1) g, s = b2 s + (1 - b2) (g - m)^2 + eps, w - eta m' / (sqrt(s') + eps). As its authors
+    publish it, eps is added to s in every step and stays in it, and is added again outside the root.
 
     >>> AdaBelief().slots
     ('mean', 'deviation')
@@ -353,16 +366,16 @@ class AdaBelief(Rule, tag="adabelief", frozen=True):
     eps: Axis = BY_CONVENTION
 
     slots = ("mean", "deviation")
-    carry = ("share1", "share2")
+    carry = CORRECTIONS
     defaults = {"lecture": LECTURE, "optax": LECTURE}
     ranges = RANGES
-    constants = staticmethod(rests)
+    constants = staticmethod(one_minus_betas)
     prepare = staticmethod(adam_step)
 
     @staticmethod
-    def update(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    def update(w: Lane, g: Lane, slots: Lanes, s: AdamStep) -> tuple[Lane, Lanes]:
         mean, deviation = slots
-        mean = fma(s.rest1, g - mean, mean)
+        mean = fma(s.one_minus_beta1, g - mean, mean)
         surprise = g - mean
-        deviation = fma(s.rest2, fma(surprise, surprise, -deviation), deviation) + s.eps
+        deviation = fma(s.one_minus_beta2, fma(surprise, surprise, -deviation), deviation) + s.eps
         return w - s.rate * mean / (sqrt(s.scale * deviation) + s.eps), (mean, deviation)

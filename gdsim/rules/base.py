@@ -7,6 +7,7 @@ import msgspec
 
 from gdsim.axes import Axis, Range, checked_number
 from gdsim.declarations import Declaration
+from gdsim.lanes.types import Hyperparameters, Lane, Lanes
 from gdsim.words import given
 
 
@@ -29,11 +30,18 @@ EPSILON = Range(0.0, float("inf"))
 class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type", kw_only=True):
     """How a step is made of a gradient.
 
-    A rule is one class: its hyperparameters as fields, and the functions that kernels are bound with. `prepare` is called
-    once per step and pack, `update` once per weight. Both see lanes in a kernel and numbers in ordinary Python.
+    A rule is one class: its hyperparameters as fields, and the functions that kernels are bound with.
+    `prepare` is called once per step and pack, `update` once per weight. Both see lanes in a kernel and
+    numbers in ordinary Python. With the hyperparameters h, the schedule's rate eta_t and the batch's gradient
+    g at the weights, a step is
 
-    `slots` names the state per weight, `carry` the state per run; both start at 0. `defaults` gives the fields' values by
-    convention, `ranges` what they may be. `constants` derives numbers from them, in float64, that kernels see rounded once.
+        s, carry_t = prepare(h, eta_t, carry_(t-1))
+        w_t, slots_t = update(w_(t-1), g, slots_(t-1), s)
+
+    `slots` names the state per weight, `carry` the state per run; both start at 0. `defaults` gives the
+    fields' values by convention, `ranges` what they may be. `constants` derives numbers from them, in
+    float64, that kernels see rounded once. A function of one convention has its name behind it, as
+    `update_torch`, and is taken there in the place of `update`.
     """
 
     convention: Convention = "lecture"
@@ -42,7 +50,7 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     carry: ClassVar[Any] = ()
     defaults: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     ranges: ClassVar[Mapping[str, Range]] = {}
-    needs_norm: ClassVar[Any] = False  # whether steps need the length of the whole gradient before the first weight moves
+    needs_norm: ClassVar[Any] = False  # whether a step needs the whole gradient's length before the first weight moves
     climbs: ClassVar[Any] = False  # whether the gradient is taken away from the weights, where the loss is higher
     always_shown = ("lr",)
     meanings = {
@@ -95,7 +103,7 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         return self
 
     def hyperparameters(self) -> dict[str, Any]:
-        """The fields that are numbers of each run, in the order of the declaration, with their values or axes."""
+        """The fields that are numbers of each run, in the order declared, with their values or axes."""
         return {name: getattr(self, name) for name in next(iter(self.defaults.values()))}
 
     @staticmethod
@@ -120,31 +128,32 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         return self.parts()["report"] is not Rule.report
 
     @staticmethod
-    def prepare(h: Any, rate: Any, carry: Any) -> Any:
-        """(what `update` needs in this step, the new carry) from the hyperparameters and the scheduled rate."""
+    def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
+        """(what `update` needs in this step, the new carry) from hyperparameters and scheduled rate."""
         raise NotImplementedError
 
     @staticmethod
-    def update(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    def update(w: Lane, g: Lane, slots: Lanes, s: Any) -> tuple[Lane, Lanes]:
         """(the new weight, its new slots) from a weight, its gradient and its slots."""
         raise NotImplementedError
 
     @staticmethod
-    def report(w: Any, slots: Any, s: Any) -> Any:
+    def report(w: Lane, slots: Lanes, s: Any) -> Lane:
         """The reported parameter, from the stored one."""
         return w
 
     @staticmethod
-    def normed(s: Any, norm: Any) -> Any:
+    def normed(s: Any, norm: Lane) -> Any:
         """What `update` needs, once the length of the gradient is known."""
         return s
 
 
 class RootedRule(Rule, frozen=True, kw_only=True):
-    """A rule that divides by a root of squared gradients, with eps inside the root or outside.
+    """A rule that divides by a root of squared gradients, sqrt(v + eps) or sqrt(v) + eps.
 
-    `eps_mode` says where; if not given, it is inside in the lecture's form and outside in the libraries'. Inside, 1e-16
-    acts as 1e-8 does outside.
+    `eps_mode` says where eps is; if not given, it is inside the root in the lecture's form and outside in the
+    libraries'. Inside, 1e-16 acts as 1e-8 does outside. `update_inside` and `update_outside` are taken
+    accordingly, and likewise `update_optax_inside` in one convention.
     """
 
     eps_mode: Literal["inside", "outside"] | None = None

@@ -1,35 +1,39 @@
-"""Gradient descent and its two forms of momentum."""
+"""Gradient descent and its two forms of momentum.
+
+eta is the scheduled rate, g the gradient, h the velocity, which begins at 0.
+"""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gdsim.lanes import fma
+from gdsim.lanes.types import Hyperparameters, Lane, Lanes
 from gdsim.rules.base import BY_CONVENTION, RATE, SHARE, Axis, Rule
 
 
-class Rate(NamedTuple):
+class SGDStep(NamedTuple):
     """What SGD needs in a step."""
 
-    rate: Any
+    rate: Lane
 
 
 class MomentumStep(NamedTuple):
     """What the momentum rules need in a step."""
 
-    rate: Any
-    momentum: Any
+    rate: Lane
+    momentum: Lane
 
 
 class NesterovStep(NamedTuple):
     """What Nesterov needs in a step: this step's momentum and the next's."""
 
-    rate: Any
-    momentum: Any
-    next_momentum: Any
+    rate: Lane
+    momentum: Lane
+    next_momentum: Lane
 
 
 class SGD(Rule, tag="sgd", frozen=True):
-    """Stochastic gradient descent, w - eta g: gradient descent with `batch=None` (Robbins and Monro 1951).
+    """Stochastic gradient descent, w - eta g; with `batch=None` gradient descent (Robbins and Monro 1951).
 
     >>> SGD(lr=0.1).lr
     0.1
@@ -41,16 +45,18 @@ class SGD(Rule, tag="sgd", frozen=True):
     ranges = {"lr": RATE}
 
     @staticmethod
-    def prepare(h: Any, rate: Any, carry: Any) -> Any:
-        return Rate(rate), carry
+    def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[SGDStep, Lanes]:
+        return SGDStep(rate), carry
 
     @staticmethod
-    def update(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    def update(w: Lane, g: Lane, slots: Lanes, s: SGDStep) -> tuple[Lane, Lanes]:
         return fma(-s.rate, g, w), slots
 
 
 class Momentum(Rule, tag="momentum", frozen=True):
-    """Heavy ball (Polyak 1964): h = a h + eta g, w - h. In PyTorch's form the rate is outside: b = a b + g, w - eta b.
+    """Heavy ball (Polyak 1964): h = a h + eta g, w - h with a = momentum.
+
+    In PyTorch's form the rate is outside: h = a h + g, w - eta h.
 
     >>> Momentum(momentum=[0.8, 0.9]).momentum
     (0.8, 0.9)
@@ -64,27 +70,27 @@ class Momentum(Rule, tag="momentum", frozen=True):
     ranges = {"lr": RATE, "momentum": SHARE}
 
     @staticmethod
-    def prepare(h: Any, rate: Any, carry: Any) -> Any:
+    def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[MomentumStep, Lanes]:
         return MomentumStep(rate, h.momentum), carry
 
     @staticmethod
-    def update(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    def update(w: Lane, g: Lane, slots: Lanes, s: MomentumStep) -> tuple[Lane, Lanes]:
         (velocity,) = slots
         velocity = fma(s.momentum, velocity, s.rate * g)
         return w - velocity, (velocity,)
 
     @staticmethod
-    def update_torch(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    def update_torch(w: Lane, g: Lane, slots: Lanes, s: MomentumStep) -> tuple[Lane, Lanes]:
         (velocity,) = slots
         velocity = fma(s.momentum, velocity, g)
         return fma(-s.rate, velocity, w), (velocity,)
 
 
 class Nesterov(Rule, tag="nesterov", frozen=True):
-    """Accelerated gradient (Nesterov 1983): h = a h + eta g(w - a h), w - h.
+    """Accelerated gradient (Nesterov 1983): h = a h + eta g(w - a h), w - h with a = momentum.
 
-    What is stored is the look-ahead point y = w - a h, where gradients are taken; w = y + a h is what is reported. In
-    PyTorch's form, b = a b + g, y - eta (g + a b), the look-ahead point is the parameter.
+    What is stored is the look-ahead point y = w - a h, where gradients are taken: y - eta g - a h, with the
+    new h; w = y + a h is reported. In PyTorch's form, h = a h + g, y - eta (g + a h), y is the parameter.
 
     >>> Nesterov(lr=0.1, momentum=0.9).looks_ahead
     True
@@ -102,29 +108,29 @@ class Nesterov(Rule, tag="nesterov", frozen=True):
         return {"next_momentum": values["momentum"]}
 
     @staticmethod
-    def prepare(h: Any, rate: Any, carry: Any) -> Any:
+    def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[NesterovStep, Lanes]:
         return NesterovStep(rate, h.momentum, h.next_momentum), carry
 
     @staticmethod
-    def update(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    def update(w: Lane, g: Lane, slots: Lanes, s: NesterovStep) -> tuple[Lane, Lanes]:
         (velocity,) = slots
         ahead = s.momentum * velocity
         velocity = fma(s.rate, g, ahead)
         return fma(-s.next_momentum, velocity, w + (ahead - velocity)), (velocity,)
 
     @staticmethod
-    def update_torch(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    def update_torch(w: Lane, g: Lane, slots: Lanes, s: NesterovStep) -> tuple[Lane, Lanes]:
         (velocity,) = slots
         velocity = fma(s.momentum, velocity, g)
         return fma(-s.rate, fma(s.momentum, velocity, g), w), (velocity,)
 
     @staticmethod
-    def report(w: Any, slots: Any, s: Any) -> Any:
+    def report(w: Lane, slots: Lanes, s: NesterovStep) -> Lane:
         (velocity,) = slots
         return fma(s.momentum, velocity, w)
 
     @staticmethod
-    def report_torch(w: Any, slots: Any, s: Any) -> Any:
+    def report_torch(w: Lane, slots: Lanes, s: NesterovStep) -> Lane:
         return w
 
     @property

@@ -3,11 +3,11 @@
 from typing import Any
 
 from gdsim.lanes.parts import part
-from gdsim.lanes.types import Lane, Lanes
+from gdsim.lanes.types import Hyperparameters, Lane, Lanes
 
 
 @part
-def prepare(h: Any, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
+def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
     """(what `update` needs in this step, the new carry) from the hyperparameters and the scheduled rate."""
     ...
 
@@ -31,7 +31,7 @@ def normed(s: Any, norm: Lane) -> Any:
 
 
 @part
-def inner_prepare(h: Any, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
+def inner_prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
     """`prepare` of the rule in a wrapper."""
     ...
 

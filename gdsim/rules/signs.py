@@ -1,30 +1,32 @@
-"""Rules that use the signs of gradients."""
+"""Rules that use the signs of gradients g; eta is the scheduled rate, sign(0) = 0."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gdsim.lanes import fma
 from gdsim.lanes.operations import maximum, minimum, sign, where
+from gdsim.lanes.types import Hyperparameters, Lane, Lanes
+from gdsim.rules.adam import one_minus_betas
 from gdsim.rules.base import BY_CONVENTION, EPSILON, RATE, SHARE, Axis, Range, Rule
 
 
 class RpropStep(NamedTuple):
     """What Rprop needs in a step."""
 
-    rate: Any
-    shrink: Any
-    grow: Any
-    smallest: Any
-    largest: Any
+    rate: Lane
+    shrink: Lane
+    grow: Lane
+    smallest: Lane
+    largest: Lane
 
 
 class Rprop(Rule, tag="rprop", frozen=True):
-    """Each weight has a step size of its own, which grows while its gradient keeps its sign and shrinks when it turns (iRprop-).
+    """A step size for each weight, which grows while its gradient keeps its sign, else shrinks (iRprop-).
 
-    Riedmiller and Braun 1993; Igel and Huesken 2003, as PyTorch has it (optax 0.2 applies each step one late): where a sign turns, the weight rests
-    for a step. `lr` is the size of the first steps. For whole batches: noise turns signs.
-
-    size = grow size where g keeps its sign, shrink size where it turned, within [smallest, largest]; w - sign(g) size.
+    size = eta at first; times grow where g g_old > 0, times shrink where g g_old < 0, kept within [smallest,
+    largest], where g_old is the gradient before; w - sign(g) size, but for weights whose sign has turned:
+    they stay where they are for a step, and g_old = 0 in the next. For whole batches: noise turns signs. From
+    Riedmiller and Braun 1993, Igel and Huesken 2003, as PyTorch has it (optax 0.2 applies each step one
+    late).
 
     >>> Rprop().grow
     1.2
@@ -41,11 +43,11 @@ class Rprop(Rule, tag="rprop", frozen=True):
     ranges = {"lr": RATE, "shrink": Range(0.0, 1.0, low_allowed=False), "grow": Range(1.0, float("inf")), "smallest": EPSILON, "largest": EPSILON}
 
     @staticmethod
-    def prepare(h: Any, rate: Any, carry: Any) -> Any:
+    def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[RpropStep, Lanes]:
         return RpropStep(rate, h.shrink, h.grow, h.smallest, h.largest), carry
 
     @staticmethod
-    def update(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    def update(w: Lane, g: Lane, slots: Lanes, s: RpropStep) -> tuple[Lane, Lanes]:
         previous, size = slots
         product = g * previous
         turned = product < 0.0
@@ -57,18 +59,18 @@ class Rprop(Rule, tag="rprop", frozen=True):
 
 
 class LionStep(NamedTuple):
-    """What Lion needs in a step; `shrink` is the rate times the decay."""
+    """What Lion needs in a step; `shrink` is eta weight_decay."""
 
-    rate: Any
-    beta1: Any
-    rest1: Any
-    beta2: Any
-    rest2: Any
-    shrink: Any
+    rate: Lane
+    beta1: Lane
+    one_minus_beta1: Lane
+    beta2: Lane
+    one_minus_beta2: Lane
+    shrink: Lane
 
 
 class Lion(Rule, tag="lion", frozen=True):
-    """Steps of one size along the signs of a mixture of gradient and momentum (Chen et al. 2023), as optax has it.
+    """Steps of one size along the signs of gradient and momentum mixed (Chen et al. 2023), as optax has it.
 
     w - eta (sign(b1 m + (1 - b1) g) + weight_decay w), then m = b2 m + (1 - b2) g.
 
@@ -87,18 +89,15 @@ class Lion(Rule, tag="lion", frozen=True):
         "optax": {"lr": 1e-4, "beta1": 0.9, "beta2": 0.99, "weight_decay": 1e-3},
     }
     ranges = {"lr": RATE, "beta1": SHARE, "beta2": SHARE, "weight_decay": EPSILON}
+    constants = staticmethod(one_minus_betas)
 
     @staticmethod
-    def constants(values: Mapping[str, float]) -> dict[str, float]:
-        return {"rest1": 1.0 - values["beta1"], "rest2": 1.0 - values["beta2"]}
+    def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[LionStep, Lanes]:
+        return LionStep(rate, h.beta1, h.one_minus_beta1, h.beta2, h.one_minus_beta2, rate * h.weight_decay), carry
 
     @staticmethod
-    def prepare(h: Any, rate: Any, carry: Any) -> Any:
-        return LionStep(rate, h.beta1, h.rest1, h.beta2, h.rest2, rate * h.weight_decay), carry
-
-    @staticmethod
-    def update(w: Any, g: Any, slots: Any, s: Any) -> Any:
+    def update(w: Lane, g: Lane, slots: Lanes, s: LionStep) -> tuple[Lane, Lanes]:
         (mean,) = slots
-        direction = sign(fma(s.beta1, mean, s.rest1 * g))
-        mean = fma(s.beta2, mean, s.rest2 * g)
+        direction = sign(fma(s.beta1, mean, s.one_minus_beta1 * g))
+        mean = fma(s.beta2, mean, s.one_minus_beta2 * g)
         return fma(-s.rate, direction, fma(-s.shrink, w, w)), (mean,)

@@ -1,7 +1,7 @@
-"""Learning-rate schedules: the rate of each step, computed per run from parameters that are numbers of the run.
+"""Learning-rate schedules: the rate of each step, from parameters that are numbers of the run.
 
-`rate(base, t, p)` gives the rate of update t = 1, 2, ... from the optimizer's `lr` and the schedule's own parameters.
-Schedules with a length or a cycle count from 0, so that update 1 has the first rate.
+`rate(base, t, p)` gives the rate of update t = 1, 2, ... from the optimizer's `lr` and the schedule's own
+parameters. Schedules with a length or a cycle count from 0, so that update 1 has the first rate.
 """
 
 from gdsim.schedules.base import Schedule

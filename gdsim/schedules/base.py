@@ -9,6 +9,7 @@ from gdsim.axes import Range, checked_number
 from gdsim.declarations import Declaration
 from gdsim.lanes import cos
 from gdsim.lanes.operations import as_type_of
+from gdsim.lanes.types import Hyperparameters, Lane
 from gdsim.words import given
 
 PI = 3.141592653589793
@@ -17,7 +18,11 @@ FACTOR = Range(0.0, float("inf"), low_allowed=False)
 
 
 class Schedule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type"):
-    """How the learning rate changes from step to step. The fields in `ranges` are numbers of each run; `whole` count steps."""
+    """How the learning rate changes from step to step.
+
+    eta_t = rate(eta, t, p) is the rate of update t = 1, 2, ... from the optimizer's rate eta. The fields in
+    `ranges` are numbers p of each run; those in `whole` count steps.
+    """
 
     ranges: ClassVar[Mapping[str, Range]] = {}
     whole: ClassVar[tuple[str, ...]] = ()
@@ -70,7 +75,7 @@ class Schedule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="
         return {"rate": type(self).rate, "scheduled_momentum": type(self).momentum}
 
     def cycle_of(self, values: Mapping[str, float]) -> tuple[int, int]:
-        """(length of the first cycle, by how much each is longer than the last) of a run with these numbers; (0, 1) without cycles."""
+        """(length of the first cycle, how many times longer each next one is) of a run; (0, 1) without."""
         return 0, 1
 
     @property
@@ -80,30 +85,30 @@ class Schedule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="
 
     @property
     def robbins_monro(self) -> tuple[bool, bool]:
-        """Whether the sum of all rates is infinite, and whether that of their squares is finite (Robbins and Monro 1951).
+        """Whether the sum of all rates is infinite, that of their squares finite (Robbins and Monro 1951).
 
         Both together let stochastic gradient descent converge. Of an axis, for its first value.
         """
         return True, False
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         """The rate of update t = 1, 2, ... with base rate `base` and parameters `p`."""
         raise NotImplementedError
 
     @staticmethod
-    def momentum(base: Any, t: Any, p: Any) -> Any:
+    def momentum(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         """The momentum of update t, where the schedule drives it."""
         return base
 
 
-def before(t: Any, like: Any) -> Any:
-    """How many updates come before update t, as a number."""
+def before(t: Lane, like: Lane) -> Lane:
+    """t - 1, how many updates come before update t, as a number of the type of `like`."""
     return as_type_of(t - 1, like)
 
 
-def half_cosine(first: Any, last: Any, share: Any) -> Any:
-    """From `first` to `last` along half a cosine, at `share` of the way."""
+def half_cosine(first: Lane, last: Lane, share: Lane) -> Lane:
+    """From `first` to `last` along half a cosine: last + (first - last) (1 + cos(pi share)) / 2."""
     return last + (first - last) * (0.5 + 0.5 * cos(PI * share))
 
 

@@ -1,4 +1,7 @@
-"""Schedules that go through cycles, or one."""
+"""Schedules that go through cycles, or one.
+
+eta is the optimizer's rate, t = 1, 2, ... counts updates, k = t - 1.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,6 +14,7 @@ from gdsim.lanes import pow
 from gdsim.lanes.compiler import Closed
 from gdsim.lanes.masks import any as any_lane
 from gdsim.lanes.operations import absolute, as_type_of, floor, maximum, minimum, where
+from gdsim.lanes.types import Hyperparameters, Lane
 from gdsim.rules.base import RATE
 from gdsim.schedules.base import FACTOR, STEPS, Schedule, before, first_value, half_cosine
 from gdsim.schedules.parts import HIGH_MOMENTUM, LOW_MOMENTUM, SGDR_MULT
@@ -18,7 +22,9 @@ from gdsim.words import given
 
 
 class Cosine(Schedule, tag="cosine", frozen=True):
-    """Falls along half a cosine from the base rate towards `minimum` over `cycle` steps, then restarts (Loshchilov and Hutter 2017).
+    """Falls along half a cosine to `minimum` over `cycle` steps, then restarts (Loshchilov and Hutter 2017).
+
+    eta_t = minimum + (eta - minimum) (1 + cos(pi (k mod cycle) / cycle)) / 2.
 
     >>> Cosine(cycle=200).minimum
     0.0
@@ -34,13 +40,16 @@ class Cosine(Schedule, tag="cosine", frozen=True):
         return int(values["cycle"]), 1
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         position = (t - 1) % as_type_of(p.cycle, t)
         return half_cosine(base, p.minimum, as_type_of(position, base) / p.cycle)
 
 
 class SGDR(Schedule, tag="sgdr", frozen=True):
-    """Cosine with restarts whose cycles grow by the factor `mult` (Loshchilov and Hutter 2017), as PyTorch's CosineAnnealingWarmRestarts.
+    """Cosine with restarts whose cycles grow by the factor `mult` (Loshchilov and Hutter 2017).
+
+    As PyTorch's CosineAnnealingWarmRestarts:     eta_t = minimum + (eta - minimum) (1 + cos(pi j / l)) / 2 at
+    step j = 0, 1, ... of a cycle of l steps: cycle of the first, then each `mult` times as long as the last.
 
     >>> SGDR(cycle=10).mult
     2
@@ -67,7 +76,7 @@ class SGDR(Schedule, tag="sgdr", frozen=True):
         return int(values["cycle"]), self.mult
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         position, length = t - 1, as_type_of(p.cycle, t)
         while any_lane(position >= length):  # whole numbers: a logarithm misses the exact restarts
             beyond = position >= length
@@ -75,15 +84,21 @@ class SGDR(Schedule, tag="sgdr", frozen=True):
         return half_cosine(base, p.minimum, as_type_of(position, base) / as_type_of(length, base))
 
 
-def wave(t: Any, p: Any, like: Any) -> Any:
-    """(number of the triangle from 1, height in it) of the cyclical rates."""
+def wave(t: Lane, p: Hyperparameters, like: Lane) -> tuple[Lane, Lane]:
+    """(n, height) of the cyclical rates, the number of the triangle and the height in it.
+
+    n = floor(1 + k / (2 half_cycle)), height = max(0, 1 - |k / half_cycle - 2 n + 1|).
+    """
     position = before(t, like) / p.half_cycle
     number = floor(1.0 + 0.5 * position)
     return number, maximum(1.0 - absolute(position - 2.0 * number + 1.0), position * 0.0)
 
 
 class Triangular(Schedule, tag="triangular", frozen=True):
-    """Rises evenly from `minimum` to the base rate in `half_cycle` steps, and falls again (Smith 2017), as PyTorch's CyclicLR.
+    """Rises evenly from `minimum` to the base rate in `half_cycle` steps, and falls again (Smith 2017).
+
+    As PyTorch's CyclicLR:     eta_t = minimum + (eta - minimum) height with height = 1 - |k / half_cycle - 2
+    n + 1| in triangle number n = floor(1 + k / (2 half_cycle)).
 
     >>> Triangular(half_cycle=50).cycle_of({"half_cycle": 50.0})
     (100, 1)
@@ -99,13 +114,15 @@ class Triangular(Schedule, tag="triangular", frozen=True):
         return 2 * int(values["half_cycle"]), 1
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         _, height = wave(t, p, base)
         return p.minimum + (base - p.minimum) * height
 
 
 class Triangular2(Triangular, tag="triangular2", frozen=True):
     """`Triangular` whose height is halved after each cycle (Smith 2017).
+
+    eta_t = minimum + (eta - minimum) height / 2^(n - 1) with height and n of `Triangular`.
 
     >>> Triangular2(half_cycle=50).robbins_monro
     (False, True)
@@ -116,13 +133,15 @@ class Triangular2(Triangular, tag="triangular2", frozen=True):
         return first_value(self.minimum) > 0.0, first_value(self.minimum) == 0.0
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         number, height = wave(t, p, base)
         return p.minimum + (base - p.minimum) * height * pow(base * 0.0 + 0.5, number - 1.0)
 
 
 class ExpRange(Triangular, tag="exp_range", frozen=True):
     """`Triangular` whose height is multiplied by `factor` in each step (Smith 2017).
+
+    eta_t = minimum + (eta - minimum) height factor^k with the height of `Triangular`.
 
     >>> ExpRange(half_cycle=50, factor=0.999).minimum
     0.0
@@ -138,16 +157,17 @@ class ExpRange(Triangular, tag="exp_range", frozen=True):
         return not falls or first_value(self.minimum) > 0.0, falls and first_value(self.minimum) == 0.0
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         _, height = wave(t, p, base)
         return p.minimum + (base - p.minimum) * height * pow(p.factor, before(t, base))
 
 
 class OneCycle(Schedule, tag="one_cycle", frozen=True):
-    """Up to the base rate and down to almost nothing in `steps` steps (Smith and Topin 2019), as PyTorch's OneCycleLR.
+    """Up to the base rate and down to almost nothing in `steps` steps (Smith and Topin 2019).
 
-    From base / 25 along half a cosine to the base rate at the share `rise` of the steps, then to base / 250000. With
-    `momenta` = (low, high) the momentum of Momentum and Nesterov goes from high to low and back meanwhile.
+    As PyTorch's OneCycleLR: from eta / 25 along half a cosine to eta at k = rise steps - 1, then along
+    another to eta / 250000 at k = steps - 1, where it stays. With `momenta` = (low, high) the momentum of
+    Momentum and Nesterov goes from high to low and back meanwhile.
 
     >>> OneCycle(steps=1000, momenta=(0.85, 0.95)).drives_momentum
     True
@@ -184,16 +204,16 @@ class OneCycle(Schedule, tag="one_cycle", frozen=True):
         return {**super().parts(), "scheduled_momentum": Closed(OneCycle.momentum, (("LOW_MOMENTUM", low), ("HIGH_MOMENTUM", high)))}
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         return one_cycle(t, p, base * (1.0 / 25.0), base, base * (1.0 / 250000.0))
 
     @staticmethod
-    def momentum(base: Any, t: Any, p: Any) -> Any:
+    def momentum(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         return one_cycle(t, p, base * 0.0 + HIGH_MOMENTUM, base * 0.0 + LOW_MOMENTUM, base * 0.0 + HIGH_MOMENTUM)
 
 
-def one_cycle(t: Any, p: Any, first: Any, peak: Any, last: Any) -> Any:
-    """Half a cosine from `first` to `peak`, and one from there to `last`; at the peak from the beginning where the rise takes no step."""
+def one_cycle(t: Lane, p: Hyperparameters, first: Lane, peak: Lane, last: Lane) -> Lane:
+    """Half a cosine from `first` to `peak`, then one to `last`; a rise of no step begins at the peak."""
     position, top = minimum(before(t, peak), p.steps - 1.0), p.rise * p.steps - 1.0
     one, at_once = peak * 0.0 + 1.0, top == 0.0
     up, down = where(at_once, one, position) / where(at_once, one, top), (position - top) / (p.steps - 1.0 - top)
@@ -201,7 +221,9 @@ def one_cycle(t: Any, p: Any, first: Any, peak: Any, last: Any) -> Any:
 
 
 class Snapshot(Schedule, tag="snapshot", frozen=True):
-    """`cycles` cosine cycles in `steps` steps, at whose ends a snapshot ensemble takes its members (Huang et al. 2017).
+    """`cycles` cosine cycles in `steps` steps, each of which gives an ensemble a member (Huang et al. 2017).
+
+    eta_t = eta (1 + cos(pi (k mod l) / l)) / 2 with l = ceil(steps / cycles).
 
     >>> Snapshot(steps=1000, cycles=3).cycle_of({"steps": 1000.0, "cycles": 3.0})
     (334, 1)
@@ -217,7 +239,7 @@ class Snapshot(Schedule, tag="snapshot", frozen=True):
         return math.ceil(values["steps"] / values["cycles"]), 1
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         length = -floor(-p.steps / p.cycles)
         position = (t - 1) % as_type_of(length, t)
         return half_cosine(base, base * 0.0, as_type_of(position, base) / length)

@@ -1,4 +1,7 @@
-"""Schedules that fall, step or stay, and the warm-up before any other."""
+"""Schedules that fall, step or stay, and the warm-up before any other.
+
+eta is the optimizer's rate, t = 1, 2, ... counts updates.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +14,7 @@ from gdsim.lanes import pow
 from gdsim.lanes.compiler import Closed
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import as_type_of, minimum, where
+from gdsim.lanes.types import Hyperparameters, Lane
 from gdsim.rules.base import RATE
 from gdsim.schedules.base import FACTOR, STEPS, Schedule, before, first_value, half_cosine
 from gdsim.schedules.parts import inner_rate
@@ -18,19 +22,19 @@ from gdsim.words import given
 
 
 class Constant(Schedule, tag="constant", frozen=True):
-    """The base rate in every step.
+    """The base rate in every step: eta_t = eta.
 
     >>> Constant.rate(0.1, 100, None)
     0.1
     """
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         return base
 
 
 class InverseTime(Schedule, tag="inverse_time", frozen=True):
-    """eta / t: meets both conditions of Robbins and Monro.
+    """eta_t = eta / t: meets both conditions of Robbins and Monro.
 
     >>> InverseTime.rate(1.0, 4, None)
     0.25
@@ -41,12 +45,14 @@ class InverseTime(Schedule, tag="inverse_time", frozen=True):
         return True, True
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         return base / as_type_of(t, base)
 
 
 class Power(Schedule, tag="power", frozen=True):
-    """eta / t^exponent. Meets both conditions of Robbins and Monro for 1/2 < exponent <= 1; the lecture's 0.1 / t^0.3 meets only the first.
+    """eta_t = eta / t^exponent, which meets both conditions of Robbins and Monro for 1/2 < exponent <= 1.
+
+    The lecture's 0.1 / t^0.3 meets only the first.
 
     >>> Power(0.3).robbins_monro
     (True, False)
@@ -62,12 +68,14 @@ class Power(Schedule, tag="power", frozen=True):
         return exponent <= 1.0, exponent > 0.5
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         return base / pow(as_type_of(t, base), p.exponent)
 
 
 class Step(Schedule, tag="step", frozen=True):
     """The rate times `factor` after every `length` steps, as PyTorch's StepLR.
+
+    eta_t = eta factor^floor((t - 1) / length).
 
     >>> Step(length=100, factor=0.1).robbins_monro
     (False, True)
@@ -84,12 +92,14 @@ class Step(Schedule, tag="step", frozen=True):
         return first_value(self.factor) >= 1.0, first_value(self.factor) < 1.0
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         return base * pow(p.factor, as_type_of((t - 1) // as_type_of(p.length, t), base))
 
 
 class MultiStep(Schedule, tag="multi_step", frozen=True):
     """The rate times `factor` at each of the `milestones`, as PyTorch's MultiStepLR.
+
+    eta_t = eta factor^n with n the number of milestones below t.
 
     >>> MultiStep([30, 80]).milestones
     (30, 80)
@@ -117,7 +127,9 @@ class MultiStep(Schedule, tag="multi_step", frozen=True):
 
 
 class Exponential(Schedule, tag="exponential", frozen=True):
-    """eta * factor^(t / length): times `factor` every `length` steps, smoothly. With length 1 PyTorch's ExponentialLR.
+    """The rate times `factor` every `length` steps, smoothly; with length 1 PyTorch's ExponentialLR.
+
+    eta_t = eta factor^((t - 1) / length).
 
     >>> Exponential(0.99).length
     1.0
@@ -133,12 +145,15 @@ class Exponential(Schedule, tag="exponential", frozen=True):
         return first_value(self.factor) >= 1.0, first_value(self.factor) < 1.0
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         return base * pow(p.factor, before(t, base) / p.length)
 
 
 class Polynomial(Schedule, tag="polynomial", frozen=True):
-    """(eta - end) (1 - t / steps)^power + end, then `end`, as optax's polynomial_schedule and PyTorch's PolynomialLR.
+    """Falls to `end` in `steps` steps along a power of what is left of them.
+
+    As optax's polynomial_schedule and PyTorch's PolynomialLR:     eta_t = end + (eta - end) (1 - min(t - 1,
+    steps) / steps)^power.
 
     >>> Polynomial(steps=100).power
     1.0
@@ -156,13 +171,15 @@ class Polynomial(Schedule, tag="polynomial", frozen=True):
         return first_value(self.end) > 0.0, first_value(self.end) == 0.0
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         left = 1.0 - minimum(before(t, base), p.steps) / p.steps
         return (base - p.end) * pow(left, p.power) + p.end
 
 
 class CosineDecay(Schedule, tag="cosine_decay", frozen=True):
     """Falls along half a cosine from the base rate to `minimum` in `steps` steps, and stays there.
+
+    eta_t = minimum + (eta - minimum) (1 + cos(pi min(t - 1, steps) / steps)) / 2.
 
     >>> CosineDecay(steps=100).robbins_monro
     (False, True)
@@ -179,12 +196,14 @@ class CosineDecay(Schedule, tag="cosine_decay", frozen=True):
         return first_value(self.minimum) > 0.0, first_value(self.minimum) == 0.0
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         return half_cosine(base, p.minimum, minimum(before(t, base), p.steps) / p.steps)
 
 
 class Piecewise(Schedule, tag="piecewise", frozen=True):
     """A table of (step, factor): from each step on, the base rate times the factor.
+
+    eta_t = eta factor with the factor of the last row whose step is below t.
 
     >>> Piecewise([(0, 1.0), (100, 0.1)]).table
     ((0, 1.0), (100, 0.1))
@@ -218,7 +237,9 @@ class Piecewise(Schedule, tag="piecewise", frozen=True):
 
 
 class Warmup(Schedule, tag="warmup", frozen=True):
-    """Rises evenly to the base rate in `warmup` steps, eta (t + 1) / warmup, then follows another schedule from its beginning (Goyal et al. 2017).
+    """Rises evenly to the base rate in `warmup` steps, then follows another schedule (Goyal et al. 2017).
+
+    eta_t = eta t / warmup for t <= warmup, then the other schedule's rate of update t - warmup.
 
     >>> Warmup(Constant(), warmup=10).robbins_monro
     (True, False)
@@ -254,7 +275,7 @@ class Warmup(Schedule, tag="warmup", frozen=True):
         return self.schedule.robbins_monro
 
     @staticmethod
-    def rate(base: Any, t: Any, p: Any) -> Any:
+    def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:
         length = as_type_of(p.warmup, t)
         rises = t <= length
         after = where(rises, t * 0 + 1, t - length)

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gdsim.sweep.places import File, Place, State, UnreachableError
-from gdsim.variables import VARIABLES, WORDS
+from gdsim.variables import RENAMED, VARIABLES, WORDS
 
 FORMAT, SUMMARY = "gdsim shard 1", "gdsim summary 1"
 NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{64}\.parquet")
@@ -175,7 +175,7 @@ def _checked_footer(file: File, found: Any, data_bytes: int) -> Footer:
     if found.num_row_groups != 1 or 4 + sum(group.column(k).total_compressed_size for k in range(group.num_columns)) != data_bytes:
         raise DamagedShardError(file, "its pages are not all there")
     (_check_rows if footer.format == FORMAT else _check_summary)(file, footer, found)
-    return footer
+    return msgspec.structs.replace(footer, columns={RENAMED.get(n, n): column for n, column in footer.columns.items()})
 
 
 def _check_summary(file: File, footer: Footer, found: Any) -> None:
@@ -242,8 +242,9 @@ def verify_once(file: File) -> None:
 def read_column(shard: Shard, name: str) -> np.ndarray:
     """A column's numbers, a row per run; page checksums are verified. Raises DamagedShardError."""
     with reading(shard.file):
-        table = pq.ParquetFile(shard.file.source(), page_checksum_verification=True, pre_buffer=False).read(columns=[name], use_threads=False)
-        column, declared = table[name].combine_chunks(), shard.footer.columns[name]
+        table = pq.ParquetFile(shard.file.source(), page_checksum_verification=True, pre_buffer=False)
+        kept = next(n for n in table.schema_arrow.names if RENAMED.get(n, n) == name)
+        column, declared = table.read(columns=[kept], use_threads=False)[kept].combine_chunks(), shard.footer.columns[name]
         if column.null_count:
             raise DamagedShardError(shard.file, f"its column {name!r} has gaps")
         flat = column.flatten() if declared.shape else column
