@@ -7,6 +7,7 @@ the others once for each language, all in one kernel. `lecture_student` and `lec
 
 import argparse
 import base64
+import hashlib
 import io
 import json
 import os
@@ -23,6 +24,9 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
+
+from gdsim.sweep.known import ANSWERS
+from gdsim.version import VERSION
 
 HERE = Path(__file__).parent
 # The longest first, so that two at once end soon.
@@ -84,6 +88,7 @@ def for_slides(book: NotebookNode) -> NotebookNode:
 def for_students(book: NotebookNode, blank: str) -> NotebookNode:
     """A notebook without its solutions: their code is a blank to be filled in, their prose is left out."""
     book = NotebookNode(nbformat.from_dict(book))
+    book.metadata = NotebookNode(METADATA)
     book.cells = [cell for cell in book.cells if cell.cell_type == "code" or not _is_solution(cell)]
     for cell in book.cells:
         if cell.cell_type == "code":
@@ -117,6 +122,13 @@ def student_books(name: str, made: Mapping[str, NotebookNode]) -> dict[str, Note
     return {f"{name}_student{ending(one)}": for_students(made[name + ending(one)], texts(one)["blank"]) for one in LANGUAGES}
 
 
+def ran(book: NotebookNode) -> NotebookNode:
+    """The metadata of a notebook that was run: a hash of its code, and of gdsim's version and bits, by which outputs of others are told."""
+    code = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    of = hashlib.sha256(json.dumps([code, VERSION, sorted(ANSWERS.items())]).encode()).hexdigest()
+    return NotebookNode({**METADATA, "gdsim": {"outputs_of": of}})
+
+
 def run(versions: Sequence[NotebookNode]) -> None:
     """Runs notebooks of the same cells in one kernel: cells that are the same once, those that differ once for each."""
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +146,7 @@ def run(versions: Sequence[NotebookNode]) -> None:
                     _shrink(cell.outputs)
                     cell.metadata.pop("execution", None)  # which says when
     for book in versions:
-        book.metadata = NotebookNode(METADATA)
+        book.metadata = ran(book)
 
 
 def _shrink(outputs: Sequence[NotebookNode]) -> None:

@@ -58,7 +58,25 @@ def test_notebooks_agree_with_their_texts(made, name):
         assert [(c.id, c.cell_type, c.source, c.metadata) for c in there.cells] == [(c.id, c.cell_type, c.source, c.metadata) for c in book.cells], (
             f"python notebooks/build.py {name}"
         )
-        assert there.metadata == build.METADATA
+        if "_student" in stem:
+            assert there.metadata == build.METADATA
+        else:
+            assert there.metadata == build.ran(book), f"{stem}.ipynb shows what other code, or a gdsim of other bits, put out: python notebooks/build.py {name}"
+
+
+def test_outputs_of_other_code_or_other_bits_are_told(made, monkeypatch):
+    """Prose does not count; a number in a cell, the version and the known answers do."""
+    book = made["first_population"]["first_population"]
+    changed = nbformat.from_dict(book)
+    next(cell for cell in changed.cells if cell.cell_type == "markdown").source += " More."
+    mark = build.ran(book)
+    assert build.ran(changed) == mark
+    code_of(changed)[-1].source += "\n1"
+    assert build.ran(changed) != mark
+    for name, other in (("VERSION", "another"), ("ANSWERS", {"functions": "another"})):
+        with monkeypatch.context() as patch:
+            patch.setattr(build, name, other)
+            assert build.ran(book) != mark
 
 
 @pytest.mark.parametrize("name", build.NAMES)
