@@ -36,5 +36,5 @@ def figure(results: dict[str, xarray.Dataset]) -> matplotlib.figure.Figure:
         axes.minorticks_off()
         if name == "quadratic":
             axes.plot(2 * (1 + momentum), momentum, color="C3", label="lr = 2 (1 + momentum) / L")
-            axes.legend(loc="lower right")
+            axes.legend(loc="upper left")
     return drawing
