@@ -68,11 +68,11 @@ _HOMES = {
     "gdsim.starts": ("LatinHypercube", "Normal", "Sobol", "Uniform"),
     "gdsim.stops": ("Cycling", "Diverged", "Plateau", "Record", "SmallGradient", "SmallStep", "Target", "Validation"),
     "gdsim.sweep.sweep": ("Sweep", "read_experiment"),
-    "gdsim.sweep.opening": ("open",),
+    "gdsim.sweep.results.opening": ("open",),
     "gdsim.sweep.ranges": ("lr_range_test",),
     "gdsim.sweep.resume": ("continue_from",),
-    "gdsim.sweep.grids": ("grid_of",),
-    "gdsim.sweep.table": ("table",),
+    "gdsim.sweep.ranks.grids": ("grid_of",),
+    "gdsim.sweep.ranks.table": ("table",),
 }
 _MODULES = {
     "analysis": "gdsim.analysis",
@@ -160,13 +160,13 @@ if TYPE_CHECKING:
     from gdsim.stops import Validation as Validation
     from gdsim.sweep.evaluation import evaluate as evaluate
     from gdsim.sweep.evaluation import predict as predict
-    from gdsim.sweep.grids import grid_of as grid_of
-    from gdsim.sweep.opening import open as open
     from gdsim.sweep.ranges import lr_range_test as lr_range_test
+    from gdsim.sweep.ranks.grids import grid_of as grid_of
+    from gdsim.sweep.ranks.table import table as table
+    from gdsim.sweep.results.opening import open as open
     from gdsim.sweep.resume import continue_from as continue_from
     from gdsim.sweep.sweep import Sweep as Sweep
     from gdsim.sweep.sweep import read_experiment as read_experiment
-    from gdsim.sweep.table import table as table
 else:
 
     def __getattr__(name: str) -> Any:

@@ -147,7 +147,7 @@ def test_a_run_is_the_same_whatever_mode_the_process_is_in(torch):
     assert torch.set_flush_denormal(True)
     try:
         from gdsim.population import train_batch
-        from gdsim.sweep.cells import cells_of
+        from gdsim.sweep.experiment.cells import cells_of
 
         plan = sweep.plan()
         pack = train_batch(sweep.setting(cells_of(sweep)[0]), plan.batch_of(plan.chunks[0]), 16)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.sweep import cluster
-from gdsim.sweep.outcomes import UnfinishedError
+from gdsim.sweep.cluster import driver as cluster
+from gdsim.sweep.execution.outcomes import UnfinishedError
 from tests.helpers import gdsim
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -8,13 +8,13 @@ import urllib.request
 import pytest
 
 import gdsim as gd
-from gdsim.sweep import cluster as on_cluster
-from gdsim.sweep import threads as on_threads
-from gdsim.sweep import worker as on_workers
-from gdsim.sweep.cluster import connected
-from gdsim.sweep.deployment import Local
-from gdsim.sweep.outcomes import UnfinishedError
-from gdsim.sweep.places import UnreachableError
+from gdsim.store.places import UnreachableError
+from gdsim.sweep.cluster import driver as on_cluster
+from gdsim.sweep.cluster import worker as on_workers
+from gdsim.sweep.cluster.client import connected, dashboard_of
+from gdsim.sweep.cluster.deployment import Local
+from gdsim.sweep.execution import threads as on_threads
+from gdsim.sweep.execution.outcomes import UnfinishedError
 from gdsim.sweep.survey import survey
 from tests.faults.machinery import shards
 from tests.test_mistakes import EXPERIMENT, MODULE
@@ -80,12 +80,12 @@ def test_a_scheduler_shows_what_is_trained(sweep, whole, client, tmp_path):
 
 def test_the_dashboards_address_is_told_where_there_is_one(client, monkeypatch):
     monkeypatch.setattr(client, "run_on_scheduler", lambda function, package: "3.4")
-    address = on_cluster.dashboard_of(client)
+    address = dashboard_of(client)
     assert address is not None
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/status", address)
     monkeypatch.undo()
     monkeypatch.setattr(client, "run_on_scheduler", lambda function, package: function("no-such-package-of-a-test"))
-    assert on_cluster.dashboard_of(client) is None
+    assert dashboard_of(client) is None
 
 
 def test_a_scheduler_that_cannot_read_tasks_is_refused(sweep, client, tmp_path, monkeypatch):

@@ -11,8 +11,8 @@ import xarray
 
 import gdsim as gd
 from gdsim.cli import watching
-from gdsim.sweep import store as stores
-from gdsim.sweep.shards import read_footer
+from gdsim.store import folder as stores
+from gdsim.store.shards import read_footer
 from tests.faults.machinery import shards
 from tests.helpers import gdsim
 

@@ -6,7 +6,7 @@ import pytest
 import xarray
 
 import gdsim as gd
-from gdsim.sweep import result as results
+from gdsim.sweep.results import dataset as results
 from tests.helpers import same_bits
 
 # Dask leaves sockets to the garbage collector when its clusters start and end.

@@ -16,8 +16,8 @@ import gdsim as gd
 from gdsim.estimators.training import drawn
 from gdsim.lanes import compiler
 from gdsim.population import setting as on_settings
-from gdsim.sweep import result as on_results
-from gdsim.sweep.result import sweep_behind
+from gdsim.sweep.results import dataset as on_results
+from gdsim.sweep.results.dataset import sweep_behind
 from tests.estimators import CLASSES, FULL, NUMBERS, made, targets
 from tests.helpers import same_bits
 
@@ -373,7 +373,7 @@ def test_every_check_of_scikit_learn_passes(kind, options):
 @FULL
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_dask_runs_a_search_by_joblib():
-    from gdsim.sweep.cluster import connected
+    from gdsim.sweep.cluster.client import connected
 
     X, y = targets("two classes")
     search = model_selection.GridSearchCV(made("two classes"), {"optimizer__lr": [0.001, 0.1]}, cv=2)

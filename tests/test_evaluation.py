@@ -90,7 +90,7 @@ def test_predictions_take_features_as_they_were_given(problem, result):
 
 
 def test_a_folders_problem_predicts_too(problem, tmp_path):
-    from gdsim.sweep.result import sweep_behind
+    from gdsim.sweep.results.dataset import sweep_behind
 
     sweep = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.1), steps=3, record=gd.Record(parameters=True))
     sweep.run(out=tmp_path / "kept")

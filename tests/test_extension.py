@@ -7,8 +7,9 @@ import pytest
 
 import gdsim as gd
 from gdsim.population import training
-from gdsim.sweep import admission, versions
+from gdsim.sweep.experiment import versions
 from gdsim.sweep.export import merge
+from gdsim.sweep.planning import admission
 from tests.faults.machinery import shards
 from tests.helpers import same_bits
 
@@ -214,7 +215,7 @@ def test_more_steps_go_on_from_where_runs_stood(kept, tmp_path):
 @pytest.mark.full
 def test_more_steps_and_starts_and_an_interruption(kept, tmp_path):
     """What can go on goes on, the rest begins, and what is lost in between is made again."""
-    from gdsim.sweep.cluster import connected
+    from gdsim.sweep.cluster.client import connected
 
     kept.run(out=tmp_path / "out", chunk_seconds=1e-5)
     longer = grown(kept, steps=140, starts=13)

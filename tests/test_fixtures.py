@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.canonical import ADDED, canonical, digest
-from gdsim.sweep.shards import verify
-from gdsim.sweep.store import Store
-from gdsim.sweep.stored import experiment_in
+from gdsim.canonical import ADDED, canonical, digest
+from gdsim.store.folder import Store
+from gdsim.store.shards import verify
+from gdsim.sweep.experiment.stored import experiment_in
 from tests.faults.machinery import shards
 from tests.fixtures import own_value
 from tests.fixtures.declarations import CHUNK_SECONDS, DECLARATIONS, FOLDERS, hashes_of

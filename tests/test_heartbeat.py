@@ -11,10 +11,10 @@ import time
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.directories import Directory
-from gdsim.sweep.heartbeat import NAME, beating, driver_of
-from gdsim.sweep.parts import Part
-from gdsim.sweep.progress import Progress, Tally
+from gdsim.store.directories import Directory
+from gdsim.sweep.execution.heartbeat import NAME, beating, driver_of
+from gdsim.sweep.execution.progress import Progress, Tally
+from gdsim.sweep.planning.parts import Part
 from gdsim.sweep.survey import survey
 
 

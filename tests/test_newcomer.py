@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import gdsim as gd
 from gdsim.cli import main
-from gdsim.sweep.overrides import changed
+from gdsim.sweep.experiment.overrides import changed
 from gdsim.sweep.sweep import read_experiment
 
 BOOTH = """

@@ -207,7 +207,7 @@ def reads_what_is_not_there():
 
 
 def test_what_is_shown_and_said_of_a_function():
-    from gdsim.sweep.listing import listed
+    from gdsim.sweep.experiment.listing import listed
 
     assert repr(gd.Own(bowl, 2)) == "Own(bowl, 2)"
     assert [[*e.required, *e.defaults] for e in listed("problems") if e.name == "own"] == [["function", "dim", "low", "high"]]

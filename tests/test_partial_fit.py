@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.result import sweep_behind
+from gdsim.sweep.results.dataset import sweep_behind
 from tests.estimators import CLASSES, FULL, made, targets
 
 

@@ -5,8 +5,8 @@ import concurrent.futures
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.outcomes import FailingError
-from gdsim.sweep.parts import Part, chunks_of
+from gdsim.sweep.execution.outcomes import FailingError
+from gdsim.sweep.planning.parts import Part, chunks_of
 from tests.faults.machinery import shards
 from tests.helpers import gdsim
 
@@ -82,7 +82,7 @@ def test_parts_in_folders_of_their_own_are_merged(whole, tmp_path):
 
 def test_a_part_whose_chunks_always_fail_ends_with_a_code_of_its_own(sweep, tmp_path, monkeypatch):
     """5, at which a chain of jobs stops: the same command would fail again. Then, mended, the part is finished."""
-    from gdsim.sweep import threads
+    from gdsim.sweep.execution import threads
 
     def broken(setting, batch, *rest):
         if batch.start[0] == 0:

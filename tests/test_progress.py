@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.display import LogLines, TerminalLine, line_of, shown
-from gdsim.sweep.progress import ENDING, Progress, State, Tally, every, hearing
-from gdsim.sweep.remaining import Remaining
+from gdsim.sweep.execution.display import LogLines, TerminalLine, line_of, shown
+from gdsim.sweep.execution.progress import ENDING, Progress, State, Tally, every, hearing
+from gdsim.sweep.execution.remaining import Remaining
 
 
 def simulated(chunks, operations, seconds, threads, compiling=0.0, known=frozenset(), spread=0.2, seed=0):
@@ -143,7 +143,7 @@ def told(sweep, progress, stream, monkeypatch):
 
 
 def test_a_terminal_has_one_line_that_updates(sweep, monkeypatch):
-    monkeypatch.setattr("gdsim.sweep.display.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("gdsim.sweep.execution.display.PATIENCE_SECONDS", 0.0)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("COLUMNS", raising=False)
     text = told(sweep, None, Terminal(), monkeypatch)
@@ -177,7 +177,7 @@ def test_a_log_is_short():
 
 def test_a_log_counts_in_time_however_messages_change(monkeypatch):
     out, clock = io.StringIO(), itertools.count()
-    monkeypatch.setattr("gdsim.sweep.display.time.monotonic", lambda: float(next(clock)))  # a second passes whenever it is asked for
+    monkeypatch.setattr("gdsim.sweep.execution.display.time.monotonic", lambda: float(next(clock)))  # a second passes whenever it is asked for
     log = LogLines(out)
     for k in range(1, 17):
         log(State(100, k, k, 1.0, 0, ("", "compiling a", "compiling b")[k % 3], 0, None))
@@ -188,7 +188,7 @@ def test_a_log_counts_in_time_however_messages_change(monkeypatch):
 
 def test_a_log_does_not_repeat_itself(monkeypatch):
     out, clock = io.StringIO(), itertools.count()
-    monkeypatch.setattr("gdsim.sweep.display.time.monotonic", lambda: 60.0 * next(clock))
+    monkeypatch.setattr("gdsim.sweep.execution.display.time.monotonic", lambda: 60.0 * next(clock))
     log = LogLines(out)
     for done in (10, 10, 10, 20, 20):
         log(State(100, done, 0, 1.0, 0, "", 0, None))
@@ -232,7 +232,7 @@ def test_something_is_done_now_and_then_until_the_block_ends():
 
 
 def test_short_sweeps_show_nothing_by_themselves(sweep, monkeypatch):
-    monkeypatch.setattr("gdsim.sweep.display.PATIENCE_SECONDS", 3600.0)
+    monkeypatch.setattr("gdsim.sweep.execution.display.PATIENCE_SECONDS", 3600.0)
     assert told(sweep, None, Terminal(), monkeypatch) == ""
     assert "8 of 8 runs" in told(sweep, True, Terminal(), monkeypatch)
 
@@ -276,7 +276,7 @@ def test_an_interrupt_is_acknowledged_at_once(heard):
 @pytest.mark.parametrize("ends_at_once", [True, False])
 def test_a_second_interrupt_is_heard_at_once_but_not_one_of_the_same_press(heard, monkeypatch, ends_at_once):
     clock, ended = [100.0], []
-    monkeypatch.setattr("gdsim.sweep.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("gdsim.sweep.execution.progress.time.monotonic", lambda: clock[0])
     listener = TerminalLine(io.StringIO(), 3600.0)
     listener.at_once = (lambda: ended.append(True)) if ends_at_once else None
     progress = Progress(10, listener)

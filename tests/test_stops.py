@@ -218,7 +218,7 @@ def test_refilling_leaves_no_trace(kind, moons):
 def test_lanes_are_hardly_ever_idle():
     """Lengths spread over a factor of 100, 64 runs per lane: at least 85% of lane-steps are of runs that go on."""
     from gdsim.population import train_batch
-    from gdsim.sweep.cells import cells_of
+    from gdsim.sweep.experiment.cells import cells_of
 
     curvature = np.diag([1.0])
     rates = gd.logspace(1e-3, 1e-1, 64)  # the steps to the target go with 1/rate

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.admission import check, document_of
-from gdsim.sweep.store import Store
+from gdsim.store.folder import Store
+from gdsim.sweep.planning.admission import check, document_of
 from gdsim.sweep.survey import survey
 from tests.helpers import same_results
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import gdsim as gd
 from gdsim.population.summary import Table, bin_edges, bin_of, merge
-from gdsim.sweep.cluster import can_encrypt, connected
+from gdsim.sweep.cluster.client import can_encrypt, connected
 from tests.faults.machinery import shards
 
 # Dask leaves sockets to the garbage collector when its clusters start and end.

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 import gdsim as gd
 from gdsim.cli import main
+from gdsim.sweep.experiment.tables import ExperimentError
 from gdsim.sweep.sweep import read_experiment
-from gdsim.sweep.tables import ExperimentError
 
 BOOTH = '[problem]\ntype = "booth"\n[optimizer]\ntype = "sgd"\nlr = [0.001, 0.01]\n'
 
@@ -101,7 +101,7 @@ def test_memory_that_runs_out_ends_a_run_as_unfinished(folder, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("gdsim.sweep.opening.open_results", fail)
+    monkeypatch.setattr("gdsim.sweep.results.opening.open_results", fail)
     code, out = command("run", "booth.toml")
     assert code == 3
     assert "not finished: there is not enough memory" in out

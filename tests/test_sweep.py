@@ -8,9 +8,9 @@ from gdsim import axes
 from gdsim.axes import Axis
 from gdsim.rules import SGD
 from gdsim.rules.base import BY_CONVENTION, RATE
-from gdsim.sweep.cells import cells_of
-from gdsim.sweep.plan import plan_of
-from gdsim.sweep.result import coordinates_of
+from gdsim.sweep.experiment.cells import cells_of
+from gdsim.sweep.planning.plan import plan_of
+from gdsim.sweep.results.dataset import coordinates_of
 from tests.helpers import same_results
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import gdsim as gd
 from gdsim.statistics import median, median_interval, quantile
-from gdsim.sweep.ranking import ranked_cells, ranking_of
+from gdsim.sweep.ranks.ranking import ranked_cells, ranking_of
 from tests.analysis.populations import result_of
 
 NUMBERS = st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(float("inf"))), min_size=1, max_size=40)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.result import sweep_behind
+from gdsim.sweep.results.dataset import sweep_behind
 from tests.fixtures.declarations import CLASSES
 from tests.helpers import same_bits
 

@@ -9,7 +9,7 @@ from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS
-from gdsim.sweep.listing import first_sentence
+from gdsim.sweep.experiment.listing import first_sentence
 
 # What users call on objects; all other attributes of declarations are for the machine.
 MEMBERS = {

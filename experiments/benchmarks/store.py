@@ -46,7 +46,7 @@ def rosenbrock(**options: Any) -> gd.Sweep:
 @contextlib.contextmanager
 def cluster(workers: int) -> Iterator[Any]:
     """A client of so many worker processes of one thread."""
-    from gdsim.sweep.cluster import connected
+    from gdsim.sweep.cluster.client import connected
 
     with connected(workers=workers) as client:
         client.wait_for_workers(workers)

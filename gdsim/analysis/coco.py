@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from gdsim.filenames import user_path
-from gdsim.sweep.cells import cells_of
-from gdsim.sweep.files import appearing
-from gdsim.sweep.reading import Cells, Result, by_block, cells_in, check_result, values_of
-from gdsim.sweep.result import sweep_behind
+from gdsim.store.files import appearing
+from gdsim.sweep.experiment.cells import cells_of
+from gdsim.sweep.results.dataset import sweep_behind
+from gdsim.sweep.results.reading import Cells, Result, by_block, cells_in, check_result, values_of
 
 HEADER = "% f evaluations | g evaluations | best noise-free fitness - Fopt ({:.12e}) + sum g_i+ | measured fitness | best measured fitness\n"
 

@@ -10,11 +10,11 @@ from gdsim.analysis.success import outcomes_by_start
 from gdsim.analysis.tuning import Ranked, groups_by, resampled_medians
 from gdsim.statistics import holm, median_interval, percentiles, signed_rank
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
-from gdsim.sweep.cells import cells_of
-from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
-from gdsim.sweep.reading import Dataset, Result, cells_in, check_result, checked_confidence, dataset
-from gdsim.sweep.result import sweep_behind
-from gdsim.sweep.words import cell_texts, shown_values
+from gdsim.sweep.experiment.cells import cells_of
+from gdsim.sweep.ranks.ranking import Ranking, ranking_of, ranks_of
+from gdsim.sweep.ranks.words import cell_texts, shown_values
+from gdsim.sweep.results.dataset import sweep_behind
+from gdsim.sweep.results.reading import Dataset, Result, cells_in, check_result, checked_confidence, dataset
 from gdsim.words import given
 
 # Below this p-value, corrected for all pairs, two optimizers are told apart in words.

@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.reading import Dataset, Result, cells_in, check_result, dataset
+from gdsim.sweep.results.reading import Dataset, Result, cells_in, check_result, dataset
 from gdsim.words import given
 
 

@@ -8,12 +8,25 @@ import numpy as np
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.analysis.targets import TIMES, hits_of, one_target
 from gdsim.analysis.units import cost_in
+from gdsim.canonical import digest
 from gdsim.statistics import clustered
-from gdsim.sweep.canonical import digest
-from gdsim.sweep.cells import cells_of
-from gdsim.sweep.hits import checkpoint_before
-from gdsim.sweep.reading import Cells, DataArray, Dataset, Result, axis_of, by_block, cells_in, check_result, checked_confidence, dataset, values_of, varied
-from gdsim.sweep.result import sweep_behind
+from gdsim.sweep.experiment.cells import cells_of
+from gdsim.sweep.ranks.hits import checkpoint_before
+from gdsim.sweep.results.dataset import sweep_behind
+from gdsim.sweep.results.reading import (
+    Cells,
+    DataArray,
+    Dataset,
+    Result,
+    axis_of,
+    by_block,
+    cells_in,
+    check_result,
+    checked_confidence,
+    dataset,
+    values_of,
+    varied,
+)
 from gdsim.words import given
 
 

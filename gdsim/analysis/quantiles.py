@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from gdsim.statistics import median_ranks, rank_of
-from gdsim.sweep.cores import usable_cores
-from gdsim.sweep.reading import (
+from gdsim.sweep.planning.cores import usable_cores
+from gdsim.sweep.results.reading import (
     WORST,
     Dataset,
     Result,

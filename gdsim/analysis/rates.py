@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis.quantiles import bands
-from gdsim.sweep.reading import Dataset, Result, cells_in, check_result, dataset
-from gdsim.sweep.result import sweep_behind
+from gdsim.sweep.results.dataset import sweep_behind
+from gdsim.sweep.results.reading import Dataset, Result, cells_in, check_result, dataset
 from gdsim.words import given
 
 FEWEST_POINTS = 5

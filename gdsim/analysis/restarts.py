@@ -7,7 +7,7 @@ import numpy as np
 from gdsim.analysis.targets import TIMES, hits_of, one_target
 from gdsim.analysis.units import UNITS
 from gdsim.axes import checked_whole
-from gdsim.sweep.reading import Dataset, Result, check_result
+from gdsim.sweep.results.reading import Dataset, Result, check_result
 from gdsim.words import given
 
 

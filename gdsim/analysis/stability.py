@@ -8,8 +8,8 @@ from gdsim.problems import Problem
 from gdsim.rules import Rule
 from gdsim.statistics import wilson
 from gdsim.stops import STATUSES
-from gdsim.sweep.cells import with_value
-from gdsim.sweep.reading import (
+from gdsim.sweep.experiment.cells import with_value
+from gdsim.sweep.results.reading import (
     Dataset,
     Result,
     axis_of,

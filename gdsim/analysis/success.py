@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from gdsim.statistics import INTERVALS, ArrayLike, holm, mcnemar, normal_quantile
-from gdsim.sweep.hits import is_success, own_targets
-from gdsim.sweep.reading import (
+from gdsim.sweep.ranks.hits import is_success, own_targets
+from gdsim.sweep.results.reading import (
     Dataset,
     Result,
     cell_coordinates,

@@ -8,8 +8,8 @@ from gdsim.analysis.units import UNITS, Cost, cost_in
 from gdsim.axes import checked_whole
 from gdsim.statistics import accelerated, clopper_pearson, clustered, groups_of, median, normal_quantile, resampled, wilson
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
-from gdsim.sweep.hits import Targets, checked_targets, own_targets, times_met
-from gdsim.sweep.reading import Cells, Dataset, Result, cells_in, check_result, checked_confidence, dataset
+from gdsim.sweep.ranks.hits import Targets, checked_targets, own_targets, times_met
+from gdsim.sweep.results.reading import Cells, Dataset, Result, cells_in, check_result, checked_confidence, dataset
 
 # Distributions are given at every time at which a run meets a target, and at so many, evenly spaced in rank, where there are more.
 MOST_TIMES = 1000

@@ -9,8 +9,8 @@ from gdsim.analysis.success import outcomes_by_start
 from gdsim.axes import checked_whole
 from gdsim.statistics import ArrayLike, groups_of, median, percentiles, resampled
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS, numbers_in
-from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
-from gdsim.sweep.reading import Cells, Dataset, Result, axis_of, cells_in, check_result, checked_confidence, dataset, varied
+from gdsim.sweep.ranks.ranking import Ranking, ranking_of, ranks_of
+from gdsim.sweep.results.reading import Cells, Dataset, Result, axis_of, cells_in, check_result, checked_confidence, dataset, varied
 from gdsim.words import given, nearest
 
 # Values of resampled medians that are in memory at once.

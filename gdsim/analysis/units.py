@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.sweep.cells import Cell, cells_of
-from gdsim.sweep.result import sweep_behind
+from gdsim.sweep.experiment.cells import Cell, cells_of
+from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.words import given, nearest
 
 UNITS = {"steps": "updates", "samples": "samples seen", "gradients": "gradients of the whole data"}

@@ -9,7 +9,7 @@ import click
 
 from gdsim.cli.clusters import client_of, cluster_options
 from gdsim.cli.common import AS_JSON, DAMAGE, PATH, print_finding, refusals, unfinished
-from gdsim.sweep.new import KINDS, write_new
+from gdsim.sweep.experiment.new import KINDS, write_new
 
 
 @click.command()
@@ -48,7 +48,7 @@ def new(kind: str, file: pathlib.Path | None) -> None:
 @AS_JSON
 def list_kind(kind: str, as_json: bool) -> None:
     """List what an experiment may name, with keys, defaults and a sentence each. Keys without a default come first."""
-    from gdsim.sweep.listing import listed
+    from gdsim.sweep.experiment.listing import listed
 
     found = listed(kind)
     if as_json:

@@ -42,18 +42,18 @@ def client_of(console: Any, place: dict[str, Any], threads: int | None = None, c
     if not named:
         yield None
         return
-    from gdsim.sweep.cluster import can_encrypt, connected, dashboard_of
+    from gdsim.sweep.cluster.client import can_encrypt, connected, dashboard_of
 
     given = {n: place[n] for n in named}
     if "cluster" in given:
-        from gdsim.sweep.deployment import read_deployment
+        from gdsim.sweep.cluster.deployment import read_deployment
 
         given = {"deployment": read_deployment(place["cluster"]), "chunk_seconds": chunk_seconds}
     what = {"workers": f"starting {place.get('workers')} worker processes", "cluster": f"starting the cluster {place.get('cluster')}"}
     console.say(what.get(named[0], f"connecting to {place[named[0]]}"))
     with connected(**given, tls=certificates if all(certificates) else None) as client:
         if place.get("workers") is not None:
-            from gdsim.sweep.deployment import memory_of
+            from gdsim.sweep.cluster.deployment import memory_of
 
             console.say(f"each has one thread, and at most {memory_of(place['workers']) / 2**30:.1f} GiB of memory")
             if not can_encrypt():

@@ -100,10 +100,10 @@ def refusals() -> Iterator[None]:
 
 def is_damage(error: BaseException) -> bool:
     """Whether an exception tells of a results folder that is damaged."""
-    if "gdsim.sweep.store" not in sys.modules:  # which no command has asked for
+    if "gdsim.store.folder" not in sys.modules:  # which no command has asked for
         return False
-    from gdsim.sweep.shards import DamagedShardError
-    from gdsim.sweep.store import DamagedFolderError
+    from gdsim.store.folder import DamagedFolderError
+    from gdsim.store.shards import DamagedShardError
 
     return isinstance(error, (DamagedShardError, DamagedFolderError))
 
@@ -111,7 +111,7 @@ def is_damage(error: BaseException) -> bool:
 @contextlib.contextmanager
 def unfinished() -> Iterator[None]:
     """What may be there after a while, as a cluster that does not answer, as one line with its exit code."""
-    from gdsim.sweep.outcomes import UnfinishedError
+    from gdsim.sweep.execution.outcomes import UnfinishedError
 
     try:
         yield

@@ -24,7 +24,7 @@ class _Part(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The part, or the usual error for an argument that is none."""
-        from gdsim.sweep.parts import checked_part
+        from gdsim.sweep.planning.parts import checked_part
 
         number, _, count = str(value).partition("/")
         if not (number.isdecimal() and count.isdecimal()):
@@ -60,8 +60,8 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     The same command again keeps what is finished and trains the rest; so does a file with more starts or cells.
     """
     from gdsim.report.console import Console
-    from gdsim.sweep.display import shown
-    from gdsim.sweep.outcomes import FailingError, UnfinishedError
+    from gdsim.sweep.execution.display import shown
+    from gdsim.sweep.execution.outcomes import FailingError, UnfinishedError
 
     console = Console()
     console.say(f"reading {file}")
@@ -106,7 +106,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
 def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Say what the experiment in FILE would run: runs, structures, chunks, memory, disk. Runs nothing."""
     with refusals():
-        from gdsim.sweep.execute import checked_lanes
+        from gdsim.sweep.run import checked_lanes
 
         found = _read(file, settings).plan(chunk_seconds=chunk_seconds, lanes=checked_lanes(lanes))
     click.echo(json.dumps(found.summary()) if as_json else str(found))
@@ -114,9 +114,9 @@ def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, settings: 
 
 def _is_shown(result: Any, folder: pathlib.Path | str) -> bool:
     """Whether a folder shows a result, and not a larger one."""
-    from gdsim.sweep.canonical import digest
-    from gdsim.sweep.result import sweep_behind
-    from gdsim.sweep.store import Store
+    from gdsim.canonical import digest
+    from gdsim.store.folder import Store
+    from gdsim.sweep.results.dataset import sweep_behind
 
     return Store(folder).experiment()["sha256"] == digest(sweep_behind(result))
 
@@ -124,7 +124,7 @@ def _is_shown(result: Any, folder: pathlib.Path | str) -> bool:
 def _draw(result: Any, folder: pathlib.Path | str, console: Any) -> str | None:
     """The picture of a sweep, in its folder; None where it cannot be drawn, which costs no results."""
     from gdsim.plots import convergence_bands
-    from gdsim.sweep.directories import place_of
+    from gdsim.store.directories import place_of
 
     drawn, place = io.BytesIO(), place_of(folder)
     try:
@@ -154,9 +154,9 @@ def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:
         return f"What was finished before, if anything, is in {folder}" if is_there else "Nothing was begun"
     done, runs = state.runs_done, state.runs
     if by_workers is not None:
-        from gdsim.sweep.admission import in_its_form
-        from gdsim.sweep.opening import open_results
-        from gdsim.sweep.store import Store
+        from gdsim.store.folder import Store
+        from gdsim.sweep.planning.admission import in_its_form
+        from gdsim.sweep.results.opening import open_results
 
         with contextlib.suppress(ValueError, OSError):
             found = open_results(folder, in_its_form(Store(folder), by_workers)).attrs

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from gdsim.cli.common import print_finding
 from gdsim.report.console import Console
-from gdsim.sweep.places import EXPERIMENT
-from gdsim.sweep.store import Store
+from gdsim.store.folder import Store
+from gdsim.store.places import EXPERIMENT
 from gdsim.sweep.survey import Survey, survey
 
 # The rest between two looks at a folder: so long, and some times as long as a look takes, so that who watches a large folder burdens no one.

@@ -143,7 +143,7 @@ def threads_of(n_jobs: Any) -> int:
     """Threads of one fit: all processors that the process may use for None or -1, but one where joblib runs several fits at once."""
     from joblib.parallel import get_active_backend
 
-    from gdsim.sweep.cores import usable_cores
+    from gdsim.sweep.planning.cores import usable_cores
 
     if n_jobs is None:
         backend: Any = get_active_backend()[0]

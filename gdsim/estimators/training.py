@@ -14,7 +14,7 @@ from gdsim.lanes.philox import INITIAL_POINT
 from gdsim.population.training import NOT_OF_RULES, state_names
 from gdsim.problems import MLP
 from gdsim.stops import Plateau, Record, Stop, Validation
-from gdsim.sweep.result import sweep_behind
+from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.sweep import Sweep
 from gdsim.words import count_of
 

@@ -8,10 +8,10 @@ import numpy as np
 from gdsim.analysis import bands
 from gdsim.plots.looks import looks_by_value, looks_together, show_looks
 from gdsim.plots.style import ASIDE, Axes, Figure, SubFigure, best_of, finished, label_outer, logarithmic, new_panel, new_panels, ranked_by, said_of, share_axis
-from gdsim.sweep.hits import own_targets
-from gdsim.sweep.ranking import ranked_cells
-from gdsim.sweep.reading import WORST, Result, is_summary, last_known, opened
-from gdsim.sweep.words import counted
+from gdsim.sweep.ranks.hits import own_targets
+from gdsim.sweep.ranks.ranking import ranked_cells
+from gdsim.sweep.ranks.words import counted
+from gdsim.sweep.results.reading import WORST, Result, is_summary, last_known, opened
 
 # Cells that diverge leave the picture at so many times the highest start: to their end they would press the others flat.
 MOST_ABOVE = 10.0

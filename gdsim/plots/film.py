@@ -11,7 +11,7 @@ from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.filenames import user_path
 from gdsim.plots.race import Race, caption_of, drawn_paths, head_of, race_of, stage_of
 from gdsim.plots.style import legend, line, new_figure
-from gdsim.sweep.reading import Result
+from gdsim.sweep.results.reading import Result
 
 TEMPLATE = pathlib.Path(__file__).with_name("film.html")
 DOTS_PER_INCH, FILM_DPI, MARK = 130, 90, 8.0

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.plots.style import COLOURS, DASHES, legend, line, sequence
-from gdsim.sweep.reading import values_of
-from gdsim.sweep.words import cell_texts, joined, settings_of, settings_texts, shown_values
+from gdsim.sweep.ranks.words import cell_texts, joined, settings_of, settings_texts, shown_values
+from gdsim.sweep.results.reading import values_of
 
 # Entries of a legend; a hyperparameter of more values has a colour bar.
 MOST_ENTRIES = 10

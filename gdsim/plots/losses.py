@@ -21,10 +21,10 @@ from gdsim.plots.style import (
     ranked_by,
     said_of,
 )
-from gdsim.sweep.ranking import ranked_cells
-from gdsim.sweep.reading import Result, cells_in, check_result
-from gdsim.sweep.result import losses_at_end
-from gdsim.sweep.words import counted, settings_of, settings_texts, shown_number
+from gdsim.sweep.ranks.ranking import ranked_cells
+from gdsim.sweep.ranks.words import counted, settings_of, settings_texts, shown_number
+from gdsim.sweep.results.dataset import losses_at_end
+from gdsim.sweep.results.reading import Result, cells_in, check_result
 
 BINS, MOST_MARKS = 60, 8
 BAR = 0.6  # height of a row's highest bar: its counts stand above

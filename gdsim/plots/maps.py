@@ -6,8 +6,8 @@ import numpy as np
 
 from gdsim import analysis
 from gdsim.plots.style import Axes, Figure, finished, is_wide, new_panel
-from gdsim.sweep.reading import Result, opened, with_none
-from gdsim.sweep.words import counted, shown_number, shown_values
+from gdsim.sweep.ranks.words import counted, shown_number, shown_values
+from gdsim.sweep.results.reading import Result, opened, with_none
 from gdsim.words import given, nearest
 
 # Numbers are written into the fields of maps of so many.

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.plots.style import MARKERS, Axes, Figure, finished, legend, line, new_panel, said_of
-from gdsim.sweep.ranking import ranked_cells
-from gdsim.sweep.reading import Result, cells_in, check_result
-from gdsim.sweep.words import cell_texts
+from gdsim.sweep.ranks.ranking import ranked_cells
+from gdsim.sweep.ranks.words import cell_texts
+from gdsim.sweep.results.reading import Result, cells_in, check_result
 from gdsim.words import given
 
 GRID, LEVELS, CURVE = 200, 25, 400
@@ -76,7 +76,7 @@ def caption_of(runners: Race, marks: str = "a dot at each checkpoint, a ring at 
 
 def race_of(result: Any, start: int) -> Race:
     """The runs of a result from one start. Raises ValueError where they cannot race."""
-    from gdsim.sweep.result import sweep_behind
+    from gdsim.sweep.results.dataset import sweep_behind
 
     result = check_result(result, "race")
     if "trajectory" not in result:

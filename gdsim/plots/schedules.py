@@ -11,9 +11,9 @@ from gdsim.problems import Expression
 from gdsim.rules import SGD
 from gdsim.schedules import SCHEDULES, Schedule
 from gdsim.stops import Record
-from gdsim.sweep.cells import schedule_name
+from gdsim.sweep.experiment.cells import schedule_name
+from gdsim.sweep.ranks.words import joined, shown_number
 from gdsim.sweep.sweep import Sweep
-from gdsim.sweep.words import joined, shown_number
 from gdsim.words import given
 
 RATE = Range(0.0, float("inf"), low_allowed=False)

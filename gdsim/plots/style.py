@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
-from gdsim.sweep.words import shown_number, shown_values
+from gdsim.sweep.ranks.words import shown_number, shown_values
 
 if TYPE_CHECKING:
     import matplotlib.axes

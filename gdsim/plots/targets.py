@@ -29,10 +29,10 @@ from gdsim.plots.style import (
     whiskers,
     with_intervals,
 )
-from gdsim.sweep.hits import Targets, checked_targets, own_targets
-from gdsim.sweep.ranking import ranked_cells
-from gdsim.sweep.reading import Result, axis_of, cell_coordinates, check_result, varied
-from gdsim.sweep.words import counted, shown_number
+from gdsim.sweep.ranks.hits import Targets, checked_targets, own_targets
+from gdsim.sweep.ranks.ranking import ranked_cells
+from gdsim.sweep.ranks.words import counted, shown_number
+from gdsim.sweep.results.reading import Result, axis_of, cell_coordinates, check_result, varied
 from gdsim.words import given
 
 SIZE = (8.2, 4.2)

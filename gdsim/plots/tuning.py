@@ -20,8 +20,8 @@ from gdsim.plots.style import (
     share_axis,
     with_intervals,
 )
-from gdsim.sweep.reading import Result, cells_in, check_result
-from gdsim.sweep.words import counted, shown_number
+from gdsim.sweep.ranks.words import counted, shown_number
+from gdsim.sweep.results.reading import Result, cells_in, check_result
 from gdsim.words import count_of
 
 SIZE = (8.2, 4.2)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
-from gdsim.sweep.frames import absent, few_runs, has_intervals, shown_columns, texts_of, written
-from gdsim.sweep.words import counted
+from gdsim.sweep.ranks.frames import absent, few_runs, has_intervals, shown_columns, texts_of, written
+from gdsim.sweep.ranks.words import counted
 
 MOST_ROWS = 20
 # Columns that are left out where the terminal is narrow, the first of these first; what is varied goes last, from the right.

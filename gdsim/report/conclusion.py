@@ -10,11 +10,11 @@ from gdsim.analysis.profiles import problem_of
 from gdsim.report.cells import noise_of
 from gdsim.report.tables import intervals, number, ranked_name, share
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
-from gdsim.sweep.hits import own_targets
-from gdsim.sweep.reading import cells_in, is_summary, worse_than_start
-from gdsim.sweep.result import sweep_behind
-from gdsim.sweep.table import table
-from gdsim.sweep.words import cell_texts, counted, shown_number
+from gdsim.sweep.ranks.hits import own_targets
+from gdsim.sweep.ranks.table import table
+from gdsim.sweep.ranks.words import cell_texts, counted, shown_number
+from gdsim.sweep.results.dataset import sweep_behind
+from gdsim.sweep.results.reading import cells_in, is_summary, worse_than_start
 
 FEW_STARTS = 30
 # Starts of which one half chooses cells and the other compares: a median of fewer than six has no 95% interval.

@@ -47,7 +47,7 @@ class Console:
         """The cells by rank, as far as they fit; which is the best, whether that is beyond noise, and whether a better rate may lie beyond the grid."""
         from gdsim.report.cells import heading_of, table_lines, verdict_of
         from gdsim.report.conclusion import at_the_edge
-        from gdsim.sweep.table import table
+        from gdsim.sweep.ranks.table import table
 
         frame = table(result)
         accuracy = table(result, columns="all").set_index("cell")["median_validation_accuracy"] if "validation_accuracy" in result else None

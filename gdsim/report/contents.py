@@ -10,10 +10,10 @@ from gdsim import plots
 from gdsim.analysis.profiles import problem_of
 from gdsim.report.conclusion import may_compare
 from gdsim.report.tables import Call
-from gdsim.sweep.hits import own_targets
-from gdsim.sweep.reading import cells_in, values_of
+from gdsim.sweep.ranks.hits import own_targets
+from gdsim.sweep.ranks.words import shown_number
+from gdsim.sweep.results.reading import cells_in, values_of
 from gdsim.sweep.sweep import Sweep
-from gdsim.sweep.words import shown_number
 
 # A map of a number and the optimizers is drawn where so many of its fields hold a cell.
 FILLED = 2 / 3

@@ -13,14 +13,14 @@ from gdsim.filenames import user_path
 from gdsim.report import contents
 from gdsim.report.conclusion import conclusion, unfinished, warnings
 from gdsim.report.tables import BEST, Call, Table, budgets, number, outcome, restarts, summary_outcome
-from gdsim.sweep.files import write_atomically
-from gdsim.sweep.hits import own_targets
-from gdsim.sweep.opening import open_results
-from gdsim.sweep.ranking import ranked_cells
-from gdsim.sweep.reading import dataset, loaded
-from gdsim.sweep.result import sweep_behind
-from gdsim.sweep.store import Store
-from gdsim.sweep.words import cell_texts
+from gdsim.store.files import write_atomically
+from gdsim.store.folder import Store
+from gdsim.sweep.ranks.hits import own_targets
+from gdsim.sweep.ranks.ranking import ranked_cells
+from gdsim.sweep.ranks.words import cell_texts
+from gdsim.sweep.results.dataset import sweep_behind
+from gdsim.sweep.results.opening import open_results
+from gdsim.sweep.results.reading import dataset, loaded
 from gdsim.words import count_of, size_of
 
 TEMPLATE = pathlib.Path(__file__).with_name("page.html")

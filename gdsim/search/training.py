@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 
 from gdsim.declarations import html_table
-from gdsim.sweep.ranking import Ranking, ranking_of, ranks_of
-from gdsim.sweep.reading import Dataset, cells_in
-from gdsim.sweep.result import coordinates_of
+from gdsim.sweep.ranks.ranking import Ranking, ranking_of, ranks_of
+from gdsim.sweep.results.dataset import coordinates_of
+from gdsim.sweep.results.reading import Dataset, cells_in
 from gdsim.sweep.resume import continue_from
 from gdsim.sweep.sweep import Sweep
 from gdsim.words import count_of

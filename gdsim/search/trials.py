@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gdsim.axes import Zipped, checked_whole
-from gdsim.sweep.cells import with_value
-from gdsim.sweep.ranking import ranked_cells
+from gdsim.sweep.experiment.cells import with_value
+from gdsim.sweep.ranks.ranking import ranked_cells
 from gdsim.sweep.sweep import Sweep
 
 if TYPE_CHECKING:

@@ -1,1 +1,11 @@
-"""Sweeps: an experiment as data, its cells and plan, its execution, its store and its result."""
+"""Sweeps: an experiment that is planned, trained and opened, and what is done with its folder.
+
+    experiment/   what is run, as data: fields, cells, forms in TOML and in a folder
+    planning/     chunks, their memory, which of them a folder lacks, whether it may take them
+    results/      Datasets, in memory or read from a folder as they are asked for
+    ranks/        what cells are compared by: times to a target, ranks, tables
+    execution/    chunks trained on threads, progress, runs that go on from earlier ends
+    cluster/      chunks trained on a Dask cluster, and clusters started for a sweep
+
+Each imports from those above it only. Here lie `run`, which joins them, and what users call: `gd.Sweep`, `gd.continue_from`, `gd.evaluate`, ...
+"""

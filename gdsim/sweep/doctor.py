@@ -12,10 +12,10 @@ import msgspec
 
 from gdsim.lanes.compiler import cache_folder, vector_bytes
 from gdsim.population.setting import last_cache_bytes
-from gdsim.sweep.cluster import workers_of
-from gdsim.sweep.cores import usable_cores
+from gdsim.sweep.cluster.driver import workers_of
+from gdsim.sweep.cluster.worker import versions
 from gdsim.sweep.known import wrong_answers
-from gdsim.sweep.worker import versions
+from gdsim.sweep.planning.cores import usable_cores
 from gdsim.words import installs
 
 CPU_FACTS = pathlib.Path("/proc/cpuinfo")

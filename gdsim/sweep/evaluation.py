@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gdsim import population
+from gdsim.canonical import digest
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.canonical import digest
-from gdsim.sweep.cells import cells_of
-from gdsim.sweep.execute import check_unedited
-from gdsim.sweep.reading import Dataset, Result, check_result
-from gdsim.sweep.result import feature_names, sweep_behind
+from gdsim.sweep.experiment.cells import cells_of
+from gdsim.sweep.results.dataset import feature_names, sweep_behind
+from gdsim.sweep.results.reading import Dataset, Result, check_result
+from gdsim.sweep.run import check_unedited
 from gdsim.words import given
 
 if TYPE_CHECKING:

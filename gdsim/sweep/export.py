@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from gdsim.filenames import user_path
-from gdsim.sweep.admission import chunk_seconds_of, create
-from gdsim.sweep.files import appearing
-from gdsim.sweep.opening import open_results
-from gdsim.sweep.shards import NAME, arrow_of, verify
-from gdsim.sweep.store import Store, StoreError
-from gdsim.sweep.stored import experiment_in
+from gdsim.store.files import appearing
+from gdsim.store.folder import Store, StoreError
+from gdsim.store.shards import NAME, arrow_of, verify
+from gdsim.sweep.experiment.stored import experiment_in
+from gdsim.sweep.planning.admission import chunk_seconds_of, create
+from gdsim.sweep.results.opening import open_results
 from gdsim.words import installs, nearest
 
 FORMATS = {".parquet": "Parquet", ".csv": "CSV", ".nc": "netCDF", ".zarr": "Zarr"}

@@ -8,9 +8,9 @@ from gdsim.axes import logspace, values
 from gdsim.problems import Problem
 from gdsim.rules import Rule
 from gdsim.statistics import median
-from gdsim.sweep.cells import with_value
-from gdsim.sweep.reading import Dataset
-from gdsim.sweep.result import losses_at_end
+from gdsim.sweep.experiment.cells import with_value
+from gdsim.sweep.results.dataset import losses_at_end
+from gdsim.sweep.results.reading import Dataset
 from gdsim.sweep.sweep import Sweep
 from gdsim.words import given
 

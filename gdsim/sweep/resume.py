@@ -8,17 +8,17 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.population import Batch, train_batch
 from gdsim.population.training import OF_STOPS, with_state_names
-from gdsim.sweep.cells import cells_of
-from gdsim.sweep.display import Wish, shown
-from gdsim.sweep.execute import Ways, check_unedited, runs_in
-from gdsim.sweep.longer import going_on, has_sums, why_not_whole_epochs
-from gdsim.sweep.outcomes import running
-from gdsim.sweep.plan import Plan, plan_of
-from gdsim.sweep.progress import Progress
-from gdsim.sweep.reading import Dataset, Result, check_result
-from gdsim.sweep.remaining import remaining_of
-from gdsim.sweep.result import dataset, joined, remembered, sweep_behind
-from gdsim.sweep.threads import Threads, Work
+from gdsim.sweep.execution.display import Wish, shown
+from gdsim.sweep.execution.outcomes import running
+from gdsim.sweep.execution.progress import Progress
+from gdsim.sweep.execution.remaining import remaining_of
+from gdsim.sweep.execution.threads import Threads, Work
+from gdsim.sweep.experiment.cells import cells_of
+from gdsim.sweep.planning.longer import going_on, has_sums, why_not_whole_epochs
+from gdsim.sweep.planning.plan import Plan, plan_of
+from gdsim.sweep.results.dataset import dataset, joined, remembered, sweep_behind
+from gdsim.sweep.results.reading import Dataset, Result, check_result
+from gdsim.sweep.run import Ways, check_unedited, runs_in
 from gdsim.variables import WORDS
 
 

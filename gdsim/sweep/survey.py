@@ -8,15 +8,15 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from gdsim.sweep.admission import chunk_seconds_of
-from gdsim.sweep.display import duration
-from gdsim.sweep.heartbeat import Driver, driver_of
-from gdsim.sweep.kept import missing_chunks
-from gdsim.sweep.places import File, State, data_name
-from gdsim.sweep.plan import plan_of
-from gdsim.sweep.shards import DamagedShardError, Shard, read_footer, verify
-from gdsim.sweep.store import Store, StoreError
-from gdsim.sweep.stored import arrays_of, experiment_in
+from gdsim.store.folder import Store, StoreError
+from gdsim.store.places import File, State, data_name
+from gdsim.store.shards import DamagedShardError, Shard, read_footer, verify
+from gdsim.sweep.execution.display import duration
+from gdsim.sweep.execution.heartbeat import Driver, driver_of
+from gdsim.sweep.experiment.stored import arrays_of, experiment_in
+from gdsim.sweep.planning.admission import chunk_seconds_of
+from gdsim.sweep.planning.kept import missing_chunks
+from gdsim.sweep.planning.plan import plan_of
 from gdsim.words import are, count_of, size_of
 
 # The rate is that of the shards of the last minutes; a folder into which none came for so long is at rest.

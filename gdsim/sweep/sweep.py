@@ -14,19 +14,19 @@ from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.starts import Start
 from gdsim.stops import Record, Stop
-from gdsim.sweep.cells import cells_of
-from gdsim.sweep.declaration import Experiment
-from gdsim.sweep.execute import Ways, run_sweep
-from gdsim.sweep.overrides import changed
-from gdsim.sweep.parts import checked_part
-from gdsim.sweep.plan import CHUNK_SECONDS, Plan, plan_of
-from gdsim.sweep.tables import ExperimentError, experiment_from
-from gdsim.sweep.toml import read_toml
+from gdsim.sweep.experiment.cells import cells_of
+from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.experiment.overrides import changed
+from gdsim.sweep.experiment.tables import ExperimentError, experiment_from
+from gdsim.sweep.experiment.toml import read_toml
+from gdsim.sweep.planning.parts import checked_part
+from gdsim.sweep.planning.plan import CHUNK_SECONDS, Plan, plan_of
+from gdsim.sweep.run import Ways, run_sweep
 
 if TYPE_CHECKING:
     import xarray
 
-    from gdsim.sweep.progress import State
+    from gdsim.sweep.execution.progress import State
 
 
 class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,9 +103,9 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
         that `gdsim merge` joins; all with the same `chunk_seconds`. What is there of the whole comes back.
         `chunk_seconds`: how much work of one core is scheduled and stored at once. `attempts`: how often a chunk that raises is
         tried before it is set aside. `mix` lets a folder hold runs of kernels whose bits differ. `progress`: one line that updates,
-        in a terminal and in a notebook; True, anywhere; False, nowhere; or a function, called with a `gdsim.sweep.progress.State`.
+        in a terminal and in a notebook; True, anywhere; False, nowhere; or a function, called with a `gdsim.sweep.execution.progress.State`.
 
-        Raises ValueError for what cannot be run, and `gdsim.sweep.outcomes.UnfinishedError`, all that could be finished being
+        Raises ValueError for what cannot be run, and `gdsim.sweep.execution.outcomes.UnfinishedError`, all that could be finished being
         kept, where chunks fail, the folder cannot be written or the scheduler is lost.
         """
         return run_sweep(self, Ways(threads, lanes, client, attempts, chunk_seconds, checked_part(part)), out=out, runs=runs, progress=progress, mix=mix)

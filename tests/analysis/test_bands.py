@@ -57,7 +57,7 @@ def test_more_runs_than_fit_at_once_are_taken_in_parts(monkeypatch):
     result = rosenbrock().run()
     whole = analysis.bands(result)
     monkeypatch.setattr("gdsim.analysis.quantiles.BYTES_AT_ONCE", 3000)
-    monkeypatch.setattr("gdsim.sweep.reading.BLOCK_VALUES", 100)
+    monkeypatch.setattr("gdsim.sweep.results.reading.BLOCK_VALUES", 100)
     assert analysis.bands(result).identical(whole)
 
 

@@ -18,11 +18,11 @@ import dask.config
 import distributed
 import pytest
 
-from gdsim.sweep import deployment
-from gdsim.sweep.certificates import certificates
-from gdsim.sweep.dasksettings import SELDOM, exports
-from gdsim.sweep.deployment import KINDS, Local, Slurm, Ssh, read_deployment
-from gdsim.sweep.outcomes import UnfinishedError
+from gdsim.sweep.cluster import deployment
+from gdsim.sweep.cluster.certificates import certificates
+from gdsim.sweep.cluster.dasksettings import SELDOM, exports
+from gdsim.sweep.cluster.deployment import KINDS, Local, Slurm, Ssh, read_deployment
+from gdsim.sweep.execution.outcomes import UnfinishedError
 from tests.cluster.manifests import CLUSTER
 from tests.helpers import gdsim
 

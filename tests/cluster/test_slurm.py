@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gdsim.sweep.deployment import Slurm, started
+from gdsim.sweep.cluster.deployment import Slurm, started
 from tests.cluster.conftest import CUT, experiment
 from tests.cluster.manifests import CLUSTER
 from tests.faults.machinery import finished, gdsim, shards, wait_until

@@ -12,8 +12,8 @@ import distributed
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.deployment import Local, Ssh, started
-from gdsim.sweep.outcomes import UnfinishedError
+from gdsim.sweep.cluster.deployment import Local, Ssh, started
+from gdsim.sweep.execution.outcomes import UnfinishedError
 from tests.cluster.conftest import CUT
 from tests.faults.machinery import finished, free_port, gdsim, python, shards, wait_until
 
@@ -118,7 +118,7 @@ def test_ssh_outlives_no_driver(sshd, tmp_path):
     (tmp_path / "ssh.toml").write_text(made)
     script = f"""
 import os
-from gdsim.sweep import deployment
+from gdsim.sweep.cluster import deployment
 deployment.IDLE = "5 s"
 with deployment.started(deployment.read_deployment("ssh:{tmp_path}/ssh.toml")):
     os.kill(os.getpid(), 9)

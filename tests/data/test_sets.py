@@ -138,7 +138,7 @@ def test_sets_and_names_travel_into_a_folder_and_back(tmp_path):
     data = gd.Data(X, np.array(["a", "b", "c"])[y], validation=0.2, test=0.2, standardize=True)
     sweep = gd.Sweep(problem=gd.MLP(data, hidden=[2]), optimizer=gd.SGD(lr=0.1), steps=3)
     sweep.run(out=tmp_path / "kept")
-    from gdsim.sweep.result import sweep_behind
+    from gdsim.sweep.results.dataset import sweep_behind
 
     (problem,) = sweep_behind(gd.open(tmp_path / "kept")).problem
     assert problem.data == data

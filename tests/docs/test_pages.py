@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import gdsim
 from gdsim.cli import main
-from gdsim.sweep.toml import read_toml
+from gdsim.sweep.experiment.toml import read_toml
 
 ROOT = pathlib.Path(gdsim.__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)

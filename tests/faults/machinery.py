@@ -13,8 +13,8 @@ import threading
 import time
 from unittest import mock
 
-from gdsim.sweep import admission
-from gdsim.sweep.store import Store
+from gdsim.store.folder import Store
+from gdsim.sweep.planning import admission
 
 GUARD = 600  # seconds after which a process counts as hanging; no measurement
 

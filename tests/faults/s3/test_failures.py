@@ -12,8 +12,8 @@ import time
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.outcomes import UnfinishedError
-from gdsim.sweep.places import UnreachableError
+from gdsim.store.places import UnreachableError
+from gdsim.sweep.execution.outcomes import UnfinishedError
 from gdsim.sweep.survey import survey, verify_folder
 from tests.faults.machinery import Cluster, finished, free_port, python, wait_until
 from tests.faults.machinery import gdsim as started
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.full
 
 def test_the_nth_request_fails(sweep, whole, s3, url, monkeypatch):
     """What is there stays good, and the same call finishes it."""
-    from gdsim.sweep.buckets import Bucket
+    from gdsim.store.buckets import Bucket
 
     ask, wanted, n = Bucket._call, files(whole, "shards"), 0
     for n in range(1, 60, 5):
@@ -51,7 +51,7 @@ def test_the_nth_request_fails(sweep, whole, s3, url, monkeypatch):
 
 def test_a_server_that_is_gone_from_the_nth_request_on_is_no_bad_input(sweep, s3, url, monkeypatch):
     """Also when all is trained, and only to be opened."""
-    from gdsim.sweep.buckets import Bucket
+    from gdsim.store.buckets import Bucket
 
     ask, asked, last = Bucket._said, [0], [10**9]
 
@@ -95,7 +95,7 @@ def test_a_line_of_the_log_that_hangs_keeps_no_process_from_ending():
     """Nor a thread that has a line to put from taking the next where one could not be put."""
     script = """
 import threading
-from gdsim.sweep import notes
+from gdsim.store import notes
 held, there, counted = threading.Event(), [], threading.Semaphore(0)
 def put(name, data):
     if name == "hangs":
@@ -129,7 +129,7 @@ def test_credentials_and_packages_that_are_missing(sweep, url, monkeypatch, anew
 
 
 def test_a_put_to_a_server_that_says_nothing_ends(s3, monkeypatch, anew):
-    from gdsim.sweep import buckets
+    from gdsim.store import buckets
 
     anew()
     monkeypatch.setattr(buckets, "REQUEST_SECONDS", 0.3)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.sweep import heartbeat
-from gdsim.sweep.admission import check, document_of
-from gdsim.sweep.store import Store
-from gdsim.sweep.stored import experiment_in
+from gdsim.store.folder import Store
+from gdsim.sweep.execution import heartbeat
+from gdsim.sweep.experiment.stored import experiment_in
+from gdsim.sweep.planning.admission import check, document_of
 from gdsim.sweep.survey import survey, verify_folder
 from tests.faults.machinery import created_at_once
 from tests.faults.s3 import CHUNKS, files, key_of, objects
@@ -110,7 +110,7 @@ def test_of_two_experiments_the_second_is_refused(sweep, s3, url):
 
 def test_the_log_does_not_hold_up_the_training(sweep, whole, s3, url, monkeypatch, tmp_path):
     """Where a line takes a while, the next chunks do not wait for it; all lines are there in the end, in order."""
-    from gdsim.sweep.buckets import Bucket
+    from gdsim.store.buckets import Bucket
 
     put, lines = Bucket.put, 0
     at_hand, waiting = threading.Event(), []

@@ -1,0 +1,124 @@
+"""The client of a cluster: of one that is there, or of one that is started for a sweep."""
+
+import contextlib
+import importlib.util
+import json
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from gdsim.sweep.cluster.dasksettings import quiet
+from gdsim.sweep.cluster.deployment import Deployment, Local, started
+from gdsim.sweep.execution.outcomes import UnfinishedError
+from gdsim.words import given
+
+ADDRESS = re.compile(r"inproc://.+|([a-z]+://)?[^\s/:]+:\d+/?|([a-z]+://)?\[[0-9a-fA-F:.%\w]+\]:\d+/?")
+
+
+@contextlib.contextmanager
+def client_of(client: Any) -> Iterator[Any]:
+    """The `distributed.Client` that is given, or one of the scheduler at an address or of a cluster, closed at the end.
+
+    Raises ValueError or TypeError for what no sweep can use.
+    """
+    import distributed
+    from distributed.deploy.cluster import Cluster as Deployed
+
+    if isinstance(client, str):
+        with connected(scheduler=client) as found:
+            yield found
+        return
+    if isinstance(client, distributed.Client | Deployed) and client.asynchronous:
+        raise ValueError("client is asynchronous, and a sweep waits for its cluster: give the scheduler's address, or a Client without asynchronous=True")
+    if isinstance(client, Deployed):
+        with contextlib.closing(distributed.Client(client, set_as_default=False)) as found:
+            yield found
+        return
+    if not isinstance(client, distributed.Client):
+        raise TypeError(f"client must be a distributed.Client, a cluster, or a scheduler's address such as 'tcp://10.0.0.5:8786'; {given(client)} was given")
+    yield client
+
+
+def dashboard_of(client: Any) -> str | None:
+    """The address of a cluster's dashboard; None where its scheduler has none."""
+    import importlib.metadata
+
+    try:
+        client.run_on_scheduler(importlib.metadata.version, "bokeh")
+        return client.dashboard_link or None
+    except Exception:  # it has no bokeh, or answers no such question
+        return None
+
+
+@contextlib.contextmanager
+def connected(
+    *,
+    scheduler: str | None = None,
+    scheduler_file: Any = None,
+    workers: int | None = None,
+    tls: tuple[Any, Any, Any] | None = None,
+    deployment: Deployment | None = None,
+    chunk_seconds: float = 10.0,
+) -> Iterator[Any]:
+    """A `distributed.Client`: of the scheduler at an address or in a file, or of a cluster that is started for the block.
+
+    That is a `deployment`'s, or one of `workers` processes here, one thread each, with TLS where it is installed. `tls` are the files of the authority's certificate,
+    of one's own and of its key; `chunk_seconds` is the sweep's. Raises UnfinishedError where no scheduler answers, ValueError where none can.
+    """
+    if workers is not None:
+        deployment = Local(workers=workers, tls=can_encrypt())
+    with quiet():
+        if deployment is None:
+            with _reaching(scheduler, scheduler_file, tls) as client:
+                yield client
+            return
+        import distributed
+
+        with started(deployment, chunk_seconds) as cluster, distributed.Client(cluster) as client:
+            yield client
+
+
+def can_encrypt() -> bool:
+    """Whether what TLS needs is installed."""
+    return importlib.util.find_spec("cryptography") is not None
+
+
+def _check_scheduler_file(path: pathlib.Path) -> None:
+    """Refuses a file that is there and that no scheduler has written. Raises ValueError."""
+    try:
+        is_one = not path.exists() or isinstance(json.loads(path.read_bytes())["address"], str)
+    except (ValueError, KeyError, TypeError):
+        is_one = False
+    if not is_one:
+        raise ValueError(f"{str(path)!r} is no file in which a scheduler has left its address, as --scheduler-file of dask scheduler does")
+
+
+@contextlib.contextmanager
+def _reaching(scheduler: str | None, scheduler_file: Any, tls: tuple[Any, Any, Any] | None) -> Iterator[Any]:
+    """The client of a scheduler that is there."""
+    import distributed
+    from dask.config import get
+    from dask.utils import parse_timedelta
+
+    security = None
+    if tls is not None:
+        authority, certificate, key = map(str, tls)
+        security = distributed.Security(tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key, require_encryption=True)
+        try:
+            security.get_connection_args("client")
+        except OSError as error:
+            raise ValueError(f"{authority!r}, {certificate!r} and {key!r} are no certificates and key that TLS can use: {error}") from None
+    if scheduler_file is not None:
+        _check_scheduler_file(pathlib.Path(scheduler_file))
+    if scheduler is not None and not ADDRESS.fullmatch(scheduler):
+        raise ValueError(f"a scheduler's address is like tcp://10.0.0.5:8786, with a host and a port; {given(scheduler)} was given")
+    place = scheduler or str(scheduler_file)
+    timeout = parse_timedelta(get("distributed.comm.timeouts.connect"))  # to reach it at first, and after it was lost
+    try:
+        client = distributed.Client(scheduler, scheduler_file=scheduler_file and str(scheduler_file), security=security, timeout=timeout)
+    except (OSError, ValueError, TypeError) as error:
+        kind = UnfinishedError if isinstance(error, OSError) else ValueError
+        raise kind(f"no scheduler answers at {place!r} within {timeout:g} s: {' '.join(str(error).split()) or type(error).__name__}") from None
+    with client:
+        yield client

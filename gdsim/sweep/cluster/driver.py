@@ -1,0 +1,225 @@
+"""The driver of a sweep on a Dask cluster: sends chunks to its workers, and counts what comes back.
+
+What travels to a worker is the folder's path, the experiment's hash and a task, chunks of about a second altogether: what Dask
+does for a task, about 10 ms of the driver and the scheduler, it does not do for every short chunk.
+"""
+
+import collections
+import contextlib
+import math
+import pathlib
+import queue
+import secrets
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from gdsim.canonical import digest
+from gdsim.store.folder import Store
+from gdsim.sweep.cluster.worker import ChunkError, MismatchError, Receipt, mismatch, train_chunks, versions
+from gdsim.sweep.execution.outcomes import Failure, Outcome, UnfinishedError, failure_of
+from gdsim.sweep.execution.progress import Progress, Tally
+from gdsim.sweep.planning.memory import check_worker
+from gdsim.sweep.planning.plan import Chunk, Plan
+from gdsim.words import count_of
+
+# Tasks on the way for each thread of the cluster: one in training, one at hand, and some for workers that are quick.
+TASKS_PER_THREAD, FEWEST_TASKS = 2, 4
+# How long short chunks of a task take together, how many they are at most, and into how many tasks of a thread the last are cut.
+TASK_SECONDS, CHUNKS_PER_TASK, LAST_TASKS = 1.0, 128, 4
+LOOK_SECONDS = 2.0
+# How long a cluster may have no workers before someone to whom no progress is shown is told so.
+ALONE_SECONDS = 3.0
+ANSWER_SECONDS = 30.0
+
+
+def workers_of(client: Any) -> dict[str, str]:
+    """By the address of each of a cluster's workers, why it cannot give the bits of this process; nothing where it can.
+
+    A worker that dies as it is asked is left out: each checks again with every chunk.
+    """
+    wrong = {}
+    for address, found in client.run(versions, on_error="return").items():
+        if isinstance(found, OSError):
+            continue
+        if isinstance(found, BaseException):
+            wrong[address] = "it has no gdsim" if isinstance(found, ModuleNotFoundError) else f"{type(found).__name__}: {found}"
+        else:
+            wrong[address] = mismatch(found, versions())
+    return wrong
+
+
+def modules_beside(sweep: Any) -> list[str]:
+    """The folders of the user's own modules, where workers look for them too."""
+    files = {getattr(sys.modules.get(p.function.__module__), "__file__", None) for p in sweep.problem if p.__struct_config__.tag == "own"}
+    return sorted(str(pathlib.Path(f).resolve().parent) for f in files if f)
+
+
+class Cluster:
+    """An executor on a `distributed.Client`, whose workers see the folder under the same path."""
+
+    def __init__(self, client: Any, sweep: Any, plan: Plan, store: Store, lanes: int | None, progress: Progress, earlier: int | None = None) -> None:
+        self.client, self.plan, self.progress = client, plan, progress
+        self.fixed = (store.place.address, digest(sweep))
+        self.rest = (lanes, earlier, versions(), tuple(modules_beside(sweep)))
+        self.ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.going: dict[str, tuple[Any, Sequence[Chunk]]] = {}
+        self.outcomes: collections.deque[Outcome] = collections.deque()  # of tasks that are done
+        self.chunk_seconds, self.finished = math.inf, 0  # of a thread, as chunks came back; how many since the last look
+        self.failed_on: dict[str, set[str]] = {}
+        self.uncounted: list[Any] = []  # futures of finished tasks
+        self.sent, self.mark = 0, secrets.token_hex(4)
+        self.counted = time.perf_counter()
+        self.threads, self.looked = 0, -LOOK_SECONDS
+        self.alone: float | None = time.perf_counter()  # since when there were no workers; None once there were some, or it was said
+        self._check_workers()
+
+    def _check_workers(self) -> None:
+        """Refuses workers that would give other bits, and a scheduler that could not read what is sent, before anything is."""
+        try:
+            self.client.run_on_scheduler(mismatch, {}, {})
+        except ModuleNotFoundError as error:
+            raise MismatchError(f"the scheduler lacks a package that it needs to hand out chunks ({error}): start it where gdsim is installed") from None
+        wrong = [f"{address}: {text}" for address, text in workers_of(self.client).items() if text]
+        if wrong:
+            raise MismatchError(f"{count_of(len(wrong), 'worker')} cannot give the same bits as this process: {wrong[0]}")
+        for worker in self.client.scheduler_info()["workers"].values():
+            check_worker(self.plan, worker.get("memory_limit") or 0, worker.get("nthreads", 1))
+
+    def room(self, waiting: int) -> int:
+        """How many of so many chunks would keep a worker busy as one task; 0 while the scheduler is being reached again."""
+        if self.client.status != "running":
+            if self.client.status in ("closing", "closed"):
+                raise UnfinishedError("the scheduler cannot be reached any more; what is finished is kept")
+            return 0
+        self._look()
+        if len(self.going) >= max(FEWEST_TASKS, TASKS_PER_THREAD * self.threads):
+            return 0
+        fitting = min(CHUNKS_PER_TASK, int(TASK_SECONDS / self.chunk_seconds))
+        share = waiting // (LAST_TASKS * max(1, self.threads))  # so that the last tasks are short, and no worker waits long for another's
+        return max(1, min(fitting, share))
+
+    def _look(self) -> None:
+        """Finds out, now and then, how many threads the workers have, and how long each of them took for a chunk of late."""
+        now = time.perf_counter()
+        if now - self.looked <= LOOK_SECONDS or self.client.status != "running":
+            return
+        if self.finished and self.threads:
+            seconds = self.threads * (now - self.looked) / self.finished
+            self.chunk_seconds = seconds if math.isinf(self.chunk_seconds) else (self.chunk_seconds + seconds) / 2
+        self.looked, self.finished = now, 0
+        try:
+            self.threads = sum(self.client.sync(self.client.scheduler.ncores, callback_timeout=5.0).values())
+            self.progress.remaining.threads = self.threads
+        except (OSError, TimeoutError):
+            return  # the client reports a lost scheduler by itself
+        self._say_alone(now)
+
+    def _say_alone(self, now: float) -> None:
+        """Says that there are no workers: in the progress, or by a warning where none is shown."""
+        alone = "" if self.threads else "the cluster has no workers; waiting for some"
+        self.progress.say(alone)
+        if not alone:
+            self.alone = None
+        elif self.progress.listener is None and self.alone is not None and now - self.alone > ALONE_SECONDS:
+            self.alone = None
+            warnings.warn(f"{alone} (Ctrl-C ends it)", RuntimeWarning, stacklevel=2)
+
+    def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
+        """Sends chunks out as one task; if one was tried before, to a worker on which none of them has failed, where there is one."""
+        from gdsim.sweep.cluster.metrics import task_name
+
+        # After what it trains a chunk, of this driver: another's may go into another folder.
+        key = f"{task_name(self.plan, chunks)}-{chunks[0].name}-{self.mark}-{self.sent}"
+        others = {"workers": self._others(chunks), "allow_other_workers": True} if tried else {}
+        future = self.client.submit(train_chunks, *self.fixed, chunks, *self.rest, key=key, priority=-self.sent, pure=False, **others)
+        self.sent += 1
+        self.going[key] = (future, chunks)
+        future.add_done_callback(lambda done: self.ready.put(done.key))
+
+    def _others(self, chunks: Sequence[Chunk]) -> list[str] | None:
+        """The workers on which none of these chunks has failed; None, for any, where there are no others."""
+        failed = set[str]().union(*(self.failed_on.get(c.name, ()) for c in chunks))
+        return [w for w in self.client.sync(self.client.scheduler.ncores) if w not in failed] or None
+
+    def next(self, timeout: float) -> Outcome | None:
+        """The next outcome, or None if there is none in this time."""
+        if not self.outcomes:
+            try:
+                future, chunks = self.going.pop(self.ready.get(timeout=timeout))
+            except queue.Empty:
+                self._look()
+                return None
+            self.outcomes.extend(self._outcomes_of(chunks, future))
+        return self.outcomes.popleft()
+
+    def _outcomes_of(self, chunks: Sequence[Chunk], future: Any) -> list[Outcome]:
+        """What has become of a task's chunks."""
+        if future.status == "finished":
+            self._finish(chunks)
+            self.finished += len(chunks)
+            self.uncounted.append(future)
+            if time.perf_counter() - self.counted >= LOOK_SECONDS:
+                self._count()
+            return [Outcome(c) for c in chunks]
+        error = future.exception(timeout=ANSWER_SECONDS) if future.status == "error" else None
+        future.release()
+        return self._unfinished(chunks, error)
+
+    def _unfinished(self, chunks: Sequence[Chunk], error: Any) -> list[Outcome]:
+        """What has become of the chunks of a task that was lost with its workers or the scheduler, or in which one raised."""
+        from distributed.scheduler import KilledWorker
+
+        if error is None or isinstance(error, KilledWorker):
+            lost = Failure("lost", str(error or "the scheduler is gone"))
+            return [Outcome(c, failure=lost) for c in chunks]
+        if not isinstance(error, ChunkError):  # a worker that could not even read the task
+            return [Outcome(c, failure=failure_of("raised", error)) for c in chunks]
+        receipts, failure = error.args
+        finished = len(receipts)
+        self._finish(chunks[:finished])
+        self._read(receipts)
+        self.failed_on.setdefault(chunks[finished].name, set()).add(failure.where)
+        behind = Failure("lost", "the chunk before it failed")
+        return [
+            *(Outcome(c) for c in chunks[:finished]),
+            Outcome(chunks[finished], failure=failure),
+            *(Outcome(c, failure=behind) for c in chunks[finished + 1 :]),
+        ]
+
+    def _finish(self, chunks: Sequence[Chunk]) -> None:
+        """Counts the runs of finished chunks."""
+        for chunk in chunks:
+            self.progress.remaining.finish(chunk.group, chunk.size)
+        self.progress.add(Tally(runs=sum(c.size for c in chunks)))
+
+    def _read(self, receipts: Sequence[Receipt]) -> None:
+        """Takes what workers say of finished chunks, whose runs were counted."""
+        for group, tally, seconds in receipts:
+            self.progress.remaining.time(group, tally.runs, seconds)
+            self.progress.add(tally._replace(runs=0))
+
+    def _count(self) -> None:
+        """Asks for the receipts of finished tasks, of many at once. They are for the progress alone."""
+        with contextlib.suppress(OSError, TimeoutError):
+            asked = lambda: self.client.gather(self.uncounted, errors="skip", asynchronous=True)  # noqa: E731
+            for found in self.client.sync(asked, callback_timeout=ANSWER_SECONDS):
+                self._read(found)
+        self._forget()
+
+    def _forget(self) -> None:
+        for future in self.uncounted:
+            future.release()
+        self.uncounted.clear()
+        self.counted = time.perf_counter()
+
+    def close(self) -> None:
+        """Gives up what has not begun; workers finish what they are at, and it is kept."""
+        if self.uncounted and not self.going and self.client.status == "running":
+            self._count()
+        for future, _ in self.going.values():
+            future.release()
+        self.going.clear()
+        self._forget()

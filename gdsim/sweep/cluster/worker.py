@@ -1,0 +1,130 @@
+"""What a worker of a Dask cluster does: trains chunks, writes the shard of each into the shared folder, and says so in a few numbers.
+
+The experiment and its data are read from the folder, once in a worker's process. Workers and the driver need the same gdsim, Numba,
+NumPy and PyArrow: bits depend on them.
+"""
+
+import functools
+import importlib.metadata
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from gdsim.canonical import digest
+from gdsim.lanes.compiler import gdsim_sources
+from gdsim.store.folder import Store
+from gdsim.sweep.execution.continuation import Earlier
+from gdsim.sweep.execution.outcomes import failure_of
+from gdsim.sweep.execution.progress import Tally, tally_of
+from gdsim.sweep.execution.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
+from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.experiment.stored import experiment_in
+from gdsim.sweep.planning.kept import keep
+from gdsim.sweep.planning.plan import MOST_SECONDS, Chunk, Plan, plan_of
+from gdsim.version import VERSION
+
+PACKAGES = ("numba", "numpy", "pyarrow")
+
+
+class MismatchError(ValueError):
+    """Workers that would give other bits, or see another folder, than the driver."""
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """What a chunk's bytes depend on beside the experiment."""
+    return {"gdsim": f"{VERSION} ({gdsim_sources()[:12]})", **{p: importlib.metadata.version(p) for p in PACKAGES}}
+
+
+def mismatch(worker: dict[str, str], driver: dict[str, str]) -> str:
+    """Where two tables of versions differ, in words; nothing if they agree."""
+    return "; ".join(f"{p} {worker.get(p, 'missing')} there and {v} here" for p, v in driver.items() if worker.get(p) != v)
+
+
+class Receipt(NamedTuple):
+    """What a worker says of a chunk that it has written."""
+
+    group: int
+    tally: Tally
+    seconds: float  # of one thread
+
+
+class ChunkError(Exception):
+    """What went wrong in a task: the receipts of the chunks that were finished before, and a Failure, in words, so that any process can read it."""
+
+
+_planning = threading.Lock()
+
+
+@functools.lru_cache(maxsize=4)
+def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> tuple[Experiment, Plan]:
+    sys.path += [b for b in beside if b not in sys.path]
+    store = Store(folder)
+    held = store.experiment()
+    if held["sha256"] != experiment:
+        raise MismatchError(f"the folder {folder!r} holds another experiment by now, or is another folder on this worker")
+    sweep = experiment_in(store, held)
+    edited = next((p for p in sweep.problem if p.is_edited), None)
+    if edited is not None:
+        raise MismatchError(f"{edited.name} has another source on this worker")
+    return sweep, plan_of(sweep, MOST_SECONDS)  # as its own chunks are not asked for
+
+
+_local = threading.local()
+
+
+def train_chunks(
+    folder: str, experiment: str, chunks: Sequence[Chunk], lanes: int | None, earlier: int | None, expected: dict[str, str], beside: tuple[str, ...]
+) -> list[Receipt]:
+    """What a worker does: trains chunks, writes the shard of each, and says so. Raises ChunkError, whatever goes wrong."""
+    from distributed import get_worker
+
+    kind, receipts = "refused", list[Receipt]()
+    try:
+        wrong = mismatch(versions(), expected)
+        if wrong:
+            raise MismatchError(f"a worker cannot give the same bits: {wrong}")
+        with _planning:
+            sweep, plan = _plan_in(folder, experiment, beside)
+            trainer = train_from_start if earlier is None else _earlier_in(folder, sweep, plan, earlier).train
+        for chunk in chunks:
+            kind = "raised"
+            receipt, result = _trained(plan, chunk, lanes, trainer)
+            kind = "unwritten"
+            keep(Store(folder), plan, chunk, result)
+            receipts.append(receipt)
+    except Exception as error:
+        if kind == "refused" and isinstance(error, OSError):
+            kind = "unread"
+        raise ChunkError(receipts, failure_of(kind, error)._replace(where=get_worker().address, error=None)) from None
+    return receipts
+
+
+_earlier: dict[tuple[str, str, int], Earlier] = {}
+
+
+def _earlier_in(folder: str, sweep: Experiment, plan: Plan, steps: int) -> Earlier:
+    """The ends of the folder's runs after fewer steps, found once in a worker's process."""
+    key = (folder, digest(sweep), steps)
+    if key not in _earlier:
+        _earlier[key] = Earlier(sweep, plan, Store(folder).find().shards, steps)
+    return _earlier[key]
+
+
+def _trained(plan: Plan, chunk: Chunk, lanes: int | None, trainer: Trainer) -> tuple[Receipt, Any]:
+    """(what is said of a chunk, its results), trained batch by batch in this thread."""
+    if not hasattr(_local, "workspaces"):
+        _local.workspaces = {}
+    works = batches_of(plan, chunk, lanes, None, 1)
+    gathering = gathering_of(plan, chunk, works)
+    seconds = 0.0
+    for work in works:
+        prepare(work)
+        batch, began = work.batch(plan), time.perf_counter()
+        columns = trainer(work, batch, _local.workspaces, None)
+        seconds += time.perf_counter() - began
+        gathering.count_in(tally_of(columns))
+        gathering.put(work, batch, columns)
+    return Receipt(chunk.group, gathering.tally, seconds), gathering.result()

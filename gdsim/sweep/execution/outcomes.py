@@ -1,0 +1,117 @@
+"""One loop that drives every executor: chunks go out as there is room, outcomes come back as they are there."""
+
+import collections
+import contextlib
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from gdsim.kernels.mistakes import CodeError
+from gdsim.sweep.execution.progress import Progress, hearing
+from gdsim.sweep.planning.plan import Chunk
+
+WAIT_SECONDS = 0.2
+
+
+class UnfinishedError(RuntimeError):
+    """A sweep that could not be finished: what is finished is kept, and the same call goes on from there."""
+
+
+class FailingError(UnfinishedError):
+    """A sweep of which only chunks are left that fail however often they are tried: the same call would fail again."""
+
+
+class Failure(NamedTuple):
+    """Why a chunk is not finished."""
+
+    # "raised" by its training, "mistaken" where code of the user's cannot be compiled, "unread" or "unwritten" by a worker that the folder
+    # failed, "lost" with its worker, scheduler or task; "refused" by a worker or the folder
+    kind: str
+    reason: str
+    text: str = ""  # the traceback
+    where: str = ""  # the worker's address
+    error: BaseException | None = None  # of this process
+
+
+def failure_of(kind: str, error: BaseException) -> Failure:
+    """An exception as a failure, of this kind but for code that cannot be compiled."""
+    said = " ".join(str(error).split())
+    if isinstance(error, CodeError):
+        kind, reason = "mistaken", said
+    else:
+        reason = f"{type(error).__name__}: {said}"
+    return Failure(kind, reason, "".join(traceback.format_exception(error)), error=error)
+
+
+class Outcome(NamedTuple):
+    """What has become of a chunk: its columns or its summary, unless a store took them; or why there are none."""
+
+    chunk: Chunk
+    result: Any = None
+    failure: Failure | None = None
+
+
+class Executor(Protocol):
+    """What trains chunks: threads of this process, or the workers of a cluster."""
+
+    def room(self, waiting: int) -> int:
+        """How many of so many chunks would keep someone busy."""
+        ...
+
+    def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
+        """Takes chunks, of which some may have been tried before."""
+        ...
+
+    def next(self, timeout: float) -> Outcome | None:
+        """The next outcome, or None if there is none in this time."""
+        ...
+
+    def close(self) -> None:
+        """Gives up what is on the way."""
+        ...
+
+
+@contextlib.contextmanager
+def running(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int) -> Iterator[Iterator[Outcome]]:
+    """The outcomes of chunks, with an executor that is closed at the end, whatever ends it."""
+    with progress.ticking(), hearing(progress):
+        try:
+            yield _outcomes(executor, chunks, progress, attempts)
+        finally:
+            executor.close()
+
+
+def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int) -> Iterator[Outcome]:
+    """What becomes of each chunk, in the order in which they are done.
+
+    A chunk that raises is tried again, and given up in the end; one that is lost with its worker is sent out until it comes
+    back. What the folder cannot give or take, try after try, or a worker refuses, ends the sweep: it would be the same with every
+    chunk. Raises UnfinishedError then, and CodeError for code that no try compiles.
+    """
+    waiting = collections.deque(chunks)
+    tries: collections.Counter[str] = collections.Counter()
+    going = 0
+    while waiting or going:
+        while waiting and (room := executor.room(len(waiting))):
+            chunks = [waiting.popleft() for _ in range(room)]
+            executor.submit(chunks, any(tries[c.name] for c in chunks))
+            going += room
+        outcome = executor.next(WAIT_SECONDS)
+        progress.hear()
+        if outcome is None:
+            continue
+        going -= 1
+        failure = outcome.failure
+        if failure is None:
+            yield outcome
+            continue
+        if failure.kind == "mistaken":
+            raise CodeError(failure.reason)
+        tries[outcome.chunk.name] += failure.kind != "lost"
+        is_last = tries[outcome.chunk.name] >= attempts
+        if failure.kind == "refused" or (failure.kind in ("unread", "unwritten") and is_last):
+            raise UnfinishedError(failure.reason) from failure.error
+        if is_last and failure.kind == "raised":
+            yield outcome
+        else:
+            waiting.append(outcome.chunk)

@@ -1,0 +1,276 @@
+"""Threads of this process that train chunks: a chunk's runs are cut into batches, so that every thread has some of them."""
+
+import concurrent.futures
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.lanes.listening import announcing
+from gdsim.population import Batch, Setting, train_batch
+from gdsim.population.setting import kernels_for, structure_of
+from gdsim.population.summary import Entries, Summary, merge
+from gdsim.population.training import InterruptedTrainingError
+from gdsim.sweep.execution.outcomes import Outcome, failure_of
+from gdsim.sweep.execution.progress import Progress, Tally, tally_of
+from gdsim.sweep.planning.memory import runs_at_once
+from gdsim.sweep.planning.plan import Chunk, Plan
+
+# Batches of a thread, where its lanes are still refilled often: no thread waits long for another's last.
+BATCHES_PER_THREAD, OFTEN = 4, 32
+
+
+class Work(NamedTuple):
+    """Runs of one chunk that one thread trains together: these rows of the chunk's, from the place `first` among those that are trained."""
+
+    chunk: Chunk
+    setting: Setting
+    rows: np.ndarray | range
+    values: Sequence[Mapping[str, float]]  # the hyperparameters of the chunk's cells
+    width: int
+    first: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from all other work."""
+        return self.chunk.name, self.first
+
+    def batch(self, plan: Plan) -> Batch:
+        """The runs."""
+        return plan.batch_of(self.chunk, np.asarray(self.rows), self.values)
+
+
+def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray | None, threads: int) -> list[Work]:
+    """A chunk's runs in batches: many for each lane, yet some for every thread."""
+    rows: Any = range(chunk.size) if chosen is None else np.flatnonzero(np.isin(plan.numbers_of(chunk), chosen))
+    count = len(rows)
+    setting = plan.groups[chunk.group].setting.for_runs(count)
+    width = lanes or setting.lanes_for(-(-count // threads), threads)
+    fewest = min(BATCHES_PER_THREAD, count // (threads * width * OFTEN))
+    rounds = max(1, fewest, -(-count // (threads * runs_at_once(setting, width))))  # as many batches for every thread
+    size = -(-count // (threads * rounds * width)) * width
+    values = [plan.cells[c].numbers() for c in chunk.cells]
+    return [Work(chunk, setting, rows[k : k + size], values, width, k) for k in range(0, count, size)]
+
+
+def train_from_start(work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> dict[str, np.ndarray]:
+    """The columns of a batch's runs, from their starts to their ends."""
+    return train_batch(work.setting, batch, work.width, workspaces, stopping).columns
+
+
+# How the runs of a batch are trained: from a thread's working memory, and an event that asks to stop.
+Trainer = Callable[[Work, Batch, dict[Any, Any], Any], dict[str, np.ndarray]]
+_compiling = threading.Lock()
+
+
+def prepare(work: Work, announce: Callable[[str], None] | None = None) -> None:
+    """Makes the kernels of a batch, if they are not there yet; `announce` is told what is being compiled."""
+    with _compiling, announcing(announce):
+        kernels_for(structure_of(work.setting), work.width).prepare()
+
+
+class Gathering:
+    """The results of a chunk, into which threads put those of their batches."""
+
+    def __init__(self, chunk: Chunk, works: Sequence[Work]) -> None:
+        self.chunk = chunk
+        self.count = sum(len(w.rows) for w in works)
+        self.missing = len(works)
+        self.tally = Tally()
+        self.failed = False
+        self.changing = threading.Lock()
+
+    def put(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> bool:
+        """Takes a batch's columns; whether that was the last."""
+        self._take(work, batch, columns)
+        with self.changing:
+            self.missing -= 1
+            return self.missing == 0
+
+    def _take(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> None:
+        raise NotImplementedError
+
+    def result(self) -> Any:
+        """What is kept of the chunk."""
+        raise NotImplementedError
+
+    def count_in(self, tally: Tally) -> bool:
+        """Counts a batch, unless the chunk has failed; whether it did."""
+        with self.changing:
+            if not self.failed:
+                self.tally += tally
+            return not self.failed
+
+    def fail(self) -> bool:
+        """Gives the chunk up; whether this was the first to do so."""
+        with self.changing:
+            self.failed, first = True, not self.failed
+            return first
+
+
+class Rows(Gathering):
+    """A row for every run."""
+
+    columns: dict[str, np.ndarray] | None = None
+
+    def _take(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> None:
+        rows = len(columns["status"])
+        if rows == self.count:
+            self.columns = columns
+            return
+        with self.changing:
+            if self.columns is None:
+                self.columns = {n: np.empty((self.count, *v.shape[1:]), v.dtype) for n, v in columns.items()}
+        for name, values in columns.items():
+            self.columns[name][work.first : work.first + rows] = values
+
+    def result(self) -> dict[str, np.ndarray]:
+        """The columns."""
+        assert self.columns is not None
+        return self.columns
+
+
+class Counts(Gathering):
+    """Counts and sums over the runs: each thread adds to tables that no other is adding to."""
+
+    def __init__(self, chunk: Chunk, works: Sequence[Work]) -> None:
+        super().__init__(chunk, works)
+        self.free: list[Summary] = []
+
+    def _take(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> None:
+        with self.changing:
+            summary = self.free.pop() if self.free else None
+        summary = summary or Summary(work.setting, len(self.chunk.cells))
+        summary.add(columns, batch.cell, batch.start)
+        with self.changing:
+            self.free.append(summary)
+
+    def result(self) -> Entries:
+        """The entries of all threads' tables as one."""
+        entries: Entries = {}
+        for summary in self.free:
+            merge(entries, summary.entries())
+        return entries
+
+
+def gathering_of(plan: Plan, chunk: Chunk, works: Sequence[Work]) -> Gathering:
+    """What takes the results of a chunk's batches."""
+    return (Counts if plan.keep == "summary" else Rows)(chunk, works)
+
+
+class Threads:
+    """An executor. Kernels are compiled one after the other, ahead of the batches that need them."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        threads: int,
+        lanes: int | None,
+        progress: Progress,
+        *,
+        chosen: np.ndarray | None = None,
+        trainer: Trainer = train_from_start,
+        keep: Callable[[Chunk, Any], object] | None = None,
+    ) -> None:
+        self.plan, self.threads, self.lanes, self.progress = plan, threads, lanes, progress
+        self.chosen, self.trainer, self.keep = chosen, trainer, keep
+        self.local = threading.local()
+        self.stopping = threading.Event()
+        self.pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="gdsim")
+        self.ready: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self.going: set[concurrent.futures.Future[None]] = set()
+        self.open: set[Gathering] = set()  # chunks that are neither finished nor given up
+
+    def room(self, waiting: int) -> int:
+        """One chunk, if it would keep a thread busy."""
+        self.going = {f for f in self.going if not f.done()}
+        return int(len(self.going) < 4 * self.threads)
+
+    def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
+        """Compiles what chunks need, and gives their batches to the threads."""
+        for chunk in chunks:
+            self._begin(chunk)
+
+    def _begin(self, chunk: Chunk) -> None:
+        works = batches_of(self.plan, chunk, self.lanes, self.chosen, self.threads)
+        gathering = gathering_of(self.plan, chunk, works)
+        self.open.add(gathering)
+        try:
+            began = time.perf_counter()
+            prepare(works[0], self.progress.say)
+            self.progress.message = ""
+            self.progress.remaining.compile(chunk.group, time.perf_counter() - began)
+        except Exception as error:
+            self._fail(gathering, "raised", error)
+            return
+        self.going |= {self.pool.submit(self._train, work, gathering) for work in works}
+
+    def next(self, timeout: float) -> Outcome | None:
+        """The next outcome, or None if there is none in this time."""
+        try:
+            return self.ready.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def close(self) -> None:
+        """Stops the threads, each at the end of its slice of a batch; what they had counted of chunks that are not finished is lost."""
+        self.stopping.set()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        for gathering in list(self.open):
+            self._give_up(gathering)
+
+    def _train(self, work: Work, gathering: Gathering) -> None:
+        """Trains one thread's runs, and finishes the chunk if these were the last that it lacked."""
+        if gathering.failed or self.stopping.is_set():
+            return
+        try:
+            if not hasattr(self.local, "workspaces"):
+                self.local.workspaces = {}
+            batch = work.batch(self.plan)
+            columns = self._timed(work, batch)
+            if gathering.count_in(tally := tally_of(columns)):  # here, and not where outcomes are taken, which may be busy compiling
+                self.progress.add(tally)
+            if gathering.put(work, batch, columns):
+                self._finish(gathering)
+        except InterruptedTrainingError:
+            return
+        except Exception as error:
+            self._fail(gathering, "raised", error)
+
+    def _timed(self, work: Work, batch: Batch) -> dict[str, np.ndarray]:
+        """The columns of a batch's runs, whose time tells how long others will take."""
+        remaining, now = self.progress.remaining, None
+        remaining.begin(work.key, work.chunk.group, len(work.rows), time.perf_counter())
+        try:
+            columns = self.trainer(work, batch, self.local.workspaces, self.stopping)
+            now = time.perf_counter()
+        finally:
+            remaining.leave(work.key, now)
+        return columns
+
+    def _finish(self, gathering: Gathering) -> None:
+        chunk, result = gathering.chunk, gathering.result()
+        if self.keep is not None:
+            try:
+                self.keep(chunk, result)
+            except OSError as error:
+                self._fail(gathering, "refused", error)
+                return
+        self.open.discard(gathering)
+        self.ready.put(Outcome(chunk, result if self.keep is None else None))
+
+    def _fail(self, gathering: Gathering, kind: str, error: BaseException) -> None:
+        if self._give_up(gathering):
+            self.ready.put(Outcome(gathering.chunk, failure=failure_of(kind, error)))
+
+    def _give_up(self, gathering: Gathering) -> bool:
+        """Counts as missing again what was counted of a chunk; whether that was not done before."""
+        self.open.discard(gathering)
+        is_first = gathering.fail()
+        if is_first:
+            self.progress.remaining.finish(gathering.chunk.group, -gathering.tally.runs)
+            self.progress.add(Tally(*(-n for n in gathering.tally)))
+        return is_first

@@ -1,0 +1,215 @@
+"""From axes to cells: every combination of hyperparameters, numbered with the axes as written, the last fastest."""
+
+import collections
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gdsim import axes
+from gdsim.axes import Grid
+from gdsim.canonical import digest
+from gdsim.rules import Rule, Wrapper
+from gdsim.rules.base import RootedRule
+from gdsim.schedules import Schedule
+
+# More cells than this are more than a table, a figure or a plan can hold.
+MOST_CELLS = 1_000_000
+
+
+class Cell(NamedTuple):
+    """One combination: a problem, a rule, a schedule, a batch size and a number type, each with single numbers."""
+
+    problem: Any
+    rule: Rule
+    schedule: Schedule
+    batch: int | None
+    dtype: str
+
+    def numbers(self) -> dict[str, float]:
+        """The hyperparameters that kernels read, by name."""
+        found = self.rule.hyperparameters()
+        found |= self.schedule.hyperparameters()
+        return {**found, "l1": self.problem.l1, "l2": self.problem.l2}
+
+
+def combinations(value: Any, names: Sequence[str], seed: int) -> Iterator[Any]:
+    """An object with every combination of its axes `names`; draws of one object advance together, as one axis."""
+    groups: list[list[str]] = []
+    for name in names:
+        axis = getattr(value, name)
+        kind = axes.joint_kind(axis)
+        joint = next((g for g in groups if kind and axes.joint_kind(getattr(value, g[0])) == kind), None)
+        if joint is not None:
+            joint.append(name)
+        else:
+            groups.append([name])
+    choices = []
+    for group in groups:
+        columns = [axes.values(getattr(value, n), seed, f"{type(value).__name__}.{n}") for n in group]
+        if len({len(c) for c in columns}) > 1:
+            sizes = ", ".join(f"{n} has {len(c)}" for n, c in zip(group, columns, strict=True))
+            raise ValueError(f"{type(value).__name__}: axes that advance together must be as long as each other; {sizes} values")
+        choices.append([dict(zip(group, row, strict=True)) for row in zip(*columns, strict=True)])
+    for chosen in itertools.product(*choices):
+        yield msgspec.structs.replace(value, **{k: v for part in chosen for k, v in part.items()})
+
+
+def count_of(value: Any, names: Sequence[str]) -> int:
+    """How many combinations an object's axes make."""
+    lengths = {n: axes.length(getattr(value, n)) for n in names}
+    joint: dict[str, int] = {}
+    for n in names:
+        kind = axes.joint_kind(getattr(value, n))
+        if kind:
+            joint[kind] = lengths.pop(n)
+    return math.prod(lengths.values()) * math.prod(joint.values())
+
+
+def inside(value: Any) -> str | None:
+    """The field in which a rule or a schedule holds another, or None."""
+    return next((f for f in ("rule", "schedule") if isinstance(getattr(value, f, None), (Rule, Schedule))), None)
+
+
+def with_value(rule: Rule, name: str, value: Any) -> Rule:
+    """A rule with another value or axis of one hyperparameter, however it is wrapped. Raises ValueError."""
+    if name in rule.__struct_fields__ and name != inside(rule):
+        return msgspec.structs.replace(rule, **{name: value})
+    field = inside(rule)
+    if field is None:
+        raise ValueError(f"{type(rule).__name__} has no {name!r}; it has {', '.join(rule.hyperparameters())}")
+    return msgspec.structs.replace(rule, **{field: with_value(getattr(rule, field), name, value)})
+
+
+def own_names(value: Any) -> list[str]:
+    """The numbers of a rule or a schedule that are its own fields, not those of another in it."""
+    field = inside(value)
+    inner = getattr(value, field).hyperparameters() if field else {}
+    return [n for n in value.hyperparameters() if n not in inner]
+
+
+def expanded(value: Any, seed: int) -> Iterator[Any]:
+    """A rule or a schedule with every combination of its axes and those of what is in it, the outermost's the last."""
+    field = inside(value)
+    for chosen in expanded(getattr(value, field), seed) if field else [None]:
+        yield from combinations(msgspec.structs.replace(value, **{field: chosen}) if field else value, own_names(value), seed)
+
+
+def count_expanded(value: Any) -> int:
+    """How many combinations the axes of a rule or a schedule make, with those of what is in it."""
+    field = inside(value)
+    return count_of(value, own_names(value)) * (count_expanded(getattr(value, field)) if field else 1)
+
+
+def form_of(rule: Rule) -> dict[str, Any]:
+    """What decides a rule's code, by the names of coordinates: its convention, where eps stands, what it is wrapped in."""
+    found: dict[str, Any] = {"convention": rule.innermost.convention}
+    if isinstance(rule.innermost, RootedRule):
+        found["eps_mode"] = rule.innermost.eps_mode
+    names, inner = [], rule
+    while isinstance(inner, Wrapper):
+        kinds = [f"{f}={getattr(inner, f)}" for f in inner.__struct_fields__ if isinstance(getattr(inner, f), bool)]
+        names.append(" ".join([type(inner).__name__, *kinds]))
+        inner = inner.rule
+    return {**found, "wrapped_in": ", ".join(names)}
+
+
+def cell_count(sweep: Any) -> int:
+    """How many cells a sweep has."""
+    counts = [
+        sum(count_of(p, p.axes) * len(p.variants()) for p in sweep.problem),
+        sum(count_expanded(r) for r in sweep.optimizer),
+        sum(count_expanded(s) for s in sweep.schedule),
+        axes.length(sweep.batch) if isinstance(sweep.batch, Grid) else 1,
+        axes.length(sweep.dtype) if isinstance(sweep.dtype, Grid) else 1,
+    ]
+    return math.prod(counts)
+
+
+def cells_of(sweep: Any) -> list[Cell]:
+    """The cells of a sweep, in the order of their numbers. Raises ValueError for more than MOST_CELLS."""
+    count = cell_count(sweep)
+    if count > MOST_CELLS:
+        raise ValueError(f"the grid has {count:,} cells; at most {MOST_CELLS:,} fit one sweep: take fewer values, or draws in place of a grid")
+    problems = [p for given in sweep.problem for v in given.variants() for p in combinations(v, v.axes, sweep.seed)]
+    rules = [r for given in sweep.optimizer for r in expanded(given, sweep.seed)]
+    schedules = [s for given in sweep.schedule for s in expanded(given, sweep.seed)]
+    batches = sweep.batch.values if isinstance(sweep.batch, Grid) else (sweep.batch,)
+    dtypes = sweep.dtype.values if isinstance(sweep.dtype, Grid) else (sweep.dtype,)
+    chosen = itertools.product(problems, rules, schedules, batches, dtypes)
+    return [Cell(problem, rule, schedule, batch, dtype or problem.default_dtype) for problem, rule, schedule, batch, dtype in chosen]
+
+
+def identity(cell: Cell, sweep: Any) -> str:
+    """The hash of all that decides a cell's runs, apart from their starts."""
+    shared = {"steps": sweep.steps_of(cell), **{n: getattr(sweep, n) for n in ("shuffle", "drop_last", "stop", "seed")}}
+    return digest({"cell": list(cell[:4]), "dtype": cell.dtype, "init": sweep.init_of(cell.problem), **shared})
+
+
+def identities_of(sweep: Any) -> list[str]:
+    """The hashes of a sweep's cells, in the order of their numbers."""
+    return [identity(cell, sweep) for cell in cells_of(sweep)]
+
+
+def schedule_name(schedule: Schedule) -> str:
+    """A schedule in words: its class, what is in it, and what is no number of a run."""
+    words = [type(schedule).__name__]
+    for name in schedule.__struct_fields__:
+        value = getattr(schedule, name)
+        if isinstance(value, Schedule):
+            words.append(schedule_name(value))
+        elif name not in schedule.ranges and value is not None:
+            words.append(f"{name}={value}")
+    return " ".join(words)
+
+
+def settings(cell: Cell) -> dict[str, Any]:
+    """A cell's hyperparameters by the names of their coordinates, the optimizer's first."""
+    rule, schedule, problem = cell.rule, cell.schedule, cell.problem
+    found: dict[str, Any] = {**rule.hyperparameters(), **form_of(rule)}
+    found["schedule"] = schedule_name(schedule)
+    found |= {f"schedule_{name}": value for name, value in schedule.hyperparameters().items()}
+    return {**found, "problem": type(problem).__name__, **problem.settings(), "batch": cell.batch, "dtype": cell.dtype}
+
+
+def varied(cells: Sequence[Cell]) -> list[str]:
+    """The names of the hyperparameters that differ between cells of one optimizer, in order; all of a schedule or problem."""
+    tables = [settings(c) for c in cells]
+    names = dict.fromkeys(n for t in tables for n in t)
+    found = []
+    for name in names:
+        by_rule: dict[str, set[str]] = {}
+        for cell, table in zip(cells, tables, strict=True):
+            if name in table:
+                by_rule.setdefault(type(cell.rule.innermost).__name__ if name in cell.rule.hyperparameters() else "", set()).add(repr(table[name]))
+        if any(len(values) > 1 for values in by_rule.values()):
+            found.append(name)
+    return found
+
+
+def coordinate_names(cells: Sequence[Cell]) -> dict[str, str]:
+    """For each varied hyperparameter the name of its coordinate: a schedule's own loses its prefix where nothing else has the name."""
+    names = varied(cells)
+    taken = {n for c in cells for n in c.rule.hyperparameters()} | {n for n in names if not n.startswith("schedule_")}
+    return {n: n.removeprefix("schedule_") if n.startswith("schedule_") and n.removeprefix("schedule_") not in taken else n for n in names}
+
+
+def shown(value: Any) -> str:
+    """A setting as it stands in labels."""
+    if isinstance(value, list):
+        return "-".join(str(v) for v in value) or "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def labels(cells: Sequence[Cell]) -> list[str]:
+    """A readable name of every cell, unique: the optimizer and what is varied."""
+    names = coordinate_names(cells)
+    found = []
+    for cell in cells:
+        table: Mapping[str, Any] = settings(cell)
+        words = [f"{name}={shown(table[n])}" for n, name in names.items() if n in table and table[n] != ""]
+        found.append(" ".join([type(cell.rule.innermost).__name__, *words]))
+    counts = collections.Counter(found)
+    return [f"{text} #{i}" if counts[text] > 1 else text for i, text in enumerate(found)]

@@ -1,0 +1,87 @@
+"""The experiment that a results folder holds, made anew from its canonical form and its data; and the arrays that it keeps of one."""
+
+import pathlib
+from typing import Any
+
+from gdsim.canonical import digest
+from gdsim.data import Data, stored
+from gdsim.data.files import arrays_in, said_of
+from gdsim.data.stored import kept_data
+from gdsim.declarations import as_kept
+from gdsim.starts import Points
+from gdsim.store.folder import DamagedFolderError, Store
+from gdsim.store.places import File, Place, data_name
+from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.experiment.tables import experiment_from
+
+
+def experiment_in(store: Store, held: dict[str, Any] | None = None, kind: type[Experiment] = Experiment) -> Experiment:
+    """The experiment of a results folder; `held` is what its `experiment.json` says, where that is known. Raises StoreError."""
+    held = held or store.experiment()
+    try:
+        experiment = _made_anew(held, store.place, kind)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DamagedFolderError(f"{store.folder!r}: its experiment cannot be read: {error}") from None
+    if digest(experiment) != held["sha256"]:
+        raise DamagedFolderError(f"{store.folder!r}: its experiment and data are not those of its hash; run the experiment again, which writes them anew")
+    return experiment
+
+
+def _made_anew(held: dict[str, Any], place: Place, kind: type[Experiment]) -> Experiment:
+    table = _without_nothing(dict(held["experiment"]))
+    for problem in table["problem"]:
+        for field, value in problem.items():
+            if isinstance(value, dict) and set(value) == {"sha256"}:
+                digest = value["sha256"]
+                file = File(place, data_name(digest))
+                problem[field] = _kept_data(file, digest, held["data"][digest]) if field == "data" else _kept_array(file)
+    if isinstance(table.get("init"), dict) and "sha256" in table["init"]:
+        table["init"] = _kept_array(File(place, data_name(table["init"]["sha256"])))
+    with as_kept():
+        return experiment_from(table, pathlib.Path(), kind)
+
+
+def _kept_data(file: File, digest: str, name: str) -> Data:
+    """A data set of a results folder. Raises ValueError."""
+    with said_of(str(file)):
+        return kept_data(arrays_in(file.source()), digest, name)
+
+
+def _kept_array(file: File) -> Any:
+    """An array of a results folder. Raises ValueError."""
+    with said_of(str(file)):
+        return arrays_in(file.source())["values"]
+
+
+def _without_nothing(value: Any) -> Any:
+    """The table without keys that hold nothing; TOML has no such value, and fields default to it. Axes take their TOML form."""
+    if isinstance(value, list):
+        return [_without_nothing(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("type")
+    if kind == "spaced":
+        return {value["spacing"]: [value["first"], value["last"], value["n"]]}
+    if kind == "drawn":
+        return {value["distribution"]: [value["low"], value["high"]], "draws": value["draws"]}
+    if kind == "chosen":
+        return {"choice": value["options"], "draws": value["draws"]}
+    if kind == "zipped":
+        return {"zip": value["values"]}
+    if kind == "grid":
+        return {"grid": value["values"]}
+    return {k: _without_nothing(v) for k, v in value.items() if v is not None}
+
+
+def with_data(sweep: Experiment) -> list[Any]:
+    """The problems of a sweep that have data."""
+    return [p for p in sweep.problem if "data" in p.__struct_fields__ and p.data is not None]
+
+
+def arrays_of(sweep: Experiment) -> dict[str, dict[str, Any]]:
+    """The arrays of a sweep's data, problems and starts, by their hashes."""
+    found = {p.data.digest: stored.arrays_of(p.data) for p in with_data(sweep)}
+    found |= {a.digest: {"values": a.values} for p in sweep.problem for a in p.arrays().values()}
+    if isinstance(sweep.init, Points):
+        found[sweep.init.digest] = {"values": sweep.init.values}
+    return found

@@ -1,0 +1,18 @@
+"""The version of the bits of a sweep's runs: the highest of the versions of the parts of kernels that they use."""
+
+from gdsim.axes import Grid
+from gdsim.kernels import BITS, ORDER_BITS, PENALTY_BITS
+from gdsim.sweep.experiment.declaration import Experiment
+
+
+def kernel_version(sweep: Experiment) -> int:
+    """The version of the bits of a sweep's runs: where all agree on it, runs may stand in one folder.
+
+    >>> import gdsim as gd
+    >>> kernel_version(gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD()))
+    1
+    """
+    batches = sweep.batch.values if isinstance(sweep.batch, Grid) else (sweep.batch,)
+    has_orders = sweep.shuffle != "replacement" and any(batch is not None for batch in batches)
+    has_penalty = any(problem.l1 != 0.0 or problem.l2 != 0.0 for problem in sweep.problem)
+    return max(BITS, ORDER_BITS if has_orders else BITS, PENALTY_BITS if has_penalty else BITS)

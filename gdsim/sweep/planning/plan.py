@@ -1,0 +1,256 @@
+"""The plan of a sweep: its runs, grouped by what shares a kernel, cut into chunks by counted operations."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.canonical import digest
+from gdsim.declarations import html_table
+from gdsim.population import Batch, Setting
+from gdsim.population.setting import curves_of
+from gdsim.population.summary import MOST_HISTOGRAMS
+from gdsim.sweep.experiment.cells import Cell, cells_of, identity, labels
+from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.planning.cores import usable_memory
+from gdsim.sweep.planning.memory import memory_text, shared_bytes, thread_bytes, threads_that_fit
+from gdsim.words import count_of, given, size_of
+
+# One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
+OPERATIONS_PER_SECOND = 5e10
+CHUNK_SECONDS = 10.0  # of a chunk, if nothing else is said
+MOST_SECONDS = 1e9  # with which a chunk is whatever fits it otherwise
+MOST_CHUNKS = 1_000_000
+# Results of a chunk before compression: few chunks are in memory at once, of those who write them and of those who read them.
+CHUNK_BYTES = 2**24
+# What counting one value costs, and what the counts of one cell at one checkpoint take on the disk.
+VALUE_OPERATIONS, SUMMARY_BYTES = 400.0, 400
+
+
+class Group(NamedTuple):
+    """The cells of one structure: what shares a kernel."""
+
+    setting: Setting
+    cells: tuple[int, ...]
+    operations: float  # of one run
+
+
+class Chunk(NamedTuple):
+    """A range of starts times cells of one structure: the unit of scheduling, storing and retrying."""
+
+    group: int
+    cells: tuple[int, ...]
+    first_start: int
+    last_start: int  # exclusive
+    name: str
+
+    @property
+    def size(self) -> int:
+        """How many runs."""
+        return len(self.cells) * (self.last_start - self.first_start)
+
+
+class Plan(NamedTuple):
+    """What a sweep will run. The same sweep has the same plan everywhere."""
+
+    cells: tuple[Cell, ...]
+    identities: tuple[str, ...]
+    labels: tuple[str, ...]
+    groups: tuple[Group, ...]
+    chunks: tuple[Chunk, ...]
+    starts: int
+    keep: str
+    checkpoints: tuple[int, ...]
+    memory: int  # bytes of a pack's state and of starts, per thread
+    disk: int  # bytes of results before compression
+    shared: int = 0  # bytes that all threads share
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are."""
+        return self.starts * len(self.cells)
+
+    @property
+    def operations(self) -> float:
+        """Floating-point operations of all runs, estimated."""
+        return sum(g.operations * len(g.cells) for g in self.groups) * self.starts
+
+    @property
+    def run_steps(self) -> int:
+        """Updates of all runs, if none ends early."""
+        return sum(g.setting.steps * len(g.cells) for g in self.groups) * self.starts
+
+    def places_of(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(starts, cells) of runs by their numbers."""
+        if len(self.cells) == 1:  # divisions cost more than a step
+            return numbers, np.zeros_like(numbers)
+        return numbers // len(self.cells), numbers % len(self.cells)
+
+    def numbers_of(self, chunk: Chunk) -> np.ndarray:
+        """The numbers of a chunk's runs: start by start, cell by cell."""
+        return (np.arange(chunk.first_start, chunk.last_start)[:, None] * len(self.cells) + np.array(chunk.cells)).ravel()
+
+    def batch_of(self, chunk: Chunk, rows: np.ndarray | None = None, values: Sequence[Mapping[str, float]] | None = None) -> Batch:
+        """The runs of a chunk, or some by their rows in it, start by start, cell by cell; `values` are its cells' hyperparameters, where they are at hand."""
+        rows = np.arange(chunk.size) if rows is None else rows
+        values = [self.cells[c].numbers() for c in chunk.cells] if values is None else values
+        start, place = (rows, np.zeros_like(rows)) if len(chunk.cells) == 1 else (rows // len(chunk.cells), rows % len(chunk.cells))
+        start = start + chunk.first_start
+        return Batch(start * len(self.cells) + np.array(chunk.cells)[place], start, place, values)
+
+    def aligned(self, chunk: Chunk, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """A chunk's columns with its curves at the checkpoints of all structures; NaN at those that are not its own."""
+        setting = self.groups[chunk.group].setting
+        own = setting.checkpoints
+        if len(own) == len(self.checkpoints):
+            return columns
+        places = np.searchsorted(self.checkpoints, own)
+        found = dict(columns)
+        for name in [*curves_of(setting), "trajectory"]:
+            if name in columns:
+                values = columns[name]
+                found[name] = np.full((len(values), len(self.checkpoints), *values.shape[2:]), np.nan, values.dtype)
+                found[name][:, places] = values
+        return found
+
+    def rest_of(self, chunk: Chunk, missing: np.ndarray) -> Iterator[Chunk]:
+        """The runs of a chunk that are `missing[start, cell]`, as chunks of their own: cells that lack the same starts, a range of starts each."""
+        alike: dict[bytes, list[int]] = {}
+        for place, lacks in enumerate(missing.T):
+            alike.setdefault(lacks.tobytes(), []).append(place)
+        for places in alike.values():
+            edges = np.flatnonzero(np.diff(missing[:, places[0]], prepend=False, append=False))
+            members = tuple(chunk.cells[p] for p in places)
+            for first, last in edges.reshape(-1, 2):
+                yield chunk_of(chunk.group, members, chunk.first_start + int(first), chunk.first_start + int(last), self.identities)
+
+    def summary(self) -> dict[str, Any]:
+        """The plan in numbers, for people and programs."""
+        return {
+            "runs": self.runs, "cells": len(self.cells), "starts": self.starts, "structures": len(self.groups),
+            "chunks": len(self.chunks), "run_steps": self.run_steps, "operations": self.operations,
+            "memory_bytes_per_thread": self.memory, "memory_bytes_shared": self.shared, "memory_bytes_usable": usable_memory(),
+            "threads_that_fit": threads_that_fit(self), "disk_bytes": self.disk, "checkpoints": list(self.checkpoints),
+        }  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"Plan({', '.join(count_of(self.summary()[f'{n}s'], n) for n in ('run', 'cell', 'structure', 'chunk'))})"
+
+    def _repr_html_(self) -> str:
+        return html_table("Plan", list(zip(("what", "work", "how", "when"), str(self).splitlines(), strict=True)))
+
+    def __str__(self) -> str:
+        seconds = self.operations / OPERATIONS_PER_SECOND
+        return (
+            f"{count_of(self.runs, 'run')}: {count_of(self.starts, 'start')} in {count_of(len(self.cells), 'cell')} of {count_of(len(self.groups), 'structure')}\n"
+            f"{self.run_steps:,} run-steps, {self.operations:.3g} operations, about {seconds:.3g} s of one core\n"
+            f"{count_of(len(self.chunks), 'chunk')}, {memory_text(self)}; {size_of(self.disk)} of results\n"
+            f"{count_of(len(self.checkpoints), 'checkpoint')}, from step 0 to {self.checkpoints[-1]:,}"
+        )
+
+
+def run_operations(setting: Setting) -> float:
+    """Floating-point operations of one run: its steps, and evaluations at checkpoints."""
+    problem, data = setting.problem, setting.problem.data
+    samples = 1 if data is None else len(data.X)
+    held = 0 if data is None or data.validation is None else len(data.validation.X)
+    look = problem.step_operations(samples) * (1.0 if setting.record.gradient_norm else 0.4) + 0.4 * problem.step_operations(held)
+    return setting.steps * problem.step_operations(setting.samples_per_step) + len(setting.checkpoints) * look
+
+
+def structure_key(cell: Cell, setting: Setting) -> str:
+    """What two cells must share to be trained side by side: all but their numbers."""
+    rule = [*cell.rule.structure(), *cell.schedule.structure()]
+    return digest([type(cell.problem).__name__, cell.problem.structure(), rule, cell.batch, setting.dtype])
+
+
+def plan_of(sweep: Experiment, chunk_seconds: float = CHUNK_SECONDS, lanes: int | None = None) -> Plan:
+    """The plan of a sweep."""
+    if not isinstance(chunk_seconds, (int, float)) or not 0 < chunk_seconds <= MOST_SECONDS:
+        raise ValueError(f"chunk_seconds must be a positive number of at most {MOST_SECONDS:g}; {given(chunk_seconds)} was given")
+    cells = cells_of(sweep)
+    grouped: dict[str, list[int]] = {}
+    for number, cell in enumerate(cells):
+        grouped.setdefault(structure_key(cell, sweep.setting(cell)), []).append(number)
+    groups = [Group(s := sweep.setting(cells[members[0]]), tuple(members), run_operations(s)) for members in grouped.values()]
+    identities = tuple(identity(c, sweep) for c in cells)
+    shapes = [_chunk_shape(g, sweep, chunk_seconds) for g in groups]
+    _check_count(groups, shapes, sweep.starts, chunk_seconds)
+    _check_different(identities, cells)
+    chunks = list(_in_turns([list(_chunks(i, g, sweep.starts, shapes[i], identities)) for i, g in enumerate(groups)]))
+    checkpoints = tuple(sorted({step for g in groups for step in g.setting.checkpoints}))
+    memory = max(thread_bytes(g.setting, lanes, cells * min(starts, sweep.starts)) for g, (cells, starts) in zip(groups, shapes, strict=True))
+    shared = max(shared_bytes(g.setting) for g in groups)
+    disk = sum(_disk_bytes(g, sweep, len(checkpoints), shape) for g, shape in zip(groups, shapes, strict=True))
+    return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, sweep.keep, checkpoints, memory, disk, shared)
+
+
+def _check_different(identities: Sequence[str], cells: Sequence[Cell]) -> None:
+    """Refuses a grid in which a cell stands twice: its runs would be the same, and be found under one of the two."""
+    first: dict[str, int] = {}
+    for number, name in enumerate(identities):
+        if name in first:
+            numbers = ", ".join(f"{n} = {v}" for n, v in cells[number].rule.hyperparameters().items())
+            raise ValueError(
+                f"cells {first[name]} and {number} are the same ({labels(cells)[number]}: {numbers}): give every combination of hyperparameters once"
+            )
+        first[name] = number
+
+
+def _check_count(groups: Sequence[Group], shapes: Sequence[tuple[int, int]], starts: int, seconds: float) -> None:
+    """Refuses a plan of more chunks than a driver can hold, before they are made."""
+    count = sum(-(-len(g.cells) // cells) * -(-starts // some) for g, (cells, some) in zip(groups, shapes, strict=True))
+    if count > MOST_CHUNKS:
+        raise ValueError(
+            f"the plan has {count:,} chunks of at most {seconds:g} s and {CHUNK_BYTES >> 20} MiB; at most {MOST_CHUNKS:,} fit: raise chunk_seconds, record less, or take fewer starts or steps"
+        )
+
+
+def _chunk_shape(group: Group, sweep: Experiment, seconds: float) -> tuple[int, int]:
+    """(cells, starts) of a chunk of about `seconds` of one core, whose results fit CHUNK_BYTES.
+
+    Cells are cut where one start of all of them is too much; in summaries first, as each chunk of a cell keeps as much as any.
+    """
+    setting = group.setting
+    if sweep.keep == "summary":
+        values = len(setting.checkpoints) * len(curves_of(setting))
+        runs = max(1, int(seconds * OPERATIONS_PER_SECOND / (group.operations + VALUE_OPERATIONS * values)))
+        starts = min(sweep.starts, runs)
+        return max(1, min(len(group.cells), runs // starts, MOST_HISTOGRAMS // len(setting.checkpoints))), starts
+    runs = max(1, min(int(seconds * OPERATIONS_PER_SECOND / group.operations), CHUNK_BYTES // _run_bytes(setting, len(setting.checkpoints))))
+    cells = min(len(group.cells), runs)
+    return cells, max(1, runs // cells)
+
+
+def _chunks(index: int, group: Group, starts: int, shape: tuple[int, int], identities: Sequence[str]) -> Iterator[Chunk]:
+    """Cuts a group's runs into chunks: ranges of starts, and of cells."""
+    cells_at_once, starts_at_once = shape
+    for first in range(0, starts, starts_at_once):
+        last = min(first + starts_at_once, starts)
+        for c in range(0, len(group.cells), cells_at_once):
+            yield chunk_of(index, group.cells[c : c + cells_at_once], first, last, identities)
+
+
+def chunk_of(group: int, cells: tuple[int, ...], first: int, last: int, identities: Sequence[str]) -> Chunk:
+    """A chunk, named by what is in it."""
+    return Chunk(group, cells, first, last, digest([[identities[c] for c in cells], first, last])[:32])
+
+
+def _in_turns(lists: Sequence[list[Chunk]]) -> Iterator[Chunk]:
+    """One of each list in turn, so that the first chunks cover the grid."""
+    for place in range(max(len(chunks) for chunks in lists)):
+        yield from (chunks[place] for chunks in lists if place < len(chunks))
+
+
+def _disk_bytes(group: Group, sweep: Experiment, checkpoints: int, shape: tuple[int, int]) -> int:
+    """Bytes of the results of a group's runs."""
+    if sweep.keep == "summary":
+        return SUMMARY_BYTES * checkpoints * len(curves_of(group.setting)) * len(group.cells) * -(-sweep.starts // shape[1])
+    return _run_bytes(group.setting, checkpoints) * len(group.cells) * sweep.starts
+
+
+def _run_bytes(setting: Setting, checkpoints: int) -> int:
+    """Bytes of one run's results."""
+    size, problem, record = 4 if setting.dtype == "float32" else 8, setting.problem, setting.record
+    vectors = record.parameters + checkpoints * record.trajectory + record.state * (1 + len(setting.rule.slots))
+    return size * (len(curves_of(setting)) * checkpoints + 2 + vectors * problem.parameter_count) + 20

@@ -1,0 +1,108 @@
+"""A results folder as one lazy Dataset, whose columns are read when they are asked for."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gdsim.canonical import digest
+from gdsim.population.setting import curves_of, validated_of
+from gdsim.store.folder import DamagedFolderError, Store
+from gdsim.store.shards import Shard, verify_once
+from gdsim.store.summaries import apart, read_summary
+from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.experiment.stored import experiment_in
+from gdsim.sweep.planning.plan import Plan, plan_of
+from gdsim.sweep.results.dataset import MOST_IN_MEMORY, dataset, lacking, remembered
+from gdsim.sweep.results.index import Index, StoredColumn, index_of
+from gdsim.sweep.results.summaries import merged, summary_dataset
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
+    """Every column that any shard has, or that their runs would have today, as a Dask array, one number per run as what is read at once.
+
+    Where there is no shard yet, those that every run will have.
+    """
+    import dask.array
+
+    from gdsim.sweep.results.numbers import read_when_asked
+
+    names = dict.fromkeys(n for s in index.shards for n in s.footer.columns)
+    if not names:
+        return _empty_columns(plan)
+    blocks, token = index.blocks(len(plan.cells)), digest([s.file.name for s in index.shards])[:32]
+    found = {}
+    for name in names:
+        column = StoredColumn(index, name, plan.checkpoints)
+        chunks: Any = (blocks, *((n,) for n in column.shape[1:]))
+        empty = np.zeros((0,) * column.ndim, column.dtype)
+        found[name] = dask.array.from_array(column, chunks=chunks, name=f"{name}-{token}", asarray=False, fancy=False, meta=empty)
+    unknown = {n: kind for n, kind in _validated(plan).items() if n not in found}
+    found |= {n: dask.array.full(len(index.numbers), lacking((), kind), chunks=(blocks,), dtype=kind) for n, kind in unknown.items()}
+    is_short = len(index.numbers) <= MOST_IN_MEMORY
+    return {n: read_when_asked(column) if is_short and column.ndim == 1 else column for n, column in found.items()}
+
+
+def _validated(plan: Plan) -> dict[str, np.dtype]:
+    """The types of what runs have of their validation losses."""
+    found: dict[str, np.dtype] = {}
+    for group in plan.groups:
+        for name, kind in validated_of(group.setting).items():
+            found[name] = np.result_type(found.get(name, kind), kind)
+    return found
+
+
+def _empty_columns(plan: Plan) -> dict[str, Any]:
+    curves = dict.fromkeys(name for group in plan.groups for name in curves_of(group.setting))
+    kind = np.result_type(*{g.setting.dtype for g in plan.groups})
+    numbers = {"final_loss": kind, "best_loss": kind, "steps_taken": np.int64, "status": np.int8, "reason": np.int8}
+    return {n: np.zeros((0, len(plan.checkpoints)), kind) for n in curves} | {n: np.zeros(0, t) for n, t in (numbers | _validated(plan)).items()}
+
+
+def _summary(shard: Shard) -> Any:
+    verify_once(shard.file)
+    return read_summary(shard)
+
+
+def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) -> Any:
+    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
+
+    `sweep` is the folder's own, if not given, or another that shares its cells, whose runs are then shown.
+
+    Nothing but the shards' footers is read until values are asked for; each shard's bytes are then checked, once, against its
+    name. Curves and vectors are Dask arrays, block by block; one number per run is read as a whole when its values are first used, of up to
+    ten million runs. Columns that shards of older versions lack are NaN, or -1 among whole numbers. `attrs` say how many runs are planned.
+    Raises ValueError for a folder without results, and `gdsim.store.shards.DamagedShardError`, one of them, for a shard that is
+    not what its name says.
+    """
+    store = Store(path)
+    sweep = experiment_in(store) if sweep is None else sweep
+    plan = plan_of(sweep)
+    found = store.find()
+    if found.damaged:
+        raise DamagedFolderError(f"{found.damaged[0]}; run the experiment again, which sets it aside and trains its runs anew")
+    if plan.keep == "summary":
+        return remembered(sweep, summary_dataset(plan, merged(plan, [_summary(s) for s in apart(found.shards)])))
+    index = index_of(plan, found.shards)
+    return remembered(sweep, dataset(plan, index.numbers, lazy_columns(plan, index), blocks=index.blocks(len(plan.cells))))
+
+
+def open(path: str | os.PathLike[str]) -> "xarray.Dataset":
+    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
+
+    `path` is a directory's, or the address of one in a bucket, `s3://bucket/folder`. Variables are read from it
+    when their values are asked for, curves as Dask arrays; `attrs` say how many runs are planned.
+    Raises ValueError for a folder without results or with damage.
+
+    >>> import tempfile
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=3, steps=10)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = sweep.run(out=folder)
+    ...     gd.open(folder).sizes["run"]
+    6
+    """
+    return open_results(path)
