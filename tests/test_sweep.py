@@ -152,9 +152,11 @@ def test_initial_points_may_be_given(moons):
 
 def test_progress_is_told(moons):
     states = []
-    gd.Sweep(problem=moons, optimizer=gd.SGD(lr=[0.1, 1e9]), starts=20, steps=5).run(progress=states.append)
+    result = gd.Sweep(problem=moons, optimizer=gd.SGD(lr=[0.1, 1e9]), starts=20, steps=5).run(progress=states.append)
     assert states[-1].runs_done == states[-1].runs == 40
-    assert states[-1].run_steps_done <= 40 * 5
+    assert states[-1].run_steps_done == result.steps_taken.sum() < 40 * 5
+    assert states[-1].diverged == (result.status == "diverged").sum() > 0
+    assert [s.runs_done for s in states] == sorted(s.runs_done for s in states)
 
 
 def test_figures_of_any_result(moons):

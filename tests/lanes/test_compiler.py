@@ -10,6 +10,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from numba import types
 
 import gdsim as gd
 from gdsim.lanes import compiler
@@ -200,23 +201,69 @@ def test_an_edit_of_a_helper_of_a_helper_is_noticed(tmp_path):
     assert python(program, tmp_path)[0] == "10.0 1"
 
 
-def test_every_source_of_gdsim_that_kernels_are_made_of_counts(monkeypatch):
-    """Asked of the kernels themselves: what a function's and a network's reach lies in the rooms whose text is hashed."""
+XOR = gd.MLP(gd.datasets.load("xor"), hidden=[3], activation="sigmoid")
+REGRESSION = gd.Data(np.arange(8.0).reshape(4, 2), np.arange(4.0))
+# A job of each engine: (problem, rule, schedule, starts, lanes).
+ENGINES = {
+    "functions in registers": (gd.functions.Booth(), gd.SGD(), gd.Cosine(cycle=5), 1, 16),
+    "formulas of samples": (gd.Expression("(a*x0 - y)**2", variables=["a"], data=REGRESSION), gd.SAM(gd.NAdam()), gd.Constant(), 1, 16),
+    "points in memory": (gd.LinearRegression(REGRESSION), gd.Averaged(gd.Rprop()), gd.Constant(), 1, 16),
+    "networks": (XOR, gd.RMSprop(), gd.Exponential(0.9), 1, 16),
+    "small networks, written out": (XOR, gd.Momentum(), gd.InverseTime(), 10**6, 16),
+    "one network in all lanes": (XOR, gd.AdamW(), gd.Constant(), 1, 1),
+}
+
+
+class Uncompiled:
+    """Stands for a kernel: one overload, at address 0."""
+
+    library = property(lambda self: self)
+    fndesc = property(lambda self: self)
+    llvm_func_name = ""
+    overloads = property(lambda self: {(): self})
+
+    def get_pointer_to_function(self, name):
+        return 0
+
+
+@pytest.fixture
+def described(monkeypatch):
+    """The kernels that are bound; those of training are not compiled."""
     from gdsim.population.setting import kernels_for
 
-    bound, describe = [], compiler.describe
-    monkeypatch.setattr(compiler, "describe", lambda *given: bound.append(describe(*given)) or bound[-1])
+    bound, compiled = [], compiler._compiled
+
+    def pretended(kernel, cache):
+        if types.int64 not in kernel.signature.args:  # no table's address
+            return compiled(kernel, cache)
+        bound.append(kernel)
+        return Uncompiled()
+
+    monkeypatch.setattr(compiler, "_kernels", {})
+    monkeypatch.setattr(compiler, "compilations", [])
+    monkeypatch.setattr(compiler, "_compiled", pretended)
     kernels_for.cache_clear()
-    xor = gd.MLP(gd.datasets.load("xor"), hidden=[3], activation="sigmoid")
-    for problem, rule in ((gd.functions.Booth(), gd.SGD()), (xor, gd.RMSprop(lr=0.1, decay=0.5))):
-        gd.Sweep(problem=problem, optimizer=rule, steps=3, record=gd.Record(every="ends")).run(lanes=compiler.vector_bytes() // 4)
-    root = pathlib.Path(gd.__file__).parent
-    functions = {f for b in bound for f in compiler.reached(b.template, b.parts) if f.__code__.co_filename.startswith(str(root))}
-    places = {f: pathlib.Path(f.__code__.co_filename).relative_to(root) for f in functions}
-    for name in ("kernels/training.py", "kernels/network.py", "problems/activations.py", "rules/adaptive.py", "schedules/decays.py"):
-        assert pathlib.Path(name) in places.values()
-    elsewhere = [f.__name__ for f, place in places.items() if place.parts[0] not in compiler.KERNEL_ROOMS]
-    assert elsewhere == ["as_they_are"]  # one line, whose instructions are hashed as those of every function
+    yield bound
+    kernels_for.cache_clear()
+
+
+def test_every_source_of_gdsim_that_kernels_are_made_of_counts(described):
+    """Asked of the kernels themselves: what those of every engine reach lies in the rooms whose text is hashed."""
+    from gdsim.population.setting import kernels_for, structure_of
+
+    root, engines = pathlib.Path(gd.__file__).parent, set()
+    for problem, rule, schedule, starts, lanes in ENGINES.values():
+        described.clear()
+        compiler._kernels.clear()
+        plan = gd.Sweep(problem=problem, optimizer=rule, schedule=schedule, starts=starts, steps=3).plan()
+        kernels_for(structure_of(plan.groups[0].setting.for_runs(plan.runs)), lanes).prepare()
+        functions = {f for b in described for f in compiler.reached(b.template, b.parts) if f.__code__.co_filename.startswith(str(root))}
+        places = {f: pathlib.Path(f.__code__.co_filename).relative_to(root) for f in functions}
+        engines.add(frozenset(f"{p}:{f.__name__}" for f, p in places.items() if p.parts[0] == "kernels"))
+        assert {"lanes", "rules", "kernels", "schedules"} <= {place.parts[0] for place in places.values()}
+        elsewhere = {f.__name__ for f, place in places.items() if place.parts[0] not in compiler.KERNEL_ROOMS}
+        assert elsewhere <= {"as_they_are"}  # one line, whose instructions are hashed as those of every function
+    assert len(engines) == len(ENGINES)  # each of which has parts of its own
 
 
 def test_a_hundred_learning_rates_compile_one_kernel():
