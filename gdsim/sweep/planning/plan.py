@@ -8,6 +8,7 @@ import numpy as np
 from gdsim.canonical import digest
 from gdsim.declarations import html_table
 from gdsim.population import Batch, Setting
+from gdsim.population.operations import run_operations
 from gdsim.population.setting import curves_of
 from gdsim.population.summary import MOST_HISTOGRAMS
 from gdsim.sweep.experiment.cells import Cell, cells_of, identity, labels
@@ -32,7 +33,12 @@ class Group(NamedTuple):
 
     setting: Setting
     cells: tuple[int, ...]
-    operations: float  # of one run
+    operations: float  # of one run, by the formula that chunks are cut by
+
+    @property
+    def counted_operations(self) -> float:
+        """Operations of one run that no stop ends, as its kernels do them."""
+        return run_operations(self.setting)
 
 
 class Chunk(NamedTuple):
@@ -72,8 +78,8 @@ class Plan(NamedTuple):
 
     @property
     def operations(self) -> float:
-        """Floating-point operations of all runs, estimated."""
-        return sum(g.operations * len(g.cells) for g in self.groups) * self.starts
+        """Floating-point operations of all runs, if none ends early."""
+        return sum(g.counted_operations * len(g.cells) for g in self.groups) * self.starts
 
     @property
     def run_steps(self) -> int:
@@ -149,8 +155,8 @@ class Plan(NamedTuple):
         )
 
 
-def run_operations(setting: Setting) -> float:
-    """Floating-point operations of one run: its steps, and evaluations at checkpoints."""
+def cut_operations(setting: Setting) -> float:
+    """What a run counts for where chunks are cut, about its floating-point operations: a formula that stays, or folders would be cut anew."""
     problem, data = setting.problem, setting.problem.data
     samples = 1 if data is None else len(data.X)
     held = 0 if data is None or data.validation is None else len(data.validation.X)
@@ -172,7 +178,7 @@ def plan_of(sweep: Experiment, chunk_seconds: float = CHUNK_SECONDS, lanes: int 
     grouped: dict[str, list[int]] = {}
     for number, cell in enumerate(cells):
         grouped.setdefault(structure_key(cell, sweep.setting(cell)), []).append(number)
-    groups = [Group(s := sweep.setting(cells[members[0]]), tuple(members), run_operations(s)) for members in grouped.values()]
+    groups = [Group(s := sweep.setting(cells[members[0]]), tuple(members), cut_operations(s)) for members in grouped.values()]
     identities = tuple(identity(c, sweep) for c in cells)
     shapes = [_chunk_shape(g, sweep, chunk_seconds) for g in groups]
     _check_count(groups, shapes, sweep.starts, chunk_seconds)
