@@ -113,6 +113,6 @@ best = table.index[:4]
 gd.plots.convergence_bands(result.isel(run=np.isin(result.cell, best)))
 
 # %% [markdown]
-# A folder takes more of the same experiment: with `starts=4000` the same call trains the thousand that are missing. On
+# A folder takes more of the same experiment: with `starts=4000` the same call trains a thousand more of each rate. On
 # the command line it is `gdsim run valley.toml --workers 2`, and `gdsim status valley --watch`, `gdsim verify valley`,
 # `gdsim report valley`.
