@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.rules import RULES as KINDS
 from gdsim.rules.base import BY_CONVENTION, RATE, Axis, Rule
 from tests.helpers import same_bits
 
@@ -37,14 +38,6 @@ class Clashing(Rule, tag="clashing_in_a_test", frozen=True):
         return w - s[0] * velocity / (1.0 + 0.01 * s[1]), (velocity,)
 
 
-class Lengthened(Clashing, tag="lengthened_in_a_test", frozen=True):
-    """A rule with a number that a cosine has too."""
-
-    minimum: Axis = BY_CONVENTION
-    defaults = {"lecture": {"lr": 0.01, "minimum": 0.0}}
-    ranges = {"lr": RATE, "minimum": RATE}
-
-
 @pytest.mark.parametrize(
     ("rule", "kind"),
     [("adam", "network"), *((r, "function") for r in RULES), *(pytest.param(r, "network", marks=pytest.mark.full) for r in RULES if r != "adam")],
@@ -71,6 +64,32 @@ def test_going_on_is_never_having_stopped(rule, kind):
     assert rest.status.values.tolist() == whole.status.values.tolist()
     again = gd.continue_from(gd.continue_from(half, steps=30), steps=70)
     assert same_bits(again.parameters.values, whole.parameters.values)
+
+
+AROUND = (
+    lambda rule: gd.ClipValue(rule, 0.5), lambda rule: gd.ClipNorm(rule, 1.0), lambda rule: gd.WeightDecay(rule, 0.01, decoupled=False),
+    lambda rule: gd.Averaged(rule, start=10), gd.SAM,
+)  # fmt: skip
+
+
+def wrapped_rules():
+    """Every rule in every wrapper that takes it, one of each rule in the second tier, the others in the third."""
+    for number, rule in enumerate(kind(convention=c) for kind in KINDS for c in kind.defaults):
+        fitting = [a for a in AROUND if a is not AROUND[2] or "weight_decay" not in rule.hyperparameters()]
+        for place, around in enumerate(fitting):
+            tier = pytest.mark.full if place == number % len(fitting) and rule.convention == "lecture" else pytest.mark.slow
+            yield pytest.param(around(rule), marks=tier, id=f"{type(around(rule)).__name__} {type(rule).__name__} {rule.convention}")
+
+
+@pytest.mark.parametrize("rule", wrapped_rules())
+def test_every_rule_in_every_wrapper_goes_on(rule):
+    options = {"problem": gd.functions.Booth(), "optimizer": rule, "starts": 3, "record": gd.Record(every=10, state=True)}
+    rest = gd.continue_from(gd.Sweep(steps=20, **options).run(), steps=20, threads=1)
+    whole = gd.Sweep(steps=40, **options).run()
+    names = [n for n in whole.data_vars if str(n).startswith("state_")]
+    assert len(names) >= 3 + len(rule.slots) + len(rule.carry)
+    for name in ("final_loss", *names):
+        assert same_bits(rest[name].values, whole[name].values), name
 
 
 STOPS = {
@@ -183,12 +202,49 @@ def test_what_two_of_a_rules_layers_count_is_kept_apart():
     assert same_bits(gd.continue_from(older, steps=20).state_weights.values, whole.state_weights.values)
 
 
-def test_two_numbers_of_one_name_are_refused_with_their_owners():
-    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=Lengthened(), schedule=gd.Cosine(cycle=10, minimum=0.1), steps=20)
-    with pytest.raises(
-        ValueError, match=r"^Lengthened and Cosine both have a number 'minimum', and a run has one of each name: rename that of your own class$"
-    ):
-        sweep.run()
+class Damped(Rule, tag="damped_in_a_test", frozen=True):
+    """Gradient descent with numbers that a schedule and the penalty have too."""
+
+    lr: Axis = BY_CONVENTION
+    minimum: Axis = BY_CONVENTION
+    l2: Axis = BY_CONVENTION
+    defaults = {"lecture": {"lr": 0.01, "minimum": 0.0, "l2": 0.0}}
+    ranges = {"lr": RATE, "minimum": RATE, "l2": RATE}
+
+    @staticmethod
+    def prepare(h, rate, carry):
+        """The hyperparameters with the scheduled rate."""
+        return (rate, h.minimum, h.l2), carry
+
+    @staticmethod
+    def update(w, g, slots, s):
+        """w - rate (g + l2 w) - minimum."""
+        return w - s[0] * (g + s[2] * w) - s[1], ()
+
+
+class Doubled(Damped, tag="doubled_in_a_test", frozen=True):
+    """A rule one of whose constants is called as a field."""
+
+    @staticmethod
+    def constants(values):
+        """Half of the rate, under a name that is taken."""
+        return {"minimum": 0.5}
+
+
+def test_numbers_of_one_name_are_told_apart_by_their_owners():
+    """A rule's minimum from the schedule's, its l2 from the problem's, on a parabola in one dimension."""
+    data, rule = gd.Data(np.ones((2, 1)), np.zeros(2)), Damped(lr=[0.1, 0.2], minimum=0.25, l2=3.0)
+    problem = gd.LinearRegression(data, loss="squared_error", l2=0.5, intercept=False)  # w^2/2 + l2 w^2/2
+    options = {"problem": problem, "schedule": gd.Cosine(cycle=8, minimum=0.02), "init": np.array([[2.0]]), "dtype": "float64"}
+    sweep = gd.Sweep(optimizer=rule, steps=20, **options)
+    for lr, ours in zip((0.1, 0.2), sweep.run().final_loss.values, strict=True):
+        w = 2.0
+        for k in range(20):
+            rate = 0.02 + (lr - 0.02) * (1 + np.cos(np.pi * (k % 8) / 8)) / 2
+            w = w - rate * (w + 0.5 * w + 3.0 * w) - 0.25
+        assert ours == pytest.approx(w**2 / 2 + 0.5 * w**2 / 2, rel=1e-12)
+    with pytest.raises(ValueError, match=r"^Doubled: a field and one of its constants are both called 'minimum'; rename the field$"):
+        gd.Sweep(optimizer=Doubled(), steps=2, **options).run()
 
 
 def test_a_folder_whose_state_has_older_names_goes_on_with_todays(tmp_path, monkeypatch):

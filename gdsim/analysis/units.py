@@ -43,7 +43,7 @@ def cost_in(result: Any, unit: str, numbers: np.ndarray) -> Cost:
 
 def _samples(sweep: Any, cell: Cell, unit: str) -> tuple[float, float, float, float]:
     """(steps of an epoch, samples of a step, samples of an epoch, the cost of a sample)."""
-    gradients = 2.0 if cell.rule.climbs else 1.0
+    gradients = 2.0 if cell.rule.perturbs else 1.0
     if cell.problem.data is None:
         if unit == "samples":
             raise ValueError(f"{type(cell.problem).__name__} has no samples to count: take unit='steps' or 'gradients'")

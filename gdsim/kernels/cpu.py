@@ -115,7 +115,9 @@ class Kernels:
     def _parts(self) -> dict[str, Any]:
         """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
         layout, chosen = self.layout, dict(self.structure.parts)
-        problem = {n: chosen[n] for n in chosen if n not in ("prepare", "update", "report", "rate", "normed", "driven")}
+        problem = {
+            n: chosen[n] for n in chosen if n not in ("prepare", "update", "reported", "with_gradient", "rate", "schedule_numbers", "scheduled_hyperparameters")
+        }
         if isinstance(layout, NetworkLayout):
             family: Mapping[str, Any] = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile}
         elif isinstance(layout, AloneLayout):
@@ -234,7 +236,7 @@ class Kernels:
         bits = np.uint64 if self.dtype == np.float64 else np.uint32
         full = lambda value: np.full(self.width, value, self.dtype)  # noqa: E731
         watch = Watch(
-            active=lanes(1, word), flags=lanes(1, word), due=lanes(1, word), largest=lanes(1, bits), best=full(np.inf),
+            active=lanes(1, word), flags=lanes(1, word), due=lanes(1, word), largest=lanes(1, bits), best=full(np.inf), loss=lanes(1),
             loss_bound=full(np.inf), target=full(-np.inf), gradient=full(-1), weight_bound=full(WEIGHT_BOUND).view(bits),
             step_tolerance=full(-1), moved=lanes(1), size=lanes(1), still=lanes(1, word), times=lanes(1, word) + word(1), total=lanes(1), seen=lanes(1),
         )  # fmt: skip
@@ -306,8 +308,8 @@ class Kernels:
             s.slots,
             s.carry,
             len(names),
-            names.index("l1"),
-            names.index("l2"),
+            names.index("penalty_l1"),
+            names.index("penalty_l2"),
             places,
             places // together * together * s.slots + places % together,
             together,

@@ -32,7 +32,7 @@ from gdsim.kernels.parts import (
 )
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import flag_loss, flag_motion, new_motion, smaller_steps, step_at, store_motion, with_norm
+from gdsim.kernels.steps import flag_loss, flag_motion, new_motion, smaller_steps, step_at, store_motion, with_whole_gradient
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.masks import any, seldom
@@ -132,12 +132,12 @@ def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
         if any(found):
             return Running(run.x, run.slots, run.carry, best, run.still), ENDED_BEFORE
     step, carry = step_at(known.h, known.first + (done + 1), run.carry)
-    if NEEDS_NORM:
-        step = with_norm(step, sqrt(squares_of(gradient)))
     if CLIMBS:
         size = sqrt(squares_of(gradient))
         uphill = scale_row(gradient, where(size > 0.0, known.h.rho / size, 0.0))
-        _, gradient = batch_gradient(model, feed, add_rows(run.x, uphill), known.start, known.first + done)
+        loss, gradient = batch_gradient(model, feed, add_rows(run.x, uphill), known.start, known.first + done)
+    if NEEDS_NORM:
+        step = with_whole_gradient(step, sqrt(squares_of(gradient)), loss)
     x, slots, motion = update_row(run.x, gradient, run.slots, step, new_motion())
     ended, still = motion.largest > known.heaviest, run.still
     if WATCHES_STEP:

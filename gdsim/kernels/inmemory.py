@@ -8,12 +8,13 @@ from typing import Any
 
 from gdsim.kernels.parts import CLIMBS, NEEDS_NORM, NUMBER_COUNT, NUMBERS, WATCHES_GRADIENT, job_model, job_pack, job_training_feed, penalized
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_motion, stops_here, update_weight, with_norm
+from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_motion, stops_here, update_weight, with_whole_gradient
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, sign, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import load_row
+from gdsim.lanes.types import Lane
 from gdsim.problems.parts import fill_gradient, fill_whole_gradient
 
 
@@ -22,6 +23,15 @@ def add_penalty(model: Any, weights: Any, step: Any) -> None:
     for place in range(model.penalized):
         g, w = load(model.gradients, place * WIDTH, WIDTH), load(weights, place * WIDTH, WIDTH)
         store(model.gradients, place * WIDTH, penalized(g, w, step))
+
+
+def penalized_loss(model: Any, weights: Any, penalty: Any, loss: Lane) -> Lane:
+    """The loss with the penalty's share, sum of l1 |w| + l2 w^2 / 2, at the weights; `penalty` is (l1, l2)."""
+    l1, l2 = penalty
+    for place in range(model.penalized):
+        w = load(weights, place * WIDTH, WIDTH)
+        loss = fma_lanes(l1, absolute(w), fma_lanes(0.5 * l2 * w, w, loss))
+    return loss
 
 
 def sizes_of(gradients: Any) -> Any:
@@ -80,13 +90,14 @@ def advance(table: Any, steps: Any) -> Any:
         add_penalty(model, pack.weights, step)
         if WATCHES_GRADIENT and is_flat(pack, model.gradients, loss):
             return done
-        if NEEDS_NORM:
-            squares, _ = sizes_of(model.gradients)
-            step = with_norm(step, sqrt(squares))
         if CLIMBS:
             climb(model, pack)
-            fill_gradient(model, pack.weights, feed, start, number)
+            loss = fill_gradient(model, pack.weights, feed, start, number)
             add_penalty(model, pack.weights, step)
+        if NEEDS_NORM:
+            squares, _ = sizes_of(model.gradients)
+            step = with_whole_gradient(step, sqrt(squares), penalized_loss(model, pack.weights, (step.l1, step.l2), loss))
+        if CLIMBS:
             come_down(model, pack)
         motion = new_motion()
         for place in range(len(model.gradients) // WIDTH):
@@ -101,11 +112,10 @@ def evaluate_in_memory(model: Any, weights: Any, feed: Any, scores: Any, with_gr
     """Fills the scores of every lane at the given weights, with the penalty's share."""
     loss = fill_whole_gradient(model, weights, feed)
     l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
+    store(scores.loss, 0, penalized_loss(model, weights, (l1, l2), loss))
     for place in range(model.penalized):
         g, w = load(model.gradients, place * WIDTH, WIDTH), load(weights, place * WIDTH, WIDTH)
-        loss = fma_lanes(l1, absolute(w), fma_lanes(0.5 * l2 * w, w, loss))
         store(model.gradients, place * WIDTH, fma_lanes(l1, sign(w), fma_lanes(l2, w, g)))
     squares, largest = sizes_of(model.gradients)
-    store(scores.loss, 0, loss)
     store(scores.gradient_norm, 0, sqrt(squares))
     store(scores.gradient_largest, 0, largest)

@@ -116,13 +116,13 @@ def _try_with_numbers(structure: Any) -> None:
     """Calls the functions of a structure's rule and schedule with numbers. Raises CodeError for the first that is wrong."""
     parts, one = dict(structure.parts), np.float64(0.5)
     h, carry, slots = structure.numbers(*[one] * len(structure.numbers._fields)), (one,) * structure.carry, (one,) * structure.slots
-    _Part(parts["rate"], "the rate, a number").number(one, 3, h)
+    _Part(parts["rate"], "the rate, a number").number(one, 3, _in_python(parts["schedule_numbers"])(h))
     s, _ = _Part(parts["prepare"], "two things, what update needs and the new carry").pair(structure.carry, "the new carry", h, one, carry)
-    s = _Part(parts["normed"], "what update needs")(s, one)
+    s = _Part(parts["with_gradient"], "what update needs")(s, one, one)
     weight, _ = _Part(parts["update"], "two things, the new weight and its new slots").pair(structure.slots, "the new slots", one, one, slots, s)
     if not _is_number(weight):
         raise _Part(parts["update"], "two things, the new weight and its new slots").refused(f"{_kind(weight)} as the new weight")
-    _Part(parts["report"], "the reported weight, a number").number(one, slots, s)
+    _Part(parts["reported"], "the reported weight, a number").number(one, slots, s)
 
 
 def _is_number(value: Any) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from gdsim.kernels.state import Agenda, Pack, Runs, Scores, Seats, Snapshots
 from gdsim.lanes.parts import part
-from gdsim.lanes.types import Address, Lane, Lanes, Memory
+from gdsim.lanes.types import Address, Hyperparameters, Lane, Lanes, Memory
 
 # Sizes.
 PACK_WIDTH: int = part("PACK_WIDTH")  # lanes of a pack, where WIDTH is a part of them
@@ -36,8 +36,14 @@ COLUMNS: int = part("COLUMNS")  # of a tile, in lanes
 
 
 @part
-def driven(h: Any, t: Lane) -> Any:
+def scheduled_hyperparameters(h: Hyperparameters, t: Lane) -> Hyperparameters:
     """A run's hyperparameters at update t, with the momentum that its schedule gives them."""
+    ...
+
+
+@part
+def schedule_numbers(h: Hyperparameters) -> Hyperparameters:
+    """The numbers of a run's schedule, by the schedule's own names."""
     ...
 
 

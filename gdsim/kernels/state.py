@@ -16,6 +16,7 @@ class Watch(NamedTuple):
     due: Any  # uint32: the step of the run's next event
     largest: Any  # bits of the largest magnitude of a weight in this step
     best: Any  # the lowest loss of a step's batch
+    loss: Any  # the loss of this step's batch where its gradient is taken, for rules that ask for it; penalty included
     loss_bound: Any
     target: Any  # -inf where there is none
     gradient: Any  # SmallGradient's tolerance, negative where there is none

@@ -1,16 +1,28 @@
 """One step of every lane, whatever the problem: its numbers, the update of one weight, and what is looked at on the way.
 
-Names that are parts: the rule's `prepare`, `update` and `report`, the schedule's `rate`, `penalized`, and the constants of `parts`.
+Names that are parts: the rule's `prepare`, `update` and `reported`, the schedule's `rate`, `penalized`, and the constants of `parts`.
 """
 
 from typing import Any, NamedTuple
 
-from gdsim.kernels.parts import CARRY_COUNT, NUMBER_COUNT, NUMBERS, SLOT_COUNT, WATCHES_STEP, driven, job_pack, job_reported, penalized
+from gdsim.kernels.parts import (
+    CARRY_COUNT,
+    NUMBER_COUNT,
+    NUMBERS,
+    SLOT_COUNT,
+    WATCHES_STEP,
+    job_pack,
+    job_reported,
+    penalized,
+    schedule_numbers,
+    scheduled_hyperparameters,
+)
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import across, fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where
 from gdsim.lanes.parts import WIDTH, ZERO, default_part
 from gdsim.lanes.tiles import load_row, store_row
-from gdsim.rules.parts import normed, prepare, report, update
+from gdsim.lanes.types import Lane
+from gdsim.rules.parts import prepare, reported, update, with_gradient
 from gdsim.schedules.parts import rate
 
 # Why a lane needs attention: what `Watch.flags` says.
@@ -27,8 +39,8 @@ class Step(NamedTuple):
 
 def step_at(h: Any, t: Any, carry: Any) -> Any:
     """(the numbers of update t = 1, 2, ..., the rule's new carry) from a run's hyperparameters."""
-    step, carry = prepare(driven(h, t), rate(h.lr, t, h), carry)
-    return Step(step, h.l1, h.l2), carry
+    step, carry = prepare(scheduled_hyperparameters(h, t), rate(h.lr, t, schedule_numbers(h)), carry)
+    return Step(step, h.penalty_l1, h.penalty_l2), carry
 
 
 @default_part
@@ -38,9 +50,9 @@ def begin_step(pack: Any) -> Any:
     return step_at(h, load(pack.step, 0, WIDTH) + 1, load_row(pack.carry, 0, WIDTH, CARRY_COUNT, WIDTH))
 
 
-def with_norm(step: Any, norm: Any) -> Any:
-    """The numbers of a step once the length of its gradient is known."""
-    return Step(normed(step.rule, norm), step.l1, step.l2)
+def with_whole_gradient(step: Any, norm: Lane, loss: Lane) -> Any:
+    """The numbers of a step once its whole gradient is known: its length, and the loss of the batch where it was taken."""
+    return Step(with_gradient(step.rule, norm, loss), step.l1, step.l2)
 
 
 class Motion(NamedTuple):
@@ -76,8 +88,8 @@ def moved(motion: Any, step: Any, old: Any, new: Any) -> Any:
     largest = largest_magnitude(motion.largest, w)
     if not WATCHES_STEP:
         return Motion(largest, motion.moved, motion.size)
-    after = report(w, slots, step.rule)
-    way = after - report(old[0], old[1], step.rule)
+    after = reported(w, slots, step.rule)
+    way = after - reported(old[0], old[1], step.rule)
     return Motion(largest, fma_lanes(way, way, motion.moved), fma_lanes(after, after, motion.size))
 
 
@@ -165,5 +177,5 @@ def report_all(table: Any, steps: Any) -> Any:
     step = across(begin_step(pack)[0], WIDTH)
     for place in range(len(out) // WIDTH):
         slots = load_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
-        store(out, place * WIDTH, report(load(pack.weights, place * WIDTH, WIDTH), slots, step.rule))
+        store(out, place * WIDTH, reported(load(pack.weights, place * WIDTH, WIDTH), slots, step.rule))
     return steps

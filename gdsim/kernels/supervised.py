@@ -26,7 +26,7 @@ from gdsim.kernels.parts import (
 )
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight, with_norm
+from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight, with_whole_gradient
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, sign, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
@@ -87,14 +87,18 @@ def keep_tile(network: Any, job: Any, goal: Any, shape: Any, is_weight: Any) -> 
 def update_all(network: Any, pack: Any, step: Any) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
     if NEEDS_NORM:
-        step = with_norm(step, sqrt(penalty_and_norm(network, pack.weights, (step.l1, step.l2), True).norm))
+        nothing = splat(ZERO, WIDTH)
+        penalty = (nothing, nothing) if CLIMBS else (step.l1, step.l2)  # which `come_down` has added
+        norm = sqrt(penalty_and_norm(network, pack.weights, penalty, True).norm)
+        step = with_whole_gradient(step, norm, load(pack.watch.loss, 0, WIDTH))
     motion = stored_motion(pack.watch)
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
         for unit in range(layer.units):
             for column in range(layer.inputs + BIASES):
                 place, is_weight = place_in(layer, unit, column)
-                motion = update_weight(pack, step, motion, place, load(network.gradients, place * WIDTH, WIDTH), is_weight)
+                g = load(network.gradients, place * WIDTH, WIDTH)
+                motion = update_weight(pack, step, motion, place, g, is_weight and not CLIMBS)
     store_motion(pack.watch, 0, motion)
 
 
@@ -113,10 +117,24 @@ def climb(network: Any, pack: Any, step: Any) -> None:
                 store(pack.weights, place * WIDTH, fma_lanes(way, penalized(g, w, step) if is_weight else g, w))
 
 
-def come_down(network: Any, pack: Any) -> None:
-    """Puts every weight back where it was before the climb."""
-    for place in range(len(network.gradients) // WIDTH):
-        store(pack.weights, place * WIDTH, load(network.kept, place * WIDTH, WIDTH))
+def come_down(network: Any, pack: Any, step: Any) -> None:
+    """Puts every weight back where it was before the climb; the gradient that was left has the penalty's share uphill."""
+    for index in range(layer_count(network)):
+        layer = layer_at(network, index)
+        for unit in range(layer.units):
+            for column in range(layer.inputs + BIASES):
+                place, is_weight = place_in(layer, unit, column)
+                if is_weight:
+                    g, w = load(network.gradients, place * WIDTH, WIDTH), load(pack.weights, place * WIDTH, WIDTH)
+                    store(network.gradients, place * WIDTH, penalized(g, w, step))
+                store(pack.weights, place * WIDTH, load(network.kept, place * WIDTH, WIDTH))
+
+
+def penalize_loss(network: Any, pack: Any, step: Any) -> None:
+    """Adds the penalty at the weights, l1 |w|_1 + l2 |w|^2 / 2, to the loss of the step's batch."""
+    sizes = penalty_and_norm(network, pack.weights, (step.l1, step.l2), False)
+    loss = load(pack.watch.loss, 0, WIDTH)
+    store(pack.watch.loss, 0, fma_lanes(step.l1, sizes.magnitudes, fma_lanes(0.5 * step.l2, sizes.squares, loss)))
 
 
 def sample_at(network: Any, feed: Any, number: Any) -> Any:
@@ -175,6 +193,8 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any, looks: Any) 
         forward(network, pack.weights, count)
         loss = block_loss(network, feed, (count, where(size > first, size - first, size * 0)), share)
         total = added(total, loss)
+        if NEEDS_NORM and first + count == feed.batch:
+            store(pack.watch.loss, 0, total_of(total) / samples)
         if looks and first + count == feed.batch:
             if stops_here(pack.watch, total_of(total) / samples):
                 return True
@@ -189,8 +209,8 @@ def note_loss(network: Any, pack: Any, total: Any, samples: Any) -> None:
     """Adds a batch, the sum of its losses and the penalty at the weights before its step, to those of its epoch."""
     watch, h = pack.watch, NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
     if HAS_PENALTY:
-        sizes = penalty_and_norm(network, pack.weights, (h.l1, h.l2), False)
-        total = fma_lanes(samples, fma_lanes(h.l1, sizes.magnitudes, 0.5 * h.l2 * sizes.squares), total)
+        sizes = penalty_and_norm(network, pack.weights, (h.penalty_l1, h.penalty_l2), False)
+        total = fma_lanes(samples, fma_lanes(h.penalty_l1, sizes.magnitudes, 0.5 * h.penalty_l2 * sizes.squares), total)
     store(watch.total, 0, load(watch.total, 0, WIDTH) + total)
     store(watch.seen, 0, load(watch.seen, 0, WIDTH) + samples)
 
@@ -206,7 +226,10 @@ def advance(table: Any, steps: Any) -> Any:
         if CLIMBS:
             climb(network, pack, step)
             learn_from_batch(network, pack, feed, step, False)
-            come_down(network, pack)
+        if NEEDS_NORM and HAS_PENALTY:
+            penalize_loss(network, pack, step)
+        if CLIMBS:
+            come_down(network, pack, step)
         if feed.batch > BLOCK or TWO_PASSES:
             update_all(network, pack, step)
         if end_step(pack, carry, stored_motion(pack.watch)):

@@ -8,7 +8,7 @@ from typing import Any
 
 from gdsim.kernels.supervised import Sample
 from gdsim.population.counting import Graph, UncountableError
-from gdsim.population.setting import Setting, has_penalty, looks_of, number_names, numbers_type
+from gdsim.population.setting import Setting, has_penalty, looks_of, number_names, numbers_type, schedule_numbers_of
 from gdsim.problems import Network
 from gdsim.problems.moments import Moments
 from gdsim.problems.quadratic import Quadratic
@@ -36,11 +36,11 @@ def step_operations(setting: Setting) -> float:
     problem, rule = setting.problem, setting.rule
     gradient, _ = gradient_operations(problem, setting.dtype, setting.batch)
     once, each = rule_operations(setting)
-    if rule.needs_norm or rule.climbs:
+    if rule.needs_norm or rule.perturbs:
         each += 2.0  # the gradient's squares and their sum
-    if rule.climbs:
+    if rule.perturbs:
         each += 2.0  # the way there
-    return (1 + rule.climbs) * gradient + once + problem.parameter_count * (each + PENALTY_OPERATIONS * has_penalty(setting))
+    return (1 + rule.perturbs) * gradient + once + problem.parameter_count * (each + PENALTY_OPERATIONS * has_penalty(setting))
 
 
 def rule_operations(setting: Setting) -> tuple[float, float]:
@@ -49,12 +49,13 @@ def rule_operations(setting: Setting) -> tuple[float, float]:
     parts = {**rule.parts(), **setting.schedule.parts()}
     names = number_names(setting)
     numbers = numbers_type(names)._make(graph.inputs(len(names)))
+    scheduled = schedule_numbers_of(tuple(setting.schedule.hyperparameters()))(numbers)
     (count,) = graph.inputs(1, is_real=False)
     try:
-        rate = graph.call(parts["rate"], parts, numbers.lr, count, numbers)
+        rate = graph.call(parts["rate"], parts, numbers.lr, count, scheduled)
         step, carry = graph.call(parts["prepare"], parts, numbers, rate, graph.inputs(len(rule.carry)))
         if rule.needs_norm:
-            step = graph.call(parts["normed"], parts, step, *graph.inputs(1))
+            step = graph.call(parts["with_gradient"], parts, step, *graph.inputs(2))
         updated = graph.call(parts["update"], parts, *graph.inputs(2), graph.inputs(len(rule.slots)), step)
     except (UncountableError, AttributeError, TypeError, ValueError):  # what is wrong with it is said where it is compiled
         return 0.0, RULE_OPERATIONS

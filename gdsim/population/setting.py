@@ -20,6 +20,7 @@ from gdsim.kernels.small import MOST_PARAMETERS
 from gdsim.lanes.compiler import Closed, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.modes import ieee_mode
+from gdsim.lanes.types import Hyperparameters, Lane
 from gdsim.problems import Network
 from gdsim.problems.moments import Moments
 from gdsim.rules import Rule
@@ -119,7 +120,7 @@ class Setting(NamedTuple):
     def may_be_alone(self) -> bool:
         """Whether one run may have all lanes: `fits_alone` of its structure, which need not be made for that."""
         watches_step = any(isinstance(s, SmallStep) for s in self.stops)
-        return isinstance(self.problem, Network) and not (self.is_written_out or self.rule.needs_norm or self.rule.climbs or watches_step)
+        return isinstance(self.problem, Network) and not (self.is_written_out or self.rule.needs_norm or self.rule.perturbs or watches_step)
 
     def lanes_for(self, runs: int, threads: int) -> int:
         """Lanes of a pack where each of `threads` trains `runs`; 1 where one run at a time has all the lanes and is done sooner.
@@ -143,7 +144,7 @@ class Setting(NamedTuple):
     @property
     def sees_loss(self) -> bool:
         """Whether the loss of a step's batch is that of the whole data at the reported parameters."""
-        return self.batch is None and not self.rule.looks_ahead and not has_penalty(self)
+        return self.batch is None and not self.rule.reports_other_point and not has_penalty(self)
 
     def lanes_look_at(self, stop: Stop) -> bool:
         """Whether lanes look at a stop in every step, by what the step computes anyway."""
@@ -172,22 +173,25 @@ def epochs_of(setting: Setting) -> int:
     return -(-setting.steps // epoch) - setting.began // epoch
 
 
-def owned_numbers(setting: Setting) -> list[tuple[str, str]]:
-    """[(owner, name)] of the numbers that kernels read of each run."""
+def number_names(setting: Setting) -> tuple[str, ...]:
+    """The names of the numbers that kernels read of each run: the rule's as they are, the others with their owner in front.
+
+    Raises ValueError where a rule's own number stands twice.
+    """
     rule, schedule = setting.rule, setting.schedule
     constants = rule.constants(dict.fromkeys(rule.hyperparameters(), 0.5))
-    of_rule = [(type(rule).__name__, name) for name in (*rule.hyperparameters(), *constants)]
-    return [*of_rule, *((type(schedule).__name__, name) for name in schedule.hyperparameters()), ("the penalty", "l1"), ("the penalty", "l2")]
+    others = [*(f"schedule_{name}" for name in schedule.hyperparameters()), "penalty_l1", "penalty_l2"]
+    names = [*rule.hyperparameters(), *constants, *others]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        other = "one of its constants" if twice in constants else "a number of the schedule or the penalty"
+        raise ValueError(f"{type(rule).__name__}: a field and {other} are both called {twice!r}; rename the field")
+    return tuple(names)
 
 
-def number_names(setting: Setting) -> tuple[str, ...]:
-    """The names of the numbers that kernels read of each run. Raises ValueError where two owners have one name."""
-    owners: dict[str, str] = {}
-    for owner, name in owned_numbers(setting):
-        if name in owners:
-            raise ValueError(f"{owners[name]} and {owner} both have a number {name!r}, and a run has one of each name: rename that of your own class")
-        owners[name] = owner
-    return tuple(owners)
+def schedule_values(schedule: Schedule, values: Mapping[str, float]) -> dict[str, float]:
+    """A schedule's numbers by its own names, from those of a run."""
+    return {name: values[f"schedule_{name}"] for name in schedule.hyperparameters()}
 
 
 @functools.cache
@@ -196,19 +200,29 @@ def numbers_type(names: tuple[str, ...]) -> Any:
     return collections.namedtuple("Numbers_" + "_".join(names), names)
 
 
-def as_they_are(h: Any, t: Any) -> Any:
+@functools.cache
+def schedule_numbers_of(names: tuple[str, ...]) -> Any:
+    """`schedule_numbers(h)`: a schedule's numbers by its own names, of those of a run; all where it has none."""
+    own = f"numbers({', '.join(f'h.schedule_{n}' for n in names)})" if names else "h"
+    return function_from(f"def schedule_numbers(h):\n    return {own}", "schedule_numbers", {"numbers": numbers_type(names)})
+
+
+def as_they_are(h: Hyperparameters, t: Lane) -> Hyperparameters:
     """The numbers of a run whose momentum is its own."""
     return h
 
 
 @functools.cache
-def driven_numbers(schedule: Schedule, names: tuple[str, ...]) -> Any:
-    """`driven(h, t)`: a run's numbers at update t, with the momentum that its schedule gives, and that of the next update."""
+def scheduled_hyperparameters_of(schedule: Schedule, names: tuple[str, ...]) -> Any:
+    """`scheduled_hyperparameters(h, t)`: a run's numbers at update t, with the momentum that its schedule gives, and that of t + 1."""
     if not schedule.drives_momentum:
         return as_they_are
-    places = {"momentum": "scheduled_momentum(h.momentum, t, h)", "next_momentum": "scheduled_momentum(h.momentum, t + 1, h)"}
-    text = f"def driven(h, t):\n    return numbers({', '.join(places.get(n, f'h.{n}') for n in names)})"
-    function = function_from(text, "driven", {"numbers": numbers_type(names), "scheduled_momentum": scheduled_momentum})
+    places = {"momentum": "scheduled_momentum(h.momentum, t, p)", "next_momentum": "scheduled_momentum(h.momentum, t + 1, p)"}
+    made = f"numbers({', '.join(places.get(n, f'h.{n}') for n in names)})"
+    text = f"def scheduled_hyperparameters(h, t):\n    p = schedule_numbers(h)\n    return {made}"
+    own = schedule_numbers_of(tuple(schedule.hyperparameters()))
+    known = {"numbers": numbers_type(names), "scheduled_momentum": scheduled_momentum, "schedule_numbers": own}
+    function = function_from(text, "scheduled_hyperparameters", known)
     return Closed(function, (("scheduled_momentum", schedule.parts()["scheduled_momentum"]),))
 
 
@@ -230,13 +244,17 @@ def structure_of(setting: Setting) -> Structure:
     """What decides the setting's kernels."""
     problem, rule = setting.problem, setting.rule
     names = number_names(setting)
-    parts = {**rule.parts(), **problem.parts(), "rate": setting.schedule.parts()["rate"], "driven": driven_numbers(setting.schedule, names)}
+    schedule = setting.schedule
+    parts = {
+        **rule.parts(), **problem.parts(), "rate": schedule.parts()["rate"], "schedule_numbers": schedule_numbers_of(tuple(schedule.hyperparameters())),
+        "scheduled_hyperparameters": scheduled_hyperparameters_of(schedule, names),
+    }  # fmt: skip
     looked_at = {type(s) for s in setting.stops if setting.lanes_look_at(s)}
     title = f"{type(rule).__name__} on {type(problem).__name__}"
     return Structure(
         tuple(parts.items()), numbers_type(names), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_for(problem, setting.dtype), setting.is_written_out,
-        has_penalty(setting), not rule.looks_ahead, rule.needs_norm, rule.climbs,
+        has_penalty(setting), not rule.reports_other_point, rule.needs_norm, rule.perturbs,
         Watches(Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops), any(map(is_of_batches, setting.stops))), title,
     )  # fmt: skip
 
@@ -291,7 +309,7 @@ def looks_of(setting: Setting, stop: Stop) -> tuple[int, bool]:
 def has_own_look(setting: Setting, stop: Stop, step: int, values: Mapping[str, float]) -> bool:
     """Whether a stop looks after `step` updates of a cell of these hyperparameters, whether or not they are the last; Cycling may do so after any."""
     every, at_cycle_ends = looks_of(setting, stop)
-    first, factor = setting.schedule.cycle_of(values) if at_cycle_ends else (0, 1)
+    first, factor = setting.schedule.cycle_of(schedule_values(setting.schedule, values)) if at_cycle_ends else (0, 1)
     if first > 0:
         return decisions.cycle_end(first, factor, step - 1) == step
     return setting.lanes_look_at(stop) or isinstance(stop, Cycling) or (every > 0 and step % every == 0)

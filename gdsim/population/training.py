@@ -51,6 +51,7 @@ from gdsim.population.setting import (
     is_of_batches,
     kernels_for,
     number_names,
+    schedule_values,
     structure_of,
     validated_of,
 )  # fmt: skip
@@ -143,7 +144,7 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     names = number_names(setting)
     values = [{**v, **setting.rule.constants(v)} for v in batch.values]
     numbers = np.array([[v[name] for name in names] for v in values], kernels.dtype)
-    cycles = np.array([setting.schedule.cycle_of(v) for v in batch.values], np.int64)
+    cycles = np.array([setting.schedule.cycle_of(schedule_values(setting.schedule, v)) for v in batch.values], np.int64)
     flat = points.ravel()
     return runs._replace(points=flat, shown=flat, numbers=numbers.ravel(), cycles=cycles.ravel())
 

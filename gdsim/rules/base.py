@@ -36,7 +36,10 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     g at the weights, a step is
 
         s, carry_t = prepare(h, eta_t, carry_(t-1))
+        s = with_gradient(s, |g|, loss)                      where `needs_norm` is true
         w_t, slots_t = update(w_(t-1), g, slots_(t-1), s)
+
+    and reported(w_t, slots_t, s) is what results hold; s is of the next step.
 
     `slots` names the state per weight, `carry` the state per run; both start at 0. `defaults` gives the
     fields' values by convention, `ranges` what they may be. `constants` derives numbers from them, in
@@ -50,8 +53,8 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     carry: ClassVar[Any] = ()
     defaults: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     ranges: ClassVar[Mapping[str, Range]] = {}
-    needs_norm: ClassVar[Any] = False  # whether a step needs the whole gradient's length before the first weight moves
-    climbs: ClassVar[Any] = False  # whether the gradient is taken away from the weights, where the loss is higher
+    needs_norm: ClassVar[Any] = False  # whether a step needs `with_gradient` before the first weight moves
+    perturbs: ClassVar[Any] = False  # whether the gradient is taken away from the weights, where the loss is higher
     always_shown = ("lr",)
     meanings = {
         "lr": "Learning rate, eta: the factor of the gradient, before the schedule.",
@@ -117,15 +120,15 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
 
     def parts(self) -> dict[str, Any]:
         """The functions that a kernel is bound with, by the rule's convention."""
-        return {name: self._by_convention(name) for name in ("prepare", "update", "report", "normed")}
+        return {name: self._by_convention(name) for name in ("prepare", "update", "reported", "with_gradient")}
 
     def _by_convention(self, name: str) -> Any:
         return getattr(type(self), f"{name}_{self.convention}", getattr(type(self), name))
 
     @property
-    def looks_ahead(self) -> bool:
+    def reports_other_point(self) -> bool:
         """Whether the stored parameters differ from the reported ones."""
-        return self.parts()["report"] is not Rule.report
+        return self.parts()["reported"] is not Rule.reported
 
     @staticmethod
     def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
@@ -138,13 +141,16 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         raise NotImplementedError
 
     @staticmethod
-    def report(w: Lane, slots: Lanes, s: Any) -> Lane:
+    def reported(w: Lane, slots: Lanes, s: Any) -> Lane:
         """The reported parameter, from the stored one."""
         return w
 
     @staticmethod
-    def normed(s: Any, norm: Lane) -> Any:
-        """What `update` needs, once the length of the gradient is known."""
+    def with_gradient(s: Any, norm: Lane, loss: Lane) -> Any:
+        """What `update` needs, once the whole gradient is known: from its Euclidean length and the loss of the step's batch.
+
+        Both are those of the point where the gradient is taken, penalty included. Asked for where `needs_norm` says so.
+        """
         return s
 
 

@@ -92,7 +92,7 @@ class Nesterov(Rule, tag="nesterov", frozen=True):
     What is stored is the look-ahead point y = w - a h, where gradients are taken: y - eta g - a h, with the
     new h; w = y + a h is reported. In PyTorch's form, h = a h + g, y - eta (g + a h), y is the parameter.
 
-    >>> Nesterov(lr=0.1, momentum=0.9).looks_ahead
+    >>> Nesterov(lr=0.1, momentum=0.9).reports_other_point
     True
     """
 
@@ -125,15 +125,15 @@ class Nesterov(Rule, tag="nesterov", frozen=True):
         return fma(-s.rate, fma(s.momentum, velocity, g), w), (velocity,)
 
     @staticmethod
-    def report(w: Lane, slots: Lanes, s: NesterovStep) -> Lane:
+    def reported(w: Lane, slots: Lanes, s: NesterovStep) -> Lane:
         (velocity,) = slots
         return fma(s.momentum, velocity, w)
 
     @staticmethod
-    def report_torch(w: Lane, slots: Lanes, s: NesterovStep) -> Lane:
+    def reported_torch(w: Lane, slots: Lanes, s: NesterovStep) -> Lane:
         return w
 
     @property
-    def looks_ahead(self) -> bool:
+    def reports_other_point(self) -> bool:
         """Whether the stored parameters differ from the reported ones: not in PyTorch's form."""
         return self.convention == "lecture"

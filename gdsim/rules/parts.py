@@ -19,14 +19,14 @@ def update(w: Lane, g: Lane, slots: Lanes, s: Any) -> tuple[Lane, Lanes]:
 
 
 @part
-def report(w: Lane, slots: Lanes, s: Any) -> Lane:
+def reported(w: Lane, slots: Lanes, s: Any) -> Lane:
     """The reported parameter, from the stored one."""
     ...
 
 
 @part
-def normed(s: Any, norm: Lane) -> Any:
-    """What `update` needs, once the length of the gradient is known."""
+def with_gradient(s: Any, norm: Lane, loss: Lane) -> Any:
+    """What `update` needs, once the length of the gradient and the loss of the batch are known."""
     ...
 
 
@@ -43,12 +43,12 @@ def inner_update(w: Lane, g: Lane, slots: Lanes, s: Any) -> tuple[Lane, Lanes]:
 
 
 @part
-def inner_report(w: Lane, slots: Lanes, s: Any) -> Lane:
-    """`report` of the rule in a wrapper."""
+def inner_reported(w: Lane, slots: Lanes, s: Any) -> Lane:
+    """`reported` of the rule in a wrapper."""
     ...
 
 
 @part
-def inner_normed(s: Any, norm: Lane) -> Any:
-    """`normed` of the rule in a wrapper."""
+def inner_with_gradient(s: Any, norm: Lane, loss: Lane) -> Any:
+    """`with_gradient` of the rule in a wrapper."""
     ...

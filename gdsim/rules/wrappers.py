@@ -17,7 +17,7 @@ from gdsim.lanes.compiler import Closed
 from gdsim.lanes.operations import floor, maximum, minimum, where
 from gdsim.lanes.types import Hyperparameters, Lane, Lanes
 from gdsim.rules.base import EPSILON, Axis, Range, Rule
-from gdsim.rules.parts import inner_normed, inner_prepare, inner_report, inner_update
+from gdsim.rules.parts import inner_prepare, inner_reported, inner_update, inner_with_gradient
 from gdsim.words import given
 
 POSITIVE = Range(0.0, float("inf"), low_allowed=False)
@@ -60,8 +60,8 @@ class Wrapper(Rule, frozen=True):
     own_slots: ClassVar[tuple[str, ...]] = ()
     own_carry: ClassVar[tuple[str, ...]] = ()
     own_needs_norm: ClassVar[bool] = False
-    own_climbs: ClassVar[bool] = False
-    own_looks_ahead: ClassVar[bool] = False
+    own_perturbs: ClassVar[bool] = False
+    own_reports_other_point: ClassVar[bool] = False
     unshown = ("convention",)  # which is the rule's
     meanings = {
         "rule": "The rule that is wrapped; another wrapper too.",
@@ -110,9 +110,9 @@ class Wrapper(Rule, frozen=True):
         return self.own_needs_norm or self.rule.needs_norm
 
     @property
-    def climbs(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def perturbs(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether the gradient is taken away from the weights."""
-        return self.own_climbs or self.rule.climbs
+        return self.own_perturbs or self.rule.perturbs
 
     def hyperparameters(self) -> dict[str, Any]:
         """The inner rule's hyperparameters, then the wrapper's."""
@@ -137,17 +137,17 @@ class Wrapper(Rule, frozen=True):
         return {name: Closed(self._by_convention(name), names) for name in inner}
 
     @property
-    def looks_ahead(self) -> bool:
+    def reports_other_point(self) -> bool:
         """Whether the stored parameters differ from the reported ones."""
-        return self.own_looks_ahead or self.rule.looks_ahead
+        return self.own_reports_other_point or self.rule.reports_other_point
 
     @staticmethod
-    def report(w: Lane, slots: Lanes, s: Any) -> Lane:
-        return inner_report(w, slots, s.inner)
+    def reported(w: Lane, slots: Lanes, s: Any) -> Lane:
+        return inner_reported(w, slots, s.inner)
 
     @staticmethod
-    def normed(s: Any, norm: Lane) -> Any:
-        return WrapperStep(inner_normed(s.inner, norm), s.own)
+    def with_gradient(s: Any, norm: Lane, loss: Lane) -> Any:
+        return WrapperStep(inner_with_gradient(s.inner, norm, loss), s.own)
 
 
 class ClipValue(Wrapper, tag="clip_value", frozen=True):
@@ -178,7 +178,7 @@ class ClipNorm(Wrapper, tag="clip_norm", frozen=True):
     """Gradients longer than `norm` shortened to it, as `torch.nn.utils.clip_grad_norm_` does before a step.
 
     The rule gets min(1, norm / (|g| + 10^-6)) g in the place of g, |.| the Euclidean length of the gradient
-    which the problem gives, penalty included.
+    which the problem gives, penalty included; with SAM, inside it or around it, of the gradient uphill.
 
     >>> from gdsim.rules import SGD
     >>> ClipNorm(SGD(lr=0.1), 1.0).needs_norm
@@ -196,9 +196,9 @@ class ClipNorm(Wrapper, tag="clip_norm", frozen=True):
         return WrapperStep(inner, h.norm), carry
 
     @staticmethod
-    def normed(s: WrapperStep, norm: Lane) -> WrapperStep:
+    def with_gradient(s: WrapperStep, norm: Lane, loss: Lane) -> WrapperStep:
         factor = s.own / (norm + 1e-6)  # PyTorch's
-        return WrapperStep(inner_normed(s.inner, norm), where(factor < 1.0, factor, factor * 0.0 + 1.0))
+        return WrapperStep(inner_with_gradient(s.inner, norm, loss), where(factor < 1.0, factor, factor * 0.0 + 1.0))
 
     @staticmethod
     def update(w: Lane, g: Lane, slots: Lanes, s: WrapperStep) -> tuple[Lane, Lanes]:
@@ -231,8 +231,8 @@ class WeightDecay(Wrapper, tag="weight_decay", frozen=True):
         return WeightDecayStep(inner, h.weight_decay, rate * h.weight_decay), carry
 
     @staticmethod
-    def normed(s: WeightDecayStep, norm: Lane) -> WeightDecayStep:
-        return WeightDecayStep(inner_normed(s.inner, norm), s.decay, s.shrink)
+    def with_gradient(s: WeightDecayStep, norm: Lane, loss: Lane) -> WeightDecayStep:
+        return WeightDecayStep(inner_with_gradient(s.inner, norm, loss), s.decay, s.shrink)
 
     @staticmethod
     def update(w: Lane, g: Lane, slots: Lanes, s: WeightDecayStep) -> tuple[Lane, Lanes]:
@@ -261,7 +261,7 @@ class Averaged(Wrapper, tag="averaged", frozen=True):
     ranges = {"start": EPSILON, "every": Range(1.0, float("inf"))}
     own_slots = ("average",)
     own_carry = ("count", "taken")
-    own_looks_ahead = True
+    own_reports_other_point = True
 
     @staticmethod
     def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[AveragedStep, Lanes]:
@@ -274,18 +274,18 @@ class Averaged(Wrapper, tag="averaged", frozen=True):
         return AveragedStep(inner, where(due, one / taken, where(taken == 0.0, one, one * 0.0))), (*inner_carry, count, taken)
 
     @staticmethod
-    def normed(s: AveragedStep, norm: Lane) -> AveragedStep:
-        return AveragedStep(inner_normed(s.inner, norm), s.weight)
+    def with_gradient(s: AveragedStep, norm: Lane, loss: Lane) -> AveragedStep:
+        return AveragedStep(inner_with_gradient(s.inner, norm, loss), s.weight)
 
     @staticmethod
     def update(w: Lane, g: Lane, slots: Lanes, s: AveragedStep) -> tuple[Lane, Lanes]:
         w, inner_slots = inner_update(w, g, slots[:-1], s.inner)
-        reported, average = inner_report(w, inner_slots, s.inner), slots[-1]
+        reported, average = inner_reported(w, inner_slots, s.inner), slots[-1]
         average = where(s.weight == 1.0, reported, fma(s.weight, reported - average, average))
         return w, (*inner_slots, average)
 
     @staticmethod
-    def report(w: Lane, slots: Lanes, s: AveragedStep) -> Lane:
+    def reported(w: Lane, slots: Lanes, s: AveragedStep) -> Lane:
         return slots[-1]
 
 
@@ -304,7 +304,7 @@ class SAM(Wrapper, tag="sam", frozen=True):
     rho: Axis = 0.05
 
     ranges = {"rho": POSITIVE}
-    own_climbs = True
+    own_perturbs = True
 
     @staticmethod
     def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[WrapperStep, Lanes]:

@@ -103,7 +103,7 @@ def test_a_rule_compiles(declared, kind):
         h = numbers_of(*load_row(a, 0, 1, count, 1))  # noqa: F821
         s, carry = prepare(h, h.lr, load_row(a, 20, 1, carries, 1))  # noqa: F821
         w, slots = update(load(a, 30, 1), load(a, 31, 1), load_row(a, 32, 1, slot_count, 1), s)  # noqa: F821
-        store(out, 0, report(w, slots, s))  # noqa: F821
+        store(out, 0, reported(w, slots, s))  # noqa: F821
         store_row(out, 1, 1, slots)
         store_row(out, 9, 1, carry)
 

@@ -29,10 +29,9 @@ class Cell(NamedTuple):
     dtype: str
 
     def numbers(self) -> dict[str, float]:
-        """The hyperparameters that kernels read, by name."""
-        found = self.rule.hyperparameters()
-        found |= self.schedule.hyperparameters()
-        return {**found, "l1": self.problem.l1, "l2": self.problem.l2}
+        """The numbers that kernels read, by name: the rule's as they are, the others with their owner in front."""
+        of_schedule = {f"schedule_{name}": value for name, value in self.schedule.hyperparameters().items()}
+        return {**self.rule.hyperparameters(), **of_schedule, "penalty_l1": self.problem.l1, "penalty_l2": self.problem.l2}
 
 
 def combinations(value: Any, names: Sequence[str], seed: int) -> Iterator[Any]:

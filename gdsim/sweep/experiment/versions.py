@@ -1,7 +1,7 @@
 """The version of the bits of a sweep's runs: the highest of the versions of the parts of kernels that they use."""
 
 from gdsim.axes import Grid
-from gdsim.kernels import BITS, ORDER_BITS, PENALTY_BITS
+from gdsim.kernels import BITS, ORDER_BITS, PENALTY_BITS, UPHILL_BITS
 from gdsim.sweep.experiment.declaration import Experiment
 
 
@@ -15,4 +15,6 @@ def kernel_version(sweep: Experiment) -> int:
     batches = sweep.batch.values if isinstance(sweep.batch, Grid) else (sweep.batch,)
     has_orders = sweep.shuffle != "replacement" and any(batch is not None for batch in batches)
     has_penalty = any(problem.l1 != 0.0 or problem.l2 != 0.0 for problem in sweep.problem)
-    return max(BITS, ORDER_BITS if has_orders else BITS, PENALTY_BITS if has_penalty else BITS)
+    has_uphill_norm = any(rule.perturbs and rule.needs_norm for rule in sweep.optimizer)
+    used = [(ORDER_BITS, has_orders), (PENALTY_BITS, has_penalty), (UPHILL_BITS, has_uphill_norm)]
+    return max(BITS, *(version for version, is_used in used if is_used))

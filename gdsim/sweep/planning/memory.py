@@ -6,7 +6,7 @@ import numpy as np
 
 from gdsim.kernels.network import BLOCK
 from gdsim.population import Setting
-from gdsim.population.setting import owned_numbers
+from gdsim.population.setting import number_names
 from gdsim.problems import Network
 from gdsim.sweep.planning.cores import usable_cores, usable_memory
 from gdsim.words import count_of, size_of
@@ -31,7 +31,7 @@ def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
     """Bytes of a thread that trains so many runs: weights, slots, gradients, snapshots of a pack, activations and deltas of a block, and starts."""
     setting = setting.for_runs(runs)
     problem, size, width = setting.problem, np.dtype(setting.dtype).itemsize, lanes or setting.lanes_for(runs, 1)
-    weights = problem.parameter_count * (6 + len(setting.rule.slots)) + len(owned_numbers(setting))
+    weights = problem.parameter_count * (6 + len(setting.rule.slots)) + len(number_names(setting))
     alone = width == 1 and setting.may_be_alone  # whose inputs are kept turned too, and have deltas
     rows = sum(3 * inputs + units if alone else inputs + 2 * units for inputs, units in problem.layers) if isinstance(problem, Network) else 0
     starts = problem.parameter_count * min(runs, runs_at_once(setting, width))
