@@ -41,6 +41,7 @@ _HOMES = {
         "Momentum",
         "NAdam",
         "Nesterov",
+        "PolyakStep",
         "RAdam",
         "RMSprop",
         "Rprop",
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
     from gdsim.rules import Momentum as Momentum
     from gdsim.rules import NAdam as NAdam
     from gdsim.rules import Nesterov as Nesterov
+    from gdsim.rules import PolyakStep as PolyakStep
     from gdsim.rules import RAdam as RAdam
     from gdsim.rules import RMSprop as RMSprop
     from gdsim.rules import Rprop as Rprop

@@ -56,3 +56,74 @@ def test_wrappers_can_be_nested_and_swept_over():
     assert set(result.optimizer.values.tolist()) == {"Adam"}
     assert result.wrapped_in.values.tolist()[::4] == ["Averaged, ClipNorm, WeightDecay decoupled=True", ""]
     assert len(set(result.label.values.tolist())) == 5
+
+
+def objective_of(problem, samples=slice(None)):
+    """(loss, gradient) of a linear model's squared error on samples, penalty included, by NumPy; the last parameter is the intercept."""
+    X, y = np.c_[problem.data.X, np.ones(len(problem.data.X))][samples], problem.data.y[samples]
+    weights = np.r_[np.ones(X.shape[1] - 1), 0.0]
+
+    def at(w):
+        errors, penalized = X @ w - y, weights * w
+        loss = (errors**2).mean() + problem.l1 * abs(penalized).sum() + problem.l2 / 2 * (penalized**2).sum()
+        return loss, 2 * X.T @ errors / len(y) + problem.l1 * np.sign(penalized) + problem.l2 * penalized
+
+    return at
+
+
+def clipped(g, most):
+    """g, shortened to a length."""
+    return g * min(1.0, most / (np.linalg.norm(g) + 1e-6))
+
+
+def uphill(at, w, rho):
+    """(loss, gradient) at w + rho g / |g|."""
+    g = at(w)[1]
+    return at(w + rho * g / np.linalg.norm(g))
+
+
+def polyak(loss, g, lr, minimum):
+    """The step of SPS_max with c = 1."""
+    return min(lr, max(loss - minimum, 0.0) / (g @ g)) * g
+
+
+# Each rule with the step that NumPy takes: of (loss, gradient) as a function of the weights.
+WHOLE = {
+    "clipped": (gd.ClipNorm(gd.SGD(lr=0.1), 0.5), lambda at, w: 0.1 * clipped(at(w)[1], 0.5)),
+    "uphill": (gd.SAM(gd.SGD(lr=0.1), rho=0.3), lambda at, w: 0.1 * uphill(at, w, 0.3)[1]),
+    "clipped uphill": (gd.SAM(gd.ClipNorm(gd.SGD(lr=0.1), 0.5), rho=0.3), lambda at, w: 0.1 * clipped(uphill(at, w, 0.3)[1], 0.5)),
+    "uphill, clipped": (gd.ClipNorm(gd.SAM(gd.SGD(lr=0.1), rho=0.3), 0.5), lambda at, w: 0.1 * clipped(uphill(at, w, 0.3)[1], 0.5)),
+    "polyak": (gd.PolyakStep(0.2, 0.05), lambda at, w: polyak(*at(w), 0.2, 0.05)),
+    "polyak uphill": (gd.SAM(gd.PolyakStep(0.2, 0.05), rho=0.3), lambda at, w: polyak(*uphill(at, w, 0.3), 0.2, 0.05)),
+}
+FULL = pytest.mark.full
+
+
+@pytest.mark.parametrize(
+    ("name", "batch"),
+    [
+        ("clipped uphill", 5),
+        ("polyak", None),
+        *(pytest.param(n, b, marks=FULL) for n in WHOLE for b in (None, 5) if (n, b) not in (("clipped uphill", 5), ("polyak", None))),
+    ],
+)
+def test_rules_that_need_the_whole_gradient_have_it_with_its_penalty(name, batch):
+    """On moments (whole data) and as a network of one layer (batches), with both penalties."""
+    rule, step = WHOLE[name]
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(40, 3))
+    problem = gd.LinearRegression(gd.Data(X, X @ [1.0, -2.0, 0.5] + rng.normal(size=40)), l1=0.1, l2=0.3)
+    sweep = gd.Sweep(
+        problem=problem,
+        optimizer=rule,
+        init=np.array([[2.0, -1.0, 0.7, 0.3]]),
+        steps=30,
+        batch=batch,
+        dtype="float64",
+        record=gd.Record(every=1, trajectory=True),
+    )
+    path, order = sweep.run().trajectory.values[0], sweep.order(0)
+    w = path[0]
+    for t in range(30):
+        w = w - step(objective_of(problem, order[t]), w)
+        assert np.allclose(path[t + 1], w, rtol=1e-10, atol=1e-12), t
