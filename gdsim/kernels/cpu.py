@@ -12,7 +12,7 @@ import numpy as np
 from gdsim.kernels import alone, decisions, evaluation, functions, inmemory, layers, small, steps, supervised, training
 from gdsim.kernels.layout import AloneLayout, FunctionLayout, MemoryLayout, NetworkLayout, feed_of
 from gdsim.kernels.mistakes import explained
-from gdsim.kernels.network import BLOCK
+from gdsim.kernels.network import BLOCK, TILE
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import BEST_LOSS, FACTS, HELD, HELD_BEST, HELD_STEP, MARKS, REASON, TAGS, Agenda, Curves, Pack, Runs, Scores, Seats, Snapshots, Watch
@@ -93,10 +93,12 @@ def alone_lanes(dtype: np.dtype) -> int:
 
 def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
     """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of width 1."""
-    single = tuple({**parts, "WIDTH": 1, "layer_at": layers.layer_at, "layer_count": layers.layer_count, "place_in": layers.place_in}.items())
+    places = {f.__name__: f for f in (layers.layer_at, layers.layer_count, layers.cells_of, layers.product, layers.outer, layers.bias_gradients)}
+    single = tuple({**parts, **places, "WIDTH": 1}.items())
     own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
     height = layers.HEIGHTS[vector_bytes()]
-    return {**parts, **own, "product": layers.product_of(height, lanes), "HEIGHT": height, **lane_parts(lanes), "DRAWN": 2 * lanes}
+    tiles = {"any_tile": layers.tiles_of(height, lanes), "HEIGHT": height, "BAND": layers.WHOLE_LAYER}
+    return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAWN": 2 * lanes}
 
 
 class Kernels:
@@ -119,10 +121,10 @@ class Kernels:
             n: chosen[n] for n in chosen if n not in ("prepare", "update", "reported", "with_gradient", "rate", "schedule_numbers", "scheduled_hyperparameters")
         }
         if isinstance(layout, NetworkLayout):
-            family: Mapping[str, Any] = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile}
+            family: Mapping[str, Any] = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile, "BAND": TILE}
         elif isinstance(layout, AloneLayout):
             return alone_parts(
-                {**problem, "ZERO": self.dtype.type(0), **float_mode_parts(), "finish_tile": alone.keep_tile, "evaluate_pack": alone.evaluate_alone},
+                {**problem, "ZERO": self.dtype.type(0), **float_mode_parts(), "finish_tile": supervised.keep_tile, "evaluate_pack": alone.evaluate_alone},
                 layout.lanes,
             )
         elif isinstance(layout, MemoryLayout):

@@ -1,130 +1,99 @@
 """What one run's products with its units or samples across the lanes are made of: the table of its layers, and tiles of every shape.
 
-Names that are parts: `WIDTH` (lanes of the one run), `HEIGHT` (rows of most tiles), `ROWS` and `COLUMNS` of a tile, `GATHERED`, `product`.
+A tile is rows of single numbers, each spread over the lanes, times rows of lanes: C = S + L R where the columns of C and R
+are neighbours in memory. `product` and `outer` bring any matrices into that form: C' = S' + R' L' serves where C's rows are
+the neighbours, and a matrix R whose columns are not is copied so that they are.
+
+Names that are parts: `WIDTH` (lanes of the one run), `HEIGHT` (rows of most tiles), `ROWS` and `COLUMNS` of a tile, `GATHERED`,
+`any_tile`, `finish_tile`.
 """
 
 import functools
 from typing import Any, NamedTuple
 
-from gdsim.kernels.parts import COLUMNS, GATHERED, HEIGHT, ROWS, product
+from gdsim.kernels.network import TILE, Cells, Layer, Matrix, Place, matrix_at, part_from, transposed
+from gdsim.kernels.parts import COLUMNS, GATHERED, HEIGHT, ROWS, any_tile, finish_tile
 from gdsim.lanes.compiler import Closed, shared
 from gdsim.lanes.generated import function_from
-from gdsim.lanes.operations import load
-from gdsim.lanes.parts import WIDTH
-from gdsim.lanes.tiles import gather_columns, load_row, load_tile, outer_fma, spread_row, store_tile
+from gdsim.lanes.operations import load, splat, store
+from gdsim.lanes.parts import WIDTH, ZERO
+from gdsim.lanes.tiles import add_rows, gather_columns, load_row, load_tile, outer_fma, repeat, spread_row, store_row, store_tile
+from gdsim.lanes.types import Memory
 
 # Rows of a tile by the bytes of a register: their sums, two rows of lanes and a spread number fit the processor's registers.
 HEIGHTS = {64: 8, 32: 6, 16: 6}
 TALLEST, WIDEST = max(HEIGHTS.values()), 2  # of a tile, in numbers and in lanes
-LAYER_COLUMNS = 9
-
-
-class Operand(NamedTuple):
-    """Numbers of one run of an array from `offset`: `step` from one term of a sum to the next, `stride` from one row of a tile to the next."""
-
-    array: Any
-    offset: Any
-    step: Any
-    stride: Any
-
-
-class Layer(NamedTuple):
-    """One row of the table of layers: sizes, and offsets and pitches in numbers."""
-
-    inputs: Any
-    units: Any
-    weights: Any
-    pitch: Any  # of the rows of weights
-    unit_step: Any  # from a unit's weight to the next unit's
-    input_step: Any  # from the weight of an input to that of the next
-    biases: Any
-    source: Any  # the inputs' activations, beside which lie their slopes and deltas
-    lines: Any  # from one sample to the next
+LAYER_COLUMNS = 11
+WHOLE_LAYER = 2**30  # units of a band: a layer's deltas are made in one go
 
 
 class Alone(NamedTuple):
     """One thread's working memory and the table of layers."""
 
-    layers: Any  # [layer * LAYER_COLUMNS + column of `Layer`]
-    activations: Any
-    slopes: Any  # beside the activations, where they are kept
-    deltas: Any  # likewise
-    turned: Any  # inputs of the last layer as [input][sample], or weights of a hidden one as [unit][input]
-    gradients: Any  # beside the weights
-    tile: Any  # gradients on their way to the update
-    zeros: Any  # where a tile's sums begin
-    ones: Any  # what a bias is multiplied by
-    losses: Any  # of as many samples as there are lanes
-    largest: Any  # bits of the largest magnitude of a weight, lane by lane
-    numbers: Any  # uint32: 0, 1, 2, ...
-    rows: Any  # uint32: the samples of a block, by their places in the table
-    outputs: Any  # offset among the activations of the last layer's sums, [unit][sample]; their deltas lie alike
-    targets: Any  # offset among the activations, [target][sample]
-    pitch: Any  # of these two
+    layers: Memory  # [layer * LAYER_COLUMNS + column of `Layer`]
+    activations: Memory
+    slopes: Memory  # beside the activations, where they are kept
+    deltas: Memory  # likewise
+    turned: Memory  # a matrix whose columns were no neighbours, copied so that they are
+    gradients: Memory  # beside the weights
+    tile: Memory  # gradients on their way to the update
+    zeros: Memory  # where a tile's sums begin
+    ones: Memory  # what a bias is multiplied by
+    losses: Memory  # of as many samples as there are lanes
+    largest: Memory  # bits of the largest magnitude of a weight, lane by lane
+    numbers: Memory  # uint32: 0, 1, 2, ...
+    rows: Memory  # uint32: the samples of a block, by their places in the table
+    targets: int  # offset among the activations, [target][sample]
+    pitch: int  # from one target's samples to the next's, and from one output's
 
 
-def layer_at(network: Any, index: Any) -> Any:
-    """A row of the table of layers."""
+def layer_at(network: Any, index: int) -> Layer:
+    """A layer by its number."""
     t, i = network.layers, index * LAYER_COLUMNS
-    return Layer(t[i], t[i + 1], t[i + 2], t[i + 3], t[i + 4], t[i + 5], t[i + 6], t[i + 7], t[i + 8])
+    weights, biases = Place(t[i + 2], t[i + 3], t[i + 4]), Place(t[i + 5], 1, 0)
+    return Layer(t[i], t[i + 1], weights, biases, Place(t[i + 6], 1, t[i + 7]), Place(t[i + 8], t[i + 9], t[i + 10]))
 
 
-def layer_count(network: Any) -> Any:
+def layer_count(network: Any) -> int:
     """How many layers there are."""
     return len(network.layers) // LAYER_COLUMNS
 
 
-def place_in(layer: Any, unit: Any, column: Any) -> Any:
-    """(the place of one of a unit's weights, or of its bias behind them; whether it is a weight)."""
-    is_weight = column < layer.inputs
-    return layer.weights + unit * layer.unit_step + column * layer.input_step if is_weight else layer.biases + unit, is_weight
+def cells_of(layer: Layer, units: tuple[int, int], count: int) -> Cells:
+    """Where the results of all units of a hidden layer lie: a row for each sample."""
+    return Cells(layer.result.offset, layer.result.column_step, count, vectors_of(layer.units))
 
 
-def vectors_of(numbers: Any) -> Any:
+def vectors_of(numbers: int) -> int:
     """How many whole lanes hold so many numbers."""
     return (numbers + WIDTH - 1) // WIDTH
 
 
-def rows_below(array: Any, offset: Any, pitch: Any) -> Any:
-    """Rows whose numbers are the terms of sums."""
-    return Operand(array, offset, 1, pitch)
-
-
-def columns_of(array: Any, offset: Any, pitch: Any) -> Any:
-    """Rows that are the terms of sums, whose numbers are their rows."""
-    return Operand(array, offset, pitch, 1)
-
-
-def shifted(operand: Any, by: Any) -> Any:
-    """An operand that begins further on."""
-    return Operand(operand.array, operand.offset + by, operand.step, operand.stride)
-
-
-def product_tile(terms: Any, left: Any, right: Any, start: Any, goal: Any) -> None:
-    """A tile of ROWS x COLUMNS: what lies at `start` and the sum over terms of left[term] x right[term], term by term."""
-    tile = load_tile(start.array, start.offset, start.stride, WIDTH, ROWS, COLUMNS, WIDTH)
+def product_tile(terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
+    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], term by term, of ROWS rows i and COLUMNS lanes of columns j."""
+    tile = load_tile(start.array, start.offset, start.row_step, WIDTH, ROWS, COLUMNS, WIDTH)
     a, b = left.offset, right.offset
     for _ in range(terms):
-        rows = spread_row(left.array, a, left.stride, ROWS, WIDTH)
+        rows = spread_row(left.array, a, left.row_step, ROWS, WIDTH)
         columns = load_row(right.array, b, WIDTH, COLUMNS, WIDTH)
         tile = outer_fma(tile, rows, columns)
-        a += left.step
-        b += right.step
-    store_tile(goal.array, goal.offset, goal.stride, WIDTH, COLUMNS, tile)
+        a += left.column_step
+        b += right.row_step
+    store_tile(goal.array, goal.offset, goal.row_step, WIDTH, COLUMNS, tile)
 
 
 @functools.cache
-def product_of(height: int, lanes: int) -> Closed:
-    """`product(shape, ...)`: the tile of (rows, lanes side by side), one of the shapes that tiles of at most so many rows have."""
+def tiles_of(height: int, lanes: int) -> Closed:
+    """`any_tile(shape, ...)`: the tile of (rows, lanes side by side), one of the shapes that tiles of at most so many rows have."""
     shapes = [(rows, columns) for columns in range(WIDEST, 0, -1) for rows in (height, 4, 2, 1)]
     arguments = "terms, left, right, start, goal"
     cases = [f"rows == {r} and columns == {c}:\n        tile_{r}x{c}({arguments})" for r, c in shapes]
-    text = f"def product(shape, {arguments}):\n    rows, columns = shape\n    if " + "\n    elif ".join(cases)
+    text = f"def any_tile(shape, {arguments}):\n    rows, columns = shape\n    if " + "\n    elif ".join(cases)
     tiles = tuple((f"tile_{r}x{c}", Closed(product_tile, (("WIDTH", lanes), ("ROWS", r), ("COLUMNS", c)))) for r, c in shapes)
-    return Closed(shared(function_from(text, "product", {})), tiles)
+    return Closed(shared(function_from(text, "any_tile", {})), tiles)
 
 
-def height_of(rows: Any) -> Any:
+def height_of(rows: int) -> int:
     """The height of the next tile where so many rows are left; 8 and 9 of them are two tiles of 4 rather than of 6 and 2."""
     if rows >= HEIGHT and not (HEIGHT == 6 and (rows == 8 or rows == 9)):
         return HEIGHT
@@ -132,24 +101,103 @@ def height_of(rows: Any) -> Any:
 
 
 @shared
-def products(shape: Any, terms: Any, left: Any, right: Any, start: Any, goal: Any) -> None:
-    """All tiles of (rows, lanes side by side)."""
-    rows, columns = shape
-    for column in range(0, columns, WIDEST):
-        right_here, start_here, goal_here = shifted(right, column * WIDTH), shifted(start, column * WIDTH), shifted(goal, column * WIDTH)
-        row = 0
-        while row < rows:
-            tile = height_of(rows - row), min(WIDEST, columns - column)
-            product(tile, terms, shifted(left, row * left.stride), right_here, shifted(start_here, row * start.stride), shifted(goal_here, row * goal.stride))
-            row += tile[0]
+def turned(room: tuple[Memory, Memory], source: Matrix, sizes: tuple[int, int]) -> Matrix:
+    """A matrix (rows, columns) whose rows are neighbours in memory, copied to `room`, (memory, 0, 1, 2, ...), so that its columns are.
+
+    From one row to the next are whole lanes, not a power of two of them where they are many.
+    """
+    (copy, numbers), (rows, columns) = room, sizes
+    vectors = vectors_of(columns)
+    pitch = (vectors + (1 if vectors % 4 == 0 else 0)) * WIDTH
+    for column in range(0, columns, WIDTH):
+        places = load(numbers, 0, WIDTH) + column
+        for row in range(0, rows, GATHERED):
+            gather_columns(source.array, source.column_step, places, source.offset + row, GATHERED, copy, (row * pitch + column, pitch))
+    return Matrix(copy, 0, pitch, 1)
+
+
+def spread_column(goal: Matrix, column: Matrix, shape: tuple[int, int]) -> None:
+    """Fills the rows of a matrix (rows, numbers in a row) with the numbers of a column."""
+    rows, numbers = shape
+    for row in range(rows):
+        value = splat(column.array[column.offset + row * column.row_step], WIDTH)
+        for place in range(0, numbers, WIDTH):
+            store(goal.array, goal.offset + row * goal.row_step + place, value)
 
 
 @shared
-def turn(network: Any, source: Any, sizes: Any, pitch: Any) -> None:
-    """Leaves source[row][column] in `turned` as [column][row], its rows `pitch` apart."""
-    rows, columns = sizes
-    line = source.stride
-    for row in range(0, rows, WIDTH):
-        places = load(network.numbers, 0, WIDTH) + row
-        for column in range(0, columns, GATHERED):
-            gather_columns(source.array, line, places, source.offset + column, GATHERED, network.turned, (column * pitch + row, pitch))
+def in_tiles(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
+    """goal = start + left right, whose columns are neighbours, tile by tile."""
+    rows, terms, columns = shape
+    vectors = vectors_of(columns)
+    for vector in range(0, vectors, WIDEST):
+        column = vector * WIDTH
+        right_here, start_here, goal_here = part_from(right, 0, column), part_from(start, 0, column), part_from(goal, 0, column)
+        row = 0
+        while row < rows:
+            tile = height_of(rows - row), min(WIDEST, vectors - vector)
+            any_tile(tile, terms, part_from(left, row, 0), right_here, part_from(start_here, row, 0), part_from(goal_here, row, 0))
+            row += tile[0]
+
+
+def product(network: Any, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
+    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k; `shape` is how many (i, k, j)."""
+    rows, terms, columns = shape
+    if goal.column_step != 1:
+        goal, start, left, right = transposed(goal), transposed(start), transposed(right), transposed(left)
+        rows, columns = columns, rows
+    if right.column_step != 1:
+        right = turned((network.turned, network.numbers), right, (terms, columns))
+    if start.row_step != 0 and start.column_step == 0:
+        spread_column(goal, start, (rows, columns))
+        start = goal
+    in_tiles(goal, left, right, start, (rows, terms, columns))
+
+
+@shared
+def gradients_in_tiles(network: Any, job: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+    """The gradients left right at `goal`, whose columns are neighbours, handed to `finish_tile` tile by tile."""
+    rows, terms, columns = shape
+    zeros, sums = Matrix(network.zeros, 0, 0, 0), Matrix(network.tile, 0, TILE * WIDTH, 1)
+    vectors = vectors_of(columns)
+    for vector in range(0, vectors, WIDEST):
+        column = vector * WIDTH
+        right_here = part_from(right, 0, column)
+        row = 0
+        while row < rows:
+            tile = height_of(rows - row), min(WIDEST, vectors - vector)
+            any_tile(tile, terms, part_from(left, row, 0), right_here, zeros, sums)
+            finish_tile(network, job, part_from(goal, row, column), tile, columns - column, is_weight)
+            row += tile[0]
+
+
+def outer(network: Any, job: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+    """The gradients sum_k left[i, k] right[k, j] of the weights, or biases, at [i, j] of `goal`, handed to `finish_tile` tile by tile."""
+    rows, terms, columns = shape
+    if goal.column_step != 1:
+        goal, left, right = transposed(goal), transposed(right), transposed(left)
+        rows, columns = columns, rows
+    if right.column_step != 1:
+        right = turned((network.turned, network.numbers), right, (terms, columns))
+    gradients_in_tiles(network, job, goal, left, right, (rows, terms, columns), is_weight)
+
+
+def bias_gradients(network: Any, job: Any, layer: Layer) -> None:
+    """The gradients of a layer's biases, handed to `finish_tile`: each the sum of its deltas, in order.
+
+    Of the last layer the deltas of a unit are neighbours, and not those of a sample: few units are not worth turning them.
+    """
+    deltas, goal = matrix_at(network.deltas, layer.result), transposed(matrix_at(network.gradients, layer.biases))
+    if deltas.row_step == 1:
+        gradients_in_tiles(network, job, goal, Matrix(network.ones, 0, 0, 0), transposed(deltas), (1, job.count, layer.units), False)
+        return
+    for unit in range(0, layer.units, 4):
+        first = part_from(deltas, unit, 0)
+        totals = repeat(splat(ZERO, 1), 4)
+        for sample in range(job.count):
+            totals = add_rows(totals, load_row(first.array, first.offset + sample, first.row_step, 4, 1))
+        store_row(network.losses, unit % WIDTH, 1, totals)
+        if (unit + 4) % WIDTH == 0 or unit + 4 >= layer.units:
+            begin = unit // WIDTH * WIDTH
+            store(network.tile, 0, load(network.losses, 0, WIDTH))
+            finish_tile(network, job, part_from(goal, 0, begin), (1, 1), layer.units - begin, False)

@@ -85,7 +85,6 @@ class AloneLayout:
     size: int
     activations: int
     turned: int
-    outputs: int
     targets: int
     pitch: int
     lanes: int
@@ -97,9 +96,9 @@ class AloneLayout:
         bits = np.uint64 if dtype == np.float64 else np.uint32
         return Alone(
             layers=self.layers.ravel(), activations=numbers(self.activations), slopes=numbers(self.activations if self.keeps_slopes else 0),
-            deltas=numbers(self.activations), turned=numbers(self.turned), gradients=numbers(self.size), tile=numbers(TALLEST * WIDEST * self.lanes),
-            zeros=numbers(int(self.layers[:, 3].max()) + int(self.layers[:, 8].max())), ones=numbers(1) + dtype.type(1), losses=numbers(self.lanes), largest=zeros(self.lanes, bits),
-            numbers=counting(2 * self.lanes), rows=zeros(BLOCK, np.uint32), outputs=self.outputs, targets=self.targets, pitch=self.pitch,
+            deltas=numbers(self.activations), turned=numbers(self.turned), gradients=numbers(self.size), tile=numbers(TALLEST * TILE * self.lanes),
+            zeros=numbers(WIDEST * self.lanes), ones=numbers(1) + dtype.type(1), losses=numbers(self.lanes), largest=zeros(self.lanes, bits),
+            numbers=counting(2 * self.lanes), rows=zeros(BLOCK, np.uint32), targets=self.targets, pitch=self.pitch,
         )  # fmt: skip
 
 
@@ -120,22 +119,23 @@ def alone_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slop
         return whole(n) + lanes * (whole(n) // lanes % 4 == 0)
 
     pitch, last = apart(BLOCK), len(widths) - 2
-    first, source, turned, places, table = 0, 0, 0, [], []
+    lines = [apart(columns), *map(apart, widths[1:-1])]  # from one sample to the next, of the inputs of each layer
+    *sources, outputs = itertools.accumulate((BLOCK * line for line in lines), initial=0)
+    results = [*((source, 1, line) for source, line in zip(sources[1:], lines[1:], strict=True)), (outputs, pitch, 1)]
+    first, turned, farthest, places, table = 0, 0, 0, [], []
     for depth, (inputs, units) in enumerate(itertools.pairwise(widths)):
-        lines = apart(columns if depth == 0 else inputs)
         line = apart(inputs if depth == last else units)
-        rows = units if depth == last else inputs
         steps = (line, 1) if depth == last else (1, line)
-        biases_at = first + rows * line
-        table.append((inputs, units, first, line, *steps, biases_at, source, lines))
+        biases_at = first + (units if depth == last else inputs) * line
+        table.append((inputs, units, first, *steps, biases_at, sources[depth], lines[depth], *results[depth]))
         places += [(first + steps[0] * np.arange(units)[:, None] + steps[1] * np.arange(inputs)).ravel(), *([biases_at + np.arange(units)] if biases else [])]
         turned = max(turned, whole(inputs) * pitch if depth == last else whole(units) * apart(inputs))
+        farthest = max(farthest, line)
         first = biases_at + max(whole(units), line)
-        source += BLOCK * lines
-    ends = lanes * max(row[3] for row in table)  # a layer is turned in whole lanes, which reach beyond its last row
-    outputs, targets = source, source + whole(widths[-1]) * pitch
+    ends = lanes * farthest  # a layer is turned in whole lanes, which reach beyond its last row
+    targets = outputs + whole(widths[-1]) * pitch
     activations = targets + (columns - widths[0]) * pitch
-    return AloneLayout(np.array(table), np.concatenate(places), first + ends, activations, turned, outputs, targets, pitch, lanes, keeps_slopes)
+    return AloneLayout(np.array(table), np.concatenate(places), first + ends, activations, turned, targets, pitch, lanes, keeps_slopes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,27 +1,32 @@
-"""A multilayer perceptron of every lane: forward, backward, and each weight's gradient handed on as soon as it is final.
+"""A multilayer perceptron: forward, backward, and each weight's gradient handed on as soon as it is final.
 
-Of layer l, with `units` rows of weights W[unit, input] and of biases b[unit], a block of `count` samples has sums
-Z[unit, sample], activations A and deltas D = d loss / d Z; A_0[feature, sample] are the samples, Z_L the outputs:
+Of layer l, with weights W[unit, input] and biases b[unit], a block of `count` samples has sums Z[unit, sample],
+activations A and deltas D = d loss / d Z; A_0[feature, sample] are the samples, Z_L the outputs:
 
     forward:   Z_l = b_l 1' + W_l A_(l-1)    A_l = phi_l(Z_l)
     backward:  D_(l-1) = (W_l' D_l) * phi'_(l-1)(Z_(l-1))    dW_l = D_l A_(l-1)'    db_l = D_l 1
 
-Activations lie as [unit][sample][lane], so that the loop over a batch is contiguous, and take the place of their sums;
-slopes and deltas lie beside them, at the same offsets. Rows of weights lie as [unit][inputs, then the bias][lane]. Rows
-have an odd number of lanes, so that they never fall a power of two apart; units, inputs and samples are padded to whole
-tiles, and nothing that the padding holds is ever used. Tiles of 4 x 4 lanes accumulate in registers. A sum over samples
-runs through a block of `BLOCK` in order, and the sums of blocks are added in order: tiles decide which sums are made
-together, never the order of any one.
+`forward` and `backward` serve the runs of a pack, one in each lane, and one run in all lanes: these differ in where their
+matrices lie (`layer_at`, `cells_of`) and in how products of matrices are made (`product`, `outer`, `bias_gradients`). Here
+are those of a pack; those of one run are in `layers`. Activations take the place of their sums; slopes and deltas lie
+beside them, at the same offsets. A sum over samples runs through a block of `BLOCK` in order, and the sums of blocks are
+added in order: tiles decide which sums are made together, never the order of any one.
 
-Names that are parts: `WIDTH`, `BIASES` (1, or 0 for none), `activation`, `slope`, `finish_tile`.
+In a pack, activations lie as [unit][sample][lane], so that the loop over a batch is contiguous, and rows of weights as
+[unit][inputs, then the bias][lane]. Rows have an odd number of lanes, so that they never fall a power of two apart; units,
+inputs and samples are padded to whole tiles, and nothing that the padding holds is ever used. Tiles of 4 x 4 lanes
+accumulate in registers.
+
+Parts that are chosen: `WIDTH`, `BIASES` (1, or 0 for none), `KEEPS_SLOPES`, `BAND`, `activation`, `slope`, `finish_tile`.
 """
 
 from typing import Any, NamedTuple
 
-from gdsim.kernels.parts import finish_tile
+from gdsim.kernels.parts import BAND, finish_tile
 from gdsim.lanes.operations import load, store
 from gdsim.lanes.parts import WIDTH, default_part
 from gdsim.lanes.tiles import load_row, load_tile, outer_fma, store_row, store_tile
+from gdsim.lanes.types import Memory
 from gdsim.problems.parts import BIASES, KEEPS_SLOPES, activation, slope
 
 BLOCK = 64
@@ -32,64 +37,64 @@ LAYER_COLUMNS = 6
 class Place(NamedTuple):
     """Where a matrix lies in any array: element [row, column] at `offset + row * row_step + column * column_step`, in numbers."""
 
-    offset: Any
-    row_step: Any
-    column_step: Any
+    offset: int
+    row_step: int
+    column_step: int
 
 
 class Layer(NamedTuple):
     """One layer: its sizes, and where its matrices lie."""
 
-    inputs: Any
-    units: Any
-    weights: Any  # W[unit, input], and what is kept beside the weights
-    biases: Any  # b[unit, sample], the same for all samples
-    source: Any  # A[input, sample] of the layer below, and its slopes and deltas
-    result: Any  # Z[unit, sample], and then A, phi'(Z) and D
+    inputs: int
+    units: int
+    weights: Place  # W[unit, input], and what is kept beside the weights
+    biases: Place  # b[unit, sample], the same for all samples
+    source: Place  # A[input, sample] of the layer below, and its slopes and deltas
+    result: Place  # Z[unit, sample], and then A, phi'(Z) and D
 
 
 class Network(NamedTuple):
     """One thread's working memory and the table of layers."""
 
-    layers: Any  # [layer * LAYER_COLUMNS + column], in lanes
-    activations: Any
-    slopes: Any  # beside the activations, where they are kept
-    deltas: Any  # beside the activations
-    gradients: Any  # beside the weights
-    kept: Any  # the weights of a rule that takes its gradient elsewhere
-    tile: Any  # one tile of gradients on its way to the update
-    zeros: Any  # one lane of them
-    ones: Any  # likewise
-    pitch: Any  # samples, in lanes, from one unit to the next
+    layers: Memory  # [layer * LAYER_COLUMNS + column], in lanes
+    activations: Memory
+    slopes: Memory  # beside the activations, where they are kept
+    deltas: Memory  # beside the activations
+    gradients: Memory  # beside the weights
+    kept: Memory  # the weights of a rule that takes its gradient elsewhere
+    tile: Memory  # one tile of gradients on its way to the update
+    zeros: Memory  # one lane of them
+    ones: Memory  # likewise
+    pitch: int  # samples, in lanes, from one unit to the next
 
 
 class Matrix(NamedTuple):
     """A matrix of an array: element [row, column] at `offset + row * row_step + column * column_step`, in numbers."""
 
-    array: Any
-    offset: Any
-    row_step: Any
-    column_step: Any
+    array: Memory
+    offset: int
+    row_step: int
+    column_step: int
 
 
-def matrix_at(array: Any, place: Any) -> Any:
+def matrix_at(array: Memory, place: Place) -> Matrix:
     """The matrix that lies at a place of an array."""
     return Matrix(array, place.offset, place.row_step, place.column_step)
 
 
-def transposed(matrix: Any) -> Any:
+def transposed(matrix: Matrix) -> Matrix:
     """The matrix with rows and columns exchanged."""
     return Matrix(matrix.array, matrix.offset, matrix.column_step, matrix.row_step)
 
 
-def part_from(matrix: Any, row: Any, column: Any) -> Any:
+def part_from(matrix: Matrix, row: int, column: int) -> Matrix:
     """The part of a matrix that begins at [row, column]."""
     offset = matrix.offset + row * matrix.row_step + column * matrix.column_step
     return Matrix(matrix.array, offset, matrix.row_step, matrix.column_step)
 
 
 @default_part
-def layer_at(network: Any, index: Any) -> Any:
+def layer_at(network: Any, index: int) -> Layer:
     """A layer by its number."""
     t, i = network.layers, index * LAYER_COLUMNS
     weights, pitch, line = t[i + 2] * WIDTH, t[i + 3] * WIDTH, network.pitch * WIDTH
@@ -98,20 +103,19 @@ def layer_at(network: Any, index: Any) -> Any:
 
 
 @default_part
-def layer_count(network: Any) -> Any:
+def layer_count(network: Any) -> int:
     """How many layers there are."""
     return len(network.layers) // LAYER_COLUMNS
 
 
-@default_part
-def place_in(layer: Any, unit: Any, column: Any) -> Any:
+def place_in(layer: Layer, unit: int, column: int) -> tuple[int, bool]:
     """(the place, in lanes, of one of a unit's weights, or of its bias behind them; whether it is a weight)."""
-    is_weight = column < layer.inputs
-    weight, bias = layer.weights.offset + column * WIDTH, layer.biases.offset
-    return ((weight if is_weight else bias) + unit * layer.weights.row_step) // WIDTH, is_weight
+    is_weight, W, b = column < layer.inputs, layer.weights, layer.biases
+    there = W.offset + unit * W.row_step + column * W.column_step if is_weight else b.offset + unit * b.row_step
+    return there // WIDTH, is_weight
 
 
-def product_tile(goal: Any, left: Any, right: Any, start: Any, terms: Any) -> None:
+def product_tile(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, terms: int) -> None:
     """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], term by term, of TILE rows i and TILE columns j."""
     tile = load_tile(start.array, start.offset, start.row_step, start.column_step, TILE, TILE, WIDTH)
     a, b = left.offset, right.offset
@@ -124,7 +128,7 @@ def product_tile(goal: Any, left: Any, right: Any, start: Any, terms: Any) -> No
     store_tile(goal.array, goal.offset, goal.row_step, goal.column_step, TILE, tile)
 
 
-def product_column(goal: Any, left: Any, right: Any, start: Any, terms: Any) -> None:
+def product_column(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, terms: int) -> None:
     """The same for one column."""
     column = load_row(start.array, start.offset, start.row_step, TILE, WIDTH)
     a, b = left.offset, right.offset
@@ -135,12 +139,13 @@ def product_column(goal: Any, left: Any, right: Any, start: Any, terms: Any) -> 
     store_row(goal.array, goal.offset, goal.row_step, column)
 
 
-def in_tiles(columns: Any) -> Any:
+def in_tiles(columns: int) -> int:
     """How many of a product's columns are made in tiles of TILE: a remainder of 2 or 3 is padded, one of 1 is cheaper by itself."""
     return columns - (1 if columns % TILE == 1 else 0)
 
 
-def product(goal: Any, left: Any, right: Any, start: Any, shape: Any) -> None:
+@default_part
+def product(network: Any, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
     """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k; `shape` is how many (i, k, j)."""
     rows, terms, columns = shape
     for row in range(0, rows, TILE):
@@ -151,7 +156,8 @@ def product(goal: Any, left: Any, right: Any, start: Any, shape: Any) -> None:
             product_column(part_from(goal, row, column), above, part_from(right, 0, column), part_from(start, row, column), terms)
 
 
-def outer(network: Any, job: Any, goal: Any, left: Any, right: Any, shape: Any, is_weight: Any) -> None:
+@default_part
+def outer(network: Any, job: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
     """The gradients sum_k left[i, k] right[k, j] of the weights, or biases, at [i, j] of `goal`, handed to `finish_tile` tile by tile."""
     rows, terms, columns = shape
     tile, zeros = Matrix(network.tile, 0, TILE * WIDTH, WIDTH), Matrix(network.zeros, 0, 0, 0)
@@ -161,14 +167,32 @@ def outer(network: Any, job: Any, goal: Any, left: Any, right: Any, shape: Any, 
                 product_tile(tile, part_from(left, row, 0), part_from(right, 0, column), zeros, terms)
             else:
                 product_column(tile, part_from(left, row, 0), part_from(right, 0, column), zeros, terms)
-            finish_tile(network, job, part_from(goal, row, column), (min(TILE, rows - row), min(TILE, columns - column)), is_weight)
+            size = min(TILE, rows - row), min(TILE, columns - column)
+            finish_tile(network, job, part_from(goal, row, column), size, size[1] * WIDTH, is_weight)
 
 
-def activate(network: Any, layer: Any, index: Any, count: Any) -> None:
+class Cells(NamedTuple):
+    """Rows of lanes, side by side, at `offset + row * step + column * WIDTH`, in numbers."""
+
+    offset: int
+    step: int
+    rows: int
+    columns: int
+
+
+@default_part
+def cells_of(layer: Layer, units: tuple[int, int], count: int) -> Cells:
+    """Where the results of units (from, to) of a layer lie: a row for each unit, a lane for each sample."""
+    first, behind = units
+    place = layer.result
+    return Cells(place.offset + first * place.row_step, place.row_step, behind - first, count)
+
+
+def activate(network: Any, cells: Cells, index: int) -> None:
     """A = phi(Z) of hidden layer number `index`, in the place of Z; phi'(Z) beside it where slopes need the sums."""
-    for unit in range(layer.units):
-        for sample in range(count):
-            place = layer.result.offset + unit * layer.result.row_step + sample * WIDTH
+    for row in range(cells.rows):
+        for column in range(cells.columns):
+            place = cells.offset + row * cells.step + column * WIDTH
             z = load(network.activations, place, WIDTH)
             a = activation(z, index)
             store(network.activations, place, a)
@@ -176,12 +200,11 @@ def activate(network: Any, layer: Any, index: Any, count: Any) -> None:
                 store(network.slopes, place, slope(z, a, index))
 
 
-def apply_slope(network: Any, layer: Any, index: Any, units: Any, count: Any) -> None:
-    """D *= phi'(Z) of units (from, to) of hidden layer number `index`, once what comes from the layers above is in."""
-    first, behind = units
-    for unit in range(first, behind):
-        for sample in range(count):
-            place = layer.result.offset + unit * layer.result.row_step + sample * WIDTH
+def apply_slope(network: Any, cells: Cells, index: int) -> None:
+    """D *= phi'(Z) of hidden layer number `index`, once what comes from the layers above is in."""
+    for row in range(cells.rows):
+        for column in range(cells.columns):
+            place = cells.offset + row * cells.step + column * WIDTH
             if KEEPS_SLOPES:
                 rise = load(network.slopes, place, WIDTH)
             else:
@@ -190,40 +213,52 @@ def apply_slope(network: Any, layer: Any, index: Any, units: Any, count: Any) ->
             store(network.deltas, place, load(network.deltas, place, WIDTH) * rise)
 
 
-def forward(network: Any, weights: Any, count: Any) -> None:
-    """From the samples in the first rows of the activations to the last layer's sums: Z = b 1' + W A, A = phi(Z)."""
+def inputs_of(network: Any, layer: Layer, index: int, samples: Matrix) -> Matrix:
+    """A[input, sample] that layer number `index` works on: the samples, or the activations of the layer below."""
+    return samples if index == 0 else matrix_at(network.activations, layer.source)
+
+
+def forward(network: Any, weights: Memory, samples: Matrix, count: int) -> None:
+    """From samples[feature, sample] to the last layer's sums: Z = b 1' + W A, A = phi(Z)."""
     last = layer_count(network) - 1
     for index in range(last + 1):
         layer = layer_at(network, index)
-        sums, inputs = matrix_at(network.activations, layer.result), matrix_at(network.activations, layer.source)
-        W, b = matrix_at(weights, layer.weights), matrix_at(weights, layer.biases)
-        product(sums, W, inputs, b, (layer.units, layer.inputs, count))
+        sums, W, b = matrix_at(network.activations, layer.result), matrix_at(weights, layer.weights), matrix_at(weights, layer.biases)
+        product(network, sums, W, inputs_of(network, layer, index, samples), b, (layer.units, layer.inputs, count))
         if index < last:
-            activate(network, layer, index, count)
+            activate(network, cells_of(layer, (0, layer.units), count), index)
 
 
-def input_deltas(network: Any, weights: Any, index: Any, count: Any) -> None:
-    """D = (W' D_above) * phi'(Z) of the layer below number `index`, four units at a time, which are still in the nearest cache."""
+def input_deltas(network: Any, weights: Memory, index: int, count: int) -> None:
+    """D = (W' D_above) * phi'(Z) of the layer below number `index`, BAND units at a time, so that they are still in the nearest cache."""
     layer, below = layer_at(network, index), layer_at(network, index - 1)
     goal, deltas = matrix_at(network.deltas, layer.source), matrix_at(network.deltas, layer.result)
-    W, zeros = matrix_at(weights, layer.weights), Matrix(network.zeros, 0, 0, 0)
-    for unit in range(0, layer.inputs, TILE):
-        product(part_from(goal, unit, 0), part_from(transposed(W), unit, 0), deltas, zeros, (TILE, layer.units, count))
-        apply_slope(network, below, index - 1, (unit, min(unit + TILE, layer.inputs)), count)
+    W, zeros = transposed(matrix_at(weights, layer.weights)), Matrix(network.zeros, 0, 0, 0)
+    for unit in range(0, layer.inputs, BAND):
+        behind = min(unit + BAND, layer.inputs)
+        product(network, part_from(goal, unit, 0), part_from(W, unit, 0), deltas, zeros, (behind - unit, layer.units, count))
+        apply_slope(network, cells_of(below, (unit, behind), count), index - 1)
 
 
-def weight_gradients(network: Any, job: Any, layer: Any) -> None:
-    """dW = D A' and db = D 1 of a layer, handed to `finish_tile` tile by tile."""
-    deltas, inputs = matrix_at(network.deltas, layer.result), matrix_at(network.activations, layer.source)
-    outer(network, job, matrix_at(network.gradients, layer.weights), deltas, transposed(inputs), (layer.units, job.count, layer.inputs), True)
-    if BIASES:
-        outer(network, job, matrix_at(network.gradients, layer.biases), deltas, Matrix(network.ones, 0, 0, 0), (layer.units, job.count, 1), False)
+@default_part
+def bias_gradients(network: Any, job: Any, layer: Layer) -> None:
+    """The gradients of a layer's biases, db = D 1, handed to `finish_tile`."""
+    goal, deltas = matrix_at(network.gradients, layer.biases), matrix_at(network.deltas, layer.result)
+    outer(network, job, goal, deltas, Matrix(network.ones, 0, 0, 0), (layer.units, job.count, 1), False)
 
 
-def backward(network: Any, weights: Any, job: Any) -> None:
+def weight_gradients(network: Any, job: Any, layer: Layer, inputs: Matrix) -> None:
+    """The gradients of a layer's weights, dW = D A', handed to `finish_tile`."""
+    goal, deltas = matrix_at(network.gradients, layer.weights), matrix_at(network.deltas, layer.result)
+    outer(network, job, goal, deltas, transposed(inputs), (layer.units, job.count, layer.inputs), True)
+
+
+def backward(network: Any, weights: Memory, job: Any, samples: Matrix) -> None:
     """From the outputs' deltas to every gradient, from the last layer to the first; deltas are handed down before weights move."""
     for index in range(layer_count(network) - 1, -1, -1):
         layer = layer_at(network, index)
         if index > 0:
             input_deltas(network, weights, index, job.count)
-        weight_gradients(network, job, layer)
+        weight_gradients(network, job, layer, inputs_of(network, layer, index, samples))
+        if BIASES:
+            bias_gradients(network, job, layer)

@@ -33,6 +33,7 @@ DRAWN: int = part("DRAWN")  # how many samples of one run are drawn at once
 HEIGHT: int = part("HEIGHT")  # rows of a tile, where there are as many
 ROWS: int = part("ROWS")  # of a tile
 COLUMNS: int = part("COLUMNS")  # of a tile, in lanes
+BAND: int = part("BAND")  # units whose deltas are made together, and then get their slopes
 
 
 @part
@@ -66,17 +67,14 @@ def draw(feed: Any, key: Lanes, start: Lane, step: Lane, element: Lane) -> Lane:
 
 
 @part
-def product(shape: tuple[int, int], terms: int, left: Any, right: Any, start: Any, goal: Any) -> None:
-    """goal = start + the sum over terms of left[term] x right[term], for a tile of `shape`: (rows, lanes side by side)."""
+def any_tile(shape: tuple[int, int], terms: int, left: Any, right: Any, start: Any, goal: Any) -> None:
+    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], for a tile of `shape`: (rows, lanes side by side)."""
     ...
 
 
 @part
-def finish_tile(network: Any, job: Any, place: Any, shape: tuple[int, int], *others: Any) -> None:
-    """Uses a tile of finished gradients, or keeps it beside the weights at `place`, a matrix.
-
-    The last argument says of a pack whether they are of weights, of one run in all lanes how many numbers of a row count.
-    """
+def finish_tile(network: Any, job: Any, goal: Any, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
+    """Uses a tile (rows, lanes side by side) of finished gradients, of which `numbers` of a row count, of the weights or biases at `goal`."""
     ...
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count, place_in
+from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count, matrix_at, place_in
 from gdsim.kernels.parts import (
     CLIMBS,
     HAS_PENALTY,
@@ -59,10 +59,10 @@ class Sample(NamedTuple):
     weight: Any
 
 
-def update_tile(network: Any, job: Any, goal: Any, shape: Any, is_weight: Any) -> None:
+def update_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
     """Uses a tile of gradients: updates the weights at the places of `goal`, or biases, or keeps the sums until all blocks of the batch are in."""
     if job.action != UPDATE:
-        keep_tile(network, job, goal, shape, is_weight)
+        keep_tile(network, job, goal, shape, numbers, is_weight)
         return
     rows, columns = shape
     motion = stored_motion(job.pack.watch)
@@ -74,7 +74,7 @@ def update_tile(network: Any, job: Any, goal: Any, shape: Any, is_weight: Any) -
     store_motion(job.pack.watch, 0, motion)
 
 
-def keep_tile(network: Any, job: Any, goal: Any, shape: Any, is_weight: Any) -> None:
+def keep_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
     """Writes or adds a tile of gradients beside the weights."""
     rows, columns = shape
     for row in range(rows):
@@ -190,7 +190,8 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any, looks: Any) 
     for first in range(0, feed.batch, BLOCK):
         count = min(BLOCK, feed.batch - first)
         fill(network, feed, start, number, (first, count))
-        forward(network, pack.weights, count)
+        inputs = matrix_at(network.activations, layer_at(network, 0).source)
+        forward(network, pack.weights, inputs, count)
         loss = block_loss(network, feed, (count, where(size > first, size - first, size * 0)), share)
         total = added(total, loss)
         if NEEDS_NORM and first + count == feed.batch:
@@ -200,7 +201,7 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any, looks: Any) 
                 return True
             if WATCHES_MEAN:
                 note_loss(network, pack, total_of(total), samples)
-        backward(network, pack.weights, Job(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step))
+        backward(network, pack.weights, Job(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step), inputs)
     return False
 
 
@@ -302,11 +303,12 @@ def evaluate_network(model: Any, weights: Any, feed: Any, scores: Any, with_grad
     for first in range(0, feed.count, BLOCK):
         size = min(BLOCK, feed.count - first)
         fill_shared(network, feed, start, start, (first, size))
-        forward(network, weights, size)
+        inputs = matrix_at(network.activations, layer_at(network, 0).source)
+        forward(network, weights, inputs, size)
         loss = added(loss, block_loss(network, feed, (size, start), share))
         answers = answers + correct_answers(network, feed, size)
         if with_gradient:
-            backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None))
+            backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None), inputs)
     store_scores(network, weights, scores, (total_of(loss) / count, answers / count), with_gradient)
 
 
@@ -319,7 +321,8 @@ def predict(table: Any) -> Any:
     for first in range(0, feed.count, BLOCK):
         size = min(BLOCK, feed.count - first)
         fill_shared(network, feed, start, start, (first, size))
-        forward(network, weights, size)
+        inputs = matrix_at(network.activations, layer_at(network, 0).source)
+        forward(network, weights, inputs, size)
         for b in range(size):
             sample = sample_at(network, feed, b)
             outputs(sample)

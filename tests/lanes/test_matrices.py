@@ -1,0 +1,94 @@
+"""Products of matrices of packs and of one run in all lanes, wherever the matrices lie: those of NumPy, of whole numbers, which float32 holds exactly."""
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numba import types
+
+from gdsim.kernels import layers
+from gdsim.kernels.cpu import alone_lanes, lane_parts
+from gdsim.kernels.layout import counting
+from gdsim.kernels.network import Matrix, product
+from gdsim.lanes.compiler import bind, vector_bytes
+from gdsim.lanes.memory import readers_of, table_of, zeros
+from gdsim.lanes.parts import part
+
+ROWS, TERMS, COLUMNS, PITCH = 5, 7, 19, 48
+job_room, job_goal, job_left, job_right, job_start, job_shape = (part(f"job_{n}") for n in ("room", "goal", "left", "right", "start", "shape"))
+
+
+class Room(NamedTuple):
+    """What `product` needs of a thread's working memory."""
+
+    turned: Any
+    numbers: Any
+
+
+class Job(NamedTuple):
+    """One product."""
+
+    room: Room
+    goal: Matrix
+    left: Matrix
+    right: Matrix
+    start: Matrix
+    shape: tuple[int, int, int]
+
+
+def multiply(table):
+    product(job_room(table), job_goal(table), job_left(table), job_right(table), job_start(table), job_shape(table))
+    return 0
+
+
+def engine(name):
+    """(parts, numbers side by side that one place of a matrix holds)."""
+    if name == "a pack":
+        return lane_parts(4), 4
+    lanes, height = alone_lanes(np.dtype("float32")), layers.HEIGHTS[vector_bytes()]
+    return {**lane_parts(lanes), "product": layers.product, "any_tile": layers.tiles_of(height, lanes), "HEIGHT": height}, 1
+
+
+def laid_out(values, is_turned, inner):
+    """A matrix of values[row, column, inner], its columns or, turned, its rows side by side."""
+    memory = zeros(PITCH * PITCH * inner, "float32")
+    view = memory.reshape(PITCH, PITCH, inner)
+    rows, columns = values.shape[:2]
+    if is_turned:
+        view[:columns, :rows] = values.swapaxes(0, 1)
+        return Matrix(memory, 0, inner, PITCH * inner)
+    view[:rows, :columns] = values
+    return Matrix(memory, 0, PITCH * inner, inner)
+
+
+def read(matrix, inner):
+    """values[row, column, inner] of a goal."""
+    view = matrix.array.reshape(PITCH, PITCH, inner)
+    return (view if matrix.row_step > matrix.column_step else view.swapaxes(0, 1))[:ROWS, :COLUMNS]
+
+
+@pytest.mark.parametrize("name", ["a pack", "one run"])
+def test_a_product_is_that_of_numpy_wherever_its_matrices_lie(name):
+    parts, inner = engine(name)
+    rng = np.random.default_rng(8)
+    left, right, old = (rng.integers(-9, 10, (*shape, inner)).astype("float32") for shape in ((ROWS, TERMS), (TERMS, COLUMNS), (ROWS, COLUMNS)))
+    room = Room(zeros(PITCH * PITCH * inner, "float32"), counting(64))
+    whole = np.einsum("ikl,kjl->ijl", left, right)
+    kernel = None
+    for goal_turned, left_turned, right_turned in itertools.product([False, True], repeat=3):
+        for start in ("zeros", "column", "row", "goal"):
+            goal = laid_out(old, goal_turned, inner)
+            column, row = laid_out(old[:, :1], False, inner), laid_out(old[:1], False, inner)
+            begun, expected = {
+                "zeros": (Matrix(zeros(64, "float32"), 0, 0, 0), whole),
+                "column": (column._replace(column_step=0), whole + old[:, :1]),
+                "row": (row._replace(row_step=0), whole + old[:1]),
+                "goal": (goal, whole + old),
+            }[start]
+            if start == "column" and name == "one run":  # numbers of a vector of biases are neighbours, as kernels keep them
+                begun = laid_out(old[:, :1], True, inner)._replace(column_step=0)
+            job = Job(room, goal, laid_out(left, left_turned, inner), laid_out(right, right_turned, inner), begun, (ROWS, TERMS, COLUMNS))
+            kernel = kernel or bind(multiply, {**parts, **readers_of(job)}, types.int64(types.int64))
+            kernel(table_of(job).ctypes.data)
+            assert (read(goal, inner) == expected).all(), (goal_turned, left_turned, right_turned, start)
