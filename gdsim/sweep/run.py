@@ -14,12 +14,12 @@ from gdsim.sweep.execution.display import shown
 from gdsim.sweep.execution.outcomes import FailingError, Outcome, UnfinishedError, running
 from gdsim.sweep.execution.progress import Progress, Tally
 from gdsim.sweep.execution.remaining import remaining_of
-from gdsim.sweep.execution.threads import Threads, train_from_start
+from gdsim.sweep.execution.threads import Threads, Trainer, train_from_start
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.cores import usable_cores
 from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.parts import Part, chunks_of
-from gdsim.sweep.planning.plan import Chunk, Plan, plan_of
+from gdsim.sweep.planning.plan import CHUNK_SECONDS, Chunk, Plan, plan_of
 from gdsim.sweep.results.dataset import dataset, joined, remembered
 from gdsim.words import count_of, given
 
@@ -86,10 +86,10 @@ class Ways(NamedTuple):
     """By what means chunks are trained."""
 
     threads: int | None  # those of this machine, if not given
-    lanes: int | None
-    client: Any
-    attempts: int
-    chunk_seconds: float
+    lanes: int | None = None
+    client: Any = None
+    attempts: int = 1
+    chunk_seconds: float = CHUNK_SECONDS
     part: Part | None = None  # of the plan, which alone is trained
 
     @property
@@ -173,7 +173,7 @@ def _reached(client: Any) -> Iterator[Any]:
         yield found
 
 
-def run_in_memory(sweep: Experiment, plan: Plan, chosen: np.ndarray | None, ways: Ways, listener: Any) -> Any:
+def run_in_memory(sweep: Experiment, plan: Plan, chosen: np.ndarray | None, ways: Ways, listener: Any, trainer: Trainer = train_from_start) -> Any:
     """Trains all or some runs, and keeps them nowhere."""
     todo = plan.chunks if chosen is None else [c for c in plan.chunks if np.isin(plan.numbers_of(c), chosen).any()]
     progress = Progress(plan.runs if chosen is None else len(chosen), listener, remaining_of(plan, todo, ways.thread_count, chosen))
@@ -181,7 +181,7 @@ def run_in_memory(sweep: Experiment, plan: Plan, chosen: np.ndarray | None, ways
     numbers, parts = [], []
     if plan.keep == "summary":
         return _summarised(sweep, plan, ways, progress)
-    with running(Threads(plan, ways.thread_count, ways.lanes, progress, chosen=chosen), todo, progress, 1) as outcomes:
+    with running(Threads(plan, ways.thread_count, ways.lanes, progress, chosen=chosen, trainer=trainer), todo, progress, 1) as outcomes:
         for outcome in outcomes:
             finished, columns = runs_in(plan, outcome, chosen)
             numbers.append(finished)
@@ -238,7 +238,7 @@ def run_in_folder(sweep: Experiment, plan: Plan, out: Any, ways: Ways, listener:
 def _train_missing(sweep: Experiment, plan: Plan, store: Any, kept: Any, shards: Any, todo: list[Chunk], ways: Ways, listener: Any) -> Any:
     """Trains the chunks that a usable folder lacks, which holds the sweep `kept` and these good shards, and opens it."""
     from gdsim.store.places import failure_name
-    from gdsim.sweep.execution.continuation import Earlier
+    from gdsim.sweep.execution.continuation import Continuation, StoredEnds
     from gdsim.sweep.execution.heartbeat import beating
     from gdsim.sweep.planning.kept import missing_chunks
     from gdsim.sweep.planning.larger import placed_in
@@ -253,8 +253,8 @@ def _train_missing(sweep: Experiment, plan: Plan, store: Any, kept: Any, shards:
     progress.add(Tally(runs=runs - sum(c.size for c in todo)))
     progress.chunks, progress.chunks_missing = len(chunks), len(todo)
     steps = store.earlier_steps()
-    earlier = Earlier(kept, whole, shards, steps) if todo and steps else None
-    going, beginning = earlier.split(todo) if earlier else ([], todo)
+    earlier = Continuation(StoredEnds(kept, whole, shards, steps), steps) if todo and steps else None
+    going, beginning = earlier.split(whole, todo) if earlier else ([], todo)
     failed = []
     with beating(store.place, progress, ways.part), _observed(ways, store, progress):
         for source, some in ((earlier, going), (None, beginning)):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from gdsim.canonical import digest
 from gdsim.lanes.compiler import gdsim_sources
 from gdsim.store.folder import Store
-from gdsim.sweep.execution.continuation import Earlier
+from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.outcomes import failure_of
 from gdsim.sweep.execution.progress import Tally, tally_of
 from gdsim.sweep.execution.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
@@ -102,14 +102,14 @@ def train_chunks(
     return receipts
 
 
-_earlier: dict[tuple[str, str, int], Earlier] = {}
+_earlier: dict[tuple[str, str, int], Continuation] = {}
 
 
-def _earlier_in(folder: str, sweep: Experiment, plan: Plan, steps: int) -> Earlier:
+def _earlier_in(folder: str, sweep: Experiment, plan: Plan, steps: int) -> Continuation:
     """The ends of the folder's runs after fewer steps, found once in a worker's process."""
     key = (folder, digest(sweep), steps)
     if key not in _earlier:
-        _earlier[key] = Earlier(sweep, plan, Store(folder).find().shards, steps)
+        _earlier[key] = Continuation(StoredEnds(sweep, plan, Store(folder).find().shards, steps), steps)
     return _earlier[key]
 
 

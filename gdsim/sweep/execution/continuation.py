@@ -1,7 +1,7 @@
-"""The ends of a folder's runs, from which a sweep of more steps goes on."""
+"""Runs that go on from earlier ends, those of a folder or of a result, bit for bit as if they had never stopped."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
@@ -12,39 +12,112 @@ from gdsim.population.training import with_state_names
 from gdsim.store.shards import Shard
 from gdsim.sweep.execution.threads import Work
 from gdsim.sweep.experiment.cells import identities_of
+from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.longer import going_on
 from gdsim.sweep.planning.plan import Chunk, Plan
 from gdsim.sweep.results.dataset import lacking
 from gdsim.sweep.results.index import StoredColumn, index_of
 from gdsim.variables import WORDS
 
+if TYPE_CHECKING:
+    import xarray
 
-class Earlier:
-    """The ends of a folder's runs after fewer steps, by the numbers that runs have in a plan of more."""
+Columns = dict[str, np.ndarray]
 
-    def __init__(self, sweep: Any, plan: Plan, shards: Sequence[Shard], steps: int) -> None:
-        self.plan, self.steps = plan, steps
+
+class Ends(Protocol):
+    """The ends of runs: their numbers, ascending, and what is known of them."""
+
+    numbers: np.ndarray
+
+    def columns(self, numbers: np.ndarray, setting: Setting) -> Columns:
+        """The columns of runs of one structure at their ends, curves at the checkpoints that they will have."""
+        ...
+
+
+class StoredEnds:
+    """The ends of a folder's runs after `steps` steps, by the numbers that they have in a plan of more."""
+
+    def __init__(self, sweep: Experiment, plan: Plan, shards: Sequence[Shard], steps: int) -> None:
         shorter = plan._replace(identities=tuple(identities_of(msgspec.structs.replace(sweep, steps=steps))))
         self.index = index_of(shorter, shards)
+        self.numbers = self.index.numbers
 
-    def split(self, chunks: Sequence[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
+    def columns(self, numbers: np.ndarray, setting: Setting) -> Columns:
+        """As of `Ends`."""
+        rows: Any = np.searchsorted(self.numbers, numbers)
+        count = setting.problem.parameter_count
+        shards = [self.index.shards[k] for k in np.unique(self.index.owner[rows])]
+        found = {name: lacking((len(rows),), kind) for name, kind in validated_of(setting).items()}  # as shards of versions that did not keep them have it
+        for name in dict.fromkeys(n for s in shards for n in s.footer.columns):
+            values = StoredColumn(self.index, name, setting.checkpoints)[rows]
+            if name in WORDS:
+                found[name] = _places(name, values)
+            else:
+                is_vector = (name.startswith("state_") and name != "state_stops") or name in ("parameters", "best_parameters", "trajectory")
+                found[name] = np.ascontiguousarray(values[..., :count]) if is_vector and values.ndim > 1 else values
+        return with_state_names(setting.rule, found)
+
+
+class ResultEnds:
+    """The ends of a result's runs, of whose curves nothing is kept."""
+
+    def __init__(self, result: "xarray.Dataset") -> None:
+        self.result = result.load()
+        self.numbers = self.result.run.values
+
+    def columns(self, numbers: np.ndarray, setting: Setting) -> Columns:
+        """As of `Ends`."""
+        rows, count, found = np.searchsorted(self.numbers, numbers), setting.problem.parameter_count, {}
+        for key, values in self.result.data_vars.items():
+            name, dims = str(key), values.dims
+            if "run" not in dims or name == "parameter_count":
+                continue
+            if name == "epoch_loss":
+                found[name] = np.empty((len(rows), 0), values.dtype)
+                continue
+            if "checkpoint" in dims:
+                shape = (len(rows), len(setting.checkpoints), *values.shape[2:])
+                taken = np.full(shape, np.nan, values.dtype)
+            else:
+                taken = _places(name, values.values[rows]) if name in WORDS else values.values[rows]
+            found[name] = np.ascontiguousarray(taken[..., :count]) if "parameter" in dims else taken
+        return with_state_names(setting.rule, found)
+
+
+def _places(name: str, words: np.ndarray) -> np.ndarray:
+    """Words of a column as places in their list."""
+    return np.array([WORDS[name].index(w) for w in words], np.int8)
+
+
+class Continuation:
+    """How runs are trained that have `steps` steps behind them."""
+
+    def __init__(self, ends: Ends, steps: int) -> None:
+        self.ends, self.steps = ends, steps
+
+    def split(self, plan: Plan, chunks: Sequence[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
         """(chunks whose runs can go on, chunks whose runs begin), of which each run is in one."""
         on, begin = [], []
         for chunk in chunks:
-            known = np.isin(self.plan.numbers_of(chunk), self.index.numbers).reshape(-1, len(chunk.cells))
+            known = np.isin(plan.numbers_of(chunk), self.ends.numbers).reshape(-1, len(chunk.cells))
             if known.all():
                 on.append(chunk)
             elif not known.any():
                 begin.append(chunk)
             else:
-                on += self.plan.rest_of(chunk, known)
-                begin += self.plan.rest_of(chunk, ~known)
+                on += plan.rest_of(chunk, known)
+                begin += plan.rest_of(chunk, ~known)
         return on, begin
 
-    def train(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> dict[str, np.ndarray]:
+    def train(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> Columns:
         """The columns of a batch's runs: those that had used up their steps go on, the others stay as they were."""
-        held = self._columns(batch.number, work.setting)
+        held = self.ends.columns(batch.number, work.setting)
         going = going_on(self.steps, held["steps_taken"], batch.cell, held["reason"], lambda c: (work.setting, batch.values[c]))
+        if "epoch_loss" in held:  # as wide as those of runs that go on
+            had = held["epoch_loss"]
+            held["epoch_loss"] = lacking((len(going), epochs_of(work.setting)), had.dtype)
+            held["epoch_loss"][:, : had.shape[1]] = had[:, : held["epoch_loss"].shape[1]]
         if not going.any():
             return held
         setting = work.setting._replace(began=self.steps)
@@ -56,25 +129,12 @@ class Earlier:
             if name in (*curves_of(setting), "trajectory"):
                 held[name][np.flatnonzero(going)[:, None], own] = values[:, first:]
             elif name == "epoch_loss":
-                whole, had = lacking((len(going), epochs_of(work.setting)), values.dtype), held[name]  # as wide as the widest in the folder
-                whole[:, : had.shape[1]] = had[:, : whole.shape[1]]
-                whole[going, whole.shape[1] - values.shape[1] :] = values
-                held[name] = whole
+                held[name][going, held[name].shape[1] - values.shape[1] :] = values
             else:
                 held[name][going] = values
         return held
 
-    def _columns(self, numbers: np.ndarray, setting: Setting) -> dict[str, np.ndarray]:
-        """The columns of runs at their earlier ends, curves at the checkpoints that they will have."""
-        rows: Any = np.searchsorted(self.index.numbers, numbers)
-        count = setting.problem.parameter_count
-        shards = [self.index.shards[k] for k in np.unique(self.index.owner[rows])]
-        found = {name: lacking((len(rows),), kind) for name, kind in validated_of(setting).items()}  # as shards of versions that did not keep them have it
-        for name in dict.fromkeys(n for s in shards for n in s.footer.columns):  # the runs of a batch are of one structure
-            values = StoredColumn(self.index, name, setting.checkpoints)[rows]
-            if name in WORDS:
-                found[name] = np.array([WORDS[name].index(w) for w in values], np.int8)
-            else:
-                is_vector = (name.startswith("state_") and name != "state_stops") or name in ("parameters", "best_parameters", "trajectory")
-                found[name] = np.ascontiguousarray(values[..., :count]) if is_vector and values.ndim > 1 else values
-        return with_state_names(setting.rule, found)
+    def train_all(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> Columns:
+        """The columns of a batch's runs, which go on whatever has ended them, and of which nothing else is kept."""
+        ends = self.ends.columns(batch.number, work.setting)
+        return train_batch(work.setting, batch, work.width, workspaces, stopping, ends).columns
