@@ -269,6 +269,16 @@ def test_more_steps_from_inside_an_epoch(tmp_path, monkeypatch):
     assert content(tmp_path / "old") == before
 
 
+def test_more_steps_of_runs_of_which_a_thread_has_only_ended_ones(tmp_path):
+    """Their losses of epochs are as many as those of the runs that go on: of two runs, a thread each, the first stands still."""
+    options = {"problem": gd.MLP(gd.datasets.load("moons"), hidden=[4]), "optimizer": gd.SGD(lr=[1e-7, 0.3]), "batch": 40}
+    options |= {"record": gd.Record(every=20, state=True), "stop": [gd.Plateau(1, 0.0001, batches=True)]}
+    kept = gd.Sweep(steps=13, **options).run(out=tmp_path / "out", threads=2, lanes=1)
+    assert kept.reason.values.tolist() == ["Plateau", "budget"]
+    longer = gd.Sweep(steps=30, **options)
+    assert longer.run(out=tmp_path / "out", threads=2, lanes=1).load().identical(longer.run(lanes=1))
+
+
 def test_states_that_older_versions_kept_under_one_name_go_on_beside_those_of_today(tmp_path, monkeypatch):
     rule = gd.Averaged(gd.NAdam(lr=0.01, convention="torch"), start=5)
     options = {"problem": gd.functions.Booth(), "optimizer": rule, "record": gd.Record(every=10, state=True)}
