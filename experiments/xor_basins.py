@@ -42,14 +42,14 @@ def figure(results: dict[str, xarray.Dataset]) -> matplotlib.figure.Figure:
     low, high = gd.analysis.wilson(learned.sum(1), learned.shape[1])
     left.fill_between(RANGES, low, high, alpha=0.3, lw=0)
     left.plot(RANGES, learned.mean(1), marker="o", ms=4)
-    left.set(xscale="log", ylim=(0, 1), xlabel="range r of the starts, uniform in [-r, r]", ylabel="share that learns xor, 95% interval")
-    left.set_title(f"from how far away: {learned.shape[1]:,} starts a range")
+    left.set(xscale="log", ylim=(0, 1), xlabel="range r of the starts, uniform in [-r, r]", ylabel="share, and its 95% interval")
+    left.set_title(f"How many learn xor, by the range of {learned.shape[1]:,} starts")
     plane = results["plane"]
     steps = np.where(plane.status.values == "converged", plane.steps_taken.values, np.nan)
     side = int(len(steps) ** 0.5)
     shade = np.log10(np.ma.masked_invalid(steps.reshape(side, side)))
     image = right.imshow(shade, vmax=np.log10(200), origin="lower", extent=(-EXTENT, EXTENT) * 2, interpolation="nearest")
-    right.set(xlabel="first weight of unit 1", ylabel="second weight of unit 2", title=f"from where: {len(steps):,} starts (white: not within 2000 steps)")
-    scale = drawing.colorbar(image, ax=right, extend="max", ticks=np.log10(TICKS), label=f"steps to loss {LEARNED}")
+    right.set(xlabel="first weight of unit 1", ylabel="second weight of unit 2", title=f"How soon, from {len(steps):,} starts in a plane")
+    scale = drawing.colorbar(image, ax=right, extend="max", ticks=np.log10(TICKS), label=f"steps to loss {LEARNED} (white: not within 2000)")
     scale.ax.set_yticklabels(map(str, TICKS))
     return drawing

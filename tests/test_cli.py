@@ -184,6 +184,7 @@ def test_ctrl_c_keeps_what_is_finished(file):
     out, errors = process.communicate(timeout=300)  # a guard against hanging, not a measurement
     assert process.returncode == 130, errors
     assert "To go on: gdsim run moons.toml" in out
+    assert "0 of 1 runs are kept in results/moons; chunks of --chunk-seconds 10 that were on the way are lost: fewer seconds keep more of them" in out
     assert "Traceback" not in out + errors
 
 

@@ -75,7 +75,7 @@ def main() -> None:
     print("| full-gradient step | per run and step | NumPy's over it | moments, once |\n|---|---|---|---|")
     for place, (system, runs) in enumerate(rows):
         step, *moments = (statistics.median(r[place][k] for r in rounds) for k in range(len(rounds[0][place])))
-        ratio = statistics.median(r[0][0] / r[place][0] for r in rounds)
+        ratio = statistics.median(r[0][0] for r in rounds) / step
         found.append({"system": system, "runs": runs, "seconds": step, "ratio": ratio, "moments": moments})
         print(f"| {system}, {runs} run{'s' * (runs > 1)} | {step * 1e6:.3g} us | {ratio:.3g}x | {f'{moments[0] * 1e3:.0f} ms' if moments else ''} |")
     if options.json:

@@ -35,8 +35,11 @@ class _Part(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+USUAL_SECONDS = 10.0
 LANES = click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
-CHUNK_SECONDS = click.option("--chunk-seconds", type=float, default=10.0, show_default=True, help="Work of one core that is scheduled and stored at once.")
+CHUNK_SECONDS = click.option(
+    "--chunk-seconds", type=float, default=USUAL_SECONDS, show_default=True, help="Work of one core that is scheduled and stored at once."
+)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -85,7 +88,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
         console.say(f"not finished: there is not enough memory ({words(error)})\n{_kept(folder, progress, by_workers)}. {go_on}")
         sys.exit(INCOMPLETE)
     except KeyboardInterrupt:
-        console.say(f"interrupted. {_kept(folder, progress, by_workers)}. {go_on}")
+        console.say(f"interrupted. {_kept(folder, progress, by_workers)}{_lost(progress, options['chunk_seconds'])}. {go_on}")
         sys.exit(INTERRUPTED)
     if options["part"] is not None:
         console.say("{} is done; {finished_runs:,} of {planned_runs:,} runs of the whole are there".format(options["part"], **result.attrs))
@@ -162,6 +165,14 @@ def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:
             found = open_results(folder, in_its_form(Store(folder), by_workers)).attrs
             done, runs = found["finished_runs"], found["planned_runs"]
     return f"{'' if by_workers is None else 'at least '}{done:,} of {runs:,} runs are kept in {folder}"
+
+
+def _lost(progress: Any, chunk_seconds: float) -> str:
+    """What is said of work that was lost where nothing was kept, or chunks are long; nothing elsewhere."""
+    state = getattr(progress, "state", None)
+    if state is None or (state.runs_done and chunk_seconds <= USUAL_SECONDS):
+        return ""
+    return f"; chunks of --chunk-seconds {chunk_seconds:g} that were on the way are lost: fewer seconds keep more of them"
 
 
 def _read(file: pathlib.Path, settings: tuple[str, ...]) -> Any:
