@@ -167,7 +167,7 @@ def legend(panel: Any, *, given: Any = None, title: str | None = None, outside: 
     if not handles:
         return
     place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.3, "frameon": False} if outside else {"loc": "best"}
-    panel.legend(handles=handles, fontsize="x-small", title=title, title_fontsize="x-small", **place)
+    panel.legend(handles=handles, fontsize="small", title=title, title_fontsize="small", **place)
 
 
 def finished(figure: Any, caption: str) -> Any:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
-from gdsim.sweep.ranks.frames import absent, few_runs, has_intervals, shown_columns, texts_of, written
-from gdsim.sweep.ranks.words import counted
+from gdsim.sweep.ranks.frames import absent, few_runs, has_intervals, shown_columns, texts_of
+from gdsim.sweep.ranks.words import counted, shown_values
 
 MOST_ROWS = 20
 # Columns that are left out where the terminal is narrow, the first of these first; what is varied goes last, from the right.
@@ -24,6 +24,7 @@ def table_lines(frame: Any, width: int, accuracy: Any = None, whole: str = "gdsi
     if accuracy is not None:
         columns["validation accuracy"] = [f"{accuracy[c]:.1%}" for c in shown.index]
     varied = [n for n in columns if n in list(frame.columns)[: list(frame.columns).index("runs")]]
+    columns |= {n: shown_values(frame[n].tolist())[: len(shown)] for n in varied}
     left_out: list[str] = []
     for names in (*SPARED, *((n,) for n in reversed(varied[1:]))):
         if _width(columns) <= width:
@@ -49,8 +50,8 @@ def heading_of(frame: Any) -> list[str]:
 def verdict_of(frame: Any) -> list[str]:
     """Which cell is the best, and whether that is beyond noise: whether the interval of another cell meets its own."""
     varied = list(frame.columns)[: list(frame.columns).index("runs")]
-    best = frame.iloc[0]
-    name = ", ".join(str(best[n]) if n == "optimizer" else f"{n}={written(best[n], 4)}" for n in varied if written(best[n], 4)) or "the only cell"
+    best, texts = frame.iloc[0], {n: shown_values(frame[n].tolist())[0] for n in varied}
+    name = ", ".join(text if n == "optimizer" else f"{n}={text}" for n, text in texts.items() if text) or "the only cell"
     if not np.isfinite(best["median"]):
         return ["no cell is the best: in each, half of the runs or more are infinite"]
     if len(frame) == 1:

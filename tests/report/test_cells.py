@@ -44,7 +44,7 @@ def test_a_usual_table_is_whole_at_80_columns():
     lines = table_lines(usual, 80, {0: 0.957, 1: 0.955})
     assert max(map(len, lines)) <= 80
     assert lines[1].split() == ["optimizer", "lr", "median", "low", "high", "converged", "diverged", "than", "start"]
-    assert lines[2].split() == ["AdaBelief", "0.0004642", "0.04683", "0.0409", "0.05", "16", "3", "0"]
+    assert lines[2].split() == ["AdaBelief", "0.000464", "0.04683", "0.0409", "0.05", "16", "3", "0"]
     assert lines[-1] == "for want of room without validation accuracy"
 
 
@@ -61,7 +61,7 @@ def test_a_usual_table_is_whole_at_80_columns():
 def test_the_best_is_named_and_judged(made, said):
     text = "\n".join(verdict_of(made))
     assert said in text
-    assert ("best: AdaBelief, lr=0.0004642" in text) == np.isfinite(made["median"][0])
+    assert ("best: AdaBelief, lr=0.000464" in text) == np.isfinite(made["median"][0])
     assert all(len(line) <= 80 for line in [*verdict_of(made), *heading_of(made)])
 
 

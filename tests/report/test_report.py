@@ -162,6 +162,11 @@ def test_it_works_in_a_browser(folder, page, tmp_path):
         await browser.value("{const f = document.querySelector('.filter'); f.value = 'momentum lr=0.1'; f.dispatchEvent(new Event('input'))}")
         assert await browser.value(column.format(heads.index("optimizer"))) == ["Momentum"] * 2
         assert "2 of 7 rows" in await browser.value("document.querySelector('.count').textContent")
+        drawn = "c => (c.font = getComputedStyle(f).font, c.measureText(f.placeholder).width)"
+        widths = await browser.value(
+            f"(f => [({drawn})(document.createElement('canvas').getContext('2d')), f.clientWidth - 24])(document.querySelector('.filter'))"
+        )
+        assert widths[0] <= widths[1]  # what the field asks for is not cut
         await browser.resize(1400, 900)
         cut = "[...document.querySelectorAll('.wide')].some(w => w.scrollWidth > w.clientWidth)"
         assert not await browser.value(cut)
