@@ -17,4 +17,4 @@ def kernel_version(sweep: Experiment) -> int:
     has_penalty = any(problem.l1 != 0.0 or problem.l2 != 0.0 for problem in sweep.problem)
     has_uphill_norm = any(rule.perturbs and rule.needs_norm for rule in sweep.optimizer)
     used = [(ORDER_BITS, has_orders), (PENALTY_BITS, has_penalty), (UPHILL_BITS, has_uphill_norm)]
-    return max(BITS, *(version for version, is_used in used if is_used))
+    return max([BITS, *(version for version, is_used in used if is_used)])
