@@ -261,7 +261,7 @@ def test_more_steps_from_inside_an_epoch(tmp_path, monkeypatch):
     longer = grown(kept, steps=40)
     kept.run(out=tmp_path / "out")
     assert longer.run(out=tmp_path / "out").load().identical(longer.run())
-    monkeypatch.setattr(training, "WATCHED_COLUMNS", {})
+    monkeypatch.setattr(training, "MONITORED", {})
     kept.run(out=tmp_path / "old")
     before = content(tmp_path / "old")
     with pytest.raises(ValueError, match=r"differs in steps\).*of an older version, goes on with gd\.Plateau\(batches=True\) after whole epochs, of 6 steps"):

@@ -4,7 +4,7 @@ A pack is `width` runs; its arrays have the lane as their last index. Nothing he
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +15,8 @@ from gdsim.kernels.mistakes import explained
 from gdsim.kernels.network import BLOCK, TILE
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
-from gdsim.kernels.state import BEST_LOSS, FACTS, HELD, HELD_BEST, HELD_STEP, MARKS, REASON, TAGS, Agenda, Curves, Pack, Runs, Scores, Seats, Snapshots, Watch
-from gdsim.kernels.training import Job
+from gdsim.kernels.state import Curves, JobSpec, LaneTable, Pack, Runs, Scores, Snapshots, Watch
+from gdsim.kernels.training import Evaluations, Job
 from gdsim.lanes.compiler import Closed, address_of, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of, zeros
 from gdsim.lanes.operations import fma_lanes, sign
@@ -54,6 +54,16 @@ class Structure(NamedTuple):
     title: str
 
 
+class StopRow(NamedTuple):
+    """One stop as `JobSpec` has it."""
+
+    kind: int
+    every: int
+    at_cycle_ends: bool
+    limit: float
+    margin: float
+
+
 class Keeps(NamedTuple):
     """Which tables are kept of each run; `curves` by the names in `Curves`."""
 
@@ -62,8 +72,8 @@ class Keeps(NamedTuple):
     ends: bool = False
     best_points: bool = False
     state: bool = False
-    held: bool = False
-    anchors: bool = False
+    validation: bool = False
+    references: bool = False
 
 
 def with_penalty(g: Any, w: Any, step: Any) -> Any:
@@ -183,8 +193,8 @@ class Kernels:
     def _shape(self) -> Job:
         """A job without runs, by whose shape kernels read tables."""
         feed = feed_of(None, None, True, 0, self.dtype)
-        agenda = self.new_agenda(1, [], [], [], [])
-        return self._job(False, self.new_runs(0, 0, Keeps()), agenda, (feed, feed, feed), self.model(1), (0, 0, 0))
+        spec = self.new_spec(1, [], [], [])
+        return self._job(False, self.new_runs(0, 0, Keeps()), spec, (feed, feed, feed), self.model(1), (0, 0, 0))
 
     @functools.cached_property
     def addresses(self) -> tuple[int, int, int]:
@@ -253,25 +263,28 @@ class Kernels:
         """Room for a pack of snapshots."""
         s, size = self.structure, self.layout.size
         kept = lambda n: self._lanes(n if with_state else 0)  # noqa: E731
-        return Snapshots(self._lanes(size), kept(size), kept(size * s.slots), kept(s.carry), self._lanes(TAGS, np.int64), np.zeros(2, np.int64))
+        whole = lambda count: np.zeros(count, np.int64)  # noqa: E731
+        run, lane, step, use, checkpoint, reason = (whole(self.width) for _ in range(6))
+        points = self._lanes(size), kept(size), kept(size * s.slots), kept(s.carry)
+        return Snapshots(*points, run, lane, step, use, checkpoint, reason, whole(1), whole(1))
 
-    def new_job(self, with_state: bool, runs: Runs, agenda: Agenda, feeds: Any, model: Any) -> Job:
+    def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, feeds: Any, model: Any) -> Job:
         """All that a kernel works on, its lanes without runs; `feeds` for steps, for the training set and for the validation set."""
-        return self._job(with_state, runs, agenda, feeds, model, self.addresses)
+        return self._job(with_state, runs, spec, feeds, model, self.addresses)
 
-    def _job(self, with_state: bool, runs: Runs, agenda: Agenda, feeds: Any, model: Any, addresses: tuple[int, int, int]) -> Job:
+    def _job(self, with_state: bool, runs: Runs, spec: JobSpec, feeds: Any, model: Any, addresses: tuple[int, int, int]) -> Job:
         size = self.layout.size
-        snapshots, fresh = self.new_snapshots(with_state), self.new_snapshots(with_state)
-        scores, held_scores = self.new_scores(), self.new_scores()
-        training, whole, held = feeds
-        asked = [(s, whole, scores) for s in (snapshots, fresh)] + [(s, held, held_scores) for s in (snapshots, fresh)]
+        snapshots, start_snapshots = self.new_snapshots(with_state), self.new_snapshots(with_state)
+        scores, validation_scores = self.new_scores(), self.new_scores()
+        training, whole, validation = feeds
+        asked = [(s, whole, scores) for s in (snapshots, start_snapshots)] + [(s, validation, validation_scores) for s in (snapshots, start_snapshots)]
         tables = np.stack([table_of(evaluation.Evaluation(model, s.weights, feed, found)) for s, feed, found in asked])
         places = tables.ctypes.data + tables.strides[0] * np.arange(len(tables))
-        places[2:] *= held.count > 0
+        places[2:] *= validation.count > 0
         return Job(
-            self.new_pack(), Seats(*(self._lanes(1, np.int64) - 1 for _ in Seats._fields[:-1]), free=np.array([self.width])), snapshots, fresh, scores, held_scores,
-            self._lanes(0 if self.structure.reports_stored else size), self._lanes(size), runs, agenda, training, *addresses,
-            places, tables.ravel(), (whole, held), model,
+            self.new_pack(), LaneTable(*(self._lanes(1, np.int64) - 1 for _ in LaneTable._fields[:-1]), free=np.array([self.width])), snapshots, start_snapshots, scores, validation_scores,
+            self._lanes(0 if self.structure.reports_stored else size), self._lanes(size), runs, spec, training, *addresses,
+            Evaluations(*map(int, places)), tables.ravel(), (whole, validation), model,
         )  # fmt: skip
 
     def new_runs(self, count: int, checkpoints: int, keeps: Keeps, stops: int = 0, targets: int = 0, epochs: int = 0) -> Runs:
@@ -279,47 +292,37 @@ class Kernels:
         s, parameters = self.structure, len(self.layout.places)
         real = lambda *shape: np.full(int(np.prod(shape)), np.nan, self.dtype)  # noqa: E731
         kept = lambda keep, *shape: real(count if keep else 0, *shape)  # noqa: E731
-        marks = real(count, MARKS).reshape(count, MARKS)
-        marks[:, BEST_LOSS] = np.inf
-        facts = np.zeros((count, FACTS), np.int64)
-        facts[:, REASON], facts[:, HELD_STEP] = decisions.UNFINISHED, -1
-        held = kept(keeps.held, HELD)
-        held[HELD_BEST::HELD] = np.inf
-        memory = np.tile(np.array([np.inf, 0], self.dtype), count * stops)
-        watched = np.tile(np.array([0, 0, 0, -1], self.dtype), count if keeps.state else 0)
+        full = lambda keep, value, *shape: np.full(count * int(np.prod(shape)) if keep else 0, value, self.dtype)  # noqa: E731
+        whole = lambda value, keep=True: np.full(count if keep else 0, value, np.int64)  # noqa: E731
+        memory = lambda keep: (full(keep, np.inf, stops), full(keep, 0, stops))  # noqa: E731
+        (stop_best, stop_waited), (end_stop_best, end_stop_waited) = memory(True), memory(keeps.state)
         return Runs(
             points=real(0), shown=real(0), slots=real(0), carry=real(0),
-            numbers=real(0), cycles=np.zeros(0, np.int64), facts=facts.ravel(), marks=marks.ravel(), held=held,
+            numbers=real(0), first_cycle=np.zeros(0, np.int64), cycle_factor=np.zeros(0, np.int64),
+            first_step=whole(0), start=whole(0), cell=whole(0), steps_taken=whole(0), reason=whole(decisions.UNFINISHED),
+            loss_bound=real(count), final_loss=real(count), best_loss=full(True, np.inf), last_finite_loss=real(count),
+            best_validation_loss=full(keeps.validation, np.inf), best_validation_accuracy=kept(keeps.validation),
+            best_validation_step=whole(-1, keeps.validation), final_validation_loss=kept(keeps.validation), final_validation_accuracy=kept(keeps.validation),
             curves=Curves(*(kept(name in keeps.curves, checkpoints) for name in Curves._fields)), epoch_losses=real(count, epochs),
             trajectory=kept(keeps.trajectory, checkpoints, parameters),
             ends=kept(keeps.ends, parameters), best_points=kept(keeps.best_points, parameters),
             end_weights=kept(keeps.state, parameters), end_slots=kept(keeps.state, parameters, s.slots), end_carry=kept(keeps.state, s.carry),
-            end_memory=memory.copy() if keeps.state else real(0), watched=watched, anchors=kept(keeps.state and keeps.anchors, parameters),
-            memory=memory, reached=np.full(count * targets, -1), progress=np.zeros(4, np.int64),
+            end_stop_best=end_stop_best, end_stop_waited=end_stop_waited,
+            loss_sum=full(keeps.state, 0), samples_seen=full(keeps.state, 0), small_steps=full(keeps.state, 0), steps_since_reference=full(keeps.state, -1),
+            references=kept(keeps.state and keeps.references, parameters), stop_best=stop_best, stop_waited=stop_waited,
+            reached=np.full(count * targets, -1), progress=np.zeros(4, np.int64),
         )  # fmt: skip
 
-    def new_agenda(self, last: int, checkpoints: Any, stops: Any, tolerances: Any, targets: Any, lane_stops: Any = (0, 0, 0), wants: Any = (0, 0, 0)) -> Agenda:
-        """When runs are looked at: `stops` as rows (kind, every, at cycle ends), `tolerances` as rows of two numbers."""
-        whole = lambda values: np.array(values, np.int64).ravel()  # noqa: E731
-        real = lambda values: np.array(values, self.dtype).ravel()  # noqa: E731
+    def new_spec(self, last: int, checkpoints: Any, stops: Sequence[StopRow], targets: Any, lane_stops: Any = (0, 0, 0), needs: Any = (0, 0, 0)) -> JobSpec:
+        """What all runs of a job share; `lane_stops` and `needs` are the last fields of `JobSpec`."""
+        whole = lambda values: np.array(values, np.int64)  # noqa: E731
+        real = lambda values: np.array(values, self.dtype)  # noqa: E731
         s = self.structure
         names, places = s.numbers._fields, self.layout.places.astype(np.int64)
         together = self.layout.lanes if isinstance(self.layout, AloneLayout) else 1  # places whose slots lie side by side
-        return Agenda(
-            s.reports_stored,
-            s.slots,
-            s.carry,
-            len(names),
-            names.index("penalty_l1"),
-            names.index("penalty_l2"),
-            places,
-            places // together * together * s.slots + places % together,
-            together,
-            whole(checkpoints),
-            whole(stops),
-            real(tolerances),
-            real(targets),
-            last,
-            whole(lane_stops),
-            whole(wants),
-        )
+        kind, every, at_cycle_ends, limit, margin = zip(*stops, strict=True) if stops else ((),) * 5
+        return JobSpec(
+            s.reports_stored, s.slots, s.carry, len(names), names.index("penalty_l1"), names.index("penalty_l2"),
+            places, places // together * together * s.slots + places % together, together, whole(checkpoints),
+            whole(kind), whole(every), whole(at_cycle_ends), real(limit), real(margin), real(targets), last, *lane_stops, *needs,
+        )  # fmt: skip

@@ -1,19 +1,17 @@
-"""What ends a run at a look: each stop's test of the scores, a number of a run at a time."""
+"""What ends a run at a look: each stop's test of the scores, one run at a time."""
 
-from typing import Any
+from gdsim.kernels.state import JobSpec, Runs
+from gdsim.lanes.types import Step
 
-from gdsim.kernels.state import CELL, FACTS
-
-# Kinds of stops, as `Agenda.stops` has them.
+Look = tuple[int, Step, float, float, float]  # (run, step, loss, largest component of the gradient, validation loss)
+# Kinds of stops, as `JobSpec.stop_kind` has them.
 TARGET, SMALL_GRADIENT, SMALL_STEP, VALIDATION, PLATEAU, CYCLING, EPOCH_PLATEAU = 0, 1, 2, 3, 4, 5, 6
 # Why a run ended: these, or 1 + the number of a stop.
 UNFINISHED, DIVERGED, BUDGET = -3, -2, -1
-KIND, EVERY, AT_CYCLE_ENDS, STOP_COLUMNS = 0, 1, 2, 3
-BEST, WAITED, MEMORY = 0, 1, 2
 
 
-def cycle_end(first: Any, factor: Any, step: Any) -> Any:
-    """The end of the cycle that update number `step` (from 0) is part of."""
+def cycle_end(first: int, factor: int, step: Step) -> Step:
+    """The end of the cycle that update number `step` (from 0) is part of; each cycle is `factor` times as long as the last."""
     if factor == 1:
         return (step // first + 1) * first
     end, length = first, first
@@ -23,94 +21,94 @@ def cycle_end(first: Any, factor: Any, step: Any) -> Any:
     return end
 
 
-def next_look_of(runs: Any, agenda: Any, run: Any, step: Any, stop: Any) -> Any:
+def next_look_of(runs: Runs, spec: JobSpec, run: int, step: Step, stop: int) -> Step:
     """The first step after `step` at which a stop looks at a run."""
-    cell = runs.facts[run * FACTS + CELL]
-    if agenda.stops[stop * STOP_COLUMNS + AT_CYCLE_ENDS] > 0 and runs.cycles[cell * 2] > 0:
-        return cycle_end(runs.cycles[cell * 2], runs.cycles[cell * 2 + 1], step)
-    every = agenda.stops[stop * STOP_COLUMNS + EVERY]
-    return (step // every + 1) * every if every > 0 else agenda.last
+    cell = runs.cell[run]
+    if spec.stop_at_cycle_ends[stop] > 0 and runs.first_cycle[cell] > 0:
+        return cycle_end(runs.first_cycle[cell], runs.cycle_factor[cell], step)
+    every = spec.stop_every[stop]
+    return (step // every + 1) * every if every > 0 else spec.last
 
 
-def is_look_of(runs: Any, agenda: Any, run: Any, step: Any, stop: Any) -> Any:
+def is_look_of(runs: Runs, spec: JobSpec, run: int, step: Step, stop: int) -> bool:
     """Whether a stop looks at a run after `step` updates: at the start, at its own steps, and at the end."""
-    return step == 0 or step == agenda.last or is_own_look(runs, agenda, run, step, stop)
+    return step == 0 or step == spec.last or is_own_look(runs, spec, run, step, stop)
 
 
-def is_own_look(runs: Any, agenda: Any, run: Any, step: Any, stop: Any) -> Any:
+def is_own_look(runs: Runs, spec: JobSpec, run: int, step: Step, stop: int) -> bool:
     """Whether a stop looks at a run after `step` updates, from 1, whether or not these are the last."""
-    cell = runs.facts[run * FACTS + CELL]
-    every = agenda.stops[stop * STOP_COLUMNS + EVERY]
-    has_looks = every > 0 or (agenda.stops[stop * STOP_COLUMNS + AT_CYCLE_ENDS] > 0 and runs.cycles[cell * 2] > 0)
-    return has_looks and next_look_of(runs, agenda, run, step - 1, stop) == step
+    cell = runs.cell[run]
+    every = spec.stop_every[stop]
+    has_looks = every > 0 or (spec.stop_at_cycle_ends[stop] > 0 and runs.first_cycle[cell] > 0)
+    return has_looks and next_look_of(runs, spec, run, step - 1, stop) == step
 
 
-def next_look(runs: Any, agenda: Any, run: Any, step: Any) -> Any:
+def next_look(runs: Runs, spec: JobSpec, run: int, step: Step) -> Step:
     """The first step after `step` at which any stop looks at a run."""
-    due = agenda.last
-    for stop in range(len(agenda.stops) // STOP_COLUMNS):
-        due = min(due, next_look_of(runs, agenda, run, step, stop))
+    due = spec.last
+    for stop in range(len(spec.stop_kind)):
+        due = min(due, next_look_of(runs, spec, run, step, stop))
     return due
 
 
-def validation_looks(runs: Any, agenda: Any, run: Any, step: Any) -> Any:
+def validation_looks(runs: Runs, spec: JobSpec, run: int, step: Step) -> bool:
     """Whether Validation looks at a run after `step` updates."""
-    for stop in range(len(agenda.stops) // STOP_COLUMNS):
-        if agenda.stops[stop * STOP_COLUMNS + KIND] == VALIDATION and is_look_of(runs, agenda, run, step, stop):
+    for stop in range(len(spec.stop_kind)):  # noqa: SIM110, as kernels have no generators
+        if spec.stop_kind[stop] == VALIDATION and is_look_of(runs, spec, run, step, stop):
             return True
     return False
 
 
-def waited_enough(runs: Any, agenda: Any, run: Any, stop: Any, loss: Any, margin: Any) -> Any:
-    """Whether a loss was the last of `patience` looks in a row without an improvement by more than `margin`."""
-    at = (run * (len(agenda.stops) // STOP_COLUMNS) + stop) * MEMORY
-    if loss < runs.memory[at + BEST] - margin:
-        runs.memory[at + BEST] = loss
-        runs.memory[at + WAITED] = 0
+def waited_enough(runs: Runs, spec: JobSpec, run: int, stop: int, loss: float, margin: float) -> bool:
+    """True at the last of `patience` looks in a row without a loss below the best by more than `margin`; a better one resets."""
+    at = run * len(spec.stop_kind) + stop
+    if loss < runs.stop_best[at] - margin:
+        runs.stop_best[at] = loss
+        runs.stop_waited[at] = 0
     else:
-        runs.memory[at + WAITED] += 1
-    return runs.memory[at + WAITED] >= agenda.tolerances[stop * 2]
+        runs.stop_waited[at] += 1
+    return runs.stop_waited[at] >= spec.stop_limit[stop]
 
 
-def is_patience_over(runs: Any, agenda: Any, run: Any, stop: Any, loss: Any) -> Any:
-    """Whether a loss was the last of `patience` looks in a row without one that was lower than all before by the tolerance."""
-    at = (run * (len(agenda.stops) // STOP_COLUMNS) + stop) * MEMORY
-    runs.memory[at + WAITED] = 0 if loss <= runs.memory[at + BEST] - agenda.tolerances[stop * 2 + 1] else runs.memory[at + WAITED] + 1
-    if loss < runs.memory[at + BEST]:
-        runs.memory[at + BEST] = loss
-    return runs.memory[at + WAITED] >= agenda.tolerances[stop * 2]
+def is_patience_over(runs: Runs, spec: JobSpec, run: int, stop: int, loss: float) -> bool:
+    """True at the last of `patience` looks in a row at which the loss was not lower than all before by the margin."""
+    at = run * len(spec.stop_kind) + stop
+    runs.stop_waited[at] = 0 if loss <= runs.stop_best[at] - spec.stop_margin[stop] else runs.stop_waited[at] + 1
+    if loss < runs.stop_best[at]:
+        runs.stop_best[at] = loss
+    return runs.stop_waited[at] >= spec.stop_limit[stop]
 
 
-def targets_met(runs: Any, agenda: Any, run: Any, step: Any, loss: Any) -> Any:
-    """Notes the targets that a loss meets for the first time; whether it meets the lowest."""
-    count = len(agenda.targets)
+def targets_met(runs: Runs, spec: JobSpec, run: int, step: Step, loss: float) -> bool:
+    """Records the targets that a loss meets for the first time; True if it meets the lowest."""
+    count = len(spec.targets)
     for k in range(count):
-        if loss <= agenda.targets[k] and runs.reached[run * count + k] < 0:
+        if loss <= spec.targets[k] and runs.reached[run * count + k] < 0:
             runs.reached[run * count + k] = step
-    return loss <= agenda.targets[count - 1]
+    return loss <= spec.targets[count - 1]
 
 
-def ends_here(runs: Any, agenda: Any, look: Any, stop: Any) -> Any:
-    """Whether one stop's test holds; `look` is (run, step, loss, largest component of the gradient, validation loss)."""
-    run, step, loss, largest, held = look
-    kind, tolerance = agenda.stops[stop * STOP_COLUMNS + KIND], agenda.tolerances[stop * 2]
+def ends_here(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
+    """True if one stop's test holds at a look."""
+    run, step, loss, largest, validation = look
+    kind, tolerance = spec.stop_kind[stop], spec.stop_limit[stop]
     if kind == TARGET:
-        return targets_met(runs, agenda, run, step, loss)
+        return targets_met(runs, spec, run, step, loss)
     if kind == SMALL_GRADIENT:
         return largest <= tolerance * (1.0 + abs(loss))
     if kind == VALIDATION:
-        return waited_enough(runs, agenda, run, stop, held, loss * 0)
+        return waited_enough(runs, spec, run, stop, validation, loss * 0)
     if kind == PLATEAU:
-        best = runs.memory[(run * (len(agenda.stops) // STOP_COLUMNS) + stop) * MEMORY + BEST]
-        margin = agenda.tolerances[stop * 2 + 1] * abs(best) if abs(best) < float("inf") else loss * 0
-        return waited_enough(runs, agenda, run, stop, loss, margin)
+        best = runs.stop_best[run * len(spec.stop_kind) + stop]
+        margin = spec.stop_margin[stop] * abs(best) if abs(best) < float("inf") else loss * 0
+        return waited_enough(runs, spec, run, stop, loss, margin)
     return False
 
 
-def decided(runs: Any, agenda: Any, look: Any) -> Any:
-    """1 + the number of the first stop that ends a run at a look, or UNFINISHED. All that look are asked, for they remember."""
+def decided(runs: Runs, spec: JobSpec, look: Look) -> int:
+    """1 + the number of the first stop that ends a run at a look, or UNFINISHED. All stops that look are tested: they remember."""
     found = UNFINISHED
-    for stop in range(len(agenda.stops) // STOP_COLUMNS):
-        if is_look_of(runs, agenda, look[0], look[1], stop) and ends_here(runs, agenda, look, stop) and found == UNFINISHED:
+    for stop in range(len(spec.stop_kind)):
+        if is_look_of(runs, spec, look[0], look[1], stop) and ends_here(runs, spec, look, stop) and found == UNFINISHED:
             found = stop + 1
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from gdsim.kernels.state import Agenda, Pack, Runs, Scores, Seats, Snapshots
+from gdsim.kernels.state import JobSpec, LaneTable, Pack, Runs, Scores, Snapshots
 from gdsim.lanes.parts import part
 from gdsim.lanes.types import Address, Hyperparameters, Lane, Lanes, Memory
 
@@ -98,15 +98,15 @@ def evaluate_pack(model: Any, weights: Memory, feed: Any, scores: Scores, with_g
 
 # The members of the job whose table a kernel was given, made for its shape by `lanes.memory.readers_of`. Of a training job:
 job_pack: Callable[[Address], Pack] = part("job_pack")  # the runs in the lanes
-job_seats: Callable[[Address], Seats] = part("job_seats")  # which runs they are
+job_lanes: Callable[[Address], LaneTable] = part("job_lanes")  # which runs they are
 job_snapshots: Callable[[Address], Snapshots] = part("job_snapshots")  # points that wait for evaluation
-job_fresh: Callable[[Address], Snapshots] = part("job_fresh")  # those of runs that have not begun
+job_start_snapshots: Callable[[Address], Snapshots] = part("job_start_snapshots")  # those of runs that have not begun
 job_scores: Callable[[Address], Scores] = part("job_scores")  # of an evaluation too
-job_held_scores: Callable[[Address], Scores] = part("job_held_scores")  # on the validation set
+job_validation_scores: Callable[[Address], Scores] = part("job_validation_scores")  # on the validation set
 job_reported: Callable[[Address], Memory] = part("job_reported")  # the reported parameters, where they are not the stored ones
-job_anchor: Callable[[Address], Memory] = part("job_anchor")  # where Cycling began to watch
+job_reference: Callable[[Address], Memory] = part("job_reference")  # where Cycling began to watch
 job_runs: Callable[[Address], Runs] = part("job_runs")  # the tables of all runs
-job_agenda: Callable[[Address], Agenda] = part("job_agenda")  # when runs are looked at, and what ends them
+job_spec: Callable[[Address], JobSpec] = part("job_spec")  # when runs are looked at, and what ends them
 job_training_feed: Callable[[Address], Any] = part("job_training_feed")  # how steps draw samples
 job_advance: Callable[[Address], Address] = part("job_advance")  # of the kernel of steps
 job_report: Callable[[Address], Address] = part("job_report")  # of the kernel of reported parameters, or 0

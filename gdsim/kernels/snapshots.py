@@ -1,60 +1,27 @@
 """Snapshots of runs: points that wait for evaluation, a whole pack at a time, and what is done with their scores.
 
 Every function takes the address of the job's table.
-
-Names that are parts: the readers of the job, and `WIDTH`.
 """
-
-from typing import Any
 
 from gdsim.kernels.decisions import BUDGET, DIVERGED, UNFINISHED, decided, validation_looks
 from gdsim.kernels.parts import (
-    job_agenda,
     job_evaluate,
     job_evaluations,
-    job_fresh,
-    job_held_scores,
+    job_lanes,
     job_pack,
     job_reported,
     job_runs,
     job_scores,
-    job_seats,
     job_snapshots,
+    job_spec,
+    job_start_snapshots,
+    job_validation_scores,
 )
-from gdsim.kernels.state import (
-    AT_CHECKPOINT,
-    AT_END,
-    AT_LOOK,
-    AT_START,
-    BEGAN,
-    BEST_LOSS,
-    BOUND,
-    CELL,
-    EVALUATED,
-    FACTS,
-    FINAL_LOSS,
-    HELD,
-    HELD_BEST,
-    HELD_BEST_ACCURACY,
-    HELD_LAST,
-    HELD_LAST_ACCURACY,
-    HELD_STEP,
-    KNOWN_LOSS,
-    MARKS,
-    PLACE,
-    REASON,
-    RUN,
-    SEAT,
-    STEP,
-    STEPS,
-    TAGS,
-    WHAT,
-    WHY,
-    slot_place,
-)  # fmt: skip
+from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, EVALUATED, Snapshots, slot_place
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.parts import WIDTH
+from gdsim.lanes.types import Address, Memory, Step
 
 # A run has diverged when its loss exceeds its first by this factor times (1 + |first|).
 LOSS_FACTOR = 1e6
@@ -62,229 +29,228 @@ INFINITY = float("inf")
 FOREVER = 0xFFFFFFFF
 
 
-def copy_state(table: Any, snaps: Any, seat: Any, place: Any) -> None:
+def copy_state(table: Address, snaps: Snapshots, lane: int, place: int) -> None:
     """Copies the state of a lane's run into a snapshot."""
-    pack, agenda = job_pack(table), job_agenda(table)
-    places = agenda.places
+    pack, spec = job_pack(table), job_spec(table)
+    places = spec.places
     for p in range(len(places)):
         at = places[p]
-        snaps.stored[at * WIDTH + place] = pack.weights[at * WIDTH + seat]
-        for s in range(agenda.slots):
-            there = slot_place(agenda, p, s) * WIDTH
-            snaps.slots[there + place] = pack.slots[there + seat]
-    for c in range(agenda.carry):
-        snaps.carry[c * WIDTH + place] = pack.carry[c * WIDTH + seat]
+        snaps.stored[at * WIDTH + place] = pack.weights[at * WIDTH + lane]
+        for s in range(spec.slots):
+            there = slot_place(spec, p, s) * WIDTH
+            snaps.slots[there + place] = pack.slots[there + lane]
+    for c in range(spec.carry):
+        snaps.carry[c * WIDTH + place] = pack.carry[c * WIDTH + lane]
 
 
-def tag(snaps: Any, run: Any, seat: Any, step: Any, what: Any, checkpoint: Any, why: Any) -> Any:
-    """Labels the next snapshot; its place."""
+def label(snaps: Snapshots, run: int, lane: int, step: Step, use: int, checkpoint: int, reason: int) -> int:
+    """Adds a snapshot's labels to those that wait, and gives its place among them."""
     place = snaps.count[0]
-    row = place * TAGS
-    snaps.tags[row + RUN], snaps.tags[row + SEAT], snaps.tags[row + STEP] = run, seat, step
-    snaps.tags[row + WHAT], snaps.tags[row + PLACE], snaps.tags[row + WHY] = what, checkpoint, why
+    snaps.run[place], snaps.lane[place], snaps.step[place] = run, lane, step
+    snaps.use[place], snaps.checkpoint[place], snaps.reason[place] = use, checkpoint, reason
     snaps.count[0] = place + 1
     return place
 
 
-def take_snapshot(table: Any, seat: Any, what: Any, why: Any) -> None:
-    """Adds the reported parameters of a lane's run to those that wait for evaluation; a full pack of them is evaluated."""
-    pack, seats, snapshots, reported, runs, agenda = (
+def take_snapshot(table: Address, lane: int, use: int, reason: int) -> None:
+    """Queues the reported parameters of a lane's run for evaluation; `use` says what for, `reason` why the run has ended, if it has."""
+    pack, lanes, snapshots, reported, runs, spec = (
         job_pack(table),
-        job_seats(table),
+        job_lanes(table),
         job_snapshots(table),
         job_reported(table),
         job_runs(table),
-        job_agenda(table),
+        job_spec(table),
     )
-    snaps, places = snapshots, agenda.places
-    place = tag(snaps, seats.run[seat], -1 if what & AT_END else seat, pack.step[seat], what, seats.checkpoint[seat], why)
-    source = pack.weights if agenda.reports_stored > 0 else reported
+    snaps, places = snapshots, spec.places
+    place = label(snaps, lanes.run[lane], -1 if use & AT_END else lane, pack.step[lane], use, lanes.checkpoint[lane], reason)
+    source = pack.weights if spec.reports_stored > 0 else reported
     for p in range(len(places)):
-        snaps.weights[places[p] * WIDTH + place] = source[places[p] * WIDTH + seat]
+        snaps.weights[places[p] * WIDTH + place] = source[places[p] * WIDTH + lane]
     if len(snaps.stored) > 0:
-        copy_state(table, snaps, seat, place)
-    if what & AT_LOOK:
-        seats.pending[seat] = 1
-    best = seats.run[seat] * MARKS + BEST_LOSS
-    if agenda.lane_stops[0] > 0 and pack.watch.best[seat] < runs.marks[best]:
-        runs.marks[best] = pack.watch.best[seat]  # a lane that looks in every step has seen more
+        copy_state(table, snaps, lane, place)
+    if use & AT_LOOK:
+        lanes.pending[lane] = 1
+    run = lanes.run[lane]
+    if spec.target_stop > 0 and pack.watch.best[lane] < runs.best_loss[run]:
+        runs.best_loss[run] = pack.watch.best[lane]  # a lane that looks in every step has seen more
 
 
-def begin_runs(table: Any) -> None:
-    """Evaluates the next runs, a pack of them, at their starts."""
-    fresh, runs, agenda = job_fresh(table), job_runs(table), job_agenda(table)
+def queue_starts(table: Address) -> None:
+    """Queues the initial points of the next runs, a pack of them, for evaluation."""
+    start_snapshots, runs, spec = job_start_snapshots(table), job_runs(table), job_spec(table)
     first = runs.progress[EVALUATED]
-    parameters = len(agenda.places)
-    count = min(WIDTH, len(runs.facts) // FACTS - first)
+    parameters = len(spec.places)
+    count = min(WIDTH, len(runs.reason) - first)
     for i in range(count):
         run = first + i
-        began = runs.facts[run * FACTS + BEGAN]
-        what = AT_START | (AT_CHECKPOINT if agenda.checkpoints[0] == began else 0)
-        place = tag(fresh, run, -1, began, what, 0, UNFINISHED)
+        began = runs.first_step[run]
+        use = AT_START | (AT_CHECKPOINT if spec.checkpoints[0] == began else 0)
+        place = label(start_snapshots, run, -1, began, use, 0, UNFINISHED)
         for p in range(parameters):
-            fresh.weights[agenda.places[p] * WIDTH + place] = runs.shown[run * parameters + p]
-            if len(fresh.stored) > 0:
-                fresh.stored[agenda.places[p] * WIDTH + place] = runs.points[run * parameters + p]
+            start_snapshots.weights[spec.places[p] * WIDTH + place] = runs.shown[run * parameters + p]
+            if len(start_snapshots.stored) > 0:
+                start_snapshots.stored[spec.places[p] * WIDTH + place] = runs.points[run * parameters + p]
     runs.progress[EVALUATED] = first + count
 
 
-def needs(snaps: Any, bits: Any) -> Any:
-    """Whether any snapshot is to be used in one of these ways."""
+def is_any_used(snaps: Snapshots, bits: int) -> bool:
+    """Whether any snapshot that waits is taken for one of these uses."""
     found = 0
     for i in range(snaps.count[0]):
-        found |= snaps.tags[i * TAGS + WHAT] & bits
+        found |= snaps.use[i] & bits
     return found != 0
 
 
 @shared
-def settle_snapshots(table: Any, fresh: Any) -> None:
-    """Evaluates the snapshots that wait, of runs in lanes or of fresh ones, and does with each what is to be done."""
-    snapshots, scores, runs, agenda = job_snapshots(table), job_scores(table), job_runs(table), job_agenda(table)
+def evaluate_snapshots(table: Address, of_starts: bool) -> None:
+    """Evaluates the snapshots that wait, of initial points or of runs in lanes, and applies the scores of each."""
+    snapshots, scores, runs, spec = job_snapshots(table), job_scores(table), job_runs(table), job_spec(table)
     evaluate, evaluations = job_evaluate(table), job_evaluations(table)
-    snaps = job_fresh(table) if fresh else snapshots
+    snaps = job_start_snapshots(table) if of_starts else snapshots
     count = snaps.count[0]
     if count == 0:
         return
     for i in range(count):
-        cell = runs.facts[snaps.tags[i * TAGS + RUN] * FACTS + CELL]
-        scores.l1[i] = runs.numbers[cell * agenda.numbers + agenda.l1]
-        scores.l2[i] = runs.numbers[cell * agenda.numbers + agenda.l2]
-    gradient = (agenda.wants[0] > 0 and needs(snaps, AT_CHECKPOINT)) or agenda.wants[1] > 0
-    which = 1 if fresh else 0
-    call_kernel(evaluate, evaluations[which], 1 if gradient else 0)
-    snaps.count[1] = evaluations[2 + which]
-    if agenda.wants[2] > 0 or needs(snaps, AT_CHECKPOINT | AT_END):
-        evaluate_held(table, snaps)
+        cell = runs.cell[snaps.run[i]]
+        scores.l1[i] = runs.numbers[cell * spec.numbers + spec.l1]
+        scores.l2[i] = runs.numbers[cell * spec.numbers + spec.l2]
+    gradient = (spec.gradient_at_checkpoints > 0 and is_any_used(snaps, AT_CHECKPOINT)) or spec.gradient_at_looks > 0
+    call_kernel(evaluate, evaluations.starts if of_starts else evaluations.snapshots, 1 if gradient else 0)
+    snaps.validation[0] = evaluations.validation_starts if of_starts else evaluations.validation_snapshots
+    if spec.validation_at_looks > 0 or is_any_used(snaps, AT_CHECKPOINT | AT_END):
+        evaluate_validation(table, snaps)
     for i in range(count):
-        settle(table, snaps, i)
+        apply_scores(table, snaps, i)
     snaps.count[0] = 0
 
 
-def evaluate_held(table: Any, snaps: Any) -> None:
-    """Evaluates snapshots on the validation set, if there is one and it was not done before."""
-    if snaps.count[1] != 0:
-        call_kernel(job_evaluate(table), snaps.count[1], 0)
-        snaps.count[1] = 0
+def evaluate_validation(table: Address, snaps: Snapshots) -> None:
+    """Evaluates snapshots on the validation set, if there is one and they have not been evaluated there."""
+    if snaps.validation[0] != 0:
+        call_kernel(job_evaluate(table), snaps.validation[0], 0)
+        snaps.validation[0] = 0
 
 
-def settle(table: Any, snaps: Any, place: Any) -> None:
-    """Records what a snapshot's scores say, and ends its run if it must end there."""
-    seats, scores, held_scores, runs, agenda = job_seats(table), job_scores(table), job_held_scores(table), job_runs(table), job_agenda(table)
-    row = place * TAGS
-    run, step, what = snaps.tags[row + RUN], snaps.tags[row + STEP], snaps.tags[row + WHAT]
-    loss, marks = scores.loss[place], run * MARKS
+def apply_scores(table: Address, snaps: Snapshots, place: int) -> None:
+    """Records a snapshot's scores, lets the stops look at them, and ends its run if one of them does or if it has diverged."""
+    lanes, scores, validation_scores, runs, spec = job_lanes(table), job_scores(table), job_validation_scores(table), job_runs(table), job_spec(table)
+    run, step, use = snaps.run[place], snaps.step[place], snaps.use[place]
+    loss = scores.loss[place]
     finite = abs(loss) < INFINITY
-    if what & AT_START and runs.marks[marks + BOUND] != runs.marks[marks + BOUND]:  # a run that goes on has its bound from its first start
+    if use & AT_START and runs.loss_bound[run] != runs.loss_bound[run]:  # a run that goes on has its own
         bound = loss + LOSS_FACTOR * (1.0 + abs(loss))
-        runs.marks[marks + BOUND] = bound if abs(bound) < INFINITY else INFINITY
-    is_held_seen = what & AT_CHECKPOINT != 0
-    if is_held_seen:
+        runs.loss_bound[run] = bound if abs(bound) < INFINITY else INFINITY
+    sees_validation = use & AT_CHECKPOINT != 0
+    if sees_validation:
         record(table, snaps, place)
-    if loss < runs.marks[marks + BEST_LOSS]:
-        runs.marks[marks + BEST_LOSS] = loss
-    why = snaps.tags[row + WHY]
-    if why == UNFINISHED or why == BUDGET:
-        if what & (AT_START | AT_END) and not (finite and loss <= runs.marks[marks + BOUND]):
-            why = DIVERGED
+    if loss < runs.best_loss[run]:
+        runs.best_loss[run] = loss
+    reason = snaps.reason[place]
+    if reason == UNFINISHED or reason == BUDGET:
+        if use & (AT_START | AT_END) and not (finite and loss <= runs.loss_bound[run]):
+            reason = DIVERGED
         else:
-            found = decided(runs, agenda, (run, step, loss, scores.gradient_largest[place], held_scores.loss[place]))
-            is_held_seen = is_held_seen or validation_looks(runs, agenda, run, step)
-            why = found if found != UNFINISHED else why
+            found = decided(runs, spec, (run, step, loss, scores.gradient_largest[place], validation_scores.loss[place]))
+            sees_validation = sees_validation or validation_looks(runs, spec, run, step)
+            reason = found if found != UNFINISHED else reason
     if finite:
-        runs.marks[marks + KNOWN_LOSS] = loss
-    if is_held_seen and len(runs.held) > 0:
-        keep_held(table, snaps, place)
-    if why != UNFINISHED:
-        end_run(table, snaps, place, why)
-    elif what & AT_LOOK:
-        seats.pending[snaps.tags[row + SEAT]] = 0
+        runs.last_finite_loss[run] = loss
+    if sees_validation and len(runs.best_validation_loss) > 0:
+        record_validation(table, snaps, place)
+    if reason != UNFINISHED:
+        end_run(table, snaps, place, reason)
+    elif use & AT_LOOK:
+        lanes.pending[snaps.lane[place]] = 0
 
 
-def record(table: Any, snaps: Any, place: Any) -> None:
-    """Writes a checkpoint."""
-    scores, held_scores, runs, agenda = job_scores(table), job_held_scores(table), job_runs(table), job_agenda(table)
-    row, count = place * TAGS, len(agenda.checkpoints)
-    at, curves = snaps.tags[row + RUN] * count + snaps.tags[row + PLACE], runs.curves
+def record(table: Address, snaps: Snapshots, place: int) -> None:
+    """Records the scores of a checkpoint in the curves of its run, and its point in the trajectory."""
+    scores, validation_scores, runs, spec = job_scores(table), job_validation_scores(table), job_runs(table), job_spec(table)
+    count, curves = len(spec.checkpoints), runs.curves
+    at = snaps.run[place] * count + snaps.checkpoint[place]
     curves.loss[at] = scores.loss[place]
     if len(curves.gradient_norm) > 0:
         curves.gradient_norm[at] = scores.gradient_norm[place]
     if len(curves.accuracy) > 0:
         curves.accuracy[at] = scores.accuracy[place]
     if len(curves.validation_loss) > 0:
-        curves.validation_loss[at] = held_scores.loss[place]
+        curves.validation_loss[at] = validation_scores.loss[place]
     if len(curves.validation_accuracy) > 0:
-        curves.validation_accuracy[at] = held_scores.accuracy[place]
+        curves.validation_accuracy[at] = validation_scores.accuracy[place]
     if len(runs.trajectory) > 0:
-        parameters = len(agenda.places)
+        parameters = len(spec.places)
         for p in range(parameters):
-            runs.trajectory[at * parameters + p] = snaps.weights[agenda.places[p] * WIDTH + place]
+            runs.trajectory[at * parameters + p] = snaps.weights[spec.places[p] * WIDTH + place]
 
 
-def keep_held(table: Any, snaps: Any, place: Any) -> None:
-    """Keeps a finite validation loss with its accuracy; the lowest with its step too, and with its parameters if the run keeps its best ones."""
-    scores, runs = job_held_scores(table), job_runs(table)
-    run, loss, accuracy = snaps.tags[place * TAGS + RUN], scores.loss[place], scores.accuracy[place]
+def record_validation(table: Address, snaps: Snapshots, place: int) -> None:
+    """Records a finite validation loss and accuracy as the last of its run; the lowest with its step, and its parameters if they are kept."""
+    scores, runs = job_validation_scores(table), job_runs(table)
+    run, loss, accuracy = snaps.run[place], scores.loss[place], scores.accuracy[place]
     if not abs(loss) < INFINITY:
         return
-    at = run * HELD
-    runs.held[at + HELD_LAST], runs.held[at + HELD_LAST_ACCURACY] = loss, accuracy
-    if loss < runs.held[at + HELD_BEST]:
-        runs.held[at + HELD_BEST], runs.held[at + HELD_BEST_ACCURACY] = loss, accuracy
-        runs.facts[run * FACTS + HELD_STEP] = snaps.tags[place * TAGS + STEP]
+    runs.final_validation_loss[run], runs.final_validation_accuracy[run] = loss, accuracy
+    if loss < runs.best_validation_loss[run]:
+        runs.best_validation_loss[run], runs.best_validation_accuracy[run] = loss, accuracy
+        runs.best_validation_step[run] = snaps.step[place]
         copy_point(table, snaps, place, runs.best_points)
 
 
-def end_held(table: Any, snaps: Any, place: Any, why: Any) -> None:
-    """Keeps the validation loss where a run ended; of a diverged run the last finite one. Parameters without a finite one are those of the end."""
-    scores, runs = job_held_scores(table), job_runs(table)
-    at = snaps.tags[place * TAGS + RUN] * HELD
-    if abs(scores.loss[place]) < INFINITY or why != DIVERGED:
-        runs.held[at + HELD_LAST], runs.held[at + HELD_LAST_ACCURACY] = scores.loss[place], scores.accuracy[place]
-    if runs.held[at + HELD_BEST] == INFINITY:
+def finish_validation(table: Address, snaps: Snapshots, place: int, reason: int) -> None:
+    """Records the validation loss where a run ended; of a diverged run the last finite one stays.
+
+    Without any finite one the best parameters are those of the end.
+    """
+    scores, runs = job_validation_scores(table), job_runs(table)
+    run = snaps.run[place]
+    if abs(scores.loss[place]) < INFINITY or reason != DIVERGED:
+        runs.final_validation_loss[run], runs.final_validation_accuracy[run] = scores.loss[place], scores.accuracy[place]
+    if runs.best_validation_loss[run] == INFINITY:
         copy_point(table, snaps, place, runs.best_points)
 
 
-def copy_point(table: Any, snaps: Any, place: Any, points: Any) -> None:
-    """Copies a snapshot's reported parameters to a table's row of its run, if there is such a table."""
-    agenda = job_agenda(table)
+def copy_point(table: Address, snaps: Snapshots, place: int, points: Memory) -> None:
+    """Copies a snapshot's reported parameters to its run's row of points[run, parameter], if these are kept."""
+    spec = job_spec(table)
     if len(points) > 0:
-        first = snaps.tags[place * TAGS + RUN] * len(agenda.places)
-        for p in range(len(agenda.places)):
-            points[first + p] = snaps.weights[agenda.places[p] * WIDTH + place]
+        first = snaps.run[place] * len(spec.places)
+        for p in range(len(spec.places)):
+            points[first + p] = snaps.weights[spec.places[p] * WIDTH + place]
 
 
-def end_run(table: Any, snaps: Any, place: Any, why: Any) -> None:
-    """Puts a run away as its snapshot has it, and frees its lane if it still has one."""
-    scores, runs, agenda = job_scores(table), job_runs(table), job_agenda(table)
-    row, parameters = place * TAGS, len(agenda.places)
-    run, seat = snaps.tags[row + RUN], snaps.tags[row + SEAT]
+def end_run(table: Address, snaps: Snapshots, place: int, reason: int) -> None:
+    """Records the end of a run as its snapshot has it, and frees its lane if it still has one."""
+    scores, runs, spec = job_scores(table), job_runs(table), job_spec(table)
+    parameters = len(spec.places)
+    run, lane = snaps.run[place], snaps.lane[place]
     loss = scores.loss[place]
-    runs.facts[run * FACTS + STEPS] = snaps.tags[row + STEP]
-    runs.facts[run * FACTS + REASON] = why
-    runs.marks[run * MARKS + FINAL_LOSS] = loss if abs(loss) < INFINITY else runs.marks[run * MARKS + KNOWN_LOSS]
+    runs.steps_taken[run] = snaps.step[place]
+    runs.reason[run] = reason
+    runs.final_loss[run] = loss if abs(loss) < INFINITY else runs.last_finite_loss[run]
     copy_point(table, snaps, place, runs.ends)
-    if len(runs.held) > 0:
-        evaluate_held(table, snaps)  # if a look that needs the training set alone has ended the run
-        end_held(table, snaps, place, why)
+    if len(runs.best_validation_loss) > 0:
+        evaluate_validation(table, snaps)  # if a look that is_any_used the training set alone has ended the run
+        finish_validation(table, snaps, place, reason)
     if len(runs.end_weights) > 0:
         for p in range(parameters):
-            at = agenda.places[p]
+            at = spec.places[p]
             runs.end_weights[run * parameters + p] = snaps.stored[at * WIDTH + place]
-            for s in range(agenda.slots):
-                runs.end_slots[(run * parameters + p) * agenda.slots + s] = snaps.slots[slot_place(agenda, p, s) * WIDTH + place]
-        for c in range(agenda.carry):
-            runs.end_carry[run * agenda.carry + c] = snaps.carry[c * WIDTH + place]
-    if seat >= 0:
-        leave(table, seat)
+            for s in range(spec.slots):
+                runs.end_slots[(run * parameters + p) * spec.slots + s] = snaps.slots[slot_place(spec, p, s) * WIDTH + place]
+        for c in range(spec.carry):
+            runs.end_carry[run * spec.carry + c] = snaps.carry[c * WIDTH + place]
+    if lane >= 0:
+        free_lane(table, lane)
 
 
-def leave(table: Any, seat: Any) -> None:
-    """Frees a lane."""
-    pack, seats = job_pack(table), job_seats(table)
+def free_lane(table: Address, lane: int) -> None:
+    """Marks a lane as free: its steps count for no run until the next is loaded."""
+    pack, lanes = job_pack(table), job_lanes(table)
     watch = pack.watch
-    seats.run[seat] = -1
-    seats.free[0] += 1
-    seats.pending[seat] = 0
-    watch.active[seat] = 0
-    watch.flags[seat] = 0
-    watch.due[seat] = FOREVER
+    lanes.run[lane] = -1
+    lanes.free[0] += 1
+    lanes.pending[lane] = 0
+    watch.active[lane] = 0
+    watch.flags[lane] = 0
+    watch.due[lane] = FOREVER

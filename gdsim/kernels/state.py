@@ -3,171 +3,193 @@
 Every array is flat. In a pack the lane is the last index; tables of runs have a row per run.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gdsim.lanes.elementary import two_sum
+from gdsim.lanes.types import Count, Lane, Memory, Offset
 
 
 class Watch(NamedTuple):
     """What is looked at in every step of every lane, and what was seen."""
 
-    active: Any  # uint32: whether the lane holds a run that goes on
-    flags: Any  # uint32: why the lane needs attention
-    due: Any  # uint32: the step of the run's next event
-    largest: Any  # bits of the largest magnitude of a weight in this step
-    best: Any  # the lowest loss of a step's batch
-    loss: Any  # the loss of this step's batch where its gradient is taken, for rules that ask for it; penalty included
-    loss_bound: Any
-    target: Any  # -inf where there is none
-    gradient: Any  # SmallGradient's tolerance, negative where there is none
-    weight_bound: Any  # bits
-    step_tolerance: Any  # SmallStep's, negative where there is none
-    moved: Any  # the squared length of this step
-    size: Any  # the squared length of the weights after it
-    still: Any  # uint32: small steps in a row
-    times: Any  # uint32: how many of them end a run
-    total: Any  # the losses of samples and penalties of the batches since they were last asked for, added up
-    seen: Any  # how many samples
+    active: Memory  # uint32: whether the lane holds a run that goes on
+    flags: Memory  # uint32: why the lane needs attention
+    due: Memory  # uint32: the step of the run's next event
+    largest: Memory  # bits of the largest magnitude of a weight in this step
+    best: Memory  # the lowest loss of a step's batch
+    loss: Memory  # the loss of this step's batch where its gradient is taken, for rules that ask for it; penalty included
+    loss_bound: Memory
+    target: Memory  # -inf where there is none
+    gradient: Memory  # SmallGradient's tolerance, negative where there is none
+    weight_bound: Memory  # bits
+    step_tolerance: Memory  # SmallStep's, negative where there is none
+    moved: Memory  # the squared length of this step
+    size: Memory  # the squared length of the weights after it
+    still: Memory  # uint32: small steps in a row
+    times: Memory  # uint32: how many of them end a run
+    total: Memory  # the losses of samples and penalties of the batches since they were last asked for, added up
+    seen: Memory  # how many samples
 
 
 class Pack(NamedTuple):
     """The state of a pack's runs, lane by lane: all that it takes to go on."""
 
-    weights: Any  # [place in the problem's layout]
-    slots: Any  # [place, slot]: the rule's state beside the weight it serves
-    carry: Any  # the rule's state per run
-    numbers: Any  # the hyperparameters and what follows from them
-    start: Any  # uint32
-    step: Any  # uint32: updates applied
+    weights: Memory  # [place in the problem's layout]
+    slots: Memory  # [place, slot]: the rule's state beside the weight it serves
+    carry: Memory  # the rule's state per run
+    numbers: Memory  # the hyperparameters and what follows from them
+    start: Memory  # uint32
+    step: Memory  # uint32: updates applied
     watch: Watch
 
 
-class Seats(NamedTuple):
+class LaneTable(NamedTuple):
     """Which run each lane holds, and what it waits for; int64 throughout."""
 
-    run: Any  # -1: none
-    checkpoint: Any  # the number of the next checkpoint
-    pending: Any  # 1 while a look of its run waits for evaluation
-    anchored: Any  # the step of the run's anchor, -1 if it has none
-    free: Any  # [1]: how many lanes wait for a run
+    run: Memory  # -1: none; -2: none, and no run is left
+    checkpoint: Memory  # the number of the next checkpoint
+    pending: Memory  # 1 while a look of its run waits for evaluation
+    reference_step: Memory  # the step at which Cycling took the run's reference point, -1 if it has none
+    free: Memory  # [1]: how many lanes wait for a run
 
 
-# Columns of `Snapshots.tags`, and the bits of WHAT is to be done with the scores.
-RUN, SEAT, STEP, WHAT, PLACE, WHY, TAGS = 0, 1, 2, 3, 4, 5, 6
+# What a snapshot is taken for, as bits of `Snapshots.use`.
 AT_START, AT_CHECKPOINT, AT_LOOK, AT_END = 1, 2, 4, 8
 
 
 class Snapshots(NamedTuple):
-    """Points that wait for evaluation, a lane each, with what is to be done with their scores."""
+    """Points that wait for evaluation, a lane each, and what their scores are for: int64[lane] where nothing else is said."""
 
-    weights: Any  # reported
-    stored: Any  # the state, where it is kept, as the two that follow
-    slots: Any
-    carry: Any
-    tags: Any  # int64 [lane, TAGS]: run, lane that it sits in (-1: it has left), step, what to do, checkpoint, why it ended
-    count: Any  # int64 [2]: how many there are, and the table of the evaluation on the validation set that they lack (0: none)
+    weights: Memory  # [place, lane]: the reported parameters
+    stored: Memory  # [place, lane]: the stored ones, where the state is kept, as the two that follow
+    slots: Memory
+    carry: Memory
+    run: Memory
+    lane: Memory  # that its run is in; -1: it is in none
+    step: Memory
+    use: Memory  # what it was taken for
+    checkpoint: Memory  # the number of the checkpoint
+    reason: Memory  # why its run has ended, or UNFINISHED
+    count: Memory  # [1]: how many there are
+    validation: Memory  # [1]: the address of the evaluation on the validation set that they lack; 0: none
 
 
 class Scores(NamedTuple):
     """What is found out about each lane, and the penalties' factors that go into it."""
 
-    loss: Any
-    accuracy: Any
-    gradient_norm: Any
-    gradient_largest: Any
-    l1: Any
-    l2: Any
-
-
-# Columns of `Runs.facts`, `Runs.marks` and `Runs.held`.
-BEGAN, START_NUMBER, CELL, STEPS, REASON, HELD_STEP, FACTS = 0, 1, 2, 3, 4, 5, 6
-BOUND, FINAL_LOSS, BEST_LOSS, KNOWN_LOSS, MARKS = 0, 1, 2, 3, 4
-HELD_BEST, HELD_BEST_ACCURACY, HELD_LAST, HELD_LAST_ACCURACY, HELD = 0, 1, 2, 3, 4
-# Columns of `Runs.watched`: `Watch.total`, `seen` and `still`, and the steps since the run's anchor (-1: it has none).
-TOTAL, SEEN, STILL_STEPS, SINCE_ANCHOR, WATCHED = 0, 1, 2, 3, 4
+    loss: Memory
+    accuracy: Memory
+    gradient_norm: Memory
+    gradient_largest: Memory
+    l1: Memory
+    l2: Memory
 
 
 class Curves(NamedTuple):
     """What is recorded at checkpoints, [run, checkpoint] each; what is not asked for is empty."""
 
-    loss: Any
-    gradient_norm: Any
-    accuracy: Any
-    validation_loss: Any
-    validation_accuracy: Any
+    loss: Memory
+    gradient_norm: Memory
+    accuracy: Memory
+    validation_loss: Memory
+    validation_accuracy: Memory
 
 
 class Runs(NamedTuple):
-    """The runs of a job: what they begin with, and what is found out about each. Tables that are not asked for are empty."""
+    """The runs of a job: where they begin, and what is found out about each. [run] where nothing else is said; empty where it is not kept."""
 
-    points: Any  # [run, parameter]: stored parameters at the beginning
-    shown: Any  # [run, parameter]: reported parameters at the beginning
-    slots: Any  # [run, parameter, slot], of runs that go on from an earlier end; else empty
-    carry: Any  # [run, carry], likewise
-    numbers: Any  # [cell, number]
-    cycles: Any  # int64 [cell, 2]: length of the schedule's first cycle (0: none), and by how much each is longer than the last
-    facts: Any  # int64 [run, FACTS]: steps taken before, start, cell; steps taken, why the run ended, the step of its lowest validation loss (-1: none)
-    marks: Any  # [run, MARKS]: the loss beyond which it has diverged; its final, best, and last finite loss
-    held: Any  # [run, HELD]: the lowest validation loss (inf: none yet) with the accuracy there, the last finite one with its own; at the end those of the end
+    points: Memory  # [run, parameter]: the stored parameters where the run begins
+    shown: Memory  # [run, parameter]: the reported ones
+    slots: Memory  # [run, parameter, slot], of runs that go on from an earlier end
+    carry: Memory  # [run, carry], likewise
+    numbers: Memory  # [cell, number]: the hyperparameters
+    first_cycle: Memory  # int64 [cell]: the length of the schedule's first cycle (0: it has none)
+    cycle_factor: Memory  # int64 [cell]: by how much each cycle is longer than the last
+    first_step: Memory  # int64: steps taken before the run begins here
+    start: Memory  # int64: the number of its start
+    cell: Memory  # int64
+    steps_taken: Memory  # int64
+    reason: Memory  # int64: why it ended, or UNFINISHED
+    loss_bound: Memory  # the loss beyond which it has diverged
+    final_loss: Memory  # the last finite one of a diverged run
+    best_loss: Memory
+    last_finite_loss: Memory
+    best_validation_loss: Memory  # inf: none yet
+    best_validation_accuracy: Memory
+    best_validation_step: Memory  # int64, -1: none yet
+    final_validation_loss: Memory  # the last finite one; at the end that of the end
+    final_validation_accuracy: Memory
     curves: Curves
-    epoch_losses: Any  # [run, epoch]: the means of the losses of their batches
-    trajectory: Any  # [run, checkpoint, parameter]
-    ends: Any  # [run, parameter]: reported
-    best_points: Any  # [run, parameter]: where the validation loss was lowest; empty without a Validation stop
-    end_weights: Any  # [run, parameter]: the state at the end, as the two that follow
-    end_slots: Any  # [run, parameter, slot]
-    end_carry: Any  # [run, carry]
-    end_memory: Any  # `memory` as it was before the last look, which a run that goes on does not have
-    watched: Any  # [run, WATCHED]: what its lane had seen when it began, and at the end what it then had; empty where no state is kept
-    anchors: Any  # [run, parameter]: likewise Cycling's anchor; empty without that stop
-    memory: Any  # [run, stop, 2]: the best value that a stop has seen, and for how many looks there was no better
-    reached: Any  # int64 [run, target]: the first step at which a target was met, -1 if none
-    progress: Any  # int64 [4]: the next run, those evaluated at their start, pack-steps made, lane-steps used
+    epoch_losses: Memory  # [run, epoch]: the means of the losses of their batches
+    trajectory: Memory  # [run, checkpoint, parameter]
+    ends: Memory  # [run, parameter]: the reported parameters at the end
+    best_points: Memory  # [run, parameter]: those of the lowest validation loss, of runs with a Validation stop
+    end_weights: Memory  # [run, parameter]: the stored parameters at the end, where the state is kept, as all that follow
+    end_slots: Memory  # [run, parameter, slot]
+    end_carry: Memory  # [run, carry]
+    end_stop_best: Memory  # [run, stop]: `stop_best` before the last look, which a run that goes on does not have
+    end_stop_waited: Memory  # [run, stop], likewise
+    loss_sum: Memory  # `Watch.total` where the run began, and at its end
+    samples_seen: Memory  # likewise `Watch.seen`
+    small_steps: Memory  # likewise `Watch.still`
+    steps_since_reference: Memory  # of Cycling's reference point; -1: it has none
+    references: Memory  # [run, parameter]: that point
+    stop_best: Memory  # [run, stop]: the best value that a stop has seen
+    stop_waited: Memory  # [run, stop]: for how many looks there was no better
+    reached: Memory  # int64 [run, target]: the first step at which a target was met, -1 if none
+    progress: Memory  # int64 [4]: see below
 
 
-# Places in `Runs.progress`.
+# Places in `Runs.progress`: the next run for a lane, runs evaluated at their start, steps of the pack, and of lanes with a run.
 NEXT, EVALUATED, PACK_STEPS, LANE_STEPS = 0, 1, 2, 3
 
 
-class Agenda(NamedTuple):
-    """When runs are looked at and what ends them; the same for all runs of a job."""
+class JobSpec(NamedTuple):
+    """What all runs of a job share: sizes and layout, when runs are looked at, and what ends them."""
 
-    reports_stored: Any  # whether the reported parameters are the stored ones
-    slots: Any  # how many slots the rule has beside each weight
-    carry: Any  # how many numbers it carries per run
-    numbers: Any  # how many numbers a cell has
-    l1: Any  # the places of the penalties' factors among them
-    l2: Any
-    places: Any  # int64 [parameter]: the place of each parameter in the layout
-    slot_places: Any  # int64 [parameter]: the place of its first slot
-    slot_step: Any  # from there to its next
-    checkpoints: Any  # int64
-    stops: Any  # int64 [stop, 3]: kind, every how many steps, whether at cycle ends
-    tolerances: Any  # [stop, 2]
-    targets: Any  # the losses to reach, descending
-    last: Any  # int64: the step at which a run's budget ends
-    lane_stops: Any  # int64 [3]: 1 + the stop that lanes look at in every step: Target, SmallGradient, SmallStep; 0 if there is none
-    wants: Any  # int64 [3]: whether gradients are asked for at checkpoints, at looks, and the validation set at looks
+    reports_stored: bool  # whether the reported parameters are the stored ones
+    slots: Count  # of the rule, per weight
+    carry: Count  # numbers that the rule carries per run
+    numbers: Count  # hyperparameters of a cell
+    l1: int  # the places of the penalties' factors among them
+    l2: int
+    places: Memory  # int64 [parameter]: the place of each parameter in the layout
+    slot_places: Memory  # int64 [parameter]: the place of its first slot
+    slot_step: Offset  # from there to its next
+    checkpoints: Memory  # int64 [checkpoint]: their steps
+    stop_kind: Memory  # int64 [stop]
+    stop_every: Memory  # int64 [stop]: every how many steps it looks; 0: at no steps of its own
+    stop_at_cycle_ends: Memory  # int64 [stop]: whether it looks at the ends of cycles instead, of schedules that have some
+    stop_limit: Memory  # [stop]: its tolerance, or its patience
+    stop_margin: Memory  # [stop]: by how much, or by what share, Plateau's loss must be lower
+    targets: Memory  # [target]: the losses to reach, descending
+    last: int  # the step at which a run's budget ends
+    target_stop: int  # 1 + the number of the Target that lanes test in every step; 0: none
+    gradient_stop: int  # likewise of SmallGradient
+    step_stop: int  # likewise of SmallStep
+    gradient_at_checkpoints: bool  # whether checkpoints need the gradient
+    gradient_at_looks: bool  # whether looks need it
+    validation_at_looks: bool  # whether looks need the validation set
 
 
-def slot_place(agenda: Any, parameter: Any, slot: Any) -> Any:
+def slot_place(spec: JobSpec, parameter: int, slot: int) -> Offset:
     """The place, in lanes, of one of a parameter's slots."""
-    return agenda.slot_places[parameter] + slot * agenda.slot_step
+    return spec.slot_places[parameter] + slot * spec.slot_step
 
 
 class Sum(NamedTuple):
     """A compensated sum: the rounded total and what rounding has lost."""
 
-    total: Any
-    error: Any
+    total: Lane
+    error: Lane
 
 
-def added(total: Any, term: Any) -> Any:
+def added(total: Sum, term: Lane) -> Sum:
     """The sum with one more term."""
     head, rest = two_sum(total.total, term)
     return Sum(head, total.error + rest)
 
 
-def total_of(sum_: Any) -> Any:
+def total_of(sum_: Sum) -> Lane:
     """The sum with what rounding has lost."""
     return sum_.total + sum_.error

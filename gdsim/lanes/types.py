@@ -3,8 +3,9 @@
 Lanes are values of Numba types that Python does not know, and in ordinary Python plain numbers: hence `Any`.
 """
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias
+
+import numpy as np
 
 Lane: TypeAlias = Any  # one number of each of the runs that are worked on together, or of the one run
 Mask: TypeAlias = Any  # one truth value of each
@@ -12,7 +13,6 @@ Lanes: TypeAlias = tuple[Lane, ...]
 Memory: TypeAlias = Any  # an array as kernels see it: flat, of one type
 Address: TypeAlias = int  # of a table that `lanes.memory.table_of` has laid out, or of a kernel
 Offset: TypeAlias = int  # a place in a memory, in its elements unless said otherwise
-Count: TypeAlias = int
-Tile: TypeAlias = Any  # rows of lanes that are held in registers
-Numbers: TypeAlias = Sequence[float]
+Count: TypeAlias = int | np.int64
+Step: TypeAlias = int | np.int64  # a number of updates
 Hyperparameters: TypeAlias = Any  # a run's numbers by the names that its rule or schedule gives them, each a lane

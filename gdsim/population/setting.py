@@ -12,7 +12,7 @@ import numpy as np
 
 from gdsim.data import Data
 from gdsim.kernels import decisions, state
-from gdsim.kernels.cpu import Kernels, Structure, Watches
+from gdsim.kernels.cpu import Kernels, StopRow, Structure, Watches
 from gdsim.kernels.layout import Table, feed_of, function_layout, memory_layout, network_layout, table_of
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
@@ -315,18 +315,17 @@ def has_own_look(setting: Setting, stop: Stop, step: int, values: Mapping[str, f
     return setting.lanes_look_at(stop) or isinstance(stop, Cycling) or (every > 0 and step % every == 0)
 
 
-def agenda_of(setting: Setting, kernels: Kernels) -> state.Agenda:
+def spec_of(setting: Setting, kernels: Kernels) -> state.JobSpec:
     """When the setting's runs are looked at, and what ends them."""
     rows, lane_stops = [], {Target: 0, SmallGradient: 0, SmallStep: 0}
     for number, stop in enumerate(setting.stops):
         kind = decisions.EPOCH_PLATEAU if is_of_batches(stop) else KINDS[type(stop)]
-        rows.append((kind, *looks_of(setting, stop)))
+        rows.append(StopRow(kind, *looks_of(setting, stop), *stop.tolerances))
         if setting.lanes_look_at(stop):
             lane_stops[type(stop)] = number + 1
     kinds = {type(s) for s in setting.stops}
-    wants = (setting.record.gradient_norm, SmallGradient in kinds, Validation in kinds)
-    tolerances = [s.tolerances for s in setting.stops]
-    return kernels.new_agenda(setting.steps, setting.checkpoints, rows, tolerances, setting.targets, tuple(lane_stops.values()), wants)
+    needs = (setting.record.gradient_norm, SmallGradient in kinds, Validation in kinds)
+    return kernels.new_spec(setting.steps, setting.checkpoints, rows, setting.targets, tuple(lane_stops.values()), needs)
 
 
 def curves_of(setting: Setting) -> tuple[str, ...]:

@@ -11,39 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.cpu import Keeps, Kernels
-from gdsim.kernels.decisions import BEST, DIVERGED, MEMORY
-from gdsim.kernels.state import (
-    BEGAN,
-    BEST_LOSS,
-    BOUND,
-    CELL,
-    FACTS,
-    FINAL_LOSS,
-    HELD,
-    HELD_BEST,
-    HELD_BEST_ACCURACY,
-    HELD_LAST,
-    HELD_LAST_ACCURACY,
-    HELD_STEP,
-    KNOWN_LOSS,
-    LANE_STEPS,
-    MARKS,
-    PACK_STEPS,
-    REASON,
-    SEEN,
-    SINCE_ANCHOR,
-    START_NUMBER,
-    STEPS,
-    STILL_STEPS,
-    TOTAL,
-    WATCHED,
-    Runs,
-)
+from gdsim.kernels.decisions import DIVERGED
+from gdsim.kernels.state import LANE_STEPS, PACK_STEPS, Runs
 from gdsim.kernels.training import DONE
 from gdsim.lanes.modes import ieee_mode
 from gdsim.population.setting import (
     Setting,
-    agenda_of,
     curves_of,
     epochs_of,
     feeds_of,
@@ -52,6 +25,7 @@ from gdsim.population.setting import (
     kernels_for,
     number_names,
     schedule_values,
+    spec_of,
     structure_of,
     validated_of,
 )  # fmt: skip
@@ -108,7 +82,7 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         if earlier is not None:
             runs = _resumed(setting, runs, earlier)
         feeds = feeds_of(setting)
-        job = kernels.new_job(setting.record.state, runs, agenda_of(setting, kernels), feeds, workspaces[key])
+        job = kernels.new_job(setting.record.state, runs, spec_of(setting, kernels), feeds, workspaces[key])
         _set_watch(setting, job.pack.watch)
         # Lanes that never get a run compute too, by numbers that are possible.
         job.pack.numbers.reshape(-1, width)[:] = runs.numbers.reshape(len(batch.values), -1)[0][:, None]
@@ -139,32 +113,29 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     targets = len(setting.targets)
     runs = kernels.new_runs(count, len(setting.checkpoints), keeps, len(setting.stops), targets, epochs_of(setting))
     points = initial_points(setting.init, setting.problem, setting.seed, batch.start).astype(kernels.dtype)
-    facts = runs.facts.reshape(count, FACTS)
-    facts[:, BEGAN], facts[:, START_NUMBER], facts[:, CELL] = 0, batch.start, batch.cell
+    runs.start[:], runs.cell[:] = batch.start, batch.cell
     names = number_names(setting)
     values = [{**v, **setting.rule.constants(v)} for v in batch.values]
     numbers = np.array([[v[name] for name in names] for v in values], kernels.dtype)
-    cycles = np.array([setting.schedule.cycle_of(schedule_values(setting.schedule, v)) for v in batch.values], np.int64)
+    first, factor = np.array([setting.schedule.cycle_of(schedule_values(setting.schedule, v)) for v in batch.values], np.int64).T.copy()
     flat = points.ravel()
-    return runs._replace(points=flat, shown=flat, numbers=numbers.ravel(), cycles=cycles.ravel())
+    return runs._replace(points=flat, shown=flat, numbers=numbers.ravel(), first_cycle=first, cycle_factor=factor)
 
 
 def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> Runs:
     """The tables with every run where it was when it ended."""
-    count = len(earlier["state_bound"])
-    facts, marks = runs.facts.reshape(count, FACTS), runs.marks.reshape(count, MARKS)
-    facts[:, BEGAN] = setting.began
-    marks[:, BOUND], marks[:, BEST_LOSS], marks[:, KNOWN_LOSS] = earlier["state_bound"], earlier["best_loss"], earlier["final_loss"]
+    runs.first_step[:] = setting.began
+    runs.loss_bound[:], runs.best_loss[:], runs.last_finite_loss[:] = earlier["state_bound"], earlier["best_loss"], earlier["final_loss"]
     names, slots = list(state_names(setting.rule)), len(setting.rule.slots)
-    if len(runs.memory) and "state_stops" in earlier:
-        runs.memory[:] = earlier["state_stops"].ravel()
+    if setting.stops and "state_stops" in earlier:
+        runs.stop_best[:], runs.stop_waited[:] = earlier["state_stops"].reshape(-1, 2).T
     if setting.targets:
         runs.reached[:] = earlier["target_step"].ravel()
         if not any(has_own_look(setting, s, setting.began, {}) for s in setting.stops if isinstance(s, Target)):
             runs.reached[runs.reached == setting.began] = -1  # met at a look that was there because the steps were used up
-    _resume_watched(setting, runs, earlier)
-    if len(runs.held):
-        _resume_held(setting, runs, earlier)
+    _resume_monitors(runs, earlier)
+    if len(runs.best_validation_loss):
+        _resume_validation(setting, runs, earlier)
     if len(runs.best_points):
         runs.best_points[:] = earlier["best_parameters"].ravel()
     kind = runs.points.dtype
@@ -190,53 +161,50 @@ def with_state_names(rule: Rule, columns: Mapping[str, np.ndarray]) -> dict[str,
     return found
 
 
-# What lanes have seen of their runs, by the names of its columns; each is kept where one of these stops asks for it.
-WATCHED_COLUMNS = {
-    "state_epoch_total": (TOTAL, is_of_batches), "state_epoch_seen": (SEEN, is_of_batches),
-    "state_small_steps": (STILL_STEPS, lambda stop: isinstance(stop, SmallStep) and stop.times > 1),
-    "state_since_anchor": (SINCE_ANCHOR, lambda stop: isinstance(stop, Cycling)),
+# What lanes have seen of their runs: {column: (its name in `Runs`, which stops ask for it)}.
+MONITORED = {
+    "state_epoch_total": ("loss_sum", is_of_batches), "state_epoch_seen": ("samples_seen", is_of_batches),
+    "state_small_steps": ("small_steps", lambda stop: isinstance(stop, SmallStep) and stop.times > 1),
+    "state_since_anchor": ("steps_since_reference", lambda stop: isinstance(stop, Cycling)),
 }  # fmt: skip
 
 
-OF_STOPS = ("state_stops", "state_anchor", *WATCHED_COLUMNS)  # without these stops begin anew
+OF_STOPS = ("state_stops", "state_anchor", *MONITORED)  # without these stops begin anew
 NOT_OF_RULES = ("state_weights", "state_reported", "state_bound", *OF_STOPS)  # of a saved state, whatever the rule
 
 
-def _resume_watched(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> None:
+def _resume_monitors(runs: Runs, earlier: Mapping[str, np.ndarray]) -> None:
     """Goes on from what lanes had seen; states of the versions that did not keep it have nothing seen."""
-    watched = runs.watched.reshape(-1, WATCHED)
-    for name, (place, _) in WATCHED_COLUMNS.items():
-        if len(watched) and name in earlier:
-            watched[:, place] = earlier[name]
-    if len(runs.anchors) and "state_anchor" in earlier:
-        runs.anchors[:] = earlier["state_anchor"].ravel()
+    for column, (name, _) in MONITORED.items():
+        if len(runs.loss_sum) and column in earlier:
+            getattr(runs, name)[:] = earlier[column]
+    if len(runs.references) and "state_anchor" in earlier:
+        runs.references[:] = earlier["state_anchor"].ravel()
 
 
-def _resume_held(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> None:
+def _resume_validation(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> None:
     """Goes on from the lowest validation losses before.
 
     Results of the versions that did not keep them have NaN: the lowest of the whole is then what Validation remembers, and without it unknown.
     """
-    facts, held = runs.facts.reshape(-1, FACTS), runs.held.reshape(-1, HELD)
-    facts[:, HELD_STEP], best = earlier["best_validation_step"], earlier["best_validation_loss"].copy()
+    runs.best_validation_step[:], best = earlier["best_validation_step"], earlier["best_validation_loss"].copy()
     unknown = np.isnan(best) & np.isnan(earlier["final_validation_loss"])
     best[np.isnan(best) & ~unknown] = np.inf
     place = next((k for k, s in enumerate(setting.stops) if isinstance(s, Validation)), None)
     if place is not None:
-        best[unknown] = runs.memory.reshape(len(facts), -1, MEMORY)[unknown, place, BEST]
-    held[:, HELD_BEST] = best
+        best[unknown] = runs.stop_best.reshape(len(best), -1)[unknown, place]
+    runs.best_validation_loss[:] = best
     if setting.problem.is_classifier:
-        held[:, HELD_BEST_ACCURACY] = earlier["best_validation_accuracy"]
+        runs.best_validation_accuracy[:] = earlier["best_validation_accuracy"]
 
 
 def _columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:
     """What a batch's tables say, by the names of variables."""
-    facts, marks = runs.facts.reshape(count, FACTS), runs.marks.reshape(count, MARKS)
     checkpoints = len(setting.checkpoints)
     columns = {name: getattr(runs.curves, name).reshape(count, checkpoints) for name in curves_of(setting)}
-    columns |= {"final_loss": marks[:, FINAL_LOSS].copy(), "best_loss": _finite(marks[:, BEST_LOSS]), "steps_taken": facts[:, STEPS].copy()}
+    columns |= {"final_loss": runs.final_loss, "best_loss": _finite(runs.best_loss), "steps_taken": runs.steps_taken}
     columns |= _validated_columns(setting, runs)
-    columns |= _endings(setting, facts[:, REASON])
+    columns |= _endings(setting, runs.reason)
     if len(runs.epoch_losses):
         columns["epoch_loss"] = runs.epoch_losses.reshape(count, -1)
     parameters = setting.problem.parameter_count
@@ -262,15 +230,10 @@ def _finite(best: np.ndarray) -> np.ndarray:
 
 def _validated_columns(setting: Setting, runs: Runs) -> dict[str, np.ndarray]:
     """What is known of the runs on the validation set."""
-    if not len(runs.held):
-        return {}
-    held = runs.held.reshape(-1, HELD)
-    columns = {
-        "best_validation_loss": _finite(held[:, HELD_BEST]), "best_validation_step": runs.facts.reshape(-1, FACTS)[:, HELD_STEP].copy(),
-        "best_validation_accuracy": held[:, HELD_BEST_ACCURACY].copy(),
-        "final_validation_loss": held[:, HELD_LAST].copy(), "final_validation_accuracy": held[:, HELD_LAST_ACCURACY].copy(),
-    }  # fmt: skip
-    return {name: columns[name] for name in validated_of(setting)}
+    columns = {name: getattr(runs, name) for name in validated_of(setting)}
+    if columns:
+        columns["best_validation_loss"] = _finite(columns["best_validation_loss"])
+    return columns
 
 
 def _endings(setting: Setting, why: np.ndarray) -> dict[str, np.ndarray]:
@@ -296,16 +259,15 @@ def _state_columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.nda
     rule, parameters = setting.rule, setting.problem.parameter_count
     found = {
         "state_weights": runs.end_weights.reshape(count, parameters), "state_reported": runs.ends.reshape(count, parameters).copy(),
-        "state_bound": runs.marks.reshape(count, MARKS)[:, BOUND].copy(),
+        "state_bound": runs.loss_bound,
     }  # fmt: skip
     if setting.stops:
-        found["state_stops"] = runs.end_memory.reshape(count, -1)
-    watched = runs.watched.reshape(count, WATCHED)
-    found |= {name: watched[:, place].copy() for name, (place, asks) in WATCHED_COLUMNS.items() if any(map(asks, setting.stops))}
-    if len(runs.anchors):
-        anchors = runs.anchors.reshape(count, parameters).copy()
-        anchors[watched[:, SINCE_ANCHOR] < 0] = np.nan
-        found["state_anchor"] = anchors
+        found["state_stops"] = np.stack([runs.end_stop_best, runs.end_stop_waited], -1).reshape(count, -1)
+    found |= {column: getattr(runs, name) for column, (name, asks) in MONITORED.items() if any(map(asks, setting.stops))}
+    if len(runs.references):
+        references = runs.references.reshape(count, parameters).copy()
+        references[runs.steps_since_reference < 0] = np.nan
+        found["state_anchor"] = references
     slots = runs.end_slots.reshape(count, parameters, len(rule.slots))
     carry = runs.end_carry.reshape(count, len(rule.carry))
     values = [*(slots[:, :, k] for k in range(len(rule.slots))), *(carry[:, k] for k in range(len(rule.carry)))]
