@@ -1,4 +1,41 @@
-"""Templates of training and evaluation, the layout of packs, and the drivers that run them."""
+"""Kernels: what trains and evaluates a population, and the driver that compiles it and lays out its memory.
+
+**A pack** is WIDTH runs side by side, a run in each lane: arrays have the lane as their last index. **A job**
+(`training.Job`) is a pack and all that its kernels read and write: the tables of the job's runs
+(`state.Runs`), which run each lane holds (`LaneTable`), what they have in common (`JobSpec`), snapshots and
+scores. Kernels take the address of its table.
+
+**Three kernels** call each other by address: `training.train`, one for all problems and rules, is the loop of
+events; it calls `advance`, which makes steps of all lanes until an event is due or a lane is flagged, and
+`evaluation.evaluate`. A fourth, `steps.report_all`, is called where reported parameters are not the stored
+ones, as of averages.
+
+**The life of a run**: its initial point is evaluated with a pack of others (`snapshots.queue_starts`), which
+may end it there; `training.load_run` puts it into a free lane; steps are made until its next event
+(`set_due`): a checkpoint, a look of a stop, the end of its budget. At an event `take_snapshot` queues its
+point; once a pack of points waits, or the lane comes to its next event, `evaluate_snapshots` evaluates them
+and `apply_scores` records them, lets the stops decide (`decisions.decided`) and records the end of a run that
+has one. What lanes test in every step flags a lane instead (`steps.stops_here`, `end_step`), and
+`handle_lane` ends its run or goes on to the next target. `monitoring` saves what a lane has seen of a run
+whose budget is used up, so that it can go on.
+
+**Engines**, chosen by the problem's layout (`cpu.Kernels`), each with an `advance` and an evaluation:
+
+- `supervised` over `network`: a network in a pack; where it has few parameters and many steps are to be made,
+  `small` writes its steps out unit by unit.
+- `alone` over `layers`: a network of one run at a time, with its units and samples in the lanes; where runs
+  are few, or a pack would leave the cache (`Setting.lanes_for`).
+- `functions`: a function or formula of few parameters, which stay in registers.
+- `inmemory`: problems that leave their own gradient in memory: quadratic forms, linear models by their
+  moments, TeacherStudent.
+
+**Parts** are declared in `parts` of each room, and chosen in `cpu._parts` and `_training_parts`. All engines
+need the rule's (`rules.parts`), the schedule's (`schedules.parts`), `penalized`, the sampler's (`draw_key`,
+`draw`, `batch_size`, `fill`) and the sizes. Beside them: networks `activation`, `slope`, `sample_loss`,
+`outputs`, `correct` and `finish_tile`, and in one run `product` and the shapes of tiles; functions
+`value_and_gradient`, `batch_gradient` and `update_row`; problems in memory `fill_gradient` and
+`fill_whole_gradient`. Functions marked `default_part` stand where an engine chooses no other.
+"""
 
 # The versions of the bits that kernels give: of all kernels, of those that draw samples in an order, of those with a penalty,
 # and of those whose rule asks for the gradient's length and takes it uphill: outside networks it was once that before the climb.

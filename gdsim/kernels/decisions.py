@@ -11,7 +11,7 @@ UNFINISHED, DIVERGED, BUDGET = -3, -2, -1
 
 
 def cycle_end(first: int, factor: int, step: Step) -> Step:
-    """The end of the cycle that update number `step` (from 0) is part of; each cycle is `factor` times as long as the last."""
+    """The end of the cycle of update number `step` (from 0); each cycle is `factor` times as long as the last."""
     if factor == 1:
         return (step // first + 1) * first
     end, length = first, first
@@ -60,7 +60,10 @@ def validation_looks(runs: Runs, spec: JobSpec, run: int, step: Step) -> bool:
 
 
 def waited_enough(runs: Runs, spec: JobSpec, run: int, stop: int, loss: float, margin: float) -> bool:
-    """True at the last of `patience` looks in a row without a loss below the best by more than `margin`; a better one resets."""
+    """True at the last of `patience` looks in a row without a loss below the best by more than `margin`.
+
+    The best is then the last loss that was, and the count begins anew with it.
+    """
     at = run * len(spec.stop_kind) + stop
     if loss < runs.stop_best[at] - margin:
         runs.stop_best[at] = loss
@@ -71,7 +74,7 @@ def waited_enough(runs: Runs, spec: JobSpec, run: int, stop: int, loss: float, m
 
 
 def is_patience_over(runs: Runs, spec: JobSpec, run: int, stop: int, loss: float) -> bool:
-    """True at the last of `patience` looks in a row at which the loss was not lower than all before by the margin."""
+    """True at the last of `patience` looks in a row at which no loss was below all before by the margin."""
     at = run * len(spec.stop_kind) + stop
     runs.stop_waited[at] = 0 if loss <= runs.stop_best[at] - spec.stop_margin[stop] else runs.stop_waited[at] + 1
     if loss < runs.stop_best[at]:
@@ -106,7 +109,7 @@ def ends_here(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
 
 
 def decided(runs: Runs, spec: JobSpec, look: Look) -> int:
-    """1 + the number of the first stop that ends a run at a look, or UNFINISHED. All stops that look are tested: they remember."""
+    """1 + the number of the first stop that ends a run at a look, or UNFINISHED; all that look are tested."""
     found = UNFINISHED
     for stop in range(len(spec.stop_kind)):
         if is_look_of(runs, spec, look[0], look[1], stop) and ends_here(runs, spec, look, stop) and found == UNFINISHED:

@@ -1,9 +1,4 @@
-"""A step and an evaluation of a function of few parameters: parameters, slots and gradients stay in registers.
-
-Names that are parts: those of `steps`; `batch_gradient`, which gives (loss, gradients) of a step's batch at a row of
-parameters; `value_and_gradient` of a function, or of a function of parameters and one sample's columns; and
-`update_row`, which updates a row of `PARAMETER_COUNT` parameters.
-"""
+"""A step and an evaluation of a function of few parameters: parameters, slots and gradients stay in registers."""
 
 import functools
 from typing import Any, NamedTuple

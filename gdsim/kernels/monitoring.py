@@ -27,7 +27,7 @@ def restore_monitor(table: Address, lane: int, run: int) -> None:
 
 
 def save_monitor(table: Address, lane: int, run: int) -> None:
-    """Saves what a lane and its stops have seen of a run whose budget is used up, for the run that goes on from there."""
+    """Saves what a lane and its stops have seen of a run whose budget is used up, so that it can go on."""
     pack, lanes, runs, spec = job_pack(table), job_lanes(table), job_runs(table), job_spec(table)
     watch, stops = pack.watch, len(spec.stop_kind)
     if len(runs.end_stop_best) > 0:
@@ -42,7 +42,7 @@ def save_monitor(table: Address, lane: int, run: int) -> None:
 
 
 def copy_reference(table: Address, lane: int, run: int, to_lane: bool) -> None:
-    """Copies Cycling's reference point of a run from its row of references[run, parameter] to its lane, or back."""
+    """Copies Cycling's reference point of a run from its row [run, parameter] to its lane, or back."""
     runs, reference, places = job_runs(table), job_reference(table), job_spec(table).places
     for p in range(len(places)):
         row, place = run * len(places) + p, places[p] * WIDTH + lane

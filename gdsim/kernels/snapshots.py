@@ -1,4 +1,5 @@
-"""Snapshots of runs: points that wait for evaluation, a whole pack at a time, and what is done with their scores.
+"""Snapshots of runs: points that wait for evaluation, a whole pack at a time, and what is done with their
+scores.
 
 Every function takes the address of the job's table.
 """
@@ -53,7 +54,10 @@ def label(snaps: Snapshots, run: int, lane: int, step: Step, use: int, checkpoin
 
 
 def take_snapshot(table: Address, lane: int, use: int, reason: int) -> None:
-    """Queues the reported parameters of a lane's run for evaluation; `use` says what for, `reason` why the run has ended, if it has."""
+    """Queues the reported parameters of a lane's run for evaluation.
+
+    `use` says what for, `reason` why the run has ended, if it has. A full pack of snapshots is evaluated by the caller.
+    """
     pack, lanes, snapshots, reported, runs, spec = (
         job_pack(table),
         job_lanes(table),
@@ -104,7 +108,7 @@ def is_any_used(snaps: Snapshots, bits: int) -> bool:
 
 @shared
 def evaluate_snapshots(table: Address, of_starts: bool) -> None:
-    """Evaluates the snapshots that wait, of initial points or of runs in lanes, and applies the scores of each."""
+    """Evaluates the snapshots that wait, of starts or of runs in lanes, and applies the scores of each."""
     snapshots, scores, runs, spec = job_snapshots(table), job_scores(table), job_runs(table), job_spec(table)
     evaluate, evaluations = job_evaluate(table), job_evaluations(table)
     snaps = job_start_snapshots(table) if of_starts else snapshots
@@ -133,7 +137,7 @@ def evaluate_validation(table: Address, snaps: Snapshots) -> None:
 
 
 def apply_scores(table: Address, snaps: Snapshots, place: int) -> None:
-    """Records a snapshot's scores, lets the stops look at them, and ends its run if one of them does or if it has diverged."""
+    """Records a snapshot's scores and lets the stops look; ends its run if one of them does, or if it diverged."""
     lanes, scores, validation_scores, runs, spec = job_lanes(table), job_scores(table), job_validation_scores(table), job_runs(table), job_spec(table)
     run, step, use = snaps.run[place], snaps.step[place], snaps.use[place]
     loss = scores.loss[place]
@@ -185,7 +189,10 @@ def record(table: Address, snaps: Snapshots, place: int) -> None:
 
 
 def record_validation(table: Address, snaps: Snapshots, place: int) -> None:
-    """Records a finite validation loss and accuracy as the last of its run; the lowest with its step, and its parameters if they are kept."""
+    """Records a finite validation loss with its accuracy as the last of its run.
+
+    The lowest is recorded with its step too, and with its parameters if these are kept.
+    """
     scores, runs = job_validation_scores(table), job_runs(table)
     run, loss, accuracy = snaps.run[place], scores.loss[place], scores.accuracy[place]
     if not abs(loss) < INFINITY:
@@ -211,7 +218,7 @@ def finish_validation(table: Address, snaps: Snapshots, place: int, reason: int)
 
 
 def copy_point(table: Address, snaps: Snapshots, place: int, points: Memory) -> None:
-    """Copies a snapshot's reported parameters to its run's row of points[run, parameter], if these are kept."""
+    """Copies a snapshot's reported parameters to its run's row of points[run, parameter], where kept."""
     spec = job_spec(table)
     if len(points) > 0:
         first = snaps.run[place] * len(spec.places)
@@ -230,7 +237,7 @@ def end_run(table: Address, snaps: Snapshots, place: int, reason: int) -> None:
     runs.final_loss[run] = loss if abs(loss) < INFINITY else runs.last_finite_loss[run]
     copy_point(table, snaps, place, runs.ends)
     if len(runs.best_validation_loss) > 0:
-        evaluate_validation(table, snaps)  # if a look that is_any_used the training set alone has ended the run
+        evaluate_validation(table, snaps)  # a look that needs the training set alone may have ended the run
         finish_validation(table, snaps, place, reason)
     if len(runs.end_weights) > 0:
         for p in range(parameters):

@@ -1,4 +1,5 @@
-"""What kernels hold: the packs in which lanes train, the runs of a job, snapshots on their way to evaluation, scores.
+"""What kernels hold: the packs in which lanes train, the runs of a job, snapshots on their way to evaluation,
+scores.
 
 Every array is flat. In a pack the lane is the last index; tables of runs have a row per run.
 """
@@ -27,7 +28,7 @@ class Watch(NamedTuple):
     size: Memory  # the squared length of the weights after it
     still: Memory  # uint32: small steps in a row
     times: Memory  # uint32: how many of them end a run
-    total: Memory  # the losses of samples and penalties of the batches since they were last asked for, added up
+    total: Memory  # the sum of the losses and penalties of the batches since it was last asked for
     seen: Memory  # how many samples
 
 
@@ -58,7 +59,7 @@ AT_START, AT_CHECKPOINT, AT_LOOK, AT_END = 1, 2, 4, 8
 
 
 class Snapshots(NamedTuple):
-    """Points that wait for evaluation, a lane each, and what their scores are for: int64[lane] where nothing else is said."""
+    """Points that wait for evaluation, a lane each, and what their scores are for; int64 [lane] if not said."""
 
     weights: Memory  # [place, lane]: the reported parameters
     stored: Memory  # [place, lane]: the stored ones, where the state is kept, as the two that follow
@@ -96,7 +97,10 @@ class Curves(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """The runs of a job: where they begin, and what is found out about each. [run] where nothing else is said; empty where it is not kept."""
+    """The runs of a job: where they begin, and what is found out about each.
+
+    [run] if not said otherwise; empty where it is not kept.
+    """
 
     points: Memory  # [run, parameter]: the stored parameters where the run begins
     shown: Memory  # [run, parameter]: the reported ones
@@ -123,11 +127,11 @@ class Runs(NamedTuple):
     epoch_losses: Memory  # [run, epoch]: the means of the losses of their batches
     trajectory: Memory  # [run, checkpoint, parameter]
     ends: Memory  # [run, parameter]: the reported parameters at the end
-    best_points: Memory  # [run, parameter]: those of the lowest validation loss, of runs with a Validation stop
-    end_weights: Memory  # [run, parameter]: the stored parameters at the end, where the state is kept, as all that follow
+    best_points: Memory  # [run, parameter]: at the lowest validation loss, with a Validation stop
+    end_weights: Memory  # [run, parameter]: the stored ones, where the state is kept, as all that follow
     end_slots: Memory  # [run, parameter, slot]
     end_carry: Memory  # [run, carry]
-    end_stop_best: Memory  # [run, stop]: `stop_best` before the last look, which a run that goes on does not have
+    end_stop_best: Memory  # [run, stop]: `stop_best` before a look that the budget's end alone made
     end_stop_waited: Memory  # [run, stop], likewise
     loss_sum: Memory  # `Watch.total` where the run began, and at its end
     samples_seen: Memory  # likewise `Watch.seen`
@@ -140,7 +144,7 @@ class Runs(NamedTuple):
     progress: Memory  # int64 [4]: see below
 
 
-# Places in `Runs.progress`: the next run for a lane, runs evaluated at their start, steps of the pack, and of lanes with a run.
+# Places in `Runs.progress`: the next run, runs evaluated at their start, steps of the pack, of lanes with a run.
 NEXT, EVALUATED, PACK_STEPS, LANE_STEPS = 0, 1, 2, 3
 
 
@@ -159,7 +163,7 @@ class JobSpec(NamedTuple):
     checkpoints: Memory  # int64 [checkpoint]: their steps
     stop_kind: Memory  # int64 [stop]
     stop_every: Memory  # int64 [stop]: every how many steps it looks; 0: at no steps of its own
-    stop_at_cycle_ends: Memory  # int64 [stop]: whether it looks at the ends of cycles instead, of schedules that have some
+    stop_at_cycle_ends: Memory  # int64 [stop]: whether it looks at the ends of cycles, if there are any
     stop_limit: Memory  # [stop]: its tolerance, or its patience
     stop_margin: Memory  # [stop]: by how much, or by what share, Plateau's loss must be lower
     targets: Memory  # [target]: the losses to reach, descending

@@ -1,6 +1,5 @@
-"""One step of every lane, whatever the problem: its numbers, the update of one weight, and what is looked at on the way.
-
-Names that are parts: the rule's `prepare`, `update` and `reported`, the schedule's `rate`, `penalized`, and the constants of `parts`.
+"""One step of every lane, whatever the problem: its numbers, the update of one weight, and what is looked at on
+the way.
 """
 
 from typing import Any, NamedTuple

@@ -1,12 +1,13 @@
 """The training kernel: lanes train, and a lane whose run has ended is given the next at once.
 
-Between events all lanes advance together. What a run needs at an event (its loss on the whole data, at a checkpoint or a
-stop's look, and at its end) is asked of a snapshot of its parameters; snapshots are evaluated a whole pack at a time. A
-lane goes on while a look of its run waits, at most to the run's next event: if the look then ends the run, it ended where
-the snapshot was taken. Nothing that is found out about a run depends on the others.
+Between events all lanes advance together. What a run needs at an event (its loss on the whole data, at a
+checkpoint or a stop's look, and at its end) is asked of a snapshot of its parameters; snapshots are evaluated
+a whole pack at a time. A lane goes on while a look of its run waits, at most to the run's next event: if the
+look then ends the run, it ended where the snapshot was taken. Nothing that is found out about a run depends
+on the others.
 
-Every function takes the address of the job's table, and one compiled kernel serves all problems and rules, whose own
-kernels it calls.
+Every function takes the address of the job's table, and one compiled kernel serves all problems and rules,
+whose own kernels it calls.
 """
 
 from typing import Any, NamedTuple
@@ -59,7 +60,7 @@ CYCLE_STEPS = 4  # the longest cycle that Cycling detects
 
 
 class Evaluations(NamedTuple):
-    """Addresses of the tables of evaluations: of snapshots and of starts, on the training and on the validation set; 0: none."""
+    """Addresses of evaluations' tables: of snapshots and starts, on training and validation set; 0: none."""
 
     snapshots: Address
     starts: Address
@@ -68,7 +69,10 @@ class Evaluations(NamedTuple):
 
 
 class Job(NamedTuple):
-    """All that a kernel works on; `advance`, `report` and `evaluate` are the addresses of kernels for the job's rule and problem."""
+    """All that a kernel works on.
+
+    `advance`, `report` and `evaluate` are the addresses of the kernels for the job's rule and problem.
+    """
 
     pack: Pack
     lanes: LaneTable
@@ -91,7 +95,7 @@ class Job(NamedTuple):
 
 
 def clear_lane(table: Address, lane: int) -> None:
-    """Zeroes the weights and slots of a lane for which no run is left. It goes on computing; its results are discarded."""
+    """Zeroes the weights and slots of a lane without a run: it goes on computing for nothing."""
     pack, spec = job_pack(table), job_spec(table)
     for p in range(len(spec.places)):
         pack.weights[spec.places[p] * WIDTH + lane] = 0
@@ -144,7 +148,7 @@ def load_run(table: Address, lane: int, run: int) -> None:
 
 
 def next_target(table: Address, run: int) -> float:
-    """The highest target that a run has not met, of targets in descending order; the lowest if it has met all."""
+    """The highest target that a run has not met; the lowest if it has met all."""
     runs, spec = job_runs(table), job_spec(table)
     targets = spec.targets
     for k in range(len(targets) - 1):
@@ -154,7 +158,7 @@ def next_target(table: Address, run: int) -> float:
 
 
 def set_due(table: Address, lane: int) -> None:
-    """Sets the step of a lane's next event: a checkpoint, a look, or, while Cycling has a reference, the next step."""
+    """Sets the step of a lane's next event: a checkpoint, a look, or the next while Cycling has a reference."""
     pack, lanes, runs, spec = job_pack(table), job_lanes(table), job_runs(table), job_spec(table)
     step = np.int64(pack.step[lane])
     checkpoint = lanes.checkpoint[lane]
@@ -219,7 +223,7 @@ def handle_lane(table: Address, lane: int) -> None:
 
 
 def meet_target(table: Address, lane: int, step: Step) -> None:
-    """Records the targets that a lane's loss has met; the lowest ends the run, else the lane watches for the next."""
+    """Records the targets that a lane's loss has met; the lowest ends the run, or else the next one is set."""
     pack, lanes, runs, spec = job_pack(table), job_lanes(table), job_runs(table), job_spec(table)
     targets, run = spec.targets, lanes.run[lane]
     loss = pack.watch.target[lane]
@@ -259,7 +263,7 @@ def handle_due_event(table: Address, lane: int, step: Step) -> None:
 
 
 def stop_without_loss(table: Address, lane: int, run: int, step: Step) -> int:
-    """1 + the number of the stop that ends a run by what its lane knows, without an evaluation; or UNFINISHED.
+    """1 + the number of the stop that ends a run by what its lane knows, unevaluated; or UNFINISHED.
 
     Such stops are SmallStep at the ends of cycles, Cycling, and Plateau on the mean losses of epochs.
     """
@@ -299,7 +303,7 @@ def epoch_ends_run(table: Address, lane: int, run: int, step: Step, stop: int) -
 
 
 def set_reference(table: Address, lane: int, step: Step) -> None:
-    """Makes the reported parameters of a lane's run its reference point, to see whether it comes back there."""
+    """Makes the reported parameters of a lane's run the reference point to which it may return."""
     pack, lanes, reported, spec = job_pack(table), job_lanes(table), job_reported(table), job_spec(table)
     source, reference, places = pack.weights if spec.reports_stored > 0 else reported, job_reference(table), spec.places
     for p in range(len(places)):
@@ -308,7 +312,7 @@ def set_reference(table: Address, lane: int, step: Step) -> None:
 
 
 def has_returned(table: Address, lane: int, step: Step, tolerance: float) -> bool:
-    """True if a run is within tolerance (1 + |w|) of its reference point, and at least 2 steps have passed since then.
+    """True if a run is back within tolerance (1 + |w|) of its reference point, at least 2 steps later.
 
     The reference is dropped on any return, and after CYCLE_STEPS.
     """
@@ -336,7 +340,8 @@ def handle_events(table: Address) -> Count:
     while lane < WIDTH:
         handle_lane(table, lane)
         lane += 1
-        if lane < WIDTH and not needs_attention(pack.watch, pack.step, lane):  # the neighbour of a lane with an event often has one too
+        # The neighbour of a lane with an event often has one too.
+        if lane < WIDTH and not needs_attention(pack.watch, pack.step, lane):
             lane = first_of(lanes_needing_attention(pack), lane)
     return busy
 
