@@ -193,7 +193,7 @@ class Kernels:
     def _shape(self) -> Job:
         """A job without runs, by whose shape kernels read tables."""
         feed = feed_of(None, None, True, 0, self.dtype)
-        spec = self.new_spec(1, [], [], [])
+        spec = self.new_spec(1, [], [], [], {}, (False, False, False))
         return self._job(False, self.new_runs(0, 0, Keeps()), spec, (feed, feed, feed), self.model(1), (0, 0, 0))
 
     @functools.cached_property
@@ -313,8 +313,10 @@ class Kernels:
             reached=np.full(count * targets, -1), progress=np.zeros(4, np.int64),
         )  # fmt: skip
 
-    def new_spec(self, last: int, checkpoints: Any, stops: Sequence[StopRow], targets: Any, lane_stops: Any = (0, 0, 0), needs: Any = (0, 0, 0)) -> JobSpec:
-        """What all runs of a job share; `lane_stops` and `needs` are the last fields of `JobSpec`."""
+    def new_spec(
+        self, last: int, checkpoints: Any, stops: Sequence[StopRow], targets: Any, in_lanes: Mapping[str, int], needs: tuple[bool, bool, bool]
+    ) -> JobSpec:
+        """What all runs of a job share; `in_lanes` has 1 + the numbers of the stops that lanes test, `needs` is as `JobSpec` ends."""
         whole = lambda values: np.array(values, np.int64)  # noqa: E731
         real = lambda values: np.array(values, self.dtype)  # noqa: E731
         s = self.structure
@@ -324,5 +326,6 @@ class Kernels:
         return JobSpec(
             s.reports_stored, s.slots, s.carry, len(names), names.index("penalty_l1"), names.index("penalty_l2"),
             places, places // together * together * s.slots + places % together, together, whole(checkpoints),
-            whole(kind), whole(every), whole(at_cycle_ends), real(limit), real(margin), real(targets), last, *lane_stops, *needs,
+            whole(kind), whole(every), whole(at_cycle_ends), real(limit), real(margin), real(targets), last,
+            in_lanes.get("target_stop", 0), in_lanes.get("gradient_stop", 0), in_lanes.get("step_stop", 0), *needs,
         )  # fmt: skip

@@ -1,11 +1,14 @@
 """What ends a run at a look: each stop's test of the scores, one run at a time."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 from gdsim.kernels.state import JobSpec, Runs
+from gdsim.lanes.generated import function_from
 from gdsim.lanes.types import Step
+from gdsim.stops import Cycling, Plateau, SmallGradient, SmallStep, Stop, Target, Validation
 
 Look = tuple[int, Step, float, float, float]  # (run, step, loss, largest component of the gradient, validation loss)
-# Kinds of stops, as `JobSpec.stop_kind` has them.
-TARGET, SMALL_GRADIENT, SMALL_STEP, VALIDATION, PLATEAU, CYCLING, EPOCH_PLATEAU = 0, 1, 2, 3, 4, 5, 6
 # Why a run ended: these, or 1 + the number of a stop.
 UNFINISHED, DIVERGED, BUDGET = -3, -2, -1
 
@@ -91,21 +94,74 @@ def targets_met(runs: Runs, spec: JobSpec, run: int, step: Step, loss: float) ->
     return loss <= spec.targets[count - 1]
 
 
-def ends_here(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
-    """True if one stop's test holds at a look."""
-    run, step, loss, largest, validation = look
-    kind, tolerance = spec.stop_kind[stop], spec.stop_limit[stop]
-    if kind == TARGET:
-        return targets_met(runs, spec, run, step, loss)
-    if kind == SMALL_GRADIENT:
-        return largest <= tolerance * (1.0 + abs(loss))
-    if kind == VALIDATION:
-        return waited_enough(runs, spec, run, stop, validation, loss * 0)
-    if kind == PLATEAU:
-        best = runs.stop_best[run * len(spec.stop_kind) + stop]
-        margin = spec.stop_margin[stop] * abs(best) if abs(best) < float("inf") else loss * 0
-        return waited_enough(runs, spec, run, stop, loss, margin)
-    return False
+def target_is_met(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
+    """`gd.Target`: loss <= the lowest target."""
+    return targets_met(runs, spec, look[0], look[1], look[2])
+
+
+def gradient_is_small(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
+    """`gd.SmallGradient`: the largest component of the gradient <= tolerance (1 + |loss|)."""
+    _, _, loss, largest, _ = look
+    return largest <= spec.stop_limit[stop] * (1.0 + abs(loss))
+
+
+def validation_is_over(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
+    """`gd.Validation`: `patience` looks in a row without a validation loss below the best."""
+    return waited_enough(runs, spec, look[0], stop, look[4], look[2] * 0)
+
+
+def is_on_plateau(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
+    """`gd.Plateau`: `patience` looks in a row without a loss below the best by more than tolerance |best|."""
+    run, _, loss, _, _ = look
+    best = runs.stop_best[run * len(spec.stop_kind) + stop]
+    margin = spec.stop_margin[stop] * abs(best) if abs(best) < float("inf") else loss * 0
+    return waited_enough(runs, spec, run, stop, loss, margin)
+
+
+class StopTest(NamedTuple):
+    """How kernels test one kind of stop. A new kind of stop is a row in `STOP_TESTS` and a function of a look."""
+
+    test: Callable[[Runs, JobSpec, Look, int], bool] | None  # None: lanes and `training.stop_without_loss` test it
+    needs_gradient: bool = False
+    needs_validation: bool = False
+    lane_stop: str = ""  # the field of `JobSpec` with the stop of this kind that lanes test in every step, if they can
+
+
+# A kind's place is its number in kernels.
+STOP_TESTS: dict[type[Stop] | str, StopTest] = {
+    Target: StopTest(target_is_met, lane_stop="target_stop"),
+    SmallGradient: StopTest(gradient_is_small, needs_gradient=True, lane_stop="gradient_stop"),
+    SmallStep: StopTest(None, lane_stop="step_stop"),
+    Validation: StopTest(validation_is_over, needs_validation=True),
+    Plateau: StopTest(is_on_plateau),
+    Cycling: StopTest(None),
+    "Plateau(batches=True)": StopTest(None),
+}
+
+
+def kind_of(stop: Stop) -> int:
+    """The number of a stop's kind, as `JobSpec.stop_kind` has it."""
+    kind = "Plateau(batches=True)" if isinstance(stop, Plateau) and stop.batches else type(stop)
+    return list(STOP_TESTS).index(kind)
+
+
+def test_of(stop: Stop) -> StopTest:
+    """The row of a stop."""
+    return list(STOP_TESTS.values())[kind_of(stop)]
+
+
+SMALL_STEP, VALIDATION, CYCLING, EPOCH_PLATEAU = map(list(STOP_TESTS).index, (SmallStep, Validation, Cycling, "Plateau(batches=True)"))
+
+
+def _dispatch() -> Any:
+    """`ends_here(runs, spec, look, stop)`: whether the test of one stop holds at a look."""
+    tests = {f"test{k}": row.test for k, row in enumerate(STOP_TESTS.values()) if row.test is not None}
+    lines = ["def ends_here(runs, spec, look, stop):", "    kind = spec.stop_kind[stop]"]
+    lines += [f"    if kind == {name.removeprefix('test')}:\n        return {name}(runs, spec, look, stop)" for name in tests]
+    return function_from("\n".join([*lines, "    return False"]), "ends_here", tests)
+
+
+ends_here = _dispatch()
 
 
 def decided(runs: Runs, spec: JobSpec, look: Look) -> int:

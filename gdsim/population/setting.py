@@ -27,12 +27,7 @@ from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.schedules.parts import scheduled_momentum
 from gdsim.starts import Init
-from gdsim.stops import Cycling, Plateau, Record, SmallGradient, SmallStep, Stop, Target, Validation
-
-KINDS = {
-    Target: decisions.TARGET, SmallGradient: decisions.SMALL_GRADIENT, SmallStep: decisions.SMALL_STEP,
-    Validation: decisions.VALIDATION, Plateau: decisions.PLATEAU, Cycling: decisions.CYCLING,
-}  # fmt: skip
+from gdsim.stops import Cycling, Plateau, Record, SmallGradient, SmallStep, Stop, Target
 
 
 class Costs(NamedTuple):
@@ -317,15 +312,11 @@ def has_own_look(setting: Setting, stop: Stop, step: int, values: Mapping[str, f
 
 def spec_of(setting: Setting, kernels: Kernels) -> state.JobSpec:
     """When the setting's runs are looked at, and what ends them."""
-    rows, lane_stops = [], {Target: 0, SmallGradient: 0, SmallStep: 0}
-    for number, stop in enumerate(setting.stops):
-        kind = decisions.EPOCH_PLATEAU if is_of_batches(stop) else KINDS[type(stop)]
-        rows.append(StopRow(kind, *looks_of(setting, stop), *stop.tolerances))
-        if setting.lanes_look_at(stop):
-            lane_stops[type(stop)] = number + 1
-    kinds = {type(s) for s in setting.stops}
-    needs = (setting.record.gradient_norm, SmallGradient in kinds, Validation in kinds)
-    return kernels.new_spec(setting.steps, setting.checkpoints, rows, setting.targets, tuple(lane_stops.values()), needs)
+    rows = [StopRow(decisions.kind_of(s), *looks_of(setting, s), *s.tolerances) for s in setting.stops]
+    in_lanes = {decisions.test_of(s).lane_stop: number + 1 for number, s in enumerate(setting.stops) if setting.lanes_look_at(s)}
+    tests = [decisions.test_of(s) for s in setting.stops]
+    needs = (setting.record.gradient_norm, any(t.needs_gradient for t in tests), any(t.needs_validation for t in tests))
+    return kernels.new_spec(setting.steps, setting.checkpoints, rows, setting.targets, in_lanes, needs)
 
 
 def curves_of(setting: Setting) -> tuple[str, ...]:
