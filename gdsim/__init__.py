@@ -67,7 +67,7 @@ _HOMES = {
         "Warmup",
     ),
     "gdsim.starts": ("LatinHypercube", "Normal", "Sobol", "Uniform"),
-    "gdsim.stops": ("Cycling", "Diverged", "Plateau", "Record", "SmallGradient", "SmallStep", "Target", "Validation"),
+    "gdsim.stops": ("Cycling", "Diverged", "Plateau", "Record", "RelativeTarget", "SmallGradient", "SmallStep", "Target", "Validation"),
     "gdsim.sweep.sweep": ("Sweep", "read_experiment"),
     "gdsim.sweep.results.opening": ("open",),
     "gdsim.sweep.ranges": ("lr_range_test",),
@@ -156,6 +156,7 @@ if TYPE_CHECKING:
     from gdsim.stops import Diverged as Diverged
     from gdsim.stops import Plateau as Plateau
     from gdsim.stops import Record as Record
+    from gdsim.stops import RelativeTarget as RelativeTarget
     from gdsim.stops import SmallGradient as SmallGradient
     from gdsim.stops import SmallStep as SmallStep
     from gdsim.stops import Target as Target

@@ -27,6 +27,7 @@ class Stop(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     counts: ClassVar[tuple[str, ...]] = ()
     meanings = {
         "loss": "The loss to reach, or a list of them, of which the lowest ends the run.",
+        "share": "The share of the first loss that is reached.",
         "tolerance": "How small is small; the test is written above.",
         "times": "How many steps in a row must be small.",
         "patience": "How many looks in a row may pass without an improvement.",
@@ -75,6 +76,26 @@ class Target(Stop, tag="target", frozen=True):
         """The losses to reach, the highest first."""
         held: Any = self.loss
         return held if isinstance(held, tuple) else (held,)
+
+
+class RelativeTarget(Stop, tag="relative_target", frozen=True):
+    """Ends a run as "converged" once its loss on the whole training set is at most `share` of its loss at step 0.
+
+    The loss has the penalty in it, and should be one that cannot be negative.
+
+    >>> RelativeTarget(0.01).share
+    0.01
+    """
+
+    share: float
+    every: int | None = None
+
+    ranges = {"share": Range(0.0, 1.0, low_allowed=False)}
+
+    @property
+    def tolerances(self) -> tuple[float, float]:
+        """The share."""
+        return self.share, 0.0
 
 
 class SmallGradient(Stop, tag="small_gradient", frozen=True):
@@ -202,7 +223,7 @@ class Diverged(Stop, tag="diverged", frozen=True):
     status = "diverged"
 
 
-STOPS = (Target, SmallGradient, SmallStep, Validation, Plateau, Cycling, Diverged)
+STOPS = (Target, RelativeTarget, SmallGradient, SmallStep, Validation, Plateau, Cycling, Diverged)
 REASONS = (*(kind.__name__ for kind in STOPS), "budget")
 
 

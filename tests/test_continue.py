@@ -98,12 +98,13 @@ STOPS = {
     "Plateau at the ends of cycles": gd.Plateau(1, 0.1),
     "Plateau of batches": gd.Plateau(1, 0.01, batches=True),
     "Target": gd.Target([0.4, 0.3]),
+    "RelativeTarget": gd.RelativeTarget(0.6),
     "SmallGradient": gd.SmallGradient(0.08),
     "SmallStep": gd.SmallStep(1e-2),
 }
 
 
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.full) if k == "SmallGradient" else k for k in STOPS])
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.full) if k in ("RelativeTarget", "SmallGradient") else k for k in STOPS])
 def test_going_on_from_inside_an_epoch_is_never_having_stopped(kind):
     """Also where the look after the last step, which a longer run does not have, has ended a run. An epoch has six steps, a cycle 16."""
     problem = gd.MLP(gd.datasets.load("moons", validation=0.3), hidden=[6])

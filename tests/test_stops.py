@@ -62,6 +62,17 @@ def test_small_steps_end_a_run(rule, times):
     check_ends(result, free, ends, "converged", "SmallStep")
 
 
+def test_a_share_of_the_first_loss_ends_a_run():
+    options = {"problem": gd.functions.Himmelblau(), "optimizer": gd.SGD(lr=[0.0003, 0.001, 0.3]), "starts": 20, "steps": 60, "record": EVERY}
+    free = gd.Sweep(**options).run()
+    result = gd.Sweep(stop=[gd.RelativeTarget(0.1)], **options).run()
+    loss = free.loss.values[free.status.values != "diverged"]
+    ends = [first(row <= 0.1 * row[0]) for row in loss]
+    assert None in ends
+    check_ends(result.isel(run=free.status.values != "diverged"), free.isel(run=free.status.values != "diverged"), ends, "converged", "RelativeTarget")
+    assert (result.status.values == "diverged").sum() == (free.status.values == "diverged").sum() > 0
+
+
 def test_several_targets_say_when_each_was_met():
     options = {"problem": gd.functions.Booth(), "optimizer": gd.SGD(lr=[0.01, 0.05]), "starts": 10, "steps": 60, "record": EVERY}
     free = gd.Sweep(**options).run()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from gdsim.kernels.state import JobSpec, Runs
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.types import Step
-from gdsim.stops import Cycling, Plateau, SmallGradient, SmallStep, Stop, Target, Validation
+from gdsim.stops import Cycling, Plateau, RelativeTarget, SmallGradient, SmallStep, Stop, Target, Validation
 
 Look = tuple[int, Step, float, float, float]  # (run, step, loss, largest component of the gradient, validation loss)
 # Why a run ended: these, or 1 + the number of a stop.
@@ -99,6 +99,15 @@ def target_is_met(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
     return targets_met(runs, spec, look[0], look[1], look[2])
 
 
+def share_is_reached(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
+    """`gd.RelativeTarget`: loss <= share x the loss at step 0, which is kept as the best that the stop has seen."""
+    run, step, loss, _, _ = look
+    at = run * len(spec.stop_kind) + stop
+    if step == 0:
+        runs.stop_best[at] = loss
+    return loss <= spec.stop_limit[stop] * runs.stop_best[at]
+
+
 def gradient_is_small(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
     """`gd.SmallGradient`: the largest component of the gradient <= tolerance (1 + |loss|)."""
     _, _, loss, largest, _ = look
@@ -134,6 +143,7 @@ STOP_TESTS: dict[type[Stop] | str, StopTest] = {
     SmallStep: StopTest(None, lane_stop="step_stop"),
     Validation: StopTest(validation_is_over, needs_validation=True),
     Plateau: StopTest(is_on_plateau),
+    RelativeTarget: StopTest(share_is_reached),
     Cycling: StopTest(None),
     "Plateau(batches=True)": StopTest(None),
 }
