@@ -26,3 +26,10 @@ def test_an_import_against_a_contract_is_found(tmp_path, capsys):
     (tmp_path / "pyproject.toml").write_text(UPSIDE_DOWN)
     assert cli.lint_imports(str(tmp_path / "pyproject.toml"), cache_dir=str(tmp_path)) == 1
     assert "gdsim.kernels is not allowed to import gdsim.lanes" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_rooms_of_a_sweep_have_at_most_ten_files():
+    rooms = [PROJECT.parent / "gdsim" / "store", *(init.parent for init in (PROJECT.parent / "gdsim" / "sweep").glob("**/__init__.py"))]
+    sizes = {str(room.relative_to(PROJECT.parent)): len(list(room.glob("*.py"))) for room in rooms}
+    assert len(sizes) > 6
+    assert [name for name, size in sizes.items() if size > 10] == []

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,13 @@ from gdsim.sweep.planning.parts import Part, chunks_of
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, Chunk, Plan, plan_of
 from gdsim.sweep.results.dataset import dataset, joined, remembered
 from gdsim.words import count_of, given
+
+if TYPE_CHECKING:
+    import xarray
+
+    from gdsim.store.folder import Store
+    from gdsim.store.shards import Shard
+    from gdsim.sweep.execution.continuation import Continuation
 
 
 def checked_lanes(lanes: Any) -> int | None:
@@ -98,7 +105,7 @@ class Ways(NamedTuple):
         return self.threads or usable_cores()
 
 
-def run_sweep(sweep: Experiment, ways: Ways, *, out: Any, runs: Any, progress: Any, mix: bool) -> Any:
+def run_sweep(sweep: Experiment, ways: Ways, *, out: Any, runs: Any, progress: Any, mix: bool) -> "xarray.Dataset":
     """Trains what is not in the folder yet and returns the Dataset of everything."""
     check_compiler()
     check_unedited(sweep)
@@ -137,7 +144,7 @@ def run_sweep(sweep: Experiment, ways: Ways, *, out: Any, runs: Any, progress: A
 
 
 @contextlib.contextmanager
-def _usable(store: Any) -> Iterator[None]:
+def _usable(store: "Store") -> Iterator[None]:
     """What a folder may refuse, as an UnfinishedError where it may be over after a while, else as a StoreError."""
     from gdsim.store.files import OF_THE_DISK
     from gdsim.store.folder import StoreError
@@ -173,7 +180,7 @@ def _reached(client: Any) -> Iterator[Any]:
         yield found
 
 
-def run_in_memory(sweep: Experiment, plan: Plan, chosen: np.ndarray | None, ways: Ways, listener: Any, trainer: Trainer = train_from_start) -> Any:
+def run_in_memory(sweep: Experiment, plan: Plan, chosen: np.ndarray | None, ways: Ways, listener: Any, trainer: Trainer = train_from_start) -> "xarray.Dataset":
     """Trains all or some runs, and keeps them nowhere."""
     todo = plan.chunks if chosen is None else [c for c in plan.chunks if np.isin(plan.numbers_of(c), chosen).any()]
     progress = Progress(plan.runs if chosen is None else len(chosen), listener, remaining_of(plan, todo, ways.thread_count, chosen))
@@ -189,7 +196,7 @@ def run_in_memory(sweep: Experiment, plan: Plan, chosen: np.ndarray | None, ways
     return remembered(sweep, dataset(plan, np.concatenate(numbers), joined(parts)))
 
 
-def _summarised(sweep: Experiment, plan: Plan, ways: Ways, progress: Progress) -> Any:
+def _summarised(sweep: Experiment, plan: Plan, ways: Ways, progress: Progress) -> "xarray.Dataset":
     """The summary of all runs, which are kept nowhere."""
     from gdsim.sweep.results.summaries import merged, summary_dataset
 
@@ -215,7 +222,7 @@ def runs_in(plan: Plan, outcome: Outcome, chosen: np.ndarray | None) -> tuple[np
     return numbers if chosen is None else numbers[np.isin(numbers, chosen)], plan.aligned(outcome.chunk, columns)
 
 
-def run_in_folder(sweep: Experiment, plan: Plan, out: Any, ways: Ways, listener: Any, mix: bool) -> Any:
+def run_in_folder(sweep: Experiment, plan: Plan, out: Any, ways: Ways, listener: Any, mix: bool) -> "xarray.Dataset":
     """Trains what a folder lacks, and opens it."""
     from gdsim.store.folder import Store
     from gdsim.sweep.planning.admission import check, create
@@ -235,7 +242,9 @@ def run_in_folder(sweep: Experiment, plan: Plan, out: Any, ways: Ways, listener:
         return _train_missing(sweep, plan, store, kept, found.shards, todo, ways, listener)
 
 
-def _train_missing(sweep: Experiment, plan: Plan, store: Any, kept: Any, shards: Any, todo: list[Chunk], ways: Ways, listener: Any) -> Any:
+def _train_missing(
+    sweep: Experiment, plan: Plan, store: "Store", kept: Experiment, shards: "list[Shard]", todo: list[Chunk], ways: Ways, listener: Any
+) -> "xarray.Dataset":
     """Trains the chunks that a usable folder lacks, which holds the sweep `kept` and these good shards, and opens it."""
     from gdsim.store.places import failure_name
     from gdsim.sweep.execution.continuation import Continuation, StoredEnds
@@ -277,7 +286,7 @@ def _train_missing(sweep: Experiment, plan: Plan, store: Any, kept: Any, shards:
 
 
 @contextlib.contextmanager
-def _observed(ways: Ways, store: Any, progress: Progress) -> Iterator[None]:
+def _observed(ways: Ways, store: "Store", progress: Progress) -> Iterator[None]:
     """On a cluster the sweep's tasks and numbers are seen at its scheduler."""
     if ways.client is None:
         yield
@@ -288,7 +297,7 @@ def _observed(ways: Ways, store: Any, progress: Progress) -> Iterator[None]:
         yield
 
 
-def _executor(sweep: Experiment, plan: Plan, store: Any, ways: Ways, progress: Progress, earlier: Any) -> Any:
+def _executor(sweep: Experiment, plan: Plan, store: "Store", ways: Ways, progress: Progress, earlier: "Continuation | None") -> Any:
     """What trains chunks into a folder: from the start, or from where earlier runs ended."""
     if ways.client is None:
         from gdsim.sweep.planning.kept import keep
@@ -300,7 +309,7 @@ def _executor(sweep: Experiment, plan: Plan, store: Any, ways: Ways, progress: P
     return Cluster(ways.client, sweep, plan, store, ways.lanes, progress, earlier.steps if earlier else None)
 
 
-def _train(plan: Plan, chunks: list[Chunk], executor: Any, store: Any, progress: Progress, attempts: int) -> list[Any]:
+def _train(plan: Plan, chunks: list[Chunk], executor: Any, store: "Store", progress: Progress, attempts: int) -> list[Outcome]:
     """Trains chunks into a folder; the outcomes of those that fail, which are set aside."""
     from gdsim.sweep.planning.kept import give_up
 

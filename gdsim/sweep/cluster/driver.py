@@ -21,6 +21,7 @@ from gdsim.store.folder import Store
 from gdsim.sweep.cluster.worker import ChunkError, MismatchError, Receipt, mismatch, train_chunks, versions
 from gdsim.sweep.execution.outcomes import Failure, Outcome, UnfinishedError, failure_of
 from gdsim.sweep.execution.progress import Progress, Tally
+from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.memory import check_worker
 from gdsim.sweep.planning.plan import Chunk, Plan
 from gdsim.words import count_of
@@ -51,7 +52,7 @@ def workers_of(client: Any) -> dict[str, str]:
     return wrong
 
 
-def modules_beside(sweep: Any) -> list[str]:
+def modules_beside(sweep: Experiment) -> list[str]:
     """The folders of the user's own modules, where workers look for them too."""
     files = {getattr(sys.modules.get(p.function.__module__), "__file__", None) for p in sweep.problem if p.__struct_config__.tag == "own"}
     return sorted(str(pathlib.Path(f).resolve().parent) for f in files if f)
@@ -60,7 +61,7 @@ def modules_beside(sweep: Any) -> list[str]:
 class Cluster:
     """An executor on a `distributed.Client`, whose workers see the folder under the same path."""
 
-    def __init__(self, client: Any, sweep: Any, plan: Plan, store: Store, lanes: int | None, progress: Progress, earlier: int | None = None) -> None:
+    def __init__(self, client: Any, sweep: Experiment, plan: Plan, store: Store, lanes: int | None, progress: Progress, earlier: int | None = None) -> None:
         self.client, self.plan, self.progress = client, plan, progress
         self.fixed = (store.place.address, digest(sweep))
         self.rest = (lanes, earlier, versions(), tuple(modules_beside(sweep)))

@@ -2,15 +2,15 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from gdsim.sweep.experiment.cells import identities_of
+from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Chunk, Plan
 
 
-def shown_after(sweep: Any, kept: Any, folder: str) -> Any:
+def shown_after(sweep: Experiment, kept: Experiment, folder: str) -> Experiment:
     """The experiment that a folder shows after a call of another of its kind: the one that it holds, if that has all of the call's runs, else the call's.
 
     Runs that it has beyond the call's stay in the folder; a warning says how many, and what shows them. Raises ValueError for fewer

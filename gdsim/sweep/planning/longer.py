@@ -1,7 +1,6 @@
 """Which runs go on with more steps, and why those of a sweep cannot."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -9,9 +8,10 @@ from gdsim.population import Setting
 from gdsim.population.setting import epoch_of, has_own_look, is_of_batches
 from gdsim.stops import REASONS
 from gdsim.sweep.experiment.cells import cells_of
+from gdsim.sweep.experiment.declaration import Experiment
 
 
-def why_not_longer(sweep: Any, steps: int) -> str:
+def why_not_longer(sweep: Experiment, steps: int) -> str:
     """Why the runs of a sweep cannot go on from those of `steps` steps; nothing if they can."""
     if sweep.steps is None or steps >= sweep.steps:
         return f"the folder's runs have {steps} steps" + (": give more" if sweep.record.state else "")
@@ -26,7 +26,7 @@ def why_not_longer(sweep: Any, steps: int) -> str:
     return ""
 
 
-def why_not_whole_epochs(sweep: Any, steps: int) -> str:
+def why_not_whole_epochs(sweep: Experiment, steps: int) -> str:
     """Why the losses of epochs cannot go on after `steps` steps where a begun epoch's losses so far were not kept, as older versions have it. Nothing if they can."""
     for cell in cells_of(sweep):
         setting = sweep.setting(cell)
