@@ -24,20 +24,17 @@ from gdsim.kernels.parts import (
     WATCHES_MEAN,
     draw,
     draw_key,
-    job_feed,
     job_model,
-    job_out,
     job_pack,
     job_training_feed,
-    job_weights,
 )
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import Motion, begin_step, end_step, moved, put, stops_here, updated
-from gdsim.kernels.supervised import ADD, UPDATE, WRITE, Job, Sample, keep_tile, note_loss, shared_loss, store_scores
-from gdsim.lanes.compiler import shared
+from gdsim.kernels.supervised import ADD, UPDATE, WRITE, Job, Sample, keep_tile, note_loss, shared_loss
 from gdsim.lanes.masks import greatest
 from gdsim.lanes.operations import across, as_type_of, load, splat, store, to_bits, where
-from gdsim.lanes.parts import WIDTH, ZERO, restore_float_mode, set_float_mode
+from gdsim.lanes.parts import WIDTH, ZERO
+from gdsim.lanes.types import Memory
 from gdsim.problems.parts import BIASES, batch_size, correct, outputs
 
 
@@ -128,7 +125,7 @@ def taken(network: Any, feed: Any, pack: Any, key: Any, block: Any) -> Any:
     """Where a block's samples lie: in their table, or, where a run draws its own, one behind the other among the activations."""
     first, count = block
     if IN_PLACE:
-        return Matrix(feed.matrix, first * feed.pitch, 1, feed.pitch)
+        return samples_at(network, feed, first, count)
     start, step = splat(pack.start[0], DRAWN), pack.step[0]
     for number in range(0, count, DRAWN):
         store(network.rows, number, draw(feed, key, start, step, load(network.numbers, 0, DRAWN) + (first + number)))
@@ -167,7 +164,7 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, key: Any, step: Any) ->
 
 def advance(table: Any, steps: Any) -> Any:
     """The kernel: up to `steps` steps of the run; fewer if it ends. How many updates were made."""
-    pack, feed, network = job_pack(table), job_training_feed(table), job_model(table)
+    pack, feed, network = job_pack(table), job_training_feed(table), job_model(table).step
     nothing = splat(ZERO, 1)
     key = key_of(feed, pack)
     for done in range(steps):
@@ -195,37 +192,16 @@ def correct_answers(network: Any, feed: Any, count: Any) -> Any:
     return total
 
 
-@shared
-def evaluate_alone(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
-    """Fills the scores of the run at the given weights; those of the gradient only where asked for."""
-    network, nothing = model, splat(ZERO, 1)
-    loss, answers = Sum(nothing, nothing), nothing
-    every = splat(np.uint32(feed.count), 1)
-    count = as_type_of(every, nothing)
-    share = across(1.0 / count, WIDTH)
-    for first in range(0, feed.count, BLOCK):
-        size = min(BLOCK, feed.count - first)
-        source = Matrix(feed.matrix, first * feed.pitch, 1, feed.pitch)
-        forward(network, weights, source, size)
-        loss = added(loss, block_loss(network, feed, source, (size, across(every, WIDTH)), share))
-        answers = answers + correct_answers(network, feed, size)
-        if with_gradient:
-            backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None), source)
-    store_scores(network, weights, scores, (total_of(loss) / count, answers / count), with_gradient)
+def samples_at(network: Any, feed: Any, first: int, count: int) -> Matrix:
+    """The inputs of a block of a table's samples, where they lie."""
+    return Matrix(feed.matrix, first * feed.pitch, 1, feed.pitch)
 
 
-def predict(table: Any) -> Any:
-    """Fills a prediction's `out` with the network's outputs; of classes their probabilities."""
-    mode = set_float_mode()
-    network, weights, feed, out = job_model(table), job_weights(table), job_feed(table), job_out(table)
-    for first in range(0, feed.count, BLOCK):
-        size = min(BLOCK, feed.count - first)
-        forward(network, weights, Matrix(feed.matrix, first * feed.pitch, 1, feed.pitch), size)
-        for number in range(0, size, WIDTH):
-            outputs(sample_at(network, feed, number))
-        layer = layer_at(network, layer_count(network) - 1)
-        for sample in range(size):
-            for unit in range(layer.units):
-                out[(first + sample) * layer.units + unit] = network.deltas[layer.result.offset + unit * network.pitch + sample]
-    restore_float_mode(mode)
-    return 0
+def store_outputs(network: Any, feed: Any, out: Memory, first: int, count: int) -> None:
+    """Writes the outputs of a block's samples to out[sample, unit]."""
+    for number in range(0, count, WIDTH):
+        outputs(sample_at(network, feed, number))
+    layer = layer_at(network, layer_count(network) - 1)
+    for sample in range(count):
+        for unit in range(layer.units):
+            out[(first + sample) * layer.units + unit] = network.deltas[layer.result.offset + unit * layer.result.row_step + sample]

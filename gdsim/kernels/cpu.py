@@ -93,7 +93,7 @@ def fits_alone(structure: Structure) -> bool:
 
 def lane_parts(width: int) -> dict[str, int]:
     """The width of lanes, and how many columns of samples are gathered together."""
-    return {"WIDTH": width, "GATHERED": min(width, 16), "FEW": min(width, 4)}
+    return {"WIDTH": width, "GATHERED": min(width, 16), "FEW": min(width, 4), "RUNS": width}
 
 
 def alone_lanes(dtype: np.dtype) -> int:
@@ -103,12 +103,13 @@ def alone_lanes(dtype: np.dtype) -> int:
 
 def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
     """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of width 1."""
-    places = {f.__name__: f for f in (layers.layer_at, layers.layer_count, layers.cells_of, layers.product, layers.outer, layers.bias_gradients)}
+    products = layers.layer_at, layers.layer_count, layers.cells_of, layers.product, layers.outer, layers.bias_gradients
+    places = {f.__name__: f for f in (*products, alone.samples_at, alone.block_loss, alone.correct_answers, alone.store_outputs)}
     single = tuple({**parts, **places, "WIDTH": 1}.items())
     own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
     height = layers.HEIGHTS[vector_bytes()]
     tiles = {"any_tile": layers.tiles_of(height, lanes), "HEIGHT": height, "BAND": layers.WHOLE_LAYER}
-    return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAWN": 2 * lanes}
+    return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAWN": 2 * lanes, "RUNS": 1}
 
 
 class Kernels:
@@ -130,13 +131,8 @@ class Kernels:
         problem = {
             n: chosen[n] for n in chosen if n not in ("prepare", "update", "reported", "with_gradient", "rate", "schedule_numbers", "scheduled_hyperparameters")
         }
-        if isinstance(layout, NetworkLayout):
+        if isinstance(layout, (NetworkLayout, AloneLayout)):
             family: Mapping[str, Any] = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile, "BAND": TILE}
-        elif isinstance(layout, AloneLayout):
-            return alone_parts(
-                {**problem, "ZERO": self.dtype.type(0), **float_mode_parts(), "finish_tile": supervised.keep_tile, "evaluate_pack": alone.evaluate_alone},
-                layout.lanes,
-            )
         elif isinstance(layout, MemoryLayout):
             family = {"evaluate_pack": inmemory.evaluate_in_memory, "BLOCK": BLOCK}
         else:
@@ -145,7 +141,8 @@ class Kernels:
                 "evaluate_pack": functions.evaluate_samples if has_samples else functions.evaluate_function,
                 "PARAMETER_COUNT": layout.size, "COLUMN_COUNT": layout.columns,
             }  # fmt: skip
-        return {**problem, **family, **lane_parts(self.width), "ZERO": self.dtype.type(0), **float_mode_parts()}
+        parts = {**problem, **family, **lane_parts(self.width), "ZERO": self.dtype.type(0), **float_mode_parts()}
+        return alone_parts(parts, layout.lanes) if isinstance(layout, AloneLayout) else parts
 
     def _training_parts(self) -> dict[str, Any]:
         s = self.structure
@@ -228,7 +225,7 @@ class Kernels:
     @functools.cached_property
     def _predict(self) -> Any:
         job = evaluation.Prediction(self.model(1), self._lanes(0), self._shape.training_feed, self._lanes(0))
-        return self._bind((alone if isinstance(self.layout, AloneLayout) else supervised).predict, self._parts(), job, arguments=1)
+        return self._bind(supervised.predict, self._parts(), job, arguments=1)
 
     def predict(self, job: evaluation.Prediction) -> None:
         """`supervised.predict`."""

@@ -18,8 +18,8 @@ from gdsim.lanes.memory import zeros
 class NetworkSpace(NamedTuple):
     """A thread's working memory for a network, seen in two ways: samples lie as close as a step's batch or an evaluation's block allows."""
 
-    step: Network
-    whole: Network
+    step: Network | Alone
+    whole: Network | Alone
 
 
 class FunctionSpace(NamedTuple):
@@ -90,16 +90,17 @@ class AloneLayout:
     lanes: int
     keeps_slopes: bool
 
-    def space(self, width: int, dtype: Any, samples: int) -> Alone:
-        """Working memory for blocks of samples."""
+    def space(self, width: int, dtype: Any, samples: int) -> NetworkSpace:
+        """Working memory for blocks of samples, the same for steps and for evaluation."""
         numbers = lambda n: zeros(n, dtype)  # noqa: E731
         bits = np.uint64 if dtype == np.float64 else np.uint32
-        return Alone(
+        one = Alone(
             layers=self.layers.ravel(), activations=numbers(self.activations), slopes=numbers(self.activations if self.keeps_slopes else 0),
             deltas=numbers(self.activations), turned=numbers(self.turned), gradients=numbers(self.size), tile=numbers(TALLEST * TILE * self.lanes),
             zeros=numbers(WIDEST * self.lanes), ones=numbers(1) + dtype.type(1), losses=numbers(self.lanes), largest=zeros(self.lanes, bits),
             numbers=counting(2 * self.lanes), rows=zeros(BLOCK, np.uint32), targets=self.targets, pitch=self.pitch,
         )  # fmt: skip
+        return NetworkSpace(one, one)
 
 
 def counting(n: int) -> np.ndarray:

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count, matrix_at, place_in
+from gdsim.kernels.network import BLOCK, TILE, Matrix, backward, forward, layer_at, layer_count, matrix_at, place_in
 from gdsim.kernels.parts import (
     CLIMBS,
     HAS_PENALTY,
     NEEDS_NORM,
     NUMBER_COUNT,
     NUMBERS,
+    RUNS,
     TWO_PASSES,
     WATCHES_MEAN,
     job_feed,
@@ -28,9 +29,10 @@ from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight, with_whole_gradient
 from gdsim.lanes.compiler import shared
-from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, sign, splat, sqrt, store, where
+from gdsim.lanes.operations import absolute, across, as_type_of, fma_lanes, load, maximum, sign, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.tiles import load_row
+from gdsim.lanes.types import Memory
 from gdsim.problems.parts import BIASES, WEIGHTED, batch_size, correct, fill, outputs, sample_loss
 
 # What is done with a finished gradient.
@@ -163,7 +165,8 @@ def shared_loss(sample: Any, counts: Any, share: Any) -> Any:
     return where(counts, loss, nothing)
 
 
-def block_loss(network: Any, feed: Any, valid: Any, share: Any) -> Any:
+@default_part
+def block_loss(network: Any, feed: Any, inputs: Matrix, valid: Any, share: Any) -> Any:
     """The sum of the losses of a block's samples; the deltas of the outputs are left in the buffer, times `share`.
 
     `valid` is (samples in the block, how many of them count in each lane).
@@ -192,7 +195,7 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any, looks: Any) 
         fill(network, feed, start, number, (first, count))
         inputs = matrix_at(network.activations, layer_at(network, 0).source)
         forward(network, pack.weights, inputs, count)
-        loss = block_loss(network, feed, (count, where(size > first, size - first, size * 0)), share)
+        loss = block_loss(network, feed, inputs, (count, where(size > first, size - first, size * 0)), share)
         total = added(total, loss)
         if NEEDS_NORM and first + count == feed.batch:
             store(pack.watch.loss, 0, total_of(total) / samples)
@@ -238,6 +241,7 @@ def advance(table: Any, steps: Any) -> Any:
     return steps
 
 
+@default_part
 def correct_answers(network: Any, feed: Any, count: Any) -> Any:
     """How many of a block's samples each lane gets right."""
     total = splat(ZERO, WIDTH)
@@ -291,43 +295,51 @@ def store_scores(network: Any, weights: Any, scores: Any, means: Any, with_gradi
     store(scores.gradient_largest, 0, sizes.largest)
 
 
+@default_part
+def samples_at(network: Any, feed: Any, first: int, count: int) -> Matrix:
+    """The inputs of a block of a table's samples, in the order of the table."""
+    every = splat(np.uint32(feed.count), WIDTH)
+    fill_shared(network, feed, every, every, (first, count))
+    return matrix_at(network.activations, layer_at(network, 0).source)
+
+
 @shared
 def evaluate_network(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
-    """Fills the scores of every lane at the given weights; those of the gradient only where asked for."""
-    network = model.whole
-    nothing = splat(ZERO, WIDTH)
-    start = splat(np.uint32(feed.count), WIDTH)
+    """Fills the scores of every run at the given weights; those of the gradient only where asked for."""
+    network, nothing = model.whole, splat(ZERO, RUNS)
     loss, answers = Sum(nothing, nothing), nothing
-    count = as_type_of(start, nothing)
-    share = 1.0 / count
+    every = splat(np.uint32(feed.count), RUNS)
+    count = as_type_of(every, nothing)
+    share = across(1.0 / count, WIDTH)
     for first in range(0, feed.count, BLOCK):
         size = min(BLOCK, feed.count - first)
-        fill_shared(network, feed, start, start, (first, size))
-        inputs = matrix_at(network.activations, layer_at(network, 0).source)
+        inputs = samples_at(network, feed, first, size)
         forward(network, weights, inputs, size)
-        loss = added(loss, block_loss(network, feed, (size, start), share))
+        loss = added(loss, block_loss(network, feed, inputs, (size, across(every, WIDTH)), share))
         answers = answers + correct_answers(network, feed, size)
         if with_gradient:
             backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None), inputs)
     store_scores(network, weights, scores, (total_of(loss) / count, answers / count), with_gradient)
 
 
+@default_part
+def store_outputs(network: Any, feed: Any, out: Memory, first: int, count: int) -> None:
+    """Writes the outputs of a block's samples to out[sample, unit, lane]."""
+    for b in range(count):
+        sample = sample_at(network, feed, b)
+        outputs(sample)
+        for unit in range(sample.units):
+            value = load(network.deltas, sample.delta + unit * sample.stride, WIDTH)
+            store(out, ((first + b) * sample.units + unit) * WIDTH, value)
+
+
 def predict(table: Any) -> Any:
     """Fills a prediction's `out` with the network's outputs; of classes their probabilities."""
     mode = set_float_mode()
-    model, weights, feed, out = job_model(table), job_weights(table), job_feed(table), job_out(table)
-    network = model.whole
-    start = splat(np.uint32(feed.count), WIDTH)
+    network, weights, feed, out = job_model(table).whole, job_weights(table), job_feed(table), job_out(table)
     for first in range(0, feed.count, BLOCK):
         size = min(BLOCK, feed.count - first)
-        fill_shared(network, feed, start, start, (first, size))
-        inputs = matrix_at(network.activations, layer_at(network, 0).source)
-        forward(network, weights, inputs, size)
-        for b in range(size):
-            sample = sample_at(network, feed, b)
-            outputs(sample)
-            for unit in range(sample.units):
-                value = load(network.deltas, sample.delta + unit * sample.stride, WIDTH)
-                store(out, ((first + b) * sample.units + unit) * WIDTH, value)
+        forward(network, weights, samples_at(network, feed, first, size), size)
+        store_outputs(network, feed, out, first, size)
     restore_float_mode(mode)
     return 0
