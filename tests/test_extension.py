@@ -157,14 +157,18 @@ def test_a_folder_takes_cells_of_a_later_version_where_its_own_runs_keep_their_b
         (1, {"batch": 2, "shuffle": "replacement"}),
         (3, {"batch": gd.grid(None, 2), "l2": [0, 0.1]}),
         (3, {"l1": 0.1}),
+        (1, {"optimizer": gd.SAM(gd.SGD())}),
+        (4, {"optimizer": gd.SAM(gd.ClipNorm(gd.SGD(), 1.0))}),
+        (4, {"optimizer": [gd.SGD(), gd.SAM(gd.SGD())], "l2": 0.1}),
     ],
 )
 def test_the_version_is_the_highest_of_the_parts_that_are_used(version, options, monkeypatch):
     monkeypatch.setattr(versions, "ORDER_BITS", 2)
     monkeypatch.setattr(versions, "PENALTY_BITS", 3)
+    monkeypatch.setattr(versions, "UPHILL_BITS", 4)
     penalty = {name: options.pop(name) for name in ("l1", "l2") if name in options}
     problems = [gd.MLP(gd.datasets.load("xor"), hidden=[2]), gd.MLP(gd.datasets.load("xor"), hidden=[2], **penalty)]
-    assert versions.kernel_version(gd.Sweep(problem=problems, optimizer=gd.SGD(), **options)) == version
+    assert versions.kernel_version(gd.Sweep(**{"problem": problems, "optimizer": gd.SGD(), **options})) == version
 
 
 def test_a_folder_can_be_opened_while_it_fills(sweep, tmp_path):
