@@ -62,6 +62,14 @@ def test_a_shard_knows_its_cells_and_nothing_of_who_made_it(sweep, stored):
         assert pq.read_table(path, page_checksum_verification=True).num_rows > 0
 
 
+def test_a_plan_knows_the_bytes_of_results(sweep, stored):
+    """Before compression, and in memory."""
+    folder, result = stored
+    plan, paths = sweep.plan(), list((folder / "shards").iterdir())
+    assert plan.disk == pytest.approx(sum(pq.read_table(path).nbytes for path in paths), rel=0.05)
+    assert plan.held == pytest.approx(sum(v.nbytes for v in result.load().variables.values()), rel=0.2)
+
+
 def test_the_same_command_again_trains_nothing(sweep, stored):
     folder, result = stored
     before = {p.name: p.stat().st_mtime_ns for p in (folder / "shards").iterdir()}

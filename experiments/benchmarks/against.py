@@ -8,7 +8,7 @@ kernels compiled. Processes live for a third of the rounds: code and arrays then
 by some percent too. The row "cold" is the compilation of the main job (digits.toml) by new processes with empty caches, both at once.
 
 A row's ratio is the median over rounds of this tree's time over the commit's, its interval the order statistics that enclose
-that median in 95%. Ends with code 1 if an interval lies wholly above 1.03. All rows take 10 minutes on two quiet cores.
+that median in 95%. Ends with code 1 if an interval lies wholly above 1.03. All rows take a quarter of an hour on two quiet cores.
 """
 
 import compileall

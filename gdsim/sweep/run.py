@@ -134,8 +134,7 @@ def run_sweep(sweep: Experiment, ways: Ways, *, out: Any, runs: Any, progress: A
     if out is not None:
         check_stored(sweep, ways.client is not None)
     if out is None:
-        kept_here = plan.disk if plan.keep == "runs" else 0
-        beside = kept_here if chosen is None else kept_here * len(chosen) // plan.runs
+        beside = plan.held if chosen is None else plan.held * len(chosen) // plan.runs
         ways = ways._replace(threads=fitting_threads(plan, ways.threads, beside))
     with shown(progress) as listener, _reached(ways.client) as client:
         if out is None:

@@ -16,11 +16,8 @@ from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
 from gdsim.sweep.execution.outcomes import Outcome, failure_of
 from gdsim.sweep.execution.progress import Progress, Tally, tally_of
-from gdsim.sweep.planning.memory import runs_at_once
+from gdsim.sweep.planning.memory import runs_together
 from gdsim.sweep.planning.plan import Chunk, Plan
-
-# Batches of a thread, where its lanes are still refilled often: no thread waits long for another's last.
-BATCHES_PER_THREAD, OFTEN = 4, 32
 
 
 class Work(NamedTuple):
@@ -49,9 +46,7 @@ def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray |
     count = len(rows)
     setting = plan.groups[chunk.group].setting.for_runs(count)
     width = lanes or setting.lanes_for(-(-count // threads), threads)
-    fewest = min(BATCHES_PER_THREAD, count // (threads * width * OFTEN))
-    rounds = max(1, fewest, -(-count // (threads * runs_at_once(setting, width))))  # as many batches for every thread
-    size = -(-count // (threads * rounds * width)) * width
+    size = runs_together(setting, width, count, threads)
     values = [plan.cells[c].numbers() for c in chunk.cells]
     return [Work(chunk, setting, rows[k : k + size], values, width, k) for k in range(0, count, size)]
 

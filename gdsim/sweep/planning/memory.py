@@ -1,22 +1,32 @@
 """Whether a plan fits the memory that this process may have, and with how many threads."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.kernels.cpu import alone_lanes
+from gdsim.kernels.layout import network_layout
 from gdsim.kernels.network import BLOCK
 from gdsim.population import Setting
-from gdsim.population.setting import number_names
+from gdsim.population.setting import curves_of, epochs_of, number_names, validated_of
+from gdsim.population.training import MONITORED
 from gdsim.problems import Network
+from gdsim.stops import REASONS, STATUSES, Cycling, Validation
 from gdsim.sweep.planning.cores import usable_cores, usable_memory
 from gdsim.words import count_of, size_of
 
 # A lane that is refilled so often is hardly ever idle at the end, and what a batch costs beside its runs is spread over them.
 RUNS_PER_LANE = 512
+# Batches of a thread, where its lanes are still refilled often: no thread waits long for another's last.
+BATCHES_PER_THREAD, OFTEN = 4, 32
 # Bytes of the starts that one thread holds at a time, unless one of them is larger.
 BATCH_BYTES = 2**24
-# Bytes per parameter of where it lies in a pack, kept and while it is found out; of a start while it is drawn.
-PLACE_BYTES, DRAWN_BYTES = 48, 16
+# Bytes per parameter of where it lies in a pack, kept and while it is found out; of a start while it is drawn: two arrays of float64, their product and the words.
+PLACE_BYTES, DRAWN_BYTES = 48, 24
+# Parameters of a network up to which it is laid out to be counted, in some hundredths of a second.
+MOST_LAID_OUT = 10**6
+# Bytes of a run in a result in memory beside those on a disk: its number, the cell's whole, references to its label and optimizer, how many parameters, words.
+HELD_BYTES = 8 + 4 + 16 + 8 + 4 * (max(map(len, STATUSES)) + max(map(len, REASONS))) - 2
 # What a process with gdsim, Numba and its kernels takes beside them, measured: 230 to 310 MB. A worker that may have less is killed before it trains.
 WORKER_BYTES = 200_000_000
 
@@ -27,15 +37,65 @@ def runs_at_once(setting: Setting, width: int) -> int:
     return max(1, min(RUNS_PER_LANE * width, fit))
 
 
+def runs_together(setting: Setting, width: int, count: int, threads: int) -> int:
+    """How many of `count` runs each of some threads trains in a batch: as many batches for every thread."""
+    fewest = min(BATCHES_PER_THREAD, count // (threads * width * OFTEN))
+    rounds = max(1, fewest, -(-count // (threads * runs_at_once(setting, width))))
+    return -(-count // (threads * rounds * width)) * width
+
+
+class Room(NamedTuple):
+    """Numbers of a lane that training takes: places of parameters, and working memory for a block of samples."""
+
+    places: int
+    working: int
+
+
+def room_of(setting: Setting, width: int) -> Room:
+    """The room of a setting's kernels, as their layouts have it; of larger networks than are laid out only to be counted about what it is at least."""
+    problem, data = setting.problem, setting.problem.data
+    parameters, columns = problem.parameter_count, 0
+    if data is not None:
+        columns = data.X.shape[1] + data.y[0].size + (data.sample_weight is not None)
+    pitch = -(-columns // 16) * 16
+    if not isinstance(problem, Network):
+        return Room(parameters, pitch * (BLOCK + 1) + (3 * parameters + max(pitch, parameters)) * hasattr(problem, "constants"))
+    kept = 3 if problem.keeps_slopes else 2  # activations, deltas, slopes
+    is_alone = width == 1 and setting.may_be_alone
+    if parameters > MOST_LAID_OUT:
+        rows = sum((3 if is_alone else 1) * inputs + (1 if is_alone else kept) * units for inputs, units in problem.layers)
+        return Room(parameters, (BLOCK + 1) * rows + 2 * parameters)
+    layout = network_layout(problem.widths, pitch, problem.intercept, problem.keeps_slopes)
+    if is_alone:
+        alone = layout.alone(alone_lanes(np.dtype(setting.dtype)))
+        return Room(alone.size, kept * alone.activations + alone.turned + alone.size)
+    return Room(layout.size, kept * layout.rows * (BLOCK + 1) + 2 * layout.size)
+
+
 def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
-    """Bytes of a thread that trains so many runs: weights, slots, gradients, snapshots of a pack, activations and deltas of a block, and starts."""
+    """Bytes of a thread that trains so many runs: working memory, then starts while they are drawn, or a pack's state, two snapshots and the starts."""
     setting = setting.for_runs(runs)
-    problem, size, width = setting.problem, np.dtype(setting.dtype).itemsize, lanes or setting.lanes_for(runs, 1)
-    weights = problem.parameter_count * (6 + len(setting.rule.slots)) + len(number_names(setting))
-    alone = width == 1 and setting.may_be_alone  # whose inputs are kept turned too, and have deltas
-    rows = sum(3 * inputs + units if alone else inputs + 2 * units for inputs, units in problem.layers) if isinstance(problem, Network) else 0
-    starts = problem.parameter_count * min(runs, runs_at_once(setting, width))
-    return width * size * (weights + (BLOCK + 1) * rows) + starts * (size + DRAWN_BYTES)
+    parameters, size, width = setting.problem.parameter_count, np.dtype(setting.dtype).itemsize, lanes or setting.lanes_for(runs, 1)
+    room, rule = room_of(setting, width), setting.rule
+    state = 1 + len(rule.slots)
+    snapshots = 2 * (1 + state * setting.record.state)
+    pack = width * size * (room.places * (state + snapshots + 1 + rule.reports_other_point) + len(number_names(setting)))
+    starts = parameters * min(runs, runs_together(setting, width, runs, 1))
+    return width * size * room.working + max(starts * DRAWN_BYTES, pack + starts * size)
+
+
+def row_bytes(setting: Setting, checkpoints: int) -> int:
+    """Bytes of one run's results at so many checkpoints, before compression: a number each, or one a parameter."""
+    record, rule, kinds = setting.record, setting.rule, [type(s) for s in setting.stops]
+    numbers = 2 + len(curves_of(setting)) * checkpoints + epochs_of(setting)
+    vectors = record.parameters + checkpoints * record.trajectory + (Validation in kinds)
+    if record.state:
+        monitored = sum(any(map(asks, setting.stops)) for _, asks in MONITORED.values())
+        numbers += 1 + len(rule.carry) + 2 * len(kinds) + monitored
+        vectors += 2 + len(rule.slots) + (Cycling in kinds)
+    real = np.dtype(setting.dtype).itemsize * (numbers + vectors * setting.problem.parameter_count)
+    whole = 8 * (2 + len(setting.targets)) + 4 + 2  # start and steps, the targets' steps, the cell, status and reason
+    return real + whole + sum(kind.itemsize for kind in validated_of(setting).values())
 
 
 def shared_bytes(setting: Setting) -> int:

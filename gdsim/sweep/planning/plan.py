@@ -11,10 +11,10 @@ from gdsim.population import Batch, Setting
 from gdsim.population.operations import run_operations
 from gdsim.population.setting import curves_of
 from gdsim.population.summary import MOST_HISTOGRAMS
-from gdsim.sweep.experiment.cells import Cell, cells_of, identity, labels
+from gdsim.sweep.experiment.cells import Cell, cells_of, identity, labels, varied
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.cores import usable_memory
-from gdsim.sweep.planning.memory import memory_text, shared_bytes, thread_bytes, threads_that_fit
+from gdsim.sweep.planning.memory import HELD_BYTES, memory_text, row_bytes, shared_bytes, thread_bytes, threads_that_fit
 from gdsim.words import count_of, given, size_of
 
 # One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
@@ -80,6 +80,11 @@ class Plan(NamedTuple):
     def operations(self) -> float:
         """Floating-point operations of all runs, if none ends early."""
         return sum(g.counted_operations * len(g.cells) for g in self.groups) * self.starts
+
+    @property
+    def held(self) -> int:
+        """Bytes of results that stay in memory, of which every varied hyperparameter is a coordinate."""
+        return self.disk + self.runs * (HELD_BYTES + 8 * len(varied(self.cells))) if self.keep == "runs" else 0
 
     @property
     def run_steps(self) -> int:
@@ -223,7 +228,7 @@ def _chunk_shape(group: Group, sweep: Experiment, seconds: float) -> tuple[int, 
         runs = max(1, int(seconds * OPERATIONS_PER_SECOND / (group.operations + VALUE_OPERATIONS * values)))
         starts = min(sweep.starts, runs)
         return max(1, min(len(group.cells), runs // starts, MOST_HISTOGRAMS // len(setting.checkpoints))), starts
-    runs = max(1, min(int(seconds * OPERATIONS_PER_SECOND / group.operations), CHUNK_BYTES // _run_bytes(setting, len(setting.checkpoints))))
+    runs = max(1, min(int(seconds * OPERATIONS_PER_SECOND / group.operations), CHUNK_BYTES // cut_bytes(setting, len(setting.checkpoints))))
     cells = min(len(group.cells), runs)
     return cells, max(1, runs // cells)
 
@@ -252,11 +257,11 @@ def _disk_bytes(group: Group, sweep: Experiment, checkpoints: int, shape: tuple[
     """Bytes of the results of a group's runs."""
     if sweep.keep == "summary":
         return SUMMARY_BYTES * checkpoints * len(curves_of(group.setting)) * len(group.cells) * -(-sweep.starts // shape[1])
-    return _run_bytes(group.setting, checkpoints) * len(group.cells) * sweep.starts
+    return row_bytes(group.setting, checkpoints) * len(group.cells) * sweep.starts
 
 
-def _run_bytes(setting: Setting, checkpoints: int) -> int:
-    """Bytes of one run's results."""
+def cut_bytes(setting: Setting, checkpoints: int) -> int:
+    """What a run counts for where chunks are cut, about the bytes of its results: a formula that stays, or folders would be cut anew."""
     size, problem, record = 4 if setting.dtype == "float32" else 8, setting.problem, setting.record
     vectors = record.parameters + checkpoints * record.trajectory + record.state * (1 + len(setting.rule.slots))
     return size * (len(curves_of(setting)) * checkpoints + 2 + vectors * problem.parameter_count) + 20
