@@ -84,5 +84,5 @@ def remaining_of(plan: Plan, todo: Sequence[Chunk], threads: int, chosen: np.nda
     for chunk in todo:
         count = chunk.size if chosen is None else int(np.isin(plan.numbers_of(chunk), chosen).sum())
         runs[chunk.group] = runs.get(chunk.group, 0) + count
-    operations = [g.counted_operations for g in plan.groups] if len(plan.groups) > 1 else [1.0]  # one alone has none to be weighed against
-    return Remaining(runs, operations, threads)
+    counts = [g.counted_operations if number in runs else 0.0 for number, g in enumerate(plan.groups)]
+    return Remaining(runs, counts, threads)
