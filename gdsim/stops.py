@@ -241,6 +241,7 @@ class Record(Declaration, frozen=True, forbid_unknown_fields=True):
         "trajectory": "Keeps the parameters at every checkpoint.",
         "state": "Keeps what a run needs to go on: the stored weights, the rule's slots and carry.",
         "gradient_norm": "False saves the backward pass at checkpoints.",
+        "parameter_norm": "Records the Euclidean norm of the parameters, biases included.",
     }
 
     every: int | Literal["log", "ends"] | None = None
@@ -248,13 +249,14 @@ class Record(Declaration, frozen=True, forbid_unknown_fields=True):
     trajectory: bool = False
     state: bool = False
     gradient_norm: bool = True
+    parameter_norm: bool = False
 
     def __post_init__(self) -> None:
         if self.every not in (None, "log", "ends"):
             if isinstance(self.every, str):
                 raise ValueError(f'Record.every must be None, a whole number from 1, "log" or "ends"; {given(self.every)} was given')
             msgspec.structs.force_setattr(self, "every", checked_whole(self.every, "Record.every"))
-        for name in ("parameters", "trajectory", "state", "gradient_norm"):
+        for name in ("parameters", "trajectory", "state", "gradient_norm", "parameter_norm"):
             msgspec.structs.force_setattr(self, name, checked_truth(getattr(self, name), f"Record.{name}"))
 
     def steps(self, last: int) -> list[int]:

@@ -26,6 +26,7 @@ VARIABLES = {
     "step": Variable(("checkpoint",), "steps", "updates applied at the checkpoint"),
     "loss": Variable(CURVE, "1", "loss on the whole training set, penalty included"),
     "gradient_norm": Variable(CURVE, "1", "Euclidean norm of the gradient of the loss"),
+    "parameter_norm": Variable(CURVE, "1", "Euclidean norm of the reported parameters"),
     "accuracy": Variable(CURVE, "1", "share of training samples classified correctly"),
     "validation_loss": Variable(CURVE, "1", "loss on the validation set, without penalty"),
     "validation_accuracy": Variable(CURVE, "1", "share of validation samples classified correctly"),

@@ -127,11 +127,13 @@ def test_a_run_whose_last_step_overflows_has_diverged():
 
 def test_recording_changes_nothing(digits):
     options = {"problem": gd.MLP(digits, hidden=[8]), "optimizer": gd.Adam(lr=0.01), "steps": 40, "batch": 32, "starts": 3}
-    much = gd.Sweep(record=gd.Record(every=1, parameters=True, trajectory=True), **options).run()
+    much = gd.Sweep(record=gd.Record(every=1, parameters=True, trajectory=True, parameter_norm=True), **options).run()
     little = gd.Sweep(record=gd.Record(every="ends", parameters=True, gradient_norm=False), **options).run()
     assert same_bits(much.parameters.values, little.parameters.values)
     assert same_bits(much.final_loss.values, little.final_loss.values)
-    assert "gradient_norm" not in little
+    assert {"gradient_norm", "parameter_norm"}.isdisjoint(little)
+    norms = np.linalg.norm(much.trajectory.values.astype(np.float64), axis=-1)
+    assert np.allclose(much.parameter_norm.values, norms, rtol=1e-7, atol=0)
     assert little.step.values.tolist() == [0, 40]
     assert same_bits(much.trajectory.values[:, -1], much.parameters.values)
 

@@ -14,8 +14,8 @@ ones, as of averages.
 may end it there; `training.load_run` puts it into a free lane; steps are made until its next event
 (`set_due`): a checkpoint, a look of a stop, the end of its budget. At an event `take_snapshot` queues its
 point; once a pack of points waits, or the lane comes to its next event, `evaluate_snapshots` evaluates them
-and `apply_scores` records them, lets the stops decide (`decisions.decided`) and records the end of a run that
-has one. What lanes test in every step flags a lane instead (`steps.stops_here`, `end_step`), and
+and `apply_scores` records them (`recorders`), lets the stops decide (`decisions.decided`) and records the end
+of a run that has one. What lanes test in every step flags a lane instead (`steps.stops_here`, `end_step`), and
 `handle_lane` ends its run or goes on to the next target. `monitoring` saves what a lane has seen of a run
 whose budget is used up, so that it can go on.
 
@@ -23,8 +23,9 @@ whose budget is used up, so that it can go on.
 
 - `supervised` over `network`: a network in a pack; where it has few parameters and many steps are to be made,
   `small` writes its steps out unit by unit.
-- `alone` over `layers`: a network of one run at a time, with its units and samples in the lanes; where runs
-  are few, or a pack would leave the cache (`Setting.lanes_for`).
+- `alone`: a network of one run at a time, with its units and samples in the lanes, by the same passes of
+  `network` over the products of `layers`; where runs are few, or a pack would leave the cache
+  (`Setting.lanes_for`).
 - `functions`: a function or formula of few parameters, which stay in registers.
 - `inmemory`: problems that leave their own gradient in memory: quadratic forms, linear models by their
   moments, TeacherStudent.
@@ -32,7 +33,7 @@ whose budget is used up, so that it can go on.
 **Parts** are declared in `parts` of each room, and chosen in `cpu._parts` and `_training_parts`. All engines
 need the rule's (`rules.parts`), the schedule's (`schedules.parts`), `penalized`, the sampler's (`draw_key`,
 `draw`, `batch_size`, `fill`) and the sizes. Beside them: networks `activation`, `slope`, `sample_loss`,
-`outputs`, `correct` and `finish_tile`, and in one run `product` and the shapes of tiles; functions
+`outputs`, `correct` and `finish_tile`, and one run in all lanes its own products and tiles; functions
 `value_and_gradient`, `batch_gradient` and `update_row`; problems in memory `fill_gradient` and
 `fill_whole_gradient`. Functions marked `default_part` stand where an engine chooses no other.
 """

@@ -13,9 +13,10 @@ from gdsim.kernels import alone, decisions, evaluation, functions, inmemory, lay
 from gdsim.kernels.layout import AloneLayout, FunctionLayout, MemoryLayout, NetworkLayout, feed_of
 from gdsim.kernels.mistakes import explained
 from gdsim.kernels.network import BLOCK, TILE
+from gdsim.kernels.recorders import Curves
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
-from gdsim.kernels.state import Curves, JobSpec, LaneTable, Pack, Runs, Scores, Snapshots, Watch
+from gdsim.kernels.state import JobSpec, LaneTable, Pack, Runs, Scores, Snapshots, Watch
 from gdsim.kernels.training import Evaluations, Job
 from gdsim.lanes.compiler import Closed, address_of, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of, zeros

@@ -18,6 +18,7 @@ from gdsim.kernels.parts import (
     job_start_snapshots,
     job_validation_scores,
 )
+from gdsim.kernels.recorders import record_curves
 from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, EVALUATED, Snapshots, slot_place
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.memory import call_kernel
@@ -170,18 +171,9 @@ def apply_scores(table: Address, snaps: Snapshots, place: int) -> None:
 
 def record(table: Address, snaps: Snapshots, place: int) -> None:
     """Records the scores of a checkpoint in the curves of its run, and its point in the trajectory."""
-    scores, validation_scores, runs, spec = job_scores(table), job_validation_scores(table), job_runs(table), job_spec(table)
-    count, curves = len(spec.checkpoints), runs.curves
-    at = snaps.run[place] * count + snaps.checkpoint[place]
-    curves.loss[at] = scores.loss[place]
-    if len(curves.gradient_norm) > 0:
-        curves.gradient_norm[at] = scores.gradient_norm[place]
-    if len(curves.accuracy) > 0:
-        curves.accuracy[at] = scores.accuracy[place]
-    if len(curves.validation_loss) > 0:
-        curves.validation_loss[at] = validation_scores.loss[place]
-    if len(curves.validation_accuracy) > 0:
-        curves.validation_accuracy[at] = validation_scores.accuracy[place]
+    runs, spec = job_runs(table), job_spec(table)
+    at = snaps.run[place] * len(spec.checkpoints) + snaps.checkpoint[place]
+    record_curves(table, snaps, place, at)
     if len(runs.trajectory) > 0:
         parameters = len(spec.places)
         for p in range(parameters):

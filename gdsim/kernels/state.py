@@ -4,7 +4,7 @@ scores.
 Every array is flat. In a pack the lane is the last index; tables of runs have a row per run.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gdsim.lanes.elementary import two_sum
 from gdsim.lanes.types import Count, Lane, Memory, Offset
@@ -86,16 +86,6 @@ class Scores(NamedTuple):
     l2: Memory
 
 
-class Curves(NamedTuple):
-    """What is recorded at checkpoints, [run, checkpoint] each; what is not asked for is empty."""
-
-    loss: Memory
-    gradient_norm: Memory
-    accuracy: Memory
-    validation_loss: Memory
-    validation_accuracy: Memory
-
-
 class Runs(NamedTuple):
     """The runs of a job: where they begin, and what is found out about each.
 
@@ -123,7 +113,7 @@ class Runs(NamedTuple):
     best_validation_step: Memory  # int64, -1: none yet
     final_validation_loss: Memory  # the last finite one; at the end that of the end
     final_validation_accuracy: Memory
-    curves: Curves
+    curves: Any  # `recorders.Curves`
     epoch_losses: Memory  # [run, epoch]: the means of the losses of their batches
     trajectory: Memory  # [run, checkpoint, parameter]
     ends: Memory  # [run, parameter]: the reported parameters at the end

@@ -15,6 +15,7 @@ from gdsim.kernels import decisions, state
 from gdsim.kernels.cpu import Kernels, StopRow, Structure, Watches
 from gdsim.kernels.layout import Table, feed_of, function_layout, memory_layout, network_layout, table_of
 from gdsim.kernels.network import BLOCK
+from gdsim.kernels.recorders import RECORDERS
 from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
 from gdsim.kernels.small import MOST_PARAMETERS
 from gdsim.lanes.compiler import Closed, bind, float_mode_parts, vector_bytes
@@ -321,13 +322,7 @@ def spec_of(setting: Setting, kernels: Kernels) -> state.JobSpec:
 
 def curves_of(setting: Setting) -> tuple[str, ...]:
     """The curves that a setting's runs have."""
-    problem = setting.problem
-    has_validation = problem.data is not None and problem.data.validation is not None
-    asked = {
-        "loss": True, "gradient_norm": setting.record.gradient_norm, "accuracy": problem.is_classifier,
-        "validation_loss": has_validation, "validation_accuracy": has_validation and problem.is_classifier,
-    }  # fmt: skip
-    return tuple(name for name, wanted in asked.items() if wanted)
+    return tuple(name for name, recorder in RECORDERS.items() if recorder.is_kept(setting.record, setting.problem))
 
 
 def validated_of(setting: Setting) -> dict[str, np.dtype]:
