@@ -8,6 +8,8 @@ from click.testing import CliRunner
 
 import gdsim as gd
 from gdsim.cli import main
+from gdsim.kernels.mistakes import explained
+from gdsim.population.setting import structure_of
 from gdsim.rules.base import BY_CONVENTION, RATE, Axis, Rule
 from gdsim.schedules.base import Schedule
 from tests.faults.machinery import shards
@@ -165,3 +167,10 @@ def test_mistakes_that_only_compiling_finds_end_a_command_in_one_line(tmp_path):
         "write absolute of gdsim.lanes (from gdsim.lanes import absolute)"
     )
     assert not shards(tmp_path / "out")
+
+
+def test_what_is_no_mistake_of_the_users_keeps_the_compilers_words():
+    """Of a template of gdsim's own, whose authors read them."""
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), steps=2)
+    structure = structure_of(sweep.plan().groups[0].setting)
+    assert not explained(structure, TypeError("the part 'fill' of this template was not bound")).is_known

@@ -185,7 +185,8 @@ class Kernels:
         try:
             return bind(template, {**parts, **readers_of(job)}, signature, title)
         except (NumbaError, TypeError) as error:
-            raise explained(self.structure, error) from None
+            found = explained(self.structure, error)
+            raise found from (None if found.is_known else error)
 
     @functools.cached_property
     def _shape(self) -> Job:

@@ -31,6 +31,8 @@ WHOLE = "a number of updates is whole; as_type_of(t, base) of gdsim.lanes.operat
 class CodeError(ValueError):
     """Code of a rule, a schedule or a problem that kernels cannot be made of: its place, what is wrong, what to write."""
 
+    is_known = True  # whether a line of the user's was found; else the compiler's own words are worth reading
+
 
 class _UndecidedError(Exception):
     """Numbers do not tell what a function does with lanes."""
@@ -101,7 +103,9 @@ def explained(structure: Any, error: Exception) -> CodeError:
         return CodeError(f"{structure.title}: {name} is missing; a rule gives prepare(h, rate, carry) and update(w, g, slots, s), a schedule rate(base, t, p)")
     except _UndecidedError:
         pass
-    return CodeError(f"{place or structure.title} cannot be {'used' if place else 'compiled'}: {_refused(text)}")
+    found = CodeError(f"{place or structure.title} cannot be {'used' if place else 'compiled'}: {_refused(text)}")
+    found.is_known = bool(place)
+    return found
 
 
 def _in_python(part: Any) -> Any:

@@ -106,7 +106,7 @@ def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, a
             yield outcome
             continue
         if failure.kind == "mistaken":
-            raise CodeError(failure.reason)
+            raise CodeError(failure.reason) from (failure.error.__cause__ if failure.error else None)
         tries[outcome.chunk.name] += failure.kind != "lost"
         is_last = tries[outcome.chunk.name] >= attempts
         if failure.kind == "refused" or (failure.kind in ("unread", "unwritten") and is_last):
