@@ -259,3 +259,16 @@ def test_a_folder_whose_state_has_older_names_goes_on_with_todays(tmp_path, monk
     assert sorted(map(str, result.data_vars)) == sorted(map(str, whole.data_vars))
     for name in ("state_bias_correction1", "state_bias_correction2", "state_square", "final_loss"):
         assert same_bits(result[name].values, whole[name].values), name
+
+
+class Counting(Damped, tag="counting_in_a_test", frozen=True):
+    """A rule whose carry is called as another's slot."""
+
+    carry = ("velocity",)
+
+
+def test_a_slot_and_a_carry_of_one_name_are_refused_where_states_are_kept():
+    options = {"problem": gd.functions.Booth(), "optimizer": [gd.Momentum(), Counting()], "steps": 2}
+    assert gd.Sweep(**options).plan().runs == 2
+    with pytest.raises(ValueError, match=r"^Momentum has a slot 'velocity' and Counting a carry of that name, which a result cannot tell apart: rename"):
+        gd.Sweep(record=gd.Record(state=True), **options).plan()

@@ -5,7 +5,7 @@ depends on the run's setting, numbers and start alone, not on its neighbours, th
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -252,6 +252,23 @@ def state_names(rule: Rule) -> dict[str, str]:
         columns = itertools.chain([f"state_{name}"], (f"state_{name}_{k}" for k in itertools.count(2)))
         found[next(c for c in columns if c not in found and c not in NOT_OF_RULES)] = name
     return found
+
+
+def check_states(rules: Iterable[Rule]) -> None:
+    """Refuses rules one of which keeps for each weight what another keeps once, under one name: a result has one column of it.
+
+    Raises ValueError.
+    """
+    owners: dict[str, tuple[Rule, bool]] = {}
+    for rule in rules:
+        for place, (column, name) in enumerate(state_names(rule).items()):
+            is_slot = place < len(rule.slots)
+            other, was_slot = owners.setdefault(column, (rule, is_slot))
+            if was_slot != is_slot:
+                slot, carry = (type(r).__name__ for r in ((rule, other) if is_slot else (other, rule)))
+                raise ValueError(
+                    f"{slot} has a slot {name!r} and {carry} a carry of that name, which a result cannot tell apart: rename that of your own class"
+                )
 
 
 def _state_columns(setting: Setting, runs: Runs, count: int) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from gdsim.population import Batch, Setting
 from gdsim.population.operations import run_operations
 from gdsim.population.setting import curves_of
 from gdsim.population.summary import MOST_HISTOGRAMS
+from gdsim.population.training import check_states
 from gdsim.sweep.experiment.cells import Cell, cells_of, identity, labels, varied
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.cores import usable_memory
@@ -184,6 +185,8 @@ def plan_of(sweep: Experiment, chunk_seconds: float = CHUNK_SECONDS, lanes: int 
     for number, cell in enumerate(cells):
         grouped.setdefault(structure_key(cell, sweep.setting(cell)), []).append(number)
     groups = [Group(s := sweep.setting(cells[members[0]]), tuple(members), cut_operations(s)) for members in grouped.values()]
+    if sweep.record.state:
+        check_states(g.setting.rule for g in groups)
     identities = tuple(identity(c, sweep) for c in cells)
     shapes = [_chunk_shape(g, sweep, chunk_seconds) for g in groups]
     _check_count(groups, shapes, sweep.starts, chunk_seconds)
