@@ -96,16 +96,11 @@ WHOLE = {
     "polyak": (gd.PolyakStep(0.2, 0.05), lambda at, w: polyak(*at(w), 0.2, 0.05)),
     "polyak uphill": (gd.SAM(gd.PolyakStep(0.2, 0.05), rho=0.3), lambda at, w: polyak(*uphill(at, w, 0.3), 0.2, 0.05)),
 }
-FULL = pytest.mark.full
 
 
+# The first tier has the one in which all of penalty, length and way uphill count.
 @pytest.mark.parametrize(
-    ("name", "batch"),
-    [
-        ("clipped uphill", 5),
-        ("polyak", None),
-        *(pytest.param(n, b, marks=FULL) for n in WHOLE for b in (None, 5) if (n, b) not in (("clipped uphill", 5), ("polyak", None))),
-    ],
+    ("name", "batch"), [pytest.param(n, b, marks=() if (n, b) == ("clipped uphill", 5) else pytest.mark.full) for n in WHOLE for b in (5, None)]
 )
 def test_rules_that_need_the_whole_gradient_have_it_with_its_penalty(name, batch):
     """On moments (whole data) and as a network of one layer (batches), with both penalties."""
