@@ -16,7 +16,7 @@ from gdsim.sweep.experiment.stored import experiment_in
 from tests.faults.machinery import shards
 from tests.fixtures import own_value
 from tests.fixtures.declarations import CHUNK_SECONDS, DECLARATIONS, FOLDERS, hashes_of
-from tests.helpers import same_bits
+from tests.helpers import gdsim, same_bits
 
 # Dask leaves sockets to the garbage collector when its clusters start and end.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -129,6 +129,20 @@ def test_folders_open(name):
     if name in ("summary", "replacement"):
         assert result.worse_than_start.values.tolist() == [-1, -1]
         assert "worse_than_start" not in gd.table(result)
+
+
+@pytest.mark.parametrize("name", ["network", "penalty", "summary"])
+def test_folders_with_old_orders_or_an_old_penalty_take_no_more(name, copied):
+    """They open and verify; whatever would add runs is refused before anything is written."""
+    folder, sweep = copied(name), SWEEPS[name]
+    before = shards(folder)
+    refusal = r"made by kernels of version 1 \(gdsim 0.1.0\), and these are version 2, whose bits differ: give another folder, or .*mix=True"
+    for more in (sweep, msgspec.structs.replace(sweep, starts=sweep.starts + 1)):
+        with pytest.raises(ValueError, match=refusal):
+            more.run(out=folder)
+    assert shards(folder) == before
+    assert gdsim("verify", folder, folder=folder)[0] == 0
+    assert json.loads((folder / "experiment.json").read_text())["kernels"] == [1]
 
 
 @pytest.mark.parametrize("name", ["plain", "function", *NETWORKS])

@@ -13,6 +13,7 @@ from gdsim.kernels import alone, decisions, evaluation, functions, inmemory, lay
 from gdsim.kernels.layout import AloneLayout, FunctionLayout, MemoryLayout, NetworkLayout, feed_of
 from gdsim.kernels.mistakes import explained
 from gdsim.kernels.network import BLOCK, TILE
+from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
@@ -20,7 +21,6 @@ from gdsim.kernels.state import JobSpec, LaneTable, Pack, Runs, Scores, Snapshot
 from gdsim.kernels.training import Evaluations, Job
 from gdsim.lanes.compiler import Closed, address_of, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of, zeros
-from gdsim.lanes.operations import fma_lanes, sign
 
 REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
@@ -75,16 +75,6 @@ class Keeps(NamedTuple):
     state: bool = False
     validation: bool = False
     references: bool = False
-
-
-def with_penalty(g: Any, w: Any, step: Any) -> Any:
-    """The gradient with the penalty's share."""
-    return g + fma_lanes(step.l1, sign(w), step.l2 * w)
-
-
-def without_penalty(g: Any, w: Any, step: Any) -> Any:
-    """The gradient as it is."""
-    return g
 
 
 def fits_alone(structure: Structure) -> bool:

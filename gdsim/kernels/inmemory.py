@@ -7,15 +7,18 @@ weights in `model.gradients` and gives the loss of a step's batch; `fill_whole_g
 from typing import Any
 
 from gdsim.kernels.parts import CLIMBS, NEEDS_NORM, NUMBER_COUNT, NUMBERS, WATCHES_GRADIENT, job_model, job_pack, job_training_feed, penalized
+from gdsim.kernels.penalty import penalized_gradient, penalty_and
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_motion, stops_here, update_weight, with_whole_gradient
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.masks import any
-from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, sign, splat, sqrt, store, where
+from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import load_row
 from gdsim.lanes.types import Lane
 from gdsim.problems.parts import fill_gradient, fill_whole_gradient
+
+TERMS = 16  # of a sum, before it is added to the others with compensation
 
 
 def add_penalty(model: Any, weights: Any, step: Any) -> None:
@@ -25,23 +28,28 @@ def add_penalty(model: Any, weights: Any, step: Any) -> None:
         store(model.gradients, place * WIDTH, penalized(g, w, step))
 
 
-def penalized_loss(model: Any, weights: Any, penalty: Any, loss: Lane) -> Lane:
+def loss_with_penalty(model: Any, weights: Any, penalty: Any, loss: Lane) -> Lane:
     """The loss with the penalty's share, sum of l1 |w| + l2 w^2 / 2, at the weights; `penalty` is (l1, l2)."""
     l1, l2 = penalty
-    for place in range(model.penalized):
-        w = load(weights, place * WIDTH, WIDTH)
-        loss = fma_lanes(l1, absolute(w), fma_lanes(0.5 * l2 * w, w, loss))
+    total = Sum(splat(ZERO, WIDTH), splat(ZERO, WIDTH))
+    for first in range(0, model.penalized, TERMS):
+        part = splat(ZERO, WIDTH)
+        for place in range(first, min(first + TERMS, model.penalized)):
+            part = penalty_and(part, load(weights, place * WIDTH, WIDTH), l1, l2)
+        total = added(total, part)
+    if model.penalized > 0:
+        loss = loss + total_of(total)
     return loss
 
 
 def sizes_of(gradients: Any) -> Any:
-    """(the gradient's squared length, its largest component): sums of 16 places in order, then their sums with compensation."""
+    """(the gradient's squared length, its largest component): sums of `TERMS` places in order, then their sums with compensation."""
     nothing = splat(ZERO, WIDTH)
     total, largest = Sum(nothing, nothing), nothing
     count = len(gradients) // WIDTH
-    for first in range(0, count, 16):
+    for first in range(0, count, TERMS):
         part = nothing
-        for place in range(first, min(first + 16, count)):
+        for place in range(first, min(first + TERMS, count)):
             g = load(gradients, place * WIDTH, WIDTH)
             part, largest = fma_lanes(g, g, part), maximum(largest, absolute(g))
         total = added(total, part)
@@ -96,7 +104,7 @@ def advance(table: Any, steps: Any) -> Any:
             add_penalty(model, pack.weights, step)
         if NEEDS_NORM:
             squares, _ = sizes_of(model.gradients)
-            step = with_whole_gradient(step, sqrt(squares), penalized_loss(model, pack.weights, (step.l1, step.l2), loss))
+            step = with_whole_gradient(step, sqrt(squares), loss_with_penalty(model, pack.weights, (step.l1, step.l2), loss))
         if CLIMBS:
             come_down(model, pack)
         motion = new_motion()
@@ -112,10 +120,10 @@ def evaluate_in_memory(model: Any, weights: Any, feed: Any, scores: Any, with_gr
     """Fills the scores of every lane at the given weights, with the penalty's share."""
     loss = fill_whole_gradient(model, weights, feed)
     l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
-    store(scores.loss, 0, penalized_loss(model, weights, (l1, l2), loss))
+    store(scores.loss, 0, loss_with_penalty(model, weights, (l1, l2), loss))
     for place in range(model.penalized):
         g, w = load(model.gradients, place * WIDTH, WIDTH), load(weights, place * WIDTH, WIDTH)
-        store(model.gradients, place * WIDTH, fma_lanes(l1, sign(w), fma_lanes(l2, w, g)))
+        store(model.gradients, place * WIDTH, penalized_gradient(g, w, l1, l2))
     squares, largest = sizes_of(model.gradients)
     store(scores.gradient_norm, 0, sqrt(squares))
     store(scores.gradient_largest, 0, largest)

@@ -51,18 +51,18 @@ def schedule_numbers(h: Hyperparameters) -> Hyperparameters:
 
 @part
 def penalized(g: Lane, w: Lane, step: Any) -> Lane:
-    """g + l1 sign(w) + l2 w, a weight's gradient with the penalty's share; g itself where no run has a penalty."""
+    """g + l2 w + l1 sign(w), a weight's gradient with the penalty's share; g itself where no run has a penalty."""
     ...
 
 
 @part
-def draw_key(feed: Any, start: Lane, step: Lane) -> Lanes:
+def draw_key(feed: Any, start: Lane, step: Lane) -> Any:
     """The key of the order that update number `step` (from 0) draws from."""
     ...
 
 
 @part
-def draw(feed: Any, key: Lanes, start: Lane, step: Lane, element: Lane) -> Lane:
+def draw(feed: Any, key: Any, start: Lane, step: Lane, element: Lane) -> Lane:
     """The index of the sample at one place of a step's batch."""
     ...
 

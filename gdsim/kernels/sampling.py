@@ -9,7 +9,7 @@ from gdsim.kernels.parts import FEW, GATHERED, draw, draw_key
 from gdsim.lanes.masks import extract
 from gdsim.lanes.operations import minimum, multiply_high, splat, store, where
 from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
-from gdsim.lanes.permutation import order_key, permuted
+from gdsim.lanes.permutation import OrderKey, order_key, permuted
 from gdsim.lanes.philox import REPLACEMENT, SAMPLE_ORDER, random_words
 from gdsim.lanes.tiles import gather_columns
 from gdsim.problems.parts import batch_size
@@ -31,20 +31,20 @@ class Feed(NamedTuple):
     seed: Any
 
 
-def epoch_key(feed: Any, start: Any, step: Any) -> Any:
+def epoch_key(feed: Any, start: Any, step: Any) -> OrderKey:
     """The key of the order of the epoch that holds update number `step` (from 0)."""
-    return order_key(start, SAMPLE_ORDER, step // feed.steps_per_epoch, feed.seed)
+    return order_key(start, SAMPLE_ORDER, step // feed.steps_per_epoch, feed.seed, feed.count)
 
 
-def once_key(feed: Any, start: Any, step: Any) -> Any:
+def once_key(feed: Any, start: Any, step: Any) -> OrderKey:
     """The key of the one order of all epochs."""
-    return order_key(start, SAMPLE_ORDER, step * 0, feed.seed)
+    return order_key(start, SAMPLE_ORDER, step * 0, feed.seed, feed.count)
 
 
 def draw_from_order(feed: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
     """The sample at one place of a step's batch."""
     place = (step % feed.steps_per_epoch) * feed.batch + element
-    return permuted(minimum(place, feed.count - 1), feed.count, key)
+    return permuted(minimum(place, feed.count - 1), key)
 
 
 def no_key(feed: Any, start: Any, step: Any) -> Any:

@@ -25,11 +25,12 @@ from gdsim.kernels.parts import (
     job_weights,
     penalized,
 )
+from gdsim.kernels.penalty import penalized_gradient, penalized_loss
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight, with_whole_gradient
 from gdsim.lanes.compiler import shared
-from gdsim.lanes.operations import absolute, across, as_type_of, fma_lanes, load, maximum, sign, splat, sqrt, store, where
+from gdsim.lanes.operations import absolute, across, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.tiles import load_row
 from gdsim.lanes.types import Memory
@@ -136,7 +137,7 @@ def penalize_loss(network: Any, pack: Any, step: Any) -> None:
     """Adds the penalty at the weights, l1 |w|_1 + l2 |w|^2 / 2, to the loss of the step's batch."""
     sizes = penalty_and_norm(network, pack.weights, (step.l1, step.l2), False)
     loss = load(pack.watch.loss, 0, WIDTH)
-    store(pack.watch.loss, 0, fma_lanes(step.l1, sizes.magnitudes, fma_lanes(0.5 * step.l2, sizes.squares, loss)))
+    store(pack.watch.loss, 0, penalized_loss(loss, sizes.magnitudes, sizes.squares, step.l1, step.l2))
 
 
 def sample_at(network: Any, feed: Any, number: Any) -> Any:
@@ -213,8 +214,9 @@ def note_loss(network: Any, pack: Any, total: Any, samples: Any) -> None:
     """Adds a batch, the sum of its losses and the penalty at the weights before its step, to those of its epoch."""
     watch, h = pack.watch, NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
     if HAS_PENALTY:
-        sizes = penalty_and_norm(network, pack.weights, (h.penalty_l1, h.penalty_l2), False)
-        total = fma_lanes(samples, fma_lanes(h.penalty_l1, sizes.magnitudes, 0.5 * h.penalty_l2 * sizes.squares), total)
+        l1, l2 = h.penalty_l1, h.penalty_l2
+        sizes = penalty_and_norm(network, pack.weights, (l1, l2), False)
+        total = penalized_loss(total, sizes.magnitudes, sizes.squares, samples * l1, samples * l2)
     store(watch.total, 0, load(watch.total, 0, WIDTH) + total)
     store(watch.seen, 0, load(watch.seen, 0, WIDTH) + samples)
 
@@ -276,7 +278,7 @@ def penalty_and_norm(network: Any, weights: Any, penalty: Any, with_gradient: An
                 w = load(weights, place * WIDTH, WIDTH) if is_weight else nothing
                 row_squares, row_magnitudes = fma_lanes(w, w, row_squares), row_magnitudes + absolute(w)
                 if with_gradient:
-                    g = fma_lanes(l1, sign(w), fma_lanes(l2, w, load(network.gradients, place * WIDTH, WIDTH)))
+                    g = penalized_gradient(load(network.gradients, place * WIDTH, WIDTH), w, l1, l2)
                     row_norm = fma_lanes(g, g, row_norm)
                     largest = maximum(largest, absolute(g))
             squares, magnitudes, norm = added(squares, row_squares), added(magnitudes, row_magnitudes), added(norm, row_norm)
@@ -289,7 +291,7 @@ def store_scores(network: Any, weights: Any, scores: Any, means: Any, with_gradi
     loss, accuracy = means
     l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
     sizes = penalty_and_norm(network, weights, (l1, l2), with_gradient)
-    store(scores.loss, 0, fma_lanes(l1, sizes.magnitudes, fma_lanes(0.5 * l2, sizes.squares, loss)))
+    store(scores.loss, 0, penalized_loss(loss, sizes.magnitudes, sizes.squares, l1, l2))
     store(scores.accuracy, 0, accuracy)
     store(scores.gradient_norm, 0, sqrt(sizes.norm))
     store(scores.gradient_largest, 0, sizes.largest)

@@ -141,7 +141,7 @@ def test_random_numbers_and_orders_compile():
         a, b = normal_pair(random_words(start, 0, 0, 1, (words[1], words[2])), load(out, 0, 1))
         store(out, 0, a)
         store(out, 1, b)
-        store(out, 2, as_type_of(permuted(start, words[3], order_key(start, 1, 0, (words[1], words[2]))), a))
+        store(out, 2, as_type_of(permuted(start, order_key(start, 1, 0, (words[1], words[2]), words[3])), a))
 
     ptx = cuda.compile_ptx(draws, {}, (types.Array(types.uint32, 1, "C"), types.Array(types.float64, 1, "C")))
     assert contracted(ptx) == []

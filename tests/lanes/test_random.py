@@ -1,6 +1,4 @@
-"""Philox against Random123's known answers; draws and orders against the laws that they must follow."""
-
-import itertools
+"""Philox against Random123's known answers; draws against the laws that they must follow."""
 
 import numpy as np
 import pytest
@@ -10,7 +8,6 @@ import gdsim as gd
 from gdsim.lanes import compiler
 from gdsim.lanes.draws import normal_numbers, uniform_numbers
 from gdsim.lanes.operations import load, store
-from gdsim.lanes.permutation import order_key, permuted
 from gdsim.lanes.philox import philox
 
 ONES = 0xFFFFFFFF
@@ -55,42 +52,6 @@ def test_a_draw_depends_on_its_own_start_and_element_alone():
     assert (few[0] == many[7, :9]).all()
     assert (many != normal_numbers(6, np.arange(20, dtype=np.uint32), (0, 0), 30)).all()
     assert (many != normal_numbers(5, np.arange(20, dtype=np.uint32), (1, 0), 30)).all()
-
-
-def orders(starts, out):
-    for first in range(0, len(starts), 16):
-        start = load(starts, first, 16)
-        n = len(out) // len(starts)
-        key = order_key(start, 1, 0, (7, 0))
-        for place in range(n):
-            store(out, place * len(starts) + first, permuted(start * 0 + place, n, key))
-
-
-def drawn_orders(n, count):
-    from numba import types
-
-    word = types.uint32[::1]
-    out = np.zeros((n, count), np.uint32)
-    compiler.bind(orders, {}, types.void(word, word))(np.arange(count, dtype=np.uint32), out.reshape(-1))
-    return out.T.astype(int)
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
-def test_all_orders_of_few_samples_are_as_likely(n):
-    found = drawn_orders(n, 32_000)
-    place = {p: k for k, p in enumerate(itertools.permutations(range(n)))}
-    counts = np.bincount([place[tuple(p)] for p in found.tolist()], minlength=len(place))
-    assert len(place) == 1 or stats.chisquare(counts).pvalue > 1e-4
-
-
-@pytest.mark.parametrize("n", [7, 63, 64, 65, 100, 128, 1797])
-def test_orders_are_uniform_in_their_places_and_pairs(n):
-    found = drawn_orders(n, 16_000 if n < 200 else 3200)
-    assert (np.sort(found, axis=1) == np.arange(n)).all()
-    places = [stats.chisquare(np.bincount(found[:, i], minlength=n)).pvalue for i in range(min(n, 100))]
-    assert stats.kstest(places, "uniform").pvalue > 1e-4
-    steps = np.bincount(((found[:, 1:] - found[:, :-1]) % n).ravel(), minlength=n)[1:]
-    assert stats.chisquare(steps).pvalue > 1e-4
 
 
 def test_starts_are_drawn_as_their_names_say():
