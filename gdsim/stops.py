@@ -223,7 +223,7 @@ class Diverged(Stop, tag="diverged", frozen=True):
     status = "diverged"
 
 
-STOPS = (Target, RelativeTarget, SmallGradient, SmallStep, Validation, Plateau, Cycling, Diverged)
+STOPS = (Target, SmallGradient, SmallStep, Validation, Plateau, Cycling, Diverged, RelativeTarget)
 REASONS = (*(kind.__name__ for kind in STOPS), "budget")
 
 

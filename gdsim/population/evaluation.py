@@ -74,7 +74,7 @@ class Given(NamedTuple):
         return xarray.Dataset({n: (self.dims, v.reshape(self.shape), VARIABLES[n].attributes) for n, v in columns.items()}, coordinates)
 
     def outputs(self, values: np.ndarray, names: Any) -> Any:
-        """values[row, sample, ...] over the dims that were given: a DataArray, whose outputs have `names`, where one was given."""
+        """values[row, sample, ...] over the given dims: a DataArray with output `names` where one was given."""
         shaped = values.reshape(*self.shape, *values.shape[1:])
         if self.coordinates is None:
             return shaped
@@ -159,7 +159,7 @@ def predict(problem: Any, parameters: Any, X: Any, *, classes: bool = False, dty
 
 
 def _most_likely(problem: Any, outputs: np.ndarray) -> np.ndarray:
-    """[run, sample] names of the most likely classes, the first of several; objects, None among them, where outputs are NaN."""
+    """[run, sample] names of the most likely classes, the first of several; None where outputs are NaN."""
     place = outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs[..., 0] > 0.5).astype(int)
     found, lost = np.array(problem.data.class_names)[place], np.isnan(outputs).any(-1)
     if lost.any():

@@ -104,17 +104,17 @@ class Setting(NamedTuple):
         return 4 * lanes if parameters <= 2 else 2 * lanes
 
     def for_runs(self, count: int) -> "Setting":
-        """The setting for so many runs: the steps of a small network are written out for it where there are many to be made."""
+        """The setting for so many runs: a small network's steps are written out where many are to be made."""
         is_small = isinstance(self.problem, Network) and self.problem.parameter_count <= MOST_PARAMETERS and self.samples_per_step <= BLOCK
         return self._replace(is_written_out=is_small and count * self.steps >= STEPS_WORTH_WRITING)
 
     def pack_bytes(self, width: int) -> int:
-        """Bytes of the state that a step of a pack goes through: weights and what the rule keeps beside them."""
+        """Bytes of a pack's state, which each of its steps goes through: weights and slots."""
         return width * np.dtype(self.dtype).itemsize * self.problem.parameter_count * (1 + len(self.rule.slots))
 
     @property
     def may_be_alone(self) -> bool:
-        """Whether one run may have all lanes: `fits_alone` of its structure, which need not be made for that."""
+        """Whether one run may have all lanes: `fits_alone` of the structure, which need not be made for this."""
         watches_step = any(isinstance(s, SmallStep) for s in self.stops)
         return isinstance(self.problem, Network) and not (self.is_written_out or self.rule.needs_norm or self.rule.perturbs or watches_step)
 
@@ -162,7 +162,7 @@ def epoch_of(setting: Setting) -> int:
 
 
 def epochs_of(setting: Setting) -> int:
-    """How many epochs have a mean of their batches' losses, begun ones counted; 0 where nothing asks for them."""
+    """Epochs whose mean loss is recorded, begun ones counted; 0 where no stop looks at them."""
     if not any(map(is_of_batches, setting.stops)):
         return 0
     epoch = epoch_of(setting)
@@ -262,7 +262,7 @@ _making_tables = threading.Lock()
 
 
 def table_for(data: Data, dtype: str, weighted: bool | None = None) -> Table:
-    """The data as kernels read them, kept for some time; with a column of weights if they have some, or `weighted` says so."""
+    """The data as kernels read them, cached; with a column of sample weights if `weighted`, or if they have some."""
     weighted = data.sample_weight is not None if weighted is None else weighted
     key = (data.digest, dtype, weighted)
     with _making_tables:
@@ -287,7 +287,7 @@ def kernels_for(structure: Structure, width: int) -> Kernels:
 
 
 def feeds_of(setting: Setting) -> tuple[Feed, Feed, Feed]:
-    """How a setting's steps draw samples; the training set and the validation set as evaluations read them."""
+    """(how steps draw samples, the training set and the validation set as evaluations read them)."""
     data, kind = setting.problem.data, np.dtype(setting.dtype)
     table = None if data is None else table_for(data, setting.dtype)
     held = None if data is None or data.validation is None else table_for(data.validation, setting.dtype, data.sample_weight is not None)
@@ -296,14 +296,20 @@ def feeds_of(setting: Setting) -> tuple[Feed, Feed, Feed]:
 
 
 def looks_of(setting: Setting, stop: Stop) -> tuple[int, bool]:
-    """(every how many steps, whether at the ends of cycles) a stop looks; 0 where lanes look in every step, or at cycles' ends alone."""
+    """(every how many steps a stop looks, whether at the ends of cycles instead).
+
+    0 steps where lanes test it in every step, or where it looks at the ends of cycles alone.
+    """
     every = getattr(stop, "every", None)
     at_cycle_ends = isinstance(stop, (SmallStep, Plateau)) and not is_of_batches(stop) and every is None and setting.schedule.is_cyclic
     return 0 if setting.lanes_look_at(stop) or isinstance(stop, SmallStep) else every or epoch_of(setting), at_cycle_ends
 
 
 def has_own_look(setting: Setting, stop: Stop, step: int, values: Mapping[str, float]) -> bool:
-    """Whether a stop looks after `step` updates of a cell of these hyperparameters, whether or not they are the last; Cycling may do so after any."""
+    """Whether a stop looks after `step` updates, whether or not they are the last; Cycling may after any.
+
+    `values` are the hyperparameters of the run's cell.
+    """
     every, at_cycle_ends = looks_of(setting, stop)
     first, factor = setting.schedule.cycle_of(schedule_values(setting.schedule, values)) if at_cycle_ends else (0, 1)
     if first > 0:
@@ -312,7 +318,7 @@ def has_own_look(setting: Setting, stop: Stop, step: int, values: Mapping[str, f
 
 
 def spec_of(setting: Setting, kernels: Kernels) -> state.JobSpec:
-    """When the setting's runs are looked at, and what ends them."""
+    """What the setting's runs share: when they are looked at, and what ends them."""
     rows = [StopRow(decisions.kind_of(s), *looks_of(setting, s), *s.tolerances) for s in setting.stops]
     in_lanes = {decisions.test_of(s).lane_stop: number + 1 for number, s in enumerate(setting.stops) if setting.lanes_look_at(s)}
     tests = [decisions.test_of(s) for s in setting.stops]
@@ -326,7 +332,7 @@ def curves_of(setting: Setting) -> tuple[str, ...]:
 
 
 def validated_of(setting: Setting) -> dict[str, np.dtype]:
-    """The numbers that a setting's runs have of their best and final validation losses, each with its type."""
+    """{variable: dtype} of the best and final validation scores of a setting's runs."""
     data = setting.problem.data
     if data is None or data.validation is None:
         return {}

@@ -1,4 +1,5 @@
-"""A population without its runs: per cell and checkpoint how many there are, how their values lie, exact sums, extremes.
+"""A population without its runs: per cell and checkpoint how many there are, how their values lie, exact sums,
+extremes.
 
 All is counted in integers, so that summaries merge in any order to the same bits.
 """
@@ -53,7 +54,10 @@ class Key(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """The values of so many runs, counted. `total` and `squares` are in whole units of 2^-1074 and 2^-2148."""
+    """The values of so many runs, counted.
+
+    `total` and `squares` are in whole units of 2^-1074 and 2^-2148.
+    """
 
     runs: int
     total: int = 0
@@ -127,7 +131,10 @@ def _doubles(keys: Any) -> Any:
 
 
 class Table:
-    """The counts of one kind of variable for the cells of a chunk, at `places` checkpoints; pages that no number needs take no memory."""
+    """The counts of one variable for the cells of a chunk, at `places` checkpoints.
+
+    Pages of memory that no number needs are never touched.
+    """
 
     def __init__(self, cells: int, places: int) -> None:
         shape = (cells, places)
@@ -172,7 +179,10 @@ def _exact_sums(exponents: Sequence[int], sums: np.ndarray) -> tuple[int, int]:
 
 
 class Summary:
-    """The runs of a chunk, counted as their batches come; losses that rank diverged runs as infinite. One thread adds at a time."""
+    """The runs of a chunk, counted as their batches come; losses that rank diverged runs as infinite.
+
+    One thread adds at a time.
+    """
 
     def __init__(self, setting: Setting, cells: int) -> None:
         self.setting, self.checkpoints = setting, setting.checkpoints
@@ -204,7 +214,10 @@ class Summary:
 
 
 def _ends(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The columns as they are counted at the ends of runs: what ranks them is the worst where they diverged, and no step where there is none."""
+    """The columns as they are counted at the ends of runs.
+
+    What ranks runs is the worst where they diverged, and there is no step where none was found.
+    """
     diverged = columns["status"] == STATUSES.index("diverged")
     found = {**columns, WORSE: (~diverged & (columns["final_loss"] > columns["loss"][:, 0])).astype(float)}
     for name in ("final_loss", "final_validation_loss", "best_validation_loss", "final_validation_accuracy", "best_validation_accuracy"):

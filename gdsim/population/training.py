@@ -1,7 +1,8 @@
 """Training a population: a pure function from a setting and runs to arrays.
 
-`train_batch` is the unit of work: it trains the runs of a batch from their starts to their ends. What it returns for a run
-depends on the run's setting, numbers and start alone, not on its neighbours, the lane width or who calls.
+`train_batch` is the unit of work: it trains the runs of a batch from their starts to their ends. What it
+returns for a run depends on the run's setting, numbers and start alone, not on its neighbours, the lane width
+or who calls.
 """
 
 import itertools
@@ -39,7 +40,7 @@ SLICE_OPERATIONS = 2e10
 
 
 class Batch(NamedTuple):
-    """Runs that are trained together: their numbers, starts and cells; `values[cell]` are a cell's hyperparameters."""
+    """Runs that are trained together: numbers, starts and cells; `values[cell]` are hyperparameters."""
 
     number: np.ndarray
     start: np.ndarray
@@ -151,7 +152,10 @@ def _state_of(earlier: Mapping[str, np.ndarray], names: Sequence[str]) -> np.nda
 
 
 def with_state_names(rule: Rule, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The columns of runs with their states under today's names: versions before kept one column for all of one name, and lacked the others or left NaN there."""
+    """The columns of runs with their states under today's names.
+
+    Earlier versions kept one column for all of one name, and lacked the others or left NaN there.
+    """
     found = {RENAMED.get(name, name): values for name, values in columns.items()}
     for column, name in state_names(rule).items():
         bare = None if f"state_{name}" in (column, *NOT_OF_RULES) else found.get(f"state_{name}")
@@ -237,7 +241,7 @@ def _validated_columns(setting: Setting, runs: Runs) -> dict[str, np.ndarray]:
 
 
 def _endings(setting: Setting, why: np.ndarray) -> dict[str, np.ndarray]:
-    """Status and reason of every run, as places in `STATUSES` and `REASONS`, by the codes in which kernels say why it ended."""
+    """{status, reason} of every run as places in `STATUSES` and `REASONS`, from the kernels' codes of why it ended."""
     statuses = ["diverged", "budget", "", *(s.status for s in setting.stops)]  # the codes begin at DIVERGED, and one is of runs that go on
     reasons = ["Diverged", "budget", "", *(type(s).__name__ for s in setting.stops)]
     place = (why - DIVERGED).astype(np.int8)
@@ -246,7 +250,7 @@ def _endings(setting: Setting, why: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def state_names(rule: Rule) -> dict[str, str]:
-    """{column: name} of a rule's slots, then of its carry: `state_NAME`, with a number behind it where a column has that name already."""
+    """{column: name} of a rule's slots, then of its carry: `state_NAME`, numbered where that column is taken."""
     found: dict[str, str] = {}
     for name in (*rule.slots, *rule.carry):
         columns = itertools.chain([f"state_{name}"], (f"state_{name}_{k}" for k in itertools.count(2)))
