@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.cluster import driver as cluster
+from gdsim.sweep.cluster import client
 from gdsim.sweep.execution.outcomes import UnfinishedError
 from tests.helpers import gdsim
 
@@ -228,7 +228,7 @@ def test_where_nothing_was_begun_nothing_is_said_to_be_kept(file, monkeypatch):
     def unreachable(**_):
         raise UnfinishedError("no scheduler answers")
 
-    monkeypatch.setattr(cluster, "connected", unreachable)
+    monkeypatch.setattr(client, "connected", unreachable)
     for said in ("\nNothing was begun. To go on: ", "\nWhat was finished before, if anything, is in out. To go on: "):
         code, out, _ = gdsim("run", file.name, "--out", "out", "--scheduler", "tcp://127.0.0.1:1", folder=file.parent, patched=True)
         assert code == 3
