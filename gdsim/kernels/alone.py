@@ -17,25 +17,23 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, Matrix, backward, forward, layer_at, layer_count, matrix_at
+from gdsim.kernels.network import BLOCK, TILE, Matrix, layer_at, layer_count, matrix_at
 from gdsim.kernels.parts import (
     DRAWN,
     IN_PLACE,
-    WATCHES_MEAN,
     draw,
     draw_key,
     job_model,
     job_pack,
     job_training_feed,
 )
-from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import Motion, begin_step, end_step, moved, put, stops_here, updated
-from gdsim.kernels.supervised import ADD, UPDATE, WRITE, Job, Sample, keep_tile, note_loss, shared_loss
+from gdsim.kernels.steps import Motion, begin_step, end_step, moved, put, updated
+from gdsim.kernels.supervised import UPDATE, Job, Sample, keep_tile, learn_from_batch, shared_loss
 from gdsim.lanes.masks import greatest
-from gdsim.lanes.operations import across, as_type_of, load, splat, store, to_bits, where
+from gdsim.lanes.operations import across, load, splat, store, to_bits, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Memory
-from gdsim.problems.parts import BIASES, batch_size, correct, outputs
+from gdsim.problems.parts import BIASES, correct, outputs
 
 
 def update_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
@@ -121,7 +119,7 @@ def key_of(feed: Any, pack: Any) -> Any:
     return across(draw_key(feed, load(pack.start, 0, 1), load(pack.step, 0, 1)), DRAWN)
 
 
-def taken(network: Any, feed: Any, pack: Any, key: Any, block: Any) -> Any:
+def drawn_samples(network: Any, pack: Any, feed: Any, key: Any, block: tuple[int, int]) -> Matrix:
     """Where a block's samples lie: in their table, or, where a run draws its own, one behind the other among the activations."""
     first, count = block
     if IN_PLACE:
@@ -137,31 +135,6 @@ def taken(network: Any, feed: Any, pack: Any, key: Any, block: Any) -> Any:
     return matrix_at(network.activations, layer.source)
 
 
-def learn_from_batch(network: Any, pack: Any, feed: Any, key: Any, step: Any) -> Any:
-    """Whether the loss of the step's batch ends the run; if not, its gradients have been used, or left where it has several blocks.
-
-    The loss is known before the last block's gradients are made: where it ends the run, no weight has moved.
-    """
-    number = load(pack.step, 0, 1)
-    size = batch_size(feed, number)
-    total = Sum(splat(ZERO, 1), splat(ZERO, 1))
-    samples = as_type_of(size, total.total)
-    share = across(1.0 / samples, WIDTH)
-    for first in range(0, feed.batch, BLOCK):
-        count = min(BLOCK, feed.batch - first)
-        source = taken(network, feed, pack, key, (first, count))
-        forward(network, pack.weights, source, count)
-        left = across(where(size > first, size - first, size * 0), WIDTH)
-        total = added(total, block_loss(network, feed, source, (count, left), share))
-        if first + count == feed.batch:
-            if stops_here(pack.watch, total_of(total) / samples):
-                return True
-            if WATCHES_MEAN:
-                note_loss(network, pack, total_of(total), samples)
-        backward(network, pack.weights, Job(count, UPDATE if feed.batch <= BLOCK else (WRITE if first == 0 else ADD), pack, step), source)
-    return False
-
-
 def advance(table: Any, steps: Any) -> Any:
     """The kernel: up to `steps` steps of the run; fewer if it ends. How many updates were made."""
     pack, feed, network = job_pack(table), job_training_feed(table), job_model(table).step
@@ -173,7 +146,7 @@ def advance(table: Any, steps: Any) -> Any:
         step, carry = begin_step(pack)
         store(network.largest, 0, to_bits(splat(ZERO, WIDTH)))
         wide = across(step, WIDTH)
-        if learn_from_batch(network, pack, feed, key, wide):
+        if learn_from_batch(network, pack, feed, key, wide, True):
             return done
         if feed.batch > BLOCK:
             update_all(network, Job(0, UPDATE, pack, wide))

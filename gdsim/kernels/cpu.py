@@ -95,7 +95,7 @@ def alone_lanes(dtype: np.dtype) -> int:
 def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
     """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of width 1."""
     products = layers.layer_at, layers.layer_count, layers.cells_of, layers.product, layers.outer, layers.bias_gradients
-    places = {f.__name__: f for f in (*products, alone.samples_at, alone.block_loss, alone.correct_answers, alone.store_outputs)}
+    places = {f.__name__: f for f in (*products, alone.samples_at, alone.drawn_samples, alone.block_loss, alone.correct_answers, alone.store_outputs)}
     single = tuple({**parts, **places, "WIDTH": 1}.items())
     own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
     height = layers.HEIGHTS[vector_bytes()]

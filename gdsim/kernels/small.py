@@ -20,7 +20,7 @@ from gdsim.problems.parts import KEEPS_SLOPES, activation, batch_size, fill, slo
 
 MOST_PARAMETERS = 100
 
-HEAD = """def learn_from_batch(network, pack, feed, step, looks):
+HEAD = """def learn_from_batch(network, pack, feed, key, step, looks):
     start, number = load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
     size, nothing = batch_size(feed, number), splat(ZERO, WIDTH)
     samples = as_type_of(size, nothing)

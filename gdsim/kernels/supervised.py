@@ -180,24 +180,29 @@ def block_loss(network: Any, feed: Any, inputs: Matrix, valid: Any, share: Any) 
 
 
 @default_part
-def learn_from_batch(network: Any, pack: Any, feed: Any, step: Any, looks: Any) -> Any:
-    """Whether the loss of the step's batch stops a lane, where it is looked at; if not, its gradients have been used, or left where it has several blocks.
+def drawn_samples(network: Any, pack: Any, feed: Any, key: Any, block: tuple[int, int]) -> Matrix:
+    """The inputs of a block (first, count) of a step's batch, which every run of a pack draws for itself; it needs no `key`."""
+    fill(network, feed, load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH), block)
+    return matrix_at(network.activations, layer_at(network, 0).source)
 
-    The loss is known before the last block's gradients are made: where it stops a lane, no weight has moved.
+
+@default_part
+def learn_from_batch(network: Any, pack: Any, feed: Any, key: Any, step: Any, looks: bool) -> bool:
+    """Whether the loss of the step's batch ends a run, where it is looked at; if not, its gradients have been used, or left where it has several blocks.
+
+    The loss is known before the last block's gradients are made: where it ends a run, no weight has moved.
     """
-    start, number = load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
-    size = batch_size(feed, number)
-    total = Sum(splat(ZERO, WIDTH), splat(ZERO, WIDTH))
+    size = batch_size(feed, load(pack.step, 0, RUNS))
+    total = Sum(splat(ZERO, RUNS), splat(ZERO, RUNS))
     samples = as_type_of(size, total.total)
-    share = 1.0 / samples
+    share = across(1.0 / samples, WIDTH)
     single = feed.batch <= BLOCK and not TWO_PASSES
     for first in range(0, feed.batch, BLOCK):
         count = min(BLOCK, feed.batch - first)
-        fill(network, feed, start, number, (first, count))
-        inputs = matrix_at(network.activations, layer_at(network, 0).source)
+        inputs = drawn_samples(network, pack, feed, key, (first, count))
         forward(network, pack.weights, inputs, count)
-        loss = block_loss(network, feed, inputs, (count, where(size > first, size - first, size * 0)), share)
-        total = added(total, loss)
+        left = across(where(size > first, size - first, size * 0), WIDTH)
+        total = added(total, block_loss(network, feed, inputs, (count, left), share))
         if NEEDS_NORM and first + count == feed.batch:
             store(pack.watch.loss, 0, total_of(total) / samples)
         if looks and first + count == feed.batch:
@@ -227,11 +232,11 @@ def advance(table: Any, steps: Any) -> Any:
     for done in range(steps):
         step, carry = begin_step(pack)
         store_motion(pack.watch, 0, new_motion())
-        if learn_from_batch(network, pack, feed, step, True):
+        if learn_from_batch(network, pack, feed, (), step, True):
             return done
         if CLIMBS:
             climb(network, pack, step)
-            learn_from_batch(network, pack, feed, step, False)
+            learn_from_batch(network, pack, feed, (), step, False)
         if NEEDS_NORM and HAS_PENALTY:
             penalize_loss(network, pack, step)
         if CLIMBS:
