@@ -131,4 +131,4 @@ gd.plots.sensitivity_curve(result)
 # %% [markdown]
 # What is defined in a notebook runs in memory. To keep results in a folder (`out=`), or to train on a cluster,
 # a problem's function must stand in a file that workers can import: `gd.Own(mine.residuals, dim=3)`. A rule that is to
-# be kept belongs in gdsim: one class in `gdsim/rules/`, a line in its list and a row in the tests' table.
+# be kept belongs in gdsim: one class in `gdsim/rules/`, its name where gdsim lists them, a row in the tests' table.

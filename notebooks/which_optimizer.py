@@ -62,7 +62,7 @@ gd.plots.budget_curve(result)
 # ## On what does the ranking depend?
 #
 # The same runs, ranked by what a user might care for: the time to a loss of 0.3 or 0.03, the final loss, and the
-# best validation loss. Each column has the optimizers in their order, each at the cell that is best by this measure.
+# best validation loss. Each line has the optimizers in their order, each at the cell that is best by this measure.
 
 # %%
 measures = {

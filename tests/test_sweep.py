@@ -6,6 +6,7 @@ import pytest
 import gdsim as gd
 from gdsim import axes
 from gdsim.axes import Axis
+from gdsim.lanes import compiler
 from gdsim.rules import SGD
 from gdsim.rules.base import BY_CONVENTION, RATE
 from gdsim.sweep.experiment.cells import cells_of
@@ -29,6 +30,15 @@ def test_axes_have_the_values_that_they_say():
     assert max(drawn) < 1e3
     assert drawn != axes.values(gd.loguniform(1e-3, 1e3, draws=2000), seed=2, name="lr")
     assert axes.values(gd.uniform(2, 3, draws=5), 0, "a") != axes.values(gd.uniform(2, 3, draws=5), 0, "b")
+
+
+def test_a_hundred_learning_rates_are_one_structure_and_compile_nothing_more():
+    few = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.02]), steps=5)
+    many = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1e-1, 100)), steps=5)
+    few.run()
+    kernels = {*compiler._kernels}
+    assert many.run().sizes["run"] == 100
+    assert {*compiler._kernels} == kernels
 
 
 def test_the_last_axis_is_the_fastest(moons):

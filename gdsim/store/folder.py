@@ -1,6 +1,6 @@
 """A results folder: the experiment, its data, and immutable shards of finished runs, each named by the hash of its bytes.
 
-    experiment.json                     the canonical experiment, its hash, and the versions of the kernels that made its runs
+    experiment.json                     the canonical experiment, its hash, and the versions of its kernels' bits
     data/<hash>.npz                     the data sets, by their hashes
     shards/<chunk>-<sha256>.parquet     finished chunks, whole or not there at all
     failed/<chunk>.txt                  chunks that were given up, with what they raised

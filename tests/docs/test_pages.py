@@ -16,6 +16,8 @@ ROOT = pathlib.Path(gdsim.__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 PAGES = sorted(p for folder in ("how-to", "explanation") for p in (ROOT / "docs" / folder).glob("*.md"))
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "index.md", *PAGES]
+OTHERS = ("CHANGELOG.md", "cluster/README.md", "experiments/README.md", "notebooks/README.md")
+PROSE = [ROOT / name for name in OTHERS] + sorted(p for p in {*TEXTS, *ROOT.glob("docs/**/*.md")} if "generated" not in p.parts)
 # A first line that is a comment with the name of a file: the block is that file.
 NAMED = re.compile(r"# ([\w-]+\.(?:py|toml))\n")
 # An expression on a line of its own, and a comment that may be its value.
@@ -48,6 +50,13 @@ def test_code_parses_and_commands_exist(page, tmp_path):
         if kind == "console":
             for name, *arguments in commands(text):
                 main.commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_prose_is_no_wider_than_110_columns(page):
+    text = re.sub(r"^ *(```+|~~~+).*?^ *\1$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    wide = [line for line in text.splitlines() if len(line) > 110 and not line.startswith(("|", "#", "!", "<", "$$", "    "))]
+    assert not wide
 
 
 def literal(text):
