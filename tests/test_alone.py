@@ -42,6 +42,12 @@ def test_one_run_in_all_lanes_has_the_bits_of_a_run_in_one(name):
     assert same_results(sweep.run(lanes=1), sweep.run(lanes=8)) == []
 
 
+@pytest.mark.full
+def test_a_rule_that_needs_a_pack_and_one_that_does_not_train_on_one_thread():
+    sweep = gd.Sweep(problem=mlp(BINARY, [3])(), optimizer=[gd.SGD(lr=0.1), gd.ClipNorm(gd.SGD(lr=0.1), 1.0)], starts=2, steps=9, batch=20)
+    assert same_results(sweep.run(lanes=1, threads=1), sweep.run(lanes=8)) == []
+
+
 def test_a_setting_knows_of_its_structure_whether_one_run_may_have_all_lanes():
     rules = [gd.SGD(), gd.ClipNorm(gd.SGD(), 1.0), gd.SAM(gd.SGD())]
     stops = [[], [gd.SmallStep(1e-3)], [gd.Target(0.1)]]

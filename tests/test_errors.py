@@ -101,6 +101,8 @@ BAD = [
     (lambda: sweep(starts=5).order(99), r"start must be a whole number from 0 to 4; 99 was given"),
     (lambda: sweep().order(-1), r"start must be a whole number from 0; -1 was given"),
     (lambda: gd.evaluate(problem(), np.zeros((2, 5))), r"parameters must be \[run, parameter\] with 12 numbers each; shape \(2, 5\) was given"),
+    (lambda: gd.evaluate(problem(), np.zeros((2, 15))), r"parameters must be \[run, parameter\] with 12 numbers each; shape \(2, 15\) was given"),
+    (lambda: sweep().plan(lanes=-8), r"lanes must be a power of two from 1 to 64; -8 was given"),
     (lambda: problem().unpack(np.zeros(3)), r"a parameter vector of this problem has 12 numbers; shape \(3,\) was given"),
 ]
 

@@ -35,6 +35,16 @@ def names(folder):
     return sorted(p.name for p in (folder / "shards").iterdir())
 
 
+def test_a_sweep_that_only_longer_chunks_make_possible_is_run_and_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr("gdsim.sweep.planning.plan.OPERATIONS_PER_SECOND", 10.0)
+    monkeypatch.setattr("gdsim.sweep.planning.plan.MOST_CHUNKS", 1)
+    booth = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=5)
+    with pytest.raises(ValueError, match="raise chunk_seconds"):
+        booth.plan()
+    result = booth.run(out=tmp_path / "booth", chunk_seconds=1e6)
+    assert gd.open(tmp_path / "booth").identical(result)
+
+
 def test_what_is_opened_is_what_was_returned(sweep, stored):
     folder, result = stored
     assert gd.open(folder).identical(result)

@@ -75,7 +75,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     by_workers = None if all(value is None for value in place.values()) else sweep
     try:
         with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"]) as client:
-            console.plan(sweep)
+            console.plan(sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"]))
             at_once = functools.partial(_leave, f"ended at once. {_kept(folder, None, None)}. {go_on}")
             with shown(True, sys.stdout, None if client else at_once) as progress:
                 result = sweep.run(out=folder, client=client, progress=progress, **options)
@@ -109,9 +109,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
 def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Say what the experiment in FILE would run: runs, structures, chunks, memory, disk. Runs nothing."""
     with refusals():
-        from gdsim.sweep.run import checked_lanes
-
-        found = _read(file, settings).plan(chunk_seconds=chunk_seconds, lanes=checked_lanes(lanes))
+        found = _read(file, settings).plan(chunk_seconds=chunk_seconds, lanes=lanes)
     click.echo(json.dumps(found.summary()) if as_json else str(found))
 
 

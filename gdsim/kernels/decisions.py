@@ -116,7 +116,7 @@ def gradient_is_small(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
 
 def validation_is_over(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
     """`gd.Validation`: `patience` looks in a row without a validation loss below the best."""
-    return waited_enough(runs, spec, look[0], stop, look[4], look[2] * 0)
+    return waited_enough(runs, spec, look[0], stop, look[4], spec.stop_margin[stop])
 
 
 def is_on_plateau(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:

@@ -87,8 +87,10 @@ class Given(NamedTuple):
 
 def packs_of(problem: Any, values: np.ndarray, dtype: str | None) -> Packs:
     """Checked parameters[run, parameter] as packs, in `dtype` or their own number type."""
-    if values.ndim != 2 or values.shape[1] < problem.parameter_count or values.dtype.kind not in "fiu":
-        raise ValueError(f"parameters must be [run, parameter] with {problem.parameter_count} numbers each; shape {values.shape} was given")
+    count = problem.parameter_count
+    is_table = values.ndim == 2 and values.shape[1] >= count and values.dtype.kind in "fiu"
+    if not is_table or not np.isnan(values[:, count:]).all():  # NaN fills up the vectors of smaller networks in a result
+        raise ValueError(f"parameters must be [run, parameter] with {count} numbers each; shape {values.shape} was given")
     name = dtype or ("float64" if values.dtype == np.float64 else "float32")
     if name not in DTYPES:
         raise ValueError(f"dtype must be 'float32' or 'float64'; {given(dtype)} was given")

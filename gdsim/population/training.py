@@ -75,7 +75,7 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
     kernels = kernels_for(structure, width)
     samples = setting.samples_per_step
     workspaces = {} if workspaces is None else workspaces
-    key = (structure.layout, width, setting.dtype, samples)
+    key = (kernels.layout, width, setting.dtype, samples)
     if key not in workspaces:
         workspaces[key] = kernels.model(samples)
     with ieee_mode():

@@ -24,9 +24,8 @@ class Console:
         """One message."""
         self.terminal.print(text, soft_wrap=True, markup=False)
 
-    def plan(self, sweep: Any) -> None:
+    def plan(self, plan: Any) -> None:
         """How large a sweep is."""
-        plan = sweep.plan()
         self.say(f"{count_of(plan.runs, 'run')}: {count_of(plan.starts, 'start')} in {count_of(len(plan.cells), 'cell')}, {plan.run_steps:,} run-steps")
 
     @contextlib.contextmanager

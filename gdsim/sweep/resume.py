@@ -13,7 +13,7 @@ from gdsim.sweep.planning.longer import has_sums, why_not_whole_epochs
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Dataset, Result, check_result
-from gdsim.sweep.run import Ways, check_unedited, run_in_memory
+from gdsim.sweep.run import Ways, check_unedited, checked_count, run_in_memory
 
 if TYPE_CHECKING:
     import xarray
@@ -46,7 +46,7 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
     longer = msgspec.structs.replace(sweep, steps=sweep.steps + more)
     train = Continuation(ResultEnds(result), sweep.steps).train
     with shown(progress) as listener:
-        return run_in_memory(longer, _plan_from(longer, sweep.steps, lanes), result.run.values, Ways(threads, lanes), listener, train)
+        return run_in_memory(longer, _plan_from(longer, sweep.steps, lanes), result.run.values, Ways(checked_count(threads, "threads"), lanes), listener, train)
 
 
 def continue_with(result: "xarray.Dataset", sweep: Experiment, *, began: int, threads: int, progress: Wish = None) -> Dataset:

@@ -31,13 +31,11 @@ if TYPE_CHECKING:
     from gdsim.sweep.execution.continuation import Continuation
 
 
-def checked_lanes(lanes: Any) -> int | None:
-    """A lane width, or None for the number type's own."""
-    if lanes is None:
-        return None
-    if isinstance(lanes, bool) or not isinstance(lanes, int) or lanes not in (1, 2, 4, 8, 16, 32, 64):
-        raise ValueError(f"lanes must be a power of two from 1 to 64; {given(lanes)} was given")
-    return lanes
+def checked_count(count: Any, name: str) -> int | None:
+    """How many threads or attempts there may be, or None for the default."""
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise ValueError(f"{name} must be a whole number from 1; {given(count)} was given")
+    return count
 
 
 def checked_runs(runs: Any, plan: Plan) -> np.ndarray | None:
@@ -116,11 +114,10 @@ def run_sweep(sweep: Experiment, ways: Ways, *, out: Any, runs: Any, progress: A
         store = Store(out)
         with _usable(store):
             sweep = in_its_form(store, sweep)
-    plan = plan_of(sweep, ways.chunk_seconds, checked_lanes(ways.lanes))
+    plan = plan_of(sweep, ways.chunk_seconds, ways.lanes)
     chosen = checked_runs(runs, plan)
-    for name, value in (("threads", ways.threads), ("attempts", ways.attempts)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ValueError(f"{name} must be a whole number from 1; {given(value)} was given")
+    checked_count(ways.threads, "threads")
+    checked_count(ways.attempts, "attempts")
     if chosen is not None and plan.keep == "summary":
         raise ValueError("keep='summary' keeps no runs that could be chosen; take the sweep with keep='runs' to look at some")
     if out is not None and chosen is not None:

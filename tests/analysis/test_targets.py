@@ -149,9 +149,11 @@ def test_a_target_of_the_sweep_is_met_by_the_step_or_at_a_look():
                 assert (after, by) == (steps[max(hit - 1, 0)], steps[hit])
 
 
-def test_mini_batches_meet_a_target_at_the_end_of_an_epoch():
+@pytest.mark.parametrize("shuffle", ["epoch", pytest.param("replacement", marks=pytest.mark.full)])
+def test_mini_batches_meet_a_target_at_the_end_of_an_epoch(shuffle):
     problem = gd.LinearRegression(gd.Data(np.linspace(-1, 1, 10)[:, None], np.linspace(-2, 2, 10)))
-    result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.1), batch=3, drop_last=False, starts=3, steps=200, stop=[gd.Target(1e-3)]).run()
+    options = {"batch": 3, "shuffle": shuffle, "drop_last": False, "stop": [gd.Target(1e-3)]}
+    result = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.1), starts=3, steps=200, **options).run()
     found = analysis.time_to_target(result)
     assert (result.status == "converged").all()
     assert np.array_equal(found.by[:, 0], result.steps_taken)

@@ -63,8 +63,8 @@ class ResultEnds:
     """The ends of a result's runs, of whose curves nothing is kept."""
 
     def __init__(self, result: "xarray.Dataset") -> None:
-        self.result = result.load()
-        self.numbers = self.result.run.values
+        self.result, self.values = result, result.drop_dims("checkpoint", errors="ignore").compute()
+        self.numbers = self.values.run.values
 
     def columns(self, numbers: np.ndarray, setting: Setting) -> Columns:
         """As of `Ends`."""
@@ -80,7 +80,8 @@ class ResultEnds:
                 shape = (len(rows), len(setting.checkpoints), *values.shape[2:])
                 taken = np.full(shape, np.nan, values.dtype)
             else:
-                taken = _places(name, values.values[rows]) if name in WORDS else values.values[rows]
+                own = self.values[name].values[rows]
+                taken = _places(name, own) if name in WORDS else own
             found[name] = np.ascontiguousarray(taken[..., :count]) if "parameter" in dims else taken
         return with_state_names(setting.rule, found)
 

@@ -32,12 +32,12 @@ class Remaining:
         self.changing = threading.Lock()
 
     def begin(self, key: Any, group: int, runs: int, now: float) -> None:
-        """A thread begins to train runs; `key` names them."""
+        """A thread, named by `key`, begins to train runs."""
         with self.changing:
             self.going[key] = Going(group, runs, now)
 
     def leave(self, key: Any, now: float | None) -> None:
-        """The thread has left them: finished, in what time they took, or given up, where `now` is None."""
+        """It has left them: finished, in what time they took, or given up, where `now` is None."""
         with self.changing:
             going = self.going.pop(key)
         if now is not None:

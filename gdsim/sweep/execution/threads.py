@@ -30,11 +30,6 @@ class Work(NamedTuple):
     width: int
     first: int
 
-    @property
-    def key(self) -> tuple[str, int]:
-        """What tells it from all other work."""
-        return self.chunk.name, self.first
-
     def batch(self, plan: Plan) -> Batch:
         """The runs."""
         return plan.batch_of(self.chunk, np.asarray(self.rows), self.values)
@@ -237,13 +232,13 @@ class Threads:
 
     def _timed(self, work: Work, batch: Batch) -> dict[str, np.ndarray]:
         """The columns of a batch's runs, whose time tells how long others will take."""
-        remaining, now = self.progress.remaining, None
-        remaining.begin(work.key, work.chunk.group, len(work.rows), time.perf_counter())
+        remaining, now, thread = self.progress.remaining, None, threading.get_ident()
+        remaining.begin(thread, work.chunk.group, len(work.rows), time.perf_counter())
         try:
             columns = self.trainer(work, batch, self.local.workspaces, self.stopping)
             now = time.perf_counter()
         finally:
-            remaining.leave(work.key, now)
+            remaining.leave(thread, now)
         return columns
 
     def _finish(self, gathering: Gathering) -> None:

@@ -176,10 +176,20 @@ def structure_key(cell: Cell, setting: Setting) -> str:
     return digest([type(cell.problem).__name__, cell.problem.structure(), rule, cell.batch, setting.dtype])
 
 
+def checked_lanes(lanes: Any) -> int | None:
+    """A lane width, or None for the number type's own."""
+    if lanes is None:
+        return None
+    if isinstance(lanes, bool) or not isinstance(lanes, int) or lanes not in (1, 2, 4, 8, 16, 32, 64):
+        raise ValueError(f"lanes must be a power of two from 1 to 64; {given(lanes)} was given")
+    return lanes
+
+
 def plan_of(sweep: Experiment, chunk_seconds: float = CHUNK_SECONDS, lanes: int | None = None) -> Plan:
     """The plan of a sweep."""
     if not isinstance(chunk_seconds, (int, float)) or not 0 < chunk_seconds <= MOST_SECONDS:
         raise ValueError(f"chunk_seconds must be a positive number of at most {MOST_SECONDS:g}; {given(chunk_seconds)} was given")
+    lanes = checked_lanes(lanes)
     cells = cells_of(sweep)
     grouped: dict[str, list[int]] = {}
     for number, cell in enumerate(cells):

@@ -51,7 +51,7 @@ def steps_between_looks(result: Any, numbers: np.ndarray) -> np.ndarray | None:
     if stop is not None and stop.every is not None:
         return np.full(len(numbers), stop.every)
     cells = cells_of(sweep)
-    return np.array([_epoch_of(cells[n], drop_last=sweep.drop_last or sweep.shuffle == "replacement") for n in numbers])
+    return np.array([_epoch_of(cells[n], drop_last=sweep.drop_last) for n in numbers])
 
 
 def _epoch_of(cell: Any, *, drop_last: bool) -> int:

@@ -12,7 +12,7 @@ from gdsim.store.shards import Shard, verify_once
 from gdsim.store.summaries import apart, read_summary
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.stored import experiment_in
-from gdsim.sweep.planning.plan import Plan, plan_of
+from gdsim.sweep.planning.plan import MOST_SECONDS, Plan, plan_of
 from gdsim.sweep.results.dataset import MOST_IN_MEMORY, dataset, lacking, remembered
 from gdsim.sweep.results.index import Index, StoredColumn, index_of
 from gdsim.sweep.results.summaries import merged, summary_dataset
@@ -80,7 +80,7 @@ def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) 
     """
     store = Store(path)
     sweep = experiment_in(store) if sweep is None else sweep
-    plan = plan_of(sweep)
+    plan = plan_of(sweep, MOST_SECONDS)  # as its own chunks are not asked for
     found = store.find()
     if found.damaged:
         raise DamagedFolderError(f"{found.damaged[0]}; run the experiment again, which sets it aside and trains its runs anew")
