@@ -99,7 +99,7 @@ STOPS = {
     "Plateau of batches": gd.Plateau(1, 0.01, batches=True),
     "Target": gd.Target([0.4, 0.3]),
     "RelativeTarget": gd.RelativeTarget(0.6),
-    "SmallGradient": gd.SmallGradient(0.08),
+    "SmallGradient": gd.SmallGradient(0.05),
     "SmallStep": gd.SmallStep(1e-2),
 }
 

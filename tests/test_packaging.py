@@ -58,7 +58,7 @@ def test_the_citation_is_of_this_version():
 # What gdsim uses of Numba that Numba does not promise to keep. Whoever adds a name runs the tests with the next Numba too.
 NUMBA = {
     "numba.core": "config types", "numba.core.compiler": "CompileResult CompilerBase _LowerResult",
-    "numba.core.compiler_machinery": "PassManager register_pass", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",
+    "numba.core.compiler_machinery": "PassManager register_pass", "numba.core.errors": "NumbaError", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",
     "numba.core.typed_passes": "AnnotateTypes IRLegalization NativeLowering NoPythonBackend NopythonTypeInference PreLowerStripPhis",
     "numba.core.typing.templates": "infer_global make_intrinsic_template signature",
     "numba.core.untyped_passes":

@@ -49,7 +49,7 @@ def listed(kind: str) -> list[Entry]:
 
     >>> print(listed("optimizers")[0])
     sgd: lr = 0.01, convention = "lecture"
-        Stochastic gradient descent, w - eta g: gradient descent with `batch=None`
+        Stochastic gradient descent, w - eta g; with `batch=None` gradient descent
         (Robbins and Monro 1951).
     """
     if kind == "data":
