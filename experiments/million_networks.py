@@ -6,7 +6,7 @@ all you need"). Of both kinds the figure has the accuracy on 2000 points that no
 middle nine tenths. What was guessed generalises a little worse than what was trained, and gains with the width as
 that does: much of it, not all, lies in the volume of the solutions and not in the way to them.
 
-Takes 5 minutes on two cores, and 1.5 GB. Ends in results/million_networks/million_networks.png.
+Takes 3 minutes on two cores, and 1.5 GB. Ends in results/million_networks/million_networks.png.
 """
 
 import matplotlib.figure
