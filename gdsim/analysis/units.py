@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.kernels.layout import steps_per_epoch
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.words import given, nearest
@@ -51,5 +52,5 @@ def _samples(sweep: Any, cell: Cell, unit: str) -> tuple[float, float, float, fl
     count = len(cell.problem.data.X)
     batch = cell.batch or count
     dropped = cell.batch is None or sweep.shuffle == "replacement" or sweep.drop_last
-    epoch = count // batch if dropped else -(-count // batch)
+    epoch = steps_per_epoch(count, batch, dropped)
     return epoch, batch, epoch * batch if dropped else count, 1.0 if unit == "samples" else gradients / count

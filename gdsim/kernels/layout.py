@@ -227,10 +227,15 @@ def table_of(X: np.ndarray, targets: np.ndarray, dtype: Any) -> Table:
     return Table(matrix.ravel(), pitch, features, columns, count)
 
 
+def steps_per_epoch(samples: int, batch: int, drop_last: bool) -> int:
+    """How many batches an epoch has; the last may be short unless it is dropped."""
+    return max(1, samples // batch if drop_last else -(-samples // batch))
+
+
 def feed_of(table: Table | None, batch: int | None, drop_last: bool, seed: int, dtype: Any) -> Feed:
     """How steps draw from a table; `batch` None is the whole of it. Without a table there are no samples."""
     if table is None:
         return Feed(np.zeros(0, dtype), 0, 0, 0, 0, 0, 1, seed_words(seed))
     size = table.samples if batch is None else batch
-    steps = max(1, table.samples // size if drop_last else -(-table.samples // size))
+    steps = steps_per_epoch(table.samples, size, drop_last)
     return Feed(table.matrix, table.pitch, table.features, table.columns, table.samples, size, steps, seed_words(seed))

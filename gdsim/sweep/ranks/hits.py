@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Spaced, values
+from gdsim.kernels.layout import steps_per_epoch
 from gdsim.stops import Target
 from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.results.dataset import sweep_behind
@@ -58,8 +59,7 @@ def _epoch_of(cell: Any, *, drop_last: bool) -> int:
     """The steps of an epoch; one where every step sees all samples."""
     if cell.batch is None or cell.problem.data is None:
         return 1
-    count = len(cell.problem.data.X)
-    return max(1, count // cell.batch if drop_last else -(-count // cell.batch))
+    return steps_per_epoch(len(cell.problem.data.X), cell.batch, drop_last)
 
 
 def times_met(result: Any, losses: np.ndarray) -> Met:
