@@ -17,7 +17,7 @@ from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
-from gdsim.kernels.state import JobSpec, LaneTable, Pack, Runs, Scores, Snapshots, Watch
+from gdsim.kernels.state import JobSpec, LaneTable, Monitor, Pack, Runs, Scores, Snapshots
 from gdsim.kernels.training import Evaluations, Job
 from gdsim.lanes.compiler import Closed, address_of, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of, zeros
@@ -27,7 +27,7 @@ REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two ser
 WEIGHT_BOUND = 1e8
 
 
-class Watches(NamedTuple):
+class Monitors(NamedTuple):
     """What lanes look at in every step: the loss of their own step, their gradient, the length of the step."""
 
     target: bool
@@ -51,7 +51,7 @@ class Structure(NamedTuple):
     reports_stored: bool
     needs_norm: bool
     climbs: bool
-    watches: Watches
+    monitors: Monitors
     title: str
 
 
@@ -79,7 +79,7 @@ class Keeps(NamedTuple):
 
 def fits_alone(structure: Structure) -> bool:
     """Whether one run of a structure may have all lanes: networks whose rule uses each gradient as it is made, and looks at nothing but the largest weight."""
-    return isinstance(structure.layout, NetworkLayout) and not (structure.is_written_out or structure.needs_norm or structure.climbs or structure.watches.step)
+    return isinstance(structure.layout, NetworkLayout) and not (structure.is_written_out or structure.needs_norm or structure.climbs or structure.monitors.step)
 
 
 def lane_parts(width: int) -> dict[str, int]:
@@ -141,7 +141,7 @@ class Kernels:
             **self._parts(), **dict(s.parts), **SHUFFLES[s.shuffle]._asdict(),
             "NUMBERS": s.numbers, "NUMBER_COUNT": len(s.numbers._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
             "penalized": with_penalty if s.has_penalty else without_penalty, "HAS_PENALTY": s.has_penalty, "NEEDS_NORM": s.needs_norm, "CLIMBS": s.climbs, "TWO_PASSES": s.needs_norm or s.climbs,
-            **{f"WATCHES_{n.upper()}": value for n, value in s.watches._asdict().items()},
+            **{f"MONITORS_{n.upper()}": value for n, value in s.monitors._asdict().items()},
         }  # fmt: skip
         if isinstance(self.layout, NetworkLayout):
             layers = tuple(tuple(map(int, row[:4])) for row in self.layout.layers)
@@ -236,13 +236,13 @@ class Kernels:
         s, lanes, word = self.structure, self._lanes, np.uint32
         bits = np.uint64 if self.dtype == np.float64 else np.uint32
         full = lambda value: np.full(self.width, value, self.dtype)  # noqa: E731
-        watch = Watch(
+        monitor = Monitor(
             active=lanes(1, word), flags=lanes(1, word), due=lanes(1, word), largest=lanes(1, bits), best=full(np.inf), loss=lanes(1),
             loss_bound=full(np.inf), target=full(-np.inf), gradient=full(-1), weight_bound=full(WEIGHT_BOUND).view(bits),
             step_tolerance=full(-1), moved=lanes(1), size=lanes(1), still=lanes(1, word), times=lanes(1, word) + word(1), total=lanes(1), seen=lanes(1),
         )  # fmt: skip
         size = self.layout.size
-        return Pack(lanes(size), lanes(size * s.slots), lanes(s.carry), lanes(len(s.numbers._fields)), lanes(1, word), lanes(1, word), watch)
+        return Pack(lanes(size), lanes(size * s.slots), lanes(s.carry), lanes(len(s.numbers._fields)), lanes(1, word), lanes(1, word), monitor)
 
     def new_scores(self) -> Scores:
         """Room for the scores of a pack."""

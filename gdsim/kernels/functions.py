@@ -10,15 +10,15 @@ from gdsim.kernels.parts import (
     CARRY_COUNT,
     CLIMBS,
     COLUMN_COUNT,
+    MONITORS_GRADIENT,
+    MONITORS_STEP,
+    MONITORS_TARGET,
     NEEDS_NORM,
     NUMBER_COUNT,
     NUMBERS,
     PACK_WIDTH,
     PARAMETER_COUNT,
     SLOT_TOTAL,
-    WATCHES_GRADIENT,
-    WATCHES_STEP,
-    WATCHES_TARGET,
     batch_gradient,
     job_model,
     job_pack,
@@ -100,30 +100,30 @@ class Running(NamedTuple):
 
 def taken_up(pack: Any, at: Any) -> Any:
     """(what is known of the lanes from `at`, where they are)."""
-    watch = pack.watch
+    monitor = pack.monitor
     known = Known(
         at, NUMBERS(*load_row(pack.numbers, at, PACK_WIDTH, NUMBER_COUNT, WIDTH)),
-        load(pack.start, at, WIDTH), load(pack.step, at, WIDTH), load(watch.loss_bound, at, WIDTH), load(watch.weight_bound, at, WIDTH),
-        load(watch.target, at, WIDTH), load(watch.gradient, at, WIDTH),
+        load(pack.start, at, WIDTH), load(pack.step, at, WIDTH), load(monitor.loss_bound, at, WIDTH), load(monitor.weight_bound, at, WIDTH),
+        load(monitor.target, at, WIDTH), load(monitor.gradient, at, WIDTH),
     )  # fmt: skip
     x = load_row(pack.weights, at, PACK_WIDTH, PARAMETER_COUNT, WIDTH)
     slots, carry = load_row(pack.slots, at, PACK_WIDTH, SLOT_TOTAL, WIDTH), load_row(pack.carry, at, PACK_WIDTH, CARRY_COUNT, WIDTH)
-    return known, Running(x, slots, carry, load(watch.best, at, WIDTH), load(watch.still, at, WIDTH))
+    return known, Running(x, slots, carry, load(monitor.best, at, WIDTH), load(monitor.still, at, WIDTH))
 
 
 def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
     """(the lanes after one more step, what has happened: GOES_ON, or a run has ended before or after the step's update)."""
-    model, feed, watch = job
+    model, feed, monitor = job
     loss, gradient = batch_gradient(model, feed, run.x, known.start, known.first + done)
     ends, best = ~(loss <= known.bound), run.best
-    if WATCHES_TARGET:
+    if MONITORS_TARGET:
         best = where(loss < best, loss, best)
         ends = ends | (loss <= known.target)
-    if WATCHES_GRADIENT:
+    if MONITORS_GRADIENT:
         ends = ends | (largest_of(gradient) <= known.flat * (1.0 + absolute(loss)))
     if seldom(any(ends)):
-        found = ends & (load(watch.active, known.at, WIDTH) != 0)
-        flag_loss(watch, known.at, loss, found)
+        found = ends & (load(monitor.active, known.at, WIDTH) != 0)
+        flag_loss(monitor, known.at, loss, found)
         if any(found):
             return Running(run.x, run.slots, run.carry, best, run.still), ENDED_BEFORE
     step, carry = step_at(known.h, known.first + (done + 1), run.carry)
@@ -135,14 +135,14 @@ def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
         step = with_whole_gradient(step, sqrt(squares_of(gradient)), loss)
     x, slots, motion = update_row(run.x, gradient, run.slots, step, new_motion())
     ended, still = motion.largest > known.heaviest, run.still
-    if WATCHES_STEP:
-        small, still = smaller_steps(watch, known.at, motion, still)
+    if MONITORS_STEP:
+        small, still = smaller_steps(monitor, known.at, motion, still)
         ended = ended | small
-        store_motion(watch, known.at, motion)
+        store_motion(monitor, known.at, motion)
     after = Running(x, slots, carry, best, still)
     if seldom(any(ended)):
-        found = ended & (load(watch.active, known.at, WIDTH) != 0)
-        flag_motion(watch, known.at, motion.largest, found)
+        found = ended & (load(monitor.active, known.at, WIDTH) != 0)
+        flag_motion(monitor, known.at, motion.largest, found)
         if any(found):
             return after, ENDED_AFTER
     return after, GOES_ON
@@ -150,9 +150,9 @@ def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
 
 def put_down(pack: Any, known: Any, run: Any, done: Any) -> None:
     """Stores lanes that have made `done` steps."""
-    watch, at = pack.watch, known.at
-    store(watch.still, at, run.still)
-    store(watch.best, at, run.best)
+    monitor, at = pack.monitor, known.at
+    store(monitor.still, at, run.still)
+    store(monitor.best, at, run.best)
     store(pack.step, at, known.first + done)
     store_row(pack.carry, at, PACK_WIDTH, run.carry)
     store_row(pack.weights, at, PACK_WIDTH, run.x)
@@ -167,7 +167,7 @@ def advance_of(registers: int) -> Any:
     and while one waits for its sums the next has something to do.
     """
     each = range(registers)
-    lines = ["def advance(table, steps):", "    pack, done = job_pack(table), 0", "    job = job_model(table), job_training_feed(table), pack.watch"]
+    lines = ["def advance(table, steps):", "    pack, done = job_pack(table), 0", "    job = job_model(table), job_training_feed(table), pack.monitor"]
     lines += [f"    known{i}, run{i} = taken_up(pack, {i} * WIDTH)" for i in each]
     lines += [f"    end{i} = GOES_ON" for i in each]
     lines += ["    while done < steps:"]

@@ -6,7 +6,7 @@ weights in `model.gradients` and gives the loss of a step's batch; `fill_whole_g
 
 from typing import Any
 
-from gdsim.kernels.parts import CLIMBS, NEEDS_NORM, NUMBER_COUNT, NUMBERS, WATCHES_GRADIENT, job_model, job_pack, job_training_feed, penalized
+from gdsim.kernels.parts import CLIMBS, MONITORS_GRADIENT, NEEDS_NORM, NUMBER_COUNT, NUMBERS, job_model, job_pack, job_training_feed, penalized
 from gdsim.kernels.penalty import penalized_gradient, penalty_and
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_motion, stops_here, update_weight, with_whole_gradient
@@ -58,12 +58,12 @@ def sizes_of(gradients: Any) -> Any:
 
 def is_flat(pack: Any, gradients: Any, loss: Any) -> Any:
     """Whether a lane's gradient is small enough to end its run; the flags say so."""
-    watch = pack.watch
-    active = load(watch.active, 0, WIDTH) != 0
+    monitor = pack.monitor
+    active = load(monitor.active, 0, WIDTH) != 0
     _, largest = sizes_of(gradients)
-    flat = active & (largest <= load(watch.gradient, 0, WIDTH) * (1.0 + absolute(loss)))
+    flat = active & (largest <= load(monitor.gradient, 0, WIDTH) * (1.0 + absolute(loss)))
     if any(flat):
-        flag_loss(watch, 0, loss, flat)
+        flag_loss(monitor, 0, loss, flat)
         return True
     return False
 
@@ -93,10 +93,10 @@ def advance(table: Any, steps: Any) -> Any:
         number = load(pack.step, 0, WIDTH)
         step, carry = begin_step(pack)
         loss = fill_gradient(model, pack.weights, feed, start, number)
-        if stops_here(pack.watch, loss):
+        if stops_here(pack.monitor, loss):
             return done
         add_penalty(model, pack.weights, step)
-        if WATCHES_GRADIENT and is_flat(pack, model.gradients, loss):
+        if MONITORS_GRADIENT and is_flat(pack, model.gradients, loss):
             return done
         if CLIMBS:
             climb(model, pack)

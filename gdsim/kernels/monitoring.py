@@ -12,11 +12,11 @@ from gdsim.lanes.types import Address
 
 def restore_monitor(table: Address, lane: int, run: int) -> None:
     """Gives a lane what its run had seen where it begins: nothing, or what was saved at an earlier end."""
-    watch, lanes, runs = job_pack(table).watch, job_lanes(table), job_runs(table)
+    monitor, lanes, runs = job_pack(table).monitor, job_lanes(table), job_runs(table)
     kept = len(runs.loss_sum) > 0
-    watch.total[lane] = runs.loss_sum[run] if kept else 0
-    watch.seen[lane] = runs.samples_seen[run] if kept else 0
-    watch.still[lane] = np.uint32(runs.small_steps[run]) if kept else 0
+    monitor.total[lane] = runs.loss_sum[run] if kept else 0
+    monitor.seen[lane] = runs.samples_seen[run] if kept else 0
+    monitor.still[lane] = np.uint32(runs.small_steps[run]) if kept else 0
     lanes.reference_step[lane] = -1
     if kept and len(runs.references) > 0 and runs.steps_since_reference[run] >= 0:
         lanes.reference_step[lane] = runs.first_step[run] - np.int64(runs.steps_since_reference[run])
@@ -29,12 +29,12 @@ def restore_monitor(table: Address, lane: int, run: int) -> None:
 def save_monitor(table: Address, lane: int, run: int) -> None:
     """Saves what a lane and its stops have seen of a run whose budget is used up, so that it can go on."""
     pack, lanes, runs, spec = job_pack(table), job_lanes(table), job_runs(table), job_spec(table)
-    watch, stops = pack.watch, len(spec.stop_kind)
+    monitor, stops = pack.monitor, len(spec.stop_kind)
     if len(runs.end_stop_best) > 0:
         for k in range(run * stops, (run + 1) * stops):
             runs.end_stop_best[k], runs.end_stop_waited[k] = runs.stop_best[k], runs.stop_waited[k]
     if len(runs.loss_sum) > 0:
-        runs.loss_sum[run], runs.samples_seen[run], runs.small_steps[run] = watch.total[lane], watch.seen[lane], watch.still[lane]
+        runs.loss_sum[run], runs.samples_seen[run], runs.small_steps[run] = monitor.total[lane], monitor.seen[lane], monitor.still[lane]
         has_reference = lanes.reference_step[lane] >= 0
         runs.steps_since_reference[run] = np.int64(pack.step[lane]) - lanes.reference_step[lane] if has_reference else -1
         if len(runs.references) > 0 and has_reference:

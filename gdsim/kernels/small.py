@@ -9,7 +9,7 @@ import itertools
 from typing import Any
 
 from gdsim.kernels.network import TILE, layer_at
-from gdsim.kernels.parts import NEEDS_NORM, TWO_PASSES, WATCHES_MEAN
+from gdsim.kernels.parts import MONITORS_MEAN, NEEDS_NORM, TWO_PASSES
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import stops_here, store_motion, stored_motion, update_weight
 from gdsim.kernels.supervised import note_loss, sample_at, shared_loss
@@ -30,13 +30,13 @@ LOSS = """    for b in range(feed.batch):
         total = total + shared_loss(sample_at(network, feed, b), size > b, share)"""
 STOP = """    total = total_of(added(Sum(nothing, nothing), total))
     if NEEDS_NORM:
-        store(pack.watch.loss, 0, total / samples)
+        store(pack.monitor.loss, 0, total / samples)
     if looks:
-        if stops_here(pack.watch, total / samples):
+        if stops_here(pack.monitor, total / samples):
             return True
-        if WATCHES_MEAN:
+        if MONITORS_MEAN:
             note_loss(network, pack, total, samples)
-    motion = stored_motion(pack.watch)"""
+    motion = stored_motion(pack.monitor)"""
 
 
 def inputs_of(index: int, inputs: int) -> list[str]:
@@ -110,11 +110,11 @@ def learn_of(layers: tuple[tuple[int, int, int, int], ...], biases: bool) -> Any
         lines.append(f"        store(network.gradients, {place} * WIDTH, g{name})")
         lines.append("    else:")
         lines.append(f"        motion = update_weight(pack, step, motion, {place}, g{name}, {is_weight})")
-    lines += ["    store_motion(pack.watch, 0, motion)", "    return False"]
+    lines += ["    store_motion(pack.monitor, 0, motion)", "    return False"]
     names = {
         "load": load, "WIDTH": WIDTH, "batch_size": batch_size, "splat": splat, "ZERO": ZERO, "as_type_of": as_type_of, "fill": fill, "fma_lanes": fma_lanes,
         "sample_at": sample_at, "shared_loss": shared_loss, "store": store, "activation": activation, "slope": slope, "stops_here": stops_here, "note_loss": note_loss,
         "total_of": total_of, "added": added, "Sum": Sum, "stored_motion": stored_motion, "store_motion": store_motion, "update_weight": update_weight,
-        "TWO_PASSES": TWO_PASSES, "NEEDS_NORM": NEEDS_NORM, "WATCHES_MEAN": WATCHES_MEAN, "KEEPS_SLOPES": KEEPS_SLOPES, "layer_at": layer_at,
+        "TWO_PASSES": TWO_PASSES, "NEEDS_NORM": NEEDS_NORM, "MONITORS_MEAN": MONITORS_MEAN, "KEEPS_SLOPES": KEEPS_SLOPES, "layer_at": layer_at,
     }  # fmt: skip
     return function_from("\n".join(lines), "learn_from_batch", names)

@@ -77,8 +77,8 @@ def take_snapshot(table: Address, lane: int, use: int, reason: int) -> None:
     if use & AT_LOOK:
         lanes.pending[lane] = 1
     run = lanes.run[lane]
-    if spec.target_stop > 0 and pack.watch.best[lane] < runs.best_loss[run]:
-        runs.best_loss[run] = pack.watch.best[lane]  # a lane that looks in every step has seen more
+    if spec.target_stop > 0 and pack.monitor.best[lane] < runs.best_loss[run]:
+        runs.best_loss[run] = pack.monitor.best[lane]  # a lane that looks in every step has seen more
 
 
 def queue_starts(table: Address) -> None:
@@ -246,10 +246,10 @@ def end_run(table: Address, snaps: Snapshots, place: int, reason: int) -> None:
 def free_lane(table: Address, lane: int) -> None:
     """Marks a lane as free: its steps count for no run until the next is loaded."""
     pack, lanes = job_pack(table), job_lanes(table)
-    watch = pack.watch
+    monitor = pack.monitor
     lanes.run[lane] = -1
     lanes.free[0] += 1
     lanes.pending[lane] = 0
-    watch.active[lane] = 0
-    watch.flags[lane] = 0
-    watch.due[lane] = FOREVER
+    monitor.active[lane] = 0
+    monitor.flags[lane] = 0
+    monitor.due[lane] = FOREVER

@@ -10,7 +10,7 @@ from gdsim.lanes.elementary import two_sum
 from gdsim.lanes.types import Count, Lane, Memory, Offset
 
 
-class Watch(NamedTuple):
+class Monitor(NamedTuple):
     """What is looked at in every step of every lane, and what was seen."""
 
     active: Memory  # uint32: whether the lane holds a run that goes on
@@ -41,7 +41,7 @@ class Pack(NamedTuple):
     numbers: Memory  # the hyperparameters and what follows from them
     start: Memory  # uint32
     step: Memory  # uint32: updates applied
-    watch: Watch
+    monitor: Monitor
 
 
 class LaneTable(NamedTuple):
@@ -123,9 +123,9 @@ class Runs(NamedTuple):
     end_carry: Memory  # [run, carry]
     end_stop_best: Memory  # [run, stop]: `stop_best` before a look that the budget's end alone made
     end_stop_waited: Memory  # [run, stop], likewise
-    loss_sum: Memory  # `Watch.total` where the run began, and at its end
-    samples_seen: Memory  # likewise `Watch.seen`
-    small_steps: Memory  # likewise `Watch.still`
+    loss_sum: Memory  # `Monitor.total` where the run began, and at its end
+    samples_seen: Memory  # likewise `Monitor.seen`
+    small_steps: Memory  # likewise `Monitor.still`
     steps_since_reference: Memory  # of Cycling's reference point; -1: it has none
     references: Memory  # [run, parameter]: that point
     stop_best: Memory  # [run, stop]: the best value that a stop has seen

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from gdsim.kernels.parts import (
     CARRY_COUNT,
+    MONITORS_STEP,
     NUMBER_COUNT,
     NUMBERS,
     SLOT_COUNT,
-    WATCHES_STEP,
     job_pack,
     job_reported,
     penalized,
@@ -24,7 +24,7 @@ from gdsim.lanes.types import Lane
 from gdsim.rules.parts import prepare, reported, update, with_gradient
 from gdsim.schedules.parts import rate
 
-# Why a lane needs attention: what `Watch.flags` says.
+# Why a lane needs attention: what `Monitor.flags` says.
 LOSS_BEYOND_BOUND, TARGET_REACHED, WEIGHTS_BEYOND_BOUND, GRADIENT_SMALL, STILL = 1, 2, 4, 8, 16
 
 
@@ -68,24 +68,24 @@ def new_motion() -> Any:
     return Motion(to_bits(nothing), nothing, nothing)
 
 
-def stored_motion(watch: Any) -> Any:
+def stored_motion(monitor: Any) -> Any:
     """The motion of a step that is made in several places."""
-    return Motion(load(watch.largest, 0, WIDTH), load(watch.moved, 0, WIDTH), load(watch.size, 0, WIDTH))
+    return Motion(load(monitor.largest, 0, WIDTH), load(monitor.moved, 0, WIDTH), load(monitor.size, 0, WIDTH))
 
 
-def store_motion(watch: Any, at: Any, motion: Any) -> None:
+def store_motion(monitor: Any, at: Any, motion: Any) -> None:
     """Keeps the motion of a step for the next place, and for whoever asks after the step."""
-    store(watch.largest, at, motion.largest)
-    if WATCHES_STEP:
-        store(watch.moved, at, motion.moved)
-        store(watch.size, at, motion.size)
+    store(monitor.largest, at, motion.largest)
+    if MONITORS_STEP:
+        store(monitor.moved, at, motion.moved)
+        store(monitor.size, at, motion.size)
 
 
 def moved(motion: Any, step: Any, old: Any, new: Any) -> Any:
     """The motion with one weight's update; `old` and `new` are (weight, slots)."""
     w, slots = new
     largest = largest_magnitude(motion.largest, w)
-    if not WATCHES_STEP:
+    if not MONITORS_STEP:
         return Motion(largest, motion.moved, motion.size)
     after = reported(w, slots, step.rule)
     way = after - reported(old[0], old[1], step.rule)
@@ -114,31 +114,31 @@ def update_weight(pack: Any, step: Any, motion: Any, place: Any, g: Any, is_weig
     return moved(motion, step, old, new)
 
 
-def flag_loss(watch: Any, at: Any, loss: Any, ends: Any) -> None:
+def flag_loss(monitor: Any, at: Any, loss: Any, ends: Any) -> None:
     """Flags the lanes from `at` that the loss of a step ends before its update: beyond its bound, at its target, or else at a small gradient."""
-    flags = load(watch.flags, at, WIDTH)
+    flags = load(monitor.flags, at, WIDTH)
     none = flags * 0
-    beyond, reached = ~(loss <= load(watch.loss_bound, at, WIDTH)), loss <= load(watch.target, at, WIDTH)
+    beyond, reached = ~(loss <= load(monitor.loss_bound, at, WIDTH)), loss <= load(monitor.target, at, WIDTH)
     why = where(beyond, none + LOSS_BEYOND_BOUND, where(reached, none + TARGET_REACHED, none + GRADIENT_SMALL))
-    store(watch.flags, at, where(ends, why, flags))
+    store(monitor.flags, at, where(ends, why, flags))
 
 
-def flag_motion(watch: Any, at: Any, largest: Any, ends: Any) -> None:
+def flag_motion(monitor: Any, at: Any, largest: Any, ends: Any) -> None:
     """Flags the lanes from `at` that a step's update ends: a weight beyond its bound, or else hardly any movement."""
-    flags = load(watch.flags, at, WIDTH)
-    beyond = largest > load(watch.weight_bound, at, WIDTH)
-    store(watch.flags, at, where(ends, where(beyond, flags * 0 + WEIGHTS_BEYOND_BOUND, flags * 0 + STILL), flags))
+    flags = load(monitor.flags, at, WIDTH)
+    beyond = largest > load(monitor.weight_bound, at, WIDTH)
+    store(monitor.flags, at, where(ends, where(beyond, flags * 0 + WEIGHTS_BEYOND_BOUND, flags * 0 + STILL), flags))
 
 
 @default_part
-def stops_here(watch: Any, loss: Any) -> Any:
+def stops_here(monitor: Any, loss: Any) -> Any:
     """Whether the loss of a step's batch ends a run before its update; the flags say which and why."""
-    best = load(watch.best, 0, WIDTH)
-    store(watch.best, 0, where(loss < best, loss, best))
-    active = load(watch.active, 0, WIDTH) != 0
-    ends = active & (~(loss <= load(watch.loss_bound, 0, WIDTH)) | (loss <= load(watch.target, 0, WIDTH)))
+    best = load(monitor.best, 0, WIDTH)
+    store(monitor.best, 0, where(loss < best, loss, best))
+    active = load(monitor.active, 0, WIDTH) != 0
+    ends = active & (~(loss <= load(monitor.loss_bound, 0, WIDTH)) | (loss <= load(monitor.target, 0, WIDTH)))
     if any(ends):
-        flag_loss(watch, 0, loss, ends)
+        flag_loss(monitor, 0, loss, ends)
         return True
     return False
 
@@ -146,28 +146,28 @@ def stops_here(watch: Any, loss: Any) -> Any:
 @default_part
 def end_step(pack: Any, carry: Any, motion: Any) -> Any:
     """Puts a finished step away; whether it ends a run: its weights are beyond their bound, or hardly moved."""
-    watch = pack.watch
+    monitor = pack.monitor
     store_row(pack.carry, 0, WIDTH, carry)
     store(pack.step, 0, load(pack.step, 0, WIDTH) + 1)
-    active = load(watch.active, 0, WIDTH) != 0
-    ends = active & (motion.largest > load(watch.weight_bound, 0, WIDTH))
-    if WATCHES_STEP:
-        small, still = smaller_steps(watch, 0, motion, load(watch.still, 0, WIDTH))
-        store(watch.still, 0, still)
+    active = load(monitor.active, 0, WIDTH) != 0
+    ends = active & (motion.largest > load(monitor.weight_bound, 0, WIDTH))
+    if MONITORS_STEP:
+        small, still = smaller_steps(monitor, 0, motion, load(monitor.still, 0, WIDTH))
+        store(monitor.still, 0, still)
         ends = ends | (active & small)
     if any(ends):
-        flag_motion(watch, 0, motion.largest, ends)
+        flag_motion(monitor, 0, motion.largest, ends)
         return True
     return False
 
 
-def smaller_steps(watch: Any, at: Any, motion: Any, still: Any) -> Any:
+def smaller_steps(monitor: Any, at: Any, motion: Any, still: Any) -> Any:
     """(whether the weights have hardly moved for long enough, for how many steps): |step| <= tolerance (1 + |w|), `times` in a row."""
-    tolerance = load(watch.step_tolerance, at, WIDTH)
+    tolerance = load(monitor.step_tolerance, at, WIDTH)
     reach = tolerance * (1.0 + sqrt(motion.size))
     small = (motion.moved <= reach * reach) & (tolerance >= 0.0)
     still = where(small, still + 1, still * 0)
-    return small & (still >= load(watch.times, at, WIDTH)), still
+    return small & (still >= load(monitor.times, at, WIDTH)), still
 
 
 def report_all(table: Any, steps: Any) -> Any:

@@ -11,12 +11,12 @@ from gdsim.kernels.network import BLOCK, TILE, Matrix, backward, forward, layer_
 from gdsim.kernels.parts import (
     CLIMBS,
     HAS_PENALTY,
+    MONITORS_MEAN,
     NEEDS_NORM,
     NUMBER_COUNT,
     NUMBERS,
     RUNS,
     TWO_PASSES,
-    WATCHES_MEAN,
     job_feed,
     job_model,
     job_out,
@@ -68,13 +68,13 @@ def update_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_
         keep_tile(network, job, goal, shape, numbers, is_weight)
         return
     rows, columns = shape
-    motion = stored_motion(job.pack.watch)
+    motion = stored_motion(job.pack.monitor)
     for row in range(rows):
         for column in range(columns):
             there = goal.offset + row * goal.row_step + column * WIDTH
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
             motion = update_weight(job.pack, job.step, motion, there // WIDTH, g, is_weight)
-    store_motion(job.pack.watch, 0, motion)
+    store_motion(job.pack.monitor, 0, motion)
 
 
 def keep_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
@@ -93,8 +93,8 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
         nothing = splat(ZERO, WIDTH)
         penalty = (nothing, nothing) if CLIMBS else (step.l1, step.l2)  # which `come_down` has added
         norm = sqrt(penalty_and_norm(network, pack.weights, penalty, True).norm)
-        step = with_whole_gradient(step, norm, load(pack.watch.loss, 0, WIDTH))
-    motion = stored_motion(pack.watch)
+        step = with_whole_gradient(step, norm, load(pack.monitor.loss, 0, WIDTH))
+    motion = stored_motion(pack.monitor)
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
         for unit in range(layer.units):
@@ -102,7 +102,7 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
                 place, is_weight = place_in(layer, unit, column)
                 g = load(network.gradients, place * WIDTH, WIDTH)
                 motion = update_weight(pack, step, motion, place, g, is_weight and not CLIMBS)
-    store_motion(pack.watch, 0, motion)
+    store_motion(pack.monitor, 0, motion)
 
 
 def climb(network: Any, pack: Any, step: Any) -> None:
@@ -136,8 +136,8 @@ def come_down(network: Any, pack: Any, step: Any) -> None:
 def penalize_loss(network: Any, pack: Any, step: Any) -> None:
     """Adds the penalty at the weights, l1 |w|_1 + l2 |w|^2 / 2, to the loss of the step's batch."""
     sizes = penalty_and_norm(network, pack.weights, (step.l1, step.l2), False)
-    loss = load(pack.watch.loss, 0, WIDTH)
-    store(pack.watch.loss, 0, penalized_loss(loss, sizes.magnitudes, sizes.squares, step.l1, step.l2))
+    loss = load(pack.monitor.loss, 0, WIDTH)
+    store(pack.monitor.loss, 0, penalized_loss(loss, sizes.magnitudes, sizes.squares, step.l1, step.l2))
 
 
 def sample_at(network: Any, feed: Any, number: Any) -> Any:
@@ -204,11 +204,11 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, key: Any, step: Any, lo
         left = across(where(size > first, size - first, size * 0), WIDTH)
         total = added(total, block_loss(network, feed, inputs, (count, left), share))
         if NEEDS_NORM and first + count == feed.batch:
-            store(pack.watch.loss, 0, total_of(total) / samples)
+            store(pack.monitor.loss, 0, total_of(total) / samples)
         if looks and first + count == feed.batch:
-            if stops_here(pack.watch, total_of(total) / samples):
+            if stops_here(pack.monitor, total_of(total) / samples):
                 return True
-            if WATCHES_MEAN:
+            if MONITORS_MEAN:
                 note_loss(network, pack, total_of(total), samples)
         backward(network, pack.weights, Job(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step), inputs)
     return False
@@ -217,13 +217,13 @@ def learn_from_batch(network: Any, pack: Any, feed: Any, key: Any, step: Any, lo
 @default_part
 def note_loss(network: Any, pack: Any, total: Any, samples: Any) -> None:
     """Adds a batch, the sum of its losses and the penalty at the weights before its step, to those of its epoch."""
-    watch, h = pack.watch, NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
+    monitor, h = pack.monitor, NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
     if HAS_PENALTY:
         l1, l2 = h.penalty_l1, h.penalty_l2
         sizes = penalty_and_norm(network, pack.weights, (l1, l2), False)
         total = penalized_loss(total, sizes.magnitudes, sizes.squares, samples * l1, samples * l2)
-    store(watch.total, 0, load(watch.total, 0, WIDTH) + total)
-    store(watch.seen, 0, load(watch.seen, 0, WIDTH) + samples)
+    store(monitor.total, 0, load(monitor.total, 0, WIDTH) + total)
+    store(monitor.seen, 0, load(monitor.seen, 0, WIDTH) + samples)
 
 
 def advance(table: Any, steps: Any) -> Any:
@@ -231,7 +231,7 @@ def advance(table: Any, steps: Any) -> Any:
     pack, feed, network = job_pack(table), job_training_feed(table), job_model(table).step
     for done in range(steps):
         step, carry = begin_step(pack)
-        store_motion(pack.watch, 0, new_motion())
+        store_motion(pack.monitor, 0, new_motion())
         if learn_from_batch(network, pack, feed, (), step, True):
             return done
         if CLIMBS:
@@ -243,7 +243,7 @@ def advance(table: Any, steps: Any) -> Any:
             come_down(network, pack, step)
         if feed.batch > BLOCK or TWO_PASSES:
             update_all(network, pack, step)
-        if end_step(pack, carry, stored_motion(pack.watch)):
+        if end_step(pack, carry, stored_motion(pack.monitor)):
             return done + 1
     return steps
 

@@ -39,11 +39,11 @@ from gdsim.kernels.state import (
     PACK_STEPS,
     JobSpec,
     LaneTable,
+    Monitor,
     Pack,
     Runs,
     Scores,
     Snapshots,
-    Watch,
     slot_place,
 )  # fmt: skip
 from gdsim.kernels.steps import GRADIENT_SMALL, STILL, TARGET_REACHED
@@ -134,12 +134,12 @@ def load_run(table: Address, lane: int, run: int) -> None:
     began = runs.first_step[run]
     pack.start[lane] = runs.start[run]
     pack.step[lane] = began
-    watch = pack.watch
-    watch.active[lane] = 1
-    watch.flags[lane] = 0
-    watch.best[lane] = INFINITY
-    watch.loss_bound[lane] = runs.loss_bound[run]
-    watch.target[lane] = next_target(table, run) if spec.target_stop > 0 else -INFINITY
+    monitor = pack.monitor
+    monitor.active[lane] = 1
+    monitor.flags[lane] = 0
+    monitor.best[lane] = INFINITY
+    monitor.loss_bound[lane] = runs.loss_bound[run]
+    monitor.target[lane] = next_target(table, run) if spec.target_stop > 0 else -INFINITY
     lanes.run[lane] = run
     lanes.pending[lane] = 0
     lanes.checkpoint[lane] = 0
@@ -170,7 +170,7 @@ def set_due(table: Address, lane: int) -> None:
         due = min(due, spec.checkpoints[checkpoint])
     if lanes.reference_step[lane] >= 0:
         due = min(due, step + 1)
-    pack.watch.due[lane] = due
+    pack.monitor.due[lane] = due
 
 
 @shared
@@ -202,14 +202,14 @@ def finish_run(table: Address, lane: int, reason: int) -> None:
 def handle_lane(table: Address, lane: int) -> None:
     """Handles what a lane was flagged for in the last step, or else the event that is due."""
     pack, lanes, spec = job_pack(table), job_lanes(table), job_spec(table)
-    watch = pack.watch
+    monitor = pack.monitor
     run = lanes.run[lane]
     if lanes.pending[lane] == 1:  # a look that may have ended the run before
         evaluate_snapshots(table, False)
         if lanes.run[lane] != run:
             return
-    flags, step = watch.flags[lane], np.int64(pack.step[lane])
-    watch.flags[lane] = 0
+    flags, step = monitor.flags[lane], np.int64(pack.step[lane])
+    monitor.flags[lane] = 0
     if flags == TARGET_REACHED:
         meet_target(table, lane, step)
     elif flags == GRADIENT_SMALL:
@@ -226,14 +226,14 @@ def meet_target(table: Address, lane: int, step: Step) -> None:
     """Records the targets that a lane's loss has met; the lowest ends the run, or else the next one is set."""
     pack, lanes, runs, spec = job_pack(table), job_lanes(table), job_runs(table), job_spec(table)
     targets, run = spec.targets, lanes.run[lane]
-    loss = pack.watch.target[lane]
+    loss = pack.monitor.target[lane]
     for k in range(len(targets)):
         if targets[k] == loss:
             runs.reached[run * len(targets) + k] = step
     if loss <= targets[len(targets) - 1]:
         finish_run(table, lane, spec.target_stop)
     else:
-        pack.watch.target[lane] = next_target(table, run)
+        pack.monitor.target[lane] = next_target(table, run)
 
 
 def handle_due_event(table: Address, lane: int, step: Step) -> None:
@@ -271,10 +271,10 @@ def stop_without_loss(table: Address, lane: int, run: int, step: Step) -> int:
     for stop in range(len(spec.stop_kind)):
         kind, tolerance = spec.stop_kind[stop], spec.stop_limit[stop]
         if kind == SMALL_STEP and spec.step_stop == 0 and is_look_of(runs, spec, run, step, stop):
-            size = pack.watch.size[lane] ** 0.5
-            if pack.watch.moved[lane] ** 0.5 <= tolerance * (1.0 + size):
+            size = pack.monitor.size[lane] ** 0.5
+            if pack.monitor.moved[lane] ** 0.5 <= tolerance * (1.0 + size):
                 return stop + 1
-        if kind == EPOCH_PLATEAU and pack.watch.seen[lane] > 0 and is_look_of(runs, spec, run, step, stop) and epoch_ends_run(table, lane, run, step, stop):
+        if kind == EPOCH_PLATEAU and pack.monitor.seen[lane] > 0 and is_look_of(runs, spec, run, step, stop) and epoch_ends_run(table, lane, run, step, stop):
             return stop + 1
         if kind == CYCLING:
             if lanes.reference_step[lane] >= 0 and has_returned(table, lane, step, tolerance):
@@ -286,17 +286,17 @@ def stop_without_loss(table: Address, lane: int, run: int, step: Step) -> int:
 
 def epoch_ends_run(table: Address, lane: int, run: int, step: Step, stop: int) -> bool:
     """Records the mean loss of an epoch's batches; True if the patience of Plateau is over."""
-    watch, runs, spec = job_pack(table).watch, job_runs(table), job_spec(table)
+    monitor, runs, spec = job_pack(table).monitor, job_runs(table), job_spec(table)
     every, began = spec.stop_every[stop], runs.first_step[run]
     epochs = len(runs.epoch_losses) // len(runs.reason)
-    mean = watch.total[lane] / watch.seen[lane]
+    mean = monitor.total[lane] / monitor.seen[lane]
     runs.epoch_losses[run * epochs + (step - 1) // every - began // every] = mean
     at = run * len(spec.stop_kind) + stop
     best, waited = runs.stop_best[at], runs.stop_waited[at]
     is_over = is_patience_over(runs, spec, run, stop, mean)
     if is_own_look(runs, spec, run, step, stop):
-        watch.total[lane] = 0
-        watch.seen[lane] = 0
+        monitor.total[lane] = 0
+        monitor.seen[lane] = 0
     else:  # the last step's, inside an epoch: a run that goes on has looked at whole epochs alone
         runs.stop_best[at], runs.stop_waited[at] = best, waited
     return is_over
@@ -335,34 +335,34 @@ def has_returned(table: Address, lane: int, step: Step, tolerance: float) -> boo
 def handle_events(table: Address) -> Count:
     """Handles the events of all lanes that need attention; gives how many lanes had a run."""
     pack = job_pack(table)
-    busy = count_of(load(pack.watch.active, 0, WIDTH) != 0)
+    busy = count_of(load(pack.monitor.active, 0, WIDTH) != 0)
     lane = first_of(lanes_needing_attention(pack), 0)
     while lane < WIDTH:
         handle_lane(table, lane)
         lane += 1
         # The neighbour of a lane with an event often has one too.
-        if lane < WIDTH and not needs_attention(pack.watch, pack.step, lane):
+        if lane < WIDTH and not needs_attention(pack.monitor, pack.step, lane):
             lane = first_of(lanes_needing_attention(pack), lane)
     return busy
 
 
-def needs_attention(watch: Watch, step: Memory, lane: int) -> bool:
+def needs_attention(monitor: Monitor, step: Memory, lane: int) -> bool:
     """Whether a lane was flagged in the last step, or an event is due."""
-    return watch.active[lane] != 0 and (watch.flags[lane] != 0 or step[lane] == watch.due[lane])
+    return monitor.active[lane] != 0 and (monitor.flags[lane] != 0 or step[lane] == monitor.due[lane])
 
 
 def lanes_needing_attention(pack: Pack) -> Mask:
     """`needs_attention` of every lane."""
-    watch = pack.watch
-    flagged = load(watch.flags, 0, WIDTH) != 0
-    return (load(watch.active, 0, WIDTH) != 0) & (flagged | (load(pack.step, 0, WIDTH) == load(watch.due, 0, WIDTH)))
+    monitor = pack.monitor
+    flagged = load(monitor.flags, 0, WIDTH) != 0
+    return (load(monitor.active, 0, WIDTH) != 0) & (flagged | (load(pack.step, 0, WIDTH) == load(monitor.due, 0, WIDTH)))
 
 
 def steps_to_next_event(table: Address, most: Count) -> Count:
     """How many steps all lanes can advance before an event is due in one of them, at most `most`."""
     pack = job_pack(table)
-    left = load(pack.watch.due, 0, WIDTH) - load(pack.step, 0, WIDTH)
-    return min(most, np.int64(smallest(where(load(pack.watch.active, 0, WIDTH) != 0, left, FOREVER))))
+    left = load(pack.monitor.due, 0, WIDTH) - load(pack.step, 0, WIDTH)
+    return min(most, np.int64(smallest(where(load(pack.monitor.active, 0, WIDTH) != 0, left, FOREVER))))
 
 
 def train(table: Address, budget: Count) -> int:
@@ -373,7 +373,7 @@ def train(table: Address, budget: Count) -> int:
     while left > 0:
         if lanes.free[0] > 0:
             fill_lanes(table)
-        if not any(load(pack.watch.active, 0, WIDTH) != 0):
+        if not any(load(pack.monitor.active, 0, WIDTH) != 0):
             evaluate_snapshots(table, False)
             state = DONE
             break

@@ -12,7 +12,7 @@ import numpy as np
 
 from gdsim.data import Data
 from gdsim.kernels import decisions, state
-from gdsim.kernels.cpu import Kernels, StopRow, Structure, Watches
+from gdsim.kernels.cpu import Kernels, Monitors, StopRow, Structure
 from gdsim.kernels.layout import Table, feed_of, function_layout, memory_layout, network_layout, table_of
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.recorders import RECORDERS
@@ -115,8 +115,8 @@ class Setting(NamedTuple):
     @property
     def may_be_alone(self) -> bool:
         """Whether one run may have all lanes: `fits_alone` of the structure, which need not be made for this."""
-        watches_step = any(isinstance(s, SmallStep) for s in self.stops)
-        return isinstance(self.problem, Network) and not (self.is_written_out or self.rule.needs_norm or self.rule.perturbs or watches_step)
+        monitors_step = any(isinstance(s, SmallStep) for s in self.stops)
+        return isinstance(self.problem, Network) and not (self.is_written_out or self.rule.needs_norm or self.rule.perturbs or monitors_step)
 
     def lanes_for(self, runs: int, threads: int) -> int:
         """Lanes of a pack where each of `threads` trains `runs`; 1 where one run at a time has all the lanes and is done sooner.
@@ -251,7 +251,7 @@ def structure_of(setting: Setting) -> Structure:
         tuple(parts.items()), numbers_type(names), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_for(problem, setting.dtype), setting.is_written_out,
         has_penalty(setting), not rule.reports_other_point, rule.needs_norm, rule.perturbs,
-        Watches(Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops), any(map(is_of_batches, setting.stops))), title,
+        Monitors(Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops), any(map(is_of_batches, setting.stops))), title,
     )  # fmt: skip
 
 

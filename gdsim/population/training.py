@@ -84,7 +84,7 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
             runs = _resumed(setting, runs, earlier)
         feeds = feeds_of(setting)
         job = kernels.new_job(setting.record.state, runs, spec_of(setting, kernels), feeds, workspaces[key])
-        _set_watch(setting, job.pack.watch)
+        _set_monitor(setting, job.pack.monitor)
         # Lanes that never get a run compute too, by numbers that are possible.
         job.pack.numbers.reshape(-1, width)[:] = runs.numbers.reshape(len(batch.values), -1)[0][:, None]
         budget = max(1, int(SLICE_OPERATIONS / (setting.problem.step_operations(samples) * width)))
@@ -94,14 +94,14 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         return Trained(batch, _columns(setting, runs, len(batch.number)), int(runs.progress[PACK_STEPS]) * width, int(runs.progress[LANE_STEPS]))
 
 
-def _set_watch(setting: Setting, watch: Any) -> None:
-    """Makes lanes watch what the setting's stops look at in every step."""
+def _set_monitor(setting: Setting, monitor: Any) -> None:
+    """Makes lanes monitor what the setting's stops look at in every step."""
     for stop in filter(setting.lanes_look_at, setting.stops):
         if isinstance(stop, SmallGradient):
-            watch.gradient[:] = stop.tolerance
+            monitor.gradient[:] = stop.tolerance
         if isinstance(stop, SmallStep):
-            watch.step_tolerance[:] = stop.tolerance
-            watch.times[:] = stop.times
+            monitor.step_tolerance[:] = stop.tolerance
+            monitor.times[:] = stop.times
 
 
 def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
