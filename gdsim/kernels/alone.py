@@ -27,7 +27,7 @@ from gdsim.kernels.parts import (
     job_pack,
     job_training_feed,
 )
-from gdsim.kernels.steps import Motion, begin_step, end_step, moved, put, updated
+from gdsim.kernels.steps import StepStats, accumulate, begin_step, end_step, put, updated
 from gdsim.kernels.supervised import UPDATE, Job, Sample, keep_tile, learn_from_batch, shared_loss
 from gdsim.lanes.masks import greatest
 from gdsim.lanes.operations import across, load, splat, store, to_bits, where
@@ -42,34 +42,34 @@ def update_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_
         keep_tile(network, job, goal, shape, numbers, is_weight)
         return
     rows, columns = shape
-    motion = motion_so_far(network)
+    stats = stats_so_far(network)
     for column in range(columns):
         counts = load(network.numbers, 0, WIDTH) + column * WIDTH < numbers
         there = goal.offset + column * WIDTH
         for row in range(rows):
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
-            motion = update_lanes(job, motion, there // WIDTH, g, is_weight, counts)
+            stats = update_lanes(job, stats, there // WIDTH, g, is_weight, counts)
             there += goal.row_step
-    store(network.largest, 0, motion.largest)
+    store(network.largest, 0, stats.largest_weight)
 
 
-def motion_so_far(network: Any) -> Any:
-    """The motion of a step that is made in several places."""
+def stats_so_far(network: Any) -> Any:
+    """The statistics of a step that is made in several places, so far."""
     nothing = splat(ZERO, WIDTH)
-    return Motion(load(network.largest, 0, WIDTH), nothing, nothing)
+    return StepStats(load(network.largest, 0, WIDTH), nothing, nothing)
 
 
-def update_lanes(job: Any, motion: Any, place: Any, g: Any, is_weight: Any, counts: Any) -> Any:
-    """Updates neighbouring weights from their gradients, the motion with them; the padding, which does not count, stays zero."""
+def update_lanes(job: Any, stats: Any, place: Any, g: Any, is_weight: Any, counts: Any) -> Any:
+    """Updates neighbouring weights from their gradients, and the statistics of the step; the padding, which does not count, stays zero."""
     old, new = updated(job.pack, job.step, place, g, is_weight)
     new = where(counts, new[0], splat(ZERO, WIDTH)), new[1]
     put(job.pack, place, new)
-    return moved(motion, job.step, old, new)
+    return accumulate(stats, job.step, old, new)
 
 
 def update_all(network: Any, job: Any) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
-    motion = motion_so_far(network)
+    stats = stats_so_far(network)
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
         W = layer.weights
@@ -78,8 +78,8 @@ def update_all(network: Any, job: Any) -> None:
             first, count = (layer.biases.offset, layer.units) if row == rows else (W.offset + row * pitch, numbers)
             for column in range(0, count, WIDTH):
                 counts = load(network.numbers, 0, WIDTH) + column < count
-                motion = update_lanes(job, motion, (first + column) // WIDTH, load(network.gradients, first + column, WIDTH), row < rows, counts)
-    store(network.largest, 0, motion.largest)
+                stats = update_lanes(job, stats, (first + column) // WIDTH, load(network.gradients, first + column, WIDTH), row < rows, counts)
+    store(network.largest, 0, stats.largest_weight)
 
 
 def sample_at(network: Any, feed: Any, number: Any) -> Any:
@@ -150,7 +150,7 @@ def advance(table: Any, steps: Any) -> Any:
             return done
         if feed.batch > BLOCK:
             update_all(network, Job(0, UPDATE, pack, wide))
-        if end_step(pack, carry, Motion(splat(greatest(load(network.largest, 0, WIDTH)), 1), nothing, nothing)):
+        if end_step(pack, carry, StepStats(splat(greatest(load(network.largest, 0, WIDTH)), 1), nothing, nothing)):
             return done + 1
     return steps
 

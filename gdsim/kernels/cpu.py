@@ -237,9 +237,10 @@ class Kernels:
         bits = np.uint64 if self.dtype == np.float64 else np.uint32
         full = lambda value: np.full(self.width, value, self.dtype)  # noqa: E731
         monitor = Monitor(
-            active=lanes(1, word), flags=lanes(1, word), due=lanes(1, word), largest=lanes(1, bits), best=full(np.inf), loss=lanes(1),
-            loss_bound=full(np.inf), target=full(-np.inf), gradient=full(-1), weight_bound=full(WEIGHT_BOUND).view(bits),
-            step_tolerance=full(-1), moved=lanes(1), size=lanes(1), still=lanes(1, word), times=lanes(1, word) + word(1), total=lanes(1), seen=lanes(1),
+            active=lanes(1, word), flags=lanes(1, word), due=lanes(1, word), largest_weight=lanes(1, bits), best=full(np.inf), loss=lanes(1),
+            loss_bound=full(np.inf), target=full(-np.inf), gradient_tolerance=full(-1), weight_bound=full(WEIGHT_BOUND).view(bits),
+            step_tolerance=full(-1), step_squares=lanes(1), weight_squares=lanes(1), small_steps=lanes(1, word), small_steps_needed=lanes(1, word) + word(1),
+            loss_sum=lanes(1), samples_seen=lanes(1),
         )  # fmt: skip
         size = self.layout.size
         return Pack(lanes(size), lanes(size * s.slots), lanes(s.carry), lanes(len(s.numbers._fields)), lanes(1, word), lanes(1, word), monitor)

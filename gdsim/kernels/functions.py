@@ -27,7 +27,7 @@ from gdsim.kernels.parts import (
 )
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import flag_loss, flag_motion, new_motion, smaller_steps, step_at, store_motion, with_whole_gradient
+from gdsim.kernels.steps import flag_loss, flag_update, new_stats, smaller_steps, step_at, store_stats, with_whole_gradient
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.masks import any, seldom
@@ -95,7 +95,7 @@ class Running(NamedTuple):
     slots: Any
     carry: Any
     best: Any
-    still: Any
+    small_steps: Any
 
 
 def taken_up(pack: Any, at: Any) -> Any:
@@ -104,11 +104,11 @@ def taken_up(pack: Any, at: Any) -> Any:
     known = Known(
         at, NUMBERS(*load_row(pack.numbers, at, PACK_WIDTH, NUMBER_COUNT, WIDTH)),
         load(pack.start, at, WIDTH), load(pack.step, at, WIDTH), load(monitor.loss_bound, at, WIDTH), load(monitor.weight_bound, at, WIDTH),
-        load(monitor.target, at, WIDTH), load(monitor.gradient, at, WIDTH),
+        load(monitor.target, at, WIDTH), load(monitor.gradient_tolerance, at, WIDTH),
     )  # fmt: skip
     x = load_row(pack.weights, at, PACK_WIDTH, PARAMETER_COUNT, WIDTH)
     slots, carry = load_row(pack.slots, at, PACK_WIDTH, SLOT_TOTAL, WIDTH), load_row(pack.carry, at, PACK_WIDTH, CARRY_COUNT, WIDTH)
-    return known, Running(x, slots, carry, load(monitor.best, at, WIDTH), load(monitor.still, at, WIDTH))
+    return known, Running(x, slots, carry, load(monitor.best, at, WIDTH), load(monitor.small_steps, at, WIDTH))
 
 
 def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
@@ -125,7 +125,7 @@ def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
         found = ends & (load(monitor.active, known.at, WIDTH) != 0)
         flag_loss(monitor, known.at, loss, found)
         if any(found):
-            return Running(run.x, run.slots, run.carry, best, run.still), ENDED_BEFORE
+            return Running(run.x, run.slots, run.carry, best, run.small_steps), ENDED_BEFORE
     step, carry = step_at(known.h, known.first + (done + 1), run.carry)
     if CLIMBS:
         size = sqrt(squares_of(gradient))
@@ -133,16 +133,16 @@ def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
         loss, gradient = batch_gradient(model, feed, add_rows(run.x, uphill), known.start, known.first + done)
     if NEEDS_NORM:
         step = with_whole_gradient(step, sqrt(squares_of(gradient)), loss)
-    x, slots, motion = update_row(run.x, gradient, run.slots, step, new_motion())
-    ended, still = motion.largest > known.heaviest, run.still
+    x, slots, stats = update_row(run.x, gradient, run.slots, step, new_stats())
+    ended, small_steps = stats.largest_weight > known.heaviest, run.small_steps
     if MONITORS_STEP:
-        small, still = smaller_steps(monitor, known.at, motion, still)
+        small, small_steps = smaller_steps(monitor, known.at, stats, small_steps)
         ended = ended | small
-        store_motion(monitor, known.at, motion)
-    after = Running(x, slots, carry, best, still)
+        store_stats(monitor, known.at, stats)
+    after = Running(x, slots, carry, best, small_steps)
     if seldom(any(ended)):
         found = ended & (load(monitor.active, known.at, WIDTH) != 0)
-        flag_motion(monitor, known.at, motion.largest, found)
+        flag_update(monitor, known.at, stats.largest_weight, found)
         if any(found):
             return after, ENDED_AFTER
     return after, GOES_ON
@@ -151,7 +151,7 @@ def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
 def put_down(pack: Any, known: Any, run: Any, done: Any) -> None:
     """Stores lanes that have made `done` steps."""
     monitor, at = pack.monitor, known.at
-    store(monitor.still, at, run.still)
+    store(monitor.small_steps, at, run.small_steps)
     store(monitor.best, at, run.best)
     store(pack.step, at, known.first + done)
     store_row(pack.carry, at, PACK_WIDTH, run.carry)

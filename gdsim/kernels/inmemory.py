@@ -9,7 +9,7 @@ from typing import Any
 from gdsim.kernels.parts import CLIMBS, MONITORS_GRADIENT, NEEDS_NORM, NUMBER_COUNT, NUMBERS, job_model, job_pack, job_training_feed, penalized
 from gdsim.kernels.penalty import penalized_gradient, penalty_and
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_motion, stops_here, update_weight, with_whole_gradient
+from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_stats, stops_here, update_weight, with_whole_gradient
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, splat, sqrt, store, where
@@ -61,7 +61,7 @@ def is_flat(pack: Any, gradients: Any, loss: Any) -> Any:
     monitor = pack.monitor
     active = load(monitor.active, 0, WIDTH) != 0
     _, largest = sizes_of(gradients)
-    flat = active & (largest <= load(monitor.gradient, 0, WIDTH) * (1.0 + absolute(loss)))
+    flat = active & (largest <= load(monitor.gradient_tolerance, 0, WIDTH) * (1.0 + absolute(loss)))
     if any(flat):
         flag_loss(monitor, 0, loss, flat)
         return True
@@ -107,10 +107,10 @@ def advance(table: Any, steps: Any) -> Any:
             step = with_whole_gradient(step, sqrt(squares), loss_with_penalty(model, pack.weights, (step.l1, step.l2), loss))
         if CLIMBS:
             come_down(model, pack)
-        motion = new_motion()
+        stats = new_stats()
         for place in range(len(model.gradients) // WIDTH):
-            motion = update_weight(pack, step, motion, place, load(model.gradients, place * WIDTH, WIDTH), False)
-        if end_step(pack, carry, motion):
+            stats = update_weight(pack, step, stats, place, load(model.gradients, place * WIDTH, WIDTH), False)
+        if end_step(pack, carry, stats):
             return done + 1
     return steps
 

@@ -14,9 +14,9 @@ def restore_monitor(table: Address, lane: int, run: int) -> None:
     """Gives a lane what its run had seen where it begins: nothing, or what was saved at an earlier end."""
     monitor, lanes, runs = job_pack(table).monitor, job_lanes(table), job_runs(table)
     kept = len(runs.loss_sum) > 0
-    monitor.total[lane] = runs.loss_sum[run] if kept else 0
-    monitor.seen[lane] = runs.samples_seen[run] if kept else 0
-    monitor.still[lane] = np.uint32(runs.small_steps[run]) if kept else 0
+    monitor.loss_sum[lane] = runs.loss_sum[run] if kept else 0
+    monitor.samples_seen[lane] = runs.samples_seen[run] if kept else 0
+    monitor.small_steps[lane] = np.uint32(runs.small_steps[run]) if kept else 0
     lanes.reference_step[lane] = -1
     if kept and len(runs.references) > 0 and runs.steps_since_reference[run] >= 0:
         lanes.reference_step[lane] = runs.first_step[run] - np.int64(runs.steps_since_reference[run])
@@ -34,7 +34,7 @@ def save_monitor(table: Address, lane: int, run: int) -> None:
         for k in range(run * stops, (run + 1) * stops):
             runs.end_stop_best[k], runs.end_stop_waited[k] = runs.stop_best[k], runs.stop_waited[k]
     if len(runs.loss_sum) > 0:
-        runs.loss_sum[run], runs.samples_seen[run], runs.small_steps[run] = monitor.total[lane], monitor.seen[lane], monitor.still[lane]
+        runs.loss_sum[run], runs.samples_seen[run], runs.small_steps[run] = monitor.loss_sum[lane], monitor.samples_seen[lane], monitor.small_steps[lane]
         has_reference = lanes.reference_step[lane] >= 0
         runs.steps_since_reference[run] = np.int64(pack.step[lane]) - lanes.reference_step[lane] if has_reference else -1
         if len(runs.references) > 0 and has_reference:

@@ -86,8 +86,8 @@ def batch_gradient(model: Any, feed: Any, x: Lanes, start: Lane, step: Lane) -> 
 
 
 @part
-def update_row(x: Lanes, gradient: Lanes, slots: Lanes, step: Any, motion: Any) -> tuple[Lanes, Lanes, Any]:
-    """(x, slots, motion) after every parameter of a row was updated."""
+def update_row(x: Lanes, gradient: Lanes, slots: Lanes, step: Any, stats: Any) -> tuple[Lanes, Lanes, Any]:
+    """(x, slots, stats) after every parameter of a row was updated."""
     ...
 
 

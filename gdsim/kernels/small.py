@@ -11,7 +11,7 @@ from typing import Any
 from gdsim.kernels.network import TILE, layer_at
 from gdsim.kernels.parts import MONITORS_MEAN, NEEDS_NORM, TWO_PASSES
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import stops_here, store_motion, stored_motion, update_weight
+from gdsim.kernels.steps import stops_here, store_stats, stored_stats, update_weight
 from gdsim.kernels.supervised import note_loss, sample_at, shared_loss
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store
@@ -36,7 +36,7 @@ STOP = """    total = total_of(added(Sum(nothing, nothing), total))
             return True
         if MONITORS_MEAN:
             note_loss(network, pack, total, samples)
-    motion = stored_motion(pack.monitor)"""
+    stats = stored_stats(pack.monitor)"""
 
 
 def inputs_of(index: int, inputs: int) -> list[str]:
@@ -109,12 +109,12 @@ def learn_of(layers: tuple[tuple[int, int, int, int], ...], biases: bool) -> Any
         lines.append("    if TWO_PASSES:")
         lines.append(f"        store(network.gradients, {place} * WIDTH, g{name})")
         lines.append("    else:")
-        lines.append(f"        motion = update_weight(pack, step, motion, {place}, g{name}, {is_weight})")
-    lines += ["    store_motion(pack.monitor, 0, motion)", "    return False"]
+        lines.append(f"        stats = update_weight(pack, step, stats, {place}, g{name}, {is_weight})")
+    lines += ["    store_stats(pack.monitor, 0, stats)", "    return False"]
     names = {
         "load": load, "WIDTH": WIDTH, "batch_size": batch_size, "splat": splat, "ZERO": ZERO, "as_type_of": as_type_of, "fill": fill, "fma_lanes": fma_lanes,
         "sample_at": sample_at, "shared_loss": shared_loss, "store": store, "activation": activation, "slope": slope, "stops_here": stops_here, "note_loss": note_loss,
-        "total_of": total_of, "added": added, "Sum": Sum, "stored_motion": stored_motion, "store_motion": store_motion, "update_weight": update_weight,
+        "total_of": total_of, "added": added, "Sum": Sum, "stored_stats": stored_stats, "store_stats": store_stats, "update_weight": update_weight,
         "TWO_PASSES": TWO_PASSES, "NEEDS_NORM": NEEDS_NORM, "MONITORS_MEAN": MONITORS_MEAN, "KEEPS_SLOPES": KEEPS_SLOPES, "layer_at": layer_at,
     }  # fmt: skip
     return function_from("\n".join(lines), "learn_from_batch", names)

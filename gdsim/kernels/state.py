@@ -16,20 +16,20 @@ class Monitor(NamedTuple):
     active: Memory  # uint32: whether the lane holds a run that goes on
     flags: Memory  # uint32: why the lane needs attention
     due: Memory  # uint32: the step of the run's next event
-    largest: Memory  # bits of the largest magnitude of a weight in this step
+    largest_weight: Memory  # bits of the largest magnitude of a weight in this step
     best: Memory  # the lowest loss of a step's batch
     loss: Memory  # the loss of this step's batch where its gradient is taken, for rules that ask for it; penalty included
     loss_bound: Memory
     target: Memory  # -inf where there is none
-    gradient: Memory  # SmallGradient's tolerance, negative where there is none
+    gradient_tolerance: Memory  # SmallGradient's tolerance, negative where there is none
     weight_bound: Memory  # bits
     step_tolerance: Memory  # SmallStep's, negative where there is none
-    moved: Memory  # the squared length of this step
-    size: Memory  # the squared length of the weights after it
-    still: Memory  # uint32: small steps in a row
-    times: Memory  # uint32: how many of them end a run
-    total: Memory  # the sum of the losses and penalties of the batches since it was last asked for
-    seen: Memory  # how many samples
+    step_squares: Memory  # the squared length of this step
+    weight_squares: Memory  # the squared length of the weights after it
+    small_steps: Memory  # uint32: small steps in a row
+    small_steps_needed: Memory  # uint32: how many of them end a run
+    loss_sum: Memory  # the sum of the losses and penalties of the batches since it was last asked for
+    samples_seen: Memory  # how many samples
 
 
 class Pack(NamedTuple):
@@ -123,9 +123,9 @@ class Runs(NamedTuple):
     end_carry: Memory  # [run, carry]
     end_stop_best: Memory  # [run, stop]: `stop_best` before a look that the budget's end alone made
     end_stop_waited: Memory  # [run, stop], likewise
-    loss_sum: Memory  # `Monitor.total` where the run began, and at its end
-    samples_seen: Memory  # likewise `Monitor.seen`
-    small_steps: Memory  # likewise `Monitor.still`
+    loss_sum: Memory  # `Monitor.loss_sum` where the run began, and at its end
+    samples_seen: Memory  # likewise `Monitor.samples_seen`
+    small_steps: Memory  # likewise `Monitor.small_steps`
     steps_since_reference: Memory  # of Cycling's reference point; -1: it has none
     references: Memory  # [run, parameter]: that point
     stop_best: Memory  # [run, stop]: the best value that a stop has seen

@@ -25,7 +25,7 @@ from gdsim.rules.parts import prepare, reported, update, with_gradient
 from gdsim.schedules.parts import rate
 
 # Why a lane needs attention: what `Monitor.flags` says.
-LOSS_BEYOND_BOUND, TARGET_REACHED, WEIGHTS_BEYOND_BOUND, GRADIENT_SMALL, STILL = 1, 2, 4, 8, 16
+LOSS_BEYOND_BOUND, TARGET_REACHED, WEIGHTS_BEYOND_BOUND, GRADIENT_SMALL, STEPS_SMALL = 1, 2, 4, 8, 16
 
 
 class Step(NamedTuple):
@@ -54,42 +54,42 @@ def with_whole_gradient(step: Any, norm: Lane, loss: Lane) -> Any:
     return Step(with_gradient(step.rule, norm, loss), step.l1, step.l2)
 
 
-class Motion(NamedTuple):
-    """What a step's updates have done: the largest weight's bits; the squared lengths of the step and of the weights."""
+class StepStats(NamedTuple):
+    """What the updates of a step have done so far."""
 
-    largest: Any
-    moved: Any
-    size: Any
+    largest_weight: Any  # the bits of the largest magnitude of a weight
+    step_squares: Any  # the squared length of the step
+    weight_squares: Any  # that of the weights after it
 
 
-def new_motion() -> Any:
+def new_stats() -> Any:
     """Before the first update of a step."""
     nothing = splat(ZERO, WIDTH)
-    return Motion(to_bits(nothing), nothing, nothing)
+    return StepStats(to_bits(nothing), nothing, nothing)
 
 
-def stored_motion(monitor: Any) -> Any:
-    """The motion of a step that is made in several places."""
-    return Motion(load(monitor.largest, 0, WIDTH), load(monitor.moved, 0, WIDTH), load(monitor.size, 0, WIDTH))
+def stored_stats(monitor: Any) -> Any:
+    """The statistics of a step that is made in several places, so far."""
+    return StepStats(load(monitor.largest_weight, 0, WIDTH), load(monitor.step_squares, 0, WIDTH), load(monitor.weight_squares, 0, WIDTH))
 
 
-def store_motion(monitor: Any, at: Any, motion: Any) -> None:
-    """Keeps the motion of a step for the next place, and for whoever asks after the step."""
-    store(monitor.largest, at, motion.largest)
+def store_stats(monitor: Any, at: Any, stats: Any) -> None:
+    """Keeps the statistics of a step for its next place, and for whoever asks after it."""
+    store(monitor.largest_weight, at, stats.largest_weight)
     if MONITORS_STEP:
-        store(monitor.moved, at, motion.moved)
-        store(monitor.size, at, motion.size)
+        store(monitor.step_squares, at, stats.step_squares)
+        store(monitor.weight_squares, at, stats.weight_squares)
 
 
-def moved(motion: Any, step: Any, old: Any, new: Any) -> Any:
-    """The motion with one weight's update; `old` and `new` are (weight, slots)."""
+def accumulate(stats: Any, step: Any, old: Any, new: Any) -> Any:
+    """The statistics of a step with one more of its updates; `old` and `new` are (weight, slots)."""
     w, slots = new
-    largest = largest_magnitude(motion.largest, w)
+    largest = largest_magnitude(stats.largest_weight, w)
     if not MONITORS_STEP:
-        return Motion(largest, motion.moved, motion.size)
+        return StepStats(largest, stats.step_squares, stats.weight_squares)
     after = reported(w, slots, step.rule)
     way = after - reported(old[0], old[1], step.rule)
-    return Motion(largest, fma_lanes(way, way, motion.moved), fma_lanes(after, after, motion.size))
+    return StepStats(largest, fma_lanes(way, way, stats.step_squares), fma_lanes(after, after, stats.weight_squares))
 
 
 def updated(pack: Any, step: Any, place: Any, g: Any, is_weight: Any) -> Any:
@@ -107,11 +107,11 @@ def put(pack: Any, place: Any, new: Any) -> None:
     store_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, new[1])
 
 
-def update_weight(pack: Any, step: Any, motion: Any, place: Any, g: Any, is_weight: Any) -> Any:
-    """Updates one weight from its gradient; the motion with it."""
+def update_weight(pack: Any, step: Any, stats: Any, place: Any, g: Any, is_weight: Any) -> Any:
+    """Updates one weight from its gradient; gives the statistics of the step with it."""
     old, new = updated(pack, step, place, g, is_weight)
     put(pack, place, new)
-    return moved(motion, step, old, new)
+    return accumulate(stats, step, old, new)
 
 
 def flag_loss(monitor: Any, at: Any, loss: Any, ends: Any) -> None:
@@ -123,11 +123,11 @@ def flag_loss(monitor: Any, at: Any, loss: Any, ends: Any) -> None:
     store(monitor.flags, at, where(ends, why, flags))
 
 
-def flag_motion(monitor: Any, at: Any, largest: Any, ends: Any) -> None:
+def flag_update(monitor: Any, at: Any, largest: Any, ends: Any) -> None:
     """Flags the lanes from `at` that a step's update ends: a weight beyond its bound, or else hardly any movement."""
     flags = load(monitor.flags, at, WIDTH)
     beyond = largest > load(monitor.weight_bound, at, WIDTH)
-    store(monitor.flags, at, where(ends, where(beyond, flags * 0 + WEIGHTS_BEYOND_BOUND, flags * 0 + STILL), flags))
+    store(monitor.flags, at, where(ends, where(beyond, flags * 0 + WEIGHTS_BEYOND_BOUND, flags * 0 + STEPS_SMALL), flags))
 
 
 @default_part
@@ -144,30 +144,30 @@ def stops_here(monitor: Any, loss: Any) -> Any:
 
 
 @default_part
-def end_step(pack: Any, carry: Any, motion: Any) -> Any:
+def end_step(pack: Any, carry: Any, stats: Any) -> Any:
     """Puts a finished step away; whether it ends a run: its weights are beyond their bound, or hardly moved."""
     monitor = pack.monitor
     store_row(pack.carry, 0, WIDTH, carry)
     store(pack.step, 0, load(pack.step, 0, WIDTH) + 1)
     active = load(monitor.active, 0, WIDTH) != 0
-    ends = active & (motion.largest > load(monitor.weight_bound, 0, WIDTH))
+    ends = active & (stats.largest_weight > load(monitor.weight_bound, 0, WIDTH))
     if MONITORS_STEP:
-        small, still = smaller_steps(monitor, 0, motion, load(monitor.still, 0, WIDTH))
-        store(monitor.still, 0, still)
+        small, small_steps = smaller_steps(monitor, 0, stats, load(monitor.small_steps, 0, WIDTH))
+        store(monitor.small_steps, 0, small_steps)
         ends = ends | (active & small)
     if any(ends):
-        flag_motion(monitor, 0, motion.largest, ends)
+        flag_update(monitor, 0, stats.largest_weight, ends)
         return True
     return False
 
 
-def smaller_steps(monitor: Any, at: Any, motion: Any, still: Any) -> Any:
+def smaller_steps(monitor: Any, at: Any, stats: Any, small_steps: Any) -> Any:
     """(whether the weights have hardly moved for long enough, for how many steps): |step| <= tolerance (1 + |w|), `times` in a row."""
     tolerance = load(monitor.step_tolerance, at, WIDTH)
-    reach = tolerance * (1.0 + sqrt(motion.size))
-    small = (motion.moved <= reach * reach) & (tolerance >= 0.0)
-    still = where(small, still + 1, still * 0)
-    return small & (still >= load(monitor.times, at, WIDTH)), still
+    reach = tolerance * (1.0 + sqrt(stats.weight_squares))
+    small = (stats.step_squares <= reach * reach) & (tolerance >= 0.0)
+    small_steps = where(small, small_steps + 1, small_steps * 0)
+    return small & (small_steps >= load(monitor.small_steps_needed, at, WIDTH)), small_steps
 
 
 def report_all(table: Any, steps: Any) -> Any:

@@ -28,7 +28,7 @@ from gdsim.kernels.parts import (
 from gdsim.kernels.penalty import penalized_gradient, penalized_loss
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import begin_step, end_step, new_motion, stops_here, store_motion, stored_motion, update_weight, with_whole_gradient
+from gdsim.kernels.steps import begin_step, end_step, new_stats, stops_here, store_stats, stored_stats, update_weight, with_whole_gradient
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.operations import absolute, across, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
@@ -68,13 +68,13 @@ def update_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_
         keep_tile(network, job, goal, shape, numbers, is_weight)
         return
     rows, columns = shape
-    motion = stored_motion(job.pack.monitor)
+    stats = stored_stats(job.pack.monitor)
     for row in range(rows):
         for column in range(columns):
             there = goal.offset + row * goal.row_step + column * WIDTH
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
-            motion = update_weight(job.pack, job.step, motion, there // WIDTH, g, is_weight)
-    store_motion(job.pack.monitor, 0, motion)
+            stats = update_weight(job.pack, job.step, stats, there // WIDTH, g, is_weight)
+    store_stats(job.pack.monitor, 0, stats)
 
 
 def keep_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
@@ -94,15 +94,15 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
         penalty = (nothing, nothing) if CLIMBS else (step.l1, step.l2)  # which `come_down` has added
         norm = sqrt(penalty_and_norm(network, pack.weights, penalty, True).norm)
         step = with_whole_gradient(step, norm, load(pack.monitor.loss, 0, WIDTH))
-    motion = stored_motion(pack.monitor)
+    stats = stored_stats(pack.monitor)
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
         for unit in range(layer.units):
             for column in range(layer.inputs + BIASES):
                 place, is_weight = place_in(layer, unit, column)
                 g = load(network.gradients, place * WIDTH, WIDTH)
-                motion = update_weight(pack, step, motion, place, g, is_weight and not CLIMBS)
-    store_motion(pack.monitor, 0, motion)
+                stats = update_weight(pack, step, stats, place, g, is_weight and not CLIMBS)
+    store_stats(pack.monitor, 0, stats)
 
 
 def climb(network: Any, pack: Any, step: Any) -> None:
@@ -222,8 +222,8 @@ def note_loss(network: Any, pack: Any, total: Any, samples: Any) -> None:
         l1, l2 = h.penalty_l1, h.penalty_l2
         sizes = penalty_and_norm(network, pack.weights, (l1, l2), False)
         total = penalized_loss(total, sizes.magnitudes, sizes.squares, samples * l1, samples * l2)
-    store(monitor.total, 0, load(monitor.total, 0, WIDTH) + total)
-    store(monitor.seen, 0, load(monitor.seen, 0, WIDTH) + samples)
+    store(monitor.loss_sum, 0, load(monitor.loss_sum, 0, WIDTH) + total)
+    store(monitor.samples_seen, 0, load(monitor.samples_seen, 0, WIDTH) + samples)
 
 
 def advance(table: Any, steps: Any) -> Any:
@@ -231,7 +231,7 @@ def advance(table: Any, steps: Any) -> Any:
     pack, feed, network = job_pack(table), job_training_feed(table), job_model(table).step
     for done in range(steps):
         step, carry = begin_step(pack)
-        store_motion(pack.monitor, 0, new_motion())
+        store_stats(pack.monitor, 0, new_stats())
         if learn_from_batch(network, pack, feed, (), step, True):
             return done
         if CLIMBS:
@@ -243,7 +243,7 @@ def advance(table: Any, steps: Any) -> Any:
             come_down(network, pack, step)
         if feed.batch > BLOCK or TWO_PASSES:
             update_all(network, pack, step)
-        if end_step(pack, carry, stored_motion(pack.monitor)):
+        if end_step(pack, carry, stored_stats(pack.monitor)):
             return done + 1
     return steps
 

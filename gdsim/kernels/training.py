@@ -46,7 +46,7 @@ from gdsim.kernels.state import (
     Snapshots,
     slot_place,
 )  # fmt: skip
-from gdsim.kernels.steps import GRADIENT_SMALL, STILL, TARGET_REACHED
+from gdsim.kernels.steps import GRADIENT_SMALL, STEPS_SMALL, TARGET_REACHED
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.masks import any, count_of, first_of, smallest
 from gdsim.lanes.memory import call_kernel
@@ -214,7 +214,7 @@ def handle_lane(table: Address, lane: int) -> None:
         meet_target(table, lane, step)
     elif flags == GRADIENT_SMALL:
         finish_run(table, lane, spec.gradient_stop)
-    elif flags == STILL:
+    elif flags == STEPS_SMALL:
         finish_run(table, lane, spec.step_stop)
     elif flags != 0:
         finish_run(table, lane, DIVERGED)
@@ -271,10 +271,15 @@ def stop_without_loss(table: Address, lane: int, run: int, step: Step) -> int:
     for stop in range(len(spec.stop_kind)):
         kind, tolerance = spec.stop_kind[stop], spec.stop_limit[stop]
         if kind == SMALL_STEP and spec.step_stop == 0 and is_look_of(runs, spec, run, step, stop):
-            size = pack.monitor.size[lane] ** 0.5
-            if pack.monitor.moved[lane] ** 0.5 <= tolerance * (1.0 + size):
+            size = pack.monitor.weight_squares[lane] ** 0.5
+            if pack.monitor.step_squares[lane] ** 0.5 <= tolerance * (1.0 + size):
                 return stop + 1
-        if kind == EPOCH_PLATEAU and pack.monitor.seen[lane] > 0 and is_look_of(runs, spec, run, step, stop) and epoch_ends_run(table, lane, run, step, stop):
+        if (
+            kind == EPOCH_PLATEAU
+            and pack.monitor.samples_seen[lane] > 0
+            and is_look_of(runs, spec, run, step, stop)
+            and epoch_ends_run(table, lane, run, step, stop)
+        ):
             return stop + 1
         if kind == CYCLING:
             if lanes.reference_step[lane] >= 0 and has_returned(table, lane, step, tolerance):
@@ -289,14 +294,14 @@ def epoch_ends_run(table: Address, lane: int, run: int, step: Step, stop: int) -
     monitor, runs, spec = job_pack(table).monitor, job_runs(table), job_spec(table)
     every, began = spec.stop_every[stop], runs.first_step[run]
     epochs = len(runs.epoch_losses) // len(runs.reason)
-    mean = monitor.total[lane] / monitor.seen[lane]
+    mean = monitor.loss_sum[lane] / monitor.samples_seen[lane]
     runs.epoch_losses[run * epochs + (step - 1) // every - began // every] = mean
     at = run * len(spec.stop_kind) + stop
     best, waited = runs.stop_best[at], runs.stop_waited[at]
     is_over = is_patience_over(runs, spec, run, stop, mean)
     if is_own_look(runs, spec, run, step, stop):
-        monitor.total[lane] = 0
-        monitor.seen[lane] = 0
+        monitor.loss_sum[lane] = 0
+        monitor.samples_seen[lane] = 0
     else:  # the last step's, inside an epoch: a run that goes on has looked at whole epochs alone
         runs.stop_best[at], runs.stop_waited[at] = best, waited
     return is_over

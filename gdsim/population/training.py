@@ -98,10 +98,10 @@ def _set_monitor(setting: Setting, monitor: Any) -> None:
     """Makes lanes monitor what the setting's stops look at in every step."""
     for stop in filter(setting.lanes_look_at, setting.stops):
         if isinstance(stop, SmallGradient):
-            monitor.gradient[:] = stop.tolerance
+            monitor.gradient_tolerance[:] = stop.tolerance
         if isinstance(stop, SmallStep):
             monitor.step_tolerance[:] = stop.tolerance
-            monitor.times[:] = stop.times
+            monitor.small_steps_needed[:] = stop.times
 
 
 def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
