@@ -25,7 +25,7 @@ from gdsim.kernels.parts import (
     draw_key,
     job_model,
     job_pack,
-    job_training_feed,
+    job_training_sampler,
 )
 from gdsim.kernels.steps import StepStats, accumulate, begin_step, end_step, put, updated
 from gdsim.kernels.supervised import UPDATE, Job, Sample, keep_tile, learn_from_batch, shared_loss
@@ -82,98 +82,98 @@ def update_all(network: Any, job: Any) -> None:
     store(network.largest, 0, stats.largest_weight)
 
 
-def sample_at(network: Any, feed: Any, number: Any) -> Any:
+def sample_at(network: Any, sampler: Any, number: Any) -> Any:
     """The places of as many samples as there are lanes, from one of the block."""
     layer = layer_at(network, layer_count(network) - 1)
     place, pitch = layer.result.offset + number, network.pitch
-    weight = network.targets + (feed.columns - feed.features - 1) * pitch + number
+    weight = network.targets + (sampler.columns - sampler.features - 1) * pitch + number
     return Sample(network.activations, place, network.targets + number, network.deltas, place, pitch, layer.units, weight)
 
 
-def take_targets(network: Any, feed: Any, source: Any, count: Any) -> None:
+def take_targets(network: Any, sampler: Any, source: Any, count: Any) -> None:
     """Puts the targets, which lie behind each sample's features, across the lanes."""
-    for column in range(feed.features, feed.columns):
-        goal = network.targets + (column - feed.features) * network.pitch
+    for column in range(sampler.features, sampler.columns):
+        goal = network.targets + (column - sampler.features) * network.pitch
         for sample in range(count):
             network.activations[goal + sample] = source.array[source.offset + sample * source.column_step + column]
 
 
-def block_loss(network: Any, feed: Any, source: Any, valid: Any, share: Any) -> Any:
+def block_loss(network: Any, sampler: Any, source: Any, valid: Any, share: Any) -> Any:
     """The sum of the losses of a block's samples, in order; the deltas of the outputs are left in the buffer, times `share`.
 
     `valid` is (samples in the block, how many of them count).
     """
     count, limit = valid
-    take_targets(network, feed, source, count)
+    take_targets(network, sampler, source, count)
     total = splat(ZERO, 1)
     for first in range(0, count, WIDTH):
-        sample = sample_at(network, feed, first)
+        sample = sample_at(network, sampler, first)
         store(network.losses, 0, shared_loss(sample, load(network.numbers, 0, WIDTH) + first < limit, share))
         for number in range(min(WIDTH, count - first)):
             total = total + load(network.losses, number, 1)
     return total
 
 
-def key_of(feed: Any, pack: Any) -> Any:
+def key_of(sampler: Any, pack: Any) -> Any:
     """The key of the order of the run's epoch."""
-    return across(draw_key(feed, load(pack.start, 0, 1), load(pack.step, 0, 1)), DRAWN)
+    return across(draw_key(sampler, load(pack.start, 0, 1), load(pack.step, 0, 1)), DRAWN)
 
 
-def drawn_samples(network: Any, pack: Any, feed: Any, key: Any, block: tuple[int, int]) -> Matrix:
+def drawn_samples(network: Any, pack: Any, sampler: Any, key: Any, block: tuple[int, int]) -> Matrix:
     """Where a block's samples lie: in their table, or, where a run draws its own, one behind the other among the activations."""
     first, count = block
     if IN_PLACE:
-        return samples_at(network, feed, first, count)
+        return samples_at(network, sampler, first, count)
     start, step = splat(pack.start[0], DRAWN), pack.step[0]
     for number in range(0, count, DRAWN):
-        store(network.rows, number, draw(feed, key, start, step, load(network.numbers, 0, DRAWN) + (first + number)))
+        store(network.rows, number, draw(sampler, key, start, step, load(network.numbers, 0, DRAWN) + (first + number)))
     layer = layer_at(network, 0)
     for sample in range(count):
-        row, place = np.int64(network.rows[sample]) * feed.pitch, layer.source.offset + sample * layer.source.column_step
-        for column in range(0, feed.columns, WIDTH):
-            store(network.activations, place + column, load(feed.matrix, row + column, WIDTH))
+        row, place = np.int64(network.rows[sample]) * sampler.pitch, layer.source.offset + sample * layer.source.column_step
+        for column in range(0, sampler.columns, WIDTH):
+            store(network.activations, place + column, load(sampler.matrix, row + column, WIDTH))
     return matrix_at(network.activations, layer.source)
 
 
 def advance(table: Any, steps: Any) -> Any:
     """The kernel: up to `steps` steps of the run; fewer if it ends. How many updates were made."""
-    pack, feed, network = job_pack(table), job_training_feed(table), job_model(table).step
+    pack, sampler, network = job_pack(table), job_training_sampler(table), job_model(table).step
     nothing = splat(ZERO, 1)
-    key = key_of(feed, pack)
+    key = key_of(sampler, pack)
     for done in range(steps):
-        if done > 0 and pack.step[0] % feed.steps_per_epoch == 0:
-            key = key_of(feed, pack)
+        if done > 0 and pack.step[0] % sampler.steps_per_epoch == 0:
+            key = key_of(sampler, pack)
         step, carry = begin_step(pack)
         store(network.largest, 0, to_bits(splat(ZERO, WIDTH)))
         wide = across(step, WIDTH)
-        if learn_from_batch(network, pack, feed, key, wide, True):
+        if learn_from_batch(network, pack, sampler, key, wide, True):
             return done
-        if feed.batch > BLOCK:
+        if sampler.batch > BLOCK:
             update_all(network, Job(0, UPDATE, pack, wide))
         if end_step(pack, carry, StepStats(splat(greatest(load(network.largest, 0, WIDTH)), 1), nothing, nothing)):
             return done + 1
     return steps
 
 
-def correct_answers(network: Any, feed: Any, count: Any) -> Any:
+def correct_answers(network: Any, sampler: Any, count: Any) -> Any:
     """How many of a block's samples the run gets right: whole numbers, whose order does not matter."""
     total = splat(ZERO, 1)
     for first in range(0, count, WIDTH):
-        store(network.losses, 0, correct(sample_at(network, feed, first)))
+        store(network.losses, 0, correct(sample_at(network, sampler, first)))
         for number in range(min(WIDTH, count - first)):
             total = total + load(network.losses, number, 1)
     return total
 
 
-def samples_at(network: Any, feed: Any, first: int, count: int) -> Matrix:
+def samples_at(network: Any, sampler: Any, first: int, count: int) -> Matrix:
     """The inputs of a block of a table's samples, where they lie."""
-    return Matrix(feed.matrix, first * feed.pitch, 1, feed.pitch)
+    return Matrix(sampler.matrix, first * sampler.pitch, 1, sampler.pitch)
 
 
-def store_outputs(network: Any, feed: Any, out: Memory, first: int, count: int) -> None:
+def store_outputs(network: Any, sampler: Any, out: Memory, first: int, count: int) -> None:
     """Writes the outputs of a block's samples to out[sample, unit]."""
     for number in range(0, count, WIDTH):
-        outputs(sample_at(network, feed, number))
+        outputs(sample_at(network, sampler, number))
     layer = layer_at(network, layer_count(network) - 1)
     for sample in range(count):
         for unit in range(layer.units):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels import alone, decisions, evaluation, functions, inmemory, layers, small, steps, supervised, training
-from gdsim.kernels.layout import AloneLayout, FunctionLayout, MemoryLayout, NetworkLayout, feed_of
+from gdsim.kernels.layout import AloneLayout, FunctionLayout, MemoryLayout, NetworkLayout, sampler_of
 from gdsim.kernels.mistakes import explained
 from gdsim.kernels.network import BLOCK, TILE
 from gdsim.kernels.penalty import with_penalty, without_penalty
@@ -181,9 +181,9 @@ class Kernels:
     @functools.cached_property
     def _shape(self) -> Job:
         """A job without runs, by whose shape kernels read tables."""
-        feed = feed_of(None, None, True, 0, self.dtype)
+        sampler = sampler_of(None, None, True, 0, self.dtype)
         spec = self.new_spec(1, [], [], [], {}, (False, False, False))
-        return self._job(False, self.new_runs(0, 0, Keeps()), spec, (feed, feed, feed), self.model(1), (0, 0, 0))
+        return self._job(False, self.new_runs(0, 0, Keeps()), spec, (sampler, sampler, sampler), self.model(1), (0, 0, 0))
 
     @functools.cached_property
     def addresses(self) -> tuple[int, int, int]:
@@ -206,7 +206,7 @@ class Kernels:
 
     @functools.cached_property
     def _evaluate(self) -> Any:
-        job = evaluation.Evaluation(self.model(1), self._lanes(0), self._shape.training_feed, self.new_scores())
+        job = evaluation.Evaluation(self.model(1), self._lanes(0), self._shape.training_sampler, self.new_scores())
         return self._bind(evaluation.evaluate, self._parts(), job, title="the evaluation")
 
     def evaluate(self, job: evaluation.Evaluation) -> None:
@@ -216,7 +216,7 @@ class Kernels:
 
     @functools.cached_property
     def _predict(self) -> Any:
-        job = evaluation.Prediction(self.model(1), self._lanes(0), self._shape.training_feed, self._lanes(0))
+        job = evaluation.Prediction(self.model(1), self._lanes(0), self._shape.training_sampler, self._lanes(0))
         return self._bind(supervised.predict, self._parts(), job, arguments=1)
 
     def predict(self, job: evaluation.Prediction) -> None:
@@ -258,17 +258,17 @@ class Kernels:
         points = self._lanes(size), kept(size), kept(size * s.slots), kept(s.carry)
         return Snapshots(*points, run, lane, step, use, checkpoint, reason, whole(1), whole(1))
 
-    def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, feeds: Any, model: Any) -> Job:
-        """All that a kernel works on, its lanes without runs; `feeds` for steps, for the training set and for the validation set."""
-        return self._job(with_state, runs, spec, feeds, model, self.addresses)
+    def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: Any, model: Any) -> Job:
+        """All that a kernel works on, its lanes without runs; `samplers` for steps, for the training set and for the validation set."""
+        return self._job(with_state, runs, spec, samplers, model, self.addresses)
 
-    def _job(self, with_state: bool, runs: Runs, spec: JobSpec, feeds: Any, model: Any, addresses: tuple[int, int, int]) -> Job:
+    def _job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: Any, model: Any, addresses: tuple[int, int, int]) -> Job:
         size = self.layout.size
         snapshots, start_snapshots = self.new_snapshots(with_state), self.new_snapshots(with_state)
         scores, validation_scores = self.new_scores(), self.new_scores()
-        training, whole, validation = feeds
+        training, whole, validation = samplers
         asked = [(s, whole, scores) for s in (snapshots, start_snapshots)] + [(s, validation, validation_scores) for s in (snapshots, start_snapshots)]
-        tables = np.stack([table_of(evaluation.Evaluation(model, s.weights, feed, found)) for s, feed, found in asked])
+        tables = np.stack([table_of(evaluation.Evaluation(model, s.weights, sampler, found)) for s, sampler, found in asked])
         places = tables.ctypes.data + tables.strides[0] * np.arange(len(tables))
         places[2:] *= validation.count > 0
         return Job(

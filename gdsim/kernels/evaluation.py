@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from gdsim.kernels.parts import evaluate_pack, job_feed, job_model, job_scores, job_weights
+from gdsim.kernels.parts import evaluate_pack, job_model, job_sampler, job_scores, job_weights
 from gdsim.lanes.parts import restore_float_mode, set_float_mode
 
 
@@ -11,7 +11,7 @@ class Evaluation(NamedTuple):
 
     model: Any
     weights: Any
-    feed: Any
+    sampler: Any
     scores: Any
 
 
@@ -20,13 +20,13 @@ class Prediction(NamedTuple):
 
     model: Any
     weights: Any
-    feed: Any
+    sampler: Any
     out: Any  # [sample, unit, lane]
 
 
 def evaluate(table: Any, with_gradient: Any) -> Any:
     """The part `evaluate_pack` in the IEEE default mode, whatever mode the process is in."""
     mode = set_float_mode()
-    evaluate_pack(job_model(table), job_weights(table), job_feed(table), job_scores(table), with_gradient > 0)
+    evaluate_pack(job_model(table), job_weights(table), job_sampler(table), job_scores(table), with_gradient > 0)
     restore_float_mode(mode)
     return 0

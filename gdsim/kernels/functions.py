@@ -22,7 +22,7 @@ from gdsim.kernels.parts import (
     batch_gradient,
     job_model,
     job_pack,
-    job_training_feed,
+    job_training_sampler,
     update_row,
 )
 from gdsim.kernels.sampling import fill_shared
@@ -37,19 +37,19 @@ from gdsim.lanes.tiles import add_rows, largest_of, load_row, repeat, scale_row,
 from gdsim.problems.parts import WEIGHTED, batch_size, fill, value_and_gradient
 
 
-def gradient_of_function(model: Any, feed: Any, x: Any, start: Any, step: Any) -> Any:
+def gradient_of_function(model: Any, sampler: Any, x: Any, start: Any, step: Any) -> Any:
     """(value, gradient) of a function that has no samples."""
     return value_and_gradient(x)
 
 
-def gradient_of_samples(model: Any, feed: Any, x: Any, start: Any, step: Any) -> Any:
+def gradient_of_samples(model: Any, sampler: Any, x: Any, start: Any, step: Any) -> Any:
     """(mean loss, its gradient) over a step's batch: sums within a block in order, then the blocks' sums in order."""
-    size = batch_size(feed, step)
+    size = batch_size(sampler, step)
     nothing = splat(ZERO, WIDTH)
     total, gradient = Sum(nothing, nothing), repeat(nothing, PARAMETER_COUNT)
-    for first in range(0, feed.batch, BLOCK):
-        count = min(BLOCK, feed.batch - first)
-        fill(model, feed, start, step, (first, count))
+    for first in range(0, sampler.batch, BLOCK):
+        count = min(BLOCK, sampler.batch - first)
+        fill(model, sampler, start, step, (first, count))
         limit = where(size > first, size - first, size * 0)
         loss, part = sum_of_block(model, x, (count, limit))
         total, gradient = added(total, loss), add_rows(gradient, part)
@@ -113,8 +113,8 @@ def taken_up(pack: Any, at: Any) -> Any:
 
 def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
     """(the lanes after one more step, what has happened: GOES_ON, or a run has ended before or after the step's update)."""
-    model, feed, monitor = job
-    loss, gradient = batch_gradient(model, feed, run.x, known.start, known.first + done)
+    model, sampler, monitor = job
+    loss, gradient = batch_gradient(model, sampler, run.x, known.start, known.first + done)
     ends, best = ~(loss <= known.bound), run.best
     if MONITORS_TARGET:
         best = where(loss < best, loss, best)
@@ -130,7 +130,7 @@ def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
     if CLIMBS:
         size = sqrt(squares_of(gradient))
         uphill = scale_row(gradient, where(size > 0.0, known.h.rho / size, 0.0))
-        loss, gradient = batch_gradient(model, feed, add_rows(run.x, uphill), known.start, known.first + done)
+        loss, gradient = batch_gradient(model, sampler, add_rows(run.x, uphill), known.start, known.first + done)
     if NEEDS_NORM:
         step = with_whole_gradient(step, sqrt(squares_of(gradient)), loss)
     x, slots, stats = update_row(run.x, gradient, run.slots, step, new_stats())
@@ -167,7 +167,7 @@ def advance_of(registers: int) -> Any:
     and while one waits for its sums the next has something to do.
     """
     each = range(registers)
-    lines = ["def advance(table, steps):", "    pack, done = job_pack(table), 0", "    job = job_model(table), job_training_feed(table), pack.monitor"]
+    lines = ["def advance(table, steps):", "    pack, done = job_pack(table), 0", "    job = job_model(table), job_training_sampler(table), pack.monitor"]
     lines += [f"    known{i}, run{i} = taken_up(pack, {i} * WIDTH)" for i in each]
     lines += [f"    end{i} = GOES_ON" for i in each]
     lines += ["    while done < steps:"]
@@ -180,7 +180,7 @@ def advance_of(registers: int) -> Any:
         "ENDED_BEFORE": ENDED_BEFORE,
         "job_pack": job_pack,
         "job_model": job_model,
-        "job_training_feed": job_training_feed,
+        "job_training_sampler": job_training_sampler,
         "taken_up": taken_up,
         "advanced": advanced,
         "put_down": put_down,
@@ -189,7 +189,7 @@ def advance_of(registers: int) -> Any:
     return function_from("\n".join(lines), "advance", names)
 
 
-def evaluate_function(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
+def evaluate_function(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
     """Fills the scores of every lane at the given weights."""
     loss, gradient = value_and_gradient(load_row(weights, 0, WIDTH, PARAMETER_COUNT, WIDTH))
     store_scores(scores, loss, gradient)
@@ -203,15 +203,15 @@ def store_scores(scores: Any, loss: Any, gradient: Any) -> None:
 
 
 @shared
-def evaluate_samples(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
+def evaluate_samples(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
     """Fills the scores of every lane at the given weights: means over all samples."""
     x = load_row(weights, 0, WIDTH, PARAMETER_COUNT, WIDTH)
     nothing = splat(ZERO, WIDTH)
-    number = splat(np.uint32(feed.count), WIDTH)
+    number = splat(np.uint32(sampler.count), WIDTH)
     total, gradient = Sum(nothing, nothing), repeat(nothing, PARAMETER_COUNT)
-    for first in range(0, feed.count, BLOCK):
-        count = min(BLOCK, feed.count - first)
-        fill_shared(model, feed, number, number, (first, count))
+    for first in range(0, sampler.count, BLOCK):
+        count = min(BLOCK, sampler.count - first)
+        fill_shared(model, sampler, number, number, (first, count))
         loss, part = sum_of_block(model, x, (count, number))
         total, gradient = added(total, loss), add_rows(gradient, part)
     samples = as_type_of(number, nothing)

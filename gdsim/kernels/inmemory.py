@@ -1,12 +1,12 @@
 """A step and an evaluation of a function of many parameters: weights, slots and gradients lie in memory.
 
-Names that are parts: those of `steps`; `fill_gradient(model, weights, feed, start, step)`, which leaves the gradient at the
-weights in `model.gradients` and gives the loss of a step's batch; `fill_whole_gradient(model, weights, feed)` for all samples.
+Names that are parts: those of `steps`; `fill_gradient(model, weights, sampler, start, step)`, which leaves the gradient at the
+weights in `model.gradients` and gives the loss of a step's batch; `fill_whole_gradient(model, weights, sampler)` for all samples.
 """
 
 from typing import Any
 
-from gdsim.kernels.parts import CLIMBS, MONITORS_GRADIENT, NEEDS_NORM, NUMBER_COUNT, NUMBERS, job_model, job_pack, job_training_feed, penalized
+from gdsim.kernels.parts import CLIMBS, MONITORS_GRADIENT, NEEDS_NORM, NUMBER_COUNT, NUMBERS, job_model, job_pack, job_training_sampler, penalized
 from gdsim.kernels.penalty import penalized_gradient, penalty_and
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_stats, stops_here, update_weight, with_whole_gradient
@@ -87,12 +87,12 @@ def come_down(model: Any, pack: Any) -> None:
 
 def advance(table: Any, steps: Any) -> Any:
     """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
-    pack, feed, model = job_pack(table), job_training_feed(table), job_model(table)
+    pack, sampler, model = job_pack(table), job_training_sampler(table), job_model(table)
     start = load(pack.start, 0, WIDTH)
     for done in range(steps):
         number = load(pack.step, 0, WIDTH)
         step, carry = begin_step(pack)
-        loss = fill_gradient(model, pack.weights, feed, start, number)
+        loss = fill_gradient(model, pack.weights, sampler, start, number)
         if stops_here(pack.monitor, loss):
             return done
         add_penalty(model, pack.weights, step)
@@ -100,7 +100,7 @@ def advance(table: Any, steps: Any) -> Any:
             return done
         if CLIMBS:
             climb(model, pack)
-            loss = fill_gradient(model, pack.weights, feed, start, number)
+            loss = fill_gradient(model, pack.weights, sampler, start, number)
             add_penalty(model, pack.weights, step)
         if NEEDS_NORM:
             squares, _ = sizes_of(model.gradients)
@@ -116,9 +116,9 @@ def advance(table: Any, steps: Any) -> Any:
 
 
 @shared
-def evaluate_in_memory(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
+def evaluate_in_memory(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
     """Fills the scores of every lane at the given weights, with the penalty's share."""
-    loss = fill_whole_gradient(model, weights, feed)
+    loss = fill_whole_gradient(model, weights, sampler)
     l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
     store(scores.loss, 0, loss_with_penalty(model, weights, (l1, l2), loss))
     for place in range(model.penalized):

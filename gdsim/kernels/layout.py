@@ -10,7 +10,7 @@ import numpy as np
 
 from gdsim.kernels.layers import TALLEST, WIDEST, Alone
 from gdsim.kernels.network import BLOCK, TILE, Network
-from gdsim.kernels.sampling import Feed
+from gdsim.kernels.sampling import Sampler
 from gdsim.lanes.draws import seed_words
 from gdsim.lanes.memory import zeros
 
@@ -232,10 +232,10 @@ def steps_per_epoch(samples: int, batch: int, drop_last: bool) -> int:
     return max(1, samples // batch if drop_last else -(-samples // batch))
 
 
-def feed_of(table: Table | None, batch: int | None, drop_last: bool, seed: int, dtype: Any) -> Feed:
+def sampler_of(table: Table | None, batch: int | None, drop_last: bool, seed: int, dtype: Any) -> Sampler:
     """How steps draw from a table; `batch` None is the whole of it. Without a table there are no samples."""
     if table is None:
-        return Feed(np.zeros(0, dtype), 0, 0, 0, 0, 0, 1, seed_words(seed))
+        return Sampler(np.zeros(0, dtype), 0, 0, 0, 0, 0, 1, seed_words(seed))
     size = table.samples if batch is None else batch
     steps = steps_per_epoch(table.samples, size, drop_last)
-    return Feed(table.matrix, table.pitch, table.features, table.columns, table.samples, size, steps, seed_words(seed))
+    return Sampler(table.matrix, table.pitch, table.features, table.columns, table.samples, size, steps, seed_words(seed))

@@ -56,13 +56,13 @@ def penalized(g: Lane, w: Lane, step: Any) -> Lane:
 
 
 @part
-def draw_key(feed: Any, start: Lane, step: Lane) -> Any:
+def draw_key(sampler: Any, start: Lane, step: Lane) -> Any:
     """The key of the order that update number `step` (from 0) draws from."""
     ...
 
 
 @part
-def draw(feed: Any, key: Any, start: Lane, step: Lane, element: Lane) -> Lane:
+def draw(sampler: Any, key: Any, start: Lane, step: Lane, element: Lane) -> Lane:
     """The index of the sample at one place of a step's batch."""
     ...
 
@@ -80,7 +80,7 @@ def finish_tile(network: Any, job: Any, goal: Any, shape: tuple[int, int], numbe
 
 
 @part
-def batch_gradient(model: Any, feed: Any, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:
+def batch_gradient(model: Any, sampler: Any, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:
     """(loss, gradient) of a step's batch at the parameters x."""
     ...
 
@@ -92,7 +92,7 @@ def update_row(x: Lanes, gradient: Lanes, slots: Lanes, step: Any, stats: Any) -
 
 
 @part
-def evaluate_pack(model: Any, weights: Memory, feed: Any, scores: Scores, with_gradient: bool) -> None:
+def evaluate_pack(model: Any, weights: Memory, sampler: Any, scores: Scores, with_gradient: bool) -> None:
     """Fills the scores of every lane at the given weights; those of the gradient where they are asked for."""
     ...
 
@@ -108,15 +108,15 @@ job_reported: Callable[[Address], Memory] = part("job_reported")  # the reported
 job_reference: Callable[[Address], Memory] = part("job_reference")  # the point to which Cycling waits for each run to come back
 job_runs: Callable[[Address], Runs] = part("job_runs")  # the tables of all runs
 job_spec: Callable[[Address], JobSpec] = part("job_spec")  # when runs are looked at, and what ends them
-job_training_feed: Callable[[Address], Any] = part("job_training_feed")  # how steps draw samples
+job_training_sampler: Callable[[Address], Any] = part("job_training_sampler")  # how steps draw samples
 job_advance: Callable[[Address], Address] = part("job_advance")  # of the kernel of steps
 job_report: Callable[[Address], Address] = part("job_report")  # of the kernel of reported parameters, or 0
 job_evaluate: Callable[[Address], Address] = part("job_evaluate")  # of the kernel of evaluations
 job_evaluations: Callable[[Address], Memory] = part("job_evaluations")  # addresses of the tables of its jobs
 job_tables: Callable[[Address], Memory] = part("job_tables")  # those tables
-job_feeds: Callable[[Address], Any] = part("job_feeds")  # the data that they name
+job_samplers: Callable[[Address], Any] = part("job_samplers")  # the data that they name
 job_model: Callable[[Address], Any] = part("job_model")  # the problem's working memory; of an evaluation too
 # Of an evaluation or a prediction:
 job_weights: Callable[[Address], Memory] = part("job_weights")
-job_feed: Callable[[Address], Any] = part("job_feed")
+job_sampler: Callable[[Address], Any] = part("job_sampler")
 job_out: Callable[[Address], Memory] = part("job_out")  # [sample, unit, lane]: a network's outputs

@@ -15,7 +15,7 @@ from gdsim.lanes.tiles import gather_columns
 from gdsim.problems.parts import batch_size
 
 
-class Feed(NamedTuple):
+class Sampler(NamedTuple):
     """A data set and how steps draw from it.
 
     `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `count` rows, `columns` in use.
@@ -31,83 +31,83 @@ class Feed(NamedTuple):
     seed: Any
 
 
-def epoch_key(feed: Any, start: Any, step: Any) -> OrderKey:
+def epoch_key(sampler: Any, start: Any, step: Any) -> OrderKey:
     """The key of the order of the epoch that holds update number `step` (from 0)."""
-    return order_key(start, SAMPLE_ORDER, step // feed.steps_per_epoch, feed.seed, feed.count)
+    return order_key(start, SAMPLE_ORDER, step // sampler.steps_per_epoch, sampler.seed, sampler.count)
 
 
-def once_key(feed: Any, start: Any, step: Any) -> OrderKey:
+def once_key(sampler: Any, start: Any, step: Any) -> OrderKey:
     """The key of the one order of all epochs."""
-    return order_key(start, SAMPLE_ORDER, step * 0, feed.seed, feed.count)
+    return order_key(start, SAMPLE_ORDER, step * 0, sampler.seed, sampler.count)
 
 
-def draw_from_order(feed: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
+def draw_from_order(sampler: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
     """The sample at one place of a step's batch."""
-    place = (step % feed.steps_per_epoch) * feed.batch + element
-    return permuted(minimum(place, feed.count - 1), key)
+    place = (step % sampler.steps_per_epoch) * sampler.batch + element
+    return permuted(minimum(place, sampler.count - 1), key)
 
 
-def no_key(feed: Any, start: Any, step: Any) -> Any:
+def no_key(sampler: Any, start: Any, step: Any) -> Any:
     """Draws with replacement need no order."""
     return start, start, start, start
 
 
-def draw_with_replacement(feed: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
+def draw_with_replacement(sampler: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
     """A sample drawn independently for one place of a step's batch."""
-    return multiply_high(random_words(start, REPLACEMENT, step, element, feed.seed)[0], feed.count)
+    return multiply_high(random_words(start, REPLACEMENT, step, element, sampler.seed)[0], sampler.count)
 
 
-def draw_in_place(feed: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
+def draw_in_place(sampler: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
     """The whole data in its own order."""
     return start * 0 + element
 
 
-def size_from_order(feed: Any, step: Any) -> Any:
+def size_from_order(sampler: Any, step: Any) -> Any:
     """How many samples a step's batch has: the last of an epoch may be short."""
-    return minimum(feed.count - (step % feed.steps_per_epoch) * feed.batch, feed.batch)
+    return minimum(sampler.count - (step % sampler.steps_per_epoch) * sampler.batch, sampler.batch)
 
 
-def size_of_batch(feed: Any, step: Any) -> Any:
+def size_of_batch(sampler: Any, step: Any) -> Any:
     """How many samples a step's batch has: always the same."""
-    return step * 0 + feed.batch
+    return step * 0 + sampler.batch
 
 
-def fill_shared(network: Any, feed: Any, start: Any, step: Any, block: Any) -> None:
+def fill_shared(network: Any, sampler: Any, start: Any, step: Any, block: Any) -> None:
     """The same samples for every lane."""
     first, count = block
     for sample in range(count):
-        row = (first + sample) * feed.pitch
-        for column in range(feed.columns):
+        row = (first + sample) * sampler.pitch
+        for column in range(sampler.columns):
             place = (column * network.pitch + sample) * WIDTH
-            store(network.activations, place, splat(feed.matrix[row + column], WIDTH))
+            store(network.activations, place, splat(sampler.matrix[row + column], WIDTH))
 
 
-def fill_drawn(network: Any, feed: Any, start: Any, step: Any, block: Any) -> None:
+def fill_drawn(network: Any, sampler: Any, start: Any, step: Any, block: Any) -> None:
     """Every lane its own samples: rows are read as vectors and transposed in registers."""
     first, count = block
-    key = draw_key(feed, start, step)
+    key = draw_key(sampler, start, step)
     distance = network.pitch * WIDTH
     for sample in range(count):
-        rows = draw(feed, key, start, step, first + sample)
-        if feed.columns <= FEW:
-            gather_columns(feed.matrix, feed.pitch, rows, 0, FEW, network.activations, (sample * WIDTH, distance))
+        rows = draw(sampler, key, start, step, first + sample)
+        if sampler.columns <= FEW:
+            gather_columns(sampler.matrix, sampler.pitch, rows, 0, FEW, network.activations, (sample * WIDTH, distance))
         else:
-            for column in range(0, feed.columns, GATHERED):
+            for column in range(0, sampler.columns, GATHERED):
                 place = (column * network.pitch + sample) * WIDTH
-                gather_columns(feed.matrix, feed.pitch, rows, column, GATHERED, network.activations, (place, distance))
+                gather_columns(sampler.matrix, sampler.pitch, rows, column, GATHERED, network.activations, (place, distance))
 
 
-def list_samples(feed: Any, start: Any, steps: Any, out: Any) -> None:
+def list_samples(sampler: Any, start: Any, steps: Any, out: Any) -> None:
     """out[step, element]: the samples of one start's batches; beyond a short batch's end the count of samples."""
     mode = set_float_mode()
     lane = splat(start, 1)
     for number in range(steps):
         step = lane * 0 + number
-        key = draw_key(feed, lane, step)
-        size = batch_size(feed, step)
-        for element in range(feed.batch):
-            index = draw(feed, key, lane, step, element)
-            out[number * feed.batch + element] = extract(where(size > element, index, lane * 0 + feed.count), 0)
+        key = draw_key(sampler, lane, step)
+        size = batch_size(sampler, step)
+        for element in range(sampler.batch):
+            index = draw(sampler, key, lane, step, element)
+            out[number * sampler.batch + element] = extract(where(size > element, index, lane * 0 + sampler.count), 0)
     restore_float_mode(mode)
 
 

@@ -20,14 +20,14 @@ from gdsim.problems.parts import KEEPS_SLOPES, activation, batch_size, fill, slo
 
 MOST_PARAMETERS = 100
 
-HEAD = """def learn_from_batch(network, pack, feed, key, step, looks):
+HEAD = """def learn_from_batch(network, pack, sampler, key, step, looks):
     start, number = load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
-    size, nothing = batch_size(feed, number), splat(ZERO, WIDTH)
+    size, nothing = batch_size(sampler, number), splat(ZERO, WIDTH)
     samples = as_type_of(size, nothing)
     share, total, pitch = 1.0 / samples, nothing, network.pitch * WIDTH
-    fill(network, feed, start, number, (0, feed.batch))"""
-LOSS = """    for b in range(feed.batch):
-        total = total + shared_loss(sample_at(network, feed, b), size > b, share)"""
+    fill(network, sampler, start, number, (0, sampler.batch))"""
+LOSS = """    for b in range(sampler.batch):
+        total = total + shared_loss(sample_at(network, sampler, b), size > b, share)"""
 STOP = """    total = total_of(added(Sum(nothing, nothing), total))
     if NEEDS_NORM:
         store(pack.monitor.loss, 0, total / samples)
@@ -97,10 +97,10 @@ def learn_of(layers: tuple[tuple[int, int, int, int], ...], biases: bool) -> Any
     lines = [HEAD]
     lines += [f"    w{name}, g{name} = load(pack.weights, {place} * WIDTH, WIDTH), nothing" for name, (place, _, _) in places.items()]
     lines += [f"    first{index} = layer_at(network, {index}).source.offset" for index in range(last + 1)]
-    lines += ["    for b in range(feed.batch):", "        sample = sample_at(network, feed, b)", *inputs_of(0, layers[0][0])]
+    lines += ["    for b in range(sampler.batch):", "        sample = sample_at(network, sampler, b)", *inputs_of(0, layers[0][0])]
     for index, (inputs, units, _, _) in enumerate(layers):
         lines += units_forward(index, inputs, units, biases, index == last)
-    lines += [LOSS, STOP, "    for b in range(feed.batch):", "        sample = sample_at(network, feed, b)"]
+    lines += [LOSS, STOP, "    for b in range(sampler.batch):", "        sample = sample_at(network, sampler, b)"]
     lines += [line for index, (inputs, *_) in enumerate(layers) for line in inputs_of(index, inputs)]
     lines += [f"        d{last}_{u} = load(network.deltas, sample.delta + {u} * sample.stride, WIDTH)" for u in range(layers[last][1])]
     for index in range(last, -1, -1):

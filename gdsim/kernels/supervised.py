@@ -17,11 +17,11 @@ from gdsim.kernels.parts import (
     NUMBERS,
     RUNS,
     TWO_PASSES,
-    job_feed,
     job_model,
     job_out,
     job_pack,
-    job_training_feed,
+    job_sampler,
+    job_training_sampler,
     job_weights,
     penalized,
 )
@@ -140,13 +140,13 @@ def penalize_loss(network: Any, pack: Any, step: Any) -> None:
     store(pack.monitor.loss, 0, penalized_loss(loss, sizes.magnitudes, sizes.squares, step.l1, step.l2))
 
 
-def sample_at(network: Any, feed: Any, number: Any) -> Any:
+def sample_at(network: Any, sampler: Any, number: Any) -> Any:
     """The place of one sample of the block; its targets lie behind its features, its weight, if it has one, behind them."""
     layer = layer_at(network, layer_count(network) - 1)
     pitch = network.pitch
     return Sample(
-        network.activations, layer.result.offset + number * WIDTH, (feed.features * pitch + number) * WIDTH,
-        network.deltas, layer.result.offset + number * WIDTH, pitch * WIDTH, layer.units, ((feed.columns - 1) * pitch + number) * WIDTH,
+        network.activations, layer.result.offset + number * WIDTH, (sampler.features * pitch + number) * WIDTH,
+        network.deltas, layer.result.offset + number * WIDTH, pitch * WIDTH, layer.units, ((sampler.columns - 1) * pitch + number) * WIDTH,
     )  # fmt: skip
 
 
@@ -167,7 +167,7 @@ def shared_loss(sample: Any, counts: Any, share: Any) -> Any:
 
 
 @default_part
-def block_loss(network: Any, feed: Any, inputs: Matrix, valid: Any, share: Any) -> Any:
+def block_loss(network: Any, sampler: Any, inputs: Matrix, valid: Any, share: Any) -> Any:
     """The sum of the losses of a block's samples; the deltas of the outputs are left in the buffer, times `share`.
 
     `valid` is (samples in the block, how many of them count in each lane).
@@ -175,37 +175,37 @@ def block_loss(network: Any, feed: Any, inputs: Matrix, valid: Any, share: Any) 
     count, limit = valid
     total = splat(ZERO, WIDTH)
     for b in range(count):
-        total = total + shared_loss(sample_at(network, feed, b), limit > b, share)
+        total = total + shared_loss(sample_at(network, sampler, b), limit > b, share)
     return total
 
 
 @default_part
-def drawn_samples(network: Any, pack: Any, feed: Any, key: Any, block: tuple[int, int]) -> Matrix:
+def drawn_samples(network: Any, pack: Any, sampler: Any, key: Any, block: tuple[int, int]) -> Matrix:
     """The inputs of a block (first, count) of a step's batch, which every run of a pack draws for itself; it needs no `key`."""
-    fill(network, feed, load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH), block)
+    fill(network, sampler, load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH), block)
     return matrix_at(network.activations, layer_at(network, 0).source)
 
 
 @default_part
-def learn_from_batch(network: Any, pack: Any, feed: Any, key: Any, step: Any, looks: bool) -> bool:
+def learn_from_batch(network: Any, pack: Any, sampler: Any, key: Any, step: Any, looks: bool) -> bool:
     """Whether the loss of the step's batch ends a run, where it is looked at; if not, its gradients have been used, or left where it has several blocks.
 
     The loss is known before the last block's gradients are made: where it ends a run, no weight has moved.
     """
-    size = batch_size(feed, load(pack.step, 0, RUNS))
+    size = batch_size(sampler, load(pack.step, 0, RUNS))
     total = Sum(splat(ZERO, RUNS), splat(ZERO, RUNS))
     samples = as_type_of(size, total.total)
     share = across(1.0 / samples, WIDTH)
-    single = feed.batch <= BLOCK and not TWO_PASSES
-    for first in range(0, feed.batch, BLOCK):
-        count = min(BLOCK, feed.batch - first)
-        inputs = drawn_samples(network, pack, feed, key, (first, count))
+    single = sampler.batch <= BLOCK and not TWO_PASSES
+    for first in range(0, sampler.batch, BLOCK):
+        count = min(BLOCK, sampler.batch - first)
+        inputs = drawn_samples(network, pack, sampler, key, (first, count))
         forward(network, pack.weights, inputs, count)
         left = across(where(size > first, size - first, size * 0), WIDTH)
-        total = added(total, block_loss(network, feed, inputs, (count, left), share))
-        if NEEDS_NORM and first + count == feed.batch:
+        total = added(total, block_loss(network, sampler, inputs, (count, left), share))
+        if NEEDS_NORM and first + count == sampler.batch:
             store(pack.monitor.loss, 0, total_of(total) / samples)
-        if looks and first + count == feed.batch:
+        if looks and first + count == sampler.batch:
             if stops_here(pack.monitor, total_of(total) / samples):
                 return True
             if MONITORS_MEAN:
@@ -228,20 +228,20 @@ def note_loss(network: Any, pack: Any, total: Any, samples: Any) -> None:
 
 def advance(table: Any, steps: Any) -> Any:
     """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
-    pack, feed, network = job_pack(table), job_training_feed(table), job_model(table).step
+    pack, sampler, network = job_pack(table), job_training_sampler(table), job_model(table).step
     for done in range(steps):
         step, carry = begin_step(pack)
         store_stats(pack.monitor, 0, new_stats())
-        if learn_from_batch(network, pack, feed, (), step, True):
+        if learn_from_batch(network, pack, sampler, (), step, True):
             return done
         if CLIMBS:
             climb(network, pack, step)
-            learn_from_batch(network, pack, feed, (), step, False)
+            learn_from_batch(network, pack, sampler, (), step, False)
         if NEEDS_NORM and HAS_PENALTY:
             penalize_loss(network, pack, step)
         if CLIMBS:
             come_down(network, pack, step)
-        if feed.batch > BLOCK or TWO_PASSES:
+        if sampler.batch > BLOCK or TWO_PASSES:
             update_all(network, pack, step)
         if end_step(pack, carry, stored_stats(pack.monitor)):
             return done + 1
@@ -249,11 +249,11 @@ def advance(table: Any, steps: Any) -> Any:
 
 
 @default_part
-def correct_answers(network: Any, feed: Any, count: Any) -> Any:
+def correct_answers(network: Any, sampler: Any, count: Any) -> Any:
     """How many of a block's samples each lane gets right."""
     total = splat(ZERO, WIDTH)
     for b in range(count):
-        total = total + correct(sample_at(network, feed, b))
+        total = total + correct(sample_at(network, sampler, b))
     return total
 
 
@@ -303,37 +303,37 @@ def store_scores(network: Any, weights: Any, scores: Any, means: Any, with_gradi
 
 
 @default_part
-def samples_at(network: Any, feed: Any, first: int, count: int) -> Matrix:
+def samples_at(network: Any, sampler: Any, first: int, count: int) -> Matrix:
     """The inputs of a block of a table's samples, in the order of the table."""
-    every = splat(np.uint32(feed.count), WIDTH)
-    fill_shared(network, feed, every, every, (first, count))
+    every = splat(np.uint32(sampler.count), WIDTH)
+    fill_shared(network, sampler, every, every, (first, count))
     return matrix_at(network.activations, layer_at(network, 0).source)
 
 
 @shared
-def evaluate_network(model: Any, weights: Any, feed: Any, scores: Any, with_gradient: Any) -> None:
+def evaluate_network(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
     """Fills the scores of every run at the given weights; those of the gradient only where asked for."""
     network, nothing = model.whole, splat(ZERO, RUNS)
     loss, answers = Sum(nothing, nothing), nothing
-    every = splat(np.uint32(feed.count), RUNS)
+    every = splat(np.uint32(sampler.count), RUNS)
     count = as_type_of(every, nothing)
     share = across(1.0 / count, WIDTH)
-    for first in range(0, feed.count, BLOCK):
-        size = min(BLOCK, feed.count - first)
-        inputs = samples_at(network, feed, first, size)
+    for first in range(0, sampler.count, BLOCK):
+        size = min(BLOCK, sampler.count - first)
+        inputs = samples_at(network, sampler, first, size)
         forward(network, weights, inputs, size)
-        loss = added(loss, block_loss(network, feed, inputs, (size, across(every, WIDTH)), share))
-        answers = answers + correct_answers(network, feed, size)
+        loss = added(loss, block_loss(network, sampler, inputs, (size, across(every, WIDTH)), share))
+        answers = answers + correct_answers(network, sampler, size)
         if with_gradient:
             backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None), inputs)
     store_scores(network, weights, scores, (total_of(loss) / count, answers / count), with_gradient)
 
 
 @default_part
-def store_outputs(network: Any, feed: Any, out: Memory, first: int, count: int) -> None:
+def store_outputs(network: Any, sampler: Any, out: Memory, first: int, count: int) -> None:
     """Writes the outputs of a block's samples to out[sample, unit, lane]."""
     for b in range(count):
-        sample = sample_at(network, feed, b)
+        sample = sample_at(network, sampler, b)
         outputs(sample)
         for unit in range(sample.units):
             value = load(network.deltas, sample.delta + unit * sample.stride, WIDTH)
@@ -343,10 +343,10 @@ def store_outputs(network: Any, feed: Any, out: Memory, first: int, count: int) 
 def predict(table: Any) -> Any:
     """Fills a prediction's `out` with the network's outputs; of classes their probabilities."""
     mode = set_float_mode()
-    network, weights, feed, out = job_model(table).whole, job_weights(table), job_feed(table), job_out(table)
-    for first in range(0, feed.count, BLOCK):
-        size = min(BLOCK, feed.count - first)
-        forward(network, weights, samples_at(network, feed, first, size), size)
-        store_outputs(network, feed, out, first, size)
+    network, weights, sampler, out = job_model(table).whole, job_weights(table), job_sampler(table), job_out(table)
+    for first in range(0, sampler.count, BLOCK):
+        size = min(BLOCK, sampler.count - first)
+        forward(network, weights, samples_at(network, sampler, first, size), size)
+        store_outputs(network, sampler, out, first, size)
     restore_float_mode(mode)
     return 0

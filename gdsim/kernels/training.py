@@ -84,13 +84,13 @@ class Job(NamedTuple):
     reference: Memory  # [place]: the point to which Cycling waits for each run to come back
     runs: Runs
     spec: JobSpec
-    training_feed: Any
+    training_sampler: Any
     advance: Address
     report: Address
     evaluate: Address
     evaluations: Evaluations
     tables: Memory  # what `evaluations` points into
-    feeds: Any  # the sets that these point into
+    samplers: Any  # the sets that these point into
     model: Any  # the problem's working memory, last: all before lies alike for all problems
 
 

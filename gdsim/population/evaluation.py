@@ -11,7 +11,7 @@ from gdsim.data.declare import SETS
 from gdsim.data.inputs import inputs_for
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.evaluation import Evaluation, Prediction
-from gdsim.kernels.layout import feed_of, table_of
+from gdsim.kernels.layout import sampler_of, table_of
 from gdsim.kernels.network import BLOCK
 from gdsim.lanes.memory import zeros
 from gdsim.lanes.modes import ieee_mode
@@ -116,13 +116,13 @@ def _scores(problem: Any, packs: Packs, part: Data | None, names: Sequence[str])
     """The scores of every run on some samples, by name."""
     kernels, count = packs.kernels, len(packs.values)
     table = None if part is None else table_for(part, kernels.dtype.name, problem.data.sample_weight is not None)
-    model, feed = kernels.model(BLOCK), feed_of(table, None, True, 0, kernels.dtype)
+    model, sampler = kernels.model(BLOCK), sampler_of(table, None, True, 0, kernels.dtype)
     scores = kernels.new_scores()
     if part is None or part is problem.data:  # what is minimised has the penalty, and losses of other sets have none, as in training
         scores.l1[:], scores.l2[:] = problem.l1, problem.l2
     columns = {name: np.empty(count, kernels.dtype) for name in names}
     for runs, weights in packs:
-        kernels.evaluate(Evaluation(model, weights, feed, scores))
+        kernels.evaluate(Evaluation(model, weights, sampler, scores))
         for name in names:
             columns[name][runs] = getattr(scores, name)[: runs.stop - runs.start]
     return columns
@@ -174,11 +174,11 @@ def _outputs(problem: Any, packs: Packs, X: np.ndarray) -> np.ndarray:
     """[run, sample, output] at checked samples."""
     kernels, count = packs.kernels, len(packs.values)
     columns = table_for(problem.data, kernels.dtype.name).columns - problem.widths[0]
-    model, feed = kernels.model(BLOCK), feed_of(table_of(X, np.zeros((len(X), columns)), kernels.dtype), None, True, 0, kernels.dtype)
+    model, sampler = kernels.model(BLOCK), sampler_of(table_of(X, np.zeros((len(X), columns)), kernels.dtype), None, True, 0, kernels.dtype)
     result = np.empty((count, len(X), problem.widths[-1]), kernels.dtype)
     out = np.empty(len(X) * problem.widths[-1] * kernels.width, kernels.dtype)
     for runs, weights in packs:
-        kernels.predict(Prediction(model, weights, feed, out))
+        kernels.predict(Prediction(model, weights, sampler, out))
         by_lane = out.reshape(len(X), problem.widths[-1], kernels.width)
         result[runs] = np.moveaxis(by_lane, 2, 0)[: runs.stop - runs.start]
     return result

@@ -1,4 +1,4 @@
-"""What the runs of one structure share, and what follows from it: kernels, tables of samples, feeds, looks."""
+"""What the runs of one structure share, and what follows from it: kernels, tables of samples, samplers, looks."""
 
 import collections
 import contextlib
@@ -13,10 +13,10 @@ import numpy as np
 from gdsim.data import Data
 from gdsim.kernels import decisions, state
 from gdsim.kernels.cpu import Kernels, Monitors, StopRow, Structure
-from gdsim.kernels.layout import Table, feed_of, function_layout, memory_layout, network_layout, table_of
+from gdsim.kernels.layout import Table, function_layout, memory_layout, network_layout, sampler_of, table_of
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.recorders import RECORDERS
-from gdsim.kernels.sampling import SHUFFLES, Feed, list_samples
+from gdsim.kernels.sampling import SHUFFLES, Sampler, list_samples
 from gdsim.kernels.small import MOST_PARAMETERS
 from gdsim.lanes.compiler import Closed, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.generated import function_from
@@ -158,7 +158,7 @@ def is_of_batches(stop: Stop) -> bool:
 
 def epoch_of(setting: Setting) -> int:
     """The steps of an epoch."""
-    return 1 if setting.batch is None else int(feeds_of(setting)[0].steps_per_epoch)
+    return 1 if setting.batch is None else int(samplers_of(setting)[0].steps_per_epoch)
 
 
 def epochs_of(setting: Setting) -> int:
@@ -286,13 +286,13 @@ def kernels_for(structure: Structure, width: int) -> Kernels:
     return Kernels(structure, width)
 
 
-def feeds_of(setting: Setting) -> tuple[Feed, Feed, Feed]:
+def samplers_of(setting: Setting) -> tuple[Sampler, Sampler, Sampler]:
     """(how steps draw samples, the training set and the validation set as evaluations read them)."""
     data, kind = setting.problem.data, np.dtype(setting.dtype)
     table = None if data is None else table_for(data, setting.dtype)
-    held = None if data is None or data.validation is None else table_for(data.validation, setting.dtype, data.sample_weight is not None)
-    training = feed_of(table, setting.batch, setting.drop_last, setting.seed, kind)
-    return training, feed_of(table, None, True, 0, kind), feed_of(held, None, True, 0, kind)
+    validation = None if data is None or data.validation is None else table_for(data.validation, setting.dtype, data.sample_weight is not None)
+    training = sampler_of(table, setting.batch, setting.drop_last, setting.seed, kind)
+    return training, sampler_of(table, None, True, 0, kind), sampler_of(validation, None, True, 0, kind)
 
 
 def looks_of(setting: Setting, stop: Stop) -> tuple[int, bool]:
@@ -346,10 +346,10 @@ def sample_order(setting: Setting, start: int) -> np.ndarray:
     """[step, batch] sample indices of one start; -1 beyond the end of a short batch."""
     from numba import typeof, types
 
-    feed = feeds_of(setting)[0]
+    sampler = samplers_of(setting)[0]
     shuffle = SHUFFLES["whole" if setting.batch is None else setting.shuffle]
     parts = {**shuffle._asdict(), "WIDTH": 1, **float_mode_parts()}
-    kernel: Any = bind(list_samples, parts, types.void(typeof(feed), types.uint32, types.int64, types.uint32[::1]))
-    out = np.zeros((setting.steps, feed.batch), np.uint32)
-    kernel(feed, np.uint32(start), setting.steps, out.ravel())
-    return np.where(out == feed.count, -1, out.astype(np.int64))
+    kernel: Any = bind(list_samples, parts, types.void(typeof(sampler), types.uint32, types.int64, types.uint32[::1]))
+    out = np.zeros((setting.steps, sampler.batch), np.uint32)
+    kernel(sampler, np.uint32(start), setting.steps, out.ravel())
+    return np.where(out == sampler.count, -1, out.astype(np.int64))

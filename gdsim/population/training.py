@@ -20,11 +20,11 @@ from gdsim.population.setting import (
     Setting,
     curves_of,
     epochs_of,
-    feeds_of,
     has_own_look,
     is_of_batches,
     kernels_for,
     number_names,
+    samplers_of,
     schedule_values,
     spec_of,
     structure_of,
@@ -82,8 +82,8 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         runs = _new_runs(setting, kernels, batch)
         if earlier is not None:
             runs = _resumed(setting, runs, earlier)
-        feeds = feeds_of(setting)
-        job = kernels.new_job(setting.record.state, runs, spec_of(setting, kernels), feeds, workspaces[key])
+        samplers = samplers_of(setting)
+        job = kernels.new_job(setting.record.state, runs, spec_of(setting, kernels), samplers, workspaces[key])
         _set_monitor(setting, job.pack.monitor)
         # Lanes that never get a run compute too, by numbers that are possible.
         job.pack.numbers.reshape(-1, width)[:] = runs.numbers.reshape(len(batch.values), -1)[0][:, None]

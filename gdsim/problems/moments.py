@@ -26,21 +26,21 @@ LARGEST = 1e15
 LEAST_SHARE = {"float32": 1e-3, "float64": 1e-10}
 
 
-def fill_whole_gradient(model: Any, weights: Any, feed: Any) -> Any:
+def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     """Leaves c + G (w - r) and gives the loss. A row of the table is one of G, then of each output c and r, and L."""
-    inputs, nothing = feed.count, splat(ZERO, WIDTH)
-    outputs = (feed.columns - inputs - 1) // 2
-    loss = nothing + feed.matrix[feed.columns - 1]
+    inputs, nothing = sampler.count, splat(ZERO, WIDTH)
+    outputs = (sampler.columns - inputs - 1) // 2
+    loss = nothing + sampler.matrix[sampler.columns - 1]
     for output in range(outputs):
         for i in range(inputs):
             place = place_of(i, inputs, output, outputs) * WIDTH
-            store(model.kept, place, load(weights, place, WIDTH) - feed.matrix[i * feed.pitch + inputs + 2 * output + 1])
+            store(model.kept, place, load(weights, place, WIDTH) - sampler.matrix[i * sampler.pitch + inputs + 2 * output + 1])
         for i in range(inputs):
-            slope = feed.matrix[i * feed.pitch + inputs + 2 * output]
+            slope = sampler.matrix[i * sampler.pitch + inputs + 2 * output]
             total = nothing + slope
             for j in range(inputs):
                 way = load(model.kept, place_of(j, inputs, output, outputs) * WIDTH, WIDTH)
-                total = fma_lanes(feed.matrix[i * feed.pitch + j], way, total)
+                total = fma_lanes(sampler.matrix[i * sampler.pitch + j], way, total)
             place = place_of(i, inputs, output, outputs) * WIDTH
             store(model.gradients, place, total)
             loss = fma_lanes(0.5 * load(model.kept, place, WIDTH), total + slope, loss)
@@ -53,9 +53,9 @@ def place_of(i: Any, inputs: Any, output: Any, outputs: Any) -> Any:
     return output * features + i if i < features else outputs * features + output
 
 
-def fill_gradient(model: Any, weights: Any, feed: Any, start: Any, step: Any) -> Any:
+def fill_gradient(model: Any, weights: Any, sampler: Any, start: Any, step: Any) -> Any:
     """The same, for a step."""
-    return fill_whole_gradient(model, weights, feed)
+    return fill_whole_gradient(model, weights, sampler)
 
 
 class Moments(Problem, tag="moments", frozen=True):

@@ -13,13 +13,13 @@ KEEPS_SLOPES: bool = part("KEEPS_SLOPES")  # whether slopes are made with the ac
 
 
 @part
-def batch_size(feed: Any, step: Lane) -> Lane:
+def batch_size(sampler: Any, step: Lane) -> Lane:
     """How many samples the batch of update number `step` (from 0) has."""
     ...
 
 
 @part
-def fill(network: Any, feed: Any, start: Lane, step: Lane, block: tuple[Count, Count]) -> None:
+def fill(network: Any, sampler: Any, start: Lane, step: Lane, block: tuple[Count, Count]) -> None:
     """Puts a block, (first, count), of a step's samples into the first rows of `network.activations`."""
     ...
 
@@ -31,13 +31,13 @@ def value_and_gradient(x: Lanes, *columns: Lanes) -> tuple[Lane, Lanes]:
 
 
 @part
-def fill_gradient(model: Any, weights: Memory, feed: Any, start: Lane, step: Lane) -> Lane:
+def fill_gradient(model: Any, weights: Memory, sampler: Any, start: Lane, step: Lane) -> Lane:
     """The loss of a step's batch; its gradient at the weights is left in `model.gradients`."""
     ...
 
 
 @part
-def fill_whole_gradient(model: Any, weights: Memory, feed: Any) -> Lane:
+def fill_whole_gradient(model: Any, weights: Memory, sampler: Any) -> Lane:
     """The loss of all samples; its gradient at the weights is left in `model.gradients`."""
     ...
 

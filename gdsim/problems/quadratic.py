@@ -34,7 +34,7 @@ def half_form(model: Any, count: Any) -> Any:
     return 0.5 * total
 
 
-def fill_whole_gradient(model: Any, weights: Any, feed: Any) -> Any:
+def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     """Leaves A (w - m) and gives its loss; m is the mean of all centres, and the constants end with the mean of what they add."""
     count = len(model.gradients) // WIDTH
     for place in range(count):
@@ -43,17 +43,17 @@ def fill_whole_gradient(model: Any, weights: Any, feed: Any) -> Any:
     return half_form(model, count) + model.constants[count * count + count]
 
 
-def fill_gradient(model: Any, weights: Any, feed: Any, start: Any, step: Any) -> Any:
+def fill_gradient(model: Any, weights: Any, sampler: Any, start: Any, step: Any) -> Any:
     """Leaves A (w - c) and gives the loss, c the mean centre of a step's batch. Columns of a sample: c_i - m, A (c_i - m), their product."""
     count = len(model.gradients) // WIDTH
-    size = batch_size(feed, step)
+    size = batch_size(sampler, step)
     columns = 2 * count + 1
     nothing = splat(ZERO, WIDTH)
     for column in range(columns):
         store(model.sums, column * WIDTH, nothing)
-    for first in range(0, feed.batch, BLOCK):
-        block = min(BLOCK, feed.batch - first)
-        fill(model, feed, start, step, (first, block))
+    for first in range(0, sampler.batch, BLOCK):
+        block = min(BLOCK, sampler.batch - first)
+        fill(model, sampler, start, step, (first, block))
         limit = where(size > first, size - first, size * 0)
         for column in range(columns):
             total = load(model.sums, column * WIDTH, WIDTH)

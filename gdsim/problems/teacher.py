@@ -46,7 +46,7 @@ def pair(model: Any, weights: Any, left: Any, right: Any) -> Any:
     return angle_of(apart, together)
 
 
-def fill_whole_gradient(model: Any, weights: Any, feed: Any) -> Any:
+def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     """Leaves the gradient and gives the loss; `kept` holds the students' lengths, `sums` their inverses."""
     students, inputs = np.int64(model.constants[0]), np.int64(model.constants[1])
     nothing = splat(ZERO, WIDTH)
@@ -81,9 +81,9 @@ def fill_whole_gradient(model: Any, weights: Any, feed: Any) -> Any:
     return loss
 
 
-def fill_gradient(model: Any, weights: Any, feed: Any, start: Any, step: Any) -> Any:
+def fill_gradient(model: Any, weights: Any, sampler: Any, start: Any, step: Any) -> Any:
     """The same in every step: there are no samples."""
-    return fill_whole_gradient(model, weights, feed)
+    return fill_whole_gradient(model, weights, sampler)
 
 
 class TeacherStudent(Problem, tag="teacher_student", frozen=True):
