@@ -146,7 +146,7 @@ def test_problems_in_memory_are_counted_as_their_functions_go(problem):
     setting = setting_of(problem, gd.SGD())
     problem, graph = setting.problem, Graph(setting.dtype)
     n = problem.parameter_count
-    model = types.SimpleNamespace(**{name: Place(graph, name, n) for name in ("gradients", "kept", "sums", "constants")})
+    model = types.SimpleNamespace(**{name: Place(graph, name, n) for name in ("gradients", "scratch", "sums", "constants")})
     if isinstance(problem, gd.TeacherStudent):
         model.constants = problem.constants()
     rows = 0 if problem.data is None else len(problem.data.X)

@@ -39,6 +39,6 @@ need the rule's (`rules.parts`), the schedule's (`schedules.parts`), `penalized`
 """
 
 # The versions of the bits that kernels give: of all kernels, of those that draw samples in an order, of those with a penalty,
-# and of those whose rule takes the gradient uphill with its length or a penalty, which were once taken before the climb.
+# and of those whose rule takes the gradient uphill with its length or a penalty, which were once taken at the weights.
 # Whoever changes bits raises the version of the part that has changed. `gdsim doctor` and its test know the answers.
 BITS, ORDER_BITS, PENALTY_BITS, UPHILL_BITS = 1, 2, 2, 2

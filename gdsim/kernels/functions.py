@@ -8,7 +8,6 @@ import numpy as np
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.parts import (
     CARRY_COUNT,
-    CLIMBS,
     COLUMN_COUNT,
     MONITORS_GRADIENT,
     MONITORS_STEP,
@@ -18,6 +17,7 @@ from gdsim.kernels.parts import (
     NUMBERS,
     PACK_WIDTH,
     PARAMETER_COUNT,
+    PERTURBS,
     SLOT_TOTAL,
     batch_gradient,
     job_model,
@@ -127,7 +127,7 @@ def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
         if any(found):
             return Running(run.x, run.slots, run.carry, best, run.small_steps), ENDED_BEFORE
     step, carry = step_at(known.h, known.first + (done + 1), run.carry)
-    if CLIMBS:
+    if PERTURBS:
         size = sqrt(squares_of(gradient))
         uphill = scale_row(gradient, where(size > 0.0, known.h.rho / size, 0.0))
         loss, gradient = batch_gradient(model, sampler, add_rows(run.x, uphill), known.start, known.first + done)

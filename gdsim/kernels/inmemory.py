@@ -6,7 +6,7 @@ weights in `model.gradients` and gives the loss of a step's batch; `fill_whole_g
 
 from typing import Any
 
-from gdsim.kernels.parts import CLIMBS, MONITORS_GRADIENT, NEEDS_NORM, NUMBER_COUNT, NUMBERS, job_model, job_pack, job_training_sampler, penalized
+from gdsim.kernels.parts import MONITORS_GRADIENT, NEEDS_NORM, NUMBER_COUNT, NUMBERS, PERTURBS, job_model, job_pack, job_training_sampler, penalized
 from gdsim.kernels.penalty import penalized_gradient, penalty_and
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_stats, stops_here, update_weight, with_whole_gradient
@@ -68,21 +68,21 @@ def is_flat(pack: Any, gradients: Any, loss: Any) -> Any:
     return False
 
 
-def climb(model: Any, pack: Any) -> None:
-    """Moves every weight uphill along the gradient; where it was is kept."""
+def perturb(model: Any, pack: Any) -> None:
+    """Moves every weight uphill along the gradient, to w + rho g / |g|; where it was is saved."""
     squares, _ = sizes_of(model.gradients)
     norm = sqrt(squares)
     way = where(norm > 0.0, NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH)).rho / norm, 0.0)
     for place in range(len(model.gradients) // WIDTH):
         w = load(pack.weights, place * WIDTH, WIDTH)
-        store(model.foot, place * WIDTH, w)
+        store(model.saved_weights, place * WIDTH, w)
         store(pack.weights, place * WIDTH, fma_lanes(way, load(model.gradients, place * WIDTH, WIDTH), w))
 
 
-def come_down(model: Any, pack: Any) -> None:
-    """Puts every weight back where it was before the climb."""
+def restore_weights(model: Any, pack: Any) -> None:
+    """Puts every weight back where it was before `perturb`."""
     for place in range(len(model.gradients) // WIDTH):
-        store(pack.weights, place * WIDTH, load(model.foot, place * WIDTH, WIDTH))
+        store(pack.weights, place * WIDTH, load(model.saved_weights, place * WIDTH, WIDTH))
 
 
 def advance(table: Any, steps: Any) -> Any:
@@ -98,15 +98,15 @@ def advance(table: Any, steps: Any) -> Any:
         add_penalty(model, pack.weights, step)
         if MONITORS_GRADIENT and is_flat(pack, model.gradients, loss):
             return done
-        if CLIMBS:
-            climb(model, pack)
+        if PERTURBS:
+            perturb(model, pack)
             loss = fill_gradient(model, pack.weights, sampler, start, number)
             add_penalty(model, pack.weights, step)
         if NEEDS_NORM:
             squares, _ = sizes_of(model.gradients)
             step = with_whole_gradient(step, sqrt(squares), loss_with_penalty(model, pack.weights, (step.l1, step.l2), loss))
-        if CLIMBS:
-            come_down(model, pack)
+        if PERTURBS:
+            restore_weights(model, pack)
         stats = new_stats()
         for place in range(len(model.gradients) // WIDTH):
             stats = update_weight(pack, step, stats, place, load(model.gradients, place * WIDTH, WIDTH), False)

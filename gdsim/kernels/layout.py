@@ -55,9 +55,11 @@ class NetworkLayout:
         pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
         activations, deltas = lanes(self.rows * pitches[1]), lanes(self.rows * pitches[1])
         slopes = lanes(self.rows * pitches[1] if self.keeps_slopes else 0)
-        gradients, kept, tile, nothing = lanes(self.size), lanes(self.size), lanes(TILE * TILE), lanes(1)
+        gradients, saved_weights, tile, nothing = lanes(self.size), lanes(self.size), lanes(TILE * TILE), lanes(1)
         ones = lanes(1) + np.dtype(dtype).type(1)
-        return NetworkSpace(*(Network(self.table(pitch), activations, slopes, deltas, gradients, kept, tile, nothing, ones, pitch) for pitch in pitches))
+        return NetworkSpace(
+            *(Network(self.table(pitch), activations, slopes, deltas, gradients, saved_weights, tile, nothing, ones, pitch) for pitch in pitches)
+        )
 
 
 @functools.cache
@@ -169,8 +171,8 @@ class MemorySpace(NamedTuple):
     activations: Any  # the columns of a block of samples
     pitch: Any
     gradients: Any
-    kept: Any  # a point that the problem keeps
-    foot: Any  # where the weights were before a rule climbed
+    scratch: Any  # room for the problem, a lane per parameter
+    saved_weights: Any  # where the weights were before a rule perturbed them
     sums: Any  # room for a lane per column of a sample, or per parameter
     constants: Any  # of the problem: numbers, not lanes
     penalized: Any  # how many parameters a penalty counts, the first

@@ -61,7 +61,7 @@ class Network(NamedTuple):
     slopes: Memory  # beside the activations, where they are kept
     deltas: Memory  # beside the activations
     gradients: Memory  # beside the weights
-    kept: Memory  # the weights of a rule that takes its gradient elsewhere
+    saved_weights: Memory  # where the weights were before a rule perturbed them
     tile: Memory  # one tile of gradients on its way to the update
     zeros: Memory  # one lane of them
     ones: Memory  # likewise

@@ -9,12 +9,12 @@ import numpy as np
 
 from gdsim.kernels.network import BLOCK, TILE, Matrix, backward, forward, layer_at, layer_count, matrix_at, place_in
 from gdsim.kernels.parts import (
-    CLIMBS,
     HAS_PENALTY,
     MONITORS_MEAN,
     NEEDS_NORM,
     NUMBER_COUNT,
     NUMBERS,
+    PERTURBS,
     RUNS,
     TWO_PASSES,
     job_model,
@@ -91,7 +91,7 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
     if NEEDS_NORM:
         nothing = splat(ZERO, WIDTH)
-        penalty = (nothing, nothing) if CLIMBS else (step.l1, step.l2)  # which `come_down` has added
+        penalty = (nothing, nothing) if PERTURBS else (step.l1, step.l2)  # which `restore_weights` has added
         norm = sqrt(penalty_and_norm(network, pack.weights, penalty, True).norm)
         step = with_whole_gradient(step, norm, load(pack.monitor.loss, 0, WIDTH))
     stats = stored_stats(pack.monitor)
@@ -101,12 +101,12 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
             for column in range(layer.inputs + BIASES):
                 place, is_weight = place_in(layer, unit, column)
                 g = load(network.gradients, place * WIDTH, WIDTH)
-                stats = update_weight(pack, step, stats, place, g, is_weight and not CLIMBS)
+                stats = update_weight(pack, step, stats, place, g, is_weight and not PERTURBS)
     store_stats(pack.monitor, 0, stats)
 
 
-def climb(network: Any, pack: Any, step: Any) -> None:
-    """Moves every weight uphill along the gradient that was left; where it was is kept."""
+def perturb(network: Any, pack: Any, step: Any) -> None:
+    """Moves every weight uphill along the gradient that was left, to w + rho g / |g|; where it was is saved."""
     norm = sqrt(penalty_and_norm(network, pack.weights, (step.l1, step.l2), True).norm)
     rho = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH)).rho
     way = where(norm > 0.0, rho / norm, 0.0)
@@ -116,12 +116,12 @@ def climb(network: Any, pack: Any, step: Any) -> None:
             for column in range(layer.inputs + BIASES):
                 place, is_weight = place_in(layer, unit, column)
                 w, g = load(pack.weights, place * WIDTH, WIDTH), load(network.gradients, place * WIDTH, WIDTH)
-                store(network.kept, place * WIDTH, w)
+                store(network.saved_weights, place * WIDTH, w)
                 store(pack.weights, place * WIDTH, fma_lanes(way, penalized(g, w, step) if is_weight else g, w))
 
 
-def come_down(network: Any, pack: Any, step: Any) -> None:
-    """Puts every weight back where it was before the climb; the gradient that was left has the penalty's share uphill."""
+def restore_weights(network: Any, pack: Any, step: Any) -> None:
+    """Puts every weight back where it was before `perturb`; the gradient that was left has the penalty's share uphill."""
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
         for unit in range(layer.units):
@@ -130,7 +130,7 @@ def come_down(network: Any, pack: Any, step: Any) -> None:
                 if is_weight:
                     g, w = load(network.gradients, place * WIDTH, WIDTH), load(pack.weights, place * WIDTH, WIDTH)
                     store(network.gradients, place * WIDTH, penalized(g, w, step))
-                store(pack.weights, place * WIDTH, load(network.kept, place * WIDTH, WIDTH))
+                store(pack.weights, place * WIDTH, load(network.saved_weights, place * WIDTH, WIDTH))
 
 
 def penalize_loss(network: Any, pack: Any, step: Any) -> None:
@@ -234,13 +234,13 @@ def advance(table: Any, steps: Any) -> Any:
         store_stats(pack.monitor, 0, new_stats())
         if learn_from_batch(network, pack, sampler, (), step, True):
             return done
-        if CLIMBS:
-            climb(network, pack, step)
+        if PERTURBS:
+            perturb(network, pack, step)
             learn_from_batch(network, pack, sampler, (), step, False)
         if NEEDS_NORM and HAS_PENALTY:
             penalize_loss(network, pack, step)
-        if CLIMBS:
-            come_down(network, pack, step)
+        if PERTURBS:
+            restore_weights(network, pack, step)
         if sampler.batch > BLOCK or TWO_PASSES:
             update_all(network, pack, step)
         if end_step(pack, carry, stored_stats(pack.monitor)):

@@ -34,16 +34,16 @@ def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     for output in range(outputs):
         for i in range(inputs):
             place = place_of(i, inputs, output, outputs) * WIDTH
-            store(model.kept, place, load(weights, place, WIDTH) - sampler.matrix[i * sampler.pitch + inputs + 2 * output + 1])
+            store(model.scratch, place, load(weights, place, WIDTH) - sampler.matrix[i * sampler.pitch + inputs + 2 * output + 1])
         for i in range(inputs):
             slope = sampler.matrix[i * sampler.pitch + inputs + 2 * output]
             total = nothing + slope
             for j in range(inputs):
-                way = load(model.kept, place_of(j, inputs, output, outputs) * WIDTH, WIDTH)
+                way = load(model.scratch, place_of(j, inputs, output, outputs) * WIDTH, WIDTH)
                 total = fma_lanes(sampler.matrix[i * sampler.pitch + j], way, total)
             place = place_of(i, inputs, output, outputs) * WIDTH
             store(model.gradients, place, total)
-            loss = fma_lanes(0.5 * load(model.kept, place, WIDTH), total + slope, loss)
+            loss = fma_lanes(0.5 * load(model.scratch, place, WIDTH), total + slope, loss)
     return loss
 
 

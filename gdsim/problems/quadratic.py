@@ -18,19 +18,19 @@ ROUNDING = 1e-5  # of the largest element: what products of float32 matrices of 
 
 
 def multiply(model: Any, count: Any) -> None:
-    """model.gradients = A times model.kept, row by row in order."""
+    """model.gradients = A times model.scratch, row by row in order."""
     for row in range(count):
         total = splat(ZERO, WIDTH)
         for column in range(count):
-            total = fma_lanes(model.constants[row * count + column], load(model.kept, column * WIDTH, WIDTH), total)
+            total = fma_lanes(model.constants[row * count + column], load(model.scratch, column * WIDTH, WIDTH), total)
         store(model.gradients, row * WIDTH, total)
 
 
 def half_form(model: Any, count: Any) -> Any:
-    """Half of v' A v for v in `kept` and A v in `gradients`, in order."""
+    """Half of v' A v for v in `scratch` and A v in `gradients`, in order."""
     total = splat(ZERO, WIDTH)
     for place in range(count):
-        total = fma_lanes(load(model.kept, place * WIDTH, WIDTH), load(model.gradients, place * WIDTH, WIDTH), total)
+        total = fma_lanes(load(model.scratch, place * WIDTH, WIDTH), load(model.gradients, place * WIDTH, WIDTH), total)
     return 0.5 * total
 
 
@@ -38,7 +38,7 @@ def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     """Leaves A (w - m) and gives its loss; m is the mean of all centres, and the constants end with the mean of what they add."""
     count = len(model.gradients) // WIDTH
     for place in range(count):
-        store(model.kept, place * WIDTH, load(weights, place * WIDTH, WIDTH) - model.constants[count * count + place])
+        store(model.scratch, place * WIDTH, load(weights, place * WIDTH, WIDTH) - model.constants[count * count + place])
     multiply(model, count)
     return half_form(model, count) + model.constants[count * count + count]
 
@@ -65,7 +65,7 @@ def fill_gradient(model: Any, weights: Any, sampler: Any, start: Any, step: Any)
     for place in range(count):
         center = load(model.sums, place * WIDTH, WIDTH) * share
         spread = fma_lanes(-center, load(model.sums, (count + place) * WIDTH, WIDTH) * share, spread)
-        store(model.kept, place * WIDTH, (load(weights, place * WIDTH, WIDTH) - model.constants[count * count + place]) - center)
+        store(model.scratch, place * WIDTH, (load(weights, place * WIDTH, WIDTH) - model.constants[count * count + place]) - center)
     multiply(model, count)
     return fma_lanes(0.5, spread, half_form(model, count))
 

@@ -47,16 +47,16 @@ def pair(model: Any, weights: Any, left: Any, right: Any) -> Any:
 
 
 def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
-    """Leaves the gradient and gives the loss; `kept` holds the students' lengths, `sums` their inverses."""
+    """Leaves the gradient and gives the loss; `scratch` holds the students' lengths, `sums` their inverses."""
     students, inputs = np.int64(model.constants[0]), np.int64(model.constants[1])
     nothing = splat(ZERO, WIDTH)
     loss = nothing + model.constants[2]
     for i in range(students):
         size = length_of(weights, i, inputs)
-        store(model.kept, i * WIDTH, size)
+        store(model.scratch, i * WIDTH, size)
         store(model.sums, i * WIDTH, where(size > 0.0, 1.0 / size, 0.0))
     for i in range(students):
-        size = load(model.kept, i * WIDTH, WIDTH)
+        size = load(model.scratch, i * WIDTH, WIDTH)
         loss = fma_lanes(0.25 * size, size, loss)
         along = nothing + 0.5  # what multiplies w_i itself
         for d in range(inputs):
@@ -65,7 +65,7 @@ def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
             if j != i:
                 angle, sine, cosine = pair(model, weights, i, j)
                 is_student = j < students
-                other = load(model.kept, j * WIDTH, WIDTH) if is_student else nothing + 1.0
+                other = load(model.scratch, j * WIDTH, WIDTH) if is_student else nothing + 1.0
                 weight = 0.5 if is_student else -1.0  # pairs of students are met twice
                 loss = fma_lanes(weight * INVERSE_TWO_PI * size * other, fma_lanes(PI - angle, cosine, sine), loss)
                 factor = (INVERSE_TWO_PI if is_student else -INVERSE_TWO_PI) * (PI - angle)
