@@ -26,7 +26,7 @@ from gdsim.kernels.parts import (
     update_row,
 )
 from gdsim.kernels.sampling import fill_shared
-from gdsim.kernels.state import Sum, added, total_of
+from gdsim.kernels.state import Pack, Sum, added, total_of
 from gdsim.kernels.steps import flag_loss, flag_update, new_stats, smaller_steps, step_at, store_stats, with_whole_gradient
 from gdsim.lanes.compiler import shared
 from gdsim.lanes.generated import function_from
@@ -34,6 +34,7 @@ from gdsim.lanes.masks import any, seldom
 from gdsim.lanes.operations import absolute, as_type_of, load, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import add_rows, largest_of, load_row, repeat, scale_row, squares_of, store_row
+from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Offset
 from gdsim.problems.parts import WEIGHTED, batch_size, fill, value_and_gradient
 
 
@@ -75,88 +76,88 @@ def sum_of_block(model: Any, x: Any, valid: Any) -> Any:
 GOES_ON, ENDED_BEFORE, ENDED_AFTER = 0, 1, 2
 
 
-class Known(NamedTuple):
-    """What does not change while a register of lanes advances: where it lies in the pack, the runs' numbers, and what ends them."""
+class LoopConstants(NamedTuple):
+    """What stays as it is while a register of lanes makes steps: the runs' numbers, and what ends them."""
 
-    at: Any
-    h: Any
-    start: Any
-    first: Any
-    bound: Any
-    heaviest: Any
-    target: Any
-    flat: Any
+    at: Offset  # the first of the lanes in the pack
+    h: Hyperparameters
+    start: Lane
+    first_step: Lane  # updates applied before
+    loss_bound: Lane
+    weight_bound: Lane
+    target: Lane
+    gradient_tolerance: Lane
 
 
-class Running(NamedTuple):
+class LoopState(NamedTuple):
     """What steps change."""
 
-    x: Any
-    slots: Any
-    carry: Any
-    best: Any
-    small_steps: Any
+    x: Lanes
+    slots: Lanes
+    carry: Lanes
+    best: Lane
+    small_steps: Lane
 
 
-def taken_up(pack: Any, at: Any) -> Any:
-    """(what is known of the lanes from `at`, where they are)."""
+def load_state(pack: Pack, at: Offset) -> tuple[LoopConstants, LoopState]:
+    """(what stays as it is, the state) of the lanes from `at`."""
     monitor = pack.monitor
-    known = Known(
+    constants = LoopConstants(
         at, NUMBERS(*load_row(pack.numbers, at, PACK_WIDTH, NUMBER_COUNT, WIDTH)),
         load(pack.start, at, WIDTH), load(pack.step, at, WIDTH), load(monitor.loss_bound, at, WIDTH), load(monitor.weight_bound, at, WIDTH),
         load(monitor.target, at, WIDTH), load(monitor.gradient_tolerance, at, WIDTH),
     )  # fmt: skip
     x = load_row(pack.weights, at, PACK_WIDTH, PARAMETER_COUNT, WIDTH)
     slots, carry = load_row(pack.slots, at, PACK_WIDTH, SLOT_TOTAL, WIDTH), load_row(pack.carry, at, PACK_WIDTH, CARRY_COUNT, WIDTH)
-    return known, Running(x, slots, carry, load(monitor.best, at, WIDTH), load(monitor.small_steps, at, WIDTH))
+    return constants, LoopState(x, slots, carry, load(monitor.best, at, WIDTH), load(monitor.small_steps, at, WIDTH))
 
 
-def advanced(job: Any, known: Any, run: Any, done: Any) -> Any:
-    """(the lanes after one more step, what has happened: GOES_ON, or a run has ended before or after the step's update)."""
+def step_once(job: Any, constants: LoopConstants, state: LoopState, done: Count) -> tuple[LoopState, int]:
+    """(the state after one more step, what has happened: GOES_ON, or a run has ended before or after the step's update)."""
     model, sampler, monitor = job
-    loss, gradient = batch_gradient(model, sampler, run.x, known.start, known.first + done)
-    ends, best = ~(loss <= known.bound), run.best
+    loss, gradient = batch_gradient(model, sampler, state.x, constants.start, constants.first_step + done)
+    ends, best = ~(loss <= constants.loss_bound), state.best
     if MONITORS_TARGET:
         best = where(loss < best, loss, best)
-        ends = ends | (loss <= known.target)
+        ends = ends | (loss <= constants.target)
     if MONITORS_GRADIENT:
-        ends = ends | (largest_of(gradient) <= known.flat * (1.0 + absolute(loss)))
+        ends = ends | (largest_of(gradient) <= constants.gradient_tolerance * (1.0 + absolute(loss)))
     if seldom(any(ends)):
-        found = ends & (load(monitor.active, known.at, WIDTH) != 0)
-        flag_loss(monitor, known.at, loss, found)
+        found = ends & (load(monitor.active, constants.at, WIDTH) != 0)
+        flag_loss(monitor, constants.at, loss, found)
         if any(found):
-            return Running(run.x, run.slots, run.carry, best, run.small_steps), ENDED_BEFORE
-    step, carry = step_at(known.h, known.first + (done + 1), run.carry)
+            return LoopState(state.x, state.slots, state.carry, best, state.small_steps), ENDED_BEFORE
+    step, carry = step_at(constants.h, constants.first_step + (done + 1), state.carry)
     if PERTURBS:
         size = sqrt(squares_of(gradient))
-        uphill = scale_row(gradient, where(size > 0.0, known.h.rho / size, 0.0))
-        loss, gradient = batch_gradient(model, sampler, add_rows(run.x, uphill), known.start, known.first + done)
+        uphill = scale_row(gradient, where(size > 0.0, constants.h.rho / size, 0.0))
+        loss, gradient = batch_gradient(model, sampler, add_rows(state.x, uphill), constants.start, constants.first_step + done)
     if NEEDS_NORM:
         step = with_whole_gradient(step, sqrt(squares_of(gradient)), loss)
-    x, slots, stats = update_row(run.x, gradient, run.slots, step, new_stats())
-    ended, small_steps = stats.largest_weight > known.heaviest, run.small_steps
+    x, slots, stats = update_row(state.x, gradient, state.slots, step, new_stats())
+    ended, small_steps = stats.largest_weight > constants.weight_bound, state.small_steps
     if MONITORS_STEP:
-        small, small_steps = smaller_steps(monitor, known.at, stats, small_steps)
+        small, small_steps = smaller_steps(monitor, constants.at, stats, small_steps)
         ended = ended | small
-        store_stats(monitor, known.at, stats)
-    after = Running(x, slots, carry, best, small_steps)
+        store_stats(monitor, constants.at, stats)
+    after = LoopState(x, slots, carry, best, small_steps)
     if seldom(any(ended)):
-        found = ended & (load(monitor.active, known.at, WIDTH) != 0)
-        flag_update(monitor, known.at, stats.largest_weight, found)
+        found = ended & (load(monitor.active, constants.at, WIDTH) != 0)
+        flag_update(monitor, constants.at, stats.largest_weight, found)
         if any(found):
             return after, ENDED_AFTER
     return after, GOES_ON
 
 
-def put_down(pack: Any, known: Any, run: Any, done: Any) -> None:
+def store_state(pack: Pack, constants: LoopConstants, state: LoopState, done: Count) -> None:
     """Stores lanes that have made `done` steps."""
-    monitor, at = pack.monitor, known.at
-    store(monitor.small_steps, at, run.small_steps)
-    store(monitor.best, at, run.best)
-    store(pack.step, at, known.first + done)
-    store_row(pack.carry, at, PACK_WIDTH, run.carry)
-    store_row(pack.weights, at, PACK_WIDTH, run.x)
-    store_row(pack.slots, at, PACK_WIDTH, run.slots)
+    monitor, at = pack.monitor, constants.at
+    store(monitor.small_steps, at, state.small_steps)
+    store(monitor.best, at, state.best)
+    store(pack.step, at, constants.first_step + done)
+    store_row(pack.carry, at, PACK_WIDTH, state.carry)
+    store_row(pack.weights, at, PACK_WIDTH, state.x)
+    store_row(pack.slots, at, PACK_WIDTH, state.slots)
 
 
 @functools.cache
@@ -168,12 +169,12 @@ def advance_of(registers: int) -> Any:
     """
     each = range(registers)
     lines = ["def advance(table, steps):", "    pack, done = job_pack(table), 0", "    job = job_model(table), job_training_sampler(table), pack.monitor"]
-    lines += [f"    known{i}, run{i} = taken_up(pack, {i} * WIDTH)" for i in each]
+    lines += [f"    constants{i}, state{i} = load_state(pack, {i} * WIDTH)" for i in each]
     lines += [f"    end{i} = GOES_ON" for i in each]
     lines += ["    while done < steps:"]
-    lines += [f"        run{i}, end{i} = advanced(job, known{i}, run{i}, done)" for i in each]
+    lines += [f"        state{i}, end{i} = step_once(job, constants{i}, state{i}, done)" for i in each]
     lines += ["        done += 1", f"        if {' | '.join(f'end{i}' for i in each)} != GOES_ON:", "            break"]
-    lines += [f"    put_down(pack, known{i}, run{i}, done - (1 if end{i} == ENDED_BEFORE else 0))" for i in each]
+    lines += [f"    store_state(pack, constants{i}, state{i}, done - (1 if end{i} == ENDED_BEFORE else 0))" for i in each]
     lines += ["    return done"]
     names = {
         "GOES_ON": GOES_ON,
@@ -181,9 +182,9 @@ def advance_of(registers: int) -> Any:
         "job_pack": job_pack,
         "job_model": job_model,
         "job_training_sampler": job_training_sampler,
-        "taken_up": taken_up,
-        "advanced": advanced,
-        "put_down": put_down,
+        "load_state": load_state,
+        "step_once": step_once,
+        "store_state": store_state,
         "WIDTH": WIDTH,
     }
     return function_from("\n".join(lines), "advance", names)
