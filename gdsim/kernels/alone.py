@@ -19,7 +19,7 @@ import numpy as np
 
 from gdsim.kernels.network import BLOCK, TILE, Matrix, layer_at, layer_count, matrix_at
 from gdsim.kernels.parts import (
-    DRAWN,
+    DRAW_WIDTH,
     IN_PLACE,
     draw,
     draw_key,
@@ -116,7 +116,7 @@ def block_loss(network: Any, sampler: Any, source: Any, valid: Any, share: Any) 
 
 def key_of(sampler: Any, pack: Any) -> Any:
     """The key of the order of the run's epoch."""
-    return across(draw_key(sampler, load(pack.start, 0, 1), load(pack.step, 0, 1)), DRAWN)
+    return across(draw_key(sampler, load(pack.start, 0, 1), load(pack.step, 0, 1)), DRAW_WIDTH)
 
 
 def drawn_samples(network: Any, pack: Any, sampler: Any, key: Any, block: tuple[int, int]) -> Matrix:
@@ -124,9 +124,9 @@ def drawn_samples(network: Any, pack: Any, sampler: Any, key: Any, block: tuple[
     first, count = block
     if IN_PLACE:
         return samples_at(network, sampler, first, count)
-    start, step = splat(pack.start[0], DRAWN), pack.step[0]
-    for number in range(0, count, DRAWN):
-        store(network.rows, number, draw(sampler, key, start, step, load(network.numbers, 0, DRAWN) + (first + number)))
+    start, step = splat(pack.start[0], DRAW_WIDTH), pack.step[0]
+    for number in range(0, count, DRAW_WIDTH):
+        store(network.rows, number, draw(sampler, key, start, step, load(network.numbers, 0, DRAW_WIDTH) + (first + number)))
     layer = layer_at(network, 0)
     for sample in range(count):
         row, place = np.int64(network.rows[sample]) * sampler.pitch, layer.source.offset + sample * layer.source.column_step

@@ -86,7 +86,7 @@ def fits_alone(structure: Structure) -> bool:
 
 def lane_parts(width: int) -> dict[str, int]:
     """The width of lanes, and how many columns of samples are gathered together."""
-    return {"WIDTH": width, "GATHERED": min(width, 16), "FEW": min(width, 4), "RUNS": width}
+    return {"WIDTH": width, "GATHER_WIDTH": min(width, 16), "NARROW_GATHER": min(width, 4), "RUNS": width}
 
 
 def alone_lanes(dtype: np.dtype) -> int:
@@ -100,9 +100,9 @@ def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
     places = {f.__name__: f for f in (*products, alone.samples_at, alone.drawn_samples, alone.block_loss, alone.correct_answers, alone.store_outputs)}
     single = tuple({**parts, **places, "WIDTH": 1}.items())
     own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
-    height = layers.HEIGHTS[vector_bytes()]
-    tiles = {"any_tile": layers.tiles_of(height, lanes), "HEIGHT": height, "BAND": layers.WHOLE_LAYER}
-    return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAWN": 2 * lanes, "RUNS": 1}
+    height = layers.TILE_HEIGHTS[vector_bytes()]
+    tiles = {"any_tile": layers.tiles_of(height, lanes), "TILE_HEIGHT": height, "BAND": layers.WHOLE_LAYER}
+    return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": 2 * lanes, "RUNS": 1}
 
 
 class Kernels:

@@ -4,7 +4,7 @@ A tile is rows of single numbers, each spread over the lanes, times rows of lane
 are neighbours in memory. `product` and `outer` bring any matrices into that form: C' = S' + R' L' serves where C's rows are
 the neighbours, and a matrix R whose columns are not is copied so that they are.
 
-Names that are parts: `WIDTH` (lanes of the one run), `HEIGHT` (rows of most tiles), `ROWS` and `COLUMNS` of a tile, `GATHERED`,
+Names that are parts: `WIDTH` (lanes of the one run), `TILE_HEIGHT` (rows of most tiles), `ROWS` and `COLUMNS` of a tile, `GATHER_WIDTH`,
 `any_tile`, `finish_tile`.
 """
 
@@ -12,7 +12,7 @@ import functools
 from typing import Any, NamedTuple
 
 from gdsim.kernels.network import TILE, Cells, Layer, Matrix, Place, matrix_at, part_from, transposed
-from gdsim.kernels.parts import COLUMNS, GATHERED, HEIGHT, ROWS, any_tile, finish_tile
+from gdsim.kernels.parts import COLUMNS, GATHER_WIDTH, ROWS, TILE_HEIGHT, any_tile, finish_tile
 from gdsim.lanes.compiler import Closed, shared
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import load, splat, store
@@ -21,8 +21,8 @@ from gdsim.lanes.tiles import add_rows, gather_columns, load_row, load_tile, out
 from gdsim.lanes.types import Memory
 
 # Rows of a tile by the bytes of a register: their sums, two rows of lanes and a spread number fit the processor's registers.
-HEIGHTS = {64: 8, 32: 6, 16: 6}
-TALLEST, WIDEST = max(HEIGHTS.values()), 2  # of a tile, in numbers and in lanes
+TILE_HEIGHTS = {64: 8, 32: 6, 16: 6}
+TALLEST, WIDEST = max(TILE_HEIGHTS.values()), 2  # of a tile, in numbers and in lanes
 LAYER_COLUMNS = 11
 WHOLE_LAYER = 2**30  # units of a band: a layer's deltas are made in one go
 
@@ -95,8 +95,8 @@ def tiles_of(height: int, lanes: int) -> Closed:
 
 def height_of(rows: int) -> int:
     """The height of the next tile where so many rows are left; 8 and 9 of them are two tiles of 4 rather than of 6 and 2."""
-    if rows >= HEIGHT and not (HEIGHT == 6 and (rows == 8 or rows == 9)):
-        return HEIGHT
+    if rows >= TILE_HEIGHT and not (TILE_HEIGHT == 6 and (rows == 8 or rows == 9)):
+        return TILE_HEIGHT
     return 4 if rows >= 4 else 2 if rows >= 2 else 1
 
 
@@ -111,8 +111,8 @@ def turned(room: tuple[Memory, Memory], source: Matrix, sizes: tuple[int, int]) 
     pitch = (vectors + (1 if vectors % 4 == 0 else 0)) * WIDTH
     for column in range(0, columns, WIDTH):
         places = load(numbers, 0, WIDTH) + column
-        for row in range(0, rows, GATHERED):
-            gather_columns(source.array, source.column_step, places, source.offset + row, GATHERED, copy, (row * pitch + column, pitch))
+        for row in range(0, rows, GATHER_WIDTH):
+            gather_columns(source.array, source.column_step, places, source.offset + row, GATHER_WIDTH, copy, (row * pitch + column, pitch))
     return Matrix(copy, 0, pitch, 1)
 
 

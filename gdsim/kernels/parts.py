@@ -28,10 +28,10 @@ MONITORS_STEP: bool = part("MONITORS_STEP")  # whether the lengths of steps are 
 MONITORS_MEAN: bool = part("MONITORS_MEAN")  # whether the losses of batches are added up
 # How samples and tiles are read.
 IN_PLACE: bool = part("IN_PLACE")  # whether a step's samples are read where they lie in their table
-GATHERED: int = part("GATHERED")  # columns of samples that are gathered together
-FEW: int = part("FEW")  # likewise, where there are no more
-DRAWN: int = part("DRAWN")  # how many samples of one run are drawn at once
-HEIGHT: int = part("HEIGHT")  # rows of a tile, where there are as many
+GATHER_WIDTH: int = part("GATHER_WIDTH")  # columns of samples that are gathered together
+NARROW_GATHER: int = part("NARROW_GATHER")  # likewise, where there are no more
+DRAW_WIDTH: int = part("DRAW_WIDTH")  # how many samples of one run are drawn at once
+TILE_HEIGHT: int = part("TILE_HEIGHT")  # rows of a tile, where there are as many
 ROWS: int = part("ROWS")  # of a tile
 COLUMNS: int = part("COLUMNS")  # of a tile, in lanes
 BAND: int = part("BAND")  # units whose deltas are made together, and then get their slopes

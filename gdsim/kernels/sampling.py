@@ -5,7 +5,7 @@ Names that are parts: `draw_key`, `draw` (the kind of shuffle), `WIDTH`.
 
 from typing import Any, NamedTuple
 
-from gdsim.kernels.parts import FEW, GATHERED, draw, draw_key
+from gdsim.kernels.parts import GATHER_WIDTH, NARROW_GATHER, draw, draw_key
 from gdsim.lanes.masks import extract
 from gdsim.lanes.operations import minimum, multiply_high, splat, store, where
 from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
@@ -89,12 +89,12 @@ def fill_drawn(network: Any, sampler: Any, start: Any, step: Any, block: Any) ->
     distance = network.pitch * WIDTH
     for sample in range(count):
         rows = draw(sampler, key, start, step, first + sample)
-        if sampler.columns <= FEW:
-            gather_columns(sampler.matrix, sampler.pitch, rows, 0, FEW, network.activations, (sample * WIDTH, distance))
+        if sampler.columns <= NARROW_GATHER:
+            gather_columns(sampler.matrix, sampler.pitch, rows, 0, NARROW_GATHER, network.activations, (sample * WIDTH, distance))
         else:
-            for column in range(0, sampler.columns, GATHERED):
+            for column in range(0, sampler.columns, GATHER_WIDTH):
                 place = (column * network.pitch + sample) * WIDTH
-                gather_columns(sampler.matrix, sampler.pitch, rows, column, GATHERED, network.activations, (place, distance))
+                gather_columns(sampler.matrix, sampler.pitch, rows, column, GATHER_WIDTH, network.activations, (place, distance))
 
 
 def list_samples(sampler: Any, start: Any, steps: Any, out: Any) -> None:

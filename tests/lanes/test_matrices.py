@@ -46,8 +46,8 @@ def engine(name):
     """(parts, numbers side by side that one place of a matrix holds)."""
     if name == "a pack":
         return lane_parts(4), 4
-    lanes, height = alone_lanes(np.dtype("float32")), layers.HEIGHTS[vector_bytes()]
-    return {**lane_parts(lanes), "product": layers.product, "any_tile": layers.tiles_of(height, lanes), "HEIGHT": height}, 1
+    lanes, height = alone_lanes(np.dtype("float32")), layers.TILE_HEIGHTS[vector_bytes()]
+    return {**lane_parts(lanes), "product": layers.product, "any_tile": layers.tiles_of(height, lanes), "TILE_HEIGHT": height}, 1
 
 
 def laid_out(values, is_turned, inner):
