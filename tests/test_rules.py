@@ -236,7 +236,7 @@ def stepped(rule, w, gradients, dtype):
     w = dtype(w)
     for g in gradients:
         s, carry = parts["prepare"](h, dtype(h.lr), carry)
-        if rule.needs_norm:
+        if rule.needs_whole_gradient:
             s = parts["with_gradient"](s, dtype(abs(g)), w)
         w, slots = parts["update"](w, dtype(g), slots, s)
     return w, slots, s

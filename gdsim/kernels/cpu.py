@@ -49,7 +49,7 @@ class Structure(NamedTuple):
     is_written_out: bool  # the steps of a small network, unit by unit
     has_penalty: bool
     reports_stored: bool
-    needs_norm: bool
+    needs_whole_gradient: bool
     perturbs: bool
     monitors: Monitors
     title: str
@@ -80,7 +80,7 @@ class Keeps(NamedTuple):
 def fits_alone(structure: Structure) -> bool:
     """Whether one run of a structure may have all lanes: networks whose rule uses each gradient as it is made, and looks at nothing but the largest weight."""
     return isinstance(structure.layout, NetworkLayout) and not (
-        structure.is_written_out or structure.needs_norm or structure.perturbs or structure.monitors.step
+        structure.is_written_out or structure.needs_whole_gradient or structure.perturbs or structure.monitors.step
     )
 
 
@@ -142,7 +142,7 @@ class Kernels:
         parts = {
             **self._parts(), **dict(s.parts), **SHUFFLES[s.shuffle]._asdict(),
             "NUMBERS": s.numbers, "NUMBER_COUNT": len(s.numbers._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
-            "penalized": with_penalty if s.has_penalty else without_penalty, "HAS_PENALTY": s.has_penalty, "NEEDS_NORM": s.needs_norm, "PERTURBS": s.perturbs, "TWO_PASSES": s.needs_norm or s.perturbs,
+            "penalized": with_penalty if s.has_penalty else without_penalty, "HAS_PENALTY": s.has_penalty, "NEEDS_WHOLE_GRADIENT": s.needs_whole_gradient, "PERTURBS": s.perturbs, "TWO_PASSES": s.needs_whole_gradient or s.perturbs,
             **{f"MONITORS_{n.upper()}": value for n, value in s.monitors._asdict().items()},
         }  # fmt: skip
         if isinstance(self.layout, NetworkLayout):

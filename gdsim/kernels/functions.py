@@ -12,7 +12,7 @@ from gdsim.kernels.parts import (
     MONITORS_GRADIENT,
     MONITORS_STEP,
     MONITORS_TARGET,
-    NEEDS_NORM,
+    NEEDS_WHOLE_GRADIENT,
     NUMBER_COUNT,
     NUMBERS,
     PACK_WIDTH,
@@ -132,7 +132,7 @@ def step_once(job: Any, constants: LoopConstants, state: LoopState, done: Count)
         size = sqrt(squares_of(gradient))
         uphill = scale_row(gradient, where(size > 0.0, constants.h.rho / size, 0.0))
         loss, gradient = batch_gradient(model, sampler, add_rows(state.x, uphill), constants.start, constants.first_step + done)
-    if NEEDS_NORM:
+    if NEEDS_WHOLE_GRADIENT:
         step = with_whole_gradient(step, sqrt(squares_of(gradient)), loss)
     x, slots, stats = update_row(state.x, gradient, state.slots, step, new_stats())
     ended, small_steps = stats.largest_weight > constants.weight_bound, state.small_steps

@@ -6,7 +6,7 @@ weights in `model.gradients` and gives the loss of a step's batch; `fill_whole_g
 
 from typing import Any
 
-from gdsim.kernels.parts import MONITORS_GRADIENT, NEEDS_NORM, NUMBER_COUNT, NUMBERS, PERTURBS, job_model, job_pack, job_training_sampler, penalized
+from gdsim.kernels.parts import MONITORS_GRADIENT, NEEDS_WHOLE_GRADIENT, NUMBER_COUNT, NUMBERS, PERTURBS, job_model, job_pack, job_training_sampler, penalized
 from gdsim.kernels.penalty import penalized_gradient, penalty_and
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_stats, stops_here, update_weight, with_whole_gradient
@@ -102,7 +102,7 @@ def advance(table: Any, steps: Any) -> Any:
             perturb(model, pack)
             loss = fill_gradient(model, pack.weights, sampler, start, number)
             add_penalty(model, pack.weights, step)
-        if NEEDS_NORM:
+        if NEEDS_WHOLE_GRADIENT:
             squares, _ = sizes_of(model.gradients)
             step = with_whole_gradient(step, sqrt(squares), loss_with_penalty(model, pack.weights, (step.l1, step.l2), loss))
         if PERTURBS:

@@ -18,7 +18,7 @@ PARAMETER_COUNT: int = part("PARAMETER_COUNT")
 SLOT_TOTAL: int = part("SLOT_TOTAL")  # slots of all parameters
 COLUMN_COUNT: int = part("COLUMN_COUNT")  # of a sample
 # What a step does.
-NEEDS_NORM: bool = part("NEEDS_NORM")  # whether the rule needs the length of the whole gradient
+NEEDS_WHOLE_GRADIENT: bool = part("NEEDS_WHOLE_GRADIENT")  # whether the rule needs the length of the whole gradient, and the loss
 HAS_PENALTY: bool = part("HAS_PENALTY")  # whether any run may have one
 TWO_PASSES: bool = part("TWO_PASSES")  # whether the whole gradient is made before the first weight moves
 PERTURBS: bool = part("PERTURBS")  # whether the rule takes its gradient uphill from the weights

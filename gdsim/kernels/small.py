@@ -9,7 +9,7 @@ import itertools
 from typing import Any
 
 from gdsim.kernels.network import TILE, layer_at
-from gdsim.kernels.parts import MONITORS_MEAN, NEEDS_NORM, TWO_PASSES
+from gdsim.kernels.parts import MONITORS_MEAN, NEEDS_WHOLE_GRADIENT, TWO_PASSES
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import stops_here, store_stats, stored_stats, update_weight
 from gdsim.kernels.supervised import note_loss, sample_at, shared_loss
@@ -29,7 +29,7 @@ HEAD = """def learn_from_batch(network, pack, sampler, key, step, looks):
 LOSS = """    for b in range(sampler.batch):
         total = total + shared_loss(sample_at(network, sampler, b), size > b, share)"""
 STOP = """    total = total_of(added(Sum(nothing, nothing), total))
-    if NEEDS_NORM:
+    if NEEDS_WHOLE_GRADIENT:
         store(pack.monitor.loss, 0, total / samples)
     if looks:
         if stops_here(pack.monitor, total / samples):
@@ -115,6 +115,6 @@ def learn_of(layers: tuple[tuple[int, int, int, int], ...], biases: bool) -> Any
         "load": load, "WIDTH": WIDTH, "batch_size": batch_size, "splat": splat, "ZERO": ZERO, "as_type_of": as_type_of, "fill": fill, "fma_lanes": fma_lanes,
         "sample_at": sample_at, "shared_loss": shared_loss, "store": store, "activation": activation, "slope": slope, "stops_here": stops_here, "note_loss": note_loss,
         "total_of": total_of, "added": added, "Sum": Sum, "stored_stats": stored_stats, "store_stats": store_stats, "update_weight": update_weight,
-        "TWO_PASSES": TWO_PASSES, "NEEDS_NORM": NEEDS_NORM, "MONITORS_MEAN": MONITORS_MEAN, "KEEPS_SLOPES": KEEPS_SLOPES, "layer_at": layer_at,
+        "TWO_PASSES": TWO_PASSES, "NEEDS_WHOLE_GRADIENT": NEEDS_WHOLE_GRADIENT, "MONITORS_MEAN": MONITORS_MEAN, "KEEPS_SLOPES": KEEPS_SLOPES, "layer_at": layer_at,
     }  # fmt: skip
     return function_from("\n".join(lines), "learn_from_batch", names)

@@ -11,7 +11,7 @@ from gdsim.kernels.network import BLOCK, TILE, Matrix, backward, forward, layer_
 from gdsim.kernels.parts import (
     HAS_PENALTY,
     MONITORS_MEAN,
-    NEEDS_NORM,
+    NEEDS_WHOLE_GRADIENT,
     NUMBER_COUNT,
     NUMBERS,
     PERTURBS,
@@ -89,7 +89,7 @@ def keep_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_we
 
 def update_all(network: Any, pack: Any, step: Any) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
-    if NEEDS_NORM:
+    if NEEDS_WHOLE_GRADIENT:
         nothing = splat(ZERO, WIDTH)
         penalty = (nothing, nothing) if PERTURBS else (step.l1, step.l2)  # which `restore_weights` has added
         norm = sqrt(penalty_and_norm(network, pack.weights, penalty, True).norm)
@@ -203,7 +203,7 @@ def learn_from_batch(network: Any, pack: Any, sampler: Any, key: Any, step: Any,
         forward(network, pack.weights, inputs, count)
         left = across(where(size > first, size - first, size * 0), WIDTH)
         total = added(total, block_loss(network, sampler, inputs, (count, left), share))
-        if NEEDS_NORM and first + count == sampler.batch:
+        if NEEDS_WHOLE_GRADIENT and first + count == sampler.batch:
             store(pack.monitor.loss, 0, total_of(total) / samples)
         if looks and first + count == sampler.batch:
             if stops_here(pack.monitor, total_of(total) / samples):
@@ -237,7 +237,7 @@ def advance(table: Any, steps: Any) -> Any:
         if PERTURBS:
             perturb(network, pack, step)
             learn_from_batch(network, pack, sampler, (), step, False)
-        if NEEDS_NORM and HAS_PENALTY:
+        if NEEDS_WHOLE_GRADIENT and HAS_PENALTY:
             penalize_loss(network, pack, step)
         if PERTURBS:
             restore_weights(network, pack, step)

@@ -36,7 +36,7 @@ def step_operations(setting: Setting) -> float:
     problem, rule = setting.problem, setting.rule
     gradient, _ = gradient_operations(problem, setting.dtype, setting.batch)
     once, each = rule_operations(setting)
-    if rule.needs_norm or rule.perturbs:
+    if rule.needs_whole_gradient or rule.perturbs:
         each += 2.0  # the gradient's squares and their sum
     if rule.perturbs:
         each += 2.0  # the way there
@@ -54,7 +54,7 @@ def rule_operations(setting: Setting) -> tuple[float, float]:
     try:
         rate = graph.call(parts["rate"], parts, numbers.lr, count, scheduled)
         step, carry = graph.call(parts["prepare"], parts, numbers, rate, graph.inputs(len(rule.carry)))
-        if rule.needs_norm:
+        if rule.needs_whole_gradient:
             step = graph.call(parts["with_gradient"], parts, step, *graph.inputs(2))
         updated = graph.call(parts["update"], parts, *graph.inputs(2), graph.inputs(len(rule.slots)), step)
     except (UncountableError, AttributeError, TypeError, ValueError):  # what is wrong with it is said where it is compiled

@@ -116,7 +116,7 @@ class Setting(NamedTuple):
     def may_be_alone(self) -> bool:
         """Whether one run may have all lanes: `fits_alone` of the structure, which need not be made for this."""
         monitors_step = any(isinstance(s, SmallStep) for s in self.stops)
-        return isinstance(self.problem, Network) and not (self.is_written_out or self.rule.needs_norm or self.rule.perturbs or monitors_step)
+        return isinstance(self.problem, Network) and not (self.is_written_out or self.rule.needs_whole_gradient or self.rule.perturbs or monitors_step)
 
     def lanes_for(self, runs: int, threads: int) -> int:
         """Lanes of a pack where each of `threads` trains `runs`; 1 where one run at a time has all the lanes and is done sooner.
@@ -250,7 +250,7 @@ def structure_of(setting: Setting) -> Structure:
     return Structure(
         tuple(parts.items()), numbers_type(names), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, layout_for(problem, setting.dtype), setting.is_written_out,
-        has_penalty(setting), not rule.reports_other_point, rule.needs_norm, rule.perturbs,
+        has_penalty(setting), not rule.reports_other_point, rule.needs_whole_gradient, rule.perturbs,
         Monitors(Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops), any(map(is_of_batches, setting.stops))), title,
     )  # fmt: skip
 

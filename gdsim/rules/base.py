@@ -36,7 +36,7 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     g at the weights, a step is
 
         s, carry_t = prepare(h, eta_t, carry_(t-1))
-        s = with_gradient(s, |g|, loss)                      where `needs_norm` is true
+        s = with_gradient(s, |g|, loss)                      where `needs_whole_gradient` is true
         w_t, slots_t = update(w_(t-1), g, slots_(t-1), s)
 
     and reported(w_t, slots_t, s) is what results hold; s is of the next step.
@@ -53,7 +53,7 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     carry: ClassVar[Any] = ()
     defaults: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     ranges: ClassVar[Mapping[str, Range]] = {}
-    needs_norm: ClassVar[Any] = False  # whether a step needs `with_gradient` before the first weight moves
+    needs_whole_gradient: ClassVar[Any] = False  # whether a step needs `with_gradient` before the first weight moves
     perturbs: ClassVar[Any] = False  # whether the gradient is taken away from the weights, where the loss is higher
     always_shown = ("lr",)
     meanings = {
@@ -149,7 +149,8 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     def with_gradient(s: Any, norm: Lane, loss: Lane) -> Any:
         """What `update` needs, once the whole gradient is known: from its Euclidean length and the loss of the step's batch.
 
-        Both are those of the point where the gradient is taken, penalty included. Asked for where `needs_norm` says so.
+        Both are those of the point where the gradient is taken, penalty included. Asked for where
+        `needs_whole_gradient` says so.
         """
         return s
 

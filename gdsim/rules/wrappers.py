@@ -59,7 +59,7 @@ class Wrapper(Rule, frozen=True):
 
     own_slots: ClassVar[tuple[str, ...]] = ()
     own_carry: ClassVar[tuple[str, ...]] = ()
-    own_needs_norm: ClassVar[bool] = False
+    own_needs_whole_gradient: ClassVar[bool] = False
     own_perturbs: ClassVar[bool] = False
     own_reports_other_point: ClassVar[bool] = False
     unshown = ("convention",)  # which is the rule's
@@ -105,9 +105,9 @@ class Wrapper(Rule, frozen=True):
         return self.rule.innermost
 
     @property
-    def needs_norm(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def needs_whole_gradient(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether steps need the length of the whole gradient."""
-        return self.own_needs_norm or self.rule.needs_norm
+        return self.own_needs_whole_gradient or self.rule.needs_whole_gradient
 
     @property
     def perturbs(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -181,14 +181,14 @@ class ClipNorm(Wrapper, tag="clip_norm", frozen=True):
     which the problem gives, penalty included; with SAM, inside it or around it, of the gradient uphill.
 
     >>> from gdsim.rules import SGD
-    >>> ClipNorm(SGD(lr=0.1), 1.0).needs_norm
+    >>> ClipNorm(SGD(lr=0.1), 1.0).needs_whole_gradient
     True
     """
 
     norm: Axis
 
     ranges = {"norm": POSITIVE}
-    own_needs_norm = True
+    own_needs_whole_gradient = True
 
     @staticmethod
     def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[WrapperStep, Lanes]:

@@ -15,6 +15,6 @@ def kernel_version(sweep: Experiment) -> int:
     batches = sweep.batch.values if isinstance(sweep.batch, Grid) else (sweep.batch,)
     has_orders = sweep.shuffle != "replacement" and any(batch is not None for batch in batches)
     has_penalty = any(problem.l1 != 0.0 or problem.l2 != 0.0 for problem in sweep.problem)
-    is_uphill = any(rule.perturbs and (rule.needs_norm or has_penalty) for rule in sweep.optimizer)
+    is_uphill = any(rule.perturbs and (rule.needs_whole_gradient or has_penalty) for rule in sweep.optimizer)
     used = [(ORDER_BITS, has_orders), (PENALTY_BITS, has_penalty), (UPHILL_BITS, is_uphill)]
     return max([BITS, *(version for version, is_used in used if is_used)])
