@@ -23,8 +23,8 @@ whose budget is used up, so that it can go on.
 
 - `supervised` over `network`: a network in a pack; where it has few parameters and many steps are to be made,
   `small` writes its steps out unit by unit.
-- `alone`: a network of one run at a time, with its units and samples in the lanes, by the same passes of
-  `network` over the products of `layers`; where runs are few, or a pack would leave the cache
+- `single_run`: a network of one run at a time, with its units and samples in the lanes, by the same passes of
+  `network` over the products of `single_run_products`; where runs are few, or a pack would leave the cache
   (`Setting.lanes_for`).
 - `functions`: a function or formula of few parameters, which stay in registers.
 - `inmemory`: problems that leave their own gradient in memory: quadratic forms, linear models by their

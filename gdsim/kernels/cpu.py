@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels import alone, decisions, evaluation, functions, inmemory, layers, small, steps, supervised, training
-from gdsim.kernels.layout import AloneLayout, FunctionLayout, MemoryLayout, NetworkLayout, sampler_of
+from gdsim.kernels import decisions, evaluation, functions, inmemory, single_run, single_run_products, small, steps, supervised, training
+from gdsim.kernels.layout import FunctionLayout, MemoryLayout, NetworkLayout, SingleRunLayout, sampler_of
 from gdsim.kernels.mistakes import explained
 from gdsim.kernels.network import BLOCK, TILE
 from gdsim.kernels.penalty import with_penalty, without_penalty
@@ -25,6 +25,7 @@ from gdsim.lanes.memory import readers_of, table_of, zeros
 REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
 WEIGHT_BOUND = 1e8
+Layout = NetworkLayout | FunctionLayout | MemoryLayout
 
 
 class Monitors(NamedTuple):
@@ -45,7 +46,7 @@ class Structure(NamedTuple):
     carry: int
     shuffle: str
     dtype: str
-    layout: NetworkLayout | FunctionLayout | MemoryLayout
+    layout: Layout
     is_written_out: bool  # the steps of a small network, unit by unit
     has_penalty: bool
     reports_stored: bool
@@ -77,7 +78,7 @@ class Keeps(NamedTuple):
     references: bool = False
 
 
-def fits_alone(structure: Structure) -> bool:
+def fits_single_run(structure: Structure) -> bool:
     """Whether one run of a structure may have all lanes: networks whose rule uses each gradient as it is made, and looks at nothing but the largest weight."""
     return isinstance(structure.layout, NetworkLayout) and not (
         structure.is_written_out or structure.needs_whole_gradient or structure.perturbs or structure.monitors.step
@@ -89,19 +90,22 @@ def lane_parts(width: int) -> dict[str, int]:
     return {"WIDTH": width, "GATHER_WIDTH": min(width, 16), "NARROW_GATHER": min(width, 4), "RUNS": width}
 
 
-def alone_lanes(dtype: np.dtype) -> int:
-    """Lanes of one run alone: one of the processor's registers."""
+def single_run_lanes(dtype: np.dtype) -> int:
+    """Lanes of a single run: those of one of the processor's registers."""
     return max(4, vector_bytes() // dtype.itemsize)
 
 
-def alone_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
+def single_run_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
     """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of width 1."""
-    products = layers.layer_at, layers.layer_count, layers.cells_of, layers.product, layers.outer, layers.bias_gradients
-    places = {f.__name__: f for f in (*products, alone.samples_at, alone.drawn_samples, alone.block_loss, alone.correct_answers, alone.store_outputs)}
+    products = single_run_products
+    places = {f.__name__: f for f in (
+        products.layer_at, products.layer_count, products.cells_of, products.product, products.outer, products.bias_gradients,
+        single_run.samples_at, single_run.drawn_samples, single_run.block_loss, single_run.correct_answers, single_run.store_outputs,
+    )}  # fmt: skip
     single = tuple({**parts, **places, "WIDTH": 1}.items())
     own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
-    height = layers.TILE_HEIGHTS[vector_bytes()]
-    tiles = {"any_tile": layers.tiles_of(height, lanes), "TILE_HEIGHT": height, "BAND": layers.WHOLE_LAYER}
+    height = products.TILE_HEIGHTS[vector_bytes()]
+    tiles = {"any_tile": products.tiles_of(height, lanes), "TILE_HEIGHT": height, "BAND": products.WHOLE_LAYER}
     return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": 2 * lanes, "RUNS": 1}
 
 
@@ -112,7 +116,10 @@ class Kernels:
         self.structure, self.width = structure, width
         self.dtype = np.dtype(structure.dtype)
         layout = structure.layout
-        self.layout = layout.alone(alone_lanes(self.dtype)) if isinstance(layout, NetworkLayout) and width == 1 and fits_alone(structure) else layout
+        if isinstance(layout, NetworkLayout) and width == 1 and fits_single_run(structure):
+            self.layout: Layout | SingleRunLayout = layout.single_run(single_run_lanes(self.dtype))
+        else:
+            self.layout = layout
 
     def prepare(self) -> None:
         """Makes the kernels that training needs."""
@@ -124,7 +131,7 @@ class Kernels:
         problem = {
             n: chosen[n] for n in chosen if n not in ("prepare", "update", "reported", "with_gradient", "rate", "schedule_numbers", "scheduled_hyperparameters")
         }
-        if isinstance(layout, (NetworkLayout, AloneLayout)):
+        if isinstance(layout, (NetworkLayout, SingleRunLayout)):
             family: Mapping[str, Any] = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile, "BAND": TILE}
         elif isinstance(layout, MemoryLayout):
             family = {"evaluate_pack": inmemory.evaluate_in_memory, "BLOCK": BLOCK}
@@ -135,7 +142,7 @@ class Kernels:
                 "PARAMETER_COUNT": layout.size, "COLUMN_COUNT": layout.columns,
             }  # fmt: skip
         parts = {**problem, **family, **lane_parts(self.width), "ZERO": self.dtype.type(0), **float_mode_parts()}
-        return alone_parts(parts, layout.lanes) if isinstance(layout, AloneLayout) else parts
+        return single_run_parts(parts, layout.lanes) if isinstance(layout, SingleRunLayout) else parts
 
     def _training_parts(self) -> dict[str, Any]:
         s = self.structure
@@ -149,8 +156,8 @@ class Kernels:
             layers = tuple(tuple(map(int, row[:4])) for row in self.layout.layers)
             own = {"learn_from_batch": small.learn_of(layers, bool(parts["BIASES"]))} if s.is_written_out else {"finish_tile": supervised.update_tile}
             return {**parts, **own}
-        if isinstance(self.layout, AloneLayout):
-            return alone_parts({**parts, "finish_tile": alone.update_tile, "IN_PLACE": s.shuffle == "whole"}, self.layout.lanes)
+        if isinstance(self.layout, SingleRunLayout):
+            return single_run_parts({**parts, "finish_tile": single_run.update_tile, "IN_PLACE": s.shuffle == "whole"}, self.layout.lanes)
         if isinstance(self.layout, MemoryLayout):
             return parts
         gradient = functions.gradient_of_samples if self.layout.columns > 0 else functions.gradient_of_function
@@ -161,7 +168,7 @@ class Kernels:
         """The template of steps, and the parts that are its own: functions in registers advance a register of lanes at a time."""
         layout = self.layout
         if not isinstance(layout, FunctionLayout):
-            return {NetworkLayout: supervised, AloneLayout: alone, MemoryLayout: inmemory}[type(layout)].advance, {}
+            return {NetworkLayout: supervised, SingleRunLayout: single_run, MemoryLayout: inmemory}[type(layout)].advance, {}
         part = self.width if layout.columns else min(self.width, REGISTER_BYTES // self.dtype.itemsize)
         return functions.advance_of(self.width // part), {"WIDTH": part, "PACK_WIDTH": self.width}
 
@@ -313,7 +320,7 @@ class Kernels:
         real = lambda values: np.array(values, self.dtype)  # noqa: E731
         s = self.structure
         names, places = s.numbers._fields, self.layout.places.astype(np.int64)
-        together = self.layout.lanes if isinstance(self.layout, AloneLayout) else 1  # places whose slots lie side by side
+        together = self.layout.lanes if isinstance(self.layout, SingleRunLayout) else 1  # places whose slots lie side by side
         kind, every, at_cycle_ends, limit, margin = zip(*stops, strict=True) if stops else ((),) * 5
         return JobSpec(
             s.reports_stored, s.slots, s.carry, len(names), names.index("penalty_l1"), names.index("penalty_l2"),

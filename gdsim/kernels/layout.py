@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.layers import TALLEST, WIDEST, Alone
 from gdsim.kernels.network import BLOCK, TILE, Network
 from gdsim.kernels.sampling import Sampler
+from gdsim.kernels.single_run_products import TALLEST, WIDEST, SingleRunNetwork
 from gdsim.lanes.draws import seed_words
 from gdsim.lanes.memory import zeros
 
@@ -18,8 +18,8 @@ from gdsim.lanes.memory import zeros
 class NetworkSpace(NamedTuple):
     """A thread's working memory for a network, seen in two ways: samples lie as close as a step's batch or an evaluation's block allows."""
 
-    step: Network | Alone
-    whole: Network | Alone
+    step: Network | SingleRunNetwork
+    whole: Network | SingleRunNetwork
 
 
 class FunctionSpace(NamedTuple):
@@ -41,7 +41,7 @@ class NetworkLayout:
     size: int
     rows: int  # of activations, inputs first
     keeps_slopes: bool
-    alone: "Callable[[int], AloneLayout]"  # the layout of one run that has so many lanes
+    single_run: "Callable[[int], SingleRunLayout]"  # the layout of one run that has so many lanes
 
     def table(self, pitch: int) -> np.ndarray:
         """The flat table of layers where samples lie `pitch` lanes from unit to unit."""
@@ -65,7 +65,7 @@ class NetworkLayout:
 @functools.cache
 def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool) -> NetworkLayout:
     """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with targets; `biases` or none."""
-    alone = functools.partial(alone_layout, widths, columns, biases, keeps_slopes)
+    single_run = functools.partial(single_run_layout, widths, columns, biases, keeps_slopes)
     whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
     rows, first, source, places, table = whole(columns), 0, 0, [], []
     for inputs, units in itertools.pairwise(widths):
@@ -75,12 +75,12 @@ def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_sl
         places += [weights.ravel(), *([first + pitch * np.arange(units) + pitch - 1] if biases else [])]
         first += pitch * whole(units)
         source, rows = rows, rows + whole(units)
-    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, keeps_slopes, alone)
+    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, keeps_slopes, single_run)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class AloneLayout:
-    """Where the parameters and activations of a network of one run lie, in numbers; `layers` is the table of `alone`."""
+class SingleRunLayout:
+    """Where the parameters and activations of a network of one run lie, in numbers; `layers` is the table of `single_run`."""
 
     layers: np.ndarray
     places: np.ndarray
@@ -96,7 +96,7 @@ class AloneLayout:
         """Working memory for blocks of samples, the same for steps and for evaluation."""
         numbers = lambda n: zeros(n, dtype)  # noqa: E731
         bits = np.uint64 if dtype == np.float64 else np.uint32
-        one = Alone(
+        one = SingleRunNetwork(
             layers=self.layers.ravel(), activations=numbers(self.activations), slopes=numbers(self.activations if self.keeps_slopes else 0),
             deltas=numbers(self.activations), turned=numbers(self.turned), gradients=numbers(self.size), tile=numbers(TALLEST * TILE * self.lanes),
             zeros=numbers(WIDEST * self.lanes), ones=numbers(1) + dtype.type(1), losses=numbers(self.lanes), largest=zeros(self.lanes, bits),
@@ -113,7 +113,7 @@ def counting(n: int) -> np.ndarray:
 
 
 @functools.cache
-def alone_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool, lanes: int) -> AloneLayout:
+def single_run_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool, lanes: int) -> SingleRunLayout:
     """The layout of a network, as `network_layout` has it, of one run that has so many lanes."""
     whole = lambda n: -(-n // lanes) * lanes  # noqa: E731
 
@@ -138,7 +138,7 @@ def alone_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slop
     ends = lanes * farthest  # a layer is turned in whole lanes, which reach beyond its last row
     targets = outputs + whole(widths[-1]) * pitch
     activations = targets + (columns - widths[0]) * pitch
-    return AloneLayout(np.array(table), np.concatenate(places), first + ends, activations, turned, targets, pitch, lanes, keeps_slopes)
+    return SingleRunLayout(np.array(table), np.concatenate(places), first + ends, activations, turned, targets, pitch, lanes, keeps_slopes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

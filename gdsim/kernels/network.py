@@ -8,7 +8,7 @@ activations A and deltas D = d loss / d Z; A_0[feature, sample] are the samples,
 
 `forward` and `backward` serve the runs of a pack, one in each lane, and one run in all lanes: these differ in where their
 matrices lie (`layer_at`, `cells_of`) and in how products of matrices are made (`product`, `outer`, `bias_gradients`). Here
-are those of a pack; those of one run are in `layers`. Activations take the place of their sums; slopes and deltas lie
+are those of a pack; those of one run are in `single_run_products`. Activations take the place of their sums; slopes and deltas lie
 beside them, at the same offsets. A sum over samples runs through a block of `BLOCK` in order, and the sums of blocks are
 added in order: tiles decide which sums are made together, never the order of any one.
 

@@ -35,10 +35,10 @@ class Costs(NamedTuple):
     """What a step of a run costs in cycles of one core."""
 
     pack_speed: float  # operations per cycle, in a pack
-    alone_speed: float  # likewise where one run has all lanes
+    single_run_speed: float  # likewise where one run has all lanes
     pack_cycles: float  # beside them
-    alone_cycles: float
-    alone_weight: float  # cycles per weight, of the tiles that its gradients are made in
+    single_run_cycles: float
+    single_run_weight: float  # cycles per weight, of the tiles that its gradients are made in
 
 
 # By the bytes of a register, fitted to networks of 65 to 100,000 parameters on batches of 1 to 33. Where registers are narrow,
@@ -113,8 +113,8 @@ class Setting(NamedTuple):
         return width * np.dtype(self.dtype).itemsize * self.problem.parameter_count * (1 + len(self.rule.slots))
 
     @property
-    def may_be_alone(self) -> bool:
-        """Whether one run may have all lanes: `fits_alone` of the structure, which need not be made for this."""
+    def fits_single_run(self) -> bool:
+        """Whether one run may have all lanes: `cpu.fits_single_run` of the structure, which need not be made for this."""
         monitors_step = any(isinstance(s, SmallStep) for s in self.stops)
         return isinstance(self.problem, Network) and not (self.is_written_out or self.rule.needs_whole_gradient or self.rule.perturbs or monitors_step)
 
@@ -124,12 +124,12 @@ class Setting(NamedTuple):
         That is where they are few, where registers are narrow and layers large, or where the packs of all threads would leave the last cache.
         """
         width = self.width
-        if not self.may_be_alone:
+        if not self.fits_single_run:
             return width
         costs, step = COSTS[vector_bytes()], self.problem.step_operations(self.samples_per_step)
         packed = step / costs.pack_speed + costs.pack_cycles
-        alone = step / costs.alone_speed + costs.alone_cycles + self.problem.parameter_count * costs.alone_weight
-        is_sooner = runs * alone < -(-runs // width) * width * packed
+        single = step / costs.single_run_speed + costs.single_run_cycles + self.problem.parameter_count * costs.single_run_weight
+        is_sooner = runs * single < -(-runs // width) * width * packed
         return 1 if is_sooner or threads * self.pack_bytes(width) > last_cache_bytes() else width
 
     @property

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numba import types
 
-from gdsim.kernels import layers
-from gdsim.kernels.cpu import alone_lanes, lane_parts
+from gdsim.kernels import single_run_products
+from gdsim.kernels.cpu import lane_parts, single_run_lanes
 from gdsim.kernels.layout import counting
 from gdsim.kernels.network import Matrix, product
 from gdsim.lanes.compiler import bind, vector_bytes
@@ -46,8 +46,8 @@ def engine(name):
     """(parts, numbers side by side that one place of a matrix holds)."""
     if name == "a pack":
         return lane_parts(4), 4
-    lanes, height = alone_lanes(np.dtype("float32")), layers.TILE_HEIGHTS[vector_bytes()]
-    return {**lane_parts(lanes), "product": layers.product, "any_tile": layers.tiles_of(height, lanes), "TILE_HEIGHT": height}, 1
+    lanes, height = single_run_lanes(np.dtype("float32")), single_run_products.TILE_HEIGHTS[vector_bytes()]
+    return {**lane_parts(lanes), "product": single_run_products.product, "any_tile": single_run_products.tiles_of(height, lanes), "TILE_HEIGHT": height}, 1
 
 
 def laid_out(values, is_turned, inner):

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.cpu import alone_lanes
+from gdsim.kernels.cpu import single_run_lanes
 from gdsim.kernels.layout import network_layout
 from gdsim.kernels.network import BLOCK
 from gdsim.population import Setting
@@ -61,14 +61,14 @@ def room_of(setting: Setting, width: int) -> Room:
     if not isinstance(problem, Network):
         return Room(parameters, pitch * (BLOCK + 1) + (3 * parameters + max(pitch, parameters)) * hasattr(problem, "constants"))
     kept = 3 if problem.keeps_slopes else 2  # activations, deltas, slopes
-    is_alone = width == 1 and setting.may_be_alone
+    is_single_run = width == 1 and setting.fits_single_run
     if parameters > MOST_LAID_OUT:
-        rows = sum((3 if is_alone else 1) * inputs + (1 if is_alone else kept) * units for inputs, units in problem.layers)
+        rows = sum((3 if is_single_run else 1) * inputs + (1 if is_single_run else kept) * units for inputs, units in problem.layers)
         return Room(parameters, (BLOCK + 1) * rows + 2 * parameters)
     layout = network_layout(problem.widths, pitch, problem.intercept, problem.keeps_slopes)
-    if is_alone:
-        alone = layout.alone(alone_lanes(np.dtype(setting.dtype)))
-        return Room(alone.size, kept * alone.activations + alone.turned + alone.size)
+    if is_single_run:
+        single_run = layout.single_run(single_run_lanes(np.dtype(setting.dtype)))
+        return Room(single_run.size, kept * single_run.activations + single_run.turned + single_run.size)
     return Room(layout.size, kept * layout.rows * (BLOCK + 1) + 2 * layout.size)
 
 

@@ -27,7 +27,7 @@ LAYER_COLUMNS = 11
 WHOLE_LAYER = 2**30  # units of a band: a layer's deltas are made in one go
 
 
-class Alone(NamedTuple):
+class SingleRunNetwork(NamedTuple):
     """One thread's working memory and the table of layers."""
 
     layers: Memory  # [layer * LAYER_COLUMNS + column of `Layer`]

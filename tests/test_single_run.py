@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.kernels.cpu import fits_alone
+from gdsim.kernels.cpu import fits_single_run
 from gdsim.population.setting import last_cache_bytes, structure_of
 from tests.helpers import same_results
 
@@ -54,7 +54,7 @@ def test_a_setting_knows_of_its_structure_whether_one_run_may_have_all_lanes():
     problems = [mlp(CLASSES, [3])(), gd.functions.Booth()]
     for problem, rule, stop, steps in itertools.product(problems, rules, stops, (1, 10**7)):
         setting = gd.Sweep(problem=problem, optimizer=rule, stop=stop, steps=steps).plan().groups[0].setting.for_runs(1)
-        assert setting.may_be_alone == fits_alone(structure_of(setting))
+        assert setting.fits_single_run == fits_single_run(structure_of(setting))
 
 
 @pytest.mark.slow
