@@ -86,7 +86,7 @@ class SingleRunLayout:
     places: np.ndarray
     size: int
     activations: int
-    turned: int
+    row_major: int
     targets: int
     pitch: int
     lanes: int
@@ -98,9 +98,9 @@ class SingleRunLayout:
         bits = np.uint64 if dtype == np.float64 else np.uint32
         one = SingleRunNetwork(
             layers=self.layers.ravel(), activations=numbers(self.activations), slopes=numbers(self.activations if self.keeps_slopes else 0),
-            deltas=numbers(self.activations), turned=numbers(self.turned), gradients=numbers(self.size), tile=numbers(TALLEST * TILE * self.lanes),
-            zeros=numbers(WIDEST * self.lanes), ones=numbers(1) + dtype.type(1), losses=numbers(self.lanes), largest=zeros(self.lanes, bits),
-            numbers=counting(2 * self.lanes), rows=zeros(BLOCK, np.uint32), targets=self.targets, pitch=self.pitch,
+            deltas=numbers(self.activations), row_major=numbers(self.row_major), gradients=numbers(self.size), tile=numbers(TALLEST * TILE * self.lanes),
+            zeros=numbers(WIDEST * self.lanes), ones=numbers(1) + dtype.type(1), losses=numbers(self.lanes), largest_weight=zeros(self.lanes, bits),
+            lane_index=counting(2 * self.lanes), rows=zeros(BLOCK, np.uint32), targets=self.targets, pitch=self.pitch,
         )  # fmt: skip
         return NetworkSpace(one, one)
 
@@ -117,28 +117,28 @@ def single_run_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps
     """The layout of a network, as `network_layout` has it, of one run that has so many lanes."""
     whole = lambda n: -(-n // lanes) * lanes  # noqa: E731
 
-    def apart(n: int) -> int:
-        """From one row of n numbers to the next: whole lanes, not a power of two of them where that is many."""
+    def padded(n: int) -> int:
+        """The stride of rows of n numbers: whole lanes, not a power of two of them where that is many."""
         return whole(n) + lanes * (whole(n) // lanes % 4 == 0)
 
-    pitch, last = apart(BLOCK), len(widths) - 2
-    lines = [apart(columns), *map(apart, widths[1:-1])]  # from one sample to the next, of the inputs of each layer
-    *sources, outputs = itertools.accumulate((BLOCK * line for line in lines), initial=0)
-    results = [*((source, 1, line) for source, line in zip(sources[1:], lines[1:], strict=True)), (outputs, pitch, 1)]
-    first, turned, farthest, places, table = 0, 0, 0, [], []
+    pitch, last = padded(BLOCK), len(widths) - 2
+    sample_strides = [padded(columns), *map(padded, widths[1:-1])]  # of the inputs of each layer
+    *sources, outputs = itertools.accumulate((BLOCK * stride for stride in sample_strides), initial=0)
+    results = [*((source, 1, stride) for source, stride in zip(sources[1:], sample_strides[1:], strict=True)), (outputs, pitch, 1)]
+    first, row_major, farthest, places, table = 0, 0, 0, [], []
     for depth, (inputs, units) in enumerate(itertools.pairwise(widths)):
-        line = apart(inputs if depth == last else units)
-        steps = (line, 1) if depth == last else (1, line)
-        biases_at = first + (units if depth == last else inputs) * line
-        table.append((inputs, units, first, *steps, biases_at, sources[depth], lines[depth], *results[depth]))
+        stride = padded(inputs if depth == last else units)
+        steps = (stride, 1) if depth == last else (1, stride)
+        biases_at = first + (units if depth == last else inputs) * stride
+        table.append((inputs, units, first, *steps, biases_at, sources[depth], sample_strides[depth], *results[depth]))
         places += [(first + steps[0] * np.arange(units)[:, None] + steps[1] * np.arange(inputs)).ravel(), *([biases_at + np.arange(units)] if biases else [])]
-        turned = max(turned, whole(inputs) * pitch if depth == last else whole(units) * apart(inputs))
-        farthest = max(farthest, line)
-        first = biases_at + max(whole(units), line)
-    ends = lanes * farthest  # a layer is turned in whole lanes, which reach beyond its last row
+        row_major = max(row_major, whole(inputs) * pitch if depth == last else whole(units) * padded(inputs))
+        farthest = max(farthest, stride)
+        first = biases_at + max(whole(units), stride)
+    ends = lanes * farthest  # a layer is copied to row-major order in whole lanes, which reach beyond its last row
     targets = outputs + whole(widths[-1]) * pitch
     activations = targets + (columns - widths[0]) * pitch
-    return SingleRunLayout(np.array(table), np.concatenate(places), first + ends, activations, turned, targets, pitch, lanes, keeps_slopes)
+    return SingleRunLayout(np.array(table), np.concatenate(places), first + ends, activations, row_major, targets, pitch, lanes, keeps_slopes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ touches stays in the cache nearest to the processor. Sums are the same, term by 
 
 Activations lie as [sample][unit], so that samples are read as they lie in their table, but for the outputs, whose samples
 lie across the lanes where the losses are made. Weights of hidden layers lie as [input][unit], those of the last as
-[unit][input]: most products then find their matrices as they need them, and `layers` turns the others: the inputs of the
+[unit][input]: most products then find their matrices as they need them; `row_major` copies the others: the inputs of the
 last layer, and the weights of a hidden layer that hands deltas down. Rows are padded to whole lanes: what the padding holds
 is never used, and its weights stay zero.
 
@@ -44,19 +44,19 @@ def update_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_
     rows, columns = shape
     stats = stats_so_far(network)
     for column in range(columns):
-        counts = load(network.numbers, 0, WIDTH) + column * WIDTH < numbers
+        counts = load(network.lane_index, 0, WIDTH) + column * WIDTH < numbers
         there = goal.offset + column * WIDTH
         for row in range(rows):
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
             stats = update_lanes(job, stats, there // WIDTH, g, is_weight, counts)
             there += goal.row_step
-    store(network.largest, 0, stats.largest_weight)
+    store(network.largest_weight, 0, stats.largest_weight)
 
 
 def stats_so_far(network: Any) -> Any:
     """The statistics of a step that is made in several places, so far."""
     nothing = splat(ZERO, WIDTH)
-    return StepStats(load(network.largest, 0, WIDTH), nothing, nothing)
+    return StepStats(load(network.largest_weight, 0, WIDTH), nothing, nothing)
 
 
 def update_lanes(job: Any, stats: Any, place: Any, g: Any, is_weight: Any, counts: Any) -> Any:
@@ -77,9 +77,9 @@ def update_all(network: Any, job: Any) -> None:
         for row in range(rows + BIASES):
             first, count = (layer.biases.offset, layer.units) if row == rows else (W.offset + row * pitch, numbers)
             for column in range(0, count, WIDTH):
-                counts = load(network.numbers, 0, WIDTH) + column < count
+                counts = load(network.lane_index, 0, WIDTH) + column < count
                 stats = update_lanes(job, stats, (first + column) // WIDTH, load(network.gradients, first + column, WIDTH), row < rows, counts)
-    store(network.largest, 0, stats.largest_weight)
+    store(network.largest_weight, 0, stats.largest_weight)
 
 
 def sample_at(network: Any, sampler: Any, number: Any) -> Any:
@@ -108,7 +108,7 @@ def block_loss(network: Any, sampler: Any, source: Any, valid: Any, share: Any) 
     total = splat(ZERO, 1)
     for first in range(0, count, WIDTH):
         sample = sample_at(network, sampler, first)
-        store(network.losses, 0, shared_loss(sample, load(network.numbers, 0, WIDTH) + first < limit, share))
+        store(network.losses, 0, shared_loss(sample, load(network.lane_index, 0, WIDTH) + first < limit, share))
         for number in range(min(WIDTH, count - first)):
             total = total + load(network.losses, number, 1)
     return total
@@ -126,7 +126,7 @@ def drawn_samples(network: Any, pack: Any, sampler: Any, key: Any, block: tuple[
         return samples_at(network, sampler, first, count)
     start, step = splat(pack.start[0], DRAW_WIDTH), pack.step[0]
     for number in range(0, count, DRAW_WIDTH):
-        store(network.rows, number, draw(sampler, key, start, step, load(network.numbers, 0, DRAW_WIDTH) + (first + number)))
+        store(network.rows, number, draw(sampler, key, start, step, load(network.lane_index, 0, DRAW_WIDTH) + (first + number)))
     layer = layer_at(network, 0)
     for sample in range(count):
         row, place = np.int64(network.rows[sample]) * sampler.pitch, layer.source.offset + sample * layer.source.column_step
@@ -144,13 +144,13 @@ def advance(table: Any, steps: Any) -> Any:
         if done > 0 and pack.step[0] % sampler.steps_per_epoch == 0:
             key = key_of(sampler, pack)
         step, carry = begin_step(pack)
-        store(network.largest, 0, to_bits(splat(ZERO, WIDTH)))
+        store(network.largest_weight, 0, to_bits(splat(ZERO, WIDTH)))
         wide = across(step, WIDTH)
         if learn_from_batch(network, pack, sampler, key, wide, True):
             return done
         if sampler.batch > BLOCK:
             update_all(network, Job(0, UPDATE, pack, wide))
-        if end_step(pack, carry, StepStats(splat(greatest(load(network.largest, 0, WIDTH)), 1), nothing, nothing)):
+        if end_step(pack, carry, StepStats(splat(greatest(load(network.largest_weight, 0, WIDTH)), 1), nothing, nothing)):
             return done + 1
     return steps
 

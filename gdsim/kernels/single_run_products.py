@@ -34,14 +34,14 @@ class SingleRunNetwork(NamedTuple):
     activations: Memory
     slopes: Memory  # beside the activations, where they are kept
     deltas: Memory  # likewise
-    turned: Memory  # a matrix whose columns were no neighbours, copied so that they are
+    row_major: Memory  # room for a matrix whose columns are no neighbours, copied so that they are
     gradients: Memory  # beside the weights
     tile: Memory  # gradients on their way to the update
     zeros: Memory  # where a tile's sums begin
     ones: Memory  # what a bias is multiplied by
     losses: Memory  # of as many samples as there are lanes
-    largest: Memory  # bits of the largest magnitude of a weight, lane by lane
-    numbers: Memory  # uint32: 0, 1, 2, ...
+    largest_weight: Memory  # bits of the largest magnitude of a weight, lane by lane
+    lane_index: Memory  # uint32: 0, 1, 2, ...
     rows: Memory  # uint32: the samples of a block, by their places in the table
     targets: int  # offset among the activations, [target][sample]
     pitch: int  # from one target's samples to the next's, and from one output's
@@ -101,16 +101,17 @@ def height_of(rows: int) -> int:
 
 
 @shared
-def turned(room: tuple[Memory, Memory], source: Matrix, sizes: tuple[int, int]) -> Matrix:
-    """A matrix (rows, columns) whose rows are neighbours in memory, copied to `room`, (memory, 0, 1, 2, ...), so that its columns are.
+def row_major(room: tuple[Memory, Memory], source: Matrix, sizes: tuple[int, int]) -> Matrix:
+    """A matrix (rows, columns) whose rows are neighbours in memory, copied in row-major order: its columns are neighbours then.
 
-    From one row to the next are whole lanes, not a power of two of them where they are many.
+    `room` is (memory for it, 0, 1, 2, ...). From one row to the next are whole lanes, not a power of two of them where they are
+    many.
     """
-    (copy, numbers), (rows, columns) = room, sizes
+    (copy, lane_index), (rows, columns) = room, sizes
     vectors = vectors_of(columns)
     pitch = (vectors + (1 if vectors % 4 == 0 else 0)) * WIDTH
     for column in range(0, columns, WIDTH):
-        places = load(numbers, 0, WIDTH) + column
+        places = load(lane_index, 0, WIDTH) + column
         for row in range(0, rows, GATHER_WIDTH):
             gather_columns(source.array, source.column_step, places, source.offset + row, GATHER_WIDTH, copy, (row * pitch + column, pitch))
     return Matrix(copy, 0, pitch, 1)
@@ -147,7 +148,7 @@ def product(network: Any, goal: Matrix, left: Matrix, right: Matrix, start: Matr
         goal, start, left, right = transposed(goal), transposed(start), transposed(right), transposed(left)
         rows, columns = columns, rows
     if right.column_step != 1:
-        right = turned((network.turned, network.numbers), right, (terms, columns))
+        right = row_major((network.row_major, network.lane_index), right, (terms, columns))
     if start.row_step != 0 and start.column_step == 0:
         spread_column(goal, start, (rows, columns))
         start = goal
@@ -178,14 +179,14 @@ def outer(network: Any, job: Any, goal: Matrix, left: Matrix, right: Matrix, sha
         goal, left, right = transposed(goal), transposed(right), transposed(left)
         rows, columns = columns, rows
     if right.column_step != 1:
-        right = turned((network.turned, network.numbers), right, (terms, columns))
+        right = row_major((network.row_major, network.lane_index), right, (terms, columns))
     gradients_in_tiles(network, job, goal, left, right, (rows, terms, columns), is_weight)
 
 
 def bias_gradients(network: Any, job: Any, layer: Layer) -> None:
     """The gradients of a layer's biases, handed to `finish_tile`: each the sum of its deltas, in order.
 
-    Of the last layer the deltas of a unit are neighbours, and not those of a sample: few units are not worth turning them.
+    Of the last layer the deltas of a unit are neighbours, and not those of a sample: few units are not worth a copy.
     """
     deltas, goal = matrix_at(network.deltas, layer.result), transposed(matrix_at(network.gradients, layer.biases))
     if deltas.row_step == 1:

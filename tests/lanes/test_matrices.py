@@ -22,8 +22,8 @@ job_room, job_goal, job_left, job_right, job_start, job_shape = (part(f"job_{n}"
 class Room(NamedTuple):
     """What `product` needs of a thread's working memory."""
 
-    turned: Any
-    numbers: Any
+    row_major: Any
+    lane_index: Any
 
 
 class Job(NamedTuple):
@@ -50,12 +50,12 @@ def engine(name):
     return {**lane_parts(lanes), "product": single_run_products.product, "any_tile": single_run_products.tiles_of(height, lanes), "TILE_HEIGHT": height}, 1
 
 
-def laid_out(values, is_turned, inner):
-    """A matrix of values[row, column, inner], its columns or, turned, its rows side by side."""
+def laid_out(values, is_transposed, inner):
+    """A matrix of values[row, column, inner], its columns or, transposed, its rows side by side."""
     memory = zeros(PITCH * PITCH * inner, "float32")
     view = memory.reshape(PITCH, PITCH, inner)
     rows, columns = values.shape[:2]
-    if is_turned:
+    if is_transposed:
         view[:columns, :rows] = values.swapaxes(0, 1)
         return Matrix(memory, 0, inner, PITCH * inner)
     view[:rows, :columns] = values
@@ -76,9 +76,9 @@ def test_a_product_is_that_of_numpy_wherever_its_matrices_lie(name):
     room = Room(zeros(PITCH * PITCH * inner, "float32"), counting(64))
     whole = np.einsum("ikl,kjl->ijl", left, right)
     kernel = None
-    for goal_turned, left_turned, right_turned in itertools.product([False, True], repeat=3):
+    for goal_transposed, left_transposed, right_transposed in itertools.product([False, True], repeat=3):
         for start in ("zeros", "column", "row", "goal"):
-            goal = laid_out(old, goal_turned, inner)
+            goal = laid_out(old, goal_transposed, inner)
             column, row = laid_out(old[:, :1], False, inner), laid_out(old[:1], False, inner)
             begun, expected = {
                 "zeros": (Matrix(zeros(64, "float32"), 0, 0, 0), whole),
@@ -88,7 +88,7 @@ def test_a_product_is_that_of_numpy_wherever_its_matrices_lie(name):
             }[start]
             if start == "column" and name == "one run":  # numbers of a vector of biases are neighbours, as kernels keep them
                 begun = laid_out(old[:, :1], True, inner)._replace(column_step=0)
-            job = Job(room, goal, laid_out(left, left_turned, inner), laid_out(right, right_turned, inner), begun, (ROWS, TERMS, COLUMNS))
+            job = Job(room, goal, laid_out(left, left_transposed, inner), laid_out(right, right_transposed, inner), begun, (ROWS, TERMS, COLUMNS))
             kernel = kernel or bind(multiply, {**parts, **readers_of(job)}, types.int64(types.int64))
             kernel(table_of(job).ctypes.data)
-            assert (read(goal, inner) == expected).all(), (goal_turned, left_turned, right_turned, start)
+            assert (read(goal, inner) == expected).all(), (goal_transposed, left_transposed, right_transposed, start)

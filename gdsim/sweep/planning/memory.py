@@ -68,7 +68,7 @@ def room_of(setting: Setting, width: int) -> Room:
     layout = network_layout(problem.widths, pitch, problem.intercept, problem.keeps_slopes)
     if is_single_run:
         single_run = layout.single_run(single_run_lanes(np.dtype(setting.dtype)))
-        return Room(single_run.size, kept * single_run.activations + single_run.turned + single_run.size)
+        return Room(single_run.size, kept * single_run.activations + single_run.row_major + single_run.size)
     return Room(layout.size, kept * layout.rows * (BLOCK + 1) + 2 * layout.size)
 
 
