@@ -3,7 +3,7 @@
 from typing import Any
 
 from gdsim.axes import Axis, Range
-from gdsim.lanes.compiler import Closed
+from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.operations import as_type_of
 from gdsim.schedules import Constant, Schedule
 from gdsim.schedules.parts import inner_rate
@@ -29,7 +29,7 @@ class Later(Schedule, tag="later", frozen=True):
 
     def parts(self) -> dict[str, Any]:
         """The schedule's functions, of earlier updates."""
-        return {name: Closed(Later.rate, (("inner_rate", function),)) for name, function in self.schedule.parts().items()}
+        return {name: ScopedPart(Later.rate, (("inner_rate", function),)) for name, function in self.schedule.parts().items()}
 
     @property
     def drives_momentum(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -19,7 +19,7 @@ from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import JobSpec, LaneTable, Monitor, Pack, Runs, Scores, Snapshots
 from gdsim.kernels.training import Evaluations, Job
-from gdsim.lanes.compiler import Closed, address_of, bind, float_mode_parts, vector_bytes
+from gdsim.lanes.compiler import ScopedPart, address_of, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of, zeros
 
 REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
@@ -103,7 +103,7 @@ def single_run_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
         single_run.samples_at, single_run.drawn_samples, single_run.block_loss, single_run.correct_answers, single_run.store_outputs,
     )}  # fmt: skip
     single = tuple({**parts, **places, "WIDTH": 1}.items())
-    own = {f.__name__: Closed(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
+    own = {f.__name__: ScopedPart(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
     height = products.TILE_HEIGHTS[vector_bytes()]
     tiles = {"any_tile": products.tiles_of(height, lanes), "TILE_HEIGHT": height, "BAND": products.WHOLE_LAYER}
     return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": 2 * lanes, "RUNS": 1}

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim import lanes
-from gdsim.lanes.compiler import Closed, below, reached
+from gdsim.lanes.compiler import ScopedPart, below, reached
 from gdsim.words import closest, count_of
 
 # Functions of Python, `math` and NumPy by the names of those that mean the same of lanes.
@@ -47,7 +47,7 @@ class _Part(NamedTuple):
     @property
     def function(self) -> types.FunctionType:
         """The function itself."""
-        return self.part.function if isinstance(self.part, Closed) else self.part
+        return self.part.function if isinstance(self.part, ScopedPart) else self.part
 
     def __call__(self, *arguments: Any) -> Any:
         """What the part gives, called with numbers. Raises CodeError for what it raises."""
@@ -110,7 +110,7 @@ def explained(structure: Any, error: Exception) -> CodeError:
 
 def _in_python(part: Any) -> Any:
     """A part as a Python function, with the parts that it brings in their places."""
-    if not isinstance(part, Closed):
+    if not isinstance(part, ScopedPart):
         return part
     names = {**part.function.__globals__, **{name: _in_python(value) for name, value in part.parts}}
     return types.FunctionType(part.function.__code__, names, part.function.__name__, part.function.__defaults__)

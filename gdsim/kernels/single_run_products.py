@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from gdsim.kernels.network import TILE, Cells, Layer, Matrix, Place, matrix_at, part_from, transposed
 from gdsim.kernels.parts import COLUMNS, GATHER_WIDTH, ROWS, TILE_HEIGHT, any_tile, finish_tile
-from gdsim.lanes.compiler import Closed, shared
+from gdsim.lanes.compiler import ScopedPart, shared
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import load, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
@@ -83,14 +83,14 @@ def product_tile(terms: int, left: Matrix, right: Matrix, start: Matrix, goal: M
 
 
 @functools.cache
-def tiles_of(height: int, lanes: int) -> Closed:
+def tiles_of(height: int, lanes: int) -> ScopedPart:
     """`any_tile(shape, ...)`: the tile of (rows, lanes side by side), one of the shapes that tiles of at most so many rows have."""
     shapes = [(rows, columns) for columns in range(WIDEST, 0, -1) for rows in (height, 4, 2, 1)]
     arguments = "terms, left, right, start, goal"
     cases = [f"rows == {r} and columns == {c}:\n        tile_{r}x{c}({arguments})" for r, c in shapes]
     text = f"def any_tile(shape, {arguments}):\n    rows, columns = shape\n    if " + "\n    elif ".join(cases)
-    tiles = tuple((f"tile_{r}x{c}", Closed(product_tile, (("WIDTH", lanes), ("ROWS", r), ("COLUMNS", c)))) for r, c in shapes)
-    return Closed(shared(function_from(text, "any_tile", {})), tiles)
+    tiles = tuple((f"tile_{r}x{c}", ScopedPart(product_tile, (("WIDTH", lanes), ("ROWS", r), ("COLUMNS", c)))) for r, c in shapes)
+    return ScopedPart(shared(function_from(text, "any_tile", {})), tiles)
 
 
 def height_of(rows: int) -> int:

@@ -88,7 +88,7 @@ def references(function: Any, parts: Mapping[str, Any]) -> Iterator[Reference]:
             yield Reference(name, own, False)
 
 
-class Closed(NamedTuple):
+class ScopedPart(NamedTuple):
     """A part that brings its own parts: below it no others are seen, so that kernels which differ elsewhere share it."""
 
     function: Any
@@ -97,13 +97,13 @@ class Closed(NamedTuple):
 
 @functools.cache
 def _mapping(parts: tuple[tuple[str, Any], ...], kinds: tuple[type, ...]) -> Mapping[str, Any]:
-    """The parts of a closed one by their names; the same object for the same parts, of the same types: 0 of float32 equals that of float64."""
+    """The parts of a scoped one by their names; the same object for the same parts, of the same types: 0 of float32 equals that of float64."""
     return dict(parts)
 
 
 def below(value: Any, parts: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]] | None:
     """(the function that a kernel compiles where it names `value`, the parts that hold in it), or None for other values."""
-    if isinstance(value, Closed):
+    if isinstance(value, ScopedPart):
         return value.function, _mapping(value.parts, tuple(type(v) for _, v in value.parts))
     body = body_of(value)
     return None if body is None else (body, parts)
@@ -186,7 +186,7 @@ def _place_text(name: str, value: Any, parts: Mapping[str, Any]) -> str:
     chosen = below(value, parts)
     if chosen is None:
         return f"{name}={value!r}"
-    owner = "" if chosen[1] is parts else f" closed over {sorted(chosen[1])}"
+    owner = "" if chosen[1] is parts else f" with its own {sorted(chosen[1])}"
     return f"{name}:{chosen[0].__module__}.{chosen[0].__qualname__}{owner}"
 
 

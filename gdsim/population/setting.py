@@ -18,7 +18,7 @@ from gdsim.kernels.network import BLOCK
 from gdsim.kernels.recorders import RECORDERS
 from gdsim.kernels.sampling import SHUFFLES, Sampler, list_samples
 from gdsim.kernels.small import MOST_PARAMETERS
-from gdsim.lanes.compiler import Closed, bind, float_mode_parts, vector_bytes
+from gdsim.lanes.compiler import ScopedPart, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.modes import ieee_mode
 from gdsim.lanes.types import Hyperparameters, Lane
@@ -219,7 +219,7 @@ def scheduled_hyperparameters_of(schedule: Schedule, names: tuple[str, ...]) -> 
     own = schedule_numbers_of(tuple(schedule.hyperparameters()))
     known = {"numbers": numbers_type(names), "scheduled_momentum": scheduled_momentum, "schedule_numbers": own}
     function = function_from(text, "scheduled_hyperparameters", known)
-    return Closed(function, (("scheduled_momentum", schedule.parts()["scheduled_momentum"]),))
+    return ScopedPart(function, (("scheduled_momentum", schedule.parts()["scheduled_momentum"]),))
 
 
 def has_penalty(setting: Setting) -> bool:

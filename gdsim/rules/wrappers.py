@@ -13,7 +13,7 @@ import msgspec
 from gdsim.axes import checked_number
 from gdsim.declarations import meant
 from gdsim.lanes import fma
-from gdsim.lanes.compiler import Closed
+from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.operations import floor, maximum, minimum, where
 from gdsim.lanes.types import Hyperparameters, Lane, Lanes
 from gdsim.rules.base import EPSILON, Axis, Range, Rule
@@ -134,7 +134,7 @@ class Wrapper(Rule, frozen=True):
         """The wrapper's functions, with the inner rule's in their places."""
         inner = self.rule.parts()
         names = tuple((f"inner_{name}", part) for name, part in inner.items())
-        return {name: Closed(self._by_convention(name), names) for name in inner}
+        return {name: ScopedPart(self._by_convention(name), names) for name in inner}
 
     @property
     def reports_other_point(self) -> bool:

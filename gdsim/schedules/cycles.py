@@ -11,7 +11,7 @@ import msgspec
 
 from gdsim.axes import Axis, Range, checked_one, checked_whole
 from gdsim.lanes import pow
-from gdsim.lanes.compiler import Closed
+from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.masks import any as any_lane
 from gdsim.lanes.operations import absolute, as_type_of, floor, maximum, minimum, where
 from gdsim.lanes.types import Hyperparameters, Lane
@@ -70,7 +70,7 @@ class SGDR(Schedule, tag="sgdr", frozen=True):
         return [type(self).__name__, self.mult]
 
     def parts(self) -> dict[str, Any]:
-        return {**super().parts(), "rate": Closed(SGDR.rate, (("SGDR_MULT", self.mult),))}
+        return {**super().parts(), "rate": ScopedPart(SGDR.rate, (("SGDR_MULT", self.mult),))}
 
     def cycle_of(self, values: Mapping[str, float]) -> tuple[int, int]:
         return int(values["cycle"]), self.mult
@@ -201,7 +201,7 @@ class OneCycle(Schedule, tag="one_cycle", frozen=True):
 
     def parts(self) -> dict[str, Any]:
         low, high = self.momenta or (0.0, 0.0)
-        return {**super().parts(), "scheduled_momentum": Closed(OneCycle.momentum, (("LOW_MOMENTUM", low), ("HIGH_MOMENTUM", high)))}
+        return {**super().parts(), "scheduled_momentum": ScopedPart(OneCycle.momentum, (("LOW_MOMENTUM", low), ("HIGH_MOMENTUM", high)))}
 
     @staticmethod
     def rate(base: Lane, t: Lane, p: Hyperparameters) -> Lane:

@@ -11,7 +11,7 @@ import msgspec
 from gdsim.axes import Axis, Range, checked_one, checked_whole
 from gdsim.declarations import meant
 from gdsim.lanes import pow
-from gdsim.lanes.compiler import Closed
+from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import as_type_of, minimum, where
 from gdsim.lanes.types import Hyperparameters, Lane
@@ -264,7 +264,7 @@ class Warmup(Schedule, tag="warmup", frozen=True):
 
     def parts(self) -> dict[str, Any]:
         inner = self.schedule.parts()
-        return {**inner, "rate": Closed(Warmup.rate, (("inner_rate", inner["rate"]),))}
+        return {**inner, "rate": ScopedPart(Warmup.rate, (("inner_rate", inner["rate"]),))}
 
     @property
     def drives_momentum(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -134,7 +134,7 @@ def calls_a_helper(out):
     out[0] = part_a(1.0)
 
 
-CLOSED = compiler.Closed(part_a, (("helper", abs), ("heiper", abs)))
+SCOPED = compiler.ScopedPart(part_a, (("helper", abs), ("heiper", abs)))
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ CLOSED = compiler.Closed(part_a, (("helper", abs), ("heiper", abs)))
         (template, {}, "template: template reads 'part', and nothing of this name was defined or given"),
         (needs_part, {"update": np.sqrt, "udpate": np.sqrt}, "needs_part was given 'udpate', which is no part; did you mean 'update'?"),
         (calls_a_helper, {"part_a": np.sqrt, "helper": abs}, "calls_a_helper was given 'part_a', which is no part"),
-        (template, {"part": CLOSED}, "part_a was given 'heiper', which is no part"),
+        (template, {"part": SCOPED}, "part_a was given 'heiper', which is no part"),
     ],
-    ids=["missing", "missing in text", "misspelt", "no part", "misspelt in a closed part"],
+    ids=["missing", "missing in text", "misspelt", "no part", "misspelt in a scoped part"],
 )
 def test_parts_that_are_missing_misspelt_or_none_are_refused(function, parts, said):
     with pytest.raises(TypeError, match=re.escape(said)):
