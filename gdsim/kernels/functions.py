@@ -28,7 +28,7 @@ from gdsim.kernels.parts import (
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Pack, Sum, added, total_of
 from gdsim.kernels.steps import flag_loss, flag_update, new_stats, smaller_steps, step_at, store_stats, with_whole_gradient
-from gdsim.lanes.compiler import shared
+from gdsim.lanes.compiler import noinline
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.masks import any, seldom
 from gdsim.lanes.operations import absolute, as_type_of, load, splat, sqrt, store, where
@@ -203,7 +203,7 @@ def store_scores(scores: Any, loss: Any, gradient: Any) -> None:
     store(scores.gradient_largest, 0, largest_of(gradient))
 
 
-@shared
+@noinline
 def evaluate_samples(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
     """Fills the scores of every lane at the given weights: means over all samples."""
     x = load_row(weights, 0, WIDTH, PARAMETER_COUNT, WIDTH)

@@ -10,7 +10,7 @@ from gdsim.kernels.parts import MONITORS_GRADIENT, NEEDS_WHOLE_GRADIENT, NUMBER_
 from gdsim.kernels.penalty import penalized_gradient, penalty_and
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_stats, stops_here, update_weight, with_whole_gradient
-from gdsim.lanes.compiler import shared
+from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
@@ -115,7 +115,7 @@ def advance(table: Any, steps: Any) -> Any:
     return steps
 
 
-@shared
+@noinline
 def evaluate_in_memory(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
     """Fills the scores of every lane at the given weights, with the penalty's share."""
     loss = fill_whole_gradient(model, weights, sampler)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from gdsim.kernels.network import TILE, Cells, Layer, Matrix, Place, matrix_at, part_from, transposed
 from gdsim.kernels.parts import COLUMNS, GATHER_WIDTH, ROWS, TILE_HEIGHT, any_tile, finish_tile
-from gdsim.lanes.compiler import ScopedPart, shared
+from gdsim.lanes.compiler import ScopedPart, noinline
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import load, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
@@ -90,7 +90,7 @@ def tiles_of(height: int, lanes: int) -> ScopedPart:
     cases = [f"rows == {r} and columns == {c}:\n        tile_{r}x{c}({arguments})" for r, c in shapes]
     text = f"def any_tile(shape, {arguments}):\n    rows, columns = shape\n    if " + "\n    elif ".join(cases)
     tiles = tuple((f"tile_{r}x{c}", ScopedPart(product_tile, (("WIDTH", lanes), ("ROWS", r), ("COLUMNS", c)))) for r, c in shapes)
-    return ScopedPart(shared(function_from(text, "any_tile", {})), tiles)
+    return ScopedPart(noinline(function_from(text, "any_tile", {})), tiles)
 
 
 def height_of(rows: int) -> int:
@@ -100,7 +100,7 @@ def height_of(rows: int) -> int:
     return 4 if rows >= 4 else 2 if rows >= 2 else 1
 
 
-@shared
+@noinline
 def row_major(room: tuple[Memory, Memory], source: Matrix, sizes: tuple[int, int]) -> Matrix:
     """A matrix (rows, columns) whose rows are neighbours in memory, copied in row-major order: its columns are neighbours then.
 
@@ -126,7 +126,7 @@ def spread_column(goal: Matrix, column: Matrix, shape: tuple[int, int]) -> None:
             store(goal.array, goal.offset + row * goal.row_step + place, value)
 
 
-@shared
+@noinline
 def in_tiles(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
     """goal = start + left right, whose columns are neighbours, tile by tile."""
     rows, terms, columns = shape
@@ -155,7 +155,7 @@ def product(network: Any, goal: Matrix, left: Matrix, right: Matrix, start: Matr
     in_tiles(goal, left, right, start, (rows, terms, columns))
 
 
-@shared
+@noinline
 def gradients_in_tiles(network: Any, job: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
     """The gradients left right at `goal`, whose columns are neighbours, handed to `finish_tile` tile by tile."""
     rows, terms, columns = shape

@@ -20,7 +20,7 @@ from gdsim.kernels.parts import (
 )
 from gdsim.kernels.recorders import record_curves
 from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, EVALUATED, Snapshots, slot_place
-from gdsim.lanes.compiler import shared
+from gdsim.lanes.compiler import noinline
 from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.types import Address, Memory, Step
@@ -107,7 +107,7 @@ def is_any_used(snaps: Snapshots, bits: int) -> bool:
     return found != 0
 
 
-@shared
+@noinline
 def evaluate_snapshots(table: Address, of_starts: bool) -> None:
     """Evaluates the snapshots that wait, of starts or of runs in lanes, and applies the scores of each."""
     snapshots, scores, runs, spec = job_snapshots(table), job_scores(table), job_runs(table), job_spec(table)

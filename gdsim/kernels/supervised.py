@@ -29,7 +29,7 @@ from gdsim.kernels.penalty import penalized_gradient, penalized_loss
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, new_stats, stops_here, store_stats, stored_stats, update_weight, with_whole_gradient
-from gdsim.lanes.compiler import shared
+from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import absolute, across, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.tiles import load_row
@@ -310,7 +310,7 @@ def samples_at(network: Any, sampler: Any, first: int, count: int) -> Matrix:
     return matrix_at(network.activations, layer_at(network, 0).source)
 
 
-@shared
+@noinline
 def evaluate_network(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
     """Fills the scores of every run at the given weights; those of the gradient only where asked for."""
     network, nothing = model.whole, splat(ZERO, RUNS)

@@ -47,7 +47,7 @@ from gdsim.kernels.state import (
     slot_place,
 )  # fmt: skip
 from gdsim.kernels.steps import GRADIENT_SMALL, STEPS_SMALL, TARGET_REACHED
-from gdsim.lanes.compiler import shared
+from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any, count_of, first_of, smallest
 from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import load, where
@@ -173,7 +173,7 @@ def set_due(table: Address, lane: int) -> None:
     pack.monitor.due[lane] = due
 
 
-@shared
+@noinline
 def fill_lanes(table: Address) -> None:
     """Loads a run into every free lane, as long as any are queued."""
     lanes = job_lanes(table)
@@ -188,7 +188,7 @@ def fill_lanes(table: Address) -> None:
     lanes.free[0] = 0
 
 
-@shared
+@noinline
 def finish_run(table: Address, lane: int, reason: int) -> None:
     """Ends the run in a lane at its current step: takes its final snapshot and frees the lane."""
     snapshots, spec = job_snapshots(table), job_spec(table)
@@ -336,7 +336,7 @@ def has_returned(table: Address, lane: int, step: Step, tolerance: float) -> boo
     return near and since > 1
 
 
-@shared
+@noinline
 def handle_events(table: Address) -> Count:
     """Handles the events of all lanes that need attention; gives how many lanes had a run."""
     pack = job_pack(table)

@@ -30,12 +30,12 @@ KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules", "starts.py
 MAGIC = b"gdsim kernel 2\n"
 
 UNSET: Any = object()  # where nothing stands behind a name
-SHARED: set[Any] = set()
+NOINLINE: set[Any] = set()
 
 
-def shared(function: Any) -> Any:
-    """Marks a function that kernels call from several places: it may stay a function. All others go where they are called."""
-    SHARED.add(function)
+def noinline(function: Any) -> Any:
+    """Marks a function that kernels call from several places: it need not go inline. All others go where they are called."""
+    NOINLINE.add(function)
     return function
 
 
@@ -244,7 +244,7 @@ def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any
         copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
         copy.__qualname__ = f"{function.__qualname__}_{key[1][:16]}".replace(".", "_")
         copy.__module__ = function.__module__
-        made = compiler(copy, entry=is_entry, inline=function not in SHARED)
+        made = compiler(copy, entry=is_entry, inline=function not in NOINLINE)
         if not is_entry:
             _linked[key] = made
         return made

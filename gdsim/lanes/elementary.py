@@ -25,7 +25,7 @@ infinities.
 from typing import Any
 
 from gdsim.lanes import coefficients
-from gdsim.lanes.compiler import shared
+from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import absolute, as_type_of, by_precision, from_bits, maximum, minimum, polynomial, spread, sqrt, to_bits, where
 from gdsim.lanes.operations import fma_lanes as fma
 
@@ -87,7 +87,7 @@ def exp_less_one_near_zero(r: Any) -> Any:
     return fma(r * r, polynomial(r, by_precision(r, coefficients.EXP_SINGLE, coefficients.EXP_DOUBLE)), r)
 
 
-@shared
+@noinline
 def exp_of_sum(x: Any, tail: Any) -> Any:
     """e^(x + tail) for a tail far below x, rounded once at the end: 2^n e^r with |r| <= ln(2)/2."""
     low, high = by_precision(x, EXP_RANGE_SINGLE, EXP_RANGE_DOUBLE)
@@ -136,7 +136,7 @@ def split_exponent(x: Any) -> Any:
     return m, where(tiny, e - shift, e)
 
 
-@shared
+@noinline
 def log(x: Any) -> Any:
     """The natural logarithm; -inf at 0 and NaN below.
 
@@ -172,7 +172,7 @@ def sigmoid_by(x: Any, e: Any) -> Any:
     return where(x < 0.0, share, 1.0 - share)
 
 
-@shared
+@noinline
 def sigmoid(x: Any) -> Any:
     """1 / (1 + e^-x).
 
@@ -188,7 +188,7 @@ def softplus_by(x: Any, e: Any) -> Any:
     return maximum(x, 0.0) + log_of_one_plus(e)
 
 
-@shared
+@noinline
 def softplus(x: Any) -> Any:
     """log(1 + e^x).
 
@@ -199,7 +199,7 @@ def softplus(x: Any) -> Any:
     return softplus_by(x, exp(-absolute(x)))
 
 
-@shared
+@noinline
 def tanh(x: Any) -> Any:
     """The hyperbolic tangent.
 
@@ -223,7 +223,7 @@ def reduce_angle(x: Any) -> Any:
     return where(lost, 0.5, r), where(lost, 0.0, tail + fma(n, -last, error)), n
 
 
-@shared
+@noinline
 def sine_and_cosine(x: Any) -> Any:
     """(sin r, cos r, n mod 4 as integers) of the reduced angle."""
     r, tail, n = reduce_angle(x)
@@ -266,7 +266,7 @@ def cos(x: Any) -> Any:
     return clamped(where(((quadrant + 1) & 2) == 0, value, -value))
 
 
-@shared
+@noinline
 def atan2(y: Any, x: Any) -> Any:
     """The angle of the point (x, y) in (-pi, pi], with signed zeros.
 
@@ -298,7 +298,7 @@ def atan2(y: Any, x: Any) -> Any:
     return where((x != x) | (y != y), x + y, copy_sign(absolute(result), y))
 
 
-@shared
+@noinline
 def acos(x: Any) -> Any:
     """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1].
 
@@ -319,7 +319,7 @@ def acos(x: Any) -> Any:
     return where(a <= 1.0, result, NAN)
 
 
-@shared
+@noinline
 def erf(x: Any) -> Any:
     """The error function.
 
@@ -378,7 +378,7 @@ def parity(b: Any) -> Any:
     return inside & whole & (((fraction >> unit) & 1) == 1), whole | (b == 0.0)
 
 
-@shared
+@noinline
 def pow(x: Any, y: Any) -> Any:
     """x^y, with the special cases of C's `pow`: of a negative x only integral powers, else NaN.
 

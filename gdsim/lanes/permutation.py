@@ -11,7 +11,7 @@ most 4e-6, from 64 elements to 1023 1.1e-6; larger orders are tested by drawing 
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes.compiler import shared
+from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import minimum, multiply_high, where
 from gdsim.lanes.philox import random_words
 from gdsim.lanes.types import Count, Lane, Lanes
@@ -55,7 +55,7 @@ def amount(x: Lane, word: Lane) -> Lane:
     return (x ^ (x >> 15)) * 0xC2B2AE35
 
 
-@shared
+@noinline
 def turned(x: Lane, key: OrderKey) -> Lane:
     """Where x is after rounds that turn each full row by `amount` of its number, and each column likewise."""
     a, b, c, d = key.words
@@ -79,7 +79,7 @@ def number_of(x: Any, words: Lanes) -> Lane:
     return (number ^ (number >> 13)) * 0xC2B2AE35 + words[2]
 
 
-@shared
+@noinline
 def ranked(x: Lane, key: OrderKey) -> Lane:
     """How many elements have a smaller random number than x."""
     own, rank = number_of(x, key.words), x * 0

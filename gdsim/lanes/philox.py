@@ -6,7 +6,7 @@ is the counter. Nothing depends on which run, cell, lane or thread asks.
 
 from typing import Any
 
-from gdsim.lanes.compiler import shared
+from gdsim.lanes.compiler import noinline
 from gdsim.lanes.elementary import cos, log, sin
 from gdsim.lanes.operations import as_type_of, multiply_high, spread, sqrt
 
@@ -34,7 +34,7 @@ def spread_key(key: Any, like: Any) -> Any:
     return spread(k0, like), spread(k1, like)
 
 
-@shared
+@noinline
 def random_words(start: Any, purpose: Any, step: Any, element: Any, seed: Any) -> Any:
     """Four uint32 lanes for one (seed, start, purpose, step, element); `seed` is two uint32, `start` a lane, the rest lanes or numbers."""
     return philox((element + start * 0, step + start * 0, start, start * 0 + purpose), seed)
