@@ -30,7 +30,7 @@ from gdsim.kernels.state import Pack, Sum, added, total_of
 from gdsim.kernels.steps import flag_loss, flag_update, new_stats, smaller_steps, step_at, store_stats, with_whole_gradient
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.generated import function_from
-from gdsim.lanes.masks import any, seldom
+from gdsim.lanes.masks import any, unlikely
 from gdsim.lanes.operations import absolute, as_type_of, load, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import add_rows, largest_of, load_row, repeat, scale_row, squares_of, store_row
@@ -122,7 +122,7 @@ def step_once(job: Any, constants: LoopConstants, state: LoopState, done: Count)
         ends = ends | (loss <= constants.target)
     if MONITORS_GRADIENT:
         ends = ends | (largest_of(gradient) <= constants.gradient_tolerance * (1.0 + absolute(loss)))
-    if seldom(any(ends)):
+    if unlikely(any(ends)):
         found = ends & (load(monitor.active, constants.at, WIDTH) != 0)
         flag_loss(monitor, constants.at, loss, found)
         if any(found):
@@ -141,7 +141,7 @@ def step_once(job: Any, constants: LoopConstants, state: LoopState, done: Count)
         ended = ended | small
         store_stats(monitor, constants.at, stats)
     after = LoopState(x, slots, carry, best, small_steps)
-    if seldom(any(ended)):
+    if unlikely(any(ended)):
         found = ended & (load(monitor.active, constants.at, WIDTH) != 0)
         flag_update(monitor, constants.at, stats.largest_weight, found)
         if any(found):

@@ -96,12 +96,12 @@ _extreme(smallest, "umin")
 _extreme(greatest, "umax")
 
 
-def seldom(condition: Any) -> Any:
-    """The condition, of which the compiler is told that it seldom holds: what it guards is put out of the way."""
+def unlikely(condition: Any) -> Any:
+    """The condition, of which the compiler is told that it hardly ever holds: what it guards is put out of the way."""
     return condition
 
 
-@rule_of(seldom)
+@rule_of(unlikely)
 def _(target: Any, condition: Any) -> Any:
     def emit(code: Code, c: Any) -> Any:
         bit = ir.IntType(1)

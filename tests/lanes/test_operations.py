@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdsim.lanes import compiler
-from gdsim.lanes.masks import all, any, count_of, extract, first_of, seldom, smallest
+from gdsim.lanes.masks import all, any, count_of, extract, first_of, smallest, unlikely
 from gdsim.lanes.operations import (
     absolute,
     as_type_of,
@@ -145,7 +145,7 @@ def counted(a, out):
     place = first_of(mask, 0)
     out[2] = place
     out[3] = first_of(mask, WIDTH)  # noqa: F821
-    while seldom(place < WIDTH):  # noqa: F821
+    while unlikely(place < WIDTH):  # noqa: F821
         out[4] += 100 * place + 1
         place = first_of(mask, place + 1)
 
