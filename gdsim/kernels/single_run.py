@@ -30,7 +30,7 @@ from gdsim.kernels.parts import (
 from gdsim.kernels.steps import StepStats, accumulate, begin_step, end_step, put, updated
 from gdsim.kernels.supervised import UPDATE, Job, Sample, keep_tile, learn_from_batch, shared_loss
 from gdsim.lanes.masks import greatest
-from gdsim.lanes.operations import across, load, splat, store, to_bits, where
+from gdsim.lanes.operations import load, splat, store, to_bits, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Memory
 from gdsim.problems.parts import BIASES, correct, outputs
@@ -116,7 +116,7 @@ def block_loss(network: Any, sampler: Any, source: Any, valid: Any, share: Any) 
 
 def key_of(sampler: Any, pack: Any) -> Any:
     """The key of the order of the run's epoch."""
-    return across(draw_key(sampler, load(pack.start, 0, 1), load(pack.step, 0, 1)), DRAW_WIDTH)
+    return widen(draw_key(sampler, load(pack.start, 0, 1), load(pack.step, 0, 1)), DRAW_WIDTH)
 
 
 def drawn_samples(network: Any, pack: Any, sampler: Any, key: Any, block: tuple[int, int]) -> Matrix:
@@ -145,7 +145,7 @@ def advance(table: Any, steps: Any) -> Any:
             key = key_of(sampler, pack)
         step, carry = begin_step(pack)
         store(network.largest_weight, 0, to_bits(splat(ZERO, WIDTH)))
-        wide = across(step, WIDTH)
+        wide = widen(step, WIDTH)
         if learn_from_batch(network, pack, sampler, key, wide, True):
             return done
         if sampler.batch > BLOCK:

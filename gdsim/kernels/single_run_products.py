@@ -17,7 +17,7 @@ from gdsim.lanes.compiler import ScopedPart, noinline
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import load, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
-from gdsim.lanes.tiles import add_rows, gather_columns, load_row, load_tile, outer_fma, repeat, spread_row, store_row, store_tile
+from gdsim.lanes.tiles import add_rows, broadcast_row, gather_columns, load_row, load_tile, outer_fma, repeat, store_row, store_tile
 from gdsim.lanes.types import Memory
 
 # Rows of a tile by the bytes of a register: their sums, two rows of lanes and a spread number fit the processor's registers.
@@ -74,7 +74,7 @@ def product_tile(terms: int, left: Matrix, right: Matrix, start: Matrix, goal: M
     tile = load_tile(start.array, start.offset, start.row_step, WIDTH, ROWS, COLUMNS, WIDTH)
     a, b = left.offset, right.offset
     for _ in range(terms):
-        rows = spread_row(left.array, a, left.row_step, ROWS, WIDTH)
+        rows = broadcast_row(left.array, a, left.row_step, ROWS, WIDTH)
         columns = load_row(right.array, b, WIDTH, COLUMNS, WIDTH)
         tile = outer_fma(tile, rows, columns)
         a += left.column_step
@@ -117,7 +117,7 @@ def row_major(room: tuple[Memory, Memory], source: Matrix, sizes: tuple[int, int
     return Matrix(copy, 0, pitch, 1)
 
 
-def spread_column(goal: Matrix, column: Matrix, shape: tuple[int, int]) -> None:
+def broadcast_column(goal: Matrix, column: Matrix, shape: tuple[int, int]) -> None:
     """Fills the rows of a matrix (rows, numbers in a row) with the numbers of a column."""
     rows, numbers = shape
     for row in range(rows):
@@ -150,7 +150,7 @@ def product(network: Any, goal: Matrix, left: Matrix, right: Matrix, start: Matr
     if right.column_step != 1:
         right = row_major((network.row_major, network.lane_index), right, (terms, columns))
     if start.row_step != 0 and start.column_step == 0:
-        spread_column(goal, start, (rows, columns))
+        broadcast_column(goal, start, (rows, columns))
         start = goal
     in_tiles(goal, left, right, start, (rows, terms, columns))
 

@@ -17,7 +17,7 @@ from gdsim.kernels.parts import (
     scheduled_hyperparameters,
 )
 from gdsim.lanes.masks import any
-from gdsim.lanes.operations import across, fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where
+from gdsim.lanes.operations import fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO, default_part
 from gdsim.lanes.tiles import load_row, store_row
 from gdsim.lanes.types import Lane
@@ -173,7 +173,7 @@ def smaller_steps(monitor: Any, at: Any, stats: Any, small_steps: Any) -> Any:
 def report_all(table: Any, steps: Any) -> Any:
     """The kernel: the reported parameters of every lane, from the stored ones."""
     pack, out = job_pack(table), job_reported(table)
-    step = across(begin_step(pack)[0], WIDTH)
+    step = widen(begin_step(pack)[0], WIDTH)
     for place in range(len(out) // WIDTH):
         slots = load_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
         store(out, place * WIDTH, reported(load(pack.weights, place * WIDTH, WIDTH), slots, step.rule))

@@ -30,7 +30,7 @@ from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, new_stats, stops_here, store_stats, stored_stats, update_weight, with_whole_gradient
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.operations import absolute, across, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where
+from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.tiles import load_row
 from gdsim.lanes.types import Memory
@@ -195,13 +195,13 @@ def learn_from_batch(network: Any, pack: Any, sampler: Any, key: Any, step: Any,
     size = batch_size(sampler, load(pack.step, 0, RUNS))
     total = Sum(splat(ZERO, RUNS), splat(ZERO, RUNS))
     samples = as_type_of(size, total.total)
-    share = across(1.0 / samples, WIDTH)
+    share = widen(1.0 / samples, WIDTH)
     single = sampler.batch <= BLOCK and not TWO_PASSES
     for first in range(0, sampler.batch, BLOCK):
         count = min(BLOCK, sampler.batch - first)
         inputs = drawn_samples(network, pack, sampler, key, (first, count))
         forward(network, pack.weights, inputs, count)
-        left = across(where(size > first, size - first, size * 0), WIDTH)
+        left = widen(where(size > first, size - first, size * 0), WIDTH)
         total = added(total, block_loss(network, sampler, inputs, (count, left), share))
         if NEEDS_WHOLE_GRADIENT and first + count == sampler.batch:
             store(pack.monitor.loss, 0, total_of(total) / samples)
@@ -317,12 +317,12 @@ def evaluate_network(model: Any, weights: Any, sampler: Any, scores: Any, with_g
     loss, answers = Sum(nothing, nothing), nothing
     every = splat(np.uint32(sampler.count), RUNS)
     count = as_type_of(every, nothing)
-    share = across(1.0 / count, WIDTH)
+    share = widen(1.0 / count, WIDTH)
     for first in range(0, sampler.count, BLOCK):
         size = min(BLOCK, sampler.count - first)
         inputs = samples_at(network, sampler, first, size)
         forward(network, weights, inputs, size)
-        loss = added(loss, block_loss(network, sampler, inputs, (size, across(every, WIDTH)), share))
+        loss = added(loss, block_loss(network, sampler, inputs, (size, widen(every, WIDTH)), share))
         answers = answers + correct_answers(network, sampler, size)
         if with_gradient:
             backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None), inputs)

@@ -26,7 +26,7 @@ from typing import Any
 
 from gdsim.lanes import coefficients
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.operations import absolute, as_type_of, by_precision, from_bits, maximum, minimum, polynomial, spread, sqrt, to_bits, where
+from gdsim.lanes.operations import absolute, as_type_of, broadcast, by_precision, from_bits, maximum, minimum, polynomial, sqrt, to_bits, where
 from gdsim.lanes.operations import fma_lanes as fma
 
 # Adding and subtracting 1.5 * 2^(bits of the fraction) rounds to an integer, whose bits are then the sum's lowest.
@@ -119,7 +119,7 @@ def exp(x: Any) -> Any:
     >>> lanes.exp(0.0)
     1.0
     """
-    return exp_of_sum(x, spread(0.0, x))
+    return exp_of_sum(x, broadcast(0.0, x))
 
 
 def split_exponent(x: Any) -> Any:
@@ -155,7 +155,7 @@ def log(x: Any) -> Any:
     total, error = two_sum(e * ln2, f)
     error = error + fma(e, ln2, -(e * ln2))
     result = total + (error - (half - correction))
-    return where(x > 0.0, where(x < INFINITY, result, x), where(x == 0.0, spread(-INFINITY, x), NAN))
+    return where(x > 0.0, where(x < INFINITY, result, x), where(x == 0.0, broadcast(-INFINITY, x), NAN))
 
 
 def log_of_one_plus(e: Any) -> Any:
@@ -278,7 +278,7 @@ def atan2(y: Any, x: Any) -> Any:
     ax, ay = absolute(x), absolute(y)
     both_infinite = (ax == INFINITY) & (ay == INFINITY)
     big, small = where(both_infinite, 1.0, maximum(ax, ay)), where(both_infinite, 1.0, minimum(ax, ay))
-    scale = where(big > 1e30, spread(0.5, x), 1.0)  # keeps big + small finite
+    scale = where(big > 1e30, broadcast(0.5, x), 1.0)  # keeps big + small finite
     big, small = big * scale, small * scale
     steep = small > 0.5 * big
     top = where(steep, small - big, small)
@@ -287,7 +287,7 @@ def atan2(y: Any, x: Any) -> Any:
     z = t * t
     angle = fma(t * z, polynomial(z, by_precision(x, coefficients.ATAN_SINGLE, coefficients.ATAN_DOUBLE)), t)
     # The angle from the nearer axis is quarter turns times pi/4 plus a rest; then mirrored at the diagonal and the y axis.
-    eighths = where(steep, spread(1.0, x), 0.0)
+    eighths = where(steep, broadcast(1.0, x), 0.0)
     swap, left = ay > ax, (to_bits(x) ^ to_bits(ax)) != 0
     eighths, angle = where(swap, 2.0 - eighths, eighths), where(swap, -angle, angle)
     eighths, angle = where(left, 4.0 - eighths, eighths), where(left, -angle, angle)
@@ -350,14 +350,14 @@ def log_as_sum(x: Any) -> Any:
     z_tail = fma(2.0 * s, s_tail, z_tail)
     # log m = 2 s + s z (2/3 + z T(z)), the second term too in twice the precision
     two_thirds, two_thirds_tail = by_precision(x, coefficients.TWO_THIRDS_SINGLE, coefficients.TWO_THIRDS_DOUBLE)
-    inner, inner_tail = two_sum(spread(two_thirds, z), z * polynomial(z, by_precision(x, coefficients.LOG_TAIL_SINGLE, coefficients.LOG_TAIL_DOUBLE)))
+    inner, inner_tail = two_sum(broadcast(two_thirds, z), z * polynomial(z, by_precision(x, coefficients.LOG_TAIL_SINGLE, coefficients.LOG_TAIL_DOUBLE)))
     inner_tail = inner_tail + two_thirds_tail
     cube, cube_tail = two_product(z, s)
     cube_tail = cube_tail + fma(z, s_tail, z_tail * s)
     term, term_tail = two_product(cube, inner)
     term_tail = term_tail + fma(cube, inner_tail, cube_tail * inner)
     ln2, ln2_tail = by_precision(x, coefficients.LN2_SINGLE, coefficients.LN2_DOUBLE)
-    whole, whole_tail = two_product(e, spread(ln2, e))
+    whole, whole_tail = two_product(e, broadcast(ln2, e))
     total, tail = two_sum(2.0 * s, term)
     tail = tail + fma(2.0, s_tail, term_tail)
     head, rest = two_sum(whole, total)
@@ -386,17 +386,17 @@ def pow(x: Any, y: Any) -> Any:
     >>> lanes.pow(2.0, 3.0)
     8.0
     """
-    one, infinity, nought = spread(1.0, x), spread(INFINITY, x), spread(0.0, x)
+    one, infinity, nought = broadcast(1.0, x), broadcast(INFINITY, x), broadcast(0.0, x)
     a, b = absolute(x), absolute(y)
     head, tail = log_as_sum(where((a > 0.0) & (a < INFINITY), a, one))
     product, error = two_product(head, y)
     tame = absolute(product) < 1e4  # beyond, exp is 0 or infinite whatever the tail
-    size = exp_of_sum(where(tame, product, copy_sign(spread(1e4, x), product)), where(tame, fma(tail, y, error), nought))
+    size = exp_of_sum(where(tame, product, copy_sign(broadcast(1e4, x), product)), where(tame, fma(tail, y, error), nought))
     size = where(b == INFINITY, where(a == 1.0, one, where((a > 1.0) ^ (y < 0.0), infinity, nought)), size)
     size = where((a == 0.0) | (a == INFINITY), where((a == 0.0) ^ (y < 0.0), nought, infinity), size)
     odd, whole = parity(b)
     size = where((to_bits(x) != to_bits(a)) & odd, -size, size)
-    size = where((x < 0.0) & (a < INFINITY) & ~whole, spread(NAN, x), size)
+    size = where((x < 0.0) & (a < INFINITY) & ~whole, broadcast(NAN, x), size)
     size = where((x != x) | (y != y), x + y, size)
     return where((y == 0.0) | (x == 1.0), one, size)
 

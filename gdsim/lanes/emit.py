@@ -176,7 +176,7 @@ class Code:
         first = self.builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
         return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width))
 
-    def spread(self, value: Any, kind: Any, lane: Any) -> Any:
+    def broadcast(self, value: Any, kind: Any, lane: Any) -> Any:
         """A value of type `kind` as `lane`: a lane as it is, a number converted to the lane's type and copied."""
         if is_lane(kind):
             return value

@@ -42,7 +42,7 @@ def _arithmetic(handles: tuple[Any, ...], emitter: str, kind: str | None = None)
         lane = common_lane(target, a, b)
         if lane is None or (kind == "integer" and lane.is_float) or (kind == "float" and not lane.is_float):
             return None
-        return lane, lambda code, x, y: getattr(code, emitter)(code.spread(x, a, lane), code.spread(y, b, lane))
+        return lane, lambda code, x, y: getattr(code, emitter)(code.broadcast(x, a, lane), code.broadcast(y, b, lane))
 
 
 _arithmetic((operator.add, operator.iadd), "add")
@@ -64,7 +64,7 @@ def _comparison(handle: Any, symbol: str) -> None:
         lane = common_lane(target, a, b)
         if lane is None:
             return None
-        return target.Mask(lane.width), lambda code, x, y: code.compare(symbol, lane, code.spread(x, a, lane), code.spread(y, b, lane))
+        return target.Mask(lane.width), lambda code, x, y: code.compare(symbol, lane, code.broadcast(x, a, lane), code.broadcast(y, b, lane))
 
 
 for _handle, _symbol in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="), (operator.eq, "=="), (operator.ne, "!=")):
@@ -170,7 +170,7 @@ def _(target: Any, mask: Any, a: Any, b: Any) -> Any:
     lane = common_lane(target, a, b)
     if not is_mask(mask) or lane is None or lane.width != mask.width:
         return None
-    return lane, lambda code, m, x, y: code.builder.select(m, code.spread(x, a, lane), code.spread(y, b, lane))
+    return lane, lambda code, m, x, y: code.builder.select(m, code.broadcast(x, a, lane), code.broadcast(y, b, lane))
 
 
 def _extremum(symbol: str) -> Rule:
@@ -180,7 +180,7 @@ def _extremum(symbol: str) -> Rule:
             return None
 
         def emit(code: Code, x: Any, y: Any) -> Any:
-            x, y = code.spread(x, a, lane), code.spread(y, b, lane)
+            x, y = code.broadcast(x, a, lane), code.broadcast(y, b, lane)
             chosen = code.builder.select(code.compare(symbol, lane, x, y), x, y)
             return code.builder.select(code.compare("==", lane, x, x), chosen, x) if lane.is_float else chosen
 
@@ -227,7 +227,7 @@ def _(target: Any, a: Any, b: Any, c: Any) -> Any:
     lane = common_lane(target, a, b, c)
     if lane is None or not lane.is_float:
         return None
-    return lane, lambda code, x, y, z: code.fma(code.spread(x, a, lane), code.spread(y, b, lane), code.spread(z, c, lane))
+    return lane, lambda code, x, y, z: code.fma(code.broadcast(x, a, lane), code.broadcast(y, b, lane), code.broadcast(z, c, lane))
 
 
 def polynomial(x: Any, coefficients: Any) -> Any:
@@ -241,7 +241,7 @@ def _(target: Any, x: Any, coefficients: Any) -> Any:
         return None
 
     def emit(code: Code, v: Any, c: Any) -> Any:
-        *lower, total = [code.spread(code.builder.extract_value(c, k), coefficients.dtype, x) for k in range(coefficients.count)]
+        *lower, total = [code.broadcast(code.builder.extract_value(c, k), coefficients.dtype, x) for k in range(coefficients.count)]
         for coefficient in reversed(lower):
             total = code.fma(total, v, coefficient)
         return total
@@ -309,19 +309,19 @@ def _(target: Any, a: Any, b: Any) -> Any:
     lane = common_lane(target, a, b)
     if lane is None or lane.is_float or lane.bits != 32:
         return None
-    return lane, lambda code, x, y: code.multiply_high(code.spread(x, a, lane), code.spread(y, b, lane), lane)
+    return lane, lambda code, x, y: code.multiply_high(code.broadcast(x, a, lane), code.broadcast(y, b, lane), lane)
 
 
-def spread(value: Any, like: Any) -> Any:
+def broadcast(value: Any, like: Any) -> Any:
     """A number in every lane of the shape and type of `like`."""
     return type(like)(value)
 
 
-@rule_of(spread)
+@rule_of(broadcast)
 def _(target: Any, value: Any, like: Any) -> Any:
     if not (is_lane(like) and isinstance(value, target.types.Number)):
         return None
-    return like, lambda code, v, _: code.spread(v, value, like)
+    return like, lambda code, v, _: code.broadcast(v, value, like)
 
 
 def _literal(target: Any, argument: Any) -> Any:
@@ -356,10 +356,10 @@ def _(target: Any, value: Any, width: Any) -> Any:
     if n is None or not isinstance(value, target.types.Number):
         return None
     lane = target.Lane(target.unliteral(value), n)
-    return lane, lambda code, v, _: code.spread(v, value, lane)
+    return lane, lambda code, v, _: code.broadcast(v, value, lane)
 
 
-def across(value: Any, width: Any) -> Any:
+def widen(value: Any, width: Any) -> Any:
     """A lane of width 1 in every lane of `width`; of a tuple, or a NamedTuple, all of its members."""
     return _kernel_only(value, width)
 
@@ -375,22 +375,22 @@ def _widened(target: Any, kind: Any, width: int) -> Any:
     return types.BaseTuple.from_types([_widened(target, k, width) for k in kind]) if isinstance(kind, types.BaseTuple) else kind
 
 
-def _spread_members(code: Code, value: Any, kind: Any, wide: Any) -> Any:
+def _broadcast_members(code: Code, value: Any, kind: Any, wide: Any) -> Any:
     if is_lane(kind):
         return code.splat(value, wide.width) if kind.width == 1 else value
     if not hasattr(kind, "__len__"):
         return value
-    members = [_spread_members(code, code.builder.extract_value(value, i), k, w) for i, (k, w) in enumerate(zip(kind, wide, strict=True))]
+    members = [_broadcast_members(code, code.builder.extract_value(value, i), k, w) for i, (k, w) in enumerate(zip(kind, wide, strict=True))]
     return code.context.make_tuple(code.builder, wide, members)
 
 
-@rule_of(across)
+@rule_of(widen)
 def _(target: Any, value: Any, width: Any) -> Any:
     n = _literal(target, width)
     if n is None or not (is_lane(value) or isinstance(value, target.types.BaseTuple)):
         return None
     wide = _widened(target, value, n)
-    return wide, lambda code, v, _: _spread_members(code, v, value, wide)
+    return wide, lambda code, v, _: _broadcast_members(code, v, value, wide)
 
 
 def load(array: Any, offset: Any, width: Any) -> Any:

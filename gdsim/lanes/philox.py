@@ -8,7 +8,7 @@ from typing import Any
 
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.elementary import cos, log, sin
-from gdsim.lanes.operations import as_type_of, multiply_high, spread, sqrt
+from gdsim.lanes.operations import as_type_of, broadcast, multiply_high, sqrt
 
 # What a number is drawn for. The value is part of the counter, so it never changes.
 INITIAL_POINT, SAMPLE_ORDER, REPLACEMENT, AXIS, SPLIT = 0, 1, 2, 3, 4
@@ -19,7 +19,7 @@ TWO_PI = 6.283185307179586
 def philox(counter: Any, key: Any) -> Any:
     """Four uint32 lanes of random bits from a counter of four lanes and a key of two numbers or lanes."""
     c0, c1, c2, c3 = counter
-    k0, k1 = spread_key(key, c0)
+    k0, k1 = broadcast_key(key, c0)
     for _ in range(10):
         h0, l0 = multiply_high(c0, 0xD2511F53), c0 * 0xD2511F53
         h1, l1 = multiply_high(c2, 0xCD9E8D57), c2 * 0xCD9E8D57
@@ -28,10 +28,10 @@ def philox(counter: Any, key: Any) -> Any:
     return c0, c1, c2, c3
 
 
-def spread_key(key: Any, like: Any) -> Any:
+def broadcast_key(key: Any, like: Any) -> Any:
     """The two halves of the key as lanes."""
     k0, k1 = key
-    return spread(k0, like), spread(k1, like)
+    return broadcast(k0, like), broadcast(k1, like)
 
 
 @noinline

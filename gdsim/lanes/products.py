@@ -8,7 +8,7 @@ import numpy as np
 from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.operations import splat
 from gdsim.lanes.parts import restore_float_mode, set_float_mode
-from gdsim.lanes.tiles import add_rows, load_row, outer_fma, repeat, spread_row, store_row
+from gdsim.lanes.tiles import add_rows, broadcast_row, load_row, outer_fma, repeat, store_row
 
 WIDTH = 8
 ROWS = 8  # of a tile, which is one pack wide
@@ -24,7 +24,9 @@ def _multiply(left: Any, right: Any, out: Any, sizes: Any) -> None:
             for column in range(0, columns, WIDTH):
                 part = repeat(splat(0.0, WIDTH), ROWS)
                 for sample in range(first, min(first + BLOCK, count)):
-                    part = outer_fma(part, spread_row(left, sample * rows + row, 1, ROWS, WIDTH), load_row(right, sample * columns + column, WIDTH, 1, WIDTH))
+                    part = outer_fma(
+                        part, broadcast_row(left, sample * rows + row, 1, ROWS, WIDTH), load_row(right, sample * columns + column, WIDTH, 1, WIDTH)
+                    )
                 place = row * columns + column
                 store_row(out, place, columns, add_rows(load_row(out, place, columns, ROWS, WIDTH), part))
     restore_float_mode(mode)

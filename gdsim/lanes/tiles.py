@@ -87,12 +87,12 @@ def _(target: Any, value: Any, count: Any) -> Any:
     return row, lambda code, v, _: code.context.make_tuple(code.builder, row, [v] * n)
 
 
-def spread_row(array: Any, offset: Any, stride: Any, count: Any, width: Any) -> Any:
+def broadcast_row(array: Any, offset: Any, stride: Any, count: Any, width: Any) -> Any:
     """A tuple of lanes, each of `width` copies of one of `count` elements, `stride` apart."""
     return _kernel_only(array, offset, stride, count, width)
 
 
-@rule_of(spread_row)
+@rule_of(broadcast_row)
 def _(target: Any, array: Any, offset: Any, stride: Any, count: Any, width: Any) -> Any:
     number, w = _literal(target, count), _literal(target, width)
     if number is None or w is None or not target.is_flat(array):

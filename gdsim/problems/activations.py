@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes import cos, erf, exp, fma, sigmoid, sin, softplus, tanh
 from gdsim.lanes.elementary import half_exp_less_one
-from gdsim.lanes.operations import spread, where
+from gdsim.lanes.operations import broadcast, where
 
 LEAK = 0.01  # PyTorch's slope of leaky ReLU below 0
 SQRT_HALF, INVERSE_SQRT_TWO_PI = 0.7071067811865476, 0.3989422804014327
@@ -20,7 +20,7 @@ def identity(z: Any) -> Any:
 
 def identity_slope(z: Any, a: Any) -> Any:
     """1."""
-    return spread(1.0, a)
+    return broadcast(1.0, a)
 
 
 def relu(z: Any) -> Any:
@@ -30,7 +30,7 @@ def relu(z: Any) -> Any:
 
 def relu_slope(z: Any, a: Any) -> Any:
     """1 where the unit is on; at 0 it is off."""
-    return where(a > 0.0, spread(1.0, a), 0.0)
+    return where(a > 0.0, broadcast(1.0, a), 0.0)
 
 
 def leaky_relu(z: Any) -> Any:
@@ -40,7 +40,7 @@ def leaky_relu(z: Any) -> Any:
 
 def leaky_relu_slope(z: Any, a: Any) -> Any:
     """1 where the unit is on, else 0.01."""
-    return where(a > 0.0, spread(1.0, a), LEAK)
+    return where(a > 0.0, broadcast(1.0, a), LEAK)
 
 
 def elu(z: Any) -> Any:
@@ -50,7 +50,7 @@ def elu(z: Any) -> Any:
 
 def elu_slope(z: Any, a: Any) -> Any:
     """1 where the unit is on, else e^z."""
-    return where(a > 0.0, spread(1.0, a), a + 1.0)
+    return where(a > 0.0, broadcast(1.0, a), a + 1.0)
 
 
 def tanh_slope(z: Any, a: Any) -> Any:
@@ -70,7 +70,7 @@ def softplus_slope(z: Any, a: Any) -> Any:
 
 def normal_share(z: Any) -> Any:
     """The distribution function of the normal distribution."""
-    return fma(0.5, erf(z * SQRT_HALF), spread(0.5, z))
+    return fma(0.5, erf(z * SQRT_HALF), broadcast(0.5, z))
 
 
 def gelu(z: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes import absolute, log, maximum, where
 from gdsim.lanes.elementary import exp_below_zero, sigmoid_by, softplus_by
-from gdsim.lanes.operations import load, splat, spread, store
+from gdsim.lanes.operations import broadcast, load, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.problems.parts import SMOOTHING, output, output_slope, pointwise
 
@@ -28,7 +28,7 @@ def mean_squared_error(z: Any, y: Any) -> Any:
 def absolute_error(z: Any, y: Any) -> Any:
     """The magnitude of the difference; its derivative at 0 is 0. Of several outputs their sum: PyTorch's L1Loss times the number of outputs."""
     a = output(z)
-    sign = where(a > y, 1.0, where(a < y, spread(-1.0, z), 0.0))
+    sign = where(a > y, 1.0, where(a < y, broadcast(-1.0, z), 0.0))
     return absolute(a - y), sign * output_slope(z, a)
 
 
@@ -39,7 +39,7 @@ def huber(z: Any, y: Any) -> Any:
     """
     a = output(z)
     d = a - y
-    inside, sign = absolute(d) <= 1.0, where(d > 0.0, spread(1.0, z), -1.0)
+    inside, sign = absolute(d) <= 1.0, where(d > 0.0, broadcast(1.0, z), -1.0)
     return where(inside, 0.5 * d * d, absolute(d) - 0.5), where(inside, d, sign) * output_slope(z, a)
 
 

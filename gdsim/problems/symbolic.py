@@ -63,7 +63,7 @@ class Writer:
 
     def lane(self, expression: Any) -> str:
         """Code for an expression as a lane, constants too."""
-        return f"spread({float(expression)!r}, {self.like})" if expression.is_number else self.code(expression)
+        return f"broadcast({float(expression)!r}, {self.like})" if expression.is_number else self.code(expression)
 
     def code(self, expression: Any) -> str:
         """A name or a number for the value of an expression."""
@@ -165,7 +165,7 @@ class Writer:
         x = arguments[0]
         codes = {
             "Abs": f"absolute({x})",
-            "Heaviside": f"where({x} > 0.0, spread(1.0, {x}), 0.0)", "tan": f"sin({x}) / cos({x})", "atan": f"atan2({x}, spread(1.0, {x}))",
+            "Heaviside": f"where({x} > 0.0, broadcast(1.0, {x}), 0.0)", "tan": f"sin({x}) / cos({x})", "atan": f"atan2({x}, broadcast(1.0, {x}))",
             "asin": f"{1.5707963267948966!r} - acos({x})", "sinh": f"0.5 * (exp({x}) - exp(-{x}))", "cosh": f"0.5 * (exp({x}) + exp(-{x}))",
             "DiracDelta": f"0.0 * {x}",
         }  # fmt: skip
@@ -177,7 +177,7 @@ class Writer:
 
 LANE_NAMES: Mapping[str, Any] = {
     **{n: getattr(lanes, n) for n in ("exp", "log", "tanh", "sigmoid", "softplus", "sin", "cos", "atan2", "acos", "erf", "pow", "fma")},
-    **{n: getattr(operations, n) for n in ("sqrt", "absolute", "minimum", "maximum", "sign", "floor", "where", "spread")},
+    **{n: getattr(operations, n) for n in ("sqrt", "absolute", "minimum", "maximum", "sign", "floor", "where", "broadcast")},
 }
 
 

@@ -68,7 +68,7 @@ def _named(value: Any) -> str:
 
 def lane_code(value: Any) -> str:
     """The Python of a value as a lane, also where it is a plain number."""
-    return f"t{value.place}" if isinstance(value, Value) else f"spread({float(value)!r}, t0)"
+    return f"t{value.place}" if isinstance(value, Value) else f"broadcast({float(value)!r}, t0)"
 
 
 class Value:

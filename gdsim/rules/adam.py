@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gdsim.lanes import fma, pow, sqrt
-from gdsim.lanes.operations import maximum, spread, where
+from gdsim.lanes.operations import broadcast, maximum, where
 from gdsim.lanes.types import Hyperparameters, Lane, Lanes
 from gdsim.rules.base import BY_CONVENTION, EPSILON, RATE, SHARE, Axis, RootedRule, Rule
 
@@ -263,7 +263,7 @@ class NAdam(RootedRule, tag="nadam", frozen=True):
     def prepare_torch(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[NAdamStep, Lanes]:
         correction1, correction2, product, count = carry  # `product` is 1 - p_t
         count, correction2 = count + 1.0, fma(h.one_minus_beta2, 1.0 - correction2, correction2)
-        base = spread(0.96, rate)
+        base = broadcast(0.96, rate)
         mu = h.beta1 * (1.0 - 0.5 * pow(base, count * h.momentum_decay))
         mu_next = h.beta1 * (1.0 - 0.5 * pow(base, (count + 1.0) * h.momentum_decay))
         product = 1.0 - mu * (1.0 - product)

@@ -10,6 +10,7 @@ from gdsim.lanes.masks import all, any, count_of, extract, first_of, smallest, u
 from gdsim.lanes.operations import (
     absolute,
     as_type_of,
+    broadcast,
     floor,
     fma_lanes,
     from_bits,
@@ -18,7 +19,6 @@ from gdsim.lanes.operations import (
     minimum,
     multiply_high,
     sign,
-    spread,
     sqrt,
     store,
     to_bits,
@@ -58,7 +58,7 @@ CASES = {
     "where not equal": (lambda x, y: where(x != x, y, x), lambda x, y: np.where(np.isnan(x), y, x)),
     "masks": (lambda x, y: where(((x > 0.0) & ~(y > 0.0)) | (x == y), x, y), lambda x, y: np.where(((x > 0) & ~(y > 0)) | (x == y), x, y)),
     "bits": (lambda x, y: from_bits(to_bits(x)), lambda x, y: x),
-    "spread": (lambda x, y: spread(3, x), lambda x, y: np.full_like(x, 3)),
+    "broadcast": (lambda x, y: broadcast(3, x), lambda x, y: np.full_like(x, 3)),
 }
 
 
