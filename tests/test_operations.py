@@ -38,7 +38,7 @@ def two_arguments(numbers):
 def an_update(numbers):
     """numbers[row, lane]: a weight, a gradient, two slots, then hyperparameters and carries."""
     w, g, mean, square, a, b, c, d, e, f, one, two = load_row(numbers, 0, 4, 12, 4)
-    step, carry = prepare(NUMBERS(a, b, c, d, e, f, a, a), a, (one, two))  # noqa: F821
+    step, carry = prepare(HYPERPARAMETERS(a, b, c, d, e, f, a, a), a, (one, two))  # noqa: F821
     w, slots = update(w, g, (mean, square), step)  # noqa: F821
     store_row(numbers, 0, 4, (w, *slots, *carry))
 
@@ -74,7 +74,7 @@ def test_functions_are_counted_as_they_are_compiled(name, monkeypatch):
 @pytest.mark.full
 def test_an_update_is_counted_as_it_is_compiled(monkeypatch):
     setting = setting_of(gd.functions.Booth(), gd.Adam())
-    parts = {**gd.Adam().parts(), "NUMBERS": numbers_type(number_names(setting))}
+    parts = {**gd.Adam().parts(), "HYPERPARAMETERS": numbers_type(number_names(setting))}
     assert within(sum(operations.rule_operations(setting)), instructions(an_update, parts, monkeypatch))
 
 

@@ -41,7 +41,7 @@ class Structure(NamedTuple):
     """What decides a kernel's code, and its sizes, which do not."""
 
     parts: tuple[tuple[str, Any], ...]
-    numbers: type[Any]
+    hyperparameters: type[Any]
     slots: int
     carry: int
     shuffle: str
@@ -148,7 +148,7 @@ class Kernels:
         s = self.structure
         parts = {
             **self._parts(), **dict(s.parts), **SHUFFLES[s.shuffle]._asdict(),
-            "NUMBERS": s.numbers, "NUMBER_COUNT": len(s.numbers._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
+            "HYPERPARAMETERS": s.hyperparameters, "HYPERPARAMETER_COUNT": len(s.hyperparameters._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
             "penalized": with_penalty if s.has_penalty else without_penalty, "HAS_PENALTY": s.has_penalty, "NEEDS_WHOLE_GRADIENT": s.needs_whole_gradient, "PERTURBS": s.perturbs, "TWO_PASSES": s.needs_whole_gradient or s.perturbs,
             **{f"MONITORS_{n.upper()}": value for n, value in s.monitors._asdict().items()},
         }  # fmt: skip
@@ -252,7 +252,7 @@ class Kernels:
             loss_sum=lanes(1), samples_seen=lanes(1),
         )  # fmt: skip
         size = self.layout.size
-        return Pack(lanes(size), lanes(size * s.slots), lanes(s.carry), lanes(len(s.numbers._fields)), lanes(1, word), lanes(1, word), monitor)
+        return Pack(lanes(size), lanes(size * s.slots), lanes(s.carry), lanes(len(s.hyperparameters._fields)), lanes(1, word), lanes(1, word), monitor)
 
     def new_scores(self) -> Scores:
         """Room for the scores of a pack."""
@@ -297,7 +297,7 @@ class Kernels:
         (stop_best, stop_waited), (end_stop_best, end_stop_waited) = memory(True), memory(keeps.state)
         return Runs(
             points=real(0), shown=real(0), slots=real(0), carry=real(0),
-            numbers=real(0), first_cycle=np.zeros(0, np.int64), cycle_factor=np.zeros(0, np.int64),
+            hyperparameters=real(0), first_cycle=np.zeros(0, np.int64), cycle_factor=np.zeros(0, np.int64),
             first_step=whole(0), start=whole(0), cell=whole(0), steps_taken=whole(0), reason=whole(decisions.UNFINISHED),
             loss_bound=real(count), final_loss=real(count), best_loss=full(True, np.inf), last_finite_loss=real(count),
             best_validation_loss=full(keeps.validation, np.inf), best_validation_accuracy=kept(keeps.validation),
@@ -319,7 +319,7 @@ class Kernels:
         whole = lambda values: np.array(values, np.int64)  # noqa: E731
         real = lambda values: np.array(values, self.dtype)  # noqa: E731
         s = self.structure
-        names, places = s.numbers._fields, self.layout.places.astype(np.int64)
+        names, places = s.hyperparameters._fields, self.layout.places.astype(np.int64)
         together = self.layout.lanes if isinstance(self.layout, SingleRunLayout) else 1  # places whose slots lie side by side
         kind, every, at_cycle_ends, limit, margin = zip(*stops, strict=True) if stops else ((),) * 5
         return JobSpec(

@@ -9,12 +9,12 @@ from gdsim.kernels.network import BLOCK
 from gdsim.kernels.parts import (
     CARRY_COUNT,
     COLUMN_COUNT,
+    HYPERPARAMETER_COUNT,
+    HYPERPARAMETERS,
     MONITORS_GRADIENT,
     MONITORS_STEP,
     MONITORS_TARGET,
     NEEDS_WHOLE_GRADIENT,
-    NUMBER_COUNT,
-    NUMBERS,
     PACK_WIDTH,
     PARAMETER_COUNT,
     PERTURBS,
@@ -103,7 +103,7 @@ def load_state(pack: Pack, at: Offset) -> tuple[LoopConstants, LoopState]:
     """(what stays as it is, the state) of the lanes from `at`."""
     monitor = pack.monitor
     constants = LoopConstants(
-        at, NUMBERS(*load_row(pack.numbers, at, PACK_WIDTH, NUMBER_COUNT, WIDTH)),
+        at, HYPERPARAMETERS(*load_row(pack.hyperparameters, at, PACK_WIDTH, HYPERPARAMETER_COUNT, WIDTH)),
         load(pack.start, at, WIDTH), load(pack.step, at, WIDTH), load(monitor.loss_bound, at, WIDTH), load(monitor.weight_bound, at, WIDTH),
         load(monitor.target, at, WIDTH), load(monitor.gradient_tolerance, at, WIDTH),
     )  # fmt: skip

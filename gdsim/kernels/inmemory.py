@@ -6,15 +6,14 @@ weights in `model.gradients` and gives the loss of a step's batch; `fill_whole_g
 
 from typing import Any
 
-from gdsim.kernels.parts import MONITORS_GRADIENT, NEEDS_WHOLE_GRADIENT, NUMBER_COUNT, NUMBERS, PERTURBS, job_model, job_pack, job_training_sampler, penalized
+from gdsim.kernels.parts import MONITORS_GRADIENT, NEEDS_WHOLE_GRADIENT, PERTURBS, job_model, job_pack, job_training_sampler, penalized
 from gdsim.kernels.penalty import penalized_gradient, penalty_and
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import begin_step, end_step, flag_loss, new_stats, stops_here, update_weight, with_whole_gradient
+from gdsim.kernels.steps import begin_step, end_step, flag_loss, hyperparameters_of, new_stats, stops_here, update_weight, with_whole_gradient
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
-from gdsim.lanes.tiles import load_row
 from gdsim.lanes.types import Lane
 from gdsim.problems.parts import fill_gradient, fill_whole_gradient
 
@@ -72,7 +71,7 @@ def perturb(model: Any, pack: Any) -> None:
     """Moves every weight uphill along the gradient, to w + rho g / |g|; where it was is saved."""
     squares, _ = sizes_of(model.gradients)
     norm = sqrt(squares)
-    way = where(norm > 0.0, NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH)).rho / norm, 0.0)
+    way = where(norm > 0.0, hyperparameters_of(pack).rho / norm, 0.0)
     for place in range(len(model.gradients) // WIDTH):
         w = load(pack.weights, place * WIDTH, WIDTH)
         store(model.saved_weights, place * WIDTH, w)

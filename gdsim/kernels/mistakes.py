@@ -119,7 +119,7 @@ def _in_python(part: Any) -> Any:
 def _try_with_numbers(structure: Any) -> None:
     """Calls the functions of a structure's rule and schedule with numbers. Raises CodeError for the first that is wrong."""
     parts, one = dict(structure.parts), np.float64(0.5)
-    h, carry, slots = structure.numbers(*[one] * len(structure.numbers._fields)), (one,) * structure.carry, (one,) * structure.slots
+    h, carry, slots = structure.hyperparameters(*[one] * len(structure.hyperparameters._fields)), (one,) * structure.carry, (one,) * structure.slots
     _Part(parts["rate"], "the rate, a number").number(one, 3, _in_python(parts["schedule_numbers"])(h))
     s, _ = _Part(parts["prepare"], "two things, what update needs and the new carry").pair(structure.carry, "the new carry", h, one, carry)
     s = _Part(parts["with_gradient"], "what update needs")(s, one, one)

@@ -10,8 +10,8 @@ from gdsim.lanes.types import Address, Hyperparameters, Lane, Lanes, Memory
 # Sizes.
 RUNS: int = part("RUNS")  # runs whose numbers lie side by side: all lanes of a pack, 1 where one run has all lanes
 PACK_WIDTH: int = part("PACK_WIDTH")  # lanes of a pack, where WIDTH is a part of them
-NUMBERS: Any = part("NUMBERS")  # the NamedTuple of a run's hyperparameters
-NUMBER_COUNT: int = part("NUMBER_COUNT")
+HYPERPARAMETERS: Any = part("HYPERPARAMETERS")  # the NamedTuple of a run's hyperparameters
+HYPERPARAMETER_COUNT: int = part("HYPERPARAMETER_COUNT")
 SLOT_COUNT: int = part("SLOT_COUNT")  # of one parameter
 CARRY_COUNT: int = part("CARRY_COUNT")
 PARAMETER_COUNT: int = part("PARAMETER_COUNT")

@@ -118,8 +118,8 @@ def evaluate_snapshots(table: Address, of_starts: bool) -> None:
         return
     for i in range(count):
         cell = runs.cell[snaps.run[i]]
-        scores.l1[i] = runs.numbers[cell * spec.numbers + spec.l1]
-        scores.l2[i] = runs.numbers[cell * spec.numbers + spec.l2]
+        scores.l1[i] = runs.hyperparameters[cell * spec.hyperparameters + spec.l1]
+        scores.l2[i] = runs.hyperparameters[cell * spec.hyperparameters + spec.l2]
     gradient = (spec.gradient_at_checkpoints > 0 and is_any_used(snaps, AT_CHECKPOINT)) or spec.gradient_at_looks > 0
     call_kernel(evaluate, evaluations.starts if of_starts else evaluations.snapshots, 1 if gradient else 0)
     snaps.validation[0] = evaluations.validation_starts if of_starts else evaluations.validation_snapshots

@@ -38,7 +38,7 @@ class Pack(NamedTuple):
     weights: Memory  # [place in the problem's layout]
     slots: Memory  # [place, slot]: the rule's state beside the weight it serves
     carry: Memory  # the rule's state per run
-    numbers: Memory  # the hyperparameters and what follows from them
+    hyperparameters: Memory  # the hyperparameters and what follows from them
     start: Memory  # uint32
     step: Memory  # uint32: updates applied
     monitor: Monitor
@@ -96,7 +96,7 @@ class Runs(NamedTuple):
     shown: Memory  # [run, parameter]: the reported ones
     slots: Memory  # [run, parameter, slot], of runs that go on from an earlier end
     carry: Memory  # [run, carry], likewise
-    numbers: Memory  # [cell, number]: the hyperparameters
+    hyperparameters: Memory  # [cell, number]: the hyperparameters
     first_cycle: Memory  # int64 [cell]: the length of the schedule's first cycle (0: it has none)
     cycle_factor: Memory  # int64 [cell]: by how much each cycle is longer than the last
     first_step: Memory  # int64: steps taken before the run begins here
@@ -144,7 +144,7 @@ class JobSpec(NamedTuple):
     reports_stored: bool  # whether the reported parameters are the stored ones
     slots: Count  # of the rule, per weight
     carry: Count  # numbers that the rule carries per run
-    numbers: Count  # hyperparameters of a cell
+    hyperparameters: Count  # hyperparameters of a cell
     l1: int  # the places of the penalties' factors among them
     l2: int
     places: Memory  # int64 [parameter]: the place of each parameter in the layout

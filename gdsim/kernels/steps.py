@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from gdsim.kernels.parts import (
     CARRY_COUNT,
+    HYPERPARAMETER_COUNT,
+    HYPERPARAMETERS,
     MONITORS_STEP,
-    NUMBER_COUNT,
-    NUMBERS,
     SLOT_COUNT,
     job_pack,
     job_reported,
@@ -16,11 +16,12 @@ from gdsim.kernels.parts import (
     schedule_numbers,
     scheduled_hyperparameters,
 )
+from gdsim.kernels.state import Pack
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO, default_part
 from gdsim.lanes.tiles import load_row, store_row
-from gdsim.lanes.types import Lane
+from gdsim.lanes.types import Hyperparameters, Lane
 from gdsim.rules.parts import prepare, reported, update, with_gradient
 from gdsim.schedules.parts import rate
 
@@ -36,6 +37,11 @@ class Step(NamedTuple):
     l2: Any
 
 
+def hyperparameters_of(pack: Pack) -> Hyperparameters:
+    """The hyperparameters of the runs in the lanes, by their names."""
+    return HYPERPARAMETERS(*load_row(pack.hyperparameters, 0, WIDTH, HYPERPARAMETER_COUNT, WIDTH))
+
+
 def step_at(h: Any, t: Any, carry: Any) -> Any:
     """(the numbers of update t = 1, 2, ..., the rule's new carry) from a run's hyperparameters."""
     step, carry = prepare(scheduled_hyperparameters(h, t), rate(h.lr, t, schedule_numbers(h)), carry)
@@ -45,8 +51,7 @@ def step_at(h: Any, t: Any, carry: Any) -> Any:
 @default_part
 def begin_step(pack: Any) -> Any:
     """(the numbers of the next step, the rule's new carry)."""
-    h = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
-    return step_at(h, load(pack.step, 0, WIDTH) + 1, load_row(pack.carry, 0, WIDTH, CARRY_COUNT, WIDTH))
+    return step_at(hyperparameters_of(pack), load(pack.step, 0, WIDTH) + 1, load_row(pack.carry, 0, WIDTH, CARRY_COUNT, WIDTH))
 
 
 def with_whole_gradient(step: Any, norm: Lane, loss: Lane) -> Any:

@@ -12,8 +12,6 @@ from gdsim.kernels.parts import (
     HAS_PENALTY,
     MONITORS_MEAN,
     NEEDS_WHOLE_GRADIENT,
-    NUMBER_COUNT,
-    NUMBERS,
     PERTURBS,
     RUNS,
     TWO_PASSES,
@@ -28,11 +26,10 @@ from gdsim.kernels.parts import (
 from gdsim.kernels.penalty import penalized_gradient, penalized_loss
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Sum, added, total_of
-from gdsim.kernels.steps import begin_step, end_step, new_stats, stops_here, store_stats, stored_stats, update_weight, with_whole_gradient
+from gdsim.kernels.steps import begin_step, end_step, hyperparameters_of, new_stats, stops_here, store_stats, stored_stats, update_weight, with_whole_gradient
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
-from gdsim.lanes.tiles import load_row
 from gdsim.lanes.types import Memory
 from gdsim.problems.parts import BIASES, WEIGHTED, batch_size, correct, fill, outputs, sample_loss
 
@@ -108,7 +105,7 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
 def perturb(network: Any, pack: Any, step: Any) -> None:
     """Moves every weight uphill along the gradient that was left, to w + rho g / |g|; where it was is saved."""
     norm = sqrt(penalty_and_norm(network, pack.weights, (step.l1, step.l2), True).norm)
-    rho = NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH)).rho
+    rho = hyperparameters_of(pack).rho
     way = where(norm > 0.0, rho / norm, 0.0)
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
@@ -217,7 +214,7 @@ def learn_from_batch(network: Any, pack: Any, sampler: Any, key: Any, step: Any,
 @default_part
 def note_loss(network: Any, pack: Any, total: Any, samples: Any) -> None:
     """Adds a batch, the sum of its losses and the penalty at the weights before its step, to those of its epoch."""
-    monitor, h = pack.monitor, NUMBERS(*load_row(pack.numbers, 0, WIDTH, NUMBER_COUNT, WIDTH))
+    monitor, h = pack.monitor, hyperparameters_of(pack)
     if HAS_PENALTY:
         l1, l2 = h.penalty_l1, h.penalty_l2
         sizes = penalty_and_norm(network, pack.weights, (l1, l2), False)

@@ -129,8 +129,8 @@ def load_run(table: Address, lane: int, run: int) -> None:
             pack.slots[slot_place(spec, p, s) * WIDTH + lane] = runs.slots[(run * parameters + p) * spec.slots + s] if len(runs.slots) > 0 else 0
     for c in range(spec.carry):
         pack.carry[c * WIDTH + lane] = runs.carry[run * spec.carry + c] if len(runs.carry) > 0 else 0
-    for k in range(spec.numbers):
-        pack.numbers[k * WIDTH + lane] = runs.numbers[cell * spec.numbers + k]
+    for k in range(spec.hyperparameters):
+        pack.hyperparameters[k * WIDTH + lane] = runs.hyperparameters[cell * spec.hyperparameters + k]
     began = runs.first_step[run]
     pack.start[lane] = runs.start[run]
     pack.step[lane] = began

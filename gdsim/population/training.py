@@ -86,7 +86,7 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         job = kernels.new_job(setting.record.state, runs, spec_of(setting, kernels), samplers, workspaces[key])
         _set_monitor(setting, job.pack.monitor)
         # Lanes that never get a run compute too, by numbers that are possible.
-        job.pack.numbers.reshape(-1, width)[:] = runs.numbers.reshape(len(batch.values), -1)[0][:, None]
+        job.pack.hyperparameters.reshape(-1, width)[:] = runs.hyperparameters.reshape(len(batch.values), -1)[0][:, None]
         budget = max(1, int(SLICE_OPERATIONS / (setting.problem.step_operations(samples) * width)))
         while kernels.train(job, budget) != DONE:
             if stopping is not None and stopping.is_set():
@@ -120,7 +120,7 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     numbers = np.array([[v[name] for name in names] for v in values], kernels.dtype)
     first, factor = np.array([setting.schedule.cycle_of(schedule_values(setting.schedule, v)) for v in batch.values], np.int64).T.copy()
     flat = points.ravel()
-    return runs._replace(points=flat, shown=flat, numbers=numbers.ravel(), first_cycle=first, cycle_factor=factor)
+    return runs._replace(points=flat, shown=flat, hyperparameters=numbers.ravel(), first_cycle=first, cycle_factor=factor)
 
 
 def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> Runs:
