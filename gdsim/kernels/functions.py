@@ -46,15 +46,15 @@ def gradient_of_function(model: Any, sampler: Any, x: Any, start: Any, step: Any
 def gradient_of_samples(model: Any, sampler: Any, x: Any, start: Any, step: Any) -> Any:
     """(mean loss, its gradient) over a step's batch: sums within a block in order, then the blocks' sums in order."""
     size = batch_size(sampler, step)
-    nothing = splat(ZERO, WIDTH)
-    total, gradient = Sum(nothing, nothing), repeat(nothing, PARAMETER_COUNT)
+    zero = splat(ZERO, WIDTH)
+    total, gradient = Sum(zero, zero), repeat(zero, PARAMETER_COUNT)
     for first in range(0, sampler.batch, BLOCK):
         count = min(BLOCK, sampler.batch - first)
         fill(model, sampler, start, step, (first, count))
         limit = where(size > first, size - first, size * 0)
         loss, part = sum_of_block(model, x, (count, limit))
         total, gradient = added(total, loss), add_rows(gradient, part)
-    samples = as_type_of(size, nothing)
+    samples = as_type_of(size, zero)
     return total_of(total) / samples, scale_row(gradient, 1.0 / samples)
 
 
@@ -207,13 +207,13 @@ def store_scores(scores: Any, loss: Any, gradient: Any) -> None:
 def evaluate_samples(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
     """Fills the scores of every lane at the given weights: means over all samples."""
     x = load_row(weights, 0, WIDTH, PARAMETER_COUNT, WIDTH)
-    nothing = splat(ZERO, WIDTH)
+    zero = splat(ZERO, WIDTH)
     number = splat(np.uint32(sampler.count), WIDTH)
-    total, gradient = Sum(nothing, nothing), repeat(nothing, PARAMETER_COUNT)
+    total, gradient = Sum(zero, zero), repeat(zero, PARAMETER_COUNT)
     for first in range(0, sampler.count, BLOCK):
         count = min(BLOCK, sampler.count - first)
         fill_shared(model, sampler, number, number, (first, count))
         loss, part = sum_of_block(model, x, (count, number))
         total, gradient = added(total, loss), add_rows(gradient, part)
-    samples = as_type_of(number, nothing)
+    samples = as_type_of(number, zero)
     store_scores(scores, total_of(total) / samples, scale_row(gradient, 1.0 / samples))

@@ -43,11 +43,11 @@ def loss_with_penalty(model: Any, weights: Any, penalty: Any, loss: Lane) -> Lan
 
 def sizes_of(gradients: Any) -> Any:
     """(the gradient's squared length, its largest component): sums of `TERMS` places in order, then their sums with compensation."""
-    nothing = splat(ZERO, WIDTH)
-    total, largest = Sum(nothing, nothing), nothing
+    zero = splat(ZERO, WIDTH)
+    total, largest = Sum(zero, zero), zero
     count = len(gradients) // WIDTH
     for first in range(0, count, TERMS):
-        part = nothing
+        part = zero
         for place in range(first, min(first + TERMS, count)):
             g = load(gradients, place * WIDTH, WIDTH)
             part, largest = fma_lanes(g, g, part), maximum(largest, absolute(g))

@@ -55,11 +55,9 @@ class NetworkLayout:
         pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
         activations, deltas = lanes(self.rows * pitches[1]), lanes(self.rows * pitches[1])
         slopes = lanes(self.rows * pitches[1] if self.keeps_slopes else 0)
-        gradients, saved_weights, tile, nothing = lanes(self.size), lanes(self.size), lanes(TILE * TILE), lanes(1)
+        gradients, saved_weights, tile, zero = lanes(self.size), lanes(self.size), lanes(TILE * TILE), lanes(1)
         ones = lanes(1) + np.dtype(dtype).type(1)
-        return NetworkSpace(
-            *(Network(self.table(pitch), activations, slopes, deltas, gradients, saved_weights, tile, nothing, ones, pitch) for pitch in pitches)
-        )
+        return NetworkSpace(*(Network(self.table(pitch), activations, slopes, deltas, gradients, saved_weights, tile, zero, ones, pitch) for pitch in pitches))
 
 
 @functools.cache

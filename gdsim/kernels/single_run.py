@@ -55,8 +55,8 @@ def update_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_
 
 def stats_so_far(network: Any) -> Any:
     """The statistics of a step that is made in several places, so far."""
-    nothing = splat(ZERO, WIDTH)
-    return StepStats(load(network.largest_weight, 0, WIDTH), nothing, nothing)
+    zero = splat(ZERO, WIDTH)
+    return StepStats(load(network.largest_weight, 0, WIDTH), zero, zero)
 
 
 def update_lanes(job: Any, stats: Any, place: Any, g: Any, is_weight: Any, counts: Any) -> Any:
@@ -138,7 +138,7 @@ def drawn_samples(network: Any, pack: Any, sampler: Any, key: Any, block: tuple[
 def advance(table: Any, steps: Any) -> Any:
     """The kernel: up to `steps` steps of the run; fewer if it ends. How many updates were made."""
     pack, sampler, network = job_pack(table), job_training_sampler(table), job_model(table).step
-    nothing = splat(ZERO, 1)
+    zero = splat(ZERO, 1)
     key = key_of(sampler, pack)
     for done in range(steps):
         if done > 0 and pack.step[0] % sampler.steps_per_epoch == 0:
@@ -150,7 +150,7 @@ def advance(table: Any, steps: Any) -> Any:
             return done
         if sampler.batch > BLOCK:
             update_all(network, Job(0, UPDATE, pack, wide))
-        if end_step(pack, carry, StepStats(splat(greatest(load(network.largest_weight, 0, WIDTH)), 1), nothing, nothing)):
+        if end_step(pack, carry, StepStats(splat(greatest(load(network.largest_weight, 0, WIDTH)), 1), zero, zero)):
             return done + 1
     return steps
 

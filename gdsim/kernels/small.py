@@ -22,13 +22,13 @@ MOST_PARAMETERS = 100
 
 HEAD = """def learn_from_batch(network, pack, sampler, key, step, looks):
     start, number = load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
-    size, nothing = batch_size(sampler, number), splat(ZERO, WIDTH)
-    samples = as_type_of(size, nothing)
-    share, total, pitch = 1.0 / samples, nothing, network.pitch * WIDTH
+    size, zero = batch_size(sampler, number), splat(ZERO, WIDTH)
+    samples = as_type_of(size, zero)
+    share, total, pitch = 1.0 / samples, zero, network.pitch * WIDTH
     fill(network, sampler, start, number, (0, sampler.batch))"""
 LOSS = """    for b in range(sampler.batch):
         total = total + shared_loss(sample_at(network, sampler, b), size > b, share)"""
-STOP = """    total = total_of(added(Sum(nothing, nothing), total))
+STOP = """    total = total_of(added(Sum(zero, zero), total))
     if NEEDS_WHOLE_GRADIENT:
         store(pack.monitor.loss, 0, total / samples)
     if looks:
@@ -48,7 +48,7 @@ def units_forward(index: int, inputs: int, units: int, biases: bool, is_last: bo
     """A layer's sums, and the activations of a hidden one."""
     lines = []
     for u in range(units):
-        lines.append(f"        z = {f'w{index}_{u}_{inputs}' if biases else 'nothing'}")
+        lines.append(f"        z = {f'w{index}_{u}_{inputs}' if biases else 'zero'}")
         lines += [f"        z = fma_lanes(w{index}_{u}_{i}, a{index}_{i}, z)" for i in range(inputs)]
         if is_last:
             lines.append(f"        store(network.activations, sample.output + {u} * sample.stride, z)")
@@ -72,7 +72,7 @@ def units_backward(index: int, inputs: int, units: int, biases: bool) -> list[st
         lines += [f"        g{index}_{u}_{inputs} = g{index}_{u}_{inputs} + d{index}_{u}"] if biases else []
     if index > 0:
         for i in range(inputs):
-            lines.append("        d = nothing")
+            lines.append("        d = zero")
             lines += [f"        d = fma_lanes(w{index}_{u}_{i}, d{index}_{u}, d)" for u in range(units)]
             place = f"first{index} + {i} * pitch + b * WIDTH"
             lines.append(f"        s = load(network.slopes, {place}, WIDTH) if KEEPS_SLOPES else slope(a{index}_{i}, a{index}_{i}, {index - 1})")
@@ -95,7 +95,7 @@ def learn_of(layers: tuple[tuple[int, int, int, int], ...], biases: bool) -> Any
         for u, i in in_order_of_tiles(inputs, units, biases):
             places[f"{index}_{u}_{i}"] = first + u * pitch + (i if i < inputs else pitch - 1), i < inputs, index
     lines = [HEAD]
-    lines += [f"    w{name}, g{name} = load(pack.weights, {place} * WIDTH, WIDTH), nothing" for name, (place, _, _) in places.items()]
+    lines += [f"    w{name}, g{name} = load(pack.weights, {place} * WIDTH, WIDTH), zero" for name, (place, _, _) in places.items()]
     lines += [f"    first{index} = layer_at(network, {index}).source.offset" for index in range(last + 1)]
     lines += ["    for b in range(sampler.batch):", "        sample = sample_at(network, sampler, b)", *inputs_of(0, layers[0][0])]
     for index, (inputs, units, _, _) in enumerate(layers):

@@ -69,8 +69,8 @@ class StepStats(NamedTuple):
 
 def new_stats() -> Any:
     """Before the first update of a step."""
-    nothing = splat(ZERO, WIDTH)
-    return StepStats(to_bits(nothing), nothing, nothing)
+    zero = splat(ZERO, WIDTH)
+    return StepStats(to_bits(zero), zero, zero)
 
 
 def stored_stats(monitor: Any) -> Any:

@@ -87,8 +87,8 @@ def keep_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_we
 def update_all(network: Any, pack: Any, step: Any) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
     if NEEDS_WHOLE_GRADIENT:
-        nothing = splat(ZERO, WIDTH)
-        penalty = (nothing, nothing) if PERTURBS else (step.l1, step.l2)  # which `restore_weights` has added
+        zero = splat(ZERO, WIDTH)
+        penalty = (zero, zero) if PERTURBS else (step.l1, step.l2)  # which `restore_weights` has added
         norm = sqrt(penalty_and_norm(network, pack.weights, penalty, True).norm)
         step = with_whole_gradient(step, norm, load(pack.monitor.loss, 0, WIDTH))
     stats = stored_stats(pack.monitor)
@@ -149,8 +149,8 @@ def sample_at(network: Any, sampler: Any, number: Any) -> Any:
 
 def shared_loss(sample: Any, counts: Any, share: Any) -> Any:
     """A sample's loss in the lanes where it counts; the deltas of its outputs are left in the buffer, times `share`."""
-    nothing = splat(ZERO, WIDTH)
-    loss, weight = sample_loss(sample), nothing
+    zero = splat(ZERO, WIDTH)
+    loss, weight = sample_loss(sample), zero
     if WEIGHTED:
         weight = load(sample.values, sample.weight, WIDTH)
         loss = loss * weight
@@ -159,8 +159,8 @@ def shared_loss(sample: Any, counts: Any, share: Any) -> Any:
         delta = load(sample.deltas, place, WIDTH) * share
         if WEIGHTED:
             delta = delta * weight
-        store(sample.deltas, place, where(counts, delta, nothing))
-    return where(counts, loss, nothing)
+        store(sample.deltas, place, where(counts, delta, zero))
+    return where(counts, loss, zero)
 
 
 @default_part
@@ -268,16 +268,16 @@ def penalty_and_norm(network: Any, weights: Any, penalty: Any, with_gradient: An
 
     Row by row of each layer, the rows' sums added with compensation.
     """
-    nothing = splat(ZERO, WIDTH)
-    squares, magnitudes, norm, largest = Sum(nothing, nothing), Sum(nothing, nothing), Sum(nothing, nothing), nothing
+    zero = splat(ZERO, WIDTH)
+    squares, magnitudes, norm, largest = Sum(zero, zero), Sum(zero, zero), Sum(zero, zero), zero
     l1, l2 = penalty
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
         for unit in range(layer.units):
-            row_squares, row_magnitudes, row_norm = nothing, nothing, nothing
+            row_squares, row_magnitudes, row_norm = zero, zero, zero
             for column in range(layer.inputs + BIASES):
                 place, is_weight = place_in(layer, unit, column)
-                w = load(weights, place * WIDTH, WIDTH) if is_weight else nothing
+                w = load(weights, place * WIDTH, WIDTH) if is_weight else zero
                 row_squares, row_magnitudes = fma_lanes(w, w, row_squares), row_magnitudes + absolute(w)
                 if with_gradient:
                     g = penalized_gradient(load(network.gradients, place * WIDTH, WIDTH), w, l1, l2)
@@ -310,10 +310,10 @@ def samples_at(network: Any, sampler: Any, first: int, count: int) -> Matrix:
 @noinline
 def evaluate_network(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
     """Fills the scores of every run at the given weights; those of the gradient only where asked for."""
-    network, nothing = model.whole, splat(ZERO, RUNS)
-    loss, answers = Sum(nothing, nothing), nothing
+    network, zero = model.whole, splat(ZERO, RUNS)
+    loss, answers = Sum(zero, zero), zero
     every = splat(np.uint32(sampler.count), RUNS)
-    count = as_type_of(every, nothing)
+    count = as_type_of(every, zero)
     share = widen(1.0 / count, WIDTH)
     for first in range(0, sampler.count, BLOCK):
         size = min(BLOCK, sampler.count - first)

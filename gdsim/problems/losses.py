@@ -121,18 +121,18 @@ def most_likely_is_label(sample: Any) -> Any:
         value = load(sample.values, sample.output + unit * sample.stride, WIDTH)
         place = where(value > best, splat(ZERO, WIDTH) + unit, place)
         best = where(value > best, value, best)
-    nothing = splat(ZERO, WIDTH)
-    return where((place == load(sample.values, sample.target, WIDTH)) & (best == best), nothing + 1.0, nothing)
+    zero = splat(ZERO, WIDTH)
+    return where((place == load(sample.values, sample.target, WIDTH)) & (best == best), zero + 1.0, zero)
 
 
 def likelier_is_label(sample: Any) -> Any:
     """1 where every logit is positive for a label 1, and not for a label 0."""
-    nothing = splat(ZERO, WIDTH)
-    right = nothing + 1.0
+    zero = splat(ZERO, WIDTH)
+    right = zero + 1.0
     for unit in range(sample.units):
         shift = unit * sample.stride
         z, y = load(sample.values, sample.output + shift, WIDTH), load(sample.values, sample.target + shift, WIDTH)
-        right = where(~((z > 0.0) ^ (y > 0.5)) & (z == z), right, nothing)
+        right = where(~((z > 0.0) ^ (y > 0.5)) & (z == z), right, zero)
     return right
 
 

@@ -28,16 +28,16 @@ LEAST_SHARE = {"float32": 1e-3, "float64": 1e-10}
 
 def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     """Leaves c + G (w - r) and gives the loss. A row of the table is one of G, then of each output c and r, and L."""
-    inputs, nothing = sampler.count, splat(ZERO, WIDTH)
+    inputs, zero = sampler.count, splat(ZERO, WIDTH)
     outputs = (sampler.columns - inputs - 1) // 2
-    loss = nothing + sampler.matrix[sampler.columns - 1]
+    loss = zero + sampler.matrix[sampler.columns - 1]
     for output in range(outputs):
         for i in range(inputs):
             place = place_of(i, inputs, output, outputs) * WIDTH
             store(model.scratch, place, load(weights, place, WIDTH) - sampler.matrix[i * sampler.pitch + inputs + 2 * output + 1])
         for i in range(inputs):
             slope = sampler.matrix[i * sampler.pitch + inputs + 2 * output]
-            total = nothing + slope
+            total = zero + slope
             for j in range(inputs):
                 way = load(model.scratch, place_of(j, inputs, output, outputs) * WIDTH, WIDTH)
                 total = fma_lanes(sampler.matrix[i * sampler.pitch + j], way, total)

@@ -48,9 +48,9 @@ def fill_gradient(model: Any, weights: Any, sampler: Any, start: Any, step: Any)
     count = len(model.gradients) // WIDTH
     size = batch_size(sampler, step)
     columns = 2 * count + 1
-    nothing = splat(ZERO, WIDTH)
+    zero = splat(ZERO, WIDTH)
     for column in range(columns):
-        store(model.sums, column * WIDTH, nothing)
+        store(model.sums, column * WIDTH, zero)
     for first in range(0, sampler.batch, BLOCK):
         block = min(BLOCK, sampler.batch - first)
         fill(model, sampler, start, step, (first, block))
@@ -58,9 +58,9 @@ def fill_gradient(model: Any, weights: Any, sampler: Any, start: Any, step: Any)
         for column in range(columns):
             total = load(model.sums, column * WIDTH, WIDTH)
             for sample in range(block):
-                total = total + where(limit > sample, load(model.activations, (column * model.pitch + sample) * WIDTH, WIDTH), nothing)
+                total = total + where(limit > sample, load(model.activations, (column * model.pitch + sample) * WIDTH, WIDTH), zero)
             store(model.sums, column * WIDTH, total)
-    share = 1.0 / as_type_of(size, nothing)
+    share = 1.0 / as_type_of(size, zero)
     spread = load(model.sums, 2 * count * WIDTH, WIDTH) * share
     for place in range(count):
         center = load(model.sums, place * WIDTH, WIDTH) * share

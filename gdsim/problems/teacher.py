@@ -33,15 +33,15 @@ def angle_of(apart: Any, together: Any) -> Any:
 def pair(model: Any, weights: Any, left: Any, right: Any) -> Any:
     """(angle, sine, cosine) between two students, or a student and a teacher, which has number students + its own."""
     students, inputs = np.int64(model.constants[0]), np.int64(model.constants[1])
-    nothing = splat(ZERO, WIDTH)
+    zero = splat(ZERO, WIDTH)
     scale = load(model.sums, left * WIDTH, WIDTH)
-    apart, together = nothing, nothing
+    apart, together = zero, zero
     for d in range(inputs):
         u = load(weights, (left * inputs + d) * WIDTH, WIDTH) * scale
         if right < students:
             v = load(weights, (right * inputs + d) * WIDTH, WIDTH) * load(model.sums, right * WIDTH, WIDTH)
         else:
-            v = nothing + (1.0 if d == right - students else 0.0)
+            v = zero + (1.0 if d == right - students else 0.0)
         apart, together = fma_lanes(u - v, u - v, apart), fma_lanes(u + v, u + v, together)
     return angle_of(apart, together)
 
@@ -49,8 +49,8 @@ def pair(model: Any, weights: Any, left: Any, right: Any) -> Any:
 def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     """Leaves the gradient and gives the loss; `scratch` holds the students' lengths, `sums` their inverses."""
     students, inputs = np.int64(model.constants[0]), np.int64(model.constants[1])
-    nothing = splat(ZERO, WIDTH)
-    loss = nothing + model.constants[2]
+    zero = splat(ZERO, WIDTH)
+    loss = zero + model.constants[2]
     for i in range(students):
         size = length_of(weights, i, inputs)
         store(model.scratch, i * WIDTH, size)
@@ -58,21 +58,21 @@ def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     for i in range(students):
         size = load(model.scratch, i * WIDTH, WIDTH)
         loss = fma_lanes(0.25 * size, size, loss)
-        along = nothing + 0.5  # what multiplies w_i itself
+        along = zero + 0.5  # what multiplies w_i itself
         for d in range(inputs):
-            store(model.gradients, (i * inputs + d) * WIDTH, nothing)
+            store(model.gradients, (i * inputs + d) * WIDTH, zero)
         for j in range(students + inputs):
             if j != i:
                 angle, sine, cosine = pair(model, weights, i, j)
                 is_student = j < students
-                other = load(model.scratch, j * WIDTH, WIDTH) if is_student else nothing + 1.0
+                other = load(model.scratch, j * WIDTH, WIDTH) if is_student else zero + 1.0
                 weight = 0.5 if is_student else -1.0  # pairs of students are met twice
                 loss = fma_lanes(weight * INVERSE_TWO_PI * size * other, fma_lanes(PI - angle, cosine, sine), loss)
                 factor = (INVERSE_TWO_PI if is_student else -INVERSE_TWO_PI) * (PI - angle)
                 share = (INVERSE_TWO_PI if is_student else -INVERSE_TWO_PI) * other * sine
                 along = fma_lanes(share, load(model.sums, i * WIDTH, WIDTH), along)
                 for d in range(inputs):
-                    v = load(weights, (j * inputs + d) * WIDTH, WIDTH) if is_student else nothing + (1.0 if d == j - students else 0.0)
+                    v = load(weights, (j * inputs + d) * WIDTH, WIDTH) if is_student else zero + (1.0 if d == j - students else 0.0)
                     place = (i * inputs + d) * WIDTH
                     store(model.gradients, place, fma_lanes(factor, v, load(model.gradients, place, WIDTH)))
         for d in range(inputs):
