@@ -1,8 +1,4 @@
-"""A step and an evaluation of a function of many parameters: weights, slots and gradients lie in memory.
-
-Names that are parts: those of `steps`; `fill_gradient(model, weights, sampler, start, step)`, which leaves the gradient at the
-weights in `model.gradients` and gives the loss of a step's batch; `fill_whole_gradient(model, weights, sampler)` for all samples.
-"""
+"""A step and an evaluation of a function of many parameters: weights, slots and gradients lie in memory."""
 
 from typing import Any
 

@@ -1,23 +1,22 @@
 """A multilayer perceptron: forward, backward, and each weight's gradient handed on as soon as it is final.
 
-Of layer l, with weights W[unit, input] and biases b[unit], a block of `count` samples has sums Z[unit, sample],
-activations A and deltas D = d loss / d Z; A_0[feature, sample] are the samples, Z_L the outputs:
+Of layer l, with weights W[unit, input] and biases b[unit], a block of `count` samples has sums Z[unit,
+sample], activations A and deltas D = d loss / d Z; A_0[feature, sample] are the samples, Z_L the outputs:
 
     forward:   Z_l = b_l 1' + W_l A_(l-1)    A_l = phi_l(Z_l)
     backward:  D_(l-1) = (W_l' D_l) * phi'_(l-1)(Z_(l-1))    dW_l = D_l A_(l-1)'    db_l = D_l 1
 
-`forward` and `backward` serve the runs of a pack, one in each lane, and one run in all lanes: these differ in where their
-matrices lie (`layer_at`, `cells_of`) and in how products of matrices are made (`product`, `outer`, `bias_gradients`). Here
-are those of a pack; those of one run are in `single_run_products`. Activations take the place of their sums; slopes and deltas lie
-beside them, at the same offsets. A sum over samples runs through a block of `BLOCK` in order, and the sums of blocks are
-added in order: tiles decide which sums are made together, never the order of any one.
+`forward` and `backward` serve the runs of a pack, one in each lane, and one run in all lanes: these differ in
+where their matrices lie (`layer_at`, `cells_of`) and in how products of matrices are made (`product`,
+`outer`, `bias_gradients`). Here are those of a pack; those of one run are in `single_run_products`.
+Activations take the place of their sums; slopes and deltas lie beside them, at the same offsets. A sum over
+samples runs through a block of `BLOCK` in order, and the sums of blocks are added in order: tiles decide
+which sums are made together, never the order of any one.
 
-In a pack, activations lie as [unit][sample][lane], so that the loop over a batch is contiguous, and rows of weights as
-[unit][inputs, then the bias][lane]. Rows have an odd number of lanes, so that they never fall a power of two apart; units,
-inputs and samples are padded to whole tiles, and nothing that the padding holds is ever used. Tiles of 4 x 4 lanes
-accumulate in registers.
-
-Parts that are chosen: `WIDTH`, `BIASES` (1, or 0 for none), `KEEPS_SLOPES`, `BAND`, `activation`, `slope`, `finish_tile`.
+In a pack, activations lie as [unit][sample][lane], so that the loop over a batch is contiguous, and rows of
+weights as [unit][inputs, then the bias][lane]. Rows have an odd number of lanes, so that they never fall a
+power of two apart; units, inputs and samples are padded to whole tiles, and nothing that the padding holds is
+ever used. Tiles of 4 x 4 lanes accumulate in registers.
 """
 
 from typing import Any, NamedTuple

@@ -1,7 +1,4 @@
-"""Which samples a step of a run sees, and how they come into the first rows of the activations.
-
-Names that are parts: `draw_key`, `draw` (the kind of shuffle), `WIDTH`.
-"""
+"""Which samples a step of a run sees, and how they come into the first rows of the activations."""
 
 from typing import Any, NamedTuple
 

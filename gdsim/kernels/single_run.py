@@ -1,16 +1,16 @@
 """A network of one run at a time, its units and samples across the lanes.
 
-A pack of runs needs the room of all its runs, and as many runs as lanes. Here one run has all the lanes, and what a step
-touches stays in the cache nearest to the processor. Sums are the same, term by term, as those of a lane in a pack.
+A pack of runs needs the room of all its runs, and as many runs as lanes. Here one run has all the lanes, and
+what a step touches stays in the cache nearest to the processor. Sums are the same, term by term, as those of
+a lane in a pack.
 
-Activations lie as [sample][unit], so that samples are read as they lie in their table, but for the outputs, whose samples
-lie across the lanes where the losses are made. Weights of hidden layers lie as [input][unit], those of the last as
-[unit][input]: most products then find their matrices as they need them; `row_major` copies the others: the inputs of the
-last layer, and the weights of a hidden layer that hands deltas down. Rows are padded to whole lanes: what the padding holds
-is never used, and its weights stay zero.
+Activations lie as [sample][unit], so that samples are read as they lie in their table, but for the outputs,
+whose samples lie across the lanes where the losses are made. Weights of hidden layers lie as [input][unit],
+those of the last as [unit][input]: most products then find their matrices as they need them; `row_major`
+copies the others: the inputs of the last layer, and the weights of a hidden layer that hands deltas down.
+Rows are padded to whole lanes: what the padding holds is never used, and its weights stay zero.
 
-Names that are parts: those of `network`, `layers`, `steps` and `sampling`, `BIASES`, `ZERO`, `IN_PLACE`, `sample_loss`,
-`correct`, `outputs`; at a lane of one number `begin_step`, `end_step`, `stops_here`, `store_scores`, `note_loss`.
+What a step has once for its run, as the loss, is a lane of one number (`cpu.single_run_parts`).
 """
 
 from typing import Any

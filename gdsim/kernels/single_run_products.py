@@ -1,11 +1,10 @@
-"""What one run's products with its units or samples across the lanes are made of: the table of its layers, and tiles of every shape.
+"""What one run's products with its units or samples across the lanes are made of: the table of its layers,
+and tiles of every shape.
 
-A tile is rows of single numbers, each spread over the lanes, times rows of lanes: C = S + L R where the columns of C and R
-are neighbours in memory. `product` and `outer` bring any matrices into that form: C' = S' + R' L' serves where C's rows are
-the neighbours, and a matrix R whose columns are not is copied so that they are.
-
-Names that are parts: `WIDTH` (lanes of the one run), `TILE_HEIGHT` (rows of most tiles), `ROWS` and `COLUMNS` of a tile, `GATHER_WIDTH`,
-`any_tile`, `finish_tile`.
+A tile is rows of single numbers, each spread over the lanes, times rows of lanes: C = S + L R where the
+columns of C and R are neighbours in memory. `product` and `outer` bring any matrices into that form: C' = S'
++ R' L' serves where C's rows are the neighbours, and a matrix R whose columns are not is copied so that they
+are.
 """
 
 import functools

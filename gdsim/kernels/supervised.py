@@ -1,7 +1,4 @@
-"""A step and an evaluation of a network on samples: forward, losses, backward.
-
-Names that are parts: those of `network` and `steps`, the shuffle's functions, `sample_loss`, `correct`, `outputs`.
-"""
+"""A step and an evaluation of a network on samples: forward, losses, backward."""
 
 from typing import Any, NamedTuple
 
