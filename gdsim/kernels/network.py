@@ -156,7 +156,7 @@ def product(network: Any, goal: Matrix, left: Matrix, right: Matrix, start: Matr
 
 
 @default_part
-def outer(network: Any, job: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+def outer(network: Any, task: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
     """The gradients sum_k left[i, k] right[k, j] of the weights, or biases, at [i, j] of `goal`, handed to `finish_tile` tile by tile."""
     rows, terms, columns = shape
     tile, zeros = Matrix(network.tile, 0, TILE * WIDTH, WIDTH), Matrix(network.zeros, 0, 0, 0)
@@ -167,7 +167,7 @@ def outer(network: Any, job: Any, goal: Matrix, left: Matrix, right: Matrix, sha
             else:
                 product_column(tile, part_from(left, row, 0), part_from(right, 0, column), zeros, terms)
             size = min(TILE, rows - row), min(TILE, columns - column)
-            finish_tile(network, job, part_from(goal, row, column), size, size[1] * WIDTH, is_weight)
+            finish_tile(network, task, part_from(goal, row, column), size, size[1] * WIDTH, is_weight)
 
 
 class Cells(NamedTuple):
@@ -240,24 +240,24 @@ def input_deltas(network: Any, weights: Memory, index: int, count: int) -> None:
 
 
 @default_part
-def bias_gradients(network: Any, job: Any, layer: Layer) -> None:
+def bias_gradients(network: Any, task: Any, layer: Layer) -> None:
     """The gradients of a layer's biases, db = D 1, handed to `finish_tile`."""
     goal, deltas = matrix_at(network.gradients, layer.biases), matrix_at(network.deltas, layer.result)
-    outer(network, job, goal, deltas, Matrix(network.ones, 0, 0, 0), (layer.units, job.count, 1), False)
+    outer(network, task, goal, deltas, Matrix(network.ones, 0, 0, 0), (layer.units, task.count, 1), False)
 
 
-def weight_gradients(network: Any, job: Any, layer: Layer, inputs: Matrix) -> None:
+def weight_gradients(network: Any, task: Any, layer: Layer, inputs: Matrix) -> None:
     """The gradients of a layer's weights, dW = D A', handed to `finish_tile`."""
     goal, deltas = matrix_at(network.gradients, layer.weights), matrix_at(network.deltas, layer.result)
-    outer(network, job, goal, deltas, transposed(inputs), (layer.units, job.count, layer.inputs), True)
+    outer(network, task, goal, deltas, transposed(inputs), (layer.units, task.count, layer.inputs), True)
 
 
-def backward(network: Any, weights: Memory, job: Any, samples: Matrix) -> None:
+def backward(network: Any, weights: Memory, task: Any, samples: Matrix) -> None:
     """From the outputs' deltas to every gradient, from the last layer to the first; deltas are handed down before weights move."""
     for index in range(layer_count(network) - 1, -1, -1):
         layer = layer_at(network, index)
         if index > 0:
-            input_deltas(network, weights, index, job.count)
-        weight_gradients(network, job, layer, inputs_of(network, layer, index, samples))
+            input_deltas(network, weights, index, task.count)
+        weight_gradients(network, task, layer, inputs_of(network, layer, index, samples))
         if BIASES:
-            bias_gradients(network, job, layer)
+            bias_gradients(network, task, layer)

@@ -74,7 +74,7 @@ def any_tile(shape: tuple[int, int], terms: int, left: Any, right: Any, start: A
 
 
 @part
-def finish_tile(network: Any, job: Any, goal: Any, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
+def finish_tile(network: Any, task: Any, goal: Any, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
     """Uses a tile (rows, lanes side by side) of finished gradients, of which `numbers` of a row count, of the weights or biases at `goal`."""
     ...
 

@@ -28,7 +28,7 @@ from gdsim.kernels.parts import (
     job_training_sampler,
 )
 from gdsim.kernels.steps import StepStats, accumulate, begin_step, end_step, put, updated
-from gdsim.kernels.supervised import UPDATE, Job, Sample, keep_tile, learn_from_batch, shared_loss
+from gdsim.kernels.supervised import UPDATE, GradientTask, Sample, keep_tile, learn_from_batch, shared_loss
 from gdsim.lanes.masks import greatest
 from gdsim.lanes.operations import load, splat, store, to_bits, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO
@@ -36,10 +36,10 @@ from gdsim.lanes.types import Memory
 from gdsim.problems.parts import BIASES, correct, outputs
 
 
-def update_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
+def update_tile(network: Any, task: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
     """Uses a tile of gradients, of which `numbers` of a row count: updates their weights, or keeps them until all blocks of the batch are in."""
-    if job.action != UPDATE:
-        keep_tile(network, job, goal, shape, numbers, is_weight)
+    if task.action != UPDATE:
+        keep_tile(network, task, goal, shape, numbers, is_weight)
         return
     rows, columns = shape
     stats = stats_so_far(network)
@@ -48,7 +48,7 @@ def update_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_
         there = goal.offset + column * WIDTH
         for row in range(rows):
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
-            stats = update_lanes(job, stats, there // WIDTH, g, is_weight, counts)
+            stats = update_lanes(task, stats, there // WIDTH, g, is_weight, counts)
             there += goal.row_step
     store(network.largest_weight, 0, stats.largest_weight)
 
@@ -59,15 +59,15 @@ def stats_so_far(network: Any) -> Any:
     return StepStats(load(network.largest_weight, 0, WIDTH), zero, zero)
 
 
-def update_lanes(job: Any, stats: Any, place: Any, g: Any, is_weight: Any, counts: Any) -> Any:
+def update_lanes(task: Any, stats: Any, place: Any, g: Any, is_weight: Any, counts: Any) -> Any:
     """Updates neighbouring weights from their gradients, and the statistics of the step; the padding, which does not count, stays zero."""
-    old, new = updated(job.pack, job.step, place, g, is_weight)
+    old, new = updated(task.pack, task.step, place, g, is_weight)
     new = where(counts, new[0], splat(ZERO, WIDTH)), new[1]
-    put(job.pack, place, new)
-    return accumulate(stats, job.step, old, new)
+    put(task.pack, place, new)
+    return accumulate(stats, task.step, old, new)
 
 
-def update_all(network: Any, job: Any) -> None:
+def update_all(network: Any, task: Any) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
     stats = stats_so_far(network)
     for index in range(layer_count(network)):
@@ -78,7 +78,7 @@ def update_all(network: Any, job: Any) -> None:
             first, count = (layer.biases.offset, layer.units) if row == rows else (W.offset + row * pitch, numbers)
             for column in range(0, count, WIDTH):
                 counts = load(network.lane_index, 0, WIDTH) + column < count
-                stats = update_lanes(job, stats, (first + column) // WIDTH, load(network.gradients, first + column, WIDTH), row < rows, counts)
+                stats = update_lanes(task, stats, (first + column) // WIDTH, load(network.gradients, first + column, WIDTH), row < rows, counts)
     store(network.largest_weight, 0, stats.largest_weight)
 
 
@@ -149,7 +149,7 @@ def advance(table: Any, steps: Any) -> Any:
         if learn_from_batch(network, pack, sampler, key, wide, True):
             return done
         if sampler.batch > BLOCK:
-            update_all(network, Job(0, UPDATE, pack, wide))
+            update_all(network, GradientTask(0, UPDATE, pack, wide))
         if end_step(pack, carry, StepStats(splat(greatest(load(network.largest_weight, 0, WIDTH)), 1), zero, zero)):
             return done + 1
     return steps

@@ -155,7 +155,7 @@ def product(network: Any, goal: Matrix, left: Matrix, right: Matrix, start: Matr
 
 
 @noinline
-def gradients_in_tiles(network: Any, job: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+def gradients_in_tiles(network: Any, task: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
     """The gradients left right at `goal`, whose columns are neighbours, handed to `finish_tile` tile by tile."""
     rows, terms, columns = shape
     zeros, sums = Matrix(network.zeros, 0, 0, 0), Matrix(network.tile, 0, TILE * WIDTH, 1)
@@ -167,11 +167,11 @@ def gradients_in_tiles(network: Any, job: Any, goal: Matrix, left: Matrix, right
         while row < rows:
             tile = height_of(rows - row), min(WIDEST, vectors - vector)
             any_tile(tile, terms, part_from(left, row, 0), right_here, zeros, sums)
-            finish_tile(network, job, part_from(goal, row, column), tile, columns - column, is_weight)
+            finish_tile(network, task, part_from(goal, row, column), tile, columns - column, is_weight)
             row += tile[0]
 
 
-def outer(network: Any, job: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+def outer(network: Any, task: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
     """The gradients sum_k left[i, k] right[k, j] of the weights, or biases, at [i, j] of `goal`, handed to `finish_tile` tile by tile."""
     rows, terms, columns = shape
     if goal.column_step != 1:
@@ -179,25 +179,25 @@ def outer(network: Any, job: Any, goal: Matrix, left: Matrix, right: Matrix, sha
         rows, columns = columns, rows
     if right.column_step != 1:
         right = row_major((network.row_major, network.lane_index), right, (terms, columns))
-    gradients_in_tiles(network, job, goal, left, right, (rows, terms, columns), is_weight)
+    gradients_in_tiles(network, task, goal, left, right, (rows, terms, columns), is_weight)
 
 
-def bias_gradients(network: Any, job: Any, layer: Layer) -> None:
+def bias_gradients(network: Any, task: Any, layer: Layer) -> None:
     """The gradients of a layer's biases, handed to `finish_tile`: each the sum of its deltas, in order.
 
     Of the last layer the deltas of a unit are neighbours, and not those of a sample: few units are not worth a copy.
     """
     deltas, goal = matrix_at(network.deltas, layer.result), transposed(matrix_at(network.gradients, layer.biases))
     if deltas.row_step == 1:
-        gradients_in_tiles(network, job, goal, Matrix(network.ones, 0, 0, 0), transposed(deltas), (1, job.count, layer.units), False)
+        gradients_in_tiles(network, task, goal, Matrix(network.ones, 0, 0, 0), transposed(deltas), (1, task.count, layer.units), False)
         return
     for unit in range(0, layer.units, 4):
         first = part_from(deltas, unit, 0)
         totals = repeat(splat(ZERO, 1), 4)
-        for sample in range(job.count):
+        for sample in range(task.count):
             totals = add_rows(totals, load_row(first.array, first.offset + sample, first.row_step, 4, 1))
         store_row(network.losses, unit % WIDTH, 1, totals)
         if (unit + 4) % WIDTH == 0 or unit + 4 >= layer.units:
             begin = unit // WIDTH * WIDTH
             store(network.tile, 0, load(network.losses, 0, WIDTH))
-            finish_tile(network, job, part_from(goal, 0, begin), (1, 1), layer.units - begin, False)
+            finish_tile(network, task, part_from(goal, 0, begin), (1, 1), layer.units - begin, False)

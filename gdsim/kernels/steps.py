@@ -29,7 +29,7 @@ from gdsim.schedules.parts import rate
 LOSS_BEYOND_BOUND, TARGET_REACHED, WEIGHTS_BEYOND_BOUND, GRADIENT_SMALL, STEPS_SMALL = 1, 2, 4, 8, 16
 
 
-class Step(NamedTuple):
+class StepInputs(NamedTuple):
     """The numbers of one step: what the rule needs, and the penalty."""
 
     rule: Any
@@ -45,7 +45,7 @@ def hyperparameters_of(pack: Pack) -> Hyperparameters:
 def step_at(h: Any, t: Any, carry: Any) -> Any:
     """(the numbers of update t = 1, 2, ..., the rule's new carry) from a run's hyperparameters."""
     step, carry = prepare(scheduled_hyperparameters(h, t), rate(h.lr, t, schedule_numbers(h)), carry)
-    return Step(step, h.penalty_l1, h.penalty_l2), carry
+    return StepInputs(step, h.penalty_l1, h.penalty_l2), carry
 
 
 @default_part
@@ -56,7 +56,7 @@ def begin_step(pack: Any) -> Any:
 
 def with_whole_gradient(step: Any, norm: Lane, loss: Lane) -> Any:
     """The numbers of a step once its whole gradient is known: its length, and the loss of the batch where it was taken."""
-    return Step(with_gradient(step.rule, norm, loss), step.l1, step.l2)
+    return StepInputs(with_gradient(step.rule, norm, loss), step.l1, step.l2)
 
 
 class StepStats(NamedTuple):

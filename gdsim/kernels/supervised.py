@@ -34,8 +34,8 @@ from gdsim.problems.parts import BIASES, WEIGHTED, batch_size, correct, fill, ou
 UPDATE, WRITE, ADD = 0, 1, 2
 
 
-class Job(NamedTuple):
-    """One block of one step: how many samples, what to do with gradients, and the step's numbers."""
+class GradientTask(NamedTuple):
+    """What is done with the gradients of a block of samples."""
 
     count: Any
     action: Any
@@ -56,29 +56,29 @@ class Sample(NamedTuple):
     weight: Any
 
 
-def update_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
+def update_tile(network: Any, task: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
     """Uses a tile of gradients: updates the weights at the places of `goal`, or biases, or keeps the sums until all blocks of the batch are in."""
-    if job.action != UPDATE:
-        keep_tile(network, job, goal, shape, numbers, is_weight)
+    if task.action != UPDATE:
+        keep_tile(network, task, goal, shape, numbers, is_weight)
         return
     rows, columns = shape
-    stats = stored_stats(job.pack.monitor)
+    stats = stored_stats(task.pack.monitor)
     for row in range(rows):
         for column in range(columns):
             there = goal.offset + row * goal.row_step + column * WIDTH
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
-            stats = update_weight(job.pack, job.step, stats, there // WIDTH, g, is_weight)
-    store_stats(job.pack.monitor, 0, stats)
+            stats = update_weight(task.pack, task.step, stats, there // WIDTH, g, is_weight)
+    store_stats(task.pack.monitor, 0, stats)
 
 
-def keep_tile(network: Any, job: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
+def keep_tile(network: Any, task: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
     """Writes or adds a tile of gradients beside the weights."""
     rows, columns = shape
     for row in range(rows):
         for column in range(columns):
             there = goal.offset + row * goal.row_step + column * WIDTH
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
-            store(network.gradients, there, g if job.action == WRITE else load(network.gradients, there, WIDTH) + g)
+            store(network.gradients, there, g if task.action == WRITE else load(network.gradients, there, WIDTH) + g)
 
 
 def update_all(network: Any, pack: Any, step: Any) -> None:
@@ -204,7 +204,7 @@ def learn_from_batch(network: Any, pack: Any, sampler: Any, key: Any, step: Any,
                 return True
             if MONITORS_MEAN:
                 note_loss(network, pack, total_of(total), samples)
-        backward(network, pack.weights, Job(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step), inputs)
+        backward(network, pack.weights, GradientTask(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step), inputs)
     return False
 
 
@@ -319,7 +319,7 @@ def evaluate_network(model: Any, weights: Any, sampler: Any, scores: Any, with_g
         loss = added(loss, block_loss(network, sampler, inputs, (size, widen(every, WIDTH)), share))
         answers = answers + correct_answers(network, sampler, size)
         if with_gradient:
-            backward(network, weights, Job(size, WRITE if first == 0 else ADD, None, None), inputs)
+            backward(network, weights, GradientTask(size, WRITE if first == 0 else ADD, None, None), inputs)
     store_scores(network, weights, scores, (total_of(loss) / count, answers / count), with_gradient)
 
 
