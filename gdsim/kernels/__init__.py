@@ -3,7 +3,7 @@
 **A pack** is WIDTH runs side by side, a run in each lane: arrays have the lane as their last index. **A job**
 (`training.Job`) is a pack and all that its kernels read and write: the tables of the job's runs
 (`state.Runs`), which run each lane holds (`LaneTable`), what they have in common (`JobSpec`), snapshots and
-scores. Kernels take the address of its table.
+scores, and a thread's working memory (`workspace`). Kernels take the address of its table.
 
 **Three kernels** call each other by address: `training.train`, one for all problems and rules, is the loop of
 events; it calls `advance`, which makes steps of all lanes until an event is due or a lane is flagged, and

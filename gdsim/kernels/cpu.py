@@ -17,8 +17,9 @@ from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
-from gdsim.kernels.state import JobSpec, LaneTable, Monitor, Pack, Runs, Scores, Snapshots
+from gdsim.kernels.state import JobSpec, LaneTable, Monitor, Pack, Runs, Sampler, Scores, Snapshots
 from gdsim.kernels.training import Evaluations, Job
+from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.compiler import ScopedPart, address_of, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of, zeros
 
@@ -233,7 +234,7 @@ class Kernels:
         table = table_of(job)
         self._predict(table.ctypes.data)
 
-    def model(self, samples: int) -> Any:
+    def model(self, samples: int) -> Workspace:
         """One thread's working memory for steps of `samples` samples and for evaluation."""
         return self.layout.space(self.width, self.dtype, samples)
 
@@ -267,11 +268,13 @@ class Kernels:
         points = self._lanes(size), kept(size), kept(size * s.slots), kept(s.carry)
         return Snapshots(*points, run, lane, step, use, checkpoint, reason, whole(1), whole(1))
 
-    def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: Any, model: Any) -> Job:
+    def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: tuple[Sampler, Sampler, Sampler], model: Workspace) -> Job:
         """All that a kernel works on, its lanes without runs; `samplers` for steps, for the training set and for the validation set."""
         return self._job(with_state, runs, spec, samplers, model, self.addresses)
 
-    def _job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: Any, model: Any, addresses: tuple[int, int, int]) -> Job:
+    def _job(
+        self, with_state: bool, runs: Runs, spec: JobSpec, samplers: tuple[Sampler, Sampler, Sampler], model: Workspace, addresses: tuple[int, int, int]
+    ) -> Job:
         size = self.layout.size
         snapshots, start_snapshots = self.new_snapshots(with_state), self.new_snapshots(with_state)
         scores, validation_scores = self.new_scores(), self.new_scores()
@@ -313,7 +316,13 @@ class Kernels:
         )  # fmt: skip
 
     def new_spec(
-        self, last: int, checkpoints: Any, stops: Sequence[StopRow], targets: Any, in_lanes: Mapping[str, int], needs: tuple[bool, bool, bool]
+        self,
+        last: int,
+        checkpoints: Sequence[int],
+        stops: Sequence[StopRow],
+        targets: Sequence[float],
+        in_lanes: Mapping[str, int],
+        needs: tuple[bool, bool, bool],
     ) -> JobSpec:
         """What all runs of a job share; `in_lanes` has 1 + the numbers of the stops that lanes test, `needs` is as `JobSpec` ends."""
         whole = lambda values: np.array(values, np.int64)  # noqa: E731

@@ -26,24 +26,25 @@ from gdsim.kernels.parts import (
     update_row,
 )
 from gdsim.kernels.sampling import fill_shared
-from gdsim.kernels.state import Pack, Sum, added, total_of
+from gdsim.kernels.state import Monitor, Pack, Sampler, Scores, Sum, added, total_of
 from gdsim.kernels.steps import flag_loss, flag_update, new_stats, smaller_steps, step_at, store_stats, with_whole_gradient
+from gdsim.kernels.workspace import FunctionSpace
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.masks import any, unlikely
 from gdsim.lanes.operations import absolute, as_type_of, load, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import add_rows, largest_of, load_row, repeat, scale_row, squares_of, store_row
-from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Offset
+from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Memory, Offset
 from gdsim.problems.parts import WEIGHTED, batch_size, fill, value_and_gradient
 
 
-def gradient_of_function(model: Any, sampler: Any, x: Any, start: Any, step: Any) -> Any:
+def gradient_of_function(model: FunctionSpace, sampler: Sampler, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:
     """(value, gradient) of a function that has no samples."""
     return value_and_gradient(x)
 
 
-def gradient_of_samples(model: Any, sampler: Any, x: Any, start: Any, step: Any) -> Any:
+def gradient_of_samples(model: FunctionSpace, sampler: Sampler, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:
     """(mean loss, its gradient) over a step's batch: sums within a block in order, then the blocks' sums in order."""
     size = batch_size(sampler, step)
     zero = splat(ZERO, WIDTH)
@@ -58,7 +59,7 @@ def gradient_of_samples(model: Any, sampler: Any, x: Any, start: Any, step: Any)
     return total_of(total) / samples, scale_row(gradient, 1.0 / samples)
 
 
-def sum_of_block(model: Any, x: Any, valid: Any) -> Any:
+def sum_of_block(model: FunctionSpace, x: Lanes, valid: tuple[int, Lane]) -> tuple[Lane, Lanes]:
     """(sum of the losses, sum of the gradients) over the samples of a block; beyond its end in a lane they do not count."""
     count, limit = valid
     total, gradient = splat(ZERO, WIDTH), repeat(splat(ZERO, WIDTH), PARAMETER_COUNT)
@@ -112,7 +113,7 @@ def load_state(pack: Pack, at: Offset) -> tuple[LoopConstants, LoopState]:
     return constants, LoopState(x, slots, carry, load(monitor.best, at, WIDTH), load(monitor.small_steps, at, WIDTH))
 
 
-def step_once(job: Any, constants: LoopConstants, state: LoopState, done: Count) -> tuple[LoopState, int]:
+def step_once(job: tuple[FunctionSpace, Sampler, Monitor], constants: LoopConstants, state: LoopState, done: Count) -> tuple[LoopState, int]:
     """(the state after one more step, what has happened: GOES_ON, or a run has ended before or after the step's update)."""
     model, sampler, monitor = job
     loss, gradient = batch_gradient(model, sampler, state.x, constants.start, constants.first_step + done)
@@ -190,13 +191,13 @@ def advance_of(registers: int) -> Any:
     return function_from("\n".join(lines), "advance", names)
 
 
-def evaluate_function(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
+def evaluate_function(model: FunctionSpace, weights: Memory, sampler: Sampler, scores: Scores, with_gradient: bool) -> None:
     """Fills the scores of every lane at the given weights."""
     loss, gradient = value_and_gradient(load_row(weights, 0, WIDTH, PARAMETER_COUNT, WIDTH))
     store_scores(scores, loss, gradient)
 
 
-def store_scores(scores: Any, loss: Any, gradient: Any) -> None:
+def store_scores(scores: Scores, loss: Lane, gradient: Lanes) -> None:
     """Writes what evaluation has found."""
     store(scores.loss, 0, loss)
     store(scores.gradient_norm, 0, sqrt(squares_of(gradient)))
@@ -204,7 +205,7 @@ def store_scores(scores: Any, loss: Any, gradient: Any) -> None:
 
 
 @noinline
-def evaluate_samples(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
+def evaluate_samples(model: FunctionSpace, weights: Memory, sampler: Sampler, scores: Scores, with_gradient: bool) -> None:
     """Fills the scores of every lane at the given weights: means over all samples."""
     x = load_row(weights, 0, WIDTH, PARAMETER_COUNT, WIDTH)
     zero = splat(ZERO, WIDTH)

@@ -1,9 +1,9 @@
 """When curves first come down to each of several losses."""
 
-from typing import Any
+import numpy as np
 
 
-def first_hits(losses: Any, steps: Any, targets: Any, hits: Any) -> None:
+def first_hits(losses: np.ndarray, steps: np.ndarray, targets: np.ndarray, hits: np.ndarray) -> None:
     """Fills hits[run, target] with the step of the first checkpoint at which losses[run, checkpoint] is at most the target; -1 if there is none.
 
     The targets descend, so that one walk along the curve finds them all.

@@ -1,29 +1,28 @@
 """A step and an evaluation of a function of many parameters: weights, slots and gradients lie in memory."""
 
-from typing import Any
-
 from gdsim.kernels.parts import MONITORS_GRADIENT, NEEDS_WHOLE_GRADIENT, PERTURBS, job_model, job_pack, job_training_sampler, penalized
 from gdsim.kernels.penalty import penalized_gradient, penalty_and
-from gdsim.kernels.state import Sum, added, total_of
+from gdsim.kernels.state import Pack, Sampler, Scores, StepInputs, Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, hyperparameters_of, new_stats, stops_here, update_weight, with_whole_gradient
+from gdsim.kernels.workspace import MemorySpace
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
-from gdsim.lanes.types import Lane
+from gdsim.lanes.types import Address, Count, Lane, Memory
 from gdsim.problems.parts import fill_gradient, fill_whole_gradient
 
 TERMS = 16  # of a sum, before it is added to the others with compensation
 
 
-def add_penalty(model: Any, weights: Any, step: Any) -> None:
+def add_penalty(model: MemorySpace, weights: Memory, step: StepInputs) -> None:
     """Adds the penalty's share to the gradient."""
     for place in range(model.penalized):
         g, w = load(model.gradients, place * WIDTH, WIDTH), load(weights, place * WIDTH, WIDTH)
         store(model.gradients, place * WIDTH, penalized(g, w, step))
 
 
-def loss_with_penalty(model: Any, weights: Any, penalty: Any, loss: Lane) -> Lane:
+def loss_with_penalty(model: MemorySpace, weights: Memory, penalty: tuple[Lane, Lane], loss: Lane) -> Lane:
     """The loss with the penalty's share, sum of l1 |w| + l2 w^2 / 2, at the weights; `penalty` is (l1, l2)."""
     l1, l2 = penalty
     total = Sum(splat(ZERO, WIDTH), splat(ZERO, WIDTH))
@@ -37,7 +36,7 @@ def loss_with_penalty(model: Any, weights: Any, penalty: Any, loss: Lane) -> Lan
     return loss
 
 
-def sizes_of(gradients: Any) -> Any:
+def sizes_of(gradients: Memory) -> tuple[Lane, Lane]:
     """(the gradient's squared length, its largest component): sums of `TERMS` places in order, then their sums with compensation."""
     zero = splat(ZERO, WIDTH)
     total, largest = Sum(zero, zero), zero
@@ -51,7 +50,7 @@ def sizes_of(gradients: Any) -> Any:
     return total_of(total), largest
 
 
-def is_flat(pack: Any, gradients: Any, loss: Any) -> Any:
+def is_flat(pack: Pack, gradients: Memory, loss: Lane) -> bool:
     """Whether a lane's gradient is small enough to end its run; the flags say so."""
     monitor = pack.monitor
     active = load(monitor.active, 0, WIDTH) != 0
@@ -63,7 +62,7 @@ def is_flat(pack: Any, gradients: Any, loss: Any) -> Any:
     return False
 
 
-def perturb(model: Any, pack: Any) -> None:
+def perturb(model: MemorySpace, pack: Pack) -> None:
     """Moves every weight uphill along the gradient, to w + rho g / |g|; where it was is saved."""
     squares, _ = sizes_of(model.gradients)
     norm = sqrt(squares)
@@ -74,13 +73,13 @@ def perturb(model: Any, pack: Any) -> None:
         store(pack.weights, place * WIDTH, fma_lanes(way, load(model.gradients, place * WIDTH, WIDTH), w))
 
 
-def restore_weights(model: Any, pack: Any) -> None:
+def restore_weights(model: MemorySpace, pack: Pack) -> None:
     """Puts every weight back where it was before `perturb`."""
     for place in range(len(model.gradients) // WIDTH):
         store(pack.weights, place * WIDTH, load(model.saved_weights, place * WIDTH, WIDTH))
 
 
-def advance(table: Any, steps: Any) -> Any:
+def advance(table: Address, steps: Count) -> Count:
     """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
     pack, sampler, model = job_pack(table), job_training_sampler(table), job_model(table)
     start = load(pack.start, 0, WIDTH)
@@ -111,7 +110,7 @@ def advance(table: Any, steps: Any) -> Any:
 
 
 @noinline
-def evaluate_in_memory(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
+def evaluate_in_memory(model: MemorySpace, weights: Memory, sampler: Sampler, scores: Scores, with_gradient: bool) -> None:
     """Fills the scores of every lane at the given weights, with the penalty's share."""
     loss = fill_whole_gradient(model, weights, sampler)
     l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)

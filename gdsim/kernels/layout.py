@@ -8,25 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, Network
-from gdsim.kernels.sampling import Sampler
-from gdsim.kernels.single_run_products import TALLEST, WIDEST, SingleRunNetwork
+from gdsim.kernels.network import BLOCK, TILE
+from gdsim.kernels.single_run_products import TALLEST, WIDEST
+from gdsim.kernels.state import Sampler
+from gdsim.kernels.workspace import FunctionSpace, MemorySpace, Network, NetworkSpace, SingleRunNetwork
 from gdsim.lanes.draws import seed_words
 from gdsim.lanes.memory import zeros
-
-
-class NetworkSpace(NamedTuple):
-    """A thread's working memory for a network, seen in two ways: samples lie as close as a step's batch or an evaluation's block allows."""
-
-    step: Network | SingleRunNetwork
-    whole: Network | SingleRunNetwork
-
-
-class FunctionSpace(NamedTuple):
-    """A thread's working memory for a function: the columns of a block of samples."""
-
-    activations: Any
-    pitch: Any
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,7 +36,7 @@ class NetworkLayout:
         table[:, 4:] *= pitch
         return table.ravel()
 
-    def space(self, width: int, dtype: Any, samples: int) -> NetworkSpace:
+    def space(self, width: int, dtype: np.dtype, samples: int) -> NetworkSpace:
         """Working memory for steps of `samples` samples and for evaluation."""
         lanes = lambda n: zeros(n * width, dtype)  # noqa: E731
         pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
@@ -90,7 +77,7 @@ class SingleRunLayout:
     lanes: int
     keeps_slopes: bool
 
-    def space(self, width: int, dtype: Any, samples: int) -> NetworkSpace:
+    def space(self, width: int, dtype: np.dtype, samples: int) -> NetworkSpace:
         """Working memory for blocks of samples, the same for steps and for evaluation."""
         numbers = lambda n: zeros(n, dtype)  # noqa: E731
         bits = np.uint64 if dtype == np.float64 else np.uint32
@@ -151,7 +138,7 @@ class FunctionLayout:
         """Places of parameters."""
         return len(self.places)
 
-    def space(self, width: int, dtype: Any, samples: int) -> FunctionSpace:
+    def space(self, width: int, dtype: np.dtype, samples: int) -> FunctionSpace:
         """Working memory for blocks of samples."""
         pitch = BLOCK + 1
         return FunctionSpace(zeros(-(-self.columns // 16) * 16 * pitch * width, dtype), pitch)
@@ -161,19 +148,6 @@ class FunctionLayout:
 def function_layout(parameters: int, columns: int) -> FunctionLayout:
     """The layout of a function of so many parameters, on samples of so many columns."""
     return FunctionLayout(np.arange(parameters), columns)
-
-
-class MemorySpace(NamedTuple):
-    """A thread's working memory for a function of many parameters."""
-
-    activations: Any  # the columns of a block of samples
-    pitch: Any
-    gradients: Any
-    scratch: Any  # room for the problem, a lane per parameter
-    saved_weights: Any  # where the weights were before a rule perturbed them
-    sums: Any  # room for a lane per column of a sample, or per parameter
-    constants: Any  # of the problem: numbers, not lanes
-    penalized: Any  # how many parameters a penalty counts, the first
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -190,7 +164,7 @@ class MemoryLayout:
         """Places of parameters."""
         return len(self.places)
 
-    def space(self, width: int, dtype: Any, samples: int) -> MemorySpace:
+    def space(self, width: int, dtype: np.dtype, samples: int) -> MemorySpace:
         """Working memory for blocks of samples."""
         pitch = BLOCK + 1
         lanes = lambda n: zeros(n * width, dtype)  # noqa: E731
@@ -217,7 +191,7 @@ class Table(NamedTuple):
     samples: int
 
 
-def table_of(X: np.ndarray, targets: np.ndarray, dtype: Any) -> Table:
+def table_of(X: np.ndarray, targets: np.ndarray, dtype: np.dtype) -> Table:
     """The table of samples X[sample, feature] with targets[sample, target]."""
     count, features = X.shape
     columns = features + targets.shape[1]
@@ -232,7 +206,7 @@ def steps_per_epoch(samples: int, batch: int, drop_last: bool) -> int:
     return max(1, samples // batch if drop_last else -(-samples // batch))
 
 
-def sampler_of(table: Table | None, batch: int | None, drop_last: bool, seed: int, dtype: Any) -> Sampler:
+def sampler_of(table: Table | None, batch: int | None, drop_last: bool, seed: int, dtype: np.dtype) -> Sampler:
     """How steps draw from a table; `batch` None is the whole of it. Without a table there are no samples."""
     if table is None:
         return Sampler(np.zeros(0, dtype), 0, 0, 0, 0, 0, 1, seed_words(seed))

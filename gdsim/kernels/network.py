@@ -19,9 +19,8 @@ power of two apart; units, inputs and samples are padded to whole tiles, and not
 ever used. Tiles of 4 x 4 lanes accumulate in registers.
 """
 
-from typing import Any, NamedTuple
-
 from gdsim.kernels.parts import BAND, finish_tile
+from gdsim.kernels.workspace import AnyNetwork, Cells, GradientTask, Layer, Matrix, Place, matrix_at, part_from, transposed
 from gdsim.lanes.operations import load, store
 from gdsim.lanes.parts import WIDTH, default_part
 from gdsim.lanes.tiles import load_row, load_tile, outer_fma, store_row, store_tile
@@ -33,67 +32,8 @@ TILE = 4
 LAYER_COLUMNS = 6
 
 
-class Place(NamedTuple):
-    """Where a matrix lies in any array: element [row, column] at `offset + row * row_step + column * column_step`, in numbers."""
-
-    offset: int
-    row_step: int
-    column_step: int
-
-
-class Layer(NamedTuple):
-    """One layer: its sizes, and where its matrices lie."""
-
-    inputs: int
-    units: int
-    weights: Place  # W[unit, input], and what is kept beside the weights
-    biases: Place  # b[unit, sample], the same for all samples
-    source: Place  # A[input, sample] of the layer below, and its slopes and deltas
-    result: Place  # Z[unit, sample], and then A, phi'(Z) and D
-
-
-class Network(NamedTuple):
-    """One thread's working memory and the table of layers."""
-
-    layers: Memory  # [layer * LAYER_COLUMNS + column], in lanes
-    activations: Memory
-    slopes: Memory  # beside the activations, where they are kept
-    deltas: Memory  # beside the activations
-    gradients: Memory  # beside the weights
-    saved_weights: Memory  # where the weights were before a rule perturbed them
-    tile: Memory  # one tile of gradients on its way to the update
-    zeros: Memory  # one lane of them
-    ones: Memory  # likewise
-    pitch: int  # samples, in lanes, from one unit to the next
-
-
-class Matrix(NamedTuple):
-    """A matrix of an array: element [row, column] at `offset + row * row_step + column * column_step`, in numbers."""
-
-    array: Memory
-    offset: int
-    row_step: int
-    column_step: int
-
-
-def matrix_at(array: Memory, place: Place) -> Matrix:
-    """The matrix that lies at a place of an array."""
-    return Matrix(array, place.offset, place.row_step, place.column_step)
-
-
-def transposed(matrix: Matrix) -> Matrix:
-    """The matrix with rows and columns exchanged."""
-    return Matrix(matrix.array, matrix.offset, matrix.column_step, matrix.row_step)
-
-
-def part_from(matrix: Matrix, row: int, column: int) -> Matrix:
-    """The part of a matrix that begins at [row, column]."""
-    offset = matrix.offset + row * matrix.row_step + column * matrix.column_step
-    return Matrix(matrix.array, offset, matrix.row_step, matrix.column_step)
-
-
 @default_part
-def layer_at(network: Any, index: int) -> Layer:
+def layer_at(network: AnyNetwork, index: int) -> Layer:
     """A layer by its number."""
     t, i = network.layers, index * LAYER_COLUMNS
     weights, pitch, line = t[i + 2] * WIDTH, t[i + 3] * WIDTH, network.pitch * WIDTH
@@ -102,7 +42,7 @@ def layer_at(network: Any, index: int) -> Layer:
 
 
 @default_part
-def layer_count(network: Any) -> int:
+def layer_count(network: AnyNetwork) -> int:
     """How many layers there are."""
     return len(network.layers) // LAYER_COLUMNS
 
@@ -144,7 +84,7 @@ def in_tiles(columns: int) -> int:
 
 
 @default_part
-def product(network: Any, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
+def product(network: AnyNetwork, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
     """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k; `shape` is how many (i, k, j)."""
     rows, terms, columns = shape
     for row in range(0, rows, TILE):
@@ -156,7 +96,7 @@ def product(network: Any, goal: Matrix, left: Matrix, right: Matrix, start: Matr
 
 
 @default_part
-def outer(network: Any, task: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+def outer(network: AnyNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
     """The gradients sum_k left[i, k] right[k, j] of the weights, or biases, at [i, j] of `goal`, handed to `finish_tile` tile by tile."""
     rows, terms, columns = shape
     tile, zeros = Matrix(network.tile, 0, TILE * WIDTH, WIDTH), Matrix(network.zeros, 0, 0, 0)
@@ -170,15 +110,6 @@ def outer(network: Any, task: Any, goal: Matrix, left: Matrix, right: Matrix, sh
             finish_tile(network, task, part_from(goal, row, column), size, size[1] * WIDTH, is_weight)
 
 
-class Cells(NamedTuple):
-    """Rows of lanes, side by side, at `offset + row * step + column * WIDTH`, in numbers."""
-
-    offset: int
-    step: int
-    rows: int
-    columns: int
-
-
 @default_part
 def cells_of(layer: Layer, units: tuple[int, int], count: int) -> Cells:
     """Where the results of units (from, to) of a layer lie: a row for each unit, a lane for each sample."""
@@ -187,7 +118,7 @@ def cells_of(layer: Layer, units: tuple[int, int], count: int) -> Cells:
     return Cells(place.offset + first * place.row_step, place.row_step, behind - first, count)
 
 
-def activate(network: Any, cells: Cells, index: int) -> None:
+def activate(network: AnyNetwork, cells: Cells, index: int) -> None:
     """A = phi(Z) of hidden layer number `index`, in the place of Z; phi'(Z) beside it where slopes need the sums."""
     for row in range(cells.rows):
         for column in range(cells.columns):
@@ -199,7 +130,7 @@ def activate(network: Any, cells: Cells, index: int) -> None:
                 store(network.slopes, place, slope(z, a, index))
 
 
-def apply_slope(network: Any, cells: Cells, index: int) -> None:
+def apply_slope(network: AnyNetwork, cells: Cells, index: int) -> None:
     """D *= phi'(Z) of hidden layer number `index`, once what comes from the layers above is in."""
     for row in range(cells.rows):
         for column in range(cells.columns):
@@ -212,12 +143,12 @@ def apply_slope(network: Any, cells: Cells, index: int) -> None:
             store(network.deltas, place, load(network.deltas, place, WIDTH) * rise)
 
 
-def inputs_of(network: Any, layer: Layer, index: int, samples: Matrix) -> Matrix:
+def inputs_of(network: AnyNetwork, layer: Layer, index: int, samples: Matrix) -> Matrix:
     """A[input, sample] that layer number `index` works on: the samples, or the activations of the layer below."""
     return samples if index == 0 else matrix_at(network.activations, layer.source)
 
 
-def forward(network: Any, weights: Memory, samples: Matrix, count: int) -> None:
+def forward(network: AnyNetwork, weights: Memory, samples: Matrix, count: int) -> None:
     """From samples[feature, sample] to the last layer's sums: Z = b 1' + W A, A = phi(Z)."""
     last = layer_count(network) - 1
     for index in range(last + 1):
@@ -228,7 +159,7 @@ def forward(network: Any, weights: Memory, samples: Matrix, count: int) -> None:
             activate(network, cells_of(layer, (0, layer.units), count), index)
 
 
-def input_deltas(network: Any, weights: Memory, index: int, count: int) -> None:
+def input_deltas(network: AnyNetwork, weights: Memory, index: int, count: int) -> None:
     """D = (W' D_above) * phi'(Z) of the layer below number `index`, BAND units at a time, so that they are still in the nearest cache."""
     layer, below = layer_at(network, index), layer_at(network, index - 1)
     goal, deltas = matrix_at(network.deltas, layer.source), matrix_at(network.deltas, layer.result)
@@ -240,19 +171,19 @@ def input_deltas(network: Any, weights: Memory, index: int, count: int) -> None:
 
 
 @default_part
-def bias_gradients(network: Any, task: Any, layer: Layer) -> None:
+def bias_gradients(network: AnyNetwork, task: GradientTask, layer: Layer) -> None:
     """The gradients of a layer's biases, db = D 1, handed to `finish_tile`."""
     goal, deltas = matrix_at(network.gradients, layer.biases), matrix_at(network.deltas, layer.result)
     outer(network, task, goal, deltas, Matrix(network.ones, 0, 0, 0), (layer.units, task.count, 1), False)
 
 
-def weight_gradients(network: Any, task: Any, layer: Layer, inputs: Matrix) -> None:
+def weight_gradients(network: AnyNetwork, task: GradientTask, layer: Layer, inputs: Matrix) -> None:
     """The gradients of a layer's weights, dW = D A', handed to `finish_tile`."""
     goal, deltas = matrix_at(network.gradients, layer.weights), matrix_at(network.deltas, layer.result)
     outer(network, task, goal, deltas, transposed(inputs), (layer.units, task.count, layer.inputs), True)
 
 
-def backward(network: Any, weights: Memory, task: Any, samples: Matrix) -> None:
+def backward(network: AnyNetwork, weights: Memory, task: GradientTask, samples: Matrix) -> None:
     """From the outputs' deltas to every gradient, from the last layer to the first; deltas are handed down before weights move."""
     for index in range(layer_count(network) - 1, -1, -1):
         layer = layer_at(network, index)

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from gdsim.kernels.state import JobSpec, LaneTable, Pack, Runs, Scores, Snapshots
+from gdsim.kernels.state import JobSpec, LaneTable, Pack, Runs, Sampler, Scores, Snapshots, StepInputs, StepStats
+from gdsim.kernels.workspace import AnyNetwork, FunctionSpace, GradientTask, Matrix, Workspace
 from gdsim.lanes.parts import part
+from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Hyperparameters, Lane, Lanes, Memory
 
 # Sizes.
@@ -50,49 +52,49 @@ def schedule_numbers(h: Hyperparameters) -> Hyperparameters:
 
 
 @part
-def penalized(g: Lane, w: Lane, step: Any) -> Lane:
+def penalized(g: Lane, w: Lane, step: StepInputs) -> Lane:
     """g + l2 w + l1 sign(w), a weight's gradient with the penalty's share; g itself where no run has a penalty."""
     ...
 
 
 @part
-def draw_key(sampler: Any, start: Lane, step: Lane) -> Any:
+def draw_key(sampler: Sampler, start: Lane, step: Lane) -> OrderKey | Lanes:
     """The key of the order that update number `step` (from 0) draws from."""
     ...
 
 
 @part
-def draw(sampler: Any, key: Any, start: Lane, step: Lane, element: Lane) -> Lane:
+def draw(sampler: Sampler, key: OrderKey | Lanes, start: Lane, step: Lane, element: Lane) -> Lane:
     """The index of the sample at one place of a step's batch."""
     ...
 
 
 @part
-def any_tile(shape: tuple[int, int], terms: int, left: Any, right: Any, start: Any, goal: Any) -> None:
+def any_tile(shape: tuple[int, int], terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
     """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], for a tile of `shape`: (rows, lanes side by side)."""
     ...
 
 
 @part
-def finish_tile(network: Any, task: Any, goal: Any, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
+def finish_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
     """Uses a tile (rows, lanes side by side) of finished gradients, of which `numbers` of a row count, of the weights or biases at `goal`."""
     ...
 
 
 @part
-def batch_gradient(model: Any, sampler: Any, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:
+def batch_gradient(model: FunctionSpace, sampler: Sampler, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:
     """(loss, gradient) of a step's batch at the parameters x."""
     ...
 
 
 @part
-def update_row(x: Lanes, gradient: Lanes, slots: Lanes, step: Any, stats: Any) -> tuple[Lanes, Lanes, Any]:
+def update_row(x: Lanes, gradient: Lanes, slots: Lanes, step: StepInputs, stats: StepStats) -> tuple[Lanes, Lanes, StepStats]:
     """(x, slots, stats) after every parameter of a row was updated."""
     ...
 
 
 @part
-def evaluate_pack(model: Any, weights: Memory, sampler: Any, scores: Scores, with_gradient: bool) -> None:
+def evaluate_pack(model: Workspace, weights: Memory, sampler: Sampler, scores: Scores, with_gradient: bool) -> None:
     """Fills the scores of every lane at the given weights; those of the gradient where they are asked for."""
     ...
 
@@ -108,15 +110,15 @@ job_reported: Callable[[Address], Memory] = part("job_reported")  # the reported
 job_reference: Callable[[Address], Memory] = part("job_reference")  # the point to which Cycling waits for each run to come back
 job_runs: Callable[[Address], Runs] = part("job_runs")  # the tables of all runs
 job_spec: Callable[[Address], JobSpec] = part("job_spec")  # when runs are looked at, and what ends them
-job_training_sampler: Callable[[Address], Any] = part("job_training_sampler")  # how steps draw samples
+job_training_sampler: Callable[[Address], Sampler] = part("job_training_sampler")  # how steps draw samples
 job_advance: Callable[[Address], Address] = part("job_advance")  # of the kernel of steps
 job_report: Callable[[Address], Address] = part("job_report")  # of the kernel of reported parameters, or 0
 job_evaluate: Callable[[Address], Address] = part("job_evaluate")  # of the kernel of evaluations
 job_evaluations: Callable[[Address], Memory] = part("job_evaluations")  # addresses of the tables of its jobs
 job_tables: Callable[[Address], Memory] = part("job_tables")  # those tables
-job_samplers: Callable[[Address], Any] = part("job_samplers")  # the data that they name
+job_samplers: Callable[[Address], tuple[Sampler, Sampler]] = part("job_samplers")  # the data that they name
 job_model: Callable[[Address], Any] = part("job_model")  # the problem's working memory; of an evaluation too
 # Of an evaluation or a prediction:
 job_weights: Callable[[Address], Memory] = part("job_weights")
-job_sampler: Callable[[Address], Any] = part("job_sampler")
+job_sampler: Callable[[Address], Sampler] = part("job_sampler")
 job_out: Callable[[Address], Memory] = part("job_out")  # [sample, unit, lane]: a network's outputs

@@ -1,7 +1,6 @@
 """The penalty on weights, l1 sum |w| + l2/2 sum w^2, in a gradient and in a loss: rounded in one way in every engine."""
 
-from typing import Any
-
+from gdsim.kernels.state import StepInputs
 from gdsim.lanes.operations import absolute, fma_lanes, sign
 from gdsim.lanes.types import Lane
 
@@ -11,12 +10,12 @@ def penalized_gradient(g: Lane, w: Lane, l1: Lane, l2: Lane) -> Lane:
     return fma_lanes(l1, sign(w), fma_lanes(l2, w, g))
 
 
-def with_penalty(g: Lane, w: Lane, step: Any) -> Lane:
+def with_penalty(g: Lane, w: Lane, step: StepInputs) -> Lane:
     """`penalized_gradient` with the penalty of a step."""
     return penalized_gradient(g, w, step.l1, step.l2)
 
 
-def without_penalty(g: Lane, w: Lane, step: Any) -> Lane:
+def without_penalty(g: Lane, w: Lane, step: StepInputs) -> Lane:
     """The gradient as it is."""
     return g
 

@@ -2,74 +2,63 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gdsim.kernels.parts import GATHER_WIDTH, NARROW_GATHER, draw, draw_key
+from gdsim.kernels.state import Sampler
+from gdsim.kernels.workspace import AnyNetwork, FunctionSpace, MemorySpace
 from gdsim.lanes.masks import extract
 from gdsim.lanes.operations import minimum, multiply_high, splat, store, where
 from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import OrderKey, order_key, permuted
 from gdsim.lanes.philox import REPLACEMENT, SAMPLE_ORDER, random_words
 from gdsim.lanes.tiles import gather_columns
+from gdsim.lanes.types import Lane, Lanes, Memory
 from gdsim.problems.parts import batch_size
 
 
-class Sampler(NamedTuple):
-    """A data set and how steps draw from it.
-
-    `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `count` rows, `columns` in use.
-    """
-
-    matrix: Any
-    pitch: Any
-    features: Any
-    columns: Any
-    count: Any
-    batch: Any
-    steps_per_epoch: Any
-    seed: Any
-
-
-def epoch_key(sampler: Any, start: Any, step: Any) -> OrderKey:
+def epoch_key(sampler: Sampler, start: Lane, step: Lane) -> OrderKey:
     """The key of the order of the epoch that holds update number `step` (from 0)."""
     return order_key(start, SAMPLE_ORDER, step // sampler.steps_per_epoch, sampler.seed, sampler.count)
 
 
-def once_key(sampler: Any, start: Any, step: Any) -> OrderKey:
+def once_key(sampler: Sampler, start: Lane, step: Lane) -> OrderKey:
     """The key of the one order of all epochs."""
     return order_key(start, SAMPLE_ORDER, step * 0, sampler.seed, sampler.count)
 
 
-def draw_from_order(sampler: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
+def draw_from_order(sampler: Sampler, key: OrderKey, start: Lane, step: Lane, element: Lane) -> Lane:
     """The sample at one place of a step's batch."""
     place = (step % sampler.steps_per_epoch) * sampler.batch + element
     return permuted(minimum(place, sampler.count - 1), key)
 
 
-def no_key(sampler: Any, start: Any, step: Any) -> Any:
+def no_key(sampler: Sampler, start: Lane, step: Lane) -> Lanes:
     """Draws with replacement need no order."""
     return start, start, start, start
 
 
-def draw_with_replacement(sampler: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
+def draw_with_replacement(sampler: Sampler, key: Lanes, start: Lane, step: Lane, element: Lane) -> Lane:
     """A sample drawn independently for one place of a step's batch."""
     return multiply_high(random_words(start, REPLACEMENT, step, element, sampler.seed)[0], sampler.count)
 
 
-def draw_in_place(sampler: Any, key: Any, start: Any, step: Any, element: Any) -> Any:
+def draw_in_place(sampler: Sampler, key: Lanes, start: Lane, step: Lane, element: Lane) -> Lane:
     """The whole data in its own order."""
     return start * 0 + element
 
 
-def size_from_order(sampler: Any, step: Any) -> Any:
+def size_from_order(sampler: Sampler, step: Lane) -> Lane:
     """How many samples a step's batch has: the last of an epoch may be short."""
     return minimum(sampler.count - (step % sampler.steps_per_epoch) * sampler.batch, sampler.batch)
 
 
-def size_of_batch(sampler: Any, step: Any) -> Any:
+def size_of_batch(sampler: Sampler, step: Lane) -> Lane:
     """How many samples a step's batch has: always the same."""
     return step * 0 + sampler.batch
 
 
-def fill_shared(network: Any, sampler: Any, start: Any, step: Any, block: Any) -> None:
+def fill_shared(network: AnyNetwork | FunctionSpace | MemorySpace, sampler: Sampler, start: Lane, step: Lane, block: tuple[int, int]) -> None:
     """The same samples for every lane."""
     first, count = block
     for sample in range(count):
@@ -79,7 +68,7 @@ def fill_shared(network: Any, sampler: Any, start: Any, step: Any, block: Any) -
             store(network.activations, place, splat(sampler.matrix[row + column], WIDTH))
 
 
-def fill_drawn(network: Any, sampler: Any, start: Any, step: Any, block: Any) -> None:
+def fill_drawn(network: AnyNetwork | FunctionSpace | MemorySpace, sampler: Sampler, start: Lane, step: Lane, block: tuple[int, int]) -> None:
     """Every lane its own samples: rows are read as vectors and transposed in registers."""
     first, count = block
     key = draw_key(sampler, start, step)
@@ -94,7 +83,7 @@ def fill_drawn(network: Any, sampler: Any, start: Any, step: Any, block: Any) ->
                 gather_columns(sampler.matrix, sampler.pitch, rows, column, GATHER_WIDTH, network.activations, (place, distance))
 
 
-def list_samples(sampler: Any, start: Any, steps: Any, out: Any) -> None:
+def list_samples(sampler: Sampler, start: np.uint32, steps: int, out: Memory) -> None:
     """out[step, element]: the samples of one start's batches; beyond a short batch's end the count of samples."""
     mode = set_float_mode()
     lane = splat(start, 1)

@@ -13,11 +13,9 @@ Rows are padded to whole lanes: what the padding holds is never used, and its we
 What a step has once for its run, as the loss, is a lane of one number (`cpu.single_run_parts`).
 """
 
-from typing import Any
-
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, Matrix, layer_at, layer_count, matrix_at
+from gdsim.kernels.network import BLOCK, TILE, layer_at, layer_count
 from gdsim.kernels.parts import (
     DRAW_WIDTH,
     IN_PLACE,
@@ -27,16 +25,19 @@ from gdsim.kernels.parts import (
     job_pack,
     job_training_sampler,
 )
-from gdsim.kernels.steps import StepStats, accumulate, begin_step, end_step, put, updated
-from gdsim.kernels.supervised import UPDATE, GradientTask, Sample, keep_tile, learn_from_batch, shared_loss
+from gdsim.kernels.state import Pack, Sampler, StepStats
+from gdsim.kernels.steps import accumulate, begin_step, end_step, put, updated
+from gdsim.kernels.supervised import UPDATE, keep_tile, learn_from_batch, shared_loss
+from gdsim.kernels.workspace import GradientTask, Matrix, Sample, SingleRunNetwork, matrix_at
 from gdsim.lanes.masks import greatest
 from gdsim.lanes.operations import load, splat, store, to_bits, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO
-from gdsim.lanes.types import Memory
+from gdsim.lanes.permutation import OrderKey
+from gdsim.lanes.types import Address, Count, Lane, Lanes, Mask, Memory, Offset
 from gdsim.problems.parts import BIASES, correct, outputs
 
 
-def update_tile(network: Any, task: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
+def update_tile(network: SingleRunNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
     """Uses a tile of gradients, of which `numbers` of a row count: updates their weights, or keeps them until all blocks of the batch are in."""
     if task.action != UPDATE:
         keep_tile(network, task, goal, shape, numbers, is_weight)
@@ -53,13 +54,13 @@ def update_tile(network: Any, task: Any, goal: Any, shape: Any, numbers: Any, is
     store(network.largest_weight, 0, stats.largest_weight)
 
 
-def stats_so_far(network: Any) -> Any:
+def stats_so_far(network: SingleRunNetwork) -> StepStats:
     """The statistics of a step that is made in several places, so far."""
     zero = splat(ZERO, WIDTH)
     return StepStats(load(network.largest_weight, 0, WIDTH), zero, zero)
 
 
-def update_lanes(task: Any, stats: Any, place: Any, g: Any, is_weight: Any, counts: Any) -> Any:
+def update_lanes(task: GradientTask, stats: StepStats, place: Offset, g: Lane, is_weight: bool, counts: Mask) -> StepStats:
     """Updates neighbouring weights from their gradients, and the statistics of the step; the padding, which does not count, stays zero."""
     old, new = updated(task.pack, task.step, place, g, is_weight)
     new = where(counts, new[0], splat(ZERO, WIDTH)), new[1]
@@ -67,7 +68,7 @@ def update_lanes(task: Any, stats: Any, place: Any, g: Any, is_weight: Any, coun
     return accumulate(stats, task.step, old, new)
 
 
-def update_all(network: Any, task: Any) -> None:
+def update_all(network: SingleRunNetwork, task: GradientTask) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
     stats = stats_so_far(network)
     for index in range(layer_count(network)):
@@ -82,7 +83,7 @@ def update_all(network: Any, task: Any) -> None:
     store(network.largest_weight, 0, stats.largest_weight)
 
 
-def sample_at(network: Any, sampler: Any, number: Any) -> Any:
+def sample_at(network: SingleRunNetwork, sampler: Sampler, number: int) -> Sample:
     """The places of as many samples as there are lanes, from one of the block."""
     layer = layer_at(network, layer_count(network) - 1)
     place, pitch = layer.result.offset + number, network.pitch
@@ -90,7 +91,7 @@ def sample_at(network: Any, sampler: Any, number: Any) -> Any:
     return Sample(network.activations, place, network.targets + number, network.deltas, place, pitch, layer.units, weight)
 
 
-def take_targets(network: Any, sampler: Any, source: Any, count: Any) -> None:
+def take_targets(network: SingleRunNetwork, sampler: Sampler, source: Matrix, count: int) -> None:
     """Puts the targets, which lie behind each sample's features, across the lanes."""
     for column in range(sampler.features, sampler.columns):
         goal = network.targets + (column - sampler.features) * network.pitch
@@ -98,7 +99,7 @@ def take_targets(network: Any, sampler: Any, source: Any, count: Any) -> None:
             network.activations[goal + sample] = source.array[source.offset + sample * source.column_step + column]
 
 
-def block_loss(network: Any, sampler: Any, source: Any, valid: Any, share: Any) -> Any:
+def block_loss(network: SingleRunNetwork, sampler: Sampler, source: Matrix, valid: tuple[int, Lane], share: Lane) -> Lane:
     """The sum of the losses of a block's samples, in order; the deltas of the outputs are left in the buffer, times `share`.
 
     `valid` is (samples in the block, how many of them count).
@@ -114,12 +115,12 @@ def block_loss(network: Any, sampler: Any, source: Any, valid: Any, share: Any) 
     return total
 
 
-def key_of(sampler: Any, pack: Any) -> Any:
+def key_of(sampler: Sampler, pack: Pack) -> OrderKey | Lanes:
     """The key of the order of the run's epoch."""
     return widen(draw_key(sampler, load(pack.start, 0, 1), load(pack.step, 0, 1)), DRAW_WIDTH)
 
 
-def drawn_samples(network: Any, pack: Any, sampler: Any, key: Any, block: tuple[int, int]) -> Matrix:
+def drawn_samples(network: SingleRunNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, block: tuple[int, int]) -> Matrix:
     """Where a block's samples lie: in their table, or, where a run draws its own, one behind the other among the activations."""
     first, count = block
     if IN_PLACE:
@@ -135,7 +136,7 @@ def drawn_samples(network: Any, pack: Any, sampler: Any, key: Any, block: tuple[
     return matrix_at(network.activations, layer.source)
 
 
-def advance(table: Any, steps: Any) -> Any:
+def advance(table: Address, steps: Count) -> Count:
     """The kernel: up to `steps` steps of the run; fewer if it ends. How many updates were made."""
     pack, sampler, network = job_pack(table), job_training_sampler(table), job_model(table).step
     zero = splat(ZERO, 1)
@@ -155,7 +156,7 @@ def advance(table: Any, steps: Any) -> Any:
     return steps
 
 
-def correct_answers(network: Any, sampler: Any, count: Any) -> Any:
+def correct_answers(network: SingleRunNetwork, sampler: Sampler, count: int) -> Lane:
     """How many of a block's samples the run gets right: whole numbers, whose order does not matter."""
     total = splat(ZERO, 1)
     for first in range(0, count, WIDTH):
@@ -165,12 +166,12 @@ def correct_answers(network: Any, sampler: Any, count: Any) -> Any:
     return total
 
 
-def samples_at(network: Any, sampler: Any, first: int, count: int) -> Matrix:
+def samples_at(network: SingleRunNetwork, sampler: Sampler, first: int, count: int) -> Matrix:
     """The inputs of a block of a table's samples, where they lie."""
     return Matrix(sampler.matrix, first * sampler.pitch, 1, sampler.pitch)
 
 
-def store_outputs(network: Any, sampler: Any, out: Memory, first: int, count: int) -> None:
+def store_outputs(network: SingleRunNetwork, sampler: Sampler, out: Memory, first: int, count: int) -> None:
     """Writes the outputs of a block's samples to out[sample, unit]."""
     for number in range(0, count, WIDTH):
         outputs(sample_at(network, sampler, number))

@@ -8,10 +8,10 @@ are.
 """
 
 import functools
-from typing import Any, NamedTuple
 
-from gdsim.kernels.network import TILE, Cells, Layer, Matrix, Place, matrix_at, part_from, transposed
+from gdsim.kernels.network import TILE
 from gdsim.kernels.parts import COLUMNS, GATHER_WIDTH, ROWS, TILE_HEIGHT, any_tile, finish_tile
+from gdsim.kernels.workspace import Cells, GradientTask, Layer, Matrix, Place, SingleRunNetwork, matrix_at, part_from, transposed
 from gdsim.lanes.compiler import ScopedPart, noinline
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import load, splat, store
@@ -26,34 +26,14 @@ LAYER_COLUMNS = 11
 WHOLE_LAYER = 2**30  # units of a band: a layer's deltas are made in one go
 
 
-class SingleRunNetwork(NamedTuple):
-    """One thread's working memory and the table of layers."""
-
-    layers: Memory  # [layer * LAYER_COLUMNS + column of `Layer`]
-    activations: Memory
-    slopes: Memory  # beside the activations, where they are kept
-    deltas: Memory  # likewise
-    row_major: Memory  # room for a matrix whose columns are no neighbours, copied so that they are
-    gradients: Memory  # beside the weights
-    tile: Memory  # gradients on their way to the update
-    zeros: Memory  # where a tile's sums begin
-    ones: Memory  # what a bias is multiplied by
-    losses: Memory  # of as many samples as there are lanes
-    largest_weight: Memory  # bits of the largest magnitude of a weight, lane by lane
-    lane_index: Memory  # uint32: 0, 1, 2, ...
-    rows: Memory  # uint32: the samples of a block, by their places in the table
-    targets: int  # offset among the activations, [target][sample]
-    pitch: int  # from one target's samples to the next's, and from one output's
-
-
-def layer_at(network: Any, index: int) -> Layer:
+def layer_at(network: SingleRunNetwork, index: int) -> Layer:
     """A layer by its number."""
     t, i = network.layers, index * LAYER_COLUMNS
     weights, biases = Place(t[i + 2], t[i + 3], t[i + 4]), Place(t[i + 5], 1, 0)
     return Layer(t[i], t[i + 1], weights, biases, Place(t[i + 6], 1, t[i + 7]), Place(t[i + 8], t[i + 9], t[i + 10]))
 
 
-def layer_count(network: Any) -> int:
+def layer_count(network: SingleRunNetwork) -> int:
     """How many layers there are."""
     return len(network.layers) // LAYER_COLUMNS
 
@@ -140,7 +120,7 @@ def in_tiles(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tu
             row += tile[0]
 
 
-def product(network: Any, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
+def product(network: SingleRunNetwork, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
     """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k; `shape` is how many (i, k, j)."""
     rows, terms, columns = shape
     if goal.column_step != 1:
@@ -155,7 +135,9 @@ def product(network: Any, goal: Matrix, left: Matrix, right: Matrix, start: Matr
 
 
 @noinline
-def gradients_in_tiles(network: Any, task: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+def gradients_in_tiles(
+    network: SingleRunNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool
+) -> None:
     """The gradients left right at `goal`, whose columns are neighbours, handed to `finish_tile` tile by tile."""
     rows, terms, columns = shape
     zeros, sums = Matrix(network.zeros, 0, 0, 0), Matrix(network.tile, 0, TILE * WIDTH, 1)
@@ -171,7 +153,7 @@ def gradients_in_tiles(network: Any, task: Any, goal: Matrix, left: Matrix, righ
             row += tile[0]
 
 
-def outer(network: Any, task: Any, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+def outer(network: SingleRunNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
     """The gradients sum_k left[i, k] right[k, j] of the weights, or biases, at [i, j] of `goal`, handed to `finish_tile` tile by tile."""
     rows, terms, columns = shape
     if goal.column_step != 1:
@@ -182,7 +164,7 @@ def outer(network: Any, task: Any, goal: Matrix, left: Matrix, right: Matrix, sh
     gradients_in_tiles(network, task, goal, left, right, (rows, terms, columns), is_weight)
 
 
-def bias_gradients(network: Any, task: Any, layer: Layer) -> None:
+def bias_gradients(network: SingleRunNetwork, task: GradientTask, layer: Layer) -> None:
     """The gradients of a layer's biases, handed to `finish_tile`: each the sum of its deltas, in order.
 
     Of the last layer the deltas of a unit are neighbours, and not those of a sample: few units are not worth a copy.

@@ -7,7 +7,7 @@ Every array is flat. In a pack the lane is the last index; tables of runs have a
 from typing import Any, NamedTuple
 
 from gdsim.lanes.elementary import two_sum
-from gdsim.lanes.types import Count, Lane, Memory, Offset
+from gdsim.lanes.types import Count, Lane, Lanes, Memory, Offset
 
 
 class Monitor(NamedTuple):
@@ -42,6 +42,38 @@ class Pack(NamedTuple):
     start: Memory  # uint32
     step: Memory  # uint32: updates applied
     monitor: Monitor
+
+
+class StepInputs(NamedTuple):
+    """The numbers of one step: what the rule needs, and the penalty."""
+
+    rule: Any  # what `rules.parts.prepare` has made
+    l1: Lane
+    l2: Lane
+
+
+class StepStats(NamedTuple):
+    """What the updates of a step have done so far."""
+
+    largest_weight: Lane  # the bits of the largest magnitude of a weight
+    step_squares: Lane  # the squared length of the step
+    weight_squares: Lane  # that of the weights after it
+
+
+class Sampler(NamedTuple):
+    """A data set and how steps draw from it.
+
+    `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `count` rows, `columns` in use.
+    """
+
+    matrix: Memory
+    pitch: int
+    features: int
+    columns: int
+    count: int
+    batch: int
+    steps_per_epoch: int
+    seed: Lanes  # two words
 
 
 class LaneTable(NamedTuple):

@@ -2,8 +2,6 @@
 the way.
 """
 
-from typing import Any, NamedTuple
-
 from gdsim.kernels.parts import (
     CARRY_COUNT,
     HYPERPARAMETER_COUNT,
@@ -16,12 +14,12 @@ from gdsim.kernels.parts import (
     schedule_numbers,
     scheduled_hyperparameters,
 )
-from gdsim.kernels.state import Pack
+from gdsim.kernels.state import Monitor, Pack, StepInputs, StepStats
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO, default_part
 from gdsim.lanes.tiles import load_row, store_row
-from gdsim.lanes.types import Hyperparameters, Lane
+from gdsim.lanes.types import Address, Count, Hyperparameters, Lane, Lanes, Mask, Offset
 from gdsim.rules.parts import prepare, reported, update, with_gradient
 from gdsim.schedules.parts import rate
 
@@ -29,56 +27,40 @@ from gdsim.schedules.parts import rate
 LOSS_BEYOND_BOUND, TARGET_REACHED, WEIGHTS_BEYOND_BOUND, GRADIENT_SMALL, STEPS_SMALL = 1, 2, 4, 8, 16
 
 
-class StepInputs(NamedTuple):
-    """The numbers of one step: what the rule needs, and the penalty."""
-
-    rule: Any
-    l1: Any
-    l2: Any
-
-
 def hyperparameters_of(pack: Pack) -> Hyperparameters:
     """The hyperparameters of the runs in the lanes, by their names."""
     return HYPERPARAMETERS(*load_row(pack.hyperparameters, 0, WIDTH, HYPERPARAMETER_COUNT, WIDTH))
 
 
-def step_at(h: Any, t: Any, carry: Any) -> Any:
+def step_at(h: Hyperparameters, t: Lane, carry: Lanes) -> tuple[StepInputs, Lanes]:
     """(the numbers of update t = 1, 2, ..., the rule's new carry) from a run's hyperparameters."""
     step, carry = prepare(scheduled_hyperparameters(h, t), rate(h.lr, t, schedule_numbers(h)), carry)
     return StepInputs(step, h.penalty_l1, h.penalty_l2), carry
 
 
 @default_part
-def begin_step(pack: Any) -> Any:
+def begin_step(pack: Pack) -> tuple[StepInputs, Lanes]:
     """(the numbers of the next step, the rule's new carry)."""
     return step_at(hyperparameters_of(pack), load(pack.step, 0, WIDTH) + 1, load_row(pack.carry, 0, WIDTH, CARRY_COUNT, WIDTH))
 
 
-def with_whole_gradient(step: Any, norm: Lane, loss: Lane) -> Any:
+def with_whole_gradient(step: StepInputs, norm: Lane, loss: Lane) -> StepInputs:
     """The numbers of a step once its whole gradient is known: its length, and the loss of the batch where it was taken."""
     return StepInputs(with_gradient(step.rule, norm, loss), step.l1, step.l2)
 
 
-class StepStats(NamedTuple):
-    """What the updates of a step have done so far."""
-
-    largest_weight: Any  # the bits of the largest magnitude of a weight
-    step_squares: Any  # the squared length of the step
-    weight_squares: Any  # that of the weights after it
-
-
-def new_stats() -> Any:
+def new_stats() -> StepStats:
     """Before the first update of a step."""
     zero = splat(ZERO, WIDTH)
     return StepStats(to_bits(zero), zero, zero)
 
 
-def stored_stats(monitor: Any) -> Any:
+def stored_stats(monitor: Monitor) -> StepStats:
     """The statistics of a step that is made in several places, so far."""
     return StepStats(load(monitor.largest_weight, 0, WIDTH), load(monitor.step_squares, 0, WIDTH), load(monitor.weight_squares, 0, WIDTH))
 
 
-def store_stats(monitor: Any, at: Any, stats: Any) -> None:
+def store_stats(monitor: Monitor, at: Offset, stats: StepStats) -> None:
     """Keeps the statistics of a step for its next place, and for whoever asks after it."""
     store(monitor.largest_weight, at, stats.largest_weight)
     if MONITORS_STEP:
@@ -86,7 +68,7 @@ def store_stats(monitor: Any, at: Any, stats: Any) -> None:
         store(monitor.weight_squares, at, stats.weight_squares)
 
 
-def accumulate(stats: Any, step: Any, old: Any, new: Any) -> Any:
+def accumulate(stats: StepStats, step: StepInputs, old: tuple[Lane, Lanes], new: tuple[Lane, Lanes]) -> StepStats:
     """The statistics of a step with one more of its updates; `old` and `new` are (weight, slots)."""
     w, slots = new
     largest = largest_magnitude(stats.largest_weight, w)
@@ -97,7 +79,7 @@ def accumulate(stats: Any, step: Any, old: Any, new: Any) -> Any:
     return StepStats(largest, fma_lanes(way, way, stats.step_squares), fma_lanes(after, after, stats.weight_squares))
 
 
-def updated(pack: Any, step: Any, place: Any, g: Any, is_weight: Any) -> Any:
+def updated(pack: Pack, step: StepInputs, place: Offset, g: Lane, is_weight: bool) -> tuple[tuple[Lane, Lanes], tuple[Lane, Lanes]]:
     """What is at a place, and what its gradient makes of it: (weight, slots) each."""
     w = load(pack.weights, place * WIDTH, WIDTH)
     if is_weight:
@@ -106,20 +88,20 @@ def updated(pack: Any, step: Any, place: Any, g: Any, is_weight: Any) -> Any:
     return (w, slots), update(w, g, slots, step.rule)
 
 
-def put(pack: Any, place: Any, new: Any) -> None:
+def put(pack: Pack, place: Offset, new: tuple[Lane, Lanes]) -> None:
     """Puts (weight, slots) at a place."""
     store(pack.weights, place * WIDTH, new[0])
     store_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, new[1])
 
 
-def update_weight(pack: Any, step: Any, stats: Any, place: Any, g: Any, is_weight: Any) -> Any:
+def update_weight(pack: Pack, step: StepInputs, stats: StepStats, place: Offset, g: Lane, is_weight: bool) -> StepStats:
     """Updates one weight from its gradient; gives the statistics of the step with it."""
     old, new = updated(pack, step, place, g, is_weight)
     put(pack, place, new)
     return accumulate(stats, step, old, new)
 
 
-def flag_loss(monitor: Any, at: Any, loss: Any, ends: Any) -> None:
+def flag_loss(monitor: Monitor, at: Offset, loss: Lane, ends: Mask) -> None:
     """Flags the lanes from `at` that the loss of a step ends before its update: beyond its bound, at its target, or else at a small gradient."""
     flags = load(monitor.flags, at, WIDTH)
     none = flags * 0
@@ -128,7 +110,7 @@ def flag_loss(monitor: Any, at: Any, loss: Any, ends: Any) -> None:
     store(monitor.flags, at, where(ends, why, flags))
 
 
-def flag_update(monitor: Any, at: Any, largest: Any, ends: Any) -> None:
+def flag_update(monitor: Monitor, at: Offset, largest: Lane, ends: Mask) -> None:
     """Flags the lanes from `at` that a step's update ends: a weight beyond its bound, or else hardly any movement."""
     flags = load(monitor.flags, at, WIDTH)
     beyond = largest > load(monitor.weight_bound, at, WIDTH)
@@ -136,7 +118,7 @@ def flag_update(monitor: Any, at: Any, largest: Any, ends: Any) -> None:
 
 
 @default_part
-def stops_here(monitor: Any, loss: Any) -> Any:
+def stops_here(monitor: Monitor, loss: Lane) -> bool:
     """Whether the loss of a step's batch ends a run before its update; the flags say which and why."""
     best = load(monitor.best, 0, WIDTH)
     store(monitor.best, 0, where(loss < best, loss, best))
@@ -149,7 +131,7 @@ def stops_here(monitor: Any, loss: Any) -> Any:
 
 
 @default_part
-def end_step(pack: Any, carry: Any, stats: Any) -> Any:
+def end_step(pack: Pack, carry: Lanes, stats: StepStats) -> bool:
     """Puts a finished step away; whether it ends a run: its weights are beyond their bound, or hardly moved."""
     monitor = pack.monitor
     store_row(pack.carry, 0, WIDTH, carry)
@@ -166,7 +148,7 @@ def end_step(pack: Any, carry: Any, stats: Any) -> Any:
     return False
 
 
-def smaller_steps(monitor: Any, at: Any, stats: Any, small_steps: Any) -> Any:
+def smaller_steps(monitor: Monitor, at: Offset, stats: StepStats, small_steps: Lane) -> tuple[Mask, Lane]:
     """(whether the weights have hardly moved for long enough, for how many steps): |step| <= tolerance (1 + |w|), `times` in a row."""
     tolerance = load(monitor.step_tolerance, at, WIDTH)
     reach = tolerance * (1.0 + sqrt(stats.weight_squares))
@@ -175,7 +157,7 @@ def smaller_steps(monitor: Any, at: Any, stats: Any, small_steps: Any) -> Any:
     return small & (small_steps >= load(monitor.small_steps_needed, at, WIDTH)), small_steps
 
 
-def report_all(table: Any, steps: Any) -> Any:
+def report_all(table: Address, steps: Count) -> Count:
     """The kernel: the reported parameters of every lane, from the stored ones."""
     pack, out = job_pack(table), job_reported(table)
     step = widen(begin_step(pack)[0], WIDTH)

@@ -5,7 +5,7 @@ are the bins of a histogram of eight bins per factor of two. The sums keep a num
 and a low part, and the products of these, each in sums that 2^31 numbers cannot overflow.
 """
 
-from typing import Any
+import numpy as np
 
 # An extreme: its ordered integer, and the lowest start that attains it.
 LOW, LOW_START, HIGH, HIGH_START, EXTREMES = 0, 1, 2, 3, 4
@@ -18,7 +18,7 @@ HIGH_PART, LOW_PART, HIGH_HIGH, HIGH_LOW, LOW_LOW, SUMS = 0, 1, 2, 4, 6, 8
 PART_BITS, PART, WORD_BITS, WORD = 26, 2**26 - 1, 32, 2**32 - 1
 
 
-def add_values(bits: Any, cell: Any, start: Any, histogram: Any, sums: Any, extremes: Any) -> None:
+def add_values(bits: np.ndarray, cell: np.ndarray, start: np.ndarray, histogram: np.ndarray, sums: np.ndarray, extremes: np.ndarray) -> None:
     """Adds rows of doubles, given as their bits[row, place], to the tables of their cells; NaN counts nowhere.
 
     `histogram[cell, place, bin]` and `sums[cell, place, exponent, ...]` grow; `extremes[cell, place, ...]` are the lowest and the

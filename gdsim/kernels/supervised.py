@@ -1,10 +1,10 @@
 """A step and an evaluation of a network on samples: forward, losses, backward."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, Matrix, backward, forward, layer_at, layer_count, matrix_at, place_in
+from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count, place_in
 from gdsim.kernels.parts import (
     HAS_PENALTY,
     MONITORS_MEAN,
@@ -22,41 +22,21 @@ from gdsim.kernels.parts import (
 )
 from gdsim.kernels.penalty import penalized_gradient, penalized_loss
 from gdsim.kernels.sampling import fill_shared
-from gdsim.kernels.state import Sum, added, total_of
+from gdsim.kernels.state import Pack, Sampler, Scores, StepInputs, Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, hyperparameters_of, new_stats, stops_here, store_stats, stored_stats, update_weight, with_whole_gradient
+from gdsim.kernels.workspace import AnyNetwork, GradientTask, Matrix, Network, NetworkSpace, Sample, matrix_at
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
-from gdsim.lanes.types import Memory
+from gdsim.lanes.permutation import OrderKey
+from gdsim.lanes.types import Address, Count, Lane, Lanes, Mask, Memory
 from gdsim.problems.parts import BIASES, WEIGHTED, batch_size, correct, fill, outputs, sample_loss
 
 # What is done with a finished gradient.
 UPDATE, WRITE, ADD = 0, 1, 2
 
 
-class GradientTask(NamedTuple):
-    """What is done with the gradients of a block of samples."""
-
-    count: Any
-    action: Any
-    pack: Any
-    step: Any
-
-
-class Sample(NamedTuple):
-    """One sample's place in the buffers, in elements: outputs, deltas and targets of all lanes."""
-
-    values: Any
-    output: Any
-    target: Any
-    deltas: Any
-    delta: Any
-    stride: Any
-    units: Any
-    weight: Any
-
-
-def update_tile(network: Any, task: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
+def update_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
     """Uses a tile of gradients: updates the weights at the places of `goal`, or biases, or keeps the sums until all blocks of the batch are in."""
     if task.action != UPDATE:
         keep_tile(network, task, goal, shape, numbers, is_weight)
@@ -71,7 +51,7 @@ def update_tile(network: Any, task: Any, goal: Any, shape: Any, numbers: Any, is
     store_stats(task.pack.monitor, 0, stats)
 
 
-def keep_tile(network: Any, task: Any, goal: Any, shape: Any, numbers: Any, is_weight: Any) -> None:
+def keep_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
     """Writes or adds a tile of gradients beside the weights."""
     rows, columns = shape
     for row in range(rows):
@@ -81,7 +61,7 @@ def keep_tile(network: Any, task: Any, goal: Any, shape: Any, numbers: Any, is_w
             store(network.gradients, there, g if task.action == WRITE else load(network.gradients, there, WIDTH) + g)
 
 
-def update_all(network: Any, pack: Any, step: Any) -> None:
+def update_all(network: Network, pack: Pack, step: StepInputs) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
     if NEEDS_WHOLE_GRADIENT:
         zero = splat(ZERO, WIDTH)
@@ -99,7 +79,7 @@ def update_all(network: Any, pack: Any, step: Any) -> None:
     store_stats(pack.monitor, 0, stats)
 
 
-def perturb(network: Any, pack: Any, step: Any) -> None:
+def perturb(network: Network, pack: Pack, step: StepInputs) -> None:
     """Moves every weight uphill along the gradient that was left, to w + rho g / |g|; where it was is saved."""
     norm = sqrt(penalty_and_norm(network, pack.weights, (step.l1, step.l2), True).norm)
     rho = hyperparameters_of(pack).rho
@@ -114,7 +94,7 @@ def perturb(network: Any, pack: Any, step: Any) -> None:
                 store(pack.weights, place * WIDTH, fma_lanes(way, penalized(g, w, step) if is_weight else g, w))
 
 
-def restore_weights(network: Any, pack: Any, step: Any) -> None:
+def restore_weights(network: Network, pack: Pack, step: StepInputs) -> None:
     """Puts every weight back where it was before `perturb`; the gradient that was left has the penalty's share uphill."""
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
@@ -127,14 +107,14 @@ def restore_weights(network: Any, pack: Any, step: Any) -> None:
                 store(pack.weights, place * WIDTH, load(network.saved_weights, place * WIDTH, WIDTH))
 
 
-def penalize_loss(network: Any, pack: Any, step: Any) -> None:
+def penalize_loss(network: Network, pack: Pack, step: StepInputs) -> None:
     """Adds the penalty at the weights, l1 |w|_1 + l2 |w|^2 / 2, to the loss of the step's batch."""
     sizes = penalty_and_norm(network, pack.weights, (step.l1, step.l2), False)
     loss = load(pack.monitor.loss, 0, WIDTH)
     store(pack.monitor.loss, 0, penalized_loss(loss, sizes.magnitudes, sizes.squares, step.l1, step.l2))
 
 
-def sample_at(network: Any, sampler: Any, number: Any) -> Any:
+def sample_at(network: AnyNetwork, sampler: Sampler, number: int) -> Sample:
     """The place of one sample of the block; its targets lie behind its features, its weight, if it has one, behind them."""
     layer = layer_at(network, layer_count(network) - 1)
     pitch = network.pitch
@@ -144,7 +124,7 @@ def sample_at(network: Any, sampler: Any, number: Any) -> Any:
     )  # fmt: skip
 
 
-def shared_loss(sample: Any, counts: Any, share: Any) -> Any:
+def shared_loss(sample: Sample, counts: Mask, share: Lane) -> Lane:
     """A sample's loss in the lanes where it counts; the deltas of its outputs are left in the buffer, times `share`."""
     zero = splat(ZERO, WIDTH)
     loss, weight = sample_loss(sample), zero
@@ -161,7 +141,7 @@ def shared_loss(sample: Any, counts: Any, share: Any) -> Any:
 
 
 @default_part
-def block_loss(network: Any, sampler: Any, inputs: Matrix, valid: Any, share: Any) -> Any:
+def block_loss(network: AnyNetwork, sampler: Sampler, inputs: Matrix, valid: tuple[int, Lane], share: Lane) -> Lane:
     """The sum of the losses of a block's samples; the deltas of the outputs are left in the buffer, times `share`.
 
     `valid` is (samples in the block, how many of them count in each lane).
@@ -174,14 +154,14 @@ def block_loss(network: Any, sampler: Any, inputs: Matrix, valid: Any, share: An
 
 
 @default_part
-def drawn_samples(network: Any, pack: Any, sampler: Any, key: Any, block: tuple[int, int]) -> Matrix:
+def drawn_samples(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, block: tuple[int, int]) -> Matrix:
     """The inputs of a block (first, count) of a step's batch, which every run of a pack draws for itself; it needs no `key`."""
     fill(network, sampler, load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH), block)
     return matrix_at(network.activations, layer_at(network, 0).source)
 
 
 @default_part
-def learn_from_batch(network: Any, pack: Any, sampler: Any, key: Any, step: Any, looks: bool) -> bool:
+def learn_from_batch(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, step: StepInputs, looks: bool) -> bool:
     """Whether the loss of the step's batch ends a run, where it is looked at; if not, its gradients have been used, or left where it has several blocks.
 
     The loss is known before the last block's gradients are made: where it ends a run, no weight has moved.
@@ -209,7 +189,7 @@ def learn_from_batch(network: Any, pack: Any, sampler: Any, key: Any, step: Any,
 
 
 @default_part
-def note_loss(network: Any, pack: Any, total: Any, samples: Any) -> None:
+def note_loss(network: AnyNetwork, pack: Pack, total: Lane, samples: Lane) -> None:
     """Adds a batch, the sum of its losses and the penalty at the weights before its step, to those of its epoch."""
     monitor, h = pack.monitor, hyperparameters_of(pack)
     if HAS_PENALTY:
@@ -220,7 +200,7 @@ def note_loss(network: Any, pack: Any, total: Any, samples: Any) -> None:
     store(monitor.samples_seen, 0, load(monitor.samples_seen, 0, WIDTH) + samples)
 
 
-def advance(table: Any, steps: Any) -> Any:
+def advance(table: Address, steps: Count) -> Count:
     """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
     pack, sampler, network = job_pack(table), job_training_sampler(table), job_model(table).step
     for done in range(steps):
@@ -243,7 +223,7 @@ def advance(table: Any, steps: Any) -> Any:
 
 
 @default_part
-def correct_answers(network: Any, sampler: Any, count: Any) -> Any:
+def correct_answers(network: AnyNetwork, sampler: Sampler, count: int) -> Lane:
     """How many of a block's samples each lane gets right."""
     total = splat(ZERO, WIDTH)
     for b in range(count):
@@ -254,13 +234,13 @@ def correct_answers(network: Any, sampler: Any, count: Any) -> Any:
 class Sizes(NamedTuple):
     """Of the weights the sums of their squares and magnitudes, of the gradient its squares' sum and its largest component."""
 
-    squares: Any
-    magnitudes: Any
-    norm: Any
-    largest: Any
+    squares: Lane
+    magnitudes: Lane
+    norm: Lane
+    largest: Lane
 
 
-def penalty_and_norm(network: Any, weights: Any, penalty: Any, with_gradient: Any) -> Any:
+def penalty_and_norm(network: AnyNetwork, weights: Memory, penalty: tuple[Lane, Lane], with_gradient: bool) -> Sizes:
     """The sizes of weights and gradient, with the penalty's share in the gradient; biases are not penalised.
 
     Row by row of each layer, the rows' sums added with compensation.
@@ -285,7 +265,7 @@ def penalty_and_norm(network: Any, weights: Any, penalty: Any, with_gradient: An
 
 
 @default_part
-def store_scores(network: Any, weights: Any, scores: Any, means: Any, with_gradient: Any) -> None:
+def store_scores(network: AnyNetwork, weights: Memory, scores: Scores, means: tuple[Lane, Lane], with_gradient: bool) -> None:
     """Fills scores from the means of (loss, right answers) over the samples, with the penalties, and from the gradient that was left."""
     loss, accuracy = means
     l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
@@ -297,7 +277,7 @@ def store_scores(network: Any, weights: Any, scores: Any, means: Any, with_gradi
 
 
 @default_part
-def samples_at(network: Any, sampler: Any, first: int, count: int) -> Matrix:
+def samples_at(network: AnyNetwork, sampler: Sampler, first: int, count: int) -> Matrix:
     """The inputs of a block of a table's samples, in the order of the table."""
     every = splat(np.uint32(sampler.count), WIDTH)
     fill_shared(network, sampler, every, every, (first, count))
@@ -305,7 +285,7 @@ def samples_at(network: Any, sampler: Any, first: int, count: int) -> Matrix:
 
 
 @noinline
-def evaluate_network(model: Any, weights: Any, sampler: Any, scores: Any, with_gradient: Any) -> None:
+def evaluate_network(model: NetworkSpace, weights: Memory, sampler: Sampler, scores: Scores, with_gradient: bool) -> None:
     """Fills the scores of every run at the given weights; those of the gradient only where asked for."""
     network, zero = model.whole, splat(ZERO, RUNS)
     loss, answers = Sum(zero, zero), zero
@@ -324,7 +304,7 @@ def evaluate_network(model: Any, weights: Any, sampler: Any, scores: Any, with_g
 
 
 @default_part
-def store_outputs(network: Any, sampler: Any, out: Memory, first: int, count: int) -> None:
+def store_outputs(network: AnyNetwork, sampler: Sampler, out: Memory, first: int, count: int) -> None:
     """Writes the outputs of a block's samples to out[sample, unit, lane]."""
     for b in range(count):
         sample = sample_at(network, sampler, b)
@@ -334,7 +314,7 @@ def store_outputs(network: Any, sampler: Any, out: Memory, first: int, count: in
             store(out, ((first + b) * sample.units + unit) * WIDTH, value)
 
 
-def predict(table: Any) -> Any:
+def predict(table: Address) -> int:
     """Fills a prediction's `out` with the network's outputs; of classes their probabilities."""
     mode = set_float_mode()
     network, weights, sampler, out = job_model(table).whole, job_weights(table), job_sampler(table), job_out(table)

@@ -10,7 +10,7 @@ Every function takes the address of the job's table, and one compiled kernel ser
 whose own kernels it calls.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,11 +42,13 @@ from gdsim.kernels.state import (
     Monitor,
     Pack,
     Runs,
+    Sampler,
     Scores,
     Snapshots,
     slot_place,
 )  # fmt: skip
 from gdsim.kernels.steps import GRADIENT_SMALL, STEPS_SMALL, TARGET_REACHED
+from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any, count_of, first_of, smallest
 from gdsim.lanes.memory import call_kernel
@@ -84,14 +86,14 @@ class Job(NamedTuple):
     reference: Memory  # [place]: the point to which Cycling waits for each run to come back
     runs: Runs
     spec: JobSpec
-    training_sampler: Any
+    training_sampler: Sampler
     advance: Address
     report: Address
     evaluate: Address
     evaluations: Evaluations
     tables: Memory  # what `evaluations` points into
-    samplers: Any  # the sets that these point into
-    model: Any  # the problem's working memory, last: all before lies alike for all problems
+    samplers: tuple[Sampler, Sampler]  # the sets that these point into
+    model: Workspace  # the problem's working memory, last: all before lies alike for all problems
 
 
 def clear_lane(table: Address, lane: int) -> None:

@@ -16,8 +16,9 @@ from gdsim.kernels.cpu import Kernels, Monitors, StopRow, Structure
 from gdsim.kernels.layout import Table, function_layout, memory_layout, network_layout, sampler_of, table_of
 from gdsim.kernels.network import BLOCK
 from gdsim.kernels.recorders import RECORDERS
-from gdsim.kernels.sampling import SHUFFLES, Sampler, list_samples
+from gdsim.kernels.sampling import SHUFFLES, list_samples
 from gdsim.kernels.small import MOST_PARAMETERS
+from gdsim.kernels.state import Sampler
 from gdsim.lanes.compiler import ScopedPart, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.modes import ieee_mode

@@ -10,7 +10,8 @@ from numba import types
 from gdsim.kernels import single_run_products
 from gdsim.kernels.cpu import lane_parts, single_run_lanes
 from gdsim.kernels.layout import counting
-from gdsim.kernels.network import Matrix, product
+from gdsim.kernels.network import product
+from gdsim.kernels.workspace import Matrix
 from gdsim.lanes.compiler import bind, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of, zeros
 from gdsim.lanes.parts import part

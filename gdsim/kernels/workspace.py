@@ -1,0 +1,148 @@
+"""A thread's working memory, where matrices lie in it, and what is done with the gradients that are made there."""
+
+from typing import Any, NamedTuple, TypeAlias
+
+from gdsim.lanes.types import Memory, Offset
+
+
+class Place(NamedTuple):
+    """Where a matrix lies in any array: element [row, column] at `offset + row * row_step + column * column_step`, in numbers."""
+
+    offset: int
+    row_step: int
+    column_step: int
+
+
+class Matrix(NamedTuple):
+    """A matrix of an array: element [row, column] at `offset + row * row_step + column * column_step`, in numbers."""
+
+    array: Memory
+    offset: int
+    row_step: int
+    column_step: int
+
+
+def matrix_at(array: Memory, place: Place) -> Matrix:
+    """The matrix that lies at a place of an array."""
+    return Matrix(array, place.offset, place.row_step, place.column_step)
+
+
+def transposed(matrix: Matrix) -> Matrix:
+    """The matrix with rows and columns exchanged."""
+    return Matrix(matrix.array, matrix.offset, matrix.column_step, matrix.row_step)
+
+
+def part_from(matrix: Matrix, row: int, column: int) -> Matrix:
+    """The part of a matrix that begins at [row, column]."""
+    offset = matrix.offset + row * matrix.row_step + column * matrix.column_step
+    return Matrix(matrix.array, offset, matrix.row_step, matrix.column_step)
+
+
+class Layer(NamedTuple):
+    """One layer: its sizes, and where its matrices lie."""
+
+    inputs: int
+    units: int
+    weights: Place  # W[unit, input], and what is kept beside the weights
+    biases: Place  # b[unit, sample], the same for all samples
+    source: Place  # A[input, sample] of the layer below, and its slopes and deltas
+    result: Place  # Z[unit, sample], and then A, phi'(Z) and D
+
+
+class Cells(NamedTuple):
+    """Rows of lanes, side by side, at `offset + row * step + column * WIDTH`, in numbers."""
+
+    offset: int
+    step: int
+    rows: int
+    columns: int
+
+
+class Network(NamedTuple):
+    """One thread's working memory for the networks of a pack, and the table of layers."""
+
+    layers: Memory  # [layer * LAYER_COLUMNS + column], in lanes
+    activations: Memory
+    slopes: Memory  # beside the activations, where they are kept
+    deltas: Memory  # beside the activations
+    gradients: Memory  # beside the weights
+    saved_weights: Memory  # where the weights were before a rule perturbed them
+    tile: Memory  # one tile of gradients on its way to the update
+    zeros: Memory  # one lane of them
+    ones: Memory  # likewise
+    pitch: int  # samples, in lanes, from one unit to the next
+
+
+class SingleRunNetwork(NamedTuple):
+    """One thread's working memory for a network that has all lanes, and the table of layers."""
+
+    layers: Memory  # [layer * LAYER_COLUMNS + column of `Layer`]
+    activations: Memory
+    slopes: Memory  # beside the activations, where they are kept
+    deltas: Memory  # likewise
+    row_major: Memory  # room for a matrix whose columns are no neighbours, copied so that they are
+    gradients: Memory  # beside the weights
+    tile: Memory  # gradients on their way to the update
+    zeros: Memory  # where a tile's sums begin
+    ones: Memory  # what a bias is multiplied by
+    losses: Memory  # of as many samples as there are lanes
+    largest_weight: Memory  # bits of the largest magnitude of a weight, lane by lane
+    lane_index: Memory  # uint32: 0, 1, 2, ...
+    rows: Memory  # uint32: the samples of a block, by their places in the table
+    targets: int  # offset among the activations, [target][sample]
+    pitch: int  # from one target's samples to the next's, and from one output's
+
+
+AnyNetwork: TypeAlias = Network | SingleRunNetwork
+
+
+class NetworkSpace(NamedTuple):
+    """A thread's working memory for a network, seen in two ways: samples lie as close as a step's batch or an evaluation's block allows."""
+
+    step: AnyNetwork
+    whole: AnyNetwork
+
+
+class FunctionSpace(NamedTuple):
+    """A thread's working memory for a function: the columns of a block of samples."""
+
+    activations: Memory
+    pitch: int
+
+
+class MemorySpace(NamedTuple):
+    """A thread's working memory for a function of many parameters."""
+
+    activations: Memory  # the columns of a block of samples
+    pitch: int
+    gradients: Memory
+    scratch: Memory  # room for the problem, a lane per parameter
+    saved_weights: Memory  # where the weights were before a rule perturbed them
+    sums: Memory  # room for a lane per column of a sample, or per parameter
+    constants: Memory  # of the problem: numbers, not lanes
+    penalized: int  # how many parameters a penalty counts, the first
+
+
+Workspace: TypeAlias = NetworkSpace | FunctionSpace | MemorySpace
+
+
+class Sample(NamedTuple):
+    """One sample's place in the buffers, in elements: outputs, deltas and targets of all lanes."""
+
+    values: Memory
+    output: Offset
+    target: Offset
+    deltas: Memory
+    delta: Offset
+    stride: Offset
+    units: int
+    weight: Offset
+
+
+class GradientTask(NamedTuple):
+    """What is done with the gradients of a block of samples."""
+
+    count: int  # of the samples
+    action: int  # UPDATE, WRITE or ADD
+    pack: Any  # that is updated, None where gradients are only written
+    step: Any  # likewise
