@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from gdsim.lanes.listening import announce, apart
 from gdsim.lanes.operations import OPERATIONS
 from gdsim.lanes.parts import DECLARED, Part, part_name
+from gdsim.lanes.types import Function
 from gdsim.words import closest
 
 KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules", "starts.py")
@@ -33,7 +34,7 @@ UNSET: Any = object()  # where nothing stands behind a name
 NOINLINE: set[Any] = set()
 
 
-def noinline(function: Any) -> Any:
+def noinline(function: Function) -> Any:
     """Marks a function that kernels call from several places: it need not go inline. All others go where they are called."""
     NOINLINE.add(function)
     return function
@@ -76,7 +77,7 @@ class Reference(NamedTuple):
     is_chosen: bool  # whether it is a part that was given
 
 
-def references(function: Any, parts: Mapping[str, Any]) -> Iterator[Reference]:
+def references(function: Function, parts: Mapping[str, Any]) -> Iterator[Reference]:
     """The global names that a function uses. A global of its module is a part by its declaration; a name that none has, by being given."""
     space = function.__globals__
     for name in global_names(function.__code__):
@@ -109,7 +110,7 @@ def below(value: Any, parts: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]
     return None if body is None else (body, parts)
 
 
-def reached_with_parts(template: Any, parts: Mapping[str, Any]) -> list[tuple[Any, Mapping[str, Any]]]:
+def reached_with_parts(template: Function, parts: Mapping[str, Any]) -> list[tuple[Any, Mapping[str, Any]]]:
     """The template and every function that it reaches, in the order of the first mention, with the parts that hold in each."""
     found, waiting = [], [(template, parts)]
     seen: set[tuple[Any, int]] = set()
@@ -122,7 +123,7 @@ def reached_with_parts(template: Any, parts: Mapping[str, Any]) -> list[tuple[An
     return found
 
 
-def reached(template: Any, parts: Mapping[str, Any]) -> list[Any]:
+def reached(template: Function, parts: Mapping[str, Any]) -> list[Any]:
     """The template and every function that it reaches, in the order of the first mention."""
     return [function for function, _ in reached_with_parts(template, parts)]
 
@@ -168,7 +169,7 @@ def machine() -> str:
     return "\n".join([gdsim_sources(), *versions, repr(_target())])
 
 
-def digest_of(function: Any, parts: Mapping[str, Any]) -> str:
+def digest_of(function: Function, parts: Mapping[str, Any]) -> str:
     """A hash of all that decides what a function with these parts does: every function and constant that it reaches."""
     functions = reached_with_parts(function, parts)
     own = str(pathlib.Path(__file__).parent.parent)
@@ -190,7 +191,7 @@ def _place_text(name: str, value: Any, parts: Mapping[str, Any]) -> str:
     return f"{name}:{chosen[0].__module__}.{chosen[0].__qualname__}{owner}"
 
 
-def describe(template: Any, parts: Mapping[str, Any], signature: Any) -> Bound:
+def describe(template: Function, parts: Mapping[str, Any], signature: Any) -> Bound:
     """The bound kernel before compilation, with its digest."""
     whole = f"{digest_of(template, parts)}\n{signature}"
     return Bound(template, parts, signature, hashlib.sha256(whole.encode()).hexdigest())
@@ -201,7 +202,7 @@ def version(package: str) -> str:
     return sys.modules[package].__version__ if package in sys.modules else ""
 
 
-def check_parts(template: Any, parts: Mapping[str, Any]) -> None:
+def check_parts(template: Function, parts: Mapping[str, Any]) -> None:
     """Refuses a template without one of its parts, and names that are no parts. Raises TypeError."""
     given, unbound = {id(parts): (template, parts)}, {id(parts): set()}
     for function, own in reached_with_parts(template, parts):
@@ -229,7 +230,7 @@ def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any
     of what they stand for: Numba's linker keeps the first of two functions of one name. Raises TypeError as `check_parts` does.
     """
 
-    def take(function: Any, parts: Mapping[str, Any]) -> Any:
+    def take(function: Function, parts: Mapping[str, Any]) -> Any:
         is_entry = function is bound.template
         key = (target, bound.digest if is_entry else digest_of(function, parts))
         if key in _linked and not is_entry:
@@ -269,7 +270,7 @@ def check_compiler() -> None:
         raise NoCompilerError("NUMBA_DISABLE_JIT is set, and gdsim's kernels are nothing but compiled code: unset it (set it to 0)")
 
 
-def bind(template: Any, parts: Mapping[str, Any], signature: Any, title: str | None = None) -> Any:
+def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: str | None = None) -> Any:
     """The template with its parts in place, compiled for one signature; `title` is what `announcing` tells where it must be compiled.
 
     The same kernel is made once per process, and taken from the cache on disk where an earlier process left it. Raises
@@ -299,7 +300,7 @@ def _compiled(bound: Bound, cache: "DiskCache") -> Any:
 
     from gdsim.lanes.pipeline import EntryCompiler, PartCompiler
 
-    def compiler(function: Any, entry: bool, inline: bool) -> Any:
+    def compiler(function: Function, entry: bool, inline: bool) -> Any:
         options = {"error_model": "numpy", "_nrt": False}
         if entry:
             return njit(nogil=True, pipeline_class=EntryCompiler, **options)(function)

@@ -22,43 +22,44 @@ from gdsim.lanes.compiler import describe, link
 from gdsim.lanes.emit import Code, is_float_value
 from gdsim.lanes.operations import OPERATIONS
 from gdsim.lanes.target import Target
+from gdsim.lanes.types import Function, Value
 
 
 class CudaCode(Code):
     """Instructions that the device's compiler must not contract or approximate."""
 
-    def _rounded(self, name: str, *values: Any) -> Any:
+    def _rounded(self, name: str, *values: Value) -> Any:
         """A call of libdevice's `name` in the precision of its arguments, rounded to nearest."""
         kind = values[0].type
         double = isinstance(kind, ir.DoubleType)
         spelled = {"fma": "fma" if double else "fmaf"}.get(name, ("d" if double else "f") + name)
         return self.call(f"__nv_{spelled}_rn", kind, *values)
 
-    def add(self, x: Any, y: Any) -> Any:
+    def add(self, x: Value, y: Value) -> Any:
         """x + y."""
         return self._rounded("add", x, y) if is_float_value(x) else super().add(x, y)
 
-    def sub(self, x: Any, y: Any) -> Any:
+    def sub(self, x: Value, y: Value) -> Any:
         """x - y."""
         return self._rounded("add", x, self.neg(y)) if is_float_value(x) else super().sub(x, y)
 
-    def mul(self, x: Any, y: Any) -> Any:
+    def mul(self, x: Value, y: Value) -> Any:
         """x * y."""
         return self._rounded("mul", x, y) if is_float_value(x) else super().mul(x, y)
 
-    def div(self, x: Any, y: Any) -> Any:
+    def div(self, x: Value, y: Value) -> Any:
         """x / y."""
         return self._rounded("div", x, y)
 
-    def fma(self, x: Any, y: Any, z: Any) -> Any:
+    def fma(self, x: Value, y: Value, z: Value) -> Any:
         """x * y + z, rounded once."""
         return self._rounded("fma", x, y, z)
 
-    def sqrt(self, x: Any) -> Any:
+    def sqrt(self, x: Value) -> Any:
         """The square root, correctly rounded."""
         return self._rounded("sqrt", x)
 
-    def neg(self, x: Any) -> Any:
+    def neg(self, x: Value) -> Any:
         """-x: for floats by the sign bit, which no compiler contracts."""
         if not is_float_value(x):
             return super().neg(x)
@@ -90,11 +91,11 @@ def _as_if_on(capability: tuple[int, int]) -> Iterator[None]:
         yield
 
 
-def compile_ptx(template: Any, parts: Mapping[str, Any], arguments: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:
+def compile_ptx(template: Function, parts: Mapping[str, Any], arguments: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:
     """The PTX of a template with its parts in place, for arguments of the given types; needs no GPU."""
     register()
 
-    def compiler(function: Any, entry: bool, inline: bool) -> Any:
+    def compiler(function: Function, entry: bool, inline: bool) -> Any:
         return function if entry else cuda.jit(device=True, forceinline=inline)(function)
 
     with _as_if_on(capability):

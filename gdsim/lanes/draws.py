@@ -9,11 +9,12 @@ from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.operations import load, splat, store
 from gdsim.lanes.parts import pair, restore_float_mode, set_float_mode
 from gdsim.lanes.philox import normal_pair, random_words, uniform_pair
+from gdsim.lanes.types import Function, Lanes, Memory
 
 WIDTH = 8
 
 
-def _fill(starts: Any, seed: Any, purpose: Any, out: Any) -> None:
+def _fill(starts: Memory, seed: Lanes, purpose: Lanes, out: Memory) -> None:
     """out[element, start] for pairs of elements; out has one row more where their number is odd."""
     mode = set_float_mode()
     count, elements = len(starts), len(out) // len(starts)
@@ -33,7 +34,7 @@ def seed_words(seed: int) -> tuple[Any, Any]:
 
 
 @functools.cache
-def _kernel(draw_pair: Any) -> Any:
+def _kernel(draw_pair: Function) -> Any:
     from numba import types
 
     word_pair = types.UniTuple(types.uint32, 2)
@@ -41,7 +42,7 @@ def _kernel(draw_pair: Any) -> Any:
     return bind(_fill, {"pair": draw_pair, **float_mode_parts()}, signature)
 
 
-def _numbers(draw_pair: Any, seed: int, starts: np.ndarray, purpose: tuple[int, int], count: int) -> np.ndarray:
+def _numbers(draw_pair: Function, seed: int, starts: np.ndarray, purpose: tuple[int, int], count: int) -> np.ndarray:
     kernel = _kernel(draw_pair)
     padded = np.zeros(-(-len(starts) // WIDTH) * WIDTH, np.uint32)
     padded[: len(starts)] = starts

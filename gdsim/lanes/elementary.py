@@ -28,6 +28,7 @@ from gdsim.lanes import coefficients
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import absolute, as_type_of, broadcast, by_precision, from_bits, maximum, minimum, polynomial, sqrt, to_bits, where
 from gdsim.lanes.operations import fma_lanes as fma
+from gdsim.lanes.types import Lane
 
 # Adding and subtracting 1.5 * 2^(bits of the fraction) rounds to an integer, whose bits are then the sum's lowest.
 ROUND_SINGLE, ROUND_DOUBLE = 12582912.0, 6755399441055744.0
@@ -41,38 +42,38 @@ TANH_IS_ONE = 20.0  # from there on nothing is left of the difference in either 
 INFINITY, NAN = float("inf"), float("nan")
 
 
-def two_sum(a: Any, b: Any) -> Any:
+def two_sum(a: Lane, b: Lane) -> tuple[Lane, Lane]:
     """The rounded sum and its error, exactly (Knuth)."""
     s = a + b
     t = s - a
     return s, (a - (s - t)) + (b - t)
 
 
-def two_product(a: Any, b: Any) -> Any:
+def two_product(a: Lane, b: Lane) -> tuple[Lane, Lane]:
     """The rounded product and its error, exactly."""
     p = a * b
     return p, fma(a, b, -p)
 
 
-def copy_sign(magnitude: Any, sign: Any) -> Any:
+def copy_sign(magnitude: Lane, sign: Lane) -> Lane:
     """`magnitude` >= 0 with the sign of `sign`, zeros included."""
     return from_bits(to_bits(magnitude) | (to_bits(sign) ^ to_bits(absolute(sign))))
 
 
-def round_to_integer(x: Any) -> Any:
+def round_to_integer(x: Lane) -> Lane:
     """The nearest integer to a moderate x, as a float."""
     magic = by_precision(x, ROUND_SINGLE, ROUND_DOUBLE)
     return (x + magic) - magic
 
 
-def power_of_two(n: Any) -> Any:
+def power_of_two(n: Lane) -> Lane:
     """2^n for an integral float n within the exponents of normal numbers."""
     magic = by_precision(n, ROUND_SINGLE, ROUND_DOUBLE)
     bias, shift = by_precision(n, BIAS_SINGLE, BIAS_DOUBLE)
     return from_bits((to_bits(n + magic) + bias) << shift)
 
 
-def reduced_exponent(x: Any, unit: Any) -> Any:
+def reduced_exponent(x: Lane, unit: Lane) -> Any:
     """(n, r, 2^n) with x = (n ln(2) + r) unit, n integral and |r| <= ln(2)/2; the power is right within the exponents of normal numbers."""
     ln2, ln2_tail = by_precision(x, coefficients.LN2_SINGLE, coefficients.LN2_DOUBLE)
     bias, shift = by_precision(x, BIAS_SINGLE, BIAS_DOUBLE)
@@ -82,13 +83,13 @@ def reduced_exponent(x: Any, unit: Any) -> Any:
     return n, fma(n, -ln2_tail * unit, fma(n, -ln2 * unit, x)), from_bits(to_bits(shifted) << shift)
 
 
-def exp_less_one_near_zero(r: Any) -> Any:
+def exp_less_one_near_zero(r: Lane) -> Lane:
     """e^r - 1 for |r| <= ln(2)/2."""
     return fma(r * r, polynomial(r, by_precision(r, coefficients.EXP_SINGLE, coefficients.EXP_DOUBLE)), r)
 
 
 @noinline
-def exp_of_sum(x: Any, tail: Any) -> Any:
+def exp_of_sum(x: Lane, tail: Lane) -> Lane:
     """e^(x + tail) for a tail far below x, rounded once at the end: 2^n e^r with |r| <= ln(2)/2."""
     low, high = by_precision(x, EXP_RANGE_SINGLE, EXP_RANGE_DOUBLE)
     x = where(x < low, low, where(x > high, high, x))
@@ -98,21 +99,21 @@ def exp_of_sum(x: Any, tail: Any) -> Any:
     return result * power_of_two(half) * power_of_two(n - half)
 
 
-def half_exp_less_one(x: Any) -> Any:
+def half_exp_less_one(x: Lane) -> Lane:
     """(e^2x - 1) / 2, without cancellation, for |x| <= 40."""
     _, r, scale = reduced_exponent(x, 0.5)
     near = fma(r * r, polynomial(r, by_precision(r, coefficients.HALF_EXP_SINGLE, coefficients.HALF_EXP_DOUBLE)), r)
     return fma(scale, near, fma(scale, 0.5, -0.5))
 
 
-def exp_below_zero(x: Any) -> Any:
+def exp_below_zero(x: Lane) -> Lane:
     """e^x for x <= 0: the bits of `exp`, but nothing below the normal numbers. Losses, which lose such numbers anyway, get it for half the price."""
     low = by_precision(x, -87.0, -708.0)
     _, r, scale = reduced_exponent(where(x < low, low, x), 1.0)
     return (exp_less_one_near_zero(r) + 1.0) * scale
 
 
-def exp(x: Any) -> Any:
+def exp(x: Lane) -> Lane:
     """e^x.
 
     >>> from gdsim import lanes
@@ -122,7 +123,7 @@ def exp(x: Any) -> Any:
     return exp_of_sum(x, broadcast(0.0, x))
 
 
-def split_exponent(x: Any) -> Any:
+def split_exponent(x: Lane) -> Any:
     """(m, e) with x = m 2^e and sqrt(1/2) <= m < sqrt(2), for positive finite x; e is a float."""
     normal = by_precision(x, SMALLEST_NORMAL_SINGLE, SMALLEST_NORMAL_DOUBLE)
     bias, shift = by_precision(x, BIAS_SINGLE, BIAS_DOUBLE)
@@ -137,7 +138,7 @@ def split_exponent(x: Any) -> Any:
 
 
 @noinline
-def log(x: Any) -> Any:
+def log(x: Lane) -> Lane:
     """The natural logarithm; -inf at 0 and NaN below.
 
     >>> from gdsim import lanes
@@ -158,7 +159,7 @@ def log(x: Any) -> Any:
     return where(x > 0.0, where(x < INFINITY, result, x), where(x == 0.0, broadcast(-INFINITY, x), NAN))
 
 
-def log_of_one_plus(e: Any) -> Any:
+def log_of_one_plus(e: Lane) -> Lane:
     """log(1 + e) for 0 <= e <= 1, accurate for small e."""
     s = e / (e + 2.0)
     z = s * s
@@ -166,14 +167,14 @@ def log_of_one_plus(e: Any) -> Any:
     return fma(-s, fma(-z, polynomial(z, by_precision(e, coefficients.LOG_WIDE_SINGLE, coefficients.LOG_WIDE_DOUBLE)), e), e)
 
 
-def sigmoid_by(x: Any, e: Any) -> Any:
+def sigmoid_by(x: Lane, e: Lane) -> Lane:
     """1 / (1 + e^-x), where e^-|x| is known."""
     share = fma(-e, e / (1.0 + e), e)  # e / (1 + e), without what 1 + e loses of a small e
     return where(x < 0.0, share, 1.0 - share)
 
 
 @noinline
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: Lane) -> Lane:
     """1 / (1 + e^-x).
 
     >>> from gdsim import lanes
@@ -183,13 +184,13 @@ def sigmoid(x: Any) -> Any:
     return sigmoid_by(x, exp(-absolute(x)))
 
 
-def softplus_by(x: Any, e: Any) -> Any:
+def softplus_by(x: Lane, e: Lane) -> Lane:
     """log(1 + e^x), where e^-|x| is known."""
     return maximum(x, 0.0) + log_of_one_plus(e)
 
 
 @noinline
-def softplus(x: Any) -> Any:
+def softplus(x: Lane) -> Lane:
     """log(1 + e^x).
 
     >>> from gdsim import lanes
@@ -200,7 +201,7 @@ def softplus(x: Any) -> Any:
 
 
 @noinline
-def tanh(x: Any) -> Any:
+def tanh(x: Lane) -> Lane:
     """The hyperbolic tangent.
 
     >>> from gdsim import lanes
@@ -213,7 +214,7 @@ def tanh(x: Any) -> Any:
     return copy_sign(where(h < 0.5, fma(-h, share, h), share), x)  # the same number, without what h + 1 loses of a small h
 
 
-def reduce_angle(x: Any) -> Any:
+def reduce_angle(x: Lane) -> Any:
     """(r, tail, n): x = n pi/2 + r + tail with |r| <= pi/4."""
     head, middle, last = by_precision(x, coefficients.HALF_PI_SINGLE, coefficients.HALF_PI_DOUBLE)
     n = round_to_integer(x * INVERSE_HALF_PI)
@@ -224,7 +225,7 @@ def reduce_angle(x: Any) -> Any:
 
 
 @noinline
-def sine_and_cosine(x: Any) -> Any:
+def sine_and_cosine(x: Lane) -> Any:
     """(sin r, cos r, n mod 4 as integers) of the reduced angle."""
     r, tail, n = reduce_angle(x)
     z = r * r
@@ -236,12 +237,12 @@ def sine_and_cosine(x: Any) -> Any:
     return sine, cosine, quadrant
 
 
-def clamped(value: Any) -> Any:
+def clamped(value: Lane) -> Lane:
     """Within [-1, 1], for angles that are too large to be reduced; NaN stays."""
     return minimum(maximum(value, -1.0), 1.0)
 
 
-def sin(x: Any) -> Any:
+def sin(x: Lane) -> Lane:
     """The sine of an angle in radians.
 
     >>> from gdsim import lanes
@@ -254,7 +255,7 @@ def sin(x: Any) -> Any:
     return where(x == 0.0, x, clamped(value))
 
 
-def cos(x: Any) -> Any:
+def cos(x: Lane) -> Lane:
     """The cosine of an angle in radians.
 
     >>> from gdsim import lanes
@@ -267,7 +268,7 @@ def cos(x: Any) -> Any:
 
 
 @noinline
-def atan2(y: Any, x: Any) -> Any:
+def atan2(y: Lane, x: Lane) -> Lane:
     """The angle of the point (x, y) in (-pi, pi], with signed zeros.
 
     >>> from gdsim import lanes
@@ -299,7 +300,7 @@ def atan2(y: Any, x: Any) -> Any:
 
 
 @noinline
-def acos(x: Any) -> Any:
+def acos(x: Lane) -> Lane:
     """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1].
 
     >>> from gdsim import lanes
@@ -320,7 +321,7 @@ def acos(x: Any) -> Any:
 
 
 @noinline
-def erf(x: Any) -> Any:
+def erf(x: Lane) -> Lane:
     """The error function.
 
     >>> from gdsim import lanes
@@ -338,7 +339,7 @@ def erf(x: Any) -> Any:
     return where(a < 1.0, where(x == 0.0, x, near), copy_sign(absolute(far), x))
 
 
-def log_as_sum(x: Any) -> Any:
+def log_as_sum(x: Lane) -> Any:
     """log(x) for positive finite x as a number and a tail of the same precision, for `pow`."""
     m, e = split_exponent(x)
     f = m - 1.0
@@ -366,7 +367,7 @@ def log_as_sum(x: Any) -> Any:
     return result, rest - (result - head)
 
 
-def parity(b: Any) -> Any:
+def parity(b: Lane) -> Lane:
     """(odd, whole): whether b >= 0 is an odd integer, and whether it is an integer at all; read off its fraction's bits."""
     bias, shift = by_precision(b, BIAS_SINGLE, BIAS_DOUBLE)
     bits = to_bits(b)
@@ -379,7 +380,7 @@ def parity(b: Any) -> Any:
 
 
 @noinline
-def pow(x: Any, y: Any) -> Any:
+def pow(x: Lane, y: Lane) -> Lane:
     """x^y, with the special cases of C's `pow`: of a negative x only integral powers, else NaN.
 
     >>> from gdsim import lanes

@@ -8,6 +8,8 @@ from typing import Any
 
 from llvmlite import ir
 
+from gdsim.lanes.types import Builder, Kind, Value
+
 
 class LaneKind:
     """What a compiler's lane type knows: the number type of its elements and how many there are."""
@@ -38,27 +40,27 @@ class MemoryKind:
     dtype: Any
 
 
-def is_memory(kind: Any) -> bool:
+def is_memory(kind: Kind) -> bool:
     """Whether a compiler's type is memory, as job tables give it."""
     return isinstance(kind, MemoryKind)
 
 
-def is_lane(kind: Any) -> bool:
+def is_lane(kind: Kind) -> bool:
     """Whether a compiler's type is a lane."""
     return isinstance(kind, LaneKind)
 
 
-def is_mask(kind: Any) -> bool:
+def is_mask(kind: Kind) -> bool:
     """Whether a compiler's type is a mask."""
     return isinstance(kind, MaskKind)
 
 
-def vector(element: Any, width: int) -> Any:
+def vector(element: Kind, width: int) -> Kind:
     """LLVM's vector of `width` elements; the element itself at width 1."""
     return element if width == 1 else ir.VectorType(element, width)
 
 
-def llvm_type(kind: Any) -> Any:
+def llvm_type(kind: Kind) -> Kind:
     """The LLVM type of a lane or a mask."""
     if is_mask(kind):
         return vector(ir.IntType(1), kind.width)
@@ -67,7 +69,7 @@ def llvm_type(kind: Any) -> Any:
     return vector(ir.IntType(kind.bits), kind.width)
 
 
-def is_float_value(value: Any) -> bool:
+def is_float_value(value: Value) -> bool:
     """Whether an LLVM value is a float or a vector of floats."""
     return isinstance(getattr(value.type, "element", value.type), (ir.FloatType, ir.DoubleType))
 
@@ -75,99 +77,99 @@ def is_float_value(value: Any) -> bool:
 class Code:
     """Emits instructions at one place of one function. `cuda` replaces the few that its compiler would contract."""
 
-    def __init__(self, context: Any, builder: Any) -> None:
+    def __init__(self, context: Any, builder: Builder) -> None:
         self.context, self.builder = context, builder
 
-    def call(self, name: str, result: Any, *values: Any) -> Any:
+    def call(self, name: str, result: Kind, *values: Value) -> Value:
         """A call of an LLVM intrinsic or a library function."""
         module = self.builder.module
         function = module.globals.get(name) or ir.Function(module, ir.FunctionType(result, [v.type for v in values]), name)
         return self.builder.call(function, values)
 
-    def intrinsic(self, name: str, *values: Any) -> Any:
+    def intrinsic(self, name: str, *values: Value) -> Value:
         """A call of LLVM's `name`, overloaded on the type of its arguments."""
         kind = values[0].type
         element, count = getattr(kind, "element", kind), getattr(kind, "count", 0)
         suffix = (f"v{count}" if count else "") + ("f64" if element == ir.DoubleType() else "f32")
         return self.call(f"llvm.{name}.{suffix}", kind, *values)
 
-    def add(self, x: Any, y: Any) -> Any:
+    def add(self, x: Value, y: Value) -> Value:
         """x + y."""
         return self.builder.fadd(x, y) if is_float_value(x) else self.builder.add(x, y)
 
-    def sub(self, x: Any, y: Any) -> Any:
+    def sub(self, x: Value, y: Value) -> Value:
         """x - y."""
         return self.builder.fsub(x, y) if is_float_value(x) else self.builder.sub(x, y)
 
-    def mul(self, x: Any, y: Any) -> Any:
+    def mul(self, x: Value, y: Value) -> Value:
         """x * y."""
         return self.builder.fmul(x, y) if is_float_value(x) else self.builder.mul(x, y)
 
-    def div(self, x: Any, y: Any) -> Any:
+    def div(self, x: Value, y: Value) -> Value:
         """x / y."""
         return self.builder.fdiv(x, y)
 
-    def fma(self, x: Any, y: Any, z: Any) -> Any:
+    def fma(self, x: Value, y: Value, z: Value) -> Value:
         """x * y + z, rounded once."""
         return self.intrinsic("fma", x, y, z)
 
-    def sqrt(self, x: Any) -> Any:
+    def sqrt(self, x: Value) -> Value:
         """The square root, correctly rounded."""
         return self.intrinsic("sqrt", x)
 
-    def neg(self, x: Any) -> Any:
+    def neg(self, x: Value) -> Value:
         """-x."""
         return self.builder.fneg(x) if is_float_value(x) else self.builder.neg(x)
 
-    def floordiv(self, x: Any, y: Any) -> Any:
+    def floordiv(self, x: Value, y: Value) -> Value:
         """The quotient of unsigned integers; by zero it is x, for the processor would stop the process."""
         return self.builder.udiv(x, self._not_zero(y))
 
-    def mod(self, x: Any, y: Any) -> Any:
+    def mod(self, x: Value, y: Value) -> Value:
         """The remainder of unsigned integers; by zero it is 0."""
         return self.builder.urem(x, self._not_zero(y))
 
-    def _not_zero(self, y: Any) -> Any:
+    def _not_zero(self, y: Value) -> Value:
         one = self.constant(y.type, 1)
         return self.builder.select(self.builder.icmp_unsigned("==", y, self.constant(y.type, 0)), one, y)
 
-    def shl(self, x: Any, y: Any) -> Any:
+    def shl(self, x: Value, y: Value) -> Value:
         """x << y."""
         return self.builder.shl(x, y)
 
-    def shr(self, x: Any, y: Any) -> Any:
+    def shr(self, x: Value, y: Value) -> Value:
         """x >> y, filling with zeros."""
         return self.builder.lshr(x, y)
 
-    def bit_and(self, x: Any, y: Any) -> Any:
+    def bit_and(self, x: Value, y: Value) -> Value:
         """x & y."""
         return self.builder.and_(x, y)
 
-    def bit_or(self, x: Any, y: Any) -> Any:
+    def bit_or(self, x: Value, y: Value) -> Value:
         """x | y."""
         return self.builder.or_(x, y)
 
-    def bit_xor(self, x: Any, y: Any) -> Any:
+    def bit_xor(self, x: Value, y: Value) -> Value:
         """x ^ y."""
         return self.builder.xor(x, y)
 
-    def compare(self, symbol: str, lane: Any, x: Any, y: Any) -> Any:
+    def compare(self, symbol: str, lane: Kind, x: Value, y: Value) -> Value:
         """A mask; NaN compares unequal to everything."""
         if not lane.is_float:
             return self.builder.icmp_unsigned(symbol, x, y)
         return self.builder.fcmp_unordered(symbol, x, y) if symbol == "!=" else self.builder.fcmp_ordered(symbol, x, y)
 
-    def clear_sign(self, x: Any, lane: Any) -> Any:
+    def clear_sign(self, x: Value, lane: Kind) -> Value:
         """|x|, bit by bit."""
         integer = vector(ir.IntType(lane.bits), lane.width)
         keep = self.constant(integer, (1 << (lane.bits - 1)) - 1)
         return self.builder.bitcast(self.builder.and_(self.builder.bitcast(x, integer), keep), x.type)
 
-    def constant(self, kind: Any, value: Any) -> Any:
+    def constant(self, kind: Kind, value: float) -> Value:
         """The same constant in every lane."""
         return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
 
-    def splat(self, value: Any, width: int) -> Any:
+    def splat(self, value: Value, width: int) -> Value:
         """A vector of copies of one scalar."""
         if width == 1:
             return value
@@ -176,13 +178,13 @@ class Code:
         first = self.builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
         return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width))
 
-    def broadcast(self, value: Any, kind: Any, lane: Any) -> Any:
+    def broadcast(self, value: Value, kind: Kind, lane: Kind) -> Value:
         """A value of type `kind` as `lane`: a lane as it is, a number converted to the lane's type and copied."""
         if is_lane(kind):
             return value
         return self.splat(self.context.cast(self.builder, value, kind, lane.dtype), lane.width)
 
-    def convert(self, x: Any, source: Any, result: Any) -> Any:
+    def convert(self, x: Value, source: Kind, result: Kind) -> Value:
         """Between number types, lane by lane."""
         kind = llvm_type(result)
         if x.type == kind:
@@ -195,17 +197,17 @@ class Code:
             return self.builder.fptoui(x, kind)
         return self.builder.zext(x, kind) if result.bits > source.bits else self.builder.trunc(x, kind)
 
-    def multiply_high(self, x: Any, y: Any, lane: Any) -> Any:
+    def multiply_high(self, x: Value, y: Value, lane: Kind) -> Value:
         """The upper 32 bits of a 64-bit product."""
         wide, narrow = vector(ir.IntType(64), lane.width), vector(ir.IntType(32), lane.width)
         product = self.builder.mul(self.builder.zext(x, wide), self.builder.zext(y, wide))
         return self.builder.trunc(self.builder.lshr(product, self.constant(wide, 32)), narrow)
 
-    def bits(self, mask: Any, kind: Any) -> Any:
+    def bits(self, mask: Value, kind: Kind) -> Value:
         """A mask as an integer of as many bits, the first lane the lowest."""
         return mask if kind.width == 1 else self.builder.bitcast(mask, ir.IntType(kind.width))
 
-    def reduce_mask(self, mask: Any, kind: Any, operation: str) -> Any:
+    def reduce_mask(self, mask: Value, kind: Kind, operation: str) -> Value:
         """Whether any ("or") or every ("and") lane of a mask holds."""
         if kind.width == 1:
             return mask
@@ -214,30 +216,30 @@ class Code:
             return self.builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
         return self.builder.icmp_unsigned("==", bits, ir.Constant(bits.type, -1))
 
-    def data(self, array: Any, kind: Any) -> Any:
+    def data(self, array: Value, kind: Kind) -> Value:
         """The address of the first element of memory or of a flat array."""
         if is_memory(kind):
             return self.builder.extract_value(array, 0)
         return self.context.make_array(kind)(self.context, self.builder, array).data
 
-    def index(self, value: Any, kind: Any) -> Any:
+    def index(self, value: Value, kind: Kind) -> Value:
         """An offset as a machine integer."""
         wide = ir.IntType(64)
         if value.type == wide:
             return value
         return self.builder.sext(value, wide) if kind.signed else self.builder.zext(value, wide)
 
-    def address(self, base: Any, offset: Any, kind: Any) -> Any:
+    def address(self, base: Value, offset: Value, kind: Kind) -> Value:
         """The address of the vector `kind` that begins `offset` elements after `base`."""
         return self.builder.bitcast(self.builder.gep(base, [offset]), kind.as_pointer())
 
-    def load(self, base: Any, offset: Any, lane: Any) -> Any:
+    def load(self, base: Value, offset: Value, lane: Kind) -> Value:
         """A lane from memory that is aligned to its elements only."""
         value = self.builder.load(self.address(base, offset, llvm_type(lane)))
         value.align = lane.bits // 8
         return value
 
-    def store(self, base: Any, offset: Any, value: Any, lane: Any) -> Any:
+    def store(self, base: Value, offset: Value, value: Value, lane: Kind) -> Any:
         """A lane into memory that is aligned to its elements only."""
         self.builder.store(value, self.address(base, offset, value.type)).align = lane.bits // 8
         return self.context.get_dummy_value()

@@ -13,9 +13,10 @@ from gdsim.lanes import elementary
 from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.operations import fma_lanes, load, store
 from gdsim.lanes.parts import call, function, restore_float_mode, set_float_mode
+from gdsim.lanes.types import Function, Lane, Memory
 
 
-def _fma(a: Any, b: Any, c: Any) -> Any:
+def _fma(a: Lane, b: Lane, c: Lane) -> Lane:
     """a * b + c, rounded once.
 
     >>> from gdsim import lanes
@@ -25,21 +26,21 @@ def _fma(a: Any, b: Any, c: Any) -> Any:
     return fma_lanes(a, b, c)
 
 
-def _apply(arguments: Any, result: Any) -> None:
+def _apply(arguments: Memory, result: Memory) -> None:
     mode = set_float_mode()
     store(result, 0, call(arguments))
     restore_float_mode(mode)
 
 
-def _call_1(arguments: Any) -> Any:
+def _call_1(arguments: Memory) -> Lane:
     return function(load(arguments, 0, 1))
 
 
-def _call_2(arguments: Any) -> Any:
+def _call_2(arguments: Memory) -> Lane:
     return function(load(arguments, 0, 1), load(arguments, 1, 1))
 
 
-def _call_3(arguments: Any) -> Any:
+def _call_3(arguments: Memory) -> Lane:
     return function(load(arguments, 0, 1), load(arguments, 1, 1), load(arguments, 2, 1))
 
 
@@ -47,7 +48,7 @@ CALLS = {1: _call_1, 2: _call_2, 3: _call_3}
 
 
 @functools.cache
-def _scalar_kernel(body: Any, count: int, dtype: str) -> Any:
+def _scalar_kernel(body: Function, count: int, dtype: str) -> Any:
     from numba import types
 
     array = types.Array(getattr(types, dtype), 1, "C")
@@ -55,7 +56,7 @@ def _scalar_kernel(body: Any, count: int, dtype: str) -> Any:
     return bind(_apply, parts, types.void(array, array))
 
 
-def lane_function(body: Any) -> Any:
+def lane_function(body: Function) -> Any:
     """Makes a body over lanes callable from Python; kernels find it as `lane_body`."""
 
     def on_numbers(*arguments: Any) -> Any:

@@ -6,9 +6,11 @@ from llvmlite import ir
 
 from gdsim.lanes.emit import Code, is_lane, is_mask
 from gdsim.lanes.operations import _kernel_only, rule_of
+from gdsim.lanes.target import Target
+from gdsim.lanes.types import Function, Kind, Lane, Mask, Value
 
 
-def any(mask: Any) -> Any:
+def any(mask: Mask) -> bool:
     """Whether the mask holds in at least one lane.
 
     >>> from gdsim import lanes
@@ -18,7 +20,7 @@ def any(mask: Any) -> Any:
     return bool(mask)
 
 
-def all(mask: Any) -> Any:
+def all(mask: Mask) -> bool:
     """Whether the mask holds in every lane.
 
     >>> from gdsim import lanes
@@ -29,26 +31,26 @@ def all(mask: Any) -> Any:
 
 
 @rule_of(any)
-def _(target: Any, mask: Any) -> Any:
+def _(target: Target, mask: Kind) -> Any:
     return (target.types.boolean, lambda code, m: code.reduce_mask(m, mask, "or")) if is_mask(mask) else None
 
 
 @rule_of(all)
-def _(target: Any, mask: Any) -> Any:
+def _(target: Target, mask: Kind) -> Any:
     return (target.types.boolean, lambda code, m: code.reduce_mask(m, mask, "and")) if is_mask(mask) else None
 
 
-def first_of(mask: Any, begin: Any) -> Any:
+def first_of(mask: Mask, begin: int) -> int:
     """The first lane, from `begin` on, in which the mask holds, or the width."""
     return 0 if mask and begin == 0 else 1
 
 
 @rule_of(first_of)
-def _(target: Any, mask: Any, begin: Any) -> Any:
+def _(target: Target, mask: Kind, begin: Kind) -> Any:
     if not (is_mask(mask) and isinstance(begin, target.types.Integer)):
         return None
 
-    def emit(code: Code, m: Any, b: Any) -> Any:
+    def emit(code: Code, m: Value, b: Value) -> Any:
         wide = ir.IntType(128)  # so that there is room for an end behind 64 lanes
         held = code.builder.or_(code.builder.zext(code.bits(m, mask), wide), ir.Constant(wide, 1 << mask.width))
         first = code.index(b, begin)
@@ -58,14 +60,14 @@ def _(target: Any, mask: Any, begin: Any) -> Any:
     return target.types.int64, emit
 
 
-def count_of(mask: Any) -> Any:
+def count_of(mask: Mask) -> int:
     """In how many lanes the mask holds."""
     return int(mask)
 
 
 @rule_of(count_of)
-def _(target: Any, mask: Any) -> Any:
-    def emit(code: Code, m: Any) -> Any:
+def _(target: Target, mask: Kind) -> Any:
+    def emit(code: Code, m: Value) -> Any:
         wide = ir.IntType(64)
         bits = code.bits(m, mask)
         return code.call("llvm.ctpop.i64", wide, bits if bits.type == wide else code.builder.zext(bits, wide))
@@ -73,19 +75,19 @@ def _(target: Any, mask: Any) -> Any:
     return (target.types.int64, emit) if is_mask(mask) else None
 
 
-def smallest(x: Any) -> Any:
+def smallest(x: Lane) -> Lane:
     """The smallest of the numbers in a lane of unsigned integers."""
     return x
 
 
-def greatest(x: Any) -> Any:
+def greatest(x: Lane) -> Lane:
     """The greatest of the numbers in a lane of unsigned integers."""
     return x
 
 
-def _extreme(handle: Any, operation: str) -> None:
+def _extreme(handle: Function, operation: str) -> None:
     @rule_of(handle)
-    def rule(target: Any, x: Any) -> Any:
+    def rule(target: Target, x: Kind) -> Any:
         if not is_lane(x) or x.is_float:
             return None
         name = f"llvm.vector.reduce.{operation}.v{x.width}i{x.bits}"
@@ -96,14 +98,14 @@ _extreme(smallest, "umin")
 _extreme(greatest, "umax")
 
 
-def unlikely(condition: Any) -> Any:
+def unlikely(condition: bool) -> bool:
     """The condition, of which the compiler is told that it hardly ever holds: what it guards is put out of the way."""
     return condition
 
 
 @rule_of(unlikely)
-def _(target: Any, condition: Any) -> Any:
-    def emit(code: Code, c: Any) -> Any:
+def _(target: Target, condition: Kind) -> Any:
+    def emit(code: Code, c: Value) -> Any:
         bit = ir.IntType(1)
         expect = code.builder.module.declare_intrinsic("llvm.expect", [bit], ir.FunctionType(bit, [bit, bit]))
         return code.builder.call(expect, [c, ir.Constant(bit, 0)])
@@ -111,13 +113,13 @@ def _(target: Any, condition: Any) -> Any:
     return (target.types.boolean, emit) if condition == target.types.boolean else None
 
 
-def extract(value: Any, position: Any) -> Any:
+def extract(value: Lane, position: int) -> Lane:
     """The number in one lane."""
     return _kernel_only(value, position)
 
 
 @rule_of(extract)
-def _(target: Any, value: Any, position: Any) -> Any:
+def _(target: Target, value: Kind, position: Kind) -> Any:
     if not is_lane(value):
         return None
     return value.dtype, lambda code, v, p: v if value.width == 1 else code.builder.extract_element(v, code.index(p, position))

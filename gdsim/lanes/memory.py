@@ -15,23 +15,25 @@ from llvmlite import ir
 from gdsim.lanes.emit import Code, is_memory
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import _kernel_only, rule_of
+from gdsim.lanes.target import Target
+from gdsim.lanes.types import Address, Kind, Lane, Memory, Offset, Value
 
 
-def _place_of(code: Code, table: Any, place: Any, kind: Any) -> Any:
+def _place_of(code: Code, table: Value, place: Value, kind: Kind) -> Any:
     base = code.builder.inttoptr(table, ir.IntType(64).as_pointer())
     return code.builder.gep(base, [code.index(place, kind)])
 
 
-def memory(table: Any, place: Any, like: Any) -> Any:
+def memory(table: Address, place: Offset, like: Lane) -> Memory:
     """The memory whose address and length stand at a place of a table; its elements are of the type of `like`."""
     return _kernel_only(table, place, like)
 
 
 @rule_of(memory)
-def _(target: Any, table: Any, place: Any, like: Any) -> Any:
+def _(target: Target, table: Kind, place: Kind, like: Kind) -> Any:
     kind = target.Memory(target.unliteral(like))
 
-    def emit(code: Code, t: Any, p: Any, _: Any) -> Any:
+    def emit(code: Code, t: Value, p: Value, _: Value) -> Any:
         where = _place_of(code, t, p, place)
         form = code.context.get_value_type(kind)
         address, size = code.builder.load(where), code.builder.load(code.builder.gep(where, [ir.Constant(ir.IntType(64), 1)]))
@@ -41,30 +43,30 @@ def _(target: Any, table: Any, place: Any, like: Any) -> Any:
     return kind, emit
 
 
-def number(table: Any, place: Any, like: Any) -> Any:
+def number(table: Address, place: Offset, like: Lane) -> int:
     """The whole number that stands at a place of a table, in the type of `like`."""
     return _kernel_only(table, place, like)
 
 
 @rule_of(number)
-def _(target: Any, table: Any, place: Any, like: Any) -> Any:
+def _(target: Target, table: Kind, place: Kind, like: Kind) -> Any:
     kind = target.unliteral(like)
 
-    def emit(code: Code, t: Any, p: Any, _: Any) -> Any:
+    def emit(code: Code, t: Value, p: Value, _: Value) -> Any:
         value = code.builder.load(_place_of(code, t, p, place))
         return value if kind.bitwidth == 64 else code.builder.trunc(value, ir.IntType(kind.bitwidth))
 
     return kind, emit
 
 
-def call_kernel(address: Any, table: Any, value: Any) -> Any:
+def call_kernel(address: Address, table: Address, value: Lane) -> int:
     """Calls another compiled kernel, of a table's address and a whole number, and gives its result."""
     return _kernel_only(address, table, value)
 
 
 @rule_of(call_kernel)
-def _(target: Any, address: Any, table: Any, value: Any) -> Any:
-    def emit(code: Code, a: Any, t: Any, v: Any) -> Any:
+def _(target: Target, address: Kind, table: Kind, value: Kind) -> Any:
+    def emit(code: Code, a: Value, t: Value, v: Value) -> Any:
         # Numba's convention: (place of the result, place of an exception, arguments) -> status; kernels raise nothing.
         wide, anything = ir.IntType(64), ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.IntType(32), [wide.as_pointer(), anything.as_pointer(), wide, wide])
@@ -77,27 +79,27 @@ def _(target: Any, address: Any, table: Any, value: Any) -> Any:
 
 
 @rule_of(len)
-def _(target: Any, array: Any) -> Any:
+def _(target: Target, array: Kind) -> Any:
     return (target.types.int64, lambda code, a: code.builder.extract_value(a, 1)) if is_memory(array) else None
 
 
-def _element(code: Code, array: Any, index: Any, kind: Any) -> Any:
+def _element(code: Code, array: Value, index: Value, kind: Kind) -> Any:
     return code.builder.gep(code.builder.extract_value(array, 0), [code.index(index, kind)])
 
 
 @rule_of(operator.getitem)
-def _(target: Any, array: Any, index: Any) -> Any:
+def _(target: Target, array: Kind, index: Kind) -> Any:
     if not (is_memory(array) and isinstance(index, target.types.Integer)):
         return None
     return array.dtype, lambda code, a, i: code.builder.load(_element(code, a, i, index))
 
 
 @rule_of(operator.setitem)
-def _(target: Any, array: Any, index: Any, value: Any) -> Any:
+def _(target: Target, array: Kind, index: Kind, value: Kind) -> Any:
     if not (is_memory(array) and isinstance(index, target.types.Integer) and isinstance(value, target.types.Number)):
         return None
 
-    def emit(code: Code, a: Any, i: Any, v: Any) -> Any:
+    def emit(code: Code, a: Value, i: Value, v: Value) -> Any:
         code.builder.store(code.context.cast(code.builder, v, value, array.dtype), _element(code, a, i, index))
         return code.context.get_dummy_value()
 

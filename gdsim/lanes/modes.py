@@ -13,7 +13,7 @@ def _enter() -> Any:
     return set_float_mode()
 
 
-def _leave(mode: Any) -> None:
+def _leave(mode: int) -> None:
     restore_float_mode(mode)
 
 

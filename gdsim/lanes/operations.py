@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from gdsim.lanes.emit import Code, is_lane, is_mask, llvm_type
+from gdsim.lanes.target import Target
+from gdsim.lanes.types import Function, Kind, Lane, Lanes, Mask, Memory, Offset, Value
 
 Rule = Callable[..., Any]
 OPERATIONS: dict[Any, list[Rule]] = {}
 
 
-def rule_of(*handles: Any) -> Callable[[Rule], Rule]:
+def rule_of(*handles: Function) -> Callable[[Rule], Rule]:
     """Registers the decorated function as a typing rule of the given operations."""
 
     def register(rule: Rule) -> Rule:
@@ -28,7 +30,7 @@ def rule_of(*handles: Any) -> Callable[[Rule], Rule]:
     return register
 
 
-def common_lane(target: Any, *types: Any) -> Any:
+def common_lane(target: Target, *types: Kind) -> Any:
     """The one lane type among `types`, if all others are numbers that can be spread over it; else None."""
     lanes = {t for t in types if is_lane(t)}
     if len(lanes) != 1 or not all(is_lane(t) or isinstance(t, target.types.Number) for t in types):
@@ -38,7 +40,7 @@ def common_lane(target: Any, *types: Any) -> Any:
 
 def _arithmetic(handles: tuple[Any, ...], emitter: str, kind: str | None = None) -> None:
     @rule_of(*handles)
-    def rule(target: Any, a: Any, b: Any) -> Any:
+    def rule(target: Target, a: Kind, b: Kind) -> Any:
         lane = common_lane(target, a, b)
         if lane is None or (kind == "integer" and lane.is_float) or (kind == "float" and not lane.is_float):
             return None
@@ -58,9 +60,9 @@ _arithmetic((operator.or_,), "bit_or", "integer")
 _arithmetic((operator.xor,), "bit_xor", "integer")
 
 
-def _comparison(handle: Any, symbol: str) -> None:
+def _comparison(handle: Function, symbol: str) -> None:
     @rule_of(handle)
-    def rule(target: Any, a: Any, b: Any) -> Any:
+    def rule(target: Target, a: Kind, b: Kind) -> Any:
         lane = common_lane(target, a, b)
         if lane is None:
             return None
@@ -71,9 +73,9 @@ for _handle, _symbol in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, 
     _comparison(_handle, _symbol)
 
 
-def _mask_logic(handle: Any, emitter: str) -> None:
+def _mask_logic(handle: Function, emitter: str) -> None:
     @rule_of(handle)
-    def rule(target: Any, a: Any, b: Any) -> Any:
+    def rule(target: Target, a: Kind, b: Kind) -> Any:
         if is_mask(a) and a == b:
             return a, lambda code, x, y: getattr(code, emitter)(x, y)
         return None
@@ -84,18 +86,18 @@ for _handle, _emitter in ((operator.and_, "bit_and"), (operator.or_, "bit_or"), 
 
 
 @rule_of(operator.invert)
-def _(target: Any, a: Any) -> Any:
+def _(target: Target, a: Kind) -> Any:
     if is_mask(a) or (is_lane(a) and not a.is_float):
         return a, lambda code, x: code.builder.not_(x)
     return None
 
 
 @rule_of(operator.neg)
-def _(target: Any, a: Any) -> Any:
+def _(target: Target, a: Kind) -> Any:
     return (a, lambda code, x: code.neg(x)) if is_lane(a) else None
 
 
-def sqrt(x: Any) -> Any:
+def sqrt(x: Lane) -> Lane:
     """The square root, correctly rounded.
 
     >>> from gdsim import lanes
@@ -106,21 +108,21 @@ def sqrt(x: Any) -> Any:
 
 
 @rule_of(sqrt)
-def _(target: Any, x: Any) -> Any:
+def _(target: Target, x: Kind) -> Any:
     return (x, lambda code, v: code.sqrt(v)) if is_lane(x) and x.is_float else None
 
 
-def sign(x: Any) -> Any:
+def sign(x: Lane) -> Lane:
     """1, 0 or -1; NaN stays."""
     return x if x != x else type(x)(int(x > 0) - int(x < 0))
 
 
 @rule_of(sign)
-def _(target: Any, x: Any) -> Any:
+def _(target: Target, x: Kind) -> Any:
     if not (is_lane(x) and x.is_float):
         return None
 
-    def emit(code: Code, v: Any) -> Any:
+    def emit(code: Code, v: Value) -> Any:
         constant = lambda value: code.constant(v.type, value)  # noqa: E731
         below = code.builder.select(code.compare("<", x, v, constant(0.0)), constant(-1.0), v)
         return code.builder.select(code.compare(">", x, v, constant(0.0)), constant(1.0), below)
@@ -128,17 +130,17 @@ def _(target: Any, x: Any) -> Any:
     return x, emit
 
 
-def floor(x: Any) -> Any:
+def floor(x: Lane) -> Lane:
     """The largest integer that is not above x, as a float."""
     return type(x)(np.floor(x))
 
 
 @rule_of(floor)
-def _(target: Any, x: Any) -> Any:
+def _(target: Target, x: Kind) -> Any:
     return (x, lambda code, v: code.intrinsic("floor", v)) if is_lane(x) and x.is_float else None
 
 
-def absolute(x: Any) -> Any:
+def absolute(x: Lane) -> Lane:
     """The magnitude: `x` with its sign bit cleared.
 
     >>> from gdsim import lanes
@@ -149,11 +151,11 @@ def absolute(x: Any) -> Any:
 
 
 @rule_of(absolute)
-def _(target: Any, x: Any) -> Any:
+def _(target: Target, x: Kind) -> Any:
     return (x, lambda code, v: code.clear_sign(v, x)) if is_lane(x) and x.is_float else None
 
 
-def where(mask: Any, a: Any, b: Any) -> Any:
+def where(mask: Mask, a: Lane, b: Lane) -> Lane:
     """`a` in the lanes where the mask holds, `b` in the others.
 
     >>> from gdsim import lanes
@@ -164,7 +166,7 @@ def where(mask: Any, a: Any, b: Any) -> Any:
 
 
 @rule_of(where)
-def _(target: Any, mask: Any, a: Any, b: Any) -> Any:
+def _(target: Target, mask: Kind, a: Kind, b: Kind) -> Any:
     if is_mask(mask) and is_mask(a) and a == b:
         return a, lambda code, m, x, y: code.builder.select(m, x, y)
     lane = common_lane(target, a, b)
@@ -174,12 +176,12 @@ def _(target: Any, mask: Any, a: Any, b: Any) -> Any:
 
 
 def _extremum(symbol: str) -> Rule:
-    def rule(target: Any, a: Any, b: Any) -> Any:
+    def rule(target: Target, a: Kind, b: Kind) -> Any:
         lane = common_lane(target, a, b)
         if lane is None:
             return None
 
-        def emit(code: Code, x: Any, y: Any) -> Any:
+        def emit(code: Code, x: Value, y: Value) -> Any:
             x, y = code.broadcast(x, a, lane), code.broadcast(y, b, lane)
             chosen = code.builder.select(code.compare(symbol, lane, x, y), x, y)
             return code.builder.select(code.compare("==", lane, x, x), chosen, x) if lane.is_float else chosen
@@ -189,7 +191,7 @@ def _extremum(symbol: str) -> Rule:
     return rule
 
 
-def minimum(a: Any, b: Any) -> Any:
+def minimum(a: Lane, b: Lane) -> Lane:
     """The smaller of two numbers; NaN where either is NaN.
 
     >>> from gdsim import lanes
@@ -199,7 +201,7 @@ def minimum(a: Any, b: Any) -> Any:
     return a if a != a or a < b else b
 
 
-def maximum(a: Any, b: Any) -> Any:
+def maximum(a: Lane, b: Lane) -> Lane:
     """The larger of two numbers; NaN where either is NaN.
 
     >>> from gdsim import lanes
@@ -217,30 +219,30 @@ def _kernel_only(*_: Any) -> Any:
     raise TypeError("this operation on lanes is for kernels only")
 
 
-def fma_lanes(a: Any, b: Any, c: Any) -> Any:
+def fma_lanes(a: Lane, b: Lane, c: Lane) -> Lane:
     """a * b + c, rounded once."""
     return _kernel_only(a, b, c)
 
 
 @rule_of(fma_lanes)
-def _(target: Any, a: Any, b: Any, c: Any) -> Any:
+def _(target: Target, a: Kind, b: Kind, c: Kind) -> Any:
     lane = common_lane(target, a, b, c)
     if lane is None or not lane.is_float:
         return None
     return lane, lambda code, x, y, z: code.fma(code.broadcast(x, a, lane), code.broadcast(y, b, lane), code.broadcast(z, c, lane))
 
 
-def polynomial(x: Any, coefficients: Any) -> Any:
+def polynomial(x: Lane, coefficients: Lanes) -> Lane:
     """The polynomial in `x` with the given coefficients, constant term first, by fused multiply-adds."""
     return _kernel_only(x, coefficients)
 
 
 @rule_of(polynomial)
-def _(target: Any, x: Any, coefficients: Any) -> Any:
+def _(target: Target, x: Kind, coefficients: Kind) -> Any:
     if not (is_lane(x) and isinstance(coefficients, target.types.UniTuple)):
         return None
 
-    def emit(code: Code, v: Any, c: Any) -> Any:
+    def emit(code: Code, v: Value, c: Value) -> Any:
         *lower, total = [code.broadcast(code.builder.extract_value(c, k), coefficients.dtype, x) for k in range(coefficients.count)]
         for coefficient in reversed(lower):
             total = code.fma(total, v, coefficient)
@@ -249,109 +251,109 @@ def _(target: Any, x: Any, coefficients: Any) -> Any:
     return x, emit
 
 
-def by_precision(x: Any, single: Any, double: Any) -> Any:
+def by_precision(x: Lane, single: Lane, double: Lane) -> Lane:
     """`single` where `x` is float32, `double` where it is float64."""
     return _kernel_only(x, single, double)
 
 
 @rule_of(by_precision)
-def _(target: Any, x: Any, single: Any, double: Any) -> Any:
+def _(target: Target, x: Kind, single: Kind, double: Kind) -> Any:
     if not (is_lane(x) and x.is_float):
         return None
     return (single, lambda code, v, s, d: s) if x.bits == 32 else (double, lambda code, v, s, d: d)
 
 
-def to_bits(x: Any) -> Any:
+def to_bits(x: Lane) -> Lane:
     """The bits of a float lane as an unsigned integer lane of the same size."""
     return _kernel_only(x)
 
 
 @rule_of(to_bits)
-def _(target: Any, x: Any) -> Any:
+def _(target: Target, x: Kind) -> Any:
     if not (is_lane(x) and x.is_float):
         return None
     lane = target.Lane(target.types.uint32 if x.bits == 32 else target.types.uint64, x.width)
     return lane, lambda code, v: code.builder.bitcast(v, llvm_type(lane))
 
 
-def from_bits(x: Any) -> Any:
+def from_bits(x: Lane) -> Lane:
     """The float lane whose bits are those of an unsigned integer lane."""
     return _kernel_only(x)
 
 
 @rule_of(from_bits)
-def _(target: Any, x: Any) -> Any:
+def _(target: Target, x: Kind) -> Any:
     if not is_lane(x) or x.is_float:
         return None
     lane = target.Lane(target.types.float32 if x.bits == 32 else target.types.float64, x.width)
     return lane, lambda code, v: code.builder.bitcast(v, llvm_type(lane))
 
 
-def as_type_of(x: Any, like: Any) -> Any:
+def as_type_of(x: Lane, like: Lane) -> Lane:
     """`x` in the number type of `like`: to a float rounded to nearest, to an unsigned integer cut."""
     return type(like)(x)
 
 
 @rule_of(as_type_of)
-def _(target: Any, x: Any, like: Any) -> Any:
+def _(target: Target, x: Kind, like: Kind) -> Any:
     if not (is_lane(x) and is_lane(like) and x.width == like.width):
         return None
     return like, lambda code, v, _: code.convert(v, x, like)
 
 
-def multiply_high(a: Any, b: Any) -> Any:
+def multiply_high(a: Lane, b: Lane) -> Lane:
     """The upper half of the product of two uint32 lanes."""
     return _kernel_only(a, b)
 
 
 @rule_of(multiply_high)
-def _(target: Any, a: Any, b: Any) -> Any:
+def _(target: Target, a: Kind, b: Kind) -> Any:
     lane = common_lane(target, a, b)
     if lane is None or lane.is_float or lane.bits != 32:
         return None
     return lane, lambda code, x, y: code.multiply_high(code.broadcast(x, a, lane), code.broadcast(y, b, lane), lane)
 
 
-def broadcast(value: Any, like: Any) -> Any:
+def broadcast(value: Lane, like: Lane) -> Lane:
     """A number in every lane of the shape and type of `like`."""
     return type(like)(value)
 
 
 @rule_of(broadcast)
-def _(target: Any, value: Any, like: Any) -> Any:
+def _(target: Target, value: Kind, like: Kind) -> Any:
     if not (is_lane(like) and isinstance(value, target.types.Number)):
         return None
     return like, lambda code, v, _: code.broadcast(v, value, like)
 
 
-def _literal(target: Any, argument: Any) -> Any:
+def _literal(target: Target, argument: Kind) -> Any:
     return argument.literal_value if isinstance(argument, target.types.IntegerLiteral) else None
 
 
-def largest_magnitude(bits: Any, x: Any) -> Any:
+def largest_magnitude(bits: Lane, x: Lane) -> Lane:
     """The larger of `bits` and the bits of |x|, as unsigned integers: their order is that of the numbers, with NaN above all."""
     return _kernel_only(bits, x)
 
 
 @rule_of(largest_magnitude)
-def _(target: Any, bits: Any, x: Any) -> Any:
+def _(target: Target, bits: Kind, x: Kind) -> Any:
     if not (is_lane(bits) and is_lane(x)) or bits.is_float or bits.bits != x.bits:
         return None
 
-    def emit(code: Code, b: Any, v: Any) -> Any:
+    def emit(code: Code, b: Value, v: Value) -> Any:
         magnitude = code.builder.bitcast(code.clear_sign(v, x), llvm_type(bits))
         return code.builder.select(code.builder.icmp_unsigned(">", magnitude, b), magnitude, b)
 
     return bits, emit
 
 
-def splat(value: Any, width: Any) -> Any:
+def splat(value: Lane, width: int) -> Lane:
     """A lane of `width` copies of a number, of the number's own type."""
     return _kernel_only(value, width)
 
 
 @rule_of(splat)
-def _(target: Any, value: Any, width: Any) -> Any:
+def _(target: Target, value: Kind, width: Kind) -> Any:
     n = _literal(target, width)
     if n is None or not isinstance(value, target.types.Number):
         return None
@@ -359,12 +361,12 @@ def _(target: Any, value: Any, width: Any) -> Any:
     return lane, lambda code, v, _: code.broadcast(v, value, lane)
 
 
-def widen(value: Any, width: Any) -> Any:
+def widen(value: Lane, width: int) -> Lane:
     """A lane of width 1 in every lane of `width`; of a tuple, or a NamedTuple, all of its members."""
     return _kernel_only(value, width)
 
 
-def _widened(target: Any, kind: Any, width: int) -> Any:
+def _widened(target: Target, kind: Kind, width: int) -> Any:
     """The type of a value of type `kind` across `width` lanes."""
     types = target.types
     if is_lane(kind):
@@ -375,7 +377,7 @@ def _widened(target: Any, kind: Any, width: int) -> Any:
     return types.BaseTuple.from_types([_widened(target, k, width) for k in kind]) if isinstance(kind, types.BaseTuple) else kind
 
 
-def _broadcast_members(code: Code, value: Any, kind: Any, wide: Any) -> Any:
+def _broadcast_members(code: Code, value: Value, kind: Kind, wide: Kind) -> Any:
     if is_lane(kind):
         return code.splat(value, wide.width) if kind.width == 1 else value
     if not hasattr(kind, "__len__"):
@@ -385,7 +387,7 @@ def _broadcast_members(code: Code, value: Any, kind: Any, wide: Any) -> Any:
 
 
 @rule_of(widen)
-def _(target: Any, value: Any, width: Any) -> Any:
+def _(target: Target, value: Kind, width: Kind) -> Any:
     n = _literal(target, width)
     if n is None or not (is_lane(value) or isinstance(value, target.types.BaseTuple)):
         return None
@@ -393,13 +395,13 @@ def _(target: Any, value: Any, width: Any) -> Any:
     return wide, lambda code, v, _: _broadcast_members(code, v, value, wide)
 
 
-def load(array: Any, offset: Any, width: Any) -> Any:
+def load(array: Memory, offset: Offset, width: int) -> Lane:
     """`width` neighbouring elements of a flat array, from `offset`."""
     return _kernel_only(array, offset, width)
 
 
 @rule_of(load)
-def _(target: Any, array: Any, offset: Any, width: Any) -> Any:
+def _(target: Target, array: Kind, offset: Kind, width: Kind) -> Any:
     n = _literal(target, width)
     if n is None or not target.is_flat(array):
         return None
@@ -407,13 +409,13 @@ def _(target: Any, array: Any, offset: Any, width: Any) -> Any:
     return lane, lambda code, a, o, _: code.load(code.data(a, array), code.index(o, offset), lane)
 
 
-def store(array: Any, offset: Any, value: Any) -> Any:
+def store(array: Memory, offset: Offset, value: Lane) -> Any:
     """Writes a lane into neighbouring elements of a flat array, from `offset`."""
     return _kernel_only(array, offset, value)
 
 
 @rule_of(store)
-def _(target: Any, array: Any, offset: Any, value: Any) -> Any:
+def _(target: Target, array: Kind, offset: Kind, value: Kind) -> Any:
     if not (is_lane(value) and target.is_flat(array) and array.dtype == value.dtype):
         return None
     return target.types.void, lambda code, a, o, v: code.store(code.data(a, array), code.index(o, offset), v, value)

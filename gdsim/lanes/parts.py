@@ -18,7 +18,7 @@ import types
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from gdsim.lanes.types import Lane, Lanes
+from gdsim.lanes.types import Lane, Lanes, Memory
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,18 +84,18 @@ def restore_float_mode(mode: int) -> None:
 
 
 @part
-def function(*arguments: Any) -> Any:
+def function(*arguments: Lane) -> Any:
     """What is applied to lanes, or mapped over points."""
     ...
 
 
 @part
-def call(arguments: Any) -> Lane:
+def call(arguments: Memory) -> Lane:
     """`function` of the numbers in a memory, one or several."""
     ...
 
 
 @part
-def pair(*words: Any) -> Lanes:
+def pair(*words: Lane) -> Lanes:
     """Two random numbers from random words."""
     ...

@@ -9,7 +9,7 @@ chi-squared distance from the uniform law falls by a factor of about n with ever
 most 4e-6, from 64 elements to 1023 1.1e-6; larger orders are tested by drawing (`tests/lanes/test_orders.py`). Nothing is stored.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import minimum, multiply_high, where
@@ -44,7 +44,7 @@ def rounds_of(n: Count) -> Count:
     return 10 if n < 1024 else 8
 
 
-def order_key(start: Lane, purpose: Any, epoch: Lane, seed: Any, n: Count) -> OrderKey:
+def order_key(start: Lane, purpose: Lane, epoch: Lane, seed: Lanes, n: Count) -> OrderKey:
     """The key of one order of n elements."""
     return OrderKey(n, row_bits_of(n), rounds_of(n), random_words(start, purpose, epoch, 0, seed))
 
@@ -72,7 +72,7 @@ def turned(x: Lane, key: OrderKey) -> Lane:
     return (row << bits) | place
 
 
-def number_of(x: Any, words: Lanes) -> Lane:
+def number_of(x: Lane, words: Lanes) -> Lane:
     """The random number of element x: a bijection of 32 bits, so that no two elements have the same."""
     number = words[0] + x * GOLDEN
     number = (number ^ (number >> 16)) * 0x85EBCA6B + words[1]

@@ -4,11 +4,10 @@ Every random number of gdsim is a pure function of (seed, start, purpose, step, 
 is the counter. Nothing depends on which run, cell, lane or thread asks.
 """
 
-from typing import Any
-
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.elementary import cos, log, sin
 from gdsim.lanes.operations import as_type_of, broadcast, multiply_high, sqrt
+from gdsim.lanes.types import Lane, Lanes
 
 # What a number is drawn for. The value is part of the counter, so it never changes.
 INITIAL_POINT, SAMPLE_ORDER, REPLACEMENT, AXIS, SPLIT = 0, 1, 2, 3, 4
@@ -16,7 +15,7 @@ INITIAL_POINT, SAMPLE_ORDER, REPLACEMENT, AXIS, SPLIT = 0, 1, 2, 3, 4
 TWO_PI = 6.283185307179586
 
 
-def philox(counter: Any, key: Any) -> Any:
+def philox(counter: Lanes, key: Lanes) -> Lanes:
     """Four uint32 lanes of random bits from a counter of four lanes and a key of two numbers or lanes."""
     c0, c1, c2, c3 = counter
     k0, k1 = broadcast_key(key, c0)
@@ -28,30 +27,30 @@ def philox(counter: Any, key: Any) -> Any:
     return c0, c1, c2, c3
 
 
-def broadcast_key(key: Any, like: Any) -> Any:
+def broadcast_key(key: Lanes, like: Lane) -> Lanes:
     """The two halves of the key as lanes."""
     k0, k1 = key
     return broadcast(k0, like), broadcast(k1, like)
 
 
 @noinline
-def random_words(start: Any, purpose: Any, step: Any, element: Any, seed: Any) -> Any:
+def random_words(start: Lane, purpose: Lane, step: Lane, element: Lane, seed: Lanes) -> Lanes:
     """Four uint32 lanes for one (seed, start, purpose, step, element); `seed` is two uint32, `start` a lane, the rest lanes or numbers."""
     return philox((element + start * 0, step + start * 0, start, start * 0 + purpose), seed)
 
 
-def unit_interval(high: Any, low: Any, like: Any) -> Any:
+def unit_interval(high: Lane, low: Lane, like: Lane) -> Lane:
     """A float64 lane in (0, 1) from two uint32 lanes: the middles of 2^53 equal intervals, rounded."""
     return (as_type_of(high >> 5, like) * 67108864.0 + as_type_of(low >> 6, like) + 0.5) * 1.1102230246251565e-16
 
 
-def uniform_pair(words: Any, like: Any) -> Any:
+def uniform_pair(words: Lanes, like: Lane) -> Lanes:
     """Two independent uniform float64 lanes in (0, 1) from four words."""
     a, b, c, d = words
     return unit_interval(a, b, like), unit_interval(c, d, like)
 
 
-def normal_pair(words: Any, like: Any) -> Any:
+def normal_pair(words: Lanes, like: Lane) -> Lanes:
     """Two independent standard normal float64 lanes from four words (Box and Muller 1958)."""
     u, v = uniform_pair(words, like)
     radius, angle = sqrt(-2.0 * log(u)), TWO_PI * v

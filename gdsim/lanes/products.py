@@ -9,13 +9,14 @@ from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.operations import splat
 from gdsim.lanes.parts import restore_float_mode, set_float_mode
 from gdsim.lanes.tiles import add_rows, broadcast_row, load_row, outer_fma, repeat, store_row
+from gdsim.lanes.types import Memory
 
 WIDTH = 8
 ROWS = 8  # of a tile, which is one pack wide
 BLOCK = 64
 
 
-def _multiply(left: Any, right: Any, out: Any, sizes: Any) -> None:
+def _multiply(left: Memory, right: Memory, out: Memory, sizes: tuple[int, int, int]) -> None:
     """Adds to out[i, j] from left[sample, i] and right[sample, j], flat; `sizes` is (samples, i, j), the last two of whole tiles."""
     mode = set_float_mode()
     count, rows, columns = sizes

@@ -5,6 +5,7 @@ import inspect
 from typing import Any
 
 from gdsim.lanes.emit import LaneKind, MaskKind, MemoryKind, llvm_type
+from gdsim.lanes.types import Function, Kind
 
 
 class Target:
@@ -20,7 +21,7 @@ class Target:
         class Lane(LaneKind, types.Type):
             """The type of `width` numbers of type `dtype` side by side."""
 
-            def __init__(self, dtype: Any, width: int) -> None:
+            def __init__(self, dtype: Kind, width: int) -> None:
                 self.dtype, self.width = dtype, width
                 types.Type.__init__(self, name=f"Lane({dtype} x {width})")
 
@@ -34,20 +35,20 @@ class Target:
         class VectorModel(models.PrimitiveModel):
             """A lane or a mask is held as one LLVM vector; of width 1, as one number."""
 
-            def __init__(self, manager: Any, kind: Any) -> None:
+            def __init__(self, manager: Any, kind: Kind) -> None:
                 super().__init__(manager, kind, llvm_type(kind))
 
         class Memory(MemoryKind, types.Type):
             """The type of numbers of type `dtype` one after the other: an address and a length."""
 
-            def __init__(self, dtype: Any) -> None:
+            def __init__(self, dtype: Kind) -> None:
                 self.dtype = dtype
                 types.Type.__init__(self, name=f"Memory({dtype})")
 
         class MemoryModel(models.StructModel):
             """An address and a length."""
 
-            def __init__(self, manager: Any, kind: Any) -> None:
+            def __init__(self, manager: Any, kind: Kind) -> None:
                 super().__init__(manager, kind, [("data", types.CPointer(kind.dtype)), ("size", types.int64)])
 
         register_model(Memory)(MemoryModel)
@@ -55,14 +56,14 @@ class Target:
         register_model(Mask)(VectorModel)
         self.Lane, self.Mask, self.Memory = functools.cache(Lane), functools.cache(Mask), functools.cache(Memory)
 
-    def is_flat(self, kind: Any) -> bool:
+    def is_flat(self, kind: Kind) -> bool:
         """Whether lanes can be loaded from a value of this type."""
         return isinstance(kind, (self.types.Array, MemoryKind))
 
-    def definition(self, rule: Any) -> Any:
+    def definition(self, rule: Function) -> Any:
         """A typing rule in the form of the compiler's intrinsics."""
 
-        def define(context: Any, *arguments: Any) -> Any:
+        def define(context: Any, *arguments: Kind) -> Any:
             found = rule(self, *arguments)
             if found is None:
                 return None

@@ -1,8 +1,10 @@
-"""What the values in kernels are called in signatures. Numba finds their types itself; these names are for readers.
+"""What the values in kernels, and those that a compiler works with, are called in signatures.
 
-Lanes are values of Numba types that Python does not know, and in ordinary Python plain numbers: hence `Any`.
+Numba finds the types of kernels itself; these names are for readers. Lanes are values of Numba types that Python
+does not know, and in ordinary Python plain numbers: hence `Any`, as for the compilers' own objects, which have no types.
 """
 
+import types
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,3 +18,8 @@ Offset: TypeAlias = int  # a place in a memory, in its elements unless said othe
 Count: TypeAlias = int | np.int64
 Step: TypeAlias = int | np.int64  # a number of updates
 Hyperparameters: TypeAlias = Any  # a run's numbers by the names that its rule or schedule gives them, each a lane
+Function: TypeAlias = types.FunctionType  # a template, or a part
+# Of compilers:
+Kind: TypeAlias = Any  # the type of a value: a lane's, a memory's, a number's, a tuple's
+Value: TypeAlias = Any  # a value in a function that is being made
+Builder: TypeAlias = Any  # what makes its instructions, llvmlite's
