@@ -22,13 +22,11 @@ Edges: overflow gives infinity and underflow goes through the denormals to zero;
 infinities.
 """
 
-from typing import Any
-
 from gdsim.lanes import coefficients
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import absolute, as_type_of, broadcast, by_precision, from_bits, maximum, minimum, polynomial, sqrt, to_bits, where
 from gdsim.lanes.operations import fma_lanes as fma
-from gdsim.lanes.types import Lane
+from gdsim.lanes.types import Lane, Lanes
 
 # Adding and subtracting 1.5 * 2^(bits of the fraction) rounds to an integer, whose bits are then the sum's lowest.
 ROUND_SINGLE, ROUND_DOUBLE = 12582912.0, 6755399441055744.0
@@ -73,7 +71,7 @@ def power_of_two(n: Lane) -> Lane:
     return from_bits((to_bits(n + magic) + bias) << shift)
 
 
-def reduced_exponent(x: Lane, unit: Lane) -> Any:
+def reduced_exponent(x: Lane, unit: Lane) -> Lanes:
     """(n, r, 2^n) with x = (n ln(2) + r) unit, n integral and |r| <= ln(2)/2; the power is right within the exponents of normal numbers."""
     ln2, ln2_tail = by_precision(x, coefficients.LN2_SINGLE, coefficients.LN2_DOUBLE)
     bias, shift = by_precision(x, BIAS_SINGLE, BIAS_DOUBLE)
@@ -123,7 +121,7 @@ def exp(x: Lane) -> Lane:
     return exp_of_sum(x, broadcast(0.0, x))
 
 
-def split_exponent(x: Lane) -> Any:
+def split_exponent(x: Lane) -> Lanes:
     """(m, e) with x = m 2^e and sqrt(1/2) <= m < sqrt(2), for positive finite x; e is a float."""
     normal = by_precision(x, SMALLEST_NORMAL_SINGLE, SMALLEST_NORMAL_DOUBLE)
     bias, shift = by_precision(x, BIAS_SINGLE, BIAS_DOUBLE)
@@ -214,7 +212,7 @@ def tanh(x: Lane) -> Lane:
     return copy_sign(where(h < 0.5, fma(-h, share, h), share), x)  # the same number, without what h + 1 loses of a small h
 
 
-def reduce_angle(x: Lane) -> Any:
+def reduce_angle(x: Lane) -> Lanes:
     """(r, tail, n): x = n pi/2 + r + tail with |r| <= pi/4."""
     head, middle, last = by_precision(x, coefficients.HALF_PI_SINGLE, coefficients.HALF_PI_DOUBLE)
     n = round_to_integer(x * INVERSE_HALF_PI)
@@ -225,7 +223,7 @@ def reduce_angle(x: Lane) -> Any:
 
 
 @noinline
-def sine_and_cosine(x: Lane) -> Any:
+def sine_and_cosine(x: Lane) -> Lanes:
     """(sin r, cos r, n mod 4 as integers) of the reduced angle."""
     r, tail, n = reduce_angle(x)
     z = r * r
@@ -339,7 +337,7 @@ def erf(x: Lane) -> Lane:
     return where(a < 1.0, where(x == 0.0, x, near), copy_sign(absolute(far), x))
 
 
-def log_as_sum(x: Lane) -> Any:
+def log_as_sum(x: Lane) -> Lanes:
     """log(x) for positive finite x as a number and a tail of the same precision, for `pow`."""
     m, e = split_exponent(x)
     f = m - 1.0

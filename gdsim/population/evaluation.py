@@ -73,7 +73,7 @@ class Given(NamedTuple):
         coordinates = self.coordinates if self.coordinates is not None else {"run": np.arange(len(self.rows))} if self.dims else {}
         return xarray.Dataset({n: (self.dims, v.reshape(self.shape), VARIABLES[n].attributes) for n, v in columns.items()}, coordinates)
 
-    def outputs(self, values: np.ndarray, names: Any) -> Any:
+    def outputs(self, values: np.ndarray, names: Sequence[str] | None) -> Any:
         """values[row, sample, ...] over the given dims: a DataArray with output `names` where one was given."""
         shaped = values.reshape(*self.shape, *values.shape[1:])
         if self.coordinates is None:

@@ -124,7 +124,7 @@ def bin_edges(bins: Sequence[int]) -> np.ndarray:
     return _doubles(keys)
 
 
-def _doubles(keys: Any) -> Any:
+def _doubles(keys: np.ndarray) -> np.ndarray:
     """The numbers of ordered integers."""
     keys = np.asarray(keys, np.int64)
     return (keys ^ ((keys >> 63) & MAGNITUDE)).view(np.float64)

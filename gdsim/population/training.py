@@ -6,6 +6,7 @@ or who calls.
 """
 
 import itertools
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from gdsim.kernels.cpu import Keeps, Kernels
 from gdsim.kernels.decisions import DIVERGED
-from gdsim.kernels.state import LANE_STEPS, PACK_STEPS, Runs
+from gdsim.kernels.state import LANE_STEPS, PACK_STEPS, Monitor, Runs
 from gdsim.kernels.training import DONE
 from gdsim.lanes.modes import ieee_mode
 from gdsim.population.setting import (
@@ -47,7 +48,7 @@ class Batch(NamedTuple):
     cell: np.ndarray
     values: Sequence[Mapping[str, float]]
 
-    def part(self, chosen: Any) -> "Batch":
+    def part(self, chosen: np.ndarray | slice) -> "Batch":
         """Some of the runs."""
         return Batch(self.number[chosen], self.start[chosen], self.cell[chosen], self.values)
 
@@ -65,7 +66,14 @@ class InterruptedTrainingError(Exception):
     """The batch was given up because its caller is stopping."""
 
 
-def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any, Any] | None = None, stopping: Any = None, earlier: Any = None) -> Trained:
+def train_batch(
+    setting: Setting,
+    batch: Batch,
+    width: int,
+    workspaces: dict[Any, Any] | None = None,
+    stopping: threading.Event | None = None,
+    earlier: Mapping[str, np.ndarray] | None = None,
+) -> Trained:
     """Trains runs, `width` of them side by side; `earlier`, the columns of their earlier ends with their state, lets them go on from there.
 
     `workspaces` keeps a thread's working memory from batch to batch. Once `stopping`, an event, is set, the next slice of
@@ -94,7 +102,7 @@ def train_batch(setting: Setting, batch: Batch, width: int, workspaces: dict[Any
         return Trained(batch, _columns(setting, runs, len(batch.number)), int(runs.progress[PACK_STEPS]) * width, int(runs.progress[LANE_STEPS]))
 
 
-def _set_monitor(setting: Setting, monitor: Any) -> None:
+def _set_monitor(setting: Setting, monitor: Monitor) -> None:
     """Makes lanes monitor what the setting's stops look at in every step."""
     for stop in filter(setting.lanes_look_at, setting.stops):
         if isinstance(stop, SmallGradient):
