@@ -27,7 +27,7 @@ from gdsim.kernels.parts import (
 )
 from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Monitor, Pack, Sampler, Scores, Sum, added, total_of
-from gdsim.kernels.steps import flag_loss, flag_update, new_stats, smaller_steps, step_at, store_stats, with_whole_gradient
+from gdsim.kernels.steps import count_small_steps, flag_loss, flag_update, new_stats, step_at, store_stats, with_whole_gradient
 from gdsim.kernels.workspace import FunctionSpace
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.generated import function_from
@@ -138,7 +138,7 @@ def step_once(job: tuple[FunctionSpace, Sampler, Monitor], constants: LoopConsta
     x, slots, stats = update_row(state.x, gradient, state.slots, step, new_stats())
     ended, small_steps = stats.largest_weight > constants.weight_bound, state.small_steps
     if MONITORS_STEP:
-        small, small_steps = smaller_steps(monitor, constants.at, stats, small_steps)
+        small, small_steps = count_small_steps(monitor, constants.at, stats, small_steps)
         ended = ended | small
         store_stats(monitor, constants.at, stats)
     after = LoopState(x, slots, carry, best, small_steps)

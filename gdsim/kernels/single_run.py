@@ -26,7 +26,7 @@ from gdsim.kernels.parts import (
     job_training_sampler,
 )
 from gdsim.kernels.state import Pack, Sampler, StepStats
-from gdsim.kernels.steps import accumulate, begin_step, end_step, put, updated
+from gdsim.kernels.steps import accumulate, begin_step, end_step, store_weight, updated
 from gdsim.kernels.supervised import UPDATE, keep_tile, learn_from_batch, shared_loss
 from gdsim.kernels.workspace import GradientTask, Matrix, Sample, SingleRunNetwork, matrix_at
 from gdsim.lanes.masks import greatest
@@ -64,7 +64,7 @@ def update_lanes(task: GradientTask, stats: StepStats, place: Offset, g: Lane, i
     """Updates neighbouring weights from their gradients, and the statistics of the step; the padding, which does not count, stays zero."""
     old, new = updated(task.pack, task.step, place, g, is_weight)
     new = where(counts, new[0], splat(ZERO, WIDTH)), new[1]
-    put(task.pack, place, new)
+    store_weight(task.pack, place, new)
     return accumulate(stats, task.step, old, new)
 
 

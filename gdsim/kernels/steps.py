@@ -88,8 +88,8 @@ def updated(pack: Pack, step: StepInputs, place: Offset, g: Lane, is_weight: boo
     return (w, slots), update(w, g, slots, step.rule)
 
 
-def put(pack: Pack, place: Offset, new: tuple[Lane, Lanes]) -> None:
-    """Puts (weight, slots) at a place."""
+def store_weight(pack: Pack, place: Offset, new: tuple[Lane, Lanes]) -> None:
+    """Stores (weight, slots) at a place."""
     store(pack.weights, place * WIDTH, new[0])
     store_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, new[1])
 
@@ -97,7 +97,7 @@ def put(pack: Pack, place: Offset, new: tuple[Lane, Lanes]) -> None:
 def update_weight(pack: Pack, step: StepInputs, stats: StepStats, place: Offset, g: Lane, is_weight: bool) -> StepStats:
     """Updates one weight from its gradient; gives the statistics of the step with it."""
     old, new = updated(pack, step, place, g, is_weight)
-    put(pack, place, new)
+    store_weight(pack, place, new)
     return accumulate(stats, step, old, new)
 
 
@@ -139,7 +139,7 @@ def end_step(pack: Pack, carry: Lanes, stats: StepStats) -> bool:
     active = load(monitor.active, 0, WIDTH) != 0
     ends = active & (stats.largest_weight > load(monitor.weight_bound, 0, WIDTH))
     if MONITORS_STEP:
-        small, small_steps = smaller_steps(monitor, 0, stats, load(monitor.small_steps, 0, WIDTH))
+        small, small_steps = count_small_steps(monitor, 0, stats, load(monitor.small_steps, 0, WIDTH))
         store(monitor.small_steps, 0, small_steps)
         ends = ends | (active & small)
     if any(ends):
@@ -148,7 +148,7 @@ def end_step(pack: Pack, carry: Lanes, stats: StepStats) -> bool:
     return False
 
 
-def smaller_steps(monitor: Monitor, at: Offset, stats: StepStats, small_steps: Lane) -> tuple[Mask, Lane]:
+def count_small_steps(monitor: Monitor, at: Offset, stats: StepStats, small_steps: Lane) -> tuple[Mask, Lane]:
     """(whether the weights have hardly moved for long enough, for how many steps): |step| <= tolerance (1 + |w|), `times` in a row."""
     tolerance = load(monitor.step_tolerance, at, WIDTH)
     reach = tolerance * (1.0 + sqrt(stats.weight_squares))
