@@ -15,8 +15,8 @@ may end it there; `training.load_run` puts it into a free lane; steps are made u
 (`set_due`): a checkpoint, a look of a stop, the end of its budget. At an event `take_snapshot` queues its
 point; once a pack of points waits, or the lane comes to its next event, `evaluate_snapshots` evaluates them
 and `apply_scores` records them (`recorders`), lets the stops decide (`decisions.decided`) and records the end
-of a run that has one. What lanes test in every step flags a lane instead (`steps.stops_here`, `end_step`), and
-`handle_lane` ends its run or goes on to the next target. `monitoring` saves what a lane has seen of a run
+of a run that has one. What lanes test in every step flags a lane instead (`steps.stops_here`, `end_step`),
+and `handle_lane` ends its run or goes on to the next target. `monitoring` saves what a lane has seen of a run
 whose budget is used up, so that it can go on.
 
 **Engines**, chosen by the problem's layout (`cpu.Kernels`), each with an `advance` and an evaluation:
@@ -38,7 +38,8 @@ need the rule's (`rules.parts`), the schedule's (`schedules.parts`), `penalized`
 `fill_whole_gradient`. Functions marked `default_part` stand where an engine chooses no other.
 """
 
-# The versions of the bits that kernels give: of all kernels, of those that draw samples in an order, of those with a penalty,
-# and of those whose rule takes the gradient uphill with its length or a penalty, which were once taken at the weights.
-# Whoever changes bits raises the version of the part that has changed. `gdsim doctor` and its test know the answers.
+# The versions of the bits that kernels give: of all kernels, of those that draw samples in an order, of those
+# with a penalty, and of those whose rule takes the gradient uphill with its length or a penalty, which were
+# once taken at the weights. Whoever changes bits raises the version of the part that has changed. `gdsim
+# doctor` and its test know the answers.
 BITS, ORDER_BITS, PENALTY_BITS, UPHILL_BITS = 1, 2, 2, 2

@@ -1,6 +1,7 @@
 """The driver of kernels on processors: binds the kernels of a structure and lays out what they work on.
 
-A pack is `width` runs; its arrays have the lane as their last index. Nothing here decides anything about a run.
+A pack is `width` runs; its arrays have the lane as their last index. Nothing here decides anything about a
+run.
 """
 
 import functools
@@ -80,7 +81,9 @@ class Keeps(NamedTuple):
 
 
 def fits_single_run(structure: Structure) -> bool:
-    """Whether one run of a structure may have all lanes: networks whose rule uses each gradient as it is made, and looks at nothing but the largest weight."""
+    """Whether one run of a structure may have all lanes: networks whose rule uses each gradient as it is
+    made, and looks at nothing but the largest weight.
+    """
     return isinstance(structure.layout, NetworkLayout) and not (
         structure.is_written_out or structure.needs_whole_gradient or structure.perturbs or structure.monitors.step
     )
@@ -97,7 +100,9 @@ def single_run_lanes(dtype: np.dtype) -> int:
 
 
 def single_run_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
-    """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of width 1."""
+    """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of
+    width 1.
+    """
     products = single_run_products
     places = {f.__name__: f for f in (
         products.layer_at, products.layer_count, products.cells_of, products.product, products.outer, products.bias_gradients,
@@ -166,7 +171,9 @@ class Kernels:
         return {**parts, **own}
 
     def _advance(self) -> tuple[Any, dict[str, Any]]:
-        """The template of steps, and the parts that are its own: functions in registers advance a register of lanes at a time."""
+        """The template of steps, and the parts that are its own: functions in registers advance a register of
+        lanes at a time.
+        """
         layout = self.layout
         if not isinstance(layout, FunctionLayout):
             return {NetworkLayout: supervised, SingleRunLayout: single_run, MemoryLayout: inmemory}[type(layout)].advance, {}
@@ -174,7 +181,8 @@ class Kernels:
         return functions.advance_of(self.width // part), {"WIDTH": part, "PACK_WIDTH": self.width}
 
     def _bind(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, title: str | None = None) -> Any:
-        """A template compiled for jobs of the shape of `job`: a function of a table's address, and mostly of a whole number.
+        """A template compiled for jobs of the shape of `job`: a function of a table's address, and mostly of
+        a whole number.
 
         Raises CodeError for a part of the user's that cannot be compiled.
         """
@@ -197,7 +205,9 @@ class Kernels:
 
     @functools.cached_property
     def addresses(self) -> tuple[int, int, int]:
-        """Addresses of the kernels that the training kernel calls: steps of this rule, its reported parameters, evaluation."""
+        """Addresses of the kernels that the training kernel calls: steps of this rule, its reported
+        parameters, evaluation.
+        """
         parts = self._training_parts()
         template, own = self._advance()
         advance = self._bind(template, {**parts, **own}, self._shape, title=self.structure.title)
@@ -269,7 +279,9 @@ class Kernels:
         return Snapshots(*points, run, lane, step, use, checkpoint, reason, whole(1), whole(1))
 
     def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: tuple[Sampler, Sampler, Sampler], model: Workspace) -> Job:
-        """All that a kernel works on, its lanes without runs; `samplers` for steps, for the training set and for the validation set."""
+        """All that a kernel works on, its lanes without runs; `samplers` for steps, for the training set and
+        for the validation set.
+        """
         return self._job(with_state, runs, spec, samplers, model, self.addresses)
 
     def _job(
@@ -324,7 +336,9 @@ class Kernels:
         in_lanes: Mapping[str, int],
         needs: tuple[bool, bool, bool],
     ) -> JobSpec:
-        """What all runs of a job share; `in_lanes` has 1 + the numbers of the stops that lanes test, `needs` is as `JobSpec` ends."""
+        """What all runs of a job share; `in_lanes` has 1 + the numbers of the stops that lanes test, `needs`
+        is as `JobSpec` ends.
+        """
         whole = lambda values: np.array(values, np.int64)  # noqa: E731
         real = lambda values: np.array(values, self.dtype)  # noqa: E731
         s = self.structure

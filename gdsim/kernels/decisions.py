@@ -14,7 +14,9 @@ UNFINISHED, DIVERGED, BUDGET = -3, -2, -1
 
 
 def cycle_end(first: int, factor: int, step: Step) -> Step:
-    """The end of the cycle of update number `step` (from 0); each cycle is `factor` times as long as the last."""
+    """The end of the cycle of update number `step` (from 0); each cycle is `factor` times as long as the
+    last.
+    """
     if factor == 1:
         return (step // first + 1) * first
     end, length = first, first
@@ -100,7 +102,9 @@ def target_is_met(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
 
 
 def share_is_reached(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
-    """`gd.RelativeTarget`: loss <= share x the loss at step 0, which is kept as the best that the stop has seen."""
+    """`gd.RelativeTarget`: loss <= share x the loss at step 0, which is kept as the best that the stop has
+    seen.
+    """
     run, step, loss, _, _ = look
     at = run * len(spec.stop_kind) + stop
     if step == 0:
@@ -128,7 +132,9 @@ def is_on_plateau(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
 
 
 class StopTest(NamedTuple):
-    """How kernels test one kind of stop. A new kind of stop is a row in `STOP_TESTS` and a function of a look."""
+    """How kernels test one kind of stop. A new kind of stop is a row in `STOP_TESTS` and a function of a
+    look.
+    """
 
     test: Callable[[Runs, JobSpec, Look, int], bool] | None  # None: lanes and `training.stop_without_loss` test it
     needs_gradient: bool = False

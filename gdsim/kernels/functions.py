@@ -1,4 +1,6 @@
-"""A step and an evaluation of a function of few parameters: parameters, slots and gradients stay in registers."""
+"""A step and an evaluation of a function of few parameters: parameters, slots and gradients stay in
+registers.
+"""
 
 import functools
 from typing import Any, NamedTuple
@@ -45,7 +47,9 @@ def gradient_of_function(model: FunctionSpace, sampler: Sampler, x: Lanes, start
 
 
 def gradient_of_samples(model: FunctionSpace, sampler: Sampler, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:
-    """(mean loss, its gradient) over a step's batch: sums within a block in order, then the blocks' sums in order."""
+    """(mean loss, its gradient) over a step's batch: sums within a block in order, then the blocks' sums in
+    order.
+    """
     size = batch_size(sampler, step)
     zero = splat(ZERO, WIDTH)
     total, gradient = Sum(zero, zero), repeat(zero, PARAMETER_COUNT)
@@ -60,7 +64,9 @@ def gradient_of_samples(model: FunctionSpace, sampler: Sampler, x: Lanes, start:
 
 
 def sum_of_block(model: FunctionSpace, x: Lanes, valid: tuple[int, Lane]) -> tuple[Lane, Lanes]:
-    """(sum of the losses, sum of the gradients) over the samples of a block; beyond its end in a lane they do not count."""
+    """(sum of the losses, sum of the gradients) over the samples of a block; beyond its end in a lane they do
+    not count.
+    """
     count, limit = valid
     total, gradient = splat(ZERO, WIDTH), repeat(splat(ZERO, WIDTH), PARAMETER_COUNT)
     for sample in range(count):
@@ -114,7 +120,9 @@ def load_state(pack: Pack, at: Offset) -> tuple[LoopConstants, LoopState]:
 
 
 def step_once(job: tuple[FunctionSpace, Sampler, Monitor], constants: LoopConstants, state: LoopState, done: Count) -> tuple[LoopState, int]:
-    """(the state after one more step, what has happened: GOES_ON, or a run has ended before or after the step's update)."""
+    """(the state after one more step, what has happened: GOES_ON, or a run has ended before or after the
+    step's update).
+    """
     model, sampler, monitor = job
     loss, gradient = batch_gradient(model, sampler, state.x, constants.start, constants.first_step + done)
     ends, best = ~(loss <= constants.loss_bound), state.best
@@ -163,10 +171,11 @@ def store_state(pack: Pack, constants: LoopConstants, state: LoopState, done: Co
 
 @functools.cache
 def advance_of(registers: int) -> Any:
-    """The kernel `advance(table, steps)`: up to `steps` steps of every lane; fewer if a run ends. How many updates were made.
+    """The kernel `advance(table, steps)`: up to `steps` steps of every lane; fewer if a run ends. How many
+    updates were made.
 
-    The lanes of a pack are worked on a register at a time, in turns: each has its values in registers of the processor,
-    and while one waits for its sums the next has something to do.
+    The lanes of a pack are worked on a register at a time, in turns: each has its values in registers of the
+    processor, and while one waits for its sums the next has something to do.
     """
     each = range(registers)
     lines = ["def advance(table, steps):", "    pack, done = job_pack(table), 0", "    job = job_model(table), job_training_sampler(table), pack.monitor"]

@@ -4,7 +4,8 @@ import numpy as np
 
 
 def first_hits(losses: np.ndarray, steps: np.ndarray, targets: np.ndarray, hits: np.ndarray) -> None:
-    """Fills hits[run, target] with the step of the first checkpoint at which losses[run, checkpoint] is at most the target; -1 if there is none.
+    """Fills hits[run, target] with the step of the first checkpoint at which losses[run, checkpoint] is at
+    most the target; -1 if there is none.
 
     The targets descend, so that one walk along the curve finds them all.
     """

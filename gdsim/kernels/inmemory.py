@@ -37,7 +37,9 @@ def loss_with_penalty(model: MemorySpace, weights: Memory, penalty: tuple[Lane, 
 
 
 def sizes_of(gradients: Memory) -> tuple[Lane, Lane]:
-    """(the gradient's squared length, its largest component): sums of `TERMS` places in order, then their sums with compensation."""
+    """(the gradient's squared length, its largest component): sums of `TERMS` places in order, then their
+    sums with compensation.
+    """
     zero = splat(ZERO, WIDTH)
     total, largest = Sum(zero, zero), zero
     count = len(gradients) // WIDTH

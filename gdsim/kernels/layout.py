@@ -1,4 +1,6 @@
-"""Where the parameters and the working memory of a problem lie in a pack, and the tables of samples that kernels read."""
+"""Where the parameters and the working memory of a problem lie in a pack, and the tables of samples that
+kernels read.
+"""
 
 import dataclasses
 import functools
@@ -49,7 +51,9 @@ class NetworkLayout:
 
 @functools.cache
 def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool) -> NetworkLayout:
-    """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with targets; `biases` or none."""
+    """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with
+    targets; `biases` or none.
+    """
     single_run = functools.partial(single_run_layout, widths, columns, biases, keeps_slopes)
     whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
     rows, first, source, places, table = whole(columns), 0, 0, [], []
@@ -65,7 +69,9 @@ def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_sl
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SingleRunLayout:
-    """Where the parameters and activations of a network of one run lie, in numbers; `layers` is the table of `single_run`."""
+    """Where the parameters and activations of a network of one run lie, in numbers; `layers` is the table of
+    `single_run`.
+    """
 
     layers: np.ndarray
     places: np.ndarray
@@ -152,7 +158,9 @@ def function_layout(parameters: int, columns: int) -> FunctionLayout:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MemoryLayout:
-    """Parameters one after the other; room for a block of samples of `columns` columns, and the problem's constants."""
+    """Parameters one after the other; room for a block of samples of `columns` columns, and the problem's
+    constants.
+    """
 
     places: np.ndarray
     columns: int
@@ -182,7 +190,9 @@ def memory_layout(problem: Any, columns: int) -> MemoryLayout:
 
 
 class Table(NamedTuple):
-    """Samples as kernels read them: a row of features, then targets, then zeros up to a whole number of gathers; rows likewise."""
+    """Samples as kernels read them: a row of features, then targets, then zeros up to a whole number of
+    gathers; rows likewise.
+    """
 
     matrix: np.ndarray
     pitch: int

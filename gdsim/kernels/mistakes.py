@@ -1,8 +1,9 @@
-"""Why code of the user's cannot be part of a kernel, in one line: what was found, where, and what to write in its place.
+"""Why code of the user's cannot be part of a kernel, in one line: what was found, where, and what to write in
+its place.
 
-A rule's and a schedule's functions see lanes in a kernel and numbers in ordinary Python. Where a kernel cannot be compiled, they are
-called with numbers, which finds what is no valid Python and results of the wrong shape. What numbers can do and lanes cannot, such as an
-`if`, the compiler has found, with its line.
+A rule's and a schedule's functions see lanes in a kernel and numbers in ordinary Python. Where a kernel
+cannot be compiled, they are called with numbers, which finds what is no valid Python and results of the wrong
+shape. What numbers can do and lanes cannot, such as an `if`, the compiler has found, with its line.
 """
 
 import pathlib
@@ -29,7 +30,9 @@ WHOLE = "a number of updates is whole; as_type_of(t, base) of gdsim.lanes.operat
 
 
 class CodeError(ValueError):
-    """Code of a rule, a schedule or a problem that kernels cannot be made of: its place, what is wrong, what to write."""
+    """Code of a rule, a schedule or a problem that kernels cannot be made of: its place, what is wrong, what
+    to write.
+    """
 
     is_known = True  # whether a line of the user's was found; else the compiler's own words are worth reading
 
@@ -75,7 +78,9 @@ class _Part(NamedTuple):
         return result
 
     def pair(self, count: int, state: str, *arguments: Any) -> tuple[Any, Any]:
-        """The two things that it must give, of which the second is a tuple of `count` numbers. Raises CodeError for anything else."""
+        """The two things that it must give, of which the second is a tuple of `count` numbers. Raises
+        CodeError for anything else.
+        """
         result = self(*arguments)
         if not isinstance(result, tuple) or len(result) != 2:
             raise self.refused(_kind(result))
@@ -90,7 +95,9 @@ class _Part(NamedTuple):
 
 
 def explained(structure: Any, error: Exception) -> CodeError:
-    """The error that says in one line why a structure's kernel could not be compiled, from what the compiler has raised."""
+    """The error that says in one line why a structure's kernel could not be compiled, from what the compiler
+    has raised.
+    """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     place = _place_in(structure, text)
     try:
@@ -117,7 +124,9 @@ def _in_python(part: Any) -> Any:
 
 
 def _try_with_numbers(structure: Any) -> None:
-    """Calls the functions of a structure's rule and schedule with numbers. Raises CodeError for the first that is wrong."""
+    """Calls the functions of a structure's rule and schedule with numbers. Raises CodeError for the first
+    that is wrong.
+    """
     parts, one = dict(structure.parts), np.float64(0.5)
     h, carry, slots = structure.hyperparameters(*[one] * len(structure.hyperparameters._fields)), (one,) * structure.carry, (one,) * structure.slots
     _Part(parts["rate"], "the rate, a number").number(one, 3, _in_python(parts["schedule_numbers"])(h))
@@ -170,7 +179,9 @@ def _instead(name: str) -> str:
 
 
 def _place_in(structure: Any, text: str) -> str:
-    """The innermost of a rule's, a schedule's or a problem's own lines that the compiler names; nothing if it names none."""
+    """The innermost of a rule's, a schedule's or a problem's own lines that the compiler names; nothing if it
+    names none.
+    """
     own = [f for _, part in structure.parts if (code := below(part, {})) for f in reached(*code)]
     for file, line in re.findall(r"at (\S.*) \((\d+)\)$", text, re.MULTILINE):
         for function in own:

@@ -55,7 +55,9 @@ def place_in(layer: Layer, unit: int, column: int) -> tuple[int, bool]:
 
 
 def product_tile(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, terms: int) -> None:
-    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], term by term, of TILE rows i and TILE columns j."""
+    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], term by term, of TILE rows i and TILE columns
+    j.
+    """
     tile = load_tile(start.array, start.offset, start.row_step, start.column_step, TILE, TILE, WIDTH)
     a, b = left.offset, right.offset
     for _ in range(terms):
@@ -79,13 +81,17 @@ def product_column(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, ter
 
 
 def in_tiles(columns: int) -> int:
-    """How many of a product's columns are made in tiles of TILE: a remainder of 2 or 3 is padded, one of 1 is cheaper by itself."""
+    """How many of a product's columns are made in tiles of TILE: a remainder of 2 or 3 is padded, one of 1 is
+    cheaper by itself.
+    """
     return columns - (1 if columns % TILE == 1 else 0)
 
 
 @default_part
 def product(network: AnyNetwork, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
-    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k; `shape` is how many (i, k, j)."""
+    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k; `shape` is how many (i, k,
+    j).
+    """
     rows, terms, columns = shape
     for row in range(0, rows, TILE):
         above = part_from(left, row, 0)
@@ -97,7 +103,9 @@ def product(network: AnyNetwork, goal: Matrix, left: Matrix, right: Matrix, star
 
 @default_part
 def outer(network: AnyNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
-    """The gradients sum_k left[i, k] right[k, j] of the weights, or biases, at [i, j] of `goal`, handed to `finish_tile` tile by tile."""
+    """The gradients sum_k left[i, k] right[k, j] of the weights, or biases, at [i, j] of `goal`, handed to
+    `finish_tile` tile by tile.
+    """
     rows, terms, columns = shape
     tile, zeros = Matrix(network.tile, 0, TILE * WIDTH, WIDTH), Matrix(network.zeros, 0, 0, 0)
     for row in range(0, rows, TILE):
@@ -119,7 +127,9 @@ def cells_of(layer: Layer, units: tuple[int, int], count: int) -> Cells:
 
 
 def activate(network: AnyNetwork, cells: Cells, index: int) -> None:
-    """A = phi(Z) of hidden layer number `index`, in the place of Z; phi'(Z) beside it where slopes need the sums."""
+    """A = phi(Z) of hidden layer number `index`, in the place of Z; phi'(Z) beside it where slopes need the
+    sums.
+    """
     for row in range(cells.rows):
         for column in range(cells.columns):
             place = cells.offset + row * cells.step + column * WIDTH
@@ -144,7 +154,9 @@ def apply_slope(network: AnyNetwork, cells: Cells, index: int) -> None:
 
 
 def inputs_of(network: AnyNetwork, layer: Layer, index: int, samples: Matrix) -> Matrix:
-    """A[input, sample] that layer number `index` works on: the samples, or the activations of the layer below."""
+    """A[input, sample] that layer number `index` works on: the samples, or the activations of the layer
+    below.
+    """
     return samples if index == 0 else matrix_at(network.activations, layer.source)
 
 
@@ -160,7 +172,9 @@ def forward(network: AnyNetwork, weights: Memory, samples: Matrix, count: int) -
 
 
 def input_deltas(network: AnyNetwork, weights: Memory, index: int, count: int) -> None:
-    """D = (W' D_above) * phi'(Z) of the layer below number `index`, BAND units at a time, so that they are still in the nearest cache."""
+    """D = (W' D_above) * phi'(Z) of the layer below number `index`, BAND units at a time, so that they are
+    still in the nearest cache.
+    """
     layer, below = layer_at(network, index), layer_at(network, index - 1)
     goal, deltas = matrix_at(network.deltas, layer.source), matrix_at(network.deltas, layer.result)
     W, zeros = transposed(matrix_at(weights, layer.weights)), Matrix(network.zeros, 0, 0, 0)
@@ -184,7 +198,9 @@ def weight_gradients(network: AnyNetwork, task: GradientTask, layer: Layer, inpu
 
 
 def backward(network: AnyNetwork, weights: Memory, task: GradientTask, samples: Matrix) -> None:
-    """From the outputs' deltas to every gradient, from the last layer to the first; deltas are handed down before weights move."""
+    """From the outputs' deltas to every gradient, from the last layer to the first; deltas are handed down
+    before weights move.
+    """
     for index in range(layer_count(network) - 1, -1, -1):
         layer = layer_at(network, index)
         if index > 0:

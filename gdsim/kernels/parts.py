@@ -1,4 +1,6 @@
-"""The parts of training and evaluation that `cpu` chooses for a structure, and the readers of the job that a kernel works on."""
+"""The parts of training and evaluation that `cpu` chooses for a structure, and the readers of the job that a
+kernel works on.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -53,7 +55,9 @@ def schedule_numbers(h: Hyperparameters) -> Hyperparameters:
 
 @part
 def penalized(g: Lane, w: Lane, step: StepInputs) -> Lane:
-    """g + l2 w + l1 sign(w), a weight's gradient with the penalty's share; g itself where no run has a penalty."""
+    """g + l2 w + l1 sign(w), a weight's gradient with the penalty's share; g itself where no run has a
+    penalty.
+    """
     ...
 
 
@@ -71,13 +75,17 @@ def draw(sampler: Sampler, key: OrderKey | Lanes, start: Lane, step: Lane, eleme
 
 @part
 def any_tile(shape: tuple[int, int], terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
-    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], for a tile of `shape`: (rows, lanes side by side)."""
+    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], for a tile of `shape`: (rows, lanes side by
+    side).
+    """
     ...
 
 
 @part
 def finish_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
-    """Uses a tile (rows, lanes side by side) of finished gradients, of which `numbers` of a row count, of the weights or biases at `goal`."""
+    """Uses a tile (rows, lanes side by side) of finished gradients, of which `numbers` of a row count, of the
+    weights or biases at `goal`.
+    """
     ...
 
 
@@ -99,7 +107,8 @@ def evaluate_pack(model: Workspace, weights: Memory, sampler: Sampler, scores: S
     ...
 
 
-# The members of the job whose table a kernel was given, made for its shape by `lanes.memory.readers_of`. Of a training job:
+# The members of the job whose table a kernel was given, made for its shape by `lanes.memory.readers_of`. Of a
+# training job:
 job_pack: Callable[[Address], Pack] = part("job_pack")  # the runs in the lanes
 job_lanes: Callable[[Address], LaneTable] = part("job_lanes")  # which runs they are
 job_snapshots: Callable[[Address], Snapshots] = part("job_snapshots")  # points that wait for evaluation

@@ -1,4 +1,6 @@
-"""The penalty on weights, l1 sum |w| + l2/2 sum w^2, in a gradient and in a loss: rounded in one way in every engine."""
+"""The penalty on weights, l1 sum |w| + l2/2 sum w^2, in a gradient and in a loss: rounded in one way in every
+engine.
+"""
 
 from gdsim.kernels.state import StepInputs
 from gdsim.lanes.operations import absolute, fma_lanes, sign

@@ -1,6 +1,7 @@
 """What is recorded at checkpoints: one table of curves, of which each run has a row of values.
 
-A new curve is a function and a row here, and a row in `gdsim.variables`; one that is asked for, a field of `gd.Record`.
+A new curve is a function and a row here, and a row in `gdsim.variables`; one that is asked for, a field of
+`gd.Record`.
 """
 
 import collections
@@ -29,7 +30,9 @@ def gradient_norm_at(table: Address, snaps: Snapshots, place: int) -> float:
 
 
 def parameter_norm_at(table: Address, snaps: Snapshots, place: int) -> float:
-    """The Euclidean norm of the reported parameters, biases included: squares are added in float64, in their order."""
+    """The Euclidean norm of the reported parameters, biases included: squares are added in float64, in their
+    order.
+    """
     places, total = job_spec(table).places, 0.0
     for p in range(len(places)):
         w = np.float64(snaps.weights[places[p] * WIDTH + place])
@@ -76,7 +79,9 @@ Curves = collections.namedtuple("Curves", RECORDERS)  # [run, checkpoint] each; 
 
 
 def _recording() -> Any:
-    """`record_curves(table, snaps, place, at)`: writes the values of a snapshot at place `at` of the curves that are kept."""
+    """`record_curves(table, snaps, place, at)`: writes the values of a snapshot at place `at` of the curves
+    that are kept.
+    """
     lines = ["def record_curves(table, snaps, place, at):", "    curves = job_runs(table).curves"]
     for name in RECORDERS:
         lines += [f"    if len(curves.{name}) > 0:", f"        curves.{name}[at] = {name}_at(table, snaps, place)"]

@@ -38,7 +38,9 @@ from gdsim.problems.parts import BIASES, correct, outputs
 
 
 def update_tile(network: SingleRunNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
-    """Uses a tile of gradients, of which `numbers` of a row count: updates their weights, or keeps them until all blocks of the batch are in."""
+    """Uses a tile of gradients, of which `numbers` of a row count: updates their weights, or keeps them until
+    all blocks of the batch are in.
+    """
     if task.action != UPDATE:
         keep_tile(network, task, goal, shape, numbers, is_weight)
         return
@@ -61,7 +63,9 @@ def stats_so_far(network: SingleRunNetwork) -> StepStats:
 
 
 def update_lanes(task: GradientTask, stats: StepStats, place: Offset, g: Lane, is_weight: bool, counts: Mask) -> StepStats:
-    """Updates neighbouring weights from their gradients, and the statistics of the step; the padding, which does not count, stays zero."""
+    """Updates neighbouring weights from their gradients, and the statistics of the step; the padding, which
+    does not count, stays zero.
+    """
     old, new = updated(task.pack, task.step, place, g, is_weight)
     new = where(counts, new[0], splat(ZERO, WIDTH)), new[1]
     store_weight(task.pack, place, new)
@@ -100,7 +104,8 @@ def take_targets(network: SingleRunNetwork, sampler: Sampler, source: Matrix, co
 
 
 def block_loss(network: SingleRunNetwork, sampler: Sampler, source: Matrix, valid: tuple[int, Lane], share: Lane) -> Lane:
-    """The sum of the losses of a block's samples, in order; the deltas of the outputs are left in the buffer, times `share`.
+    """The sum of the losses of a block's samples, in order; the deltas of the outputs are left in the buffer,
+    times `share`.
 
     `valid` is (samples in the block, how many of them count).
     """
@@ -121,7 +126,9 @@ def key_of(sampler: Sampler, pack: Pack) -> OrderKey | Lanes:
 
 
 def drawn_samples(network: SingleRunNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, block: tuple[int, int]) -> Matrix:
-    """Where a block's samples lie: in their table, or, where a run draws its own, one behind the other among the activations."""
+    """Where a block's samples lie: in their table, or, where a run draws its own, one behind the other among
+    the activations.
+    """
     first, count = block
     if IN_PLACE:
         return samples_at(network, sampler, first, count)

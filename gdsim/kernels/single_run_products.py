@@ -19,7 +19,8 @@ from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import add_rows, broadcast_row, gather_columns, load_row, load_tile, outer_fma, repeat, store_row, store_tile
 from gdsim.lanes.types import Memory
 
-# Rows of a tile by the bytes of a register: their sums, two rows of lanes and a spread number fit the processor's registers.
+# Rows of a tile by the bytes of a register: their sums, two rows of lanes and a spread number fit the
+# processor's registers.
 TILE_HEIGHTS = {64: 8, 32: 6, 16: 6}
 TALLEST, WIDEST = max(TILE_HEIGHTS.values()), 2  # of a tile, in numbers and in lanes
 LAYER_COLUMNS = 11
@@ -49,7 +50,9 @@ def vectors_of(numbers: int) -> int:
 
 
 def product_tile(terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
-    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], term by term, of ROWS rows i and COLUMNS lanes of columns j."""
+    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], term by term, of ROWS rows i and COLUMNS lanes
+    of columns j.
+    """
     tile = load_tile(start.array, start.offset, start.row_step, WIDTH, ROWS, COLUMNS, WIDTH)
     a, b = left.offset, right.offset
     for _ in range(terms):
@@ -63,7 +66,9 @@ def product_tile(terms: int, left: Matrix, right: Matrix, start: Matrix, goal: M
 
 @functools.cache
 def tiles_of(height: int, lanes: int) -> ScopedPart:
-    """`any_tile(shape, ...)`: the tile of (rows, lanes side by side), one of the shapes that tiles of at most so many rows have."""
+    """`any_tile(shape, ...)`: the tile of (rows, lanes side by side), one of the shapes that tiles of at most
+    so many rows have.
+    """
     shapes = [(rows, columns) for columns in range(WIDEST, 0, -1) for rows in (height, 4, 2, 1)]
     arguments = "terms, left, right, start, goal"
     cases = [f"rows == {r} and columns == {c}:\n        tile_{r}x{c}({arguments})" for r, c in shapes]
@@ -73,7 +78,9 @@ def tiles_of(height: int, lanes: int) -> ScopedPart:
 
 
 def height_of(rows: int) -> int:
-    """The height of the next tile where so many rows are left; 8 and 9 of them are two tiles of 4 rather than of 6 and 2."""
+    """The height of the next tile where so many rows are left; 8 and 9 of them are two tiles of 4 rather than
+    of 6 and 2.
+    """
     if rows >= TILE_HEIGHT and not (TILE_HEIGHT == 6 and (rows == 8 or rows == 9)):
         return TILE_HEIGHT
     return 4 if rows >= 4 else 2 if rows >= 2 else 1
@@ -81,10 +88,11 @@ def height_of(rows: int) -> int:
 
 @noinline
 def row_major(room: tuple[Memory, Memory], source: Matrix, sizes: tuple[int, int]) -> Matrix:
-    """A matrix (rows, columns) whose rows are neighbours in memory, copied in row-major order: its columns are neighbours then.
+    """A matrix (rows, columns) whose rows are neighbours in memory, copied in row-major order: its columns
+    are neighbours then.
 
-    `room` is (memory for it, 0, 1, 2, ...). From one row to the next are whole lanes, not a power of two of them where they are
-    many.
+    `room` is (memory for it, 0, 1, 2, ...). From one row to the next are whole lanes, not a power of two of
+    them where they are many.
     """
     (copy, lane_index), (rows, columns) = room, sizes
     vectors = vectors_of(columns)
@@ -121,7 +129,9 @@ def in_tiles(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tu
 
 
 def product(network: SingleRunNetwork, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
-    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k; `shape` is how many (i, k, j)."""
+    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k; `shape` is how many (i, k,
+    j).
+    """
     rows, terms, columns = shape
     if goal.column_step != 1:
         goal, start, left, right = transposed(goal), transposed(start), transposed(right), transposed(left)
@@ -154,7 +164,9 @@ def gradients_in_tiles(
 
 
 def outer(network: SingleRunNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
-    """The gradients sum_k left[i, k] right[k, j] of the weights, or biases, at [i, j] of `goal`, handed to `finish_tile` tile by tile."""
+    """The gradients sum_k left[i, k] right[k, j] of the weights, or biases, at [i, j] of `goal`, handed to
+    `finish_tile` tile by tile.
+    """
     rows, terms, columns = shape
     if goal.column_step != 1:
         goal, left, right = transposed(goal), transposed(right), transposed(left)
@@ -167,7 +179,8 @@ def outer(network: SingleRunNetwork, task: GradientTask, goal: Matrix, left: Mat
 def bias_gradients(network: SingleRunNetwork, task: GradientTask, layer: Layer) -> None:
     """The gradients of a layer's biases, handed to `finish_tile`: each the sum of its deltas, in order.
 
-    Of the last layer the deltas of a unit are neighbours, and not those of a sample: few units are not worth a copy.
+    Of the last layer the deltas of a unit are neighbours, and not those of a sample: few units are not worth
+    a copy.
     """
     deltas, goal = matrix_at(network.deltas, layer.result), transposed(matrix_at(network.gradients, layer.biases))
     if deltas.row_step == 1:

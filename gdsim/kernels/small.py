@@ -1,7 +1,8 @@
-"""A step of a small network, written out unit by unit: what a sample needs stays in registers, and no tile is padded.
+"""A step of a small network, written out unit by unit: what a sample needs stays in registers, and no tile is
+padded.
 
-The sums are those of `network`, term by term. It is made for the widths of one network; a network of more than
-`MOST_PARAMETERS` gains nothing, and takes long to compile.
+The sums are those of `network`, term by term. It is made for the widths of one network; a network of more
+than `MOST_PARAMETERS` gains nothing, and takes long to compile.
 """
 
 import functools
@@ -81,7 +82,9 @@ def units_backward(index: int, inputs: int, units: int, biases: bool) -> list[st
 
 
 def in_order_of_tiles(inputs: int, units: int, biases: bool) -> list[tuple[int, int]]:
-    """(unit, column) of a layer's weights, and then its biases, in the order in which `network.weight_gradients` uses their gradients."""
+    """(unit, column) of a layer's weights, and then its biases, in the order in which
+    `network.weight_gradients` uses their gradients.
+    """
     tiles = itertools.product(range(0, units, TILE), range(0, inputs, TILE))
     weights = [(u, i) for first, column in tiles for u in range(first, min(first + TILE, units)) for i in range(column, min(column + TILE, inputs))]
     return weights + [(u, inputs) for u in range(units if biases else 0)]
@@ -89,7 +92,9 @@ def in_order_of_tiles(inputs: int, units: int, biases: bool) -> list[tuple[int, 
 
 @functools.cache
 def learn_of(layers: tuple[tuple[int, int, int, int], ...], biases: bool) -> Any:
-    """`supervised.learn_from_batch` of a network with layers (inputs, units, place of the weights, pitch of their rows), for batches of one block."""
+    """`supervised.learn_from_batch` of a network with layers (inputs, units, place of the weights, pitch of
+    their rows), for batches of one block.
+    """
     last, places = len(layers) - 1, {}
     for index, (inputs, units, first, pitch) in enumerate(layers):
         for u, i in in_order_of_tiles(inputs, units, biases):

@@ -57,7 +57,8 @@ def label(snaps: Snapshots, run: int, lane: int, step: Step, use: int, checkpoin
 def take_snapshot(table: Address, lane: int, use: int, reason: int) -> None:
     """Queues the reported parameters of a lane's run for evaluation.
 
-    `use` says what for, `reason` why the run has ended, if it has. A full pack of snapshots is evaluated by the caller.
+    `use` says what for, `reason` why the run has ended, if it has. A full pack of snapshots is evaluated by
+    the caller.
     """
     pack, lanes, snapshots, reported, runs, spec = (
         job_pack(table),
@@ -138,7 +139,9 @@ def evaluate_validation(table: Address, snaps: Snapshots) -> None:
 
 
 def apply_scores(table: Address, snaps: Snapshots, place: int) -> None:
-    """Records a snapshot's scores and lets the stops look; ends its run if one of them does, or if it diverged."""
+    """Records a snapshot's scores and lets the stops look; ends its run if one of them does, or if it
+    diverged.
+    """
     lanes, scores, validation_scores, runs, spec = job_lanes(table), job_scores(table), job_validation_scores(table), job_runs(table), job_spec(table)
     run, step, use = snaps.run[place], snaps.step[place], snaps.use[place]
     loss = scores.loss[place]

@@ -63,7 +63,8 @@ class StepStats(NamedTuple):
 class Sampler(NamedTuple):
     """A data set and how steps draw from it.
 
-    `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `count` rows, `columns` in use.
+    `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `count` rows, `columns` in
+    use.
     """
 
     matrix: Memory
@@ -166,7 +167,8 @@ class Runs(NamedTuple):
     progress: Memory  # int64 [4]: see below
 
 
-# Places in `Runs.progress`: the next run, runs evaluated at their start, steps of the pack, of lanes with a run.
+# Places in `Runs.progress`: the next run, runs evaluated at their start, steps of the pack, of lanes with a
+# run.
 NEXT, EVALUATED, PACK_STEPS, LANE_STEPS = 0, 1, 2, 3
 
 

@@ -1,5 +1,5 @@
-"""One step of every lane, whatever the problem: its numbers, the update of one weight, and what is looked at on
-the way.
+"""One step of every lane, whatever the problem: its numbers, the update of one weight, and what is looked at
+on the way.
 """
 
 from gdsim.kernels.parts import (
@@ -45,7 +45,9 @@ def begin_step(pack: Pack) -> tuple[StepInputs, Lanes]:
 
 
 def with_whole_gradient(step: StepInputs, norm: Lane, loss: Lane) -> StepInputs:
-    """The numbers of a step once its whole gradient is known: its length, and the loss of the batch where it was taken."""
+    """The numbers of a step once its whole gradient is known: its length, and the loss of the batch where it
+    was taken.
+    """
     return StepInputs(with_gradient(step.rule, norm, loss), step.l1, step.l2)
 
 
@@ -102,7 +104,9 @@ def update_weight(pack: Pack, step: StepInputs, stats: StepStats, place: Offset,
 
 
 def flag_loss(monitor: Monitor, at: Offset, loss: Lane, ends: Mask) -> None:
-    """Flags the lanes from `at` that the loss of a step ends before its update: beyond its bound, at its target, or else at a small gradient."""
+    """Flags the lanes from `at` that the loss of a step ends before its update: beyond its bound, at its
+    target, or else at a small gradient.
+    """
     flags = load(monitor.flags, at, WIDTH)
     none = flags * 0
     beyond, reached = ~(loss <= load(monitor.loss_bound, at, WIDTH)), loss <= load(monitor.target, at, WIDTH)
@@ -111,7 +115,9 @@ def flag_loss(monitor: Monitor, at: Offset, loss: Lane, ends: Mask) -> None:
 
 
 def flag_update(monitor: Monitor, at: Offset, largest: Lane, ends: Mask) -> None:
-    """Flags the lanes from `at` that a step's update ends: a weight beyond its bound, or else hardly any movement."""
+    """Flags the lanes from `at` that a step's update ends: a weight beyond its bound, or else hardly any
+    movement.
+    """
     flags = load(monitor.flags, at, WIDTH)
     beyond = largest > load(monitor.weight_bound, at, WIDTH)
     store(monitor.flags, at, where(ends, where(beyond, flags * 0 + WEIGHTS_BEYOND_BOUND, flags * 0 + STEPS_SMALL), flags))
@@ -149,7 +155,9 @@ def end_step(pack: Pack, carry: Lanes, stats: StepStats) -> bool:
 
 
 def count_small_steps(monitor: Monitor, at: Offset, stats: StepStats, small_steps: Lane) -> tuple[Mask, Lane]:
-    """(whether the weights have hardly moved for long enough, for how many steps): |step| <= tolerance (1 + |w|), `times` in a row."""
+    """(whether the weights have hardly moved for long enough, for how many steps): |step| <= tolerance (1 +
+    |w|), `times` in a row.
+    """
     tolerance = load(monitor.step_tolerance, at, WIDTH)
     reach = tolerance * (1.0 + sqrt(stats.weight_squares))
     small = (stats.step_squares <= reach * reach) & (tolerance >= 0.0)

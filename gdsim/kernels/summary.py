@@ -1,8 +1,10 @@
-"""Counting values: histograms, exact sums and extremes of a table of numbers, in integers alone, so that any order gives the same.
+"""Counting values: histograms, exact sums and extremes of a table of numbers, in integers alone, so that any
+order gives the same.
 
-A double's 64 bits, with those of negative numbers turned over, are integers in the order of the numbers; their first 15 bits
-are the bins of a histogram of eight bins per factor of two. The sums keep a number's 53 bits apart by its exponent: as a high
-and a low part, and the products of these, each in sums that 2^31 numbers cannot overflow.
+A double's 64 bits, with those of negative numbers turned over, are integers in the order of the numbers;
+their first 15 bits are the bins of a histogram of eight bins per factor of two. The sums keep a number's 53
+bits apart by its exponent: as a high and a low part, and the products of these, each in sums that 2^31
+numbers cannot overflow.
 """
 
 import numpy as np
@@ -19,10 +21,11 @@ PART_BITS, PART, WORD_BITS, WORD = 26, 2**26 - 1, 32, 2**32 - 1
 
 
 def add_values(bits: np.ndarray, cell: np.ndarray, start: np.ndarray, histogram: np.ndarray, sums: np.ndarray, extremes: np.ndarray) -> None:
-    """Adds rows of doubles, given as their bits[row, place], to the tables of their cells; NaN counts nowhere.
+    """Adds rows of doubles, given as their bits[row, place], to the tables of their cells; NaN counts
+    nowhere.
 
-    `histogram[cell, place, bin]` and `sums[cell, place, exponent, ...]` grow; `extremes[cell, place, ...]` are the lowest and the
-    highest value as ordered integers, each with the lowest start that attains it.
+    `histogram[cell, place, bin]` and `sums[cell, place, exponent, ...]` grow; `extremes[cell, place, ...]`
+    are the lowest and the highest value as ordered integers, each with the lowest start that attains it.
     """
     for row in range(bits.shape[0]):
         c = cell[row]

@@ -37,7 +37,9 @@ UPDATE, WRITE, ADD = 0, 1, 2
 
 
 def update_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
-    """Uses a tile of gradients: updates the weights at the places of `goal`, or biases, or keeps the sums until all blocks of the batch are in."""
+    """Uses a tile of gradients: updates the weights at the places of `goal`, or biases, or keeps the sums
+    until all blocks of the batch are in.
+    """
     if task.action != UPDATE:
         keep_tile(network, task, goal, shape, numbers, is_weight)
         return
@@ -95,7 +97,9 @@ def perturb(network: Network, pack: Pack, step: StepInputs) -> None:
 
 
 def restore_weights(network: Network, pack: Pack, step: StepInputs) -> None:
-    """Puts every weight back where it was before `perturb`; the gradient that was left has the penalty's share uphill."""
+    """Puts every weight back where it was before `perturb`; the gradient that was left has the penalty's
+    share uphill.
+    """
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
         for unit in range(layer.units):
@@ -115,7 +119,9 @@ def penalize_loss(network: Network, pack: Pack, step: StepInputs) -> None:
 
 
 def sample_at(network: AnyNetwork, sampler: Sampler, number: int) -> Sample:
-    """The place of one sample of the block; its targets lie behind its features, its weight, if it has one, behind them."""
+    """The place of one sample of the block; its targets lie behind its features, its weight, if it has one,
+    behind them.
+    """
     layer = layer_at(network, layer_count(network) - 1)
     pitch = network.pitch
     return Sample(
@@ -125,7 +131,9 @@ def sample_at(network: AnyNetwork, sampler: Sampler, number: int) -> Sample:
 
 
 def shared_loss(sample: Sample, counts: Mask, share: Lane) -> Lane:
-    """A sample's loss in the lanes where it counts; the deltas of its outputs are left in the buffer, times `share`."""
+    """A sample's loss in the lanes where it counts; the deltas of its outputs are left in the buffer, times
+    `share`.
+    """
     zero = splat(ZERO, WIDTH)
     loss, weight = sample_loss(sample), zero
     if WEIGHTED:
@@ -142,7 +150,8 @@ def shared_loss(sample: Sample, counts: Mask, share: Lane) -> Lane:
 
 @default_part
 def block_loss(network: AnyNetwork, sampler: Sampler, inputs: Matrix, valid: tuple[int, Lane], share: Lane) -> Lane:
-    """The sum of the losses of a block's samples; the deltas of the outputs are left in the buffer, times `share`.
+    """The sum of the losses of a block's samples; the deltas of the outputs are left in the buffer, times
+    `share`.
 
     `valid` is (samples in the block, how many of them count in each lane).
     """
@@ -155,14 +164,17 @@ def block_loss(network: AnyNetwork, sampler: Sampler, inputs: Matrix, valid: tup
 
 @default_part
 def drawn_samples(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, block: tuple[int, int]) -> Matrix:
-    """The inputs of a block (first, count) of a step's batch, which every run of a pack draws for itself; it needs no `key`."""
+    """The inputs of a block (first, count) of a step's batch, which every run of a pack draws for itself; it
+    needs no `key`.
+    """
     fill(network, sampler, load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH), block)
     return matrix_at(network.activations, layer_at(network, 0).source)
 
 
 @default_part
 def learn_from_batch(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, step: StepInputs, looks: bool) -> bool:
-    """Whether the loss of the step's batch ends a run, where it is looked at; if not, its gradients have been used, or left where it has several blocks.
+    """Whether the loss of the step's batch ends a run, where it is looked at; if not, its gradients have been
+    used, or left where it has several blocks.
 
     The loss is known before the last block's gradients are made: where it ends a run, no weight has moved.
     """
@@ -190,7 +202,9 @@ def learn_from_batch(network: AnyNetwork, pack: Pack, sampler: Sampler, key: Ord
 
 @default_part
 def note_loss(network: AnyNetwork, pack: Pack, total: Lane, samples: Lane) -> None:
-    """Adds a batch, the sum of its losses and the penalty at the weights before its step, to those of its epoch."""
+    """Adds a batch, the sum of its losses and the penalty at the weights before its step, to those of its
+    epoch.
+    """
     monitor, h = pack.monitor, hyperparameters_of(pack)
     if HAS_PENALTY:
         l1, l2 = h.penalty_l1, h.penalty_l2
@@ -232,7 +246,9 @@ def correct_answers(network: AnyNetwork, sampler: Sampler, count: int) -> Lane:
 
 
 class Sizes(NamedTuple):
-    """Of the weights the sums of their squares and magnitudes, of the gradient its squares' sum and its largest component."""
+    """Of the weights the sums of their squares and magnitudes, of the gradient its squares' sum and its
+    largest component.
+    """
 
     squares: Lane
     magnitudes: Lane
@@ -266,7 +282,9 @@ def penalty_and_norm(network: AnyNetwork, weights: Memory, penalty: tuple[Lane, 
 
 @default_part
 def store_scores(network: AnyNetwork, weights: Memory, scores: Scores, means: tuple[Lane, Lane], with_gradient: bool) -> None:
-    """Fills scores from the means of (loss, right answers) over the samples, with the penalties, and from the gradient that was left."""
+    """Fills scores from the means of (loss, right answers) over the samples, with the penalties, and from the
+    gradient that was left.
+    """
     loss, accuracy = means
     l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
     sizes = penalty_and_norm(network, weights, (l1, l2), with_gradient)

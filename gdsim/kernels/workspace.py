@@ -1,4 +1,6 @@
-"""A thread's working memory, where matrices lie in it, and what is done with the gradients that are made there."""
+"""A thread's working memory, where matrices lie in it, and what is done with the gradients that are made
+there.
+"""
 
 from typing import Any, NamedTuple, TypeAlias
 
@@ -6,7 +8,9 @@ from gdsim.lanes.types import Memory, Offset
 
 
 class Place(NamedTuple):
-    """Where a matrix lies in any array: element [row, column] at `offset + row * row_step + column * column_step`, in numbers."""
+    """Where a matrix lies in any array: element [row, column] at `offset + row * row_step + column *
+    column_step`, in numbers.
+    """
 
     offset: int
     row_step: int
@@ -14,7 +18,9 @@ class Place(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """A matrix of an array: element [row, column] at `offset + row * row_step + column * column_step`, in numbers."""
+    """A matrix of an array: element [row, column] at `offset + row * row_step + column * column_step`, in
+    numbers.
+    """
 
     array: Memory
     offset: int
@@ -97,7 +103,9 @@ AnyNetwork: TypeAlias = Network | SingleRunNetwork
 
 
 class NetworkSpace(NamedTuple):
-    """A thread's working memory for a network, seen in two ways: samples lie as close as a step's batch or an evaluation's block allows."""
+    """A thread's working memory for a network, seen in two ways: samples lie as close as a step's batch or an
+    evaluation's block allows.
+    """
 
     step: AnyNetwork
     whole: AnyNetwork

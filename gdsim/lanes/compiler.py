@@ -1,8 +1,10 @@
-"""From plain functions to machine code: `bind` puts chosen parts into a template, and a cache on disk keeps the result.
+"""From plain functions to machine code: `bind` puts chosen parts into a template, and a cache on disk keeps
+the result.
 
-A template is an ordinary Python function some of whose global names (`update`, `rate`, `WIDTH`, ...) are parts, declared in
-a room's `parts`. Binding replaces them, in the template and in every function it reaches, and compiles the whole for one
-signature. The name of the result in the cache is a hash of everything that decides its machine code, so that no edit is missed.
+A template is an ordinary Python function some of whose global names (`update`, `rate`, `WIDTH`, ...) are
+parts, declared in a room's `parts`. Binding replaces them, in the template and in every function it reaches,
+and compiles the whole for one signature. The name of the result in the cache is a hash of everything that
+decides its machine code, so that no edit is missed.
 """
 
 import builtins
@@ -35,7 +37,9 @@ NOINLINE: set[Any] = set()
 
 
 def noinline(function: Function) -> Any:
-    """Marks a function that kernels call from several places: it need not go inline. All others go where they are called."""
+    """Marks a function that kernels call from several places: it need not go inline. All others go where they
+    are called.
+    """
     NOINLINE.add(function)
     return function
 
@@ -78,7 +82,9 @@ class Reference(NamedTuple):
 
 
 def references(function: Function, parts: Mapping[str, Any]) -> Iterator[Reference]:
-    """The global names that a function uses. A global of its module is a part by its declaration; a name that none has, by being given."""
+    """The global names that a function uses. A global of its module is a part by its declaration; a name that
+    none has, by being given.
+    """
     space = function.__globals__
     for name in global_names(function.__code__):
         own = space.get(name, UNSET)
@@ -90,7 +96,9 @@ def references(function: Function, parts: Mapping[str, Any]) -> Iterator[Referen
 
 
 class ScopedPart(NamedTuple):
-    """A part that brings its own parts: below it no others are seen, so that kernels which differ elsewhere share it."""
+    """A part that brings its own parts: below it no others are seen, so that kernels which differ elsewhere
+    share it.
+    """
 
     function: Any
     parts: tuple[tuple[str, Any], ...]
@@ -98,12 +106,16 @@ class ScopedPart(NamedTuple):
 
 @functools.cache
 def _mapping(parts: tuple[tuple[str, Any], ...], kinds: tuple[type, ...]) -> Mapping[str, Any]:
-    """The parts of a scoped one by their names; the same object for the same parts, of the same types: 0 of float32 equals that of float64."""
+    """The parts of a scoped one by their names; the same object for the same parts, of the same types: 0 of
+    float32 equals that of float64.
+    """
     return dict(parts)
 
 
 def below(value: Any, parts: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]] | None:
-    """(the function that a kernel compiles where it names `value`, the parts that hold in it), or None for other values."""
+    """(the function that a kernel compiles where it names `value`, the parts that hold in it), or None for
+    other values.
+    """
     if isinstance(value, ScopedPart):
         return value.function, _mapping(value.parts, tuple(type(v) for _, v in value.parts))
     body = body_of(value)
@@ -111,7 +123,9 @@ def below(value: Any, parts: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]
 
 
 def reached_with_parts(template: Function, parts: Mapping[str, Any]) -> list[tuple[Any, Mapping[str, Any]]]:
-    """The template and every function that it reaches, in the order of the first mention, with the parts that hold in each."""
+    """The template and every function that it reaches, in the order of the first mention, with the parts that
+    hold in each.
+    """
     found, waiting = [], [(template, parts)]
     seen: set[tuple[Any, int]] = set()
     while waiting:
@@ -129,7 +143,9 @@ def reached(template: Function, parts: Mapping[str, Any]) -> list[Any]:
 
 
 def code_text(code: types.CodeType) -> str:
-    """What tells two functions of one name in one file apart: where it begins, its instructions and constants."""
+    """What tells two functions of one name in one file apart: where it begins, its instructions and
+    constants.
+    """
     constants = [code_text(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
     return f"{code.co_firstlineno} {code.co_code.hex()} {constants} {code.co_names}"
 
@@ -157,20 +173,26 @@ def _target() -> tuple[Any, ...]:
 
 @functools.cache
 def vector_bytes() -> int:
-    """The bytes of the widest vector registers that code is made for; of the widest that there are where the features do not say."""
+    """The bytes of the widest vector registers that code is made for; of the widest that there are where the
+    features do not say.
+    """
     features = set(str(_target()[2]).split(","))
     return next((size for name, size in VECTOR_BYTES.items() if name in features), 64)
 
 
 @functools.cache
 def machine() -> str:
-    """What machine code depends on besides its source: gdsim's kernel sources, Python, the compiler and the processor."""
+    """What machine code depends on besides its source: gdsim's kernel sources, Python, the compiler and the
+    processor.
+    """
     versions = [sys.version, platform.machine(), version("numba"), version("llvmlite"), version("numpy")]
     return "\n".join([gdsim_sources(), *versions, repr(_target())])
 
 
 def digest_of(function: Function, parts: Mapping[str, Any]) -> str:
-    """A hash of all that decides what a function with these parts does: every function and constant that it reaches."""
+    """A hash of all that decides what a function with these parts does: every function and constant that it
+    reaches.
+    """
     functions = reached_with_parts(function, parts)
     own = str(pathlib.Path(__file__).parent.parent)
     foreign = [(f, p) for f, p in functions if not f.__code__.co_filename.startswith(own)]
@@ -226,8 +248,9 @@ _linked: dict[tuple[str, str], Any] = {}
 def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any:
     """The template with every name that it reaches replaced by a function that `compiler` has taken.
 
-    Functions below the entry are shared by all kernels of the process in which they are the same. All names carry a hash
-    of what they stand for: Numba's linker keeps the first of two functions of one name. Raises TypeError as `check_parts` does.
+    Functions below the entry are shared by all kernels of the process in which they are the same. All names
+    carry a hash of what they stand for: Numba's linker keeps the first of two functions of one name. Raises
+    TypeError as `check_parts` does.
     """
 
     def take(function: Function, parts: Mapping[str, Any]) -> Any:
@@ -271,10 +294,11 @@ def check_compiler() -> None:
 
 
 def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: str | None = None) -> Any:
-    """The template with its parts in place, compiled for one signature; `title` is what `announcing` tells where it must be compiled.
+    """The template with its parts in place, compiled for one signature; `title` is what `announcing` tells
+    where it must be compiled.
 
-    The same kernel is made once per process, and taken from the cache on disk where an earlier process left it. Raises
-    TypeError for a part that is missing, and for a given name that no room has declared as a part.
+    The same kernel is made once per process, and taken from the cache on disk where an earlier process left
+    it. Raises TypeError for a part that is missing, and for a given name that no room has declared as a part.
     """
     from gdsim.lanes import cpu
 
@@ -345,10 +369,12 @@ def cache_folder() -> pathlib.Path | None:
 
 
 class DiskCache:
-    """One kernel's file: a checksum, then Numba's compiled result. It plays the part of Numba's own cache of a function.
+    """One kernel's file: a checksum, then Numba's compiled result. It plays the part of Numba's own cache of
+    a function.
 
-    Numba's index lets two processes exchange entries and loads damaged ones. Here one key is one file, written under
-    another name and renamed, and nothing is unpickled before its checksum is right; what is not right is made again.
+    Numba's index lets two processes exchange entries and loads damaged ones. Here one key is one file,
+    written under another name and renamed, and nothing is unpickled before its checksum is right; what is not
+    right is made again.
     """
 
     def __init__(self, digest: str) -> None:
@@ -377,7 +403,9 @@ class DiskCache:
         return result
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Writes the compiled result, whole or not at all; a full or read-only disk costs the cache, not the run."""
+        """Writes the compiled result, whole or not at all; a full or read-only disk costs the cache, not the
+        run.
+        """
         from numba.core.serialize import dumps
 
         if self.path is None or result.library.has_dynamic_globals:
@@ -394,7 +422,9 @@ class DiskCache:
                 raise
 
     def _head(self, payload: bytes) -> bytes:
-        """What a file begins with: its checksum holds the kernel's name, so that no kernel is taken for another."""
+        """What a file begins with: its checksum holds the kernel's name, so that no kernel is taken for
+        another.
+        """
         assert self.path is not None
         return MAGIC + hashlib.sha256(self.path.stem.encode() + payload).digest()
 

@@ -1,8 +1,9 @@
 # pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false, reportMissingImports=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportIncompatibleMethodOverride=false
-"""Lanes on CUDA, where a lane is one thread's number: the same operations from the same rules, compiled to PTX.
+"""Lanes on CUDA, where a lane is one thread's number: the same operations from the same rules, compiled to
+PTX.
 
-NVIDIA's compiler contracts a * b + c unless told otherwise, so every arithmetic instruction is libdevice's rounded one.
-This is the one module that imports `numba.cuda`; PTX compiles without a GPU.
+NVIDIA's compiler contracts a * b + c unless told otherwise, so every arithmetic instruction is libdevice's
+rounded one. This is the one module that imports `numba.cuda`; PTX compiles without a GPU.
 """
 
 import contextlib

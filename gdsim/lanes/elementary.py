@@ -1,8 +1,9 @@
-"""The elementary functions on lanes, gdsim's own: the same bits on every processor, at every lane width, in and out of kernels.
+"""The elementary functions on lanes, gdsim's own: the same bits on every processor, at every lane width, in
+and out of kernels.
 
-Each is one body for float32 and float64; the precision picks the coefficients (`coefficients.py`). Largest errors in
-units in the last place against mpmath, over random arguments of all magnitudes and the edges of every branch
-(`tests/lanes/test_elementary.py` measures and guards them):
+Each is one body for float32 and float64; the precision picks the coefficients (`coefficients.py`). Largest
+errors in units in the last place against mpmath, over random arguments of all magnitudes and the edges of
+every branch (`tests/lanes/test_elementary.py` measures and guards them):
 
     function    float32   float64
     exp            1.04      1.04
@@ -17,9 +18,9 @@ units in the last place against mpmath, over random arguments of all magnitudes 
     erf            1.28      1.34
     pow            1.07      1.11
 
-Edges: overflow gives infinity and underflow goes through the denormals to zero; NaN in, NaN out; signed zeros as in C's
-`math.h`. `sin` and `cos` hold their bound to |x| = 1e5; beyond it they stay in [-1, 1] but lose accuracy, and are NaN for
-infinities.
+Edges: overflow gives infinity and underflow goes through the denormals to zero; NaN in, NaN out; signed zeros
+as in C's `math.h`. `sin` and `cos` hold their bound to |x| = 1e5; beyond it they stay in [-1, 1] but lose
+accuracy, and are NaN for infinities.
 """
 
 from gdsim.lanes import coefficients
@@ -28,7 +29,8 @@ from gdsim.lanes.operations import absolute, as_type_of, broadcast, by_precision
 from gdsim.lanes.operations import fma_lanes as fma
 from gdsim.lanes.types import Lane, Lanes
 
-# Adding and subtracting 1.5 * 2^(bits of the fraction) rounds to an integer, whose bits are then the sum's lowest.
+# Adding and subtracting 1.5 * 2^(bits of the fraction) rounds to an integer, whose bits are then the sum's
+# lowest.
 ROUND_SINGLE, ROUND_DOUBLE = 12582912.0, 6755399441055744.0
 BIAS_SINGLE, BIAS_DOUBLE = (127, 23), (1023, 52)
 INVERSE_LN2, INVERSE_HALF_PI = 1.4426950408889634, 0.6366197723675814
@@ -72,7 +74,9 @@ def power_of_two(n: Lane) -> Lane:
 
 
 def reduced_exponent(x: Lane, unit: Lane) -> Lanes:
-    """(n, r, 2^n) with x = (n ln(2) + r) unit, n integral and |r| <= ln(2)/2; the power is right within the exponents of normal numbers."""
+    """(n, r, 2^n) with x = (n ln(2) + r) unit, n integral and |r| <= ln(2)/2; the power is right within the
+    exponents of normal numbers.
+    """
     ln2, ln2_tail = by_precision(x, coefficients.LN2_SINGLE, coefficients.LN2_DOUBLE)
     bias, shift = by_precision(x, BIAS_SINGLE, BIAS_DOUBLE)
     magic = by_precision(x, ROUND_SINGLE, ROUND_DOUBLE) + bias
@@ -105,7 +109,9 @@ def half_exp_less_one(x: Lane) -> Lane:
 
 
 def exp_below_zero(x: Lane) -> Lane:
-    """e^x for x <= 0: the bits of `exp`, but nothing below the normal numbers. Losses, which lose such numbers anyway, get it for half the price."""
+    """e^x for x <= 0: the bits of `exp`, but nothing below the normal numbers. Losses, which lose such
+    numbers anyway, get it for half the price.
+    """
     low = by_precision(x, -87.0, -708.0)
     _, r, scale = reduced_exponent(where(x < low, low, x), 1.0)
     return (exp_less_one_near_zero(r) + 1.0) * scale
@@ -128,7 +134,8 @@ def split_exponent(x: Lane) -> Lanes:
     root = by_precision(x, SQRT_HALF_SINGLE, SQRT_HALF_DOUBLE)
     tiny = x < normal
     scaled = where(tiny, x * by_precision(x, 8388608.0, 4503599627370496.0), x)
-    # Counting exponents from sqrt(1/2): the integer part of the difference of the bits is e, the rest is m's fraction.
+    # Counting exponents from sqrt(1/2): the integer part of the difference of the bits is e, the rest is m's
+    # fraction.
     offset = to_bits(scaled) - root + (bias << shift)
     e = as_type_of(offset >> shift, x) - bias
     m = from_bits((offset & ((1 << shift) - 1)) + root)
@@ -285,7 +292,8 @@ def atan2(y: Lane, x: Lane) -> Lane:
     t = where(small == 0.0, 0.0, top / bottom)
     z = t * t
     angle = fma(t * z, polynomial(z, by_precision(x, coefficients.ATAN_SINGLE, coefficients.ATAN_DOUBLE)), t)
-    # The angle from the nearer axis is quarter turns times pi/4 plus a rest; then mirrored at the diagonal and the y axis.
+    # The angle from the nearer axis is quarter turns times pi/4 plus a rest; then mirrored at the diagonal
+    # and the y axis.
     eighths = where(steep, broadcast(1.0, x), 0.0)
     swap, left = ay > ax, (to_bits(x) ^ to_bits(ax)) != 0
     eighths, angle = where(swap, 2.0 - eighths, eighths), where(swap, -angle, angle)
@@ -366,7 +374,9 @@ def log_as_sum(x: Lane) -> Lanes:
 
 
 def parity(b: Lane) -> Lane:
-    """(odd, whole): whether b >= 0 is an odd integer, and whether it is an integer at all; read off its fraction's bits."""
+    """(odd, whole): whether b >= 0 is an odd integer, and whether it is an integer at all; read off its
+    fraction's bits.
+    """
     bias, shift = by_precision(b, BIAS_SINGLE, BIAS_DOUBLE)
     bits = to_bits(b)
     exponent = (bits >> shift) - bias  # wraps around below 1

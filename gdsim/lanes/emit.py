@@ -1,7 +1,8 @@
 """How lanes look in LLVM, and the instructions that operations are made of.
 
-A lane of width n is an LLVM vector of n numbers, a mask one of n bits; at width 1 both are plain scalars. Nothing here
-sets a fast-math flag: every instruction is one IEEE operation, in the order in which the kernel wrote it.
+A lane of width n is an LLVM vector of n numbers, a mask one of n bits; at width 1 both are plain scalars.
+Nothing here sets a fast-math flag: every instruction is one IEEE operation, in the order in which the kernel
+wrote it.
 """
 
 from typing import Any
@@ -75,7 +76,9 @@ def is_float_value(value: Value) -> bool:
 
 
 class Code:
-    """Emits instructions at one place of one function. `cuda` replaces the few that its compiler would contract."""
+    """Emits instructions at one place of one function. `cuda` replaces the few that its compiler would
+    contract.
+    """
 
     def __init__(self, context: Any, builder: Builder) -> None:
         self.context, self.builder = context, builder
@@ -179,7 +182,9 @@ class Code:
         return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width))
 
     def broadcast(self, value: Value, kind: Kind, lane: Kind) -> Value:
-        """A value of type `kind` as `lane`: a lane as it is, a number converted to the lane's type and copied."""
+        """A value of type `kind` as `lane`: a lane as it is, a number converted to the lane's type and
+        copied.
+        """
         if is_lane(kind):
             return value
         return self.splat(self.context.cast(self.builder, value, kind, lane.dtype), lane.width)

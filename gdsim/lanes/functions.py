@@ -1,7 +1,9 @@
-"""The functions that rules, schedules and problems are written with, for kernels and for ordinary Python alike.
+"""The functions that rules, schedules and problems are written with, for kernels and for ordinary Python
+alike.
 
-In a kernel they act on lanes. Called on Python floats (float64) or NumPy scalars they run the compiled function at lane
-width 1 and return the same bits, so that a rule can be read, stepped through and tested without a kernel.
+In a kernel they act on lanes. Called on Python floats (float64) or NumPy scalars they run the compiled
+function at lane width 1 and return the same bits, so that a rule can be read, stepped through and tested
+without a kernel.
 """
 
 import functools

@@ -31,8 +31,9 @@ def announce(what: str) -> None:
 def apart(work: Callable[[], Any]) -> Any:
     """What `work` returns, done in a thread of its own where the main thread asks for it.
 
-    The main thread then waits in a lock, where signals are heard at once; in LLVM they would wait for seconds, and what their
-    handlers raise would be lost in its callbacks. What a handler raises leaves here when the work is done.
+    The main thread then waits in a lock, where signals are heard at once; in LLVM they would wait for
+    seconds, and what their handlers raise would be lost in its callbacks. What a handler raises leaves here
+    when the work is done.
     """
     if threading.current_thread() is not threading.main_thread():
         return work()

@@ -30,7 +30,9 @@ def _kernel(function: Function, inputs: int, dtype: str) -> Any:
 
 
 def mapped(function: Function, points: np.ndarray, outputs: int) -> np.ndarray:
-    """[point, output] of a function from a tuple of lanes to a tuple of `outputs` lanes, at points[point, input]."""
+    """[point, output] of a function from a tuple of lanes to a tuple of `outputs` lanes, at points[point,
+    input].
+    """
     count, inputs = points.shape
     whole = -(-count // WIDTH) * WIDTH
     padded = np.zeros((inputs, whole), points.dtype)

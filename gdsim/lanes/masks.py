@@ -1,4 +1,6 @@
-"""What is asked of all lanes at once: whether a mask holds anywhere, where, and how often; the smallest of all numbers; the number of one."""
+"""What is asked of all lanes at once: whether a mask holds anywhere, where, and how often; the smallest of
+all numbers; the number of one.
+"""
 
 from typing import Any
 
@@ -99,7 +101,9 @@ _extreme(greatest, "umax")
 
 
 def unlikely(condition: bool) -> bool:
-    """The condition, of which the compiler is told that it hardly ever holds: what it guards is put out of the way."""
+    """The condition, of which the compiler is told that it hardly ever holds: what it guards is put out of
+    the way.
+    """
     return condition
 
 

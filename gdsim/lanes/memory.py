@@ -1,9 +1,9 @@
 """Memory that a job's table names: how kernels take many arrays as one argument.
 
-The host lays the fields of a nested NamedTuple out as a table of int64: an address and a length for an array, the value for
-a whole number. A kernel gets the table's address, and a function made for the NamedTuple's shape gives the same NamedTuple
-back, its arrays as memory that is indexed, loaded from and stored to. Passing arrays themselves costs seven values each
-in every function that they go through, and minutes of compilation.
+The host lays the fields of a nested NamedTuple out as a table of int64: an address and a length for an array,
+the value for a whole number. A kernel gets the table's address, and a function made for the NamedTuple's
+shape gives the same NamedTuple back, its arrays as memory that is indexed, loaded from and stored to. Passing
+arrays themselves costs seven values each in every function that they go through, and minutes of compilation.
 """
 
 import operator
@@ -25,7 +25,9 @@ def _place_of(code: Code, table: Value, place: Value, kind: Kind) -> Any:
 
 
 def memory(table: Address, place: Offset, like: Lane) -> Memory:
-    """The memory whose address and length stand at a place of a table; its elements are of the type of `like`."""
+    """The memory whose address and length stand at a place of a table; its elements are of the type of
+    `like`.
+    """
     return _kernel_only(table, place, like)
 
 
@@ -67,7 +69,8 @@ def call_kernel(address: Address, table: Address, value: Lane) -> int:
 @rule_of(call_kernel)
 def _(target: Target, address: Kind, table: Kind, value: Kind) -> Any:
     def emit(code: Code, a: Value, t: Value, v: Value) -> Any:
-        # Numba's convention: (place of the result, place of an exception, arguments) -> status; kernels raise nothing.
+        # Numba's convention: (place of the result, place of an exception, arguments) -> status; kernels raise
+        # nothing.
         wide, anything = ir.IntType(64), ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.IntType(32), [wide.as_pointer(), anything.as_pointer(), wide, wide])
         with code.builder.goto_entry_block():
@@ -163,7 +166,9 @@ class _Writer:
 
 
 def readers_of(job: Any) -> dict[str, Any]:
-    """For each field of the job's shape, under `job_` and its name, the function of a table's address that gives a kernel its value."""
+    """For each field of the job's shape, under `job_` and its name, the function of a table's address that
+    gives a kernel its value.
+    """
     writer, found = _Writer(), {}
     for name in job._fields:
         text = f"def job_{name}(table):\n    return {writer.text_of(getattr(job, name))}"

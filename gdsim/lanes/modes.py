@@ -1,4 +1,6 @@
-"""The floating-point mode on the host: what NumPy rounds on the way into a run must not depend on the process either."""
+"""The floating-point mode on the host: what NumPy rounds on the way into a run must not depend on the process
+either.
+"""
 
 import contextlib
 import functools
@@ -26,7 +28,8 @@ def _kernels() -> tuple[Any, Any]:
 
 @contextlib.contextmanager
 def ieee_mode() -> Iterator[None]:
-    """Runs a block in the IEEE default mode (nearest, denormals kept) on this thread, whatever mode the process is in.
+    """Runs a block in the IEEE default mode (nearest, denormals kept) on this thread, whatever mode the
+    process is in.
 
     Another library may have set flush-to-zero, which changes even what rounding a float64 to float32 gives.
     """

@@ -1,8 +1,8 @@
 """What can be done with lanes: each operation declared once, as a typing rule and the LLVM code it emits.
 
-An operation is a Python function (or an operator) that kernels call. `OPERATIONS` maps it to its rule; `cpu` and `cuda`
-hand every rule to their compiler. A rule takes the target and the argument types, and returns None where it does not
-apply, or the result type and an emitter `(code, *values) -> value`.
+An operation is a Python function (or an operator) that kernels call. `OPERATIONS` maps it to its rule; `cpu`
+and `cuda` hand every rule to their compiler. A rule takes the target and the argument types, and returns None
+where it does not apply, or the result type and an emitter `(code, *values) -> value`.
 """
 
 import operator
@@ -331,7 +331,9 @@ def _literal(target: Target, argument: Kind) -> Any:
 
 
 def largest_magnitude(bits: Lane, x: Lane) -> Lane:
-    """The larger of `bits` and the bits of |x|, as unsigned integers: their order is that of the numbers, with NaN above all."""
+    """The larger of `bits` and the bits of |x|, as unsigned integers: their order is that of the numbers,
+    with NaN above all.
+    """
     return _kernel_only(bits, x)
 
 

@@ -1,7 +1,8 @@
-"""Parts: the names in a template in whose places `bind` puts what was chosen. Each room declares its own in its `parts`.
+"""Parts: the names in a template in whose places `bind` puts what was chosen. Each room declares its own in
+its `parts`.
 
-A template imports the parts that it is written with, so that its imports say which of its names are parts, and where each
-is declared: a function with its signature and a sentence, or a value with its type.
+A template imports the parts that it is written with, so that its imports say which of its names are parts,
+and where each is declared: a function with its signature and a sentence, or a value with its type.
 
     @part
     def update(w: Lane, g: Lane, slots: Lanes, s: Any) -> tuple[Lane, Lanes]:
@@ -9,8 +10,9 @@ is declared: a function with its signature and a sentence, or a value with its t
 
     WIDTH: int = part("WIDTH")
 
-A template's global is a part if it is such a declaration, or a function that `default_part` marks; every other global of
-a module is its own, whatever its name. Text made for a kernel (`lanes.generated`) may name parts that it does not import.
+A template's global is a part if it is such a declaration, or a function that `default_part` marks; every
+other global of a module is its own, whatever its name. Text made for a kernel (`lanes.generated`) may name
+parts that it does not import.
 """
 
 import functools
@@ -46,7 +48,9 @@ def part(declared: str) -> Any: ...
 @overload
 def part(declared: F) -> F: ...
 def part(declared: Any) -> Any:
-    """Declares a part that a template cannot do without: by its name, or as a function of its signature that has no body."""
+    """Declares a part that a template cannot do without: by its name, or as a function of its signature that
+    has no body.
+    """
     if isinstance(declared, str):
         return Part(declared)
     return functools.update_wrapper(Part(declared.__name__), declared)

@@ -1,12 +1,15 @@
-"""Orders of samples, computed on the fly: the place of one element in a keyed permutation of 0 .. n-1, on uint32 lanes.
+"""Orders of samples, computed on the fly: the place of one element in a keyed permutation of 0 .. n-1, on
+uint32 lanes.
 
-Up to 32 elements it is the rank of the element's number among n distinct random numbers, so that all n! orders are as likely as
-these numbers are good. Beyond, the elements lie in rows of a power of two near sqrt(n), the last of them perhaps not full, and
-rounds turn all full rows and all columns in turn, each row and column by a random amount of its own: a Feistel network (Black
-and Rogaway 2002) whose columns are of two heights, so that it permutes exactly n elements and no result has to be drawn again.
-For ideal random amounts the law of where a pair of elements goes is computed exactly, pair by pair, as a Markov chain: its
-chi-squared distance from the uniform law falls by a factor of about n with every two rounds, and after `rounds_of(n)` it is at
-most 4e-6, from 64 elements to 1023 1.1e-6; larger orders are tested by drawing (`tests/lanes/test_orders.py`). Nothing is stored.
+Up to 32 elements it is the rank of the element's number among n distinct random numbers, so that all n!
+orders are as likely as these numbers are good. Beyond, the elements lie in rows of a power of two near
+sqrt(n), the last of them perhaps not full, and rounds turn all full rows and all columns in turn, each row
+and column by a random amount of its own: a Feistel network (Black and Rogaway 2002) whose columns are of two
+heights, so that it permutes exactly n elements and no result has to be drawn again. For ideal random amounts
+the law of where a pair of elements goes is computed exactly, pair by pair, as a Markov chain: its chi-squared
+distance from the uniform law falls by a factor of about n with every two rounds, and after `rounds_of(n)` it
+is at most 4e-6, from 64 elements to 1023 1.1e-6; larger orders are tested by drawing
+(`tests/lanes/test_orders.py`). Nothing is stored.
 """
 
 from typing import NamedTuple
@@ -21,7 +24,9 @@ MOST_RANKED = 32
 
 
 class OrderKey(NamedTuple):
-    """What decides an order: how many elements there are, the bits of a row's length, how many rounds it takes, and four random words."""
+    """What decides an order: how many elements there are, the bits of a row's length, how many rounds it
+    takes, and four random words.
+    """
 
     elements: Count
     row_bits: Count
@@ -50,7 +55,9 @@ def order_key(start: Lane, purpose: Lane, epoch: Lane, seed: Lanes, n: Count) ->
 
 
 def amount(x: Lane, word: Lane) -> Lane:
-    """32 bits that depend on x and on a random word, the upper ones on every bit of both: from these comes the amount of a turn."""
+    """32 bits that depend on x and on a random word, the upper ones on every bit of both: from these comes
+    the amount of a turn.
+    """
     x = (x ^ word) * 0x85EBCA6B
     return (x ^ (x >> 15)) * 0xC2B2AE35
 

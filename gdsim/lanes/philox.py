@@ -1,7 +1,8 @@
-"""Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") on lanes.
+"""Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2,
+3") on lanes.
 
-Every random number of gdsim is a pure function of (seed, start, purpose, step, element): the seed is the key, the rest
-is the counter. Nothing depends on which run, cell, lane or thread asks.
+Every random number of gdsim is a pure function of (seed, start, purpose, step, element): the seed is the key,
+the rest is the counter. Nothing depends on which run, cell, lane or thread asks.
 """
 
 from gdsim.lanes.compiler import noinline
@@ -35,7 +36,9 @@ def broadcast_key(key: Lanes, like: Lane) -> Lanes:
 
 @noinline
 def random_words(start: Lane, purpose: Lane, step: Lane, element: Lane, seed: Lanes) -> Lanes:
-    """Four uint32 lanes for one (seed, start, purpose, step, element); `seed` is two uint32, `start` a lane, the rest lanes or numbers."""
+    """Four uint32 lanes for one (seed, start, purpose, step, element); `seed` is two uint32, `start` a lane,
+    the rest lanes or numbers.
+    """
     return philox((element + start * 0, step + start * 0, start, start * 0 + purpose), seed)
 
 

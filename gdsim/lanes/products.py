@@ -17,7 +17,9 @@ BLOCK = 64
 
 
 def _multiply(left: Memory, right: Memory, out: Memory, sizes: tuple[int, int, int]) -> None:
-    """Adds to out[i, j] from left[sample, i] and right[sample, j], flat; `sizes` is (samples, i, j), the last two of whole tiles."""
+    """Adds to out[i, j] from left[sample, i] and right[sample, j], flat; `sizes` is (samples, i, j), the last
+    two of whole tiles.
+    """
     mode = set_float_mode()
     count, rows, columns = sizes
     for first in range(0, count, BLOCK):
@@ -42,7 +44,9 @@ def _kernel() -> Any:
 
 
 def products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """[i, j] of left[sample, i] and right[sample, j]: the sums over samples of their products, float64, block by block."""
+    """[i, j] of left[sample, i] and right[sample, j]: the sums over samples of their products, float64, block
+    by block.
+    """
     a, b = _whole(left, ROWS), _whole(right, WIDTH)
     out = np.zeros((a.shape[1], b.shape[1]))
     _kernel()(a.ravel(), b.ravel(), out.ravel(), (len(a), *out.shape))

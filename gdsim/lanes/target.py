@@ -9,7 +9,8 @@ from gdsim.lanes.types import Function, Kind
 
 
 class Target:
-    """Lane and mask types made of one compiler's own types, held as LLVM vectors, and the rules of operations in its form.
+    """Lane and mask types made of one compiler's own types, held as LLVM vectors, and the rules of operations
+    in its form.
 
     `types`, `models`, `register_model` and `signature` are the compiler's; `code` emits its instructions.
     """

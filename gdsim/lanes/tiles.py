@@ -1,4 +1,6 @@
-"""Register tiles: tuples of lanes that stay in registers while sums are accumulated, and the gather that feeds them."""
+"""Register tiles: tuples of lanes that stay in registers while sums are accumulated, and the gather that
+feeds them.
+"""
 
 from typing import Any
 
@@ -113,7 +115,9 @@ def _(target: Target, array: Kind, offset: Kind, stride: Kind, count: Kind, widt
 
 
 def outer_fma(tile: Lanes, a: Lane, b: Lane) -> Lanes:
-    """Adds the outer product of two tuples of lanes to a tile: tile[i * len(b) + j] += a[i] * b[j], rounded once each."""
+    """Adds the outer product of two tuples of lanes to a tile: tile[i * len(b) + j] += a[i] * b[j], rounded
+    once each.
+    """
     return _kernel_only(tile, a, b)
 
 
@@ -132,7 +136,9 @@ def _(target: Target, tile: Kind, a: Kind, b: Kind) -> Any:
 
 
 def store_tile(array: Memory, offset: Offset, row_stride: Offset, column_stride: Offset, columns: int, tile: Lanes) -> Any:
-    """Writes a tile: lane [i * n + j] goes to offset + i * row_stride + j * column_stride; `columns` is n or a tuple of n."""
+    """Writes a tile: lane [i * n + j] goes to offset + i * row_stride + j * column_stride; `columns` is n or
+    a tuple of n.
+    """
     return _kernel_only(array, offset, row_stride, column_stride, columns, tile)
 
 
@@ -185,10 +191,11 @@ def _(target: Target, array: Kind, offset: Kind, row_stride: Kind, column_stride
 
 
 def gather_columns(matrix: Memory, pitch: int, rows: Lane, column: int, count: int, out: Memory, place: Offset) -> Any:
-    """Lane l gets row rows[l] of a flat matrix: `count` columns from `column` on, a power of two up to the lanes' width, are written as lanes.
+    """Lane l gets row rows[l] of a flat matrix: `count` columns from `column` on, a power of two up to the
+    lanes' width, are written as lanes.
 
-    `place` holds the offset in `out` of the first column and the distance between columns. Rows are read as vectors and
-    transposed in registers, which takes a tenth of the time of copying the numbers one by one.
+    `place` holds the offset in `out` of the first column and the distance between columns. Rows are read as
+    vectors and transposed in registers, which takes a tenth of the time of copying the numbers one by one.
     """
     return _kernel_only(matrix, pitch, rows, column, count, out, place)
 

@@ -1,8 +1,9 @@
-"""Floating-point operations of functions of lanes, counted by calling them once with numbers that know nothing but how they were made.
+"""Floating-point operations of functions of lanes, counted by calling them once with numbers that know
+nothing but how they were made.
 
-An operation is an addition, subtraction, product, quotient or square root; a fused multiply-add is two. What compares, chooses, negates, or works on
-bits and whole numbers is none; elementary functions are what their bodies do. As a compiler leaves them: what is computed twice alike
-counts once, what nothing depends on never.
+An operation is an addition, subtraction, product, quotient or square root; a fused multiply-add is two. What
+compares, chooses, negates, or works on bits and whole numbers is none; elementary functions are what their
+bodies do. As a compiler leaves them: what is computed twice alike counts once, what nothing depends on never.
 """
 
 import types

@@ -53,7 +53,9 @@ class Given(NamedTuple):
 
     @classmethod
     def of(cls, parameters: Any) -> "Given":
-        """Parameters [parameter], [run, parameter], or a DataArray with the dim `parameter` beside any others."""
+        """Parameters [parameter], [run, parameter], or a DataArray with the dim `parameter` beside any
+        others.
+        """
         if hasattr(parameters, "coords") and hasattr(parameters, "dims"):
             if "parameter" not in parameters.dims:
                 raise ValueError(f"parameters must have the dim 'parameter'; the DataArray has {', '.join(map(str, parameters.dims)) or 'none'}")

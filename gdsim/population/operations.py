@@ -1,4 +1,5 @@
-"""How many floating-point operations runs take, counted: what a plan says, and what weighs structures of which no run has finished.
+"""How many floating-point operations runs take, counted: what a plan says, and what weighs structures of
+which no run has finished.
 
 Chunks are cut by another formula, `Problem.step_operations`, which is part of the format of folders.
 """
@@ -32,7 +33,9 @@ def run_operations(setting: Setting) -> float:
 
 
 def step_operations(setting: Setting) -> float:
-    """Operations of one update: the gradient on a batch, twice where it is taken elsewhere too, and what the rule makes of it."""
+    """Operations of one update: the gradient on a batch, twice where it is taken elsewhere too, and what the
+    rule makes of it.
+    """
     problem, rule = setting.problem, setting.rule
     gradient, _ = gradient_operations(problem, setting.dtype, setting.batch)
     once, each = rule_operations(setting)
@@ -97,7 +100,9 @@ def _(problem: Moments, dtype: str, batch: int | None) -> tuple[float, float]:
 
 @gradient_operations.register
 def _(problem: TeacherStudent, dtype: str, batch: int | None) -> tuple[float, float]:
-    """The lengths of the students, and of every student with every other unit an angle, a sum over the inputs there and one back."""
+    """The lengths of the students, and of every student with every other unit an angle, a sum over the inputs
+    there and one back.
+    """
     students, inputs = problem.student, problem.teacher
     count = students * (students - 1.0 + inputs) * (10.0 * inputs + ANGLE_OPERATIONS) + students * (4.0 * inputs + 5.0)
     return count, count
@@ -107,7 +112,8 @@ def _(problem: TeacherStudent, dtype: str, batch: int | None) -> tuple[float, fl
 def sample_operations(problem: Network, dtype: str) -> tuple[float, float]:
     """Operations of a network's (loss and gradient, loss alone) of one sample.
 
-    Of a matrix of m x n, 2 m n forward, as many for its gradient, and as many for the layer before, but for the first.
+    Of a matrix of m x n, 2 m n forward, as many for its gradient, and as many for the layer before, but for
+    the first.
     """
     parts, graph = {**problem.parts(), "WIDTH": 1, "ZERO": 0.0}, Graph(dtype)
     products = [2.0 * inputs * units for inputs, units in problem.layers]

@@ -1,4 +1,6 @@
-"""What the runs of one structure share, and what follows from it: kernels, tables of samples, samplers, looks."""
+"""What the runs of one structure share, and what follows from it: kernels, tables of samples, samplers,
+looks.
+"""
 
 import collections
 import contextlib
@@ -42,12 +44,13 @@ class Costs(NamedTuple):
     single_run_weight: float  # cycles per weight, of the tiles that its gradients are made in
 
 
-# By the bytes of a register, fitted to networks of 65 to 100,000 parameters on batches of 1 to 33. Where registers are narrow,
-# the sums of a pack's tiles leave them.
+# By the bytes of a register, fitted to networks of 65 to 100,000 parameters on batches of 1 to 33. Where
+# registers are narrow, the sums of a pack's tiles leave them.
 COSTS = {64: Costs(33, 33, 1000, 3200, 0.0), 32: Costs(16, 24, 1000, 2500, 0.6), 16: Costs(8, 12, 1000, 2500, 0.6)}
 
 
-# Steps of runs from which on a kernel is compiled for the widths of one small network; others serve all widths.
+# Steps of runs from which on a kernel is compiled for the widths of one small network; others serve all
+# widths.
 STEPS_WORTH_WRITING = 10**6
 CACHE_SIZE = pathlib.Path("/sys/devices/system/cpu/cpu0/cache/index3/size")  # "32768K"
 USUAL_CACHE_BYTES = 2**24
@@ -93,8 +96,9 @@ class Setting(NamedTuple):
     def width(self) -> int:
         """Lanes of a full pack.
 
-        One of the processor's registers for networks, whose tiles of 4 x 4 leave none to spare; elsewhere as if registers had 512
-        bits: one for written-out networks, two for the smallest of them and for functions, four for small functions.
+        One of the processor's registers for networks, whose tiles of 4 x 4 leave none to spare; elsewhere as
+        if registers had 512 bits: one for written-out networks, two for the smallest of them and for
+        functions, four for small functions.
         """
         size, parameters = np.dtype(self.dtype).itemsize, self.problem.parameter_count
         lanes = 64 // size
@@ -115,14 +119,18 @@ class Setting(NamedTuple):
 
     @property
     def fits_single_run(self) -> bool:
-        """Whether one run may have all lanes: `cpu.fits_single_run` of the structure, which need not be made for this."""
+        """Whether one run may have all lanes: `cpu.fits_single_run` of the structure, which need not be made
+        for this.
+        """
         monitors_step = any(isinstance(s, SmallStep) for s in self.stops)
         return isinstance(self.problem, Network) and not (self.is_written_out or self.rule.needs_whole_gradient or self.rule.perturbs or monitors_step)
 
     def lanes_for(self, runs: int, threads: int) -> int:
-        """Lanes of a pack where each of `threads` trains `runs`; 1 where one run at a time has all the lanes and is done sooner.
+        """Lanes of a pack where each of `threads` trains `runs`; 1 where one run at a time has all the lanes
+        and is done sooner.
 
-        That is where they are few, where registers are narrow and layers large, or where the packs of all threads would leave the last cache.
+        That is where they are few, where registers are narrow and layers large, or where the packs of all
+        threads would leave the last cache.
         """
         width = self.width
         if not self.fits_single_run:
@@ -171,7 +179,8 @@ def epochs_of(setting: Setting) -> int:
 
 
 def number_names(setting: Setting) -> tuple[str, ...]:
-    """The names of the numbers that kernels read of each run: the rule's as they are, the others with their owner in front.
+    """The names of the numbers that kernels read of each run: the rule's as they are, the others with their
+    owner in front.
 
     Raises ValueError where a rule's own number stands twice.
     """
@@ -211,7 +220,9 @@ def as_they_are(h: Hyperparameters, t: Lane) -> Hyperparameters:
 
 @functools.cache
 def scheduled_hyperparameters_of(schedule: Schedule, names: tuple[str, ...]) -> Any:
-    """`scheduled_hyperparameters(h, t)`: a run's numbers at update t, with the momentum that its schedule gives, and that of t + 1."""
+    """`scheduled_hyperparameters(h, t)`: a run's numbers at update t, with the momentum that its schedule
+    gives, and that of t + 1.
+    """
     if not schedule.drives_momentum:
         return as_they_are
     places = {"momentum": "scheduled_momentum(h.momentum, t, p)", "next_momentum": "scheduled_momentum(h.momentum, t + 1, p)"}
@@ -263,7 +274,9 @@ _making_tables = threading.Lock()
 
 
 def table_for(data: Data, dtype: str, weighted: bool | None = None) -> Table:
-    """The data as kernels read them, cached; with a column of sample weights if `weighted`, or if they have some."""
+    """The data as kernels read them, cached; with a column of sample weights if `weighted`, or if they have
+    some.
+    """
     weighted = data.sample_weight is not None if weighted is None else weighted
     key = (data.digest, dtype, weighted)
     with _making_tables:

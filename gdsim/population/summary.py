@@ -1,5 +1,5 @@
-"""A population without its runs: per cell and checkpoint how many there are, how their values lie, exact sums,
-extremes.
+"""A population without its runs: per cell and checkpoint how many there are, how their values lie, exact
+sums, extremes.
 
 All is counted in integers, so that summaries merge in any order to the same bits.
 """
@@ -46,7 +46,9 @@ MOST_HISTOGRAMS, MOST_CHECKPOINTS = 128, 2048
 
 
 class Key(NamedTuple):
-    """What an entry is of: a variable ("status:diverged" for how many have ended so), a cell by its place or hash, a checkpoint's step."""
+    """What an entry is of: a variable ("status:diverged" for how many have ended so), a cell by its place or
+    hash, a checkpoint's step.
+    """
 
     variable: str
     cell: Any

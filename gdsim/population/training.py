@@ -74,10 +74,11 @@ def train_batch(
     stopping: threading.Event | None = None,
     earlier: Mapping[str, np.ndarray] | None = None,
 ) -> Trained:
-    """Trains runs, `width` of them side by side; `earlier`, the columns of their earlier ends with their state, lets them go on from there.
+    """Trains runs, `width` of them side by side; `earlier`, the columns of their earlier ends with their
+    state, lets them go on from there.
 
-    `workspaces` keeps a thread's working memory from batch to batch. Once `stopping`, an event, is set, the next slice of
-    the training raises `InterruptedTrainingError`.
+    `workspaces` keeps a thread's working memory from batch to batch. Once `stopping`, an event, is set, the
+    next slice of the training raises `InterruptedTrainingError`.
     """
     structure = structure_of(setting)
     kernels = kernels_for(structure, width)
@@ -197,7 +198,8 @@ def _resume_monitors(runs: Runs, earlier: Mapping[str, np.ndarray]) -> None:
 def _resume_validation(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> None:
     """Goes on from the lowest validation losses before.
 
-    Results of the versions that did not keep them have NaN: the lowest of the whole is then what Validation remembers, and without it unknown.
+    Results of the versions that did not keep them have NaN: the lowest of the whole is then what Validation
+    remembers, and without it unknown.
     """
     runs.best_validation_step[:], best = earlier["best_validation_step"], earlier["best_validation_loss"].copy()
     unknown = np.isnan(best) & np.isnan(earlier["final_validation_loss"])
@@ -249,7 +251,9 @@ def _validated_columns(setting: Setting, runs: Runs) -> dict[str, np.ndarray]:
 
 
 def _endings(setting: Setting, why: np.ndarray) -> dict[str, np.ndarray]:
-    """{status, reason} of every run as places in `STATUSES` and `REASONS`, from the kernels' codes of why it ended."""
+    """{status, reason} of every run as places in `STATUSES` and `REASONS`, from the kernels' codes of why it
+    ended.
+    """
     statuses = ["diverged", "budget", "", *(s.status for s in setting.stops)]  # the codes begin at DIVERGED, and one is of runs that go on
     reasons = ["Diverged", "budget", "", *(type(s).__name__ for s in setting.stops)]
     place = (why - DIVERGED).astype(np.int8)
@@ -267,7 +271,8 @@ def state_names(rule: Rule) -> dict[str, str]:
 
 
 def check_states(rules: Iterable[Rule]) -> None:
-    """Refuses rules one of which keeps for each weight what another keeps once, under one name: a result has one column of it.
+    """Refuses rules one of which keeps for each weight what another keeps once, under one name: a result has
+    one column of it.
 
     Raises ValueError.
     """
