@@ -53,7 +53,7 @@ ARITHMETIC = re.compile(r"= (fadd|fsub|fmul|fdiv|(?:tail )?call [^@\n]*@llvm\.(?
 
 def instructions(template, parts, monkeypatch):
     """Operations among the instructions of a kernel without loops, as LLVM leaves them; fused multiply-adds twice."""
-    monkeypatch.setattr(compiler, "SHARED", set())  # all functions go where they are called
+    monkeypatch.setattr(compiler, "NOINLINE", set())  # all functions go where they are called
     monkeypatch.setattr(compiler, "_linked", {})
     monkeypatch.setattr(compiler.DiskCache, "load_overload", lambda *_: None)
     kernel = compiler.bind(template, parts, numba.void(numba.float64[::1]))

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from gdsim.lanes.compiler import cache_folder, vector_bytes
+from gdsim.lanes.cache import cache_folder
+from gdsim.lanes.compiler import vector_bytes
 from gdsim.population.setting import last_cache_bytes
 from gdsim.sweep.cluster.driver import workers_of
 from gdsim.sweep.cluster.worker import versions

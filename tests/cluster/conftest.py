@@ -12,7 +12,7 @@ import tempfile
 
 import pytest
 
-from gdsim.lanes.compiler import cache_folder
+from gdsim.lanes.cache import cache_folder
 from tests.faults.machinery import EXPERIMENT, finished, free_port, gdsim, shards, wait_until
 
 CUT = ("--chunk-seconds", "0.1")
