@@ -160,7 +160,9 @@ class Kernels:
         }  # fmt: skip
         if isinstance(self.layout, NetworkLayout):
             layers = tuple(tuple(map(int, row[:4])) for row in self.layout.layers)
-            own = {"learn_from_batch": small.learn_of(layers, bool(parts["BIASES"]))} if s.is_written_out else {"finish_tile": supervised.update_tile}
+            own = (
+                {"learn_from_batch": small.learn_from_batch_of(layers, bool(parts["BIASES"]))} if s.is_written_out else {"finish_tile": supervised.update_tile}
+            )
             return {**parts, **own}
         if isinstance(self.layout, SingleRunLayout):
             return single_run_parts({**parts, "finish_tile": single_run.update_tile, "IN_PLACE": s.shuffle == "whole"}, self.layout.lanes)

@@ -21,7 +21,7 @@ from gdsim.problems.parts import KEEPS_SLOPES, activation, batch_size, fill, slo
 
 MOST_PARAMETERS = 100
 
-HEAD = """def learn_from_batch(network, pack, sampler, key, step, looks):
+HEAD = """def learn_from_batch(network, pack, sampler, key, step, tests_loss):
     start, number = load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
     size, zero = batch_size(sampler, number), splat(ZERO, WIDTH)
     samples = as_type_of(size, zero)
@@ -32,7 +32,7 @@ LOSS = """    for b in range(sampler.batch):
 STOP = """    total = total_of(added(Sum(zero, zero), total))
     if NEEDS_WHOLE_GRADIENT:
         store(pack.monitor.loss, 0, total / samples)
-    if looks:
+    if tests_loss:
         if stops_here(pack.monitor, total / samples):
             return True
         if MONITORS_MEAN:
@@ -91,7 +91,7 @@ def in_order_of_tiles(inputs: int, units: int, biases: bool) -> list[tuple[int, 
 
 
 @functools.cache
-def learn_of(layers: tuple[tuple[int, int, int, int], ...], biases: bool) -> Any:
+def learn_from_batch_of(layers: tuple[tuple[int, int, int, int], ...], biases: bool) -> Any:
     """`supervised.learn_from_batch` of a network with layers (inputs, units, place of the weights, pitch of
     their rows), for batches of one block.
     """

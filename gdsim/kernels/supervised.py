@@ -172,7 +172,7 @@ def drawn_samples(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderK
 
 
 @default_part
-def learn_from_batch(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, step: StepInputs, looks: bool) -> bool:
+def learn_from_batch(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, step: StepInputs, tests_loss: bool) -> bool:
     """Whether the loss of the step's batch ends a run, where it is looked at; if not, its gradients have been
     used, or left where it has several blocks.
 
@@ -191,7 +191,7 @@ def learn_from_batch(network: AnyNetwork, pack: Pack, sampler: Sampler, key: Ord
         total = added(total, block_loss(network, sampler, inputs, (count, left), share))
         if NEEDS_WHOLE_GRADIENT and first + count == sampler.batch:
             store(pack.monitor.loss, 0, total_of(total) / samples)
-        if looks and first + count == sampler.batch:
+        if tests_loss and first + count == sampler.batch:
             if stops_here(pack.monitor, total_of(total) / samples):
                 return True
             if MONITORS_MEAN:

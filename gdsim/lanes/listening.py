@@ -14,11 +14,11 @@ _listener: contextvars.ContextVar[Callable[[str], None] | None] = contextvars.Co
 @contextlib.contextmanager
 def announcing(listener: Callable[[str], None] | None) -> Iterator[None]:
     """Tells `listener` what this thread announces in the block, and nobody afterwards."""
-    held = _listener.set(listener)
+    previous = _listener.set(listener)
     try:
         yield
     finally:
-        _listener.reset(held)
+        _listener.reset(previous)
 
 
 def announce(what: str) -> None:
@@ -47,11 +47,11 @@ def apart(work: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=answered, name="gdsim-compiler")
     try:
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # so that a thread that runs is known to
+        previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # so that a thread that runs is known to
         try:
             thread.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
         return answer.result()
     finally:
         if thread.ident is not None:  # it has started

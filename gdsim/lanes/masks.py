@@ -54,9 +54,9 @@ def _(target: Target, mask: Kind, begin: Kind) -> Any:
 
     def emit(code: Code, m: Value, b: Value) -> Any:
         wide = ir.IntType(128)  # so that there is room for an end behind 64 lanes
-        held = code.builder.or_(code.builder.zext(code.bits(m, mask), wide), ir.Constant(wide, 1 << mask.width))
+        marked = code.builder.or_(code.builder.zext(code.bits(m, mask), wide), ir.Constant(wide, 1 << mask.width))
         first = code.index(b, begin)
-        ahead = code.builder.lshr(held, code.builder.zext(first, wide))
+        ahead = code.builder.lshr(marked, code.builder.zext(first, wide))
         return code.builder.add(first, code.builder.trunc(code.call("llvm.cttz.i128", wide, ahead, ir.Constant(ir.IntType(1), 1)), ir.IntType(64)))
 
     return target.types.int64, emit

@@ -23,10 +23,10 @@ RULE_OPERATIONS = 10.0  # of a parameter, where a rule of one's own cannot be co
 def run_operations(setting: Setting) -> float:
     """Operations of one run that no stop ends: its steps, and the looks of checkpoints and stops."""
     problem, kind, data = setting.problem, setting.dtype, setting.problem.data
-    held = 0 if data is None or data.validation is None else len(data.validation.X)
+    validation_samples = 0 if data is None or data.validation is None else len(data.validation.X)
     whole, forward = gradient_operations(problem, kind, None)
     look = whole if setting.record.gradient_norm else forward
-    look += gradient_operations(problem, kind, held)[1] if held else 0.0
+    look += gradient_operations(problem, kind, validation_samples)[1] if validation_samples else 0.0
     every = [looks_of(setting, stop)[0] for stop in setting.stops]
     looks = len(setting.checkpoints) + sum((setting.steps - setting.began) // n for n in every if n)
     return (setting.steps - setting.began) * step_operations(setting) + looks * look
