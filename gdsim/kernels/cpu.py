@@ -281,8 +281,9 @@ class Kernels:
         return Snapshots(*points, run, lane, step, use, checkpoint, reason, whole(1), whole(1))
 
     def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: tuple[Sampler, Sampler, Sampler], model: Workspace) -> Job:
-        """All that a kernel works on, its lanes without runs; `samplers` for steps, for the training set and
-        for the validation set.
+        """All that a kernel works on, its lanes without runs.
+
+        `samplers` are for steps, for the training set and for the validation set.
         """
         return self._job(with_state, runs, spec, samplers, model, self.addresses)
 
@@ -338,8 +339,9 @@ class Kernels:
         in_lanes: Mapping[str, int],
         needs: tuple[bool, bool, bool],
     ) -> JobSpec:
-        """What all runs of a job share; `in_lanes` has 1 + the numbers of the stops that lanes test, `needs`
-        is as `JobSpec` ends.
+        """What all runs of a job share.
+
+        `in_lanes` has 1 + the numbers of the stops that lanes test, `needs` is as `JobSpec` ends.
         """
         whole = lambda values: np.array(values, np.int64)  # noqa: E731
         real = lambda values: np.array(values, self.dtype)  # noqa: E731

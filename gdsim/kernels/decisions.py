@@ -14,8 +14,9 @@ UNFINISHED, DIVERGED, BUDGET = -3, -2, -1
 
 
 def cycle_end(first: int, factor: int, step: Step) -> Step:
-    """The end of the cycle of update number `step` (from 0); each cycle is `factor` times as long as the
-    last.
+    """The end of the cycle of update number `step` (from 0).
+
+    Each cycle is `factor` times as long as the last.
     """
     if factor == 1:
         return (step // first + 1) * first
@@ -132,8 +133,9 @@ def is_on_plateau(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
 
 
 class StopTest(NamedTuple):
-    """How kernels test one kind of stop. A new kind of stop is a row in `STOP_TESTS` and a function of a
-    look.
+    """How kernels test one kind of stop.
+
+    A new kind of stop is a row in `STOP_TESTS` and a function of a look.
     """
 
     test: Callable[[Runs, JobSpec, Look, int], bool] | None  # None: lanes and `training.stop_without_loss` test it

@@ -64,8 +64,9 @@ def gradient_of_samples(model: FunctionSpace, sampler: Sampler, x: Lanes, start:
 
 
 def sum_of_block(model: FunctionSpace, x: Lanes, valid: tuple[int, Lane]) -> tuple[Lane, Lanes]:
-    """(sum of the losses, sum of the gradients) over the samples of a block; beyond its end in a lane they do
-    not count.
+    """(sum of the losses, sum of the gradients) over the samples of a block.
+
+    Beyond its end in a lane they do not count.
     """
     count, limit = valid
     total, gradient = splat(ZERO, WIDTH), repeat(splat(ZERO, WIDTH), PARAMETER_COUNT)
@@ -171,8 +172,9 @@ def store_state(pack: Pack, constants: LoopConstants, state: LoopState, done: Co
 
 @functools.cache
 def advance_of(registers: int) -> Any:
-    """The kernel `advance(table, steps)`: up to `steps` steps of every lane; fewer if a run ends. How many
-    updates were made.
+    """The kernel `advance(table, steps)`: up to `steps` steps of every lane; fewer if a run ends.
+
+    It gives how many updates were made.
 
     The lanes of a pack are worked on a register at a time, in turns: each has its values in registers of the
     processor, and while one waits for its sums the next has something to do.

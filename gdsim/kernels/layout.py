@@ -69,8 +69,9 @@ def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_sl
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SingleRunLayout:
-    """Where the parameters and activations of a network of one run lie, in numbers; `layers` is the table of
-    `single_run`.
+    """Where the parameters and activations of a network of one run lie, in numbers.
+
+    `layers` is the table of `single_run`.
     """
 
     layers: np.ndarray
@@ -158,8 +159,9 @@ def function_layout(parameters: int, columns: int) -> FunctionLayout:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MemoryLayout:
-    """Parameters one after the other; room for a block of samples of `columns` columns, and the problem's
-    constants.
+    """Parameters one after the other.
+
+    Beside them is room for a block of samples of `columns` columns, and the problem's constants.
     """
 
     places: np.ndarray

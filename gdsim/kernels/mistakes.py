@@ -78,8 +78,9 @@ class _Part(NamedTuple):
         return result
 
     def pair(self, count: int, state: str, *arguments: Any) -> tuple[Any, Any]:
-        """The two things that it must give, of which the second is a tuple of `count` numbers. Raises
-        CodeError for anything else.
+        """The two things that it must give, of which the second is a tuple of `count` numbers.
+
+        Raises CodeError for anything else.
         """
         result = self(*arguments)
         if not isinstance(result, tuple) or len(result) != 2:
@@ -124,8 +125,9 @@ def _in_python(part: Any) -> Any:
 
 
 def _try_with_numbers(structure: Any) -> None:
-    """Calls the functions of a structure's rule and schedule with numbers. Raises CodeError for the first
-    that is wrong.
+    """Calls the functions of a structure's rule and schedule with numbers.
+
+    Raises CodeError for the first that is wrong.
     """
     parts, one = dict(structure.parts), np.float64(0.5)
     h, carry, slots = structure.hyperparameters(*[one] * len(structure.hyperparameters._fields)), (one,) * structure.carry, (one,) * structure.slots
@@ -179,8 +181,9 @@ def _instead(name: str) -> str:
 
 
 def _place_in(structure: Any, text: str) -> str:
-    """The innermost of a rule's, a schedule's or a problem's own lines that the compiler names; nothing if it
-    names none.
+    """The innermost of a rule's, a schedule's or a problem's own lines that the compiler names.
+
+    "" if it names none.
     """
     own = [f for _, part in structure.parts if (code := below(part, {})) for f in reached(*code)]
     for file, line in re.findall(r"at (\S.*) \((\d+)\)$", text, re.MULTILINE):

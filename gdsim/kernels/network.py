@@ -89,8 +89,9 @@ def in_tiles(columns: int) -> int:
 
 @default_part
 def product(network: AnyNetwork, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
-    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k; `shape` is how many (i, k,
-    j).
+    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k.
+
+    `shape` is how many (i, k, j).
     """
     rows, terms, columns = shape
     for row in range(0, rows, TILE):
@@ -127,8 +128,9 @@ def cells_of(layer: Layer, units: tuple[int, int], count: int) -> Cells:
 
 
 def activate(network: AnyNetwork, cells: Cells, index: int) -> None:
-    """A = phi(Z) of hidden layer number `index`, in the place of Z; phi'(Z) beside it where slopes need the
-    sums.
+    """A = phi(Z) of hidden layer number `index`, in the place of Z.
+
+    Where slopes need the sums, phi'(Z) is left beside it.
     """
     for row in range(cells.rows):
         for column in range(cells.columns):
@@ -198,8 +200,9 @@ def weight_gradients(network: AnyNetwork, task: GradientTask, layer: Layer, inpu
 
 
 def backward(network: AnyNetwork, weights: Memory, task: GradientTask, samples: Matrix) -> None:
-    """From the outputs' deltas to every gradient, from the last layer to the first; deltas are handed down
-    before weights move.
+    """From the outputs' deltas to every gradient, from the last layer to the first.
+
+    Deltas are handed down before weights move.
     """
     for index in range(layer_count(network) - 1, -1, -1):
         layer = layer_at(network, index)

@@ -55,8 +55,9 @@ def schedule_numbers(h: Hyperparameters) -> Hyperparameters:
 
 @part
 def penalized(g: Lane, w: Lane, step: StepInputs) -> Lane:
-    """g + l2 w + l1 sign(w), a weight's gradient with the penalty's share; g itself where no run has a
-    penalty.
+    """g + l2 w + l1 sign(w), a weight's gradient with the penalty's share.
+
+    It is g itself where no run has a penalty.
     """
     ...
 

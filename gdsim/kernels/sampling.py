@@ -84,8 +84,9 @@ def fill_drawn(network: AnyNetwork | FunctionSpace | MemorySpace, sampler: Sampl
 
 
 def list_samples(sampler: Sampler, start: np.uint32, steps: int, out: Memory) -> None:
-    """out[step, element]: the samples of one start's batches; beyond a short batch's end the count of
-    samples.
+    """out[step, element]: the samples of one start's batches.
+
+    Beyond a short batch's end stands the count of samples.
     """
     mode = set_float_mode()
     lane = splat(start, 1)

@@ -63,8 +63,9 @@ def stats_so_far(network: SingleRunNetwork) -> StepStats:
 
 
 def update_lanes(task: GradientTask, stats: StepStats, place: Offset, g: Lane, is_weight: bool, counts: Mask) -> StepStats:
-    """Updates neighbouring weights from their gradients, and the statistics of the step; the padding, which
-    does not count, stays zero.
+    """Updates neighbouring weights from their gradients, and the statistics of the step.
+
+    The padding, which does not count, stays zero.
     """
     old, new = updated(task.pack, task.step, place, g, is_weight)
     new = where(counts, new[0], splat(ZERO, WIDTH)), new[1]
@@ -104,8 +105,9 @@ def take_targets(network: SingleRunNetwork, sampler: Sampler, source: Matrix, co
 
 
 def block_loss(network: SingleRunNetwork, sampler: Sampler, source: Matrix, valid: tuple[int, Lane], share: Lane) -> Lane:
-    """The sum of the losses of a block's samples, in order; the deltas of the outputs are left in the buffer,
-    times `share`.
+    """The sum of the losses of a block's samples, in order.
+
+    The deltas of the outputs are left in the buffer, times `share`.
 
     `valid` is (samples in the block, how many of them count).
     """

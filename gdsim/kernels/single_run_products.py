@@ -78,8 +78,9 @@ def tiles_of(height: int, lanes: int) -> ScopedPart:
 
 
 def height_of(rows: int) -> int:
-    """The height of the next tile where so many rows are left; 8 and 9 of them are two tiles of 4 rather than
-    of 6 and 2.
+    """The height of the next tile where so many rows are left.
+
+    8 and 9 of them are two tiles of 4 rather than of 6 and 2.
     """
     if rows >= TILE_HEIGHT and not (TILE_HEIGHT == 6 and (rows == 8 or rows == 9)):
         return TILE_HEIGHT
@@ -129,8 +130,9 @@ def in_tiles(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tu
 
 
 def product(network: SingleRunNetwork, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
-    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k; `shape` is how many (i, k,
-    j).
+    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], in the order of k.
+
+    `shape` is how many (i, k, j).
     """
     rows, terms, columns = shape
     if goal.column_step != 1:

@@ -139,8 +139,9 @@ def evaluate_validation(table: Address, snaps: Snapshots) -> None:
 
 
 def apply_scores(table: Address, snaps: Snapshots, place: int) -> None:
-    """Records a snapshot's scores and lets the stops look; ends its run if one of them does, or if it
-    diverged.
+    """Records a snapshot's scores and lets the stops look.
+
+    Ends its run if one of them does, or if it diverged.
     """
     lanes, scores, validation_scores, runs, spec = job_lanes(table), job_scores(table), job_validation_scores(table), job_runs(table), job_spec(table)
     run, step, use = snaps.run[place], snaps.step[place], snaps.use[place]

@@ -21,8 +21,9 @@ PART_BITS, PART, WORD_BITS, WORD = 26, 2**26 - 1, 32, 2**32 - 1
 
 
 def add_values(bits: np.ndarray, cell: np.ndarray, start: np.ndarray, histogram: np.ndarray, sums: np.ndarray, extremes: np.ndarray) -> None:
-    """Adds rows of doubles, given as their bits[row, place], to the tables of their cells; NaN counts
-    nowhere.
+    """Adds rows of doubles, given as their bits[row, place], to the tables of their cells.
+
+    NaN counts nowhere.
 
     `histogram[cell, place, bin]` and `sums[cell, place, exponent, ...]` grow; `extremes[cell, place, ...]`
     are the lowest and the highest value as ordered integers, each with the lowest start that attains it.

@@ -97,8 +97,9 @@ def perturb(network: Network, pack: Pack, step: StepInputs) -> None:
 
 
 def restore_weights(network: Network, pack: Pack, step: StepInputs) -> None:
-    """Puts every weight back where it was before `perturb`; the gradient that was left has the penalty's
-    share uphill.
+    """Puts every weight back where it was before `perturb`.
+
+    The gradient that was left has the penalty's share uphill.
     """
     for index in range(layer_count(network)):
         layer = layer_at(network, index)
@@ -119,8 +120,9 @@ def penalize_loss(network: Network, pack: Pack, step: StepInputs) -> None:
 
 
 def sample_at(network: AnyNetwork, sampler: Sampler, number: int) -> Sample:
-    """The place of one sample of the block; its targets lie behind its features, its weight, if it has one,
-    behind them.
+    """The place of one sample of the block.
+
+    Its targets lie behind its features, its weight, if it has one, behind them.
     """
     layer = layer_at(network, layer_count(network) - 1)
     pitch = network.pitch
@@ -131,8 +133,9 @@ def sample_at(network: AnyNetwork, sampler: Sampler, number: int) -> Sample:
 
 
 def shared_loss(sample: Sample, counts: Mask, share: Lane) -> Lane:
-    """A sample's loss in the lanes where it counts; the deltas of its outputs are left in the buffer, times
-    `share`.
+    """A sample's loss in the lanes where it counts.
+
+    The deltas of its outputs are left in the buffer, times `share`.
     """
     zero = splat(ZERO, WIDTH)
     loss, weight = sample_loss(sample), zero
@@ -150,8 +153,9 @@ def shared_loss(sample: Sample, counts: Mask, share: Lane) -> Lane:
 
 @default_part
 def block_loss(network: AnyNetwork, sampler: Sampler, inputs: Matrix, valid: tuple[int, Lane], share: Lane) -> Lane:
-    """The sum of the losses of a block's samples; the deltas of the outputs are left in the buffer, times
-    `share`.
+    """The sum of the losses of a block's samples.
+
+    The deltas of the outputs are left in the buffer, times `share`.
 
     `valid` is (samples in the block, how many of them count in each lane).
     """
@@ -164,8 +168,9 @@ def block_loss(network: AnyNetwork, sampler: Sampler, inputs: Matrix, valid: tup
 
 @default_part
 def drawn_samples(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, block: tuple[int, int]) -> Matrix:
-    """The inputs of a block (first, count) of a step's batch, which every run of a pack draws for itself; it
-    needs no `key`.
+    """The inputs of a block (first, count) of a step's batch, which every run of a pack draws for itself.
+
+    It needs no `key`.
     """
     fill(network, sampler, load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH), block)
     return matrix_at(network.activations, layer_at(network, 0).source)
@@ -173,8 +178,9 @@ def drawn_samples(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderK
 
 @default_part
 def learn_from_batch(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, step: StepInputs, tests_loss: bool) -> bool:
-    """Whether the loss of the step's batch ends a run, where it is looked at; if not, its gradients have been
-    used, or left where it has several blocks.
+    """Whether the loss of the step's batch ends a run, where it is looked at.
+
+    If not, its gradients have been used, or left where it has several blocks.
 
     The loss is known before the last block's gradients are made: where it ends a run, no weight has moved.
     """

@@ -29,8 +29,9 @@ def cache_folder() -> pathlib.Path | None:
 
 
 class DiskCache:
-    """One kernel's file: a checksum, then Numba's compiled result. It plays the part of Numba's own cache of
-    a function.
+    """One kernel's file: a checksum, then Numba's compiled result.
+
+    It plays the part of Numba's own cache of a function.
 
     Numba's index lets two processes exchange entries and loads damaged ones. Here one key is one file,
     written under another name and renamed, and nothing is unpickled before its checksum is right; what is not
@@ -63,8 +64,9 @@ class DiskCache:
         return result
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Writes the compiled result, whole or not at all; a full or read-only disk costs the cache, not the
-        run.
+        """Writes the compiled result, whole or not at all.
+
+        A full or read-only disk costs the cache, not the run.
         """
         from numba.core.serialize import dumps
 

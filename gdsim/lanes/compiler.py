@@ -33,8 +33,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def noinline(function: F) -> F:
-    """Marks a function that kernels call from several places: it need not go inline. All others go where they
-    are called.
+    """Marks a function that kernels call from several places: it need not go inline.
+
+    All others go where they are called.
     """
     NOINLINE.add(function)
     return function
@@ -78,8 +79,9 @@ class Reference(NamedTuple):
 
 
 def references(function: Function, parts: Mapping[str, Any]) -> Iterator[Reference]:
-    """The global names that a function uses. A global of its module is a part by its declaration; a name that
-    none has, by being given.
+    """The global names that a function uses.
+
+    A global of its module is a part by its declaration; a name that none has, by being given.
     """
     space = function.__globals__
     for name in global_names(function.__code__):
@@ -102,8 +104,9 @@ class ScopedPart(NamedTuple):
 
 @functools.cache
 def _mapping(parts: tuple[tuple[str, Any], ...], kinds: tuple[type, ...]) -> Mapping[str, Any]:
-    """The parts of a scoped one by their names; the same object for the same parts, of the same types: 0 of
-    float32 equals that of float64.
+    """The parts of a scoped one by their names.
+
+    It is the same object for the same parts of the same types: 0 of float32 equals that of float64.
     """
     return dict(parts)
 
@@ -169,8 +172,9 @@ def _target() -> tuple[Any, ...]:
 
 @functools.cache
 def vector_bytes() -> int:
-    """The bytes of the widest vector registers that code is made for; of the widest that there are where the
-    features do not say.
+    """The bytes of the widest vector registers that code is made for.
+
+    Where the processor's features do not say, of the widest that there are.
     """
     features = set(str(_target()[2]).split(","))
     return next((size for name, size in VECTOR_BYTES.items() if name in features), 64)
@@ -290,8 +294,9 @@ def check_compiler() -> None:
 
 
 def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: str | None = None) -> Any:
-    """The template with its parts in place, compiled for one signature; `title` is what `announcing` tells
-    where it must be compiled.
+    """The template with its parts in place, compiled for one signature.
+
+    `title` is what `announcing` tells where it must be compiled.
 
     The same kernel is made once per process, and taken from the cache on disk where an earlier process left
     it. Raises TypeError for a part that is missing, and for a given name that no room has declared as a part.

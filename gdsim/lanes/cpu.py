@@ -56,8 +56,9 @@ def restore_float_mode(typingctx: Any, mode: Any) -> Any:
 
 
 def _exchange_mode(builder: Any, mode: Any) -> Any:
-    """Reads the mode and writes `mode`, or the default; memory clobbers keep loads and stores on their side
-    of it.
+    """Reads the mode and writes `mode`, or the default.
+
+    Memory clobbers keep loads and stores on their side of it.
     """
     wide, narrow = ir.IntType(64), ir.IntType(32)
     triple = builder.module.triple

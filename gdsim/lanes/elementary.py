@@ -74,8 +74,9 @@ def power_of_two(n: Lane) -> Lane:
 
 
 def reduced_exponent(x: Lane, unit: Lane) -> Lanes:
-    """(n, r, 2^n) with x = (n ln(2) + r) unit, n integral and |r| <= ln(2)/2; the power is right within the
-    exponents of normal numbers.
+    """(n, r, 2^n) with x = (n ln(2) + r) unit, n integral and |r| <= ln(2)/2.
+
+    The power is right within the exponents of normal numbers.
     """
     ln2, ln2_tail = by_precision(x, coefficients.LN2_SINGLE, coefficients.LN2_DOUBLE)
     bias, shift = by_precision(x, BIAS_SINGLE, BIAS_DOUBLE)
@@ -109,8 +110,9 @@ def half_exp_less_one(x: Lane) -> Lane:
 
 
 def exp_below_zero(x: Lane) -> Lane:
-    """e^x for x <= 0: the bits of `exp`, but nothing below the normal numbers. Losses, which lose such
-    numbers anyway, get it for half the price.
+    """e^x for x <= 0: the bits of `exp`, but nothing below the normal numbers.
+
+    Losses, which lose such numbers anyway, get it for half the price.
     """
     low = by_precision(x, -87.0, -708.0)
     _, r, scale = reduced_exponent(where(x < low, low, x), 1.0)
@@ -374,8 +376,9 @@ def log_as_sum(x: Lane) -> Lanes:
 
 
 def parity(b: Lane) -> Lane:
-    """(odd, whole): whether b >= 0 is an odd integer, and whether it is an integer at all; read off its
-    fraction's bits.
+    """(odd, whole): whether b >= 0 is an odd integer, and whether it is an integer at all.
+
+    Both are read off the bits of its fraction.
     """
     bias, shift = by_precision(b, BIAS_SINGLE, BIAS_DOUBLE)
     bits = to_bits(b)

@@ -76,8 +76,9 @@ def is_float_value(value: Value) -> bool:
 
 
 class Code:
-    """Emits instructions at one place of one function. `cuda` replaces the few that its compiler would
-    contract.
+    """Emits instructions at one place of one function.
+
+    `cuda` replaces the few that its compiler would contract.
     """
 
     def __init__(self, context: Any, builder: Builder) -> None:

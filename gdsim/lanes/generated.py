@@ -6,8 +6,9 @@ from typing import Any
 
 
 def function_from(text: str, name: str, names: Mapping[str, Any]) -> Any:
-    """The function `name` that `text` defines, with `names` as its globals. The cache tells such functions by
-    their code.
+    """The function `name` that `text` defines, with `names` as its globals.
+
+    The cache tells such functions by their code.
     """
     space = {**names, "__name__": __name__}
     exec(compile(text, f"<generated {name}>", "exec"), space)

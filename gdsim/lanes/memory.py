@@ -25,8 +25,9 @@ def _place_of(code: Code, table: Value, place: Value, kind: Kind) -> Any:
 
 
 def memory(table: Address, place: Offset, like: Lane) -> Memory:
-    """The memory whose address and length stand at a place of a table; its elements are of the type of
-    `like`.
+    """The memory whose address and length stand at a place of a table.
+
+    Its elements are of the type of `like`.
     """
     return _kernel_only(table, place, like)
 

@@ -36,8 +36,9 @@ def broadcast_key(key: Lanes, like: Lane) -> Lanes:
 
 @noinline
 def random_words(start: Lane, purpose: Lane, step: Lane, element: Lane, seed: Lanes) -> Lanes:
-    """Four uint32 lanes for one (seed, start, purpose, step, element); `seed` is two uint32, `start` a lane,
-    the rest lanes or numbers.
+    """Four uint32 lanes for one (seed, start, purpose, step, element).
+
+    `seed` is two uint32, `start` a lane, the rest lanes or numbers.
     """
     return philox((element + start * 0, step + start * 0, start, start * 0 + purpose), seed)
 

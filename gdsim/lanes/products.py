@@ -17,8 +17,9 @@ BLOCK = 64
 
 
 def _multiply(left: Memory, right: Memory, out: Memory, sizes: tuple[int, int, int]) -> None:
-    """Adds to out[i, j] from left[sample, i] and right[sample, j], flat; `sizes` is (samples, i, j), the last
-    two of whole tiles.
+    """Adds to out[i, j] from left[sample, i] and right[sample, j], flat.
+
+    `sizes` is (samples, i, j), the last two of whole tiles.
     """
     mode = set_float_mode()
     count, rows, columns = sizes

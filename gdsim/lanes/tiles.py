@@ -136,8 +136,9 @@ def _(target: Target, tile: Kind, a: Kind, b: Kind) -> Any:
 
 
 def store_tile(array: Memory, offset: Offset, row_stride: Offset, column_stride: Offset, columns: int, tile: Lanes) -> Any:
-    """Writes a tile: lane [i * n + j] goes to offset + i * row_stride + j * column_stride; `columns` is n or
-    a tuple of n.
+    """Writes a tile: lane [i * n + j] goes to offset + i * row_stride + j * column_stride.
+
+    `columns` is n or a tuple of n.
     """
     return _kernel_only(array, offset, row_stride, column_stride, columns, tile)
 

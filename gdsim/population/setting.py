@@ -126,8 +126,9 @@ class Setting(NamedTuple):
         return isinstance(self.problem, Network) and not (self.is_written_out or self.rule.needs_whole_gradient or self.rule.perturbs or monitors_step)
 
     def lanes_for(self, runs: int, threads: int) -> int:
-        """Lanes of a pack where each of `threads` trains `runs`; 1 where one run at a time has all the lanes
-        and is done sooner.
+        """Lanes of a pack where each of `threads` trains `runs`.
+
+        It is 1 where one run at a time has all the lanes and is done sooner.
 
         That is where they are few, where registers are narrow and layers large, or where the packs of all
         threads would leave the last cache.
@@ -274,8 +275,9 @@ _making_tables = threading.Lock()
 
 
 def table_for(data: Data, dtype: str, weighted: bool | None = None) -> Table:
-    """The data as kernels read them, cached; with a column of sample weights if `weighted`, or if they have
-    some.
+    """The data as kernels read them, cached.
+
+    They have a column of sample weights if `weighted`, or if there are some.
     """
     weighted = data.sample_weight is not None if weighted is None else weighted
     key = (data.digest, dtype, weighted)

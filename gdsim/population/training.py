@@ -74,8 +74,9 @@ def train_batch(
     stopping: threading.Event | None = None,
     earlier: Mapping[str, np.ndarray] | None = None,
 ) -> Trained:
-    """Trains runs, `width` of them side by side; `earlier`, the columns of their earlier ends with their
-    state, lets them go on from there.
+    """Trains runs, `width` of them side by side.
+
+    `earlier`, the columns of their earlier ends with their state, lets them go on from there.
 
     `workspaces` keeps a thread's working memory from batch to batch. Once `stopping`, an event, is set, the
     next slice of the training raises `InterruptedTrainingError`.
