@@ -150,6 +150,6 @@ def test_problems_in_memory_are_counted_as_their_functions_go(problem):
     if isinstance(problem, gd.TeacherStudent):
         model.constants = problem.constants()
     rows = 0 if problem.data is None else len(problem.data.X)
-    sampler = types.SimpleNamespace(count=rows, columns=rows + 3, pitch=16, matrix=Place(graph, "matrix", 0))
+    sampler = types.SimpleNamespace(sample_count=rows, columns=rows + 3, pitch=16, matrix=Place(graph, "matrix", 0))
     loss = graph.call(problem.parts()["fill_whole_gradient"], {**problem.parts(), "WIDTH": 1, "ZERO": 0.0}, model, "weights", sampler)
     assert within(operations.gradient_operations(problem, setting.dtype, None)[0], graph.cost(loss, *graph.memory.values()))

@@ -297,7 +297,7 @@ class Kernels:
         asked = [(s, whole, scores) for s in (snapshots, start_snapshots)] + [(s, validation, validation_scores) for s in (snapshots, start_snapshots)]
         tables = np.stack([table_of(evaluation.Evaluation(model, s.weights, sampler, found)) for s, sampler, found in asked])
         places = tables.ctypes.data + tables.strides[0] * np.arange(len(tables))
-        places[2:] *= validation.count > 0
+        places[2:] *= validation.sample_count > 0
         return Job(
             self.new_pack(), LaneTable(*(self._lanes(1, np.int64) - 1 for _ in LaneTable._fields[:-1]), free=np.array([self.width])), snapshots, start_snapshots, scores, validation_scores,
             self._lanes(0 if self.structure.reports_stored else size), self._lanes(size), runs, spec, training, *addresses,

@@ -220,10 +220,10 @@ def evaluate_samples(model: FunctionSpace, weights: Memory, sampler: Sampler, sc
     """Fills the scores of every lane at the given weights: means over all samples."""
     x = load_row(weights, 0, WIDTH, PARAMETER_COUNT, WIDTH)
     zero = splat(ZERO, WIDTH)
-    number = splat(np.uint32(sampler.count), WIDTH)
+    number = splat(np.uint32(sampler.sample_count), WIDTH)
     total, gradient = Sum(zero, zero), repeat(zero, PARAMETER_COUNT)
-    for first in range(0, sampler.count, BLOCK):
-        count = min(BLOCK, sampler.count - first)
+    for first in range(0, sampler.sample_count, BLOCK):
+        count = min(BLOCK, sampler.sample_count - first)
         fill_shared(model, sampler, number, number, (first, count))
         loss, part = sum_of_block(model, x, (count, number))
         total, gradient = added(total, loss), add_rows(gradient, part)

@@ -190,13 +190,13 @@ def input_deltas(network: AnyNetwork, weights: Memory, index: int, count: int) -
 def bias_gradients(network: AnyNetwork, task: GradientTask, layer: Layer) -> None:
     """The gradients of a layer's biases, db = D 1, handed to `finish_tile`."""
     goal, deltas = matrix_at(network.gradients, layer.biases), matrix_at(network.deltas, layer.result)
-    outer(network, task, goal, deltas, Matrix(network.ones, 0, 0, 0), (layer.units, task.count, 1), False)
+    outer(network, task, goal, deltas, Matrix(network.ones, 0, 0, 0), (layer.units, task.sample_count, 1), False)
 
 
 def weight_gradients(network: AnyNetwork, task: GradientTask, layer: Layer, inputs: Matrix) -> None:
     """The gradients of a layer's weights, dW = D A', handed to `finish_tile`."""
     goal, deltas = matrix_at(network.gradients, layer.weights), matrix_at(network.deltas, layer.result)
-    outer(network, task, goal, deltas, transposed(inputs), (layer.units, task.count, layer.inputs), True)
+    outer(network, task, goal, deltas, transposed(inputs), (layer.units, task.sample_count, layer.inputs), True)
 
 
 def backward(network: AnyNetwork, weights: Memory, task: GradientTask, samples: Matrix) -> None:
@@ -207,7 +207,7 @@ def backward(network: AnyNetwork, weights: Memory, task: GradientTask, samples: 
     for index in range(layer_count(network) - 1, -1, -1):
         layer = layer_at(network, index)
         if index > 0:
-            input_deltas(network, weights, index, task.count)
+            input_deltas(network, weights, index, task.sample_count)
         weight_gradients(network, task, layer, inputs_of(network, layer, index, samples))
         if BIASES:
             bias_gradients(network, task, layer)

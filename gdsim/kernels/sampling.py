@@ -19,18 +19,18 @@ from gdsim.problems.parts import batch_size
 
 def epoch_key(sampler: Sampler, start: Lane, step: Lane) -> OrderKey:
     """The key of the order of the epoch that holds update number `step` (from 0)."""
-    return order_key(start, SAMPLE_ORDER, step // sampler.steps_per_epoch, sampler.seed, sampler.count)
+    return order_key(start, SAMPLE_ORDER, step // sampler.steps_per_epoch, sampler.seed, sampler.sample_count)
 
 
 def once_key(sampler: Sampler, start: Lane, step: Lane) -> OrderKey:
     """The key of the one order of all epochs."""
-    return order_key(start, SAMPLE_ORDER, step * 0, sampler.seed, sampler.count)
+    return order_key(start, SAMPLE_ORDER, step * 0, sampler.seed, sampler.sample_count)
 
 
 def draw_from_order(sampler: Sampler, key: OrderKey, start: Lane, step: Lane, element: Lane) -> Lane:
     """The sample at one place of a step's batch."""
     place = (step % sampler.steps_per_epoch) * sampler.batch + element
-    return permuted(minimum(place, sampler.count - 1), key)
+    return permuted(minimum(place, sampler.sample_count - 1), key)
 
 
 def no_key(sampler: Sampler, start: Lane, step: Lane) -> Lanes:
@@ -40,7 +40,7 @@ def no_key(sampler: Sampler, start: Lane, step: Lane) -> Lanes:
 
 def draw_with_replacement(sampler: Sampler, key: Lanes, start: Lane, step: Lane, element: Lane) -> Lane:
     """A sample drawn independently for one place of a step's batch."""
-    return multiply_high(random_words(start, REPLACEMENT, step, element, sampler.seed)[0], sampler.count)
+    return multiply_high(random_words(start, REPLACEMENT, step, element, sampler.seed)[0], sampler.sample_count)
 
 
 def draw_in_place(sampler: Sampler, key: Lanes, start: Lane, step: Lane, element: Lane) -> Lane:
@@ -50,7 +50,7 @@ def draw_in_place(sampler: Sampler, key: Lanes, start: Lane, step: Lane, element
 
 def size_from_order(sampler: Sampler, step: Lane) -> Lane:
     """How many samples a step's batch has: the last of an epoch may be short."""
-    return minimum(sampler.count - (step % sampler.steps_per_epoch) * sampler.batch, sampler.batch)
+    return minimum(sampler.sample_count - (step % sampler.steps_per_epoch) * sampler.batch, sampler.batch)
 
 
 def size_of_batch(sampler: Sampler, step: Lane) -> Lane:
@@ -96,7 +96,7 @@ def list_samples(sampler: Sampler, start: np.uint32, steps: int, out: Memory) ->
         size = batch_size(sampler, step)
         for element in range(sampler.batch):
             index = draw(sampler, key, lane, step, element)
-            out[number * sampler.batch + element] = extract(where(size > element, index, lane * 0 + sampler.count), 0)
+            out[number * sampler.batch + element] = extract(where(size > element, index, lane * 0 + sampler.sample_count), 0)
     restore_float_mode(mode)
 
 

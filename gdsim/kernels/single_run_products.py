@@ -186,12 +186,12 @@ def bias_gradients(network: SingleRunNetwork, task: GradientTask, layer: Layer) 
     """
     deltas, goal = matrix_at(network.deltas, layer.result), transposed(matrix_at(network.gradients, layer.biases))
     if deltas.row_step == 1:
-        gradients_in_tiles(network, task, goal, Matrix(network.ones, 0, 0, 0), transposed(deltas), (1, task.count, layer.units), False)
+        gradients_in_tiles(network, task, goal, Matrix(network.ones, 0, 0, 0), transposed(deltas), (1, task.sample_count, layer.units), False)
         return
     for unit in range(0, layer.units, 4):
         first = part_from(deltas, unit, 0)
         totals = repeat(splat(ZERO, 1), 4)
-        for sample in range(task.count):
+        for sample in range(task.sample_count):
             totals = add_rows(totals, load_row(first.array, first.offset + sample, first.row_step, 4, 1))
         store_row(network.losses, unit % WIDTH, 1, totals)
         if (unit + 4) % WIDTH == 0 or unit + 4 >= layer.units:

@@ -63,7 +63,7 @@ class StepStats(NamedTuple):
 class Sampler(NamedTuple):
     """A data set and how steps draw from it.
 
-    `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `count` rows, `columns` in
+    `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `sample_count` rows, `columns` in
     use.
     """
 
@@ -71,7 +71,7 @@ class Sampler(NamedTuple):
     pitch: int
     features: int
     columns: int
-    count: int
+    sample_count: int
     batch: int
     steps_per_epoch: int
     seed: Lanes  # two words

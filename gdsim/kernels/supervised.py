@@ -303,7 +303,7 @@ def store_scores(network: AnyNetwork, weights: Memory, scores: Scores, means: tu
 @default_part
 def samples_at(network: AnyNetwork, sampler: Sampler, first: int, count: int) -> Matrix:
     """The inputs of a block of a table's samples, in the order of the table."""
-    every = splat(np.uint32(sampler.count), WIDTH)
+    every = splat(np.uint32(sampler.sample_count), WIDTH)
     fill_shared(network, sampler, every, every, (first, count))
     return matrix_at(network.activations, layer_at(network, 0).source)
 
@@ -313,11 +313,11 @@ def evaluate_network(model: NetworkSpace, weights: Memory, sampler: Sampler, sco
     """Fills the scores of every run at the given weights; those of the gradient only where asked for."""
     network, zero = model.whole, splat(ZERO, RUNS)
     loss, answers = Sum(zero, zero), zero
-    every = splat(np.uint32(sampler.count), RUNS)
+    every = splat(np.uint32(sampler.sample_count), RUNS)
     count = as_type_of(every, zero)
     share = widen(1.0 / count, WIDTH)
-    for first in range(0, sampler.count, BLOCK):
-        size = min(BLOCK, sampler.count - first)
+    for first in range(0, sampler.sample_count, BLOCK):
+        size = min(BLOCK, sampler.sample_count - first)
         inputs = samples_at(network, sampler, first, size)
         forward(network, weights, inputs, size)
         loss = added(loss, block_loss(network, sampler, inputs, (size, widen(every, WIDTH)), share))
@@ -342,8 +342,8 @@ def predict(table: Address) -> int:
     """Fills a prediction's `out` with the network's outputs; of classes their probabilities."""
     mode = set_float_mode()
     network, weights, sampler, out = job_model(table).whole, job_weights(table), job_sampler(table), job_out(table)
-    for first in range(0, sampler.count, BLOCK):
-        size = min(BLOCK, sampler.count - first)
+    for first in range(0, sampler.sample_count, BLOCK):
+        size = min(BLOCK, sampler.sample_count - first)
         forward(network, weights, samples_at(network, sampler, first, size), size)
         store_outputs(network, sampler, out, first, size)
     restore_float_mode(mode)

@@ -144,13 +144,13 @@ class Sample(NamedTuple):
     delta: Offset
     stride: Offset
     units: int
-    weight: Offset
+    weight: Any  # a place too, or a number where operations are counted
 
 
 class GradientTask(NamedTuple):
     """What is done with the gradients of a block of samples."""
 
-    count: int  # of the samples
+    sample_count: int
     action: int  # UPDATE, WRITE or ADD
     pack: Any  # that is updated, None where gradients are only written
     step: Any  # likewise

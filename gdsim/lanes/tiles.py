@@ -191,7 +191,7 @@ def _(target: Target, array: Kind, offset: Kind, row_stride: Kind, column_stride
     return tile, emit
 
 
-def gather_columns(matrix: Memory, pitch: int, rows: Lane, column: int, count: int, out: Memory, place: Offset) -> Any:
+def gather_columns(matrix: Memory, pitch: int, rows: Lane, column: int, count: int, out: Memory, place: tuple[Offset, Offset]) -> Any:
     """Lane l gets row rows[l] of a flat matrix: `count` columns from `column` on, a power of two up to the
     lanes' width, are written as lanes.
 

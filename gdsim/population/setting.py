@@ -368,4 +368,4 @@ def sample_order(setting: Setting, start: int) -> np.ndarray:
     kernel: Any = bind(list_samples, parts, types.void(typeof(sampler), types.uint32, types.int64, types.uint32[::1]))
     out = np.zeros((setting.steps, sampler.batch), np.uint32)
     kernel(sampler, np.uint32(start), setting.steps, out.ravel())
-    return np.where(out == sampler.count, -1, out.astype(np.int64))
+    return np.where(out == sampler.sample_count, -1, out.astype(np.int64))

@@ -28,7 +28,7 @@ LEAST_SHARE = {"float32": 1e-3, "float64": 1e-10}
 
 def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     """Leaves c + G (w - r) and gives the loss. A row of the table is one of G, then of each output c and r, and L."""
-    inputs, zero = sampler.count, splat(ZERO, WIDTH)
+    inputs, zero = sampler.sample_count, splat(ZERO, WIDTH)
     outputs = (sampler.columns - inputs - 1) // 2
     loss = zero + sampler.matrix[sampler.columns - 1]
     for output in range(outputs):
