@@ -1,14 +1,15 @@
 """What a problem is: a frozen declaration of what is minimised, with the lane functions that kernels are bound with."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from gdsim.data import Array, Data
 from gdsim.declarations import Declaration, html_table
 
 
 class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type"):
     """Something to minimise over a vector of parameters, with or without data."""
 
-    # Every problem has `data` (None without samples), `l1` and `l2` (0 without a penalty) and `is_classifier`, as fields or properties.
     axes: ClassVar[tuple[str, ...]] = ()  # fields that may be axes of numbers
     default_dtype: ClassVar[str] = "float64"
     default_init: ClassVar[Any] = "zeros"  # how runs start where nothing is said
@@ -17,6 +18,31 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
         made = self.variants()
         count = {"parameters": f"{made[0].parameter_count:,}"} if len(made) == 1 else {"variants": f"{len(made):,}"}
         return html_table(type(self).__name__, [*self.shown_fields(), *count.items()])
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return type(self).__name__
+
+    @property
+    def data(self) -> Data | None:
+        """The samples, or None without any."""
+        return None
+
+    @property
+    def l1(self) -> Any:
+        """The factor of the penalty by magnitudes, a number or an axis; 0 without one."""
+        return 0.0
+
+    @property
+    def l2(self) -> Any:
+        """The factor of the penalty by squares, a number or an axis; 0 without one."""
+        return 0.0
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the loss is of labels, so that there is an accuracy."""
+        return False
 
     @property
     def is_edited(self) -> bool:
@@ -31,7 +57,7 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
         """Why a results folder, or a cluster's workers, could not make it from its declaration; nothing where they can."""
         return ""
 
-    def variants(self) -> "list[Any]":
+    def variants(self) -> "list[Problem]":
         """The problem with one of each structural alternative, in the order of the axes, the last fastest."""
         return [self]
 
@@ -55,7 +81,7 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
         return -1.0, 1.0
 
     @property
-    def layers(self) -> list[tuple[int, int]]:
+    def layers(self) -> Sequence[tuple[int, int]]:
         """(inputs, units) of each layer of a network, by which starts are scaled; of other problems none."""
         return []
 
@@ -71,7 +97,7 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
         """What may differ between cells, by the names of coordinates."""
         return {}
 
-    def arrays(self) -> dict[str, Any]:
+    def arrays(self) -> dict[str, Array]:
         """The fields that are arrays, which stores keep beside the data."""
         return {}
 

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,13 +23,7 @@ CALL_OPERATIONS = 25
 class Symbolic(Problem, frozen=True):
     """A problem whose loss is a SymPy expression of its parameters, and of the columns of a sample if it has data."""
 
-    if TYPE_CHECKING:
-        data: ClassVar[Any]
-
     default_init = "box"
-    l1: ClassVar[float] = 0.0
-    l2: ClassVar[float] = 0.0
-    is_classifier: ClassVar[bool] = False
 
     def formula(self) -> Any:
         """The SymPy expression."""

@@ -7,7 +7,7 @@ what remains there and nothing cancels. A step on the whole data is then a produ
 import functools
 import math
 from collections.abc import Iterator
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,13 +61,11 @@ def fill_gradient(model: Any, weights: Any, sampler: Any, start: Any, step: Any)
 class Moments(Problem, tag="moments", frozen=True):
     """A linear regression with a squared error on its whole data; `data` holds the moments, an input a row."""
 
-    data: Any
-    layers: Any
+    data: Data
+    layers: tuple[tuple[int, int], ...]
     intercept: bool
     l1: Any
     l2: Any
-
-    is_classifier: ClassVar[bool] = False
 
     @property
     def parameter_count(self) -> int:

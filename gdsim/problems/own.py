@@ -22,7 +22,7 @@ import sys
 import traceback
 import types
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -97,10 +97,6 @@ class Own(Problem, tag="own", frozen=True):
     source: str = ""  # a hash of the function's code, by which a changed function is a different problem; results folders give theirs
 
     unshown = ("source",)
-    data: ClassVar[Any] = None
-    l1: ClassVar[float] = 0.0
-    l2: ClassVar[float] = 0.0
-    is_classifier: ClassVar[bool] = False
     default_init = "box"
 
     def __post_init__(self) -> None:

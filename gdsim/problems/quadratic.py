@@ -1,7 +1,7 @@
 """Quadratics, about which everything that a rule does is known exactly."""
 
 import functools
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -109,10 +109,6 @@ class Quadratic(Problem, tag="quadratic", frozen=True):
 
     matrix: Any
     centers: Any = None
-
-    l1: ClassVar[float] = 0.0
-    l2: ClassVar[float] = 0.0
-    is_classifier: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         matrix = symmetric(Array.of(self.matrix, "Quadratic.matrix", 2), "Quadratic.matrix")

@@ -1,7 +1,7 @@
 """The population loss of a student network that learns a teacher, in closed form."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -103,11 +103,6 @@ class TeacherStudent(Problem, tag="teacher_student", frozen=True):
 
     teacher: int
     student: int
-
-    data: ClassVar[Any] = None
-    l1: ClassVar[float] = 0.0
-    l2: ClassVar[float] = 0.0
-    is_classifier: ClassVar[bool] = False
 
     @property
     def default_init(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -37,7 +37,6 @@ class Function(Symbolic, frozen=True):
     [[0.0, 0.0], [-34.0, -38.0]]
     """
 
-    data: ClassVar[Any] = None
     low: ClassVar[Any] = -1.0
     high: ClassVar[Any] = 1.0
     dimension: ClassVar[Any] = 2

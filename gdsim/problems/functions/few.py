@@ -359,7 +359,7 @@ class NoisyQuadratic(Function, tag="noisy_quadratic", frozen=True):
         return ("xi", "none")
 
     @property
-    def data(self) -> Data:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def data(self) -> Data:
         return _normal_samples(self.samples)
 
     def of(self, x: Any) -> Any:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gdsim.canonical import digest
+from gdsim.problems import Own
 from gdsim.store.folder import Store
 from gdsim.sweep.cluster.worker import ChunkError, MismatchError, Receipt, mismatch, train_chunks, versions
 from gdsim.sweep.execution.outcomes import Failure, Outcome, UnfinishedError, failure_of
@@ -54,7 +55,7 @@ def workers_of(client: Any) -> dict[str, str]:
 
 def modules_beside(sweep: Experiment) -> list[str]:
     """The folders of the user's own modules, where workers look for them too."""
-    files = {getattr(sys.modules.get(p.function.__module__), "__file__", None) for p in sweep.problem if p.__struct_config__.tag == "own"}
+    files = {getattr(sys.modules.get(p.function.__module__), "__file__", None) for p in sweep.problem if isinstance(p, Own)}
     return sorted(str(pathlib.Path(f).resolve().parent) for f in files if f)
 
 
@@ -169,7 +170,7 @@ class Cluster:
         future.release()
         return self._unfinished(chunks, error)
 
-    def _unfinished(self, chunks: Sequence[Chunk], error: Any) -> list[Outcome]:
+    def _unfinished(self, chunks: Sequence[Chunk], error: BaseException | None) -> list[Outcome]:
         """What has become of the chunks of a task that was lost with its workers or the scheduler, or in which one raised."""
         from distributed.scheduler import KilledWorker
 
