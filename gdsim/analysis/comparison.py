@@ -8,7 +8,7 @@ import numpy as np
 
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.analysis.tuning import Ranked, groups_by, resampled_medians
-from gdsim.statistics import holm, median_interval, percentiles, signed_rank
+from gdsim.statistics import ArrayLike, holm, median_interval, percentiles, signed_rank
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
 from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.ranks.ranking import Ranking, ranking_of, ranks_of
@@ -80,7 +80,7 @@ def compare_tuned(
     return dataset(variables, {by: (by, names), "first": ("pair", firsts), "second": ("pair", seconds)}, **about)
 
 
-def _left_out(result: Any, by: str, names: np.ndarray) -> list[str]:
+def _left_out(result: Dataset, by: str, names: np.ndarray) -> list[str]:
     """The values of `by` of which no run that would choose a cell is finished, those of the sweep's optimizers among them."""
     there = [str(n) for n in groups_by(cells_in(result), by)[0]]
     if by == "optimizer":
@@ -94,7 +94,7 @@ def _of_runs(ranking: Ranking, rows: np.ndarray) -> Ranking:
     return ranking._replace(values=ranking.values[rows], then=tuple(r._replace(values=r.values[rows]) for r in ranking.then))
 
 
-def _pairs(comparing: Any, found: Ranked, count: int, confidence: float, resamples: int, seed: int) -> dict[str, tuple[Any, ...]]:
+def _pairs(comparing: Dataset, found: Ranked, count: int, confidence: float, resamples: int, seed: int) -> dict[str, tuple[Any, ...]]:
     """The variables over pairs of columns."""
     drawn, medians = found.shown(resampled_medians(comparing, found, resamples, seed)), found.shown(found.medians)
     rows = []
@@ -117,7 +117,7 @@ def _pairs(comparing: Any, found: Ranked, count: int, confidence: float, resampl
     }  # fmt: skip
 
 
-def _ratio(over: Any, under: Any) -> np.ndarray:
+def _ratio(over: ArrayLike, under: ArrayLike) -> np.ndarray:
     """Ratios of positive numbers, infinite ones among them; NaN where both are, or one is not above 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where((np.asarray(over) > 0) & (np.asarray(under) > 0), np.divide(over, under), np.nan)
@@ -196,7 +196,7 @@ def _ends(low: float, high: float) -> str:
     return f"[{f'{low:.3g}' if np.isfinite(low) else 'no lower end'}, {f'{high:.3g}' if np.isfinite(high) else 'no upper end'}]"
 
 
-def _times(pair: Any, best: str, *, is_time: bool) -> str:
+def _times(pair: Dataset, best: str, *, is_time: bool) -> str:
     """How many times the best one's median another's is."""
     ratio, low, high = (float(pair[n][0]) for n in ("ratio", "ratio_low", "ratio_high"))
     if np.isnan(ratio):

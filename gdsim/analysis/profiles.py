@@ -88,7 +88,7 @@ def times_to_decrease(result: Result, share: float, *, unit: str = "steps", over
     return _by_start(result, cells, after, by, unit, over)
 
 
-def _by_start(result: Any, cells: Cells, after: np.ndarray, by: np.ndarray, unit: str, over: str | None) -> Any:
+def _by_start(result: Dataset, cells: Cells, after: np.ndarray, by: np.ndarray, unit: str, over: str | None) -> DataArray:
     """Times[start, cell], or [start, over, solver], with those of the looks before as a coordinate."""
     import xarray
 
@@ -111,14 +111,14 @@ def _by_start(result: Any, cells: Cells, after: np.ndarray, by: np.ndarray, unit
     return xarray.DataArray(tables[1], coordinates, dims, "time", {"units": unit, "long_name": "time by which the target was met", "times": TIMES})
 
 
-def _shown(name: str, value: Any) -> str:
+def _shown(name: str, value: object) -> str:
     """A hyperparameter in words; nothing for one that a cell has not."""
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{name}={value:.6g}"
     return str(value) if name == "optimizer" else f"{name}={value}" if str(value) else ""
 
 
-def problem_of(result: Any, cells: Cells) -> np.ndarray:
+def problem_of(result: Dataset, cells: Cells) -> np.ndarray:
     """The number of each cell's problem: functions by all that they are, models by their data and loss; all one where it is not known."""
     try:
         sweep = sweep_behind(result)
@@ -139,7 +139,7 @@ class _Ratios(NamedTuple):
     coordinates: Any  # of the solvers
 
 
-def _table(times: Any, solver: str, values: Any) -> np.ndarray:
+def _table(times: DataArray, solver: str, values: DataArray) -> np.ndarray:
     """[start, problem, solver] of times: what is drawn anew are starts, or all problems where there is no such dimension."""
     has_starts = "start" in times.dims and solver != "start"
     table = values.transpose(*(["start"] if has_starts else []), ..., solver).values.astype(float)
@@ -164,7 +164,7 @@ def _times(times: Any, solver: str) -> Any:
     return times
 
 
-def _ratios(times: Any, solver: str) -> _Ratios:
+def _ratios(times: DataArray, solver: str) -> _Ratios:
     """The ratios of checked times."""
     table, before = (_table(times, solver, v) for v in (times, times.coords.get("after", times)))
     if (table < 0).any():

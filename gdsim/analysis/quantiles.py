@@ -2,11 +2,10 @@
 
 import concurrent.futures
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from gdsim.statistics import median_ranks, rank_of
+from gdsim.statistics import ArrayLike, median_ranks, rank_of
 from gdsim.sweep.planning.cores import usable_cores
 from gdsim.sweep.results.reading import (
     WORST,
@@ -83,7 +82,7 @@ def bands(result: Result, *, variable: str = "loss", quantiles: Sequence[float] 
     return cells.dataset(variables, {"quantile": ("quantile", shares), "step": step}, variable=variable, confidence=confidence)
 
 
-def checked_quantiles(quantiles: Any) -> np.ndarray:
+def checked_quantiles(quantiles: ArrayLike) -> np.ndarray:
     """Shares between 0 and 1, ascending."""
     shares = np.unique(np.atleast_1d(np.asarray(quantiles, float)))
     if not len(shares) or not ((shares >= 0) & (shares <= 1)).all():
@@ -127,7 +126,7 @@ def _statistics(values: np.ndarray, shares: np.ndarray, confidence: float) -> tu
     return quantiles, ends, middle
 
 
-def _summary_bands(summary: Any, variable: str, shares: np.ndarray) -> Any:
+def _summary_bands(summary: Dataset, variable: str, shares: np.ndarray) -> Dataset:
     """Quantiles from the histograms of a summary."""
     if f"{variable}_histogram" not in summary or "checkpoint" not in summary[f"{variable}_histogram"].dims:
         raise ValueError(f"variable={given(variable)} is no curve of this summary")

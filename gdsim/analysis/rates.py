@@ -53,7 +53,7 @@ def convergence_rate(result: Result, *, minimum: float | None = None, of: str = 
     return dataset({name: (of, values, text, units) for name, (values, text, units) in about.items()}, coordinates, minimum=lowest, of=of)
 
 
-def _known_minimum(result: Any) -> float:
+def _known_minimum(result: Dataset) -> float:
     """The lowest value of the function that a sweep minimises, where it is known; 0 for all else."""
     try:
         problems = sweep_behind(result).problem

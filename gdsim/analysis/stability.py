@@ -67,7 +67,7 @@ def divergence_map(result: Result, x: str, y: str, *, status: str = "diverged", 
     return dataset(variables, {x: (x, columns), y: (y, lines)}, status=status, confidence=confidence)
 
 
-def _counted(result: Any, status: str) -> tuple[np.ndarray, np.ndarray]:
+def _counted(result: Dataset, status: str) -> tuple[np.ndarray, np.ndarray]:
     """(how many of each cell's runs ended so, how many there are)."""
     if status != WORSE:
         return ended_counts(result, status)

@@ -1,7 +1,5 @@
 """How often runs succeed, and whether one cell succeeds more often than another from the same starts."""
 
-from typing import Any
-
 import numpy as np
 
 from gdsim.statistics import INTERVALS, ArrayLike, holm, mcnemar, normal_quantile
@@ -63,7 +61,7 @@ def success_probability(result: Result, *, target: "ArrayLike | None" = None, co
     return dataset(variables, coordinates, confidence=confidence, interval=interval, success=_what_counts(result, target))
 
 
-def _check_that_some_may_succeed(result: Any, target: Any) -> None:
+def _check_that_some_may_succeed(result: Dataset, target: object) -> None:
     """Refuses to count converged runs of a sweep without a stop that could end one so. Raises ValueError."""
     if target is None and "experiment" in result.attrs and not may_converge(result):
         raise ValueError(
@@ -72,7 +70,7 @@ def _check_that_some_may_succeed(result: Any, target: Any) -> None:
         )
 
 
-def _what_counts(result: Any, target: Any) -> str:
+def _what_counts(result: Dataset, target: object) -> str:
     """What a success is, in words."""
     if target is None:
         return "status is converged"
@@ -82,7 +80,7 @@ def _what_counts(result: Any, target: Any) -> str:
     return f"loss <= {target:g} at a look of the sweep's target" if at_looks else f"lowest loss <= {target:g}"
 
 
-def _counted(summary: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
+def _counted(summary: Dataset, target: object) -> tuple[np.ndarray, np.ndarray]:
     """(successes, runs) of each cell of a summary."""
     if target is None:
         return ended_counts(summary, "converged")
@@ -142,7 +140,7 @@ def compare_success(result: Result, reference: int = 0, *, target: "ArrayLike | 
     return cells.dataset(variables, confidence=confidence, reference=int(reference))
 
 
-def outcomes_by_start(result: Any, place: np.ndarray, values: np.ndarray, cells: int) -> np.ndarray:
+def outcomes_by_start(result: Dataset, place: np.ndarray, values: np.ndarray, cells: int) -> np.ndarray:
     """[start, cell] values of runs; what is missing is NaN, or -1 among whole numbers."""
     starts, row = np.unique(result.start.values, return_inverse=True)
     table = np.full((len(starts), cells), np.nan if values.dtype.kind == "f" else -1, values.dtype)

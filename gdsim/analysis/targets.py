@@ -1,6 +1,6 @@
 """How long runs take to reach a loss: first hits, their distribution, survival, and the expected time with restarts."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,20 +45,20 @@ class Hits(NamedTuple):
         return self.cost.of(np.where(self.met(target), steps, self.last), self.cells.place)
 
 
-def hits_of(result: Any, targets: Any, unit: str) -> Hits:
+def hits_of(result: Dataset, targets: Targets, unit: str) -> Hits:
     """When the runs of a checked result met targets; the sweep's own or `default_targets` where none are given."""
     losses = chosen_targets(result) if targets is None else checked_targets(targets)
     cells = cells_in(result)
     return Hits(cells, losses, *times_met(result, losses), cost_in(result, unit, cells.numbers))
 
 
-def chosen_targets(result: Any) -> np.ndarray:
+def chosen_targets(result: Dataset) -> np.ndarray:
     """The losses that the sweep's own `gd.Target` watches for, the highest first; `default_targets` where it has none."""
     own = own_targets(result)
     return own if len(own) else default_targets(result)
 
 
-def one_target(result: Any, target: Any, what: str) -> float:
+def one_target(result: Dataset, target: Targets, what: str) -> float:
     """The one loss that is asked for; if none is, the lowest target of the sweep's own, or the middle one of `default_targets`. Raises ValueError for several."""
     if target is None:
         own, losses = own_targets(result), chosen_targets(result)
@@ -192,7 +192,7 @@ def simulated_restarts(result: Result, target: float | None = None, *, unit: str
 MOST_DRAWS = 10_000_000
 
 
-def _sums_of_draws(values: np.ndarray, counts: np.ndarray, rng: Any) -> np.ndarray:
+def _sums_of_draws(values: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Sums of so many values each, drawn with replacement."""
     if not counts.any():
         return np.zeros(len(counts))

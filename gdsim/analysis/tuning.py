@@ -77,7 +77,7 @@ class Ranked(NamedTuple):
         return {"ranked_by": self.ranking.name}
 
 
-def ranked(result: Any, variable: str | None, target: float | None) -> Ranked:
+def ranked(result: Dataset, variable: str | None, target: float | None) -> Ranked:
     """A checked result's runs by what ranks them."""
     ranking, cells = ranking_of(result, variable=variable, target=target), cells_in(result)
     return Ranked(ranking, cells, outcomes_by_start(result, cells.place, ranking.values, len(cells.numbers)))
@@ -142,7 +142,7 @@ def groups_by(cells: Cells, by: str) -> tuple[np.ndarray, list[np.ndarray]]:
     return names[order], [np.flatnonzero(place == k) for k in order]
 
 
-def resampled_medians(result: Any, found: Ranked, resamples: int, seed: int) -> np.ndarray:
+def resampled_medians(result: Dataset, found: Ranked, resamples: int, seed: int) -> np.ndarray:
     """[resample, cell]: medians over starts that are drawn with replacement, the same for all cells; lower is better."""
     table, upper = found.table, found.ranking.sign < 0  # the median of accuracies is the upper one of their negatives
     group, groups = groups_of(np.unique(result.start.values))
@@ -177,7 +177,7 @@ def _middles(group: np.ndarray, weights: np.ndarray, window: tuple[int, int], *,
     return found
 
 
-def _finite_shares(result: Any, table: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def _finite_shares(result: Dataset, table: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """[resample, cell]: the share of runs that have a finite value, among those that are drawn as for `resampled_medians`; 0 where none is."""
     group, groups = groups_of(np.unique(result.start.values))
     weights, counts = resampled(groups, resamples, seed), np.zeros((2, groups, table.shape[1]))

@@ -1,13 +1,15 @@
 """What a step costs: steps, samples, or gradients of the whole data, in which rules and batch sizes compare."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from gdsim.kernels.layout import steps_per_epoch
 from gdsim.sweep.experiment.cells import Cell, cells_of
+from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.results.dataset import sweep_behind
+from gdsim.sweep.results.reading import Dataset
 from gdsim.words import given, nearest
 
 UNITS = {"steps": "updates", "samples": "samples seen", "gradients": "gradients of the whole data"}
@@ -20,7 +22,7 @@ class Cost(NamedTuple):
     of: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def cost_in(result: Any, unit: str, numbers: np.ndarray) -> Cost:
+def cost_in(result: Dataset, unit: str, numbers: np.ndarray) -> Cost:
     """The cost of steps in cells with the given numbers.
 
     "gradients" counts samples seen over the samples that there are, twice where a rule takes two gradients a step; a function's
@@ -42,7 +44,7 @@ def cost_in(result: Any, unit: str, numbers: np.ndarray) -> Cost:
     return Cost(unit, cost)
 
 
-def _samples(sweep: Any, cell: Cell, unit: str) -> tuple[float, float, float, float]:
+def _samples(sweep: Experiment, cell: Cell, unit: str) -> tuple[float, float, float, float]:
     """(steps of an epoch, samples of a step, samples of an epoch, the cost of a sample)."""
     gradients = 2.0 if cell.rule.perturbs else 1.0
     if cell.problem.data is None:

@@ -1,7 +1,6 @@
 """Successive halving, Hyperband and ASHA: many cells for few steps, the best of them for more."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from gdsim.sweep.sweep import Sweep
 from gdsim.words import given
 
 
-def _checked(sweep: Any, eta: Any, smallest: Any, what: str) -> tuple[int, int, int | None]:
+def _checked(sweep: object, eta: object, smallest: object, what: str) -> tuple[int, int, int | None]:
     """(steps of the last rung, eta, steps of the first if given)."""
     if not isinstance(sweep, Sweep):
         raise TypeError(f"{what} takes a gd.Sweep, whose steps are the most that a cell gets; {given(sweep)} was given")

@@ -106,7 +106,7 @@ class Ladder:
             self.keys[cells_here.numbers, rung] = ranks.keys
             self.scores[cells_here.numbers, rung] = ranks.median
 
-    def _ranking(self, result: Any) -> Ranking:
+    def _ranking(self, result: Dataset) -> Ranking:
         """What ranks the runs of a result, whose curves begin anew on each rung: what lasts is kept from the rungs below."""
         ranking = ranking_of(result, variable=self.variable, target=self.target)
         self.ranked_by, self.units = ranking.name, ranking.units

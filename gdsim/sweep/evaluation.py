@@ -12,7 +12,7 @@ from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.results.dataset import feature_names, sweep_behind
-from gdsim.sweep.results.reading import Dataset, Result, check_result
+from gdsim.sweep.results.reading import DataArray, Dataset, Result, check_result
 from gdsim.sweep.run import check_unedited
 from gdsim.words import given
 
@@ -99,7 +99,7 @@ def predict(
     return whole.isel(run=np.argsort(np.concatenate([runs for runs, _ in parts])))
 
 
-def _is_result(value: Any) -> bool:
+def _is_result(value: object) -> bool:
     return hasattr(value, "data_vars") or isinstance(value, (str, os.PathLike))
 
 
@@ -110,7 +110,7 @@ def _rows(parameters: Any, variable: str, what: str) -> Any:
     return _vectors(check_result(parameters, what), variable, what) if _is_result(parameters) else parameters
 
 
-def _vectors(result: Any, variable: str, what: str) -> Any:
+def _vectors(result: Dataset, variable: str, what: str) -> DataArray:
     """The DataArray [run, parameter] of a result's parameters."""
     if variable not in KINDS:
         raise ValueError(f"variable must be one of {', '.join(map(repr, KINDS))}; {given(variable)} was given")
@@ -120,7 +120,7 @@ def _vectors(result: Any, variable: str, what: str) -> Any:
     return result[variable].load()
 
 
-def _by_problem(result: Any) -> Iterator[tuple[np.ndarray, Any]]:
+def _by_problem(result: Dataset) -> Iterator[tuple[np.ndarray, Problem]]:
     """(places of runs, the problem that they have in common)."""
     sweep, groups = sweep_behind(result), {}
     check_unedited(sweep)

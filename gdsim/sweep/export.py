@@ -15,6 +15,7 @@ from gdsim.store.shards import NAME, arrow_of, verify
 from gdsim.sweep.experiment.stored import experiment_in
 from gdsim.sweep.planning.admission import chunk_seconds_of, create
 from gdsim.sweep.results.opening import open_results
+from gdsim.sweep.results.reading import Dataset
 from gdsim.words import installs, nearest
 
 FORMATS = {".parquet": "Parquet", ".csv": "CSV", ".nc": "netCDF", ".zarr": "Zarr"}
@@ -51,18 +52,18 @@ def export(folder: str | pathlib.Path, target: str | pathlib.Path, progress: Cal
             _write_rows(result, place, kind, progress)
 
 
-def _with_plain_texts(result: Any) -> Any:
+def _with_plain_texts(result: Dataset) -> Dataset:
     """The result in Dask's blocks, its texts of a fixed length, which all readers of Zarr know."""
     result = result.chunk({"run": ROWS_AT_ONCE} if "run" in result.dims else {})
     texts = {n: max(map(len, set(c.values.tolist())), default=1) for n, c in result.coords.items() if c.dtype == object}
     return result.assign_coords({n: result[n].astype(f"<U{max(1, length)}") for n, length in texts.items()})
 
 
-def _compressed(result: Any) -> dict[str, Any]:
+def _compressed(result: Dataset) -> dict[str, Any]:
     return {str(n): {"zlib": True, "complevel": 4} for n, v in result.data_vars.items() if v.dtype.kind == "f"}
 
 
-def _write_rows(result: Any, place: pathlib.Path, kind: str, progress: Callable[[int, int], None] | None) -> None:
+def _write_rows(result: Dataset, place: pathlib.Path, kind: str, progress: Callable[[int, int], None] | None) -> None:
     """A row per run, some thousands of them in memory at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -83,7 +84,7 @@ def _write_rows(result: Any, place: pathlib.Path, kind: str, progress: Callable[
                 progress(min(runs, first + ROWS_AT_ONCE), runs)
 
 
-def _flat_columns(part: Any, names: Sequence[str], steps: np.ndarray) -> Iterator[tuple[str, Any]]:
+def _flat_columns(part: Dataset, names: Sequence[str], steps: np.ndarray) -> Iterator[tuple[str, Any]]:
     import pyarrow as pa
 
     for name in names:

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import json
+import os
 import pathlib
 import re
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ ADDRESS = re.compile(r"inproc://.+|([a-z]+://)?[^\s/:]+:\d+/?|([a-z]+://)?\[[0-9
 
 
 @contextlib.contextmanager
-def client_of(client: Any) -> Iterator[Any]:
+def client_of(client: object) -> Iterator[Any]:
     """The `distributed.Client` that is given, or one of the scheduler at an address or of a cluster, closed at the end.
 
     Raises ValueError or TypeError for what no sweep can use.
@@ -55,7 +56,7 @@ def dashboard_of(client: Any) -> str | None:
 def connected(
     *,
     scheduler: str | None = None,
-    scheduler_file: Any = None,
+    scheduler_file: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     tls: tuple[Any, Any, Any] | None = None,
     deployment: Deployment | None = None,
@@ -95,7 +96,7 @@ def _check_scheduler_file(path: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def _reaching(scheduler: str | None, scheduler_file: Any, tls: tuple[Any, Any, Any] | None) -> Iterator[Any]:
+def _reaching(scheduler: str | None, scheduler_file: str | os.PathLike[str] | None, tls: tuple[Any, Any, Any] | None) -> Iterator[Any]:
     """The client of a scheduler that is there."""
     import distributed
     from dask.config import get

@@ -322,7 +322,7 @@ def _check_job(script: str) -> None:
         raise ValueError(f"SLURM would not take its jobs: {said}")
 
 
-def seconds_of(walltime: Any) -> int:
+def seconds_of(walltime: object) -> int:
     """Seconds of a time limit as SLURM has them: minutes, HH:MM:SS or D-HH:MM:SS.
 
     >>> seconds_of("90"), seconds_of("01:30:00"), seconds_of("1-00:00:00")
@@ -334,7 +334,7 @@ def seconds_of(walltime: Any) -> int:
     return minutes * 60 + ((days * 24 + hours) * 60 + past_hour) * 60 + past_minute
 
 
-def _bytes(memory: Any) -> int:
+def _bytes(memory: object) -> int:
     from dask.utils import parse_bytes
 
     try:
@@ -351,7 +351,7 @@ def _check_share(share: int, what: str) -> None:
         raise ValueError(f"{what}: each may have {size_of(share)}, and a worker takes {size_of(WORKER_BYTES)} before it trains anything")
 
 
-def _texts(values: Any, name: str, example: str) -> tuple[str, ...]:
+def _texts(values: object, name: str, example: str) -> tuple[str, ...]:
     if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) and v.strip() for v in values):
         raise TypeError(f"{name} must be a list of texts, {example}; {given(values)} was given")
     return tuple(values)
@@ -373,7 +373,7 @@ def _file(name: str | None) -> str | None:
     return None if name is None else str(user_path(name))
 
 
-def _check_dashboard(address: Any) -> None:
+def _check_dashboard(address: object) -> None:
     if not isinstance(address, str) or not re.fullmatch(r"[^\s:/]*:\d{1,5}", address) or int(address.rpartition(":")[2]) >= 2**16:
         raise ValueError(f'dashboard must be HOST:PORT, as in "127.0.0.1:8787", or ":8787" for all networks; {given(address)} was given')
 

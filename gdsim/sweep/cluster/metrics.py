@@ -80,12 +80,12 @@ class Metrics(SchedulerPlugin):
     name = "gdsim-metrics"
     idempotent = True
 
-    async def start(self, scheduler: Any) -> None:
+    async def start(self, scheduler: object) -> None:
         """Shows the numbers at `/metrics`, where prometheus_client is there to do so."""
         with contextlib.suppress(ImportError):
             _shown()
 
-    def log_event(self, topic: str, msg: Any) -> None:
+    def log_event(self, topic: str, msg: dict[str, Any]) -> None:
         """Takes what a driver says."""
         if topic == TOPIC:
             _SWEEPS.pop(key := tuple(msg[n] for n in LABELS), None)

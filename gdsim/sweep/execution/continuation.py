@@ -1,5 +1,6 @@
 """Runs that go on from earlier ends, those of a folder or of a result, bit for bit as if they had never stopped."""
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -111,7 +112,7 @@ class Continuation:
                 begin += plan.rest_of(chunk, ~known)
         return on, begin
 
-    def train(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> Columns:
+    def train(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: threading.Event | None = None) -> Columns:
         """The columns of a batch's runs: those that had used up their steps go on, the others stay as they were."""
         held = self.ends.columns(batch.number, work.setting)
         going = going_on(self.steps, held["steps_taken"], batch.cell, held["reason"], lambda c: (work.setting, batch.values[c]))
@@ -135,7 +136,7 @@ class Continuation:
                 held[name][going] = values
         return held
 
-    def train_all(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> Columns:
+    def train_all(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: threading.Event | None = None) -> Columns:
         """The columns of a batch's runs, which go on whatever has ended them, and of which nothing else is kept."""
         ends = self.ends.columns(batch.number, work.setting)
         return train_batch(work.setting, batch, work.width, workspaces, stopping, ends).columns

@@ -206,7 +206,7 @@ def bar_of(stream: TextIO) -> str:
     return "█░"
 
 
-def is_terminal(stream: Any) -> bool:
+def is_terminal(stream: TextIO) -> bool:
     """Whether what is written is seen at once, on a terminal that can write over a line."""
     try:
         return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -155,7 +156,7 @@ def hearing(progress: Progress) -> Iterator[None]:
         return
     held: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def note(number: int, frame: Any) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
         if progress.interrupt():
             progress.at_once() if progress.at_once else held[number](number, frame)
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,16 +27,16 @@ class Remaining:
     def __init__(self, runs: Mapping[int, int], operations: Sequence[float], threads: int = 1) -> None:
         self.runs, self.operations, self.threads = dict(runs), operations, threads
         self.timed: dict[int, tuple[int, float]] = {}  # how many runs took how many seconds
-        self.going: dict[Any, Going] = {}
+        self.going: dict[int, Going] = {}
         self.compiled: dict[int, float] = {}
         self.changing = threading.Lock()
 
-    def begin(self, key: Any, group: int, runs: int, now: float) -> None:
+    def begin(self, key: int, group: int, runs: int, now: float) -> None:
         """A thread, named by `key`, begins to train runs."""
         with self.changing:
             self.going[key] = Going(group, runs, now)
 
-    def leave(self, key: Any, now: float | None) -> None:
+    def leave(self, key: int, now: float | None) -> None:
         """It has left them: finished, in what time they took, or given up, where `now` is None."""
         with self.changing:
             going = self.going.pop(key)

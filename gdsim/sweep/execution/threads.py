@@ -46,13 +46,13 @@ def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray |
     return [Work(chunk, setting, rows[k : k + size], values, width, k) for k in range(0, count, size)]
 
 
-def train_from_start(work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: Any = None) -> dict[str, np.ndarray]:
+def train_from_start(work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: threading.Event | None = None) -> dict[str, np.ndarray]:
     """The columns of a batch's runs, from their starts to their ends."""
     return train_batch(work.setting, batch, work.width, workspaces, stopping).columns
 
 
 # How the runs of a batch are trained: from a thread's working memory, and an event that asks to stop.
-Trainer = Callable[[Work, Batch, dict[Any, Any], Any], dict[str, np.ndarray]]
+Trainer = Callable[[Work, Batch, dict[Any, Any], threading.Event | None], dict[str, np.ndarray]]
 _compiling = threading.Lock()
 
 

@@ -4,25 +4,31 @@ import collections
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from gdsim import axes
-from gdsim.axes import Grid
+from gdsim.axes import Axis, Grid
 from gdsim.canonical import digest
+from gdsim.declarations import Declaration
+from gdsim.problems import Problem
 from gdsim.rules import Rule, Wrapper
 from gdsim.rules.base import RootedRule
 from gdsim.schedules import Schedule
+from gdsim.starts import Init
 
 # More cells than this are more than a table, a figure or a plan can hold.
 MOST_CELLS = 1_000_000
+
+SomeDeclaration = TypeVar("SomeDeclaration", bound=Declaration)
+RuleOrSchedule = TypeVar("RuleOrSchedule", bound=Rule | Schedule)
 
 
 class Cell(NamedTuple):
     """One combination: a problem, a rule, a schedule, a batch size and a number type, each with single numbers."""
 
-    problem: Any
+    problem: Problem
     rule: Rule
     schedule: Schedule
     batch: int | None
@@ -34,7 +40,49 @@ class Cell(NamedTuple):
         return {**self.rule.hyperparameters(), **of_schedule, "penalty_l1": self.problem.l1, "penalty_l2": self.problem.l2}
 
 
-def combinations(value: Any, names: Sequence[str], seed: int) -> Iterator[Any]:
+class Declared(Protocol):
+    """What makes the cells of an `Experiment`, which stands above, and how their runs begin and end."""
+
+    @property
+    def problem(self) -> Sequence[Problem]:
+        """What is minimised."""
+        ...
+
+    @property
+    def optimizer(self) -> Sequence[Rule]:
+        """The update rules, with their axes."""
+        ...
+
+    @property
+    def schedule(self) -> Sequence[Schedule]:
+        """The schedules, with their axes."""
+        ...
+
+    @property
+    def batch(self) -> int | Grid | None:
+        """Samples per step, None for all."""
+        ...
+
+    @property
+    def dtype(self) -> str | Grid | None:
+        """The type of numbers, None for the problem's own."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of all random numbers, those of drawn axes among them."""
+        ...
+
+    def steps_of(self, cell: Cell) -> int:
+        """How many updates the runs of a cell have."""
+        ...
+
+    def init_of(self, problem: Problem) -> Init:
+        """How a problem's runs start."""
+        ...
+
+
+def combinations(value: SomeDeclaration, names: Sequence[str], seed: int) -> Iterator[SomeDeclaration]:
     """An object with every combination of its axes `names`; draws of one object advance together, as one axis."""
     groups: list[list[str]] = []
     for name in names:
@@ -56,7 +104,7 @@ def combinations(value: Any, names: Sequence[str], seed: int) -> Iterator[Any]:
         yield msgspec.structs.replace(value, **{k: v for part in chosen for k, v in part.items()})
 
 
-def count_of(value: Any, names: Sequence[str]) -> int:
+def count_of(value: Declaration, names: Sequence[str]) -> int:
     """How many combinations an object's axes make."""
     lengths = {n: axes.length(getattr(value, n)) for n in names}
     joint: dict[str, int] = {}
@@ -67,12 +115,12 @@ def count_of(value: Any, names: Sequence[str]) -> int:
     return math.prod(lengths.values()) * math.prod(joint.values())
 
 
-def inside(value: Any) -> str | None:
+def inside(value: Rule | Schedule) -> str | None:
     """The field in which a rule or a schedule holds another, or None."""
     return next((f for f in ("rule", "schedule") if isinstance(getattr(value, f, None), (Rule, Schedule))), None)
 
 
-def with_value(rule: Rule, name: str, value: Any) -> Rule:
+def with_value(rule: Rule, name: str, value: Axis) -> Rule:
     """A rule with another value or axis of one hyperparameter, however it is wrapped. Raises ValueError."""
     if name in rule.__struct_fields__ and name != inside(rule):
         return msgspec.structs.replace(rule, **{name: value})
@@ -82,21 +130,21 @@ def with_value(rule: Rule, name: str, value: Any) -> Rule:
     return msgspec.structs.replace(rule, **{field: with_value(getattr(rule, field), name, value)})
 
 
-def own_names(value: Any) -> list[str]:
+def own_names(value: Rule | Schedule) -> list[str]:
     """The numbers of a rule or a schedule that are its own fields, not those of another in it."""
     field = inside(value)
     inner = getattr(value, field).hyperparameters() if field else {}
     return [n for n in value.hyperparameters() if n not in inner]
 
 
-def expanded(value: Any, seed: int) -> Iterator[Any]:
+def expanded(value: RuleOrSchedule, seed: int) -> Iterator[RuleOrSchedule]:
     """A rule or a schedule with every combination of its axes and those of what is in it, the outermost's the last."""
     field = inside(value)
     for chosen in expanded(getattr(value, field), seed) if field else [None]:
         yield from combinations(msgspec.structs.replace(value, **{field: chosen}) if field else value, own_names(value), seed)
 
 
-def count_expanded(value: Any) -> int:
+def count_expanded(value: Rule | Schedule) -> int:
     """How many combinations the axes of a rule or a schedule make, with those of what is in it."""
     field = inside(value)
     return count_of(value, own_names(value)) * (count_expanded(getattr(value, field)) if field else 1)
@@ -115,7 +163,7 @@ def form_of(rule: Rule) -> dict[str, Any]:
     return {**found, "wrapped_in": ", ".join(names)}
 
 
-def cell_count(sweep: Any) -> int:
+def cell_count(sweep: Declared) -> int:
     """How many cells a sweep has."""
     counts = [
         sum(count_of(p, p.axes) * len(p.variants()) for p in sweep.problem),
@@ -127,7 +175,7 @@ def cell_count(sweep: Any) -> int:
     return math.prod(counts)
 
 
-def cells_of(sweep: Any) -> list[Cell]:
+def cells_of(sweep: Declared) -> list[Cell]:
     """The cells of a sweep, in the order of their numbers. Raises ValueError for more than MOST_CELLS."""
     count = cell_count(sweep)
     if count > MOST_CELLS:
@@ -141,13 +189,13 @@ def cells_of(sweep: Any) -> list[Cell]:
     return [Cell(problem, rule, schedule, batch, dtype or problem.default_dtype) for problem, rule, schedule, batch, dtype in chosen]
 
 
-def identity(cell: Cell, sweep: Any) -> str:
+def identity(cell: Cell, sweep: Declared) -> str:
     """The hash of all that decides a cell's runs, apart from their starts."""
     shared = {"steps": sweep.steps_of(cell), **{n: getattr(sweep, n) for n in ("shuffle", "drop_last", "stop", "seed")}}
     return digest({"cell": list(cell[:4]), "dtype": cell.dtype, "init": sweep.init_of(cell.problem), **shared})
 
 
-def identities_of(sweep: Any) -> list[str]:
+def identities_of(sweep: Declared) -> list[str]:
     """The hashes of a sweep's cells, in the order of their numbers."""
     return [identity(cell, sweep) for cell in cells_of(sweep)]
 
@@ -195,7 +243,7 @@ def coordinate_names(cells: Sequence[Cell]) -> dict[str, str]:
     return {n: n.removeprefix("schedule_") if n.startswith("schedule_") and n.removeprefix("schedule_") not in taken else n for n in names}
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A setting as it stands in labels."""
     if isinstance(value, list):
         return "-".join(str(v) for v in value) or "none"

@@ -1,8 +1,8 @@
 """An experiment as data, which checks itself: the fields of `gd.Sweep`, which adds what is done with them."""
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -16,13 +16,10 @@ from gdsim.problems import MLP, PROBLEMS, Problem
 from gdsim.problems.functions import FUNCTIONS
 from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
-from gdsim.starts import Points, check_fit, checked_init, farthest
+from gdsim.starts import Init, Points, check_fit, checked_init, farthest
 from gdsim.stops import STOPS, Diverged, Record, Stop
 from gdsim.sweep.experiment.cells import Cell, cell_count
 from gdsim.words import count_of, given, nearest
-
-if TYPE_CHECKING:
-    pass
 
 MOST_CHECKPOINTS = 1_000_000
 SMALLEST, LARGEST = 1.5e-45, 3.402e38  # in magnitude, of what float32 holds
@@ -52,10 +49,10 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
     }
     always_shown = ("starts", "steps")
 
-    problem: tuple[Any, ...]
+    problem: tuple[Problem, ...]
     optimizer: tuple[Rule, ...]
     schedule: tuple[Schedule, ...] = ()
-    init: Any = None
+    init: Init = None
     starts: Any = None
     steps: Any = None
     samples: Any = None
@@ -143,7 +140,7 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
     def _batches(self) -> tuple[int | None, ...]:
         return self.batch.values if isinstance(self.batch, Grid) else (self.batch,)
 
-    def _steps_with(self, problem: Any, batch: int | None) -> int:
+    def _steps_with(self, problem: Problem, batch: int | None) -> int:
         if self.steps is not None:
             return self.steps
         if problem.data is None:
@@ -157,14 +154,14 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         """How many updates the runs of a cell have, if none ends early: `steps`, or what `samples` and the batch size make."""
         return self._steps_with(cell.problem, cell.batch)
 
-    def _checked_batch(self, value: Any, name: str) -> int | None:
+    def _checked_batch(self, value: object, name: str) -> int | None:
         if value is None:
             return None
         count = checked_whole(value, name, 1, 2**31)
         for problem in self.problem:
             if problem.data is None:
                 raise ValueError(f"{name} goes with problems that have data; {type(problem).__name__} has none, and {given(value)} was given")
-        size = min(len(p.data.X) for p in self.problem)
+        size = min(len(p.data.X) for p in self.problem if p.data is not None)
         if count > size:
             raise ValueError(
                 f"{name}={count} is larger than the data, which has {size} samples; give at most {size}, or None for all of them (in a file: no batch)"
@@ -204,8 +201,9 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         for problem in short:
             if problem.data is not None:
                 problem.data.check_fits("float32")
-            if hasattr(problem, "constants"):
-                check_fits(problem.constants(), "float32", f"the constants of {type(problem).__name__}", "scale them, or give dtype='float64'")
+            constants: Callable[[], np.ndarray] | None = getattr(problem, "constants", None)
+            if constants is not None:
+                check_fits(constants(), "float32", f"the constants of {type(problem).__name__}", "scale them, or give dtype='float64'")
             far = farthest(self.init_of(problem))
             if far > LARGEST:
                 raise ValueError(f"init reaches {far:.3g}, beyond float32, which holds up to {LARGEST:.3g}: begin nearer, or give dtype='float64'")
@@ -227,7 +225,7 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         for problem in (v for p in self.problem for v in p.variants()):
             check_fit(self.init_of(problem), problem, self.starts)
 
-    def init_of(self, problem: Any) -> Any:
+    def init_of(self, problem: Problem) -> Init:
         """How a problem's runs start."""
         return checked_init(problem.default_init) if self.init is None else self.init
 
@@ -239,7 +237,7 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         )  # fmt: skip
 
 
-def _several(value: Any, kind: type[Any], name: str, classes: tuple[Any, ...]) -> tuple[Any, ...]:
+def _several(value: object, kind: type[Any], name: str, classes: tuple[Any, ...]) -> tuple[Any, ...]:
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     names = dict.fromkeys("any of gd.functions" if c in FUNCTIONS else public_name(c) for c in classes)
     allowed = ", ".join(names)
@@ -256,11 +254,11 @@ def _as_float32(number: float) -> float:
         return abs(float(np.float32(number)))
 
 
-def _checked_dtype(value: Any, name: str) -> str:
-    _one_of(value, name, DTYPES)
-    return value
+def _checked_dtype(value: object, name: str) -> str:
+    return _one_of(value, name, DTYPES)
 
 
-def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
+def _one_of(value: object, name: str, allowed: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name}={given(value)} is not known; {nearest(str(value), allowed)}")
+    return value

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gdsim.declarations import Declaration
 from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
@@ -57,7 +58,7 @@ def listed(kind: str) -> list[Entry]:
     return [_entry(one) for one in KINDS[kind]]
 
 
-def _entry(one: Any) -> Entry:
+def _entry(one: type[Declaration]) -> Entry:
     """A class by its declaration; an optimizer's defaults are those of its first convention."""
     by_convention = next(iter(getattr(one, "defaults", {}).values()), {})
     required, defaults = [], {}
@@ -67,15 +68,15 @@ def _entry(one: Any) -> Entry:
             continue
         default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
         defaults[field.encode_name] = by_convention.get(field.encode_name, default if isinstance(default, PLAIN) else None)
-    return Entry(one.__struct_config__.tag, required, defaults, first_sentence(one))
+    return Entry(str(one.__struct_config__.tag), required, defaults, first_sentence(one))
 
 
-def first_sentence(one: Any) -> str:
+def first_sentence(one: object) -> str:
     """The first sentence of a docstring, which stands alone."""
     paragraph = " ".join(" ".join(itertools.takewhile(str.strip, (inspect.getdoc(one) or "").splitlines())).split())
     return re.split(r"(?<=[.])\s+(?=[A-Z])", paragraph)[0]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """A value as TOML has it."""
     return json.dumps(list(value) if isinstance(value, tuple) else value)

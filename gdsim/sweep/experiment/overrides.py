@@ -61,7 +61,7 @@ def _value(text: str) -> Any:
     return found["value"]
 
 
-def _with(held: Any, parts: Sequence[str], value: Any, name: str) -> Any:
+def _with(held: Any, parts: Sequence[str], value: object, name: str) -> Any:
     """What stands at `name`, with a value at the end of a path below it."""
     if not parts:
         return value
@@ -84,7 +84,7 @@ def _with(held: Any, parts: Sequence[str], value: Any, name: str) -> Any:
     return {n: v for n, v in {**held, first: _with(held.get(first), rest, value, first)}.items() if v is not GONE}
 
 
-def _with_in_list(held: list[Any], parts: Sequence[str], value: Any, name: str) -> list[Any]:
+def _with_in_list(held: list[Any], parts: Sequence[str], value: object, name: str) -> list[Any]:
     """A list whose entry of that number, or all entries that have the key, are set or taken away."""
     if parts[0].isdigit():
         number = int(parts[0])
@@ -103,17 +103,17 @@ def _with_in_list(held: list[Any], parts: Sequence[str], value: Any, name: str) 
     return [_with(v, parts, value, name) if k in takers else v for k, v in enumerate(held)]
 
 
-def _takes(entry: Any, name: str, key: str) -> bool:
+def _takes(entry: object, name: str, key: str) -> bool:
     """Whether an entry of a list may have a key, itself or in what it is put around."""
     return any(key in table or _knows(table, place, key) for table, place in _layers(entry, name))
 
 
-def _holds(entry: Any, name: str, key: str) -> bool:
+def _holds(entry: object, name: str, key: str) -> bool:
     """Whether an entry of a list has a key, itself or in what it is put around."""
     return any(key in table for table, _ in _layers(entry, name))
 
 
-def _layers(entry: Any, name: str) -> Iterator[tuple[dict[str, Any], str]]:
+def _layers(entry: object, name: str) -> Iterator[tuple[dict[str, Any], str]]:
     """(table, its name) of an entry, and of what it is put around, the outermost first."""
     table = _as_table(entry, name)
     yield table, name
@@ -122,7 +122,7 @@ def _layers(entry: Any, name: str) -> Iterator[tuple[dict[str, Any], str]]:
         yield from _layers(table[inner], inner)
 
 
-def _as_table(held: Any, name: str) -> dict[str, Any]:
+def _as_table(held: object, name: str) -> dict[str, Any]:
     """The table that stands for what stands at `name`, which may be a string alone. Raises ValueError for what is neither."""
     if isinstance(held, dict):
         return held

@@ -1,16 +1,18 @@
 """Experiments from tables: a TOML file mirrors the call of `gd.Sweep`, key by key; a results folder holds the same as JSON."""
 
 import pathlib
+from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
 from gdsim.data import DATASETS, Data, load, read
 from gdsim.declarations import is_kept
 from gdsim.filenames import user_path
-from gdsim.problems import PROBLEMS
+from gdsim.problems import PROBLEMS, Problem
 from gdsim.problems.own import found, kept_function
-from gdsim.rules import RULES, WRAPPERS
-from gdsim.schedules import SCHEDULES
+from gdsim.rules import RULES, WRAPPERS, Rule
+from gdsim.schedules import SCHEDULES, Schedule
 from gdsim.stops import STOPS, Record
+from gdsim.sweep.experiment.cells import SomeDeclaration
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.words import given, nearest
 
@@ -42,24 +44,24 @@ def experiment_from(table: dict[str, Any], folder: pathlib.Path, kind: type[Some
     return _made(kind, given, "")
 
 
-def _listed(value: Any) -> list[tuple[Any, str]]:
+def _listed(value: object) -> list[tuple[Any, str]]:
     """One table or a list of them, each with its place for messages."""
     return [(v, f"[{i}]") for i, v in enumerate(value)] if isinstance(value, list) else [(value, "")]
 
 
-def _table(value: Any, where: str) -> dict[str, Any]:
+def _table(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ExperimentError(f"{where} must be a table; {given(value)} was given")
     return value
 
 
-def _check_keys(table: dict[str, Any], allowed: Any, where: str) -> None:
+def _check_keys(table: dict[str, Any], allowed: Collection[str], where: str) -> None:
     for key in table:
         if key not in allowed:
             raise ExperimentError(f"{where + ': ' if where else ''}unknown key {key!r}; {nearest(key, list(allowed))}")
 
 
-def _tagged(value: Any, classes: Any, where: str) -> Any:
+def _tagged(value: object, classes: Sequence[type[SomeDeclaration]], where: str) -> SomeDeclaration:
     """An object of the class whose tag `type` names; a string alone is a table with that type."""
     table = {"type": value} if isinstance(value, str) else dict(_table(value, where))
     tags = {c.__struct_config__.tag: c for c in classes}
@@ -70,21 +72,21 @@ def _tagged(value: Any, classes: Any, where: str) -> Any:
     return _made(tags[kind], table, where)
 
 
-def _rule(value: Any, where: str) -> Any:
+def _rule(value: object, where: str) -> Rule:
     """An update rule; a wrapper has the rule that it is around under `rule`."""
     if isinstance(value, dict) and "rule" in value:
         value = {**value, "rule": _rule(value["rule"], f"{where}.rule")}
     return _tagged(value, (*RULES, *WRAPPERS), where)
 
 
-def _schedule(value: Any, where: str) -> Any:
+def _schedule(value: object, where: str) -> Schedule:
     """A schedule; a warm-up has the one that follows it under `schedule`."""
     if isinstance(value, dict) and "schedule" in value:
         value = {**value, "schedule": _schedule(value["schedule"], f"{where}.schedule")}
     return _tagged(value, SCHEDULES, where)
 
 
-def _made(kind: Any, fields: dict[str, Any], where: str) -> Any:
+def _made(kind: type[SomeDeclaration], fields: dict[str, Any], where: str) -> SomeDeclaration:
     _check_keys(fields, kind.__struct_fields__, where)
     try:
         return kind(**fields)
@@ -92,7 +94,7 @@ def _made(kind: Any, fields: dict[str, Any], where: str) -> Any:
         raise ExperimentError(f"{where + ': ' if where else ''}{error}") from None
 
 
-def _problem(value: Any, where: str, folder: pathlib.Path) -> Any:
+def _problem(value: object, where: str, folder: pathlib.Path) -> Problem:
     table = dict(_table(value, where))
     takes_data = {c.__struct_config__.tag: "data" in c.__struct_fields__ for c in PROBLEMS}.get(table.get("type"), False)
     if table.get("type") == "own" and isinstance(table.get("function"), str):
@@ -109,7 +111,7 @@ def _problem(value: Any, where: str, folder: pathlib.Path) -> Any:
     return _tagged(table, PROBLEMS, where)
 
 
-def _data(value: Any, where: str, folder: pathlib.Path) -> Data:
+def _data(value: object, where: str, folder: pathlib.Path) -> Data:
     table: dict[str, Any] = {"name": value} if isinstance(value, str) else dict(_table(value, where))
     by_path = "path" in table
     _check_keys(table, FILE_KEYS if by_path else NAME_KEYS, where)

@@ -1,6 +1,7 @@
 """Whether a plan fits the memory that this process may have, and with how many threads."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -105,12 +106,40 @@ def shared_bytes(setting: Setting) -> int:
     return PLACE_BYTES * problem.parameter_count + sum(X.nbytes + len(X) * size * (-(-(X.shape[1] + 1) // 16) * 16) for X in sets)
 
 
-def threads_that_fit(plan: Any, beside: int = 0) -> int:
+class Shared(Protocol):
+    """What a plan says of the cells of one structure."""
+
+    @property
+    def setting(self) -> Setting:
+        """What their runs share."""
+        ...
+
+
+class Needs(Protocol):
+    """What a plan, which stands above, needs of memory."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes of a pack's state and of starts, per thread."""
+        ...
+
+    @property
+    def shared(self) -> int:
+        """Bytes that all threads share."""
+        ...
+
+    @property
+    def groups(self) -> Sequence[Shared]:
+        """The cells by their structures."""
+        ...
+
+
+def threads_that_fit(plan: Needs, beside: int = 0) -> int:
     """How many threads of a plan fit the memory of this process, `beside` so many bytes of results."""
     return max(0, int((usable_memory() - plan.shared - beside) // plan.memory))
 
 
-def fitting_threads(plan: Any, wished: int | None, beside: int = 0) -> int:
+def fitting_threads(plan: Needs, wished: int | None, beside: int = 0) -> int:
     """The threads that train a plan: those that are wished, or, of as many as there are processors, those that fit.
 
     Raises ValueError where not even one fits, or not those that are wished.
@@ -127,7 +156,7 @@ def fitting_threads(plan: Any, wished: int | None, beside: int = 0) -> int:
     raise ValueError(f"one thread needs {needed} of memory, and this process may have {had}: take {what}, or a machine with more")
 
 
-def check_worker(plan: Any, limit: int, threads: int) -> None:
+def check_worker(plan: Needs, limit: int, threads: int) -> None:
     """Refuses a worker process of so many threads that may not have the memory that a plan takes. Raises ValueError."""
     needed = WORKER_BYTES + plan.shared + threads * plan.memory
     if 0 < limit < needed:
@@ -137,7 +166,7 @@ def check_worker(plan: Any, limit: int, threads: int) -> None:
         )
 
 
-def memory_text(plan: Any) -> str:
+def memory_text(plan: Needs) -> str:
     """What a plan needs of the memory that this process may have."""
     fit, wished = threads_that_fit(plan), usable_cores()
     text = f"{size_of(plan.memory)} of memory per thread and {size_of(plan.shared)} for all, of {size_of(usable_memory())}"

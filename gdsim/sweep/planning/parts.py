@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gdsim.axes import checked_whole
 from gdsim.sweep.planning.plan import Chunk, Plan
@@ -19,7 +19,7 @@ class Part(NamedTuple):
         return f"part {self.number} of {self.of}"
 
 
-def checked_part(pair: Any) -> Part | None:
+def checked_part(pair: object) -> Part | None:
     """A part, of a pair of whole numbers; None for the whole plan. Raises ValueError for what is no part."""
     if pair is None:
         return None

@@ -59,22 +59,22 @@ class CellTable(pandas.DataFrame):
         )
 
 
-def has_intervals(frame: Any) -> bool:
+def has_intervals(frame: pandas.DataFrame) -> bool:
     """Whether any cell of a table of cells has an interval."""
     return "low" in frame and bool(frame["low"].notna().any())
 
 
-def shown_columns(frame: Any) -> list[Any]:
+def shown_columns(frame: pandas.DataFrame) -> list[Any]:
     """The columns of a table of cells that are printed: all, but for intervals where no cell has one."""
     return [n for n in frame.columns if n not in ("low", "high") or has_intervals(frame)]
 
 
-def few_runs(frame: Any) -> list[str]:
+def few_runs(frame: pandas.DataFrame) -> list[str]:
     """What is said of a table of cells of which some have too few runs for an interval; nothing of others."""
     return [f"no interval where there are fewer than {FEWEST_FOR_INTERVALS} runs"] if (frame["runs"] < FEWEST_FOR_INTERVALS).any() else []
 
 
-def texts_of(column: Any, digits: int) -> list[str]:
+def texts_of(column: pandas.Series, digits: int) -> list[str]:
     """The values of a column of a table of cells, a dash where what ranks is missing."""
     return [written(v, digits) or ("-" if column.name in RANKED else "") for v in column.tolist()]
 
@@ -84,7 +84,7 @@ def absent(ranked_by: str) -> str:
     return f"no {ranked_by} there" + (", for want of a validation set" if "validation" in ranked_by else "")
 
 
-def written(value: Any, digits: int) -> str:
+def written(value: object, digits: int) -> str:
     """A value of a table, a number with so many digits; whole numbers whole, nothing for NaN.
 
     >>> written(0.000464159, 3), written(12345.0, 3), written(float("nan"), 3)

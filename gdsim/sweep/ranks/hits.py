@@ -9,9 +9,9 @@ import numpy as np
 from gdsim.axes import Spaced, values
 from gdsim.kernels.layout import steps_per_epoch
 from gdsim.stops import Target
-from gdsim.sweep.experiment.cells import cells_of
+from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.results.dataset import sweep_behind
-from gdsim.sweep.results.reading import by_block, cells_in
+from gdsim.sweep.results.reading import Dataset, by_block, cells_in
 from gdsim.words import given
 
 Targets = float | Sequence[float] | np.ndarray | Spaced | None  # losses to reach; None: the sweep's own
@@ -25,7 +25,7 @@ class Met(NamedTuple):
     last: np.ndarray  # [run] the steps that the run took
 
 
-def checked_targets(targets: Any) -> np.ndarray:
+def checked_targets(targets: object) -> np.ndarray:
     """Losses to reach, the highest first. Raises ValueError."""
     listed = values(targets, 0, "targets") if isinstance(targets, msgspec.Struct) else targets  # gd.logspace and its like
     try:
@@ -37,12 +37,12 @@ def checked_targets(targets: Any) -> np.ndarray:
     return losses
 
 
-def own_targets(result: Any) -> np.ndarray:
+def own_targets(result: Dataset) -> np.ndarray:
     """The losses that the sweep's own `gd.Target` watches for, the highest first; none where it has none."""
     return np.atleast_1d(np.asarray(result.attrs.get("targets", ()), float))
 
 
-def steps_between_looks(result: Any, numbers: np.ndarray) -> np.ndarray | None:
+def steps_between_looks(result: Dataset, numbers: np.ndarray) -> np.ndarray | None:
     """[cell] the steps between two looks at the sweep's targets; None where this process does not know the sweep any more."""
     try:
         sweep = sweep_behind(result)
@@ -55,14 +55,14 @@ def steps_between_looks(result: Any, numbers: np.ndarray) -> np.ndarray | None:
     return np.array([_epoch_of(cells[n], drop_last=sweep.drop_last) for n in numbers])
 
 
-def _epoch_of(cell: Any, *, drop_last: bool) -> int:
+def _epoch_of(cell: Cell, *, drop_last: bool) -> int:
     """The steps of an epoch; one where every step sees all samples."""
     if cell.batch is None or cell.problem.data is None:
         return 1
     return steps_per_epoch(len(cell.problem.data.X), cell.batch, drop_last)
 
 
-def times_met(result: Any, losses: np.ndarray) -> Met:
+def times_met(result: Dataset, losses: np.ndarray) -> Met:
     """When each run of a result met `losses`, the highest first.
 
     A target of the sweep's own is met at a look of its stop, every step with batch=None; any other at the first checkpoint at
@@ -131,7 +131,7 @@ def checkpoint_before(losses: np.ndarray, steps: np.ndarray, hits: np.ndarray) -
     return np.where(hits > 0, steps[np.maximum(place, 0)], 0)
 
 
-def is_success(result: Any, target: Any) -> np.ndarray:
+def is_success(result: Dataset, target: object) -> np.ndarray:
     """Whether each run succeeded: "converged" without a target, the loss at most `target` with one, or as an array of truth values says.
 
     A target of the sweep's own counts as met at a look of its stop, as its times do; any other where the lowest loss is at most that.

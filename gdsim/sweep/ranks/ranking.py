@@ -10,7 +10,19 @@ from gdsim.statistics.quantiles import median_ranks
 from gdsim.sweep.ranks.hits import checked_targets, own_targets, times_met
 from gdsim.sweep.ranks.words import shown_number
 from gdsim.sweep.results.dataset import losses_at_end
-from gdsim.sweep.results.reading import Cells, by_block, cell_coordinates, cells_in, check_result, is_summary, last_known, opened, summary_quantile
+from gdsim.sweep.results.reading import (
+    Cells,
+    Dataset,
+    Result,
+    by_block,
+    cell_coordinates,
+    cells_in,
+    check_result,
+    is_summary,
+    last_known,
+    opened,
+    summary_quantile,
+)  # fmt: skip
 from gdsim.words import given, nearest
 
 # Numbers of a run, and the curve that has each in folders of earlier versions, which lack those of the validation set.
@@ -51,7 +63,7 @@ class CellRanks(NamedTuple):
         return found
 
 
-def ranking_of(result: Any, *, variable: str | None = None, target: float | None = None) -> Ranking:
+def ranking_of(result: Result, *, variable: str | None = None, target: float | None = None) -> Ranking:
     """What a result's runs are ranked by, and their values.
 
     `variable` if given: a number or a curve of the runs, a curve by its last value. Else the steps to `target` if given; else to the
@@ -78,25 +90,25 @@ def ranking_of(result: Any, *, variable: str | None = None, target: float | None
     return by_loss[0]._replace(then=tuple(by_loss[1:]))
 
 
-def _known(result: Any) -> list[str]:
+def _known(result: Dataset) -> list[str]:
     """The variables that may rank."""
     names = [str(n) for n, v in result.data_vars.items() if v.dims in (("run",), ("run", "checkpoint")) and v.dtype.kind in "fi"]
     return list(dict.fromkeys([*names, *(n for n, curve in CURVE_OF.items() if curve in names)]))
 
 
-def _checked(result: Any, variable: Any) -> str:
+def _checked(result: Dataset, variable: str) -> str:
     known = _known(result)
     if variable not in known:
         raise ValueError(f"variable={given(variable)} is no number or curve of this result's runs; {nearest(str(variable), known)}")
     return variable
 
 
-def _of_target(result: Any, target: float) -> Ranking:
+def _of_target(result: Dataset, target: float) -> Ranking:
     steps = times_met(result, np.array([target])).by[:, 0].astype(float)
     return Ranking(f"steps to loss {shown_number(target, 6)}", "steps", np.where(steps < 0, np.inf, steps), lasts=True)
 
 
-def _of_variable(result: Any, variable: str) -> Ranking:
+def _of_variable(result: Dataset, variable: str) -> Ranking:
     """The values of a variable as they rank."""
     sign = -1.0 if "accuracy" in variable else 1.0
     about = result[variable] if variable in result else result[CURVE_OF[variable]]
@@ -111,7 +123,7 @@ def _of_variable(result: Any, variable: str) -> Ranking:
     return Ranking(name, about.attrs.get("units", "1"), values, sign, lasts=variable.startswith("best_"))
 
 
-def _numbers(result: Any, variable: str, sign: float) -> np.ndarray:
+def _numbers(result: Dataset, variable: str, sign: float) -> np.ndarray:
     """[run] a variable; of a curve its last value, or its best where the name says so. Runs of folders that have not the number have its curve."""
     own = result[variable].values.astype(float) if variable in result and result[variable].dims == ("run",) else None
     if own is not None and (CURVE_OF.get(variable) not in result or not np.isnan(own).any()):
@@ -131,7 +143,7 @@ def _best(curves: np.ndarray) -> np.ndarray:
     return np.where(np.isinf(lowest), np.nan, lowest)
 
 
-def ranked_cells(result: Any, *, variable: str | None = None, target: float | None = None, confidence: float = 0.95) -> CellRanks:
+def ranked_cells(result: Result, *, variable: str | None = None, target: float | None = None, confidence: float = 0.95) -> CellRanks:
     """The cells of a result of runs, or of a summary, by what `ranking_of` says, with their medians and the medians' intervals.
 
     A summary has the medians of its bins, and no intervals; of times to a target it knows nothing, and is ranked by
@@ -176,7 +188,7 @@ def _order(keys: np.ndarray) -> np.ndarray:
     return np.lexsort(keys.T[::-1])
 
 
-def _of_summary(summary: Any, variable: str | None, target: float | None) -> CellRanks:
+def _of_summary(summary: Dataset, variable: str | None, target: float | None) -> CellRanks:
     """The cells of a summary by the medians of their bins."""
     if target is not None:
         raise ValueError(f"target={target!r} would rank by times, and a summary keeps none: take the sweep with keep='runs', or rank by variable=")

@@ -12,6 +12,7 @@ from gdsim.sweep.results.dataset import losses_at_end
 from gdsim.sweep.results.reading import (
     WORST,
     Cells,
+    Dataset,
     Result,
     cells_in,
     check_result,
@@ -57,7 +58,7 @@ def table(result: Result, *, variable: str | None = None, target: float | None =
     return found
 
 
-def _ranked(result: Any, ranks: CellRanks) -> Any:
+def _ranked(result: Dataset, ranks: CellRanks) -> "pandas.DataFrame":
     """The few columns that fit a page."""
     from gdsim.sweep.ranks.frames import CellTable
 
@@ -78,7 +79,7 @@ def _ranked(result: Any, ranks: CellRanks) -> Any:
     return frame.iloc[ranks.order]
 
 
-def _everything(result: Any, ranks: CellRanks) -> Any:
+def _everything(result: Dataset, ranks: CellRanks) -> "pandas.DataFrame":
     """Every column, in the order of cells."""
     from gdsim.sweep.ranks.frames import CellTable
 
@@ -93,7 +94,7 @@ def _everything(result: Any, ranks: CellRanks) -> Any:
     return CellTable({**shown, "rank": ranks.rank})
 
 
-def _of_runs(result: Any, cells: Cells) -> Mapping[str, np.ndarray]:
+def _of_runs(result: Dataset, cells: Cells) -> Mapping[str, np.ndarray]:
     """Quantiles of what runs ended with, diverged ones infinite, their accuracies 0."""
     rows = [np.flatnonzero(cells.place == c) for c in range(len(cells.numbers))]
     of = lambda values, share: np.array([quantile(values[mine], share) for mine in rows])  # noqa: E731
@@ -110,7 +111,7 @@ def _of_runs(result: Any, cells: Cells) -> Mapping[str, np.ndarray]:
     return {**found, "median_steps": of(result.steps_taken.values, 0.5)}
 
 
-def _of_summary(summary: Any) -> Mapping[str, np.ndarray]:
+def _of_summary(summary: Dataset) -> Mapping[str, np.ndarray]:
     """The same from a summary's counts."""
     of = lambda name, share: summary_quantile(summary, name, share)  # noqa: E731
     return {

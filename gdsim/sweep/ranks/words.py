@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.sweep.results.reading import with_none
+from gdsim.sweep.results.reading import Dataset, with_none
 
 DIGITS = 3
 
@@ -35,7 +35,7 @@ def shown_values(values: Iterable[Any]) -> list[str]:
     return ["" if v != v else shown_number(v, digits) if isinstance(v, float) else str(v) for v in given]
 
 
-def settings_of(found: Any) -> dict[str, np.ndarray]:
+def settings_of(found: Dataset) -> dict[str, np.ndarray]:
     """The hyperparameters of a Dataset over `cell`, by name: those that differ between cells, the optimizer left out."""
     columns = {str(n): with_none(str(n), c.values) for n, c in found.coords.items() if c.dims == ("cell",) and n not in ("cell", "label", "optimizer")}
     return {n: values for n, values in columns.items() if len(set(shown_values(values.tolist()))) > 1}
@@ -47,7 +47,7 @@ def settings_texts(settings: Mapping[str, np.ndarray], count: int) -> list[str]:
     return [", ".join(f"{name} = {column[k]}" for name, column in columns.items() if column[k]) for k in range(count)]
 
 
-def cell_texts(found: Any) -> list[str]:
+def cell_texts(found: Dataset) -> list[str]:
     """The cells of a Dataset over `cell` in words: the optimizer where there are several, and what differs."""
     rules = [str(name) for name in found.optimizer.values]
     texts = settings_texts(settings_of(found), len(rules))

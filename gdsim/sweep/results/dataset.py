@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdsim.canonical import digest
+from gdsim.problems import Problem
 from gdsim.stops import Target
 from gdsim.sweep.experiment.cells import coordinate_names, settings
 from gdsim.sweep.experiment.declaration import Experiment
@@ -159,7 +160,7 @@ def _data_bytes() -> int:
     return sum({id(part): part.X.nbytes for part in sets}.values())
 
 
-def feature_names(problem: Any) -> tuple[str, ...]:
+def feature_names(problem: Problem) -> tuple[str, ...]:
     """The names of a problem's features, by which predictions take the columns of frames; empty where there are none."""
     return (problem.data.feature_names if problem.data is not None else None) or ()
 

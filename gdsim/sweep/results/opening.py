@@ -67,7 +67,7 @@ def _summary(shard: Shard) -> Any:
     return read_summary(shard)
 
 
-def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) -> Any:
+def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) -> "xarray.Dataset":
     """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
 
     `sweep` is the folder's own, if not given, or another that shares its cells, whose runs are then shown.

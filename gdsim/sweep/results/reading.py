@@ -48,12 +48,12 @@ def dataset(variables: Mapping[str, tuple[Any, ...]], coordinates: Mapping[str, 
     return xarray.Dataset(about, coordinates, attributes)
 
 
-def is_summary(result: Any) -> bool:
+def is_summary(result: object) -> bool:
     """Whether a result keeps counts in place of runs."""
     return "ended" in getattr(result, "data_vars", ())
 
 
-def cell_coordinates(summary: Any) -> dict[str, Any]:
+def cell_coordinates(summary: Dataset) -> dict[str, Any]:
     """The coordinates of a summary's cells."""
     return {str(n): c.variable for n, c in summary.coords.items() if c.dims == ("cell",)}
 
@@ -96,7 +96,7 @@ def varied(coordinates: Mapping[str, Any], name: str, *, numbers: bool = False) 
     return with_none(name, values_of(coordinates[name]))
 
 
-def ended_counts(result: Any, status: str) -> tuple[np.ndarray, np.ndarray]:
+def ended_counts(result: Dataset, status: str) -> tuple[np.ndarray, np.ndarray]:
     """(how many of each cell's runs ended with a status, how many there are), of runs or of a summary."""
     if is_summary(result):
         return result.ended.sel(status=status).values[:, -1], result.steps_taken_count.values
@@ -105,12 +105,12 @@ def ended_counts(result: Any, status: str) -> tuple[np.ndarray, np.ndarray]:
     return hits.astype(int), np.bincount(cells.place, minlength=len(cells.numbers))
 
 
-def may_converge(result: Any) -> bool:
+def may_converge(result: Dataset) -> bool:
     """Whether a stop of the sweep could have ended runs as "converged"."""
     return bool(result.attrs.get("may_converge", 0)) or bool(ended_counts(result, "converged")[0].any())
 
 
-def ends_worse(result: Any) -> np.ndarray | None:
+def ends_worse(result: Dataset) -> np.ndarray | None:
     """[run] whether it ended above its first loss without diverging; None where the result does not begin with the start."""
     if not len(result.step) or int(result.step.values[0]) != 0:
         return None
@@ -120,7 +120,7 @@ def ends_worse(result: Any) -> np.ndarray | None:
     return found & (_in_memory(result.status.variable.data) != "diverged")
 
 
-def worse_than_start(result: Any) -> np.ndarray | None:
+def worse_than_start(result: Dataset) -> np.ndarray | None:
     """[cell] how many runs ended above their first loss without diverging; None where the result does not tell."""
     if is_summary(result):
         known = result["worse_than_start"].values
@@ -129,7 +129,7 @@ def worse_than_start(result: Any) -> np.ndarray | None:
     return None if worse is None else np.bincount(cells.place, worse, minlength=len(cells.numbers)).astype(int)
 
 
-def summary_quantile(summary: Any, name: str, share: float) -> np.ndarray:
+def summary_quantile(summary: Dataset, name: str, share: float) -> np.ndarray:
     """[cell] a quantile of a summary's numbers by their histogram: the middle of its bin, between the extremes; NaN where there is none."""
     counts = np.cumsum(summary[f"{name}_histogram"].values, axis=1)
     total = counts[:, -1] if counts.shape[1] else np.zeros(len(counts), int)
@@ -167,13 +167,13 @@ def check_result(result: Result, what: str) -> Dataset:
     return result
 
 
-def check_curves(result: Any, what: str) -> None:
+def check_curves(result: Dataset, what: str) -> None:
     """Raises ValueError where one checkpoint alone was selected from a result whose curves are followed."""
     if "step" in result.variables and "checkpoint" not in result.dims:
         raise ValueError(f"{what} follows curves, and one checkpoint alone was selected: result.isel(checkpoint=[0]) keeps the dimension")
 
 
-def cells_in(result: Any) -> Cells:
+def cells_in(result: Dataset) -> Cells:
     """The cells of a result's runs."""
     numbers, first, place = np.unique(result.cell.values, return_index=True, return_inverse=True)
     found: dict[str, Any] = {"cell": ("cell", numbers, result.cell.attrs)}
@@ -183,7 +183,7 @@ def cells_in(result: Any) -> Cells:
     return Cells(numbers, place.reshape(-1), found)
 
 
-def by_block(result: Any, names: Sequence[str], function: Callable[[slice, dict[str, np.ndarray]], Any]) -> Iterator[tuple[slice, Any]]:
+def by_block(result: Dataset, names: Sequence[str], function: Callable[[slice, dict[str, np.ndarray]], Any]) -> Iterator[tuple[slice, Any]]:
     """(rows, what `function` makes of them and their columns), block after block; threads of this machine read and work, a few blocks ahead."""
     if "loss" in names:
         check_curves(result, "this")
@@ -209,7 +209,7 @@ def by_block(result: Any, names: Sequence[str], function: Callable[[slice, dict[
                 future.cancel()
 
 
-def loaded(result: Any, names: Sequence[str]) -> Any:
+def loaded(result: Dataset, names: Sequence[str]) -> Dataset:
     """The result with some of its columns in memory, which takes no more than they do."""
     whole = {n: np.empty(result[n].shape, result[n].dtype) for n in names}
     for rows, columns in by_block(result, names, lambda _, c: c):
@@ -235,7 +235,7 @@ def _block_rows(columns: Mapping[str, Any], runs: int) -> Iterator[slice]:
             first = edge
 
 
-def curve_columns(result: Any, variable: str) -> list[str]:
+def curve_columns(result: Dataset, variable: str) -> list[str]:
     """The columns that `held` needs. Raises ValueError for what is no curve of the result."""
     curves = [str(n) for n, v in result.data_vars.items() if v.dims == ("run", "checkpoint")]
     if variable not in curves:
@@ -266,7 +266,7 @@ def last_known(curves: np.ndarray) -> np.ndarray:
     return curves[np.arange(len(curves)), place]
 
 
-def checked_confidence(confidence: Any) -> float:
+def checked_confidence(confidence: object) -> float:
     """A level of confidence between 0 and 1."""
     if isinstance(confidence, bool) or not isinstance(confidence, (int, float)) or not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be a number between 0 and 1, such as 0.95; {given(confidence)} was given")
