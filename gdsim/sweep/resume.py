@@ -13,7 +13,8 @@ from gdsim.sweep.planning.longer import has_sums, why_not_whole_epochs
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Dataset, Result, check_result
-from gdsim.sweep.run import Ways, check_unedited, checked_count, run_in_memory
+from gdsim.sweep.run.inmemory import run_in_memory
+from gdsim.sweep.run.ways import Ways, check_unedited, checked_count
 
 if TYPE_CHECKING:
     import xarray

@@ -21,7 +21,8 @@ from gdsim.sweep.experiment.tables import ExperimentError, experiment_from
 from gdsim.sweep.experiment.toml import read_toml
 from gdsim.sweep.planning.parts import checked_part
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, Plan, plan_of
-from gdsim.sweep.run import Ways, run_sweep
+from gdsim.sweep.run.entry import run_sweep
+from gdsim.sweep.run.ways import Ways
 
 if TYPE_CHECKING:
     import xarray

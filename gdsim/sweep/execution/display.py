@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from gdsim.sweep.execution.progress import ENDING, State
 from gdsim.words import count_of, given
 
+Listener = Callable[[State], None] | None  # what hears of a sweep's states
 Wish = bool | Callable[[State], object] | None  # whether progress is shown, or what hears of it; None: where somebody may look
 
 # The first line comes when a sweep has taken so long, unless progress was asked for: a short one needs none.
@@ -221,7 +222,7 @@ def is_notebook() -> bool:
 
 
 @contextlib.contextmanager
-def shown(progress: Wish = None, stream: TextIO | None = None, at_once: Callable[[], object] | None = None) -> Iterator[Callable[[State], None] | None]:
+def shown(progress: Wish = None, stream: TextIO | None = None, at_once: Callable[[], object] | None = None) -> Iterator[Listener]:
     """What takes a sweep's states: None decides by where output goes, True shows them anywhere, False nowhere; or a function that is given.
 
     Where it is shown, a second interrupt calls `at_once`, which ends the process. Raises TypeError for anything else.

@@ -176,7 +176,7 @@ def structure_key(cell: Cell, setting: Setting) -> str:
     return digest([type(cell.problem).__name__, cell.problem.structure(), rule, cell.batch, setting.dtype])
 
 
-def checked_lanes(lanes: Any) -> int | None:
+def checked_lanes(lanes: object) -> int | None:
     """A lane width, or None for the number type's own."""
     if lanes is None:
         return None

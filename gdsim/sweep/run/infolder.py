@@ -1,0 +1,149 @@
+"""What a results folder lacks of a sweep, trained into it, by threads of this process or by a cluster's workers.
+
+With this module comes pyarrow, which runs without a folder do not need.
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gdsim.store.files import OF_THE_DISK
+from gdsim.store.folder import Store, StoreError
+from gdsim.store.places import UnreachableError, failure_name
+from gdsim.store.shards import Shard
+from gdsim.sweep.cluster.driver import Cluster
+from gdsim.sweep.execution.continuation import Continuation, StoredEnds
+from gdsim.sweep.execution.display import Listener
+from gdsim.sweep.execution.heartbeat import beating
+from gdsim.sweep.execution.outcomes import Executor, FailingError, Outcome, UnfinishedError, running
+from gdsim.sweep.execution.progress import Progress, Tally
+from gdsim.sweep.execution.remaining import remaining_of
+from gdsim.sweep.execution.threads import Threads, train_from_start
+from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.experiment.tables import SomeExperiment
+from gdsim.sweep.planning.admission import check, create, in_its_form
+from gdsim.sweep.planning.kept import give_up, keep, missing_chunks
+from gdsim.sweep.planning.larger import placed_in
+from gdsim.sweep.planning.memory import fitting_threads
+from gdsim.sweep.planning.parts import chunks_of
+from gdsim.sweep.planning.plan import Chunk, Plan, plan_of
+from gdsim.sweep.results.opening import open_results
+from gdsim.sweep.run.ways import Ways
+from gdsim.words import count_of
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def as_kept(store: Store, sweep: SomeExperiment) -> SomeExperiment:
+    """The sweep in the form in which a folder holds it."""
+    with _usable(store):
+        return in_its_form(store, sweep)
+
+
+def run_in_folder(sweep: Experiment, plan: Plan, store: Store, ways: Ways, listener: Listener, mix: bool) -> "xarray.Dataset":
+    """Trains what a folder lacks, and opens it."""
+    with _usable(store):
+        check(store, sweep, mix=mix)
+        found = store.find(verify=True)
+        todo = missing_chunks(plan, found.shards, chunks_of(plan, ways.part))
+        if todo and ways.client is None:
+            ways = ways._replace(threads=fitting_threads(plan, ways.threads))
+        kept = create(store, sweep, mix=mix, chunk_seconds=ways.chunk_seconds)
+        for damage in found.damaged:
+            store.put_aside(damage.file)
+    with _going():
+        return _train_missing(sweep, plan, store, kept, found.shards, todo, ways, listener)
+
+
+@contextlib.contextmanager
+def _usable(store: Store) -> Iterator[None]:
+    """What a folder may refuse, as an UnfinishedError where it may be over after a while, else as a StoreError."""
+    try:
+        yield
+    except OSError as error:
+        for_a_while, is_far = error.errno in OF_THE_DISK, isinstance(error, UnreachableError)
+        what = "" if is_far else f"{store.folder!r} cannot be {'written' if for_a_while else 'a folder of results'}: "
+        raise (UnfinishedError if for_a_while else StoreError)(f"{what}{error.strerror or error}") from (error if for_a_while else None)
+
+
+@contextlib.contextmanager
+def _going() -> Iterator[None]:
+    """What a folder or a cluster refuses once they were usable, as an UnfinishedError: what is finished is kept."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{error.filename!r}: {error.strerror}" if error.filename is not None else str(error) or type(error).__name__
+        raise UnfinishedError(" ".join(what.split())) from error
+
+
+def _train_missing(
+    sweep: Experiment, plan: Plan, store: Store, kept: Experiment, shards: list[Shard], todo: list[Chunk], ways: Ways, listener: Listener
+) -> "xarray.Dataset":
+    """Trains the chunks that a usable folder lacks, which holds the sweep `kept` and these good shards, and opens it."""
+    chunks = chunks_of(plan, ways.part)
+    runs, whole = sum(c.size for c in chunks), plan
+    if kept is not sweep:  # the workers of a cluster know the folder's own plan
+        whole = plan_of(kept, ways.chunk_seconds, ways.lanes)
+        todo = placed_in(whole, plan, todo)
+    progress = Progress(runs, listener, remaining_of(whole, todo, ways.thread_count))
+    progress.add(Tally(runs=runs - sum(c.size for c in todo)))
+    progress.chunks, progress.chunks_missing = len(chunks), len(todo)
+    steps = store.earlier_steps()
+    earlier = Continuation(StoredEnds(kept, whole, shards, steps), steps) if todo and steps else None
+    going, beginning = earlier.split(whole, todo) if earlier else ([], todo)
+    failed = []
+    with beating(store.place, progress, ways.part), _observed(ways, store, progress):
+        for source, some in ((earlier, going), (None, beginning)):
+            if some:
+                failed += _train(whole, some, _executor(kept, whole, store, ways, progress, source), store, progress, ways.attempts)
+    store.place.make("shards")  # without what workers left that died meanwhile
+    if failed:
+        first = failed[0]
+        raise FailingError(
+            f"{len(failed)} of {count_of(len(todo), 'chunk')} failed {count_of(ways.attempts, 'time')} each and were set aside; all others{f' of {ways.part}' if ways.part else ''} are finished. "
+            f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.place.at(failure_name(first.chunk.name))} has the traceback"
+        )
+    result = open_results(store.folder) if kept is sweep else open_results(store.folder, sweep)
+    gone = plan.runs - result.attrs["finished_runs"]  # of all that the folder should hold by now
+    if gone and ways.part is not None:
+        gone = sum(c.size for c in missing_chunks(plan, store.find().shards, chunks))
+    if gone:
+        raise UnfinishedError(f"{gone:,} runs have gone from {store.folder!r} while others were trained")
+    return result
+
+
+@contextlib.contextmanager
+def _observed(ways: Ways, store: Store, progress: Progress) -> Iterator[None]:
+    """On a cluster the sweep's tasks and numbers are seen at its scheduler."""
+    if ways.client is None:
+        yield
+        return
+    from gdsim.sweep.cluster.metrics import observed  # and with it distributed, which threads of this machine do not need
+
+    with observed(ways.client, store.folder, "" if ways.part is None else f"{ways.part.number}/{ways.part.of}", progress):
+        yield
+
+
+def _executor(sweep: Experiment, plan: Plan, store: Store, ways: Ways, progress: Progress, earlier: Continuation | None) -> Executor:
+    """What trains chunks into a folder: from the start, or from where earlier runs ended."""
+    if ways.client is None:
+        keeping = functools.partial(keep, store, plan)
+        return Threads(plan, ways.thread_count, ways.lanes, progress, keep=keeping, trainer=earlier.train if earlier else train_from_start)
+    return Cluster(ways.client, sweep, plan, store, ways.lanes, progress, earlier.steps if earlier else None)
+
+
+def _train(plan: Plan, chunks: list[Chunk], executor: Executor, store: Store, progress: Progress, attempts: int) -> list[Outcome]:
+    """Trains chunks into a folder; the outcomes of those that fail, which are set aside."""
+    failed = []
+    with store.place.noting(), running(executor, chunks, progress, attempts) as outcomes:
+        for outcome in outcomes:
+            if outcome.failure is None:
+                store.log(wrote=outcome.chunk.name, runs=outcome.chunk.size)
+                progress.chunks_missing -= 1
+                continue
+            give_up(store, plan, outcome.chunk, outcome.failure.text)
+            progress.fail(outcome.chunk)
+            failed.append(outcome)
+    return failed

@@ -1,0 +1,103 @@
+"""How a sweep is trained: what a caller has chosen, checked, and what of a sweep could not be trained or kept so."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.rules import RULES
+from gdsim.schedules import SCHEDULES
+from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.planning.cores import usable_cores
+from gdsim.sweep.planning.parts import Part
+from gdsim.sweep.planning.plan import CHUNK_SECONDS, Plan
+from gdsim.words import given
+
+
+class Ways(NamedTuple):
+    """By what means chunks are trained."""
+
+    threads: int | None  # those of this machine, if not given
+    lanes: int | None = None
+    client: Any = None
+    attempts: int = 1
+    chunk_seconds: float = CHUNK_SECONDS
+    part: Part | None = None  # of the plan, which alone is trained
+
+    @property
+    def thread_count(self) -> int:
+        """How many threads of this machine train."""
+        return self.threads or usable_cores()
+
+
+def checked_count(count: object, name: str) -> int | None:
+    """How many threads or attempts there may be, or None for the default."""
+    if count is None:
+        return None
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ValueError(f"{name} must be a whole number from 1; {given(count)} was given")
+    return count
+
+
+def checked_runs(runs: object, plan: Plan) -> np.ndarray | None:
+    """The chosen run numbers, ascending, of different numbers or a mask of all runs; None for all."""
+    if runs is None or (isinstance(runs, str) and runs == "all"):
+        return None
+    allowed = f"runs must be whole numbers from 0 to {plan.runs - 1}, a mask of {plan.runs} values, or None for all"
+    try:
+        numbers = np.atleast_1d(np.asarray(runs))
+    except ValueError:
+        raise ValueError(f"{allowed}; lists of different lengths were given") from None
+    is_mixed = numbers.dtype.kind != "b" and isinstance(runs, (list, tuple)) and any(isinstance(v, bool) for v in runs)  # which would be 0 and 1
+    if is_mixed or np.ma.is_masked(runs):
+        raise ValueError(f"{allowed}; {'truth values among numbers' if is_mixed else 'a masked array'} was given")
+    if numbers.dtype.kind == "b" and numbers.shape == (plan.runs,):
+        numbers = np.flatnonzero(numbers)
+    elif numbers.size and (numbers.ndim > 1 or numbers.dtype.kind not in "iuf" or (numbers != np.floor(numbers)).any()):
+        raise ValueError(f"{allowed}; {' '.join(repr(runs).split())[:80]} was given")
+    wrong = numbers[(numbers < 0) | (numbers >= plan.runs)]
+    if len(wrong) or not len(numbers):
+        raise ValueError(f"{allowed}; {wrong[0] if len(wrong) else 'none'} was given")
+    chosen, counts = np.unique(numbers.astype(np.int64), return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"{allowed}, each once; {chosen[counts > 1][0]} was given {counts[counts > 1][0]} times")
+    return chosen
+
+
+def check_ways(ways: Ways, plan: Plan, chosen: np.ndarray | None, *, stores: bool) -> None:
+    """Refuses ways that do not go together, or not with this plan; `stores` says whether there is a folder for the results. Raises ValueError."""
+    checked_count(ways.threads, "threads")
+    checked_count(ways.attempts, "attempts")
+    if chosen is not None and plan.keep == "summary":
+        raise ValueError("keep='summary' keeps no runs that could be chosen; take the sweep with keep='runs' to look at some")
+    if stores and chosen is not None:
+        raise ValueError("runs chooses some runs to look at, and out stores whole chunks of all: give one of them")
+    if ways.client is not None and not stores:
+        raise ValueError("a cluster's workers write their results into a folder that they share: give out=")
+    if ways.part is not None and not stores:
+        raise ValueError("part trains a part of the plan into a folder, where the parts come together: give out=")
+    if ways.client is not None and ways.threads is not None:
+        raise ValueError("threads is of this machine, and client of a cluster: give one of them")
+
+
+def check_unedited(sweep: Experiment) -> None:
+    """Refuses functions of the user's that are others by now than when the sweep was declared. Raises ValueError."""
+    edited = next((p for p in sweep.problem if p.is_edited), None)
+    if edited is not None:
+        raise ValueError(
+            f"the source of {edited.name} has been edited since, or a value that it reads has changed; restore it, or declare the problem anew and give another folder"
+        )
+
+
+def check_stored(sweep: Experiment, by_workers: bool) -> None:
+    """Refuses problems, optimizers and schedules that other processes could not make from what a folder says. Raises ValueError."""
+    reason = next((r for p in sweep.problem if (r := p.why_not_stored(by_workers))), None)
+    if reason:
+        raise ValueError(reason)
+    known = {"optimizer": {type(one.innermost): RULES for one in sweep.optimizer}, "schedule": {type(one): SCHEDULES for one in sweep.schedule}}
+    for what, kinds in known.items():
+        foreign = [kind.__name__ for kind, allowed in kinds.items() if kind not in allowed]
+        if foreign:
+            raise ValueError(
+                f"{foreign[0]} is {what} code of your own, which a results folder cannot name and other processes do not find; "
+                f"without out= and client= it runs in memory; to keep its results, add it to gdsim/{'rules' if what == 'optimizer' else 'schedules'}/"
+            )
