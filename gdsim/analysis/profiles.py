@@ -90,7 +90,7 @@ def times_to_decrease(result: Result, share: float, *, unit: str = "steps", over
 
 def _by_start(result: Dataset, cells: Cells, after: np.ndarray, by: np.ndarray, unit: str, over: str | None) -> DataArray:
     """Times[start, cell], or [start, over, solver], with those of the looks before as a coordinate."""
-    import xarray
+    import xarray  # takes 0.4 s, and only results need it
 
     tables = [outcomes_by_start(result, cells.place, times, len(cells.numbers)) for times in (after, by)]
     starts = ("start", np.unique(result.start.values))
@@ -149,7 +149,7 @@ def _table(times: DataArray, solver: str, values: DataArray) -> np.ndarray:
 
 def _times(times: Any, solver: str) -> Any:
     """Times that are given, or those of a result, each start a problem. Raises ValueError for what is neither."""
-    import xarray
+    import xarray  # takes 0.4 s, and only results need it
 
     if isinstance(times, (str, pathlib.Path)) or (isinstance(times, xarray.Dataset) and "run" in times.dims):
         checked = check_result(times, "a profile")
@@ -255,7 +255,7 @@ def algoperf_score(times: "DataArray | Result", *, solver: str = "cell", r_max: 
     >>> algoperf_score(times).values.round(4).tolist()
     [1.0, 0.3333]
     """
-    import xarray
+    import xarray  # takes 0.4 s, and only results need it
 
     if not r_max > 1:
         raise ValueError(f"r_max must be above 1; {given(r_max)} was given")

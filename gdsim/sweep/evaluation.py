@@ -51,7 +51,7 @@ def evaluate(
         for name, column in scores.data_vars.items():
             whole = found.setdefault(name, (np.full(len(vectors), np.nan, column.dtype), column.attrs))[0]
             whole[runs] = column.values
-    import xarray
+    import xarray  # takes 0.4 s, and only results need it
 
     coordinates = {n: c.variable for n, c in vectors.coords.items() if c.dims == ("run",)}
     return xarray.Dataset({n: ("run", v, attributes) for n, (v, attributes) in found.items()}, coordinates, {"on": on, "at": variable})
@@ -89,7 +89,7 @@ def predict(
     parts = [(runs, population.predict(one, vectors[runs], parameters, classes=classes, dtype=dtype)) for runs, one in _by_problem(result)]
     if len(parts) == 1:
         return parts[0][1]
-    import xarray
+    import xarray  # takes 0.4 s, and only results need it
 
     plain = [p.drop_vars("output", errors="ignore") for _, p in parts]
     if not classes:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
 
 from gdsim.filenames import user_path
 from gdsim.store.files import appearing
@@ -65,10 +68,6 @@ def _compressed(result: Dataset) -> dict[str, Any]:
 
 def _write_rows(result: Dataset, place: pathlib.Path, kind: str, progress: Callable[[int, int], None] | None) -> None:
     """A row per run, some thousands of them in memory at a time."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from pyarrow import csv
-
     runs, steps = result.sizes["run"], result.step.values
     names = [str(n) for n in (*result.coords, *result.data_vars) if "run" in result[n].dims]
     with contextlib.ExitStack() as stack:
@@ -85,8 +84,6 @@ def _write_rows(result: Dataset, place: pathlib.Path, kind: str, progress: Calla
 
 
 def _flat_columns(part: Dataset, names: Sequence[str], steps: np.ndarray) -> Iterator[tuple[str, Any]]:
-    import pyarrow as pa
-
     for name in names:
         values = part[name].values
         if values.ndim == 1:

@@ -31,7 +31,7 @@ def lr_range_test(
     >>> test.learns.values.tolist()
     [1.0, 1.0, 1.0, 0.0]
     """
-    import xarray
+    import xarray  # takes 0.4 s, and only results need it
 
     if not isinstance(optimizer, Rule):
         raise TypeError(f"lr_range_test needs one optimizer such as gd.SGD(); {given(optimizer)} was given")

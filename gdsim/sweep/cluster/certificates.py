@@ -21,7 +21,7 @@ def certificates(folder: str | None) -> Iterator[Any]:
     Those of sweeps that were killed on this machine are removed before. Raises ValueError where the package for them is missing.
     """
     need("cryptography", "tls = true", "cluster")
-    import distributed
+    import distributed  # which only a cluster needs
 
     around = user_path(folder or ".").resolve()
     _remove_abandoned(around)

@@ -1,6 +1,7 @@
 """The client of a cluster: of one that is there, or of one that is started for a sweep."""
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -23,7 +24,7 @@ def client_of(client: object) -> Iterator[Any]:
 
     Raises ValueError or TypeError for what no sweep can use.
     """
-    import distributed
+    import distributed  # which only a cluster needs
     from distributed.deploy.cluster import Cluster as Deployed
 
     if isinstance(client, str):
@@ -43,8 +44,6 @@ def client_of(client: object) -> Iterator[Any]:
 
 def dashboard_of(client: Any) -> str | None:
     """The address of a cluster's dashboard; None where its scheduler has none."""
-    import importlib.metadata
-
     try:
         client.run_on_scheduler(importlib.metadata.version, "bokeh")
         return client.dashboard_link or None
@@ -74,7 +73,7 @@ def connected(
             with _reaching(scheduler, scheduler_file, tls) as client:
                 yield client
             return
-        import distributed
+        import distributed  # which only a cluster needs
 
         with started(deployment, chunk_seconds) as cluster, distributed.Client(cluster) as client:
             yield client
@@ -98,7 +97,7 @@ def _check_scheduler_file(path: pathlib.Path) -> None:
 @contextlib.contextmanager
 def _reaching(scheduler: str | None, scheduler_file: str | os.PathLike[str] | None, tls: tuple[Any, Any, Any] | None) -> Iterator[Any]:
     """The client of a scheduler that is there."""
-    import distributed
+    import distributed  # which only a cluster needs
     from dask.config import get
     from dask.utils import parse_timedelta
 

@@ -94,7 +94,7 @@ class Local(Deployment, frozen=True, kw_only=True):
 
     def start(self, stack: contextlib.ExitStack, chunk_seconds: float) -> Any:
         """Processes that do not hear Ctrl-C, which is for the driver alone."""
-        import distributed
+        import distributed  # which only a cluster needs
 
         if self.tls:
             need("cryptography", "tls = true", "cluster")
@@ -168,7 +168,7 @@ class Ssh(Deployment, frozen=True, kw_only=True):
         """A scheduler and workers that asyncssh starts, told by files where their certificates lie."""
         need("asyncssh", "a cluster over SSH", "cluster")
         import dask.config
-        import distributed
+        import distributed  # which only a cluster needs
 
         # What is not given here, ~/.ssh/config says.
         named = {"port": self.port, "username": self.user, "client_keys": _file(self.key), "known_hosts": _file(self.known_hosts)}
@@ -247,7 +247,7 @@ class Slurm(Deployment, frozen=True, kw_only=True):
         need("dask_jobqueue", "a cluster of SLURM's jobs", "cluster")
         if shutil.which("sbatch") is None:
             raise ValueError("there is no command sbatch here: start the sweep on a machine that submits jobs to SLURM")
-        import dask_jobqueue
+        import dask_jobqueue  # of an extra
 
         jobqueue: Any = dask_jobqueue  # its own hints of types contradict its documentation
         security = stack.enter_context(certificates(self.folder)) if self.tls else None
@@ -335,7 +335,7 @@ def seconds_of(walltime: object) -> int:
 
 
 def _bytes(memory: object) -> int:
-    from dask.utils import parse_bytes
+    from dask.utils import parse_bytes  # as above
 
     try:
         found = int(parse_bytes(memory)) if isinstance(memory, str) else 0

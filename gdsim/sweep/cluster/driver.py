@@ -131,7 +131,7 @@ class Cluster:
 
     def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
         """Sends chunks out as one task; if one was tried before, to a worker on which none of them has failed, where there is one."""
-        from gdsim.sweep.cluster.metrics import task_name
+        from gdsim.sweep.cluster.metrics import task_name  # and with it distributed, which a folder alone does not need
 
         # After what it trains a chunk, of this driver: another's may go into another folder.
         key = f"{task_name(self.plan, chunks)}-{chunks[0].name}-{self.mark}-{self.sent}"
@@ -172,7 +172,7 @@ class Cluster:
 
     def _unfinished(self, chunks: Sequence[Chunk], error: BaseException | None) -> list[Outcome]:
         """What has become of the chunks of a task that was lost with its workers or the scheduler, or in which one raised."""
-        from distributed.scheduler import KilledWorker
+        from distributed.scheduler import KilledWorker  # as above
 
         if error is None or isinstance(error, KilledWorker):
             lost = Failure("lost", str(error or "the scheduler is gone"))

@@ -100,7 +100,7 @@ _SWEEPS: dict[tuple[str, ...], dict[str, Any]] = {}
 @functools.cache
 def _shown() -> None:
     """Once in a process, as Prometheus has one registry there, and schedulers may follow each other."""
-    import prometheus_client
+    import prometheus_client  # of an extra
 
     prometheus_client.REGISTRY.register(_Collector())
 

@@ -79,7 +79,7 @@ def train_chunks(
     folder: str, experiment: str, chunks: Sequence[Chunk], lanes: int | None, earlier: int | None, expected: dict[str, str], beside: tuple[str, ...]
 ) -> list[Receipt]:
     """What a worker does: trains chunks, writes the shard of each, and says so. Raises ChunkError, whatever goes wrong."""
-    from distributed import get_worker
+    from distributed import get_worker  # the driver needs the rest of this module without it
 
     kind, receipts = "refused", list[Receipt]()
     try:

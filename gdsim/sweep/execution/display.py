@@ -189,7 +189,7 @@ class NotebookLine(Display):
         self._put(line_of(state, 100, ended=True))
 
     def _put(self, text: str) -> None:
-        from IPython.display import display
+        from IPython.display import display  # which is there in a notebook
 
         held = {"text/plain": text, "text/html": f'<div style="font-family: monospace; white-space: pre">{html.escape(text)}</div>'}
         if self.handle is None:

@@ -8,6 +8,8 @@ import numpy as np
 
 from gdsim.axes import Spaced, values
 from gdsim.kernels.layout import steps_per_epoch
+from gdsim.kernels.hits import first_hits
+from gdsim.lanes.compiler import bind
 from gdsim.stops import Target
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.results.dataset import sweep_behind
@@ -101,10 +103,7 @@ def times_met(result: Dataset, losses: np.ndarray) -> Met:
 
 
 def _first_hits(losses: np.ndarray, steps: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    from numba import types
-
-    from gdsim.kernels.hits import first_hits
-    from gdsim.lanes.compiler import bind
+    from numba import types  # and with it LLVM, which only kernels need
 
     kind = getattr(types, losses.dtype.name)
     array = lambda t, d: types.Array(t, d, "C")  # noqa: E731

@@ -15,7 +15,7 @@ from gdsim.sweep.planning.plan import Plan
 from gdsim.variables import WORDS, described, variable
 
 if TYPE_CHECKING:
-    import xarray  # which takes 0.4 s to import, and is not needed before there is a result
+    import xarray
 
 
 # Runs up to which coordinates in words lie in memory, a reference each to one of a few texts, and numbers of runs are read from
@@ -46,7 +46,7 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], blocks:
     `columns` are arrays with a row per run; statuses and reasons are words, or places among them. `step` is an indexed coordinate of the
     checkpoints. `blocks`: how many runs each block of lazy columns has.
     """
-    import xarray
+    import xarray  # takes 0.4 s, and only results need it
 
     numbers = np.asarray(numbers)
     in_order = len(numbers) < 2 or bool((numbers[1:] > numbers[:-1]).all())
@@ -78,7 +78,7 @@ def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], blocks:
 
 def _spread(values: np.ndarray, cells: np.ndarray, blocks: tuple[int, ...] | None) -> Any:
     """A value per cell as a Dask array with one per run."""
-    import dask.array
+    import dask.array  # which only populations of this size need
 
     chunks: Any = BLOCK_RUNS if blocks is None else (blocks,)
     return dask.array.map_blocks(values.take, dask.array.from_array(cells, chunks=chunks), dtype=values.dtype, meta=values[:0])

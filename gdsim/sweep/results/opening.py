@@ -26,9 +26,9 @@ def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
 
     Where there is no shard yet, those that every run will have.
     """
-    import dask.array
+    import dask.array  # which summaries do not need
 
-    from gdsim.sweep.results.numbers import read_when_asked
+    from gdsim.sweep.results.numbers import read_when_asked  # and with it xarray
 
     names = dict.fromkeys(n for s in index.shards for n in s.footer.columns)
     if not names:
