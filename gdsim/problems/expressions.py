@@ -3,7 +3,8 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -12,9 +13,12 @@ from gdsim.data import Data
 from gdsim.lanes.mapping import mapped
 from gdsim.lanes.modes import ieee_mode
 from gdsim.problems.base import Problem
-from gdsim.problems.formulas import CONSTANTS, FormulaError, parsed, symbol, text_of
+from gdsim.problems.formulas import CONSTANTS, Expr, FormulaError, parsed, symbol, text_of
 from gdsim.problems.symbolic import lane_function, value_and_gradient
 from gdsim.words import given
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 # Operations of one elementary function beside those of an addition, about.
 CALL_OPERATIONS = 25
@@ -25,7 +29,7 @@ class Symbolic(Problem, frozen=True):
 
     default_init = "box"
 
-    def formula(self) -> Any:
+    def formula(self) -> Expr:
         """The SymPy expression."""
         raise NotImplementedError
 
@@ -56,7 +60,7 @@ class Symbolic(Problem, frozen=True):
         """Floating-point operations of a step: the formula's and its gradient's, and updates."""
         return _operations(self) * max(samples, 1) + 10.0 * self.parameter_count
 
-    def _at(self, points: Any, order: int) -> np.ndarray:
+    def _at(self, points: "ArrayLike", order: int) -> np.ndarray:
         values = np.asarray(points, np.float64)
         inputs = self.parameter_count + len(self.columns)
         if values.shape[-1:] != (inputs,):
@@ -66,15 +70,15 @@ class Symbolic(Problem, frozen=True):
             found = mapped(_derivative(self, order), values.reshape(-1, inputs), int(np.prod(shape)))
         return found.reshape((*values.shape[:-1], *shape))
 
-    def value(self, points: Any) -> np.ndarray:
+    def value(self, points: "ArrayLike") -> np.ndarray:
         """The function at points[..., parameter], float64; of a formula with data, one sample's loss at [..., parameters then columns]."""
         return self._at(points, 0)
 
-    def gradient(self, points: Any) -> np.ndarray:
+    def gradient(self, points: "ArrayLike") -> np.ndarray:
         """[..., parameter] gradient at the points that `value` takes."""
         return self._at(points, 1)
 
-    def hessian(self, points: Any) -> np.ndarray:
+    def hessian(self, points: "ArrayLike") -> np.ndarray:
         """[..., parameter, parameter] Hessian at the points that `value` takes."""
         return self._at(points, 2)
 
@@ -85,7 +89,7 @@ def _text(problem: Symbolic) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _value_and_gradient(problem: Symbolic) -> Any:
+def _value_and_gradient(problem: Symbolic) -> FunctionType:
     return value_and_gradient(problem.formula(), problem.names, problem.columns)
 
 
@@ -96,7 +100,7 @@ def _operations(problem: Symbolic) -> float:
 
 
 @functools.lru_cache(maxsize=64)
-def _derivative(problem: Symbolic, order: int) -> Any:
+def _derivative(problem: Symbolic, order: int) -> FunctionType:
     import sympy
 
     outputs: list[Any] = [problem.formula()]
@@ -185,7 +189,7 @@ class Expression(Symbolic, tag="expression", frozen=True):
         named = lambda letter, n: (letter,) if n == 1 else tuple(f"{letter}{i}" for i in range(n))  # noqa: E731
         return (*named("x", features), *named("y", targets))
 
-    def formula(self) -> Any:
+    def formula(self) -> Expr:
         """The SymPy expression."""
         return parsed(self.text).expression
 
@@ -194,7 +198,7 @@ class Expression(Symbolic, tag="expression", frozen=True):
         return {"expression": self.text, **({} if self.data is None else {"data": self.data.name})}
 
 
-def _checked_names(value: Any) -> tuple[str, ...]:
+def _checked_names(value: object) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else ()
     if not names or not all(isinstance(n, str) and n.isidentifier() for n in names) or len(set(names)) < len(names):
         raise ValueError(f"Expression.variables must be a list of different names; {given(value)} was given")
@@ -228,7 +232,7 @@ def _traced(function: Callable[..., Any]) -> tuple[str, tuple[str, ...]]:
     return text or text_of(expression), names
 
 
-def _earlier_text(expression: Any) -> str:
+def _earlier_text(expression: Expr) -> str:
     """SymPy's own text, as version 0.1 first wrote it, where it reads as the same expression: experiments keep their hashes."""
     text = str(expression)
     for theirs, ours in (("Abs(", "abs("), ("Max(", "max("), ("Min(", "min("), ("E**", "e**")):
@@ -239,7 +243,7 @@ def _earlier_text(expression: Any) -> str:
         return ""
 
 
-def _exact(expression: Any) -> Any:
+def _exact(expression: Expr) -> Expr:
     """The expression with its numbers at one precision, which holds every float."""
     import sympy
 

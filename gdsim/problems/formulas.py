@@ -7,9 +7,12 @@ import ast
 import functools
 import keyword
 import re
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 from gdsim.words import nearest
+
+Expr: TypeAlias = Any  # an expression of SymPy's, which is not imported for the name of its type, nor knows the types of what it computes
 
 LONGEST_TEXT = 10_000
 CONSTANTS = ("pi", "e")
@@ -33,19 +36,19 @@ def own_functions() -> dict[str, Any]:
     class sigmoid(sympy.Function):  # noqa: N801
         """1 / (1 + e^-x)."""
 
-        def fdiff(self, argindex: int = 1) -> Any:
+        def fdiff(self, argindex: int = 1) -> Expr:
             return self * (1 - self)
 
     class softplus(sympy.Function):  # noqa: N801
         """log(1 + e^x)."""
 
-        def fdiff(self, argindex: int = 1) -> Any:
+        def fdiff(self, argindex: int = 1) -> Expr:
             return sigmoid(self.args[0])
 
     return {"sigmoid": sigmoid, "softplus": softplus}
 
 
-def symbolic_function(name: str) -> Any:
+def symbolic_function(name: str) -> Callable[..., Expr]:
     """The SymPy function of an allowed name."""
     import sympy
 
@@ -53,7 +56,7 @@ def symbolic_function(name: str) -> Any:
     return special[name] if name in special else getattr(sympy, name)
 
 
-def symbol(name: str) -> Any:
+def symbol(name: str) -> Expr:
     """The real variable of this name."""
     import sympy
 
@@ -63,7 +66,7 @@ def symbol(name: str) -> Any:
 class Formula(NamedTuple):
     """A formula that has been read."""
 
-    expression: Any  # SymPy's
+    expression: Expr
     names: tuple[str, ...]  # its variables in the order of their first mention
     doubt: FormulaError | None  # a part of it that has no value, which the rest cancels; earlier versions have accepted it
 
@@ -73,8 +76,8 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.names: dict[str, Any] = {}  # variables in the order of their first mention
-        self.beyond: Any = None  # the first number that no float holds, which may still cancel
+        self.names: dict[str, Expr] = {}  # variables in the order of their first mention
+        self.beyond: ast.AST | None = None  # the first number that no float holds, which may still cancel
         self.doubt: FormulaError | None = None  # of the first part that has no real value
 
     def refuse(self, node: ast.AST, why: str) -> FormulaError:
@@ -82,7 +85,7 @@ class _Reader:
         part = ast.get_source_segment(self.text, node)  # pyright: ignore[reportArgumentType]
         return FormulaError(f"the expression {self.text[:200]!r} cannot be used: {why}" + (f", in {part[:200]!r}" if part and part != self.text else ""))
 
-    def read(self, node: Any) -> Any:
+    def read(self, node: ast.AST) -> Expr:
         """The expression of one node; it is in doubt if a number in it is not real, or not finite."""
         import sympy
 
@@ -95,7 +98,7 @@ class _Reader:
             self.beyond = node
         return found
 
-    def _read(self, node: Any) -> Any:
+    def _read(self, node: ast.AST) -> Expr:
         import sympy
 
         if isinstance(node, ast.Constant) and isinstance(node.value, complex):
@@ -116,7 +119,7 @@ class _Reader:
             return self._call(node)
         raise self.refuse(node, f"{type(node).__name__} is not allowed; numbers, variables, + - * / **, brackets and functions are")
 
-    def _operation(self, node: ast.BinOp) -> Any:
+    def _operation(self, node: ast.BinOp) -> Expr:
         if isinstance(node.op, ast.BitXor):
             raise self.refuse(node, "^ is not a power in Python; write **")
         if type(node.op) not in _OPERATORS:
@@ -128,7 +131,7 @@ class _Reader:
             return left**right
         return {"+": lambda: left + right, "-": lambda: left - right, "*": lambda: left * right, "/": lambda: left / right}[_OPERATORS[type(node.op)]]()
 
-    def _call(self, node: ast.Call) -> Any:
+    def _call(self, node: ast.Call) -> Expr:
         name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
         if name not in FUNCTIONS:
             raise self.refuse(node, f"lanes have no function {name!r}; {nearest(name, list(FUNCTIONS))}")
@@ -163,7 +166,7 @@ def parsed(text: str) -> Formula:
     return Formula(expression, tuple(reader.names), reader.doubt or too_large)
 
 
-def _is_in_range(number: Any) -> bool:
+def _is_in_range(number: Expr) -> bool:
     """Whether a float holds a number: it is not too large, and 0 only if it is 0."""
     try:
         value = abs(float(number))
@@ -172,7 +175,7 @@ def _is_in_range(number: Any) -> bool:
     return value < float("inf") and (value > 0 or number.is_zero is not False)
 
 
-def _without_value(expression: Any, reader: _Reader) -> FormulaError | None:
+def _without_value(expression: Expr, reader: _Reader) -> FormulaError | None:
     """What to say of an expression that has no real value."""
     import sympy
 
@@ -181,7 +184,7 @@ def _without_value(expression: Any, reader: _Reader) -> FormulaError | None:
     return FormulaError(f"the expression {reader.text[:200]!r} has no real value: it is {str(expression)[:200]}")
 
 
-def _beyond(expression: Any, reader: _Reader) -> FormulaError | None:
+def _beyond(expression: Expr, reader: _Reader) -> FormulaError | None:
     """What to say of an expression in which numbers are left that no float holds."""
     import sympy
 
@@ -189,18 +192,18 @@ def _beyond(expression: Any, reader: _Reader) -> FormulaError | None:
     return None if next(parts, None) is None else reader.refuse(reader.beyond, "this number is too large or too small to be held")
 
 
-def text_of(expression: Any) -> str:
+def text_of(expression: Expr) -> str:
     """A formula that reads as a SymPy expression of real variables, its numbers to their last bit. Raises FormulaError."""
     from sympy.printing.str import StrPrinter
 
     class Printer(StrPrinter):
-        def _print_Float(self, expr: Any) -> str:  # noqa: N802
+        def _print_Float(self, expr: Expr) -> str:  # noqa: N802
             return repr(float(expr)) if expr >= 0 else f"({float(expr)!r})"
 
-        def _print_Exp1(self, expr: Any) -> Any:  # noqa: N802
+        def _print_Exp1(self, expr: Expr) -> str:  # noqa: N802
             return "exp(1)"
 
-        def _print_Function(self, expr: Any) -> str:  # noqa: N802
+        def _print_Function(self, expr: Expr) -> str:  # noqa: N802
             name = "abs" if expr.func.__name__ == "Abs" else str(expr.func.__name__)
             if name not in FUNCTIONS:
                 raise FormulaError(f"lanes have no function {name!r}; {nearest(name, list(FUNCTIONS))}")
@@ -208,10 +211,10 @@ def text_of(expression: Any) -> str:
 
         _print_Abs = _print_Function  # noqa: N815
 
-        def _print_LatticeOp(self, expr: Any) -> str:  # noqa: N802
+        def _print_LatticeOp(self, expr: Expr) -> str:  # noqa: N802
             return f"{expr.func.__name__.lower()}({', '.join(self._print(a) for a in sorted(expr.args, key=str))})"
 
-        def emptyPrinter(self, expr: Any) -> str:  # noqa: N802
+        def emptyPrinter(self, expr: Expr) -> str:  # noqa: N802
             raise FormulaError(f"lanes have no {type(expr).__name__}; allowed: {', '.join(FUNCTIONS)}")
 
     return Printer().doprint(expression)

@@ -3,12 +3,15 @@
 import importlib
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdsim.data import Data
 from gdsim.words import installs
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def pytorch() -> ModuleType:
@@ -40,7 +43,7 @@ def layers_of_state(state: Mapping[str, Any], data: Data, *, intercept: bool) ->
     return [(held["weight"], held.get("bias")) for held in layers.values()]
 
 
-def same_standard(standard: Any, data: Data) -> bool:
+def same_standard(standard: "tuple[ArrayLike, ArrayLike]", data: Data) -> bool:
     """Whether (center, scale), arrays or tensors, are the data's."""
     return data.center is not None and data.scale is not None and _is_rounded(standard[0], data.center) and _is_rounded(standard[1], data.scale)
 

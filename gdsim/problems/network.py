@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -21,6 +21,7 @@ from gdsim.words import count_of, given, nearest
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import ArrayLike
 
 PENALTY = Range(0.0, float("inf"))
 
@@ -100,7 +101,7 @@ class Network(Problem, frozen=True):
             )
         return "cross_entropy"
 
-    def _data_for(self, kinds: set[bool], losses: Any) -> Data:
+    def _data_for(self, kinds: set[bool], losses: Sequence[str]) -> Data:
         """The data with the targets that the losses want: places among the classes for losses of labels (True in `kinds`), else as they are."""
         if self.has_several_labels:
             return self.data
@@ -116,7 +117,7 @@ class Network(Problem, frozen=True):
             )
         return self.data.in_classes
 
-    def _checked_loss(self, value: Any, name: str) -> str:
+    def _checked_loss(self, value: object, name: str) -> str:
         loss = checked_name(value, name, SAMPLE_LOSSES)
         kind, y = SAMPLE_LOSSES[loss].targets, self.data.y
         if self.output is not None and kind != "numbers":
@@ -138,7 +139,7 @@ class Network(Problem, frozen=True):
             raise ValueError(f"{loss!r} needs labels of two classes; y has {len(classes)} ({listed(classes)}): take 'cross_entropy'")
         return loss
 
-    def variants(self) -> list[Any]:
+    def variants(self) -> list[Problem]:
         """The problem with one of each structural alternative, in the order of the axes, the last fastest."""
         names = self.structural
         axes = [_listed(getattr(self, n)) for n in names]
@@ -181,7 +182,7 @@ class Network(Problem, frozen=True):
         """Whether the loss is of labels, so that there is an accuracy."""
         return SAMPLE_LOSSES[self.loss].targets != "numbers"
 
-    def unpack(self, vector: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    def unpack(self, vector: "ArrayLike") -> list[tuple[np.ndarray, np.ndarray]]:
         """[(W, b), ...] of a parameter vector, layer by layer: W[unit, input], b[unit], which is zeros without an intercept.
 
         >>> import gdsim as gd
@@ -198,7 +199,7 @@ class Network(Problem, frozen=True):
             first = last
         return layers
 
-    def pack(self, layers: Any) -> np.ndarray:
+    def pack(self, layers: object) -> np.ndarray:
         """The parameter vector of [(W, b), ...], as `unpack` gives it: W[unit, input], b[unit]; without an intercept b may be None.
 
         `layers` may be a PyTorch `state_dict` of such a network, which `to_torch(vector).state_dict()` gives. Raises ValueError or TypeError for layers of other numbers or shapes.
@@ -217,7 +218,7 @@ class Network(Problem, frozen=True):
         parts = [part for i, (layer, size) in enumerate(zip(layers, sizes, strict=True)) for part in self._packed(layer, size, i)]
         return np.concatenate(parts)
 
-    def _packed(self, layer: Any, size: tuple[int, int], index: int) -> list[np.ndarray]:
+    def _packed(self, layer: object, size: tuple[int, int], index: int) -> list[np.ndarray]:
         """W and, with an intercept, b of one layer, as vectors."""
         inputs, units = size
         if not isinstance(layer, (list, tuple)) or len(layer) != 2:
@@ -230,7 +231,7 @@ class Network(Problem, frozen=True):
             raise ValueError(f"this {type(self).__name__} has no intercept; b of layer {index} must be None or 0")
         return [W, b] if self.intercept else [W]
 
-    def to_torch(self, vector: Any, *, probabilities: bool = False) -> "torch.nn.Sequential":
+    def to_torch(self, vector: "ArrayLike", *, probabilities: bool = False) -> "torch.nn.Sequential":
         """A PyTorch network with the weights of a parameter vector, in its dtype: a Sequential of Linear and activations, `0.weight` the first.
 
         It takes features as they were given to `gd.Data`: where the data are standardised, a first module `standardize` does the same, so
@@ -288,12 +289,12 @@ def activation_of(names: tuple[str, ...]) -> Activation:
     return Activation(value, slope, all(k.by_value for k in kinds))
 
 
-def _listed(value: Any) -> tuple[Any, ...]:
+def _listed(value: object) -> tuple[Any, ...]:
     """What a setting of structure may be: the values of a grid, or the one."""
     return value.values if isinstance(value, Grid) else (value,)
 
 
-def _checked_array(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def _checked_array(value: "ArrayLike", name: str, shape: tuple[int, ...]) -> np.ndarray:
     """The numbers of an array of that shape, in order; float32 stays so."""
     array = plain(value, name)
     try:
@@ -305,7 +306,7 @@ def _checked_array(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     return array.ravel()
 
 
-def checked_name(value: Any, name: str, table: dict[str, Any]) -> str:
+def checked_name(value: object, name: str, table: dict[str, Any]) -> str:
     """A name that stands in a table, or an error that lists them."""
     if not isinstance(value, str) or value not in table:
         raise ValueError(f"{name}={given(value)} is not known; {nearest(str(value), list(table))}")

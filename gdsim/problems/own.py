@@ -36,7 +36,7 @@ from gdsim.problems.base import Problem
 from gdsim.problems.reaching import FOREIGN, earlier_source_of, for_lanes, said, source_of
 from gdsim.problems.slopes import gradient_of
 from gdsim.problems.symbolic import LANE_NAMES
-from gdsim.problems.tracing import Lane, LaneError, Mask, OpaqueError, Trace, Vector, lane_code, operand
+from gdsim.problems.tracing import Lane, LaneError, Mask, OpaqueError, Operand, Trace, Vector, lane_code, operand
 from gdsim.words import count_of, given
 
 FINITE = Range(float("-inf"), float("inf"), low_allowed=False)
@@ -53,7 +53,7 @@ class Absent:
         self.__module__, _, self.__qualname__ = name.partition(":")
         self.reason = reason
 
-    def __call__(self, *_: Any) -> Any:
+    def __call__(self, *_: object) -> Any:
         """Raises FunctionError."""
         raise FunctionError(self.reason)
 
@@ -212,7 +212,7 @@ class Own(Problem, tag="own", frozen=True):
 
 
 @functools.lru_cache(maxsize=256)
-def _lanes_of(function: types.FunctionType, dim: int, source: str) -> Any:
+def _lanes_of(function: types.FunctionType, dim: int, source: str) -> types.FunctionType:
     """The function for kernels: what it does with lanes, or itself where only a kernel can run it. Raises FunctionError."""
     try:
         text, operations, is_translated = _traced(function, dim)
@@ -228,7 +228,7 @@ def _lanes_of(function: types.FunctionType, dim: int, source: str) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _generated(text: str) -> Any:
+def _generated(text: str) -> types.FunctionType:
     return function_from(text, "value_and_gradient", {**LANE_NAMES, "inf": float("inf"), "nan": float("nan")})
 
 
@@ -269,7 +269,7 @@ def _what_it_raised(function: types.FunctionType, made: dict[Any, Any], error: B
     return f"the function {function.__qualname__} cannot be used, {pathlib.Path(name).name} line {number}: {kind}{text}{hint}"
 
 
-def _parts(function: types.FunctionType, result: Any, dim: int, trace: Trace) -> tuple[Any, list[Any] | None]:
+def _parts(function: types.FunctionType, result: object, dim: int, trace: Trace) -> tuple[Any, list[Any] | None]:
     """(value, partial derivatives) of what a function gave; None for derivatives that it has not given."""
     gives = f"{said(function)} must give the value, or (value, ({dim} partial derivatives)); it gives "
     if isinstance(result, np.ndarray):
@@ -286,7 +286,7 @@ def _parts(function: types.FunctionType, result: Any, dim: int, trace: Trace) ->
     return _number(value, gives, "the value"), [_number(s, gives, f"derivative {k}") for k, s in enumerate(slopes)]
 
 
-def _number(value: Any, gives: str, what: str) -> Any:
+def _number(value: object, gives: str, what: str) -> Operand:
     """A lane or a plain number that a function gave."""
     try:
         held = None if isinstance(value, (bool, np.bool_, Mask, Vector)) else operand(value)

@@ -8,25 +8,25 @@ import numbers
 import pathlib
 import sys
 import types
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 
 from gdsim.lanes import operations
 from gdsim.lanes.compiler import code_text, file_hash, reached
-from gdsim.problems.tracing import EXTREMES, MATH, PRIMITIVES, LaneError, OpaqueError, Value, call
+from gdsim.problems.tracing import EXTREMES, MATH, PRIMITIVES, LaneError, OpaqueError, Operand, Value, call
 
 ROOT = f"{pathlib.Path(__file__).parent.parent}/"
 # Packages whose functions are called as they are.
 FOREIGN = {*sys.stdlib_module_names, "gdsim", "numba", "numpy", "scipy", "sympy"} - {"__main__"}
 
 
-def _primitive(name: str) -> Any:
+def _primitive(name: str) -> Callable[..., Operand]:
     return lambda *arguments: call(name, *arguments)
 
 
-def _unknown(*_: Any, **__: Any) -> Any:
+def _unknown(*_: object, **__: object) -> NoReturn:
     raise OpaqueError
 
 
@@ -56,7 +56,7 @@ class _Module:
         return for_lanes(getattr(self._module, name), self._made)
 
 
-def for_lanes(value: Any, made: dict[Any, Any]) -> Any:
+def for_lanes(value: object, made: dict[Any, Any]) -> Any:
     """What stands in the place of a value while a function is traced; `made` holds the functions that there are already."""
     if isinstance(value, types.ModuleType):
         package = value.__name__.partition(".")[0]
@@ -81,10 +81,10 @@ def for_lanes(value: Any, made: dict[Any, Any]) -> Any:
     return made[value]
 
 
-def _for_both(function: Any, of_lanes: Any) -> Any:
+def _for_both(function: Any, of_lanes: Callable[..., object]) -> Callable[..., object]:
     """The function of plain numbers, and of lanes what stands in its place."""
 
-    def apply(*arguments: Any, **options: Any) -> Any:
+    def apply(*arguments: object, **options: Any) -> Any:
         if len(arguments) == 1 and isinstance(arguments[0], Iterable):
             arguments = tuple(arguments[0])
         return (of_lanes if any(isinstance(v, Value) for v in arguments) else function)(*arguments, **options)
@@ -179,7 +179,7 @@ def _hash_of(functions: Iterable[types.FunctionType], values: Iterable[str]) -> 
     return hashlib.sha256("\n".join([*texts, *sorted(values)]).encode()).hexdigest()
 
 
-def _value_text(value: Any, functions: list[Any]) -> str | None:
+def _value_text(value: object, functions: list[Any]) -> str | None:
     """What tells a value from others; "" for what has its identity elsewhere, None for what has none. Functions are added to the list."""
     if isinstance(value, types.FunctionType):
         if not is_foreign(value):

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from gdsim.problems.tracing import Lane, Mask, call
+from gdsim.problems.tracing import Lane, Mask, Operand, call
 
 # d/da of operation(a, ...) with the result r; 1 and -1 are plain numbers, and cost nothing. A condition is 1 where it holds, else 0.
-SLOPES: dict[str, Callable[..., tuple[Any, ...]]] = {
+SLOPES: dict[str, Callable[..., tuple[Operand, ...]]] = {
     "+": lambda r, a, b: (1, 1),
     "-": lambda r, a, b: (1, -1),
     "*": lambda r, a, b: (b, a),
@@ -39,7 +38,7 @@ CHOICES = ("minimum", "maximum", "where")
 STEEP = ("/", "log", "atan2", "acos", "pow", "sqrt")
 
 
-def gradient_of(value: Any, inputs: Sequence[Lane]) -> list[Any]:
+def gradient_of(value: Operand, inputs: Sequence[Lane]) -> list[Operand]:
     """The partial derivatives of a value by the inputs; where it does not depend on one, the number 0.
 
     Conditions have no slope: a value that is chosen by `where` has the slope of what is chosen, whatever the other would have.
@@ -64,7 +63,7 @@ def gradient_of(value: Any, inputs: Sequence[Lane]) -> list[Any]:
     return [reaching.get(lane.place, 0.0) for lane in inputs]
 
 
-def _product(adjoint: Any, slope: Any, guarded: bool) -> Any:
+def _product(adjoint: Operand, slope: Operand, guarded: bool) -> Operand:
     """`adjoint * slope`; if guarded, 0 where the adjoint is 0, whatever the slope."""
     if isinstance(slope, Mask):
         return call("where", slope, adjoint, 0.0)
@@ -75,5 +74,5 @@ def _product(adjoint: Any, slope: Any, guarded: bool) -> Any:
     return call("where", adjoint == 0.0, 0.0, product) if guarded and isinstance(adjoint, Lane) and isinstance(slope, Lane) else product
 
 
-def _sum(one: Any, other: Any) -> Any:
+def _sum(one: Operand, other: Operand) -> Operand:
     return other if not isinstance(one, Lane) and one == 0 else one if not isinstance(other, Lane) and other == 0 else one + other

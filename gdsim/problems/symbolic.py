@@ -3,15 +3,16 @@
 import collections
 import math
 from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 from gdsim import lanes
 from gdsim.lanes import operations
 from gdsim.lanes.generated import function_from
-from gdsim.problems.formulas import FUNCTIONS, FormulaError, symbol
+from gdsim.problems.formulas import FUNCTIONS, Expr, FormulaError, symbol
 
 
-def _split(term: Any) -> tuple[Any, list[Any]]:
+def _split(term: Expr) -> tuple[Expr, list[Expr]]:
     """(the product of the numbers in a product, the other factors)."""
     import sympy
 
@@ -22,14 +23,14 @@ def _split(term: Any) -> tuple[Any, list[Any]]:
     return number, [f for f in factors if not f.is_number]
 
 
-def _whole(parts: list[Any]) -> Any:
+def _whole(parts: list[Expr]) -> Expr:
     """The product of some factors, as it stands."""
     import sympy
 
     return parts[0] if len(parts) == 1 else sympy.Mul(*parts, evaluate=False)
 
 
-def _is_power_of_two(number: Any) -> bool:
+def _is_power_of_two(number: Expr) -> bool:
     return math.frexp(abs(float(number)))[0] == 0.5
 
 
@@ -61,11 +62,11 @@ class Writer:
             self.multiples[math.frexp(abs(factor))[0], name] = factor, made
         return made
 
-    def lane(self, expression: Any) -> str:
+    def lane(self, expression: Expr) -> str:
         """Code for an expression as a lane, constants too."""
         return f"broadcast({float(expression)!r}, {self.like})" if expression.is_number else self.code(expression)
 
-    def code(self, expression: Any) -> str:
+    def code(self, expression: Expr) -> str:
         """A name or a number for the value of an expression."""
         import sympy
 
@@ -83,7 +84,7 @@ class Writer:
             return self._power(expression.base, expression.exp)
         return self._function(expression)
 
-    def _sum(self, expression: Any) -> str:
+    def _sum(self, expression: Expr) -> str:
         import sympy
 
         terms = [_split(t) for t in expression.args]
@@ -96,14 +97,14 @@ class Writer:
         rest = sorted(((factor / least, parts) for factor, parts in rest), key=lambda t: abs(t[0]) != 1)
         return self.multiple(float(least), self._total(constant, rest))
 
-    def _total(self, constant: Any, terms: Any) -> str:
+    def _total(self, constant: Expr, terms: Sequence[tuple[Expr, list[Expr]]]) -> str:
         """A sum of products, the first as it comes and the others added to it one by one."""
         total = repr(float(constant)) if constant != 0 else ""
         for factor, parts in terms:
             total = self._added(total, factor, parts) if total else self._product(factor, parts)
         return total
 
-    def _added(self, total: str, factor: Any, parts: list[Any]) -> str:
+    def _added(self, total: str, factor: Expr, parts: list[Expr]) -> str:
         """A sum with one more product: fused where the product has two factors."""
         if any(p.is_Pow and p.exp.could_extract_minus_sign() for p in parts):
             parts = [_whole(parts)]
@@ -122,7 +123,7 @@ class Writer:
             scale = self.named(f"{scale} * {other}")
         return self.named(f"fma({scale}, {others[-1]}, {total})")
 
-    def _product(self, factor: Any, parts: list[Any]) -> str:
+    def _product(self, factor: Expr, parts: list[Expr]) -> str:
         above, below = [], []
         for part in parts:
             inverse = part.is_Pow and part.exp.could_extract_minus_sign()
@@ -134,7 +135,7 @@ class Writer:
             total = self.named(f"{total} / {self.code(part)}")
         return total
 
-    def _power(self, base: Any, exponent: Any) -> str:
+    def _power(self, base: Expr, exponent: Expr) -> str:
         import sympy
 
         if exponent.could_extract_minus_sign() and exponent.is_number:
@@ -154,7 +155,7 @@ class Writer:
         square = self.named(f"{half} * {half}")
         return self.named(f"{square} * {base}") if exponent % 2 else square
 
-    def _function(self, expression: Any) -> str:
+    def _function(self, expression: Expr) -> str:
         name = type(expression).__name__
         arguments = [self.lane(a) for a in expression.args]
         if name in ("Max", "Min"):
@@ -181,7 +182,7 @@ LANE_NAMES: Mapping[str, Any] = {
 }
 
 
-def lane_function(outputs: Sequence[Any], names: Sequence[str], name: str) -> Any:
+def lane_function(outputs: Sequence[Expr], names: Sequence[str], name: str) -> FunctionType:
     """A function of a tuple of lanes, `names` in order, that gives a tuple of outputs; common subexpressions are computed once."""
     import sympy
 
@@ -201,12 +202,12 @@ def lane_function(outputs: Sequence[Any], names: Sequence[str], name: str) -> An
     return _function_of(groups, own, writer, f"({''.join(f'{writer.lane(e)}, ' for e in reduced)})", name)
 
 
-def _own_names(groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _own_names(groups: Mapping[str, Sequence[str]]) -> dict[str, Expr]:
     """A symbol of our own for each of the user's names, whatever they are."""
     return {n: symbol(f"v{i}") for i, n in enumerate(n for group in groups.values() for n in group)}
 
 
-def value_and_gradient(expression: Any, variables: Sequence[str], columns: Sequence[str]) -> Any:
+def value_and_gradient(expression: Expr, variables: Sequence[str], columns: Sequence[str]) -> FunctionType:
     """The function of a tuple of parameters, and of a tuple of a sample's columns if there are any, that gives (value, gradient).
 
     The gradient is made backward through the operations of the value, which it shares (reverse accumulation).
@@ -222,7 +223,7 @@ def value_and_gradient(expression: Any, variables: Sequence[str], columns: Seque
 
     uses = collections.Counter(a for node in sympy.preorder_traversal(root) for a in node.args)
 
-    def visit(node: Any) -> Any:
+    def visit(node: Expr) -> Expr:
         if node.is_Symbol or node.is_number:
             return node
         if node not in nodes:
@@ -231,7 +232,7 @@ def value_and_gradient(expression: Any, variables: Sequence[str], columns: Seque
             order.append((nodes[node], operation))
         return nodes[node]
 
-    def rebuilt(node: Any, is_term: bool = False) -> Any:
+    def rebuilt(node: Expr, is_term: bool = False) -> Expr:
         """The operation on the results of others; a product or a square that is only a term of this sum stays in it, to be fused."""
         is_square = lambda a: a.is_Pow and a.exp == 2  # noqa: E731
         inside = lambda a: uses[a] == 1 and ((node.is_Add and a.is_Mul) or ((node.is_Add or is_term) and is_square(a)))  # noqa: E731
@@ -260,7 +261,7 @@ def value_and_gradient(expression: Any, variables: Sequence[str], columns: Seque
     return _function_of(groups, own, writer, f"{found[0]}, ({', '.join(found[1:])},)", "value_and_gradient")
 
 
-def _parts_by_symbol(operation: Any) -> dict[Any, list[Any]]:
+def _parts_by_symbol(operation: Expr) -> dict[Expr, list[Expr]]:
     """The terms of a sum that hold each of its symbols; of other operations the whole. Not all terms are differentiated by all symbols."""
     found: dict[Any, list[Any]] = {}
     for part in operation.args if operation.is_Add else (operation,):
@@ -269,7 +270,7 @@ def _parts_by_symbol(operation: Any) -> dict[Any, list[Any]]:
     return found
 
 
-def _function_of(groups: Mapping[str, Sequence[str]], own: Mapping[str, Any], writer: Writer, result: str, name: str) -> Any:
+def _function_of(groups: Mapping[str, Sequence[str]], own: Mapping[str, Expr], writer: Writer, result: str, name: str) -> FunctionType:
     """The function whose body a writer has written."""
     lines = [f"def {name}({', '.join(groups)}):"]
     lines += [f"    {own[n].name} = {group}[{i}]" for group, members in groups.items() for i, n in enumerate(members)]

@@ -8,13 +8,15 @@ import math
 import numbers
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
 from gdsim import lanes
 from gdsim.lanes import operations
 from gdsim.words import given
+
+Operand: TypeAlias = Any  # a lane, or the plain number that stands where the user's function has one
 
 MOST_OPERATIONS = 300_000
 # The operations that kernels know by name, with the function of a plain number.
@@ -43,7 +45,7 @@ class Trace:
         """A lane for each parameter."""
         return Vector(self.add("input", number) for number in range(count))
 
-    def add(self, name: str, *arguments: Any, kind: "type[Value] | None" = None) -> Any:
+    def add(self, name: str, *arguments: object, kind: "type[Value] | None" = None) -> Any:
         """The result of one more operation."""
         if len(self.operations) >= MOST_OPERATIONS:
             raise LaneError(f"it takes more than {MOST_OPERATIONS:,} operations: a loop without an end, or a function too large to compile")
@@ -62,11 +64,11 @@ class Trace:
         return f"{name}({', '.join(lane_code(a) for a in arguments)})"
 
 
-def _named(value: Any) -> str:
+def _named(value: Operand) -> str:
     return f"t{value.place}" if isinstance(value, Value) else repr(value)
 
 
-def lane_code(value: Any) -> str:
+def lane_code(value: Operand) -> str:
     """The Python of a value as a lane, also where it is a plain number."""
     return f"t{value.place}" if isinstance(value, Value) else f"broadcast({float(value)!r}, t0)"
 
@@ -88,7 +90,7 @@ class Value:
     def __format__(self, form: str) -> str:
         return str(self)
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: object, **options: object) -> Any:
         function = NUMPY.get(ufunc.__name__)
         if function is None or method != "__call__" or options:
             raise LaneError(f"numpy.{ufunc.__name__} cannot be used on lanes; {ALLOWED}")
@@ -97,7 +99,7 @@ class Value:
             return np.frompyfunc(function, len(held), 1)(*held)
         return function(*(bool(i) if isinstance(i, np.bool_) else operand(i) if isinstance(i, (np.generic, np.ndarray)) else i for i in inputs))
 
-    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+    def __array_function__(self, function: Callable[..., object], types: object, arguments: tuple[Any, ...], options: object) -> Any:
         if function.__name__ == "where" and len(arguments) == 3:
             return call("where", *arguments)
         raise LaneError(f"numpy.{function.__name__} cannot be used on lanes; {ALLOWED}")
@@ -110,7 +112,7 @@ class Value:
     __float__ = __int__ = __index__ = __complex__ = _one_number
 
 
-def operand(value: Any) -> Any:
+def operand(value: object) -> Operand:
     """A lane or a plain number, or None for what is neither."""
     if isinstance(value, Mask):
         return call("where", value, 1.0, 0.0)
@@ -128,7 +130,7 @@ def operand(value: Any) -> Any:
 def _infix(symbol: str, reflected: bool = False, mask: bool = False) -> Callable[[Any, Any], Any]:
     """An operator between two values."""
 
-    def apply(one: Any, other: Any) -> Any:
+    def apply(one: Value, other: object) -> Any:
         left, right = operand(one), operand(other)
         if right is None:
             return NotImplemented
@@ -158,10 +160,10 @@ class Lane(Value):
     def __abs__(self) -> Any:
         return translated(self, "absolute")
 
-    def __pow__(self, exponent: Any) -> Any:
+    def __pow__(self, exponent: object) -> Any:
         return NotImplemented if operand(exponent) is None else power(self, operand(exponent))
 
-    def __rpow__(self, base: Any) -> Any:
+    def __rpow__(self, base: object) -> Any:
         return NotImplemented if operand(base) is None else power(operand(base), self)
 
     def __bool__(self) -> bool:
@@ -176,7 +178,7 @@ class Mask(Value):
     __mul__ = __rmul__ = lambda self, other: operand(self) * other
     __sub__, __rsub__ = lambda self, other: operand(self) - other, lambda self, other: other - operand(self)
 
-    def _with(self, symbol: str, other: Any) -> Any:
+    def _with(self, symbol: str, other: object) -> Any:
         if isinstance(other, (bool, np.bool_)):
             unchanged = bool(other) is (symbol == "&")
             return self if unchanged else ~self if symbol == "^" else self._with(symbol, ~self)
@@ -201,7 +203,7 @@ class Vector(tuple[Any, ...]):
 
     __slots__ = ()
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: object, **options: object) -> Any:
         held = [np.asarray(i, dtype=object) for i in inputs]
         function = NUMPY.get(ufunc.__name__)
         if function is not None and function in EXTREMES.values() and method == "reduce":
@@ -220,43 +222,43 @@ class Vector(tuple[Any, ...]):
     def __abs__(self) -> Any:
         return Vector(abs(v) for v in self)
 
-    def __matmul__(self, other: Any) -> Any:
+    def __matmul__(self, other: object) -> Any:
         return _as_vector(np.asarray(self, dtype=object) @ np.asarray(other, dtype=object))
 
-    def __rmatmul__(self, other: Any) -> Any:
+    def __rmatmul__(self, other: object) -> Any:
         return _as_vector(np.asarray(other, dtype=object) @ np.asarray(self, dtype=object))
 
-    def __add__(self, other: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __add__(self, other: object) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return tuple(self) + other if isinstance(other, tuple) else _each(operator.add, self, other)
 
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other: object) -> Any:
         return other + tuple(self) if isinstance(other, tuple) else _each(operator.add, other, self)
 
-    def __mul__(self, other: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __mul__(self, other: object) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _each(operator.mul, self, other)
 
     __rmul__ = __mul__  # pyright: ignore[reportAssignmentType]
 
-    def __getitem__(self, key: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __getitem__(self, key: SupportsIndex | slice) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         found = tuple(self)[key]
         return Vector(found) if isinstance(key, slice) else found
 
 
-def _each(operation: Any, one: Any, other: Any) -> Any:
+def _each(operation: Callable[..., object], one: object, other: object) -> Any:
     return _as_vector(operation(*(np.asarray(v, dtype=object) for v in (one, other))))
 
 
-def _as_vector(value: Any) -> Any:
+def _as_vector(value: object) -> Any:
     return Vector(value) if isinstance(value, np.ndarray) and value.ndim == 1 else value
 
 
-def call(name: str, *arguments: Any) -> Any:
+def call(name: str, *arguments: object) -> Operand:
     """A function that kernels know by its name, of lanes and numbers."""
     if name == "where" and not isinstance(arguments[0], Mask):
         if isinstance(arguments[0], Lane):
             raise LaneError("where needs a condition in the first place, as in where(x[0] > 0.0, this, that)")
         return arguments[1] if arguments[0] else arguments[2]
-    held = [a if isinstance(a, Mask) and name == "where" and not k else operand(a) for k, a in enumerate(arguments)]
+    held: list[Operand] = [a if isinstance(a, Mask) and name == "where" and not k else operand(a) for k, a in enumerate(arguments)]
     if any(h is None for h in held):
         wrong = next(a for a, h in zip(arguments, held, strict=True) if h is None)
         raise LaneError(f"{name} takes lanes and numbers, one by one; {type(wrong).__name__} was given")
@@ -264,7 +266,7 @@ def call(name: str, *arguments: Any) -> Any:
     return traced[0].trace.add(name, *held) if traced else PRIMITIVES[name](*(float(h) for h in held))
 
 
-def translated(first: Any, name: str, *others: Any) -> Any:
+def translated(first: object, name: str, *others: object) -> Operand:
     """The same where a kernel could not compile what the user has written: `abs`, or a function of NumPy's."""
     found = call(name, first, *others)
     if isinstance(found, Value):
@@ -272,7 +274,7 @@ def translated(first: Any, name: str, *others: Any) -> Any:
     return found
 
 
-def power(base: Any, exponent: Any) -> Any:
+def power(base: Operand, exponent: Operand) -> Operand:
     """`base ** exponent`: by products where the exponent is whole, with a square root where it is half of an odd number."""
     traced = base if isinstance(base, Lane) else exponent
     traced.trace.is_translated = True
@@ -287,7 +289,7 @@ def power(base: Any, exponent: Any) -> Any:
     return root if whole is None else whole * root
 
 
-def _whole_power(base: Any, exponent: int) -> Any:
+def _whole_power(base: Operand, exponent: int) -> Operand:
     if exponent == 1:
         return base
     half = _whole_power(base, exponent // 2)
@@ -297,7 +299,7 @@ def _whole_power(base: Any, exponent: int) -> Any:
 def _plain(name: str, count: int = 1) -> Callable[..., Any]:
     """A function of NumPy's or of `math` that lanes have too."""
 
-    def apply(*arguments: Any) -> Any:
+    def apply(*arguments: object) -> Operand:
         if len(arguments) != count:
             raise LaneError(f"{name} takes {count} arguments; {len(arguments)} were given")
         return translated(arguments[0], name, *arguments[1:])
@@ -306,7 +308,7 @@ def _plain(name: str, count: int = 1) -> Callable[..., Any]:
 
 
 def _extreme(name: str) -> Callable[..., Any]:
-    def apply(*values: Any) -> Any:
+    def apply(*values: Operand) -> Operand:
         found, *others = values[0] if len(values) == 1 else values
         for other in others:
             found = translated(found, name, other)
@@ -315,18 +317,18 @@ def _extreme(name: str) -> Callable[..., Any]:
     return apply
 
 
-def _log(x: Any, base: float = math.e) -> Any:
+def _log(x: Operand, base: float = math.e) -> Operand:
     return translated(x, "log") / (1.0 if base == math.e else math.log(base))
 
 
-def _hyperbolic(x: Any, sign: float) -> Any:
+def _hyperbolic(x: Operand, sign: float) -> Operand:
     """sinh x (sign -1) or cosh x: by t = tanh(x / 2) where the difference of two exponentials, or the slope, would lose digits."""
     t = translated(0.5 * x, "tanh")
     near = (2.0 * t if sign < 0 else 1.0 + t * t) / (1.0 - t * t)
     return call("where", abs(x) < 1.0, near, 0.5 * (call("exp", x) + sign * call("exp", -x)))
 
 
-def _asin(x: Any) -> Any:
+def _asin(x: Operand) -> Operand:
     """asin x = atan2(x, sqrt(1 - x^2)), which loses no digits near 0, and near 1 by its factors."""
     return translated(x, "atan2", call("sqrt", (1.0 - x) * (1.0 + x)))
 

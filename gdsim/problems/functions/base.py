@@ -1,13 +1,14 @@
 """What a test function is: a formula over SymPy's symbols, its box, and what is known of its minima."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
 from gdsim.axes import checked_whole
 from gdsim.problems.expressions import Symbolic
-from gdsim.problems.formulas import symbol
+from gdsim.problems.formulas import Expr, symbol
 
 # A formula's code is straight-line: one of a thousand parameters takes minutes to compile.
 MOST_PARAMETERS = 1000
@@ -53,11 +54,11 @@ class Function(Symbolic, frozen=True):
         """The lowest and highest values of each parameter."""
         return self.low, self.high
 
-    def formula(self) -> Any:
+    def formula(self) -> Expr:
         """The SymPy expression."""
         return _formula(self)
 
-    def of(self, x: Any) -> Any:
+    def of(self, x: Sequence[Expr]) -> Expr:
         """The formula at SymPy's symbols."""
         raise NotImplementedError
 
@@ -67,7 +68,7 @@ class Function(Symbolic, frozen=True):
 
 
 @functools.lru_cache(maxsize=256)
-def _formula(problem: Function) -> Any:
+def _formula(problem: Function) -> Expr:
     import sympy
 
     return sympy.sympify(problem.of([symbol(n) for n in problem.names]))
