@@ -4,35 +4,37 @@ A pointwise loss gives (loss, derivative) of one output z and target y; the samp
 order. Cross-entropy needs all outputs at once. `SAMPLE_LOSSES` is the table of names.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from gdsim.lanes import absolute, log, maximum, where
 from gdsim.lanes.elementary import exp_below_zero, sigmoid_by, softplus_by
 from gdsim.lanes.operations import broadcast, load, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
-from gdsim.problems.parts import SMOOTHING, output, output_slope, pointwise
+from gdsim.lanes.types import Lane
+from gdsim.problems.parts import SMOOTHING, Sample, output, output_slope, pointwise
 
 
-def squared_error(z: Any, y: Any) -> Any:
+def squared_error(z: Lane, y: Lane) -> tuple[Lane, Lane]:
     """Half the squared difference. Of several outputs their sum: PyTorch's MSELoss times half the number of outputs."""
     a = output(z)
     return 0.5 * (a - y) * (a - y), (a - y) * output_slope(z, a)
 
 
-def mean_squared_error(z: Any, y: Any) -> Any:
+def mean_squared_error(z: Lane, y: Lane) -> tuple[Lane, Lane]:
     """The squared difference. Of several outputs their sum: PyTorch's MSELoss, which is their mean, times the number of outputs."""
     a = output(z)
     return (a - y) * (a - y), 2.0 * (a - y) * output_slope(z, a)
 
 
-def absolute_error(z: Any, y: Any) -> Any:
+def absolute_error(z: Lane, y: Lane) -> tuple[Lane, Lane]:
     """The magnitude of the difference; its derivative at 0 is 0. Of several outputs their sum: PyTorch's L1Loss times the number of outputs."""
     a = output(z)
     sign = where(a > y, 1.0, where(a < y, broadcast(-1.0, z), 0.0))
     return absolute(a - y), sign * output_slope(z, a)
 
 
-def huber(z: Any, y: Any) -> Any:
+def huber(z: Lane, y: Lane) -> tuple[Lane, Lane]:
     """Half the squared difference where it is at most 1, beyond the magnitude less 1/2 (Huber 1964).
 
     Of several outputs their sum: PyTorch's HuberLoss times the number of outputs.
@@ -43,13 +45,13 @@ def huber(z: Any, y: Any) -> Any:
     return where(inside, 0.5 * d * d, absolute(d) - 0.5), where(inside, d, sign) * output_slope(z, a)
 
 
-def log_loss(z: Any, y: Any) -> Any:
+def log_loss(z: Lane, y: Lane) -> tuple[Lane, Lane]:
     """The negative log-likelihood of a label 0 or 1 under the probability sigmoid(z); of several outputs their sum."""
     e = exp_below_zero(-absolute(z))
     return softplus_by(z, e) - y * z, sigmoid_by(z, e) - y
 
 
-def pointwise_loss(sample: Any) -> Any:
+def pointwise_loss(sample: Sample) -> Lane:
     """The sum over outputs of the part `pointwise`."""
     total = splat(ZERO, WIDTH)
     for unit in range(sample.units):
@@ -60,7 +62,7 @@ def pointwise_loss(sample: Any) -> Any:
     return total
 
 
-def softmax(sample: Any) -> Any:
+def softmax(sample: Sample) -> tuple[Lane, Lane]:
     """(the largest sum, the sum of e^(sum - largest)): leaves the classes' probabilities in the place of the deltas."""
     values, first, stride = sample.values, sample.output, sample.stride
     largest = load(values, first, WIDTH)
@@ -78,7 +80,7 @@ def softmax(sample: Any) -> Any:
     return largest, total
 
 
-def cross_entropy(sample: Any) -> Any:
+def cross_entropy(sample: Sample) -> Lane:
     """The negative log-likelihood of a class under the softmax of the outputs."""
     label = load(sample.values, sample.target, WIDTH)
     largest, total = softmax(sample)
@@ -92,7 +94,7 @@ def cross_entropy(sample: Any) -> Any:
     return log(total) - chosen
 
 
-def smoothed_cross_entropy(sample: Any) -> Any:
+def smoothed_cross_entropy(sample: Sample) -> Lane:
     """Cross-entropy to a class with probability 1 - SMOOTHING, the rest spread over all classes (Szegedy et al. 2016)."""
     label = load(sample.values, sample.target, WIDTH)
     largest, total = softmax(sample)
@@ -106,7 +108,7 @@ def smoothed_cross_entropy(sample: Any) -> Any:
     return log(total) - kept
 
 
-def pointwise_outputs(sample: Any) -> Any:
+def pointwise_outputs(sample: Sample) -> tuple[Lane, Lane]:
     """Leaves the outputs' activations in the place of the deltas."""
     for unit in range(sample.units):
         shift = unit * sample.stride
@@ -114,7 +116,7 @@ def pointwise_outputs(sample: Any) -> Any:
     return splat(ZERO, WIDTH), splat(ZERO, WIDTH)
 
 
-def most_likely_is_label(sample: Any) -> Any:
+def most_likely_is_label(sample: Sample) -> Lane:
     """1 where the largest output, the first of several, is the label's."""
     best, place = load(sample.values, sample.output, WIDTH), splat(ZERO, WIDTH)
     for unit in range(1, sample.units):
@@ -125,7 +127,7 @@ def most_likely_is_label(sample: Any) -> Any:
     return where((place == load(sample.values, sample.target, WIDTH)) & (best == best), zero + 1.0, zero)
 
 
-def likelier_is_label(sample: Any) -> Any:
+def likelier_is_label(sample: Sample) -> Lane:
     """1 where every logit is positive for a label 1, and not for a label 0."""
     zero = splat(ZERO, WIDTH)
     right = zero + 1.0
@@ -136,7 +138,7 @@ def likelier_is_label(sample: Any) -> Any:
     return right
 
 
-def no_labels(sample: Any) -> Any:
+def no_labels(sample: Sample) -> Lane:
     """Regression has no accuracy."""
     return splat(ZERO, WIDTH)
 
@@ -144,10 +146,10 @@ def no_labels(sample: Any) -> Any:
 class Loss(NamedTuple):
     """The parts of one loss, and what its targets and outputs are."""
 
-    sample_loss: Any
-    pointwise: Any
-    outputs: Any
-    correct: Any
+    sample_loss: Callable[[Sample], Lane]
+    pointwise: Callable[[Lane, Lane], tuple[Lane, Lane]]
+    outputs: Callable[[Sample], tuple[Lane, Lane]]
+    correct: Callable[[Sample], Lane]
     targets: str  # "classes", "binary" or "numbers"
 
 

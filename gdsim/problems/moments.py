@@ -15,8 +15,9 @@ from gdsim.data import Data
 from gdsim.lanes.operations import fma_lanes, load, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.products import products
+from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
-from gdsim.problems.parts import BIASES
+from gdsim.problems.parts import BIASES, Sampler, Model
 
 MOST_INPUTS = 1000
 SAMPLES_AT_ONCE = 2**16
@@ -26,7 +27,7 @@ LARGEST = 1e15
 LEAST_SHARE = {"float32": 1e-3, "float64": 1e-10}
 
 
-def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
+def fill_whole_gradient(model: Model, weights: Memory, sampler: Sampler) -> Lane:
     """Leaves c + G (w - r) and gives the loss. A row of the table is one of G, then of each output c and r, and L."""
     inputs, zero = sampler.sample_count, splat(ZERO, WIDTH)
     outputs = (sampler.columns - inputs - 1) // 2
@@ -47,13 +48,13 @@ def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     return loss
 
 
-def place_of(i: Any, inputs: Any, output: Any, outputs: Any) -> Any:
+def place_of(i: Count, inputs: Count, output: Count, outputs: Count) -> Count:
     """The place of a weight in the vector of parameters: outputs x features, row by row; then the intercepts."""
     features = inputs - BIASES
     return output * features + i if i < features else outputs * features + output
 
 
-def fill_gradient(model: Any, weights: Any, sampler: Any, start: Any, step: Any) -> Any:
+def fill_gradient(model: Model, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
     """The same, for a step."""
     return fill_whole_gradient(model, weights, sampler)
 

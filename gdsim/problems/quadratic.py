@@ -10,14 +10,15 @@ from gdsim.data import Array, Data
 from gdsim.data.arrays import plain
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
+from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
-from gdsim.problems.parts import BLOCK, batch_size, fill
+from gdsim.problems.parts import BLOCK, Sampler, Model, batch_size, fill
 
 MOST = 1000
 ROUNDING = 1e-5  # of the largest element: what products of float32 matrices of 1000 rows lose, and some
 
 
-def multiply(model: Any, count: Any) -> None:
+def multiply(model: Model, count: Count) -> None:
     """model.gradients = A times model.scratch, row by row in order."""
     for row in range(count):
         total = splat(ZERO, WIDTH)
@@ -26,7 +27,7 @@ def multiply(model: Any, count: Any) -> None:
         store(model.gradients, row * WIDTH, total)
 
 
-def half_form(model: Any, count: Any) -> Any:
+def half_form(model: Model, count: Count) -> Lane:
     """Half of v' A v for v in `scratch` and A v in `gradients`, in order."""
     total = splat(ZERO, WIDTH)
     for place in range(count):
@@ -34,7 +35,7 @@ def half_form(model: Any, count: Any) -> Any:
     return 0.5 * total
 
 
-def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
+def fill_whole_gradient(model: Model, weights: Memory, sampler: Sampler) -> Lane:
     """Leaves A (w - m) and gives its loss; m is the mean of all centres, and the constants end with the mean of what they add."""
     count = len(model.gradients) // WIDTH
     for place in range(count):
@@ -43,7 +44,7 @@ def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     return half_form(model, count) + model.constants[count * count + count]
 
 
-def fill_gradient(model: Any, weights: Any, sampler: Any, start: Any, step: Any) -> Any:
+def fill_gradient(model: Model, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
     """Leaves A (w - c) and gives the loss, c the mean centre of a step's batch. Columns of a sample: c_i - m, A (c_i - m), their product."""
     count = len(model.gradients) // WIDTH
     size = batch_size(sampler, step)

@@ -10,12 +10,14 @@ from gdsim.axes import checked_whole
 from gdsim.lanes import atan2
 from gdsim.lanes.operations import fma_lanes, load, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
+from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
+from gdsim.problems.parts import Sampler, Model
 
 PI, INVERSE_TWO_PI = math.pi, 1.0 / (2.0 * math.pi)
 
 
-def length_of(weights: Any, unit: Any, inputs: Any) -> Any:
+def length_of(weights: Memory, unit: Count, inputs: Count) -> Lane:
     """The Euclidean length of a unit's weights."""
     total = splat(ZERO, WIDTH)
     for d in range(inputs):
@@ -24,13 +26,13 @@ def length_of(weights: Any, unit: Any, inputs: Any) -> Any:
     return sqrt(total)
 
 
-def angle_of(apart: Any, together: Any) -> Any:
+def angle_of(apart: Lane, together: Lane) -> tuple[Lane, Lane, Lane]:
     """(angle, its sine, its cosine) of two unit vectors from the squared lengths of their difference and sum: exact when nearly aligned."""
     s, c = sqrt(apart), sqrt(together)
     return 2.0 * atan2(s, c), 0.5 * s * c, 0.25 * (together - apart)
 
 
-def pair(model: Any, weights: Any, left: Any, right: Any) -> Any:
+def pair(model: Model, weights: Memory, left: Count, right: Count) -> tuple[Lane, Lane, Lane]:
     """(angle, sine, cosine) between two students, or a student and a teacher, which has number students + its own."""
     students, inputs = np.int64(model.constants[0]), np.int64(model.constants[1])
     zero = splat(ZERO, WIDTH)
@@ -46,7 +48,7 @@ def pair(model: Any, weights: Any, left: Any, right: Any) -> Any:
     return angle_of(apart, together)
 
 
-def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
+def fill_whole_gradient(model: Model, weights: Memory, sampler: Sampler) -> Lane:
     """Leaves the gradient and gives the loss; `scratch` holds the students' lengths, `sums` their inverses."""
     students, inputs = np.int64(model.constants[0]), np.int64(model.constants[1])
     zero = splat(ZERO, WIDTH)
@@ -81,7 +83,7 @@ def fill_whole_gradient(model: Any, weights: Any, sampler: Any) -> Any:
     return loss
 
 
-def fill_gradient(model: Any, weights: Any, sampler: Any, start: Any, step: Any) -> Any:
+def fill_gradient(model: Model, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
     """The same in every step: there are no samples."""
     return fill_whole_gradient(model, weights, sampler)
 
