@@ -6,6 +6,7 @@
     ranks/        what cells are compared by: times to a target, ranks, tables
     execution/    chunks trained on threads, progress, runs that go on from earlier ends
     cluster/      chunks trained on a Dask cluster, and clusters started for a sweep
+    run/          all of these joined: what was chosen, runs in memory alone, what a folder lacks
 
-Each imports from those above it only. Here lie `run`, which joins them, and what users call: `gd.Sweep`, `gd.continue_from`, `gd.evaluate`, ...
+Each imports from those above it only. Here lies what users call: `gd.Sweep`, `gd.continue_from`, `gd.evaluate`, ...
 """

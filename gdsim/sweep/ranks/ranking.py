@@ -22,7 +22,7 @@ from gdsim.sweep.results.reading import (
     last_known,
     opened,
     summary_quantile,
-)  # fmt: skip
+)
 from gdsim.words import given, nearest
 
 # Numbers of a run, and the curve that has each in folders of earlier versions, which lack those of the validation set.
