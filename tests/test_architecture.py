@@ -1,5 +1,8 @@
 """The house: rooms import from rooms above them, in no circle, and each library in its own place; pyproject.toml says which."""
 
+import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +36,21 @@ def test_the_rooms_of_a_sweep_have_at_most_ten_files():
     sizes = {str(room.relative_to(PROJECT.parent)): len(list(room.glob("*.py"))) for room in rooms}
     assert len(sizes) > 6
     assert [name for name, size in sizes.items() if size > 10] == []
+
+
+HEAVY = ("dask", "distributed", "matplotlib", "numba", "pandas", "pyarrow", "scipy", "sklearn", "sympy", "torch", "xarray")
+
+
+def test_what_declares_sweeps_and_trains_them_in_memory_imports_no_library_that_only_others_need():
+    script = f"import sys, gdsim.sweep.sweep, gdsim.sweep.run.entry; print(*[n for n in {HEAVY} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("room", ["analysis", "problems", "search", "store", "sweep"])
+def test_fewer_than_a_tenth_of_a_rooms_parameters_may_be_anything(room):
+    taken = []
+    for file in (PROJECT.parent / "gdsim" / room).rglob("*.py"):
+        taken += [n.annotation for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(n, ast.arg) and n.annotation]
+    assert len(taken) > 50
+    assert sum(isinstance(a, ast.Name) and a.id == "Any" for a in taken) < len(taken) / 10

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from gdsim.words import nearest
 
-Expr: TypeAlias = Any  # an expression of SymPy's, which is not imported for the name of its type, nor knows the types of what it computes
+# An expression of SymPy's, which takes a second to import, and does not say of what types its results are.
+Expr: TypeAlias = Any
 
 LONGEST_TEXT = 10_000
 CONSTANTS = ("pi", "e")

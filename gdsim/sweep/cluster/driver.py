@@ -131,7 +131,7 @@ class Cluster:
 
     def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
         """Sends chunks out as one task; if one was tried before, to a worker on which none of them has failed, where there is one."""
-        from gdsim.sweep.cluster.metrics import task_name  # and with it distributed, which a folder alone does not need
+        from gdsim.sweep.cluster.metrics import task_name  # and with it distributed
 
         # After what it trains a chunk, of this driver: another's may go into another folder.
         key = f"{task_name(self.plan, chunks)}-{chunks[0].name}-{self.mark}-{self.sent}"

@@ -143,7 +143,7 @@ def summary_quantile(summary: Dataset, name: str, share: float) -> np.ndarray:
 def opened(result: Result, what: str) -> Dataset:
     """The Dataset of a result: itself, or that of a results folder whose path is given. Raises TypeError for anything else."""
     if isinstance(result, (str, os.PathLike)):
-        from gdsim.sweep.results.opening import open_results  # and with it pyarrow, which results in memory do not need
+        from gdsim.sweep.results.opening import open_results  # and with it pyarrow
 
         return open_results(result)
     if not hasattr(result, "data_vars"):

@@ -1,4 +1,4 @@
-"""What a results folder lacks of a sweep, trained into it, by threads of this process or by a cluster's workers.
+"""What a results folder lacks of a sweep, trained into it by threads or by a cluster's workers.
 
 With this module comes pyarrow, which runs without a folder do not need.
 """
@@ -59,7 +59,7 @@ def run_in_folder(sweep: Experiment, plan: Plan, store: Store, ways: Ways, liste
 
 @contextlib.contextmanager
 def _usable(store: Store) -> Iterator[None]:
-    """What a folder may refuse, as an UnfinishedError where it may be over after a while, else as a StoreError."""
+    """What a folder refuses, as an UnfinishedError where it may be over after a while, else as a StoreError."""
     try:
         yield
     except OSError as error:
@@ -70,7 +70,7 @@ def _usable(store: Store) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _going() -> Iterator[None]:
-    """What a folder or a cluster refuses once they were usable, as an UnfinishedError: what is finished is kept."""
+    """What a folder or a cluster refuses later, as an UnfinishedError: what is finished is kept."""
     try:
         yield
     except OSError as error:
@@ -81,7 +81,7 @@ def _going() -> Iterator[None]:
 def _train_missing(
     sweep: Experiment, plan: Plan, store: Store, kept: Experiment, shards: list[Shard], todo: list[Chunk], ways: Ways, listener: Listener
 ) -> "xarray.Dataset":
-    """Trains the chunks that a usable folder lacks, which holds the sweep `kept` and these good shards, and opens it."""
+    """Trains what a usable folder lacks, which holds the sweep `kept` and these good shards, and opens it."""
     chunks = chunks_of(plan, ways.part)
     runs, whole = sum(c.size for c in chunks), plan
     if kept is not sweep:  # the workers of a cluster know the folder's own plan
@@ -120,7 +120,7 @@ def _observed(ways: Ways, store: Store, progress: Progress) -> Iterator[None]:
     if ways.client is None:
         yield
         return
-    from gdsim.sweep.cluster.metrics import observed  # and with it distributed, which threads of this machine do not need
+    from gdsim.sweep.cluster.metrics import observed  # and with it distributed
 
     with observed(ways.client, store.folder, "" if ways.part is None else f"{ways.part.number}/{ways.part.of}", progress):
         yield

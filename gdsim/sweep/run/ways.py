@@ -1,4 +1,4 @@
-"""How a sweep is trained: what a caller has chosen, checked, and what of a sweep could not be trained or kept so."""
+"""How a sweep is trained: what a caller has chosen, checked, and what of a sweep could not be kept so."""
 
 from typing import Any, NamedTuple
 
@@ -64,7 +64,7 @@ def checked_runs(runs: object, plan: Plan) -> np.ndarray | None:
 
 
 def check_ways(ways: Ways, plan: Plan, chosen: np.ndarray | None, *, stores: bool) -> None:
-    """Refuses ways that do not go together, or not with this plan; `stores` says whether there is a folder for the results. Raises ValueError."""
+    """Refuses ways that do not go together; `stores`: whether there is a folder for results. Raises ValueError."""
     checked_count(ways.threads, "threads")
     checked_count(ways.attempts, "attempts")
     if chosen is not None and plan.keep == "summary":
@@ -80,7 +80,7 @@ def check_ways(ways: Ways, plan: Plan, chosen: np.ndarray | None, *, stores: boo
 
 
 def check_unedited(sweep: Experiment) -> None:
-    """Refuses functions of the user's that are others by now than when the sweep was declared. Raises ValueError."""
+    """Refuses functions of the user's that have changed since the sweep was declared. Raises ValueError."""
     edited = next((p for p in sweep.problem if p.is_edited), None)
     if edited is not None:
         raise ValueError(
@@ -89,7 +89,7 @@ def check_unedited(sweep: Experiment) -> None:
 
 
 def check_stored(sweep: Experiment, by_workers: bool) -> None:
-    """Refuses problems, optimizers and schedules that other processes could not make from what a folder says. Raises ValueError."""
+    """Refuses what other processes could not make from what a folder says. Raises ValueError."""
     reason = next((r for p in sweep.problem if (r := p.why_not_stored(by_workers))), None)
     if reason:
         raise ValueError(reason)
