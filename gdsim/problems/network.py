@@ -52,10 +52,11 @@ class Network(Problem, frozen=True):
     intercept: ClassVar[Any] = True
     label_smoothing: ClassVar[Any] = 0.0
     if TYPE_CHECKING:
-        data: ClassVar[Any]
-        loss: ClassVar[Any]
-        l1: ClassVar[Any]
-        l2: ClassVar[Any]
+
+        @property
+        def data(self) -> Data: ...
+        @property
+        def loss(self) -> Any: ...
 
     def _check_data(self) -> None:
         kind = type(self).__name__
