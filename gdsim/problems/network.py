@@ -54,9 +54,14 @@ class Network(Problem, frozen=True):
     if TYPE_CHECKING:
 
         @property
-        def data(self) -> Data: ...
+        def data(self) -> Data:
+            """The samples."""
+            ...
+
         @property
-        def loss(self) -> Any: ...
+        def loss(self) -> Any:
+            """Of a sample: its name, or a grid of names."""
+            ...
 
     def _check_data(self) -> None:
         kind = type(self).__name__
