@@ -96,8 +96,10 @@ class Population(NamedTuple):
         return cls(result.run.values[alive], vectors, curves, ahead, steps, int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))))
 
 
-def _far(data: Data) -> str:
+def _far(data: Data | None) -> str:
     """What else may be to blame where all starts diverge: features or targets that are far from 0."""
+    if data is None:
+        return ""
     found = {"features": (data.X, "StandardScaler")}
     if data.y.dtype.kind == "f":
         found["targets"] = (data.y, "TransformedTargetRegressor")

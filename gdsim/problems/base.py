@@ -13,6 +13,11 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
     axes: ClassVar[tuple[str, ...]] = ()  # fields that may be axes of numbers
     default_dtype: ClassVar[str] = "float64"
     default_init: ClassVar[Any] = "zeros"  # how runs start where nothing is said
+    # What a subclass does not have as a field or a property.
+    data: ClassVar[Data | None] = None  # the samples
+    l1: ClassVar[Any] = 0.0  # the factor of the penalty by magnitudes, a number or an axis
+    l2: ClassVar[Any] = 0.0  # the factor of the penalty by squares
+    is_classifier: ClassVar[bool] = False  # whether the loss is of labels, so that there is an accuracy
 
     def _repr_html_(self) -> str:
         made = self.variants()
@@ -23,26 +28,6 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
     def name(self) -> str:
         """What messages call it."""
         return type(self).__name__
-
-    @property
-    def data(self) -> Data | None:
-        """The samples, or None without any."""
-        return None
-
-    @property
-    def l1(self) -> Any:
-        """The factor of the penalty by magnitudes, a number or an axis; 0 without one."""
-        return 0.0
-
-    @property
-    def l2(self) -> Any:
-        """The factor of the penalty by squares, a number or an axis; 0 without one."""
-        return 0.0
-
-    @property
-    def is_classifier(self) -> bool:
-        """Whether the loss is of labels, so that there is an accuracy."""
-        return False
 
     @property
     def is_edited(self) -> bool:

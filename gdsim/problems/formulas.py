@@ -14,6 +14,7 @@ from gdsim.words import nearest
 
 # An expression of SymPy's, which takes a second to import, and does not say of what types its results are.
 Expr: TypeAlias = Any
+Symbols: TypeAlias = Any  # several of them, which a formula unpacks
 
 LONGEST_TEXT = 10_000
 CONSTANTS = ("pi", "e")
@@ -78,7 +79,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.names: dict[str, Expr] = {}  # variables in the order of their first mention
-        self.beyond: ast.AST | None = None  # the first number that no float holds, which may still cancel
+        self.beyond: Any = None  # the first number that no float holds, which may still cancel
         self.doubt: FormulaError | None = None  # of the first part that has no real value
 
     def refuse(self, node: ast.AST, why: str) -> FormulaError:
@@ -201,7 +202,7 @@ def text_of(expression: Expr) -> str:
         def _print_Float(self, expr: Expr) -> str:  # noqa: N802
             return repr(float(expr)) if expr >= 0 else f"({float(expr)!r})"
 
-        def _print_Exp1(self, expr: Expr) -> str:  # noqa: N802
+        def _print_Exp1(self, expr: Expr) -> Any:  # noqa: N802
             return "exp(1)"
 
         def _print_Function(self, expr: Expr) -> str:  # noqa: N802

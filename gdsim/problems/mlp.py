@@ -2,6 +2,7 @@
 
 # pyright: reportIncompatibleVariableOverride=false
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -68,7 +69,7 @@ def _checked_activation(value: object, name: str) -> str | tuple[str, ...]:
     return checked_name(value, name, ACTIVATIONS)
 
 
-def _checked_widths(value: object, name: str) -> tuple[int, ...]:
+def _checked_widths(value: Any, name: str) -> tuple[int, ...]:
     value = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(value, (list, tuple)) or not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1 for n in value):
         several = isinstance(value, (list, tuple)) and value and all(isinstance(n, (list, tuple)) for n in value)

@@ -62,8 +62,8 @@ def fill_gradient(model: Model, weights: Memory, sampler: Sampler, start: Lane, 
 class Moments(Problem, tag="moments", frozen=True):
     """A linear regression with a squared error on its whole data; `data` holds the moments, an input a row."""
 
-    data: Data
-    layers: tuple[tuple[int, int], ...]
+    data: Data  # pyright: ignore[reportIncompatibleVariableOverride]
+    layers: Any
     intercept: bool
     l1: Any
     l2: Any

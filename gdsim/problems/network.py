@@ -52,16 +52,8 @@ class Network(Problem, frozen=True):
     intercept: ClassVar[Any] = True
     label_smoothing: ClassVar[Any] = 0.0
     if TYPE_CHECKING:
-
-        @property
-        def data(self) -> Data:
-            """The samples."""
-            ...
-
-        @property
-        def loss(self) -> Any:
-            """Of a sample: its name, or a grid of names."""
-            ...
+        data: ClassVar[Any]
+        loss: ClassVar[Any]
 
     def _check_data(self) -> None:
         kind = type(self).__name__
@@ -184,7 +176,7 @@ class Network(Problem, frozen=True):
         return (6.0 * samples + 10.0) * self.parameter_count
 
     @property
-    def is_classifier(self) -> bool:
+    def is_classifier(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether the loss is of labels, so that there is an accuracy."""
         return SAMPLE_LOSSES[self.loss].targets != "numbers"
 

@@ -129,7 +129,7 @@ class Quadratic(Problem, tag="quadratic", frozen=True):
         return self.centers.values.mean(0)
 
     @property
-    def data(self) -> Data:
+    def data(self) -> Data:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The centres about their mean, what the matrix makes of them, and their products, as samples."""
         return _samples(self)
 

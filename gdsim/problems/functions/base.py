@@ -1,14 +1,13 @@
 """What a test function is: a formula over SymPy's symbols, its box, and what is known of its minima."""
 
 import functools
-from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
 from gdsim.axes import checked_whole
 from gdsim.problems.expressions import Symbolic
-from gdsim.problems.formulas import Expr, symbol
+from gdsim.problems.formulas import Expr, Symbols, symbol
 
 # A formula's code is straight-line: one of a thousand parameters takes minutes to compile.
 MOST_PARAMETERS = 1000
@@ -58,7 +57,7 @@ class Function(Symbolic, frozen=True):
         """The SymPy expression."""
         return _formula(self)
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         """The formula at SymPy's symbols."""
         raise NotImplementedError
 

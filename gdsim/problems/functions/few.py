@@ -2,14 +2,13 @@
 
 import functools
 import math
-from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.data import Data
-from gdsim.problems.formulas import Expr, symbol
+from gdsim.problems.formulas import Expr, Symbols, symbol
 from gdsim.problems.functions.base import Function, Minimum
 from gdsim.words import given
 
@@ -24,7 +23,7 @@ class Beale(Function, tag="beale", frozen=True):
     low, high = -4.5, 4.5
     global_minima = (Minimum((3.0, 0.5), 0.0),)
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         import sympy
 
         x, y = x
@@ -44,7 +43,7 @@ class Booth(Function, tag="booth", frozen=True):
     global_minima = (Minimum((1.0, 3.0), 0.0),)
     local_minima = 1
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         x, y = x
         return (x + 2 * y - 7) ** 2 + (2 * x + y - 5) ** 2
 
@@ -62,7 +61,7 @@ class Matyas(Function, tag="matyas", frozen=True):
     global_minima = (Minimum((0.0, 0.0), 0.0),)
     local_minima = 1
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         x, y = x
         return 0.26 * (x**2 + y**2) - 0.48 * x * y
 
@@ -81,7 +80,7 @@ class Himmelblau(Function, tag="himmelblau", frozen=True):
     )  # fmt: skip
     local_minima = 4
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         x, y = x
         return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
@@ -101,7 +100,7 @@ class SixHumpCamel(Function, tag="six_hump_camel", frozen=True):
     )  # fmt: skip
     local_minima = 6
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         import sympy
 
         x, y = x
@@ -121,7 +120,7 @@ class ThreeHumpCamel(Function, tag="three_hump_camel", frozen=True):
     global_minima = (Minimum((0.0, 0.0), 0.0),)
     local_minima = 3
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         import sympy
 
         x, y = x
@@ -139,7 +138,7 @@ class Branin(Function, tag="branin", frozen=True):
     global_minima = tuple(Minimum(((2 * k - 1) * math.pi, y), 0.397887357730) for k, y in ((0, 12.275), (1, 2.275), (2, 2.475)))
     local_minima = 3
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         import sympy
 
         (x, y), pi = x, sympy.pi
@@ -157,7 +156,7 @@ class GoldsteinPrice(Function, tag="goldstein_price", frozen=True):
     global_minima = (Minimum((0.0, -1.0), 3.0),)
     local_minima = 4
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         x, y = x
         first = 1 + (x + y + 1) ** 2 * (19 - 14 * x + 3 * x**2 - 14 * y + 6 * x * y + 3 * y**2)
         return first * (30 + (2 * x - 3 * y) ** 2 * (18 - 32 * x + 12 * x**2 + 48 * y - 36 * x * y + 27 * y**2))
@@ -174,7 +173,7 @@ class MuellerBrown(Function, tag="mueller_brown", frozen=True):
     global_minima = (Minimum((-0.558223634633, 1.441725841805), -146.699517209954),)
     local_minima = 3
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         import sympy
 
         x, y = x
@@ -194,7 +193,7 @@ class McCormick(Function, tag="mccormick", frozen=True):
     global_minima = (Minimum((0.5 - math.pi / 3, -0.5 - math.pi / 3), -math.sqrt(3) / 2 - math.pi / 3),)
     local_minima = 2
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         import sympy
 
         x, y = x
@@ -225,7 +224,7 @@ class Shekel(Function, tag="shekel", frozen=True):
         if self.m not in (5, 7, 10) or isinstance(self.m, bool):
             raise ValueError(f"Shekel.m must be 5, 7 or 10; {given(self.m)} was given")
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         holes = list(zip(SHEKEL_CENTERS, SHEKEL_WIDTHS, strict=True))[: self.m]
         return -sum(1 / (sum((v - c) ** 2 for v, c in zip(x, center, strict=True)) + width) for center, width in holes)
 
@@ -253,7 +252,7 @@ class Saddle(Function, tag="saddle", frozen=True):
 
     local_minima = 0
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         x, y = x
         return x**2 - y**2
 
@@ -267,7 +266,7 @@ class MonkeySaddle(Function, tag="monkey_saddle", frozen=True):
 
     local_minima = 0
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         x, y = x
         return x**3 - 3 * x * y**2
 
@@ -283,7 +282,7 @@ class CubicWell(Function, tag="cubic_well", frozen=True):
     dimension = 1
     local_minima = 1
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         (w,) = x
         return w**3 / 3 - w
 
@@ -300,7 +299,7 @@ class DoubleWell(Function, tag="double_well", frozen=True):
     global_minima = (Minimum((-1.0,), -0.25), Minimum((1.0,), -0.25))
     local_minima = 2
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         (w,) = x
         return w**4 / 4 - w**2 / 2
 
@@ -315,7 +314,7 @@ class Product(Function, tag="product", frozen=True):
     low, high = -4.0, 4.0
     global_minima = (Minimum((1.0, 1.0), 0.0), Minimum((-1.0, -1.0), 0.0))  # two points of the curve x y = 1
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         x, y = x
         return (1 - x * y) ** 2 / 2
 
@@ -359,10 +358,10 @@ class NoisyQuadratic(Function, tag="noisy_quadratic", frozen=True):
         return ("xi", "none")
 
     @property
-    def data(self) -> Data:
+    def data(self) -> Data:  # pyright: ignore[reportIncompatibleVariableOverride]
         return _normal_samples(self.samples)
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         (w,) = x
         return self.curvature * w**2 / 2 + self.noise * w * symbol("xi")
 

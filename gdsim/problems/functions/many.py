@@ -2,11 +2,10 @@
 
 import itertools
 import math
-from collections.abc import Sequence
 
 import msgspec
 
-from gdsim.problems.formulas import Expr
+from gdsim.problems.formulas import Expr, Symbols
 from gdsim.problems.functions.base import ManyDimensional, Minimum
 from gdsim.words import given
 
@@ -31,7 +30,7 @@ class Bowl(ManyDimensional, tag="bowl", frozen=True):
             raise ValueError(f"Bowl.condition must be a number from 1; {given(self.condition)} was given")
         msgspec.structs.force_setattr(self, "condition", float(self.condition))
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         from gdsim.lanes import pow
 
         share = lambda i: i / (self.dim - 1) if self.dim > 1 else 0.0  # noqa: E731
@@ -49,7 +48,7 @@ class Rosenbrock(ManyDimensional, tag="rosenbrock", frozen=True):
     smallest = 2
     lowest = (1.0, 0.0)
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         return sum(100 * (b - a**2) ** 2 + (1 - a) ** 2 for a, b in itertools.pairwise(x))
 
     @property
@@ -69,7 +68,7 @@ class StyblinskiTang(ManyDimensional, tag="styblinski_tang", frozen=True):
     lowest = (-2.903534027771, -39.166165703771)
     minima_per_coordinate = 2
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         return sum(v**4 - 16 * v**2 + 5 * v for v in x) / 2
 
 
@@ -83,7 +82,7 @@ class Rastrigin(ManyDimensional, tag="rastrigin", frozen=True):
     low, high = -5.12, 5.12
     minima_per_coordinate = 11
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         import sympy
 
         return 10 * self.dim + sum(v**2 - 10 * sympy.cos(2 * sympy.pi * v) for v in x)
@@ -98,7 +97,7 @@ class Ackley(ManyDimensional, tag="ackley", frozen=True):
 
     low, high = -32.768, 32.768
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         import sympy
 
         distance = sympy.sqrt(sum(v**2 for v in x) / self.dim)
@@ -115,7 +114,7 @@ class Griewank(ManyDimensional, tag="griewank", frozen=True):
 
     low, high = -600.0, 600.0
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         import sympy
 
         waves = sympy.prod(sympy.cos(v / sympy.sqrt(i + 1)) for i, v in enumerate(x))
@@ -131,7 +130,7 @@ class Michalewicz(ManyDimensional, tag="michalewicz", frozen=True):
 
     low, high = 0.0, math.pi
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         import sympy
 
         return -sum(sympy.sin(v) * sympy.sin((i + 1) * v**2 / sympy.pi) ** 20 for i, v in enumerate(x))
@@ -152,7 +151,7 @@ class Levy(ManyDimensional, tag="levy", frozen=True):
     low, high = -10.0, 10.0
     lowest = (1.0, 0.0)
 
-    def of(self, x: Sequence[Expr]) -> Expr:
+    def of(self, x: Symbols) -> Expr:
         import sympy
 
         w = [1 + (v - 1) / 4 for v in x]

@@ -64,7 +64,7 @@ def _check_keys(table: dict[str, Any], allowed: Collection[str], where: str) -> 
 def _tagged(value: object, classes: Sequence[type[SomeDeclaration]], where: str) -> SomeDeclaration:
     """An object of the class whose tag `type` names; a string alone is a table with that type."""
     table = {"type": value} if isinstance(value, str) else dict(_table(value, where))
-    tags = {c.__struct_config__.tag: c for c in classes}
+    tags = {str(c.__struct_config__.tag): c for c in classes}
     kind = table.pop("type", None)
     if not isinstance(kind, str) or kind not in tags:
         given = "no type was given" if kind is None else f"type {kind!r} is not known"

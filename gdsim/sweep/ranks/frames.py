@@ -71,10 +71,10 @@ def shown_columns(frame: pandas.DataFrame) -> list[Any]:
 
 def few_runs(frame: pandas.DataFrame) -> list[str]:
     """What is said of a table of cells of which some have too few runs for an interval; nothing of others."""
-    return [f"no interval where there are fewer than {FEWEST_FOR_INTERVALS} runs"] if (frame["runs"] < FEWEST_FOR_INTERVALS).any() else []
+    return [f"no interval where there are fewer than {FEWEST_FOR_INTERVALS} runs"] if np.any(frame["runs"] < FEWEST_FOR_INTERVALS) else []
 
 
-def texts_of(column: pandas.Series, digits: int) -> list[str]:
+def texts_of(column: Any, digits: int) -> list[str]:
     """The values of a column of a table of cells, a dash where what ranks is missing."""
     return [written(v, digits) or ("-" if column.name in RANKED else "") for v in column.tolist()]
 
