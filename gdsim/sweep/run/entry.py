@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gdsim.lanes.compiler import check_compiler
 from gdsim.sweep.execution.display import Wish, shown
@@ -14,7 +14,6 @@ from gdsim.sweep.run.inmemory import run_in_memory
 from gdsim.sweep.run.ways import Ways, check_stored, check_unedited, check_ways, checked_runs
 
 if TYPE_CHECKING:
-    import distributed
     import xarray
 
 
@@ -48,7 +47,7 @@ def _stored(sweep: Experiment, ways: Ways, out: str | os.PathLike[str], runs: ob
 
 
 @contextlib.contextmanager
-def _reached(client: object) -> Iterator["distributed.Client | None"]:
+def _reached(client: object) -> Iterator[Any]:
     """The client of a cluster, None where none was given."""
     if client is None:
         yield None
