@@ -17,7 +17,7 @@ from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.products import products
 from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
-from gdsim.problems.parts import BIASES, Sampler, Model
+from gdsim.problems.parts import BIASES, Model, Sampler
 
 MOST_INPUTS = 1000
 SAMPLES_AT_ONCE = 2**16

@@ -12,7 +12,7 @@ from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, wh
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
-from gdsim.problems.parts import BLOCK, Sampler, Model, batch_size, fill
+from gdsim.problems.parts import BLOCK, Model, Sampler, batch_size, fill
 
 MOST = 1000
 ROUNDING = 1e-5  # of the largest element: what products of float32 matrices of 1000 rows lose, and some

@@ -12,7 +12,7 @@ from gdsim.lanes.operations import fma_lanes, load, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
-from gdsim.problems.parts import Sampler, Model
+from gdsim.problems.parts import Model, Sampler
 
 PI, INVERSE_TWO_PI = math.pi, 1.0 / (2.0 * math.pi)
 
