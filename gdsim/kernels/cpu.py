@@ -18,11 +18,12 @@ from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves
 from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
-from gdsim.kernels.state import JobSpec, LaneTable, Monitor, Pack, Runs, Sampler, Scores, Snapshots
+from gdsim.kernels.state import JobSpec, LaneTable, Monitor, Pack, Runs, Scores, Snapshots
 from gdsim.kernels.training import Evaluations, Job
 from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.compiler import ScopedPart, address_of, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of, zeros
+from gdsim.problems.parts import Sampler
 
 REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).

@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 from gdsim.kernels.parts import evaluate_pack, job_model, job_sampler, job_scores, job_weights
-from gdsim.kernels.state import Sampler, Scores
+from gdsim.kernels.state import Scores
 from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.parts import restore_float_mode, set_float_mode
 from gdsim.lanes.types import Address, Memory
+from gdsim.problems.parts import Sampler
 
 
 class Evaluation(NamedTuple):

@@ -28,7 +28,7 @@ from gdsim.kernels.parts import (
     update_row,
 )
 from gdsim.kernels.sampling import fill_shared
-from gdsim.kernels.state import Monitor, Pack, Sampler, Scores, Sum, added, total_of
+from gdsim.kernels.state import Monitor, Pack, Scores, Sum, added, total_of
 from gdsim.kernels.steps import count_small_steps, flag_loss, flag_update, new_stats, step_at, store_stats, with_whole_gradient
 from gdsim.kernels.workspace import FunctionSpace
 from gdsim.lanes.compiler import noinline
@@ -38,7 +38,7 @@ from gdsim.lanes.operations import absolute, as_type_of, load, splat, sqrt, stor
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import add_rows, largest_of, load_row, repeat, scale_row, squares_of, store_row
 from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Memory, Offset
-from gdsim.problems.parts import WEIGHTED, batch_size, fill, value_and_gradient
+from gdsim.problems.parts import WEIGHTED, Sampler, batch_size, fill, value_and_gradient
 
 
 def gradient_of_function(model: FunctionSpace, sampler: Sampler, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:

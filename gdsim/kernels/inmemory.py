@@ -2,15 +2,14 @@
 
 from gdsim.kernels.parts import MONITORS_GRADIENT, NEEDS_WHOLE_GRADIENT, PERTURBS, job_model, job_pack, job_training_sampler, penalized
 from gdsim.kernels.penalty import penalized_gradient, penalty_and
-from gdsim.kernels.state import Pack, Sampler, Scores, StepInputs, Sum, added, total_of
+from gdsim.kernels.state import Pack, Scores, StepInputs, Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, hyperparameters_of, new_stats, stops_here, update_weight, with_whole_gradient
-from gdsim.kernels.workspace import MemorySpace
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Address, Count, Lane, Memory
-from gdsim.problems.parts import fill_gradient, fill_whole_gradient
+from gdsim.problems.parts import MemorySpace, Sampler, fill_gradient, fill_whole_gradient
 
 TERMS = 16  # of a sum, before it is added to the others with compensation
 

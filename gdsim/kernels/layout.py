@@ -12,10 +12,10 @@ import numpy as np
 
 from gdsim.kernels.network import BLOCK, TILE
 from gdsim.kernels.single_run_products import TALLEST, WIDEST
-from gdsim.kernels.state import Sampler
-from gdsim.kernels.workspace import FunctionSpace, MemorySpace, Network, NetworkSpace, SingleRunNetwork
+from gdsim.kernels.workspace import FunctionSpace, Network, NetworkSpace, SingleRunNetwork
 from gdsim.lanes.draws import seed_words
 from gdsim.lanes.memory import zeros
+from gdsim.problems.parts import MemorySpace, Sampler
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

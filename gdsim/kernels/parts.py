@@ -5,11 +5,12 @@ kernel works on.
 from collections.abc import Callable
 from typing import Any
 
-from gdsim.kernels.state import JobSpec, LaneTable, Pack, Runs, Sampler, Scores, Snapshots, StepInputs, StepStats
+from gdsim.kernels.state import JobSpec, LaneTable, Pack, Runs, Scores, Snapshots, StepInputs, StepStats
 from gdsim.kernels.workspace import AnyNetwork, FunctionSpace, GradientTask, Matrix, Workspace
 from gdsim.lanes.parts import part
 from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Hyperparameters, Lane, Lanes, Memory
+from gdsim.problems.parts import Sampler
 
 # Sizes.
 RUNS: int = part("RUNS")  # runs whose numbers lie side by side: all lanes of a pack, 1 where one run has all lanes

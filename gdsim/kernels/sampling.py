@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.parts import GATHER_WIDTH, NARROW_GATHER, draw, draw_key
-from gdsim.kernels.state import Sampler
-from gdsim.kernels.workspace import AnyNetwork, FunctionSpace, MemorySpace
+from gdsim.kernels.workspace import AnyNetwork, FunctionSpace
 from gdsim.lanes.masks import extract
 from gdsim.lanes.operations import minimum, multiply_high, splat, store, where
 from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
@@ -14,7 +13,7 @@ from gdsim.lanes.permutation import OrderKey, order_key, permuted
 from gdsim.lanes.philox import REPLACEMENT, SAMPLE_ORDER, random_words
 from gdsim.lanes.tiles import gather_columns
 from gdsim.lanes.types import Lane, Lanes, Memory
-from gdsim.problems.parts import batch_size
+from gdsim.problems.parts import MemorySpace, Sampler, batch_size
 
 
 def epoch_key(sampler: Sampler, start: Lane, step: Lane) -> OrderKey:

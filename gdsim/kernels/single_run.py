@@ -25,16 +25,16 @@ from gdsim.kernels.parts import (
     job_pack,
     job_training_sampler,
 )
-from gdsim.kernels.state import Pack, Sampler, StepStats
+from gdsim.kernels.state import Pack, StepStats
 from gdsim.kernels.steps import accumulate, begin_step, end_step, store_weight, updated
 from gdsim.kernels.supervised import UPDATE, keep_tile, learn_from_batch, shared_loss
-from gdsim.kernels.workspace import GradientTask, Matrix, Sample, SingleRunNetwork, matrix_at
+from gdsim.kernels.workspace import GradientTask, Matrix, SingleRunNetwork, matrix_at
 from gdsim.lanes.masks import greatest
 from gdsim.lanes.operations import load, splat, store, to_bits, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Count, Lane, Lanes, Mask, Memory, Offset
-from gdsim.problems.parts import BIASES, correct, outputs
+from gdsim.problems.parts import BIASES, Sample, Sampler, correct, outputs
 
 
 def update_tile(network: SingleRunNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:

@@ -7,7 +7,7 @@ Every array is flat. In a pack the lane is the last index; tables of runs have a
 from typing import Any, NamedTuple
 
 from gdsim.lanes.elementary import two_sum
-from gdsim.lanes.types import Count, Lane, Lanes, Memory, Offset
+from gdsim.lanes.types import Count, Lane, Memory, Offset
 
 
 class Monitor(NamedTuple):
@@ -58,23 +58,6 @@ class StepStats(NamedTuple):
     largest_weight: Lane  # the bits of the largest magnitude of a weight
     step_squares: Lane  # the squared length of the step
     weight_squares: Lane  # that of the weights after it
-
-
-class Sampler(NamedTuple):
-    """A data set and how steps draw from it.
-
-    `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `sample_count` rows, `columns` in
-    use.
-    """
-
-    matrix: Memory
-    pitch: int
-    features: int
-    columns: int
-    sample_count: int
-    batch: int
-    steps_per_epoch: int
-    seed: Lanes  # two words
 
 
 class LaneTable(NamedTuple):

@@ -22,15 +22,15 @@ from gdsim.kernels.parts import (
 )
 from gdsim.kernels.penalty import penalized_gradient, penalized_loss
 from gdsim.kernels.sampling import fill_shared
-from gdsim.kernels.state import Pack, Sampler, Scores, StepInputs, Sum, added, total_of
+from gdsim.kernels.state import Pack, Scores, StepInputs, Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, hyperparameters_of, new_stats, stops_here, store_stats, stored_stats, update_weight, with_whole_gradient
-from gdsim.kernels.workspace import AnyNetwork, GradientTask, Matrix, Network, NetworkSpace, Sample, matrix_at
+from gdsim.kernels.workspace import AnyNetwork, GradientTask, Matrix, Network, NetworkSpace, matrix_at
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Count, Lane, Lanes, Mask, Memory
-from gdsim.problems.parts import BIASES, WEIGHTED, batch_size, correct, fill, outputs, sample_loss
+from gdsim.problems.parts import BIASES, WEIGHTED, Sample, Sampler, batch_size, correct, fill, outputs, sample_loss
 
 # What is done with a finished gradient.
 UPDATE, WRITE, ADD = 0, 1, 2

@@ -42,7 +42,6 @@ from gdsim.kernels.state import (
     Monitor,
     Pack,
     Runs,
-    Sampler,
     Scores,
     Snapshots,
     slot_place,
@@ -55,6 +54,7 @@ from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import load, where
 from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
 from gdsim.lanes.types import Address, Count, Mask, Memory, Step
+from gdsim.problems.parts import Sampler
 
 MORE, DONE = 0, 1
 INFINITY = float("inf")

@@ -4,7 +4,8 @@ there.
 
 from typing import Any, NamedTuple, TypeAlias
 
-from gdsim.lanes.types import Memory, Offset
+from gdsim.lanes.types import Memory
+from gdsim.problems.parts import MemorySpace
 
 
 class Place(NamedTuple):
@@ -118,33 +119,7 @@ class FunctionSpace(NamedTuple):
     pitch: int
 
 
-class MemorySpace(NamedTuple):
-    """A thread's working memory for a function of many parameters."""
-
-    activations: Memory  # the columns of a block of samples
-    pitch: int
-    gradients: Memory
-    scratch: Memory  # room for the problem, a lane per parameter
-    saved_weights: Memory  # where the weights were before a rule perturbed them
-    sums: Memory  # room for a lane per column of a sample, or per parameter
-    constants: Memory  # of the problem: numbers, not lanes
-    penalized: int  # how many parameters a penalty counts, the first
-
-
 Workspace: TypeAlias = NetworkSpace | FunctionSpace | MemorySpace
-
-
-class Sample(NamedTuple):
-    """One sample's place in the buffers, in elements: outputs, deltas and targets of all lanes."""
-
-    values: Memory
-    output: Offset
-    target: Offset
-    deltas: Memory
-    delta: Offset
-    stride: Offset
-    units: int
-    weight: Any  # a place too, or a number where operations are counted
 
 
 class GradientTask(NamedTuple):

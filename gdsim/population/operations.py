@@ -7,11 +7,11 @@ Chunks are cut by another formula, `Problem.step_operations`, which is part of t
 import functools
 from typing import Any
 
-from gdsim.kernels.workspace import Sample
 from gdsim.population.counting import Graph, UncountableError
 from gdsim.population.setting import Setting, has_penalty, looks_of, number_names, numbers_type, schedule_numbers_of
 from gdsim.problems import Network
 from gdsim.problems.moments import Moments
+from gdsim.problems.parts import Sample
 from gdsim.problems.quadratic import Quadratic
 from gdsim.problems.teacher import TeacherStudent
 

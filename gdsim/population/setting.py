@@ -20,13 +20,13 @@ from gdsim.kernels.network import BLOCK
 from gdsim.kernels.recorders import RECORDERS
 from gdsim.kernels.sampling import SHUFFLES, list_samples
 from gdsim.kernels.small import MOST_PARAMETERS
-from gdsim.kernels.state import Sampler
 from gdsim.lanes.compiler import ScopedPart, bind, float_mode_parts, vector_bytes
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.modes import ieee_mode
 from gdsim.lanes.types import Hyperparameters, Lane
 from gdsim.problems import Network
 from gdsim.problems.moments import Moments
+from gdsim.problems.parts import Sampler
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.schedules.parts import scheduled_momentum

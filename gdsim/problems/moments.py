@@ -17,7 +17,7 @@ from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.products import products
 from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
-from gdsim.problems.parts import BIASES, Model, Sampler
+from gdsim.problems.parts import BIASES, MemorySpace, Sampler
 
 MOST_INPUTS = 1000
 SAMPLES_AT_ONCE = 2**16
@@ -27,7 +27,7 @@ LARGEST = 1e15
 LEAST_SHARE = {"float32": 1e-3, "float64": 1e-10}
 
 
-def fill_whole_gradient(model: Model, weights: Memory, sampler: Sampler) -> Lane:
+def fill_whole_gradient(model: MemorySpace, weights: Memory, sampler: Sampler) -> Lane:
     """Leaves c + G (w - r) and gives the loss. A row of the table is one of G, then of each output c and r, and L."""
     inputs, zero = sampler.sample_count, splat(ZERO, WIDTH)
     outputs = (sampler.columns - inputs - 1) // 2
@@ -54,7 +54,7 @@ def place_of(i: Count, inputs: Count, output: Count, outputs: Count) -> Count:
     return output * features + i if i < features else outputs * features + output
 
 
-def fill_gradient(model: Model, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
+def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
     """The same, for a step."""
     return fill_whole_gradient(model, weights, sampler)
 

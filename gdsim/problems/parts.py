@@ -1,6 +1,6 @@
 """The parts of a problem: those that it gives a kernel, and those that it finds there, which draw a step's samples."""
 
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gdsim.lanes.parts import part
 from gdsim.lanes.types import Count, Lane, Lanes, Memory, Offset
@@ -12,42 +12,61 @@ SMOOTHING: float = part("SMOOTHING")  # the share of a label's probability that 
 KEEPS_SLOPES: bool = part("KEEPS_SLOPES")  # whether slopes are made with the activations, and kept
 
 
-class Sampler(Protocol):
-    """A data set as kernels read it."""
+class Sampler(NamedTuple):
+    """A data set and how steps draw from it.
 
-    matrix: Memory  # flat, a row per sample: features, then targets
-    pitch: Count  # of a row
-    columns: Count  # in use
-    count: Count  # of samples
-    batch: Count  # of samples in a step
+    `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `sample_count` rows, `columns` in
+    use.
+    """
+
+    matrix: Memory
+    pitch: int
+    features: int
+    columns: int
+    sample_count: int
+    batch: int
+    steps_per_epoch: int
+    seed: Lanes  # two words
 
 
 class Block(Protocol):
     """Where a block of samples is put: a row per column, `pitch` samples apart."""
 
-    activations: Memory
-    pitch: Count
+    @property
+    def activations(self) -> Memory:
+        """[column * pitch + sample], in lanes."""
+        ...
+
+    @property
+    def pitch(self) -> int:
+        """Samples from one column to the next."""
+        ...
 
 
-class Model(Block, Protocol):
-    """What a kernel holds of a function of many parameters."""
+class MemorySpace(NamedTuple):
+    """A thread's working memory for a function of many parameters."""
 
-    gradients: Memory  # a lane per parameter
-    kept: Memory  # likewise: a point that the problem keeps
-    sums: Memory  # a lane per column of a sample, or per parameter
+    activations: Memory  # the columns of a block of samples
+    pitch: int
+    gradients: Memory
+    scratch: Memory  # room for the problem, a lane per parameter
+    saved_weights: Memory  # where the weights were before a rule perturbed them
+    sums: Memory  # room for a lane per column of a sample, or per parameter
     constants: Memory  # of the problem: numbers, not lanes
+    penalized: int  # how many parameters a penalty counts, the first
 
 
-class Sample(Protocol):
-    """One sample's place in the buffers of the last layer, in elements; its units are `stride` apart."""
+class Sample(NamedTuple):
+    """One sample's place in the buffers of the last layer, in elements; its units are `stride` apart, of all lanes."""
 
     values: Memory
     output: Offset
     target: Offset
     deltas: Memory
     delta: Offset
-    stride: Count
-    units: Count
+    stride: Offset
+    units: int
+    weight: Any  # a place too, or a number where operations are counted
 
 
 @part
@@ -69,13 +88,13 @@ def value_and_gradient(x: Lanes, *columns: Lanes) -> tuple[Lane, Lanes]:
 
 
 @part
-def fill_gradient(model: Model, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
+def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
     """The loss of a step's batch; its gradient at the weights is left in `model.gradients`."""
     ...
 
 
 @part
-def fill_whole_gradient(model: Model, weights: Memory, sampler: Sampler) -> Lane:
+def fill_whole_gradient(model: MemorySpace, weights: Memory, sampler: Sampler) -> Lane:
     """The loss of all samples; its gradient at the weights is left in `model.gradients`."""
     ...
 

@@ -12,13 +12,13 @@ from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, wh
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
-from gdsim.problems.parts import BLOCK, Model, Sampler, batch_size, fill
+from gdsim.problems.parts import BLOCK, MemorySpace, Sampler, batch_size, fill
 
 MOST = 1000
 ROUNDING = 1e-5  # of the largest element: what products of float32 matrices of 1000 rows lose, and some
 
 
-def multiply(model: Model, count: Count) -> None:
+def multiply(model: MemorySpace, count: Count) -> None:
     """model.gradients = A times model.scratch, row by row in order."""
     for row in range(count):
         total = splat(ZERO, WIDTH)
@@ -27,7 +27,7 @@ def multiply(model: Model, count: Count) -> None:
         store(model.gradients, row * WIDTH, total)
 
 
-def half_form(model: Model, count: Count) -> Lane:
+def half_form(model: MemorySpace, count: Count) -> Lane:
     """Half of v' A v for v in `scratch` and A v in `gradients`, in order."""
     total = splat(ZERO, WIDTH)
     for place in range(count):
@@ -35,7 +35,7 @@ def half_form(model: Model, count: Count) -> Lane:
     return 0.5 * total
 
 
-def fill_whole_gradient(model: Model, weights: Memory, sampler: Sampler) -> Lane:
+def fill_whole_gradient(model: MemorySpace, weights: Memory, sampler: Sampler) -> Lane:
     """Leaves A (w - m) and gives its loss; m is the mean of all centres, and the constants end with the mean of what they add."""
     count = len(model.gradients) // WIDTH
     for place in range(count):
@@ -44,7 +44,7 @@ def fill_whole_gradient(model: Model, weights: Memory, sampler: Sampler) -> Lane
     return half_form(model, count) + model.constants[count * count + count]
 
 
-def fill_gradient(model: Model, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
+def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
     """Leaves A (w - c) and gives the loss, c the mean centre of a step's batch. Columns of a sample: c_i - m, A (c_i - m), their product."""
     count = len(model.gradients) // WIDTH
     size = batch_size(sampler, step)

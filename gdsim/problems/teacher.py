@@ -12,7 +12,7 @@ from gdsim.lanes.operations import fma_lanes, load, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
-from gdsim.problems.parts import Model, Sampler
+from gdsim.problems.parts import MemorySpace, Sampler
 
 PI, INVERSE_TWO_PI = math.pi, 1.0 / (2.0 * math.pi)
 
@@ -32,7 +32,7 @@ def angle_of(apart: Lane, together: Lane) -> tuple[Lane, Lane, Lane]:
     return 2.0 * atan2(s, c), 0.5 * s * c, 0.25 * (together - apart)
 
 
-def pair(model: Model, weights: Memory, left: Count, right: Count) -> tuple[Lane, Lane, Lane]:
+def pair(model: MemorySpace, weights: Memory, left: Count, right: Count) -> tuple[Lane, Lane, Lane]:
     """(angle, sine, cosine) between two students, or a student and a teacher, which has number students + its own."""
     students, inputs = np.int64(model.constants[0]), np.int64(model.constants[1])
     zero = splat(ZERO, WIDTH)
@@ -48,7 +48,7 @@ def pair(model: Model, weights: Memory, left: Count, right: Count) -> tuple[Lane
     return angle_of(apart, together)
 
 
-def fill_whole_gradient(model: Model, weights: Memory, sampler: Sampler) -> Lane:
+def fill_whole_gradient(model: MemorySpace, weights: Memory, sampler: Sampler) -> Lane:
     """Leaves the gradient and gives the loss; `scratch` holds the students' lengths, `sums` their inverses."""
     students, inputs = np.int64(model.constants[0]), np.int64(model.constants[1])
     zero = splat(ZERO, WIDTH)
@@ -83,7 +83,7 @@ def fill_whole_gradient(model: Model, weights: Memory, sampler: Sampler) -> Lane
     return loss
 
 
-def fill_gradient(model: Model, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
+def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
     """The same in every step: there are no samples."""
     return fill_whole_gradient(model, weights, sampler)
 
