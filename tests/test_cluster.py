@@ -9,8 +9,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.store.places import UnreachableError
-from gdsim.sweep.cluster import driver as on_cluster
-from gdsim.sweep.cluster import worker as on_workers
+from gdsim.sweep.cluster import driver as on_cluster, worker as on_workers
 from gdsim.sweep.cluster.client import connected, dashboard_of
 from gdsim.sweep.cluster.deployment import Local
 from gdsim.sweep.execution import threads as on_threads

@@ -6,8 +6,7 @@ from fractions import Fraction
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import gdsim as gd
 from gdsim.population.summary import Table, bin_edges, bin_of, merge

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import xarray
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import gdsim as gd
 from gdsim.statistics import median, median_interval, quantile

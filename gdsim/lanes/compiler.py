@@ -320,8 +320,7 @@ def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: st
 
 def _compiled(bound: Bound, cache: DiskCache) -> Any:
     """The kernel's dispatcher, from the cache or made."""
-    from numba import njit
-    from numba import types as numba_types
+    from numba import njit, types as numba_types
 
     from gdsim.lanes.pipeline import EntryCompiler, PartCompiler
 

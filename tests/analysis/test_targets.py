@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import xarray
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.stats import t as student
 
 import gdsim as gd

@@ -10,8 +10,7 @@ import pytest
 import gdsim as gd
 from gdsim.plots.style import dodged
 from tests.analysis.populations import result_of, rosenbrock
-from tests.plots.figures import FIGURES as ANY
-from tests.plots.figures import drawn
+from tests.plots.figures import FIGURES as ANY, drawn
 
 FIGURES = {**ANY, "success map": lambda r: gd.plots.heat_map(r, "lr", "optimizer", statistic="probability")}
 RATES = {"lr": np.geomspace(1e-4, 1.0, 20)}
