@@ -1,4 +1,6 @@
-"""What a hyperparameter may be: a number, a list of them, a range, a draw; and what a choice of structure may be, a grid."""
+"""What a hyperparameter may be: a number, a list of them, a range, a draw; and what a choice of structure may
+be, a grid.
+"""
 
 import math
 from collections.abc import Sequence
@@ -80,7 +82,8 @@ class Grid(msgspec.Struct, frozen=True, tag_field="kind", tag="grid"):
         return f"grid({', '.join(repr(list(v) if isinstance(v, tuple) else v) for v in self.values)})"
 
 
-# What a hyperparameter takes. It holds a float, a tuple of floats, a `Spaced`, a `Drawn`, a `Chosen` or a `Zipped`, once `checked_number` has seen it.
+# What a hyperparameter takes. It holds a float, a tuple of floats, a `Spaced`, a `Drawn`, a `Chosen` or a
+# `Zipped`, once `checked_number` has seen it.
 Axis = float | Sequence[float] | np.ndarray | Spaced | Drawn | Chosen | Zipped
 
 
@@ -105,7 +108,8 @@ def linspace(first: float, last: float, n: int) -> Spaced:
 
 
 def uniform(low: float, high: float, *, draws: int) -> Drawn:
-    """An axis of `draws` values, uniform between `low` and `high`; several in one object are drawn jointly, not crossed.
+    """An axis of `draws` values, uniform between `low` and `high`; several in one object are drawn jointly,
+    not crossed.
 
     Raises ValueError unless low < high, TypeError for what is no number.
 
@@ -116,7 +120,8 @@ def uniform(low: float, high: float, *, draws: int) -> Drawn:
 
 
 def loguniform(low: float, high: float, *, draws: int) -> Drawn:
-    """An axis of `draws` values between `low` and `high`, uniform in their logarithm; several in one object are drawn jointly.
+    """An axis of `draws` values between `low` and `high`, uniform in their logarithm; several in one object
+    are drawn jointly.
 
     Raises ValueError unless 0 < low < high, TypeError for what is no number.
 
@@ -127,7 +132,8 @@ def loguniform(low: float, high: float, *, draws: int) -> Drawn:
 
 
 def choice(options: Any, *, draws: int) -> Chosen:
-    """An axis of `draws` values, each drawn from a list of numbers; several draws in one object are joint, not crossed.
+    """An axis of `draws` values, each drawn from a list of numbers; several draws in one object are joint,
+    not crossed.
 
     Raises ValueError or TypeError for what is no list of numbers.
 
@@ -141,7 +147,8 @@ def choice(options: Any, *, draws: int) -> Chosen:
 
 
 def zip(*values: Any) -> Zipped:
-    """A list that advances together with the other `gd.zip` lists of its object: `gd.Momentum(lr=gd.zip(0.1, 0.01), momentum=gd.zip(0.5, 0.9))`.
+    """A list that advances together with the other `gd.zip` lists of its object:
+    `gd.Momentum(lr=gd.zip(0.1, 0.01), momentum=gd.zip(0.5, 0.9))`.
 
     Raises ValueError or TypeError for what is no list of numbers.
 
@@ -160,7 +167,8 @@ def zip(*values: Any) -> Zipped:
 
 
 def grid(*alternatives: Any) -> Grid:
-    """An axis over alternatives of a setting that is structure: `batch=gd.grid(8, 32)`, `hidden=gd.grid([16], [32, 32])`.
+    """An axis over alternatives of a setting that is structure: `batch=gd.grid(8, 32)`,
+    `hidden=gd.grid([16], [32, 32])`.
 
     Raises ValueError if no alternative is given.
 
@@ -173,7 +181,9 @@ def grid(*alternatives: Any) -> Grid:
 
 
 def _listed(value: Any) -> Any:
-    """An array, a tensor or a Series as the number or the list of numbers that it holds; of more dimensions, and all else, as it is."""
+    """An array, a tensor or a Series as the number or the list of numbers that it holds; of more dimensions,
+    and all else, as it is.
+    """
     if isinstance(value, np.generic) or not hasattr(value, "tolist"):
         return value
     return value.tolist() if getattr(value, "ndim", 2) < 2 else value
@@ -220,7 +230,9 @@ def _drawn(distribution: Literal["uniform", "loguniform"], low: Any, high: Any, 
 
 
 def _from_table(table: dict[str, Any], name: str) -> Axis:
-    """The TOML forms: {logspace = [first, last, n]}, {linspace = ...}, {uniform = [low, high], draws = n}, {loguniform = ...}."""
+    """The TOML forms: {logspace = [first, last, n]}, {linspace = ...}, {uniform = [low, high], draws = n},
+    {loguniform = ...}.
+    """
     keys = set(table)
     for spacing in ("logspace", "linspace"):
         if keys == {spacing} and isinstance(table[spacing], (list, tuple)) and len(table[spacing]) == 3:
@@ -242,7 +254,9 @@ def _from_table(table: dict[str, Any], name: str) -> Axis:
 
 
 def checked_number(value: Any, name: str, allowed: Range) -> Axis:
-    """A hyperparameter in its normal form, or an error that names the field, what was given and what is allowed."""
+    """A hyperparameter in its normal form, or an error that names the field, what was given and what is
+    allowed.
+    """
     if isinstance(value, dict):
         value = _from_table(value, name)
     if isinstance(value, Spaced):
@@ -296,7 +310,8 @@ def checked_axis_of(value: Any, name: str, check: Any, *, takes_lists: bool = Fa
 def values(axis: Any, seed: int = 0, name: str = "") -> tuple[float, ...]:
     """The numbers of an axis, by gdsim's own functions: the same bits on every processor.
 
-    Spaced values are rounded to 15 digits, so that 1e-3 is 0.001. Draws depend on the seed and the field's name alone.
+    Spaced values are rounded to 15 digits, so that 1e-3 is 0.001. Draws depend on the seed and the field's
+    name alone.
     """
     if isinstance(axis, tuple):
         return axis

@@ -1,4 +1,6 @@
-"""What rules, schedules, problems, stops, starts and sweeps have in common: how they are called, and how they are shown."""
+"""What rules, schedules, problems, stops, starts and sweeps have in common: how they are called, and how they
+are shown.
+"""
 
 import contextlib
 import contextvars
@@ -19,7 +21,9 @@ _is_kept: contextvars.ContextVar[bool] = contextvars.ContextVar("is_kept", defau
 
 @contextlib.contextmanager
 def as_kept() -> Iterator[None]:
-    """In the block declarations are made as results folders keep them: what an earlier version has accepted stays readable."""
+    """In the block declarations are made as results folders keep them: what an earlier version has accepted
+    stays readable.
+    """
     held = _is_kept.set(True)
     try:
         yield
@@ -33,7 +37,9 @@ def is_kept() -> bool:
 
 
 def misuse(kind: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
-    """What is wrong with a call of a class or method, in one line, or None where its arguments fit its signature."""
+    """What is wrong with a call of a class or method, in one line, or None where its arguments fit its
+    signature.
+    """
     parameters = inspect.signature(kind).parameters
     name = kind.__name__
     kinds = {p.kind for p in parameters.values()}
@@ -62,7 +68,9 @@ R = typing.TypeVar("R")
 
 
 def hinting_calls(function: Callable[P, R]) -> Callable[P, R]:
-    """A function, or a method of a class that is no declaration: calls that do not fit are refused in words, as of declarations."""
+    """A function, or a method of a class that is no declaration: calls that do not fit are refused in words,
+    as of declarations.
+    """
     explained = functools.partial(_explained, function)
 
     def checked(*args: P.args, **named: P.kwargs) -> R:
@@ -97,7 +105,9 @@ def hint_calls_in(room: dict[str, Any]) -> None:
 
 @typing.dataclass_transform(field_specifiers=(msgspec.field,))
 class DeclarationMeta(msgspec.StructMeta):
-    """The type of declarations: calls that do not fit are refused in words, and signatures show the defaults that hold."""
+    """The type of declarations: calls that do not fit are refused in words, and signatures show the defaults
+    that hold.
+    """
 
     if not typing.TYPE_CHECKING:  # for type checkers a call is the constructor
 
@@ -143,7 +153,9 @@ class Declaration(msgspec.Struct, metaclass=DeclarationMeta, frozen=True):
     meanings: ClassVar[Mapping[str, str]] = {}  # what fields mean, in a few words
 
     def check_anew(self) -> None:
-        """Raises ValueError for what earlier versions have accepted; asked where something is declared, not where a folder is read."""
+        """Raises ValueError for what earlier versions have accepted; asked where something is declared, not
+        where a folder is read.
+        """
 
     @classmethod
     def documented_fields(cls) -> list[str]:
@@ -174,7 +186,9 @@ class Declaration(msgspec.Struct, metaclass=DeclarationMeta, frozen=True):
         return {n: p.default for n, p in inspect.signature(type(self)).parameters.items() if p.default is not p.empty}
 
     def shown_fields(self) -> Iterator[tuple[str, Any]]:
-        """(name, value) of the fields that say something: those without a default, and those that differ from it."""
+        """(name, value) of the fields that say something: those without a default, and those that differ from
+        it.
+        """
         defaults = self.defaults_here()
         for name in inspect.signature(type(self)).parameters:
             value = getattr(self, name)
@@ -199,7 +213,9 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A field's value as a reader writes it: lists in square brackets, whole numbers without a point, functions by their names."""
+    """A field's value as a reader writes it: lists in square brackets, whole numbers without a point,
+    functions by their names.
+    """
     if isinstance(value, tuple):
         return f"[{', '.join(shown(v) for v in value)}]"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -224,7 +240,9 @@ def public_name(kind: type) -> str:
 
 
 def meant(value: Any, classes: Sequence[type]) -> str:
-    """What was given in the place of an object of one of `classes`, and what may have been meant: a class is to be called, a name is a class's."""
+    """What was given in the place of an object of one of `classes`, and what may have been meant: a class is
+    to be called, a name is a class's.
+    """
     if isinstance(value, type):
         return f"{given(value)} was given, not an object of it: write {public_name(value)}(...)"
     if isinstance(value, str):

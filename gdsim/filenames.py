@@ -1,4 +1,6 @@
-"""Names of files and folders as people give them: `~` is the home folder, and a name that no file can have is refused."""
+"""Names of files and folders as people give them: `~` is the home folder, and a name that no file can have is
+refused.
+"""
 
 import os
 import pathlib
@@ -27,8 +29,8 @@ def scheme_of(value: Any) -> str:
 def user_path(value: Any, what: str = "path") -> pathlib.Path:
     """The file or folder that a user has named, `~` and `~user` being home folders.
 
-    `what` is the argument's name, for messages. Raises TypeError for what is no name, and ValueError for a name that
-    no file can have, that is not UTF-8, or whose home folder is not known.
+    `what` is the argument's name, for messages. Raises TypeError for what is no name, and ValueError for a
+    name that no file can have, that is not UTF-8, or whose home folder is not known.
 
     >>> user_path("results/digits").as_posix()
     'results/digits'

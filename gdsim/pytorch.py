@@ -1,4 +1,7 @@
-"""Networks as PyTorch's modules, and modules as plain layers. Nothing but this imports torch, and it is imported only where a module is asked for."""
+"""Networks as PyTorch's modules, and modules as plain layers.
+
+Nothing but this imports torch, and it is imported only where a module is asked for.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -19,7 +22,9 @@ class Sine(nn.Module):
 
 
 class Standardize(nn.Module):
-    """Features as they were given, standardised as the data are: each less its `center`, over its `scale`, both float64."""
+    """Features as they were given, standardised as the data are: each less its `center`, over its `scale`,
+    both float64.
+    """
 
     center: torch.Tensor
     scale: torch.Tensor
@@ -39,7 +44,9 @@ class Standardize(nn.Module):
 
 
 class Kind(NamedTuple):
-    """A module without weights: its class, and the values that each of its settings may have, the first of which is used."""
+    """A module without weights: its class, and the values that each of its settings may have, the first of
+    which is used.
+    """
 
     type: type[nn.Module]
     settings: dict[str, tuple[Any, ...]] = {}
@@ -49,7 +56,8 @@ class Kind(NamedTuple):
         return self.type(**{name: values[0] for name, values in self.settings.items()})
 
 
-# gdsim's names of activations. Beyond its threshold Softplus is the identity, which at PyTorch's 20 is off by 2e-9.
+# gdsim's names of activations. Beyond its threshold Softplus is the identity, which at PyTorch's 20 is off by
+# 2e-9.
 ACTIVATIONS = {
     "identity": Kind(nn.Identity), "relu": Kind(nn.ReLU), "tanh": Kind(nn.Tanh), "sigmoid": Kind(nn.Sigmoid),
     "leaky_relu": Kind(nn.LeakyReLU, {"negative_slope": (0.01,)}), "elu": Kind(nn.ELU, {"alpha": (1.0,)}),
@@ -62,7 +70,9 @@ KNOWN = f"known are Sequential, Linear, {', '.join(kind.type.__name__ for kind i
 
 
 class Layers(NamedTuple):
-    """A network as numbers: (W[unit, input], b[unit] or None) of each layer, the activation after each, and the (center, scale) before all."""
+    """A network as numbers: (W[unit, input], b[unit] or None) of each layer, the activation after each, and
+    the (center, scale) before all.
+    """
 
     weights: list[tuple[np.ndarray, np.ndarray | None]]
     activations: list[str]
@@ -70,7 +80,8 @@ class Layers(NamedTuple):
 
 
 def sequential(network: Layers, dtype: str) -> nn.Sequential:
-    """The network as a Sequential of `dtype`, whose places count from the first Linear; none after the last layer if that has the identity.
+    """The network as a Sequential of `dtype`, whose places count from the first Linear; none after the last
+    layer if that has the identity.
 
     PyTorch's random numbers are not touched.
     """
@@ -90,7 +101,10 @@ def sequential(network: Layers, dtype: str) -> nn.Sequential:
 
 
 def layers_of(module: Any) -> Layers:
-    """The layers of a Linear, or of a Sequential of Linear and activations. Raises ValueError or TypeError for anything else."""
+    """The layers of a Linear, or of a Sequential of Linear and activations.
+
+    Raises ValueError or TypeError for anything else.
+    """
     if isinstance(module, Mapping):
         raise TypeError("module must be a torch.nn.Module; a state_dict was given: problem.pack(state_dict) takes it")
     if not isinstance(module, nn.Module):
@@ -121,7 +135,9 @@ def layers_of(module: Any) -> Layers:
 
 
 def _parts(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-    """(where it is, the module) of all that does something, in order; raises ValueError for what is not known."""
+    """(where it is, the module) of all that does something, in order; raises ValueError for what is not
+    known.
+    """
     kind = type(module)
     place = f"module {path!r}, {article(kind.__name__)}," if path else f"the module, {article(kind.__name__)},"
     if isinstance(module, nn.Sequential) and kind.forward is nn.Sequential.forward:

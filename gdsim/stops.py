@@ -18,8 +18,8 @@ ANY = Range(float("-inf"), float("inf"), low_allowed=False)
 class Stop(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type"):
     """A condition that ends a run, and what the run is then called.
 
-    `every`: how many steps lie between two looks. If not given, it looks before every update with `batch=None`, and once
-    an epoch with batches; all stops look at the start and once after the last update.
+    `every`: how many steps lie between two looks. If not given, it looks before every update with
+    `batch=None`, and once an epoch with batches; all stops look at the start and once after the last update.
     """
 
     status: ClassVar[str] = "converged"
@@ -54,7 +54,8 @@ class Stop(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
 class Target(Stop, tag="target", frozen=True):
     """Ends a run as "converged" once its loss on the whole training set is at most `loss`.
 
-    Of several losses the lowest ends the run; `target_step` of the result has the first step at which each was met.
+    Of several losses the lowest ends the run; `target_step` of the result has the first step at which each
+    was met.
 
     >>> Target([0.01, 0.1]).losses
     (0.1, 0.01)
@@ -79,7 +80,8 @@ class Target(Stop, tag="target", frozen=True):
 
 
 class RelativeTarget(Stop, tag="relative_target", frozen=True):
-    """Ends a run as "converged" once its loss on the whole training set is at most `share` of its loss at step 0.
+    """Ends a run as "converged" once its loss on the whole training set is at most `share` of its loss at
+    step 0.
 
     The loss has the penalty in it, and should be one that cannot be negative.
 
@@ -99,7 +101,8 @@ class RelativeTarget(Stop, tag="relative_target", frozen=True):
 
 
 class SmallGradient(Stop, tag="small_gradient", frozen=True):
-    """Ends a run as "converged" once no component of the gradient on the whole training set is larger than tolerance (1 + |loss|).
+    """Ends a run as "converged" once no component of the gradient on the whole training set is larger than
+    tolerance (1 + |loss|).
 
     >>> SmallGradient(1e-6).tolerance
     1e-06
@@ -117,10 +120,11 @@ class SmallGradient(Stop, tag="small_gradient", frozen=True):
 
 
 class SmallStep(Stop, tag="small_step", frozen=True):
-    """Ends a run as "converged" once its weights hardly move: |w_t - w_(t-1)| <= tolerance (1 + |w_t|), `times` steps in a row.
+    """Ends a run as "converged" once its weights hardly move: |w_t - w_(t-1)| <= tolerance (1 + |w_t|),
+    `times` steps in a row.
 
-    Lengths are Euclidean. Where the rate goes through cycles, only the last step of each is looked at. It also fires where
-    the rate alone makes steps small.
+    Lengths are Euclidean. Where the rate goes through cycles, only the last step of each is looked at. It
+    also fires where the rate alone makes steps small.
 
     >>> SmallStep(1e-8).times
     1
@@ -139,7 +143,8 @@ class SmallStep(Stop, tag="small_step", frozen=True):
 
 
 class Validation(Stop, tag="validation", frozen=True):
-    """Ends a run as "stopped" after `patience` looks in a row at which the validation loss was not below its lowest.
+    """Ends a run as "stopped" after `patience` looks in a row at which the validation loss was not below its
+    lowest.
 
     `best_parameters` of the result are those of the lowest validation loss.
 
@@ -160,11 +165,13 @@ class Validation(Stop, tag="validation", frozen=True):
 
 
 class Plateau(Stop, tag="plateau", frozen=True):
-    """Ends a run as "stalled" after `patience` looks in a row at which its loss was not below its lowest by more than tolerance |lowest|.
+    """Ends a run as "stalled" after `patience` looks in a row at which its loss was not below its lowest by
+    more than tolerance |lowest|.
 
-    With `batches` it looks, once an epoch, at the mean loss of the epoch's batches, each before its step, which costs no pass over the
-    data, and `tolerance` is by how much it must be below the lowest so far: the rule of scikit-learn's MLPClassifier. `epoch_loss` of
-    the result has these means. Where the rate goes through cycles and `every` is not given, it looks at the ends of cycles.
+    With `batches` it looks, once an epoch, at the mean loss of the epoch's batches, each before its step,
+    which costs no pass over the data, and `tolerance` is by how much it must be below the lowest so far: the
+    rule of scikit-learn's MLPClassifier. `epoch_loss` of the result has these means. Where the rate goes
+    through cycles and `every` is not given, it looks at the ends of cycles.
 
     >>> Plateau(patience=20).tolerance
     0.0001
@@ -194,7 +201,8 @@ class Plateau(Stop, tag="plateau", frozen=True):
 
 
 class Cycling(Stop, tag="cycling", frozen=True):
-    """Ends a run as "stalled" once it comes back within tolerance (1 + |w|) of where it was 2, 3 or 4 steps before, while it still moves.
+    """Ends a run as "stalled" once it comes back within tolerance (1 + |w|) of where it was 2, 3 or 4 steps
+    before, while it still moves.
 
     >>> Cycling().tolerance
     1e-06
@@ -213,8 +221,10 @@ class Cycling(Stop, tag="cycling", frozen=True):
 
 
 class Diverged(Stop, tag="diverged", frozen=True):
-    """Ends a run as "diverged"; always on. A weight or the loss of a step's batch is not finite, a weight is beyond 1e8 in
-    magnitude, or the loss is beyond f0 + 1e6 (1 + |f0|), with f0 the loss at the start.
+    """Ends a run as "diverged"; always on.
+
+    A weight or the loss of a step's batch is not finite, a weight is beyond 1e8 in magnitude, or the loss is
+    beyond f0 + 1e6 (1 + |f0|), with f0 the loss at the start.
 
     >>> Diverged().status
     'diverged'

@@ -79,7 +79,8 @@ ELSEWHERE = {
     "NLLLoss": 'it is a name, as in gd.MLP(data, loss="cross_entropy")',
 }
 _EPOCHS = ("samples", "an epoch is as many samples as the data has: samples=3 * len(X) trains for 3")
-# Names of other libraries that are several of gdsim's, or stand for what is written otherwise: with a field that tells where they were meant.
+# Names of other libraries that are several of gdsim's, or stand for what is written otherwise: with a field
+# that tells where they were meant.
 INSTEAD = {
     "betas": ("beta1", "write beta1= and beta2="),
     "learning_rate": ("learning_rate_init", "its size is learning_rate_init=, and how it changes schedule=, such as gd.InverseTime()"),
@@ -103,7 +104,8 @@ def _folded(word: str) -> str:
 
 
 def closest(word: str, allowed: Sequence[str]) -> str | None:
-    """The allowed word that was meant: the same but for case and underscores, another name of the same, or the nearest in spelling.
+    """The allowed word that was meant: the same but for case and underscores, another name of the same, or
+    the nearest in spelling.
 
     >>> closest("learning_rate", ["lr", "momentum"]), closest("hiden", ["hidden", "loss"]), closest("sgd", ["Adam", "SGD"])
     ('lr', 'hidden', 'SGD')
@@ -144,7 +146,9 @@ def given(value: Any) -> str:
 
 
 def _unwrapped(value: Any) -> Any:
-    """NumPy's numbers and texts, also those in a list, as Python's, which are shown without the name of their type."""
+    """NumPy's numbers and texts, also those in a list, as Python's, which are shown without the name of their
+    type.
+    """
     if type(value) in (list, tuple):
         return type(value)(map(_unwrapped, value))
     if isinstance(value, np.floating):
@@ -196,7 +200,8 @@ def article(noun: str) -> str:
 
 
 def installs(extra: str) -> str:
-    """The command that installs what one of gdsim's extras names: its packages, since gdsim itself stands in no index to take them from.
+    """The command that installs what one of gdsim's extras names: its packages, since gdsim itself stands in
+    no index to take them from.
 
     >>> installs("optuna").split()[:2]
     ['pip', 'install']

@@ -1,6 +1,8 @@
-"""What a population did: statistics with honest intervals, each a function from a result's Dataset to a Dataset.
+"""What a population did: statistics with honest intervals, each a function from a result's Dataset to a
+Dataset.
 
-Results may lie in memory or in a folder (`gd.open`), which is then read block by block; where counts suffice, summaries do too.
+Results may lie in memory or in a folder (`gd.open`), which is then read block by block; where counts suffice,
+summaries do too.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Runs in the format of COCO, the field's platform for comparing optimizers, whose own tools then read them."""
+"""Runs in the format of COCO, the field's platform for comparing optimizers, for its own tools to read."""
 
 import pathlib
 import re
@@ -16,11 +16,13 @@ HEADER = "% f evaluations | g evaluations | best noise-free fitness - Fopt ({:.1
 
 
 def export_coco(result: Result, folder: str | pathlib.Path, *, minimum: float = 0.0, function: int = 1) -> None:
-    """Writes a result's runs in COCO's format: `folder`, which must not be there yet, gets one folder per cell, an algorithm each.
+    """Writes a result's runs in COCO's format: `folder`, which must not be there yet, gets one folder per
+    cell, an algorithm each.
 
-    `cocopp` reads each of them (Hansen et al. 2021, https://coco-platform.org). A start is an instance, a step an evaluation, and so is the
-    look at the start: what took t steps here took t + 1 evaluations there. `minimum` is subtracted from losses, `function` is the number that COCO
-    knows the problem by. Raises ValueError for a folder that is there, and a result whose sweep this process does not know.
+    `cocopp` reads each of them (Hansen et al. 2021, https://coco-platform.org). A start is an instance, a
+    step an evaluation, and so is the look at the start: what took t steps here took t + 1 evaluations there.
+    `minimum` is subtracted from losses, `function` is the number that COCO knows the problem by. Raises
+    ValueError for a folder that is there, and a result whose sweep this process does not know.
 
     >>> import pathlib
     >>> import tempfile
@@ -50,7 +52,9 @@ def export_coco(result: Result, folder: str | pathlib.Path, *, minimum: float = 
 
 
 def _improvements(columns: dict[str, np.ndarray], steps: np.ndarray, minimum: float) -> Iterator[list[tuple[int, float]]]:
-    """For each run (evaluation, excess over the minimum) wherever it is the lowest so far, and at the run's end."""
+    """For each run (evaluation, excess over the minimum) wherever it is the lowest so far, and at the run's
+    end.
+    """
     for loss, final, taken, status in zip(*(columns[n] for n in ("loss", "final_loss", "steps_taken", "status")), strict=True):
         known = np.flatnonzero(~np.isnan(loss) & (steps <= taken))
         points = [(int(steps[k]), float(loss[k])) for k in known]
@@ -72,7 +76,9 @@ def _hand_out(files: list["_Algorithm"], cells: Cells, rows: slice, starts: np.n
 
 
 class _Algorithm:
-    """One algorithm's folder: an index, and its runs seen by targets (.dat) and by evaluations (.tdat), which here are the same lines."""
+    """One algorithm's folder: an index, and its runs seen by targets (.dat) and by evaluations (.tdat), which
+    here are the same lines.
+    """
 
     def __init__(self, folder: pathlib.Path, name: str, function: int, dimension: int, minimum: float) -> None:
         self.folder, self.minimum, self.runs = folder, minimum, []

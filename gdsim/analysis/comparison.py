@@ -1,4 +1,6 @@
-"""Optimizers compared, each tuned over its own grid: one half of the starts chooses its cell, the other compares."""
+"""Optimizers compared, each tuned over its own grid: one half of the starts chooses its cell, the other
+compares.
+"""
 
 import contextlib
 import itertools
@@ -25,16 +27,20 @@ def compare_tuned(
     result: Result, *, by: str = "optimizer", variable: str | None = None, target: float | None = None,
     confidence: float = 0.95, resamples: int = 1000, seed: int = 0,
 ) -> Dataset:  # fmt: skip
-    """Optimizers, each at the best cell of its own grid, compared pair by pair on common starts: a Dataset over `by` and `pair`.
+    """Optimizers, each at the best cell of its own grid, compared pair by pair on common starts: a Dataset
+    over `by` and `pair`.
 
-    The odd starts choose each optimizer's cell, by what ranks (`variable` or `target` if given, else as `gd.table` says; `attrs["ranked_by"]`);
-    the even starts compare, so that the choice flatters nobody. Diverged runs are infinite, of times those that never met the target.
-    `p` is of Wilcoxon's signed-rank test (1945) on the starts that both have, ties halved; `p_holm` holds for all pairs at once (Holm 1979).
-    `ratio` is the first's median over the second's, with the percentile interval of a bootstrap that draws starts for both alike, which
-    takes 6 starts; NaN where values are not above 0. Any coordinate may stand in the place of "optimizer". `gd.analysis.sentences` says it in words. Raises ValueError.
+    The odd starts choose each optimizer's cell, by what ranks (`variable` or `target` if given, else as
+    `gd.table` says; `attrs["ranked_by"]`); the even starts compare, so that the choice flatters nobody.
+    Diverged runs are infinite, of times those that never met the target. `p` is of Wilcoxon's signed-rank
+    test (1945) on the starts that both have, ties halved; `p_holm` holds for all pairs at once (Holm 1979).
+    `ratio` is the first's median over the second's, with the percentile interval of a bootstrap that draws
+    starts for both alike, which takes 6 starts; NaN where values are not above 0. Any coordinate may stand in
+    the place of "optimizer". `gd.analysis.sentences` says it in words. Raises ValueError.
 
-    Variables: `cell` (chosen), `choice` (in words), `median`, `low`, `high` (its order statistics), each [by]; `ratio`, `ratio_low`, `ratio_high`,
-    `p`, `p_holm`, `starts` (compared), each [pair], whose coordinates `first` and `second` name the two.
+    Variables: `cell` (chosen), `choice` (in words), `median`, `low`, `high` (its order statistics), each
+    [by]; `ratio`, `ratio_low`, `ratio_high`, `p`, `p_holm`, `starts` (compared), each [pair], whose
+    coordinates `first` and `second` name the two.
 
     >>> import gdsim as gd
     >>> rules = [gd.SGD(lr=[0.001, 0.02]), gd.Momentum(lr=[0.001, 0.01])]
@@ -81,7 +87,9 @@ def compare_tuned(
 
 
 def _left_out(result: Dataset, by: str, names: np.ndarray) -> list[str]:
-    """The values of `by` of which no run that would choose a cell is finished, those of the sweep's optimizers among them."""
+    """The values of `by` of which no run that would choose a cell is finished, those of the sweep's
+    optimizers among them.
+    """
     there = [str(n) for n in groups_by(cells_in(result), by)[0]]
     if by == "optimizer":
         with contextlib.suppress(ValueError):  # a result whose sweep this process does not know
@@ -124,7 +132,8 @@ def _ratio(over: ArrayLike, under: ArrayLike) -> np.ndarray:
 
 
 def sentences(comparison: Dataset) -> list[str]:
-    """What `compare_tuned` found, in plain words: the best of them, how each of the others compares with it, and how it was done.
+    """What `compare_tuned` found, in plain words: the best of them, how each of the others compares with it,
+    and how it was done.
 
     Two are told apart where `p_holm` is below 0.05. Those that have nothing to compare are named.
     Raises TypeError for what `compare_tuned` did not give.

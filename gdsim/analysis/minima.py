@@ -11,12 +11,13 @@ from gdsim.words import given
 
 
 def minima_by_loss(result: Result, *, tolerance: float = 1e-6) -> Dataset:
-    """Minima told apart by their losses alone, cell by cell: a Dataset of `count[cell, minimum]` and `loss[cell, minimum]`, the lowest first.
+    """Minima told apart by their losses alone, cell by cell: a Dataset of `count[cell, minimum]` and
+    `loss[cell, minimum]`, the lowest first.
 
-    Runs that converged, were stopped or used up their budget are sorted by their final losses, and where two neighbours are more than
-    tolerance (1 + |loss|) apart a new minimum begins. Different minima of one loss count as one; runs that have not reached their minimum yet
-    may count as several. `left_out[cell]` runs diverged or stalled.
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    Runs that converged, were stopped or used up their budget are sorted by their final losses, and where two
+    neighbours are more than tolerance (1 + |loss|) apart a new minimum begins. Different minima of one loss
+    count as one; runs that have not reached their minimum yet may count as several. `left_out[cell]` runs
+    diverged or stalled. Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.StyblinskiTang(), optimizer=gd.SGD(lr=0.01), starts=200, steps=500)
@@ -59,15 +60,18 @@ LEFT = {
 
 
 def minima_left(counts: "ArrayLike | Result", *, tolerance: float = 1e-6) -> Dataset:
-    """How much the minima found so far cover, and how many there may be, from how many runs ended in each: a Dataset of numbers.
+    """How much the minima found so far cover, and how many there may be, from how many runs ended in each: a
+    Dataset of numbers.
 
-    `counts` are those numbers, or a result or its folder, whose minima `minima_by_loss` counts with `tolerance`: a Dataset over `cell`.
+    `counts` are those numbers, or a result or its folder, whose minima `minima_by_loss` counts with
+    `tolerance`: a Dataset over `cell`.
 
-    `coverage` is Good and Turing's estimate of the share of starts that lead to a minimum which was found (Good 1953), `chao1` a lower bound of
-    the number of minima (Chao 1984, bias-corrected). Both are to be trusted before the classical pair of Boender and Rinnooy Kan (1987), which
-    assumes basins of random sizes and errs both ways: `expected_minima` and `expected_coverage`, with their stopping rule `stop`: expected
-    minima beyond those found at most one half, or expected coverage at least 0.995. NaN where the runs are too few for a formula.
-    Raises ValueError for what counts no runs.
+    `coverage` is Good and Turing's estimate of the share of starts that lead to a minimum which was found
+    (Good 1953), `chao1` a lower bound of the number of minima (Chao 1984, bias-corrected). Both are to be
+    trusted before the classical pair of Boender and Rinnooy Kan (1987), which assumes basins of random sizes
+    and errs both ways: `expected_minima` and `expected_coverage`, with their stopping rule `stop`: expected
+    minima beyond those found at most one half, or expected coverage at least 0.995. NaN where the runs are
+    too few for a formula. Raises ValueError for what counts no runs.
 
     >>> minima_left([5, 3, 1, 1]).chao1.item()
     5.0

@@ -1,4 +1,6 @@
-"""Many problems, several solvers: performance profiles, data profiles, and the score that AlgoPerf makes of them."""
+"""Many problems, several solvers: performance profiles, data profiles, and the score that AlgoPerf makes of
+them.
+"""
 
 import pathlib
 from typing import Any, NamedTuple
@@ -31,12 +33,14 @@ from gdsim.words import given
 
 
 def times_by_start(result: Result, target: float | None = None, *, unit: str = "steps", over: str | None = None) -> DataArray:
-    """Each start as a problem, each cell as a solver: a DataArray of times[start, cell] to the target, infinite where it was not met.
+    """Each start as a problem, each cell as a solver: a DataArray of times[start, cell] to the target,
+    infinite where it was not met.
 
-    The times are those of the looks at which the target was met; the coordinate `after` has those of the looks before. The target is the
-    sweep's lowest if none is given. With `over`, a coordinate such as "problem" in a sweep of several problems, its values are
-    problems too, and what cells have else is the solver: times[start, over, solver].
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    The times are those of the looks at which the target was met; the coordinate `after` has those of the
+    looks before. The target is the sweep's lowest if none is given. With `over`, a coordinate such as
+    "problem" in a sweep of several problems, its values are problems too, and what cells have else is the
+    solver: times[start, over, solver]. Raises TypeError for what is no result, ValueError for one without
+    what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=5, steps=500)
@@ -50,11 +54,12 @@ def times_by_start(result: Result, target: float | None = None, *, unit: str = "
 
 
 def times_to_decrease(result: Result, share: float, *, unit: str = "steps", over: str | None = None) -> DataArray:
-    """Times[start, cell] until a run has made all but `share` of the way from its first loss to the lowest that any cell of its problem reached from its start.
+    """Times[start, cell] until a run has made all but `share` of the way from its first loss to the lowest
+    that any cell of its problem reached from its start.
 
-    More and Wild (2009): a problem counts as solved once f(x0) - f(x) >= (1 - share)(f(x0) - f_L). Infinite where it was not. Networks
-    on the same data with the same loss are one problem. `over` as in `times_by_start`.
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    More and Wild (2009): a problem counts as solved once f(x0) - f(x) >= (1 - share)(f(x0) - f_L). Infinite
+    where it was not. Networks on the same data with the same loss are one problem. `over` as in
+    `times_by_start`. Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=5, steps=500)
@@ -119,7 +124,9 @@ def _shown(name: str, value: object) -> str:
 
 
 def problem_of(result: Dataset, cells: Cells) -> np.ndarray:
-    """The number of each cell's problem: functions by all that they are, models by their data and loss; all one where it is not known."""
+    """The number of each cell's problem: functions by all that they are, models by their data and loss; all
+    one where it is not known.
+    """
     try:
         sweep = sweep_behind(result)
     except ValueError:
@@ -140,7 +147,9 @@ class _Ratios(NamedTuple):
 
 
 def _table(times: DataArray, solver: str, values: DataArray) -> np.ndarray:
-    """[start, problem, solver] of times: what is drawn anew are starts, or all problems where there is no such dimension."""
+    """[start, problem, solver] of times: what is drawn anew are starts, or all problems where there is no
+    such dimension.
+    """
     has_starts = "start" in times.dims and solver != "start"
     table = values.transpose(*(["start"] if has_starts else []), ..., solver).values.astype(float)
     table = table.reshape(*((times.sizes["start"], -1) if has_starts else (-1, 1)), times.sizes[solver])
@@ -148,7 +157,10 @@ def _table(times: DataArray, solver: str, values: DataArray) -> np.ndarray:
 
 
 def _times(times: Any, solver: str) -> Any:
-    """Times that are given, or those of a result, each start a problem. Raises ValueError for what is neither."""
+    """Times that are given, or those of a result, each start a problem.
+
+    Raises ValueError for what is neither.
+    """
     import xarray  # takes 0.4 s, and only results need it
 
     if isinstance(times, (str, pathlib.Path)) or (isinstance(times, xarray.Dataset) and "run" in times.dims):
@@ -177,14 +189,16 @@ def _ratios(times: DataArray, solver: str) -> _Ratios:
 
 
 def performance_profile(times: "DataArray | Result", *, solver: str = "cell", confidence: float = 0.95) -> Dataset:
-    """The share of problems that each solver solves within tau times the best solver's time (Dolan and More 2002): a Dataset over `solver` and `tau`.
+    """The share of problems that each solver solves within tau times the best solver's time (Dolan and More
+    2002): a Dataset over `solver` and `tau`.
 
-    `times` is a DataArray with a dimension of solvers, by default `cell`, and problems in all others; what failed is infinite or NaN. A
-    result stands for `times_by_start(result)`: each start a problem, solved once the sweep's lowest target is met.
-    The interval is that of `gdsim.statistics.clustered` over the dimension `start` if there is one, else over all problems, of which
-    these are a sample. With more than two solvers a profile does not rank the second best (Gould and Scott 2016): look at pairs.
-    Variables: `share`, `low`, `high`; `share_after`, were each target met right after the look before.
-    Raises ValueError for times that are neither a DataArray over solvers nor a result.
+    `times` is a DataArray with a dimension of solvers, by default `cell`, and problems in all others; what
+    failed is infinite or NaN. A result stands for `times_by_start(result)`: each start a problem, solved once
+    the sweep's lowest target is met. The interval is that of `gdsim.statistics.clustered` over the dimension
+    `start` if there is one, else over all problems, of which these are a sample. With more than two solvers a
+    profile does not rank the second best (Gould and Scott 2016): look at pairs. Variables: `share`, `low`,
+    `high`; `share_after`, were each target met right after the look before. Raises ValueError for times that
+    are neither a DataArray over solvers nor a result.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [3.0, 1.0], [1.0, float("inf")]], dims=("problem", "cell"))
@@ -204,7 +218,9 @@ def _count(table: np.ndarray) -> int:
 
 
 def _shares(values: np.ndarray, after: np.ndarray, axis: np.ndarray, dims: tuple[str, str], text: str, confidence: float) -> dict[str, tuple[Any, ...]]:
-    """The variables [solver, place]: the share of values[start, problem, solver] that are at most axis[place], and its interval over starts."""
+    """The variables [solver, place]: the share of values[start, problem, solver] that are at most
+    axis[place], and its interval over starts.
+    """
     level = checked_confidence(confidence)
     starts, problems, solvers = values.shape
     share, squares, early = np.zeros((3, solvers, len(axis)))
@@ -226,11 +242,13 @@ def _shares(values: np.ndarray, after: np.ndarray, axis: np.ndarray, dims: tuple
 
 
 def data_profile(times: "DataArray | Result", *, solver: str = "cell", parameters: int | None = None, confidence: float = 0.95) -> Dataset:
-    """The share of problems that each solver solves within a budget (More and Wild 2009): a Dataset over `solver` and `budget`.
+    """The share of problems that each solver solves within a budget (More and Wild 2009): a Dataset over
+    `solver` and `budget`.
 
-    Budgets are in the unit of `times`; with `parameters` in groups of so many evaluations plus one, a simplex gradient each, as for methods
-    without gradients. Variables: `share`, `low`, `high`, `share_after`; these, and what `times` may be, as in `performance_profile`.
-    Raises ValueError for times that are neither a DataArray over solvers nor a result.
+    Budgets are in the unit of `times`; with `parameters` in groups of so many evaluations plus one, a simplex
+    gradient each, as for methods without gradients. Variables: `share`, `low`, `high`, `share_after`; these,
+    and what `times` may be, as in `performance_profile`. Raises ValueError for times that are neither a
+    DataArray over solvers nor a result.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [3.0, 1.0]], dims=("problem", "cell"))
@@ -246,9 +264,11 @@ def data_profile(times: "DataArray | Result", *, solver: str = "cell", parameter
 
 
 def algoperf_score(times: "DataArray | Result", *, solver: str = "cell", r_max: float = 4.0) -> DataArray:
-    """The area under each solver's performance profile from 1 to `r_max`, over its width (Dahl et al. 2023): a DataArray over `solver`, 1 at best.
+    """The area under each solver's performance profile from 1 to `r_max`, over its width (Dahl et al. 2023):
+    a DataArray over `solver`, 1 at best.
 
-    What `times` may be, as in `performance_profile`. Raises ValueError for anything else, and for an `r_max` that is not above 1.
+    What `times` may be, as in `performance_profile`. Raises ValueError for anything else, and for an `r_max`
+    that is not above 1.
 
     >>> import xarray
     >>> times = xarray.DataArray([[1.0, 2.0], [1.0, float("inf")]], dims=("problem", "cell"))

@@ -1,4 +1,6 @@
-"""How the values of a population lie at each checkpoint: quantiles, the median's interval, the mean of the middle half."""
+"""How the values of a population lie at each checkpoint: quantiles, the median's interval, the mean of the
+middle half.
+"""
 
 import concurrent.futures
 from collections.abc import Sequence
@@ -31,15 +33,18 @@ BYTES_AT_ONCE = 300_000_000
 
 
 def bands(result: Result, *, variable: str = "loss", quantiles: Sequence[float] = QUANTILES, confidence: float = 0.95) -> Dataset:
-    """Quantiles of a curve over the runs of each cell, checkpoint by checkpoint: a Dataset over `cell`, `quantile` and `checkpoint`.
+    """Quantiles of a curve over the runs of each cell, checkpoint by checkpoint: a Dataset over `cell`,
+    `quantile` and `checkpoint`.
 
-    A run that ended keeps its value there; one that diverged counts as infinite from its end on (as 0 among accuracies). A quantile q
-    of n runs is the ceil(q n)-th smallest value, one that a run has. The median's interval is that of its order statistics, which
-    covers at least its level (David and Nagaraja 2003, section 7.1); infinite where there are too few runs. The interquartile mean is that of the middle
-    half of the runs. Of a summary, quantiles are the middles of its bins, and runs may not have ended early but by diverging.
+    A run that ended keeps its value there; one that diverged counts as infinite from its end on (as 0 among
+    accuracies). A quantile q of n runs is the ceil(q n)-th smallest value, one that a run has. The median's
+    interval is that of its order statistics, which covers at least its level (David and Nagaraja 2003,
+    section 7.1); infinite where there are too few runs. The interquartile mean is that of the middle half of
+    the runs. Of a summary, quantiles are the middles of its bins, and runs may not have ended early but by
+    diverging.
 
-    Variables: `value` [cell, quantile, checkpoint], `median_low`, `median_high`, `interquartile_mean` [cell, checkpoint], `runs` [cell].
-    Raises ValueError.
+    Variables: `value` [cell, quantile, checkpoint], `median_low`, `median_high`, `interquartile_mean` [cell,
+    checkpoint], `runs` [cell]. Raises ValueError.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=100)
@@ -109,7 +114,9 @@ def _scatter(columns: list[np.ndarray], curves: np.ndarray, place: np.ndarray, w
 
 
 def _statistics(values: np.ndarray, shares: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(quantiles, ends of the median's interval, interquartile means) of values[checkpoint, run], which are used up."""
+    """(quantiles, ends of the median's interval, interquartile means) of values[checkpoint, run], which are
+    used up.
+    """
     n = values.shape[1]
     cut = n // 4
     low, high = median_ranks(n, confidence)

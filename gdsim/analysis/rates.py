@@ -13,17 +13,20 @@ FEWEST_POINTS = 5
 
 
 def convergence_rate(result: Result, *, minimum: float | None = None, of: str = "run", first_step: int | None = None) -> Dataset:
-    """How the excess e_t = loss - `minimum` falls, run by run or cell by cell: a Dataset over `run` or `cell`.
+    """How the excess e_t = loss - `minimum` falls, run by run or cell by cell: a Dataset over `run` or
+    `cell`.
 
-    Straight lines of log e over t ("linear" convergence, e ~ factor^t) and over log t ("sublinear", e ~ t^-exponent) are fitted by least
-    squares to a window; the kind is that with the smaller residual, which with as many parameters is that of the smaller AIC. The
-    window is the later half of the checkpoints from step 1 on, or those from `first_step`, at which the excess is above what rounding leaves
-    (100 eps |minimum|, eps of the number type) and above 0. `of="cell"` fits the median over runs. `minimum` is the lowest loss of the
-    problem; if not given, that of the test function where this process knows the sweep, else 0. Factors are the loss's: a distance falls by their square root.
+    Straight lines of log e over t ("linear" convergence, e ~ factor^t) and over log t ("sublinear", e ~
+    t^-exponent) are fitted by least squares to a window; the kind is that with the smaller residual, which
+    with as many parameters is that of the smaller AIC. The window is the later half of the checkpoints from
+    step 1 on, or those from `first_step`, at which the excess is above what rounding leaves (100 eps
+    |minimum|, eps of the number type) and above 0. `of="cell"` fits the median over runs. `minimum` is the
+    lowest loss of the problem; if not given, that of the test function where this process knows the sweep,
+    else 0. Factors are the loss's: a distance falls by their square root.
 
-    Variables: `kind` ("linear", "sublinear", or "" where fewer than five checkpoints are left), `factor`, `exponent`, `residual`
-    (root mean square of log e about the better line), `window_first`, `window_last` (steps).
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    Variables: `kind` ("linear", "sublinear", or "" where fewer than five checkpoints are left), `factor`,
+    `exponent`, `residual` (root mean square of log e about the better line), `window_first`, `window_last`
+    (steps). Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> problem = gd.Quadratic([[1.0, 0.0], [0.0, 4.0]], [[0.0, 0.0]])

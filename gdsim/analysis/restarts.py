@@ -14,12 +14,13 @@ from gdsim.words import given
 def restart_cutoff(result: Result, target: float | None = None, *, unit: str = "steps") -> Dataset:
     """When to give a run up and start again, cell by cell: a Dataset over `cell`.
 
-    With a cutoff c a restarted optimizer takes E_c = E[min(T, c)] / P(T <= c) to the target on average, over the runs' times T
-    (a run that ended without it costs what it spent). `cutoff` is the observed time at which E_c is lowest, `cost` that E_c,
-    `cost_without` what giving up no run takes (the expected running time), `gain` their ratio, 1 where a cutoff gains nothing.
-    All infinite where no run met the target, the gain NaN.
-    The cutoff is chosen on the same runs: with few successes its cost is too low (see the `successes`). After Luby, Sinclair and
-    Zuckerman 1993. Raises TypeError for what is no result, ValueError for one without what is asked for.
+    With a cutoff c a restarted optimizer takes E_c = E[min(T, c)] / P(T <= c) to the target on average, over
+    the runs' times T (a run that ended without it costs what it spent). `cutoff` is the observed time at
+    which E_c is lowest, `cost` that E_c, `cost_without` what giving up no run takes (the expected running
+    time), `gain` their ratio, 1 where a cutoff gains nothing. All infinite where no run met the target, the
+    gain NaN. The cutoff is chosen on the same runs: with few successes its cost is too low (see the
+    `successes`). After Luby, Sinclair and Zuckerman 1993. Raises TypeError for what is no result, ValueError
+    for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=gd.SGD(lr=1e-3), starts=50, steps=2000)
@@ -65,7 +66,8 @@ def cutoff_costs(spent: np.ndarray, met: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def luby(n: int) -> np.ndarray:
-    """The first `n` terms of Luby's sequence, whose restarts are within a logarithm of the best for any distribution (Luby, Sinclair and Zuckerman 1993).
+    """The first `n` terms of Luby's sequence, whose restarts are within a logarithm of the best for any
+    distribution (Luby, Sinclair and Zuckerman 1993).
 
     Raises ValueError unless `n` is a whole number from 1.
 
@@ -79,10 +81,11 @@ def luby(n: int) -> np.ndarray:
 
 
 def luby_cost(result: Result, target: float | None = None, *, base: float = 1.0, unit: str = "steps") -> Dataset:
-    """The expected time to the target with restarts after `base` times the terms of Luby's sequence: a Dataset of `cost[cell]`.
+    """The expected time to the target with restarts after `base` times the terms of Luby's sequence: a
+    Dataset of `cost[cell]`.
 
-    Exact over the runs' distribution of times; no run goes on beyond its own end. Infinite where no run met the target.
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    Exact over the runs' distribution of times; no run goes on beyond its own end. Infinite where no run met
+    the target. Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -101,7 +104,8 @@ def luby_cost(result: Result, target: float | None = None, *, base: float = 1.0,
     return hits.cells.dataset(variables, unit=unit, times=TIMES, target=target, base=float(base))
 
 
-# Terms of Luby's sequence that are followed: where no run of a million succeeds, the next terms cost as much again.
+# Terms of Luby's sequence that are followed: where no run of a million succeeds, the next terms cost as much
+# again.
 MOST_TERMS = 2**22
 
 
@@ -117,11 +121,13 @@ def _luby_cost(spent: np.ndarray, met: np.ndarray, base: float, powers: np.ndarr
 
 
 def parallel_starts(result: Result, target: float | None = None, *, starts: Sequence[int] = (1, 2, 4, 8, 16), unit: str = "steps") -> Dataset:
-    """The time until the first of k starts at once meets the target, and what all spend by then: a Dataset over `cell` and `starts`.
+    """The time until the first of k starts at once meets the target, and what all spend by then: a Dataset
+    over `cell` and `starts`.
 
-    A group whose runs all end without it gives way to the next. `time` is the expected time of the clock, `cost` k times as much,
-    `speedup` the time of one start at a time over it. Exact over draws with replacement from the runs.
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    A group whose runs all end without it gives way to the next. `time` is the expected time of the clock,
+    `cost` k times as much, `speedup` the time of one start at a time over it. Exact over draws with
+    replacement from the runs. Raises TypeError for what is no result, ValueError for one without what is
+    asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -147,7 +153,9 @@ def parallel_starts(result: Result, target: float | None = None, *, starts: Sequ
 
 
 def _time_of_first(spent: np.ndarray, met: np.ndarray, k: int) -> float:
-    """The expected time until the first of k runs meets the target, groups that fail included, each until its last run ends."""
+    """The expected time until the first of k runs meets the target, groups that fail included, each until its
+    last run ends.
+    """
     n, good, bad = len(spent), np.sort(spent[met]), np.sort(spent[~met])
     if not len(good):
         return float("inf")

@@ -31,10 +31,12 @@ WORSE = "worse_than_start"
 
 
 def divergence_map(result: Result, x: str, y: str, *, status: str = "diverged", confidence: float = 0.95) -> Dataset:
-    """The share of runs that diverged over two hyperparameters, all others pooled: a Dataset over `y` and `x`.
+    """The share of runs that diverged over two hyperparameters, all others pooled: a Dataset over `y` and
+    `x`.
 
-    Cells that have no such hyperparameter are left out. `status` may be another, such as
-    "converged", or "worse_than_start": ended above the first loss without diverging. Takes a summary too. Variables: `share`, `low`, `high` (Wilson), `runs`; NaN where there is no run. Raises ValueError.
+    Cells that have no such hyperparameter are left out. `status` may be another, such as "converged", or
+    "worse_than_start": ended above the first loss without diverging. Takes a summary too. Variables: `share`,
+    `low`, `high` (Wilson), `runs`; NaN where there is no run. Raises ValueError.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.01, 1.0], momentum=[0.0, 0.9]), starts=5, steps=100)
@@ -84,11 +86,13 @@ TRIED = 15
 def edge_of_stability(
     problem: Problem, optimizer: Rule, *, low: float, high: float, hyperparameter: str = "lr", share: float = 0.5, tolerance: float = 1e-6, **options: Any
 ) -> Dataset:
-    """The value of a hyperparameter beyond which more than `share` of the starts diverge, by bisection: a Dataset of `low` and `high`.
+    """The value of a hyperparameter beyond which more than `share` of the starts diverge, by bisection: a
+    Dataset of `low` and `high`.
 
-    The bracket must hold the edge: at `low` no more than that share diverges, at `high` more. Fifteen values between are trained side by side in
-    each round, all starts on the same points and orders of samples, until the bracket is narrower than tolerance times its upper end. `options` go to `gd.Sweep`
-    (`starts`, `steps`, `init`, ...); a run that diverges later than its last step is not seen, so near the edge take many steps.
+    The bracket must hold the edge: at `low` no more than that share diverges, at `high` more. Fifteen values
+    between are trained side by side in each round, all starts on the same points and orders of samples, until
+    the bracket is narrower than tolerance times its upper end. `options` go to `gd.Sweep` (`starts`, `steps`,
+    `init`, ...); a run that diverges later than its last step is not seen, so near the edge take many steps.
     `tried` and `diverged` are all values that were trained and their shares. Raises ValueError.
 
     >>> import gdsim as gd

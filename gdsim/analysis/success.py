@@ -23,12 +23,12 @@ from gdsim.words import given, nearest
 def success_probability(result: Result, *, target: "ArrayLike | None" = None, confidence: float = 0.95, interval: str = "wilson") -> Dataset:
     """The share of each cell's runs that succeed, with an interval: a Dataset over `cell`.
 
-    A run succeeds if its status is "converged"; with `target`, a loss, if its lowest loss at a checkpoint or a stop's look was at
-    most that, or, for a target of the sweep's own, if a look of its stop saw it met, as times to it count; `target` may also be
-    True and False for each run. `interval` is "wilson", which holds its level on average over
-    shares, or "clopper-pearson", which never covers less (Brown, Cai and DasGupta 2001). Takes a summary too; with a
-    target only where the target is an edge of its bins. Raises ValueError, also without a target where no stop of the sweep could
-    have ended a run as converged.
+    A run succeeds if its status is "converged"; with `target`, a loss, if its lowest loss at a checkpoint or
+    a stop's look was at most that, or, for a target of the sweep's own, if a look of its stop saw it met, as
+    times to it count; `target` may also be True and False for each run. `interval` is "wilson", which holds
+    its level on average over shares, or "clopper-pearson", which never covers less (Brown, Cai and DasGupta
+    2001). Takes a summary too; with a target only where the target is an edge of its bins. Raises ValueError,
+    also without a target where no stop of the sweep could have ended a run as converged.
 
     Variables: `runs`, `successes`, `probability`, `low`, `high`, each [cell]; NaN where a cell has no run.
 
@@ -96,13 +96,16 @@ def _counted(summary: Dataset, target: object) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare_success(result: Result, reference: int = 0, *, target: "ArrayLike | None" = None, confidence: float = 0.95) -> Dataset:
-    """Each cell's share of successes beside that of cell number `reference`, on their common starts: a Dataset over `cell`.
+    """Each cell's share of successes beside that of cell number `reference`, on their common starts: a
+    Dataset over `cell`.
 
-    The p-value is McNemar's exact one (1947), from the starts on which one of the two alone succeeds; `p_holm` holds for all
-    comparisons at once (Holm 1979). The interval of the difference is Agresti and Min's (2005). `target` as in
-    `success_probability`. Raises ValueError for a reference that is no cell of the result.
+    The p-value is McNemar's exact one (1947), from the starts on which one of the two alone succeeds;
+    `p_holm` holds for all comparisons at once (Holm 1979). The interval of the difference is Agresti and
+    Min's (2005). `target` as in `success_probability`. Raises ValueError for a reference that is no cell of
+    the result.
 
-    Variables: `starts` (common), `cell_only`, `reference_only`, `difference` (cell less reference), `low`, `high`, `p_value`, `p_holm`.
+    Variables: `starts` (common), `cell_only`, `reference_only`, `difference` (cell less reference), `low`,
+    `high`, `p_value`, `p_holm`.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 1.0]), starts=20, steps=500, stop=[gd.Target(1e-3)])

@@ -1,4 +1,6 @@
-"""How long runs take to reach a loss: first hits, their distribution, survival, and the expected time with restarts."""
+"""How long runs take to reach a loss: first hits, their distribution, survival, and the expected time with
+restarts.
+"""
 
 from typing import NamedTuple
 
@@ -11,7 +13,8 @@ from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
 from gdsim.sweep.ranks.hits import Targets, checked_targets, own_targets, times_met
 from gdsim.sweep.results.reading import Cells, Dataset, Result, cells_in, check_result, checked_confidence, dataset
 
-# Distributions are given at every time at which a run meets a target, and at so many, evenly spaced in rank, where there are more.
+# Distributions are given at every time at which a run meets a target, and at so many, evenly spaced in rank,
+# where there are more.
 MOST_TIMES = 1000
 # What is said of every statistic of times.
 TIMES = "met in (after, by]: after the look before, by the look that saw it; statistics use by"
@@ -32,7 +35,9 @@ class Hits(NamedTuple):
         return self.step[:, target] >= 0
 
     def times(self, target: int, *, earliest: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """(places of the runs that met a target, the times by which they did); `earliest`: after which, -1 where the start met it."""
+        """(places of the runs that met a target, the times by which they did); `earliest`: after which, -1
+        where the start met it.
+        """
         met = np.flatnonzero(self.met(target))
         by = self.step[met, target]
         if not earliest:
@@ -46,20 +51,26 @@ class Hits(NamedTuple):
 
 
 def hits_of(result: Dataset, targets: Targets, unit: str) -> Hits:
-    """When the runs of a checked result met targets; the sweep's own or `default_targets` where none are given."""
+    """When the runs of a checked result met targets; the sweep's own or `default_targets` where none are
+    given.
+    """
     losses = chosen_targets(result) if targets is None else checked_targets(targets)
     cells = cells_in(result)
     return Hits(cells, losses, *times_met(result, losses), cost_in(result, unit, cells.numbers))
 
 
 def chosen_targets(result: Dataset) -> np.ndarray:
-    """The losses that the sweep's own `gd.Target` watches for, the highest first; `default_targets` where it has none."""
+    """The losses that the sweep's own `gd.Target` watches for, the highest first; `default_targets` where it
+    has none.
+    """
     own = own_targets(result)
     return own if len(own) else default_targets(result)
 
 
 def one_target(result: Dataset, target: Targets, what: str) -> float:
-    """The one loss that is asked for; if none is, the lowest target of the sweep's own, or the middle one of `default_targets`. Raises ValueError for several."""
+    """The one loss that is asked for; if none is, the lowest target of the sweep's own, or the middle one of
+    `default_targets`. Raises ValueError for several.
+    """
     if target is None:
         own, losses = own_targets(result), chosen_targets(result)
         return float(own[-1] if len(own) else losses[len(losses) // 2])
@@ -70,12 +81,14 @@ def one_target(result: Dataset, target: Targets, what: str) -> float:
 
 
 def time_to_target(result: Result, targets: Targets = None, *, unit: str = "steps") -> Dataset:
-    """Between which two looks the loss of each run was first at most each target: a Dataset over `run` and `target`.
+    """Between which two looks the loss of each run was first at most each target: a Dataset over `run` and
+    `target`.
 
-    Targets are the sweep's own where none are given. `by[run, target]` is the look at which a target was met, `after` the look
-    before, 0 where the start meets it; both NaN where it never was. A `gd.Target` of the sweep looks before every step with batch=None,
-    else once an epoch or at its `every=`; any other target is looked at by checkpoints and at the run's end. Statistics go by `by`, which
-    is `time` too. `spent[run]` is what the whole run took. `unit`: "steps", "samples", or "gradients" of the whole data (samples seen over
+    Targets are the sweep's own where none are given. `by[run, target]` is the look at which a target was met,
+    `after` the look before, 0 where the start meets it; both NaN where it never was. A `gd.Target` of the
+    sweep looks before every step with batch=None, else once an epoch or at its `every=`; any other target is
+    looked at by checkpoints and at the run's end. Statistics go by `by`, which is `time` too. `spent[run]` is
+    what the whole run took. `unit`: "steps", "samples", or "gradients" of the whole data (samples seen over
     samples there are; two a step for `gd.SAM`), in which batch sizes compare. Raises ValueError.
 
     >>> import gdsim as gd
@@ -104,14 +117,18 @@ def time_to_target(result: Result, targets: Targets = None, *, unit: str = "step
 def expected_running_time(
     result: Result, targets: Targets = None, *, unit: str = "steps", confidence: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> Dataset:
-    """The expected time to each target with restarts, ERT or aRT (Auger and Hansen 2005): a Dataset over `cell` and `target`.
+    """The expected time to each target with restarts, ERT or aRT (Auger and Hansen 2005): a Dataset over
+    `cell` and `target`.
 
-    It is all that the runs spent, each until it met the target or ended, over the number that met it; infinite if none did. The
-    interval is the bootstrap's over starts (BCa: Efron 1987), `resamples` of them, the same for all cells; beyond 2048 starts whole groups
-    of starts are drawn; NaN of fewer than 6 runs, from which it tells nothing. Where no run met the target its lower end is what they spent over the most successes that Wilson's interval allows. Targets and `unit` as in `time_to_target`.
+    It is all that the runs spent, each until it met the target or ended, over the number that met it;
+    infinite if none did. The interval is the bootstrap's over starts (BCa: Efron 1987), `resamples` of them,
+    the same for all cells; beyond 2048 starts whole groups of starts are drawn; NaN of fewer than 6 runs,
+    from which it tells nothing. Where no run met the target its lower end is what they spent over the most
+    successes that Wilson's interval allows. Targets and `unit` as in `time_to_target`.
 
-    Variables: `ert`, `low`, `high`, `successes`, each [cell, target]; `ert_after`, were targets met right after the look before; `runs` [cell].
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    Variables: `ert`, `low`, `high`, `successes`, each [cell, target]; `ert_after`, were targets met right
+    after the look before; `runs` [cell]. Raises TypeError for what is no result, ValueError for one without
+    what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.05]), starts=20, steps=500)
@@ -162,11 +179,12 @@ def _ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
 
 
 def simulated_restarts(result: Result, target: float | None = None, *, unit: str = "steps", draws: int = 1000, seed: int = 0) -> Dataset:
-    """Times of an optimizer that starts again until it succeeds: a Dataset of `time[cell, draw]`, infinite where no run of a cell met the target.
+    """Times of an optimizer that starts again until it succeeds: a Dataset of `time[cell, draw]`, infinite
+    where no run of a cell met the target.
 
-    Runs of the cell are drawn with replacement and their times added until one that met the target is drawn; the mean of the draws
-    approaches the expected running time. Infinite where no run met it.
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    Runs of the cell are drawn with replacement and their times added until one that met the target is drawn;
+    the mean of the draws approaches the expected running time. Infinite where no run met it. Raises TypeError
+    for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -204,13 +222,16 @@ def _sums_of_draws(values: np.ndarray, counts: np.ndarray, rng: np.random.Genera
 
 
 def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", confidence: float = 0.95) -> Dataset:
-    """The share of runs and targets that are met by each time, cell by cell (Hansen et al. 2021): a Dataset over `cell` and `time`.
+    """The share of runs and targets that are met by each time, cell by cell (Hansen et al. 2021): a Dataset
+    over `cell` and `time`.
 
-    Runs that never meet a target count as later than any time. The interval is that of `gdsim.statistics.clustered`, of the
-    runs' own shares of targets met. Targets and `unit` as in `time_to_target`; where the sweep has none of its own, `default_targets`.
+    Runs that never meet a target count as later than any time. The interval is that of
+    `gdsim.statistics.clustered`, of the runs' own shares of targets met. Targets and `unit` as in
+    `time_to_target`; where the sweep has none of its own, `default_targets`.
 
-    Variables: `share`, `low`, `high`, each [cell, time]; `share_after`, were each target met right after the look before; `runs` [cell].
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    Variables: `share`, `low`, `high`, each [cell, time]; `share_after`, were each target met right after the
+    look before; `runs` [cell]. Raises TypeError for what is no result, ValueError for one without what is
+    asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -259,15 +280,18 @@ def time_axis(axis: np.ndarray) -> np.ndarray:
 
 
 def kaplan_meier(result: Result, target: float | None = None, *, unit: str = "steps", confidence: float = 0.95) -> Dataset:
-    """The share of runs that have not met the target by each time, where budgets differ (Kaplan and Meier 1958): a Dataset over `cell` and `time`.
+    """The share of runs that have not met the target by each time, where budgets differ (Kaplan and Meier
+    1958): a Dataset over `cell` and `time`.
 
-    A run that used up its budget, or was stopped by `gd.Validation`, is censored there: it might have met the target later. One that
-    diverged or stalled never will, and stays among those at risk. The interval is Greenwood's on the scale of log(-log); where
-    none has met the target, or all that were at risk, Clopper and Pearson's (1934) of those at risk (of all, no more than the time before allows).
-    `target` is one loss; the sweep's lowest if none is given.
+    A run that used up its budget, or was stopped by `gd.Validation`, is censored there: it might have met the
+    target later. One that diverged or stalled never will, and stays among those at risk. The interval is
+    Greenwood's on the scale of log(-log); where none has met the target, or all that were at risk, Clopper
+    and Pearson's (1934) of those at risk (of all, no more than the time before allows). `target` is one loss;
+    the sweep's lowest if none is given.
 
-    Variables: `survival`, `low`, `high`, `at_risk`, `events`, each [cell, time]; `survival_after`, were the target met right after the look before.
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    Variables: `survival`, `low`, `high`, `at_risk`, `events`, each [cell, time]; `survival_after`, were the
+    target met right after the look before. Raises TypeError for what is no result, ValueError for one without
+    what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -301,7 +325,9 @@ def kaplan_meier(result: Result, target: float | None = None, *, unit: str = "st
 
 
 def _at_risk(cells: Cells, time: np.ndarray, met: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """[events or at risk, cell, time] how many runs meet the target at each time of the axis, and how many might."""
+    """[events or at risk, cell, time] how many runs meet the target at each time of the axis, and how many
+    might.
+    """
     found = np.zeros((2, len(cells.numbers), len(axis)), np.int64)
     for cell in range(len(cells.numbers)):
         mine = cells.place == cell
@@ -317,7 +343,9 @@ def _survival(events: np.ndarray, at_risk: np.ndarray) -> np.ndarray:
 
 
 def _ends_of_survival(survival: np.ndarray, events: np.ndarray, at_risk: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high), each [cell, time], of what `_survival` gives: Greenwood's, and where that has no width Clopper and Pearson's."""
+    """(low, high), each [cell, time], of what `_survival` gives: Greenwood's, and where that has no width
+    Clopper and Pearson's.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = np.cumsum(np.where(at_risk > events, events / (at_risk * (at_risk - events)), 0.0), 1)
         spread = normal_quantile(confidence) * np.sqrt(greenwood) / np.abs(np.log(survival))
@@ -332,11 +360,12 @@ def _ends_of_survival(survival: np.ndarray, events: np.ndarray, at_risk: np.ndar
 
 
 def default_targets(result: Result, n: int = 20) -> np.ndarray:
-    """`n` losses between that of a typical start and that of a typical run of the best cell, which they close in on by fifths of a factor of ten.
+    """`n` losses between that of a typical start and that of a typical run of the best cell, which they close
+    in on by fifths of a factor of ten.
 
-    From the median first loss of the first thousand runs down to the lowest of the cells' median lowest losses, diverged runs
-    infinite: half of the best cell's runs come below all of them. One loss where no cell came below its start. A sweep's own
-    `gd.Target` is taken before these wherever targets are not given.
+    From the median first loss of the first thousand runs down to the lowest of the cells' median lowest
+    losses, diverged runs infinite: half of the best cell's runs come below all of them. One loss where no
+    cell came below its start. A sweep's own `gd.Target` is taken before these wherever targets are not given.
     Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd

@@ -1,4 +1,6 @@
-"""Optimizers compared with what it takes to tune them: budgets of trials, sensitivity, the best cell and how sure it is."""
+"""Optimizers compared with what it takes to tune them: budgets of trials, sensitivity, the best cell and how
+sure it is.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,10 +20,11 @@ MEDIAN_VALUES = 20_000_000
 
 
 def expected_best(values: ArrayLike, n: ArrayLike, *, estimator: str = "unbiased") -> np.ndarray:
-    """The expected lowest of `n` random trials, from the losses of B trials (Dodge et al. 2019): one number for each n.
+    """The expected lowest of `n` random trials, from the losses of B trials (Dodge et al. 2019): one number
+    for each n.
 
-    "unbiased" draws n of the B without replacement (a U-statistic; NaN beyond B), "plug-in" with replacement (a V-statistic, biased
-    upwards, of less variance: Dodge et al. 2021). An infinite loss counts as infinite.
+    "unbiased" draws n of the B without replacement (a U-statistic; NaN beyond B), "plug-in" with replacement
+    (a V-statistic, biased upwards, of less variance: Dodge et al. 2021). An infinite loss counts as infinite.
     Takes values[trial], and n or n[count]; gives [count]. Raises ValueError.
 
     >>> expected_best([1.0, 2.0, 3.0], [1, 2, 3]).round(4).tolist()
@@ -87,15 +90,19 @@ def budget_curve(
     result: Result, *, variable: str | None = None, target: float | None = None, by: str = "optimizer",
     estimator: str = "unbiased", confidence: float = 0.95, resamples: int = 500, seed: int = 0,
 ) -> Dataset:  # fmt: skip
-    """The expected best median loss of n random trials, for each optimizer and each n: a Dataset over `by` and `trials`.
+    """The expected best median loss of n random trials, for each optimizer and each n: a Dataset over `by`
+    and `trials`.
 
-    A trial is a cell drawn from those of one optimizer (or of one value of any coordinate `by`); its loss is the median over its
-    runs of what ranks (see `gd.table`; `attrs["ranked_by"]`), infinite where half of them diverged or never met the target. The expectation is
-    infinite (of accuracies -inf) as long as n trials may all be such cells: up to n = `infinite_cells`, and for every n with "plug-in".
-    Cells without a number, as those without a validation set where its loss ranks, are no trials. The interval resamples starts, and is NaN where a cell has fewer than 6 runs. `estimator` as in `expected_best`.
+    A trial is a cell drawn from those of one optimizer (or of one value of any coordinate `by`); its loss is
+    the median over its runs of what ranks (see `gd.table`; `attrs["ranked_by"]`), infinite where half of them
+    diverged or never met the target. The expectation is infinite (of accuracies -inf) as long as n trials may
+    all be such cells: up to n = `infinite_cells`, and for every n with "plug-in". Cells without a number, as
+    those without a validation set where its loss ranks, are no trials. The interval resamples starts, and is
+    NaN where a cell has fewer than 6 runs. `estimator` as in `expected_best`.
 
-    Variables: `loss`, `low`, `high`, each [by, trials], NaN beyond an optimizer's cells; `cells` and `infinite_cells` [by].
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    Variables: `loss`, `low`, `high`, each [by, trials], NaN beyond an optimizer's cells; `cells` and
+    `infinite_cells` [by]. Raises TypeError for what is no result, ValueError for one without what is asked
+    for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.SGD(lr=[0.001, 0.01]), gd.Adam(lr=[0.01, 0.1])], starts=9, steps=100)
@@ -130,20 +137,22 @@ def budget_curve(
 
 
 def _few_runs(found: Ranked, groups: Sequence[np.ndarray]) -> np.ndarray:
-    """[group] whether one of a group's cells has too few runs for a bootstrap over starts to tell anything."""
+    """[group] whether one of a group's cells has too few runs for a bootstrap over starts."""
     runs = np.bincount(found.cells.place, minlength=len(found.cells.numbers))
     return np.array([len(members) > 0 and runs[members].min() < FEWEST_FOR_INTERVALS for members in groups], bool)
 
 
 def groups_by(cells: Cells, by: str) -> tuple[np.ndarray, list[np.ndarray]]:
-    """(distinct values of a coordinate in the order of their first cells, the places of the cells of each)."""
+    """(a coordinate's distinct values in the order of their first cells, the places of the cells of each)."""
     names, place = axis_of(varied(cells.coordinates, by))
     order = [int(k) for k in dict.fromkeys(place.tolist()) if k >= 0]
     return names[order], [np.flatnonzero(place == k) for k in order]
 
 
 def resampled_medians(result: Dataset, found: Ranked, resamples: int, seed: int) -> np.ndarray:
-    """[resample, cell]: medians over starts that are drawn with replacement, the same for all cells; lower is better."""
+    """[resample, cell]: medians over starts that are drawn with replacement, the same for all cells; lower is
+    better.
+    """
     table, upper = found.table, found.ranking.sign < 0  # the median of accuracies is the upper one of their negatives
     group, groups = groups_of(np.unique(result.start.values))
     weights = resampled(groups, checked_whole(resamples, "resamples", 1, 2**31), seed)
@@ -163,7 +172,9 @@ def resampled_medians(result: Dataset, found: Ranked, resamples: int, seed: int)
 
 
 def _middles(group: np.ndarray, weights: np.ndarray, window: tuple[int, int], *, upper: bool) -> np.ndarray:
-    """The place of each resample's lower (or upper) median among ordered runs of given groups; -1 where it lies outside of the window, or nothing was drawn."""
+    """The place of each resample's lower (or upper) median among ordered runs of given groups; -1 where it
+    lies outside of the window, or nothing was drawn.
+    """
     first, last = window
     whole, before = (weights @ np.bincount(group[:n], minlength=weights.shape[1]) for n in (len(group), first))
     found = np.full(len(weights), -1)
@@ -178,7 +189,9 @@ def _middles(group: np.ndarray, weights: np.ndarray, window: tuple[int, int], *,
 
 
 def _finite_shares(result: Dataset, table: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """[resample, cell]: the share of runs that have a finite value, among those that are drawn as for `resampled_medians`; 0 where none is."""
+    """[resample, cell]: the share of runs that have a finite value, among those that are drawn as for
+    `resampled_medians`; 0 where none is.
+    """
     group, groups = groups_of(np.unique(result.start.values))
     weights, counts = resampled(groups, resamples, seed), np.zeros((2, groups, table.shape[1]))
     for count, there in zip(counts, (np.isfinite(table), ~np.isnan(table)), strict=True):
@@ -187,15 +200,18 @@ def _finite_shares(result: Dataset, table: np.ndarray, resamples: int, seed: int
 
 
 def best_cell(result: Result, *, variable: str | None = None, target: float | None = None, resamples: int = 1000, seed: int = 0) -> Dataset:
-    """Which cell has the best median of what ranks, and how often it still has when the starts are drawn anew: a Dataset over `cell`.
+    """Which cell has the best median of what ranks, and how often it still has when the starts are drawn
+    anew: a Dataset over `cell`.
 
-    What ranks, and how ties are broken, `gd.table` says: `variable` or the time to `target`; else the time to the sweep's lowest target,
-    the best validation loss, the final loss; `attrs["ranked_by"]` names it. Diverged runs count as infinite, of times those that never met the target.
-    `probability_best` is the share of the bootstrap's resamples of starts, the same for all cells, in which a cell is the best; cells that tie
-    share it, where all medians are infinite those with the most finite values; NaN of a cell of fewer than 6 runs. `rank` is 1 for the best. `attrs["best"]` is its cell.
+    What ranks, and how ties are broken, `gd.table` says: `variable` or the time to `target`; else the time to
+    the sweep's lowest target, the best validation loss, the final loss; `attrs["ranked_by"]` names it.
+    Diverged runs count as infinite, of times those that never met the target. `probability_best` is the share
+    of the bootstrap's resamples of starts, the same for all cells, in which a cell is the best; cells that
+    tie share it, where all medians are infinite those with the most finite values; NaN of a cell of fewer
+    than 6 runs. `rank` is 1 for the best. `attrs["best"]` is its cell.
 
-    Variables: `median_loss` (of what ranks, whatever that is), `low`, `high` (its 95% interval by order statistics, as `gd.table` has it;
-    NaN of fewer than 6 runs), `probability_best`, `rank`, each [cell].
+    Variables: `median_loss` (of what ranks, whatever that is), `low`, `high` (its 95% interval by order
+    statistics, as `gd.table` has it; NaN of fewer than 6 runs), `probability_best`, `rank`, each [cell].
     Raises TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
@@ -226,15 +242,18 @@ def best_cell(result: Result, *, variable: str | None = None, target: float | No
 def sensitivity(
     result: Result, hyperparameter: str = "lr", *, variable: str | None = None, target: float | None = None, factor: float = 2.0, by: str = "optimizer"
 ) -> Dataset:
-    """How wide the range of a hyperparameter is within which the median loss stays within `factor` of the best: a Dataset over `by`.
+    """How wide the range of a hyperparameter is within which the median loss stays within `factor` of the
+    best: a Dataset over `by`.
 
-    The loss is what ranks, as `gd.table` says, a time too; `attrs["ranked_by"]` names it. At each value the best cell over all other
-    hyperparameters counts. The range is the unbroken one about the best value; `decades` is log10(high/low), NaN for values that are not
-    above 0, such as None for the whole batch, and `low_open`, `high_open` say that it reaches the end of the grid and may go on. Losses must be
-    above 0, or `factor` would mean nothing: subtract the minimum first.
+    The loss is what ranks, as `gd.table` says, a time too; `attrs["ranked_by"]` names it. At each value the
+    best cell over all other hyperparameters counts. The range is the unbroken one about the best value;
+    `decades` is log10(high/low), NaN for values that are not above 0, such as None for the whole batch, and
+    `low_open`, `high_open` say that it reaches the end of the grid and may go on. Losses must be above 0, or
+    `factor` would mean nothing: subtract the minimum first.
 
-    Variables: `best`, `best_loss`, `low`, `high`, `decades`, `low_open`, `high_open`, each [by]; `curve` [by, value], the best median at each value.
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    Variables: `best`, `best_loss`, `low`, `high`, `decades`, `low_open`, `high_open`, each [by]; `curve` [by,
+    value], the best median at each value. Raises TypeError for what is no result, ValueError for one without
+    what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-3, 1, 13)), starts=9, steps=20)

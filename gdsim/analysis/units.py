@@ -1,4 +1,4 @@
-"""What a step costs: steps, samples, or gradients of the whole data, in which rules and batch sizes compare."""
+"""What a step costs: steps, samples, or gradients of the whole data, where rules and batch sizes compare."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,7 +16,10 @@ UNITS = {"steps": "updates", "samples": "samples seen", "gradients": "gradients 
 
 
 class Cost(NamedTuple):
-    """What steps cost in each cell of a result. `of(steps, place)` takes steps and the place of each one's cell."""
+    """What steps cost in each cell of a result.
+
+    `of(steps, place)` takes steps and the place of each one's cell.
+    """
 
     unit: str
     of: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -25,8 +28,9 @@ class Cost(NamedTuple):
 def cost_in(result: Dataset, unit: str, numbers: np.ndarray) -> Cost:
     """The cost of steps in cells with the given numbers.
 
-    "gradients" counts samples seen over the samples that there are, twice where a rule takes two gradients a step; a function's
-    step is one. Looks at the whole data that stops and checkpoints take are not counted. Raises ValueError.
+    "gradients" counts samples seen over the samples that there are, twice where a rule takes two gradients a
+    step; a function's step is one. Looks at the whole data that stops and checkpoints take are not counted.
+    Raises ValueError.
     """
     if unit not in UNITS:
         raise ValueError(f"unit={given(unit)} is not known; {nearest(str(unit), tuple(UNITS))}")

@@ -1,4 +1,6 @@
-"""Commands for the start: `doctor` looks at the machine, `new` and `list` help to write an experiment, `completion` to type."""
+"""Commands for the start: `doctor` looks at the machine, `new` and `list` help to write an experiment,
+`completion` to type.
+"""
 
 import pathlib
 import shlex
@@ -47,7 +49,10 @@ def new(kind: str, file: pathlib.Path | None) -> None:
 @click.argument("kind", type=click.Choice(["problems", "optimizers", "schedules", "stops", "data"]))
 @AS_JSON
 def list_kind(kind: str, as_json: bool) -> None:
-    """List what an experiment may name, with keys, defaults and a sentence each. Keys without a default come first."""
+    """List what an experiment may name, with keys, defaults and a sentence each.
+
+    Keys without a default come first.
+    """
     from gdsim.sweep.experiment.listing import listed
 
     found = listed(kind)

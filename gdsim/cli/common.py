@@ -26,7 +26,9 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class _Path(click.Path):
-    """The name of a file or folder; `~` is the home folder where the shell has left it, as in --out=~/results."""
+    """The name of a file or folder; `~` is the home folder where the shell has left it, as in
+    --out=~/results.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> pathlib.Path:
         """The path, or the usual error for an argument that is none."""

@@ -19,9 +19,11 @@ from gdsim.words import are
 )
 @AS_JSON
 def status(folder: pathlib.Path | str, is_watched: bool, as_json: bool) -> None:
-    """Say how far the sweep in FOLDER is, also while it goes on elsewhere: done, missing, failed, quarantined, rate, time left.
+    """Say how far the sweep in FOLDER is, also while it goes on elsewhere: done, missing, failed,
+    quarantined, rate, time left.
 
-    Exit codes: 0 all runs are there; 2 no results folder; 3 runs are missing; 4 shards or what describes them are damaged.
+    Exit codes: 0 all runs are there; 2 no results folder; 3 runs are missing; 4 shards or what describes them
+    are damaged.
     """
     from gdsim.cli.watching import watch
     from gdsim.sweep.survey import survey
@@ -37,7 +39,10 @@ def status(folder: pathlib.Path | str, is_watched: bool, as_json: bool) -> None:
 @FOLDER
 @AS_JSON
 def verify(folder: pathlib.Path | str, as_json: bool) -> None:
-    """Check every byte of every shard in FOLDER against its name. Exit code 4 if there is damage; changes nothing."""
+    """Check every byte of every shard in FOLDER against its name.
+
+    Exit code 4 if there is damage; changes nothing.
+    """
     from gdsim.report.console import Console
     from gdsim.sweep.survey import verify_folder
 
@@ -52,7 +57,9 @@ def verify(folder: pathlib.Path | str, as_json: bool) -> None:
 @FOLDER
 @click.argument("target", type=PATH)
 def export(folder: pathlib.Path | str, target: pathlib.Path) -> None:
-    """Write the finished runs in FOLDER into TARGET: a file NAME.parquet, NAME.csv or NAME.nc, or a folder NAME.zarr."""
+    """Write the finished runs in FOLDER into TARGET: a file NAME.parquet, NAME.csv or NAME.nc, or a folder
+    NAME.zarr.
+    """
     from gdsim.report.console import Console
     from gdsim.sweep.export import export as write
 
@@ -66,7 +73,9 @@ def export(folder: pathlib.Path | str, target: pathlib.Path) -> None:
 @FOLDER
 @click.option("--out", type=PATH, help="File of the report, or a folder for it; report.html in FOLDER if not given.")
 def report(folder: pathlib.Path | str, out: pathlib.Path | None) -> None:
-    """Write what the population in FOLDER did as one HTML page: tables with intervals, figures, warnings, and the code behind each."""
+    """Write what the population in FOLDER did as one HTML page: tables with intervals, figures, warnings, and
+    the code behind each.
+    """
     from gdsim.report.console import Console
     from gdsim.report.page import write_report
 

@@ -60,7 +60,8 @@ CHUNK_SECONDS = click.option(
 def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str, ...], **options: Any) -> None:
     """Run the experiment in FILE, a TOML file, and keep its results in a folder.
 
-    The same command again keeps what is finished and trains the rest; so does a file with more starts or cells.
+    The same command again keeps what is finished and trains the rest; so does a file with more starts or
+    cells.
     """
     from gdsim.report.console import Console
     from gdsim.sweep.execution.display import shown
@@ -138,7 +139,9 @@ def _draw(result: Any, folder: pathlib.Path | str, console: Any) -> str | None:
 
 
 def _leave(text: str) -> None:
-    """Ends the process at once, and not by its streams, which may be in use: shards and compiled kernels are whole, or not there."""
+    """Ends the process at once, and not by its streams, which may be in use: shards and compiled kernels are
+    whole, or not there.
+    """
     with contextlib.suppress(OSError):
         os.write(1, f"\n{text}\n".encode(errors="backslashreplace"))
     os._exit(INTERRUPTED)
@@ -147,7 +150,8 @@ def _leave(text: str) -> None:
 def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:
     """What a sweep that was not finished has left; `progress` has the last of its states, if there was one.
 
-    Where it was trained `by_workers`, a sweep, the folder says it: they finish what they are at, unseen by the driver, and some of it later.
+    Where it was trained `by_workers`, a sweep, the folder says it: they finish what they are at, unseen by
+    the driver, and some of it later.
     """
     state = getattr(progress, "state", None)
     if state is None:

@@ -16,12 +16,15 @@ from gdsim.store.folder import Store
 from gdsim.store.places import EXPERIMENT
 from gdsim.sweep.survey import Survey, survey
 
-# The rest between two looks at a folder: so long, and some times as long as a look takes, so that who watches a large folder burdens no one.
+# The rest between two looks at a folder: so long, and some times as long as a look takes, so that who watches
+# a large folder burdens no one.
 REST_SECONDS, RESTS_PER_LOOK = 2.0, 10.0
 
 
 def watch(folder: pathlib.Path | str, as_json: bool) -> Survey:
-    """The last state of a folder, shown until it lacks nothing, or until Ctrl-C: in place on a terminal, else a line where something has changed."""
+    """The last state of a folder, shown until it lacks nothing, or until Ctrl-C: in place on a terminal, else
+    a line where something has changed.
+    """
     found = None
     with _shown(as_json) as show:
         try:

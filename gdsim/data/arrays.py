@@ -1,4 +1,7 @@
-"""What a caller gives, as arrays of gdsim's own: copied, checked, and read-only. Lists, tensors, frames and series are taken as they are."""
+"""What a caller gives, as arrays of gdsim's own: copied, checked, and read-only.
+
+Lists, tensors, frames and series are taken as they are.
+"""
 
 import functools
 import hashlib
@@ -56,7 +59,10 @@ class Array:
 
 
 def plain(value: Any, name: str) -> np.ndarray:
-    """A list, an array or a tensor as a NumPy array, which may still be the caller's. Raises for masked values and sparse matrices."""
+    """A list, an array or a tensor as a NumPy array, which may still be the caller's.
+
+    Raises for masked values and sparse matrices.
+    """
     if isinstance(value, np.ma.MaskedArray):
         masked = np.argwhere(np.ma.getmaskarray(value))
         if len(masked):
@@ -176,7 +182,9 @@ def finite(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def check_fits(values: np.ndarray, dtype: str, name: str, remedy: str, columns: tuple[str, ...] | None = None) -> None:
-    """Raises ValueError for finite numbers too large for the number type, naming the first; `columns` are the names of a matrix's columns."""
+    """Raises ValueError for finite numbers too large for the number type, naming the first; `columns` are the
+    names of a matrix's columns.
+    """
     most = float(np.finfo(dtype).max)
     if not values.size or max(float(values.max()), -float(values.min())) <= most:
         return

@@ -1,4 +1,6 @@
-"""Classes are the labels that occur: which they are, in what order, and when whole numbers are more likely numbers than labels."""
+"""Classes are the labels that occur: which they are, in what order, and when whole numbers are more likely
+numbers than labels.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -61,7 +63,9 @@ def counted(classes: Sequence[Any]) -> bool:
 
 
 def are_doubtful(labels: np.ndarray, classes: Sequence[Any]) -> bool:
-    """Whether labels look like numbers: very many of them, or few samples of each where they do not count from 0."""
+    """Whether labels look like numbers: very many of them, or few samples of each where they do not count
+    from 0.
+    """
     many, rare = len(classes) > MOST_UNASKED, len(classes) > 2 and 2 * len(classes) > len(labels)
     return (many and rare) if counted(classes) else (many or rare)
 

@@ -17,7 +17,10 @@ LEFT_OUT: contextvars.ContextVar[str] = contextvars.ContextVar("LEFT_OUT", defau
 
 
 def frame_of(value: Any) -> Any:
-    """The pandas DataFrame that a value is, or that an Arrow or Polars table becomes; None of anything else. Imports nothing."""
+    """The pandas DataFrame that a value is, or that an Arrow or Polars table becomes; None of anything else.
+
+    Imports nothing.
+    """
     if _room_of(value) in ("pyarrow", "polars") and hasattr(value, "columns") and hasattr(value, "to_pandas"):
         value = value.to_pandas()
     pandas = sys.modules.get("pandas")
@@ -87,7 +90,9 @@ def targets_of(column: Any) -> np.ndarray:
 
 
 def same_rows(**given: Any) -> None:
-    """Refuses frames and series that hold the same rows in different orders: they would be put together by place."""
+    """Refuses frames and series that hold the same rows in different orders: they would be put together by
+    place.
+    """
     indices = {name: table.index for name, value in given.items() if (table := _table_of(value)) is not None}
     for (name, one), (other, two) in itertools.combinations(indices.items(), 2):
         if len(one) == len(two) and not one.equals(two) and one.is_unique and two.is_unique and not len(one.difference(two)):
@@ -119,7 +124,9 @@ def _finite(found: np.ndarray, column: Any, name: Any) -> np.ndarray:
 
 
 def _refuse_unlearnable(frame: Any) -> None:
-    """Raises ValueError for columns of features that hold texts, dates or other things that are no numbers: all of them at once."""
+    """Raises ValueError for columns of features that hold texts, dates or other things that are no numbers:
+    all of them at once.
+    """
     wrong = {name: said for i, name in enumerate(frame.columns) if (said := _unlearnable(frame.iloc[:, i], name)) is not None}
     if wrong:
         first, *others = wrong.values()
@@ -128,7 +135,7 @@ def _refuse_unlearnable(frame: Any) -> None:
 
 
 def _unlearnable(column: Any, name: Any) -> str | None:
-    """What is no number in a column of features, or None where all are; missing values are another's to tell."""
+    """What is no number in a column of features, None where all are; missing values are another's to tell."""
     import pandas
 
     types = pandas.api.types

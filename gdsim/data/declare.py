@@ -39,14 +39,16 @@ class Samples(NamedTuple):
 
 
 class Data:
-    """Samples and their targets, with an optional validation set and an optional test set: a snapshot of what was given.
+    """Samples and their targets, with an optional validation set and an optional test set: a snapshot of what
+    was given.
 
-    Labels are classes under a loss of labels, and plain numbers under a regression loss. The classes are the labels that occur,
-    in any of the sets, in ascending order (`class_names`), or those that were given.
+    Labels are classes under a loss of labels, and plain numbers under a regression loss. The classes are the
+    labels that occur, in any of the sets, in ascending order (`class_names`), or those that were given.
 
-    Attributes: `X`, `y`, `validation`, `test` (of type Data), `sample_weight`, `class_names`, `feature_names`, `center`, `scale`, `name`;
-    what there is not is None. Raises ValueError or TypeError for shapes that disagree, empty data, and values that are missing,
-    masked, infinite or no numbers. Warns of named columns that are constant or count the rows, and of classes that a set lacks.
+    Attributes: `X`, `y`, `validation`, `test` (of type Data), `sample_weight`, `class_names`,
+    `feature_names`, `center`, `scale`, `name`; what there is not is None. Raises ValueError or TypeError for
+    shapes that disagree, empty data, and values that are missing, masked, infinite or no numbers. Warns of
+    named columns that are constant or count the rows, and of classes that a set lacks.
 
     >>> Data([[0.0], [1.0]], [0, 1]).X.shape
     (2, 1)
@@ -56,11 +58,12 @@ class Data:
     Parameters
     ----------
     X : numbers [sample, feature]
-        Finite: an array, a list, a pandas DataFrame, an Arrow table, a PyTorch tensor. All is copied. A map-style PyTorch Dataset of
-        pairs (x, y) takes the place of X and y: each item is read once, and its x is flattened.
+        Finite: an array, a list, a pandas DataFrame, an Arrow table, a PyTorch tensor. All is copied. A
+        map-style PyTorch Dataset of pairs (x, y) takes the place of X and y: each item is read once, and its
+        x is flattened.
     y : labels [sample], numbers [sample] or numbers [sample, output]; None with a Dataset
-        Labels are whole numbers, booleans or texts; whole numbers in one column [sample, 1] are labels too: `loss=` says where
-        they are numbers.
+        Labels are whole numbers, booleans or texts; whole numbers in one column [sample, 1] are labels too:
+        `loss=` says where they are numbers.
     validation : default None, a pair (X, y), another Data, a PyTorch Dataset, or a share in (0, 1)
         The validation set; a share of all samples is set aside at random.
     test : default None, as validation
@@ -68,13 +71,14 @@ class Data:
     stratify : default False
         Whether shares hold as large a part of every class, to within one sample.
     sample_weight : default None, numbers from 0 [sample]
-        How much each sample counts in every training loss; scaled to a mean of 1. Accuracies count every sample alike, those of
-        weight 0 too; so do the losses of the validation and the test set.
+        How much each sample counts in every training loss; scaled to a mean of 1. Accuracies count every
+        sample alike, those of weight 0 too; so do the losses of the validation and the test set.
     class_names : default None, a list of different texts or whole numbers
         The classes in their order; labels that are whole numbers are places among names that are texts.
     standardize : default False
-        Each feature less its mean, over its standard deviation (of the population), both of the training samples alone; kept as
-        `center` and `scale`, and applied by `gd.predict`, which takes features as they were given here.
+        Each feature less its mean, over its standard deviation (of the population), both of the training
+        samples alone; kept as `center` and `scale`, and applied by `gd.predict`, which takes features as they
+        were given here.
     seed : default 0, a whole number below 2^64
         What draws the shares.
     name : default 'data'
@@ -135,7 +139,9 @@ class Data:
         self._put(sets, name, sample_weight=weights, feature_names=whole.names, center=center, scale=scale, _classes=classes)
 
     def _put(self, sets: dict[str, Samples], name: str, **shared: Any) -> None:
-        """Makes this the data of checked sets; `shared` is what they have in common, and the training set's weights."""
+        """Makes this the data of checked sets; `shared` is what they have in common, and the training set's
+        weights.
+        """
         held, labels = {}, tuple(s.y for s in sets.values())
         for n in SETS[1:]:
             if n in sets:
@@ -178,13 +184,15 @@ class Data:
     ) -> Self:
         """Data from a file: `.csv` or `.parquet` with a column of targets, or `.npz` with arrays.
 
-        `target`: the column of labels or numbers, or several of numbers. `features`: the columns to learn from, in this order; if not
-        given, all others but those to `drop`. They hold numbers, or true and false, which are 1 and 0. The rest is as for `gd.Data`.
-        A `.npz` holds `X` and `y`, and may hold `X_validation` and `y_validation`, `X_test` and `y_test`, `sample_weight` and
-        `class_names`. `~` is the home folder.
+        `target`: the column of labels or numbers, or several of numbers. `features`: the columns to learn
+        from, in this order; if not given, all others but those to `drop`. They hold numbers, or true and
+        false, which are 1 and 0. The rest is as for `gd.Data`. A `.npz` holds `X` and `y`, and may hold
+        `X_validation` and `y_validation`, `X_test` and `y_test`, `sample_weight` and `class_names`. `~` is
+        the home folder.
 
-        Raises ValueError, which names the file, the column and the row, for what cannot be read, is missing, or is no number. Warns of
-        columns that are constant or that count the rows, and of classes that a set lacks.
+        Raises ValueError, which names the file, the column and the row, for what cannot be read, is missing,
+        or is no number. Warns of columns that are constant or that count the rows, and of classes that a set
+        lacks.
 
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "flowers.csv"
@@ -216,7 +224,7 @@ class Data:
 
     @functools.cached_property
     def class_names(self) -> tuple[Any, ...] | None:
-        """The classes, in the order of a network's outputs: labels of all sets together; None where targets are no labels."""
+        """The labels of all sets in the order of a network's outputs; None where targets are no labels."""
         if self._classes is not None:
             return self._classes
         return classes_of(self._labels or [part.y for part in self.sets.values()]) if is_labels(self.y) else None
@@ -228,23 +236,23 @@ class Data:
 
     @property
     def kept_classes(self) -> tuple[Any, ...] | None:
-        """The classes, where files and the hash must say them: named ones that labels counted from 0 to the highest do not tell; else None."""
+        """The classes that files and the hash must say, as labels counted from 0 do not; else None."""
         return None if self._classes is None or self._classes == counted_classes(self) else self._classes
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether y are whole numbers that look like labels no more than like numbers, and nobody has said which."""
+        """Whether y are whole numbers that may be labels or numbers, and nobody has said which."""
         labels = self.y if self._labels is None else self._labels[0]
         return self._classes is None and self.class_names is not None and are_doubtful(labels, self.class_names)
 
     @functools.cached_property
     def _reach(self) -> float:
-        """The largest magnitude of a feature, or of a target that is a number, in any set: one look serves all sweeps."""
+        """The largest magnitude of a number in any set, kept: one look serves all sweeps."""
         arrays = [values for part in self.sets.values() for values in (part.X, part.y) if values.dtype.kind == "f"]
         return max(max(float(values.max()), -float(values.min())) for values in arrays)
 
     def check_fits(self, dtype: str) -> None:
-        """Raises ValueError for features, or targets that are numbers, too large for the number type of runs."""
+        """Raises ValueError for features, or targets that are numbers, too large for the runs' number type."""
         if self._reach <= float(np.finfo(dtype).max):
             return
         for n, part in self.sets.items():
@@ -281,7 +289,10 @@ class Data:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the numbers, by which plans and stores know the data. What came later than them enters only where it is there."""
+        """SHA-256 of the numbers, by which plans and stores know the data.
+
+        What came later than them enters only where it is there.
+        """
         text = hashlib.sha256()
         for n, part in self.sets.items():
             text.update(b"test" if n == "test" else b"")
@@ -301,7 +312,7 @@ class Data:
 
 
 def counted_classes(data: Data) -> tuple[int, ...] | None:
-    """The classes 0, 1, ... up to the highest label, at least two: what labels stand for where no names are kept; None of other targets."""
+    """The classes 0, 1, ... up to the highest label, at least two; None where y are no counted labels."""
     parts = data.sets.values()
     if not is_labels(data.y) or any(part.y.min() < 0 for part in parts):
         return None
@@ -334,7 +345,7 @@ def checked_samples(X: Any, y: Any) -> Samples:
 
 
 def _sets(whole: Samples, parts: dict[str, Any], seed: Any, stratify: bool) -> tuple[dict[str, Samples], np.ndarray | None]:
-    """(the training set and those `parts` gives as sets or shares, by name; which samples are left to train on, where some were drawn)."""
+    """(the sets by name, the samples that are left to train on where some were drawn)."""
     shares = {n: float(v) for n, v in parts.items() if is_share(v)}
     if stratify and not shares:
         raise ValueError("stratify=True goes with a share, as validation=0.2; give one, or leave stratify out")

@@ -1,4 +1,6 @@
-"""Warnings of columns from which nothing, or nothing worth knowing, is learnt, and of classes that a set lacks."""
+"""Warnings of columns from which nothing, or nothing worth knowing, is learnt, and of classes that a set
+lacks.
+"""
 
 import sys
 import warnings
@@ -10,9 +12,11 @@ import numpy as np
 from gdsim.data.classes import MOST_UNASKED, are_doubtful, classes_of, codes_of, is_labels
 from gdsim.data.columns import LEFT_OUT
 
-# Rows from which on a column is taken for one that counts them: by 1 from 0 or 1 as they stand; by any step, from anywhere, in any order.
+# Rows from which on a column is taken for one that counts them: by 1 from 0 or 1 as they stand; by any step,
+# from anywhere, in any order.
 COUNTED_FROM_START, COUNTED_IN_ANY = 4, 20
-# Samples of a class that a held-out set would have, by the training set's share of it, from which on it is strange that there are none.
+# Samples of a class that a held-out set would have, by the training set's share of it, from which on it is
+# strange that there are none.
 EXPECTED = 5
 # What pandas calls a column without a name: an index that was written with the data.
 NAMELESS = "Unnamed: 0"
@@ -47,9 +51,11 @@ def _counts(column: np.ndarray) -> bool:
 
 
 def warn_of_absent_classes(labels: Mapping[str, np.ndarray], classes: Sequence[Any] | None) -> None:
-    """Warns of classes that the training set lacks, which no model can learn, and of those that a held-out set lacks though it is large.
+    """Warns of classes that the training set lacks, which no model can learn, and of those that a held-out
+    set lacks though it is large.
 
-    `labels[set]`, "train" first, are [sample] places among the `classes`, or targets that may be labels where there are none.
+    `labels[set]`, "train" first, are [sample] places among the `classes`, or targets that may be labels where
+    there are none.
     """
     if len(labels) == 1 or (classes is None and not is_labels(labels["train"])):
         return
@@ -83,7 +89,9 @@ def warn_of_rare_classes(labels: np.ndarray) -> None:
 
 
 def warn_of_alike_classes(classes: Sequence[str]) -> None:
-    """Warns of labels that differ by blanks or by capitals alone, as one class does that was written in several ways."""
+    """Warns of labels that differ by blanks or by capitals alone, as one class does that was written in
+    several ways.
+    """
     ways: dict[str, list[str]] = {}
     for name in classes:
         ways.setdefault(" ".join(name.split()).casefold(), []).append(name)

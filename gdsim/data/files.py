@@ -18,7 +18,9 @@ KINDS = (".csv", ".parquet", ".npz")
 
 
 def contents_of(path: pathlib.Path, target: Any, drop: Any, features: Any) -> dict[str, Any]:
-    """What `gd.Data` is made of: X and y of a file, and the sets, weights and names that it holds beside them."""
+    """What `gd.Data` is made of: X and y of a file, and the sets, weights and names that it holds beside
+    them.
+    """
     if path.suffix not in KINDS:
         raise ValueError(f"unknown kind {path.suffix!r}; allowed: {', '.join(KINDS)}")
     if path.suffix == ".npz":
@@ -36,7 +38,7 @@ def contents_of(path: pathlib.Path, target: Any, drop: Any, features: Any) -> di
 
 @contextlib.contextmanager
 def said_of(path: pathlib.Path | str) -> Iterator[None]:
-    """Errors of reading a file as one ValueError that names it; in the block columns are left out by `drop=`."""
+    """Errors of reading a file as one ValueError that names it; in the block `drop=` leaves out columns."""
     before = LEFT_OUT.set("drop={}")
     try:
         yield
@@ -88,7 +90,10 @@ def _parquet(path: pathlib.Path) -> Any:
 
 
 def chosen_columns(names: Sequence[str], target: Any, drop: Any, features: Any) -> tuple[list[str], list[str]]:
-    """(columns of targets, columns of features) of a table with these columns. Raises ValueError for those that it has not."""
+    """(columns of targets, columns of features) of a table with these columns.
+
+    Raises ValueError for those that it has not.
+    """
     targets, dropped = _listed(target, "target"), _listed(drop, "drop")
     wanted = None if features is None else _listed(features, "features")
     for word, chosen in (("target", targets), ("drop", dropped), ("features", wanted or [])):

@@ -12,9 +12,11 @@ from gdsim.words import nearest
 
 
 def inputs_for(data: Data, X: Any) -> np.ndarray:
-    """X[sample, feature] in the units of `data.X`: standardised if that is, unless X is a Data that is standardised alike.
+    """X[sample, feature] in the units of `data.X`: standardised if that is, unless X is a Data that is
+    standardised alike.
 
-    Of a frame the columns are taken by the names that the data has. Raises ValueError for columns that are missing or too many.
+    Of a frame the columns are taken by the names that the data has. Raises ValueError for columns that are
+    missing or too many.
     """
     standard = None if data.center is None or data.scale is None else Standard(data.center, data.scale)
     if isinstance(X, Data):

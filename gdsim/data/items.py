@@ -10,7 +10,10 @@ from gdsim.words import article
 
 
 def is_dataset(value: Any) -> bool:
-    """Whether a value is a PyTorch Dataset. Raises TypeError for a DataLoader, and for a Dataset that has no length."""
+    """Whether a value is a PyTorch Dataset.
+
+    Raises TypeError for a DataLoader, and for a Dataset that has no length.
+    """
     torch = sys.modules.get("torch.utils.data")
     if torch is None:
         return False
@@ -24,7 +27,8 @@ def is_dataset(value: Any) -> bool:
 
 
 def samples_in(dataset: Any) -> tuple[np.ndarray, Any]:
-    """(X[sample, feature], y) of a map-style Dataset whose items are pairs: each is read once, and its features are flattened.
+    """(X[sample, feature], y) of a map-style Dataset whose items are pairs: each is read once, and its
+    features are flattened.
 
     Raises ValueError for items that are no pairs, and for features or targets of different shapes.
     """

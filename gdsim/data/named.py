@@ -14,7 +14,9 @@ from gdsim.words import nearest
 
 
 def _digits() -> tuple[Any, Any]:
-    """The file that scikit-learn ships, read without importing it, which takes a second; through it if the file has moved."""
+    """The file that scikit-learn ships, read without importing it, which takes a second; through it if the
+    file has moved.
+    """
     package = importlib.util.find_spec("sklearn")
     file = pathlib.Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz" if package and package.origin else None
     if file is not None and file.is_file():
@@ -47,7 +49,9 @@ def _xor() -> tuple[Any, Any]:
 
 
 def _spirals() -> tuple[Any, Any]:
-    """Two interlocking spirals of 97 points, three turns each (Lang and Witbrock 1988), scaled to the unit disc."""
+    """Two interlocking spirals of 97 points, three turns each (Lang and Witbrock 1988), scaled to the unit
+    disc.
+    """
     from gdsim.lanes import cos, sin
 
     radius, angle = [(104 - i) / 104 for i in range(97)], [i * math.pi / 16 for i in range(97)]
@@ -67,11 +71,12 @@ DATASETS: dict[str, Callable[[], tuple[Any, Any]]] = {
 
 
 def load(name: str, *, validation: float | None = None, test: float | None = None, stratify: bool = False, seed: int = 0) -> Data:
-    """A data set by name, with shares of it set aside for validation and for a test if asked for, of each class alike with `stratify`.
+    """A data set by name, with shares of it set aside for validation and for a test if asked for, of each
+    class alike with `stratify`.
 
-    digits: 1797 x 64, scaled to [0, 1], 10 classes. breast_cancer (2 classes), wine (3 classes) and diabetes (numbers):
-    features standardised. moons: scikit-learn's 256 points with noise 0.2. spirals: two of 97 points. xor: the four
-    points with labels 0 and 1. Raises ValueError for a name that is not known.
+    digits: 1797 x 64, scaled to [0, 1], 10 classes. breast_cancer (2 classes), wine (3 classes) and diabetes
+    (numbers): features standardised. moons: scikit-learn's 256 points with noise 0.2. spirals: two of 97
+    points. xor: the four points with labels 0 and 1. Raises ValueError for a name that is not known.
 
     >>> load("xor").y.tolist()
     [0, 1, 1, 0]

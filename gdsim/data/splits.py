@@ -18,10 +18,12 @@ def is_share(value: Any) -> bool:
 
 
 def split(count: int, shares: dict[str, float], seed: int, labels: np.ndarray | None = None) -> Split:
-    """Draws the sets of `count` samples that `shares` names, "validation" or "test"; of each class alike where there are `labels`.
+    """Draws the sets of `count` samples that `shares` names, "validation" or "test"; of each class alike
+    where there are `labels`.
 
-    Each has an order of its own, drawn with `seed`; the validation set is the first of its order that are not in the test set, so
-    that without a test set it is the same as ever. By classes it is the first of each. Raises ValueError for shares that leave a set empty.
+    Each has an order of its own, drawn with `seed`; the validation set is the first of its order that are not
+    in the test set, so that without a test set it is the same as ever. By classes it is the first of each.
+    Raises ValueError for shares that leave a set empty.
     """
     sizes = {name: round(share * count) if 0 < share < 1 else 0 for name, share in shares.items()}
     for name, share in shares.items():
@@ -41,7 +43,9 @@ def split(count: int, shares: dict[str, float], seed: int, labels: np.ndarray | 
 
 
 def _of_each(left: np.ndarray, size: int, labels: np.ndarray) -> np.ndarray:
-    """The first of each class among the samples `left`, `size` in all: each class's part of it, rounded by largest remainders."""
+    """The first of each class among the samples `left`, `size` in all: each class's part of it, rounded by
+    largest remainders.
+    """
     _, codes, members = np.unique(labels, return_inverse=True, return_counts=True)
     codes = codes.ravel()
     there = np.bincount(codes[left], minlength=len(members))

@@ -22,7 +22,10 @@ def arrays_of(data: Data) -> dict[str, np.ndarray]:
 
 
 def kept_data(arrays: dict[str, np.ndarray], digest: str, name: str) -> Data:
-    """The data set of a results folder whose hash is `digest`. Raises ValueError for arrays that are damaged."""
+    """The data set of a results folder whose hash is `digest`.
+
+    Raises ValueError for arrays that are damaged.
+    """
     data = data_from(arrays, name)
     if data.digest != digest:
         raise ValueError("it is damaged: its numbers do not match its name")
@@ -30,7 +33,10 @@ def kept_data(arrays: dict[str, np.ndarray], digest: str, name: str) -> Data:
 
 
 def data_from(arrays: dict[str, np.ndarray], name: str) -> Data:
-    """The data of the arrays that `arrays_of` gave. Where classes have no names, labels count from 0 to the highest."""
+    """The data of the arrays that `arrays_of` gave.
+
+    Where classes have no names, labels count from 0 to the highest.
+    """
     sets = {
         n: checked_samples(arrays[f"X{end}"], arrays[f"y{end}"])
         for n, end in (("train", ""), ("validation", "_validation"), ("test", "_test"))

@@ -1,4 +1,6 @@
-"""Tables of text (CSV): read by pandas; what is wrong with one is said in a line, with the call that reads it."""
+"""Tables of text (CSV): read by pandas; what is wrong with one is said in a line, with the call that reads
+it.
+"""
 
 import contextlib
 import pathlib
@@ -14,7 +16,10 @@ from gdsim.words import count_of
 
 
 def table_of_text(path: pathlib.Path) -> Any:
-    """A table of text as pandas reads it, but for names that stand twice, which pandas would number. Raises ValueError."""
+    """A table of text as pandas reads it, but for names that stand twice, which pandas would number.
+
+    Raises ValueError.
+    """
     import pandas
 
     _refuse_binary(path)
@@ -24,7 +29,8 @@ def table_of_text(path: pathlib.Path) -> Any:
         names = head.iloc[0].tolist()
         if len(names) == 1:
             _refuse_other_marks(path)
-        # Without index_col the first column of longer rows would be an index; of low_memory's pieces of a column some would be numbers, some texts.
+        # Without index_col the first column of longer rows would be an index; of low_memory's pieces of a
+        # column some would be numbers, some texts.
         frame = pandas.read_csv(path, index_col=False, low_memory=False, **exact)
     if len(set(names)) < len(names) and len(names) == frame.shape[1]:
         frame.columns = names
@@ -32,7 +38,9 @@ def table_of_text(path: pathlib.Path) -> Any:
 
 
 def refuse_other_words(path: pathlib.Path, frame: Any, targets: Sequence[str]) -> None:
-    """Raises ValueError for a label that the reader takes for something else: NA or None for a missing value, 01 for the number 1."""
+    """Raises ValueError for a label that the reader takes for something else: NA or None for a missing value,
+    01 for the number 1.
+    """
     for name in targets:
         kind, missing = frame[name].dtype.kind, np.flatnonzero(frame[name].isna())
         if not len(missing) and kind != "i":

@@ -1,4 +1,6 @@
-"""What the two estimators share: parameters, training from many starts, and the outputs of the networks that count."""
+"""What the two estimators share: parameters, training from many starts, and the outputs of the networks that
+count.
+"""
 
 import inspect
 import warnings
@@ -159,7 +161,7 @@ class Multistart(BaseEstimator):
         self.dtype = dtype
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The parameters by name; with `deep` the fields of optimizer and schedule too, as `optimizer__lr`."""
+        """The parameters by name; with `deep` the optimizer's and schedule's fields too, as `optimizer__lr`."""
         found = super().get_params(deep=deep)
         if deep:
             for name in USUAL:
@@ -168,7 +170,9 @@ class Multistart(BaseEstimator):
         return found
 
     def set_params(self, **params: Any) -> Self:
-        """Sets parameters by name; `optimizer__lr` sets a field of the optimizer, whole declarations before fields of theirs."""
+        """Sets parameters by name; `optimizer__lr` sets a field of the optimizer, whole declarations before
+        fields of theirs.
+        """
         within = {n: v for n, v in params.items() if n.partition("__")[0] in USUAL and "__" in n}
         own = self.get_params(deep=False)
         unknown = next((n for n in params if n.partition("__")[0] not in own), None)
@@ -186,11 +190,15 @@ class Multistart(BaseEstimator):
     # What a subclass says of its targets.
 
     def _targets(self, y: np.ndarray, *, reset: bool, classes: Any = None) -> np.ndarray:
-        """y as networks take it, places of classes [sample] or [sample, output]; with `reset` it says what later ones must be like."""
+        """y as networks take it, places of classes [sample] or [sample, output]; with `reset` it says what
+        later ones must be like.
+        """
         raise NotImplementedError
 
     def _check_targets(self, y: Any) -> None:
-        """Raises ValueError or TypeError for targets as they were given, of which scikit-learn would say less."""
+        """Raises ValueError or TypeError for targets as they were given, of which scikit-learn would say
+        less.
+        """
 
     def _loss(self) -> str:
         raise NotImplementedError
@@ -276,7 +284,9 @@ class Multistart(BaseEstimator):
         return MLP(data_of(samples, held, self._class_count()), settings.hidden, settings.activation, self._loss())
 
     def _points(self, problem: MLP, asked: str, remedy: str) -> np.ndarray:
-        """[network, parameter] where a further training begins: the networks as they are, the best as `coefs_` and `intercepts_` have it."""
+        """[network, parameter] where a further training begins: the networks as they are, the best as
+        `coefs_` and `intercepts_` have it.
+        """
         points = np.array(self._population.vectors, np.float64)
         if points.shape[1] != problem.parameter_count:
             raise ValueError(
@@ -287,7 +297,9 @@ class Multistart(BaseEstimator):
         return points
 
     def _standing(self, points: np.ndarray) -> Any:
-        """The last result with its runs at these points, where they are not at their ends: the best of an early end, or one that you have set."""
+        """The last result with its runs at these points, where they are not at their ends: the best of an
+        early end, or one that you have set.
+        """
         rows = np.searchsorted(self.result_.run.values, self._population.runs)
         moved = (points != self.result_.parameters.values[rows]).any(1)
         weights = self.result_.state_weights.copy()

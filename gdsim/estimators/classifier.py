@@ -18,9 +18,10 @@ from gdsim.words import given
 class MultistartClassifier(ClassifierMixin, Multistart):
     """A multilayer perceptron for classification, trained from `n_starts` starting points at once.
 
-    What scikit-learn's MLPClassifier is for one network: two classes have one logistic output, more the softmax of one each, several
-    labels at once (y[sample, label] of 0 and 1) a logistic output each. `combine` says which networks predict. Parameters are
-    checked by `fit`, which raises ValueError or TypeError for what cannot be.
+    What scikit-learn's MLPClassifier is for one network: two classes have one logistic output, more the
+    softmax of one each, several labels at once (y[sample, label] of 0 and 1) a logistic output each.
+    `combine` says which networks predict. Parameters are checked by `fit`, which raises ValueError or
+    TypeError for what cannot be.
 
     >>> from sklearn.datasets import make_moons
     >>> X, y = make_moons(100, noise=0.1, random_state=0)
@@ -32,15 +33,20 @@ class MultistartClassifier(ClassifierMixin, Multistart):
     classes_: np.ndarray
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Trains all starts on X[sample, feature] and labels y of any kind. Raises ValueError for what cannot be, and where all starts diverge."""
+        """Trains all starts on X[sample, feature] and labels y of any kind.
+
+        Raises ValueError for what cannot be, and where all starts diverge.
+        """
         return self._fit(X, y, sample_weight)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
-        """Takes all starts through one more epoch, on these samples; the first call needs `classes`, all labels that there will be.
+        """Takes all starts through one more epoch, on these samples; the first call needs `classes`, all
+        labels that there will be.
 
-        No samples are set aside: what ranks the networks is how well they do, of late, on samples that they have not learned from yet. A
-        schedule goes on by the steps that were taken, of calls of any size. The networks go on from where they are, also from weights that
-        you have put into `coefs_`, and from the best ones where the last fit stopped early.
+        No samples are set aside: what ranks the networks is how well they do, of late, on samples that they
+        have not learned from yet. A schedule goes on by the steps that were taken, of calls of any size. The
+        networks go on from where they are, also from weights that you have put into `coefs_`, and from the
+        best ones where the last fit stopped early.
         """
         if not hasattr(self, "_population") and classes is None:
             raise ValueError("the first call of partial_fit needs classes=, all labels that there will be")
@@ -56,7 +62,9 @@ class MultistartClassifier(ClassifierMixin, Multistart):
         return self.classes_[outputs.argmax(1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """[sample, class] probabilities in the order of `classes_`; of several labels at once the probability of each."""
+        """[sample, class] probabilities in the order of `classes_`; of several labels at once the probability
+        of each.
+        """
         outputs = self._outputs(X)
         if self._has_several_labels:
             return outputs
@@ -118,7 +126,10 @@ class MultistartClassifier(ClassifierMixin, Multistart):
 
 
 def _labels(y: np.ndarray, classes: Any) -> tuple[str, np.ndarray]:
-    """(the kind of targets, in scikit-learn's words; all labels in ascending order). Raises ValueError or TypeError for what are no labels."""
+    """(the kind of targets, in scikit-learn's words; all labels in ascending order).
+
+    Raises ValueError or TypeError for what are no labels.
+    """
     try:
         check_classification_targets(y)
         kind = type_of_target(y)

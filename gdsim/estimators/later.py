@@ -10,7 +10,9 @@ from gdsim.schedules.parts import inner_rate
 
 
 class Later(Schedule, tag="later", frozen=True):
-    """The schedule as it is `skipped` updates before the one that is counted: update t has the rate of update t - skipped."""
+    """The schedule as it is `skipped` updates before the one that is counted: update t has the rate of update
+    t - skipped.
+    """
 
     schedule: Schedule
     skipped: Axis
@@ -43,5 +45,7 @@ class Later(Schedule, tag="later", frozen=True):
 
 
 def later(schedule: Schedule, skipped: int) -> Schedule:
-    """The schedule with so many updates counted that were not made; itself where that is none, or where the rate is always the same."""
+    """The schedule with so many updates counted that were not made; itself where that is none, or where the
+    rate is always the same.
+    """
     return schedule if skipped == 0 or isinstance(schedule, Constant) else Later(schedule, skipped)

@@ -1,4 +1,6 @@
-"""Parameters within parameters: `optimizer__lr` is the field `lr` of the estimator's optimizer, as scikit-learn writes it."""
+"""Parameters within parameters: `optimizer__lr` is the field `lr` of the estimator's optimizer, as
+scikit-learn writes it.
+"""
 
 from typing import Any
 

@@ -14,8 +14,9 @@ from gdsim.estimators.samples import check_no_dates
 class MultistartRegressor(RegressorMixin, Multistart):
     """A multilayer perceptron for regression, trained from `n_starts` starting points at once.
 
-    What scikit-learn's MLPRegressor is for one network: identity outputs, the loss half the squared error, of several outputs their
-    sum. `combine` says which networks predict. Parameters are checked by `fit`, which raises ValueError or TypeError for what cannot be.
+    What scikit-learn's MLPRegressor is for one network: identity outputs, the loss half the squared error, of
+    several outputs their sum. `combine` says which networks predict. Parameters are checked by `fit`, which
+    raises ValueError or TypeError for what cannot be.
 
     >>> import numpy as np
     >>> X = np.linspace(-1, 1, 50)[:, None]
@@ -27,15 +28,19 @@ class MultistartRegressor(RegressorMixin, Multistart):
     out_activation_ = "identity"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Trains all starts on X[sample, feature] and y[sample] or y[sample, output]. Raises ValueError for what cannot be, and where all starts diverge."""
+        """Trains all starts on X[sample, feature] and y[sample] or y[sample, output].
+
+        Raises ValueError for what cannot be, and where all starts diverge.
+        """
         return self._fit(X, y, sample_weight)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Takes all starts through one more epoch, on these samples.
 
-        No samples are set aside: what ranks the networks is how well they do, of late, on samples that they have not learned from yet. A
-        schedule goes on by the steps that were taken, of calls of any size. The networks go on from where they are, also from weights that
-        you have put into `coefs_`, and from the best ones where the last fit stopped early.
+        No samples are set aside: what ranks the networks is how well they do, of late, on samples that they
+        have not learned from yet. A schedule goes on by the steps that were taken, of calls of any size. The
+        networks go on from where they are, also from weights that you have put into `coefs_`, and from the
+        best ones where the last fit stopped early.
         """
         return self._partial_fit(X, y, sample_weight)
 

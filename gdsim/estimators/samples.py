@@ -27,7 +27,10 @@ class Samples(NamedTuple):
 
 
 def check_no_dates(values: Any, name: str) -> None:
-    """Refuses dates and durations, which scikit-learn's checks take for the number of their nanoseconds. Raises TypeError."""
+    """Refuses dates and durations, which scikit-learn's checks take for the number of their nanoseconds.
+
+    Raises TypeError.
+    """
     frame = frame_of(values)
     columns = [(None, values)] if frame is None else [(n, frame.iloc[:, i]) for i, n in enumerate(frame.columns)]
     dates = [n for n, column in columns if getattr(getattr(column, "dtype", None), "kind", None) in ("m", "M")]
@@ -48,8 +51,8 @@ def weighted(X: np.ndarray, y: np.ndarray, weight: Any) -> Samples:
 def merged(samples: Samples) -> Samples:
     """Equal samples as one that has their weight, in an order of their own.
 
-    Where steps take all samples at once, neither changes what is minimised; so a sample that weighs 2 is to the last bit the same
-    as two, and samples are the same in any order.
+    Where steps take all samples at once, neither changes what is minimised; so a sample that weighs 2 is to
+    the last bit the same as two, and samples are the same in any order.
     """
     targets = samples.y.reshape(len(samples.y), -1)
     rows, place = np.unique(np.column_stack([samples.X, targets]), axis=0, return_inverse=True)
@@ -58,7 +61,9 @@ def merged(samples: Samples) -> Samples:
 
 
 def split(samples: Samples, share: float, labels: np.ndarray | None, seed: int) -> tuple[Samples, Samples]:
-    """(samples to train on, the share that is set aside), drawn at random: the same share of every label where there is enough of each."""
+    """(samples to train on, the share that is set aside), drawn at random: the same share of every label
+    where there is enough of each.
+    """
     from sklearn.model_selection import train_test_split
 
     count = len(samples.X)

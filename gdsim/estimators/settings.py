@@ -63,7 +63,10 @@ class Settings(NamedTuple):
 
 
 def settings_of(estimator: Any) -> Settings:
-    """The parameters of an estimator. Raises ValueError or TypeError, one line each, for what they cannot be."""
+    """The parameters of an estimator.
+
+    Raises ValueError or TypeError, one line each, for what they cannot be.
+    """
     parameters = estimator.get_params(deep=False)
     truths = {n: checked_truth(parameters[n], n) for n in ("shuffle", "early_stopping", "warm_start")}
     if not isinstance(parameters["verbose"], (bool, np.bool_, int, np.integer)):
@@ -94,7 +97,9 @@ def settings_of(estimator: Any) -> Settings:
 
 
 def declaration_of(name: str, value: Any) -> Any:
-    """What a parameter that may be a declaration stands for; what is none stays as it is, to be refused when it is used."""
+    """What a parameter that may be a declaration stands for; what is none stays as it is, to be refused when
+    it is used.
+    """
     return USUAL[name] if value is None else value
 
 
@@ -113,7 +118,10 @@ def _declared(parameters: dict[str, Any], name: str) -> Any:
 
 
 def _check_said_once(rule: Rule, name: str, parameter: str, value: Any) -> None:
-    """Raises ValueError where the optimizer has a number of its own beside the parameter for it. One left at its default says nothing."""
+    """Raises ValueError where the optimizer has a number of its own beside the parameter for it.
+
+    One left at its default says nothing.
+    """
     inner = rule.innermost  # no wrapper has either
     own = inner.hyperparameters().get(name)
     if own is not None and own != inner.defaults_here()[name]:
@@ -140,7 +148,9 @@ def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> str:
 
 
 def threads_of(n_jobs: Any) -> int:
-    """Threads of one fit: all processors that the process may use for None or -1, but one where joblib runs several fits at once."""
+    """Threads of one fit: all processors that the process may use for None or -1, but one where joblib runs
+    several fits at once.
+    """
     from joblib.parallel import get_active_backend
 
     from gdsim.sweep.planning.cores import usable_cores

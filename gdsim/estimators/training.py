@@ -1,4 +1,6 @@
-"""What an estimator trains, as a sweep of one cell; and what came of it: the networks of all starts that did not diverge."""
+"""What an estimator trains, as a sweep of one cell; and what came of it: the networks of all starts that did
+not diverge.
+"""
 
 import math
 import warnings
@@ -25,7 +27,8 @@ FAR = 10.0
 
 
 def sweep_of(settings: Settings, problem: MLP, weight: float, seed: int, *, init: np.ndarray | None = None, epochs_before: int = 0) -> Sweep:
-    """The sweep of all starts on a problem without penalty, whose samples weigh `weight` in the mean; from `init`, or drawn.
+    """The sweep of all starts on a problem without penalty, whose samples weigh `weight` in the mean; from
+    `init`, or drawn.
 
     The penalty is alpha / 2 |w|^2 divided by what a step's samples weigh, as MLPClassifier has it.
     """
@@ -42,9 +45,11 @@ def sweep_of(settings: Settings, problem: MLP, weight: float, seed: int, *, init
 
 
 def drawn(problem: MLP, starts: int, seed: int) -> np.ndarray:
-    """[start, parameter] where training begins, as scikit-learn draws it: a layer's weights and biases uniform within sqrt(6 / (inputs + units)).
+    """[start, parameter] where training begins, as scikit-learn draws it: a layer's weights and biases
+    uniform within sqrt(6 / (inputs + units)).
 
-    Of a network whose activation is the sigmoid it is sqrt(2 / (inputs + units)). The weights are those of `gd.MLP`'s "glorot" but for that factor.
+    Of a network whose activation is the sigmoid it is sqrt(2 / (inputs + units)). The weights are those of
+    `gd.MLP`'s "glorot" but for that factor.
     """
     share = 2.0 if problem.activation == "sigmoid" else 6.0
     bounds = np.repeat([math.sqrt(share / (n + units)) for n, units in problem.layers], [(n + 1) * units for n, units in problem.layers])
@@ -52,7 +57,9 @@ def drawn(problem: MLP, starts: int, seed: int) -> np.ndarray:
 
 
 def _stops(settings: Settings, epoch: int) -> list[Stop]:
-    """What ends a start early: `patience` epochs in a row that bring nothing are allowed, and one more ends it; and what keeps its best weights."""
+    """What ends a start early: `patience` epochs in a row that bring nothing are allowed, and one more ends
+    it; and what keeps its best weights.
+    """
     never = settings.epochs + 1
     patience = never if settings.patience is None else settings.patience + 1
     if settings.stops_early:
@@ -78,7 +85,10 @@ class Population(NamedTuple):
 
     @classmethod
     def of(cls, result: Any, settings: Settings, *, before: Self | None = None, rows: np.ndarray | None = None) -> Self:
-        """The networks of a result; `rows`: which of those before each of its runs went on from. Raises ValueError where all diverged."""
+        """The networks of a result; `rows`: which of those before each of its runs went on from.
+
+        Raises ValueError where all diverged.
+        """
         alive = np.flatnonzero(result.status.values != "diverged")
         if not len(alive):
             raise ValueError(
@@ -108,7 +118,9 @@ def _far(data: Data | None) -> str:
 
 
 def _scores(result: Any, settings: Settings) -> np.ndarray:
-    """[run] what says which network is best: its loss on the samples that were set aside, else on those that it was trained on."""
+    """[run] what says which network is best: its loss on the samples that were set aside, else on those that
+    it was trained on.
+    """
     names = ("best_validation_loss" if settings.stops_early else "final_validation_loss", "final_loss")
     return next(result[name].values for name in names if name in result)
 

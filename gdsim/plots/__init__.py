@@ -1,4 +1,6 @@
-"""Figures of results: functions from a Dataset to a matplotlib Figure, readable in print and by the colour-blind."""
+"""Figures of results: functions from a Dataset to a matplotlib Figure, readable in print and by the
+colour-blind.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -11,10 +11,12 @@ WIDTH = 8.2
 
 
 def compare_tuned(result: Result, *, by: str = "optimizer", variable: str | None = None, target: float | None = None, ax: "Axes | None" = None) -> Figure:
-    """Each optimizer at the best cell of its own grid, on starts that did not choose it: medians with intervals, the best at the top.
+    """Each optimizer at the best cell of its own grid, on starts that did not choose it: medians with
+    intervals, the best at the top.
 
-    What `gd.analysis.compare_tuned` finds, with p-values against the best, corrected for all pairs, at the right. `ax`: Axes to draw on. Returns
-    the figure, a matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what is asked for.
+    What `gd.analysis.compare_tuned` finds, with p-values against the best, corrected for all pairs, at the
+    right. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure. Raises TypeError for what is no
+    result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> rules = [gd.SGD(lr=[0.001, 0.02]), gd.Momentum(lr=[0.001, 0.01])]

@@ -13,19 +13,23 @@ from gdsim.sweep.ranks.ranking import ranked_cells
 from gdsim.sweep.ranks.words import counted
 from gdsim.sweep.results.reading import WORST, Result, is_summary, last_known, opened
 
-# Cells that diverge leave the picture at so many times the highest start: to their end they would press the others flat.
+# Cells that diverge leave the picture at so many times the highest start: to their end they would press the
+# others flat.
 MOST_ABOVE = 10.0
 # A target is shown that lies below the lowest loss by less than this factor.
 NEAR = 30.0
 
 
 def convergence_bands(result: Result, *, variable: str = "loss", ax: "Axes | None" = None, figure: "Figure | SubFigure | None" = None) -> Figure:
-    """A panel per optimizer: the median of `variable` over the runs of each cell, with the band of the middle half.
+    """A panel per optimizer: the median of `variable` over the runs of each cell, with the band of the middle
+    half.
 
-    Optimizers of one cell each share a panel. Runs that ended keep their last value, diverged runs count as infinite from their end. Of many
-    cells of an optimizer the seven that rank best are shown, by `gd.table` or by a `variable` of your own. The targets of the sweep are dotted lines. Takes what
-    `gd.analysis.bands` takes. `ax`: Axes to draw on, where there is one panel; `figure`: an empty figure to draw in.
-    Returns the figure, a matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what is asked for.
+    Optimizers of one cell each share a panel. Runs that ended keep their last value, diverged runs count as
+    infinite from their end. Of many cells of an optimizer the seven that rank best are shown, by `gd.table`
+    or by a `variable` of your own. The targets of the sweep are dotted lines. Takes what `gd.analysis.bands`
+    takes. `ax`: Axes to draw on, where there is one panel; `figure`: an empty figure to draw in. Returns the
+    figure, a matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what is
+    asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("xor"), hidden=[2]), optimizer=gd.SGD(lr=1.0), starts=5, steps=20)
@@ -75,7 +79,9 @@ def _caption(band: Any, variable: str, targets: np.ndarray, *, falls: bool) -> s
 
 
 def _limit(panels: Sequence[Any], band: Any, targets: np.ndarray, *, falls: bool) -> None:
-    """Scales and ends of the axes, the same for all panels: those of all cells that are shown, and of targets that lie near."""
+    """Scales and ends of the axes, the same for all panels: those of all cells that are shown, and of targets
+    that lie near.
+    """
     values, last = band.value.values, band.step.values[-1]
     finite = values[np.isfinite(values)]
     positive = finite[finite > 0]
@@ -95,7 +101,9 @@ def _limit(panels: Sequence[Any], band: Any, targets: np.ndarray, *, falls: bool
 
 
 def _highest(values: np.ndarray) -> float:
-    """The highest of losses that is shown, values[cell, quantile, checkpoint]: that of the cells which do not diverge, or not far above the starts."""
+    """The highest of losses that is shown, values[cell, quantile, checkpoint]: that of the cells which do not
+    diverge, or not far above the starts.
+    """
     known = values[np.isfinite(values)]
     if known.min() < 0:  # on a linear axis the starts tell how far away is far
         starts = values[:, :, 0][np.isfinite(values[:, :, 0])].max(initial=known.min())

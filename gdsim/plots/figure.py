@@ -1,4 +1,6 @@
-"""The figure that functions of this room return: a matplotlib Figure that shows itself and says what is on it."""
+"""The figure that functions of this room return: a matplotlib Figure that shows itself and says what is on
+it.
+"""
 
 import io
 import sys
@@ -14,7 +16,8 @@ LETTER = 0.52
 
 
 class Figure(MatplotlibFigure):
-    """A matplotlib Figure that needs no screen and no pyplot, and shows itself as the last line of a notebook's cell.
+    """A matplotlib Figure that needs no screen and no pyplot, and shows itself as the last line of a
+    notebook's cell.
 
     `caption` says what is drawn, of how many runs, and what may mislead; it stands small under the panels.
 
@@ -30,7 +33,10 @@ class Figure(MatplotlibFigure):
         self._caption_text: Any = None
 
     def set_caption(self, text: str) -> None:
-        """Writes a caption under the panels, which keep their size: the figure grows by its lines. An empty one takes it away."""
+        """Writes a caption under the panels, which keep their size: the figure grows by its lines.
+
+        An empty one takes it away.
+        """
         width, height = self.get_size_inches()
         if self._caption_text is not None:
             self._caption_text.remove()
@@ -56,7 +62,9 @@ class Figure(MatplotlibFigure):
         return sink.getvalue()
 
     def show(self, warn: bool = True) -> None:
-        """Shows the figure in a notebook, or else by the program with which this machine opens pictures; where there is none, says how to keep it."""
+        """Shows the figure in a notebook, or else by the program with which this machine opens pictures;
+        where there is none, says how to keep it.
+        """
         ipython: Any = sys.modules.get("IPython")
         shell = ipython.get_ipython() if ipython is not None else None
         if getattr(shell, "kernel", None) is not None:

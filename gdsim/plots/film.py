@@ -22,10 +22,11 @@ PAGE_DASHES = {"-": "", "--": "9 5", ":": "2 4", "-.": "9 4 2 4"}
 
 
 def race_animation(result: Result, file: str | pathlib.Path, *, start: int = 0, seconds: float = 8.0, frames: int = 120) -> pathlib.Path:
-    """The race as a film: a GIF, an HTML page that needs nothing else, or an MP4 where ffmpeg is installed, by the file's ending.
+    """The race as a film: a GIF, an HTML page that needs nothing else, or an MP4 where ffmpeg is installed,
+    by the file's ending.
 
-    The page has buttons, a slider and keys to go through it. Takes what `race` takes, and returns the file's path. Raises ValueError
-    for other endings and for MP4 without ffmpeg.
+    The page has buttons, a slider and keys to go through it. Takes what `race` takes, and returns the file's
+    path. Raises ValueError for other endings and for MP4 without ffmpeg.
 
     >>> import gdsim as gd, tempfile
     >>> record = gd.Record(every=1, trajectory=True)
@@ -62,7 +63,9 @@ def _checked_file(file: Any) -> pathlib.Path:
 
 
 def _film(runners: Race, times: np.ndarray) -> Any:
-    """The film as matplotlib draws it, frame by frame: paths and a title over one picture of all that does not move."""
+    """The film as matplotlib draws it, frame by frame: paths and a title over one picture of all that does
+    not move.
+    """
     from matplotlib import animation
 
     drawn, figure, panel = _over_a_picture(runners)
@@ -81,7 +84,9 @@ def _film(runners: Race, times: np.ndarray) -> Any:
 
 
 def _over_a_picture(runners: Race) -> tuple[list[tuple[np.ndarray, np.ndarray]], Any, Any]:
-    """(what is drawn of each path, a figure that has the stage as one picture, its panel with the same axes and nothing on it)."""
+    """(what is drawn of each path, a figure that has the stage as one picture, its panel with the same axes
+    and nothing on it).
+    """
     stage, panel = stage_of(runners)
     drawn = drawn_paths(runners, panel)
     for k, path in enumerate(runners.paths):

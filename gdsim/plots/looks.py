@@ -1,4 +1,6 @@
-"""How cells are told apart: one colour for one value, in order and the same in all panels, and dashes for what else differs."""
+"""How cells are told apart: one colour for one value, in order and the same in all panels, and dashes for
+what else differs.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,7 +23,9 @@ class Bar(NamedTuple):
 
 
 class Looks(NamedTuple):
-    """The line of each cell, and what tells a reader which is which: entries of (text, line), and a colour bar or None."""
+    """The line of each cell, and what tells a reader which is which: entries of (text, line), and a colour
+    bar or None.
+    """
 
     lines: list[dict[str, Any]]
     entries: list[tuple[str, dict[str, Any]]]
@@ -35,9 +39,11 @@ class Looks(NamedTuple):
 
 
 def looks_by_value(found: Any) -> Looks:
-    """Cells of which optimizers have panels of their own: colours in the order of the first number that differs, dashes for the rest.
+    """Cells of which optimizers have panels of their own: colours in the order of the first number that
+    differs, dashes for the rest.
 
-    `found` is a Dataset over `cell`, those that are drawn. Without such a number, a colour for each combination.
+    `found` is a Dataset over `cell`, those that are drawn. Without such a number, a colour for each
+    combination.
     """
     settings, count = settings_of(found), found.sizes["cell"]
     numbers = {n: v for n, v in settings.items() if v.dtype.kind == "f"}
@@ -68,9 +74,11 @@ def _by_text(texts: Sequence[str]) -> Looks:
 
 
 def looks_together(found: Any, chosen: np.ndarray) -> Looks:
-    """Cells of one panel: those of one optimizer by value, those of several by a colour for each optimizer and dashes within.
+    """Cells of one panel: those of one optimizer by value, those of several by a colour for each optimizer
+    and dashes within.
 
-    `found` is a Dataset over `cell`; colours of optimizers are those of its whole. Entries are one for each of the `chosen` cells, in their order.
+    `found` is a Dataset over `cell`; colours of optimizers are those of its whole. Entries are one for each
+    of the `chosen` cells, in their order.
     """
     rules = values_of(found.optimizer)
     names = list(dict.fromkeys(rules.tolist()))

@@ -28,17 +28,20 @@ from gdsim.sweep.results.reading import Result, cells_in, check_result
 
 BINS, MOST_MARKS = 60, 8
 BAR = 0.6  # height of a row's highest bar: its counts stand above
-# Marks of levels nearer than this share of the axis would write over each other: beside other rows, and alone.
+# Marks of levels nearer than this share of the axis would write over each other: beside other rows, and
+# alone.
 APART = (0.06, 0.12)
 
 
 def final_losses(result: Result, *, tolerance: float = 1e-4, ax: "Axes | None" = None, figure: "Figure | SubFigure | None" = None) -> Figure:
-    """Histograms of final losses, a panel per optimizer and in it a row per cell, with the levels at which many runs ended marked by their counts.
+    """Histograms of final losses, a panel per optimizer and in it a row per cell, with the levels at which
+    many runs ended marked by their counts.
 
-    A level is a group of final losses no further than tolerance (1 + |loss|) from their neighbours; those are marked in which at
-    least 2% of the runs ended. Of many cells of an optimizer the seven that rank best are shown, as in `gd.table`. Diverged runs are counted at the right.
-    `ax`: Axes to draw on, where there is one panel; `figure`: an empty figure to draw in. Returns the figure, a matplotlib Figure.
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    A level is a group of final losses no further than tolerance (1 + |loss|) from their neighbours; those are
+    marked in which at least 2% of the runs ended. Of many cells of an optimizer the seven that rank best are
+    shown, as in `gd.table`. Diverged runs are counted at the right. `ax`: Axes to draw on, where there is one
+    panel; `figure`: an empty figure to draw in. Returns the figure, a matplotlib Figure. Raises TypeError for
+    what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.StyblinskiTang(), optimizer=gd.SGD(lr=0.01), starts=200, steps=500)
@@ -93,7 +96,7 @@ def _edges(finite: np.ndarray) -> np.ndarray:
 
 
 def _rows(panel: Any, by_cell: list[tuple[np.ndarray, np.ndarray]], texts: list[str], edges: np.ndarray, tolerance: float) -> None:
-    """A histogram for each cell, the first at the top, of its losses; levels are marked among those at rest."""
+    """Histograms of each cell's losses, the first at the top; levels are marked among those at rest."""
     if is_wide(edges):
         logarithmic(panel, "x")
     else:
@@ -128,7 +131,9 @@ def _rows(panel: Any, by_cell: list[tuple[np.ndarray, np.ndarray]], texts: list[
 
 
 def _marks(panel: Any, ended: np.ndarray, top: float, edges: np.ndarray, *, tolerance: float, alone: bool) -> None:
-    """Marks the levels at which most runs ended, those of most runs first where two would write over each other."""
+    """Marks the levels at which most runs ended, those of most runs first where two would write over each
+    other.
+    """
     levels, sizes = clusters(ended, tolerance)
     if len(levels) >= len(ended) / 2:
         return

@@ -24,12 +24,14 @@ STATISTICS = {
 def heat_map(
     result: Result, x: str, y: str, *, statistic: str = "median_loss", variable: str | None = None, target: float | None = None, ax: "Axes | None" = None
 ) -> Figure:
-    """A number of the cells over two hyperparameters: "median_loss" (the best over all others), "probability" of success, "diverged", or "worse_than_start".
+    """A number of the cells over two hyperparameters: "median_loss" (the best over all others), "probability"
+    of success, "diverged", or "worse_than_start".
 
-    The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says.
-    Shares pool the runs of all cells of a field. In maps of up to 60 fields 95% intervals stand below the numbers: Wilson's of a share, order
-    statistics' of a median (`gd.analysis.best_cell`). Fields that no cell lies in stay empty. `ax`: Axes to draw on. Returns the figure, a
-    matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what is asked for.
+    The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. Shares pool
+    the runs of all cells of a field. In maps of up to 60 fields 95% intervals stand below the numbers:
+    Wilson's of a share, order statistics' of a median (`gd.analysis.best_cell`). Fields that no cell lies in
+    stay empty. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure. Raises TypeError for what is
+    no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=[0.01, 1.0], momentum=[0.0, 0.9]), starts=5, steps=100)
@@ -66,7 +68,9 @@ def _caption(runs: np.ndarray, values: np.ndarray, *, is_share: bool) -> str:
 
 
 def divergence_map(result: Result, x: str, y: str, *, ax: "Axes | None" = None) -> Figure:
-    """The share of runs that diverged over two hyperparameters, all others pooled. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
+    """The share of runs that diverged over two hyperparameters, all others pooled.
+
+    `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
 
     Raises TypeError for what is no result, ValueError for one without what is asked for.
 
@@ -89,7 +93,9 @@ def _best_medians(best: Any, found: Any, x: str, y: str) -> np.ndarray:
 
 
 def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, name: str, ax: Any) -> Any:
-    """A map of fields (value, low, high), each [y, x], over the values of two axes, x first: medians of what has a name, or shares of runs."""
+    """A map of fields (value, low, high), each [y, x], over the values of two axes, x first: medians of what
+    has a name, or shares of runs.
+    """
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.patches import Rectangle
 

@@ -20,7 +20,7 @@ NEAR = 0.25
 
 
 class Path(NamedTuple):
-    """One run's way: its cell in words, steps, points[step, variable], losses there, and whether it diverged."""
+    """A run's way: its cell in words, steps, points[step, variable], losses there, whether it diverged."""
 
     label: str
     steps: np.ndarray
@@ -30,7 +30,9 @@ class Path(NamedTuple):
 
 
 class Race(NamedTuple):
-    """The paths of a race, the function, the names of its variables, how many cells there are, the start, and what ranks cells."""
+    """The paths of a race, the function, the names of its variables, how many cells there are, the start, and
+    what ranks cells.
+    """
 
     paths: list[Path]
     problem: Any
@@ -41,10 +43,12 @@ class Race(NamedTuple):
 
 
 def race(result: Result, *, start: int = 0, ax: "Axes | None" = None) -> Figure:
-    """The paths of each cell's run from one start over the contours, or on the curve, of the function that they minimise; crosses mark its minima.
+    """The paths of each cell's run from one start over the contours, or on the curve, of the function that
+    they minimise; crosses mark its minima.
 
-    The sweep must be of one function of one or two variables, recorded with `gd.Record(trajectory=True)`. Of many cells the ten that rank best are shown.
-    `ax`: Axes to draw on. Returns the figure, a matplotlib Figure. Raises ValueError.
+    The sweep must be of one function of one or two variables, recorded with `gd.Record(trajectory=True)`. Of
+    many cells the ten that rank best are shown. `ax`: Axes to draw on. Returns the figure, a matplotlib
+    Figure. Raises ValueError.
 
     >>> import gdsim as gd
     >>> record = gd.Record(every=1, trajectory=True)
@@ -100,7 +104,9 @@ def race_of(result: Any, start: int) -> Race:
 
 
 def drawn_paths(runners: Race, panel: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What is drawn of each path on the race's panel: its two variables, or its one and the loss there, each path a little higher."""
+    """What is drawn of each path on the race's panel: its two variables, or its one and the loss there, each
+    path a little higher.
+    """
     if len(runners.names) == 2:
         return [(path.points[:, 0], path.points[:, 1]) for path in runners.paths]
     bottom, top = panel.get_ylim()
@@ -155,7 +161,8 @@ def _values(problem: Any, points: np.ndarray) -> np.ndarray:
 
 
 def _window(runners: Race) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and highest values of the variables that are shown: about the paths, of which one that went far is cut at a reach about the start.
+    """The lowest and highest values of the variables that are shown: about the paths, of which one that went
+    far is cut at a reach about the start.
 
     The ends of runs that did not diverge, and the minima that they ended at, are always inside.
     """

@@ -20,7 +20,8 @@ RATE = Range(0.0, float("inf"), low_allowed=False)
 
 
 def schedule(schedules: Schedule | Sequence[Schedule], *, steps: int = 1000, lr: float = 1.0, ax: "Axes | None" = None) -> Figure:
-    """The learning rate at each step of one schedule, or of several: those of runs of gradient descent on a slope of 1.
+    """The learning rate at each step of one schedule, or of several: those of runs of gradient descent on a
+    slope of 1.
 
     `ax`: Axes to draw on. Returns the figure, a matplotlib Figure. Raises TypeError for what is no schedule.
 
@@ -49,7 +50,7 @@ def schedule(schedules: Schedule | Sequence[Schedule], *, steps: int = 1000, lr:
 
 
 def _named(one: Any) -> str:
-    """A schedule with its numbers, such as "SGDR mult=2 cycle=10"; those of each phase have the phase's name."""
+    """A schedule with its numbers, such as "SGDR mult=2 cycle=10"; a phase's have the phase's name."""
     numbers = [f"{name}={v:g}" for name, v in one.hyperparameters().items() if isinstance(v, (int, float))]
     return " ".join([schedule_name(one), *numbers])
 

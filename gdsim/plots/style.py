@@ -1,4 +1,6 @@
-"""What all figures share: colours and lines that the colour-blind and a printer tell apart, panels, scales, legends."""
+"""What all figures share: colours and lines that the colour-blind and a printer tell apart, panels, scales,
+legends.
+"""
 
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,7 +19,8 @@ Axes: TypeAlias = "matplotlib.axes.Axes"
 Figure: TypeAlias = "matplotlib.figure.Figure"
 SubFigure: TypeAlias = "matplotlib.figure.SubFigure"
 
-# Okabe and Ito (2008): eight colours that the colour-blind tell apart, here without yellow, which print loses.
+# Okabe and Ito (2008): eight colours that the colour-blind tell apart, here without yellow, which print
+# loses.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (10, 3)), (0, (1, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
@@ -39,7 +42,10 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def new_panel(title: str, x: str, y: str, *, ax: Any = None, size: tuple[float, float] = (6.4, 4.2)) -> tuple[Any, Any]:
-    """(figure, panel), named: a new figure with one panel, or the given Axes and theirs. Raises TypeError for what is no Axes."""
+    """(figure, panel), named: a new figure with one panel, or the given Axes and theirs.
+
+    Raises TypeError for what is no Axes.
+    """
     panel = checked_axes(ax) if ax is not None else new_figure(*size).subplots()
     panel.set_title(title, fontsize="medium", wrap=ax is None)
     panel.set_xlabel(x)
@@ -66,9 +72,11 @@ def checked_figure(figure: Any) -> Any:
 
 
 def new_panels(count: int, *, figure: Any = None, spare: bool = True, shared: str = "xy", height: float = 3.1) -> tuple[Any, list[Any], Any]:
-    """(figure, so many panels of it, the place for a legend or None): no place is empty, and all panels have tick labels.
+    """(figure, so many panels of it, the place for a legend or None): no place is empty, and all panels have
+    tick labels.
 
-    With `spare` a place that is left over is for a legend, without it the panels of the last row are wider. Panels share the axes that `shared` names.
+    With `spare` a place that is left over is for a legend, without it the panels of the last row are wider.
+    Panels share the axes that `shared` names.
     """
     columns = count if count < 3 else min(4, -(-(count + spare) // 2)) if count < 9 else 4
     rows = -(-count // columns)
@@ -108,7 +116,9 @@ def sequence(count: int) -> list[Any]:
 
 
 def is_wide(values: Any) -> bool:
-    """Whether the finite values are all above 0 and lie so far apart that a logarithmic scale shows them better."""
+    """Whether the finite values are all above 0 and lie so far apart that a logarithmic scale shows them
+    better.
+    """
     known = np.asarray(values, float)
     known = known[np.isfinite(known)]
     return bool(len(known) and known.min() > 0 and known.max() > 20 * known.min())
@@ -121,7 +131,9 @@ def log_scale(panel: Any, axis: str, values: Any) -> None:
 
 
 def logarithmic(panel: Any, axis: str, *, from_zero: bool = False) -> None:
-    """A logarithmic scale of the axis "x" or "y", its ticks in plain numbers; `from_zero` it is linear from 0 to 1."""
+    """A logarithmic scale of the axis "x" or "y", its ticks in plain numbers; `from_zero` it is linear from 0
+    to 1.
+    """
     from matplotlib.ticker import FuncFormatter
 
     getattr(panel, f"set_{axis}scale")("symlog" if from_zero else "log", **({"linthresh": 1} if from_zero else {}))
@@ -140,7 +152,9 @@ def logarithmic(panel: Any, axis: str, *, from_zero: bool = False) -> None:
 
 
 def number_axis(panel: Any, axis: np.ndarray) -> np.ndarray:
-    """The places of a hyperparameter's values on the x axis, logarithmic where they lie far apart; side by side where one of them is None."""
+    """The places of a hyperparameter's values on the x axis, logarithmic where they lie far apart; side by
+    side where one of them is None.
+    """
     if axis.dtype.kind == "O":
         places = np.arange(float(len(axis)))
         panel.set_xticks(places, shown_values(axis.tolist()))
@@ -162,7 +176,10 @@ def share_axis(axis: Any) -> None:
 
 
 def legend(panel: Any, *, given: Any = None, title: str | None = None, outside: bool = True) -> None:
-    """A legend beside the panel, where no line lies; on Axes of the caller's own where there is most room. `given` are handles in place of the panel's."""
+    """A legend beside the panel, where no line lies; on Axes of the caller's own where there is most room.
+
+    `given` are handles in place of the panel's.
+    """
     handles = panel.get_legend_handles_labels()[0] if given is None else given
     if not handles:
         return
@@ -178,7 +195,10 @@ def finished(figure: Any, caption: str) -> Any:
 
 
 def best_of(ranks: Any, members: np.ndarray, most: int = MOST_LINES) -> np.ndarray:
-    """Those of some cells that rank best, as many as a reader can follow, in the order of cells. `ranks` are those of `ranked_cells`."""
+    """Those of some cells that rank best, as many as a reader can follow, in the order of cells.
+
+    `ranks` are those of `ranked_cells`.
+    """
     return np.sort(members[np.argsort(ranks.rank[members])][:most])
 
 
@@ -193,7 +213,9 @@ def ranked_by(name: str) -> str:
 
 
 def dodged(x: np.ndarray, grid: np.ndarray, k: int, count: int) -> np.ndarray:
-    """Places of the k-th of so many lines, moved aside by at most a 25th of the grid's distances: none hides another, and each reads as its value."""
+    """Places of the k-th of so many lines, moved aside by at most a 25th of the grid's distances: none hides
+    another, and each reads as its value.
+    """
     known = np.unique(grid[np.isfinite(grid)])
     if count < 2 or len(known) < 2:
         return x
@@ -202,7 +224,9 @@ def dodged(x: np.ndarray, grid: np.ndarray, k: int, count: int) -> np.ndarray:
 
 
 def with_intervals(panel: Any, at: np.ndarray, curve: Any, k: int, *, label: str | None = None, sideways: bool = False, **looks: Any) -> None:
-    """The k-th line's values, (value, low, high) at places on the other axis, with whiskers; an arrow in place of one that is infinite, none for NaN."""
+    """The k-th line's values, (value, low, high) at places on the other axis, with whiskers; an arrow in
+    place of one that is infinite, none for NaN.
+    """
     value, low, high = (np.asarray(c, float) for c in curve)
     if (np.isinf([low, high]) & np.isfinite(value)).any():  # room for arrows
         panel.margins(**{"x" if sideways else "y": 0.15})
@@ -227,7 +251,9 @@ ARROW = 20  # points
 
 
 def whiskers(panel: Any, x: np.ndarray, curve: tuple[np.ndarray, np.ndarray, np.ndarray], colour: Any, k: int, count: int) -> None:
-    """Intervals of the k-th of so many curves of steps, (value, low, high), where it is above 0, at a few places that no other curve has."""
+    """Intervals of the k-th of so many curves of steps, (value, low, high), where it is above 0, at a few
+    places that no other curve has.
+    """
     risen = x[curve[0] > 0]
     if not len(risen):
         return
@@ -241,7 +267,9 @@ def whiskers(panel: Any, x: np.ndarray, curve: tuple[np.ndarray, np.ndarray, np.
 
 
 def label_outer(panels: Any, x: str, y: str) -> None:
-    """Names of the axes on the lowest panel of each column and the first of each row; on Axes that stand alone, both."""
+    """Names of the axes on the lowest panel of each column and the first of each row; on Axes that stand
+    alone, both.
+    """
     specs = [p.get_subplotspec() for p in panels]
     for panel, spec in zip(panels, specs, strict=True):
         if spec is None or spec.rowspan.start == max(s.rowspan.start for s in specs if s.colspan.start == spec.colspan.start):

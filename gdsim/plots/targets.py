@@ -42,10 +42,12 @@ TIMES = "Times are as fine as the looks: a target of the sweep is met at a step,
 
 
 def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", ax: "Axes | None" = None) -> Figure:
-    """The share of runs and targets that are met by each time, a line per cell with its interval; the seven best cells.
+    """The share of runs and targets that are met by each time, a line per cell with its interval; the seven
+    best cells.
 
-    Without `targets`, those of the sweep, or `gd.analysis.default_targets`. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    Without `targets`, those of the sweep, or `gd.analysis.default_targets`. `ax`: Axes to draw on. Returns
+    the figure, a matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what
+    is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=20, steps=500)
@@ -83,7 +85,9 @@ def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", ax: "A
 
 
 def _time_scale(panel: Any, time: np.ndarray, shares: np.ndarray) -> float:
-    """Times from a little before the first at which one of the curves, shares[cell, time], rises; logarithmic where they lie far apart. Returns where they begin."""
+    """Times from a little before the first at which one of the curves, shares[cell, time], rises; logarithmic
+    where they lie far apart. Returns where they begin.
+    """
     risen = time[(shares > 0).any(0)] if len(time) else time
     first, last = (float(risen[0]), float(time[-1])) if len(risen) else (0.0, 0.0)
     begin = 0.0
@@ -114,11 +118,13 @@ def _steps(panel: Any, x: np.ndarray, curves: Sequence[np.ndarray], looks: Any) 
 
 
 def ert(result: Result, target: float | None = None, *, hyperparameter: str = "lr", unit: str = "steps", ax: "Axes | None" = None) -> Figure:
-    """The expected time to a target with restarts against a hyperparameter, a line per optimizer with 95% intervals.
+    """The expected time to a target with restarts against a hyperparameter, a line per optimizer with 95%
+    intervals.
 
-    At each value the best cell over all other hyperparameters counts; where no run of any met the target, the line is broken. Without
-    `target`, the lowest of the sweep's, or the median of `gd.analysis.default_targets`. `ax`: Axes to draw on. Returns the figure, a
-    matplotlib Figure. Raises ValueError.
+    At each value the best cell over all other hyperparameters counts; where no run of any met the target, the
+    line is broken. Without `target`, the lowest of the sweep's, or the median of
+    `gd.analysis.default_targets`. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure. Raises
+    ValueError.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=20, steps=500)
@@ -163,11 +169,14 @@ def _best_of_each(found: Any, place: np.ndarray) -> np.ndarray:
 
 
 def performance_profile(result: Result, *, share: float | None = None, unit: str = "steps", over: str | None = None, ax: "Axes | None" = None) -> Figure:
-    """The performance profile of the cells, each start a problem: solved within tau times the best cell's time, with intervals. The seven best cells.
+    """The performance profile of the cells, each start a problem: solved within tau times the best cell's
+    time, with intervals. The seven best cells.
 
-    A start counts as solved once a run has met the sweep's lowest `gd.Target`; where it has none, or with `share`, once a run has made all
-    but `share` (0.01) of the way to the lowest loss that any cell reached from it. In a sweep of several problems `over="problem"` makes each start of each problem one, and compares what cells have else. `ax`: Axes to draw on.
-    Returns the figure, a matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what is asked for.
+    A start counts as solved once a run has met the sweep's lowest `gd.Target`; where it has none, or with
+    `share`, once a run has made all but `share` (0.01) of the way to the lowest loss that any cell reached
+    from it. In a sweep of several problems `over="problem"` makes each start of each problem one, and
+    compares what cells have else. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure. Raises
+    TypeError for what is no result, ValueError for one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=20, steps=500)

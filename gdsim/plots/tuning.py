@@ -30,11 +30,13 @@ SIZE = (8.2, 4.2)
 def sensitivity_curve(
     result: Result, hyperparameter: str = "lr", *, variable: str | None = None, target: float | None = None, factor: float = 2.0, ax: "Axes | None" = None
 ) -> Figure:
-    """The best median at each value of a hyperparameter, a line per optimizer; the range within `factor` of its best is drawn below.
+    """The best median at each value of a hyperparameter, a line per optimizer; the range within `factor` of
+    its best is drawn below.
 
-    The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. An arrow at the range's end says that it
-    reaches the end of the grid, and may go on. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
-    Raises TypeError for what is no result, ValueError for one without what is asked for.
+    The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. An arrow at
+    the range's end says that it reaches the end of the grid, and may go on. `ax`: Axes to draw on. Returns
+    the figure, a matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what
+    is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-3, 1, 7)), starts=9, steps=20)
@@ -87,8 +89,9 @@ def _named(name: str, found: Any) -> str:
 def budget_curve(result: Result, *, variable: str | None = None, target: float | None = None, by: str = "optimizer", ax: "Axes | None" = None) -> Figure:
     """The expected best median of n random trials, a line per optimizer with its 95% interval.
 
-    The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. `ax`: Axes to draw on. Returns the
-    figure, a matplotlib Figure. Raises TypeError for what is no result, ValueError for one without what is asked for.
+    The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. `ax`: Axes to
+    draw on. Returns the figure, a matplotlib Figure. Raises TypeError for what is no result, ValueError for
+    one without what is asked for.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.SGD(lr=[0.001, 0.01]), gd.Adam(lr=[0.01, 0.1])], starts=9, steps=100)

@@ -10,14 +10,17 @@ from gdsim.sweep.ranks.frames import absent, few_runs, has_intervals, shown_colu
 from gdsim.sweep.ranks.words import counted, shown_values
 
 MOST_ROWS = 20
-# Columns that are left out where the terminal is narrow, the first of these first; what is varied goes last, from the right.
+# Columns that are left out where the terminal is narrow, the first of these first; what is varied goes last,
+# from the right.
 SPARED = (("validation accuracy",), ("low", "high"), ("worse_than_start",), ("diverged",), ("converged",))
 
 
 def table_lines(frame: Any, width: int, accuracy: Any = None, whole: str = "gdsim report") -> list[str]:
-    """A table of `gd.table`, the best cells first, in lines of at most `width`: columns are left out, and no digits are.
+    """A table of `gd.table`, the best cells first, in lines of at most `width`: columns are left out, and no
+    digits are.
 
-    `accuracy` are the cells' validation accuracies by their numbers, if they have some; `whole` is what shows all cells.
+    `accuracy` are the cells' validation accuracies by their numbers, if they have some; `whole` is what shows
+    all cells.
     """
     shown = frame.head(MOST_ROWS)
     columns: dict[str, list[str]] = {str(n): texts_of(shown[n], 4) for n in shown_columns(frame) if n != "runs" or frame["runs"].nunique() > 1}
@@ -48,7 +51,9 @@ def heading_of(frame: Any) -> list[str]:
 
 
 def verdict_of(frame: Any) -> list[str]:
-    """Which cell is the best, and whether that is beyond noise: whether the interval of another cell meets its own."""
+    """Which cell is the best, and whether that is beyond noise: whether the interval of another cell meets
+    its own.
+    """
     varied = list(frame.columns)[: list(frame.columns).index("runs")]
     best, texts = frame.iloc[0], {n: shown_values(frame[n].tolist())[0] for n in varied}
     name = ", ".join(text if n == "optimizer" else f"{n}={text}" for n, text in texts.items() if text) or "the only cell"
@@ -63,7 +68,9 @@ def verdict_of(frame: Any) -> list[str]:
 
 
 def noise_of(frame: Any) -> str:
-    """Whether the best of several cells of a table with intervals is that beyond noise: whether the interval of another meets its own."""
+    """Whether the best of several cells of a table with intervals is that beyond noise: whether the interval
+    of another meets its own.
+    """
     runs = int(frame["runs"].iloc[0])
     if runs < FEWEST_FOR_INTERVALS:
         return f"whether that is noise, {counted([runs], 'run')} cannot tell: take {FEWEST_FOR_INTERVALS} or more"

@@ -17,7 +17,8 @@ from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import cells_in, is_summary, worse_than_start
 
 FEW_STARTS = 30
-# Starts of which one half chooses cells and the other compares: a median of fewer than six has no 95% interval.
+# Starts of which one half chooses cells and the other compares: a median of fewer than six has no 95%
+# interval.
 FEWEST = 12
 
 
@@ -26,7 +27,10 @@ SURE = 0.95
 
 
 def conclusion(result: Any, best: Any) -> Iterator[str]:
-    """Who is first, by what, with which interval, and whether that is beyond noise. `best` is what BEST has made."""
+    """Who is first, by what, with which interval, and whether that is beyond noise.
+
+    `best` is what BEST has made.
+    """
     runs = np.bincount(cells_in(result).place)
     if len(np.unique(problem_of(result, cells_in(result)))) > 1:
         yield "The cells minimise several problems, whose losses do not compare: the tables below are to be read problem by problem."
@@ -58,12 +62,16 @@ def conclusion(result: Any, best: Any) -> Iterator[str]:
 
 
 def may_compare(result: Any) -> bool:
-    """Whether there are several optimizers, and starts enough to choose their cells with one half and compare with the other."""
+    """Whether there are several optimizers, and starts enough to choose their cells with one half and compare
+    with the other.
+    """
     return len(np.unique(np.asarray(result.optimizer.values).astype(str))) > 1 and len(np.unique(result.start.values)) >= FEWEST
 
 
 def _noise(frame: Any, best: Any, names: list[str]) -> str:
-    """Whether that is beyond noise, as the terminal says of the table, and how often the first would be the first again."""
+    """Whether that is beyond noise, as the terminal says of the table, and how often the first would be the
+    first again.
+    """
     verdict = noise_of(frame)
     said = f"{'That is ' if verdict.startswith('beyond') else ''}{verdict}"
     said = said[0].upper() + said[1:]
@@ -118,7 +126,7 @@ def _has_test_set(result: Any) -> bool:
 
 
 def at_the_edge(result: Any) -> Iterator[str]:
-    """What is said where the best value of a learning rate is the last that was tried; of a summary nothing."""
+    """What is said where the best learning rate is the last that was tried; of a summary nothing."""
     if is_summary(result) or "lr" not in result.coords or result.lr.dtype.kind != "f" or np.nanmin(result.final_loss.values) < 0:
         return
     if len(np.unique(problem_of(result, cells_in(result)))) > 1:

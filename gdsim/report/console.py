@@ -1,4 +1,6 @@
-"""What the command line writes for people: messages, a bar of what is read, a table by cell when a sweep is done."""
+"""What the command line writes for people: messages, a bar of what is read, a table by cell when a sweep is
+done.
+"""
 
 import contextlib
 import os
@@ -43,7 +45,9 @@ class Console:
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
     def table(self, result: Any, folder: pathlib.Path | str) -> None:
-        """The cells by rank, as far as they fit; which is the best, whether that is beyond noise, and whether a better rate may lie beyond the grid."""
+        """The cells by rank, as far as they fit; which is the best, whether that is beyond noise, and whether
+        a better rate may lie beyond the grid.
+        """
         from gdsim.report.cells import heading_of, table_lines, verdict_of
         from gdsim.report.conclusion import at_the_edge
         from gdsim.sweep.ranks.table import table

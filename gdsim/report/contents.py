@@ -55,7 +55,9 @@ def figures(result: Any) -> Iterator[tuple[str, Call]]:
 
 
 def _maps(values: Mapping[str, np.ndarray], varied: list[str]) -> Iterator[tuple[str, str, str]]:
-    """(x, y, optimizer) of maps: a number and the optimizers, if most of them have tried the same values; two numbers of each optimizer by itself."""
+    """(x, y, optimizer) of maps: a number and the optimizers, if most of them have tried the same values; two
+    numbers of each optimizer by itself.
+    """
     rules = values["optimizer"]
     names = list(dict.fromkeys(rules.tolist()))
     tried = {name: [n for n in varied if len(_distinct(values[n][rules == name])) > 1] for name in names}

@@ -25,14 +25,17 @@ from gdsim.words import count_of, size_of
 
 TEMPLATE = pathlib.Path(__file__).with_name("page.html")
 DOTS_PER_INCH = 100
-# What a report reads again and again, and which fits into memory; so do the curves of losses up to so many bytes.
+# What a report reads again and again, and which fits into memory; so do the curves of losses up to so many
+# bytes.
 MOST_BYTES = 2**30
 MOST_CLASSES = 30
 NUMBERS = ("status", "reason", "final_loss", "best_loss", "steps_taken")
 
 
 class Picture(NamedTuple):
-    """A figure of the page: its title, the code that makes it, its caption and its bytes as text, or why it could not be drawn."""
+    """A figure of the page: its title, the code that makes it, its caption and its bytes as text, or why it
+    could not be drawn.
+    """
 
     title: str
     code: str
@@ -42,9 +45,11 @@ class Picture(NamedTuple):
 
 
 def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None = None, say: Callable[[str], None] | None = None) -> pathlib.Path | str:
-    """Writes the report of a results folder, `report.html` in it if no other file is named, and returns its path.
+    """Writes the report of a results folder, `report.html` in it if no other file is named, and returns its
+    path.
 
-    Raises ValueError for a folder without results or without a finished run, and for a file whose folder is not there.
+    Raises ValueError for a folder without results or without a finished run, and for a file whose folder is
+    not there.
     """
     import jinja2
 

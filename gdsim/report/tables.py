@@ -24,7 +24,8 @@ ALSO = {
 
 
 class Call(NamedTuple):
-    """A function of `gd`, `gd.analysis` or `gd.plots` and what it is given beside the result: it makes a number or a figure, and says how.
+    """A function of `gd`, `gd.analysis` or `gd.plots` and what it is given beside the result: it makes a
+    number or a figure, and says how.
 
     Of the result it is given the runs of one optimizer, if that is named.
     """
@@ -60,7 +61,9 @@ class Entry(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column: its name, the code that gives its numbers (with an interval's ends after them), and its entries."""
+    """A column: its name, the code that gives its numbers (with an interval's ends after them), and its
+    entries.
+    """
 
     name: str
     code: str
@@ -119,7 +122,9 @@ def counted_entry(value: Any) -> Entry:
 
 
 def outcome(result: Any, best: Any) -> Table:
-    """The outcome by cell, the best first: what ranks them, how often it would again, targets, losses, and how runs ended. `best` is what BEST has made."""
+    """The outcome by cell, the best first: what ranks them, how often it would again, targets, losses, and
+    how runs ended. `best` is what BEST has made.
+    """
     order = np.argsort(best["rank"].values)[:MOST_ROWS]
     ranked_by = ranked_name(best)
     columns = _settings(BEST, best, order)

@@ -23,11 +23,14 @@ def _checked(sweep: object, eta: object, smallest: object, what: str) -> tuple[i
 def successive_halving(
     sweep: Sweep, *, eta: int = 3, smallest: int | None = None, variable: str | None = None, target: float | None = None, threads: int | None = None
 ) -> Search:
-    """All cells of a sweep for few steps, the best 1/eta of them for eta times as many, and so on up to `sweep.steps` (Karnin et al. 2013; Jamieson and Talwalkar 2016).
+    """All cells of a sweep for few steps, the best 1/eta of them for eta times as many, and so on up to
+    `sweep.steps` (Karnin et al. 2013; Jamieson and Talwalkar 2016).
 
-    A cell's score is the median over its starts of what ranks, by `variable` or `target` if given, else as `gd.table` says; diverged runs
-    count as infinite. Survivors go on from where they stood, with the bits of a run that never paused. `smallest` is the fewest steps of the first rung; if not given, so many that one cell
-    is left for the last. Returns a `gdsim.search.training.Search`. Raises TypeError for what is no sweep, ValueError for one that cannot be halved.
+    A cell's score is the median over its starts of what ranks, by `variable` or `target` if given, else as
+    `gd.table` says; diverged runs count as infinite. Survivors go on from where they stood, with the bits of
+    a run that never paused. `smallest` is the fewest steps of the first rung; if not given, so many that one
+    cell is left for the last. Returns a `gdsim.search.training.Search`. Raises TypeError for what is no
+    sweep, ValueError for one that cannot be halved.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 9)), starts=5, steps=90)
@@ -57,9 +60,10 @@ def hyperband(
 ) -> Search:  # fmt: skip
     """Brackets of successive halving, from many cells with few steps to few cells with all (Li et al. 2018).
 
-    Each bracket draws its cells from the sweep's at random, by `seed`, all where there are fewer than it wants; what one bracket has trained,
-    another goes on with. Scores are those of `successive_halving`. Returns a `gdsim.search.training.Search`.
-    Raises TypeError for what is no sweep, ValueError for one that cannot be halved.
+    Each bracket draws its cells from the sweep's at random, by `seed`, all where there are fewer than it
+    wants; what one bracket has trained, another goes on with. Scores are those of `successive_halving`.
+    Returns a `gdsim.search.training.Search`. Raises TypeError for what is no sweep, ValueError for one that
+    cannot be halved.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 30)), starts=5, steps=27)
@@ -82,10 +86,12 @@ def hyperband(
 def asha(
     sweep: Sweep, *, eta: int = 3, smallest: int = 1, batch: int = 8, variable: str | None = None, target: float | None = None, threads: int | None = None
 ) -> Search:
-    """Asynchronous successive halving (Li et al. 2020): `batch` cells at a time, and each goes up as soon as it is among the best 1/eta of its rung so far.
+    """Asynchronous successive halving (Li et al. 2020): `batch` cells at a time, and each goes up as soon as
+    it is among the best 1/eta of its rung so far.
 
-    Where no cell may go up, new ones begin, in the order of their numbers; it ends when all have begun and none may go up. Scores are those of
-    `successive_halving`. Returns a `gdsim.search.training.Search`. Raises TypeError for what is no sweep, ValueError for one that cannot be halved.
+    Where no cell may go up, new ones begin, in the order of their numbers; it ends when all have begun and
+    none may go up. Scores are those of `successive_halving`. Returns a `gdsim.search.training.Search`. Raises
+    TypeError for what is no sweep, ValueError for one that cannot be halved.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 9)), starts=5, steps=90)
@@ -107,7 +113,9 @@ def asha(
 
 
 def _promotable(ladder: Ladder, eta: int) -> list[tuple[int, int]]:
-    """(cell, rung to go up to) of the cells among the best 1/eta of their rung that have not gone up, the highest rung first."""
+    """(cell, rung to go up to) of the cells among the best 1/eta of their rung that have not gone up, the
+    highest rung first.
+    """
     found = []
     for rung in range(len(ladder.rungs) - 2, -1, -1):
         there = [int(c) for c in np.flatnonzero(~np.isnan(ladder.scores[:, rung]))]

@@ -1,4 +1,6 @@
-"""Cells trained step by step: those that are asked for go on from where they stood, bit for bit as if they had never stopped."""
+"""Cells trained step by step: those that are asked for go on from where they stood, bit for bit as if they
+had never stopped.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,17 +20,20 @@ MOST_RUNGS = 64
 
 
 class Search(NamedTuple):
-    """What a search did: `history` by cell and rung, and the `result` of the runs of those cells that took all steps.
+    """What a search did: `history` by cell and rung, and the `result` of the runs of those cells that took
+    all steps.
 
     Attributes
     ----------
     history : xarray.Dataset over cell and rung
-        `score[cell, rung]` is the median over the starts of what ranks (`ranked_by` in its attributes) after `steps[rung]`, NaN where
-        a cell was not trained so far; `last_rung[cell]` is -1 where it was not trained at all. Its attributes say which cell is `best`,
-        and how many `run_steps` were spent of the `run_steps_of_all` that the whole sweep would take.
+        `score[cell, rung]` is the median over the starts of what ranks (`ranked_by` in its attributes) after
+        `steps[rung]`, NaN where a cell was not trained so far; `last_rung[cell]` is -1 where it was not
+        trained at all. Its attributes say which cell is `best`, and how many `run_steps` were spent of the
+        `run_steps_of_all` that the whole sweep would take.
     result : xarray.Dataset over run, or None
-        The runs, with the bits that `sweep.run()` gives them, but for the `best_loss` at their checkpoints, which lie otherwise; their
-        curves, which begin anew on each rung, are left out. None where no cell took all steps.
+        The runs, with the bits that `sweep.run()` gives them, but for the `best_loss` at their checkpoints,
+        which lie otherwise; their curves, which begin anew on each rung, are left out. None where no cell
+        took all steps.
 
     Examples
     --------
@@ -107,7 +112,9 @@ class Ladder:
             self.scores[cells_here.numbers, rung] = ranks.median
 
     def _ranking(self, result: Dataset) -> Ranking:
-        """What ranks the runs of a result, whose curves begin anew on each rung: what lasts is kept from the rungs below."""
+        """What ranks the runs of a result, whose curves begin anew on each rung: what lasts is kept from the
+        rungs below.
+        """
         ranking = ranking_of(result, variable=self.variable, target=self.target)
         self.ranked_by, self.units = ranking.name, ranking.units
         criteria = [ranking, *ranking.then]

@@ -18,12 +18,14 @@ def tell_batches(
     study: "optuna.Study", sweep: Sweep, space: Mapping[str, Any], *, batches: int = 10, batch: int = 32,
     variable: str | None = None, target: float | None = None, threads: int | None = None,
 ) -> "optuna.Study":  # fmt: skip
-    """Asks an Optuna study for `batch` trials, trains them as the cells of one sweep, tells their values, `batches` times; returns the study.
+    """Asks an Optuna study for `batch` trials, trains them as the cells of one sweep, tells their values,
+    `batches` times; returns the study.
 
-    `sweep` has one optimizer without axes; `space` maps names of its hyperparameters to Optuna's distributions. A trial's value is the
-    median over the sweep's starts of what ranks, by `variable` or `target` if given, else as `gd.table` says: infinite where more than half of them
-    diverged or missed the target. The study must minimise, or maximise an accuracy. Optuna comes with
-    gdsim's extra "optuna". Raises ValueError and TypeError for what cannot be searched.
+    `sweep` has one optimizer without axes; `space` maps names of its hyperparameters to Optuna's
+    distributions. A trial's value is the median over the sweep's starts of what ranks, by `variable` or
+    `target` if given, else as `gd.table` says: infinite where more than half of them diverged or missed the
+    target. The study must minimise, or maximise an accuracy. Optuna comes with gdsim's extra "optuna". Raises
+    ValueError and TypeError for what cannot be searched.
 
     >>> import gdsim as gd, optuna
     >>> optuna.logging.set_verbosity(optuna.logging.WARNING)

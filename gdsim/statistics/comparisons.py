@@ -9,7 +9,8 @@ from gdsim.words import given
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """P-values for many comparisons at once, by Holm's step-down method (1979); NaN stays and counts for nothing.
+    """P-values for many comparisons at once, by Holm's step-down method (1979); NaN stays and counts for
+    nothing.
 
     Takes and gives p[comparison]. Raises ValueError for what is no list of numbers from 0 to 1.
 
@@ -27,7 +28,8 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def mcnemar(first_only: ArrayLike, second_only: ArrayLike) -> np.ndarray:
-    """The exact two-sided p-value that two success rates on common starts are one, from the starts on which one alone succeeds (McNemar 1947).
+    """The exact two-sided p-value that two success rates on common starts are one, from the starts on which
+    one alone succeeds (McNemar 1947).
 
     Arrays of any shape, alike. Raises ValueError for what counts no starts.
 
@@ -43,10 +45,11 @@ def mcnemar(first_only: ArrayLike, second_only: ArrayLike) -> np.ndarray:
 
 
 def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
-    """The two-sided p-value of Wilcoxon's signed-rank test (1945) that pairs of values are alike; equal ones count half for either side.
+    """The two-sided p-value of Wilcoxon's signed-rank test (1945) that pairs of values are alike; equal ones
+    count half for either side.
 
-    Infinite values are equal to each other, and by as much larger than all others. Exact up to 50 pairs without ties, else by the normal
-    distribution; 1 where all pairs are equal or there is none.
+    Infinite values are equal to each other, and by as much larger than all others. Exact up to 50 pairs
+    without ties, else by the normal distribution; 1 where all pairs are equal or there is none.
 
     >>> round(signed_rank([1.0, 2.0, 3.0, 4.0], [2.0, 4.0, 6.0, float("inf")]), 4)
     0.125

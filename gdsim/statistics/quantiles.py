@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 ArrayLike: TypeAlias = "numpy.typing.ArrayLike"  # as a text, which `help` shows; what it stands for is a page
 
-# Starts without which no order statistics enclose a median in 95%, and too few to draw anew from: of n starts n^(1 - n) of the draws are one alone.
+# Starts without which no order statistics enclose a median in 95%, and too few to draw anew from: of n starts
+# n^(1 - n) of the draws are one alone.
 FEWEST_FOR_INTERVALS = 6
 
 
@@ -36,7 +37,8 @@ def rank_of(share: float, n: Any) -> Any:
 
 
 def quantile(values: Any, share: float, axis: int = 0) -> Any:
-    """The ceil(share x n)-th smallest of `values` along an axis, NumPy's "inverted_cdf"; NaN is left out, and infinite values are the largest.
+    """The ceil(share x n)-th smallest of `values` along an axis, NumPy's "inverted_cdf"; NaN is left out, and
+    infinite values are the largest.
 
     What diverged is given as infinite. NaN where there is no value.
 
@@ -61,7 +63,8 @@ def median(values: Any, axis: int = 0) -> Any:
 
 
 def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int]:
-    """The places, from 0, of the two order statistics that enclose the median of `n` values at least so often; (-1, n) where there are too few.
+    """The places, from 0, of the two order statistics that enclose the median of `n` values at least so
+    often; (-1, n) where there are too few.
 
     Raises ValueError unless `n` is a whole number from 0.
 
@@ -78,7 +81,8 @@ def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int]:
 
 
 def median_interval(values: Any, confidence: float = 0.95) -> tuple[float, float]:
-    """The two order statistics that enclose the median of `values`; infinite where there are too few, NaN where there is none.
+    """The two order statistics that enclose the median of `values`; infinite where there are too few, NaN
+    where there is none.
 
     NaN is left out. Covers at least its level (David and Nagaraja 2003, section 7.1).
 

@@ -17,10 +17,12 @@ LEVEL = Range(0.0, 1.0, low_allowed=False)
 def bootstrap(
     values: ArrayLike, statistic: Callable[[np.ndarray], Any] = median, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """The percentile interval of a statistic of values[start], or of values[start, seed] where seeds are nested in starts (Davison and Hinkley 1997, section 3.8).
+    """The percentile interval of a statistic of values[start], or of values[start, seed] where seeds are
+    nested in starts (Davison and Hinkley 1997, section 3.8).
 
-    Starts are drawn with replacement; of two levels, the seeds of each drawn start are drawn anew as well. `statistic` takes a
-    one-dimensional array. NaN of fewer than 6 starts: of 2 every other draw is one of them alone. Raises ValueError.
+    Starts are drawn with replacement; of two levels, the seeds of each drawn start are drawn anew as well.
+    `statistic` takes a one-dimensional array. NaN of fewer than 6 starts: of 2 every other draw is one of
+    them alone. Raises ValueError.
 
     >>> low, high = bootstrap([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     >>> low < 3.5 < high
@@ -52,14 +54,15 @@ def groups_of(start: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def resampled(groups: int, resamples: int, seed: int) -> np.ndarray:
-    """[resample, group]: how often each group is drawn, with replacement, as many as there are (Efron 1979)."""
+    """[resample, group]: how often each is drawn, with replacement, as many as there are (Efron 1979)."""
     if not groups:
         return np.zeros((resamples, 0))
     return np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=resamples).astype(float)
 
 
 def accelerated(samples: np.ndarray, estimate: np.ndarray, left_out: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """The (low, high) ends of the bias-corrected and accelerated bootstrap interval (BCa: Efron 1987) of several statistics.
+    """The (low, high) ends of the bias-corrected and accelerated bootstrap interval (BCa: Efron 1987) of
+    several statistics.
 
     `samples` [resample, statistic], `left_out` [group, statistic] with each group left out once.
     """

@@ -28,9 +28,11 @@ def checked_counts(successes: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.n
 
 
 def wilson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) of the share that `successes` of `n` estimate, by Wilson's score interval (1927); 0 and 1 where n is 0.
+    """(low, high) of the share that `successes` of `n` estimate, by Wilson's score interval (1927); 0 and 1
+    where n is 0.
 
-    Holds its level on average over shares. Arrays of any shape, alike. Raises ValueError unless 0 <= successes <= n.
+    Holds its level on average over shares. Arrays of any shape, alike. Raises ValueError unless 0 <=
+    successes <= n.
 
     >>> [round(float(v), 4) for v in wilson(0, 100)]
     [0.0, 0.037]
@@ -48,7 +50,8 @@ def wilson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tupl
 
 
 def clopper_pearson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) of the share that `successes` of `n` estimate, by Clopper and Pearson (1934): never covers less than its level.
+    """(low, high) of the share that `successes` of `n` estimate, by Clopper and Pearson (1934): never covers
+    less than its level.
 
     Arrays of any shape, alike. Raises ValueError unless 0 <= successes <= n.
 
@@ -66,14 +69,16 @@ def clopper_pearson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95
 
 
 def clustered(share: Any, variance: Any, n: ArrayLike, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) of a mean share of `n` starts, whose own shares, 0 to 1 each, have this mean and variance (divided by n).
+    """(low, high) of a mean share of `n` starts, whose own shares, 0 to 1 each, have this mean and variance
+    (divided by n).
 
-    The outer ends of two intervals, with t Student's quantile for n - 1: Wilson's with the variance of the starts in place of p (1 - p),
+    The outer ends of two intervals, with t Student's quantile for n - 1: Wilson's with the variance of the
+    starts in place of p (1 - p),
 
         (n p + t^2/2 -+ t sqrt(n v + t^2/4)) / (n + t^2),
 
-    and p -+ t sqrt(v/n). Where all starts agree the first is left, as wide as Wilson's at 0 of n, and nowhere is it narrower.
-    The whole of 0 to 1 where there are fewer than two starts.
+    and p -+ t sqrt(v/n). Where all starts agree the first is left, as wide as Wilson's at 0 of n, and nowhere
+    is it narrower. The whole of 0 to 1 where there are fewer than two starts.
 
     >>> [round(float(v), 3) for v in clustered(1.0, 0.0, 16)]
     [0.779, 1.0]
