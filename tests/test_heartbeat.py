@@ -83,6 +83,21 @@ def test_a_process_that_is_gone_from_this_machine_has_died(folder, beat):
     assert survey(folder).state == "running"
 
 
+def test_what_writers_have_left_is_removed_by_the_same_rule(tmp_path):
+    """The number of a process in another container, which bears the same host's name, says nothing here."""
+    dead = dead_process()
+    own = re.sub(r"\D", "", os.readlink("/proc/self/ns/pid")) if os.path.exists("/proc/self/ns/pid") else ""
+    names = {f".writing-{platform.node()}@{dead}@{own}-a": False, f".writing-{platform.node()}@{dead}@{own}1-a": True,
+             f".writing-{platform.node()}@{os.getpid()}@{own}-a": True, f".writing-elsewhere@{dead}@{own}-a": True, f".writing-{platform.node()}@{dead}-a": True}  # fmt: skip
+    for name in names:
+        (tmp_path / name).touch()
+    Directory(tmp_path).make()
+    assert {name: (tmp_path / name).exists() for name in names} == names
+    os.utime(tmp_path / f".writing-elsewhere@{dead}@{own}-a", (0, 0))
+    Directory(tmp_path).make()
+    assert not (tmp_path / f".writing-elsewhere@{dead}@{own}-a").exists()
+
+
 def test_the_clock_is_the_file_systems(folder, beat, monkeypatch):
     beat(pid=1, host="elsewhere")
     now = time.time()

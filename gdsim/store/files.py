@@ -5,14 +5,16 @@ import errno
 import os
 import pathlib
 import platform
+import re
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from gdsim.words import nearest
 
 WRITING = ".writing-"
-# A writer of another machine is not known to have died before its file has lain so long.
+# A writer of another machine or container is not known to have died before its file has lain so long.
 ABANDONED_SECONDS = 3600.0
 # What a disk or a file server may refuse for a while, and not for what was asked of it.
 OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE, errno.ETIMEDOUT}
@@ -66,9 +68,43 @@ def _written_beside(path: pathlib.Path, data: bytes) -> Iterator[str]:
         sync_folder(path.parent)
 
 
+class Process(NamedTuple):
+    """A process, as a folder that several machines and containers see tells of it."""
+
+    host: str
+    pid: int
+    processes: str  # by which the system's numbers of processes are told from a container's, which may bear the same host's name
+
+
+def this_process() -> Process:
+    """The process that asks."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return Process(platform.node(), os.getpid(), "".join(filter(str.isdecimal, space)))
+
+
+def has_died(process: Process | None) -> bool | None:
+    """Whether a process has died; None where that is not seen from here, as of another machine, another container or nobody."""
+    if process is None or process != this_process()._replace(pid=process.pid):
+        return None
+    try:
+        os.kill(process.pid, 0)
+    except OSError as error:  # that of another user may not be signalled
+        return isinstance(error, ProcessLookupError)
+    return False
+
+
 def writing_here(prefix: str = WRITING) -> str:
-    """How the names of this process's temporary files begin, by which `remove_abandoned` finds those of processes that have died."""
-    return f"{prefix}{platform.node()}@{os.getpid()}"  # no host's name has an @: "node" is not taken for "node-17"
+    """How the names of this process's temporary files begin, by which `writer_of` finds it."""
+    return prefix + "@".join(map(str, this_process()))  # no host's name has an @: "node" is not taken for "node-17"
+
+
+def writer_of(name: str, prefix: str = WRITING) -> Process | None:
+    """The process whose temporary file has this name; None for what no process has named so."""
+    found = re.match(rf"{re.escape(prefix)}([^@]*)@(\d+)@(\d*)-", name)
+    return Process(found[1], int(found[2]), found[3]) if found else None
 
 
 @contextlib.contextmanager
@@ -107,27 +143,9 @@ def remove_abandoned(folder: pathlib.Path) -> None:
     """Removes the temporary files of writers that have died."""
     for path in folder.glob(f"{WRITING}*"):
         with contextlib.suppress(OSError):
-            gone = has_died(path.name)
+            gone = has_died(writer_of(path.name))
             if time.time() - path.stat().st_mtime > ABANDONED_SECONDS if gone is None else gone:
                 path.unlink()
-
-
-def has_died(name: str, prefix: str = WRITING) -> bool | None:
-    """Whether the process has died whose temporary file has this name, by `writing_here`; None where it is another machine's or nobody's."""
-    here = f"{prefix}{platform.node()}@"
-    process = name.removeprefix(here).partition("-")[0]
-    return not is_alive(int(process)) if process.isdecimal() and name.startswith(here) else None
-
-
-def is_alive(process: int) -> bool:
-    """Whether this machine has a process of this number."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def why_no_results(folder: pathlib.Path) -> str:

@@ -7,7 +7,6 @@ import importlib.util
 import logging
 import os
 import pathlib
-import platform
 import re
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ import dask.config
 import distributed
 import pytest
 
+from gdsim.store.files import this_process
 from gdsim.sweep.cluster import deployment
 from gdsim.sweep.cluster.certificates import certificates
 from gdsim.sweep.cluster.dasksettings import SELDOM, exports
@@ -103,20 +103,19 @@ def test_a_time_limit_without_room_is_refused():
 
 
 def test_what_killed_sweeps_have_left_is_removed_by_the_next(tmp_path):
-    """Of this machine; another's may live."""
+    """Of this machine and container; another's may live."""
     pytest.importorskip("cryptography", reason="cryptography is not installed: pip install -e '.[cluster]'")
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    left = [
-        tmp_path / f".gdsim-tls-{host}@{pid}-abc"
-        for host, pid in [(platform.node(), ended.pid), (platform.node(), os.getpid()), ("elsewhere", ended.pid), (f"{platform.node()}-{ended.pid}", 1)]
-    ]
+    gone = this_process()._replace(pid=ended.pid)
+    others = [this_process(), gone._replace(host="elsewhere"), gone._replace(host=f"{gone.host}-{gone.pid}", pid=1), gone._replace(processes="1")]
+    left = [tmp_path / f".gdsim-tls-{process.host}@{process.pid}@{process.processes}-abc" for process in (gone, *others)]
     for folder in left:
         folder.mkdir()
         (folder / "key.pem").touch()
     with certificates(str(tmp_path)) as made:
         assert pathlib.Path(made.tls_client_key).stat().st_mode & 0o077 == 0 or pathlib.Path(made.tls_client_key).parent.stat().st_mode & 0o077 == 0
-        assert [folder.exists() for folder in left] == [False, True, True, True]
+        assert [folder.exists() for folder in left] == [False, True, True, True, True]
     assert sorted(tmp_path.iterdir()) == sorted(left[1:])
 
 

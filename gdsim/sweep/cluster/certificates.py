@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gdsim.filenames import user_path
-from gdsim.store.files import has_died, writing_here
+from gdsim.store.files import has_died, writer_of, writing_here
 from gdsim.words import need
 
 PREFIX = ".gdsim-tls-"
@@ -46,5 +46,5 @@ def settings_of(security: Any) -> dict[str, Any]:
 def _remove_abandoned(folder: pathlib.Path) -> None:
     """Removes what processes of this machine that were killed have left."""
     for path in folder.glob(f"{PREFIX}*"):
-        if has_died(path.name, PREFIX):
+        if has_died(writer_of(path.name, PREFIX)):
             shutil.rmtree(path, ignore_errors=True)

@@ -6,14 +6,11 @@ is told of; of two drivers of the same, the last to write.
 
 import contextlib
 import json
-import os
-import platform
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
-from gdsim.store.files import is_alive
+from gdsim.store.files import Process, has_died, this_process
 from gdsim.store.places import Place
 from gdsim.sweep.execution.progress import Progress, every
 from gdsim.sweep.planning.parts import Part
@@ -66,27 +63,14 @@ def _driver_in(place: Place, name: str, now: float) -> Driver | None:
         host, pid, runs = str(held["host"]), int(held["pid"]), int(held["runs_done"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    can_be_seen = (host, held.get("processes")) == (platform.node(), _processes())
-    alive = age < ALIVE_SECONDS and (not can_be_seen or is_alive(pid))
+    alive = age < ALIVE_SECONDS and not has_died(Process(host, pid, str(held.get("processes"))))
     return Driver(host, pid, runs, max(0.0, age), alive)
-
-
-def _mine() -> dict[str, Any]:
-    return {"host": platform.node(), "pid": os.getpid(), "processes": _processes()}
-
-
-def _processes() -> str:
-    """What tells this system's processes from those of a container, which may bear the same host's name and other numbers."""
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
 
 
 def _write(place: Place, name: str, progress: Progress) -> None:
     """The file, whole or as it was; a disk that has no room for it ends no sweep."""
     with contextlib.suppress(OSError):
-        place.put_lightly(name, json.dumps({**_mine(), "runs_done": progress.tally.runs, "runs": progress.runs}).encode())
+        place.put_lightly(name, json.dumps({**this_process()._asdict(), "runs_done": progress.tally.runs, "runs": progress.runs}).encode())
 
 
 def _remove_dead(place: Place) -> None:
@@ -101,5 +85,5 @@ def _remove(place: Place, name: str) -> None:
     """Removes the file, unless it is another driver's."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         held = json.loads(place.read(name))
-        if {key: held.get(key) for key in _mine()} == _mine():
+        if this_process()._asdict().items() <= held.items():
             place.remove(name)
