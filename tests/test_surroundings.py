@@ -101,7 +101,7 @@ def test_memory_that_runs_out_ends_a_run_as_unfinished(folder, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("gdsim.sweep.results.opening.open_results", fail)
+    monkeypatch.setattr("gdsim.sweep.run.infolder.open_results", fail)
     code, out = command("run", "booth.toml")
     assert code == 3
     assert "not finished: there is not enough memory" in out
