@@ -129,7 +129,7 @@ def test_what_a_sweep_is_said_to_need_is_what_it_takes(case):
 
 def test_what_threads_share_is_what_the_samples_take():
     """The samples as they are given, and as kernels read them."""
-    from gdsim.population.setting import table_for
+    from gdsim.population.samples import table_for
 
     tracemalloc.start()
     data = gd.Data(np.random.default_rng(1).normal(size=(5000, 40)), np.arange(5000.0), validation=0.2)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import gdsim as gd
 from gdsim.cli import main
 from gdsim.kernels.mistakes import explained
-from gdsim.population.setting import structure_of
+from gdsim.population.engines import structure_of
 from gdsim.rules.base import BY_CONVENTION, RATE, Axis, Rule
 from gdsim.schedules.base import Schedule
 from tests.faults.machinery import shards
@@ -172,5 +172,5 @@ def test_mistakes_that_only_compiling_finds_end_a_command_in_one_line(tmp_path):
 def test_what_is_no_mistake_of_the_users_keeps_the_compilers_words():
     """Of a template of gdsim's own, whose authors read them."""
     sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), steps=2)
-    structure = structure_of(sweep.plan().groups[0].setting)
+    structure = structure_of(sweep.plan().groups[0].setting, 16)
     assert not explained(structure, TypeError("the part 'fill' of this template was not bound")).is_known

@@ -1,13 +1,11 @@
 """One run that has all the lanes is the run that has one of a pack's: the same bits, whatever the network, the rule and the batch."""
 
-import itertools
-
 import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.kernels.cpu import fits_single_run
-from gdsim.population.setting import last_cache_bytes, structure_of
+from gdsim.kernels import engines
+from gdsim.population.engines import engine_of, for_runs, lanes_for, last_cache_bytes
 from tests.helpers import same_results
 
 rng = np.random.default_rng(3)
@@ -48,13 +46,23 @@ def test_a_rule_that_needs_a_pack_and_one_that_does_not_train_on_one_thread():
     assert same_results(sweep.run(lanes=1, threads=1), sweep.run(lanes=8)) == []
 
 
-def test_a_setting_knows_of_its_structure_whether_one_run_may_have_all_lanes():
-    rules = [gd.SGD(), gd.ClipNorm(gd.SGD(), 1.0), gd.SAM(gd.SGD())]
-    stops = [[], [gd.SmallStep(1e-3)], [gd.Target(0.1)]]
-    problems = [mlp(CLASSES, [3])(), gd.functions.Booth()]
-    for problem, rule, stop, steps in itertools.product(problems, rules, stops, (1, 10**7)):
-        setting = gd.Sweep(problem=problem, optimizer=rule, stop=stop, steps=steps).plan().groups[0].setting.for_runs(1)
-        assert setting.fits_single_run == fits_single_run(structure_of(setting))
+ENGINES = {
+    "one run": (mlp(CLASSES, [3]), gd.SGD(), [gd.Target(0.1)], 1, 1, engines.SINGLE_RUN),
+    "a pack": (mlp(CLASSES, [3]), gd.SGD(), [], 1, 16, engines.NETWORK),
+    "a rule that asks for the whole gradient": (mlp(CLASSES, [3]), gd.ClipNorm(gd.SGD(), 1.0), [], 1, 1, engines.NETWORK),
+    "a rule that perturbs": (mlp(CLASSES, [3]), gd.SAM(gd.SGD()), [], 1, 1, engines.NETWORK),
+    "a stop that asks for steps": (mlp(CLASSES, [3]), gd.SGD(), [gd.SmallStep(1e-3)], 1, 1, engines.NETWORK),
+    "many steps of a small network": (mlp(BINARY, [2]), gd.SGD(), [], 10**7, 1, engines.WRITTEN_OUT),
+    "a function": (gd.functions.Booth, gd.SGD(), [], 1, 1, engines.FUNCTION),
+    "moments": (lambda: gd.Quadratic([[1.0]]), gd.SGD(), [], 1, 1, engines.MEMORY),
+}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_engine_follows_the_family_of_the_problem_and_for_networks_the_lanes_rule_and_stops(name):
+    problem, rule, stop, steps, lanes, engine = ENGINES[name]
+    sweep = gd.Sweep(problem=problem(), optimizer=rule, stop=stop, steps=steps, batch=20 if problem().data is not None and steps > 1 else None)
+    assert engine_of(for_runs(sweep.plan().groups[0].setting, 1), lanes) == engine
 
 
 @pytest.mark.slow
@@ -70,7 +78,7 @@ def test_any_widths_and_batches(hidden, batch):
 
 @pytest.mark.parametrize("lanes", [1, 16])
 def test_evaluations_and_predictions_are_the_same(lanes, monkeypatch):
-    monkeypatch.setattr("gdsim.population.setting.Setting.lanes_for", lambda *_: lanes)
+    monkeypatch.setattr("gdsim.population.evaluation.lanes_for", lambda *_: lanes)
     problem = gd.MLP(CLASSES, hidden=[20, 7], activation="silu", l2=0.1)
     parameters = np.random.default_rng(0).normal(size=(3, problem.parameter_count))
     found, outputs = gd.evaluate(problem, parameters), gd.predict(problem, parameters, CLASSES.X[:70])
@@ -85,15 +93,15 @@ def test_evaluations_and_predictions_are_the_same(lanes, monkeypatch):
 
 
 def test_the_lane_width_follows_the_registers_the_number_of_runs_and_the_size_of_their_state(monkeypatch):
-    monkeypatch.setattr("gdsim.population.setting.vector_bytes", lambda: 64)
+    monkeypatch.setattr("gdsim.population.engines.vector_bytes", lambda: 64)
     small = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[32]), optimizer=gd.Adam(), batch=32).plan().groups[0].setting
-    assert [small.lanes_for(runs, 2) for runs in (1, 5, 16, 1000)] == [1, 1, 16, 16]
+    assert [lanes_for(small, runs, 2) for runs in (1, 5, 16, 1000)] == [1, 1, 16, 16]
     width = int(last_cache_bytes() / 64 / 12 / 65)  # a pack with Adam's state is as large as the last cache
     large = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[width]), optimizer=gd.Adam(), batch=32).plan().groups[0].setting
-    assert large.lanes_for(1000, 2) == 1
+    assert lanes_for(large, 1000, 2) == 1
     with_norm = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[32]), optimizer=gd.ClipNorm(gd.SGD(), 1.0), batch=32).plan().groups[0].setting
-    assert with_norm.lanes_for(1, 1) == 16
-    monkeypatch.setattr("gdsim.population.setting.vector_bytes", lambda: 32)
-    assert [small.lanes_for(runs, 2) for runs in (1, 1000)] == [1, 1]
+    assert lanes_for(with_norm, 1, 1) == 16
+    monkeypatch.setattr("gdsim.population.engines.vector_bytes", lambda: 32)
+    assert [lanes_for(small, runs, 2) for runs in (1, 1000)] == [1, 1]
     thin = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[8]), optimizer=gd.Adam(), batch=16).plan().groups[0].setting
-    assert [thin.lanes_for(runs, 2) for runs in (1, 1000)] == [1, 8]
+    assert [lanes_for(thin, runs, 2) for runs in (1, 1000)] == [1, 8]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.population.engines import for_runs
 from tests.helpers import same_results
 
 rng = np.random.default_rng(4)
@@ -28,7 +29,7 @@ def test_a_step_that_is_written_out_has_the_bits_of_tiles(name, monkeypatch):
     problem, rule, settings = CASES[name]
     sweep = gd.Sweep(problem=problem, optimizer=rule, init=gd.Normal(1.0), starts=4, steps=30, record=gd.Record(every=6, trajectory=True), **settings)
     tiles = sweep.run(lanes=16)
-    monkeypatch.setattr("gdsim.population.setting.STEPS_WORTH_WRITING", 0)
+    monkeypatch.setattr("gdsim.population.engines.STEPS_WORTH_WRITING", 0)
     for lanes in (1, 16):
         assert same_results(sweep.run(lanes=lanes), tiles) == []
 
@@ -36,5 +37,5 @@ def test_a_step_that_is_written_out_has_the_bits_of_tiles(name, monkeypatch):
 def test_a_small_network_is_written_out_where_there_are_many_steps():
     moons = gd.MLP(gd.datasets.load("moons"), hidden=[16])
     sweeps = [gd.Sweep(problem=p, optimizer=gd.SGD(), batch=b) for p, b in ((moons, 16), (moons, 65), (gd.MLP(gd.datasets.load("digits"), hidden=[2]), 16))]
-    assert [s.plan().groups[0].setting.for_runs(1000).is_written_out for s in sweeps] == [True, False, False]
-    assert not sweeps[0].plan().groups[0].setting.for_runs(10).is_written_out
+    assert [for_runs(s.plan().groups[0].setting, 1000).is_written_out for s in sweeps] == [True, False, False]
+    assert not for_runs(sweeps[0].plan().groups[0].setting, 10).is_written_out

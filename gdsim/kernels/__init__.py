@@ -19,18 +19,18 @@ of a run that has one. What lanes test in every step flags a lane instead (`step
 and `handle_lane` ends its run or goes on to the next target. `monitoring` saves what a lane has seen of a run
 whose budget is used up, so that it can go on.
 
-**Engines**, chosen by the problem's layout (`cpu.Kernels`), each with an `advance` and an evaluation:
+**Engines** (`engines`), chosen by the problem's family (`population.engines.engine_of`), each with an `advance` and an evaluation:
 
 - `supervised` over `network`: a network in a pack; where it has few parameters and many steps are to be made,
   `small` writes its steps out unit by unit.
 - `single_run`: a network of one run at a time, with its units and samples in the lanes, by the same passes of
   `network` over the products of `single_run_products`; where runs are few, or a pack would leave the cache
-  (`Setting.lanes_for`).
+  (`population.engines.lanes_for`).
 - `functions`: a function or formula of few parameters, which stay in registers.
 - `inmemory`: problems that leave their own gradient in memory: quadratic forms, linear models by their
   moments, TeacherStudent.
 
-**Parts** are declared in `parts` of each room, and chosen in `cpu._parts` and `_training_parts`. All engines
+**Parts** are declared in `parts` of each room, and chosen in `cpu` and by the engine. All engines
 need the rule's (`rules.parts`), the schedule's (`schedules.parts`), `penalized`, the sampler's (`draw_key`,
 `draw`, `batch_size`, `fill`) and the sizes. Beside them: networks `activation`, `slope`, `sample_loss`,
 `outputs`, `correct` and `finish_tile`, and one run in all lanes its own products and tiles; functions

@@ -10,53 +10,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels import decisions, evaluation, functions, inmemory, single_run, single_run_products, small, steps, supervised, training
-from gdsim.kernels.layout import FunctionLayout, MemoryLayout, NetworkLayout, SingleRunLayout, sampler_of
+from gdsim.kernels import decisions, evaluation, steps, supervised, training
+from gdsim.kernels.engines import Parts, Structure, lane_parts
+from gdsim.kernels.layout import sampler_of
 from gdsim.kernels.mistakes import explained
-from gdsim.kernels.network import BLOCK, TILE
 from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves
-from gdsim.kernels.rows import update_row_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import JobSpec, LaneTable, Monitor, Pack, Runs, Scores, Snapshots
 from gdsim.kernels.training import Evaluations, Job
 from gdsim.kernels.workspace import Workspace
-from gdsim.lanes.compiler import ScopedPart, address_of, bind, float_mode_parts, vector_bytes
+from gdsim.lanes.compiler import address_of, bind, float_mode_parts
 from gdsim.lanes.memory import readers_of, table_of, zeros
 from gdsim.problems.parts import Sampler
 
-REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
 WEIGHT_BOUND = 1e8
-Layout = NetworkLayout | FunctionLayout | MemoryLayout
-
-
-class Monitors(NamedTuple):
-    """What lanes look at in every step: the loss of their own step, their gradient, the length of the step."""
-
-    target: bool
-    gradient: bool
-    step: bool
-    mean: bool  # the losses of its epoch's batches
-
-
-class Structure(NamedTuple):
-    """What decides a kernel's code, and its sizes, which do not."""
-
-    parts: tuple[tuple[str, Any], ...]
-    hyperparameters: type[Any]
-    slots: int
-    carry: int
-    shuffle: str
-    dtype: str
-    layout: Layout
-    is_written_out: bool  # the steps of a small network, unit by unit
-    has_penalty: bool
-    reports_stored: bool
-    needs_whole_gradient: bool
-    perturbs: bool
-    monitors: Monitors
-    title: str
 
 
 class StopRow(NamedTuple):
@@ -81,107 +50,32 @@ class Keeps(NamedTuple):
     references: bool = False
 
 
-def fits_single_run(structure: Structure) -> bool:
-    """Whether one run of a structure may have all lanes: networks whose rule uses each gradient as it is
-    made, and looks at nothing but the largest weight.
-    """
-    return isinstance(structure.layout, NetworkLayout) and not (
-        structure.is_written_out or structure.needs_whole_gradient or structure.perturbs or structure.monitors.step
-    )
-
-
-def lane_parts(width: int) -> dict[str, int]:
-    """The width of lanes, and how many columns of samples are gathered together."""
-    return {"WIDTH": width, "GATHER_WIDTH": min(width, 16), "NARROW_GATHER": min(width, 4), "RUNS": width}
-
-
-def single_run_lanes(dtype: np.dtype) -> int:
-    """Lanes of a single run: those of one of the processor's registers."""
-    return max(4, vector_bytes() // dtype.itemsize)
-
-
-def single_run_parts(parts: Mapping[str, Any], lanes: int) -> dict[str, Any]:
-    """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of
-    width 1.
-    """
-    products = single_run_products
-    places = {f.__name__: f for f in (
-        products.layer_at, products.layer_count, products.cells_of, products.product, products.outer, products.bias_gradients,
-        single_run.samples_at, single_run.drawn_samples, single_run.block_loss, single_run.correct_answers, single_run.store_outputs,
-    )}  # fmt: skip
-    single = tuple({**parts, **places, "WIDTH": 1}.items())
-    own = {f.__name__: ScopedPart(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
-    height = products.TILE_HEIGHTS[vector_bytes()]
-    tiles = {"any_tile": products.tiles_of(height, lanes), "TILE_HEIGHT": height, "BAND": products.WHOLE_LAYER}
-    return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": 2 * lanes, "RUNS": 1}
-
-
 class Kernels:
     """The compiled kernels of one structure at one lane width, made when first used."""
 
     def __init__(self, structure: Structure, width: int) -> None:
         self.structure, self.width = structure, width
-        self.dtype = np.dtype(structure.dtype)
-        layout = structure.layout
-        if isinstance(layout, NetworkLayout) and width == 1 and fits_single_run(structure):
-            self.layout: Layout | SingleRunLayout = layout.single_run(single_run_lanes(self.dtype))
-        else:
-            self.layout = layout
+        self.dtype, self.layout = np.dtype(structure.dtype), structure.layout
 
     def prepare(self) -> None:
         """Makes the kernels that training needs."""
         _ = self._train, self.addresses
 
-    def _parts(self) -> dict[str, Any]:
+    def _parts(self) -> Parts:
         """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
-        layout, chosen = self.layout, dict(self.structure.parts)
-        problem = {
-            n: chosen[n] for n in chosen if n not in ("prepare", "update", "reported", "with_gradient", "rate", "schedule_numbers", "scheduled_hyperparameters")
-        }
-        if isinstance(layout, (NetworkLayout, SingleRunLayout)):
-            family: Mapping[str, Any] = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile, "BAND": TILE}
-        elif isinstance(layout, MemoryLayout):
-            family = {"evaluate_pack": inmemory.evaluate_in_memory, "BLOCK": BLOCK}
-        else:
-            has_samples = layout.columns > 0
-            family = {
-                "evaluate_pack": functions.evaluate_samples if has_samples else functions.evaluate_function,
-                "PARAMETER_COUNT": layout.size, "COLUMN_COUNT": layout.columns,
-            }  # fmt: skip
-        parts = {**problem, **family, **lane_parts(self.width), "ZERO": self.dtype.type(0), **float_mode_parts()}
-        return single_run_parts(parts, layout.lanes) if isinstance(layout, SingleRunLayout) else parts
+        parts = {**dict(self.structure.problem_parts), **lane_parts(self.width), "ZERO": self.dtype.type(0), **float_mode_parts()}
+        return self.structure.engine.evaluation(self.structure, parts)
 
-    def _training_parts(self) -> dict[str, Any]:
+    def _training_parts(self) -> Parts:
         s = self.structure
         parts = {
-            **self._parts(), **dict(s.parts), **SHUFFLES[s.shuffle]._asdict(),
+            **self._parts(), **dict(s.step_parts), **SHUFFLES[s.shuffle]._asdict(),
             "HYPERPARAMETERS": s.hyperparameters, "HYPERPARAMETER_COUNT": len(s.hyperparameters._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
-            "penalized": with_penalty if s.has_penalty else without_penalty, "HAS_PENALTY": s.has_penalty, "NEEDS_WHOLE_GRADIENT": s.needs_whole_gradient, "PERTURBS": s.perturbs, "TWO_PASSES": s.needs_whole_gradient or s.perturbs,
+            "penalized": with_penalty if s.has_penalty else without_penalty, "HAS_PENALTY": s.has_penalty, "NEEDS_WHOLE_GRADIENT": s.needs_whole_gradient,
+            "PERTURBS": s.perturbs, "TWO_PASSES": s.needs_whole_gradient or s.perturbs,
             **{f"MONITORS_{n.upper()}": value for n, value in s.monitors._asdict().items()},
         }  # fmt: skip
-        if isinstance(self.layout, NetworkLayout):
-            layers = tuple(tuple(map(int, row[:4])) for row in self.layout.layers)
-            own = (
-                {"learn_from_batch": small.learn_from_batch_of(layers, bool(parts["BIASES"]))} if s.is_written_out else {"finish_tile": supervised.update_tile}
-            )
-            return {**parts, **own}
-        if isinstance(self.layout, SingleRunLayout):
-            return single_run_parts({**parts, "finish_tile": single_run.update_tile, "IN_PLACE": s.shuffle == "whole"}, self.layout.lanes)
-        if isinstance(self.layout, MemoryLayout):
-            return parts
-        gradient = functions.gradient_of_samples if self.layout.columns > 0 else functions.gradient_of_function
-        own = {"batch_gradient": gradient, "update_row": update_row_of(self.layout.size, s.slots), "SLOT_TOTAL": self.layout.size * s.slots}
-        return {**parts, **own}
-
-    def _advance(self) -> tuple[Any, dict[str, Any]]:
-        """The template of steps, and the parts that are its own: functions in registers advance a register of
-        lanes at a time.
-        """
-        layout = self.layout
-        if not isinstance(layout, FunctionLayout):
-            return {NetworkLayout: supervised, SingleRunLayout: single_run, MemoryLayout: inmemory}[type(layout)].advance, {}
-        part = self.width if layout.columns else min(self.width, REGISTER_BYTES // self.dtype.itemsize)
-        return functions.advance_of(self.width // part), {"WIDTH": part, "PACK_WIDTH": self.width}
+        return s.engine.training(s, parts)
 
     def _bind(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, title: str | None = None) -> Any:
         """A template compiled for jobs of the shape of `job`: a function of a table's address, and mostly of
@@ -212,7 +106,7 @@ class Kernels:
         parameters, evaluation.
         """
         parts = self._training_parts()
-        template, own = self._advance()
+        template, own = self.structure.engine.steps(self.structure, self.width)
         advance = self._bind(template, {**parts, **own}, self._shape, title=self.structure.title)
         report = 0 if self.structure.reports_stored else address_of(self._bind(steps.report_all, parts, self._shape))
         return address_of(advance), report, address_of(self._evaluate)
@@ -348,7 +242,7 @@ class Kernels:
         real = lambda values: np.array(values, self.dtype)  # noqa: E731
         s = self.structure
         names, places = s.hyperparameters._fields, self.layout.places.astype(np.int64)
-        together = self.layout.lanes if isinstance(self.layout, SingleRunLayout) else 1  # places whose slots lie side by side
+        together = self.layout.together
         kind, every, at_cycle_ends, limit, margin = zip(*stops, strict=True) if stops else ((),) * 5
         return JobSpec(
             s.reports_stored, s.slots, s.carry, len(names), names.index("penalty_l1"), names.index("penalty_l2"),

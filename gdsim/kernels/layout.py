@@ -5,8 +5,7 @@ kernels read.
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -30,7 +29,7 @@ class NetworkLayout:
     size: int
     rows: int  # of activations, inputs first
     keeps_slopes: bool
-    single_run: "Callable[[int], SingleRunLayout]"  # the layout of one run that has so many lanes
+    together: int = 1  # places whose slots lie side by side
 
     def table(self, pitch: int) -> np.ndarray:
         """The flat table of layers where samples lie `pitch` lanes from unit to unit."""
@@ -54,7 +53,6 @@ def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_sl
     """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with
     targets; `biases` or none.
     """
-    single_run = functools.partial(single_run_layout, widths, columns, biases, keeps_slopes)
     whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
     rows, first, source, places, table = whole(columns), 0, 0, [], []
     for inputs, units in itertools.pairwise(widths):
@@ -64,7 +62,7 @@ def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_sl
         places += [weights.ravel(), *([first + pitch * np.arange(units) + pitch - 1] if biases else [])]
         first += pitch * whole(units)
         source, rows = rows, rows + whole(units)
-    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, keeps_slopes, single_run)
+    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, keeps_slopes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,6 +81,11 @@ class SingleRunLayout:
     pitch: int
     lanes: int
     keeps_slopes: bool
+
+    @property
+    def together(self) -> int:
+        """Places whose slots lie side by side."""
+        return self.lanes
 
     def space(self, width: int, dtype: np.dtype, samples: int) -> NetworkSpace:
         """Working memory for blocks of samples, the same for steps and for evaluation."""
@@ -139,6 +142,7 @@ class FunctionLayout:
 
     places: np.ndarray
     columns: int
+    together: int = 1  # places whose slots lie side by side
 
     @property
     def size(self) -> int:
@@ -151,9 +155,13 @@ class FunctionLayout:
         return FunctionSpace(zeros(-(-self.columns // 16) * 16 * pitch * width, dtype), pitch)
 
 
+def function_layout(problem: Any, table: "Table | None", dtype: np.dtype) -> FunctionLayout:
+    """The layout of a function of few parameters, on the samples of a table."""
+    return _function_layout(problem.parameter_count, 0 if table is None else table.columns)
+
+
 @functools.cache
-def function_layout(parameters: int, columns: int) -> FunctionLayout:
-    """The layout of a function of so many parameters, on samples of so many columns."""
+def _function_layout(parameters: int, columns: int) -> FunctionLayout:
     return FunctionLayout(np.arange(parameters), columns)
 
 
@@ -168,6 +176,7 @@ class MemoryLayout:
     columns: int
     constants: np.ndarray
     penalized: int
+    together: int = 1  # places whose slots lie side by side
 
     @property
     def size(self) -> int:
@@ -185,10 +194,17 @@ class MemoryLayout:
         )  # fmt: skip
 
 
+def memory_layout(problem: Any, table: "Table | None", dtype: np.dtype) -> MemoryLayout:
+    """The layout of a problem of many parameters, on the samples of a table."""
+    return _memory_layout(problem, 0 if table is None else table.columns)
+
+
 @functools.lru_cache(maxsize=64)
-def memory_layout(problem: Any, columns: int) -> MemoryLayout:
-    """The layout of a problem of many parameters, on samples of so many columns."""
+def _memory_layout(problem: Any, columns: int) -> MemoryLayout:
     return MemoryLayout(np.arange(problem.parameter_count), columns, problem.constants(), problem.penalized_count)
+
+
+Layout: TypeAlias = NetworkLayout | SingleRunLayout | FunctionLayout | MemoryLayout
 
 
 class Table(NamedTuple):

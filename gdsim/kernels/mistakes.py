@@ -129,7 +129,7 @@ def _try_with_numbers(structure: Any) -> None:
 
     Raises CodeError for the first that is wrong.
     """
-    parts, one = dict(structure.parts), np.float64(0.5)
+    parts, one = dict(structure.step_parts), np.float64(0.5)
     h, carry, slots = structure.hyperparameters(*[one] * len(structure.hyperparameters._fields)), (one,) * structure.carry, (one,) * structure.slots
     _Part(parts["rate"], "the rate, a number").number(one, 3, _in_python(parts["schedule_numbers"])(h))
     s, _ = _Part(parts["prepare"], "two things, what update needs and the new carry").pair(structure.carry, "the new carry", h, one, carry)
@@ -185,7 +185,7 @@ def _place_in(structure: Any, text: str) -> str:
 
     "" if it names none.
     """
-    own = [f for _, part in structure.parts if (code := below(part, {})) for f in reached(*code)]
+    own = [f for _, part in (*structure.step_parts, *structure.problem_parts) if (code := below(part, {})) for f in reached(*code)]
     for file, line in re.findall(r"at (\S.*) \((\d+)\)$", text, re.MULTILINE):
         for function in own:
             if function.__code__.co_filename == file and int(line) in {n for _, _, n in function.__code__.co_lines()}:

@@ -15,7 +15,9 @@ from gdsim.kernels.layout import sampler_of, table_of
 from gdsim.kernels.network import BLOCK
 from gdsim.lanes.memory import zeros
 from gdsim.lanes.modes import ieee_mode
-from gdsim.population.setting import Setting, kernels_for, structure_of, table_for
+from gdsim.population.engines import kernels_for, lanes_for
+from gdsim.population.samples import table_for
+from gdsim.population.setting import Setting
 from gdsim.rules import SGD
 from gdsim.schedules import Constant
 from gdsim.stops import Record
@@ -100,7 +102,7 @@ def packs_of(problem: Any, values: np.ndarray, dtype: str | None) -> Packs:
     check_fits(values, name, "parameters", "give dtype='float64'")
     if problem.data is not None:
         problem.data.check_fits(name)
-    return Packs(kernels_for(structure_of(setting), setting.lanes_for(len(values), 1)), values)
+    return Packs(kernels_for(setting, lanes_for(setting, len(values), 1)), values)
 
 
 def _part(problem: Any, on: str) -> Data | None:

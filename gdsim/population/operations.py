@@ -8,7 +8,9 @@ import functools
 from typing import Any
 
 from gdsim.population.counting import Graph, UncountableError
-from gdsim.population.setting import Setting, has_penalty, looks_of, number_names, numbers_type, schedule_numbers_of
+from gdsim.population.looks import looks_of
+from gdsim.population.numbers import number_names, numbers_type, schedule_numbers_of
+from gdsim.population.setting import Setting
 from gdsim.problems import Network
 from gdsim.problems.moments import Moments
 from gdsim.problems.parts import Sample
@@ -43,7 +45,7 @@ def step_operations(setting: Setting) -> float:
         each += 2.0  # the gradient's squares and their sum
     if rule.perturbs:
         each += 2.0  # the way there
-    return (1 + rule.perturbs) * gradient + once + problem.parameter_count * (each + PENALTY_OPERATIONS * has_penalty(setting))
+    return (1 + rule.perturbs) * gradient + once + problem.parameter_count * (each + PENALTY_OPERATIONS * setting.has_penalty)
 
 
 def rule_operations(setting: Setting) -> tuple[float, float]:
@@ -69,7 +71,7 @@ def rule_operations(setting: Setting) -> tuple[float, float]:
 def gradient_operations(problem: Any, dtype: str, batch: int | None) -> tuple[float, float]:
     """Operations of (loss and gradient, the loss alone) of so many samples, of all of them if None."""
     count = 1 if problem.data is None else batch or len(problem.data.X)
-    if "value_and_gradient" in problem.parts():
+    if problem.family == "function":
         both = count * value_operations(problem, dtype)
         return both, both
     both = problem.step_operations(count)

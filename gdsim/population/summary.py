@@ -32,7 +32,8 @@ from gdsim.kernels.summary import (
     add_values,
 )
 from gdsim.lanes.compiler import bind
-from gdsim.population.setting import Setting, curves_of, validated_of
+from gdsim.population.looks import curves_of, validated_of
+from gdsim.population.setting import Setting
 from gdsim.stops import STATUSES
 
 # What is known of a run at its end, beside its curves; whether it ended above its start, as 1 or 0.

@@ -17,20 +17,11 @@ from gdsim.kernels.decisions import DIVERGED
 from gdsim.kernels.state import LANE_STEPS, PACK_STEPS, Monitor, Runs
 from gdsim.kernels.training import DONE
 from gdsim.lanes.modes import ieee_mode
-from gdsim.population.setting import (
-    Setting,
-    curves_of,
-    epochs_of,
-    has_own_look,
-    is_of_batches,
-    kernels_for,
-    number_names,
-    samplers_of,
-    schedule_values,
-    spec_of,
-    structure_of,
-    validated_of,
-)  # fmt: skip
+from gdsim.population.engines import kernels_for
+from gdsim.population.looks import curves_of, epochs_of, has_own_look, spec_of, validated_of
+from gdsim.population.numbers import number_names, schedule_values
+from gdsim.population.samples import samplers_of
+from gdsim.population.setting import Setting, is_of_batches
 from gdsim.rules import Rule
 from gdsim.starts import initial_points
 from gdsim.stops import REASONS, STATUSES, Cycling, SmallGradient, SmallStep, Target, Validation
@@ -81,8 +72,7 @@ def train_batch(
     `workspaces` keeps a thread's working memory from batch to batch. Once `stopping`, an event, is set, the
     next slice of the training raises `InterruptedTrainingError`.
     """
-    structure = structure_of(setting)
-    kernels = kernels_for(structure, width)
+    kernels = kernels_for(setting, width)
     samples = setting.samples_per_step
     workspaces = {} if workspaces is None else workspaces
     key = (kernels.layout, width, setting.dtype, samples)

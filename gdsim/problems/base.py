@@ -12,6 +12,7 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
 
     axes: ClassVar[tuple[str, ...]] = ()  # fields that may be axes of numbers
     default_dtype: ClassVar[str] = "float64"
+    family: ClassVar[str] = "function"  # of few parameters; else "network", or "memory", where gradients lie: which engines train it
     default_init: ClassVar[Any] = "zeros"  # how runs start where nothing is said
     # What a subclass does not have as a field or a property.
     data: ClassVar[Data | None] = None  # the samples

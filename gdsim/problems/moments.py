@@ -62,6 +62,8 @@ def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, start: 
 class Moments(Problem, tag="moments", frozen=True):
     """A linear regression with a squared error on its whole data; `data` holds the moments, an input a row."""
 
+    family = "memory"
+
     data: Data  # pyright: ignore[reportIncompatibleVariableOverride]
     layers: Any
     intercept: bool

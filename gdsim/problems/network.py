@@ -44,6 +44,7 @@ class Network(Problem, frozen=True):
     }
     axes = ("l1", "l2")
     default_dtype = "float32"
+    family = "network"
 
     # What a subclass does not have as a field, and, for type checkers, what all have.
     hidden: ClassVar[Any] = ()

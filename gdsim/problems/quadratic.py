@@ -108,6 +108,8 @@ class Quadratic(Problem, tag="quadratic", frozen=True):
         "centers": "The centres c_i[sample, parameter], of which batches are drawn, or one centre [parameter]; None for one at 0.",
     }
 
+    family = "memory"
+
     matrix: Any
     centers: Any = None
 

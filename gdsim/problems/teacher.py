@@ -103,6 +103,8 @@ class TeacherStudent(Problem, tag="teacher_student", frozen=True):
         "student": "How many units the student has: a whole number from 1 to 1000.",
     }
 
+    family = "memory"
+
     teacher: int
     student: int
 

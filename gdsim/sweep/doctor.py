@@ -12,7 +12,7 @@ import msgspec
 
 from gdsim.lanes.cache import cache_folder
 from gdsim.lanes.compiler import vector_bytes
-from gdsim.population.setting import last_cache_bytes
+from gdsim.population.engines import last_cache_bytes
 from gdsim.sweep.cluster.driver import workers_of
 from gdsim.sweep.cluster.worker import versions
 from gdsim.sweep.known import wrong_answers

@@ -8,7 +8,7 @@ import numpy as np
 
 from gdsim.axes import Grid, checked_whole
 from gdsim.declarations import hinting_calls
-from gdsim.population.setting import sample_order
+from gdsim.population.samples import sample_order
 from gdsim.problems import Problem
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule

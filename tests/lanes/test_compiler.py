@@ -229,7 +229,7 @@ class Uncompiled:
 @pytest.fixture
 def described(monkeypatch):
     """The kernels that are bound; those of training are not compiled."""
-    from gdsim.population.setting import kernels_for
+    from gdsim.population.engines import _kernels
 
     bound, compiled = [], compiler._compiled
 
@@ -242,21 +242,21 @@ def described(monkeypatch):
     monkeypatch.setattr(compiler, "_kernels", {})
     monkeypatch.setattr(compiler, "compilations", [])
     monkeypatch.setattr(compiler, "_compiled", pretended)
-    kernels_for.cache_clear()
+    _kernels.cache_clear()
     yield bound
-    kernels_for.cache_clear()
+    _kernels.cache_clear()
 
 
 def test_every_source_of_gdsim_that_kernels_are_made_of_counts(described):
     """Asked of the kernels themselves: what those of every engine reach lies in the rooms whose text is hashed."""
-    from gdsim.population.setting import kernels_for, structure_of
+    from gdsim.population.engines import for_runs, kernels_for
 
     root, engines = pathlib.Path(gd.__file__).parent, set()
     for problem, rule, schedule, starts, lanes in ENGINES.values():
         described.clear()
         compiler._kernels.clear()
         plan = gd.Sweep(problem=problem, optimizer=rule, schedule=schedule, starts=starts, steps=3).plan()
-        kernels_for(structure_of(plan.groups[0].setting.for_runs(plan.runs)), lanes).prepare()
+        kernels_for(for_runs(plan.groups[0].setting, plan.runs), lanes).prepare()
         functions = {f for b in described for f in compiler.reached(b.template, b.parts) if f.__code__.co_filename.startswith(str(root))}
         places = {f: pathlib.Path(f.__code__.co_filename).relative_to(root) for f in functions}
         engines.add(frozenset(f"{p}:{f.__name__}" for f, p in places.items() if p.parts[0] == "kernels"))

@@ -8,7 +8,7 @@ import pytest
 from numba import types
 
 from gdsim.kernels import single_run_products
-from gdsim.kernels.cpu import lane_parts, single_run_lanes
+from gdsim.kernels.engines import lane_parts, single_run_lanes
 from gdsim.kernels.layout import counting
 from gdsim.kernels.network import product
 from gdsim.kernels.workspace import Matrix

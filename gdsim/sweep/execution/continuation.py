@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.setting import curves_of, epochs_of, validated_of
+from gdsim.population.looks import curves_of, epochs_of, validated_of
 from gdsim.population.training import with_state_names
 from gdsim.store.shards import Shard
 from gdsim.sweep.execution.threads import Work

@@ -11,7 +11,7 @@ import numpy as np
 
 from gdsim.lanes.listening import announcing
 from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.setting import kernels_for, structure_of
+from gdsim.population.engines import for_runs, kernels_for, lanes_for
 from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
 from gdsim.sweep.execution.outcomes import Outcome, failure_of
@@ -39,8 +39,8 @@ def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray |
     """A chunk's runs in batches: many for each lane, yet some for every thread."""
     rows: Any = range(chunk.size) if chosen is None else np.flatnonzero(np.isin(plan.numbers_of(chunk), chosen))
     count = len(rows)
-    setting = plan.groups[chunk.group].setting.for_runs(count)
-    width = lanes or setting.lanes_for(-(-count // threads), threads)
+    setting = for_runs(plan.groups[chunk.group].setting, count)
+    width = lanes or lanes_for(setting, -(-count // threads), threads)
     size = runs_together(setting, width, count, threads)
     values = [plan.cells[c].numbers() for c in chunk.cells]
     return [Work(chunk, setting, rows[k : k + size], values, width, k) for k in range(0, count, size)]
@@ -59,7 +59,7 @@ _compiling = threading.Lock()
 def prepare(work: Work, announce: Callable[[str], None] | None = None) -> None:
     """Makes the kernels of a batch, if they are not there yet; `announce` is told what is being compiled."""
     with _compiling, announcing(announce):
-        kernels_for(structure_of(work.setting), work.width).prepare()
+        kernels_for(work.setting, work.width).prepare()
 
 
 class Gathering:

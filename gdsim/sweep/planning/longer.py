@@ -5,7 +5,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 import numpy as np
 
 from gdsim.population import Setting
-from gdsim.population.setting import epoch_of, has_own_look, is_of_batches
+from gdsim.population.looks import epoch_of, has_own_look
+from gdsim.population.setting import is_of_batches
 from gdsim.stops import REASONS
 from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.experiment.declaration import Experiment

@@ -5,13 +5,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from gdsim.kernels.cpu import single_run_lanes
-from gdsim.kernels.layout import network_layout
+from gdsim.kernels.engines import single_run_lanes
+from gdsim.kernels.layout import network_layout, single_run_layout
 from gdsim.kernels.network import BLOCK
 from gdsim.population import Setting
-from gdsim.population.setting import curves_of, epochs_of, number_names, validated_of
+from gdsim.population.engines import fits_single_run, for_runs, lanes_for
+from gdsim.population.looks import curves_of, epochs_of, validated_of
+from gdsim.population.numbers import number_names
 from gdsim.population.training import MONITORED
-from gdsim.problems import Network
 from gdsim.stops import REASONS, STATUSES, Cycling, Validation
 from gdsim.sweep.planning.cores import usable_cores, usable_memory
 from gdsim.words import count_of, size_of
@@ -59,24 +60,25 @@ def room_of(setting: Setting, width: int) -> Room:
     if data is not None:
         columns = data.X.shape[1] + data.y[0].size + (data.sample_weight is not None)
     pitch = -(-columns // 16) * 16
-    if not isinstance(problem, Network):
-        return Room(parameters, pitch * (BLOCK + 1) + (3 * parameters + max(pitch, parameters)) * hasattr(problem, "constants"))
+    if problem.family != "network":
+        return Room(parameters, pitch * (BLOCK + 1) + (3 * parameters + max(pitch, parameters)) * (problem.family == "memory"))
     kept = 3 if problem.keeps_slopes else 2  # activations, deltas, slopes
-    is_single_run = width == 1 and setting.fits_single_run
+    is_single_run = width == 1 and fits_single_run(setting)
     if parameters > MOST_LAID_OUT:
         rows = sum((3 if is_single_run else 1) * inputs + (1 if is_single_run else kept) * units for inputs, units in problem.layers)
         return Room(parameters, (BLOCK + 1) * rows + 2 * parameters)
-    layout = network_layout(problem.widths, pitch, problem.intercept, problem.keeps_slopes)
+    sizes = problem.widths, pitch, problem.intercept, problem.keeps_slopes
     if is_single_run:
-        single_run = layout.single_run(single_run_lanes(np.dtype(setting.dtype)))
+        single_run = single_run_layout(*sizes, single_run_lanes(np.dtype(setting.dtype)))
         return Room(single_run.size, kept * single_run.activations + single_run.row_major + single_run.size)
+    layout = network_layout(*sizes)
     return Room(layout.size, kept * layout.rows * (BLOCK + 1) + 2 * layout.size)
 
 
 def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
     """Bytes of a thread that trains so many runs: working memory, then starts while they are drawn, or a pack's state, two snapshots and the starts."""
-    setting = setting.for_runs(runs)
-    parameters, size, width = setting.problem.parameter_count, np.dtype(setting.dtype).itemsize, lanes or setting.lanes_for(runs, 1)
+    setting = for_runs(setting, runs)
+    parameters, size, width = setting.problem.parameter_count, np.dtype(setting.dtype).itemsize, lanes or lanes_for(setting, runs, 1)
     room, rule = room_of(setting, width), setting.rule
     state = 1 + len(rule.slots)
     snapshots = 2 * (1 + state * setting.record.state)

@@ -8,8 +8,8 @@ import numpy as np
 from gdsim.canonical import digest
 from gdsim.declarations import html_table
 from gdsim.population import Batch, Setting
+from gdsim.population.looks import curves_of
 from gdsim.population.operations import run_operations
-from gdsim.population.setting import curves_of
 from gdsim.population.summary import MOST_HISTOGRAMS
 from gdsim.population.training import check_states
 from gdsim.sweep.experiment.cells import Cell, cells_of, identity, labels, varied

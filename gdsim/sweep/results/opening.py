@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdsim.canonical import digest
-from gdsim.population.setting import curves_of, validated_of
+from gdsim.population.looks import curves_of, validated_of
 from gdsim.store.folder import DamagedFolderError, Store
 from gdsim.store.shards import Shard, verify_once
 from gdsim.store.summaries import apart, read_summary

@@ -1,0 +1,144 @@
+"""The engines, which train and evaluate the problems of a family: the layout of each, the templates of its
+kernels, and the parts that these need.
+
+`problem.family` says which engines there are for a problem; `population.engines` chooses among them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from gdsim.kernels import functions, inmemory, single_run, single_run_products, small, steps, supervised
+from gdsim.kernels.layout import Layout, NetworkLayout, SingleRunLayout, Table, function_layout, memory_layout, network_layout, single_run_layout
+from gdsim.kernels.network import BLOCK, TILE
+from gdsim.kernels.rows import update_row_of
+from gdsim.lanes.compiler import ScopedPart, vector_bytes
+
+REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
+Parts: TypeAlias = Mapping[str, Any]
+
+
+class Engine(NamedTuple):
+    """How kernels of a structure are made; each function is given the structure, and parts to add to."""
+
+    layout: Callable[[Any, Table | None, np.dtype], Layout]  # of a problem with a table of samples
+    evaluation: Callable[["Structure", Parts], Parts]  # what evaluations need
+    training: Callable[["Structure", Parts], Parts]  # what steps need
+    steps: Callable[["Structure", int], tuple[Any, Parts]]  # the template of steps at a width, and parts of its own
+
+
+class Monitors(NamedTuple):
+    """What lanes look at in every step: the loss of their own step, their gradient, the length of the step."""
+
+    target: bool
+    gradient: bool
+    step: bool
+    mean: bool  # the losses of its epoch's batches
+
+
+class Structure(NamedTuple):
+    """What decides a kernel's code, and its sizes, which do not."""
+
+    engine: Engine
+    problem_parts: tuple[tuple[str, Any], ...]  # which evaluations need too
+    step_parts: tuple[tuple[str, Any], ...]  # of rule and schedule
+    hyperparameters: type[Any]
+    slots: int
+    carry: int
+    shuffle: str
+    dtype: str
+    layout: Any  # of the engine's own type
+    has_penalty: bool
+    reports_stored: bool
+    needs_whole_gradient: bool
+    perturbs: bool
+    monitors: Monitors
+    title: str
+
+
+def lane_parts(width: int) -> dict[str, int]:
+    """The width of lanes, and how many columns of samples are gathered together."""
+    return {"WIDTH": width, "GATHER_WIDTH": min(width, 16), "NARROW_GATHER": min(width, 4), "RUNS": width}
+
+
+def single_run_lanes(dtype: np.dtype) -> int:
+    """Lanes of a single run: those of one of the processor's registers."""
+    return max(4, vector_bytes() // dtype.itemsize)
+
+
+def single_run_parts(parts: Parts, lanes: int) -> dict[str, Any]:
+    """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of
+    width 1.
+    """
+    products = single_run_products
+    places = {f.__name__: f for f in (
+        products.layer_at, products.layer_count, products.cells_of, products.product, products.outer, products.bias_gradients,
+        single_run.samples_at, single_run.drawn_samples, single_run.block_loss, single_run.correct_answers, single_run.store_outputs,
+    )}  # fmt: skip
+    single = tuple({**parts, **places, "WIDTH": 1}.items())
+    own = {f.__name__: ScopedPart(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
+    height = products.TILE_HEIGHTS[vector_bytes()]
+    tiles = {"any_tile": products.tiles_of(height, lanes), "TILE_HEIGHT": height, "BAND": products.WHOLE_LAYER}
+    return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": 2 * lanes, "RUNS": 1}
+
+
+def _network(problem: Any, table: Table | None, dtype: np.dtype) -> NetworkLayout:
+    assert table is not None
+    return network_layout(problem.widths, table.pitch, problem.intercept, problem.keeps_slopes)
+
+
+def _network_evaluation(structure: Structure, parts: Parts) -> Parts:
+    return {**parts, "evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile, "BAND": TILE}
+
+
+def _network_training(structure: Structure, parts: Parts) -> Parts:
+    return {**parts, "finish_tile": supervised.update_tile}
+
+
+def _written_out_training(structure: Structure, parts: Parts) -> Parts:
+    layers = tuple(tuple(map(int, row[:4])) for row in structure.layout.layers)
+    return {**parts, "learn_from_batch": small.learn_from_batch_of(layers, bool(parts["BIASES"]))}
+
+
+def _single_run(problem: Any, table: Table | None, dtype: np.dtype) -> SingleRunLayout:
+    assert table is not None
+    return single_run_layout(problem.widths, table.pitch, problem.intercept, problem.keeps_slopes, single_run_lanes(dtype))
+
+
+def _single_run_evaluation(structure: Structure, parts: Parts) -> Parts:
+    return single_run_parts(_network_evaluation(structure, parts), structure.layout.lanes)
+
+
+def _single_run_training(structure: Structure, parts: Parts) -> Parts:
+    own = {"finish_tile": single_run.update_tile, "IN_PLACE": structure.shuffle == "whole"}
+    return single_run_parts({**parts, **own}, structure.layout.lanes)
+
+
+def _memory_evaluation(structure: Structure, parts: Parts) -> Parts:
+    return {**parts, "evaluate_pack": inmemory.evaluate_in_memory, "BLOCK": BLOCK}
+
+
+def _function_evaluation(structure: Structure, parts: Parts) -> Parts:
+    layout = structure.layout
+    evaluate = functions.evaluate_samples if layout.columns else functions.evaluate_function
+    return {**parts, "evaluate_pack": evaluate, "PARAMETER_COUNT": layout.size, "COLUMN_COUNT": layout.columns}
+
+
+def _function_training(structure: Structure, parts: Parts) -> Parts:
+    size, slots = structure.layout.size, structure.slots
+    gradient = functions.gradient_of_samples if structure.layout.columns else functions.gradient_of_function
+    return {**parts, "batch_gradient": gradient, "update_row": update_row_of(size, slots), "SLOT_TOTAL": size * slots}
+
+
+def _function_steps(structure: Structure, width: int) -> tuple[Any, Parts]:
+    """Lanes in registers are advanced a register at a time."""
+    part = width if structure.layout.columns else min(width, REGISTER_BYTES // np.dtype(structure.dtype).itemsize)
+    return functions.advance_of(width // part), {"WIDTH": part, "PACK_WIDTH": width}
+
+
+NETWORK = Engine(_network, _network_evaluation, _network_training, lambda structure, width: (supervised.advance, {}))
+WRITTEN_OUT = NETWORK._replace(training=_written_out_training)
+SINGLE_RUN = Engine(_single_run, _single_run_evaluation, _single_run_training, lambda structure, width: (single_run.advance, {}))
+MEMORY = Engine(memory_layout, _memory_evaluation, lambda structure, parts: parts, lambda structure, width: (inmemory.advance, {}))
+FUNCTION = Engine(function_layout, _function_evaluation, _function_training, _function_steps)

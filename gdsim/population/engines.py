@@ -1,0 +1,143 @@
+"""Which engine trains the runs of a setting, how many of them side by side, and the kernels that it takes."""
+
+import contextlib
+import functools
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from gdsim.kernels import engines
+from gdsim.kernels.cpu import Kernels
+from gdsim.kernels.engines import Engine, Monitors, Structure
+from gdsim.kernels.network import BLOCK
+from gdsim.kernels.small import MOST_PARAMETERS
+from gdsim.lanes.compiler import vector_bytes
+from gdsim.population.numbers import number_names, numbers_type, schedule_numbers_of, scheduled_hyperparameters_of
+from gdsim.population.samples import table_for
+from gdsim.population.setting import Setting, is_of_batches
+from gdsim.stops import SmallGradient, SmallStep, Target
+
+
+class Costs(NamedTuple):
+    """What a step of a run costs in cycles of one core."""
+
+    pack_speed: float  # operations per cycle, in a pack
+    single_run_speed: float  # likewise where one run has all lanes
+    pack_cycles: float  # beside them
+    single_run_cycles: float
+    single_run_weight: float  # cycles per weight, of the tiles that its gradients are made in
+
+
+# By the bytes of a register, fitted to networks of 65 to 100,000 parameters on batches of 1 to 33. Where
+# registers are narrow, the sums of a pack's tiles leave them.
+COSTS = {64: Costs(33, 33, 1000, 3200, 0.0), 32: Costs(16, 24, 1000, 2500, 0.6), 16: Costs(8, 12, 1000, 2500, 0.6)}
+
+
+# Steps of runs from which on a kernel is compiled for the widths of one small network; others serve all
+# widths.
+STEPS_WORTH_WRITING = 10**6
+CACHE_SIZE = pathlib.Path("/sys/devices/system/cpu/cpu0/cache/index3/size")  # "32768K"
+USUAL_CACHE_BYTES = 2**24
+
+
+@functools.cache
+def last_cache_bytes() -> int:
+    """Bytes of the processor's last cache; of a usual one where the system does not say."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(CACHE_SIZE.read_text().strip().removesuffix("K")) * 1024
+    return USUAL_CACHE_BYTES
+
+
+def for_runs(setting: Setting, count: int) -> Setting:
+    """The setting for so many runs: a small network's steps are written out where many are to be made."""
+    problem = setting.problem
+    is_small = problem.family == "network" and problem.parameter_count <= MOST_PARAMETERS and setting.samples_per_step <= BLOCK
+    return setting._replace(is_written_out=is_small and count * setting.steps >= STEPS_WORTH_WRITING)
+
+
+def fits_single_run(setting: Setting) -> bool:
+    """Whether one run may have all lanes: networks whose rule uses each gradient as it is made, and looks at
+    nothing but the largest weight.
+    """
+    rule, monitors_step = setting.rule, any(isinstance(s, SmallStep) for s in setting.stops)
+    return setting.problem.family == "network" and not (setting.is_written_out or rule.needs_whole_gradient or rule.perturbs or monitors_step)
+
+
+def engine_of(setting: Setting, width: int) -> Engine:
+    """The engine for packs of `width` runs."""
+    if setting.problem.family != "network":
+        return {"function": engines.FUNCTION, "memory": engines.MEMORY}[setting.problem.family]
+    if width == 1 and fits_single_run(setting):
+        return engines.SINGLE_RUN
+    return engines.WRITTEN_OUT if setting.is_written_out else engines.NETWORK
+
+
+def pack_bytes(setting: Setting, width: int) -> int:
+    """Bytes of a pack's state, which each of its steps goes through: weights and slots."""
+    return width * np.dtype(setting.dtype).itemsize * setting.problem.parameter_count * (1 + len(setting.rule.slots))
+
+
+def full_width(setting: Setting) -> int:
+    """Lanes of a full pack.
+
+    One of the processor's registers for networks, whose tiles of 4 x 4 leave none to spare; elsewhere as if
+    registers had 512 bits: one for written-out networks, two for the smallest of them and for functions, four
+    for small functions.
+    """
+    size, parameters = np.dtype(setting.dtype).itemsize, setting.problem.parameter_count
+    lanes = 64 // size
+    if setting.problem.family != "network":
+        return 4 * lanes if parameters <= 2 else 2 * lanes
+    if not setting.is_written_out:
+        return vector_bytes() // size
+    return 2 * lanes if parameters <= 20 else lanes
+
+
+def lanes_for(setting: Setting, runs: int, threads: int) -> int:
+    """Lanes of a pack where each of `threads` trains `runs`.
+
+    It is 1 where one run at a time has all the lanes and is done sooner.
+
+    That is where they are few, where registers are narrow and layers large, or where the packs of all threads
+    would leave the last cache.
+    """
+    width = full_width(setting)
+    if not fits_single_run(setting):
+        return width
+    costs, step = COSTS[vector_bytes()], setting.problem.step_operations(setting.samples_per_step)
+    packed = step / costs.pack_speed + costs.pack_cycles
+    single = step / costs.single_run_speed + costs.single_run_cycles + setting.problem.parameter_count * costs.single_run_weight
+    is_sooner = runs * single < -(-runs // width) * width * packed
+    return 1 if is_sooner or threads * pack_bytes(setting, width) > last_cache_bytes() else width
+
+
+def structure_of(setting: Setting, width: int) -> Structure:
+    """What decides the kernels of the setting in packs of `width` runs."""
+    problem, rule, schedule = setting.problem, setting.rule, setting.schedule
+    names, engine = number_names(setting), engine_of(setting, width)
+    own = {
+        **rule.parts(), "rate": schedule.parts()["rate"], "schedule_numbers": schedule_numbers_of(tuple(schedule.hyperparameters())),
+        "scheduled_hyperparameters": scheduled_hyperparameters_of(schedule, names),
+    }  # fmt: skip
+    table = None if problem.data is None else table_for(problem.data, setting.dtype)
+    looked_at = {type(s) for s in setting.stops if setting.lanes_look_at(s)}
+    monitors = Monitors(
+        Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops), any(map(is_of_batches, setting.stops))
+    )
+    return Structure(
+        engine, tuple(problem.parts().items()), tuple(own.items()), numbers_type(names), len(rule.slots), len(rule.carry),
+        "whole" if setting.batch is None else setting.shuffle, setting.dtype, engine.layout(problem, table, np.dtype(setting.dtype)),
+        setting.has_penalty, not rule.reports_other_point, rule.needs_whole_gradient, rule.perturbs, monitors, f"{type(rule).__name__} on {type(problem).__name__}",
+    )  # fmt: skip
+
+
+@functools.cache
+def _kernels(structure: Structure, width: int) -> Kernels:
+    """Structures that differ in sizes alone share compiled code, not layouts."""
+    return Kernels(structure, width)
+
+
+def kernels_for(setting: Setting, width: int) -> Kernels:
+    """The kernels of a setting in packs of `width` runs."""
+    return _kernels(structure_of(setting, width), width)

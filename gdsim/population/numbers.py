@@ -1,0 +1,69 @@
+"""The numbers of a run: their names, and the functions by which kernels find a schedule's among them."""
+
+import collections
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from gdsim.lanes.compiler import ScopedPart
+from gdsim.lanes.generated import function_from
+from gdsim.lanes.types import Hyperparameters, Lane
+from gdsim.population.setting import Setting
+from gdsim.schedules import Schedule
+from gdsim.schedules.parts import scheduled_momentum
+
+
+def number_names(setting: Setting) -> tuple[str, ...]:
+    """The names of the numbers that kernels read of each run: the rule's as they are, the others with their
+    owner in front.
+
+    Raises ValueError where a rule's own number stands twice.
+    """
+    rule, schedule = setting.rule, setting.schedule
+    constants = rule.constants(dict.fromkeys(rule.hyperparameters(), 0.5))
+    others = [*(f"schedule_{name}" for name in schedule.hyperparameters()), "penalty_l1", "penalty_l2"]
+    names = [*rule.hyperparameters(), *constants, *others]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        other = "one of its constants" if twice in constants else "a number of the schedule or the penalty"
+        raise ValueError(f"{type(rule).__name__}: a field and {other} are both called {twice!r}; rename the field")
+    return tuple(names)
+
+
+def schedule_values(schedule: Schedule, values: Mapping[str, float]) -> dict[str, float]:
+    """A schedule's numbers by its own names, from those of a run."""
+    return {name: values[f"schedule_{name}"] for name in schedule.hyperparameters()}
+
+
+@functools.cache
+def numbers_type(names: tuple[str, ...]) -> Any:
+    """The NamedTuple in which kernels hold a run's numbers; its name tells its fields."""
+    return collections.namedtuple("Numbers_" + "_".join(names), names)
+
+
+@functools.cache
+def schedule_numbers_of(names: tuple[str, ...]) -> Any:
+    """`schedule_numbers(h)`: a schedule's numbers by its own names, of those of a run; all where it has none."""
+    own = f"numbers({', '.join(f'h.schedule_{n}' for n in names)})" if names else "h"
+    return function_from(f"def schedule_numbers(h):\n    return {own}", "schedule_numbers", {"numbers": numbers_type(names)})
+
+
+def as_they_are(h: Hyperparameters, t: Lane) -> Hyperparameters:
+    """The numbers of a run whose momentum is its own."""
+    return h
+
+
+@functools.cache
+def scheduled_hyperparameters_of(schedule: Schedule, names: tuple[str, ...]) -> Any:
+    """`scheduled_hyperparameters(h, t)`: a run's numbers at update t, with the momentum that its schedule
+    gives, and that of t + 1.
+    """
+    if not schedule.drives_momentum:
+        return as_they_are
+    places = {"momentum": "scheduled_momentum(h.momentum, t, p)", "next_momentum": "scheduled_momentum(h.momentum, t + 1, p)"}
+    made = f"numbers({', '.join(places.get(n, f'h.{n}') for n in names)})"
+    text = f"def scheduled_hyperparameters(h, t):\n    p = schedule_numbers(h)\n    return {made}"
+    own = schedule_numbers_of(tuple(schedule.hyperparameters()))
+    known = {"numbers": numbers_type(names), "scheduled_momentum": scheduled_momentum, "schedule_numbers": own}
+    function = function_from(text, "scheduled_hyperparameters", known)
+    return ScopedPart(function, (("scheduled_momentum", schedule.parts()["scheduled_momentum"]),))

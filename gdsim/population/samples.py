@@ -1,0 +1,63 @@
+"""The samples of a setting: their tables as kernels read them, how steps draw from them, and in which order."""
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from gdsim.data import Data
+from gdsim.kernels.layout import Table, sampler_of, table_of
+from gdsim.kernels.sampling import SHUFFLES, list_samples
+from gdsim.lanes.compiler import bind, float_mode_parts
+from gdsim.lanes.modes import ieee_mode
+from gdsim.population.setting import Setting
+from gdsim.problems.parts import Sampler
+
+# Bytes of tables that are kept for the next that needs them; those in use stay anyhow.
+KEPT_TABLE_BYTES = 2**30
+_tables: dict[tuple[str, str, bool], Table] = {}
+_making_tables = threading.Lock()
+
+
+def table_for(data: Data, dtype: str, weighted: bool | None = None) -> Table:
+    """The data as kernels read them, cached.
+
+    They have a column of sample weights if `weighted`, or if there are some.
+    """
+    weighted = data.sample_weight is not None if weighted is None else weighted
+    key = (data.digest, dtype, weighted)
+    with _making_tables:
+        if key in _tables:
+            _tables[key] = _tables.pop(key)  # the last that was used
+        else:
+            targets = data.y.reshape(len(data.y), -1)
+            if weighted:
+                weights = np.ones(len(data.y)) if data.sample_weight is None else data.sample_weight
+                targets = np.concatenate([targets, weights[:, None]], 1)
+            with ieee_mode():
+                _tables[key] = table_of(data.X, targets, np.dtype(dtype))
+            while len(_tables) > 2 and sum(t.matrix.nbytes for t in _tables.values()) > KEPT_TABLE_BYTES:
+                del _tables[next(iter(_tables))]
+        return _tables[key]
+
+
+def samplers_of(setting: Setting) -> tuple[Sampler, Sampler, Sampler]:
+    """(how steps draw samples, the training set and the validation set as evaluations read them)."""
+    data, kind = setting.problem.data, np.dtype(setting.dtype)
+    table = None if data is None else table_for(data, setting.dtype)
+    validation = None if data is None or data.validation is None else table_for(data.validation, setting.dtype, data.sample_weight is not None)
+    training = sampler_of(table, setting.batch, setting.drop_last, setting.seed, kind)
+    return training, sampler_of(table, None, True, 0, kind), sampler_of(validation, None, True, 0, kind)
+
+
+def sample_order(setting: Setting, start: int) -> np.ndarray:
+    """[step, batch] sample indices of one start; -1 beyond the end of a short batch."""
+    from numba import typeof, types
+
+    sampler = samplers_of(setting)[0]
+    shuffle = SHUFFLES["whole" if setting.batch is None else setting.shuffle]
+    parts = {**shuffle._asdict(), "WIDTH": 1, **float_mode_parts()}
+    kernel: Any = bind(list_samples, parts, types.void(typeof(sampler), types.uint32, types.int64, types.uint32[::1]))
+    out = np.zeros((setting.steps, sampler.batch), np.uint32)
+    kernel(sampler, np.uint32(start), setting.steps, out.ravel())
+    return np.where(out == sampler.sample_count, -1, out.astype(np.int64))
