@@ -6,8 +6,9 @@ import numpy as np
 
 from gdsim.kernels.parts import GATHER_WIDTH, NARROW_GATHER, draw, draw_key
 from gdsim.kernels.workspace import AnyNetwork, FunctionSpace
+from gdsim.lanes.bits import multiply_high
 from gdsim.lanes.masks import extract
-from gdsim.lanes.operations import minimum, multiply_high, splat, store, where
+from gdsim.lanes.operations import minimum, splat, store, where
 from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import OrderKey, order_key, permuted
 from gdsim.lanes.philox import REPLACEMENT, SAMPLE_ORDER, random_words

@@ -29,8 +29,9 @@ from gdsim.kernels.state import Pack, StepStats
 from gdsim.kernels.steps import accumulate, begin_step, end_step, store_weight, updated
 from gdsim.kernels.supervised import UPDATE, keep_tile, learn_from_batch, shared_loss
 from gdsim.kernels.workspace import GradientTask, Matrix, SingleRunNetwork, matrix_at
+from gdsim.lanes.bits import to_bits
 from gdsim.lanes.masks import greatest
-from gdsim.lanes.operations import load, splat, store, to_bits, where, widen
+from gdsim.lanes.operations import load, splat, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Count, Lane, Lanes, Mask, Memory, Offset

@@ -15,8 +15,9 @@ from gdsim.kernels.parts import (
     scheduled_hyperparameters,
 )
 from gdsim.kernels.state import Monitor, Pack, StepInputs, StepStats
+from gdsim.lanes.bits import largest_magnitude, to_bits
 from gdsim.lanes.masks import any
-from gdsim.lanes.operations import fma_lanes, largest_magnitude, load, splat, sqrt, store, to_bits, where, widen
+from gdsim.lanes.operations import fma_lanes, load, splat, sqrt, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO, default_part
 from gdsim.lanes.tiles import load_row, store_row
 from gdsim.lanes.types import Address, Count, Hyperparameters, Lane, Lanes, Mask, Offset

@@ -24,21 +24,9 @@ accuracy, and are NaN for infinities.
 """
 
 from gdsim.lanes import coefficients
+from gdsim.lanes.bits import by_precision, from_bits, to_bits
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.operations import (
-    absolute,
-    as_type_of,
-    broadcast,
-    by_precision,
-    fma_lanes as fma,
-    from_bits,
-    maximum,
-    minimum,
-    polynomial,
-    sqrt,
-    to_bits,
-    where,
-)
+from gdsim.lanes.operations import absolute, as_type_of, broadcast, fma_lanes as fma, maximum, minimum, polynomial, sqrt, where
 from gdsim.lanes.types import Lane, Lanes
 
 # Adding and subtracting 1.5 * 2^(bits of the fraction) rounds to an integer, whose bits are then the sum's

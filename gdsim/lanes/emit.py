@@ -51,6 +51,11 @@ def is_lane(kind: Kind) -> bool:
     return isinstance(kind, LaneKind)
 
 
+def is_float_lane(kind: Kind) -> bool:
+    """Whether a compiler's type is a lane of floating-point numbers."""
+    return is_lane(kind) and kind.is_float
+
+
 def is_mask(kind: Kind) -> bool:
     """Whether a compiler's type is a mask."""
     return isinstance(kind, MaskKind)
@@ -169,6 +174,43 @@ class Code:
         keep = self.constant(integer, (1 << (lane.bits - 1)) - 1)
         return self.builder.bitcast(self.builder.and_(self.builder.bitcast(x, integer), keep), x.type)
 
+    def invert(self, x: Value) -> Value:
+        """~x, of masks too."""
+        return self.builder.not_(x)
+
+    def select(self, mask: Value, x: Value, y: Value) -> Value:
+        """x where the mask holds, else y."""
+        return self.builder.select(mask, x, y)
+
+    def larger(self, x: Value, y: Value, lane: Kind) -> Value:
+        """x where it is more than y, else y."""
+        return self.select(self.compare(">", lane, x, y), x, y)
+
+    def reinterpret(self, x: Value, lane: Kind) -> Value:
+        """The numbers of type `lane` that have the bits of x."""
+        return self.builder.bitcast(x, llvm_type(lane))
+
+    def shuffled(self, x: Value, y: Value, order: list[int]) -> Value:
+        """The elements of two vectors, one behind the other, in an order."""
+        return self.builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))
+
+    def element(self, x: Value, place: Value | int, lane: Kind) -> Value:
+        """One number of a lane."""
+        at = ir.Constant(ir.IntType(32), place) if isinstance(place, int) else place
+        return x if lane.width == 1 else self.builder.extract_element(x, at)
+
+    def members(self, value: Value, count: int) -> list[Value]:
+        """What a tuple holds."""
+        return [self.builder.extract_value(value, k) for k in range(count)]
+
+    def tuple_of(self, kind: Kind, members: list[Value]) -> Value:
+        """A tuple of type `kind`."""
+        return self.context.make_tuple(self.builder, kind, members)
+
+    def nothing(self) -> Value:
+        """None."""
+        return self.context.get_dummy_value()
+
     def constant(self, kind: Kind, value: float) -> Value:
         """The same constant in every lane."""
         return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
@@ -180,7 +222,7 @@ class Code:
         kind = ir.VectorType(value.type, width)
         undefined = ir.Constant(kind, ir.Undefined)
         first = self.builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width))
+        return self.shuffled(first, undefined, [0] * width)
 
     def broadcast(self, value: Value, kind: Kind, lane: Kind) -> Value:
         """A value of type `kind` as `lane`: a lane as it is, a number converted to the lane's type and
@@ -228,12 +270,39 @@ class Code:
             return self.builder.extract_value(array, 0)
         return self.context.make_array(kind)(self.context, self.builder, array).data
 
+    def resized(self, value: Value, bits: int) -> Value:
+        """An unsigned integer of so many bits."""
+        kind = ir.IntType(bits)
+        if value.type == kind:
+            return value
+        return self.builder.zext(value, kind) if bits > value.type.width else self.builder.trunc(value, kind)
+
     def index(self, value: Value, kind: Kind) -> Value:
         """An offset as a machine integer."""
-        wide = ir.IntType(64)
-        if value.type == wide:
-            return value
-        return self.builder.sext(value, wide) if kind.signed else self.builder.zext(value, wide)
+        return self.builder.sext(value, ir.IntType(64)) if kind.signed and value.type.width < 64 else self.resized(value, 64)
+
+    def words(self, table: Value) -> Value:
+        """The address of a table's words, which is given as a whole number."""
+        return self.builder.inttoptr(table, ir.IntType(64).as_pointer())
+
+    def memory_at(self, address: Value, size: Value, kind: Kind) -> Value:
+        """So many numbers from an address on, which is given as a whole number, as memory of type `kind`."""
+        form = self.context.get_value_type(kind)
+        value = self.builder.insert_value(ir.Constant(form, ir.Undefined), self.builder.inttoptr(address, form.elements[0]), 0)
+        return self.builder.insert_value(value, size, 1)
+
+    def call_kernel(self, address: Value, table: Value, value: Value) -> Value:
+        """The result of the kernel at an address, of two whole numbers.
+
+        By Numba's convention: (place of the result, place of an exception, arguments) -> status; kernels
+        raise nothing.
+        """
+        wide, anything = ir.IntType(64), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.IntType(32), [wide.as_pointer(), anything.as_pointer(), wide, wide])
+        with self.builder.goto_entry_block():
+            result, failure = self.builder.alloca(wide), self.builder.alloca(anything)
+        self.builder.call(self.builder.inttoptr(address, kind.as_pointer()), [result, failure, table, value])
+        return self.builder.load(result)
 
     def address(self, base: Value, offset: Value, kind: Kind) -> Value:
         """The address of the vector `kind` that begins `offset` elements after `base`."""
@@ -248,4 +317,4 @@ class Code:
     def store(self, base: Value, offset: Value, value: Value, lane: Kind) -> Any:
         """A lane into memory that is aligned to its elements only."""
         self.builder.store(value, self.address(base, offset, value.type)).align = lane.bits // 8
-        return self.context.get_dummy_value()
+        return self.nothing()

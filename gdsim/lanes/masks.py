@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir
 
 from gdsim.lanes.emit import Code, is_lane, is_mask
-from gdsim.lanes.operations import _kernel_only, rule_of
+from gdsim.lanes.operations import kernel_only, rule_of
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Function, Kind, Lane, Mask, Value
 
@@ -54,10 +54,10 @@ def _(target: Target, mask: Kind, begin: Kind) -> Any:
 
     def emit(code: Code, m: Value, b: Value) -> Any:
         wide = ir.IntType(128)  # so that there is room for an end behind 64 lanes
-        marked = code.builder.or_(code.builder.zext(code.bits(m, mask), wide), ir.Constant(wide, 1 << mask.width))
+        marked = code.bit_or(code.resized(code.bits(m, mask), 128), ir.Constant(wide, 1 << mask.width))
         first = code.index(b, begin)
-        ahead = code.builder.lshr(marked, code.builder.zext(first, wide))
-        return code.builder.add(first, code.builder.trunc(code.call("llvm.cttz.i128", wide, ahead, ir.Constant(ir.IntType(1), 1)), ir.IntType(64)))
+        ahead = code.shr(marked, code.resized(first, 128))
+        return code.add(first, code.resized(code.call("llvm.cttz.i128", wide, ahead, ir.Constant(ir.IntType(1), 1)), 64))
 
     return target.types.int64, emit
 
@@ -69,12 +69,9 @@ def count_of(mask: Mask) -> int:
 
 @rule_of(count_of)
 def _(target: Target, mask: Kind) -> Any:
-    def emit(code: Code, m: Value) -> Any:
-        wide = ir.IntType(64)
-        bits = code.bits(m, mask)
-        return code.call("llvm.ctpop.i64", wide, bits if bits.type == wide else code.builder.zext(bits, wide))
-
-    return (target.types.int64, emit) if is_mask(mask) else None
+    if not is_mask(mask):
+        return None
+    return target.types.int64, lambda code, m: code.call("llvm.ctpop.i64", ir.IntType(64), code.resized(code.bits(m, mask), 64))
 
 
 def smallest(x: Lane) -> Lane:
@@ -109,21 +106,18 @@ def unlikely(condition: bool) -> bool:
 
 @rule_of(unlikely)
 def _(target: Target, condition: Kind) -> Any:
-    def emit(code: Code, c: Value) -> Any:
-        bit = ir.IntType(1)
-        expect = code.builder.module.declare_intrinsic("llvm.expect", [bit], ir.FunctionType(bit, [bit, bit]))
-        return code.builder.call(expect, [c, ir.Constant(bit, 0)])
-
-    return (target.types.boolean, emit) if condition == target.types.boolean else None
+    if condition != target.types.boolean:
+        return None
+    return condition, lambda code, c: code.call("llvm.expect.i1", ir.IntType(1), c, ir.Constant(ir.IntType(1), 0))
 
 
 def extract(value: Lane, position: int) -> Lane:
     """The number in one lane."""
-    return _kernel_only(value, position)
+    return kernel_only(value, position)
 
 
 @rule_of(extract)
 def _(target: Target, value: Kind, position: Kind) -> Any:
     if not is_lane(value):
         return None
-    return value.dtype, lambda code, v, p: v if value.width == 1 else code.builder.extract_element(v, code.index(p, position))
+    return value.dtype, lambda code, v, p: code.element(v, code.index(p, position), value)

@@ -10,18 +10,12 @@ import operator
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 
 from gdsim.lanes.emit import Code, is_memory
 from gdsim.lanes.generated import function_from
-from gdsim.lanes.operations import _kernel_only, rule_of
+from gdsim.lanes.operations import kernel_only, rule_of
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Address, Kind, Lane, Memory, Offset, Value
-
-
-def _place_of(code: Code, table: Value, place: Value, kind: Kind) -> Any:
-    base = code.builder.inttoptr(table, ir.IntType(64).as_pointer())
-    return code.builder.gep(base, [code.index(place, kind)])
 
 
 def memory(table: Address, place: Offset, like: Lane) -> Memory:
@@ -29,85 +23,61 @@ def memory(table: Address, place: Offset, like: Lane) -> Memory:
 
     Its elements are of the type of `like`.
     """
-    return _kernel_only(table, place, like)
+    return kernel_only(table, place, like)
 
 
 @rule_of(memory)
 def _(target: Target, table: Kind, place: Kind, like: Kind) -> Any:
-    kind = target.Memory(target.unliteral(like))
+    kind, word = target.Memory(target.unliteral(like)), target.Lane(target.types.int64, 1)
 
     def emit(code: Code, t: Value, p: Value, _: Value) -> Any:
-        where = _place_of(code, t, p, place)
-        form = code.context.get_value_type(kind)
-        address, size = code.builder.load(where), code.builder.load(code.builder.gep(where, [ir.Constant(ir.IntType(64), 1)]))
-        value = code.builder.insert_value(ir.Constant(form, ir.Undefined), code.builder.inttoptr(address, form.elements[0]), 0)
-        return code.builder.insert_value(value, size, 1)
+        words, first = code.words(t), code.index(p, place)
+        second = code.add(first, code.constant(first.type, 1))
+        return code.memory_at(code.load(words, first, word), code.load(words, second, word), kind)
 
     return kind, emit
 
 
 def number(table: Address, place: Offset, like: Lane) -> int:
     """The whole number that stands at a place of a table, in the type of `like`."""
-    return _kernel_only(table, place, like)
+    return kernel_only(table, place, like)
 
 
 @rule_of(number)
 def _(target: Target, table: Kind, place: Kind, like: Kind) -> Any:
-    kind = target.unliteral(like)
-
-    def emit(code: Code, t: Value, p: Value, _: Value) -> Any:
-        value = code.builder.load(_place_of(code, t, p, place))
-        return value if kind.bitwidth == 64 else code.builder.trunc(value, ir.IntType(kind.bitwidth))
-
-    return kind, emit
+    kind, word = target.unliteral(like), target.Lane(target.types.int64, 1)
+    return kind, lambda code, t, p, _: code.resized(code.load(code.words(t), code.index(p, place), word), kind.bitwidth)
 
 
 def call_kernel(address: Address, table: Address, value: Lane) -> int:
     """Calls another compiled kernel, of a table's address and a whole number, and gives its result."""
-    return _kernel_only(address, table, value)
+    return kernel_only(address, table, value)
 
 
 @rule_of(call_kernel)
 def _(target: Target, address: Kind, table: Kind, value: Kind) -> Any:
-    def emit(code: Code, a: Value, t: Value, v: Value) -> Any:
-        # Numba's convention: (place of the result, place of an exception, arguments) -> status; kernels raise
-        # nothing.
-        wide, anything = ir.IntType(64), ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.IntType(32), [wide.as_pointer(), anything.as_pointer(), wide, wide])
-        with code.builder.goto_entry_block():
-            result, failure = code.builder.alloca(wide), code.builder.alloca(anything)
-        code.builder.call(code.builder.inttoptr(a, kind.as_pointer()), [result, failure, t, code.index(v, value)])
-        return code.builder.load(result)
-
-    return target.types.int64, emit
+    return target.types.int64, lambda code, a, t, v: code.call_kernel(a, t, code.index(v, value))
 
 
 @rule_of(len)
 def _(target: Target, array: Kind) -> Any:
-    return (target.types.int64, lambda code, a: code.builder.extract_value(a, 1)) if is_memory(array) else None
-
-
-def _element(code: Code, array: Value, index: Value, kind: Kind) -> Any:
-    return code.builder.gep(code.builder.extract_value(array, 0), [code.index(index, kind)])
+    return (target.types.int64, lambda code, a: code.members(a, 2)[1]) if is_memory(array) else None
 
 
 @rule_of(operator.getitem)
 def _(target: Target, array: Kind, index: Kind) -> Any:
     if not (is_memory(array) and isinstance(index, target.types.Integer)):
         return None
-    return array.dtype, lambda code, a, i: code.builder.load(_element(code, a, i, index))
+    lane = target.Lane(array.dtype, 1)
+    return array.dtype, lambda code, a, i: code.load(code.data(a, array), code.index(i, index), lane)
 
 
 @rule_of(operator.setitem)
 def _(target: Target, array: Kind, index: Kind, value: Kind) -> Any:
-    if not (is_memory(array) and isinstance(index, target.types.Integer) and isinstance(value, target.types.Number)):
+    if not (is_memory(array) and isinstance(index, target.types.Integer) and target.is_number(value)):
         return None
-
-    def emit(code: Code, a: Value, i: Value, v: Value) -> Any:
-        code.builder.store(code.context.cast(code.builder, v, value, array.dtype), _element(code, a, i, index))
-        return code.context.get_dummy_value()
-
-    return target.types.void, emit
+    lane = target.Lane(array.dtype, 1)
+    return target.types.void, lambda code, a, i, v: code.store(code.data(a, array), code.index(i, index), code.broadcast(v, value, lane), lane)
 
 
 LINE = 64  # bytes of a cache line: a register of as many that lies across two costs two accesses

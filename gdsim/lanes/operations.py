@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.lanes.emit import Code, is_lane, is_mask, llvm_type
+from gdsim.lanes.emit import Code, is_float_lane, is_lane, is_mask
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Function, Kind, Lane, Lanes, Mask, Memory, Offset, Value
 
@@ -33,9 +33,19 @@ def rule_of(*handles: Function) -> Callable[[Rule], Rule]:
 def common_lane(target: Target, *types: Kind) -> Any:
     """The one lane type among `types`, if all others are numbers that can be spread over it; else None."""
     lanes = {t for t in types if is_lane(t)}
-    if len(lanes) != 1 or not all(is_lane(t) or isinstance(t, target.types.Number) for t in types):
+    if len(lanes) != 1 or not all(is_lane(t) or target.is_number(t) for t in types):
         return None
     return lanes.pop()
+
+
+def literal_of(target: Target, argument: Kind) -> int | None:
+    """The whole number that is written where a kernel calls an operation, or None if it is not known there."""
+    return argument.literal_value if isinstance(argument, target.types.IntegerLiteral) else None
+
+
+def kernel_only(*_: Any) -> Any:
+    """Stands for an operation in ordinary Python, where it has no meaning. Raises TypeError."""
+    raise TypeError("this operation on lanes is for kernels only")
 
 
 def _arithmetic(handles: tuple[Any, ...], emitter: str, kind: str | None = None) -> None:
@@ -88,13 +98,19 @@ for _handle, _emitter in ((operator.and_, "bit_and"), (operator.or_, "bit_or"), 
 @rule_of(operator.invert)
 def _(target: Target, a: Kind) -> Any:
     if is_mask(a) or (is_lane(a) and not a.is_float):
-        return a, lambda code, x: code.builder.not_(x)
+        return a, lambda code, x: code.invert(x)
     return None
 
 
 @rule_of(operator.neg)
 def _(target: Target, a: Kind) -> Any:
     return (a, lambda code, x: code.neg(x)) if is_lane(a) else None
+
+
+def _of_floats(handle: Function, emitter: Callable[[Code, Value, Kind], Value]) -> None:
+    @rule_of(handle)
+    def rule(target: Target, x: Kind) -> Any:
+        return (x, lambda code, v: emitter(code, v, x)) if is_float_lane(x) else None
 
 
 def sqrt(x: Lane) -> Lane:
@@ -107,37 +123,14 @@ def sqrt(x: Lane) -> Lane:
     return np.sqrt(x) if isinstance(x, np.floating) else float(np.sqrt(np.float64(x)))
 
 
-@rule_of(sqrt)
-def _(target: Target, x: Kind) -> Any:
-    return (x, lambda code, v: code.sqrt(v)) if is_lane(x) and x.is_float else None
-
-
 def sign(x: Lane) -> Lane:
     """1, 0 or -1; NaN stays."""
     return x if x != x else type(x)(int(x > 0) - int(x < 0))
 
 
-@rule_of(sign)
-def _(target: Target, x: Kind) -> Any:
-    if not (is_lane(x) and x.is_float):
-        return None
-
-    def emit(code: Code, v: Value) -> Any:
-        constant = lambda value: code.constant(v.type, value)  # noqa: E731
-        below = code.builder.select(code.compare("<", x, v, constant(0.0)), constant(-1.0), v)
-        return code.builder.select(code.compare(">", x, v, constant(0.0)), constant(1.0), below)
-
-    return x, emit
-
-
 def floor(x: Lane) -> Lane:
     """The largest integer that is not above x, as a float."""
     return type(x)(np.floor(x))
-
-
-@rule_of(floor)
-def _(target: Target, x: Kind) -> Any:
-    return (x, lambda code, v: code.intrinsic("floor", v)) if is_lane(x) and x.is_float else None
 
 
 def absolute(x: Lane) -> Lane:
@@ -150,9 +143,16 @@ def absolute(x: Lane) -> Lane:
     return abs(x)
 
 
-@rule_of(absolute)
-def _(target: Target, x: Kind) -> Any:
-    return (x, lambda code, v: code.clear_sign(v, x)) if is_lane(x) and x.is_float else None
+def _sign(code: Code, v: Value, x: Kind) -> Value:
+    zero, one, minus_one = (code.constant(v.type, value) for value in (0.0, 1.0, -1.0))
+    below = code.select(code.compare("<", x, v, zero), minus_one, v)
+    return code.select(code.compare(">", x, v, zero), one, below)
+
+
+_of_floats(sqrt, lambda code, v, _: code.sqrt(v))
+_of_floats(sign, _sign)
+_of_floats(floor, lambda code, v, _: code.intrinsic("floor", v))
+_of_floats(absolute, lambda code, v, x: code.clear_sign(v, x))
 
 
 def where(mask: Mask, a: Lane, b: Lane) -> Lane:
@@ -168,11 +168,11 @@ def where(mask: Mask, a: Lane, b: Lane) -> Lane:
 @rule_of(where)
 def _(target: Target, mask: Kind, a: Kind, b: Kind) -> Any:
     if is_mask(mask) and is_mask(a) and a == b:
-        return a, lambda code, m, x, y: code.builder.select(m, x, y)
+        return a, lambda code, m, x, y: code.select(m, x, y)
     lane = common_lane(target, a, b)
     if not is_mask(mask) or lane is None or lane.width != mask.width:
         return None
-    return lane, lambda code, m, x, y: code.builder.select(m, code.broadcast(x, a, lane), code.broadcast(y, b, lane))
+    return lane, lambda code, m, x, y: code.select(m, code.broadcast(x, a, lane), code.broadcast(y, b, lane))
 
 
 def _extremum(symbol: str) -> Rule:
@@ -183,8 +183,8 @@ def _extremum(symbol: str) -> Rule:
 
         def emit(code: Code, x: Value, y: Value) -> Any:
             x, y = code.broadcast(x, a, lane), code.broadcast(y, b, lane)
-            chosen = code.builder.select(code.compare(symbol, lane, x, y), x, y)
-            return code.builder.select(code.compare("==", lane, x, x), chosen, x) if lane.is_float else chosen
+            chosen = code.select(code.compare(symbol, lane, x, y), x, y)
+            return code.select(code.compare("==", lane, x, x), chosen, x) if lane.is_float else chosen
 
         return lane, emit
 
@@ -215,13 +215,9 @@ rule_of(minimum)(_extremum("<"))
 rule_of(maximum)(_extremum(">"))
 
 
-def _kernel_only(*_: Any) -> Any:
-    raise TypeError("this operation on lanes is for kernels only")
-
-
 def fma_lanes(a: Lane, b: Lane, c: Lane) -> Lane:
     """a * b + c, rounded once."""
-    return _kernel_only(a, b, c)
+    return kernel_only(a, b, c)
 
 
 @rule_of(fma_lanes)
@@ -234,7 +230,7 @@ def _(target: Target, a: Kind, b: Kind, c: Kind) -> Any:
 
 def polynomial(x: Lane, coefficients: Lanes) -> Lane:
     """The polynomial in `x` with the given coefficients, constant term first, by fused multiply-adds."""
-    return _kernel_only(x, coefficients)
+    return kernel_only(x, coefficients)
 
 
 @rule_of(polynomial)
@@ -243,50 +239,12 @@ def _(target: Target, x: Kind, coefficients: Kind) -> Any:
         return None
 
     def emit(code: Code, v: Value, c: Value) -> Any:
-        *lower, total = [code.broadcast(code.builder.extract_value(c, k), coefficients.dtype, x) for k in range(coefficients.count)]
+        *lower, total = [code.broadcast(value, coefficients.dtype, x) for value in code.members(c, coefficients.count)]
         for coefficient in reversed(lower):
             total = code.fma(total, v, coefficient)
         return total
 
     return x, emit
-
-
-def by_precision(x: Lane, single: Lane, double: Lane) -> Lane:
-    """`single` where `x` is float32, `double` where it is float64."""
-    return _kernel_only(x, single, double)
-
-
-@rule_of(by_precision)
-def _(target: Target, x: Kind, single: Kind, double: Kind) -> Any:
-    if not (is_lane(x) and x.is_float):
-        return None
-    return (single, lambda code, v, s, d: s) if x.bits == 32 else (double, lambda code, v, s, d: d)
-
-
-def to_bits(x: Lane) -> Lane:
-    """The bits of a float lane as an unsigned integer lane of the same size."""
-    return _kernel_only(x)
-
-
-@rule_of(to_bits)
-def _(target: Target, x: Kind) -> Any:
-    if not (is_lane(x) and x.is_float):
-        return None
-    lane = target.Lane(target.types.uint32 if x.bits == 32 else target.types.uint64, x.width)
-    return lane, lambda code, v: code.builder.bitcast(v, llvm_type(lane))
-
-
-def from_bits(x: Lane) -> Lane:
-    """The float lane whose bits are those of an unsigned integer lane."""
-    return _kernel_only(x)
-
-
-@rule_of(from_bits)
-def _(target: Target, x: Kind) -> Any:
-    if not is_lane(x) or x.is_float:
-        return None
-    lane = target.Lane(target.types.float32 if x.bits == 32 else target.types.float64, x.width)
-    return lane, lambda code, v: code.builder.bitcast(v, llvm_type(lane))
 
 
 def as_type_of(x: Lane, like: Lane) -> Lane:
@@ -301,19 +259,6 @@ def _(target: Target, x: Kind, like: Kind) -> Any:
     return like, lambda code, v, _: code.convert(v, x, like)
 
 
-def multiply_high(a: Lane, b: Lane) -> Lane:
-    """The upper half of the product of two uint32 lanes."""
-    return _kernel_only(a, b)
-
-
-@rule_of(multiply_high)
-def _(target: Target, a: Kind, b: Kind) -> Any:
-    lane = common_lane(target, a, b)
-    if lane is None or lane.is_float or lane.bits != 32:
-        return None
-    return lane, lambda code, x, y: code.multiply_high(code.broadcast(x, a, lane), code.broadcast(y, b, lane), lane)
-
-
 def broadcast(value: Lane, like: Lane) -> Lane:
     """A number in every lane of the shape and type of `like`."""
     return type(like)(value)
@@ -321,43 +266,20 @@ def broadcast(value: Lane, like: Lane) -> Lane:
 
 @rule_of(broadcast)
 def _(target: Target, value: Kind, like: Kind) -> Any:
-    if not (is_lane(like) and isinstance(value, target.types.Number)):
+    if not (is_lane(like) and target.is_number(value)):
         return None
     return like, lambda code, v, _: code.broadcast(v, value, like)
 
 
-def _literal(target: Target, argument: Kind) -> Any:
-    return argument.literal_value if isinstance(argument, target.types.IntegerLiteral) else None
-
-
-def largest_magnitude(bits: Lane, x: Lane) -> Lane:
-    """The larger of `bits` and the bits of |x|, as unsigned integers: their order is that of the numbers,
-    with NaN above all.
-    """
-    return _kernel_only(bits, x)
-
-
-@rule_of(largest_magnitude)
-def _(target: Target, bits: Kind, x: Kind) -> Any:
-    if not (is_lane(bits) and is_lane(x)) or bits.is_float or bits.bits != x.bits:
-        return None
-
-    def emit(code: Code, b: Value, v: Value) -> Any:
-        magnitude = code.builder.bitcast(code.clear_sign(v, x), llvm_type(bits))
-        return code.builder.select(code.builder.icmp_unsigned(">", magnitude, b), magnitude, b)
-
-    return bits, emit
-
-
 def splat(value: Lane, width: int) -> Lane:
     """A lane of `width` copies of a number, of the number's own type."""
-    return _kernel_only(value, width)
+    return kernel_only(value, width)
 
 
 @rule_of(splat)
 def _(target: Target, value: Kind, width: Kind) -> Any:
-    n = _literal(target, width)
-    if n is None or not isinstance(value, target.types.Number):
+    n = literal_of(target, width)
+    if n is None or not target.is_number(value):
         return None
     lane = target.Lane(target.unliteral(value), n)
     return lane, lambda code, v, _: code.broadcast(v, value, lane)
@@ -365,7 +287,7 @@ def _(target: Target, value: Kind, width: Kind) -> Any:
 
 def widen(value: Lane, width: int) -> Lane:
     """A lane of width 1 in every lane of `width`; of a tuple, or a NamedTuple, all of its members."""
-    return _kernel_only(value, width)
+    return kernel_only(value, width)
 
 
 def _widened(target: Target, kind: Kind, width: int) -> Any:
@@ -384,13 +306,13 @@ def _broadcast_members(code: Code, value: Value, kind: Kind, wide: Kind) -> Any:
         return code.splat(value, wide.width) if kind.width == 1 else value
     if not hasattr(kind, "__len__"):
         return value
-    members = [_broadcast_members(code, code.builder.extract_value(value, i), k, w) for i, (k, w) in enumerate(zip(kind, wide, strict=True))]
-    return code.context.make_tuple(code.builder, wide, members)
+    members = zip(code.members(value, len(kind)), kind, wide, strict=True)
+    return code.tuple_of(wide, [_broadcast_members(code, *member) for member in members])
 
 
 @rule_of(widen)
 def _(target: Target, value: Kind, width: Kind) -> Any:
-    n = _literal(target, width)
+    n = literal_of(target, width)
     if n is None or not (is_lane(value) or isinstance(value, target.types.BaseTuple)):
         return None
     wide = _widened(target, value, n)
@@ -399,12 +321,12 @@ def _(target: Target, value: Kind, width: Kind) -> Any:
 
 def load(array: Memory, offset: Offset, width: int) -> Lane:
     """`width` neighbouring elements of a flat array, from `offset`."""
-    return _kernel_only(array, offset, width)
+    return kernel_only(array, offset, width)
 
 
 @rule_of(load)
 def _(target: Target, array: Kind, offset: Kind, width: Kind) -> Any:
-    n = _literal(target, width)
+    n = literal_of(target, width)
     if n is None or not target.is_flat(array):
         return None
     lane = target.Lane(array.dtype, n)
@@ -413,7 +335,7 @@ def _(target: Target, array: Kind, offset: Kind, width: Kind) -> Any:
 
 def store(array: Memory, offset: Offset, value: Lane) -> Any:
     """Writes a lane into neighbouring elements of a flat array, from `offset`."""
-    return _kernel_only(array, offset, value)
+    return kernel_only(array, offset, value)
 
 
 @rule_of(store)

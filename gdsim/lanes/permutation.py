@@ -14,8 +14,9 @@ is at most 4e-6, from 64 elements to 1023 1.1e-6; larger orders are tested by dr
 
 from typing import NamedTuple
 
+from gdsim.lanes.bits import multiply_high
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.operations import minimum, multiply_high, where
+from gdsim.lanes.operations import minimum, where
 from gdsim.lanes.philox import random_words
 from gdsim.lanes.types import Count, Lane, Lanes
 

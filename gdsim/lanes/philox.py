@@ -5,9 +5,10 @@ Every random number of gdsim is a pure function of (seed, start, purpose, step, 
 the rest is the counter. Nothing depends on which run, cell, lane or thread asks.
 """
 
+from gdsim.lanes.bits import multiply_high
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.elementary import cos, log, sin
-from gdsim.lanes.operations import as_type_of, broadcast, multiply_high, sqrt
+from gdsim.lanes.operations import as_type_of, broadcast, sqrt
 from gdsim.lanes.types import Lane, Lanes
 
 # What a number is drawn for. The value is part of the counter, so it never changes.

@@ -57,6 +57,10 @@ class Target:
         register_model(Mask)(VectorModel)
         self.Lane, self.Mask, self.Memory = functools.cache(Lane), functools.cache(Mask), functools.cache(Memory)
 
+    def is_number(self, kind: Kind) -> bool:
+        """Whether a value of this type is one number, which can stand in every lane."""
+        return isinstance(kind, self.types.Number)
+
     def is_flat(self, kind: Kind) -> bool:
         """Whether lanes can be loaded from a value of this type."""
         return isinstance(kind, (self.types.Array, MemoryKind))

@@ -2,135 +2,46 @@
 feeds them.
 """
 
+import functools
+from collections.abc import Iterator
 from typing import Any
 
-from llvmlite import ir
-
-from gdsim.lanes.emit import Code, is_lane, llvm_type
-from gdsim.lanes.operations import _kernel_only, _literal, rule_of
+from gdsim.lanes.bits import bits_lane
+from gdsim.lanes.emit import Code, is_lane
+from gdsim.lanes.operations import kernel_only, literal_of, rule_of
 from gdsim.lanes.target import Target
-from gdsim.lanes.types import Kind, Lane, Lanes, Memory, Offset, Value
+from gdsim.lanes.types import Function, Kind, Lane, Lanes, Memory, Offset, Value
 
 
-def load_row(array: Memory, offset: Offset, stride: Offset, count: int, width: int) -> Lanes:
-    """A tuple of `count` lanes of `width` elements, their beginnings `stride` elements apart."""
-    return _kernel_only(array, offset, stride, count, width)
+def is_row(target: Target, kind: Kind) -> bool:
+    """Whether a compiler's type is a tuple of lanes of one type."""
+    return isinstance(kind, target.types.UniTuple) and is_lane(kind.dtype)
 
 
-@rule_of(load_row)
-def _(target: Target, array: Kind, offset: Kind, stride: Kind, count: Kind, width: Kind) -> Any:
-    number = _literal(target, count)
-    w = _literal(target, width)
-    if number is None or w is None or not target.is_flat(array):
+def _places(code: Code, first: Value, step: Value, count: int) -> Iterator[Value]:
+    """So many offsets, `step` apart."""
+    for _ in range(count):
+        yield first
+        first = code.add(first, step)
+
+
+def load_tile(array: Memory, offset: Offset, row_stride: Offset, column_stride: Offset, rows: int, columns: int, width: int) -> Lanes:
+    """A tile from memory: lane [i * columns + j] from offset + i * row_stride + j * column_stride."""
+    return kernel_only(array, offset, row_stride, column_stride, rows, columns, width)
+
+
+@rule_of(load_tile)
+def _(target: Target, array: Kind, offset: Kind, row_stride: Kind, column_stride: Kind, rows: Kind, columns: Kind, width: Kind) -> Any:
+    m, n, w = (literal_of(target, k) for k in (rows, columns, width))
+    if m is None or n is None or w is None or not target.is_flat(array):
         return None
     lane = target.Lane(array.dtype, w)
-    row = target.types.UniTuple(lane, number)
+    tile = target.types.UniTuple(lane, m * n)
 
-    def emit(code: Code, a: Value, o: Value, s: Value, *literals: Value) -> Any:
-        base, place, step = code.data(a, array), code.index(o, offset), code.index(s, stride)
-        values = []
-        for _ in range(number):
-            values.append(code.load(base, place, lane))
-            place = code.builder.add(place, step)
-        return code.context.make_tuple(code.builder, row, values)
-
-    return row, emit
-
-
-def rows_of(column: Lanes, row: Lanes) -> Lanes:
-    """The tile whose row i is column[i] in each of as many places as `row` has."""
-    return _kernel_only(column, row)
-
-
-@rule_of(rows_of)
-def _(target: Target, column: Kind, row: Kind) -> Any:
-    if not all(isinstance(k, target.types.UniTuple) and is_lane(k.dtype) for k in (column, row)):
-        return None
-    tile = target.types.UniTuple(column.dtype, column.count * row.count)
-
-    def emit(code: Code, values: Value, _: Value) -> Any:
-        lanes = [code.builder.extract_value(values, i) for i in range(column.count) for _ in range(row.count)]
-        return code.context.make_tuple(code.builder, tile, lanes)
-
-    return tile, emit
-
-
-def store_row(array: Memory, offset: Offset, stride: Offset, row: Lanes) -> Any:
-    """Writes a tuple of lanes, their beginnings `stride` elements apart."""
-    return _kernel_only(array, offset, stride, row)
-
-
-@rule_of(store_row)
-def _(target: Target, array: Kind, offset: Kind, stride: Kind, row: Kind) -> Any:
-    if isinstance(row, target.types.Tuple) and row.count == 0:
-        return target.types.void, lambda code, *_: code.context.get_dummy_value()
-    if not (isinstance(row, target.types.UniTuple) and is_lane(row.dtype)):
-        return None
-
-    def emit(code: Code, a: Value, o: Value, s: Value, values: Value) -> Any:
-        base, place, step = code.data(a, array), code.index(o, offset), code.index(s, stride)
-        for k in range(row.count):
-            code.store(base, place, code.builder.extract_value(values, k), row.dtype)
-            place = code.builder.add(place, step)
-        return code.context.get_dummy_value()
-
-    return target.types.void, emit
-
-
-def repeat(value: Lane, count: int) -> Lanes:
-    """A tuple of `count` copies of a lane."""
-    return _kernel_only(value, count)
-
-
-@rule_of(repeat)
-def _(target: Target, value: Kind, count: Kind) -> Any:
-    n = _literal(target, count)
-    if n is None or not is_lane(value):
-        return None
-    row = target.types.UniTuple(value, n)
-    return row, lambda code, v, _: code.context.make_tuple(code.builder, row, [v] * n)
-
-
-def broadcast_row(array: Memory, offset: Offset, stride: Offset, count: int, width: int) -> Lanes:
-    """A tuple of lanes, each of `width` copies of one of `count` elements, `stride` apart."""
-    return _kernel_only(array, offset, stride, count, width)
-
-
-@rule_of(broadcast_row)
-def _(target: Target, array: Kind, offset: Kind, stride: Kind, count: Kind, width: Kind) -> Any:
-    number, w = _literal(target, count), _literal(target, width)
-    if number is None or w is None or not target.is_flat(array):
-        return None
-    row = target.types.UniTuple(target.Lane(array.dtype, w), number)
-
-    def emit(code: Code, a: Value, o: Value, s: Value, *literals: Value) -> Any:
-        base, place, step = code.data(a, array), code.index(o, offset), code.index(s, stride)
-        values = []
-        for _ in range(number):
-            values.append(code.splat(code.builder.load(code.builder.gep(base, [place])), w))
-            place = code.builder.add(place, step)
-        return code.context.make_tuple(code.builder, row, values)
-
-    return row, emit
-
-
-def outer_fma(tile: Lanes, a: Lane, b: Lane) -> Lanes:
-    """Adds the outer product of two tuples of lanes to a tile: tile[i * len(b) + j] += a[i] * b[j], rounded
-    once each.
-    """
-    return _kernel_only(tile, a, b)
-
-
-@rule_of(outer_fma)
-def _(target: Target, tile: Kind, a: Kind, b: Kind) -> Any:
-    kinds = (tile, a, b)
-    if not all(isinstance(k, target.types.UniTuple) and is_lane(k.dtype) for k in kinds) or tile.count != a.count * b.count:
-        return None
-
-    def emit(code: Code, t: Value, x: Value, y: Value) -> Any:
-        part = code.builder.extract_value
-        sums = [code.fma(part(x, i), part(y, j), part(t, i * b.count + j)) for i in range(a.count) for j in range(b.count)]
-        return code.context.make_tuple(code.builder, tile, sums)
+    def emit(code: Code, a: Value, o: Value, down: Value, across: Value, *literals: Value) -> Any:
+        base, first, row_step, column_step = code.data(a, array), code.index(o, offset), code.index(down, row_stride), code.index(across, column_stride)
+        places = (place for line in _places(code, first, row_step, m) for place in _places(code, line, column_step, n))
+        return code.tuple_of(tile, [code.load(base, place, lane) for place in places])
 
     return tile, emit
 
@@ -140,53 +51,121 @@ def store_tile(array: Memory, offset: Offset, row_stride: Offset, column_stride:
 
     `columns` is n or a tuple of n.
     """
-    return _kernel_only(array, offset, row_stride, column_stride, columns, tile)
+    return kernel_only(array, offset, row_stride, column_stride, columns, tile)
 
 
 @rule_of(store_tile)
 def _(target: Target, array: Kind, offset: Kind, row_stride: Kind, column_stride: Kind, columns: Kind, tile: Kind) -> Any:
-    n = columns.count if isinstance(columns, target.types.UniTuple) else _literal(target, columns)
-    if n is None or not (isinstance(tile, target.types.UniTuple) and is_lane(tile.dtype)) or tile.count % n:
+    n = columns.count if isinstance(columns, target.types.UniTuple) else literal_of(target, columns)
+    if n is None or not is_row(target, tile) or tile.count % n:
         return None
 
-    def emit(code: Code, a: Value, o: Value, rows: Value, cols: Value, _: Value, values: Value) -> Any:
-        base, line = code.data(a, array), code.index(o, offset)
-        row_step, column_step = code.index(rows, row_stride), code.index(cols, column_stride)
-        for i in range(tile.count // n):
-            place = line
-            for j in range(n):
-                code.store(base, place, code.builder.extract_value(values, i * n + j), tile.dtype)
-                place = code.builder.add(place, column_step)
-            line = code.builder.add(line, row_step)
-        return code.context.get_dummy_value()
+    def emit(code: Code, a: Value, o: Value, down: Value, across: Value, _: Value, values: Value) -> Any:
+        base, first, row_step, column_step = code.data(a, array), code.index(o, offset), code.index(down, row_stride), code.index(across, column_stride)
+        places = (place for line in _places(code, first, row_step, tile.count // n) for place in _places(code, line, column_step, n))
+        for place, value in zip(places, code.members(values, tile.count), strict=True):
+            code.store(base, place, value, tile.dtype)
+        return code.nothing()
 
     return target.types.void, emit
 
 
-def load_tile(array: Memory, offset: Offset, row_stride: Offset, column_stride: Offset, rows: int, columns: int, width: int) -> Lanes:
-    """A tile from memory: lane [i * columns + j] from offset + i * row_stride + j * column_stride."""
-    return _kernel_only(array, offset, row_stride, column_stride, rows, columns, width)
+def load_row(array: Memory, offset: Offset, stride: Offset, count: int, width: int) -> Lanes:
+    """A tuple of `count` lanes of `width` elements, their beginnings `stride` elements apart."""
+    return kernel_only(array, offset, stride, count, width)
 
 
-@rule_of(load_tile)
-def _(target: Target, array: Kind, offset: Kind, row_stride: Kind, column_stride: Kind, rows: Kind, columns: Kind, width: Kind) -> Any:
-    m, n, w = (_literal(target, k) for k in (rows, columns, width))
-    if m is None or n is None or w is None or not target.is_flat(array):
+def broadcast_row(array: Memory, offset: Offset, stride: Offset, count: int, width: int) -> Lanes:
+    """A tuple of lanes, each of `width` copies of one of `count` elements, `stride` apart."""
+    return kernel_only(array, offset, stride, count, width)
+
+
+def _loads(handle: Function, spreads: bool) -> None:
+    @rule_of(handle)
+    def rule(target: Target, array: Kind, offset: Kind, stride: Kind, count: Kind, width: Kind) -> Any:
+        n, w = literal_of(target, count), literal_of(target, width)
+        if n is None or w is None or not target.is_flat(array):
+            return None
+        loaded, row = target.Lane(array.dtype, 1 if spreads else w), target.types.UniTuple(target.Lane(array.dtype, w), n)
+
+        def emit(code: Code, a: Value, o: Value, s: Value, *literals: Value) -> Any:
+            base, places = code.data(a, array), _places(code, code.index(o, offset), code.index(s, stride), n)
+            return code.tuple_of(row, [code.splat(code.load(base, place, loaded), w) if spreads else code.load(base, place, loaded) for place in places])
+
+        return row, emit
+
+
+_loads(load_row, spreads=False)
+_loads(broadcast_row, spreads=True)
+
+
+def store_row(array: Memory, offset: Offset, stride: Offset, row: Lanes) -> Any:
+    """Writes a tuple of lanes, their beginnings `stride` elements apart."""
+    return kernel_only(array, offset, stride, row)
+
+
+@rule_of(store_row)
+def _(target: Target, array: Kind, offset: Kind, stride: Kind, row: Kind) -> Any:
+    if isinstance(row, target.types.Tuple) and row.count == 0:
+        return target.types.void, lambda code, *_: code.nothing()
+    if not is_row(target, row):
         return None
-    lane = target.Lane(array.dtype, w)
-    tile = target.types.UniTuple(lane, m * n)
 
-    def emit(code: Code, a: Value, o: Value, down: Value, across: Value, *literals: Value) -> Any:
-        base, line = code.data(a, array), code.index(o, offset)
-        row_step, column_step = code.index(down, row_stride), code.index(across, column_stride)
-        values = []
-        for _ in range(m):
-            place = line
-            for _ in range(n):
-                values.append(code.load(base, place, lane))
-                place = code.builder.add(place, column_step)
-            line = code.builder.add(line, row_step)
-        return code.context.make_tuple(code.builder, tile, values)
+    def emit(code: Code, a: Value, o: Value, s: Value, values: Value) -> Any:
+        base, places = code.data(a, array), _places(code, code.index(o, offset), code.index(s, stride), row.count)
+        for place, value in zip(places, code.members(values, row.count), strict=True):
+            code.store(base, place, value, row.dtype)
+        return code.nothing()
+
+    return target.types.void, emit
+
+
+def rows_of(column: Lanes, row: Lanes) -> Lanes:
+    """The tile whose row i is column[i] in each of as many places as `row` has."""
+    return kernel_only(column, row)
+
+
+@rule_of(rows_of)
+def _(target: Target, column: Kind, row: Kind) -> Any:
+    if not (is_row(target, column) and is_row(target, row)):
+        return None
+    tile = target.types.UniTuple(column.dtype, column.count * row.count)
+
+    def emit(code: Code, values: Value, _: Value) -> Any:
+        return code.tuple_of(tile, [value for value in code.members(values, column.count) for _ in range(row.count)])
+
+    return tile, emit
+
+
+def repeat(value: Lane, count: int) -> Lanes:
+    """A tuple of `count` copies of a lane."""
+    return kernel_only(value, count)
+
+
+@rule_of(repeat)
+def _(target: Target, value: Kind, count: Kind) -> Any:
+    n = literal_of(target, count)
+    if n is None or not is_lane(value):
+        return None
+    row = target.types.UniTuple(value, n)
+    return row, lambda code, v, _: code.tuple_of(row, [v] * n)
+
+
+def outer_fma(tile: Lanes, a: Lanes, b: Lanes) -> Lanes:
+    """Adds the outer product of two tuples of lanes to a tile: tile[i * len(b) + j] += a[i] * b[j], rounded
+    once each.
+    """
+    return kernel_only(tile, a, b)
+
+
+@rule_of(outer_fma)
+def _(target: Target, tile: Kind, a: Kind, b: Kind) -> Any:
+    if not all(is_row(target, k) for k in (tile, a, b)) or tile.count != a.count * b.count:
+        return None
+
+    def emit(code: Code, t: Value, x: Value, y: Value) -> Any:
+        sums, left, right = iter(code.members(t, tile.count)), code.members(x, a.count), code.members(y, b.count)
+        return code.tuple_of(tile, [code.fma(one, other, next(sums)) for one in left for other in right])
 
     return tile, emit
 
@@ -198,29 +177,27 @@ def gather_columns(matrix: Memory, pitch: int, rows: Lane, column: int, count: i
     `place` holds the offset in `out` of the first column and the distance between columns. Rows are read as
     vectors and transposed in registers, which takes a tenth of the time of copying the numbers one by one.
     """
-    return _kernel_only(matrix, pitch, rows, column, count, out, place)
+    return kernel_only(matrix, pitch, rows, column, count, out, place)
 
 
 @rule_of(gather_columns)
 def _(target: Target, matrix: Kind, pitch: Kind, rows: Kind, column: Kind, count: Kind, out: Kind, place: Kind) -> Any:
-    block = _literal(target, count)
+    block = literal_of(target, count)
     if not (is_lane(rows) and block and isinstance(place, target.types.BaseTuple) and len(place) == 2):
         return None
     lane, part = target.Lane(matrix.dtype, rows.width), target.Lane(matrix.dtype, block)
 
     def emit(code: Code, m: Value, p: Value, r: Value, c: Value, _: Value, o: Value, at: Value) -> Any:
-        source, goal = code.data(m, matrix), code.data(o, out)
-        step, first = code.index(p, pitch), code.index(c, column)
+        source, goal, step, first = code.data(m, matrix), code.data(o, out), code.index(p, pitch), code.index(c, column)
         vectors = []
-        for lane_index in range(rows.width):
-            row = r if rows.width == 1 else code.builder.extract_element(r, ir.Constant(ir.IntType(32), lane_index))
-            start = code.builder.add(code.builder.mul(code.builder.zext(row, ir.IntType(64)), step), first)
+        for number in range(rows.width):
+            start = code.add(code.mul(code.index(code.element(r, number, rows), rows.dtype), step), first)
             vectors.append(code.load(source, start, part))
-        line = code.builder.extract_value(at, 0)
-        for values in _joined(code, [_transposed(code, vectors[k : k + block]) for k in range(0, rows.width, block)], lane):
-            code.store(goal, line, values, lane)
-            line = code.builder.add(line, code.builder.extract_value(at, 1))
-        return code.context.get_dummy_value()
+        columns = _joined(code, [_transposed(code, vectors[k : k + block]) for k in range(0, rows.width, block)], lane)
+        line, apart = code.members(at, 2)
+        for offset, values in zip(_places(code, line, apart, block), columns, strict=True):
+            code.store(goal, offset, values, lane)
+        return code.nothing()
 
     return target.types.void, emit
 
@@ -231,7 +208,7 @@ def _transposed(code: Code, vectors: list[Any]) -> list[Any]:
     while distance < n:
         low = [k if not k & distance else n + (k ^ distance) for k in range(n)]
         high = [k | distance if not k & distance else n + k for k in range(n)]
-        vectors = [_shuffled(code, vectors[i & ~distance], vectors[i | distance], high if i & distance else low) for i in range(n)]
+        vectors = [code.shuffled(vectors[i & ~distance], vectors[i | distance], high if i & distance else low) for i in range(n)]
         distance *= 2
     return vectors
 
@@ -241,91 +218,67 @@ def _joined(code: Code, blocks: list[list[Any]], lane: Kind) -> list[Any]:
     while len(blocks) > 1:
         width = lane.width // len(blocks)
         blocks = [
-            [_shuffled(code, a, b, list(range(2 * width))) for a, b in zip(first, second, strict=True)]
+            [code.shuffled(a, b, list(range(2 * width))) for a, b in zip(first, second, strict=True)]
             for first, second in zip(blocks[::2], blocks[1::2], strict=True)
         ]
     return blocks[0]
 
 
-def _shuffled(code: Code, a: Value, b: Value, order: list[int]) -> Any:
-    return code.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))
-
-
-def _is_row(target: Target, kind: Kind) -> bool:
-    return isinstance(kind, target.types.UniTuple) and is_lane(kind.dtype)
-
-
-def add_rows(a: Lane, b: Lane) -> Lanes:
+def add_rows(a: Lanes, b: Lanes) -> Lanes:
     """The sums of two tuples of lanes, place by place."""
-    return _kernel_only(a, b)
+    return kernel_only(a, b)
 
 
 @rule_of(add_rows)
 def _(target: Target, a: Kind, b: Kind) -> Any:
-    if not _is_row(target, a) or a != b:
+    if not is_row(target, a) or a != b:
         return None
-
-    def emit(code: Code, x: Value, y: Value) -> Any:
-        part = code.builder.extract_value
-        return code.context.make_tuple(code.builder, a, [code.add(part(x, i), part(y, i)) for i in range(a.count)])
-
-    return a, emit
+    return a, lambda code, x, y: code.tuple_of(a, [code.add(*pair) for pair in zip(code.members(x, a.count), code.members(y, a.count), strict=True)])
 
 
 def scale_row(row: Lanes, factor: Lane) -> Lanes:
     """A tuple of lanes, each times a lane."""
-    return _kernel_only(row, factor)
+    return kernel_only(row, factor)
 
 
 @rule_of(scale_row)
 def _(target: Target, row: Kind, factor: Kind) -> Any:
-    if not _is_row(target, row) or factor != row.dtype:
+    if not is_row(target, row) or factor != row.dtype:
         return None
-
-    def emit(code: Code, x: Value, f: Value) -> Any:
-        return code.context.make_tuple(code.builder, row, [code.mul(code.builder.extract_value(x, i), f) for i in range(row.count)])
-
-    return row, emit
+    return row, lambda code, x, f: code.tuple_of(row, [code.mul(value, f) for value in code.members(x, row.count)])
 
 
 def squares_of(row: Lanes) -> Lane:
     """The sum of the squares of a tuple of lanes, in order."""
-    return _kernel_only(row)
+    return kernel_only(row)
 
 
 @rule_of(squares_of)
 def _(target: Target, row: Kind) -> Any:
-    if not _is_row(target, row):
+    if not is_row(target, row):
         return None
 
     def emit(code: Code, x: Value) -> Any:
-        first, *others = [code.builder.extract_value(x, i) for i in range(row.count)]
-        total = code.mul(first, first)
-        for value in others:
-            total = code.fma(value, value, total)
-        return total
+        first, *others = code.members(x, row.count)
+        return functools.reduce(lambda total, value: code.fma(value, value, total), others, code.mul(first, first))
 
     return row.dtype, emit
 
 
 def largest_of(row: Lanes) -> Lane:
     """The largest magnitude in a tuple of lanes; NaN where any is NaN."""
-    return _kernel_only(row)
+    return kernel_only(row)
 
 
 @rule_of(largest_of)
 def _(target: Target, row: Kind) -> Any:
-    if not _is_row(target, row):
+    if not is_row(target, row):
         return None
-    lane = row.dtype
+    lane, integer = row.dtype, bits_lane(target, row.dtype)
 
     def emit(code: Code, x: Value) -> Any:
         # The order of bits without their sign is that of magnitudes, with NaN above all.
-        integer = target.Lane(target.types.uint32 if lane.bits == 32 else target.types.uint64, lane.width)
-        largest: Any = None
-        for i in range(row.count):
-            bits = code.builder.bitcast(code.clear_sign(code.builder.extract_value(x, i), lane), llvm_type(integer))
-            largest = bits if largest is None else code.builder.select(code.builder.icmp_unsigned(">", bits, largest), bits, largest)
-        return code.builder.bitcast(largest, llvm_type(lane))
+        magnitudes = (code.reinterpret(code.clear_sign(value, lane), integer) for value in code.members(x, row.count))
+        return code.reinterpret(functools.reduce(lambda largest, bits: code.larger(bits, largest, integer), magnitudes), lane)
 
     return lane, emit

@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gdsim.lanes import masks, operations
+from gdsim.lanes import bits, masks, operations
 from gdsim.lanes.compiler import below, references
 from gdsim.lanes.operations import OPERATIONS
 
@@ -87,8 +87,8 @@ class Graph:
             operations.sqrt: lambda x: self.node("sqrt", 1, x),
             operations.fma_lanes: lambda a, b, c: self.node("fma", 2, a, b, c),
             operations.polynomial: lambda x, coefficients: self.node("polynomial", 2 * len(coefficients) - 2, x, coefficients),
-            operations.by_precision: lambda _, single, double: double if self.is_double else single,
-            operations.to_bits: lambda x: self.node("to_bits", 0, x, is_real=False),
+            bits.by_precision: lambda _, single, double: double if self.is_double else single,
+            bits.to_bits: lambda x: self.node("to_bits", 0, x, is_real=False),
             operations.as_type_of: lambda x, like: self.node("as_type_of", 0, x, is_real=getattr(like, "is_real", True)),
             operations.load: self.load,
             operations.store: self.store,

@@ -1,29 +1,16 @@
 """Operators and operations on lanes against NumPy, at every width and in both precisions."""
 
 import operator
+import pathlib
+import sys
 
 import numpy as np
 import pytest
 
 from gdsim.lanes import compiler
+from gdsim.lanes.bits import from_bits, multiply_high, to_bits
 from gdsim.lanes.masks import all, any, count_of, extract, first_of, smallest, unlikely
-from gdsim.lanes.operations import (
-    absolute,
-    as_type_of,
-    broadcast,
-    floor,
-    fma_lanes,
-    from_bits,
-    load,
-    maximum,
-    minimum,
-    multiply_high,
-    sign,
-    sqrt,
-    store,
-    to_bits,
-    where,
-)
+from gdsim.lanes.operations import OPERATIONS, absolute, as_type_of, broadcast, floor, fma_lanes, load, maximum, minimum, sign, sqrt, store, where
 from gdsim.lanes.products import products
 from gdsim.lanes.tiles import gather_columns, load_row, outer_fma, repeat, rows_of, store_row, store_tile
 
@@ -222,3 +209,9 @@ def test_sums_of_products_are_numpys_and_symmetric(sizes):
     a, b = rng.normal(size=(count, rows)), rng.normal(size=(count, columns))
     np.testing.assert_allclose(products(a, b), a.T @ b, rtol=0, atol=1e-13)
     assert (products(a, a) == products(a, a).T).all()
+
+
+def test_operations_emit_instructions_through_code_alone():
+    modules = {rule.__module__ for rules in OPERATIONS.values() for rule in rules}
+    assert modules >= {f"gdsim.lanes.{name}" for name in ("bits", "masks", "memory", "operations", "tiles")}
+    assert [m for m in modules if "builder" in pathlib.Path(sys.modules[m].__file__).read_text(encoding="utf-8")] == []
