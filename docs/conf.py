@@ -1,4 +1,7 @@
-"""How Sphinx makes the pages of this folder: `python -m sphinx -W --keep-going docs docs/_build/html`. Nothing is loaded from a network."""
+"""How Sphinx makes the pages of this folder: `python -m sphinx -W --keep-going docs docs/_build/html`.
+
+Nothing is loaded from a network.
+"""
 
 import pathlib
 import sys
@@ -17,7 +20,8 @@ default_role = "literal"
 nitpicky = True
 smartquotes = False  # a quote in a docstring is one of code, or marks a mean that was corrected
 
-# Docstrings say what arrays hold in words; types are for checkers, and would be twice as long as the rest of a signature.
+# Docstrings say what arrays hold in words; types are for checkers, and would be twice as long as the rest of
+# a signature.
 autodoc_typehints = "none"
 autodoc_preserve_defaults = False
 add_module_names = False

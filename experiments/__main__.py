@@ -1,7 +1,7 @@
 """Runs one of the experiments of this folder: `python experiments NAME`; without a name it lists them.
 
-An experiment is a file with two functions: `sweeps(short)` gives {name: gd.Sweep}, `figure(results)` draws the figure
-from {name: Dataset}. Results are kept in a folder, so the same command again only draws.
+An experiment is a file with two functions: `sweeps(short)` gives {name: gd.Sweep}, `figure(results)` draws
+the figure from {name: Dataset}. Results are kept in a folder, so the same command again only draws.
 """
 
 import argparse

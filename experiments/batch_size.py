@@ -1,11 +1,13 @@
 """What does the size of a batch change, and is a power of two special?
 
-Digits, a network of 64-32-10, SGD over nine learning rates, 60 epochs at most. Left, the samples until the median run has a
-loss of 0.1, each batch at the best of the rates (chosen on half of the starts, measured on the other half, with 95% intervals);
-right, the same in steps. The loss is looked at once an epoch, of 1438 samples, and so the points lie epochs apart. Filled points are
-powers of two, hollow ones are not: 15, 16 and 17 are within an epoch of each other, as are 31, 32 and 33. Up to 32 or so a batch
-twice as large needs about half the steps; beyond, it costs samples (Shallue et al. 2019, "Measuring the effects of data parallelism on
-neural network training"). In batches of 1000 the median run just gets there in its 60 epochs: its interval has no upper end.
+Digits, a network of 64-32-10, SGD over nine learning rates, 60 epochs at most. Left, the samples until the
+median run has a loss of 0.1, each batch at the best of the rates (chosen on half of the starts, measured on
+the other half, with 95% intervals); right, the same in steps. The loss is looked at once an epoch, of 1438
+samples, and so the points lie epochs apart. Filled points are powers of two, hollow ones are not: 15, 16 and
+17 are within an epoch of each other, as are 31, 32 and 33. Up to 32 or so a batch twice as large needs about
+half the steps; beyond, it costs samples (Shallue et al. 2019, "Measuring the effects of data parallelism on
+neural network training"). In batches of 1000 the median run just gets there in its 60 epochs: its interval
+has no upper end.
 
 Takes 75 s on two cores, most of it compiling. Ends in results/batch_size/batch_size.png.
 """

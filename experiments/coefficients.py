@@ -1,7 +1,8 @@
 """Derives every polynomial coefficient of `gdsim.lanes.elementary` and prints `gdsim/lanes/coefficients.py`.
 
-Each polynomial interpolates a smooth remainder at Chebyshev points in 60-digit arithmetic, which comes within a small
-factor of the minimax error; its degree is the smallest whose truncation stays below a quarter of a unit in the last place.
+Each polynomial interpolates a smooth remainder at Chebyshev points in 60-digit arithmetic, which comes within
+a small factor of the minimax error; its degree is the smallest whose truncation stays below a quarter of a
+unit in the last place.
 
     python experiments/coefficients.py > gdsim/lanes/coefficients.py
 """
@@ -18,7 +19,9 @@ Remainder = Callable[[mpf], mpf]
 
 
 def interpolate(remainder: Remainder, low: mpf, high: mpf, degree: int) -> list[mpf]:
-    """Monomial coefficients, constant first, of the interpolant of `remainder` at `degree + 1` Chebyshev points."""
+    """Monomial coefficients, constant first, of the interpolant of `remainder` at `degree + 1` Chebyshev
+    points.
+    """
     n = degree + 1
     points = [(low + high) / 2 + (high - low) / 2 * mp.cos(mp.pi * (2 * k + 1) / (2 * n)) for k in range(n)]
     vandermonde = mp.matrix([[x**j for j in range(n)] for x in points])
@@ -26,7 +29,9 @@ def interpolate(remainder: Remainder, low: mpf, high: mpf, degree: int) -> list[
 
 
 def fit(remainder: Remainder, share: Remainder, low: float, high: float, bits: int) -> list[mpf]:
-    """The shortest interpolant whose error, times `share` (its weight in the result's relative error), is below 2^-(bits+2)."""
+    """The shortest interpolant whose error, times `share` (its weight in the result's relative error), is
+    below 2^-(bits+2).
+    """
     low, high = mpf(low), mpf(high)
     probes = [low + (high - low) * k / 199 for k in range(200)]
     for degree in range(2, 40):

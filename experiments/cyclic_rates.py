@@ -1,9 +1,10 @@
 """Is a learning rate that goes up and down better than one that stays, or one that only falls?
 
-Digits, 64-32-10 with momentum in batches of 32, 1000 steps, each schedule over the same seven peak rates and 64 starts. Left, the schedules;
-in the middle, the final validation loss by peak rate (median): what falls to nothing forgives a peak that is too large for a
-constant rate; right, each schedule at the best of its own peaks, chosen on half of the starts and measured on the other half. Given its
-own peak, a constant rate is hardly worse here than any cycle; only 1/t is, which falls too soon.
+Digits, 64-32-10 with momentum in batches of 32, 1000 steps, each schedule over the same seven peak rates and
+64 starts. Left, the schedules; in the middle, the final validation loss by peak rate (median): what falls to
+nothing forgives a peak that is too large for a constant rate; right, each schedule at the best of its own
+peaks, chosen on half of the starts and measured on the other half. Given its own peak, a constant rate is
+hardly worse here than any cycle; only 1/t is, which falls too soon.
 
 Takes 45 s on two cores, most of it compiling. Ends in results/cyclic_rates/cyclic_rates.png.
 """

@@ -1,10 +1,11 @@
 """Why does a deep network that starts small learn nothing for long, and then all at once?
 
-Linear networks of one to five hidden layers of eight units learn a linear map by gradient descent, from small weights (left)
-and from orthogonal matrices (right): the median and the middle half of 32 starts. All of them can represent the map. From small
-weights the loss stays on a plateau, the longer the deeper, and then falls by steps, one a singular value: the gradient of a
-layer is a product of all the others. From orthogonal weights the depth hardly matters (Saxe, McClelland and Ganguli 2014,
-"Exact solutions to the nonlinear dynamics of learning in deep linear neural networks").
+Linear networks of one to five hidden layers of eight units learn a linear map by gradient descent, from small
+weights (left) and from orthogonal matrices (right): the median and the middle half of 32 starts. All of them
+can represent the map. From small weights the loss stays on a plateau, the longer the deeper, and then falls
+by steps, one a singular value: the gradient of a layer is a product of all the others. From orthogonal
+weights the depth hardly matters (Saxe, McClelland and Ganguli 2014, "Exact solutions to the nonlinear
+dynamics of learning in deep linear neural networks").
 
 Takes 11 s on two cores, most of it compiling. Ends in results/deep_linear/deep_linear.png.
 """

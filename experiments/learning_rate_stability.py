@@ -1,8 +1,9 @@
 """Beyond which learning rate does gradient descent diverge, and does momentum help?
 
-On a quadratic the answer is a formula: with largest curvature L, gradient descent with momentum a converges below 2 (1 + a) / L. Left, the share
-of runs that diverged over rate and momentum on a quadratic with L = 1, with that line: the border lies on it. Right, the same for a small
-network on two moons, whose curvature changes as it learns: where a run has diverged is no longer a matter of the rate alone.
+On a quadratic the answer is a formula: with largest curvature L, gradient descent with momentum a converges
+below 2 (1 + a) / L. Left, the share of runs that diverged over rate and momentum on a quadratic with L = 1,
+with that line: the border lies on it. Right, the same for a small network on two moons, whose curvature
+changes as it learns: where a run has diverged is no longer a matter of the rate alone.
 
 Takes 60 s on two cores. Ends in results/learning_rate_stability/learning_rate_stability.png.
 """

@@ -1,10 +1,11 @@
 """Does training choose networks that generalise, or do most networks that fit generalise as well?
 
-1.6 million networks of 2-h-2, 400,000 of each width h, are trained by SGD in batches of 3 on 11 points of two moons, and beside them
-networks are drawn at random, four million of each width, and kept if they happen to put all 11 points right (Chiang et al. 2023, "Loss landscapes are
-all you need"). Of both kinds the figure has the accuracy on 2000 points that none has seen: the median, the middle half and the
-middle nine tenths. What was guessed generalises a little worse than what was trained, and gains with the width as
-that does: much of it, not all, lies in the volume of the solutions and not in the way to them.
+1.6 million networks of 2-h-2, 400,000 of each width h, are trained by SGD in batches of 3 on 11 points of two
+moons, and beside them networks are drawn at random, four million of each width, and kept if they happen to
+put all 11 points right (Chiang et al. 2023, "Loss landscapes are all you need"). Of both kinds the figure has
+the accuracy on 2000 points that none has seen: the median, the middle half and the middle nine tenths. What
+was guessed generalises a little worse than what was trained, and gains with the width as that does: much of
+it, not all, lies in the volume of the solutions and not in the way to them.
 
 Takes 3 minutes on two cores, and 1.5 GB. Ends in results/million_networks/million_networks.png.
 """

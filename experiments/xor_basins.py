@@ -1,10 +1,11 @@
 """From which starting points does the smallest network learn xor?
 
 2-2-1, tanh, log loss, on all four points with momentum. xor has no local minimum that is not global
-(Sprinkhuizen-Kuyper and Boers 1999), yet many runs end with a loss that they cannot leave: where units saturate, the gradient
-vanishes. Left, the share that learns, by the range that the same directions of starts are scaled to: it falls steeply. Right,
-360,000 starts on a plane of two weights, coloured by the steps they took: the border of the basin is no line
-(Kolen and Pollack 1990, "Back propagation is sensitive to initial conditions").
+(Sprinkhuizen-Kuyper and Boers 1999), yet many runs end with a loss that they cannot leave: where units
+saturate, the gradient vanishes. Left, the share that learns, by the range that the same directions of starts
+are scaled to: it falls steeply. Right, 360,000 starts on a plane of two weights, coloured by the steps they
+took: the border of the basin is no line (Kolen and Pollack 1990, "Back propagation is sensitive to initial
+conditions").
 
 Takes 15 s on two cores, most of it compiling. Ends in results/xor_basins/xor_basins.png.
 """
@@ -22,7 +23,9 @@ TICKS = (10, 20, 50, 100, 200)
 
 
 def sweeps(short: bool = False) -> dict[str, gd.Sweep]:
-    """`ranges`: the same directions scaled to each range; `plane`: starts on a plane of two weights of the first layer."""
+    """`ranges`: the same directions scaled to each range; `plane`: starts on a plane of two weights of the
+    first layer.
+    """
     problem = gd.MLP(gd.datasets.load("xor"), hidden=[2], activation="tanh", loss="log_loss")
     directions = np.random.default_rng(0).uniform(-1, 1, (20 if short else 2000, problem.parameter_count))
     side = np.linspace(-EXTENT, EXTENT, 10 if short else 600)

@@ -1,8 +1,10 @@
-"""Makes the notebooks of this folder from their texts and runs them: `python notebooks/build.py [NAME ...]`; without names, all.
+"""Makes the notebooks of this folder from their texts and runs them: `python notebooks/build.py [NAME ...]`;
+without names, all.
 
-NAME.py is a notebook as text (jupytext's py:percent), NAME.ipynb the same with what it put out. Of the lecture the texts are lecture/*.py,
-one after another, in which T.key stands for a text of lecture/en.toml or lecture/ru.toml: cells without such texts run once,
-the others once for each language, all in one kernel. `lecture_student` and `lecture_student_ru` are without solutions and not run.
+NAME.py is a notebook as text (jupytext's py:percent), NAME.ipynb the same with what it put out. Of the
+lecture the texts are lecture/*.py, one after another, in which T.key stands for a text of lecture/en.toml or
+lecture/ru.toml: cells without such texts run once, the others once for each language, all in one kernel.
+`lecture_student` and `lecture_student_ru` are without solutions and not run.
 """
 
 import argparse
@@ -103,7 +105,7 @@ def _is_solution(cell: NotebookNode) -> bool:
 
 
 def books(name: str) -> dict[str, NotebookNode]:
-    """{file's name without its ending: notebook} of what a text becomes, in each language, without outputs."""
+    """{stem of the file: notebook} of what a text becomes, in each language, without outputs."""
     book = read(name)
     if not (HERE / name).is_dir():
         return {name: for_slides(book)}
@@ -123,14 +125,18 @@ def student_books(name: str, made: Mapping[str, NotebookNode]) -> dict[str, Note
 
 
 def ran(book: NotebookNode) -> NotebookNode:
-    """The metadata of a notebook that was run: a hash of its code, and of gdsim's version and bits, by which outputs of others are told."""
+    """The metadata of a notebook that was run: a hash of its code, and of gdsim's version and bits, by which
+    outputs of others are told.
+    """
     code = [cell.source for cell in book.cells if cell.cell_type == "code"]
     of = hashlib.sha256(json.dumps([code, VERSION, sorted(ANSWERS.items())]).encode()).hexdigest()
     return NotebookNode({**METADATA, "gdsim": {"outputs_of": of}})
 
 
 def run(versions: Sequence[NotebookNode]) -> None:
-    """Runs notebooks of the same cells in one kernel: cells that are the same once, those that differ once for each."""
+    """Runs notebooks of the same cells in one kernel: cells that are the same once, those that differ once
+    for each.
+    """
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(versions[0], timeout=600, resources={"metadata": {"path": folder}})
         with client.setup_kernel():
@@ -170,7 +176,9 @@ def build(name: str, folder: Path = HERE) -> list[Path]:
 
 
 def slides(name: str, folder: Path) -> list[Path]:
-    """Writes the notebooks of a text that have been run as slides (reveal.js), with figures and without code; gives their files."""
+    """Writes the notebooks of a text that have been run as slides (reveal.js), with figures and without code;
+    gives their files.
+    """
     from nbconvert import SlidesExporter
 
     exporter = SlidesExporter(exclude_input=True)

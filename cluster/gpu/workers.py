@@ -1,8 +1,10 @@
-"""Starts a Dask worker for each GPU that this process may use: `python workers.py [ADDRESS] [OPTION of dask worker ...]`.
+"""Starts a Dask worker for each GPU that this process may use:
+`python workers.py [ADDRESS] [OPTION of dask worker ...]`.
 
-Each is a process that sees its GPU alone (CUDA_VISIBLE_DEVICES), with one thread, and offers it as the resource GPU=1, so that
-work which asks for a GPU comes to this pool and never twice to one device. gdsim does not train on CUDA yet: until it does,
-such a worker trains on its core of the processor. Under `srun --gpus-per-task=1` each task starts one.
+Each is a process that sees its GPU alone (CUDA_VISIBLE_DEVICES), with one thread, and offers it as the
+resource GPU=1, so that work which asks for a GPU comes to this pool and never twice to one device. gdsim does
+not train on CUDA yet: until it does, such a worker trains on its core of the processor. Under
+`srun --gpus-per-task=1` each task starts one.
 """
 
 import os
@@ -17,10 +19,12 @@ BAD_INPUT = 2
 
 
 def usable_gpus(environment: Mapping[str, str], listed: str) -> list[str]:
-    """The GPUs that a process may use, as CUDA names them: those of CUDA_VISIBLE_DEVICES, or else all that `nvidia-smi -L` has `listed`.
+    """The GPUs that a process may use, as CUDA names them: those of CUDA_VISIBLE_DEVICES, or else all that
+    `nvidia-smi -L` has `listed`.
 
-    As CUDA does, it takes no notice of what follows a name of no device, such as -1. A GPU that is cut into MIG instances is
-    named by them. Names from the list are UUIDs: CUDA counts devices in another order than nvidia-smi.
+    As CUDA does, it takes no notice of what follows a name of no device, such as -1. A GPU that is cut into
+    MIG instances is named by them. Names from the list are UUIDs: CUDA counts devices in another order than
+    nvidia-smi.
 
     >>> usable_gpus({"CUDA_VISIBLE_DEVICES": "2,0,-1,1"}, "")
     ['2', '0']
@@ -43,7 +47,9 @@ def usable_gpus(environment: Mapping[str, str], listed: str) -> list[str]:
 
 
 def commands(gpus: Sequence[str], host: str, options: Sequence[str]) -> list[tuple[dict[str, str], list[str]]]:
-    """(what is set in its environment, its command) of the worker of each GPU; options that are given come last, and so count."""
+    """(what is set in its environment, its command) of the worker of each GPU; options that are given come
+    last, and so count.
+    """
     worker = [sys.executable, "-m", "dask", "worker", "--nthreads", "1", "--resources", "GPU=1"]
     return [({"CUDA_VISIBLE_DEVICES": gpu}, [*worker, "--name", f"{host}-gpu-{i}", *options]) for i, gpu in enumerate(gpus)]
 
@@ -57,7 +63,9 @@ def listed_gpus() -> str:
 
 
 def main(options: Sequence[str]) -> int:
-    """Starts the workers, passes the end of this process on to them, and waits for all; the first exit code that is not 0."""
+    """Starts the workers, passes the end of this process on to them, and waits for all; the first exit code
+    that is not 0.
+    """
     try:
         gpus = usable_gpus(os.environ, "" if "CUDA_VISIBLE_DEVICES" in os.environ else listed_gpus())
     except ValueError as error:
@@ -75,7 +83,8 @@ def main(options: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     for own, command in commands(gpus, socket.gethostname(), options):
-        # A group of its own: Ctrl-C in a terminal would reach it twice, and a second signal ends a Dask worker in the middle of its work.
+        # A group of its own: Ctrl-C in a terminal would reach it twice, and a second signal ends a Dask
+        # worker in the middle of its work.
         started.append(subprocess.Popen(command, env={**os.environ, **own}, process_group=0))
     codes = [worker.wait() for worker in started]
     return next((code if code > 0 else 128 - code for code in codes if code), 0)

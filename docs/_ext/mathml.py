@@ -1,4 +1,6 @@
-"""Formulas as MathML, which browsers draw by themselves: no script, no font and no network is needed to read them."""
+"""Formulas as MathML, which browsers draw by themselves: no script, no font and no network is needed to read
+them.
+"""
 
 import re
 from html import escape

@@ -1,4 +1,6 @@
-"""Pages that are made when the site is built: the references, and what is kept elsewhere, the notebooks and the guide to clusters."""
+"""Pages that are made when the site is built: the references, and what is kept elsewhere, the notebooks and
+the guide to clusters.
+"""
 
 import json
 import re
@@ -28,7 +30,9 @@ def make(app: Sphinx) -> None:
 
 
 def keep(folder: Path, made: dict[str, str]) -> None:
-    """Makes a folder hold these texts alone; what is the same is not touched, so that Sphinx does not read it again."""
+    """Makes a folder hold these texts alone; what is the same is not touched, so that Sphinx does not read it
+    again.
+    """
     folder.mkdir(exist_ok=True)
     for stale in {p.name for p in folder.iterdir()} - set(made):
         (folder / stale).unlink()

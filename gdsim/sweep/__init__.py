@@ -8,5 +8,6 @@
     cluster/      chunks trained on a Dask cluster, and clusters started for a sweep
     run/          all of these joined: what was chosen, runs in memory alone, what a folder lacks
 
-Each imports from those above it only. Here lies what users call: `gd.Sweep`, `gd.continue_from`, `gd.evaluate`, ...
+Each imports from those above it only. Here lies what users call: `gd.Sweep`, `gd.continue_from`,
+`gd.evaluate`, ...
 """
