@@ -1,6 +1,6 @@
 """Is a learning rate that goes up and down better than one that stays, or one that only falls?
 
-Digits, 64-32-10 with momentum in batches of 32, 1000 steps, each schedule over the same seven peak rates and
+Digits, 64-32-10 with momentum in batches of 32, 980 steps, each schedule over the same seven peak rates and
 64 starts. Left, the schedules; in the middle, the final validation loss by peak rate (median): what falls to
 nothing forgives a peak that is too large for a constant rate; right, each schedule at the best of its own
 peaks, chosen on half of the starts and measured on the other half. Given its own peak, a constant rate is
@@ -15,6 +15,9 @@ import xarray
 import gdsim as gd
 from gdsim.schedules import Schedule
 
+# Every cycle ends with the last step: five of 196, those of SGDR of 140, 280 and 560, and one of all.
+STEPS, FEW = 980, 70
+
 
 def schedules(steps: int) -> list[Schedule]:
     """A constant rate, two that fall, and four that go up and down."""
@@ -26,7 +29,7 @@ def schedules(steps: int) -> list[Schedule]:
 
 def sweeps(short: bool = False) -> dict[str, gd.Sweep]:
     """`schedules`: all over the same peak rates."""
-    steps = 70 if short else 1000
+    steps = FEW if short else STEPS
     return {
         "schedules": gd.Sweep(
             problem=gd.MLP(gd.datasets.load("digits", validation=0.3), hidden=[32]),
@@ -46,11 +49,11 @@ def figure(results: dict[str, xarray.Dataset]) -> matplotlib.figure.Figure:
     shapes, curves, compared = drawing.subfigures(1, 3, width_ratios=[0.5, 1, 1.2])
     by_rate = curves.subplots()
     kinds = list(dict.fromkeys(result.schedule.values))
-    for axes, schedule, name in zip(shapes.subplots(len(kinds), sharex=True), schedules(1000), kinds, strict=False):
+    for axes, schedule, name in zip(shapes.subplots(len(kinds), sharex=True), schedules(STEPS), kinds, strict=False):
         runs = result.isel(run=result.schedule.values == name)
         median = runs.final_validation_loss.groupby("lr").quantile(0.5, method="inverted_cdf")
         (line,) = by_rate.plot(median.lr, median, marker="o", ms=4, label=name)
-        gd.plots.schedule(schedule, steps=1000, ax=axes)
+        gd.plots.schedule(schedule, steps=STEPS, ax=axes)
         axes.lines[0].set_color(line.get_color())
         axes.get_legend().remove()
         axes.set(ylim=(0, 1.1), yticks=[], ylabel="", xlabel="")

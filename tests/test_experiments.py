@@ -52,6 +52,14 @@ def test_an_experiment_can_be_planned(runner, name):
         assert plan.memory < 4e9
 
 
+def test_every_cycle_of_cyclic_rates_ends_with_the_last_step(runner):
+    cyclic = importlib.import_module("cyclic_rates")
+    for steps in (cyclic.STEPS, cyclic.FEW):
+        cosine, sgdr, triangular = (s for s in cyclic.schedules(steps) if isinstance(s, gd.Cosine | gd.SGDR | gd.Triangular))
+        assert sgdr.cycle * (1 + sgdr.mult + sgdr.mult**2) == steps
+        assert steps % cosine.cycle == steps % (2 * triangular.half_cycle) == 0
+
+
 def test_experiment_files_can_be_planned():
     assert [gd.read_experiment(file).plan().runs for file in FOLDER.glob("*.toml")] == [448]
 

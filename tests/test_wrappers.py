@@ -87,6 +87,30 @@ def polyak(loss, g, lr, minimum):
     return min(lr, max(loss - minimum, 0.0) / (g @ g)) * g
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("name", FAMILIES)
+def test_polyaks_step_in_every_family_of_functions(name):
+    """Beside NumPy, the losses and gradients by formulas; networks and linear models are elsewhere."""
+    A, center = np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([0.5, -0.5])
+    x, y = np.linspace(-1, 1, 9), np.linspace(0, 3, 9) ** 2
+    errors = {"in registers": lambda w: np.array([w[0] + 2 * w[1] - 7, 2 * w[0] + w[1] - 5]), "of samples": lambda w: (w[0] * x + w[1] - y) / 3}
+    slopes = {"in registers": np.array([[1.0, 2.0], [2.0, 1.0]]), "of samples": np.c_[x, np.ones(9)] / 3}
+
+    def at(w):
+        if name == "in memory":
+            return (w - center) @ A @ (w - center) / 2, A @ (w - center)
+        return (errors[name](w) ** 2).sum(), 2 * slopes[name].T @ errors[name](w)
+
+    sweep = gd.Sweep(
+        problem=FAMILIES[name], optimizer=gd.PolyakStep(0.2, 0.05), init=np.array([[2.0, -1.0]]), steps=15, record=gd.Record(every=1, trajectory=True)
+    )
+    path = sweep.run().trajectory.values[0]
+    w = path[0]
+    for t in range(15):
+        w = w - polyak(*at(w), 0.2, 0.05)
+        assert np.allclose(path[t + 1], w, rtol=1e-11, atol=1e-12), t
+
+
 # Each rule with the step that NumPy takes: of (loss, gradient) as a function of the weights.
 WHOLE = {
     "clipped": (gd.ClipNorm(gd.SGD(lr=0.1), 0.5), lambda at, w: 0.1 * clipped(at(w)[1], 0.5)),

@@ -10,6 +10,8 @@ import pytest
 import gdsim as gd
 from gdsim.cli import main
 from gdsim.problems import PROBLEMS
+from gdsim.problems.activations import ACTIVATIONS
+from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.starts import STARTS
@@ -40,6 +42,14 @@ def test_every_public_name_has_its_place(module):
         text = names.written(page)
         assert all(f".. auto{kind}:: {page.module}.{n}\n" in text or n in names.TABLES
                    for n in page.names for kind in ["class" if inspect.isclass(getattr(names._room(page), n)) else "function"])  # fmt: skip
+
+
+def test_the_overview_names_everything():
+    text = (EXTENSIONS.parent / "reference" / "overview.md").read_text()
+    named = set(re.findall(r"\w+", text))
+    public = [n for n in dir(gd) if n not in ("__version__", "analysis", "Diverged")]
+    public += [n for room in (gd.analysis, gd.plots, gd.search) for n in room.__all__]
+    assert sorted({*public, *ACTIVATIONS, *gd.datasets.names, *SAMPLE_LOSSES} - named) == []
 
 
 def test_members_are_there(module):
