@@ -9,7 +9,7 @@ import gdsim as gd
 from gdsim.population import training
 from gdsim.sweep.experiment import versions
 from gdsim.sweep.export import merge
-from gdsim.sweep.planning import admission
+from gdsim.sweep.folder import admission
 from tests.faults.machinery import shards
 from tests.helpers import same_bits
 

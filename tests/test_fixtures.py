@@ -12,7 +12,7 @@ import gdsim as gd
 from gdsim.canonical import ADDED, canonical, digest
 from gdsim.store.folder import Store
 from gdsim.store.shards import verify
-from gdsim.sweep.experiment.stored import experiment_in
+from gdsim.sweep.folder.stored import experiment_in
 from tests.faults.machinery import shards
 from tests.fixtures import own_value
 from tests.fixtures.declarations import CHUNK_SECONDS, DECLARATIONS, FOLDERS, hashes_of

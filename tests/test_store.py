@@ -11,7 +11,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.store.folder import Store
-from gdsim.sweep.planning.admission import check, document_of
+from gdsim.sweep.folder.admission import check, document_of
 from gdsim.sweep.survey import survey
 from tests.helpers import same_results
 

@@ -160,7 +160,7 @@ def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:
     done, runs = state.runs_done, state.runs
     if by_workers is not None:
         from gdsim.store.folder import Store
-        from gdsim.sweep.planning.admission import in_its_form
+        from gdsim.sweep.folder.admission import in_its_form
         from gdsim.sweep.results.opening import open_results
 
         with contextlib.suppress(ValueError, OSError):

@@ -1,7 +1,8 @@
 """Sweeps: an experiment that is planned, trained and opened, and what is done with its folder.
 
-    experiment/   what is run, as data: fields, cells, forms in TOML and in a folder
-    planning/     chunks, their memory, which of them a folder lacks, whether it may take them
+    experiment/   what is run, as data: fields, cells, forms in TOML
+    planning/     chunks, their memory, their parts
+    folder/       what a results folder holds of these, what it lacks, whether it may take them
     results/      Datasets, in memory or read from a folder as they are asked for
     ranks/        what cells are compared by: times to a target, ranks, tables
     execution/    chunks trained on threads, progress, runs that go on from earlier ends

@@ -15,8 +15,8 @@ from gdsim.filenames import user_path
 from gdsim.store.files import appearing
 from gdsim.store.folder import Store, StoreError
 from gdsim.store.shards import NAME, arrow_of, verify
-from gdsim.sweep.experiment.stored import experiment_in
-from gdsim.sweep.planning.admission import chunk_seconds_of, create
+from gdsim.sweep.folder.admission import chunk_seconds_of, create
+from gdsim.sweep.folder.stored import experiment_in
 from gdsim.sweep.results.opening import open_results
 from gdsim.sweep.results.reading import Dataset
 from gdsim.words import installs, nearest

@@ -9,7 +9,7 @@ from gdsim.population.training import OF_STOPS
 from gdsim.sweep.execution.continuation import Continuation, ResultEnds
 from gdsim.sweep.execution.display import Wish, shown
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.planning.longer import has_sums, why_not_whole_epochs
+from gdsim.sweep.planning.longer import why_not_whole_epochs
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Dataset, Result, check_result
@@ -42,7 +42,7 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
         raise ValueError("continue_from counts steps, and this sweep was given samples")
     if "state_weights" not in result:
         raise ValueError("the result has no state to go on from; record it with gd.Record(state=True)")
-    if not has_sums(result) and (reason := why_not_whole_epochs(sweep, sweep.steps)):
+    if reason := why_not_whole_epochs(sweep, sweep.steps, lambda: [result]):
         raise ValueError(reason)
     longer = msgspec.structs.replace(sweep, steps=sweep.steps + more)
     train = Continuation(ResultEnds(result), sweep.steps).train

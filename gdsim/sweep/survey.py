@@ -13,9 +13,9 @@ from gdsim.store.places import File, State, data_name
 from gdsim.store.shards import DamagedShardError, Shard, read_footer, verify
 from gdsim.sweep.execution.display import duration
 from gdsim.sweep.execution.heartbeat import Driver, driver_of
-from gdsim.sweep.experiment.stored import arrays_of, experiment_in
-from gdsim.sweep.planning.admission import chunk_seconds_of
-from gdsim.sweep.planning.kept import missing_chunks
+from gdsim.sweep.folder.admission import chunk_seconds_of
+from gdsim.sweep.folder.kept import missing_chunks
+from gdsim.sweep.folder.stored import arrays_of, experiment_in
 from gdsim.sweep.planning.plan import plan_of
 from gdsim.words import are, count_of, size_of
 

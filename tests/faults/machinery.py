@@ -14,7 +14,7 @@ import time
 from unittest import mock
 
 from gdsim.store.folder import Store
-from gdsim.sweep.planning import admission
+from gdsim.sweep.folder import admission
 
 GUARD = 600  # seconds after which a process counts as hanging; no measurement
 

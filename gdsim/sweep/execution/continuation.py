@@ -1,20 +1,20 @@
 """Runs that go on from earlier ends, those of a folder or of a result, bit for bit as if they had never stopped."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
 
 from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.looks import curves_of, epochs_of, validated_of
+from gdsim.population.looks import curves_of, epochs_of, has_own_look, validated_of
 from gdsim.population.training import with_state_names
+from gdsim.stops import REASONS
 from gdsim.store.shards import Shard
 from gdsim.sweep.execution.threads import Work
 from gdsim.sweep.experiment.cells import identities_of
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.planning.longer import going_on
 from gdsim.sweep.planning.plan import Chunk, Plan
 from gdsim.sweep.results.dataset import lacking
 from gdsim.sweep.results.index import StoredColumn, index_of
@@ -92,6 +92,22 @@ def _places(name: str, words: np.ndarray) -> np.ndarray:
     return np.array([WORDS[name].index(w) for w in words], np.int8)
 
 
+def going_on(setting: Setting, batch: Batch, steps: int, ends: Columns) -> np.ndarray:
+    """[run] whether runs with these ends go on beyond `steps` steps.
+
+    They do where nothing has ended them but their budget, or a stop that would not have looked then had there been more.
+    """
+    going = ends["steps_taken"] == steps
+    pairs, place = np.unique(np.stack([batch.cell, ends["reason"]], 1)[going], axis=0, return_inverse=True)
+    going[going] = np.array([_goes_on(setting, batch.values[cell], steps, REASONS[reason]) for cell, reason in pairs], bool)[place.ravel()]
+    return going
+
+
+def _goes_on(setting: Setting, numbers: Mapping[str, float], steps: int, reason: str) -> bool:
+    stops = [s for s in setting.stops if type(s).__name__ == reason]
+    return reason == "budget" or (reason != "Diverged" and not any(has_own_look(setting, s, steps, numbers) for s in stops))
+
+
 class Continuation:
     """How runs are trained that have `steps` steps behind them."""
 
@@ -115,7 +131,7 @@ class Continuation:
     def train(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: threading.Event | None = None) -> Columns:
         """The columns of a batch's runs: those that had used up their steps go on, the others stay as they were."""
         held = self.ends.columns(batch.number, work.setting)
-        going = going_on(self.steps, held["steps_taken"], batch.cell, held["reason"], lambda c: (work.setting, batch.values[c]))
+        going = going_on(work.setting, batch, self.steps, held)
         if "epoch_loss" in held:  # as wide as those of runs that go on
             had = held["epoch_loss"]
             held["epoch_loss"] = lacking((len(going), epochs_of(work.setting)), had.dtype)

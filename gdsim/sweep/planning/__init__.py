@@ -1,1 +1,1 @@
-"""What would run: chunks, the memory that they need, which of them a folder lacks, and whether it may take them."""
+"""What would run: chunks, the memory that they need, their parts, and whether runs may have more steps."""

@@ -1,13 +1,9 @@
-"""Which runs go on with more steps, and why those of a sweep cannot."""
+"""Why the runs of a sweep cannot go on with more steps."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable
 
-import numpy as np
-
-from gdsim.population import Setting
-from gdsim.population.looks import epoch_of, has_own_look
+from gdsim.population.looks import epoch_of
 from gdsim.population.setting import is_of_batches
-from gdsim.stops import REASONS
 from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.experiment.declaration import Experiment
 
@@ -27,34 +23,15 @@ def why_not_longer(sweep: Experiment, steps: int) -> str:
     return ""
 
 
-def why_not_whole_epochs(sweep: Experiment, steps: int) -> str:
-    """Why the losses of epochs cannot go on after `steps` steps where a begun epoch's losses so far were not kept, as older versions have it. Nothing if they can."""
-    for cell in cells_of(sweep):
-        setting = sweep.setting(cell)
+def why_not_whole_epochs(sweep: Experiment, steps: int, states: Callable[[], Iterable[Collection[Hashable]]]) -> str:
+    """Why the losses of epochs cannot go on after `steps` steps: none of a begun epoch were kept, as by older versions. Nothing if they can.
+
+    `states()` are the names of what is known of the runs, of all that have the same names together.
+    """
+    for setting in map(sweep.setting, cells_of(sweep)):
         epoch = epoch_of(setting)
-        if any(map(is_of_batches, setting.stops)) and steps % epoch:
+        if any(map(is_of_batches, setting.stops)) and steps % epoch and not all("state_epoch_total" in names for names in states()):
             return (
                 f"this state, of an older version, goes on with gd.Plateau(batches=True) after whole epochs, of {epoch} steps here, and the runs have {steps}"
             )
     return ""
-
-
-def has_sums(names: Iterable[Hashable]) -> bool:
-    """Whether a state has the losses of a begun epoch so far, by the names of its variables."""
-    return "state_epoch_total" in names
-
-
-def going_on(
-    steps: int, taken: np.ndarray, cells: np.ndarray, reasons: np.ndarray, of_cell: Callable[[int], tuple[Setting, Mapping[str, float]]]
-) -> np.ndarray:
-    """[run] whether runs of `steps` steps go on with more; `reasons` as places in `REASONS`, `of_cell(cell)` its setting and hyperparameters."""
-    going = taken == steps
-    pairs, place = np.unique(np.stack([cells, reasons], 1)[going], axis=0, return_inverse=True)
-    going[going] = np.array([_goes_on(steps, REASONS[reason], *of_cell(int(cell))) for cell, reason in pairs], bool)[place.ravel()]
-    return going
-
-
-def _goes_on(steps: int, reason: str, setting: Setting, numbers: Mapping[str, float]) -> bool:
-    """Whether nothing has ended a run but its budget, or a stop that would not have looked after `steps` steps had there been more."""
-    stops = [s for s in setting.stops if type(s).__name__ == reason]
-    return reason == "budget" or (reason != "Diverged" and not any(has_own_look(setting, s, steps, numbers) for s in stops))

@@ -9,9 +9,9 @@ from gdsim.canonical import digest
 from gdsim.population.looks import curves_of, validated_of
 from gdsim.store.folder import DamagedFolderError, Store
 from gdsim.store.shards import Shard, verify_once
-from gdsim.store.summaries import apart, read_summary
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.experiment.stored import experiment_in
+from gdsim.sweep.folder.stored import experiment_in
+from gdsim.sweep.folder.summaries import apart, read_summary
 from gdsim.sweep.planning.plan import MOST_SECONDS, Plan, plan_of
 from gdsim.sweep.results.dataset import MOST_IN_MEMORY, dataset, lacking, remembered
 from gdsim.sweep.results.index import Index, StoredColumn, index_of

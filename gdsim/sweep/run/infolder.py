@@ -22,9 +22,9 @@ from gdsim.sweep.execution.remaining import remaining_of
 from gdsim.sweep.execution.threads import Threads, train_from_start
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.tables import SomeExperiment
-from gdsim.sweep.planning.admission import check, create, in_its_form
-from gdsim.sweep.planning.kept import give_up, keep, missing_chunks
-from gdsim.sweep.planning.larger import placed_in
+from gdsim.sweep.folder.admission import check, create, in_its_form
+from gdsim.sweep.folder.kept import give_up, keep, missing_chunks
+from gdsim.sweep.folder.larger import placed_in
 from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.parts import chunks_of
 from gdsim.sweep.planning.plan import Chunk, Plan, plan_of

@@ -14,8 +14,8 @@ import pytest
 import gdsim as gd
 from gdsim.store.folder import Store
 from gdsim.sweep.execution import heartbeat
-from gdsim.sweep.experiment.stored import experiment_in
-from gdsim.sweep.planning.admission import check, document_of
+from gdsim.sweep.folder.admission import check, document_of
+from gdsim.sweep.folder.stored import experiment_in
 from gdsim.sweep.survey import survey, verify_folder
 from tests.faults.machinery import created_at_once
 from tests.faults.s3 import CHUNKS, files, key_of, objects

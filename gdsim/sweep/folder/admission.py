@@ -10,12 +10,12 @@ from gdsim.store.folder import Store, StoreError
 from gdsim.store.places import EXPERIMENT
 from gdsim.sweep.experiment.cells import identities_of
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.experiment.stored import arrays_of, experiment_in, with_data
 from gdsim.sweep.experiment.tables import SomeExperiment
 from gdsim.sweep.experiment.versions import kernel_version
-from gdsim.sweep.planning.kept import of_kind
-from gdsim.sweep.planning.larger import shown_after
-from gdsim.sweep.planning.longer import has_sums, why_not_longer, why_not_whole_epochs
+from gdsim.sweep.folder.kept import of_kind
+from gdsim.sweep.folder.larger import shown_after
+from gdsim.sweep.folder.stored import arrays_of, experiment_in, with_data
+from gdsim.sweep.planning.longer import why_not_longer, why_not_whole_epochs
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, MOST_SECONDS
 from gdsim.words import count_of
 
@@ -74,11 +74,8 @@ def _check_same(store: Store, held: dict[str, Any], sweep: Experiment) -> None:
     if not set(different) <= {*EXTENSIBLE, "steps"}:
         raise StoreError(refusal)
     if "steps" in different:
-        reason = why_not_longer(sweep, kept["steps"] or 0)
-        begun = why_not_whole_epochs(sweep, kept["steps"]) if not reason else ""
-        if begun and not all(has_sums(s.footer.columns) for s in store.find().shards):
-            reason = begun
-        if reason:
+        steps = kept["steps"] or 0
+        if reason := why_not_longer(sweep, steps) or why_not_whole_epochs(sweep, steps, lambda: [s.footer.columns for s in store.find().shards]):
             raise StoreError(f"{refusal}; {reason}")
     alike = msgspec.structs.replace(sweep, steps=kept["steps"]) if "steps" in different else sweep
     if not set(identities_of(alike)) & set(identities_of(experiment_in(store, held))):

@@ -7,7 +7,7 @@ import numpy as np
 
 from gdsim.store.folder import Store
 from gdsim.store.shards import SUMMARY, Shard, shard_bytes
-from gdsim.store.summaries import apart, summary_bytes
+from gdsim.sweep.folder.summaries import apart, summary_bytes
 from gdsim.sweep.planning.plan import Chunk, Plan
 
 
