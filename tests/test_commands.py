@@ -13,6 +13,7 @@ import gdsim as gd
 from gdsim.cli import watching
 from gdsim.store import folder as stores
 from gdsim.store.shards import read_footer
+from gdsim.words import count_of
 from tests.faults.machinery import shards
 from tests.helpers import gdsim
 
@@ -223,6 +224,40 @@ def test_the_doctor_knows_the_bits(tmp_path):
     assert found["threads"] >= 1
     code, out, _ = gdsim("doctor", folder=tmp_path)
     assert "bits:         right" in out
+    assert count_of(found["cached_kernels"], "kernel") + " in " in out
+
+
+@pytest.mark.full
+def test_after_compile_a_run_compiles_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDSIM_CACHE_DIR", str(tmp_path / "cache"))
+    text = "starts = 40\nsteps = 50\nkeep = {keep!r}\nproblem = {{type = 'booth'}}\noptimizer = [{{type = 'sgd', lr = [0.01, 0.02]}}, {{type = 'momentum'}}]\n"
+    for keep in ("runs", "summary"):
+        (tmp_path / "e.toml").write_text(text.format(keep=keep))
+        code, out, errors = gdsim("compile", "e.toml", "--json", folder=tmp_path)
+        assert code == 0, out + errors
+        found = json.loads(out)
+        kernels = {p.name for p in (tmp_path / "cache" / "kernels").iterdir()}
+        assert found["structures"] == 2
+        assert not (tmp_path / "results").exists()
+        assert gdsim("run", "e.toml", "--out", keep, folder=tmp_path)[0] == 0
+        trained = {p.name for p in (tmp_path / "cache" / "kernels").iterdir()}
+        assert kernels == trained
+    code, out, _ = gdsim("compile", "e.toml", folder=tmp_path)
+    assert code == 0
+    assert "nothing to compile: the kernels of 2 structures are in " in out
+
+
+def test_what_cannot_be_compiled_ahead(tmp_path):
+    (tmp_path / "e.toml").write_text("problem = {type = 'booth'}\noptimizer = {type = 'sgd'}\n")
+    for options, message in (
+        (("--threads", 2, "--for-workers"), "--threads is of a process, and --for-workers of a cluster: give one of them"),
+        (("--threads", 0), "threads must be a whole number from 1; 0 was given"),
+        (("--lanes", 3), "lanes"),
+    ):
+        code, _, errors = gdsim("compile", "e.toml", *options, folder=tmp_path)
+        assert code == 2
+        assert message in errors
+        assert len(errors.splitlines()) <= 4
 
 
 def test_clusters_that_cannot_be(tmp_path):

@@ -11,7 +11,7 @@ import click
 from gdsim.cli.beginning import completion, doctor, list_kind, new
 from gdsim.cli.common import EXIT_CODES, INTERRUPTED, again, heard
 from gdsim.cli.folders import export, merge, report, status, verify
-from gdsim.cli.running import plan, run
+from gdsim.cli.running import compile_file, plan, run
 from gdsim.version import VERSION
 
 
@@ -44,5 +44,5 @@ def main() -> None:
     """
 
 
-for command in (run, plan, status, verify, export, report, merge, doctor, new, list_kind, completion):
+for command in (run, plan, compile_file, status, verify, export, report, merge, doctor, new, list_kind, completion):
     main.add_command(command)

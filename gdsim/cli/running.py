@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from gdsim.cli.clusters import client_of, cluster_options
-from gdsim.cli.common import AS_JSON, EXIT_CODES, FAILING, INCOMPLETE, INTERRUPTED, PATH, RESULTS, SET, again, heard, refusals, words
+from gdsim.cli.common import AS_JSON, EXIT_CODES, FAILING, INCOMPLETE, INTERRUPTED, PATH, RESULTS, SET, again, heard, print_finding, refusals, words
 from gdsim.filenames import scheme_of
 
 
@@ -112,6 +112,32 @@ def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, settings: 
     with refusals():
         found = _read(file, settings).plan(chunk_seconds=chunk_seconds, lanes=lanes)
     click.echo(json.dumps(found.summary()) if as_json else str(found))
+
+
+@click.command("compile")
+@click.argument("file", type=PATH)
+@click.option("--threads", type=int, help="Threads of a process that will train; as many as this one may use if not given.")
+@click.option("--for-workers", is_flag=True, help="Compile as the workers of a cluster do, each of which trains a chunk in one thread.")
+@LANES
+@CHUNK_SECONDS
+@SET
+@AS_JSON
+def compile_file(file: pathlib.Path, settings: tuple[str, ...], for_workers: bool, as_json: bool, **options: Any) -> None:
+    """Compile the kernels that the experiment in FILE needs into the cache on disk, and train nothing.
+
+    For machines that share a home, once for each kind of processor, and for images, when they are built. GDSIM_CACHE_DIR
+    says where the cache is.
+    """
+    from gdsim.report.console import Console
+    from gdsim.sweep.run.compiling import compile_kernels
+    from gdsim.sweep.run.ways import Ways
+
+    console = Console(quiet=as_json)
+    with refusals():
+        if for_workers and options["threads"] is not None:
+            raise ValueError("--threads is of a process, and --for-workers of a cluster: give one of them")
+        found = compile_kernels(_read(file, settings), Ways(**options), for_workers, console.say)
+    print_finding(found, as_json)
 
 
 def _is_shown(result: Any, folder: pathlib.Path | str) -> bool:

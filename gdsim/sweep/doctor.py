@@ -17,7 +17,7 @@ from gdsim.sweep.cluster.driver import workers_of
 from gdsim.sweep.cluster.worker import versions
 from gdsim.sweep.known import wrong_answers
 from gdsim.sweep.planning.cores import usable_cores
-from gdsim.words import installs
+from gdsim.words import count_of, installs
 
 CPU_FACTS = pathlib.Path("/proc/cpuinfo")
 
@@ -30,6 +30,8 @@ class Report(msgspec.Struct, frozen=True):
     threads: int
     last_cache_bytes: int
     kernel_cache: str | None
+    cached_kernels: int  # of whatever version and processor
+    cached_bytes: int
     versions: dict[str, str]
     cuda: str
     workers: dict[str, str]  # by the address, what is wrong with a cluster's worker
@@ -42,7 +44,7 @@ class Report(msgspec.Struct, frozen=True):
         rows = {
             "processor": f"{self.processor}, vectors of {self.vector_bits} bits, {self.threads} threads, last cache {self.last_cache_bytes / 2**20:.0f} MiB",
             "versions": ", ".join(f"{k} {v}" for k, v in self.versions.items()), "CUDA": self.cuda,
-            "kernel cache": self.kernel_cache or "none: kernels are compiled anew in every process",
+            "kernel cache": f"{self.kernel_cache}, {count_of(self.cached_kernels, 'kernel')} in {self.cached_bytes / 1e6:.1f} MB" if self.kernel_cache else "none: kernels are compiled anew in every process",
             "bits": f"{sound} ({self.self_test_seconds:.1f} s)",
         }  # fmt: skip
         if self.workers:
@@ -65,8 +67,9 @@ def examine(client: Any = None, announce: Callable[[str], None] | None = None) -
     problems += [f"worker {address}: {text}" for address, text in workers.items() if text]
     if client is not None and not workers:
         problems.append("the cluster has no workers")
+    kernels = [path.stat().st_size for path in folder.glob("*.kernel")] if folder else []
     return Report(
-        _processor(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), {**_frame(), **versions()}, _cuda(), workers,
+        _processor(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), len(kernels), sum(kernels), {**_frame(), **versions()}, _cuda(), workers,
         time.perf_counter() - began, wrong, problems,
     )  # fmt: skip
 

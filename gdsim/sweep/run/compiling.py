@@ -1,0 +1,68 @@
+"""The kernels of a sweep, compiled ahead of its runs: for workers that share a home, and for images."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+
+from gdsim.lanes.cache import cache_folder
+from gdsim.lanes.compiler import check_compiler, compilations
+from gdsim.population.summary import Table
+from gdsim.population.training import InterruptedTrainingError, train_batch
+from gdsim.sweep.execution.threads import Work, batches_of, prepare
+from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.planning.plan import Plan, plan_of
+from gdsim.sweep.run.ways import Ways, check_unedited, checked_count
+from gdsim.words import count_of
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """What has been compiled for an experiment."""
+
+    structures: int  # of the experiment
+    kernels: int  # that were compiled; the others were in the cache
+    seconds: float
+    folder: str  # of the cache
+
+    def __str__(self) -> str:
+        made = f"compiled {count_of(self.kernels, 'kernel')} in {self.seconds:.1f} s" if self.kernels else "nothing to compile"
+        return f"{made}: the kernels of {count_of(self.structures, 'structure')} are in {self.folder}"
+
+
+def compile_kernels(sweep: Experiment, ways: Ways, by_workers: bool = False, announce: Callable[[str], None] | None = None) -> Compiled:
+    """Compiles what training the sweep will need into the cache on disk, and trains nothing to its end.
+
+    The kernels are those of this kind of processor: for `ways.threads` threads of a process, or `by_workers` for the
+    workers of a cluster. Raises ValueError where there is no cache to keep them.
+    """
+    check_compiler()
+    check_unedited(sweep)
+    checked_count(ways.threads, "threads")
+    folder = cache_folder()
+    if folder is None:
+        raise ValueError("no private folder for compiled kernels can be written; set GDSIM_CACHE_DIR to one")
+    plan, began, before = plan_of(sweep, ways.chunk_seconds, ways.lanes), time.perf_counter(), len(compilations)
+    works = {(work.chunk.group, work.width): work for work in _works(plan, ways.lanes, 1 if by_workers else ways.thread_count)}
+    for work in works.values():
+        prepare(work, announce)
+        _begin(plan, work)
+    return Compiled(len({group for group, _ in works}), len(compilations) - before, time.perf_counter() - began, str(folder))
+
+
+def _works(plan: Plan, lanes: int | None, threads: int) -> Iterator[Work]:
+    """A batch of the chunks of each structure and size."""
+    for chunk in {(c.group, c.size): c for c in plan.chunks}.values():
+        yield batches_of(plan, chunk, lanes, None, threads)[0]
+
+
+def _begin(plan: Plan, work: Work) -> None:
+    """Trains the batch's first run for a moment, which needs what else is compiled: of starts, and of summaries."""
+    given_up = threading.Event()
+    given_up.set()
+    with contextlib.suppress(InterruptedTrainingError):
+        train_batch(work.setting, work._replace(rows=work.rows[:1]).batch(plan), work.width, stopping=given_up)
+    if plan.keep == "summary":
+        Table(1, 1).add(np.zeros((1, 1)), *np.zeros((2, 1), np.int64))
