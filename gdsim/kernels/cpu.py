@@ -21,7 +21,8 @@ from gdsim.kernels.state import JobSpec, LaneTable, Monitor, Pack, Runs, Scores,
 from gdsim.kernels.training import Evaluations, Job
 from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.compiler import address_of, bind, float_mode_parts
-from gdsim.lanes.memory import readers_of, table_of, zeros
+from gdsim.lanes.memory import readers_of, table_of
+from gdsim.lanes.numbers import Number, zeros
 from gdsim.problems.parts import Sampler
 
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
@@ -55,7 +56,8 @@ class Kernels:
 
     def __init__(self, structure: Structure, width: int) -> None:
         self.structure, self.width = structure, width
-        self.dtype, self.layout = np.dtype(structure.dtype), structure.layout
+        self.number, self.layout = Number(np.dtype(structure.dtype)), structure.layout
+        self.dtype = self.number.dtype
 
     def prepare(self) -> None:
         """Makes the kernels that training needs."""
@@ -63,7 +65,7 @@ class Kernels:
 
     def _parts(self) -> Parts:
         """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
-        parts = {**dict(self.structure.problem_parts), **lane_parts(self.width), "ZERO": self.dtype.type(0), **float_mode_parts()}
+        parts = {**dict(self.structure.problem_parts), **lane_parts(self.width), "ZERO": self.number.zero, **float_mode_parts()}
         return self.structure.engine.evaluation(self.structure, parts)
 
     def _training_parts(self) -> Parts:
@@ -143,16 +145,15 @@ class Kernels:
 
     def model(self, samples: int) -> Workspace:
         """One thread's working memory for steps of `samples` samples and for evaluation."""
-        return self.layout.space(self.width, self.dtype, samples)
+        return self.layout.space(self.width, self.number, samples)
 
     def _lanes(self, n: int, kind: Any = None) -> np.ndarray:
-        return zeros(n * self.width, self.dtype if kind is None else kind)
+        return self.number.zeros(n * self.width) if kind is None else zeros(n * self.width, kind)
 
     def new_pack(self) -> Pack:
         """A pack without runs."""
         s, lanes, word = self.structure, self._lanes, np.uint32
-        bits = np.uint64 if self.dtype == np.float64 else np.uint32
-        full = lambda value: np.full(self.width, value, self.dtype)  # noqa: E731
+        full, bits = functools.partial(self.number.full, self.width), self.number.bits
         monitor = Monitor(
             active=lanes(1, word), flags=lanes(1, word), due=lanes(1, word), largest_weight=lanes(1, bits), best=full(np.inf), loss=lanes(1),
             loss_bound=full(np.inf), target=full(-np.inf), gradient_tolerance=full(-1), weight_bound=full(WEIGHT_BOUND).view(bits),
@@ -202,9 +203,9 @@ class Kernels:
     def new_runs(self, count: int, checkpoints: int, keeps: Keeps, stops: int = 0, targets: int = 0, epochs: int = 0) -> Runs:
         """Tables of a job of `count` runs, without their beginnings."""
         s, parameters = self.structure, len(self.layout.places)
-        real = lambda *shape: np.full(int(np.prod(shape)), np.nan, self.dtype)  # noqa: E731
+        real = lambda *shape: self.number.full(int(np.prod(shape)), np.nan)  # noqa: E731
         kept = lambda keep, *shape: real(count if keep else 0, *shape)  # noqa: E731
-        full = lambda keep, value, *shape: np.full(count * int(np.prod(shape)) if keep else 0, value, self.dtype)  # noqa: E731
+        full = lambda keep, value, *shape: self.number.full(count * int(np.prod(shape)) if keep else 0, value)  # noqa: E731
         whole = lambda value, keep=True: np.full(count if keep else 0, value, np.int64)  # noqa: E731
         memory = lambda keep: (full(keep, np.inf, stops), full(keep, 0, stops))  # noqa: E731
         (stop_best, stop_waited), (end_stop_best, end_stop_waited) = memory(True), memory(keeps.state)
@@ -239,8 +240,7 @@ class Kernels:
         `in_lanes` has 1 + the numbers of the stops that lanes test, `needs` is as `JobSpec` ends.
         """
         whole = lambda values: np.array(values, np.int64)  # noqa: E731
-        real = lambda values: np.array(values, self.dtype)  # noqa: E731
-        s = self.structure
+        real, s = self.number.array, self.structure
         names, places = s.hyperparameters._fields, self.layout.places.astype(np.int64)
         together = self.layout.together
         kind, every, at_cycle_ends, limit, margin = zip(*stops, strict=True) if stops else ((),) * 5

@@ -13,7 +13,7 @@ from gdsim.kernels.network import BLOCK, TILE
 from gdsim.kernels.single_run_products import TALLEST, WIDEST
 from gdsim.kernels.workspace import FunctionSpace, Network, NetworkSpace, SingleRunNetwork
 from gdsim.lanes.draws import seed_words
-from gdsim.lanes.memory import zeros
+from gdsim.lanes.numbers import Number, zeros
 from gdsim.problems.parts import MemorySpace, Sampler
 
 
@@ -37,14 +37,14 @@ class NetworkLayout:
         table[:, 4:] *= pitch
         return table.ravel()
 
-    def space(self, width: int, dtype: np.dtype, samples: int) -> NetworkSpace:
+    def space(self, width: int, number: Number, samples: int) -> NetworkSpace:
         """Working memory for steps of `samples` samples and for evaluation."""
-        lanes = lambda n: zeros(n * width, dtype)  # noqa: E731
+        lanes = lambda n: number.zeros(n * width)  # noqa: E731
         pitches = [-(-min(n, BLOCK) // TILE) * TILE + 1 for n in (samples, BLOCK)]
         activations, deltas = lanes(self.rows * pitches[1]), lanes(self.rows * pitches[1])
         slopes = lanes(self.rows * pitches[1] if self.keeps_slopes else 0)
         gradients, saved_weights, tile, zero = lanes(self.size), lanes(self.size), lanes(TILE * TILE), lanes(1)
-        ones = lanes(1) + np.dtype(dtype).type(1)
+        ones = number.full(width, 1)
         return NetworkSpace(*(Network(self.table(pitch), activations, slopes, deltas, gradients, saved_weights, tile, zero, ones, pitch) for pitch in pitches))
 
 
@@ -87,14 +87,13 @@ class SingleRunLayout:
         """Places whose slots lie side by side."""
         return self.lanes
 
-    def space(self, width: int, dtype: np.dtype, samples: int) -> NetworkSpace:
+    def space(self, width: int, number: Number, samples: int) -> NetworkSpace:
         """Working memory for blocks of samples, the same for steps and for evaluation."""
-        numbers = lambda n: zeros(n, dtype)  # noqa: E731
-        bits = np.uint64 if dtype == np.float64 else np.uint32
+        numbers = number.zeros
         one = SingleRunNetwork(
             layers=self.layers.ravel(), activations=numbers(self.activations), slopes=numbers(self.activations if self.keeps_slopes else 0),
             deltas=numbers(self.activations), row_major=numbers(self.row_major), gradients=numbers(self.size), tile=numbers(TALLEST * TILE * self.lanes),
-            zeros=numbers(WIDEST * self.lanes), ones=numbers(1) + dtype.type(1), losses=numbers(self.lanes), largest_weight=zeros(self.lanes, bits),
+            zeros=numbers(WIDEST * self.lanes), ones=number.full(1, 1), losses=numbers(self.lanes), largest_weight=zeros(self.lanes, number.bits),
             lane_index=counting(2 * self.lanes), rows=zeros(BLOCK, np.uint32), targets=self.targets, pitch=self.pitch,
         )  # fmt: skip
         return NetworkSpace(one, one)
@@ -149,10 +148,10 @@ class FunctionLayout:
         """Places of parameters."""
         return len(self.places)
 
-    def space(self, width: int, dtype: np.dtype, samples: int) -> FunctionSpace:
+    def space(self, width: int, number: Number, samples: int) -> FunctionSpace:
         """Working memory for blocks of samples."""
         pitch = BLOCK + 1
-        return FunctionSpace(zeros(-(-self.columns // 16) * 16 * pitch * width, dtype), pitch)
+        return FunctionSpace(number.zeros(-(-self.columns // 16) * 16 * pitch * width), pitch)
 
 
 def function_layout(problem: Any, table: "Table | None", dtype: np.dtype) -> FunctionLayout:
@@ -183,13 +182,13 @@ class MemoryLayout:
         """Places of parameters."""
         return len(self.places)
 
-    def space(self, width: int, dtype: np.dtype, samples: int) -> MemorySpace:
+    def space(self, width: int, number: Number, samples: int) -> MemorySpace:
         """Working memory for blocks of samples."""
         pitch = BLOCK + 1
-        lanes = lambda n: zeros(n * width, dtype)  # noqa: E731
+        lanes = lambda n: number.zeros(n * width)  # noqa: E731
         columns = -(-self.columns // 16) * 16
         return MemorySpace(
-            lanes(columns * pitch), pitch, lanes(self.size), lanes(self.size), lanes(self.size), lanes(max(columns, self.size)), self.constants.astype(dtype),
+            lanes(columns * pitch), pitch, lanes(self.size), lanes(self.size), lanes(self.size), lanes(max(columns, self.size)), number.array(self.constants),
             self.penalized,
         )  # fmt: skip
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from gdsim.lanes.emit import Code, is_memory
 from gdsim.lanes.generated import function_from
+from gdsim.lanes.numbers import Number
 from gdsim.lanes.operations import kernel_only, rule_of
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Address, Kind, Lane, Memory, Offset, Value
@@ -80,17 +81,6 @@ def _(target: Target, array: Kind, index: Kind, value: Kind) -> Any:
     return target.types.void, lambda code, a, i, v: code.store(code.data(a, array), code.index(i, index), code.broadcast(v, value, lane), lane)
 
 
-LINE = 64  # bytes of a cache line: a register of as many that lies across two costs two accesses
-
-
-def zeros(count: int, dtype: Any) -> np.ndarray:
-    """So many zeros, from the beginning of a cache line on."""
-    kind = np.dtype(dtype)
-    raw = np.zeros(count * kind.itemsize + LINE, np.uint8)
-    first = -raw.ctypes.data % LINE
-    return raw[first : first + count * kind.itemsize].view(kind)
-
-
 def table_of(job: Any) -> np.ndarray:
     """The table of a nested NamedTuple; the arrays must outlive it."""
     entries: list[int] = []
@@ -122,7 +112,7 @@ class _Writer:
     def text_of(self, value: Any) -> str:
         """The expression for a value whose first entry is the next."""
         if isinstance(value, np.ndarray):
-            self.names[f"A_{value.dtype}"] = value.dtype.type(0)
+            self.names[f"A_{value.dtype}"] = Number(value.dtype).zero
             self.place += 2
             return f"memory(table, {self.place - 2}, A_{value.dtype})"
         if isinstance(value, tuple):

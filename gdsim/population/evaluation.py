@@ -13,7 +13,6 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.evaluation import Evaluation, Prediction
 from gdsim.kernels.layout import sampler_of, table_of
 from gdsim.kernels.network import BLOCK
-from gdsim.lanes.memory import zeros
 from gdsim.lanes.modes import ieee_mode
 from gdsim.population.engines import kernels_for, lanes_for
 from gdsim.population.samples import table_for
@@ -40,7 +39,7 @@ class Packs(NamedTuple):
         layout, width = self.kernels.layout, self.kernels.width
         for first in range(0, len(self.values), width):
             chosen = self.values[first : first + width, : len(layout.places)]
-            weights = zeros(layout.size * width, self.kernels.dtype).reshape(layout.size, width)
+            weights = self.kernels.number.zeros(layout.size * width).reshape(layout.size, width)
             weights[layout.places, : len(chosen)] = chosen.T
             yield slice(first, first + len(chosen)), weights.ravel()
 

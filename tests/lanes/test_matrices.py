@@ -13,7 +13,8 @@ from gdsim.kernels.layout import counting
 from gdsim.kernels.network import product
 from gdsim.kernels.workspace import Matrix
 from gdsim.lanes.compiler import bind, vector_bytes
-from gdsim.lanes.memory import readers_of, table_of, zeros
+from gdsim.lanes.memory import readers_of, table_of
+from gdsim.lanes.numbers import zeros
 from gdsim.lanes.parts import part
 
 ROWS, TERMS, COLUMNS, PITCH = 5, 7, 19, 48
