@@ -123,8 +123,8 @@ def test_what_a_sweep_is_said_to_need_is_what_it_takes(case):
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     plan = sweep.plan()
-    assert plan.memory + plan.held == pytest.approx(taken, rel=0.2)
-    assert plan.held == pytest.approx(sum(v.nbytes for v in result.variables.values()), rel=0.1, abs=1000)
+    assert plan.memory + plan.result_bytes == pytest.approx(taken, rel=0.2)
+    assert plan.result_bytes == pytest.approx(sum(v.nbytes for v in result.variables.values()), rel=0.1, abs=1000)
 
 
 def test_what_threads_share_is_what_the_samples_take():

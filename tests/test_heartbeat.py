@@ -14,7 +14,7 @@ import gdsim as gd
 from gdsim.store.directories import Directory
 from gdsim.sweep.execution.heartbeat import NAME, beating, driver_of
 from gdsim.sweep.execution.progress import Progress, Tally
-from gdsim.sweep.planning.parts import Part
+from gdsim.sweep.planning.parts import PlanPart
 from gdsim.sweep.survey import survey
 
 
@@ -134,10 +134,10 @@ def test_of_several_parts_the_last_that_is_alive_is_told_of(folder, beat):
     assert survey(folder).state == "died"
     progress = Progress(40)
     progress.add(Tally(runs=7))
-    with beating(Directory(folder), progress, Part(2, 3)):
+    with beating(Directory(folder), progress, PlanPart(2, 3)):
         while not (folder / "heartbeat-2-of-3").exists():
             time.sleep(0.01)
-        with beating(Directory(folder), Progress(40), Part(1, 3)):
+        with beating(Directory(folder), Progress(40), PlanPart(1, 3)):
             pass
         found = survey(folder)
         assert (found.state, found.driver.runs_done) == ("running", 7)
@@ -149,7 +149,7 @@ def test_a_new_driver_clears_away_those_that_have_died(folder, beat):
     alive = (folder / NAME).rename(folder / f"{NAME}-2-of-5")
     beat(pid=dead_process())
     dead = (folder / NAME).rename(folder / f"{NAME}-3-of-5")
-    with beating(Directory(folder), Progress(40), Part(1, 2)):
+    with beating(Directory(folder), Progress(40), PlanPart(1, 2)):
         assert (alive.exists(), dead.exists()) == (True, False)
     alive.unlink()
 

@@ -6,7 +6,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.sweep.execution.outcomes import FailingError
-from gdsim.sweep.planning.parts import Part, chunks_of
+from gdsim.sweep.planning.parts import PlanPart, chunks_of
 from tests.faults.machinery import shards
 from tests.helpers import gdsim
 
@@ -41,7 +41,7 @@ def whole(sweep, tmp_path_factory):
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 1000])
 def test_parts_are_even_and_together_the_plan(sweep, count):
     plan = sweep.plan(**CUT)
-    parts = [chunks_of(plan, Part(n, count)) for n in range(1, count + 1)]
+    parts = [chunks_of(plan, PlanPart(n, count)) for n in range(1, count + 1)]
     places = {chunk.name: k for k, chunk in enumerate(plan.chunks)}
     assert sorted(places[c.name] for part in parts for c in part) == list(range(len(plan.chunks)))
     assert all([places[c.name] for c in part] == sorted(places[c.name] for c in part) for part in parts)
@@ -62,7 +62,7 @@ def test_parts_at_once_into_one_folder_leave_the_bytes_of_one_run(sweep, whole, 
     sweep.run(out=tmp_path / "one", part=(2, 3), **CUT)
     held = shards(tmp_path / "one")
     assert set(held) < set(shards(whole))
-    assert {name.split("-")[0] for name in held} == {c.name for c in chunks_of(sweep.plan(**CUT), Part(2, 3))}
+    assert {name.split("-")[0] for name in held} == {c.name for c in chunks_of(sweep.plan(**CUT), PlanPart(2, 3))}
     sweep.run(out=tmp_path / "one", **CUT)
     assert shards(tmp_path / "one") == shards(whole)
 

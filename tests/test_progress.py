@@ -14,7 +14,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.sweep.execution.display import LogLines, TerminalLine, line_of, shown
-from gdsim.sweep.execution.progress import ENDING, Progress, State, Tally, every, hearing
+from gdsim.sweep.execution.progress import ENDING, Progress, State, Tally, deferred_signals, every
 from gdsim.sweep.execution.remaining import Remaining
 
 
@@ -265,11 +265,11 @@ def test_an_interrupt_is_acknowledged_at_once(heard):
             return True
 
     progress = Progress(10, Line(io.StringIO(), 3600.0))
-    with progress.ticking(), hearing(progress):
+    with progress.ticking(), deferred_signals(progress):
         os.kill(os.getpid(), signal.SIGINT)
         assert drawn.wait(60)  # although the main thread does nothing that asks
         with pytest.raises(KeyboardInterrupt):
-            progress.hear()
+            progress.raise_if_interrupted()
     assert said[-1] == ENDING
 
 
@@ -280,7 +280,7 @@ def test_a_second_interrupt_is_heard_at_once_but_not_one_of_the_same_press(heard
     listener = TerminalLine(io.StringIO(), 3600.0)
     listener.at_once = (lambda: ended.append(True)) if ends_at_once else None
     progress = Progress(10, listener)
-    with hearing(progress):
+    with deferred_signals(progress):
         for seconds in (0.0, 0.9):  # as of a launcher that sends several
             clock[0] = 100.0 + seconds
             os.kill(os.getpid(), signal.SIGINT)

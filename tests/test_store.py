@@ -77,7 +77,7 @@ def test_a_plan_knows_the_bytes_of_results(sweep, stored):
     folder, result = stored
     plan, paths = sweep.plan(), list((folder / "shards").iterdir())
     assert plan.disk == pytest.approx(sum(pq.read_table(path).nbytes for path in paths), rel=0.05)
-    assert plan.held == pytest.approx(sum(v.nbytes for v in result.load().variables.values()), rel=0.2)
+    assert plan.result_bytes == pytest.approx(sum(v.nbytes for v in result.load().variables.values()), rel=0.2)
 
 
 def test_the_same_command_again_trains_nothing(sweep, stored):

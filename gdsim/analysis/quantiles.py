@@ -21,7 +21,7 @@ from gdsim.sweep.results.reading import (
     checked_confidence,
     curve_columns,
     dataset,
-    held,
+    hold_last_value,
     is_summary,
     opened,
 )
@@ -69,7 +69,7 @@ def bands(result: Result, *, variable: str = "loss", quantiles: Sequence[float] 
     for first in range(0, len(steps), together):
         some = slice(first, min(first + together, len(steps)))
         columns = [np.empty((some.stop - first, n), kind) for n in runs]
-        scatter = lambda rows, c: _scatter(columns, held(c, steps, variable, some).T, cells.place[rows], within[rows])  # noqa: B023, E731
+        scatter = lambda rows, c: _scatter(columns, hold_last_value(c, steps, variable, some).T, cells.place[rows], within[rows])  # noqa: B023, E731
         for _ in by_block(result, names, scatter):
             pass
         with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:

@@ -128,7 +128,7 @@ def _facts(store: Store, held: dict[str, Any], result: Any) -> Iterator[tuple[st
     yield "plan", f"SHA-256 {held['sha256']}"
     yield from _classes(result)
     yield "files", f"{count_of(len(states), 'shard')}, {size_of(sum(s.size for s in states))}"
-    for names, what in ((store.failures(), "chunks failed"), (store.put_aside_names(), "files in quarantine")):
+    for names, what in ((store.failures(), "chunks failed"), (store.quarantined(), "files in quarantine")):
         if names:
             yield what, f"{len(names):,}"
 

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gdsim.store.notes import END_SECONDS, ENDED_SECONDS, Notes
-from gdsim.store.places import EXPERIMENT, State, UnreachableError
+from gdsim.store.places import EXPERIMENT, FileState, UnreachableError
 from gdsim.words import installs
 
 SCHEME = "s3://"
@@ -50,7 +50,7 @@ class Bucket:
         self.folder = folder.rstrip("/")
         self.files, self.kept = _file_system(url), _kept()
         self.log: Notes | None = None  # while a sweep goes on
-        self.seen: dict[str, State] = {}  # the shards, as they were listed
+        self.seen: dict[str, FileState] = {}  # the shards, as they were listed
 
     def __str__(self) -> str:
         return f"{SCHEME}{self.bucket}/{self.folder}"
@@ -72,16 +72,16 @@ class Bucket:
         states, folders = self._listed(folder)
         return sorted({*states, *folders})
 
-    def states(self, folder: str) -> dict[str, State]:
+    def states(self, folder: str) -> dict[str, FileState]:
         """From a listing."""
         return dict(sorted(self._listed(folder)[0].items()))
 
-    def state(self, name: str) -> State:
+    def state(self, name: str) -> FileState:
         """Of a shard as it was last listed, of others as they are."""
         if name in self.seen:
             return self.seen[name]
         found = self._call("head_object", name)
-        return State(found["ContentLength"], found["LastModified"].timestamp(), found["ETag"])
+        return FileState(found["ContentLength"], found["LastModified"].timestamp(), found["ETag"])
 
     def has(self, name: str) -> bool:
         """Whether there is this object."""
@@ -202,17 +202,17 @@ class Bucket:
         with self._said():
             return self.files.cat_file(f"{self.bucket}/{self._key(name)}", **_at_once(), **part)
 
-    def _listed(self, folder: str) -> tuple[dict[str, State], list[str]]:
+    def _listed(self, folder: str) -> tuple[dict[str, FileState], list[str]]:
         """(the objects of a folder, the folders in it), as they are now; a listing has a thousand of them."""
         prefix = self._key(f"{folder}/" if folder else "")
-        states: dict[str, State] = {}
+        states: dict[str, FileState] = {}
         folders, more = list[str](), {}
         while True:
             with self._said():
                 page = self.files.call_s3("list_objects_v2", Bucket=self.bucket, Prefix=prefix, Delimiter="/", **more)
             folders += [entry["Prefix"][len(prefix) : -1] for entry in page.get("CommonPrefixes", ())]
             for entry in page.get("Contents", ()):
-                states[entry["Key"][len(prefix) :]] = State(entry["Size"], entry["LastModified"].timestamp(), entry["ETag"])
+                states[entry["Key"][len(prefix) :]] = FileState(entry["Size"], entry["LastModified"].timestamp(), entry["ETag"])
             if not page.get("IsTruncated"):
                 break
             more = {"ContinuationToken": page["NextContinuationToken"]}

@@ -11,7 +11,7 @@ from typing import Any
 
 from gdsim.filenames import scheme_of, user_path
 from gdsim.store.files import WRITING, remove_abandoned, sync_folder, why_no_results, write_atomically, write_first, writing_here
-from gdsim.store.places import LOG, Place, State
+from gdsim.store.places import LOG, FileState, Place
 
 
 class Directory:
@@ -54,7 +54,7 @@ class Directory:
                 raise
             return []  # nor can there be any, below a file
 
-    def states(self, folder: str) -> dict[str, State]:
+    def states(self, folder: str) -> dict[str, FileState]:
         """The entries that are still there when they are looked at."""
         found = {}
         for name in self.names(folder):
@@ -62,10 +62,10 @@ class Directory:
                 found[name] = self.state(f"{folder}/{name}")
         return found
 
-    def state(self, name: str) -> State:
+    def state(self, name: str) -> FileState:
         """Size and time of the last change, which also is its version."""
         found = self.at(name).stat()
-        return State(found.st_size, found.st_mtime, found.st_mtime_ns)
+        return FileState(found.st_size, found.st_mtime, found.st_mtime_ns)
 
     def has(self, name: str) -> bool:
         """False too for a name that no file can have."""

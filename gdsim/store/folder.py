@@ -30,7 +30,7 @@ import numpy as np
 from gdsim.canonical import hash_of
 from gdsim.store.directories import place_of
 from gdsim.store.files import OF_THE_DISK
-from gdsim.store.places import EXPERIMENT, File, Place, State, UnreachableError, data_name, failure_name
+from gdsim.store.places import EXPERIMENT, File, FileState, Place, UnreachableError, data_name, failure_name
 from gdsim.store.shards import DamagedShardError, Shard, name_of, read_footer, verify_once
 from gdsim.version import VERSION
 
@@ -124,7 +124,7 @@ class Store:
         """What lies in `shards/`, in the order of names, but for what is being written."""
         return [File(self.place, f"shards/{name}") for name in self.place.names("shards")]
 
-    def find(self, *, verify: bool = False, known: dict[tuple[str, State | None], Shard] | None = None) -> Found:
+    def find(self, *, verify: bool = False, known: dict[tuple[str, FileState | None], Shard] | None = None) -> Found:
         """All shards by their footers, in the order of their names; to `verify`, every byte of theirs is checked too.
 
         `known` remembers from look to look the footers of files that lie as they lay.
@@ -153,16 +153,16 @@ class Store:
                     (good if isinstance(one, Shard) else damaged).append(one)
         return Found(good, damaged)
 
-    def put_aside(self, shard: File) -> None:
+    def quarantine(self, shard: File) -> None:
         """Moves a damaged shard to `quarantine/`, so that its runs are trained again."""
         self.place.move(shard.path, f"quarantine/{shard.name}")
         self.log(quarantined=shard.name)
 
-    def put_aside_names(self) -> list[str]:
+    def quarantined(self) -> list[str]:
         """The names of the files in quarantine."""
         return self.place.names("quarantine")
 
-    def give_up(self, chunk: str, text: str) -> None:
+    def record_failure(self, chunk: str, text: str) -> None:
         """Keeps what is said of a chunk that was given up."""
         self.place.make("failed")
         self.place.put(failure_name(chunk), text.encode())

@@ -25,7 +25,7 @@ class UnreachableError(OSError):
         return self.strerror or super().__str__()
 
 
-class State(NamedTuple):
+class FileState(NamedTuple):
     """How a file lies there."""
 
     size: int
@@ -58,11 +58,11 @@ class Place(Protocol):
         """The names of what lies in a folder, sorted, but for what is being written. Raises NotADirectoryError for a file."""
         ...
 
-    def states(self, folder: str) -> dict[str, State]:
+    def states(self, folder: str) -> dict[str, FileState]:
         """The files of a folder, by their names."""
         ...
 
-    def state(self, name: str) -> State:
+    def state(self, name: str) -> FileState:
         """How a file lies there. Raises FileNotFoundError."""
         ...
 
@@ -123,7 +123,7 @@ class Place(Protocol):
         ...
 
     def now(self) -> float:
-        """The time by the clock that `State.time` goes by, which may be another machine's."""
+        """The time by the clock that `FileState.time` goes by, which may be another machine's."""
         ...
 
     def why_no_results(self) -> str:

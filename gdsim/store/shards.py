@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gdsim.store.places import File, Place, State, UnreachableError
+from gdsim.store.places import File, FileState, Place, UnreachableError
 from gdsim.variables import RENAMED, VARIABLES, WORDS
 
 FORMAT, SUMMARY = "gdsim shard 1", "gdsim summary 1"
@@ -225,7 +225,7 @@ def verify(file: File) -> None:
             raise DamagedShardError(file, "its bytes do not match its name")
 
 
-_verified: set[tuple[str, State]] = set()
+_verified: set[tuple[str, FileState]] = set()
 _verifying = threading.Lock()
 
 

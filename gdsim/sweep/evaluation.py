@@ -13,7 +13,7 @@ from gdsim.statistics import ArrayLike
 from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.results.dataset import feature_names, sweep_behind
 from gdsim.sweep.results.reading import DataArray, Dataset, Result, check_result
-from gdsim.sweep.run.ways import check_unedited
+from gdsim.sweep.run.options import check_unedited
 from gdsim.words import given
 
 if TYPE_CHECKING:

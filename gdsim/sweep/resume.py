@@ -14,7 +14,7 @@ from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Dataset, Result, check_result
 from gdsim.sweep.run.inmemory import run_in_memory
-from gdsim.sweep.run.ways import Ways, check_unedited, checked_count
+from gdsim.sweep.run.options import RunOptions, check_unedited, checked_count
 
 if TYPE_CHECKING:
     import xarray
@@ -47,7 +47,9 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
     longer = msgspec.structs.replace(sweep, steps=sweep.steps + more)
     train = Continuation(ResultEnds(result), sweep.steps).train
     with shown(progress) as listener:
-        return run_in_memory(longer, _plan_from(longer, sweep.steps, lanes), result.run.values, Ways(checked_count(threads, "threads"), lanes), listener, train)
+        return run_in_memory(
+            longer, _plan_from(longer, sweep.steps, lanes), result.run.values, RunOptions(checked_count(threads, "threads"), lanes), listener, train
+        )
 
 
 def continue_with(result: "xarray.Dataset", sweep: Experiment, *, began: int, threads: int, progress: Wish = None) -> Dataset:
@@ -58,7 +60,7 @@ def continue_with(result: "xarray.Dataset", sweep: Experiment, *, began: int, th
     alive = result.run.values[result.status.values != "diverged"]
     train = Continuation(ResultEnds(result.drop_vars(OF_STOPS, errors="ignore")), began).train_all
     with shown(progress) as listener:
-        return run_in_memory(sweep, _plan_from(sweep, began), alive, Ways(threads), listener, train)
+        return run_in_memory(sweep, _plan_from(sweep, began), alive, RunOptions(threads), listener, train)
 
 
 def _plan_from(sweep: Experiment, began: int, lanes: int | None = None) -> Plan:

@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 
 from gdsim.store.folder import Store, StoreError
-from gdsim.store.places import File, State, data_name
+from gdsim.store.places import File, FileState, data_name
 from gdsim.store.shards import DamagedShardError, Shard, read_footer, verify
 from gdsim.sweep.execution.display import duration
 from gdsim.sweep.execution.heartbeat import Driver, driver_of
 from gdsim.sweep.folder.admission import chunk_seconds_of
-from gdsim.sweep.folder.kept import missing_chunks
+from gdsim.sweep.folder.chunks import missing_chunks
 from gdsim.sweep.folder.stored import arrays_of, experiment_in
 from gdsim.sweep.planning.plan import plan_of
 from gdsim.words import are, count_of, size_of
@@ -93,7 +93,7 @@ class Survey(msgspec.Struct, frozen=True):
         }[self.state]
 
 
-def survey(folder: str | pathlib.Path, known: dict[tuple[str, State | None], Shard] | None = None) -> Survey:
+def survey(folder: str | pathlib.Path, known: dict[tuple[str, FileState | None], Shard] | None = None) -> Survey:
     """How far the sweep of a results folder is, also while it goes on elsewhere; `known` as of `Store.find`.
 
     Raises ValueError for a folder without results.
@@ -118,7 +118,7 @@ def survey(folder: str | pathlib.Path, known: dict[tuple[str, State | None], Sha
     state = "running" if is_running else "finished" if whole else "stopped" if driver is None else "died"
     rate = _rate(np.array(times), np.array(runs), store.place.now()) if is_running and lacking else None
     return Survey(
-        store.folder, plan.runs, plan.runs - lacking, len(own), len(missing), store.failures(), store.put_aside_names(),
+        store.folder, plan.runs, plan.runs - lacking, len(own), len(missing), store.failures(), store.quarantined(),
         [d.file.name for d in found.damaged], sum(sizes), held["kernels"], rate, lacking / rate if rate else None, state, driver,
         len(found.shards) - len(own),
     )  # fmt: skip

@@ -22,7 +22,7 @@ from gdsim.sweep.experiment.toml import read_toml
 from gdsim.sweep.planning.parts import checked_part
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, Plan, plan_of
 from gdsim.sweep.run.entry import run_sweep
-from gdsim.sweep.run.ways import Ways
+from gdsim.sweep.run.options import RunOptions
 
 if TYPE_CHECKING:
     import xarray
@@ -109,7 +109,7 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Raises ValueError for what cannot be run, and `gdsim.sweep.execution.outcomes.UnfinishedError`, all that could be finished being
         kept, where chunks fail, the folder cannot be written or the scheduler is lost.
         """
-        return run_sweep(self, Ways(threads, lanes, client, attempts, chunk_seconds, checked_part(part)), out=out, runs=runs, progress=progress, mix=mix)
+        return run_sweep(self, RunOptions(threads, lanes, client, attempts, chunk_seconds, checked_part(part)), out=out, runs=runs, progress=progress, mix=mix)
 
 
 def read_experiment(path: str | pathlib.Path, settings: Sequence[str] = ()) -> Sweep:

@@ -20,7 +20,7 @@ from gdsim.sweep.execution.outcomes import failure_of
 from gdsim.sweep.execution.progress import Tally, tally_of
 from gdsim.sweep.execution.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.folder.kept import keep
+from gdsim.sweep.folder.chunks import keep
 from gdsim.sweep.folder.stored import experiment_in
 from gdsim.sweep.planning.plan import MOST_SECONDS, Chunk, Plan, plan_of
 from gdsim.version import VERSION

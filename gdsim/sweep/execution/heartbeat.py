@@ -13,7 +13,7 @@ import msgspec
 from gdsim.store.files import Process, has_died, this_process
 from gdsim.store.places import Place
 from gdsim.sweep.execution.progress import Progress, every
-from gdsim.sweep.planning.parts import Part
+from gdsim.sweep.planning.parts import PlanPart
 
 NAME = "heartbeat"
 BEAT_SECONDS = 10.0
@@ -32,7 +32,7 @@ class Driver(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def beating(place: Place, progress: Progress, part: Part | None = None) -> Iterator[None]:
+def beating(place: Place, progress: Progress, part: PlanPart | None = None) -> Iterator[None]:
     """Gives signs of life in a folder, until the block ends."""
     name = NAME if part is None else f"{NAME}-{part.number}-of-{part.of}"
     _remove_dead(place)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from gdsim.kernels.mistakes import CodeError
-from gdsim.sweep.execution.progress import Progress, hearing
+from gdsim.sweep.execution.progress import Progress, deferred_signals
 from gdsim.sweep.planning.plan import Chunk
 
 WAIT_SECONDS = 0.2
@@ -74,7 +74,7 @@ class Executor(Protocol):
 @contextlib.contextmanager
 def running(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int) -> Iterator[Iterator[Outcome]]:
     """The outcomes of chunks, with an executor that is closed at the end, whatever ends it."""
-    with progress.ticking(), hearing(progress):
+    with progress.ticking(), deferred_signals(progress):
         try:
             yield _outcomes(executor, chunks, progress, attempts)
         finally:
@@ -97,7 +97,7 @@ def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, a
             executor.submit(chunks, any(tries[c.name] for c in chunks))
             going += room
         outcome = executor.next(WAIT_SECONDS)
-        progress.hear()
+        progress.raise_if_interrupted()
         if outcome is None:
             continue
         going -= 1

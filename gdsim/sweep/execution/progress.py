@@ -94,14 +94,14 @@ class Progress:
         """Counts what is done; what was counted and is lost, with negative numbers."""
         with self.counting:
             self.tally += tally
-            self._tell()
+            self._notify()
 
     @property
     def interrupted(self) -> bool:
         """Whether someone has asked the sweep to end."""
         return self.interrupted_at is not None
 
-    def hear(self) -> None:
+    def raise_if_interrupted(self) -> None:
         """Raises KeyboardInterrupt if someone asks for it."""
         if self.interrupted:
             raise KeyboardInterrupt
@@ -115,15 +115,15 @@ class Progress:
 
     def say(self, message: str) -> None:
         """Says what is being done until the next message."""
-        self.hear()
+        self.raise_if_interrupted()
         self.message = message
-        self._tell()
+        self._notify()
 
     def fail(self, chunk: Chunk) -> None:
         """Counts a chunk that is given up."""
         self.failed += 1
         self.remaining.finish(chunk.group, chunk.size)
-        self._tell()
+        self._notify()
 
     def state(self) -> State:
         """How far the sweep is now."""
@@ -131,7 +131,7 @@ class Progress:
         message = ENDING + (AT_ONCE if self.at_once else "") if self.interrupted else self.message
         return State(self.runs, done.runs, done.run_steps, now - self.began, done.diverged, message, self.failed, self.remaining.seconds(now))
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self.listener is not None:
             self.listener(self.state())
 
@@ -141,12 +141,12 @@ class Progress:
         if not getattr(self.listener, "ticks", False):
             yield
             return
-        with every(TICK_SECONDS, self._tell, "gdsim-progress"):
+        with every(TICK_SECONDS, self._notify, "gdsim-progress"):
             yield
 
 
 @contextlib.contextmanager
-def hearing(progress: Progress) -> Iterator[None]:
+def deferred_signals(progress: Progress) -> Iterator[None]:
     """Notes Ctrl-C (and, where a program ends by it, SIGTERM), to be heard where it is safe: LLVM's callbacks lose exceptions.
 
     A second one is heard at once, by `progress.at_once` where there is such, else by who heard signals before.

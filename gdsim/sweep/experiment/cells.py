@@ -104,7 +104,7 @@ def combinations(value: SomeDeclaration, names: Sequence[str], seed: int) -> Ite
         yield msgspec.structs.replace(value, **{k: v for part in chosen for k, v in part.items()})
 
 
-def count_of(value: Declaration, names: Sequence[str]) -> int:
+def count_combinations(value: Declaration, names: Sequence[str]) -> int:
     """How many combinations an object's axes make."""
     lengths = {n: axes.length(getattr(value, n)) for n in names}
     joint: dict[str, int] = {}
@@ -147,7 +147,7 @@ def expanded(value: RuleOrSchedule, seed: int) -> Iterator[RuleOrSchedule]:
 def count_expanded(value: Rule | Schedule) -> int:
     """How many combinations the axes of a rule or a schedule make, with those of what is in it."""
     field = inside(value)
-    return count_of(value, own_names(value)) * (count_expanded(getattr(value, field)) if field else 1)
+    return count_combinations(value, own_names(value)) * (count_expanded(getattr(value, field)) if field else 1)
 
 
 def form_of(rule: Rule) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def form_of(rule: Rule) -> dict[str, Any]:
 def cell_count(sweep: Declared) -> int:
     """How many cells a sweep has."""
     counts = [
-        sum(count_of(p, p.axes) * len(p.variants()) for p in sweep.problem),
+        sum(count_combinations(p, p.axes) * len(p.variants()) for p in sweep.problem),
         sum(count_expanded(r) for r in sweep.optimizer),
         sum(count_expanded(s) for s in sweep.schedule),
         axes.length(sweep.batch) if isinstance(sweep.batch, Grid) else 1,
@@ -189,7 +189,7 @@ def cells_of(sweep: Declared) -> list[Cell]:
     return [Cell(problem, rule, schedule, batch, dtype or problem.default_dtype) for problem, rule, schedule, batch, dtype in chosen]
 
 
-def identity(cell: Cell, sweep: Declared) -> str:
+def identity_of(cell: Cell, sweep: Declared) -> str:
     """The hash of all that decides a cell's runs, apart from their starts."""
     shared = {"steps": sweep.steps_of(cell), **{n: getattr(sweep, n) for n in ("shuffle", "drop_last", "stop", "seed")}}
     return digest({"cell": list(cell[:4]), "dtype": cell.dtype, "init": sweep.init_of(cell.problem), **shared})
@@ -197,7 +197,7 @@ def identity(cell: Cell, sweep: Declared) -> str:
 
 def identities_of(sweep: Declared) -> list[str]:
     """The hashes of a sweep's cells, in the order of their numbers."""
-    return [identity(cell, sweep) for cell in cells_of(sweep)]
+    return [identity_of(cell, sweep) for cell in cells_of(sweep)]
 
 
 def schedule_name(schedule: Schedule) -> str:
@@ -221,7 +221,7 @@ def settings(cell: Cell) -> dict[str, Any]:
     return {**found, "problem": type(problem).__name__, **problem.settings(), "batch": cell.batch, "dtype": cell.dtype}
 
 
-def varied(cells: Sequence[Cell]) -> list[str]:
+def varied_names(cells: Sequence[Cell]) -> list[str]:
     """The names of the hyperparameters that differ between cells of one optimizer, in order; all of a schedule or problem."""
     tables = [settings(c) for c in cells]
     names = dict.fromkeys(n for t in tables for n in t)
@@ -238,12 +238,12 @@ def varied(cells: Sequence[Cell]) -> list[str]:
 
 def coordinate_names(cells: Sequence[Cell]) -> dict[str, str]:
     """For each varied hyperparameter the name of its coordinate: a schedule's own loses its prefix where nothing else has the name."""
-    names = varied(cells)
+    names = varied_names(cells)
     taken = {n for c in cells for n in c.rule.hyperparameters()} | {n for n in names if not n.startswith("schedule_")}
     return {n: n.removeprefix("schedule_") if n.startswith("schedule_") and n.removeprefix("schedule_") not in taken else n for n in names}
 
 
-def shown(value: object) -> str:
+def shown_setting(value: object) -> str:
     """A setting as it stands in labels."""
     if isinstance(value, list):
         return "-".join(str(v) for v in value) or "none"
@@ -256,7 +256,7 @@ def labels(cells: Sequence[Cell]) -> list[str]:
     found = []
     for cell in cells:
         table: Mapping[str, Any] = settings(cell)
-        words = [f"{name}={shown(table[n])}" for n, name in names.items() if n in table and table[n] != ""]
+        words = [f"{name}={shown_setting(table[n])}" for n, name in names.items() if n in table and table[n] != ""]
         found.append(" ".join([type(cell.rule.innermost).__name__, *words]))
     counts = collections.Counter(found)
     return [f"{text} #{i}" if counts[text] > 1 else text for i, text in enumerate(found)]

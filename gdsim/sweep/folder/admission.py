@@ -12,7 +12,7 @@ from gdsim.sweep.experiment.cells import identities_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.tables import SomeExperiment
 from gdsim.sweep.experiment.versions import kernel_version
-from gdsim.sweep.folder.kept import of_kind
+from gdsim.sweep.folder.chunks import of_kind
 from gdsim.sweep.folder.larger import shown_after
 from gdsim.sweep.folder.stored import arrays_of, experiment_in, with_data
 from gdsim.sweep.planning.longer import why_not_longer, why_not_whole_epochs

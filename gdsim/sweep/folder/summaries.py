@@ -66,7 +66,7 @@ def _variables() -> set[str]:
     return {*VARIABLES, *(f"status:{s}" for s in STATUSES)}
 
 
-def apart(shards: Sequence[Shard]) -> list[Shard]:
+def disjoint_shards(shards: Sequence[Shard]) -> list[Shard]:
     """Shards that have no run in common: those that repeat a run of an earlier one are left out, as sums cannot be taken apart."""
     taken: dict[str, list[tuple[int, int]]] = {}
     found = []

@@ -9,7 +9,7 @@ from gdsim.sweep.planning.plan import Chunk, Plan
 from gdsim.words import given
 
 
-class Part(NamedTuple):
+class PlanPart(NamedTuple):
     """One of so many parts of a plan, its number counted from 1."""
 
     number: int
@@ -19,20 +19,20 @@ class Part(NamedTuple):
         return f"part {self.number} of {self.of}"
 
 
-def checked_part(pair: object) -> Part | None:
+def checked_part(pair: object) -> PlanPart | None:
     """A part, of a pair of whole numbers; None for the whole plan. Raises ValueError for what is no part."""
     if pair is None:
         return None
     if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
         raise ValueError(f"part must be (i, n), the i-th of n parts, counted from 1; {given(pair)} was given")
     number, count = pair
-    part = Part(checked_whole(number, "i of part=(i, n)", 0), checked_whole(count, "n of part=(i, n)", 0))
+    part = PlanPart(checked_whole(number, "i of part=(i, n)", 0), checked_whole(count, "n of part=(i, n)", 0))
     if not 1 <= part.number <= part.of:
         raise ValueError(f"a part is the i-th of n, counted from 1; i={part.number} and n={part.of} were given")
     return part
 
 
-def chunks_of(plan: Plan, part: Part | None) -> tuple[Chunk, ...]:
+def chunks_of(plan: Plan, part: PlanPart | None) -> tuple[Chunk, ...]:
     """The chunks of a part, in the plan's order: parts have no chunk in common, all chunks among them, and about as many operations each.
 
     The largest chunks are dealt first, each to the part that has the least so far; those of one structure after each other, so that no

@@ -12,7 +12,7 @@ from gdsim.population.looks import curves_of
 from gdsim.population.operations import run_operations
 from gdsim.population.summary import MOST_HISTOGRAMS
 from gdsim.population.training import check_states
-from gdsim.sweep.experiment.cells import Cell, cells_of, identity, labels, varied
+from gdsim.sweep.experiment.cells import Cell, cells_of, identity_of, labels, varied_names
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.cores import usable_memory
 from gdsim.sweep.planning.memory import HELD_BYTES, memory_text, row_bytes, shared_bytes, thread_bytes, threads_that_fit
@@ -83,9 +83,9 @@ class Plan(NamedTuple):
         return sum(g.counted_operations * len(g.cells) for g in self.groups) * self.starts
 
     @property
-    def held(self) -> int:
+    def result_bytes(self) -> int:
         """Bytes of results that stay in memory, of which every varied hyperparameter is a coordinate."""
-        return self.disk + self.runs * (HELD_BYTES + 8 * len(varied(self.cells))) if self.keep == "runs" else 0
+        return self.disk + self.runs * (HELD_BYTES + 8 * len(varied_names(self.cells))) if self.keep == "runs" else 0
 
     @property
     def run_steps(self) -> int:
@@ -197,7 +197,7 @@ def plan_of(sweep: Experiment, chunk_seconds: float = CHUNK_SECONDS, lanes: int 
     groups = [Group(s := sweep.setting(cells[members[0]]), tuple(members), cut_operations(s)) for members in grouped.values()]
     if sweep.record.state:
         check_states(g.setting.rule for g in groups)
-    identities = tuple(identity(c, sweep) for c in cells)
+    identities = tuple(identity_of(c, sweep) for c in cells)
     shapes = [_chunk_shape(g, sweep, chunk_seconds) for g in groups]
     _check_count(groups, shapes, sweep.starts, chunk_seconds)
     _check_different(identities, cells)

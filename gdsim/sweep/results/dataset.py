@@ -40,7 +40,7 @@ def _text(table: Mapping[str, Any], name: str) -> str:
     return str(table[name]) if name in table else ""
 
 
-def dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], blocks: tuple[int, ...] | None = None) -> "xarray.Dataset":
+def runs_dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], blocks: tuple[int, ...] | None = None) -> "xarray.Dataset":
     """The Dataset of the runs with the given numbers, in ascending order.
 
     `columns` are arrays with a row per run; statuses and reasons are words, or places among them. `step` is an indexed coordinate of the
@@ -98,7 +98,7 @@ def values_by_cell(column: Sequence[Any]) -> np.ndarray:
     return np.array([sys.intern(str(v)) for v in column], object)
 
 
-def joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def concatenated(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Columns of several batches or shards as one: vectors of parameters padded with NaN, curves that a part lacks NaN.
 
     The parts are used up on the way, so that there are never two of the whole.
@@ -135,7 +135,7 @@ _sweeps: dict[tuple[str, str], Experiment] = {}  # by the experiment's hash, and
 KEPT_SWEEPS, KEPT_BYTES = 64, 2**30  # of their data; the last is kept anyhow
 
 
-def remembered(sweep: Experiment, result: "xarray.Dataset") -> "xarray.Dataset":
+def registered(sweep: Experiment, result: "xarray.Dataset") -> "xarray.Dataset":
     """The result, marked with its experiment's hash, by which this process knows the sweep that it came from, and with the sweep's targets."""
     names = [feature_names(p) for p in sweep.problem]
     key = digest(sweep), digest(names) if any(names) else ""

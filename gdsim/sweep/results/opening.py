@@ -11,9 +11,9 @@ from gdsim.store.folder import DamagedFolderError, Store
 from gdsim.store.shards import Shard, verify_once
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.folder.stored import experiment_in
-from gdsim.sweep.folder.summaries import apart, read_summary
+from gdsim.sweep.folder.summaries import disjoint_shards, read_summary
 from gdsim.sweep.planning.plan import MOST_SECONDS, Plan, plan_of
-from gdsim.sweep.results.dataset import MOST_IN_MEMORY, dataset, lacking, remembered
+from gdsim.sweep.results.dataset import MOST_IN_MEMORY, lacking, registered, runs_dataset
 from gdsim.sweep.results.index import Index, StoredColumn, index_of
 from gdsim.sweep.results.summaries import merged, summary_dataset
 
@@ -85,9 +85,9 @@ def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) 
     if found.damaged:
         raise DamagedFolderError(f"{found.damaged[0]}; run the experiment again, which sets it aside and trains its runs anew")
     if plan.keep == "summary":
-        return remembered(sweep, summary_dataset(plan, merged(plan, [_summary(s) for s in apart(found.shards)])))
+        return registered(sweep, summary_dataset(plan, merged(plan, [_summary(s) for s in disjoint_shards(found.shards)])))
     index = index_of(plan, found.shards)
-    return remembered(sweep, dataset(plan, index.numbers, lazy_columns(plan, index), blocks=index.blocks(len(plan.cells))))
+    return registered(sweep, runs_dataset(plan, index.numbers, lazy_columns(plan, index), blocks=index.blocks(len(plan.cells))))
 
 
 def open(path: str | os.PathLike[str]) -> "xarray.Dataset":

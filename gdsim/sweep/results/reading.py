@@ -236,14 +236,14 @@ def _block_rows(columns: Mapping[str, Any], runs: int) -> Iterator[slice]:
 
 
 def curve_columns(result: Dataset, variable: str) -> list[str]:
-    """The columns that `held` needs. Raises ValueError for what is no curve of the result."""
+    """The columns that `hold_last_value` needs. Raises ValueError for what is no curve of the result."""
     curves = [str(n) for n, v in result.data_vars.items() if v.dims == ("run", "checkpoint")]
     if variable not in curves:
         raise ValueError(f"variable={given(variable)} is no curve of this result; it has {', '.join(curves)}")
     return [variable, "steps_taken", "status", "final_loss"]
 
 
-def held(columns: Mapping[str, np.ndarray], steps: np.ndarray, variable: str, some: slice = slice(None)) -> np.ndarray:
+def hold_last_value(columns: Mapping[str, np.ndarray], steps: np.ndarray, variable: str, some: slice = slice(None)) -> np.ndarray:
     """Curves at some checkpoints, whose NaN after a run's end are its value there, or the worst there is where it diverged.
 
     A checkpoint before the end at which the run was not recorded stays NaN.

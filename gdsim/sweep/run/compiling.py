@@ -15,7 +15,7 @@ from gdsim.population.training import InterruptedTrainingError, train_batch
 from gdsim.sweep.execution.threads import Work, batches_of, prepare
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Plan, plan_of
-from gdsim.sweep.run.ways import Ways, check_unedited, checked_count
+from gdsim.sweep.run.options import RunOptions, check_unedited, checked_count
 from gdsim.words import count_of
 
 
@@ -32,20 +32,20 @@ class Compiled(msgspec.Struct, frozen=True):
         return f"{made}: the kernels of {count_of(self.structures, 'structure')} are in {self.folder}"
 
 
-def compile_kernels(sweep: Experiment, ways: Ways, by_workers: bool = False, announce: Callable[[str], None] | None = None) -> Compiled:
+def compile_kernels(sweep: Experiment, options: RunOptions, by_workers: bool = False, announce: Callable[[str], None] | None = None) -> Compiled:
     """Compiles what training the sweep will need into the cache on disk, and trains nothing to its end.
 
-    The kernels are those of this kind of processor: for `ways.threads` threads of a process, or `by_workers` for the
+    The kernels are those of this kind of processor: for `options.threads` threads of a process, or `by_workers` for the
     workers of a cluster. Raises ValueError where there is no cache to keep them.
     """
     check_compiler()
     check_unedited(sweep)
-    checked_count(ways.threads, "threads")
+    checked_count(options.threads, "threads")
     folder = cache_folder()
     if folder is None:
         raise ValueError("no private folder for compiled kernels can be written; set GDSIM_CACHE_DIR to one")
-    plan, began, before = plan_of(sweep, ways.chunk_seconds, ways.lanes), time.perf_counter(), len(compilations)
-    works = {(work.chunk.group, work.width): work for work in _works(plan, ways.lanes, 1 if by_workers else ways.thread_count)}
+    plan, began, before = plan_of(sweep, options.chunk_seconds, options.lanes), time.perf_counter(), len(compilations)
+    works = {(work.chunk.group, work.width): work for work in _works(plan, options.lanes, 1 if by_workers else options.thread_count)}
     for work in works.values():
         prepare(work, announce)
         _begin(plan, work)

@@ -11,39 +11,39 @@ from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.plan import plan_of
 from gdsim.sweep.run.inmemory import run_in_memory
-from gdsim.sweep.run.ways import Ways, check_stored, check_unedited, check_ways, checked_runs
+from gdsim.sweep.run.options import RunOptions, check_options, check_stored, check_unedited, checked_runs
 
 if TYPE_CHECKING:
     import xarray
 
 
-def run_sweep(sweep: Experiment, ways: Ways, *, out: str | os.PathLike[str] | None, runs: object, progress: Wish, mix: bool) -> "xarray.Dataset":
+def run_sweep(sweep: Experiment, options: RunOptions, *, out: str | os.PathLike[str] | None, runs: object, progress: Wish, mix: bool) -> "xarray.Dataset":
     """Trains what is not in the folder yet and returns the Dataset of everything."""
     check_compiler()
     check_unedited(sweep)
     if out is not None:
-        return _stored(sweep, ways, out, runs, progress, mix)
-    plan = plan_of(sweep, ways.chunk_seconds, ways.lanes)
+        return _stored(sweep, options, out, runs, progress, mix)
+    plan = plan_of(sweep, options.chunk_seconds, options.lanes)
     chosen = checked_runs(runs, plan)
-    check_ways(ways, plan, chosen, stores=False)
-    beside = plan.held if chosen is None else plan.held * len(chosen) // plan.runs
-    ways = ways._replace(threads=fitting_threads(plan, ways.threads, beside))
+    check_options(options, plan, chosen, stores=False)
+    beside = plan.result_bytes if chosen is None else plan.result_bytes * len(chosen) // plan.runs
+    options = options._replace(threads=fitting_threads(plan, options.threads, beside))
     with shown(progress) as listener:
-        return run_in_memory(sweep, plan, chosen, ways, listener)
+        return run_in_memory(sweep, plan, chosen, options, listener)
 
 
-def _stored(sweep: Experiment, ways: Ways, out: str | os.PathLike[str], runs: object, progress: Wish, mix: bool) -> "xarray.Dataset":
+def _stored(sweep: Experiment, options: RunOptions, out: str | os.PathLike[str], runs: object, progress: Wish, mix: bool) -> "xarray.Dataset":
     """As `run_sweep`, into a folder."""
     from gdsim.store.folder import Store  # and with it pyarrow, which runs without a folder do not need
-    from gdsim.sweep.run.infolder import as_kept, run_in_folder
+    from gdsim.sweep.run.infolder import as_in_folder, run_in_folder
 
     store = Store(out)
-    sweep = as_kept(store, sweep)
-    plan = plan_of(sweep, ways.chunk_seconds, ways.lanes)
-    check_ways(ways, plan, checked_runs(runs, plan), stores=True)
-    check_stored(sweep, ways.client is not None)
-    with shown(progress) as listener, _reached(ways.client) as client:
-        return run_in_folder(sweep, plan, store, ways._replace(client=client), listener, mix)
+    sweep = as_in_folder(store, sweep)
+    plan = plan_of(sweep, options.chunk_seconds, options.lanes)
+    check_options(options, plan, checked_runs(runs, plan), stores=True)
+    check_stored(sweep, options.client is not None)
+    with shown(progress) as listener, _reached(options.client) as client:
+        return run_in_folder(sweep, plan, store, options._replace(client=client), listener, mix)
 
 
 @contextlib.contextmanager

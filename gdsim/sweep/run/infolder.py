@@ -23,38 +23,38 @@ from gdsim.sweep.execution.threads import Threads, train_from_start
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.tables import SomeExperiment
 from gdsim.sweep.folder.admission import check, create, in_its_form
-from gdsim.sweep.folder.kept import give_up, keep, missing_chunks
+from gdsim.sweep.folder.chunks import keep, missing_chunks, record_failure
 from gdsim.sweep.folder.larger import placed_in
 from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.parts import chunks_of
 from gdsim.sweep.planning.plan import Chunk, Plan, plan_of
 from gdsim.sweep.results.opening import open_results
-from gdsim.sweep.run.ways import Ways
+from gdsim.sweep.run.options import RunOptions
 from gdsim.words import count_of
 
 if TYPE_CHECKING:
     import xarray
 
 
-def as_kept(store: Store, sweep: SomeExperiment) -> SomeExperiment:
+def as_in_folder(store: Store, sweep: SomeExperiment) -> SomeExperiment:
     """The sweep in the form in which a folder holds it."""
     with _usable(store):
         return in_its_form(store, sweep)
 
 
-def run_in_folder(sweep: Experiment, plan: Plan, store: Store, ways: Ways, listener: Listener, mix: bool) -> "xarray.Dataset":
+def run_in_folder(sweep: Experiment, plan: Plan, store: Store, options: RunOptions, listener: Listener, mix: bool) -> "xarray.Dataset":
     """Trains what a folder lacks, and opens it."""
     with _usable(store):
         check(store, sweep, mix=mix)
         found = store.find(verify=True)
-        todo = missing_chunks(plan, found.shards, chunks_of(plan, ways.part))
-        if todo and ways.client is None:
-            ways = ways._replace(threads=fitting_threads(plan, ways.threads))
-        kept = create(store, sweep, mix=mix, chunk_seconds=ways.chunk_seconds)
+        todo = missing_chunks(plan, found.shards, chunks_of(plan, options.part))
+        if todo and options.client is None:
+            options = options._replace(threads=fitting_threads(plan, options.threads))
+        kept = create(store, sweep, mix=mix, chunk_seconds=options.chunk_seconds)
         for damage in found.damaged:
-            store.put_aside(damage.file)
+            store.quarantine(damage.file)
     with _going():
-        return _train_missing(sweep, plan, store, kept, found.shards, todo, ways, listener)
+        return _train_missing(sweep, plan, store, kept, found.shards, todo, options, listener)
 
 
 @contextlib.contextmanager
@@ -79,35 +79,35 @@ def _going() -> Iterator[None]:
 
 
 def _train_missing(
-    sweep: Experiment, plan: Plan, store: Store, kept: Experiment, shards: list[Shard], todo: list[Chunk], ways: Ways, listener: Listener
+    sweep: Experiment, plan: Plan, store: Store, kept: Experiment, shards: list[Shard], todo: list[Chunk], options: RunOptions, listener: Listener
 ) -> "xarray.Dataset":
     """Trains what a usable folder lacks, which holds the sweep `kept` and these good shards, and opens it."""
-    chunks = chunks_of(plan, ways.part)
+    chunks = chunks_of(plan, options.part)
     runs, whole = sum(c.size for c in chunks), plan
     if kept is not sweep:  # the workers of a cluster know the folder's own plan
-        whole = plan_of(kept, ways.chunk_seconds, ways.lanes)
+        whole = plan_of(kept, options.chunk_seconds, options.lanes)
         todo = placed_in(whole, plan, todo)
-    progress = Progress(runs, listener, remaining_of(whole, todo, ways.thread_count))
+    progress = Progress(runs, listener, remaining_of(whole, todo, options.thread_count))
     progress.add(Tally(runs=runs - sum(c.size for c in todo)))
     progress.chunks, progress.chunks_missing = len(chunks), len(todo)
     steps = store.earlier_steps()
     earlier = Continuation(StoredEnds(kept, whole, shards, steps), steps) if todo and steps else None
     going, beginning = earlier.split(whole, todo) if earlier else ([], todo)
     failed = []
-    with beating(store.place, progress, ways.part), _observed(ways, store, progress):
+    with beating(store.place, progress, options.part), _observed(options, store, progress):
         for source, some in ((earlier, going), (None, beginning)):
             if some:
-                failed += _train(whole, some, _executor(kept, whole, store, ways, progress, source), store, progress, ways.attempts)
+                failed += _train(whole, some, _executor(kept, whole, store, options, progress, source), store, progress, options.attempts)
     store.place.make("shards")  # without what workers left that died meanwhile
     if failed:
         first = failed[0]
         raise FailingError(
-            f"{len(failed)} of {count_of(len(todo), 'chunk')} failed {count_of(ways.attempts, 'time')} each and were set aside; all others{f' of {ways.part}' if ways.part else ''} are finished. "
+            f"{len(failed)} of {count_of(len(todo), 'chunk')} failed {count_of(options.attempts, 'time')} each and were set aside; all others{f' of {options.part}' if options.part else ''} are finished. "
             f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.place.at(failure_name(first.chunk.name))} has the traceback"
         )
     result = open_results(store.folder) if kept is sweep else open_results(store.folder, sweep)
     gone = plan.runs - result.attrs["finished_runs"]  # of all that the folder should hold by now
-    if gone and ways.part is not None:
+    if gone and options.part is not None:
         gone = sum(c.size for c in missing_chunks(plan, store.find().shards, chunks))
     if gone:
         raise UnfinishedError(f"{gone:,} runs have gone from {store.folder!r} while others were trained")
@@ -115,23 +115,23 @@ def _train_missing(
 
 
 @contextlib.contextmanager
-def _observed(ways: Ways, store: Store, progress: Progress) -> Iterator[None]:
+def _observed(options: RunOptions, store: Store, progress: Progress) -> Iterator[None]:
     """On a cluster the sweep's tasks and numbers are seen at its scheduler."""
-    if ways.client is None:
+    if options.client is None:
         yield
         return
     from gdsim.sweep.cluster.metrics import observed  # and with it distributed
 
-    with observed(ways.client, store.folder, "" if ways.part is None else f"{ways.part.number}/{ways.part.of}", progress):
+    with observed(options.client, store.folder, "" if options.part is None else f"{options.part.number}/{options.part.of}", progress):
         yield
 
 
-def _executor(sweep: Experiment, plan: Plan, store: Store, ways: Ways, progress: Progress, earlier: Continuation | None) -> Executor:
+def _executor(sweep: Experiment, plan: Plan, store: Store, options: RunOptions, progress: Progress, earlier: Continuation | None) -> Executor:
     """What trains chunks into a folder: from the start, or from where earlier runs ended."""
-    if ways.client is None:
+    if options.client is None:
         keeping = functools.partial(keep, store, plan)
-        return Threads(plan, ways.thread_count, ways.lanes, progress, keep=keeping, trainer=earlier.train if earlier else train_from_start)
-    return Cluster(ways.client, sweep, plan, store, ways.lanes, progress, earlier.steps if earlier else None)
+        return Threads(plan, options.thread_count, options.lanes, progress, keep=keeping, trainer=earlier.train if earlier else train_from_start)
+    return Cluster(options.client, sweep, plan, store, options.lanes, progress, earlier.steps if earlier else None)
 
 
 def _train(plan: Plan, chunks: list[Chunk], executor: Executor, store: Store, progress: Progress, attempts: int) -> list[Outcome]:
@@ -143,7 +143,7 @@ def _train(plan: Plan, chunks: list[Chunk], executor: Executor, store: Store, pr
                 store.log(wrote=outcome.chunk.name, runs=outcome.chunk.size)
                 progress.chunks_missing -= 1
                 continue
-            give_up(store, plan, outcome.chunk, outcome.failure.text)
+            record_failure(store, plan, outcome.chunk, outcome.failure.text)
             progress.fail(outcome.chunk)
             failed.append(outcome)
     return failed

@@ -11,40 +11,40 @@ from gdsim.sweep.execution.remaining import remaining_of
 from gdsim.sweep.execution.threads import Threads, Trainer, train_from_start
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Plan
-from gdsim.sweep.results.dataset import dataset, joined, remembered
+from gdsim.sweep.results.dataset import concatenated, registered, runs_dataset
 from gdsim.sweep.results.summaries import merged, summary_dataset
-from gdsim.sweep.run.ways import Ways
+from gdsim.sweep.run.options import RunOptions
 
 if TYPE_CHECKING:
     import xarray
 
 
 def run_in_memory(
-    sweep: Experiment, plan: Plan, chosen: np.ndarray | None, ways: Ways, listener: Listener, trainer: Trainer = train_from_start
+    sweep: Experiment, plan: Plan, chosen: np.ndarray | None, options: RunOptions, listener: Listener, trainer: Trainer = train_from_start
 ) -> "xarray.Dataset":
     """Trains all or some runs, and keeps them nowhere."""
     todo = plan.chunks if chosen is None else [c for c in plan.chunks if np.isin(plan.numbers_of(c), chosen).any()]
-    progress = Progress(plan.runs if chosen is None else len(chosen), listener, remaining_of(plan, todo, ways.thread_count, chosen))
+    progress = Progress(plan.runs if chosen is None else len(chosen), listener, remaining_of(plan, todo, options.thread_count, chosen))
     progress.add(Tally())
     numbers, parts = [], []
     if plan.keep == "summary":
-        return _summarised(sweep, plan, ways, progress)
-    with running(Threads(plan, ways.thread_count, ways.lanes, progress, chosen=chosen, trainer=trainer), todo, progress, 1) as outcomes:
+        return _summarised(sweep, plan, options, progress)
+    with running(Threads(plan, options.thread_count, options.lanes, progress, chosen=chosen, trainer=trainer), todo, progress, 1) as outcomes:
         for outcome in outcomes:
             finished, columns = runs_in(plan, outcome, chosen)
             numbers.append(finished)
             parts.append(columns)
-    return remembered(sweep, dataset(plan, np.concatenate(numbers), joined(parts)))
+    return registered(sweep, runs_dataset(plan, np.concatenate(numbers), concatenated(parts)))
 
 
-def _summarised(sweep: Experiment, plan: Plan, ways: Ways, progress: Progress) -> "xarray.Dataset":
+def _summarised(sweep: Experiment, plan: Plan, options: RunOptions, progress: Progress) -> "xarray.Dataset":
     """The summary of all runs, which are kept nowhere."""
     parts = []
-    with running(Threads(plan, ways.thread_count, ways.lanes, progress), plan.chunks, progress, 1) as outcomes:
+    with running(Threads(plan, options.thread_count, options.lanes, progress), plan.chunks, progress, 1) as outcomes:
         for outcome in outcomes:
             cells = [plan.identities[c] for c in outcome.chunk.cells]
             parts.append({k._replace(cell=cells[k.cell]): e for k, e in result_of(outcome).items()})
-    return remembered(sweep, summary_dataset(plan, merged(plan, parts)))
+    return registered(sweep, summary_dataset(plan, merged(plan, parts)))
 
 
 def result_of(outcome: Outcome) -> Any:

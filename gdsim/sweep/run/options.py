@@ -4,24 +4,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.axes import checked_whole
 from gdsim.rules import RULES
 from gdsim.schedules import SCHEDULES
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.cores import usable_cores
-from gdsim.sweep.planning.parts import Part
+from gdsim.sweep.planning.parts import PlanPart
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, Plan
-from gdsim.words import given
 
 
-class Ways(NamedTuple):
-    """By what means chunks are trained."""
+class RunOptions(NamedTuple):
+    """How chunks are trained."""
 
     threads: int | None  # those of this machine, if not given
     lanes: int | None = None
     client: Any = None
     attempts: int = 1
     chunk_seconds: float = CHUNK_SECONDS
-    part: Part | None = None  # of the plan, which alone is trained
+    part: PlanPart | None = None  # of the plan, which alone is trained
 
     @property
     def thread_count(self) -> int:
@@ -31,11 +31,7 @@ class Ways(NamedTuple):
 
 def checked_count(count: object, name: str) -> int | None:
     """How many threads or attempts there may be, or None for the default."""
-    if count is None:
-        return None
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"{name} must be a whole number from 1; {given(count)} was given")
-    return count
+    return None if count is None else checked_whole(count, name)
 
 
 def checked_runs(runs: object, plan: Plan) -> np.ndarray | None:
@@ -63,19 +59,19 @@ def checked_runs(runs: object, plan: Plan) -> np.ndarray | None:
     return chosen
 
 
-def check_ways(ways: Ways, plan: Plan, chosen: np.ndarray | None, *, stores: bool) -> None:
-    """Refuses ways that do not go together; `stores`: whether there is a folder for results. Raises ValueError."""
-    checked_count(ways.threads, "threads")
-    checked_count(ways.attempts, "attempts")
+def check_options(options: RunOptions, plan: Plan, chosen: np.ndarray | None, *, stores: bool) -> None:
+    """Refuses options that do not go together; `stores`: whether there is a folder for results. Raises ValueError."""
+    checked_count(options.threads, "threads")
+    checked_count(options.attempts, "attempts")
     if chosen is not None and plan.keep == "summary":
         raise ValueError("keep='summary' keeps no runs that could be chosen; take the sweep with keep='runs' to look at some")
     if stores and chosen is not None:
         raise ValueError("runs chooses some runs to look at, and out stores whole chunks of all: give one of them")
-    if ways.client is not None and not stores:
+    if options.client is not None and not stores:
         raise ValueError("a cluster's workers write their results into a folder that they share: give out=")
-    if ways.part is not None and not stores:
+    if options.part is not None and not stores:
         raise ValueError("part trains a part of the plan into a folder, where the parts come together: give out=")
-    if ways.client is not None and ways.threads is not None:
+    if options.client is not None and options.threads is not None:
         raise ValueError("threads is of this machine, and client of a cluster: give one of them")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from gdsim.store.folder import Store
 from gdsim.store.shards import SUMMARY, Shard, shard_bytes
-from gdsim.sweep.folder.summaries import apart, summary_bytes
+from gdsim.sweep.folder.summaries import disjoint_shards, summary_bytes
 from gdsim.sweep.planning.plan import Chunk, Plan
 
 
@@ -17,15 +17,15 @@ def keep(store: Store, plan: Plan, chunk: Chunk, result: Any) -> str:
     return store.write(chunk.name, made(chunk, [plan.identities[c] for c in chunk.cells], plan.groups[chunk.group].setting.checkpoints, result))
 
 
-def give_up(store: Store, plan: Plan, chunk: Chunk, text: str) -> None:
+def record_failure(store: Store, plan: Plan, chunk: Chunk, text: str) -> None:
     """Says in a folder what a chunk raised that was given up."""
     cells = "; ".join([plan.labels[c] for c in chunk.cells][:10])
-    store.give_up(chunk.name, f"chunk {chunk.name}: starts {chunk.first_start} to {chunk.last_start - 1} of {len(chunk.cells)} cells: {cells}\n\n{text}")
+    store.record_failure(chunk.name, f"chunk {chunk.name}: starts {chunk.first_start} to {chunk.last_start - 1} of {len(chunk.cells)} cells: {cells}\n\n{text}")
 
 
 def of_kind(keep: str, shards: Iterable[Shard]) -> list[Shard]:
     """Those of some shards that hold runs, or those that hold summaries of runs which no other has."""
-    return apart(list(shards)) if keep == "summary" else [s for s in shards if s.footer.format != SUMMARY]
+    return disjoint_shards(list(shards)) if keep == "summary" else [s for s in shards if s.footer.format != SUMMARY]
 
 
 def missing_chunks(plan: Plan, shards: Iterable[Shard], chunks: Sequence[Chunk] | None = None) -> list[Chunk]:
