@@ -312,6 +312,21 @@ def test_a_cluster_without_workers_says_so_and_goes_on_with_the_first(tmp_path, 
     assert is_shown or len(said) == 1
 
 
+def test_a_worker_that_comes_later_and_has_too_little_memory_is_refused(tmp_path, monkeypatch):
+    """A look comes before more than FEWEST_TASKS of the six chunks are sent out."""
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(on_cluster, "LOOK_SECONDS", 0.0)
+    sweep = gd.Sweep(**{**BOOTH, "starts": 64, "steps": 4000})
+    with LocalCluster(n_workers=0, processes=False, memory_limit=10**7, dashboard_address=":0") as cluster, cluster.get_client() as client:
+
+        def comes(state):
+            return "no workers" in state.message and cluster.scale(1)
+
+        with pytest.raises(ValueError, match=r"a worker of \d threads? needs .* of memory, and may have 10\.0 MB"):
+            sweep.run(out=tmp_path / "out", client=client, progress=comes, **CUT)
+
+
 @pytest.mark.full
 def test_code_that_workers_cannot_compile_is_refused_in_the_line_of_threads(client, tmp_path):
     (tmp_path / "mistaken_on_workers.py").write_text(MODULE.format("max(value, 0.0)"))

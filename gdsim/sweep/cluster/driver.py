@@ -74,7 +74,7 @@ class Cluster:
         self.uncounted: list[Any] = []  # futures of finished tasks
         self.sent, self.mark = 0, secrets.token_hex(4)
         self.counted = time.perf_counter()
-        self.threads, self.looked = 0, -LOOK_SECONDS
+        self.threads, self.looked, self.known = 0, -LOOK_SECONDS, set[str]()
         self.alone: float | None = time.perf_counter()  # since when there were no workers; None once there were some, or it was said
         self._check_workers()
 
@@ -87,8 +87,14 @@ class Cluster:
         wrong = [f"{address}: {text}" for address, text in workers_of(self.client).items() if text]
         if wrong:
             raise MismatchError(f"{count_of(len(wrong), 'worker')} cannot give the same bits as this process: {wrong[0]}")
-        for worker in self.client.scheduler_info()["workers"].values():
+        self._check_memory()
+
+    def _check_memory(self) -> None:
+        """Refuses workers that may not have the memory that a plan takes, also those that join a cluster later."""
+        workers = self.client.sync(self.client.scheduler.identity, callback_timeout=ANSWER_SECONDS)["workers"]
+        for worker in workers.values():
             check_worker(self.plan, worker.get("memory_limit") or 0, worker.get("nthreads", 1))
+        self.known = set(workers)
 
     def room(self, waiting: int) -> int:
         """How many of so many chunks would keep a worker busy as one task; 0 while the scheduler is being reached again."""
@@ -113,7 +119,10 @@ class Cluster:
             self.chunk_seconds = seconds if math.isinf(self.chunk_seconds) else (self.chunk_seconds + seconds) / 2
         self.looked, self.finished = now, 0
         try:
-            self.threads = sum(self.client.sync(self.client.scheduler.ncores, callback_timeout=5.0).values())
+            workers = self.client.sync(self.client.scheduler.ncores, callback_timeout=5.0)
+            if not self.known.issuperset(workers):
+                self._check_memory()
+            self.threads = sum(workers.values())
             self.progress.remaining.threads = self.threads
         except (OSError, TimeoutError):
             return  # the client reports a lost scheduler by itself
