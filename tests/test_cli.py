@@ -202,6 +202,7 @@ def test_a_second_ctrl_c_ends_at_once_also_while_a_kernel_compiles_and_the_same_
     assert "(again to end at once)" in out
     assert out.count("To go on: gdsim run moons.toml") == 1
     assert "Traceback" not in out
+    assert not list((file.parent / "results" / "moons").glob("heartbeat*"))  # which would say elsewhere that it goes on
     assert gd.open(file.parent / "results" / "moons").attrs["planned_runs"] == 3 * (3 + 2) * 2
     done = subprocess.run(command, check=False, cwd=file.parent, env=told, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -5,11 +5,12 @@ import errno
 import re
 import urllib.request
 
+import dask
 import pytest
 
 import gdsim as gd
 from gdsim.store.places import UnreachableError
-from gdsim.sweep.cluster import driver as on_cluster, worker as on_workers
+from gdsim.sweep.cluster import client as on_client, driver as on_cluster, worker as on_workers
 from gdsim.sweep.cluster.client import connected, dashboard_of
 from gdsim.sweep.cluster.deployment import Local
 from gdsim.sweep.execution import threads as on_threads
@@ -285,6 +286,18 @@ def test_clients_that_cannot_be(client, tmp_path):
         with pytest.raises(TypeError, match=r"client must be a distributed\.Client"):
             gd.Sweep(**BOOTH).run(out=tmp_path / "out", client=wrong)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_host_without_an_address_is_told(tmp_path, monkeypatch):
+    """It is out of reach, as a machine that has not come yet is; the words say which of the two to look for."""
+
+    def unknown(*_, **__):
+        raise on_client.socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(on_client.socket, "getaddrinfo", unknown)
+    said = r"no scheduler answers at 'tcp://here:1' within 0\.1 s: .*; no machine 'here' is known here"
+    with dask.config.set({"distributed.comm.timeouts.connect": "0.1s"}), pytest.raises(UnfinishedError, match=said):
+        gd.Sweep(**BOOTH).run(out=tmp_path / "out", client="tcp://here:1")
 
 
 @pytest.mark.parametrize("is_shown", [False, True])

@@ -133,9 +133,15 @@ def test_a_folder_that_is_yet_to_come_is_waited_for(stored, tmp_path, monkeypatc
     code, out, errors = gdsim("status", "out", "--watch", folder=tmp_path, patched=True)
     assert (code, out.count("\n")) == (0, 1)
     assert "finished" in out
-    assert errors.count("holds no results yet: waiting for them") == 1
+    assert errors.endswith("out': there is no such folder\nwaiting for results there, until Ctrl-C\n")
     monkeypatch.setattr(watching.time, "sleep", interrupt)
-    assert gdsim("status", "other", "--watch", folder=tmp_path, patched=True)[0] == 130
+    code, _, errors = gdsim("status", "ouf", "--watch", folder=tmp_path, patched=True)
+    assert code == 130
+    assert "ouf': there is no such folder; in " in errors
+    assert "did you mean 'out'?" in errors
+    (tmp_path / "file").touch()
+    code, _, errors = gdsim("status", "file", "--watch", folder=tmp_path)
+    assert (code, "file' is a file; give the folder of the results" in errors) == (2, True)
 
 
 def test_a_terminal_shows_one_state_in_place(stored, tmp_path, monkeypatch):
@@ -263,6 +269,7 @@ def test_what_cannot_be_compiled_ahead(tmp_path):
 
 def test_clusters_that_cannot_be(tmp_path):
     (tmp_path / "e.toml").write_text('[problem]\ntype = "booth"\n[optimizer]\ntype = "sgd"\n')
+    (tmp_path / "left.json").write_text('{"address": "tls://127.0.0.1:1"}')
     tls = [text for name in ("ca", "cert", "key") for text in (f"--tls-{name}", "e.toml")]
     for options, message in (
         (("--workers", 2, "--scheduler", "tcp://127.0.0.1:1"), "give one cluster"),
@@ -273,6 +280,8 @@ def test_clusters_that_cannot_be(tmp_path):
         (("--workers", 0), "0 is not in the range x>=1"),
         (("--scheduler-file", "e.toml"), "'e.toml' is no file in which a scheduler has left its address"),
         (("--scheduler", "tls://127.0.0.1:1", *tls), "'e.toml', 'e.toml' and 'e.toml' are no certificates and key that TLS can use"),
+        (("--scheduler", "tls://127.0.0.1:1"), "tls://127.0.0.1:1 takes certificates: give --tls-ca, --tls-cert and --tls-key"),
+        (("--scheduler-file", "left.json"), "tls://127.0.0.1:1 takes certificates"),
         (("--chunk-seconds", -1), "chunk_seconds must be a positive number"),
         (("--chunk-seconds", "inf"), "chunk_seconds must be a positive number of at most 1e+09; inf was given"),
         (("--attempts", 0), "attempts must be a whole number from 1"),

@@ -12,7 +12,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.store.directories import Directory
-from gdsim.sweep.execution.heartbeat import NAME, beating, driver_of
+from gdsim.sweep.execution.heartbeat import NAME, beating, driver_of, silence
 from gdsim.sweep.execution.progress import Progress, Tally
 from gdsim.sweep.planning.parts import PlanPart
 from gdsim.sweep.survey import survey
@@ -51,6 +51,15 @@ def beat(folder):
 
     yield write
     (folder / NAME).unlink(missing_ok=True)
+
+
+def test_who_ends_at_once_takes_its_own_files_away(folder, beat):
+    beat()
+    silence(Directory(folder))
+    assert driver_of(Directory(folder)) is None
+    beat(pid=dead_process(), host="elsewhere")
+    silence(Directory(folder))
+    assert driver_of(Directory(folder)).host == "elsewhere"
 
 
 def dead_process():

@@ -77,7 +77,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     try:
         with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"]) as client:
             console.plan(sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"]))
-            at_once = functools.partial(_leave, f"ended at once. {_kept(folder, None, None)}. {go_on}")
+            at_once = functools.partial(_leave, folder, f"ended at once. {_kept(folder, None, None)}. {go_on}")
             with shown(True, sys.stdout, None if client else at_once) as progress:
                 result = sweep.run(out=folder, client=client, progress=progress, **options)
         is_whole = result.attrs["finished_runs"] == result.attrs["planned_runs"]
@@ -164,12 +164,17 @@ def _draw(result: Any, folder: pathlib.Path | str, console: Any) -> str | None:
     return f"{folder}/convergence.png"
 
 
-def _leave(text: str) -> None:
+def _leave(folder: pathlib.Path | str, text: str) -> None:
     """Ends the process at once, and not by its streams, which may be in use: shards and compiled kernels are
     whole, or not there.
     """
+    from gdsim.store.directories import place_of
+    from gdsim.sweep.execution.heartbeat import silence
+
     with contextlib.suppress(OSError):
         os.write(1, f"\n{text}\n".encode(errors="backslashreplace"))
+    if not scheme_of(folder):  # a bucket may be out of reach, and take its time to say so
+        silence(place_of(folder))
     os._exit(INTERRUPTED)
 
 

@@ -41,7 +41,10 @@ def _states(folder: pathlib.Path | str) -> Iterator[Survey]:
     """A folder's states, now and then, the last of which lacks nothing."""
     known: dict[Any, Any] = {}
     if not Store(folder).place.has(EXPERIMENT):
-        click.echo(f"{str(folder)!r} holds no results yet: waiting for them, until Ctrl-C", err=True)
+        why = Store(folder).place.why_no_results()  # which names the folder that may have been meant
+        if isinstance(folder, pathlib.Path) and folder.is_file():
+            raise ValueError(why)
+        click.echo(f"{why}\nwaiting for results there, until Ctrl-C", err=True)
         while not Store(folder).place.has(EXPERIMENT):
             time.sleep(REST_SECONDS)
     while True:

@@ -7,6 +7,8 @@ import json
 import os
 import pathlib
 import re
+import socket
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,14 +86,27 @@ def can_encrypt() -> bool:
     return importlib.util.find_spec("cryptography") is not None
 
 
-def _check_scheduler_file(path: pathlib.Path) -> None:
-    """Refuses a file that is there and that no scheduler has written. Raises ValueError."""
+def _address_in(path: pathlib.Path) -> str:
+    """The address that a scheduler has left in a file; none where the file is yet to come.
+
+    Raises ValueError for a file that no scheduler has written.
+    """
     try:
-        is_one = not path.exists() or isinstance(json.loads(path.read_bytes())["address"], str)
+        return str(json.loads(path.read_bytes())["address"]) if path.exists() else ""
     except (ValueError, KeyError, TypeError):
-        is_one = False
-    if not is_one:
-        raise ValueError(f"{str(path)!r} is no file in which a scheduler has left its address, as --scheduler-file of dask scheduler does")
+        raise ValueError(f"{str(path)!r} is no file in which a scheduler has left its address, as --scheduler-file of dask scheduler does") from None
+
+
+def _unknown_host(address: str) -> str:
+    """What is said of an address whose host has no address of its own, now: of a cluster it may come with its
+    machine, so that the same command may go on.
+    """
+    host = urllib.parse.urlsplit(address if "://" in address else f"tcp://{address}").hostname or ""
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return f"; no machine {host!r} is known here"
+    return ""
 
 
 @contextlib.contextmanager
@@ -109,16 +124,19 @@ def _reaching(scheduler: str | None, scheduler_file: str | os.PathLike[str] | No
             security.get_connection_args("client")
         except OSError as error:
             raise ValueError(f"{authority!r}, {certificate!r} and {key!r} are no certificates and key that TLS can use: {error}") from None
-    if scheduler_file is not None:
-        _check_scheduler_file(pathlib.Path(scheduler_file))
+    address = scheduler if scheduler_file is None else _address_in(pathlib.Path(scheduler_file))
     if scheduler is not None and not ADDRESS.fullmatch(scheduler):
         raise ValueError(f"a scheduler's address is like tcp://10.0.0.5:8786, with a host and a port; {given(scheduler)} was given")
+    if (address or "").startswith("tls://") and (security or distributed.Security()).get_connection_args("client")["ssl_context"] is None:
+        raise ValueError(f"{address} takes certificates: give --tls-ca, --tls-cert and --tls-key, or in Python a distributed.Client with security=")
     place = scheduler or str(scheduler_file)
     timeout = parse_timedelta(get("distributed.comm.timeouts.connect"))  # to reach it at first, and after it was lost
     try:
         client = distributed.Client(scheduler, scheduler_file=scheduler_file and str(scheduler_file), security=security, timeout=timeout)
     except (OSError, ValueError, TypeError) as error:
         kind = UnfinishedError if isinstance(error, OSError) else ValueError
-        raise kind(f"no scheduler answers at {place!r} within {timeout:g} s: {' '.join(str(error).split()) or type(error).__name__}") from None
+        raise kind(
+            f"no scheduler answers at {place!r} within {timeout:g} s: {' '.join(str(error).split()) or type(error).__name__}{_unknown_host(address or '')}"
+        ) from None
     with client:
         yield client

@@ -43,6 +43,14 @@ def beating(place: Place, progress: Progress, part: PlanPart | None = None) -> I
         _remove(place, name)
 
 
+def silence(place: Place) -> None:
+    """Removes the files of this process, which ends at once: nothing else of it says so to other machines."""
+    with contextlib.suppress(OSError):
+        for name in place.names():
+            if name.startswith(NAME):
+                _remove(place, name)
+
+
 def driver_of(place: Place) -> Driver | None:
     """Who drives the sweep of a folder, or died in doing so, of several the last that is alive; None where nobody does."""
     return min(_drivers(place).values(), key=lambda d: (not d.is_alive, d.seconds_ago), default=None)
