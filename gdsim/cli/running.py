@@ -130,13 +130,13 @@ def compile_file(file: pathlib.Path, settings: tuple[str, ...], for_workers: boo
     """
     from gdsim.report.console import Console
     from gdsim.sweep.run.compiling import compile_kernels
-    from gdsim.sweep.run.ways import Ways
+    from gdsim.sweep.run.options import RunOptions
 
     console = Console(quiet=as_json)
     with refusals():
         if for_workers and options["threads"] is not None:
             raise ValueError("--threads is of a process, and --for-workers of a cluster: give one of them")
-        found = compile_kernels(_read(file, settings), Ways(**options), for_workers, console.say)
+        found = compile_kernels(_read(file, settings), RunOptions(**options), for_workers, console.say)
     print_finding(found, as_json)
 
 
