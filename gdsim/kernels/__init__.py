@@ -13,11 +13,12 @@ ones, as of averages.
 **The life of a run**: its initial point is evaluated with a pack of others (`snapshots.queue_starts`), which
 may end it there; `training.load_run` puts it into a free lane; steps are made until its next event
 (`set_due`): a checkpoint, a look of a stop, the end of its budget. At an event `take_snapshot` queues its
-point; once a pack of points waits, or the lane comes to its next event, `evaluate_snapshots` evaluates them
-and `apply_scores` records them (`recorders`), lets the stops decide (`decisions.decided`) and records the end
-of a run that has one. What lanes test in every step flags a lane instead (`steps.stops_here`, `end_step`),
-and `handle_lane` ends its run or goes on to the next target. `monitoring` saves what a lane has seen of a run
-whose budget is used up, so that it can go on.
+point; once a pack of points waits, or a lane needs to know more to go on, `evaluate_snapshots` evaluates
+them, lets the stops decide (`decisions.decided`), records the scores (`recorders`) and the end of a run that
+has one. What lanes test in every step flags a lane instead (`steps.stops_here`, `end_step`), and
+`handle_lane` ends its run or goes on to the next target. `training.settle_lanes` is the one place where all
+this is done between steps, and `attendants` says who does what is done lane by lane. `monitoring` saves what
+a lane has seen of a run whose budget is used up, so that it can go on.
 
 **Engines** (`engines`), chosen by the problem's family (`population.engines.engine_of`), each with an `advance` and an evaluation:
 

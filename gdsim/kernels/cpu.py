@@ -174,7 +174,7 @@ class Kernels:
         whole = lambda count: np.zeros(count, np.int64)  # noqa: E731
         run, lane, step, use, checkpoint, reason = (whole(self.width) for _ in range(6))
         points = self._lanes(size), kept(size), kept(size * s.slots), kept(s.carry)
-        return Snapshots(*points, run, lane, step, use, checkpoint, reason, whole(1), whole(1))
+        return Snapshots(*points, run, lane, step, use, checkpoint, reason, whole(1))
 
     def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: tuple[Sampler, Sampler, Sampler], model: Workspace) -> Job:
         """All that a kernel works on, its lanes without runs.

@@ -4,9 +4,9 @@ scores.
 Every function takes the address of the job's table.
 """
 
+from gdsim.kernels.attendants import attended, first_lane, run_evaluate, waiting
 from gdsim.kernels.decisions import BUDGET, DIVERGED, UNFINISHED, decided, validation_looks
 from gdsim.kernels.parts import (
-    job_evaluate,
     job_evaluations,
     job_lanes,
     job_pack,
@@ -19,9 +19,8 @@ from gdsim.kernels.parts import (
     job_validation_scores,
 )
 from gdsim.kernels.recorders import record_curves
-from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, EVALUATED, Snapshots, slot_place
+from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, AT_VALIDATION, EVALUATED, Snapshots, slot_place
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.types import Address, Memory, Step
 
@@ -29,6 +28,7 @@ from gdsim.lanes.types import Address, Memory, Step
 LOSS_FACTOR = 1e6
 INFINITY = float("inf")
 FOREVER = 0xFFFFFFFF
+FREE, NONE_LEFT = -1, -2  # what `LaneTable.run` says of a lane without a run
 
 
 def copy_state(table: Address, snaps: Snapshots, lane: int, place: int) -> None:
@@ -47,18 +47,17 @@ def copy_state(table: Address, snaps: Snapshots, lane: int, place: int) -> None:
 
 def label(snaps: Snapshots, run: int, lane: int, step: Step, use: int, checkpoint: int, reason: int) -> int:
     """Adds a snapshot's labels to those that wait, and gives its place among them."""
-    place = snaps.count[0]
+    place = first_lane() + snaps.count[first_lane()]
     snaps.run[place], snaps.lane[place], snaps.step[place] = run, lane, step
     snaps.use[place], snaps.checkpoint[place], snaps.reason[place] = use, checkpoint, reason
-    snaps.count[0] = place + 1
+    snaps.count[first_lane()] += 1
     return place
 
 
 def take_snapshot(table: Address, lane: int, use: int, reason: int) -> None:
     """Queues the reported parameters of a lane's run for evaluation.
 
-    `use` says what for, `reason` why the run has ended, if it has. A full pack of snapshots is evaluated by
-    the caller.
+    `use` says what for, `reason` why the run has ended, if it has. There must be room for one more.
     """
     pack, lanes, snapshots, reported, runs, spec = (
         job_pack(table),
@@ -87,7 +86,7 @@ def queue_starts(table: Address) -> None:
     start_snapshots, runs, spec = job_start_snapshots(table), job_runs(table), job_spec(table)
     first = runs.progress[EVALUATED]
     parameters = len(spec.places)
-    count = min(WIDTH, len(runs.reason) - first)
+    count = min(len(attended()), len(runs.reason) - first)
     for i in range(count):
         run = first + i
         began = runs.first_step[run]
@@ -100,77 +99,72 @@ def queue_starts(table: Address) -> None:
     runs.progress[EVALUATED] = first + count
 
 
-def is_any_used(snaps: Snapshots, bits: int) -> bool:
-    """Whether any snapshot that waits is taken for one of these uses."""
-    found = 0
-    for i in range(snaps.count[0]):
-        found |= snaps.use[i] & bits
-    return found != 0
-
-
 @noinline
 def evaluate_snapshots(table: Address, of_starts: bool) -> None:
     """Evaluates the snapshots that wait, of starts or of runs in lanes, and applies the scores of each."""
-    snapshots, scores, runs, spec = job_snapshots(table), job_scores(table), job_runs(table), job_spec(table)
-    evaluate, evaluations = job_evaluate(table), job_evaluations(table)
-    snaps = job_start_snapshots(table) if of_starts else snapshots
-    count = snaps.count[0]
-    if count == 0:
+    scores, runs, spec, evaluations = job_scores(table), job_runs(table), job_spec(table), job_evaluations(table)
+    snaps = job_start_snapshots(table) if of_starts else job_snapshots(table)
+    used, is_any_over = 0, False
+    for i in waiting(snaps):
+        numbers = runs.cell[snaps.run[i]] * spec.hyperparameters
+        scores.l1[i], scores.l2[i] = runs.hyperparameters[numbers + spec.l1], runs.hyperparameters[numbers + spec.l2]
+        used |= snaps.use[i]
+    if used == 0:
         return
-    for i in range(count):
-        cell = runs.cell[snaps.run[i]]
-        scores.l1[i] = runs.hyperparameters[cell * spec.hyperparameters + spec.l1]
-        scores.l2[i] = runs.hyperparameters[cell * spec.hyperparameters + spec.l2]
-    gradient = (spec.gradient_at_checkpoints > 0 and is_any_used(snaps, AT_CHECKPOINT)) or spec.gradient_at_looks > 0
-    call_kernel(evaluate, evaluations.starts if of_starts else evaluations.snapshots, 1 if gradient else 0)
-    snaps.validation[0] = evaluations.validation_starts if of_starts else evaluations.validation_snapshots
-    if spec.validation_at_looks > 0 or is_any_used(snaps, AT_CHECKPOINT | AT_END):
-        evaluate_validation(table, snaps)
-    for i in range(count):
+    gradient = spec.gradient_at_looks > 0 or (spec.gradient_at_checkpoints > 0 and used & AT_CHECKPOINT != 0)
+    run_evaluate(table, evaluations.starts if of_starts else evaluations.snapshots, 1 if gradient else 0)
+    validation = evaluations.validation_starts if of_starts else evaluations.validation_snapshots
+    is_validated = spec.validation_at_looks > 0 or used & (AT_CHECKPOINT | AT_END) != 0
+    if validation != 0 and is_validated:
+        run_evaluate(table, validation, 0)
+    for i in waiting(snaps):
+        is_any_over |= is_over(table, snaps, i)
+    if validation != 0 and is_any_over and not is_validated:  # a look at the training set alone has ended a run
+        run_evaluate(table, validation, 0)
+    for i in waiting(snaps):
         apply_scores(table, snaps, i)
-    snaps.count[0] = 0
+    snaps.count[first_lane()] = 0
 
 
-def evaluate_validation(table: Address, snaps: Snapshots) -> None:
-    """Evaluates snapshots on the validation set, if there is one and they have not been evaluated there."""
-    if snaps.validation[0] != 0:
-        call_kernel(job_evaluate(table), snaps.validation[0], 0)
-        snaps.validation[0] = 0
-
-
-def apply_scores(table: Address, snaps: Snapshots, place: int) -> None:
-    """Records a snapshot's scores and lets the stops look.
-
-    Ends its run if one of them does, or if it diverged.
+def is_over(table: Address, snaps: Snapshots, place: int) -> bool:
+    """Lets the stops look at a snapshot's scores: whether its run has ended, by one of them or before, or
+    diverged there. `Snapshots.reason` then says why.
     """
-    lanes, scores, validation_scores, runs, spec = job_lanes(table), job_scores(table), job_validation_scores(table), job_runs(table), job_spec(table)
-    run, step, use = snaps.run[place], snaps.step[place], snaps.use[place]
+    scores, runs, spec = job_scores(table), job_runs(table), job_spec(table)
+    run, step, use, reason = snaps.run[place], snaps.step[place], snaps.use[place], snaps.reason[place]
     loss = scores.loss[place]
     finite = abs(loss) < INFINITY
     if use & AT_START and runs.loss_bound[run] != runs.loss_bound[run]:  # a run that goes on has its own
         bound = loss + LOSS_FACTOR * (1.0 + abs(loss))
         runs.loss_bound[run] = bound if abs(bound) < INFINITY else INFINITY
-    sees_validation = use & AT_CHECKPOINT != 0
-    if sees_validation:
-        record(table, snaps, place)
-    if loss < runs.best_loss[run]:
-        runs.best_loss[run] = loss
-    reason = snaps.reason[place]
     if reason == UNFINISHED or reason == BUDGET:
         if use & (AT_START | AT_END) and not (finite and loss <= runs.loss_bound[run]):
             reason = DIVERGED
         else:
-            found = decided(runs, spec, (run, step, loss, scores.gradient_largest[place], validation_scores.loss[place]))
-            sees_validation = sees_validation or validation_looks(runs, spec, run, step)
+            found = decided(runs, spec, (run, step, loss, scores.gradient_largest[place], job_validation_scores(table).loss[place]))
             reason = found if found != UNFINISHED else reason
-    if finite:
+            if validation_looks(runs, spec, run, step):
+                snaps.use[place] |= AT_VALIDATION
+    snaps.reason[place] = reason
+    return reason != UNFINISHED
+
+
+def apply_scores(table: Address, snaps: Snapshots, place: int) -> None:
+    """Records a snapshot's scores, and the end of its run if it has ended."""
+    runs = job_runs(table)
+    run, use, loss = snaps.run[place], snaps.use[place], job_scores(table).loss[place]
+    if use & AT_CHECKPOINT:
+        record(table, snaps, place)
+    if loss < runs.best_loss[run]:
+        runs.best_loss[run] = loss
+    if abs(loss) < INFINITY:
         runs.last_finite_loss[run] = loss
-    if sees_validation and len(runs.best_validation_loss) > 0:
+    if use & (AT_CHECKPOINT | AT_VALIDATION) and len(runs.best_validation_loss) > 0:
         record_validation(table, snaps, place)
-    if reason != UNFINISHED:
-        end_run(table, snaps, place, reason)
+    if snaps.reason[place] != UNFINISHED:
+        end_run(table, snaps, place, snaps.reason[place])
     elif use & AT_LOOK:
-        lanes.pending[snaps.lane[place]] = 0
+        job_lanes(table).pending[snaps.lane[place]] = 0
 
 
 def record(table: Address, snaps: Snapshots, place: int) -> None:
@@ -233,7 +227,6 @@ def end_run(table: Address, snaps: Snapshots, place: int, reason: int) -> None:
     runs.final_loss[run] = loss if abs(loss) < INFINITY else runs.last_finite_loss[run]
     copy_point(table, snaps, place, runs.ends)
     if len(runs.best_validation_loss) > 0:
-        evaluate_validation(table, snaps)  # a look that needs the training set alone may have ended the run
         finish_validation(table, snaps, place, reason)
     if len(runs.end_weights) > 0:
         for p in range(parameters):
@@ -251,8 +244,8 @@ def free_lane(table: Address, lane: int) -> None:
     """Marks a lane as free: its steps count for no run until the next is loaded."""
     pack, lanes = job_pack(table), job_lanes(table)
     monitor = pack.monitor
-    lanes.run[lane] = -1
-    lanes.free[0] += 1
+    lanes.run[lane] = FREE
+    lanes.free[first_lane()] += 1
     lanes.pending[lane] = 0
     monitor.active[lane] = 0
     monitor.flags[lane] = 0

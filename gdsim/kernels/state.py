@@ -67,11 +67,11 @@ class LaneTable(NamedTuple):
     checkpoint: Memory  # the number of the next checkpoint
     pending: Memory  # 1 while a look of its run waits for evaluation
     reference_step: Memory  # the step at which Cycling took the run's reference point, -1 if it has none
-    free: Memory  # [1]: how many lanes wait for a run
+    free: Memory  # [1]: how many lanes have no run and may get one
 
 
 # What a snapshot is taken for, as bits of `Snapshots.use`.
-AT_START, AT_CHECKPOINT, AT_LOOK, AT_END = 1, 2, 4, 8
+AT_START, AT_CHECKPOINT, AT_LOOK, AT_END, AT_VALIDATION = 1, 2, 4, 8, 16
 
 
 class Snapshots(NamedTuple):
@@ -88,7 +88,6 @@ class Snapshots(NamedTuple):
     checkpoint: Memory  # the number of the checkpoint
     reason: Memory  # why its run has ended, or UNFINISHED
     count: Memory  # [1]: how many there are
-    validation: Memory  # [1]: the address of the evaluation on the validation set that they lack; 0: none
 
 
 class Scores(NamedTuple):

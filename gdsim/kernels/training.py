@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gdsim.kernels.attendants import attended, first_lane, run_advance
 from gdsim.kernels.decisions import (
     BUDGET,
     CYCLING,
@@ -27,8 +28,8 @@ from gdsim.kernels.decisions import (
     next_look,
 )
 from gdsim.kernels.monitoring import restore_monitor, save_monitor
-from gdsim.kernels.parts import job_advance, job_lanes, job_pack, job_reference, job_report, job_reported, job_runs, job_snapshots, job_spec
-from gdsim.kernels.snapshots import FOREVER, evaluate_snapshots, free_lane, queue_starts, take_snapshot
+from gdsim.kernels.parts import job_lanes, job_pack, job_reference, job_reported, job_runs, job_snapshots, job_spec, job_start_snapshots
+from gdsim.kernels.snapshots import FOREVER, FREE, NONE_LEFT, evaluate_snapshots, free_lane, queue_starts, take_snapshot
 from gdsim.kernels.state import (
     AT_CHECKPOINT,
     AT_END,
@@ -39,7 +40,6 @@ from gdsim.kernels.state import (
     PACK_STEPS,
     JobSpec,
     LaneTable,
-    Monitor,
     Pack,
     Runs,
     Scores,
@@ -50,7 +50,6 @@ from gdsim.kernels.steps import GRADIENT_SMALL, STEPS_SMALL, TARGET_REACHED
 from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any, count_of, first_of, smallest
-from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import load, where
 from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
 from gdsim.lanes.types import Address, Count, Mask, Memory, Step
@@ -97,27 +96,13 @@ class Job(NamedTuple):
 
 
 def clear_lane(table: Address, lane: int) -> None:
-    """Zeroes the weights and slots of a lane without a run: it goes on computing for nothing."""
+    """Zeroes the weights and slots of a lane for which no run is left: it goes on computing for nothing."""
     pack, spec = job_pack(table), job_spec(table)
+    job_lanes(table).run[lane] = NONE_LEFT
     for p in range(len(spec.places)):
         pack.weights[spec.places[p] * WIDTH + lane] = 0
         for s in range(spec.slots):
             pack.slots[slot_place(spec, p, s) * WIDTH + lane] = 0
-
-
-def next_run(table: Address) -> int:
-    """The next queued run that has not already ended at its initial point, or -1 if none is left."""
-    runs = job_runs(table)
-    while True:
-        if runs.progress[NEXT] == runs.progress[EVALUATED]:
-            if runs.progress[EVALUATED] == len(runs.reason):
-                return -1
-            queue_starts(table)
-            evaluate_snapshots(table, True)
-        run = runs.progress[NEXT]
-        runs.progress[NEXT] = run + 1
-        if runs.reason[run] == UNFINISHED:
-            return run
 
 
 def load_run(table: Address, lane: int, run: int) -> None:
@@ -175,41 +160,44 @@ def set_due(table: Address, lane: int) -> None:
     pack.monitor.due[lane] = due
 
 
-@noinline
 def fill_lanes(table: Address) -> None:
-    """Loads a run into every free lane, as long as any are queued."""
-    lanes = job_lanes(table)
-    for lane in range(WIDTH):
-        if lanes.run[lane] == -1:
-            run = next_run(table)
-            if run >= 0:
+    """Loads the next run that has not ended at its initial point into every free lane, as long as any is left.
+
+    Where more must be evaluated there first, they are queued.
+    """
+    lanes, runs = job_lanes(table), job_runs(table)
+    for lane in attended():
+        while lanes.run[lane] == FREE and runs.progress[NEXT] < runs.progress[EVALUATED]:
+            run = runs.progress[NEXT]
+            runs.progress[NEXT] = run + 1
+            if runs.reason[run] == UNFINISHED:
                 load_run(table, lane, run)
-            else:
-                clear_lane(table, lane)
-                lanes.run[lane] = -2  # no run is left for it
-    lanes.free[0] = 0
+        if lanes.run[lane] == FREE:
+            if runs.progress[EVALUATED] < len(runs.reason):
+                queue_starts(table)
+                return
+            clear_lane(table, lane)
+    lanes.free[first_lane()] = 0
 
 
 @noinline
 def finish_run(table: Address, lane: int, reason: int) -> None:
     """Ends the run in a lane at its current step: takes its final snapshot and frees the lane."""
-    snapshots, spec = job_snapshots(table), job_spec(table)
+    spec = job_spec(table)
     is_checkpoint = reason == BUDGET and len(spec.checkpoints) > 0
     take_snapshot(table, lane, AT_END | (AT_CHECKPOINT if is_checkpoint else 0), reason)
     free_lane(table, lane)
-    if snapshots.count[0] == WIDTH:
-        evaluate_snapshots(table, False)
 
 
 def handle_lane(table: Address, lane: int) -> None:
-    """Handles what a lane was flagged for in the last step, or else the event that is due."""
-    pack, lanes, spec = job_pack(table), job_lanes(table), job_spec(table)
+    """Handles what a lane was flagged for in the last step, or else the event that is due.
+
+    It waits for an evaluation where a look may have ended its run before, and where a snapshot has no room.
+    """
+    pack, spec = job_pack(table), job_spec(table)
     monitor = pack.monitor
-    run = lanes.run[lane]
-    if lanes.pending[lane] == 1:  # a look that may have ended the run before
-        evaluate_snapshots(table, False)
-        if lanes.run[lane] != run:
-            return
+    if job_lanes(table).pending[lane] == 1 or job_snapshots(table).count[first_lane()] == len(attended()):
+        return
     flags, step = monitor.flags[lane], np.int64(pack.step[lane])
     monitor.flags[lane] = 0
     if flags == TARGET_REACHED:
@@ -240,7 +228,7 @@ def meet_target(table: Address, lane: int, step: Step) -> None:
 
 def handle_due_event(table: Address, lane: int, step: Step) -> None:
     """Handles the event that is due at this step: a stop's test, a checkpoint, or the end of the budget."""
-    lanes, snapshots, runs, spec = job_lanes(table), job_snapshots(table), job_runs(table), job_spec(table)
+    lanes, runs, spec = job_lanes(table), job_runs(table), job_spec(table)
     run = lanes.run[lane]
     found = stop_without_loss(table, lane, run, step)
     if step == spec.last:
@@ -260,8 +248,6 @@ def handle_due_event(table: Address, lane: int, step: Step) -> None:
         if use != 0:
             take_snapshot(table, lane, use, UNFINISHED)
         set_due(table, lane)
-        if snapshots.count[0] == WIDTH:
-            evaluate_snapshots(table, False)
 
 
 def stop_without_loss(table: Address, lane: int, run: int, step: Step) -> int:
@@ -338,28 +324,17 @@ def has_returned(table: Address, lane: int, step: Step, tolerance: float) -> boo
     return near and since > 1
 
 
-@noinline
-def handle_events(table: Address) -> Count:
-    """Handles the events of all lanes that need attention; gives how many lanes had a run."""
-    pack = job_pack(table)
-    busy = count_of(load(pack.monitor.active, 0, WIDTH) != 0)
-    lane = first_of(lanes_needing_attention(pack), 0)
-    while lane < WIDTH:
+def handle_events(table: Address) -> None:
+    """Handles the events of the lanes that need attention, but for those that wait for an evaluation."""
+    needing, behind = lanes_needing_attention(job_pack(table)), first_lane() + len(attended())
+    lane = first_of(needing, first_lane())
+    while lane < behind:
         handle_lane(table, lane)
-        lane += 1
-        # The neighbour of a lane with an event often has one too.
-        if lane < WIDTH and not needs_attention(pack.monitor, pack.step, lane):
-            lane = first_of(lanes_needing_attention(pack), lane)
-    return busy
-
-
-def needs_attention(monitor: Monitor, step: Memory, lane: int) -> bool:
-    """Whether a lane was flagged in the last step, or an event is due."""
-    return monitor.active[lane] != 0 and (monitor.flags[lane] != 0 or step[lane] == monitor.due[lane])
+        lane = first_of(needing, lane + 1)
 
 
 def lanes_needing_attention(pack: Pack) -> Mask:
-    """`needs_attention` of every lane."""
+    """Lanes that were flagged in the last step, or have an event that is due."""
     monitor = pack.monitor
     flagged = load(monitor.flags, 0, WIDTH) != 0
     return (load(monitor.active, 0, WIDTH) != 0) & (flagged | (load(pack.step, 0, WIDTH) == load(monitor.due, 0, WIDTH)))
@@ -372,23 +347,39 @@ def steps_to_next_event(table: Address, most: Count) -> Count:
     return min(most, np.int64(smallest(where(load(pack.monitor.active, 0, WIDTH) != 0, left, FOREVER))))
 
 
+@noinline
+def settle_lanes(table: Address) -> Count:
+    """Fills lanes, handles events and evaluates until every lane can go on; gives how many have a run.
+
+    Snapshots of runs are evaluated where one more would find no room, where a lane can do nothing before, and
+    where no run is left.
+    """
+    pack, lanes, snapshots, starts = job_pack(table), job_lanes(table), job_snapshots(table), job_start_snapshots(table)
+    while True:
+        if lanes.free[first_lane()] > 0:
+            fill_lanes(table)
+        handle_events(table)
+        busy, count = count_of(load(pack.monitor.active, 0, WIDTH) != 0), snapshots.count[first_lane()]
+        of_starts = starts.count[first_lane()] > 0
+        if of_starts or (count > 0 and (busy == 0 or count == len(attended()) or any(lanes_needing_attention(pack)))):
+            evaluate_snapshots(table, of_starts)
+        elif lanes.free[first_lane()] == 0:
+            return busy
+
+
 def train(table: Address, budget: Count) -> int:
     """The kernel: about `budget` steps of every lane. MORE if runs are left after them, else DONE."""
-    pack, lanes, runs, spec, advance, report = job_pack(table), job_lanes(table), job_runs(table), job_spec(table), job_advance(table), job_report(table)
+    progress = job_runs(table).progress
     mode = set_float_mode()
     state, left = MORE, budget
     while left > 0:
-        if lanes.free[0] > 0:
-            fill_lanes(table)
-        if not any(load(pack.monitor.active, 0, WIDTH) != 0):
-            evaluate_snapshots(table, False)
+        busy = settle_lanes(table)
+        if busy == 0:
             state = DONE
             break
-        done = call_kernel(advance, table, steps_to_next_event(table, left))
+        done = run_advance(table, steps_to_next_event(table, left))
         left -= max(done, 1)
-        if spec.reports_stored == 0:
-            call_kernel(report, table, 0)
-        runs.progress[PACK_STEPS] += done
-        runs.progress[LANE_STEPS] += done * handle_events(table)
+        progress[PACK_STEPS] += done
+        progress[LANE_STEPS] += done * busy
     restore_float_mode(mode)
     return state

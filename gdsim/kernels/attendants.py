@@ -1,0 +1,46 @@
+"""Who does what is done lane by lane, and how a training kernel calls the job's own.
+
+On a processor the one thread of a kernel attends to all lanes of its pack, and other kernels are called by
+their addresses. Votes of all lanes (`lanes.masks`) and calls stand in `training.train` and in what it and
+`settle_lanes` call directly, never in what is done for one lane.
+"""
+
+from gdsim.kernels.parts import job_advance, job_evaluate, job_report
+from gdsim.kernels.state import Snapshots
+from gdsim.lanes.memory import call_kernel
+from gdsim.lanes.parts import WIDTH, default_part
+from gdsim.lanes.types import Address, Count
+
+
+@default_part
+def first_lane() -> int:
+    """The first lane that is attended to; at this place stand the counts of who attends to it."""
+    return 0
+
+
+@default_part
+def attended() -> range:
+    """The lanes that are attended to."""
+    return range(WIDTH)
+
+
+def waiting(snaps: Snapshots) -> range:
+    """The places of the snapshots that wait, of those that are attended to."""
+    return range(first_lane(), first_lane() + snaps.count[first_lane()])
+
+
+@default_part
+def run_advance(table: Address, steps: Count) -> Count:
+    """Makes up to `steps` steps of every lane, fewer if a run ends, and the reported parameters where they are
+    not the stored ones; gives how many updates were made.
+    """
+    done = call_kernel(job_advance(table), table, steps)
+    if job_report(table) != 0:
+        call_kernel(job_report(table), table, 0)
+    return done
+
+
+@default_part
+def run_evaluate(table: Address, evaluation: Address, with_gradient: int) -> None:
+    """Fills the scores of an evaluation, by the address of its table."""
+    call_kernel(job_evaluate(table), evaluation, with_gradient)
