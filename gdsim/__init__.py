@@ -167,7 +167,7 @@ else:
     def __getattr__(name: str) -> Any:
         if name in _HOME_OF:
             found = getattr(importlib.import_module(_HOME_OF[name]), name)
-            return _hinting(name, found) if inspect.isfunction(found) else found
+            return _hinting(found) if inspect.isfunction(found) else found
         if name in _MODULES:
             return importlib.import_module(_MODULES[name])
         from gdsim.words import unknown_name
@@ -175,13 +175,11 @@ else:
         raise unknown_name("gdsim", name, __dir__())
 
     @functools.cache
-    def _hinting(name: str, function: Any) -> Any:
+    def _hinting(function: Any) -> Any:
         """A function that answers calls that do not fit in words."""
-        from gdsim.declarations import hint_calls_in
+        from gdsim.declarations import hinting_from
 
-        room = {"__all__": (name,), "__name__": "gdsim", name: function}
-        hint_calls_in(room)
-        return room[name]
+        return hinting_from("gdsim", function)
 
     # All public names but `open` and `zip`, which are Python's own to whoever imports everything.
     __all__ = [*sorted({*_MODULES, *_HOME_OF} - {"open", "zip"})]  # noqa: PLE0604

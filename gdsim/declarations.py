@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from gdsim.words import closest, given, nearest
+from gdsim.words import closest, given, nearest, unknown_name
 
 _is_kept: contextvars.ContextVar[bool] = contextvars.ContextVar("is_kept", default=False)
 
@@ -95,12 +95,24 @@ def _explained(function: Any, args: tuple[Any, ...], named: dict[str, Any]) -> s
     return misuse(type(owner) if function.__name__ == "__init__" else types.MethodType(function, owner), args[1:], named)
 
 
-def hint_calls_in(room: dict[str, Any]) -> None:
-    """Makes the public functions of a module, given as its globals, answer calls that do not fit in words."""
-    for name in room["__all__"]:
-        if inspect.isfunction(room[name]):
-            room[name] = hinting_calls(room[name])
-            room[name].__module__ = room["__name__"]  # where pickles find it
+def hinting_from(module: str, function: Callable[P, R]) -> Callable[P, R]:
+    """A public function that answers calls that do not fit in words, as that of a module, where pickles find it."""
+    found = hinting_calls(function)
+    found.__module__ = module
+    return found
+
+
+def hint_in(room: dict[str, Any], module: str) -> None:
+    """Makes a module answer in words for names that it lacks, and its public functions for calls that do not fit.
+
+    `room` are its globals, `module` is its name as users write it.
+    """
+
+    def missing(name: str) -> Any:
+        raise unknown_name(module, name, room["__all__"])
+
+    functions = {name: room[name] for name in room["__all__"] if inspect.isfunction(room[name])}
+    room.update({"__getattr__": missing, **{name: hinting_from(room["__name__"], function) for name, function in functions.items()}})
 
 
 @typing.dataclass_transform(field_specifiers=(msgspec.field,))

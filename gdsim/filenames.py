@@ -26,6 +26,12 @@ def scheme_of(value: Any) -> str:
     return found[1].lower() if found else ""
 
 
+def check_place(path: pathlib.Path) -> None:
+    """Raises ValueError for a file or folder to be written whose own folder is not there."""
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {str(path.parent)!r} for {path.name!r}")
+
+
 def user_path(value: Any, what: str = "path") -> pathlib.Path:
     """The file or folder that a user has named, `~` and `~user` being home folders.
 

@@ -39,16 +39,15 @@ class Stop(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         kind = type(self).__name__
         for name, allowed in self.ranges.items():
             msgspec.structs.force_setattr(self, name, checked_one(getattr(self, name), f"{kind}.{name}", allowed))
-        for name in self.counts:
+        for name in (*self.counts, *(["every"] if getattr(self, "every", None) is not None else [])):
             msgspec.structs.force_setattr(self, name, checked_whole(getattr(self, name), f"{kind}.{name}"))
-        every = getattr(self, "every", None)
-        if every is not None:
-            msgspec.structs.force_setattr(self, "every", checked_whole(every, f"{kind}.every"))
 
     @property
     def tolerances(self) -> tuple[float, float]:
-        """The two numbers that the stop's test needs."""
-        return 0.0, 0.0
+        """The two numbers that the stop's test needs: of its patience, share and tolerance those that it has, in this order, then zeros."""
+        held = [float(getattr(self, name)) for name in ("patience", "share", "tolerance") if hasattr(self, name)]
+        first, second, *_ = (*held, 0.0, 0.0)
+        return first, second
 
 
 class Target(Stop, tag="target", frozen=True):
@@ -94,11 +93,6 @@ class RelativeTarget(Stop, tag="relative_target", frozen=True):
 
     ranges = {"share": Range(0.0, 1.0, low_allowed=False)}
 
-    @property
-    def tolerances(self) -> tuple[float, float]:
-        """The share."""
-        return self.share, 0.0
-
 
 class SmallGradient(Stop, tag="small_gradient", frozen=True):
     """Ends a run as "converged" once no component of the gradient on the whole training set is larger than
@@ -112,11 +106,6 @@ class SmallGradient(Stop, tag="small_gradient", frozen=True):
     every: int | None = None
 
     ranges = {"tolerance": POSITIVE}
-
-    @property
-    def tolerances(self) -> tuple[float, float]:
-        """The tolerance."""
-        return self.tolerance, 0.0
 
 
 class SmallStep(Stop, tag="small_step", frozen=True):
@@ -136,11 +125,6 @@ class SmallStep(Stop, tag="small_step", frozen=True):
     ranges = {"tolerance": POSITIVE}
     counts = ("times",)
 
-    @property
-    def tolerances(self) -> tuple[float, float]:
-        """The tolerance."""
-        return self.tolerance, 0.0
-
 
 class Validation(Stop, tag="validation", frozen=True):
     """Ends a run as "stopped" after `patience` looks in a row at which the validation loss was not below its
@@ -157,11 +141,6 @@ class Validation(Stop, tag="validation", frozen=True):
 
     status = "stopped"
     counts = ("patience",)
-
-    @property
-    def tolerances(self) -> tuple[float, float]:
-        """The patience."""
-        return float(self.patience), 0.0
 
 
 class Plateau(Stop, tag="plateau", frozen=True):
@@ -194,11 +173,6 @@ class Plateau(Stop, tag="plateau", frozen=True):
         if not self.batches:
             checked_one(self.tolerance, "Plateau.tolerance", Range(0.0, 1.0))
 
-    @property
-    def tolerances(self) -> tuple[float, float]:
-        """The patience, and by how much, or by what share, a loss must be lower."""
-        return float(self.patience), self.tolerance
-
 
 class Cycling(Stop, tag="cycling", frozen=True):
     """Ends a run as "stalled" once it comes back within tolerance (1 + |w|) of where it was 2, 3 or 4 steps
@@ -213,11 +187,6 @@ class Cycling(Stop, tag="cycling", frozen=True):
 
     status = "stalled"
     ranges = {"tolerance": POSITIVE}
-
-    @property
-    def tolerances(self) -> tuple[float, float]:
-        """The tolerance."""
-        return self.tolerance, 0.0
 
 
 class Diverged(Stop, tag="diverged", frozen=True):

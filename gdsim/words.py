@@ -1,6 +1,6 @@
 """Words for errors: what was given, in one line, and the allowed word that was meant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -132,6 +132,17 @@ def nearest(word: str, allowed: Sequence[str]) -> str:
     return f"{hint}allowed: {', '.join(repr(a) for a in allowed)}"
 
 
+def checked_word(value: object, name: str, allowed: Collection[str]) -> str:
+    """One of the allowed words. Raises ValueError for anything else, with the nearest.
+
+    >>> checked_word("linspace", "spacing", ["linspace", "logspace"])
+    'linspace'
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name}={given(value)} is not known; {nearest(str(value), tuple(allowed))}")
+    return value
+
+
 def given(value: Any) -> str:
     """A value as it stands in an error: one line, and not a long one."""
     if isinstance(value, type):
@@ -234,12 +245,3 @@ def unknown_name(module: str, name: str, allowed: Sequence[str]) -> AttributeErr
     hint = f"; did you mean {close!r}?" if close else f": {ELSEWHERE[name]};" if name in ELSEWHERE else ""
     listed = f" allowed: {', '.join(allowed)}" if len(allowed) <= MOST_NAMES else f" dir({module}) lists all names"
     return AttributeError(f"{module} has no {name!r}{hint or ';'}{listed}")
-
-
-def hinting(module: str, allowed: Sequence[str]) -> Callable[[str], Any]:
-    """A module's `__getattr__`, which answers a name that it does not have with the nearest one."""
-
-    def missing(name: str) -> Any:
-        raise unknown_name(module, name, allowed)
-
-    return missing

@@ -5,8 +5,6 @@ Results may lie in memory or in a folder (`gd.open`), which is then read block b
 summaries do too.
 """
 
-from typing import TYPE_CHECKING
-
 from gdsim.analysis.coco import export_coco
 from gdsim.analysis.comparison import compare_tuned, sentences
 from gdsim.analysis.minima import minima_by_loss, minima_left
@@ -18,9 +16,8 @@ from gdsim.analysis.stability import divergence_map, edge_of_stability
 from gdsim.analysis.success import compare_success, success_probability
 from gdsim.analysis.targets import default_targets, ecdf, expected_running_time, kaplan_meier, simulated_restarts, time_to_target
 from gdsim.analysis.tuning import best_cell, budget_curve, expected_best, sensitivity
-from gdsim.declarations import hint_calls_in
+from gdsim.declarations import hint_in
 from gdsim.statistics import bootstrap, clopper_pearson, holm, mcnemar, median_ranks, wilson
-from gdsim.words import hinting
 
 __all__ = [
     "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "clopper_pearson", "compare_success", "compare_tuned", "convergence_rate", "data_profile", "default_targets", "divergence_map",
@@ -29,6 +26,4 @@ __all__ = [
     "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson",
 ]  # fmt: skip
 
-if not TYPE_CHECKING:
-    __getattr__ = hinting("gd.analysis", __all__)
-    hint_calls_in(globals())
+hint_in(globals(), "gd.analysis")

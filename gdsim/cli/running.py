@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import io
 import json
 import os
 import pathlib
@@ -152,12 +151,11 @@ def _is_shown(result: Any, folder: pathlib.Path | str) -> bool:
 def _draw(result: Any, folder: pathlib.Path | str, console: Any) -> str | None:
     """The picture of a sweep, in its folder; None where it cannot be drawn, which costs no results."""
     from gdsim.plots import convergence_bands
+    from gdsim.plots.figure import png_of
     from gdsim.store.directories import place_of
 
-    drawn, place = io.BytesIO(), place_of(folder)
     try:
-        convergence_bands(result).savefig(drawn, dpi=130)
-        place.put("convergence.png", drawn.getvalue())
+        place_of(folder).put("convergence.png", png_of(convergence_bands(result), dpi=130))
     except (MemoryError, OSError) as error:
         console.say(f"the plot could not be drawn ({words(error)}); all results are kept")
         return None

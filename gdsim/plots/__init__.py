@@ -2,9 +2,7 @@
 colour-blind.
 """
 
-from typing import TYPE_CHECKING
-
-from gdsim.declarations import hint_calls_in
+from gdsim.declarations import hint_in
 from gdsim.plots.comparison import compare_tuned
 from gdsim.plots.convergence import convergence_bands
 from gdsim.plots.film import race_animation
@@ -14,13 +12,10 @@ from gdsim.plots.race import race
 from gdsim.plots.schedules import schedule
 from gdsim.plots.targets import ecdf, ert, performance_profile
 from gdsim.plots.tuning import budget_curve, sensitivity_curve
-from gdsim.words import hinting
 
 __all__ = [
     "budget_curve", "compare_tuned", "convergence_bands", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "performance_profile", "race",
     "race_animation", "schedule", "sensitivity_curve",
 ]  # fmt: skip
 
-if not TYPE_CHECKING:
-    __getattr__ = hinting("gd.plots", __all__)
-    hint_calls_in(globals())
+hint_in(globals(), "gd.plots")

@@ -10,7 +10,7 @@ from gdsim.sweep.results.reading import Result
 WIDTH = 8.2
 
 
-def compare_tuned(result: Result, *, by: str = "optimizer", variable: str | None = None, target: float | None = None, ax: "Axes | None" = None) -> Figure:
+def compare_tuned(result: Result, *, by: str = "optimizer", variable: str | None = None, target: float | None = None, ax: Axes | None = None) -> Figure:
     """Each optimizer at the best cell of its own grid, on starts that did not choose it: medians with
     intervals, the best at the top.
 
@@ -26,11 +26,9 @@ def compare_tuned(result: Result, *, by: str = "optimizer", variable: str | None
     """
     found = analysis.compare_tuned(result, by=by, variable=variable, target=target)
     name, names = found.ranked_by, [str(n) for n in found[by].values]
-    worst = -np.inf if "accuracy" in name else np.inf
-    medians = np.where(np.isnan(found["median"].values), worst, found["median"].values)
-    order = np.argsort(-medians if "accuracy" in name else medians, kind="stable")
-    size = (WIDTH, 1.6 + 0.4 * len(names))
-    figure, panel = new_panel(f"Each {by} at its best cell, by the median {name}", f"median {name}", "", ax=ax, size=size)
+    medians = found["median"].values * (-1 if "accuracy" in name else 1)
+    order = np.argsort(np.where(np.isnan(medians), np.inf, medians), kind="stable")
+    figure, panel = new_panel(f"Each {by} at its best cell, by the median {name}", f"median {name}", "", ax=ax, size=(WIDTH, 1.6 + 0.4 * len(names)))
     pairs = {frozenset((str(a), str(b))): float(p) for a, b, p in zip(found["first"].values, found["second"].values, found.p_holm.values, strict=True)}
     for row, k in enumerate(order):
         value, low, high = (float(found[n].values[k]) for n in ("median", "low", "high"))

@@ -7,7 +7,20 @@ import numpy as np
 
 from gdsim.analysis import bands
 from gdsim.plots.looks import looks_by_value, looks_together, show_looks
-from gdsim.plots.style import ASIDE, Axes, Figure, SubFigure, best_of, finished, label_outer, logarithmic, new_panel, new_panels, ranked_by, said_of, share_axis
+from gdsim.plots.style import (
+    Axes,
+    Figure,
+    SubFigure,
+    best_of,
+    finished,
+    label_outer,
+    logarithmic,
+    new_panels,
+    ranked_by,
+    said_of,
+    share_axis,
+    with_room,
+)
 from gdsim.sweep.ranks.hits import own_targets
 from gdsim.sweep.ranks.ranking import ranked_cells
 from gdsim.sweep.ranks.words import counted
@@ -20,7 +33,7 @@ MOST_ABOVE = 10.0
 NEAR = 30.0
 
 
-def convergence_bands(result: Result, *, variable: str = "loss", ax: "Axes | None" = None, figure: "Figure | SubFigure | None" = None) -> Figure:
+def convergence_bands(result: Result, *, variable: str = "loss", ax: Axes | None = None, figure: Figure | SubFigure | None = None) -> Figure:
     """A panel per optimizer: the median of `variable` over the runs of each cell, with the band of the middle
     half.
 
@@ -45,15 +58,9 @@ def convergence_bands(result: Result, *, variable: str = "loss", ax: "Axes | Non
     groups = [np.arange(len(rules))] if together else [np.flatnonzero(rules == name) for name in names]
     shown = [best_of(ranks, mine) for mine in groups]
     chosen = np.concatenate(shown)
-    if ax is not None and not together:
-        raise ValueError(f"convergence_bands draws {len(names)} panels, one per optimizer: give figure=, an empty figure, in place of ax=")
     targets = own_targets(result) if variable == "loss" else np.zeros(0)
     titles = [f"{'' if len(names) > 1 and together else name}{said_of(len(s), len(g))}".strip("; ") for name, s, g in zip(names, shown, groups, strict=False)]
-    if figure is None and together:
-        drawn, panel = new_panel("", "", "", ax=ax)
-        panels, spare = [panel], None
-    else:
-        drawn, panels, spare = new_panels(len(groups), figure=figure)
+    drawn, panels, spare = new_panels(len(groups), "convergence_bands", ax=ax, figure=figure)
     looks = looks_by_value(band.isel(cell=chosen)) if len(names) == 1 or not together else looks_together(band, chosen)
     first = 0
     for panel, title, cells in zip(panels, titles, shown, strict=True):
@@ -63,8 +70,7 @@ def convergence_bands(result: Result, *, variable: str = "loss", ax: "Axes | Non
     _limit(panels, band.isel(cell=chosen), targets, falls=falls)
     show_looks(drawn, looks, panels, spare)
     label_outer(panels, "step", variable.replace("_", " "))
-    caption = _caption(band, variable, targets, falls=falls)
-    return finished(drawn, caption + (ranked_by(ranks.name) if len(chosen) < len(rules) else ""))
+    return finished(drawn, _caption(band, variable, targets, falls=falls) + (ranked_by(ranks.name) if len(chosen) < len(rules) else ""))
 
 
 def _caption(band: Any, variable: str, targets: np.ndarray, *, falls: bool) -> str:
@@ -91,13 +97,10 @@ def _limit(panels: Sequence[Any], band: Any, targets: np.ndarray, *, falls: bool
             share_axis(panel.yaxis)
             panel.set_ylim(top=1.0)
         elif len(positive) and finite.min() >= 0:  # losses of 0 leave through the floor
-            low = float(positive.min())
-            low = min([low, *(float(t) for t in targets if low / NEAR < t)])
             logarithmic(panel, "y")
-            panel.set_ylim(low / 1.5, 1.5 * _highest(values))
+            panel.set_ylim(min([positive.min(), *targets[targets > positive.min() / NEAR]]) / 1.5, 1.5 * _highest(values))
         elif len(finite):
-            low, top = float(finite.min()), _highest(values)
-            panel.set_ylim(low - ASIDE * (top - low or 1.0), top + ASIDE * (top - low or 1.0))
+            panel.set_ylim(*with_room(finite.min(), _highest(values)))
 
 
 def _highest(values: np.ndarray) -> float:
@@ -109,14 +112,13 @@ def _highest(values: np.ndarray) -> float:
         starts = values[:, :, 0][np.isfinite(values[:, :, 0])].max(initial=known.min())
         return float(min(known.max(), starts + (starts - known.min())))
     staying = values[np.isfinite(last_known(values[:, 1]))]
-    of = np.concatenate([staying.ravel(), MOST_ABOVE * values[:, :, 0].ravel()])
-    top, bound = (float(v.max(initial=0.0, where=np.isfinite(v))) for v in (values, of))
-    return min(top, bound) or top
+    top, *bounds = (float(v.max(initial=0.0, where=np.isfinite(v))) for v in (values, staying, MOST_ABOVE * values[:, :, 0]))
+    return min(top, max(bounds)) or top
 
 
 def _panel(panel: Any, band: Any, lines: Sequence[dict[str, Any]], targets: np.ndarray) -> None:
-    steps, values = band.step.values, band.value.values
-    for (low, middle, high), style in zip(values, lines, strict=True):
+    steps = band.step.values
+    for (low, middle, high), style in zip(band.value.values, lines, strict=True):
         known = np.isfinite(middle)
         panel.plot(steps[known], middle[known], **style)
         there = ~np.isnan(low)

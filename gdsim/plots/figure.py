@@ -2,13 +2,17 @@
 it.
 """
 
+import base64
 import io
+import pathlib
 import sys
 import textwrap
 from typing import Any
 
+import jinja2
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
+from PIL import Image, ImageShow
 
 CAPTION_POINTS, LINE_POINTS = 7.5, 10.0
 # The mean width of a letter, as a share of the letters' size.
@@ -42,8 +46,7 @@ class Figure(MatplotlibFigure):
             self._caption_text.remove()
             self._caption_text, height = None, height - self._caption_inches
         self.caption = text
-        letters = max(20, int((width - 0.2) * 72 / (CAPTION_POINTS * LETTER)))
-        lines = textwrap.wrap(text, letters)
+        lines = textwrap.wrap(text, max(20, int((width - 0.2) * 72 / (CAPTION_POINTS * LETTER))))
         self._caption_inches = (len(lines) + 0.6) * LINE_POINTS / 72 if lines else 0.0
         height += self._caption_inches
         self.set_size_inches(width, height)
@@ -57,24 +60,35 @@ class Figure(MatplotlibFigure):
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows where matplotlib has not told it how."""
-        sink = io.BytesIO()
-        self.savefig(sink, format="png")
-        return sink.getvalue()
+        return png_of(self)
 
     def show(self, warn: bool = True) -> None:
         """Shows the figure in a notebook, or else by the program with which this machine opens pictures;
         where there is none, says how to keep it.
         """
         ipython: Any = sys.modules.get("IPython")
-        shell = ipython.get_ipython() if ipython is not None else None
-        if getattr(shell, "kernel", None) is not None:
-            from IPython.display import display
-
-            display(self)
+        if ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None:
+            ipython.display.display(self)
             return
-        from PIL import Image, ImageShow
-
         with Image.open(io.BytesIO(self._repr_png_())) as picture:
             opened = ImageShow.show(picture)
         if warn and not opened:
             sys.stderr.write("nothing on this machine shows pictures: keep the figure with savefig('name.png')\n")
+
+
+def png_of(figure: MatplotlibFigure, **options: Any) -> bytes:
+    """A figure as the bytes of a PNG; `options` are those of its savefig."""
+    sink = io.BytesIO()
+    figure.savefig(sink, format="png", **options)
+    return sink.getvalue()
+
+
+def png_text(figure: MatplotlibFigure, dots_per_inch: float) -> str:
+    """A figure as a page of HTML holds it."""
+    return base64.b64encode(png_of(figure, dpi=dots_per_inch)).decode()
+
+
+def page_from(template: pathlib.Path, **values: Any) -> str:
+    """A page of HTML from a template of Jinja, all of whose names must have values."""
+    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template.read_text(encoding="utf-8"))
+    return page.render(**values)

@@ -1,16 +1,17 @@
 """A race as a film: a GIF, an MP4, or an HTML page that needs nothing else."""
 
-import base64
-import io
 import pathlib
 from typing import Any
 
 import numpy as np
+from matplotlib import animation
+from matplotlib.markers import MarkerStyle
 
 from gdsim.axes import Range, checked_one, checked_whole
-from gdsim.filenames import user_path
+from gdsim.filenames import check_place, user_path
+from gdsim.plots.figure import Figure, page_from, png_text
 from gdsim.plots.race import Race, caption_of, drawn_paths, head_of, race_of, stage_of
-from gdsim.plots.style import legend, line, new_figure
+from gdsim.plots.style import legend, line
 from gdsim.sweep.results.reading import Result
 
 TEMPLATE = pathlib.Path(__file__).with_name("film.html")
@@ -38,27 +39,23 @@ def race_animation(result: Result, file: str | pathlib.Path, *, start: int = 0, 
     checked_whole(frames, "frames", 2, 100_000)
     checked_one(seconds, "seconds", Range(0.0, 86_400.0, low_allowed=False))
     runners = race_of(result, start)
-    last = max(int(path.steps[-1]) for path in runners.paths)
-    times = np.unique(np.linspace(0, last, frames).round().astype(int))
+    times = np.unique(np.linspace(0, max(int(path.steps[-1]) for path in runners.paths), frames).round().astype(int))
     if target.suffix == ".html":
         target.write_text(_page(runners, times, seconds), encoding="utf-8")
     else:
-        rate = max(1, round(len(times) / seconds))
-        _film(runners, times).save(target, writer="pillow" if target.suffix == ".gif" else "ffmpeg", fps=rate, dpi=FILM_DPI)
+        writer = "pillow" if target.suffix == ".gif" else "ffmpeg"
+        _film(runners, times).save(target, writer=writer, fps=max(1, round(len(times) / seconds)), dpi=FILM_DPI)
     return target
 
 
 def _checked_file(file: Any) -> pathlib.Path:
     """Where the film goes. Raises ValueError."""
-    from matplotlib import animation
-
     target = user_path(file, "file")
     if target.suffix not in (".gif", ".html", ".mp4"):
         raise ValueError(f"{str(target)!r} must end in .gif, .html or .mp4")
     if target.suffix == ".mp4" and not animation.writers.is_available("ffmpeg"):
         raise ValueError("an MP4 needs the program ffmpeg: install it, or give a name that ends in .gif or .html")
-    if not target.parent.is_dir():
-        raise ValueError(f"there is no folder {str(target.parent)!r} for {target.name!r}")
+    check_place(target)
     return target
 
 
@@ -66,8 +63,6 @@ def _film(runners: Race, times: np.ndarray) -> Any:
     """The film as matplotlib draws it, frame by frame: paths and a title over one picture of all that does
     not move.
     """
-    from matplotlib import animation
-
     drawn, figure, panel = _over_a_picture(runners)
     lines = [panel.plot([], [], **_thin(k))[0] for k in range(len(runners.paths))]
     heads = [panel.plot([], [], **head_of(k))[0] for k in range(len(lines))]
@@ -95,14 +90,11 @@ def _over_a_picture(runners: Race) -> tuple[list[tuple[np.ndarray, np.ndarray]],
     panel.set_title(" ", fontsize="medium")  # whose room the title has
     stage.set_dpi(FILM_DPI)
     stage.canvas.draw()
-    figure = new_figure(*stage.get_size_inches())
-    figure.set_layout_engine("none")
-    figure.set_dpi(FILM_DPI)
+    figure = Figure(figsize=stage.get_size_inches(), layout="none", dpi=FILM_DPI)
     figure.figimage(np.asarray(stage.canvas.buffer_rgba()), zorder=-1)
     over = figure.add_axes(panel.get_position(), xlim=panel.get_xlim(), ylim=panel.get_ylim())
-    over.patch.set_visible(False)
-    over.xaxis.set_visible(False)
-    over.yaxis.set_visible(False)
+    for part in (over.patch, over.xaxis, over.yaxis):
+        part.set_visible(False)
     return drawn, figure, over
 
 
@@ -112,27 +104,21 @@ def _thin(k: int) -> dict[str, Any]:
 
 def _page(runners: Race, times: np.ndarray, seconds: float) -> str:
     """The page: the function as one picture, the paths as numbers over it."""
-    import jinja2
-
     figure, panel = stage_of(runners)
     figure.set_dpi(DOTS_PER_INCH)
-    sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=DOTS_PER_INCH)  # lays the panel out, too
+    picture = png_text(figure, DOTS_PER_INCH)  # which lays the panel out, too
     width, height = (round(float(v)) for v in figure.get_size_inches() * DOTS_PER_INCH)
     box = panel.get_window_extent()
     runs = [_run(k, runners, drawn, panel, height) for k, drawn in enumerate(drawn_paths(runners, panel))]
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return page.render(
-        title=f"A race from start {runners.start}", caption=caption_of(runners, "a ring at the start, a large mark where the run is"), width=width, height=height,
+    return page_from(
+        TEMPLATE, title=f"A race from start {runners.start}", caption=caption_of(runners, "a ring at the start, a large mark where the run is"), width=width, height=height,
         panel=[round(float(v), 1) for v in (box.x0, height - box.y1, box.width, box.height)], last_frame=len(times) - 1,
-        png=base64.b64encode(sink.getvalue()).decode(), film={"times": times.tolist(), "seconds": float(seconds), "runs": runs},
+        png=picture, film={"times": times.tolist(), "seconds": float(seconds), "runs": runs},
     )  # fmt: skip
 
 
 def _run(k: int, runners: Race, drawn: tuple[np.ndarray, np.ndarray], panel: Any, height: int) -> dict[str, Any]:
     """One path in pixels of the page, and how it looks."""
-    from matplotlib.markers import MarkerStyle
-
     path, style, head = runners.paths[k], line(k), MarkerStyle(head_of(k)["marker"])
     kept = np.unique(np.linspace(0, len(path.steps) - 1, MOST_POINTS).round().astype(int))
     place = panel.transData.transform(np.stack(drawn, 1)[kept])

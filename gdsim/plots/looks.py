@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.lines import Line2D
 
 from gdsim.plots.style import COLOURS, DASHES, legend, line, sequence
 from gdsim.sweep.ranks.words import cell_texts, joined, settings_of, settings_texts, shown_values
@@ -30,12 +33,6 @@ class Looks(NamedTuple):
     lines: list[dict[str, Any]]
     entries: list[tuple[str, dict[str, Any]]]
     bar: Bar | None = None
-
-    def handles(self) -> list[Any]:
-        """The entries of a legend."""
-        from matplotlib.lines import Line2D
-
-        return [Line2D([], [], label=text, **style) for text, style in self.entries]
 
 
 def looks_by_value(found: Any) -> Looks:
@@ -68,9 +65,8 @@ def looks_by_value(found: Any) -> Looks:
 
 def _by_text(texts: Sequence[str]) -> Looks:
     """A colour for each combination."""
-    distinct = list(dict.fromkeys(texts))
-    lines = [line(distinct.index(text)) for text in texts]
-    return Looks(lines, [(text, line(k)) for k, text in enumerate(distinct)] if len(distinct) > 1 else [])
+    distinct = {text: line(k) for k, text in enumerate(dict.fromkeys(texts))}
+    return Looks([distinct[text] for text in texts], list(distinct.items()) if len(distinct) > 1 else [])
 
 
 def looks_together(found: Any, chosen: np.ndarray) -> Looks:
@@ -80,9 +76,8 @@ def looks_together(found: Any, chosen: np.ndarray) -> Looks:
     `found` is a Dataset over `cell`; colours of optimizers are those of its whole. Entries are one for each
     of the `chosen` cells, in their order.
     """
-    rules = values_of(found.optimizer)
+    rules, texts = values_of(found.optimizer), cell_texts(found)
     names = list(dict.fromkeys(rules.tolist()))
-    texts = cell_texts(found)
     if len(names) == 1:
         lines = looks_by_value(found.isel(cell=chosen)).lines
     else:
@@ -96,29 +91,22 @@ def looks_together(found: Any, chosen: np.ndarray) -> Looks:
 
 def show_looks(figure: Any, looks: Looks, panels: Any, spare: Any = None) -> None:
     """The one legend of all panels, in the place that is to spare or at the right, and the colour bar."""
-    handles = looks.handles()
+    handles = [Line2D([], [], label=text, **style) for text, style in looks.entries]
     if looks.bar is not None:
         _colour_bar(figure, looks.bar, panels)
-    if not handles:
-        return
-    if spare is not None:
+    if spare is not None and handles:
         spare.legend(handles=handles, loc="center", fontsize="small", frameon=False, ncols=1 + (len(handles) > MOST_ENTRIES))
-    elif len(panels) == 1:
-        legend(panels[0], given=handles)
     else:
-        legend(panels[_last_of_first_row(panels)], given=handles)
+        legend(panels[0] if len(panels) == 1 else _last_of_first_row(panels), given=handles)
 
 
-def _last_of_first_row(panels: Any) -> int:
-    """The place of the panel at the upper right."""
-    first = panels[0].get_subplotspec()
-    return max(k for k, p in enumerate(panels) if p.get_subplotspec().rowspan.start == first.rowspan.start)
+def _last_of_first_row(panels: Any) -> Any:
+    """The panel at the upper right."""
+    rows = [p.get_subplotspec().rowspan.start for p in panels]
+    return panels[rows.count(rows[0]) - 1]
 
 
 def _colour_bar(figure: Any, bar: Bar, panels: Any) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import BoundaryNorm, ListedColormap
-
     count = len(bar.values)
     painted = ScalarMappable(BoundaryNorm(np.arange(-0.5, count), count), ListedColormap(sequence(count)))
     every = -(-count // MOST_ENTRIES)

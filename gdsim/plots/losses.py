@@ -16,7 +16,6 @@ from gdsim.plots.style import (
     label_outer,
     line,
     logarithmic,
-    new_panel,
     new_panels,
     ranked_by,
     said_of,
@@ -33,7 +32,7 @@ BAR = 0.6  # height of a row's highest bar: its counts stand above
 APART = (0.06, 0.12)
 
 
-def final_losses(result: Result, *, tolerance: float = 1e-4, ax: "Axes | None" = None, figure: "Figure | SubFigure | None" = None) -> Figure:
+def final_losses(result: Result, *, tolerance: float = 1e-4, ax: Axes | None = None, figure: Figure | SubFigure | None = None) -> Figure:
     """Histograms of final losses, a panel per optimizer and in it a row per cell, with the levels at which
     many runs ended marked by their counts.
 
@@ -54,25 +53,17 @@ def final_losses(result: Result, *, tolerance: float = 1e-4, ax: "Axes | None" =
     resting = np.where(result.reason.values == "Target", np.inf, losses) if "reason" in result else losses  # a run that a target stopped is at no minimum
     by_cell = [(losses[mine], resting[mine]) for mine in (cells.place == k for k in range(len(cells.numbers)))]
     ranks, names = ranked_cells(result), list(dict.fromkeys(about.optimizer.values.tolist()))
-    if ax is not None and len(names) > 1:
-        raise ValueError(f"final_losses draws {len(names)} panels, one per optimizer: give figure=, an empty figure, in place of ax=")
     most = max(int((about.optimizer.values == name).sum()) for name in names)
-    if figure is None and len(names) == 1:
-        drawn, panel = new_panel("", "", "", ax=ax)
-        panels = [panel]
-    else:
-        drawn, panels, _ = new_panels(len(names), figure=figure, spare=False, shared="x", height=max(3.1, 0.9 + 0.5 * min(MOST_LINES, most)))
-    texts = settings_texts(settings_of(about), len(by_cell))
-    finite = losses[np.isfinite(losses)]
-    edges = _edges(finite) if len(finite) else np.array([0.0, 1.0])
+    height = max(3.1, 0.9 + 0.5 * min(MOST_LINES, most))
+    drawn, panels, _ = new_panels(len(names), "final_losses", ax=ax, figure=figure, spare=False, shared="x", height=height)
+    texts, edges = settings_texts(settings_of(about), len(by_cell)), _edges(losses[np.isfinite(losses)])
     for name, panel in zip(names, panels, strict=True):
         mine = np.flatnonzero(about.optimizer.values == name)
         shown = best_of(ranks, mine)
         panel.set_title(f"{name}{said_of(len(shown), len(mine))}", fontsize="medium")
         _rows(panel, [by_cell[k] for k in shown], [texts[k] for k in shown], edges, tolerance)
     label_outer(panels, "final loss", "runs" if len(by_cell) == 1 else "")
-    caption = _caption(np.bincount(cells.place), tolerance)
-    return finished(drawn, caption + (ranked_by(ranks.name) if most > MOST_LINES else ""))
+    return finished(drawn, _caption(np.bincount(cells.place), tolerance) + (ranked_by(ranks.name) if most > MOST_LINES else ""))
 
 
 def _caption(runs: np.ndarray, tolerance: float) -> str:
@@ -84,19 +75,16 @@ def _caption(runs: np.ndarray, tolerance: float) -> str:
 
 
 def _edges(finite: np.ndarray) -> np.ndarray:
-    """The edges of bins from the lowest to the highest loss."""
+    """The edges of bins from the lowest to the highest loss; 0 and 1 where there is none."""
+    if not len(finite):
+        return np.array([0.0, 1.0])
     low, high = finite.min(), finite.max()
-    if is_wide(finite):
-        edges = np.geomspace(low, high, BINS + 1)
-    else:
-        edges = np.linspace(low, high if high > low else low + max(1.0, abs(low)), BINS + 1)
-    edges[0] = low
-    edges[-1] = max(edges[-1], high)
-    return edges
+    between = np.geomspace(low, high, BINS + 1) if is_wide(finite) else np.linspace(low, high if high > low else low + max(1.0, abs(low)), BINS + 1)
+    return np.array([low, *between[1:-1], max(between[-1], high)])
 
 
 def _rows(panel: Any, by_cell: list[tuple[np.ndarray, np.ndarray]], texts: list[str], edges: np.ndarray, tolerance: float) -> None:
-    """Histograms of each cell's losses, the first at the top; levels are marked among those at rest."""
+    """A histogram for each cell, the first at the top, of its losses; levels are marked among those at rest."""
     if is_wide(edges):
         logarithmic(panel, "x")
     else:
@@ -109,17 +97,9 @@ def _rows(panel: Any, by_cell: list[tuple[np.ndarray, np.ndarray]], texts: list[
         panel.bar(edges[:-1], counts * height, np.diff(edges), floor, align="edge", color=line(0)["color"])
         if np.isfinite(resting).any():
             _marks(panel, np.sort(resting[np.isfinite(resting)]), floor + (counts.max() if alone else BAR), edges, tolerance=tolerance, alone=alone)
-        lost = len(losses) - len(ended)
-        if lost:
-            panel.text(
-                1.01,
-                0.98 if alone else floor + 0.4,
-                f"{lost:,} diverged",
-                transform=panel.transAxes if alone else panel.get_yaxis_transform(),
-                ha="left",
-                va="top",
-                fontsize="x-small",
-            )
+        if lost := len(losses) - len(ended):
+            place, transform = (0.98, panel.transAxes) if alone else (floor + 0.4, panel.get_yaxis_transform())
+            panel.text(1.01, place, f"{lost:,} diverged", transform=transform, ha="left", va="top", fontsize="x-small")
     panel.margins(x=0.05)
     panel.grid(axis="both" if alone else "x", alpha=0.3)
     if alone:
@@ -139,9 +119,8 @@ def _marks(panel: Any, ended: np.ndarray, top: float, edges: np.ndarray, *, tole
         return
     scaled = np.log if is_wide(edges) else np.asarray
     whole = scaled(edges[-1]) - scaled(edges[0])
-    places = (scaled(levels) - scaled(edges[0])) / whole
-    widths = (scaled(ended[np.cumsum(sizes) - 1]) - scaled(levels)) / whole
-    many = (sizes >= max(2, 0.02 * len(ended))) & (widths <= 1 / BINS)
+    places, ends = ((scaled(at) - scaled(edges[0])) / whole for at in (levels, ended[np.cumsum(sizes) - 1]))
+    many = (sizes >= max(2, 0.02 * len(ended))) & (ends - places <= 1 / BINS)
     if 2 * sizes[many].sum() < len(ended):  # no levels, but chance neighbours
         return
     taken: list[float] = []

@@ -3,12 +3,14 @@
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.patches import Rectangle
 
 from gdsim import analysis
 from gdsim.plots.style import Axes, Figure, finished, is_wide, new_panel
 from gdsim.sweep.ranks.words import counted, shown_number, shown_values
 from gdsim.sweep.results.reading import Result, opened, with_none
-from gdsim.words import given, nearest
+from gdsim.words import checked_word
 
 # Numbers are written into the fields of maps of so many.
 MOST_WRITTEN = 150
@@ -22,7 +24,7 @@ STATISTICS = {
 
 
 def heat_map(
-    result: Result, x: str, y: str, *, statistic: str = "median_loss", variable: str | None = None, target: float | None = None, ax: "Axes | None" = None
+    result: Result, x: str, y: str, *, statistic: str = "median_loss", variable: str | None = None, target: float | None = None, ax: Axes | None = None
 ) -> Figure:
     """A number of the cells over two hyperparameters: "median_loss" (the best over all others), "probability"
     of success, "diverged", or "worse_than_start".
@@ -38,21 +40,17 @@ def heat_map(
     >>> len(heat_map(sweep.run(), "lr", "momentum").axes)
     2
     """
-    if statistic not in STATISTICS:
-        raise ValueError(f"statistic={given(statistic)} is not known; {nearest(str(statistic), tuple(STATISTICS))}")
+    checked_word(statistic, "statistic", STATISTICS)
     result = opened(result, "heat_map")
     found = analysis.divergence_map(result, x, y, status={"probability": "converged", "median_loss": "diverged"}.get(statistic, statistic))
     held = found.runs > 0
     found = found.isel({y: held.any(x).values, x: held.any(y).values})  # values that only cells without the other have stand on no map
-    values, low, high = (found[n].values for n in ("share", "low", "high"))
-    name = ""
+    fields, name = [found[n].values for n in ("share", "low", "high")], ""
     if statistic == "median_loss":
-        best = analysis.best_cell(result, variable=variable, target=target, resamples=1000 if values.size <= MOST_INTERVALS else 1)
-        values, low, high = _best_medians(best, found, x, y)
-        name = best.attrs["ranked_by"]
-    is_share = statistic != "median_loss"
-    figure = _drawn((values, low, high), {n: found[n].values for n in (x, y)}, f"{STATISTICS[statistic]} {name}".strip().capitalize(), name, ax)
-    return finished(figure, _caption(found.runs.values, values, is_share=is_share))
+        best = analysis.best_cell(result, variable=variable, target=target, resamples=1000 if found.share.size <= MOST_INTERVALS else 1)
+        fields, name = _best_medians(best, found, x, y), best.attrs["ranked_by"]
+    figure = _drawn(fields, {n: found[n].values for n in (x, y)}, f"{STATISTICS[statistic]} {name}".strip().capitalize(), name, ax)
+    return finished(figure, _caption(found.runs.values, fields[0], is_share=not name))
 
 
 def _caption(runs: np.ndarray, values: np.ndarray, *, is_share: bool) -> str:
@@ -67,7 +65,7 @@ def _caption(runs: np.ndarray, values: np.ndarray, *, is_share: bool) -> str:
     )
 
 
-def divergence_map(result: Result, x: str, y: str, *, ax: "Axes | None" = None) -> Figure:
+def divergence_map(result: Result, x: str, y: str, *, ax: Axes | None = None) -> Figure:
     """The share of runs that diverged over two hyperparameters, all others pooled.
 
     `ax`: Axes to draw on. Returns the figure, a matplotlib Figure.
@@ -96,17 +94,13 @@ def _drawn(fields: Any, axes: dict[str, np.ndarray], title: str, name: str, ax: 
     """A map of fields (value, low, high), each [y, x], over the values of two axes, x first: medians of what
     has a name, or shares of runs.
     """
-    from matplotlib.colors import LogNorm, Normalize
-    from matplotlib.patches import Rectangle
-
     values, low, high = fields
     is_share, is_accuracy = not name, "accuracy" in name
     rows, columns = values.shape
     has_intervals = values.size <= MOST_INTERVALS
-    wide = (0.9 if is_share else 1.25) if has_intervals else 0.62
-    size = max(5.0, min(14.0, 2.2 + wide * columns)), max(3.4, min(12.0, 1.6 + (0.5 if has_intervals else 0.42) * rows))
-    x, y = axes
-    figure, panel = new_panel(title, x, y, ax=ax, size=size)
+    wide, high_each = (0.9 if is_share else 1.25, 0.5) if has_intervals else (0.62, 0.42)
+    size = max(5.0, min(14.0, 2.2 + wide * columns)), max(3.4, min(12.0, 1.6 + high_each * rows))
+    figure, panel = new_panel(title, *axes, ax=ax, size=size)
     finite, paint = values[np.isfinite(values)], values
     positive = finite[finite > 0]
     if is_share:

@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.plots.style import MARKERS, Axes, Figure, finished, legend, line, new_panel, said_of
+from gdsim.population import evaluate
 from gdsim.sweep.ranks.ranking import ranked_cells
 from gdsim.sweep.ranks.words import cell_texts
+from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Result, cells_in, check_result
 from gdsim.words import given
 
@@ -42,7 +44,7 @@ class Race(NamedTuple):
     ranked_by: str
 
 
-def race(result: Result, *, start: int = 0, ax: "Axes | None" = None) -> Figure:
+def race(result: Result, *, start: int = 0, ax: Axes | None = None) -> Figure:
     """The paths of each cell's run from one start over the contours, or on the curve, of the function that
     they minimise; crosses mark its minima.
 
@@ -67,11 +69,9 @@ def race(result: Result, *, start: int = 0, ax: "Axes | None" = None) -> Figure:
 
 def caption_of(runners: Race, marks: str = "a dot at each checkpoint, a ring at the start, a large mark where it ended") -> str:
     """What a race shows, and what may mislead."""
-    flat = len(runners.names) == 2
-    where = "contours, close at the lowest points and far apart above" if flat else "the curve of the function, raised a little so that none hides another"
-    chosen = (
-        f" The cells are the best {len(runners.paths)} of {runners.cells:,} by the median {runners.ranked_by}." if runners.cells > len(runners.paths) else ""
-    )
+    contours, curve = "contours, close at the lowest points and far apart above", "the curve of the function, raised a little so that none hides another"
+    where, shown = contours if len(runners.names) == 2 else curve, len(runners.paths)
+    chosen = f" The cells are the best {shown} of {runners.cells:,} by the median {runners.ranked_by}." if runners.cells > shown else ""
     return (
         f"One run of each cell from start {runners.start}, over {where}: {marks}, crosses at known minima. Paths that leave the picture went on outside. "
         f"One start is an anecdote: another may end elsewhere.{chosen}"
@@ -80,8 +80,6 @@ def caption_of(runners: Race, marks: str = "a dot at each checkpoint, a ring at 
 
 def race_of(result: Any, start: int) -> Race:
     """The runs of a result from one start. Raises ValueError where they cannot race."""
-    from gdsim.sweep.results.dataset import sweep_behind
-
     result = check_result(result, "race")
     if "trajectory" not in result:
         raise ValueError("a race needs the paths of its runs: record them with gd.Record(trajectory=True)")
@@ -120,13 +118,12 @@ def head_of(k: int) -> dict[str, Any]:
 
 def stage_of(runners: Race, ax: Any = None) -> tuple[Any, Any]:
     """(figure, panel) with the function, its minima and the start: what a race is run over."""
-    title = f"From start {runners.start}{said_of(len(runners.paths), runners.cells)}"
-    names = [*runners.names, "value"][:2]
-    figure, panel = new_panel(title, *names, ax=ax, size=(7.6, 5.2))
+    x_name, y_name = [*runners.names, "value"][:2]
+    figure, panel = new_panel(f"From start {runners.start}{said_of(len(runners.paths), runners.cells)}", x_name, y_name, ax=ax, size=(7.6, 5.2))
     panel.grid(visible=False)
     low, high = _window(runners)
     minima = _minima(runners.problem, len(runners.names))
-    if len(names) == len(runners.names):
+    if len(runners.names) == 2:
         _contours(panel, runners.problem, low, high)
         panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
         marks = minima.T
@@ -138,15 +135,8 @@ def stage_of(runners: Race, ax: Any = None) -> tuple[Any, Any]:
         panel.set(xlim=(low[0], high[0]), ylim=(np.nanmin(value) - room, np.nanmax(value) + room))
         marks = np.array([minima[:, 0], _values(runners.problem, minima)]) if len(minima) else np.zeros((2, 0))
     panel.plot(*marks, "x", color="black", markersize=9, markeredgewidth=2, linestyle="none")
-    panel.plot(
-        *(axis[:1] for axis in drawn_paths(runners, panel)[0]),
-        "o",
-        markersize=11,
-        markerfacecolor="none",
-        markeredgecolor="black",
-        markeredgewidth=1.5,
-        zorder=5,
-    )
+    ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": "black", "markeredgewidth": 1.5, "zorder": 5}
+    panel.plot(*(axis[:1] for axis in drawn_paths(runners, panel)[0]), "o", **ring)
     return figure, panel
 
 
@@ -155,8 +145,6 @@ def _minima(problem: Any, dimensions: int) -> np.ndarray:
 
 
 def _values(problem: Any, points: np.ndarray) -> np.ndarray:
-    from gdsim.population import evaluate
-
     return evaluate(problem, points).loss.values.astype(float)
 
 
@@ -168,14 +156,10 @@ def _window(runners: Race) -> tuple[np.ndarray, np.ndarray]:
     """
     staying = [path.points for path in runners.paths if not path.diverged]
     points = np.concatenate(staying or [path.points for path in runners.paths])
-    minima = _minima(runners.problem, points.shape[1])
-    start, low, high = runners.paths[0].points[0], points.min(0), points.max(0)
-    if len(minima):
-        nearest = minima[np.argmin(((minima - start) ** 2).sum(1))]
-        reach = 4 * max(1e-3, np.abs(start - nearest).max())
-        low, high = np.minimum(low, nearest), np.maximum(high, nearest)
-    else:
-        reach = 4 * max(1e-3, np.abs(start - np.median(points, 0)).max())
+    minima, start = _minima(runners.problem, points.shape[1]), runners.paths[0].points[0]
+    nearest = minima[[np.argmin(((minima - start) ** 2).sum(1))]] if len(minima) else minima
+    reach = 4 * max(1e-3, np.abs(start - (nearest if len(minima) else np.median(points, 0))).max())
+    low, high = (end(np.concatenate([points, nearest]), axis=0) for end in (np.min, np.max))
     low, high = np.maximum(low, start - reach), np.minimum(high, start + reach)
     inside = np.array([way[-1] for way in staying]).reshape(-1, len(start))
     if len(minima) and len(inside):

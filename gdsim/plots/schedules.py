@@ -19,7 +19,7 @@ from gdsim.words import given
 RATE = Range(0.0, float("inf"), low_allowed=False)
 
 
-def schedule(schedules: Schedule | Sequence[Schedule], *, steps: int = 1000, lr: float = 1.0, ax: "Axes | None" = None) -> Figure:
+def schedule(schedules: Schedule | Sequence[Schedule], *, steps: int = 1000, lr: float = 1.0, ax: Axes | None = None) -> Figure:
     """The learning rate at each step of one schedule, or of several: those of runs of gradient descent on a
     slope of 1.
 
@@ -35,8 +35,6 @@ def schedule(schedules: Schedule | Sequence[Schedule], *, steps: int = 1000, lr:
         raise ValueError("schedules is an empty list; give at least one schedule, such as gd.Cosine(cycle=200)")
     for one in several:
         _check_schedule(one)
-        if any(length(v) > 1 for v in one.hyperparameters().values()):
-            raise ValueError(f"schedule draws schedules of one number each; {one!r} has a list: give a list of schedules")
     checked_whole(steps, "steps", 1, 1_000_000)
     figure, panel = new_panel(f"Learning rate by step, base rate {shown_number(lr)}", "step", "learning rate", ax=ax)
     for k, one in enumerate(several):
@@ -51,15 +49,15 @@ def schedule(schedules: Schedule | Sequence[Schedule], *, steps: int = 1000, lr:
 
 def _named(one: Any) -> str:
     """A schedule with its numbers, such as "SGDR mult=2 cycle=10"; a phase's have the phase's name."""
-    numbers = [f"{name}={v:g}" for name, v in one.hyperparameters().items() if isinstance(v, (int, float))]
-    return " ".join([schedule_name(one), *numbers])
+    return " ".join([schedule_name(one), *(f"{name}={v:g}" for name, v in one.hyperparameters().items() if isinstance(v, (int, float)))])
 
 
 def _check_schedule(one: Any) -> None:
-    """Raises TypeError for what is no schedule, with how one is written."""
-    if isinstance(one, Schedule):
-        return
-    names = [kind.__name__ for kind in SCHEDULES]
-    same = next((n for n in names if isinstance(one, str) and n.lower() == one.replace("_", "").lower()), None)
-    hint = f"write gd.{same}(...)" if same else f"there are {joined([f'gd.{n}' for n in names])}"
-    raise TypeError(f"schedules must be a schedule, such as gd.Cosine(cycle=200), or a list of them; {given(one)} was given: {hint}")
+    """Raises TypeError for what is no schedule, with how one is written, and ValueError for several in one."""
+    if not isinstance(one, Schedule):
+        names = [kind.__name__ for kind in SCHEDULES]
+        same = next((n for n in names if isinstance(one, str) and n.lower() == one.replace("_", "").lower()), None)
+        hint = f"write gd.{same}(...)" if same else f"there are {joined([f'gd.{n}' for n in names])}"
+        raise TypeError(f"schedules must be a schedule, such as gd.Cosine(cycle=200), or a list of them; {given(one)} was given: {hint}")
+    if any(length(v) > 1 for v in one.hyperparameters().values()):
+        raise ValueError(f"schedule draws schedules of one number each; {one!r} has a list: give a list of schedules")

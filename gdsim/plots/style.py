@@ -3,21 +3,17 @@ legends.
 """
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes  # noqa: F401  as what all figures take and give
+from matplotlib.figure import Figure, SubFigure  # noqa: F401
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from gdsim.plots.figure import Figure as OwnFigure
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
 from gdsim.sweep.ranks.words import shown_number, shown_values
-
-if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
-
-# What figures are drawn on and given as, as texts: nothing is imported for them.
-Axes: TypeAlias = "matplotlib.axes.Axes"
-Figure: TypeAlias = "matplotlib.figure.Figure"
-SubFigure: TypeAlias = "matplotlib.figure.SubFigure"
 
 # Okabe and Ito (2008): eight colours that the colour-blind tell apart, here without yellow, which print
 # loses.
@@ -34,19 +30,12 @@ ASIDE = 0.05
 MOST_BANDS = 2
 
 
-def new_figure(width: float, height: float) -> Any:
-    """An empty figure of so many inches that needs no screen."""
-    from gdsim.plots.figure import Figure
-
-    return Figure(figsize=(width, height))
-
-
 def new_panel(title: str, x: str, y: str, *, ax: Any = None, size: tuple[float, float] = (6.4, 4.2)) -> tuple[Any, Any]:
     """(figure, panel), named: a new figure with one panel, or the given Axes and theirs.
 
     Raises TypeError for what is no Axes.
     """
-    panel = checked_axes(ax) if ax is not None else new_figure(*size).subplots()
+    panel: Any = checked_axes(ax) if ax is not None else OwnFigure(figsize=size).subplots()
     panel.set_title(title, fontsize="medium", wrap=ax is None)
     panel.set_xlabel(x)
     panel.set_ylabel(y)
@@ -71,30 +60,37 @@ def checked_figure(figure: Any) -> Any:
     return figure
 
 
-def new_panels(count: int, *, figure: Any = None, spare: bool = True, shared: str = "xy", height: float = 3.1) -> tuple[Any, list[Any], Any]:
+def new_panels(
+    count: int, what: str, *, ax: Any = None, figure: Any = None, spare: bool = True, shared: str = "xy", height: float = 3.1
+) -> tuple[Any, list[Any], Any]:
     """(figure, so many panels of it, the place for a legend or None): no place is empty, and all panels have
     tick labels.
 
     With `spare` a place that is left over is for a legend, without it the panels of the last row are wider.
-    Panels share the axes that `shared` names.
+    Panels share the axes that `shared` names. Raises ValueError, in which `what` draws them, for the Axes of
+    one panel in the place of several.
     """
+    if ax is not None and count > 1:
+        raise ValueError(f"{what} draws {count} panels, one per optimizer: give figure=, an empty figure, in place of ax=")
+    if figure is None and count == 1:
+        figure, panel = new_panel("", "", "", ax=ax)
+        return figure, [panel], None
     columns = count if count < 3 else min(4, -(-(count + spare) // 2)) if count < 9 else 4
     rows = -(-count // columns)
-    figure = new_figure(*((3.7 * columns, height * rows) if count > 1 else (6.4, 4.2))) if figure is None else checked_figure(figure)
+    figure = OwnFigure(figsize=(3.7 * columns, height * rows)) if figure is None else checked_figure(figure)
     left = rows * columns - count
     last = columns if spare else columns - left
-    width = math.lcm(columns, last)
-    grid = figure.add_gridspec(rows, width)
+    grid = figure.add_gridspec(rows, width := math.lcm(columns, last))
     panels: list[Any] = []
     for k in range(count):
         row, column = divmod(k, columns)
         wide = width // (last if row == rows - 1 else columns)
-        first = panels[0] if panels else None
-        panels.append(figure.add_subplot(grid[row, column * wide : (column + 1) * wide], **{f"share{axis}": first for axis in shared}))
-    place = None
-    if spare and left:
-        place = figure.add_subplot(grid[rows - 1, columns - left :])
-        place.set_axis_off()
+        with_first = dict.fromkeys((f"share{axis}" for axis in shared), panels[0]) if panels else {}
+        panels.append(figure.add_subplot(grid[row, column * wide : (column + 1) * wide], **with_first))
+    if not (spare and left):
+        return figure, panels, None
+    place = figure.add_subplot(grid[rows - 1, columns - left :])
+    place.set_axis_off()
     return figure, panels, place
 
 
@@ -110,8 +106,6 @@ def marked_line(k: int) -> dict[str, Any]:
 
 def sequence(count: int) -> list[Any]:
     """So many colours in an order that the eye and a grey printer see, the darkest first."""
-    from matplotlib import colormaps
-
     return [colormaps[SEQUENCE](PALEST * k / max(1, count - 1)) for k in range(count)]
 
 
@@ -134,8 +128,6 @@ def logarithmic(panel: Any, axis: str, *, from_zero: bool = False) -> None:
     """A logarithmic scale of the axis "x" or "y", its ticks in plain numbers; `from_zero` it is linear from 0
     to 1.
     """
-    from matplotlib.ticker import FuncFormatter
-
     getattr(panel, f"set_{axis}scale")("symlog" if from_zero else "log", **({"linthresh": 1} if from_zero else {}))
     ticks = getattr(panel, f"{axis}axis")
 
@@ -143,8 +135,7 @@ def logarithmic(panel: Any, axis: str, *, from_zero: bool = False) -> None:
         low, high = ticks.get_view_interval()
         first = value / 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
         labelled = (1, 2, 5) if 0 < low < high <= 100 * low else (1,)  # so that no label meets the next
-        is_short = 0 < low < high <= 4 * low
-        return shown_number(value, 6) if is_short or any(abs(first - d) < 1e-6 for d in labelled) else ""
+        return shown_number(value, 6) if 0 < low < high <= 4 * low or any(abs(first - d) < 1e-6 for d in labelled) else ""
 
     ticks.set_major_formatter(FuncFormatter(text))
     if not from_zero:
@@ -162,16 +153,18 @@ def number_axis(panel: Any, axis: np.ndarray) -> np.ndarray:
     log_scale(panel, "x", axis)
     known = axis[np.isfinite(axis)]
     if len(np.unique(known)) > 1:  # the whole of what was tried, also where a value has no point
-        low, high, wide = known.min(), known.max(), is_wide(known)
-        aside = (high / low) ** ASIDE if wide else ASIDE * (high - low)
-        panel.set_xlim(*((low / aside, high * aside) if wide else (low - aside, high + aside)))
+        panel.set_xlim(*with_room(known.min(), known.max(), wide=is_wide(known)))
     return axis
+
+
+def with_room(low: float, high: float, *, wide: bool = False) -> tuple[float, float]:
+    """The ends of an axis a little beyond those of its values; `wide`: of a logarithmic one."""
+    aside = (high / low) ** ASIDE if wide else ASIDE * (high - low or 1.0)
+    return (low / aside, high * aside) if wide else (low - aside, high + aside)
 
 
 def share_axis(axis: Any) -> None:
     """Marks an axis of shares in percent."""
-    from matplotlib.ticker import PercentFormatter
-
     axis.set_major_formatter(PercentFormatter(1.0, decimals=None))
 
 
@@ -261,8 +254,7 @@ def whiskers(panel: Any, x: np.ndarray, curve: tuple[np.ndarray, np.ndarray, np.
     where = (np.arange(each) + 0.1 + 0.85 * (k + 0.5) / count) / each
     low, high = (max(float(end), 1.0) for end in (risen[0], x[-1]))
     at = low + (high - low) * where if panel.get_xscale() == "linear" else low * (high / low) ** where
-    place = np.maximum(np.searchsorted(x, at, side="right") - 1, 0)
-    value, below, above = (c[place] for c in curve)
+    value, below, above = (c[np.maximum(np.searchsorted(x, at, side="right") - 1, 0)] for c in curve)
     panel.errorbar(at, value, np.maximum([value - below, above - value], 0), fmt="none", ecolor=colour, elinewidth=1, capsize=2)
 
 

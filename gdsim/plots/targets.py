@@ -41,7 +41,7 @@ LITTLE = 1.25  # what an axis of times begins before the first, as a factor
 TIMES = "Times are as fine as the looks: a target of the sweep is met at a step, with mini-batches at a look of its stop, any other at a checkpoint."
 
 
-def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", ax: "Axes | None" = None) -> Figure:
+def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", ax: Axes | None = None) -> Figure:
     """The share of runs and targets that are met by each time, a line per cell with its interval; the seven
     best cells.
 
@@ -67,8 +67,7 @@ def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", ax: "A
     what = f"loss {shown_number(float(losses[0]))}" if several == 1 else f"{several} targets"
     title = f"Share of runs that have met {what}{of}" if len(chosen) else f"No run has met {what}"
     figure, panel = new_panel(title, unit, "share met", ax=ax, size=SIZE)
-    curves = [found[n].values[chosen] for n in ("share", "low", "high")]
-    time = found.time.values
+    curves, time = [found[n].values[chosen] for n in ("share", "low", "high")], found.time.values
     begin = _time_scale(panel, time, curves[0])
     if len(time):  # to a little beyond the last
         shown = time >= begin
@@ -117,7 +116,7 @@ def _steps(panel: Any, x: np.ndarray, curves: Sequence[np.ndarray], looks: Any) 
     panel.set_ylim(0, 1.02)
 
 
-def ert(result: Result, target: float | None = None, *, hyperparameter: str = "lr", unit: str = "steps", ax: "Axes | None" = None) -> Figure:
+def ert(result: Result, target: float | None = None, *, hyperparameter: str = "lr", unit: str = "steps", ax: Axes | None = None) -> Figure:
     """The expected time to a target with restarts against a hyperparameter, a line per optimizer with 95%
     intervals.
 
@@ -141,10 +140,9 @@ def ert(result: Result, target: float | None = None, *, hyperparameter: str = "l
     names, places = list(dict.fromkeys(found.optimizer.values.tolist())), number_axis(panel, axis)
     for k, name in enumerate(names):
         mine = found.optimizer.values == name
-        k_x, y, low, high = _best_of_each(found.isel(cell=mine), place[mine])
-        x = places[k_x.astype(int)]
-        text = str(name) if np.isfinite(y).any() else f"{name} (never met)"
-        with_intervals(panel, dodged(x, places, k, len(names)), (y, low, high), k, label=text)
+        at, *curve = _best_of_each(found.isel(cell=mine), place[mine])
+        text = str(name) if np.isfinite(curve[0]).any() else f"{name} (never met)"
+        with_intervals(panel, dodged(places[at.astype(int)], places, k, len(names)), curve, k, label=text)
     log_scale(panel, "y", found.ert.values)
     legend(panel, outside=ax is None)
     aside = " Points of several optimizers stand a little aside of their value, so that none hides another." if len(names) > 1 else ""
@@ -157,18 +155,14 @@ def ert(result: Result, target: float | None = None, *, hyperparameter: str = "l
 
 
 def _best_of_each(found: Any, place: np.ndarray) -> np.ndarray:
-    """[(place of a value, time, low, high), ...] of the best cell at each; NaN where none met the target."""
-    rows = []
-    for k in np.unique(place[place >= 0]):
-        mine = np.flatnonzero(place == k)
-        best = mine[np.argmin(found.ert.values[mine])]
-        time, low, high = (float(found[n].values[best]) for n in ("ert", "low", "high"))
-        known = np.isfinite(time)
-        rows.append((k, time if known else np.nan, low if known else np.nan, high if known else np.nan))
-    return np.array(rows).reshape(-1, 4).T
+    """[place of a value, time, low, high] of the best cell at each; NaN where none met the target."""
+    at = np.unique(place[place >= 0])
+    best = [mine[np.argmin(found.ert.values[mine])] for mine in (np.flatnonzero(place == k) for k in at)]
+    curves = np.array([found[n].values[best] for n in ("ert", "low", "high")], float)
+    return np.vstack([at, np.where(np.isfinite(curves[0]), curves, np.nan)])
 
 
-def performance_profile(result: Result, *, share: float | None = None, unit: str = "steps", over: str | None = None, ax: "Axes | None" = None) -> Figure:
+def performance_profile(result: Result, *, share: float | None = None, unit: str = "steps", over: str | None = None, ax: Axes | None = None) -> Figure:
     """The performance profile of the cells, each start a problem: solved within tau times the best cell's
     time, with intervals. The seven best cells.
 

@@ -28,7 +28,7 @@ SIZE = (8.2, 4.2)
 
 
 def sensitivity_curve(
-    result: Result, hyperparameter: str = "lr", *, variable: str | None = None, target: float | None = None, factor: float = 2.0, ax: "Axes | None" = None
+    result: Result, hyperparameter: str = "lr", *, variable: str | None = None, target: float | None = None, factor: float = 2.0, ax: Axes | None = None
 ) -> Figure:
     """The best median at each value of a hyperparameter, a line per optimizer; the range within `factor` of
     its best is drawn below.
@@ -46,15 +46,14 @@ def sensitivity_curve(
     result = check_result(result, "sensitivity_curve")
     found = analysis.sensitivity(result, hyperparameter, variable=variable, target=target, factor=factor)
     runs = np.bincount(cells_in(result).place)
-    figure, panel = new_panel(
-        f"The best cell at each {hyperparameter}, by its median {found.ranked_by}", hyperparameter, f"median {found.ranked_by}", ax=ax, size=SIZE
-    )
-    names, places = found.optimizer.values, number_axis(panel, found.value.values)
-    for k, name in enumerate(names):
-        curve = found.curve.values[k]
-        known = np.isfinite(curve)
-        panel.plot(places[known], curve[known], label=_named(str(name), found.isel(optimizer=k)), **marked_line(k))
-        _range(panel, found.isel(optimizer=k), places, k)
+    name = f"median {found.ranked_by}"
+    figure, panel = new_panel(f"The best cell at each {hyperparameter}, by its {name}", hyperparameter, name, ax=ax, size=SIZE)
+    names, places = found.optimizer.values.tolist(), number_axis(panel, found.value.values)
+    for k, optimizer in enumerate(names):
+        its = found.isel(optimizer=k)
+        known = np.isfinite(its.curve.values)
+        panel.plot(places[known], its.curve.values[known], label=_named(optimizer, its), **marked_line(k))
+        _range(panel, its, places, k)
     panel.tick_params(axis="x", pad=6 + 0.03 * panel.bbox.height * 72 / panel.figure.dpi * len(names))
     log_scale(panel, "y", found.curve.values)
     legend(panel, outside=ax is None)
@@ -86,7 +85,7 @@ def _named(name: str, found: Any) -> str:
     return name if text in ("nan", "0") else f"{name}: {text} decade{'' if text == '1' else 's'}"
 
 
-def budget_curve(result: Result, *, variable: str | None = None, target: float | None = None, by: str = "optimizer", ax: "Axes | None" = None) -> Figure:
+def budget_curve(result: Result, *, variable: str | None = None, target: float | None = None, by: str = "optimizer", ax: Axes | None = None) -> Figure:
     """The expected best median of n random trials, a line per optimizer with its 95% interval.
 
     The median is of what ranks: `variable` or the time to `target`, or else as `gd.table` says. `ax`: Axes to

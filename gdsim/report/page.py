@@ -1,7 +1,5 @@
 """A results folder as one HTML page that needs nothing else: no network, no other file."""
 
-import base64
-import io
 import json
 import pathlib
 from collections.abc import Callable, Iterator
@@ -9,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.filenames import user_path
+from gdsim.filenames import check_place, user_path
+from gdsim.plots.figure import page_from, png_text
 from gdsim.report import contents
 from gdsim.report.conclusion import conclusion, unfinished, warnings
 from gdsim.report.tables import BEST, Call, Table, budgets, number, outcome, restarts, summary_outcome
@@ -51,26 +50,22 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
     Raises ValueError for a folder without results or without a finished run, and for a file whose folder is
     not there.
     """
-    import jinja2
-
     tell = say or (lambda _: None)
     store = Store(folder)
     place = user_path(target, "the report's file") if target is not None else None
     held, result = store.experiment(), open_results(folder)
-    if place is not None and not place.parent.is_dir():
-        raise ValueError(f"there is no folder {str(place.parent)!r} for {place.name!r}")
+    if place is not None:
+        check_place(place)
     if not result.attrs["finished_runs"]:
         raise ValueError(f"no run of {str(folder)!r} is finished yet: there is nothing to report")
     tell(f"reading {result.attrs['finished_runs']:,} runs")
     is_summary = "ended" in result
     if not is_summary:
         result = loaded(result, (*NUMBERS, *(["loss"] if result.loss.nbytes <= MOST_BYTES else [])))
-    parts = _of_summary(result) if is_summary else _of_runs(result)
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    tables, concluded, warned = parts
+    tables, concluded, warned = _of_summary(result) if is_summary else _of_runs(result)
     pictures = list(_drawn(result, [("How the loss falls", Call(contents.plots, "convergence_bands"))] if is_summary else contents.figures(result), tell))
-    text = page.render(
-        name=store.place.address.rpartition("/")[2], opening=f"import gdsim as gd\nresult = gd.open({str(folder)!r})", facts=list(_facts(store, held, result)),
+    text = page_from(
+        TEMPLATE, name=store.place.address.rpartition("/")[2], opening=f"import gdsim as gd\nresult = gd.open({str(folder)!r})", facts=list(_facts(store, held, result)),
         experiment=contents.experiment_rows(held), conclusion=concluded, warnings=warned, tables=tables, pictures=pictures, raw=json.dumps(held, indent=1, sort_keys=True),
     )  # fmt: skip
     if place is not None:
@@ -83,12 +78,12 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
 def _of_runs(result: Any) -> tuple[list[Table], list[str], list[str]]:
     """(tables, conclusion, warnings) of a result of runs."""
     best, targets = BEST.made(result), own_targets(result)
-    found: list[Table | None] = [outcome(result, best)]
+    tables = [outcome(result, best)]
     if len(np.unique(result.cell.values)) > len(np.unique(np.asarray(result.optimizer.values))):
-        found.append(budgets(result))
+        tables.append(budgets(result))
     if len(targets):
-        found.append(restarts(result, float(targets[-1])))
-    return [table for table in found if table is not None], list(conclusion(result, best)), list(warnings(result, best))
+        tables += restarts(result, float(targets[-1]))
+    return tables, list(conclusion(result, best)), list(warnings(result, best))
 
 
 def _of_summary(result: Any) -> tuple[list[Table], list[str], list[str]]:
@@ -104,20 +99,19 @@ def _drawn(result: Any, figures: Any, tell: Callable[[str], None]) -> Iterator[P
     for title, call in figures:
         tell(f"drawing: {title}")
         try:
-            sink, figure = io.BytesIO(), call.made(result)
+            figure = call.made(result)
             caption = figure.caption
             figure.set_caption("")  # which stands beside the picture, in letters that a narrow page does not shrink
-            figure.savefig(sink, dpi=DOTS_PER_INCH, format="png")
+            picture = Picture(title, call.code, png_text(figure, DOTS_PER_INCH), caption)
         except ValueError as error:
-            yield Picture(title, call.code, "", reason=str(error))
-            continue
-        yield Picture(title, call.code, base64.b64encode(sink.getvalue()).decode(), caption)
+            picture = Picture(title, call.code, "", reason=str(error))
+        yield picture
 
 
 def _facts(store: Store, held: dict[str, Any], result: Any) -> Iterator[tuple[str, str]]:
     """(name, value) of how the sweep was run."""
     entries = list(store.entries())
-    states = store.place.states("shards").values()
+    sizes = [state.size for state in store.place.states("shards").values()]
     steps = result.steps_taken_mean.values @ result.steps_taken_count.values if "ended" in result else result.steps_taken.values.sum()
     yield "runs", f"{result.attrs['finished_runs']:,} of {result.attrs['planned_runs']:,}"
     yield "cost", f"{round(float(steps)):,} run-steps"
@@ -127,7 +121,7 @@ def _facts(store: Store, held: dict[str, Any], result: Any) -> Iterator[tuple[st
     yield "versions", f"gdsim {', '.join(sorted({held['gdsim'], *(e['gdsim'] for e in entries)}))}; kernels {', '.join(map(str, held['kernels']))}"
     yield "plan", f"SHA-256 {held['sha256']}"
     yield from _classes(result)
-    yield "files", f"{count_of(len(states), 'shard')}, {size_of(sum(s.size for s in states))}"
+    yield "files", f"{count_of(len(sizes), 'shard')}, {size_of(sum(sizes))}"
     for names, what in ((store.failures(), "chunks failed"), (store.quarantined(), "files in quarantine")):
         if names:
             yield what, f"{len(names):,}"

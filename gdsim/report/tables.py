@@ -1,7 +1,7 @@
 """The tables of a report: what is read, what it is sorted by, and the code that gives it."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -244,25 +244,17 @@ def budgets(result: Any) -> Table:
     return Table("What tuning is worth: the best of so many random cells", columns, note)
 
 
-def restarts(result: Any, target: float) -> Table | None:
-    """What giving runs up early would gain, by cell; None where no run met the target."""
+def restarts(result: Any, target: float) -> list[Table]:
+    """What giving runs up early would gain, by cell: one table, or none where no run met the target."""
     call, together = Call(analysis, "restart_cutoff", {"target": target}), Call(analysis, "parallel_starts", {"target": target, "starts": TOGETHER})
     found, many = call.made(result), together.made(result)
     order = [k for k in np.argsort(found.cost.values, kind="stable")[:MOST_ROWS] if found.successes.values[k] > 0]
     if not order:
-        return None
-    columns = _settings(call, found, np.array(order))
-    plain: Callable[[Any, int], Entry] = lambda values, k: Entry(number(values[k]), float(values[k]))  # noqa: E731
-    for title, name in (
-        ("runs that met it", "successes"),
-        ("best cutoff", "cutoff"),
-        ("steps with it", "cost"),
-        ("steps without", "cost_without"),
-        ("gain", "gain"),
-    ):
-        columns.append(Column(title, call.of(name), [plain(found[name].values, k) for k in order]))
+        return []
+    of_cells = {"runs that met it": "successes", "best cutoff": "cutoff", "steps with it": "cost", "steps without": "cost_without", "gain": "gain"}
+    numbers = [(title, call.of(name), found[name].values) for title, name in of_cells.items()]
     for place, n in enumerate(TOGETHER):
-        code = f"{together.of('speedup')}.sel(starts={n})"
-        columns.append(Column(f"speedup of {n} starts at once", code, [plain(many.speedup.values[:, place], k) for k in order]))
+        numbers.append((f"speedup of {n} starts at once", f"{together.of('speedup')}.sel(starts={n})", many.speedup.values[:, place]))
+    columns = [Column(title, code, [Entry(number(values[k]), float(values[k])) for k in order]) for title, code, values in numbers]
     note = "Cells of which a run met it. The cutoff is chosen on these runs: with few successes it looks better than it is."
-    return Table(f"Restarts on the way to a loss of {number(target)}", columns, note)
+    return [Table(f"Restarts on the way to a loss of {number(target)}", [*_settings(call, found, np.array(order)), *columns], note)]

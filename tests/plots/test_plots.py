@@ -266,7 +266,7 @@ def test_accuracies_are_not_logarithmic_and_targets_are_drawn():
 def test_no_place_of_a_grid_is_empty(count, spare):
     from gdsim.plots.style import new_panels
 
-    _, panels, place = new_panels(count, spare=spare)
+    _, panels, place = new_panels(count, "a figure", spare=spare)
     cells = [panel.get_subplotspec() for panel in [*panels, *([place] if place else [])]]
     grid = cells[0].get_gridspec()
     assert sum(len(c.rowspan) * len(c.colspan) for c in cells) == grid.nrows * grid.ncols

@@ -1,7 +1,6 @@
 """Test functions of optimization with their boxes and known minima: `gd.functions.Rosenbrock(dim=10)`, ..."""
 
-from typing import TYPE_CHECKING
-
+from gdsim.declarations import hint_in
 from gdsim.problems.functions.base import Function, Minimum
 from gdsim.problems.functions.few import (
     Beale,
@@ -23,7 +22,6 @@ from gdsim.problems.functions.few import (
     ThreeHumpCamel,
 )
 from gdsim.problems.functions.many import Ackley, Bowl, Griewank, Levy, Michalewicz, Rastrigin, Rosenbrock, StyblinskiTang
-from gdsim.words import hinting
 
 FUNCTIONS = (
     Ackley, Beale, Booth, Bowl, Branin, CubicWell, DoubleWell, GoldsteinPrice, Griewank, Himmelblau, Levy, Matyas, McCormick, Michalewicz, MonkeySaddle, MuellerBrown, NoisyQuadratic, Product, Rastrigin, Rosenbrock, Saddle, Shekel, SixHumpCamel, StyblinskiTang, ThreeHumpCamel,
@@ -59,5 +57,4 @@ __all__ = [
     "ThreeHumpCamel",
 ]  # fmt: skip
 
-if not TYPE_CHECKING:
-    __getattr__ = hinting("gd.functions", __all__)
+hint_in(globals(), "gd.functions")
