@@ -96,14 +96,14 @@ def _explained(function: Any, args: tuple[Any, ...], named: dict[str, Any]) -> s
 
 
 def hinting_from(module: str, function: Callable[P, R]) -> Callable[P, R]:
-    """A public function that answers calls that do not fit in words, as that of a module, where pickles find it."""
+    """A public function that answers in words calls that do not fit, as one of `module`, where pickles find it."""
     found = hinting_calls(function)
     found.__module__ = module
     return found
 
 
 def hint_in(room: dict[str, Any], module: str) -> None:
-    """Makes a module answer in words for names that it lacks, and its public functions for calls that do not fit.
+    """Makes a module answer in words for names that it lacks, and its functions for calls that do not fit.
 
     `room` are its globals, `module` is its name as users write it.
     """

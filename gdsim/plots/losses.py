@@ -84,7 +84,7 @@ def _edges(finite: np.ndarray) -> np.ndarray:
 
 
 def _rows(panel: Any, by_cell: list[tuple[np.ndarray, np.ndarray]], texts: list[str], edges: np.ndarray, tolerance: float) -> None:
-    """A histogram for each cell, the first at the top, of its losses; levels are marked among those at rest."""
+    """A histogram of each cell's losses, the first at the top; levels are marked among those at rest."""
     if is_wide(edges):
         logarithmic(panel, "x")
     else:
