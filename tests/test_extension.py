@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 import gdsim as gd
-from gdsim.population import training
+from gdsim.population import columns
+from gdsim.store.folder import Store
 from gdsim.sweep.experiment import versions
 from gdsim.sweep.export import merge
 from gdsim.sweep.folder import admission
@@ -250,8 +251,6 @@ def test_steps_that_cannot_be_added(sweep, tmp_path, first, then, message):
 
 def test_more_steps_from_inside_an_epoch(tmp_path, monkeypatch):
     """An epoch of moons in batches of 40 has six steps; states of versions that did not keep a begun epoch's losses are refused."""
-    from gdsim.population import training
-
     problem = gd.MLP(gd.datasets.load("moons"), hidden=[4])
     kept = gd.Sweep(
         problem=problem,
@@ -259,13 +258,17 @@ def test_more_steps_from_inside_an_epoch(tmp_path, monkeypatch):
         batch=40,
         starts=4,
         steps=20,
-        record=gd.Record(every=20, state=True),
-        stop=[gd.Plateau(1, 0.01, batches=True)],
+        record=gd.Record(every=20, parameters=True, trajectory=True, state=True),
+        stop=[gd.Plateau(1, 0.01, batches=True), gd.Target([1e-9, 1e-8])],
     )
     longer = grown(kept, steps=40)
-    kept.run(out=tmp_path / "out")
+    admission.create(Store(tmp_path / "out"), kept)
+    none, some = gd.open(tmp_path / "out"), kept.run(out=tmp_path / "out")
+    assert [n for n, v in some.variables.items() if (v.dims, v.dtype, v.shape[1:]) != (none[n].dims, none[n].dtype, none[n].shape[1:])] == []
+    assert none.sizes["run"] == 0
+    assert set(none.variables) == set(some.variables)
     assert longer.run(out=tmp_path / "out").load().identical(longer.run())
-    monkeypatch.setattr(training, "MONITORED", {})
+    monkeypatch.setattr(columns, "OF_STATES", {n: source for n, source in columns.OF_STATES.items() if n not in columns.MONITORED})
     kept.run(out=tmp_path / "old")
     before = content(tmp_path / "old")
     with pytest.raises(ValueError, match=r"differs in steps\).*of an older version, goes on with gd\.Plateau\(batches=True\) after whole epochs, of 6 steps"):
@@ -286,9 +289,9 @@ def test_more_steps_of_runs_of_which_a_thread_has_only_ended_ones(tmp_path):
 def test_states_that_older_versions_kept_under_one_name_go_on_beside_those_of_today(tmp_path, monkeypatch):
     rule = gd.Averaged(gd.NAdam(lr=0.01, convention="torch"), start=5)
     options = {"problem": gd.functions.Booth(), "optimizer": rule, "record": gd.Record(every=10, state=True)}
-    written = training._state_columns
+    written = columns._of_rule
     with monkeypatch.context() as older:
-        older.setattr(training, "_state_columns", lambda *given: {k: v for k, v in written(*given).items() if k != "state_count_2"})
+        older.setattr(columns, "_of_rule", lambda rule: {name: source for name, source in written(rule).items() if name != "state_count_2"})
         gd.Sweep(**options, starts=3, steps=20).run(out=tmp_path / "old")
         gd.Sweep(**options, starts=3, steps=20).run(out=tmp_path / "both")
     gd.Sweep(**options, starts=6, steps=20).run(out=tmp_path / "both")

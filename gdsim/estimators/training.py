@@ -13,7 +13,7 @@ from gdsim.data import Data
 from gdsim.estimators.settings import Settings
 from gdsim.lanes.draws import uniform_numbers
 from gdsim.lanes.philox import INITIAL_POINT
-from gdsim.population.training import NOT_OF_RULES, state_names, with_state_names
+from gdsim.population.columns import OF_STATES, state_names, with_state_names
 from gdsim.problems import MLP
 from gdsim.stops import Plateau, Record, Stop, Validation
 from gdsim.sweep.results.dataset import sweep_behind
@@ -144,5 +144,5 @@ def warn_of_ends(result: Any, settings: Settings) -> None:
 def check_state(result: Any, settings: Settings) -> None:
     """Refuses to go on with another kind of optimizer. Raises ValueError."""
     kept = {str(n): values.values for n, values in result.data_vars.items() if str(n).startswith("state_")}
-    if set(with_state_names(settings.rule, kept)) - set(NOT_OF_RULES) != set(state_names(settings.rule)):
+    if set(with_state_names(settings.rule, kept)) - set(OF_STATES) != set(state_names(settings.rule)):
         raise ValueError("partial_fit goes on with the optimizer that it began with; for another, fit a clone, or set warm_start=True and fit")

@@ -1,12 +1,9 @@
-"""When stops look at a setting's runs, what is recorded of these, and what kernels are told of both."""
+"""When stops look at a setting's runs, and what kernels are told of these."""
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from gdsim.kernels import decisions, state
 from gdsim.kernels.cpu import Kernels, StopRow
-from gdsim.kernels.recorders import RECORDERS
 from gdsim.population.numbers import schedule_values
 from gdsim.population.samples import samplers_of
 from gdsim.population.setting import Setting, is_of_batches
@@ -55,19 +52,3 @@ def spec_of(setting: Setting, kernels: Kernels) -> state.JobSpec:
     tests = [decisions.test_of(s) for s in setting.stops]
     needs = (setting.record.gradient_norm, any(t.needs_gradient for t in tests), any(t.needs_validation for t in tests))
     return kernels.new_spec(setting.steps, setting.checkpoints, rows, setting.targets, in_lanes, needs)
-
-
-def curves_of(setting: Setting) -> tuple[str, ...]:
-    """The curves that a setting's runs have."""
-    return tuple(name for name, recorder in RECORDERS.items() if recorder.is_kept(setting.record, setting.problem))
-
-
-def validated_of(setting: Setting) -> dict[str, np.dtype]:
-    """{variable: dtype} of the best and final validation scores of a setting's runs."""
-    data = setting.problem.data
-    if data is None or data.validation is None:
-        return {}
-    names = ["best_validation_loss", "final_validation_loss"]
-    if setting.problem.is_classifier:
-        names += ["best_validation_accuracy", "final_validation_accuracy"]
-    return {**dict.fromkeys(names, np.dtype(setting.dtype)), "best_validation_step": np.dtype(np.int64)}

@@ -32,7 +32,7 @@ from gdsim.kernels.summary import (
     add_values,
 )
 from gdsim.lanes.compiler import bind
-from gdsim.population.looks import curves_of, validated_of
+from gdsim.population.columns import curves_of, validated_of
 from gdsim.population.setting import Setting
 from gdsim.stops import STATUSES
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gdsim.axes import checked_whole
-from gdsim.population.training import OF_STOPS
+from gdsim.population.columns import OF_STOPS
 from gdsim.sweep.execution.continuation import Continuation, ResultEnds
 from gdsim.sweep.execution.display import Wish, shown
 from gdsim.sweep.experiment.declaration import Experiment

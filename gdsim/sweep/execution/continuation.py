@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.looks import curves_of, epochs_of, has_own_look, validated_of
-from gdsim.population.training import with_state_names
+from gdsim.population.columns import validated_of, with_state_names
+from gdsim.population.looks import epochs_of, has_own_look
 from gdsim.stops import REASONS
 from gdsim.store.shards import Shard
 from gdsim.sweep.execution.threads import Work
@@ -18,7 +18,7 @@ from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Chunk, Plan
 from gdsim.sweep.results.dataset import lacking
 from gdsim.sweep.results.index import StoredColumn, index_of
-from gdsim.variables import WORDS
+from gdsim.variables import WORDS, variable
 
 if TYPE_CHECKING:
     import xarray
@@ -55,8 +55,7 @@ class StoredEnds:
             if name in WORDS:
                 found[name] = _places(name, values)
             else:
-                is_vector = (name.startswith("state_") and name != "state_stops") or name in ("parameters", "best_parameters", "trajectory")
-                found[name] = np.ascontiguousarray(values[..., :count]) if is_vector and values.ndim > 1 else values
+                found[name] = np.ascontiguousarray(values[..., :count]) if "parameter" in variable(name, values).dims else values
         return with_state_names(setting.rule, found)
 
 
@@ -144,7 +143,7 @@ class Continuation:
         first = 0 if self.steps in work.setting.checkpoints else 1  # which a stop may have left out where it ended a run after the last step
         own = np.searchsorted(work.setting.checkpoints, setting.checkpoints[first:])
         for name, values in more.items():
-            if name in (*curves_of(setting), "trajectory"):
+            if "checkpoint" in variable(name, values).dims:
                 held[name][np.flatnonzero(going)[:, None], own] = values[:, first:]
             elif name == "epoch_loss":
                 held[name][going, held[name].shape[1] - values.shape[1] :] = values

@@ -1,5 +1,6 @@
 """Whether a plan fits the memory that this process may have, and with how many threads."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -9,11 +10,10 @@ from gdsim.kernels.engines import single_run_lanes
 from gdsim.kernels.layout import network_layout, single_run_layout
 from gdsim.kernels.network import BLOCK
 from gdsim.population import Setting
+from gdsim.population.columns import columns_of
 from gdsim.population.engines import fits_single_run, for_runs, lanes_for
-from gdsim.population.looks import curves_of, epochs_of, validated_of
 from gdsim.population.numbers import number_names
-from gdsim.population.training import MONITORED
-from gdsim.stops import REASONS, STATUSES, Cycling, Validation
+from gdsim.stops import REASONS, STATUSES
 from gdsim.sweep.planning.cores import usable_cores, usable_memory
 from gdsim.words import count_of, size_of
 
@@ -88,17 +88,8 @@ def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
 
 
 def row_bytes(setting: Setting, checkpoints: int) -> int:
-    """Bytes of one run's results at so many checkpoints, before compression: a number each, or one a parameter."""
-    record, rule, kinds = setting.record, setting.rule, [type(s) for s in setting.stops]
-    numbers = 2 + len(curves_of(setting)) * checkpoints + epochs_of(setting)
-    vectors = record.parameters + checkpoints * record.trajectory + (Validation in kinds)
-    if record.state:
-        monitored = sum(any(map(asks, setting.stops)) for _, asks in MONITORED.values())
-        numbers += 1 + len(rule.carry) + 2 * len(kinds) + monitored
-        vectors += 2 + len(rule.slots) + (Cycling in kinds)
-    real = np.dtype(setting.dtype).itemsize * (numbers + vectors * setting.problem.parameter_count)
-    whole = 8 * (2 + len(setting.targets)) + 4 + 2  # start and steps, the targets' steps, the cell, status and reason
-    return real + whole + sum(kind.itemsize for kind in validated_of(setting).values())
+    """Bytes of one run's results at so many checkpoints, before compression: its columns, its start and its cell."""
+    return sum(column.dtype.itemsize * math.prod(column.shape) for column in columns_of(setting, checkpoints).values()) + 8 + 4
 
 
 def shared_bytes(setting: Setting) -> int:

@@ -8,14 +8,14 @@ import numpy as np
 from gdsim.canonical import digest
 from gdsim.declarations import html_table
 from gdsim.population import Batch, Setting
-from gdsim.population.looks import curves_of
+from gdsim.population.columns import check_states, curves_of
 from gdsim.population.operations import run_operations
 from gdsim.population.summary import MOST_HISTOGRAMS
-from gdsim.population.training import check_states
 from gdsim.sweep.experiment.cells import Cell, cells_of, identity_of, labels, varied_names
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.cores import usable_memory
 from gdsim.sweep.planning.memory import HELD_BYTES, memory_text, row_bytes, shared_bytes, thread_bytes, threads_that_fit
+from gdsim.variables import variable
 from gdsim.words import count_of, given, size_of
 
 # One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
@@ -112,15 +112,13 @@ class Plan(NamedTuple):
 
     def aligned(self, chunk: Chunk, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """A chunk's columns with its curves at the checkpoints of all structures; NaN at those that are not its own."""
-        setting = self.groups[chunk.group].setting
-        own = setting.checkpoints
+        own = self.groups[chunk.group].setting.checkpoints
         if len(own) == len(self.checkpoints):
             return columns
         places = np.searchsorted(self.checkpoints, own)
         found = dict(columns)
-        for name in [*curves_of(setting), "trajectory"]:
-            if name in columns:
-                values = columns[name]
+        for name, values in columns.items():
+            if "checkpoint" in variable(name, values).dims:
                 found[name] = np.full((len(values), len(self.checkpoints), *values.shape[2:]), np.nan, values.dtype)
                 found[name][:, places] = values
         return found

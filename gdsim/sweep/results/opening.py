@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdsim.canonical import digest
-from gdsim.population.looks import curves_of, validated_of
+from gdsim.population.columns import OF_VALIDATION, ColumnType, columns_of
 from gdsim.store.folder import DamagedFolderError, Store
 from gdsim.store.shards import Shard, verify_once
 from gdsim.sweep.experiment.declaration import Experiment
@@ -30,9 +30,9 @@ def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
 
     from gdsim.sweep.results.numbers import read_when_asked  # and with it xarray
 
-    names = dict.fromkeys(n for s in index.shards for n in s.footer.columns)
+    names, declared = dict.fromkeys(n for s in index.shards for n in s.footer.columns), _declared(plan)
     if not names:
-        return _empty_columns(plan)
+        return declared
     blocks, token = index.blocks(len(plan.cells)), digest([s.file.name for s in index.shards])[:32]
     found = {}
     for name in names:
@@ -40,26 +40,22 @@ def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
         chunks: Any = (blocks, *((n,) for n in column.shape[1:]))
         empty = np.zeros((0,) * column.ndim, column.dtype)
         found[name] = dask.array.from_array(column, chunks=chunks, name=f"{name}-{token}", asarray=False, fancy=False, meta=empty)
-    unknown = {n: kind for n, kind in _validated(plan).items() if n not in found}
+    unknown = {n: declared[n].dtype for n in OF_VALIDATION if n in declared and n not in found}
     found |= {n: dask.array.full(len(index.numbers), lacking((), kind), chunks=(blocks,), dtype=kind) for n, kind in unknown.items()}
     is_short = len(index.numbers) <= MOST_IN_MEMORY
     return {n: read_when_asked(column) if is_short and column.ndim == 1 else column for n, column in found.items()}
 
 
-def _validated(plan: Plan) -> dict[str, np.dtype]:
-    """The types of what runs have of their validation losses."""
-    found: dict[str, np.dtype] = {}
+def _declared(plan: Plan) -> dict[str, np.ndarray]:
+    """The columns that the plan's runs will have, as wide as those of the widest structure, of no run."""
+    found: dict[str, list[ColumnType]] = {}
     for group in plan.groups:
-        for name, kind in validated_of(group.setting).items():
-            found[name] = np.result_type(found.get(name, kind), kind)
-    return found
-
-
-def _empty_columns(plan: Plan) -> dict[str, Any]:
-    curves = dict.fromkeys(name for group in plan.groups for name in curves_of(group.setting))
-    kind = np.result_type(*{g.setting.dtype for g in plan.groups})
-    numbers = {"final_loss": kind, "best_loss": kind, "steps_taken": np.int64, "status": np.int8, "reason": np.int8}
-    return {n: np.zeros((0, len(plan.checkpoints)), kind) for n in curves} | {n: np.zeros(0, t) for n, t in (numbers | _validated(plan)).items()}
+        for name, column in columns_of(group.setting, len(plan.checkpoints)).items():
+            found.setdefault(name, []).append(column)
+    return {
+        name: np.zeros((0, *map(max, zip(*(c.shape for c in several), strict=True))), np.result_type(*(c.dtype for c in several)))
+        for name, several in found.items()
+    }
 
 
 def _summary(shard: Shard) -> Any:

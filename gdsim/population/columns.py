@@ -1,0 +1,195 @@
+"""The columns of results: which of them a setting's runs have, of what type and shape, and what the tables of runs say of each.
+
+A new column is a row of `COLUMNS` (a curve is one of `RECORDERS`), a row of `gdsim.variables`, and its table in
+`gdsim.kernels.state.Runs`. What a folder without runs shows and what a run takes on a disk follow from these.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from gdsim.kernels.decisions import DIVERGED
+from gdsim.kernels.recorders import RECORDERS, has_validation
+from gdsim.kernels.state import Runs
+from gdsim.population.looks import epochs_of
+from gdsim.population.setting import Setting, is_of_batches
+from gdsim.rules import Rule
+from gdsim.stops import REASONS, STATUSES, Cycling, SmallStep, Stop, Validation
+from gdsim.variables import RENAMED
+
+
+class ColumnSource(NamedTuple):
+    """Where a column's values come from, and which settings' runs have it."""
+
+    values: Callable[[Setting, Runs], np.ndarray]
+    is_kept: Callable[[Setting], object] = lambda setting: True
+    dims: tuple[str, ...] = ()  # beside the run
+    dtype: type | None = None  # the setting's own, if not given
+
+
+class ColumnType(NamedTuple):
+    """The type of a column's numbers, and the shape of a run's."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+
+def _finite(best: np.ndarray) -> np.ndarray:
+    """The lowest values; NaN where there was none."""
+    return np.where(np.isinf(best), np.nan, best)
+
+
+def _ended(runs: Runs, words: tuple[str, ...], of_kernels: tuple[str, str], of_stops: Iterable[str]) -> np.ndarray:
+    """[run] why it ended, as a place among words, from the kernels' codes: they begin at DIVERGED, and one is of runs that go on."""
+    places = [*map(words.index, of_kernels), -1, *map(words.index, of_stops)]
+    return np.array(places, np.int8)[(runs.reason - DIVERGED).astype(np.int8)]
+
+
+def _anchors(setting: Setting, runs: Runs) -> np.ndarray:
+    """The points to which runs may come back; NaN where there is none."""
+    return np.where(np.repeat(runs.steps_since_reference < 0, setting.problem.parameter_count), np.nan, runs.references)
+
+
+def _has(asks: Callable[[Stop], object]) -> Callable[[Setting], bool]:
+    return lambda setting: any(map(asks, setting.stops))
+
+
+def _recorded(curve: str) -> ColumnSource:
+    return ColumnSource(lambda setting, runs: getattr(runs.curves, curve), lambda s: RECORDERS[curve].is_kept(s.record, s.problem), ("checkpoint",))
+
+
+def _monitored(name: str, asks: Callable[[Stop], object]) -> ColumnSource:
+    return ColumnSource(lambda setting, runs: getattr(runs, name), _has(asks))
+
+
+def _is_validated(setting: Setting) -> bool:
+    return has_validation(setting.problem)
+
+
+def _is_classified(setting: Setting) -> bool:
+    return _is_validated(setting) and setting.problem.is_classifier
+
+
+VECTOR = ("parameter",)
+OF_VALIDATION = {
+    "best_validation_loss": ColumnSource(lambda s, runs: _finite(runs.best_validation_loss), _is_validated),
+    "final_validation_loss": ColumnSource(lambda s, runs: runs.final_validation_loss, _is_validated),
+    "best_validation_accuracy": ColumnSource(lambda s, runs: runs.best_validation_accuracy, _is_classified),
+    "final_validation_accuracy": ColumnSource(lambda s, runs: runs.final_validation_accuracy, _is_classified),
+    "best_validation_step": ColumnSource(lambda s, runs: runs.best_validation_step, _is_validated, dtype=np.int64),
+}
+COLUMNS = {
+    **{curve: _recorded(curve) for curve in RECORDERS},
+    "final_loss": ColumnSource(lambda s, runs: runs.final_loss),
+    "best_loss": ColumnSource(lambda s, runs: _finite(runs.best_loss)),
+    "steps_taken": ColumnSource(lambda s, runs: runs.steps_taken, dtype=np.int64),
+    **OF_VALIDATION,
+    "status": ColumnSource(lambda s, runs: _ended(runs, STATUSES, ("diverged", "budget"), (stop.status for stop in s.stops)), dtype=np.int8),
+    "reason": ColumnSource(lambda s, runs: _ended(runs, REASONS, ("Diverged", "budget"), (type(stop).__name__ for stop in s.stops)), dtype=np.int8),
+    "epoch_loss": ColumnSource(lambda s, runs: runs.epoch_losses, _has(is_of_batches), ("epoch",)),
+    "target_step": ColumnSource(lambda s, runs: runs.reached, lambda s: s.targets, ("target",), np.int64),
+    "parameters": ColumnSource(lambda s, runs: runs.ends, lambda s: s.record.parameters, VECTOR),
+    "best_parameters": ColumnSource(lambda s, runs: runs.best_points, _has(lambda stop: isinstance(stop, Validation)), VECTOR),
+    "trajectory": ColumnSource(lambda s, runs: runs.trajectory, lambda s: s.record.trajectory, ("checkpoint", "parameter")),
+}
+# What lanes have seen of their runs: {column: (its name in `Runs`, which stops ask for it)}.
+MONITORED: dict[str, tuple[str, Callable[[Stop], object]]] = {
+    "state_epoch_total": ("loss_sum", is_of_batches), "state_epoch_seen": ("samples_seen", is_of_batches),
+    "state_small_steps": ("small_steps", lambda stop: isinstance(stop, SmallStep) and stop.times > 1),
+    "state_since_anchor": ("steps_since_reference", lambda stop: isinstance(stop, Cycling)),
+}  # fmt: skip
+# What is kept of a state, whatever the rule.
+OF_STATES = {
+    "state_weights": ColumnSource(lambda s, runs: runs.end_weights, dims=VECTOR),
+    "state_reported": ColumnSource(lambda s, runs: runs.ends.copy(), dims=VECTOR),
+    "state_bound": ColumnSource(lambda s, runs: runs.loss_bound),
+    "state_stops": ColumnSource(lambda s, runs: np.stack([runs.end_stop_best, runs.end_stop_waited], -1), lambda s: s.stops, ("stop_state",)),
+    **{column: _monitored(*row) for column, row in MONITORED.items()},
+    "state_anchor": ColumnSource(_anchors, _has(lambda stop: isinstance(stop, Cycling)), VECTOR),
+}
+OF_STOPS = ("state_stops", "state_anchor", *MONITORED)  # without these stops begin anew
+
+
+def _of_rule(rule: Rule) -> dict[str, ColumnSource]:
+    """The stored slots, a number for each parameter, and then the carry."""
+    slot = lambda k: ColumnSource(lambda s, runs: runs.end_slots[k :: len(rule.slots)].copy(), dims=VECTOR)  # noqa: E731
+    carry = lambda k: ColumnSource(lambda s, runs: runs.end_carry[k :: len(rule.carry)].copy())  # noqa: E731
+    return dict(zip(state_names(rule), [*map(slot, range(len(rule.slots))), *map(carry, range(len(rule.carry)))], strict=True))
+
+
+def _sources(setting: Setting) -> dict[str, ColumnSource]:
+    """The columns of a setting's runs."""
+    every = COLUMNS | OF_STATES | _of_rule(setting.rule) if setting.record.state else COLUMNS
+    return {name: source for name, source in every.items() if source.is_kept(setting)}
+
+
+def columns_of(setting: Setting, checkpoints: int | None = None) -> dict[str, ColumnType]:
+    """The types of the columns of a setting's runs, with curves at so many checkpoints, or at the setting's own."""
+    sizes = {
+        "checkpoint": checkpoints or len(setting.checkpoints), "parameter": setting.problem.parameter_count, "target": len(setting.targets),
+        "epoch": epochs_of(setting), "stop_state": 2 * len(setting.stops),
+    }  # fmt: skip
+    return {n: ColumnType(np.dtype(source.dtype or setting.dtype), tuple(sizes[d] for d in source.dims)) for n, source in _sources(setting).items()}
+
+
+def columns_from(setting: Setting, runs: Runs) -> dict[str, np.ndarray]:
+    """What the tables of runs say, by the names of variables: [run] or [run, ...]."""
+    types, count = columns_of(setting), len(runs.start)
+    columns = {name: source.values(setting, runs).reshape(count, *types[name].shape) for name, source in _sources(setting).items()}
+    for values in columns.values():
+        if values.dtype.kind == "f" and (missing := np.isnan(values)).any():
+            values[missing] = np.nan  # one quiet NaN, whatever the processor made
+    return columns
+
+
+def curves_of(setting: Setting) -> tuple[str, ...]:
+    """The curves that a setting's runs have."""
+    return tuple(name for name in RECORDERS if COLUMNS[name].is_kept(setting))
+
+
+def validated_of(setting: Setting) -> dict[str, np.dtype]:
+    """{variable: dtype} of the best and final validation scores of a setting's runs."""
+    return {name: np.dtype(source.dtype or setting.dtype) for name, source in OF_VALIDATION.items() if source.is_kept(setting)}
+
+
+def with_state_names(rule: Rule, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns of runs with their states under today's names.
+
+    Earlier versions kept one column for all of one name, and lacked the others or left NaN there.
+    """
+    found = {RENAMED.get(name, name): values for name, values in columns.items()}
+    for column, name in state_names(rule).items():
+        bare = None if f"state_{name}" in (column, *OF_STATES) else found.get(f"state_{name}")
+        if bare is not None and bare.shape == found.get(column, bare).shape:
+            own = found.get(column, bare)
+            found[column] = np.where(np.isnan(own), bare, own)
+    return found
+
+
+def state_names(rule: Rule) -> dict[str, str]:
+    """{column: name} of a rule's slots, then of its carry: `state_NAME`, numbered where that column is taken."""
+    found: dict[str, str] = {}
+    for name in (*rule.slots, *rule.carry):
+        columns = itertools.chain([f"state_{name}"], (f"state_{name}_{k}" for k in itertools.count(2)))
+        found[next(c for c in columns if c not in found and c not in OF_STATES)] = name
+    return found
+
+
+def check_states(rules: Iterable[Rule]) -> None:
+    """Refuses rules one of which keeps for each weight what another keeps once, under one name: a result has
+    one column of it.
+
+    Raises ValueError.
+    """
+    owners: dict[str, tuple[Rule, bool]] = {}
+    for rule in rules:
+        for place, (column, name) in enumerate(state_names(rule).items()):
+            is_slot = place < len(rule.slots)
+            other, was_slot = owners.setdefault(column, (rule, is_slot))
+            if was_slot != is_slot:
+                slot, carry = (type(r).__name__ for r in ((rule, other) if is_slot else (other, rule)))
+                raise ValueError(
+                    f"{slot} has a slot {name!r} and {carry} a carry of that name, which a result cannot tell apart: rename that of your own class"
+                )
