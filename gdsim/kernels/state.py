@@ -6,7 +6,7 @@ Every array is flat. In a pack the lane is the last index; tables of runs have a
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes.elementary import two_sum
+from gdsim.lanes.rounding import two_sum
 from gdsim.lanes.types import Count, Lane, Memory, Offset
 
 

@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gdsim.lanes import bits, masks, operations
+from gdsim.lanes import bits, masks, operations, tangents
 from gdsim.lanes.compiler import below, references
 from gdsim.lanes.operations import OPERATIONS
 
@@ -90,6 +90,8 @@ class Graph:
             bits.by_precision: lambda _, single, double: double if self.is_double else single,
             bits.to_bits: lambda x: self.node("to_bits", 0, x, is_real=False),
             operations.as_type_of: lambda x, like: self.node("as_type_of", 0, x, is_real=getattr(like, "is_real", True)),
+            tangents.value_of: lambda x: x,
+            tangents.derived: lambda x, value, slope: value,
             operations.load: self.load,
             operations.store: self.store,
             masks.any: lambda _: False,  # what is seldom done

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from gdsim.lanes import cos, erf, exp, fma, sigmoid, sin, softplus, tanh
 from gdsim.lanes.elementary import half_exp_less_one
 from gdsim.lanes.operations import broadcast, where
+from gdsim.lanes.tangents import derived, value_of
 from gdsim.lanes.types import Lane
 
 LEAK = 0.01  # PyTorch's slope of leaky ReLU below 0
@@ -27,7 +28,8 @@ def identity_slope(z: Lane, a: Lane) -> Lane:
 
 def relu(z: Lane) -> Lane:
     """z where it is positive, else 0; NaN stays."""
-    return where(z < 0.0, 0.0, z)
+    v = value_of(z)
+    return derived(z, where(v < 0.0, 0.0, v), relu_slope)
 
 
 def relu_slope(z: Lane, a: Lane) -> Lane:
@@ -37,7 +39,8 @@ def relu_slope(z: Lane, a: Lane) -> Lane:
 
 def leaky_relu(z: Lane) -> Lane:
     """z where it is positive, else 0.01 z."""
-    return where(z < 0.0, LEAK * z, z)
+    v = value_of(z)
+    return derived(z, where(v < 0.0, LEAK * v, v), leaky_relu_slope)
 
 
 def leaky_relu_slope(z: Lane, a: Lane) -> Lane:
