@@ -103,6 +103,7 @@ def test_a_network_that_no_machine_holds_is_refused_before_anything_is_written(t
 TAKEN = {
     "many inputs": (100_000, [], 1, gd.SGD(lr=1e-9), gd.Record()),
     "one wide network": (2, [30_000], 1, gd.SGD(lr=1e-9), gd.Record()),
+    "networks in turns": (2, gd.grid([30_000], [29_000], [28_000]), 1, gd.SGD(lr=1e-9), gd.Record()),
     "few runs": (2, [1000], 64, gd.SGD(lr=1e-9), gd.Record()),
     "many starts": (32, [64, 64], 512, gd.SGD(lr=1e-9), gd.Record()),
     "states and points": (2, [100], 2000, gd.Adam(), gd.Record(parameters=True, state=True)),

@@ -66,7 +66,7 @@ def train_batch(
 
     `earlier`, the columns of their earlier ends with their state, lets them go on from there.
 
-    `workspaces` keeps a thread's working memory from batch to batch. Once `stopping`, an event, is set, the
+    `workspaces` keeps a thread's working memory from batch to batch of a structure. Once `stopping`, an event, is set, the
     next slice of the training raises `InterruptedTrainingError`.
     """
     kernels = kernels_for(setting, width)
@@ -74,6 +74,7 @@ def train_batch(
     workspaces = {} if workspaces is None else workspaces
     key = (kernels.layout, width, setting.dtype, samples)
     if key not in workspaces:
+        workspaces.clear()  # before there is more: a thread has that of one structure, as plans count
         workspaces[key] = kernels.model(samples)
     with ieee_mode():
         runs = _new_runs(setting, kernels, batch)
