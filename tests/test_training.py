@@ -1,9 +1,13 @@
 """Whole training runs against PyTorch with the same starts and orders; how runs end; what is recorded."""
 
+import itertools
+
 import numpy as np
 import pytest
+from scipy import stats
 
 import gdsim as gd
+from gdsim.population.samples import sample_order
 from tests.helpers import same_bits, torch_loss, torch_tensors
 
 
@@ -52,6 +56,17 @@ def test_shuffling_once_repeats_and_replacement_draws_freely():
     assert len(np.unique(free[:8])) < 256
     assert abs(np.bincount(free.ravel(), minlength=256) - 10).max() < 20
     assert gd.Sweep(**{**options, "batch": None, "steps": 2}).order(0).tolist() == [list(range(256))] * 2
+
+
+@pytest.mark.parametrize("shuffle", ["epoch", "replacement"])
+def test_replicas_of_a_run_draw_samples_of_their_own(shuffle):
+    """The first draws those of the run; cells of 16 x 16 of the samples of two replicas at one place are as likely."""
+    sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("moons")), optimizer=gd.SGD(), starts=4, steps=800, batch=32, shuffle=shuffle)
+    setting = sweep.plan().groups[0].setting
+    orders = [sample_order(setting, 3, replica) for replica in range(3)]
+    assert (orders[0] == sweep.order(3)).all()
+    for a, b in itertools.combinations(orders, 2):
+        assert stats.chisquare(np.bincount((a // 16 * 16 + b // 16).ravel(), minlength=256)).pvalue > 1e-4
 
 
 @pytest.mark.full

@@ -27,7 +27,7 @@ from gdsim.kernels.parts import (
     job_training_sampler,
     update_row,
 )
-from gdsim.kernels.sampling import fill_shared
+from gdsim.kernels.sampling import fill_shared, stream_of
 from gdsim.kernels.state import Monitor, Pack, Scores, Sum, added, total_of
 from gdsim.kernels.steps import count_small_steps, flag_loss, flag_update, new_stats, step_at, store_stats, with_whole_gradient
 from gdsim.kernels.workspace import FunctionSpace
@@ -38,15 +38,15 @@ from gdsim.lanes.operations import absolute, as_type_of, load, splat, sqrt, stor
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import add_rows, largest_of, load_row, repeat, scale_row, squares_of, store_row
 from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Memory, Offset
-from gdsim.problems.parts import WEIGHTED, Sampler, batch_size, fill, value_and_gradient
+from gdsim.problems.parts import WEIGHTED, Sampler, Stream, batch_size, fill, value_and_gradient
 
 
-def gradient_of_function(model: FunctionSpace, sampler: Sampler, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:
+def gradient_of_function(model: FunctionSpace, sampler: Sampler, x: Lanes, stream: Stream, step: Lane) -> tuple[Lane, Lanes]:
     """(value, gradient) of a function that has no samples."""
     return value_and_gradient(x)
 
 
-def gradient_of_samples(model: FunctionSpace, sampler: Sampler, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:
+def gradient_of_samples(model: FunctionSpace, sampler: Sampler, x: Lanes, stream: Stream, step: Lane) -> tuple[Lane, Lanes]:
     """(mean loss, its gradient) over a step's batch: sums within a block in order, then the blocks' sums in
     order.
     """
@@ -55,7 +55,7 @@ def gradient_of_samples(model: FunctionSpace, sampler: Sampler, x: Lanes, start:
     total, gradient = Sum(zero, zero), repeat(zero, PARAMETER_COUNT)
     for first in range(0, sampler.batch, BLOCK):
         count = min(BLOCK, sampler.batch - first)
-        fill(model, sampler, start, step, (first, count))
+        fill(model, sampler, stream, step, (first, count))
         limit = where(size > first, size - first, size * 0)
         loss, part = sum_of_block(model, x, (count, limit))
         total, gradient = added(total, loss), add_rows(gradient, part)
@@ -89,7 +89,7 @@ class LoopConstants(NamedTuple):
 
     at: Offset  # the first of the lanes in the pack
     h: Hyperparameters
-    start: Lane
+    stream: Stream
     first_step: Lane  # updates applied before
     loss_bound: Lane
     weight_bound: Lane
@@ -112,7 +112,7 @@ def load_state(pack: Pack, at: Offset) -> tuple[LoopConstants, LoopState]:
     monitor = pack.monitor
     constants = LoopConstants(
         at, HYPERPARAMETERS(*load_row(pack.hyperparameters, at, PACK_WIDTH, HYPERPARAMETER_COUNT, WIDTH)),
-        load(pack.start, at, WIDTH), load(pack.step, at, WIDTH), load(monitor.loss_bound, at, WIDTH), load(monitor.weight_bound, at, WIDTH),
+        stream_of(pack, at), load(pack.step, at, WIDTH), load(monitor.loss_bound, at, WIDTH), load(monitor.weight_bound, at, WIDTH),
         load(monitor.target, at, WIDTH), load(monitor.gradient_tolerance, at, WIDTH),
     )  # fmt: skip
     x = load_row(pack.weights, at, PACK_WIDTH, PARAMETER_COUNT, WIDTH)
@@ -125,7 +125,7 @@ def step_once(job: tuple[FunctionSpace, Sampler, Monitor], constants: LoopConsta
     step's update).
     """
     model, sampler, monitor = job
-    loss, gradient = batch_gradient(model, sampler, state.x, constants.start, constants.first_step + done)
+    loss, gradient = batch_gradient(model, sampler, state.x, constants.stream, constants.first_step + done)
     ends, best = ~(loss <= constants.loss_bound), state.best
     if MONITORS_TARGET:
         best = where(loss < best, loss, best)
@@ -141,7 +141,7 @@ def step_once(job: tuple[FunctionSpace, Sampler, Monitor], constants: LoopConsta
     if PERTURBS:
         size = sqrt(squares_of(gradient))
         uphill = scale_row(gradient, where(size > 0.0, constants.h.rho / size, 0.0))
-        loss, gradient = batch_gradient(model, sampler, add_rows(state.x, uphill), constants.start, constants.first_step + done)
+        loss, gradient = batch_gradient(model, sampler, add_rows(state.x, uphill), constants.stream, constants.first_step + done)
     if NEEDS_WHOLE_GRADIENT:
         step = with_whole_gradient(step, sqrt(squares_of(gradient)), loss)
     x, slots, stats = update_row(state.x, gradient, state.slots, step, new_stats())
@@ -224,7 +224,7 @@ def evaluate_samples(model: FunctionSpace, weights: Memory, sampler: Sampler, sc
     total, gradient = Sum(zero, zero), repeat(zero, PARAMETER_COUNT)
     for first in range(0, sampler.sample_count, BLOCK):
         count = min(BLOCK, sampler.sample_count - first)
-        fill_shared(model, sampler, number, number, (first, count))
+        fill_shared(model, sampler, Stream(number, 0), number, (first, count))
         loss, part = sum_of_block(model, x, (count, number))
         total, gradient = added(total, loss), add_rows(gradient, part)
     samples = as_type_of(number, zero)

@@ -2,6 +2,7 @@
 
 from gdsim.kernels.parts import MONITORS_GRADIENT, NEEDS_WHOLE_GRADIENT, PERTURBS, job_model, job_pack, job_training_sampler, penalized
 from gdsim.kernels.penalty import penalized_gradient, penalty_and
+from gdsim.kernels.sampling import stream_of
 from gdsim.kernels.state import Pack, Scores, StepInputs, Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, flag_loss, hyperparameters_of, new_stats, stops_here, update_weight, with_whole_gradient
 from gdsim.lanes.compiler import noinline
@@ -83,11 +84,11 @@ def restore_weights(model: MemorySpace, pack: Pack) -> None:
 def advance(table: Address, steps: Count) -> Count:
     """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
     pack, sampler, model = job_pack(table), job_training_sampler(table), job_model(table)
-    start = load(pack.start, 0, WIDTH)
+    stream = stream_of(pack, 0)
     for done in range(steps):
         number = load(pack.step, 0, WIDTH)
         step, carry = begin_step(pack)
-        loss = fill_gradient(model, pack.weights, sampler, start, number)
+        loss = fill_gradient(model, pack.weights, sampler, stream, number)
         if stops_here(pack.monitor, loss):
             return done
         add_penalty(model, pack.weights, step)
@@ -95,7 +96,7 @@ def advance(table: Address, steps: Count) -> Count:
             return done
         if PERTURBS:
             perturb(model, pack)
-            loss = fill_gradient(model, pack.weights, sampler, start, number)
+            loss = fill_gradient(model, pack.weights, sampler, stream, number)
             add_penalty(model, pack.weights, step)
         if NEEDS_WHOLE_GRADIENT:
             squares, _ = sizes_of(model.gradients)

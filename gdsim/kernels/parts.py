@@ -10,7 +10,7 @@ from gdsim.kernels.workspace import AnyNetwork, FunctionSpace, GradientTask, Mat
 from gdsim.lanes.parts import part
 from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Hyperparameters, Lane, Lanes, Memory
-from gdsim.problems.parts import Sampler
+from gdsim.problems.parts import Sampler, Stream
 
 # Sizes.
 RUNS: int = part("RUNS")  # runs whose numbers lie side by side: all lanes of a pack, 1 where one run has all lanes
@@ -64,13 +64,13 @@ def penalized(g: Lane, w: Lane, step: StepInputs) -> Lane:
 
 
 @part
-def draw_key(sampler: Sampler, start: Lane, step: Lane) -> OrderKey | Lanes:
+def draw_key(sampler: Sampler, stream: Stream, step: Lane) -> OrderKey | Lanes:
     """The key of the order that update number `step` (from 0) draws from."""
     ...
 
 
 @part
-def draw(sampler: Sampler, key: OrderKey | Lanes, start: Lane, step: Lane, element: Lane) -> Lane:
+def draw(sampler: Sampler, key: OrderKey | Lanes, stream: Stream, step: Lane, element: Lane) -> Lane:
     """The index of the sample at one place of a step's batch."""
     ...
 
@@ -92,7 +92,7 @@ def finish_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tu
 
 
 @part
-def batch_gradient(model: FunctionSpace, sampler: Sampler, x: Lanes, start: Lane, step: Lane) -> tuple[Lane, Lanes]:
+def batch_gradient(model: FunctionSpace, sampler: Sampler, x: Lanes, stream: Stream, step: Lane) -> tuple[Lane, Lanes]:
     """(loss, gradient) of a step's batch at the parameters x."""
     ...
 

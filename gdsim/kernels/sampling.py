@@ -5,47 +5,56 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.parts import GATHER_WIDTH, NARROW_GATHER, draw, draw_key
+from gdsim.kernels.state import Pack
 from gdsim.kernels.workspace import AnyNetwork, FunctionSpace
 from gdsim.lanes.bits import multiply_high
 from gdsim.lanes.masks import extract
-from gdsim.lanes.operations import minimum, splat, store, where
+from gdsim.lanes.operations import load, minimum, splat, store, where
 from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import OrderKey, order_key, permuted
-from gdsim.lanes.philox import REPLACEMENT, SAMPLE_ORDER, random_words
-from gdsim.lanes.tiles import gather_columns
-from gdsim.lanes.types import Lane, Lanes, Memory
-from gdsim.problems.parts import MemorySpace, Sampler, batch_size
+from gdsim.lanes.philox import REPLACEMENT, SAMPLE_ORDER, purpose_of, random_words
+from gdsim.lanes.tiles import gather_columns, prefetch_rows
+from gdsim.lanes.types import Lane, Lanes, Memory, Offset
+from gdsim.problems.parts import MemorySpace, Sampler, Stream, batch_size
+
+AHEAD = 2  # samples
+LINE, LONGEST = 16, 32  # columns of a line of memory, and of a row up to which all its lines are asked for
 
 
-def epoch_key(sampler: Sampler, start: Lane, step: Lane) -> OrderKey:
+def stream_of(pack: Pack, at: Offset) -> Stream:
+    """Whose samples the runs in the lanes from `at` draw."""
+    return Stream(load(pack.start, at, WIDTH), pack.replica)
+
+
+def epoch_key(sampler: Sampler, stream: Stream, step: Lane) -> OrderKey:
     """The key of the order of the epoch that holds update number `step` (from 0)."""
-    return order_key(start, SAMPLE_ORDER, step // sampler.steps_per_epoch, sampler.seed, sampler.sample_count)
+    return order_key(stream.start, purpose_of(SAMPLE_ORDER, stream.replica), step // sampler.steps_per_epoch, sampler.seed, sampler.sample_count)
 
 
-def once_key(sampler: Sampler, start: Lane, step: Lane) -> OrderKey:
+def once_key(sampler: Sampler, stream: Stream, step: Lane) -> OrderKey:
     """The key of the one order of all epochs."""
-    return order_key(start, SAMPLE_ORDER, step * 0, sampler.seed, sampler.sample_count)
+    return order_key(stream.start, purpose_of(SAMPLE_ORDER, stream.replica), step * 0, sampler.seed, sampler.sample_count)
 
 
-def draw_from_order(sampler: Sampler, key: OrderKey, start: Lane, step: Lane, element: Lane) -> Lane:
+def draw_from_order(sampler: Sampler, key: OrderKey, stream: Stream, step: Lane, element: Lane) -> Lane:
     """The sample at one place of a step's batch."""
     place = (step % sampler.steps_per_epoch) * sampler.batch + element
     return permuted(minimum(place, sampler.sample_count - 1), key)
 
 
-def no_key(sampler: Sampler, start: Lane, step: Lane) -> Lanes:
+def no_key(sampler: Sampler, stream: Stream, step: Lane) -> Lanes:
     """Draws with replacement need no order."""
-    return start, start, start, start
+    return stream.start, stream.start, stream.start, stream.start
 
 
-def draw_with_replacement(sampler: Sampler, key: Lanes, start: Lane, step: Lane, element: Lane) -> Lane:
+def draw_with_replacement(sampler: Sampler, key: Lanes, stream: Stream, step: Lane, element: Lane) -> Lane:
     """A sample drawn independently for one place of a step's batch."""
-    return multiply_high(random_words(start, REPLACEMENT, step, element, sampler.seed)[0], sampler.sample_count)
+    return multiply_high(random_words(stream.start, purpose_of(REPLACEMENT, stream.replica), step, element, sampler.seed)[0], sampler.sample_count)
 
 
-def draw_in_place(sampler: Sampler, key: Lanes, start: Lane, step: Lane, element: Lane) -> Lane:
+def draw_in_place(sampler: Sampler, key: Lanes, stream: Stream, step: Lane, element: Lane) -> Lane:
     """The whole data in its own order."""
-    return start * 0 + element
+    return stream.start * 0 + element
 
 
 def size_from_order(sampler: Sampler, step: Lane) -> Lane:
@@ -58,7 +67,7 @@ def size_of_batch(sampler: Sampler, step: Lane) -> Lane:
     return step * 0 + sampler.batch
 
 
-def fill_shared(network: AnyNetwork | FunctionSpace | MemorySpace, sampler: Sampler, start: Lane, step: Lane, block: tuple[int, int]) -> None:
+def fill_shared(network: AnyNetwork | FunctionSpace | MemorySpace, sampler: Sampler, stream: Stream, step: Lane, block: tuple[int, int]) -> None:
     """The same samples for every lane."""
     first, count = block
     for sample in range(count):
@@ -68,13 +77,21 @@ def fill_shared(network: AnyNetwork | FunctionSpace | MemorySpace, sampler: Samp
             store(network.activations, place, splat(sampler.matrix[row + column], WIDTH))
 
 
-def fill_drawn(network: AnyNetwork | FunctionSpace | MemorySpace, sampler: Sampler, start: Lane, step: Lane, block: tuple[int, int]) -> None:
-    """Every lane its own samples: rows are read as vectors and transposed in registers."""
+def fill_drawn(network: AnyNetwork | FunctionSpace | MemorySpace, sampler: Sampler, stream: Stream, step: Lane, block: tuple[int, int]) -> None:
+    """Every lane its own samples: rows are read as vectors and transposed in registers.
+
+    Rows are asked for `AHEAD` samples before they are read, for tables that the near caches do not hold: the
+    first of the next batch too, where it is of the same epoch.
+    """
     first, count = block
-    key = draw_key(sampler, start, step)
+    key = draw_key(sampler, stream, step)
     distance = network.pitch * WIDTH
+    second, third = draw(sampler, key, stream, step, first), draw(sampler, key, stream, step, first + 1)
     for sample in range(count):
-        rows = draw(sampler, key, start, step, first + sample)
+        rows, second = second, third
+        third = draw(sampler, key, stream, step, first + sample + AHEAD)
+        for column in range(0, min(sampler.columns, LONGEST), LINE):
+            prefetch_rows(sampler.matrix, sampler.pitch, third, column)
         if sampler.columns <= NARROW_GATHER:
             gather_columns(sampler.matrix, sampler.pitch, rows, 0, NARROW_GATHER, network.activations, (sample * WIDTH, distance))
         else:
@@ -83,19 +100,20 @@ def fill_drawn(network: AnyNetwork | FunctionSpace | MemorySpace, sampler: Sampl
                 gather_columns(sampler.matrix, sampler.pitch, rows, column, GATHER_WIDTH, network.activations, (place, distance))
 
 
-def list_samples(sampler: Sampler, start: np.uint32, steps: int, out: Memory) -> None:
-    """out[step, element]: the samples of one start's batches.
+def list_samples(sampler: Sampler, start: np.uint32, replica: int, steps: int, out: Memory) -> None:
+    """out[step, element]: the samples of the batches of a start's replica.
 
     Beyond a short batch's end stands the count of samples.
     """
     mode = set_float_mode()
     lane = splat(start, 1)
+    stream = Stream(lane, replica)
     for number in range(steps):
         step = lane * 0 + number
-        key = draw_key(sampler, lane, step)
+        key = draw_key(sampler, stream, step)
         size = batch_size(sampler, step)
         for element in range(sampler.batch):
-            index = draw(sampler, key, lane, step, element)
+            index = draw(sampler, key, stream, step, element)
             out[number * sampler.batch + element] = extract(where(size > element, index, lane * 0 + sampler.sample_count), 0)
     restore_float_mode(mode)
 

@@ -35,7 +35,7 @@ from gdsim.lanes.operations import load, splat, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Count, Lane, Lanes, Mask, Memory, Offset
-from gdsim.problems.parts import BIASES, Sample, Sampler, correct, outputs
+from gdsim.problems.parts import BIASES, Sample, Sampler, Stream, correct, outputs
 
 
 def update_tile(network: SingleRunNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
@@ -125,7 +125,7 @@ def block_loss(network: SingleRunNetwork, sampler: Sampler, source: Matrix, vali
 
 def key_of(sampler: Sampler, pack: Pack) -> OrderKey | Lanes:
     """The key of the order of the run's epoch."""
-    return widen(draw_key(sampler, load(pack.start, 0, 1), load(pack.step, 0, 1)), DRAW_WIDTH)
+    return widen(draw_key(sampler, Stream(load(pack.start, 0, 1), pack.replica), load(pack.step, 0, 1)), DRAW_WIDTH)
 
 
 def drawn_samples(network: SingleRunNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, block: tuple[int, int]) -> Matrix:
@@ -135,9 +135,9 @@ def drawn_samples(network: SingleRunNetwork, pack: Pack, sampler: Sampler, key: 
     first, count = block
     if IN_PLACE:
         return samples_at(network, sampler, first, count)
-    start, step = splat(pack.start[0], DRAW_WIDTH), pack.step[0]
+    stream, step = Stream(splat(pack.start[0], DRAW_WIDTH), pack.replica), pack.step[0]
     for number in range(0, count, DRAW_WIDTH):
-        store(network.rows, number, draw(sampler, key, start, step, load(network.lane_index, 0, DRAW_WIDTH) + (first + number)))
+        store(network.rows, number, draw(sampler, key, stream, step, load(network.lane_index, 0, DRAW_WIDTH) + (first + number)))
     layer = layer_at(network, 0)
     for sample in range(count):
         row, place = np.int64(network.rows[sample]) * sampler.pitch, layer.source.offset + sample * layer.source.column_step

@@ -11,6 +11,7 @@ from typing import Any
 
 from gdsim.kernels.network import TILE, layer_at
 from gdsim.kernels.parts import MONITORS_MEAN, NEEDS_WHOLE_GRADIENT, TWO_PASSES
+from gdsim.kernels.sampling import stream_of
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import stops_here, store_stats, stored_stats, update_weight
 from gdsim.kernels.supervised import note_loss, sample_at, shared_loss
@@ -22,11 +23,11 @@ from gdsim.problems.parts import KEEPS_SLOPES, activation, batch_size, fill, slo
 MOST_PARAMETERS = 100
 
 HEAD = """def learn_from_batch(network, pack, sampler, key, step, tests_loss):
-    start, number = load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH)
+    number = load(pack.step, 0, WIDTH)
     size, zero = batch_size(sampler, number), splat(ZERO, WIDTH)
     samples = as_type_of(size, zero)
     share, total, pitch = 1.0 / samples, zero, network.pitch * WIDTH
-    fill(network, sampler, start, number, (0, sampler.batch))"""
+    fill(network, sampler, stream_of(pack, 0), number, (0, sampler.batch))"""
 LOSS = """    for b in range(sampler.batch):
         total = total + shared_loss(sample_at(network, sampler, b), size > b, share)"""
 STOP = """    total = total_of(added(Sum(zero, zero), total))
@@ -117,7 +118,7 @@ def learn_from_batch_of(layers: tuple[tuple[int, int, int, int], ...], biases: b
         lines.append(f"        stats = update_weight(pack, step, stats, {place}, g{name}, {is_weight})")
     lines += ["    store_stats(pack.monitor, 0, stats)", "    return False"]
     names = {
-        "load": load, "WIDTH": WIDTH, "batch_size": batch_size, "splat": splat, "ZERO": ZERO, "as_type_of": as_type_of, "fill": fill, "fma_lanes": fma_lanes,
+        "load": load, "WIDTH": WIDTH, "batch_size": batch_size, "splat": splat, "ZERO": ZERO, "as_type_of": as_type_of, "fill": fill, "stream_of": stream_of, "fma_lanes": fma_lanes,
         "sample_at": sample_at, "shared_loss": shared_loss, "store": store, "activation": activation, "slope": slope, "stops_here": stops_here, "note_loss": note_loss,
         "total_of": total_of, "added": added, "Sum": Sum, "stored_stats": stored_stats, "store_stats": store_stats, "update_weight": update_weight,
         "TWO_PASSES": TWO_PASSES, "NEEDS_WHOLE_GRADIENT": NEEDS_WHOLE_GRADIENT, "MONITORS_MEAN": MONITORS_MEAN, "KEEPS_SLOPES": KEEPS_SLOPES, "layer_at": layer_at,

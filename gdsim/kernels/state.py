@@ -40,6 +40,7 @@ class Pack(NamedTuple):
     carry: Memory  # the rule's state per run
     hyperparameters: Memory  # the hyperparameters and what follows from them
     start: Memory  # uint32
+    replica: int  # which of the replicas of the runs' models this is; 0: the first, or the only one
     step: Memory  # uint32: updates applied
     monitor: Monitor
 

@@ -21,7 +21,7 @@ from gdsim.kernels.parts import (
     penalized,
 )
 from gdsim.kernels.penalty import penalized_gradient, penalized_loss
-from gdsim.kernels.sampling import fill_shared
+from gdsim.kernels.sampling import fill_shared, stream_of
 from gdsim.kernels.state import Pack, Scores, StepInputs, Sum, added, total_of
 from gdsim.kernels.steps import begin_step, end_step, hyperparameters_of, new_stats, stops_here, store_stats, stored_stats, update_weight, with_whole_gradient
 from gdsim.kernels.workspace import AnyNetwork, GradientTask, Matrix, Network, NetworkSpace, matrix_at
@@ -30,7 +30,7 @@ from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximu
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Count, Lane, Lanes, Mask, Memory
-from gdsim.problems.parts import BIASES, WEIGHTED, Sample, Sampler, batch_size, correct, fill, outputs, sample_loss
+from gdsim.problems.parts import BIASES, WEIGHTED, Sample, Sampler, Stream, batch_size, correct, fill, outputs, sample_loss
 
 # What is done with a finished gradient.
 UPDATE, WRITE, ADD = 0, 1, 2
@@ -172,7 +172,7 @@ def drawn_samples(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderK
 
     It needs no `key`.
     """
-    fill(network, sampler, load(pack.start, 0, WIDTH), load(pack.step, 0, WIDTH), block)
+    fill(network, sampler, stream_of(pack, 0), load(pack.step, 0, WIDTH), block)
     return matrix_at(network.activations, layer_at(network, 0).source)
 
 
@@ -304,7 +304,7 @@ def store_scores(network: AnyNetwork, weights: Memory, scores: Scores, means: tu
 def samples_at(network: AnyNetwork, sampler: Sampler, first: int, count: int) -> Matrix:
     """The inputs of a block of a table's samples, in the order of the table."""
     every = splat(np.uint32(sampler.sample_count), WIDTH)
-    fill_shared(network, sampler, every, every, (first, count))
+    fill_shared(network, sampler, Stream(every, 0), every, (first, count))
     return matrix_at(network.activations, layer_at(network, 0).source)
 
 

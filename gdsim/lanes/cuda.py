@@ -56,6 +56,9 @@ class CudaCode(Code):
         """x * y + z, rounded once."""
         return self._rounded("fma", x, y, z)
 
+    def prefetch(self, base: Value, offset: Value) -> None:
+        """Nothing: while a warp waits for memory, others work."""
+
     def sqrt(self, x: Value) -> Any:
         """The square root, correctly rounded."""
         return self._rounded("sqrt", x)

@@ -314,6 +314,11 @@ class Code:
         value.align = lane.bits // 8
         return value
 
+    def prefetch(self, base: Value, offset: Value) -> None:
+        """Asks for the line of memory that holds an element, before it is read."""
+        hints = [ir.Constant(ir.IntType(32), n) for n in (0, 3, 1)]  # to be read, often, data
+        self.call("llvm.prefetch.p0", ir.VoidType(), self.address(base, offset, ir.IntType(8)), *hints)
+
     def store(self, base: Value, offset: Value, value: Value, lane: Kind) -> Any:
         """A lane into memory that is aligned to its elements only."""
         self.builder.store(value, self.address(base, offset, value.type)).align = lane.bits // 8

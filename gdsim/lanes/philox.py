@@ -9,7 +9,7 @@ from gdsim.lanes.bits import multiply_high
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.elementary import cos, log, sin
 from gdsim.lanes.operations import as_type_of, broadcast, sqrt
-from gdsim.lanes.types import Lane, Lanes
+from gdsim.lanes.types import Count, Lane, Lanes
 
 # What a number is drawn for. The value is part of the counter, so it never changes.
 INITIAL_POINT, SAMPLE_ORDER, REPLACEMENT, AXIS, SPLIT = 0, 1, 2, 3, 4
@@ -33,6 +33,11 @@ def broadcast_key(key: Lanes, like: Lane) -> Lanes:
     """The two halves of the key as lanes."""
     k0, k1 = key
     return broadcast(k0, like), broadcast(k1, like)
+
+
+def purpose_of(purpose: Count, replica: Count) -> Count:
+    """What numbers are drawn for by one of the replicas of a run's model: by the first, 0, the purpose itself."""
+    return purpose + (replica << 8)
 
 
 @noinline

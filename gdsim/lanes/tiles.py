@@ -202,6 +202,22 @@ def _(target: Target, matrix: Kind, pitch: Kind, rows: Kind, column: Kind, count
     return target.types.void, emit
 
 
+def prefetch_rows(matrix: Memory, pitch: int, rows: Lane, column: int) -> None:
+    """Asks for the memory in which the rows `rows` of a flat matrix have a column, before it is read."""
+    return kernel_only(matrix, pitch, rows, column)
+
+
+@rule_of(prefetch_rows)
+def _(target: Target, matrix: Kind, pitch: Kind, rows: Kind, column: Kind) -> Any:
+    def emit(code: Code, m: Value, p: Value, r: Value, c: Value) -> Any:
+        source, step, first = code.data(m, matrix), code.index(p, pitch), code.index(c, column)
+        for number in range(rows.width):
+            code.prefetch(source, code.add(code.mul(code.index(code.element(r, number, rows), rows.dtype), step), first))
+        return code.nothing()
+
+    return (target.types.void, emit) if is_lane(rows) else None
+
+
 def _transposed(code: Code, vectors: list[Any]) -> list[Any]:
     """The columns of a square block of vectors, by exchanging halves of pairs at distances 1, 2, 4, ..."""
     n, distance = len(vectors), 1

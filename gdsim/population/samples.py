@@ -50,14 +50,14 @@ def samplers_of(setting: Setting) -> tuple[Sampler, Sampler, Sampler]:
     return training, sampler_of(table, None, True, 0, kind), sampler_of(validation, None, True, 0, kind)
 
 
-def sample_order(setting: Setting, start: int) -> np.ndarray:
-    """[step, batch] sample indices of one start; -1 beyond the end of a short batch."""
+def sample_order(setting: Setting, start: int, replica: int = 0) -> np.ndarray:
+    """[step, batch] sample indices of one start, of a replica of its model; -1 beyond the end of a short batch."""
     from numba import typeof, types
 
     sampler = samplers_of(setting)[0]
     shuffle = SHUFFLES["whole" if setting.batch is None else setting.shuffle]
     parts = {**shuffle._asdict(), "WIDTH": 1, **float_mode_parts()}
-    kernel: Any = bind(list_samples, parts, types.void(typeof(sampler), types.uint32, types.int64, types.uint32[::1]))
+    kernel: Any = bind(list_samples, parts, types.void(typeof(sampler), types.uint32, types.int64, types.int64, types.uint32[::1]))
     out = np.zeros((setting.steps, sampler.batch), np.uint32)
-    kernel(sampler, np.uint32(start), setting.steps, out.ravel())
+    kernel(sampler, np.uint32(start), replica, setting.steps, out.ravel())
     return np.where(out == sampler.sample_count, -1, out.astype(np.int64))

@@ -17,7 +17,7 @@ from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.products import products
 from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
-from gdsim.problems.parts import BIASES, MemorySpace, Sampler
+from gdsim.problems.parts import BIASES, MemorySpace, Sampler, Stream
 
 MOST_INPUTS = 1000
 SAMPLES_AT_ONCE = 2**16
@@ -54,7 +54,7 @@ def place_of(i: Count, inputs: Count, output: Count, outputs: Count) -> Count:
     return output * features + i if i < features else outputs * features + output
 
 
-def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
+def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, stream: Stream, step: Lane) -> Lane:
     """The same, for a step."""
     return fill_whole_gradient(model, weights, sampler)
 

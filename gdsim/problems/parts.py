@@ -29,6 +29,13 @@ class Sampler(NamedTuple):
     seed: Lanes  # two words
 
 
+class Stream(NamedTuple):
+    """Whose samples a step draws: those of a start, of which each replica of a run's model has others."""
+
+    start: Lane
+    replica: Count  # 0: the first, or the only one
+
+
 class Block(Protocol):
     """Where a block of samples is put: a row per column, `pitch` samples apart."""
 
@@ -76,7 +83,7 @@ def batch_size(sampler: Sampler, step: Lane) -> Lane:
 
 
 @part
-def fill(network: Block, sampler: Sampler, start: Lane, step: Lane, block: tuple[Count, Count]) -> None:
+def fill(network: Block, sampler: Sampler, stream: Stream, step: Lane, block: tuple[Count, Count]) -> None:
     """Puts a block, (first, count), of a step's samples into the first rows of `network.activations`."""
     ...
 
@@ -88,7 +95,7 @@ def value_and_gradient(x: Lanes, *columns: Lanes) -> tuple[Lane, Lanes]:
 
 
 @part
-def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
+def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, stream: Stream, step: Lane) -> Lane:
     """The loss of a step's batch; its gradient at the weights is left in `model.gradients`."""
     ...
 

@@ -12,7 +12,7 @@ from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, wh
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
-from gdsim.problems.parts import BLOCK, MemorySpace, Sampler, batch_size, fill
+from gdsim.problems.parts import BLOCK, MemorySpace, Sampler, Stream, batch_size, fill
 
 MOST = 1000
 ROUNDING = 1e-5  # of the largest element: what products of float32 matrices of 1000 rows lose, and some
@@ -44,7 +44,7 @@ def fill_whole_gradient(model: MemorySpace, weights: Memory, sampler: Sampler) -
     return half_form(model, count) + model.constants[count * count + count]
 
 
-def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
+def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, stream: Stream, step: Lane) -> Lane:
     """Leaves A (w - c) and gives the loss, c the mean centre of a step's batch. Columns of a sample: c_i - m, A (c_i - m), their product."""
     count = len(model.gradients) // WIDTH
     size = batch_size(sampler, step)
@@ -54,7 +54,7 @@ def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, start: 
         store(model.sums, column * WIDTH, zero)
     for first in range(0, sampler.batch, BLOCK):
         block = min(BLOCK, sampler.batch - first)
-        fill(model, sampler, start, step, (first, block))
+        fill(model, sampler, stream, step, (first, block))
         limit = where(size > first, size - first, size * 0)
         for column in range(columns):
             total = load(model.sums, column * WIDTH, WIDTH)

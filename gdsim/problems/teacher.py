@@ -12,7 +12,7 @@ from gdsim.lanes.operations import fma_lanes, load, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Count, Lane, Memory
 from gdsim.problems.base import Problem
-from gdsim.problems.parts import MemorySpace, Sampler
+from gdsim.problems.parts import MemorySpace, Sampler, Stream
 
 PI, INVERSE_TWO_PI = math.pi, 1.0 / (2.0 * math.pi)
 
@@ -83,7 +83,7 @@ def fill_whole_gradient(model: MemorySpace, weights: Memory, sampler: Sampler) -
     return loss
 
 
-def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, start: Lane, step: Lane) -> Lane:
+def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, stream: Stream, step: Lane) -> Lane:
     """The same in every step: there are no samples."""
     return fill_whole_gradient(model, weights, sampler)
 

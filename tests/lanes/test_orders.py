@@ -10,27 +10,28 @@ from scipy import stats
 from gdsim.lanes.compiler import bind
 from gdsim.lanes.operations import load, store
 from gdsim.lanes.permutation import MOST_RANKED, OrderKey, order_key, permuted, rounds_of, row_bits_of
+from gdsim.lanes.philox import SAMPLE_ORDER, purpose_of
 
 WORD = types.uint32[::1]
 WIDTH = 16
 
 
 def orders(starts, places, sizes, out):
-    n, rounds, epoch = sizes
+    n, rounds, epoch, replica = sizes
     for first in range(0, len(starts), WIDTH):
         start = load(starts, first, WIDTH)
-        key = order_key(start, 1, start * 0 + epoch, (7, 0), n)
+        key = order_key(start, purpose_of(SAMPLE_ORDER, replica), start * 0 + epoch, (7, 0), n)
         if rounds > 0:
             key = OrderKey(n, key.row_bits, rounds, key.words)
         for number in range(len(places)):
             store(out, number * len(starts) + first, permuted(start * 0 + places[number], key))
 
 
-def drawn(n, places, count, epoch=0, rounds=0):
+def drawn(n, places, count, epoch=0, replica=0, *, rounds=0):
     """[place, start] where the orders of `count` starts send some places; `rounds` other than usual where given."""
     out = np.zeros((len(places), count), np.uint32)
-    kernel = bind(orders, {}, types.void(WORD, WORD, types.UniTuple(types.int64, 3), WORD))
-    kernel(np.arange(count, dtype=np.uint32), np.array(places, np.uint32), (n, rounds, epoch), out.reshape(-1))
+    kernel = bind(orders, {}, types.void(WORD, WORD, types.UniTuple(types.int64, 4), WORD))
+    kernel(np.arange(count, dtype=np.uint32), np.array(places, np.uint32), (n, rounds, epoch, replica), out.reshape(-1))
     return out.astype(int)
 
 
@@ -93,17 +94,17 @@ def test_large_orders_are_uniform_in_places_and_steps(n):
 
 
 @pytest.mark.parametrize("n", [4, 5])
-def test_orders_of_epochs_and_starts_are_independent(n):
+def test_orders_of_epochs_starts_and_replicas_are_independent(n):
     count, size = 400_000, math.factorial(n)
-    first, second = (numbered(drawn(n, range(n), count, epoch)) for epoch in (0, 1))
-    for a, b in ((first, second), (first[:-1], first[1:]), (first[1:], second[:-1])):
+    first, second, other, third = (numbered(drawn(n, range(n), count, *which)) for which in ((0, 0), (1, 0), (0, 1), (0, 256)))
+    for a, b in ((first, second), (first[:-1], first[1:]), (first[1:], second[:-1]), (first, other), (second, other), (other, third)):
         assert is_likely(a * size + b, size * size)
 
 
 @pytest.mark.parametrize("n", [33, 100])
-def test_places_of_epochs_and_starts_are_independent(n):
-    first, second = (drawn(n, [5], 400_000, epoch)[0] for epoch in (0, 1))
-    for a, b in ((first, second), (first[:-1], first[1:])):
+def test_places_of_epochs_starts_and_replicas_are_independent(n):
+    first, second, other = (drawn(n, [5], 400_000, *which)[0] for which in ((0, 0), (1, 0), (0, 1)))
+    for a, b in ((first, second), (first[:-1], first[1:]), (first, other)):
         assert is_likely(a * n + b, n * n)
 
 
