@@ -36,11 +36,10 @@ def minima_by_loss(result: Result, *, tolerance: float = 1e-6) -> Dataset:
         found[cell, : len(levels)], counts[cell, : len(levels)] = levels, sizes
     out = np.bincount(cells.place, ~alive, minlength=len(groups)).astype(int)
     dims = ("cell", "minimum")
-    variables = {
+    return cells.dataset({
         "loss": (dims, found, "lowest loss of the runs that ended there", "1"), "count": (dims, counts, "runs that ended there", "1"),
         "left_out": ("cell", out, "runs that diverged or stalled", "1"),
-    }  # fmt: skip
-    return cells.dataset(variables, tolerance=tolerance)
+    }, tolerance=tolerance)  # fmt: skip
 
 
 def clusters(values: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.analysis.success import outcomes_by_start
-from gdsim.analysis.targets import TIMES, hits_of, one_target
+from gdsim.analysis.targets import TIMES, hits_of_one
 from gdsim.analysis.units import cost_in
 from gdsim.canonical import digest
 from gdsim.statistics import clustered
@@ -48,7 +48,7 @@ def times_by_start(result: Result, target: float | None = None, *, unit: str = "
     ('start', 'cell')
     """
     result = check_result(result, "times_by_start")
-    hits = hits_of(result, one_target(result, target, "times_by_start"), unit)
+    hits = hits_of_one(result, target, unit, "times_by_start")
     after, by = (np.where(hits.met(0), hits.spent(0, earliest=early), np.inf) for early in (True, False))
     return _by_start(result, hits.cells, after, by, unit, over)
 

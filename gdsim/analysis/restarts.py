@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gdsim.analysis.targets import TIMES, hits_of, one_target
+from gdsim.analysis.targets import TIMES, hits_of_one
 from gdsim.analysis.units import UNITS
 from gdsim.axes import checked_whole
-from gdsim.sweep.results.reading import Dataset, Result, check_result
+from gdsim.sweep.results.reading import Dataset, Result
 from gdsim.words import given
 
 
@@ -27,29 +27,23 @@ def restart_cutoff(result: Result, target: float | None = None, *, unit: str = "
     >>> bool(restart_cutoff(sweep.run(), 0.1).gain[0] >= 1)
     True
     """
-    result = check_result(result, "restart_cutoff")
-    target = one_target(result, target, "restart_cutoff")
-    hits = hits_of(result, target, unit)
-    spent, met = hits.spent(0), hits.met(0)
-    count = len(hits.cells.numbers)
-    found = np.full((3, count), np.inf)
-    successes = np.zeros(count, np.int64)
-    for cell in range(count):
-        mine = hits.cells.place == cell
-        cutoffs, costs = cutoff_costs(spent[mine], met[mine])
-        successes[cell] = int(met[mine].sum())
+    hits = hits_of_one(result, target, unit, "restart_cutoff")
+    runs = hits.by_cell()
+    found = np.full((3, len(runs)), np.inf)
+    successes = np.array([met.sum() for _, met in runs], np.int64)
+    for cell, (spent, met) in enumerate(runs):
+        cutoffs, costs = cutoff_costs(spent, met)
         if len(cutoffs):
             best = int(np.argmin(costs))
-            found[:, cell] = cutoffs[best], costs[best], spent[mine].sum() / successes[cell]
-    gain = np.divide(found[2], found[1], out=np.ones(count), where=np.isfinite(found[1]) & (found[1] > 0))
+            found[:, cell] = cutoffs[best], costs[best], spent.sum() / successes[cell]
+    gain = np.divide(found[2], found[1], out=np.ones(len(successes)), where=np.isfinite(found[1]) & (found[1] > 0))
     gain[successes == 0] = np.nan
-    variables = {
+    return hits.cells.dataset({
         "cutoff": ("cell", found[0], f"{UNITS[unit]} after which a restart is best", unit),
         "cost": ("cell", found[1], f"expected {UNITS[unit]} to the target with that cutoff", unit),
         "cost_without": ("cell", found[2], f"expected {UNITS[unit]} to the target where no run is given up", unit),
         "gain": ("cell", gain, "cost without over cost with the cutoff", "1"), "successes": ("cell", successes, "runs that met the target", "1"),
-    }  # fmt: skip
-    return hits.cells.dataset(variables, unit=unit, times=TIMES, target=target)
+    }, unit=unit, times=TIMES, target=hits.target)  # fmt: skip
 
 
 def cutoff_costs(spent: np.ndarray, met: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -61,8 +55,7 @@ def cutoff_costs(spent: np.ndarray, met: np.ndarray) -> tuple[np.ndarray, np.nda
     cutoffs, number = np.unique(np.maximum(spent[met], least) if np.isfinite(least) else spent[met], return_counts=True)
     ordered = np.sort(spent)
     below = np.searchsorted(ordered, cutoffs, side="right")
-    total = np.concatenate([[0.0], np.cumsum(ordered)])[below] + (len(spent) - below) * cutoffs
-    return cutoffs, total / np.cumsum(number)
+    return cutoffs, (np.concatenate([[0.0], np.cumsum(ordered)])[below] + (len(spent) - below) * cutoffs) / np.cumsum(number)
 
 
 def luby(n: int) -> np.ndarray:
@@ -94,14 +87,16 @@ def luby_cost(result: Result, target: float | None = None, *, base: float = 1.0,
     """
     if not base > 0:
         raise ValueError(f"base must be above 0; {given(base)} was given")
-    result = check_result(result, "luby_cost")
-    target = one_target(result, target, "luby_cost")
-    hits = hits_of(result, target, unit)
-    spent, met = hits.spent(0), hits.met(0)
+    hits = hits_of_one(result, target, unit, "luby_cost")
     powers = np.log2(luby(MOST_TERMS)).astype(int)
-    costs = np.array([_luby_cost(spent[mine], met[mine], base, powers) for mine in (hits.cells.place == c for c in range(len(hits.cells.numbers)))])
-    variables = {"cost": ("cell", costs, f"expected {UNITS[unit]} to the target with Luby's restarts", unit)}
-    return hits.cells.dataset(variables, unit=unit, times=TIMES, target=target, base=float(base))
+    costs = np.array([_luby_cost(spent, met, base, powers) for spent, met in hits.by_cell()])
+    return hits.cells.dataset(
+        {"cost": ("cell", costs, f"expected {UNITS[unit]} to the target with Luby's restarts", unit)},
+        unit=unit,
+        times=TIMES,
+        target=hits.target,
+        base=float(base),
+    )
 
 
 # Terms of Luby's sequence that are followed: where no run of a million succeeds, the next terms cost as much
@@ -135,21 +130,22 @@ def parallel_starts(result: Result, target: float | None = None, *, starts: Sequ
     True
     """
     numbers = [checked_whole(k, "starts", 1, 2**31) for k in starts]
-    result = check_result(result, "parallel_starts")
-    target = one_target(result, target, "parallel_starts")
-    hits = hits_of(result, target, unit)
-    spent, met = hits.spent(0), hits.met(0)
-    time = np.array([[_time_of_first(spent[m], met[m], k) for k in (1, *numbers)] for m in (hits.cells.place == c for c in range(len(hits.cells.numbers)))])
-    time = time.reshape(-1, 1 + len(numbers))
+    hits = hits_of_one(result, target, unit, "parallel_starts")
+    time = np.array([[_time_of_first(*runs, k) for k in (1, *numbers)] for runs in hits.by_cell()]).reshape(-1, 1 + len(numbers))
     dims = ("cell", "starts")
     with np.errstate(invalid="ignore"):
         speedup = time[:, :1] / time[:, 1:]
-    variables = {
-        "time": (dims, time[:, 1:], f"expected {UNITS[unit]} of the clock until one start meets the target", unit),
-        "cost": (dims, time[:, 1:] * np.array(numbers), f"expected {UNITS[unit]} of so many starts, each as long as the clock", unit),
-        "speedup": (dims, speedup, "time of one start at a time over that of so many at once", "1"),
-    }
-    return hits.cells.dataset(variables, {"starts": ("starts", numbers)}, unit=unit, times=TIMES, target=target)
+    return hits.cells.dataset(
+        {
+            "time": (dims, time[:, 1:], f"expected {UNITS[unit]} of the clock until one start meets the target", unit),
+            "cost": (dims, time[:, 1:] * np.array(numbers), f"expected {UNITS[unit]} of so many starts, each as long as the clock", unit),
+            "speedup": (dims, speedup, "time of one start at a time over that of so many at once", "1"),
+        },
+        {"starts": ("starts", numbers)},
+        unit=unit,
+        times=TIMES,
+        target=hits.target,
+    )
 
 
 def _time_of_first(spent: np.ndarray, met: np.ndarray, k: int) -> float:
@@ -160,9 +156,5 @@ def _time_of_first(spent: np.ndarray, met: np.ndarray, k: int) -> float:
     if not len(good):
         return float("inf")
     left = (1.0 - np.arange(len(good) + 1) / n) ** k  # that none of k is among so many of the quickest successes
-    group = good @ (left[:-1] - left[1:])
-    failed = left[-1]
-    if len(bad):
-        share = (np.arange(len(bad) + 1) / n) ** k
-        group += bad @ np.diff(share)
-    return float(group / (1 - failed))
+    group = good @ (left[:-1] - left[1:]) + bad @ np.diff((np.arange(len(bad) + 1) / n) ** k)
+    return float(group / (1 - left[-1]))

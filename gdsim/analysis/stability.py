@@ -25,7 +25,7 @@ from gdsim.sweep.results.reading import (
     worse_than_start,
 )
 from gdsim.sweep.sweep import Sweep
-from gdsim.words import given, nearest
+from gdsim.words import checked_word, given
 
 WORSE = "worse_than_start"
 
@@ -47,8 +47,7 @@ def divergence_map(result: Result, x: str, y: str, *, status: str = "diverged", 
     result = opened(result, "divergence_map")
     if not is_summary(result):
         check_result(result, "divergence_map")
-    if status not in (*STATUSES, WORSE):
-        raise ValueError(f"status={given(status)} is not known; {nearest(str(status), (*STATUSES, WORSE))}")
+    checked_word(status, "status", (*STATUSES, WORSE))
     if x == y:
         raise ValueError(f"a map lies over two different hyperparameters; {given(x)} was given twice")
     coordinates = cell_coordinates(result) if is_summary(result) else cells_in(result).coordinates
@@ -62,11 +61,10 @@ def divergence_map(result: Result, x: str, y: str, *, status: str = "diverged", 
     with np.errstate(invalid="ignore"):
         share = count / np.where(total > 0, total, np.nan)
     dims = (y, x)
-    variables = {
+    return dataset({
         "share": (dims, share, f"share of runs that ended {status.replace('_', ' ') if status == WORSE else f'as {status}'}", "1"), "low": (dims, low, f"lower end of the {confidence:.0%} interval", "1"),
         "high": (dims, high, f"upper end of the {confidence:.0%} interval", "1"), "runs": (dims, total.astype(int), "finished runs", "1"),
-    }  # fmt: skip
-    return dataset(variables, {x: (x, columns), y: (y, lines)}, status=status, confidence=confidence)
+    }, {x: (x, columns), y: (y, lines)}, status=status, confidence=confidence)  # fmt: skip
 
 
 def _counted(result: Dataset, status: str) -> tuple[np.ndarray, np.ndarray]:
@@ -106,31 +104,28 @@ def edge_of_stability(
     seen: dict[float, float] = {}
 
     def look(values: list[float]) -> None:
-        sweep = Sweep(problem=problem, optimizer=with_value(optimizer, hyperparameter, values), **options)
-        result = sweep.run(progress=False)
-        cells = cells_in(result)
-        lost = np.bincount(cells.place, result.status.values == "diverged") / np.bincount(cells.place)
+        result = Sweep(problem=problem, optimizer=with_value(optimizer, hyperparameter, values), **options).run(progress=False)
+        place = cells_in(result).place
+        lost = np.bincount(place, result.status.values == "diverged") / np.bincount(place)
         if len(lost) != len(values):
             raise ValueError(f"edge_of_stability varies {hyperparameter} alone; an axis of another hyperparameter was given")
         seen.update(zip(values, lost.tolist(), strict=True))
 
-    look([float(low), float(high)])
-    if seen[float(low)] > share or seen[float(high)] <= share:
-        raise ValueError(
-            f"the edge is not between {low:g} and {high:g}: {seen[float(low)]:.0%} and {seen[float(high)]:.0%} of the starts diverge there; take another bracket"
-        )
     below, above = float(low), float(high)
+    look([below, above])
+    if seen[below] > share or seen[above] <= share:
+        raise ValueError(
+            f"the edge is not between {low:g} and {high:g}: {seen[below]:.0%} and {seen[above]:.0%} of the starts diverge there; take another bracket"
+        )
     while above - below > tolerance * abs(above):
-        between = np.linspace(below, above, TRIED + 2)[1:-1]
-        values = [v for v in dict.fromkeys(map(float, between)) if below < v < above]
+        values = [v for v in dict.fromkeys(np.linspace(below, above, TRIED + 2)[1:-1].tolist()) if below < v < above]
         if not values:
             break
         look(values)
         first = next((v for v in values if seen[v] > share), above)
         below, above = max([below, *(v for v in values if v < first)]), first
     tried = np.array(sorted(seen))
-    variables = {
+    return dataset({
         "low": ((), below, f"highest {hyperparameter} known below the edge", "1"), "high": ((), above, f"lowest {hyperparameter} known beyond it", "1"),
         "diverged": ("tried", np.array([seen[v] for v in tried]), "share of starts that diverged", "1"),
-    }  # fmt: skip
-    return dataset(variables, {"tried": ("tried", tried)}, hyperparameter=hyperparameter, share=share)
+    }, {"tried": ("tried", tried)}, hyperparameter=hyperparameter, share=share)  # fmt: skip

@@ -17,7 +17,7 @@ from gdsim.sweep.results.reading import (
     may_converge,
     opened,
 )
-from gdsim.words import given, nearest
+from gdsim.words import checked_word, given
 
 
 def success_probability(result: Result, *, target: "ArrayLike | None" = None, confidence: float = 0.95, interval: str = "wilson") -> Dataset:
@@ -38,8 +38,7 @@ def success_probability(result: Result, *, target: "ArrayLike | None" = None, co
     [1.0, 0.0]
     """
     confidence = checked_confidence(confidence)
-    if interval not in INTERVALS:
-        raise ValueError(f"interval={given(interval)} is not known; {nearest(str(interval), tuple(INTERVALS))}")
+    checked_word(interval, "interval", INTERVALS)
     result = opened(result, "success_probability")
     _check_that_some_may_succeed(result, target)
     if is_summary(result):
@@ -53,12 +52,11 @@ def success_probability(result: Result, *, target: "ArrayLike | None" = None, co
     low, high = INTERVALS[interval](successes, runs, confidence)
     with np.errstate(invalid="ignore"):
         share = successes / np.where(runs > 0, runs, np.nan)
-    variables = {
+    return dataset({
         "runs": ("cell", runs, "finished runs", "1"), "successes": ("cell", successes, "runs that succeeded", "1"),
         "probability": ("cell", share, "share of runs that succeed", "1"),
         "low": ("cell", low, f"lower end of the {confidence:.0%} interval", "1"), "high": ("cell", high, f"upper end of the {confidence:.0%} interval", "1"),
-    }  # fmt: skip
-    return dataset(variables, coordinates, confidence=confidence, interval=interval, success=_what_counts(result, target))
+    }, coordinates, confidence=confidence, interval=interval, success=_what_counts(result, target))  # fmt: skip
 
 
 def _check_that_some_may_succeed(result: Dataset, target: object) -> None:
@@ -122,25 +120,22 @@ def compare_success(result: Result, reference: int = 0, *, target: "ArrayLike | 
     known = (table >= 0) & (table[:, np.flatnonzero(cells.numbers == reference)] >= 0)
     first, second = table[:, np.flatnonzero(cells.numbers == reference)] == 1, table == 1
     b, c, n = (np.sum(known & chosen, axis=0) for chosen in (second & ~first, first & ~second, np.ones_like(known)))
-    p = np.where(n > 0, mcnemar(b, c), np.nan)
     others = cells.numbers != reference
-    corrected = holm(np.where(others, p, np.nan))
-    z = normal_quantile(confidence)
+    p = np.where(others & (n > 0), mcnemar(b, c), np.nan)
     middle = (b - c) / (n + 2.0)
-    half = z * np.sqrt(np.maximum(b + c + 1 - (b - c) ** 2 / (n + 2.0), 0.0)) / (n + 2.0)
+    half = normal_quantile(confidence) * np.sqrt(np.maximum(b + c + 1 - (b - c) ** 2 / (n + 2.0), 0.0)) / (n + 2.0)
     with np.errstate(invalid="ignore"):
         difference = (b - c) / np.where(n > 0, n, np.nan)
     low, high = np.where(others, np.maximum(middle - half, -1), 0.0), np.where(others, np.minimum(middle + half, 1), 0.0)
-    variables = {
+    return cells.dataset({
         "starts": ("cell", n, "starts that both have finished", "1"), "cell_only": ("cell", b, "starts on which the cell alone succeeds", "1"),
         "reference_only": ("cell", c, "starts on which the reference alone succeeds", "1"),
         "difference": ("cell", difference, "share of successes less the reference's", "1"),
         "low": ("cell", low, f"lower end of the {confidence:.0%} interval of the difference", "1"),
         "high": ("cell", high, f"upper end of the {confidence:.0%} interval of the difference", "1"),
-        "p_value": ("cell", np.where(others, p, np.nan), "exact p-value of McNemar's test", "1"),
-        "p_holm": ("cell", corrected, "p-value for all comparisons at once, by Holm's method", "1"),
-    }  # fmt: skip
-    return cells.dataset(variables, confidence=confidence, reference=int(reference))
+        "p_value": ("cell", p, "exact p-value of McNemar's test", "1"),
+        "p_holm": ("cell", holm(p), "p-value for all comparisons at once, by Holm's method", "1"),
+    }, confidence=confidence, reference=int(reference))  # fmt: skip
 
 
 def outcomes_by_start(result: Dataset, place: np.ndarray, values: np.ndarray, cells: int) -> np.ndarray:

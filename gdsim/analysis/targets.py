@@ -30,6 +30,11 @@ class Hits(NamedTuple):
     last: np.ndarray  # [run] the steps that the run took
     cost: Cost
 
+    @property
+    def target(self) -> float:
+        """The first target."""
+        return float(self.targets[0])
+
     def met(self, target: int) -> np.ndarray:
         """[run] whether target number `target` was ever met."""
         return self.step[:, target] >= 0
@@ -49,6 +54,11 @@ class Hits(NamedTuple):
         steps = (self.after if earliest else self.step)[:, target]
         return self.cost.of(np.where(self.met(target), steps, self.last), self.cells.place)
 
+    def by_cell(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(what each run spent, whether it met the first target) of the runs of each cell."""
+        spent, met = self.spent(0), self.met(0)
+        return [(spent[mine], met[mine]) for mine in (self.cells.place == cell for cell in range(len(self.cells.numbers)))]
+
 
 def hits_of(result: Dataset, targets: Targets, unit: str) -> Hits:
     """When the runs of a checked result met targets; the sweep's own or `default_targets` where none are
@@ -57,6 +67,12 @@ def hits_of(result: Dataset, targets: Targets, unit: str) -> Hits:
     losses = chosen_targets(result) if targets is None else checked_targets(targets)
     cells = cells_in(result)
     return Hits(cells, losses, *times_met(result, losses), cost_in(result, unit, cells.numbers))
+
+
+def hits_of_one(result: Result, target: Targets, unit: str, what: str) -> Hits:
+    """When the runs of a result met the one target that `what` takes, as `one_target` says. Raises as that."""
+    checked = check_result(result, what)
+    return hits_of(checked, one_target(checked, target, what), unit)
 
 
 def chosen_targets(result: Dataset) -> np.ndarray:
@@ -159,14 +175,13 @@ def expected_running_time(
         low[few, j] = high[few, j] = np.nan
         low[:, j] = np.where(successes[:, j] > 0, low[:, j], _ratio(total, runs * wilson(0, runs, confidence)[1]))
     dims = ("cell", "target")
-    variables = {
+    return cells.dataset({
         "ert": (dims, ert, f"expected {UNITS[unit]} to the target with restarts", unit),
         "ert_after": (dims, early, f"expected {UNITS[unit]} to the look before the target was met", unit),
         "low": (dims, low, f"lower end of the {confidence:.0%} interval", unit), "high": (dims, high, f"upper end of the {confidence:.0%} interval", unit),
         "successes": (dims, successes, "runs that met the target", "1"),
         "runs": ("cell", runs, "finished runs", "1"),
-    }  # fmt: skip
-    return cells.dataset(variables, {"target": ("target", hits.targets)}, unit=unit, confidence=confidence, times=TIMES)
+    }, {"target": ("target", hits.targets)}, unit=unit, confidence=confidence, times=TIMES)  # fmt: skip
 
 
 def _rate(met: np.ndarray, spent: np.ndarray) -> np.ndarray:
@@ -191,20 +206,16 @@ def simulated_restarts(result: Result, target: float | None = None, *, unit: str
     >>> simulated_restarts(sweep.run(), 0.01, draws=5).time.shape
     (1, 5)
     """
-    result = check_result(result, "simulated_restarts")
-    target = one_target(result, target, "simulated_restarts")
-    hits = hits_of(result, target, unit)
+    hits = hits_of_one(result, target, unit, "simulated_restarts")
     rng, draws = np.random.default_rng(seed), checked_whole(draws, "draws", 1, 2**31)
-    met, spent = hits.met(0), hits.spent(0)
     times = np.full((len(hits.cells.numbers), draws), np.inf)
-    for cell in range(len(times)):
-        mine = hits.cells.place == cell
-        good, bad = spent[mine & met], spent[mine & ~met]
-        if len(good):
-            failures = rng.geometric(len(good) / (len(good) + len(bad)), draws) - 1
-            times[cell] = rng.choice(good, draws) + _sums_of_draws(bad, failures, rng)
-    variables = {"time": (("cell", "draw"), times, f"{UNITS[unit]} to the target with restarts, drawn", unit)}
-    return hits.cells.dataset(variables, unit=unit, target=target, times=TIMES)
+    for cell, (spent, met) in enumerate(hits.by_cell()):
+        if met.any():
+            failures = rng.geometric(met.sum() / len(met), draws) - 1
+            times[cell] = rng.choice(spent[met], draws) + _sums_of_draws(spent[~met], failures, rng)
+    return hits.cells.dataset(
+        {"time": (("cell", "draw"), times, f"{UNITS[unit]} to the target with restarts, drawn", unit)}, unit=unit, target=hits.target, times=TIMES
+    )
 
 
 MOST_DRAWS = 10_000_000
@@ -247,8 +258,7 @@ def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", confid
     per_run = np.maximum(runs, 1)[:, None]
     met, squares = _met_by(hits, axis, earliest=False)
     share = met / (per_run * several)
-    variance = np.maximum(squares / (per_run * several**2) - share**2, 0.0)
-    low, high = clustered(share, variance, runs[:, None], confidence)
+    low, high = clustered(share, np.maximum(squares / (per_run * several**2) - share**2, 0.0), runs[:, None], confidence)
     share, early = (np.where(runs[:, None] > 0, s, np.nan) for s in (share, _met_by(hits, axis, earliest=True)[0] / (per_run * several)))
     dims = ("cell", "time")
     variables = {
@@ -263,8 +273,7 @@ def ecdf(result: Result, targets: Targets = None, *, unit: str = "steps", confid
 
 def _met_by(hits: Hits, axis: np.ndarray, *, earliest: bool) -> np.ndarray:
     """[sum or sum of squares, cell, time] of how many targets each run has met by a time."""
-    count = len(hits.cells.numbers)
-    found = np.zeros((2, count, len(axis) + 1))
+    found = np.zeros((2, len(hits.cells.numbers), len(axis) + 1))
     for j in range(len(hits.targets)):
         met, time = hits.times(j, earliest=earliest)
         slot = hits.cells.place[met] * (len(axis) + 1) + np.searchsorted(axis, time, side="right" if earliest else "left")
@@ -300,28 +309,26 @@ def kaplan_meier(result: Result, target: float | None = None, *, unit: str = "st
     """
     confidence = checked_confidence(confidence)
     result = check_result(result, "kaplan_meier")
-    target = one_target(result, target, "kaplan_meier")
-    hits = hits_of(result, target, unit)
+    hits = hits_of_one(result, target, unit, "kaplan_meier")
     met = hits.met(0)
-    alive = np.isin(result.status.values, ("diverged", "stalled")) & ~met
-    time = np.where(alive, np.inf, hits.spent(0))
+    time = np.where(np.isin(result.status.values, ("diverged", "stalled")) & ~met, np.inf, hits.spent(0))
     axis = np.unique(time[met])
     events, at_risk = _at_risk(hits.cells, time, met, axis)
-    early, before = time.copy(), np.unique(hits.times(0, earliest=True)[1])
+    early = time.copy()
     early[met] = hits.times(0, earliest=True)[1]
+    before = np.unique(early[met])
     survival, survival_after = _survival(events, at_risk), np.ones(events.shape)
     if len(axis):
         steps = np.concatenate([np.ones((len(events), 1)), _survival(*_at_risk(hits.cells, early, met, before))], 1)
         survival_after = steps[:, np.searchsorted(before, axis, side="left")]
     low, high = _ends_of_survival(survival, events, at_risk, confidence)
     dims = ("cell", "time")
-    variables = {
+    return hits.cells.dataset({
         "survival": (dims, survival, "share of runs that have not met the target", "1"),
         "low": (dims, low, f"lower end of the {confidence:.0%} interval", "1"), "high": (dims, high, f"upper end of the {confidence:.0%} interval", "1"),
         "survival_after": (dims, survival_after, "the same, were the target met right after the look before", "1"),
         "at_risk": (dims, at_risk, "runs not censored before, that have not met it", "1"), "events": (dims, events, "runs that meet it now", "1"),
-    }  # fmt: skip
-    return hits.cells.dataset(variables, {"time": ("time", axis, {"units": unit})}, unit=unit, target=target, confidence=confidence, times=TIMES)
+    }, {"time": ("time", axis, {"units": unit})}, unit=unit, target=hits.target, confidence=confidence, times=TIMES)  # fmt: skip
 
 
 def _at_risk(cells: Cells, time: np.ndarray, met: np.ndarray, axis: np.ndarray) -> np.ndarray:
@@ -329,8 +336,7 @@ def _at_risk(cells: Cells, time: np.ndarray, met: np.ndarray, axis: np.ndarray) 
     might.
     """
     found = np.zeros((2, len(cells.numbers), len(axis)), np.int64)
-    for cell in range(len(cells.numbers)):
-        mine = cells.place == cell
+    for cell, mine in enumerate(cells.place == k for k in range(len(cells.numbers))):
         found[0, cell] = np.bincount(np.searchsorted(axis, time[mine & met]), minlength=len(axis))
         found[1, cell] = np.sum(mine) - np.searchsorted(np.sort(time[mine]), axis, side="left")
     return found
@@ -354,8 +360,7 @@ def _ends_of_survival(survival: np.ndarray, events: np.ndarray, at_risk: np.ndar
         high = np.where(inside, survival ** np.exp(-spread), 1.0)
     for cell in np.flatnonzero((survival == 0).any(1)):
         first = int(np.argmax(survival[cell] == 0))
-        before = high[cell, first - 1] if first else 1.0
-        high[cell, first:] = min(before, float(clopper_pearson(0, at_risk[cell, first], confidence)[1]))
+        high[cell, first:] = min(high[cell, first - 1] if first else 1.0, float(clopper_pearson(0, at_risk[cell, first], confidence)[1]))
     return low, high
 
 
@@ -377,7 +382,7 @@ def default_targets(result: Result, n: int = 20) -> np.ndarray:
     first = np.asarray(result.loss.isel(run=slice(0, 1000), checkpoint=0).values, float)
     lowest, place = result.best_loss.values.astype(float), cells_in(result).place
     best = np.where(result.status.values == "diverged", np.inf, lowest)
-    lows = np.array([median(best[place == c]) for c in range(place.max(initial=-1) + 1)])
+    lows = np.array([median(best[place == c]) for c in np.unique(place)])
     lows = lows[np.isfinite(lows)] if np.isfinite(lows).any() else lowest[np.isfinite(lowest)]
     first = first[np.isfinite(first)]
     if not len(first) or not len(lows):

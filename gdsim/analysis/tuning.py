@@ -13,7 +13,7 @@ from gdsim.statistics import ArrayLike, groups_of, median, percentiles, resample
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS, numbers_in
 from gdsim.sweep.ranks.ranking import Ranking, ranking_of, ranks_of
 from gdsim.sweep.results.reading import Cells, Dataset, Result, axis_of, cells_in, check_result, checked_confidence, dataset, varied
-from gdsim.words import given, nearest
+from gdsim.words import checked_word, given
 
 # Values of resampled medians that are in memory at once.
 MEDIAN_VALUES = 20_000_000
@@ -36,8 +36,7 @@ def expected_best(values: ArrayLike, n: ArrayLike, *, estimator: str = "unbiased
 
     ordered = np.sort(np.atleast_1d(numbers_in(values, "values")), axis=-1)
     count, asked = len(ordered), np.atleast_1d(numbers_in(n, "n"))
-    if estimator not in ("unbiased", "plug-in"):
-        raise ValueError(f"estimator={given(estimator)} is not known; {nearest(str(estimator), ('unbiased', 'plug-in'))}")
+    checked_word(estimator, "estimator", ("unbiased", "plug-in"))
     if np.ndim(values) != 1 or not count or np.isnan(ordered).any() or not ((asked >= 1) & (asked < 2**53) & (asked == np.floor(asked))).all():
         raise ValueError(f"values must be a list of losses, at least one, none NaN, and n whole numbers from 1; {given(values)} and n={given(n)} were given")
     budgets = asked.astype(int)
@@ -127,13 +126,12 @@ def budget_curve(
     ends = percentiles(np.array([curve(m) for m in resampled_medians(result, found, resamples, seed)]), confidence)
     ends = np.where(_few_runs(found, groups)[:, None], np.nan, ends)
     dims, name, units = (by, "trials"), found.ranking.name, found.ranking.units
-    variables = {
+    return dataset({
         "loss": (dims, curve(found.medians), f"expected median {name} of the best of so many trials", units),
         "low": (dims, ends[0], f"lower end of the {confidence:.0%} interval", units), "high": (dims, ends[1], f"upper end of the {confidence:.0%} interval", units),
         "cells": (by, [len(g) for g in groups], "cells that trials are drawn from", "1"),
         "infinite_cells": (by, [int((~np.isfinite(found.medians[g])).sum()) for g in groups], "those of them whose median is infinite", "1"),
-    }  # fmt: skip
-    return dataset(variables, {by: (by, names), "trials": ("trials", trials)}, estimator=estimator, confidence=confidence, **found.about)
+    }, {by: (by, names), "trials": ("trials", trials)}, estimator=estimator, confidence=confidence, **found.about)  # fmt: skip
 
 
 def _few_runs(found: Ranked, groups: Sequence[np.ndarray]) -> np.ndarray:
@@ -183,8 +181,8 @@ def _middles(group: np.ndarray, weights: np.ndarray, window: tuple[int, int], *,
     for row in range(0, len(weights), at_once):
         rows = slice(row, row + at_once)
         reached = before[rows, None] + np.cumsum(weights[rows][:, group[first:last]], axis=1) >= enough[rows, None]
-        inside = reached[:, -1] & (before[rows] < enough[rows]) & (whole[rows] > 0)
-        found[rows] = np.where(inside, first + np.argmax(reached, axis=1), -1)
+        is_inside = reached[:, -1] & (before[rows] < enough[rows]) & (whole[rows] > 0)
+        found[rows] = np.where(is_inside, first + np.argmax(reached, axis=1), -1)
     return found
 
 
@@ -228,15 +226,13 @@ def best_cell(result: Result, *, variable: str | None = None, target: float | No
     finite = np.where(np.isinf(drawn) & ties, _finite_shares(result, found.table, resamples, seed), 0.0)
     ties &= finite == finite.max(1, initial=0.0, keepdims=True)
     share = (ties / np.maximum(1, ties.sum(1, keepdims=True))).mean(0)
-    few = _few_runs(found, [np.array([cell]) for cell in range(len(share))])
-    share = np.where(few & ~np.isnan(found.table).all(0), np.nan, share)
+    share = np.where(_few_runs(found, [*np.arange(len(share))[:, None]]) & ~np.isnan(found.table).all(0), np.nan, share)
     name, units = found.ranking.name, found.ranking.units
-    variables = {
+    return found.cells.dataset({
         "median_loss": ("cell", found.shown(found.medians), f"median {name}", units), "low": ("cell", ranks.low, "lower end of the 95% interval", units),
         "high": ("cell", ranks.high, "upper end of the 95% interval", units), "probability_best": ("cell", share, "share of resamples in which the cell is the best", "1"),
         "rank": ("cell", ranks.rank, "place by the median, the best first", "1"),
-    }  # fmt: skip
-    return found.cells.dataset(variables, best=int(found.cells.numbers[ranks.order[0]]) if len(ranks.order) else -1, **found.about)
+    }, best=int(found.cells.numbers[ranks.order[0]]) if len(ranks.order) else -1, **found.about)  # fmt: skip
 
 
 def sensitivity(
@@ -274,8 +270,7 @@ def sensitivity(
     curves = np.full((len(groups), len(axis)), np.nan)
     for row, members in enumerate(groups):
         for k in range(len(axis)):
-            mine = medians[members][place[members] == k]
-            curves[row, k] = np.nanmin(mine) if len(mine) and not np.isnan(mine).all() else np.nan
+            curves[row, k] = np.fmin.reduce(medians[members][place[members] == k], initial=np.nan)
     rows = [_range(axis, curve, factor) for curve in curves]
     columns = list(zip(*rows, strict=True)) if rows else [()] * 7
     units = found.ranking.units

@@ -10,7 +10,7 @@ from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Dataset
-from gdsim.words import given, nearest
+from gdsim.words import checked_word
 
 UNITS = {"steps": "updates", "samples": "samples seen", "gradients": "gradients of the whole data"}
 
@@ -32,8 +32,7 @@ def cost_in(result: Dataset, unit: str, numbers: np.ndarray) -> Cost:
     step; a function's step is one. Looks at the whole data that stops and checkpoints take are not counted.
     Raises ValueError.
     """
-    if unit not in UNITS:
-        raise ValueError(f"unit={given(unit)} is not known; {nearest(str(unit), tuple(UNITS))}")
+    checked_word(unit, "unit", UNITS)
     if unit == "steps":
         return Cost(unit, lambda steps, place: np.asarray(steps, float))
     sweep = sweep_behind(result)
