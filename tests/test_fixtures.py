@@ -143,6 +143,15 @@ def test_folders_with_old_orders_or_an_old_penalty_take_no_more(name, copied):
     assert shards(folder) == before
     assert gdsim("verify", folder, folder=folder)[0] == 0
     assert json.loads((folder / "experiment.json").read_text())["kernels"] == [1]
+    if name != "summary":
+        with pytest.raises(ValueError, match=r"the result was made by kernels of version 1, and these are version 2, whose bits differ: run its sweep again"):
+            gd.continue_from(folder, steps=1)
+    (folder / "experiment.json").unlink()  # the log tells then, and without it all versions may have been
+    for line, made in (("", "1 and 2"), ('{"time": "", "host": "", "gdsim": "", "kernels": [1]}', "1")):
+        (folder / "log.jsonl").write_text(line)
+        with pytest.raises(ValueError, match=rf"was made by kernels of version {made} \(as far as its log tells.*, and these are version 2"):
+            sweep.run(out=folder)
+        assert not (folder / "experiment.json").exists()
 
 
 @pytest.mark.parametrize("name", ["plain", "function", *NETWORKS])

@@ -3,12 +3,15 @@
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from gdsim.axes import checked_whole
+from gdsim.kernels import BITS
 from gdsim.population.columns import OF_STOPS
 from gdsim.sweep.execution.continuation import Continuation, ResultEnds
 from gdsim.sweep.execution.display import Wish, shown
 from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.experiment.versions import kernel_version, other_bits
 from gdsim.sweep.planning.longer import why_not_whole_epochs
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.results.dataset import sweep_behind
@@ -25,8 +28,8 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
 
     The result, or the folder of one, must have been recorded with `gd.Record(state=True)`. Runs that used up their budget go on, optimizer state,
     schedule, sample orders and stops included, also from inside an epoch, and so do those that were ended by a look that was there only because the
-    steps were used up; runs that had ended otherwise stay as they were. `progress` as of `Sweep.run`. Raises ValueError for a result without state, or
-    from no sweep that this process knows.
+    steps were used up; runs that had ended otherwise stay as they were. `progress` as of `Sweep.run`. Raises ValueError for a result without state, of
+    kernels whose bits differ, or from no sweep that this process knows.
 
     >>> import gdsim as gd
     >>> half = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Adam(), steps=50, record=gd.Record(state=True)).run()
@@ -37,6 +40,9 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
     result = check_result(result, "continue_from")
     sweep = sweep_behind(result)
     check_unedited(sweep)
+    made = np.atleast_1d(result.attrs.get("kernels", BITS)).tolist()  # those of the first version did not say so
+    if differing := other_bits(made, [kernel_version(sweep)]):
+        raise ValueError(f"the result was {differing}: run its sweep again, and go on from that")
     more = checked_whole(steps, "steps", 1, 2**31)
     if sweep.samples is not None:
         raise ValueError("continue_from counts steps, and this sweep was given samples")

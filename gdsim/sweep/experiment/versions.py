@@ -1,5 +1,7 @@
 """The version of the bits of a sweep's runs: the highest of the versions of the parts of kernels that they use."""
 
+from collections.abc import Sequence
+
 from gdsim.axes import Grid
 from gdsim.kernels import BITS, ORDER_BITS, PENALTY_BITS, UPHILL_BITS
 from gdsim.sweep.experiment.declaration import Experiment
@@ -18,3 +20,13 @@ def kernel_version(sweep: Experiment) -> int:
     is_uphill = any(rule.perturbs and (rule.needs_whole_gradient or has_penalty) for rule in sweep.optimizer)
     used = [(ORDER_BITS, has_orders), (PENALTY_BITS, has_penalty), (UPHILL_BITS, is_uphill)]
     return max([BITS, *(version for version, is_used in used if is_used)])
+
+
+def other_bits(made: Sequence[int], own: Sequence[int], note: str = "") -> str:
+    """What to say of runs that kernels of these versions have made, and kernels of others would add to; nothing where they are the same.
+
+    >>> other_bits([1], [2])
+    'made by kernels of version 1, and these are version 2, whose bits differ'
+    """
+    first, second = (" and ".join(map(str, versions)) for versions in (made, own))
+    return "" if list(made) == list(own) else f"made by kernels of version {first}{note}, and these are version {second}, whose bits differ"

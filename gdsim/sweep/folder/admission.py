@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 
 from gdsim.canonical import canonical, digest, encoded
+from gdsim.kernels import BITS
 from gdsim.store.folder import Store, StoreError
 from gdsim.store.places import EXPERIMENT
 from gdsim.sweep.experiment.cells import identities_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.tables import SomeExperiment
-from gdsim.sweep.experiment.versions import kernel_version
+from gdsim.sweep.experiment.versions import kernel_version, other_bits
 from gdsim.sweep.folder.chunks import of_kind
 from gdsim.sweep.folder.larger import shown_after
 from gdsim.sweep.folder.stored import arrays_of, experiment_in, with_data
@@ -38,17 +39,27 @@ def check(store: Store, sweep: Experiment, *, mix: bool = False, kernels: list[i
         if EXPERIMENT not in names:  # else another driver has just put it there
             if "shards" in names:
                 _check_shards(store, sweep)
+                own = kernels or [kernel_version(sweep)]
+                _check_kernels(store, _left_kernels(store, own[-1]) or own, own, mix, "as far as its log tells, as experiment.json has gone")
             return None
     held = store.experiment()
     _check_same(store, held, sweep)
-    own = kernels or [_version(store, held, sweep)]
-    if held["kernels"] != own and not mix:
-        made, these = (" and ".join(map(str, versions)) for versions in (held["kernels"], own))
-        raise StoreError(
-            f"{store.folder!r} was made by kernels of version {made} (gdsim {held['gdsim']}), and these are version {these}, whose bits differ: "
-            f"give another folder, or say that both may stand in one (mix=True, --mix)"
-        )
+    _check_kernels(store, held["kernels"], kernels or [_version(store, held, sweep)], mix, f"gdsim {held['gdsim']}")
     return held
+
+
+def _check_kernels(store: Store, made: list[int], own: list[int], mix: bool, note: str) -> None:
+    """Refuses a folder of runs that kernels of other versions have `made`."""
+    if not mix and (differing := other_bits(made, own, f" ({note})")):
+        raise StoreError(f"{store.folder!r} was {differing}: give another folder, or say that both may stand in one (mix=True, --mix)")
+
+
+def _left_kernels(store: Store, last: int) -> list[int]:
+    """The versions that have made the shards of a folder without `experiment.json`: by its log, or else all that there were up to the `last`."""
+    if not store.listed():
+        return []
+    logged = [found for e in store.entries() if isinstance(found := e.get("kernels"), list) and found and all(isinstance(v, int) for v in found)]
+    return logged[-1] if logged else list(range(BITS, last + 1))
 
 
 def _check_shards(store: Store, sweep: Experiment) -> None:
@@ -140,11 +151,13 @@ def document_of(
     store: Store, sweep: Experiment, held: dict[str, Any] | None = None, chunk_seconds: float | None = None, kernels: list[int] | None = None
 ) -> dict[str, Any]:
     """What `experiment.json`, which says `held`, is to say of a sweep; `chunk_seconds` None: what it says already; `kernels` as of `check`."""
-    others = set(held["kernels"]) - {_version(store, held, sweep)} if held else set()  # runs of this version are what a larger sweep's would be
+    own = kernels or [kernel_version(sweep)]
+    # Runs of its own version are what a larger sweep's would be.
+    others = set(held["kernels"]) - {_version(store, held, sweep)} if held else _left_kernels(store, own[-1])
     earlier = (set(held["earlier_steps"]) | {held["experiment"]["steps"]}) - {None, sweep.steps} if held else set()
     seconds = chunk_seconds or chunk_seconds_of(held or {})
     return {
-        "experiment": canonical(sweep), "sha256": digest(sweep), "kernels": sorted({*(kernels or [kernel_version(sweep)]), *others}),
+        "experiment": canonical(sweep), "sha256": digest(sweep), "kernels": sorted({*own, *others}),
         "data": {**(held["data"] if held else {}), **{p.data.digest: p.data.name for p in with_data(sweep)}},
         "earlier_steps": sorted(earlier), **({} if seconds == CHUNK_SECONDS else {"chunk_seconds": seconds}),
     }  # fmt: skip

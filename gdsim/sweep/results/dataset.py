@@ -11,6 +11,7 @@ from gdsim.problems import Problem
 from gdsim.stops import Target
 from gdsim.sweep.experiment.cells import coordinate_names, settings
 from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.experiment.versions import kernel_version
 from gdsim.sweep.planning.plan import Plan
 from gdsim.variables import WORDS, described, variable
 
@@ -135,15 +136,18 @@ _sweeps: dict[tuple[str, str], Experiment] = {}  # by the experiment's hash, and
 KEPT_SWEEPS, KEPT_BYTES = 64, 2**30  # of their data; the last is kept anyhow
 
 
-def registered(sweep: Experiment, result: "xarray.Dataset") -> "xarray.Dataset":
-    """The result, marked with its experiment's hash, by which this process knows the sweep that it came from, and with the sweep's targets."""
+def registered(sweep: Experiment, result: "xarray.Dataset", kernels: Sequence[int] = ()) -> "xarray.Dataset":
+    """The result, marked with its experiment's hash, by which this process knows the sweep that it came from, and with the sweep's targets.
+
+    It is marked too with the versions of the `kernels` that made it, this process's if not given.
+    """
     names = [feature_names(p) for p in sweep.problem]
     key = digest(sweep), digest(names) if any(names) else ""
     _sweeps.pop(key, None)
     _sweeps[key] = sweep
     while len(_sweeps) > 1 and (len(_sweeps) > KEPT_SWEEPS or _data_bytes() > KEPT_BYTES):
         del _sweeps[next(iter(_sweeps))]
-    result.attrs["experiment"] = key[0]
+    result.attrs |= {"experiment": key[0], "kernels": list(kernels) or [kernel_version(sweep)]}
     if key[1]:
         result.attrs["features"] = key[1]
     targets = sorted({loss for stop in sweep.stop if isinstance(stop, Target) for loss in stop.losses}, reverse=True)

@@ -75,15 +75,16 @@ def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) 
     not what its name says.
     """
     store = Store(path)
-    sweep = experiment_in(store) if sweep is None else sweep
+    held = store.experiment()
+    sweep = experiment_in(store, held) if sweep is None else sweep
     plan = plan_of(sweep, MOST_SECONDS)  # as its own chunks are not asked for
     found = store.find()
     if found.damaged:
         raise DamagedFolderError(f"{found.damaged[0]}; run the experiment again, which sets it aside and trains its runs anew")
     if plan.keep == "summary":
-        return registered(sweep, summary_dataset(plan, merged(plan, [_summary(s) for s in disjoint_shards(found.shards)])))
+        return registered(sweep, summary_dataset(plan, merged(plan, [_summary(s) for s in disjoint_shards(found.shards)])), held["kernels"])
     index = index_of(plan, found.shards)
-    return registered(sweep, runs_dataset(plan, index.numbers, lazy_columns(plan, index), blocks=index.blocks(len(plan.cells))))
+    return registered(sweep, runs_dataset(plan, index.numbers, lazy_columns(plan, index), blocks=index.blocks(len(plan.cells))), held["kernels"])
 
 
 def open(path: str | os.PathLike[str]) -> "xarray.Dataset":
