@@ -57,15 +57,16 @@ def test_the_citation_is_of_this_version():
 
 # What gdsim uses of Numba that Numba does not promise to keep. Whoever adds a name runs the tests with the next Numba too.
 NUMBA = {
-    "numba.core": "config types", "numba.core.compiler": "CompileResult CompilerBase _LowerResult",
-    "numba.core.compiler_machinery": "PassManager register_pass", "numba.core.errors": "NumbaError", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",
-    "numba.core.typed_passes": "AnnotateTypes IRLegalization NativeLowering NoPythonBackend NopythonTypeInference PreLowerStripPhis",
-    "numba.core.typing.templates": "infer_global make_intrinsic_template signature",
+    "numba.core": "config types", "numba.core.codegen": "JITCodeLibrary", "numba.core.compiler": "CompileResult CompilerBase Flags",
+    "numba.core.errors": "NumbaError", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",
+    "numba.core.typed_passes": "NativeLowering NoPythonBackend NopythonTypeInference PreLowerStripPhis",
+    "numba.core.typing.templates": "AbstractTemplate fold_arguments infer_global signature",
     "numba.core.untyped_passes":
         "DeadBranchPrune FixupArgs GenericRewrites IRProcessing ReconstructSSA RewriteSemanticConstants TranslateByteCode",
 }  # fmt: skip
 OTHERS = {
-    "CompileResult._rebuild", "result._reduce", "sys._getframe", "kernel._cache", "library._linking_libraries",
+    "CompileResult._rebuild", "result._reduce", "sys._getframe", "kernel._cache",
+    "self._codegen._data_layout", "self._codegen._function_pass_manager",
     "os._exit", "module._modules", "s3fs.S3FileSystem._cat_file",
 }  # fmt: skip
 NAMEDTUPLE = {"_asdict", "_fields", "_make", "_replace"}

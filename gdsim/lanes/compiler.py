@@ -8,8 +8,10 @@ decides its machine code, so that no edit is missed.
 """
 
 import builtins
+import contextlib
 import dis
 import functools
+import gc
 import hashlib
 import pathlib
 import platform
@@ -318,25 +320,34 @@ def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: st
     return kernel
 
 
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Without searches for cycles of objects, an eighth of the time: a compiler makes millions and few are dropped."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _compiled(bound: Bound, cache: DiskCache) -> Any:
     """The kernel's dispatcher, from the cache or made."""
-    from numba import njit, types as numba_types
+    from numba import njit
 
-    from gdsim.lanes.pipeline import EntryCompiler, PartCompiler
+    from gdsim.lanes.pipeline import CompiledPart, EntryCompiler
 
     def compiler(function: Function, entry: bool, inline: bool) -> Any:
         options = {"error_model": "numpy", "_nrt": False}
         if entry:
             return njit(nogil=True, pipeline_class=EntryCompiler, **options)(function)
-        part = njit(pipeline_class=PartCompiler, forceinline=inline, **options)(function)
-        template_of = part.get_call_template
-        # Numba would compile a part once for each constant that it is called with.
-        part.get_call_template = lambda args, kws: template_of([numba_types.unliteral(a) for a in args], kws)
-        return part
+        return CompiledPart(function, {**options, "nopython": True, "forceinline": inline})
 
     kernel = link(bound, compiler)
     kernel._cache = cache
-    kernel.compile(bound.signature)
+    with no_collection():
+        kernel.compile(bound.signature)
     kernel.disable_compile()
     return kernel
 

@@ -6,28 +6,69 @@ from typing import Any
 
 from llvmlite import binding, ir
 from numba.core import types
-from numba.core.typing.templates import infer_global, make_intrinsic_template, signature
+from numba.core.registry import cpu_target
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
 from gdsim.lanes.emit import Code
-from gdsim.lanes.operations import OPERATIONS
+from gdsim.lanes.operations import OPERATIONS, Rule
 from gdsim.lanes.target import Target
 
 TARGET = Target(types, models, register_model, signature, Code)
 
 
+class Operation(AbstractTemplate):
+    """How Numba types and lowers one operation: by its first rule that applies.
+
+    Numba tries templates of the processor before all others, and makes no function of its own of this one.
+    """
+
+    metadata = {"target": "cpu"}
+    prefer_literal = True
+    rules: list[Rule] = []
+
+    def generic(self, args: Any, kws: Any) -> Any:
+        """The signature for arguments of these types; None if no rule applies."""
+        found = None if kws else result_of(type(self), tuple(args))
+        return None if found is None else signature(found[0], *args)
+
+    def get_impl_key(self, sig: Any) -> Any:
+        """What all signatures are lowered by."""
+        return type(self)
+
+
+def result_of(operation: type[Operation], args: tuple[Any, ...]) -> Any:
+    """What the first rule that applies gives: the result's type and the emitter."""
+    key = operation, args
+    if key not in _results:
+        applicable = (rule for rule in operation.rules if rule.__code__.co_argcount == 1 + len(args))
+        found = next((found for rule in applicable if (found := rule(TARGET, *args)) is not None), None)
+        if found is None:
+            return None
+        _results[key] = found
+    return _results[key]
+
+
+_results: dict[Any, Any] = {}
+
+
 def register() -> None:
     """Makes every operation known to Numba. Later tables of operations are registered by the same call."""
+    target: Any = cpu_target.target_context
     for handle, rules in OPERATIONS.items():
-        for rule in rules:
-            if rule not in _registered.setdefault(handle, []):
-                name = getattr(handle, "__name__", "operation")
-                template = make_intrinsic_template(handle, TARGET.definition(rule), name, prefer_literal=True)
-                infer_global(handle, types.Function(template))
-                _registered[handle].append(rule)
+        if handle not in _registered:
+            name = getattr(handle, "__name__", "operation")
+            operation = type(name, (Operation,), {"key": handle, "rules": rules})
+
+            def lower(context: Any, builder: Any, sig: Any, values: Any, operation: Any = operation) -> Any:
+                return result_of(operation, sig.args)[1](Code(context, builder), *values)
+
+            target.insert_func_defn([(lower, operation, (types.VarArg(types.Any),))])
+            infer_global(handle, types.Function(operation))
+            _registered.add(handle)
 
 
-_registered: dict[Any, list[Any]] = {}
+_registered: set[Any] = set()
 binding.initialize_native_asmparser()  # for the two instructions that read and write the floating-point mode
 
 # x86: MXCSR with all exceptions masked, round to nearest, denormals kept. Arm: FPCR zero says the same.

@@ -7,36 +7,69 @@ the entry links it: a kernel of the digits compiles in a quarter of the time (me
 to the same bits.
 """
 
+import inspect
 from typing import Any, Literal
 
-from numba.core.compiler import CompilerBase, _LowerResult
-from numba.core.compiler_machinery import PassManager, register_pass
-from numba.core.typed_passes import AnnotateTypes, IRLegalization, NativeLowering, NoPythonBackend, NopythonTypeInference, PreLowerStripPhis
+from llvmlite import binding
+from numba.core import types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, Flags
+from numba.core.registry import cpu_target
+from numba.core.typed_passes import NativeLowering, NoPythonBackend, NopythonTypeInference, PreLowerStripPhis
+from numba.core.typing.templates import fold_arguments, signature
 from numba.core.untyped_passes import DeadBranchPrune, FixupArgs, GenericRewrites, IRProcessing, ReconstructSSA, RewriteSemanticConstants, TranslateByteCode
+from numba.extending import models, register_model
+
+from gdsim.lanes.types import Function
 
 FRONTEND = (
     TranslateByteCode, FixupArgs, IRProcessing, RewriteSemanticConstants, DeadBranchPrune, GenericRewrites, ReconstructSSA,
-    DeadBranchPrune, NopythonTypeInference, PreLowerStripPhis, IRLegalization, AnnotateTypes,
+    DeadBranchPrune, NopythonTypeInference, PreLowerStripPhis,
 )  # fmt: skip
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class PartLowering(NativeLowering):
-    """Lowers a function for its callers alone: no optimisation, no machine code, no wrapper for Python."""
+class Passes:
+    """Passes one after the other, without the clocks and checks that Numba's manager puts between them."""
 
-    _name = "gdsim_part_lowering"
+    pipeline_name = "gdsim"
+
+    def __init__(self, *steps: Any) -> None:
+        self.steps, self.exec_times = [step() for step in steps], {}
+        for step in self.steps:
+            step.analysis = {type(step): None}
+
+    def run(self, state: Any) -> None:
+        """Takes a function through all of them."""
+        for step in self.steps:
+            step.run_pass(state)
+
+
+class PartLibrary(JITCodeLibrary):
+    """The LLVM code of one function, for kernels to link: no machine code is made of it."""
+
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Takes the function's text, and simplifies what it defines."""
+        module = self._final_module = binding.parse_assembly(str(ir_module))
+        module.name, module.data_layout = ir_module.name, self._codegen._data_layout
+        passes, builder = self._codegen._function_pass_manager()
+        for function in module.functions:
+            if not function.is_declaration:
+                passes.run(function, builder)
+
+    def finalize(self) -> None:
+        """Nothing is left to do."""
+        self._finalized = True
+
+
+class PartLowering(NativeLowering):
+    """Lowers a function for its callers alone: no machine code, no wrapper for Python."""
 
     def run_pass(self, state: Any) -> Literal[True]:
-        """Leaves the function's LLVM module in its library, and makes it known to the functions that call it."""
-        library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
-        library.finalize = lambda: setattr(library, "_finalized", True)
-        state.library = library
+        """Leaves the function's description, and its LLVM module in a library."""
+        state.library = PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
         super().run_pass(state)
-        result = state["cr"]
-        stand_in = object().__reduce__  # Numba finds a function by the object that Python would call, a builtin of its own
-        state.targetctx.insert_user_function(stand_in, result.fndesc, [library])
-        state["cr"] = _LowerResult(result.fndesc, result.call_helper, cfunc=stand_in, env=result.env)
+        state["cr"] = state["cr"].fndesc, state.library
         return True
 
 
@@ -58,33 +91,26 @@ def callers_first(entry: Any) -> list[Any]:
     return ordered[-2::-1]
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class EntryLowering(NativeLowering):
-    """Lowers a kernel's entry, links all that it reaches, once each, and optimises the whole."""
+class EntryLibrary(JITCodeLibrary):
+    """A kernel's machine code: of all that its entry reaches, linked once each and optimised as a whole."""
 
-    _name = "gdsim_entry_lowering"
+    def finalize(self) -> None:
+        """Links and compiles."""
+        self._linking_libraries = callers_first(self)
+        super().finalize()
+
+
+class EntryLowering(NativeLowering):
+    """Lowers a kernel's entry."""
 
     def run_pass(self, state: Any) -> Literal[True]:
         """Leaves machine code."""
-        library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
-        library.enable_object_caching()
-        finalize = library.finalize
-
-        def link_and_finalize() -> None:
-            library._linking_libraries = callers_first(library)
-            finalize()
-
-        library.finalize = link_and_finalize
-        state.library = library
+        state.library = EntryLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
         return super().run_pass(state)
 
 
-def _passes(name: str, lowering: Any) -> list[Any]:
-    manager = PassManager(name)
-    for step in (*FRONTEND, lowering, NoPythonBackend):
-        manager.add_pass(step, step.__name__)
-    manager.finalize()
-    return [manager]
+PART, ENTRY = Passes(*FRONTEND, PartLowering), Passes(*FRONTEND, EntryLowering, NoPythonBackend)
 
 
 class PartCompiler(CompilerBase):
@@ -92,7 +118,7 @@ class PartCompiler(CompilerBase):
 
     def define_pipelines(self) -> list[Any]:
         """Up to LLVM's language and no further."""
-        return _passes("gdsim part", PartLowering)
+        return [PART]
 
 
 class EntryCompiler(CompilerBase):
@@ -100,4 +126,50 @@ class EntryCompiler(CompilerBase):
 
     def define_pipelines(self) -> list[Any]:
         """Down to machine code."""
-        return _passes("gdsim entry", EntryLowering)
+        return [ENTRY]
+
+
+class PartType(types.Callable, types.Dummy):
+    """The type of a function that a kernel reaches: compiled where it is first called with arguments of some
+    types.
+    """
+
+    def __init__(self, function: Function, options: dict[str, Any]) -> None:
+        self.function, self.options, self.pysig = function, options, inspect.signature(function)
+        self.made: dict[tuple[Any, ...], Any] = {}
+        super().__init__(f"{function.__module__}.{function.__qualname__}")
+
+    def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
+        """The signature for arguments of these types, without constants: a function is not compiled for each
+        constant that it is called with.
+        """
+        if kws or len(args) != len(self.pysig.parameters):
+            default = lambda index, parameter, value: types.Omitted(value)  # noqa: E731
+            args = fold_arguments(self.pysig, args, kws, lambda i, p, value: value, default, lambda i, p, values: types.StarArgTuple(values))
+        args = tuple(map(types.unliteral, args))
+        if args not in self.made:
+            target: Any = cpu_target.target_context
+            flags = Flags()
+            cpu_target.options.parse_as_flags(flags, self.options)
+            description, library = PartCompiler(context, target, None, args, None, flags, {}).compile_extra(self.function)
+            target.insert_user_function((self, args), description, [library])
+            self.made[args] = signature(description.restype, *args).replace(pysig=self.pysig)
+        return self.made[args]
+
+    def get_call_signatures(self) -> Any:
+        """The signatures so far."""
+        return list(self.made.values()), True
+
+    def get_impl_key(self, sig: Any) -> Any:
+        """What Numba finds the compiled function by."""
+        return self, sig.args
+
+
+register_model(PartType)(models.OpaqueModel)
+
+
+class CompiledPart:
+    """What stands for a function in the globals of those that call it."""
+
+    def __init__(self, function: Function, options: dict[str, Any]) -> None:
+        self._numba_type_ = PartType(function, options)

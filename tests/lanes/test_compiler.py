@@ -1,5 +1,7 @@
 """Binding and the cache: what makes a new kernel, what finds an old one, and what happens to damaged ones."""
 
+import contextlib
+import gc
 import importlib
 import os
 import pathlib
@@ -104,6 +106,30 @@ def test_parts_replace_names_wherever_they_are_reached():
     assert value_of(part=part_a, helper=lambda x: x + 2) == 3
     assert value_of(part=lambda x: x * FACTOR, FACTOR=5.0) == 5  # noqa: F821
     assert value_of(part=lambda x: x * FACTOR, FACTOR=7.0) == 7  # noqa: F821
+
+
+def scaled(x, scale=3.0, shift=1):
+    return x * scale + shift
+
+
+def with_defaults(x):
+    return scaled(x) + scaled(x, shift=2) * scaled(shift=x, x=2.0)
+
+
+def test_parts_take_defaults_and_named_arguments():
+    assert value_of(part=with_defaults) == with_defaults(1.0)
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_collector_is_left_as_it_was(collects):
+    try:
+        (gc.enable if collects else gc.disable)()
+        with contextlib.suppress(KeyboardInterrupt), compiler.no_collection():
+            assert not gc.isenabled()
+            raise KeyboardInterrupt
+        assert gc.isenabled() == collects
+    finally:
+        gc.enable()
 
 
 SCALE = 2.0
