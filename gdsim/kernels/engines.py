@@ -73,7 +73,7 @@ def single_run_parts(parts: Parts, lanes: int) -> dict[str, Any]:
     """
     products = single_run_products
     places = {f.__name__: f for f in (
-        products.layer_at, products.layer_count, products.cells_of, products.product, products.outer, products.bias_gradients,
+        products.edge_at, products.edge_count, products.cells_of, products.product, products.outer, products.bias_gradients,
         single_run.samples_at, single_run.drawn_samples, single_run.block_loss, single_run.correct_answers, single_run.store_outputs,
     )}  # fmt: skip
     single = tuple({**parts, **places, "WIDTH": 1}.items())
@@ -89,7 +89,7 @@ def _network(problem: Any, table: Table | None, dtype: np.dtype) -> NetworkLayou
 
 
 def _network_evaluation(structure: Structure, parts: Parts) -> Parts:
-    return {**parts, "evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile, "BAND": TILE}
+    return {**parts, "evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile, "BAND": TILE, "JOINS": structure.layout.joins}
 
 
 def _network_training(structure: Structure, parts: Parts) -> Parts:
@@ -97,7 +97,7 @@ def _network_training(structure: Structure, parts: Parts) -> Parts:
 
 
 def _written_out_training(structure: Structure, parts: Parts) -> Parts:
-    layers = tuple(tuple(map(int, row[:4])) for row in structure.layout.layers)
+    layers = tuple(tuple(map(int, row[:4])) for row in structure.layout.edges)
     return {**parts, "learn_from_batch": small.learn_from_batch_of(layers, bool(parts["BIASES"]))}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from gdsim.kernels.network import BLOCK, TILE
 from gdsim.kernels.single_run_products import TALLEST, WIDEST
-from gdsim.kernels.workspace import FunctionSpace, Network, NetworkSpace, SingleRunNetwork
+from gdsim.kernels.workspace import BEGINS_DELTAS, BEGINS_SUMS, ENDS_DELTAS, ENDS_SUMS, FunctionSpace, Network, NetworkSpace, SingleRunNetwork
 from gdsim.lanes.draws import seed_words
 from gdsim.lanes.numbers import Number, zeros
 from gdsim.problems.parts import MemorySpace, Sampler
@@ -21,20 +21,21 @@ from gdsim.problems.parts import MemorySpace, Sampler
 class NetworkLayout:
     """Where a network's parameters and activations lie in a pack, in lanes.
 
-    `layers` is the table of `network`; `places[parameter]` the place of each parameter of the public vector.
+    `edges` is the table of `network`; `places[parameter]` the place of each parameter of the public vector.
     """
 
-    layers: np.ndarray
+    edges: np.ndarray
     places: np.ndarray
     size: int
     rows: int  # of activations, inputs first
     keeps_slopes: bool
+    joins: bool  # whether several edges lead into a layer, or out of one
     together: int = 1  # places whose slots lie side by side
 
     def table(self, pitch: int) -> np.ndarray:
-        """The flat table of layers where samples lie `pitch` lanes from unit to unit."""
-        table = self.layers.copy()
-        table[:, 4:] *= pitch
+        """The flat table of edges where samples lie `pitch` lanes from unit to unit."""
+        table = self.edges.copy()
+        table[:, 4:6] *= pitch
         return table.ravel()
 
     def space(self, width: int, number: Number, samples: int) -> NetworkSpace:
@@ -48,31 +49,52 @@ class NetworkLayout:
         return NetworkSpace(*(Network(self.table(pitch), activations, slopes, deltas, gradients, saved_weights, tile, zero, ones, pitch) for pitch in pitches))
 
 
+Edges: TypeAlias = tuple[tuple[int, int], ...]  # (source, target) in the order of targets; 0: the samples, l: layer l
+
+
+def chain(widths: tuple[int, ...]) -> Edges:
+    """An edge from each layer to the next, as in a multilayer perceptron."""
+    return tuple(itertools.pairwise(range(len(widths))))
+
+
+def links_of(edges: Edges) -> list[tuple[int, int, int]]:
+    """The last columns of a table of edges: (number of the layer, of the layer before, bits of `Edge.links`)."""
+    sources, targets = zip(*edges, strict=True)
+    return [
+        (target - 1, source - 1,
+         BEGINS_SUMS * (target not in targets[:k]) + ENDS_SUMS * (target not in targets[k + 1 :] and target < targets[-1])
+         + BEGINS_DELTAS * (source not in sources[k + 1 :]) + ENDS_DELTAS * (source not in sources[:k]))
+        for k, (source, target) in enumerate(edges)
+    ]  # fmt: skip
+
+
 @functools.cache
-def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool) -> NetworkLayout:
+def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool, edges: Edges = ()) -> NetworkLayout:
     """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with
-    targets; `biases` or none.
+    targets; `biases` or none. Without `edges` each layer leads to the next.
     """
     whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
-    rows, first, source, places, table = whole(columns), 0, 0, [], []
-    for inputs, units in itertools.pairwise(widths):
+    edges = edges or chain(widths)
+    *results, rows = itertools.accumulate(map(whole, (columns, *widths[1:])), initial=0)
+    first, places, table = 0, [], []
+    for (source, target), links in zip(edges, links_of(edges), strict=True):
+        inputs, units = widths[source], widths[target]
         pitch = whole(inputs) + 1
-        table.append((inputs, units, first, pitch, source, rows))
+        table.append((inputs, units, first, pitch, results[source], results[target], *links))
         weights = first + pitch * np.arange(units)[:, None] + np.arange(inputs)
-        places += [weights.ravel(), *([first + pitch * np.arange(units) + pitch - 1] if biases else [])]
+        places += [weights.ravel(), *([first + pitch * np.arange(units) + pitch - 1] if biases and links[2] & BEGINS_SUMS else [])]
         first += pitch * whole(units)
-        source, rows = rows, rows + whole(units)
-    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, keeps_slopes)
+    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, keeps_slopes, edges != chain(widths))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SingleRunLayout:
     """Where the parameters and activations of a network of one run lie, in numbers.
 
-    `layers` is the table of `single_run`.
+    `edges` is the table of `single_run_products`.
     """
 
-    layers: np.ndarray
+    edges: np.ndarray
     places: np.ndarray
     size: int
     activations: int
@@ -81,6 +103,7 @@ class SingleRunLayout:
     pitch: int
     lanes: int
     keeps_slopes: bool
+    joins: bool  # as of `NetworkLayout`
 
     @property
     def together(self) -> int:
@@ -91,7 +114,7 @@ class SingleRunLayout:
         """Working memory for blocks of samples, the same for steps and for evaluation."""
         numbers = number.zeros
         one = SingleRunNetwork(
-            layers=self.layers.ravel(), activations=numbers(self.activations), slopes=numbers(self.activations if self.keeps_slopes else 0),
+            edges=self.edges.ravel(), activations=numbers(self.activations), slopes=numbers(self.activations if self.keeps_slopes else 0),
             deltas=numbers(self.activations), row_major=numbers(self.row_major), gradients=numbers(self.size), tile=numbers(TALLEST * TILE * self.lanes),
             zeros=numbers(WIDEST * self.lanes), ones=number.full(1, 1), losses=numbers(self.lanes), largest_weight=zeros(self.lanes, number.bits),
             lane_index=counting(2 * self.lanes), rows=zeros(BLOCK, np.uint32), targets=self.targets, pitch=self.pitch,
@@ -107,7 +130,7 @@ def counting(n: int) -> np.ndarray:
 
 
 @functools.cache
-def single_run_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool, lanes: int) -> SingleRunLayout:
+def single_run_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool, lanes: int, edges: Edges = ()) -> SingleRunLayout:
     """The layout of a network, as `network_layout` has it, of one run that has so many lanes."""
     whole = lambda n: -(-n // lanes) * lanes  # noqa: E731
 
@@ -115,24 +138,28 @@ def single_run_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps
         """The stride of rows of n numbers: whole lanes, not a power of two of them where that is many."""
         return whole(n) + lanes * (whole(n) // lanes % 4 == 0)
 
-    pitch, last = padded(BLOCK), len(widths) - 2
-    sample_strides = [padded(columns), *map(padded, widths[1:-1])]  # of the inputs of each layer
+    pitch = padded(BLOCK)
+    edges = edges or chain(widths)
+    sample_strides = [padded(columns), *map(padded, widths[1:-1])]  # of the samples and each hidden layer
     *sources, outputs = itertools.accumulate((BLOCK * stride for stride in sample_strides), initial=0)
-    results = [*((source, 1, stride) for source, stride in zip(sources[1:], sample_strides[1:], strict=True)), (outputs, pitch, 1)]
+    results = [*((source, 1, stride) for source, stride in zip(sources, sample_strides, strict=True)), (outputs, pitch, 1)]
     first, row_major, farthest, places, table = 0, 0, 0, [], []
-    for depth, (inputs, units) in enumerate(itertools.pairwise(widths)):
-        stride = padded(inputs if depth == last else units)
-        steps = (stride, 1) if depth == last else (1, stride)
-        biases_at = first + (units if depth == last else inputs) * stride
-        table.append((inputs, units, first, *steps, biases_at, sources[depth], sample_strides[depth], *results[depth]))
-        places += [(first + steps[0] * np.arange(units)[:, None] + steps[1] * np.arange(inputs)).ravel(), *([biases_at + np.arange(units)] if biases else [])]
-        row_major = max(row_major, whole(inputs) * pitch if depth == last else whole(units) * padded(inputs))
+    for (source, target), links in zip(edges, links_of(edges), strict=True):
+        inputs, units, is_last = widths[source], widths[target], target == len(widths) - 1
+        stride = padded(inputs if is_last else units)
+        steps = (stride, 1) if is_last else (1, stride)
+        biases_at = first + (units if is_last else inputs) * stride
+        table.append((inputs, units, first, *steps, biases_at, sources[source], sample_strides[source], *results[target], *links))
+        own_biases = [biases_at + np.arange(units)] if biases and links[2] & BEGINS_SUMS else []
+        places += [(first + steps[0] * np.arange(units)[:, None] + steps[1] * np.arange(inputs)).ravel(), *own_biases]
+        row_major = max(row_major, whole(inputs) * pitch if is_last else whole(units) * padded(inputs))
         farthest = max(farthest, stride)
         first = biases_at + max(whole(units), stride)
     ends = lanes * farthest  # a layer is copied to row-major order in whole lanes, which reach beyond its last row
     targets = outputs + whole(widths[-1]) * pitch
     activations = targets + (columns - widths[0]) * pitch
-    return SingleRunLayout(np.array(table), np.concatenate(places), first + ends, activations, row_major, targets, pitch, lanes, keeps_slopes)
+    joins = edges != chain(widths)
+    return SingleRunLayout(np.array(table), np.concatenate(places), first + ends, activations, row_major, targets, pitch, lanes, keeps_slopes, joins)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,13 +1,18 @@
 """A multilayer perceptron: forward, backward, and each weight's gradient handed on as soon as it is final.
 
-Of layer l, with weights W[unit, input] and biases b[unit], a block of `count` samples has sums Z[unit,
-sample], activations A and deltas D = d loss / d Z; A_0[feature, sample] are the samples, Z_L the outputs:
+Of layer l, with biases b[unit], a block of `count` samples has sums Z[unit, sample], activations A and deltas
+D = d loss / d Z; A_0[feature, sample] are the samples, Z_L the outputs. An edge (k, l) leads from the samples
+or a layer k to a later layer l, with weights W_kl[unit, input]:
 
-    forward:   Z_l = b_l 1' + W_l A_(l-1)    A_l = phi_l(Z_l)
-    backward:  D_(l-1) = (W_l' D_l) * phi'_(l-1)(Z_(l-1))    dW_l = D_l A_(l-1)'    db_l = D_l 1
+    forward:   Z_l = b_l 1' + sum_k W_kl A_k            A_l = phi_l(Z_l)
+    backward:  D_k = (sum_l W_kl' D_l) * phi'_k(Z_k)    dW_kl = D_l A_k'    db_l = D_l 1
+
+Both run through a table of edges in the order of their targets, which says what each begins and completes:
+sums go on where the edges before have left them, and the slope comes when all deltas are in. In a multilayer
+perceptron one edge leads into each layer, and one out of it (`JOINS` is False).
 
 `forward` and `backward` serve the runs of a pack, one in each lane, and one run in all lanes: these differ in
-where their matrices lie (`layer_at`, `cells_of`) and in how products of matrices are made (`product`,
+where their matrices lie (`edge_at`, `cells_of`) and in how products of matrices are made (`product`,
 `outer`, `bias_gradients`). Here are those of a pack; those of one run are in `single_run_products`.
 Activations take the place of their sums; slopes and deltas lie beside them, at the same offsets. A sum over
 samples runs through a block of `BLOCK` in order, and the sums of blocks are added in order: tiles decide
@@ -19,8 +24,22 @@ power of two apart; units, inputs and samples are padded to whole tiles, and not
 ever used. Tiles of 4 x 4 lanes accumulate in registers.
 """
 
-from gdsim.kernels.parts import BAND, finish_tile
-from gdsim.kernels.workspace import AnyNetwork, Cells, GradientTask, Layer, Matrix, Place, matrix_at, part_from, transposed
+from gdsim.kernels.parts import BAND, JOINS, finish_tile
+from gdsim.kernels.workspace import (
+    BEGINS_DELTAS,
+    BEGINS_SUMS,
+    ENDS_DELTAS,
+    ENDS_SUMS,
+    AnyNetwork,
+    Cells,
+    Edge,
+    GradientTask,
+    Matrix,
+    Place,
+    matrix_at,
+    part_from,
+    transposed,
+)
 from gdsim.lanes.operations import load, store
 from gdsim.lanes.parts import WIDTH, default_part
 from gdsim.lanes.tiles import load_row, load_tile, outer_fma, store_row, store_tile
@@ -29,27 +48,33 @@ from gdsim.problems.parts import BIASES, KEEPS_SLOPES, activation, slope
 
 BLOCK = 64
 TILE = 4
-LAYER_COLUMNS = 6
+EDGE_COLUMNS = 9
 
 
 @default_part
-def layer_at(network: AnyNetwork, index: int) -> Layer:
-    """A layer by its number."""
-    t, i = network.layers, index * LAYER_COLUMNS
+def edge_at(network: AnyNetwork, index: int) -> Edge:
+    """An edge by its number."""
+    t, i = network.edges, index * EDGE_COLUMNS
     weights, pitch, line = t[i + 2] * WIDTH, t[i + 3] * WIDTH, network.pitch * WIDTH
     rows, biases = Place(weights, pitch, WIDTH), Place(weights + pitch - WIDTH, pitch, 0)
-    return Layer(t[i], t[i + 1], rows, biases, Place(t[i + 4] * WIDTH, line, WIDTH), Place(t[i + 5] * WIDTH, line, WIDTH))
+    source, result = Place(t[i + 4] * WIDTH, line, WIDTH), Place(t[i + 5] * WIDTH, line, WIDTH)
+    return Edge(t[i], t[i + 1], rows, biases, source, result, t[i + 6], t[i + 7], t[i + 8])
 
 
 @default_part
-def layer_count(network: AnyNetwork) -> int:
-    """How many layers there are."""
-    return len(network.layers) // LAYER_COLUMNS
+def edge_count(network: AnyNetwork) -> int:
+    """How many edges there are."""
+    return len(network.edges) // EDGE_COLUMNS
 
 
-def place_in(layer: Layer, unit: int, column: int) -> tuple[int, bool]:
+def row_length(edge: Edge) -> int:
+    """How many parameters a unit has on an edge: its weights, and its bias on the first into its layer."""
+    return edge.inputs + (BIASES and (not JOINS or edge.links & BEGINS_SUMS != 0))
+
+
+def place_in(edge: Edge, unit: int, column: int) -> tuple[int, bool]:
     """(the place, in lanes, of one of a unit's weights, or of its bias behind them; whether it is a weight)."""
-    is_weight, W, b = column < layer.inputs, layer.weights, layer.biases
+    is_weight, W, b = column < edge.inputs, edge.weights, edge.biases
     there = W.offset + unit * W.row_step + column * W.column_step if is_weight else b.offset + unit * b.row_step
     return there // WIDTH, is_weight
 
@@ -120,15 +145,14 @@ def outer(network: AnyNetwork, task: GradientTask, goal: Matrix, left: Matrix, r
 
 
 @default_part
-def cells_of(layer: Layer, units: tuple[int, int], count: int) -> Cells:
-    """Where the results of units (from, to) of a layer lie: a row for each unit, a lane for each sample."""
+def cells_of(place: Place, units: tuple[int, int], count: int) -> Cells:
+    """The results of units (from, to) of a layer at its place: a row for each unit, a lane for each sample."""
     first, behind = units
-    place = layer.result
     return Cells(place.offset + first * place.row_step, place.row_step, behind - first, count)
 
 
 def activate(network: AnyNetwork, cells: Cells, index: int) -> None:
-    """A = phi(Z) of hidden layer number `index`, in the place of Z.
+    """A = phi(Z) of hidden layer number `index`, in the place of Z, once all edges into it are in.
 
     Where slopes need the sums, phi'(Z) is left beside it.
     """
@@ -155,59 +179,62 @@ def apply_slope(network: AnyNetwork, cells: Cells, index: int) -> None:
             store(network.deltas, place, load(network.deltas, place, WIDTH) * rise)
 
 
-def inputs_of(network: AnyNetwork, layer: Layer, index: int, samples: Matrix) -> Matrix:
-    """A[input, sample] that layer number `index` works on: the samples, or the activations of the layer
-    below.
-    """
-    return samples if index == 0 else matrix_at(network.activations, layer.source)
+def inputs_of(network: AnyNetwork, edge: Edge, samples: Matrix) -> Matrix:
+    """A[input, sample] of an edge: the samples, or the activations of the layer before."""
+    return samples if edge.below < 0 else matrix_at(network.activations, edge.source)
 
 
 def forward(network: AnyNetwork, weights: Memory, samples: Matrix, count: int) -> None:
-    """From samples[feature, sample] to the last layer's sums: Z = b 1' + W A, A = phi(Z)."""
-    last = layer_count(network) - 1
-    for index in range(last + 1):
-        layer = layer_at(network, index)
-        sums, W, b = matrix_at(network.activations, layer.result), matrix_at(weights, layer.weights), matrix_at(weights, layer.biases)
-        product(network, sums, W, inputs_of(network, layer, index, samples), b, (layer.units, layer.inputs, count))
-        if index < last:
-            activate(network, cells_of(layer, (0, layer.units), count), index)
-
-
-def input_deltas(network: AnyNetwork, weights: Memory, index: int, count: int) -> None:
-    """D = (W' D_above) * phi'(Z) of the layer below number `index`, BAND units at a time, so that they are
-    still in the nearest cache.
+    """From samples[feature, sample] to the last layer's sums: Z = b 1' + the sum of W A over the edges into a
+    layer, A = phi(Z).
     """
-    layer, below = layer_at(network, index), layer_at(network, index - 1)
-    goal, deltas = matrix_at(network.deltas, layer.source), matrix_at(network.deltas, layer.result)
-    W, zeros = transposed(matrix_at(weights, layer.weights)), Matrix(network.zeros, 0, 0, 0)
-    for unit in range(0, layer.inputs, BAND):
-        behind = min(unit + BAND, layer.inputs)
-        product(network, part_from(goal, unit, 0), part_from(W, unit, 0), deltas, zeros, (behind - unit, layer.units, count))
-        apply_slope(network, cells_of(below, (unit, behind), count), index - 1)
+    for index in range(edge_count(network)):
+        edge = edge_at(network, index)
+        sums, W, b = matrix_at(network.activations, edge.result), matrix_at(weights, edge.weights), matrix_at(weights, edge.biases)
+        start = sums if JOINS and not edge.links & BEGINS_SUMS else b
+        product(network, sums, W, inputs_of(network, edge, samples), start, (edge.units, edge.inputs, count))
+        if edge.links & ENDS_SUMS:
+            activate(network, cells_of(edge.result, (0, edge.units), count), edge.layer)
+
+
+def input_deltas(network: AnyNetwork, weights: Memory, edge: Edge, count: int) -> None:
+    """D_before += W' D, and D_before *= phi'(Z_before) with the last edge out of the layer before.
+
+    BAND units are made at a time, so that they are still in the nearest cache.
+    """
+    goal, deltas = matrix_at(network.deltas, edge.source), matrix_at(network.deltas, edge.result)
+    W, zeros = transposed(matrix_at(weights, edge.weights)), Matrix(network.zeros, 0, 0, 0)
+    for unit in range(0, edge.inputs, BAND):
+        behind = min(unit + BAND, edge.inputs)
+        band = part_from(goal, unit, 0)
+        start = band if JOINS and not edge.links & BEGINS_DELTAS else zeros
+        product(network, band, part_from(W, unit, 0), deltas, start, (behind - unit, edge.units, count))
+        if not JOINS or edge.links & ENDS_DELTAS:
+            apply_slope(network, cells_of(edge.source, (unit, behind), count), edge.below)
 
 
 @default_part
-def bias_gradients(network: AnyNetwork, task: GradientTask, layer: Layer) -> None:
-    """The gradients of a layer's biases, db = D 1, handed to `finish_tile`."""
-    goal, deltas = matrix_at(network.gradients, layer.biases), matrix_at(network.deltas, layer.result)
-    outer(network, task, goal, deltas, Matrix(network.ones, 0, 0, 0), (layer.units, task.sample_count, 1), False)
+def bias_gradients(network: AnyNetwork, task: GradientTask, edge: Edge) -> None:
+    """The gradients of the biases of an edge's layer, db = D 1, handed to `finish_tile`."""
+    goal, deltas = matrix_at(network.gradients, edge.biases), matrix_at(network.deltas, edge.result)
+    outer(network, task, goal, deltas, Matrix(network.ones, 0, 0, 0), (edge.units, task.sample_count, 1), False)
 
 
-def weight_gradients(network: AnyNetwork, task: GradientTask, layer: Layer, inputs: Matrix) -> None:
-    """The gradients of a layer's weights, dW = D A', handed to `finish_tile`."""
-    goal, deltas = matrix_at(network.gradients, layer.weights), matrix_at(network.deltas, layer.result)
-    outer(network, task, goal, deltas, transposed(inputs), (layer.units, task.sample_count, layer.inputs), True)
+def weight_gradients(network: AnyNetwork, task: GradientTask, edge: Edge, inputs: Matrix) -> None:
+    """The gradients of an edge's weights, dW = D A', handed to `finish_tile`."""
+    goal, deltas = matrix_at(network.gradients, edge.weights), matrix_at(network.deltas, edge.result)
+    outer(network, task, goal, deltas, transposed(inputs), (edge.units, task.sample_count, edge.inputs), True)
 
 
 def backward(network: AnyNetwork, weights: Memory, task: GradientTask, samples: Matrix) -> None:
-    """From the outputs' deltas to every gradient, from the last layer to the first.
+    """From the outputs' deltas to every gradient, from the last edge to the first.
 
     Deltas are handed down before weights move.
     """
-    for index in range(layer_count(network) - 1, -1, -1):
-        layer = layer_at(network, index)
-        if index > 0:
-            input_deltas(network, weights, index, task.sample_count)
-        weight_gradients(network, task, layer, inputs_of(network, layer, index, samples))
-        if BIASES:
-            bias_gradients(network, task, layer)
+    for index in range(edge_count(network) - 1, -1, -1):
+        edge = edge_at(network, index)
+        if edge.below >= 0:
+            input_deltas(network, weights, edge, task.sample_count)
+        weight_gradients(network, task, edge, inputs_of(network, edge, samples))
+        if BIASES and (not JOINS or edge.links & BEGINS_SUMS):
+            bias_gradients(network, task, edge)

@@ -15,7 +15,7 @@ What a step has once for its run, as the loss, is a lane of one number (`cpu.sin
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, layer_at, layer_count
+from gdsim.kernels.network import BLOCK, TILE, edge_at, edge_count, row_length
 from gdsim.kernels.parts import (
     DRAW_WIDTH,
     IN_PLACE,
@@ -35,7 +35,7 @@ from gdsim.lanes.operations import load, splat, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Count, Lane, Lanes, Mask, Memory, Offset
-from gdsim.problems.parts import BIASES, Sample, Sampler, Stream, correct, outputs
+from gdsim.problems.parts import Sample, Sampler, Stream, correct, outputs
 
 
 def update_tile(network: SingleRunNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
@@ -77,12 +77,12 @@ def update_lanes(task: GradientTask, stats: StepStats, place: Offset, g: Lane, i
 def update_all(network: SingleRunNetwork, task: GradientTask) -> None:
     """Updates every weight from the gradients that the blocks of a batch have left."""
     stats = stats_so_far(network)
-    for index in range(layer_count(network)):
-        layer = layer_at(network, index)
-        W = layer.weights
-        rows, numbers, pitch = (layer.units, layer.inputs, W.row_step) if W.column_step == 1 else (layer.inputs, layer.units, W.column_step)
-        for row in range(rows + BIASES):
-            first, count = (layer.biases.offset, layer.units) if row == rows else (W.offset + row * pitch, numbers)
+    for index in range(edge_count(network)):
+        edge = edge_at(network, index)
+        W = edge.weights
+        rows, numbers, pitch = (edge.units, edge.inputs, W.row_step) if W.column_step == 1 else (edge.inputs, edge.units, W.column_step)
+        for row in range(rows + row_length(edge) - edge.inputs):
+            first, count = (edge.biases.offset, edge.units) if row == rows else (W.offset + row * pitch, numbers)
             for column in range(0, count, WIDTH):
                 counts = load(network.lane_index, 0, WIDTH) + column < count
                 stats = update_lanes(task, stats, (first + column) // WIDTH, load(network.gradients, first + column, WIDTH), row < rows, counts)
@@ -91,10 +91,10 @@ def update_all(network: SingleRunNetwork, task: GradientTask) -> None:
 
 def sample_at(network: SingleRunNetwork, sampler: Sampler, number: int) -> Sample:
     """The places of as many samples as there are lanes, from one of the block."""
-    layer = layer_at(network, layer_count(network) - 1)
-    place, pitch = layer.result.offset + number, network.pitch
+    edge = edge_at(network, edge_count(network) - 1)
+    place, pitch = edge.result.offset + number, network.pitch
     weight = network.targets + (sampler.columns - sampler.features - 1) * pitch + number
-    return Sample(network.activations, place, network.targets + number, network.deltas, place, pitch, layer.units, weight)
+    return Sample(network.activations, place, network.targets + number, network.deltas, place, pitch, edge.units, weight)
 
 
 def take_targets(network: SingleRunNetwork, sampler: Sampler, source: Matrix, count: int) -> None:
@@ -138,12 +138,12 @@ def drawn_samples(network: SingleRunNetwork, pack: Pack, sampler: Sampler, key: 
     stream, step = Stream(splat(pack.start[0], DRAW_WIDTH), pack.replica), pack.step[0]
     for number in range(0, count, DRAW_WIDTH):
         store(network.rows, number, draw(sampler, key, stream, step, load(network.lane_index, 0, DRAW_WIDTH) + (first + number)))
-    layer = layer_at(network, 0)
+    edge = edge_at(network, 0)
     for sample in range(count):
-        row, place = np.int64(network.rows[sample]) * sampler.pitch, layer.source.offset + sample * layer.source.column_step
+        row, place = np.int64(network.rows[sample]) * sampler.pitch, edge.source.offset + sample * edge.source.column_step
         for column in range(0, sampler.columns, WIDTH):
             store(network.activations, place + column, load(sampler.matrix, row + column, WIDTH))
-    return matrix_at(network.activations, layer.source)
+    return matrix_at(network.activations, edge.source)
 
 
 def advance(table: Address, steps: Count) -> Count:
@@ -185,7 +185,7 @@ def store_outputs(network: SingleRunNetwork, sampler: Sampler, out: Memory, firs
     """Writes the outputs of a block's samples to out[sample, unit]."""
     for number in range(0, count, WIDTH):
         outputs(sample_at(network, sampler, number))
-    layer = layer_at(network, layer_count(network) - 1)
+    edge = edge_at(network, edge_count(network) - 1)
     for sample in range(count):
-        for unit in range(layer.units):
-            out[(first + sample) * layer.units + unit] = network.deltas[layer.result.offset + unit * layer.result.row_step + sample]
+        for unit in range(edge.units):
+            out[(first + sample) * edge.units + unit] = network.deltas[edge.result.offset + unit * edge.result.row_step + sample]

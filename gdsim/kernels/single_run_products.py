@@ -1,4 +1,4 @@
-"""What one run's products with its units or samples across the lanes are made of: the table of its layers,
+"""What one run's products with its units or samples across the lanes are made of: the table of its edges,
 and tiles of every shape.
 
 A tile is rows of single numbers, each spread over the lanes, times rows of lanes: C = S + L R where the
@@ -11,7 +11,7 @@ import functools
 
 from gdsim.kernels.network import TILE
 from gdsim.kernels.parts import COLUMNS, GATHER_WIDTH, ROWS, TILE_HEIGHT, any_tile, finish_tile
-from gdsim.kernels.workspace import Cells, GradientTask, Layer, Matrix, Place, SingleRunNetwork, matrix_at, part_from, transposed
+from gdsim.kernels.workspace import Cells, Edge, GradientTask, Matrix, Place, SingleRunNetwork, matrix_at, part_from, transposed
 from gdsim.lanes.compiler import ScopedPart, noinline
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import load, splat, store
@@ -23,25 +23,26 @@ from gdsim.lanes.types import Memory
 # processor's registers.
 TILE_HEIGHTS = {64: 8, 32: 6, 16: 6}
 TALLEST, WIDEST = max(TILE_HEIGHTS.values()), 2  # of a tile, in numbers and in lanes
-LAYER_COLUMNS = 11
+EDGE_COLUMNS = 14
 WHOLE_LAYER = 2**30  # units of a band: a layer's deltas are made in one go
 
 
-def layer_at(network: SingleRunNetwork, index: int) -> Layer:
-    """A layer by its number."""
-    t, i = network.layers, index * LAYER_COLUMNS
+def edge_at(network: SingleRunNetwork, index: int) -> Edge:
+    """An edge by its number."""
+    t, i = network.edges, index * EDGE_COLUMNS
     weights, biases = Place(t[i + 2], t[i + 3], t[i + 4]), Place(t[i + 5], 1, 0)
-    return Layer(t[i], t[i + 1], weights, biases, Place(t[i + 6], 1, t[i + 7]), Place(t[i + 8], t[i + 9], t[i + 10]))
+    source, result = Place(t[i + 6], 1, t[i + 7]), Place(t[i + 8], t[i + 9], t[i + 10])
+    return Edge(t[i], t[i + 1], weights, biases, source, result, t[i + 11], t[i + 12], t[i + 13])
 
 
-def layer_count(network: SingleRunNetwork) -> int:
-    """How many layers there are."""
-    return len(network.layers) // LAYER_COLUMNS
+def edge_count(network: SingleRunNetwork) -> int:
+    """How many edges there are."""
+    return len(network.edges) // EDGE_COLUMNS
 
 
-def cells_of(layer: Layer, units: tuple[int, int], count: int) -> Cells:
-    """Where the results of all units of a hidden layer lie: a row for each sample."""
-    return Cells(layer.result.offset, layer.result.column_step, count, vectors_of(layer.units))
+def cells_of(place: Place, units: tuple[int, int], count: int) -> Cells:
+    """The results of all units of a hidden layer at its place: a row for each sample."""
+    return Cells(place.offset, place.column_step, count, vectors_of(units[1]))
 
 
 def vectors_of(numbers: int) -> int:
@@ -178,23 +179,23 @@ def outer(network: SingleRunNetwork, task: GradientTask, goal: Matrix, left: Mat
     gradients_in_tiles(network, task, goal, left, right, (rows, terms, columns), is_weight)
 
 
-def bias_gradients(network: SingleRunNetwork, task: GradientTask, layer: Layer) -> None:
-    """The gradients of a layer's biases, handed to `finish_tile`: each the sum of its deltas, in order.
+def bias_gradients(network: SingleRunNetwork, task: GradientTask, edge: Edge) -> None:
+    """The gradients of the biases of an edge's layer, handed to `finish_tile`: each the sum of its deltas, in order.
 
     Of the last layer the deltas of a unit are neighbours, and not those of a sample: few units are not worth
     a copy.
     """
-    deltas, goal = matrix_at(network.deltas, layer.result), transposed(matrix_at(network.gradients, layer.biases))
+    deltas, goal = matrix_at(network.deltas, edge.result), transposed(matrix_at(network.gradients, edge.biases))
     if deltas.row_step == 1:
-        gradients_in_tiles(network, task, goal, Matrix(network.ones, 0, 0, 0), transposed(deltas), (1, task.sample_count, layer.units), False)
+        gradients_in_tiles(network, task, goal, Matrix(network.ones, 0, 0, 0), transposed(deltas), (1, task.sample_count, edge.units), False)
         return
-    for unit in range(0, layer.units, 4):
+    for unit in range(0, edge.units, 4):
         first = part_from(deltas, unit, 0)
         totals = repeat(splat(ZERO, 1), 4)
         for sample in range(task.sample_count):
             totals = add_rows(totals, load_row(first.array, first.offset + sample, first.row_step, 4, 1))
         store_row(network.losses, unit % WIDTH, 1, totals)
-        if (unit + 4) % WIDTH == 0 or unit + 4 >= layer.units:
+        if (unit + 4) % WIDTH == 0 or unit + 4 >= edge.units:
             begin = unit // WIDTH * WIDTH
             store(network.tile, 0, load(network.losses, 0, WIDTH))
-            finish_tile(network, task, part_from(goal, 0, begin), (1, 1), layer.units - begin, False)
+            finish_tile(network, task, part_from(goal, 0, begin), (1, 1), edge.units - begin, False)

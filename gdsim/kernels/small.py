@@ -9,7 +9,7 @@ import functools
 import itertools
 from typing import Any
 
-from gdsim.kernels.network import TILE, layer_at
+from gdsim.kernels.network import TILE, edge_at
 from gdsim.kernels.parts import MONITORS_MEAN, NEEDS_WHOLE_GRADIENT, TWO_PASSES
 from gdsim.kernels.sampling import stream_of
 from gdsim.kernels.state import Sum, added, total_of
@@ -102,7 +102,7 @@ def learn_from_batch_of(layers: tuple[tuple[int, int, int, int], ...], biases: b
             places[f"{index}_{u}_{i}"] = first + u * pitch + (i if i < inputs else pitch - 1), i < inputs, index
     lines = [HEAD]
     lines += [f"    w{name}, g{name} = load(pack.weights, {place} * WIDTH, WIDTH), zero" for name, (place, _, _) in places.items()]
-    lines += [f"    first{index} = layer_at(network, {index}).source.offset" for index in range(last + 1)]
+    lines += [f"    first{index} = edge_at(network, {index}).source.offset" for index in range(last + 1)]
     lines += ["    for b in range(sampler.batch):", "        sample = sample_at(network, sampler, b)", *inputs_of(0, layers[0][0])]
     for index, (inputs, units, _, _) in enumerate(layers):
         lines += units_forward(index, inputs, units, biases, index == last)
@@ -121,6 +121,6 @@ def learn_from_batch_of(layers: tuple[tuple[int, int, int, int], ...], biases: b
         "load": load, "WIDTH": WIDTH, "batch_size": batch_size, "splat": splat, "ZERO": ZERO, "as_type_of": as_type_of, "fill": fill, "stream_of": stream_of, "fma_lanes": fma_lanes,
         "sample_at": sample_at, "shared_loss": shared_loss, "store": store, "activation": activation, "slope": slope, "stops_here": stops_here, "note_loss": note_loss,
         "total_of": total_of, "added": added, "Sum": Sum, "stored_stats": stored_stats, "store_stats": store_stats, "update_weight": update_weight,
-        "TWO_PASSES": TWO_PASSES, "NEEDS_WHOLE_GRADIENT": NEEDS_WHOLE_GRADIENT, "MONITORS_MEAN": MONITORS_MEAN, "KEEPS_SLOPES": KEEPS_SLOPES, "layer_at": layer_at,
+        "TWO_PASSES": TWO_PASSES, "NEEDS_WHOLE_GRADIENT": NEEDS_WHOLE_GRADIENT, "MONITORS_MEAN": MONITORS_MEAN, "KEEPS_SLOPES": KEEPS_SLOPES, "edge_at": edge_at,
     }  # fmt: skip
     return function_from("\n".join(lines), "learn_from_batch", names)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, backward, forward, layer_at, layer_count, place_in
+from gdsim.kernels.network import BLOCK, TILE, backward, edge_at, edge_count, forward, place_in, row_length
 from gdsim.kernels.parts import (
     HAS_PENALTY,
     MONITORS_MEAN,
@@ -30,7 +30,7 @@ from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximu
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Count, Lane, Lanes, Mask, Memory
-from gdsim.problems.parts import BIASES, WEIGHTED, Sample, Sampler, Stream, batch_size, correct, fill, outputs, sample_loss
+from gdsim.problems.parts import WEIGHTED, Sample, Sampler, Stream, batch_size, correct, fill, outputs, sample_loss
 
 # What is done with a finished gradient.
 UPDATE, WRITE, ADD = 0, 1, 2
@@ -71,11 +71,11 @@ def update_all(network: Network, pack: Pack, step: StepInputs) -> None:
         norm = sqrt(penalty_and_norm(network, pack.weights, penalty, True).norm)
         step = with_whole_gradient(step, norm, load(pack.monitor.loss, 0, WIDTH))
     stats = stored_stats(pack.monitor)
-    for index in range(layer_count(network)):
-        layer = layer_at(network, index)
-        for unit in range(layer.units):
-            for column in range(layer.inputs + BIASES):
-                place, is_weight = place_in(layer, unit, column)
+    for index in range(edge_count(network)):
+        edge = edge_at(network, index)
+        for unit in range(edge.units):
+            for column in range(row_length(edge)):
+                place, is_weight = place_in(edge, unit, column)
                 g = load(network.gradients, place * WIDTH, WIDTH)
                 stats = update_weight(pack, step, stats, place, g, is_weight and not PERTURBS)
     store_stats(pack.monitor, 0, stats)
@@ -86,11 +86,11 @@ def perturb(network: Network, pack: Pack, step: StepInputs) -> None:
     norm = sqrt(penalty_and_norm(network, pack.weights, (step.l1, step.l2), True).norm)
     rho = hyperparameters_of(pack).rho
     way = where(norm > 0.0, rho / norm, 0.0)
-    for index in range(layer_count(network)):
-        layer = layer_at(network, index)
-        for unit in range(layer.units):
-            for column in range(layer.inputs + BIASES):
-                place, is_weight = place_in(layer, unit, column)
+    for index in range(edge_count(network)):
+        edge = edge_at(network, index)
+        for unit in range(edge.units):
+            for column in range(row_length(edge)):
+                place, is_weight = place_in(edge, unit, column)
                 w, g = load(pack.weights, place * WIDTH, WIDTH), load(network.gradients, place * WIDTH, WIDTH)
                 store(network.saved_weights, place * WIDTH, w)
                 store(pack.weights, place * WIDTH, fma_lanes(way, penalized(g, w, step) if is_weight else g, w))
@@ -101,11 +101,11 @@ def restore_weights(network: Network, pack: Pack, step: StepInputs) -> None:
 
     The gradient that was left has the penalty's share uphill.
     """
-    for index in range(layer_count(network)):
-        layer = layer_at(network, index)
-        for unit in range(layer.units):
-            for column in range(layer.inputs + BIASES):
-                place, is_weight = place_in(layer, unit, column)
+    for index in range(edge_count(network)):
+        edge = edge_at(network, index)
+        for unit in range(edge.units):
+            for column in range(row_length(edge)):
+                place, is_weight = place_in(edge, unit, column)
                 if is_weight:
                     g, w = load(network.gradients, place * WIDTH, WIDTH), load(pack.weights, place * WIDTH, WIDTH)
                     store(network.gradients, place * WIDTH, penalized(g, w, step))
@@ -124,11 +124,11 @@ def sample_at(network: AnyNetwork, sampler: Sampler, number: int) -> Sample:
 
     Its targets lie behind its features, its weight, if it has one, behind them.
     """
-    layer = layer_at(network, layer_count(network) - 1)
+    edge = edge_at(network, edge_count(network) - 1)
     pitch = network.pitch
     return Sample(
-        network.activations, layer.result.offset + number * WIDTH, (sampler.features * pitch + number) * WIDTH,
-        network.deltas, layer.result.offset + number * WIDTH, pitch * WIDTH, layer.units, ((sampler.columns - 1) * pitch + number) * WIDTH,
+        network.activations, edge.result.offset + number * WIDTH, (sampler.features * pitch + number) * WIDTH,
+        network.deltas, edge.result.offset + number * WIDTH, pitch * WIDTH, edge.units, ((sampler.columns - 1) * pitch + number) * WIDTH,
     )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def drawn_samples(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderK
     It needs no `key`.
     """
     fill(network, sampler, stream_of(pack, 0), load(pack.step, 0, WIDTH), block)
-    return matrix_at(network.activations, layer_at(network, 0).source)
+    return matrix_at(network.activations, edge_at(network, 0).source)
 
 
 @default_part
@@ -265,17 +265,17 @@ class Sizes(NamedTuple):
 def penalty_and_norm(network: AnyNetwork, weights: Memory, penalty: tuple[Lane, Lane], with_gradient: bool) -> Sizes:
     """The sizes of weights and gradient, with the penalty's share in the gradient; biases are not penalised.
 
-    Row by row of each layer, the rows' sums added with compensation.
+    Row by row of each edge, the rows' sums added with compensation.
     """
     zero = splat(ZERO, WIDTH)
     squares, magnitudes, norm, largest = Sum(zero, zero), Sum(zero, zero), Sum(zero, zero), zero
     l1, l2 = penalty
-    for index in range(layer_count(network)):
-        layer = layer_at(network, index)
-        for unit in range(layer.units):
+    for index in range(edge_count(network)):
+        edge = edge_at(network, index)
+        for unit in range(edge.units):
             row_squares, row_magnitudes, row_norm = zero, zero, zero
-            for column in range(layer.inputs + BIASES):
-                place, is_weight = place_in(layer, unit, column)
+            for column in range(row_length(edge)):
+                place, is_weight = place_in(edge, unit, column)
                 w = load(weights, place * WIDTH, WIDTH) if is_weight else zero
                 row_squares, row_magnitudes = fma_lanes(w, w, row_squares), row_magnitudes + absolute(w)
                 if with_gradient:
@@ -305,7 +305,7 @@ def samples_at(network: AnyNetwork, sampler: Sampler, first: int, count: int) ->
     """The inputs of a block of a table's samples, in the order of the table."""
     every = splat(np.uint32(sampler.sample_count), WIDTH)
     fill_shared(network, sampler, Stream(every, 0), every, (first, count))
-    return matrix_at(network.activations, layer_at(network, 0).source)
+    return matrix_at(network.activations, edge_at(network, 0).source)
 
 
 @noinline

@@ -45,15 +45,23 @@ def part_from(matrix: Matrix, row: int, column: int) -> Matrix:
     return Matrix(matrix.array, offset, matrix.row_step, matrix.column_step)
 
 
-class Layer(NamedTuple):
-    """One layer: its sizes, and where its matrices lie."""
+class Edge(NamedTuple):
+    """What a layer gets from the samples or from a layer before it: the sizes, and where the matrices lie."""
 
     inputs: int
     units: int
     weights: Place  # W[unit, input], and what is kept beside the weights
-    biases: Place  # b[unit, sample], the same for all samples
-    source: Place  # A[input, sample] of the layer below, and its slopes and deltas
-    result: Place  # Z[unit, sample], and then A, phi'(Z) and D
+    biases: Place  # b[unit, sample] of the layer, the same for all samples
+    source: Place  # A[input, sample] of the samples or the layer before, and its slopes and deltas
+    result: Place  # Z[unit, sample] of the layer, and then A, phi'(Z) and D
+    layer: int  # the number of the layer, from 0
+    below: int  # of the layer before; -1: the samples
+    links: int  # which of the edges into the one and out of the other it is: bits, see below
+
+
+# Bits of `Edge.links`: the layer's sums begin with this edge, at its biases; they are complete with it, and the
+# layer has an activation. The deltas of the layer before begin with this edge; they are complete with it.
+BEGINS_SUMS, ENDS_SUMS, BEGINS_DELTAS, ENDS_DELTAS = 1, 2, 4, 8
 
 
 class Cells(NamedTuple):
@@ -66,9 +74,9 @@ class Cells(NamedTuple):
 
 
 class Network(NamedTuple):
-    """One thread's working memory for the networks of a pack, and the table of layers."""
+    """One thread's working memory for the networks of a pack, and the table of edges."""
 
-    layers: Memory  # [layer * LAYER_COLUMNS + column], in lanes
+    edges: Memory  # [edge * EDGE_COLUMNS + column], in lanes
     activations: Memory
     slopes: Memory  # beside the activations, where they are kept
     deltas: Memory  # beside the activations
@@ -81,9 +89,9 @@ class Network(NamedTuple):
 
 
 class SingleRunNetwork(NamedTuple):
-    """One thread's working memory for a network that has all lanes, and the table of layers."""
+    """One thread's working memory for a network that has all lanes, and the table of edges."""
 
-    layers: Memory  # [layer * LAYER_COLUMNS + column of `Layer`]
+    edges: Memory  # [edge * EDGE_COLUMNS + column]
     activations: Memory
     slopes: Memory  # beside the activations, where they are kept
     deltas: Memory  # likewise
