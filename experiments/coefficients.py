@@ -1,4 +1,4 @@
-"""Derives every polynomial coefficient of `gdsim.lanes.elementary` and prints `gdsim/lanes/coefficients.py`.
+"""Derives every polynomial coefficient of the elementary functions and prints `gdsim/lanes/coefficients.py`.
 
 Each polynomial interpolates a smooth remainder at Chebyshev points in 60-digit arithmetic, which comes within
 a small factor of the minimax error; its degree is the smallest whose truncation stays below a quarter of a

@@ -412,8 +412,3 @@ def test_adams_literal_reading_freezes_and_ours_does_not():
     ten, _, _ = stepped(gd.Adam(lr=1.0, eps=0.0), 0.0, [1.0] * 10, np.float64)
     nine, _, _ = stepped(gd.Adam(lr=1.0, eps=0.0), 0.0, [1.0] * 9, np.float64)
     assert nine - ten == pytest.approx(1.0, rel=1e-12)
-
-
-def test_a_rule_that_pytorch_lacks_says_so():
-    with pytest.raises(ValueError, match=r"AdaBelief: convention='torch' is not defined.*allowed: 'lecture'"):
-        gd.AdaBelief(convention="torch")

@@ -22,6 +22,12 @@ BY_CONVENTION: Any = ByConvention()
 
 Convention = Literal["lecture", "torch", "optax"]
 
+# What functions and settings of rules were called before.
+RENAMED = {
+    "needs_norm": "with_gradient(s, norm, loss), which needs no setting beside it", "normed": "with_gradient(s, norm, loss)",
+    "report": "reported(w, slots, s)", "own_needs_norm": "own_needs_whole_gradient",
+}  # fmt: skip
+
 RATE = Range(0.0, float("inf"))
 SHARE = Range(0.0, 1.0)
 EPSILON = Range(0.0, float("inf"))
@@ -36,7 +42,7 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     g at the weights, a step is
 
         s, carry_t = prepare(h, eta_t, carry_(t-1))
-        s = with_gradient(s, |g|, loss)                      where `needs_whole_gradient` is true
+        s = with_gradient(s, |g|, loss)                      where the rule has such a function
         w_t, slots_t = update(w_(t-1), g, slots_(t-1), s)
 
     and reported(w_t, slots_t, s) is what results hold; s is of the next step.
@@ -53,7 +59,6 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     carry: ClassVar[Any] = ()
     defaults: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     ranges: ClassVar[Mapping[str, Range]] = {}
-    needs_whole_gradient: ClassVar[Any] = False  # whether a step needs `with_gradient` before the first weight moves
     perturbs: ClassVar[Any] = False  # whether the gradient is taken away from the weights, where the loss is higher
     always_shown = ("lr",)
     meanings = {
@@ -91,7 +96,26 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         """The values of the rule's own convention."""
         return {**super().defaults_here(), **self.defaults.get(self.convention, {})}
 
+    def check_names(self) -> None:
+        """Refuses names that nothing reads any more. Raises TypeError."""
+        for old, new in RENAMED.items():
+            if hasattr(self, old):
+                raise TypeError(f"{type(self).__name__}.{old} is a name of before, which nothing reads: write {new}")
+
+    def check_class(self) -> None:
+        """Refuses a class that does not say what its numbers may be. Raises TypeError."""
+        name = type(self).__name__
+        if not self.defaults:
+            raise TypeError(f"{name} has no defaults: write its numbers by convention, as in defaults = {{'lecture': {{'lr': 0.01}}}}")
+        for field in dict.fromkeys(n for values in self.defaults.values() for n in values):
+            if field not in self.__struct_fields__:
+                raise TypeError(f"{name}.defaults has {field!r}, which is no field: write {field}: Axis = BY_CONVENTION")
+            if field not in self.ranges:
+                raise TypeError(f"{name}.ranges lacks {field!r}, which has a default: write ranges = {{{field!r}: RATE}}, or another Range")
+
     def __post_init__(self) -> None:
+        self.check_names()
+        self.check_class()
         if not isinstance(self.convention, str) or self.convention not in self.defaults:
             allowed = ", ".join(repr(c) for c in self.defaults)
             raise ValueError(f"{type(self).__name__}: convention={given(self.convention)} is not defined for this rule; allowed: {allowed}")
@@ -126,6 +150,11 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         return getattr(type(self), f"{name}_{self.convention}", getattr(type(self), name))
 
     @property
+    def needs_whole_gradient(self) -> bool:
+        """Whether a step needs `with_gradient` before the first weight moves."""
+        return self.parts()["with_gradient"] is not Rule.with_gradient
+
+    @property
     def reports_other_point(self) -> bool:
         """Whether the stored parameters differ from the reported ones."""
         return self.parts()["reported"] is not Rule.reported
@@ -149,8 +178,7 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     def with_gradient(s: Any, norm: Lane, loss: Lane) -> Any:
         """What `update` needs, once the whole gradient is known: from its Euclidean length and the loss of the step's batch.
 
-        Both are those of the point where the gradient is taken, penalty included. Asked for where
-        `needs_whole_gradient` says so.
+        Both are those of the point where the gradient is taken, penalty included.
         """
         return s
 

@@ -30,7 +30,6 @@ class PolyakStep(Rule, tag="polyak_step", frozen=True):
 
     defaults = {"lecture": {"lr": 1.0, "minimum": 0.0}}
     ranges = {"lr": RATE, "minimum": Range(float("-inf"), float("inf"), low_allowed=False)}
-    needs_whole_gradient = True
     meanings = {
         **Rule.meanings,
         "lr": "The highest rate, eta, before the schedule.",

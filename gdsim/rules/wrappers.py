@@ -77,6 +77,7 @@ class Wrapper(Rule, frozen=True):
     def __post_init__(self) -> None:
         if not isinstance(self.rule, Rule):
             raise TypeError(f"{type(self).__name__} is put around a rule such as gd.SGD(lr=0.1); {meant(self.rule, ())}")
+        self.check_names()
         taken = [n for n in self.ranges if n in self.rule.hyperparameters()]
         if taken:
             raise ValueError(f"{type(self).__name__} cannot be put around {type(self.rule).__name__}, which has a hyperparameter {taken[0]!r} itself")
@@ -105,8 +106,8 @@ class Wrapper(Rule, frozen=True):
         return self.rule.innermost
 
     @property
-    def needs_whole_gradient(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether steps need the length of the whole gradient."""
+    def needs_whole_gradient(self) -> bool:
+        """Whether a step needs `with_gradient` before the first weight moves."""
         return self.own_needs_whole_gradient or self.rule.needs_whole_gradient
 
     @property

@@ -1,0 +1,49 @@
+"""Classes of rules: what one must say, what is refused, and what follows from the functions that it has."""
+
+import types
+
+import pytest
+
+import gdsim as gd
+from gdsim.rules.base import BY_CONVENTION, RATE, Axis, Rule
+
+
+def own_rule(base=Rule, fields=("lr",), **members):
+    """A rule's class as a user writes it."""
+    space = {"__annotations__": dict.fromkeys(fields, Axis), **dict.fromkeys(fields, BY_CONVENTION), **members}
+    return types.new_class("Mine", (base,), {"frozen": True, "tag": "made_by_a_test"}, lambda names: names.update(space))
+
+
+NUMBERS = {"defaults": {"lecture": {"lr": 0.1}}, "ranges": {"lr": RATE}}
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({**NUMBERS, "needs_norm": True}, r"Mine.needs_norm is a name of before, which nothing reads: write with_gradient\(s, norm, loss\)"),
+        ({**NUMBERS, "normed": staticmethod(lambda s, norm: s)}, r"Mine.normed is a name of before, .*: write with_gradient\(s, norm, loss\)"),
+        ({**NUMBERS, "report": staticmethod(lambda w, slots, s: w)}, r"Mine.report is a name of before, .*: write reported\(w, slots, s\)"),
+        ({}, r"Mine has no defaults: write its numbers by convention, as in defaults = \{'lecture': \{'lr': 0.01\}\}"),
+        ({"defaults": NUMBERS["defaults"]}, "Mine.ranges lacks 'lr', which has a default: write ranges = .'lr': RATE., or another Range"),
+        ({**NUMBERS, "fields": ()}, "Mine.defaults has 'lr', which is no field: write lr: Axis = BY_CONVENTION"),
+    ],
+)
+def test_a_class_that_is_no_rule_is_refused_in_one_line(members, message):
+    with pytest.raises(TypeError, match=f"^{message}[^\n]*$"):
+        own_rule(**members)()
+
+
+def test_a_wrapper_with_a_name_of_before_is_refused_too():
+    with pytest.raises(TypeError, match=r"Mine.own_needs_norm is a name of before, .*: write own_needs_whole_gradient"):
+        own_rule(gd.ClipNorm, (), own_needs_norm=True)(gd.SGD(), 1.0)
+
+
+def test_a_rule_needs_the_whole_gradient_where_it_has_a_function_of_it():
+    assert [r.needs_whole_gradient for r in (gd.PolyakStep(), gd.ClipNorm(gd.SGD(), 1.0), gd.Averaged(gd.PolyakStep()))] == [True] * 3
+    assert [r.needs_whole_gradient for r in (gd.SGD(), gd.Averaged(gd.SGD()), gd.SAM(gd.Adam()), own_rule(**NUMBERS)())] == [False] * 4
+    assert own_rule(**NUMBERS, with_gradient=staticmethod(lambda s, norm, loss: s))().needs_whole_gradient
+
+
+def test_a_rule_that_pytorch_lacks_says_so():
+    with pytest.raises(ValueError, match=r"AdaBelief: convention='torch' is not defined.*allowed: 'lecture'"):
+        gd.AdaBelief(convention="torch")
