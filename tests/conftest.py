@@ -11,7 +11,9 @@ hypothesis.settings.load_profile("gdsim")
 
 @pytest.fixture(scope="session")
 def tier(request):
-    """0, 1 or 2: which tiers of tests run (none but the first, --full, --runslow), for tests that have a size in each."""
+    """0, 1 or 2: which tiers of tests run (none but the first, --full, --runslow), for tests that have a size
+    in each.
+    """
     return 2 if request.config.getoption("--runslow") else int(request.config.getoption("--full"))
 
 

@@ -22,8 +22,8 @@ APART = False  # whether commands run in processes of their own: tests/conftest.
 def gdsim(*arguments, folder, patched=False):
     """(exit code, output, errors) of the command in a folder.
 
-    In the first tier of tests it runs in this process, which spares two seconds of imports; else in one of its own, but where the
-    test has put something else in a function's place (`patched`).
+    In the first tier of tests it runs in this process, which spares two seconds of imports; else in one of
+    its own, but where the test has put something else in a function's place (`patched`).
     """
     words, settings = [str(a) for a in arguments], {**os.environ, "COLUMNS": "150"}
     if APART and not patched:
@@ -104,6 +104,8 @@ def same_bits(a, b):
 
 
 def same_results(a, b):
-    """Names of the variables of two results that differ in a bit; the second's runs are those of the first or more."""
+    """Names of the variables of two results that differ in a bit; the second's runs are those of the first or
+    more.
+    """
     b = b.sel(run=a.run.values)
     return [n for n in a.data_vars if not same_bits(a[n].values, b[n].values)]

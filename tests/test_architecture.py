@@ -1,4 +1,6 @@
-"""The house: rooms import from rooms above them, in no circle, and each library in its own place; pyproject.toml says which."""
+"""The house: rooms import from rooms above them, in no circle, and each library in its own place;
+pyproject.toml says which.
+"""
 
 import ast
 import subprocess

@@ -1,4 +1,6 @@
-"""`python experiments/benchmarks --against COMMIT`: rows that are slower than they were, told from those that are not."""
+"""`python experiments/benchmarks --against COMMIT`: rows that are slower than they were, told from those that
+are not.
+"""
 
 import importlib
 import json
@@ -49,7 +51,9 @@ def change(against, tmp_path, monkeypatch):
 
 
 def test_a_ratio_is_of_pairs_and_its_interval_of_their_order(against):
-    """Fifteen pairs on a machine that slows down tenfold: the ratios are 1.01 to 1.15; the 4th and 12th enclose the median in 96%."""
+    """Fifteen pairs on a machine that slows down tenfold: the ratios are 1.01 to 1.15; the 4th and 12th
+    enclose the median in 96%.
+    """
     ratios = np.random.default_rng(0).permutation(np.arange(101, 116)) / 100
     rounds = [[against.Measurement(s, "a"), against.Measurement(s * r, "a")] for s, r in zip(np.geomspace(0.1, 1.0, 15), ratios, strict=True)]
     found = against.comparison_of("row", rounds)

@@ -1,4 +1,6 @@
-"""One run is one run: the same bits alone or among many, at any width, on any number of threads, for any processor."""
+"""One run is one run: the same bits alone or among many, at any width, on any number of threads, for any
+processor.
+"""
 
 import hashlib
 import os
@@ -174,7 +176,9 @@ SHAPES = st.fixed_dictionaries(
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(SHAPES, st.randoms(use_true_random=False))
 def test_any_run_of_any_sweep_is_the_same_alone(shape, random):
-    """Whatever the sizes, which share compiled code: a run chosen by number, at another width, has the bits that it has in its population."""
+    """Whatever the sizes, which share compiled code: a run chosen by number, at another width, has the bits
+    that it has in its population.
+    """
     problem = gd.MLP(gd.datasets.load("spirals", validation=0.3), hidden=shape["hidden"], activation="tanh")
     options = {n: shape[n] for n in ("batch", "shuffle", "drop_last", "starts", "steps", "seed")}
     record = gd.Record(every=shape["every"], parameters=True)
@@ -194,7 +198,9 @@ foreign = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reas
 
 
 def printed(program, folder, processor=None):
-    """(what a program prints where Numba compiles for a processor, which instructions its kernels have); None is this machine's."""
+    """(what a program prints where Numba compiles for a processor, which instructions its kernels have); None
+    is this machine's.
+    """
     environment = {**os.environ, "GDSIM_CACHE_DIR": str(folder)}
     if processor is not None:
         environment |= {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}

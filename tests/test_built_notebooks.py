@@ -1,4 +1,6 @@
-"""The notebooks of notebooks/: each agrees with its text, shows figures between prose, is whole in every language, and runs."""
+"""The notebooks of notebooks/: each agrees with its text, shows figures between prose, is whole in every
+language, and runs.
+"""
 
 import ast
 import builtins

@@ -1,4 +1,6 @@
-"""Sweeps on a Dask cluster: the same shards as on threads, and what is said and kept when chunks fail or workers differ."""
+"""Sweeps on a Dask cluster: the same shards as on threads, and what is said and kept when chunks fail or
+workers differ.
+"""
 
 import collections
 import errno
@@ -143,7 +145,9 @@ def test_chunks_that_fail_on_workers_are_set_aside(sweep, whole, client, tmp_pat
 
 
 def lose_folder():
-    """Makes a worker's first look at the folder fail, as one at a bucket that cannot be reached for a moment."""
+    """Makes a worker's first look at the folder fail, as one at a bucket that cannot be reached for a
+    moment.
+    """
     held = on_workers.Store.experiment
 
     def lost(store):
@@ -162,7 +166,9 @@ def test_workers_look_again_at_a_folder_that_was_out_of_reach(sweep, whole, clie
 
 @pytest.mark.full
 def test_short_chunks_travel_together_and_fail_alone(client, tmp_path, monkeypatch):
-    """As one task, once it is known that they are short; of the failing one's task all others are finished."""
+    """As one task, once it is known that they are short; of the failing one's task all others are
+    finished.
+    """
     sent = []
     monkeypatch.setattr(on_cluster, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(client, "submit", lambda function, *given, **options: sent.append(len(given[2])) or submit(function, *given, **options))
@@ -289,7 +295,9 @@ def test_clients_that_cannot_be(client, tmp_path):
 
 
 def test_a_host_without_an_address_is_told(tmp_path, monkeypatch):
-    """It is out of reach, as a machine that has not come yet is; the words say which of the two to look for."""
+    """It is out of reach, as a machine that has not come yet is; the words say which of the two to look
+    for.
+    """
 
     def unknown(*_, **__):
         raise on_client.socket.gaierror(-2, "Name or service not known")

@@ -1,4 +1,6 @@
-"""What can be done with a results folder from the command line: status, verify, export, merge; and the doctor."""
+"""What can be done with a results folder from the command line: status, verify, export, merge; and the
+doctor.
+"""
 
 import json
 import re
@@ -67,7 +69,9 @@ def test_status(stored, partial, tmp_path):
 
 @pytest.mark.parametrize("harm", ["name", "size", "footer"])
 def test_status_sees_what_it_can_without_reading_all(stored, tmp_path, harm):
-    """A shard that is damaged where it is looked at is told of, and its folder is not finished; of the rest it says who looks."""
+    """A shard that is damaged where it is looked at is told of, and its folder is not finished; of the rest
+    it says who looks.
+    """
     folder = shutil.copytree(stored, tmp_path / "one")
     assert "gdsim verify checks every byte" in gdsim("status", folder, folder=tmp_path)[1]
     path = next((folder / "shards").iterdir())
@@ -102,7 +106,9 @@ def interrupt(*_):
 
 
 def test_a_folder_is_watched_until_it_lacks_nothing(stored, tmp_path, monkeypatch):
-    """A line for each change, none where nothing has changed; Ctrl-C ends it with the code of the last state."""
+    """A line for each change, none where nothing has changed; Ctrl-C ends it with the code of the last
+    state.
+    """
     shutil.copytree(stored, tmp_path / "out")
     first, second, *_ = sorted((tmp_path / "out" / "shards").iterdir())
     kept = {path: path.read_bytes() for path in (first, second)}

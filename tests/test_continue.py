@@ -18,7 +18,9 @@ COUNTED = [f"state_{n}" for n in ("average", "bias_correction1", "bias_correctio
 
 
 class Clashing(Rule, tag="clashing_in_a_test", frozen=True):
-    """Momentum whose slot and carry have names that a saved state needs for itself; the share is made of the carry."""
+    """Momentum whose slot and carry have names that a saved state needs for itself; the share is made of the
+    carry.
+    """
 
     lr: Axis = BY_CONVENTION
     slots = ("bound",)
@@ -73,7 +75,9 @@ AROUND = (
 
 
 def wrapped_rules():
-    """Every rule in every wrapper that takes it, one of each rule in the second tier, the others in the third."""
+    """Every rule in every wrapper that takes it, one of each rule in the second tier, the others in the
+    third.
+    """
     for number, rule in enumerate(kind(convention=c) for kind in KINDS for c in kind.defaults):
         fitting = [a for a in AROUND if a is not AROUND[2] or "weight_decay" not in rule.hyperparameters()]
         for place, around in enumerate(fitting):
@@ -106,7 +110,10 @@ STOPS = {
 
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.full) if k in ("RelativeTarget", "SmallGradient") else k for k in STOPS])
 def test_going_on_from_inside_an_epoch_is_never_having_stopped(kind):
-    """Also where the look after the last step, which a longer run does not have, has ended a run. An epoch has six steps, a cycle 16."""
+    """Also where the look after the last step, which a longer run does not have, has ended a run.
+
+    An epoch has six steps, a cycle 16.
+    """
     problem = gd.MLP(gd.datasets.load("moons", validation=0.3), hidden=[6])
     options = {"problem": problem, "optimizer": gd.Adam(lr=[0.01, 0.1]), "schedule": gd.Cosine(cycle=16, minimum=1e-4), "batch": 32, "drop_last": False}
     options |= {"starts": 6, "stop": [STOPS[kind]], "record": gd.Record(every=1, parameters=True, state=True)}

@@ -113,7 +113,9 @@ TAKEN = {
 @pytest.mark.full
 @pytest.mark.parametrize("case", TAKEN)
 def test_what_a_sweep_is_said_to_need_is_what_it_takes(case):
-    """By the memory that Python counts, in a second run, which compiles nothing; few runs of large networks need no whole packs."""
+    """By the memory that Python counts, in a second run, which compiles nothing; few runs of large networks
+    need no whole packs.
+    """
     inputs, hidden, starts, rule, record = TAKEN[case]
     data = gd.Data(np.random.default_rng(0).normal(size=(8, inputs)), np.arange(8.0))
     problem = gd.MLP(data, hidden=hidden) if hidden else gd.LinearRegression(data)

@@ -1,4 +1,6 @@
-"""Bad input: one clear error that says what was given, what is allowed and what to do, before anything is compiled or written."""
+"""Bad input: one clear error that says what was given, what is allowed and what to do, before anything is
+compiled or written.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""scikit-learn's face, beside scikit-learn: its own checks, its networks from the same weights, its tools around."""
+"""scikit-learn's face, beside scikit-learn: its own checks, its networks from the same weights, its tools
+around.
+"""
 
 import inspect
 import pickle
@@ -69,7 +71,9 @@ def test_from_the_same_weights_losses_and_weights_are_those_of_scikit_learn(kind
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("activation", ["relu", "logistic"])
 def test_starts_are_drawn_as_scikit_learn_draws_them(activation):
-    """Weights and biases of a layer alike, uniform within one bound; every start its own, the first of few the first of many."""
+    """Weights and biases of a layer alike, uniform within one bound; every start its own, the first of few
+    the first of many.
+    """
     X, y = targets("three classes")
     options = {"hidden_layer_sizes": (40,), "activation": activation, "max_iter": 1}
     peer = neural_network.MLPClassifier(solver="sgd", learning_rate_init=1e-300, random_state=0, **options).fit(X, y)
@@ -88,7 +92,9 @@ def test_starts_are_drawn_as_scikit_learn_draws_them(activation):
 @FULL
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_steps_on_batches_are_those_of_scikit_learn_in_the_same_order():
-    """Nesterov's momentum; every epoch has the same order, which the peer is given as the order of its samples."""
+    """Nesterov's momentum; every epoch has the same order, which the peer is given as the order of its
+    samples.
+    """
     X, y = targets("one output")
     options = {"batch_size": 20, "shuffle": False, "alpha": 1.0, "dtype": "float64", "activation": "logistic"}
     ours = made("one output", n_starts=1, optimizer=gd.Nesterov(0.05, 0.8, convention="torch"), max_iter=1, warm_start=True, **options).fit(X, y)
@@ -129,7 +135,9 @@ def test_what_predicts_is_the_mean_of_all_networks_or_the_best_on_a_share_set_as
 
 @pytest.mark.parametrize("batch", [60, pytest.param(20, marks=FULL)])
 def test_a_start_ends_where_no_epoch_in_a_row_was_lower_by_the_tolerance(batch):
-    """By scikit-learn's rule, applied to the curves: more than n_iter_no_change epochs whose loss is above the lowest less tol."""
+    """By scikit-learn's rule, applied to the curves: more than n_iter_no_change epochs whose loss is above
+    the lowest less tol.
+    """
     X, y = targets("two classes")
     options = {"learning_rate_init": 0.3, "alpha": 10.0, "max_iter": 60, "batch_size": batch}
     free = made("two classes", **options).fit(X, y).result_.epoch_loss.values

@@ -1,4 +1,6 @@
-"""Evaluation and prediction: on each set of samples, at vectors, arrays, DataArrays and results; PyTorch and NumPy are the truth."""
+"""Evaluation and prediction: on each set of samples, at vectors, arrays, DataArrays and results; PyTorch and
+NumPy are the truth.
+"""
 
 import numpy as np
 import pandas

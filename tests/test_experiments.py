@@ -1,4 +1,6 @@
-"""The experiments of experiments/: every one can be planned as it is, and runs in its short form to the end that its first comment names."""
+"""The experiments of experiments/: every one can be planned as it is, and runs in its short form to the end
+that its first comment names.
+"""
 
 import importlib
 import re
@@ -75,7 +77,9 @@ def test_the_short_form_runs_and_its_figure_shows_something(runner, name, tmp_pa
 
 @pytest.mark.full
 def test_the_border_of_divergence_on_a_quadratic_is_the_formula(runner):
-    """Momentum a on curvature 1 converges below 2 (1 + a); a hundred steps cannot tell at rates within 30% of it."""
+    """Momentum a on curvature 1 converges below 2 (1 + a); a hundred steps cannot tell at rates within 30% of
+    it.
+    """
     stability = importlib.import_module("learning_rate_stability")
     result = stability.sweeps(short=True)["quadratic"].run(progress=False)
     limit = 2 * (1 + result.momentum.values)

@@ -250,7 +250,9 @@ def test_steps_that_cannot_be_added(sweep, tmp_path, first, then, message):
 
 
 def test_more_steps_from_inside_an_epoch(tmp_path, monkeypatch):
-    """An epoch of moons in batches of 40 has six steps; states of versions that did not keep a begun epoch's losses are refused."""
+    """An epoch of moons in batches of 40 has six steps; states of versions that did not keep a begun epoch's
+    losses are refused.
+    """
     problem = gd.MLP(gd.datasets.load("moons"), hidden=[4])
     kept = gd.Sweep(
         problem=problem,
@@ -277,7 +279,9 @@ def test_more_steps_from_inside_an_epoch(tmp_path, monkeypatch):
 
 
 def test_more_steps_of_runs_of_which_a_thread_has_only_ended_ones(tmp_path):
-    """Their losses of epochs are as many as those of the runs that go on: of two runs, a thread each, the first stands still."""
+    """Their losses of epochs are as many as those of the runs that go on: of two runs, a thread each, the
+    first stands still.
+    """
     options = {"problem": gd.MLP(gd.datasets.load("moons"), hidden=[4]), "optimizer": gd.SGD(lr=[1e-7, 0.3]), "batch": 40}
     options |= {"record": gd.Record(every=20, state=True), "stop": [gd.Plateau(1, 0.0001, batches=True)]}
     kept = gd.Sweep(steps=13, **options).run(out=tmp_path / "out", threads=2, lanes=1)

@@ -84,7 +84,8 @@ def test_a_field_that_was_added_is_no_part_of_the_hash_until_it_is_used(monkeypa
     assert canonical(new(skip="dense")) == {"type": "rule", "lr": 0.1, "skip": "dense"}
 
 
-# What e4b61fc accepted and is refused now where it is declared, with the hash that e4b61fc gave the experiment.
+# What e4b61fc accepted and is refused now where it is declared, with the hash that e4b61fc gave the
+# experiment.
 SGD = {"type": "sgd", "lr": 0.1, "convention": "lecture"}
 ADAM = {"type": "adam", "eps_mode": "inside", "lr": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-60, "convention": "lecture"}
 FORMULA = {"type": "expression", "text": "x**2+log(-1)*0", "variables": ["x"], "data": None}
@@ -216,7 +217,9 @@ def test_results_of_folders_go_on(name):
 
 
 def test_folders_of_a_function_that_reads_a_value_go_on(copied, monkeypatch):
-    """At e4b61fc its value was no part of the experiment: such a folder stays as it is, and a new one tells values apart."""
+    """At e4b61fc its value was no part of the experiment: such a folder stays as it is, and a new one tells
+    values apart.
+    """
     folder, old = copied("own"), gd.open(KEPT / "own").load()
     options = {"optimizer": gd.SGD(lr=[0.01, 0.1]), "steps": 10, "record": gd.Record(every="ends")}
     declared = lambda init: gd.Sweep(problem=gd.Own(own_value.bowl, dim=2), init=init, **options)  # noqa: E731
@@ -238,7 +241,9 @@ def test_folders_of_a_function_that_reads_a_value_go_on(copied, monkeypatch):
 
 
 def test_folders_of_a_function_s_formula_go_on_with_the_order_that_they_have(tmp_path):
-    """At e4b61fc the variables of a Python function stood in the order in which SymPy's text mentions them."""
+    """At e4b61fc the variables of a Python function stood in the order in which SymPy's text mentions
+    them.
+    """
     options = {"optimizer": gd.SGD(lr=0.01), "init": 0.5, "steps": 2}
     function = lambda x, y: (x - 1) ** 2 + 3 * y**2  # noqa: E731
     earlier = gd.Sweep(problem=gd.Expression("3*y**2 + (x - 1)**2"), **options)

@@ -1,4 +1,6 @@
-"""Formulas: what a Python function or a text means to its last bit, and what is said of those that cannot be used."""
+"""Formulas: what a Python function or a text means to its last bit, and what is said of those that cannot be
+used.
+"""
 
 import math
 

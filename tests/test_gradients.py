@@ -1,4 +1,6 @@
-"""Gradients, losses, accuracies and predictions of every activation, loss and depth, against PyTorch and central differences."""
+"""Gradients, losses, accuracies and predictions of every activation, loss and depth, against PyTorch and
+central differences.
+"""
 
 import itertools
 
@@ -19,7 +21,9 @@ PAIRS = [
 
 
 def gradients(problem, points, **options):
-    """[start, parameter]: what one step of gradient descent with rate 1 takes away, so the gradient as the kernel makes it."""
+    """[start, parameter]: what one step of gradient descent with rate 1 takes away, so the gradient as the
+    kernel makes it.
+    """
     sweep = gd.Sweep(
         problem=problem, optimizer=gd.SGD(lr=1.0), steps=1, starts=len(points), init=points, dtype="float64",
         record=gd.Record(every="ends", parameters=True), **options,
@@ -141,7 +145,9 @@ def test_labels_may_be_smoothed(torch):
 @pytest.mark.parametrize("loss", ["cross_entropy", "log_loss"])
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.full)])
 def test_losses_are_stable_at_extreme_logits(loss, dtype):
-    """Logits of 1e4: a sure and right answer costs 0, a sure and wrong one costs the logit, and nothing is NaN."""
+    """Logits of 1e4: a sure and right answer costs 0, a sure and wrong one costs the logit, and nothing is
+    NaN.
+    """
     data = gd.Data([[1.0], [1.0]], [1, 0])
     problem = gd.MLP(data, hidden=[], loss=loss)
     vector = np.zeros((1, problem.parameter_count))
@@ -167,7 +173,9 @@ def test_predictions_and_accuracy_are_pytorchs(torch):
 
 
 def test_sums_over_many_samples_stay_accurate_in_float32():
-    """A strictly sequential float32 sum of 10^5 losses was off by 2e-5; blocks, combined with compensation, are not."""
+    """A strictly sequential float32 sum of 10^5 losses was off by 2e-5; blocks, combined with compensation,
+    are not.
+    """
     rng = np.random.default_rng(5)
     data = gd.Data(rng.normal(size=(100_000, 2)), rng.normal(size=100_000))
     problem = gd.MLP(data, hidden=[], loss="mean_squared_error")

@@ -1,4 +1,6 @@
-"""Mistakes in rules, schedules and functions of the user's are one line each, with what to write instead, wherever they are met."""
+"""Mistakes in rules, schedules and functions of the user's are one line each, with what to write instead,
+wherever they are met.
+"""
 
 import math
 import traceback

@@ -157,7 +157,9 @@ def test_an_experiment_has_the_name_of_one(folder, name):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_template_has_commented_out_can_be_taken_in(folder, kind):
-    """Each block of comments that begins with a table's name, alone: a problem in place of the one above it."""
+    """Each block of comments that begins with a table's name, alone: a problem in place of the one above
+    it.
+    """
     command("new", kind)
     text = (folder / f"{kind}.toml").read_text()
     for block in re.findall(r"(?:^# *\[.*\n(?:^# .*\n?)*)", text, re.M):

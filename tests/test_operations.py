@@ -1,4 +1,6 @@
-"""Operations that a plan counts, beside instructions of machine code and beside a network's products, one by one."""
+"""Operations that a plan counts, beside instructions of machine code and beside a network's products, one by
+one.
+"""
 
 import functools
 import itertools
@@ -52,7 +54,9 @@ ARITHMETIC = re.compile(r"= (fadd|fsub|fmul|fdiv|(?:tail )?call [^@\n]*@llvm\.(?
 
 
 def instructions(template, parts, monkeypatch):
-    """Operations among the instructions of a kernel without loops, as LLVM leaves them; fused multiply-adds twice."""
+    """Operations among the instructions of a kernel without loops, as LLVM leaves them; fused multiply-adds
+    twice.
+    """
     monkeypatch.setattr(compiler, "NOINLINE", set())  # all functions go where they are called
     monkeypatch.setattr(compiler, "_linked", {})
     monkeypatch.setattr(compiler.DiskCache, "load_overload", lambda *_: None)
@@ -84,7 +88,9 @@ def test_a_formula_is_counted_as_it_is_compiled(monkeypatch):
 
 
 def backward(graph, widths, activation, samples):
-    """(what the losses are, what the gradients are) of a network's samples, every product written out; half squared errors of sums."""
+    """(what the losses are, what the gradients are) of a network's samples, every product written out; half
+    squared errors of sums.
+    """
     weights = [[graph.inputs(m) for _ in range(n)] for m, n in itertools.pairwise(widths)]
     biases = [graph.inputs(n) for n in widths[1:]]
     losses, total = [], None
@@ -111,7 +117,9 @@ def dot(left, right, start=0.0):
 
 @pytest.mark.parametrize(("hidden", "batch"), [([], 7), ([4, 3], 5)])
 def test_a_plan_counts_what_a_network_takes(hidden, batch):
-    """Beside backpropagation written out: of every step and of the whole data at every checkpoint, validation forward."""
+    """Beside backpropagation written out: of every step and of the whole data at every checkpoint, validation
+    forward.
+    """
     rng = np.random.default_rng(0)
     data = gd.Data(rng.normal(size=(40, 3)), rng.normal(size=(40, 2)), validation=0.25)
     problem = gd.MLP(data, hidden=hidden, activation="tanh", loss="squared_error")

@@ -1,4 +1,6 @@
-"""Functions of the user's own: what they may be, what is said of those that cannot be, and what belongs to their identity."""
+"""Functions of the user's own: what they may be, what is said of those that cannot be, and what belongs to
+their identity.
+"""
 
 import hashlib
 import importlib
@@ -368,7 +370,9 @@ def test_results_are_opened_with_the_function_beside_the_experiment_that_was_rea
 
 @pytest.mark.parametrize("now", ["", "raise SystemExit(3)\n", "bowl = 3\n", "def bowl(x):\n    return x[7]\n", "def bowl(x):\n    return 2.0 * x[0]\n"])
 def test_results_need_no_module_of_the_users(tmp_path, now, monkeypatch):
-    """Whatever has become of it: they are opened, verified and counted; only what would run the function says why it cannot."""
+    """Whatever has become of it: they are opened, verified and counted; only what would run the function says
+    why it cannot.
+    """
     name = f"gone_later_{hashlib.sha256(now.encode()).hexdigest()[:8]}"
     module = tmp_path / f"{name}.py"
     module.write_text("def bowl(x):\n    return x[0] * x[0]\n")

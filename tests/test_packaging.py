@@ -55,7 +55,8 @@ def test_the_citation_is_of_this_version():
     assert (cited["version"], cited["license"], cited["keywords"]) == (gd.__version__, PROJECT["license"], PROJECT["keywords"])
 
 
-# What gdsim uses of Numba that Numba does not promise to keep. Whoever adds a name runs the tests with the next Numba too.
+# What gdsim uses of Numba that Numba does not promise to keep. Whoever adds a name runs the tests with the
+# next Numba too.
 NUMBA = {
     "numba.core": "config types", "numba.core.codegen": "JITCodeLibrary", "numba.core.compiler": "CompileResult CompilerBase Flags",
     "numba.core.errors": "NumbaError", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",

@@ -10,7 +10,9 @@ from tests.estimators import CLASSES, FULL, made, targets
 
 @pytest.mark.parametrize(("kind", "batch"), [("two classes", 60), pytest.param("three classes", 25, marks=FULL), pytest.param("two outputs", 20, marks=FULL)])
 def test_epoch_by_epoch_is_the_same_as_at_once(kind, batch):
-    """partial_fit goes on with the optimizer's state, orders of samples and schedule; where all are taken at once it leaves equal ones apart."""
+    """partial_fit goes on with the optimizer's state, orders of samples and schedule; where all are taken at
+    once it leaves equal ones apart.
+    """
     X, y = targets(kind)
     X = X[np.lexsort(X.T[::-1])]
     options = {"batch_size": batch, "learning_rate_init": 0.05, **({} if batch == 60 else {"schedule": gd.InverseTime()})}
@@ -48,7 +50,9 @@ def test_partial_fit_takes_batches_of_any_size_and_knows_classes_that_are_not_th
 
 @FULL
 def test_a_schedule_goes_on_by_steps_whatever_the_sizes_of_the_calls():
-    """On equal rows the order does not matter, and the rate lr / t can be followed by hand: w of (x, 1) goes down the gradient of (w x - y)^2 / 2."""
+    """On equal rows the order does not matter, and the rate lr / t can be followed by hand: w of (x, 1) goes
+    down the gradient of (w x - y)^2 / 2.
+    """
     model = gd.MultistartRegressor((), n_starts=1, optimizer=gd.SGD(0.5), schedule=gd.InverseTime(), batch_size=20, alpha=0.0, dtype="float64", random_state=3)
     weights, error = None, None
     for rows, steps in ((40, [1, 2]), (20, [3]), (40, [4, 5]), (7, [6]), (60, [7, 8, 9])):

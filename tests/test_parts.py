@@ -1,4 +1,6 @@
-"""Parts of a plan, for jobs that know nothing of each other: together they are the plan, alone they are even."""
+"""Parts of a plan, for jobs that know nothing of each other: together they are the plan, alone they are
+even.
+"""
 
 import concurrent.futures
 
@@ -81,7 +83,10 @@ def test_parts_in_folders_of_their_own_are_merged(whole, tmp_path):
 
 
 def test_a_part_whose_chunks_always_fail_ends_with_a_code_of_its_own(sweep, tmp_path, monkeypatch):
-    """5, at which a chain of jobs stops: the same command would fail again. Then, mended, the part is finished."""
+    """5, at which a chain of jobs stops: the same command would fail again.
+
+    Then, mended, the part is finished.
+    """
     from gdsim.sweep.execution import threads
 
     def broken(setting, batch, *rest):

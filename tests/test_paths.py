@@ -1,4 +1,6 @@
-"""Results folders and files as people name them: home folders, another current folder, folders that have gone, names that no file can have."""
+"""Results folders and files as people name them: home folders, another current folder, folders that have
+gone, names that no file can have.
+"""
 
 import os
 import pathlib

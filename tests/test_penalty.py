@@ -29,7 +29,9 @@ def test_the_gradient_that_is_applied_is_rounded_like_the_one_that_is_measured(e
 
 
 def test_the_penalty_of_many_weights_is_summed_with_compensation():
-    """Inputs so small that the loss is hardly more than its penalty; a running sum of 600 terms is off by up to ten units of 2^-24."""
+    """Inputs so small that the loss is hardly more than its penalty; a running sum of 600 terms is off by up
+    to ten units of 2^-24.
+    """
     X, n = np.tile(np.eye(300), (4, 1)) * 2.0**-10, 300
     problem = gd.LinearRegression(gd.Data(X, np.zeros(len(X))), intercept=False, loss="squared_error", l1=L1, l2=L2)
     record = gd.Record(every=1, trajectory=True)

@@ -66,7 +66,9 @@ def test_known_minima_are_minima(name):
         (gd.functions.SixHumpCamel(), 6), (gd.functions.StyblinskiTang(dim=3), 8), (gd.functions.Branin(), 3), (gd.functions.GoldsteinPrice(), 4),
         (gd.functions.MuellerBrown(), 3)))])  # fmt: skip
 def test_a_population_finds_every_minimum(problem, count, tier):
-    """As many different end points of gradient descent inside the box as the function is known to have minima."""
+    """As many different end points of gradient descent inside the box as the function is known to have
+    minima.
+    """
     assert problem.local_minima == count
     low, high = (np.broadcast_to(v, problem.parameter_count) for v in problem.box)
     starts = points_of(problem, 600 if tier else 60)

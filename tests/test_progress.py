@@ -1,4 +1,6 @@
-"""Progress: the time that is left, in simulated sweeps; the line that is drawn; who is told, and where nothing is."""
+"""Progress: the time that is left, in simulated sweeps; the line that is drawn; who is told, and where
+nothing is.
+"""
 
 import contextlib
 import heapq
@@ -19,10 +21,12 @@ from gdsim.sweep.execution.remaining import Remaining
 
 
 def simulated(chunks, operations, seconds, threads, compiling=0.0, known=frozenset(), spread=0.2, seed=0):
-    """(time, time left as estimated, share of the work that is done) whenever a batch of a simulated sweep ends, and its whole time.
+    """(time, time left as estimated, share of the work that is done) whenever a batch of a simulated sweep
+    ends, and its whole time.
 
-    `chunks` are structures and runs, trained in their order, in as many batches as there are threads; a run of structure g takes
-    about `seconds[g]`, counts as `operations[g]`, and its kernels, made one after the other, `compiling` unless they are known.
+    `chunks` are structures and runs, trained in their order, in as many batches as there are threads; a run
+    of structure g takes about `seconds[g]`, counts as `operations[g]`, and its kernels, made one after the
+    other, `compiling` unless they are known.
     """
     rng = np.random.default_rng(seed)
     counts = {g: sum(n for h, n in chunks if h == g) for g, _ in chunks}
@@ -196,7 +200,9 @@ def test_a_log_does_not_repeat_itself(monkeypatch):
 
 
 def test_what_is_interrupted_counts_what_is_kept(tmp_path, heard):
-    """Of a chunk that is given up no run counts, though some had ended; the folder has as many as the last state says."""
+    """Of a chunk that is given up no run counts, though some had ended; the folder has as many as the last
+    state says.
+    """
     sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[1e-9, 1e-8]), starts=3000, steps=200_000, record=gd.Record(every="ends"))
     states = []
 

@@ -43,7 +43,9 @@ def test_a_network_has_the_same_outputs(torch, dtype, activations):
 
 
 def test_softplus_and_sine_are_the_formula_far_from_zero(torch):
-    """By the formula, where PyTorch's own Softplus is the identity already, and of the module that PyTorch lacks."""
+    """By the formula, where PyTorch's own Softplus is the identity already, and of the module that PyTorch
+    lacks.
+    """
     from gdsim import pytorch
 
     z = torch.tensor([-60.0, -30.0, -21.0, -1.0, -1e-3, 0.0, 1e-3, 1.0, 19.0, 21.0, 30.0, 60.0], dtype=torch.float64)

@@ -39,7 +39,9 @@ def test_every_mode_of_gradient_descent_shrinks_by_its_own_factor():
 
 
 def test_the_best_heavy_ball_has_its_rate():
-    """eta = 4/(sqrt L + sqrt mu)^2, a = ((sqrt k - 1)/(sqrt k + 1))^2: distances fall by (sqrt k - 1)/(sqrt k + 1) a step."""
+    """eta = 4/(sqrt L + sqrt mu)^2, a = ((sqrt k - 1)/(sqrt k + 1))^2: distances fall by (sqrt k - 1)/(sqrt k
+    + 1) a step.
+    """
     L, mu = 100.0, 1.0
     root = math.sqrt(L / mu)
     rule = gd.Momentum(lr=4 / (math.sqrt(L) + math.sqrt(mu)) ** 2, momentum=((root - 1) / (root + 1)) ** 2)
@@ -52,7 +54,9 @@ def test_the_best_heavy_ball_has_its_rate():
 
 @pytest.mark.parametrize(("rule", "variance"), [(gd.SGD(lr=0.1), 0.1 / (2 - 0.1)), (gd.Momentum(lr=0.05, momentum=0.5), 0.05 * 1.5 / (0.5 * (2 * 1.5 - 0.05)))])
 def test_the_noise_floor(rule, variance):
-    """f = (w - c)^2/2 with noisy centres: the variance of w in the long run is eta s^2/(2 - eta), and the heavy ball's."""
+    """f = (w - c)^2/2 with noisy centres: the variance of w in the long run is eta s^2/(2 - eta), and the
+    heavy ball's.
+    """
     centers = np.random.default_rng(3).normal(size=(4000, 1))
     result = gd.Sweep(
         problem=gd.Quadratic([[1.0]], centers), optimizer=rule, starts=3000, steps=300, batch=1, shuffle="replacement", record=gd.Record(parameters=True)

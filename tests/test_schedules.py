@@ -34,7 +34,8 @@ TORCH = {
     "OneCycle": (gd.OneCycle(steps=60), lambda s, o: s.OneCycleLR(o, 1.0, 60, cycle_momentum=False)),
 }  # fmt: skip
 
-# The ends of phases: lengths of 1, warm-ups of 1, steps beyond the end. Kernels are those of the tables above.
+# The ends of phases: lengths of 1, warm-ups of 1, steps beyond the end. Kernels are those of the tables
+# above.
 EDGES = {
     "Step of 1": (gd.Step(length=1, factor=0.9), lambda t: 0.9**t),
     "Cosine of 1": (gd.Cosine(cycle=1, minimum=0.1), lambda t: 1.0),
@@ -55,7 +56,9 @@ EDGES = {
 
 
 def one_cycle(t, steps, rise):
-    """The rate of update t + 1 as PyTorch's two phases give it, at the peak where the first phase has no length."""
+    """The rate of update t + 1 as PyTorch's two phases give it, at the peak where the first phase has no
+    length.
+    """
     top, t = rise * steps - 1, min(t, steps - 1)
 
     def between(first, last, share):

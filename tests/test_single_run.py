@@ -1,4 +1,6 @@
-"""One run that has all the lanes is the run that has one of a pack's: the same bits, whatever the network, the rule and the batch."""
+"""One run that has all the lanes is the run that has one of a pack's: the same bits, whatever the network,
+the rule and the batch.
+"""
 
 import numpy as np
 import pytest

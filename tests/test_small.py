@@ -1,4 +1,6 @@
-"""A small network, whose step is written out for it, trains to the bits of the tiles that serve all others."""
+"""A small network, whose step is written out for it, trains to the bits of the tiles that serve all
+others.
+"""
 
 import numpy as np
 import pytest

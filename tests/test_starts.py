@@ -107,7 +107,9 @@ def test_choices_are_drawn_jointly_from_their_options():
 
 @pytest.mark.full
 def test_anything_may_be_an_axis():
-    """Problems of different kinds and dimensions, rules, schedules, activations and batches, in one Dataset."""
+    """Problems of different kinds and dimensions, rules, schedules, activations and batches, in one
+    Dataset.
+    """
     data = gd.datasets.load("moons")
     problems = [gd.MLP(data, hidden=gd.grid([3], [2, 2]), activation=gd.grid("relu", "tanh")), gd.LogisticRegression(data, l2=[0.0, 0.1])]
     sweep = gd.Sweep(problem=problems, optimizer=[gd.SGD(lr=0.1), gd.Lion()], schedule=[gd.Constant(), gd.Step(length=5)], batch=gd.grid(8, 16), steps=10,

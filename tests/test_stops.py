@@ -1,4 +1,6 @@
-"""When runs end, by every stop, beside what their recorded paths say; and lanes that refill without a trace."""
+"""When runs end, by every stop, beside what their recorded paths say; and lanes that refill without a
+trace.
+"""
 
 import numpy as np
 import pytest
@@ -173,7 +175,9 @@ def test_means_of_batches_of_a_written_out_network():
 
 
 def test_a_run_that_cycles_is_stalled():
-    """At twice the inverse of its curvature gradient descent goes to and fro for ever; at less it converges."""
+    """At twice the inverse of its curvature gradient descent goes to and fro for ever; at less it
+    converges.
+    """
     result = gd.Sweep(problem=gd.Quadratic([[1.0]]), optimizer=gd.SGD(lr=[2.0, 0.5]), init=gd.Normal(1.0), starts=3, steps=50, stop=[gd.Cycling()]).run()
     assert result.status.values.tolist() == ["stalled", "budget"] * 3
     assert (result.steps_taken.values[::2] <= 6).all()
@@ -201,7 +205,9 @@ def test_one_of_each_stop_and_a_validation_set_where_it_is_needed(moons):
 
 @pytest.mark.parametrize("kind", ["function", pytest.param("network", marks=pytest.mark.full), pytest.param("quadratic", marks=pytest.mark.slow)])
 def test_refilling_leaves_no_trace(kind, moons):
-    """Runs of very different lengths, by all stops at once: the same bits at every width, alone, and in another order of batches."""
+    """Runs of very different lengths, by all stops at once: the same bits at every width, alone, and in
+    another order of batches.
+    """
     stops = [gd.Target(0.3), gd.SmallStep(1e-5), gd.SmallGradient(1e-4, every=7)]
     if kind == "function":
         options = {"problem": gd.functions.Himmelblau(), "optimizer": gd.SGD(lr=gd.logspace(1e-5, 1e-2, 12)), "starts": 9, "steps": 2000}
@@ -228,7 +234,9 @@ def test_refilling_leaves_no_trace(kind, moons):
 
 
 def test_lanes_are_hardly_ever_idle():
-    """Lengths spread over a factor of 100, 64 runs per lane: at least 85% of lane-steps are of runs that go on."""
+    """Lengths spread over a factor of 100, 64 runs per lane: at least 85% of lane-steps are of runs that go
+    on.
+    """
     from gdsim.population import train_batch
     from gdsim.sweep.experiment.cells import cells_of
 

@@ -1,4 +1,6 @@
-"""What surrounds a command and is not its fault: terminals, limits, memory, files as other systems write them. One line, and results kept."""
+"""What surrounds a command and is not its fault: terminals, limits, memory, files as other systems write
+them. One line, and results kept.
+"""
 
 import os
 import subprocess
@@ -23,7 +25,9 @@ def command(*arguments):
 
 
 def process(*arguments, folder, limit=None, **settings):
-    """(exit code, output, errors) of a command in a process of its own, whose files may have at most `limit` bytes."""
+    """(exit code, output, errors) of a command in a process of its own, whose files may have at most `limit`
+    bytes.
+    """
     limits = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); " if limit else ""
     line = [sys.executable, "-c", f"{limits}import runpy; runpy.run_module('gdsim.cli', run_name='__main__', alter_sys=True)", *map(str, arguments)]
     done = subprocess.run(line, cwd=folder, capture_output=True, check=False, env={**os.environ, **settings})

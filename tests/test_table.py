@@ -97,7 +97,9 @@ def test_a_cell_without_what_ranks_is_missing_and_comes_last(capsys):
 
 
 def with_validation(accuracy=False):
-    """Four cells of five runs: the validation loss dips where the final loss does not; one run of the last cell diverged."""
+    """Four cells of five runs: the validation loss dips where the final loss does not; one run of the last
+    cell diverged.
+    """
     loss = np.ones((20, 3)) * [3.0, 2.0, 1.0]
     dip = np.tile([0.4, 0.3, 0.2, 0.1], 5)[:, None] * [3.0, 1.0, 2.0]
     status = np.full(20, "budget", "<U9")

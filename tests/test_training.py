@@ -18,7 +18,9 @@ def digits():
 
 @pytest.mark.parametrize(("name", "rate"), [("Adam", 0.003), pytest.param("Momentum", 0.05, marks=pytest.mark.full)])
 def test_digits_train_as_in_pytorch(torch, digits, name, rate):
-    """Losses agree within 1e-4 after 200 steps of mini-batches, from the same starts with the same sample orders."""
+    """Losses agree within 1e-4 after 200 steps of mini-batches, from the same starts with the same sample
+    orders.
+    """
     problem = gd.MLP(digits, hidden=[32])
     rule = getattr(gd, name)(lr=rate, convention="torch")
     sweep = gd.Sweep(problem=problem, optimizer=rule, starts=2, steps=200, batch=32, record=gd.Record(every=100, trajectory=True))
@@ -60,7 +62,9 @@ def test_shuffling_once_repeats_and_replacement_draws_freely():
 
 @pytest.mark.parametrize("shuffle", ["epoch", "replacement"])
 def test_replicas_of_a_run_draw_samples_of_their_own(shuffle):
-    """The first draws those of the run; cells of 16 x 16 of the samples of two replicas at one place are as likely."""
+    """The first draws those of the run; cells of 16 x 16 of the samples of two replicas at one place are as
+    likely.
+    """
     sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("moons")), optimizer=gd.SGD(), starts=4, steps=800, batch=32, shuffle=shuffle)
     setting = sweep.plan().groups[0].setting
     orders = [sample_order(setting, 3, replica) for replica in range(3)]
@@ -155,7 +159,9 @@ def test_recording_changes_nothing(digits):
 
 @pytest.mark.full
 def test_the_state_of_a_run_is_what_its_rule_keeps(digits):
-    """Momentum's velocity is its last step; Nesterov's weights and velocity give the point that it reports."""
+    """Momentum's velocity is its last step; Nesterov's weights and velocity give the point that it
+    reports.
+    """
     options = {"problem": gd.MLP(digits, hidden=[4]), "steps": 12, "batch": 32, "starts": 3, "record": gd.Record(every=1, trajectory=True, state=True)}
     result = gd.Sweep(optimizer=[gd.Momentum(lr=0.05), gd.Nesterov(lr=0.05), gd.Adam()], **options).run()
     momentum, nesterov, adam = (result.isel(run=result.optimizer.values == n) for n in ("Momentum", "Nesterov", "Adam"))

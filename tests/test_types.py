@@ -1,4 +1,6 @@
-"""What a type checker and an editor see: mistakes are flagged, what is right is not, and results have types."""
+"""What a type checker and an editor see: mistakes are flagged, what is right is not, and results have
+types.
+"""
 
 import ast
 import inspect

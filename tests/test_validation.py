@@ -1,4 +1,6 @@
-"""The best and the final validation loss of every run are those that its curve, its weights and its looks say."""
+"""The best and the final validation loss of every run are those that its curve, its weights and its looks
+say.
+"""
 
 import msgspec
 import numpy as np
@@ -36,7 +38,9 @@ def result(request):
 
 
 def seen(result, run):
-    """The steps at which a run's validation loss counts: recorded checkpoints, and Validation's looks, of which a run that diverges has none at its end."""
+    """The steps at which a run's validation loss counts: recorded checkpoints, and Validation's looks, of
+    which a run that diverges has none at its end.
+    """
     steps = set(result.step.values[~np.isnan(result.validation_loss.values[run])].tolist())
     if "best_parameters" in result:
         taken, gone = int(result.steps_taken[run]), str(result.status[run].values) == "diverged"

@@ -1,4 +1,7 @@
-"""Wrapped rules against formulas: averages, clipping and SAM in every family of kernels. PyTorch judges them in test_rules.py."""
+"""Wrapped rules against formulas: averages, clipping and SAM in every family of kernels.
+
+PyTorch judges them in test_rules.py.
+"""
 
 import numpy as np
 import pytest
@@ -25,7 +28,9 @@ FAMILIES = {
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_what_needs_the_whole_gradient_has_it_in_every_family_of_kernels(name):
-    """Clipping by norm and SAM beside NumPy, on functions in registers, in memory and of samples; a network is above."""
+    """Clipping by norm and SAM beside NumPy, on functions in registers, in memory and of samples; a network
+    is above.
+    """
     problem = FAMILIES[name]
     if name == "in registers":
         gradient = problem.gradient
@@ -59,7 +64,9 @@ def test_wrappers_can_be_nested_and_swept_over():
 
 
 def objective_of(problem, samples=slice(None)):
-    """(loss, gradient) of a linear model's squared error on samples, penalty included, by NumPy; the last parameter is the intercept."""
+    """(loss, gradient) of a linear model's squared error on samples, penalty included, by NumPy; the last
+    parameter is the intercept.
+    """
     X, y = np.c_[problem.data.X, np.ones(len(problem.data.X))][samples], problem.data.y[samples]
     weights = np.r_[np.ones(X.shape[1] - 1), 0.0]
 

@@ -124,8 +124,8 @@ def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, settings: 
 def compile_file(file: pathlib.Path, settings: tuple[str, ...], for_workers: bool, as_json: bool, **options: Any) -> None:
     """Compile the kernels that the experiment in FILE needs into the cache on disk, and train nothing.
 
-    For machines that share a home, once for each kind of processor, and for images, when they are built. GDSIM_CACHE_DIR
-    says where the cache is.
+    For machines that share a home, once for each kind of processor, and for images, when they are built.
+    GDSIM_CACHE_DIR says where the cache is.
     """
     from gdsim.report.console import Console
     from gdsim.sweep.run.compiling import compile_kernels

@@ -161,7 +161,9 @@ class Multistart(BaseEstimator):
         self.dtype = dtype
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The parameters by name; with `deep` the optimizer's and schedule's fields too, as `optimizer__lr`."""
+        """The parameters by name; with `deep` the optimizer's and schedule's fields too, as
+        `optimizer__lr`.
+        """
         found = super().get_params(deep=deep)
         if deep:
             for name in USUAL:

@@ -53,7 +53,9 @@ def _named(one: Any) -> str:
 
 
 def _check_schedule(one: Any) -> None:
-    """Raises TypeError for what is no schedule, saying how one is written, and ValueError for several in one."""
+    """Raises TypeError for what is no schedule, saying how one is written, and ValueError for several in
+    one.
+    """
     if not isinstance(one, Schedule):
         names = [kind.__name__ for kind in SCHEDULES]
         same = next((n for n in names if isinstance(one, str) and n.lower() == one.replace("_", "").lower()), None)

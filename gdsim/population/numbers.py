@@ -43,7 +43,9 @@ def numbers_type(names: tuple[str, ...]) -> Any:
 
 @functools.cache
 def schedule_numbers_of(names: tuple[str, ...]) -> Any:
-    """`schedule_numbers(h)`: a schedule's numbers by its own names, of those of a run; all where it has none."""
+    """`schedule_numbers(h)`: a schedule's numbers by its own names, of those of a run; all where it has
+    none.
+    """
     own = f"numbers({', '.join(f'h.schedule_{n}' for n in names)})" if names else "h"
     return function_from(f"def schedule_numbers(h):\n    return {own}", "schedule_numbers", {"numbers": numbers_type(names)})
 

@@ -1,4 +1,6 @@
-"""The samples of a setting: their tables as kernels read them, how steps draw from them, and in which order."""
+"""The samples of a setting: their tables as kernels read them, how steps draw from them, and in which
+order.
+"""
 
 import threading
 from typing import Any
@@ -51,7 +53,9 @@ def samplers_of(setting: Setting) -> tuple[Sampler, Sampler, Sampler]:
 
 
 def sample_order(setting: Setting, start: int, replica: int = 0) -> np.ndarray:
-    """[step, batch] sample indices of one start, of a replica of its model; -1 beyond the end of a short batch."""
+    """[step, batch] sample indices of one start, of a replica of its model; -1 beyond the end of a short
+    batch.
+    """
     from numba import typeof, types
 
     sampler = samplers_of(setting)[0]

@@ -1,11 +1,12 @@
 """A results folder in a bucket of S3, `s3://bucket/folder`, through s3fs: objects in place of files.
 
-An object is there whole or not at all, and every process sees it at once, so that a shard, named by its hash, is a plain put,
-the same however often it is done. `experiment.json` is put on condition that there is none (If-None-Match): of two drivers with
-two experiments one is refused. A line of the log is an object, `log/TIME-RANDOM.json`. A move is a copy and a removal.
+An object is there whole or not at all, and every process sees it at once, so that a shard, named by its hash,
+is a plain put, the same however often it is done. `experiment.json` is put on condition that there is none
+(If-None-Match): of two drivers with two experiments one is refused. A line of the log is an object,
+`log/TIME-RANDOM.json`. A move is a copy and a removal.
 
-Credentials, region and endpoint are those that boto finds: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE,
-AWS_ENDPOINT_URL, `~/.aws`, the role of a machine.
+Credentials, region and endpoint are those that boto finds: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+AWS_PROFILE, AWS_ENDPOINT_URL, `~/.aws`, the role of a machine.
 """
 
 import concurrent.futures
@@ -28,9 +29,11 @@ from gdsim.store.places import EXPERIMENT, FileState, UnreachableError
 from gdsim.words import installs
 
 SCHEME = "s3://"
-# Shards that were read are kept up to so many bytes: their columns are asked for one by one, and each would be on its way for tens of milliseconds.
+# Shards that were read are kept up to so many bytes: their columns are asked for one by one, and each would
+# be on its way for tens of milliseconds.
 KEPT_BYTES = 2**28
-# How long a request may take altogether: boto's own limits leave out a put whose server takes the connection and says nothing.
+# How long a request may take altogether: boto's own limits leave out a put whose server takes the connection
+# and says nothing.
 REQUEST_SECONDS = 900.0
 # What a server answers where the condition of a put does not hold, or where another such put is on its way.
 NOT_FIRST = {"PreconditionFailed", "ConditionalRequestConflict", "409", "412"}
@@ -96,7 +99,9 @@ class Bucket:
         return not self.names()
 
     def read(self, name: str) -> bytes:
-        """From memory, where it is a shard that was read of late and was not put anew before it was last listed."""
+        """From memory, where it is a shard that was read of late and was not put anew before it was last
+        listed.
+        """
         if name not in self.seen:
             return self._cat(name)
         key = (name, self.seen[name].version)
@@ -223,7 +228,8 @@ class Bucket:
 
     @contextlib.contextmanager
     def _said(self) -> Iterator[None]:
-        """What goes wrong as an UnreachableError of one line, a disk's error of reading and writing where it may be over after a while.
+        """What goes wrong as an UnreachableError of one line, a disk's error of reading and writing where it
+        may be over after a while.
 
         An object that is not there stays a FileNotFoundError.
         """

@@ -144,7 +144,10 @@ class Directory:
 
 
 def place_of(folder: Any) -> Place:
-    """The place that a user has named: a directory, or `s3://bucket/folder`. Raises TypeError and ValueError for what can be none."""
+    """The place that a user has named: a directory, or `s3://bucket/folder`.
+
+    Raises TypeError and ValueError for what can be none.
+    """
     scheme = scheme_of(folder)
     if scheme == "s3":
         from gdsim.store.buckets import Bucket

@@ -23,7 +23,8 @@ WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 
 
 def write_atomically(path: pathlib.Path, data: bytes) -> None:
-    """The file with these bytes, or no file: temporary name in the same folder, sync, rename, sync of the folder.
+    """The file with these bytes, or no file: temporary name in the same folder, sync, rename, sync of the
+    folder.
 
     Raises OSError, which names the file and not the temporary one.
     """
@@ -32,9 +33,11 @@ def write_atomically(path: pathlib.Path, data: bytes) -> None:
 
 
 def write_first(path: pathlib.Path, data: bytes) -> bool:
-    """The same where there is no such file yet; False, and nothing is changed, where there is one, even if it has come just now.
+    """The same where there is no such file yet; False, and nothing is changed, where there is one, even if it
+    has come just now.
 
-    By a link, which a file system gives a name at most once; one that has no links takes the last of several to write at once.
+    By a link, which a file system gives a name at most once; one that has no links takes the last of several
+    to write at once.
     """
     with _written_beside(path, data) as name:
         try:
@@ -52,7 +55,9 @@ def write_first(path: pathlib.Path, data: bytes) -> bool:
 
 @contextlib.contextmanager
 def _written_beside(path: pathlib.Path, data: bytes) -> Iterator[str]:
-    """The temporary name of a file with these bytes, beside the path that the block gives it; then it is gone, and the folder synced."""
+    """The temporary name of a file with these bytes, beside the path that the block gives it; then it is
+    gone, and the folder synced.
+    """
     with _naming(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{writing_here()}-")
         try:
@@ -86,7 +91,9 @@ def this_process() -> Process:
 
 
 def has_died(process: Process | None) -> bool | None:
-    """Whether a process has died; None where that is not seen from here, as of another machine, another container or nobody."""
+    """Whether a process has died; None where that is not seen from here, as of another machine, another
+    container or nobody.
+    """
     if process is None or process != this_process()._replace(pid=process.pid):
         return None
     try:

@@ -12,7 +12,11 @@ END_SECONDS, ENDED_SECONDS = 60.0, 5.0
 
 
 class Notes:
-    """Threads that put lines. A server that does not answer keeps no process from ending, as it would by the threads of concurrent.futures."""
+    """Threads that put lines.
+
+    A server that does not answer keeps no process from ending, as it would by the threads of
+    concurrent.futures.
+    """
 
     def __init__(self, put: Callable[[str, bytes], None]) -> None:
         self.put = put

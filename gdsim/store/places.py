@@ -1,4 +1,7 @@
-"""Where a results folder lies: what a store asks of a place. `directories` and `buckets` are the two kinds that there are."""
+"""Where a results folder lies: what a store asks of a place.
+
+`directories` and `buckets` are the two kinds that there are.
+"""
 
 import contextlib
 import pathlib
@@ -36,7 +39,8 @@ class FileState(NamedTuple):
 class Place(Protocol):
     """A folder for results, whose files are named by their paths in it, as `shards/NAME`.
 
-    A file that is put appears whole or not at all, whoever else writes it too. What cannot be done raises OSError.
+    A file that is put appears whole or not at all, whoever else writes it too. What cannot be done raises
+    OSError.
     """
 
     readers: int  # how many threads read at once, which hide how far away it is
@@ -51,11 +55,16 @@ class Place(Protocol):
         ...
 
     def make(self, *folders: str) -> None:
-        """Makes the folder, and these folders in it, and takes away what writers have left there that died."""
+        """Makes the folder, and these folders in it, and takes away what writers have left there that
+        died.
+        """
         ...
 
     def names(self, folder: str = "") -> list[str]:
-        """The names of what lies in a folder, sorted, but for what is being written. Raises NotADirectoryError for a file."""
+        """The names of what lies in a folder, sorted, but for what is being written.
+
+        Raises NotADirectoryError for a file.
+        """
         ...
 
     def states(self, folder: str) -> dict[str, FileState]:
@@ -79,7 +88,10 @@ class Place(Protocol):
         ...
 
     def end(self, name: str, count: int) -> tuple[bytes, int]:
-        """(the last bytes of a file, so many if it has them; the bytes that it has). Raises FileNotFoundError."""
+        """(the last bytes of a file, so many if it has them; the bytes that it has).
+
+        Raises FileNotFoundError.
+        """
         ...
 
     def sha256(self, name: str) -> str:
@@ -115,7 +127,9 @@ class Place(Protocol):
         ...
 
     def noting(self) -> contextlib.AbstractContextManager[None]:
-        """A block in which `note` need not wait for its line to be there, which it is at the block's end unless it cannot be."""
+        """A block in which `note` need not wait for its line to be there, which it is at the block's end
+        unless it cannot be.
+        """
         ...
 
     def notes(self) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """A shard: the finished runs of a chunk in one immutable Parquet file, the same bytes whoever writes it.
 
-Its rows are the runs of a rectangle of cells and starts, start by start, cell by cell. The footer holds the cells' hashes, the
-starts, the checkpoints, and the type and shape of every column; nothing in the file tells who made it, when or where. Floats are
-split into streams of bytes before they are compressed, which makes them smaller and faster to read than dictionaries do.
+Its rows are the runs of a rectangle of cells and starts, start by start, cell by cell. The footer holds the
+cells' hashes, the starts, the checkpoints, and the type and shape of every column; nothing in the file tells
+who made it, when or where. Floats are split into streams of bytes before they are compressed, which makes
+them smaller and faster to read than dictionaries do.
 """
 
 import contextlib
@@ -103,7 +104,9 @@ class Shard(NamedTuple):
 
 
 def shard_bytes(chunk: Rectangle, identities: Sequence[str], checkpoints: Sequence[int], columns: Mapping[str, np.ndarray]) -> bytes:
-    """The bytes of a finished chunk, whose columns hold a row per run; `identities` are the hashes of its cells."""
+    """The bytes of a finished chunk, whose columns hold a row per run; `identities` are the hashes of its
+    cells.
+    """
     starts = chunk.last_start - chunk.first_start
     columns = dict(sorted(columns.items()))  # the same bytes, in whatever order they were made
     footer = Footer(
@@ -151,7 +154,10 @@ def reading(file: File) -> Iterator[None]:
 
 
 def read_footer(file: File) -> Shard:
-    """A shard by its footer: name, size, types and counts are checked, the numbers' bytes are not read. Raises DamagedShardError."""
+    """A shard by its footer: name, size, types and counts are checked, the numbers' bytes are not read.
+
+    Raises DamagedShardError.
+    """
     with reading(file):
         if not NAME.fullmatch(file.name):
             raise DamagedShardError(file, "its name is not CHUNK-SHA256.parquet")
@@ -230,7 +236,10 @@ _verifying = threading.Lock()
 
 
 def verify_once(file: File) -> None:
-    """Checks every byte of a shard, once in a process for each file as it lies there. Raises DamagedShardError."""
+    """Checks every byte of a shard, once in a process for each file as it lies there.
+
+    Raises DamagedShardError.
+    """
     with reading(file):
         key = (str(file), file.place.state(file.path))
     if key not in _verified:

@@ -1,4 +1,6 @@
-"""What this machine and a cluster offer to gdsim, and whether the bits are right: what to look at first when something is odd."""
+"""What this machine and a cluster offer to gdsim, and whether the bits are right: what to look at first when
+something is odd.
+"""
 
 import importlib.metadata
 import importlib.util
@@ -54,7 +56,9 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def examine(client: Any = None, announce: Callable[[str], None] | None = None) -> Report:
-    """Looks at this machine, and at the workers of a `distributed.Client` if one is given; trains three small sweeps."""
+    """Looks at this machine, and at the workers of a `distributed.Client` if one is given; trains three small
+    sweeps.
+    """
     folder = cache_folder()
     workers = {} if client is None else workers_of(client)
     if announce is not None:

@@ -1,4 +1,6 @@
-"""`gd.evaluate` and `gd.predict`: at parameters of one problem, or at those of a result, each run with its cell's problem."""
+"""`gd.evaluate` and `gd.predict`: at parameters of one problem, or at those of a result, each run with its
+cell's problem.
+"""
 
 import os
 from collections.abc import Iterator
@@ -25,15 +27,18 @@ KINDS = ("parameters", "best_parameters")
 def evaluate(
     problem: "Problem | Result", parameters: "ArrayLike | None" = None, *, on: str = "train", variable: str = "parameters", dtype: str | None = None
 ) -> Dataset:
-    """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's training, validation or test set.
+    """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's training,
+    validation or test set.
 
-    `problem` may be a result in place of both, with `gd.Record(parameters=True)`: each run is evaluated with its cell's problem, at
-    its last parameters, or with `variable="best_parameters"` at those that `gd.Validation` keeps. `on`: "train", "validation" or
-    "test". The penalty and the gradient's norm are of the training set alone; accuracies count every sample alike, whatever its
-    weight. Computed in `dtype`, the parameters' own if not given.
+    `problem` may be a result in place of both, with `gd.Record(parameters=True)`: each run is evaluated with
+    its cell's problem, at its last parameters, or with `variable="best_parameters"` at those that
+    `gd.Validation` keeps. `on`: "train", "validation" or "test". The penalty and the gradient's norm are of
+    the training set alone; accuracies count every sample alike, whatever its weight. Computed in `dtype`, the
+    parameters' own if not given.
 
-    Returns an xarray.Dataset over `run`; of one vector without it; of a DataArray with a dim `parameter`, or a result, with the
-    coordinates of its other dims. Raises ValueError for parameters that do not fit the problem, and for a set that there is not.
+    Returns an xarray.Dataset over `run`; of one vector without it; of a DataArray with a dim `parameter`, or
+    a result, with the coordinates of its other dims. Raises ValueError for parameters that do not fit the
+    problem, and for a set that there is not.
 
     >>> import gdsim as gd
     >>> data = gd.datasets.load("xor")
@@ -60,15 +65,18 @@ def evaluate(
 def predict(
     problem: "Problem | Result", parameters: Any, X: Any = None, *, classes: bool = False, variable: str = "parameters", dtype: str | None = None
 ) -> "np.ndarray | xarray.DataArray":
-    """[run, sample, output]: the outputs of the networks with parameters[run, parameter] at X[sample, feature].
+    """[run, sample, output]: the outputs of the networks with parameters[run, parameter] at X[sample,
+    feature].
 
-    `predict(result, X)` takes a result in place of problem and parameters, each run with its cell's problem, at its last parameters or
-    with `variable="best_parameters"` at those that `gd.Validation` keeps; runs of fewer outputs are padded with NaN.
+    `predict(result, X)` takes a result in place of problem and parameters, each run with its cell's problem,
+    at its last parameters or with `variable="best_parameters"` at those that `gd.Validation` keeps; runs of
+    fewer outputs are padded with NaN.
 
-    Of classes their probabilities (softmax), of a log loss the probability of the second class; with `classes` the most likely
-    class [run, sample] by its name, None where a network that diverged has no numbers. X is as it was given to `gd.Data`: it is
-    standardised as the problem's data are. What is standardised already is given as a `gd.Data`, as `data.test` is. A frame's columns
-    are taken by name. One vector of parameters gives results without `run`; a DataArray or a result gives a DataArray with its
+    Of classes their probabilities (softmax), of a log loss the probability of the second class; with
+    `classes` the most likely class [run, sample] by its name, None where a network that diverged has no
+    numbers. X is as it was given to `gd.Data`: it is standardised as the problem's data are. What is
+    standardised already is given as a `gd.Data`, as `data.test` is. A frame's columns are taken by name. One
+    vector of parameters gives results without `run`; a DataArray or a result gives a DataArray with its
     coordinates.
 
     Raises ValueError for parameters and features that do not fit the problem.

@@ -1,4 +1,6 @@
-"""Results in other forms: one Parquet or CSV file with a row per run, netCDF, Zarr; and several folders of one experiment as one."""
+"""Results in other forms: one Parquet or CSV file with a row per run, netCDF, Zarr; and several folders of
+one experiment as one.
+"""
 
 import contextlib
 import importlib.util
@@ -27,10 +29,12 @@ ROWS_AT_ONCE = 65536
 
 
 def export(folder: str | pathlib.Path, target: str | pathlib.Path, progress: Callable[[int, int], None] | None = None) -> None:
-    """Writes the finished runs of a results folder into a file (.parquet, .csv, .nc) or a folder (.zarr), whole or not at all.
+    """Writes the finished runs of a results folder into a file (.parquet, .csv, .nc) or a folder (.zarr),
+    whole or not at all.
 
-    Parquet and CSV have a row per run; curves are lists in Parquet, and in CSV a column per checkpoint, as in `loss@100`.
-    Raises ValueError for other endings, a target that is there already, and packages that are missing.
+    Parquet and CSV have a row per run; curves are lists in Parquet, and in CSV a column per checkpoint, as in
+    `loss@100`. Raises ValueError for other endings, a target that is there already, and packages that are
+    missing.
     """
     target = user_path(target, "the target")
     kind = target.suffix
@@ -95,9 +99,11 @@ def _flat_columns(part: Dataset, names: Sequence[str], steps: np.ndarray) -> Ite
 
 
 def merge(target: str | pathlib.Path, folders: Sequence[str | pathlib.Path]) -> int:
-    """Brings the shards of folders of one experiment into one folder, each checked; the number of shards that were new there.
+    """Brings the shards of folders of one experiment into one folder, each checked; the number of shards that
+    were new there.
 
-    Raises ValueError for folders of different experiments or kernels, before anything is written, and for damaged shards.
+    Raises ValueError for folders of different experiments or kernels, before anything is written, and for
+    damaged shards.
     """
     stores = [Store(f) for f in folders]
     held = [s.experiment() for s in stores]

@@ -1,4 +1,6 @@
-"""What the bits of a few small sweeps are, on every processor: the answers by which a machine is known to be right."""
+"""What the bits of a few small sweeps are, on every processor: the answers by which a machine is known to be
+right.
+"""
 
 import hashlib
 from typing import Any
@@ -28,7 +30,8 @@ def cases() -> dict[str, Sweep]:
     }
 
 
-# What an answer hashes, in this order, of what a result has: variables that are added to results leave the answers as they are.
+# What an answer hashes, in this order, of what a result has: variables that are added to results leave the
+# answers as they are.
 HASHED = (
     "accuracy", "best_loss", "final_loss", "gradient_norm", "loss", "parameter_count", "parameters", "reason", "status", "step", "steps_taken", "target_step",
 )  # fmt: skip

@@ -1,4 +1,6 @@
-"""The learning-rate range test in its population form: one run per rate and start, and the share that still learns at each."""
+"""The learning-rate range test in its population form: one run per rate and start, and the share that still
+learns at each.
+"""
 
 from typing import Any
 
@@ -20,11 +22,12 @@ def lr_range_test(
 ) -> Dataset:
     """How many runs still learn at each of `n` rates from `low` to `high`: an xarray.Dataset over `lr`.
 
-    A run learns if it has not diverged and its last loss is below its first. `learns` is the share of the starts that do,
-    `median_loss` their median last loss (the lower of two in the middle; diverged runs count as infinite), `suggested_lr` in its attributes the rate with the lowest,
-    and `suggestion_open` 1 where that is an end of the rates tried, beyond which a better one may lie, else 0.
-    `options` go to `gd.Sweep`. After Smith 2015, who raises the rate within one run.
-    Raises TypeError for what is no optimizer, ValueError for rates that are not above 0.
+    A run learns if it has not diverged and its last loss is below its first. `learns` is the share of the
+    starts that do, `median_loss` their median last loss (the lower of two in the middle; diverged runs count
+    as infinite), `suggested_lr` in its attributes the rate with the lowest, and `suggestion_open` 1 where
+    that is an end of the rates tried, beyond which a better one may lie, else 0. `options` go to `gd.Sweep`.
+    After Smith 2015, who raises the rate within one run. Raises TypeError for what is no optimizer,
+    ValueError for rates that are not above 0.
 
     >>> import gdsim as gd
     >>> test = lr_range_test(gd.functions.Booth(), gd.SGD(), low=1e-3, high=1.0, n=4)

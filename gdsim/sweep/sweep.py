@@ -1,4 +1,6 @@
-"""`gd.Sweep`, an experiment that says what it would run, and runs; and `gd.read_experiment`, which makes one of a file."""
+"""`gd.Sweep`, an experiment that says what it would run, and runs; and `gd.read_experiment`, which makes one
+of a file.
+"""
 
 import pathlib
 from collections.abc import Callable, Sequence
@@ -70,7 +72,8 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @hinting_calls
     def order(self, start: int) -> np.ndarray:
-        """[step, batch] indices of the samples that start `start` sees; -1 beyond the end of a short last batch.
+        """[step, batch] indices of the samples that start `start` sees; -1 beyond the end of a short last
+        batch.
 
         It is the same in every cell with the same data and batch size; of several, the first's is given.
         """
@@ -93,27 +96,35 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
         attempts: int = 3,
         mix: bool = False,
     ) -> "xarray.Dataset":
-        """Trains the population on threads of this machine, or on a Dask cluster, and returns its xarray.Dataset.
+        """Trains the population on threads of this machine, or on a Dask cluster, and returns its
+        xarray.Dataset.
 
-        `out` is a folder for the results, or `s3://bucket/folder`, which then survive: the same call again trains what is
-        missing, a sweep with more starts or cells what those lack, and the Dataset is read from the folder as it is asked for. `runs` chooses some runs by
-        number, each once, or by a mask of all; they have the same bits, and come in ascending order. `lanes` is the lane width, `threads` the number of threads: neither changes a bit.
+        `out` is a folder for the results, or `s3://bucket/folder`, which then survive: the same call again
+        trains what is missing, a sweep with more starts or cells what those lack, and the Dataset is read
+        from the folder as it is asked for. `runs` chooses some runs by number, each once, or by a mask of
+        all; they have the same bits, and come in ascending order. `lanes` is the lane width, `threads` the
+        number of threads: neither changes a bit.
 
-        `client` is a `distributed.Client`, or a scheduler's address, whose workers see the folder under the same path and write into it themselves.
-        `part=(i, n)` trains the i-th of n parts of the plan, counted from 1, for jobs that know nothing of each other: into one folder, or into folders
-        that `gdsim merge` joins; all with the same `chunk_seconds`. What is there of the whole comes back.
-        `chunk_seconds`: how much work of one core is scheduled and stored at once. `attempts`: how often a chunk that raises is
-        tried before it is set aside. `mix` lets a folder hold runs of kernels whose bits differ. `progress`: one line that updates,
-        in a terminal and in a notebook; True, anywhere; False, nowhere; or a function, called with a `gdsim.sweep.execution.progress.State`.
+        `client` is a `distributed.Client`, or a scheduler's address, whose workers see the folder under the
+        same path and write into it themselves. `part=(i, n)` trains the i-th of n parts of the plan, counted
+        from 1, for jobs that know nothing of each other: into one folder, or into folders that `gdsim merge`
+        joins; all with the same `chunk_seconds`. What is there of the whole comes back. `chunk_seconds`: how
+        much work of one core is scheduled and stored at once. `attempts`: how often a chunk that raises is
+        tried before it is set aside. `mix` lets a folder hold runs of kernels whose bits differ. `progress`:
+        one line that updates, in a terminal and in a notebook; True, anywhere; False, nowhere; or a function,
+        called with a `gdsim.sweep.execution.progress.State`.
 
-        Raises ValueError for what cannot be run, and `gdsim.sweep.execution.outcomes.UnfinishedError`, all that could be finished being
-        kept, where chunks fail, the folder cannot be written or the scheduler is lost.
+        Raises ValueError for what cannot be run, and `gdsim.sweep.execution.outcomes.UnfinishedError`, all
+        that could be finished being kept, where chunks fail, the folder cannot be written or the scheduler is
+        lost.
         """
         return run_sweep(self, RunOptions(threads, lanes, client, attempts, chunk_seconds, checked_part(part)), out=out, runs=runs, progress=progress, mix=mix)
 
 
 def read_experiment(path: str | pathlib.Path, settings: Sequence[str] = ()) -> Sweep:
-    """The sweep that a TOML file declares, with changes `KEY=VALUE`. Data files are found beside it. Raises ExperimentError.
+    """The sweep that a TOML file declares, with changes `KEY=VALUE`.
+
+    Data files are found beside it. Raises ExperimentError.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:

@@ -7,7 +7,9 @@ import gdsim as gd
 
 
 def result_of(curves, *, cells=1, steps=None, taken=None, status=None, final=None, coordinates=None):
-    """A result with the given curves[run, checkpoint], start by start and cell by cell, as a sweep would give it."""
+    """A result with the given curves[run, checkpoint], start by start and cell by cell, as a sweep would give
+    it.
+    """
     curves = np.asarray(curves, float)
     runs, checkpoints = curves.shape
     steps = np.arange(checkpoints) if steps is None else np.asarray(steps)

@@ -1,4 +1,6 @@
-"""Optimizers tuned on one half of the starts and compared on the other, against SciPy, statsmodels and brute force."""
+"""Optimizers tuned on one half of the starts and compared on the other, against SciPy, statsmodels and brute
+force.
+"""
 
 import itertools
 import re
@@ -18,7 +20,9 @@ NAMES = ["A", "A", "B", "B", "C", "C"]
 
 
 def population(times, budget=100):
-    """A result of times[start, cell] to the loss 1, which is the sweep's target; later than the budget is never."""
+    """A result of times[start, cell] to the loss 1, which is the sweep's target; later than the budget is
+    never.
+    """
     cells = times.shape[1]
     met = times.ravel() <= budget
     curves = np.stack([np.full(times.size, 5.0), np.where(met, 0.5, 2.0 + times.ravel() * 1e-6)], 1)

@@ -79,7 +79,9 @@ def test_the_bootstrap_of_the_expected_running_time_covers():
 @pytest.mark.parametrize("p", [0.05, 0.5, 1.0])
 @pytest.mark.parametrize("targets", [1, 5])
 def test_bands_of_shares_met_cover_the_truth(n, p, targets):
-    """A population meets targets of the shares p_j by step 1; its starts are as alike across targets as half of their luck."""
+    """A population meets targets of the shares p_j by step 1; its starts are as alike across targets as half
+    of their luck.
+    """
     rng = np.random.default_rng(5)
     shares = np.full(targets, p) if targets == 1 or p == 1 else p * np.linspace(1.5, 0.5, targets)
     luck = np.where(rng.random((n, POPULATIONS, 1)) < 0.5, rng.random((n, POPULATIONS, 1)), rng.random((n, POPULATIONS, targets)))

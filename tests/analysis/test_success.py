@@ -22,7 +22,9 @@ def test_success_is_counted_by_status_by_loss_or_as_given():
 
 
 def test_a_target_of_the_sweep_is_met_at_looks_of_its_stop():
-    """A dip at a checkpoint between two looks is no success and has no time; a dip below another loss is both."""
+    """A dip at a checkpoint between two looks is no success and has no time; a dip below another loss is
+    both.
+    """
     curves = np.array([[5.0, 0.5, 3.0], [5.0, 4.0, 0.5], [5.0, 0.5, 3.0]])
     result = result_of(curves, steps=[0, 10, 20], status=["budget", "converged", "budget"])
     result.attrs["targets"] = [1.0]

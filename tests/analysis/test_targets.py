@@ -1,4 +1,6 @@
-"""Times to targets: first hits, ERT, ECDF, survival, restarts, profiles, against plain loops, statsmodels and simulation."""
+"""Times to targets: first hits, ERT, ECDF, survival, restarts, profiles, against plain loops, statsmodels and
+simulation.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Expected best of random trials, sensitivity, the best cell; rates, minima, stability, against formulas and brute force."""
+"""Expected best of random trials, sensitivity, the best cell; rates, minima, stability, against formulas and
+brute force.
+"""
 
 import itertools
 
@@ -157,7 +159,9 @@ def test_the_edge_of_stability_is_that_of_theory(rule, edge):
 
 
 def ranked_result(seed=0):
-    """Six cells of ten runs with final losses, validation accuracies, and times to the loss 1, which two cells mostly miss."""
+    """Six cells of ten runs with final losses, validation accuracies, and times to the loss 1, which two
+    cells mostly miss.
+    """
     rng = np.random.default_rng(seed)
     time = rng.integers(1, 30, (10, 6))
     time[:8, 4:] = 99
@@ -242,7 +246,9 @@ def test_what_is_left_of_the_minima_is_told_of_a_result(tmp_path):
 
 
 def test_cells_that_mostly_miss_are_the_best_as_often_as_they_meet_most():
-    """Where all medians are infinite, the cell of which the most drawn runs met the target is first: by resampling the starts by hand."""
+    """Where all medians are infinite, the cell of which the most drawn runs met the target is first: by
+    resampling the starts by hand.
+    """
     met = np.array([[k < 9, 6 <= k < 14, False] for k in range(24)])
     curves = np.where(met[..., None], [5.0, 0.5], [5.0, 2.0]).reshape(-1, 2)
     result = result_of(curves, cells=3, coordinates={"lr": [0.1, 0.2, 0.3]})
@@ -268,7 +274,9 @@ def test_a_cell_without_a_number_is_no_trial_of_a_budget(tmp_path):
 
 @pytest.mark.parametrize("variable", ["final_loss", "accuracy"])
 def test_a_median_of_too_few_runs_has_no_interval_by_either_table(variable):
-    """Below six runs no two order statistics enclose a median in 95%; of six, the lowest and the highest do."""
+    """Below six runs no two order statistics enclose a median in 95%; of six, the lowest and the highest
+    do.
+    """
     for runs in (5, 6):
         values = np.linspace(0.1, 0.6, runs)[:, None]
         result = result_of(values, final=values.ravel()).assign(accuracy=(("run", "checkpoint"), values))

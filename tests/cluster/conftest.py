@@ -1,4 +1,6 @@
-"""Systems that clusters start on: a SLURM of one node, and a server of SSH, each of a test's own, in a private folder, on free ports."""
+"""Systems that clusters start on: a SLURM of one node, and a server of SSH, each of a test's own, in a
+private folder, on free ports.
+"""
 
 import contextlib
 import os
@@ -178,7 +180,10 @@ class Sshd(Daemons):
 
 @contextlib.contextmanager
 def lent(folder):
-    """A folder of the system's. If it was missing it goes with the last of the sessions that use it at once; each has a file in it."""
+    """A folder of the system's.
+
+    If it was missing it goes with the last of the sessions that use it at once; each has a file in it.
+    """
     try:
         folder.mkdir()
         is_ours = True

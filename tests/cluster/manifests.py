@@ -1,4 +1,6 @@
-"""Manifests as their readers read them: YAML in which no key stands twice, changed copies, and their commands as processes of this machine."""
+"""Manifests as their readers read them: YAML in which no key stands twice, changed copies, and their commands
+as processes of this machine.
+"""
 
 import copy
 import itertools
@@ -14,7 +16,9 @@ CLUSTER = pathlib.Path(__file__).parents[2] / "cluster"
 
 
 class _Once(yaml.CSafeLoader):
-    """YAML in which a key that stands twice in a mapping is an error, as for kubectl, and not silently the last."""
+    """YAML in which a key that stands twice in a mapping is an error, as for kubectl, and not silently the
+    last.
+    """
 
     def construct_mapping(self, node, deep=False):
         own = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
@@ -55,7 +59,9 @@ def substituted(words, names):
 
 
 def process(command, environment, log, **options):
-    """A container's command as a process here, with the image's programs on its PATH and little else of this process's environment."""
+    """A container's command as a process here, with the image's programs on its PATH and little else of this
+    process's environment.
+    """
     kept = {name: os.environ[name] for name in ("GDSIM_CACHE_DIR", "XDG_CACHE_HOME", "PYTHONPATH") if name in os.environ}
     here = str(pathlib.Path(sys.executable).parent)
     settings = {**kept, "PATH": f"{here}:{os.environ['PATH']}", **environment}

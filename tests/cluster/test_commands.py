@@ -1,6 +1,8 @@
-"""What cluster/kubernetes and cluster/docker run in containers, run here as processes on loopback, over TLS, as the files say it.
+"""What cluster/kubernetes and cluster/docker run in containers, run here as processes on loopback, over TLS,
+as the files say it.
 
-The words, the environment and the certificate are those of the files; names of hosts and folders of containers are put in place.
+The words, the environment and the certificate are those of the files; names of hosts and folders of
+containers are put in place.
 """
 
 import contextlib
@@ -67,7 +69,9 @@ def put_in_place(words, names):
 
 @pytest.mark.parametrize("containers", [of_kubernetes, of_compose])
 def test_the_containers_commands_train_a_sweep_over_tls(containers, certificate, tmp_path):
-    """To the bytes of the same sweep on threads; the health that probes ask for is told; workers end when told to, with exit code 0."""
+    """To the bytes of the same sweep on threads; the health that probes ask for is told; workers end when
+    told to, with exit code 0.
+    """
     (tmp_path / "experiment.toml").write_text(EXPERIMENT)
     ports = free_port(), free_port()
     names = {

@@ -1,4 +1,6 @@
-"""What a cluster's file may say: the files to copy are read, mistakes are told in one line, time limits leave room for chunks."""
+"""What a cluster's file may say: the files to copy are read, mistakes are told in one line, time limits leave
+room for chunks.
+"""
 
 import ast
 import contextlib

@@ -1,6 +1,8 @@
-"""The files of cluster/docker: the image's requirements, the Dockerfile by hadolint, the compose file by its schema, and what begins a run again.
+"""The files of cluster/docker: the image's requirements, the Dockerfile by hadolint, the compose file by its
+schema, and what begins a run again.
 
-No image is built here: that takes Docker and a registry. Containers' commands run as processes in tests/cluster/test_commands.py.
+No image is built here: that takes Docker and a registry. Containers' commands run as processes in
+tests/cluster/test_commands.py.
 """
 
 import json
@@ -77,7 +79,9 @@ def test_hadolint_finds_a_planted_mistake(old, new, word):
 
 
 def test_what_the_image_copies_is_there_and_sent():
-    """Each source lies in the repository, and is not ignored by the image's own .dockerignore, which ignores all that it does not name."""
+    """Each source lies in the repository, and is not ignored by the image's own .dockerignore, which ignores
+    all that it does not name.
+    """
     sources = [word for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, flags=re.M) for word in line.split()[:-1]]
     assert [s for s in sources if not (ROOT / s).exists()] == []
     ignored, *kept = (FOLDER / "Dockerfile.dockerignore").read_text().split()
@@ -87,7 +91,9 @@ def test_what_the_image_copies_is_there_and_sent():
 
 
 def filled(text, environment):
-    """A compose file with its parameters filled in, as Compose does: ${NAME:-default} and ${NAME:?what is missing}."""
+    """A compose file with its parameters filled in, as Compose does: ${NAME:-default} and ${NAME:?what is
+    missing}.
+    """
 
     def value(found):
         name, kind, rest = found.groups()
@@ -155,7 +161,9 @@ def test_no_container_is_roots_and_only_the_dashboard_is_published_to_this_machi
 
 
 def test_compose_and_kubernetes_set_dask_alike():
-    """The same settings but for where certificates lie, and for how long Kubernetes may take to move a scheduler."""
+    """The same settings but for where certificates lie, and for how long Kubernetes may take to move a
+    scheduler.
+    """
     maps = [d for d in documents((CLUSTER / "kubernetes" / "once.yaml").read_text()) if d["kind"] == "ConfigMap"]
     kubernetes = {name: value.replace("/tls/", "/run/secrets/") for name, value in maps[0]["data"].items()}
     assert kubernetes.pop("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT") == "300s"
@@ -170,7 +178,8 @@ def test_manifests_name_the_image_that_the_dockerfile_says_how_to_build():
     assert named == {built}
 
 
-# A gdsim that ends with the codes it is given, one after another, and leaves a shard before each that is marked +.
+# A gdsim that ends with the codes it is given, one after another, and leaves a shard before each that is
+# marked +.
 GDSIM = """#!/bin/sh
 echo "$@" >> {folder}/calls
 count=$(wc -l < {folder}/calls)

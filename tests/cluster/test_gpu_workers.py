@@ -1,4 +1,7 @@
-"""One Dask worker for each GPU: which GPUs there are, and what each worker is started with. No GPU is needed: lists and workers are made up."""
+"""One Dask worker for each GPU: which GPUs there are, and what each worker is started with.
+
+No GPU is needed: lists and workers are made up.
+"""
 
 import json
 import os

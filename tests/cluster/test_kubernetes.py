@@ -1,6 +1,8 @@
-"""The manifests of cluster/kubernetes: by the operator's own definitions and Kubernetes' schemas, no unknown key at any level, and by each other.
+"""The manifests of cluster/kubernetes: by the operator's own definitions and Kubernetes' schemas, no unknown
+key at any level, and by each other.
 
-No cluster is asked. The definitions are those of the operator's chart, as the package dask-kubernetes carries it.
+No cluster is asked. The definitions are those of the operator's chart, as the package dask-kubernetes carries
+it.
 """
 
 import decimal
@@ -214,7 +216,9 @@ def test_workers_may_be_preempted_and_the_run_and_its_scheduler_not():
 
 
 def test_deleting_a_job_keeps_its_results():
-    """The claim of the volume lies in a file of its own, and all pods that train see the folder under one path."""
+    """The claim of the volume lies in a file of its own, and all pods that train see the folder under one
+    path.
+    """
     assert [d["kind"] for d in documents(FILES["daskjob.yaml"])] == ["DaskJob"]
     pods = [job()["spec"]["job"]["spec"], job()["spec"]["cluster"]["spec"]["worker"]["spec"], documents(FILES["gpu-workers.yaml"])[0]["spec"]["worker"]["spec"]]
     assert {m["mountPath"] for p in pods for m in p["containers"][0]["volumeMounts"] if m["name"] == "results"} == {"/results"}
@@ -223,7 +227,9 @@ def test_deleting_a_job_keeps_its_results():
 
 @pytest.mark.full
 def test_what_the_operator_makes_of_the_job_is_right_by_kubernetes_schemas():
-    """Its deployments, service and pod, by its own functions; the scheduler's address stays the one over TLS."""
+    """Its deployments, service and pod, by its own functions; the scheduler's address stays the one over
+    TLS.
+    """
     controller = pytest.importorskip("dask_kubernetes.operator.controller", reason=f"dask-kubernetes is not installed: {WHY}")
     cluster, run = job()["spec"]["cluster"]["spec"], job()["spec"]["job"]["spec"]
     scheduler = controller.build_scheduler_deployment_spec("gdsim", cluster["scheduler"]["spec"], {}, {})

@@ -1,4 +1,6 @@
-"""Sweeps on a real SLURM of one node: one job, an array, jobs that come and go; what time limits do to them."""
+"""Sweeps on a real SLURM of one node: one job, an array, jobs that come and go; what time limits do to
+them.
+"""
 
 import re
 import shutil

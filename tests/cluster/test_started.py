@@ -1,4 +1,6 @@
-"""Clusters that a sweep starts itself: the shards of threads, TLS, and nothing that is left, however the sweep ends."""
+"""Clusters that a sweep starts itself: the shards of threads, TLS, and nothing that is left, however the
+sweep ends.
+"""
 
 import contextlib
 import os
@@ -21,7 +23,9 @@ pytestmark = [pytest.mark.full, pytest.mark.filterwarnings("ignore::ResourceWarn
 
 
 def left_in(folder, sshd=None):
-    """The processes that work in a folder, or were started by a server of SSH, and the certificates that lie there."""
+    """The processes that work in a folder, or were started by a server of SSH, and the certificates that lie
+    there.
+    """
     inside, mark = [], f"GDSIM_STARTED_BY={sshd.folder}" if sshd else str(folder)
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -113,7 +117,9 @@ def test_an_interrupt_while_workers_start_is_the_drivers_alone_and_is_heard():
 
 @pytest.mark.slow
 def test_ssh_outlives_no_driver(sshd, tmp_path):
-    """One that is killed takes nothing with it; what it has started ends when it has been idle, here for seconds."""
+    """One that is killed takes nothing with it; what it has started ends when it has been idle, here for
+    seconds.
+    """
     made = ssh_file(sshd) + f'folder = "{tmp_path}"\n'
     (tmp_path / "ssh.toml").write_text(made)
     script = f"""

@@ -42,7 +42,8 @@ def test_a_test_set_is_drawn_apart_from_the_validation_set():
     assert rows(alone.validation) == rows(both.validation)
     shared = gd.Data(X, y, validation=0.2, test=0.2, seed=7)
     assert rows(shared.test) != rows(alone.validation)
-    # Over many seeds, a sample is as likely in one set as in the other, whether or not it is in the other's order's front.
+    # Over many seeds, a sample is as likely in one set as in the other, whether or not it is in the other's
+    # order's front.
     meetings = [len(set(rows(gd.Data(X, y, test=0.2, seed=s).test)) & set(rows(gd.Data(X, y, validation=0.2, seed=s).validation))) for s in range(40)]
     assert abs(np.mean(meetings) - 2.0) < 3 * np.std(meetings) / np.sqrt(40)
 

@@ -1,4 +1,6 @@
-"""What is declared is a snapshot: the caller's arrays stay his own, later edits change nothing, and other kinds of arrays are taken as they are."""
+"""What is declared is a snapshot: the caller's arrays stay his own, later edits change nothing, and other
+kinds of arrays are taken as they are.
+"""
 
 import copy
 import inspect

@@ -1,4 +1,6 @@
-"""The docstring of every public name says what must be known: a sentence, shapes, what is raised, the source, an example."""
+"""The docstring of every public name says what must be known: a sentence, shapes, what is raised, the source,
+an example.
+"""
 
 import inspect
 import re
@@ -9,12 +11,14 @@ import gdsim as gd
 
 ROOMS = ("analysis", "plots", "search", "functions", "datasets", "lanes")
 TABLES = {"gd.datasets.names", "gd.functions.FUNCTIONS"}
-# What gives arrays that need no names of dimensions: a sweep's Dataset, a vector, terms of a sequence, words, files.
+# What gives arrays that need no names of dimensions: a sweep's Dataset, a vector, terms of a sequence, words,
+# files.
 PLAIN = {
     "gd.open", "gd.table", "gd.grid_of", "gd.continue_from", "gd.from_torch", "gd.analysis.edge_of_stability", "gd.analysis.luby", "gd.analysis.export_coco", "gd.analysis.default_targets",
     "gd.analysis.sentences",
 }  # fmt: skip
-# Formulas of everyday use and gdsim's own inventions; every other rule, schedule and statistic is from a paper, which it names by its year.
+# Formulas of everyday use and gdsim's own inventions; every other rule, schedule and statistic is from a
+# paper, which it names by its year.
 UNSOURCED = {
     "gd.ClipNorm", "gd.ClipValue", "gd.WeightDecay", "gd.Constant", "gd.CosineDecay", "gd.Exponential", "gd.InverseTime", "gd.MultiStep", "gd.Piecewise",
     "gd.Polynomial", "gd.Power", "gd.Step", "gd.analysis.best_cell", "gd.analysis.budget_curve", "gd.analysis.convergence_rate", "gd.analysis.default_targets",

@@ -1,4 +1,6 @@
-"""Every block of code of the documentation is what it says: it parses, and it runs, page by page, from top to bottom."""
+"""Every block of code of the documentation is what it says: it parses, and it runs, page by page, from top to
+bottom.
+"""
 
 import ast
 import pathlib

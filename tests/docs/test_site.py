@@ -1,4 +1,6 @@
-"""The site: it builds without a warning, all its links and anchors lead somewhere, and it loads nothing from a network."""
+"""The site: it builds without a warning, all its links and anchors lead somewhere, and it loads nothing from
+a network.
+"""
 
 import html.parser
 import importlib.util

@@ -1,4 +1,6 @@
-"""What the fault tests share: an experiment, what it leaves undisturbed, and the table of what they have done."""
+"""What the fault tests share: an experiment, what it leaves undisturbed, and the table of what they have
+done.
+"""
 
 import random
 
@@ -37,7 +39,9 @@ class Undisturbed:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory, large):
-    """A sweep of some 80 chunks of a tenth of a second; of half as many where the large cases are not asked for."""
+    """A sweep of some 80 chunks of a tenth of a second; of half as many where the large cases are not asked
+    for.
+    """
     return Undisturbed(tmp_path_factory.mktemp("undisturbed"), 40_000 if large else 20_000, machinery.MORE)
 
 

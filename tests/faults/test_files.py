@@ -1,4 +1,6 @@
-"""Disks that fail, files that are damaged, caches that cannot be trusted: nothing wrong is read, and the next run mends it."""
+"""Disks that fail, files that are damaged, caches that cannot be trusted: nothing wrong is read, and the next
+run mends it.
+"""
 
 import contextlib
 import errno

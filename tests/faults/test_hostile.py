@@ -174,7 +174,9 @@ WORD = st.one_of(HUGE, st.text(max_size=10), st.none(), st.lists(HUGE, max_size=
 
 
 def test_hostile_shards(stored, tier, tmp_path, told):
-    """Sound by its name, and all else made up: it is refused, or what is read is of the right types and sizes."""
+    """Sound by its name, and all else made up: it is refused, or what is read is of the right types and
+    sizes.
+    """
     (good,) = (stored / "shards").iterdir()
     footer = json.loads(pq.read_schema(good).metadata[b"gdsim"])
     table = pq.read_table(good)

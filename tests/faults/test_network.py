@@ -19,7 +19,9 @@ def ip(*arguments):
 
 @pytest.fixture
 def hosts():
-    """(names, address of the first, the device that joins them) of two hosts with a cable between them: network namespaces."""
+    """(names, address of the first, the device that joins them) of two hosts with a cable between them:
+    network namespaces.
+    """
     if shutil.which("ip") is None:
         pytest.skip("network namespaces need the command ip of iproute2")
     number = os.getpid() % 30000
@@ -50,7 +52,9 @@ def remove(names):
 
 @pytest.mark.slow
 def test_the_network_is_cut(undisturbed, hosts, large, tmp_path, told):
-    """Between scheduler and workers, for five seconds; and then for good, while another host's worker goes on."""
+    """Between scheduler and workers, for five seconds; and then for good, while another host's worker goes
+    on.
+    """
     names, address, device = hosts
     settings = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "8s"}
     cuts, number = 5 if large else 1, 0
@@ -82,7 +86,9 @@ def openssl(*arguments, folder):
 
 @pytest.fixture
 def certificates(tmp_path):
-    """The options of an authority's certificate, and of one that it has signed; in files ca.pem, cert.pem and key.pem."""
+    """The options of an authority's certificate, and of one that it has signed; in files ca.pem, cert.pem and
+    key.pem.
+    """
     if shutil.which("openssl") is None:
         pytest.skip("certificates are made with the command openssl")
     for name in ("ca", "other"):

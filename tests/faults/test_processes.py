@@ -1,4 +1,6 @@
-"""Whatever dies on the way, the same command finishes the sweep, and its shards are those of an undisturbed run, byte for byte."""
+"""Whatever dies on the way, the same command finishes the sweep, and its shards are those of an undisturbed
+run, byte for byte.
+"""
 
 import os
 import random
@@ -30,7 +32,9 @@ def test_workers_are_killed(undisturbed, large, tmp_path, told):
 
 
 def test_the_scheduler_is_killed(undisturbed, large, tmp_path, told):
-    """Once it comes back while the client still looks for it, and the sweep goes on; else the same command is given again."""
+    """Once it comes back while the client still looks for it, and the sweep goes on; else the same command is
+    given again.
+    """
     kills, resumes = 20 if large else 1, 0
     impatient = {**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "4s"}
     for number in range(kills):
@@ -93,7 +97,9 @@ def test_two_drivers_share_a_folder(small, large, tmp_path, told):
 
 
 def test_jobs_of_an_array_race_and_one_is_killed(small, tmp_path, told):
-    """Three parts into one folder at once, one of which is killed and given again: the bytes of one run, and its code says when."""
+    """Three parts into one folder at once, one of which is killed and given again: the bytes of one run, and
+    its code says when.
+    """
     jobs = [gdsim(*small.command(tmp_path / "out", "--part", f"{n}/3", "--threads", 1)) for n in (1, 2, 3)]
     while not list((tmp_path / "out" / "shards").glob("*.parquet")):
         time.sleep(0.01)
@@ -111,7 +117,9 @@ def test_jobs_of_an_array_race_and_one_is_killed(small, tmp_path, told):
 
 @pytest.mark.slow
 def test_a_worker_stalls_and_comes_back(undisturbed, large, tmp_path, told):
-    """It is stopped for longer than the scheduler believes it alive, and then goes on as if nothing had been."""
+    """It is stopped for longer than the scheduler believes it alive, and then goes on as if nothing had
+    been.
+    """
     wanted, stalls, out, sweeps = 20 if large else 2, 0, tmp_path / "out0", 0
     with Cluster(tmp_path, settings={"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}) as cluster:
         while stalls < wanted:

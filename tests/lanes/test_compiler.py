@@ -28,7 +28,9 @@ print(float(lanes.exp(0.3) + lanes.tanh(0.7)).hex(), len(compiler.compilations))
 
 
 def python(program, folder, **environment):
-    """(its last line, its exit code, what it said) of a program in a process of its own with its own cache."""
+    """(its last line, its exit code, what it said) of a program in a process of its own with its own
+    cache.
+    """
     variables = {**os.environ, "GDSIM_CACHE_DIR": str(folder), **environment}
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=variables, capture_output=True, text=True, check=False)
     return (done.stdout.strip().splitlines() or [""])[-1], done.returncode, done.stderr
@@ -187,7 +189,9 @@ def has_own_rate(x):
 
 
 def test_a_global_that_is_named_like_a_part_stands():
-    """A part is known by its declaration: what a user's module calls `rate` is the user's, whatever kernels give that name."""
+    """A part is known by its declaration: what a user's module calls `rate` is the user's, whatever kernels
+    give that name.
+    """
     assert value_of(part=has_own_rate, rate=4.0) == 0.5
 
 
@@ -274,7 +278,9 @@ def described(monkeypatch):
 
 
 def test_every_source_of_gdsim_that_kernels_are_made_of_counts(described):
-    """Asked of the kernels themselves: what those of every engine reach lies in the rooms whose text is hashed."""
+    """Asked of the kernels themselves: what those of every engine reach lies in the rooms whose text is
+    hashed.
+    """
     from gdsim.population.engines import for_runs, kernels_for
 
     root, engines = pathlib.Path(gd.__file__).parent, set()

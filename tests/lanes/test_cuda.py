@@ -1,4 +1,6 @@
-"""The same source on CUDA: every elementary function, activation, loss, rule and schedule compiles to PTX, rounded and not contracted."""
+"""The same source on CUDA: every elementary function, activation, loss, rule and schedule compiles to PTX,
+rounded and not contracted.
+"""
 
 import importlib.util
 import re

@@ -107,7 +107,9 @@ def test_accuracy(name, dtype):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BODIES)
 def test_the_published_table_holds(name):
-    """With fifty times as many arguments: the bound, and the table in the docstring is not an understatement by more than a tenth."""
+    """With fifty times as many arguments: the bound, and the table in the docstring is not an understatement
+    by more than a tenth.
+    """
     row = re.search(rf"^\s*{name}\s+([\d.]+)\s+([\d.]+)", elementary.__doc__, re.MULTILINE)
     for column, dtype in ((1, np.float32), (2, np.float64)):
         worst = errors_in_ulp(name, dtype, 40_000)

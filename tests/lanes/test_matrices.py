@@ -1,4 +1,6 @@
-"""Products of matrices of packs and of one run in all lanes, wherever the matrices lie: those of NumPy, of whole numbers, which float32 holds exactly."""
+"""Products of matrices of packs and of one run in all lanes, wherever the matrices lie: those of NumPy, of
+whole numbers, which float32 holds exactly.
+"""
 
 import itertools
 from typing import Any, NamedTuple

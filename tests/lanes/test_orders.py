@@ -1,4 +1,6 @@
-"""Orders of samples: each a permutation, all as likely, and independent of the orders of other epochs and starts."""
+"""Orders of samples: each a permutation, all as likely, and independent of the orders of other epochs and
+starts.
+"""
 
 import math
 
@@ -28,7 +30,9 @@ def orders(starts, places, sizes, out):
 
 
 def drawn(n, places, count, epoch=0, replica=0, *, rounds=0):
-    """[place, start] where the orders of `count` starts send some places; `rounds` other than usual where given."""
+    """[place, start] where the orders of `count` starts send some places; `rounds` other than usual where
+    given.
+    """
     out = np.zeros((len(places), count), np.uint32)
     kernel = bind(orders, {}, types.void(WORD, WORD, types.UniTuple(types.int64, 4), WORD))
     kernel(np.arange(count, dtype=np.uint32), np.array(places, np.uint32), (n, rounds, epoch, replica), out.reshape(-1))
@@ -109,7 +113,9 @@ def test_places_of_epochs_starts_and_replicas_are_independent(n):
 
 
 def turn(law, group, place):
-    """The law[a, b] of where a pair of elements is after each group has turned by an amount of its own, all amounts as likely."""
+    """The law[a, b] of where a pair of elements is after each group has turned by an amount of its own, all
+    amounts as likely.
+    """
     members = np.eye(group.max() + 1)[:, group]
     spread = members / members.sum(1, keepdims=True)
     after = spread.T @ (members @ law @ members.T) @ spread  # of different groups
@@ -122,7 +128,9 @@ def turn(law, group, place):
 
 
 def pair_law(n, rounds, pair):
-    """[a, b] the law of where a pair of elements goes if every row and column turns by an ideal random amount."""
+    """[a, b] the law of where a pair of elements goes if every row and column turns by an ideal random
+    amount.
+    """
     side = 1 << row_bits_of(n)
     row, place = np.divmod(np.arange(n), side)
     full = n // side
@@ -136,7 +144,9 @@ def pair_law(n, rounds, pair):
 
 @pytest.mark.parametrize("n", [37, 64, 100])
 def test_few_rounds_follow_the_law_of_ideal_ones(n):
-    """So that what is computed of ideal rounds holds of these: after four, whose law is far from uniform, pairs go where they should."""
+    """So that what is computed of ideal rounds holds of these: after four, whose law is far from uniform,
+    pairs go where they should.
+    """
     for pair in ((0, 1), (n - 2, n - 1), (0, 1 << row_bits_of(n))):
         law = pair_law(n, 4, pair)
         a, b = drawn(n, pair, 400_000, rounds=4)

@@ -1,4 +1,6 @@
-"""Derivatives that functions of lanes say themselves: right beside mpmath's and PyTorch's, and nothing to numbers without tangents."""
+"""Derivatives that functions of lanes say themselves: right beside mpmath's and PyTorch's, and nothing to
+numbers without tangents.
+"""
 
 import re
 import types as python_types
@@ -22,7 +24,8 @@ def sigmoid(x):
     return 1 / (1 + mpmath.exp(-x))
 
 
-# The function whose derivatives are said, and its arguments; of two where one follows from the other, by the first alone.
+# The function whose derivatives are said, and its arguments; of two where one follows from the other, by the
+# first alone.
 EXACT = {
     "exp": (mpmath.exp, [-3, 0, 0.5, 20]), "exp_below_zero": (mpmath.exp, [-30, -3, -0.5, -0.1]), "log": (mpmath.log, [1e-3, 0.5, 1, 70]),
     "half_exp_less_one": (lambda x: (mpmath.exp(2 * x) - 1) / 2, [-1, -0.2, 0, 3]), "tanh": (mpmath.tanh, [-2, 0, 0.1, 3]),

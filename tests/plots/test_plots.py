@@ -1,4 +1,6 @@
-"""Figures: each takes any population without complaint, says what is on it, and shows the numbers of the analysis."""
+"""Figures: each takes any population without complaint, says what is on it, and shows the numbers of the
+analysis.
+"""
 
 import itertools
 import re
@@ -141,7 +143,9 @@ def test_none_is_a_value_of_an_axis():
 
 
 def test_times_begin_a_little_before_a_curve_rises():
-    """Where no run meets the target before step 400 of 1000, or 1000 of 10^5, the axis does not begin at 0; where one does at once, it does."""
+    """Where no run meets the target before step 400 of 1000, or 1000 of 10^5, the axis does not begin at 0;
+    where one does at once, it does.
+    """
     for steps, met, scale in (([0, 400, 1000], 1, "linear"), ([0, 1000, 100_000], 1, "log"), ([0, 1, 1000], 1, "symlog")):
         losses = np.tile([3.0, 0.5, 0.5], (6, 1))
         losses[3:, met] = 3.0
@@ -183,7 +187,9 @@ def test_ticks_of_logarithmic_axes_are_plain_numbers_that_do_not_meet():
 
 
 def test_maps_have_no_column_that_no_cell_lies_in():
-    """A rate that only an optimizer without the other hyperparameter has tried stands on no map of the two."""
+    """A rate that only an optimizer without the other hyperparameter has tried stands on no map of the
+    two.
+    """
     result = result_of(np.tile([3.0, 0.5], (9, 1)), cells=3, coordinates={"lr": [0.1, 0.2, 7.0], "momentum": [0.0, 0.9, np.nan]})
     for figure in (gd.plots.heat_map(result, "lr", "momentum"), gd.plots.divergence_map(result, "lr", "momentum")):
         assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0.1", "0.2"]
@@ -240,7 +246,9 @@ def test_a_selection_of_no_runs_is_one_line(populations, name):
 
 
 def test_a_colour_is_a_value_in_all_panels():
-    """Rates that both optimizers tried have one colour, in both panels and in the one legend; all others have others."""
+    """Rates that both optimizers tried have one colour, in both panels and in the one legend; all others have
+    others.
+    """
     sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.SGD(lr=[0.001, 0.01]), gd.Momentum(lr=[0.01, 0.02], momentum=0.5)], starts=3, steps=20)
     left, right, *_ = (figure := gd.plots.convergence_bands(sweep.run())).axes
     colours = [[mpl.colors.to_hex(line.get_color()) for line in panel.lines] for panel in (left, right)]

@@ -1,4 +1,6 @@
-"""Figures show themselves, once, whatever the backend; draw on Axes of the caller's own; and leave pyplot alone."""
+"""Figures show themselves, once, whatever the backend; draw on Axes of the caller's own; and leave pyplot
+alone.
+"""
 
 import io
 

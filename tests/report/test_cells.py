@@ -88,7 +88,9 @@ def test_a_sweep_without_a_target_counts_nothing_as_converged():
 
 
 def test_a_best_rate_at_the_end_of_the_grid_is_told_by_the_terminal_as_by_the_report(capsys):
-    """On Booth's parabola, of curvatures 2 and 18, a rate of 0.1 is the best: both components of the error shrink by 0.8 a step."""
+    """On Booth's parabola, of curvatures 2 and 18, a rate of 0.1 is the best: both components of the error
+    shrink by 0.8 a step.
+    """
     for rates, end, best in (([0.005, 0.01, 0.02], "highest", 0.02), ([0.02, 0.1, 0.2], "", 0.1), ([0.1, 0.15, 0.2], "lowest", 0.1)):
         result = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=rates), starts=8, steps=30).run()
         Console().table(result, "here")

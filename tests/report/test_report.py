@@ -39,7 +39,9 @@ def page(folder):
 
 
 def rows_of(table):
-    """[{column: (value by which it is sorted, text, ends of the interval or None)}, ...] of a table's HTML."""
+    """[{column: (value by which it is sorted, text, ends of the interval or None)}, ...] of a table's
+    HTML.
+    """
     found = []
     for row in re.findall(r"<tr>(<td.*?)</tr>", table, re.DOTALL):
         fields = re.findall(r'<td data-name="(.*?)" data-value="(.*?)">(.*?)</td>', row)
@@ -56,7 +58,9 @@ def read_number(text):
 
 
 def given_for(given, name, key):
-    """The numbers that a line of code gives for the row of a cell, or of an optimizer: one, or one and its interval's ends."""
+    """The numbers that a line of code gives for the row of a cell, or of an optimizer: one, or one and its
+    interval's ends.
+    """
     if isinstance(given, (pandas.DataFrame, pandas.Series)):
         return np.atleast_1d(np.asarray(given.loc[int(float(key))])).tolist()
     at = given.sel({name: int(float(key)) if name == "cell" else key})
@@ -82,7 +86,9 @@ def check_column(name, code, rows, result):
 
 
 def check_code_lines(folder, page):
-    """Runs every line of code of a page, and compares what it gives with what the page shows; how many columns and figures there are."""
+    """Runs every line of code of a page, and compares what it gives with what the page shows; how many
+    columns and figures there are.
+    """
     result, columns, figures = gd.open(folder), 0, 0
     for table, codes in re.findall(r'<table class="data">(.*?)</table>.*?<details class="how">(.*?)</details>', page, re.DOTALL):
         rows = rows_of(table)
@@ -186,7 +192,9 @@ def test_it_works_in_a_browser(folder, page, tmp_path):
 
 
 def test_a_report_begins_with_what_came_out(tmp_path):
-    """A rate twenty times as large is the better one on a parabola from every start; without a target none is spoken of."""
+    """A rate twenty times as large is the better one on a parabola from every start; without a target none is
+    spoken of.
+    """
     booth = {"problem": gd.functions.Booth(), "starts": 40, "steps": 30}
     gd.Sweep(**booth, optimizer=gd.SGD(lr=[0.0025, 0.05])).run(out=tmp_path / "clear")
     text = write_report(tmp_path / "clear").read_text()

@@ -1,4 +1,6 @@
-"""Adaptive search: the published schedules of rungs, survivors with the bits of runs that never paused, Optuna."""
+"""Adaptive search: the published schedules of rungs, survivors with the bits of runs that never paused,
+Optuna.
+"""
 
 import numpy as np
 import pytest

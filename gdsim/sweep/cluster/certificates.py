@@ -16,9 +16,11 @@ PREFIX = ".gdsim-tls-"
 
 @contextlib.contextmanager
 def certificates(folder: str | None) -> Iterator[Any]:
-    """A `distributed.Security` of a certificate made for one sweep, in files of a folder that only this user may enter, removed at the end.
+    """A `distributed.Security` of a certificate made for one sweep, in files of a folder that only this user
+    may enter, removed at the end.
 
-    Those of sweeps that were killed on this machine are removed before. Raises ValueError where the package for them is missing.
+    Those of sweeps that were killed on this machine are removed before. Raises ValueError where the package
+    for them is missing.
     """
     need("cryptography", "tls = true", "cluster")
     import distributed  # which only a cluster needs

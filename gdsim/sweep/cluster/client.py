@@ -22,7 +22,8 @@ ADDRESS = re.compile(r"inproc://.+|([a-z]+://)?[^\s/:]+:\d+/?|([a-z]+://)?\[[0-9
 
 @contextlib.contextmanager
 def client_of(client: object) -> Iterator[Any]:
-    """The `distributed.Client` that is given, or one of the scheduler at an address or of a cluster, closed at the end.
+    """The `distributed.Client` that is given, or one of the scheduler at an address or of a cluster, closed
+    at the end.
 
     Raises ValueError or TypeError for what no sweep can use.
     """
@@ -63,10 +64,13 @@ def connected(
     deployment: Deployment | None = None,
     chunk_seconds: float = 10.0,
 ) -> Iterator[Any]:
-    """A `distributed.Client`: of the scheduler at an address or in a file, or of a cluster that is started for the block.
+    """A `distributed.Client`: of the scheduler at an address or in a file, or of a cluster that is started
+    for the block.
 
-    That is a `deployment`'s, or one of `workers` processes here, one thread each, with TLS where it is installed. `tls` are the files of the authority's certificate,
-    of one's own and of its key; `chunk_seconds` is the sweep's. Raises UnfinishedError where no scheduler answers, ValueError where none can.
+    That is a `deployment`'s, or one of `workers` processes here, one thread each, with TLS where it is
+    installed. `tls` are the files of the authority's certificate, of one's own and of its key;
+    `chunk_seconds` is the sweep's. Raises UnfinishedError where no scheduler answers, ValueError where none
+    can.
     """
     if workers is not None:
         deployment = Local(workers=workers, tls=can_encrypt())

@@ -1,4 +1,6 @@
-"""How Dask behaves where gdsim starts a cluster or asks one: it looks at itself seldom, and leaves it to a sweep's loop to say what matters."""
+"""How Dask behaves where gdsim starts a cluster or asks one: it looks at itself seldom, and leaves it to a
+sweep's loop to say what matters.
+"""
 
 import contextlib
 import copy
@@ -7,7 +9,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-# How often processes started here look at themselves, unless the user's settings of Dask say so: every 10 to 100 ms, as usual, costs a twelfth of two cores.
+# How often processes started here look at themselves, unless the user's settings of Dask say so: every 10 to
+# 100 ms, as usual, costs a twelfth of two cores.
 SELDOM: dict[str, Any] = {
     "distributed": {
         "admin": {"tick": {"interval": "1s"}, "system-monitor": {"interval": "2s"}, "low-level-log-length": 100},
@@ -31,7 +34,9 @@ def seldom() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences Dask's logs for the block, here and in the processes that it starts, unless the user's environment has chosen their level."""
+    """Silences Dask's logs for the block, here and in the processes that it starts, unless the user's
+    environment has chosen their level.
+    """
     import distributed  # noqa: F401  # which sets up its logs
 
     logger, was_set = logging.getLogger("distributed"), LEVEL in os.environ

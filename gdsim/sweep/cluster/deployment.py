@@ -1,7 +1,8 @@
-"""Clusters that are started for one sweep and stopped at its end: processes of this machine, over SSH, or as jobs of SLURM.
+"""Clusters that are started for one sweep and stopped at its end: processes of this machine, over SSH, or as
+jobs of SLURM.
 
-Each kind is a declaration, written in a TOML file (`gdsim run FILE --cluster slurm:slurm.toml`) or in Python, where
-`started` gives the cluster that `sweep.run(client=...)` takes:
+Each kind is a declaration, written in a TOML file (`gdsim run FILE --cluster slurm:slurm.toml`) or in Python,
+where `started` gives the cluster that `sweep.run(client=...)` takes:
 
     with started(read_deployment("slurm:slurm.toml")) as cluster:
         result = sweep.run(out="results/mine", client=cluster)
@@ -43,7 +44,8 @@ UNKNOWN = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 SILENT = re.compile(r"Unable to contact|timed out|Connection refused|Communication connection failure|Zero Bytes|configuration source", re.IGNORECASE)
 # Where a dashboard listens, which asks nobody for a name: on the scheduler's machine alone, at a free port.
 HERE = "127.0.0.1:0"
-# A job ends this long before its time limit: SLURM's limits are whole minutes, and a worker that leaves waits for its thread for half a minute.
+# A job ends this long before its time limit: SLURM's limits are whole minutes, and a worker that leaves waits
+# for its thread for half a minute.
 LIMIT_SECONDS, LEAVING_SECONDS = 60, 30
 
 
@@ -67,7 +69,9 @@ class Deployment(Declaration, frozen=True, kw_only=True):
         """Raises ValueError or TypeError for what this kind of cluster cannot use."""
 
     def start(self, stack: contextlib.ExitStack, chunk_seconds: float) -> Any:
-        """The cluster, which `stack` stops; its workers may leave within about `chunk_seconds` of each other."""
+        """The cluster, which `stack` stops; its workers may leave within about `chunk_seconds` of each
+        other.
+        """
         raise NotImplementedError
 
     @property
@@ -106,7 +110,9 @@ class Local(Deployment, frozen=True, kw_only=True):
 
 @contextlib.contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Ctrl-C is heard at the end of the block; threads that begin in it, and processes that these ever start, never hear it."""
+    """Ctrl-C is heard at the end of the block; threads that begin in it, and processes that these ever start,
+    never hear it.
+    """
     resource_tracker.ensure_running()  # which would unblock the signal when a first process is started
     came: list[Any] = []
     is_main = threading.current_thread() is threading.main_thread()
@@ -123,9 +129,11 @@ def _interrupts_later() -> Iterator[None]:
 
 
 def memory_of(workers: int) -> int:
-    """The bytes that each of so many processes here may take, so that all of them fit: equal shares of what this process may have.
+    """The bytes that each of so many processes here may take, so that all of them fit: equal shares of what
+    this process may have.
 
-    Near its share a worker begins no task, and beyond it is started anew: what it was at is trained again, and nothing else is lost.
+    Near its share a worker begins no task, and beyond it is started anew: what it was at is trained again,
+    and nothing else is lost.
     """
     share = usable_memory() // workers
     _check_share(share, f"{count_of(workers, 'worker')} here")
@@ -133,7 +141,8 @@ def memory_of(workers: int) -> int:
 
 
 class Ssh(Deployment, frozen=True, kw_only=True):
-    """Worker processes on machines that are reached over SSH, `workers` on each of `hosts`; the scheduler is on the first, or on `scheduler`.
+    """Worker processes on machines that are reached over SSH, `workers` on each of `hosts`; the scheduler is
+    on the first, or on `scheduler`.
 
     cluster/ssh/ssh.toml says what the fields are.
 
@@ -195,7 +204,8 @@ class Ssh(Deployment, frozen=True, kw_only=True):
 
 
 class Slurm(Deployment, frozen=True, kw_only=True):
-    """Jobs of SLURM, `jobs` at once, each of `workers` processes; one that reaches its end is followed by another until the sweep is done.
+    """Jobs of SLURM, `jobs` at once, each of `workers` processes; one that reaches its end is followed by
+    another until the sweep is done.
 
     cluster/slurm/slurm.toml says what the fields are.
 
@@ -227,9 +237,11 @@ class Slurm(Deployment, frozen=True, kw_only=True):
         seconds_of(self.walltime)
 
     def lifetime(self, chunk_seconds: float) -> tuple[int, int]:
-        """(seconds after which a worker leaves by itself, the stagger by which that differs from worker to worker), within the time limit.
+        """(seconds after which a worker leaves by itself, the stagger by which that differs from worker to
+        worker), within the time limit.
 
-        The stagger is as long as a chunk, so that workers do not leave all at once. Raises ValueError where no time is left to train in.
+        The stagger is as long as a chunk, so that workers do not leave all at once. Raises ValueError where
+        no time is left to train in.
 
         >>> Slurm(memory="2 GB", walltime="01:00:00").lifetime(10.0)
         (3500, 10)
@@ -285,10 +297,11 @@ def read_deployment(named: str) -> Deployment:
 
 @contextlib.contextmanager
 def started(deployment: Deployment, chunk_seconds: float = 10.0) -> Iterator[Any]:
-    """The running cluster of a deployment, which is stopped at the end of the block, also by an error or Ctrl-C.
+    """The running cluster of a deployment, which is stopped at the end of the block, also by an error or
+    Ctrl-C.
 
-    `chunk_seconds` is the sweep's own. Raises ValueError where it can be started by no second try, UnfinishedError where it was not
-    started, which may be over after a while.
+    `chunk_seconds` is the sweep's own. Raises ValueError where it can be started by no second try,
+    UnfinishedError where it was not started, which may be over after a while.
     """
     with quiet(), seldom(), contextlib.ExitStack() as stack:
         try:
@@ -313,7 +326,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _check_job(script: str) -> None:
-    """Asks SLURM whether it would take a job, so that a partition that does not exist is told at once. Raises ValueError, or UnfinishedError where nobody answers."""
+    """Asks SLURM whether it would take a job, so that a partition that does not exist is told at once.
+
+    Raises ValueError, or UnfinishedError where nobody answers.
+    """
     done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
     if done.returncode:
         said = "; ".join(re.sub(r"^sbatch: (error|fatal): ", "", line) for line in (done.stderr or done.stdout).strip().splitlines())

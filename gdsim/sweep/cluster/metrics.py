@@ -1,7 +1,9 @@
-"""What Dask's dashboard and Prometheus see of a sweep: the names of tasks, one span, and numbers at the scheduler's `/metrics`.
+"""What Dask's dashboard and Prometheus see of a sweep: the names of tasks, one span, and numbers at the
+scheduler's `/metrics`.
 
-The driver sends its numbers to the scheduler now and then; a plugin there keeps the last of each sweep. A scheduler without the package
-prometheus_client, or one that takes no plugins, shows none of them, and the sweep goes on.
+The driver sends its numbers to the scheduler now and then; a plugin there keeps the last of each sweep. A
+scheduler without the package prometheus_client, or one that takes no plugins, shows none of them, and the
+sweep goes on.
 """
 
 import contextlib
@@ -23,7 +25,9 @@ MOST_SWEEPS = 32
 
 
 def structure_name(plan: Plan, group: int) -> str:
-    """A structure in a few words, as in `Adam 64-32-10`, with hyphens of another kind: at the usual ones Dask cuts names."""
+    """A structure in a few words, as in `Adam 64-32-10`, with hyphens of another kind: at the usual ones Dask
+    cuts names.
+    """
     cell = plan.cells[plan.groups[group].cells[0]]
     widths = getattr(cell.problem, "widths", None)
     problem = "-".join(map(str, widths)) if widths else f"{type(cell.problem).__name__} {cell.problem.parameter_count}"
@@ -31,7 +35,9 @@ def structure_name(plan: Plan, group: int) -> str:
 
 
 def task_name(plan: Plan, chunks: Sequence[Chunk]) -> str:
-    """What a dashboard calls a task that trains chunks: the same for all of a structure, so that a scheduler learns how long they take."""
+    """What a dashboard calls a task that trains chunks: the same for all of a structure, so that a scheduler
+    learns how long they take.
+    """
     groups = {c.group for c in chunks}
     return f"{structure_name(plan, groups.pop()) if len(groups) == 1 else 'several structures'} · chunk"
 

@@ -1,4 +1,6 @@
-"""The progress of a sweep as people see it: one line that updates, in a terminal or a notebook; lines now and then in a log."""
+"""The progress of a sweep as people see it: one line that updates, in a terminal or a notebook; lines now and
+then in a log.
+"""
 
 import contextlib
 import html
@@ -38,7 +40,8 @@ def rate_text(rate: float) -> str:
 
 
 def line_of(state: State, width: int, ended: bool = False, bar: str = "#-") -> str:
-    """How far a sweep is, in at most `width` characters: what does not fit is left out, the bar first, counts and time last.
+    """How far a sweep is, in at most `width` characters: what does not fit is left out, the bar first, counts
+    and time last.
 
     >>> line_of(State(400, 100, 8_000_000, 10.0, 0, "compiling Adam on MLP", 0, 30.0), 80)
     '100 of 400 runs  25%  30 s left  800k run-steps/s  compiling Adam on MLP'
@@ -103,7 +106,9 @@ class Display:
         return message != self.message
 
     def _show(self, state: State, is_news: bool) -> bool:
-        """Shows a state; whether that says how far the sweep is, which is then said again after `every` seconds."""
+        """Shows a state; whether that says how far the sweep is, which is then said again after `every`
+        seconds.
+        """
         raise NotImplementedError
 
     def _end(self, state: State) -> None:
@@ -223,9 +228,11 @@ def is_notebook() -> bool:
 
 @contextlib.contextmanager
 def shown(progress: Wish = None, stream: TextIO | None = None, at_once: Callable[[], object] | None = None) -> Iterator[Listener]:
-    """What takes a sweep's states: None decides by where output goes, True shows them anywhere, False nowhere; or a function that is given.
+    """What takes a sweep's states: None decides by where output goes, True shows them anywhere, False
+    nowhere; or a function that is given.
 
-    Where it is shown, a second interrupt calls `at_once`, which ends the process. Raises TypeError for anything else.
+    Where it is shown, a second interrupt calls `at_once`, which ends the process. Raises TypeError for
+    anything else.
     """
     if progress is not None and not isinstance(progress, bool) and not callable(progress):
         raise TypeError(f"progress must be True, False, or a function that takes a gdsim.sweep.execution.progress.State; {given(progress)} was given")

@@ -1,7 +1,8 @@
-"""Whether a sweep is going on: its driver touches a small file in the folder while it lives, and removes it at the end.
+"""Whether a sweep is going on: its driver touches a small file in the folder while it lives, and removes it
+at the end.
 
-Nothing of it is believed for what is done, and it is no lock. Drivers of several parts have a file each, and the one that was last alive
-is told of; of two drivers of the same, the last to write.
+Nothing of it is believed for what is done, and it is no lock. Drivers of several parts have a file each, and
+the one that was last alive is told of; of two drivers of the same, the last to write.
 """
 
 import contextlib
@@ -52,7 +53,9 @@ def silence(place: Place) -> None:
 
 
 def driver_of(place: Place) -> Driver | None:
-    """Who drives the sweep of a folder, or died in doing so, of several the last that is alive; None where nobody does."""
+    """Who drives the sweep of a folder, or died in doing so, of several the last that is alive; None where
+    nobody does.
+    """
     return min(_drivers(place).values(), key=lambda d: (not d.is_alive, d.seconds_ago), default=None)
 
 
@@ -82,7 +85,9 @@ def _write(place: Place, name: str, progress: Progress) -> None:
 
 
 def _remove_dead(place: Place) -> None:
-    """Removes the files of drivers that have died: of parts that may be cut otherwise by now, no driver would write over them."""
+    """Removes the files of drivers that have died: of parts that may be cut otherwise by now, no driver would
+    write over them.
+    """
     with contextlib.suppress(OSError):
         for name, driver in _drivers(place).items():
             if not driver.is_alive:

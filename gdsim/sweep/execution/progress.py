@@ -1,4 +1,6 @@
-"""How far a sweep is: counted from any thread, told to whoever listens; and interrupts, heard where it is safe."""
+"""How far a sweep is: counted from any thread, told to whoever listens; and interrupts, heard where it is
+safe.
+"""
 
 import contextlib
 import signal
@@ -16,7 +18,8 @@ from gdsim.sweep.planning.plan import Chunk
 
 TICK_SECONDS = 0.2
 ENDING = "interrupted: ending what is on the way"
-# What adds to it where a second interrupt ends the process; those that come sooner are of the same press, as of a launcher that sends several.
+# What adds to it where a second interrupt ends the process; those that come sooner are of the same press, as
+# of a launcher that sends several.
 AT_ONCE, PRESS_SECONDS = " (again to end at once)", 1.0
 
 
@@ -77,7 +80,8 @@ class State(NamedTuple):
 class Progress:
     """Counts what is done, from any thread, and reports it.
 
-    A listener whose `ticks` is true is told a few times a second too; one whose `at_once` is a function has a second interrupt call it.
+    A listener whose `ticks` is true is told a few times a second too; one whose `at_once` is a function has a
+    second interrupt call it.
     """
 
     def __init__(self, runs: int, listener: Callable[[State], None] | None = None, remaining: Remaining | None = None) -> None:
@@ -107,7 +111,10 @@ class Progress:
             raise KeyboardInterrupt
 
     def interrupt(self) -> bool:
-        """Asks the sweep to end, which the next tick acknowledges; whether it was asked before. Called by a signal's handler, which may hold any lock."""
+        """Asks the sweep to end, which the next tick acknowledges; whether it was asked before.
+
+        Called by a signal's handler, which may hold any lock.
+        """
         now = time.monotonic()
         if self.interrupted_at is None:
             self.interrupted_at = now
@@ -147,9 +154,11 @@ class Progress:
 
 @contextlib.contextmanager
 def deferred_signals(progress: Progress) -> Iterator[None]:
-    """Notes Ctrl-C (and, where a program ends by it, SIGTERM), to be heard where it is safe: LLVM's callbacks lose exceptions.
+    """Notes Ctrl-C (and, where a program ends by it, SIGTERM), to be heard where it is safe: LLVM's callbacks
+    lose exceptions.
 
-    A second one is heard at once, by `progress.at_once` where there is such, else by who heard signals before.
+    A second one is heard at once, by `progress.at_once` where there is such, else by who heard signals
+    before.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -20,8 +20,8 @@ class Going(NamedTuple):
 class Remaining:
     """What is missing, by structure: runs, whose seconds are those of finished ones, and kernels.
 
-    A structure of which no run has finished is weighed by its operations; so runs that end early count as what they took. All
-    seconds are of one thread; `now` is any clock's.
+    A structure of which no run has finished is weighed by its operations; so runs that end early count as
+    what they took. All seconds are of one thread; `now` is any clock's.
     """
 
     def __init__(self, runs: Mapping[int, int], operations: Sequence[float], threads: int = 1) -> None:
@@ -74,7 +74,8 @@ class Remaining:
         training += sum(rest) - sum(g.runs * cost[g.group] for g in going)
         kernels = [g for g, count in missing.items() if count > 0 and g not in compiled]
         compiling = len(kernels) * sum(compiled.values()) / max(1, len(compiled))
-        # Kernels are made one after the other, beside runs that are trained; what one thread has begun, no other can take.
+        # Kernels are made one after the other, beside runs that are trained; what one thread has begun, no
+        # other can take.
         return max([compiling, *rest, (max(0.0, training) + compiling) / max(1, self.threads)])
 
 

@@ -1,4 +1,6 @@
-"""From axes to cells: every combination of hyperparameters, numbered with the axes as written, the last fastest."""
+"""From axes to cells: every combination of hyperparameters, numbered with the axes as written, the last
+fastest.
+"""
 
 import collections
 import itertools
@@ -26,7 +28,9 @@ RuleOrSchedule = TypeVar("RuleOrSchedule", bound=Rule | Schedule)
 
 
 class Cell(NamedTuple):
-    """One combination: a problem, a rule, a schedule, a batch size and a number type, each with single numbers."""
+    """One combination: a problem, a rule, a schedule, a batch size and a number type, each with single
+    numbers.
+    """
 
     problem: Problem
     rule: Rule
@@ -35,7 +39,9 @@ class Cell(NamedTuple):
     dtype: str
 
     def numbers(self) -> dict[str, float]:
-        """The numbers that kernels read, by name: the rule's as they are, the others with their owner in front."""
+        """The numbers that kernels read, by name: the rule's as they are, the others with their owner in
+        front.
+        """
         of_schedule = {f"schedule_{name}": value for name, value in self.schedule.hyperparameters().items()}
         return {**self.rule.hyperparameters(), **of_schedule, "penalty_l1": self.problem.l1, "penalty_l2": self.problem.l2}
 
@@ -83,7 +89,9 @@ class Declared(Protocol):
 
 
 def combinations(value: SomeDeclaration, names: Sequence[str], seed: int) -> Iterator[SomeDeclaration]:
-    """An object with every combination of its axes `names`; draws of one object advance together, as one axis."""
+    """An object with every combination of its axes `names`; draws of one object advance together, as one
+    axis.
+    """
     groups: list[list[str]] = []
     for name in names:
         axis = getattr(value, name)
@@ -138,7 +146,9 @@ def own_names(value: Rule | Schedule) -> list[str]:
 
 
 def expanded(value: RuleOrSchedule, seed: int) -> Iterator[RuleOrSchedule]:
-    """A rule or a schedule with every combination of its axes and those of what is in it, the outermost's the last."""
+    """A rule or a schedule with every combination of its axes and those of what is in it, the outermost's the
+    last.
+    """
     field = inside(value)
     for chosen in expanded(getattr(value, field), seed) if field else [None]:
         yield from combinations(msgspec.structs.replace(value, **{field: chosen}) if field else value, own_names(value), seed)
@@ -151,7 +161,9 @@ def count_expanded(value: Rule | Schedule) -> int:
 
 
 def form_of(rule: Rule) -> dict[str, Any]:
-    """What decides a rule's code, by the names of coordinates: its convention, where eps stands, what it is wrapped in."""
+    """What decides a rule's code, by the names of coordinates: its convention, where eps stands, what it is
+    wrapped in.
+    """
     found: dict[str, Any] = {"convention": rule.innermost.convention}
     if isinstance(rule.innermost, RootedRule):
         found["eps_mode"] = rule.innermost.eps_mode
@@ -222,7 +234,9 @@ def settings(cell: Cell) -> dict[str, Any]:
 
 
 def varied_names(cells: Sequence[Cell]) -> list[str]:
-    """The names of the hyperparameters that differ between cells of one optimizer, in order; all of a schedule or problem."""
+    """The names of the hyperparameters that differ between cells of one optimizer, in order; all of a
+    schedule or problem.
+    """
     tables = [settings(c) for c in cells]
     names = dict.fromkeys(n for t in tables for n in t)
     found = []
@@ -237,7 +251,9 @@ def varied_names(cells: Sequence[Cell]) -> list[str]:
 
 
 def coordinate_names(cells: Sequence[Cell]) -> dict[str, str]:
-    """For each varied hyperparameter the name of its coordinate: a schedule's own loses its prefix where nothing else has the name."""
+    """For each varied hyperparameter the name of its coordinate: a schedule's own loses its prefix where
+    nothing else has the name.
+    """
     names = varied_names(cells)
     taken = {n for c in cells for n in c.rule.hyperparameters()} | {n for n in names if not n.startswith("schedule_")}
     return {n: n.removeprefix("schedule_") if n.startswith("schedule_") and n.removeprefix("schedule_") not in taken else n for n in names}

@@ -1,4 +1,6 @@
-"""What an experiment may name: problems, optimizers, schedules, stops and data sets, with their keys, defaults and one sentence each."""
+"""What an experiment may name: problems, optimizers, schedules, stops and data sets, with their keys,
+defaults and one sentence each.
+"""
 
 import inspect
 import itertools

@@ -12,9 +12,11 @@ BESIDE = {"csv": "example.csv"}
 
 
 def write_new(kind: str, target: pathlib.Path | None = None) -> list[pathlib.Path]:
-    """Writes the experiment of a kind, KIND.toml if no file is named, and what it reads beside it; the files that are new.
+    """Writes the experiment of a kind, KIND.toml if no file is named, and what it reads beside it; the files
+    that are new.
 
-    Raises ValueError for another kind, for a file that is no .toml, and for files that are there already: nothing is written over.
+    Raises ValueError for another kind, for a file that is no .toml, and for files that are there already:
+    nothing is written over.
     """
     if kind not in KINDS:
         raise ValueError(f"there is no template {kind!r}; {nearest(kind, list(KINDS))}")

@@ -1,4 +1,6 @@
-"""Changes of an experiment file from the command line: `--set steps=500`, `--set optimizer.0.lr=0.1`, `--set optimizer.lr=0.1`, `--set schedule=`."""
+"""Changes of an experiment file from the command line: `--set steps=500`, `--set optimizer.0.lr=0.1`,
+`--set optimizer.lr=0.1`, `--set schedule=`.
+"""
 
 import re
 import tomllib
@@ -11,7 +13,8 @@ from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS, Record
 from gdsim.words import nearest
 
-# What the tables of an experiment are, by their keys; inside a wrapper or a warm-up stands another of its kind.
+# What the tables of an experiment are, by their keys; inside a wrapper or a warm-up stands another of its
+# kind.
 CLASSES: dict[str, Sequence[Any]] = {
     "problem": PROBLEMS, "optimizer": (*RULES, *WRAPPERS), "rule": (*RULES, *WRAPPERS), "schedule": SCHEDULES, "stop": STOPS, "record": (Record,),
 }  # fmt: skip
@@ -25,8 +28,8 @@ GONE = object()
 def changed(table: dict[str, Any], settings: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
     """An experiment's table with settings `KEY=VALUE`, whose values are TOML; `fields` are its keys.
 
-    A key's parts are parted by dots; a number chooses among several optimizers, say, and without it all are set that have the
-    key. Without a value, `KEY=`, the key is taken away. Raises ValueError.
+    A key's parts are parted by dots; a number chooses among several optimizers, say, and without it all are
+    set that have the key. Without a value, `KEY=`, the key is taken away. Raises ValueError.
 
     >>> changed({"optimizer": [{"type": "sgd"}, {"type": "adam", "lr": 0.1}]}, ["optimizer.lr=[0.1, 1]", "optimizer.1.beta1=0.8"], ["optimizer"])
     {'optimizer': [{'type': 'sgd', 'lr': [0.1, 1]}, {'type': 'adam', 'lr': [0.1, 1], 'beta1': 0.8}]}
@@ -123,7 +126,10 @@ def _layers(entry: object, name: str) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _as_table(held: object, name: str) -> dict[str, Any]:
-    """The table that stands for what stands at `name`, which may be a string alone. Raises ValueError for what is neither."""
+    """The table that stands for what stands at `name`, which may be a string alone.
+
+    Raises ValueError for what is neither.
+    """
     if isinstance(held, dict):
         return held
     if isinstance(held, str):
@@ -143,6 +149,8 @@ def _fields(held: dict[str, Any], name: str) -> list[str]:
 
 
 def _knows(held: dict[str, Any], name: str, key: str) -> bool:
-    """Whether a table may have a key; one of a name or type that is not known here may, and is checked where it is read."""
+    """Whether a table may have a key; one of a name or type that is not known here may, and is checked where
+    it is read.
+    """
     fields = _fields(held, name)
     return not fields or key in fields or key == "type"

@@ -1,4 +1,6 @@
-"""Experiments from tables: a TOML file mirrors the call of `gd.Sweep`, key by key; a results folder holds the same as JSON."""
+"""Experiments from tables: a TOML file mirrors the call of `gd.Sweep`, key by key; a results folder holds the
+same as JSON.
+"""
 
 import pathlib
 from collections.abc import Collection, Sequence
@@ -27,7 +29,10 @@ class ExperimentError(ValueError):
 
 
 def experiment_from(table: dict[str, Any], folder: pathlib.Path, kind: type[SomeExperiment]) -> SomeExperiment:
-    """The experiment of a table with the keys of `gd.Sweep`; `folder` is where its files are. Raises ExperimentError."""
+    """The experiment of a table with the keys of `gd.Sweep`; `folder` is where its files are.
+
+    Raises ExperimentError.
+    """
     _check_keys(table, kind.__struct_fields__, "")
     for key in ("problem", "optimizer"):
         if key not in table:

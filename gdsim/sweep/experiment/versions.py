@@ -1,4 +1,6 @@
-"""The version of the bits of a sweep's runs: the highest of the versions of the parts of kernels that they use."""
+"""The version of the bits of a sweep's runs: the highest of the versions of the parts of kernels that they
+use.
+"""
 
 from collections.abc import Sequence
 
@@ -23,7 +25,8 @@ def kernel_version(sweep: Experiment) -> int:
 
 
 def other_bits(made: Sequence[int], own: Sequence[int], note: str = "") -> str:
-    """What to say of runs that kernels of these versions have made, and kernels of others would add to; nothing where they are the same.
+    """What to say of runs that kernels of these versions have made, and kernels of others would add to;
+    nothing where they are the same.
 
     >>> other_bits([1], [2])
     'made by kernels of version 1, and these are version 2, whose bits differ'

@@ -20,12 +20,14 @@ from gdsim.sweep.planning.longer import why_not_longer, why_not_whole_epochs
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, MOST_SECONDS
 from gdsim.words import count_of
 
-# What an experiment may differ in from the one that a folder holds: it then has other cells or starts, and the same runs in those that both have.
+# What an experiment may differ in from the one that a folder holds: it then has other cells or starts, and
+# the same runs in those that both have.
 EXTENSIBLE = {"starts", "problem", "optimizer", "schedule", "batch", "dtype"}
 
 
 def check(store: Store, sweep: Experiment, *, mix: bool = False, kernels: list[int] | None = None) -> dict[str, Any] | None:
-    """What `experiment.json` holds, None where there is none yet; refuses a folder of something else, before anything is written.
+    """What `experiment.json` holds, None where there is none yet; refuses a folder of something else, before
+    anything is written.
 
     `kernels` are the versions of those that made what is to be added, if not these.
     """
@@ -55,7 +57,9 @@ def _check_kernels(store: Store, made: list[int], own: list[int], mix: bool, not
 
 
 def _left_kernels(store: Store, last: int) -> list[int]:
-    """The versions that have made the shards of a folder without `experiment.json`: by its log, or else all that there were up to the `last`."""
+    """The versions that have made the shards of a folder without `experiment.json`: by its log, or else all
+    that there were up to the `last`.
+    """
     if not store.listed():
         return []
     logged = [found for e in store.entries() if isinstance(found := e.get("kernels"), list) and found and all(isinstance(v, int) for v in found)]
@@ -63,7 +67,9 @@ def _left_kernels(store: Store, last: int) -> list[int]:
 
 
 def _check_shards(store: Store, sweep: Experiment) -> None:
-    """Refuses a folder whose `experiment.json` has gone, and whose shards are all of other cells than a sweep's."""
+    """Refuses a folder whose `experiment.json` has gone, and whose shards are all of other cells than a
+    sweep's.
+    """
     cells, shards = set(identities_of(sweep)), store.find().shards
     if shards and not any(cells.intersection(s.footer.cells) for s in of_kind(sweep.keep, shards)):
         raise StoreError(
@@ -103,7 +109,9 @@ def in_its_form(store: Store, sweep: SomeExperiment) -> SomeExperiment:
 
 
 def _other_order(kept: dict[str, Any], given: dict[str, Any]) -> str:
-    """What to do where a formula has its variables in another order: those of a Python function once stood as SymPy's text mentions them."""
+    """What to do where a formula has its variables in another order: those of a Python function once stood as
+    SymPy's text mentions them.
+    """
     orders = {p["text"]: p["variables"] for p in kept.get("problem", []) if p.get("type") == "expression"}
     for p in given["problem"]:
         order = orders.get(p.get("text"), ()) if p.get("type") == "expression" else ()
@@ -124,7 +132,8 @@ def _version(store: Store, held: dict[str, Any], sweep: Experiment) -> int:
 
 
 def create(store: Store, sweep: Experiment, *, mix: bool = False, chunk_seconds: float = CHUNK_SECONDS, kernels: list[int] | None = None) -> Experiment:
-    """Makes the folder with the experiment and its data, or adds to it what it lacks; the sweep that it then holds, which may be a larger one.
+    """Makes the folder with the experiment and its data, or adds to it what it lacks; the sweep that it then
+    holds, which may be a larger one.
 
     `kernels` as of `check`.
     """
@@ -150,7 +159,9 @@ def _shown(store: Store, sweep: Experiment, held: dict[str, Any] | None) -> Expe
 def document_of(
     store: Store, sweep: Experiment, held: dict[str, Any] | None = None, chunk_seconds: float | None = None, kernels: list[int] | None = None
 ) -> dict[str, Any]:
-    """What `experiment.json`, which says `held`, is to say of a sweep; `chunk_seconds` None: what it says already; `kernels` as of `check`."""
+    """What `experiment.json`, which says `held`, is to say of a sweep; `chunk_seconds` None: what it says
+    already; `kernels` as of `check`.
+    """
     own = kernels or [kernel_version(sweep)]
     # Runs of its own version are what a larger sweep's would be.
     others = set(held["kernels"]) - {_version(store, held, sweep)} if held else _left_kernels(store, own[-1])

@@ -29,7 +29,8 @@ def of_kind(keep: str, shards: Iterable[Shard]) -> list[Shard]:
 
 
 def missing_chunks(plan: Plan, shards: Iterable[Shard], chunks: Sequence[Chunk] | None = None) -> list[Chunk]:
-    """What a folder with these shards lacks: whole chunks of the plan, and of those that other chunks have in part what is left.
+    """What a folder with these shards lacks: whole chunks of the plan, and of those that other chunks have in
+    part what is left.
 
     Of the plan's chunks it looks at `chunks`, if only some are asked for.
     """

@@ -1,4 +1,6 @@
-"""A folder that holds a larger experiment than a call asks for: it keeps what it shows, and the call gives its own runs."""
+"""A folder that holds a larger experiment than a call asks for: it keeps what it shows, and the call gives
+its own runs.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -11,10 +13,11 @@ from gdsim.sweep.planning.plan import Chunk, Plan
 
 
 def shown_after(sweep: Experiment, kept: Experiment, folder: str) -> Experiment:
-    """The experiment that a folder shows after a call of another of its kind: the one that it holds, if that has all of the call's runs, else the call's.
+    """The experiment that a folder shows after a call of another of its kind: the one that it holds, if that
+    has all of the call's runs, else the call's.
 
-    Runs that it has beyond the call's stay in the folder; a warning says how many, and what shows them. Raises ValueError for fewer
-    starts of a summary, whose sums cannot be taken apart.
+    Runs that it has beyond the call's stay in the folder; a warning says how many, and what shows them.
+    Raises ValueError for fewer starts of a summary, whose sums cannot be taken apart.
     """
     alike = sweep if sweep.steps == kept.steps else msgspec.structs.replace(sweep, steps=kept.steps)
     asked, held = set(identities_of(alike)), set(identities_of(kept))
@@ -35,7 +38,9 @@ def shown_after(sweep: Experiment, kept: Experiment, folder: str) -> Experiment:
 
 
 def placed_in(whole: Plan, plan: Plan, chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Chunks of a plan as they stand in one that has all of its cells; they are the same runs under the same names."""
+    """Chunks of a plan as they stand in one that has all of its cells; they are the same runs under the same
+    names.
+    """
     place = {identity: number for number, identity in enumerate(whole.identities)}
     group = {cell: number for number, g in enumerate(whole.groups) for cell in g.cells}
     cells = {c.name: tuple(place[plan.identities[cell]] for cell in c.cells) for c in chunks}

@@ -1,4 +1,6 @@
-"""The experiment that a results folder holds, made anew from its canonical form and its data; and the arrays that it keeps of one."""
+"""The experiment that a results folder holds, made anew from its canonical form and its data; and the arrays
+that it keeps of one.
+"""
 
 import pathlib
 from typing import Any
@@ -16,7 +18,10 @@ from gdsim.sweep.experiment.tables import experiment_from
 
 
 def experiment_in(store: Store, held: dict[str, Any] | None = None, kind: type[Experiment] = Experiment) -> Experiment:
-    """The experiment of a results folder; `held` is what its `experiment.json` says, where that is known. Raises StoreError."""
+    """The experiment of a results folder; `held` is what its `experiment.json` says, where that is known.
+
+    Raises StoreError.
+    """
     held = held or store.experiment()
     try:
         experiment = _made_anew(held, store.place, kind)
@@ -54,7 +59,10 @@ def _kept_array(file: File) -> Any:
 
 
 def _without_nothing(value: Any) -> Any:
-    """The table without keys that hold nothing; TOML has no such value, and fields default to it. Axes take their TOML form."""
+    """The table without keys that hold nothing; TOML has no such value, and fields default to it.
+
+    Axes take their TOML form.
+    """
     if isinstance(value, list):
         return [_without_nothing(v) for v in value]
     if not isinstance(value, dict):

@@ -67,7 +67,9 @@ def _variables() -> set[str]:
 
 
 def disjoint_shards(shards: Sequence[Shard]) -> list[Shard]:
-    """Shards that have no run in common: those that repeat a run of an earlier one are left out, as sums cannot be taken apart."""
+    """Shards that have no run in common: those that repeat a run of an earlier one are left out, as sums
+    cannot be taken apart.
+    """
     taken: dict[str, list[tuple[int, int]]] = {}
     found = []
     for shard in (s for s in shards if s.footer.format == SUMMARY):

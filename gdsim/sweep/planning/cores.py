@@ -1,4 +1,6 @@
-"""How many processors and how much memory this process may use: neither a batch system's share nor a container's is the whole machine."""
+"""How many processors and how much memory this process may use: neither a batch system's share nor a
+container's is the whole machine.
+"""
 
 import math
 import os
@@ -7,10 +9,11 @@ import resource
 
 
 def usable_cores(root: pathlib.Path = pathlib.Path("/")) -> int:
-    """How many threads of this process can run at once: by its CPU affinity, by the quotas of its control groups, and by SLURM.
+    """How many threads of this process can run at once: by its CPU affinity, by the quotas of its control
+    groups, and by SLURM.
 
-    SLURM's share of a job stands in `SLURM_CPUS_PER_TASK`, which says it also where SLURM does not enforce it. `root` is where the
-    system's files lie. A share of a processor counts as one.
+    SLURM's share of a job stands in `SLURM_CPUS_PER_TASK`, which says it also where SLURM does not enforce
+    it. `root` is where the system's files lie. A share of a processor counts as one.
 
     >>> usable_cores() >= 1
     True
@@ -21,7 +24,9 @@ def usable_cores(root: pathlib.Path = pathlib.Path("/")) -> int:
 
 
 def _quotas(root: pathlib.Path) -> list[float]:
-    """The processors that each of the process's control groups may use, where it has a limit: those of version 2, and of version 1."""
+    """The processors that each of the process's control groups may use, where it has a limit: those of
+    version 2, and of version 1.
+    """
     found = []
     for folder in _groups(root, "cpu"):
         limit = _numbers(folder / "cpu.max") or [*_numbers(folder / "cpu.cfs_quota_us"), *_numbers(folder / "cpu.cfs_period_us")]
@@ -31,7 +36,8 @@ def _quotas(root: pathlib.Path) -> list[float]:
 
 
 def usable_memory(root: pathlib.Path = pathlib.Path("/")) -> int:
-    """How many bytes of memory this process may have: the machine's, or less by the limits of its control groups or of its address space.
+    """How many bytes of memory this process may have: the machine's, or less by the limits of its control
+    groups or of its address space.
 
     `root` is as of `usable_cores`.
 
@@ -46,7 +52,9 @@ def usable_memory(root: pathlib.Path = pathlib.Path("/")) -> int:
 
 
 def _groups(root: pathlib.Path, controller: str) -> list[pathlib.Path]:
-    """The folders of the process's control groups that may limit what a controller shares out, and of those above them."""
+    """The folders of the process's control groups that may limit what a controller shares out, and of those
+    above them.
+    """
     mount = root / "sys/fs/cgroup"
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()

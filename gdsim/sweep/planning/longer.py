@@ -24,7 +24,8 @@ def why_not_longer(sweep: Experiment, steps: int) -> str:
 
 
 def why_not_whole_epochs(sweep: Experiment, steps: int, states: Callable[[], Iterable[Collection[Hashable]]]) -> str:
-    """Why the losses of epochs cannot go on after `steps` steps: none of a begun epoch were kept, as by older versions. Nothing if they can.
+    """Why the losses of epochs cannot go on after `steps` steps: none of a begun epoch were kept, as by older
+    versions. Nothing if they can.
 
     `states()` are the names of what is known of the runs, of all that have the same names together.
     """

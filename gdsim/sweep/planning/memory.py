@@ -17,19 +17,23 @@ from gdsim.stops import REASONS, STATUSES
 from gdsim.sweep.planning.cores import usable_cores, usable_memory
 from gdsim.words import count_of, size_of
 
-# A lane that is refilled so often is hardly ever idle at the end, and what a batch costs beside its runs is spread over them.
+# A lane that is refilled so often is hardly ever idle at the end, and what a batch costs beside its runs is
+# spread over them.
 RUNS_PER_LANE = 512
 # Batches of a thread, where its lanes are still refilled often: no thread waits long for another's last.
 BATCHES_PER_THREAD, OFTEN = 4, 32
 # Bytes of the starts that one thread holds at a time, unless one of them is larger.
 BATCH_BYTES = 2**24
-# Bytes per parameter of where it lies in a pack, kept and while it is found out; of a start while it is drawn: two arrays of float64, their product and the words.
+# Bytes per parameter of where it lies in a pack, kept and while it is found out; of a start while it is
+# drawn: two arrays of float64, their product and the words.
 PLACE_BYTES, DRAWN_BYTES = 48, 24
 # Parameters of a network up to which it is laid out to be counted, in some hundredths of a second.
 MOST_LAID_OUT = 10**6
-# Bytes of a run in a result in memory beside those on a disk: its number, the cell's whole, references to its label and optimizer, how many parameters, words.
+# Bytes of a run in a result in memory beside those on a disk: its number, the cell's whole, references to its
+# label and optimizer, how many parameters, words.
 HELD_BYTES = 8 + 4 + 16 + 8 + 4 * (max(map(len, STATUSES)) + max(map(len, REASONS))) - 2
-# What a process with gdsim, Numba and its kernels takes beside them, measured: 230 to 310 MB. A worker that may have less is killed before it trains.
+# What a process with gdsim, Numba and its kernels takes beside them, measured: 230 to 310 MB. A worker that
+# may have less is killed before it trains.
 WORKER_BYTES = 200_000_000
 
 
@@ -47,14 +51,18 @@ def runs_together(setting: Setting, width: int, count: int, threads: int) -> int
 
 
 class Room(NamedTuple):
-    """Numbers of a lane that training takes: places of parameters, and working memory for a block of samples."""
+    """Numbers of a lane that training takes: places of parameters, and working memory for a block of
+    samples.
+    """
 
     places: int
     working: int
 
 
 def room_of(setting: Setting, width: int) -> Room:
-    """The room of a setting's kernels, as their layouts have it; of larger networks than are laid out only to be counted about what it is at least."""
+    """The room of a setting's kernels, as their layouts have it; of larger networks than are laid out only to
+    be counted about what it is at least.
+    """
     problem, data = setting.problem, setting.problem.data
     parameters, columns = problem.parameter_count, 0
     if data is not None:
@@ -76,7 +84,9 @@ def room_of(setting: Setting, width: int) -> Room:
 
 
 def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
-    """Bytes of a thread that trains so many runs: working memory, then starts while they are drawn, or a pack's state, two snapshots and the starts."""
+    """Bytes of a thread that trains so many runs: working memory, then starts while they are drawn, or a
+    pack's state, two snapshots and the starts.
+    """
     setting = for_runs(setting, runs)
     parameters, size, width = setting.problem.parameter_count, np.dtype(setting.dtype).itemsize, lanes or lanes_for(setting, runs, 1)
     room, rule = room_of(setting, width), setting.rule
@@ -88,12 +98,16 @@ def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
 
 
 def row_bytes(setting: Setting, checkpoints: int) -> int:
-    """Bytes of one run's results at so many checkpoints, before compression: its columns, its start and its cell."""
+    """Bytes of one run's results at so many checkpoints, before compression: its columns, its start and its
+    cell.
+    """
     return sum(column.dtype.itemsize * math.prod(column.shape) for column in columns_of(setting, checkpoints).values()) + 8 + 4
 
 
 def shared_bytes(setting: Setting) -> int:
-    """Bytes that all threads share: where parameters lie, and the samples, as they are given and as kernels read them."""
+    """Bytes that all threads share: where parameters lie, and the samples, as they are given and as kernels
+    read them.
+    """
     problem, size = setting.problem, np.dtype(setting.dtype).itemsize
     sets = [] if problem.data is None else [problem.data.X, *([] if problem.data.validation is None else [problem.data.validation.X])]
     return PLACE_BYTES * problem.parameter_count + sum(X.nbytes + len(X) * size * (-(-(X.shape[1] + 1) // 16) * 16) for X in sets)
@@ -133,7 +147,8 @@ def threads_that_fit(plan: Needs, beside: int = 0) -> int:
 
 
 def fitting_threads(plan: Needs, wished: int | None, beside: int = 0) -> int:
-    """The threads that train a plan: those that are wished, or, of as many as there are processors, those that fit.
+    """The threads that train a plan: those that are wished, or, of as many as there are processors, those
+    that fit.
 
     Raises ValueError where not even one fits, or not those that are wished.
     """
@@ -150,7 +165,10 @@ def fitting_threads(plan: Needs, wished: int | None, beside: int = 0) -> int:
 
 
 def check_worker(plan: Needs, limit: int, threads: int) -> None:
-    """Refuses a worker process of so many threads that may not have the memory that a plan takes. Raises ValueError."""
+    """Refuses a worker process of so many threads that may not have the memory that a plan takes.
+
+    Raises ValueError.
+    """
     needed = WORKER_BYTES + plan.shared + threads * plan.memory
     if 0 < limit < needed:
         raise ValueError(

@@ -1,4 +1,6 @@
-"""Parts of a plan, for jobs that know nothing of each other: which chunks each trains follows from the plan and the number of parts alone."""
+"""Parts of a plan, for jobs that know nothing of each other: which chunks each trains follows from the plan
+and the number of parts alone.
+"""
 
 import heapq
 from collections.abc import Sequence
@@ -33,10 +35,11 @@ def checked_part(pair: object) -> PlanPart | None:
 
 
 def chunks_of(plan: Plan, part: PlanPart | None) -> tuple[Chunk, ...]:
-    """The chunks of a part, in the plan's order: parts have no chunk in common, all chunks among them, and about as many operations each.
+    """The chunks of a part, in the plan's order: parts have no chunk in common, all chunks among them, and
+    about as many operations each.
 
-    The largest chunks are dealt first, each to the part that has the least so far; those of one structure after each other, so that no
-    part has most of the runs that end early.
+    The largest chunks are dealt first, each to the part that has the least so far; those of one structure
+    after each other, so that no part has most of the runs that end early.
     """
     if part is None:
         return plan.chunks

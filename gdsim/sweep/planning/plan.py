@@ -18,12 +18,14 @@ from gdsim.sweep.planning.memory import HELD_BYTES, memory_text, row_bytes, shar
 from gdsim.variables import variable
 from gdsim.words import count_of, given, size_of
 
-# One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same everywhere.
+# One core, in operations per second, as the cut of chunks counts: a constant, so that cuts are the same
+# everywhere.
 OPERATIONS_PER_SECOND = 5e10
 CHUNK_SECONDS = 10.0  # of a chunk, if nothing else is said
 MOST_SECONDS = 1e9  # with which a chunk is whatever fits it otherwise
 MOST_CHUNKS = 1_000_000
-# Results of a chunk before compression: few chunks are in memory at once, of those who write them and of those who read them.
+# Results of a chunk before compression: few chunks are in memory at once, of those who write them and of
+# those who read them.
 CHUNK_BYTES = 2**24
 # What counting one value costs, and what the counts of one cell at one checkpoint take on the disk.
 VALUE_OPERATIONS, SUMMARY_BYTES = 400.0, 400
@@ -103,7 +105,9 @@ class Plan(NamedTuple):
         return (np.arange(chunk.first_start, chunk.last_start)[:, None] * len(self.cells) + np.array(chunk.cells)).ravel()
 
     def batch_of(self, chunk: Chunk, rows: np.ndarray | None = None, values: Sequence[Mapping[str, float]] | None = None) -> Batch:
-        """The runs of a chunk, or some by their rows in it, start by start, cell by cell; `values` are its cells' hyperparameters, where they are at hand."""
+        """The runs of a chunk, or some by their rows in it, start by start, cell by cell; `values` are its
+        cells' hyperparameters, where they are at hand.
+        """
         rows = np.arange(chunk.size) if rows is None else rows
         values = [self.cells[c].numbers() for c in chunk.cells] if values is None else values
         start, place = (rows, np.zeros_like(rows)) if len(chunk.cells) == 1 else (rows // len(chunk.cells), rows % len(chunk.cells))
@@ -111,7 +115,9 @@ class Plan(NamedTuple):
         return Batch(start * len(self.cells) + np.array(chunk.cells)[place], start, place, values)
 
     def aligned(self, chunk: Chunk, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """A chunk's columns with its curves at the checkpoints of all structures; NaN at those that are not its own."""
+        """A chunk's columns with its curves at the checkpoints of all structures; NaN at those that are not
+        its own.
+        """
         own = self.groups[chunk.group].setting.checkpoints
         if len(own) == len(self.checkpoints):
             return columns
@@ -124,7 +130,9 @@ class Plan(NamedTuple):
         return found
 
     def rest_of(self, chunk: Chunk, missing: np.ndarray) -> Iterator[Chunk]:
-        """The runs of a chunk that are `missing[start, cell]`, as chunks of their own: cells that lack the same starts, a range of starts each."""
+        """The runs of a chunk that are `missing[start, cell]`, as chunks of their own: cells that lack the
+        same starts, a range of starts each.
+        """
         alike: dict[bytes, list[int]] = {}
         for place, lacks in enumerate(missing.T):
             alike.setdefault(lacks.tobytes(), []).append(place)
@@ -160,7 +168,9 @@ class Plan(NamedTuple):
 
 
 def cut_operations(setting: Setting) -> float:
-    """What a run counts for where chunks are cut, about its floating-point operations: a formula that stays, or folders would be cut anew."""
+    """What a run counts for where chunks are cut, about its floating-point operations: a formula that stays,
+    or folders would be cut anew.
+    """
     problem, data = setting.problem, setting.problem.data
     samples = 1 if data is None else len(data.X)
     held = 0 if data is None or data.validation is None else len(data.validation.X)
@@ -208,7 +218,9 @@ def plan_of(sweep: Experiment, chunk_seconds: float = CHUNK_SECONDS, lanes: int 
 
 
 def _check_different(identities: Sequence[str], cells: Sequence[Cell]) -> None:
-    """Refuses a grid in which a cell stands twice: its runs would be the same, and be found under one of the two."""
+    """Refuses a grid in which a cell stands twice: its runs would be the same, and be found under one of the
+    two.
+    """
     first: dict[str, int] = {}
     for number, name in enumerate(identities):
         if name in first:
@@ -231,7 +243,8 @@ def _check_count(groups: Sequence[Group], shapes: Sequence[tuple[int, int]], sta
 def _chunk_shape(group: Group, sweep: Experiment, seconds: float) -> tuple[int, int]:
     """(cells, starts) of a chunk of about `seconds` of one core, whose results fit CHUNK_BYTES.
 
-    Cells are cut where one start of all of them is too much; in summaries first, as each chunk of a cell keeps as much as any.
+    Cells are cut where one start of all of them is too much; in summaries first, as each chunk of a cell
+    keeps as much as any.
     """
     setting = group.setting
     if sweep.keep == "summary":
@@ -272,7 +285,9 @@ def _disk_bytes(group: Group, sweep: Experiment, checkpoints: int, shape: tuple[
 
 
 def cut_bytes(setting: Setting, checkpoints: int) -> int:
-    """What a run counts for where chunks are cut, about the bytes of its results: a formula that stays, or folders would be cut anew."""
+    """What a run counts for where chunks are cut, about the bytes of its results: a formula that stays, or
+    folders would be cut anew.
+    """
     size, problem, record = 4 if setting.dtype == "float32" else 8, setting.problem, setting.record
     vectors = record.parameters + checkpoints * record.trajectory + record.state * (1 + len(setting.rule.slots))
     return size * (len(curves_of(setting)) * checkpoints + 2 + vectors * problem.parameter_count) + 20

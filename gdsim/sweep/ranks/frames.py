@@ -14,7 +14,10 @@ SHORT = {"converged": "conv.", "diverged": "div.", "worse_than_start": "worse"}
 
 
 class CellTable(pandas.DataFrame):
-    """A DataFrame with a row per cell. It prints with as many digits as fit `pandas.options.display.width`, and says what it is ranked by."""
+    """A DataFrame with a row per cell.
+
+    It prints with as many digits as fit `pandas.options.display.width`, and says what it is ranked by.
+    """
 
     @property
     def _constructor(self) -> Any:

@@ -8,10 +8,11 @@ from gdsim.sweep.results.reading import Dataset, Result, axis_of, check_result, 
 
 
 def grid_of(result: Result, *, optimizer: str | None = None, **chosen: Any) -> Dataset:
-    """One structure's runs with its hyperparameters as axes: dims such as (start, lr, momentum) in place of `run`.
+    """One structure's runs with its hyperparameters as axes: dims such as (start, lr, momentum) in place of
+    `run`.
 
-    `optimizer` and further coordinates choose the runs, `batch=None` among them. What has one value is no axis. Takes a folder's
-    path too. Raises ValueError if the runs do not fill a whole grid.
+    `optimizer` and further coordinates choose the runs, `batch=None` among them. What has one value is no
+    axis. Takes a folder's path too. Raises ValueError if the runs do not fill a whole grid.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.02]), starts=3, steps=5)

@@ -24,7 +24,8 @@ def shown_number(value: float, digits: int = DIGITS) -> str:
 
 
 def shown_values(values: Iterable[Any]) -> list[str]:
-    """Values of a hyperparameter in words: numbers in three digits, or in as many as tell them apart; nothing for one that a cell has not.
+    """Values of a hyperparameter in words: numbers in three digits, or in as many as tell them apart; nothing
+    for one that a cell has not.
 
     >>> shown_values([0.1, 0.1000001, float("nan")])
     ['0.1', '0.1000001', '']
@@ -36,19 +37,25 @@ def shown_values(values: Iterable[Any]) -> list[str]:
 
 
 def settings_of(found: Dataset) -> dict[str, np.ndarray]:
-    """The hyperparameters of a Dataset over `cell`, by name: those that differ between cells, the optimizer left out."""
+    """The hyperparameters of a Dataset over `cell`, by name: those that differ between cells, the optimizer
+    left out.
+    """
     columns = {str(n): with_none(str(n), c.values) for n, c in found.coords.items() if c.dims == ("cell",) and n not in ("cell", "label", "optimizer")}
     return {n: values for n, values in columns.items() if len(set(shown_values(values.tolist()))) > 1}
 
 
 def settings_texts(settings: Mapping[str, np.ndarray], count: int) -> list[str]:
-    """Each cell's hyperparameters in words, such as "lr = 0.1, momentum = 0.9"; nothing where there are none."""
+    """Each cell's hyperparameters in words, such as "lr = 0.1, momentum = 0.9"; nothing where there are
+    none.
+    """
     columns = {name: shown_values(values.tolist()) for name, values in settings.items()}
     return [", ".join(f"{name} = {column[k]}" for name, column in columns.items() if column[k]) for k in range(count)]
 
 
 def cell_texts(found: Dataset) -> list[str]:
-    """The cells of a Dataset over `cell` in words: the optimizer where there are several, and what differs."""
+    """The cells of a Dataset over `cell` in words: the optimizer where there are several, and what
+    differs.
+    """
     rules = [str(name) for name in found.optimizer.values]
     texts = settings_texts(settings_of(found), len(rules))
     if len(set(rules)) == 1:

@@ -1,4 +1,6 @@
-"""Which shard of a results folder holds which run, and columns over all shards that are read when they are asked for."""
+"""Which shard of a results folder holds which run, and columns over all shards that are read when they are
+asked for.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,7 +17,9 @@ FEWEST_RUNS = 1024
 
 
 class Index(NamedTuple):
-    """The finished runs: their numbers in ascending order, and for each the shard that holds it, and its row there."""
+    """The finished runs: their numbers in ascending order, and for each the shard that holds it, and its row
+    there.
+    """
 
     shards: Sequence[Shard]
     numbers: np.ndarray
@@ -23,7 +27,9 @@ class Index(NamedTuple):
     row: np.ndarray
 
     def blocks(self, cells: int) -> tuple[int, ...]:
-        """How many runs each block of a lazy column has: cut where shards begin, so that as few as may be are read for two blocks."""
+        """How many runs each block of a lazy column has: cut where shards begin, so that as few as may be are
+        read for two blocks.
+        """
         starts = [s.footer.last_start - s.footer.first_start for s in self.shards]
         fewest = max(int(np.median(starts)), -(-FEWEST_RUNS // cells)) if starts else 1
         cuts = [0]
@@ -66,7 +72,8 @@ def index_of(plan: Plan, shards: Sequence[Shard]) -> Index:
 class StoredColumn:
     """A column of all finished runs, as an array that reads what is asked of it; Dask asks block by block.
 
-    Curves lie at the checkpoints of all structures, vectors of parameters are as long as the longest; what a run lacks is NaN.
+    Curves lie at the checkpoints of all structures, vectors of parameters are as long as the longest; what a
+    run lacks is NaN.
     """
 
     def __init__(self, index: Index, name: str, checkpoints: Sequence[int]) -> None:

@@ -1,6 +1,7 @@
 """One value per run, read from a folder as a whole when it is first asked for, and kept.
 
-xarray's ways of choosing and grouping runs by such values need all of them; of Dask arrays they ask that they be computed before.
+xarray's ways of choosing and grouping runs by such values need all of them; of Dask arrays they ask that they
+be computed before.
 """
 
 from typing import Any

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
-    """Every column that any shard has, or that their runs would have today, as a Dask array, one number per run as what is read at once.
+    """Every column that any shard has, or that their runs would have today, as a Dask array, one number per
+    run as what is read at once.
 
     Where there is no shard yet, those that every run will have.
     """
@@ -64,15 +65,17 @@ def _summary(shard: Shard) -> Any:
 
 
 def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) -> "xarray.Dataset":
-    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
+    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also
+    while a sweep goes on.
 
     `sweep` is the folder's own, if not given, or another that shares its cells, whose runs are then shown.
 
-    Nothing but the shards' footers is read until values are asked for; each shard's bytes are then checked, once, against its
-    name. Curves and vectors are Dask arrays, block by block; one number per run is read as a whole when its values are first used, of up to
-    ten million runs. Columns that shards of older versions lack are NaN, or -1 among whole numbers. `attrs` say how many runs are planned.
-    Raises ValueError for a folder without results, and `gdsim.store.shards.DamagedShardError`, one of them, for a shard that is
-    not what its name says.
+    Nothing but the shards' footers is read until values are asked for; each shard's bytes are then checked,
+    once, against its name. Curves and vectors are Dask arrays, block by block; one number per run is read as
+    a whole when its values are first used, of up to ten million runs. Columns that shards of older versions
+    lack are NaN, or -1 among whole numbers. `attrs` say how many runs are planned. Raises ValueError for a
+    folder without results, and `gdsim.store.shards.DamagedShardError`, one of them, for a shard that is not
+    what its name says.
     """
     store = Store(path)
     held = store.experiment()
@@ -88,11 +91,12 @@ def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) 
 
 
 def open(path: str | os.PathLike[str]) -> "xarray.Dataset":
-    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also while a sweep goes on.
+    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also
+    while a sweep goes on.
 
-    `path` is a directory's, or the address of one in a bucket, `s3://bucket/folder`. Variables are read from it
-    when their values are asked for, curves as Dask arrays; `attrs` say how many runs are planned.
-    Raises ValueError for a folder without results or with damage.
+    `path` is a directory's, or the address of one in a bucket, `s3://bucket/folder`. Variables are read from
+    it when their values are asked for, curves as Dask arrays; `attrs` say how many runs are planned. Raises
+    ValueError for a folder without results or with damage.
 
     >>> import tempfile
     >>> import gdsim as gd

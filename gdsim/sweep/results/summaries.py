@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def merged(plan: Plan, parts: Sequence[Mapping[Key, Entry]]) -> Entries:
-    """The entries of all parts, by the numbers of their cells; those of cells that the plan has not are left out."""
+    """The entries of all parts, by the numbers of their cells; those of cells that the plan has not are left
+    out.
+    """
     number = {identity: n for n, identity in enumerate(plan.identities)}
     entries: Entries = {}
     for part in parts:
@@ -25,12 +27,15 @@ def merged(plan: Plan, parts: Sequence[Mapping[Key, Entry]]) -> Entries:
 
 
 def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
-    """The Dataset of a summary: per cell and checkpoint counts, means, variances, extremes with their runs, and histograms.
+    """The Dataset of a summary: per cell and checkpoint counts, means, variances, extremes with their runs,
+    and histograms.
 
-    For each curve, and for `final_loss`, `best_loss`, `steps_taken` and the best and final validation losses and accuracies, there are `NAME_count` (of values that are not NaN),
-    `NAME_mean` and `NAME_variance` (of the finite ones, from exact sums, rounded once), `NAME_min`, `NAME_min_run`, `NAME_max`,
-    `NAME_max_run` and `NAME_histogram`, whose bins are eight per factor of two. The final losses of diverged runs are infinite.
-    `ended[cell, checkpoint, status]` says how many runs had ended so by then, `worse_than_start[cell]` how many ended above their start.
+    For each curve, and for `final_loss`, `best_loss`, `steps_taken` and the best and final validation losses
+    and accuracies, there are `NAME_count` (of values that are not NaN), `NAME_mean` and `NAME_variance` (of
+    the finite ones, from exact sums, rounded once), `NAME_min`, `NAME_min_run`, `NAME_max`, `NAME_max_run`
+    and `NAME_histogram`, whose bins are eight per factor of two. The final losses of diverged runs are
+    infinite. `ended[cell, checkpoint, status]` says how many runs had ended so by then,
+    `worse_than_start[cell]` how many ended above their start.
     """
     import xarray  # takes 0.4 s, and only results need it
 
@@ -63,7 +68,9 @@ def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
 
 
 def _worse(entries: Entries, cell: int) -> int:
-    """How many runs of a cell ended above their start; -1 if some were summarised by a version that did not count them."""
+    """How many runs of a cell ended above their start; -1 if some were summarised by a version that did not
+    count them.
+    """
     known, runs = (entries.get(Key(name, cell, AT_END), Entry(0)) for name in (WORSE, "steps_taken"))
     return known.bins.get(bin_of(1.0), 0) if known.runs == runs.runs else -1
 

@@ -1,4 +1,5 @@
-"""`Sweep.run`: what is missing is trained, on threads or on a cluster, and all there is comes back as a Dataset.
+"""`Sweep.run`: what is missing is trained, on threads or on a cluster, and all there is comes back as a
+Dataset.
 
 options    how it is trained: what was chosen, checked
 inmemory   runs that are kept nowhere

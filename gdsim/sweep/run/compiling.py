@@ -35,8 +35,8 @@ class Compiled(msgspec.Struct, frozen=True):
 def compile_kernels(sweep: Experiment, options: RunOptions, by_workers: bool = False, announce: Callable[[str], None] | None = None) -> Compiled:
     """Compiles what training the sweep will need into the cache on disk, and trains nothing to its end.
 
-    The kernels are those of this kind of processor: for `options.threads` threads of a process, or `by_workers` for the
-    workers of a cluster. Raises ValueError where there is no cache to keep them.
+    The kernels are those of this kind of processor: for `options.threads` threads of a process, or
+    `by_workers` for the workers of a cluster. Raises ValueError where there is no cache to keep them.
     """
     check_compiler()
     check_unedited(sweep)
@@ -59,7 +59,9 @@ def _works(plan: Plan, lanes: int | None, threads: int) -> Iterator[Work]:
 
 
 def _begin(plan: Plan, work: Work) -> None:
-    """Trains the batch's first run for a moment, which needs what else is compiled: of starts, and of summaries."""
+    """Trains the batch's first run for a moment, which needs what else is compiled: of starts, and of
+    summaries.
+    """
     given_up = threading.Event()
     given_up.set()
     with contextlib.suppress(InterruptedTrainingError):

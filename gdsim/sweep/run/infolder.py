@@ -59,7 +59,9 @@ def run_in_folder(sweep: Experiment, plan: Plan, store: Store, options: RunOptio
 
 @contextlib.contextmanager
 def _usable(store: Store) -> Iterator[None]:
-    """What a folder refuses, as an UnfinishedError where it may be over after a while, else as a StoreError."""
+    """What a folder refuses, as an UnfinishedError where it may be over after a while, else as a
+    StoreError.
+    """
     try:
         yield
     except OSError as error:

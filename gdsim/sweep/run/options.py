@@ -60,7 +60,10 @@ def checked_runs(runs: object, plan: Plan) -> np.ndarray | None:
 
 
 def check_options(options: RunOptions, plan: Plan, chosen: np.ndarray | None, *, stores: bool) -> None:
-    """Refuses options that do not go together; `stores`: whether there is a folder for results. Raises ValueError."""
+    """Refuses options that do not go together; `stores`: whether there is a folder for results.
+
+    Raises ValueError.
+    """
     checked_count(options.threads, "threads")
     checked_count(options.attempts, "attempts")
     if chosen is not None and plan.keep == "summary":

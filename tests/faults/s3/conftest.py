@@ -44,7 +44,9 @@ def s3(server):
 
 @pytest.fixture(autouse=True)
 def commands_here(monkeypatch):
-    """Commands run in this process, which spares imports; where one has nothing but the address, the test starts it."""
+    """Commands run in this process, which spares imports; where one has nothing but the address, the test
+    starts it.
+    """
     monkeypatch.setattr(helpers, "APART", False)
 
 

@@ -1,4 +1,6 @@
-"""A bucket that fails, is out of reach or loses those that use it: what is there stays good, and the same call goes on."""
+"""A bucket that fails, is out of reach or loses those that use it: what is there stays good, and the same
+call goes on.
+"""
 
 import contextlib
 import errno
@@ -70,7 +72,9 @@ def test_a_server_that_is_gone_from_the_nth_request_on_is_no_bad_input(sweep, s3
 
 
 def test_a_server_that_is_busy_has_no_damage(sweep, whole, s3, url, monkeypatch):
-    """What cannot be read is not taken for damaged: nothing is set aside, and the sweep can be gone on with."""
+    """What cannot be read is not taken for damaged: nothing is set aside, and the sweep can be gone on
+    with.
+    """
     import s3fs
 
     sweep.run(out=url, **CHUNKS)

@@ -109,7 +109,9 @@ def test_of_two_experiments_the_second_is_refused(sweep, s3, url):
 
 
 def test_the_log_does_not_hold_up_the_training(sweep, whole, s3, url, monkeypatch, tmp_path):
-    """Where a line takes a while, the next chunks do not wait for it; all lines are there in the end, in order."""
+    """Where a line takes a while, the next chunks do not wait for it; all lines are there in the end, in
+    order.
+    """
     from gdsim.store.buckets import Bucket
 
     put, lines = Bucket.put, 0
