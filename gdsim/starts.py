@@ -234,14 +234,13 @@ def _by_layer(init: str, problem: Any, draws: np.ndarray) -> np.ndarray:
     columns: list[np.ndarray] = []
     first = 0
     for inputs, units in problem.layers:
-        part = draws[:, first : first + inputs * units]
+        part, biases = draws[:, first : first + inputs * units], np.zeros((len(draws), units * problem.intercept))
         if init == "orthogonal":
-            columns.append(_orthonormal(part, units, inputs))
+            part = _orthonormal(part, units, inputs)
         else:
-            columns.append(part * np.sqrt(2.0 / inputs) if init == "he" else (2.0 * part - 1.0) * np.sqrt(6.0 / (inputs + units)))
-        biases = units * problem.intercept
-        columns.append(np.zeros((len(draws), biases)))
-        first += inputs * units + biases
+            part = part * np.sqrt(2.0 / inputs) if init == "he" else (2.0 * part - 1.0) * np.sqrt(6.0 / (inputs + units))
+        columns += [part, biases]
+        first += inputs * units + biases.shape[1]
     return np.concatenate(columns, 1)
 
 
@@ -259,7 +258,4 @@ def _orthonormal(draws: np.ndarray, units: int, inputs: int) -> np.ndarray:
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The products of rows, summed in order: the same on every processor."""
-    total = np.zeros(len(a))
-    for column in (a * b).T:
-        total = total + column
-    return total
+    return sum((a * b).T, np.zeros(len(a)))

@@ -70,7 +70,7 @@ def hits_of(result: Dataset, targets: Targets, unit: str) -> Hits:
 
 
 def hits_of_one(result: Result, target: Targets, unit: str, what: str) -> Hits:
-    """When the runs of a result met the one target that `what` takes, as `one_target` says. Raises as that."""
+    """When the runs of a result met the one target that `what` takes. Raises as `one_target` does."""
     checked = check_result(result, what)
     return hits_of(checked, one_target(checked, target, what), unit)
 

@@ -11,10 +11,9 @@ from gdsim.estimators.nested import with_number
 from gdsim.estimators.samples import Samples, merged
 from gdsim.population import DTYPES
 from gdsim.problems.activations import ACTIVATIONS
-from gdsim.problems.network import checked_name
 from gdsim.rules import RULES, Adam, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
-from gdsim.words import given, nearest
+from gdsim.words import checked_word, given
 
 ANY_POSITIVE, FROM_ZERO = Range(0.0, math.inf, low_allowed=False), Range(0.0, math.inf)
 # What stands for None: scikit-learn's solver and its learning rate.
@@ -83,7 +82,7 @@ def settings_of(estimator: Any) -> Settings:
         rule=rule,
         schedule=schedule,
         starts=checked_whole(parameters["n_starts"], "n_starts", 1, 2**32),
-        combine=_one_of(parameters["combine"], "combine", COMBINATIONS),
+        combine=checked_word(parameters["combine"], "combine", COMBINATIONS),
         alpha=checked_one(parameters["alpha"], "alpha", FROM_ZERO),
         batch_size=None if isinstance(batch, str) and batch == "auto" else checked_whole(batch, 'batch_size ("auto" for 200)', 1, 2**31),
         epochs=checked_whole(parameters["max_iter"], "max_iter", 1, MOST_EPOCHS + 1),
@@ -92,7 +91,7 @@ def settings_of(estimator: Any) -> Settings:
         is_shuffled=truths["shuffle"],
         stops_early=truths["early_stopping"],
         share=checked_one(parameters["validation_fraction"], "validation_fraction", Range(0.0, 1.0, low_allowed=False)),
-        dtype=_one_of(parameters["dtype"], "dtype", DTYPES),
+        dtype=checked_word(parameters["dtype"], "dtype", DTYPES),
     )
 
 
@@ -138,13 +137,7 @@ def _widths(value: Any) -> tuple[int, ...]:
 
 def _activation(value: Any) -> str:
     """The activation in gdsim's words, by either name."""
-    return checked_name("sigmoid" if isinstance(value, str) and value == "logistic" else value, "activation", ACTIVATIONS)
-
-
-def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> str:
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}={given(value)} is not known; {nearest(str(value), allowed)}")
-    return value
+    return checked_word("sigmoid" if isinstance(value, str) and value == "logistic" else value, "activation", ACTIVATIONS)
 
 
 def threads_of(n_jobs: Any) -> int:

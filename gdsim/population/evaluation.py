@@ -21,7 +21,7 @@ from gdsim.rules import SGD
 from gdsim.schedules import Constant
 from gdsim.stops import Record
 from gdsim.variables import VARIABLES
-from gdsim.words import given, nearest
+from gdsim.words import checked_word, given
 
 if TYPE_CHECKING:
     import xarray
@@ -106,8 +106,7 @@ def packs_of(problem: Any, values: np.ndarray, dtype: str | None) -> Packs:
 
 def _part(problem: Any, on: str) -> Data | None:
     """The set of samples that is asked for; None of problems without samples."""
-    if on not in SETS:
-        raise ValueError(f"on={given(on)} is not known; {nearest(str(on), SETS)}")
+    checked_word(on, "on", SETS)
     sets = {"train": None} if problem.data is None else problem.data.sets
     if on not in sets:
         remedy = f"declare it with {on}=0.2, say" if "data" in problem.__struct_fields__ and problem.data is not None else "on='train' is its function"

@@ -11,8 +11,8 @@ from gdsim.problems.linear import LinearRegression, LogisticRegression
 from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.problems.mlp import MLP
 from gdsim.problems.modules import pytorch, same_standard
-from gdsim.problems.network import Network, checked_name
-from gdsim.words import count_of, given
+from gdsim.problems.network import Network
+from gdsim.words import checked_word, count_of, given
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ def from_torch(module: "torch.nn.Module", data: Data, *, loss: str | None = None
     if not isinstance(data, Data):
         raise TypeError(f"data must be a gd.Data, from gd.datasets.load(name) or gd.Data(X, y); {given(data)} was given")
     _check_inputs(network, data)
-    loss = checked_name(_usual_loss(network, data) if loss is None else loss, "loss", SAMPLE_LOSSES)
+    loss = checked_word(_usual_loss(network, data) if loss is None else loss, "loss", SAMPLE_LOSSES)
     problem = _declared(network, data, loss)
     outputs = len(network.weights[-1][0])
     if outputs != problem.widths[-1]:

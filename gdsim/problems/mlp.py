@@ -10,8 +10,8 @@ import numpy as np
 from gdsim.axes import Axis, Grid, Range, checked_axis_of, checked_one
 from gdsim.data import Data
 from gdsim.problems.activations import ACTIVATIONS
-from gdsim.problems.network import Network, checked_name
-from gdsim.words import given
+from gdsim.problems.network import Network
+from gdsim.words import checked_word, given
 
 
 class MLP(Network, tag="mlp", frozen=True):
@@ -65,8 +65,8 @@ class MLP(Network, tag="mlp", frozen=True):
 
 def _checked_activation(value: object, name: str) -> str | tuple[str, ...]:
     if isinstance(value, (list, tuple)):
-        return tuple(checked_name(v, name, ACTIVATIONS) for v in value)
-    return checked_name(value, name, ACTIVATIONS)
+        return tuple(checked_word(v, name, ACTIVATIONS) for v in value)
+    return checked_word(value, name, ACTIVATIONS)
 
 
 def _checked_widths(value: Any, name: str) -> tuple[int, ...]:

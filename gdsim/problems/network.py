@@ -17,7 +17,7 @@ from gdsim.problems.activations import ACTIVATIONS, Activation
 from gdsim.problems.base import Problem
 from gdsim.problems.losses import SAMPLE_LOSSES, smoothed_cross_entropy
 from gdsim.problems.modules import layers_of_state, pytorch
-from gdsim.words import count_of, given, nearest
+from gdsim.words import checked_word, count_of, given
 
 if TYPE_CHECKING:
     import torch
@@ -117,12 +117,12 @@ class Network(Problem, frozen=True):
         return self.data.in_classes
 
     def _checked_loss(self, value: object, name: str) -> str:
-        loss = checked_name(value, name, SAMPLE_LOSSES)
+        loss = checked_word(value, name, SAMPLE_LOSSES)
         kind, y = SAMPLE_LOSSES[loss].targets, self.data.y
         if self.output is not None and kind != "numbers":
             raise ValueError(f"{type(self).__name__}.output goes with regression losses alone; {loss!r} has its own output, and {given(self.output)} was given")
         if self.output is not None:
-            checked_name(self.output, f"{type(self).__name__}.output", ACTIVATIONS)
+            checked_word(self.output, f"{type(self).__name__}.output", ACTIVATIONS)
         if self.label_smoothing > 0.0 and loss != "cross_entropy":
             raise ValueError(f"{type(self).__name__}.label_smoothing goes with 'cross_entropy' alone; {given(loss)} was given")
         if kind == "numbers":
@@ -303,10 +303,3 @@ def _checked_array(value: "ArrayLike", name: str, shape: tuple[int, ...]) -> np.
     if array.shape != shape:
         raise ValueError(f"{name} must be of shape {shape}; shape {array.shape} was given")
     return array.ravel()
-
-
-def checked_name(value: object, name: str, table: dict[str, Any]) -> str:
-    """A name that stands in a table, or an error that lists them."""
-    if not isinstance(value, str) or value not in table:
-        raise ValueError(f"{name}={given(value)} is not known; {nearest(str(value), list(table))}")
-    return value

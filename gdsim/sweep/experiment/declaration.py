@@ -19,7 +19,7 @@ from gdsim.schedules import SCHEDULES, Constant, Schedule
 from gdsim.starts import Init, Points, check_fit, checked_init, farthest
 from gdsim.stops import STOPS, Diverged, Record, Stop
 from gdsim.sweep.experiment.cells import Cell, cell_count
-from gdsim.words import count_of, given, nearest
+from gdsim.words import checked_word, count_of, given
 
 MOST_CHECKPOINTS = 1_000_000
 SMALLEST, LARGEST = 1.5e-45, 3.402e38  # in magnitude, of what float32 holds
@@ -109,8 +109,8 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
                 f"record.every={self.record.every} makes {self.record.count(most):,} checkpoints in {most:,} steps; "
                 f"at most {MOST_CHECKPOINTS:,} fit: record more rarely"
             )
-        _one_of(self.shuffle, "shuffle", ("epoch", "once", "replacement"))
-        _one_of(self.keep, "keep", ("runs", "summary"))
+        checked_word(self.shuffle, "shuffle", ("epoch", "once", "replacement"))
+        checked_word(self.keep, "keep", ("runs", "summary"))
         if self.dtype is not None:
             put("dtype", checked_axis_of(self.dtype, "dtype", _checked_dtype))
         put("drop_last", checked_truth(self.drop_last, "drop_last"))
@@ -255,10 +255,4 @@ def _as_float32(number: float) -> float:
 
 
 def _checked_dtype(value: object, name: str) -> str:
-    return _one_of(value, name, DTYPES)
-
-
-def _one_of(value: object, name: str, allowed: tuple[str, ...]) -> str:
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}={given(value)} is not known; {nearest(str(value), allowed)}")
-    return value
+    return checked_word(value, name, DTYPES)
