@@ -5,19 +5,20 @@ run.
 """
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels import decisions, evaluation, steps, supervised, training
+from gdsim.kernels import evaluation, steps, supervised, training
 from gdsim.kernels.engines import Parts, Structure, lane_parts
 from gdsim.kernels.layout import sampler_of
 from gdsim.kernels.mistakes import explained
 from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves
 from gdsim.kernels.sampling import SHUFFLES
-from gdsim.kernels.state import JobSpec, LaneTable, Monitor, Pack, Runs, Scores, Snapshots
+from gdsim.kernels.state import JobSpec, Keeps, LaneTable, Monitor, Pack, Runs, RunState, Scores, Snapshots, TableOf
 from gdsim.kernels.training import Evaluations, Job
 from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.compiler import address_of, bind, float_mode_parts
@@ -37,18 +38,6 @@ class StopRow(NamedTuple):
     at_cycle_ends: bool
     limit: float
     margin: float
-
-
-class Keeps(NamedTuple):
-    """Which tables are kept of each run; `curves` by the names in `Curves`."""
-
-    curves: tuple[str, ...] = ()
-    trajectory: bool = False
-    ends: bool = False
-    best_points: bool = False
-    state: bool = False
-    validation: bool = False
-    references: bool = False
 
 
 class Kernels:
@@ -100,7 +89,14 @@ class Kernels:
         """A job without runs, by whose shape kernels read tables."""
         sampler = sampler_of(None, None, True, 0, self.dtype)
         spec = self.new_spec(1, [], [], [], {}, (False, False, False))
-        return self._job(False, self.new_runs(0, 0, Keeps()), spec, (sampler, sampler, sampler), self.model(1), (0, 0, 0))
+        return self._job(
+            False,
+            self.new_runs(0, Keeps(), dict.fromkeys(("checkpoint", "stop", "target", "epoch"), 0)),
+            spec,
+            (sampler, sampler, sampler),
+            self.model(1),
+            (0, 0, 0),
+        )
 
     @functools.cached_property
     def addresses(self) -> tuple[int, int, int]:
@@ -173,8 +169,8 @@ class Kernels:
         kept = lambda n: self._lanes(n if with_state else 0)  # noqa: E731
         whole = lambda count: np.zeros(count, np.int64)  # noqa: E731
         run, lane, step, use, checkpoint, reason = (whole(self.width) for _ in range(6))
-        points = self._lanes(size), kept(size), kept(size * s.slots), kept(s.carry)
-        return Snapshots(*points, run, lane, step, use, checkpoint, reason, whole(1))
+        state = RunState(kept(size), kept(size * s.slots), kept(s.carry))
+        return Snapshots(self._lanes(size), state, run, lane, step, use, checkpoint, reason, whole(1))
 
     def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: tuple[Sampler, Sampler, Sampler], model: Workspace) -> Job:
         """All that a kernel works on, its lanes without runs.
@@ -200,31 +196,20 @@ class Kernels:
             Evaluations(*map(int, places)), tables.ravel(), (whole, validation), model,
         )  # fmt: skip
 
-    def new_runs(self, count: int, checkpoints: int, keeps: Keeps, stops: int = 0, targets: int = 0, epochs: int = 0) -> Runs:
-        """Tables of a job of `count` runs, without their beginnings."""
-        s, parameters = self.structure, len(self.layout.places)
-        real = lambda *shape: self.number.full(int(np.prod(shape)), np.nan)  # noqa: E731
-        kept = lambda keep, *shape: real(count if keep else 0, *shape)  # noqa: E731
-        full = lambda keep, value, *shape: self.number.full(count * int(np.prod(shape)) if keep else 0, value)  # noqa: E731
-        whole = lambda value, keep=True: np.full(count if keep else 0, value, np.int64)  # noqa: E731
-        memory = lambda keep: (full(keep, np.inf, stops), full(keep, 0, stops))  # noqa: E731
-        (stop_best, stop_waited), (end_stop_best, end_stop_waited) = memory(True), memory(keeps.state)
-        return Runs(
-            points=real(0), shown=real(0), slots=real(0), carry=real(0),
-            hyperparameters=real(0), first_cycle=np.zeros(0, np.int64), cycle_factor=np.zeros(0, np.int64),
-            first_step=whole(0), start=whole(0), cell=whole(0), steps_taken=whole(0), reason=whole(decisions.UNFINISHED),
-            loss_bound=real(count), final_loss=real(count), best_loss=full(True, np.inf), last_finite_loss=real(count),
-            best_validation_loss=full(keeps.validation, np.inf), best_validation_accuracy=kept(keeps.validation),
-            best_validation_step=whole(-1, keeps.validation), final_validation_loss=kept(keeps.validation), final_validation_accuracy=kept(keeps.validation),
-            curves=Curves(*(kept(name in keeps.curves, checkpoints) for name in Curves._fields)), epoch_losses=real(count, epochs),
-            trajectory=kept(keeps.trajectory, checkpoints, parameters),
-            ends=kept(keeps.ends, parameters), best_points=kept(keeps.best_points, parameters),
-            end_weights=kept(keeps.state, parameters), end_slots=kept(keeps.state, parameters, s.slots), end_carry=kept(keeps.state, s.carry),
-            end_stop_best=end_stop_best, end_stop_waited=end_stop_waited,
-            loss_sum=full(keeps.state, 0), samples_seen=full(keeps.state, 0), small_steps=full(keeps.state, 0), steps_since_reference=full(keeps.state, -1),
-            references=kept(keeps.state and keeps.references, parameters), stop_best=stop_best, stop_waited=stop_waited,
-            reached=np.full(count * targets, -1), progress=np.zeros(4, np.int64),
-        )  # fmt: skip
+    def new_runs(self, count: int, keeps: Keeps, sizes: Mapping[str, int]) -> Runs:
+        """Tables of a job of `count` runs, without their beginnings; `sizes` of the dims that runs share."""
+        every = {"parameter": len(self.layout.places), "slot": self.structure.slots, "carry": self.structure.carry, **sizes}
+
+        def made(table: TableOf | RunState) -> Any:
+            if not isinstance(table, TableOf):
+                return RunState(*map(made, table))
+            size = count * math.prod(every[d] for d in table.dims) if table.keep == "" or getattr(keeps, table.keep) else 0
+            return np.full(size, table.fill, np.int64) if table.is_whole else self.number.full(size, table.fill)
+
+        none, whole = self.number.full(0, 0), np.zeros(0, np.int64)
+        curves = Curves(*(self.number.full(count * sizes["checkpoint"] * (name in keeps.curves), np.nan) for name in Curves._fields))
+        tables = {name: made(table) for name, table in Runs._field_defaults.items()}
+        return Runs(RunState(none, none, none), none, none, whole, whole, curves, np.zeros(4, np.int64), **tables)
 
     def new_spec(
         self,

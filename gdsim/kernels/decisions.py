@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gdsim.kernels.state import JobSpec, Runs
+from gdsim.kernels.state import UNFINISHED, JobSpec, Runs
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.types import Step
 from gdsim.stops import Cycling, Plateau, RelativeTarget, SmallGradient, SmallStep, Stop, Target, Validation
 
 Look = tuple[int, Step, float, float, float]  # (run, step, loss, largest component of the gradient, validation loss)
-# Why a run ended: these, or 1 + the number of a stop.
-UNFINISHED, DIVERGED, BUDGET = -3, -2, -1
 
 
 def cycle_end(first: int, factor: int, step: Step) -> Step:

@@ -5,8 +5,8 @@ Every function takes the address of the job's table.
 
 import numpy as np
 
+from gdsim.kernels.copies import copy_point, in_lane, in_row
 from gdsim.kernels.parts import job_lanes, job_pack, job_reference, job_runs, job_spec
-from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.types import Address
 
 
@@ -20,7 +20,7 @@ def restore_monitor(table: Address, lane: int, run: int) -> None:
     lanes.reference_step[lane] = -1
     if kept and len(runs.references) > 0 and runs.steps_since_reference[run] >= 0:
         lanes.reference_step[lane] = runs.first_step[run] - np.int64(runs.steps_since_reference[run])
-        copy_reference(table, lane, run, True)
+        copy_point(table, runs.references, in_row(run), job_reference(table), in_lane(lane))
     if kept:  # from here on they are those of the run's end
         runs.loss_sum[run] = runs.samples_seen[run] = runs.small_steps[run] = 0
         runs.steps_since_reference[run] = -1
@@ -37,16 +37,5 @@ def save_monitor(table: Address, lane: int, run: int) -> None:
         runs.loss_sum[run], runs.samples_seen[run], runs.small_steps[run] = monitor.loss_sum[lane], monitor.samples_seen[lane], monitor.small_steps[lane]
         has_reference = lanes.reference_step[lane] >= 0
         runs.steps_since_reference[run] = np.int64(pack.step[lane]) - lanes.reference_step[lane] if has_reference else -1
-        if len(runs.references) > 0 and has_reference:
-            copy_reference(table, lane, run, False)
-
-
-def copy_reference(table: Address, lane: int, run: int, to_lane: bool) -> None:
-    """Copies Cycling's reference point of a run from its row [run, parameter] to its lane, or back."""
-    runs, reference, places = job_runs(table), job_reference(table), job_spec(table).places
-    for p in range(len(places)):
-        row, place = run * len(places) + p, places[p] * WIDTH + lane
-        if to_lane:
-            reference[place] = runs.references[row]
-        else:
-            runs.references[row] = reference[place]
+        if has_reference:
+            copy_point(table, job_reference(table), in_lane(lane), runs.references, in_row(run))

@@ -5,12 +5,12 @@ Every function takes the address of the job's table.
 """
 
 from gdsim.kernels.attendants import attended, first_lane, run_evaluate, waiting
-from gdsim.kernels.decisions import BUDGET, DIVERGED, UNFINISHED, decided, validation_looks
+from gdsim.kernels.copies import copy_point, copy_run, in_lane, in_row, reported_points, state_of
+from gdsim.kernels.decisions import decided, validation_looks
 from gdsim.kernels.parts import (
     job_evaluations,
     job_lanes,
     job_pack,
-    job_reported,
     job_runs,
     job_scores,
     job_snapshots,
@@ -19,30 +19,15 @@ from gdsim.kernels.parts import (
     job_validation_scores,
 )
 from gdsim.kernels.recorders import record_curves
-from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, AT_VALIDATION, EVALUATED, Snapshots, slot_place
+from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, AT_VALIDATION, BUDGET, DIVERGED, EVALUATED, UNFINISHED, Snapshots
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.parts import WIDTH
-from gdsim.lanes.types import Address, Memory, Step
+from gdsim.lanes.types import Address, Step
 
 # A run has diverged when its loss exceeds its first by this factor times (1 + |first|).
 LOSS_FACTOR = 1e6
 INFINITY = float("inf")
 FOREVER = 0xFFFFFFFF
 FREE, NONE_LEFT = -1, -2  # what `LaneTable.run` says of a lane without a run
-
-
-def copy_state(table: Address, snaps: Snapshots, lane: int, place: int) -> None:
-    """Copies the state of a lane's run into a snapshot."""
-    pack, spec = job_pack(table), job_spec(table)
-    places = spec.places
-    for p in range(len(places)):
-        at = places[p]
-        snaps.stored[at * WIDTH + place] = pack.weights[at * WIDTH + lane]
-        for s in range(spec.slots):
-            there = slot_place(spec, p, s) * WIDTH
-            snaps.slots[there + place] = pack.slots[there + lane]
-    for c in range(spec.carry):
-        snaps.carry[c * WIDTH + place] = pack.carry[c * WIDTH + lane]
 
 
 def label(snaps: Snapshots, run: int, lane: int, step: Step, use: int, checkpoint: int, reason: int) -> int:
@@ -59,25 +44,14 @@ def take_snapshot(table: Address, lane: int, use: int, reason: int) -> None:
 
     `use` says what for, `reason` why the run has ended, if it has. There must be room for one more.
     """
-    pack, lanes, snapshots, reported, runs, spec = (
-        job_pack(table),
-        job_lanes(table),
-        job_snapshots(table),
-        job_reported(table),
-        job_runs(table),
-        job_spec(table),
-    )
-    snaps, places = snapshots, spec.places
+    pack, lanes, snaps, runs = job_pack(table), job_lanes(table), job_snapshots(table), job_runs(table)
     place = label(snaps, lanes.run[lane], -1 if use & AT_END else lane, pack.step[lane], use, lanes.checkpoint[lane], reason)
-    source = pack.weights if spec.reports_stored > 0 else reported
-    for p in range(len(places)):
-        snaps.weights[places[p] * WIDTH + place] = source[places[p] * WIDTH + lane]
-    if len(snaps.stored) > 0:
-        copy_state(table, snaps, lane, place)
+    copy_point(table, reported_points(table), in_lane(lane), snaps.weights, in_lane(place))
+    copy_run(table, state_of(table), in_lane(lane), snaps.state, in_lane(place))
     if use & AT_LOOK:
         lanes.pending[lane] = 1
     run = lanes.run[lane]
-    if spec.target_stop > 0 and pack.monitor.best[lane] < runs.best_loss[run]:
+    if job_spec(table).target_stop > 0 and pack.monitor.best[lane] < runs.best_loss[run]:
         runs.best_loss[run] = pack.monitor.best[lane]  # a lane that looks in every step has seen more
 
 
@@ -85,17 +59,14 @@ def queue_starts(table: Address) -> None:
     """Queues the initial points of the next runs, a pack of them, for evaluation."""
     start_snapshots, runs, spec = job_start_snapshots(table), job_runs(table), job_spec(table)
     first = runs.progress[EVALUATED]
-    parameters = len(spec.places)
     count = min(len(attended()), len(runs.reason) - first)
     for i in range(count):
         run = first + i
         began = runs.first_step[run]
         use = AT_START | (AT_CHECKPOINT if spec.checkpoints[0] == began else 0)
         place = label(start_snapshots, run, -1, began, use, 0, UNFINISHED)
-        for p in range(parameters):
-            start_snapshots.weights[spec.places[p] * WIDTH + place] = runs.shown[run * parameters + p]
-            if len(start_snapshots.stored) > 0:
-                start_snapshots.stored[spec.places[p] * WIDTH + place] = runs.points[run * parameters + p]
+        copy_point(table, runs.shown, in_row(run), start_snapshots.weights, in_lane(place))
+        copy_run(table, runs.begin, in_row(run), start_snapshots.state, in_lane(place))
     runs.progress[EVALUATED] = first + count
 
 
@@ -172,10 +143,7 @@ def record(table: Address, snaps: Snapshots, place: int) -> None:
     runs, spec = job_runs(table), job_spec(table)
     at = snaps.run[place] * len(spec.checkpoints) + snaps.checkpoint[place]
     record_curves(table, snaps, place, at)
-    if len(runs.trajectory) > 0:
-        parameters = len(spec.places)
-        for p in range(parameters):
-            runs.trajectory[at * parameters + p] = snaps.weights[spec.places[p] * WIDTH + place]
+    copy_point(table, snaps.weights, in_lane(place), runs.trajectory, in_row(at))
 
 
 def record_validation(table: Address, snaps: Snapshots, place: int) -> None:
@@ -191,7 +159,7 @@ def record_validation(table: Address, snaps: Snapshots, place: int) -> None:
     if loss < runs.best_validation_loss[run]:
         runs.best_validation_loss[run], runs.best_validation_accuracy[run] = loss, accuracy
         runs.best_validation_step[run] = snaps.step[place]
-        copy_point(table, snaps, place, runs.best_points)
+        copy_point(table, snaps.weights, in_lane(place), runs.best_points, in_row(run))
 
 
 def finish_validation(table: Address, snaps: Snapshots, place: int, reason: int) -> None:
@@ -204,38 +172,21 @@ def finish_validation(table: Address, snaps: Snapshots, place: int, reason: int)
     if abs(scores.loss[place]) < INFINITY or reason != DIVERGED:
         runs.final_validation_loss[run], runs.final_validation_accuracy[run] = scores.loss[place], scores.accuracy[place]
     if runs.best_validation_loss[run] == INFINITY:
-        copy_point(table, snaps, place, runs.best_points)
-
-
-def copy_point(table: Address, snaps: Snapshots, place: int, points: Memory) -> None:
-    """Copies a snapshot's reported parameters to its run's row of points[run, parameter], where kept."""
-    spec = job_spec(table)
-    if len(points) > 0:
-        first = snaps.run[place] * len(spec.places)
-        for p in range(len(spec.places)):
-            points[first + p] = snaps.weights[spec.places[p] * WIDTH + place]
+        copy_point(table, snaps.weights, in_lane(place), runs.best_points, in_row(run))
 
 
 def end_run(table: Address, snaps: Snapshots, place: int, reason: int) -> None:
     """Records the end of a run as its snapshot has it, and frees its lane if it still has one."""
-    scores, runs, spec = job_scores(table), job_runs(table), job_spec(table)
-    parameters = len(spec.places)
+    scores, runs = job_scores(table), job_runs(table)
     run, lane = snaps.run[place], snaps.lane[place]
     loss = scores.loss[place]
     runs.steps_taken[run] = snaps.step[place]
     runs.reason[run] = reason
     runs.final_loss[run] = loss if abs(loss) < INFINITY else runs.last_finite_loss[run]
-    copy_point(table, snaps, place, runs.ends)
+    copy_point(table, snaps.weights, in_lane(place), runs.ends, in_row(run))
     if len(runs.best_validation_loss) > 0:
         finish_validation(table, snaps, place, reason)
-    if len(runs.end_weights) > 0:
-        for p in range(parameters):
-            at = spec.places[p]
-            runs.end_weights[run * parameters + p] = snaps.stored[at * WIDTH + place]
-            for s in range(spec.slots):
-                runs.end_slots[(run * parameters + p) * spec.slots + s] = snaps.slots[slot_place(spec, p, s) * WIDTH + place]
-        for c in range(spec.carry):
-            runs.end_carry[run * spec.carry + c] = snaps.carry[c * WIDTH + place]
+    copy_run(table, snaps.state, in_lane(place), runs.end, in_row(run))
     if lane >= 0:
         free_lane(table, lane)
 

@@ -4,6 +4,7 @@ of a job, snapshots on their way to evaluation, scores.
 Every array is flat. In a pack the lane is the last index; tables of runs have a row per run.
 """
 
+import math
 from typing import Any, NamedTuple
 
 from gdsim.lanes.rounding import two_sum
@@ -75,13 +76,19 @@ class LaneTable(NamedTuple):
 AT_START, AT_CHECKPOINT, AT_LOOK, AT_END, AT_VALIDATION = 1, 2, 4, 8, 16
 
 
+class RunState(NamedTuple):
+    """All that a step changes of runs and that they go on from, in lanes or in a row per run."""
+
+    weights: Memory  # the stored parameters: [place, lane] or [run, parameter]
+    slots: Memory  # [place, slot, lane] or [run, parameter, slot]
+    carry: Memory  # [carry, lane] or [run, carry]
+
+
 class Snapshots(NamedTuple):
     """Points that wait for evaluation, a lane each, and what their scores are for; int64 [lane] if not said."""
 
     weights: Memory  # [place, lane]: the reported parameters
-    stored: Memory  # [place, lane]: the stored ones, where the state is kept, as the two that follow
-    slots: Memory
-    carry: Memory
+    state: RunState  # where it is kept
     run: Memory
     lane: Memory  # that its run is in; -1: it is in none
     step: Memory
@@ -102,52 +109,80 @@ class Scores(NamedTuple):
     l2: Memory
 
 
+# Why a run ended: these, or 1 + the number of a stop.
+UNFINISHED, DIVERGED, BUDGET = -3, -2, -1
+
+
+class TableOf(NamedTuple):
+    """How a table of `Runs` is made, by `table`."""
+
+    dims: tuple[str, ...]
+    fill: float
+    is_whole: bool
+    keep: str
+
+
+def table(*dims: str, fill: float = math.nan, is_whole: bool = False, keep: str = "") -> Any:
+    """A row per run of these dims, at first full of one number, of kernels' type or int64, where `Keeps` says
+    so by this name, or always.
+    """
+    return TableOf(dims, fill, is_whole, keep)
+
+
+class Keeps(NamedTuple):
+    """Which tables are kept of each run; `curves` by the names in `recorders.Curves`."""
+
+    curves: tuple[str, ...] = ()
+    trajectory: bool = False
+    ends: bool = False
+    best_points: bool = False
+    state: bool = False
+    validation: bool = False
+    references: bool = False
+
+
 class Runs(NamedTuple):
-    """The runs of a job: where they begin, and what is found out about each.
+    """The runs of a job: where they begin, which is given, and what is found out about each, flat.
 
     [run] if not said otherwise; empty where it is not kept.
     """
 
-    points: Memory  # [run, parameter]: the stored parameters where the run begins
-    shown: Memory  # [run, parameter]: the reported ones
-    slots: Memory  # [run, parameter, slot], of runs that go on from an earlier end
-    carry: Memory  # [run, carry], likewise
+    begin: RunState  # where the run begins; slots and carry of runs that go on from an earlier end
+    shown: Memory  # [run, parameter]: the reported parameters there
     hyperparameters: Memory  # [cell, number]: the hyperparameters
     first_cycle: Memory  # int64 [cell]: the length of the schedule's first cycle (0: it has none)
     cycle_factor: Memory  # int64 [cell]: by how much each cycle is longer than the last
-    first_step: Memory  # int64: steps taken before the run begins here
-    start: Memory  # int64: the number of its start
-    cell: Memory  # int64
-    steps_taken: Memory  # int64
-    reason: Memory  # int64: why it ended, or UNFINISHED
-    loss_bound: Memory  # the loss beyond which it has diverged
-    final_loss: Memory  # the last finite one of a diverged run
-    best_loss: Memory
-    last_finite_loss: Memory
-    best_validation_loss: Memory  # inf: none yet
-    best_validation_accuracy: Memory
-    best_validation_step: Memory  # int64, -1: none yet
-    final_validation_loss: Memory  # the last finite one; at the end that of the end
-    final_validation_accuracy: Memory
     curves: Any  # `recorders.Curves`
-    epoch_losses: Memory  # [run, epoch]: the means of the losses of their batches
-    trajectory: Memory  # [run, checkpoint, parameter]
-    ends: Memory  # [run, parameter]: the reported parameters at the end
-    best_points: Memory  # [run, parameter]: at the lowest validation loss, with a Validation stop
-    end_weights: Memory  # [run, parameter]: the stored ones, where the state is kept, as all that follow
-    end_slots: Memory  # [run, parameter, slot]
-    end_carry: Memory  # [run, carry]
-    end_stop_best: Memory  # [run, stop]: `stop_best` before a look that the budget's end alone made
-    end_stop_waited: Memory  # [run, stop], likewise
-    loss_sum: Memory  # `Monitor.loss_sum` where the run began, and at its end
-    samples_seen: Memory  # likewise `Monitor.samples_seen`
-    small_steps: Memory  # likewise `Monitor.small_steps`
-    steps_since_reference: Memory  # of Cycling's reference point; -1: it has none
-    references: Memory  # [run, parameter]: that point
-    stop_best: Memory  # [run, stop]: the best value that a stop has seen
-    stop_waited: Memory  # [run, stop]: for how many looks there was no better
-    reached: Memory  # int64 [run, target]: the first step at which a target was met, -1 if none
     progress: Memory  # int64 [4]: see below
+    first_step: Memory = table(fill=0, is_whole=True)  # steps taken before the run begins here
+    start: Memory = table(fill=0, is_whole=True)  # the number of its start
+    cell: Memory = table(fill=0, is_whole=True)
+    steps_taken: Memory = table(fill=0, is_whole=True)
+    reason: Memory = table(fill=UNFINISHED, is_whole=True)  # why it ended, or UNFINISHED
+    loss_bound: Memory = table()  # the loss beyond which it has diverged
+    final_loss: Memory = table()  # the last finite one of a diverged run
+    best_loss: Memory = table(fill=math.inf)
+    last_finite_loss: Memory = table()
+    best_validation_loss: Memory = table(fill=math.inf, keep="validation")  # inf: none yet
+    best_validation_accuracy: Memory = table(keep="validation")
+    best_validation_step: Memory = table(fill=-1, is_whole=True, keep="validation")  # -1: none yet
+    final_validation_loss: Memory = table(keep="validation")  # the last finite one; at the end that of the end
+    final_validation_accuracy: Memory = table(keep="validation")
+    epoch_losses: Memory = table("epoch")  # the means of the losses of their batches
+    trajectory: Memory = table("checkpoint", "parameter", keep="trajectory")
+    ends: Memory = table("parameter", keep="ends")  # the reported parameters at the end
+    best_points: Memory = table("parameter", keep="best_points")  # at the lowest validation loss, with a Validation stop
+    end: RunState = RunState(table("parameter", keep="state"), table("parameter", "slot", keep="state"), table("carry", keep="state"))
+    end_stop_best: Memory = table("stop", fill=math.inf, keep="state")  # `stop_best` before a look that the budget's end alone made
+    end_stop_waited: Memory = table("stop", fill=0, keep="state")  # likewise
+    loss_sum: Memory = table(fill=0, keep="state")  # `Monitor.loss_sum` where the run began, and at its end
+    samples_seen: Memory = table(fill=0, keep="state")  # likewise `Monitor.samples_seen`
+    small_steps: Memory = table(fill=0, keep="state")  # likewise `Monitor.small_steps`
+    steps_since_reference: Memory = table(fill=-1, keep="state")  # of Cycling's reference point; -1: it has none
+    references: Memory = table("parameter", keep="references")  # that point
+    stop_best: Memory = table("stop", fill=math.inf)  # the best value that a stop has seen
+    stop_waited: Memory = table("stop", fill=0)  # for how many looks there was no better
+    reached: Memory = table("target", fill=-1, is_whole=True)  # the first step at which a target was met, -1 if none
 
 
 # Places in `Runs.progress`: the next run, runs evaluated at their start, steps of the pack, of lanes with a

@@ -15,36 +15,36 @@ from typing import NamedTuple
 import numpy as np
 
 from gdsim.kernels.attendants import attended, first_lane, run_advance
+from gdsim.kernels.copies import copy_point, copy_run, in_lane, in_row, reported_points, state_of
 from gdsim.kernels.decisions import (
-    BUDGET,
     CYCLING,
-    DIVERGED,
     EPOCH_PLATEAU,
     SMALL_STEP,
-    UNFINISHED,
     is_look_of,
     is_own_look,
     is_patience_over,
     next_look,
 )
 from gdsim.kernels.monitoring import restore_monitor, save_monitor
-from gdsim.kernels.parts import job_lanes, job_pack, job_reference, job_reported, job_runs, job_snapshots, job_spec, job_start_snapshots
+from gdsim.kernels.parts import job_lanes, job_pack, job_reference, job_runs, job_snapshots, job_spec, job_start_snapshots
 from gdsim.kernels.snapshots import FOREVER, FREE, NONE_LEFT, evaluate_snapshots, free_lane, queue_starts, take_snapshot
 from gdsim.kernels.state import (
     AT_CHECKPOINT,
     AT_END,
     AT_LOOK,
+    BUDGET,
+    DIVERGED,
     EVALUATED,
     LANE_STEPS,
     NEXT,
     PACK_STEPS,
+    UNFINISHED,
     JobSpec,
     LaneTable,
     Pack,
     Runs,
     Scores,
     Snapshots,
-    slot_place,
 )  # fmt: skip
 from gdsim.kernels.steps import GRADIENT_SMALL, STEPS_SMALL, TARGET_REACHED
 from gdsim.kernels.workspace import Workspace
@@ -97,25 +97,19 @@ class Job(NamedTuple):
 
 def clear_lane(table: Address, lane: int) -> None:
     """Zeroes the weights and slots of a lane for which no run is left: it goes on computing for nothing."""
-    pack, spec = job_pack(table), job_spec(table)
+    pack = job_pack(table)
     job_lanes(table).run[lane] = NONE_LEFT
-    for p in range(len(spec.places)):
-        pack.weights[spec.places[p] * WIDTH + lane] = 0
-        for s in range(spec.slots):
-            pack.slots[slot_place(spec, p, s) * WIDTH + lane] = 0
+    for at in range(lane, len(pack.weights), WIDTH):
+        pack.weights[at] = 0
+    for at in range(lane, len(pack.slots), WIDTH):
+        pack.slots[at] = 0
 
 
 def load_run(table: Address, lane: int, run: int) -> None:
     """Loads a run's parameters, state and hyperparameters into a lane, from where it begins."""
     pack, lanes, runs, spec = job_pack(table), job_lanes(table), job_runs(table), job_spec(table)
-    parameters, cell = len(spec.places), runs.cell[run]
-    for p in range(parameters):
-        at = spec.places[p]
-        pack.weights[at * WIDTH + lane] = runs.points[run * parameters + p]
-        for s in range(spec.slots):
-            pack.slots[slot_place(spec, p, s) * WIDTH + lane] = runs.slots[(run * parameters + p) * spec.slots + s] if len(runs.slots) > 0 else 0
-    for c in range(spec.carry):
-        pack.carry[c * WIDTH + lane] = runs.carry[run * spec.carry + c] if len(runs.carry) > 0 else 0
+    cell = runs.cell[run]
+    copy_run(table, runs.begin, in_row(run), state_of(table), in_lane(lane))
     for k in range(spec.hyperparameters):
         pack.hyperparameters[k * WIDTH + lane] = runs.hyperparameters[cell * spec.hyperparameters + k]
     began = runs.first_step[run]
@@ -297,11 +291,8 @@ def epoch_ends_run(table: Address, lane: int, run: int, step: Step, stop: int) -
 
 def set_reference(table: Address, lane: int, step: Step) -> None:
     """Makes the reported parameters of a lane's run the reference point to which it may return."""
-    pack, lanes, reported, spec = job_pack(table), job_lanes(table), job_reported(table), job_spec(table)
-    source, reference, places = pack.weights if spec.reports_stored > 0 else reported, job_reference(table), spec.places
-    for p in range(len(places)):
-        reference[places[p] * WIDTH + lane] = source[places[p] * WIDTH + lane]
-    lanes.reference_step[lane] = step
+    copy_point(table, reported_points(table), in_lane(lane), job_reference(table), in_lane(lane))
+    job_lanes(table).reference_step[lane] = step
 
 
 def has_returned(table: Address, lane: int, step: Step, tolerance: float) -> bool:
@@ -309,8 +300,7 @@ def has_returned(table: Address, lane: int, step: Step, tolerance: float) -> boo
 
     The reference is dropped on any return, and after CYCLE_STEPS.
     """
-    pack, lanes, reported, spec = job_pack(table), job_lanes(table), job_reported(table), job_spec(table)
-    source, reference, places = pack.weights if spec.reports_stored > 0 else reported, job_reference(table), spec.places
+    lanes, source, reference, places = job_lanes(table), reported_points(table), job_reference(table), job_spec(table).places
     squares, size = tolerance * 0, tolerance * 0
     for p in range(len(places)):
         w = source[places[p] * WIDTH + lane]

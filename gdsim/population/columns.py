@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.decisions import DIVERGED
 from gdsim.kernels.recorders import RECORDERS, has_validation
-from gdsim.kernels.state import Runs
+from gdsim.kernels.state import DIVERGED, Runs
 from gdsim.population.looks import epochs_of
 from gdsim.population.setting import Setting, is_of_batches
 from gdsim.rules import Rule
@@ -102,7 +101,7 @@ MONITORED: dict[str, tuple[str, Callable[[Stop], object]]] = {
 }  # fmt: skip
 # What is kept of a state, whatever the rule.
 OF_STATES = {
-    "state_weights": ColumnSource(lambda s, runs: runs.end_weights, dims=VECTOR),
+    "state_weights": ColumnSource(lambda s, runs: runs.end.weights, dims=VECTOR),
     "state_reported": ColumnSource(lambda s, runs: runs.ends.copy(), dims=VECTOR),
     "state_bound": ColumnSource(lambda s, runs: runs.loss_bound),
     "state_stops": ColumnSource(lambda s, runs: np.stack([runs.end_stop_best, runs.end_stop_waited], -1), lambda s: s.stops, ("stop_state",)),
@@ -114,8 +113,8 @@ OF_STOPS = ("state_stops", "state_anchor", *MONITORED)  # without these stops be
 
 def _of_rule(rule: Rule) -> dict[str, ColumnSource]:
     """The stored slots, a number for each parameter, and then the carry."""
-    slot = lambda k: ColumnSource(lambda s, runs: runs.end_slots[k :: len(rule.slots)].copy(), dims=VECTOR)  # noqa: E731
-    carry = lambda k: ColumnSource(lambda s, runs: runs.end_carry[k :: len(rule.carry)].copy())  # noqa: E731
+    slot = lambda k: ColumnSource(lambda s, runs: runs.end.slots[k :: len(rule.slots)].copy(), dims=VECTOR)  # noqa: E731
+    carry = lambda k: ColumnSource(lambda s, runs: runs.end.carry[k :: len(rule.carry)].copy())  # noqa: E731
     return dict(zip(state_names(rule), [*map(slot, range(len(rule.slots))), *map(carry, range(len(rule.carry)))], strict=True))
 
 

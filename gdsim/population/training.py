@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.cpu import Keeps, Kernels
-from gdsim.kernels.state import LANE_STEPS, PACK_STEPS, Monitor, Runs
+from gdsim.kernels.cpu import Kernels
+from gdsim.kernels.state import LANE_STEPS, PACK_STEPS, Keeps, Monitor, Runs, RunState
 from gdsim.kernels.training import DONE
 from gdsim.lanes.modes import ieee_mode
 from gdsim.population.columns import MONITORED, columns_from, curves_of, state_names, validated_of
@@ -104,13 +104,13 @@ def _set_monitor(setting: Setting, monitor: Monitor) -> None:
 
 def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     """The tables of a batch, with every run at its start."""
-    record, count = setting.record, len(batch.number)
+    record = setting.record
     keeps = Keeps(
         curves_of(setting), record.trajectory, record.parameters or record.state, any(isinstance(s, Validation) for s in setting.stops),
-        record.state, bool(validated_of(setting)), any(isinstance(s, Cycling) for s in setting.stops),
+        record.state, bool(validated_of(setting)), record.state and any(isinstance(s, Cycling) for s in setting.stops),
     )  # fmt: skip
-    targets = len(setting.targets)
-    runs = kernels.new_runs(count, len(setting.checkpoints), keeps, len(setting.stops), targets, epochs_of(setting))
+    sizes = {"checkpoint": len(setting.checkpoints), "stop": len(setting.stops), "target": len(setting.targets), "epoch": epochs_of(setting)}
+    runs = kernels.new_runs(len(batch.number), keeps, sizes)
     points = initial_points(setting.init, setting.problem, setting.seed, batch.start).astype(kernels.dtype)
     runs.start[:], runs.cell[:] = batch.start, batch.cell
     names = number_names(setting)
@@ -118,7 +118,7 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     numbers = np.array([[v[name] for name in names] for v in values], kernels.dtype)
     first, factor = np.array([setting.schedule.cycle_of(schedule_values(setting.schedule, v)) for v in batch.values], np.int64).T.copy()
     flat = points.ravel()
-    return runs._replace(points=flat, shown=flat, hyperparameters=numbers.ravel(), first_cycle=first, cycle_factor=factor)
+    return runs._replace(begin=runs.begin._replace(weights=flat), shown=flat, hyperparameters=numbers.ravel(), first_cycle=first, cycle_factor=factor)
 
 
 def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> Runs:
@@ -137,11 +137,9 @@ def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) ->
         _resume_validation(setting, runs, earlier)
     if len(runs.best_points):
         runs.best_points[:] = earlier["best_parameters"].ravel()
-    kind = runs.points.dtype
-    return runs._replace(
-        points=earlier["state_weights"].ravel(), shown=earlier["state_reported"].ravel(),
-        slots=_state_of(earlier, names[:slots]).astype(kind), carry=_state_of(earlier, names[slots:]).astype(kind),
-    )  # fmt: skip
+    kind = runs.shown.dtype
+    state = RunState(earlier["state_weights"].ravel(), *(_state_of(earlier, some).astype(kind) for some in (names[:slots], names[slots:])))
+    return runs._replace(begin=state, shown=earlier["state_reported"].ravel())
 
 
 def _state_of(earlier: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
