@@ -1,5 +1,6 @@
 """When a run ends, what it is then called, and what is recorded of it on the way."""
 
+import enum
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -9,8 +10,21 @@ from gdsim.axes import Range, checked_one, checked_truth, checked_whole
 from gdsim.declarations import Declaration
 from gdsim.words import given
 
-# Every run ends with exactly one of these.
-STATUSES = ("converged", "stopped", "stalled", "diverged", "budget")
+
+class Status(enum.StrEnum):
+    """How a run has ended: exactly one of these."""
+
+    CONVERGED = "converged"
+    STOPPED = "stopped"
+    STALLED = "stalled"
+    DIVERGED = "diverged"
+    BUDGET = "budget"
+
+    __repr__ = str.__repr__
+
+
+STATUSES = tuple(status.value for status in Status)
+BUDGET = "budget"  # why a run has ended that no stop has
 POSITIVE = Range(0.0, float("inf"), low_allowed=False)
 ANY = Range(float("-inf"), float("inf"), low_allowed=False)
 
@@ -22,7 +36,7 @@ class Stop(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     `batch=None`, and once an epoch with batches; all stops look at the start and once after the last update.
     """
 
-    status: ClassVar[str] = "converged"
+    status: ClassVar[Status] = Status.CONVERGED
     ranges: ClassVar[Mapping[str, Range]] = {}
     counts: ClassVar[tuple[str, ...]] = ()
     meanings = {
@@ -141,7 +155,7 @@ class Validation(Stop, tag="validation", frozen=True):
     patience: int = 10
     every: int | None = None
 
-    status = "stopped"
+    status = Status.STOPPED
     counts = ("patience",)
 
 
@@ -163,7 +177,7 @@ class Plateau(Stop, tag="plateau", frozen=True):
     every: int | None = None
     batches: bool = False
 
-    status = "stalled"
+    status = Status.STALLED
     ranges = {"tolerance": Range(0.0, float("inf"))}
     counts = ("patience",)
 
@@ -187,7 +201,7 @@ class Cycling(Stop, tag="cycling", frozen=True):
     tolerance: float = 1e-6
     every: int | None = None
 
-    status = "stalled"
+    status = Status.STALLED
     ranges = {"tolerance": POSITIVE}
 
 
@@ -201,11 +215,11 @@ class Diverged(Stop, tag="diverged", frozen=True):
     'diverged'
     """
 
-    status = "diverged"
+    status = Status.DIVERGED
 
 
 STOPS = (Target, SmallGradient, SmallStep, Validation, Plateau, Cycling, Diverged, RelativeTarget)
-REASONS = (*(kind.__name__ for kind in STOPS), "budget")
+REASONS = (*(kind.__name__ for kind in STOPS), BUDGET)
 
 
 class Record(Declaration, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ import pytest
 import gdsim as gd
 from gdsim.store.folder import Store
 from gdsim.sweep.folder.admission import check, document_of
+from gdsim.sweep.planning import plan as planning
 from gdsim.sweep.survey import survey
 from tests.helpers import same_results
 
@@ -173,6 +174,21 @@ def test_chunks_are_counted_as_they_were_cut(tmp_path):
     assert (found.missing_chunks, found.missing_runs) == (5, 5)  # a run each
     sweep.run(out=out)
     assert "chunk_seconds" not in json.loads((out / "experiment.json").read_text())
+
+
+@pytest.mark.parametrize(("keep", "seconds"), [("runs", 3e-8), ("summary", 6e-7)])
+def test_a_folder_goes_on_where_chunks_would_be_cut_otherwise(keep, seconds, tmp_path, monkeypatch):
+    """As by another Python, in whose bytecode the operations of a formula are counted: only runs that are missing are trained."""
+    sweep, out = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), starts=30, steps=3, keep=keep), tmp_path / "out"
+    whole = sweep.run(out=out, chunk_seconds=seconds).load()
+    for name in names(out)[::2]:
+        (out / "shards" / name).unlink()
+    kept, lacking, cut = names(out), survey(out).missing_runs, [c.size for c in sweep.plan(chunk_seconds=seconds).chunks]
+    monkeypatch.setattr(planning, "cut_operations", lambda setting, cut=planning.cut_operations: 0.1 * cut(setting))
+    assert [c.size for c in sweep.plan(chunk_seconds=seconds).chunks] != cut
+    assert sweep.run(out=out, chunk_seconds=seconds).load().identical(whole)
+    wrote = [e["runs"] for e in Store(out).entries() if "wrote" in e]
+    assert (sum(wrote), set(kept) - set(names(out))) == (30 + lacking, set())
 
 
 def test_another_driver_may_begin_between_two_looks(sweep, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from gdsim.kernels.state import DIVERGED, Runs
 from gdsim.population.looks import epochs_of
 from gdsim.population.setting import Setting, is_of_batches
 from gdsim.rules import Rule
-from gdsim.stops import REASONS, STATUSES, Cycling, SmallStep, Stop, Validation
+from gdsim.stops import BUDGET, REASONS, STATUSES, Cycling, Diverged, SmallStep, Status, Stop, Validation
 from gdsim.variables import RENAMED
 
 
@@ -85,8 +85,8 @@ COLUMNS = {
     "best_loss": ColumnSource(lambda s, runs: _finite(runs.best_loss)),
     "steps_taken": ColumnSource(lambda s, runs: runs.steps_taken, dtype=np.int64),
     **OF_VALIDATION,
-    "status": ColumnSource(lambda s, runs: _ended(runs, STATUSES, ("diverged", "budget"), (stop.status for stop in s.stops)), dtype=np.int8),
-    "reason": ColumnSource(lambda s, runs: _ended(runs, REASONS, ("Diverged", "budget"), (type(stop).__name__ for stop in s.stops)), dtype=np.int8),
+    "status": ColumnSource(lambda s, runs: _ended(runs, STATUSES, (Status.DIVERGED, Status.BUDGET), (stop.status for stop in s.stops)), dtype=np.int8),
+    "reason": ColumnSource(lambda s, runs: _ended(runs, REASONS, (Diverged.__name__, BUDGET), (type(stop).__name__ for stop in s.stops)), dtype=np.int8),
     "epoch_loss": ColumnSource(lambda s, runs: runs.epoch_losses, _has(is_of_batches), ("epoch",)),
     "target_step": ColumnSource(lambda s, runs: runs.reached, lambda s: s.targets, ("target",), np.int64),
     "parameters": ColumnSource(lambda s, runs: runs.ends, lambda s: s.record.parameters, VECTOR),

@@ -34,7 +34,7 @@ from gdsim.kernels.summary import (
 from gdsim.lanes.compiler import bind
 from gdsim.population.columns import curves_of, validated_of
 from gdsim.population.setting import Setting
-from gdsim.stops import STATUSES
+from gdsim.stops import STATUSES, Status
 
 # What is known of a run at its end, beside its curves; whether it ended above its start, as 1 or 0.
 WORSE = "worse_than_start"
@@ -221,7 +221,7 @@ def _ends(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     What ranks runs is the worst where they diverged, and there is no step where none was found.
     """
-    diverged = columns["status"] == STATUSES.index("diverged")
+    diverged = columns["status"] == STATUSES.index(Status.DIVERGED)
     found = {**columns, WORSE: (~diverged & (columns["final_loss"] > columns["loss"][:, 0])).astype(float)}
     for name in ("final_loss", "final_validation_loss", "best_validation_loss", "final_validation_accuracy", "best_validation_accuracy"):
         if name in columns:

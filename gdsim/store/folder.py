@@ -22,7 +22,7 @@ import os
 import platform
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +53,7 @@ class Found(NamedTuple):
 
     shards: list[Shard]
     damaged: list[DamagedShardError]
+    states: dict[str, FileState]  # how the files of these names lay, where that was looked at
 
 
 class Store:
@@ -124,34 +125,32 @@ class Store:
         """What lies in `shards/`, in the order of names, but for what is being written."""
         return [File(self.place, f"shards/{name}") for name in self.place.names("shards")]
 
-    def find(self, *, verify: bool = False, known: dict[tuple[str, FileState | None], Shard] | None = None) -> Found:
+    def find(self, *, verify: bool = False, known: dict[tuple[str, FileState], Shard] | None = None) -> Found:
         """All shards by their footers, in the order of their names; to `verify`, every byte of theirs is checked too.
 
         `known` remembers from look to look the footers of files that lie as they lay.
         """
-        good, damaged = [], []
         states = {} if known is None else self.place.states("shards")
+        files = self.listed() if known is None else [File(self.place, f"shards/{name}") for name in states]
 
-        def read(files: Sequence[File]) -> list[Shard | DamagedShardError]:
-            found: list[Shard | DamagedShardError] = []
-            for file in files:
-                key = (file.name, states.get(file.name))
-                try:
-                    if verify:
-                        verify_once(file)
-                    found.append(shard := (known or {}).get(key) or read_footer(file))
-                    if known is not None and key[1] is not None:
-                        known[key] = shard
-                except DamagedShardError as damage:
-                    found.append(damage)
-            return found
+        def read(file: File) -> Shard | DamagedShardError:
+            try:
+                if verify:
+                    verify_once(file)
+                if known is None:
+                    return read_footer(file)
+                key = (file.name, states[file.name])
+                known[key] = known.get(key) or read_footer(file)
+                return known[key]
+            except DamagedShardError as damage:
+                return damage
 
-        files = self.listed()
+        def read_some(first: int) -> list[Shard | DamagedShardError]:
+            return [read(file) for file in files[first : first + FILES_AT_ONCE]]
+
         with concurrent.futures.ThreadPoolExecutor(self.place.readers) as pool:
-            for found in pool.map(read, [files[k : k + FILES_AT_ONCE] for k in range(0, len(files), FILES_AT_ONCE)]):
-                for one in found:
-                    (good if isinstance(one, Shard) else damaged).append(one)
-        return Found(good, damaged)
+            found = [one for some in pool.map(read_some, range(0, len(files), FILES_AT_ONCE)) for one in some]
+        return Found([s for s in found if isinstance(s, Shard)], [d for d in found if isinstance(d, DamagedShardError)], states)
 
     def quarantine(self, shard: File) -> None:
         """Moves a damaged shard to `quarantine/`, so that its runs are trained again."""

@@ -8,6 +8,7 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.kernels import BITS
 from gdsim.population.columns import OF_STOPS
+from gdsim.stops import Status
 from gdsim.sweep.execution.continuation import Continuation, ResultEnds
 from gdsim.sweep.execution.display import Wish, shown
 from gdsim.sweep.experiment.declaration import Experiment
@@ -63,7 +64,7 @@ def continue_with(result: "xarray.Dataset", sweep: Experiment, *, began: int, th
 
     The sweep must have the result's network and optimizer; its stops begin anew. Returns an xarray.Dataset whose checkpoints begin at `began`.
     """
-    alive = result.run.values[result.status.values != "diverged"]
+    alive = result.run.values[result.status.values != Status.DIVERGED]
     train = Continuation(ResultEnds(result.drop_vars(OF_STOPS, errors="ignore")), began).train_all
     with shown(progress) as listener:
         return run_in_memory(sweep, _plan_from(sweep, began), alive, RunOptions(threads), listener, train)

@@ -1,9 +1,10 @@
 """What a results folder holds: how much is done, what is missing or was set aside, how fast it grows; and whether every byte is right."""
 
 import concurrent.futures
+import enum
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,6 +25,15 @@ RATE_SECONDS, REST_SECONDS = 300.0, 120.0
 MEND = "run the experiment again: it sets damaged shards aside and trains their runs anew"
 
 
+class Activity(enum.StrEnum):
+    """Whether somebody is at a folder's sweep."""
+
+    FINISHED = "finished"
+    RUNNING = "running"
+    DIED = "died"  # its driver, that is
+    STOPPED = "stopped"
+
+
 class Survey(msgspec.Struct, frozen=True):
     """The state of a results folder."""
 
@@ -39,7 +49,7 @@ class Survey(msgspec.Struct, frozen=True):
     kernels: list[int]
     runs_per_second: float | None  # None where it is at rest
     seconds_left: float | None
-    state: Literal["finished", "running", "died", "stopped"]
+    state: Activity
     driver: Driver | None  # the process that drives the sweep, or died in doing so
     other_shards: int = 0  # good ones, of runs that are not planned
 
@@ -86,14 +96,14 @@ class Survey(msgspec.Struct, frozen=True):
         who = "" if self.driver is None else f"pid {self.driver.pid} on {self.driver.host}"
         ago = "" if self.driver is None else f"{duration(self.driver.seconds_ago)} ago"
         return {
-            "finished": "finished",
-            "running": f"running ({who}, {ago})",
-            "died": f"not running: its driver died ({who}, last sign of life {ago}); the same command goes on",
-            "stopped": "not running; the command that began the sweep goes on with it",
+            Activity.FINISHED: "finished",
+            Activity.RUNNING: f"running ({who}, {ago})",
+            Activity.DIED: f"not running: its driver died ({who}, last sign of life {ago}); the same command goes on",
+            Activity.STOPPED: "not running; the command that began the sweep goes on with it",
         }[self.state]
 
 
-def survey(folder: str | pathlib.Path, known: dict[tuple[str, FileState | None], Shard] | None = None) -> Survey:
+def survey(folder: str | pathlib.Path, known: dict[tuple[str, FileState], Shard] | None = None) -> Survey:
     """How far the sweep of a results folder is, also while it goes on elsewhere; `known` as of `Store.find`.
 
     Raises ValueError for a folder without results.
@@ -101,21 +111,21 @@ def survey(folder: str | pathlib.Path, known: dict[tuple[str, FileState | None],
     store = Store(folder)
     held = store.experiment()
     plan = plan_of(experiment_in(store, held), chunk_seconds_of(held))
-    found = store.find(known=known)
+    found = store.find(known={} if known is None else known)
     missing = missing_chunks(plan, found.shards)
     lacking = sum(c.size for c in missing)
     sizes, times, runs = [], [], []
-    states, cells = store.place.states("shards"), set(plan.identities)
+    cells = set(plan.identities)
     own = [s for s in found.shards if s.footer.first_start < plan.starts and cells.intersection(s.footer.cells)]
     for shard in own:
-        if state := states.get(shard.file.name):
+        if state := found.states.get(shard.file.name):
             sizes.append(state.size)
             times.append(state.time)
             runs.append(shard.footer.runs)
     driver = driver_of(store.place)
     is_running = driver is not None and driver.is_alive
     whole = not lacking and not found.damaged  # with a damaged shard the folder does not open, even if others hold its runs
-    state = "running" if is_running else "finished" if whole else "stopped" if driver is None else "died"
+    state = Activity.RUNNING if is_running else Activity.FINISHED if whole else Activity.STOPPED if driver is None else Activity.DIED
     rate = _rate(np.array(times), np.array(runs), store.place.now()) if is_running and lacking else None
     return Survey(
         store.folder, plan.runs, plan.runs - lacking, len(own), len(missing), store.failures(), store.quarantined(),

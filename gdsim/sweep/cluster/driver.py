@@ -20,7 +20,7 @@ from gdsim.canonical import digest
 from gdsim.problems import Own
 from gdsim.store.folder import Store
 from gdsim.sweep.cluster.worker import ChunkError, MismatchError, Receipt, mismatch, train_chunks, versions
-from gdsim.sweep.execution.outcomes import Failure, Outcome, UnfinishedError, failure_of
+from gdsim.sweep.execution.outcomes import Failure, FailureKind, Outcome, UnfinishedError, failure_of
 from gdsim.sweep.execution.progress import Progress, Tally
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.memory import check_worker
@@ -184,16 +184,16 @@ class Cluster:
         from distributed.scheduler import KilledWorker  # as above
 
         if error is None or isinstance(error, KilledWorker):
-            lost = Failure("lost", str(error or "the scheduler is gone"))
+            lost = Failure(FailureKind.LOST, str(error or "the scheduler is gone"))
             return [Outcome(c, failure=lost) for c in chunks]
         if not isinstance(error, ChunkError):  # a worker that could not even read the task
-            return [Outcome(c, failure=failure_of("raised", error)) for c in chunks]
+            return [Outcome(c, failure=failure_of(FailureKind.RAISED, error)) for c in chunks]
         receipts, failure = error.args
         finished = len(receipts)
         self._finish(chunks[:finished])
         self._read(receipts)
         self.failed_on.setdefault(chunks[finished].name, set()).add(failure.where)
-        behind = Failure("lost", "the chunk before it failed")
+        behind = Failure(FailureKind.LOST, "the chunk before it failed")
         return [
             *(Outcome(c) for c in chunks[:finished]),
             Outcome(chunks[finished], failure=failure),

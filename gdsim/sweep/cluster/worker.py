@@ -16,7 +16,7 @@ from gdsim.canonical import digest
 from gdsim.lanes.compiler import gdsim_sources
 from gdsim.store.folder import Store
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
-from gdsim.sweep.execution.outcomes import failure_of
+from gdsim.sweep.execution.outcomes import FailureKind, failure_of
 from gdsim.sweep.execution.progress import Tally, tally_of
 from gdsim.sweep.execution.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
 from gdsim.sweep.experiment.declaration import Experiment
@@ -81,7 +81,7 @@ def train_chunks(
     """What a worker does: trains chunks, writes the shard of each, and says so. Raises ChunkError, whatever goes wrong."""
     from distributed import get_worker  # the driver needs the rest of this module without it
 
-    kind, receipts = "refused", list[Receipt]()
+    kind, receipts = FailureKind.REFUSED, list[Receipt]()
     try:
         wrong = mismatch(versions(), expected)
         if wrong:
@@ -90,14 +90,14 @@ def train_chunks(
             sweep, plan = _plan_in(folder, experiment, beside)
             trainer = train_from_start if earlier is None else _earlier_in(folder, sweep, plan, earlier).train
         for chunk in chunks:
-            kind = "raised"
+            kind = FailureKind.RAISED
             receipt, result = _trained(plan, chunk, lanes, trainer)
-            kind = "unwritten"
+            kind = FailureKind.UNWRITTEN
             keep(Store(folder), plan, chunk, result)
             receipts.append(receipt)
     except Exception as error:
-        if kind == "refused" and isinstance(error, OSError):
-            kind = "unread"
+        if kind == FailureKind.REFUSED and isinstance(error, OSError):
+            kind = FailureKind.UNREAD
         raise ChunkError(receipts, failure_of(kind, error)._replace(where=get_worker().address, error=None)) from None
     return receipts
 

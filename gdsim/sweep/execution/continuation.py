@@ -10,7 +10,7 @@ import numpy as np
 from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.columns import validated_of, with_state_names
 from gdsim.population.looks import epochs_of, has_own_look
-from gdsim.stops import REASONS
+from gdsim.stops import BUDGET, REASONS, Diverged
 from gdsim.store.shards import Shard
 from gdsim.sweep.execution.threads import Work
 from gdsim.sweep.experiment.cells import identities_of
@@ -104,7 +104,7 @@ def going_on(setting: Setting, batch: Batch, steps: int, ends: Columns) -> np.nd
 
 def _goes_on(setting: Setting, numbers: Mapping[str, float], steps: int, reason: str) -> bool:
     stops = [s for s in setting.stops if type(s).__name__ == reason]
-    return reason == "budget" or (reason != "Diverged" and not any(has_own_look(setting, s, steps, numbers) for s in stops))
+    return reason == BUDGET or (reason != Diverged.__name__ and not any(has_own_look(setting, s, steps, numbers) for s in stops))
 
 
 class Continuation:

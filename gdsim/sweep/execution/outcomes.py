@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import enum
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -21,23 +22,32 @@ class FailingError(UnfinishedError):
     """A sweep of which only chunks are left that fail however often they are tried: the same call would fail again."""
 
 
+class FailureKind(enum.StrEnum):
+    """By what a chunk has failed."""
+
+    RAISED = "raised"  # by its training
+    MISTAKEN = "mistaken"  # by code of the user's that cannot be compiled
+    UNREAD = "unread"  # by the folder, that a worker read
+    UNWRITTEN = "unwritten"  # by the folder, into which a worker wrote
+    LOST = "lost"  # with its worker, scheduler or task
+    REFUSED = "refused"  # by a worker or the folder
+
+
 class Failure(NamedTuple):
     """Why a chunk is not finished."""
 
-    # "raised" by its training, "mistaken" where code of the user's cannot be compiled, "unread" or "unwritten" by a worker that the folder
-    # failed, "lost" with its worker, scheduler or task; "refused" by a worker or the folder
-    kind: str
+    kind: FailureKind
     reason: str
     text: str = ""  # the traceback
     where: str = ""  # the worker's address
     error: BaseException | None = None  # of this process
 
 
-def failure_of(kind: str, error: BaseException) -> Failure:
+def failure_of(kind: FailureKind, error: BaseException) -> Failure:
     """An exception as a failure, of this kind but for code that cannot be compiled."""
     said = " ".join(str(error).split())
     if isinstance(error, CodeError):
-        kind, reason = "mistaken", said
+        kind, reason = FailureKind.MISTAKEN, said
     else:
         reason = f"{type(error).__name__}: {said}"
     return Failure(kind, reason, "".join(traceback.format_exception(error)), error=error)
@@ -105,13 +115,13 @@ def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, a
         if failure is None:
             yield outcome
             continue
-        if failure.kind == "mistaken":
+        if failure.kind == FailureKind.MISTAKEN:
             raise CodeError(failure.reason) from (failure.error.__cause__ if failure.error else None)
-        tries[outcome.chunk.name] += failure.kind != "lost"
+        tries[outcome.chunk.name] += failure.kind != FailureKind.LOST
         is_last = tries[outcome.chunk.name] >= attempts
-        if failure.kind == "refused" or (failure.kind in ("unread", "unwritten") and is_last):
+        if failure.kind == FailureKind.REFUSED or (failure.kind in (FailureKind.UNREAD, FailureKind.UNWRITTEN) and is_last):
             raise UnfinishedError(failure.reason) from failure.error
-        if is_last and failure.kind == "raised":
+        if is_last and failure.kind == FailureKind.RAISED:
             yield outcome
         else:
             waiting.append(outcome.chunk)

@@ -14,7 +14,7 @@ from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.engines import for_runs, kernels_for, lanes_for
 from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
-from gdsim.sweep.execution.outcomes import Outcome, failure_of
+from gdsim.sweep.execution.outcomes import FailureKind, Outcome, failure_of
 from gdsim.sweep.execution.progress import Progress, Tally, tally_of
 from gdsim.sweep.planning.memory import runs_together
 from gdsim.sweep.planning.plan import Chunk, Plan
@@ -194,7 +194,7 @@ class Threads:
             self.progress.message = ""
             self.progress.remaining.compile(chunk.group, time.perf_counter() - began)
         except Exception as error:
-            self._fail(gathering, "raised", error)
+            self._fail(gathering, FailureKind.RAISED, error)
             return
         self.going |= {self.pool.submit(self._train, work, gathering) for work in works}
 
@@ -228,7 +228,7 @@ class Threads:
         except InterruptedTrainingError:
             return
         except Exception as error:
-            self._fail(gathering, "raised", error)
+            self._fail(gathering, FailureKind.RAISED, error)
 
     def _timed(self, work: Work, batch: Batch) -> dict[str, np.ndarray]:
         """The columns of a batch's runs, whose time tells how long others will take."""
@@ -247,12 +247,12 @@ class Threads:
             try:
                 self.keep(chunk, result)
             except OSError as error:
-                self._fail(gathering, "refused", error)
+                self._fail(gathering, FailureKind.REFUSED, error)
                 return
         self.open.discard(gathering)
         self.ready.put(Outcome(chunk, result if self.keep is None else None))
 
-    def _fail(self, gathering: Gathering, kind: str, error: BaseException) -> None:
+    def _fail(self, gathering: Gathering, kind: FailureKind, error: BaseException) -> None:
         if self._give_up(gathering):
             self.ready.put(Outcome(gathering.chunk, failure=failure_of(kind, error)))
 

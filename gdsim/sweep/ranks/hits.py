@@ -10,7 +10,7 @@ from gdsim.axes import Spaced, values
 from gdsim.kernels.hits import first_hits
 from gdsim.kernels.layout import steps_per_epoch
 from gdsim.lanes.compiler import bind
-from gdsim.stops import Target
+from gdsim.stops import Status, Target
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Dataset, by_block, cells_in
@@ -87,7 +87,7 @@ def times_met(result: Dataset, losses: np.ndarray) -> Met:
         met[:, own] = -1
         for place, target in enumerate(watched):
             met[:, losses == target] = columns["target_step"][:, [place]]
-        at_end = (met < 0) & (columns["final_loss"][:, None] <= goals) & (columns["status"] != "diverged")[:, None]
+        at_end = (met < 0) & (columns["final_loss"][:, None] <= goals) & (columns["status"] != Status.DIVERGED)[:, None]
         met = _easier_first(np.where(at_end, taken[:, None], met))
         before = checkpoint_before(loss, steps, met)
         if looks is not None:
@@ -136,7 +136,7 @@ def is_success(result: Dataset, target: object) -> np.ndarray:
     A target of the sweep's own counts as met at a look of its stop, as its times do; any other where the lowest loss is at most that.
     """
     if target is None:
-        return result.status.values == "converged"
+        return result.status.values == Status.CONVERGED
     if isinstance(target, (int, float)) and not isinstance(target, bool):
         if target in own_targets(result):
             return times_met(result, np.array([float(target)])).by[:, 0] >= 0

@@ -7,6 +7,7 @@ import numpy as np
 
 from gdsim.statistics import median_interval, quantile
 from gdsim.statistics.quantiles import median_ranks
+from gdsim.stops import Status
 from gdsim.sweep.ranks.hits import checked_targets, own_targets, times_met
 from gdsim.sweep.ranks.words import shown_number
 from gdsim.sweep.results.dataset import losses_at_end
@@ -118,7 +119,7 @@ def _of_variable(result: Dataset, variable: str) -> Ranking:
     else:
         values = sign * _numbers(result, variable, sign)
         lacking, place = np.isnan(values), np.unique(result.cell.values, return_inverse=True)[1].reshape(-1)
-        values[lacking | (result.status.values == "diverged")] = np.inf
+        values[lacking | (result.status.values == Status.DIVERGED)] = np.inf
         values[(np.bincount(place, ~lacking) == 0)[place]] = np.nan
     return Ranking(name, about.attrs.get("units", "1"), values, sign, lasts=variable.startswith("best_"))
 

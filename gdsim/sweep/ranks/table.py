@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gdsim.statistics import quantile
-from gdsim.stops import STATUSES
+from gdsim.stops import STATUSES, Status
 from gdsim.sweep.ranks.ranking import CellRanks, ranked_cells, ranking_of
 from gdsim.sweep.results.dataset import losses_at_end
 from gdsim.sweep.results.reading import (
@@ -64,12 +64,12 @@ def _ranked(result: Dataset, ranks: CellRanks) -> "pandas.DataFrame":
 
     names = {n: with_none(n, values_of(c)) for n, c in ranks.coordinates.items() if n not in ("cell", "label")}
     few = {n: v for n, v in names.items() if n != "optimizer" or len(set(v.tolist())) > 1 or len(names) == 1}
-    counts, runs = ended_counts(result, "diverged")
+    counts, runs = ended_counts(result, Status.DIVERGED)
     shown: dict[str, Any] = {**few, "runs": runs, "median": ranks.median}
     if not is_summary(result):  # which has no order statistics
         shown |= {"low": ranks.low, "high": ranks.high}
     if may_converge(result):
-        shown["converged"] = ended_counts(result, "converged")[0]
+        shown["converged"] = ended_counts(result, Status.CONVERGED)[0]
     shown["diverged"] = counts
     worse = worse_than_start(result)
     if worse is not None:
@@ -85,8 +85,8 @@ def _everything(result: Dataset, ranks: CellRanks) -> "pandas.DataFrame":
 
     names = [n for n in ranks.coordinates if n not in ("cell", "label")]
     shown: dict[str, Any] = {n: with_none(n, values_of(ranks.coordinates[n])) for n in ("cell", "label", *names)}
-    shown["runs"] = ended_counts(result, "diverged")[1]
-    shown |= {s: ended_counts(result, s)[0] for s in STATUSES if s != "budget"}
+    shown["runs"] = ended_counts(result, Status.DIVERGED)[1]
+    shown |= {s: ended_counts(result, s)[0] for s in STATUSES if s != Status.BUDGET}
     worse = worse_than_start(result)
     if worse is not None:
         shown["worse_than_start"] = worse
@@ -98,7 +98,7 @@ def _of_runs(result: Dataset, cells: Cells) -> Mapping[str, np.ndarray]:
     """Quantiles of what runs ended with, diverged ones infinite, their accuracies 0."""
     rows = [np.flatnonzero(cells.place == c) for c in range(len(cells.numbers))]
     of = lambda values, share: np.array([quantile(values[mine], share) for mine in rows])  # noqa: E731
-    loss, lost = losses_at_end(result), result.status.values == "diverged"
+    loss, lost = losses_at_end(result), result.status.values == Status.DIVERGED
     found = {
         "median_loss": of(loss, 0.5), "lowest_final_loss": np.array([loss[mine].min(initial=np.inf) for mine in rows]),
         "quartile_low": of(loss, 0.25), "quartile_high": of(loss, 0.75),

@@ -8,7 +8,7 @@ import numpy as np
 
 from gdsim.canonical import digest
 from gdsim.problems import Problem
-from gdsim.stops import Target
+from gdsim.stops import Status, Target
 from gdsim.sweep.experiment.cells import coordinate_names, settings
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.versions import kernel_version
@@ -153,7 +153,7 @@ def registered(sweep: Experiment, result: "xarray.Dataset", kernels: Sequence[in
     targets = sorted({loss for stop in sweep.stop if isinstance(stop, Target) for loss in stop.losses}, reverse=True)
     if targets:
         result.attrs["targets"] = targets
-    if any(stop.status == "converged" for stop in sweep.stop):
+    if any(stop.status == Status.CONVERGED for stop in sweep.stop):
         result.attrs["may_converge"] = 1
     return result
 
@@ -179,4 +179,4 @@ def sweep_behind(result: "xarray.Dataset") -> Experiment:
 
 def losses_at_end(result: "xarray.Dataset") -> np.ndarray:
     """[run] final losses as a comparison takes them: a diverged run's is infinite."""
-    return np.where(result.status.values == "diverged", np.inf, result.final_loss.values.astype(float))
+    return np.where(result.status.values == Status.DIVERGED, np.inf, result.final_loss.values.astype(float))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from gdsim.statistics import rank_of
+from gdsim.stops import Status
 from gdsim.sweep.planning.cores import usable_cores
 from gdsim.words import given, nearest
 
@@ -107,7 +108,7 @@ def ended_counts(result: Dataset, status: str) -> tuple[np.ndarray, np.ndarray]:
 
 def may_converge(result: Dataset) -> bool:
     """Whether a stop of the sweep could have ended runs as "converged"."""
-    return bool(result.attrs.get("may_converge", 0)) or bool(ended_counts(result, "converged")[0].any())
+    return bool(result.attrs.get("may_converge", 0)) or bool(ended_counts(result, Status.CONVERGED)[0].any())
 
 
 def ends_worse(result: Dataset) -> np.ndarray | None:
@@ -117,7 +118,7 @@ def ends_worse(result: Dataset) -> np.ndarray | None:
     found = np.zeros(result.sizes["run"], bool)
     for rows, first in by_block(result, ["loss"], lambda _, columns: columns["loss"][:, 0]):
         found[rows] = _in_memory(result.final_loss.variable.data[rows]) > first
-    return found & (_in_memory(result.status.variable.data) != "diverged")
+    return found & (_in_memory(result.status.variable.data) != Status.DIVERGED)
 
 
 def worse_than_start(result: Dataset) -> np.ndarray | None:
@@ -250,7 +251,7 @@ def hold_last_value(columns: Mapping[str, np.ndarray], steps: np.ndarray, variab
     """
     whole = columns[variable]
     curves = whole[:, some].copy()
-    diverged = columns["status"] == "diverged"
+    diverged = columns["status"] == Status.DIVERGED
     ended = np.isnan(curves) & (steps[some] >= columns["steps_taken"][:, None])
     last = columns["final_loss"] if variable == "loss" else last_known(whole)
     last = np.where(diverged, WORST.get(variable, np.inf), last).astype(curves.dtype)
