@@ -252,9 +252,7 @@ class Data:
         return max(max(float(values.max()), -float(values.min())) for values in arrays)
 
     def check_fits(self, dtype: str) -> None:
-        """Raises ValueError for features, or targets that are numbers, too large for the runs' number
-        type.
-        """
+        """Raises ValueError for features, or targets that are numbers, too large for `dtype`."""
         if self._reach <= float(np.finfo(dtype).max):
             return
         for n, part in self.sets.items():
