@@ -236,8 +236,7 @@ def _from_table(table: dict[str, Any], name: str) -> Axis:
     keys = set(table)
     for spacing in ("logspace", "linspace"):
         if keys == {spacing} and isinstance(table[spacing], (list, tuple)) and len(table[spacing]) == 3:
-            first, last, n = table[spacing]
-            return _spaced(spacing, first, last, n)
+            return _spaced(spacing, *table[spacing])
     for distribution in ("uniform", "loguniform"):
         if keys == {distribution, "draws"} and isinstance(table[distribution], (list, tuple)) and len(table[distribution]) == 2:
             low, high = table[distribution]
@@ -259,17 +258,13 @@ def checked_number(value: Any, name: str, allowed: Range) -> Axis:
     """
     if isinstance(value, dict):
         value = _from_table(value, name)
-    if isinstance(value, Spaced):
-        for end in (value.first, value.last):
-            checked_number(end, name, allowed)
-        return value
     if isinstance(value, Drawn):
         checked_number(value.low, name, allowed)
         checked_number(value.high, name, allowed._replace(high_allowed=True))  # which no draw reaches
         return value
-    if isinstance(value, (Chosen, Zipped)):
-        for v in value.options if isinstance(value, Chosen) else value.values:
-            checked_number(v, name, allowed)
+    if isinstance(value, (Spaced, Chosen, Zipped)):
+        for number in extremes(value):
+            checked_number(number, name, allowed)
         return value
     value = _listed(value)
     if isinstance(value, (list, tuple)):
@@ -350,9 +345,7 @@ def extremes(axis: Any) -> tuple[float, ...]:
         return axis.first, axis.last
     if isinstance(axis, Drawn):
         return axis.low, axis.high
-    if isinstance(axis, Chosen):
-        return axis.options
-    return values(axis)
+    return axis.options if isinstance(axis, Chosen) else values(axis)
 
 
 def joint_kind(axis: Any) -> str:

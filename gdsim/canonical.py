@@ -27,9 +27,7 @@ def canonical(value: Any) -> Any:
         return f"{value.__module__}:{value.__qualname__}"
     if isinstance(value, (list, tuple)):
         return [canonical(v) for v in value]
-    if isinstance(value, dict):
-        return {k: canonical(v) for k, v in value.items()}
-    return value
+    return {k: canonical(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _encoded(plain: Any) -> bytes:

@@ -128,8 +128,7 @@ def nearest(word: str, allowed: Sequence[str]) -> str:
     where, instead = INSTEAD.get(word, ("", ""))
     close = None if where in allowed else closest(word, allowed)
     said = instead if where in allowed else ELSEWHERE.get(word, "")
-    hint = f"did you mean {close!r}? " if close else f"{said}; " if said else ""
-    return f"{hint}allowed: {', '.join(repr(a) for a in allowed)}"
+    return f"{f'did you mean {close!r}? ' if close else f'{said}; ' if said else ''}allowed: {', '.join(repr(a) for a in allowed)}"
 
 
 def checked_word(value: object, name: str, allowed: Collection[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from gdsim.cli.clusters import client_of, cluster_options
-from gdsim.cli.common import AS_JSON, DAMAGE, PATH, print_finding, refusals, unfinished
+from gdsim.cli.common import AS_JSON, DAMAGE, PATH, console_of, print_finding, refusals, unfinished
 from gdsim.sweep.experiment.new import KINDS, write_new
 
 
@@ -22,10 +22,9 @@ def doctor(as_json: bool, **place: Any) -> None:
 
     Exit code 4 if something is wrong, 3 if no scheduler answers, 2 for bad input.
     """
-    from gdsim.report.console import Console
     from gdsim.sweep.doctor import examine
 
-    console = Console(quiet=as_json)
+    console = console_of(quiet=as_json)
     with refusals(), unfinished(), client_of(console, place) as client:
         found = examine(client, console.say)
     print_finding(found, as_json)

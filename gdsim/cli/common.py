@@ -7,9 +7,14 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from gdsim.filenames import scheme_of, user_path
+
+if TYPE_CHECKING:
+    from gdsim.report.console import Console
 
 BAD_INPUT, INCOMPLETE, DAMAGE, FAILING, INTERRUPTED = 2, 3, 4, 5, 130
 EXIT_CODES = (
@@ -32,8 +37,6 @@ class _Path(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> pathlib.Path:
         """The path, or the usual error for an argument that is none."""
-        from gdsim.filenames import user_path
-
         try:
             return user_path(value)
         except ValueError as error:
@@ -45,13 +48,18 @@ class _Results(_Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The address as it is, or the path."""
-        from gdsim.filenames import scheme_of
-
         return value if scheme_of(value) else super().convert(value, param, ctx)
 
 
 PATH, RESULTS = _Path(), _Results()
 FOLDER = click.argument("folder", type=RESULTS)
+
+
+def console_of(*, quiet: bool = False) -> "Console":
+    """Where a command writes what people read; nowhere where it is quiet."""
+    from gdsim.report.console import Console
+
+    return Console(quiet=quiet)
 
 
 def again() -> str:

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from gdsim.cli.common import AS_JSON, DAMAGE, FOLDER, INCOMPLETE, PATH, RESULTS, print_finding, refusals
+from gdsim.cli.common import AS_JSON, DAMAGE, FOLDER, INCOMPLETE, PATH, RESULTS, console_of, print_finding, refusals
 from gdsim.words import are
 
 
@@ -43,10 +43,9 @@ def verify(folder: pathlib.Path | str, as_json: bool) -> None:
 
     Exit code 4 if there is damage; changes nothing.
     """
-    from gdsim.report.console import Console
     from gdsim.sweep.survey import verify_folder
 
-    with refusals(), Console(quiet=as_json).counting("bytes") as progress:
+    with refusals(), console_of(quiet=as_json).counting("bytes") as progress:
         found = verify_folder(folder, progress)
     print_finding(found, as_json)
     if found.damaged:
@@ -60,10 +59,9 @@ def export(folder: pathlib.Path | str, target: pathlib.Path) -> None:
     """Write the finished runs in FOLDER into TARGET: a file NAME.parquet, NAME.csv or NAME.nc, or a folder
     NAME.zarr.
     """
-    from gdsim.report.console import Console
     from gdsim.sweep.export import export as write
 
-    console = Console()
+    console = console_of()
     with refusals(), console.counting("runs") as progress:
         write(folder, target, progress)
     console.say(f"written: {target}")
@@ -76,10 +74,9 @@ def report(folder: pathlib.Path | str, out: pathlib.Path | None) -> None:
     """Write what the population in FOLDER did as one HTML page: tables with intervals, figures, warnings, and
     the code behind each.
     """
-    from gdsim.report.console import Console
     from gdsim.report.page import write_report
 
-    console = Console()
+    console = console_of()
     out = out / "report.html" if out is not None and out.is_dir() else out
     with refusals():
         place = write_report(folder, out, console.say)

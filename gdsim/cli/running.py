@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from gdsim.cli.clusters import client_of, cluster_options
-from gdsim.cli.common import AS_JSON, EXIT_CODES, FAILING, INCOMPLETE, INTERRUPTED, PATH, RESULTS, SET, again, heard, print_finding, refusals, words
+from gdsim.cli.common import AS_JSON, EXIT_CODES, FAILING, INCOMPLETE, INTERRUPTED, PATH, RESULTS, SET, again, console_of, heard, print_finding, refusals, words
 from gdsim.filenames import scheme_of
 
 
@@ -62,11 +62,10 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     The same command again keeps what is finished and trains the rest; so does a file with more starts or
     cells.
     """
-    from gdsim.report.console import Console
     from gdsim.sweep.execution.display import shown
     from gdsim.sweep.execution.outcomes import FailingError, UnfinishedError
 
-    console = Console()
+    console = console_of()
     console.say(f"reading {file}")
     sweep = _read(file, settings)
     folder = out if out is not None else pathlib.Path("results") / file.stem
@@ -127,11 +126,10 @@ def compile_file(file: pathlib.Path, settings: tuple[str, ...], for_workers: boo
     For machines that share a home, once for each kind of processor, and for images, when they are built.
     GDSIM_CACHE_DIR says where the cache is.
     """
-    from gdsim.report.console import Console
     from gdsim.sweep.run.compiling import compile_kernels
     from gdsim.sweep.run.options import RunOptions
 
-    console = Console(quiet=as_json)
+    console = console_of(quiet=as_json)
     with refusals():
         if for_workers and options["threads"] is not None:
             raise ValueError("--threads is of a process, and --for-workers of a cluster: give one of them")

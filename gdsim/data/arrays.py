@@ -99,8 +99,7 @@ def features_of(X: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:
     frame = columns.frame_of(X)
     if frame is not None:
         return columns.numbers_of(frame)
-    found = _real(X, "X")
-    return finite(np.array(found, np.float64, order="C"), "X"), None
+    return finite(np.array(_real(X, "X"), np.float64, order="C"), "X"), None
 
 
 def targets_of(y: Any) -> np.ndarray:
@@ -112,8 +111,7 @@ def targets_of(y: Any) -> np.ndarray:
     if found.dtype.kind == "U" and isinstance(y, (list, tuple)):  # of texts and numbers NumPy makes texts
         found = np.asarray(y, object)
     if found.dtype.kind in "OU":
-        texts = _texts(found)
-        if texts is not None:
+        if (texts := _texts(found)) is not None:
             return texts
         check_labels(found)
     found = _real(found, "y")

@@ -219,8 +219,7 @@ class Data:
     @property
     def sets(self) -> "dict[str, Data]":
         """The sets that there are, by name: "train", which this is, "validation" and "test"."""
-        held = {"validation": self.validation, "test": self.test}
-        return {"train": self, **{n: part for n, part in held.items() if part is not None}}
+        return {"train": self, **{n: part for n in SETS[1:] if (part := getattr(self, n)) is not None}}
 
     @functools.cached_property
     def class_names(self) -> tuple[Any, ...] | None:
@@ -362,8 +361,7 @@ def _held_out(value: Any, name: str, like: Samples) -> Samples:
     if isinstance(value, Data):
         if value.center is not None:
             raise ValueError(f"the {name} set is standardized by samples of its own; give it as it was, and standardize=True for all")
-        labels = value.y if value._classes is None else np.array(value._classes)[value.y]
-        found = Samples(value.X, labels, value.feature_names)
+        found = Samples(value.X, value.y if value._classes is None else np.array(value._classes)[value.y], value.feature_names)
     elif (are_pairs := is_dataset(value)) or (isinstance(value, (tuple, list)) and len(value) == 2):
         try:
             found = checked_samples(*(samples_in(value) if are_pairs else value))

@@ -67,8 +67,7 @@ def warn_of_absent_classes(labels: Mapping[str, np.ndarray], classes: Sequence[A
     counts = {name: np.bincount(places, minlength=len(classes)) for name, places in labels.items()}
     said = []
     for place in range(len(classes)):
-        having = [name for name, found in counts.items() if found[place]]
-        share = counts["train"][place] / len(labels["train"])
+        having, share = [name for name, found in counts.items() if found[place]], counts["train"][place] / len(labels["train"])
         lacking = [name for name in labels if name not in having and (name == "train" or share * len(labels[name]) >= EXPECTED)]
         if having and lacking:
             where = " and ".join({"train": "training"}.get(name, name) for name in having)

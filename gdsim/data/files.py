@@ -45,8 +45,7 @@ def said_of(path: pathlib.Path | str) -> Iterator[None]:
     except FileNotFoundError:
         raise ValueError(f"there is no data file {str(path)!r}") from None
     except (ValueError, TypeError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"data file {str(path)!r}: {text}") from None
+        raise ValueError(f"data file {str(path)!r}: {' '.join(str(error).split()) or type(error).__name__}") from None
     finally:
         LEFT_OUT.reset(before)
 

@@ -44,10 +44,6 @@ def _moons() -> tuple[Any, Any]:
     return make_moons(256, noise=0.2, random_state=0)
 
 
-def _xor() -> tuple[Any, Any]:
-    return [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]
-
-
 def _spirals() -> tuple[Any, Any]:
     """Two interlocking spirals of 97 points, three turns each (Lang and Witbrock 1988), scaled to the unit
     disc.
@@ -65,7 +61,7 @@ DATASETS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "wine": _tabular("load_wine"),
     "diabetes": _tabular("load_diabetes"),
     "moons": _moons,
-    "xor": _xor,
+    "xor": lambda: ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]),
     "spirals": _spirals,
 }
 

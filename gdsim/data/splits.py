@@ -60,5 +60,4 @@ def _order(count: int, seed: int, name: str) -> np.ndarray:
     from gdsim.lanes.draws import uniform_numbers
     from gdsim.lanes.philox import SPLIT
 
-    purpose = (SPLIT, 1 if name == "test" else 0)
-    return np.argsort(uniform_numbers(seed, np.zeros(1, np.uint32), purpose, count)[0], kind="stable")
+    return np.argsort(uniform_numbers(seed, np.zeros(1, np.uint32), (SPLIT, int(name == "test")), count)[0], kind="stable")

@@ -21,8 +21,7 @@ def standard_of(X: np.ndarray) -> Standard:
     """Means and population deviations of the columns of X[sample, feature]; of a constant column its value
     and 1.
     """
-    found = [_mean_and_deviation(column) for column in X.T]
-    return Standard(*(np.array(values) for values in zip(*found, strict=True)))
+    return Standard(*np.array([_mean_and_deviation(column) for column in X.T]).T.copy())
 
 
 def _mean_and_deviation(column: np.ndarray) -> tuple[float, float]:

@@ -42,8 +42,8 @@ def data_from(arrays: dict[str, np.ndarray], name: str) -> Data:
         for n, end in (("train", ""), ("validation", "_validation"), ("test", "_test"))
         if f"X{end}" in arrays
     }
-    shared = {n: _numbers(arrays[n]) for n in ("sample_weight", "center", "scale") if n in arrays}
-    shared |= {"feature_names": _texts(arrays["feature_names"])} if "feature_names" in arrays else {}
+    shared: dict[str, Any] = {n: np.array(arrays[n], np.float64) for n in ("sample_weight", "center", "scale") if n in arrays}
+    shared |= {"feature_names": tuple(map(str, arrays["feature_names"]))} if "feature_names" in arrays else {}
     classes: tuple[Any, ...] | None = tuple(arrays["class_names"].tolist()) if "class_names" in arrays else None
     features, highest = sets["train"].X.shape[1], max(int(s.y.max()) for s in sets.values())
     if any(s.X.shape[1] != features or s.y.ndim != sets["train"].y.ndim for s in sets.values()) or (classes is not None and highest >= len(classes)):
@@ -52,11 +52,3 @@ def data_from(arrays: dict[str, np.ndarray], name: str) -> Data:
     if classes is None and made.class_names not in (None, counted_classes(made)) and 0 <= highest < MOST_COUNTED:
         return Data.of(sets, name, **shared, _classes=counted_classes(made))
     return made
-
-
-def _numbers(values: np.ndarray) -> np.ndarray:
-    return np.array(values, np.float64)
-
-
-def _texts(values: np.ndarray) -> tuple[str, ...]:
-    return tuple(str(v) for v in values)

@@ -25,8 +25,7 @@ def table_of_text(path: pathlib.Path) -> Any:
     _refuse_binary(path)
     exact: dict[str, Any] = {} if int(pandas.__version__.split(".")[0]) >= 3 else {"float_precision": "round_trip"}  # else the last bit is off at times
     with _explained(path):
-        head = pandas.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, index_col=False)
-        names = head.iloc[0].tolist()
+        names = pandas.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, index_col=False).iloc[0].tolist()
         if len(names) == 1:
             _refuse_other_marks(path)
         # Without index_col the first column of longer rows would be an index; of low_memory's pieces of a

@@ -227,8 +227,7 @@ class Multistart(BaseEstimator):
 
     def _check_fits(self, values: np.ndarray, name: str, dtype: str, remedy: str) -> None:
         """Raises ValueError for numbers too large for the number type of the networks."""
-        names = getattr(self, "feature_names_in_", None) if name == "X" else None
-        check_fits(values, dtype, name, f"{remedy}, or set dtype='float64'", names)
+        check_fits(values, dtype, name, f"{remedy}, or set dtype='float64'", getattr(self, "feature_names_in_", None) if name == "X" else None)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         settings, threads = settings_of(self), threads_of(self.n_jobs)
@@ -243,13 +242,11 @@ class Multistart(BaseEstimator):
             )
         samples = settings.merged(samples)
         if settings.sets_aside:
-            is_of_classes = self._class_count() is not None
-            samples, held = split(samples, settings.share, samples.y if is_of_classes else None, self._seed)
+            samples, held = split(samples, settings.share, None if self._class_count() is None else samples.y, self._seed)
             samples = settings.merged(samples)  # a batch may hold all that are left
         problem = self._problem(settings, samples, held)
         init = None if before is None else self._points(problem, "warm_start", "set warm_start=False")
-        sweep = sweep_of(settings, problem, samples.mean_weight, self._seed, init=init)
-        result = sweep.run(threads=threads, progress=bool(self.verbose))
+        result = sweep_of(settings, problem, samples.mean_weight, self._seed, init=init).run(threads=threads, progress=bool(self.verbose))
         self._keep(result, settings, Population.of(result, settings, before=before, rows=result.run.values), problem)
         warn_of_ends(result, settings)
         return self
@@ -333,5 +330,4 @@ class Multistart(BaseEstimator):
         vectors = self._population.vectors[self._chosen]
         self._check_fits(X, "X", str(vectors.dtype), "scale it as that of fit")
         size = max(1, MOST_OUTPUTS // (len(vectors) * self.n_outputs_))
-        parts = [predict(self._network, vectors, X[rows]).astype(np.float64).mean(0) for rows in gen_batches(len(X), size)]
-        return np.concatenate(parts)
+        return np.concatenate([predict(self._network, vectors, X[rows]).astype(np.float64).mean(0) for rows in gen_batches(len(X), size)])

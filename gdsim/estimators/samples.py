@@ -43,8 +43,7 @@ def weighted(X: np.ndarray, y: np.ndarray, weight: Any) -> Samples:
     """The samples that have a weight: without one it is the same as if they were not there."""
     if weight is None:
         return Samples(X, y)
-    scaled = weights_of(weight, len(X))  # which checks them
-    counts = scaled > 0
+    counts = weights_of(weight, len(X)) > 0  # which checks them
     return Samples(X[counts], y[counts], np.asarray(weight, np.float64)[counts])
 
 
@@ -54,8 +53,7 @@ def merged(samples: Samples) -> Samples:
     Where steps take all samples at once, neither changes what is minimised; so a sample that weighs 2 is to
     the last bit the same as two, and samples are the same in any order.
     """
-    targets = samples.y.reshape(len(samples.y), -1)
-    rows, place = np.unique(np.column_stack([samples.X, targets]), axis=0, return_inverse=True)
+    rows, place = np.unique(np.column_stack([samples.X, samples.y.reshape(len(samples.y), -1)]), axis=0, return_inverse=True)
     y = rows[:, samples.X.shape[1] :].reshape(len(rows), *samples.y.shape[1:]).astype(samples.y.dtype)
     return Samples(rows[:, : samples.X.shape[1]], y, np.bincount(place.ravel(), samples.weight))
 

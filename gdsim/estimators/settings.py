@@ -4,6 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib.parallel import get_active_backend
 
 from gdsim.axes import Range, checked_one, checked_truth, checked_whole
 from gdsim.declarations import Declaration, meant
@@ -13,6 +14,7 @@ from gdsim.population import DTYPES
 from gdsim.problems.activations import ACTIVATIONS
 from gdsim.rules import RULES, Adam, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
+from gdsim.sweep.planning.cores import usable_cores
 from gdsim.words import checked_word, given
 
 ANY_POSITIVE, FROM_ZERO = Range(0.0, math.inf, low_allowed=False), Range(0.0, math.inf)
@@ -130,9 +132,7 @@ def _check_said_once(rule: Rule, name: str, parameter: str, value: Any) -> None:
 def _widths(value: Any) -> tuple[int, ...]:
     """Units of the hidden layers; a number is one layer."""
     several = value.tolist() if isinstance(value, np.ndarray) else value
-    if not isinstance(several, (list, tuple)):
-        several = [several]
-    return tuple(checked_whole(n, "hidden_layer_sizes: each") for n in several)
+    return tuple(checked_whole(n, "hidden_layer_sizes: each") for n in (several if isinstance(several, (list, tuple)) else [several]))
 
 
 def _activation(value: Any) -> str:
@@ -144,10 +144,6 @@ def threads_of(n_jobs: Any) -> int:
     """Threads of one fit: all processors that the process may use for None or -1, but one where joblib runs
     several fits at once.
     """
-    from joblib.parallel import get_active_backend
-
-    from gdsim.sweep.planning.cores import usable_cores
-
     if n_jobs is None:
         backend: Any = get_active_backend()[0]
         return 1 if backend.nesting_level else usable_cores()

@@ -61,10 +61,8 @@ def verdict_of(frame: Any) -> list[str]:
         return ["no cell is the best: in each, half of the runs or more are infinite"]
     if len(frame) == 1:
         return []
-    said = f"best: {name}"
-    if not has_intervals(frame) and best["runs"] >= FEWEST_FOR_INTERVALS:
-        return [said]
-    return [said, noise_of(frame)]
+    can_tell = has_intervals(frame) or best["runs"] < FEWEST_FOR_INTERVALS
+    return [f"best: {name}", *([noise_of(frame)] if can_tell else [])]
 
 
 def noise_of(frame: Any) -> str:

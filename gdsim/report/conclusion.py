@@ -36,8 +36,7 @@ def conclusion(result: Any, best: Any) -> Iterator[str]:
         yield "The cells minimise several problems, whose losses do not compare: the tables below are to be read problem by problem."
         return
     names, ranked_by = cell_texts(best), ranked_name(best)
-    order = np.argsort(best["rank"].values)
-    first = int(order[0])
+    first = int(np.argmin(best["rank"].values))
     form = share if "accuracy" in ranked_by else number
     (found,) = intervals(best, ("median_loss", "low", "high"), [first], form, "infinite")
     many, targets = best.sizes["cell"], own_targets(result)

@@ -21,8 +21,7 @@ FILLED = 2 / 3
 
 def figures(result: Any) -> Iterator[tuple[str, Call]]:
     """(title, call) of each figure that fits a result."""
-    several = result.sizes["checkpoint"] > 2
-    cells = cells_in(result)
+    several, cells = result.sizes["checkpoint"] > 2, cells_in(result)
     values = {n: values_of(c) for n, c in cells.coordinates.items() if n not in ("cell", "label")}
     numeric = {n: len(_distinct(v)) for n, v in values.items() if v.dtype.kind == "f"}
     varied = sorted((n for n, count in numeric.items() if count > 1), key=lambda n: n != "lr")
@@ -79,8 +78,8 @@ def experiment_rows(held: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = []
     for name in (n for n in Sweep.__struct_fields__ if held["experiment"].get(n) is not None):
         value = held["experiment"][name]
-        several = value if isinstance(value, list) else [value]
-        found += [(name if k == 0 else "", _sentence(one, held["data"])) for k, one in enumerate(several or ["none"])]
+        sentences = [_sentence(one, held["data"]) for one in (value if isinstance(value, list) else [value])] or ["none"]
+        found += zip([name, *[""] * len(sentences)], sentences, strict=False)
     return found
 
 
@@ -91,6 +90,4 @@ def _sentence(value: Any, data: Mapping[str, str]) -> str:
         return " ".join(t for t in (str(value.get("type", "")), name, f"({rest})" if rest and "type" in value else rest) if t)
     if isinstance(value, list):
         return f"[{', '.join(_sentence(v, data) for v in value)}]"
-    if isinstance(value, float):
-        return shown_number(value)
-    return json.dumps(value) if not isinstance(value, str) else value
+    return shown_number(value) if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)

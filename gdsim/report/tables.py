@@ -133,8 +133,7 @@ def outcome(result: Any, best: Any) -> Table:
     names = ("median_loss", "low", "high")
     columns.append(Column(f"median {ranked_by}", BEST.of(*names), intervals(best, names, order, form, text)))
     columns.append(Column("first if drawn anew", BEST.of("probability_best"), [Entry(share(p), float(p)) for p in best.probability_best.values[order]]))
-    targets = own_targets(result)
-    if len(targets):
+    if len(targets := own_targets(result)):
         columns += _to_target(result, float(targets[-1]), order)
     elif may_converge(result):
         columns.append(_met(Call(analysis, "success_probability"), result, order, "converged"))
@@ -183,12 +182,10 @@ def _to_target(result: Any, target: float, order: np.ndarray) -> list[Column]:
 
 def _median(result: Any, name: str, title: str, order: np.ndarray) -> Column:
     """The median of another variable, with its interval."""
-    call = Call(rows_by_cell, "table", {"variable": name})
-    found = call.made(result)
-    numbers = cells_in(result).numbers[order]
+    call, names = Call(rows_by_cell, "table", {"variable": name}), ("median", "low", "high")
     form, lacking = (share, "") if "accuracy" in name else (number, "diverged")
-    names = ("median", "low", "high")
-    return Column(f"median {title}", call.of(*names), intervals(found.loc[numbers], names, range(len(numbers)), form, lacking))
+    found = call.made(result).loc[cells_in(result).numbers[order]]
+    return Column(f"median {title}", call.of(*names), intervals(found, names, range(len(order)), form, lacking))
 
 
 def _endings(result: Any, order: np.ndarray) -> list[Column]:
@@ -199,8 +196,7 @@ def _endings(result: Any, order: np.ndarray) -> list[Column]:
     for kind in (s for s in STATUSES if s not in ("converged", "budget") and (s == "diverged" or (status == s).any())):
         counts = np.bincount(cells.place, status == kind, minlength=count)
         columns.append(Column(kind, f"(result.status == {kind!r}).groupby('cell').sum()", [counted_entry(n) for n in counts[order]]))
-    worse = worse_than_start(result)
-    if worse is not None:
+    if (worse := worse_than_start(result)) is not None:
         columns.append(Column("worse than start", "gd.table(result).worse_than_start", [counted_entry(n) for n in worse[order]]))
     return columns
 

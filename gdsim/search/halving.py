@@ -41,8 +41,7 @@ def successive_halving(
     steps, eta, least = _checked(sweep, eta, smallest, "successive_halving")
     count = len(sweep.plan().cells)
     halvings = int(math.log(count, eta) + 1e-9)
-    rungs = rungs_of(steps, max(least or 1, round(steps / eta**halvings)), eta)
-    ladder = Ladder(sweep, rungs, threads, variable, target)
+    ladder = Ladder(sweep, rungs_of(steps, max(least or 1, round(steps / eta**halvings)), eta), threads, variable, target)
     _halve(ladder, list(range(count)), 0, eta)
     return ladder.outcome()
 
@@ -50,8 +49,7 @@ def successive_halving(
 def _halve(ladder: Ladder, cells: list[int], first: int, eta: int) -> None:
     """One bracket: cells from a rung on."""
     for rung in range(first, len(ladder.rungs)):
-        keys = ladder.climb(cells, rung)
-        cells = best_of(keys, cells, max(1, len(cells) // eta))
+        cells = best_of(ladder.climb(cells, rung), cells, max(1, len(cells) // eta))
 
 
 def hyperband(
@@ -72,14 +70,11 @@ def hyperband(
     True
     """
     steps, eta, least = _checked(sweep, eta, smallest, "hyperband")
-    rungs = rungs_of(steps, least or 1, eta)
-    ladder = Ladder(sweep, rungs, threads, variable, target)
-    rng = np.random.default_rng(seed)
-    highest = len(rungs) - 1
+    ladder = Ladder(sweep, rungs_of(steps, least or 1, eta), threads, variable, target)
+    rng, highest = np.random.default_rng(seed), len(ladder.rungs) - 1
     for s in range(highest, -1, -1):
         wanted = math.ceil((highest + 1) / (s + 1) * eta**s)
-        cells = sorted(map(int, rng.permutation(ladder.cells)[:wanted]))
-        _halve(ladder, cells, highest - s, eta)
+        _halve(ladder, sorted(map(int, rng.permutation(ladder.cells)[:wanted])), highest - s, eta)
     return ladder.outcome()
 
 
@@ -118,8 +113,7 @@ def _promotable(ladder: Ladder, eta: int) -> list[tuple[int, int]]:
     """
     found = []
     for rung in range(len(ladder.rungs) - 2, -1, -1):
-        there = [int(c) for c in np.flatnonzero(~np.isnan(ladder.scores[:, rung]))]
-        for cell in best_of(ladder.keys[there, rung], there, len(there) // eta):
-            if np.isnan(ladder.scores[cell, rung + 1]):
-                found.append((cell, rung + 1))
+        there = np.flatnonzero(~np.isnan(ladder.scores[:, rung])).tolist()
+        best = best_of(ladder.keys[there, rung], there, len(there) // eta)
+        found += [(cell, rung + 1) for cell in best if np.isnan(ladder.scores[cell, rung + 1])]
     return found

@@ -68,8 +68,7 @@ class Ladder:
     """The cells of a sweep on rungs of so many steps each: what was trained is kept, and trained once."""
 
     def __init__(self, sweep: Sweep, rungs: Sequence[int], threads: int | None, variable: str | None = None, target: float | None = None) -> None:
-        record = msgspec.structs.replace(sweep.record, state=True)
-        self.sweep = msgspec.structs.replace(sweep, record=record)
+        self.sweep = msgspec.structs.replace(sweep, record=msgspec.structs.replace(sweep.record, state=True))
         self.rungs, self.threads = list(rungs), threads
         self.plan = self.sweep.plan()
         self.cells = len(self.plan.cells)
@@ -160,5 +159,4 @@ def rungs_of(steps: int, smallest: int, eta: int) -> list[int]:
 
 def best_of(keys: np.ndarray, cells: Sequence[int], count: int) -> list[int]:
     """The `count` cells with the lowest keys[cell, criterion]; of equal ones those with the lower numbers."""
-    order = sorted(range(len(cells)), key=lambda k: (*keys[k], cells[k]))
-    return [cells[k] for k in order[:count]]
+    return [cells[k] for k in sorted(range(len(cells)), key=lambda k: (*keys[k], cells[k]))[:count]]

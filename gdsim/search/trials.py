@@ -59,5 +59,4 @@ def _scores(sweep: Sweep, names: list[str], points: list[tuple[float, ...]], var
     (rule,) = sweep.optimizer
     for name, column in zip(names, zip(*points, strict=True), strict=True):
         rule = with_value(rule, name, Zipped(tuple(column)) if len(points) > 1 else column[0])
-    result = msgspec.structs.replace(sweep, optimizer=rule).run(threads=threads)
-    return ranked_cells(result, variable=variable, target=target).median.tolist()
+    return ranked_cells(msgspec.structs.replace(sweep, optimizer=rule).run(threads=threads), variable=variable, target=target).median.tolist()

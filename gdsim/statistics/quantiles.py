@@ -49,8 +49,7 @@ def quantile(values: Any, share: float, axis: int = 0) -> Any:
     known = np.sum(~np.isnan(ordered), axis=axis, keepdims=True)
     if not ordered.shape[axis]:
         return np.full(np.delete(ordered.shape, axis), np.nan)[()]
-    chosen = np.take_along_axis(ordered, rank_of(share, known), axis=axis)
-    return np.squeeze(chosen, axis=axis)[()]
+    return np.squeeze(np.take_along_axis(ordered, rank_of(share, known), axis=axis), axis=axis)[()]
 
 
 def median(values: Any, axis: int = 0) -> Any:

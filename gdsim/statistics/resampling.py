@@ -85,7 +85,5 @@ def accelerated(samples: np.ndarray, estimate: np.ndarray, left_out: np.ndarray,
 
 def percentiles(samples: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """The (low, high) percentiles along the first axis; infinite values are the largest."""
-    low, high = (1 - confidence) / 2, (1 + confidence) / 2
-    ordered = np.sort(samples, axis=0)
-    last = len(ordered) - 1
-    return ordered[round(low * last)], ordered[round(high * last)]
+    ordered, last = np.sort(samples, axis=0), len(samples) - 1
+    return ordered[round((1 - confidence) / 2 * last)], ordered[round((1 + confidence) / 2 * last)]
