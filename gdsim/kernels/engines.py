@@ -12,6 +12,7 @@ import numpy as np
 from gdsim.kernels import functions, inmemory, single_run, single_run_products, small, steps, supervised
 from gdsim.kernels.layout import Layout, NetworkLayout, SingleRunLayout, Table, function_layout, memory_layout, network_layout, single_run_layout
 from gdsim.kernels.network import BLOCK, TILE
+from gdsim.kernels.product_tiles import tile_of, tiles_of
 from gdsim.kernels.rows import update_row_of
 from gdsim.lanes.compiler import ScopedPart, vector_bytes
 
@@ -79,7 +80,7 @@ def single_run_parts(parts: Parts, lanes: int) -> dict[str, Any]:
     single = tuple({**parts, **places, "WIDTH": 1}.items())
     own = {f.__name__: ScopedPart(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
     height = products.TILE_HEIGHTS[vector_bytes()]
-    tiles = {"any_tile": products.tiles_of(height, lanes), "TILE_HEIGHT": height, "BAND": products.WHOLE_LAYER}
+    tiles = {"any_tile": tiles_of(products.tile_shapes(height), lanes), "TILE_HEIGHT": height, "BAND": products.WHOLE_LAYER}
     return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": 2 * lanes, "RUNS": 1}
 
 
@@ -89,7 +90,9 @@ def _network(problem: Any, table: Table | None, dtype: np.dtype) -> NetworkLayou
 
 
 def _network_evaluation(structure: Structure, parts: Parts) -> Parts:
-    return {**parts, "evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile, "BAND": TILE, "JOINS": structure.layout.joins}
+    own = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile, "BAND": TILE, "JOINS": structure.layout.joins}
+    tiles = {name: tile_of((TILE, columns), parts["WIDTH"], False) for name, columns in (("product_tile", TILE), ("product_column", 1))}
+    return {**parts, **own, **tiles}
 
 
 def _network_training(structure: Structure, parts: Parts) -> Parts:

@@ -24,7 +24,7 @@ power of two apart; units, inputs and samples are padded to whole tiles, and not
 ever used. Tiles of 4 x 4 lanes accumulate in registers.
 """
 
-from gdsim.kernels.parts import BAND, JOINS, finish_tile
+from gdsim.kernels.parts import BAND, JOINS, finish_tile, product_column, product_tile
 from gdsim.kernels.workspace import (
     BEGINS_DELTAS,
     BEGINS_SUMS,
@@ -42,7 +42,6 @@ from gdsim.kernels.workspace import (
 )
 from gdsim.lanes.operations import load, store
 from gdsim.lanes.parts import WIDTH, default_part
-from gdsim.lanes.tiles import load_row, load_tile, outer_fma, store_row, store_tile
 from gdsim.lanes.types import Memory
 from gdsim.problems.parts import BIASES, KEEPS_SLOPES, activation, slope
 
@@ -79,32 +78,6 @@ def place_in(edge: Edge, unit: int, column: int) -> tuple[int, bool]:
     return there // WIDTH, is_weight
 
 
-def product_tile(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, terms: int) -> None:
-    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], term by term, of TILE rows i and TILE columns
-    j.
-    """
-    tile = load_tile(start.array, start.offset, start.row_step, start.column_step, TILE, TILE, WIDTH)
-    a, b = left.offset, right.offset
-    for _ in range(terms):
-        rows = load_row(left.array, a, left.row_step, TILE, WIDTH)
-        columns = load_row(right.array, b, right.column_step, TILE, WIDTH)
-        tile = outer_fma(tile, rows, columns)
-        a += left.column_step
-        b += right.row_step
-    store_tile(goal.array, goal.offset, goal.row_step, goal.column_step, TILE, tile)
-
-
-def product_column(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, terms: int) -> None:
-    """The same for one column."""
-    column = load_row(start.array, start.offset, start.row_step, TILE, WIDTH)
-    a, b = left.offset, right.offset
-    for _ in range(terms):
-        column = outer_fma(column, load_row(left.array, a, left.row_step, TILE, WIDTH), load_row(right.array, b, 0, 1, WIDTH))
-        a += left.column_step
-        b += right.row_step
-    store_row(goal.array, goal.offset, goal.row_step, column)
-
-
 def in_tiles(columns: int) -> int:
     """How many of a product's columns are made in tiles of TILE: a remainder of 2 or 3 is padded, one of 1 is
     cheaper by itself.
@@ -122,9 +95,9 @@ def product(network: AnyNetwork, goal: Matrix, left: Matrix, right: Matrix, star
     for row in range(0, rows, TILE):
         above = part_from(left, row, 0)
         for column in range(0, in_tiles(columns), TILE):
-            product_tile(part_from(goal, row, column), above, part_from(right, 0, column), part_from(start, row, column), terms)
+            product_tile(False, terms, above, part_from(right, 0, column), part_from(start, row, column), part_from(goal, row, column))
         for column in range(in_tiles(columns), columns):
-            product_column(part_from(goal, row, column), above, part_from(right, 0, column), part_from(start, row, column), terms)
+            product_column(False, terms, above, part_from(right, 0, column), part_from(start, row, column), part_from(goal, row, column))
 
 
 @default_part
@@ -137,9 +110,9 @@ def outer(network: AnyNetwork, task: GradientTask, goal: Matrix, left: Matrix, r
     for row in range(0, rows, TILE):
         for column in range(0, columns, TILE):
             if is_weight:
-                product_tile(tile, part_from(left, row, 0), part_from(right, 0, column), zeros, terms)
+                product_tile(False, terms, part_from(left, row, 0), part_from(right, 0, column), zeros, tile)
             else:
-                product_column(tile, part_from(left, row, 0), part_from(right, 0, column), zeros, terms)
+                product_column(False, terms, part_from(left, row, 0), part_from(right, 0, column), zeros, tile)
             size = min(TILE, rows - row), min(TILE, columns - column)
             finish_tile(network, task, part_from(goal, row, column), size, size[1] * WIDTH, is_weight)
 

@@ -40,6 +40,7 @@ DRAW_WIDTH: int = part("DRAW_WIDTH")  # how many samples of one run are drawn at
 TILE_HEIGHT: int = part("TILE_HEIGHT")  # rows of a tile, where there are as many
 ROWS: int = part("ROWS")  # of a tile
 COLUMNS: int = part("COLUMNS")  # of a tile, in lanes
+BROADCASTS: bool = part("BROADCASTS")  # whether a tile's rows are numbers, not lanes
 BAND: int = part("BAND")  # units whose deltas are made together, and then get their slopes
 
 
@@ -77,10 +78,24 @@ def draw(sampler: Sampler, key: OrderKey | Lanes, stream: Stream, step: Lane, el
 
 
 @part
-def any_tile(shape: tuple[int, int], terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
-    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], for a tile of `shape`: (rows, lanes side by
-    side).
+def product_tile(exchanged: bool, terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
+    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], for a tile of lanes.
+
+    The first factor of each term is left's, unless C' = S' + R' L' is made in the place of C = S + L R: where
+    the factors are `exchanged` it is right's.
     """
+    ...
+
+
+@part
+def product_column(exchanged: bool, terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
+    """The same for one column."""
+    ...
+
+
+@part
+def any_tile(shape: tuple[int, int], exchanged: bool, terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
+    """The same for a tile of `shape`, (rows of numbers, lanes side by side)."""
     ...
 
 

@@ -7,16 +7,13 @@ columns of C and R are neighbours in memory. `product` and `outer` bring any mat
 are.
 """
 
-import functools
-
 from gdsim.kernels.network import TILE
-from gdsim.kernels.parts import COLUMNS, GATHER_WIDTH, ROWS, TILE_HEIGHT, any_tile, finish_tile
+from gdsim.kernels.parts import GATHER_WIDTH, TILE_HEIGHT, any_tile, finish_tile
 from gdsim.kernels.workspace import Cells, Edge, GradientTask, Matrix, Place, SingleRunNetwork, matrix_at, part_from, transposed
-from gdsim.lanes.compiler import ScopedPart, noinline
-from gdsim.lanes.generated import function_from
+from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import load, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
-from gdsim.lanes.tiles import add_rows, broadcast_row, gather_columns, load_row, load_tile, outer_fma, repeat, store_row, store_tile
+from gdsim.lanes.tiles import add_rows, gather_columns, load_row, repeat, store_row
 from gdsim.lanes.types import Memory
 
 # Rows of a tile by the bytes of a register: their sums, two rows of lanes and a spread number fit the
@@ -50,32 +47,9 @@ def vectors_of(numbers: int) -> int:
     return (numbers + WIDTH - 1) // WIDTH
 
 
-def product_tile(terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
-    """goal[i, j] = start[i, j] + sum_k left[i, k] right[k, j], term by term, of ROWS rows i and COLUMNS lanes
-    of columns j.
-    """
-    tile = load_tile(start.array, start.offset, start.row_step, WIDTH, ROWS, COLUMNS, WIDTH)
-    a, b = left.offset, right.offset
-    for _ in range(terms):
-        rows = broadcast_row(left.array, a, left.row_step, ROWS, WIDTH)
-        columns = load_row(right.array, b, WIDTH, COLUMNS, WIDTH)
-        tile = outer_fma(tile, rows, columns)
-        a += left.column_step
-        b += right.row_step
-    store_tile(goal.array, goal.offset, goal.row_step, WIDTH, COLUMNS, tile)
-
-
-@functools.cache
-def tiles_of(height: int, lanes: int) -> ScopedPart:
-    """`any_tile(shape, ...)`: the tile of (rows, lanes side by side), one of the shapes that tiles of at most
-    so many rows have.
-    """
-    shapes = [(rows, columns) for columns in range(WIDEST, 0, -1) for rows in (height, 4, 2, 1)]
-    arguments = "terms, left, right, start, goal"
-    cases = [f"rows == {r} and columns == {c}:\n        tile_{r}x{c}({arguments})" for r, c in shapes]
-    text = f"def any_tile(shape, {arguments}):\n    rows, columns = shape\n    if " + "\n    elif ".join(cases)
-    tiles = tuple((f"tile_{r}x{c}", ScopedPart(product_tile, (("WIDTH", lanes), ("ROWS", r), ("COLUMNS", c)))) for r, c in shapes)
-    return ScopedPart(noinline(function_from(text, "any_tile", {})), tiles)
+def tile_shapes(height: int) -> tuple[tuple[int, int], ...]:
+    """The shapes, (rows, lanes side by side), that tiles of at most so many rows have."""
+    return tuple((rows, columns) for columns in range(WIDEST, 0, -1) for rows in (height, 4, 2, 1))
 
 
 def height_of(rows: int) -> int:
@@ -116,7 +90,7 @@ def broadcast_column(goal: Matrix, column: Matrix, shape: tuple[int, int]) -> No
 
 
 @noinline
-def in_tiles(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
+def in_tiles(exchanged: bool, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
     """goal = start + left right, whose columns are neighbours, tile by tile."""
     rows, terms, columns = shape
     vectors = vectors_of(columns)
@@ -126,7 +100,7 @@ def in_tiles(goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tu
         row = 0
         while row < rows:
             tile = height_of(rows - row), min(WIDEST, vectors - vector)
-            any_tile(tile, terms, part_from(left, row, 0), right_here, part_from(start_here, row, 0), part_from(goal_here, row, 0))
+            any_tile(tile, exchanged, terms, part_from(left, row, 0), right_here, part_from(start_here, row, 0), part_from(goal_here, row, 0))
             row += tile[0]
 
 
@@ -136,7 +110,8 @@ def product(network: SingleRunNetwork, goal: Matrix, left: Matrix, right: Matrix
     `shape` is how many (i, k, j).
     """
     rows, terms, columns = shape
-    if goal.column_step != 1:
+    exchanged = goal.column_step != 1
+    if exchanged:
         goal, start, left, right = transposed(goal), transposed(start), transposed(right), transposed(left)
         rows, columns = columns, rows
     if right.column_step != 1:
@@ -144,15 +119,15 @@ def product(network: SingleRunNetwork, goal: Matrix, left: Matrix, right: Matrix
     if start.row_step != 0 and start.column_step == 0:
         broadcast_column(goal, start, (rows, columns))
         start = goal
-    in_tiles(goal, left, right, start, (rows, terms, columns))
+    in_tiles(exchanged, goal, left, right, start, (rows, terms, columns))
 
 
 @noinline
 def gradients_in_tiles(
-    network: SingleRunNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool
+    network: SingleRunNetwork, task: GradientTask, exchanged: bool, goal: Matrix, factors: tuple[Matrix, Matrix], shape: tuple[int, int, int], is_weight: bool
 ) -> None:
     """The gradients left right at `goal`, whose columns are neighbours, handed to `finish_tile` tile by tile."""
-    rows, terms, columns = shape
+    (left, right), (rows, terms, columns) = factors, shape
     zeros, sums = Matrix(network.zeros, 0, 0, 0), Matrix(network.tile, 0, TILE * WIDTH, 1)
     vectors = vectors_of(columns)
     for vector in range(0, vectors, WIDEST):
@@ -161,7 +136,7 @@ def gradients_in_tiles(
         row = 0
         while row < rows:
             tile = height_of(rows - row), min(WIDEST, vectors - vector)
-            any_tile(tile, terms, part_from(left, row, 0), right_here, zeros, sums)
+            any_tile(tile, exchanged, terms, part_from(left, row, 0), right_here, zeros, sums)
             finish_tile(network, task, part_from(goal, row, column), tile, columns - column, is_weight)
             row += tile[0]
 
@@ -171,12 +146,13 @@ def outer(network: SingleRunNetwork, task: GradientTask, goal: Matrix, left: Mat
     `finish_tile` tile by tile.
     """
     rows, terms, columns = shape
-    if goal.column_step != 1:
+    exchanged = goal.column_step != 1
+    if exchanged:
         goal, left, right = transposed(goal), transposed(right), transposed(left)
         rows, columns = columns, rows
     if right.column_step != 1:
         right = row_major((network.row_major, network.lane_index), right, (terms, columns))
-    gradients_in_tiles(network, task, goal, left, right, (rows, terms, columns), is_weight)
+    gradients_in_tiles(network, task, exchanged, goal, (left, right), (rows, terms, columns), is_weight)
 
 
 def bias_gradients(network: SingleRunNetwork, task: GradientTask, edge: Edge) -> None:
@@ -187,7 +163,8 @@ def bias_gradients(network: SingleRunNetwork, task: GradientTask, edge: Edge) ->
     """
     deltas, goal = matrix_at(network.deltas, edge.result), transposed(matrix_at(network.gradients, edge.biases))
     if deltas.row_step == 1:
-        gradients_in_tiles(network, task, goal, Matrix(network.ones, 0, 0, 0), transposed(deltas), (1, task.sample_count, edge.units), False)
+        factors = Matrix(network.ones, 0, 0, 0), transposed(deltas)
+        gradients_in_tiles(network, task, True, goal, factors, (1, task.sample_count, edge.units), False)
         return
     for unit in range(0, edge.units, 4):
         first = part_from(deltas, unit, 0)

@@ -12,7 +12,8 @@ from numba import types
 from gdsim.kernels import single_run_products
 from gdsim.kernels.engines import lane_parts, single_run_lanes
 from gdsim.kernels.layout import counting
-from gdsim.kernels.network import product
+from gdsim.kernels.network import TILE, product
+from gdsim.kernels.product_tiles import tile_of, tiles_of
 from gdsim.kernels.workspace import Matrix
 from gdsim.lanes.compiler import bind, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of
@@ -49,9 +50,10 @@ def multiply(table):
 def engine(name):
     """(parts, numbers side by side that one place of a matrix holds)."""
     if name == "a pack":
-        return lane_parts(4), 4
+        return {**lane_parts(4), "product_tile": tile_of((TILE, TILE), 4, False), "product_column": tile_of((TILE, 1), 4, False)}, 4
     lanes, height = single_run_lanes(np.dtype("float32")), single_run_products.TILE_HEIGHTS[vector_bytes()]
-    return {**lane_parts(lanes), "product": single_run_products.product, "any_tile": single_run_products.tiles_of(height, lanes), "TILE_HEIGHT": height}, 1
+    tiles = tiles_of(single_run_products.tile_shapes(height), lanes)
+    return {**lane_parts(lanes), "product": single_run_products.product, "any_tile": tiles, "TILE_HEIGHT": height}, 1
 
 
 def laid_out(values, is_transposed, inner):
