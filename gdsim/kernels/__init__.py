@@ -20,7 +20,8 @@ has one. What lanes test in every step flags a lane instead (`steps.stops_here`,
 this is done between steps, and `attendants` says who does what is done lane by lane. `monitoring` saves what
 a lane has seen of a run whose budget is used up, so that it can go on.
 
-**Engines** (`engines`), chosen by the problem's family (`population.engines.engine_of`), each with an `advance` and an evaluation:
+**Engines** (`engines`), chosen by the problem's family (`population.engines.engine_of`), each with a step,
+`one_step`, of which `advance` makes many, and an evaluation:
 
 - `supervised` over `network`: a network in a pack; where it has few parameters and many steps are to be made,
   `small` writes its steps out unit by unit.

@@ -140,8 +140,8 @@ def _function_steps(structure: Structure, width: int) -> tuple[Any, Parts]:
     return functions.advance_of(width // part), {"WIDTH": part, "PACK_WIDTH": width}
 
 
-NETWORK = Engine(_network, _network_evaluation, _network_training, lambda structure, width: (supervised.advance, {}))
+NETWORK = Engine(_network, _network_evaluation, _network_training, lambda structure, width: (steps.advance, {"one_step": supervised.one_step}))
 WRITTEN_OUT = NETWORK._replace(training=_written_out_training)
 SINGLE_RUN = Engine(_single_run, _single_run_evaluation, _single_run_training, lambda structure, width: (single_run.advance, {}))
-MEMORY = Engine(memory_layout, _memory_evaluation, lambda structure, parts: parts, lambda structure, width: (inmemory.advance, {}))
+MEMORY = Engine(memory_layout, _memory_evaluation, lambda structure, parts: parts, lambda structure, width: (steps.advance, {"one_step": inmemory.one_step}))
 FUNCTION = Engine(function_layout, _function_evaluation, _function_training, _function_steps)

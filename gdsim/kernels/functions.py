@@ -29,7 +29,18 @@ from gdsim.kernels.parts import (
 )
 from gdsim.kernels.sampling import fill_shared, stream_of
 from gdsim.kernels.state import Monitor, Pack, Scores, Sum, added, total_of
-from gdsim.kernels.steps import count_small_steps, flag_loss, flag_update, new_stats, step_at, store_stats, with_whole_gradient
+from gdsim.kernels.steps import (
+    ENDED_AFTER,
+    ENDED_BEFORE,
+    GOES_ON,
+    count_small_steps,
+    flag_loss,
+    flag_update,
+    new_stats,
+    step_at,
+    store_stats,
+    with_whole_gradient,
+)
 from gdsim.kernels.workspace import FunctionSpace
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.generated import function_from
@@ -80,10 +91,6 @@ def sum_of_block(model: FunctionSpace, x: Lanes, valid: tuple[int, Lane]) -> tup
     return total, gradient
 
 
-# What has happened in a step.
-GOES_ON, ENDED_BEFORE, ENDED_AFTER = 0, 1, 2
-
-
 class LoopConstants(NamedTuple):
     """What stays as it is while a register of lanes makes steps: the runs' numbers, and what ends them."""
 
@@ -120,7 +127,7 @@ def load_state(pack: Pack, at: Offset) -> tuple[LoopConstants, LoopState]:
     return constants, LoopState(x, slots, carry, load(monitor.best, at, WIDTH), load(monitor.small_steps, at, WIDTH))
 
 
-def step_once(job: tuple[FunctionSpace, Sampler, Monitor], constants: LoopConstants, state: LoopState, done: Count) -> tuple[LoopState, int]:
+def one_step(job: tuple[FunctionSpace, Sampler, Monitor], constants: LoopConstants, state: LoopState, done: Count) -> tuple[LoopState, int]:
     """(the state after one more step, what has happened: GOES_ON, or a run has ended before or after the
     step's update).
     """
@@ -184,7 +191,7 @@ def advance_of(registers: int) -> Any:
     lines += [f"    constants{i}, state{i} = load_state(pack, {i} * WIDTH)" for i in each]
     lines += [f"    end{i} = GOES_ON" for i in each]
     lines += ["    while done < steps:"]
-    lines += [f"        state{i}, end{i} = step_once(job, constants{i}, state{i}, done)" for i in each]
+    lines += [f"        state{i}, end{i} = one_step(job, constants{i}, state{i}, done)" for i in each]
     lines += ["        done += 1", f"        if {' | '.join(f'end{i}' for i in each)} != GOES_ON:", "            break"]
     lines += [f"    store_state(pack, constants{i}, state{i}, done - (1 if end{i} == ENDED_BEFORE else 0))" for i in each]
     lines += ["    return done"]
@@ -195,7 +202,7 @@ def advance_of(registers: int) -> Any:
         "job_model": job_model,
         "job_training_sampler": job_training_sampler,
         "load_state": load_state,
-        "step_once": step_once,
+        "one_step": one_step,
         "store_state": store_state,
         "WIDTH": WIDTH,
     }

@@ -1,15 +1,27 @@
 """A step and an evaluation of a function of many parameters: weights, slots and gradients lie in memory."""
 
-from gdsim.kernels.parts import MONITORS_GRADIENT, NEEDS_WHOLE_GRADIENT, PERTURBS, job_model, job_pack, job_training_sampler, penalized
+from gdsim.kernels.parts import MONITORS_GRADIENT, NEEDS_WHOLE_GRADIENT, PERTURBS, penalized
 from gdsim.kernels.penalty import penalized_gradient, penalty_and
 from gdsim.kernels.sampling import stream_of
 from gdsim.kernels.state import Pack, Scores, StepInputs, Sum, added, total_of
-from gdsim.kernels.steps import begin_step, end_step, flag_loss, hyperparameters_of, new_stats, stops_here, update_weight, with_whole_gradient
+from gdsim.kernels.steps import (
+    ENDED_AFTER,
+    ENDED_BEFORE,
+    GOES_ON,
+    begin_step,
+    end_step,
+    flag_loss,
+    hyperparameters_of,
+    new_stats,
+    stops_here,
+    update_weight,
+    with_whole_gradient,
+)
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
-from gdsim.lanes.types import Address, Count, Lane, Memory
+from gdsim.lanes.types import Lane, Memory
 from gdsim.problems.parts import MemorySpace, Sampler, fill_gradient, fill_whole_gradient
 
 TERMS = 16  # of a sum, before it is added to the others with compensation
@@ -81,34 +93,29 @@ def restore_weights(model: MemorySpace, pack: Pack) -> None:
         store(pack.weights, place * WIDTH, load(model.saved_weights, place * WIDTH, WIDTH))
 
 
-def advance(table: Address, steps: Count) -> Count:
-    """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
-    pack, sampler, model = job_pack(table), job_training_sampler(table), job_model(table)
-    stream = stream_of(pack, 0)
-    for done in range(steps):
-        number = load(pack.step, 0, WIDTH)
-        step, carry = begin_step(pack)
+def one_step(model: MemorySpace, pack: Pack, sampler: Sampler) -> int:
+    """A step of every lane: GOES_ON, or a run has ended before or after the step's update."""
+    stream, number = stream_of(pack, 0), load(pack.step, 0, WIDTH)
+    step, carry = begin_step(pack)
+    loss = fill_gradient(model, pack.weights, sampler, stream, number)
+    if stops_here(pack.monitor, loss):
+        return ENDED_BEFORE
+    add_penalty(model, pack.weights, step)
+    if MONITORS_GRADIENT and is_flat(pack, model.gradients, loss):
+        return ENDED_BEFORE
+    if PERTURBS:
+        perturb(model, pack)
         loss = fill_gradient(model, pack.weights, sampler, stream, number)
-        if stops_here(pack.monitor, loss):
-            return done
         add_penalty(model, pack.weights, step)
-        if MONITORS_GRADIENT and is_flat(pack, model.gradients, loss):
-            return done
-        if PERTURBS:
-            perturb(model, pack)
-            loss = fill_gradient(model, pack.weights, sampler, stream, number)
-            add_penalty(model, pack.weights, step)
-        if NEEDS_WHOLE_GRADIENT:
-            squares, _ = sizes_of(model.gradients)
-            step = with_whole_gradient(step, sqrt(squares), loss_with_penalty(model, pack.weights, (step.l1, step.l2), loss))
-        if PERTURBS:
-            restore_weights(model, pack)
-        stats = new_stats()
-        for place in range(len(model.gradients) // WIDTH):
-            stats = update_weight(pack, step, stats, place, load(model.gradients, place * WIDTH, WIDTH), False)
-        if end_step(pack, carry, stats):
-            return done + 1
-    return steps
+    if NEEDS_WHOLE_GRADIENT:
+        squares, _ = sizes_of(model.gradients)
+        step = with_whole_gradient(step, sqrt(squares), loss_with_penalty(model, pack.weights, (step.l1, step.l2), loss))
+    if PERTURBS:
+        restore_weights(model, pack)
+    stats = new_stats()
+    for place in range(len(model.gradients) // WIDTH):
+        stats = update_weight(pack, step, stats, place, load(model.gradients, place * WIDTH, WIDTH), False)
+    return ENDED_AFTER if end_step(pack, carry, stats) else GOES_ON
 
 
 @noinline

@@ -108,6 +108,12 @@ def finish_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tu
 
 
 @part
+def one_step(model: Workspace, pack: Pack, sampler: Sampler) -> int:
+    """A step of every lane of a pack, with its runs' state: `steps.GOES_ON`, ENDED_BEFORE or ENDED_AFTER."""
+    ...
+
+
+@part
 def batch_gradient(model: FunctionSpace, sampler: Sampler, x: Lanes, stream: Stream, step: Lane) -> tuple[Lane, Lanes]:
     """(loss, gradient) of a step's batch at the parameters x."""
     ...

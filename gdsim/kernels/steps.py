@@ -8,8 +8,11 @@ from gdsim.kernels.parts import (
     HYPERPARAMETERS,
     MONITORS_STEP,
     SLOT_COUNT,
+    job_model,
     job_pack,
     job_reported,
+    job_training_sampler,
+    one_step,
     penalized,
     schedule_numbers,
     scheduled_hyperparameters,
@@ -26,6 +29,9 @@ from gdsim.schedules.parts import rate
 
 # Why a lane needs attention: what `Monitor.flags` says.
 LOSS_BEYOND_BOUND, TARGET_REACHED, WEIGHTS_BEYOND_BOUND, GRADIENT_SMALL, STEPS_SMALL = 1, 2, 4, 8, 16
+
+# What has happened in a step of a pack: all runs go on, or one has ended before or after the step's update.
+GOES_ON, ENDED_BEFORE, ENDED_AFTER = 0, 1, 2
 
 
 def hyperparameters_of(pack: Pack) -> Hyperparameters:
@@ -164,6 +170,16 @@ def count_small_steps(monitor: Monitor, at: Offset, stats: StepStats, small_step
     small = (stats.step_squares <= reach * reach) & (tolerance >= 0.0)
     small_steps = where(small, small_steps + 1, small_steps * 0)
     return small & (small_steps >= load(monitor.small_steps_needed, at, WIDTH)), small_steps
+
+
+def advance(table: Address, steps: Count) -> Count:
+    """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
+    pack, sampler, model = job_pack(table), job_training_sampler(table), job_model(table)
+    for done in range(steps):
+        end = one_step(model, pack, sampler)
+        if end != GOES_ON:
+            return done + (1 if end == ENDED_AFTER else 0)
+    return steps
 
 
 def report_all(table: Address, steps: Count) -> Count:

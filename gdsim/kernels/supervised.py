@@ -1,6 +1,6 @@
 """A step and an evaluation of a network on samples: forward, losses, backward."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,22 +14,33 @@ from gdsim.kernels.parts import (
     TWO_PASSES,
     job_model,
     job_out,
-    job_pack,
     job_sampler,
-    job_training_sampler,
     job_weights,
     penalized,
 )
 from gdsim.kernels.penalty import penalized_gradient, penalized_loss
 from gdsim.kernels.sampling import fill_shared, stream_of
 from gdsim.kernels.state import Pack, Scores, StepInputs, Sum, added, total_of
-from gdsim.kernels.steps import begin_step, end_step, hyperparameters_of, new_stats, stops_here, store_stats, stored_stats, update_weight, with_whole_gradient
+from gdsim.kernels.steps import (
+    ENDED_AFTER,
+    ENDED_BEFORE,
+    GOES_ON,
+    begin_step,
+    end_step,
+    hyperparameters_of,
+    new_stats,
+    stops_here,
+    store_stats,
+    stored_stats,
+    update_weight,
+    with_whole_gradient,
+)
 from gdsim.kernels.workspace import AnyNetwork, GradientTask, Matrix, Network, NetworkSpace, matrix_at
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import OrderKey
-from gdsim.lanes.types import Address, Count, Lane, Lanes, Mask, Memory
+from gdsim.lanes.types import Address, Lane, Lanes, Mask, Memory
 from gdsim.problems.parts import WEIGHTED, Sample, Sampler, Stream, batch_size, correct, fill, outputs, sample_loss
 
 # What is done with a finished gradient.
@@ -220,26 +231,23 @@ def note_loss(network: AnyNetwork, pack: Pack, total: Lane, samples: Lane) -> No
     store(monitor.samples_seen, 0, load(monitor.samples_seen, 0, WIDTH) + samples)
 
 
-def advance(table: Address, steps: Count) -> Count:
-    """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
-    pack, sampler, network = job_pack(table), job_training_sampler(table), job_model(table).step
-    for done in range(steps):
-        step, carry = begin_step(pack)
-        store_stats(pack.monitor, 0, new_stats())
-        if learn_from_batch(network, pack, sampler, (), step, True):
-            return done
-        if PERTURBS:
-            perturb(network, pack, step)
-            learn_from_batch(network, pack, sampler, (), step, False)
-        if NEEDS_WHOLE_GRADIENT and HAS_PENALTY:
-            penalize_loss(network, pack, step)
-        if PERTURBS:
-            restore_weights(network, pack, step)
-        if sampler.batch > BLOCK or TWO_PASSES:
-            update_all(network, pack, step)
-        if end_step(pack, carry, stored_stats(pack.monitor)):
-            return done + 1
-    return steps
+def one_step(model: NetworkSpace, pack: Pack, sampler: Sampler) -> int:
+    """A step of every lane: GOES_ON, or a run has ended before or after the step's update."""
+    network: Any = model.step  # of a pack
+    step, carry = begin_step(pack)
+    store_stats(pack.monitor, 0, new_stats())
+    if learn_from_batch(network, pack, sampler, (), step, True):
+        return ENDED_BEFORE
+    if PERTURBS:
+        perturb(network, pack, step)
+        learn_from_batch(network, pack, sampler, (), step, False)
+    if NEEDS_WHOLE_GRADIENT and HAS_PENALTY:
+        penalize_loss(network, pack, step)
+    if PERTURBS:
+        restore_weights(network, pack, step)
+    if sampler.batch > BLOCK or TWO_PASSES:
+        update_all(network, pack, step)
+    return ENDED_AFTER if end_step(pack, carry, stored_stats(pack.monitor)) else GOES_ON
 
 
 @default_part
