@@ -114,22 +114,17 @@ def survey(folder: str | pathlib.Path, known: dict[tuple[str, FileState], Shard]
     found = store.find(known={} if known is None else known)
     missing = missing_chunks(plan, found.shards)
     lacking = sum(c.size for c in missing)
-    sizes, times, runs = [], [], []
     cells = set(plan.identities)
     own = [s for s in found.shards if s.footer.first_start < plan.starts and cells.intersection(s.footer.cells)]
-    for shard in own:
-        if state := found.states.get(shard.file.name):
-            sizes.append(state.size)
-            times.append(state.time)
-            runs.append(shard.footer.runs)
+    seen = [(state, shard.footer.runs) for shard in own if (state := found.states.get(shard.file.name))]
     driver = driver_of(store.place)
     is_running = driver is not None and driver.is_alive
     whole = not lacking and not found.damaged  # with a damaged shard the folder does not open, even if others hold its runs
     state = Activity.RUNNING if is_running else Activity.FINISHED if whole else Activity.STOPPED if driver is None else Activity.DIED
-    rate = _rate(np.array(times), np.array(runs), store.place.now()) if is_running and lacking else None
+    rate = _rate(np.array([state.time for state, _ in seen]), np.array([runs for _, runs in seen]), store.place.now()) if is_running and lacking else None
     return Survey(
         store.folder, plan.runs, plan.runs - lacking, len(own), len(missing), store.failures(), store.quarantined(),
-        [d.file.name for d in found.damaged], sum(sizes), held["kernels"], rate, lacking / rate if rate else None, state, driver,
+        [d.file.name for d in found.damaged], sum(state.size for state, _ in seen), held["kernels"], rate, lacking / rate if rate else None, state, driver,
         len(found.shards) - len(own),
     )  # fmt: skip
 

@@ -142,14 +142,9 @@ class Progress:
         if self.listener is not None:
             self.listener(self.state())
 
-    @contextlib.contextmanager
-    def ticking(self) -> Iterator[None]:
+    def ticking(self) -> contextlib.AbstractContextManager[None]:
         """Tells a listener that ticks how far the sweep is, also while nothing happens."""
-        if not getattr(self.listener, "ticks", False):
-            yield
-            return
-        with every(TICK_SECONDS, self._notify, "gdsim-progress"):
-            yield
+        return every(TICK_SECONDS, self._notify, "gdsim-progress") if getattr(self.listener, "ticks", False) else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

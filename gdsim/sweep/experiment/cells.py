@@ -92,17 +92,8 @@ def combinations(value: SomeDeclaration, names: Sequence[str], seed: int) -> Ite
     """An object with every combination of its axes `names`; draws of one object advance together, as one
     axis.
     """
-    groups: list[list[str]] = []
-    for name in names:
-        axis = getattr(value, name)
-        kind = axes.joint_kind(axis)
-        joint = next((g for g in groups if kind and axes.joint_kind(getattr(value, g[0])) == kind), None)
-        if joint is not None:
-            joint.append(name)
-        else:
-            groups.append([name])
     choices = []
-    for group in groups:
+    for group in joint_names(value, names).values():
         columns = [axes.values(getattr(value, n), seed, f"{type(value).__name__}.{n}") for n in group]
         if len({len(c) for c in columns}) > 1:
             sizes = ", ".join(f"{n} has {len(c)}" for n, c in zip(group, columns, strict=True))
@@ -112,15 +103,17 @@ def combinations(value: SomeDeclaration, names: Sequence[str], seed: int) -> Ite
         yield msgspec.structs.replace(value, **{k: v for part in chosen for k, v in part.items()})
 
 
+def joint_names(value: Declaration, names: Sequence[str]) -> dict[str, list[str]]:
+    """Which of an object's axes advance together: those that are drawn, those that are zipped, and each of the others alone."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(axes.joint_kind(getattr(value, name)) or name, []).append(name)
+    return groups
+
+
 def count_combinations(value: Declaration, names: Sequence[str]) -> int:
     """How many combinations an object's axes make."""
-    lengths = {n: axes.length(getattr(value, n)) for n in names}
-    joint: dict[str, int] = {}
-    for n in names:
-        kind = axes.joint_kind(getattr(value, n))
-        if kind:
-            joint[kind] = lengths.pop(n)
-    return math.prod(lengths.values()) * math.prod(joint.values())
+    return math.prod(axes.length(getattr(value, group[0])) for group in joint_names(value, names).values())
 
 
 def inside(value: Rule | Schedule) -> str | None:

@@ -109,7 +109,7 @@ def in_its_form(store: Store, sweep: SomeExperiment) -> SomeExperiment:
 
 
 def _other_order(kept: dict[str, Any], given: dict[str, Any]) -> str:
-    """What to do where a formula has its variables in another order: those of a Python function once stood as
+    """What to do where a formula has its variables in another order: older versions have those of a Python function as
     SymPy's text mentions them.
     """
     orders = {p["text"]: p["variables"] for p in kept.get("problem", []) if p.get("type") == "expression"}

@@ -2,11 +2,13 @@
 that it keeps of one.
 """
 
+import operator
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from gdsim.canonical import digest
-from gdsim.data import Data, stored
+from gdsim.data import stored
 from gdsim.data.files import arrays_in, said_of
 from gdsim.data.stored import kept_data
 from gdsim.declarations import as_kept
@@ -15,6 +17,16 @@ from gdsim.store.folder import DamagedFolderError, Store
 from gdsim.store.places import File, Place, data_name
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.tables import experiment_from
+
+VALUES = operator.itemgetter("values")
+# The canonical forms of axes as TOML has them.
+AXES: dict[object, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "spaced": lambda axis: {axis["spacing"]: [axis["first"], axis["last"], axis["n"]]},
+    "drawn": lambda axis: {axis["distribution"]: [axis["low"], axis["high"]], "draws": axis["draws"]},
+    "chosen": lambda axis: {"choice": axis["options"], "draws": axis["draws"]},
+    "zipped": lambda axis: {"zip": axis["values"]},
+    "grid": lambda axis: {"grid": axis["values"]},
+}
 
 
 def experiment_in(store: Store, held: dict[str, Any] | None = None, kind: type[Experiment] = Experiment) -> Experiment:
@@ -39,23 +51,17 @@ def _made_anew(held: dict[str, Any], place: Place, kind: type[Experiment]) -> Ex
             if isinstance(value, dict) and set(value) == {"sha256"}:
                 digest = value["sha256"]
                 file = File(place, data_name(digest))
-                problem[field] = _kept_data(file, digest, held["data"][digest]) if field == "data" else _kept_array(file)
+                problem[field] = _kept(file, lambda arrays, d=digest: kept_data(arrays, d, held["data"][d])) if field == "data" else _kept(file, VALUES)
     if isinstance(table.get("init"), dict) and "sha256" in table["init"]:
-        table["init"] = _kept_array(File(place, data_name(table["init"]["sha256"])))
+        table["init"] = _kept(File(place, data_name(table["init"]["sha256"])), VALUES)
     with as_kept():
         return experiment_from(table, pathlib.Path(), kind)
 
 
-def _kept_data(file: File, digest: str, name: str) -> Data:
-    """A data set of a results folder. Raises ValueError."""
+def _kept(file: File, made: Callable[[dict[str, Any]], Any]) -> Any:
+    """What is made of the arrays in a file of a results folder. Raises ValueError."""
     with said_of(str(file)):
-        return kept_data(arrays_in(file.source()), digest, name)
-
-
-def _kept_array(file: File) -> Any:
-    """An array of a results folder. Raises ValueError."""
-    with said_of(str(file)):
-        return arrays_in(file.source())["values"]
+        return made(arrays_in(file.source()))
 
 
 def _without_nothing(value: Any) -> Any:
@@ -67,17 +73,8 @@ def _without_nothing(value: Any) -> Any:
         return [_without_nothing(v) for v in value]
     if not isinstance(value, dict):
         return value
-    kind = value.get("type")
-    if kind == "spaced":
-        return {value["spacing"]: [value["first"], value["last"], value["n"]]}
-    if kind == "drawn":
-        return {value["distribution"]: [value["low"], value["high"]], "draws": value["draws"]}
-    if kind == "chosen":
-        return {"choice": value["options"], "draws": value["draws"]}
-    if kind == "zipped":
-        return {"zip": value["values"]}
-    if kind == "grid":
-        return {"grid": value["values"]}
+    if (kind := value.get("type")) in AXES:
+        return AXES[kind](value)
     return {k: _without_nothing(v) for k, v in value.items() if v is not None}
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gdsim.lanes.compiler import check_compiler
@@ -46,13 +45,10 @@ def _stored(sweep: Experiment, options: RunOptions, out: str | os.PathLike[str],
         return run_in_folder(sweep, plan, store, options._replace(client=client), listener, mix)
 
 
-@contextlib.contextmanager
-def _reached(client: object) -> Iterator[Any]:
+def _reached(client: object) -> contextlib.AbstractContextManager[Any]:
     """The client of a cluster, None where none was given."""
     if client is None:
-        yield None
-        return
+        return contextlib.nullcontext()
     from gdsim.sweep.cluster.client import client_of  # which a cluster alone needs
 
-    with client_of(client) as found:
-        yield found
+    return client_of(client)

@@ -116,16 +116,13 @@ def _train_missing(
     return result
 
 
-@contextlib.contextmanager
-def _observed(options: RunOptions, store: Store, progress: Progress) -> Iterator[None]:
+def _observed(options: RunOptions, store: Store, progress: Progress) -> contextlib.AbstractContextManager[None]:
     """On a cluster the sweep's tasks and numbers are seen at its scheduler."""
     if options.client is None:
-        yield
-        return
+        return contextlib.nullcontext()
     from gdsim.sweep.cluster.metrics import observed  # and with it distributed
 
-    with observed(options.client, store.folder, "" if options.part is None else f"{options.part.number}/{options.part.of}", progress):
-        yield
+    return observed(options.client, store.folder, "" if options.part is None else f"{options.part.number}/{options.part.of}", progress)
 
 
 def _executor(sweep: Experiment, plan: Plan, store: Store, options: RunOptions, progress: Progress, earlier: Continuation | None) -> Executor:
