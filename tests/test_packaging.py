@@ -61,16 +61,16 @@ NUMBA = {
     "numba.core": "config types", "numba.core.codegen": "JITCodeLibrary", "numba.core.compiler": "CompileResult CompilerBase Flags",
     "numba.core.errors": "NumbaError", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",
     "numba.core.typed_passes": "NativeLowering NoPythonBackend NopythonTypeInference PreLowerStripPhis",
-    "numba.core.typing.templates": "AbstractTemplate fold_arguments infer_global signature",
+    "numba.core.typing.templates": "AbstractTemplate ConcreteTemplate fold_arguments infer_global signature",
     "numba.core.untyped_passes":
-        "DeadBranchPrune FixupArgs GenericRewrites IRProcessing ReconstructSSA RewriteSemanticConstants TranslateByteCode",
+        "DeadBranchPrune FixupArgs GenericRewrites ReconstructSSA RewriteSemanticConstants TranslateByteCode",
 }  # fmt: skip
 OTHERS = {
     "CompileResult._rebuild", "result._reduce", "sys._getframe", "kernel._cache",
     "self._codegen._data_layout", "self._codegen._function_pass_manager",
     "os._exit", "module._modules", "s3fs.S3FileSystem._cat_file",
 }  # fmt: skip
-NAMEDTUPLE = {"_asdict", "_fields", "_make", "_replace"}
+NAMEDTUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
 
 
 def test_private_names_of_others_are_few_and_those_of_numba_are_pinned():

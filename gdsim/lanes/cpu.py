@@ -2,12 +2,13 @@
 order.
 """
 
+from types import BuiltinFunctionType
 from typing import Any
 
 from llvmlite import binding, ir
 from numba.core import types
 from numba.core.registry import cpu_target
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.core.typing.templates import AbstractTemplate, ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
 from gdsim.lanes.emit import Code
@@ -25,16 +26,26 @@ class Operation(AbstractTemplate):
 
     metadata = {"target": "cpu"}
     prefer_literal = True
+    key: Any = None
     rules: list[Rule] = []
+    of_numbers: list[Any] = []  # Numba's own templates of the same operator that list the types of numbers
 
     def generic(self, args: Any, kws: Any) -> Any:
-        """The signature for arguments of these types; None if no rule applies."""
+        """The signature for arguments of these types; None if no rule applies.
+
+        Numba would ask for arrays, strings and sets first before it comes to numbers.
+        """
         found = None if kws else result_of(type(self), tuple(args))
-        return None if found is None else signature(found[0], *args)
+        if found is not None:
+            return signature(found[0], *args)
+        if all(isinstance(a, types.Number) for a in args):
+            plain = tuple(map(types.unliteral, args))
+            return next((sig for template in self.of_numbers if (sig := template(self.context).apply(plain, {}))), None)
+        return None
 
     def get_impl_key(self, sig: Any) -> Any:
-        """What all signatures are lowered by."""
-        return type(self)
+        """What a signature is lowered by."""
+        return type(self) if (type(self), sig.args) in _results else self.key
 
 
 def result_of(operation: type[Operation], args: tuple[Any, ...]) -> Any:
@@ -55,10 +66,13 @@ _results: dict[Any, Any] = {}
 def register() -> None:
     """Makes every operation known to Numba. Later tables of operations are registered by the same call."""
     target: Any = cpu_target.target_context
+    typing: Any = cpu_target.typing_context
+    typing.refresh()
     for handle, rules in OPERATIONS.items():
         if handle not in _registered:
             name = getattr(handle, "__name__", "operation")
-            operation = type(name, (Operation,), {"key": handle, "rules": rules})
+            known = getattr(typing.resolve_value_type(handle), "templates", ()) if isinstance(handle, BuiltinFunctionType) else ()
+            operation = type(name, (Operation,), {"key": handle, "rules": rules, "of_numbers": [t for t in known if issubclass(t, ConcreteTemplate)]})
 
             def lower(context: Any, builder: Any, sig: Any, values: Any, operation: Any = operation) -> Any:
                 return result_of(operation, sig.args)[1](Code(context, builder), *values)

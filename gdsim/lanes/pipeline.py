@@ -17,14 +17,23 @@ from numba.core.compiler import CompilerBase, Flags
 from numba.core.registry import cpu_target
 from numba.core.typed_passes import NativeLowering, NoPythonBackend, NopythonTypeInference, PreLowerStripPhis
 from numba.core.typing.templates import fold_arguments, signature
-from numba.core.untyped_passes import DeadBranchPrune, FixupArgs, GenericRewrites, IRProcessing, ReconstructSSA, RewriteSemanticConstants, TranslateByteCode
+from numba.core.untyped_passes import DeadBranchPrune, FixupArgs, GenericRewrites, ReconstructSSA, RewriteSemanticConstants, TranslateByteCode
 from numba.extending import models, register_model
 
 from gdsim.lanes.types import Function
 
+
+class StripPhis(PreLowerStripPhis):
+    """Puts assignments in place of phi nodes; what is known of variables' lives is of no use to lowering."""
+
+    def run_pass(self, state: Any) -> Literal[True]:
+        """Leaves the function without phi nodes."""
+        state.func_ir = self._strip_phi_nodes(state.func_ir)
+        return True
+
+
 FRONTEND = (
-    TranslateByteCode, FixupArgs, IRProcessing, RewriteSemanticConstants, DeadBranchPrune, GenericRewrites, ReconstructSSA,
-    DeadBranchPrune, NopythonTypeInference, PreLowerStripPhis,
+    TranslateByteCode, FixupArgs, RewriteSemanticConstants, DeadBranchPrune, GenericRewrites, ReconstructSSA, NopythonTypeInference, StripPhis,
 )  # fmt: skip
 
 
@@ -44,17 +53,26 @@ class Passes:
             step.run_pass(state)
 
 
-class PartLibrary(JITCodeLibrary):
+class Library(JITCodeLibrary):
+    """LLVM code of functions, each simplified as it comes."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        """Simplifies what a module defines: 2 ms a function, which Numba spends on those too that it only names."""
+        ll_module.data_layout = self._codegen._data_layout
+        passes, builder = self._codegen._function_pass_manager()
+        for function in ll_module.functions:
+            if not function.is_declaration:
+                passes.run(function, builder)
+
+
+class PartLibrary(Library):
     """The LLVM code of one function, for kernels to link: no machine code is made of it."""
 
     def add_ir_module(self, ir_module: Any) -> None:
-        """Takes the function's text, and simplifies what it defines."""
-        module = self._final_module = binding.parse_assembly(str(ir_module))
-        module.name, module.data_layout = ir_module.name, self._codegen._data_layout
-        passes, builder = self._codegen._function_pass_manager()
-        for function in module.functions:
-            if not function.is_declaration:
-                passes.run(function, builder)
+        """Takes the function's text."""
+        self._final_module = binding.parse_assembly(str(ir_module))
+        self._final_module.name = ir_module.name
+        self._optimize_functions(self._final_module)
 
     def finalize(self) -> None:
         """Nothing is left to do."""
@@ -91,7 +109,7 @@ def callers_first(entry: Any) -> list[Any]:
     return ordered[-2::-1]
 
 
-class EntryLibrary(JITCodeLibrary):
+class EntryLibrary(Library):
     """A kernel's machine code: of all that its entry reaches, linked once each and optimised as a whole."""
 
     def finalize(self) -> None:
@@ -107,6 +125,7 @@ class EntryLowering(NativeLowering):
         """Leaves machine code."""
         state.library = EntryLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
+        state.flags.no_cfunc_wrapper = True
         return super().run_pass(state)
 
 
