@@ -96,7 +96,9 @@ def _explained(function: Any, args: tuple[Any, ...], named: dict[str, Any]) -> s
 
 
 def hinting_from(module: str, function: Callable[P, R]) -> Callable[P, R]:
-    """A public function that answers in words calls that do not fit, as one of `module`, where pickles find it."""
+    """A public function that answers in words calls that do not fit, as one of `module`, where pickles
+    find it.
+    """
     found = hinting_calls(function)
     found.__module__ = module
     return found

@@ -58,8 +58,8 @@ class Stop(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
 
     @property
     def tolerances(self) -> tuple[float, float]:
-        """The two numbers that the stop's test needs: its patience, share and tolerance, as far as it has them,
-        in this order, then zeros.
+        """The two numbers that the stop's test needs: its patience, share and tolerance, as far as it has
+        them, in this order, then zeros.
         """
         held = [float(getattr(self, name)) for name in ("patience", "share", "tolerance") if hasattr(self, name)]
         first, second, *_ = (*held, 0.0, 0.0)

@@ -1,4 +1,6 @@
-"""Networks run through a table of edges: a layer that has several before it is one more row of the table for each."""
+"""Networks run through a table of edges: a layer that has several before it is one more row of the table
+for each.
+"""
 
 import numpy as np
 import pytest
@@ -20,7 +22,9 @@ ACTIVATIONS = lambda _: DATA.X, np.tanh, lambda z: z / (1 + np.exp(-z))  # of th
 
 
 def loss_of(w):
-    """The mean of |outputs - targets|^2 / 2 with weights and then, with the first edge into a layer, biases."""
+    """The mean of |outputs - targets|^2 / 2 with weights and then, with the first edge into a layer,
+    biases.
+    """
     place, sums = 0, {}
     for source, target in EDGES:
         shape = WIDTHS[target], WIDTHS[source]

@@ -1,6 +1,7 @@
-"""Every rule against PyTorch and optax step by step, against formulas, and against itself outside a kernel."""
+"""Every rule against PyTorch and optax step by step, against formulas, and against itself outside a
+kernel.
+"""
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -14,7 +15,8 @@ SCHEDULES = {
     "inverse_time": (gd.InverseTime(), lambda t: 1.0 / t),
     "power": (gd.Power(0.3), lambda t: t**-0.3),
 }
-# One row a rule: hyperparameters that make 100 informative steps, and PyTorch's optimizer for convention="torch".
+# One row a rule: hyperparameters that make 100 informative steps, and PyTorch's optimizer for
+# convention="torch".
 TORCH = {
     "SGD": ({"lr": 0.3}, lambda t, p: t.optim.SGD(p, lr=0.3)),
     "Momentum": ({"lr": 0.1, "momentum": 0.8}, lambda t, p: t.optim.SGD(p, lr=0.1, momentum=0.8)),
@@ -122,7 +124,8 @@ def test_fields_that_are_not_given_have_pytorchs_defaults(torch):
 
 
 A, B1, B2, EPS = 0.9, 0.9, 0.999, 1e-16
-# The lecture's formulas in float64, one a rule: (w, its state) after update t, from w, the gradient as a function, the rate and the state.
+# The lecture's formulas in float64, one a rule: (w, its state) after update t, from w, the gradient as a
+# function, the rate and the state.
 
 
 def sgd(w, gradient, eta, t, state):
@@ -220,15 +223,17 @@ def test_a_rule_is_the_lectures_formula(rule, schedule):
     gradient = problem.gradient
     start = result.trajectory.values[0, 0]
     expected, moved = (reference(rule.__name__, w, gradient, lambda t: 0.02 * factor(t), 100) for w in (start, start * (1 + 1e-15)))
-    # RMSprop on the falling rate of `Power` multiplies a change of the start in its last bits by 10^10: the formula itself says
-    # how far a path can be followed.
+    # RMSprop on the falling rate of `Power` multiplies a change of the start in its last bits by 10^10: the
+    # formula itself says how far a path can be followed.
     allowed = 1e-12 * np.linalg.norm(expected) + 10 * np.linalg.norm(moved - expected)
     assert np.linalg.norm(result.trajectory.values[0, -1] - expected) < allowed
     assert np.linalg.norm(result.trajectory.values[0, 3] - reference(rule.__name__, start, gradient, lambda t: 0.02 * factor(t), 30)) < 1e-12
 
 
 def stepped(rule, w, gradients, dtype):
-    """The stored weight and slots after steps with given gradients, the loss at w being w, in ordinary Python."""
+    """The stored weight and slots after steps with given gradients, the loss at w being w, in ordinary
+    Python.
+    """
     import types
 
     values = rule.hyperparameters()
@@ -358,28 +363,6 @@ def test_sam_takes_its_gradient_uphill(torch, batch):
     assert np.allclose(result.trajectory.values[0, 3], w.numpy(), rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("is_written_out", [False, True])
-def test_polyaks_step_follows_pytorch(torch, is_written_out, monkeypatch):
-    """A network's, by the loss of each batch with its penalty, in tiles and written out unit by unit."""
-    if is_written_out:
-        monkeypatch.setattr("gdsim.population.engines.STEPS_WORTH_WRITING", 0)
-    problem = msgspec.structs.replace(problem_of(), l2=0.1)
-    weights = torch.tensor([1.0] * 20 + [0.0] * 5 + [1.0] * 15 + [0.0] * 3)  # biases bear no penalty
-    sweep, result = trained(gd.PolyakStep(2.0, minimum=0.2), gd.Constant(), "float64", problem, batch=5)
-    w = torch.tensor(result.trajectory.values[0, 0])
-    X, y = torch_tensors(torch, problem.data, torch.float64)
-    rates = []
-    for samples in sweep.order(0)[:30]:
-        w.requires_grad_()
-        loss = torch_loss(torch, problem, w, X[samples], y[samples]) + 0.05 * (weights * w**2).sum()
-        (g,) = torch.autograd.grad(loss, w)
-        rates.append(min(2.0, max(loss.item() - 0.2, 0.0) / (g @ g).item()))
-        w = (w - rates[-1] * g).detach()
-    assert max(rates) == 2.0 > min(rates) > 0
-    assert np.allclose(result.trajectory.values[0, 3], w.numpy(), rtol=1e-11, atol=1e-13)
-
-
 def test_momentum_conventions_differ_by_where_the_rate_stands():
     """SCIENCE.md, section 5: rates .1, .05, .025 and gradients 1, 2, -1 give these weights."""
     from gdsim.rules.momentum import MomentumStep
@@ -401,7 +384,9 @@ def test_nesterov_stores_the_point_that_pytorch_calls_the_parameter():
 
 
 def test_adams_literal_reading_freezes_and_ours_does_not():
-    """Feeding the corrected means back makes the step vanish (SCIENCE.md, section 5); the raw means must be the state."""
+    """Feeding the corrected means back makes the step vanish (SCIENCE.md, section 5); the raw means must
+    be the state.
+    """
     m = v = 0.0
     literal = []
     for t in range(1, 11):

@@ -132,7 +132,9 @@ def test_another_experiment_is_refused_before_anything_is_written(stored):
 
 
 def test_shards_of_another_experiment_are_not_taken_over(sweep, stored, tmp_path):
-    """Where `experiment.json` has gone: its own experiment goes on, another is refused before anything is written."""
+    """Where `experiment.json` has gone: its own experiment goes on, another is refused before anything is
+    written.
+    """
     out = tmp_path / "out"
     shutil.copytree(stored[0], out)
     (out / "experiment.json").unlink()
@@ -150,7 +152,9 @@ def test_shards_of_another_experiment_are_not_taken_over(sweep, stored, tmp_path
 
 
 def test_summaries_are_not_taken_for_runs(tmp_path):
-    """Where `experiment.json` has gone: neither kind goes on in a folder of the other, nor is one counted as the other."""
+    """Where `experiment.json` has gone: neither kind goes on in a folder of the other, nor is one counted
+    as the other.
+    """
     ways = {"problem": gd.functions.Booth(), "optimizer": gd.SGD(), "starts": 8, "steps": 3}
     for kind, other in (("runs", "summary"), ("summary", "runs")):
         out = tmp_path / kind
@@ -178,7 +182,9 @@ def test_chunks_are_counted_as_they_were_cut(tmp_path):
 
 @pytest.mark.parametrize(("keep", "seconds"), [("runs", 3e-8), ("summary", 6e-7)])
 def test_a_folder_goes_on_where_chunks_would_be_cut_otherwise(keep, seconds, tmp_path, monkeypatch):
-    """As by another Python, in whose bytecode the operations of a formula are counted: only runs that are missing are trained."""
+    """As by another Python, in whose bytecode the operations of a formula are counted: only runs that are
+    missing are trained.
+    """
     sweep, out = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), starts=30, steps=3, keep=keep), tmp_path / "out"
     whole = sweep.run(out=out, chunk_seconds=seconds).load()
     for name in names(out)[::2]:

@@ -3,10 +3,13 @@
 PyTorch judges them in test_rules.py.
 """
 
+import msgspec
 import numpy as np
 import pytest
 
 import gdsim as gd
+from tests.helpers import torch_loss, torch_tensors
+from tests.test_rules import problem_of, trained
 
 
 @pytest.mark.parametrize(("start", "every"), [(0, 1), (5, 1), (4, 3)])
@@ -153,3 +156,25 @@ def test_rules_that_need_the_whole_gradient_have_it_with_its_penalty(name, batch
     for t in range(30):
         w = w - step(objective_of(problem, order[t]), w)
         assert np.allclose(path[t + 1], w, rtol=1e-10, atol=1e-12), t
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("is_written_out", [False, True])
+def test_polyaks_step_follows_pytorch(torch, is_written_out, monkeypatch):
+    """A network's, by the loss of each batch with its penalty, in tiles and written out unit by unit."""
+    if is_written_out:
+        monkeypatch.setattr("gdsim.population.engines.STEPS_WORTH_WRITING", 0)
+    problem = msgspec.structs.replace(problem_of(), l2=0.1)
+    weights = torch.tensor([1.0] * 20 + [0.0] * 5 + [1.0] * 15 + [0.0] * 3)  # biases bear no penalty
+    sweep, result = trained(gd.PolyakStep(2.0, minimum=0.2), gd.Constant(), "float64", problem, batch=5)
+    w = torch.tensor(result.trajectory.values[0, 0])
+    X, y = torch_tensors(torch, problem.data, torch.float64)
+    rates = []
+    for samples in sweep.order(0)[:30]:
+        w.requires_grad_()
+        loss = torch_loss(torch, problem, w, X[samples], y[samples]) + 0.05 * (weights * w**2).sum()
+        (g,) = torch.autograd.grad(loss, w)
+        rates.append(min(2.0, max(loss.item() - 0.2, 0.0) / (g @ g).item()))
+        w = (w - rates[-1] * g).detach()
+    assert max(rates) == 2.0 > min(rates) > 0
+    assert np.allclose(result.trajectory.values[0, 3], w.numpy(), rtol=1e-11, atol=1e-13)

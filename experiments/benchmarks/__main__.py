@@ -1,13 +1,14 @@
-"""How fast gdsim trains populations, beside what its users would run instead, on the same cores: every row, a table, pictures.
+"""How fast gdsim trains populations, beside what its users would run instead, on the same cores: every row, a
+table, pictures.
 
     python experiments/benchmarks [--rounds 3] [--rows digits ...] [--scaling] [--out results/benchmarks]
     python experiments/benchmarks --against COMMIT [--rows digits ...]    this tree beside another: against.py
 
-Each round measures the cores' peak and then every system once, one after the other, each in a process of its own. A row's
-figures are medians over rounds, its ratio the median of the rounds' ratios to the faster peer, its share the median of the
-rounds' shares of the peak that the round has measured. A row fails if the medians of the systems' final losses differ by more
-than a fiftieth: rounding drives single runs apart, not populations.
-Leaves results.json, table.md (which the README shows) and the pictures of figures.py.
+Each round measures the cores' peak and then every system once, one after the other, each in a process of its
+own. A row's figures are medians over rounds, its ratio the median of the rounds' ratios to the faster peer,
+its share the median of the rounds' shares of the peak that the round has measured. A row fails if the medians
+of the systems' final losses differ by more than a fiftieth: rounding drives single runs apart, not
+populations. Leaves results.json, table.md (which the README shows) and the pictures of figures.py.
 """
 
 import argparse
@@ -75,7 +76,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measures all rows, or those whose name begins as asked."""
-    parser = argparse.ArgumentParser(prog="python experiments/benchmarks", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python experiments/benchmarks", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--rounds", type=int, help=f"3 by default; {against.ROUNDS} with --against")
     parser.add_argument("--rows", nargs="+", default=[""], help=f"beginnings of names: {', '.join(r.name for r in ROWS)}; with --against, {against.COLD}")
     parser.add_argument("--against", metavar="COMMIT", help="compare this tree's speed with another's")

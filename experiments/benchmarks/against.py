@@ -2,13 +2,15 @@
 
     python experiments/benchmarks --against COMMIT [--rows digits ...] [--rounds 15] [--out results/benchmarks]
 
-Both trees are copied to a temporary folder, with a cache of kernels each. A round trains a row with both, one after the other, on one
-thread, for a fifth of a second; who begins changes from round to round. What counts is the CPU time of the process, start to Dataset,
-kernels compiled. Processes live for a third of the rounds: code and arrays then lie elsewhere in memory, which moves times
-by some percent too. The row "cold" is the compilation of the main job (digits.toml) by new processes with empty caches, both at once.
+Both trees are copied to a temporary folder, with a cache of kernels each. A round trains a row with both, one
+after the other, on one thread, for a fifth of a second; who begins changes from round to round. What counts
+is the CPU time of the process, start to Dataset, kernels compiled. Processes live for a third of the rounds:
+code and arrays then lie elsewhere in memory, which moves times by some percent too. The row "cold" is the
+compilation of the main job (digits.toml) by new processes with empty caches, both at once.
 
-A row's ratio is the median over rounds of this tree's time over the commit's, its interval the order statistics that enclose
-that median in 95%. Ends with code 1 if an interval lies wholly above 1.03. All rows take a quarter of an hour on two quiet cores.
+A row's ratio is the median over rounds of this tree's time over the commit's, its interval the order
+statistics that enclose that median in 95%. Ends with code 1 if an interval lies wholly above 1.03. All rows
+take a quarter of an hour on two quiet cores.
 """
 
 import compileall
@@ -77,7 +79,9 @@ class Measurement:
 
 
 def copied(tree: str, files: pathlib.Path | bytes, place: pathlib.Path) -> Tree:
-    """A tree's gdsim, from its folder or a tar archive, compiled to bytecode, which is no part of what is measured."""
+    """A tree's gdsim, from its folder or a tar archive, compiled to bytecode, which is no part of what is
+    measured.
+    """
     place.mkdir()
     if isinstance(files, bytes):
         with tarfile.open(fileobj=io.BytesIO(files)) as archive:

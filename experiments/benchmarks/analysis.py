@@ -1,4 +1,5 @@
-"""What statistics of a large folder cost: a million runs of 101 checkpoints, each statistic in a process of its own.
+"""What statistics of a large folder cost: a million runs of 101 checkpoints, each statistic in a process of
+its own.
 
     python experiments/benchmarks/analysis.py [--runs 1000000] [--folder DIR]
 
@@ -39,7 +40,9 @@ def sweep_of(runs: int) -> gd.Sweep:
 
 
 def measure(name: str, folder: str) -> None:
-    """Prints the seconds of one statistic, opening the folder included, and this process's most memory in MB."""
+    """Prints the seconds of one statistic, opening the folder included, and this process's most memory in
+    MB.
+    """
     began = time.perf_counter()
     if name == REPORT:
         write_report(folder)
@@ -50,7 +53,7 @@ def measure(name: str, folder: str) -> None:
 
 def main() -> None:
     """Makes the folder, measures all, and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--runs", type=int, default=1_000_000)
     parser.add_argument("--folder", type=pathlib.Path)
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)

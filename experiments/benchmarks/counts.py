@@ -1,10 +1,12 @@
-"""How large gdsim is, room by room: files, lines, statements, parameters that may be anything, the longest, circles of imports.
+"""How large gdsim is, room by room: files, lines, statements, parameters that may be anything, the longest,
+circles of imports.
 
     python experiments/benchmarks/counts.py [COMMIT ...]
 
-Of this tree, and of commits before it. Statements are nodes of `ast.stmt` but for docstrings; parameters those of functions and of methods, but for
-self and cls, "Any" those annotated so; lines of a function begin at its `def`, but for its docstring. A circle is a strongly connected
-component of modules, by all imports, those inside functions too, but for those that only type checkers see.
+Of this tree, and of commits before it. Statements are nodes of `ast.stmt` but for docstrings; parameters
+those of functions and of methods, but for self and cls, "Any" those annotated so; lines of a function begin
+at its `def`, but for its docstring. A circle is a strongly connected component of modules, by all imports,
+those inside functions too, but for those that only type checkers see.
 """
 
 import ast

@@ -1,15 +1,18 @@
-"""How long gd.MultistartClassifier takes beside scikit-learn's MLPClassifier, and how much better it and gd.MultistartRegressor score.
+"""How long gd.MultistartClassifier takes beside scikit-learn's MLPClassifier, and how much better it and
+gd.MultistartRegressor score.
 
     python experiments/benchmarks/estimators.py [--rounds 5] [--epochs 30] [--repeats 10] [--data digits,wine] [--sizes 0,1] [--json FILE]
 
-Times: digits, scaled to [0, 1], as many epochs for both (n_iter_no_change=inf): scikit-learn's defaults, (100,) in batches of 200, and (32,)
-in batches of 32. Each round times one MLPClassifier, 16 networks and 64, one after the other in one process, kernels compiled; ratios
-are medians over rounds. The first fit is of a process with an empty cache of kernels.
+Times: digits, scaled to [0, 1], as many epochs for both (n_iter_no_change=inf): scikit-learn's defaults,
+(100,) in batches of 200, and (32,) in batches of 32. Each round times one MLPClassifier, 16 networks and 64,
+one after the other in one process, kernels compiled; ratios are medians over rounds. The first fit is of a
+process with an empty cache of kernels.
 
-Scores: repeated 5-fold cross-validation, stratified by classes, both in the same folds behind the same StandardScaler (and one of the targets
-of a regression), at these two sizes, all else at its default. Beside four known sets there are three on which single networks vary: two
-regressions and labels of which a fifth were drawn anew. The interval of the mean difference is of Nadeau and Bengio's corrected resampled t (2003): as folds share samples, the
-variance of n differences is taken 1/n + test/train times, not 1/n times.
+Scores: repeated 5-fold cross-validation, stratified by classes, both in the same folds behind the same
+StandardScaler (and one of the targets of a regression), at these two sizes, all else at its default. Beside
+four known sets there are three on which single networks vary: two regressions and labels of which a fifth
+were drawn anew. The interval of the mean difference is of Nadeau and Bengio's corrected resampled t (2003):
+as folds share samples, the variance of n differences is taken 1/n + test/train times, not 1/n times.
 """
 
 import argparse
@@ -120,7 +123,9 @@ class Compared(NamedTuple):
 
 
 def compared(name: str, size: str, repeats: int) -> dict[str, Compared]:
-    """Each score of one network of scikit-learn and of 16 averaged networks in the same folds, their mean difference and its 95% interval."""
+    """Each score of one network of scikit-learn and of 16 averaged networks in the same folds, their mean
+    difference and its 95% interval.
+    """
     X, y = DATA[name]()
     task = OF_NUMBERS if name in ("diabetes", "friedman1") else OF_CLASSES
     folds = task.folds(n_splits=FOLDS, n_repeats=repeats, random_state=0)
@@ -154,7 +159,7 @@ def show_scores(names: list[str], sizes: list[str], repeats: int) -> dict[str, d
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="of the times; 0: none")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=10, help="of the cross-validation; 0: none")

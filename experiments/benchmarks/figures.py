@@ -21,7 +21,9 @@ LINE = 0.05  # between the names of points, of the picture's height
 
 
 def step_us(problem: gd.MLP, runs: int, steps: int, batch: int | None, threads: int | None = None) -> float:
-    """Microseconds per step of a run: the difference between long and short trainings, the fastest of some."""
+    """Microseconds per step of a run: the difference between long and short trainings, the fastest of
+    some.
+    """
 
     def seconds(n: int) -> float:
         record = gd.Record(every="ends", gradient_norm=False)

@@ -2,7 +2,8 @@
 
     python experiments/benchmarks/interrupts.py [TRIES]
 
-Each try runs an experiment with an empty cache of kernels, sends SIGINT, and waits for the word "interrupted" on the terminal.
+Each try runs an experiment with an empty cache of kernels, sends SIGINT, and waits for the word "interrupted"
+on the terminal.
 """
 
 import os
@@ -22,7 +23,9 @@ FIRST, LAST, GIVE_UP = 1.0, 20.0, 120.0  # seconds after the start
 
 
 def acknowledged(seconds: float) -> tuple[float, float, int]:
-    """(seconds from the signal to the word, and to the end, exit code) of a run that is interrupted after so many seconds."""
+    """(seconds from the signal to the word, and to the end, exit code) of a run that is interrupted after
+    so many seconds.
+    """
     with tempfile.TemporaryDirectory() as folder:
         master, slave = pty.openpty()
         command = [sys.executable, "-m", "gdsim.cli", "run", str(EXPERIMENT), "--out", f"{folder}/results"]

@@ -1,10 +1,12 @@
-"""What it costs that runs end at different steps: lengths spread over a factor of 100, beside as many steps of equal runs.
+"""What it costs that runs end at different steps: lengths spread over a factor of 100, beside as many steps
+of equal runs.
 
     python experiments/benchmarks/lengths.py [--rounds 5] [--starts 4096]
 
-Gradient descent on x^2/2 from 1 reaches a loss of 1e-6 after a number of steps that the rate decides: 16 rates make lengths from
-100 to 10,000, in equal ratios. The equal runs have their mean length, and look for a target that they never reach. As a function,
-whose step is among the shortest that there are, and as a quadratic; with both ends recorded, and with the default checkpoints.
+Gradient descent on x^2/2 from 1 reaches a loss of 1e-6 after a number of steps that the rate decides: 16
+rates make lengths from 100 to 10,000, in equal ratios. The equal runs have their mean length, and look for a
+target that they never reach. As a function, whose step is among the shortest that there are, and as a
+quadratic; with both ends recorded, and with the default checkpoints.
 """
 
 import argparse
@@ -30,7 +32,7 @@ def seconds_per_step(sweep: Any) -> tuple[float, float]:
 
 def main() -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--starts", type=int, default=4096)
     options = parser.parse_args()

@@ -2,9 +2,10 @@
 
     python experiments/benchmarks/linear.py [--rounds 3] [--samples 100000] [--features 20] [--json FILE]
 
-NumPy's step is `X.T @ (X @ w - y)` in float32. gdsim's are of `sweep.run()` with 1000 steps, starts and Dataset included: one
-run, and each of 256. Each measurement has a process of its own, and is the second of two sweeps; the first makes the moments of
-the data, whose time is printed beside. Medians over alternated rounds.
+NumPy's step is `X.T @ (X @ w - y)` in float32. gdsim's are of `sweep.run()` with 1000 steps, starts and
+Dataset included: one run, and each of 256. Each measurement has a process of its own, and is the second of
+two sweeps; the first makes the moments of the data, whose time is printed beside. Medians over alternated
+rounds.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def measure_gdsim(count: int, features: int, runs: int) -> list[float]:
 
 def main() -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--features", type=int, default=20)

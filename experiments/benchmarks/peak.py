@@ -1,4 +1,5 @@
-"""The cores' peak: float32 fused multiply-adds in ten independent chains of one register each, on every core at once.
+"""The cores' peak: float32 fused multiply-adds in ten independent chains of one register each, on every core
+at once.
 
     python experiments/benchmarks/peak.py [THREADS]
 

@@ -7,7 +7,9 @@ import sys
 
 
 def answer(program: str | pathlib.Path, *words: object, **environment: str) -> str:
-    """The last line that a Python program prints, started with these words; if it fails, the last line of its errors ends the benchmark."""
+    """The last line that a Python program prints, started with these words; if it fails, the last line of
+    its errors ends the benchmark.
+    """
     command = [sys.executable, str(program), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
     if done.returncode:

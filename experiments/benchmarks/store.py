@@ -1,4 +1,5 @@
-"""What keeping results costs: trivial sweeps, opening and reading a folder of a million runs, scheduling of many chunks.
+"""What keeping results costs: trivial sweeps, opening and reading a folder of a million runs, scheduling of
+many chunks.
 
     python experiments/benchmarks/store.py [--chunks 1000] [--runs 1000000] [--soak 0] [--only trivial ...] [--folder DIR]
 
@@ -74,7 +75,9 @@ def alone(sweep: gd.Sweep, cut: float, folder: pathlib.Path) -> float:
 
 
 def overhead(chunks: int, folder: pathlib.Path) -> Iterator[tuple[str, str, str]]:
-    """Chunks of a tenth of a second on two workers, beside two processes without a scheduler that have half of them each."""
+    """Chunks of a tenth of a second on two workers, beside two processes without a scheduler that have
+    half of them each.
+    """
     sample = rosenbrock(starts=256, steps=STEPS, record=gd.Record(every="ends", gradient_norm=False))
     speed = 256 / fastest(lambda: sample.run(threads=1))
     sweep, cut = chunked(0.1, chunks, speed)
@@ -159,7 +162,7 @@ def soak(chunks: int, folder: pathlib.Path) -> Iterator[tuple[str, str, str]]:
 
 def main() -> None:
     """Measures all, and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--chunks", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=1_000_000)
     parser.add_argument("--soak", type=int, default=0)

@@ -2,10 +2,11 @@
 
     python experiments/benchmarks/systems.py SYSTEM WORK RULE RUNS STEPS [THREADS]
 
-SYSTEM is gdsim, jax (vmap of a jitted scan, optax), torch (batched matrices) or sklearn (one run). All train in float32 on all
-cores, from gdsim's starts; every run has its own order of samples, the first 64 those of gdsim, so that all systems train the
-very same thing. What is timed is one whole training, once everything is compiled and warm: the fastest of some. Prints
-microseconds per step of a run, and the median of the first 64 runs' final losses.
+SYSTEM is gdsim, jax (vmap of a jitted scan, optax), torch (batched matrices) or sklearn (one run). All train
+in float32 on all cores, from gdsim's starts; every run has its own order of samples, the first 64 those of
+gdsim, so that all systems train the very same thing. What is timed is one whole training, once everything is
+compiled and warm: the fastest of some. Prints microseconds per step of a run, and the median of the first 64
+runs' final losses.
 """
 
 import json

@@ -1,10 +1,11 @@
-"""The child process of against.py: the CPU time of what it is asked to train, with the gdsim that PYTHONPATH says.
+"""The child process of against.py: the CPU time of what it is asked to train, with the gdsim that PYTHONPATH
+says.
 
     python experiments/benchmarks/timed.py         reads lines of [row's name, steps], answers each
     python experiments/benchmarks/timed.py cold    compiles the main job with an empty cache, and answers once
 
-An answer is a line of JSON: seconds of CPU time of the whole process, on one thread, and a hash of the final losses' bits. Trees
-of long ago are measured too, so only the public face is used here and in works.py.
+An answer is a line of JSON: seconds of CPU time of the whole process, on one thread, and a hash of the final
+losses' bits. Trees of long ago are measured too, so only the public face is used here and in works.py.
 """
 
 import functools

@@ -21,7 +21,9 @@ class Work:
     momentum_rate: float = 0.1
 
     def rate(self, rule: str) -> float:
-        """The learning rate: one at which runs do not drive apart by rounding, so that the systems' losses can be compared."""
+        """The learning rate: one at which runs do not drive apart by rounding, so that the systems' losses
+        can be compared.
+        """
         return 1e-3 if rule == "adam" else self.momentum_rate
 
     def samples(self) -> gd.Data:
@@ -36,7 +38,9 @@ class Work:
         return gd.MLP(self.samples(), hidden=self.hidden, activation=self.activation, loss=self.loss)
 
     def operations(self) -> int:
-        """Multiplications and additions of the matrix products of a step: forward, backward to every hidden layer, gradients."""
+        """Multiplications and additions of the matrix products of a step: forward, backward to every
+        hidden layer, gradients.
+        """
         problem = self.problem()
         size = self.batch or len(problem.data.X)
         (first, *_) = layers = [inputs * units for inputs, units in itertools.pairwise(problem.widths)]
@@ -68,7 +72,9 @@ def sweep_of(name: str, rule: str, runs: int, steps: int, **record: Any) -> gd.S
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One row of the table: a work ("rosenbrock" is the 2-D function), a rule, how many runs of how many steps, the peers, and the ratio aimed at."""
+    """One row of the table: a work ("rosenbrock" is the 2-D function), a rule, how many runs of how many
+    steps, the peers, and the ratio aimed at.
+    """
 
     work: str
     rule: str

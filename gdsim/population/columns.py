@@ -1,7 +1,9 @@
-"""The columns of results: which of them a setting's runs have, of what type and shape, and what the tables of runs say of each.
+"""The columns of results: which of them a setting's runs have, of what type and shape, and what the tables of
+runs say of each.
 
-A new column is a row of `COLUMNS` (a curve is one of `RECORDERS`), a row of `gdsim.variables`, and its table in
-`gdsim.kernels.state.Runs`. What a folder without runs shows and what a run takes on a disk follow from these.
+A new column is a row of `COLUMNS` (a curve is one of `RECORDERS`), a row of `gdsim.variables`, and its table
+in `gdsim.kernels.state.Runs`. What a folder without runs shows and what a run takes on a disk follow from
+these.
 """
 
 import itertools
@@ -41,7 +43,9 @@ def _finite(best: np.ndarray) -> np.ndarray:
 
 
 def _ended(runs: Runs, words: tuple[str, ...], of_kernels: tuple[str, str], of_stops: Iterable[str]) -> np.ndarray:
-    """[run] why it ended, as a place among words, from the kernels' codes: they begin at DIVERGED, and one is of runs that go on."""
+    """[run] why it ended, as a place among words, from the kernels' codes: they begin at DIVERGED, and one
+    is of runs that go on.
+    """
     places = [*map(words.index, of_kernels), -1, *map(words.index, of_stops)]
     return np.array(places, np.int8)[(runs.reason - DIVERGED).astype(np.int8)]
 
@@ -125,7 +129,9 @@ def _sources(setting: Setting) -> dict[str, ColumnSource]:
 
 
 def columns_of(setting: Setting, checkpoints: int | None = None) -> dict[str, ColumnType]:
-    """The types of the columns of a setting's runs, with curves at so many checkpoints, or at the setting's own."""
+    """The types of the columns of a setting's runs, with curves at so many checkpoints, or at the
+    setting's own.
+    """
     sizes = {
         "checkpoint": checkpoints or len(setting.checkpoints), "parameter": setting.problem.parameter_count, "target": len(setting.targets),
         "epoch": epochs_of(setting), "stop_state": 2 * len(setting.stops),
@@ -168,7 +174,9 @@ def with_state_names(rule: Rule, columns: Mapping[str, np.ndarray]) -> dict[str,
 
 
 def state_names(rule: Rule) -> dict[str, str]:
-    """{column: name} of a rule's slots, then of its carry: `state_NAME`, numbered where that column is taken."""
+    """{column: name} of a rule's slots, then of its carry: `state_NAME`, numbered where that column is
+    taken.
+    """
     found: dict[str, str] = {}
     for name in (*rule.slots, *rule.carry):
         columns = itertools.chain([f"state_{name}"], (f"state_{name}_{k}" for k in itertools.count(2)))

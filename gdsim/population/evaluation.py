@@ -30,7 +30,9 @@ DTYPES = ("float32", "float64")
 
 
 class Packs(NamedTuple):
-    """Parameters[run, parameter] as packs of weights: (the slice of runs, their weights) one after the other."""
+    """Parameters[run, parameter] as packs of weights: (the slice of runs, their weights) one after the
+    other.
+    """
 
     kernels: Kernels
     values: np.ndarray
@@ -77,7 +79,9 @@ class Given(NamedTuple):
         return xarray.Dataset({n: (self.dims, v.reshape(self.shape), VARIABLES[n].attributes) for n, v in columns.items()}, coordinates)
 
     def outputs(self, values: np.ndarray, names: Sequence[str] | None) -> Any:
-        """values[row, sample, ...] over the given dims: a DataArray with output `names` where one was given."""
+        """values[row, sample, ...] over the given dims: a DataArray with output `names` where one was
+        given.
+        """
         shaped = values.reshape(*self.shape, *values.shape[1:])
         if self.coordinates is None:
             return shaped

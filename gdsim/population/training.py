@@ -66,8 +66,8 @@ def train_batch(
 
     `earlier`, the columns of their earlier ends with their state, lets them go on from there.
 
-    `workspaces` keeps a thread's working memory from batch to batch of a structure. Once `stopping`, an event, is set, the
-    next slice of the training raises `InterruptedTrainingError`.
+    `workspaces` keeps a thread's working memory from batch to batch of a structure. Once `stopping`, an
+    event, is set, the next slice of the training raises `InterruptedTrainingError`.
     """
     kernels = kernels_for(setting, width)
     samples = setting.samples_per_step

@@ -1,4 +1,5 @@
-"""A results folder: the experiment, its data, and immutable shards of finished runs, each named by the hash of its bytes.
+"""A results folder: the experiment, its data, and immutable shards of finished runs, each named by the hash
+of its bytes.
 
     experiment.json                     the canonical experiment, its hash, and the versions of its kernels' bits
     data/<hash>.npz                     the data sets, by their hashes
@@ -8,9 +9,9 @@
     log.jsonl                           who wrote what and when: host, versions, times
     heartbeat, heartbeat-<I>-of-<N>     touched while a sweep, or a part of it, goes on, gone when it has ended
 
-In a bucket the lines of the log are objects, log/<time>-<random>.json.
-What is done is what good shards hold: there is no other record of it. Nothing is unpickled from a folder. Several machines may
-write to one; what that asks of where it lies is told in `gdsim.store.directories`.
+In a bucket the lines of the log are objects, log/<time>-<random>.json. What is done is what good shards hold:
+there is no other record of it. Nothing is unpickled from a folder. Several machines may write to one; what
+that asks of where it lies is told in `gdsim.store.directories`.
 """
 
 import concurrent.futures
@@ -64,7 +65,9 @@ class Store:
         self.folder = str(self.place)
 
     def write_experiment(self, document: dict[str, Any], held: dict[str, Any] | None) -> bool:
-        """Writes `experiment.json`, if it would differ from what it held; False where another was written since there was none."""
+        """Writes `experiment.json`, if it would differ from what it held; False where another was written
+        since there was none.
+        """
         document = {"format": FORMAT, "gdsim": VERSION, **document}
         if held is None or any(held.get(n) != document.get(n) for n in ("sha256", "kernels", "chunk_seconds")):
             data = json.dumps(document, indent=1, sort_keys=True).encode()
@@ -126,7 +129,8 @@ class Store:
         return [File(self.place, f"shards/{name}") for name in self.place.names("shards")]
 
     def find(self, *, verify: bool = False, known: dict[tuple[str, FileState], Shard] | None = None) -> Found:
-        """All shards by their footers, in the order of their names; to `verify`, every byte of theirs is checked too.
+        """All shards by their footers, in the order of their names; to `verify`, every byte of theirs is
+        checked too.
 
         `known` remembers from look to look the footers of files that lie as they lay.
         """

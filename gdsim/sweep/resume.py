@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 
 def continue_from(result: Result, *, steps: int, threads: int | None = None, lanes: int | None = None, progress: Wish = None) -> Dataset:
-    """The runs of a result with `steps` more updates: an xarray.Dataset whose checkpoints begin where the result ended.
+    """The runs of a result with `steps` more updates: an xarray.Dataset whose checkpoints begin where the
+    result ended.
 
-    The result, or the folder of one, must have been recorded with `gd.Record(state=True)`. Runs that used up their budget go on, optimizer state,
-    schedule, sample orders and stops included, also from inside an epoch, and so do those that were ended by a look that was there only because the
-    steps were used up; runs that had ended otherwise stay as they were. `progress` as of `Sweep.run`. Raises ValueError for a result without state, of
-    kernels whose bits differ, or from no sweep that this process knows.
+    The result, or the folder of one, must have been recorded with `gd.Record(state=True)`. Runs that used up
+    their budget go on, optimizer state, schedule, sample orders and stops included, also from inside an
+    epoch, and so do those that were ended by a look that was there only because the steps were used up; runs
+    that had ended otherwise stay as they were. `progress` as of `Sweep.run`. Raises ValueError for a result
+    without state, of kernels whose bits differ, or from no sweep that this process knows.
 
     >>> import gdsim as gd
     >>> half = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Adam(), steps=50, record=gd.Record(state=True)).run()
@@ -60,9 +62,11 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
 
 
 def continue_with(result: "xarray.Dataset", sweep: Experiment, *, began: int, threads: int, progress: Wish = None) -> Dataset:
-    """The runs of a result, but for those that diverged, from their states through another sweep's steps after `began`, on its data.
+    """The runs of a result, but for those that diverged, from their states through another sweep's steps
+    after `began`, on its data.
 
-    The sweep must have the result's network and optimizer; its stops begin anew. Returns an xarray.Dataset whose checkpoints begin at `began`.
+    The sweep must have the result's network and optimizer; its stops begin anew. Returns an xarray.Dataset
+    whose checkpoints begin at `began`.
     """
     alive = result.run.values[result.status.values != Status.DIVERGED]
     train = Continuation(ResultEnds(result.drop_vars(OF_STOPS, errors="ignore")), began).train_all

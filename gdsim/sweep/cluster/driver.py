@@ -1,7 +1,8 @@
 """The driver of a sweep on a Dask cluster: sends chunks to its workers, and counts what comes back.
 
-What travels to a worker is the folder's path, the experiment's hash and a task, chunks of about a second altogether: what Dask
-does for a task, about 10 ms of the driver and the scheduler, it does not do for every short chunk.
+What travels to a worker is the folder's path, the experiment's hash and a task, chunks of about a second
+altogether: what Dask does for a task, about 10 ms of the driver and the scheduler, it does not do for every
+short chunk.
 """
 
 import collections
@@ -27,9 +28,11 @@ from gdsim.sweep.planning.memory import check_worker
 from gdsim.sweep.planning.plan import Chunk, Plan
 from gdsim.words import count_of
 
-# Tasks on the way for each thread of the cluster: one in training, one at hand, and some for workers that are quick.
+# Tasks on the way for each thread of the cluster: one in training, one at hand, and some for workers that are
+# quick.
 TASKS_PER_THREAD, FEWEST_TASKS = 2, 4
-# How long short chunks of a task take together, how many they are at most, and into how many tasks of a thread the last are cut.
+# How long short chunks of a task take together, how many they are at most, and into how many tasks of a
+# thread the last are cut.
 TASK_SECONDS, CHUNKS_PER_TASK, LAST_TASKS = 1.0, 128, 4
 LOOK_SECONDS = 2.0
 # How long a cluster may have no workers before someone to whom no progress is shown is told so.
@@ -38,7 +41,8 @@ ANSWER_SECONDS = 30.0
 
 
 def workers_of(client: Any) -> dict[str, str]:
-    """By the address of each of a cluster's workers, why it cannot give the bits of this process; nothing where it can.
+    """By the address of each of a cluster's workers, why it cannot give the bits of this process; nothing
+    where it can.
 
     A worker that dies as it is asked is left out: each checks again with every chunk.
     """
@@ -79,7 +83,9 @@ class Cluster:
         self._check_workers()
 
     def _check_workers(self) -> None:
-        """Refuses workers that would give other bits, and a scheduler that could not read what is sent, before anything is."""
+        """Refuses workers that would give other bits, and a scheduler that could not read what is sent,
+        before anything is.
+        """
         try:
             self.client.run_on_scheduler(mismatch, {}, {})
         except ModuleNotFoundError as error:
@@ -90,14 +96,18 @@ class Cluster:
         self._check_memory()
 
     def _check_memory(self) -> None:
-        """Refuses workers that may not have the memory that a plan takes, also those that join a cluster later."""
+        """Refuses workers that may not have the memory that a plan takes, also those that join a cluster
+        later.
+        """
         workers = self.client.sync(self.client.scheduler.identity, callback_timeout=ANSWER_SECONDS)["workers"]
         for worker in workers.values():
             check_worker(self.plan, worker.get("memory_limit") or 0, worker.get("nthreads", 1))
         self.known = set(workers)
 
     def room(self, waiting: int) -> int:
-        """How many of so many chunks would keep a worker busy as one task; 0 while the scheduler is being reached again."""
+        """How many of so many chunks would keep a worker busy as one task; 0 while the scheduler is being
+        reached again.
+        """
         if self.client.status != "running":
             if self.client.status in ("closing", "closed"):
                 raise UnfinishedError("the scheduler cannot be reached any more; what is finished is kept")
@@ -110,7 +120,9 @@ class Cluster:
         return max(1, min(fitting, share))
 
     def _look(self) -> None:
-        """Finds out, now and then, how many threads the workers have, and how long each of them took for a chunk of late."""
+        """Finds out, now and then, how many threads the workers have, and how long each of them took for a
+        chunk of late.
+        """
         now = time.perf_counter()
         if now - self.looked <= LOOK_SECONDS or self.client.status != "running":
             return
@@ -139,7 +151,9 @@ class Cluster:
             warnings.warn(f"{alone} (Ctrl-C ends it)", RuntimeWarning, stacklevel=2)
 
     def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
-        """Sends chunks out as one task; if one was tried before, to a worker on which none of them has failed, where there is one."""
+        """Sends chunks out as one task; if one was tried before, to a worker on which none of them has
+        failed, where there is one.
+        """
         from gdsim.sweep.cluster.metrics import task_name  # and with it distributed
 
         # After what it trains a chunk, of this driver: another's may go into another folder.
@@ -180,7 +194,9 @@ class Cluster:
         return self._unfinished(chunks, error)
 
     def _unfinished(self, chunks: Sequence[Chunk], error: BaseException | None) -> list[Outcome]:
-        """What has become of the chunks of a task that was lost with its workers or the scheduler, or in which one raised."""
+        """What has become of the chunks of a task that was lost with its workers or the scheduler, or in
+        which one raised.
+        """
         from distributed.scheduler import KilledWorker  # as above
 
         if error is None or isinstance(error, KilledWorker):

@@ -1,7 +1,8 @@
-"""What a worker of a Dask cluster does: trains chunks, writes the shard of each into the shared folder, and says so in a few numbers.
+"""What a worker of a Dask cluster does: trains chunks, writes the shard of each into the shared folder, and
+says so in a few numbers.
 
-The experiment and its data are read from the folder, once in a worker's process. Workers and the driver need the same gdsim, Numba,
-NumPy and PyArrow: bits depend on them.
+The experiment and its data are read from the folder, once in a worker's process. Workers and the driver need
+the same gdsim, Numba, NumPy and PyArrow: bits depend on them.
 """
 
 import functools
@@ -52,7 +53,9 @@ class Receipt(NamedTuple):
 
 
 class ChunkError(Exception):
-    """What went wrong in a task: the receipts of the chunks that were finished before, and a Failure, in words, so that any process can read it."""
+    """What went wrong in a task: the receipts of the chunks that were finished before, and a Failure, in
+    words, so that any process can read it.
+    """
 
 
 _planning = threading.Lock()
@@ -78,7 +81,10 @@ _local = threading.local()
 def train_chunks(
     folder: str, experiment: str, chunks: Sequence[Chunk], lanes: int | None, earlier: int | None, expected: dict[str, str], beside: tuple[str, ...]
 ) -> list[Receipt]:
-    """What a worker does: trains chunks, writes the shard of each, and says so. Raises ChunkError, whatever goes wrong."""
+    """What a worker does: trains chunks, writes the shard of each, and says so.
+
+    Raises ChunkError, whatever goes wrong.
+    """
     from distributed import get_worker  # the driver needs the rest of this module without it
 
     kind, receipts = FailureKind.REFUSED, list[Receipt]()

@@ -1,4 +1,6 @@
-"""Runs that go on from earlier ends, those of a folder or of a result, bit for bit as if they had never stopped."""
+"""Runs that go on from earlier ends, those of a folder or of a result, bit for bit as if they had never
+stopped.
+"""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -32,7 +34,9 @@ class Ends(Protocol):
     numbers: np.ndarray
 
     def columns(self, numbers: np.ndarray, setting: Setting) -> Columns:
-        """The columns of runs of one structure at their ends, curves at the checkpoints that they will have."""
+        """The columns of runs of one structure at their ends, curves at the checkpoints that they will
+        have.
+        """
         ...
 
 
@@ -94,7 +98,8 @@ def _places(name: str, words: np.ndarray) -> np.ndarray:
 def going_on(setting: Setting, batch: Batch, steps: int, ends: Columns) -> np.ndarray:
     """[run] whether runs with these ends go on beyond `steps` steps.
 
-    They do where nothing has ended them but their budget, or a stop that would not have looked then had there been more.
+    They do where nothing has ended them but their budget, or a stop that would not have looked then had there
+    been more.
     """
     going = ends["steps_taken"] == steps
     pairs, place = np.unique(np.stack([batch.cell, ends["reason"]], 1)[going], axis=0, return_inverse=True)
@@ -128,7 +133,9 @@ class Continuation:
         return on, begin
 
     def train(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: threading.Event | None = None) -> Columns:
-        """The columns of a batch's runs: those that had used up their steps go on, the others stay as they were."""
+        """The columns of a batch's runs: those that had used up their steps go on, the others stay as they
+        were.
+        """
         held = self.ends.columns(batch.number, work.setting)
         going = going_on(work.setting, batch, self.steps, held)
         if "epoch_loss" in held:  # as wide as those of runs that go on
@@ -152,6 +159,8 @@ class Continuation:
         return held
 
     def train_all(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: threading.Event | None = None) -> Columns:
-        """The columns of a batch's runs, which go on whatever has ended them, and of which nothing else is kept."""
+        """The columns of a batch's runs, which go on whatever has ended them, and of which nothing else is
+        kept.
+        """
         ends = self.ends.columns(batch.number, work.setting)
         return train_batch(work.setting, batch, work.width, workspaces, stopping, ends).columns

@@ -1,4 +1,6 @@
-"""One loop that drives every executor: chunks go out as there is room, outcomes come back as they are there."""
+"""One loop that drives every executor: chunks go out as there is room, outcomes come back as they are
+there.
+"""
 
 import collections
 import contextlib
@@ -19,7 +21,9 @@ class UnfinishedError(RuntimeError):
 
 
 class FailingError(UnfinishedError):
-    """A sweep of which only chunks are left that fail however often they are tried: the same call would fail again."""
+    """A sweep of which only chunks are left that fail however often they are tried: the same call would
+    fail again.
+    """
 
 
 class FailureKind(enum.StrEnum):
@@ -54,7 +58,9 @@ def failure_of(kind: FailureKind, error: BaseException) -> Failure:
 
 
 class Outcome(NamedTuple):
-    """What has become of a chunk: its columns or its summary, unless a store took them; or why there are none."""
+    """What has become of a chunk: its columns or its summary, unless a store took them; or why there are
+    none.
+    """
 
     chunk: Chunk
     result: Any = None
@@ -94,9 +100,10 @@ def running(executor: Executor, chunks: Sequence[Chunk], progress: Progress, att
 def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int) -> Iterator[Outcome]:
     """What becomes of each chunk, in the order in which they are done.
 
-    A chunk that raises is tried again, and given up in the end; one that is lost with its worker is sent out until it comes
-    back. What the folder cannot give or take, try after try, or a worker refuses, ends the sweep: it would be the same with every
-    chunk. Raises UnfinishedError then, and CodeError for code that no try compiles.
+    A chunk that raises is tried again, and given up in the end; one that is lost with its worker is sent out
+    until it comes back. What the folder cannot give or take, try after try, or a worker refuses, ends the
+    sweep: it would be the same with every chunk. Raises UnfinishedError then, and CodeError for code that no
+    try compiles.
     """
     waiting = collections.deque(chunks)
     tries: collections.Counter[str] = collections.Counter()

@@ -1,4 +1,6 @@
-"""Threads of this process that train chunks: a chunk's runs are cut into batches, so that every thread has some of them."""
+"""Threads of this process that train chunks: a chunk's runs are cut into batches, so that every thread has
+some of them.
+"""
 
 import concurrent.futures
 import queue
@@ -21,7 +23,9 @@ from gdsim.sweep.planning.plan import Chunk, Plan
 
 
 class Work(NamedTuple):
-    """Runs of one chunk that one thread trains together: these rows of the chunk's, from the place `first` among those that are trained."""
+    """Runs of one chunk that one thread trains together: these rows of the chunk's, from the place `first`
+    among those that are trained.
+    """
 
     chunk: Chunk
     setting: Setting
@@ -206,7 +210,9 @@ class Threads:
             return None
 
     def close(self) -> None:
-        """Stops the threads, each at the end of its slice of a batch; what they had counted of chunks that are not finished is lost."""
+        """Stops the threads, each at the end of its slice of a batch; what they had counted of chunks that
+        are not finished is lost.
+        """
         self.stopping.set()
         self.pool.shutdown(wait=True, cancel_futures=True)
         for gathering in list(self.open):

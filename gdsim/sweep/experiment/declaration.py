@@ -26,7 +26,9 @@ SMALLEST, LARGEST = 1.5e-45, 3.402e38  # in magnitude, of what float32 holds
 
 
 class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is run, apart from how: `starts` runs in every cell of a grid of problems, optimizers, schedules and batch sizes."""
+    """What is run, apart from how: `starts` runs in every cell of a grid of problems, optimizers,
+    schedules and batch sizes.
+    """
 
     meanings = {
         "problem": "What is minimised, such as gd.MLP(data, hidden=[32]) or gd.functions.Rosenbrock(), or a list of problems.",
@@ -71,7 +73,9 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         return {"schedule": Constant(), "starts": 1, "steps": 1000, "stop": []}
 
     def shown_fields(self) -> Iterator[tuple[str, Any]]:
-        """The fields that say something; a list of one is the one, and the number of starts and steps is always said."""
+        """The fields that say something; a list of one is the one, and the number of starts and steps is
+        always said.
+        """
         for name, value in super().shown_fields():
             one = value[0] if name in ("problem", "optimizer", "schedule", "stop") and len(value) == 1 else value
             if value is not None and not (name == "schedule" and one == Constant()):
@@ -151,7 +155,9 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         return steps
 
     def steps_of(self, cell: Cell) -> int:
-        """How many updates the runs of a cell have, if none ends early: `steps`, or what `samples` and the batch size make."""
+        """How many updates the runs of a cell have, if none ends early: `steps`, or what `samples` and the
+        batch size make.
+        """
         return self._steps_with(cell.problem, cell.batch)
 
     def _checked_batch(self, value: object, name: str) -> int | None:
@@ -186,7 +192,9 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         return stops
 
     def check_anew(self) -> None:
-        """Refuses hyperparameters, starts and data that the number type of their runs turns into 0 or infinity; an eps may be 0."""
+        """Refuses hyperparameters, starts and data that the number type of their runs turns into 0 or
+        infinity; an eps may be 0.
+        """
         dtypes = self.dtype.values if isinstance(self.dtype, Grid) else (self.dtype,)
         short = [problem for problem in self.problem if any((dtype or problem.default_dtype) == "float32" for dtype in dtypes)]
         if not short:

@@ -1,4 +1,6 @@
-"""When runs first come down to a loss: between which two looks, and the targets that a sweep has of its own."""
+"""When runs first come down to a loss: between which two looks, and the targets that a sweep has of its
+own.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -45,7 +47,9 @@ def own_targets(result: Dataset) -> np.ndarray:
 
 
 def steps_between_looks(result: Dataset, numbers: np.ndarray) -> np.ndarray | None:
-    """[cell] the steps between two looks at the sweep's targets; None where this process does not know the sweep any more."""
+    """[cell] the steps between two looks at the sweep's targets; None where this process does not know the
+    sweep any more.
+    """
     try:
         sweep = sweep_behind(result)
     except ValueError:
@@ -67,8 +71,8 @@ def _epoch_of(cell: Cell, *, drop_last: bool) -> int:
 def times_met(result: Dataset, losses: np.ndarray) -> Met:
     """When each run of a result met `losses`, the highest first.
 
-    A target of the sweep's own is met at a look of its stop, every step with batch=None; any other at the first checkpoint at
-    or below it, or at the run's end.
+    A target of the sweep's own is met at a look of its stop, every step with batch=None; any other at the
+    first checkpoint at or below it, or at the run's end.
     """
     cells = cells_in(result)
     runs, steps = result.sizes["run"], result.step.values.astype(np.int64)
@@ -122,7 +126,9 @@ def _easier_first(hits: np.ndarray) -> np.ndarray:
 
 
 def checkpoint_before(losses: np.ndarray, steps: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """[run, target] the step of the last checkpoint before a hit at which the run was recorded; 0 where there is none."""
+    """[run, target] the step of the last checkpoint before a hit at which the run was recorded; 0 where
+    there is none.
+    """
     place = np.searchsorted(steps, hits, side="left") - 1
     if np.isnan(losses).any():
         recorded = np.where(np.isnan(losses), 0, np.arange(losses.shape[1]))
@@ -131,9 +137,11 @@ def checkpoint_before(losses: np.ndarray, steps: np.ndarray, hits: np.ndarray) -
 
 
 def is_success(result: Dataset, target: object) -> np.ndarray:
-    """Whether each run succeeded: "converged" without a target, the loss at most `target` with one, or as an array of truth values says.
+    """Whether each run succeeded: "converged" without a target, the loss at most `target` with one, or as an
+    array of truth values says.
 
-    A target of the sweep's own counts as met at a look of its stop, as its times do; any other where the lowest loss is at most that.
+    A target of the sweep's own counts as met at a look of its stop, as its times do; any other where the
+    lowest loss is at most that.
     """
     if target is None:
         return result.status.values == Status.CONVERGED

@@ -1,4 +1,6 @@
-"""What a sweep's runs and cells are ranked by: the time to its target, the best validation loss, or the final loss."""
+"""What a sweep's runs and cells are ranked by: the time to its target, the best validation loss, or the
+final loss.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -26,7 +28,8 @@ from gdsim.sweep.results.reading import (
 )
 from gdsim.words import given, nearest
 
-# Numbers of a run, and the curve that has each in folders of earlier versions, which lack those of the validation set.
+# Numbers of a run, and the curve that has each in folders of earlier versions, which lack those of the
+# validation set.
 CURVE_OF = {
     "best_validation_loss": "validation_loss", "final_validation_loss": "validation_loss",
     "best_validation_accuracy": "validation_accuracy", "final_validation_accuracy": "validation_accuracy", "best_loss": "loss",
@@ -34,7 +37,10 @@ CURVE_OF = {
 
 
 class Ranking(NamedTuple):
-    """What runs are ranked by. `then` are the criteria that decide between cells of equal medians, in turn."""
+    """What runs are ranked by.
+
+    `then` are the criteria that decide between cells of equal medians, in turn.
+    """
 
     name: str  # in words
     units: str
@@ -45,7 +51,10 @@ class Ranking(NamedTuple):
 
 
 class CellRanks(NamedTuple):
-    """The cells of a result by rank. Medians and interval ends are as people read them: accuracies are not negated."""
+    """The cells of a result by rank.
+
+    Medians and interval ends are as people read them: accuracies are not negated.
+    """
 
     name: str
     units: str
@@ -67,11 +76,13 @@ class CellRanks(NamedTuple):
 def ranking_of(result: Result, *, variable: str | None = None, target: float | None = None) -> Ranking:
     """What a result's runs are ranked by, and their values.
 
-    `variable` if given: a number or a curve of the runs, a curve by its last value. Else the steps to `target` if given; else to the
-    sweep's lowest target; else the best validation loss; else the final loss. Cells are ranked by their medians; those of equal
-    medians, such as two that mostly miss the target, by the share of runs that have a finite value, then by the criteria that
-    follow in that list. Diverged runs are infinite; of times those runs that never met the target: one that met it and diverged later has
-    its time. A cell of which no run has such a number, as of a problem without a validation set, has NaN and comes last. Raises ValueError for a variable that the result has not, and for a summary, which has no runs.
+    `variable` if given: a number or a curve of the runs, a curve by its last value. Else the steps to
+    `target` if given; else to the sweep's lowest target; else the best validation loss; else the final loss.
+    Cells are ranked by their medians; those of equal medians, such as two that mostly miss the target, by the
+    share of runs that have a finite value, then by the criteria that follow in that list. Diverged runs are
+    infinite; of times those runs that never met the target: one that met it and diverged later has its time.
+    A cell of which no run has such a number, as of a problem without a validation set, has NaN and comes
+    last. Raises ValueError for a variable that the result has not, and for a summary, which has no runs.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.01, 0.02]), starts=3, steps=50)
@@ -125,7 +136,10 @@ def _of_variable(result: Dataset, variable: str) -> Ranking:
 
 
 def _numbers(result: Dataset, variable: str, sign: float) -> np.ndarray:
-    """[run] a variable; of a curve its last value, or its best where the name says so. Runs of folders that have not the number have its curve."""
+    """[run] a variable; of a curve its last value, or its best where the name says so.
+
+    Runs of folders that have not the number have its curve.
+    """
     own = result[variable].values.astype(float) if variable in result and result[variable].dims == ("run",) else None
     if own is not None and (CURVE_OF.get(variable) not in result or not np.isnan(own).any()):
         return own
@@ -145,10 +159,11 @@ def _best(curves: np.ndarray) -> np.ndarray:
 
 
 def ranked_cells(result: Result, *, variable: str | None = None, target: float | None = None, confidence: float = 0.95) -> CellRanks:
-    """The cells of a result of runs, or of a summary, by what `ranking_of` says, with their medians and the medians' intervals.
+    """The cells of a result of runs, or of a summary, by what `ranking_of` says, with their medians and the
+    medians' intervals.
 
-    A summary has the medians of its bins, and no intervals; of times to a target it knows nothing, and is ranked by
-    losses where none is asked for. Raises ValueError.
+    A summary has the medians of its bins, and no intervals; of times to a target it knows nothing, and is
+    ranked by losses where none is asked for. Raises ValueError.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.02]), starts=3, steps=50)
@@ -177,7 +192,9 @@ def ranks_of(cells: Cells, ranking: Ranking, confidence: float = 0.95) -> CellRa
 
 
 def _keys(ranking: Ranking, rows: Sequence[np.ndarray]) -> tuple[list[float], list[float]]:
-    """(medians, shares of runs with a finite value, negated) by which cells are ordered, lower is better; (inf, 1) of a cell that has no values."""
+    """(medians, shares of runs with a finite value, negated) by which cells are ordered, lower is better;
+    (inf, 1) of a cell that has no values.
+    """
     values = [ranking.values[mine] for mine in rows]
     medians = [ranking.sign * float(quantile(ranking.sign * v, 0.5)) for v in values]
     shares = [1.0 if np.isnan(m) else -float(np.isfinite(v).mean()) for m, v in zip(medians, values, strict=True)]
@@ -185,7 +202,9 @@ def _keys(ranking: Ranking, rows: Sequence[np.ndarray]) -> tuple[list[float], li
 
 
 def _order(keys: np.ndarray) -> np.ndarray:
-    """The places of rows by their first column, equal ones by the next, those that are equal throughout as they stand."""
+    """The places of rows by their first column, equal ones by the next, those that are equal throughout as
+    they stand.
+    """
     return np.lexsort(keys.T[::-1])
 
 

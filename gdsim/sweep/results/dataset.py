@@ -1,4 +1,6 @@
-"""The Dataset of a sweep: rows of runs put under names, units and coordinates; what is read from it by all."""
+"""The Dataset of a sweep: rows of runs put under names, units and coordinates; what is read from it by
+all.
+"""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     import xarray
 
 
-# Runs up to which coordinates in words lie in memory, a reference each to one of a few texts, and numbers of runs are read from
-# folders as a whole; of more they are Dask arrays.
+# Runs up to which coordinates in words lie in memory, a reference each to one of a few texts, and numbers of
+# runs are read from folders as a whole; of more they are Dask arrays.
 MOST_IN_MEMORY = 10**7
 BLOCK_RUNS = 2**20  # of such an array, where no others say how it is cut
 
@@ -44,8 +46,8 @@ def _text(table: Mapping[str, Any], name: str) -> str:
 def runs_dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], blocks: tuple[int, ...] | None = None) -> "xarray.Dataset":
     """The Dataset of the runs with the given numbers, in ascending order.
 
-    `columns` are arrays with a row per run; statuses and reasons are words, or places among them. `step` is an indexed coordinate of the
-    checkpoints. `blocks`: how many runs each block of lazy columns has.
+    `columns` are arrays with a row per run; statuses and reasons are words, or places among them. `step` is
+    an indexed coordinate of the checkpoints. `blocks`: how many runs each block of lazy columns has.
     """
     import xarray  # takes 0.4 s, and only results need it
 
@@ -100,7 +102,8 @@ def values_by_cell(column: Sequence[Any]) -> np.ndarray:
 
 
 def concatenated(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Columns of several batches or shards as one: vectors of parameters padded with NaN, curves that a part lacks NaN.
+    """Columns of several batches or shards as one: vectors of parameters padded with NaN, curves that a part
+    lacks NaN.
 
     The parts are used up on the way, so that there are never two of the whole.
     """
@@ -137,7 +140,8 @@ KEPT_SWEEPS, KEPT_BYTES = 64, 2**30  # of their data; the last is kept anyhow
 
 
 def registered(sweep: Experiment, result: "xarray.Dataset", kernels: Sequence[int] = ()) -> "xarray.Dataset":
-    """The result, marked with its experiment's hash, by which this process knows the sweep that it came from, and with the sweep's targets.
+    """The result, marked with its experiment's hash, by which this process knows the sweep that it came from,
+    and with the sweep's targets.
 
     It is marked too with the versions of the `kernels` that made it, this process's if not given.
     """
@@ -165,12 +169,17 @@ def _data_bytes() -> int:
 
 
 def feature_names(problem: Problem) -> tuple[str, ...]:
-    """The names of a problem's features, by which predictions take the columns of frames; empty where there are none."""
+    """The names of a problem's features, by which predictions take the columns of frames; empty where
+    there are none.
+    """
     return (problem.data.feature_names if problem.data is not None else None) or ()
 
 
 def sweep_behind(result: "xarray.Dataset") -> Experiment:
-    """The sweep that a result came from. Raises ValueError for one that this process has not run or opened."""
+    """The sweep that a result came from.
+
+    Raises ValueError for one that this process has not run or opened.
+    """
     found = _sweeps.get((result.attrs.get("experiment", ""), result.attrs.get("features", "")))
     if found is None:
         raise ValueError("this result comes from no sweep that this process has run or opened; open its folder with gd.open, or run it again")

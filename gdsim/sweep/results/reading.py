@@ -1,4 +1,6 @@
-"""A result's runs by cell and block by block: what every statistic reads them through, whether they lie in memory or in a folder."""
+"""A result's runs by cell and block by block: what every statistic reads them through, whether they lie in
+memory or in a folder.
+"""
 
 import concurrent.futures
 import os
@@ -30,7 +32,9 @@ MAY_BE_NONE = ("batch",)
 
 
 class Cells(NamedTuple):
-    """The cells of a result: their numbers in ascending order, each run's place among them, and their coordinates."""
+    """The cells of a result: their numbers in ascending order, each run's place among them, and their
+    coordinates.
+    """
 
     numbers: np.ndarray
     place: np.ndarray
@@ -65,19 +69,25 @@ def values_of(coordinate: Any) -> np.ndarray:
 
 
 def with_none(name: str, values: np.ndarray) -> np.ndarray:
-    """The values of a coordinate, in which None is None where it is a value, as that of `batch` is, and not NaN."""
+    """The values of a coordinate, in which None is None where it is a value, as that of `batch` is, and
+    not NaN.
+    """
     if name not in MAY_BE_NONE or values.dtype.kind != "f" or not np.isnan(values).any():
         return values
     return np.array([None if v != v else v for v in values.tolist()], object)
 
 
 def is_missing(values: np.ndarray) -> np.ndarray:
-    """Where a hyperparameter is one that the optimizer has not: NaN among numbers, an empty text among texts."""
+    """Where a hyperparameter is one that the optimizer has not: NaN among numbers, an empty text among
+    texts.
+    """
     return np.isnan(values) if values.dtype.kind == "f" else np.array([isinstance(v, str) and not v for v in values.tolist()], bool)
 
 
 def axis_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(distinct values ascending, None first, and NaN left out; the place of each value among them, -1 for NaN)."""
+    """(distinct values ascending, None first, and NaN left out; the place of each value among them, -1 for
+    NaN).
+    """
     if values.dtype.kind != "O":
         distinct = np.unique(values)
         distinct = distinct[distinct == distinct]
@@ -90,7 +100,10 @@ def axis_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def varied(coordinates: Mapping[str, Any], name: str, *, numbers: bool = False) -> np.ndarray:
-    """The values of the hyperparameter `name` among the coordinates of cells. Raises ValueError for what is none, or no number where those are asked for."""
+    """The values of the hyperparameter `name` among the coordinates of cells.
+
+    Raises ValueError for what is none, or no number where those are asked for.
+    """
     known = [n for n, c in coordinates.items() if n not in ("cell", "label") and (not numbers or values_of(c).dtype.kind == "f")]
     if name not in known:
         raise ValueError(f"{name!r} is no {'number' if numbers else 'hyperparameter'} that this sweep varies; {nearest(str(name), known)}")
@@ -112,7 +125,9 @@ def may_converge(result: Dataset) -> bool:
 
 
 def ends_worse(result: Dataset) -> np.ndarray | None:
-    """[run] whether it ended above its first loss without diverging; None where the result does not begin with the start."""
+    """[run] whether it ended above its first loss without diverging; None where the result does not begin
+    with the start.
+    """
     if not len(result.step) or int(result.step.values[0]) != 0:
         return None
     found = np.zeros(result.sizes["run"], bool)
@@ -122,7 +137,9 @@ def ends_worse(result: Dataset) -> np.ndarray | None:
 
 
 def worse_than_start(result: Dataset) -> np.ndarray | None:
-    """[cell] how many runs ended above their first loss without diverging; None where the result does not tell."""
+    """[cell] how many runs ended above their first loss without diverging; None where the result does not
+    tell.
+    """
     if is_summary(result):
         known = result["worse_than_start"].values
         return None if (known < 0).any() else known  # those of older folders were not counted
@@ -131,7 +148,9 @@ def worse_than_start(result: Dataset) -> np.ndarray | None:
 
 
 def summary_quantile(summary: Dataset, name: str, share: float) -> np.ndarray:
-    """[cell] a quantile of a summary's numbers by their histogram: the middle of its bin, between the extremes; NaN where there is none."""
+    """[cell] a quantile of a summary's numbers by their histogram: the middle of its bin, between the
+    extremes; NaN where there is none.
+    """
     counts = np.cumsum(summary[f"{name}_histogram"].values, axis=1)
     total = counts[:, -1] if counts.shape[1] else np.zeros(len(counts), int)
     place = np.argmax(counts > rank_of(share, total)[:, None], axis=1) if counts.shape[1] else np.zeros(len(counts), int)
@@ -142,7 +161,10 @@ def summary_quantile(summary: Dataset, name: str, share: float) -> np.ndarray:
 
 
 def opened(result: Result, what: str) -> Dataset:
-    """The Dataset of a result: itself, or that of a results folder whose path is given. Raises TypeError for anything else."""
+    """The Dataset of a result: itself, or that of a results folder whose path is given.
+
+    Raises TypeError for anything else.
+    """
     if isinstance(result, (str, os.PathLike)):
         from gdsim.sweep.results.opening import open_results  # and with it pyarrow
 
@@ -156,7 +178,10 @@ def opened(result: Result, what: str) -> Dataset:
 
 
 def check_result(result: Result, what: str) -> Dataset:
-    """A result of runs, opened where a folder's path is given. Raises TypeError or ValueError that say what `what` needs."""
+    """A result of runs, opened where a folder's path is given.
+
+    Raises TypeError or ValueError that say what `what` needs.
+    """
     result = opened(result, what)
     if is_summary(result):
         raise ValueError(f"{what} follows single runs, and a summary has none: take the sweep with keep='runs'")
@@ -185,7 +210,9 @@ def cells_in(result: Dataset) -> Cells:
 
 
 def by_block(result: Dataset, names: Sequence[str], function: Callable[[slice, dict[str, np.ndarray]], Any]) -> Iterator[tuple[slice, Any]]:
-    """(rows, what `function` makes of them and their columns), block after block; threads of this machine read and work, a few blocks ahead."""
+    """(rows, what `function` makes of them and their columns), block after block; threads of this machine
+    read and work, a few blocks ahead.
+    """
     if "loss" in names:
         check_curves(result, "this")
     columns = {name: result[name].variable.data for name in dict.fromkeys(names)}
@@ -245,7 +272,8 @@ def curve_columns(result: Dataset, variable: str) -> list[str]:
 
 
 def hold_last_value(columns: Mapping[str, np.ndarray], steps: np.ndarray, variable: str, some: slice = slice(None)) -> np.ndarray:
-    """Curves at some checkpoints, whose NaN after a run's end are its value there, or the worst there is where it diverged.
+    """Curves at some checkpoints, whose NaN after a run's end are its value there, or the worst there is
+    where it diverged.
 
     A checkpoint before the end at which the run was not recorded stays NaN.
     """
