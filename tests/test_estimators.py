@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import gdsim as gd
 from gdsim.estimators.training import drawn
 from gdsim.lanes import compiler
-from gdsim.population import setting as on_settings
+from gdsim.population import samples as tables_of_samples
 from gdsim.sweep.results import dataset as on_results
 from gdsim.sweep.results.dataset import sweep_behind
 from tests.estimators import CLASSES, FULL, NUMBERS, made, targets
@@ -222,11 +222,11 @@ def test_frames_have_their_columns_names_and_threads_change_nothing():
 
 
 def test_what_is_kept_for_later_calls_is_bounded(monkeypatch):
-    monkeypatch.setattr(on_settings, "KEPT_TABLE_BYTES", 0)
+    monkeypatch.setattr(tables_of_samples, "KEPT_TABLE_BYTES", 0)
     monkeypatch.setattr(on_results, "KEPT_BYTES", 0)
     X, y = targets("two classes")
     first, second = (made("two classes", max_iter=1).fit(X + shift, y) for shift in (0.0, 1.0))
-    assert len(on_settings._tables) <= 2
+    assert len(tables_of_samples._tables) <= 2
     assert len(gd.evaluate(second.result_).loss) == 3
     with pytest.raises(ValueError, match="comes from no sweep"):
         gd.evaluate(first.result_)
