@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gdsim.filenames import user_path
+from gdsim.filenames import check_place, user_path
 from gdsim.store.files import appearing
 from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.results.dataset import sweep_behind
-from gdsim.sweep.results.reading import Cells, Result, by_block, cells_in, check_result, values_of
+from gdsim.sweep.results.reading import Result, by_block, cells_in, check_result, values_of
 
 HEADER = "% f evaluations | g evaluations | best noise-free fitness - Fopt ({:.12e}) + sum g_i+ | measured fitness | best measured fitness\n"
 
@@ -37,8 +37,7 @@ def export_coco(result: Result, folder: str | pathlib.Path, *, minimum: float = 
     target = user_path(folder, "the folder")
     if target.exists():
         raise ValueError(f"{str(target)!r} is there already; give another name, or remove it")
-    if not target.parent.is_dir():
-        raise ValueError(f"there is no folder {str(target.parent)!r} for {target.name!r}")
+    check_place(target)
     cells = cells_in(result)
     dimensions = [c.problem.parameter_count for c in cells_of(sweep_behind(result))]
     with appearing(target) as place:
@@ -46,7 +45,8 @@ def export_coco(result: Result, folder: str | pathlib.Path, *, minimum: float = 
         names = [re.sub(r"[^\w.=+-]+", "_", str(label)) for label in values_of(cells.coordinates["label"])]
         files = [_Algorithm(place / name, label, function, dimensions[n], minimum) for name, label, n in zip(names, names, cells.numbers, strict=True)]
         for rows, runs in by_block(result, ["loss", "final_loss", "steps_taken", "status"], lambda _, c: list(_improvements(c, result.step.values, minimum))):
-            _hand_out(files, cells, rows, result.start.values[rows], runs)
+            for cell, start, run in zip(cells.place[rows], result.start.values[rows], runs, strict=True):
+                files[cell].add(int(start) + 1, run)
         for file in files:
             file.finish()
 
@@ -56,8 +56,7 @@ def _improvements(columns: dict[str, np.ndarray], steps: np.ndarray, minimum: fl
     end.
     """
     for loss, final, taken, status in zip(*(columns[n] for n in ("loss", "final_loss", "steps_taken", "status")), strict=True):
-        known = np.flatnonzero(~np.isnan(loss) & (steps <= taken))
-        points = [(int(steps[k]), float(loss[k])) for k in known]
+        points = [(int(steps[k]), float(loss[k])) for k in np.flatnonzero(~np.isnan(loss) & (steps <= taken))]
         if status != "diverged" and (not points or points[-1][0] < taken):
             points.append((int(taken), float(final)))
         found, best = [], np.inf
@@ -68,11 +67,6 @@ def _improvements(columns: dict[str, np.ndarray], steps: np.ndarray, minimum: fl
         if found[-1][0] < taken + 1:
             found.append((int(taken) + 1, best - minimum))
         yield found
-
-
-def _hand_out(files: list["_Algorithm"], cells: Cells, rows: slice, starts: np.ndarray, runs: list[list[tuple[int, float]]]) -> None:
-    for place, start, run in zip(cells.place[rows], starts, runs, strict=True):
-        files[place].add(int(start) + 1, run)
 
 
 class _Algorithm:

@@ -6,6 +6,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
+import xarray
 
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.analysis.targets import TIMES, hits_of_one
@@ -95,8 +96,6 @@ def times_to_decrease(result: Result, share: float, *, unit: str = "steps", over
 
 def _by_start(result: Dataset, cells: Cells, after: np.ndarray, by: np.ndarray, unit: str, over: str | None) -> DataArray:
     """Times[start, cell], or [start, over, solver], with those of the looks before as a coordinate."""
-    import xarray  # takes 0.4 s, and only results need it
-
     tables = [outcomes_by_start(result, cells.place, times, len(cells.numbers)) for times in (after, by)]
     starts = ("start", np.unique(result.start.values))
     if over is None:
@@ -161,8 +160,6 @@ def _times(times: Any, solver: str) -> Any:
 
     Raises ValueError for what is neither.
     """
-    import xarray  # takes 0.4 s, and only results need it
-
     if isinstance(times, (str, pathlib.Path)) or (isinstance(times, xarray.Dataset) and "run" in times.dims):
         checked = check_result(times, "a profile")
         if len(np.unique(problem_of(checked, cells_in(checked)))) > 1:
@@ -275,8 +272,6 @@ def algoperf_score(times: "DataArray | Result", *, solver: str = "cell", r_max: 
     >>> algoperf_score(times).values.round(4).tolist()
     [1.0, 0.3333]
     """
-    import xarray  # takes 0.4 s, and only results need it
-
     if not r_max > 1:
         raise ValueError(f"r_max must be above 1; {given(r_max)} was given")
     found = _ratios(_times(times, solver), solver)

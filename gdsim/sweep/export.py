@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from gdsim.filenames import user_path
+from gdsim.filenames import check_place, user_path
 from gdsim.store.files import appearing
 from gdsim.store.folder import Store, StoreError
 from gdsim.store.shards import NAME, arrow_of, verify
@@ -42,8 +42,7 @@ def export(folder: str | pathlib.Path, target: str | pathlib.Path, progress: Cal
         raise ValueError(f"{str(target)!r} ends in {kind!r}, which is no known format; {nearest(kind, list(FORMATS))}")
     if target.exists():
         raise ValueError(f"{str(target)!r} is there already; give another name, or remove it")
-    if not target.parent.is_dir():
-        raise ValueError(f"there is no folder {str(target.parent)!r} for {target.name!r}")
+    check_place(target)
     package = NEEDS.get(kind)
     if package and importlib.util.find_spec(package) is None:
         raise ValueError(f"{FORMATS[kind]} needs the package {package}, which is not installed: {installs('export')}")

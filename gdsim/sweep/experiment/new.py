@@ -3,6 +3,7 @@
 import importlib.resources
 import pathlib
 
+from gdsim.filenames import check_place
 from gdsim.store.files import write_atomically
 from gdsim.words import nearest
 
@@ -30,8 +31,7 @@ def write_new(kind: str, target: pathlib.Path | None = None) -> list[pathlib.Pat
     there = next((path for path in texts if path.exists()), None)
     if there is not None:
         raise ValueError(f"{str(there)!r} is there already, and nothing is written over; name another file")
-    if not target.parent.is_dir():
-        raise ValueError(f"there is no folder {str(target.parent)!r} for {target.name!r}")
+    check_place(target)
     for path, text in texts.items():
         write_atomically(path, text.encode())
     return list(texts)
