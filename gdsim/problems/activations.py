@@ -17,7 +17,7 @@ SQRT_HALF, INVERSE_SQRT_TWO_PI = 0.7071067811865476, 0.3989422804014327
 
 
 def identity(z: Lane) -> Lane:
-    """Z."""
+    """The sum itself."""
     return z
 
 
@@ -64,7 +64,7 @@ def tanh_slope(z: Lane, a: Lane) -> Lane:
 
 
 def sigmoid_slope(z: Lane, a: Lane) -> Lane:
-    """A (1 - a)."""
+    """The product a (1 - a)."""
     return a * (1.0 - a)
 
 

@@ -93,7 +93,21 @@ def adam_outside(w: Lane, g: Lane, slots: Lanes, s: AdamStep) -> tuple[Lane, Lan
     return w - s.rate * mean / (sqrt(s.scale * square) + s.eps), (mean, square)
 
 
-class Adam(RootedRule, tag="adam", frozen=True):
+class MeansRule(RootedRule, frozen=True):
+    """What rules share that divide a running mean of gradients by the root of one of their squares."""
+
+    lr: Axis = BY_CONVENTION
+    beta1: Axis = BY_CONVENTION
+    beta2: Axis = BY_CONVENTION
+    eps: Axis = BY_CONVENTION
+
+    slots = ("mean", "square")
+    carry = CORRECTIONS
+    ranges = RANGES
+    constants = staticmethod(one_minus_betas)
+
+
+class Adam(MeansRule, tag="adam", frozen=True):
     """Running means of the gradient and its square, both corrected for their start at 0 (Kingma and Ba 2015).
 
     m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, m' = m / (1 - b1^t), v' = v / (1 - b2^t), w - eta m' /
@@ -103,16 +117,7 @@ class Adam(RootedRule, tag="adam", frozen=True):
     0.999
     """
 
-    lr: Axis = BY_CONVENTION
-    beta1: Axis = BY_CONVENTION
-    beta2: Axis = BY_CONVENTION
-    eps: Axis = BY_CONVENTION
-
-    slots = ("mean", "square")
-    carry = CORRECTIONS
     defaults = {"lecture": LECTURE, "torch": LIBRARY, "optax": LIBRARY}
-    ranges = RANGES
-    constants = staticmethod(one_minus_betas)
     prepare_inside = staticmethod(root_step)
     prepare_outside = staticmethod(adam_step)
     update_inside = staticmethod(adam_inside)
@@ -161,7 +166,7 @@ class AdamW(Adam, tag="adamw", frozen=True):
         return adam_outside(fma(-s.shrink, w, w), g, slots, s.adam)
 
 
-class AMSGrad(RootedRule, tag="amsgrad", frozen=True):
+class AMSGrad(MeansRule, tag="amsgrad", frozen=True):
     """Adam that divides by the largest mean square so far, uncorrected (Reddi, Kale and Kumar 2018).
 
     m and v as Adam's, u = max(u, v), w - eta m / sqrt(u + eps). PyTorch corrects both means, the second after
@@ -172,16 +177,8 @@ class AMSGrad(RootedRule, tag="amsgrad", frozen=True):
     ('mean', 'square', 'largest')
     """
 
-    lr: Axis = BY_CONVENTION
-    beta1: Axis = BY_CONVENTION
-    beta2: Axis = BY_CONVENTION
-    eps: Axis = BY_CONVENTION
-
     slots = ("mean", "square", "largest")
-    carry = CORRECTIONS
     defaults = Adam.defaults
-    ranges = RANGES
-    constants = staticmethod(one_minus_betas)
     prepare_torch = prepare_optax = staticmethod(adam_step)
 
     @staticmethod
@@ -224,7 +221,7 @@ class NAdamStep(NamedTuple):
     eps: Lane
 
 
-class NAdam(RootedRule, tag="nadam", frozen=True):
+class NAdam(MeansRule, tag="nadam", frozen=True):
     """Adam with Nesterov's look ahead (Dozat 2016), as optax has it.
 
     Adam with b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t) in the place of m'. PyTorch warms the momentum
@@ -235,20 +232,14 @@ class NAdam(RootedRule, tag="nadam", frozen=True):
     0.004
     """
 
-    lr: Axis = BY_CONVENTION
-    beta1: Axis = BY_CONVENTION
-    beta2: Axis = BY_CONVENTION
-    eps: Axis = BY_CONVENTION
     momentum_decay: Axis = BY_CONVENTION
 
-    slots = ("mean", "square")
     carry = (*CORRECTIONS, "product", "count")
     defaults = {
         "lecture": {**LECTURE, "lr": 0.002, "momentum_decay": 0.0}, "torch": {**LIBRARY, "lr": 0.002, "momentum_decay": 0.004},
         "optax": {**LIBRARY, "lr": 0.002, "momentum_decay": 0.0},
     }  # fmt: skip
     ranges = {**RANGES, "momentum_decay": EPSILON}
-    constants = staticmethod(one_minus_betas)
 
     @staticmethod
     def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[NAdamStep, Lanes]:
