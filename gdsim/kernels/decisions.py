@@ -8,7 +8,15 @@ from gdsim.lanes.generated import function_from
 from gdsim.lanes.types import Step
 from gdsim.stops import Cycling, Plateau, RelativeTarget, SmallGradient, SmallStep, Stop, Target, Validation
 
-Look = tuple[int, Step, float, float, float]  # (run, step, loss, largest component of the gradient, validation loss)
+
+class Look(NamedTuple):
+    """What stops see of a run."""
+
+    run: int
+    step: Step
+    loss: float
+    largest: float  # component of the gradient
+    validation_loss: float
 
 
 def cycle_end(first: int, factor: int, step: Step) -> Step:
@@ -97,37 +105,34 @@ def targets_met(runs: Runs, spec: JobSpec, run: int, step: Step, loss: float) ->
 
 def target_is_met(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
     """`gd.Target`: loss <= the lowest target."""
-    return targets_met(runs, spec, look[0], look[1], look[2])
+    return targets_met(runs, spec, look.run, look.step, look.loss)
 
 
 def share_is_reached(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
     """`gd.RelativeTarget`: loss <= share x the loss at step 0, which is kept as the best that the stop has
     seen.
     """
-    run, step, loss, _, _ = look
-    at = run * len(spec.stop_kind) + stop
-    if step == 0:
-        runs.stop_best[at] = loss
-    return loss <= spec.stop_limit[stop] * runs.stop_best[at]
+    at = look.run * len(spec.stop_kind) + stop
+    if look.step == 0:
+        runs.stop_best[at] = look.loss
+    return look.loss <= spec.stop_limit[stop] * runs.stop_best[at]
 
 
 def gradient_is_small(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
     """`gd.SmallGradient`: the largest component of the gradient <= tolerance (1 + |loss|)."""
-    _, _, loss, largest, _ = look
-    return largest <= spec.stop_limit[stop] * (1.0 + abs(loss))
+    return look.largest <= spec.stop_limit[stop] * (1.0 + abs(look.loss))
 
 
 def validation_is_over(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
     """`gd.Validation`: `patience` looks in a row without a validation loss below the best."""
-    return waited_enough(runs, spec, look[0], stop, look[4], spec.stop_margin[stop])
+    return waited_enough(runs, spec, look.run, stop, look.validation_loss, spec.stop_margin[stop])
 
 
 def is_on_plateau(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
     """`gd.Plateau`: `patience` looks in a row without a loss below the best by more than tolerance |best|."""
-    run, _, loss, _, _ = look
-    best = runs.stop_best[run * len(spec.stop_kind) + stop]
-    margin = spec.stop_margin[stop] * abs(best) if abs(best) < float("inf") else loss * 0
-    return waited_enough(runs, spec, run, stop, loss, margin)
+    best = runs.stop_best[look.run * len(spec.stop_kind) + stop]
+    margin = spec.stop_margin[stop] * abs(best) if abs(best) < float("inf") else look.loss * 0
+    return waited_enough(runs, spec, look.run, stop, look.loss, margin)
 
 
 class StopTest(NamedTuple):
@@ -184,6 +189,6 @@ def decided(runs: Runs, spec: JobSpec, look: Look) -> int:
     """1 + the number of the first stop that ends a run at a look, or UNFINISHED; all that look are tested."""
     found = UNFINISHED
     for stop in range(len(spec.stop_kind)):
-        if is_look_of(runs, spec, look[0], look[1], stop) and ends_here(runs, spec, look, stop) and found == UNFINISHED:
+        if is_look_of(runs, spec, look.run, look.step, stop) and ends_here(runs, spec, look, stop) and found == UNFINISHED:
             found = stop + 1
     return found

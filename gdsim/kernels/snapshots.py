@@ -6,7 +6,7 @@ Every function takes the address of the job's table.
 
 from gdsim.kernels.attendants import attended, first_lane, run_evaluate, waiting
 from gdsim.kernels.copies import copy_point, copy_run, in_lane, in_row, reported_points, state_of
-from gdsim.kernels.decisions import decided, validation_looks
+from gdsim.kernels.decisions import Look, decided, validation_looks
 from gdsim.kernels.parts import (
     job_evaluations,
     job_lanes,
@@ -112,7 +112,7 @@ def is_over(table: Address, snaps: Snapshots, place: int) -> bool:
         if use & (AT_START | AT_END) and not (finite and loss <= runs.loss_bound[run]):
             reason = DIVERGED
         else:
-            found = decided(runs, spec, (run, step, loss, scores.gradient_largest[place], job_validation_scores(table).loss[place]))
+            found = decided(runs, spec, Look(run, step, loss, scores.gradient_largest[place], job_validation_scores(table).loss[place]))
             reason = found if found != UNFINISHED else reason
             if validation_looks(runs, spec, run, step):
                 snaps.use[place] |= AT_VALIDATION
