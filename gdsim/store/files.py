@@ -78,7 +78,7 @@ class Process(NamedTuple):
 
     host: str
     pid: int
-    processes: str  # by which the system's numbers of processes are told from a container's, which may bear the same host's name
+    processes: str  # whose numbers they are: a container may bear the machine's name, and has its own
 
 
 def this_process() -> Process:

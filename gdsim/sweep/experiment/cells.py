@@ -104,7 +104,9 @@ def combinations(value: SomeDeclaration, names: Sequence[str], seed: int) -> Ite
 
 
 def joint_names(value: Declaration, names: Sequence[str]) -> dict[str, list[str]]:
-    """Which of an object's axes advance together: those that are drawn, those that are zipped, and each of the others alone."""
+    """Which of an object's axes advance together: those that are drawn, those that are zipped, and each of
+    the others alone.
+    """
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(axes.joint_kind(getattr(value, name)) or name, []).append(name)

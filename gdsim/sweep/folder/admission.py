@@ -109,8 +109,8 @@ def in_its_form(store: Store, sweep: SomeExperiment) -> SomeExperiment:
 
 
 def _other_order(kept: dict[str, Any], given: dict[str, Any]) -> str:
-    """What to do where a formula has its variables in another order: older versions have those of a Python function as
-    SymPy's text mentions them.
+    """What to do where a formula has its variables in another order: older versions have those of a Python
+    function as SymPy's text mentions them.
     """
     orders = {p["text"]: p["variables"] for p in kept.get("problem", []) if p.get("type") == "expression"}
     for p in given["problem"]:
@@ -137,7 +137,7 @@ def create(store: Store, sweep: Experiment, *, mix: bool = False, chunk_seconds:
 
     `kernels` as of `check`.
     """
-    held = check(store, sweep, mix=mix, kernels=kernels)
+    held = check(store, sweep, mix=mix, kernels=kernels)  # anew: since the caller looked, another driver may have extended it
     shown = _shown(store, sweep, held)
     store.place.make()
     # First, so that whatever ends the process, the folder is known as ours.
