@@ -23,8 +23,8 @@ a lane has seen of a run whose budget is used up, so that it can go on.
 **Engines** (`engines`), chosen by the problem's family (`population.engines.engine_of`), each with a step,
 `one_step`, of which `advance` makes many, and an evaluation:
 
-- `supervised` over `network`: a network in a pack; where it has few parameters and many steps are to be made,
-  `small` writes its steps out unit by unit.
+- `supervised` over `network`, which runs through a table of edges: a network in a pack; where it has few
+  parameters and many steps are to be made, `small` writes its steps out unit by unit.
 - `single_run`: a network of one run at a time, with its units and samples in the lanes, by the same passes of
   `network` over the products of `single_run_products`; where runs are few, or a pack would leave the cache
   (`population.engines.lanes_for`).
@@ -35,9 +35,10 @@ a lane has seen of a run whose budget is used up, so that it can go on.
 **Parts** are declared in `parts` of each room, and chosen in `cpu` and by the engine. All engines
 need the rule's (`rules.parts`), the schedule's (`schedules.parts`), `penalized`, the sampler's (`draw_key`,
 `draw`, `batch_size`, `fill`) and the sizes. Beside them: networks `activation`, `slope`, `sample_loss`,
-`outputs`, `correct` and `finish_tile`, and one run in all lanes its own products and tiles; functions
-`value_and_gradient`, `batch_gradient` and `update_row`; problems in memory `fill_gradient` and
-`fill_whole_gradient`. Functions marked `default_part` stand where an engine chooses no other.
+`outputs`, `correct`, `finish_tile` and the tiles of `product_tiles`, and one run in all lanes its own
+products; functions `value_and_gradient`, `batch_gradient` and `update_row`; problems in memory
+`fill_gradient` and `fill_whole_gradient`. Functions marked `default_part` stand where an engine chooses no
+other.
 """
 
 # The versions of the bits that kernels give: of all kernels, of those that draw samples in an order, of those

@@ -13,14 +13,18 @@ from gdsim.kernels import single_run_products
 from gdsim.kernels.engines import lane_parts, single_run_lanes
 from gdsim.kernels.layout import counting
 from gdsim.kernels.network import TILE, product
-from gdsim.kernels.product_tiles import tile_of, tiles_of
+from gdsim.kernels.parts import BROADCASTS, COLUMNS as TILE_COLUMNS, ROWS as TILE_ROWS
+from gdsim.kernels.product_tiles import plain_tile, tile_of, tiles_of
 from gdsim.kernels.workspace import Matrix
 from gdsim.lanes.compiler import bind, vector_bytes
 from gdsim.lanes.memory import readers_of, table_of
 from gdsim.lanes.numbers import zeros
-from gdsim.lanes.parts import part
+from gdsim.lanes.operations import splat
+from gdsim.lanes.parts import WIDTH, part
+from gdsim.lanes.tiles import broadcast_row, load_row, load_tile, outer_fma, repeat, store_tile
 
 ROWS, TERMS, COLUMNS, PITCH = 5, 7, 19, 48
+ONE = np.float32(1)
 job_room, job_goal, job_left, job_right, job_start, job_shape = (part(f"job_{n}") for n in ("room", "goal", "left", "right", "start", "shape"))
 
 
@@ -47,12 +51,25 @@ def multiply(table):
     return 0
 
 
-def engine(name):
+def first_factors(exchanged, terms, left, right, start, goal):
+    """A tile that adds the first factors of its terms, and not the products."""
+    steps = (WIDTH, WIDTH, WIDTH) if BROADCASTS else (start.column_step, right.column_step, goal.column_step)
+    tile = load_tile(start.array, start.offset, start.row_step, steps[0], TILE_ROWS, TILE_COLUMNS, WIDTH)
+    one = splat(ONE, WIDTH)
+    for k in range(terms):
+        a, b = left.offset + k * left.column_step, right.offset + k * right.row_step
+        rows = broadcast_row(left.array, a, left.row_step, TILE_ROWS, WIDTH) if BROADCASTS else load_row(left.array, a, left.row_step, TILE_ROWS, WIDTH)
+        columns = load_row(right.array, b, steps[1], TILE_COLUMNS, WIDTH)
+        tile = outer_fma(tile, repeat(one, TILE_ROWS) if exchanged else rows, columns if exchanged else repeat(one, TILE_COLUMNS))
+    store_tile(goal.array, goal.offset, goal.row_step, steps[2], TILE_COLUMNS, tile)
+
+
+def engine(name, tile):
     """(parts, numbers side by side that one place of a matrix holds)."""
     if name == "a pack":
-        return {**lane_parts(4), "product_tile": tile_of((TILE, TILE), 4, False), "product_column": tile_of((TILE, 1), 4, False)}, 4
+        return {**lane_parts(4), "product_tile": tile_of((TILE, TILE), 4, False, tile), "product_column": tile_of((TILE, 1), 4, False, tile)}, 4
     lanes, height = single_run_lanes(np.dtype("float32")), single_run_products.TILE_HEIGHTS[vector_bytes()]
-    tiles = tiles_of(single_run_products.tile_shapes(height), lanes)
+    tiles = tiles_of(single_run_products.tile_shapes(height), lanes, tile)
     return {**lane_parts(lanes), "product": single_run_products.product, "any_tile": tiles, "TILE_HEIGHT": height}, 1
 
 
@@ -74,13 +91,14 @@ def read(matrix, inner):
     return (view if matrix.row_step > matrix.column_step else view.swapaxes(0, 1))[:ROWS, :COLUMNS]
 
 
+@pytest.mark.parametrize("tile", [plain_tile, pytest.param(first_factors, marks=pytest.mark.full)])
 @pytest.mark.parametrize("name", ["a pack", "one run"])
-def test_a_product_is_that_of_numpy_wherever_its_matrices_lie(name):
-    parts, inner = engine(name)
+def test_a_product_is_that_of_numpy_wherever_its_matrices_lie_and_says_which_factor_is_the_first(name, tile):
+    parts, inner = engine(name, tile)
     rng = np.random.default_rng(8)
     left, right, old = (rng.integers(-9, 10, (*shape, inner)).astype("float32") for shape in ((ROWS, TERMS), (TERMS, COLUMNS), (ROWS, COLUMNS)))
     room = Room(zeros(PITCH * PITCH * inner, "float32"), counting(64))
-    whole = np.einsum("ikl,kjl->ijl", left, right)
+    whole = np.einsum("ikl,kjl->ijl", left, right if tile is plain_tile else np.ones_like(right))
     kernel = None
     for goal_transposed, left_transposed, right_transposed in itertools.product([False, True], repeat=3):
         for start in ("zeros", "column", "row", "goal"):
