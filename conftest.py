@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from gdsim.sweep.planning.cores import usable_cores
+from gdsim.sweep.planning.machine import usable_cores
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None  # for examples with PyTorch
 SECOND, THIRD = "second tier (pytest --full)", "third tier (pytest --runslow)"

@@ -70,7 +70,7 @@ _HOMES = {
     "gdsim.stops": ("Cycling", "Diverged", "Plateau", "Record", "RelativeTarget", "SmallGradient", "SmallStep", "Target", "Validation"),
     "gdsim.sweep.sweep": ("Sweep", "read_experiment"),
     "gdsim.sweep.results.opening": ("open",),
-    "gdsim.sweep.ranges": ("lr_range_test",),
+    "gdsim.sweep.lr_range": ("lr_range_test",),
     "gdsim.sweep.resume": ("continue_from",),
     "gdsim.sweep.ranks.grids": ("grid_of",),
     "gdsim.sweep.ranks.table": ("table",),
@@ -156,7 +156,7 @@ if TYPE_CHECKING:
         Validation as Validation,
     )
     from gdsim.sweep.evaluation import evaluate as evaluate, predict as predict
-    from gdsim.sweep.ranges import lr_range_test as lr_range_test
+    from gdsim.sweep.lr_range import lr_range_test as lr_range_test
     from gdsim.sweep.ranks.grids import grid_of as grid_of
     from gdsim.sweep.ranks.table import table as table
     from gdsim.sweep.results.opening import open as open

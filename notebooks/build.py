@@ -27,7 +27,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
 
-from gdsim.sweep.known import ANSWERS
+from gdsim.sweep.known_bits import ANSWERS
 from gdsim.version import VERSION
 
 HERE = Path(__file__).parent

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import gdsim as gd
-from gdsim.sweep.known import ANSWERS
+from gdsim.sweep.known_bits import ANSWERS
 from tests.helpers import same_results
 
 RULES = {
@@ -48,7 +48,7 @@ for x in np.random.default_rng(0).normal(size=50) * 3:
 print(text.hexdigest())
 """
 KNOWN = """
-from gdsim.sweep.known import answer, cases
+from gdsim.sweep.known_bits import answer, cases
 print(answer(cases()["whole data"]))
 """
 INSTRUCTIONS = """

@@ -14,7 +14,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.sweep.cluster import client
-from gdsim.sweep.execution.outcomes import UnfinishedError
+from gdsim.sweep.execution.executor import UnfinishedError
 from tests.helpers import gdsim
 
 ROOT = pathlib.Path(__file__).parent.parent

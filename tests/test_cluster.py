@@ -16,10 +16,10 @@ from gdsim.sweep.cluster import client as on_client, driver as on_cluster, worke
 from gdsim.sweep.cluster.client import connected, dashboard_of
 from gdsim.sweep.cluster.deployment import Local
 from gdsim.sweep.execution import threads as on_threads
-from gdsim.sweep.execution.outcomes import UnfinishedError
+from gdsim.sweep.execution.executor import UnfinishedError
 from gdsim.sweep.survey import survey
 from tests.faults.machinery import shards
-from tests.test_mistakes import EXPERIMENT, MODULE
+from tests.test_compile_errors import EXPERIMENT, MODULE
 
 CUT = {"chunk_seconds": 1e-4}
 # Dask leaves sockets to the garbage collector when its clusters start and end.

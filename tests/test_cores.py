@@ -12,7 +12,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.sweep.planning import memory
-from gdsim.sweep.planning.cores import usable_cores, usable_memory
+from gdsim.sweep.planning.machine import usable_cores, usable_memory
 from tests.helpers import gdsim
 
 ALLOWED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -55,7 +55,7 @@ def test_what_slurm_gives_a_task_counts(tmp_path, said, cores, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
 def test_affinity_counts():
-    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from gdsim.sweep.planning.cores import usable_cores; print(usable_cores())"
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from gdsim.sweep.planning.machine import usable_cores; print(usable_cores())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "1"
 
 
@@ -77,9 +77,7 @@ def test_limits_of_memory_count(tmp_path, case):
 
 
 def test_the_limit_of_the_address_space_counts():
-    code = (
-        "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); from gdsim.sweep.planning.cores import usable_memory; print(usable_memory())"
-    )
+    code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); from gdsim.sweep.planning.machine import usable_memory; print(usable_memory())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == str(min(2**31, TOTAL))
 
 

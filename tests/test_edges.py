@@ -7,11 +7,12 @@ import pytest
 
 import gdsim as gd
 from gdsim.kernels.cpu import Kernels
+from gdsim.kernels.engines.layout import network_layout, single_run_layout
+from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.evaluation import Evaluation
-from gdsim.kernels.layout import network_layout, sampler_of, single_run_layout
-from gdsim.kernels.network import BLOCK
-from gdsim.lanes.modes import ieee_mode
-from gdsim.population.engines import structure_of
+from gdsim.kernels.sample_table import sampler_of
+from gdsim.lanes.float_mode import ieee_mode
+from gdsim.population.engine_choice import structure_of
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
 

@@ -8,7 +8,7 @@ import pytest
 import gdsim as gd
 from gdsim.population import columns
 from gdsim.store.folder import Store
-from gdsim.sweep.experiment import versions
+from gdsim.sweep.experiment import bit_versions
 from gdsim.sweep.export import merge
 from gdsim.sweep.folder import admission
 from tests.faults.machinery import shards
@@ -123,7 +123,7 @@ def test_other_experiments_are_refused(sweep, tmp_path, changes):
 
 def test_kernels_of_another_version_do_not_mix_unless_told(sweep, tmp_path, monkeypatch):
     sweep.run(out=tmp_path / "out")
-    monkeypatch.setattr(versions, "BITS", 2)
+    monkeypatch.setattr(bit_versions, "BITS", 2)
     more = grown(sweep, starts=12)
     with pytest.raises(ValueError, match=r"made by kernels of version 1 .* these are version 2, whose bits differ: give another folder, or .*mix=True"):
         more.run(out=tmp_path / "out")
@@ -164,12 +164,12 @@ def test_a_folder_takes_cells_of_a_later_version_where_its_own_runs_keep_their_b
     ],
 )
 def test_the_version_is_the_highest_of_the_parts_that_are_used(version, options, monkeypatch):
-    monkeypatch.setattr(versions, "ORDER_BITS", 2)
-    monkeypatch.setattr(versions, "PENALTY_BITS", 3)
-    monkeypatch.setattr(versions, "UPHILL_BITS", 4)
+    monkeypatch.setattr(bit_versions, "ORDER_BITS", 2)
+    monkeypatch.setattr(bit_versions, "PENALTY_BITS", 3)
+    monkeypatch.setattr(bit_versions, "UPHILL_BITS", 4)
     penalty = {name: options.pop(name) for name in ("l1", "l2") if name in options}
     problems = [gd.MLP(gd.datasets.load("xor"), hidden=[2]), gd.MLP(gd.datasets.load("xor"), hidden=[2], **penalty)]
-    assert versions.kernel_version(gd.Sweep(**{"problem": problems, "optimizer": gd.SGD(), **options})) == version
+    assert bit_versions.kernel_version(gd.Sweep(**{"problem": problems, "optimizer": gd.SGD(), **options})) == version
 
 
 def test_a_folder_can_be_opened_while_it_fills(sweep, tmp_path):

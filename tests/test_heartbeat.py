@@ -14,7 +14,7 @@ import gdsim as gd
 from gdsim.store.directories import Directory
 from gdsim.sweep.execution.heartbeat import NAME, beating, driver_of, silence
 from gdsim.sweep.execution.progress import Progress, Tally
-from gdsim.sweep.planning.parts import PlanPart
+from gdsim.sweep.planning.job_parts import PlanPart
 from gdsim.sweep.survey import survey
 
 

@@ -17,7 +17,7 @@ from gdsim.lanes.operations import load, store
 from gdsim.lanes.tiles import load_row, store_row
 from gdsim.population import operations
 from gdsim.population.counting import Graph
-from gdsim.population.numbers import number_names, numbers_type
+from gdsim.population.hyperparameters import number_names, numbers_type
 
 
 def within(said, counted):

@@ -7,8 +7,8 @@ import concurrent.futures
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.execution.outcomes import FailingError
-from gdsim.sweep.planning.parts import PlanPart, chunks_of
+from gdsim.sweep.execution.executor import FailingError
+from gdsim.sweep.planning.job_parts import PlanPart, chunks_of
 from tests.faults.machinery import shards
 from tests.helpers import gdsim
 

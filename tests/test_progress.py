@@ -17,7 +17,7 @@ import pytest
 import gdsim as gd
 from gdsim.sweep.execution.display import LogLines, TerminalLine, line_of, shown
 from gdsim.sweep.execution.progress import ENDING, Progress, State, Tally, deferred_signals, every
-from gdsim.sweep.execution.remaining import Remaining
+from gdsim.sweep.execution.time_left import Remaining
 
 
 def simulated(chunks, operations, seconds, threads, compiling=0.0, known=frozenset(), spread=0.2, seed=0):

@@ -7,7 +7,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.kernels import engines
-from gdsim.population.engines import engine_of, for_runs, lanes_for, last_cache_bytes
+from gdsim.population.engine_choice import engine_of, for_runs, lanes_for, last_cache_bytes
 from tests.helpers import same_results
 
 rng = np.random.default_rng(3)
@@ -95,7 +95,7 @@ def test_evaluations_and_predictions_are_the_same(lanes, monkeypatch):
 
 
 def test_the_lane_width_follows_the_registers_the_number_of_runs_and_the_size_of_their_state(monkeypatch):
-    monkeypatch.setattr("gdsim.population.engines.vector_bytes", lambda: 64)
+    monkeypatch.setattr("gdsim.population.engine_choice.vector_bytes", lambda: 64)
     small = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[32]), optimizer=gd.Adam(), batch=32).plan().groups[0].setting
     assert [lanes_for(small, runs, 2) for runs in (1, 5, 16, 1000)] == [1, 1, 16, 16]
     width = int(last_cache_bytes() / 64 / 12 / 65)  # a pack with Adam's state is as large as the last cache
@@ -103,7 +103,7 @@ def test_the_lane_width_follows_the_registers_the_number_of_runs_and_the_size_of
     assert lanes_for(large, 1000, 2) == 1
     with_norm = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[32]), optimizer=gd.ClipNorm(gd.SGD(), 1.0), batch=32).plan().groups[0].setting
     assert lanes_for(with_norm, 1, 1) == 16
-    monkeypatch.setattr("gdsim.population.engines.vector_bytes", lambda: 32)
+    monkeypatch.setattr("gdsim.population.engine_choice.vector_bytes", lambda: 32)
     assert [lanes_for(small, runs, 2) for runs in (1, 1000)] == [1, 1]
     thin = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[8]), optimizer=gd.Adam(), batch=16).plan().groups[0].setting
     assert [lanes_for(thin, runs, 2) for runs in (1, 1000)] == [1, 8]

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import gdsim as gd
 from gdsim.cli import main
-from gdsim.sweep.experiment.tables import ExperimentError
+from gdsim.sweep.experiment.from_table import ExperimentError
 from gdsim.sweep.sweep import read_experiment
 
 BOOTH = '[problem]\ntype = "booth"\n[optimizer]\ntype = "sgd"\nlr = [0.001, 0.01]\n'

@@ -163,7 +163,7 @@ def test_rules_that_need_the_whole_gradient_have_it_with_its_penalty(name, batch
 def test_polyaks_step_follows_pytorch(torch, is_written_out, monkeypatch):
     """A network's, by the loss of each batch with its penalty, in tiles and written out unit by unit."""
     if is_written_out:
-        monkeypatch.setattr("gdsim.population.engines.STEPS_WORTH_WRITING", 0)
+        monkeypatch.setattr("gdsim.population.engine_choice.STEPS_WORTH_WRITING", 0)
     problem = msgspec.structs.replace(problem_of(), l2=0.1)
     weights = torch.tensor([1.0] * 20 + [0.0] * 5 + [1.0] * 15 + [0.0] * 3)  # biases bear no penalty
     sweep, result = trained(gd.PolyakStep(2.0, minimum=0.2), gd.Constant(), "float64", problem, batch=5)

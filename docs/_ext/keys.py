@@ -14,8 +14,8 @@ from gdsim.schedules import SCHEDULES
 from gdsim.schedules.base import Schedule
 from gdsim.starts import STARTS
 from gdsim.stops import STOPS
+from gdsim.sweep.experiment.from_table import FILE_KEYS, NAME_KEYS
 from gdsim.sweep.experiment.listing import first_sentence
-from gdsim.sweep.experiment.tables import FILE_KEYS, NAME_KEYS
 
 KINDS = {
     "[problem]": ("what is minimised; several as [[problem]]", PROBLEMS),

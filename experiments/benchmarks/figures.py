@@ -8,7 +8,7 @@ from works import WORKS, Work
 
 import gdsim as gd
 from gdsim.plots.style import COLOURS
-from gdsim.sweep.planning.cores import usable_cores
+from gdsim.sweep.planning.machine import usable_cores
 
 CURVES = {
     "runs": ("runs", "us per step of a run", [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]),

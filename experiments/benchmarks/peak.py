@@ -17,7 +17,7 @@ from numba import types
 from gdsim.lanes.compiler import bind, vector_bytes
 from gdsim.lanes.operations import splat
 from gdsim.lanes.tiles import load_row, outer_fma, repeat, store_row
-from gdsim.sweep.planning.cores import usable_cores
+from gdsim.sweep.planning.machine import usable_cores
 
 WIDTH, CHAINS, STEPS = vector_bytes() // 4, 10, 2_000_000
 

@@ -20,7 +20,7 @@ import numpy as np
 from works import WORKS, Work, sweep_of
 
 import gdsim as gd
-from gdsim.sweep.planning.cores import usable_cores
+from gdsim.sweep.planning.machine import usable_cores
 
 SHOWN = 64  # runs whose orders of samples and final losses are compared
 BEST_OF = 3

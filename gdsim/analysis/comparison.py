@@ -13,8 +13,8 @@ from gdsim.analysis.tuning import Ranked, groups_by, resampled_medians
 from gdsim.statistics import ArrayLike, holm, median_interval, percentiles, signed_rank
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
 from gdsim.sweep.experiment.cells import cells_of
+from gdsim.sweep.ranks.labels import cell_texts, shown_values
 from gdsim.sweep.ranks.ranking import Ranking, ranking_of, ranks_of
-from gdsim.sweep.ranks.words import cell_texts, shown_values
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Dataset, Result, cells_in, check_result, checked_confidence, dataset
 from gdsim.words import given

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gdsim.statistics import ArrayLike, median_ranks, rank_of
-from gdsim.sweep.planning.cores import usable_cores
+from gdsim.sweep.planning.machine import usable_cores
 from gdsim.sweep.results.reading import (
     WORST,
     Dataset,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.layout import steps_per_epoch
+from gdsim.kernels.sample_table import steps_per_epoch
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.results.dataset import sweep_behind

@@ -121,7 +121,7 @@ def is_damage(error: BaseException) -> bool:
 @contextlib.contextmanager
 def unfinished() -> Iterator[None]:
     """What may be there after a while, as a cluster that does not answer, as one line with its exit code."""
-    from gdsim.sweep.execution.outcomes import UnfinishedError
+    from gdsim.sweep.execution.executor import UnfinishedError
 
     try:
         yield

@@ -23,7 +23,7 @@ class _Part(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The part, or the usual error for an argument that is none."""
-        from gdsim.sweep.planning.parts import checked_part
+        from gdsim.sweep.planning.job_parts import checked_part
 
         number, _, count = str(value).partition("/")
         if not (number.isdecimal() and count.isdecimal()):
@@ -63,7 +63,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     cells.
     """
     from gdsim.sweep.execution.display import shown
-    from gdsim.sweep.execution.outcomes import FailingError, UnfinishedError
+    from gdsim.sweep.execution.executor import FailingError, UnfinishedError
 
     console = console_of()
     console.say(f"reading {file}")

@@ -14,7 +14,7 @@ from gdsim.population import DTYPES
 from gdsim.problems.activations import ACTIVATIONS
 from gdsim.rules import RULES, Adam, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
-from gdsim.sweep.planning.cores import usable_cores
+from gdsim.sweep.planning.machine import usable_cores
 from gdsim.words import checked_word, given
 
 ANY_POSITIVE, FROM_ZERO = Range(0.0, math.inf, low_allowed=False), Range(0.0, math.inf)

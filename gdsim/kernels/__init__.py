@@ -5,32 +5,32 @@
 (`state.Runs`), which run each lane holds (`LaneTable`), what they have in common (`JobSpec`), snapshots and
 scores, and a thread's working memory (`workspace`). Kernels take the address of its table.
 
-**Three kernels** call each other by address: `training.train`, one for all problems and rules, is the loop of
-events; it calls `advance`, which makes steps of all lanes until an event is due or a lane is flagged, and
-`evaluation.evaluate`. A fourth, `steps.report_all`, is called where reported parameters are not the stored
-ones, as of averages.
+**Four kernels train**: `training.train`, one for all problems and rules, is the loop of events; it calls, by
+their addresses, `advance`, which makes steps of all lanes until an event is due or a lane is flagged,
+`evaluation.evaluate`, and, where reported parameters are not the stored ones, as of averages,
+`steps.report_all`. Others are called from the host alone: `engines.network.predict`, and those that list
+samples, count values (`summary`) and find first hits (`hits`).
 
 **The life of a run**: its initial point is evaluated with a pack of others (`snapshots.queue_starts`), which
 may end it there; `training.load_run` puts it into a free lane; steps are made until its next event
 (`set_due`): a checkpoint, a look of a stop, the end of its budget. At an event `take_snapshot` queues its
 point; once a pack of points waits, or a lane needs to know more to go on, `evaluate_snapshots` evaluates
-them, lets the stops decide (`decisions.decided`), records the scores (`recorders`) and the end of a run that
+them, lets the stops decide (`stop_tests.decided`), records the scores (`recorders`) and the end of a run that
 has one. What lanes test in every step flags a lane instead (`steps.stops_here`, `end_step`), and
 `handle_lane` ends its run or goes on to the next target. `training.settle_lanes` is the one place where all
 this is done between steps, and `attendants` says who does what is done lane by lane. `monitoring` saves what
 a lane has seen of a run whose budget is used up, so that it can go on.
 
-**Engines** (`engines`), chosen by the problem's family (`population.engines.engine_of`), each with a step,
+**Engines** (`engines/`), chosen by the problem's family (`population.engine_choice`), each with a step,
 `one_step`, of which `advance` makes many, and an evaluation:
 
-- `supervised` over `network`, which runs through a table of edges: a network in a pack; where it has few
-  parameters and many steps are to be made, `small` writes its steps out unit by unit.
-- `single_run`: a network of one run at a time, with its units and samples in the lanes, by the same passes of
-  `network` over the products of `single_run_products`; where runs are few, or a pack would leave the cache
-  (`population.engines.lanes_for`).
+- `network` over `passes`, which run through a table of edges: a network in a pack; where it has few
+  parameters and many steps are to be made, `written_out` writes its steps out unit by unit.
+- `single_run`: a network of one run at a time, with its units and samples in the lanes, by the same `passes`
+  over the products of `single_run_products`; where runs are few, or a pack would leave the cache.
 - `functions`: a function or formula of few parameters, which stay in registers.
-- `inmemory`: problems that leave their own gradient in memory: quadratic forms, linear models by their
-  moments, TeacherStudent.
+- `memory`: problems that leave their own gradient in memory: quadratic forms, linear models by their moments,
+  TeacherStudent.
 
 **Parts** are declared in `parts` of each room, and chosen in `cpu` and by the engine. All engines
 need the rule's (`rules.parts`), the schedule's (`schedules.parts`), `penalized`, the sampler's (`draw_key`,
@@ -42,7 +42,6 @@ other.
 """
 
 # The versions of the bits that kernels give: of all kernels, of those that draw samples in an order, of those
-# with a penalty, and of those whose rule takes the gradient uphill with its length or a penalty, which were
-# once taken at the weights. Whoever changes bits raises the version of the part that has changed. `gdsim
-# doctor` and its test know the answers.
+# with a penalty, and of those whose rule takes the gradient uphill with its length or a penalty. Whoever
+# changes bits raises the version of the part that has changed. `gdsim doctor` and its test know the answers.
 BITS, ORDER_BITS, PENALTY_BITS, UPHILL_BITS = 1, 2, 2, 2

@@ -1,4 +1,5 @@
-"""Who does what is done lane by lane, and how a training kernel calls the job's own.
+"""Which lanes the thread of a kernel serves where work is done lane by lane, and how a training kernel calls
+the job's own kernels: a driver of other devices binds other parts here.
 
 On a processor the one thread of a kernel attends to all lanes of its pack, and other kernels are called by
 their addresses. Votes of all lanes (`lanes.masks`) and calls stand in `training.train` and in what it and

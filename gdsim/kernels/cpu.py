@@ -1,7 +1,6 @@
-"""The driver of kernels on processors: binds the kernels of a structure and lays out what they work on.
+"""The kernels of one structure on processors: bound, and the memory that they work on laid out.
 
-A pack is `width` runs; its arrays have the lane as their last index. Nothing here decides anything about a
-run.
+A pack is `width` runs; its arrays have the lane as their last index.
 """
 
 import functools
@@ -11,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels import evaluation, steps, supervised, training
-from gdsim.kernels.engines import Parts, Structure, lane_parts
-from gdsim.kernels.layout import sampler_of
-from gdsim.kernels.mistakes import explained
+from gdsim.kernels import evaluation, steps, training
+from gdsim.kernels.compile_errors import explained
+from gdsim.kernels.engines import Parts, Structure, lane_parts, network
 from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves
+from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import JobSpec, Keeps, LaneTable, Monitor, Pack, Runs, RunState, Scores, Snapshots, TableOf
 from gdsim.kernels.training import Evaluations, Job
@@ -132,10 +131,10 @@ class Kernels:
     @functools.cached_property
     def _predict(self) -> Any:
         job = evaluation.Prediction(self.model(1), self._lanes(0), self._shape.training_sampler, self._lanes(0))
-        return self._bind(supervised.predict, self._parts(), job, arguments=1)
+        return self._bind(network.predict, self._parts(), job, arguments=1)
 
     def predict(self, job: evaluation.Prediction) -> None:
-        """`supervised.predict`."""
+        """`engines.network.predict`."""
         table = table_of(job)
         self._predict(table.ctypes.data)
 

@@ -1,5 +1,5 @@
-"""The parts of training and evaluation that `cpu` chooses for a structure, and the readers of the job that a
-kernel works on.
+"""The parts of training and evaluation that `cpu` or an engine chooses for a structure, and the readers of
+the job that a kernel works on.
 """
 
 from collections.abc import Callable

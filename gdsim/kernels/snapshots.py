@@ -6,7 +6,6 @@ Every function takes the address of the job's table.
 
 from gdsim.kernels.attendants import attended, first_lane, run_evaluate, waiting
 from gdsim.kernels.copies import copy_point, copy_run, in_lane, in_row, reported_points, state_of
-from gdsim.kernels.decisions import Look, decided, validation_looks
 from gdsim.kernels.parts import (
     job_evaluations,
     job_lanes,
@@ -20,6 +19,7 @@ from gdsim.kernels.parts import (
 )
 from gdsim.kernels.recorders import record_curves
 from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, AT_VALIDATION, BUDGET, DIVERGED, EVALUATED, UNFINISHED, Snapshots
+from gdsim.kernels.stop_tests import Look, decided, validation_looks
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.types import Address, Step
 

@@ -1,5 +1,5 @@
-"""What kernels hold: the packs in which lanes train, what a step of theirs has, how samples are drawn, the runs
-of a job, snapshots on their way to evaluation, scores.
+"""What kernels hold: the packs in which lanes train, what a step of theirs has, the runs of a job,
+snapshots on their way to evaluation, scores.
 
 Every array is flat. In a pack the lane is the last index; tables of runs have a row per run.
 """

@@ -16,15 +16,6 @@ import numpy as np
 
 from gdsim.kernels.attendants import attended, first_lane, run_advance
 from gdsim.kernels.copies import copy_point, copy_run, in_lane, in_row, reported_points, state_of
-from gdsim.kernels.decisions import (
-    CYCLING,
-    EPOCH_PLATEAU,
-    SMALL_STEP,
-    is_look_of,
-    is_own_look,
-    is_patience_over,
-    next_look,
-)
 from gdsim.kernels.monitoring import restore_monitor, save_monitor
 from gdsim.kernels.parts import job_lanes, job_pack, job_reference, job_runs, job_snapshots, job_spec, job_start_snapshots
 from gdsim.kernels.snapshots import FOREVER, FREE, NONE_LEFT, evaluate_snapshots, free_lane, queue_starts, take_snapshot
@@ -47,6 +38,15 @@ from gdsim.kernels.state import (
     Snapshots,
 )  # fmt: skip
 from gdsim.kernels.steps import GRADIENT_SMALL, STEPS_SMALL, TARGET_REACHED
+from gdsim.kernels.stop_tests import (
+    CYCLING,
+    EPOCH_PLATEAU,
+    SMALL_STEP,
+    is_look_of,
+    is_own_look,
+    is_patience_over,
+    next_look,
+)
 from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any, count_of, first_of, smallest

@@ -1,7 +1,7 @@
 """Lanes: many runs side by side in the registers of one core, and everything that can be computed with them."""
 
+from gdsim.lanes.callable import acos, atan2, cos, erf, exp, fma, log, pow, sigmoid, sin, softplus, tanh
 from gdsim.lanes.compiler import bind
-from gdsim.lanes.functions import acos, atan2, cos, erf, exp, fma, log, pow, sigmoid, sin, softplus, tanh
 from gdsim.lanes.masks import all, any
 from gdsim.lanes.operations import absolute, maximum, minimum, sqrt, where
 

@@ -20,8 +20,8 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from gdsim.lanes.announcing import announce, apart
 from gdsim.lanes.cache import DiskCache
-from gdsim.lanes.listening import announce, apart
 from gdsim.lanes.operations import OPERATIONS
 from gdsim.lanes.parts import DECLARED, Part, part_name
 from gdsim.lanes.types import Function

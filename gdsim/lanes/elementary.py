@@ -1,5 +1,6 @@
-"""The elementary functions on lanes, gdsim's own: the same bits on every processor, at every lane width, in
-and out of kernels.
+"""The elementary functions on lanes, as kernels call them: a value of `exponentials` or `angles` with its
+derivative. They are gdsim's own: the same bits on every processor, at every lane width, in and out of
+kernels.
 
 Each is one body for float32 and float64; the precision picks the coefficients (`coefficients.py`). Largest
 errors in units in the last place against mpmath, over random arguments of all magnitudes and the edges of

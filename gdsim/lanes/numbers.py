@@ -1,4 +1,6 @@
-"""What the numbers in a kernel's arrays are, and how such arrays are made on the host."""
+"""The type of a kernel's real numbers, float32 or float64, and arrays of them on the host; another kind of
+number begins here.
+"""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What the values in kernels, and those that a compiler works with, are called in signatures.
+"""Annotations: what the values in kernels, and those that a compiler works with, are called in signatures.
 
 Numba finds the types of kernels itself; these names are for readers. Lanes are values of Numba types that
 Python does not know, and in ordinary Python plain numbers: hence `Any`, as for the compilers' own objects,

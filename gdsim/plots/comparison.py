@@ -4,7 +4,7 @@ import numpy as np
 
 from gdsim import analysis
 from gdsim.plots.style import Axes, Figure, finished, log_scale, new_panel, with_intervals
-from gdsim.sweep.ranks.words import counted, shown_number
+from gdsim.sweep.ranks.labels import counted, shown_number
 from gdsim.sweep.results.reading import Result
 
 WIDTH = 8.2

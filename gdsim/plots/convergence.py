@@ -22,8 +22,8 @@ from gdsim.plots.style import (
     with_room,
 )
 from gdsim.sweep.ranks.hits import own_targets
+from gdsim.sweep.ranks.labels import counted
 from gdsim.sweep.ranks.ranking import ranked_cells
-from gdsim.sweep.ranks.words import counted
 from gdsim.sweep.results.reading import WORST, Result, is_summary, last_known, opened
 
 # Cells that diverge leave the picture at so many times the highest start: to their end they would press the

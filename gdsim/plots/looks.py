@@ -11,7 +11,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.lines import Line2D
 
 from gdsim.plots.style import COLOURS, DASHES, legend, line, sequence
-from gdsim.sweep.ranks.words import cell_texts, joined, settings_of, settings_texts, shown_values
+from gdsim.sweep.ranks.labels import cell_texts, joined, settings_of, settings_texts, shown_values
 from gdsim.sweep.results.reading import values_of
 
 # Entries of a legend; a hyperparameter of more values has a colour bar.

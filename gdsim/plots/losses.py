@@ -20,8 +20,8 @@ from gdsim.plots.style import (
     ranked_by,
     said_of,
 )
+from gdsim.sweep.ranks.labels import counted, settings_of, settings_texts, shown_number
 from gdsim.sweep.ranks.ranking import ranked_cells
-from gdsim.sweep.ranks.words import counted, settings_of, settings_texts, shown_number
 from gdsim.sweep.results.dataset import losses_at_end
 from gdsim.sweep.results.reading import Result, cells_in, check_result
 

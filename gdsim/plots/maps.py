@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 
 from gdsim import analysis
 from gdsim.plots.style import Axes, Figure, finished, is_wide, new_panel
-from gdsim.sweep.ranks.words import counted, shown_number, shown_values
+from gdsim.sweep.ranks.labels import counted, shown_number, shown_values
 from gdsim.sweep.results.reading import Result, opened, with_none
 from gdsim.words import checked_word
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from gdsim.plots.style import MARKERS, Axes, Figure, finished, legend, line, new_panel, said_of
 from gdsim.population import evaluate
+from gdsim.sweep.ranks.labels import cell_texts
 from gdsim.sweep.ranks.ranking import ranked_cells
-from gdsim.sweep.ranks.words import cell_texts
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Result, cells_in, check_result
 from gdsim.words import given

@@ -12,7 +12,7 @@ from gdsim.rules import SGD
 from gdsim.schedules import SCHEDULES, Schedule
 from gdsim.stops import Record
 from gdsim.sweep.experiment.cells import schedule_name
-from gdsim.sweep.ranks.words import joined, shown_number
+from gdsim.sweep.ranks.labels import joined, shown_number
 from gdsim.sweep.sweep import Sweep
 from gdsim.words import given
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from gdsim.plots.figure import Figure as OwnFigure
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
-from gdsim.sweep.ranks.words import shown_number, shown_values
+from gdsim.sweep.ranks.labels import shown_number, shown_values
 
 # Okabe and Ito (2008): eight colours that the colour-blind tell apart, here without yellow, which print
 # loses.

@@ -30,8 +30,8 @@ from gdsim.plots.style import (
     with_intervals,
 )
 from gdsim.sweep.ranks.hits import Targets, checked_targets, own_targets
+from gdsim.sweep.ranks.labels import counted, shown_number
 from gdsim.sweep.ranks.ranking import ranked_cells
-from gdsim.sweep.ranks.words import counted, shown_number
 from gdsim.sweep.results.reading import Result, axis_of, cell_coordinates, check_result, varied
 from gdsim.words import given
 

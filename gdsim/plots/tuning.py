@@ -20,7 +20,7 @@ from gdsim.plots.style import (
     share_axis,
     with_intervals,
 )
-from gdsim.sweep.ranks.words import counted, shown_number
+from gdsim.sweep.ranks.labels import counted, shown_number
 from gdsim.sweep.results.reading import Result, cells_in, check_result
 from gdsim.words import count_of
 

@@ -2,8 +2,8 @@
 runs say of each.
 
 A new column is a row of `COLUMNS` (a curve is one of `RECORDERS`), a row of `gdsim.variables`, and its table
-in `gdsim.kernels.state.Runs`. What a folder without runs shows and what a run takes on a disk follow from
-these.
+in `gdsim.kernels.state.Runs`, which `gdsim.kernels.snapshots` writes. What a folder without runs shows and
+what a run takes on a disk follow from these.
 """
 
 import itertools

@@ -10,11 +10,11 @@ from gdsim.data.arrays import check_fits, plain
 from gdsim.data.declare import SETS
 from gdsim.data.inputs import inputs_for
 from gdsim.kernels.cpu import Kernels
+from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.evaluation import Evaluation, Prediction
-from gdsim.kernels.layout import sampler_of, table_of
-from gdsim.kernels.network import BLOCK
-from gdsim.lanes.modes import ieee_mode
-from gdsim.population.engines import kernels_for, lanes_for
+from gdsim.kernels.sample_table import sampler_of, table_of
+from gdsim.lanes.float_mode import ieee_mode
+from gdsim.population.engine_choice import kernels_for, lanes_for
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
 from gdsim.rules import SGD

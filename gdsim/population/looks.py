@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from gdsim.kernels import decisions, state
+from gdsim.kernels import state, stop_tests
 from gdsim.kernels.cpu import Kernels, StopRow
-from gdsim.population.numbers import schedule_values
+from gdsim.population.hyperparameters import schedule_values
 from gdsim.population.samples import samplers_of
 from gdsim.population.setting import Setting, is_of_batches
 from gdsim.stops import Cycling, Plateau, SmallStep, Stop
@@ -41,14 +41,14 @@ def has_own_look(setting: Setting, stop: Stop, step: int, values: Mapping[str, f
     every, at_cycle_ends = looks_of(setting, stop)
     first, factor = setting.schedule.cycle_of(schedule_values(setting.schedule, values)) if at_cycle_ends else (0, 1)
     if first > 0:
-        return decisions.cycle_end(first, factor, step - 1) == step
+        return stop_tests.cycle_end(first, factor, step - 1) == step
     return setting.lanes_look_at(stop) or isinstance(stop, Cycling) or (every > 0 and step % every == 0)
 
 
 def spec_of(setting: Setting, kernels: Kernels) -> state.JobSpec:
     """What the setting's runs share: when they are looked at, and what ends them."""
-    rows = [StopRow(decisions.kind_of(s), *looks_of(setting, s), *s.tolerances) for s in setting.stops]
-    in_lanes = {decisions.test_of(s).lane_stop: number + 1 for number, s in enumerate(setting.stops) if setting.lanes_look_at(s)}
-    tests = [decisions.test_of(s) for s in setting.stops]
+    rows = [StopRow(stop_tests.kind_of(s), *looks_of(setting, s), *s.tolerances) for s in setting.stops]
+    in_lanes = {stop_tests.test_of(s).lane_stop: number + 1 for number, s in enumerate(setting.stops) if setting.lanes_look_at(s)}
+    tests = [stop_tests.test_of(s) for s in setting.stops]
     needs = (setting.record.gradient_norm, any(t.needs_gradient for t in tests), any(t.needs_validation for t in tests))
     return kernels.new_spec(setting.steps, setting.checkpoints, rows, setting.targets, in_lanes, needs)

@@ -8,8 +8,8 @@ import functools
 from typing import Any
 
 from gdsim.population.counting import Graph, UncountableError
+from gdsim.population.hyperparameters import number_names, numbers_type, schedule_numbers_of
 from gdsim.population.looks import looks_of
-from gdsim.population.numbers import number_names, numbers_type, schedule_numbers_of
 from gdsim.population.setting import Setting
 from gdsim.problems import Network
 from gdsim.problems.moments import Moments

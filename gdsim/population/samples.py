@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gdsim.data import Data
-from gdsim.kernels.layout import Table, sampler_of, table_of
+from gdsim.kernels.sample_table import Table, sampler_of, table_of
 from gdsim.kernels.sampling import SHUFFLES, list_samples
 from gdsim.lanes.compiler import bind, float_mode_parts
-from gdsim.lanes.modes import ieee_mode
+from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.setting import Setting
 from gdsim.problems.parts import Sampler
 

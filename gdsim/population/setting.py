@@ -1,4 +1,4 @@
-"""What the runs of one structure share."""
+"""What the runs of one structure share: those of cells that have one kernel, and differ in numbers alone."""
 
 from typing import Any, NamedTuple
 

@@ -14,11 +14,11 @@ import numpy as np
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.state import LANE_STEPS, PACK_STEPS, Keeps, Monitor, Runs, RunState
 from gdsim.kernels.training import DONE
-from gdsim.lanes.modes import ieee_mode
+from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.columns import MONITORED, columns_from, curves_of, state_names, validated_of
-from gdsim.population.engines import kernels_for
+from gdsim.population.engine_choice import kernels_for
+from gdsim.population.hyperparameters import number_names, schedule_values
 from gdsim.population.looks import epochs_of, has_own_look, spec_of
-from gdsim.population.numbers import number_names, schedule_values
 from gdsim.population.samples import samplers_of
 from gdsim.population.setting import Setting
 from gdsim.starts import initial_points

@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from gdsim.data import Data
+from gdsim.lanes.float_mode import ieee_mode
 from gdsim.lanes.mapping import mapped
-from gdsim.lanes.modes import ieee_mode
 from gdsim.problems.base import Problem
 from gdsim.problems.formulas import CONSTANTS, Expr, FormulaError, parsed, symbol, text_of
 from gdsim.problems.symbolic import lane_function, value_and_gradient

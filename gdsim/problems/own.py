@@ -29,9 +29,9 @@ import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.declarations import is_kept
+from gdsim.lanes.float_mode import ieee_mode
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.mapping import mapped
-from gdsim.lanes.modes import ieee_mode
 from gdsim.problems.base import Problem
 from gdsim.problems.reaching import FOREIGN, earlier_source_of, for_lanes, said, source_of
 from gdsim.problems.slopes import gradient_of

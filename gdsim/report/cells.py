@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
-from gdsim.sweep.ranks.frames import absent, few_runs, has_intervals, shown_columns, texts_of
-from gdsim.sweep.ranks.words import counted, shown_values
+from gdsim.sweep.ranks.labels import counted, shown_values
+from gdsim.sweep.ranks.printed import absent, few_runs, has_intervals, shown_columns, texts_of
 
 MOST_ROWS = 20
 # Columns that are left out where the terminal is narrow, the first of these first; what is varied goes last,

@@ -11,8 +11,8 @@ from gdsim.report.cells import noise_of
 from gdsim.report.tables import intervals, number, ranked_name, share
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
 from gdsim.sweep.ranks.hits import own_targets
+from gdsim.sweep.ranks.labels import cell_texts, counted, shown_number
 from gdsim.sweep.ranks.table import table
-from gdsim.sweep.ranks.words import cell_texts, counted, shown_number
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import cells_in, is_summary, worse_than_start
 

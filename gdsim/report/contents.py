@@ -11,7 +11,7 @@ from gdsim.analysis.profiles import problem_of
 from gdsim.report.conclusion import may_compare
 from gdsim.report.tables import Call
 from gdsim.sweep.ranks.hits import own_targets
-from gdsim.sweep.ranks.words import shown_number
+from gdsim.sweep.ranks.labels import shown_number
 from gdsim.sweep.results.reading import cells_in, values_of
 from gdsim.sweep.sweep import Sweep
 

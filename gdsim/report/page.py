@@ -15,8 +15,8 @@ from gdsim.report.tables import BEST, Call, Table, budgets, number, outcome, res
 from gdsim.store.files import write_atomically
 from gdsim.store.folder import Store
 from gdsim.sweep.ranks.hits import own_targets
+from gdsim.sweep.ranks.labels import cell_texts
 from gdsim.sweep.ranks.ranking import ranked_cells
-from gdsim.sweep.ranks.words import cell_texts
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.opening import open_results
 from gdsim.sweep.results.reading import dataset, loaded

@@ -10,8 +10,8 @@ from gdsim import analysis
 from gdsim.stops import STATUSES
 from gdsim.sweep.ranks import table as rows_by_cell
 from gdsim.sweep.ranks.hits import own_targets
+from gdsim.sweep.ranks.labels import shown_number, shown_values
 from gdsim.sweep.ranks.ranking import CURVE_OF
-from gdsim.sweep.ranks.words import shown_number, shown_values
 from gdsim.sweep.results.reading import cells_in, may_converge, worse_than_start
 
 # Cells of a table; of more, the best are shown.

@@ -1,4 +1,6 @@
-"""Update rules, one family a file. A new rule is one class, a line here and a row in the tests' table."""
+"""Update rules, one family a file. A new rule is one class, its name here and in `gdsim/__init__.py`, and
+a row in the tests' table.
+"""
 
 from gdsim.rules.adam import AdaBelief, Adam, AdamW, AMSGrad, NAdam, RAdam
 from gdsim.rules.adaptive import Adadelta, AdaGrad, RMSprop

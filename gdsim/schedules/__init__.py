@@ -1,7 +1,8 @@
 """Learning-rate schedules: the rate of each step, from parameters that are numbers of the run.
 
 `rate(base, t, p)` gives the rate of update t = 1, 2, ... from the optimizer's `lr` and the schedule's own
-parameters. Schedules with a length or a cycle count from 0, so that update 1 has the first rate.
+parameters. Schedules with a length or a cycle count from 0, so that update 1 has the first rate. A new
+schedule is one class, its name here and in `gdsim/__init__.py`, and a row in the tests' table.
 """
 
 from gdsim.schedules.base import Schedule

@@ -10,5 +10,5 @@
     run/          all of these joined: what was chosen, runs in memory alone, what a folder lacks
 
 Each imports from those above it only. Here lies what users call: `gd.Sweep`, `gd.continue_from`,
-`gd.evaluate`, ...
+`gd.evaluate`, ...; of these files `doctor`, `known_bits` and `lr_range` train sweeps themselves.
 """

@@ -14,11 +14,11 @@ import msgspec
 
 from gdsim.lanes.cache import cache_folder
 from gdsim.lanes.compiler import vector_bytes
-from gdsim.population.engines import last_cache_bytes
+from gdsim.population.engine_choice import last_cache_bytes
 from gdsim.sweep.cluster.driver import workers_of
 from gdsim.sweep.cluster.worker import versions
-from gdsim.sweep.known import wrong_answers
-from gdsim.sweep.planning.cores import usable_cores
+from gdsim.sweep.known_bits import wrong_answers
+from gdsim.sweep.planning.machine import usable_cores
 from gdsim.words import count_of, installs
 
 CPU_FACTS = pathlib.Path("/proc/cpuinfo")

@@ -1,4 +1,4 @@
-"""Runs that go on from the ends of an earlier result, bit for bit as if they had never stopped."""
+"""`gd.continue_from`: runs go on from the ends of an earlier result, bit for bit as if they had never stopped."""
 
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,9 @@ from gdsim.population.columns import OF_STOPS
 from gdsim.stops import Status
 from gdsim.sweep.execution.continuation import Continuation, ResultEnds
 from gdsim.sweep.execution.display import Wish, shown
+from gdsim.sweep.experiment.bit_versions import kernel_version, other_bits
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.experiment.versions import kernel_version, other_bits
-from gdsim.sweep.planning.longer import why_not_whole_epochs
+from gdsim.sweep.planning.more_steps import why_not_whole_epochs
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Dataset, Result, check_result

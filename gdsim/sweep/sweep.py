@@ -18,10 +18,10 @@ from gdsim.starts import Start
 from gdsim.stops import Record, Stop
 from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.experiment.from_table import ExperimentError, experiment_from
 from gdsim.sweep.experiment.overrides import changed
-from gdsim.sweep.experiment.tables import ExperimentError, experiment_from
 from gdsim.sweep.experiment.toml import read_toml
-from gdsim.sweep.planning.parts import checked_part
+from gdsim.sweep.planning.job_parts import checked_part
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, Plan, plan_of
 from gdsim.sweep.run.entry import run_sweep
 from gdsim.sweep.run.options import RunOptions
@@ -114,7 +114,7 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
         one line that updates, in a terminal and in a notebook; True, anywhere; False, nowhere; or a function,
         called with a `gdsim.sweep.execution.progress.State`.
 
-        Raises ValueError for what cannot be run, and `gdsim.sweep.execution.outcomes.UnfinishedError`, all
+        Raises ValueError for what cannot be run, and `gdsim.sweep.execution.executor.UnfinishedError`, all
         that could be finished being kept, where chunks fail, the folder cannot be written or the scheduler is
         lost.
         """

@@ -24,7 +24,7 @@ from gdsim.sweep.cluster import deployment
 from gdsim.sweep.cluster.certificates import certificates
 from gdsim.sweep.cluster.dasksettings import SELDOM, exports
 from gdsim.sweep.cluster.deployment import KINDS, Local, Slurm, Ssh, read_deployment
-from gdsim.sweep.execution.outcomes import UnfinishedError
+from gdsim.sweep.execution.executor import UnfinishedError
 from tests.cluster.manifests import CLUSTER
 from tests.helpers import gdsim
 

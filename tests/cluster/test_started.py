@@ -15,7 +15,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.sweep.cluster.deployment import Local, Ssh, started
-from gdsim.sweep.execution.outcomes import UnfinishedError
+from gdsim.sweep.execution.executor import UnfinishedError
 from tests.cluster.conftest import CUT
 from tests.faults.machinery import finished, free_port, gdsim, python, shards, wait_until
 

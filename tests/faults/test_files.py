@@ -14,7 +14,7 @@ import pytest
 import gdsim as gd
 from gdsim.store import files
 from gdsim.store.folder import Store
-from gdsim.sweep.execution.outcomes import UnfinishedError
+from gdsim.sweep.execution.executor import UnfinishedError
 from gdsim.sweep.folder.stored import experiment_in
 from gdsim.sweep.survey import survey, verify_folder
 from tests.faults.machinery import created_at_once, finished, gdsim, shards

@@ -259,7 +259,7 @@ class Uncompiled:
 @pytest.fixture
 def described(monkeypatch):
     """The kernels that are bound; those of training are not compiled."""
-    from gdsim.population.engines import _kernels
+    from gdsim.population.engine_choice import _kernels
 
     bound, compiled = [], compiler._compiled
 
@@ -281,7 +281,7 @@ def test_every_source_of_gdsim_that_kernels_are_made_of_counts(described):
     """Asked of the kernels themselves: what those of every engine reach lies in the rooms whose text is
     hashed.
     """
-    from gdsim.population.engines import for_runs, kernels_for
+    from gdsim.population.engine_choice import for_runs, kernels_for
 
     root, engines = pathlib.Path(gd.__file__).parent, set()
     for problem, rule, schedule, starts, lanes in ENGINES.values():

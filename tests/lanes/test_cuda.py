@@ -98,7 +98,7 @@ CONVENTIONS = [rule(convention=convention) for rule in RULES for convention in r
 @pytest.mark.parametrize("kind", PRECISIONS)
 @pytest.mark.parametrize("declared", [*CONVENTIONS, *WRAPPED], ids=lambda r: f"{type(r).__name__} {r.convention}")
 def test_a_rule_compiles(declared, kind):
-    from gdsim.population.numbers import numbers_type
+    from gdsim.population.hyperparameters import numbers_type
 
     values = dict.fromkeys(declared.hyperparameters(), 0.5)
     numbers = numbers_type((*values, *declared.constants(values)))
@@ -120,7 +120,7 @@ def test_a_rule_compiles(declared, kind):
 @pytest.mark.parametrize("kind", PRECISIONS)
 @pytest.mark.parametrize("schedule", EXAMPLES, ids=lambda s: type(s).__name__)
 def test_a_schedule_compiles(schedule, kind):
-    from gdsim.population.numbers import numbers_type
+    from gdsim.population.hyperparameters import numbers_type
 
     numbers = numbers_type(tuple(schedule.hyperparameters()) or ("unused",))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gdsim import lanes
-from gdsim.lanes import compiler, elementary, functions, operations
+from gdsim.lanes import callable, compiler, elementary, operations
 from gdsim.lanes.operations import load, store
 
 INF, NAN = math.inf, math.nan
@@ -178,7 +178,7 @@ def test_python_and_kernels_of_any_width_give_the_same_bits(name, dtype):
     arrays = [a[:64] for a in arguments(name, np.dtype(dtype).type, 40)]
     once = over_arrays(BODIES[name], len(arrays), dtype)(*arrays)
     wide = over_arrays(BODIES[name], len(arrays), dtype, width=32)(*arrays)
-    alone = np.array([getattr(functions, name)(*given) for given in zip(*arrays, strict=True)])
+    alone = np.array([getattr(callable, name)(*given) for given in zip(*arrays, strict=True)])
     assert alone.dtype == dtype
     assert once.tobytes() == wide.tobytes() == alone.tobytes()
 
@@ -193,7 +193,7 @@ def test_numbers_keep_their_precision():
 
 
 def test_every_function_is_made_of_operations():
-    """What elementary functions reach are operations that both compilers know, and plain functions."""
+    """What elementary functions reach are operations that both compilers know, and plain callable."""
     for body in elementary.ELEMENTARY:
         for function in compiler.reached(body, {}):
             assert function.__module__.removeprefix("gdsim.lanes.") in ("angles", "elementary", "exponentials", "generated", "rounding")

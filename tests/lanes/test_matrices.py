@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from numba import types
 
-from gdsim.kernels import single_run_products
-from gdsim.kernels.engines import lane_parts, single_run_lanes
-from gdsim.kernels.layout import counting
-from gdsim.kernels.network import TILE, product
+from gdsim.kernels.engines import lane_parts, single_run_lanes, single_run_products
+from gdsim.kernels.engines.layout import counting
+from gdsim.kernels.engines.passes import TILE, product
 from gdsim.kernels.parts import BROADCASTS, COLUMNS as TILE_COLUMNS, ROWS as TILE_ROWS
 from gdsim.kernels.product_tiles import plain_tile, tile_of, tiles_of
 from gdsim.kernels.workspace import Matrix

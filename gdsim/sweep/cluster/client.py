@@ -14,7 +14,7 @@ from typing import Any
 
 from gdsim.sweep.cluster.dasksettings import quiet
 from gdsim.sweep.cluster.deployment import Deployment, Local, started
-from gdsim.sweep.execution.outcomes import UnfinishedError
+from gdsim.sweep.execution.executor import UnfinishedError
 from gdsim.words import given
 
 ADDRESS = re.compile(r"inproc://.+|([a-z]+://)?[^\s/:]+:\d+/?|([a-z]+://)?\[[0-9a-fA-F:.%\w]+\]:\d+/?")

@@ -28,9 +28,9 @@ from gdsim.declarations import Declaration
 from gdsim.filenames import user_path
 from gdsim.sweep.cluster.certificates import certificates, settings_of
 from gdsim.sweep.cluster.dasksettings import SELDOM, exports, quiet, seldom
-from gdsim.sweep.execution.outcomes import UnfinishedError
+from gdsim.sweep.execution.executor import UnfinishedError
 from gdsim.sweep.experiment.toml import read_toml
-from gdsim.sweep.planning.cores import usable_cores, usable_memory
+from gdsim.sweep.planning.machine import usable_cores, usable_memory
 from gdsim.sweep.planning.memory import WORKER_BYTES
 from gdsim.words import count_of, given, nearest, need, size_of
 

@@ -21,7 +21,7 @@ from gdsim.canonical import digest
 from gdsim.problems import Own
 from gdsim.store.folder import Store
 from gdsim.sweep.cluster.worker import ChunkError, MismatchError, Receipt, mismatch, train_chunks, versions
-from gdsim.sweep.execution.outcomes import Failure, FailureKind, Outcome, UnfinishedError, failure_of
+from gdsim.sweep.execution.executor import Failure, FailureKind, Outcome, UnfinishedError, failure_of
 from gdsim.sweep.execution.progress import Progress, Tally
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.memory import check_worker

@@ -17,7 +17,7 @@ from gdsim.canonical import digest
 from gdsim.lanes.compiler import gdsim_sources
 from gdsim.store.folder import Store
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
-from gdsim.sweep.execution.outcomes import FailureKind, failure_of
+from gdsim.sweep.execution.executor import FailureKind, failure_of
 from gdsim.sweep.execution.progress import Tally, tally_of
 from gdsim.sweep.execution.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
 from gdsim.sweep.experiment.declaration import Experiment

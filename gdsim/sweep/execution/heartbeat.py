@@ -14,7 +14,7 @@ import msgspec
 from gdsim.store.files import Process, has_died, this_process
 from gdsim.store.places import Place
 from gdsim.sweep.execution.progress import Progress, every
-from gdsim.sweep.planning.parts import PlanPart
+from gdsim.sweep.planning.job_parts import PlanPart
 
 NAME = "heartbeat"
 BEAT_SECONDS = 10.0

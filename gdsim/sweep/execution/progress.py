@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.stops import STATUSES
-from gdsim.sweep.execution.remaining import Remaining
+from gdsim.sweep.execution.time_left import Remaining
 from gdsim.sweep.planning.plan import Chunk
 
 TICK_SECONDS = 0.2

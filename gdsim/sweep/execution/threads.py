@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.lanes.listening import announcing
+from gdsim.lanes.announcing import announcing
 from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.engines import for_runs, kernels_for, lanes_for
+from gdsim.population.engine_choice import for_runs, kernels_for, lanes_for
 from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
-from gdsim.sweep.execution.outcomes import FailureKind, Outcome, failure_of
+from gdsim.sweep.execution.executor import FailureKind, Outcome, failure_of
 from gdsim.sweep.execution.progress import Progress, Tally, tally_of
 from gdsim.sweep.planning.memory import runs_together
 from gdsim.sweep.planning.plan import Chunk, Plan

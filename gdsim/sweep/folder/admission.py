@@ -9,14 +9,14 @@ from gdsim.canonical import canonical, digest, encoded
 from gdsim.kernels import BITS
 from gdsim.store.folder import Store, StoreError
 from gdsim.store.places import EXPERIMENT
+from gdsim.sweep.experiment.bit_versions import kernel_version, other_bits
 from gdsim.sweep.experiment.cells import identities_of
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.experiment.tables import SomeExperiment
-from gdsim.sweep.experiment.versions import kernel_version, other_bits
+from gdsim.sweep.experiment.from_table import SomeExperiment
 from gdsim.sweep.folder.chunks import of_kind
 from gdsim.sweep.folder.larger import shown_after
 from gdsim.sweep.folder.stored import arrays_of, experiment_in, with_data
-from gdsim.sweep.planning.longer import why_not_longer, why_not_whole_epochs
+from gdsim.sweep.planning.more_steps import why_not_longer, why_not_whole_epochs
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, MOST_SECONDS
 from gdsim.words import count_of
 

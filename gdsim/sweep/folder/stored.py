@@ -16,7 +16,7 @@ from gdsim.starts import Points
 from gdsim.store.folder import DamagedFolderError, Store
 from gdsim.store.places import File, Place, data_name
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.experiment.tables import experiment_from
+from gdsim.sweep.experiment.from_table import experiment_from
 
 VALUES = operator.itemgetter("values")
 # The canonical forms of axes as TOML has them.

@@ -7,14 +7,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from gdsim.kernels.engines import single_run_lanes
-from gdsim.kernels.layout import network_layout, single_run_layout
-from gdsim.kernels.network import BLOCK
+from gdsim.kernels.engines.layout import network_layout, single_run_layout
+from gdsim.kernels.engines.passes import BLOCK
 from gdsim.population import Setting
 from gdsim.population.columns import columns_of
-from gdsim.population.engines import fits_single_run, for_runs, lanes_for
-from gdsim.population.numbers import number_names
+from gdsim.population.engine_choice import fits_single_run, for_runs, lanes_for
+from gdsim.population.hyperparameters import number_names
 from gdsim.stops import REASONS, STATUSES
-from gdsim.sweep.planning.cores import usable_cores, usable_memory
+from gdsim.sweep.planning.machine import usable_cores, usable_memory
 from gdsim.words import count_of, size_of
 
 # A lane that is refilled so often is hardly ever idle at the end, and what a batch costs beside its runs is

@@ -13,7 +13,7 @@ from gdsim.population.operations import run_operations
 from gdsim.population.summary import MOST_HISTOGRAMS
 from gdsim.sweep.experiment.cells import Cell, cells_of, identity_of, labels, varied_names
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.planning.cores import usable_memory
+from gdsim.sweep.planning.machine import usable_memory
 from gdsim.sweep.planning.memory import HELD_BYTES, memory_text, row_bytes, shared_bytes, thread_bytes, threads_that_fit
 from gdsim.variables import variable
 from gdsim.words import count_of, given, size_of

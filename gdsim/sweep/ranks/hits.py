@@ -10,7 +10,7 @@ import numpy as np
 
 from gdsim.axes import Spaced, values
 from gdsim.kernels.hits import first_hits
-from gdsim.kernels.layout import steps_per_epoch
+from gdsim.kernels.sample_table import steps_per_epoch
 from gdsim.lanes.compiler import bind
 from gdsim.stops import Status, Target
 from gdsim.sweep.experiment.cells import Cell, cells_of

@@ -11,7 +11,7 @@ from gdsim.statistics import median_interval, quantile
 from gdsim.statistics.quantiles import median_ranks
 from gdsim.stops import Status
 from gdsim.sweep.ranks.hits import checked_targets, own_targets, times_met
-from gdsim.sweep.ranks.words import shown_number
+from gdsim.sweep.ranks.labels import shown_number
 from gdsim.sweep.results.dataset import losses_at_end
 from gdsim.sweep.results.reading import (
     Cells,

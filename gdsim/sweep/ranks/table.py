@@ -63,7 +63,7 @@ def table(result: Result, *, variable: str | None = None, target: float | None =
 
 def _ranked(result: Dataset, ranks: CellRanks) -> "pandas.DataFrame":
     """The few columns that fit a page."""
-    from gdsim.sweep.ranks.frames import CellTable  # and with it pandas
+    from gdsim.sweep.ranks.printed import CellTable  # and with it pandas
 
     names = {n: with_none(n, values_of(c)) for n, c in ranks.coordinates.items() if n not in ("cell", "label")}
     few = {n: v for n, v in names.items() if n != "optimizer" or len(set(v.tolist())) > 1 or len(names) == 1}
@@ -84,7 +84,7 @@ def _ranked(result: Dataset, ranks: CellRanks) -> "pandas.DataFrame":
 
 def _everything(result: Dataset, ranks: CellRanks) -> "pandas.DataFrame":
     """Every column, in the order of cells."""
-    from gdsim.sweep.ranks.frames import CellTable  # and with it pandas
+    from gdsim.sweep.ranks.printed import CellTable  # and with it pandas
 
     names = [n for n in ranks.coordinates if n not in ("cell", "label")]
     shown: dict[str, Any] = {n: with_none(n, values_of(ranks.coordinates[n])) for n in ("cell", "label", *names)}

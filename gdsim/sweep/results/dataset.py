@@ -11,9 +11,9 @@ import numpy as np
 from gdsim.canonical import digest
 from gdsim.problems import Problem
 from gdsim.stops import Status, Target
+from gdsim.sweep.experiment.bit_versions import kernel_version
 from gdsim.sweep.experiment.cells import coordinate_names, settings
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.experiment.versions import kernel_version
 from gdsim.sweep.planning.plan import Plan
 from gdsim.variables import WORDS, described, variable
 

@@ -29,7 +29,7 @@ def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
     """
     import dask.array  # which summaries do not need
 
-    from gdsim.sweep.results.numbers import read_when_asked  # and with it xarray
+    from gdsim.sweep.results.lazy_values import read_when_asked  # and with it xarray
 
     names, declared = dict.fromkeys(n for s in index.shards for n in s.footer.columns), _declared(plan)
     if not names:

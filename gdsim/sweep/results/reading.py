@@ -12,7 +12,7 @@ import numpy as np
 
 from gdsim.statistics import rank_of
 from gdsim.stops import Status
-from gdsim.sweep.planning.cores import usable_cores
+from gdsim.sweep.planning.machine import usable_cores
 from gdsim.words import given, nearest
 
 if TYPE_CHECKING:

@@ -1,4 +1,6 @@
-"""Summaries in shards and as a Dataset: what `keep="summary"` leaves of a population in place of its runs."""
+"""The Dataset of a summary, which `keep="summary"` leaves of a population in place of its runs, and the entries
+of several chunks as one.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

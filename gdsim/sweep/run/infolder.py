@@ -15,18 +15,18 @@ from gdsim.store.shards import Shard
 from gdsim.sweep.cluster.driver import Cluster
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.display import Listener
+from gdsim.sweep.execution.executor import Executor, FailingError, Outcome, UnfinishedError, running
 from gdsim.sweep.execution.heartbeat import beating
-from gdsim.sweep.execution.outcomes import Executor, FailingError, Outcome, UnfinishedError, running
 from gdsim.sweep.execution.progress import Progress, Tally
-from gdsim.sweep.execution.remaining import remaining_of
 from gdsim.sweep.execution.threads import Threads, train_from_start
+from gdsim.sweep.execution.time_left import remaining_of
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.experiment.tables import SomeExperiment
+from gdsim.sweep.experiment.from_table import SomeExperiment
 from gdsim.sweep.folder.admission import check, create, in_its_form
 from gdsim.sweep.folder.chunks import keep, missing_chunks, record_failure
 from gdsim.sweep.folder.larger import placed_in
+from gdsim.sweep.planning.job_parts import chunks_of
 from gdsim.sweep.planning.memory import fitting_threads
-from gdsim.sweep.planning.parts import chunks_of
 from gdsim.sweep.planning.plan import Chunk, Plan, plan_of
 from gdsim.sweep.results.opening import open_results
 from gdsim.sweep.run.options import RunOptions

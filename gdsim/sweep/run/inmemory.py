@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdsim.sweep.execution.display import Listener
-from gdsim.sweep.execution.outcomes import Outcome, running
+from gdsim.sweep.execution.executor import Outcome, running
 from gdsim.sweep.execution.progress import Progress, Tally
-from gdsim.sweep.execution.remaining import remaining_of
 from gdsim.sweep.execution.threads import Threads, Trainer, train_from_start
+from gdsim.sweep.execution.time_left import remaining_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Plan
 from gdsim.sweep.results.dataset import concatenated, registered, runs_dataset

@@ -8,8 +8,8 @@ from gdsim.axes import checked_whole
 from gdsim.rules import RULES
 from gdsim.schedules import SCHEDULES
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.planning.cores import usable_cores
-from gdsim.sweep.planning.parts import PlanPart
+from gdsim.sweep.planning.job_parts import PlanPart
+from gdsim.sweep.planning.machine import usable_cores
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, Plan
 
 

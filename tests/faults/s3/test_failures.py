@@ -15,7 +15,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.store.places import UnreachableError
-from gdsim.sweep.execution.outcomes import UnfinishedError
+from gdsim.sweep.execution.executor import UnfinishedError
 from gdsim.sweep.survey import survey, verify_folder
 from tests.faults.machinery import Cluster, finished, free_port, gdsim as started, python, wait_until
 from tests.faults.s3 import CHUNKS, files, names, objects

@@ -10,10 +10,10 @@ import numpy as np
 from gdsim.kernels import engines
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import Engine, Monitors, Structure
-from gdsim.kernels.network import BLOCK
-from gdsim.kernels.small import MOST_PARAMETERS
+from gdsim.kernels.engines.passes import BLOCK
+from gdsim.kernels.engines.written_out import MOST_PARAMETERS
 from gdsim.lanes.compiler import vector_bytes
-from gdsim.population.numbers import number_names, numbers_type, schedule_numbers_of, scheduled_hyperparameters_of
+from gdsim.population.hyperparameters import number_names, numbers_type, schedule_numbers_of, scheduled_hyperparameters_of
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting, is_of_batches
 from gdsim.stops import SmallGradient, SmallStep, Target

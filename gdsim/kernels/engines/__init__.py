@@ -1,7 +1,10 @@
 """The engines, which train and evaluate the problems of a family: the layout of each, the templates of its
 kernels, and the parts that these need.
 
-`problem.family` says which engines there are for a problem; `population.engines` chooses among them.
+`problem.family` says which engines there are for a problem; `population.engine_choice` chooses among them. A
+new engine is a file here with an `advance` and an evaluation, its layout (`layout`) and working memory
+(`kernels.workspace`), a row at the end of this file, and its family in `Problem.family`,
+`population.engine_choice`, `population.operations` and `planning.memory.room_of`.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,11 +12,13 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gdsim.kernels import functions, inmemory, single_run, single_run_products, small, steps, supervised
-from gdsim.kernels.layout import Layout, NetworkLayout, SingleRunLayout, Table, function_layout, memory_layout, network_layout, single_run_layout
-from gdsim.kernels.network import BLOCK, TILE
+from gdsim.kernels import steps
+from gdsim.kernels.engines import functions, memory, network, single_run, single_run_products, written_out
+from gdsim.kernels.engines.layout import Layout, NetworkLayout, SingleRunLayout, function_layout, memory_layout, network_layout, single_run_layout
+from gdsim.kernels.engines.passes import BLOCK, TILE
+from gdsim.kernels.engines.register_update import update_row_of
 from gdsim.kernels.product_tiles import tile_of, tiles_of
-from gdsim.kernels.rows import update_row_of
+from gdsim.kernels.sample_table import Table
 from gdsim.lanes.compiler import ScopedPart, vector_bytes
 
 REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
@@ -78,7 +83,7 @@ def single_run_parts(parts: Parts, lanes: int) -> dict[str, Any]:
         single_run.samples_at, single_run.drawn_samples, single_run.block_loss, single_run.correct_answers, single_run.store_outputs,
     )}  # fmt: skip
     single = tuple({**parts, **places, "WIDTH": 1}.items())
-    own = {f.__name__: ScopedPart(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, supervised.store_scores, supervised.note_loss)}
+    own = {f.__name__: ScopedPart(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, network.store_scores, network.note_loss)}
     height = products.TILE_HEIGHTS[vector_bytes()]
     tiles = {"any_tile": tiles_of(products.tile_shapes(height), lanes), "TILE_HEIGHT": height, "BAND": products.WHOLE_LAYER}
     return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": 2 * lanes, "RUNS": 1}
@@ -90,18 +95,19 @@ def _network(problem: Any, table: Table | None, dtype: np.dtype) -> NetworkLayou
 
 
 def _network_evaluation(structure: Structure, parts: Parts) -> Parts:
-    own = {"evaluate_pack": supervised.evaluate_network, "finish_tile": supervised.keep_tile, "BAND": TILE, "JOINS": structure.layout.joins}
+    own = {"evaluate_pack": network.evaluate_network, "finish_tile": network.keep_tile, "BAND": TILE, "JOINS": structure.layout.joins}
     tiles = {name: tile_of((TILE, columns), parts["WIDTH"], False) for name, columns in (("product_tile", TILE), ("product_column", 1))}
     return {**parts, **own, **tiles}
 
 
 def _network_training(structure: Structure, parts: Parts) -> Parts:
-    return {**parts, "finish_tile": supervised.update_tile}
+    return {**parts, "finish_tile": network.update_tile}
 
 
 def _written_out_training(structure: Structure, parts: Parts) -> Parts:
+    assert not structure.layout.joins, "steps are written out for chains of layers alone"
     layers = tuple(tuple(map(int, row[:4])) for row in structure.layout.edges)
-    return {**parts, "learn_from_batch": small.learn_from_batch_of(layers, bool(parts["BIASES"]))}
+    return {**parts, "learn_from_batch": written_out.learn_from_batch_of(layers, bool(parts["BIASES"]))}
 
 
 def _single_run(problem: Any, table: Table | None, dtype: np.dtype) -> SingleRunLayout:
@@ -119,7 +125,7 @@ def _single_run_training(structure: Structure, parts: Parts) -> Parts:
 
 
 def _memory_evaluation(structure: Structure, parts: Parts) -> Parts:
-    return {**parts, "evaluate_pack": inmemory.evaluate_in_memory, "BLOCK": BLOCK}
+    return {**parts, "evaluate_pack": memory.evaluate_in_memory, "BLOCK": BLOCK}
 
 
 def _function_evaluation(structure: Structure, parts: Parts) -> Parts:
@@ -140,8 +146,8 @@ def _function_steps(structure: Structure, width: int) -> tuple[Any, Parts]:
     return functions.advance_of(width // part), {"WIDTH": part, "PACK_WIDTH": width}
 
 
-NETWORK = Engine(_network, _network_evaluation, _network_training, lambda structure, width: (steps.advance, {"one_step": supervised.one_step}))
+NETWORK = Engine(_network, _network_evaluation, _network_training, lambda structure, width: (steps.advance, {"one_step": network.one_step}))
 WRITTEN_OUT = NETWORK._replace(training=_written_out_training)
 SINGLE_RUN = Engine(_single_run, _single_run_evaluation, _single_run_training, lambda structure, width: (single_run.advance, {}))
-MEMORY = Engine(memory_layout, _memory_evaluation, lambda structure, parts: parts, lambda structure, width: (steps.advance, {"one_step": inmemory.one_step}))
+MEMORY = Engine(memory_layout, _memory_evaluation, lambda structure, parts: parts, lambda structure, width: (steps.advance, {"one_step": memory.one_step}))
 FUNCTION = Engine(function_layout, _function_evaluation, _function_training, _function_steps)

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from gdsim.kernels.mistakes import CodeError
+from gdsim.kernels.compile_errors import CodeError
 from gdsim.sweep.execution.progress import Progress, deferred_signals
 from gdsim.sweep.planning.plan import Chunk
 

@@ -9,7 +9,8 @@ or a layer k to a later layer l, with weights W_kl[unit, input]:
 
 Both run through a table of edges in the order of their targets, which says what each begins and completes:
 sums go on where the edges before have left them, and the slope comes when all deltas are in. In a multilayer
-perceptron one edge leads into each layer, and one out of it (`JOINS` is False).
+perceptron one edge leads into each layer, and one out of it (`JOINS` is False). `layout` makes the table; a
+problem with edges of its own gives them to `engines`, and `written_out` refuses what is no chain.
 
 `forward` and `backward` serve the runs of a pack, one in each lane, and one run in all lanes: these differ in
 where their matrices lie (`edge_at`, `cells_of`) and in how products of matrices are made (`product`,

@@ -1,5 +1,5 @@
-"""The functions that rules, schedules and problems are written with, for kernels and for ordinary Python
-alike.
+"""Lane functions that ordinary Python can call too: those that rules, schedules and problems are written
+with.
 
 In a kernel they act on lanes. Called on Python floats (float64) or NumPy scalars they run the compiled
 function at lane width 1 and return the same bits, so that a rule can be read, stepped through and tested

@@ -7,7 +7,7 @@ columns of C and R are neighbours in memory. `product` and `outer` bring any mat
 are.
 """
 
-from gdsim.kernels.network import TILE
+from gdsim.kernels.engines.passes import TILE
 from gdsim.kernels.parts import GATHER_WIDTH, TILE_HEIGHT, any_tile, finish_tile
 from gdsim.kernels.workspace import Cells, Edge, GradientTask, Matrix, Place, SingleRunNetwork, matrix_at, part_from, transposed
 from gdsim.lanes.compiler import noinline

@@ -1,4 +1,4 @@
-"""While kernels are compiled: who is told so, and how the process keeps listening."""
+"""Who is told that kernels are compiled, and how Ctrl-C is heard meanwhile."""
 
 import concurrent.futures
 import contextlib

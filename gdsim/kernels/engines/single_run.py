@@ -10,12 +10,13 @@ those of the last as [unit][input]: most products then find their matrices as th
 copies the others: the inputs of the last layer, and the weights of a hidden layer that hands deltas down.
 Rows are padded to whole lanes: what the padding holds is never used, and its weights stay zero.
 
-What a step has once for its run, as the loss, is a lane of one number (`cpu.single_run_parts`).
+What a step has once for its run, as the loss, is a lane of one number (`engines.single_run_parts`).
 """
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, edge_at, edge_count, row_length
+from gdsim.kernels.engines.network import UPDATE, keep_tile, learn_from_batch, shared_loss
+from gdsim.kernels.engines.passes import BLOCK, TILE, edge_at, edge_count, row_length
 from gdsim.kernels.parts import (
     DRAW_WIDTH,
     IN_PLACE,
@@ -27,7 +28,6 @@ from gdsim.kernels.parts import (
 )
 from gdsim.kernels.state import Pack, StepStats
 from gdsim.kernels.steps import accumulate, begin_step, end_step, store_weight, updated
-from gdsim.kernels.supervised import UPDATE, keep_tile, learn_from_batch, shared_loss
 from gdsim.kernels.workspace import GradientTask, Matrix, SingleRunNetwork, matrix_at
 from gdsim.lanes.bits import to_bits
 from gdsim.lanes.masks import greatest

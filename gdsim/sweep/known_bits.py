@@ -13,7 +13,7 @@ from gdsim.problems.functions import Rosenbrock
 from gdsim.rules import Adam, Momentum, Nesterov
 from gdsim.schedules import Cosine
 from gdsim.stops import Record, Target
-from gdsim.sweep.experiment.versions import kernel_version
+from gdsim.sweep.experiment.bit_versions import kernel_version
 from gdsim.sweep.sweep import Sweep
 
 

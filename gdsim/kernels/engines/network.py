@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE, backward, edge_at, edge_count, forward, place_in, row_length
+from gdsim.kernels.engines.passes import BLOCK, TILE, backward, edge_at, edge_count, forward, place_in, row_length
 from gdsim.kernels.parts import (
     HAS_PENALTY,
     MONITORS_MEAN,

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from gdsim.lanes.announcing import announce, announcing, apart
 from gdsim.lanes.compiler import NoCompilerError, bind
-from gdsim.lanes.listening import announce, announcing, apart
 
 
 def test_only_the_block_that_listens_is_told():

@@ -1,4 +1,7 @@
-"""What ends a run at a look: each stop's test of the scores, one run at a time."""
+"""What ends a run at a look: each stop's test of the scores, one run at a time. A new stop is a class of
+`gdsim.stops`, a row of `STOP_TESTS` and its function; one that lanes test in every step is tested in `steps`
+or `training.stop_without_loss` too.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

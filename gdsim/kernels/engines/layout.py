@@ -1,27 +1,25 @@
-"""Where the parameters and the working memory of a problem lie in a pack, and the tables of samples that
-kernels read.
-"""
+"""Where the parameters and the working memory of a problem lie in a pack."""
 
 import dataclasses
 import functools
 import itertools
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK, TILE
-from gdsim.kernels.single_run_products import TALLEST, WIDEST
+from gdsim.kernels.engines.passes import BLOCK, TILE
+from gdsim.kernels.engines.single_run_products import TALLEST, WIDEST
+from gdsim.kernels.sample_table import Table
 from gdsim.kernels.workspace import BEGINS_DELTAS, BEGINS_SUMS, ENDS_DELTAS, ENDS_SUMS, FunctionSpace, Network, NetworkSpace, SingleRunNetwork
-from gdsim.lanes.draws import seed_words
 from gdsim.lanes.numbers import Number, zeros
-from gdsim.problems.parts import MemorySpace, Sampler
+from gdsim.problems.parts import MemorySpace
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NetworkLayout:
     """Where a network's parameters and activations lie in a pack, in lanes.
 
-    `edges` is the table of `network`; `places[parameter]` the place of each parameter of the public vector.
+    `edges` is the table of `engines.passes`; `places[parameter]` the place of each parameter of the public vector.
     """
 
     edges: np.ndarray
@@ -91,7 +89,7 @@ def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_sl
 class SingleRunLayout:
     """Where the parameters and activations of a network of one run lie, in numbers.
 
-    `edges` is the table of `single_run_products`.
+    `edges` is the table of `engines.single_run_products`.
     """
 
     edges: np.ndarray
@@ -181,7 +179,7 @@ class FunctionLayout:
         return FunctionSpace(number.zeros(-(-self.columns // 16) * 16 * pitch * width), pitch)
 
 
-def function_layout(problem: Any, table: "Table | None", dtype: np.dtype) -> FunctionLayout:
+def function_layout(problem: Any, table: Table | None, dtype: np.dtype) -> FunctionLayout:
     """The layout of a function of few parameters, on the samples of a table."""
     return _function_layout(problem.parameter_count, 0 if table is None else table.columns)
 
@@ -220,7 +218,7 @@ class MemoryLayout:
         )  # fmt: skip
 
 
-def memory_layout(problem: Any, table: "Table | None", dtype: np.dtype) -> MemoryLayout:
+def memory_layout(problem: Any, table: Table | None, dtype: np.dtype) -> MemoryLayout:
     """The layout of a problem of many parameters, on the samples of a table."""
     return _memory_layout(problem, 0 if table is None else table.columns)
 
@@ -231,39 +229,3 @@ def _memory_layout(problem: Any, columns: int) -> MemoryLayout:
 
 
 Layout: TypeAlias = NetworkLayout | SingleRunLayout | FunctionLayout | MemoryLayout
-
-
-class Table(NamedTuple):
-    """Samples as kernels read them: a row of features, then targets, then zeros up to a whole number of
-    gathers; rows likewise.
-    """
-
-    matrix: np.ndarray
-    pitch: int
-    features: int
-    columns: int
-    samples: int
-
-
-def table_of(X: np.ndarray, targets: np.ndarray, dtype: np.dtype) -> Table:
-    """The table of samples X[sample, feature] with targets[sample, target]."""
-    count, features = X.shape
-    columns = features + targets.shape[1]
-    rows, pitch = -(-count // 16) * 16, -(-columns // 16) * 16
-    matrix = zeros(rows * pitch, dtype).reshape(rows, pitch)
-    matrix[:count, :features], matrix[:count, features:columns] = X, targets
-    return Table(matrix.ravel(), pitch, features, columns, count)
-
-
-def steps_per_epoch(samples: int, batch: int, drop_last: bool) -> int:
-    """How many batches an epoch has; the last may be short unless it is dropped."""
-    return max(1, samples // batch if drop_last else -(-samples // batch))
-
-
-def sampler_of(table: Table | None, batch: int | None, drop_last: bool, seed: int, dtype: np.dtype) -> Sampler:
-    """How steps draw from a table; `batch` None is the whole of it. Without a table there are no samples."""
-    if table is None:
-        return Sampler(np.zeros(0, dtype), 0, 0, 0, 0, 0, 1, seed_words(seed))
-    size = table.samples if batch is None else batch
-    steps = steps_per_epoch(table.samples, size, drop_last)
-    return Sampler(table.matrix, table.pitch, table.features, table.columns, table.samples, size, steps, seed_words(seed))

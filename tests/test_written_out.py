@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.population.engines import for_runs
+from gdsim.population.engine_choice import for_runs
 from tests.helpers import same_results
 
 rng = np.random.default_rng(4)
@@ -31,7 +31,7 @@ def test_a_step_that_is_written_out_has_the_bits_of_tiles(name, monkeypatch):
     problem, rule, settings = CASES[name]
     sweep = gd.Sweep(problem=problem, optimizer=rule, init=gd.Normal(1.0), starts=4, steps=30, record=gd.Record(every=6, trajectory=True), **settings)
     tiles = sweep.run(lanes=16)
-    monkeypatch.setattr("gdsim.population.engines.STEPS_WORTH_WRITING", 0)
+    monkeypatch.setattr("gdsim.population.engine_choice.STEPS_WORTH_WRITING", 0)
     for lanes in (1, 16):
         assert same_results(sweep.run(lanes=lanes), tiles) == []
 

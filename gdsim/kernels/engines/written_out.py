@@ -1,7 +1,7 @@
 """A step of a small network, written out unit by unit: what a sample needs stays in registers, and no tile is
 padded.
 
-The sums are those of `network`, term by term. It is made for the widths of one network; a network of more
+The sums are those of `passes`, term by term. It is made for the widths of one network; a network of more
 than `MOST_PARAMETERS` gains nothing, and takes long to compile.
 """
 
@@ -9,12 +9,12 @@ import functools
 import itertools
 from typing import Any
 
-from gdsim.kernels.network import TILE, edge_at
+from gdsim.kernels.engines.network import note_loss, sample_at, shared_loss
+from gdsim.kernels.engines.passes import TILE, edge_at
 from gdsim.kernels.parts import MONITORS_MEAN, NEEDS_WHOLE_GRADIENT, TWO_PASSES
 from gdsim.kernels.sampling import stream_of
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.kernels.steps import stops_here, store_stats, stored_stats, update_weight
-from gdsim.kernels.supervised import note_loss, sample_at, shared_loss
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
@@ -84,7 +84,7 @@ def units_backward(index: int, inputs: int, units: int, biases: bool) -> list[st
 
 def in_order_of_tiles(inputs: int, units: int, biases: bool) -> list[tuple[int, int]]:
     """(unit, column) of a layer's weights, and then its biases, in the order in which
-    `network.weight_gradients` uses their gradients.
+    `passes.weight_gradients` uses their gradients.
     """
     tiles = itertools.product(range(0, units, TILE), range(0, inputs, TILE))
     weights = [(u, i) for first, column in tiles for u in range(first, min(first + TILE, units)) for i in range(column, min(column + TILE, inputs))]
@@ -93,7 +93,7 @@ def in_order_of_tiles(inputs: int, units: int, biases: bool) -> list[tuple[int, 
 
 @functools.cache
 def learn_from_batch_of(layers: tuple[tuple[int, int, int, int], ...], biases: bool) -> Any:
-    """`supervised.learn_from_batch` of a network with layers (inputs, units, place of the weights, pitch of
+    """`network.learn_from_batch` of a network with layers (inputs, units, place of the weights, pitch of
     their rows), for batches of one block.
     """
     last, places = len(layers) - 1, {}

@@ -10,13 +10,13 @@ from click.testing import CliRunner
 
 import gdsim as gd
 from gdsim.cli import main
-from gdsim.kernels.mistakes import explained
-from gdsim.population.engines import structure_of
+from gdsim.kernels.compile_errors import explained
+from gdsim.population.engine_choice import structure_of
 from gdsim.rules.base import BY_CONVENTION, RATE, Axis, Rule
 from gdsim.schedules.base import Schedule
 from tests.faults.machinery import shards
 
-FILE = "test_mistakes.py"
+FILE = "test_compile_errors.py"
 
 
 def line_of(function, text):

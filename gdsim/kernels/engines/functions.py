@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.network import BLOCK
+from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.parts import (
     CARRY_COUNT,
     COLUMN_COUNT,
