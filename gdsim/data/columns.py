@@ -21,22 +21,21 @@ def frame_of(value: Any) -> Any:
 
     Imports nothing.
     """
-    if _room_of(value) in ("pyarrow", "polars") and hasattr(value, "columns") and hasattr(value, "to_pandas"):
-        value = value.to_pandas()
-    pandas = sys.modules.get("pandas")
-    return value if pandas is not None and isinstance(value, pandas.DataFrame) else None
+    return _in_pandas(value, "DataFrame")
 
 
 def series_of(value: Any) -> Any:
     """The pandas Series that a value is, or that an Arrow or Polars column becomes; None of anything else."""
-    if _room_of(value) in ("pyarrow", "polars") and hasattr(value, "to_pandas"):
+    return _in_pandas(value, "Series")
+
+
+def _in_pandas(value: Any, kind: str) -> Any:
+    """The "DataFrame" or "Series" of pandas that a value is or becomes; None of anything else."""
+    is_foreign = type(value).__module__.split(".")[0] in ("pyarrow", "polars") and hasattr(value, "to_pandas")
+    if is_foreign and hasattr(value, "columns") == (kind == "DataFrame"):
         value = value.to_pandas()
     pandas = sys.modules.get("pandas")
-    return value if pandas is not None and isinstance(value, pandas.Series) else None
-
-
-def _room_of(value: Any) -> str:
-    return type(value).__module__.split(".")[0]
+    return value if pandas is not None and isinstance(value, getattr(pandas, kind)) else None
 
 
 def row_of(frame: Any, row: int) -> str:

@@ -142,11 +142,8 @@ class Data:
         """Makes this the data of checked sets; `shared` is what they have in common, and the training set's
         weights.
         """
-        held, labels = {}, tuple(s.y for s in sets.values())
-        for n in SETS[1:]:
-            if n in sets:
-                held[n] = object.__new__(type(self))
-                held[n]._put({"train": sets[n]}, f"{name}: {n}", **{**shared, "sample_weight": None, "_labels": labels})
+        of_all = {**shared, "sample_weight": None, "_labels": tuple(s.y for s in sets.values())}
+        held = {n: self.of({"train": sets[n]}, f"{name}: {n}", **of_all) for n in SETS[1:] if n in sets}
         samples = sets["train"]
         self.__setstate__({**self._nothing, **shared, **held, "X": samples.X, "y": samples.y, "name": name})
 

@@ -23,8 +23,7 @@ def inputs_for(data: Data, X: Any) -> np.ndarray:
         same = X.center is not None and X.scale is not None and standard is not None and all(map(np.array_equal, standard, (X.center, X.scale)))
         if X.center is not None and not same:
             raise ValueError("X is standardized otherwise than the problem's data; give the features as they were")
-        found = X.X if X.center is not None or standard is None else standard.applied(X.X)
-        return _of_width(found, data)
+        return _of_width(X.X if X.center is not None or standard is None else standard.applied(X.X), data)
     frame = frame_of(X)
     if frame is not None and data.feature_names is not None and all(isinstance(n, str) for n in frame.columns):
         missing = [n for n in data.feature_names if n not in frame.columns]

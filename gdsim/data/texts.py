@@ -63,8 +63,7 @@ def _words(path: pathlib.Path, frame: Any, name: str) -> list[str]:
     """A column as it is written."""
     import pandas
 
-    place = frame.columns.get_loc(name)
-    return pandas.read_csv(path, index_col=False, usecols=[place], dtype=str, keep_default_na=False).iloc[:, 0].tolist()
+    return pandas.read_csv(path, index_col=False, usecols=[frame.columns.get_loc(name)], dtype=str, keep_default_na=False).iloc[:, 0].tolist()
 
 
 def _first_lines(path: pathlib.Path) -> list[str]:
