@@ -276,6 +276,7 @@ def test_what_cannot_be_compiled_ahead(tmp_path):
 def test_clusters_that_cannot_be(tmp_path):
     (tmp_path / "e.toml").write_text('[problem]\ntype = "booth"\n[optimizer]\ntype = "sgd"\n')
     (tmp_path / "left.json").write_text('{"address": "tls://127.0.0.1:1"}')
+    (tmp_path / "other.json").write_text('{"address": 3}')
     tls = [text for name in ("ca", "cert", "key") for text in (f"--tls-{name}", "e.toml")]
     for options, message in (
         (("--workers", 2, "--scheduler", "tcp://127.0.0.1:1"), "give one cluster"),
@@ -287,6 +288,7 @@ def test_clusters_that_cannot_be(tmp_path):
         (("--scheduler-file", "e.toml"), "'e.toml' is no file in which a scheduler has left its address"),
         (("--scheduler", "tls://127.0.0.1:1", *tls), "'e.toml', 'e.toml' and 'e.toml' are no certificates and key that TLS can use"),
         (("--scheduler", "tls://127.0.0.1:1"), "tls://127.0.0.1:1 takes certificates: give --tls-ca, --tls-cert and --tls-key"),
+        (("--scheduler-file", "other.json"), "'other.json' is no file in which a scheduler has left its address"),
         (("--scheduler-file", "left.json"), "tls://127.0.0.1:1 takes certificates"),
         (("--chunk-seconds", -1), "chunk_seconds must be a positive number"),
         (("--chunk-seconds", "inf"), "chunk_seconds must be a positive number of at most 1e+09; inf was given"),

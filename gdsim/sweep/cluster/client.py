@@ -96,9 +96,12 @@ def _address_in(path: pathlib.Path) -> str:
     Raises ValueError for a file that no scheduler has written.
     """
     try:
-        return str(json.loads(path.read_bytes())["address"]) if path.exists() else ""
+        found = json.loads(path.read_bytes())["address"] if path.exists() else ""
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{str(path)!r} is no file in which a scheduler has left its address, as --scheduler-file of dask scheduler does") from None
+        found = None
+    if not isinstance(found, str):
+        raise ValueError(f"{str(path)!r} is no file in which a scheduler has left its address, as --scheduler-file of dask scheduler does")
+    return found
 
 
 def _unknown_host(address: str) -> str:
@@ -107,7 +110,7 @@ def _unknown_host(address: str) -> str:
     """
     host = urllib.parse.urlsplit(address if "://" in address else f"tcp://{address}").hostname or ""
     try:
-        socket.getaddrinfo(host, None)
+        socket.getaddrinfo(host or None, 0)
     except OSError:
         return f"; no machine {host!r} is known here"
     return ""
