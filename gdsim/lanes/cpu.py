@@ -2,7 +2,7 @@
 order.
 """
 
-from types import BuiltinFunctionType
+import functools
 from typing import Any
 
 from llvmlite import binding, ir
@@ -28,7 +28,6 @@ class Operation(AbstractTemplate):
     prefer_literal = True
     key: Any = None
     rules: list[Rule] = []
-    of_numbers: list[Any] = []  # Numba's own templates of the same operator that list the types of numbers
 
     def generic(self, args: Any, kws: Any) -> Any:
         """The signature for arguments of these types; None if no rule applies.
@@ -40,12 +39,19 @@ class Operation(AbstractTemplate):
             return signature(found[0], *args)
         if all(isinstance(a, types.Number) for a in args):
             plain = tuple(map(types.unliteral, args))
-            return next((sig for template in self.of_numbers if (sig := template(self.context).apply(plain, {}))), None)
+            return next((sig for template in of_numbers(self.key) if (sig := template(self.context).apply(plain, {}))), None)
         return None
 
     def get_impl_key(self, sig: Any) -> Any:
         """What a signature is lowered by."""
         return type(self) if (type(self), sig.args) in _results else self.key
+
+
+@functools.cache
+def of_numbers(handle: Any) -> list[Any]:
+    """Numba's own templates of an operator that list the types of numbers."""
+    typing: Any = cpu_target.typing_context
+    return [t for t in typing.resolve_value_type(handle).templates if issubclass(t, ConcreteTemplate)]
 
 
 def result_of(operation: type[Operation], args: tuple[Any, ...]) -> Any:
@@ -66,13 +72,10 @@ _results: dict[Any, Any] = {}
 def register() -> None:
     """Makes every operation known to Numba. Later tables of operations are registered by the same call."""
     target: Any = cpu_target.target_context
-    typing: Any = cpu_target.typing_context
-    typing.refresh()
     for handle, rules in OPERATIONS.items():
         if handle not in _registered:
             name = getattr(handle, "__name__", "operation")
-            known = getattr(typing.resolve_value_type(handle), "templates", ()) if isinstance(handle, BuiltinFunctionType) else ()
-            operation = type(name, (Operation,), {"key": handle, "rules": rules, "of_numbers": [t for t in known if issubclass(t, ConcreteTemplate)]})
+            operation = type(name, (Operation,), {"key": handle, "rules": rules})
 
             def lower(context: Any, builder: Any, sig: Any, values: Any, operation: Any = operation) -> Any:
                 return result_of(operation, sig.args)[1](Code(context, builder), *values)
