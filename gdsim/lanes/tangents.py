@@ -6,7 +6,7 @@ those of its arguments; a function that picks bits apart, or jumps, says its der
     def relu(z):
         return derived(z, where(value_of(z) < 0.0, 0.0, value_of(z)), relu_slope)
 
-On numbers without tangents, as all are yet, `value_of(z)` is z and `derived` its value: they become no
+On numbers without tangents, as all are yet, `value_of(z)` is z and `derived` is the value: neither becomes an
 instruction, and the slope is not compiled.
 """
 
