@@ -31,10 +31,10 @@ def run_operations(setting: Setting) -> float:
     look += gradient_operations(problem, kind, validation_samples)[1] if validation_samples else 0.0
     every = [looks_of(setting, stop)[0] for stop in setting.stops]
     looks = len(setting.checkpoints) + sum((setting.steps - setting.began) // n for n in every if n)
-    return (setting.steps - setting.began) * step_operations(setting) + looks * look
+    return (setting.steps - setting.began) * operations_of_step(setting) + looks * look
 
 
-def step_operations(setting: Setting) -> float:
+def operations_of_step(setting: Setting) -> float:
     """Operations of one update: the gradient on a batch, twice where it is taken elsewhere too, and what the
     rule makes of it.
     """

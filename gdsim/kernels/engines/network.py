@@ -79,7 +79,7 @@ def update_all(network: Network, pack: Pack, step: StepInputs) -> None:
     if NEEDS_WHOLE_GRADIENT:
         zero = splat(ZERO, WIDTH)
         penalty = (zero, zero) if PERTURBS else (step.l1, step.l2)  # which `restore_weights` has added
-        norm = sqrt(penalty_and_norm(network, pack.weights, penalty, True).norm)
+        norm = sqrt(sizes_with_penalty(network, pack.weights, penalty, True).gradient_squares)
         step = with_whole_gradient(step, norm, load(pack.monitor.loss, 0, WIDTH))
     stats = stored_stats(pack.monitor)
     for index in range(edge_count(network)):
@@ -94,7 +94,7 @@ def update_all(network: Network, pack: Pack, step: StepInputs) -> None:
 
 def perturb(network: Network, pack: Pack, step: StepInputs) -> None:
     """Moves every weight uphill along the gradient that was left, to w + rho g / |g|; where it was is saved."""
-    norm = sqrt(penalty_and_norm(network, pack.weights, (step.l1, step.l2), True).norm)
+    norm = sqrt(sizes_with_penalty(network, pack.weights, (step.l1, step.l2), True).gradient_squares)
     rho = hyperparameters_of(pack).rho
     way = where(norm > 0.0, rho / norm, 0.0)
     for index in range(edge_count(network)):
@@ -125,7 +125,7 @@ def restore_weights(network: Network, pack: Pack, step: StepInputs) -> None:
 
 def penalize_loss(network: Network, pack: Pack, step: StepInputs) -> None:
     """Adds the penalty at the weights, l1 |w|_1 + l2 |w|^2 / 2, to the loss of the step's batch."""
-    sizes = penalty_and_norm(network, pack.weights, (step.l1, step.l2), False)
+    sizes = sizes_with_penalty(network, pack.weights, (step.l1, step.l2), False)
     loss = load(pack.monitor.loss, 0, WIDTH)
     store(pack.monitor.loss, 0, penalized_loss(loss, sizes.magnitudes, sizes.squares, step.l1, step.l2))
 
@@ -225,7 +225,7 @@ def note_loss(network: AnyNetwork, pack: Pack, total: Lane, samples: Lane) -> No
     monitor, h = pack.monitor, hyperparameters_of(pack)
     if HAS_PENALTY:
         l1, l2 = h.penalty_l1, h.penalty_l2
-        sizes = penalty_and_norm(network, pack.weights, (l1, l2), False)
+        sizes = sizes_with_penalty(network, pack.weights, (l1, l2), False)
         total = penalized_loss(total, sizes.magnitudes, sizes.squares, samples * l1, samples * l2)
     store(monitor.loss_sum, 0, load(monitor.loss_sum, 0, WIDTH) + total)
     store(monitor.samples_seen, 0, load(monitor.samples_seen, 0, WIDTH) + samples)
@@ -266,11 +266,11 @@ class Sizes(NamedTuple):
 
     squares: Lane
     magnitudes: Lane
-    norm: Lane
+    gradient_squares: Lane
     largest: Lane
 
 
-def penalty_and_norm(network: AnyNetwork, weights: Memory, penalty: tuple[Lane, Lane], with_gradient: bool) -> Sizes:
+def sizes_with_penalty(network: AnyNetwork, weights: Memory, penalty: tuple[Lane, Lane], with_gradient: bool) -> Sizes:
     """The sizes of weights and gradient, with the penalty's share in the gradient; biases are not penalised.
 
     Row by row of each edge, the rows' sums added with compensation.
@@ -301,10 +301,10 @@ def store_scores(network: AnyNetwork, weights: Memory, scores: Scores, means: tu
     """
     loss, accuracy = means
     l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
-    sizes = penalty_and_norm(network, weights, (l1, l2), with_gradient)
+    sizes = sizes_with_penalty(network, weights, (l1, l2), with_gradient)
     store(scores.loss, 0, penalized_loss(loss, sizes.magnitudes, sizes.squares, l1, l2))
     store(scores.accuracy, 0, accuracy)
-    store(scores.gradient_norm, 0, sqrt(sizes.norm))
+    store(scores.gradient_norm, 0, sqrt(sizes.gradient_squares))
     store(scores.gradient_largest, 0, sizes.largest)
 
 
