@@ -73,7 +73,8 @@ class Uniform(Start, frozen=True, tag="uniform"):
 
 
 class LatinHypercube(Start, frozen=True, tag="latin_hypercube"):
-    """`n` points, of which each parameter meets every one of n equal slices of its range once (SciPy's qmc.LatinHypercube).
+    """`n` points, of which each parameter meets every one of n equal slices of its range once (SciPy's
+    qmc.LatinHypercube).
 
     Start i is the i-th of them. Without `low` and `high` in the problem's box.
 
@@ -94,7 +95,8 @@ class LatinHypercube(Start, frozen=True, tag="latin_hypercube"):
 
 
 class Sobol(Start, frozen=True, tag="sobol"):
-    """Points of a scrambled Sobol sequence (SciPy's qmc.Sobol): even at every number of starts, most at powers of 2.
+    """Points of a scrambled Sobol sequence (SciPy's qmc.Sobol): even at every number of starts, most at
+    powers of 2.
 
     Without `low` and `high` in the problem's box.
 
@@ -179,7 +181,9 @@ def check_fit(init: Init, problem: Any, starts: int) -> None:
 
 
 def farthest(init: Init) -> float:
-    """A magnitude that no number of an init exceeds: its own numbers', of a normal one nine deviations; 0 of those that have none."""
+    """A magnitude that no number of an init exceeds: its own numbers', of a normal one nine deviations; 0
+    of those that have none.
+    """
     if isinstance(init, Points):
         return float(np.abs(init.values).max(initial=0.0))
     if isinstance(init, float):
@@ -189,10 +193,12 @@ def farthest(init: Init) -> float:
 
 
 def initial_points(init: Init, problem: Any, seed: int, starts: np.ndarray) -> np.ndarray:
-    """[start, parameter] float64, laid out as the problem's parameter vector: of networks W (units x inputs, row by row), then b.
+    """[start, parameter] float64, laid out as the problem's parameter vector: of networks W (units x inputs,
+    row by row), then b.
 
-    "glorot" is uniform within sqrt(6 / (inputs + units)) (Glorot and Bengio 2010), "he" normal with standard deviation
-    sqrt(2 / inputs) (He et al. 2015), "orthogonal" has orthonormal rows or columns (Saxe et al. 2014); biases are 0.
+    "glorot" is uniform within sqrt(6 / (inputs + units)) (Glorot and Bengio 2010), "he" normal with standard
+    deviation sqrt(2 / inputs) (He et al. 2015), "orthogonal" has orthonormal rows or columns (Saxe et al.
+    2014); biases are 0.
     """
     from gdsim.lanes.draws import normal_numbers, uniform_numbers
 
@@ -245,7 +251,9 @@ def _by_layer(init: str, problem: Any, draws: np.ndarray) -> np.ndarray:
 
 
 def _orthonormal(draws: np.ndarray, units: int, inputs: int) -> np.ndarray:
-    """Normal matrices [start, units x inputs] made orthonormal along their shorter side, by Gram and Schmidt in a fixed order of sums."""
+    """Normal matrices [start, units x inputs] made orthonormal along their shorter side, by Gram and
+    Schmidt in a fixed order of sums.
+    """
     matrices = draws.reshape(-1, units, inputs)
     vectors = list(np.moveaxis(matrices if units <= inputs else np.moveaxis(matrices, 2, 1), 1, 0).copy())
     for i in range(len(vectors)):

@@ -322,7 +322,9 @@ def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: st
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """Without searches for cycles of objects, an eighth of the time: a compiler makes millions and few are dropped."""
+    """Without searches for cycles of objects, an eighth of the time: a compiler makes millions and few are
+    dropped.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

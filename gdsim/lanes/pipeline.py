@@ -57,7 +57,9 @@ class Library(JITCodeLibrary):
     """LLVM code of functions, each simplified as it comes."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
-        """Simplifies what a module defines: 2 ms a function, which Numba spends on those too that it only names."""
+        """Simplifies what a module defines: 2 ms a function, which Numba spends on those too that it only
+        names.
+        """
         ll_module.data_layout = self._codegen._data_layout
         passes, builder = self._codegen._function_pass_manager()
         for function in ll_module.functions:

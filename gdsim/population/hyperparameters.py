@@ -1,4 +1,6 @@
-"""The hyperparameters that kernels read of each run: their names, and the functions by which kernels find a schedule's among them."""
+"""The hyperparameters that kernels read of each run: their names, and the functions by which kernels find
+a schedule's among them.
+"""
 
 import collections
 import functools

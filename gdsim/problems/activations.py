@@ -1,4 +1,5 @@
-"""Activation functions of hidden units and of regression outputs: a value from the sum, and a slope from the sum and the value.
+"""Activation functions of hidden units and of regression outputs: a value from the sum, and a slope from the
+sum and the value.
 
 Where the slope follows from the value alone, `by_value` says so, and the backward pass need not know the sum.
 """
@@ -79,7 +80,9 @@ def normal_share(z: Lane) -> Lane:
 
 
 def gelu(z: Lane) -> Lane:
-    """z times the share of the normal distribution below it (Hendrycks and Gimpel 2016), not its tanh approximation."""
+    """z times the share of the normal distribution below it (Hendrycks and Gimpel 2016), not its tanh
+    approximation.
+    """
     return z * normal_share(z)
 
 

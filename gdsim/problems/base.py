@@ -1,4 +1,6 @@
-"""What a problem is: a frozen declaration of what is minimised, with the lane functions that kernels are bound with."""
+"""What a problem is: a frozen declaration of what is minimised, with the lane functions that kernels are
+bound with.
+"""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -36,11 +38,15 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
         return False
 
     def as_in(self, kept: "list[dict[str, Any]]") -> "Problem":
-        """The problem in the form in which a results folder of an older version holds it, whose problems are `kept`."""
+        """The problem in the form in which a results folder of an older version holds it, whose problems
+        are `kept`.
+        """
         return self
 
     def why_not_stored(self, by_workers: bool) -> str:
-        """Why a results folder, or a cluster's workers, could not make it from its declaration; nothing where they can."""
+        """Why a results folder, or a cluster's workers, could not make it from its declaration; nothing
+        where they can.
+        """
         return ""
 
     def variants(self) -> "list[Problem]":
@@ -48,7 +54,9 @@ class Problem(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="t
         return [self]
 
     def on_batches(self, batch: int | None, dtype: str) -> "Problem":
-        """What kernels train in steps of `batch` samples, None for all: the problem, or one that is the same and costs less."""
+        """What kernels train in steps of `batch` samples, None for all: the problem, or one that is the
+        same and costs less.
+        """
         return self
 
     @property

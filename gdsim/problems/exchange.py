@@ -24,16 +24,18 @@ ENDS = {"binary": ("identity", "sigmoid"), "classes": ("identity", "softmax", "l
 
 
 def from_torch(module: "torch.nn.Module", data: Data, *, loss: str | None = None) -> tuple[Network, np.ndarray]:
-    """(problem, vector) of a PyTorch network and data: what it minimises as gdsim declares it, and its weights as a parameter vector.
+    """(problem, vector) of a PyTorch network and data: what it minimises as gdsim declares it, and its
+    weights as a parameter vector.
 
-    `module`: a Linear, or a Sequential (of Sequentials too) of Linear and the activations that gdsim has, one after each: Identity,
-    ReLU, LeakyReLU(0.01), ELU, Tanh, Sigmoid, Softplus, GELU, SiLU. Flatten, and Dropout after `eval()`, change nothing. A Sigmoid or
-    Softmax after the last layer belongs to the loss of labels, as in gdsim. One Linear is a LinearRegression or a LogisticRegression,
-    more are an MLP. The module takes features as `data.X` has them, standardised where the data are.
+    `module`: a Linear, or a Sequential (of Sequentials too) of Linear and the activations that gdsim has, one
+    after each: Identity, ReLU, LeakyReLU(0.01), ELU, Tanh, Sigmoid, Softplus, GELU, SiLU. Flatten, and
+    Dropout after `eval()`, change nothing. A Sigmoid or Softmax after the last layer belongs to the loss of
+    labels, as in gdsim. One Linear is a LinearRegression or a LogisticRegression, more are an MLP. The module
+    takes features as `data.X` has them, standardised where the data are.
 
-    `loss` is one of `gd.MLP`'s; if not given, "log_loss" (BCEWithLogitsLoss) of one output and two classes, "cross_entropy"
-    (CrossEntropyLoss) of one output for each class, "mean_squared_error" (MSELoss times the number of outputs) of numbers. The vector
-    is float64 where the weights are, else float32.
+    `loss` is one of `gd.MLP`'s; if not given, "log_loss" (BCEWithLogitsLoss) of one output and two classes,
+    "cross_entropy" (CrossEntropyLoss) of one output for each class, "mean_squared_error" (MSELoss times the
+    number of outputs) of numbers. The vector is float64 where the weights are, else float32.
 
     Raises TypeError or ValueError for modules that gdsim does not know, and for what does not fit the data.
 

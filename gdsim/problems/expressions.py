@@ -25,7 +25,9 @@ CALL_OPERATIONS = 25
 
 
 class Symbolic(Problem, frozen=True):
-    """A problem whose loss is a SymPy expression of its parameters, and of the columns of a sample if it has data."""
+    """A problem whose loss is a SymPy expression of its parameters, and of the columns of a sample if it
+    has data.
+    """
 
     default_init = "box"
 
@@ -71,7 +73,9 @@ class Symbolic(Problem, frozen=True):
         return found.reshape((*values.shape[:-1], *shape))
 
     def value(self, points: "ArrayLike") -> np.ndarray:
-        """The function at points[..., parameter], float64; of a formula with data, one sample's loss at [..., parameters then columns]."""
+        """The function at points[..., parameter], float64; of a formula with data, one sample's loss at
+        [..., parameters then columns].
+        """
         return self._at(points, 0)
 
     def gradient(self, points: "ArrayLike") -> np.ndarray:
@@ -112,14 +116,15 @@ def _derivative(problem: Symbolic, order: int) -> FunctionType:
 class Expression(Symbolic, tag="expression", frozen=True):
     """A function given as text, or as a Python function of its variables, differentiated by SymPy.
 
-    `variables` names the parameters in their order; if not given, all names of the text as they appear. Text may hold
-    numbers, names, pi, e, + - * / **, brackets and the functions exp, log, sqrt, sin, cos, tan, sinh, cosh, tanh, asin,
-    acos, atan, atan2, erf, abs, sign, min, max, sigmoid, softplus, relu, pow; nothing in it is run. A Python function is
-    called once with SymPy's symbols; its variables are those of its signature, in that order. Raises FormulaError, a ValueError,
-    with the place in the formula, for what cannot be computed.
+    `variables` names the parameters in their order; if not given, all names of the text as they appear. Text
+    may hold numbers, names, pi, e, + - * / **, brackets and the functions exp, log, sqrt, sin, cos, tan,
+    sinh, cosh, tanh, asin, acos, atan, atan2, erf, abs, sign, min, max, sigmoid, softplus, relu, pow; nothing
+    in it is run. A Python function is called once with SymPy's symbols; its variables are those of its
+    signature, in that order. Raises FormulaError, a ValueError, with the place in the formula, for what
+    cannot be computed.
 
-    With `data` the expression is the loss of one sample, whose columns are `x` and `y` (`x0`, `x1`, ... or `x[0]`, ...
-    where there are several features, `y0`, ... where several targets); batches are drawn from it.
+    With `data` the expression is the loss of one sample, whose columns are `x` and `y` (`x0`, `x1`, ... or
+    `x[0]`, ... where there are several features, `y0`, ... where several targets); batches are drawn from it.
 
     >>> Expression("(1 - x)**2 + 100*(y - x**2)**2").gradient([-1.0, 1.0]).tolist()
     [-4.0, 0.0]
@@ -206,7 +211,9 @@ def _checked_names(value: object) -> tuple[str, ...]:
 
 
 def _traced(function: Callable[..., Any]) -> tuple[str, tuple[str, ...]]:
-    """(the text of the expression that a Python function gives for symbols of the names of its parameters, these names in their order)."""
+    """(the text of the expression that a Python function gives for symbols of the names of its parameters,
+    these names in their order).
+    """
     import sympy
 
     called = getattr(function, "__name__", "given")
@@ -233,7 +240,9 @@ def _traced(function: Callable[..., Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _earlier_text(expression: Expr) -> str:
-    """SymPy's own text, as version 0.1 first wrote it, where it reads as the same expression: experiments keep their hashes."""
+    """SymPy's own text, as version 0.1 first wrote it, where it reads as the same expression: experiments
+    keep their hashes.
+    """
     text = str(expression)
     for theirs, ours in (("Abs(", "abs("), ("Max(", "max("), ("Min(", "min("), ("E**", "e**")):
         text = text.replace(theirs, ours)

@@ -195,7 +195,10 @@ def _beyond(expression: Expr, reader: _Reader) -> FormulaError | None:
 
 
 def text_of(expression: Expr) -> str:
-    """A formula that reads as a SymPy expression of real variables, its numbers to their last bit. Raises FormulaError."""
+    """A formula that reads as a SymPy expression of real variables, its numbers to their last bit.
+
+    Raises FormulaError.
+    """
     from sympy.printing.str import StrPrinter
 
     class Printer(StrPrinter):

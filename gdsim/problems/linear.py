@@ -17,7 +17,9 @@ CURVATURES = {"squared_error": 1.0, "mean_squared_error": 2.0}
 
 
 class LinearModel(Network, frozen=True):
-    """One layer on `data`; the parameter vector is W (outputs x features, row by row), then the intercepts, if there are any."""
+    """One layer on `data`; the parameter vector is W (outputs x features, row by row), then the
+    intercepts, if there are any.
+    """
 
     data: Data
     loss: str | Grid | None = None
@@ -34,11 +36,13 @@ class LinearModel(Network, frozen=True):
 
 
 class LinearRegression(LinearModel, tag="linear_regression", frozen=True):
-    """Linear regression on `data`, of one target or several: mean squared error, or "squared_error" (half of it), "absolute_error", "huber".
+    """Linear regression on `data`, of one target or several: mean squared error, or "squared_error" (half of
+    it), "absolute_error", "huber".
 
-    Starts at zeros. The parameter vector is W (outputs x features, row by row), then the intercepts, if there are any.
-    With a squared error, steps on the whole data (`batch=None`) take its second moments, which are made once, and cost the
-    same for any number of samples; not where an input is nearly a sum of others, for rounded moments would not tell them apart.
+    Starts at zeros. The parameter vector is W (outputs x features, row by row), then the intercepts, if there
+    are any. With a squared error, steps on the whole data (`batch=None`) take its second moments, which are
+    made once, and cost the same for any number of samples; not where an input is nearly a sum of others, for
+    rounded moments would not tell them apart.
 
     >>> import gdsim as gd
     >>> LinearRegression(gd.datasets.load("diabetes")).parameter_count
@@ -50,7 +54,9 @@ class LinearRegression(LinearModel, tag="linear_regression", frozen=True):
         self._check_model("mean_squared_error", False, "gd.LogisticRegression")
 
     def on_batches(self, batch: int | None, dtype: str) -> Problem:
-        """Steps on the whole data need its second moments alone, if there are enough samples and no input is nearly a sum of others."""
+        """Steps on the whole data need its second moments alone, if there are enough samples and no input
+        is nearly a sum of others.
+        """
         curvature = CURVATURES.get(self.losses[0])
         if batch is not None or curvature is None:
             return self
@@ -61,7 +67,8 @@ class LinearRegression(LinearModel, tag="linear_regression", frozen=True):
 
 
 class LogisticRegression(LinearModel, tag="logistic_regression", frozen=True):
-    """Logistic regression on `data` with labels: of two classes one output ("log_loss"), of more classes the softmax of one each.
+    """Logistic regression on `data` with labels: of two classes one output ("log_loss"), of more classes the
+    softmax of one each.
 
     Starts at zeros. `loss="cross_entropy"` takes the softmax of two outputs for two classes too (multinomial).
 

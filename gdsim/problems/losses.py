@@ -1,7 +1,9 @@
-"""Losses of one sample, fused with the output and stable at extreme logits. Each leaves the loss's derivative by the sums.
+"""Losses of one sample, fused with the output and stable at extreme logits.
 
-A pointwise loss gives (loss, derivative) of one output z and target y; the sample's loss is their sum over outputs in
-order. Cross-entropy needs all outputs at once. `SAMPLE_LOSSES` is the table of names.
+Each leaves the loss's derivative by the sums.
+
+A pointwise loss gives (loss, derivative) of one output z and target y; the sample's loss is their sum over
+outputs in order. Cross-entropy needs all outputs at once. `SAMPLE_LOSSES` is the table of names.
 """
 
 from collections.abc import Callable
@@ -16,19 +18,28 @@ from gdsim.problems.parts import SMOOTHING, Sample, output, output_slope, pointw
 
 
 def squared_error(z: Lane, y: Lane) -> tuple[Lane, Lane]:
-    """Half the squared difference. Of several outputs their sum: PyTorch's MSELoss times half the number of outputs."""
+    """Half the squared difference.
+
+    Of several outputs their sum: PyTorch's MSELoss times half the number of outputs.
+    """
     a = output(z)
     return 0.5 * (a - y) * (a - y), (a - y) * output_slope(z, a)
 
 
 def mean_squared_error(z: Lane, y: Lane) -> tuple[Lane, Lane]:
-    """The squared difference. Of several outputs their sum: PyTorch's MSELoss, which is their mean, times the number of outputs."""
+    """The squared difference.
+
+    Of several outputs their sum: PyTorch's MSELoss, which is their mean, times the number of outputs.
+    """
     a = output(z)
     return (a - y) * (a - y), 2.0 * (a - y) * output_slope(z, a)
 
 
 def absolute_error(z: Lane, y: Lane) -> tuple[Lane, Lane]:
-    """The magnitude of the difference; its derivative at 0 is 0. Of several outputs their sum: PyTorch's L1Loss times the number of outputs."""
+    """The magnitude of the difference; its derivative at 0 is 0.
+
+    Of several outputs their sum: PyTorch's L1Loss times the number of outputs.
+    """
     a = output(z)
     sign = where(a > y, 1.0, where(a < y, broadcast(-1.0, z), 0.0))
     return absolute(a - y), sign * output_slope(z, a)
@@ -46,7 +57,9 @@ def huber(z: Lane, y: Lane) -> tuple[Lane, Lane]:
 
 
 def log_loss(z: Lane, y: Lane) -> tuple[Lane, Lane]:
-    """The negative log-likelihood of a label 0 or 1 under the probability sigmoid(z); of several outputs their sum."""
+    """The negative log-likelihood of a label 0 or 1 under the probability sigmoid(z); of several outputs
+    their sum.
+    """
     e = exp_below_zero(-absolute(z))
     return softplus_by(z, e) - y * z, sigmoid_by(z, e) - y
 
@@ -63,7 +76,9 @@ def pointwise_loss(sample: Sample) -> Lane:
 
 
 def softmax(sample: Sample) -> tuple[Lane, Lane]:
-    """(the largest sum, the sum of e^(sum - largest)): leaves the classes' probabilities in the place of the deltas."""
+    """(the largest sum, the sum of e^(sum - largest)): leaves the classes' probabilities in the place of
+    the deltas.
+    """
     values, first, stride = sample.values, sample.output, sample.stride
     largest = load(values, first, WIDTH)
     for unit in range(1, sample.units):
@@ -95,7 +110,9 @@ def cross_entropy(sample: Sample) -> Lane:
 
 
 def smoothed_cross_entropy(sample: Sample) -> Lane:
-    """Cross-entropy to a class with probability 1 - SMOOTHING, the rest spread over all classes (Szegedy et al. 2016)."""
+    """Cross-entropy to a class with probability 1 - SMOOTHING, the rest spread over all classes (Szegedy
+    et al. 2016).
+    """
     label = load(sample.values, sample.target, WIDTH)
     largest, total = softmax(sample)
     even = SMOOTHING / sample.units

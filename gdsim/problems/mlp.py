@@ -15,12 +15,12 @@ from gdsim.words import checked_word, given
 
 
 class MLP(Network, tag="mlp", frozen=True):
-    """A multilayer perceptron on `data`, minimising the mean of `loss` over the samples plus l1 times the weights' magnitudes
-    plus l2/2 times their squares; biases are not penalised.
+    """A multilayer perceptron on `data`, minimising the mean of `loss` over the samples plus l1 times the
+    weights' magnitudes plus l2/2 times their squares; biases are not penalised.
 
-    Losses of several outputs are sums over the outputs: "mean_squared_error", "absolute_error" and "huber" are PyTorch's
-    MSELoss, L1Loss and HuberLoss, which are means over outputs too, times the number of outputs. Raises TypeError or
-    ValueError for what does not fit the data or each other.
+    Losses of several outputs are sums over the outputs: "mean_squared_error", "absolute_error" and "huber"
+    are PyTorch's MSELoss, L1Loss and HuberLoss, which are means over outputs too, times the number of
+    outputs. Raises TypeError or ValueError for what does not fit the data or each other.
 
     >>> from gdsim import datasets
     >>> MLP(datasets.load("xor"), hidden=[2]).parameter_count

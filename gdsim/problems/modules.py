@@ -25,7 +25,10 @@ def pytorch() -> ModuleType:
 
 
 def layers_of_state(state: Mapping[str, Any], data: Data, *, intercept: bool) -> list[tuple[Any, Any]]:
-    """[(W, b), ...] of a PyTorch `state_dict`, in its order; without `intercept` b may be None. Raises ValueError for other keys than a network's, and lacking ones."""
+    """[(W, b), ...] of a PyTorch `state_dict`, in its order; without `intercept` b may be None.
+
+    Raises ValueError for other keys than a network's, and lacking ones.
+    """
     layers: dict[str, dict[str, Any]] = {}
     for name, value in state.items():
         place, _, kind = str(name).rpartition(".")
@@ -49,7 +52,9 @@ def same_standard(standard: "tuple[ArrayLike, ArrayLike]", data: Data) -> bool:
 
 
 def _is_rounded(found: Any, numbers: np.ndarray) -> bool:
-    """Whether an array or a tensor is these numbers in its own type, or in float32, in which it may have been before."""
+    """Whether an array or a tensor is these numbers in its own type, or in float32, in which it may have
+    been before.
+    """
     for held in (numbers, numbers.astype(np.float32)):
         like = found.new_tensor(held) if hasattr(found, "new_tensor") else held.astype(np.asarray(found).dtype)
         if found.shape == like.shape and bool((found == like).all()):

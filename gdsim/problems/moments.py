@@ -1,7 +1,9 @@
-"""Linear regression by its second moments: what the whole data says of a squared error, in numbers that do not grow with it.
+"""Linear regression by its second moments: what the whole data says of a squared error, in numbers that do
+not grow with it.
 
-The mean over samples of (X w - y)^2 is L + c (w - r) + 1/2 (w - r)' G (w - r) for any r. With r near the minimum, L and c are
-what remains there and nothing cancels. A step on the whole data is then a product with G, whatever the number of samples.
+The mean over samples of (X w - y)^2 is L + c (w - r) + 1/2 (w - r)' G (w - r) for any r. With r near the
+minimum, L and c are what remains there and nothing cancels. A step on the whole data is then a product with
+G, whatever the number of samples.
 """
 
 import functools
@@ -28,7 +30,10 @@ LEAST_SHARE = {"float32": 1e-3, "float64": 1e-10}
 
 
 def fill_whole_gradient(model: MemorySpace, weights: Memory, sampler: Sampler) -> Lane:
-    """Leaves c + G (w - r) and gives the loss. A row of the table is one of G, then of each output c and r, and L."""
+    """Leaves c + G (w - r) and gives the loss.
+
+    A row of the table is one of G, then of each output c and r, and L.
+    """
     inputs, zero = sampler.sample_count, splat(ZERO, WIDTH)
     outputs = (sampler.columns - inputs - 1) // 2
     loss = zero + sampler.matrix[sampler.columns - 1]
@@ -108,7 +113,9 @@ class Found(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def moments_of(data: Data, factor: float, intercept: bool) -> Found | None:
-    """The moments of factor/2 times the mean squared error; None for samples that are too few or too large for them."""
+    """The moments of factor/2 times the mean squared error; None for samples that are too few or too large
+    for them.
+    """
     parts = [data] if data.validation is None else [data, data.validation]
     inputs = data.X.shape[1] + intercept
     if inputs > MOST_INPUTS or any(len(p.X) < inputs or max(np.abs(p.X).max(), np.abs(p.y).max()) > LARGEST for p in parts):
@@ -129,7 +136,10 @@ def _blocks(data: Data, intercept: bool) -> Iterator[tuple[np.ndarray, np.ndarra
 
 
 def _table(data: Data, factor: float, intercept: bool) -> tuple[np.ndarray, np.ndarray, float]:
-    """(G, columns c and r of each output and L, the least share of an input). References are numbers of float32."""
+    """(G, columns c and r of each output and L, the least share of an input).
+
+    References are numbers of float32.
+    """
     inputs, outputs, scale = data.X.shape[1] + intercept, data.y[0].size, factor / len(data.X)
     moments, rest = np.zeros((inputs, inputs + outputs)), np.zeros((outputs, inputs + outputs))
     for X, y in _blocks(data, intercept):
@@ -148,7 +158,9 @@ def _table(data: Data, factor: float, intercept: bool) -> tuple[np.ndarray, np.n
 
 
 def _solved(matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, float]:
-    """(the solution of matrix x = right, by elimination in order; the least share of a diagonal element that is left as its pivot)."""
+    """(the solution of matrix x = right, by elimination in order; the least share of a diagonal element
+    that is left as its pivot).
+    """
     A, x, least = matrix.copy(), right.copy(), 1.0
     for i in range(len(A)):
         if not A[i, i] > 0.0:

@@ -1,4 +1,6 @@
-"""Networks of fully connected layers on a data set: what multilayer perceptrons and linear models have in common."""
+"""Networks of fully connected layers on a data set: what multilayer perceptrons and linear models have in
+common.
+"""
 
 import functools
 import itertools
@@ -27,7 +29,8 @@ PENALTY = Range(0.0, float("inf"))
 
 
 class Network(Problem, frozen=True):
-    """Fully connected layers on `data`, minimising the mean of `loss` over the samples plus l1 |w| plus l2/2 |w|^2; biases are not penalised.
+    """Fully connected layers on `data`, minimising the mean of `loss` over the samples plus l1 |w| plus l2/2
+    |w|^2; biases are not penalised.
 
     Subclasses have the fields `data`, `loss`, `l1`, `l2`, and say what `hidden` and `activation` are.
     """
@@ -101,7 +104,9 @@ class Network(Problem, frozen=True):
         return "cross_entropy"
 
     def _data_for(self, kinds: set[bool], losses: Sequence[str]) -> Data:
-        """The data with the targets that the losses want: places among the classes for losses of labels (True in `kinds`), else as they are."""
+        """The data with the targets that the losses want: places among the classes for losses of labels
+        (True in `kinds`), else as they are.
+        """
         if self.has_several_labels:
             return self.data
         if True not in kinds:
@@ -182,7 +187,8 @@ class Network(Problem, frozen=True):
         return SAMPLE_LOSSES[self.loss].targets != "numbers"
 
     def unpack(self, vector: "ArrayLike") -> list[tuple[np.ndarray, np.ndarray]]:
-        """[(W, b), ...] of a parameter vector, layer by layer: W[unit, input], b[unit], which is zeros without an intercept.
+        """[(W, b), ...] of a parameter vector, layer by layer: W[unit, input], b[unit], which is zeros
+        without an intercept.
 
         >>> import gdsim as gd
         >>> [W.shape for W, b in gd.MLP(gd.datasets.load("xor"), hidden=[3]).unpack(np.zeros(17))]
@@ -199,9 +205,11 @@ class Network(Problem, frozen=True):
         return layers
 
     def pack(self, layers: object) -> np.ndarray:
-        """The parameter vector of [(W, b), ...], as `unpack` gives it: W[unit, input], b[unit]; without an intercept b may be None.
+        """The parameter vector of [(W, b), ...], as `unpack` gives it: W[unit, input], b[unit]; without an
+        intercept b may be None.
 
-        `layers` may be a PyTorch `state_dict` of such a network, which `to_torch(vector).state_dict()` gives. Raises ValueError or TypeError for layers of other numbers or shapes.
+        `layers` may be a PyTorch `state_dict` of such a network, which `to_torch(vector).state_dict()` gives.
+        Raises ValueError or TypeError for layers of other numbers or shapes.
 
         >>> import gdsim as gd
         >>> xor = gd.MLP(gd.datasets.load("xor"), hidden=[3])
@@ -231,12 +239,14 @@ class Network(Problem, frozen=True):
         return [W, b] if self.intercept else [W]
 
     def to_torch(self, vector: "ArrayLike", *, probabilities: bool = False) -> "torch.nn.Sequential":
-        """A PyTorch network with the weights of a parameter vector, in its dtype: a Sequential of Linear and activations, `0.weight` the first.
+        """A PyTorch network with the weights of a parameter vector, in its dtype: a Sequential of Linear and
+        activations, `0.weight` the first.
 
-        It takes features as they were given to `gd.Data`: where the data are standardised, a first module `standardize` does the same, so
-        that its outputs are those of `gd.predict`. Of labels it gives what their loss takes in PyTorch, the sums before sigmoid or softmax
-        (BCEWithLogitsLoss, CrossEntropyLoss); with `probabilities` a last module makes probabilities of them. The network shares no memory
-        with the vector. Raises ModuleNotFoundError without PyTorch, which comes with gdsim's extra "torch".
+        It takes features as they were given to `gd.Data`: where the data are standardised, a first module
+        `standardize` does the same, so that its outputs are those of `gd.predict`. Of labels it gives what
+        their loss takes in PyTorch, the sums before sigmoid or softmax (BCEWithLogitsLoss, CrossEntropyLoss);
+        with `probabilities` a last module makes probabilities of them. The network shares no memory with the
+        vector. Raises ModuleNotFoundError without PyTorch, which comes with gdsim's extra "torch".
 
         >>> import gdsim as gd
         >>> xor = gd.MLP(gd.datasets.load("xor"), hidden=[3])

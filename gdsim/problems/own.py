@@ -5,11 +5,13 @@
     def value(x):
         return exp(x[0]) + x[1] ** 2
 
-`x` is a tuple of lanes, one per parameter. What comes back is the value, which is then differentiated; or the value and a tuple of the
-partial derivatives. Lanes take + - * / **, abs, min, max, comparisons, the functions of `gdsim.lanes`, and those of NumPy and `math`
-that mean the same. No `if` on lanes: `where(condition, this, that)` of `gdsim.lanes`. Loops over numbers are written out.
+`x` is a tuple of lanes, one per parameter. What comes back is the value, which is then differentiated; or the
+value and a tuple of the partial derivatives. Lanes take + - * / **, abs, min, max, comparisons, the functions
+of `gdsim.lanes`, and those of NumPy and `math` that mean the same. No `if` on lanes:
+`where(condition, this, that)` of `gdsim.lanes`. Loops over numbers are written out.
 
-The function is called once, when the problem is declared, and what it does with lanes is written down and compiled.
+The function is called once, when the problem is declared, and what it does with lanes is written down and
+compiled.
 """
 
 import functools
@@ -47,7 +49,9 @@ MOST_IN_LINE = 20_000
 
 
 class Absent:
-    """Stands in a results folder's problem for a function that is not there any more: it has the name, and says what is wrong when it is needed."""
+    """Stands in a results folder's problem for a function that is not there any more: it has the name, and
+    says what is wrong when it is needed.
+    """
 
     def __init__(self, name: str, reason: str) -> None:
         self.__module__, _, self.__qualname__ = name.partition(":")
@@ -65,13 +69,15 @@ class Absent:
 
 
 class Own(Problem, tag="own", frozen=True):
-    """A function of your own of a tuple `x` of `dim` parameters: it gives the value, or (value, partial derivatives).
+    """A function of your own of a tuple `x` of `dim` parameters: it gives the value, or (value, partial
+    derivatives).
 
-    `function`: a Python function, or "module:name"; in an experiment file the module is looked for beside the file first. It may use
-    + - * / **, abs, min, max, comparisons with `gd.lanes.where`, the functions of `gd.lanes`, and those of NumPy and `math` that mean
-    the same. Without derivatives it is differentiated, exactly. `low`, `high`: the box in which runs start.
-    The values of the globals that it reads belong to the problem: with other ones it is another problem. Lambdas and functions of a
-    notebook run in memory; results in a folder need a function that other processes find, in a file of yours.
+    `function`: a Python function, or "module:name"; in an experiment file the module is looked for beside the
+    file first. It may use + - * / **, abs, min, max, comparisons with `gd.lanes.where`, the functions of
+    `gd.lanes`, and those of NumPy and `math` that mean the same. Without derivatives it is differentiated,
+    exactly. `low`, `high`: the box in which runs start. The values of the globals that it reads belong to the
+    problem: with other ones it is another problem. Lambdas and functions of a notebook run in memory; results
+    in a folder need a function that other processes find, in a file of yours.
 
     Raises ValueError or TypeError, with the function's line, for what cannot be used.
 
@@ -121,7 +127,8 @@ class Own(Problem, tag="own", frozen=True):
 
     @property
     def is_edited(self) -> bool:
-        """Whether the function is another by now than the one that the problem was declared with, as in a results folder.
+        """Whether the function is another by now than the one that the problem was declared with, as in a
+        results folder.
 
         Raises FunctionError where it is not there any more.
         """
@@ -144,7 +151,8 @@ class Own(Problem, tag="own", frozen=True):
         """Why other processes cannot find the function by its name; nothing where they can."""
         name, module = self.function.__qualname__, sys.modules.get(self.function.__module__)
         file = getattr(module, "__file__", None)
-        # Of two modules of one name, which lie beside two experiments, the first is there no longer, but its function holds what is in it.
+        # Of two modules of one name, which lie beside two experiments, the first is there no longer, but its
+        # function holds what is in it.
         spaces = (vars(module) if module else {}, self.function.__globals__)
         there = any(getattr(space.get(name), "__code__", None) == self.function.__code__ for space in spaces)
         if there and file and not (by_workers and self.function.__module__ == "__main__"):
@@ -188,7 +196,8 @@ class Own(Problem, tag="own", frozen=True):
         return 40.0 * self.dim
 
     def check_gradient(self, points: int = 16, *, tolerance: float = 1e-5, seed: int = 0) -> float:
-        """The largest error of the gradient beside central differences, at random points of the box, relative to 1 + |gradient|.
+        """The largest error of the gradient beside central differences, at random points of the box, relative
+        to 1 + |gradient|.
 
         Raises ValueError if it is beyond `tolerance`, and says which component is worst, and where.
         """
@@ -213,7 +222,10 @@ class Own(Problem, tag="own", frozen=True):
 
 @functools.lru_cache(maxsize=256)
 def _lanes_of(function: types.FunctionType, dim: int, source: str) -> types.FunctionType:
-    """The function for kernels: what it does with lanes, or itself where only a kernel can run it. Raises FunctionError."""
+    """The function for kernels: what it does with lanes, or itself where only a kernel can run it.
+
+    Raises FunctionError.
+    """
     try:
         text, operations, is_translated = _traced(function, dim)
         if text != _traced(function, dim)[0]:
@@ -237,7 +249,9 @@ class FunctionError(ValueError):
 
 
 def _traced(function: types.FunctionType, dim: int) -> tuple[str, int, bool]:
-    """(the function's operations as lane code that gives value and gradient, their number, whether the function itself could not be compiled)."""
+    """(the function's operations as lane code that gives value and gradient, their number, whether the
+    function itself could not be compiled).
+    """
     given = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(given) != 1 or inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
         raise FunctionError(f"{said(function)} must be a plain function of one argument, the tuple of the {dim} parameters")
@@ -329,7 +343,9 @@ _beside: dict[str, pathlib.Path] = {}  # the folders of modules that were import
 
 
 def _imported(name: str, folder: pathlib.Path | None) -> types.ModuleType:
-    """The module of this name beside an experiment file, or where Python finds it; two experiments may each have one of a name."""
+    """The module of this name beside an experiment file, or where Python finds it; two experiments may
+    each have one of a name.
+    """
     if folder is None:
         return importlib.import_module(name)
     folder, first = folder.resolve(), name.partition(".")[0]

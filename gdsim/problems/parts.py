@@ -1,4 +1,6 @@
-"""The parts of a problem: those that it gives a kernel, and those that it finds there, which draw a step's samples."""
+"""The parts of a problem: those that it gives a kernel, and those that it finds there, which draw a step's
+samples.
+"""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -15,8 +17,8 @@ KEEPS_SLOPES: bool = part("KEEPS_SLOPES")  # whether slopes are made with the ac
 class Sampler(NamedTuple):
     """A data set and how steps draw from it.
 
-    `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `sample_count` rows, `columns` in
-    use.
+    `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `sample_count` rows,
+    `columns` in use.
     """
 
     matrix: Memory
@@ -64,7 +66,9 @@ class MemorySpace(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One sample's place in the buffers of the last layer, in elements; its units are `stride` apart, of all lanes."""
+    """One sample's place in the buffers of the last layer, in elements; its units are `stride` apart, of
+    all lanes.
+    """
 
     values: Memory
     output: Offset
@@ -90,7 +94,9 @@ def fill(network: Block, sampler: Sampler, stream: Stream, step: Lane, block: tu
 
 @part
 def value_and_gradient(x: Lanes, *columns: Lanes) -> tuple[Lane, Lanes]:
-    """(f(x), its gradient) of a function of few parameters; of a sample's loss where there are samples, given by their columns."""
+    """(f(x), its gradient) of a function of few parameters; of a sample's loss where there are samples,
+    given by their columns.
+    """
     ...
 
 
@@ -114,7 +120,9 @@ def activation(z: Lane, index: Count) -> Lane:
 
 @part
 def slope(z: Lane, a: Lane, index: Count) -> Lane:
-    """phi'(z) at a sum z whose activation is a; z is a's value again where slopes are not kept, and follow from it."""
+    """phi'(z) at a sum z whose activation is a; z is a's value again where slopes are not kept, and follow
+    from it.
+    """
     ...
 
 

@@ -36,7 +36,9 @@ def half_form(model: MemorySpace, count: Count) -> Lane:
 
 
 def fill_whole_gradient(model: MemorySpace, weights: Memory, sampler: Sampler) -> Lane:
-    """Leaves A (w - m) and gives its loss; m is the mean of all centres, and the constants end with the mean of what they add."""
+    """Leaves A (w - m) and gives its loss; m is the mean of all centres, and the constants end with the
+    mean of what they add.
+    """
     count = len(model.gradients) // WIDTH
     for place in range(count):
         store(model.scratch, place * WIDTH, load(weights, place * WIDTH, WIDTH) - model.constants[count * count + place])
@@ -45,7 +47,10 @@ def fill_whole_gradient(model: MemorySpace, weights: Memory, sampler: Sampler) -
 
 
 def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, stream: Stream, step: Lane) -> Lane:
-    """Leaves A (w - c) and gives the loss, c the mean centre of a step's batch. Columns of a sample: c_i - m, A (c_i - m), their product."""
+    """Leaves A (w - c) and gives the loss, c the mean centre of a step's batch.
+
+    Columns of a sample: c_i - m, A (c_i - m), their product.
+    """
     count = len(model.gradients) // WIDTH
     size = batch_size(sampler, step)
     columns = 2 * count + 1
@@ -74,7 +79,8 @@ def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, stream:
 def symmetric(matrix: Array, name: str) -> Array:
     """A matrix that is symmetric up to rounding, made symmetric, or an error that says by how much it is not.
 
-    What differs by 1e-12 of its own size is left as it is: such matrices have always been taken, and their hash is that of their numbers.
+    What differs by 1e-12 of its own size is left as it is: such matrices have always been taken, and their
+    hash is that of their numbers.
     """
     values = matrix.values
     if values.shape[0] != values.shape[1] or len(values) > MOST:
@@ -96,8 +102,8 @@ class Quadratic(Problem, tag="quadratic", frozen=True):
 
     A matrix that is symmetric up to rounding (1e-5 of its largest element), as R.T @ D @ R is, is made so.
 
-    `matrix[row, column]`; `centers[sample, parameter]`, of which batches are drawn, or one centre; 0 if not given. Starts
-    at zeros.
+    `matrix[row, column]`; `centers[sample, parameter]`, of which batches are drawn, or one centre; 0 if not
+    given. Starts at zeros.
 
     >>> Quadratic([[2.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [3.0, 1.0]]).minimum.tolist()
     [2.0, 1.0]

@@ -1,4 +1,6 @@
-"""What a function of the user's reaches: functions that are called with lanes in its stead, and values that decide what it computes."""
+"""What a function of the user's reaches: functions that are called with lanes in its stead, and values
+that decide what it computes.
+"""
 
 import builtins
 import dis
@@ -57,7 +59,9 @@ class _Module:
 
 
 def for_lanes(value: object, made: dict[Any, Any]) -> Any:
-    """What stands in the place of a value while a function is traced; `made` holds the functions that there are already."""
+    """What stands in the place of a value while a function is traced; `made` holds the functions that
+    there are already.
+    """
     if isinstance(value, types.ModuleType):
         package = value.__name__.partition(".")[0]
         return value if package in FOREIGN - {"math", "gdsim"} else _Module(value, made)
@@ -120,7 +124,9 @@ def _global_names(code: types.CodeType) -> list[str]:
 
 
 def _values(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """The values that a function reaches by name: globals, attributes of modules, variables that it closes over, defaults."""
+    """The values that a function reaches by name: globals, attributes of modules, variables that it closes
+    over, defaults.
+    """
     space = function.__globals__
     for code in _codes(function.__code__):
         steps = [i for i in dis.get_instructions(code) if i.opname not in ("CACHE", "PRECALL", "PUSH_NULL", "NOP")]
@@ -142,7 +148,8 @@ def _values(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def source_of(function: types.FunctionType) -> str:
-    """A hash of a function's code and file, of those of the functions that it calls, and of the values that they read.
+    """A hash of a function's code and file, of those of the functions that it calls, and of the values that
+    they read.
 
     Raises TypeError for a value that has no lasting identity, such as an open file.
     """
@@ -170,7 +177,9 @@ def source_of(function: types.FunctionType) -> str:
 
 
 def earlier_source_of(function: types.FunctionType) -> str:
-    """The hash that was a function's at version e4b61fc: without the values that it reads, which it is still if there are none."""
+    """The hash that was a function's at version e4b61fc: without the values that it reads, which it is
+    still if there are none.
+    """
     return _hash_of(reached(function, {}), ())
 
 
@@ -180,7 +189,10 @@ def _hash_of(functions: Iterable[types.FunctionType], values: Iterable[str]) -> 
 
 
 def _value_text(value: object, functions: list[Any]) -> str | None:
-    """What tells a value from others; "" for what has its identity elsewhere, None for what has none. Functions are added to the list."""
+    """What tells a value from others; "" for what has its identity elsewhere, None for what has none.
+
+    Functions are added to the list.
+    """
     if isinstance(value, types.FunctionType):
         if not is_foreign(value):
             functions.append(value)

@@ -1,11 +1,14 @@
-"""The gradient of a traced value: backward through its operations, each of which has a slope by each of its arguments."""
+"""The gradient of a traced value: backward through its operations, each of which has a slope by each of
+its arguments.
+"""
 
 import math
 from collections.abc import Callable, Sequence
 
 from gdsim.problems.tracing import Lane, Mask, Operand, call
 
-# d/da of operation(a, ...) with the result r; 1 and -1 are plain numbers, and cost nothing. A condition is 1 where it holds, else 0.
+# d/da of operation(a, ...) with the result r; 1 and -1 are plain numbers, and cost nothing. A condition is 1
+# where it holds, else 0.
 SLOPES: dict[str, Callable[..., tuple[Operand, ...]]] = {
     "+": lambda r, a, b: (1, 1),
     "-": lambda r, a, b: (1, -1),
@@ -41,8 +44,9 @@ STEEP = ("/", "log", "atan2", "acos", "pow", "sqrt")
 def gradient_of(value: Operand, inputs: Sequence[Lane]) -> list[Operand]:
     """The partial derivatives of a value by the inputs; where it does not depend on one, the number 0.
 
-    Conditions have no slope: a value that is chosen by `where` has the slope of what is chosen, whatever the other would have.
-    What does not count (its adjoint is 0) adds 0, also where its slope is infinite or none: x * sqrt(x) has the slope 0 at 0.
+    Conditions have no slope: a value that is chosen by `where` has the slope of what is chosen, whatever the
+    other would have. What does not count (its adjoint is 0) adds 0, also where its slope is infinite or none:
+    x * sqrt(x) has the slope 0 at 0.
     """
     if not isinstance(value, Lane):
         return [0.0] * len(inputs)

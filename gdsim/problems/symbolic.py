@@ -35,7 +35,9 @@ def _is_power_of_two(number: Expr) -> bool:
 
 
 class Writer:
-    """Writes SymPy expressions as Python over lanes, each inner result under a name of its own; products that are added are fused."""
+    """Writes SymPy expressions as Python over lanes, each inner result under a name of its own; products
+    that are added are fused.
+    """
 
     def __init__(self, like: str) -> None:
         self.like = like  # a lane, for numbers that must be lanes
@@ -51,7 +53,9 @@ class Writer:
         return self.names[code]
 
     def multiple(self, factor: float, name: str) -> str:
-        """A name for a number times a value: from a multiple that there is if they differ by a power of 2, which rounds nothing."""
+        """A name for a number times a value: from a multiple that there is if they differ by a power of 2,
+        which rounds nothing.
+        """
         if factor in (1.0, -1.0):
             return name if factor == 1.0 else self.named(f"-{name}")
         known, there = self.multiples.setdefault((math.frexp(abs(factor))[0], name), (factor, ""))
@@ -183,7 +187,9 @@ LANE_NAMES: Mapping[str, Any] = {
 
 
 def lane_function(outputs: Sequence[Expr], names: Sequence[str], name: str) -> FunctionType:
-    """A function of a tuple of lanes, `names` in order, that gives a tuple of outputs; common subexpressions are computed once."""
+    """A function of a tuple of lanes, `names` in order, that gives a tuple of outputs; common
+    subexpressions are computed once.
+    """
     import sympy
 
     groups = {"x": names}
@@ -208,7 +214,8 @@ def _own_names(groups: Mapping[str, Sequence[str]]) -> dict[str, Expr]:
 
 
 def value_and_gradient(expression: Expr, variables: Sequence[str], columns: Sequence[str]) -> FunctionType:
-    """The function of a tuple of parameters, and of a tuple of a sample's columns if there are any, that gives (value, gradient).
+    """The function of a tuple of parameters, and of a tuple of a sample's columns if there are any, that
+    gives (value, gradient).
 
     The gradient is made backward through the operations of the value, which it shares (reverse accumulation).
     """
@@ -233,7 +240,9 @@ def value_and_gradient(expression: Expr, variables: Sequence[str], columns: Sequ
         return nodes[node]
 
     def rebuilt(node: Expr, is_term: bool = False) -> Expr:
-        """The operation on the results of others; a product or a square that is only a term of this sum stays in it, to be fused."""
+        """The operation on the results of others; a product or a square that is only a term of this sum
+        stays in it, to be fused.
+        """
         is_square = lambda a: a.is_Pow and a.exp == 2  # noqa: E731
         inside = lambda a: uses[a] == 1 and ((node.is_Add and a.is_Mul) or ((node.is_Add or is_term) and is_square(a)))  # noqa: E731
         arguments = [rebuilt(a, node.is_Add) if inside(a) else visit(a) for a in node.args]
@@ -262,7 +271,10 @@ def value_and_gradient(expression: Expr, variables: Sequence[str], columns: Sequ
 
 
 def _parts_by_symbol(operation: Expr) -> dict[Expr, list[Expr]]:
-    """The terms of a sum that hold each of its symbols; of other operations the whole. Not all terms are differentiated by all symbols."""
+    """The terms of a sum that hold each of its symbols; of other operations the whole.
+
+    Not all terms are differentiated by all symbols.
+    """
     found: dict[Any, list[Any]] = {}
     for part in operation.args if operation.is_Add else (operation,):
         for name in part.free_symbols:

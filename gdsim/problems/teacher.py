@@ -27,13 +27,17 @@ def length_of(weights: Memory, unit: Count, inputs: Count) -> Lane:
 
 
 def angle_of(apart: Lane, together: Lane) -> tuple[Lane, Lane, Lane]:
-    """(angle, its sine, its cosine) of two unit vectors from the squared lengths of their difference and sum: exact when nearly aligned."""
+    """(angle, its sine, its cosine) of two unit vectors from the squared lengths of their difference and
+    sum: exact when nearly aligned.
+    """
     s, c = sqrt(apart), sqrt(together)
     return 2.0 * atan2(s, c), 0.5 * s * c, 0.25 * (together - apart)
 
 
 def pair(model: MemorySpace, weights: Memory, left: Count, right: Count) -> tuple[Lane, Lane, Lane]:
-    """(angle, sine, cosine) between two students, or a student and a teacher, which has number students + its own."""
+    """(angle, sine, cosine) between two students, or a student and a teacher, which has number students +
+    its own.
+    """
     students, inputs = np.int64(model.constants[0]), np.int64(model.constants[1])
     zero = splat(ZERO, WIDTH)
     scale = load(model.sums, left * WIDTH, WIDTH)
@@ -89,7 +93,8 @@ def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, stream:
 
 
 class TeacherStudent(Problem, tag="teacher_student", frozen=True):
-    """Half the mean squared difference between `student` ReLU units and `teacher` orthonormal ones, over normal inputs (Safran and Shamir 2018).
+    """Half the mean squared difference between `student` ReLU units and `teacher` orthonormal ones, over
+    normal inputs (Safran and Shamir 2018).
 
     All output weights are 1, there are `teacher` inputs, and the loss is in closed form. The parameter vector is W
     (student x inputs, row by row). Starts are normal with standard deviation 1/sqrt(teacher).

@@ -1,7 +1,8 @@
 """What a Python function does with lanes, found by calling it once with lanes that write down every operation.
 
-A `Lane` stands for one number of every run. Operators, functions of `gdsim.lanes`, and those of NumPy and `math` that mean the same are
-written down in the order in which Python meets them; what cannot be is an error that says what to write instead.
+A `Lane` stands for one number of every run. Operators, functions of `gdsim.lanes`, and those of NumPy and
+`math` that mean the same are written down in the order in which Python meets them; what cannot be is an error
+that says what to write instead.
 """
 
 import math
@@ -275,7 +276,9 @@ def translated(first: object, name: str, *others: object) -> Operand:
 
 
 def power(base: Operand, exponent: Operand) -> Operand:
-    """`base ** exponent`: by products where the exponent is whole, with a square root where it is half of an odd number."""
+    """`base ** exponent`: by products where the exponent is whole, with a square root where it is half of
+    an odd number.
+    """
     traced = base if isinstance(base, Lane) else exponent
     traced.trace.is_translated = True
     if isinstance(exponent, Lane) or abs(exponent) > 2**20 or not float(2 * exponent).is_integer():
@@ -322,7 +325,9 @@ def _log(x: Operand, base: float = math.e) -> Operand:
 
 
 def _hyperbolic(x: Operand, sign: float) -> Operand:
-    """sinh x (sign -1) or cosh x: by t = tanh(x / 2) where the difference of two exponentials, or the slope, would lose digits."""
+    """sinh x (sign -1) or cosh x: by t = tanh(x / 2) where the difference of two exponentials, or the
+    slope, would lose digits.
+    """
     t = translated(0.5 * x, "tanh")
     near = (2.0 * t if sign < 0 else 1.0 + t * t) / (1.0 - t * t)
     return call("where", abs(x) < 1.0, near, 0.5 * (call("exp", x) + sign * call("exp", -x)))

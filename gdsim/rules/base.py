@@ -176,7 +176,8 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
 
     @staticmethod
     def with_gradient(s: Any, norm: Lane, loss: Lane) -> Any:
-        """What `update` needs, once the whole gradient is known: from its Euclidean length and the loss of the step's batch.
+        """What `update` needs, once the whole gradient is known: from its Euclidean length and the loss of
+        the step's batch.
 
         Both are those of the point where the gradient is taken, penalty included.
         """

@@ -18,8 +18,8 @@ class PolyakNumbers(NamedTuple):
 class PolyakStep(Rule, tag="polyak_step", frozen=True):
     """Gradient descent by the rate that would reach the minimum of a line (Polyak 1969, Loizou et al. 2021).
 
-    w - min(eta, (f - minimum) / |g|^2) g with the loss f and the gradient g of the step's batch, penalty included: SPS_max
-    with c = 1, which eta caps. Nothing moves where g = 0, nor where f is below `minimum`.
+    w - min(eta, (f - minimum) / |g|^2) g with the loss f and the gradient g of the step's batch, penalty
+    included: SPS_max with c = 1, which eta caps. Nothing moves where g = 0, nor where f is below `minimum`.
 
     >>> PolyakStep(minimum=0.1).lr
     1.0

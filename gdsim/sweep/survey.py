@@ -1,4 +1,6 @@
-"""What a results folder holds: how much is done, what is missing or was set aside, how fast it grows; and whether every byte is right."""
+"""What a results folder holds: how much is done, what is missing or was set aside, how fast it grows; and
+whether every byte is right.
+"""
 
 import concurrent.futures
 import enum

@@ -156,7 +156,8 @@ def outer(network: SingleRunNetwork, task: GradientTask, goal: Matrix, left: Mat
 
 
 def bias_gradients(network: SingleRunNetwork, task: GradientTask, edge: Edge) -> None:
-    """The gradients of the biases of an edge's layer, handed to `finish_tile`: each the sum of its deltas, in order.
+    """The gradients of the biases of an edge's layer, handed to `finish_tile`: each the sum of its deltas, in
+    order.
 
     Of the last layer the deltas of a unit are neighbours, and not those of a sample: few units are not worth
     a copy.

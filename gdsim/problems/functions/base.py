@@ -28,8 +28,8 @@ class Minimum(NamedTuple):
 class Function(Symbolic, frozen=True):
     """A test function: `low` and `high` bound its box, `global_minima` are its lowest points.
 
-    `local_minima` is how many minima there are in the box, or None where that is not known. `value`, `gradient` and `hessian` take
-    points [point, parameter] or one, and compile nothing.
+    `local_minima` is how many minima there are in the box, or None where that is not known. `value`,
+    `gradient` and `hessian` take points [point, parameter] or one, and compile nothing.
 
     >>> import gdsim as gd
     >>> booth = gd.functions.Booth()

@@ -1,4 +1,7 @@
-"""Test functions of a fixed number of parameters. Formulas as in Surjanovic and Bingham's virtual library where nothing else is said."""
+"""Test functions of a fixed number of parameters.
+
+Formulas as in Surjanovic and Bingham's virtual library where nothing else is said.
+"""
 
 import functools
 import math
@@ -320,10 +323,11 @@ class Product(Function, tag="product", frozen=True):
 
 
 class NoisyQuadratic(Function, tag="noisy_quadratic", frozen=True):
-    """curvature/2 w^2 + noise w xi, with xi drawn from `samples` normal numbers of mean 0 and variance 1, one for each of a batch.
+    """curvature/2 w^2 + noise w xi, with xi drawn from `samples` normal numbers of mean 0 and variance 1, one
+    for each of a batch.
 
-    With `batch=1` and `shuffle="replacement"` its gradient has the standard deviation `noise`, and what a rule's variance
-    becomes is known exactly.
+    With `batch=1` and `shuffle="replacement"` its gradient has the standard deviation `noise`, and what a
+    rule's variance becomes is known exactly.
 
     >>> NoisyQuadratic(noise=0.1).data.X.shape
     (4096, 1)

@@ -1,4 +1,7 @@
-"""Test functions of any number of parameters. Formulas as in Surjanovic and Bingham's virtual library where nothing else is said."""
+"""Test functions of any number of parameters.
+
+Formulas as in Surjanovic and Bingham's virtual library where nothing else is said.
+"""
 
 import itertools
 import math
@@ -11,7 +14,8 @@ from gdsim.words import given
 
 
 class Bowl(ManyDimensional, tag="bowl", frozen=True):
-    """A quadratic bowl, 1/2 sum lambda_i x_i^2, with curvatures from 1 to `condition`, each the same factor from the next.
+    """A quadratic bowl, 1/2 sum lambda_i x_i^2, with curvatures from 1 to `condition`, each the same factor
+    from the next.
 
     >>> Bowl().global_minima[0]
     Minimum(point=(0.0, 0.0), value=0.0)
@@ -38,7 +42,9 @@ class Bowl(ManyDimensional, tag="bowl", frozen=True):
 
 
 class Rosenbrock(ManyDimensional, tag="rosenbrock", frozen=True):
-    """Rosenbrock's valley (1960): sum 100 (x_(i+1) - x_i^2)^2 + (1 - x_i)^2. From 4 to 7 parameters there is a second minimum near (-1, 1, ..., 1).
+    """Rosenbrock's valley (1960): sum 100 (x_(i+1) - x_i^2)^2 + (1 - x_i)^2.
+
+    From 4 to 7 parameters there is a second minimum near (-1, 1, ..., 1).
 
     >>> Rosenbrock().global_minima[0]
     Minimum(point=(1.0, 1.0), value=0.0)
