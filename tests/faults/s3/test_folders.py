@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.store.files import this_process
 from gdsim.store.folder import Store
-from gdsim.sweep.execution import heartbeat
 from gdsim.sweep.folder.admission import check, document_of
 from gdsim.sweep.folder.stored import experiment_in
 from gdsim.sweep.survey import survey, verify_folder
@@ -148,7 +148,7 @@ def test_signs_of_life(sweep, s3, url, monkeypatch):
     s3.delete_object(**key_of(url, f"shards/{min(objects(s3, url, 'shards/'))}"))
     assert survey(url).state == "stopped"
     place = Store(url).place
-    about = {**heartbeat._mine(), "runs_done": 3}
+    about = {**this_process()._asdict(), "runs_done": 3}
     place.put_lightly("heartbeat", json.dumps(about).encode())
     found = survey(url)
     assert (found.state, found.driver.pid) == ("running", os.getpid())
