@@ -49,7 +49,7 @@ def test_what_declares_sweeps_and_trains_them_in_memory_imports_no_library_that_
     assert done.stdout.split() == []
 
 
-@pytest.mark.parametrize("room", ["analysis", "problems", "search", "store", "sweep"])
+@pytest.mark.parametrize("room", ["analysis", "kernels", "lanes", "problems", "rules", "schedules", "search", "store", "sweep"])
 def test_fewer_than_a_tenth_of_a_rooms_parameters_may_be_anything(room):
     taken = []
     for file in (PROJECT.parent / "gdsim" / room).rglob("*.py"):

@@ -157,6 +157,22 @@ def test_a_stored_result_goes_on_too(tmp_path):
     assert same_bits(rest.final_loss.values, whole.final_loss.values)
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_runs_of_two_precisions_go_on_each_in_its_own(stored, tmp_path):
+    options = {
+        "problem": gd.functions.Booth(), "optimizer": gd.Momentum(lr=0.01), "starts": 3, "dtype": gd.grid("float32", "float64"),
+        "record": gd.Record(state=True, parameters=True),
+    }  # fmt: skip
+    whole = gd.Sweep(steps=20, **options).run()
+    if stored:
+        gd.Sweep(steps=8, **options).run(out=tmp_path / "folder")
+        more = gd.Sweep(steps=20, **options).run(out=tmp_path / "folder")
+    else:
+        more = gd.continue_from(gd.Sweep(steps=8, **options).run(), steps=12)
+    for name in ("final_loss", "parameters", "state_velocity"):
+        assert same_bits(more[name].values, whole[name].values)
+
+
 def test_without_state_there_is_no_going_on():
     result = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), steps=5).run()
     with pytest.raises(ValueError, match=r"record it with gd.Record\(state=True\)"):

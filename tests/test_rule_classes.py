@@ -20,9 +20,9 @@ NUMBERS = {"defaults": {"lecture": {"lr": 0.1}}, "ranges": {"lr": RATE}}
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({**NUMBERS, "needs_norm": True}, r"Mine.needs_norm is a name of before, which nothing reads: write with_gradient\(s, norm, loss\)"),
-        ({**NUMBERS, "normed": staticmethod(lambda s, norm: s)}, r"Mine.normed is a name of before, .*: write with_gradient\(s, norm, loss\)"),
-        ({**NUMBERS, "report": staticmethod(lambda w, slots, s: w)}, r"Mine.report is a name of before, .*: write reported\(w, slots, s\)"),
+        ({**NUMBERS, "needs_norm": True}, r"Mine.needs_norm is a name that nothing reads: write with_gradient\(s, norm, loss\)"),
+        ({**NUMBERS, "normed": staticmethod(lambda s, norm: s)}, r"Mine.normed is a name that nothing reads: write with_gradient\(s, norm, loss\)"),
+        ({**NUMBERS, "report": staticmethod(lambda w, slots, s: w)}, r"Mine.report is a name that nothing reads: write reported\(w, slots, s\)"),
         ({}, r"Mine has no defaults: write its numbers by convention, as in defaults = \{'lecture': \{'lr': 0.01\}\}"),
         ({"defaults": NUMBERS["defaults"]}, "Mine.ranges lacks 'lr', which has a default: write ranges = .'lr': RATE., or another Range"),
         ({**NUMBERS, "fields": ()}, "Mine.defaults has 'lr', which is no field: write lr: Axis = BY_CONVENTION"),
@@ -34,14 +34,30 @@ def test_a_class_that_is_no_rule_is_refused_in_one_line(members, message):
 
 
 def test_a_wrapper_with_a_name_of_before_is_refused_too():
-    with pytest.raises(TypeError, match=r"Mine.own_needs_norm is a name of before, .*: write own_needs_whole_gradient"):
-        own_rule(gd.ClipNorm, (), own_needs_norm=True)(gd.SGD(), 1.0)
+    with pytest.raises(TypeError, match=r"Mine.own_needs_norm is a name that nothing reads: write own_needs_whole_gradient"):
+        own_rule(gd.SAM, (), own_needs_norm=True)(gd.SGD())
 
 
 def test_a_rule_needs_the_whole_gradient_where_it_has_a_function_of_it():
     assert [r.needs_whole_gradient for r in (gd.PolyakStep(), gd.ClipNorm(gd.SGD(), 1.0), gd.Averaged(gd.PolyakStep()))] == [True] * 3
     assert [r.needs_whole_gradient for r in (gd.SGD(), gd.Averaged(gd.SGD()), gd.SAM(gd.Adam()), own_rule(**NUMBERS)())] == [False] * 4
     assert own_rule(**NUMBERS, with_gradient=staticmethod(lambda s, norm, loss: s))().needs_whole_gradient
+
+
+def test_names_of_earlier_versions_stand_beside_those_of_today():
+    todays = {"reported": staticmethod(lambda w, slots, s: w), "with_gradient": staticmethod(lambda s, norm, loss: s)}
+    assert own_rule(**NUMBERS, **todays, report="monthly", normed=2.0, needs_norm=False)().needs_whole_gradient
+
+
+LENGTH = 1.0
+
+
+def test_a_value_that_a_rule_reads_may_change_between_sweeps(monkeypatch):
+    mine = own_rule(**NUMBERS, update=staticmethod(lambda w, g, slots, s: (w - LENGTH, slots)), prepare=staticmethod(lambda h, rate, carry: (rate, carry)))
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=mine(), init=[[5.0, 5.0]], steps=1, record=gd.Record(parameters=True))
+    assert sweep.run().parameters.values.tolist() == [[4.0, 4.0]]
+    monkeypatch.setitem(globals(), "LENGTH", 2.0)
+    assert sweep.run().parameters.values.tolist() == [[3.0, 3.0]]
 
 
 def test_a_rule_that_pytorch_lacks_says_so():

@@ -17,8 +17,8 @@ from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.sampling import SHUFFLES
-from gdsim.kernels.state import JobSpec, Keeps, LaneTable, Monitor, Pack, Runs, RunState, Scores, Snapshots, TableOf
-from gdsim.kernels.training import Evaluations, Job
+from gdsim.kernels.state import Evaluations, JobSpec, Keeps, LaneTable, Monitor, Pack, Runs, RunState, Scores, Snapshots, TableOf
+from gdsim.kernels.training import Job
 from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.compiler import address_of, bind, float_mode_parts
 from gdsim.lanes.memory import readers_of, table_of

@@ -5,7 +5,7 @@ the job that a kernel works on.
 from collections.abc import Callable
 from typing import Any
 
-from gdsim.kernels.state import JobSpec, LaneTable, Pack, Runs, Scores, Snapshots, StepInputs, StepStats
+from gdsim.kernels.state import Evaluations, JobSpec, LaneTable, Pack, Runs, Scores, Snapshots, StepInputs, StepStats
 from gdsim.kernels.workspace import AnyNetwork, FunctionSpace, GradientTask, Matrix, Workspace
 from gdsim.lanes.parts import part
 from gdsim.lanes.permutation import OrderKey
@@ -147,7 +147,7 @@ job_training_sampler: Callable[[Address], Sampler] = part("job_training_sampler"
 job_advance: Callable[[Address], Address] = part("job_advance")  # of the kernel of steps
 job_report: Callable[[Address], Address] = part("job_report")  # of the kernel of reported parameters, or 0
 job_evaluate: Callable[[Address], Address] = part("job_evaluate")  # of the kernel of evaluations
-job_evaluations: Callable[[Address], Memory] = part("job_evaluations")  # addresses of the tables of its jobs
+job_evaluations: Callable[[Address], Evaluations] = part("job_evaluations")  # addresses of the tables of its jobs
 job_tables: Callable[[Address], Memory] = part("job_tables")  # those tables
 job_samplers: Callable[[Address], tuple[Sampler, Sampler]] = part("job_samplers")  # the data that they name
 job_model: Callable[[Address], Any] = part("job_model")  # the problem's working memory; of an evaluation too

@@ -18,7 +18,7 @@ from gdsim.lanes.types import Lane, Lanes, Memory, Offset
 from gdsim.problems.parts import MemorySpace, Sampler, Stream, batch_size
 
 AHEAD = 2  # samples
-LINE, LONGEST = 16, 32  # columns of a line of memory, and of a row up to which all its lines are asked for
+LINE, LONGEST = 16, 32  # columns: of float32 in a line of memory, and up to which lines of a row are asked for
 
 
 def stream_of(pack: Pack, at: Offset) -> Stream:

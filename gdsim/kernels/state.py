@@ -8,7 +8,7 @@ import math
 from typing import Any, NamedTuple
 
 from gdsim.lanes.rounding import two_sum
-from gdsim.lanes.types import Count, Lane, Memory, Offset
+from gdsim.lanes.types import Address, Count, Lane, Memory, Offset
 
 
 class Monitor(NamedTuple):
@@ -239,3 +239,12 @@ def added(total: Sum, term: Lane) -> Sum:
 def total_of(sum_: Sum) -> Lane:
     """The sum with what rounding has lost."""
     return sum_.total + sum_.error
+
+
+class Evaluations(NamedTuple):
+    """Addresses of evaluations' tables: of snapshots and starts, on training and validation set; 0: none."""
+
+    snapshots: Address
+    starts: Address
+    validation_snapshots: Address
+    validation_starts: Address

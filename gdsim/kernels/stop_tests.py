@@ -174,6 +174,7 @@ def test_of(stop: Stop) -> StopTest:
     return list(STOP_TESTS.values())[kind_of(stop)]
 
 
+IS_TESTED_AT_LOOKS = tuple(row.test is not None for row in STOP_TESTS.values())  # by kind; lanes test the others
 SMALL_STEP, VALIDATION, CYCLING, EPOCH_PLATEAU = map(list(STOP_TESTS).index, (SmallStep, Validation, Cycling, "Plateau(batches=True)"))
 
 

@@ -30,6 +30,7 @@ from gdsim.kernels.state import (
     NEXT,
     PACK_STEPS,
     UNFINISHED,
+    Evaluations,
     JobSpec,
     LaneTable,
     Pack,
@@ -41,6 +42,7 @@ from gdsim.kernels.steps import GRADIENT_SMALL, STEPS_SMALL, TARGET_REACHED
 from gdsim.kernels.stop_tests import (
     CYCLING,
     EPOCH_PLATEAU,
+    IS_TESTED_AT_LOOKS,
     SMALL_STEP,
     is_look_of,
     is_own_look,
@@ -58,15 +60,6 @@ from gdsim.problems.parts import Sampler
 MORE, DONE = 0, 1
 INFINITY = float("inf")
 CYCLE_STEPS = 4  # the longest cycle that Cycling detects
-
-
-class Evaluations(NamedTuple):
-    """Addresses of evaluations' tables: of snapshots and starts, on training and validation set; 0: none."""
-
-    snapshots: Address
-    starts: Address
-    validation_snapshots: Address
-    validation_starts: Address
 
 
 class Job(NamedTuple):
@@ -237,7 +230,7 @@ def handle_due_event(table: Address, lane: int, step: Step) -> None:
             use = AT_CHECKPOINT
         for stop in range(len(spec.stop_kind)):
             kind = spec.stop_kind[stop]
-            if kind != SMALL_STEP and kind != CYCLING and kind != EPOCH_PLATEAU and is_look_of(runs, spec, run, step, stop):
+            if IS_TESTED_AT_LOOKS[kind] and is_look_of(runs, spec, run, step, stop):
                 use |= AT_LOOK
         if use != 0:
             take_snapshot(table, lane, use, UNFINISHED)

@@ -95,8 +95,6 @@ class DiskCache:
             return None
         try:
             data = self.path.read_bytes()
-        except FileNotFoundError:
-            return None
         except OSError:
             return None
         head, payload = data[: len(MAGIC) + 32], data[len(MAGIC) + 32 :]

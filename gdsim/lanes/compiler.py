@@ -16,9 +16,12 @@ import hashlib
 import pathlib
 import platform
 import sys
+import threading
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from gdsim.lanes.announcing import announce, apart
 from gdsim.lanes.cache import DiskCache
@@ -27,6 +30,7 @@ from gdsim.lanes.parts import DECLARED, Part, part_name
 from gdsim.lanes.types import Function
 from gdsim.words import closest
 
+OWN = str(pathlib.Path(__file__).parent.parent)  # where the functions lie that are not the user's
 KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules", "starts.py")
 
 UNSET: Any = object()  # where nothing stands behind a name
@@ -191,16 +195,28 @@ def machine() -> str:
     return "\n".join([gdsim_sources(), *versions, repr(_target())])
 
 
+def globals_read(functions: Sequence[tuple[Any, Mapping[str, Any]]]) -> tuple[str, ...]:
+    """The values of the user's globals that functions with their parts read: they may change without an edit
+    of the source, as in a notebook, and a kernel has them as constants.
+    """
+    texts = []
+    for function, parts in functions:
+        if not function.__code__.co_filename.startswith(OWN):
+            for name, value, is_chosen in references(function, parts):
+                if not is_chosen and isinstance(value, (np.ndarray, np.generic)):
+                    texts.append(f"{name}={value.dtype}{value.shape}{hashlib.sha256(value.tobytes()).hexdigest()}")
+                elif not is_chosen and isinstance(value, (int, float, tuple, str)):
+                    texts.append(f"{name}={value!r}")
+    return tuple(texts)
+
+
 def digest_of(function: Function, parts: Mapping[str, Any]) -> str:
     """A hash of all that decides what a function with these parts does: every function and constant that it
     reaches.
     """
     functions = reached_with_parts(function, parts)
-    own = str(pathlib.Path(__file__).parent.parent)
-    foreign = [(f, p) for f, p in functions if not f.__code__.co_filename.startswith(own)]
-    texts = [file_hash(f.__code__.co_filename) for f, _ in foreign]
-    # A global of a user's module may change without an edit, as in a notebook.
-    texts += [f"{n}={v!r}" for f, p in foreign for n, v, chosen in references(f, p) if isinstance(v, (int, float, tuple, str)) and not chosen]
+    foreign = [(f, p) for f, p in functions if not f.__code__.co_filename.startswith(OWN)]
+    texts = [*(file_hash(f.__code__.co_filename) for f, _ in foreign), *globals_read(functions)]
     names = [f"{f.__module__}.{f.__qualname__}:{code_text(f.__code__)}" for f, _ in functions]
     places = {_place_text(n, v, p) for f, p in functions for n, v, chosen in references(f, p) if chosen}
     return hashlib.sha256("\n".join([machine(), *texts, *names, *sorted(places)]).encode()).hexdigest()
@@ -323,15 +339,20 @@ def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: st
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
     """Without searches for cycles of objects, an eighth of the time: a compiler makes millions and few are
-    dropped.
+    dropped. The last of several threads begins them again, if they went on before the first.
     """
-    enabled = gc.isenabled()
-    gc.disable()
+    with _changing:
+        _paused.append(gc.isenabled() or any(_paused))
+        gc.disable()
     try:
         yield
     finally:
-        if enabled:
-            gc.enable()
+        with _changing:
+            if _paused.pop() and not _paused:
+                gc.enable()
+
+
+_changing, _paused = threading.Lock(), list[bool]()  # of each thread that compiles, whether collections went on before the first
 
 
 def _compiled(bound: Bound, cache: DiskCache) -> Any:

@@ -18,6 +18,9 @@ from gdsim.lanes.target import Target
 TARGET = Target(types, models, register_model, signature, Code)
 
 
+NUMBERS = (types.Integer, types.IntegerLiteral, types.Float, types.Complex)
+
+
 class Operation(AbstractTemplate):
     """How Numba types and lowers one operation: by its first rule that applies.
 
@@ -37,7 +40,7 @@ class Operation(AbstractTemplate):
         found = None if kws else result_of(type(self), tuple(args))
         if found is not None:
             return signature(found[0], *args)
-        if all(isinstance(a, types.Number) for a in args):
+        if all(type(a) in NUMBERS for a in args):  # and no number of others, which may have rules of its own
             plain = tuple(map(types.unliteral, args))
             return next((sig for template in of_numbers(self.key) if (sig := template(self.context).apply(plain, {}))), None)
         return None

@@ -12,7 +12,7 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import Engine, Monitors, Structure
 from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.engines.written_out import MOST_PARAMETERS
-from gdsim.lanes.compiler import vector_bytes
+from gdsim.lanes.compiler import below, globals_read, reached_with_parts, vector_bytes
 from gdsim.population.hyperparameters import number_names, numbers_type, schedule_numbers_of, scheduled_hyperparameters_of
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting, is_of_batches
@@ -125,19 +125,21 @@ def structure_of(setting: Setting, width: int) -> Structure:
     monitors = Monitors(
         Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops), any(map(is_of_batches, setting.stops))
     )
+    parts = {**problem.parts(), **own}
+    reads = tuple(text for part in parts.values() if (found := below(part, parts)) for text in globals_read(reached_with_parts(*found)))
     return Structure(
-        engine, tuple(problem.parts().items()), tuple(own.items()), numbers_type(names), len(rule.slots), len(rule.carry),
+        engine, tuple(problem.parts().items()), tuple(own.items()), reads, numbers_type(names), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, engine.layout(problem, table, np.dtype(setting.dtype)),
         setting.has_penalty, not rule.reports_other_point, rule.needs_whole_gradient, rule.perturbs, monitors, f"{type(rule).__name__} on {type(problem).__name__}",
     )  # fmt: skip
 
 
-@functools.cache
-def _kernels(structure: Structure, width: int) -> Kernels:
+@functools.lru_cache(maxsize=256)
+def kernels_of(structure: Structure, width: int) -> Kernels:
     """Structures that differ in sizes alone share compiled code, not layouts."""
     return Kernels(structure, width)
 
 
 def kernels_for(setting: Setting, width: int) -> Kernels:
     """The kernels of a setting in packs of `width` runs."""
-    return _kernels(structure_of(setting, width), width)
+    return kernels_of(structure_of(setting, width), width)

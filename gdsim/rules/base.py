@@ -97,10 +97,13 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         return {**super().defaults_here(), **self.defaults.get(self.convention, {})}
 
     def check_names(self) -> None:
-        """Refuses names that nothing reads any more. Raises TypeError."""
+        """Refuses names of earlier versions, which nothing reads, where those of today are not there. Raises
+        TypeError.
+        """
         for old, new in RENAMED.items():
-            if hasattr(self, old):
-                raise TypeError(f"{type(self).__name__}.{old} is a name of before, which nothing reads: write {new}")
+            today = new.partition("(")[0]
+            if getattr(self, old, None) and getattr(type(self), today, False) in (False, getattr(Rule, today, False)):
+                raise TypeError(f"{type(self).__name__}.{old} is a name that nothing reads: write {new}")
 
     def check_class(self) -> None:
         """Refuses a class that does not say what its numbers may be. Raises TypeError."""

@@ -2,6 +2,7 @@
 something is odd.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import pathlib
@@ -71,11 +72,20 @@ def examine(client: Any = None, announce: Callable[[str], None] | None = None) -
     problems += [f"worker {address}: {text}" for address, text in workers.items() if text]
     if client is not None and not workers:
         problems.append("the cluster has no workers")
-    kernels = [path.stat().st_size for path in folder.glob("*.kernel")] if folder else []
+    kernels = _sizes(folder) if folder else []
     return Report(
         _processor(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), len(kernels), sum(kernels), {**_frame(), **versions()}, _cuda(), workers,
         time.perf_counter() - began, wrong, problems,
     )  # fmt: skip
+
+
+def _sizes(folder: pathlib.Path) -> list[int]:
+    """Bytes of the kernels in a cache, which other processes may add to and remove from."""
+    found = []
+    for path in folder.glob("*.kernel"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(path.stat().st_size)
+    return found
 
 
 def _frame() -> dict[str, str]:

@@ -118,8 +118,19 @@ def with_defaults(x):
     return scaled(x) + scaled(x, shift=2) * scaled(shift=x, x=2.0)
 
 
-def test_parts_take_defaults_and_named_arguments():
-    assert value_of(part=with_defaults) == with_defaults(1.0)
+def total(first, *others):
+    for other in others:
+        first += other
+    return first
+
+
+def of_many(x):
+    return total(x, 2.0) + 10.0 * total(x, 2.0, 3.0)
+
+
+@pytest.mark.parametrize("part", [with_defaults, of_many])
+def test_parts_take_defaults_names_and_any_number_of_arguments(part):
+    assert value_of(part=part) == part(1.0)
 
 
 @pytest.mark.parametrize("collects", [True, False])
@@ -134,7 +145,18 @@ def test_the_collector_is_left_as_it_was(collects):
         gc.enable()
 
 
+def test_the_collector_goes_on_after_the_last_of_several_threads():
+    first, second = compiler.no_collection(), compiler.no_collection()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
+
+
 SCALE = 2.0
+SHARES = np.array([2.0, 0.0])
 
 
 def test_a_changed_global_is_noticed(monkeypatch):
@@ -142,6 +164,10 @@ def test_a_changed_global_is_noticed(monkeypatch):
     assert value_of(part=scaled) == 2
     monkeypatch.setitem(globals(), "SCALE", 3.0)
     assert value_of(part=scaled) == 3
+    shared = lambda x: x * SHARES[0]  # noqa: E731
+    assert value_of(part=shared) == 2
+    monkeypatch.setitem(globals(), "SHARES", np.array([3.0, 0.0]))
+    assert value_of(part=shared) == 3
 
 
 def test_a_part_that_closes_over_a_variable_is_refused():
@@ -259,7 +285,7 @@ class Uncompiled:
 @pytest.fixture
 def described(monkeypatch):
     """The kernels that are bound; those of training are not compiled."""
-    from gdsim.population.engine_choice import _kernels
+    from gdsim.population.engine_choice import kernels_of
 
     bound, compiled = [], compiler._compiled
 
@@ -272,9 +298,9 @@ def described(monkeypatch):
     monkeypatch.setattr(compiler, "_kernels", {})
     monkeypatch.setattr(compiler, "compilations", [])
     monkeypatch.setattr(compiler, "_compiled", pretended)
-    _kernels.cache_clear()
+    kernels_of.cache_clear()
     yield bound
-    _kernels.cache_clear()
+    kernels_of.cache_clear()
 
 
 def test_every_source_of_gdsim_that_kernels_are_made_of_counts(described):
@@ -330,3 +356,27 @@ def test_importing_compiles_nothing_and_loads_little():
     line, code, said = python(program, "/nonexistent")
     assert code == 0, said
     assert line == "[] 0"
+
+
+USERS = """
+import numba, re
+from numba import types
+
+def both(a, b):
+    return a + b, a - b, a * b, a / b, a // b, a % b, a < b, a == b, -a, abs(a), (a + 1) * 2.5, max(a, b)
+
+kinds = [types.int8, types.int64, types.uint32, types.float32, types.float64, types.boolean, types.Optional(types.int64)]
+for x in kinds:
+    for y in kinds:
+        f = numba.njit(both)
+        f.compile((x, y))
+        print(x, y, f.nopython_signatures, len(re.findall("(?m)^  %", next(iter(f.inspect_llvm().values())))))
+"""
+
+
+@pytest.mark.full
+def test_functions_of_the_users_own_compile_as_without_gdsim():
+    ours = "import gdsim\nfrom gdsim.lanes import cpu\ncpu.register()\n"
+    plain, beside = (subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout for text in (USERS, ours + USERS))
+    assert len(plain.splitlines()) == 49
+    assert plain == beside

@@ -49,6 +49,7 @@ class Structure(NamedTuple):
     engine: Engine
     problem_parts: tuple[tuple[str, Any], ...]  # which evaluations need too
     step_parts: tuple[tuple[str, Any], ...]  # of rule and schedule
+    globals_read: tuple[str, ...]  # of the user's functions among both: constants of their kernels
     hyperparameters: type[Any]
     slots: int
     carry: int

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.columns import validated_of, with_state_names
+from gdsim.population.columns import columns_of, validated_of, with_state_names
 from gdsim.population.looks import epochs_of, has_own_look
 from gdsim.stops import BUDGET, REASONS, Diverged
 from gdsim.store.shards import Shard
@@ -132,11 +132,18 @@ class Continuation:
                 begin += plan.rest_of(chunk, ~known)
         return on, begin
 
+    def ends_of(self, batch: Batch, setting: Setting) -> Columns:
+        """The ends of a batch's runs in the setting's own precision: a result of several has the widest for
+        all.
+        """
+        kinds, ends = columns_of(setting), self.ends.columns(batch.number, setting)
+        return {n: v.astype(kinds[n].dtype, copy=False) if n in kinds and v.dtype.kind == "f" else v for n, v in ends.items()}
+
     def train(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: threading.Event | None = None) -> Columns:
         """The columns of a batch's runs: those that had used up their steps go on, the others stay as they
         were.
         """
-        held = self.ends.columns(batch.number, work.setting)
+        held = self.ends_of(batch, work.setting)
         going = going_on(work.setting, batch, self.steps, held)
         if "epoch_loss" in held:  # as wide as those of runs that go on
             had = held["epoch_loss"]
@@ -162,5 +169,4 @@ class Continuation:
         """The columns of a batch's runs, which go on whatever has ended them, and of which nothing else is
         kept.
         """
-        ends = self.ends.columns(batch.number, work.setting)
-        return train_batch(work.setting, batch, work.width, workspaces, stopping, ends).columns
+        return train_batch(work.setting, batch, work.width, workspaces, stopping, self.ends_of(batch, work.setting)).columns

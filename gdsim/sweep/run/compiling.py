@@ -45,11 +45,13 @@ def compile_kernels(sweep: Experiment, options: RunOptions, by_workers: bool = F
     if folder is None:
         raise ValueError("no private folder for compiled kernels can be written; set GDSIM_CACHE_DIR to one")
     plan, began, before = plan_of(sweep, options.chunk_seconds, options.lanes), time.perf_counter(), len(compilations)
-    works = {(work.chunk.group, work.width): work for work in _works(plan, options.lanes, 1 if by_workers else options.thread_count)}
+    works = {
+        (work.chunk.group, work.width, work.setting.is_written_out): work for work in _works(plan, options.lanes, 1 if by_workers else options.thread_count)
+    }
     for work in works.values():
         prepare(work, announce)
         _begin(plan, work)
-    return Compiled(len({group for group, _ in works}), len(compilations) - before, time.perf_counter() - began, str(folder))
+    return Compiled(len({group for group, *_ in works}), len(compilations) - before, time.perf_counter() - began, str(folder))
 
 
 def _works(plan: Plan, lanes: int | None, threads: int) -> Iterator[Work]:
