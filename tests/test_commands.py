@@ -16,6 +16,8 @@ import gdsim as gd
 from gdsim.cli import watching
 from gdsim.store import folder as stores
 from gdsim.store.shards import read_footer
+from gdsim.sweep.run import compiling
+from gdsim.sweep.run.options import RunOptions
 from tests.faults.machinery import shards
 from tests.helpers import gdsim
 
@@ -258,6 +260,17 @@ def test_after_compile_a_run_compiles_nothing(tmp_path, monkeypatch):
     code, out, _ = gdsim("compile", "e.toml", folder=tmp_path)
     assert code == 0
     assert "nothing to compile: the kernels of 2 structures are in " in out
+
+
+def test_a_short_last_chunk_has_kernels_of_its_own(monkeypatch):
+    prepared = []
+    monkeypatch.setattr(compiling, "prepare", lambda work, announce: prepared.append(work.setting.is_written_out))
+    monkeypatch.setattr(compiling, "_begin", lambda plan, work: None)
+    problem = gd.MLP(gd.datasets.load("moons"), hidden=[6])
+    sweep = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.1), starts=1300, steps=1000, batch=16)
+    assert [c.size for c in sweep.plan(chunk_seconds=0.1).chunks] == [1115, 185]
+    assert compiling.compile_kernels(sweep, RunOptions(1, chunk_seconds=0.1)).structures == 1
+    assert prepared == [True, False]
 
 
 def test_what_cannot_be_compiled_ahead(tmp_path):
