@@ -2,9 +2,14 @@
 wherever they are met.
 """
 
+import inspect
 import math
+import os
+import subprocess
+import sys
 import traceback
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -78,6 +83,33 @@ def reads_another(h, rate, carry):
     return rate * h.momentum, carry
 
 
+def uses_sign(w, g, slots, s):
+    return w - s * np.sign(g), slots
+
+
+def uses_log10(w, g, slots, s):
+    return w - s * np.log10(g), slots
+
+
+def draws(w, g, slots, s):
+    return w - s * g * np.random.rand(), slots
+
+
+def prints(w, g, slots, s):
+    print(w)  # noqa: T201
+    return w - s * g, slots
+
+
+def lacks_a_global(w, g, slots, s):
+    return w - s * FACTOR * g, slots  # noqa: F821
+
+
+def loops(w, g, slots, s):
+    while g > 0.0:
+        g = g - 1.0
+    return w - s * g, slots
+
+
 def prepares_a_list(h, rate, carry):
     return [rate, rate], carry
 
@@ -109,6 +141,10 @@ MISTAKES = {
     ),
     uses_math: ("tanh", r"tanh of Python or NumPy cannot .*from gdsim.lanes import tanh"),
     chooses: ("if", r"differs from run to run, so that if, and, or cannot decide by it; write where\(condition, this, that\) of gdsim.lanes"),
+    uses_sign: ("return", "sign of Python or NumPy cannot .*; write sign of gdsim.lanes.operations$"),
+    uses_log10: ("return", r"log10 of Python or NumPy cannot be used on lanes, as in log10\(lane\)$"),
+    lacks_a_global: ("return", "the name 'FACTOR' is not there$"),
+    loops: ("while", r"differs from run to run"),
     misspells: ("return", r"the name 'absolut' is not there; write absolute of gdsim.lanes"),
     gives_three: ("def", "must give two things, the new weight and its new slots; it gives 3 things"),
     gives_one: ("def", "must give two things, the new weight and its new slots; it gives one number"),
@@ -123,7 +159,7 @@ MISTAKES = {
 }
 
 
-SIBLINGS = (gives_one, unpacks_more, takes_three, divides_whole, forgets_the_carry)  # of kinds that others stand for in the first tier
+SIBLINGS = (uses_log10, gives_one, unpacks_more, takes_three, divides_whole, forgets_the_carry)  # of kinds that others stand for in the first tier
 
 
 @pytest.mark.parametrize("function", [pytest.param(f, marks=pytest.mark.full if f in SIBLINGS else (), id=f.__name__) for f in MISTAKES])
@@ -136,6 +172,15 @@ def test_a_mistake_in_a_rule_is_one_line_that_says_what_to_write(monkeypatch, fu
     assert "\n" not in str(found.value)
     assert str(found.value).startswith(f"{function.__name__} ({FILE}, line {line_of(function, text)})")
     assert "numba" not in "".join(traceback.format_exception(found.value))
+
+
+@pytest.mark.parametrize(("function", "told"), [(draws, "it draws random numbers, which no seed of the sweep decides"), (prints, "it prints; look at")])
+def test_a_rule_does_nothing_beside_its_step(monkeypatch, function, told):
+    monkeypatch.setattr(Mine, "update", staticmethod(function))
+    with pytest.raises(
+        ValueError, match=rf"^Mine on Booth cannot be compiled: {function.__name__} \({FILE}, line \d+\) cannot be part of a kernel: {told}[^\n]*$"
+    ):
+        gd.Sweep(problem=gd.functions.Booth(), optimizer=Mine(), steps=2).run(progress=False)
 
 
 class Halving(Schedule, tag="halving_by_a_test", frozen=True):
@@ -151,6 +196,18 @@ def test_mistakes_of_schedules_and_within_wrappers_are_told_likewise(monkeypatch
     monkeypatch.setattr(Mine, "update", staticmethod(chooses))
     with pytest.raises(ValueError, match=rf"^chooses \({FILE}, line \d+\) cannot be used: a condition"):
         gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.ClipValue(Mine(), 1.0), steps=2).run(progress=False)
+
+
+@pytest.mark.full
+def test_a_module_may_train_while_it_is_imported(tmp_path):
+    """The compiler asks for the module of a rule's functions, whose lock an import holds."""
+    source = inspect.getsource(Halving).replace("base / t", "base")
+    text = "import gdsim as gd\nfrom gdsim.schedules.base import Schedule\n\n\n" + source
+    text += "\n\nprint(gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), schedule=Halving(), steps=2).run(progress=False).final_loss.size)\n"
+    (tmp_path / "study_of_a_test.py").write_text(text)
+    settings = {**os.environ, "GDSIM_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", "import study_of_a_test"], cwd=tmp_path, capture_output=True, text=True, check=True, env=settings, timeout=600)
+    assert done.stdout.split() == ["1"]
 
 
 MODULE = (

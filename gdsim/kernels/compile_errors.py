@@ -6,6 +6,7 @@ cannot be compiled, they are called with numbers, which finds what is no valid P
 shape. What numbers can do and lanes cannot, such as an `if`, the compiler has found, with its line.
 """
 
+import difflib
 import pathlib
 import re
 import traceback
@@ -16,7 +17,7 @@ import numpy as np
 
 from gdsim import lanes
 from gdsim.lanes.compiler import ScopedPart, below, reached
-from gdsim.words import closest, count_of
+from gdsim.words import count_of
 
 # Functions of Python, `math` and NumPy by the names of those that mean the same of lanes.
 MEANING_THE_SAME = {
@@ -166,15 +167,17 @@ def _what_it_raised(function: types.FunctionType, arguments: tuple[Any, ...], er
         names = function.__code__.co_varnames[: function.__code__.co_argcount]
         return f"{place} takes {count_of(len(names), 'argument')}, ({', '.join(names)}), and is given {len(arguments)}"
     if isinstance(error, NameError):
-        return f"{place} cannot be used: the name {error.name!r} is not there{_instead(error.name or '')}"
+        return f"{place} cannot be used: the name {error.name!r} is not there{_instead(error.name or '', is_misspelt=True)}"
     if isinstance(error, AttributeError) and (fields := getattr(error.obj, "_fields", None)):
         return f"{place} cannot be used: there is no {error.name!r} among {', '.join(map(repr, fields))}"
     return f"{place} cannot be used: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def _instead(name: str) -> str:
-    """What to write in the place of a function's name; nothing where there is no such function."""
-    meant = MEANING_THE_SAME.get(name) or closest(name, lanes.__all__)
+def _instead(name: str, is_misspelt: bool = False) -> str:
+    """What to write in the place of a function's name; nothing where no function means the same."""
+    meant = MEANING_THE_SAME.get(name, name)
+    if is_misspelt:
+        meant = next(iter(difflib.get_close_matches(meant, lanes.__all__, 1, 0.75)), meant)
     if meant in lanes.__all__:
         return f"; write {meant} of gdsim.lanes (from gdsim.lanes import {meant})"
     return f"; write {name} of gdsim.lanes.operations" if name in ("sign", "floor") else ""

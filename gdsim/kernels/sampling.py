@@ -18,6 +18,7 @@ from gdsim.lanes.types import Lane, Lanes, Memory, Offset
 from gdsim.problems.parts import MemorySpace, Sampler, Stream, batch_size
 
 AHEAD = 2  # samples
+NEAR = 2**16  # numbers of a table that the near caches hold
 LINE, LONGEST = 16, 32  # columns: of float32 in a line of memory, and up to which lines of a row are asked for
 
 
@@ -80,18 +81,23 @@ def fill_shared(network: AnyNetwork | FunctionSpace | MemorySpace, sampler: Samp
 def fill_drawn(network: AnyNetwork | FunctionSpace | MemorySpace, sampler: Sampler, stream: Stream, step: Lane, block: tuple[int, int]) -> None:
     """Every lane its own samples: rows are read as vectors and transposed in registers.
 
-    Rows are asked for `AHEAD` samples before they are read, for tables that the near caches do not hold: the
+    Of tables that the near caches do not hold, rows are asked for `AHEAD` samples before they are read: the
     first of the next batch too, where it is of the same epoch.
     """
     first, count = block
     key = draw_key(sampler, stream, step)
     distance = network.pitch * WIDTH
-    second, third = draw(sampler, key, stream, step, first), draw(sampler, key, stream, step, first + 1)
+    ahead = AHEAD if sampler.sample_count * sampler.pitch > NEAR else 0
+    rows = second = third = stream.start
+    if ahead:
+        second, third = draw(sampler, key, stream, step, first), draw(sampler, key, stream, step, first + 1)
     for sample in range(count):
-        rows, second = second, third
-        third = draw(sampler, key, stream, step, first + sample + AHEAD)
-        for column in range(0, min(sampler.columns, LONGEST), LINE):
-            prefetch_rows(sampler.matrix, sampler.pitch, third, column)
+        rows, second, third = second, third, draw(sampler, key, stream, step, first + sample + ahead)
+        if ahead:
+            for column in range(0, min(sampler.columns, LONGEST), LINE):
+                prefetch_rows(sampler.matrix, sampler.pitch, third, column)
+        else:
+            rows = third
         if sampler.columns <= NARROW_GATHER:
             gather_columns(sampler.matrix, sampler.pitch, rows, 0, NARROW_GATHER, network.activations, (sample * WIDTH, distance))
         else:

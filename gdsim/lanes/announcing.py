@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import contextvars
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,14 +29,20 @@ def announce(what: str) -> None:
         listener(what)
 
 
+def _is_importing() -> bool:
+    """Whether some module is only half there."""
+    return any(getattr(getattr(m, "__spec__", None), "_initializing", False) for m in list(sys.modules.values()))
+
+
 def apart(work: Callable[[], Any]) -> Any:
     """What `work` returns, done in a thread of its own where the main thread asks for it.
 
     The main thread then waits in a lock, where signals are heard at once; in LLVM they would wait for
     seconds, and what their handlers raise would be lost in its callbacks. What a handler raises leaves here
-    when the work is done.
+    when the work is done. While a module is imported, whose lock the compiler may ask for, the main thread
+    works itself.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or _is_importing():
         return work()
     answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
 

@@ -260,6 +260,13 @@ def check_parts(template: Function, parts: Mapping[str, Any]) -> None:
             raise TypeError(f"{function.__qualname__} was given {name!r}, which is no part; {hint}")
 
 
+def outside(code: types.CodeType) -> str:
+    """What a function of the user's does beside giving numbers, which runs of a kernel cannot; "" if nothing."""
+    if "random" in code.co_names:
+        return "it draws random numbers, which no seed of the sweep decides; runs draw their starts and samples alone"
+    return "it prints; look at its numbers by calling it in Python, as update(w, g, slots, s)" if "print" in code.co_names else ""
+
+
 _linked: dict[tuple[str, str], Any] = {}
 
 
@@ -279,6 +286,10 @@ def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any
         if function.__code__.co_freevars:
             closed = ", ".join(function.__code__.co_freevars)
             raise TypeError(f"{function.__qualname__} cannot be part of a kernel: it closes over {closed}; give them as parts or globals")
+        told = "" if function.__code__.co_filename.startswith(OWN) else outside(function.__code__)
+        if told:
+            place = f"{pathlib.Path(function.__code__.co_filename).name}, line {function.__code__.co_firstlineno}"
+            raise TypeError(f"{function.__qualname__} ({place}) cannot be part of a kernel: {told}")
         names = dict(function.__globals__)
         for name, value, _ in references(function, parts):
             deeper = below(value, parts)

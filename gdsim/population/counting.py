@@ -28,6 +28,9 @@ class Node:
         self.graph, self.cost, self.is_real = graph, cost, is_real
         self.sources = [s for s in sources if isinstance(s, Node)]
 
+    def __bool__(self) -> bool:
+        raise UncountableError("whether a condition holds differs from run to run")
+
     @staticmethod
     def operator(name: str, cost: int = 0, reflected: bool = False, compares: bool = False) -> Callable[..., Any]:
         """A method that makes the result of an operator."""
