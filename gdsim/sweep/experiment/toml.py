@@ -23,7 +23,7 @@ def read_toml(path: str | pathlib.Path, what: str) -> tuple[pathlib.Path, dict[s
     except FileNotFoundError:
         raise ValueError(f"there is no {what} file {str(path)!r}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the {what} file {str(path)!r} cannot be read: {error}") from None
+        raise ValueError(f"the {what} file {str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if len(data) > MOST_BYTES:
         raise ValueError(f"{path}: it is longer than {MOST_BYTES:,} bytes, the most that such a file may have")
     if any(part.count(".") > MOST_DOTS for part in NO_KEY.split(text)):
