@@ -12,6 +12,7 @@ import tempfile
 from typing import Any
 
 MAGIC = b"gdsim kernel 2\n"
+NO_FOLDER = "no private folder for compiled kernels can be written; set GDSIM_CACHE_DIR to one"
 
 
 def cache_folder() -> pathlib.Path | None:

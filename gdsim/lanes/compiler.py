@@ -13,6 +13,7 @@ import dis
 import functools
 import gc
 import hashlib
+import os
 import pathlib
 import platform
 import sys
@@ -30,7 +31,7 @@ from gdsim.lanes.parts import DECLARED, Part, part_name
 from gdsim.lanes.types import Function
 from gdsim.words import closest
 
-OWN = str(pathlib.Path(__file__).parent.parent)  # where the functions lie that are not the user's
+OWN = f"{pathlib.Path(__file__).parent.parent}{os.sep}"  # where the functions lie that are not the user's
 KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules", "starts.py")
 
 UNSET: Any = object()  # where nothing stands behind a name
@@ -195,18 +196,24 @@ def machine() -> str:
     return "\n".join([gdsim_sources(), *versions, repr(_target())])
 
 
+def is_own(function: Function) -> bool:
+    """Whether a function is gdsim's, and not the user's."""
+    return function.__code__.co_filename.startswith(OWN)
+
+
 def globals_read(functions: Sequence[tuple[Any, Mapping[str, Any]]]) -> tuple[str, ...]:
     """The values of the user's globals that functions with their parts read: they may change without an edit
     of the source, as in a notebook, and a kernel has them as constants.
     """
     texts = []
     for function, parts in functions:
-        if not function.__code__.co_filename.startswith(OWN):
-            for name, value, is_chosen in references(function, parts):
-                if not is_chosen and isinstance(value, (np.ndarray, np.generic)):
-                    texts.append(f"{name}={value.dtype}{value.shape}{hashlib.sha256(value.tobytes()).hexdigest()}")
-                elif not is_chosen and isinstance(value, (int, float, tuple, str)):
-                    texts.append(f"{name}={value!r}")
+        for name, value, is_chosen in () if is_own(function) else references(function, parts):
+            if is_chosen:
+                continue
+            if isinstance(value, (np.ndarray, np.generic)):
+                texts.append(f"{name}={value.dtype}{value.shape}{hashlib.sha256(value.tobytes()).hexdigest()}")
+            elif isinstance(value, (int, float, tuple, str)):
+                texts.append(f"{name}={value!r}")
     return tuple(texts)
 
 
@@ -215,8 +222,7 @@ def digest_of(function: Function, parts: Mapping[str, Any]) -> str:
     reaches.
     """
     functions = reached_with_parts(function, parts)
-    foreign = [(f, p) for f, p in functions if not f.__code__.co_filename.startswith(OWN)]
-    texts = [*(file_hash(f.__code__.co_filename) for f, _ in foreign), *globals_read(functions)]
+    texts = [*(file_hash(f.__code__.co_filename) for f, _ in functions if not is_own(f)), *globals_read(functions)]
     names = [f"{f.__module__}.{f.__qualname__}:{code_text(f.__code__)}" for f, _ in functions]
     places = {_place_text(n, v, p) for f, p in functions for n, v, chosen in references(f, p) if chosen}
     return hashlib.sha256("\n".join([machine(), *texts, *names, *sorted(places)]).encode()).hexdigest()
@@ -286,7 +292,7 @@ def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any
         if function.__code__.co_freevars:
             closed = ", ".join(function.__code__.co_freevars)
             raise TypeError(f"{function.__qualname__} cannot be part of a kernel: it closes over {closed}; give them as parts or globals")
-        told = "" if function.__code__.co_filename.startswith(OWN) else outside(function.__code__)
+        told = "" if is_own(function) else outside(function.__code__)
         if told:
             place = f"{pathlib.Path(function.__code__.co_filename).name}, line {function.__code__.co_firstlineno}"
             raise TypeError(f"{function.__qualname__} ({place}) cannot be part of a kernel: {told}")

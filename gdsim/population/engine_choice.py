@@ -115,7 +115,7 @@ def lanes_for(setting: Setting, runs: int, threads: int) -> int:
 def structure_of(setting: Setting, width: int) -> Structure:
     """What decides the kernels of the setting in packs of `width` runs."""
     problem, rule, schedule = setting.problem, setting.rule, setting.schedule
-    names, engine = number_names(setting), engine_of(setting, width)
+    names, engine, given = number_names(setting), engine_of(setting, width), problem.parts()
     own = {
         **rule.parts(), "rate": schedule.parts()["rate"], "schedule_numbers": schedule_numbers_of(tuple(schedule.hyperparameters())),
         "scheduled_hyperparameters": scheduled_hyperparameters_of(schedule, names),
@@ -125,10 +125,10 @@ def structure_of(setting: Setting, width: int) -> Structure:
     monitors = Monitors(
         Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops), any(map(is_of_batches, setting.stops))
     )
-    parts = {**problem.parts(), **own}
+    parts = {**given, **own}
     reads = tuple(text for part in parts.values() if (found := below(part, parts)) for text in globals_read(reached_with_parts(*found)))
     return Structure(
-        engine, tuple(problem.parts().items()), tuple(own.items()), reads, numbers_type(names), len(rule.slots), len(rule.carry),
+        engine, tuple(given.items()), tuple(own.items()), reads, numbers_type(names), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, engine.layout(problem, table, np.dtype(setting.dtype)),
         setting.has_penalty, not rule.reports_other_point, rule.needs_whole_gradient, rule.perturbs, monitors, f"{type(rule).__name__} on {type(problem).__name__}",
     )  # fmt: skip

@@ -16,10 +16,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from gdsim.lanes import operations
-from gdsim.lanes.compiler import code_text, file_hash, reached
+from gdsim.lanes.compiler import code_text, file_hash, is_own, reached
 from gdsim.problems.tracing import EXTREMES, MATH, PRIMITIVES, LaneError, OpaqueError, Operand, Value, call
 
-ROOT = f"{pathlib.Path(__file__).parent.parent}/"
 # Packages whose functions are called as they are.
 FOREIGN = {*sys.stdlib_module_names, "gdsim", "numba", "numpy", "scipy", "sympy"} - {"__main__"}
 
@@ -45,7 +44,7 @@ STAND_INS: dict[Any, Any] = {
 def is_foreign(function: types.FunctionType) -> bool:
     """Whether a function is a library's, and not the user's."""
     package = (function.__module__ or "").partition(".")[0]
-    return function.__code__.co_filename.startswith(ROOT) or (package in FOREIGN and package != "gdsim")
+    return is_own(function) or (package in FOREIGN and package != "gdsim")
 
 
 class _Module:

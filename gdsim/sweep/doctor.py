@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from gdsim.lanes.cache import cache_folder
+from gdsim.lanes.cache import NO_FOLDER, cache_folder
 from gdsim.lanes.compiler import vector_bytes
 from gdsim.population.engine_choice import last_cache_bytes
 from gdsim.sweep.cluster.driver import workers_of
@@ -68,7 +68,7 @@ def examine(client: Any = None, announce: Callable[[str], None] | None = None) -
     wrong = wrong_answers()
     problems = [f"the bits of {name} are not the known ones: results of this machine differ from those of others" for name in wrong]
     if folder is None:
-        problems.append("no private folder for compiled kernels can be written; set GDSIM_CACHE_DIR to one")
+        problems.append(NO_FOLDER)
     problems += [f"worker {address}: {text}" for address, text in workers.items() if text]
     if client is not None and not workers:
         problems.append("the cluster has no workers")

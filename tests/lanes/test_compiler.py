@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import types as types_of_python
 
 import numpy as np
 import pytest
@@ -168,6 +169,12 @@ def test_a_changed_global_is_noticed(monkeypatch):
     assert value_of(part=shared) == 2
     monkeypatch.setitem(globals(), "SHARES", np.array([3.0, 0.0]))
     assert value_of(part=shared) == 3
+
+
+def test_files_beside_the_package_are_the_users_whatever_their_names():
+    beside = types_of_python.FunctionType(compile("0", f"{pathlib.Path(gd.__file__).parent}_notes.py", "eval"), {})
+    assert compiler.is_own(compiler.bind)
+    assert not compiler.is_own(beside)
 
 
 def test_a_part_that_closes_over_a_variable_is_refused():

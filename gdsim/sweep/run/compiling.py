@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import numpy as np
 
-from gdsim.lanes.cache import cache_folder
+from gdsim.lanes.cache import NO_FOLDER, cache_folder
 from gdsim.lanes.compiler import check_compiler, compilations
 from gdsim.population.summary import Table
 from gdsim.population.training import InterruptedTrainingError, train_batch
@@ -43,7 +43,7 @@ def compile_kernels(sweep: Experiment, options: RunOptions, by_workers: bool = F
     checked_count(options.threads, "threads")
     folder = cache_folder()
     if folder is None:
-        raise ValueError("no private folder for compiled kernels can be written; set GDSIM_CACHE_DIR to one")
+        raise ValueError(NO_FOLDER)
     plan, began, before = plan_of(sweep, options.chunk_seconds, options.lanes), time.perf_counter(), len(compilations)
     works = {
         (work.chunk.group, work.width, work.setting.is_written_out): work for work in _works(plan, options.lanes, 1 if by_workers else options.thread_count)
