@@ -161,12 +161,17 @@ def test_a_folder_takes_cells_of_a_later_version_where_its_own_runs_keep_their_b
         (1, {"optimizer": gd.SAM(gd.SGD())}),
         (4, {"optimizer": gd.SAM(gd.ClipNorm(gd.SGD(), 1.0))}),
         (4, {"optimizer": [gd.SGD(), gd.SAM(gd.SGD())], "l2": 0.1}),
+        (1, {"batch": None, "stop": [gd.Plateau(), gd.Target(0.1), gd.SmallGradient(0.1), gd.RelativeTarget(0.1)]}),
+        (5, {"batch": 2, "stop": [gd.Plateau(batches=True)]}),
+        (5, {"stop": [gd.Target(0.1), gd.SmallStep(1e-6)]}),
+        (5, {"stop": [gd.Cycling()]}),
     ],
 )
 def test_the_version_is_the_highest_of_the_parts_that_are_used(version, options, monkeypatch):
     monkeypatch.setattr(bit_versions, "ORDER_BITS", 2)
     monkeypatch.setattr(bit_versions, "PENALTY_BITS", 3)
     monkeypatch.setattr(bit_versions, "UPHILL_BITS", 4)
+    monkeypatch.setattr(bit_versions, "LANE_STOP_BITS", 5)
     penalty = {name: options.pop(name) for name in ("l1", "l2") if name in options}
     problems = [gd.MLP(gd.datasets.load("xor"), hidden=[2]), gd.MLP(gd.datasets.load("xor"), hidden=[2], **penalty)]
     assert bit_versions.kernel_version(gd.Sweep(**{"problem": problems, "optimizer": gd.SGD(), **options})) == version

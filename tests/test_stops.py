@@ -33,6 +33,9 @@ def check_ends(result, free, ends, status, reason):
         assert str(result.reason.values[run]) == ("budget" if end is None else reason)
         assert same_bits(result.parameters.values[run], free.trajectory.values[run, expected])
         assert float(result.final_loss[run]) == float(free.loss[run, expected])
+        for curve in ("loss", "gradient_norm", "trajectory"):  # the row of a checkpoint where a run ends, and none later
+            assert same_bits(result[curve].values[run, : expected + 1], free[curve].values[run, : expected + 1])
+            assert np.isnan(result[curve].values[run, expected + 1 :]).all()
 
 
 RULES = {"SGD": gd.SGD(lr=[0.0003, 0.001]), "Nesterov": gd.Nesterov(lr=[0.0001, 0.0003], momentum=0.7), "Adam": gd.Adam(lr=[0.01, 0.1])}
@@ -164,6 +167,12 @@ def test_means_of_batches_are_the_same_at_any_width_in_folders_and_going_on(moon
         seen = int(taken) // epochs[batch]
         assert same_bits(row[:seen], free[:seen])
         assert np.isnan(row[seen + 1 :]).all()
+    at_checkpoints = ended.sel(run=ended.steps_taken.values % 20 == 0)
+    assert (at_checkpoints.reason == "Plateau").any()
+    assert (
+        at_checkpoints.loss.values[np.arange(at_checkpoints.sizes["run"]), at_checkpoints.steps_taken.values // 20].tolist()
+        == at_checkpoints.final_loss.values.tolist()
+    )
 
 
 @pytest.mark.full
@@ -181,6 +190,8 @@ def test_a_run_that_cycles_is_stalled():
     result = gd.Sweep(problem=gd.Quadratic([[1.0]]), optimizer=gd.SGD(lr=[2.0, 0.5]), init=gd.Normal(1.0), starts=3, steps=50, stop=[gd.Cycling()]).run()
     assert result.status.values.tolist() == ["stalled", "budget"] * 3
     assert (result.steps_taken.values[::2] <= 6).all()
+    at_end = [row[result.step.values == taken][0] for row, taken in zip(result.loss.values, result.steps_taken.values, strict=True)]
+    assert at_end == result.final_loss.values.tolist()
 
 
 def test_with_a_cyclic_rate_small_steps_are_looked_for_at_the_ends_of_cycles():
@@ -191,6 +202,18 @@ def test_with_a_cyclic_rate_small_steps_are_looked_for_at_the_ends_of_cycles():
     looked = gd.Sweep(stop=[gd.Plateau(patience=2, tolerance=0.9)], schedule=gd.SGDR(cycle=4), **{k: v for k, v in options.items() if k != "schedule"}).run()
     assert set(looked.steps_taken.values.tolist()) <= {4, 12, 28, 60, 124, 200}
     assert set(looked.status.values[looked.steps_taken.values < 200].tolist()) == {"stalled"}
+
+
+@pytest.mark.full
+def test_a_look_of_validation_where_another_stop_ends_a_run_counts(moons):
+    """So large a tolerance calls every step small, and the seventh ends the run."""
+    options = {"problem": gd.MLP(moons, hidden=[4]), "optimizer": gd.SGD(lr=0.1), "starts": 6, "steps": 20}
+    free = gd.Sweep(record=gd.Record(every=7), **options).run().validation_loss.values[:, :2]
+    result = gd.Sweep(stop=[gd.SmallStep(100.0, times=7), gd.Validation(50, every=7)], record=gd.Record(every="ends"), **options).run()
+    assert (result.steps_taken.values == 7).all()
+    assert free.argmin(1).any()
+    assert result.best_validation_step.values.tolist() == (7 * free.argmin(1)).tolist()
+    assert same_bits(result.best_validation_loss.values, free.min(1))
 
 
 def test_one_of_each_stop_and_a_validation_set_where_it_is_needed(moons):

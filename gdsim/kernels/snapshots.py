@@ -114,8 +114,8 @@ def is_over(table: Address, snaps: Snapshots, place: int) -> bool:
         else:
             found = decided(runs, spec, Look(run, step, loss, scores.gradient_largest[place], job_validation_scores(table).loss[place]))
             reason = found if found != UNFINISHED else reason
-            if validation_looks(runs, spec, run, step):
-                snaps.use[place] |= AT_VALIDATION
+    if reason != DIVERGED and validation_looks(runs, spec, run, step):
+        snaps.use[place] |= AT_VALIDATION
     snaps.reason[place] = reason
     return reason != UNFINISHED
 

@@ -170,10 +170,15 @@ def fill_lanes(table: Address) -> None:
 @noinline
 def finish_run(table: Address, lane: int, reason: int) -> None:
     """Ends the run in a lane at its current step: takes its final snapshot and frees the lane."""
-    spec = job_spec(table)
-    is_checkpoint = reason == BUDGET and len(spec.checkpoints) > 0
-    take_snapshot(table, lane, AT_END | (AT_CHECKPOINT if is_checkpoint else 0), reason)
+    take_snapshot(table, lane, AT_END | (checkpoint_use(table, lane) if reason != DIVERGED else 0), reason)
     free_lane(table, lane)
+
+
+def checkpoint_use(table: Address, lane: int) -> int:
+    """AT_CHECKPOINT where a lane is at a checkpoint that is not yet recorded, or else 0."""
+    checkpoint, checkpoints = job_lanes(table).checkpoint[lane], job_spec(table).checkpoints
+    is_there = checkpoint < len(checkpoints) and checkpoints[checkpoint] == np.int64(job_pack(table).step[lane])
+    return AT_CHECKPOINT if is_there else 0
 
 
 def handle_lane(table: Address, lane: int) -> None:
@@ -225,9 +230,7 @@ def handle_due_event(table: Address, lane: int, step: Step) -> None:
     elif step == spec.last:
         finish_run(table, lane, BUDGET)
     else:
-        use = 0
-        if lanes.checkpoint[lane] < len(spec.checkpoints) and spec.checkpoints[lanes.checkpoint[lane]] == step:
-            use = AT_CHECKPOINT
+        use = checkpoint_use(table, lane)
         for stop in range(len(spec.stop_kind)):
             kind = spec.stop_kind[stop]
             if IS_TESTED_AT_LOOKS[kind] and is_look_of(runs, spec, run, step, stop):
