@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+import textwrap
 from unittest import mock
 
 import numpy as np
@@ -45,6 +46,15 @@ def gdsim(*arguments, folder, patched=False):
         except SystemExit as ended:
             code = ended.code or 0
     return code, out.getvalue(), errors.getvalue()
+
+
+def python(program, folder, **environment):
+    """(its last line, its exit code, what it said) of a program in a process of its own with its own
+    cache.
+    """
+    variables = {**os.environ, "GDSIM_CACHE_DIR": str(folder), **environment}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=variables, capture_output=True, text=True, check=False)
+    return (done.stdout.strip().splitlines() or [""])[-1], done.returncode, done.stderr
 
 
 def data_for(loss, samples=23, features=5, seed=0):

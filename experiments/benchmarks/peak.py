@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from gdsim.lanes.compiler import bind, vector_bytes
+from gdsim.lanes.compiler import bind
+from gdsim.lanes.machine import vector_bytes
 from gdsim.lanes.operations import splat
 from gdsim.lanes.tiles import load_row, outer_fma, repeat, store_row
 from gdsim.sweep.planning.machine import usable_cores

@@ -16,14 +16,21 @@ from gdsim.sweep.experiment.new import KINDS, write_new
 
 @click.command()
 @cluster_options
+@click.option("--clean-cache", "is_cleaning", is_flag=True, help="Remove the compiled kernels of other versions and processors instead.")
 @AS_JSON
-def doctor(as_json: bool, **place: Any) -> None:
+def doctor(as_json: bool, is_cleaning: bool, **place: Any) -> None:
     """Say what this machine offers (and a cluster's workers), and whether its bits are right.
 
     Exit code 4 if something is wrong, 3 if no scheduler answers, 2 for bad input.
     """
-    from gdsim.sweep.doctor import examine
+    from gdsim.sweep.doctor import clean_cache, examine
 
+    if is_cleaning:
+        with refusals():
+            if any(value is not None for value in place.values()):
+                raise ValueError("--clean-cache is of this machine's cache: give it without a cluster")
+            print_finding(clean_cache(), as_json)
+        return
     console = console_of(quiet=as_json)
     with refusals(), unfinished(), client_of(console, place) as client:
         found = examine(client, console.say)

@@ -133,7 +133,9 @@ def compile_file(file: pathlib.Path, settings: tuple[str, ...], for_workers: boo
     with refusals():
         if for_workers and options["threads"] is not None:
             raise ValueError("--threads is of a process, and --for-workers of a cluster: give one of them")
-        found = compile_kernels(_read(file, settings), RunOptions(**options), for_workers, console.say)
+        found = compile_kernels(
+            _read(file, settings), RunOptions(**options), for_workers, functools.cache(console.say)
+        )  # each line once, as a wait is told again and again
     print_finding(found, as_json)
 
 

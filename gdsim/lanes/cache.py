@@ -1,5 +1,5 @@
-"""The cache of compiled kernels: a private folder with a file for each, named by a hash of all that decides
-its code.
+"""The cache of compiled kernels: a file for each, named by a hash of all that decides its code, made by one
+process for all that share the folder.
 """
 
 import contextlib
@@ -7,26 +7,15 @@ import hashlib
 import os
 import pathlib
 import pickle
-import stat
-import tempfile
+import time
+from collections.abc import Iterator
 from typing import Any
 
+from gdsim.lanes.announcing import announce
+from gdsim.lanes.kernel_folder import DAY, ENDING, NoCacheError, machine_folder, make_machine_folder, private_folder, tell, tidy, unkept, write_whole
+from gdsim.lanes.turns import turn
+
 MAGIC = b"gdsim kernel 2\n"
-NO_FOLDER = "no private folder for compiled kernels can be written; set GDSIM_CACHE_DIR to one"
-
-
-def cache_folder() -> pathlib.Path | None:
-    """The private folder of compiled kernels, made if need be; None where there can be none."""
-    with contextlib.suppress(OSError, RuntimeError):  # no home, no room, no permission
-        chosen = os.environ.get("GDSIM_CACHE_DIR")
-        base = pathlib.Path(chosen) if chosen else pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "gdsim"
-        folder = base / "kernels"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state = folder.stat()
-        # What is loaded is run: a folder that others own or may write to is not ours to trust.
-        if state.st_uid == os.getuid() and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and os.access(folder, os.W_OK):
-            return folder
-    return None
 
 
 class DiskCache:
@@ -40,22 +29,54 @@ class DiskCache:
     """
 
     def __init__(self, digest: str) -> None:
-        folder = cache_folder()
-        self.path = folder / f"{digest}.kernel" if folder else None
+        self.path: pathlib.Path | None = None
+        self.trouble = ""  # why the kernel is not kept
         self.hit = False
-        self.cache_path = str(folder)
+        self.payload: bytes | None = None
+        try:
+            self.path = machine_folder(private_folder()) / f"{digest}{ENDING}"
+        except NoCacheError as error:
+            self.trouble = str(error)
+        self.cache_path = str(self.path and self.path.parent)
 
     def exists(self) -> bool:
-        """Whether an earlier process left this kernel."""
-        return self.path is not None and self.path.exists()
+        """Whether an earlier process left this kernel, whole."""
+        if self.payload is None:
+            self.payload = self._read()
+        return self.payload is not None
+
+    @contextlib.contextmanager
+    def made_once(self, title: str | None) -> Iterator[None]:
+        """A block in which the kernel is found or made, by one process at a time of those that share the
+        folder.
+
+        The others wait for it, and find it then. Announces what is waited for, and what is made if it has a
+        title; warns where it is not kept.
+        """
+        with contextlib.ExitStack() as stack:
+            if self.path is not None and not self.exists():
+                try:
+                    make_machine_folder(self.path.parent)
+                except OSError as error:
+                    self.trouble = unkept(self.path.parent, error)
+                else:
+                    stack.enter_context(turn(self.path, self.exists, lambda: announce(f"waiting for another process that compiles {title or 'a kernel'}")))
+            if title is not None and not self.exists():
+                announce(f"compiling {title}")
+            yield
+        if self.trouble:
+            tell(self.trouble)
+        elif self.path is not None and not self.hit:
+            tidy(self.path.parent.parent)
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """The compiled result, or None."""
         from numba.core.compiler import CompileResult
 
-        payload = self._read()
-        if payload is None:
+        if not self.exists():
             return None
+        payload, self.payload = self.payload, None
+        assert payload is not None
         try:
             result = CompileResult._rebuild(target_context, *pickle.loads(payload))
         except Exception:  # whatever an entry from another build of Numba may raise, the remedy is the same
@@ -74,15 +95,11 @@ class DiskCache:
         if self.path is None or result.library.has_dynamic_globals:
             return
         payload = dumps(result._reduce())
-        with contextlib.suppress(OSError):
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix="writing-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(self._head(payload) + payload)
-                os.replace(name, self.path)
-            except OSError:
-                os.unlink(name)
-                raise
+        try:
+            make_machine_folder(self.path.parent)  # which may have been removed meanwhile
+            write_whole(self.path, self._head(payload) + payload)
+        except OSError as error:
+            self.trouble = unkept(self.path.parent, error)
 
     def _head(self, payload: bytes) -> bytes:
         """What a file begins with: its checksum holds the kernel's name, so that no kernel is taken for
@@ -95,14 +112,19 @@ class DiskCache:
         if self.path is None:
             return None
         try:
-            data = self.path.read_bytes()
+            with self.path.open("rb") as file:
+                used = os.fstat(file.fileno()).st_mtime
+                data = file.read()
         except OSError:
             return None
         head, payload = data[: len(MAGIC) + 32], data[len(MAGIC) + 32 :]
-        if head == self._head(payload):
-            return payload
-        self._discard()
-        return None
+        if head != self._head(payload):
+            self._discard()
+            return None
+        if time.time() - used > DAY:
+            with contextlib.suppress(OSError):
+                os.utime(self.path)  # by which `tidy` tells what is used
+        return payload
 
     def _discard(self) -> None:
         with contextlib.suppress(OSError):

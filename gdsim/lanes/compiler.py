@@ -15,8 +15,6 @@ import gc
 import hashlib
 import os
 import pathlib
-import platform
-import sys
 import threading
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,15 +22,15 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from gdsim.lanes.announcing import announce, apart
+from gdsim.lanes.announcing import apart
 from gdsim.lanes.cache import DiskCache
+from gdsim.lanes.machine import machine
 from gdsim.lanes.operations import OPERATIONS
 from gdsim.lanes.parts import DECLARED, Part, part_name
 from gdsim.lanes.types import Function
 from gdsim.words import closest
 
 OWN = f"{pathlib.Path(__file__).parent.parent}{os.sep}"  # where the functions lie that are not the user's
-KERNEL_ROOMS = ("lanes", "rules", "problems", "kernels", "schedules", "starts.py")
 
 UNSET: Any = object()  # where nothing stands behind a name
 NOINLINE: set[Any] = set()
@@ -46,14 +44,6 @@ def noinline(function: F) -> F:
     """
     NOINLINE.add(function)
     return function
-
-
-@functools.cache
-def gdsim_sources() -> str:
-    """A hash of the text of every module that kernels are made of."""
-    root = pathlib.Path(__file__).parent.parent
-    paths = [p for room in KERNEL_ROOMS for p in ([root / room] if room.endswith(".py") else sorted((root / room).glob("**/*.py")))]
-    return hashlib.sha256(b"\0".join(p.name.encode() + b"\0" + p.read_bytes() for p in paths if p.exists())).hexdigest()
 
 
 @functools.cache
@@ -165,37 +155,6 @@ class Bound(NamedTuple):
     digest: str
 
 
-# The bytes of vector registers by the feature of a processor that says so, the widest first.
-VECTOR_BYTES = {"+avx512f": 64, "+avx": 32, "+sse2": 16, "+neon": 16}
-
-
-def _target() -> tuple[Any, ...]:
-    """The system, the processor and its features, as code is made for them."""
-    from numba.core.registry import cpu_target
-
-    context: Any = cpu_target.target_context
-    return context.codegen().magic_tuple()
-
-
-@functools.cache
-def vector_bytes() -> int:
-    """The bytes of the widest vector registers that code is made for.
-
-    Where the processor's features do not say, of the widest that there are.
-    """
-    features = set(str(_target()[2]).split(","))
-    return next((size for name, size in VECTOR_BYTES.items() if name in features), 64)
-
-
-@functools.cache
-def machine() -> str:
-    """What machine code depends on besides its source: gdsim's kernel sources, Python, the compiler and the
-    processor.
-    """
-    versions = [sys.version, platform.machine(), version("numba"), version("llvmlite"), version("numpy")]
-    return "\n".join([gdsim_sources(), *versions, repr(_target())])
-
-
 def is_own(function: Function) -> bool:
     """Whether a function is gdsim's, and not the user's."""
     return function.__code__.co_filename.startswith(OWN)
@@ -241,11 +200,6 @@ def describe(template: Function, parts: Mapping[str, Any], signature: Any) -> Bo
     """The bound kernel before compilation, with its digest."""
     whole = f"{digest_of(template, parts)}\n{signature}"
     return Bound(template, parts, signature, hashlib.sha256(whole.encode()).hexdigest())
-
-
-def version(package: str) -> str:
-    """The version of an installed package."""
-    return sys.modules[package].__version__ if package in sys.modules else ""
 
 
 def check_parts(template: Function, parts: Mapping[str, Any]) -> None:
@@ -333,8 +287,8 @@ def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: st
 
     `title` is what `announcing` tells where it must be compiled.
 
-    The same kernel is made once per process, and taken from the cache on disk where an earlier process left
-    it. Raises TypeError for a part that is missing, and for a given name that no room has declared as a part.
+    The same kernel is made once per process, and taken from the cache on disk where another process left it
+    or is making it. Raises TypeError for a part that is missing, and for a given name that no room has declared as a part.
     """
     from gdsim.lanes import cpu
 
@@ -344,9 +298,8 @@ def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: st
     if bound.digest in _kernels:
         return _kernels[bound.digest]
     cache = DiskCache(bound.digest)
-    if title is not None and not cache.exists():
-        announce(f"compiling {title}")
-    kernel = apart(lambda: _compiled(bound, cache))
+    with cache.made_once(title):
+        kernel = apart(lambda: _compiled(bound, cache))
     if not cache.hit:
         compilations.append(bound.digest)
     _kernels[bound.digest] = kernel

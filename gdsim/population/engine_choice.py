@@ -12,7 +12,8 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import Engine, Monitors, Structure
 from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.engines.written_out import MOST_PARAMETERS
-from gdsim.lanes.compiler import below, globals_read, reached_with_parts, vector_bytes
+from gdsim.lanes.compiler import below, globals_read, reached_with_parts
+from gdsim.lanes.machine import vector_bytes
 from gdsim.population.hyperparameters import number_names, numbers_type, schedule_numbers_of, scheduled_hyperparameters_of
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting, is_of_batches

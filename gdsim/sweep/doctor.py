@@ -2,7 +2,6 @@
 something is odd.
 """
 
-import contextlib
 import importlib.metadata
 import importlib.util
 import pathlib
@@ -13,14 +12,14 @@ from typing import Any
 
 import msgspec
 
-from gdsim.lanes.cache import NO_FOLDER, cache_folder
-from gdsim.lanes.compiler import vector_bytes
+from gdsim.lanes.kernel_folder import NOTHING, Held, NoCacheError, held, is_writable, machine_folder, private_folder, remove
+from gdsim.lanes.machine import vector_bytes
 from gdsim.population.engine_choice import last_cache_bytes
 from gdsim.sweep.cluster.driver import workers_of
 from gdsim.sweep.cluster.worker import versions
 from gdsim.sweep.known_bits import wrong_answers
 from gdsim.sweep.planning.machine import usable_cores
-from gdsim.words import count_of, installs
+from gdsim.words import installs
 
 CPU_FACTS = pathlib.Path("/proc/cpuinfo")
 
@@ -33,8 +32,10 @@ class Report(msgspec.Struct, frozen=True):
     threads: int
     last_cache_bytes: int
     kernel_cache: str | None
-    cached_kernels: int  # of whatever version and processor
+    cached_kernels: int  # of this gdsim, for this processor
     cached_bytes: int
+    other_kernels: int  # of other versions, or for other processors
+    other_bytes: int
     versions: dict[str, str]
     cuda: str
     workers: dict[str, str]  # by the address, what is wrong with a cluster's worker
@@ -47,7 +48,7 @@ class Report(msgspec.Struct, frozen=True):
         rows = {
             "processor": f"{self.processor}, vectors of {self.vector_bits} bits, {self.threads} threads, last cache {self.last_cache_bytes / 2**20:.0f} MiB",
             "versions": ", ".join(f"{k} {v}" for k, v in self.versions.items()), "CUDA": self.cuda,
-            "kernel cache": f"{self.kernel_cache}, {count_of(self.cached_kernels, 'kernel')} in {self.cached_bytes / 1e6:.1f} MB" if self.kernel_cache else "none: kernels are compiled anew in every process",
+            "kernel cache": self._cache(),
             "bits": f"{sound} ({self.self_test_seconds:.1f} s)",
         }  # fmt: skip
         if self.workers:
@@ -55,37 +56,61 @@ class Report(msgspec.Struct, frozen=True):
         lines = [f"{name + ':':<14}{text}" for name, text in rows.items()]
         return "\n".join([*lines, *(f"problem: {p}" for p in self.problems)])
 
+    def _cache(self) -> str:
+        if self.kernel_cache is None:
+            return "none: kernels are compiled anew in every process"
+        others = f"; {Held(self.other_kernels, self.other_bytes)} of others, which gdsim doctor --clean-cache removes" if self.other_kernels else ""
+        return f"{self.kernel_cache}, {Held(self.cached_kernels, self.cached_bytes)} of this gdsim for this processor{others}"
+
 
 def examine(client: Any = None, announce: Callable[[str], None] | None = None) -> Report:
     """Looks at this machine, and at the workers of a `distributed.Client` if one is given; trains three small
     sweeps.
     """
-    folder = cache_folder()
     workers = {} if client is None else workers_of(client)
     if announce is not None:
         announce("training three small sweeps whose bits are known; compiling their kernels takes some seconds the first time")
     began = time.perf_counter()
     wrong = wrong_answers()
     problems = [f"the bits of {name} are not the known ones: results of this machine differ from those of others" for name in wrong]
-    if folder is None:
-        problems.append(NO_FOLDER)
+    folder, cached, others = None, NOTHING, NOTHING
+    try:
+        folder = private_folder()
+        cached, others = held(folder)
+        if not is_writable(folder) and not cached.kernels:
+            problems.append(
+                f"the kernel cache {str(folder)!r} cannot be written, and holds no kernels for this machine; set GDSIM_CACHE_DIR to a folder of yours"
+            )
+    except NoCacheError as error:
+        problems.append(str(error))
     problems += [f"worker {address}: {text}" for address, text in workers.items() if text]
     if client is not None and not workers:
         problems.append("the cluster has no workers")
-    kernels = _sizes(folder) if folder else []
     return Report(
-        _processor(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), len(kernels), sum(kernels), {**_frame(), **versions()}, _cuda(), workers,
+        _processor(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), *cached, *others, {**_frame(), **versions()}, _cuda(), workers,
         time.perf_counter() - began, wrong, problems,
     )  # fmt: skip
 
 
-def _sizes(folder: pathlib.Path) -> list[int]:
-    """Bytes of the kernels in a cache, which other processes may add to and remove from."""
-    found = []
-    for path in folder.glob("*.kernel"):
-        with contextlib.suppress(FileNotFoundError):
-            found.append(path.stat().st_size)
-    return found
+class Cleaned(msgspec.Struct, frozen=True):
+    """What has been removed from the cache of kernels, and what is left."""
+
+    kernel_cache: str
+    removed_kernels: int
+    removed_bytes: int
+    cached_kernels: int
+    cached_bytes: int
+
+    def __str__(self) -> str:
+        removed, left = Held(self.removed_kernels, self.removed_bytes), Held(self.cached_kernels, self.cached_bytes)
+        return f"removed {removed}; {left} of this gdsim for this processor are in {self.kernel_cache}"
+
+
+def clean_cache() -> Cleaned:
+    """Removes the compiled kernels that this gdsim cannot use on this processor. Raises NoCacheError."""
+    folder = private_folder()
+    removed = remove(folder, time.time(), spared=machine_folder(folder))
+    return Cleaned(str(folder), *removed, *held(folder)[0])
 
 
 def _frame() -> dict[str, str]:

@@ -14,7 +14,7 @@ import tempfile
 
 import pytest
 
-from gdsim.lanes.cache import cache_folder
+from gdsim.lanes.kernel_folder import private_folder
 from tests.faults.machinery import EXPERIMENT, finished, free_port, gdsim, shards, wait_until
 
 CUT = ("--chunk-seconds", "0.1")
@@ -168,7 +168,7 @@ class Sshd(Daemons):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
         (folder / "authorized").write_text((folder / "user.pub").read_text())
         (folder / "known").write_text(f"[127.0.0.1]:{self.port} {(folder / 'host.pub').read_text()}")
-        (folder / "sshd.conf").write_text(SSHD.format(folder=folder, port=self.port, cache=cache_folder()))
+        (folder / "sshd.conf").write_text(SSHD.format(folder=folder, port=self.port, cache=private_folder().parent))
         self.start(shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd.conf")
         wait_until(self.answers)
 

@@ -1,14 +1,12 @@
-"""Binding and the cache: what makes a new kernel, what finds an old one, and what happens to damaged ones."""
+"""Binding: what makes a new kernel, and what finds an old one."""
 
 import contextlib
 import gc
 import importlib
-import os
 import pathlib
 import re
 import subprocess
 import sys
-import textwrap
 import types as types_of_python
 
 import numpy as np
@@ -17,75 +15,11 @@ from numba import types
 
 import gdsim as gd
 from gdsim.lanes import compiler
+from gdsim.lanes.machine import KERNEL_ROOMS, vector_bytes
 from gdsim.lanes.parts import Part
 from gdsim.rules.parts import update
 from gdsim.schedules.parts import rate as compiled_rate
-
-COMPUTES = """
-from gdsim import lanes
-from gdsim.lanes import compiler
-print(float(lanes.exp(0.3) + lanes.tanh(0.7)).hex(), len(compiler.compilations))
-"""
-
-
-def python(program, folder, **environment):
-    """(its last line, its exit code, what it said) of a program in a process of its own with its own
-    cache.
-    """
-    variables = {**os.environ, "GDSIM_CACHE_DIR": str(folder), **environment}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=variables, capture_output=True, text=True, check=False)
-    return (done.stdout.strip().splitlines() or [""])[-1], done.returncode, done.stderr
-
-
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory):
-    """A cache that one process has filled, and what that process printed."""
-    folder = tmp_path_factory.mktemp("cache")
-    line, code, said = python(COMPUTES, folder)
-    assert code == 0, said
-    return folder, line.split()
-
-
-def test_a_second_process_compiles_nothing(warm):
-    folder, (value, compiled) = warm
-    assert int(compiled) > 0
-    assert python(COMPUTES, folder)[0].split() == [value, "0"]
-
-
-@pytest.mark.parametrize("damage", ["flipped", *(pytest.param(d, marks=pytest.mark.full) for d in ("foreign", "cut", "empty"))])
-def test_a_damaged_cache_is_made_again(warm, tmp_path, damage):
-    folder, (value, _) = warm
-    (tmp_path / "kernels").mkdir(mode=0o700)
-    files = sorted((folder / "kernels").glob("*.kernel"))
-    for file in files:
-        data = bytearray(file.read_bytes())
-        data[len(data) // 2] ^= 1
-        spoilt = {"flipped": bytes(data), "cut": bytes(data[: len(data) // 2]), "empty": b"", "foreign": b"\x80\x04cos\nsystem\n(S'false'\ntR."}[damage]
-        (tmp_path / "kernels" / file.name).write_bytes(spoilt)
-    assert python(COMPUTES, tmp_path)[0].split() == [value, str(len(files))]
-    assert python(COMPUTES, tmp_path)[0].split() == [value, "0"]
-
-
-@pytest.mark.full
-def test_two_processes_at_once_on_an_empty_cache(warm, tmp_path):
-    variables = {**os.environ, "GDSIM_CACHE_DIR": str(tmp_path)}
-    both = [subprocess.Popen([sys.executable, "-c", COMPUTES], env=variables, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    values = [process.communicate()[0].split()[0] for process in both]
-    assert values == [warm[1][0]] * 2
-    assert python(COMPUTES, tmp_path)[0].split() == [values[0], "0"]
-    assert not list((tmp_path / "kernels").glob("writing-*"))
-
-
-def test_a_cache_that_others_may_write_to_is_not_trusted(warm, tmp_path):
-    (tmp_path / "kernels").mkdir()
-    (tmp_path / "kernels").chmod(0o777)
-    assert python(COMPUTES, tmp_path)[0].split()[0] == warm[1][0]
-    assert not list((tmp_path / "kernels").iterdir())
-
-
-def test_a_cache_that_cannot_be_made_costs_the_cache_alone(warm, tmp_path):
-    (tmp_path / "file").write_text("")
-    assert python(COMPUTES, tmp_path / "file")[0].split()[0] == warm[1][0]
+from tests.helpers import python
 
 
 def template(out):
@@ -326,7 +260,7 @@ def test_every_source_of_gdsim_that_kernels_are_made_of_counts(described):
         places = {f: pathlib.Path(f.__code__.co_filename).relative_to(root) for f in functions}
         engines.add(frozenset(f"{p}:{f.__name__}" for f, p in places.items() if p.parts[0] == "kernels"))
         assert {"lanes", "rules", "kernels", "schedules"} <= {place.parts[0] for place in places.values()}
-        elsewhere = {f.__name__ for f, place in places.items() if place.parts[0] not in compiler.KERNEL_ROOMS}
+        elsewhere = {f.__name__ for f, place in places.items() if place.parts[0] not in KERNEL_ROOMS}
         assert elsewhere <= {"as_they_are"}  # one line, whose instructions are hashed as those of every function
     assert len(engines) == len(ENGINES)  # each of which has parts of its own
 
@@ -334,7 +268,7 @@ def test_every_source_of_gdsim_that_kernels_are_made_of_counts(described):
 def test_a_hundred_learning_rates_compile_one_kernel():
     problem = gd.MLP(gd.datasets.load("xor"), hidden=[3], activation="sigmoid")
     options = {"problem": problem, "steps": 3, "record": gd.Record(every="ends")}
-    gd.Sweep(optimizer=gd.RMSprop(lr=0.1, decay=0.5), **options).run(lanes=compiler.vector_bytes() // 4)
+    gd.Sweep(optimizer=gd.RMSprop(lr=0.1, decay=0.5), **options).run(lanes=vector_bytes() // 4)
     gd.lanes.pow(2.0, 0.5)  # makes the values of the axis
     before = len(compiler._kernels)
     result = gd.Sweep(optimizer=gd.RMSprop(lr=gd.logspace(1e-4, 1.0, 100), decay=[0.8, 0.9]), schedule=gd.Constant(), starts=2, **options).run()

@@ -15,7 +15,8 @@ from gdsim.kernels.engines.passes import TILE, product
 from gdsim.kernels.parts import BROADCASTS, COLUMNS as TILE_COLUMNS, ROWS as TILE_ROWS
 from gdsim.kernels.product_tiles import plain_tile, tile_of, tiles_of
 from gdsim.kernels.workspace import Matrix
-from gdsim.lanes.compiler import bind, vector_bytes
+from gdsim.lanes.compiler import bind
+from gdsim.lanes.machine import vector_bytes
 from gdsim.lanes.memory import readers_of, table_of
 from gdsim.lanes.numbers import zeros
 from gdsim.lanes.operations import splat

@@ -19,7 +19,8 @@ from gdsim.kernels.engines.passes import BLOCK, TILE
 from gdsim.kernels.engines.register_update import update_row_of
 from gdsim.kernels.product_tiles import tile_of, tiles_of
 from gdsim.kernels.sample_table import Table
-from gdsim.lanes.compiler import ScopedPart, vector_bytes
+from gdsim.lanes.compiler import ScopedPart
+from gdsim.lanes.machine import vector_bytes
 
 REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
 Parts: TypeAlias = Mapping[str, Any]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gdsim.canonical import digest
-from gdsim.lanes.compiler import gdsim_sources
+from gdsim.lanes.machine import gdsim_sources
 from gdsim.store.folder import Store
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.executor import FailureKind, failure_of

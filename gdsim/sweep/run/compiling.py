@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 import numpy as np
 
-from gdsim.lanes.cache import NO_FOLDER, cache_folder
 from gdsim.lanes.compiler import check_compiler, compilations
+from gdsim.lanes.kernel_folder import ENDING, machine_folder, private_folder
 from gdsim.population.summary import Table
 from gdsim.population.training import InterruptedTrainingError, train_batch
 from gdsim.sweep.execution.threads import Work, batches_of, prepare
@@ -41,9 +41,7 @@ def compile_kernels(sweep: Experiment, options: RunOptions, by_workers: bool = F
     check_compiler()
     check_unedited(sweep)
     checked_count(options.threads, "threads")
-    folder = cache_folder()
-    if folder is None:
-        raise ValueError(NO_FOLDER)
+    folder = private_folder()
     plan, began, before = plan_of(sweep, options.chunk_seconds, options.lanes), time.perf_counter(), len(compilations)
     works = {
         (work.chunk.group, work.width, work.setting.is_written_out): work for work in _works(plan, options.lanes, 1 if by_workers else options.thread_count)
@@ -51,6 +49,9 @@ def compile_kernels(sweep: Experiment, options: RunOptions, by_workers: bool = F
     for work in works.values():
         prepare(work, announce)
         _begin(plan, work)
+    unkept = [digest for digest in compilations[before:] if not (machine_folder(folder) / f"{digest}{ENDING}").exists()]
+    if unkept:
+        raise ValueError(f"{count_of(len(unkept), 'kernel')} could not be kept in {str(folder)!r}: its disk is full, or it cannot be written")
     return Compiled(len({group for group, *_ in works}), len(compilations) - before, time.perf_counter() - began, str(folder))
 
 
