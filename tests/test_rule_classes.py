@@ -50,6 +50,7 @@ def test_names_of_earlier_versions_stand_beside_those_of_today():
 
 
 LENGTH = 1.0
+CYCLES = [5]
 
 
 def test_a_value_that_a_rule_reads_may_change_between_sweeps(monkeypatch):
@@ -58,6 +59,31 @@ def test_a_value_that_a_rule_reads_may_change_between_sweeps(monkeypatch):
     assert sweep.run().parameters.values.tolist() == [[4.0, 4.0]]
     monkeypatch.setitem(globals(), "LENGTH", 2.0)
     assert sweep.run().parameters.values.tolist() == [[3.0, 3.0]]
+
+
+def shortened(length):
+    return length / 2.0
+
+
+def test_runs_go_on_by_the_rule_and_schedule_that_they_began_with(monkeypatch):
+    """Functions that these call, and lists that only the host reads, among what must be as it was."""
+    from gdsim.schedules.base import Schedule
+
+    prepare, update = (lambda h, rate, carry: (rate, carry)), (lambda w, g, slots, s: (w - shortened(LENGTH), slots))
+    mine = own_rule(**NUMBERS, update=staticmethod(update), prepare=staticmethod(prepare))
+    members = {"rate": staticmethod(lambda base, t, p: base * LENGTH), "cycle_of": lambda self, values: (CYCLES[0], 1)}
+    schedule = types.new_class("Slow", (Schedule,), {"frozen": True, "tag": "slow_by_a_test"}, lambda names: names.update(members))
+    options = {"problem": gd.functions.Booth(), "init": [[5.0, 5.0]], "steps": 1, "record": gd.Record(parameters=True, state=True)}
+    half = gd.Sweep(optimizer=gd.ClipValue(mine(), 9.0), schedule=gd.Warmup(schedule(), 1), **options).run()
+    assert gd.continue_from(half, steps=1).parameters.values.tolist() == [[4.0, 4.0]]
+    for name, value, told in (("LENGTH", 2.0, r"was 1\.0 and is 2\.0 now"), ("CYCLES", [7], r"was list\(5\) and is list\(7\) now")):
+        with monkeypatch.context() as within:
+            within.setitem(globals(), name, value)
+            with pytest.raises(ValueError, match=rf"^{name}, which \S+ reads, {told}, and the runs .*: restore it, or run the sweep again$"):
+                gd.continue_from(half, steps=1)
+    monkeypatch.setattr(shortened, "__code__", (lambda length: length / 4.0).__code__)
+    with pytest.raises(ValueError, match=r"^shortened is another function now, and the runs would go on by another rule"):
+        gd.continue_from(half, steps=1)
 
 
 def test_a_rule_that_pytorch_lacks_says_so():

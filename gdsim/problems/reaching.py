@@ -153,18 +153,11 @@ def source_of(function: types.FunctionType) -> str:
     Raises TypeError for a value that has no lasting identity, such as an open file.
     """
     named = reached(function, {})
-    seen: set[Any] = set()
-    waiting: list[Any] = [f for f in named if f is function or not is_foreign(f)]
     known, values = set(named), set()
-    while waiting:
-        one = waiting.pop()
-        if one in seen:
-            continue
-        seen.add(one)
+    for one, read in reached_values(f for f in named if f is function or not is_foreign(f)):
         if one not in known:
             values.add(f"{one.__qualname__}: {code_text(one.__code__)}{file_hash(one.__code__.co_filename)}")
-        for name, value in _values(one):
-            text = _value_text(value, waiting)
+        for name, value, text in read:
             if text is None:
                 raise TypeError(
                     f"{said(function)} reads {name!r}, of type {type(value).__name__}, whose value cannot be part of the problem's identity; "
@@ -173,6 +166,18 @@ def source_of(function: types.FunctionType) -> str:
             if text:
                 values.add(f"{one.__qualname__} {name}={text}")
     return _hash_of(named, values)
+
+
+def reached_values(functions: Iterable[types.FunctionType]) -> Iterator[tuple[types.FunctionType, list[tuple[str, Any, str | None]]]]:
+    """Functions and those of the user's that they reach, each once, with the values that they read: (name,
+    value, its text as of `_value_text`) each.
+    """
+    waiting, seen = list(functions), set[Any]()
+    while waiting:
+        one = waiting.pop()
+        if one not in seen:
+            seen.add(one)
+            yield one, [(name, value, _value_text(value, waiting)) for name, value in _values(one)]
 
 
 def earlier_source_of(function: types.FunctionType) -> str:

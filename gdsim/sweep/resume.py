@@ -13,6 +13,7 @@ from gdsim.sweep.execution.continuation import Continuation, ResultEnds
 from gdsim.sweep.execution.display import Wish, shown
 from gdsim.sweep.experiment.bit_versions import kernel_version, other_bits
 from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.experiment.own_code import own_code, what_changed
 from gdsim.sweep.planning.more_steps import why_not_whole_epochs
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.results.dataset import sweep_behind
@@ -32,7 +33,8 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
     their budget go on, optimizer state, schedule, sample orders and stops included, also from inside an
     epoch, and so do those that were ended by a look that was there only because the steps were used up; runs
     that had ended otherwise stay as they were. `progress` as of `Sweep.run`. Raises ValueError for a result
-    without state, of kernels whose bits differ, or from no sweep that this process knows.
+    without state, of kernels whose bits differ, from no sweep that this process knows, or by a rule or
+    schedule of your own that has changed since, itself or in a value that it reads.
 
     >>> import gdsim as gd
     >>> half = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Adam(), steps=50, record=gd.Record(state=True)).run()
@@ -46,6 +48,8 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
     made = np.atleast_1d(result.attrs.get("kernels", BITS)).tolist()  # those of the first version did not say so
     if differing := other_bits(made, [kernel_version(sweep)]):
         raise ValueError(f"the result was {differing}: run its sweep again, and go on from that")
+    if changed := what_changed(np.atleast_1d(result.attrs.get("own_code", [])).tolist(), own_code(sweep)):
+        raise ValueError(f"{changed}, and the runs would go on by another rule than they began with: restore it, or run the sweep again")
     more = checked_whole(steps, "steps", 1, 2**31)
     if sweep.samples is not None:
         raise ValueError("continue_from counts steps, and this sweep was given samples")

@@ -14,6 +14,7 @@ from gdsim.stops import Status, Target
 from gdsim.sweep.experiment.bit_versions import kernel_version
 from gdsim.sweep.experiment.cells import coordinate_names, settings
 from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.experiment.own_code import own_code
 from gdsim.sweep.planning.plan import Plan
 from gdsim.variables import WORDS, described, variable
 
@@ -143,7 +144,8 @@ def registered(sweep: Experiment, result: "xarray.Dataset", kernels: Sequence[in
     """The result, marked with its experiment's hash, by which this process knows the sweep that it came from,
     and with the sweep's targets.
 
-    It is marked too with the versions of the `kernels` that made it, this process's if not given.
+    It is marked too with the versions of the `kernels` that made it, this process's if not given, and with
+    what a user's own rules and schedules did.
     """
     names = [feature_names(p) for p in sweep.problem]
     key = digest(sweep), digest(names) if any(names) else ""
@@ -154,6 +156,8 @@ def registered(sweep: Experiment, result: "xarray.Dataset", kernels: Sequence[in
     result.attrs |= {"experiment": key[0], "kernels": list(kernels) or [kernel_version(sweep)]}
     if key[1]:
         result.attrs["features"] = key[1]
+    if code := own_code(sweep):
+        result.attrs["own_code"] = code
     targets = sorted({loss for stop in sweep.stop if isinstance(stop, Target) for loss in stop.losses}, reverse=True)
     if targets:
         result.attrs["targets"] = targets
