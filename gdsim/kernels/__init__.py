@@ -1,7 +1,7 @@
 """Kernels: what trains and evaluates a population, and the driver that compiles it and lays out its memory.
 
 **A pack** is WIDTH runs side by side, a run in each lane: arrays have the lane as their last index. **A job**
-(`training.Job`) is a pack and all that its kernels read and write: the tables of the job's runs
+(`job.Job`) is a pack and all that its kernels read and write: the tables of the job's runs
 (`state.Runs`), which run each lane holds (`LaneTable`), what they have in common (`JobSpec`), snapshots and
 scores, and a thread's working memory (`workspace`). Kernels take the address of its table.
 

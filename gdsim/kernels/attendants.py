@@ -6,7 +6,7 @@ their addresses. Votes of all lanes (`lanes.masks`) and calls stand in `training
 `settle_lanes` call directly, never in what is done for one lane.
 """
 
-from gdsim.kernels.parts import job_advance, job_evaluate, job_report
+from gdsim.kernels.job import Job
 from gdsim.kernels.state import Snapshots
 from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.parts import WIDTH, default_part
@@ -31,17 +31,17 @@ def waiting(snaps: Snapshots) -> range:
 
 
 @default_part
-def run_advance(table: Address, steps: Count) -> Count:
+def run_advance(table: Address, job: Job, steps: Count) -> Count:
     """Makes up to `steps` steps of every lane, fewer if a run ends, and the reported parameters where they are
     not the stored ones; gives how many updates were made.
     """
-    done = call_kernel(job_advance(table), table, steps)
-    if job_report(table) != 0:
-        call_kernel(job_report(table), table, 0)
+    done = call_kernel(job.advance, table, steps)
+    if job.report != 0:
+        call_kernel(job.report, table, 0)
     return done
 
 
 @default_part
-def run_evaluate(table: Address, evaluation: Address, with_gradient: int) -> None:
+def run_evaluate(job: Job, evaluation: Address, with_gradient: int) -> None:
     """Fills the scores of an evaluation, by the address of its table."""
-    call_kernel(job_evaluate(table), evaluation, with_gradient)
+    call_kernel(job.evaluate, evaluation, with_gradient)

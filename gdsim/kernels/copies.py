@@ -1,72 +1,53 @@
-"""A run's parameters and state, copied from where they lie to where they are wanted.
-
-Every function takes the address of the job's table.
-"""
+"""A run's numbers, copied from where they lie to where they are wanted."""
 
 from typing import NamedTuple
 
-from gdsim.kernels.parts import job_pack, job_reported, job_spec
-from gdsim.kernels.state import JobSpec, RunState, slot_place
+from gdsim.kernels.job import Job
+from gdsim.kernels.state import RunState
+from gdsim.lanes.compiler import noinline
 from gdsim.lanes.parts import WIDTH
-from gdsim.lanes.types import Address, Memory, Offset
+from gdsim.lanes.types import Memory
 
 
 class Place(NamedTuple):
-    """Where a run lies: in a lane, of a pack or of snapshots, or in a row of tables."""
+    """Where a run's numbers lie: in a lane of a pack or of snapshots, each at its place of the layout, or in
+    a row of a table, one behind the other.
+    """
 
-    is_lane: bool
-    number: int
+    lane: int
+    lane_step: int  # from the numbers of one place to those of the next; 0 in a row
+    row: int
+    row_step: int  # from one number to the next; 0 in a lane
 
 
 def in_lane(lane: int) -> Place:
     """A lane."""
-    return Place(True, lane)
+    return Place(lane, WIDTH, 0, 0)
 
 
 def in_row(row: int) -> Place:
     """A row."""
-    return Place(False, row)
+    return Place(0, 0, row, 1)
 
 
-def parameter_at(spec: JobSpec, place: Place, p: int) -> Offset:
-    """Where a run's parameter lies in memory[place, lane] or memory[run, parameter]."""
-    return spec.places[p] * WIDTH + place.number if place.is_lane else place.number * len(spec.places) + p
-
-
-def slot_at(spec: JobSpec, place: Place, p: int, slot: int) -> Offset:
-    """Where one of the slots of a parameter lies, likewise."""
-    return slot_place(spec, p, slot) * WIDTH + place.number if place.is_lane else (place.number * len(spec.places) + p) * spec.slots + slot
-
-
-def copy_point(table: Address, source: Memory, at: Place, goal: Memory, to: Place) -> None:
-    """Copies a run's parameters; nothing where the goal keeps none."""
-    spec = job_spec(table)
+@noinline
+def copy_numbers(places: Memory, source: Memory, at: Place, goal: Memory, to: Place) -> None:
+    """Copies a run's numbers, of which number k is the one at `places[k]` of the layout: zeros where the
+    source has none, and nothing where the goal keeps none.
+    """
+    count, is_known = len(places), len(source) > 0
+    here, there = at.lane + at.row * count, to.lane + to.row * count
     if len(goal) > 0:
-        for p in range(len(spec.places)):
-            goal[parameter_at(spec, to, p)] = source[parameter_at(spec, at, p)]
+        for k in range(count):
+            place = places[k]
+            if is_known:
+                goal[there + place * to.lane_step + k * to.row_step] = source[here + place * at.lane_step + k * at.row_step]
+            else:
+                goal[there + place * to.lane_step + k * to.row_step] = 0
 
 
-def copy_run(table: Address, source: RunState, at: Place, goal: RunState, to: Place) -> None:
-    """Copies a run's state; nothing where the goal keeps none. Slots and carry that the source lacks are 0."""
-    spec = job_spec(table)
-    if len(goal.weights) == 0:
-        return
-    copy_point(table, source.weights, at, goal.weights, to)
-    for p in range(len(spec.places)):
-        for s in range(spec.slots):
-            goal.slots[slot_at(spec, to, p, s)] = source.slots[slot_at(spec, at, p, s)] if len(source.slots) > 0 else 0
-    for c in range(spec.carry):
-        here = c * WIDTH + at.number if at.is_lane else at.number * spec.carry + c
-        there = c * WIDTH + to.number if to.is_lane else to.number * spec.carry + c
-        goal.carry[there] = source.carry[here] if len(source.carry) > 0 else 0
-
-
-def state_of(table: Address) -> RunState:
-    """The state of the runs in the lanes."""
-    pack = job_pack(table)
-    return RunState(pack.weights, pack.slots, pack.carry)
-
-
-def reported_points(table: Address) -> Memory:
-    """The reported parameters of the runs in the lanes."""
-    return job_pack(table).weights if job_spec(table).reports_stored > 0 else job_reported(table)
+def copy_run(job: Job, source: RunState, at: Place, goal: RunState, to: Place) -> None:
+    """Copies a run's state, where the goal keeps any."""
+    copy_numbers(job.spec.places, source.weights, at, goal.weights, to)
+    copy_numbers(job.spec.slot_places, source.slots, at, goal.slots, to)
+    copy_numbers(job.spec.carry_places, source.carry, at, goal.carry, to)

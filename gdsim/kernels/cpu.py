@@ -13,15 +13,15 @@ import numpy as np
 from gdsim.kernels import evaluation, steps, training
 from gdsim.kernels.compile_errors import explained
 from gdsim.kernels.engines import Parts, Structure, lane_parts, network
+from gdsim.kernels.job import Job
 from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import Evaluations, JobSpec, Keeps, LaneTable, Monitor, Pack, Runs, RunState, Scores, Snapshots, TableOf
-from gdsim.kernels.training import Job
 from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.compiler import address_of, bind, float_mode_parts
-from gdsim.lanes.memory import readers_of, table_of
+from gdsim.lanes.memory import readers_of, table_of, view_of
 from gdsim.lanes.numbers import Number, zeros
 from gdsim.problems.parts import Sampler
 
@@ -110,7 +110,7 @@ class Kernels:
 
     @functools.cached_property
     def _train(self) -> Any:
-        parts = {"WIDTH": self.width, **float_mode_parts()}
+        parts = {"WIDTH": self.width, **float_mode_parts(), "job_of": view_of(self._shape, ("model",))}
         return self._bind(training.train, parts, self._shape, title="the training loop")
 
     def train(self, job: Job, budget: int) -> int:
@@ -189,10 +189,11 @@ class Kernels:
         tables = np.stack([table_of(evaluation.Evaluation(model, s.weights, sampler, found)) for s, sampler, found in asked])
         places = tables.ctypes.data + tables.strides[0] * np.arange(len(tables))
         places[2:] *= validation.sample_count > 0
+        pack = self.new_pack()
         return Job(
-            self.new_pack(), LaneTable(*(self._lanes(1, np.int64) - 1 for _ in LaneTable._fields[:-1]), free=np.array([self.width])), snapshots, start_snapshots, scores, validation_scores,
-            self._lanes(0 if self.structure.reports_stored else size), self._lanes(size), runs, spec, training, *addresses,
-            Evaluations(*map(int, places)), tables.ravel(), (whole, validation), model,
+            pack, LaneTable(*(self._lanes(1, np.int64) - 1 for _ in LaneTable._fields[:-1]), free=np.array([self.width])), snapshots, start_snapshots, scores, validation_scores,
+            pack.weights if self.structure.reports_stored else self._lanes(size), self._lanes(size), runs, spec, training, *addresses,
+            Evaluations(*map(int, places)), tables.ravel(), (whole, validation), RunState(pack.weights, pack.slots, pack.carry), model,
         )  # fmt: skip
 
     def new_runs(self, count: int, keeps: Keeps, sizes: Mapping[str, int]) -> Runs:
@@ -227,10 +228,11 @@ class Kernels:
         real, s = self.number.array, self.structure
         names, places = s.hyperparameters._fields, self.layout.places.astype(np.int64)
         together = self.layout.together
+        slot_places = (places // together * together * s.slots + places % together)[:, None] + together * np.arange(s.slots)
         kind, every, at_cycle_ends, limit, margin = zip(*stops, strict=True) if stops else ((),) * 5
         return JobSpec(
-            s.reports_stored, s.slots, s.carry, len(names), names.index("penalty_l1"), names.index("penalty_l2"),
-            places, places // together * together * s.slots + places % together, together, whole(checkpoints),
+            len(names), names.index("penalty_l1"), names.index("penalty_l2"),
+            places, slot_places.ravel(), whole(range(s.carry)), whole(range(len(names))), whole(checkpoints),
             whole(kind), whole(every), whole(at_cycle_ends), real(limit), real(margin), real(targets), last,
             in_lanes.get("target_stop", 0), in_lanes.get("gradient_stop", 0), in_lanes.get("step_stop", 0), *needs,
         )  # fmt: skip

@@ -1,18 +1,17 @@
 """What a lane has seen of its run between looks: saved where the run ends, restored where it goes on.
 
-Every function takes the address of the job's table.
+Every function takes a job, field by field (`lanes.memory.view`).
 """
 
 import numpy as np
 
-from gdsim.kernels.copies import copy_point, in_lane, in_row
-from gdsim.kernels.parts import job_lanes, job_pack, job_reference, job_runs, job_spec
-from gdsim.lanes.types import Address
+from gdsim.kernels.copies import copy_numbers, in_lane, in_row
+from gdsim.kernels.job import Job
 
 
-def restore_monitor(table: Address, lane: int, run: int) -> None:
+def restore_monitor(job: Job, lane: int, run: int) -> None:
     """Gives a lane what its run had seen where it begins: nothing, or what was saved at an earlier end."""
-    monitor, lanes, runs = job_pack(table).monitor, job_lanes(table), job_runs(table)
+    monitor, lanes, runs = job.pack.monitor, job.lanes, job.runs
     kept = len(runs.loss_sum) > 0
     monitor.loss_sum[lane] = runs.loss_sum[run] if kept else 0
     monitor.samples_seen[lane] = runs.samples_seen[run] if kept else 0
@@ -20,15 +19,15 @@ def restore_monitor(table: Address, lane: int, run: int) -> None:
     lanes.reference_step[lane] = -1
     if kept and len(runs.references) > 0 and runs.steps_since_reference[run] >= 0:
         lanes.reference_step[lane] = runs.first_step[run] - np.int64(runs.steps_since_reference[run])
-        copy_point(table, runs.references, in_row(run), job_reference(table), in_lane(lane))
+        copy_numbers(job.spec.places, runs.references, in_row(run), job.reference, in_lane(lane))
     if kept:  # from here on they are those of the run's end
         runs.loss_sum[run] = runs.samples_seen[run] = runs.small_steps[run] = 0
         runs.steps_since_reference[run] = -1
 
 
-def save_monitor(table: Address, lane: int, run: int) -> None:
+def save_monitor(job: Job, lane: int, run: int) -> None:
     """Saves what a lane and its stops have seen of a run whose budget is used up, so that it can go on."""
-    pack, lanes, runs, spec = job_pack(table), job_lanes(table), job_runs(table), job_spec(table)
+    pack, lanes, runs, spec = job.pack, job.lanes, job.runs, job.spec
     monitor, stops = pack.monitor, len(spec.stop_kind)
     if len(runs.end_stop_best) > 0:
         for k in range(run * stops, (run + 1) * stops):
@@ -38,4 +37,4 @@ def save_monitor(table: Address, lane: int, run: int) -> None:
         has_reference = lanes.reference_step[lane] >= 0
         runs.steps_since_reference[run] = np.int64(pack.step[lane]) - lanes.reference_step[lane] if has_reference else -1
         if has_reference:
-            copy_point(table, job_reference(table), in_lane(lane), runs.references, in_row(run))
+            copy_numbers(job.spec.places, job.reference, in_lane(lane), runs.references, in_row(run))

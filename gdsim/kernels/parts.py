@@ -5,7 +5,8 @@ the job that a kernel works on.
 from collections.abc import Callable
 from typing import Any
 
-from gdsim.kernels.state import Evaluations, JobSpec, LaneTable, Pack, Runs, Scores, Snapshots, StepInputs, StepStats
+from gdsim.kernels.job import Job
+from gdsim.kernels.state import Pack, Scores, StepInputs, StepStats
 from gdsim.kernels.workspace import AnyNetwork, FunctionSpace, GradientTask, Matrix, Workspace
 from gdsim.lanes.parts import part
 from gdsim.lanes.permutation import OrderKey
@@ -131,25 +132,14 @@ def evaluate_pack(model: Workspace, weights: Memory, sampler: Sampler, scores: S
     ...
 
 
+job_of: Callable[[Address], Job] = part("job_of")  # the training job whose table a kernel was given, but for its model
+
 # The members of the job whose table a kernel was given, made for its shape by `lanes.memory.readers_of`. Of a
 # training job:
 job_pack: Callable[[Address], Pack] = part("job_pack")  # the runs in the lanes
-job_lanes: Callable[[Address], LaneTable] = part("job_lanes")  # which runs they are
-job_snapshots: Callable[[Address], Snapshots] = part("job_snapshots")  # points that wait for evaluation
-job_start_snapshots: Callable[[Address], Snapshots] = part("job_start_snapshots")  # those of runs that have not begun
 job_scores: Callable[[Address], Scores] = part("job_scores")  # of an evaluation too
-job_validation_scores: Callable[[Address], Scores] = part("job_validation_scores")  # on the validation set
-job_reported: Callable[[Address], Memory] = part("job_reported")  # the reported parameters, where they are not the stored ones
-job_reference: Callable[[Address], Memory] = part("job_reference")  # the point to which Cycling waits for each run to come back
-job_runs: Callable[[Address], Runs] = part("job_runs")  # the tables of all runs
-job_spec: Callable[[Address], JobSpec] = part("job_spec")  # when runs are looked at, and what ends them
+job_reported: Callable[[Address], Memory] = part("job_reported")  # the reported parameters
 job_training_sampler: Callable[[Address], Sampler] = part("job_training_sampler")  # how steps draw samples
-job_advance: Callable[[Address], Address] = part("job_advance")  # of the kernel of steps
-job_report: Callable[[Address], Address] = part("job_report")  # of the kernel of reported parameters, or 0
-job_evaluate: Callable[[Address], Address] = part("job_evaluate")  # of the kernel of evaluations
-job_evaluations: Callable[[Address], Evaluations] = part("job_evaluations")  # addresses of the tables of its jobs
-job_tables: Callable[[Address], Memory] = part("job_tables")  # those tables
-job_samplers: Callable[[Address], tuple[Sampler, Sampler]] = part("job_samplers")  # the data that they name
 job_model: Callable[[Address], Any] = part("job_model")  # the problem's working memory; of an evaluation too
 # Of an evaluation or a prediction:
 job_weights: Callable[[Address], Memory] = part("job_weights")

@@ -1,27 +1,19 @@
 """Snapshots of runs: points that wait for evaluation, a whole pack at a time, and what is done with their
 scores.
 
-Every function takes the address of the job's table.
+Every function takes a job, field by field (`lanes.memory.view`).
 """
 
+import numpy as np
+
 from gdsim.kernels.attendants import attended, first_lane, run_evaluate, waiting
-from gdsim.kernels.copies import copy_point, copy_run, in_lane, in_row, reported_points, state_of
-from gdsim.kernels.parts import (
-    job_evaluations,
-    job_lanes,
-    job_pack,
-    job_runs,
-    job_scores,
-    job_snapshots,
-    job_spec,
-    job_start_snapshots,
-    job_validation_scores,
-)
+from gdsim.kernels.copies import copy_numbers, copy_run, in_lane, in_row
+from gdsim.kernels.job import Job
 from gdsim.kernels.recorders import record_curves
 from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, AT_VALIDATION, BUDGET, DIVERGED, EVALUATED, UNFINISHED, Snapshots
 from gdsim.kernels.stop_tests import Look, decided, validation_looks
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.types import Address, Step
+from gdsim.lanes.types import Step
 
 # A run has diverged when its loss exceeds its first by this factor times (1 + |first|).
 LOSS_FACTOR = 1e6
@@ -39,25 +31,25 @@ def label(snaps: Snapshots, run: int, lane: int, step: Step, use: int, checkpoin
     return place
 
 
-def take_snapshot(table: Address, lane: int, use: int, reason: int) -> None:
+def take_snapshot(job: Job, lane: int, use: int, reason: int) -> None:
     """Queues the reported parameters of a lane's run for evaluation.
 
     `use` says what for, `reason` why the run has ended, if it has. There must be room for one more.
     """
-    pack, lanes, snaps, runs = job_pack(table), job_lanes(table), job_snapshots(table), job_runs(table)
-    place = label(snaps, lanes.run[lane], -1 if use & AT_END else lane, pack.step[lane], use, lanes.checkpoint[lane], reason)
-    copy_point(table, reported_points(table), in_lane(lane), snaps.weights, in_lane(place))
-    copy_run(table, state_of(table), in_lane(lane), snaps.state, in_lane(place))
+    pack, lanes, snaps, runs = job.pack, job.lanes, job.snapshots, job.runs
+    place = label(snaps, lanes.run[lane], -1 if use & AT_END else lane, np.int64(pack.step[lane]), use, lanes.checkpoint[lane], reason)
+    copy_numbers(job.spec.places, job.reported, in_lane(lane), snaps.weights, in_lane(place))
+    copy_run(job, job.state, in_lane(lane), snaps.state, in_lane(place))
     if use & AT_LOOK:
         lanes.pending[lane] = 1
     run = lanes.run[lane]
-    if job_spec(table).target_stop > 0 and pack.monitor.best[lane] < runs.best_loss[run]:
+    if job.spec.target_stop > 0 and pack.monitor.best[lane] < runs.best_loss[run]:
         runs.best_loss[run] = pack.monitor.best[lane]  # a lane that looks in every step has seen more
 
 
-def queue_starts(table: Address) -> None:
+def queue_starts(job: Job) -> None:
     """Queues the initial points of the next runs, a pack of them, for evaluation."""
-    start_snapshots, runs, spec = job_start_snapshots(table), job_runs(table), job_spec(table)
+    start_snapshots, runs, spec = job.start_snapshots, job.runs, job.spec
     first = runs.progress[EVALUATED]
     count = min(len(attended()), len(runs.reason) - first)
     for i in range(count):
@@ -65,16 +57,16 @@ def queue_starts(table: Address) -> None:
         began = runs.first_step[run]
         use = AT_START | (AT_CHECKPOINT if spec.checkpoints[0] == began else 0)
         place = label(start_snapshots, run, -1, began, use, 0, UNFINISHED)
-        copy_point(table, runs.shown, in_row(run), start_snapshots.weights, in_lane(place))
-        copy_run(table, runs.begin, in_row(run), start_snapshots.state, in_lane(place))
+        copy_numbers(job.spec.places, runs.shown, in_row(run), start_snapshots.weights, in_lane(place))
+        copy_run(job, runs.begin, in_row(run), start_snapshots.state, in_lane(place))
     runs.progress[EVALUATED] = first + count
 
 
 @noinline
-def evaluate_snapshots(table: Address, of_starts: bool) -> None:
+def evaluate_snapshots(job: Job, of_starts: bool) -> None:
     """Evaluates the snapshots that wait, of starts or of runs in lanes, and applies the scores of each."""
-    scores, runs, spec, evaluations = job_scores(table), job_runs(table), job_spec(table), job_evaluations(table)
-    snaps = job_start_snapshots(table) if of_starts else job_snapshots(table)
+    scores, runs, spec, evaluations = job.scores, job.runs, job.spec, job.evaluations
+    snaps = job.start_snapshots if of_starts else job.snapshots
     used, is_any_over = 0, False
     for i in waiting(snaps):
         numbers = runs.cell[snaps.run[i]] * spec.hyperparameters
@@ -83,25 +75,25 @@ def evaluate_snapshots(table: Address, of_starts: bool) -> None:
     if used == 0:
         return
     gradient = spec.gradient_at_looks > 0 or (spec.gradient_at_checkpoints > 0 and used & AT_CHECKPOINT != 0)
-    run_evaluate(table, evaluations.starts if of_starts else evaluations.snapshots, 1 if gradient else 0)
+    run_evaluate(job, evaluations.starts if of_starts else evaluations.snapshots, 1 if gradient else 0)
     validation = evaluations.validation_starts if of_starts else evaluations.validation_snapshots
     is_validated = spec.validation_at_looks > 0 or used & (AT_CHECKPOINT | AT_END) != 0
     if validation != 0 and is_validated:
-        run_evaluate(table, validation, 0)
+        run_evaluate(job, validation, 0)
     for i in waiting(snaps):
-        is_any_over |= is_over(table, snaps, i)
+        is_any_over |= is_over(job, snaps, i)
     if validation != 0 and is_any_over and not is_validated:  # a look at the training set alone has ended a run
-        run_evaluate(table, validation, 0)
+        run_evaluate(job, validation, 0)
     for i in waiting(snaps):
-        apply_scores(table, snaps, i)
+        apply_scores(job, snaps, i)
     snaps.count[first_lane()] = 0
 
 
-def is_over(table: Address, snaps: Snapshots, place: int) -> bool:
+def is_over(job: Job, snaps: Snapshots, place: int) -> bool:
     """Lets the stops look at a snapshot's scores: whether its run has ended, by one of them or before, or
     diverged there. `Snapshots.reason` then says why.
     """
-    scores, runs, spec = job_scores(table), job_runs(table), job_spec(table)
+    scores, runs, spec = job.scores, job.runs, job.spec
     run, step, use, reason = snaps.run[place], snaps.step[place], snaps.use[place], snaps.reason[place]
     loss = scores.loss[place]
     finite = abs(loss) < INFINITY
@@ -112,7 +104,7 @@ def is_over(table: Address, snaps: Snapshots, place: int) -> bool:
         if use & (AT_START | AT_END) and not (finite and loss <= runs.loss_bound[run]):
             reason = DIVERGED
         else:
-            found = decided(runs, spec, Look(run, step, loss, scores.gradient_largest[place], job_validation_scores(table).loss[place]))
+            found = decided(runs, spec, Look(run, step, loss, scores.gradient_largest[place], job.validation_scores.loss[place]))
             reason = found if found != UNFINISHED else reason
     if reason != DIVERGED and validation_looks(runs, spec, run, step):
         snaps.use[place] |= AT_VALIDATION
@@ -120,38 +112,38 @@ def is_over(table: Address, snaps: Snapshots, place: int) -> bool:
     return reason != UNFINISHED
 
 
-def apply_scores(table: Address, snaps: Snapshots, place: int) -> None:
+def apply_scores(job: Job, snaps: Snapshots, place: int) -> None:
     """Records a snapshot's scores, and the end of its run if it has ended."""
-    runs = job_runs(table)
-    run, use, loss = snaps.run[place], snaps.use[place], job_scores(table).loss[place]
+    runs = job.runs
+    run, use, loss = snaps.run[place], snaps.use[place], job.scores.loss[place]
     if use & AT_CHECKPOINT:
-        record(table, snaps, place)
+        record(job, snaps, place)
     if loss < runs.best_loss[run]:
         runs.best_loss[run] = loss
     if abs(loss) < INFINITY:
         runs.last_finite_loss[run] = loss
     if use & (AT_CHECKPOINT | AT_VALIDATION) and len(runs.best_validation_loss) > 0:
-        record_validation(table, snaps, place)
+        record_validation(job, snaps, place)
     if snaps.reason[place] != UNFINISHED:
-        end_run(table, snaps, place, snaps.reason[place])
+        end_run(job, snaps, place, snaps.reason[place])
     elif use & AT_LOOK:
-        job_lanes(table).pending[snaps.lane[place]] = 0
+        job.lanes.pending[snaps.lane[place]] = 0
 
 
-def record(table: Address, snaps: Snapshots, place: int) -> None:
+def record(job: Job, snaps: Snapshots, place: int) -> None:
     """Records the scores of a checkpoint in the curves of its run, and its point in the trajectory."""
-    runs, spec = job_runs(table), job_spec(table)
+    runs, spec = job.runs, job.spec
     at = snaps.run[place] * len(spec.checkpoints) + snaps.checkpoint[place]
-    record_curves(table, snaps, place, at)
-    copy_point(table, snaps.weights, in_lane(place), runs.trajectory, in_row(at))
+    record_curves(job, snaps, place, at)
+    copy_numbers(job.spec.places, snaps.weights, in_lane(place), runs.trajectory, in_row(at))
 
 
-def record_validation(table: Address, snaps: Snapshots, place: int) -> None:
+def record_validation(job: Job, snaps: Snapshots, place: int) -> None:
     """Records a finite validation loss with its accuracy as the last of its run.
 
     The lowest is recorded with its step too, and with its parameters if these are kept.
     """
-    scores, runs = job_validation_scores(table), job_runs(table)
+    scores, runs = job.validation_scores, job.runs
     run, loss, accuracy = snaps.run[place], scores.loss[place], scores.accuracy[place]
     if not abs(loss) < INFINITY:
         return
@@ -159,41 +151,41 @@ def record_validation(table: Address, snaps: Snapshots, place: int) -> None:
     if loss < runs.best_validation_loss[run]:
         runs.best_validation_loss[run], runs.best_validation_accuracy[run] = loss, accuracy
         runs.best_validation_step[run] = snaps.step[place]
-        copy_point(table, snaps.weights, in_lane(place), runs.best_points, in_row(run))
+        copy_numbers(job.spec.places, snaps.weights, in_lane(place), runs.best_points, in_row(run))
 
 
-def finish_validation(table: Address, snaps: Snapshots, place: int, reason: int) -> None:
+def finish_validation(job: Job, snaps: Snapshots, place: int, reason: int) -> None:
     """Records the validation loss where a run ended; of a diverged run the last finite one stays.
 
     Without any finite one the best parameters are those of the end.
     """
-    scores, runs = job_validation_scores(table), job_runs(table)
+    scores, runs = job.validation_scores, job.runs
     run = snaps.run[place]
     if abs(scores.loss[place]) < INFINITY or reason != DIVERGED:
         runs.final_validation_loss[run], runs.final_validation_accuracy[run] = scores.loss[place], scores.accuracy[place]
     if runs.best_validation_loss[run] == INFINITY:
-        copy_point(table, snaps.weights, in_lane(place), runs.best_points, in_row(run))
+        copy_numbers(job.spec.places, snaps.weights, in_lane(place), runs.best_points, in_row(run))
 
 
-def end_run(table: Address, snaps: Snapshots, place: int, reason: int) -> None:
+def end_run(job: Job, snaps: Snapshots, place: int, reason: int) -> None:
     """Records the end of a run as its snapshot has it, and frees its lane if it still has one."""
-    scores, runs = job_scores(table), job_runs(table)
+    scores, runs = job.scores, job.runs
     run, lane = snaps.run[place], snaps.lane[place]
     loss = scores.loss[place]
     runs.steps_taken[run] = snaps.step[place]
     runs.reason[run] = reason
     runs.final_loss[run] = loss if abs(loss) < INFINITY else runs.last_finite_loss[run]
-    copy_point(table, snaps.weights, in_lane(place), runs.ends, in_row(run))
+    copy_numbers(job.spec.places, snaps.weights, in_lane(place), runs.ends, in_row(run))
     if len(runs.best_validation_loss) > 0:
-        finish_validation(table, snaps, place, reason)
-    copy_run(table, snaps.state, in_lane(place), runs.end, in_row(run))
+        finish_validation(job, snaps, place, reason)
+    copy_run(job, snaps.state, in_lane(place), runs.end, in_row(run))
     if lane >= 0:
-        free_lane(table, lane)
+        free_lane(job, lane)
 
 
-def free_lane(table: Address, lane: int) -> None:
+def free_lane(job: Job, lane: int) -> None:
     """Marks a lane as free: its steps count for no run until the next is loaded."""
-    pack, lanes = job_pack(table), job_lanes(table)
+    pack, lanes = job.pack, job.lanes
     monitor = pack.monitor
     lanes.run[lane] = FREE
     lanes.free[first_lane()] += 1

@@ -8,7 +8,7 @@ import math
 from typing import Any, NamedTuple
 
 from gdsim.lanes.rounding import two_sum
-from gdsim.lanes.types import Address, Count, Lane, Memory, Offset
+from gdsim.lanes.types import Address, Count, Lane, Memory
 
 
 class Monitor(NamedTuple):
@@ -193,15 +193,13 @@ NEXT, EVALUATED, PACK_STEPS, LANE_STEPS = 0, 1, 2, 3
 class JobSpec(NamedTuple):
     """What all runs of a job share: sizes and layout, when runs are looked at, and what ends them."""
 
-    reports_stored: bool  # whether the reported parameters are the stored ones
-    slots: Count  # of the rule, per weight
-    carry: Count  # numbers that the rule carries per run
     hyperparameters: Count  # hyperparameters of a cell
     l1: int  # the places of the penalties' factors among them
     l2: int
     places: Memory  # int64 [parameter]: the place of each parameter in the layout
-    slot_places: Memory  # int64 [parameter]: the place of its first slot
-    slot_step: Offset  # from there to its next
+    slot_places: Memory  # int64 [parameter, slot]: likewise of its slots
+    carry_places: Memory  # int64 [carry]: likewise of the rule's numbers per run
+    hyperparameter_places: Memory  # int64 [number]: likewise of a cell's hyperparameters in the pack
     checkpoints: Memory  # int64 [checkpoint]: their steps
     stop_kind: Memory  # int64 [stop]
     stop_every: Memory  # int64 [stop]: every how many steps it looks; 0: at no steps of its own
@@ -216,11 +214,6 @@ class JobSpec(NamedTuple):
     gradient_at_checkpoints: bool  # whether checkpoints need the gradient
     gradient_at_looks: bool  # whether looks need it
     validation_at_looks: bool  # whether looks need the validation set
-
-
-def slot_place(spec: JobSpec, parameter: int, slot: int) -> Offset:
-    """The place, in lanes, of one of a parameter's slots."""
-    return spec.slot_places[parameter] + slot * spec.slot_step
 
 
 class Sum(NamedTuple):

@@ -74,13 +74,13 @@ def validation_looks(runs: Runs, spec: JobSpec, run: int, step: Step) -> bool:
     return False
 
 
-def waited_enough(runs: Runs, spec: JobSpec, run: int, stop: int, loss: float, margin: float) -> bool:
-    """True at the last of `patience` looks in a row without a loss below the best by more than `margin`.
+def waited_enough(runs: Runs, spec: JobSpec, run: int, stop: int, loss: float, is_better: bool) -> bool:
+    """True at the last of `patience` looks in a row without a loss that is better than the best.
 
     The best is then the last loss that was, and the count begins anew with it.
     """
     at = run * len(spec.stop_kind) + stop
-    if loss < runs.stop_best[at] - margin:
+    if is_better:
         runs.stop_best[at] = loss
         runs.stop_waited[at] = 0
     else:
@@ -128,14 +128,15 @@ def gradient_is_small(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
 
 def validation_is_over(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
     """`gd.Validation`: `patience` looks in a row without a validation loss below the best."""
-    return waited_enough(runs, spec, look.run, stop, look.validation_loss, spec.stop_margin[stop])
+    loss = look.validation_loss
+    return waited_enough(runs, spec, look.run, stop, loss, loss < runs.stop_best[look.run * len(spec.stop_kind) + stop] - spec.stop_margin[stop])
 
 
 def is_on_plateau(runs: Runs, spec: JobSpec, look: Look, stop: int) -> bool:
     """`gd.Plateau`: `patience` looks in a row without a loss below the best by more than tolerance |best|."""
     best = runs.stop_best[look.run * len(spec.stop_kind) + stop]
     margin = spec.stop_margin[stop] * abs(best) if abs(best) < float("inf") else look.loss * 0
-    return waited_enough(runs, spec, look.run, stop, look.loss, margin)
+    return waited_enough(runs, spec, look.run, stop, look.loss, look.loss < best - margin)
 
 
 class StopTest(NamedTuple):

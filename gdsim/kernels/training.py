@@ -6,18 +6,17 @@ a whole pack at a time. A lane goes on while a look of its run waits, at most to
 look then ends the run, it ended where the snapshot was taken. Nothing that is found out about a run depends
 on the others.
 
-Every function takes the address of the job's table, and one compiled kernel serves all problems and rules,
-whose own kernels it calls.
+One compiled kernel serves all problems and rules, whose own kernels it calls. Functions take the job as a view
+of its table (`lanes.memory.view`).
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
 from gdsim.kernels.attendants import attended, first_lane, run_advance
-from gdsim.kernels.copies import copy_point, copy_run, in_lane, in_row, reported_points, state_of
+from gdsim.kernels.copies import copy_numbers, copy_run, in_lane, in_row
+from gdsim.kernels.job import Job
 from gdsim.kernels.monitoring import restore_monitor, save_monitor
-from gdsim.kernels.parts import job_lanes, job_pack, job_reference, job_runs, job_snapshots, job_spec, job_start_snapshots
+from gdsim.kernels.parts import job_of
 from gdsim.kernels.snapshots import FOREVER, FREE, NONE_LEFT, evaluate_snapshots, free_lane, queue_starts, take_snapshot
 from gdsim.kernels.state import (
     AT_CHECKPOINT,
@@ -30,13 +29,7 @@ from gdsim.kernels.state import (
     NEXT,
     PACK_STEPS,
     UNFINISHED,
-    Evaluations,
-    JobSpec,
-    LaneTable,
     Pack,
-    Runs,
-    Scores,
-    Snapshots,
 )  # fmt: skip
 from gdsim.kernels.steps import GRADIENT_SMALL, STEPS_SMALL, TARGET_REACHED
 from gdsim.kernels.stop_tests import (
@@ -49,81 +42,50 @@ from gdsim.kernels.stop_tests import (
     is_patience_over,
     next_look,
 )
-from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any, count_of, first_of, smallest
 from gdsim.lanes.operations import load, where
 from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
-from gdsim.lanes.types import Address, Count, Mask, Memory, Step
-from gdsim.problems.parts import Sampler
+from gdsim.lanes.types import Address, Count, Mask, Step
 
 MORE, DONE = 0, 1
 INFINITY = float("inf")
 CYCLE_STEPS = 4  # the longest cycle that Cycling detects
 
 
-class Job(NamedTuple):
-    """All that a kernel works on.
-
-    `advance`, `report` and `evaluate` are the addresses of the kernels for the job's rule and problem.
-    """
-
-    pack: Pack
-    lanes: LaneTable
-    snapshots: Snapshots  # of the runs in lanes
-    start_snapshots: Snapshots  # of runs that wait for a lane
-    scores: Scores
-    validation_scores: Scores
-    reported: Memory  # [place]: the reported parameters of the pack's runs, where they are not the stored ones
-    reference: Memory  # [place]: the point to which Cycling waits for each run to come back
-    runs: Runs
-    spec: JobSpec
-    training_sampler: Sampler
-    advance: Address
-    report: Address
-    evaluate: Address
-    evaluations: Evaluations
-    tables: Memory  # what `evaluations` points into
-    samplers: tuple[Sampler, Sampler]  # the sets that these point into
-    model: Workspace  # the problem's working memory, last: all before lies alike for all problems
-
-
-def clear_lane(table: Address, lane: int) -> None:
+def clear_lane(job: Job, lane: int) -> None:
     """Zeroes the weights and slots of a lane for which no run is left: it goes on computing for nothing."""
-    pack = job_pack(table)
-    job_lanes(table).run[lane] = NONE_LEFT
+    pack = job.pack
+    job.lanes.run[lane] = NONE_LEFT
     for at in range(lane, len(pack.weights), WIDTH):
         pack.weights[at] = 0
     for at in range(lane, len(pack.slots), WIDTH):
         pack.slots[at] = 0
 
 
-def load_run(table: Address, lane: int, run: int) -> None:
+def load_run(job: Job, lane: int, run: int) -> None:
     """Loads a run's parameters, state and hyperparameters into a lane, from where it begins."""
-    pack, lanes, runs, spec = job_pack(table), job_lanes(table), job_runs(table), job_spec(table)
-    cell = runs.cell[run]
-    copy_run(table, runs.begin, in_row(run), state_of(table), in_lane(lane))
-    for k in range(spec.hyperparameters):
-        pack.hyperparameters[k * WIDTH + lane] = runs.hyperparameters[cell * spec.hyperparameters + k]
-    began = runs.first_step[run]
+    pack, lanes, runs, spec = job.pack, job.lanes, job.runs, job.spec
+    copy_run(job, runs.begin, in_row(run), job.state, in_lane(lane))
+    copy_numbers(spec.hyperparameter_places, runs.hyperparameters, in_row(runs.cell[run]), pack.hyperparameters, in_lane(lane))
     pack.start[lane] = runs.start[run]
-    pack.step[lane] = began
+    pack.step[lane] = runs.first_step[run]
     monitor = pack.monitor
     monitor.active[lane] = 1
     monitor.flags[lane] = 0
     monitor.best[lane] = INFINITY
     monitor.loss_bound[lane] = runs.loss_bound[run]
-    monitor.target[lane] = next_target(table, run) if spec.target_stop > 0 else -INFINITY
+    monitor.target[lane] = next_target(job, run) if spec.target_stop > 0 else -INFINITY
     lanes.run[lane] = run
     lanes.pending[lane] = 0
     lanes.checkpoint[lane] = 0
-    restore_monitor(table, lane, run)
-    set_due(table, lane)
+    restore_monitor(job, lane, run)
+    set_due(job, lane)
 
 
-def next_target(table: Address, run: int) -> float:
+def next_target(job: Job, run: int) -> float:
     """The highest target that a run has not met; the lowest if it has met all."""
-    runs, spec = job_runs(table), job_spec(table)
+    runs, spec = job.runs, job.spec
     targets = spec.targets
     for k in range(len(targets) - 1):
         if runs.reached[run * len(targets) + k] < 0:
@@ -131,9 +93,9 @@ def next_target(table: Address, run: int) -> float:
     return targets[len(targets) - 1]
 
 
-def set_due(table: Address, lane: int) -> None:
+def set_due(job: Job, lane: int) -> None:
     """Sets the step of a lane's next event: a checkpoint, a look, or the next while Cycling has a reference."""
-    pack, lanes, runs, spec = job_pack(table), job_lanes(table), job_runs(table), job_spec(table)
+    pack, lanes, runs, spec = job.pack, job.lanes, job.runs, job.spec
     step = np.int64(pack.step[lane])
     checkpoint = lanes.checkpoint[lane]
     while checkpoint < len(spec.checkpoints) and spec.checkpoints[checkpoint] <= step:
@@ -147,105 +109,105 @@ def set_due(table: Address, lane: int) -> None:
     pack.monitor.due[lane] = due
 
 
-def fill_lanes(table: Address) -> None:
+def fill_lanes(job: Job) -> None:
     """Loads the next run that has not ended at its initial point into every free lane, as long as any is left.
 
     Where more must be evaluated there first, they are queued.
     """
-    lanes, runs = job_lanes(table), job_runs(table)
+    lanes, runs = job.lanes, job.runs
     for lane in attended():
         while lanes.run[lane] == FREE and runs.progress[NEXT] < runs.progress[EVALUATED]:
             run = runs.progress[NEXT]
             runs.progress[NEXT] = run + 1
             if runs.reason[run] == UNFINISHED:
-                load_run(table, lane, run)
+                load_run(job, lane, run)
         if lanes.run[lane] == FREE:
             if runs.progress[EVALUATED] < len(runs.reason):
-                queue_starts(table)
+                queue_starts(job)
                 return
-            clear_lane(table, lane)
+            clear_lane(job, lane)
     lanes.free[first_lane()] = 0
 
 
 @noinline
-def finish_run(table: Address, lane: int, reason: int) -> None:
+def finish_run(job: Job, lane: int, reason: int) -> None:
     """Ends the run in a lane at its current step: takes its final snapshot and frees the lane."""
-    take_snapshot(table, lane, AT_END | (checkpoint_use(table, lane) if reason != DIVERGED else 0), reason)
-    free_lane(table, lane)
+    take_snapshot(job, lane, AT_END | (checkpoint_use(job, lane) if reason != DIVERGED else 0), reason)
+    free_lane(job, lane)
 
 
-def checkpoint_use(table: Address, lane: int) -> int:
+def checkpoint_use(job: Job, lane: int) -> int:
     """AT_CHECKPOINT where a lane is at a checkpoint that is not yet recorded, or else 0."""
-    checkpoint, checkpoints = job_lanes(table).checkpoint[lane], job_spec(table).checkpoints
-    is_there = checkpoint < len(checkpoints) and checkpoints[checkpoint] == np.int64(job_pack(table).step[lane])
+    checkpoint, checkpoints = job.lanes.checkpoint[lane], job.spec.checkpoints
+    is_there = checkpoint < len(checkpoints) and checkpoints[checkpoint] == np.int64(job.pack.step[lane])
     return AT_CHECKPOINT if is_there else 0
 
 
-def handle_lane(table: Address, lane: int) -> None:
+def handle_lane(job: Job, lane: int) -> None:
     """Handles what a lane was flagged for in the last step, or else the event that is due.
 
     It waits for an evaluation where a look may have ended its run before, and where a snapshot has no room.
     """
-    pack, spec = job_pack(table), job_spec(table)
+    pack, spec = job.pack, job.spec
     monitor = pack.monitor
-    if job_lanes(table).pending[lane] == 1 or job_snapshots(table).count[first_lane()] == len(attended()):
+    if job.lanes.pending[lane] == 1 or job.snapshots.count[first_lane()] == len(attended()):
         return
     flags, step = monitor.flags[lane], np.int64(pack.step[lane])
     monitor.flags[lane] = 0
     if flags == TARGET_REACHED:
-        meet_target(table, lane, step)
+        meet_target(job, lane, step)
     elif flags == GRADIENT_SMALL:
-        finish_run(table, lane, spec.gradient_stop)
+        finish_run(job, lane, spec.gradient_stop)
     elif flags == STEPS_SMALL:
-        finish_run(table, lane, spec.step_stop)
+        finish_run(job, lane, spec.step_stop)
     elif flags != 0:
-        finish_run(table, lane, DIVERGED)
+        finish_run(job, lane, DIVERGED)
     else:
-        handle_due_event(table, lane, step)
+        handle_due_event(job, lane, step)
 
 
-def meet_target(table: Address, lane: int, step: Step) -> None:
+def meet_target(job: Job, lane: int, step: Step) -> None:
     """Records the targets that a lane's loss has met; the lowest ends the run, or else the next one is set."""
-    pack, lanes, runs, spec = job_pack(table), job_lanes(table), job_runs(table), job_spec(table)
+    pack, lanes, runs, spec = job.pack, job.lanes, job.runs, job.spec
     targets, run = spec.targets, lanes.run[lane]
     loss = pack.monitor.target[lane]
     for k in range(len(targets)):
         if targets[k] == loss:
             runs.reached[run * len(targets) + k] = step
     if loss <= targets[len(targets) - 1]:
-        finish_run(table, lane, spec.target_stop)
+        finish_run(job, lane, spec.target_stop)
     else:
-        pack.monitor.target[lane] = next_target(table, run)
+        pack.monitor.target[lane] = next_target(job, run)
 
 
-def handle_due_event(table: Address, lane: int, step: Step) -> None:
+def handle_due_event(job: Job, lane: int, step: Step) -> None:
     """Handles the event that is due at this step: a stop's test, a checkpoint, or the end of the budget."""
-    lanes, runs, spec = job_lanes(table), job_runs(table), job_spec(table)
+    lanes, runs, spec = job.lanes, job.runs, job.spec
     run = lanes.run[lane]
-    found = stop_without_loss(table, lane, run, step)
+    found = stop_without_loss(job, lane, run, step)
     if step == spec.last:
-        save_monitor(table, lane, run)
+        save_monitor(job, lane, run)
     if found != UNFINISHED:
-        finish_run(table, lane, found)
+        finish_run(job, lane, found)
     elif step == spec.last:
-        finish_run(table, lane, BUDGET)
+        finish_run(job, lane, BUDGET)
     else:
-        use = checkpoint_use(table, lane)
+        use = checkpoint_use(job, lane)
         for stop in range(len(spec.stop_kind)):
             kind = spec.stop_kind[stop]
             if IS_TESTED_AT_LOOKS[kind] and is_look_of(runs, spec, run, step, stop):
                 use |= AT_LOOK
         if use != 0:
-            take_snapshot(table, lane, use, UNFINISHED)
-        set_due(table, lane)
+            take_snapshot(job, lane, use, UNFINISHED)
+        set_due(job, lane)
 
 
-def stop_without_loss(table: Address, lane: int, run: int, step: Step) -> int:
+def stop_without_loss(job: Job, lane: int, run: int, step: Step) -> int:
     """1 + the number of the stop that ends a run by what its lane knows, unevaluated; or UNFINISHED.
 
     Such stops are SmallStep at the ends of cycles, Cycling, and Plateau on the mean losses of epochs.
     """
-    pack, lanes, runs, spec = job_pack(table), job_lanes(table), job_runs(table), job_spec(table)
+    pack, lanes, runs, spec = job.pack, job.lanes, job.runs, job.spec
     for stop in range(len(spec.stop_kind)):
         kind, tolerance = spec.stop_kind[stop], spec.stop_limit[stop]
         if kind == SMALL_STEP and spec.step_stop == 0 and is_look_of(runs, spec, run, step, stop):
@@ -256,20 +218,20 @@ def stop_without_loss(table: Address, lane: int, run: int, step: Step) -> int:
             kind == EPOCH_PLATEAU
             and pack.monitor.samples_seen[lane] > 0
             and is_look_of(runs, spec, run, step, stop)
-            and epoch_ends_run(table, lane, run, step, stop)
+            and epoch_ends_run(job, lane, run, step, stop)
         ):
             return stop + 1
         if kind == CYCLING:
-            if lanes.reference_step[lane] >= 0 and has_returned(table, lane, step, tolerance):
+            if lanes.reference_step[lane] >= 0 and has_returned(job, lane, step, tolerance):
                 return stop + 1
             if lanes.reference_step[lane] < 0 and is_own_look(runs, spec, run, step, stop):
-                set_reference(table, lane, step)
+                set_reference(job, lane, step)
     return UNFINISHED
 
 
-def epoch_ends_run(table: Address, lane: int, run: int, step: Step, stop: int) -> bool:
+def epoch_ends_run(job: Job, lane: int, run: int, step: Step, stop: int) -> bool:
     """Records the mean loss of an epoch's batches; True if the patience of Plateau is over."""
-    monitor, runs, spec = job_pack(table).monitor, job_runs(table), job_spec(table)
+    monitor, runs, spec = job.pack.monitor, job.runs, job.spec
     every, began = spec.stop_every[stop], runs.first_step[run]
     epochs = len(runs.epoch_losses) // len(runs.reason)
     mean = monitor.loss_sum[lane] / monitor.samples_seen[lane]
@@ -285,18 +247,18 @@ def epoch_ends_run(table: Address, lane: int, run: int, step: Step, stop: int) -
     return is_over
 
 
-def set_reference(table: Address, lane: int, step: Step) -> None:
+def set_reference(job: Job, lane: int, step: Step) -> None:
     """Makes the reported parameters of a lane's run the reference point to which it may return."""
-    copy_point(table, reported_points(table), in_lane(lane), job_reference(table), in_lane(lane))
-    job_lanes(table).reference_step[lane] = step
+    copy_numbers(job.spec.places, job.reported, in_lane(lane), job.reference, in_lane(lane))
+    job.lanes.reference_step[lane] = step
 
 
-def has_returned(table: Address, lane: int, step: Step, tolerance: float) -> bool:
+def has_returned(job: Job, lane: int, step: Step, tolerance: float) -> bool:
     """True if a run is back within tolerance (1 + |w|) of its reference point, at least 2 steps later.
 
     The reference is dropped on any return, and after CYCLE_STEPS.
     """
-    lanes, source, reference, places = job_lanes(table), reported_points(table), job_reference(table), job_spec(table).places
+    source, reference, places = job.reported, job.reference, job.spec.places
     squares, size = tolerance * 0, tolerance * 0
     for p in range(len(places)):
         w = source[places[p] * WIDTH + lane]
@@ -304,18 +266,18 @@ def has_returned(table: Address, lane: int, step: Step, tolerance: float) -> boo
         squares += way * way
         size += w * w
     near = squares**0.5 <= tolerance * (1.0 + size**0.5)
-    since = step - lanes.reference_step[lane]
+    since = step - job.lanes.reference_step[lane]
     if near or since >= CYCLE_STEPS:
-        lanes.reference_step[lane] = -1
+        job.lanes.reference_step[lane] = -1
     return near and since > 1
 
 
-def handle_events(table: Address) -> None:
+def handle_events(job: Job) -> None:
     """Handles the events of the lanes that need attention, but for those that wait for an evaluation."""
-    needing, behind = lanes_needing_attention(job_pack(table)), first_lane() + len(attended())
+    needing, behind = lanes_needing_attention(job.pack), first_lane() + len(attended())
     lane = first_of(needing, first_lane())
     while lane < behind:
-        handle_lane(table, lane)
+        handle_lane(job, lane)
         lane = first_of(needing, lane + 1)
 
 
@@ -326,44 +288,45 @@ def lanes_needing_attention(pack: Pack) -> Mask:
     return (load(monitor.active, 0, WIDTH) != 0) & (flagged | (load(pack.step, 0, WIDTH) == load(monitor.due, 0, WIDTH)))
 
 
-def steps_to_next_event(table: Address, most: Count) -> Count:
+def steps_to_next_event(job: Job, most: Count) -> Count:
     """How many steps all lanes can advance before an event is due in one of them, at most `most`."""
-    pack = job_pack(table)
+    pack = job.pack
     left = load(pack.monitor.due, 0, WIDTH) - load(pack.step, 0, WIDTH)
     return min(most, np.int64(smallest(where(load(pack.monitor.active, 0, WIDTH) != 0, left, FOREVER))))
 
 
 @noinline
-def settle_lanes(table: Address) -> Count:
+def settle_lanes(job: Job) -> Count:
     """Fills lanes, handles events and evaluates until every lane can go on; gives how many have a run.
 
     Snapshots of runs are evaluated where one more would find no room, where a lane can do nothing before, and
     where no run is left.
     """
-    pack, lanes, snapshots, starts = job_pack(table), job_lanes(table), job_snapshots(table), job_start_snapshots(table)
+    pack, lanes, snapshots, starts = job.pack, job.lanes, job.snapshots, job.start_snapshots
     while True:
         if lanes.free[first_lane()] > 0:
-            fill_lanes(table)
-        handle_events(table)
+            fill_lanes(job)
+        handle_events(job)
         busy, count = count_of(load(pack.monitor.active, 0, WIDTH) != 0), snapshots.count[first_lane()]
         of_starts = starts.count[first_lane()] > 0
         if of_starts or (count > 0 and (busy == 0 or count == len(attended()) or any(lanes_needing_attention(pack)))):
-            evaluate_snapshots(table, of_starts)
+            evaluate_snapshots(job, of_starts)
         elif lanes.free[first_lane()] == 0:
             return busy
 
 
 def train(table: Address, budget: Count) -> int:
     """The kernel: about `budget` steps of every lane. MORE if runs are left after them, else DONE."""
-    progress = job_runs(table).progress
+    job = job_of(table)
+    progress = job.runs.progress
     mode = set_float_mode()
     state, left = MORE, budget
     while left > 0:
-        busy = settle_lanes(table)
+        busy = settle_lanes(job)
         if busy == 0:
             state = DONE
             break
-        done = run_advance(table, steps_to_next_event(table, left))
+        done = run_advance(table, job, steps_to_next_event(job, left))
         left -= max(done, 1)
         progress[PACK_STEPS] += done
         progress[LANE_STEPS] += done * busy

@@ -8,10 +8,11 @@ from typing import Any
 from llvmlite import binding, ir
 from numba.core import types
 from numba.core.registry import cpu_target
-from numba.core.typing.templates import AbstractTemplate, ConcreteTemplate, infer_global, signature
-from numba.extending import intrinsic, models, register_model
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, ConcreteTemplate, infer_global, signature
+from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, models, register_model
 
 from gdsim.lanes.emit import Code
+from gdsim.lanes.memory import field_of
 from gdsim.lanes.operations import OPERATIONS, Rule
 from gdsim.lanes.target import Target
 
@@ -70,6 +71,28 @@ def result_of(operation: type[Operation], args: tuple[Any, ...]) -> Any:
 
 
 _results: dict[Any, Any] = {}
+
+
+VIEW: Any = TARGET.View.__wrapped__
+
+
+@infer_getattr
+class Fields(AttributeTemplate):
+    """How Numba types the fields of a view."""
+
+    key = VIEW
+
+    def generic_resolve(self, view: Any, name: str) -> Any:
+        """The type of a field; None if there is none of this name."""
+        found = field_of(TARGET, view, name)
+        return None if found is None else found[0]
+
+
+@lower_getattr_generic(VIEW)
+def _read_field(context: Any, builder: Any, view: Any, value: Any, name: str) -> Any:
+    found = field_of(TARGET, view, name)
+    assert found is not None
+    return found[1](Code(context, builder), value)
 
 
 def register() -> None:

@@ -41,6 +41,12 @@ class MemoryKind:
     dtype: Any
 
 
+class ViewKind:
+    """What a compiler's type of a part of a job's table knows: the number of its `lanes.memory.Layout`."""
+
+    layout: int
+
+
 def is_memory(kind: Kind) -> bool:
     """Whether a compiler's type is memory, as job tables give it."""
     return isinstance(kind, MemoryKind)

@@ -4,17 +4,24 @@ The host lays the fields of a nested NamedTuple out as a table of int64: an addr
 the value for a whole number. A kernel gets the table's address, and a function made for the NamedTuple's
 shape gives the same NamedTuple back, its arrays as memory that is indexed, loaded from and stored to. Passing
 arrays themselves costs seven values each in every function that they go through, and minutes of compilation.
+
+Where many functions read a few fields each, a kernel is given views instead, of which a field is read where
+it is named: a view is one address, however many fields it has.
 """
 
+import hashlib
 import operator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
 
 from gdsim.lanes.emit import Code, is_memory
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.numbers import Number
-from gdsim.lanes.operations import kernel_only, rule_of
+from gdsim.lanes.operations import kernel_only, literal_of, rule_of
+from gdsim.lanes.parts import DECLARED
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Address, Kind, Lane, Memory, Offset, Value
 
@@ -29,14 +36,14 @@ def memory(table: Address, place: Offset, like: Lane) -> Memory:
 
 @rule_of(memory)
 def _(target: Target, table: Kind, place: Kind, like: Kind) -> Any:
-    kind, word = target.Memory(target.unliteral(like)), target.Lane(target.types.int64, 1)
+    kind = target.Memory(target.unliteral(like))
+    return kind, lambda code, t, p, _: _memory_in(target, code, t, code.index(p, place), kind)
 
-    def emit(code: Code, t: Value, p: Value, _: Value) -> Any:
-        words, first = code.words(t), code.index(p, place)
-        second = code.add(first, code.constant(first.type, 1))
-        return code.memory_at(code.load(words, first, word), code.load(words, second, word), kind)
 
-    return kind, emit
+def _memory_in(target: Target, code: Code, table: Value, first: Value, kind: Kind) -> Value:
+    words, word = code.words(table), target.Lane(target.types.int64, 1)
+    second = code.add(first, code.constant(first.type, 1))
+    return code.memory_at(code.load(words, first, word), code.load(words, second, word), kind)
 
 
 def number(table: Address, place: Offset, like: Lane) -> int:
@@ -46,8 +53,12 @@ def number(table: Address, place: Offset, like: Lane) -> int:
 
 @rule_of(number)
 def _(target: Target, table: Kind, place: Kind, like: Kind) -> Any:
-    kind, word = target.unliteral(like), target.Lane(target.types.int64, 1)
-    return kind, lambda code, t, p, _: code.resized(code.load(code.words(t), code.index(p, place), word), kind.bitwidth)
+    kind = target.unliteral(like)
+    return kind, lambda code, t, p, _: _number_in(target, code, t, code.index(p, place), kind)
+
+
+def _number_in(target: Target, code: Code, table: Value, place: Value, kind: Kind) -> Value:
+    return code.resized(code.load(code.words(table), place, target.Lane(target.types.int64, 1)), kind.bitwidth)
 
 
 def call_kernel(address: Address, table: Address, value: Lane) -> int:
@@ -99,41 +110,101 @@ def table_of(job: Any) -> np.ndarray:
     return np.array(entries, np.int64)
 
 
+class Field(NamedTuple):
+    """Where a field of a NamedTuple stands in its table, from the NamedTuple's first entry on, and what."""
+
+    place: int
+    holds: "Layout | str"  # the type of an array's elements, or of the number
+    is_array: bool
+
+
+class Layout(NamedTuple):
+    """How a tuple lies in a table; its number is a hash of all that follows."""
+
+    number: int
+    kind: type  # of the tuple
+    fields: dict[str, Field]  # by name, or by place
+    size: int  # in entries
+
+
+_layouts: dict[int, Layout] = {}  # by their numbers
+
+
+def layout_of(value: tuple[Any, ...], leaving_out: tuple[str, ...] = ()) -> Layout:
+    """How a nested NamedTuple lies in its table; some fields may be left out of the description."""
+    size, fields = 0, {}
+    for name, member in zip(getattr(value, "_fields", map(str, range(len(value)))), value, strict=True):
+        if isinstance(member, tuple):
+            field, entries = Field(size, below := layout_of(member), False), below.size
+        elif isinstance(member, np.ndarray):
+            field, entries = Field(size, str(member.dtype), True), 2
+        else:
+            field, entries = Field(size, "uint32" if type(member) is np.uint32 else "int64", False), 1
+        fields[name], size = field, size + entries
+    fields = {name: field for name, field in fields.items() if name not in leaving_out}
+    told = [(name, f.place, f.is_array, f.holds.number if isinstance(f.holds, Layout) else f.holds) for name, f in fields.items()]
+    number = int(hashlib.sha256(repr((type(value).__qualname__, told)).encode()).hexdigest()[:15], 16)
+    return _layouts.setdefault(number, Layout(number, type(value), fields, size))
+
+
+def view(table: Address, layout: int) -> Any:
+    """The NamedTuple of a table, given its layout's number: its fields are read where they are named."""
+    return kernel_only(table, layout)
+
+
+@rule_of(view)
+def _(target: Target, table: Kind, layout: Kind) -> Any:
+    number = literal_of(target, layout)
+    return None if number is None else (target.View(number), lambda code, t, _: t)
+
+
+def field_of(target: Target, kind: Kind, name: str) -> tuple[Kind, Callable[[Code, Value], Value]] | None:
+    """(the type of a view's field, what reads it), or None if it has none of this name."""
+    field = _layouts[kind.layout].fields.get(name)
+    if field is None:
+        return None
+    place = ir.Constant(ir.IntType(64), field.place)
+    if isinstance(field.holds, Layout):
+        return target.View(field.holds.number), lambda code, table: code.add(table, ir.Constant(table.type, 8 * field.place))
+    dtype = getattr(target.types, field.holds)
+    if field.is_array:
+        array = target.Memory(dtype)
+        return array, lambda code, table: _memory_in(target, code, table, place, array)
+    return dtype, lambda code, table: _number_in(target, code, table, place, dtype)
+
+
 _readers: dict[str, Any] = {}
 
 
-class _Writer:
-    """Writes the text that reads a value from a table, place by place."""
-
-    def __init__(self) -> None:
-        self.place = 0
-        self.names: dict[str, Any] = {"memory": memory, "number": number}
-
-    def text_of(self, value: Any) -> str:
-        """The expression for a value whose first entry is the next."""
-        if isinstance(value, np.ndarray):
-            self.names[f"A_{value.dtype}"] = Number(value.dtype).zero
-            self.place += 2
-            return f"memory(table, {self.place - 2}, A_{value.dtype})"
-        if isinstance(value, tuple):
-            kind = type(value).__name__ if hasattr(value, "_fields") else ""
-            if kind:
-                self.names[kind] = type(value)
-            return f"{kind}({', '.join(self.text_of(member) for member in value)}{'' if kind else ','})"
-        kind = "uint32" if type(value) is np.uint32 else "int64"
-        self.names[f"N_{kind}"] = np.dtype(kind).type(0)
-        self.place += 1
-        return f"number(table, {self.place - 1}, N_{kind})"
+def _text_of(field: Field, first: int, names: dict[str, Any]) -> str:
+    """The expression for a field of a tuple that begins at an entry of a table; `names` are those in it."""
+    if isinstance(field.holds, str):
+        names[field.holds] = Number(np.dtype(field.holds)).zero
+        return f"{'memory' if field.is_array else 'number'}(table, {first + field.place}, {field.holds})"
+    kind, members = field.holds.kind, [_text_of(member, first + field.place, names) for member in field.holds.fields.values()]
+    names[kind.__name__] = kind
+    return f"{kind.__name__}({', '.join(members)})" if kind is not tuple else f"({', '.join(members)},)"
 
 
 def readers_of(job: Any) -> dict[str, Any]:
-    """For each field of the job's shape, under `job_` and its name, the function of a table's address that
-    gives a kernel its value.
+    """For each field of the job's shape that is declared as a part, under `job_` and its name, the function of
+    a table's address that gives a kernel its value.
     """
-    writer, found = _Writer(), {}
-    for name in job._fields:
-        text = f"def job_{name}(table):\n    return {writer.text_of(getattr(job, name))}"
+    found: dict[str, Any] = {}
+    for name, field in layout_of(job).fields.items():
+        if f"job_{name}" not in DECLARED:
+            continue
+        names: dict[str, Any] = {"memory": memory, "number": number}
+        text = f"def job_{name}(table):\n    return {_text_of(field, 0, names)}"
         if text not in _readers:
-            _readers[text] = function_from(text, f"job_{name}", writer.names)
+            _readers[text] = function_from(text, f"job_{name}", names)
         found[f"job_{name}"] = _readers[text]
     return found
+
+
+def view_of(job: Any, leaving_out: tuple[str, ...] = ()) -> Any:
+    """The function of a table's address that gives a kernel a view of the job, without some fields."""
+    text = f"def job_of(table):\n    return view(table, {layout_of(job, leaving_out).number})"
+    if text not in _readers:
+        _readers[text] = function_from(text, "job_of", {"view": view})
+    return _readers[text]

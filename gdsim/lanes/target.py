@@ -4,7 +4,9 @@ import functools
 import inspect
 from typing import Any
 
-from gdsim.lanes.emit import LaneKind, MaskKind, MemoryKind, llvm_type
+from llvmlite import ir
+
+from gdsim.lanes.emit import LaneKind, MaskKind, MemoryKind, ViewKind, llvm_type
 from gdsim.lanes.types import Function, Kind
 
 
@@ -52,10 +54,24 @@ class Target:
             def __init__(self, manager: Any, kind: Kind) -> None:
                 super().__init__(manager, kind, [("data", types.CPointer(kind.dtype)), ("size", types.int64)])
 
+        class View(ViewKind, types.Type):
+            """The type of a part of a job's table: an address."""
+
+            def __init__(self, layout: int) -> None:
+                self.layout = layout
+                types.Type.__init__(self, name=f"View({layout})")
+
+        class ViewModel(models.PrimitiveModel):
+            """An address, as a whole number."""
+
+            def __init__(self, manager: Any, kind: Kind) -> None:
+                super().__init__(manager, kind, ir.IntType(64))
+
         register_model(Memory)(MemoryModel)
+        register_model(View)(ViewModel)
         register_model(Lane)(VectorModel)
         register_model(Mask)(VectorModel)
-        self.Lane, self.Mask, self.Memory = functools.cache(Lane), functools.cache(Mask), functools.cache(Memory)
+        self.Lane, self.Mask, self.Memory, self.View = (functools.cache(kind) for kind in (Lane, Mask, Memory, View))
 
     def is_number(self, kind: Kind) -> bool:
         """Whether a value of this type is one number, which can stand in every lane."""
