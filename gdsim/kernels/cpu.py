@@ -3,9 +3,10 @@
 A pack is `width` runs; its arrays have the lane as their last index.
 """
 
+import contextlib
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import Evaluations, JobSpec, Keeps, LaneTable, Monitor, Pack, Runs, RunState, Scores, Snapshots, TableOf
 from gdsim.kernels.workspace import Workspace
-from gdsim.lanes.compiler import address_of, bind, float_mode_parts
+from gdsim.lanes.compiler import Bound, address_of, describe, float_mode_parts, kernel_of
 from gdsim.lanes.memory import readers_of, table_of, view_of
 from gdsim.lanes.numbers import Number, zeros
 from gdsim.problems.parts import Sampler
@@ -49,7 +50,7 @@ class Kernels:
 
     def prepare(self) -> None:
         """Makes the kernels that training needs."""
-        _ = self._train, self.addresses
+        _ = self.addresses, self._train
 
     def _parts(self) -> Parts:
         """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
@@ -67,21 +68,30 @@ class Kernels:
         }  # fmt: skip
         return s.engine.training(s, parts)
 
-    def _bind(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, title: str | None = None) -> Any:
-        """A template compiled for jobs of the shape of `job`: a function of a table's address, and mostly of
-        a whole number.
-
-        Raises CodeError for a part of the user's that cannot be compiled.
-        """
-        from numba import types
+    @contextlib.contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Says of a part of the user's that cannot be compiled, as a CodeError, where it is and why."""
         from numba.core.errors import NumbaError
 
-        signature = types.int64(*(types.int64,) * arguments)
         try:
-            return bind(template, {**parts, **readers_of(job)}, signature, title)
+            yield
         except (NumbaError, TypeError) as error:
             found = explained(self.structure, error)
             raise found from (None if found.is_known else error)
+
+    def _described(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, title: str | None = None) -> Bound:
+        """A template for jobs of the shape of `job`: a function of a table's address, and mostly of a whole
+        number.
+        """
+        from numba import types
+
+        with self._explaining():
+            return describe(template, {**parts, **readers_of(job)}, types.int64(*(types.int64,) * arguments), title)
+
+    def _compiled(self, bound: Bound) -> Any:
+        """What was described. Raises CodeError."""
+        with self._explaining():
+            return kernel_of(bound)
 
     @functools.cached_property
     def _shape(self) -> Job:
@@ -98,20 +108,29 @@ class Kernels:
         )
 
     @functools.cached_property
+    def wanted(self) -> tuple[Bound, ...]:
+        """The kernels that training needs: steps of this rule, the training loop, evaluation, and mostly
+        none for reported parameters.
+        """
+        parts, s = self._training_parts(), self.structure
+        template, own = s.engine.steps(s, self.width)
+        whole = {"WIDTH": self.width, **float_mode_parts(), "job_of": view_of(self._shape, ("model",))}
+        loop = self._described(training.train, whole, self._shape, title="the training loop")
+        report = () if s.reports_stored else (self._described(steps.report_all, parts, self._shape),)
+        return self._described(template, {**parts, **own}, self._shape, title=s.title), loop, self._evaluation, *report
+
+    @functools.cached_property
     def addresses(self) -> tuple[int, int, int]:
         """Addresses of the kernels that the training kernel calls: steps of this rule, its reported
         parameters, evaluation.
         """
-        parts = self._training_parts()
-        template, own = self.structure.engine.steps(self.structure, self.width)
-        advance = self._bind(template, {**parts, **own}, self._shape, title=self.structure.title)
-        report = 0 if self.structure.reports_stored else address_of(self._bind(steps.report_all, parts, self._shape))
-        return address_of(advance), report, address_of(self._evaluate)
+        steps, _, _, *report = self.wanted
+        advance = self._compiled(steps)
+        return address_of(advance), address_of(self._compiled(report[0])) if report else 0, address_of(self._evaluate)
 
     @functools.cached_property
     def _train(self) -> Any:
-        parts = {"WIDTH": self.width, **float_mode_parts(), "job_of": view_of(self._shape, ("model",))}
-        return self._bind(training.train, parts, self._shape, title="the training loop")
+        return self._compiled(self.wanted[1])
 
     def train(self, job: Job, budget: int) -> int:
         """`training.train` of a job and a budget of steps."""
@@ -119,9 +138,13 @@ class Kernels:
         return self._train(table.ctypes.data, budget)
 
     @functools.cached_property
-    def _evaluate(self) -> Any:
+    def _evaluation(self) -> Bound:
         job = evaluation.Evaluation(self.model(1), self._lanes(0), self._shape.training_sampler, self.new_scores())
-        return self._bind(evaluation.evaluate, self._parts(), job, title="the evaluation")
+        return self._described(evaluation.evaluate, self._parts(), job, title="the evaluation")
+
+    @functools.cached_property
+    def _evaluate(self) -> Any:
+        return self._compiled(self._evaluation)
 
     def evaluate(self, job: evaluation.Evaluation) -> None:
         """`evaluation.evaluate` with gradients."""
@@ -131,7 +154,7 @@ class Kernels:
     @functools.cached_property
     def _predict(self) -> Any:
         job = evaluation.Prediction(self.model(1), self._lanes(0), self._shape.training_sampler, self._lanes(0))
-        return self._bind(network.predict, self._parts(), job, arguments=1)
+        return self._compiled(self._described(network.predict, self._parts(), job, arguments=1))
 
     def predict(self, job: evaluation.Prediction) -> None:
         """`engines.network.predict`."""

@@ -29,7 +29,7 @@ def announce(what: str) -> None:
         listener(what)
 
 
-def _is_importing() -> bool:
+def is_importing() -> bool:
     """Whether some module is only half there."""
     return any(getattr(getattr(m, "__spec__", None), "_initializing", False) for m in list(sys.modules.values()))
 
@@ -42,7 +42,7 @@ def apart(work: Callable[[], Any]) -> Any:
     when the work is done. While a module is imported, whose lock the compiler may ask for, the main thread
     works itself.
     """
-    if threading.current_thread() is not threading.main_thread() or _is_importing():
+    if threading.current_thread() is not threading.main_thread() or is_importing():
         return work()
     answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
 

@@ -8,14 +8,11 @@ decides its machine code, so that no edit is missed.
 """
 
 import builtins
-import contextlib
 import dis
 import functools
-import gc
 import hashlib
 import os
 import pathlib
-import threading
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -24,6 +21,8 @@ import numpy as np
 
 from gdsim.lanes.announcing import apart
 from gdsim.lanes.cache import DiskCache
+from gdsim.lanes.children import made_by_child
+from gdsim.lanes.collecting import no_collection
 from gdsim.lanes.machine import machine
 from gdsim.lanes.operations import OPERATIONS
 from gdsim.lanes.parts import DECLARED, Part, part_name
@@ -153,6 +152,7 @@ class Bound(NamedTuple):
     parts: Mapping[str, Any]
     signature: Any
     digest: str
+    title: str | None = None  # what is told where it must be compiled
 
 
 def is_own(function: Function) -> bool:
@@ -196,10 +196,10 @@ def _place_text(name: str, value: Any, parts: Mapping[str, Any]) -> str:
     return f"{name}:{chosen[0].__module__}.{chosen[0].__qualname__}{owner}"
 
 
-def describe(template: Function, parts: Mapping[str, Any], signature: Any) -> Bound:
+def describe(template: Function, parts: Mapping[str, Any], signature: Any, title: str | None = None) -> Bound:
     """The bound kernel before compilation, with its digest."""
     whole = f"{digest_of(template, parts)}\n{signature}"
-    return Bound(template, parts, signature, hashlib.sha256(whole.encode()).hexdigest())
+    return Bound(template, parts, signature, hashlib.sha256(whole.encode()).hexdigest(), title)
 
 
 def check_parts(template: Function, parts: Mapping[str, Any]) -> None:
@@ -290,39 +290,32 @@ def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: st
     The same kernel is made once per process, and taken from the cache on disk where another process left it
     or is making it. Raises TypeError for a part that is missing, and for a given name that no room has declared as a part.
     """
+    return kernel_of(describe(template, parts, signature, title))
+
+
+def kernel_of(bound: Bound) -> Any:
+    """A described kernel, as `bind` gives it."""
     from gdsim.lanes import cpu
 
     check_compiler()
     cpu.register()
-    bound = describe(template, parts, signature)
     if bound.digest in _kernels:
         return _kernels[bound.digest]
+    by_child = made_by_child(bound)
     cache = DiskCache(bound.digest)
-    with cache.made_once(title):
+    with cache.made_once(bound.title):
         kernel = apart(lambda: _compiled(bound, cache))
-    if not cache.hit:
+    if by_child or not cache.hit:
         compilations.append(bound.digest)
     _kernels[bound.digest] = kernel
     return kernel
 
 
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """Without searches for cycles of objects, an eighth of the time: a compiler makes millions and few are
-    dropped. The last of several threads begins them again, if they went on before the first.
-    """
-    with _changing:
-        _paused.append(gc.isenabled() or any(_paused))
-        gc.disable()
-    try:
-        yield
-    finally:
-        with _changing:
-            if _paused.pop() and not _paused:
-                gc.enable()
-
-
-_changing, _paused = threading.Lock(), list[bool]()  # of each thread that compiles, whether collections went on before the first
+def leave_in_cache(bound: Bound) -> None:
+    """Compiles a kernel for other processes to find."""
+    cache = DiskCache(bound.digest)
+    with cache.made_once(None):
+        _compiled(bound, cache)
 
 
 def _compiled(bound: Bound, cache: DiskCache) -> Any:

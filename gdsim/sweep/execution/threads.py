@@ -3,21 +3,25 @@ some of them.
 """
 
 import concurrent.futures
+import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdsim.lanes.announcing import announcing
+from gdsim.lanes.children import Children, helped_by
+from gdsim.lanes.compiler import Bound, leave_in_cache
 from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.engine_choice import for_runs, kernels_for, lanes_for
 from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
 from gdsim.sweep.execution.executor import FailureKind, Outcome, failure_of
 from gdsim.sweep.execution.progress import Progress, Tally, tally_of
+from gdsim.sweep.planning.machine import usable_memory
 from gdsim.sweep.planning.memory import runs_together
 from gdsim.sweep.planning.plan import Chunk, Plan
 
@@ -55,15 +59,40 @@ def train_from_start(work: Work, batch: Batch, workspaces: dict[Any, Any], stopp
     return train_batch(work.setting, batch, work.width, workspaces, stopping).columns
 
 
+def works_of(plan: Plan, chunks: Iterable[Chunk], lanes: int | None, threads: int, chosen: np.ndarray | None = None) -> Iterator[Work]:
+    """A batch of the chunks of each structure and size."""
+    for chunk in {(c.group, c.size): c for c in chunks}.values():
+        yield batches_of(plan, chunk, lanes, chosen, threads)[0]
+
+
 # How the runs of a batch are trained: from a thread's working memory, and an event that asks to stop.
 Trainer = Callable[[Work, Batch, dict[Any, Any], threading.Event | None], dict[str, np.ndarray]]
 _compiling = threading.Lock()
+CHILD_BYTES = 2**29  # of memory, for a process that compiles
 
 
-def prepare(work: Work, announce: Callable[[str], None] | None = None) -> None:
-    """Makes the kernels of a batch, if they are not there yet; `announce` is told what is being compiled."""
-    with _compiling, announcing(announce):
+def prepare(work: Work, announce: Callable[[str], None] | None = None, children: Children | None = None) -> None:
+    """Makes the kernels of a batch, if they are not there yet; `announce` is told what is being compiled.
+
+    Meanwhile `children` compile others.
+    """
+    with _compiling, announcing(announce), helped_by(children):
         kernels_for(work.setting, work.width).prepare()
+
+
+def children_for(works: Iterable[Work], threads: int, check: Callable[[], None] = lambda: None) -> Children:
+    """Processes that compile the kernels of works, as many as threads will train, where memory suffices.
+
+    While one is waited for, `check` may raise.
+    """
+    return Children(min(threads, usable_memory() // CHILD_BYTES), _wanted(works), leave_in_cache, check)
+
+
+def _wanted(works: Iterable[Work]) -> Iterator[Bound]:
+    """The kernels of works, but for those that cannot even be described, which is said where they are needed."""
+    for work in works:
+        with contextlib.suppress(Exception):
+            yield from kernels_for(work.setting, work.width).wanted
 
 
 class Gathering:
@@ -156,7 +185,9 @@ def gathering_of(plan: Plan, chunk: Chunk, works: Sequence[Work]) -> Gathering:
 
 
 class Threads:
-    """An executor. Kernels are compiled one after the other, ahead of the batches that need them."""
+    """An executor. The kernels of `todo` are compiled side by side, those of the first chunk first, and the
+    others while it trains.
+    """
 
     def __init__(
         self,
@@ -164,6 +195,7 @@ class Threads:
         threads: int,
         lanes: int | None,
         progress: Progress,
+        todo: Sequence[Chunk],
         *,
         chosen: np.ndarray | None = None,
         trainer: Trainer = train_from_start,
@@ -177,6 +209,7 @@ class Threads:
         self.ready: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self.going: set[concurrent.futures.Future[None]] = set()
         self.open: set[Gathering] = set()  # chunks that are neither finished nor given up
+        self.children = children_for(works_of(plan, todo, lanes, threads, chosen), threads, progress.raise_if_interrupted)
 
     def room(self, waiting: int) -> int:
         """One chunk, if it would keep a thread busy."""
@@ -194,7 +227,7 @@ class Threads:
         self.open.add(gathering)
         try:
             began = time.perf_counter()
-            prepare(works[0], self.progress.say)
+            prepare(works[0], self.progress.say, self.children)
             self.progress.message = ""
             self.progress.remaining.compile(chunk.group, time.perf_counter() - began)
         except Exception as error:
@@ -214,6 +247,7 @@ class Threads:
         are not finished is lost.
         """
         self.stopping.set()
+        self.children.close()
         self.pool.shutdown(wait=True, cancel_futures=True)
         for gathering in list(self.open):
             self._give_up(gathering)

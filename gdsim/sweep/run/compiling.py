@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from gdsim.lanes.compiler import check_compiler, compilations
 from gdsim.lanes.kernel_folder import ENDING, machine_folder, private_folder
 from gdsim.population.summary import Table
 from gdsim.population.training import InterruptedTrainingError, train_batch
-from gdsim.sweep.execution.threads import Work, batches_of, prepare
+from gdsim.sweep.execution.threads import Work, children_for, prepare, works_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.run.options import RunOptions, check_unedited, checked_count
@@ -43,22 +43,16 @@ def compile_kernels(sweep: Experiment, options: RunOptions, by_workers: bool = F
     checked_count(options.threads, "threads")
     folder = private_folder()
     plan, began, before = plan_of(sweep, options.chunk_seconds, options.lanes), time.perf_counter(), len(compilations)
-    works = {
-        (work.chunk.group, work.width, work.setting.is_written_out): work for work in _works(plan, options.lanes, 1 if by_workers else options.thread_count)
-    }
-    for work in works.values():
-        prepare(work, announce)
-        _begin(plan, work)
+    found = works_of(plan, plan.chunks, options.lanes, 1 if by_workers else options.thread_count)
+    works = {(work.chunk.group, work.width, work.setting.is_written_out): work for work in found}
+    with contextlib.closing(children_for(works.values(), options.thread_count)) as children:
+        for work in works.values():
+            prepare(work, announce, children)
+            _begin(plan, work)
     unkept = [digest for digest in compilations[before:] if not (machine_folder(folder) / f"{digest}{ENDING}").exists()]
     if unkept:
         raise ValueError(f"{count_of(len(unkept), 'kernel')} could not be kept in {str(folder)!r}: its disk is full, or it cannot be written")
     return Compiled(len({group for group, *_ in works}), len(compilations) - before, time.perf_counter() - began, str(folder))
-
-
-def _works(plan: Plan, lanes: int | None, threads: int) -> Iterator[Work]:
-    """A batch of the chunks of each structure and size."""
-    for chunk in {(c.group, c.size): c for c in plan.chunks}.values():
-        yield batches_of(plan, chunk, lanes, None, threads)[0]
 
 
 def _begin(plan: Plan, work: Work) -> None:

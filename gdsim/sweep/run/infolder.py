@@ -99,7 +99,7 @@ def _train_missing(
     with beating(store.place, progress, options.part), _observed(options, store, progress):
         for source, some in ((earlier, going), (None, beginning)):
             if some:
-                failed += _train(whole, some, _executor(kept, whole, store, options, progress, source), store, progress, options.attempts)
+                failed += _train(whole, some, _executor(kept, whole, some, store, options, progress, source), store, progress, options.attempts)
     store.place.make("shards")  # without what workers left that died meanwhile
     if failed:
         first = failed[0]
@@ -125,11 +125,13 @@ def _observed(options: RunOptions, store: Store, progress: Progress) -> contextl
     return observed(options.client, store.folder, "" if options.part is None else f"{options.part.number}/{options.part.of}", progress)
 
 
-def _executor(sweep: Experiment, plan: Plan, store: Store, options: RunOptions, progress: Progress, earlier: Continuation | None) -> Executor:
+def _executor(
+    sweep: Experiment, plan: Plan, todo: list[Chunk], store: Store, options: RunOptions, progress: Progress, earlier: Continuation | None
+) -> Executor:
     """What trains chunks into a folder: from the start, or from where earlier runs ended."""
     if options.client is None:
         keeping = functools.partial(keep, store, plan)
-        return Threads(plan, options.thread_count, options.lanes, progress, keep=keeping, trainer=earlier.train if earlier else train_from_start)
+        return Threads(plan, options.thread_count, options.lanes, progress, todo, keep=keeping, trainer=earlier.train if earlier else train_from_start)
     return Cluster(options.client, sweep, plan, store, options.lanes, progress, earlier.steps if earlier else None)
 
 

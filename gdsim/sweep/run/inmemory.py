@@ -29,7 +29,8 @@ def run_in_memory(
     numbers, parts = [], []
     if plan.keep == "summary":
         return _summarised(sweep, plan, options, progress)
-    with running(Threads(plan, options.thread_count, options.lanes, progress, chosen=chosen, trainer=trainer), todo, progress, 1) as outcomes:
+    threads = Threads(plan, options.thread_count, options.lanes, progress, todo, chosen=chosen, trainer=trainer)
+    with running(threads, todo, progress, 1) as outcomes:
         for outcome in outcomes:
             finished, columns = runs_in(plan, outcome, chosen)
             numbers.append(finished)
@@ -40,7 +41,7 @@ def run_in_memory(
 def _summarised(sweep: Experiment, plan: Plan, options: RunOptions, progress: Progress) -> "xarray.Dataset":
     """The summary of all runs, which are kept nowhere."""
     parts = []
-    with running(Threads(plan, options.thread_count, options.lanes, progress), plan.chunks, progress, 1) as outcomes:
+    with running(Threads(plan, options.thread_count, options.lanes, progress, plan.chunks), plan.chunks, progress, 1) as outcomes:
         for outcome in outcomes:
             cells = [plan.identities[c] for c in outcome.chunk.cells]
             parts.append({k._replace(cell=cells[k.cell]): e for k, e in result_of(outcome).items()})

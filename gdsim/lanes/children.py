@@ -1,0 +1,221 @@
+"""Child processes that compile kernels while this one compiles another, or trains.
+
+A child is forked, not started anew: it has what was imported, the user's functions, and what the kernels
+before it have typed and lowered. It leaves its kernel in the cache on disk, where this process finds it. What
+goes wrong in a child costs its time alone: this process then compiles the kernel itself, and says what there
+is to say.
+"""
+
+import _thread
+import contextlib
+import contextvars
+import gc
+import os
+import pathlib
+import re
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NoReturn
+
+from gdsim.lanes.announcing import announce, announcing, is_importing
+from gdsim.lanes.cache import DiskCache
+from gdsim.lanes.kernel_folder import NoCacheError, is_writable, private_folder
+
+TICK_SECONDS = 0.01
+HUNG_TICKS = 500  # without a moment of the processor
+LOOKING_SECONDS = 0.1  # for kernels that are missing, before those that are known are gone on with
+ORPHAN_SECONDS = 0.1
+
+
+class Child:
+    """A process that compiles one kernel."""
+
+    def __init__(self, number: int, kernel: Any) -> None:
+        self.number, self.kernel = number, kernel
+        self.used, self.idle = "", 0
+
+    def is_hung(self) -> bool:
+        """Whether it has had no moment of the processor for many ticks: it may wait for a lock that a thread
+        of its parent held when it was forked.
+        """
+        with contextlib.suppress(OSError):
+            used = " ".join(pathlib.Path(f"/proc/{self.number}/stat").read_text().rpartition(")")[2].split()[11:13])
+            self.used, self.idle = used, 0 if used != self.used else self.idle + 1
+        return self.idle >= HUNG_TICKS
+
+    def end(self) -> int | None:
+        """How it has ended, by `os.waitpid`; None while it works."""
+        try:
+            number, status = os.waitpid(self.number, os.WNOHANG)
+        except ChildProcessError:  # someone else has asked before
+            return 0
+        return status if number else None
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        with contextlib.suppress(OSError):
+            os.kill(self.number, signal.SIGKILL)
+            os.waitpid(self.number, 0)
+
+
+class Children:
+    """At most so many processes that compile, this one among them; `wanted` kernels in the order in which
+    they are needed.
+
+    `make` leaves a kernel in the cache; `check` is called all the while that a child is waited for, and may
+    raise.
+    """
+
+    def __init__(self, processes: int, wanted: Iterable[Any], make: Callable[[Any], object], check: Callable[[], object] = lambda: None) -> None:
+        self.processes, self.make, self.check = processes, make, check
+        self.wanted = iter(wanted if processes > 1 and can_help() else ())
+        self.going: dict[str, Child] = {}
+        self.taken: set[str] = set()
+        self.made: set[str] = set()
+
+    def has_made(self, kernel: Any) -> bool:
+        """Whether a child has left a kernel in the cache. If not, it is the caller's to make, beside what
+        children make.
+        """
+        self.taken.add(kernel.digest)
+        told = ""
+        while kernel.digest in self.going:
+            if (titles := self._titles()) != told:
+                announce(f"compiling {titles}")
+                told = titles
+            self.check()
+            time.sleep(TICK_SECONDS)
+            self._reap()
+            self._fill(self.processes)
+        if not DiskCache(kernel.digest).exists():
+            self._fill(self.processes - 1)
+        return kernel.digest in self.made
+
+    def _titles(self) -> str:
+        """What children compile, each kind once."""
+        return ", ".join(dict.fromkeys(c.kernel.title or "other kernels" for c in self.going.values()))
+
+    def _fill(self, limit: int) -> None:
+        """Forks children for the next kernels that nobody has."""
+        until = time.perf_counter() + LOOKING_SECONDS
+        while len(self.going) < limit and time.perf_counter() < until:
+            kernel = next(self.wanted, None)
+            if kernel is None:
+                return
+            if kernel.digest not in self.taken and not DiskCache(kernel.digest).exists():
+                self.taken.add(kernel.digest)
+                number = forked(lambda kernel=kernel: self.make(kernel))
+                if number is None:
+                    self.wanted = iter(())
+                else:
+                    self.going[kernel.digest] = Child(number, kernel)
+
+    def _reap(self) -> None:
+        """Takes leave of children that have ended; one that was killed, as where memory is short, that hung,
+        or that could leave nothing is the last.
+        """
+        for digest, child in list(self.going.items()):
+            status = child.end()
+            is_hung = status is None and child.is_hung()
+            if is_hung:
+                child.kill()
+            elif status is None:
+                continue
+            del self.going[digest]
+            if DiskCache(digest).exists():
+                self.made.add(digest)
+            elif is_hung or status == 0 or os.WIFSIGNALED(status or 0):
+                self.wanted = iter(())
+
+    def close(self) -> None:
+        """Ends all that still work."""
+        self.wanted = iter(())
+        while self.going:
+            self.going.popitem()[1].kill()
+
+
+_helping: contextvars.ContextVar[Children | None] = contextvars.ContextVar("children", default=None)
+
+
+@contextlib.contextmanager
+def helped_by(children: Children | None) -> Iterator[None]:
+    """Children compile for this thread in the block."""
+    previous = _helping.set(children)
+    try:
+        yield
+    finally:
+        _helping.reset(previous)
+
+
+def made_by_child(kernel: Any) -> bool:
+    """Whether a child has left a kernel in the cache, that is one that compiles for this thread."""
+    children = _helping.get()
+    return children is not None and children.has_made(kernel)
+
+
+def can_help() -> bool:
+    """Whether children can be forked here, and leave kernels where their parent finds them."""
+    try:
+        folder = private_folder()
+    except NoCacheError:
+        return False
+    return is_writable(folder) and sys.platform == "linux" and pathlib.Path("/proc/self/stat").exists()
+
+
+def forked(work: Callable[[], object]) -> int | None:
+    """The number of a child process that does some work with the compiler; None where there can be none."""
+    from llvmlite.binding import ffi
+    from numba.core.compiler_lock import global_compiler_lock
+
+    if is_importing():  # whose lock the compiler may ask for
+        return None
+    warnings.filterwarnings("ignore", module=re.escape(__name__))  # of forks beside threads: what a child needs, no other thread holds
+    parent = os.getpid()
+    with global_compiler_lock, ffi.lib._lock:
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            number = os.fork()
+            if number == 0:
+                _live(work, parent, held)
+        except (OSError, RuntimeError):  # too many processes, too little memory, an interpreter that may not
+            return None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    return number
+
+
+def _live(work: Callable[[], object], parent: int, mask: Iterable[int]) -> NoReturn:
+    """The whole life of a child, which says nothing, hears no Ctrl-C, and ends with its parent."""
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in signal.valid_signals():
+            if callable(signal.getsignal(number)):  # which would run what its parent does then
+                signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nowhere, stream)
+        warnings.simplefilter("ignore")
+        gc.disable()
+        _thread.start_new_thread(_end_with, (parent,))
+        with announcing(_give_up):
+            work()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _give_up(what: str) -> None:
+    """Ends the wait for another process, whose kernel will be this one's parent's to wait for."""
+    raise InterruptedError(what)
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process soon after its parent."""
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_SECONDS)
+    os._exit(1)
