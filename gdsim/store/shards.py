@@ -115,8 +115,8 @@ def shard_bytes(chunk: Rectangle, identities: Sequence[str], checkpoints: Sequen
         words={n: tuple(w) for n, w in WORDS.items() if n in columns},
     )  # fmt: skip
     fields = {
-        "cell": pa.array(np.tile(np.arange(len(identities), dtype=np.int32), starts)),
-        "start": pa.array(np.repeat(np.arange(chunk.first_start, chunk.last_start), len(identities))),
+        "cell": arrow_of(np.tile(np.arange(len(identities), dtype=np.int32), starts)),
+        "start": arrow_of(np.repeat(np.arange(chunk.first_start, chunk.last_start), len(identities))),
     }
     fields |= {name: arrow_of(values) for name, values in columns.items()}
     floats = [f"{n}.list.element" if v.ndim > 1 else n for n, v in columns.items() if v.dtype.kind == "f"]
@@ -129,7 +129,10 @@ def shard_bytes(chunk: Rectangle, identities: Sequence[str], checkpoints: Sequen
 
 def arrow_of(values: np.ndarray) -> Any:
     """A column for Arrow; of more than one number per row, fixed-size lists."""
-    flat = pa.array(np.ascontiguousarray(values).ravel())
+    numbers = np.ascontiguousarray(values).ravel()
+    kind = TYPES.get(numbers.dtype.name)
+    # Of numbers Arrow takes the memory: to convert an array it would import pandas, if only to ask whether it is a series.
+    flat: Any = pa.array(numbers) if kind is None else pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
     return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, math.prod(values.shape[1:]))
 
 
