@@ -91,6 +91,7 @@ class Children:
             self._reap()
             self._fill(self.processes)
         if not DiskCache(kernel.digest).exists():
+            self._reap()
             self._fill(self.processes - 1)
         return kernel.digest in self.made
 
@@ -199,6 +200,7 @@ def _live(work: Callable[[], object], parent: int, mask: Iterable[int]) -> NoRet
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nowhere, stream)
+        sys.stdout = sys.stderr = None  # which in a notebook are no files
         warnings.simplefilter("ignore")
         gc.disable()
         _thread.start_new_thread(_end_with, (parent,))

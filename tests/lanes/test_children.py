@@ -1,0 +1,226 @@
+"""Kernels that children compile: found in the cache by their parent, who makes itself what a child cannot,
+whatever becomes of it.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+from numba import types
+
+from gdsim.lanes import children, compiler
+from gdsim.lanes.announcing import announcing
+from gdsim.lanes.children import Children, forked, helped_by
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
+
+
+def threefold(out):
+    out[0] = 3.0 * FACTOR  # noqa: F821
+
+
+def kernels(*factors):
+    """Small kernels that differ by a constant, described."""
+    return [compiler.describe(threefold, {"FACTOR": float(f)}, types.void(types.float64[::1]), f"{f:g}") for f in factors]
+
+
+def value_of(kernel):
+    out = np.zeros(1)
+    kernel(out)
+    return float(out[0])
+
+
+@pytest.fixture(autouse=True)
+def empty(tmp_path, monkeypatch):
+    """An empty cache, of a process that has compiled nothing."""
+    monkeypatch.setenv("GDSIM_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(compiler, "_kernels", {})
+    monkeypatch.setattr(compiler, "compilations", [])
+
+
+@pytest.fixture
+def said():
+    """The writing end of a pipe, and what came out of it once all who had it have ended."""
+    reading, writing = os.pipe()
+
+    def heard():
+        os.close(writing)
+        text = b""
+        while more := os.read(reading, 4096):
+            text += more
+        os.close(reading)
+        return text.decode()
+
+    return writing, heard
+
+
+def compiled_with(helpers, wanted):
+    """(the values of kernels, what was announced), by a process whose children help."""
+    told = []
+    with announcing(told.append), helped_by(helpers):
+        values = [value_of(compiler.kernel_of(k)) for k in wanted]
+    helpers.close()
+    return values, told
+
+
+def test_children_make_what_comes_next_and_their_parent_finds_it():
+    wanted = kernels(1, 2, 3)
+    helpers = Children(2, wanted, lambda k: (time.sleep(0.2), compiler.leave_in_cache(k)))  # so that they are waited for
+    values, told = compiled_with(helpers, wanted)
+    assert values == [3.0, 6.0, 9.0]
+    assert helpers.made == {k.digest for k in wanted[1:]}
+    assert sorted(compiler.compilations) == sorted(k.digest for k in wanted)  # all of them made on this process's behalf
+    assert told[0] == "compiling 1"
+    assert "compiling 2" in told[1]
+    assert "3" in told[-1]
+    assert not helpers.going
+    compiler._kernels.clear()
+    again = Children(2, wanted, lambda k: pytest.fail("all are in the cache"))
+    assert compiled_with(again, wanted) == ([3.0, 6.0, 9.0], [])
+
+
+def hang(kernel):
+    threading.Event().wait()
+
+
+def be_killed(kernel):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(kernel):
+    raise MemoryError
+
+
+def refuse():
+    raise BlockingIOError("Resource temporarily unavailable")
+
+
+def leave_nothing(kernel):
+    pass
+
+
+@pytest.mark.parametrize(("make", "tries"), [(hang, (2,)), (be_killed, (1, 2)), (leave_nothing, (1, 2)), (fail, (3,))])
+def test_what_a_child_cannot_its_parent_does(make, tries, monkeypatch):
+    """After one that hangs, is killed or leaves nothing there are no others, but for one that has begun."""
+    monkeypatch.setattr(children, "HUNG_TICKS", 10)
+    tried, wanted, fork = [], kernels(1, 2, 3, 4), os.fork
+    monkeypatch.setattr(os, "fork", lambda: (tried.append(1), fork())[1])
+    helpers = Children(2, wanted, make)
+    values, _ = compiled_with(helpers, wanted)
+    assert values == [3.0, 6.0, 9.0, 12.0]
+    assert not helpers.made
+    assert len(tried) in tries
+    assert sorted(compiler.compilations) == sorted(k.digest for k in wanted)
+
+
+def test_where_no_process_can_be_had_all_is_made_here(monkeypatch):
+    monkeypatch.setattr(os, "fork", refuse)
+    assert compiled_with(Children(9, kernels(1, 2), compiler.leave_in_cache), kernels(1, 2))[0] == [3.0, 6.0]
+
+
+@pytest.mark.parametrize("case", ["one core", "another system", "no folder", "a folder that is not ours to write"])
+def test_where_children_are_of_no_use_there_are_none(case, monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("forked"))
+    if case == "another system":
+        monkeypatch.setattr(sys, "platform", "darwin")
+    if case == "no folder":
+        monkeypatch.setenv("GDSIM_CACHE_DIR", os.devnull)
+    if case == "a folder that is not ours to write":
+        monkeypatch.setattr(children, "is_writable", lambda folder: False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that kernels are not kept
+        assert compiled_with(Children(1 if case == "one core" else 2, kernels(1, 2), hang), kernels(1, 2))[0] == [3.0, 6.0]
+
+
+def test_who_stops_waiting_ends_the_children():
+    wanted = kernels(1, 2)
+
+    def check():
+        if helpers.going:
+            raise KeyboardInterrupt
+
+    helpers = Children(2, wanted, hang, check)
+    with helped_by(helpers):
+        compiler.kernel_of(wanted[0])
+        (child,) = helpers.going.values()
+        with pytest.raises(KeyboardInterrupt):
+            compiler.kernel_of(wanted[1])
+    helpers.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(child.number, 0)
+
+
+def test_a_child_says_nothing_and_hears_no_interrupt(said, capfd):
+    writing, heard = said
+
+    def work():
+        os.kill(os.getpid(), signal.SIGINT)
+        print("said", flush=True)  # noqa: T201
+        os.write(1, b"said")
+        warnings.warn("said", stacklevel=1)
+        os.write(writing, b"alive")
+
+    os.waitpid(forked(work), 0)
+    assert heard() == "alive"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_child_runs_no_handler_of_its_parents(said):
+    writing, heard = said
+    held = signal.signal(signal.SIGTERM, lambda *_: os.write(writing, b"handled"))
+    try:
+        _, status = os.waitpid(forked(lambda: os.kill(os.getpid(), signal.SIGTERM)), 0)
+    finally:
+        signal.signal(signal.SIGTERM, held)
+    assert os.WTERMSIG(status) == signal.SIGTERM
+    assert heard() == ""
+
+
+def test_a_child_ends_with_its_parent(said):
+    writing, heard = said
+
+    def parent():
+        forked(lambda: hang(None))
+        os.write(writing, b"forked")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    os.waitpid(forked(parent), 0)
+    assert heard() == "forked"  # which comes to an end when the last has ended that could write
+
+
+@pytest.mark.parametrize("lock", ["of the compiler", "of LLVM"])
+def test_no_process_is_forked_while_another_thread_is_compiling(lock):
+    from llvmlite.binding import ffi
+    from numba.core.compiler_lock import global_compiler_lock
+
+    has_it, released = threading.Event(), []
+
+    def compiling():
+        with global_compiler_lock if lock == "of the compiler" else ffi.lib._lock:
+            has_it.set()
+            time.sleep(0.05)
+            released.append(True)
+
+    thread = threading.Thread(target=compiling)
+    thread.start()
+    has_it.wait()
+    number = forked(lambda: compiler.leave_in_cache(kernels(5)[0]))
+    assert released == [True]
+    thread.join()
+    assert os.waitpid(number, 0)[1] == 0
+
+
+def test_nobody_is_warned_of_forks_beside_threads(monkeypatch):
+    fork = os.fork
+
+    def of_python_3_12():
+        warnings.warn("This process is multi-threaded, use of fork() may lead to deadlocks in the child.", DeprecationWarning, stacklevel=2)
+        return fork()
+
+    monkeypatch.setattr(os, "fork", of_python_3_12)
+    assert os.waitpid(forked(list), 0)[1] == 0
