@@ -5,10 +5,11 @@
 (`state.Runs`), which run each lane holds (`LaneTable`), what they have in common (`JobSpec`), snapshots and
 scores, and a thread's working memory (`workspace`). Kernels take the address of its table.
 
-**Four kernels train**: `training.train`, one for all problems and rules, is the loop of events; it calls, by
+**Six kernels train**: `training.train`, one for all problems and rules, is the loop of events; it calls, by
 their addresses, `advance`, which makes steps of all lanes until an event is due or a lane is flagged,
 `evaluation.evaluate`, and, where reported parameters are not the stored ones, as of averages,
-`steps.report_all`. Others are called from the host alone: `engines.network.predict`, and those that list
+`steps.report_all`. What steps of a network have in common, whatever the rule, are `blocks.batches`, one for
+all networks of a kind of shuffle, and `blocks.passes`, which evaluations call too. Others are called from the host alone: `engines.network.predict`, and those that list
 samples, count values (`summary`) and find first hits (`hits`).
 
 **The life of a run**: its initial point is evaluated with a pack of others (`snapshots.queue_starts`), which
@@ -24,7 +25,7 @@ a lane has seen of a run whose budget is used up, so that it can go on.
 **Engines** (`engines/`), chosen by the problem's family (`population.engine_choice`), each with a step,
 `one_step`, of which `advance` makes many, and an evaluation:
 
-- `network` over `passes`, which run through a table of edges: a network in a pack; where it has few
+- `network` over `blocks`, and these over `passes`, which run through a table of edges: a network in a pack; where it has few
   parameters and many steps are to be made, `written_out` writes its steps out unit by unit.
 - `single_run`: a network of one run at a time, with its units and samples in the lanes, by the same `passes`
   over the products of `single_run_products`; where runs are few, or a pack would leave the cache.

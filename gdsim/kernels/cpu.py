@@ -13,14 +13,14 @@ import numpy as np
 
 from gdsim.kernels import evaluation, steps, training
 from gdsim.kernels.compile_errors import explained
-from gdsim.kernels.engines import Parts, Structure, lane_parts, network
+from gdsim.kernels.engines import Parts, Structure, blocks, lane_parts, network
 from gdsim.kernels.job import Job
 from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import Evaluations, JobSpec, Keeps, LaneTable, Monitor, Pack, Runs, RunState, Scores, Snapshots, TableOf
-from gdsim.kernels.workspace import Workspace
+from gdsim.kernels.workspace import Matrix, NetworkSpace, Workspace
 from gdsim.lanes.compiler import Bound, address_of, describe, float_mode_parts, kernel_of
 from gdsim.lanes.memory import readers_of, table_of, view_of
 from gdsim.lanes.numbers import Number, zeros
@@ -50,7 +50,7 @@ class Kernels:
 
     def prepare(self) -> None:
         """Makes the kernels that training needs."""
-        _ = self.addresses, self._train
+        _ = self.addresses, self._passes, self._batches, self._train
 
     def _parts(self) -> Parts:
         """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
@@ -63,7 +63,7 @@ class Kernels:
             **self._parts(), **dict(s.step_parts), **SHUFFLES[s.shuffle]._asdict(),
             "HYPERPARAMETERS": s.hyperparameters, "HYPERPARAMETER_COUNT": len(s.hyperparameters._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
             "penalized": with_penalty if s.has_penalty else without_penalty, "HAS_PENALTY": s.has_penalty, "NEEDS_WHOLE_GRADIENT": s.needs_whole_gradient,
-            "PERTURBS": s.perturbs, "TWO_PASSES": s.needs_whole_gradient or s.perturbs,
+            "PERTURBS": s.perturbs, "TWO_PASSES": s.needs_whole_gradient or s.perturbs or s.several_blocks,
             **{f"MONITORS_{n.upper()}": value for n, value in s.monitors._asdict().items()},
         }  # fmt: skip
         return s.engine.training(s, parts)
@@ -109,28 +109,65 @@ class Kernels:
 
     @functools.cached_property
     def wanted(self) -> tuple[Bound, ...]:
-        """The kernels that training needs: steps of this rule, the training loop, evaluation, and mostly
-        none for reported parameters.
+        """The kernels that training needs: steps of this rule, the training loop, evaluation, and where there are
+        any, passes and batches of networks, and reported parameters.
         """
-        parts, s = self._training_parts(), self.structure
+        return tuple(filter(None, (self._steps, self._loop, self._pass, self._evaluation, self._batch, self._report)))
+
+    @functools.cached_property
+    def _steps(self) -> Bound:
+        s = self.structure
         template, own = s.engine.steps(s, self.width)
+        return self._described(template, {**self._training_parts(), **own}, self._shape, title=s.title)
+
+    @functools.cached_property
+    def _report(self) -> Bound | None:
+        return None if self.structure.reports_stored else self._described(steps.report_all, self._training_parts(), self._shape)
+
+    @functools.cached_property
+    def _loop(self) -> Bound:
         whole = {"WIDTH": self.width, **float_mode_parts(), "job_of": view_of(self._shape, ("model",))}
-        loop = self._described(training.train, whole, self._shape, title="the training loop")
-        report = () if s.reports_stored else (self._described(steps.report_all, parts, self._shape),)
-        return self._described(template, {**parts, **own}, self._shape, title=s.title), loop, self._evaluation, *report
+        return self._described(training.train, whole, self._shape, title="the training loop")
+
+    @functools.cached_property
+    def _pass(self) -> Bound | None:
+        model, sampler = self.model(1), self._shape.training_sampler
+        if not isinstance(model, NetworkSpace):
+            return None
+        job = blocks.PassingJob(blocks.Passing(model.step, self._lanes(0), sampler, Matrix(self._lanes(0), 0, 0, 0), 0))
+        return self._described(blocks.passes, self._parts(), job, title="the passes through the network")
+
+    @functools.cached_property
+    def _batch(self) -> Bound | None:
+        parts = {**self._parts(), **SHUFFLES[self.structure.shuffle]._asdict()}
+        return self._described(blocks.batches, parts, self._shape, title="the batches") if self.structure.engine.calls_batches else None
+
+    def _address(self, bound: Bound | None) -> int:
+        """Where a kernel's code is; 0 where there is no such kernel."""
+        return 0 if bound is None else address_of(self._compiled(bound))
+
+    @functools.cached_property
+    def _passes(self) -> int:
+        return self._address(self._pass)
+
+    @functools.cached_property
+    def _batches(self) -> int:
+        return self._address(self._batch)
+
+    def _linked(self, model: Workspace, batches: int) -> Workspace:
+        """Working memory that says where the kernels are that steps and evaluations call."""
+        return NetworkSpace(*(n._replace(batches=batches, passes=self._passes) for n in model)) if isinstance(model, NetworkSpace) else model
 
     @functools.cached_property
     def addresses(self) -> tuple[int, int, int]:
         """Addresses of the kernels that the training kernel calls: steps of this rule, its reported
         parameters, evaluation.
         """
-        steps, _, _, *report = self.wanted
-        advance = self._compiled(steps)
-        return address_of(advance), address_of(self._compiled(report[0])) if report else 0, address_of(self._evaluate)
+        return self._address(self._steps), self._address(self._report), address_of(self._evaluate)
 
     @functools.cached_property
     def _train(self) -> Any:
-        return self._compiled(self.wanted[1])
+        return self._compiled(self._loop)
 
     def train(self, job: Job, budget: int) -> int:
         """`training.train` of a job and a budget of steps."""
@@ -148,7 +185,7 @@ class Kernels:
 
     def evaluate(self, job: evaluation.Evaluation) -> None:
         """`evaluation.evaluate` with gradients."""
-        table = table_of(job)
+        table = table_of(job._replace(model=self._linked(job.model, 0)))
         self._evaluate(table.ctypes.data, 1)
 
     @functools.cached_property
@@ -158,7 +195,7 @@ class Kernels:
 
     def predict(self, job: evaluation.Prediction) -> None:
         """`engines.network.predict`."""
-        table = table_of(job)
+        table = table_of(job._replace(model=self._linked(job.model, 0)))
         self._predict(table.ctypes.data)
 
     def model(self, samples: int) -> Workspace:
@@ -199,7 +236,7 @@ class Kernels:
 
         `samplers` are for steps, for the training set and for the validation set.
         """
-        return self._job(with_state, runs, spec, samplers, model, self.addresses)
+        return self._job(with_state, runs, spec, samplers, self._linked(model, self._batches), self.addresses)
 
     def _job(
         self, with_state: bool, runs: Runs, spec: JobSpec, samplers: tuple[Sampler, Sampler, Sampler], model: Workspace, addresses: tuple[int, int, int]

@@ -109,8 +109,8 @@ def finish_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tu
 
 
 @part
-def one_step(model: Workspace, pack: Pack, sampler: Sampler) -> int:
-    """A step of every lane of a pack, with its runs' state: `steps.GOES_ON`, ENDED_BEFORE or ENDED_AFTER."""
+def one_step(table: Address, model: Workspace, pack: Pack, sampler: Sampler) -> int:
+    """A step of every lane of the pack of a job, with its runs' state: `steps.GOES_ON`, ENDED_BEFORE or ENDED_AFTER."""
     ...
 
 
@@ -142,6 +142,7 @@ job_reported: Callable[[Address], Memory] = part("job_reported")  # the reported
 job_training_sampler: Callable[[Address], Sampler] = part("job_training_sampler")  # how steps draw samples
 job_model: Callable[[Address], Any] = part("job_model")  # the problem's working memory; of an evaluation too
 # Of an evaluation or a prediction:
+job_passing: Callable[[Address], Any] = part("job_passing")  # a block on its way through a network
 job_weights: Callable[[Address], Memory] = part("job_weights")
 job_sampler: Callable[[Address], Sampler] = part("job_sampler")
 job_out: Callable[[Address], Memory] = part("job_out")  # [sample, unit, lane]: a network's outputs

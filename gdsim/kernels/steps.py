@@ -176,7 +176,7 @@ def advance(table: Address, steps: Count) -> Count:
     """The kernel: up to `steps` steps of every lane; fewer if a run ends. How many updates were made."""
     pack, sampler, model = job_pack(table), job_training_sampler(table), job_model(table)
     for done in range(steps):
-        end = one_step(model, pack, sampler)
+        end = one_step(table, model, pack, sampler)
         if end != GOES_ON:
             return done + (1 if end == ENDED_AFTER else 0)
     return steps

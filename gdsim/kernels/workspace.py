@@ -4,7 +4,7 @@ there.
 
 from typing import Any, NamedTuple, TypeAlias
 
-from gdsim.lanes.types import Memory
+from gdsim.lanes.types import Address, Memory
 from gdsim.problems.parts import MemorySpace
 
 
@@ -85,7 +85,12 @@ class Network(NamedTuple):
     tile: Memory  # one tile of gradients on its way to the update
     zeros: Memory  # one lane of them
     ones: Memory  # likewise
+    counts: Memory  # uint32: how many of a block's samples count
+    share: Memory  # of a sample in the mean, a factor of its deltas
+    loss: Memory  # the sum of a block's losses
     pitch: int  # samples, in lanes, from one unit to the next
+    batches: Address = 0  # of the kernel that draws a batch and finds its deltas
+    passes: Address = 0  # of the kernel that takes a block through the network
 
 
 class SingleRunNetwork(NamedTuple):
@@ -106,6 +111,11 @@ class SingleRunNetwork(NamedTuple):
     rows: Memory  # uint32: the samples of a block, by their places in the table
     targets: int  # offset among the activations, [target][sample]
     pitch: int  # from one target's samples to the next's, and from one output's
+    counts: Memory  # as of `Network`
+    share: Memory
+    loss: Memory  # of one number
+    batches: Address = 0
+    passes: Address = 0
 
 
 AnyNetwork: TypeAlias = Network | SingleRunNetwork
@@ -134,6 +144,6 @@ class GradientTask(NamedTuple):
     """What is done with the gradients of a block of samples."""
 
     sample_count: int
-    action: int  # UPDATE, WRITE or ADD
+    writes: bool  # those of a first block; those of others are added to it
     pack: Any  # that is updated, None where gradients are only written
     step: Any  # likewise

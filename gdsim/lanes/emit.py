@@ -297,6 +297,19 @@ class Code:
         value = self.builder.insert_value(ir.Constant(form, ir.Undefined), self.builder.inttoptr(address, form.elements[0]), 0)
         return self.builder.insert_value(value, size, 1)
 
+    def address_and_length(self, memory: Value) -> list[Value]:
+        """Of a memory, as whole numbers."""
+        address, length = self.members(memory, 2)
+        return [self.builder.ptrtoint(address, ir.IntType(64)), length]
+
+    def on_stack(self, words: list[Value]) -> Value:
+        """The address, as a whole number, at which the words lie on the stack."""
+        with self.builder.goto_entry_block():
+            place = self.builder.alloca(ir.IntType(64), len(words))
+        for number, word in enumerate(words):
+            self.builder.store(word, self.builder.gep(place, [ir.Constant(ir.IntType(64), number)]))
+        return self.builder.ptrtoint(place, ir.IntType(64))
+
     def call_kernel(self, address: Value, table: Value, value: Value) -> Value:
         """The result of the kernel at an address, of two whole numbers.
 

@@ -71,6 +71,25 @@ def _(target: Target, address: Kind, table: Kind, value: Kind) -> Any:
     return target.types.int64, lambda code, a, t, v: code.call_kernel(a, t, code.index(v, value))
 
 
+def stack_table(job: Any) -> Address:
+    """The address of a table of a nested NamedTuple, as `table_of` makes it on the host: for a kernel that this
+    one calls.
+    """
+    return kernel_only(job)
+
+
+@rule_of(stack_table)
+def _(target: Target, job: Kind) -> Any:
+    def words_of(code: Code, value: Value, kind: Kind) -> list[Value]:
+        if is_memory(kind):
+            return code.address_and_length(value)
+        if isinstance(kind, target.types.BaseTuple):
+            return [word for member, one in zip(code.members(value, len(kind)), kind, strict=True) for word in words_of(code, member, one)]
+        return [code.index(value, kind)]
+
+    return (target.types.int64, lambda code, value: code.on_stack(words_of(code, value, job))) if isinstance(job, target.types.BaseTuple) else None
+
+
 @rule_of(len)
 def _(target: Target, array: Kind) -> Any:
     return (target.types.int64, lambda code, a: code.members(a, 2)[1]) if is_memory(array) else None

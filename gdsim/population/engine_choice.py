@@ -131,7 +131,7 @@ def structure_of(setting: Setting, width: int) -> Structure:
     return Structure(
         engine, tuple(given.items()), tuple(own.items()), reads, numbers_type(names), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, engine.layout(problem, table, np.dtype(setting.dtype)),
-        setting.has_penalty, not rule.reports_other_point, rule.needs_whole_gradient, rule.perturbs, monitors, f"{type(rule).__name__} on {type(problem).__name__}",
+        setting.has_penalty, not rule.reports_other_point, rule.needs_whole_gradient, rule.perturbs, setting.samples_per_step > BLOCK, monitors, f"{type(rule).__name__} on {type(problem).__name__}",
     )  # fmt: skip
 
 

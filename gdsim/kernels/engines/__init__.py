@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from gdsim.kernels import steps
-from gdsim.kernels.engines import functions, memory, network, single_run, single_run_products, written_out
+from gdsim.kernels.engines import blocks, functions, memory, network, single_run, single_run_products, written_out
 from gdsim.kernels.engines.layout import Layout, NetworkLayout, SingleRunLayout, function_layout, memory_layout, network_layout, single_run_layout
 from gdsim.kernels.engines.passes import BLOCK, TILE
 from gdsim.kernels.engines.register_update import update_row_of
@@ -33,6 +33,7 @@ class Engine(NamedTuple):
     evaluation: Callable[["Structure", Parts], Parts]  # what evaluations need
     training: Callable[["Structure", Parts], Parts]  # what steps need
     steps: Callable[["Structure", int], tuple[Any, Parts]]  # the template of steps at a width, and parts of its own
+    calls_batches: bool = False  # whether steps call the kernel `blocks.batches`
 
 
 class Monitors(NamedTuple):
@@ -61,6 +62,7 @@ class Structure(NamedTuple):
     reports_stored: bool
     needs_whole_gradient: bool
     perturbs: bool
+    several_blocks: bool  # whether a step's batch is worked on in more than one
     monitors: Monitors
     title: str
 
@@ -82,7 +84,7 @@ def single_run_parts(parts: Parts, lanes: int) -> dict[str, Any]:
     products = single_run_products
     places = {f.__name__: f for f in (
         products.edge_at, products.edge_count, products.cells_of, products.product, products.outer, products.bias_gradients,
-        single_run.samples_at, single_run.drawn_samples, single_run.block_loss, single_run.correct_answers, single_run.store_outputs,
+        single_run.samples_at, single_run.drawn_samples, single_run.batch_inputs, single_run.block_loss, single_run.correct_answers, single_run.store_outputs,
     )}  # fmt: skip
     single = tuple({**parts, **places, "WIDTH": 1}.items())
     own = {f.__name__: ScopedPart(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, network.store_scores, network.note_loss)}
@@ -122,7 +124,7 @@ def _single_run_evaluation(structure: Structure, parts: Parts) -> Parts:
 
 
 def _single_run_training(structure: Structure, parts: Parts) -> Parts:
-    own = {"finish_tile": single_run.update_tile, "IN_PLACE": structure.shuffle == "whole"}
+    own = {"finish_tile": single_run.update_tile, "run_batch": blocks.batch_in_place, "IN_PLACE": structure.shuffle == "whole"}
     return single_run_parts({**parts, **own}, structure.layout.lanes)
 
 
@@ -148,8 +150,8 @@ def _function_steps(structure: Structure, width: int) -> tuple[Any, Parts]:
     return functions.advance_of(width // part), {"WIDTH": part, "PACK_WIDTH": width}
 
 
-NETWORK = Engine(_network, _network_evaluation, _network_training, lambda structure, width: (steps.advance, {"one_step": network.one_step}))
-WRITTEN_OUT = NETWORK._replace(training=_written_out_training)
+NETWORK = Engine(_network, _network_evaluation, _network_training, lambda structure, width: (steps.advance, {"one_step": network.one_step}), True)
+WRITTEN_OUT = NETWORK._replace(training=_written_out_training, calls_batches=False)
 SINGLE_RUN = Engine(_single_run, _single_run_evaluation, _single_run_training, lambda structure, width: (single_run.advance, {}))
 MEMORY = Engine(memory_layout, _memory_evaluation, lambda structure, parts: parts, lambda structure, width: (steps.advance, {"one_step": memory.one_step}))
 FUNCTION = Engine(function_layout, _function_evaluation, _function_training, _function_steps)

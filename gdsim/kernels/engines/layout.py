@@ -43,8 +43,8 @@ class NetworkLayout:
         activations, deltas = lanes(self.rows * pitches[1]), lanes(self.rows * pitches[1])
         slopes = lanes(self.rows * pitches[1] if self.keeps_slopes else 0)
         gradients, saved_weights, tile, zero = lanes(self.size), lanes(self.size), lanes(TILE * TILE), lanes(1)
-        ones = number.full(width, 1)
-        return NetworkSpace(*(Network(self.table(pitch), activations, slopes, deltas, gradients, saved_weights, tile, zero, ones, pitch) for pitch in pitches))
+        rest = number.full(width, 1), zeros(width, np.uint32), lanes(1), lanes(1)
+        return NetworkSpace(*(Network(self.table(pitch), activations, slopes, deltas, gradients, saved_weights, tile, zero, *rest, pitch) for pitch in pitches))
 
 
 Edges: TypeAlias = tuple[tuple[int, int], ...]  # (source, target) in the order of targets; 0: the samples, l: layer l
@@ -116,6 +116,7 @@ class SingleRunLayout:
             deltas=numbers(self.activations), row_major=numbers(self.row_major), gradients=numbers(self.size), tile=numbers(TALLEST * TILE * self.lanes),
             zeros=numbers(WIDEST * self.lanes), ones=number.full(1, 1), losses=numbers(self.lanes), largest_weight=zeros(self.lanes, number.bits),
             lane_index=counting(2 * self.lanes), rows=zeros(BLOCK, np.uint32), targets=self.targets, pitch=self.pitch,
+            counts=zeros(self.lanes, np.uint32), share=numbers(self.lanes), loss=numbers(1),
         )  # fmt: skip
         return NetworkSpace(one, one)
 

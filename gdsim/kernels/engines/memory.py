@@ -21,7 +21,7 @@ from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import absolute, fma_lanes, load, maximum, splat, sqrt, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
-from gdsim.lanes.types import Lane, Memory
+from gdsim.lanes.types import Address, Lane, Memory
 from gdsim.problems.parts import MemorySpace, Sampler, fill_gradient, fill_whole_gradient
 
 TERMS = 16  # of a sum, before it is added to the others with compensation
@@ -93,7 +93,7 @@ def restore_weights(model: MemorySpace, pack: Pack) -> None:
         store(pack.weights, place * WIDTH, load(model.saved_weights, place * WIDTH, WIDTH))
 
 
-def one_step(model: MemorySpace, pack: Pack, sampler: Sampler) -> int:
+def one_step(table: Address, model: MemorySpace, pack: Pack, sampler: Sampler) -> int:
     """A step of every lane: GOES_ON, or a run has ended before or after the step's update."""
     stream, number = stream_of(pack, 0), load(pack.step, 0, WIDTH)
     step, carry = begin_step(pack)

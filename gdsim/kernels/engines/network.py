@@ -1,10 +1,11 @@
-"""A step and an evaluation of a network on samples: forward, losses, backward."""
+"""A step and an evaluation of a network on samples, from passes of `blocks`."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.engines.passes import BLOCK, TILE, backward, edge_at, edge_count, forward, place_in, row_length
+from gdsim.kernels.engines.blocks import ADD, FORWARD, KEEPS_GRADIENTS, LOSSES, TESTS_LOSS, WRITE, Passing, batch_inputs, run_batch, run_passes, sample_at
+from gdsim.kernels.engines.passes import BLOCK, TILE, all_gradients, edge_at, edge_count, place_in, row_length
 from gdsim.kernels.parts import (
     HAS_PENALTY,
     MONITORS_MEAN,
@@ -19,7 +20,7 @@ from gdsim.kernels.parts import (
     penalized,
 )
 from gdsim.kernels.penalty import penalized_gradient, penalized_loss
-from gdsim.kernels.sampling import fill_shared, stream_of
+from gdsim.kernels.sampling import fill_shared
 from gdsim.kernels.state import Pack, Scores, StepInputs, Sum, added, total_of
 from gdsim.kernels.steps import (
     ENDED_AFTER,
@@ -29,7 +30,6 @@ from gdsim.kernels.steps import (
     end_step,
     hyperparameters_of,
     new_stats,
-    stops_here,
     store_stats,
     stored_stats,
     update_weight,
@@ -40,20 +40,12 @@ from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import OrderKey
-from gdsim.lanes.types import Address, Lane, Lanes, Mask, Memory
-from gdsim.problems.parts import WEIGHTED, Sample, Sampler, Stream, batch_size, correct, fill, outputs, sample_loss
-
-# What is done with a finished gradient.
-UPDATE, WRITE, ADD = 0, 1, 2
+from gdsim.lanes.types import Address, Lane, Lanes, Memory
+from gdsim.problems.parts import Sampler, Stream, batch_size, correct, outputs
 
 
 def update_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
-    """Uses a tile of gradients: updates the weights at the places of `goal`, or biases, or keeps the sums
-    until all blocks of the batch are in.
-    """
-    if task.action != UPDATE:
-        keep_tile(network, task, goal, shape, numbers, is_weight)
-        return
+    """Uses a tile of gradients: updates the weights at the places of `goal`, or biases."""
     rows, columns = shape
     stats = stored_stats(task.pack.monitor)
     for row in range(rows):
@@ -71,7 +63,7 @@ def keep_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tupl
         for column in range(columns):
             there = goal.offset + row * goal.row_step + column * WIDTH
             g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
-            store(network.gradients, there, g if task.action == WRITE else load(network.gradients, there, WIDTH) + g)
+            store(network.gradients, there, g if task.writes else load(network.gradients, there, WIDTH) + g)
 
 
 def update_all(network: Network, pack: Pack, step: StepInputs) -> None:
@@ -130,90 +122,21 @@ def penalize_loss(network: Network, pack: Pack, step: StepInputs) -> None:
     store(pack.monitor.loss, 0, penalized_loss(loss, sizes.magnitudes, sizes.squares, step.l1, step.l2))
 
 
-def sample_at(network: AnyNetwork, sampler: Sampler, number: int) -> Sample:
-    """The place of one sample of the block.
-
-    Its targets lie behind its features, its weight, if it has one, behind them.
-    """
-    edge = edge_at(network, edge_count(network) - 1)
-    pitch = network.pitch
-    return Sample(
-        network.activations, edge.result.offset + number * WIDTH, (sampler.features * pitch + number) * WIDTH,
-        network.deltas, edge.result.offset + number * WIDTH, pitch * WIDTH, edge.units, ((sampler.columns - 1) * pitch + number) * WIDTH,
-    )  # fmt: skip
-
-
-def shared_loss(sample: Sample, counts: Mask, share: Lane) -> Lane:
-    """A sample's loss in the lanes where it counts.
-
-    The deltas of its outputs are left in the buffer, times `share`.
-    """
-    zero = splat(ZERO, WIDTH)
-    loss, weight = sample_loss(sample), zero
-    if WEIGHTED:
-        weight = load(sample.values, sample.weight, WIDTH)
-        loss = loss * weight
-    for unit in range(sample.units):
-        place = sample.delta + unit * sample.stride
-        delta = load(sample.deltas, place, WIDTH) * share
-        if WEIGHTED:
-            delta = delta * weight
-        store(sample.deltas, place, where(counts, delta, zero))
-    return where(counts, loss, zero)
-
-
 @default_part
-def block_loss(network: AnyNetwork, sampler: Sampler, inputs: Matrix, valid: tuple[int, Lane], share: Lane) -> Lane:
-    """The sum of the losses of a block's samples.
-
-    The deltas of the outputs are left in the buffer, times `share`.
-
-    `valid` is (samples in the block, how many of them count in each lane).
-    """
-    count, limit = valid
-    total = splat(ZERO, WIDTH)
-    for b in range(count):
-        total = total + shared_loss(sample_at(network, sampler, b), limit > b, share)
-    return total
-
-
-@default_part
-def drawn_samples(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, block: tuple[int, int]) -> Matrix:
-    """The inputs of a block (first, count) of a step's batch, which every run of a pack draws for itself.
-
-    It needs no `key`.
-    """
-    fill(network, sampler, stream_of(pack, 0), load(pack.step, 0, WIDTH), block)
-    return matrix_at(network.activations, edge_at(network, 0).source)
-
-
-@default_part
-def learn_from_batch(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, step: StepInputs, tests_loss: bool) -> bool:
+def learn_from_batch(table: Address, network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, step: StepInputs, tests_loss: bool) -> bool:
     """Whether the loss of the step's batch ends a run, where it is looked at.
 
-    If not, its gradients have been used, or left where it has several blocks.
+    If not, its gradients have been used, or left where the whole gradient is made first.
 
-    The loss is known before the last block's gradients are made: where it ends a run, no weight has moved.
+    The loss is known before the first weight moves: where it ends a run, none has moved.
     """
-    size = batch_size(sampler, load(pack.step, 0, RUNS))
-    total = Sum(splat(ZERO, RUNS), splat(ZERO, RUNS))
-    samples = as_type_of(size, total.total)
-    share = widen(1.0 / samples, WIDTH)
-    single = sampler.batch <= BLOCK and not TWO_PASSES
-    for first in range(0, sampler.batch, BLOCK):
-        count = min(BLOCK, sampler.batch - first)
-        inputs = drawn_samples(network, pack, sampler, key, (first, count))
-        forward(network, pack.weights, inputs, count)
-        left = widen(where(size > first, size - first, size * 0), WIDTH)
-        total = added(total, block_loss(network, sampler, inputs, (count, left), share))
-        if NEEDS_WHOLE_GRADIENT and first + count == sampler.batch:
-            store(pack.monitor.loss, 0, total_of(total) / samples)
-        if tests_loss and first + count == sampler.batch:
-            if stops_here(pack.monitor, total_of(total) / samples):
-                return True
-            if MONITORS_MEAN:
-                note_loss(network, pack, total_of(total), samples)
-        backward(network, pack.weights, GradientTask(count, UPDATE if single else (WRITE if first == 0 else ADD), pack, step), inputs)
+    if run_batch(table, network, pack, sampler, key, (TESTS_LOSS if tests_loss else 0) | (KEEPS_GRADIENTS if TWO_PASSES else 0)):
+        return True
+    if MONITORS_MEAN and tests_loss:
+        total = load(network.loss, 0, RUNS)
+        note_loss(network, pack, total, as_type_of(batch_size(sampler, load(pack.step, 0, RUNS)), total))
+    if not TWO_PASSES:
+        all_gradients(network, GradientTask(sampler.batch, False, pack, step), batch_inputs(network, sampler))
     return False
 
 
@@ -231,21 +154,21 @@ def note_loss(network: AnyNetwork, pack: Pack, total: Lane, samples: Lane) -> No
     store(monitor.samples_seen, 0, load(monitor.samples_seen, 0, WIDTH) + samples)
 
 
-def one_step(model: NetworkSpace, pack: Pack, sampler: Sampler) -> int:
+def one_step(table: Address, model: NetworkSpace, pack: Pack, sampler: Sampler) -> int:
     """A step of every lane: GOES_ON, or a run has ended before or after the step's update."""
     network: Any = model.step  # of a pack
     step, carry = begin_step(pack)
     store_stats(pack.monitor, 0, new_stats())
-    if learn_from_batch(network, pack, sampler, (), step, True):
+    if learn_from_batch(table, network, pack, sampler, (), step, True):
         return ENDED_BEFORE
     if PERTURBS:
         perturb(network, pack, step)
-        learn_from_batch(network, pack, sampler, (), step, False)
+        learn_from_batch(table, network, pack, sampler, (), step, False)
     if NEEDS_WHOLE_GRADIENT and HAS_PENALTY:
         penalize_loss(network, pack, step)
     if PERTURBS:
         restore_weights(network, pack, step)
-    if sampler.batch > BLOCK or TWO_PASSES:
+    if TWO_PASSES:
         update_all(network, pack, step)
     return ENDED_AFTER if end_step(pack, carry, stored_stats(pack.monitor)) else GOES_ON
 
@@ -323,15 +246,14 @@ def evaluate_network(model: NetworkSpace, weights: Memory, sampler: Sampler, sco
     loss, answers = Sum(zero, zero), zero
     every = splat(np.uint32(sampler.sample_count), RUNS)
     count = as_type_of(every, zero)
-    share = widen(1.0 / count, WIDTH)
+    store(network.share, 0, widen(1.0 / count, WIDTH))
+    store(network.counts, 0, widen(every, WIDTH))
     for first in range(0, sampler.sample_count, BLOCK):
         size = min(BLOCK, sampler.sample_count - first)
         inputs = samples_at(network, sampler, first, size)
-        forward(network, weights, inputs, size)
-        loss = added(loss, block_loss(network, sampler, inputs, (size, widen(every, WIDTH)), share))
+        run_passes(Passing(network, weights, sampler, inputs, size), (WRITE if first == 0 else ADD) if with_gradient else LOSSES)
+        loss = added(loss, load(network.loss, 0, RUNS))
         answers = answers + correct_answers(network, sampler, size)
-        if with_gradient:
-            backward(network, weights, GradientTask(size, WRITE if first == 0 else ADD, None, None), inputs)
     store_scores(network, weights, scores, (total_of(loss) / count, answers / count), with_gradient)
 
 
@@ -352,7 +274,7 @@ def predict(table: Address) -> int:
     network, weights, sampler, out = job_model(table).whole, job_weights(table), job_sampler(table), job_out(table)
     for first in range(0, sampler.sample_count, BLOCK):
         size = min(BLOCK, sampler.sample_count - first)
-        forward(network, weights, samples_at(network, sampler, first, size), size)
+        run_passes(Passing(network, weights, sampler, samples_at(network, sampler, first, size), size), FORWARD)
         store_outputs(network, sampler, out, first, size)
     restore_float_mode(mode)
     return 0

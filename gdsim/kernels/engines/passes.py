@@ -1,4 +1,5 @@
-"""A multilayer perceptron: forward, backward, and each weight's gradient handed on as soon as it is final.
+"""A multilayer perceptron: forward, back to the deltas, and each weight's gradient handed on as soon as it is
+final.
 
 Of layer l, with biases b[unit], a block of `count` samples has sums Z[unit, sample], activations A and deltas
 D = d loss / d Z; A_0[feature, sample] are the samples, Z_L the outputs. An edge (k, l) leads from the samples
@@ -12,7 +13,7 @@ sums go on where the edges before have left them, and the slope comes when all d
 perceptron one edge leads into each layer, and one out of it (`JOINS` is False). `layout` makes the table; a
 problem with edges of its own gives them to `engines`, and `written_out` refuses what is no chain.
 
-`forward` and `backward` serve the runs of a pack, one in each lane, and one run in all lanes: these differ in
+`forward`, `all_deltas` and `all_gradients` serve the runs of a pack, one in each lane, and one run in all lanes: these differ in
 where their matrices lie (`edge_at`, `cells_of`) and in how products of matrices are made (`product`,
 `outer`, `bias_gradients`). Here are those of a pack; those of one run are in `single_run_products`.
 Activations take the place of their sums; slopes and deltas lie beside them, at the same offsets. A sum over
@@ -101,19 +102,24 @@ def product(network: AnyNetwork, goal: Matrix, left: Matrix, right: Matrix, star
             product_column(False, terms, above, part_from(right, 0, column), part_from(start, row, column), part_from(goal, row, column))
 
 
+def tile_of_gradients(network: AnyNetwork, left: Matrix, right: Matrix, terms: int, is_weight: bool) -> None:
+    """Leaves the tile sum_k left[i, k] right[k, j] in `network.tile`, of biases its first column."""
+    tile, zeros = Matrix(network.tile, 0, TILE * WIDTH, WIDTH), Matrix(network.zeros, 0, 0, 0)
+    if is_weight:
+        product_tile(False, terms, left, right, zeros, tile)
+    else:
+        product_column(False, terms, left, right, zeros, tile)
+
+
 @default_part
 def outer(network: AnyNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
     """The gradients sum_k left[i, k] right[k, j] of the weights, or biases, at [i, j] of `goal`, handed to
     `finish_tile` tile by tile.
     """
     rows, terms, columns = shape
-    tile, zeros = Matrix(network.tile, 0, TILE * WIDTH, WIDTH), Matrix(network.zeros, 0, 0, 0)
     for row in range(0, rows, TILE):
         for column in range(0, columns, TILE):
-            if is_weight:
-                product_tile(False, terms, part_from(left, row, 0), part_from(right, 0, column), zeros, tile)
-            else:
-                product_column(False, terms, part_from(left, row, 0), part_from(right, 0, column), zeros, tile)
+            tile_of_gradients(network, part_from(left, row, 0), part_from(right, 0, column), terms, is_weight)
             size = min(TILE, rows - row), min(TILE, columns - column)
             finish_tile(network, task, part_from(goal, row, column), size, size[1] * WIDTH, is_weight)
 
@@ -194,21 +200,21 @@ def bias_gradients(network: AnyNetwork, task: GradientTask, edge: Edge) -> None:
     outer(network, task, goal, deltas, Matrix(network.ones, 0, 0, 0), (edge.units, task.sample_count, 1), False)
 
 
-def weight_gradients(network: AnyNetwork, task: GradientTask, edge: Edge, inputs: Matrix) -> None:
-    """The gradients of an edge's weights, dW = D A', handed to `finish_tile`."""
-    goal, deltas = matrix_at(network.gradients, edge.weights), matrix_at(network.deltas, edge.result)
-    outer(network, task, goal, deltas, transposed(inputs), (edge.units, task.sample_count, edge.inputs), True)
-
-
-def backward(network: AnyNetwork, weights: Memory, task: GradientTask, samples: Matrix) -> None:
-    """From the outputs' deltas to every gradient, from the last edge to the first.
-
-    Deltas are handed down before weights move.
-    """
+def all_deltas(network: AnyNetwork, weights: Memory, count: int) -> None:
+    """From the outputs' deltas to those of every layer, from the last edge to the first."""
     for index in range(edge_count(network) - 1, -1, -1):
         edge = edge_at(network, index)
         if edge.below >= 0:
-            input_deltas(network, weights, edge, task.sample_count)
-        weight_gradients(network, task, edge, inputs_of(network, edge, samples))
+            input_deltas(network, weights, edge, count)
+
+
+def all_gradients(network: AnyNetwork, task: GradientTask, samples: Matrix) -> None:
+    """From the deltas to every gradient, dW = D A' and db = D 1, from the last edge to the first: they are handed
+    to `finish_tile`.
+    """
+    for index in range(edge_count(network) - 1, -1, -1):
+        edge = edge_at(network, index)
+        goal, deltas = matrix_at(network.gradients, edge.weights), matrix_at(network.deltas, edge.result)
+        outer(network, task, goal, deltas, transposed(inputs_of(network, edge, samples)), (edge.units, task.sample_count, edge.inputs), True)
         if BIASES and (not JOINS or edge.links & BEGINS_SUMS):
             bias_gradients(network, task, edge)

@@ -15,11 +15,13 @@ What a step has once for its run, as the loss, is a lane of one number (`engines
 
 import numpy as np
 
-from gdsim.kernels.engines.network import UPDATE, keep_tile, learn_from_batch, shared_loss
-from gdsim.kernels.engines.passes import BLOCK, TILE, edge_at, edge_count, row_length
+from gdsim.kernels.engines.blocks import shared_loss
+from gdsim.kernels.engines.network import learn_from_batch
+from gdsim.kernels.engines.passes import TILE, edge_at, edge_count, row_length
 from gdsim.kernels.parts import (
     DRAW_WIDTH,
     IN_PLACE,
+    TWO_PASSES,
     draw,
     draw_key,
     job_model,
@@ -39,12 +41,7 @@ from gdsim.problems.parts import Sample, Sampler, Stream, correct, outputs
 
 
 def update_tile(network: SingleRunNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
-    """Uses a tile of gradients, of which `numbers` of a row count: updates their weights, or keeps them until
-    all blocks of the batch are in.
-    """
-    if task.action != UPDATE:
-        keep_tile(network, task, goal, shape, numbers, is_weight)
-        return
+    """Uses a tile of gradients, of which `numbers` of a row count: updates their weights."""
     rows, columns = shape
     stats = stats_so_far(network)
     for column in range(columns):
@@ -128,6 +125,11 @@ def key_of(sampler: Sampler, pack: Pack) -> OrderKey | Lanes:
     return widen(draw_key(sampler, Stream(load(pack.start, 0, 1), pack.replica), load(pack.step, 0, 1)), DRAW_WIDTH)
 
 
+def batch_inputs(network: SingleRunNetwork, sampler: Sampler) -> Matrix:
+    """The inputs of a step's samples of one block, where they lie."""
+    return samples_at(network, sampler, 0, sampler.batch) if IN_PLACE else matrix_at(network.activations, edge_at(network, 0).source)
+
+
 def drawn_samples(network: SingleRunNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, block: tuple[int, int]) -> Matrix:
     """Where a block's samples lie: in their table, or, where a run draws its own, one behind the other among
     the activations.
@@ -157,10 +159,10 @@ def advance(table: Address, steps: Count) -> Count:
         step, carry = begin_step(pack)
         store(network.largest_weight, 0, to_bits(splat(ZERO, WIDTH)))
         wide = widen(step, WIDTH)
-        if learn_from_batch(network, pack, sampler, key, wide, True):
+        if learn_from_batch(table, network, pack, sampler, key, wide, True):
             return done
-        if sampler.batch > BLOCK:
-            update_all(network, GradientTask(0, UPDATE, pack, wide))
+        if TWO_PASSES:
+            update_all(network, GradientTask(0, False, pack, wide))
         if end_step(pack, carry, StepStats(splat(greatest(load(network.largest_weight, 0, WIDTH)), 1), zero, zero)):
             return done + 1
     return steps

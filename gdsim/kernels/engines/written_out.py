@@ -9,7 +9,8 @@ import functools
 import itertools
 from typing import Any
 
-from gdsim.kernels.engines.network import note_loss, sample_at, shared_loss
+from gdsim.kernels.engines.blocks import sample_at, shared_loss
+from gdsim.kernels.engines.network import note_loss
 from gdsim.kernels.engines.passes import TILE, edge_at
 from gdsim.kernels.parts import MONITORS_MEAN, NEEDS_WHOLE_GRADIENT, TWO_PASSES
 from gdsim.kernels.sampling import stream_of
@@ -22,7 +23,7 @@ from gdsim.problems.parts import KEEPS_SLOPES, activation, batch_size, fill, slo
 
 MOST_PARAMETERS = 100
 
-HEAD = """def learn_from_batch(network, pack, sampler, key, step, tests_loss):
+HEAD = """def learn_from_batch(table, network, pack, sampler, key, step, tests_loss):
     number = load(pack.step, 0, WIDTH)
     size, zero = batch_size(sampler, number), splat(ZERO, WIDTH)
     samples = as_type_of(size, zero)
@@ -84,7 +85,7 @@ def units_backward(index: int, inputs: int, units: int, biases: bool) -> list[st
 
 def in_order_of_tiles(inputs: int, units: int, biases: bool) -> list[tuple[int, int]]:
     """(unit, column) of a layer's weights, and then its biases, in the order in which
-    `passes.weight_gradients` uses their gradients.
+    `passes.all_gradients` uses their gradients.
     """
     tiles = itertools.product(range(0, units, TILE), range(0, inputs, TILE))
     weights = [(u, i) for first, column in tiles for u in range(first, min(first + TILE, units)) for i in range(column, min(column + TILE, inputs))]
