@@ -1,6 +1,7 @@
 """Binding: what makes a new kernel, and what finds an old one."""
 
 import contextlib
+import dis
 import gc
 import importlib
 import pathlib
@@ -15,6 +16,7 @@ from numba import types
 
 import gdsim as gd
 from gdsim.lanes import compiler
+from gdsim.lanes.generated import function_from
 from gdsim.lanes.machine import KERNEL_ROOMS, vector_bytes
 from gdsim.lanes.parts import Part
 from gdsim.rules.parts import update
@@ -175,6 +177,15 @@ def test_each_part_is_declared_once_in_a_rooms_parts():
     assert len(names) == len(set(names)) > 60
     anywhere = {value for name, module in list(sys.modules.items()) if name.startswith("gdsim.") for value in vars(module).values() if isinstance(value, Part)}
     assert anywhere <= set(declared)
+
+
+def test_the_global_names_of_a_function_are_those_that_python_reads():
+    names = [f"name{k}" for k in range(300)]  # more than an instruction's byte can count
+    many = function_from(f"def many(x):\n    return x.name0 + name1(x, {' + '.join(names)})\n", "many", {})
+    functions = [many, *(f for f in vars(compiler).values() if isinstance(f, types_of_python.FunctionType))]
+    for code in (f.__code__ for f in functions):
+        assert compiler.global_names(code) == tuple(dict.fromkeys(i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"))
+    assert set(compiler.global_names(many.__code__)) == set(names)
 
 
 def test_an_edit_of_a_helper_of_a_helper_is_noticed(tmp_path):
