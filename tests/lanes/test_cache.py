@@ -59,6 +59,7 @@ def test_two_processes_at_once_on_an_empty_cache(warm, tmp_path):
 
 # Processes that are forked from one, so that they begin at once: each binds a kernel and says how many it made.
 TURNS = """
+import errno, fcntl, json, os, signal, sys, time
 from numba import types
 from gdsim.lanes import cpu, compiler, turns
 from gdsim.lanes.announcing import announcing
