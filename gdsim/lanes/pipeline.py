@@ -13,12 +13,15 @@ from llvmlite import binding
 from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, Flags
+from numba.core.imputils import user_function
+from numba.core.lowering import Lower
 from numba.core.registry import cpu_target
 from numba.core.typed_passes import NativeLowering, NoPythonBackend, NopythonTypeInference, PreLowerStripPhis
 from numba.core.typing.templates import fold_arguments, signature
 from numba.core.untyped_passes import DeadBranchPrune, FixupArgs, GenericRewrites, ReconstructSSA, RewriteSemanticConstants, TranslateByteCode
 from numba.extending import models, register_model
 
+from gdsim.lanes.lowering import Called, FunctionLower, MayRaiseError, PartLower, call_of, is_plain
 from gdsim.lanes.types import Function
 
 
@@ -80,16 +83,34 @@ class PartLibrary(Library):
         self._finalized = True
 
 
-class PartLowering(NativeLowering):
+class Lowering(NativeLowering):
+    """Lowers a function by a chosen class."""
+
+    lowering_class: Any = Lower
+
+
+class PartLowering(Lowering):
     """Lowers a function for its callers alone: no machine code, no wrapper for Python."""
 
     def run_pass(self, state: Any) -> Literal[True]:
-        """Leaves the function's description, and its LLVM module in a library."""
-        state.library = PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        """Leaves the function's description, its LLVM module in a library, and how a call of it is lowered."""
         state.flags.no_compile = state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
-        super().run_pass(state)
-        state["cr"] = state["cr"].fndesc, state.library
+        plain = is_plain(state.func_ir)
+        try:
+            if not plain:
+                raise MayRaiseError
+            call = self._lowered(state, PartLower)
+        except MayRaiseError:
+            call = self._lowered(state, FunctionLower if plain else Lower)
+        state["cr"] = call, state["cr"].fndesc.restype
         return True
+
+    def _lowered(self, state: Any, lowering: Any) -> Any:
+        state.library = PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        self.lowering_class = lowering
+        super().run_pass(state)
+        made = call_of if lowering is PartLower else user_function
+        return made(state["cr"].fndesc, [state.library])
 
 
 def callers_first(entry: Any) -> list[Any]:
@@ -119,7 +140,7 @@ class EntryLibrary(Library):
         super().finalize()
 
 
-class EntryLowering(NativeLowering):
+class EntryLowering(Lowering):
     """Lowers a kernel's entry."""
 
     def run_pass(self, state: Any) -> Literal[True]:
@@ -127,6 +148,7 @@ class EntryLowering(NativeLowering):
         state.library = EntryLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
         state.flags.no_cfunc_wrapper = True
+        self.lowering_class = FunctionLower if is_plain(state.func_ir) else Lower
         return super().run_pass(state)
 
 
@@ -149,13 +171,14 @@ class EntryCompiler(CompilerBase):
         return [ENTRY]
 
 
-class PartType(types.Callable, types.Dummy):
+class PartType(Called):
     """The type of a function that a kernel reaches: compiled where it is first called with arguments of some
     types.
     """
 
     def __init__(self, function: Function, options: dict[str, Any]) -> None:
         self.function, self.options, self.pysig = function, options, inspect.signature(function)
+        self.takes_star = any(p.kind is p.VAR_POSITIONAL for p in self.pysig.parameters.values())
         self.made: dict[tuple[Any, ...], Any] = {}
         super().__init__(f"{function.__module__}.{function.__qualname__}")
 
@@ -163,7 +186,7 @@ class PartType(types.Callable, types.Dummy):
         """The signature for arguments of these types, without constants: a function is not compiled for each
         constant that it is called with.
         """
-        if kws or len(args) != len(self.pysig.parameters) or any(p.kind is p.VAR_POSITIONAL for p in self.pysig.parameters.values()):
+        if kws or len(args) != len(self.pysig.parameters) or self.takes_star:
             default = lambda index, parameter, value: types.Omitted(value)  # noqa: E731
             args = fold_arguments(self.pysig, args, kws, lambda i, p, value: value, default, lambda i, p, values: types.StarArgTuple(values))
         args = tuple(map(types.unliteral, args))
@@ -171,9 +194,9 @@ class PartType(types.Callable, types.Dummy):
             target: Any = cpu_target.target_context
             flags = Flags()
             cpu_target.options.parse_as_flags(flags, self.options)
-            description, library = PartCompiler(context, target, None, args, None, flags, {}).compile_extra(self.function)
-            target.insert_user_function((self, args), description, [library])
-            self.made[args] = signature(description.restype, *args).replace(pysig=self.pysig)
+            call, result = PartCompiler(context, target, None, args, None, flags, {}).compile_extra(self.function)
+            target.insert_func_defn([(call, (self, args), args)])
+            self.made[args] = signature(result, *args).replace(pysig=self.pysig)
         return self.made[args]
 
     def get_call_signatures(self) -> Any:
