@@ -58,8 +58,10 @@ def test_the_citation_is_of_this_version():
 # What gdsim uses of Numba that Numba does not promise to keep. Whoever adds a name runs the tests with the
 # next Numba too.
 NUMBA = {
-    "numba.core": "config types", "numba.core.codegen": "JITCodeLibrary", "numba.core.compiler": "CompileResult CompilerBase Flags",
-    "numba.core.errors": "NumbaError", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",
+    "numba.core": "config ir types", "numba.core.analysis": "compute_cfg_from_blocks", "numba.core.cgutils": "alloca_once alloca_once_value if_unlikely",
+    "numba.core.codegen": "JITCodeLibrary", "numba.core.compiler": "CompileResult CompilerBase Flags",
+    "numba.core.cpu": "CPUContext", "numba.core.errors": "LoweringError NumbaError", "numba.core.imputils": "user_function",
+    "numba.core.lowering": "Lower", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",
     "numba.core.typed_passes": "NativeLowering NoPythonBackend NopythonTypeInference PreLowerStripPhis",
     "numba.core.typing.templates": "AbstractTemplate ConcreteTemplate fold_arguments infer_global signature",
     "numba.core.untyped_passes":
@@ -67,8 +69,8 @@ NUMBA = {
 }  # fmt: skip
 OTHERS = {
     "CompileResult._rebuild", "result._reduce", "sys._getframe", "kernel._cache",
-    "self._codegen._data_layout", "self._codegen._function_pass_manager",
-    "os._exit", "module._modules", "s3fs.S3FileSystem._cat_file",
+    "self._codegen._data_layout", "self._codegen._pass_builder",
+    "self.context.get_function(kind, signature)._imp", "iterator._getvalue", "os._exit", "module._modules", "s3fs.S3FileSystem._cat_file",
 }  # fmt: skip
 NAMEDTUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
 

@@ -7,14 +7,13 @@ than half as much text for LLVM to read, to the same machine code.
 """
 
 import operator
-from functools import partial
 from typing import Any
 
 from llvmlite import ir as llvm
 from numba.core import ir, types
 from numba.core.analysis import compute_cfg_from_blocks
 from numba.core.cpu import CPUContext
-from numba.core.errors import LoweringError, new_error_context
+from numba.core.errors import LoweringError, NumbaError
 from numba.core.lowering import Lower
 from numba.cpython.builtins import do_minmax
 
@@ -61,12 +60,17 @@ class Builder(llvm.IRBuilder):
         return super().extract_value(agg, at, name)
 
 
+def is_passed(kind: Any) -> bool:
+    """Whether an argument is passed: a default is known from its type."""
+    return not isinstance(kind, types.Omitted)
+
+
 def declared(module: Value, description: Any, context: Any) -> Value:
     """A part in a module: it takes the values of its arguments, and returns that of its result."""
     name = description.mangled_name
     if name in module.globals:
         return module.globals[name]
-    arguments = [context.get_value_type(kind) for kind in description.argtypes]
+    arguments = [context.get_value_type(kind) for kind in description.argtypes if is_passed(kind)]
     function = llvm.Function(module, llvm.FunctionType(context.get_value_type(description.restype), arguments), name)
     if description.inline:
         function.attributes.add("alwaysinline")
@@ -77,7 +81,8 @@ def call_of(description: Any, libraries: list[Any]) -> Function:
     """How a call of a part is lowered."""
 
     def call(context: Any, builder: Value, _: Any, values: Any, loc: Any = None) -> Value:
-        return builder.call(declared(builder.module, description, context), list(values))
+        passed = [value for value, kind in zip(values, description.argtypes, strict=True) if is_passed(kind)]
+        return builder.call(declared(builder.module, description, context), passed)
 
     vars(call)["libs"] = tuple(libraries)
     return call
@@ -127,10 +132,8 @@ class FunctionLower(Lower):
     def setup_function(self, fndesc: Any) -> None:
         """Begins the function."""
         super().setup_function(fndesc)
-        self._build()
-
-    def _build(self) -> None:
         self.builder = Builder(self.entry_block)
+        self.call_helper = self.call_conv.init_call_helper(self.builder)
 
     def _find_singly_assigned_variable(self) -> None:
         """The variables that need no place in memory: assigned once, before everything that reads them. Numba
@@ -152,9 +155,11 @@ class FunctionLower(Lower):
                 self.lower_inst(statement)
         except MayRaiseError:
             raise
-        except Exception:
-            with new_error_context('lowering "{inst}" at {loc}', inst=statement, loc=self.loc, errcls_=partial(LoweringError, loc=self.loc)):
-                raise
+        except NumbaError as error:
+            error.add_context(f'lowering "{statement}" at {self.loc}')
+            raise
+        except Exception as error:
+            raise LoweringError(f'{error}, lowering "{statement}"', loc=self.loc) from error
 
     def lower_inst(self, inst: Any) -> None:
         """Lowers one statement. Numba would write each as text, for a debugger."""
@@ -210,7 +215,8 @@ class FunctionLower(Lower):
             return super().lower_call(resty, expr)
         value = None if is_part or expr.kws or expr.vararg else self._builtin(kind.typing_key, expr.args, signature)
         if value is None:
-            if not (expr.kws or expr.vararg or (is_part and kind.takes_star)) and len(expr.args) == len(signature.args):
+            is_simple = not kind.takes_star if is_part else signature.pysig is None
+            if is_simple and not (expr.kws or expr.vararg) and len(expr.args) == len(signature.args):
                 values = self._cast_all(expr.args, signature.args)
             else:
                 values = self.fold_call_args(kind, signature, expr.args, expr.vararg, expr.kws)
@@ -250,10 +256,12 @@ class FunctionLower(Lower):
 
     def lower_expr(self, resty: Any, expr: Any) -> Value:
         """An expression; members of tuples are taken without a search for how."""
-        if expr.op == "getattr" and isinstance(kind := self.typeof(expr.value.name), types.BaseNamedTuple) and expr.attr in kind.fields:
-            place = kind.fields.index(expr.attr)
+        kind: Any = self.typeof(expr.value.name) if expr.op in ("getattr", "getiter") else None
+        fields = kind.fields if expr.op == "getattr" and issubclass(type(kind), types.BaseNamedTuple) else ()
+        if fields and expr.attr in fields:
+            place = fields.index(expr.attr)
             return self.context.cast(self.builder, self.builder.extract_value(self.loadvar(expr.value.name), place), kind[place], resty)
-        if expr.op == "getiter" and is_range(self.typeof(expr.value.name)):
+        if expr.op == "getiter" and is_range(kind):
             return iterator_of(self.context, self.builder, resty, self.loadvar(expr.value.name))
         return super().lower_expr(resty, expr)
 
@@ -273,12 +281,13 @@ class PartLower(FunctionLower):
         """Begins the function."""
         self.function = declared(self.module, fndesc, self.context)
         self.entry_block = self.function.append_basic_block("entry")
-        self._build()
+        self.builder = Builder(self.entry_block)
         self.call_helper = None
 
     def extract_function_arguments(self) -> Any:
         """The arguments' values."""
-        self.fnargs = self.function.args
+        given = iter(self.function.args)
+        self.fnargs = [next(given) if is_passed(kind) else None for kind in self.fndesc.argtypes]
         return self.fnargs
 
     def lower_inst(self, inst: Any) -> None:

@@ -59,14 +59,17 @@ class Library(JITCodeLibrary):
     """LLVM code of functions, each simplified as it comes."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
-        """Simplifies what a module defines: 2 ms a function, which Numba spends on those too that it only
-        names.
+        """Simplifies what a module defines, without loops' passes: they would weigh calls by their length before
+        anything is linked in, and double loops for a condition.
         """
         ll_module.data_layout = self._codegen._data_layout
-        passes, builder = self._codegen._function_pass_manager()
         for function in ll_module.functions:
             if not function.is_declaration:
-                passes.run(function, builder)
+                passes = binding.create_new_function_pass_manager()
+                passes.add_sroa_pass()
+                passes.add_instruction_combine_pass()
+                passes.add_simplify_cfg_pass()
+                passes.run(function, self._codegen._pass_builder())
 
 
 class PartLibrary(Library):

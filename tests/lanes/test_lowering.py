@@ -1,0 +1,197 @@
+"""Functions that kernels reach compute what Python computes, and raise what it raises."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from gdsim.lanes import compiler
+
+
+class Pair(NamedTuple):
+    first: float
+    second: int
+
+
+def leaves_early(x, n):
+    for i in range(n):
+        if i == 3:
+            continue
+        x = x * 0.5 + i
+        if x > 4.0:
+            return -x
+        if x < -4.0:
+            break
+    else:
+        x = x + 100.0
+    return x
+
+
+def waits(x, n):
+    steps = 0
+    while True:
+        if n <= 1:
+            break
+        n = n // 2 if n % 2 == 0 else 3 * n + 1
+        steps += 1
+    return x + steps
+
+
+def swaps(x, n):
+    a, b, c = x, 1.0, (2.0, 3.0)
+    for _ in range(n):
+        a, b = b, a + c[0]
+        c = (c[1], b)
+    return a + 10.0 * b + 100.0 * c[0]
+
+
+def with_second(pair, second):
+    return Pair(pair.first + 1.0, second)
+
+
+def named(x, n):
+    pair = Pair(x, n)
+    if n > 1:
+        pair = with_second(pair, n * 2)
+    first, second = pair
+    return first * 100.0 + second + pair[0] + pair.second
+
+
+def up_to(n):
+    return range(1, n)
+
+
+def counts(x, n):
+    total = 0
+    for i in range(20, -20, -3):
+        total += i
+    for i in range(0, 17, 5):
+        total = total * 2 + i
+    for step in range(1, 4):
+        for i in range(n, 12, step):
+            total += i * step
+        for i in range(12, n, -step):
+            total -= i * step
+        total += 1000 * len(range(n, 12, step))
+    for i in up_to(n):
+        total += i
+    return x + total + 10 * len(up_to(n))
+
+
+def mixes(x, n):
+    total, last = 0, -1
+    for i in range(n):
+        total = total + 0.5 if i % 2 else total
+        last = i
+    return total + last + (n if x > 0 else x)
+
+
+def smallest(x, n):
+    return min(x, 1.0) + 3.0 * max(n, 2) + 5.0 * min(n, x) + 7.0 * max(x, n, 4) + min((x, 2.0))
+
+
+def decides(x, n):
+    inside = 0 < n <= 7 and x > -1.0
+    if inside or not n:
+        kind = 1
+    elif x != x:
+        kind = 2
+    else:
+        kind = 3
+    return kind + 10.0 * inside + 100 * (not inside)
+
+
+def remembers(x, n):
+    previous, before = x, 0.0
+    for _ in range(n):
+        previous, before = previous + before, previous
+        n -= 1
+    if n > 1:
+        late = before
+    else:
+        late = -before
+    return late + previous + n
+
+
+def chosen(sizes, n):
+    return sizes[n]
+
+
+def looks_up(x, n):
+    return x + chosen((10, 20, 30), abs(n) % 3) + chosen((4, 5), -1)
+
+
+def divides(x, n):
+    n += 5
+    n <<= 2
+    n -= 40
+    n //= 3
+    return n % 7 + 10 * (n // 4) + 100 * (n & 6) + (x / (n + 0.5)) ** 2
+
+
+def defaults(x, n=4, sign=True):
+    return x * n if sign else -x
+
+
+def total(x, *rest):
+    for number in rest:
+        x += number
+    return x
+
+
+def given(x, n):
+    return defaults(x) + defaults(x, n, False) + defaults(n=n, x=2.0) + total(x, 5, n) + total(x, *(n, 1)) + total(*(x, n))
+
+
+ALL = (leaves_early, waits, swaps, named, counts, mixes, smallest, decides, remembers, looks_up, divides, given)
+
+
+def kernel_of(text, signature, **parts):
+    """The kernel of a template's text."""
+    space = {"__name__": __name__}
+    exec(text, space)
+    return compiler.bind(space["template"], parts, signature)
+
+
+def test_functions_of_all_kinds_compute_what_python_computes():
+    from numba import types
+
+    names = {f"f{k}": function for k, function in enumerate(ALL)}
+    lines = [f"    out[{k}] = f{k}(x, n)" for k in range(len(ALL))]
+    kernel = kernel_of("\n".join(["def template(x, n, out):", *lines]), types.void(types.float64, types.int64, types.float64[::1]), **names)
+    for x in (0.5, -2.25, 1e9, math.nan):
+        for n in (-3, 0, 1, 2, 7, 27):
+            out = np.zeros(len(ALL))
+            kernel(x, n, out)
+            np.testing.assert_array_equal(out, [float(function(x, n)) for function in ALL], err_msg=f"{x}, {n}")
+
+
+def refuses(x, n):
+    if n < 0:
+        raise ValueError("below zero")
+    return x
+
+
+def through(x, n):
+    for i in range(0, 6, n - 1):
+        x += i
+    return refuses(x, n) + chosen((1.0, 2.0), n)
+
+
+@pytest.mark.parametrize(
+    ("n", "error", "said"),
+    [(-1, ValueError, "below zero"), (1, ValueError, "range\\(\\) arg 3 must not be zero"), (7, IndexError, "tuple index out of range")],
+)
+def test_what_a_function_raises_a_kernel_raises(n, error, said):
+    """Two calls above, with the error that Python has."""
+    from numba import types
+
+    kernel = kernel_of("def template(x, n, out):\n    out[0] = f(x, n)", types.void(types.float64, types.int64, types.float64[::1]), f=through)
+    out = np.zeros(1)
+    kernel(1.0, 0, out)
+    assert out == through(1.0, 0)
+    with pytest.raises(error):
+        through(1.0, n)
+    with pytest.raises(error, match=said):
+        kernel(1.0, n, out)
