@@ -91,7 +91,7 @@ class Kernels:
     def _compiled(self, bound: Bound) -> Any:
         """What was described. Raises CodeError."""
         with self._explaining():
-            return kernel_of(bound)
+            return kernel_of(bound, ask_children=True)
 
     @functools.cached_property
     def _shape(self) -> Job:

@@ -304,15 +304,18 @@ def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: st
     return kernel_of(describe(template, parts, signature, title))
 
 
-def kernel_of(bound: Bound) -> Any:
-    """A described kernel, as `bind` gives it."""
+def kernel_of(bound: Bound, ask_children: bool = False) -> Any:
+    """A described kernel, as `bind` gives it; one of those that `children` may have made, if they are asked.
+
+    They describe what comes next then, and no lock may be held that describing needs.
+    """
     from gdsim.lanes import cpu
 
     check_compiler()
     cpu.register()
     if bound.digest in _kernels:
         return _kernels[bound.digest]
-    by_child = made_by_child(bound)
+    by_child = ask_children and made_by_child(bound)
     cache = DiskCache(bound.digest)
     with cache.made_once(bound.title):
         kernel = apart(lambda: _compiled(bound, cache))

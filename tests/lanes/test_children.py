@@ -63,7 +63,7 @@ def compiled_with(helpers, wanted):
     """(the values of kernels, what was announced), by a process whose children help."""
     told = []
     with announcing(told.append), helped_by(helpers):
-        values = [value_of(compiler.kernel_of(k)) for k in wanted]
+        values = [value_of(compiler.kernel_of(k, ask_children=True)) for k in wanted]
     helpers.close()
     return values, told
 
@@ -137,6 +137,20 @@ def test_where_children_are_of_no_use_there_are_none(case, monkeypatch, tmp_path
         assert compiled_with(Children(1 if case == "one core" else 2, kernels(1, 2), hang), kernels(1, 2))[0] == [3.0, 6.0]
 
 
+def test_what_describing_compiles_asks_no_children():
+    """As the float mode's kernels, which making a table of samples needs, under a lock."""
+    making = threading.Lock()
+
+    def wanted():
+        with making:
+            yield from kernels(1, 2)
+
+    helpers = Children(2, wanted(), compiler.leave_in_cache)
+    with helped_by(helpers), making:
+        assert value_of(compiler.bind(threefold, {"FACTOR": 7.0}, types.void(types.float64[::1]))) == 21.0
+    assert compiled_with(helpers, kernels(1, 2))[0] == [3.0, 6.0]
+
+
 def test_who_stops_waiting_ends_the_children():
     wanted = kernels(1, 2)
 
@@ -146,10 +160,10 @@ def test_who_stops_waiting_ends_the_children():
 
     helpers = Children(2, wanted, hang, check)
     with helped_by(helpers):
-        compiler.kernel_of(wanted[0])
+        compiler.kernel_of(wanted[0], ask_children=True)
         (child,) = helpers.going.values()
         with pytest.raises(KeyboardInterrupt):
-            compiler.kernel_of(wanted[1])
+            compiler.kernel_of(wanted[1], ask_children=True)
     helpers.close()
     with pytest.raises(ProcessLookupError):
         os.kill(child.number, 0)
