@@ -35,6 +35,8 @@ class _Part(click.ParamType):
 
 
 USUAL_SECONDS = 10.0
+# What the table and the picture of a finished sweep need, which is imported while the last of it is trained.
+FOR_THE_END = ("gdsim.sweep.ranks.printed", "gdsim.report.conclusion", "gdsim.report.cells", "scipy.special", "gdsim.plots")
 LANES = click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
 CHUNK_SECONDS = click.option(
     "--chunk-seconds", type=float, default=USUAL_SECONDS, show_default=True, help="Work of one core that is scheduled and stored at once."
@@ -56,7 +58,7 @@ CHUNK_SECONDS = click.option(
 @click.option("--attempts", type=int, default=3, show_default=True, help="How often a chunk that raises is tried.")
 @click.option("--mix", is_flag=True, help="Let the folder hold runs of kernels whose bits differ.")
 @SET
-def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str, ...], **options: Any) -> None:
+def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str, ...], mix: bool, **options: Any) -> None:
     """Run the experiment in FILE, a TOML file, and keep its results in a folder.
 
     The same command again keeps what is finished and trains the rest; so does a file with more starts or
@@ -64,6 +66,8 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     """
     from gdsim.sweep.execution.display import shown
     from gdsim.sweep.execution.executor import FailingError, UnfinishedError
+    from gdsim.sweep.run.entry import run_sweep
+    from gdsim.sweep.run.options import RunOptions
 
     console = console_of()
     console.say(f"reading {file}")
@@ -77,7 +81,8 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
             console.plan(sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"]))
             at_once = functools.partial(_leave, folder, f"ended at once. {_kept(folder, None, None)}. {go_on}")
             with shown(True, sys.stdout, None if client else at_once) as progress:
-                result = sweep.run(out=folder, client=client, progress=progress, **options)
+                chosen = RunOptions(client=client, dask_throughout=False, imports=FOR_THE_END, **options)
+                result = run_sweep(sweep, chosen, out=folder, runs=None, progress=progress, mix=mix)
         is_whole = result.attrs["finished_runs"] == result.attrs["planned_runs"]
         picture = _draw(result, folder, console) if is_whole and sweep.keep == "runs" and _is_shown(result, folder) else None
     except UnfinishedError as error:

@@ -9,10 +9,9 @@ import sys
 import textwrap
 from typing import Any
 
-import jinja2
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
-from PIL import Image, ImageShow
+from PIL import Image
 
 CAPTION_POINTS, LINE_POINTS = 7.5, 10.0
 # The mean width of a letter, as a share of the letters' size.
@@ -70,6 +69,8 @@ class Figure(MatplotlibFigure):
         if ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None:
             ipython.display.display(self)
             return
+        from PIL import ImageShow  # and with it IPython, where there is one
+
         with Image.open(io.BytesIO(self._repr_png_())) as picture:
             opened = ImageShow.show(picture)
         if warn and not opened:
@@ -90,5 +91,7 @@ def png_text(figure: MatplotlibFigure, dots_per_inch: float) -> str:
 
 def page_from(template: pathlib.Path, **values: Any) -> str:
     """A page of HTML from a template of Jinja, all of whose names must have values."""
+    import jinja2  # which pictures do not need
+
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template.read_text(encoding="utf-8"))
     return page.render(**values)

@@ -131,8 +131,8 @@ def at_the_edge(result: Any) -> Iterator[str]:
     if len(np.unique(problem_of(result, cells_in(result)))) > 1:
         return
     found = analysis.sensitivity(result, "lr")
-    for k, name in enumerate(found.optimizer.values):
-        tried = found.value.values[~np.isnan(found.curve.values[k])]
-        if len(tried) > 2 and float(found.best[k]) in (tried[0], tried[-1]):
-            end = "lowest" if float(found.best[k]) == tried[0] else "highest"
-            yield f"The best learning rate of {name} is the {end} that was tried, {shown_number(float(found.best[k]))}: the best one may lie beyond."
+    for name, curve, best in zip(found.optimizer.values, found.curve.values, found.best.values.tolist(), strict=True):
+        tried = found.value.values[~np.isnan(curve)]
+        if len(tried) > 2 and best in (tried[0], tried[-1]):
+            end = "lowest" if best == tried[0] else "highest"
+            yield f"The best learning rate of {name} is the {end} that was tried, {shown_number(best)}: the best one may lie beyond."

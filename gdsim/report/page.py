@@ -53,7 +53,7 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
     tell = say or (lambda _: None)
     store = Store(folder)
     place = user_path(target, "the report's file") if target is not None else None
-    held, result = store.experiment(), open_results(folder)
+    held, result = store.experiment(), open_results(folder, dask_throughout=False)
     if place is not None:
         check_place(place)
     if not result.attrs["finished_runs"]:

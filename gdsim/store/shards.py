@@ -257,11 +257,16 @@ def read_column(shard: Shard, name: str) -> np.ndarray:
         table = pq.ParquetFile(shard.file.source(), page_checksum_verification=True, pre_buffer=False)
         kept = next(n for n in table.schema_arrow.names if RENAMED.get(n, n) == name)
         column, declared = table.read(columns=[kept], use_threads=False)[kept].combine_chunks(), shard.footer.columns[name]
-        if column.null_count:
-            raise DamagedShardError(shard.file, f"its column {name!r} has gaps")
         flat = column.flatten() if declared.shape else column
-        values = flat.to_numpy(zero_copy_only=False).reshape(len(column), *declared.shape)
+        if column.null_count or flat.null_count:
+            raise DamagedShardError(shard.file, f"its column {name!r} has gaps")
+        values = _numbers(flat, np.dtype(declared.dtype)).reshape(len(column), *declared.shape)
         return _places(shard, name, values) if name in WORDS else values
+
+
+def _numbers(flat: Any, kind: np.dtype) -> np.ndarray:
+    """The numbers of an array of Arrow, as its `to_numpy` has them, which imports pandas."""
+    return np.frombuffer(flat.buffers()[1], kind, len(flat), flat.offset * kind.itemsize) if len(flat) else np.zeros(0, kind)
 
 
 def _places(shard: Shard, name: str, values: np.ndarray) -> np.ndarray:

@@ -6,10 +6,11 @@ import collections
 import contextlib
 import enum
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from gdsim.kernels.compile_errors import CodeError
+from gdsim.sweep.execution.ahead import OF_RESULTS, importing
 from gdsim.sweep.execution.progress import Progress, deferred_signals
 from gdsim.sweep.planning.plan import Chunk
 
@@ -88,17 +89,21 @@ class Executor(Protocol):
 
 
 @contextlib.contextmanager
-def running(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int) -> Iterator[Iterator[Outcome]]:
-    """The outcomes of chunks, with an executor that is closed at the end, whatever ends it."""
-    with progress.ticking(), deferred_signals(progress):
+def running(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int, imports: Sequence[str] = ()) -> Iterator[Iterator[Outcome]]:
+    """The outcomes of chunks, with an executor that is closed at the end, whatever ends it.
+
+    Results' modules, and those that are named, are imported while the last chunks are on the way.
+    """
+    with progress.ticking(), deferred_signals(progress), importing([*OF_RESULTS, *imports]) as begin_imports:
         try:
-            yield _outcomes(executor, chunks, progress, attempts)
+            yield _outcomes(executor, chunks, progress, attempts, begin_imports)
         finally:
             executor.close()
 
 
-def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int) -> Iterator[Outcome]:
-    """What becomes of each chunk, in the order in which they are done.
+def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int, when_sent: Callable[[], None]) -> Iterator[Outcome]:
+    """What becomes of each chunk, in the order in which they are done; `when_sent` is called when all have
+    gone out.
 
     A chunk that raises is tried again, and given up in the end; one that is lost with its worker is sent out
     until it comes back. What the folder cannot give or take, try after try, or a worker refuses, ends the
@@ -113,6 +118,8 @@ def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, a
             chunks = [waiting.popleft() for _ in range(room)]
             executor.submit(chunks, any(tries[c.name] for c in chunks))
             going += room
+        if not waiting:
+            when_sent()
         outcome = executor.next(WAIT_SECONDS)
         progress.raise_if_interrupted()
         if outcome is None:

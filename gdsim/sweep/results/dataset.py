@@ -16,6 +16,7 @@ from gdsim.sweep.experiment.cells import coordinate_names, settings
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.own_code import own_code
 from gdsim.sweep.planning.plan import Plan
+from gdsim.sweep.results.reading import plain_variable
 from gdsim.variables import WORDS, described, variable
 
 if TYPE_CHECKING:
@@ -64,19 +65,18 @@ def runs_dataset(plan: Plan, numbers: np.ndarray, columns: Mapping[str, Any], bl
             found[name] = _spread(values, cells, blocks)
         else:
             found[name] = np.broadcast_to(values, len(cells)) if len(values) == 1 else values.take(cells)
-    # As they are: xarray and pandas would make a text of its own for every run.
-    coordinates: dict[str, Any] = {name: xarray.Variable("run", values, described(name), fastpath=True) for name, values in found.items()}
-    coordinates["step"] = ("checkpoint", np.array(plan.checkpoints, np.int64), described("step"))
+    coordinates = {name: plain_variable("run", values, described(name)) for name, values in found.items()}
+    coordinates["step"] = plain_variable("checkpoint", np.array(plan.checkpoints, np.int64), described("step"))
     variables: dict[str, Any] = {}
     for name, column in columns.items():
         values = _in_words(WORDS[name], column) if name in WORDS and column.dtype.kind != "U" else column
         declared = variable(name, values)
-        variables[name] = (declared.dims, values if in_order else values[order], declared.attributes)
+        variables[name] = plain_variable(declared.dims, values if in_order else values[order], declared.attributes)
     if "target_step" in columns:
-        coordinates["target"] = ("target", np.array(plan.groups[0].setting.targets), described("target", "loss to be met", "1"))
+        coordinates["target"] = plain_variable("target", np.array(plan.groups[0].setting.targets), described("target", "loss to be met", "1"))
     counts = np.array([c.problem.parameter_count for c in plan.cells])
     if {"parameters", "best_parameters", "trajectory", "state_weights"} & set(columns):
-        variables["parameter_count"] = ("run", counts[cells], described("parameter_count"))
+        variables["parameter_count"] = plain_variable("run", counts[cells], described("parameter_count"))
     return xarray.Dataset(variables, coordinates, {"planned_runs": plan.runs, "finished_runs": len(numbers)}).set_xindex("step")
 
 

@@ -87,6 +87,11 @@ class StoredColumn:
         self.stored = np.result_type(*{np.dtype(c.dtype) for c in declared})
         self.dtype = np.array(WORDS[name]).dtype if name in WORDS else self.stored
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all values in memory."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
     def _tail(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (len(self.checkpoints), *shape[1:]) if self.is_curve else shape
 

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     import xarray
 
 
-def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
+# Bytes of a curve or vector that is read in less time than Dask takes to be imported.
+SMALL_BYTES = 2**26
+
+
+def lazy_columns(plan: Plan, index: Index, *, dask_throughout: bool = True) -> dict[str, Any]:
     """Every column that any shard has, or that their runs would have today, as a Dask array, one number per
-    run as what is read at once.
+    run as what is read at once, and unless it is `dask_throughout` what is small, too.
 
     Where there is no shard yet, those that every run will have.
     """
-    import dask.array  # which summaries do not need
-
     from gdsim.sweep.results.lazy_values import read_when_asked  # and with it xarray
 
     names, declared = dict.fromkeys(n for s in index.shards for n in s.footer.columns), _declared(plan)
@@ -38,13 +40,19 @@ def lazy_columns(plan: Plan, index: Index) -> dict[str, Any]:
     found = {}
     for name in names:
         column = StoredColumn(index, name, plan.checkpoints)
-        chunks: Any = (blocks, *((n,) for n in column.shape[1:]))
-        empty = np.zeros((0,) * column.ndim, column.dtype)
-        found[name] = dask.array.from_array(column, chunks=chunks, name=f"{name}-{token}", asarray=False, fancy=False, meta=empty)
+        is_small = column.shape[0] <= MOST_IN_MEMORY if column.ndim == 1 else not dask_throughout and column.nbytes <= SMALL_BYTES
+        found[name] = read_when_asked(column, blocks) if is_small else _dask_array(column, blocks, f"{name}-{token}")
     unknown = {n: declared[n].dtype for n in OF_VALIDATION if n in declared and n not in found}
-    found |= {n: dask.array.full(len(index.numbers), lacking((), kind), chunks=(blocks,), dtype=kind) for n, kind in unknown.items()}
-    is_short = len(index.numbers) <= MOST_IN_MEMORY
-    return {n: read_when_asked(column) if is_short and column.ndim == 1 else column for n, column in found.items()}
+    return found | {n: np.broadcast_to(lacking((), kind), len(index.numbers)) for n, kind in unknown.items()}
+
+
+def _dask_array(column: StoredColumn, blocks: tuple[int, ...], name: str) -> Any:
+    """A column of which each block of runs is read when it is asked for."""
+    import dask.array  # takes 0.4 s, and small folders do without
+
+    chunks: Any = (blocks, *((n,) for n in column.shape[1:]))
+    empty = np.zeros((0,) * column.ndim, column.dtype)
+    return dask.array.from_array(column, chunks=chunks, name=name, asarray=False, fancy=False, meta=empty)
 
 
 def _declared(plan: Plan) -> dict[str, np.ndarray]:
@@ -64,7 +72,7 @@ def _summary(shard: Shard) -> Any:
     return read_summary(shard)
 
 
-def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) -> "xarray.Dataset":
+def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None, *, dask_throughout: bool = True) -> "xarray.Dataset":
     """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also
     while a sweep goes on.
 
@@ -72,10 +80,10 @@ def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) 
 
     Nothing but the shards' footers is read until values are asked for; each shard's bytes are then checked,
     once, against its name. Curves and vectors are Dask arrays, block by block; one number per run is read as
-    a whole when its values are first used, of up to ten million runs. Columns that shards of older versions
-    lack are NaN, or -1 among whole numbers. `attrs` say how many runs are planned. Raises ValueError for a
-    folder without results, and `gdsim.store.shards.DamagedShardError`, one of them, for a shard that is not
-    what its name says.
+    a whole when its values are first used, of up to ten million runs; so are small curves and vectors, unless
+    they are to be Dask arrays throughout. Columns that shards of older versions lack are NaN, or -1 among
+    whole numbers. `attrs` say how many runs are planned. Raises ValueError for a folder without results, and
+    `gdsim.store.shards.DamagedShardError`, one of them, for a shard that is not what its name says.
     """
     store = Store(path)
     held = store.experiment()
@@ -87,7 +95,8 @@ def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None) 
     if plan.keep == "summary":
         return registered(sweep, summary_dataset(plan, merged(plan, [_summary(s) for s in disjoint_shards(found.shards)])), held["kernels"])
     index = index_of(plan, found.shards)
-    return registered(sweep, runs_dataset(plan, index.numbers, lazy_columns(plan, index), blocks=index.blocks(len(plan.cells))), held["kernels"])
+    columns = lazy_columns(plan, index, dask_throughout=dask_throughout)
+    return registered(sweep, runs_dataset(plan, index.numbers, columns, blocks=index.blocks(len(plan.cells))), held["kernels"])
 
 
 def open(path: str | os.PathLike[str]) -> "xarray.Dataset":

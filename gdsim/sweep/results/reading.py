@@ -49,8 +49,18 @@ def dataset(variables: Mapping[str, tuple[Any, ...]], coordinates: Mapping[str, 
     """A Dataset whose variables, (dims, values, long name, units), tell what they are."""
     import xarray  # takes 0.4 s, and only results need it
 
-    about = {name: (dims, values, {"long_name": text, "units": units}) for name, (dims, values, text, units) in variables.items()}
-    return xarray.Dataset(about, coordinates, attributes)
+    about = {name: plain_variable(dims, values, {"long_name": text, "units": units}) for name, (dims, values, text, units) in variables.items()}
+    at = {name: plain_variable(*c) if isinstance(c, tuple) else c for name, c in coordinates.items()}
+    return xarray.Dataset(about, at, attributes)
+
+
+def plain_variable(dims: Any, values: Any, attributes: Mapping[str, Any] | None = None) -> "xarray.Variable":
+    """A variable of these values as they are: otherwise xarray makes a text of its own for every run, and
+    imports Dask's arrays, which takes 0.3 s, to ask whether they are such.
+    """
+    import xarray
+
+    return xarray.Variable(dims, values if hasattr(values, "ndim") else np.asarray(values), attributes, fastpath=True)
 
 
 def is_summary(result: object) -> bool:
@@ -168,7 +178,7 @@ def opened(result: Result, what: str) -> Dataset:
     if isinstance(result, (str, os.PathLike)):
         from gdsim.sweep.results.opening import open_results  # and with it pyarrow
 
-        return open_results(result)
+        return open_results(result, dask_throughout=False)
     if not hasattr(result, "data_vars"):
         raise TypeError(f"{what} takes the Dataset of a sweep, from sweep.run() or gd.open(), or a folder's path; {type(result).__name__} was given")
     empty = next((n for n in ("run", "cell", "checkpoint") if result.sizes.get(n) == 0), None)
@@ -247,7 +257,11 @@ def loaded(result: Dataset, names: Sequence[str]) -> Dataset:
 
 
 def _in_memory(part: Any) -> np.ndarray:
-    return np.ascontiguousarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
+    if hasattr(part, "compute"):
+        from dask.local import get_sync  # which there is then; asked for by name, Dask would import distributed
+
+        part = part.compute(scheduler=get_sync)
+    return np.ascontiguousarray(part)
 
 
 def _block_rows(columns: Mapping[str, Any], runs: int) -> Iterator[slice]:

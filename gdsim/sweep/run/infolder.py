@@ -99,7 +99,7 @@ def _train_missing(
     with beating(store.place, progress, options.part), _observed(options, store, progress):
         for source, some in ((earlier, going), (None, beginning)):
             if some:
-                failed += _train(whole, some, _executor(kept, whole, some, store, options, progress, source), store, progress, options.attempts)
+                failed += _train(whole, some, _executor(kept, whole, some, store, options, progress, source), store, progress, options)
     store.place.make("shards")  # without what workers left that died meanwhile
     if failed:
         first = failed[0]
@@ -107,7 +107,7 @@ def _train_missing(
             f"{len(failed)} of {count_of(len(todo), 'chunk')} failed {count_of(options.attempts, 'time')} each and were set aside; all others{f' of {options.part}' if options.part else ''} are finished. "
             f"Chunk {first.chunk.name} raised {first.failure.reason}; {store.place.at(failure_name(first.chunk.name))} has the traceback"
         )
-    result = open_results(store.folder) if kept is sweep else open_results(store.folder, sweep)
+    result = open_results(store.folder, None if kept is sweep else sweep, dask_throughout=options.dask_throughout)
     gone = plan.runs - result.attrs["finished_runs"]  # of all that the folder should hold by now
     if gone and options.part is not None:
         gone = sum(c.size for c in missing_chunks(plan, store.find().shards, chunks))
@@ -135,10 +135,10 @@ def _executor(
     return Cluster(options.client, sweep, plan, store, options.lanes, progress, earlier.steps if earlier else None)
 
 
-def _train(plan: Plan, chunks: list[Chunk], executor: Executor, store: Store, progress: Progress, attempts: int) -> list[Outcome]:
+def _train(plan: Plan, chunks: list[Chunk], executor: Executor, store: Store, progress: Progress, options: RunOptions) -> list[Outcome]:
     """Trains chunks into a folder; the outcomes of those that fail, which are set aside."""
     failed = []
-    with store.place.noting(), running(executor, chunks, progress, attempts) as outcomes:
+    with store.place.noting(), running(executor, chunks, progress, options.attempts, options.imports) as outcomes:
         for outcome in outcomes:
             if outcome.failure is None:
                 store.log(wrote=outcome.chunk.name, runs=outcome.chunk.size)

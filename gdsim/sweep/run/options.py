@@ -22,6 +22,8 @@ class RunOptions(NamedTuple):
     attempts: int = 1
     chunk_seconds: float = CHUNK_SECONDS
     part: PlanPart | None = None  # of the plan, which alone is trained
+    dask_throughout: bool = True  # whether small curves from a folder are Dask arrays, too
+    imports: tuple[str, ...] = ()  # modules that the caller needs when training has ended
 
     @property
     def thread_count(self) -> int:
