@@ -16,7 +16,7 @@ from gdsim.sweep.experiment.cells import coordinate_names, settings
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.own_code import own_code
 from gdsim.sweep.planning.plan import Plan
-from gdsim.sweep.results.reading import plain_variable
+from gdsim.sweep.results.plain import plain_variable
 from gdsim.variables import WORDS, described, variable
 
 if TYPE_CHECKING:

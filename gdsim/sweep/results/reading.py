@@ -13,6 +13,7 @@ import numpy as np
 from gdsim.statistics import rank_of
 from gdsim.stops import Status
 from gdsim.sweep.planning.machine import usable_cores
+from gdsim.sweep.results.plain import plain_variable
 from gdsim.words import given, nearest
 
 if TYPE_CHECKING:
@@ -52,15 +53,6 @@ def dataset(variables: Mapping[str, tuple[Any, ...]], coordinates: Mapping[str, 
     about = {name: plain_variable(dims, values, {"long_name": text, "units": units}) for name, (dims, values, text, units) in variables.items()}
     at = {name: plain_variable(*c) if isinstance(c, tuple) else c for name, c in coordinates.items()}
     return xarray.Dataset(about, at, attributes)
-
-
-def plain_variable(dims: Any, values: Any, attributes: Mapping[str, Any] | None = None) -> "xarray.Variable":
-    """A variable of these values as they are: otherwise xarray makes a text of its own for every run, and
-    imports Dask's arrays, which takes 0.3 s, to ask whether they are such.
-    """
-    import xarray
-
-    return xarray.Variable(dims, values if hasattr(values, "ndim") else np.asarray(values), attributes, fastpath=True)
 
 
 def is_summary(result: object) -> bool:
