@@ -2,14 +2,24 @@
 what cannot be kept is told.
 """
 
+import errno
 import json
 import os
+import pathlib
+import re
 import subprocess
 import sys
+import time
+import types
+from typing import Any
 
 import pytest
 
-from tests.helpers import python
+from gdsim.lanes import cache, kernel_folder
+from gdsim.lanes.cache import DiskCache
+from gdsim.lanes.kernel_folder import NoCacheError, held, private_folder
+from gdsim.sweep import doctor
+from tests.helpers import gdsim, python
 
 COMPUTES = """
 from gdsim import lanes
@@ -165,3 +175,154 @@ def test_a_process_waits_for_one_that_hangs_for_a_while(turns):
 
 def test_without_locks_each_compiles_for_itself(turns):
     assert turns["lockless"] == [MADE] * 2
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A new cache for this process, which has said nothing of it yet."""
+    monkeypatch.setenv("GDSIM_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(kernel_folder, "_told", set())
+    return tmp_path / "kernels"
+
+
+LIBRARY = types.SimpleNamespace(has_dynamic_globals=False)
+RESULT: Any = types.SimpleNamespace(library=LIBRARY, _reduce=lambda: (1, 2))  # stands for what Numba has compiled
+
+
+def kept(digest):
+    """The cache's entry of a kernel that this process has made."""
+    entry = DiskCache(digest)
+    with entry.made_once("it"):
+        entry.save_overload((), RESULT)
+    return entry
+
+
+def open_to_others(folder):
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+def another_users(folder):
+    folder.mkdir()
+    if os.getuid() == 0:
+        os.chown(folder, 12345, -1)
+
+
+def linked(folder):
+    open_to_others(folder.parent / "elsewhere")
+    folder.symlink_to(folder.parent / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda folder: folder.write_text(""), "File exists"),
+        (open_to_others, "others may write to it"),
+        (linked, "others may write to it"),
+        (another_users, "it is another user's"),
+    ],
+    ids=["no folder", "open to others", "a link to one", "another user's"],
+)
+def test_a_folder_that_cannot_hold_kernels_is_told_once(folder, monkeypatch, make, why):
+    make(folder)
+    if make is another_users and os.getuid():
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+    said = f"compiled kernels cannot be kept in {str(folder)!r}, where GDSIM_CACHE_DIR says: {why}; set GDSIM_CACHE_DIR to a folder of yours"
+    with pytest.raises(NoCacheError, match=re.escape(said)):
+        private_folder()
+    with pytest.warns(RuntimeWarning, match=re.escape(said)):
+        kept("a" * 64)
+    assert not kept("a" * 64).exists()  # and warns no more
+    (folder.parent / "e.toml").write_text("problem = {type = 'booth'}\noptimizer = {type = 'sgd'}\n")
+    for command in (("doctor", "--clean-cache"), ("compile", "e.toml")):
+        assert gdsim(*command, folder=folder.parent)[::2] == (2, f"Error: {said}\n")
+    monkeypatch.setattr(doctor, "wrong_answers", list)
+    code, out, _ = gdsim("doctor", folder=folder.parent, patched=True)
+    assert code == 4
+    assert out.endswith(f"problem: {said}\n")
+    assert not [*folder.parent.rglob("*.kernel")]
+
+
+def test_where_there_is_no_home_it_is_told(monkeypatch):
+    def missing():
+        raise RuntimeError
+
+    monkeypatch.delenv("GDSIM_CACHE_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(pathlib.Path, "home", missing)
+    with pytest.raises(NoCacheError, match="there is no home folder to keep compiled kernels in: set GDSIM_CACHE_DIR to a folder of yours"):
+        private_folder()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_kernel_that_cannot_be_written_is_told_and_leaves_nothing(folder, monkeypatch, number):
+    good = kept("a" * 64)
+
+    def refused(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.warns(RuntimeWarning, match=os.strerror(number)):
+        kept("b" * 64)
+    kept("c" * 64)
+    assert [p.name for p in sorted(good.path.parent.iterdir())] == ["a" * 64 + ".kernel", "about.txt", "locks"]
+
+
+def test_a_cache_that_can_be_read_alone_is_read(folder, monkeypatch):
+    """As in an image: its kernels are found, and others are told not to be kept."""
+    kept("a" * 64)
+
+    def refused(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(kernel_folder, "make_machine_folder", refused)
+    monkeypatch.setattr(cache, "make_machine_folder", refused)
+    entry = DiskCache("a" * 64)
+    with entry.made_once("it"):
+        assert entry.exists()
+    with pytest.warns(RuntimeWarning, match="Read-only file system"):
+        kept("b" * 64)
+
+
+def test_no_kernel_is_taken_for_another(folder):
+    path, other = kept("a" * 64).path, DiskCache("b" * 64)
+    os.link(path, other.path)
+    assert not other.exists()
+    assert not other.path.exists()
+
+
+def aged(path, days, data=b"ten bytes."):
+    """A file that was last used so many days ago."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_bytes(data)
+    os.utime(path, (time.time() - 86400 * days,) * 2)
+    return path
+
+
+def test_what_was_not_used_for_a_month_goes_by_itself(folder):
+    own = kept("a" * 64).path
+    used, unused = aged(kept("b" * 64).path, 2), aged(own, 31)
+    gone = [aged(folder / name, 31) for name in ("old.kernel", "0123/x.kernel", "0123/about.txt", "0123/locks", f"{own.parent.name}/writing-it")]
+    left = [aged(folder / name, 29) for name in ("of before.kernel", "4567/x.kernel", "4567/about.txt", f"{own.parent.name}/about.txt")]
+    young = aged(own.parent / "writing-this", 0)
+    assert DiskCache("b" * 64).exists()  # which counts as a use
+    assert time.time() - used.stat().st_mtime < 3600
+    kept("c" * 64)
+    assert all(p.exists() for p in gone)  # as it was looked at in this week
+    aged(folder / "tidied", 8)
+    kept("d" * 64)
+    assert not any(p.exists() for p in [*gone, unused, folder / "0123"])
+    assert all(p.exists() for p in [*left, young, used])
+
+
+def test_kernels_of_others_are_counted_and_removed_when_asked_for(folder):
+    own = kept("a" * 64).path
+    for name in ("old.kernel", "0123/x.kernel", "0123/about.txt", "0123/writing-it"):
+        aged(folder / name, 3)
+    assert held(folder) == ((1, own.stat().st_size), (2, 30))
+    text = f"removed 2 kernels in 30 bytes; 1 kernel in {own.stat().st_size} bytes of this gdsim for this processor are in {folder}\n"
+    assert gdsim("doctor", "--clean-cache", folder=folder.parent) == (0, text, "")
+    assert sorted(p.name for p in folder.rglob("*")) == sorted([own.name, "about.txt", "locks", "tidied", own.parent.name])
+    code, _, errors = gdsim("doctor", "--clean-cache", "--scheduler", "tcp://10.0.0.5:8786", folder=folder.parent)
+    assert (code, errors) == (2, "Error: --clean-cache is of this machine's cache: give it without a cluster\n")
