@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from gdsim.axes import Range
 from gdsim.words import closest, given, nearest, unknown_name
 
 _is_kept: contextvars.ContextVar[bool] = contextvars.ContextVar("is_kept", default=False)
@@ -264,3 +265,31 @@ def meant(value: Any, classes: Sequence[type]) -> str:
         close = closest(value, list(names))
         return f"{given(value)} was given" + (f"; did you mean {public_name(names[close])}()?" if close else "")
     return f"{given(value)} was given"
+
+
+@functools.cache
+def check_own(kind: type, base: type) -> None:
+    """Refuses a class of rules or schedules whose names clash with those of `base`, or whose ranges are none.
+
+    Raises TypeError.
+    """
+    name, what, declared = kind.__name__, base.__name__, typing.cast("Any", kind)
+    for field in declared.__struct_fields__:
+        if field not in typing.cast("Any", base).__struct_fields__ and hasattr(base, field):
+            raise TypeError(f"{name} cannot have a field {field!r}, which is a name that each {what} has for something else: call it otherwise")
+    for field, allowed in declared.ranges.items():
+        if field not in declared.__struct_fields__:
+            raise TypeError(f"{name}.ranges has {field!r}, which is no field: write {field}: Axis, with a default, or leave it out")
+        if not isinstance(allowed, Range):
+            raise TypeError(f"{name}.ranges[{field!r}] must be a Range, as RATE, SHARE or Range(0.0, 1.0); {given(allowed)} was given")
+    tag = declared.__struct_config__.tag
+    taken = next((k for k in _heirs(base) if k.__module__.startswith("gdsim.") and k.__struct_config__.tag == tag), kind)
+    if not kind.__module__.startswith("gdsim.") and taken is not kind:
+        raise TypeError(f"{name} has the tag {tag!r}, which is {taken.__name__}'s: give it another, as in class {name}({what}, tag='my_{tag}', frozen=True)")
+
+
+def _heirs(base: type) -> Iterator[Any]:
+    """The classes that inherit from one, and from these."""
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _heirs(kind)

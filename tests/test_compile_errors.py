@@ -14,14 +14,20 @@ import pytest
 from click.testing import CliRunner
 
 import gdsim as gd
+from gdsim import lanes
 from gdsim.cli import main
-from gdsim.kernels.compile_errors import explained
+from gdsim.kernels.compile_errors import MEANING_THE_SAME, WRITTEN_OUT, explained
+from gdsim.lanes import exp, pow
+from gdsim.lanes.generated import function_from
+from gdsim.lanes.mapping import mapped
 from gdsim.population.engine_choice import structure_of
 from gdsim.rules.base import BY_CONVENTION, RATE, Axis, Rule
 from gdsim.schedules.base import Schedule
 from tests.faults.machinery import shards
 
 FILE = "test_compile_errors.py"
+FACTORS = [1.0, 2.0]
+NAMED = {"factor": 1.0}
 
 
 def line_of(function, text):
@@ -110,6 +116,65 @@ def loops(w, g, slots, s):
     return w - s * g, slots
 
 
+def counts_conditions(w, g, slots, s):
+    return w - s * (2.0 * (g > 0.0) - 1.0), slots
+
+
+def subtracts_conditions(w, g, slots, s):
+    return w - s * ((g > 0.0) - (g < 0.0)), slots  # pyright: ignore[reportOperatorIssue]
+
+
+def chooses_numbers(w, g, slots, s):
+    return w - s * lanes.where(g > 0.0, 1.0, -1.0), slots
+
+
+def squares(w, g, slots, s):
+    return w - s * g**2, slots
+
+
+def takes_a_constant_power(w, g, slots, s):
+    return w - s * pow(g, 3.0), slots
+
+
+def looks_in_a_module(w, g, slots, s):
+    return w - s * lanes.exp(g), slots
+
+
+def rounds(w, g, slots, s):
+    return w - s * np.round(g), slots
+
+
+def takes_a_root(w, g, slots, s):
+    return w - s * np.cbrt(g), slots
+
+
+def reads_a_list(w, g, slots, s):
+    return w - s * FACTORS[0] * g, slots
+
+
+def reads_a_dict(w, g, slots, s):
+    return w - s * NAMED["factor"] * g, slots
+
+
+def asks_python(w, g, slots, s):
+    return w - s * any([g > 0.0, w > 0.0]), slots
+
+
+def tries(w, g, slots, s):
+    try:
+        return w - s * g, slots
+    except ValueError:
+        return w, slots
+
+
+def keeps_more(w, g, slots, s):
+    return w - s * g, (g, w)
+
+
+def carries_more(h, rate, carry):
+    return rate, (rate,)
+
+
 def prepares_a_list(h, rate, carry):
     return [rate, rate], carry
 
@@ -141,8 +206,31 @@ MISTAKES = {
     ),
     uses_math: ("tanh", r"tanh of Python or NumPy cannot .*from gdsim.lanes import tanh"),
     chooses: ("if", r"differs from run to run, so that if, and, or cannot decide by it; write where\(condition, this, that\) of gdsim.lanes"),
-    uses_sign: ("return", "sign of Python or NumPy cannot .*; write sign of gdsim.lanes.operations$"),
-    uses_log10: ("return", r"log10 of Python or NumPy cannot be used on lanes, as in log10\(lane\)$"),
+    uses_sign: ("return", r"sign of Python or NumPy cannot .*; write sign of gdsim.lanes \(from gdsim.lanes import sign\)$"),
+    uses_log10: (
+        "return",
+        r"log10 of Python or NumPy cannot be used on lanes, as in log10\(lane\); write 0.4342944819032518 \* log\(x\), with functions of gdsim.lanes$",
+    ),
+    rounds: ("return", r"round of Python or NumPy cannot .* as in round\(lane\); write floor\(x \+ 0.5\), with functions of gdsim.lanes$"),
+    takes_a_root: ("return", r"cbrt of .*; write sign\(x\) \* exp\(log\(absolute\(x\)\) / 3.0\), with functions of gdsim.lanes$"),
+    squares: (
+        "return",
+        r"pow of Python .* as in pow\(lane, 2\); write x \* x of a square, or pow\(x, broadcast\(exponent, x\)\), with functions of gdsim.lanes$",
+    ),
+    takes_a_constant_power: ("return", r"pow cannot be used on a number and lanes; broadcast\(number, x\) of gdsim.lanes makes a lane of it, like x$"),
+    looks_in_a_module: ("return", "kernels find no function in a module; write from gdsim.lanes import exp, and exp alone$"),
+    counts_conditions: (
+        "return",
+        r"\* cannot be used here, as in mul\(number, condition\); a condition is no number; where\(condition, this, that\) of gdsim.lanes chooses",
+    ),
+    subtracts_conditions: ("return", r"a condition is no number; where\(condition, this, that\) of gdsim.lanes chooses"),
+    chooses_numbers: ("return", r"one of the two that where chooses from must be a lane, as in where\("),
+    reads_a_list: ("return", "it reads FACTORS, of type list, which kernels cannot hold; allowed: numbers, tuples"),
+    reads_a_dict: ("return", "it reads NAMED, of type dict, which kernels cannot hold; allowed: numbers, tuples"),
+    asks_python: ("return", r"any of Python or NumPy cannot be used on lanes; write x \| y$"),
+    tries: ("except", "try and with cannot be used in kernels, where nothing raises: leave them out$"),
+    keeps_more: ("def", "gives 2 numbers as the new slots, and the class names 1 in slots$"),
+    carries_more: ("def", "gives 1 number as the new carry, and the class names 0 in carry$"),
     lacks_a_global: ("return", "the name 'FACTOR' is not there$"),
     loops: ("while", r"differs from run to run"),
     misspells: ("return", r"the name 'absolut' is not there; write absolute of gdsim.lanes"),
@@ -153,13 +241,16 @@ MISTAKES = {
     unpacks_more: ("mean,", r"not enough values to unpack \(expected 2, got 1\)"),
     takes_three: ("def", r"takes 3 arguments, \(w, g, slots\), and is given 4"),
     divides_whole: ("return", r"// cannot be used here, as in floordiv\(lane, number\)"),
-    reads_another: ("return", "there is no 'momentum' among 'lr'"),
+    reads_another: ("return", "there is no 'momentum' among 'lr'; a rule names its numbers in defaults, a schedule in ranges$"),
     prepares_a_list: ("return", r"a list, .* write a tuple, or a NamedTuple"),
     forgets_the_carry: ("def", "must give two things, what update needs and the new carry; it gives one number"),
 }
 
 
-SIBLINGS = (uses_log10, gives_one, unpacks_more, takes_three, divides_whole, forgets_the_carry)  # of kinds that others stand for in the first tier
+SIBLINGS = (  # of kinds that others stand for in the first tier
+    uses_log10, gives_one, unpacks_more, takes_three, divides_whole, forgets_the_carry, rounds, subtracts_conditions, chooses_numbers, reads_a_list,
+    asks_python, tries, carries_more, squares, takes_a_constant_power, looks_in_a_module,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("function", [pytest.param(f, marks=pytest.mark.full if f in SIBLINGS else (), id=f.__name__) for f in MISTAKES])
@@ -196,6 +287,57 @@ def test_mistakes_of_schedules_and_within_wrappers_are_told_likewise(monkeypatch
     monkeypatch.setattr(Mine, "update", staticmethod(chooses))
     with pytest.raises(ValueError, match=rf"^chooses \({FILE}, line \d+\) cannot be used: a condition"):
         gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.ClipValue(Mine(), 1.0), steps=2).run(progress=False)
+
+
+def decays(base, t, p):
+    return base * exp(-0.1 * t)
+
+
+def takes_a_root_of_t(base, t, p):
+    return base / lanes.sqrt(t)
+
+
+def takes_a_power_of_t(base, t, p):
+    return base * pow(t, -0.5)
+
+
+def counts_in_tens(base, t, p):
+    return base * (t % 10)
+
+
+def raises_a_number(base, t, p):
+    return base * 0.9**t
+
+
+def gives_the_number(base, t, p):
+    return t
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("function", [decays, takes_a_root_of_t, takes_a_power_of_t, counts_in_tens, raises_a_number, gives_the_number])
+def test_a_number_of_updates_is_whole(monkeypatch, function):
+    monkeypatch.setattr(Halving, "rate", staticmethod(function))
+    place = rf"^{function.__name__} \({FILE}, line {line_of(function, 'def' if function is gives_the_number else 'return')}\)"
+    with pytest.raises(ValueError, match=rf"{place} [^\n]*a number of updates is whole; as_type_of\(t, base\) of gdsim.lanes[^\n]*$"):
+        gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), schedule=Halving(), steps=2).run(progress=False)
+
+
+@pytest.mark.full
+def test_what_is_written_in_the_place_of_other_functions_means_the_same():
+    """By NumPy's functions, also where they give NaN; what is clipped to the limits -0.2 and 0.7."""
+    at = np.linspace(-1.93, 1.91, 32)[:, None] * [1.0, -0.3]
+    formulas = {
+        n: f.replace("low", "-0.2").replace("high", "0.7") for n, f in WRITTEN_OUT.items() if n not in ("sum", "mean", "any", "all", "float", "pow", "power")
+    }
+    text = f"def all_of_them(a):\n    x, y = a\n    return ({', '.join(formulas.values())},)"
+    found = mapped(function_from(text, "all_of_them", {n: getattr(lanes, n) for n in lanes.__all__}), at, len(formulas))
+    others = {"round": np.rint, "floordiv": np.floor_divide, "clip": lambda x: np.clip(x, -0.2, 0.7)}
+    with np.errstate(invalid="ignore"):
+        for column, name in zip(found.T, formulas, strict=True):
+            known = others.get(name) or getattr(np, name)
+            wanted = known(*at.T) if name in ("hypot", "mod", "floordiv") else known(at[:, 0])
+            np.testing.assert_allclose(column, wanted, rtol=1e-12, err_msg=name)
+    assert set(MEANING_THE_SAME.values()) <= set(lanes.__all__)
 
 
 @pytest.mark.full

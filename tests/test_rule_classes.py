@@ -6,6 +6,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.rules.base import BY_CONVENTION, RATE, Axis, Rule
+from gdsim.schedules.base import Schedule
 
 
 def own_rule(base=Rule, fields=("lr",), **members):
@@ -26,11 +27,48 @@ NUMBERS = {"defaults": {"lecture": {"lr": 0.1}}, "ranges": {"lr": RATE}}
         ({}, r"Mine has no defaults: write its numbers by convention, as in defaults = \{'lecture': \{'lr': 0.01\}\}"),
         ({"defaults": NUMBERS["defaults"]}, "Mine.ranges lacks 'lr', which has a default: write ranges = .'lr': RATE., or another Range"),
         ({**NUMBERS, "fields": ()}, "Mine.defaults has 'lr', which is no field: write lr: Axis = BY_CONVENTION"),
+        ({**NUMBERS, "defaults": {"lr": 0.1}}, r"Mine.defaults has 0.1 for 'lr': write defaults = \{'lecture': \{'lr': 0.01\}\}, numbers by convention"),
+        ({**NUMBERS, "defaults": {"lecture": None}}, r"Mine.defaults has None for 'lecture': write defaults = "),
+        ({**NUMBERS, "defaults": {"lecture": {}}}, r"Mine.defaults\['lecture'\] lacks 'lr', the learning rate that schedules change: write lr: Axis"),
+        ({**NUMBERS, "fields": ("lr", "decay")}, r"Mine.defaults\['lecture'\] lacks 'decay', which is a number by convention: write it there"),
+        ({**NUMBERS, "ranges": {"lr": RATE, "decay": RATE}}, "Mine.ranges has 'decay', which is no field: write decay: Axis, with a default, or leave it out"),
+        ({**NUMBERS, "ranges": {"lr": (0, 1)}}, r"Mine.ranges\['lr'\] must be a Range, as RATE, SHARE or Range\(0.0, 1.0\); \(0, 1\) was given"),
+        ({**NUMBERS, "slots": "mean"}, r"Mine.slots must be a tuple of names, as in slots = \('mean',\); 'mean' was given"),
+        ({**NUMBERS, "carry": ["t"]}, r"Mine.carry must be a tuple of names, as in carry = \('mean',\); \['t'\] was given"),
+        (
+            {**NUMBERS, "fields": ("lr", "update")},
+            "Mine cannot have a field 'update', which is a name that each Rule has for something else: call it otherwise",
+        ),
     ],
 )
 def test_a_class_that_is_no_rule_is_refused_in_one_line(members, message):
     with pytest.raises(TypeError, match=f"^{message}[^\n]*$"):
         own_rule(**members)()
+
+
+def test_a_default_must_be_in_its_range():
+    with pytest.raises(ValueError, match=r"^the default of Mine.lr must be a finite number in \[0, inf\); -0.1 was given$"):
+        own_rule(**{**NUMBERS, "defaults": {"lecture": {"lr": -0.1}}})()
+
+
+def test_schedules_and_tags_are_refused_likewise():
+    """A tag of gdsim's own would give experiments of both one hash; two classes of a user's that share one do
+    so within a sweep.
+    """
+
+    def schedule(name="Slow", **members):
+        return types.new_class(name, (Schedule,), {"frozen": True, "tag": members.pop("tag", "slow_by_a_test")}, lambda names: names.update(members))
+
+    rated = {"__annotations__": {"rate": Axis}, "ranges": {"rate": RATE}, "rate": staticmethod(lambda base, t, p: base)}
+    for kind, message in (
+        (schedule(**rated), "Slow cannot have a field 'rate', which is a name that each Schedule has for something else: call it otherwise"),
+        (schedule(ranges={"decay": RATE}), "Slow.ranges has 'decay', which is no field: write decay: Axis"),
+        (schedule(tag="cosine"), r"Slow has the tag 'cosine', which is Cosine's: give it another, as in class Slow\(Schedule, tag='my_cosine', frozen=True\)"),
+    ):
+        with pytest.raises(TypeError, match=f"^{message}[^\n]*$"):
+            kind()
+    with pytest.raises(ValueError, match=r"^First and Second have one tag, 'slow_by_a_test': give each class its own[^\n]*$"):
+        gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), schedule=[schedule("First")(), schedule("Second")()]).plan()
 
 
 def test_a_wrapper_with_a_name_of_before_is_refused_too():
@@ -67,8 +105,6 @@ def shortened(length):
 
 def test_runs_go_on_by_the_rule_and_schedule_that_they_began_with(monkeypatch):
     """Functions that these call, and lists that only the host reads, among what must be as it was."""
-    from gdsim.schedules.base import Schedule
-
     prepare, update = (lambda h, rate, carry: (rate, carry)), (lambda w, g, slots, s: (w - shortened(LENGTH), slots))
     mine = own_rule(**NUMBERS, update=staticmethod(update), prepare=staticmethod(prepare))
     members = {"rate": staticmethod(lambda base, t, p: base * LENGTH), "cycle_of": lambda self, values: (CYCLES[0], 1)}

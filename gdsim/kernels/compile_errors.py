@@ -6,6 +6,7 @@ cannot be compiled, they are called with numbers, which finds what is no valid P
 shape. What numbers can do and lanes cannot, such as an `if`, the compiler has found, with its line.
 """
 
+import builtins
 import difflib
 import pathlib
 import re
@@ -16,18 +17,34 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim import lanes
-from gdsim.lanes.compiler import ScopedPart, below, reached
+from gdsim.lanes.compiler import ScopedPart, below, is_own, reached
 from gdsim.words import count_of
 
 # Functions of Python, `math` and NumPy by the names of those that mean the same of lanes.
 MEANING_THE_SAME = {
     "abs": "absolute", "fabs": "absolute", "max": "maximum", "fmax": "maximum", "min": "minimum", "fmin": "minimum",
-    "arccos": "acos", "arctan2": "atan2", "power": "pow", "expit": "sigmoid",
+    "arccos": "acos", "arctan2": "atan2", "expit": "sigmoid",
 }  # fmt: skip
-SYMBOLS = {"floordiv": "//", "mod": "%", "truediv": "/", "lshift": "<<", "rshift": ">>", "and_": "&", "or_": "|", "xor": "^", "not_": "not"}
+# What lanes have no function of, by its formula of a lane x, or of two.
+WRITTEN_OUT = {
+    "round": "floor(x + 0.5)", "rint": "floor(x + 0.5)", "ceil": "-floor(-x)", "trunc": "sign(x) * floor(absolute(x))", "mod": "x - y * floor(x / y)",
+    "floordiv": "floor(x / y)",
+    "cbrt": "sign(x) * exp(log(absolute(x)) / 3.0)", "square": "x * x", "reciprocal": "1.0 / x", "hypot": "sqrt(x * x + y * y)",
+    "clip": "minimum(maximum(x, low), high)", "log10": "0.4342944819032518 * log(x)", "log2": "1.4426950408889634 * log(x)", "log1p": "log(1.0 + x)",
+    "exp2": "exp(0.6931471805599453 * x)", "expm1": "exp(x) - 1.0", "tan": "sin(x) / cos(x)", "sinh": "0.5 * (exp(x) - exp(-x))",
+    "cosh": "0.5 * (exp(x) + exp(-x))", "sum": "x + y", "mean": "0.5 * (x + y)", "any": "x | y", "all": "x & y", "float": "x, which is a number already",
+    **dict.fromkeys(("pow", "power"), "x * x of a square, or pow(x, broadcast(exponent, x))"),
+}  # fmt: skip
+SYMBOLS = {
+    "floordiv": "//", "mod": "%", "truediv": "/", "lshift": "<<", "rshift": ">>", "and_": "&", "or_": "|", "xor": "^", "not_": "not",
+    "mul": "*", "add": "+", "sub": "-", "imul": "*=", "iadd": "+=", "isub": "-=", "itruediv": "/=",
+}  # fmt: skip
 CONDITION = "a condition on lanes differs from run to run, so that if, and, or cannot decide by it; write where(condition, this, that) of gdsim.lanes"
 HELD = "a list, a dict, a set or an array is made, which kernels cannot hold; write a tuple, or a NamedTuple"
-WHOLE = "a number of updates is whole; as_type_of(t, base) of gdsim.lanes.operations makes it a number like the rate"
+WHOLE = "a number of updates is whole; as_type_of(t, base) of gdsim.lanes makes it a number like the rate"
+CHOSEN = "a condition is no number; where(condition, this, that) of gdsim.lanes chooses, as in where(g > 0.0, s, -s)"
+NO_LANE = "one of the two that where chooses from must be a lane, as in where(t > 5, 0.1 * base, base)"
+RAISING = "try and with cannot be used in kernels, where nothing raises: leave them out"
 
 
 class CodeError(ValueError):
@@ -101,7 +118,8 @@ def explained(structure: Any, error: Exception) -> CodeError:
     has raised.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    place = _place_in(structure, text)
+    function, line = _place_in(structure, text)
+    place = _place(function, line) if function else ""
     try:
         _try_with_numbers(structure)
     except CodeError as found:
@@ -112,7 +130,7 @@ def explained(structure: Any, error: Exception) -> CodeError:
         return CodeError(f"{structure.title}: {name} is missing; a rule gives prepare(h, rate, carry) and update(w, g, slots, s), a schedule rate(base, t, p)")
     except _UndecidedError:
         pass
-    found = CodeError(f"{place or structure.title} cannot be {'used' if place else 'compiled'}: {_refused(text)}")
+    found = CodeError(f"{place or structure.title} cannot be {'used' if place else 'compiled'}: {_refused(text, function)}")
     found.is_known = bool(place)
     return found
 
@@ -132,7 +150,9 @@ def _try_with_numbers(structure: Any) -> None:
     """
     parts, one = dict(structure.step_parts), np.float64(0.5)
     h, carry, slots = structure.hyperparameters(*[one] * len(structure.hyperparameters._fields)), (one,) * structure.carry, (one,) * structure.slots
-    _Part(parts["rate"], "the rate, a number").number(one, 3, _in_python(parts["schedule_numbers"])(h))
+    rate = _Part(parts["rate"], "the rate, a number")
+    if isinstance(rate.number(one, 3, _in_python(parts["schedule_numbers"])(h)), int):
+        raise rate.refused(f"a whole number: {WHOLE}")
     s, _ = _Part(parts["prepare"], "two things, what update needs and the new carry").pair(structure.carry, "the new carry", h, one, carry)
     s = _Part(parts["with_gradient"], "what update needs")(s, one, one)
     weight, _ = _Part(parts["update"], "two things, the new weight and its new slots").pair(structure.slots, "the new slots", one, one, slots, s)
@@ -165,50 +185,92 @@ def _what_it_raised(function: types.FunctionType, arguments: tuple[Any, ...], er
     place = _place(function, lines[-1] if lines else None)
     if not lines and isinstance(error, TypeError):
         names = function.__code__.co_varnames[: function.__code__.co_argcount]
-        return f"{place} takes {count_of(len(names), 'argument')}, ({', '.join(names)}), and is given {len(arguments)}"
+        hint = ": write @staticmethod above it, and no self" if "self" in names[:1] else ""
+        return f"{place} takes {count_of(len(names), 'argument')}, ({', '.join(names)}), and is given {len(arguments)}{hint}"
+    if isinstance(error, TypeError) and str(error).startswith("numpy boolean"):
+        return f"{place} cannot be used: {CHOSEN}"
     if isinstance(error, NameError):
         return f"{place} cannot be used: the name {error.name!r} is not there{_instead(error.name or '', is_misspelt=True)}"
     if isinstance(error, AttributeError) and (fields := getattr(error.obj, "_fields", None)):
-        return f"{place} cannot be used: there is no {error.name!r} among {', '.join(map(repr, fields))}"
+        hint = "; a rule names its numbers in defaults, a schedule in ranges" if "penalty_l1" in fields else ""
+        return f"{place} cannot be used: there is no {error.name!r} among {', '.join(repr(f) for f in fields if not f.startswith('penalty_'))}{hint}"
     return f"{place} cannot be used: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _instead(name: str, is_misspelt: bool = False) -> str:
     """What to write in the place of a function's name; nothing where no function means the same."""
     meant = MEANING_THE_SAME.get(name, name)
+    if name in WRITTEN_OUT and not is_misspelt:
+        return f"; write {WRITTEN_OUT[name]}{', with functions of gdsim.lanes' if '(' in WRITTEN_OUT[name] else ''}"
     if is_misspelt:
         meant = next(iter(difflib.get_close_matches(meant, lanes.__all__, 1, 0.75)), meant)
-    if meant in lanes.__all__:
-        return f"; write {meant} of gdsim.lanes (from gdsim.lanes import {meant})"
-    return f"; write {name} of gdsim.lanes.operations" if name in ("sign", "floor") else ""
+    return f"; write {meant} of gdsim.lanes (from gdsim.lanes import {meant})" if meant in lanes.__all__ else ""
 
 
-def _place_in(structure: Any, text: str) -> str:
-    """The innermost of a rule's, a schedule's or a problem's own lines that the compiler names.
-
-    "" if it names none.
+def _place_in(structure: Any, text: str) -> tuple[types.FunctionType | None, int]:
+    """The innermost line of a rule's, a schedule's or a problem's own functions that the compiler names, and
+    the function; (None, 0) if it names none.
     """
-    own = [f for _, part in (*structure.step_parts, *structure.problem_parts) if (code := below(part, {})) for f in reached(*code)]
-    for file, line in re.findall(r"at (\S.*) \((\d+)\)$", text, re.MULTILINE):
+    own = [f for _, part in (*structure.step_parts, *structure.problem_parts) if (code := below(part, {})) for f in reached(*code) if not _is_ours(f)]
+    for file, line in re.findall(r"(?:at |File \")(\S.*?)(?: \(|\", line )(\d+)\)?:?$", text, re.MULTILINE):
         for function in own:
-            if function.__code__.co_filename == file and int(line) in {n for _, _, n in function.__code__.co_lines()}:
-                return _place(function, int(line))
-    return ""
+            is_there = pathlib.Path(function.__code__.co_filename).name == pathlib.Path(file).name
+            if is_there and int(line) in {n for _, _, n in function.__code__.co_lines()}:
+                return function, int(line)
+    return None, 0
 
 
-def _refused(text: str) -> str:
-    """The compiler's reason in words of lanes."""
+def _is_ours(function: types.FunctionType) -> bool:
+    """Whether a function is gdsim's, or one that gdsim has made from text."""
+    return is_own(function) or (function.__module__ or "").startswith("gdsim.")
+
+
+def _refused(text: str, function: types.FunctionType | None) -> str:
+    """The compiler's reason in words of lanes; `function` is the user's that it names."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("Failed in", "- Resolution"))]
+    if "exception_match" in lines[0] or "enter_with" in lines[0]:
+        return RAISING
+    if module := re.search(r"^Unknown attribute '(\w+)' of type Module\(<module '([\w.]+)'", lines[0]):
+        return f"kernels find no function in a module; write from {module[2]} import {module[1]}, and {module[1]} alone"
+    if held := re.search(r"^Untyped global name '(\w+)'|= global\((\w+): ", text, re.MULTILINE):
+        return _global(held[1] or held[2], function)
     name = re.search(r"^No implementation of function Function\(<(?:built-in function|function|class|ufunc) '?(?:\w+\.)*(\w+)", lines[0])
     if name and name[1] in ("bool", "truth"):
         return CONDITION
     if "NRT required" in lines[0] or "typeddict" in lines[0] or "list(" in lines[0]:
         return HELD
-    call = next((line[3:].strip() for line in lines if line.startswith(">>>")), "") if name else ""
-    call = re.sub(r"Lane\(u?int\d+ x \d+\)", "whole lane", re.sub(r"Lane\(float\d+ x \d+\)", "lane", call))
-    call = re.sub(r"Mask\(\d+\)", "condition", re.sub(r"Literal\[\w+\]\((.*?)\)|\bu?(int|float)\d+\b", lambda m: m[1] or "number", call))
     if not name:
         return re.sub(r"Lane\([^)]*\)", "a lane", lines[0])
-    if name[1] in SYMBOLS:
-        return f"{SYMBOLS[name[1]]} cannot be used here, as in {call}{f'; {WHOLE}' if 'whole lane' in call else ''}"
-    return f"{name[1]} of Python or NumPy cannot be used on lanes, as in {call}{_instead(name[1])}"
+    call = next((line[3:].strip() for line in lines if line.startswith(">>>")), "")
+    call = re.sub(r"Lane\(u?int\d+ x \d+\)", "whole lane", re.sub(r"Lane\(float\d+ x \d+\)", "lane", call))
+    call = re.sub(r"Mask\(\d+\)", "condition", re.sub(r"Literal\[\w+\]\((.*?)\)|\bu?(int|float)\d+\b", lambda m: m[1] or "number", call))
+    file = re.escape(function.__code__.co_filename) if function else "<none>"
+    inside = re.search(rf"resolving callee type: gdsim\.\S*?(\w+?)_[0-9a-f]{{16}}\s+During: typing of call at {file} \(", text)
+    return _call_refused(name[1], call, inside[1].strip("_") if inside else "")
+
+
+def _call_refused(name: str, call: str, inside: str) -> str:
+    """Why a call that the compiler has refused cannot be, and what to write; `inside` is the function of
+    gdsim's that the user's calls and this call stands in, if any.
+    """
+    shown = SYMBOLS.get(name, name)
+    if name == "where" and "lane" not in call:
+        return NO_LANE
+    reason = WHOLE if "whole lane" in call else CHOSEN if "condition" in call else ""
+    if reason:
+        known = name in SYMBOLS or name in lanes.__all__ or not inside
+        return f"{shown} cannot be used here, as in {call}; {reason}" if known else f"{inside} cannot be used here; {reason}"
+    if inside and name not in lanes.__all__ and "number" in call:
+        return f"{inside} cannot be used on a number and lanes; broadcast(number, x) of gdsim.lanes makes a lane of it, like x"
+    if name in SYMBOLS:
+        return f"{shown} cannot be used here, as in {call}{_instead(name)}"
+    return f"{name} of Python or NumPy cannot be used on lanes, as in {call}{_instead(name)}"
+
+
+def _global(name: str, function: types.FunctionType | None) -> str:
+    """Why a value that a function reads by its name cannot be in a kernel."""
+    value = getattr(builtins, name, None) if function is None else function.__globals__.get(name, getattr(builtins, name, None))
+    if callable(value):
+        return f"{name} of Python or NumPy cannot be used on lanes{_instead(name)}"
+    held = "numbers, tuples and NamedTuples of them, arrays"
+    return f"it reads {name}, of type {type(value).__name__}, which kernels cannot hold; allowed: {held}"

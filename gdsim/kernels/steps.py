@@ -100,7 +100,7 @@ def updated(pack: Pack, step: StepInputs, place: Offset, g: Lane, is_weight: boo
 def store_weight(pack: Pack, place: Offset, new: tuple[Lane, Lanes]) -> None:
     """Stores (weight, slots) at a place."""
     store(pack.weights, place * WIDTH, new[0])
-    store_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, new[1])
+    store_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, new[1], SLOT_COUNT)
 
 
 def update_weight(pack: Pack, step: StepInputs, stats: StepStats, place: Offset, g: Lane, is_weight: bool) -> StepStats:
@@ -147,7 +147,7 @@ def stops_here(monitor: Monitor, loss: Lane) -> bool:
 def end_step(pack: Pack, carry: Lanes, stats: StepStats) -> bool:
     """Puts a finished step away; whether it ends a run: its weights are beyond their bound, or hardly moved."""
     monitor = pack.monitor
-    store_row(pack.carry, 0, WIDTH, carry)
+    store_row(pack.carry, 0, WIDTH, carry, CARRY_COUNT)
     store(pack.step, 0, load(pack.step, 0, WIDTH) + 1)
     active = load(monitor.active, 0, WIDTH) != 0
     ends = active & (stats.largest_weight > load(monitor.weight_bound, 0, WIDTH))

@@ -55,7 +55,11 @@ class Operation(AbstractTemplate):
 def of_numbers(handle: Any) -> list[Any]:
     """Numba's own templates of an operator that list the types of numbers."""
     typing: Any = cpu_target.typing_context
-    return [t for t in typing.resolve_value_type(handle).templates if issubclass(t, ConcreteTemplate)]
+    try:
+        found = typing.resolve_value_type(handle)
+    except ValueError:  # an operation of lanes alone
+        return []
+    return [t for t in found.templates if issubclass(t, ConcreteTemplate)]
 
 
 def result_of(operation: type[Operation], args: tuple[Any, ...]) -> Any:

@@ -124,12 +124,22 @@ def sqrt(x: Lane) -> Lane:
 
 
 def sign(x: Lane) -> Lane:
-    """1, 0 or -1; NaN stays."""
+    """1, 0 or -1; NaN stays.
+
+    >>> from gdsim import lanes
+    >>> lanes.sign(-2.5)
+    -1.0
+    """
     return x if x != x else type(x)(int(x > 0) - int(x < 0))
 
 
 def floor(x: Lane) -> Lane:
-    """The largest integer that is not above x, as a float."""
+    """The largest integer that is not above x, as a float.
+
+    >>> from gdsim import lanes
+    >>> lanes.floor(-2.5)
+    -3.0
+    """
     return type(x)(np.floor(x))
 
 
@@ -248,7 +258,12 @@ def _(target: Target, x: Kind, coefficients: Kind) -> Any:
 
 
 def as_type_of(x: Lane, like: Lane) -> Lane:
-    """`x` in the number type of `like`: to a float rounded to nearest, to an unsigned integer cut."""
+    """`x` in the number type of `like`: to a float rounded to nearest, to an unsigned integer cut.
+
+    >>> from gdsim import lanes
+    >>> lanes.as_type_of(3, 0.5)
+    3.0
+    """
     return type(like)(x)
 
 
@@ -260,7 +275,12 @@ def _(target: Target, x: Kind, like: Kind) -> Any:
 
 
 def broadcast(value: Lane, like: Lane) -> Lane:
-    """A number in every lane of the shape and type of `like`."""
+    """A number in every lane of the shape and type of `like`.
+
+    >>> from gdsim import lanes
+    >>> lanes.broadcast(1, 0.5)
+    1.0
+    """
     return type(like)(value)
 
 

@@ -99,13 +99,13 @@ _loads(load_row, spreads=False)
 _loads(broadcast_row, spreads=True)
 
 
-def store_row(array: Memory, offset: Offset, stride: Offset, row: Lanes) -> Any:
-    """Writes a tuple of lanes, their beginnings `stride` elements apart."""
-    return kernel_only(array, offset, stride, row)
+def store_row(array: Memory, offset: Offset, stride: Offset, row: Lanes, count: int | None = None) -> Any:
+    """Writes a tuple of lanes, their beginnings `stride` elements apart; of `count` lanes alone, if given."""
+    return kernel_only(array, offset, stride, row, count)
 
 
 @rule_of(store_row)
-def _(target: Target, array: Kind, offset: Kind, stride: Kind, row: Kind) -> Any:
+def _store_rule(target: Target, array: Kind, offset: Kind, stride: Kind, row: Kind) -> Any:
     if isinstance(row, target.types.Tuple) and row.count == 0:
         return target.types.void, lambda code, *_: code.nothing()
     if not is_row(target, row):
@@ -118,6 +118,13 @@ def _(target: Target, array: Kind, offset: Kind, stride: Kind, row: Kind) -> Any
         return code.nothing()
 
     return target.types.void, emit
+
+
+@rule_of(store_row)
+def _(target: Target, array: Kind, offset: Kind, stride: Kind, row: Kind, count: Kind) -> Any:
+    is_as_long = isinstance(row, target.types.BaseTuple) and row.count == literal_of(target, count)
+    found = _store_rule(target, array, offset, stride, row) if is_as_long else None
+    return None if found is None else (found[0], lambda code, *values: found[1](code, *values[:4]))
 
 
 def rows_of(column: Lanes, row: Lanes) -> Lanes:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from gdsim.axes import Axis, Range, checked_number
-from gdsim.declarations import Declaration
+from gdsim.declarations import Declaration, check_own
 from gdsim.lanes.types import Hyperparameters, Lane, Lanes
 from gdsim.words import given
 
@@ -90,7 +90,7 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     @classmethod
     def shown_defaults(cls) -> dict[str, Any]:
         """The default convention's values."""
-        return dict(cls.defaults.get("lecture", {}))
+        return dict(cls.defaults.get("lecture") or {})
 
     def defaults_here(self) -> dict[str, Any]:
         """The values of the rule's own convention."""
@@ -110,6 +110,16 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         name = type(self).__name__
         if not self.defaults:
             raise TypeError(f"{name} has no defaults: write its numbers by convention, as in defaults = {{'lecture': {{'lr': 0.01}}}}")
+        for kept, names in (("slots", self.slots), ("carry", self.carry)):
+            if not isinstance(names, tuple) or not all(isinstance(n, str) for n in names):
+                raise TypeError(f"{name}.{kept} must be a tuple of names, as in {kept} = ('mean',); {given(names)} was given")
+        for convention, values in self.defaults.items():
+            if not isinstance(values, Mapping):
+                raise TypeError(
+                    f"{name}.defaults has {given(values)} for {convention!r}: write defaults = {{'lecture': {{'lr': 0.01}}}}, numbers by convention"
+                )
+            if "lr" not in values:
+                raise TypeError(f"{name}.defaults[{convention!r}] lacks 'lr', the learning rate that schedules change: write lr: Axis = BY_CONVENTION")
         for field in dict.fromkeys(n for values in self.defaults.values() for n in values):
             if field not in self.__struct_fields__:
                 raise TypeError(f"{name}.defaults has {field!r}, which is no field: write {field}: Axis = BY_CONVENTION")
@@ -119,13 +129,17 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     def __post_init__(self) -> None:
         self.check_names()
         self.check_class()
+        check_own(type(self), Rule)
         if not isinstance(self.convention, str) or self.convention not in self.defaults:
             allowed = ", ".join(repr(c) for c in self.defaults)
             raise ValueError(f"{type(self).__name__}: convention={given(self.convention)} is not defined for this rule; allowed: {allowed}")
         for name, default in self.defaults[self.convention].items():
-            value = getattr(self, name)
-            value = default if value is BY_CONVENTION else value
-            msgspec.structs.force_setattr(self, name, checked_number(value, f"{type(self).__name__}.{name}", self.ranges[name]))
+            value, said = getattr(self, name), f"{type(self).__name__}.{name}"
+            value, said = (default, f"the default of {said}") if value is BY_CONVENTION else (value, said)
+            msgspec.structs.force_setattr(self, name, checked_number(value, said, self.ranges[name]))
+        for name in self.__struct_fields__:
+            if getattr(self, name) is BY_CONVENTION:
+                raise TypeError(f"{type(self).__name__}.defaults[{self.convention!r}] lacks {name!r}, which is a number by convention: write it there")
 
     @property
     def innermost(self) -> "Rule":

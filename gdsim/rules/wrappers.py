@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 
 from gdsim.axes import checked_number
-from gdsim.declarations import meant
+from gdsim.declarations import check_own, meant
 from gdsim.lanes import fma
 from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.operations import floor, maximum, minimum, where
@@ -78,6 +78,7 @@ class Wrapper(Rule, frozen=True):
         if not isinstance(self.rule, Rule):
             raise TypeError(f"{type(self).__name__} is put around a rule such as gd.SGD(lr=0.1); {meant(self.rule, ())}")
         self.check_names()
+        check_own(type(self), Rule)
         taken = [n for n in self.ranges if n in self.rule.hyperparameters()]
         if taken:
             raise ValueError(f"{type(self).__name__} cannot be put around {type(self.rule).__name__}, which has a hyperparameter {taken[0]!r} itself")

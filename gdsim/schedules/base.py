@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from gdsim.axes import Range, checked_number
-from gdsim.declarations import Declaration
+from gdsim.declarations import Declaration, check_own
 from gdsim.lanes import cos
 from gdsim.lanes.operations import as_type_of
 from gdsim.lanes.types import Hyperparameters, Lane
@@ -55,6 +55,7 @@ class Schedule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
+        check_own(type(self), Schedule)
         for name, allowed in self.ranges.items():
             checked = checked_number(getattr(self, name), f"{kind}.{name}", allowed)
             values = checked if isinstance(checked, tuple) else (checked,)

@@ -18,9 +18,10 @@ def update_row_of(parameters: int, slots: int) -> Any:
         lines += [
             f"    old{i} = x[{i}], {f'({own})' if slots else 'slots'}",
             f"    new{i} = update(old{i}[0], penalized(gradient[{i}], old{i}[0], step), old{i}[1], step.rule)",
+            f"    ({''.join(f'slot{i}_{s}, ' for s in range(slots))}) = new{i}[1]",
             f"    stats = accumulate(stats, step, old{i}, new{i})",
         ]
-    kept = "".join(f"new{i}[1][{s}], " for i in range(parameters) for s in range(slots))
+    kept = "".join(f"slot{i}_{s}, " for i in range(parameters) for s in range(slots))
     weights = "".join(f"new{i}[0], " for i in range(parameters))
     lines.append(f"    return ({weights}), {f'({kept})' if slots else 'slots'}, stats")
     return function_from("\n".join(lines), "update_row", {"update": update, "penalized": penalized, "accumulate": accumulate})

@@ -254,6 +254,14 @@ def _several(value: object, kind: type[Any], name: str, classes: tuple[Any, ...]
     for v in values:
         if not isinstance(v, kind):
             raise TypeError(f"{name} must be one of {allowed}, or a list of them; {meant(v, classes)}")
+    tags: dict[Any, type] = {}
+    for v in values:
+        found: Any = type(getattr(v, "innermost", v))
+        tag = found.__struct_config__.tag
+        if (first := tags.setdefault(tag, found)) is not found:
+            raise ValueError(
+                f"{first.__name__} and {found.__name__} have one tag, {tag!r}: give each class its own, as in class {found.__name__}(..., tag='another')"
+            )
     return values
 
 
