@@ -246,25 +246,26 @@ def test_the_doctor_knows_the_bits(tmp_path):
 def test_after_compile_a_run_compiles_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("GDSIM_CACHE_DIR", str(tmp_path / "cache"))
     text = "starts = 40\nsteps = 50\nkeep = {keep!r}\nproblem = {{type = 'booth'}}\noptimizer = [{{type = 'sgd', lr = [0.01, 0.02]}}, {{type = 'momentum'}}]\n"
+    kernels = set[str]()
     for keep in ("runs", "summary"):
         (tmp_path / "e.toml").write_text(text.format(keep=keep))
-        code, out, errors = gdsim("compile", "e.toml", "--json", folder=tmp_path)
+        code, out, errors = gdsim("compile", "e.toml", "--threads", 2, "--json", folder=tmp_path)
         assert code == 0, out + errors
         found = json.loads(out)
-        kernels = {p.name for p in (tmp_path / "cache").rglob("*.kernel")}
-        assert found["structures"] == 2
+        before, kernels = kernels, {p.name for p in (tmp_path / "cache").rglob("*.kernel")}
+        assert (found["structures"], found["kernels"]) == (2, len(kernels - before))  # those that children have made too
         assert not (tmp_path / "results").exists()
-        assert gdsim("run", "e.toml", "--out", keep, folder=tmp_path)[0] == 0
+        assert gdsim("run", "e.toml", "--threads", 2, "--out", keep, folder=tmp_path)[0] == 0
         trained = {p.name for p in (tmp_path / "cache").rglob("*.kernel")}
         assert kernels == trained
-    code, out, _ = gdsim("compile", "e.toml", folder=tmp_path)
+    code, out, _ = gdsim("compile", "e.toml", "--threads", 2, folder=tmp_path)
     assert code == 0
     assert "nothing to compile: the kernels of 2 structures are in " in out
 
 
 def test_a_short_last_chunk_has_kernels_of_its_own(monkeypatch):
     prepared = []
-    monkeypatch.setattr(compiling, "prepare", lambda work, announce: prepared.append(work.setting.is_written_out))
+    monkeypatch.setattr(compiling, "prepare", lambda work, *_: prepared.append(work.setting.is_written_out))
     monkeypatch.setattr(compiling, "_begin", lambda plan, work: None)
     problem = gd.MLP(gd.datasets.load("moons"), hidden=[6])
     sweep = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.1), starts=1300, steps=1000, batch=16)

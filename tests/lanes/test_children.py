@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 from numba import types
 
+import gdsim as gd
 from gdsim.lanes import children, compiler
 from gdsim.lanes.announcing import announcing
 from gdsim.lanes.children import Children, forked, helped_by
+from gdsim.population.engine_choice import kernels_of
+from tests.test_compile_errors import Mine, prints
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
 
@@ -238,3 +241,18 @@ def test_nobody_is_warned_of_forks_beside_threads(monkeypatch):
 
     monkeypatch.setattr(os, "fork", of_python_3_12)
     assert os.waitpid(forked(list), 0)[1] == 0
+
+
+@pytest.mark.full
+def test_a_mistake_that_a_child_meets_is_told_as_any_other(monkeypatch):
+    monkeypatch.setattr(Mine, "update", staticmethod(prints))
+    told = {}
+    for threads in (1, 2):
+        kernels_of.cache_clear()
+        compiler._kernels.clear()
+        sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.SGD(lr=0.1), Mine()], starts=2, steps=2)
+        with pytest.raises(ValueError, match=r"^Mine on Booth cannot be compiled: [^\n]* it prints[^\n]*$") as found:
+            sweep.run(threads=threads)
+        told[threads] = str(found.value)
+    kernels_of.cache_clear()
+    assert told[1] == told[2]
