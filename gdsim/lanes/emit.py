@@ -174,6 +174,10 @@ class Code:
             return self.builder.icmp_unsigned(symbol, x, y)
         return self.builder.fcmp_unordered(symbol, x, y) if symbol == "!=" else self.builder.fcmp_ordered(symbol, x, y)
 
+    def least(self, symbol: str, x: Value, y: Value) -> Value:
+        """x where `x symbol y`, else y, of signed whole numbers."""
+        return self.builder.select(self.builder.icmp_signed(symbol, x, y), x, y)
+
     def clear_sign(self, x: Value, lane: Kind) -> Value:
         """|x|, bit by bit."""
         integer = vector(ir.IntType(lane.bits), lane.width)

@@ -19,7 +19,7 @@ Rule = Callable[..., Any]
 OPERATIONS: dict[Any, list[Rule]] = {}
 
 
-def rule_of(*handles: Function) -> Callable[[Rule], Rule]:
+def rule_of(*handles: Callable[..., Any]) -> Callable[[Rule], Rule]:
     """Registers the decorated function as a typing rule of the given operations."""
 
     def register(rule: Rule) -> Rule:
@@ -363,3 +363,22 @@ def _(target: Target, array: Kind, offset: Kind, value: Kind) -> Any:
     if not (is_lane(value) and target.is_flat(array) and array.dtype == value.dtype):
         return None
     return target.types.void, lambda code, a, o, v: code.store(code.data(a, array), code.index(o, offset), v, value)
+
+
+@rule_of(bool)
+def _(target: Target, condition: Kind) -> Any:
+    """Of what is one already: Numba asks for it at every branch, several times."""
+    return (condition, lambda code, c: c) if condition == target.types.boolean else None
+
+
+def _least(handle: Any, symbol: str) -> None:
+    @rule_of(handle)
+    def rule(target: Target, a: Kind, b: Kind) -> Any:
+        """Of two whole numbers: Numba would compile a function for it in every kernel."""
+        if target.unliteral(a) != target.types.int64 or target.unliteral(b) != target.types.int64:
+            return None
+        return target.types.int64, lambda code, x, y: code.least(symbol, x, y)
+
+
+_least(min, "<=")
+_least(max, ">=")

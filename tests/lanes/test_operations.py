@@ -150,6 +150,20 @@ def converted(a, out):
     store(out, 0, as_type_of(load(a, 0, 8), load(out, 0, 8)))
 
 
+def test_whole_numbers_are_compared_as_python_does():
+    def least(a, b, out):
+        for i in range(len(a)):
+            is_less = a[i] < b[i]
+            out[3 * i], out[3 * i + 1] = min(a[i], b[i]), max(a[i], 3)
+            out[3 * i + 2] = 1 if is_less else 0
+
+    some = np.array([-(2**63), -1, 0, 3, 2**63 - 1])
+    a, b = (part.ravel().copy() for part in np.meshgrid(some, some))
+    out = np.zeros(3 * len(a), np.int64)
+    kernel_of(least, 1, a, b, out)
+    assert out.tolist() == [number for x, y in zip(a.tolist(), b.tolist(), strict=True) for number in (min(x, y), max(x, 3), int(x < y))]
+
+
 def test_conversions():
     out = np.zeros(8)
     kernel_of(converted, 8, np.arange(8, dtype=np.uint32) + 4_000_000_000, out)
