@@ -60,15 +60,15 @@ def test_the_citation_is_of_this_version():
 NUMBA = {
     "numba.core": "config ir types", "numba.core.analysis": "compute_cfg_from_blocks", "numba.core.cgutils": "alloca_once alloca_once_value if_unlikely",
     "numba.core.codegen": "JITCodeLibrary", "numba.core.compiler": "CompileResult CompilerBase Flags",
-    "numba.core.cpu": "CPUContext", "numba.core.errors": "LoweringError NumbaError", "numba.core.imputils": "user_function",
+    "numba.core.compiler_lock": "global_compiler_lock", "numba.core.cpu": "CPUContext", "numba.core.errors": "LoweringError NumbaError", "numba.core.imputils": "user_function",
     "numba.core.lowering": "Lower", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",
     "numba.core.typed_passes": "NativeLowering NoPythonBackend NopythonTypeInference PreLowerStripPhis",
-    "numba.core.typing.templates": "AbstractTemplate ConcreteTemplate fold_arguments infer_global signature",
+    "numba.core.typing.templates": "AbstractTemplate AttributeTemplate ConcreteTemplate fold_arguments infer_global signature",
     "numba.core.untyped_passes":
         "DeadBranchPrune FixupArgs GenericRewrites ReconstructSSA RewriteSemanticConstants TranslateByteCode",
 }  # fmt: skip
 OTHERS = {
-    "CompileResult._rebuild", "result._reduce", "sys._getframe", "kernel._cache",
+    "CompileResult._rebuild", "result._reduce", "sys._getframe", "ffi.lib._lock",
     "self._codegen._data_layout", "self._codegen._pass_builder",
     "self.context.get_function(kind, signature)._imp", "iterator._getvalue", "os._exit", "module._modules", "s3fs.S3FileSystem._cat_file",
 }  # fmt: skip

@@ -88,6 +88,12 @@ def call_of(description: Any, libraries: list[Any]) -> Function:
     return call
 
 
+def field_of(kind: Any, name: str) -> int | None:
+    """The place of a NamedTuple's field; None for other types and names."""
+    fields = getattr(kind, "fields", ()) if isinstance(kind, types.BaseNamedTuple) else ()
+    return fields.index(name) if name in fields else None
+
+
 def names_read(statement: Any) -> list[str]:
     """The variables that a statement reads."""
     if not isinstance(statement, ir.Assign):
@@ -257,9 +263,8 @@ class FunctionLower(Lower):
     def lower_expr(self, resty: Any, expr: Any) -> Value:
         """An expression; members of tuples are taken without a search for how."""
         kind: Any = self.typeof(expr.value.name) if expr.op in ("getattr", "getiter") else None
-        fields = kind.fields if expr.op == "getattr" and issubclass(type(kind), types.BaseNamedTuple) else ()
-        if fields and expr.attr in fields:
-            place = fields.index(expr.attr)
+        place = field_of(kind, expr.attr) if expr.op == "getattr" else None
+        if place is not None:
             return self.context.cast(self.builder, self.builder.extract_value(self.loadvar(expr.value.name), place), kind[place], resty)
         if expr.op == "getiter" and is_range(kind):
             return iterator_of(self.context, self.builder, resty, self.loadvar(expr.value.name))

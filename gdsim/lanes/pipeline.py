@@ -21,6 +21,7 @@ from numba.core.typing.templates import fold_arguments, signature
 from numba.core.untyped_passes import DeadBranchPrune, FixupArgs, GenericRewrites, ReconstructSSA, RewriteSemanticConstants, TranslateByteCode
 from numba.extending import models, register_model
 
+from gdsim.lanes.inference import typed
 from gdsim.lanes.lowering import Called, FunctionLower, MayRaiseError, PartLower, call_of, is_plain
 from gdsim.lanes.types import Function
 
@@ -34,8 +35,21 @@ class StripPhis(PreLowerStripPhis):
         return True
 
 
+class TypeInference(NopythonTypeInference):
+    """Finds the types of variables, and has Numba find them where that fails."""
+
+    def run_pass(self, state: Any) -> Literal[True]:
+        """Leaves the types of variables, of the result and of calls."""
+        with state.typingctx.callstack.register(state.targetctx.target, None, state.func_id, state.args):
+            found = None if state.func_ir.generator_info else typed(state.typingctx, state.func_ir, state.args)
+        if found is None or state.locals or state.return_type is not None:
+            return super().run_pass(state)
+        state.typemap, state.return_type, state.calltypes = found
+        return True
+
+
 FRONTEND = (
-    TranslateByteCode, FixupArgs, RewriteSemanticConstants, DeadBranchPrune, GenericRewrites, ReconstructSSA, NopythonTypeInference, StripPhis,
+    TranslateByteCode, FixupArgs, RewriteSemanticConstants, DeadBranchPrune, GenericRewrites, ReconstructSSA, TypeInference, StripPhis,
 )  # fmt: skip
 
 
@@ -183,6 +197,7 @@ class PartType(Called):
         self.function, self.options, self.pysig = function, options, inspect.signature(function)
         self.takes_star = any(p.kind is p.VAR_POSITIONAL for p in self.pysig.parameters.values())
         self.made: dict[tuple[Any, ...], Any] = {}
+        self.failed: dict[tuple[Any, ...], Exception] = {}
         super().__init__(f"{function.__module__}.{function.__qualname__}")
 
     def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
@@ -193,11 +208,17 @@ class PartType(Called):
             default = lambda index, parameter, value: types.Omitted(value)  # noqa: E731
             args = fold_arguments(self.pysig, args, kws, lambda i, p, value: value, default, lambda i, p, values: types.StarArgTuple(values))
         args = tuple(map(types.unliteral, args))
+        if args in self.failed:  # asked again by Numba, where `typed` did not get through
+            raise self.failed[args]
         if args not in self.made:
             target: Any = cpu_target.target_context
             flags = Flags()
             cpu_target.options.parse_as_flags(flags, self.options)
-            call, result = PartCompiler(context, target, None, args, None, flags, {}).compile_extra(self.function)
+            try:
+                call, result = PartCompiler(context, target, None, args, None, flags, {}).compile_extra(self.function)
+            except Exception as error:
+                self.failed[args] = error
+                raise
             target.insert_func_defn([(call, (self, args), args)])
             self.made[args] = signature(result, *args).replace(pysig=self.pysig)
         return self.made[args]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from gdsim.lanes import compiler
+from gdsim.lanes import compiler, inference, pipeline
 
 
 class Pair(NamedTuple):
@@ -154,7 +154,28 @@ def kernel_of(text, signature, **parts):
     return compiler.bind(space["template"], parts, signature)
 
 
-def test_functions_of_all_kinds_compute_what_python_computes():
+@pytest.fixture
+def compared(monkeypatch, tmp_path):
+    """The names of the functions that were typed, each as Numba types it."""
+    from numba.core.registry import cpu_target
+    from numba.core.typed_passes import type_inference_stage
+
+    names = []
+
+    def typed(context, func_ir, arguments):
+        found = inference.typed(context, func_ir, arguments)
+        frame = context.callstack._stack.pop()
+        assert found == type_inference_stage(context, cpu_target.target_context, func_ir, arguments, None)[:3]
+        context.callstack._stack.append(frame)
+        names.append(func_ir.func_id.func.__name__)
+        return found
+
+    monkeypatch.setenv("GDSIM_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(pipeline, "typed", typed)
+    return names
+
+
+def test_functions_of_all_kinds_compute_what_python_computes(compared):
     from numba import types
 
     names = {f"f{k}": function for k, function in enumerate(ALL)}
@@ -165,6 +186,7 @@ def test_functions_of_all_kinds_compute_what_python_computes():
             out = np.zeros(len(ALL))
             kernel(x, n, out)
             np.testing.assert_array_equal(out, [float(function(x, n)) for function in ALL], err_msg=f"{x}, {n}")
+    assert {function.__name__ for function in ALL} <= set(compared)
 
 
 def refuses(x, n):
