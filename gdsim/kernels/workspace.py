@@ -86,7 +86,7 @@ class Network(NamedTuple):
     zeros: Memory  # one lane of them
     ones: Memory  # likewise
     counts: Memory  # uint32: how many of a block's samples count
-    share: Memory  # of a sample in the mean, a factor of its deltas
+    samples: Memory  # how many samples the mean is over
     loss: Memory  # the sum of a block's losses
     pitch: int  # samples, in lanes, from one unit to the next
     batches: Address = 0  # of the kernel that draws a batch and finds its deltas
@@ -112,7 +112,7 @@ class SingleRunNetwork(NamedTuple):
     targets: int  # offset among the activations, [target][sample]
     pitch: int  # from one target's samples to the next's, and from one output's
     counts: Memory  # as of `Network`
-    share: Memory
+    samples: Memory
     loss: Memory  # of one number
     batches: Address = 0
     passes: Address = 0

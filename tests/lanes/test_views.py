@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from numba import types
 
-from gdsim.lanes.compiler import bind
-from gdsim.lanes.memory import layout_of, table_of, view_of
+from gdsim.lanes.compiler import address_of, bind
+from gdsim.lanes.memory import call_kernel, layout_of, readers_of, stack_table, table_of, view_of
 from gdsim.lanes.parts import part
 
 job_of = part("job_of")
+job_task = part("job_task")
 
 
 class Inner(NamedTuple):
@@ -44,6 +45,17 @@ def read_all(table):
     return len(job.result)
 
 
+def read_twice(table, address):
+    """Calls the kernel `read_two`, of a job that this one has put together."""
+    task = job_task(table)
+    return call_kernel(address, stack_table(Task(task.numbers, Inner(task.inner.words, 7), task.result, task.small, task.last)), 3)
+
+
+def read_two(table, value):
+    """`read_all`, and a number beside the table."""
+    return read_all(table) * value
+
+
 def read_unknown(table):
     """Reads a field that was left out."""
     return len(job_of(table).last)
@@ -75,3 +87,19 @@ def test_layouts_are_told_apart_by_names_types_and_what_is_left_out():
 def test_a_field_that_a_view_has_not_is_refused_by_name():
     with pytest.raises(Exception, match="last"):
         bind(read_unknown, {"job_of": view_of(job(), ("last",))}, types.int64(types.int64))
+
+
+class Holder(NamedTuple):
+    """A job of one part."""
+
+    task: Task
+
+
+def test_a_kernel_gives_another_a_table_that_it_makes_itself():
+    one = job()
+    called = bind(read_two, {"job_of": view_of(one)}, types.int64(types.int64, types.int64))
+    caller = bind(read_twice, readers_of(Holder(one)), types.int64(types.int64, types.int64))
+    table = table_of(Holder(one))
+    assert caller(table.ctypes.data, address_of(called)) == 7 * 3
+    assert one.result.tolist() == [1.5, -2.0, 3.0, 2**40, -7, 7, 2**32 - 1]
+    assert one.numbers.tolist() == [3.0, -2.0, 3.0]

@@ -95,14 +95,14 @@ class PassingJob(NamedTuple):
 def pass_block(block: Passing, aim: int) -> None:
     """A block of samples through a network, as far as `aim`.
 
-    How many samples count in each lane, and the factor of the deltas, stand in `network.counts` and
-    `network.share`; the sum of the losses is left in `network.loss`.
+    How many samples count in each lane, and how many the mean is over, stand in `network.counts` and
+    `network.samples`; the sum of the losses is left in `network.loss`.
     """
     network, weights, count = block.network, block.weights, block.samples
     forward(network, weights, block.inputs, count)
     if aim >= LOSSES:
         valid = count, load(network.counts, 0, WIDTH)
-        store(network.loss, 0, block_loss(network, block.sampler, block.inputs, valid, load(network.share, 0, WIDTH)))
+        store(network.loss, 0, block_loss(network, block.sampler, block.inputs, valid, 1.0 / load(network.samples, 0, WIDTH)))
     if aim >= DELTAS:
         all_deltas(network, weights, count)
     if aim >= WRITE:
@@ -134,7 +134,7 @@ def batch_ends(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey 
     size = batch_size(sampler, load(pack.step, 0, RUNS))
     total = Sum(splat(ZERO, RUNS), splat(ZERO, RUNS))
     samples = as_type_of(size, total.total)
-    store(network.share, 0, widen(1.0 / samples, WIDTH))
+    store(network.samples, 0, widen(samples, WIDTH))
     for first in range(0, sampler.batch, BLOCK):
         count = min(BLOCK, sampler.batch - first)
         inputs = drawn_samples(network, pack, sampler, key, (first, count))

@@ -116,7 +116,7 @@ class SingleRunLayout:
             deltas=numbers(self.activations), row_major=numbers(self.row_major), gradients=numbers(self.size), tile=numbers(TALLEST * TILE * self.lanes),
             zeros=numbers(WIDEST * self.lanes), ones=number.full(1, 1), losses=numbers(self.lanes), largest_weight=zeros(self.lanes, number.bits),
             lane_index=counting(2 * self.lanes), rows=zeros(BLOCK, np.uint32), targets=self.targets, pitch=self.pitch,
-            counts=zeros(self.lanes, np.uint32), share=numbers(self.lanes), loss=numbers(1),
+            counts=zeros(self.lanes, np.uint32), samples=numbers(self.lanes), loss=numbers(1),
         )  # fmt: skip
         return NetworkSpace(one, one)
 

@@ -41,7 +41,7 @@ from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximu
 from gdsim.lanes.parts import WIDTH, ZERO, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Lane, Lanes, Memory
-from gdsim.problems.parts import Sampler, Stream, batch_size, correct, outputs
+from gdsim.problems.parts import Sampler, Stream, correct, outputs
 
 
 def update_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
@@ -133,8 +133,7 @@ def learn_from_batch(table: Address, network: AnyNetwork, pack: Pack, sampler: S
     if run_batch(table, network, pack, sampler, key, (TESTS_LOSS if tests_loss else 0) | (KEEPS_GRADIENTS if TWO_PASSES else 0)):
         return True
     if MONITORS_MEAN and tests_loss:
-        total = load(network.loss, 0, RUNS)
-        note_loss(network, pack, total, as_type_of(batch_size(sampler, load(pack.step, 0, RUNS)), total))
+        note_loss(network, pack, load(network.loss, 0, RUNS), load(network.samples, 0, RUNS))
     if not TWO_PASSES:
         all_gradients(network, GradientTask(sampler.batch, False, pack, step), batch_inputs(network, sampler))
     return False
@@ -246,7 +245,7 @@ def evaluate_network(model: NetworkSpace, weights: Memory, sampler: Sampler, sco
     loss, answers = Sum(zero, zero), zero
     every = splat(np.uint32(sampler.sample_count), RUNS)
     count = as_type_of(every, zero)
-    store(network.share, 0, widen(1.0 / count, WIDTH))
+    store(network.samples, 0, widen(count, WIDTH))
     store(network.counts, 0, widen(every, WIDTH))
     for first in range(0, sampler.sample_count, BLOCK):
         size = min(BLOCK, sampler.sample_count - first)
