@@ -35,6 +35,7 @@ class _Part(click.ParamType):
 
 
 USUAL_SECONDS = 10.0
+DOTS_PER_INCH = 130  # of the picture
 # What the table and the picture of a finished sweep need, which is imported while the last of it is trained.
 FOR_THE_END = ("gdsim.sweep.ranks.printed", "gdsim.report.conclusion", "gdsim.report.cells", "scipy.special", "gdsim.plots")
 LANES = click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
@@ -160,7 +161,7 @@ def _draw(result: Any, folder: pathlib.Path | str, console: Any) -> str | None:
     from gdsim.store.directories import place_of
 
     try:
-        place_of(folder).put("convergence.png", png_of(convergence_bands(result), dpi=130))
+        place_of(folder).put("convergence.png", png_of(convergence_bands(result), DOTS_PER_INCH))
     except (MemoryError, OSError) as error:
         console.say(f"the plot could not be drawn ({words(error)}); all results are kept")
         return None

@@ -30,7 +30,7 @@ class Figure(MatplotlibFigure):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"layout": "constrained", **options})
-        FigureCanvasAgg(self)
+        self.agg = FigureCanvasAgg(self)
         self.caption = ""
         self._caption_inches = 0.0
         self._caption_text: Any = None
@@ -77,16 +77,23 @@ class Figure(MatplotlibFigure):
             sys.stderr.write("nothing on this machine shows pictures: keep the figure with savefig('name.png')\n")
 
 
-def png_of(figure: MatplotlibFigure, **options: Any) -> bytes:
-    """A figure as the bytes of a PNG; `options` are those of its savefig."""
-    sink = io.BytesIO()
-    figure.savefig(sink, format="png", **options)
+def png_of(figure: Figure, dots_per_inch: float | None = None) -> bytes:
+    """A figure as the bytes of a PNG, in its own resolution if none is given.
+
+    It is drawn once: its `savefig` draws a figure twice, the first time to lay it out.
+    """
+    sink, own = io.BytesIO(), figure.dpi
+    figure.set_dpi(dots_per_inch or own)
+    try:
+        figure.agg.print_png(sink)
+    finally:
+        figure.set_dpi(own)
     return sink.getvalue()
 
 
-def png_text(figure: MatplotlibFigure, dots_per_inch: float) -> str:
+def png_text(figure: Figure, dots_per_inch: float) -> str:
     """A figure as a page of HTML holds it."""
-    return base64.b64encode(png_of(figure, dpi=dots_per_inch)).decode()
+    return base64.b64encode(png_of(figure, dots_per_inch)).decode()
 
 
 def page_from(template: pathlib.Path, **values: Any) -> str:

@@ -3,13 +3,14 @@ legends.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes  # noqa: F401  as what all figures take and give
 from matplotlib.figure import Figure, SubFigure  # noqa: F401
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import Formatter, LogLocator, PercentFormatter
 
 from gdsim.plots.figure import Figure as OwnFigure
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
@@ -24,6 +25,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 SEQUENCE, PALEST = "viridis", 0.88
 # Lines of a panel that a reader can follow.
 MOST_LINES = 7
+# A logarithmic axis is long whose ends lie farther apart than by this factor.
+FAR = 100.0
 # What an axis of values has beyond them, as a share of its length.
 ASIDE = 0.05
 # Bands do not hide each other while there are so few; beyond, intervals are whiskers.
@@ -124,22 +127,46 @@ def log_scale(panel: Any, axis: str, values: Any) -> None:
         logarithmic(panel, axis)
 
 
+class _MinorTicks(LogLocator):
+    """Between powers of ten, from 2 to 9; at 2 and 5 alone where there are many powers: a tick takes as long to
+    draw as a line of data.
+    """
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        self.set_params(subs=(2.0, 5.0) if vmax > FAR * vmin else "auto")
+        return super().tick_values(vmin, vmax)
+
+
+class _PlainNumbers(Formatter):
+    """Labels of a logarithmic axis: powers of ten in plain numbers; on a short axis their doubles and fives
+    too, on a very short one all.
+    """
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        view: Any = self.axis
+        low, high = view.get_view_interval()  # asked once, which takes longer than all labels
+        whole = 0 < low < high <= 4 * low
+        labelled = (1, 2, 5) if 0 < low < high <= FAR * low else (1,)  # so that no label meets the next
+        return [shown_number(v, 6) if whole or any(abs(_first_digit(v) - d) < 1e-6 for d in labelled) else "" for v in values]
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return self.format_ticks([x])[0]
+
+
+def _first_digit(value: float) -> float:
+    return value / 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
+
+
 def logarithmic(panel: Any, axis: str, *, from_zero: bool = False) -> None:
     """A logarithmic scale of the axis "x" or "y", its ticks in plain numbers; `from_zero` it is linear from 0
     to 1.
     """
     getattr(panel, f"set_{axis}scale")("symlog" if from_zero else "log", **({"linthresh": 1} if from_zero else {}))
     ticks = getattr(panel, f"{axis}axis")
-
-    def text(value: float, _: Any = None) -> str:
-        low, high = ticks.get_view_interval()
-        first = value / 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
-        labelled = (1, 2, 5) if 0 < low < high <= 100 * low else (1,)  # so that no label meets the next
-        return shown_number(value, 6) if 0 < low < high <= 4 * low or any(abs(first - d) < 1e-6 for d in labelled) else ""
-
-    ticks.set_major_formatter(FuncFormatter(text))
+    ticks.set_major_formatter(_PlainNumbers())
     if not from_zero:
-        ticks.set_minor_formatter(FuncFormatter(text))
+        ticks.set_minor_locator(_MinorTicks())
+        ticks.set_minor_formatter(_PlainNumbers())
 
 
 def number_axis(panel: Any, axis: np.ndarray) -> np.ndarray:

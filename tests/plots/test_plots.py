@@ -186,6 +186,18 @@ def test_ticks_of_logarithmic_axes_are_plain_numbers_that_do_not_meet():
     assert all(re.fullmatch(r"[\d.]+", t.get_text()) for t in drawn_ticks)
 
 
+def test_long_logarithmic_axes_have_few_ticks_and_no_label_between_powers_of_ten():
+    losses = np.stack([np.geomspace(1e-4, 30.0, 60)] * 2, 1)
+    (panel,) = gd.plots.final_losses(result_of(losses, cells=1, coordinates={"lr": [0.1]})).axes
+    panel.set_xlim(1e-4, 30.0)
+    panel.figure.canvas.draw()
+    between = panel.xaxis.get_minor_ticks()
+    shares = {round(t.get_loc() / 10.0 ** np.floor(np.log10(t.get_loc()) + 1e-9), 6) for t in between}
+    assert shares == {2.0, 5.0}
+    assert {t.label1.get_text() for t in between} == {""}
+    assert {t.label1.get_text() for t in panel.xaxis.get_major_ticks()} >= {"0.001", "0.01", "0.1", "1", "10"}
+
+
 def test_maps_have_no_column_that_no_cell_lies_in():
     """A rate that only an optimizer without the other hyperparameter has tried stands on no map of the
     two.

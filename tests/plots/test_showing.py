@@ -8,8 +8,10 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 import gdsim as gd
+from gdsim.plots.figure import png_of
 from tests.analysis.populations import result_of
 from tests.plots.figures import FIGURES as ANY
 
@@ -111,6 +113,12 @@ def test_showing_needs_no_screen(result, monkeypatch, capsys):
     gd.plots.ecdf(result).show()
     assert len(seen) == 1
     assert "savefig('name.png')" in capsys.readouterr().err
+
+
+def test_a_figure_drawn_once_is_the_picture_that_matplotlib_draws_in_two_passes(result):
+    ours, theirs = io.BytesIO(png_of(gd.plots.convergence_bands(result), 60)), io.BytesIO()
+    gd.plots.convergence_bands(result).savefig(theirs, format="png", dpi=60)
+    assert np.array_equal(np.asarray(Image.open(ours)), np.asarray(Image.open(theirs)))
 
 
 def test_a_caption_stands_under_panels_that_keep_their_size(result):
