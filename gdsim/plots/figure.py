@@ -30,7 +30,7 @@ class Figure(MatplotlibFigure):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"layout": "constrained", **options})
-        self.agg = FigureCanvasAgg(self)
+        FigureCanvasAgg(self)
         self.caption = ""
         self._caption_inches = 0.0
         self._caption_text: Any = None
@@ -77,21 +77,22 @@ class Figure(MatplotlibFigure):
             sys.stderr.write("nothing on this machine shows pictures: keep the figure with savefig('name.png')\n")
 
 
-def png_of(figure: Figure, dots_per_inch: float | None = None) -> bytes:
+def png_of(figure: MatplotlibFigure, dots_per_inch: float | None = None) -> bytes:
     """A figure as the bytes of a PNG, in its own resolution if none is given.
 
     It is drawn once: its `savefig` draws a figure twice, the first time to lay it out.
     """
     sink, own = io.BytesIO(), figure.dpi
+    canvas: Any = figure.canvas  # of Agg, as is that of every figure of this room
     figure.set_dpi(dots_per_inch or own)
     try:
-        figure.agg.print_png(sink)
+        canvas.print_png(sink)
     finally:
         figure.set_dpi(own)
     return sink.getvalue()
 
 
-def png_text(figure: Figure, dots_per_inch: float) -> str:
+def png_text(figure: MatplotlibFigure, dots_per_inch: float) -> str:
     """A figure as a page of HTML holds it."""
     return base64.b64encode(png_of(figure, dots_per_inch)).decode()
 
