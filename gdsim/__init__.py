@@ -77,6 +77,7 @@ _HOMES = {
 }
 _MODULES = {
     "analysis": "gdsim.analysis",
+    "curvature": "gdsim.curvature",
     "datasets": "gdsim.datasets",
     "functions": "gdsim.problems.functions",
     "lanes": "gdsim.lanes",
@@ -87,7 +88,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 # What type checkers and editors see of the same names; a test says that the two agree.
 if TYPE_CHECKING:
-    from gdsim import analysis as analysis, datasets as datasets, lanes as lanes, plots as plots, search as search
+    from gdsim import analysis as analysis, curvature as curvature, datasets as datasets, lanes as lanes, plots as plots, search as search
     from gdsim.axes import choice as choice, grid as grid, linspace as linspace, logspace as logspace, loguniform as loguniform, uniform as uniform, zip as zip
     from gdsim.data import Data as Data
     from gdsim.estimators import MultistartClassifier as MultistartClassifier, MultistartRegressor as MultistartRegressor

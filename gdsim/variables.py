@@ -45,6 +45,7 @@ VARIABLES = {
     "parameters": Variable(("run", "parameter"), "1", "reported parameters where the run ended"),
     "best_parameters": Variable(("run", "parameter"), "1", "reported parameters at best_validation_step; of a run without it where it ended"),
     "trajectory": Variable(("run", "checkpoint", "parameter"), "1", "reported parameters at the checkpoint"),
+    "hessian": Variable(("run", "row", "column"), "1", "second derivatives of the loss, by the parameters of row and column"),
     "parameter_count": Variable(NUMBER, "1", "parameters of the run's problem"),
     "worse_than_start": Variable(("cell",), "1", "runs that ended, not diverged, with a loss above that at their start; -1 if not counted"),
     "run": Variable(NUMBER, "", "number of the run: start * cells + cell"),

@@ -55,6 +55,7 @@ HOMES = {
 }
 MODULES = {
     "analysis": "Statistics",
+    "curvature": "Curvature",
     "plots": "Figures",
     "search": "Search",
     "functions": "Test functions",

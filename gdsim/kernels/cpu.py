@@ -52,7 +52,7 @@ class Kernels:
         """Makes the kernels that training needs."""
         _ = self.addresses, self._passes, self._batches, self._train
 
-    def _parts(self) -> Parts:
+    def evaluation_parts(self) -> Parts:
         """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
         parts = {**dict(self.structure.problem_parts), **lane_parts(self.width), "ZERO": self.number.zero, **float_mode_parts()}
         return self.structure.engine.evaluation(self.structure, parts)
@@ -60,7 +60,7 @@ class Kernels:
     def _training_parts(self) -> Parts:
         s = self.structure
         parts = {
-            **self._parts(), **dict(s.step_parts), **SHUFFLES[s.shuffle]._asdict(),
+            **self.evaluation_parts(), **dict(s.step_parts), **SHUFFLES[s.shuffle]._asdict(),
             "HYPERPARAMETERS": s.hyperparameters, "HYPERPARAMETER_COUNT": len(s.hyperparameters._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
             "penalized": with_penalty if s.has_penalty else without_penalty, "HAS_PENALTY": s.has_penalty, "NEEDS_WHOLE_GRADIENT": s.needs_whole_gradient,
             "PERTURBS": s.perturbs, "TWO_PASSES": s.needs_whole_gradient or s.perturbs or s.several_blocks,
@@ -79,7 +79,7 @@ class Kernels:
             found = explained(self.structure, error)
             raise found from (None if found.is_known else error)
 
-    def _described(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, title: str | None = None) -> Bound:
+    def described(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, title: str | None = None) -> Bound:
         """A template for jobs of the shape of `job`: a function of a table's address, and mostly of a whole
         number.
         """
@@ -88,7 +88,7 @@ class Kernels:
         with self._explaining():
             return describe(template, {**parts, **readers_of(job)}, types.int64(*(types.int64,) * arguments), title)
 
-    def _compiled(self, bound: Bound) -> Any:
+    def compiled(self, bound: Bound) -> Any:
         """What was described. Raises CodeError."""
         with self._explaining():
             return kernel_of(bound, ask_children=True)
@@ -118,16 +118,16 @@ class Kernels:
     def _steps(self) -> Bound:
         s = self.structure
         template, own = s.engine.steps(s, self.width)
-        return self._described(template, {**self._training_parts(), **own}, self._shape, title=s.title)
+        return self.described(template, {**self._training_parts(), **own}, self._shape, title=s.title)
 
     @functools.cached_property
     def _report(self) -> Bound | None:
-        return None if self.structure.reports_stored else self._described(steps.report_all, self._training_parts(), self._shape)
+        return None if self.structure.reports_stored else self.described(steps.report_all, self._training_parts(), self._shape)
 
     @functools.cached_property
     def _loop(self) -> Bound:
         whole = {"WIDTH": self.width, **float_mode_parts(), "job_of": view_of(self._shape, ("model",))}
-        return self._described(training.train, whole, self._shape, title="the training loop")
+        return self.described(training.train, whole, self._shape, title="the training loop")
 
     @functools.cached_property
     def _pass(self) -> Bound | None:
@@ -135,16 +135,16 @@ class Kernels:
         if not isinstance(model, NetworkSpace):
             return None
         job = blocks.PassingJob(blocks.Passing(model.step, self._lanes(0), sampler, Matrix(self._lanes(0), 0, 0, 0), 0))
-        return self._described(blocks.passes, self._parts(), job, title="the passes through the network")
+        return self.described(blocks.passes, self.evaluation_parts(), job, title="the passes through the network")
 
     @functools.cached_property
     def _batch(self) -> Bound | None:
-        parts = {**self._parts(), **SHUFFLES[self.structure.shuffle]._asdict()}
-        return self._described(blocks.batches, parts, self._shape, title="the batches") if self.structure.engine.calls_batches else None
+        parts = {**self.evaluation_parts(), **SHUFFLES[self.structure.shuffle]._asdict()}
+        return self.described(blocks.batches, parts, self._shape, title="the batches") if self.structure.engine.calls_batches else None
 
     def _address(self, bound: Bound | None) -> int:
         """Where a kernel's code is; 0 where there is no such kernel."""
-        return 0 if bound is None else address_of(self._compiled(bound))
+        return 0 if bound is None else address_of(self.compiled(bound))
 
     @functools.cached_property
     def _passes(self) -> int:
@@ -167,7 +167,7 @@ class Kernels:
 
     @functools.cached_property
     def _train(self) -> Any:
-        return self._compiled(self._loop)
+        return self.compiled(self._loop)
 
     def train(self, job: Job, budget: int) -> int:
         """`training.train` of a job and a budget of steps."""
@@ -177,11 +177,11 @@ class Kernels:
     @functools.cached_property
     def _evaluation(self) -> Bound:
         job = evaluation.Evaluation(self.model(1), self._lanes(0), self._shape.training_sampler, self.new_scores())
-        return self._described(evaluation.evaluate, self._parts(), job, title="the evaluation")
+        return self.described(evaluation.evaluate, self.evaluation_parts(), job, title="the evaluation")
 
     @functools.cached_property
     def _evaluate(self) -> Any:
-        return self._compiled(self._evaluation)
+        return self.compiled(self._evaluation)
 
     def evaluate(self, job: evaluation.Evaluation) -> None:
         """`evaluation.evaluate` with gradients."""
@@ -191,7 +191,7 @@ class Kernels:
     @functools.cached_property
     def _predict(self) -> Any:
         job = evaluation.Prediction(self.model(1), self._lanes(0), self._shape.training_sampler, self._lanes(0))
-        return self._compiled(self._described(network.predict, self._parts(), job, arguments=1))
+        return self.compiled(self.described(network.predict, self.evaluation_parts(), job, arguments=1))
 
     def predict(self, job: evaluation.Prediction) -> None:
         """`engines.network.predict`."""

@@ -42,6 +42,7 @@ TILE_HEIGHT: int = part("TILE_HEIGHT")  # rows of a tile, where there are as man
 ROWS: int = part("ROWS")  # of a tile
 COLUMNS: int = part("COLUMNS")  # of a tile, in lanes
 BROADCASTS: bool = part("BROADCASTS")  # whether a tile's rows are numbers, not lanes
+TANGENTS: int = part("TANGENTS")  # of each number
 BAND: int = part("BAND")  # units whose deltas are made together, and then get their slopes
 
 
@@ -97,6 +98,42 @@ def product_column(exchanged: bool, terms: int, left: Matrix, right: Matrix, sta
 @part
 def any_tile(shape: tuple[int, int], exchanged: bool, terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
     """The same for a tile of `shape`, (rows of numbers, lanes side by side)."""
+    ...
+
+
+@part
+def still_product(network: AnyNetwork, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
+    """`engines.passes.product` of numbers with tangents, which are 0 in `right`."""
+    ...
+
+
+@part
+def moving_product(network: AnyNetwork, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
+    """`engines.passes.product` of numbers with tangents."""
+    ...
+
+
+@part
+def still_outer(network: AnyNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+    """`engines.passes.outer` of numbers with tangents, which are 0 in `right`."""
+    ...
+
+
+@part
+def moving_outer(network: AnyNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+    """`engines.passes.outer` of numbers with tangents."""
+    ...
+
+
+@part
+def plain_deltas(network: AnyNetwork, weights: Memory, count: int) -> None:
+    """`engines.passes.all_deltas` of numbers without tangents."""
+    ...
+
+
+@part
+def plain_gradients(network: AnyNetwork, task: GradientTask, samples: Matrix) -> None:
+    """`engines.passes.all_gradients` of numbers without tangents."""
     ...
 
 

@@ -8,8 +8,8 @@ another kind of numbers, can be bound.
 import functools
 from typing import Any
 
-from gdsim.kernels.parts import BROADCASTS, COLUMNS, ROWS
-from gdsim.kernels.workspace import Matrix
+from gdsim.kernels.parts import BROADCASTS, COLUMNS, ROWS, TANGENTS
+from gdsim.kernels.workspace import Matrix, plane_of
 from gdsim.lanes.compiler import ScopedPart, noinline
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.parts import WIDTH
@@ -33,10 +33,49 @@ def plain_tile(exchanged: bool, terms: int, left: Matrix, right: Matrix, start: 
     store_tile(goal.array, goal.offset, goal.row_step, steps[2], COLUMNS, tile)
 
 
+def still_tile(exchanged: bool, terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
+    """`plain_tile` of numbers with tangents, but for those of `right`, which are 0: the sums of values, then
+    those of each tangent, C' = S' + L' R.
+
+    A tile of values beside one of tangents would not stay in registers.
+    """
+    still = plane_of(right, 0)
+    for plane in range(1 + TANGENTS):
+        plain_tile(exchanged, terms, plane_of(left, plane), still, plane_of(start, plane), plane_of(goal, plane))
+
+
+def moving_tile(exchanged: bool, terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
+    """`plain_tile` of numbers with tangents: the sums of values, C = S + L R, then those of each tangent,
+    C' = S' + L R' + L' R, of which each term has the part of R' first.
+
+    Factors are never `exchanged` where elements are lanes.
+    """
+    plain_tile(exchanged, terms, plane_of(left, 0), plane_of(right, 0), plane_of(start, 0), plane_of(goal, 0))
+    for plane in range(1, 1 + TANGENTS):
+        tangent_tile(
+            terms, (plane_of(left, 0), plane_of(left, plane)), (plane_of(right, 0), plane_of(right, plane)), plane_of(start, plane), plane_of(goal, plane)
+        )
+
+
+def tangent_tile(terms: int, left: tuple[Matrix, Matrix], right: tuple[Matrix, Matrix], start: Matrix, goal: Matrix) -> None:
+    """One tangent of `moving_tile`, of (values, tangents) on the left and on the right."""
+    tile = load_tile(start.array, start.offset, start.row_step, start.column_step, ROWS, COLUMNS, WIDTH)
+    a, b = left[0].offset, right[0].offset
+    for _ in range(terms):
+        rows, columns = load_row(left[0].array, a, left[0].row_step, ROWS, WIDTH), load_row(right[1].array, b, right[0].column_step, COLUMNS, WIDTH)
+        tile = outer_fma(tile, rows, columns)
+        rows, columns = load_row(left[1].array, a, left[0].row_step, ROWS, WIDTH), load_row(right[0].array, b, right[0].column_step, COLUMNS, WIDTH)
+        tile = outer_fma(tile, rows, columns)
+        a += left[0].column_step
+        b += right[0].row_step
+    store_tile(goal.array, goal.offset, goal.row_step, goal.column_step, COLUMNS, tile)
+
+
 @functools.cache
-def tile_of(shape: tuple[int, int], lanes: int, broadcasts: bool, tile: Any = plain_tile) -> ScopedPart:
-    """A tile of one shape, (rows, columns in lanes), with so many lanes."""
-    return ScopedPart(tile, (("WIDTH", lanes), ("ROWS", shape[0]), ("COLUMNS", shape[1]), ("BROADCASTS", broadcasts)))
+def tile_of(shape: tuple[int, int], lanes: int, broadcasts: bool, tile: Any = plain_tile, tangents: int = 0) -> ScopedPart:
+    """A tile of one shape, (rows, columns in lanes), with so many lanes, of numbers with so many tangents."""
+    own = (("WIDTH", lanes), ("ROWS", shape[0]), ("COLUMNS", shape[1]), ("BROADCASTS", broadcasts))
+    return ScopedPart(tile, (*own, ("TANGENTS", tangents)) if tangents else own)
 
 
 @functools.cache

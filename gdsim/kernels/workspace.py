@@ -4,6 +4,7 @@ there.
 
 from typing import Any, NamedTuple, TypeAlias
 
+from gdsim.lanes.memory import plane
 from gdsim.lanes.types import Address, Memory
 from gdsim.problems.parts import MemorySpace
 
@@ -43,6 +44,11 @@ def part_from(matrix: Matrix, row: int, column: int) -> Matrix:
     """The part of a matrix that begins at [row, column]."""
     offset = matrix.offset + row * matrix.row_step + column * matrix.column_step
     return Matrix(matrix.array, offset, matrix.row_step, matrix.column_step)
+
+
+def plane_of(matrix: Matrix, number: int) -> Matrix:
+    """The values (number 0) or one of the tangents (1, 2, ...) of a matrix of numbers with tangents."""
+    return Matrix(plane(matrix.array, number), matrix.offset, matrix.row_step, matrix.column_step)
 
 
 class Edge(NamedTuple):

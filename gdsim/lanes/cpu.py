@@ -7,16 +7,30 @@ from typing import Any
 
 from llvmlite import binding, ir
 from numba.core import types
+from numba.core.imputils import lower_constant
 from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, ConcreteTemplate, infer_global, signature
-from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, models, register_model
+from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, models, register_model, typeof_impl
 
-from gdsim.lanes.emit import Code
+from gdsim.lanes.duals import DualCode
+from gdsim.lanes.emit import Code, is_dual
 from gdsim.lanes.memory import field_of
+from gdsim.lanes.numbers import DualZero
 from gdsim.lanes.operations import OPERATIONS, Rule
 from gdsim.lanes.target import Target
+from gdsim.lanes.types import Builder, Context, Kind, Value
 
-TARGET = Target(types, models, register_model, signature, Code)
+TARGET = Target(types, models, register_model, signature, Code, lambda: cpu_target.typing_context)
+
+
+@typeof_impl.register(DualZero)
+def _(zero: DualZero, _: Any) -> Any:
+    return TARGET.number(zero.number)
+
+
+@lower_constant(TARGET.DualType)
+def _(context: Context, builder: Builder, kind: Kind, zero: DualZero) -> Any:
+    return ir.Constant(context.get_value_type(kind), [0.0] * (1 + kind.count))
 
 
 NUMBERS = (types.Integer, types.IntegerLiteral, types.Float, types.Complex)
@@ -93,7 +107,7 @@ class Fields(AttributeTemplate):
 
 
 @lower_getattr_generic(VIEW)
-def _read_field(context: Any, builder: Any, view: Any, value: Any, name: str) -> Any:
+def _read_field(context: Context, builder: Builder, view: Any, value: Value, name: str) -> Any:
     found = field_of(TARGET, view, name)
     assert found is not None
     return found[1](Code(context, builder), value)
@@ -107,8 +121,9 @@ def register() -> None:
             name = getattr(handle, "__name__", "operation")
             operation = type(name, (Operation,), {"key": handle, "rules": rules})
 
-            def lower(context: Any, builder: Any, sig: Any, values: Any, operation: Any = operation) -> Any:
-                return result_of(operation, sig.args)[1](Code(context, builder), *values)
+            def lower(context: Context, builder: Builder, sig: Any, values: Value, operation: Any = operation) -> Any:
+                code = DualCode if any(map(is_dual, sig.args)) else Code
+                return result_of(operation, sig.args)[1](code(context, builder), *values)
 
             target.insert_func_defn([(lower, operation, (types.VarArg(types.Any),))])
             infer_global(handle, types.Function(operation))
@@ -126,7 +141,7 @@ _X86_DEFAULT = 0x1F80
 def set_float_mode(typingctx: Any) -> Any:
     """Sets the IEEE default mode (nearest, denormals kept) and returns the mode there was."""
 
-    def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+    def generate(context: Context, builder: Builder, _: Any, values: Value) -> Any:
         return _exchange_mode(builder, None)
 
     return types.uint64(), generate
@@ -136,14 +151,14 @@ def set_float_mode(typingctx: Any) -> Any:
 def restore_float_mode(typingctx: Any, mode: Any) -> Any:
     """Sets the mode that `set_float_mode` returned."""
 
-    def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+    def generate(context: Context, builder: Builder, _: Any, values: Value) -> Any:
         _exchange_mode(builder, values[0])
         return context.get_dummy_value()
 
     return types.void(types.uint64), generate
 
 
-def _exchange_mode(builder: Any, mode: Any) -> Any:
+def _exchange_mode(builder: Builder, mode: Any) -> Any:
     """Reads the mode and writes `mode`, or the default.
 
     Memory clobbers keep loads and stores on their side of it.

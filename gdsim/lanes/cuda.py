@@ -16,6 +16,7 @@ from unittest import mock
 from llvmlite import ir
 from numba import cuda
 from numba.cuda import types
+from numba.cuda.descriptor import cuda_target
 from numba.cuda.extending import models, register_model
 from numba.cuda.typing.templates import infer_global, make_intrinsic_template, signature
 
@@ -72,7 +73,7 @@ class CudaCode(Code):
         return self.builder.bitcast(flipped, x.type)
 
 
-TARGET = Target(types, models, register_model, signature, CudaCode)
+TARGET = Target(types, models, register_model, signature, CudaCode, lambda: cuda_target.typing_context)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from gdsim.lanes.types import Builder, Kind, Value
+from gdsim.lanes.types import Builder, Context, Kind, Value
 
 
 class LaneKind:
@@ -25,8 +25,17 @@ class LaneKind:
 
     @property
     def is_float(self) -> bool:
-        """Whether the elements are floating-point numbers."""
-        return self.dtype.name.startswith("float")
+        """Whether the elements are floating-point numbers, with tangents or without."""
+        return isinstance(self.dtype, DualKind) or self.dtype.name.startswith("float")
+
+
+class DualKind:
+    """What a compiler's type of dual numbers knows: the number type of a value and of its tangents, and how
+    many tangents there are.
+    """
+
+    value: Any
+    count: int
 
 
 class MaskKind:
@@ -62,6 +71,12 @@ def is_float_lane(kind: Kind) -> bool:
     return is_lane(kind) and kind.is_float
 
 
+def is_dual(kind: Kind) -> bool:
+    """Whether a compiler's type is of dual numbers, or of lanes, memory or tuples of one kind of them."""
+    element = getattr(kind, "dtype", None)
+    return isinstance(kind, DualKind) if element is None else is_dual(element)
+
+
 def is_mask(kind: Kind) -> bool:
     """Whether a compiler's type is a mask."""
     return isinstance(kind, MaskKind)
@@ -72,12 +87,19 @@ def vector(element: Kind, width: int) -> Kind:
     return element if width == 1 else ir.VectorType(element, width)
 
 
+def float_type(bits: int) -> Kind:
+    """LLVM's floating-point number of so many bits."""
+    return ir.FloatType() if bits == 32 else ir.DoubleType()
+
+
 def llvm_type(kind: Kind) -> Kind:
-    """The LLVM type of a lane or a mask."""
+    """The LLVM type of a lane or a mask; of dual numbers a value beside its tangents."""
     if is_mask(kind):
         return vector(ir.IntType(1), kind.width)
+    if is_dual(kind):
+        return ir.LiteralStructType([vector(float_type(kind.bits), kind.width)] * (1 + kind.dtype.count))
     if kind.is_float:
-        return vector(ir.FloatType() if kind.bits == 32 else ir.DoubleType(), kind.width)
+        return vector(float_type(kind.bits), kind.width)
     return vector(ir.IntType(kind.bits), kind.width)
 
 
@@ -92,7 +114,7 @@ class Code:
     `cuda` replaces the few that its compiler would contract.
     """
 
-    def __init__(self, context: Any, builder: Builder) -> None:
+    def __init__(self, context: Context, builder: Builder) -> None:
         self.context, self.builder = context, builder
 
     def call(self, name: str, result: Kind, *values: Value) -> Value:

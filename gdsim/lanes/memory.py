@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from gdsim.lanes.emit import Code, is_memory
+from gdsim.lanes.emit import Code, is_dual, is_memory
 from gdsim.lanes.generated import function_from
-from gdsim.lanes.numbers import Number
+from gdsim.lanes.numbers import Duals, Number
 from gdsim.lanes.operations import kernel_only, literal_of, rule_of
 from gdsim.lanes.parts import DECLARED
 from gdsim.lanes.target import Target
@@ -90,6 +90,20 @@ def _(target: Target, job: Kind) -> Any:
     return (target.types.int64, lambda code, value: code.on_stack(words_of(code, value, job))) if isinstance(job, target.types.BaseTuple) else None
 
 
+def plane(array: Memory, number: int) -> Memory:
+    """Memory of the values (number 0) or of one of the tangents (1, 2, ...) in memory of numbers with
+    tangents.
+    """
+    return kernel_only(array, number)
+
+
+@rule_of(plane)
+def _(target: Target, array: Kind, number: Kind) -> Any:
+    if not (is_memory(array) and is_dual(array)):
+        return None
+    return target.Memory(array.dtype.value), lambda code, a, n: code.plane(a, code.index(n, number))
+
+
 @rule_of(len)
 def _(target: Target, array: Kind) -> Any:
     return (target.types.int64, lambda code, a: code.members(a, 2)[1]) if is_memory(array) else None
@@ -116,6 +130,8 @@ def table_of(job: Any) -> np.ndarray:
     entries: list[int] = []
 
     def put(value: Any) -> None:
+        if isinstance(value, Duals):
+            value = value.values  # from where their tangents are found
         if isinstance(value, np.ndarray):
             assert value.flags.c_contiguous
             entries.extend((value.ctypes.data, value.size))
@@ -133,7 +149,7 @@ class Field(NamedTuple):
     """Where a field of a NamedTuple stands in its table, from the NamedTuple's first entry on, and what."""
 
     place: int
-    holds: "Layout | str"  # the type of an array's elements, or of the number
+    holds: "Layout | str"  # the type of an array's elements, or of the number, by its name
     is_array: bool
 
 
@@ -155,15 +171,16 @@ def layout_of(value: tuple[Any, ...], leaving_out: tuple[str, ...] = ()) -> Layo
     for name, member in zip(getattr(value, "_fields", map(str, range(len(value)))), value, strict=True):
         if isinstance(member, tuple):
             field, entries = Field(size, below := layout_of(member), False), below.size
-        elif isinstance(member, np.ndarray):
-            field, entries = Field(size, str(member.dtype), True), 2
+        elif isinstance(member, (np.ndarray, Duals)):
+            number = member.number if isinstance(member, Duals) else Number(member.dtype)
+            field, entries = Field(size, number.name, True), 2
         else:
             field, entries = Field(size, "uint32" if type(member) is np.uint32 else "int64", False), 1
         fields[name], size = field, size + entries
     fields = {name: field for name, field in fields.items() if name not in leaving_out}
     told = [(name, f.place, f.is_array, f.holds.number if isinstance(f.holds, Layout) else f.holds) for name, f in fields.items()]
-    number = int(hashlib.sha256(repr((type(value).__qualname__, told)).encode()).hexdigest()[:15], 16)
-    return _layouts.setdefault(number, Layout(number, type(value), fields, size))
+    digest = int(hashlib.sha256(repr((type(value).__qualname__, told)).encode()).hexdigest()[:15], 16)
+    return _layouts.setdefault(digest, Layout(digest, type(value), fields, size))
 
 
 def view(table: Address, layout: int) -> Any:
@@ -185,7 +202,7 @@ def field_of(target: Target, kind: Kind, name: str) -> tuple[Kind, Callable[[Cod
     place = ir.Constant(ir.IntType(64), field.place)
     if isinstance(field.holds, Layout):
         return target.View(field.holds.number), lambda code, table: code.add(table, ir.Constant(table.type, 8 * field.place))
-    dtype = getattr(target.types, field.holds)
+    dtype = target.number(Number.named(field.holds))
     if field.is_array:
         array = target.Memory(dtype)
         return array, lambda code, table: _memory_in(target, code, table, place, array)
@@ -198,7 +215,7 @@ _readers: dict[str, Any] = {}
 def _text_of(field: Field, first: int, names: dict[str, Any]) -> str:
     """The expression for a field of a tuple that begins at an entry of a table; `names` are those in it."""
     if isinstance(field.holds, str):
-        names[field.holds] = Number(np.dtype(field.holds)).zero
+        names[field.holds] = Number.named(field.holds).zero
         return f"{'memory' if field.is_array else 'number'}(table, {first + field.place}, {field.holds})"
     kind, members = field.holds.kind, [_text_of(member, first + field.place, names) for member in field.holds.fields.values()]
     names[kind.__name__] = kind

@@ -1,13 +1,15 @@
-"""The type of a kernel's real numbers, float32 or float64, and arrays of them on the host; another kind of
-number begins here.
+"""The type of a kernel's real numbers, float32 or float64, with tangents or without, and arrays of them on the
+host.
 """
 
-from typing import NamedTuple
+import dataclasses
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 LINE = 64  # bytes of a cache line: a register of as many that lies across two costs two accesses
+APART = 144  # numbers from an array of values to that of their tangents: whole lines, and no power of two
 
 
 def zeros(count: int, dtype: DTypeLike) -> np.ndarray:
@@ -18,33 +20,75 @@ def zeros(count: int, dtype: DTypeLike) -> np.ndarray:
     return raw[first : first + count * kind.itemsize].view(kind)
 
 
+@dataclasses.dataclass(frozen=True)
+class DualZero:
+    """0 with tangents that are 0, by whose type a kernel knows its numbers."""
+
+    number: "Number"
+
+
+class Duals:
+    """An array of numbers with tangents: `values[place]`, and behind them in memory `tangents[tangent, place]`.
+
+    >>> numbers = Duals(3, Number(np.dtype("float64"), tangents=2))
+    >>> numbers.values.shape, numbers.tangents.shape
+    ((3,), (2, 3))
+    """
+
+    def __init__(self, count: int, number: "Number") -> None:
+        planes = zeros((1 + number.tangents) * (count + APART), number.dtype).reshape(-1, count + APART)[:, :count]
+        self.number, self.values, self.tangents = number, planes[0], planes[1:]
+
+
 class Number(NamedTuple):
     """The type of a kernel's real numbers: everything that makes arrays of them asks it.
+
+    Arrays of numbers with tangents are `Duals`.
 
     >>> Number(np.dtype("float32")).full(2, 1.5)
     array([1.5, 1.5], dtype=float32)
     """
 
     dtype: np.dtype
+    tangents: int = 0
+
+    @classmethod
+    def named(cls, name: str) -> "Number":
+        """The type of this name."""
+        dtype, _, tangents = name.partition("_")
+        return cls(np.dtype(dtype), int(tangents or 0))
 
     @property
-    def zero(self) -> np.generic:
+    def name(self) -> str:
+        """A name as variables have it.
+
+        >>> Number.named("float64_4").name, Number.named("float32").name
+        ('float64_4', 'float32')
+        """
+        return f"{self.dtype.name}_{self.tangents}" if self.tangents else self.dtype.name
+
+    @property
+    def zero(self) -> np.generic | DualZero:
         """0, by whose type a kernel knows the numbers."""
-        return self.dtype.type(0)
+        return DualZero(self) if self.tangents else self.dtype.type(0)
 
     @property
     def bits(self) -> np.dtype:
         """The unsigned integers that hold a number's bits."""
         return np.dtype(f"uint{8 * self.dtype.itemsize}")
 
-    def zeros(self, count: int) -> np.ndarray:
+    def zeros(self, count: int) -> Any:
         """So many zeros, from the beginning of a cache line on."""
-        return zeros(count, self.dtype)
+        return Duals(count, self) if self.tangents else zeros(count, self.dtype)
 
-    def full(self, count: int, value: float) -> np.ndarray:
+    def full(self, count: int, value: float) -> Any:
         """The same number so many times."""
-        return np.full(count, value, self.dtype)
+        if not self.tangents:
+            return np.full(count, value, self.dtype)
+        made = self.zeros(count)
+        made.values[:] = value
+        return made
 
     def array(self, values: ArrayLike) -> np.ndarray:
-        """The numbers nearest to some, in an array of its own."""
+        """The numbers nearest to some, in an array of its own: constants, without tangents."""
         return np.array(values, self.dtype)

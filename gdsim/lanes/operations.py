@@ -360,7 +360,7 @@ def store(array: Memory, offset: Offset, value: Lane) -> Any:
 
 @rule_of(store)
 def _(target: Target, array: Kind, offset: Kind, value: Kind) -> Any:
-    if not (is_lane(value) and target.is_flat(array) and array.dtype == value.dtype):
+    if not (is_lane(value) and target.is_flat(array) and value.dtype in (array.dtype, getattr(array.dtype, "value", None))):
         return None
     return target.types.void, lambda code, a, o, v: code.store(code.data(a, array), code.index(o, offset), v, value)
 

@@ -23,7 +23,7 @@ from numba.extending import models, register_model
 
 from gdsim.lanes.inference import typed
 from gdsim.lanes.lowering import Called, FunctionLower, MayRaiseError, PartLower, call_of, is_plain
-from gdsim.lanes.types import Function
+from gdsim.lanes.types import Context, Function
 
 
 class StripPhis(PreLowerStripPhis):
@@ -200,7 +200,7 @@ class PartType(Called):
         self.failed: dict[tuple[Any, ...], Exception] = {}
         super().__init__(f"{function.__module__}.{function.__qualname__}")
 
-    def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
+    def get_call_type(self, context: Context, args: Any, kws: Any) -> Any:
         """The signature for arguments of these types, without constants: a function is not compiled for each
         constant that it is called with.
         """

@@ -6,18 +6,19 @@ those of its arguments; a function that picks bits apart, or jumps, says its der
     def relu(z):
         return derived(z, where(value_of(z) < 0.0, 0.0, value_of(z)), relu_slope)
 
-On numbers without tangents, as all are yet, `value_of(z)` is z and `derived` is the value: neither becomes an
-instruction, and the slope is not compiled.
+On numbers without tangents `value_of(z)` is z and `derived` is the value: neither becomes an instruction, and
+the slope is not compiled.
 """
 
 import inspect
 from typing import Any
 
-from gdsim.lanes.emit import is_float_lane
+from gdsim.lanes.duals import DualCode
+from gdsim.lanes.emit import is_dual, is_float_lane, is_lane
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.operations import rule_of
 from gdsim.lanes.target import Target
-from gdsim.lanes.types import Function, Kind, Lane
+from gdsim.lanes.types import Function, Kind, Lane, Value
 
 
 def value_of(x: Lane) -> Lane:
@@ -27,6 +28,8 @@ def value_of(x: Lane) -> Lane:
 
 @rule_of(value_of)
 def _(target: Target, x: Kind) -> Any:
+    if is_dual(x):
+        return (target.plain(x), lambda code, v: code.value(v)) if is_lane(x) else None
     return (x, lambda code, v: v) if is_float_lane(x) else None
 
 
@@ -40,7 +43,21 @@ def derived(x: Lane, value: Lane, slope: Function) -> Lane:
 
 @rule_of(derived)
 def _(target: Target, x: Kind, value: Kind, slope: Kind) -> Any:
-    return (value, lambda code, a, v, s: v) if is_float_lane(value) else None
+    arguments = tuple(x) if isinstance(x, target.types.BaseTuple) else (x,)
+    if not is_float_lane(value) or is_dual(value):
+        return None
+    lanes = [a for a in arguments if is_dual(a)]
+    if not lanes:
+        return value, lambda code, a, v, s: v
+    called = slope.get_call_type(target.typing(), (*map(target.plain, arguments), value), {})
+
+    def emit(code: DualCode, a: Value, v: Value, _: Value) -> Value:
+        given = [a] if len(arguments) == 1 else code.members(a, len(arguments))
+        found = code.context.get_function(slope, called)(code.builder, [*map(code.value, given), v])
+        slopes = code.members(found, len(arguments)) if isinstance(called.return_type, target.types.BaseTuple) else [found]
+        return code.derived(given, v, slopes)
+
+    return lanes[0], emit
 
 
 def differentiable(value: Function, slope: Function) -> Any:

@@ -2,24 +2,40 @@
 
 import functools
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 
-from gdsim.lanes.emit import LaneKind, MaskKind, MemoryKind, ViewKind, llvm_type
-from gdsim.lanes.types import Function, Kind
+from gdsim.lanes.emit import DualKind, LaneKind, MaskKind, MemoryKind, ViewKind, is_dual, llvm_type
+from gdsim.lanes.numbers import Number
+from gdsim.lanes.types import Builder, Context, Function, Kind, Value
 
 
 class Target:
     """Lane and mask types made of one compiler's own types, held as LLVM vectors, and the rules of operations
     in its form.
 
-    `types`, `models`, `register_model` and `signature` are the compiler's; `code` emits its instructions.
+    `types`, `models`, `register_model` and `signature` are the compiler's; `code` emits its instructions, and
+    `typing` gives what the compiler finds the types of calls by.
     """
 
-    def __init__(self, types: Any, models: Any, register_model: Any, signature: Any, code: Any) -> None:
-        self.types, self.signature, self.code = types, signature, code
+    def __init__(self, types: Any, models: Any, register_model: Any, signature: Any, code: Any, typing: Callable[[], Any]) -> None:
+        self.types, self.signature, self.code, self.typing = types, signature, code, typing
         self.unliteral = types.unliteral
+
+        class Dual(DualKind, types.Type):
+            """The type of numbers of type `value`, each with `count` tangents."""
+
+            def __init__(self, value: Kind, count: int) -> None:
+                self.value, self.count, self.bitwidth = value, count, value.bitwidth
+                types.Type.__init__(self, name=f"Dual({value} and {count})")
+
+        class DualModel(models.StructModel):
+            """A value, then its tangents."""
+
+            def __init__(self, manager: Any, kind: Kind) -> None:
+                super().__init__(manager, kind, [(f"part{k}", kind.value) for k in range(1 + kind.count)])
 
         class Lane(LaneKind, types.Type):
             """The type of `width` numbers of type `dtype` side by side."""
@@ -41,6 +57,13 @@ class Target:
             def __init__(self, manager: Any, kind: Kind) -> None:
                 super().__init__(manager, kind, llvm_type(kind))
 
+        class DualLaneModel(models.StructModel):
+            """A lane of values, then lanes of tangents."""
+
+            def __init__(self, manager: Any, kind: Kind) -> None:
+                plain = lanes(kind.dtype.value, kind.width)
+                super().__init__(manager, kind, [(f"part{k}", plain) for k in range(1 + kind.dtype.count)])
+
         class Memory(MemoryKind, types.Type):
             """The type of numbers of type `dtype` one after the other: an address and a length."""
 
@@ -49,10 +72,11 @@ class Target:
                 types.Type.__init__(self, name=f"Memory({dtype})")
 
         class MemoryModel(models.StructModel):
-            """An address and a length."""
+            """An address and a length; of dual numbers those of the values."""
 
             def __init__(self, manager: Any, kind: Kind) -> None:
-                super().__init__(manager, kind, [("data", types.CPointer(kind.dtype)), ("size", types.int64)])
+                element = kind.dtype.value if is_dual(kind) else kind.dtype
+                super().__init__(manager, kind, [("data", types.CPointer(element)), ("size", types.int64)])
 
         class View(ViewKind, types.Type):
             """The type of a part of a job's table: an address."""
@@ -69,13 +93,25 @@ class Target:
 
         register_model(Memory)(MemoryModel)
         register_model(View)(ViewModel)
-        register_model(Lane)(VectorModel)
+        register_model(Dual)(DualModel)
+        register_model(Lane)(lambda manager, kind: (DualLaneModel if is_dual(kind) else VectorModel)(manager, kind))
         register_model(Mask)(VectorModel)
-        self.Lane, self.Mask, self.Memory, self.View = (functools.cache(kind) for kind in (Lane, Mask, Memory, View))
+        lanes = functools.cache(Lane)
+        self.Lane, self.DualType = lanes, Dual
+        self.Dual, self.Mask, self.Memory, self.View = (functools.cache(kind) for kind in (Dual, Mask, Memory, View))
+
+    def number(self, number: Number) -> Kind:
+        """The type of numbers, with tangents or without."""
+        plain = getattr(self.types, number.dtype.name)
+        return self.Dual(plain, number.tangents) if number.tangents else plain
+
+    def plain(self, kind: Kind) -> Kind:
+        """The type of lanes without tangents in the place of those with them; other types as they are."""
+        return self.Lane(kind.dtype.value, kind.width) if is_dual(kind) else kind
 
     def is_number(self, kind: Kind) -> bool:
         """Whether a value of this type is one number, which can stand in every lane."""
-        return isinstance(kind, self.types.Number)
+        return isinstance(kind, (self.types.Number, DualKind))
 
     def is_flat(self, kind: Kind) -> bool:
         """Whether lanes can be loaded from a value of this type."""
@@ -84,13 +120,13 @@ class Target:
     def definition(self, rule: Function) -> Any:
         """A typing rule in the form of the compiler's intrinsics."""
 
-        def define(context: Any, *arguments: Kind) -> Any:
+        def define(context: Context, *arguments: Kind) -> Any:
             found = rule(self, *arguments)
             if found is None:
                 return None
             result, emit = found
 
-            def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
+            def generate(context: Context, builder: Builder, _: Any, values: Value) -> Any:
                 return emit(self.code(context, builder), *values)
 
             return self.signature(result, *arguments), generate

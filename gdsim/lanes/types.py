@@ -24,3 +24,4 @@ Function: TypeAlias = types.FunctionType  # a template, or a part
 Kind: TypeAlias = Any  # the type of a value: a lane's, a memory's, a number's, a tuple's
 Value: TypeAlias = Any  # a value in a function that is being made
 Builder: TypeAlias = Any  # what makes its instructions, llvmlite's
+Context: TypeAlias = Any  # what a compiler knows of types and of how they are lowered

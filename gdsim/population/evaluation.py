@@ -71,12 +71,23 @@ class Given(NamedTuple):
             return cls(values[None], (), (), None)
         return cls(values, ("run",), values.shape[:1], None)
 
-    def dataset(self, columns: dict[str, np.ndarray]) -> "xarray.Dataset":
-        """Columns with a number per row, over the dims that were given."""
+    def dataset(self, columns: dict[str, np.ndarray], *dims: str) -> "xarray.Dataset":
+        """Columns with a number per row, or with more `dims`, over the dims that were given."""
         import xarray
 
         coordinates = self.coordinates if self.coordinates is not None else {"run": np.arange(len(self.rows))} if self.dims else {}
-        return xarray.Dataset({n: (self.dims, v.reshape(self.shape), VARIABLES[n].attributes) for n, v in columns.items()}, coordinates)
+        return xarray.Dataset(
+            {n: ((*self.dims, *dims), v.reshape((*self.shape, *v.shape[1:])), VARIABLES[n].attributes) for n, v in columns.items()}, coordinates
+        )
+
+    def products(self, values: np.ndarray) -> Any:
+        """values[row, ..., parameter] over the given dims: a DataArray where one was given."""
+        shaped = values.reshape(*self.shape, *values.shape[1:])
+        if self.coordinates is None:
+            return shaped
+        import xarray
+
+        return xarray.DataArray(shaped, self.coordinates, (*self.dims, *("vector",) * (values.ndim - 2), "parameter"))
 
     def outputs(self, values: np.ndarray, names: Sequence[str] | None) -> Any:
         """values[row, sample, ...] over the given dims: a DataArray with output `names` where one was
@@ -92,8 +103,10 @@ class Given(NamedTuple):
         return xarray.DataArray(shaped, dims=dims, coords={**self.coordinates, **named})
 
 
-def packs_of(problem: Any, values: np.ndarray, dtype: str | None) -> Packs:
-    """Checked parameters[run, parameter] as packs, in `dtype` or their own number type."""
+def evaluation_setting(problem: Any, values: np.ndarray, dtype: str | None) -> Setting:
+    """The setting of evaluations at parameters[run, parameter], which are checked, in `dtype` or their own
+    number type.
+    """
     count = problem.parameter_count
     is_table = values.ndim == 2 and values.shape[1] >= count and values.dtype.kind in "fiu"
     if not is_table or not np.isnan(values[:, count:]).all():  # NaN fills up the vectors of smaller networks in a result
@@ -105,6 +118,12 @@ def packs_of(problem: Any, values: np.ndarray, dtype: str | None) -> Packs:
     check_fits(values, name, "parameters", "give dtype='float64'")
     if problem.data is not None:
         problem.data.check_fits(name)
+    return setting
+
+
+def packs_of(problem: Any, values: np.ndarray, dtype: str | None) -> Packs:
+    """Checked parameters[run, parameter] as packs, in `dtype` or their own number type."""
+    setting = evaluation_setting(problem, values, dtype)
     return Packs(kernels_for(setting, lanes_for(setting, len(values), 1)), values)
 
 

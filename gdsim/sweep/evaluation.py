@@ -45,13 +45,13 @@ def evaluate(
     >>> float(evaluate(gd.MLP(data, hidden=[2]), np.zeros(12)).loss.round(4))
     0.6931
     """
-    if not _is_result(problem):
+    if not is_result(problem):
         return population.evaluate(problem, _rows(parameters, variable, "evaluate"), on=on, dtype=dtype)
     result = check_result(cast("Result", problem), "evaluate")
     if parameters is not None:
         raise TypeError("evaluate takes a result in place of problem and parameters; give evaluate(result), or evaluate(problem, parameters)")
-    vectors, found = _vectors(result, variable, "evaluate"), {}
-    for runs, one in _by_problem(result):
+    vectors, found = parameters_of(result, variable, "evaluate"), {}
+    for runs, one in by_problem(result):
         scores = population.evaluate(one, vectors.values[runs], on=on, dtype=dtype)
         for name, column in scores.data_vars.items():
             whole = found.setdefault(name, (np.full(len(vectors), np.nan, column.dtype), column.attrs))[0]
@@ -86,15 +86,15 @@ def predict(
     >>> predict(problem, [0.0, 2.0, 0.0, -1.0], [[0.0], [1.0]], classes=True).tolist()
     ['no', 'yes']
     """
-    if not _is_result(problem):
+    if not is_result(problem):
         if X is None:
             raise TypeError("predict needs the features X: predict(problem, parameters, X), or predict(result, X)")
         return population.predict(problem, _rows(parameters, variable, "predict"), X, classes=classes, dtype=dtype)
     result = check_result(cast("Result", problem), "predict")
     if X is not None:
         raise TypeError("predict takes a result in place of problem and parameters; give predict(result, X), or predict(problem, parameters, X)")
-    vectors = _vectors(result, variable, "predict")
-    parts = [(runs, population.predict(one, vectors[runs], parameters, classes=classes, dtype=dtype)) for runs, one in _by_problem(result)]
+    vectors = parameters_of(result, variable, "predict")
+    parts = [(runs, population.predict(one, vectors[runs], parameters, classes=classes, dtype=dtype)) for runs, one in by_problem(result)]
     if len(parts) == 1:
         return parts[0][1]
     import xarray  # takes 0.4 s, and only results need it
@@ -107,7 +107,8 @@ def predict(
     return whole.isel(run=np.argsort(np.concatenate([runs for runs, _ in parts])))
 
 
-def _is_result(value: object) -> bool:
+def is_result(value: object) -> bool:
+    """Whether a value stands for a result: a Dataset, or a folder's path."""
     return hasattr(value, "data_vars") or isinstance(value, (str, os.PathLike))
 
 
@@ -115,10 +116,10 @@ def _rows(parameters: Any, variable: str, what: str) -> Any:
     """Parameters as given, or those of a result."""
     if parameters is None:
         raise TypeError(f"{what} needs parameters: {what}(problem, parameters), one vector or [run, parameter]")
-    return _vectors(check_result(parameters, what), variable, what) if _is_result(parameters) else parameters
+    return parameters_of(check_result(parameters, what), variable, what) if is_result(parameters) else parameters
 
 
-def _vectors(result: Dataset, variable: str, what: str) -> DataArray:
+def parameters_of(result: Dataset, variable: str, what: str) -> DataArray:
     """The DataArray [run, parameter] of a result's parameters."""
     if variable not in KINDS:
         raise ValueError(f"variable must be one of {', '.join(map(repr, KINDS))}; {given(variable)} was given")
@@ -128,7 +129,7 @@ def _vectors(result: Dataset, variable: str, what: str) -> DataArray:
     return result[variable].load()
 
 
-def _by_problem(result: Dataset) -> Iterator[tuple[np.ndarray, Problem]]:
+def by_problem(result: Dataset) -> Iterator[tuple[np.ndarray, Problem]]:
     """(places of runs, the problem that they have in common)."""
     sweep, groups = sweep_behind(result), {}
     check_unedited(sweep)

@@ -46,7 +46,7 @@ from gdsim.lanes.compiler import noinline
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.masks import any, unlikely
 from gdsim.lanes.operations import absolute, as_type_of, load, splat, sqrt, store, where
-from gdsim.lanes.parts import WIDTH, ZERO
+from gdsim.lanes.parts import WIDTH, ZERO, default_part
 from gdsim.lanes.tiles import add_rows, largest_of, load_row, repeat, scale_row, squares_of, store_row
 from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Memory, Offset
 from gdsim.problems.parts import WEIGHTED, Sampler, Stream, batch_size, fill, value_and_gradient
@@ -215,6 +215,7 @@ def evaluate_function(model: FunctionSpace, weights: Memory, sampler: Sampler, s
     store_scores(scores, loss, gradient)
 
 
+@default_part
 def store_scores(scores: Scores, loss: Lane, gradient: Lanes) -> None:
     """Writes what evaluation has found."""
     store(scores.loss, 0, loss)

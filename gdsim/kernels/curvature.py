@@ -1,0 +1,202 @@
+"""Products with the second derivatives of losses, by evaluation on numbers with tangents.
+
+At parameters w whose tangents are v, the gradient g(w) that an evaluation leaves has the tangents H v: its
+kernels are those of `evaluation`, on dual numbers, with parts of their own for what is left and for products
+with samples, which have no tangents. A Gauss-Newton product is J' H_out J v, H_out the second derivatives of
+the losses by the outputs: forward and losses on dual numbers, of which the tangents of the outputs' deltas are
+H_out J v, and these go backward as deltas do, through kernels of plain numbers.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.kernels import evaluation
+from gdsim.kernels.cpu import Kernels
+from gdsim.kernels.engines import NETWORK, Parts, Structure, passes
+from gdsim.kernels.engines.blocks import WRITE, Passing, block_loss, pass_block
+from gdsim.kernels.engines.passes import BLOCK, TILE, edge_at, edge_count, forward, place_in, row_length
+from gdsim.kernels.parts import TANGENTS, moving_outer, moving_product, plain_deltas, plain_gradients, still_outer, still_product
+from gdsim.kernels.penalty import penalized_gradient
+from gdsim.kernels.product_tiles import moving_tile, still_tile, tile_of
+from gdsim.kernels.sample_table import sampler_of
+from gdsim.kernels.workspace import AnyNetwork, GradientTask, Matrix, Network, NetworkSpace, Workspace, plane_of
+from gdsim.lanes.compiler import ScopedPart
+from gdsim.lanes.memory import plane, table_of
+from gdsim.lanes.numbers import Duals, Number
+from gdsim.lanes.operations import load, splat, store
+from gdsim.lanes.parts import WIDTH, ZERO
+from gdsim.lanes.tiles import store_row
+from gdsim.lanes.types import Lane, Lanes, Memory
+from gdsim.problems.parts import MemorySpace, Sampler
+
+MATRICES = ("hessian", "gauss_newton")
+
+
+class Derivatives(NamedTuple):
+    """What an evaluation leaves: the fields of `Scores` that it reads and writes, and the gradient of a
+    function of few parameters, which has no room elsewhere.
+    """
+
+    loss: Memory
+    gradient_norm: Memory
+    gradient_largest: Memory
+    l1: Memory
+    l2: Memory
+    gradients: Memory  # [parameter, lane]
+
+
+class ProductJob(NamedTuple):
+    """What `evaluation.evaluate` works on here: weights are the points, their tangents the vectors."""
+
+    model: Workspace
+    weights: Memory
+    sampler: Sampler
+    scores: Derivatives
+
+
+def store_gradient(scores: Derivatives, loss: Lane, gradient: Lanes) -> None:
+    """`functions.store_scores`: writes the loss and the gradient."""
+    store(scores.loss, 0, loss)
+    store_row(scores.gradients, 0, WIDTH, gradient)
+
+
+def store_penalized(network: Network, weights: Memory, scores: Derivatives, means: tuple[Lane, Lane], with_gradient: bool) -> None:
+    """`network.store_scores`: writes the loss without penalty, and adds the penalty's share to the gradient."""
+    store(scores.loss, 0, means[0])
+    l1, l2 = load(scores.l1, 0, WIDTH), load(scores.l2, 0, WIDTH)
+    for index in range(edge_count(network)):
+        edge = edge_at(network, index)
+        for unit in range(edge.units):
+            for column in range(row_length(edge)):
+                place, is_weight = place_in(edge, unit, column)
+                if is_weight:
+                    g, w = load(network.gradients, place * WIDTH, WIDTH), load(weights, place * WIDTH, WIDTH)
+                    store(network.gradients, place * WIDTH, penalized_gradient(g, w, l1, l2))
+
+
+def no_answers(network: AnyNetwork, sampler: Sampler, count: int) -> Lane:
+    """`network.correct_answers`, which nobody asks for."""
+    return splat(ZERO, WIDTH)
+
+
+def is_still(network: AnyNetwork, right: Matrix) -> bool:
+    """Whether what is on the right of a product has no tangents: samples, which begin the activations, and
+    what a bias is multiplied by.
+    """
+    return right.offset == edge_at(network, 0).source.offset
+
+
+def product(network: AnyNetwork, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
+    """`passes.product` of numbers with tangents."""
+    if is_still(network, right):
+        still_product(network, goal, left, right, start, shape)
+    else:
+        moving_product(network, goal, left, right, start, shape)
+
+
+def outer(network: AnyNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+    """`passes.outer` of numbers with tangents."""
+    if is_still(network, right):
+        still_outer(network, task, goal, left, right, shape, is_weight)
+    else:
+        moving_outer(network, task, goal, left, right, shape, is_weight)
+
+
+def plane_of_network(network: Network, number: int) -> Network:
+    """A network of plain numbers: the values of one with tangents, with one of the tangents (1, 2, ...) for
+    deltas and gradients.
+    """
+    return Network(
+        network.edges, plane(network.activations, 0), plane(network.slopes, 0), plane(network.deltas, number), plane(network.gradients, number),
+        plane(network.saved_weights, 0), plane(network.tile, 0), plane(network.zeros, 0), plane(network.ones, 0), network.counts,
+        plane(network.share, 0), plane(network.loss, 0), network.pitch, network.batches, network.passes,
+    )  # fmt: skip
+
+
+def pass_gauss_newton(block: Passing, aim: int) -> None:
+    """`blocks.run_passes`: leaves J' H_out J v of a block as the tangents of the gradient."""
+    network: Any = block.network  # of a pack
+    count = block.samples
+    forward(network, block.weights, block.inputs, count)
+    store(network.loss, 0, block_loss(network, block.sampler, block.inputs, (count, load(network.counts, 0, WIDTH)), load(network.share, 0, WIDTH)))
+    for number in range(1, 1 + TANGENTS):
+        plain = plane_of_network(network, number)
+        plain_deltas(plain, plane(block.weights, 0), count)
+        plain_gradients(plain, GradientTask(count, aim == WRITE, None, None), plane_of(block.inputs, 0))
+
+
+def _scoped(function: Any, parts: Parts) -> ScopedPart:
+    """A function with all parts for its own."""
+    return ScopedPart(function, tuple(parts.items()))
+
+
+def _network_parts(plain: Parts, number: Number, matrix: str) -> dict[str, Any]:
+    """The parts of a network's evaluation on numbers with tangents, from those on plain numbers."""
+    width, base = plain["WIDTH"], {**plain, "ZERO": number.zero, "TANGENTS": number.tangents}
+    tiles = {
+        tile: {name: tile_of((TILE, columns), width, False, tile, number.tangents) for name, columns in (("product_tile", TILE), ("product_column", 1))}
+        for tile in (still_tile, moving_tile)
+    }
+    still, moving = {**base, **tiles[still_tile]}, {**base, **tiles[moving_tile]}
+    own = {
+        "product": product, "still_product": _scoped(passes.product, still), "moving_product": _scoped(passes.product, moving),
+        "outer": outer, "still_outer": _scoped(passes.outer, still), "moving_outer": _scoped(passes.outer, moving),
+        "run_passes": pass_block, "store_scores": store_penalized, "correct_answers": no_answers,
+    }  # fmt: skip
+    if matrix == "gauss_newton":
+        backward = {"plain_deltas": _scoped(passes.all_deltas, plain), "plain_gradients": _scoped(passes.all_gradients, plain)}
+        own |= {"run_passes": pass_gauss_newton, **backward}
+    return {**base, **own}
+
+
+class CurvatureKernels:
+    """The kernel of one structure's products with a matrix of `MATRICES`, and the memory that it works on.
+
+    Each of `width` lanes has a point, and at it `tangents` vectors.
+    """
+
+    def __init__(self, structure: Structure, width: int, tangents: int, matrix: str) -> None:
+        self.structure, self.width, self.matrix = structure, width, matrix
+        self.number = Number(np.dtype(structure.dtype), tangents)
+
+    @functools.cached_property
+    def _evaluate(self) -> Any:
+        kernels = Kernels(self.structure, self.width)
+        plain, sampler = kernels.evaluation_parts(), sampler_of(None, None, True, 0, self.number.dtype)
+        if self.structure.engine is NETWORK:
+            parts = _network_parts(plain, self.number, self.matrix)
+        else:
+            parts = {**plain, "ZERO": self.number.zero, "store_scores": store_gradient}
+        return kernels.compiled(kernels.described(evaluation.evaluate, parts, self.new_job(sampler, 0.0, 0.0), title="products with curvature"))
+
+    def new_job(self, sampler: Sampler, l1: float, l2: float) -> ProductJob:
+        """A pack of points and vectors that are 0, and room for what is made of them on samples, with the
+        penalties' factors.
+        """
+        size, lanes = self.structure.layout.size * self.width, self.number.zeros
+        one = functools.partial(self.number.full, self.width)
+        scores = Derivatives(one(0), one(0), one(0), one(l1), one(l2), lanes(size))
+        return ProductJob(self.structure.layout.space(self.width, self.number, BLOCK), lanes(size), sampler, scores)
+
+    def products(self, job: ProductJob, points: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """The products [lane, tangent, parameter] at points[lane, parameter] with vectors[lane, tangent,
+        parameter], of up to `width` lanes.
+        """
+        layout, used = self.structure.layout, len(points)
+        job.weights.values.reshape(layout.size, self.width)[layout.places, :used] = points.T
+        lanes = job.weights.tangents.reshape(self.number.tangents, layout.size, self.width)
+        lanes[:, layout.places, :used] = vectors.transpose(1, 2, 0)
+        table = table_of(job)
+        self._evaluate(table.ctypes.data, 1)
+        tangents = gradients_in(job).tangents.reshape(self.number.tangents, -1, self.width)
+        return tangents[:, layout.places, :used].transpose(2, 0, 1)
+
+
+def gradients_in(job: ProductJob) -> Duals:
+    """Where an evaluation has left the gradient."""
+    model: Any = job.model
+    if isinstance(model, NetworkSpace):
+        return model.whole.gradients
+    return model.gradients if isinstance(model, MemorySpace) else job.scores.gradients
