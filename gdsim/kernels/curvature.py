@@ -111,7 +111,7 @@ def plane_of_network(network: Network, number: int) -> Network:
     return Network(
         network.edges, plane(network.activations, 0), plane(network.slopes, 0), plane(network.deltas, number), plane(network.gradients, number),
         plane(network.saved_weights, 0), plane(network.tile, 0), plane(network.zeros, 0), plane(network.ones, 0), network.counts,
-        plane(network.share, 0), plane(network.loss, 0), network.pitch, network.batches, network.passes,
+        plane(network.samples, 0), plane(network.loss, 0), network.pitch, network.batches, network.passes,
     )  # fmt: skip
 
 
@@ -120,7 +120,8 @@ def pass_gauss_newton(block: Passing, aim: int) -> None:
     network: Any = block.network  # of a pack
     count = block.samples
     forward(network, block.weights, block.inputs, count)
-    store(network.loss, 0, block_loss(network, block.sampler, block.inputs, (count, load(network.counts, 0, WIDTH)), load(network.share, 0, WIDTH)))
+    valid = count, load(network.counts, 0, WIDTH)
+    store(network.loss, 0, block_loss(network, block.sampler, block.inputs, valid, 1.0 / load(network.samples, 0, WIDTH)))
     for number in range(1, 1 + TANGENTS):
         plain = plane_of_network(network, number)
         plain_deltas(plain, plane(block.weights, 0), count)
