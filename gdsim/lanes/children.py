@@ -10,6 +10,7 @@ import _thread
 import contextlib
 import contextvars
 import gc
+import mmap
 import os
 import pathlib
 import re
@@ -17,7 +18,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from gdsim.lanes.announcing import announce, announcing, is_importing
@@ -28,10 +29,11 @@ TICK_SECONDS = 0.01
 HUNG_TICKS = 500  # without a moment of the processor
 LOOKING_SECONDS = 0.1  # for kernels that are missing, before those that are known are gone on with
 ORPHAN_SECONDS = 0.1
+MOST_KERNELS = 2**14  # of which children are told who has them
 
 
 class Child:
-    """A process that compiles one kernel."""
+    """A process that compiles a kernel, and then others of the same structure that nobody has begun."""
 
     def __init__(self, number: int, kernel: Any) -> None:
         self.number, self.kernel = number, kernel
@@ -62,80 +64,121 @@ class Child:
 
 
 class Children:
-    """At most so many processes that compile, this one among them; `wanted` kernels in the order in which
-    they are needed.
+    """At most so many processes that compile, this one among them. `wanted` are the kernels of each structure, in
+    the order in which they are needed.
 
     `make` leaves a kernel in the cache; `check` is called all the while that a child is waited for, and may
     raise.
     """
 
-    def __init__(self, processes: int, wanted: Iterable[Any], make: Callable[[Any], object], check: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, processes: int, wanted: Iterable[Sequence[Any]], make: Callable[[Any], object], check: Callable[[], object] = lambda: None) -> None:
         self.processes, self.make, self.check = processes, make, check
         self.wanted = iter(wanted if processes > 1 and can_help() else ())
-        self.going: dict[str, Child] = {}
-        self.taken: set[str] = set()
-        self.made: set[str] = set()
+        self.next: list[Any] = []  # of the structure whose kernels are begun
+        self.going: dict[int, Child] = {}
+        self.places: dict[str, int] = {}
+        self.takers = memoryview(mmap.mmap(-1, 4 * MOST_KERNELS)).cast("i")  # [place] the process that has a kernel, 0 for none; its children see it too
 
     def has_made(self, kernel: Any) -> bool:
         """Whether a child has left a kernel in the cache. If not, it is the caller's to make, beside what
         children make.
         """
-        self.taken.add(kernel.digest)
+        self._take(kernel)
         told = ""
-        while kernel.digest in self.going:
-            if (titles := self._titles()) != told:
+        while self._taker(kernel) in self.going and not is_made(kernel):
+            if (titles := self._titles(kernel)) != told:
                 announce(f"compiling {titles}")
                 told = titles
             self.check()
             time.sleep(TICK_SECONDS)
             self._reap()
             self._fill(self.processes)
-        if not DiskCache(kernel.digest).exists():
-            self._reap()
-            self._fill(self.processes - 1)
-        return kernel.digest in self.made
+        by_child = is_made(kernel)
+        if by_child and self._taker(kernel) in (0, os.getpid()):  # an earlier process left it: nothing may be missing
+            return False
+        self._reap()
+        self._fill(self.processes - 1)
+        return by_child
 
-    def _titles(self) -> str:
-        """What children compile, each kind once."""
-        return ", ".join(dict.fromkeys(c.kernel.title or "other kernels" for c in self.going.values()))
+    def _taker(self, kernel: Any) -> int:
+        """The process that has a kernel, or had it; 0 if there is none, or there are too many kernels."""
+        place = self._place(kernel)
+        return self.takers[place] if place < MOST_KERNELS else 0
+
+    def _place(self, kernel: Any) -> int:
+        """Where it stands who has a kernel."""
+        return self.places.setdefault(kernel.digest, len(self.places))
+
+    def _take(self, kernel: Any) -> bool:
+        """Takes a kernel for this process; whether no other had. Where two do so at once, one will wait for the
+        other's.
+        """
+        place = self._place(kernel)
+        if place >= MOST_KERNELS or self.takers[place]:
+            return False
+        self.takers[place] = os.getpid()
+        return True
+
+    def _titles(self, asked: Any) -> str:
+        """What is being compiled, each kind once."""
+        kernels = [asked, *(c.kernel for c in self.going.values())]
+        return ", ".join(dict.fromkeys(k.title or "other kernels" for k in kernels))
 
     def _fill(self, limit: int) -> None:
         """Forks children for the next kernels that nobody has."""
         until = time.perf_counter() + LOOKING_SECONDS
         while len(self.going) < limit and time.perf_counter() < until:
-            kernel = next(self.wanted, None)
-            if kernel is None:
-                return
-            if kernel.digest not in self.taken and not DiskCache(kernel.digest).exists():
-                self.taken.add(kernel.digest)
-                number = forked(lambda kernel=kernel: self.make(kernel))
+            while not self.next:
+                structure = next(self.wanted, None)
+                if structure is None:
+                    return
+                self.next = list(structure)
+                list(map(self._place, self.next))  # before there is a child, which must know the same
+            kernel = self.next.pop(0)
+            if not is_made(kernel) and self._take(kernel):
+                number = forked(lambda kernel=kernel: self._live_for(kernel))
                 if number is None:
-                    self.wanted = iter(())
+                    self._stop()
                 else:
-                    self.going[kernel.digest] = Child(number, kernel)
+                    self.takers[self._place(kernel)] = number
+                    self.going[number] = Child(number, kernel)
+
+    def _live_for(self, kernel: Any) -> None:
+        """What a child does: those that its parent needs last come first, after its own."""
+        self.make(kernel)
+        for other in reversed(self.next):
+            if not is_made(other) and self._take(other):
+                self.make(other)
 
     def _reap(self) -> None:
         """Takes leave of children that have ended; one that was killed, as where memory is short, that hung,
         or that could leave nothing is the last.
         """
-        for digest, child in list(self.going.items()):
+        for number, child in list(self.going.items()):
             status = child.end()
             is_hung = status is None and child.is_hung()
             if is_hung:
                 child.kill()
             elif status is None:
                 continue
-            del self.going[digest]
-            if DiskCache(digest).exists():
-                self.made.add(digest)
-            elif is_hung or status == 0 or os.WIFSIGNALED(status or 0):
-                self.wanted = iter(())
+            del self.going[number]
+            if is_hung or os.WIFSIGNALED(status or 0) or (status == 0 and not is_made(child.kernel)):
+                self._stop()
+
+    def _stop(self) -> None:
+        """There are no more children."""
+        self.wanted, self.next = iter(()), []
 
     def close(self) -> None:
         """Ends all that still work."""
-        self.wanted = iter(())
+        self._stop()
         while self.going:
             self.going.popitem()[1].kill()
+
+
+def is_made(kernel: Any) -> bool:
+    """Whether a kernel is in the cache."""
+    return DiskCache(kernel.digest).exists()
 
 
 _helping: contextvars.ContextVar[Children | None] = contextvars.ContextVar("children", default=None)

@@ -88,11 +88,11 @@ def children_for(works: Iterable[Work], threads: int, check: Callable[[], None] 
     return Children(min(threads, usable_memory() // CHILD_BYTES), _wanted(works), leave_in_cache, check)
 
 
-def _wanted(works: Iterable[Work]) -> Iterator[Bound]:
-    """The kernels of works, but for those that cannot even be described, which is said where they are needed."""
+def _wanted(works: Iterable[Work]) -> Iterator[Sequence[Bound]]:
+    """The kernels of each work, but for those that cannot even be described, which is said where they are needed."""
     for work in works:
         with contextlib.suppress(Exception):
-            yield from kernels_for(work.setting, work.width).wanted
+            yield kernels_for(work.setting, work.width).wanted
 
 
 class Gathering:
