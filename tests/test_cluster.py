@@ -18,7 +18,9 @@ from gdsim.sweep.cluster.deployment import Local
 from gdsim.sweep.execution import threads as on_threads
 from gdsim.sweep.execution.executor import UnfinishedError
 from gdsim.sweep.survey import survey
+from gdsim.sweep.sweep import read_experiment
 from tests.faults.machinery import shards
+from tests.helpers import gdsim
 from tests.test_compile_errors import EXPERIMENT, MODULE
 
 CUT = {"chunk_seconds": 1e-4}
@@ -79,6 +81,19 @@ def test_a_scheduler_shows_what_is_trained(sweep, whole, client, tmp_path):
     assert found["gdsim_run_steps_per_second", None] == 0  # it has ended
     part = {s.name: s.value for f in families for s in f.samples if s.labels.get("folder") == str(tmp_path / "seen in part")}
     assert part["gdsim_chunks_done"] == len(shards(tmp_path / "seen in part"))
+
+
+COMPILED = "__import__('gdsim.lanes.compiler').lanes.compiler.compilations"
+
+
+@pytest.mark.full
+def test_workers_compile_nothing_after_compile_for_workers(client, tmp_path):
+    (tmp_path / "e.toml").write_text("starts = 9\nsteps = 50\nproblem = {type = 'beale'}\noptimizer = [{type = 'rmsprop'}, {type = 'rprop'}]\n")
+    code, out, errors = gdsim("compile", "e.toml", "--for-workers", "--chunk-seconds", 1e-6, folder=tmp_path)
+    assert code == 0, out + errors
+    before = client.run(eval, COMPILED)
+    read_experiment(tmp_path / "e.toml").run(out=tmp_path / "out", client=client, chunk_seconds=1e-6)
+    assert {w: len(made) for w, made in client.run(eval, COMPILED).items()} == {w: len(made) for w, made in before.items()}
 
 
 def test_the_dashboards_address_is_told_where_there_is_one(client, monkeypatch):
