@@ -5,6 +5,7 @@ workers differ.
 import collections
 import errno
 import re
+import sys
 import urllib.request
 
 import dask
@@ -47,6 +48,11 @@ def client():
     with connected(deployment=Local(workers=2, tls=False)) as client:  # whose address is enough
         client.wait_for_workers(2)
         yield client
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_a_worker_begins_with_what_it_needs(client):
+    assert set(client.run(eval, "{'numba', 'gdsim.sweep.cluster.worker'} <= set(__import__('sys').modules)").values()) == {True}
 
 
 def test_a_cluster_gives_the_shards_of_threads(sweep, whole, client, tmp_path):

@@ -97,7 +97,7 @@ def _blocked():
     return signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_an_interrupt_while_workers_start_is_the_drivers_alone_and_is_heard():
+def test_an_interrupt_while_workers_start_is_the_drivers_alone_and_is_heard(monkeypatch):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has background processes ignore
     pressed = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     try:
@@ -108,7 +108,9 @@ def test_an_interrupt_while_workers_start_is_the_drivers_alone_and_is_heard():
     finally:
         signal.signal(signal.SIGINT, before)
     assert _blocked() == set()
+    monkeypatch.setenv("OF_A_TEST", "set since")
     with started(Local(workers=1)) as cluster, distributed.Client(cluster) as client:
+        assert list(client.run(os.getenv, "OF_A_TEST").values()) == ["set since"]  # though the process that forks workers began before
         assert list(client.run(_blocked).values()) == [{signal.SIGINT}]  # their group's signal cannot end them with a traceback
         client.restart()
         assert list(client.run(_blocked).values()) == [{signal.SIGINT}]

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,23 @@ def seldom() -> Iterator[None]:
     wanted, defaults = copy.deepcopy(dask.config.config), list[Any](dask.config.defaults)
     dask.config.update(wanted, SELDOM, "new-defaults", dask.config.merge(*defaults))
     with dask.config.set({key: dask.config.get(key, config=wanted) for key in _leaves(SELDOM)}):
+        yield
+
+
+@contextlib.contextmanager
+def forked() -> Iterator[None]:
+    """Worker processes that are started here in the block are forked from one that has imported what they
+    need, which takes most of a second; unless the user's settings of Dask choose another way.
+    """
+    import dask.config
+    from distributed.utils import get_mp_context
+
+    method = "distributed.worker.multiprocessing-method"
+    if sys.platform != "linux" or dask.config.get(method) != "spawn":  # systems' own libraries may not bear a fork elsewhere
+        yield
+        return
+    with dask.config.set({method: "forkserver"}):
+        get_mp_context().set_forkserver_preload(["gdsim.sweep.cluster.ahead"])
         yield
 
 

@@ -10,6 +10,7 @@ where `started` gives the cluster that `sweep.run(client=...)` takes:
 
 import contextlib
 import math
+import os
 import re
 import shutil
 import signal
@@ -27,7 +28,7 @@ from gdsim.axes import checked_truth, checked_whole
 from gdsim.declarations import Declaration
 from gdsim.filenames import user_path
 from gdsim.sweep.cluster.certificates import certificates, settings_of
-from gdsim.sweep.cluster.dasksettings import SELDOM, exports, quiet, seldom
+from gdsim.sweep.cluster.dasksettings import SELDOM, exports, forked, quiet, seldom
 from gdsim.sweep.execution.executor import UnfinishedError
 from gdsim.sweep.experiment.toml import read_toml
 from gdsim.sweep.planning.machine import usable_cores, usable_memory
@@ -103,7 +104,9 @@ class Local(Deployment, frozen=True, kw_only=True):
         if self.tls:
             need("cryptography", "tls = true", "cluster")
         memory = memory_of(self.workers) if self.memory is None else _bytes(self.memory)
-        options: Any = {"memory_limit": memory, "dashboard_address": HERE, "threads_per_worker": self.threads}
+        # The process from which workers are forked has the environment of when it began.
+        options: Any = {"memory_limit": memory, "dashboard_address": HERE, "threads_per_worker": self.threads, "env": dict(os.environ)}
+        stack.enter_context(forked())
         with _interrupts_later():
             return stack.enter_context(distributed.LocalCluster(n_workers=self.workers, security=True if self.tls else None, **options))
 
