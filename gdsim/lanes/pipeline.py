@@ -10,7 +10,7 @@ import inspect
 from typing import Any, Literal
 
 from llvmlite import binding
-from numba.core import types
+from numba.core import ir, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, Flags
 from numba.core.imputils import user_function
@@ -35,6 +35,18 @@ class StripPhis(PreLowerStripPhis):
         return True
 
 
+class SingleAssignments(ReconstructSSA):
+    """Names anew what is assigned more than once."""
+
+    def run_pass(self, state: Any) -> Literal[True]:
+        """Leaves a function in which each variable is assigned once, as one without branches often is already."""
+        blocks = list(state.func_ir.blocks.values())
+        names = [statement.target.name for statement in blocks[0].body if isinstance(statement, ir.Assign)]
+        if len(blocks) > 1 or len(names) > len(set(names)):
+            super().run_pass(state)
+        return True
+
+
 class TypeInference(NopythonTypeInference):
     """Finds the types of variables, and has Numba find them where that fails."""
 
@@ -49,7 +61,7 @@ class TypeInference(NopythonTypeInference):
 
 
 FRONTEND = (
-    TranslateByteCode, FixupArgs, RewriteSemanticConstants, DeadBranchPrune, GenericRewrites, ReconstructSSA, TypeInference, StripPhis,
+    TranslateByteCode, FixupArgs, RewriteSemanticConstants, DeadBranchPrune, GenericRewrites, SingleAssignments, TypeInference, StripPhis,
 )  # fmt: skip
 
 
