@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.kernels import engines
+from gdsim.kernels.engines import blocks
+from gdsim.lanes.compiler import ScopedPart
 from gdsim.population.engine_choice import kernels_for
 from gdsim.population.setting import Setting
 
@@ -51,3 +54,20 @@ def test_one_run_in_all_lanes_shares_passes_and_evaluations_between_rules():
     first, found = kernels_of(1), kernels_of(1, rule=gd.Adam())
     assert set(first.values()) == {STEPS, LOOP, PASSES, EVALUATION}
     assert {name for digest, name in found.items() if digest not in first} == {STEPS}
+
+
+@pytest.mark.full
+def test_bodies_in_the_place_of_calls_give_the_same_bits(monkeypatch):
+    """As a device without calls by address has them."""
+    sweep = gd.Sweep(problem=FIRST["problem"], optimizer=gd.Adam(lr=0.1), batch=16, steps=12, starts=16)
+    called = sweep.run(lanes=16, threads=1, progress=False)
+    usual = engines.NETWORK
+
+    def evaluation(structure, parts):
+        own = usual.evaluation(structure, parts)
+        return {**own, "run_passes": ScopedPart(blocks.pass_block, tuple(own.items())), "run_batch": blocks.batch_in_place}
+
+    monkeypatch.setattr(engines, "NETWORK", usual._replace(evaluation=evaluation, calls_batches=False))
+    found = sweep.run(lanes=16, threads=1, progress=False)
+    assert found.final_loss.values.tobytes() == called.final_loss.values.tobytes()
+    assert found.loss.values.tobytes() == called.loss.values.tobytes()

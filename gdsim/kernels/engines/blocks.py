@@ -3,7 +3,8 @@ back up to the deltas. Evaluations take the same passes.
 
 Both are kernels of their own, called by their addresses, so that a sweep over rules compiles them once: a
 rule's steps hold nothing but what the rule makes of activations and deltas. The problem decides `passes`, the
-shuffle `batches`. A driver of another device binds the bodies in the place of the calls.
+shuffle `batches`. A driver of another device binds the bodies in the place of the calls: `pass_block`, in which
+the parts of evaluations hold, for `run_passes`, and `batch_in_place` for `run_batch`.
 """
 
 from typing import NamedTuple
