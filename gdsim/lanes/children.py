@@ -64,8 +64,9 @@ class Child:
 
 
 class Children:
-    """At most so many processes that compile, this one among them. `wanted` are the kernels of each structure, in
-    the order in which they are needed.
+    """At most so many processes that compile, this one among them.
+
+    `wanted` are the kernels of each structure, in the order in which they are needed.
 
     `make` leaves a kernel in the cache; `check` is called all the while that a child is waited for, and may
     raise.
@@ -110,8 +111,9 @@ class Children:
         return self.places.setdefault(kernel.digest, len(self.places))
 
     def _take(self, kernel: Any) -> bool:
-        """Takes a kernel for this process; whether no other had. Where two do so at once, one will wait for the
-        other's.
+        """Takes a kernel for this process; whether no other had.
+
+        Where two do so at once, one will wait for the other's.
         """
         place = self._place(kernel)
         if place >= MOST_KERNELS or self.takers[place]:
@@ -125,8 +127,10 @@ class Children:
         return ", ".join(dict.fromkeys(k.title or "other kernels" for k in kernels))
 
     def _fill(self, limit: int) -> None:
-        """Forks children for the next kernels that nobody has."""
-        until = time.perf_counter() + LOOKING_SECONDS
+        """Forks children for the next kernels that nobody has, but while a module is imported, whose lock the
+        compiler may ask for.
+        """
+        until = 0.0 if is_importing() else time.perf_counter() + LOOKING_SECONDS
         while len(self.going) < limit and time.perf_counter() < until:
             while not self.next:
                 structure = next(self.wanted, None)
@@ -214,8 +218,6 @@ def forked(work: Callable[[], object]) -> int | None:
     from llvmlite.binding import ffi
     from numba.core.compiler_lock import global_compiler_lock
 
-    if is_importing():  # whose lock the compiler may ask for
-        return None
     warnings.filterwarnings("ignore", module=re.escape(__name__))  # of forks beside threads: what a child needs, no other thread holds
     parent = os.getpid()
     with global_compiler_lock, ffi.lib._lock:

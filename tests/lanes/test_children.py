@@ -19,6 +19,7 @@ from gdsim.lanes import children, compiler
 from gdsim.lanes.announcing import announcing
 from gdsim.lanes.children import Children, forked, helped_by
 from gdsim.population.engine_choice import kernels_of
+from gdsim.sweep.execution import threads
 from tests.test_compile_errors import Mine, prints
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
@@ -147,6 +148,27 @@ def test_where_no_process_can_be_had_all_is_made_here(monkeypatch):
     assert compiled_with(Children(9, [kernels(1, 2)], compiler.leave_in_cache), kernels(1, 2))[0] == [3.0, 6.0]
 
 
+def test_there_are_no_more_than_cores_or_memory_allow(monkeypatch):
+    monkeypatch.setattr(threads, "usable_cores", lambda: 4)
+    monkeypatch.setattr(threads, "usable_memory", lambda: 2**32)
+    assert [threads.children_for([], count).processes for count in (1, 3, 100)] == [1, 3, 4]
+    monkeypatch.setattr(threads, "usable_memory", lambda: 2**30)
+    assert threads.children_for([], 100).processes == 2
+
+
+def test_there_are_none_while_a_module_is_imported(monkeypatch):
+    """Which may be by another thread, and soon over."""
+    importing, wanted, tried, fork = [True], kernels(1, 2, 3), [], os.fork
+    monkeypatch.setattr(children, "is_importing", lambda: bool(importing))
+    monkeypatch.setattr(os, "fork", lambda: (tried.append(1), fork())[1])
+    helpers = Children(2, [wanted], compiler.leave_in_cache)
+    assert not helpers.has_made(wanted[0])
+    assert not tried
+    importing.clear()
+    assert compiled_with(helpers, wanted)[0] == [3.0, 6.0, 9.0]
+    assert tried
+
+
 @pytest.mark.parametrize("case", ["one core", "another system", "no folder", "a folder that is not ours to write"])
 def test_where_children_are_of_no_use_there_are_none(case, monkeypatch, tmp_path):
     monkeypatch.setattr(os, "fork", lambda: pytest.fail("forked"))
@@ -268,12 +290,12 @@ def test_nobody_is_warned_of_forks_beside_threads(monkeypatch):
 def test_a_mistake_that_a_child_meets_is_told_as_any_other(monkeypatch):
     monkeypatch.setattr(Mine, "update", staticmethod(prints))
     told = {}
-    for threads in (1, 2):
+    for count in (1, 2):
         kernels_of.cache_clear()
         compiler._kernels.clear()
         sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.SGD(lr=0.1), Mine()], starts=2, steps=2)
         with pytest.raises(ValueError, match=r"^Mine on Booth cannot be compiled: [^\n]* it prints[^\n]*$") as found:
-            sweep.run(threads=threads)
-        told[threads] = str(found.value)
+            sweep.run(threads=count)
+        told[count] = str(found.value)
     kernels_of.cache_clear()
     assert told[1] == told[2]

@@ -21,7 +21,7 @@ from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
 from gdsim.sweep.execution.executor import FailureKind, Outcome, failure_of
 from gdsim.sweep.execution.progress import Progress, Tally, tally_of
-from gdsim.sweep.planning.machine import usable_memory
+from gdsim.sweep.planning.machine import usable_cores, usable_memory
 from gdsim.sweep.planning.memory import runs_together
 from gdsim.sweep.planning.plan import Chunk, Plan
 
@@ -81,15 +81,18 @@ def prepare(work: Work, announce: Callable[[str], None] | None = None, children:
 
 
 def children_for(works: Iterable[Work], threads: int, check: Callable[[], None] = lambda: None) -> Children:
-    """Processes that compile the kernels of works, as many as threads will train, where memory suffices.
+    """Processes that compile the kernels of works, as many as threads will train, where there are so many cores
+    and memory suffices.
 
     While one is waited for, `check` may raise.
     """
-    return Children(min(threads, usable_memory() // CHILD_BYTES), _wanted(works), leave_in_cache, check)
+    return Children(min(threads, usable_cores(), usable_memory() // CHILD_BYTES), _wanted(works), leave_in_cache, check)
 
 
 def _wanted(works: Iterable[Work]) -> Iterator[Sequence[Bound]]:
-    """The kernels of each work, but for those that cannot even be described, which is said where they are needed."""
+    """The kernels of each work, but for those that cannot even be described, which is said where they are
+    needed.
+    """
     for work in works:
         with contextlib.suppress(Exception):
             yield kernels_for(work.setting, work.width).wanted
