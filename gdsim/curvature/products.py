@@ -2,18 +2,18 @@
 result, each run with its cell's problem.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from gdsim import population
+from gdsim.curvature.points import at_points, of_result
 from gdsim.data.arrays import plain
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.evaluation import by_problem, is_result, parameters_of
+from gdsim.sweep.evaluation import is_result
 from gdsim.sweep.planning.machine import usable_cores
-from gdsim.sweep.results.reading import Result, check_result
+from gdsim.sweep.results.reading import Result
 
 if TYPE_CHECKING:
     import xarray
@@ -61,7 +61,7 @@ def hessian_product(
         own = (values[runs] if values.ndim == 3 else values)[..., : one.parameter_count]
         return population.hessian_product(one, points, own, matrix=matrix, dtype=dtype, threads=threads)
 
-    return _of_result(cast("Result", problem), variable, "hessian_product", product)
+    return of_result(cast("Result", problem), variable, "hessian_product", product)
 
 
 def hessian(
@@ -82,31 +82,4 @@ def hessian(
     >>> hessian(gd.functions.Rosenbrock(), [1.0, 1.0]).hessian.values.tolist()
     [[802.0, -400.0], [-400.0, 200.0]]
     """
-    threads = usable_cores()
-    if not is_result(problem):
-        if parameters is None:
-            raise TypeError("hessian needs parameters: hessian(problem, parameters), one vector or [run, parameter]")
-        return population.hessian(problem, parameters, matrix=matrix, dtype=dtype, threads=threads)
-    if parameters is not None:
-        raise TypeError("hessian takes a result in place of problem and parameters; give hessian(result)")
-
-    def whole(one: Problem, points: Any, runs: np.ndarray) -> Any:
-        return population.hessian(one, points, matrix=matrix, dtype=dtype, threads=threads)
-
-    return _of_result(cast("Result", problem), variable, "hessian", whole)
-
-
-def _of_result(result: Result, variable: str, what: str, made: Callable[[Problem, Any, np.ndarray], Any]) -> Any:
-    """What is made of the parameters of a result, of each problem's runs by themselves."""
-    opened = check_result(result, what)
-    points = parameters_of(opened, variable, what)
-    parts = [(runs, made(one, points[runs], runs)) for runs, one in by_problem(opened)]
-    if len(parts) == 1:
-        return parts[0][1]
-    import xarray  # takes 0.4 s, and only results need it
-
-    grown = [
-        part.pad({dim: (0, points.sizes["parameter"] - part.sizes[dim]) for dim in ("parameter", "row", "column") if dim in part.dims}) for _, part in parts
-    ]
-    whole: Any = xarray.concat(grown, "run", coords="minimal", compat="override")
-    return whole.isel(run=np.argsort(np.concatenate([runs for runs, _ in parts])))
+    return at_points(problem, parameters, variable, "hessian", population.hessian, {"matrix": matrix, "dtype": dtype})

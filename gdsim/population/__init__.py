@@ -1,8 +1,9 @@
 """Populations: pure functions that train batches of runs, and evaluate parameters and second derivatives there."""
 
-from gdsim.population.curvature import hessian, hessian_product
+from gdsim.population.curvature import hessian, hessian_product, trace
+from gdsim.population.eigenvalues import eigenvalues
 from gdsim.population.evaluation import DTYPES, evaluate, predict
 from gdsim.population.setting import Setting
 from gdsim.population.training import Batch, train_batch
 
-__all__ = ["DTYPES", "Batch", "Setting", "evaluate", "hessian", "hessian_product", "predict", "train_batch"]
+__all__ = ["DTYPES", "Batch", "Setting", "eigenvalues", "evaluate", "hessian", "hessian_product", "predict", "trace", "train_batch"]

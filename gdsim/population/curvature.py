@@ -1,19 +1,24 @@
 """Products with the second derivatives of a problem's loss, many points and vectors side by side."""
 
 import functools
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gdsim.axes import checked_whole
 from gdsim.data.arrays import check_fits, plain
 from gdsim.kernels.curvature import MATRICES, CurvatureKernels
 from gdsim.kernels.sample_table import sampler_of
+from gdsim.lanes.draws import uniform_numbers
 from gdsim.lanes.float_mode import ieee_mode
+from gdsim.lanes.philox import PROBE
 from gdsim.population.engine_choice import full_width, structure_of
 from gdsim.population.evaluation import Given, evaluation_setting
 from gdsim.population.samples import table_for
+from gdsim.population.setting import Setting
 from gdsim.words import checked_word, count_of, size_of
 
 if TYPE_CHECKING:
@@ -23,33 +28,75 @@ MOST_BYTES = 2**32  # of matrices
 TANGENTS = 4  # of one value, where there are as many vectors: what they share is made once
 
 
+class Points(NamedTuple):
+    """Checked points of a problem, and the matrix of second derivatives that is asked for at each."""
+
+    given: Given
+    setting: Setting
+    values: np.ndarray  # [run, parameter]
+    matrix: str
+    threads: int
+
+    @classmethod
+    def of(cls, problem: Any, parameters: Any, matrix: str, dtype: str | None, threads: int) -> "Points":
+        """Those at parameters [parameter], [run, parameter] or a DataArray."""
+        checked_word(matrix, "matrix", MATRICES)
+        if matrix == "gauss_newton" and problem.family != "network":
+            raise ValueError(f"matrix='gauss_newton' is of networks and linear models, and {type(problem).__name__} is neither; take matrix='hessian'")
+        for name in ("l1", "l2"):
+            if not isinstance(getattr(problem, name), float):
+                raise ValueError(f"second derivatives need one {name} for all parameters; {getattr(problem, name)!r} was given")
+        given = Given.of(parameters)
+        setting = evaluation_setting(problem, given.rows, dtype)
+        return cls(given, setting, given.rows[:, : problem.parameter_count].astype(setting.dtype), matrix, threads)
+
+    @property
+    def size(self) -> int:
+        """How many parameters there are."""
+        return self.values.shape[1]
+
+    def products(self, vectors: np.ndarray, runs: Any = slice(None)) -> np.ndarray:
+        """[run, vector, parameter] of vectors[run, vector, parameter] of some runs."""
+        with ieee_mode():
+            return _products(self.setting, self.values[runs], vectors, self.matrix, self.threads)
+
+
 def hessian_product(problem: Any, parameters: Any, vectors: Any, *, matrix: str = "hessian", dtype: str | None = None, threads: int = 1) -> Any:
     """`gd.curvature.hessian_product` at parameters, not at a result."""
-    checked_word(matrix, "matrix", MATRICES)
-    if matrix == "gauss_newton" and problem.family != "network":
-        raise ValueError(f"matrix='gauss_newton' is of networks and linear models, and {type(problem).__name__} is neither; take matrix='hessian'")
-    for name in ("l1", "l2"):
-        if not isinstance(getattr(problem, name), float):
-            raise ValueError(f"products with curvature need one {name} for all parameters; {getattr(problem, name)!r} was given")
-    given = Given.of(parameters)
-    setting = evaluation_setting(problem, given.rows, dtype)
-    points = given.rows[:, : problem.parameter_count].astype(setting.dtype)
-    values = plain(vectors, "vectors")
-    directions = _checked_vectors(values, len(points), problem.parameter_count, setting.dtype)
-    with ieee_mode():
-        found = _products(setting, points, directions, matrix, threads)
-    return given.products(found[:, 0] if values.ndim == 1 else found)
+    points, values = Points.of(problem, parameters, matrix, dtype, threads), plain(vectors, "vectors")
+    found = points.products(_checked_vectors(values, len(points.values), points.size, points.setting.dtype))
+    return points.given.products(found[:, 0] if values.ndim == 1 else found)
 
 
 def hessian(problem: Any, parameters: Any, *, matrix: str = "hessian", dtype: str | None = None, threads: int = 1) -> "xarray.Dataset":
     """`gd.curvature.hessian` at parameters, not at a result."""
-    given, count = Given.of(parameters), problem.parameter_count
-    if len(given.rows) * count * count * 8 > MOST_BYTES:
-        size = size_of(len(given.rows) * count * count * 8)
-        raise ValueError(f"the matrices of {count_of(len(given.rows), 'run')} with {count:,} parameters take {size}; take fewer runs, or products with vectors")
-    found = hessian_product(problem, given.rows, np.eye(count), matrix=matrix, dtype=dtype, threads=threads)
+    points = Points.of(problem, parameters, matrix, dtype, threads)
+    return points.given.dataset({"hessian": whole_matrices(points)}, "row", "column").assign_attrs(matrix=matrix)
+
+
+def trace(
+    problem: Any, parameters: Any, *, samples: int = 100, seed: int = 0, matrix: str = "hessian", dtype: str | None = None, threads: int = 1
+) -> "xarray.Dataset":
+    """`gd.curvature.trace` at parameters, not at a result."""
+    samples = checked_whole(samples, "samples", 2)
+    points = Points.of(problem, parameters, matrix, dtype, threads)
+    is_exact = samples >= points.size
+    probes = np.eye(points.size) if is_exact else np.where(uniform_numbers(seed, np.arange(samples, dtype=np.uint32), (PROBE, 1), points.size) < 0.5, -1.0, 1.0)
+    vectors = np.broadcast_to(probes.astype(points.values.dtype), (len(points.values), *probes.shape))
+    each = (probes * points.products(vectors)).sum(2)  # [run, vector]
+    error = np.zeros(len(each)) if is_exact else each.std(1, ddof=1) / math.sqrt(samples)
+    return points.given.dataset({"trace": each.sum(1) if is_exact else each.mean(1), "standard_error": error}).assign_attrs(matrix=matrix)
+
+
+def whole_matrices(points: Points) -> np.ndarray:
+    """[run, row, column], symmetric. Raises ValueError where they would take more than `MOST_BYTES`."""
+    runs, size = points.values.shape
+    if runs * size * size * 8 > MOST_BYTES:
+        room = size_of(runs * size * size * 8)
+        raise ValueError(f"the matrices of {count_of(runs, 'run')} with {size:,} parameters take {room}; take fewer runs, or products with vectors")
+    found = points.products(np.broadcast_to(np.eye(size, dtype=points.values.dtype), (runs, size, size)))
     halves = found * found.dtype.type(0.5)
-    return given.dataset({"hessian": halves + halves.transpose(0, 2, 1)}, "row", "column").assign_attrs(matrix=matrix)
+    return halves + halves.transpose(0, 2, 1)
 
 
 def _checked_vectors(values: np.ndarray, runs: int, count: int, dtype: str) -> np.ndarray:
@@ -65,7 +112,7 @@ def _checked_vectors(values: np.ndarray, runs: int, count: int, dtype: str) -> n
 _kernels = functools.lru_cache(maxsize=64)(CurvatureKernels)
 
 
-def _products(setting: Any, points: np.ndarray, vectors: np.ndarray, matrix: str, threads: int) -> np.ndarray:
+def _products(setting: Setting, points: np.ndarray, vectors: np.ndarray, matrix: str, threads: int) -> np.ndarray:
     """[run, vector, parameter] at points[run, parameter]: a lane has a point and up to `TANGENTS` of its
     vectors.
     """

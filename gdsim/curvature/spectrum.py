@@ -1,0 +1,72 @@
+"""`gd.curvature.eigenvalues` and `gd.curvature.trace`: of the whole matrix, or from its products alone."""
+
+from typing import TYPE_CHECKING, Any
+
+from gdsim import population
+from gdsim.curvature.points import at_points
+from gdsim.problems import Problem
+from gdsim.statistics import ArrayLike
+from gdsim.sweep.results.reading import Result
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def eigenvalues(
+    problem: "Problem | Result",
+    parameters: "ArrayLike | None" = None,
+    *,
+    k: int | None = None,
+    which: str = "largest",
+    matrix: str = "hessian",
+    vectors: bool = False,
+    variable: str = "parameters",
+    dtype: str | None = None,
+) -> "xarray.Dataset":
+    """The eigenvalues of the second derivatives at parameters[run, parameter], descending: all of them, or `k`
+    at the end `which`.
+
+    `problem`, `parameters`, `matrix`, `variable` and `dtype` are those of `hessian_product`. All eigenvalues,
+    of up to 2000 parameters, are LAPACK's of the whole matrix. With `k` they come from products alone, by
+    block Lanczos with full reorthogonalisation (Golub and Underwood 1977), of up to 200 vectors in blocks of
+    four: an eigenvalue is found as often as it is one, up to four times. `which`: "largest", "smallest", or
+    "both", `k` of each.
+
+    Returns a Dataset with `eigenvalue[run, eigen]`, and with `vectors` `eigenvector[run, eigen, parameter]`;
+    with `k` also `residual[run, eigen]`, |H v - lambda v| over the largest |lambda|, and `converged[run]`,
+    whether all are at most 1e-8, in float32 1e-5. Eigenvalues where the matrix is not finite are NaN. Raises
+    ValueError for what cannot be asked.
+
+    >>> import gdsim as gd
+    >>> eigenvalues(gd.Quadratic([[2.0, 1.0], [1.0, 2.0]]), [0.0, 0.0]).eigenvalue.values.round(6).tolist()
+    [3.0, 1.0]
+    """
+    options: dict[str, Any] = {"k": k, "which": which, "matrix": matrix, "vectors": vectors, "dtype": dtype}
+    return at_points(problem, parameters, variable, "eigenvalues", population.eigenvalues, options)
+
+
+def trace(
+    problem: "Problem | Result",
+    parameters: "ArrayLike | None" = None,
+    *,
+    samples: int = 100,
+    seed: int = 0,
+    matrix: str = "hessian",
+    variable: str = "parameters",
+    dtype: str | None = None,
+) -> "xarray.Dataset":
+    """The trace of the second derivatives at parameters[run, parameter], by products with random vectors.
+
+    `problem`, `parameters`, `matrix`, `variable` and `dtype` are those of `hessian_product`. Hutchinson's
+    estimate (1989): the mean of v' H v over `samples` vectors of random signs, the same at all points; with as
+    many samples as parameters the sum of the diagonal itself.
+
+    Returns a Dataset with `trace[run]` and its `standard_error[run]`. Raises ValueError for fewer than two
+    samples.
+
+    >>> import gdsim as gd
+    >>> float(trace(gd.Quadratic([[2.0, 1.0], [1.0, 2.0]]), [0.0, 0.0]).trace)
+    4.0
+    """
+    options: dict[str, Any] = {"samples": samples, "seed": seed, "matrix": matrix, "dtype": dtype}
+    return at_points(problem, parameters, variable, "trace", population.trace, options)
