@@ -298,7 +298,8 @@ def checked_axis_of(value: Any, name: str, check: Any, *, takes_lists: bool = Fa
             several = grid(*several[0]).values
         return Grid(tuple(check(v, name) for v in several))
     if not takes_lists and isinstance(_listed(value), (list, tuple)):
-        raise TypeError(f"{name} takes one value, or several as gd.grid({', '.join(map(given, _listed(value)))}); {given(value)} was given")
+        several = ", ".join(map(given, _listed(value)))
+        raise TypeError(f"{name} takes one value, or several as gd.grid({several}), in a file {{grid = [{several}]}}; {given(value)} was given")
     return check(value, name)
 
 

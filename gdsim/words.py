@@ -124,10 +124,16 @@ def closest(word: str, allowed: Sequence[str]) -> str | None:
 
 
 def nearest(word: str, allowed: Sequence[str]) -> str:
-    """A hint for a misspelt name: the nearest allowed one, then all of them."""
+    """A hint for a misspelt name: the nearest allowed one, then all of them, if there are others.
+
+    >>> nearest("stpes", ["steps"]), nearest("stpes", ["starts", "steps"])
+    ("did you mean 'steps'?", "did you mean 'steps'? allowed: 'starts', 'steps'")
+    """
     where, instead = INSTEAD.get(word, ("", ""))
     close = None if where in allowed else closest(word, allowed)
     said = instead if where in allowed else ELSEWHERE.get(word, "")
+    if close and len(allowed) == 1:
+        return f"did you mean {close!r}?"
     return f"{f'did you mean {close!r}? ' if close else f'{said}; ' if said else ''}allowed: {', '.join(repr(a) for a in allowed)}"
 
 

@@ -258,9 +258,10 @@ def test_after_compile_a_run_compiles_nothing(tmp_path, monkeypatch):
         assert gdsim("run", "e.toml", "--threads", 2, "--out", keep, folder=tmp_path)[0] == 0
         trained = {p.name for p in (tmp_path / "cache").rglob("*.kernel")}
         assert kernels == trained
-    code, out, _ = gdsim("compile", "e.toml", "--threads", 2, folder=tmp_path)
-    assert code == 0
-    assert "nothing to compile: the kernels of 2 structures are in " in out
+    for experiment in ("e.toml", "summary"):  # its file, or the folder that it has filled
+        code, out, _ = gdsim("compile", experiment, "--threads", 2, folder=tmp_path)
+        assert code == 0
+        assert "nothing to compile: the kernels of 2 structures are in " in out
 
 
 def test_a_short_last_chunk_has_kernels_of_its_own(monkeypatch):
@@ -285,6 +286,12 @@ def test_what_cannot_be_compiled_ahead(tmp_path):
         assert code == 2
         assert message in errors
         assert len(errors.splitlines()) <= 4
+    (tmp_path / "empty").mkdir()
+    for options, message in (((), "no gdsim results"), (("--set", "steps=3"), "whose experiment is as it is: leave --set out")):
+        code, _, errors = gdsim("compile", "empty", *options, folder=tmp_path)
+        assert code == 2
+        assert message in errors
+        assert len(errors.splitlines()) == 1
 
 
 def test_clusters_that_cannot_be(tmp_path):

@@ -93,7 +93,12 @@ BAD = [
     (lambda: sweep(starts=4).run(runs=[3, 1, 3]), r"runs must be whole numbers from 0 to 3, .*, each once; 3 was given 2 times"),
     (lambda: sweep().run(runs=[7]), r"runs must be whole numbers from 0 to 0, .*; 7 was given"),
     (lambda: sweep().plan(chunk_seconds=0), r"chunk_seconds must be a positive number of at most 1e\+09; 0 was given"),
-    (lambda: sweep(optimizer=gd.SGD(lr=[0.1, 0.1])).plan(), r"cells 0 and 1 are the same \(SGD.*lr = 0\.1\): give every combination of hyperparameters once"),
+    (
+        lambda: sweep(optimizer=gd.SGD(lr=[0.1, 0.1])).plan(),
+        r"cells 0 and 1 are the same \(SGD.lr has 0\.1 2 times\): give every combination of hyperparameters once",
+    ),
+    (lambda: sweep(schedule=[gd.Cosine(cycle=9)] * 2).plan(), r"cells 0 and 1 are the same \(schedule 0 and 1 are both Cosine\(9\)\): give every"),
+    (lambda: sweep(optimizer=gd.SGD(lr=gd.zip([0.1, 0.1]))).plan(), r"cells 0 and 1 are the same \(by values that are drawn, zipped or equal in several"),
     (lambda: sweep(optimizer=gd.Momentum(lr=gd.logspace(1e-3, 1, 10**7), momentum=[0.1, 0.2])).plan(), r"the grid has 20,000,000 cells; at most 1,000,000"),
     (
         lambda: sweep(starts=2**32 - 1, steps=2**31 - 1).plan(),

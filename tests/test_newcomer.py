@@ -119,6 +119,8 @@ def test_what_a_setting_changes(before, setting, after):
         ("optimizer.lr.logspac=[1, 2, 3]", "lr is [0.1, 0.2], which has no 'logspac'"),
         ("optimizer.norm.logspac=[1, 2, 3]", "norm is 1.0, which has no 'logspac'"),
         ("optimizer.lr=-1", "must be a finite number"),
+        ("optimizer.1.lr=[0.1, 0.1]", "Error: booth.toml: cells 1 and 2 are the same (Adam.lr has 0.1 2 times): give every combination"),
+        ('dtype=["float32", "float64"]', "or several as gd.grid('float32', 'float64'), in a file {grid = ['float32', 'float64']}; ['float32'"),
     ],
 )
 def test_settings_that_cannot_be(folder, setting, message):

@@ -76,6 +76,11 @@ def test_a_share_of_the_first_loss_ends_a_run():
     assert None in ends
     check_ends(result.isel(run=free.status.values != "diverged"), free.isel(run=free.status.values != "diverged"), ends, "converged", "RelativeTarget")
     assert (result.status.values == "diverged").sum() == (free.status.values == "diverged").sum() > 0
+    ranked = gd.table(result)
+    met = np.array([np.inf if e is None else e for e in ends]).reshape(20, -1)  # [start, cell] without the cell that diverges
+    assert ranked.attrs["ranked_by"] == "steps to 0.1 of the first loss"
+    assert ranked["median"][[0, 1]].tolist() == [float(np.sort(column)[9]) for column in met.T]
+    assert ranked.index[0] == int(np.argmin([np.sort(column)[9] for column in met.T]))
 
 
 def test_several_targets_say_when_each_was_met():

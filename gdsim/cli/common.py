@@ -108,6 +108,15 @@ def refusals() -> Iterator[None]:
         raise (FoundDamage if is_damage(error) else BadInput)(words(error)) from None
 
 
+@contextlib.contextmanager
+def in_file(path: pathlib.Path) -> Iterator[None]:
+    """Says the file of an experiment that is refused."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
 def is_damage(error: BaseException) -> bool:
     """Whether an exception tells of a results folder that is damaged."""
     if "gdsim.store.folder" not in sys.modules:  # which no command has asked for

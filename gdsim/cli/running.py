@@ -12,7 +12,23 @@ from typing import Any
 import click
 
 from gdsim.cli.clusters import client_of, cluster_options
-from gdsim.cli.common import AS_JSON, EXIT_CODES, FAILING, INCOMPLETE, INTERRUPTED, PATH, RESULTS, SET, again, console_of, heard, print_finding, refusals, words
+from gdsim.cli.common import (
+    AS_JSON,
+    EXIT_CODES,
+    FAILING,
+    INCOMPLETE,
+    INTERRUPTED,
+    PATH,
+    RESULTS,
+    SET,
+    again,
+    console_of,
+    heard,
+    in_file,
+    print_finding,
+    refusals,
+    words,
+)
 from gdsim.filenames import scheme_of
 
 
@@ -79,7 +95,9 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     by_workers = None if all(value is None for value in place.values()) else sweep
     try:
         with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"]) as client:
-            console.plan(sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"]))
+            with in_file(file):
+                planned = sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"])
+            console.plan(planned)
             at_once = functools.partial(_leave, folder, f"ended at once. {_kept(folder, None, None)}. {go_on}")
             with shown(True, sys.stdout, None if client else at_once) as progress:
                 chosen = RunOptions(client=client, dask_throughout=False, imports=FOR_THE_END, **options)
@@ -114,7 +132,9 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
 def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Say what the experiment in FILE would run: runs, structures, chunks, memory, disk. Runs nothing."""
     with refusals():
-        found = _read(file, settings).plan(chunk_seconds=chunk_seconds, lanes=lanes)
+        sweep = _read(file, settings)
+        with in_file(file):
+            found = sweep.plan(chunk_seconds=chunk_seconds, lanes=lanes)
     click.echo(json.dumps(found.summary()) if as_json else str(found))
 
 
@@ -127,7 +147,8 @@ def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, settings: 
 @SET
 @AS_JSON
 def compile_file(file: pathlib.Path, settings: tuple[str, ...], for_workers: bool, as_json: bool, **options: Any) -> None:
-    """Compile the kernels that the experiment in FILE needs into the cache on disk, and train nothing.
+    """Compile the kernels that the experiment in FILE, or in a folder of results, needs into the cache on
+    disk, and train nothing.
 
     For machines that share a home, once for each kind of processor, and for images, when they are built.
     GDSIM_CACHE_DIR says where the cache is.
@@ -140,7 +161,7 @@ def compile_file(file: pathlib.Path, settings: tuple[str, ...], for_workers: boo
         if for_workers and options["threads"] is not None:
             raise ValueError("--threads is of a process, and --for-workers of a cluster: give one of them")
         found = compile_kernels(
-            _read(file, settings), RunOptions(**options), for_workers, functools.cache(console.say)
+            _read(file, settings, or_folder=True), RunOptions(**options), for_workers, functools.cache(console.say)
         )  # each line once, as a wait is told again and again
     print_finding(found, as_json)
 
@@ -212,9 +233,16 @@ def _lost(progress: Any, chunk_seconds: float) -> str:
     return f"; chunks of --chunk-seconds {chunk_seconds:g} that were on the way are lost: fewer seconds keep more of them"
 
 
-def _read(file: pathlib.Path, settings: tuple[str, ...]) -> Any:
-    """The sweep of an experiment's file, with changes."""
+def _read(file: pathlib.Path, settings: tuple[str, ...], or_folder: bool = False) -> Any:
+    """The sweep of an experiment's file, with changes, or that of a folder of results."""
     from gdsim.sweep.sweep import read_experiment
 
     with refusals():
+        if or_folder and file.is_dir():
+            from gdsim.store.folder import Store
+            from gdsim.sweep.folder.stored import experiment_in
+
+            if settings:
+                raise ValueError(f"{str(file)!r} is a folder of results, whose experiment is as it is: leave --set out, or give the experiment's file")
+            return experiment_in(Store(file))
         return read_experiment(file, settings)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gdsim.statistics import median_interval, quantile
 from gdsim.statistics.quantiles import median_ranks
-from gdsim.stops import Status
+from gdsim.stops import RelativeTarget, Status
 from gdsim.sweep.ranks.hits import checked_targets, own_targets, times_met
 from gdsim.sweep.ranks.labels import shown_number
 from gdsim.sweep.results.dataset import losses_at_end
@@ -77,7 +77,8 @@ def ranking_of(result: Result, *, variable: str | None = None, target: float | N
     """What a result's runs are ranked by, and their values.
 
     `variable` if given: a number or a curve of the runs, a curve by its last value. Else the steps to
-    `target` if given; else to the sweep's lowest target; else the best validation loss; else the final loss.
+    `target` if given; else to the sweep's lowest target, or to the share of its `gd.RelativeTarget`; else the
+    best validation loss; else the final loss.
     Cells are ranked by their medians; those of equal medians, such as two that mostly miss the target, by the
     share of runs that have a finite value, then by the criteria that follow in that list. Diverged runs are
     infinite; of times those runs that never met the target: one that met it and diverged later has its time.
@@ -96,7 +97,9 @@ def ranking_of(result: Result, *, variable: str | None = None, target: float | N
     if variable is not None:
         first = _of_variable(result, _checked(result, variable))
         return first._replace(then=tuple(r for r in by_loss if r.name != first.name))
-    own = own_targets(result)
+    own, share = own_targets(result), result.attrs.get("share")
+    if target is None and not len(own) and share is not None:
+        return _of_share(result, share)._replace(then=tuple(by_loss))
     if target is not None or len(own):
         return _of_target(result, float(checked_targets(own[-1] if target is None else target)[-1]))._replace(then=tuple(by_loss))
     return by_loss[0]._replace(then=tuple(by_loss[1:]))
@@ -118,6 +121,12 @@ def _checked(result: Dataset, variable: str) -> str:
 def _of_target(result: Dataset, target: float) -> Ranking:
     steps = times_met(result, np.array([target])).by[:, 0].astype(float)
     return Ranking(f"steps to loss {shown_number(target, 6)}", "steps", np.where(steps < 0, np.inf, steps), lasts=True)
+
+
+def _of_share(result: Dataset, share: float) -> Ranking:
+    """The steps of the runs that a `gd.RelativeTarget` has ended."""
+    is_met = result.reason.values == RelativeTarget.__name__
+    return Ranking(f"steps to {shown_number(share, 6)} of the first loss", "steps", np.where(is_met, result.steps_taken.values, np.inf), lasts=True)
 
 
 def _of_variable(result: Dataset, variable: str) -> Ranking:

@@ -36,7 +36,7 @@ def table(result: Result, *, variable: str | None = None, target: float | None =
     interval, and how runs ended.
 
     `attrs["ranked_by"]` names what ranks: `variable` or the time to the loss `target` if given; else the time
-    to the sweep's lowest `gd.Target`; else the best validation loss; else the final loss. `median` is the
+    to the sweep's lowest `gd.Target`, or to the share of its `gd.RelativeTarget`; else the best validation loss; else the final loss. `median` is the
     lower one of two in the middle, diverged runs being infinite, of times those that never met the target; a
     cell without such a number, as without a validation set, has NaN and comes last. `low` and `high` are the
     order statistics that enclose it in 95%, NaN where there are fewer than six runs; of summaries there are

@@ -10,7 +10,7 @@ import numpy as np
 
 from gdsim.canonical import digest
 from gdsim.problems import Problem
-from gdsim.stops import Status, Target
+from gdsim.stops import RelativeTarget, Status, Target
 from gdsim.sweep.experiment.bit_versions import kernel_version
 from gdsim.sweep.experiment.cells import coordinate_names, settings
 from gdsim.sweep.experiment.declaration import Experiment
@@ -142,7 +142,7 @@ KEPT_SWEEPS, KEPT_BYTES = 64, 2**30  # of their data; the last is kept anyhow
 
 def registered(sweep: Experiment, result: "xarray.Dataset", kernels: Sequence[int] = ()) -> "xarray.Dataset":
     """The result, marked with its experiment's hash, by which this process knows the sweep that it came from,
-    and with the sweep's targets.
+    and with the sweep's targets and the share that it asks for.
 
     It is marked too with the versions of the `kernels` that made it, this process's if not given, and with
     what a user's own rules and schedules did.
@@ -161,6 +161,9 @@ def registered(sweep: Experiment, result: "xarray.Dataset", kernels: Sequence[in
     targets = sorted({loss for stop in sweep.stop if isinstance(stop, Target) for loss in stop.losses}, reverse=True)
     if targets:
         result.attrs["targets"] = targets
+    for stop in sweep.stop:
+        if isinstance(stop, RelativeTarget):
+            result.attrs["share"] = stop.share
     if any(stop.status == Status.CONVERGED for stop in sweep.stop):
         result.attrs["may_converge"] = 1
     return result
