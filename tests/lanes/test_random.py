@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import gdsim as gd
-from gdsim.lanes import compiler
+from gdsim.lanes import compiler, draws
 from gdsim.lanes.draws import normal_numbers, uniform_numbers
 from gdsim.lanes.operations import load, store
 from gdsim.lanes.philox import philox
@@ -33,6 +33,18 @@ def test_philox_gives_the_known_answers(counter, key, expected):
     out = np.zeros(4, np.uint32)
     compiler.bind(four_words, {}, types.void(word, word, word))(np.array(counter, np.uint32), np.array(key, np.uint32), out)
     assert tuple(out.tolist()) == expected
+
+
+def test_numbers_drawn_without_a_kernel_are_those_of_the_kernel_and_of_the_known_answer(monkeypatch):
+    a, b, c, d = KNOWN[0][2]
+    expected = [((a >> 5) * 2**26 + (b >> 6) + 0.5) / 2**53, ((c >> 5) * 2**26 + (d >> 6) + 0.5) / 2**53]
+    cases = [(0, [0], (0, 0), 2), (2**64 - 1, [7, ONES, 0], (3, ONES), 5), (2**32, range(9), (4, 1), 1), (5, [], (0, 0), 3), (5, [1], (0, 0), 0)]
+    found = []
+    for most in (2**62, 0):
+        monkeypatch.setattr(draws, "MOST_WITHOUT_KERNEL", most)
+        found.append([uniform_numbers(seed, np.array(starts, np.uint32), purpose, count) for seed, starts, purpose, count in cases])
+    assert found[0][0].tolist() == [expected]
+    assert [v.tolist() for v in found[0]] == [v.tolist() for v in found[1]]
 
 
 def test_draws_follow_their_laws():
