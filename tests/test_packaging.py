@@ -60,7 +60,7 @@ def test_the_citation_is_of_this_version():
 NUMBA = {
     "numba.core": "config ir types", "numba.core.analysis": "compute_cfg_from_blocks", "numba.core.cgutils": "alloca_once alloca_once_value if_unlikely",
     "numba.core.codegen": "JITCodeLibrary", "numba.core.compiler": "CompileResult CompilerBase Flags",
-    "numba.core.compiler_lock": "global_compiler_lock", "numba.core.cpu": "CPUContext", "numba.core.errors": "LoweringError NumbaError", "numba.core.imputils": "user_function",
+    "numba.core.compiler_lock": "global_compiler_lock", "numba.core.cpu": "CPUContext", "numba.core.errors": "LoweringError NumbaError", "numba.core.imputils": "lower_constant user_function",
     "numba.core.lowering": "Lower", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",
     "numba.core.typed_passes": "NativeLowering NoPythonBackend NopythonTypeInference PreLowerStripPhis",
     "numba.core.typing.templates": "AbstractTemplate AttributeTemplate ConcreteTemplate fold_arguments infer_global signature",

@@ -15,6 +15,7 @@ from numba.core import ir, types
 from numba.core.errors import NumbaError
 
 from gdsim.lanes.lowering import Called, field_of
+from gdsim.lanes.types import Context, Kind, Node
 
 MOST_ROUNDS = 4  # through loops; types that still change then are left to Numba
 
@@ -31,17 +32,17 @@ class Typed(NamedTuple):
     calls: dict[Any, Any]
 
 
-def is_scalar(kind: Any) -> bool:
+def is_scalar(kind: Kind) -> bool:
     """Whether a type is that of one number or truth value, or stands for a constant of such a type."""
     return isinstance(types.unliteral(kind), (types.Number, types.Boolean))
 
 
-def members_of(kind: Any) -> list[Any] | None:
+def members_of(kind: Kind) -> list[Any] | None:
     """The types of a tuple's members; None for other types."""
     return list(getattr(kind, "types", ())) if isinstance(kind, types.BaseTuple) else None
 
 
-def typed(context: Any, func_ir: Any, arguments: Any) -> Typed | None:
+def typed(context: Context, func_ir: Node, arguments: Any) -> Typed | None:
     """The types in a function of arguments of some types; None if Numba must find them."""
     try:
         assumed: dict[str, Any] = {}
@@ -58,7 +59,7 @@ def typed(context: Any, func_ir: Any, arguments: Any) -> Typed | None:
 class Inference:
     """One way through a function's statements."""
 
-    def __init__(self, context: Any, func_ir: Any, arguments: Any, assumed: dict[str, Any]) -> None:
+    def __init__(self, context: Context, func_ir: Node, arguments: Any, assumed: dict[str, Kind]) -> None:
         self.context, self.assumed = context, assumed
         self.types = {f"arg.{name}": kind for name, kind in zip(func_ir.arg_names, arguments, strict=True)}
         self.calls: dict[Any, Any] = {}
@@ -69,7 +70,7 @@ class Inference:
                 self.take(statement)
         self.changed = self.differing()
 
-    def take(self, statement: Any) -> None:
+    def take(self, statement: Node) -> None:
         """Goes on by a statement."""
         if isinstance(statement, ir.Assign):
             name, value = statement.target.name, statement.value
@@ -85,7 +86,7 @@ class Inference:
         elif not isinstance(statement, (ir.Jump, ir.Branch)):
             raise NotUnderstoodError(statement)
 
-    def of(self, variable: Any) -> Any:
+    def of(self, variable: Node) -> Any:
         """The type of a variable that was assigned. Raises KeyError if it was not."""
         return self.types[variable.name]
 
@@ -98,7 +99,7 @@ class Inference:
                 found[name] = kind
         return found
 
-    def unified(self, kinds: list[Any]) -> Any:
+    def unified(self, kinds: list[Kind]) -> Any:
         """The type that all values of some types can have."""
         kind = kinds[0] if all(k == kinds[0] for k in kinds) else self.context.unify_types(*kinds)
         if kind is None or not kind.is_precise():
@@ -112,11 +113,11 @@ class Inference:
             raise NotUnderstoodError(result)
         return Typed(self.types | dict.fromkeys(self.returned, result), result, self.calls)
 
-    def constant(self, value: Any) -> Any:
+    def constant(self, value: Node) -> Any:
         """The type of a literal."""
         return (types.maybe_literal(value.value) if value.use_literal_type else None) or self.context.resolve_value_type(value.value)
 
-    def named(self, value: Any) -> Any:
+    def named(self, value: Node) -> Any:
         """The type of a global: of a function or a number that stands for itself; Numba types others."""
         held = value.value
         own = getattr(held, "_numba_type_", None)
@@ -134,12 +135,12 @@ class Inference:
             raise NotUnderstoodError(value.name)
         return types.maybe_literal(held) or kind
 
-    def argument(self, value: Any) -> Any:
+    def argument(self, value: Node) -> Any:
         """The type of a parameter; of one that was not given, that of its default."""
         kind = self.types[f"arg.{value.name}"]
         return self.context.resolve_value_type_prefer_literal(kind.value) if isinstance(kind, types.Omitted) else kind
 
-    def signature(self, kind: Any, arguments: Any, names: Any = ()) -> Any:
+    def signature(self, kind: Kind, arguments: Any, names: Any = ()) -> Any:
         """The signature of a call."""
         if not all(a.is_precise() for a in arguments):
             raise NotUnderstoodError(kind)
@@ -151,7 +152,7 @@ class Inference:
             raise NotUnderstoodError(kind)
         return found
 
-    def call(self, expr: Any, _: str) -> Any:
+    def call(self, expr: Node, _: str) -> Any:
         """The type of a call's result."""
         kind, arguments = self.of(expr.func), [self.of(a) for a in expr.args]
         if isinstance(kind, (types.TypeRef, types.BoundFunction, types.FunctionType, types.RecursiveCall)) or expr.target is not None:
@@ -164,19 +165,19 @@ class Inference:
         found = self.calls[expr] = self.signature(kind, arguments, {name: self.of(a) for name, a in expr.kws})
         return found.return_type
 
-    def operation(self, expr: Any, _: str) -> Any:
+    def operation(self, expr: Node, _: str) -> Any:
         """The type of an operator's result."""
         operands = [expr.value] if expr.op == "unary" else [expr.lhs, expr.rhs]
         found = self.calls[expr] = self.signature(self.context.resolve_value_type(expr.fn), [self.of(o) for o in operands])
         return found.return_type
 
-    def attribute(self, expr: Any, _: str) -> Any:
+    def attribute(self, expr: Node, _: str) -> Any:
         """The type of an attribute."""
         kind = self.of(expr.value)
         place = field_of(kind, expr.attr)
         return kind[place] if place is not None else self.context.resolve_getattr(kind, expr.attr)
 
-    def static_item(self, expr: Any, _: str) -> Any:
+    def static_item(self, expr: Node, _: str) -> Any:
         """The type of a member whose place is known."""
         kind = self.of(expr.value)
         members = members_of(kind)
@@ -189,35 +190,35 @@ class Inference:
             return found.return_type
         return self.item(expr, expr.index_var)
 
-    def item(self, expr: Any, index: Any) -> Any:
+    def item(self, expr: Node, index: Any) -> Any:
         """The type of a member."""
         place = expr.index if isinstance(index, str) else index
         found = self.calls[expr] = self.signature(self.context.resolve_value_type(operator.getitem), [self.of(expr.value), self.of(place)])
         return found.return_type
 
-    def step(self, expr: Any, _: str) -> Any:
+    def step(self, expr: Node, _: str) -> Any:
         """The type of an iterator, or of its next step."""
         found = self.calls[expr] = self.signature(expr.op, [self.of(expr.value)])
         return found.return_type
 
-    def half(self, expr: Any, _: str) -> Any:
+    def half(self, expr: Node, _: str) -> Any:
         """The type of one half of a pair."""
         kind = self.of(expr.value)
         return kind.first_type if expr.op == "pair_first" else kind.second_type
 
-    def unpacked(self, expr: Any, _: str) -> Any:
+    def unpacked(self, expr: Node, _: str) -> Any:
         """The type of a tuple that is unpacked."""
         kind = self.of(expr.value)
         if not isinstance(kind, types.BaseTuple) or len(kind) != expr.count:
             raise NotUnderstoodError(kind)
         return kind
 
-    def tuple_of(self, expr: Any, _: str) -> Any:
+    def tuple_of(self, expr: Node, _: str) -> Any:
         """The type of a tuple that is put together."""
         kinds = [self.of(item) for item in expr.items]
         return types.UniTuple(kinds[0], len(kinds)) if kinds and all(k == kinds[0] for k in kinds) else types.Tuple(kinds)
 
-    def join(self, expr: Any, name: str) -> Any:
+    def join(self, expr: Node, name: str) -> Any:
         """The type of a variable that has its value from one of several; of some of them, those of later
         statements, the type is not known yet.
         """
@@ -229,7 +230,7 @@ class Inference:
         kind = self.unified(known)
         return kind if len(known) == len(sources) else types.unliteral(kind)
 
-    def assignment(self, statement: Any) -> Any:
+    def assignment(self, statement: Node) -> Any:
         """The signature of an assignment to a member."""
         target, value = self.of(statement.target), self.of(statement.value)
         found = None

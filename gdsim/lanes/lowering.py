@@ -18,7 +18,7 @@ from numba.core.lowering import Lower
 from numba.cpython.builtins import do_minmax
 
 from gdsim.lanes.ranges import is_range, iterator_of, length_of, new_range
-from gdsim.lanes.types import Function, Value
+from gdsim.lanes.types import Context, Description, Function, Kind, Node, Signature, Value
 
 
 class MayRaiseError(Exception):
@@ -60,12 +60,12 @@ class Builder(llvm.IRBuilder):
         return super().extract_value(agg, at, name)
 
 
-def is_passed(kind: Any) -> bool:
+def is_passed(kind: Kind) -> bool:
     """Whether an argument is passed: a default is known from its type."""
     return not isinstance(kind, types.Omitted)
 
 
-def declared(module: Value, description: Any, context: Any) -> Value:
+def declared(module: Value, description: Description, context: Context) -> Value:
     """A part in a module: it takes the values of its arguments, and returns that of its result."""
     name = description.mangled_name
     if name in module.globals:
@@ -77,10 +77,10 @@ def declared(module: Value, description: Any, context: Any) -> Value:
     return function
 
 
-def call_of(description: Any, libraries: list[Any]) -> Function:
+def call_of(description: Description, libraries: list[Any]) -> Function:
     """How a call of a part is lowered."""
 
-    def call(context: Any, builder: Value, _: Any, values: Any, loc: Any = None) -> Value:
+    def call(context: Context, builder: Builder, _: Any, values: Any, loc: Any = None) -> Value:
         passed = [value for value, kind in zip(values, description.argtypes, strict=True) if is_passed(kind)]
         return builder.call(declared(builder.module, description, context), passed)
 
@@ -88,13 +88,13 @@ def call_of(description: Any, libraries: list[Any]) -> Function:
     return call
 
 
-def field_of(kind: Any, name: str) -> int | None:
+def field_of(kind: Kind, name: str) -> int | None:
     """The place of a NamedTuple's field; None for other types and names."""
     fields = getattr(kind, "fields", ()) if isinstance(kind, types.BaseNamedTuple) else ()
     return fields.index(name) if name in fields else None
 
 
-def names_read(statement: Any) -> list[str]:
+def names_read(statement: Node) -> list[str]:
     """The variables that a statement reads."""
     if not isinstance(statement, ir.Assign):
         return [variable.name for variable in statement.list_vars()]
@@ -104,7 +104,7 @@ def names_read(statement: Any) -> list[str]:
     return [variable.name for variable in value.list_vars()] if isinstance(value, ir.Expr) else []
 
 
-def assigned_before_use(blocks: Any) -> set[str]:
+def assigned_before_use(blocks: Node) -> set[str]:
     """The variables that are assigned once, before all that reads them: in an earlier statement of a block
     through which every way leads to the reader.
     """
@@ -127,7 +127,7 @@ def assigned_before_use(blocks: Any) -> set[str]:
     return {name for name, there in assigned.items() if name not in again and all(is_before(there, here) for here in read.get(name, ()))}
 
 
-def is_plain(func_ir: Any) -> bool:
+def is_plain(func_ir: Node) -> bool:
     """Whether a function is lowered here: without `try` and `with`, and no generator."""
     return func_ir.generator_info is None and not func_ir.func_id.code.co_exceptiontable
 
@@ -135,7 +135,7 @@ def is_plain(func_ir: Any) -> bool:
 class FunctionLower(Lower):
     """Lowers the body of a function, which calls as Numba's do."""
 
-    def setup_function(self, fndesc: Any) -> None:
+    def setup_function(self, fndesc: Description) -> None:
         """Begins the function."""
         super().setup_function(fndesc)
         self.builder = Builder(self.entry_block)
@@ -147,11 +147,11 @@ class FunctionLower(Lower):
         """
         self._singly_assigned_vars, self._blk_local_varmap = assigned_before_use(self.blocks), {}
 
-    def pre_block(self, block: Any) -> None:
+    def pre_block(self, block: Node) -> None:
         """Numba would look for exceptions that are handled."""
         self._cur_ir_block = block
 
-    def lower_block(self, block: Any) -> None:
+    def lower_block(self, block: Node) -> None:
         """Lowers statement by statement. Numba makes a context for an error's message around each."""
         self.pre_block(block)
         statement = None
@@ -167,7 +167,7 @@ class FunctionLower(Lower):
         except Exception as error:
             raise LoweringError(f'{error}, lowering "{statement}"', loc=self.loc) from error
 
-    def lower_inst(self, inst: Any) -> None:
+    def lower_inst(self, inst: Node) -> None:
         """Lowers one statement. Numba would write each as text, for a debugger."""
         if isinstance(inst, ir.Assign):
             name = inst.target.name
@@ -190,14 +190,14 @@ class FunctionLower(Lower):
         found = self._blk_local_varmap.get(name)
         return super().loadvar(name) if found is None else found
 
-    def alloca_lltype(self, name: str, lltype: Any, datamodel: Any = None) -> Value:
+    def alloca_lltype(self, name: str, lltype: Kind, datamodel: Any = None) -> Value:
         """A place in memory for a variable. Numba would ask LLVM for its size, for a debugger."""
         with self.builder.goto_entry_block():
             place = self.builder.alloca(lltype, name=name)
             self.builder.store(llvm.Constant(lltype, None), place)
         return place
 
-    def _function(self, kind: Any, signature: Any) -> Function:
+    def _function(self, kind: Kind, signature: Signature) -> Function:
         """How a call is lowered, without the question, put to Python anew for each call, what arguments its
         maker takes.
         """
@@ -213,7 +213,7 @@ class FunctionLower(Lower):
 
         return call
 
-    def lower_call(self, resty: Any, expr: Any) -> Value:
+    def lower_call(self, resty: Kind, expr: Node) -> Value:
         """A call."""
         kind, signature = self.typeof(expr.func.name), self.fndesc.calltypes[expr]
         is_part = isinstance(kind, Called)
@@ -231,7 +231,7 @@ class FunctionLower(Lower):
             value = self.context.get_dummy_value()
         return self.context.cast(self.builder, value, signature.return_type, resty)
 
-    def _builtin(self, function: Any, arguments: Any, signature: Any) -> Value | None:
+    def _builtin(self, function: Any, arguments: Any, signature: Signature) -> Value | None:
         """The result of a few of Python's own functions for which Numba would raise, or call a function of its
         own that might; None for all others.
         """
@@ -245,11 +245,11 @@ class FunctionLower(Lower):
             return do_minmax(self.context, self.builder, kinds, [self.loadvar(variable.name) for variable in arguments], compare)
         return None
 
-    def _cast_all(self, variables: Any, kinds: Any) -> list[Value]:
+    def _cast_all(self, variables: Node, kinds: Any) -> list[Value]:
         """The values of variables, as values of some types."""
         return [self._cast_var(variable, kind) for variable, kind in zip(variables, kinds, strict=True)]
 
-    def lower_binop(self, resty: Any, expr: Any, op: Any) -> Value:
+    def lower_binop(self, resty: Kind, expr: Node, op: Any) -> Value:
         """An operator of two values. Numba would type it again, as one of constants first."""
         if expr.static_lhs is not ir.UNDEFINED or expr.static_rhs is not ir.UNDEFINED:
             return super().lower_binop(resty, expr, op)
@@ -260,7 +260,7 @@ class FunctionLower(Lower):
         value = self._function(kind, signature)(self._cast_all((expr.lhs, expr.rhs), signature.args))
         return self.context.cast(self.builder, value, signature.return_type, resty)
 
-    def lower_expr(self, resty: Any, expr: Any) -> Value:
+    def lower_expr(self, resty: Kind, expr: Node) -> Value:
         """An expression; members of tuples are taken without a search for how."""
         kind: Any = self.typeof(expr.value.name) if expr.op in ("getattr", "getiter") else None
         place = field_of(kind, expr.attr) if expr.op == "getattr" else None
@@ -282,7 +282,7 @@ class PartLower(FunctionLower):
     def emit_environment_object(self) -> None:
         """A part has no use for Python's objects."""
 
-    def setup_function(self, fndesc: Any) -> None:
+    def setup_function(self, fndesc: Description) -> None:
         """Begins the function."""
         self.function = declared(self.module, fndesc, self.context)
         self.entry_block = self.function.append_basic_block("entry")
@@ -295,7 +295,7 @@ class PartLower(FunctionLower):
         self.fnargs = [next(given) if is_passed(kind) else None for kind in self.fndesc.argtypes]
         return self.fnargs
 
-    def lower_inst(self, inst: Any) -> None:
+    def lower_inst(self, inst: Node) -> None:
         """Lowers one statement."""
         if isinstance(inst, ir.Return):
             if isinstance(self.fndesc.restype, types.Optional):

@@ -23,13 +23,13 @@ from numba.extending import models, register_model
 
 from gdsim.lanes.inference import typed
 from gdsim.lanes.lowering import Called, FunctionLower, MayRaiseError, PartLower, call_of, is_plain
-from gdsim.lanes.types import Context, Function
+from gdsim.lanes.types import Context, Function, State
 
 
 class StripPhis(PreLowerStripPhis):
     """Puts assignments in place of phi nodes; what is known of variables' lives is of no use to lowering."""
 
-    def run_pass(self, state: Any) -> Literal[True]:
+    def run_pass(self, state: State) -> Literal[True]:
         """Leaves the function without phi nodes."""
         state.func_ir = self._strip_phi_nodes(state.func_ir)
         return True
@@ -38,7 +38,7 @@ class StripPhis(PreLowerStripPhis):
 class SingleAssignments(ReconstructSSA):
     """Names anew what is assigned more than once."""
 
-    def run_pass(self, state: Any) -> Literal[True]:
+    def run_pass(self, state: State) -> Literal[True]:
         """Leaves a function in which each variable is assigned once, as one without branches often is already."""
         blocks = list(state.func_ir.blocks.values())
         names = [statement.target.name for statement in blocks[0].body if isinstance(statement, ir.Assign)]
@@ -50,7 +50,7 @@ class SingleAssignments(ReconstructSSA):
 class TypeInference(NopythonTypeInference):
     """Finds the types of variables, and has Numba find them where that fails."""
 
-    def run_pass(self, state: Any) -> Literal[True]:
+    def run_pass(self, state: State) -> Literal[True]:
         """Leaves the types of variables, of the result and of calls."""
         with state.typingctx.callstack.register(state.targetctx.target, None, state.func_id, state.args):
             found = None if state.func_ir.generator_info else typed(state.typingctx, state.func_ir, state.args)
@@ -75,7 +75,7 @@ class Passes:
         for step in self.steps:
             step.analysis = {type(step): None}
 
-    def run(self, state: Any) -> None:
+    def run(self, state: State) -> None:
         """Takes a function through all of them."""
         for step in self.steps:
             step.run_pass(state)
@@ -121,7 +121,7 @@ class Lowering(NativeLowering):
 class PartLowering(Lowering):
     """Lowers a function for its callers alone: no machine code, no wrapper for Python."""
 
-    def run_pass(self, state: Any) -> Literal[True]:
+    def run_pass(self, state: State) -> Literal[True]:
         """Leaves the function's description, its LLVM module in a library, and how a call of it is lowered."""
         state.flags.no_compile = state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
         plain = is_plain(state.func_ir)
@@ -134,7 +134,7 @@ class PartLowering(Lowering):
         state["cr"] = call, state["cr"].fndesc.restype
         return True
 
-    def _lowered(self, state: Any, lowering: Any) -> Any:
+    def _lowered(self, state: State, lowering: Any) -> Any:
         state.library = PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         self.lowering_class = lowering
         super().run_pass(state)
@@ -185,7 +185,7 @@ class EntryLowering(Lowering):
 
     library = EntryLibrary
 
-    def run_pass(self, state: Any) -> Literal[True]:
+    def run_pass(self, state: State) -> Literal[True]:
         """Leaves machine code."""
         state.library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()

@@ -2,16 +2,14 @@
 is 0. It is asked where a range is made.
 """
 
-from typing import Any
-
 from llvmlite import ir as llvm
 from numba.core import types
 from numba.core.cgutils import alloca_once, alloca_once_value, if_unlikely
 
-from gdsim.lanes.types import Value
+from gdsim.lanes.types import Builder, Context, Kind, Value
 
 
-def new_range(context: Any, builder: Value, result: Any, values: list[Value]) -> Value:
+def new_range(context: Context, builder: Builder, result: Kind, values: list[Value]) -> Value:
     """The range with one to three given numbers: (start, stop, step). Raises in Python where the step is 0."""
     kind = values[0].type
     start, stop, *rest = values if len(values) > 1 else [llvm.Constant(kind, 0), *values]
@@ -22,7 +20,7 @@ def new_range(context: Any, builder: Value, result: Any, values: list[Value]) ->
     return context.make_tuple(builder, result, [start, stop, step])
 
 
-def length_of(builder: Value, value: Value) -> Value:
+def length_of(builder: Builder, value: Value) -> Value:
     """How many numbers a range has."""
     start, stop, step = (builder.extract_value(value, place) for place in range(3))
     zero, one = llvm.Constant(step.type, 0), llvm.Constant(step.type, 1)
@@ -36,7 +34,7 @@ def length_of(builder: Value, value: Value) -> Value:
     return builder.select(is_away, zero, count)
 
 
-def iterator_of(context: Any, builder: Value, kind: Any, value: Value) -> Value:
+def iterator_of(context: Context, builder: Builder, kind: Kind, value: Value) -> Value:
     """What goes through a range, as Numba's `iternext` takes it."""
     start, stop, step = (builder.extract_value(value, place) for place in range(3))
     iterator = context.make_helper(builder, kind)
@@ -46,6 +44,6 @@ def iterator_of(context: Any, builder: Value, kind: Any, value: Value) -> Value:
     return iterator._getvalue()
 
 
-def is_range(kind: Any) -> bool:
+def is_range(kind: Kind) -> bool:
     """Whether a type is that of a range."""
     return isinstance(kind, types.RangeType)

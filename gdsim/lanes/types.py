@@ -25,3 +25,7 @@ Kind: TypeAlias = Any  # the type of a value: a lane's, a memory's, a number's, 
 Value: TypeAlias = Any  # a value in a function that is being made
 Builder: TypeAlias = Any  # what makes its instructions, llvmlite's
 Context: TypeAlias = Any  # what a compiler knows of types and of how they are lowered
+Node: TypeAlias = Any  # a function in Numba's form, or one of its blocks, statements, expressions and variables
+Signature: TypeAlias = Any  # of a call: the types of its arguments and of its result
+Description: TypeAlias = Any  # of a compiled function: its name and types
+State: TypeAlias = Any  # what one pass of Numba's compiler leaves to the next
