@@ -204,6 +204,10 @@ class DualCode(Code):
         kind = llvm_type(result).elements[0]
         return self.pair(x if x.type == kind else self.builder.uitofp(x, kind), [None] * result.dtype.count)
 
+    def result_of(self, function: Kind, signature: Kind, arguments: list[Value]) -> Value:
+        """What a function gives, called with a signature."""
+        return self.context.get_function(function, signature)(self.builder, arguments)
+
     def derived(self, arguments: list[Value], value: Value, slopes: list[Value]) -> Value:
         """A value that was made of arguments, whose derivatives by them are `slopes`."""
         _, tangents = self.all_parts(*arguments)

@@ -53,7 +53,7 @@ def _(target: Target, x: Kind, value: Kind, slope: Kind) -> Any:
 
     def emit(code: DualCode, a: Value, v: Value, _: Value) -> Value:
         given = [a] if len(arguments) == 1 else code.members(a, len(arguments))
-        found = code.context.get_function(slope, called)(code.builder, [*map(code.value, given), v])
+        found = code.result_of(slope, called, [*map(code.value, given), v])
         slopes = code.members(found, len(arguments)) if isinstance(called.return_type, target.types.BaseTuple) else [found]
         return code.derived(given, v, slopes)
 
