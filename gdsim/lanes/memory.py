@@ -222,7 +222,7 @@ def _text_of(field: Field, first: int, names: dict[str, Any]) -> str:
     return f"{kind.__name__}({', '.join(members)})" if kind is not tuple else f"({', '.join(members)},)"
 
 
-def readers_of(job: Any) -> dict[str, Any]:
+def readers_of(job: tuple[object, ...]) -> dict[str, Any]:
     """For each field of the job's shape that is declared as a part, under `job_` and its name, the function of
     a table's address that gives a kernel its value.
     """
@@ -238,7 +238,7 @@ def readers_of(job: Any) -> dict[str, Any]:
     return found
 
 
-def view_of(job: Any, leaving_out: tuple[str, ...] = ()) -> Any:
+def view_of(job: tuple[object, ...], leaving_out: tuple[str, ...] = ()) -> Any:
     """The function of a table's address that gives a kernel a view of the job, without some fields."""
     text = f"def job_of(table):\n    return view(table, {layout_of(job, leaving_out).number})"
     if text not in _readers:
