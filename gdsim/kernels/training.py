@@ -42,7 +42,7 @@ from gdsim.kernels.stop_tests import (
     is_patience_over,
     next_look,
 )
-from gdsim.lanes.compiler import compact, noinline
+from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any, count_of, first_of, smallest
 from gdsim.lanes.operations import load, where
 from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
@@ -315,7 +315,6 @@ def settle_lanes(job: Job) -> Count:
             return busy
 
 
-@compact
 def train(table: Address, budget: Count) -> int:
     """The kernel: about `budget` steps of every lane. MORE if runs are left after them, else DONE."""
     job = job_of(table)

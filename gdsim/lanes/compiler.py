@@ -34,7 +34,6 @@ OWN = f"{pathlib.Path(__file__).parent.parent}{os.sep}"  # where the functions l
 LOAD_GLOBAL = dis.opmap["LOAD_GLOBAL"]
 UNSET: Any = object()  # where nothing stands behind a name
 NOINLINE: set[Any] = set()
-COMPACT: set[Any] = set()  # the code of templates
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -45,14 +44,6 @@ def noinline(function: F) -> F:
     """
     NOINLINE.add(function)
     return function
-
-
-def compact(template: F) -> F:
-    """Marks a kernel whose time lies in those that it calls: no loop of its own is unrolled or vectorised, and
-    it compiles sooner.
-    """
-    COMPACT.add(template.__code__)
-    return template
 
 
 @functools.cache
@@ -368,11 +359,11 @@ def _taken(function: Function, entry: bool, inline: bool = True) -> Any:
     """A function as Numba compiles it: a kernel's entry, or a part of one."""
     from numba import njit
 
-    from gdsim.lanes.pipeline import CompactCompiler, CompiledPart, EntryCompiler
+    from gdsim.lanes.pipeline import CompiledPart, EntryCompiler
 
     options = {"error_model": "numpy", "_nrt": False}
     if entry:
-        return njit(nogil=True, pipeline_class=CompactCompiler if function.__code__ in COMPACT else EntryCompiler, **options)(function)
+        return njit(nogil=True, pipeline_class=EntryCompiler, **options)(function)
     return CompiledPart(function, {**options, "nopython": True, "forceinline": inline})
 
 

@@ -169,39 +169,19 @@ class EntryLibrary(Library):
         super().finalize()
 
 
-class CompactLibrary(EntryLibrary):
-    """The same, made for size."""
-
-    def _optimize_final_module(self) -> None:
-        """Tells LLVM so before it optimises the whole."""
-        for function in self._final_module.functions:
-            if not function.is_declaration:
-                function.add_function_attribute("optsize")
-        super()._optimize_final_module()
-
-
 class EntryLowering(Lowering):
     """Lowers a kernel's entry."""
 
-    library = EntryLibrary
-
     def run_pass(self, state: State) -> Literal[True]:
         """Leaves machine code."""
-        state.library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library = EntryLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
         state.flags.no_cfunc_wrapper = True
         self.lowering_class = FunctionLower if is_plain(state.func_ir) else Lower
         return super().run_pass(state)
 
 
-class CompactLowering(EntryLowering):
-    """Likewise, for size."""
-
-    library = CompactLibrary
-
-
 PART, ENTRY = Passes(*FRONTEND, PartLowering), Passes(*FRONTEND, EntryLowering, NoPythonBackend)
-COMPACT = Passes(*FRONTEND, CompactLowering, NoPythonBackend)
 
 
 class PartCompiler(CompilerBase):
@@ -218,14 +198,6 @@ class EntryCompiler(CompilerBase):
     def define_pipelines(self) -> list[Any]:
         """Down to machine code."""
         return [ENTRY]
-
-
-class CompactCompiler(CompilerBase):
-    """For the entry of a kernel that `compiler.compact` marks."""
-
-    def define_pipelines(self) -> list[Any]:
-        """Down to machine code, made for size."""
-        return [COMPACT]
 
 
 class PartType(Called):
