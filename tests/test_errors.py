@@ -98,7 +98,8 @@ BAD = [
         r"cells 0 and 1 are the same \(SGD.lr has 0\.1 2 times\): give every combination of hyperparameters once",
     ),
     (lambda: sweep(schedule=[gd.Cosine(cycle=9)] * 2).plan(), r"cells 0 and 1 are the same \(schedule 0 and 1 are both Cosine\(9\)\): give every"),
-    (lambda: sweep(optimizer=gd.SGD(lr=gd.zip([0.1, 0.1]))).plan(), r"cells 0 and 1 are the same \(by values that are drawn, zipped or equal in several"),
+    (lambda: sweep(optimizer=gd.SGD(lr=gd.zip([0.1, 0.1]))).plan(), r"cells 0 and 1 are the same \(SGD #1: lr = 0\.1\): give every"),
+    (lambda: sweep(optimizer=[gd.SGD(lr=0.3), gd.SGD(lr=[0.3, 0.2])]).plan(), r"cells 0 and 1 are the same \(SGD lr=0\.3 #1: lr = 0\.3\): give every"),
     (lambda: sweep(optimizer=gd.Momentum(lr=gd.logspace(1e-3, 1, 10**7), momentum=[0.1, 0.2])).plan(), r"the grid has 20,000,000 cells; at most 1,000,000"),
     (
         lambda: sweep(starts=2**32 - 1, steps=2**31 - 1).plan(),

@@ -9,8 +9,9 @@ scores, and a thread's working memory (`workspace`). Kernels take the address of
 their addresses, `advance`, which makes steps of all lanes until an event is due or a lane is flagged,
 `evaluation.evaluate`, and, where reported parameters are not the stored ones, as of averages,
 `steps.report_all`. What steps of a network have in common, whatever the rule, are `blocks.batches`, one for
-all networks of a kind of shuffle, and `blocks.passes`, which evaluations call too. Others are called from the host alone: `engines.network.predict`, and those that list
-samples, count values (`summary`) and find first hits (`hits`).
+all networks of a kind of shuffle, and `blocks.passes`, which evaluations call too. Others are called from the
+host alone: `engines.network.predict`, and those that list samples, count values (`summary`) and find first
+hits (`hits`).
 
 **The life of a run**: its initial point is evaluated with a pack of others (`snapshots.queue_starts`), which
 may end it there; `training.load_run` puts it into a free lane; steps are made until its next event

@@ -299,7 +299,8 @@ def bind(template: Function, parts: Mapping[str, Any], signature: Any, title: st
     `title` is what `announcing` tells where it must be compiled.
 
     The same kernel is made once per process, and taken from the cache on disk where another process left it
-    or is making it. Raises TypeError for a part that is missing, and for a given name that no room has declared as a part.
+    or is making it. Raises TypeError for a part that is missing, and for a given name that no room has
+    declared as a part.
     """
     return kernel_of(describe(template, parts, signature, title))
 

@@ -125,8 +125,9 @@ def eigenvalues(
     else:
         k = checked_whole(k, "k", 1, points.size + 1)
         ritz = lanczos(points, k, which)
-        columns = {"eigenvalue": np.array([r.values for r in ritz]), "residual": np.array([r.residuals for r in ritz])}
-        columns |= {"eigenvector": np.array([r.vectors for r in ritz])} if vectors else {}
+        shape = len(ritz), len(chosen(points.size, k, which))  # also of no points
+        columns = {"eigenvalue": np.reshape([r.values for r in ritz], shape), "residual": np.reshape([r.residuals for r in ritz], shape)}
+        columns |= {"eigenvector": np.reshape([r.vectors for r in ritz], (*shape, points.size))} if vectors else {}
         columns["converged"] = np.array([bool((r.residuals <= TOLERANCES[points.setting.dtype]).all()) for r in ritz])
     return points.given.dataset(columns, "eigen", "parameter").assign_attrs(matrix=matrix)
 

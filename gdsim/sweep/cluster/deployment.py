@@ -2,10 +2,7 @@
 jobs of SLURM.
 
 Each kind is a declaration, written in a TOML file (`gdsim run FILE --cluster slurm:slurm.toml`) or in Python,
-where `started` gives the cluster that `sweep.run(client=...)` takes:
-
-    with started(read_deployment("slurm:slurm.toml")) as cluster:
-        result = sweep.run(out="results/mine", client=cluster)
+where `started(read_deployment("slurm:slurm.toml"))` gives the cluster that `sweep.run(client=...)` takes.
 """
 
 import contextlib
@@ -104,8 +101,8 @@ class Local(Deployment, frozen=True, kw_only=True):
         if self.tls:
             need("cryptography", "tls = true", "cluster")
         memory = memory_of(self.workers) if self.memory is None else _bytes(self.memory)
-        # The process from which workers are forked has the environment of when it began.
-        options: Any = {"memory_limit": memory, "dashboard_address": HERE, "threads_per_worker": self.threads, "env": dict(os.environ)}
+        options: Any = {"memory_limit": memory, "dashboard_address": HERE, "threads_per_worker": self.threads}
+        options["env"] = dict(os.environ)  # the process from which workers are forked has that of when it began
         stack.enter_context(forked())
         with _interrupts_later():
             return stack.enter_context(distributed.LocalCluster(n_workers=self.workers, security=True if self.tls else None, **options))

@@ -208,7 +208,7 @@ def plan_of(sweep: Experiment, chunk_seconds: float = CHUNK_SECONDS, lanes: int 
     identities = tuple(identity_of(c, sweep) for c in cells)
     shapes = [_chunk_shape(g, sweep, chunk_seconds) for g in groups]
     _check_count(groups, shapes, sweep.starts, chunk_seconds)
-    _check_different(identities, sweep)
+    _check_different(identities, sweep, cells)
     chunks = list(_in_turns([list(_chunks(i, g, sweep.starts, shapes[i], identities)) for i, g in enumerate(groups)]))
     checkpoints = tuple(sorted({step for g in groups for step in g.setting.checkpoints}))
     memory = max(thread_bytes(g.setting, lanes, cells * min(starts, sweep.starts)) for g, (cells, starts) in zip(groups, shapes, strict=True))
@@ -217,19 +217,21 @@ def plan_of(sweep: Experiment, chunk_seconds: float = CHUNK_SECONDS, lanes: int 
     return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, sweep.keep, checkpoints, memory, disk, shared)
 
 
-def _check_different(identities: Sequence[str], sweep: Experiment) -> None:
+def _check_different(identities: Sequence[str], sweep: Experiment, cells: Sequence[Cell]) -> None:
     """Refuses a grid in which a cell stands twice: its runs would be the same, and be found under one of the
     two.
     """
     first: dict[str, int] = {}
     for number, name in enumerate(identities):
         if name in first:
-            raise ValueError(f"cells {first[name]} and {number} are the same ({_twice(sweep)}): give every combination of hyperparameters once")
+            raise ValueError(
+                f"cells {first[name]} and {number} are the same ({_twice(sweep) or _values_of(cells[number], labels(cells)[number])}): give every combination of hyperparameters once"
+            )
         first[name] = number
 
 
 def _twice(sweep: Experiment) -> str:
-    """What makes two cells of a grid the same."""
+    """What makes two cells of a grid the same, where one object or axis alone does; else ""."""
     for name in ("problem", "optimizer", "schedule"):
         entries = getattr(sweep, name)
         for k, entry in enumerate(entries):
@@ -240,7 +242,12 @@ def _twice(sweep: Experiment) -> str:
         for name, axis in values.items():
             if isinstance(axis, tuple) and (again := next((v for v in axis if axis.count(v) > 1), None)) is not None:
                 return f"{type(owner).__name__}.{name} has {again:g} {axis.count(again)} times"
-    return "by values that are drawn, zipped or equal in several objects"
+    return ""
+
+
+def _values_of(cell: Cell, label: str) -> str:
+    """What a cell is told by: its label and its rule's numbers."""
+    return f"{label}: {', '.join(f'{n} = {v:g}' for n, v in cell.rule.hyperparameters().items())}"
 
 
 def _check_count(groups: Sequence[Group], shapes: Sequence[tuple[int, int]], starts: int, seconds: float) -> None:

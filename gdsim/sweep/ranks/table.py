@@ -36,14 +36,15 @@ def table(result: Result, *, variable: str | None = None, target: float | None =
     interval, and how runs ended.
 
     `attrs["ranked_by"]` names what ranks: `variable` or the time to the loss `target` if given; else the time
-    to the sweep's lowest `gd.Target`, or to the share of its `gd.RelativeTarget`; else the best validation loss; else the final loss. `median` is the
-    lower one of two in the middle, diverged runs being infinite, of times those that never met the target; a
-    cell without such a number, as without a validation set, has NaN and comes last. `low` and `high` are the
-    order statistics that enclose it in 95%, NaN where there are fewer than six runs; of summaries there are
-    none. `converged` is left out where nothing could converge; `worse_than_start` counts runs that ended
-    above their first loss without diverging. `columns="all"` gives every column in the order of cells,
-    quartiles of the final loss among them. Takes a folder's path too, and summaries, whose quantiles are the
-    middles of their bins, at most a sixteenth from the truth. Raises ValueError.
+    to the sweep's lowest `gd.Target`, or to the share of its `gd.RelativeTarget`; else the best validation
+    loss; else the final loss. `median` is the lower one of two in the middle, diverged runs being infinite,
+    of times those that never met the target; a cell without such a number, as without a validation set, has
+    NaN and comes last. `low` and `high` are the order statistics that enclose it in 95%, NaN where there are
+    fewer than six runs; of summaries there are none. `converged` is left out where nothing could converge;
+    `worse_than_start` counts runs that ended above their first loss without diverging. `columns="all"` gives
+    every column in the order of cells, quartiles of the final loss among them. Takes a folder's path too, and
+    summaries, whose quantiles are the middles of their bins, at most a sixteenth from the truth. Raises
+    ValueError.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.02]), starts=3, steps=50)
