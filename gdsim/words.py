@@ -109,12 +109,17 @@ def closest(word: str, allowed: Sequence[str]) -> str | None:
 
     >>> closest("learning_rate", ["lr", "momentum"]), closest("hiden", ["hidden", "loss"]), closest("sgd", ["Adam", "SGD"])
     ('lr', 'hidden', 'SGD')
+    >>> closest("start", ["init", "starts"])
+    'starts'
     """
     import difflib
 
     by_folded = {_folded(a): a for a in reversed(allowed)}
     if _folded(word) in by_folded:
         return by_folded[_folded(word)]
+    counted = [f for f in by_folded if f in (f"{_folded(word)}s", _folded(word).removesuffix("s"))]  # as "start" for "starts"
+    if counted:
+        return by_folded[counted[0]]
     meant = next((name for name, others in MEANT.items() if word in others and name in allowed), None)
     if meant is not None:
         return meant

@@ -37,7 +37,7 @@ def test_a_sweep_shows_its_size_and_what_was_said_a_line_each_and_as_a_table():
     plan = made.plan()
     assert repr(plan) == f"Plan(20 runs, 4 cells, 2 structures, {len(plan.chunks)} chunks)"
     assert "20 runs: 5 starts in 4 cells of 2 structures" in plan._repr_html_()
-    assert " s of one core, and 3 to 10 s for each structure not compiled yet" in plan._repr_html_()
+    assert " s of one core, and about 4 s for the first structure not compiled yet, 0.5 s for each other" in plan._repr_html_()
     assert repr(sweep(steps=1).plan()) == "Plan(1 run, 1 cell, 1 structure, 1 chunk)"
     assert '<th style="text-align:left">parameters</th><td style="text-align:left">12</td>' in network()._repr_html_()
     assert "&lt;lambda&gt;" in gd.MLP._repr_html_.__globals__["html_table"]("x", [("f", "<lambda>")])

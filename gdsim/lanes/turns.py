@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 # How long a process waits for another, which may be stopped for good, before it makes the file itself.
 LONGEST_SECONDS = 60.0
+LATER_SECONDS = 5.0  # once it has waited in vain: who is stopped may hold more
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
 LOCKS = "locks"
 
@@ -33,6 +34,7 @@ def turn(path: pathlib.Path, is_made: Callable[[], bool], waiting: Callable[[], 
 
 
 _handles: dict[pathlib.Path, int] = {}
+_in_vain: set[int] = set()  # handles of files at which this process has waited for too long
 
 
 def _handle(path: pathlib.Path) -> int | None:
@@ -47,7 +49,8 @@ def _handle(path: pathlib.Path) -> int | None:
 
 def _take(handle: int, place: int, is_made: Callable[[], bool], waiting: Callable[[], object]) -> bool:
     """Whether the lock was taken before the file was made, or too much time had passed."""
-    until, pause = time.monotonic() + LONGEST_SECONDS, SHORTEST_PAUSE
+    longest = LATER_SECONDS if handle in _in_vain else LONGEST_SECONDS
+    until, pause = time.monotonic() + longest, SHORTEST_PAUSE
     while time.monotonic() < until:
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
@@ -60,4 +63,5 @@ def _take(handle: int, place: int, is_made: Callable[[], bool], waiting: Callabl
         pause = min(2 * pause, LONGEST_PAUSE)
         if is_made():
             return False
+    _in_vain.add(handle)
     return False

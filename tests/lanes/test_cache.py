@@ -3,6 +3,7 @@ what cannot be kept is told.
 """
 
 import errno
+import fcntl
 import json
 import os
 import pathlib
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gdsim.lanes import cache, kernel_folder
+from gdsim.lanes import cache, kernel_folder, turns as waits
 from gdsim.lanes.cache import DiskCache
 from gdsim.lanes.kernel_folder import NoCacheError, held, private_folder
 from gdsim.sweep import doctor
@@ -326,3 +327,18 @@ def test_kernels_of_others_are_counted_and_removed_when_asked_for(folder):
     assert sorted(p.name for p in folder.rglob("*")) == sorted([own.name, "about.txt", "locks", "tidied", own.parent.name])
     code, _, errors = gdsim("doctor", "--clean-cache", "--scheduler", "tcp://10.0.0.5:8786", folder=folder.parent)
     assert (code, errors) == (2, "Error: --clean-cache is of this machine's cache: give it without a cluster\n")
+
+
+def test_who_has_waited_in_vain_waits_less_for_the_next(tmp_path, monkeypatch):
+    def taken(handle, how, *place):
+        if how & fcntl.LOCK_NB:
+            raise BlockingIOError
+
+    monkeypatch.setattr(waits.fcntl, "lockf", taken)
+    monkeypatch.setattr(waits, "LONGEST_SECONDS", 0.05)
+    monkeypatch.setattr(waits, "LATER_SECONDS", 0.0)
+    heard = []
+    for name in ("first", "second"):
+        with waits.turn(tmp_path / f"{name}.kernel", lambda: False, lambda name=name: heard.append(name)):
+            pass
+    assert set(heard) == {"first"}

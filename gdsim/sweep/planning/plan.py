@@ -161,7 +161,7 @@ class Plan(NamedTuple):
         seconds = self.operations / OPERATIONS_PER_SECOND
         return (
             f"{count_of(self.runs, 'run')}: {count_of(self.starts, 'start')} in {count_of(len(self.cells), 'cell')} of {count_of(len(self.groups), 'structure')}\n"
-            f"{self.run_steps:,} run-steps, {self.operations:.3g} operations, about {seconds:.3g} s of one core, and 3 to 10 s for each structure not compiled yet\n"
+            f"{self.run_steps:,} run-steps, {self.operations:.3g} operations, about {seconds:.3g} s of one core, and about 4 s for the first structure not compiled yet, 0.5 s for each other\n"
             f"{count_of(len(self.chunks), 'chunk')}, {memory_text(self)}; {size_of(self.disk)} of results\n"
             f"{count_of(len(self.checkpoints), 'checkpoint')}, from step 0 to {self.checkpoints[-1]:,}"
         )
