@@ -103,6 +103,16 @@ def shortened(length):
     return length / 2.0
 
 
+def test_a_function_that_a_rule_calls_may_change_between_sweeps(monkeypatch):
+    mine = own_rule(
+        **NUMBERS, update=staticmethod(lambda w, g, slots, s: (w - shortened(LENGTH), slots)), prepare=staticmethod(lambda h, rate, carry: (rate, carry))
+    )
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=mine(), init=[[5.0, 5.0]], steps=1, record=gd.Record(parameters=True))
+    assert sweep.run().parameters.values.tolist() == [[4.5, 4.5]]
+    monkeypatch.setitem(globals(), "shortened", lambda length: length / 4.0)
+    assert sweep.run().parameters.values.tolist() == [[4.75, 4.75]]
+
+
 def test_runs_go_on_by_the_rule_and_schedule_that_they_began_with(monkeypatch):
     """Functions that these call, and lists that only the host reads, among what must be as it was."""
     prepare, update = (lambda h, rate, carry: (rate, carry)), (lambda w, g, slots, s: (w - shortened(LENGTH), slots))

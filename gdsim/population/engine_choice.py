@@ -3,7 +3,8 @@
 import contextlib
 import functools
 import pathlib
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import Engine, Monitors, Structure
 from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.engines.written_out import MOST_PARAMETERS
-from gdsim.lanes.compiler import below, globals_read, reached_with_parts
+from gdsim.lanes.compiler import below, code_text, globals_read, is_own, reached_with_parts
 from gdsim.lanes.machine import vector_bytes
+from gdsim.lanes.types import Function
 from gdsim.population.hyperparameters import number_names, numbers_type, schedule_numbers_of, scheduled_hyperparameters_of
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting, is_of_batches
@@ -113,6 +115,13 @@ def lanes_for(setting: Setting, runs: int, threads: int) -> int:
     return 1 if is_sooner or threads * pack_bytes(setting, width) > last_cache_bytes() else width
 
 
+def _users_texts(function: Function, parts: Mapping[str, Any]) -> Iterator[str]:
+    """What functions of the user's that a part reaches are, and read: either may be another at the next sweep."""
+    functions = reached_with_parts(function, parts)
+    yield from (code_text(f.__code__) for f, _ in functions if not is_own(f))
+    yield from globals_read(functions)
+
+
 def structure_of(setting: Setting, width: int) -> Structure:
     """What decides the kernels of the setting in packs of `width` runs."""
     problem, rule, schedule = setting.problem, setting.rule, setting.schedule
@@ -127,7 +136,7 @@ def structure_of(setting: Setting, width: int) -> Structure:
         Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops), any(map(is_of_batches, setting.stops))
     )
     parts = {**given, **own}
-    reads = tuple(text for part in parts.values() if (found := below(part, parts)) for text in globals_read(reached_with_parts(*found)))
+    reads = tuple(text for part in parts.values() if (found := below(part, parts)) for text in _users_texts(*found))
     return Structure(
         engine, tuple(given.items()), tuple(own.items()), reads, numbers_type(names), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, engine.layout(problem, table, np.dtype(setting.dtype)),
