@@ -109,8 +109,8 @@ class Kernels:
 
     @functools.cached_property
     def wanted(self) -> tuple[Bound, ...]:
-        """The kernels that training needs: steps of this rule, the training loop, evaluation, and where there are
-        any, passes and batches of networks, and reported parameters.
+        """The kernels that training needs: steps of this rule, which `prepare` asks for first, then those that
+        take longest first. Passes and batches are of networks, reported parameters of some structures.
         """
         return tuple(filter(None, (self._steps, self._loop, self._pass, self._evaluation, self._batch, self._report)))
 

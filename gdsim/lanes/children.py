@@ -29,6 +29,8 @@ TICK_SECONDS = 0.01
 HUNG_TICKS = 500  # without a moment of the processor
 LOOKING_SECONDS = 0.1  # for kernels that are missing, before those that are known are gone on with
 ORPHAN_SECONDS = 0.1
+# Python's and JAX's of a fork beside threads, as (message, category, module): what a child needs, no other thread holds.
+FORK_WARNINGS = re.compile(r".*\bfork\(\)", re.IGNORECASE), Warning, re.compile(re.escape(__name__))
 MOST_KERNELS = 2**14  # of which children are told who has them
 
 
@@ -40,11 +42,11 @@ class Child:
         self.used, self.idle = "", 0
 
     def is_hung(self) -> bool:
-        """Whether it has had no moment of the processor for many ticks: it may wait for a lock that a thread
-        of its parent held when it was forked.
+        """Whether the thread that compiles has had no moment of the processor for many ticks: it may wait for a
+        lock that a thread of its parent held when it was forked.
         """
         with contextlib.suppress(OSError):
-            used = " ".join(pathlib.Path(f"/proc/{self.number}/stat").read_text().rpartition(")")[2].split()[11:13])
+            used = " ".join(pathlib.Path(f"/proc/{self.number}/task/{self.number}/stat").read_text().rpartition(")")[2].split()[11:13])
             self.used, self.idle = used, 0 if used != self.used else self.idle + 1
         return self.idle >= HUNG_TICKS
 
@@ -66,7 +68,8 @@ class Child:
 class Children:
     """At most so many processes that compile, this one among them.
 
-    `wanted` are the kernels of each structure, in the order in which they are needed.
+    `wanted` are the kernels of each structure: the one that this process asks for first, and then those that
+    take longest first.
 
     `make` leaves a kernel in the cache; `check` is called all the while that a child is waited for, and may
     raise.
@@ -148,7 +151,7 @@ class Children:
                     self.going[number] = Child(number, kernel)
 
     def _live_for(self, kernel: Any) -> None:
-        """What a child does: those that its parent needs last come first, after its own."""
+        """What a child does: its own, then others from the end, for its parent begins at the front."""
         self.make(kernel)
         for other in reversed(self.next):
             if not is_made(other) and self._take(other):
@@ -210,7 +213,7 @@ def can_help() -> bool:
         folder = private_folder()
     except NoCacheError:
         return False
-    return is_writable(folder) and sys.platform == "linux" and pathlib.Path("/proc/self/stat").exists()
+    return is_writable(folder) and sys.platform == "linux" and pathlib.Path("/proc/self/task").exists()
 
 
 def forked(work: Callable[[], object]) -> int | None:
@@ -218,7 +221,8 @@ def forked(work: Callable[[], object]) -> int | None:
     from llvmlite.binding import ffi
     from numba.core.compiler_lock import global_compiler_lock
 
-    warnings.filterwarnings("ignore", module=re.escape(__name__))  # of forks beside threads: what a child needs, no other thread holds
+    if all(known[1:4] != FORK_WARNINGS for known in warnings.filters):
+        warnings.filterwarnings("ignore", FORK_WARNINGS[0].pattern, FORK_WARNINGS[1], FORK_WARNINGS[2].pattern)
     parent = os.getpid()
     with global_compiler_lock, ffi.lib._lock:
         held = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())

@@ -362,7 +362,7 @@ def _taken(function: Function, entry: bool, inline: bool = True) -> Any:
 
     from gdsim.lanes.pipeline import CompiledPart, EntryCompiler
 
-    options = {"error_model": "numpy", "_nrt": False}
+    options = {"error_model": "numpy", "_nrt": False, "debug": False}  # whatever NUMBA_DEBUGINFO says: parts have no lines
     if entry:
         return njit(nogil=True, pipeline_class=EntryCompiler, **options)(function)
     return CompiledPart(function, {**options, "nopython": True, "forceinline": inline})

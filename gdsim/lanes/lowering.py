@@ -77,11 +77,18 @@ def declared(module: Value, description: Description, context: Context) -> Value
     return function
 
 
+def as_taken(context: Context, builder: Builder, value: Value, kind: Kind) -> Value:
+    """An argument as a part takes it: what `*rest` holds comes as a struct, and a tuple of one type is an array."""
+    if not (isinstance(kind, types.UniTuple) and isinstance(value.type, llvm.LiteralStructType)):
+        return value
+    return context.make_tuple(builder, kind, [builder.extract_value(value, place) for place in range(len(kind))])
+
+
 def call_of(description: Description, libraries: list[Any]) -> Function:
     """How a call of a part is lowered."""
 
     def call(context: Context, builder: Builder, _: Any, values: Any, loc: Any = None) -> Value:
-        passed = [value for value, kind in zip(values, description.argtypes, strict=True) if is_passed(kind)]
+        passed = [as_taken(context, builder, value, kind) for value, kind in zip(values, description.argtypes, strict=True) if is_passed(kind)]
         return builder.call(declared(builder.module, description, context), passed)
 
     vars(call)["libs"] = tuple(libraries)

@@ -374,7 +374,10 @@ def _(target: Target, condition: Kind) -> Any:
 def _least(handle: Any, symbol: str) -> None:
     @rule_of(handle)
     def rule(target: Target, a: Kind, b: Kind) -> Any:
-        """Of two whole numbers: Numba would compile a function for it in every kernel."""
+        """Of two whole numbers: Numba would compile a function for it in every kernel.
+
+        The instructions are CUDA's; on processors `FunctionLower` emits those of numbers of all types.
+        """
         if target.unliteral(a) != target.types.int64 or target.unliteral(b) != target.types.int64:
             return None
         return target.types.int64, lambda code, x, y: code.least(symbol, x, y)

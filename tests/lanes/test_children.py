@@ -113,6 +113,11 @@ def hang(kernel):
     threading.Event().wait()
 
 
+def hang_beside_a_thread(kernel):
+    threading.Thread(target=lambda: [sum(range(9999)) for _ in iter(int, 1)]).start()
+    hang(kernel)
+
+
 def be_killed(kernel):
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -129,7 +134,7 @@ def leave_nothing(kernel):
     pass
 
 
-@pytest.mark.parametrize(("make", "tries"), [(hang, (2,)), (be_killed, (1, 2)), (leave_nothing, (1, 2)), (fail, (3,))])
+@pytest.mark.parametrize(("make", "tries"), [(hang, (2,)), (hang_beside_a_thread, (2,)), (be_killed, (1, 2)), (leave_nothing, (1, 2)), (fail, (3,))])
 def test_what_a_child_cannot_its_parent_does(make, tries, monkeypatch):
     """After one that hangs, is killed or leaves nothing there are no others, but for one that has begun."""
     monkeypatch.setattr(children, "HUNG_TICKS", 10)
@@ -276,14 +281,26 @@ def test_no_process_is_forked_while_another_thread_is_compiling(lock):
 
 
 def test_nobody_is_warned_of_forks_beside_threads(monkeypatch):
-    fork = os.fork
+    """By Python 3.12, or by JAX; of all else there are warnings."""
+    fork, told = os.fork, [
+        (DeprecationWarning, "This process (pid=5) is multi-threaded, use of fork() may lead to deadlocks in the child."),
+        (RuntimeWarning, "os.fork() was called. os.fork() is incompatible with multithreaded code, and JAX is multithreaded."),
+    ]  # fmt: skip
 
-    def of_python_3_12():
-        warnings.warn("This process is multi-threaded, use of fork() may lead to deadlocks in the child.", DeprecationWarning, stacklevel=2)
+    def warning():
+        for category, text in told:
+            warnings.warn(text, category, stacklevel=2)
         return fork()
 
-    monkeypatch.setattr(os, "fork", of_python_3_12)
-    assert os.waitpid(forked(list), 0)[1] == 0
+    monkeypatch.setattr(os, "fork", warning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            assert os.waitpid(forked(list), 0)[1] == 0
+            assert len(warnings.filters) == len(set(warnings.filters))
+        for category, _ in told:
+            with pytest.raises(category, match="another"):
+                warnings.warn_explicit("another", category, "children.py", 1, children.__name__)
 
 
 @pytest.mark.full

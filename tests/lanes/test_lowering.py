@@ -144,7 +144,36 @@ def given(x, n):
     return defaults(x) + defaults(x, n, False) + defaults(n=n, x=2.0) + total(x, 5, n) + total(x, *(n, 1)) + total(*(x, n))
 
 
-ALL = (leaves_early, waits, swaps, named, counts, mixes, smallest, decides, remembers, looks_up, divides, given)
+def picks(x, *rest):
+    return x + 10.0 * rest[0] + 100.0 * rest[1] + len(rest)
+
+
+def keeps(x, *rest):
+    return rest, (x, rest)
+
+
+def inner(pairs, by=(2.0, 3.0)):
+    (a, b), pair = pairs
+    return a * by[0] + b * by[1] + pair.first + pair.second
+
+
+def nothing_more(*rest):
+    return rest
+
+
+def packs(x, n):
+    """Tuples go in and out: of one type, of several, in one another, with names, by default, and empty."""
+    same, mixed = picks(x, x, 2.0) + picks(n, n, 3), picks(x, n, x) + picks(x, (n, n)[0], 2.5)
+    spread = picks(*(x, n, 2)) + picks(x, *(n, x)) + picks(*(x, x, x))
+    rest, (first, again) = keeps(x, n, n * 2)
+    few, (_, one) = keeps(x, 4.0)
+    both = picks(*keeps(x, x, 1.5)[0], 7.0) + picks(keeps(x, n, x)[0][1], n, n)
+    deep = inner(((x, x), Pair(x, n))) + inner(((x, n), Pair(x, n)), (n, n)) + inner(nothing_more((x, 1.0), Pair(x, n)))
+    nested = nothing_more((x, x), (x, 2.0))[1][1] + nothing_more((n, x), (n, 2.0))[1][1]
+    return same + mixed + spread + rest[0] + first + again[1] + few[0] + one[0] + both + deep + nested + len(nothing_more())
+
+
+ALL = (leaves_early, waits, swaps, named, counts, mixes, smallest, decides, remembers, looks_up, divides, given, packs)
 
 
 def kernel_of(text, signature, **parts):
@@ -217,3 +246,20 @@ def test_what_a_function_raises_a_kernel_raises(n, error, said):
         through(1.0, n)
     with pytest.raises(error, match=said):
         kernel(1.0, n, out)
+
+
+def looked_into(x, n):
+    return with_second(Pair(x, n), 2).first
+
+
+def test_kernels_are_the_same_where_numba_compiles_for_a_debugger(monkeypatch, tmp_path):
+    """As by NUMBA_DEBUGINFO=1."""
+    from numba import types
+    from numba.core import config
+
+    monkeypatch.setenv("GDSIM_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(config, "DEBUGINFO_DEFAULT", 1)
+    kernel = kernel_of("def template(x, out):\n    out[0] = f(x, 1)", types.void(types.float64, types.float64[::1]), f=looked_into)
+    out = np.zeros(1)
+    kernel(2.0, out)
+    assert out == looked_into(2.0, 1)
