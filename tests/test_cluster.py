@@ -278,7 +278,7 @@ def test_a_function_of_ones_own_goes_to_workers_and_is_known_by_its_source(clien
     assert result.identical(gd.read_experiment(tmp_path / "mine.toml").run(out=tmp_path / "threads").load())
     (tmp_path / "bowls.py").write_text(MINE.replace("4.0", "5.0"))
     monkeypatch.delitem(sys.modules, "bowls")
-    from gdsim.lanes.compiler import file_hash
+    from gdsim.lanes.frozen import file_hash
 
     file_hash.cache_clear()
     edited = gd.read_experiment(tmp_path / "mine.toml")

@@ -244,7 +244,8 @@ def test_what_a_function_without_values_is_called_stays():
     """As at version e4b61fc: the code and the files of the functions that it reaches, in their order."""
     import hashlib
 
-    from gdsim.lanes.compiler import code_text, file_hash, reached
+    from gdsim.lanes.compiler import reached
+    from gdsim.lanes.frozen import code_text, file_hash
 
     texts = [code_text(f.__code__) + file_hash(f.__code__.co_filename) for f in reached(plain, {})]
     assert gd.Own(plain, dim=3).source == hashlib.sha256("\n".join(texts).encode()).hexdigest()

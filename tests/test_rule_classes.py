@@ -5,8 +5,10 @@ import types
 import pytest
 
 import gdsim as gd
+from gdsim.lanes.generated import function_from
 from gdsim.rules.base import BY_CONVENTION, RATE, Axis, Rule
 from gdsim.schedules.base import Schedule
+from gdsim.sweep.experiment.own_code import own_code, what_changed
 
 
 def own_rule(base=Rule, fields=("lr",), **members):
@@ -130,6 +132,23 @@ def test_runs_go_on_by_the_rule_and_schedule_that_they_began_with(monkeypatch):
     monkeypatch.setattr(shortened, "__code__", (lambda length: length / 4.0).__code__)
     with pytest.raises(ValueError, match=r"^shortened is another function now, and the runs would go on by another rule"):
         gd.continue_from(half, steps=1)
+
+
+WRITTEN = "{above}def update(w, g, slots, s):\n    {doc}\n    return (w - {factor} * HELD, slots)\n"
+
+
+def code_of(above="", doc="'''One.'''", factor=2.0):
+    """What is kept of the functions of a rule whose update is written so."""
+    update = function_from(WRITTEN.format(above=above, doc=doc, factor=factor), "update", {"HELD": object()})
+    prepare = staticmethod(lambda h, rate, carry: (rate, carry))
+    return own_code(gd.Sweep(problem=gd.functions.Booth(), optimizer=own_rule(**NUMBERS, update=staticmethod(update), prepare=prepare)()))
+
+
+def test_a_function_that_does_the_same_is_no_other_wherever_it_stands():
+    """Nor is a value that has no text of its own, in another process at another address."""
+    assert code_of() == code_of(above="# a comment\n\n", doc="'another'")
+    assert not any("0x" in text for text in code_of())
+    assert what_changed(code_of(), code_of(factor=3.0)) == "update is another function now"
 
 
 def test_a_rule_that_pytorch_lacks_says_so():

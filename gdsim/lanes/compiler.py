@@ -8,7 +8,6 @@ decides its machine code, so that no edit is missed.
 """
 
 import builtins
-import dis
 import functools
 import hashlib
 import os
@@ -17,12 +16,11 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-
 from gdsim.lanes.announcing import apart
 from gdsim.lanes.cache import DiskCache
 from gdsim.lanes.children import made_by_child
 from gdsim.lanes.collecting import no_collection
+from gdsim.lanes.frozen import code_text, constants_of, file_hash, global_names
 from gdsim.lanes.machine import machine
 from gdsim.lanes.operations import OPERATIONS
 from gdsim.lanes.parts import DECLARED, Part, part_name
@@ -31,7 +29,6 @@ from gdsim.words import closest
 
 OWN = f"{pathlib.Path(__file__).parent.parent}{os.sep}"  # where the functions lie that are not the user's
 
-LOAD_GLOBAL = dis.opmap["LOAD_GLOBAL"]
 UNSET: Any = object()  # where nothing stands behind a name
 NOINLINE: set[Any] = set()
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,35 +43,10 @@ def noinline(function: F) -> F:
     return function
 
 
-@functools.cache
-def file_hash(path: str) -> str:
-    """A hash of a source file's bytes; of its name where there is no such file."""
-    try:
-        return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
-    except OSError:
-        return hashlib.sha256(path.encode()).hexdigest()
-
-
 def body_of(value: Any) -> Any:
     """The function that a kernel compiles where it names `value`, or None if it uses the value as it is."""
     body = getattr(value, "lane_body", value)
     return body if isinstance(body, types.FunctionType) and body not in OPERATIONS else None
-
-
-@functools.cache
-def global_names(code: types.CodeType) -> tuple[str, ...]:
-    """The global names that a function uses; attributes, which may have the same names, are none.
-
-    They are read from its bytes, for `dis` takes twenty times as long, a tenth of a second for a kernel.
-    """
-    names, argument = dict[str, None](), 0
-    for operation, byte in zip(code.co_code[::2], code.co_code[1::2], strict=True):
-        argument = argument << 8 | byte
-        if operation == LOAD_GLOBAL:
-            names[code.co_names[argument >> 1]] = None  # the lowest bit says whether it is called
-        if operation != dis.EXTENDED_ARG:
-            argument = 0
-    return tuple(names)
 
 
 class Reference(NamedTuple):
@@ -148,14 +120,6 @@ def reached(template: Function, parts: Mapping[str, Any]) -> list[Any]:
     return [function for function, _ in reached_with_parts(template, parts)]
 
 
-def code_text(code: types.CodeType) -> str:
-    """What tells two functions of one name in one file apart: where it begins, its instructions and
-    constants.
-    """
-    constants = [code_text(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
-    return f"{code.co_firstlineno} {code.co_code.hex()} {constants} {code.co_names}"
-
-
 class Bound(NamedTuple):
     """A template with its parts in place, named by a hash of all that decides its machine code."""
 
@@ -172,18 +136,15 @@ def is_own(function: Function) -> bool:
 
 
 def globals_read(functions: Sequence[tuple[Any, Mapping[str, Any]]]) -> tuple[str, ...]:
-    """The values of the user's globals that functions with their parts read: they may change without an edit
-    of the source, as in a notebook, and a kernel has them as constants.
+    """The values that the user's functions with their parts read: of globals, of modules' names, defaults.
+
+    A kernel has them as constants.
     """
-    texts = []
+    texts, seen = list[str](), set[Any]()
     for function, parts in functions:
-        for name, value, is_chosen in () if is_own(function) else references(function, parts):
-            if is_chosen:
-                continue
-            if isinstance(value, (np.ndarray, np.generic)):
-                texts.append(f"{name}={value.dtype}{value.shape}{hashlib.sha256(value.tobytes()).hexdigest()}")
-            elif isinstance(value, (int, float, tuple, str)):
-                texts.append(f"{name}={value!r}")
+        if not is_own(function):
+            names = [name for name, value, is_chosen in references(function, parts) if not is_chosen and below(value, parts) is None]
+            texts += constants_of(function, names, seen)
     return tuple(texts)
 
 
@@ -191,20 +152,21 @@ def digest_of(function: Function, parts: Mapping[str, Any]) -> str:
     """A hash of all that decides what a function with these parts does: every function and constant that it
     reaches.
     """
-    functions = reached_with_parts(function, parts)
+    functions, scopes = reached_with_parts(function, parts), dict[int, int]()
+    for _, own in functions:
+        scopes.setdefault(id(own), len(scopes))
     texts = [*(file_hash(f.__code__.co_filename) for f, _ in functions if not is_own(f)), *globals_read(functions)]
-    names = [f"{f.__module__}.{f.__qualname__}:{code_text(f.__code__)}" for f, _ in functions]
-    places = {_place_text(n, v, p) for f, p in functions for n, v, chosen in references(f, p) if chosen}
+    names = [f"{scopes[id(p)]} {f.__module__}.{f.__qualname__}:{code_text(f.__code__)}" for f, p in functions]
+    places = {_place_text(n, v, p, scopes) for f, p in functions for n, v, chosen in references(f, p) if chosen}
     return hashlib.sha256("\n".join([machine(), *texts, *names, *sorted(places)]).encode()).hexdigest()
 
 
-def _place_text(name: str, value: Any, parts: Mapping[str, Any]) -> str:
-    """What stands in the place of a name."""
-    chosen = below(value, parts)
+def _place_text(name: str, value: Any, parts: Mapping[str, Any], scopes: Mapping[int, int]) -> str:
+    """What stands in the place of a name, in which scope, and the scope of a function's own parts."""
+    chosen, scope = below(value, parts), scopes[id(parts)]
     if chosen is None:
-        return f"{name}={value!r}"
-    owner = "" if chosen[1] is parts else f" with its own {sorted(chosen[1])}"
-    return f"{name}:{chosen[0].__module__}.{chosen[0].__qualname__}{owner}"
+        return f"{scope} {name}={value!r}"
+    return f"{scope} {name}:{scopes[id(chosen[1])]} {chosen[0].__module__}.{chosen[0].__qualname__}"
 
 
 def describe(template: Function, parts: Mapping[str, Any], signature: Any, title: str | None = None) -> Bound:

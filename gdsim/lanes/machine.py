@@ -24,6 +24,21 @@ def gdsim_sources() -> str:
 VECTOR_BYTES = {"+avx512f": 64, "+avx": 32, "+sse2": 16, "+neon": 16}
 
 
+# Switches of Numba's that change machine code, with their defaults; those of the processor are in the target.
+SWITCHES = {
+    "OPT": 3, "BOUNDSCHECK": None, "LOOP_VECTORIZE": 1, "SLP_VECTORIZE": 0, "DEBUGINFO_DEFAULT": 0, "ENABLE_PROFILING": 0, "DEBUG_JIT": 0,
+    "EXTEND_VARIABLE_LIFETIMES": 0, "LLVM_REFPRUNE_PASS": 1, "USING_SVML": False,
+}  # fmt: skip
+
+
+def _switches() -> list[str]:
+    """The switches that are set to something else; the level "max" equals 3, and does more."""
+    from numba.core import config
+
+    set_to = {name: getattr(config, name, default) for name, default in SWITCHES.items()}
+    return [f"{name}={value!r}" for name, value in set_to.items() if value != SWITCHES[name] or getattr(value, "is_opt_max", False)]
+
+
 def _target() -> tuple[Any, ...]:
     """The system, the processor and its features, as code is made for them."""
     from numba.core.registry import cpu_target
@@ -44,12 +59,12 @@ def vector_bytes() -> int:
 
 @functools.cache
 def machine() -> str:
-    """What machine code depends on besides its source: gdsim's kernel sources, Python, the compiler and the
-    processor.
+    """What machine code depends on besides its source: gdsim's kernel sources, Python, the compiler with
+    its switches, and the processor.
     """
     target = repr(_target())  # which imports the compiler
     versions = [sys.version, platform.machine(), version("numba"), version("llvmlite"), version("numpy")]
-    return "\n".join([gdsim_sources(), *versions, target])
+    return "\n".join([gdsim_sources(), *versions, target, *_switches()])
 
 
 def version(package: str) -> str:

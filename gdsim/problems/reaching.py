@@ -8,7 +8,6 @@ import hashlib
 import math
 import numbers
 import pathlib
-import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
@@ -16,11 +15,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from gdsim.lanes import operations
-from gdsim.lanes.compiler import code_text, file_hash, is_own, reached
+from gdsim.lanes.compiler import is_own, reached
+from gdsim.lanes.frozen import FOREIGN, array_text, code_text, file_hash
 from gdsim.problems.tracing import EXTREMES, MATH, PRIMITIVES, LaneError, OpaqueError, Operand, Value, call
-
-# Packages whose functions are called as they are.
-FOREIGN = {*sys.stdlib_module_names, "gdsim", "numba", "numpy", "scipy", "sympy"} - {"__main__"}
 
 
 def _primitive(name: str) -> Callable[..., Operand]:
@@ -206,8 +203,7 @@ def _value_text(value: object, functions: list[Any]) -> str | None:
     if value is None or (isinstance(value, (numbers.Number, str, bytes)) and not isinstance(value, np.generic)):
         return repr(value)
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufcSU":
-        held = np.ascontiguousarray(value)
-        return f"{held.dtype.str}{np.shape(value)}{hashlib.sha256(held.tobytes()).hexdigest()}"
+        return array_text(value)
     if isinstance(value, (tuple, list)):
         parts = [_value_text(v, functions) for v in value]
         return None if None in parts else f"{type(value).__name__}({', '.join(map(str, parts))})"

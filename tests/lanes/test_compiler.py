@@ -188,9 +188,10 @@ def test_the_global_names_of_a_function_are_those_that_python_reads():
     assert set(compiler.global_names(many.__code__)) == set(names)
 
 
-def test_an_edit_of_a_helper_of_a_helper_is_noticed(tmp_path):
+def test_an_edit_of_a_helper_of_a_helper_and_of_numbers_in_another_module_is_noticed(tmp_path):
     (tmp_path / "deep.py").write_text("def depth(x):\n    return x + 1.0\n")
-    (tmp_path / "middle.py").write_text("from deep import depth\ndef middle(x):\n    return depth(x)\n")
+    (tmp_path / "middle.py").write_text("import conf\nfrom deep import depth\ndef middle(x, term=conf.TERM):\n    return depth(x) * conf.FACTOR + term\n")
+    (tmp_path / "conf.py").write_text("FACTOR, TERM = 1.0, 0.0\n")
     program = f"""
     import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.dont_write_bytecode = True
     import numpy as np
@@ -207,6 +208,10 @@ def test_an_edit_of_a_helper_of_a_helper_is_noticed(tmp_path):
     assert python(program, tmp_path)[0] == "2.0 0"
     (tmp_path / "deep.py").write_text("def depth(x):\n    return x + 9.0\n")
     assert python(program, tmp_path)[0] == "10.0 1"
+    (tmp_path / "conf.py").write_text("FACTOR, TERM = 3.0, 0.0\n")
+    assert python(program, tmp_path)[0] == "30.0 1"
+    (tmp_path / "conf.py").write_text("FACTOR, TERM = 3.0, 5.0\n")
+    assert python(program, tmp_path)[0] == "35.0 1"
 
 
 XOR = gd.MLP(gd.datasets.load("xor"), hidden=[3], activation="sigmoid")

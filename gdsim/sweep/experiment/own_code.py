@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gdsim.declarations import Declaration
-from gdsim.lanes.compiler import code_text, is_own
+from gdsim.lanes.compiler import is_own
+from gdsim.lanes.frozen import instructions_text, lasting_repr
 from gdsim.problems.reaching import reached_values
 from gdsim.sweep.experiment.declaration import Experiment
 
@@ -24,8 +25,9 @@ def own_code(sweep: Experiment) -> list[str]:
     kinds = dict.fromkeys(kind for one in (*sweep.optimizer, *sweep.schedule) for kind in _kinds(one))
     texts = set[str]()
     for function, read in reached_values(f for kind in kinds for f in _functions(kind)):
-        texts.add(f"{function.__qualname__}={hashlib.sha256(code_text(function.__code__).encode()).hexdigest()[:16]}")
-        texts |= {f"{function.__qualname__} {name}={repr(value) if text is None else text}" for name, value, text in read if text != ""}
+        code = instructions_text(function.__code__, function.__doc__)
+        texts.add(f"{function.__qualname__}={hashlib.sha256(code.encode()).hexdigest()[:16]}")
+        texts |= {f"{function.__qualname__} {name}={lasting_repr(value) if text is None else text}" for name, value, text in read if text != ""}
     return sorted(texts)
 
 
