@@ -2,6 +2,7 @@
 
 import types
 
+import numba
 import pytest
 
 import gdsim as gd
@@ -137,9 +138,9 @@ def test_runs_go_on_by_the_rule_and_schedule_that_they_began_with(monkeypatch):
 WRITTEN = "{above}def update(w, g, slots, s):\n    {doc}\n    return (w - {factor} * HELD, slots)\n"
 
 
-def code_of(above="", doc="'''One.'''", factor=2.0):
+def code_of(above="", doc="'''One.'''", factor=2.0, held=None):
     """What is kept of the functions of a rule whose update is written so."""
-    update = function_from(WRITTEN.format(above=above, doc=doc, factor=factor), "update", {"HELD": object()})
+    update = function_from(WRITTEN.format(above=above, doc=doc, factor=factor), "update", {"HELD": held or object()})
     prepare = staticmethod(lambda h, rate, carry: (rate, carry))
     return own_code(gd.Sweep(problem=gd.functions.Booth(), optimizer=own_rule(**NUMBERS, update=staticmethod(update), prepare=prepare)()))
 
@@ -149,6 +150,12 @@ def test_a_function_that_does_the_same_is_no_other_wherever_it_stands():
     assert code_of() == code_of(above="# a comment\n\n", doc="'another'")
     assert not any("0x" in text for text in code_of())
     assert what_changed(code_of(), code_of(factor=3.0)) == "update is another function now"
+
+
+def test_a_function_that_the_user_has_compiled_is_part_of_the_rule():
+    one, same, other = numba.njit(lambda: LENGTH), numba.njit(lambda: LENGTH), numba.njit(lambda: 2.0 * LENGTH)
+    assert code_of(held=one) == code_of(held=same)
+    assert "<lambda> is another function now" in what_changed(code_of(held=one), code_of(held=other))
 
 
 def test_a_rule_that_pytorch_lacks_says_so():

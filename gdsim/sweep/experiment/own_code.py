@@ -10,7 +10,7 @@ from typing import Any
 from gdsim.declarations import Declaration
 from gdsim.lanes.compiler import is_own
 from gdsim.lanes.frozen import instructions_text, lasting_repr
-from gdsim.problems.reaching import reached_values
+from gdsim.problems.reaching import is_foreign, reached_values
 from gdsim.sweep.experiment.declaration import Experiment
 
 
@@ -24,11 +24,22 @@ def own_code(sweep: Experiment) -> list[str]:
     """
     kinds = dict.fromkeys(kind for one in (*sweep.optimizer, *sweep.schedule) for kind in _kinds(one))
     texts = set[str]()
-    for function, read in reached_values(f for kind in kinds for f in _functions(kind)):
+    for function, read in _reached([f for kind in kinds for f in _functions(kind)]):
         code = instructions_text(function.__code__, function.__doc__)
         texts.add(f"{function.__qualname__}={hashlib.sha256(code.encode()).hexdigest()[:16]}")
         texts |= {f"{function.__qualname__} {name}={lasting_repr(value) if text is None else text}" for name, value, text in read if text != ""}
     return sorted(texts)
+
+
+def _reached(waiting: list[types.FunctionType]) -> Iterator[tuple[types.FunctionType, list[tuple[str, Any, str | None]]]]:
+    """As `reached_values`, through functions too that the user has compiled with Numba."""
+    seen = set[types.FunctionType]()
+    while waiting:
+        for function, read in reached_values([waiting.pop()]):
+            if function not in seen:
+                seen.add(function)
+                yield function, read
+                waiting += [v.py_func for _, v, _ in read if isinstance(getattr(v, "py_func", None), types.FunctionType) and not is_foreign(v.py_func)]
 
 
 def _kinds(one: Declaration) -> Iterator[type]:
