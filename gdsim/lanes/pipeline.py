@@ -202,11 +202,16 @@ class EntryCompiler(CompilerBase):
 
 class PartType(Called):
     """The type of a function that a kernel reaches: compiled where it is first called with arguments of some
-    types.
+    types. Raises TypeError for a function some of whose parameters have no place.
     """
 
     def __init__(self, function: Function, options: dict[str, Any]) -> None:
         self.function, self.options, self.pysig = function, options, inspect.signature(function)
+        named = [name for name, p in self.pysig.parameters.items() if p.kind is p.KEYWORD_ONLY]
+        if named:  # Numba takes the last arguments of a call for them
+            raise TypeError(
+                f"{function.__name__} cannot be part of a kernel: {', '.join(named)} can be given by name alone; a parameter must stand before any *"
+            )
         self.takes_star = any(p.kind is p.VAR_POSITIONAL for p in self.pysig.parameters.values())
         self.made: dict[tuple[Any, ...], Any] = {}
         self.failed: dict[tuple[Any, ...], Exception] = {}

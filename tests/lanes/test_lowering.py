@@ -248,6 +248,18 @@ def test_what_a_function_raises_a_kernel_raises(n, error, said):
         kernel(1.0, n, out)
 
 
+def by_name(x, *rest, k=2.0):
+    return x + rest[0] * k
+
+
+def test_parameters_without_a_place_are_refused():
+    """Numba would take n for k."""
+    from numba import types
+
+    with pytest.raises(TypeError, match=r"^by_name cannot be part of a kernel: k can be given by name alone; a parameter must stand before any \*$"):
+        kernel_of("def template(x, out):\n    out[0] = f(x, x, 1)", types.void(types.float64, types.float64[::1]), f=by_name)
+
+
 def looked_into(x, n):
     return with_second(Pair(x, n), 2).first
 
