@@ -132,6 +132,7 @@ def test_what_threads_share_is_what_the_samples_take():
     """The samples as they are given, and as kernels read them."""
     from gdsim.population.samples import table_for
 
+    table_for(gd.Data(np.ones((2, 1)), np.ones(2), validation=0.5), "float32")  # so that nothing is imported meanwhile
     tracemalloc.start()
     data = gd.Data(np.random.default_rng(1).normal(size=(5000, 40)), np.arange(5000.0), validation=0.2)
     tables = [table_for(data, "float32"), table_for(data.validation, "float32")]

@@ -38,8 +38,6 @@ def forked() -> Iterator[None]:
     """Worker processes that are started here in the block are forked from one that has imported what they
     need, which takes most of a second; unless the user's settings of Dask choose another way.
     """
-    from multiprocessing import forkserver
-
     import dask.config
     from distributed.utils import get_mp_context
 
@@ -48,14 +46,8 @@ def forked() -> Iterator[None]:
         yield
         return
     with dask.config.set({method: "forkserver"}):
-        context = get_mp_context()
-        server: Any = forkserver
-        preloaded = list(server._forkserver._preload_modules)  # a user's own, or Python's default
-        context.set_forkserver_preload([*preloaded, "gdsim.sweep.cluster.ahead"])
-        try:
-            yield
-        finally:
-            context.set_forkserver_preload(preloaded)
+        get_mp_context().set_forkserver_preload(["gdsim.sweep.cluster.ahead"])
+        yield
 
 
 @contextlib.contextmanager
