@@ -23,6 +23,14 @@ layers = ["gdsim.lanes", "gdsim.kernels"]
 cli = pytest.importorskip("importlinter.cli", reason="import-linter is not installed: pip install -e '.[test]'")
 
 
+@pytest.fixture(autouse=True)
+def _logging_stays(monkeypatch):
+    """The linter's configuration of logs would close the streams of other libraries' handlers: absl's, which
+    Optax imports, is pytest's.
+    """
+    monkeypatch.setattr(cli, "_configure_logging", lambda verbose: None)
+
+
 def test_imports_keep_to_the_contracts(tmp_path, capsys):
     assert cli.lint_imports(str(PROJECT), cache_dir=str(tmp_path)) == 0, capsys.readouterr().out
 
