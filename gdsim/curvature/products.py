@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gdsim import population
-from gdsim.curvature.points import at_points, of_result
 from gdsim.data.arrays import plain
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.evaluation import is_result
 from gdsim.sweep.planning.machine import usable_cores
+from gdsim.sweep.points import at_points, is_result, of_result
 from gdsim.sweep.results.reading import Result
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from gdsim import population
-from gdsim.curvature.points import at_points
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
+from gdsim.sweep.points import at_points
 from gdsim.sweep.results.reading import Result
 
 if TYPE_CHECKING:

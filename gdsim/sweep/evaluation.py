@@ -2,26 +2,18 @@
 cell's problem.
 """
 
-import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from gdsim import population
-from gdsim.canonical import digest
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.experiment.cells import cells_of
-from gdsim.sweep.results.dataset import feature_names, sweep_behind
-from gdsim.sweep.results.reading import DataArray, Dataset, Result, check_result
-from gdsim.sweep.run.options import check_unedited
-from gdsim.words import given
+from gdsim.sweep.points import by_problem, is_result, parameters_of
+from gdsim.sweep.results.reading import Dataset, Result, check_result
 
 if TYPE_CHECKING:
     import xarray
-
-KINDS = ("parameters", "best_parameters")
 
 
 def evaluate(
@@ -107,36 +99,8 @@ def predict(
     return whole.isel(run=np.argsort(np.concatenate([runs for runs, _ in parts])))
 
 
-def is_result(value: object) -> bool:
-    """Whether a value stands for a result: a Dataset, or a folder's path."""
-    return hasattr(value, "data_vars") or isinstance(value, (str, os.PathLike))
-
-
 def _rows(parameters: Any, variable: str, what: str) -> Any:
     """Parameters as given, or those of a result."""
     if parameters is None:
         raise TypeError(f"{what} needs parameters: {what}(problem, parameters), one vector or [run, parameter]")
     return parameters_of(check_result(parameters, what), variable, what) if is_result(parameters) else parameters
-
-
-def parameters_of(result: Dataset, variable: str, what: str) -> DataArray:
-    """The DataArray [run, parameter] of a result's parameters."""
-    if variable not in KINDS:
-        raise ValueError(f"variable must be one of {', '.join(map(repr, KINDS))}; {given(variable)} was given")
-    if variable not in result:
-        remedy = "record=gd.Record(parameters=True)" if variable == "parameters" else "record=gd.Record(parameters=True) and stop=[gd.Validation(patience=...)]"
-        raise ValueError(f"{what} needs {variable} of runs, and this result has none: run the sweep with {remedy}")
-    return result[variable].load()
-
-
-def by_problem(result: Dataset) -> Iterator[tuple[np.ndarray, Problem]]:
-    """(places of runs, the problem that they have in common)."""
-    sweep, groups = sweep_behind(result), {}
-    check_unedited(sweep)
-    cells = cells_of(sweep)
-    numbers, place = np.unique(result.cell.values, return_inverse=True)
-    for i, number in enumerate(numbers):
-        problem = cells[number].problem
-        groups.setdefault((digest(problem), feature_names(problem)), (problem, []))[1].append(i)
-    for problem, members in groups.values():
-        yield np.flatnonzero(np.isin(place, members)), problem

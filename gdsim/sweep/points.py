@@ -2,16 +2,22 @@
 problem.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import numpy as np
 
+from gdsim.canonical import digest
 from gdsim.problems import Problem
-from gdsim.sweep.evaluation import by_problem, is_result, parameters_of
+from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.planning.machine import usable_cores
-from gdsim.sweep.results.reading import Result, check_result
+from gdsim.sweep.results.dataset import feature_names, sweep_behind
+from gdsim.sweep.results.reading import DataArray, Dataset, Result, check_result
+from gdsim.sweep.run.options import check_unedited
+from gdsim.words import given
 
+KINDS = ("parameters", "best_parameters")
 PADDED = ("parameter", "row", "column", "eigen")  # dims that are shorter of smaller problems
 
 
@@ -40,3 +46,31 @@ def of_result(result: Result, variable: str, what: str, made: Callable[[Problem,
     grown = [part.pad({dim: (0, size - part.sizes[dim]) for dim, size in longest.items()}) if longest else part for _, part in parts]
     whole: Any = xarray.concat(grown, "run", coords="minimal", compat="override")
     return whole.isel(run=np.argsort(np.concatenate([runs for runs, _ in parts])))
+
+
+def is_result(value: object) -> bool:
+    """Whether a value stands for a result: a Dataset, or a folder's path."""
+    return hasattr(value, "data_vars") or isinstance(value, (str, os.PathLike))
+
+
+def parameters_of(result: Dataset, variable: str, what: str) -> DataArray:
+    """The DataArray [run, parameter] of a result's parameters."""
+    if variable not in KINDS:
+        raise ValueError(f"variable must be one of {', '.join(map(repr, KINDS))}; {given(variable)} was given")
+    if variable not in result:
+        remedy = "record=gd.Record(parameters=True)" if variable == "parameters" else "record=gd.Record(parameters=True) and stop=[gd.Validation(patience=...)]"
+        raise ValueError(f"{what} needs {variable} of runs, and this result has none: run the sweep with {remedy}")
+    return result[variable].load()
+
+
+def by_problem(result: Dataset) -> Iterator[tuple[np.ndarray, Problem]]:
+    """(places of runs, the problem that they have in common)."""
+    sweep, groups = sweep_behind(result), {}
+    check_unedited(sweep)
+    cells = cells_of(sweep)
+    numbers, place = np.unique(result.cell.values, return_inverse=True)
+    for i, number in enumerate(numbers):
+        problem = cells[number].problem
+        groups.setdefault((digest(problem), feature_names(problem)), (problem, []))[1].append(i)
+    for problem, members in groups.values():
+        yield np.flatnonzero(np.isin(place, members)), problem
