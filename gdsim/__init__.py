@@ -21,6 +21,7 @@ __version__ = VERSION
 _HOMES = {
     "gdsim.axes": ("choice", "grid", "linspace", "loguniform", "logspace", "uniform", "zip"),
     "gdsim.data": ("Data",),
+    "gdsim.directions": ("Direction",),
     "gdsim.estimators": ("MultistartClassifier", "MultistartRegressor"),
     "gdsim.sweep.evaluation": ("evaluate", "predict"),
     "gdsim.problems": ("MLP", "Expression", "LinearRegression", "LogisticRegression", "Own", "Quadratic", "TeacherStudent"),
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from gdsim import analysis as analysis, curvature as curvature, datasets as datasets, lanes as lanes, plots as plots, search as search
     from gdsim.axes import choice as choice, grid as grid, linspace as linspace, logspace as logspace, loguniform as loguniform, uniform as uniform, zip as zip
     from gdsim.data import Data as Data
+    from gdsim.directions import Direction as Direction
     from gdsim.estimators import MultistartClassifier as MultistartClassifier, MultistartRegressor as MultistartRegressor
     from gdsim.problems import (
         MLP as MLP,

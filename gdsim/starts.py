@@ -258,12 +258,12 @@ def _orthonormal(draws: np.ndarray, units: int, inputs: int) -> np.ndarray:
     vectors = list(np.moveaxis(matrices if units <= inputs else np.moveaxis(matrices, 2, 1), 1, 0).copy())
     for i in range(len(vectors)):
         for other in vectors[:i] * 2:  # twice is enough
-            vectors[i] = vectors[i] - _dot(vectors[i], other)[:, None] * other
-        vectors[i] = vectors[i] / np.sqrt(_dot(vectors[i], vectors[i]))[:, None]
+            vectors[i] = vectors[i] - dot_rows(vectors[i], other)[:, None] * other
+        vectors[i] = vectors[i] / np.sqrt(dot_rows(vectors[i], vectors[i]))[:, None]
     made = np.stack(vectors, 1)
     return (made if units <= inputs else np.moveaxis(made, 2, 1)).reshape(len(draws), -1)
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def dot_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The products of rows, summed in order: the same on every processor."""
     return sum((a * b).T, np.zeros(len(a)))

@@ -45,6 +45,7 @@ VARIABLES = {
     "parameters": Variable(("run", "parameter"), "1", "reported parameters where the run ended"),
     "best_parameters": Variable(("run", "parameter"), "1", "reported parameters at best_validation_step; of a run without it where it ended"),
     "trajectory": Variable(("run", "checkpoint", "parameter"), "1", "reported parameters at the checkpoint"),
+    "tangent_norm": Variable(CURVE, "1", "Euclidean norm of the derivative of the reported parameters along a direction of the start"),
     "eigenvalue": Variable(("run", "eigen"), "1", "eigenvalue of the second derivatives of the loss, descending"),
     "residual": Variable(("run", "eigen"), "1", "length of H v - lambda v over the largest magnitude of an eigenvalue"),
     "eigenvector": Variable(("run", "eigen", "parameter"), "1", "unit eigenvector of the second derivatives of the loss"),
@@ -61,8 +62,38 @@ VARIABLES = {
     "label": Variable(NUMBER, "", "the cell in words"),
 }
 
+# What is differentiated where tangents are asked for, `NAME_d_TANGENT`: all real numbers of a run but shares.
+DIFFERENTIATED = (
+    "loss", "gradient_norm", "parameter_norm", "validation_loss", "final_loss", "best_loss", "best_validation_loss", "final_validation_loss",
+    "epoch_loss", "parameters", "best_parameters", "trajectory",
+)  # fmt: skip
+BY = "_d_"
+
 # Names of columns in shards and results of earlier versions: what they are today.
 RENAMED = {f"state_share{k}": f"state_bias_correction{k}" for k in (1, 2)}
+
+
+def derivative_name(variable: str, tangent: str) -> str:
+    """The name of a variable's derivative by a tangent.
+
+    >>> derivative_name("final_loss", "lr")
+    'final_loss_d_lr'
+    """
+    return f"{variable}{BY}{tangent}"
+
+
+def known_variable(name: str) -> Variable | None:
+    """A variable by its name, derivatives with the dimensions of what they are of; None for a name that is
+    none.
+
+    >>> known_variable("final_loss_d_lr").dims, known_variable("accuracy_d_lr")
+    (('run',), None)
+    """
+    of, by, tangent = name.partition(BY)
+    if not by or not tangent or of not in DIFFERENTIATED:
+        return VARIABLES.get(name)
+    what = "along a direction of the start" if tangent == "direction" else f"by {tangent}"
+    return Variable(VARIABLES[of].dims, "1", f"derivative {what} of the {VARIABLES[of].long_name}")
 
 
 def variable(name: str, values: Any) -> Variable:
@@ -70,7 +101,10 @@ def variable(name: str, values: Any) -> Variable:
     if name.startswith("state_"):
         dims = ("run", "stop_state") if name == "state_stops" else ("run", "parameter") if values.ndim == 2 else NUMBER
         return Variable(dims, "1", f"state at the run's end: {name.removeprefix('state_')}")
-    return VARIABLES[name]
+    found = known_variable(name)
+    if found is None:
+        raise KeyError(name)
+    return found
 
 
 def described(name: str, long_name: str = "", units: str = "") -> dict[str, str]:

@@ -12,7 +12,7 @@ from gdsim.lanes.operations import as_type_of, broadcast, sqrt
 from gdsim.lanes.types import Count, Lane, Lanes
 
 # What a number is drawn for. The value is part of the counter, so it never changes.
-INITIAL_POINT, SAMPLE_ORDER, REPLACEMENT, AXIS, SPLIT, PROBE = 0, 1, 2, 3, 4, 5
+INITIAL_POINT, SAMPLE_ORDER, REPLACEMENT, AXIS, SPLIT, PROBE, DIRECTION = 0, 1, 2, 3, 4, 5, 6
 
 TWO_PI = 6.283185307179586
 

@@ -2,10 +2,24 @@
 
 from typing import Any, NamedTuple
 
+from gdsim.directions import Direction
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.starts import Init
 from gdsim.stops import Plateau, Record, SmallGradient, SmallStep, Stop, Target
+
+
+class Tangent(NamedTuple):
+    """A number of runs by which what they report is differentiated, or a direction of their starts."""
+
+    name: str  # behind `_d_` in the names of columns
+    number: str = ""  # its name among the hyperparameters that kernels read; "": these runs have none, and their columns are NaN
+    direction: Direction | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether these runs have it."""
+        return bool(self.number) or self.direction is not None
 
 
 class Setting(NamedTuple):
@@ -25,11 +39,17 @@ class Setting(NamedTuple):
     dtype: str
     began: int = 0  # updates that runs have behind them when they begin here
     is_written_out: bool = False  # whether the kernel of a small network is made for its widths
+    tangents: tuple[Tangent, ...] = ()  # by what is differentiated, in the order asked for
 
     @property
     def checkpoints(self) -> list[int]:
         """The steps at which runs are recorded, from where they begin."""
         return sorted({self.began, *(s for s in self.record.steps(self.steps) if s > self.began)})
+
+    @property
+    def live_tangents(self) -> tuple[Tangent, ...]:
+        """Those that the runs have: what kernels carry."""
+        return tuple(t for t in self.tangents if t.is_live)
 
     @property
     def samples_per_step(self) -> int:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gdsim.store.places import File, FileState, Place, UnreachableError
-from gdsim.variables import RENAMED, VARIABLES, WORDS
+from gdsim.variables import RENAMED, WORDS, known_variable
 
 FORMAT, SUMMARY = "gdsim shard 1", "gdsim summary 1"
 NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{64}\.parquet")
@@ -221,9 +221,10 @@ def _fits(name: str, column: Column, checkpoints: int) -> bool:
     """Whether a column has the dimensions of the variable of its name."""
     if name.startswith("state_"):
         return len(column.shape) <= 1
-    if name not in VARIABLES or VARIABLES[name].dims[0] != "run":
+    known = known_variable(name)
+    if known is None or known.dims[0] != "run":
         return False
-    dims = VARIABLES[name].dims[1:]
+    dims = known.dims[1:]
     return len(dims) == len(column.shape) and (dims[:1] != ("checkpoint",) or column.shape[0] == checkpoints)
 
 

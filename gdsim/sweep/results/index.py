@@ -10,7 +10,7 @@ import numpy as np
 from gdsim.store.shards import FORMAT, Shard, read_column, verify_once
 from gdsim.sweep.planning.plan import Plan
 from gdsim.sweep.results.dataset import lacking
-from gdsim.variables import VARIABLES, WORDS
+from gdsim.variables import WORDS, known_variable
 
 # A block of a lazy column holds at least so many runs, where shards are smaller.
 FEWEST_RUNS = 1024
@@ -78,7 +78,8 @@ class StoredColumn:
 
     def __init__(self, index: Index, name: str, checkpoints: Sequence[int]) -> None:
         self.index, self.name, self.checkpoints = index, name, checkpoints
-        self.is_curve = "checkpoint" in VARIABLES[name].dims if name in VARIABLES else False
+        known = known_variable(name)
+        self.is_curve = known is not None and "checkpoint" in known.dims
         declared = [s.footer.columns[name] for s in index.shards if name in s.footer.columns]
         tails = {self._tail(c.shape) for c in declared}
         tail = tuple(max(t[d] for t in tails) for d in range(len(next(iter(tails)))))
