@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.population import Gradients
 from tests.helpers import ACTIVATIONS, LOSSES, data_for, torch_loss, torch_tensors
 
 HIDDEN = ([], [4], [6, 3], [5, 4, 3])
@@ -36,7 +37,7 @@ def check_gradients(torch, problem):
     X, y = torch_tensors(torch, problem.data, torch.float64)
     points = np.random.default_rng(1).normal(size=(3, problem.parameter_count)) * 0.7
     ours = gradients(problem, points)
-    scores = gd.evaluate(problem, points)
+    scores, left = gd.evaluate(problem, points), Gradients(problem, "float64").at(points)
     for start, point in enumerate(points):
         vector = torch.tensor(point, requires_grad=True)
         value = torch_loss(torch, problem, vector, X, y)
@@ -45,6 +46,7 @@ def check_gradients(torch, problem):
         # w - (w - g) loses the digits that w has and g has not
         assert abs(ours[start] - exact).max() < 1e-12 * max(1.0, abs(exact).max())
         assert float(scores.loss[start]) == pytest.approx(value.item(), rel=1e-12)
+        assert abs(left[1][start] - exact).max() < 1e-12 * max(1.0, abs(exact).max())
         assert float(scores.gradient_norm[start]) == pytest.approx(np.linalg.norm(exact), rel=1e-12)
 
 
@@ -89,6 +91,21 @@ def test_gradients_are_central_differences_with_a_penalty():
     plain = gd.evaluate(gd.MLP(data, hidden=[4], activation="tanh"), point[None]).loss.values[0]
     penalty = sum(0.15 * (W**2).sum() + 0.1 * abs(W).sum() for W, _ in problem.unpack(point))
     assert gd.evaluate(problem, point[None]).loss.values[0] == pytest.approx(plain + penalty, rel=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gradients_are_left_with_the_penalty_and_of_functions_too(dtype):
+    network = gd.MLP(data_for("squared_error"), hidden=[2], activation="tanh", l1=0.3, l2=0.1)
+    for problem in (network, gd.functions.Himmelblau(), gd.functions.Rosenbrock(dim=40)):
+        w = np.random.default_rng(2).normal(size=(37, problem.parameter_count))
+        scores = gd.evaluate(problem, w, dtype=dtype)
+        loss, gradient = Gradients(problem, dtype, threads=2).at(w)
+        assert loss.dtype == gradient.dtype == dtype
+        assert (loss == scores.loss.values).all()
+        step = 1e-6 * np.random.default_rng(3).normal(size=problem.parameter_count)
+        ends = [gd.evaluate(problem, w + s).loss.values for s in (step, -step)]
+        assert gradient @ step == pytest.approx((ends[0] - ends[1]) / 2, rel=1e-5, abs=1e-9)
+        assert np.linalg.norm(gradient, axis=1) == pytest.approx(scores.gradient_norm.values, rel=1e-6)
 
 
 @pytest.mark.full

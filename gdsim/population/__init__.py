@@ -3,7 +3,8 @@
 from gdsim.population.curvature import hessian, hessian_product, trace
 from gdsim.population.eigenvalues import eigenvalues
 from gdsim.population.evaluation import DTYPES, evaluate, predict
+from gdsim.population.gradients import Gradients
 from gdsim.population.setting import Setting, Tangent
 from gdsim.population.training import Batch, train_batch
 
-__all__ = ["DTYPES", "Batch", "Setting", "Tangent", "eigenvalues", "evaluate", "hessian", "hessian_product", "predict", "trace", "train_batch"]
+__all__ = ["DTYPES", "Batch", "Gradients", "Setting", "Tangent", "eigenvalues", "evaluate", "hessian", "hessian_product", "predict", "trace", "train_batch"]
