@@ -27,6 +27,7 @@ VARIABLES = {
     "loss": Variable(CURVE, "1", "loss on the whole training set, penalty included"),
     "gradient_norm": Variable(CURVE, "1", "Euclidean norm of the gradient of the loss"),
     "parameter_norm": Variable(CURVE, "1", "Euclidean norm of the reported parameters"),
+    "sharpness": Variable(CURVE, "1", "largest eigenvalue of the second derivatives of the loss"),
     "accuracy": Variable(CURVE, "1", "share of training samples classified correctly"),
     "validation_loss": Variable(CURVE, "1", "loss on the validation set, without penalty"),
     "validation_accuracy": Variable(CURVE, "1", "share of validation samples classified correctly"),

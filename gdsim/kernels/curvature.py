@@ -17,14 +17,15 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import NETWORK, Parts, Structure, passes
 from gdsim.kernels.engines.blocks import WRITE, Passing, block_loss, pass_block
 from gdsim.kernels.engines.passes import BLOCK, TILE, edge_at, edge_count, forward, place_in, row_length
+from gdsim.kernels.largest_eigenvalue import Search, search
 from gdsim.kernels.parts import TANGENTS, moving_outer, moving_product, plain_deltas, plain_gradients, still_outer, still_product
 from gdsim.kernels.penalty import penalized_gradient
 from gdsim.kernels.product_tiles import moving_tile, still_tile, tile_of
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.workspace import AnyNetwork, GradientTask, Matrix, Network, NetworkSpace, Workspace, plane_of
-from gdsim.lanes.compiler import ScopedPart
-from gdsim.lanes.memory import plane, table_of
-from gdsim.lanes.numbers import Duals, Number
+from gdsim.lanes.compiler import ScopedPart, address_of, bind, float_mode_parts
+from gdsim.lanes.memory import plane, table_of, view_of
+from gdsim.lanes.numbers import Duals, Number, zeros
 from gdsim.lanes.operations import load, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import store_row
@@ -181,18 +182,55 @@ class CurvatureKernels:
         scores = Derivatives(one(0), one(0), one(0), one(l1), one(l2), lanes(size))
         return ProductJob(self.structure.layout.space(self.width, self.number, BLOCK), lanes(size), sampler, scores)
 
+    def set_points(self, job: ProductJob, points: np.ndarray) -> None:
+        """Puts points[lane, parameter] into up to `width` lanes."""
+        layout = self.structure.layout
+        job.weights.values.reshape(layout.size, self.width)[layout.places, : len(points)] = points.T
+
     def products(self, job: ProductJob, points: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         """The products [lane, tangent, parameter] at points[lane, parameter] with vectors[lane, tangent,
         parameter], of up to `width` lanes.
         """
         layout, used = self.structure.layout, len(points)
-        job.weights.values.reshape(layout.size, self.width)[layout.places, :used] = points.T
+        self.set_points(job, points)
         lanes = job.weights.tangents.reshape(self.number.tangents, layout.size, self.width)
         lanes[:, layout.places, :used] = vectors.transpose(1, 2, 0)
         table = table_of(job)
         self._evaluate(table.ctypes.data, 1)
         tangents = gradients_in(job).tangents.reshape(self.number.tangents, -1, self.width)
         return tangents[:, layout.places, :used].transpose(2, 0, 1)
+
+    @functools.cached_property
+    def _search(self) -> Any:
+        from numba import types
+
+        job = self._new_search(self.new_job(sampler_of(None, None, True, 0, self.number.dtype), 0.0, 0.0), np.zeros(1), (0.0, 0.0), 1)
+        parts = {"WIDTH": self.width, "search_of": view_of(job), **float_mode_parts()}
+        return bind(search, parts, types.int64(types.int64, types.int64), "the largest eigenvalue of curvature")
+
+    def prepare_largest(self) -> None:
+        """Makes the kernels of `largest_eigenvalues`."""
+        _ = self._search
+
+    def _new_search(self, job: ProductJob, start: np.ndarray, shares: tuple[float, float], most: int) -> Search:
+        """Room for a search from a first vector [parameter]; `shares` are those of `Search.settled` and `lost`."""
+        layout = self.structure.layout
+        room = lambda rows: zeros(rows * self.width, np.float64)  # noqa: E731
+        vectors, products = job.weights.tangents.reshape(-1), gradients_in(job).tangents.reshape(-1)
+        settled, lost = (np.full(1, share) for share in shares)
+        return Search(
+            address_of(self._evaluate), 0, layout.places.astype(np.int64), vectors, products, start, room(len(layout.places)), room(len(layout.places)),
+            room(most), room(most), room(most), room(1), settled, lost,
+        )  # fmt: skip
+
+    def largest_eigenvalues(self, job: ProductJob, points: np.ndarray, start: np.ndarray, shares: tuple[float, float], most: int) -> np.ndarray:
+        """float64 [lane] at points[lane, parameter], of up to `width` lanes: see `kernels.largest_eigenvalue`."""
+        self.set_points(job, points)
+        table = table_of(job)
+        made = self._new_search(job, start, shares, most)._replace(evaluation=table.ctypes.data)
+        whole = table_of(made)
+        self._search(whole.ctypes.data, most)
+        return made.found[: len(points)]
 
 
 def gradients_in(job: ProductJob) -> Duals:

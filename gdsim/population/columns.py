@@ -55,6 +55,11 @@ def _anchors(setting: Setting, runs: Runs) -> np.ndarray:
     return np.where(np.repeat(runs.steps_since_reference < 0, setting.problem.parameter_count), np.nan, runs.references)
 
 
+def _found_later(setting: Setting, runs: Runs) -> np.ndarray:
+    """A number for each checkpoint, not known yet."""
+    return np.full(len(runs.start) * len(setting.checkpoints), np.nan, setting.dtype)
+
+
 def _has(asks: Callable[[Stop], object]) -> Callable[[Setting], bool]:
     return lambda setting: any(map(asks, setting.stops))
 
@@ -85,6 +90,7 @@ OF_VALIDATION = {
 }
 COLUMNS = {
     **{curve: _recorded(curve) for curve in RECORDERS},
+    "sharpness": ColumnSource(_found_later, lambda s: s.record.sharpness, ("checkpoint",)),
     "final_loss": ColumnSource(lambda s, runs: runs.final_loss),
     "best_loss": ColumnSource(lambda s, runs: _finite(runs.best_loss)),
     "steps_taken": ColumnSource(lambda s, runs: runs.steps_taken, dtype=np.int64),
@@ -151,7 +157,7 @@ def columns_from(setting: Setting, runs: Runs) -> dict[str, np.ndarray]:
 
 def curves_of(setting: Setting) -> tuple[str, ...]:
     """The curves that a setting's runs have."""
-    return tuple(name for name in RECORDERS if COLUMNS[name].is_kept(setting))
+    return tuple(name for name, source in COLUMNS.items() if source.dims == ("checkpoint",) and source.is_kept(setting))
 
 
 def validated_of(setting: Setting) -> dict[str, np.dtype]:

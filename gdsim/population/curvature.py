@@ -109,7 +109,7 @@ def _checked_vectors(values: np.ndarray, runs: int, count: int, dtype: str) -> n
     return np.broadcast_to(values.astype(dtype), (runs, *((1,) * (2 - values.ndim) + values.shape)[-2:]))
 
 
-_kernels = functools.lru_cache(maxsize=64)(CurvatureKernels)
+curvature_kernels = functools.lru_cache(maxsize=64)(CurvatureKernels)
 
 
 def _products(setting: Setting, points: np.ndarray, vectors: np.ndarray, matrix: str, threads: int) -> np.ndarray:
@@ -118,7 +118,7 @@ def _products(setting: Setting, points: np.ndarray, vectors: np.ndarray, matrix:
     """
     problem, (runs, count, _) = setting.problem, vectors.shape
     width, tangents = full_width(setting), TANGENTS if count >= TANGENTS else 1
-    kernels = _kernels(structure_of(setting, width), width, tangents, matrix)
+    kernels = curvature_kernels(structure_of(setting, width), width, tangents, matrix)
     table = None if problem.data is None else table_for(problem.data, setting.dtype)
     sampler = sampler_of(table, None, True, 0, kernels.number.dtype)
     found = np.empty_like(vectors)

@@ -103,6 +103,11 @@ class Given(NamedTuple):
         return xarray.DataArray(shaped, dims=dims, coords={**self.coordinates, **named})
 
 
+def whole_data_setting(problem: Any, dtype: str) -> Setting:
+    """The setting of what looks at the whole training set, without steps."""
+    return Setting(problem, SGD(), Constant(), "zeros", 1, None, "epoch", True, (), Record(), 0, dtype)
+
+
 def evaluation_setting(problem: Any, values: np.ndarray, dtype: str | None) -> Setting:
     """The setting of evaluations at parameters[run, parameter], which are checked, in `dtype` or their own
     number type.
@@ -114,7 +119,7 @@ def evaluation_setting(problem: Any, values: np.ndarray, dtype: str | None) -> S
     name = dtype or ("float64" if values.dtype == np.float64 else "float32")
     if name not in DTYPES:
         raise ValueError(f"dtype must be 'float32' or 'float64'; {given(dtype)} was given")
-    setting = Setting(problem, SGD(), Constant(), "zeros", 1, None, "epoch", True, (), Record(), 0, name)
+    setting = whole_data_setting(problem, name)
     check_fits(values, name, "parameters", "give dtype='float64'")
     if problem.data is not None:
         problem.data.check_fits(name)

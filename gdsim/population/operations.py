@@ -19,6 +19,7 @@ from gdsim.problems.teacher import TeacherStudent
 
 PENALTY_OPERATIONS = 4.0  # of a weight: l2 times it, l1 times its sign, and both sums
 ANGLE_OPERATIONS = 67.0  # of two units of a teacher and a student: two roots, an arc tangent, and what is made of them
+SHARPNESS_GRADIENTS = 45.0  # of a checkpoint whose sharpness is recorded: about 20 products, of which each takes 2.2
 RULE_OPERATIONS = 10.0  # of a parameter, where a rule of one's own cannot be counted
 
 
@@ -28,6 +29,7 @@ def run_operations(setting: Setting) -> float:
     validation_samples = 0 if data is None or data.validation is None else len(data.validation.X)
     whole, forward = gradient_operations(problem, kind, None)
     look = whole if setting.record.gradient_norm else forward
+    look += SHARPNESS_GRADIENTS * whole * setting.record.sharpness
     look += gradient_operations(problem, kind, validation_samples)[1] if validation_samples else 0.0
     every = [looks_of(setting, stop)[0] for stop in setting.stops]
     looks = len(setting.checkpoints) + sum((setting.steps - setting.began) // n for n in every if n)

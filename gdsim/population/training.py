@@ -6,7 +6,7 @@ or who calls.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from gdsim.population.columns import MONITORED, columns_from, curves_of, state_n
 from gdsim.population.engine_choice import kernels_for
 from gdsim.population.hyperparameters import number_names, schedule_values
 from gdsim.population.looks import epochs_of, has_own_look, spec_of
+from gdsim.population.recorded_sharpness import sharpness_at
 from gdsim.population.samples import samplers_of
 from gdsim.population.setting import Setting
 from gdsim.starts import initial_points
@@ -86,10 +87,27 @@ def train_batch(
         # Lanes that never get a run compute too, by numbers that are possible.
         job.pack.hyperparameters.reshape(-1, width)[:] = runs.hyperparameters.reshape(len(batch.values), -1)[0][:, None]
         budget = max(1, int(SLICE_OPERATIONS / (setting.problem.step_operations(samples) * width)))
-        while kernels.train(job, budget) != DONE:
+
+        def check() -> None:
             if stopping is not None and stopping.is_set():
                 raise InterruptedTrainingError
-        return Trained(batch, columns_from(setting, runs), int(runs.progress[PACK_STEPS]) * width, int(runs.progress[LANE_STEPS]))
+
+        while kernels.train(job, budget) != DONE:
+            check()
+        columns = columns_from(setting, runs)
+        if setting.record.sharpness:
+            columns["sharpness"][:] = _sharpness_of(setting, runs, check)
+        return Trained(batch, columns, int(runs.progress[PACK_STEPS]) * width, int(runs.progress[LANE_STEPS]))
+
+
+def _sharpness_of(setting: Setting, runs: Runs, check: Callable[[], None]) -> np.ndarray:
+    """[run, checkpoint] at the points of the runs' trajectories."""
+    count, checkpoints = len(runs.start), len(setting.checkpoints)
+    names = number_names(setting)
+    places = [names.index("penalty_l1"), names.index("penalty_l2")]
+    penalties = runs.hyperparameters.reshape(-1, len(names))[runs.cell][:, places]
+    points = runs.trajectory.reshape(count * checkpoints, -1)
+    return sharpness_at(setting, points, penalties.repeat(checkpoints, 0), check).reshape(count, checkpoints)
 
 
 def _set_monitor(setting: Setting, monitor: Monitor) -> None:
@@ -106,7 +124,7 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     """The tables of a batch, with every run at its start."""
     record = setting.record
     keeps = Keeps(
-        curves_of(setting), record.trajectory, record.parameters or record.state, any(isinstance(s, Validation) for s in setting.stops),
+        curves_of(setting), record.trajectory or record.sharpness, record.parameters or record.state, any(isinstance(s, Validation) for s in setting.stops),
         record.state, bool(validated_of(setting)), record.state and any(isinstance(s, Cycling) for s in setting.stops),
     )  # fmt: skip
     sizes = {"checkpoint": len(setting.checkpoints), "stop": len(setting.stops), "target": len(setting.targets), "epoch": epochs_of(setting)}

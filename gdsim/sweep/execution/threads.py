@@ -17,6 +17,7 @@ from gdsim.lanes.children import Children, helped_by
 from gdsim.lanes.compiler import Bound, leave_in_cache
 from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.engine_choice import for_runs, kernels_for, lanes_for
+from gdsim.population.recorded_sharpness import prepare_sharpness
 from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
 from gdsim.sweep.execution.executor import FailureKind, Outcome, failure_of
@@ -78,6 +79,8 @@ def prepare(work: Work, announce: Callable[[str], None] | None = None, children:
     """
     with _compiling, announcing(announce), helped_by(children):
         kernels_for(work.setting, work.width).prepare()
+        if work.setting.record.sharpness:
+            prepare_sharpness(work.setting)
 
 
 def children_for(works: Iterable[Work], threads: int, check: Callable[[], None] = lambda: None) -> Children:

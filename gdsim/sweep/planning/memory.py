@@ -11,7 +11,8 @@ from gdsim.kernels.engines.layout import network_layout, single_run_layout
 from gdsim.kernels.engines.passes import BLOCK
 from gdsim.population import Setting
 from gdsim.population.columns import columns_of
-from gdsim.population.engine_choice import fits_single_run, for_runs, lanes_for
+from gdsim.population.engine_choice import fits_single_run, for_runs, full_width, lanes_for
+from gdsim.population.evaluation import whole_data_setting
 from gdsim.population.hyperparameters import number_names
 from gdsim.stops import REASONS, STATUSES
 from gdsim.sweep.planning.machine import usable_cores, usable_memory
@@ -37,9 +38,14 @@ HELD_BYTES = 8 + 4 + 16 + 8 + 4 * (max(map(len, STATUSES)) + max(map(len, REASON
 WORKER_BYTES = 200_000_000
 
 
+def points_of(setting: Setting) -> int:
+    """How many points a thread keeps of each run that it trains: its start, or those whose sharpness is recorded."""
+    return len(setting.checkpoints) if setting.record.sharpness else 1
+
+
 def runs_at_once(setting: Setting, width: int) -> int:
     """How many runs one thread holds at a time, at most: many for each lane, as far as their starts fit."""
-    fit = BATCH_BYTES // (setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
+    fit = BATCH_BYTES // (points_of(setting) * setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
     return max(1, min(RUNS_PER_LANE * width, fit))
 
 
@@ -94,7 +100,18 @@ def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
     snapshots = 2 * (1 + state * setting.record.state)
     pack = width * size * (room.places * (state + snapshots + 1 + rule.reports_other_point) + len(number_names(setting)))
     starts = parameters * min(runs, runs_together(setting, width, runs, 1))
-    return width * size * room.working + max(starts * DRAWN_BYTES, pack + starts * size)
+    trained = width * size * room.working + max(starts * DRAWN_BYTES, pack + points_of(setting) * starts * size)
+    return trained + curvature_bytes(setting) * setting.record.sharpness
+
+
+def curvature_bytes(setting: Setting) -> int:
+    """Bytes of a search for the largest eigenvalues of second derivatives: numbers with a tangent, and three
+    vectors.
+    """
+    whole = whole_data_setting(setting.problem, setting.dtype)
+    width, size = full_width(whole), np.dtype(setting.dtype).itemsize
+    room = room_of(whole, width)
+    return width * (2 * size * (room.working + room.places) + 3 * 8 * setting.problem.parameter_count)
 
 
 def row_bytes(setting: Setting, checkpoints: int) -> int:

@@ -9,7 +9,7 @@ from gdsim.canonical import digest
 from gdsim.declarations import html_table, shown
 from gdsim.population import Batch, Setting
 from gdsim.population.columns import check_states, curves_of
-from gdsim.population.operations import run_operations
+from gdsim.population.operations import SHARPNESS_GRADIENTS, run_operations
 from gdsim.population.summary import MOST_HISTOGRAMS
 from gdsim.sweep.experiment.cells import Cell, cells_of, identity_of, labels, varied_names
 from gdsim.sweep.experiment.declaration import Experiment
@@ -174,7 +174,8 @@ def cut_operations(setting: Setting) -> float:
     problem, data = setting.problem, setting.problem.data
     samples = 1 if data is None else len(data.X)
     held = 0 if data is None or data.validation is None else len(data.validation.X)
-    look = problem.step_operations(samples) * (1.0 if setting.record.gradient_norm else 0.4) + 0.4 * problem.step_operations(held)
+    of_gradients = (1.0 if setting.record.gradient_norm else 0.4) + SHARPNESS_GRADIENTS * setting.record.sharpness
+    look = problem.step_operations(samples) * of_gradients + 0.4 * problem.step_operations(held)
     return setting.steps * problem.step_operations(setting.samples_per_step) + len(setting.checkpoints) * look
 
 

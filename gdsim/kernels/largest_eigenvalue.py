@@ -1,0 +1,132 @@
+"""The largest eigenvalue of the second derivatives at the point of each lane, by Lanczos in a written order.
+
+From v_1 of length 1, with beta_0 = 0:
+    alpha_k = v_k' H v_k,   r = H v_k - alpha_k v_k - beta_(k-1) v_(k-1),   beta_k = |r|,   v_(k+1) = r / beta_k
+The largest eigenvalue of the tridiagonal matrix of alpha and beta rises to that of H (Lanczos 1950). Vectors
+lose their orthogonality only along eigenvectors that are found (Paige 1976), which repeats the largest
+eigenvalue and leaves it where it is: three vectors are kept, whatever the number of products. Sums are those
+of each lane, in the order of the parameters, in float64.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.lanes.masks import all
+from gdsim.lanes.memory import call_kernel
+from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where
+from gdsim.lanes.parts import WIDTH, part, restore_float_mode, set_float_mode
+from gdsim.lanes.types import Address, Lane, Memory
+
+MOST_PRODUCTS = 100
+BACK = 5  # products from the value that a value is compared with to itself
+HALVINGS = 54  # of an interval around an eigenvalue: as many as a float64 has digits, and one
+
+
+class Search(NamedTuple):
+    """What a search works on; [..., lane] each where nothing else is said."""
+
+    evaluate: Address  # of the kernel that leaves H v
+    evaluation: Address  # of its table
+    places: Memory  # int64 [parameter]: where each is in a pack
+    vectors: Memory  # [place]: v, in the number type of the products
+    products: Memory  # [place]: H v
+    start: Memory  # float64 [parameter]: of all lanes
+    current: Memory  # float64 [parameter]: v_k
+    previous: Memory  # float64 [parameter]: v_(k-1)
+    diagonal: Memory  # float64 [product]: alpha
+    beside: Memory  # float64 [product]: beta
+    values: Memory  # float64 [product]: the largest eigenvalue after so many products
+    found: Memory  # float64: the last of them that was needed
+    settled: Memory  # float64 [1], of all lanes: a rise by less than this share is none
+    lost: Memory  # float64 [1], of all lanes: of the matrix, what is less than this share is rounding
+
+
+search_of: Callable[[Address], Any] = part("search_of")  # a view of the Search whose table a kernel was given
+
+
+def search(table: Address, most: int) -> int:
+    """Leaves the largest eigenvalue of every lane, after up to so many products: NaN where H is not finite."""
+    mode = set_float_mode()
+    job = search_of(table)
+    zero = splat(np.float64(0.0), WIDTH)
+    store_start(job)
+    size, is_done = zero, zero
+    for k in range(most):
+        call_kernel(job.evaluate, job.evaluation, 1)
+        advance(job, k)
+        size = size + absolute(load(job.diagonal, k * WIDTH, WIDTH)) + load(job.beside, k * WIDTH, WIDTH)
+        value = largest(job, k + 1) + 0.0 * size  # NaN where anything was not finite
+        store(job.values, k * WIDTH, value)
+        store(job.found, 0, where(is_done > 0.0, load(job.found, 0, WIDTH), value))
+        is_exhausted = ~(load(job.beside, k * WIDTH, WIDTH) > job.lost[0] * size)  # also where it is NaN
+        rise = value - load(job.values, max(k - BACK, 0) * WIDTH, WIDTH)
+        is_settled = (rise <= job.settled[0] * absolute(value)) & (zero + k >= BACK)
+        is_done = where(is_exhausted | is_settled, zero + 1.0, is_done)
+        if all(is_done > 0.0):
+            break
+    restore_float_mode(mode)
+    return 0
+
+
+def store_vector(job: Any, p: int, value: Lane) -> None:
+    """Makes a number that of the next vector, rounded to the type of the products."""
+    at = job.places[p] * WIDTH
+    rounded = as_type_of(value, load(job.vectors, at, WIDTH))
+    store(job.vectors, at, rounded)
+    store(job.current, p * WIDTH, as_type_of(rounded, value))
+
+
+def store_start(job: Any) -> None:
+    """The first vector, the same in all lanes."""
+    zero = splat(np.float64(0.0), WIDTH)
+    for p in range(len(job.places)):
+        store_vector(job, p, zero + job.start[p])
+        store(job.previous, p * WIDTH, zero)
+
+
+def advance(job: Any, k: int) -> None:
+    """alpha_k, beta_k and v_(k+1) from H v_k."""
+    zero = splat(np.float64(0.0), WIDTH)
+    alpha, squares = zero, zero
+    before = load(job.beside, max(k - 1, 0) * WIDTH, WIDTH)  # the first time the vector before is 0
+    for p in range(len(job.places)):
+        alpha = fma_lanes(load(job.current, p * WIDTH, WIDTH), as_type_of(load(job.products, job.places[p] * WIDTH, WIDTH), zero), alpha)
+    for p in range(len(job.places)):
+        v, product = load(job.current, p * WIDTH, WIDTH), as_type_of(load(job.products, job.places[p] * WIDTH, WIDTH), zero)
+        rest = product - alpha * v - before * load(job.previous, p * WIDTH, WIDTH)
+        squares = fma_lanes(rest, rest, squares)
+        store(job.previous, p * WIDTH, rest)
+    beta = sqrt(squares)
+    share = where(beta > 0.0, 1.0 / beta, zero)
+    for p in range(len(job.places)):
+        rest, v = load(job.previous, p * WIDTH, WIDTH), load(job.current, p * WIDTH, WIDTH)
+        store_vector(job, p, rest * share)
+        store(job.previous, p * WIDTH, v)
+    store(job.diagonal, k * WIDTH, alpha)
+    store(job.beside, k * WIDTH, beta)
+
+
+def largest(job: Any, count: int) -> Lane:
+    """The largest eigenvalue of the tridiagonal matrix of so many rows, by bisection.
+
+    x is above all eigenvalues exactly where all pivots of x - T are positive:
+    q_1 = x - alpha_1,   q_k = x - alpha_k - beta_(k-1)^2 / q_(k-1)
+    """
+    low = high = load(job.diagonal, 0, WIDTH)
+    for k in range(count):
+        alpha = load(job.diagonal, k * WIDTH, WIDTH)
+        low = maximum(low, alpha)
+        left = load(job.beside, max(k - 1, 0) * WIDTH, WIDTH)  # of the first row a bound too much, which bounds still
+        high = maximum(high, alpha + left + load(job.beside, k * WIDTH, WIDTH))
+    for _ in range(HALVINGS):
+        x = 0.5 * low + 0.5 * high
+        pivot = x - load(job.diagonal, 0, WIDTH)
+        is_inside = pivot <= 0.0
+        for k in range(1, count):
+            beta = load(job.beside, (k - 1) * WIDTH, WIDTH)
+            pivot = x - load(job.diagonal, k * WIDTH, WIDTH) - beta * beta / pivot
+            is_inside = is_inside | (pivot <= 0.0)
+        low, high = where(is_inside, x, low), where(is_inside, high, x)
+    return high

@@ -1,0 +1,71 @@
+"""Sharpness, the largest eigenvalue of second derivatives: recorded at checkpoints of runs, beside LAPACK's of
+the whole matrices, and matrices of known eigenvalues.
+"""
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from tests.helpers import same_bits
+
+SIZE = 30
+Q = np.linalg.qr(np.random.default_rng(3).normal(size=(SIZE, SIZE)))[0]
+SPECTRA = {
+    "both signs": np.linspace(-9.0, 3.0, SIZE), "below 0": np.linspace(-5.0, -1.0, SIZE), "equal": np.full(SIZE, 2.0), "all 0": np.zeros(SIZE),
+    "two close": np.r_[1.0, 1.0 - 1e-7, np.linspace(-1.0, 0.5, SIZE - 2)],
+}  # fmt: skip
+CURVES = gd.Record(every=4, sharpness=True, trajectory=True)
+
+
+def largest(problem, points):
+    return gd.curvature.eigenvalues(problem, points.astype(np.float64)).eigenvalue.values[..., 0]
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_recorded_sharpness_is_the_largest_eigenvalue_that_a_matrix_was_made_of(name):
+    spectrum = SPECTRA[name]
+    sweep = gd.Sweep(problem=gd.Quadratic((Q * spectrum) @ Q.T), optimizer=gd.SGD(1e-3), steps=4, record=gd.Record(every="ends", sharpness=True))
+    result = sweep.run(progress=False)
+    assert result.sharpness.dims == ("run", "checkpoint")
+    assert result.sharpness.attrs["units"] == "1"
+    assert result.sharpness.values == pytest.approx(np.full((1, 2), spectrum.max()), rel=1e-8, abs=1e-13)
+
+
+@pytest.mark.full
+def test_sharpness_of_networks_is_that_of_their_points_whoever_computes_beside_them(tmp_path):
+    X = np.random.default_rng(4).normal(size=(40, 3))
+    penalties = [0.0, 0.3]
+    networks = [gd.MLP(gd.Data(X, X[:, 0] > 0), hidden=[4], activation="tanh", l2=l2) for l2 in penalties]
+    options = {"optimizer": gd.SGD(gd.logspace(0.1, 10.0, 2)), "stop": [gd.Target(0.5, every=1)], "steps": 10, "record": CURVES}
+    sweep = gd.Sweep(problem=networks, starts=3, **options)
+    result = sweep.run(progress=False)
+    assert np.isnan(result.sharpness.values).any()  # after the end of a run, as all curves
+    for l2, network in zip(penalties, networks, strict=True):
+        for run in np.flatnonzero(np.isin(result.cell.values, range(2) if l2 == 0.0 else range(2, 4))):
+            known = ~np.isnan(result.loss.values[run])
+            truth = largest(network, result.trajectory.values[run, known])
+            assert result.sharpness.values[run, known] == pytest.approx(truth, rel=3e-5)
+            assert np.isnan(result.sharpness.values[run, ~known]).all()
+    alone = sweep.run(runs=[7], lanes=1, progress=False)
+    assert same_bits(alone.sharpness.values[0], result.sharpness.values[7])
+    gd.Sweep(problem=networks, starts=1, **options).run(out=tmp_path / "s", progress=False)
+    stored = sweep.run(out=tmp_path / "s", progress=False, threads=1)
+    assert same_bits(stored.sharpness.values, result.sharpness.values)
+
+
+@pytest.mark.full
+def test_sharpness_where_runs_diverge_go_on_and_are_counted():
+    problem = gd.functions.StyblinskiTang()
+    options = {"problem": problem, "optimizer": gd.SGD([0.01, 10.0]), "starts": 4}
+    record = gd.Record(every=5, sharpness=True, trajectory=True, state=True)
+    whole = gd.Sweep(steps=20, record=record, **options).run(progress=False)
+    truth = problem.hessian(whole.trajectory.values[..., :2])  # of a diverged run beyond its end NaN
+    assert whole.sharpness.values == pytest.approx(
+        np.array([[np.linalg.eigvalsh(h)[-1] if np.isfinite(h).all() else np.nan for h in run] for run in truth]), rel=1e-9, nan_ok=True
+    )
+    half = gd.Sweep(steps=10, record=record, **options).run(progress=False)
+    more = gd.continue_from(half, steps=10, progress=False)
+    assert same_bits(more.sharpness.sel(run=whole.cell.values == 0).values[:, -2:], whole.sharpness.sel(run=whole.cell.values == 0).values[:, -2:])
+    counted = gd.Sweep(steps=20, record=gd.Record(every=5, sharpness=True), keep="summary", **options).run(progress=False)
+    middle = gd.analysis.bands(counted, variable="sharpness")
+    assert float(middle.value.sel(quantile=0.5)[0, -1]) == pytest.approx(np.sort(whole.sharpness.values[whole.cell.values == 0, -1])[1], rel=0.1)
