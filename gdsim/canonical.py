@@ -11,7 +11,11 @@ from gdsim.data import Array, Data
 # Fields that were added after folders were made without them, by class, each with the value that means what
 # there was before: while a field has it, it is left out, so that the hashes of experiments that do not use it
 # stay. A row is never taken out or changed.
-ADDED: dict[str, dict[str, Any]] = {"Plateau": {"batches": False}, "Record": {"parameter_norm": False, "sharpness": False}}
+ADDED: dict[str, dict[str, Any]] = {
+    "MLP": {"skip": None},
+    "Plateau": {"batches": False},
+    "Record": {"parameter_norm": False, "sharpness": False},
+}
 
 
 def canonical(value: Any) -> Any:

@@ -43,6 +43,22 @@ class Standardize(nn.Module):
         return f"features={len(self.center)}"
 
 
+class Residual(nn.Sequential):
+    """Modules whose outputs are added to their inputs: f(x) + x."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The sum."""
+        return super().forward(x) + x
+
+
+class Dense(nn.Sequential):
+    """Modules whose outputs stand behind their inputs: [x, f(x)]."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """[x, f(x)], along the last dimension."""
+        return torch.cat([x, super().forward(x)], -1)
+
+
 class Kind(NamedTuple):
     """A module without weights: its class, and the values that each of its settings may have, the first of
     which is used.
@@ -65,31 +81,35 @@ ACTIVATIONS = {
     "silu": Kind(nn.SiLU), "sine": Kind(Sine), "softmax": Kind(nn.Softmax, {"dim": (-1, 1)}), "log_softmax": Kind(nn.LogSoftmax, {"dim": (-1, 1)}),
 }  # fmt: skip
 NAME_OF = {kind.type: name for name, kind in ACTIVATIONS.items()}
+SKIPS: dict[str | None, type[nn.Module]] = {"residual": Residual, "dense": Dense}
+SKIP_OF: dict[type[nn.Module], str | None] = {kind: name for name, kind in SKIPS.items()}
 FLATTEN = Kind(nn.Flatten, {"start_dim": (1,), "end_dim": (-1,)})
-KNOWN = f"known are Sequential, Linear, {', '.join(kind.type.__name__ for kind in ACTIVATIONS.values())}, Flatten, and Dropout after eval()"
+KNOWN = f"known are Sequential, Linear, {', '.join(kind.type.__name__ for kind in ACTIVATIONS.values())}, Flatten, Dropout after eval(), and gdsim.pytorch's Residual and Dense"
 
 
 class Layers(NamedTuple):
-    """A network as numbers: (W[unit, input], b[unit] or None) of each layer, the activation after each, and
-    the (center, scale) before all.
+    """A network as numbers: (W[unit, input], b[unit] or None) of each layer, the activation after each, how
+    its outputs join its inputs, "residual", "dense" or None, and the (center, scale) before all.
     """
 
     weights: list[tuple[np.ndarray, np.ndarray | None]]
     activations: list[str]
+    skips: list[str | None]
     standard: tuple[Any, Any] | None = None  # of a module its tensors, in the type that they have there
 
 
 def sequential(network: Layers, dtype: str) -> nn.Sequential:
     """The network as a Sequential of `dtype`, whose places count from the first Linear; none after the last
-    layer if that has the identity.
+    layer if that has the identity. A layer whose outputs join its inputs is one module with its activation.
 
     PyTorch's random numbers are not touched.
     """
     modules: list[nn.Module] = []
-    for (W, b), activation in zip(network.weights, network.activations, strict=True):
+    for (W, b), activation, skip in zip(network.weights, network.activations, network.skips, strict=True):
         linear = nn.utils.skip_init(nn.Linear, W.shape[1], W.shape[0], bias=b is not None, dtype=getattr(torch, dtype))
         linear.load_state_dict({"weight": torch.tensor(W)} | ({} if b is None else {"bias": torch.tensor(b)}))
-        modules += [linear, ACTIVATIONS[activation].made()]
+        layer = linear, ACTIVATIONS[activation].made()
+        modules += layer if skip is None else [SKIPS[skip](*layer)]
     if network.activations[-1] == "identity":
         modules.pop()
     whole = nn.Sequential()
@@ -109,19 +129,25 @@ def layers_of(module: Any) -> Layers:
         raise TypeError("module must be a torch.nn.Module; a state_dict was given: problem.pack(state_dict) takes it")
     if not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Module; {given(module)} was given")
-    found = Layers([], [])
+    found = Layers([], [], [])
     held: dict[int, str] = {}  # where the layer is that has the numbers at an address
+    width = 0  # of what the next layer is given
     for place, one in _parts(module, ""):
         if isinstance(one, Standardize):
             if found.weights or found.standard is not None:
                 raise ValueError(f"{place} standardises features, and stands not before the first layer")
             found = found._replace(standard=(one.center, one.scale))
         elif isinstance(one, nn.Linear):
-            if found.weights and len(found.weights[-1][0]) != one.in_features:
-                raise ValueError(f"{place} has {one.in_features} inputs, and the layer before it {len(found.weights[-1][0])} units")
+            if found.weights and width != one.in_features:
+                raise ValueError(f"{place} has {one.in_features} inputs, and the layer before it {width} units")
             found.weights.append(_weights(one, place))
             _check_untied(one, place, held)
             found.activations.append("identity")
+            found.skips.append(None)
+            width = one.out_features
+        elif type(one) in SKIP_OF:
+            found.skips[-1] = SKIP_OF[type(one)]
+            width += len(found.weights[-1][0][0]) if found.skips[-1] == "dense" else 0
         elif NAME_OF[type(one)] != "identity":
             if not found.weights or found.activations[-1] != "identity":
                 raise ValueError(f"{place} is a second activation, or one before the first layer; gdsim's networks have one after each Linear")
@@ -150,7 +176,14 @@ def _parts(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
         if module.training and module.p > 0.0:
             raise ValueError(f"{place} drops units in training, which gdsim does not; module.eval() gives the network without it")
         return
-    if kind is nn.Flatten:
+    if kind in SKIP_OF:
+        inside = [(name, child) for name, child in module._modules.items() if child is not None]
+        if len(inside) != 2 or type(inside[0][1]) is not nn.Linear or type(inside[1][1]) not in NAME_OF:
+            raise ValueError(f"{place} must hold a Linear and its activation")
+        for name, child in inside:
+            yield from _parts(child, f"{path}.{name}" if path else name)
+        yield place, module
+    elif kind is nn.Flatten:
         _check_settings(module, FLATTEN, place)
     elif kind in NAME_OF:
         _check_settings(module, ACTIVATIONS[NAME_OF[kind]], place)

@@ -80,14 +80,20 @@ def torch_activations(torch):
 def torch_loss(torch, problem, vector, X, y, weight=None):
     """The mean loss of a network in PyTorch, from the public parameter vector, without penalties."""
     activation = torch_activations(torch)
-    a, first, widths = X, 0, problem.widths
-    for depth, (inputs, units) in enumerate(itertools.pairwise(widths)):
+    a, seen, first, widths = X, [X], 0, problem.widths
+    for depth, (below, units) in enumerate(itertools.pairwise(widths)):
+        if problem.skip == "dense":
+            a = torch.cat(seen, 1)
+        inputs = a.shape[1]
         W = vector[first : first + inputs * units].reshape(units, inputs)
         first += inputs * units
         z = a @ W.T
         if problem.intercept:
             z, first = z + vector[first : first + units], first + units
-        a = activation[problem.layer_activations[depth]](z) if depth < len(widths) - 2 else z
+        before, a = a, activation[problem.layer_activations[depth]](z) if depth < len(widths) - 2 else z
+        if problem.skip == "residual" and 0 < depth < len(widths) - 2 and below == units:
+            a = a + before
+        seen.append(a)
     functional = torch.nn.functional
     if problem.loss == "cross_entropy":
         losses = functional.cross_entropy(a, y, reduction="none", label_smoothing=problem.label_smoothing)

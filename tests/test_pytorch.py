@@ -42,6 +42,34 @@ def test_a_network_has_the_same_outputs(torch, dtype, activations):
     assert same.tobytes() == vector.tobytes()
 
 
+@pytest.mark.parametrize("skip", ["residual", "dense"])
+def test_skip_connections_go_there_and_back(torch, skip):
+    data = gd.Data(np.random.default_rng(0).normal(size=(20, 3)) * 3.0 + 1.0, np.arange(20) % 3, standardize=True)
+    problem = gd.MLP(data, hidden=[5, 5, 2, 2], activation=["tanh", "gelu", "sine", "identity"], skip=skip)
+    vector = vector_of(problem)
+    net = problem.to_torch(vector)
+    X = data.X[:4] * data.scale + data.center
+    assert abs(outputs(torch, torch.nn.Sequential(net, torch.nn.Softmax(1)), X, "float64") - gd.predict(problem, vector, X)).max() < 1e-14
+    again, same = gd.from_torch(net, data)
+    assert again == problem
+    assert same.tobytes() == problem.pack(net.state_dict()).tobytes() == vector.tobytes()
+
+
+def test_skip_connections_that_gdsim_has_not_are_refused(torch):
+    from gdsim.pytorch import Dense, Residual
+
+    nn, data = torch.nn, gd.Data(np.zeros((4, 3)), np.arange(4.0))
+    layer = lambda inputs, units: (nn.Linear(inputs, units), nn.Tanh())  # noqa: E731
+    with pytest.raises(ValueError, match=r"not those of a gd.MLP.*it has residual, None"):  # never from the inputs
+        gd.from_torch(nn.Sequential(Residual(*layer(3, 3)), nn.Linear(3, 1)), data)
+    with pytest.raises(ValueError, match="it has dense, None, None"):
+        gd.from_torch(nn.Sequential(Dense(*layer(3, 3)), *layer(6, 3), nn.Linear(3, 1)), data)
+    with pytest.raises(ValueError, match="must hold a Linear and its activation"):
+        gd.from_torch(nn.Sequential(Dense(nn.Linear(3, 3)), nn.Linear(6, 1)), data)
+    with pytest.raises(ValueError, match="6 inputs, and the layer before it 3 units"):
+        gd.from_torch(nn.Sequential(Residual(*layer(3, 3)), nn.Linear(6, 1)), data)
+
+
 def test_softplus_and_sine_are_the_formula_far_from_zero(torch):
     """By the formula, where PyTorch's own Softplus is the identity already, and of the module that PyTorch
     lacks.
@@ -143,7 +171,7 @@ def test_a_sequential_becomes_a_problem_and_a_vector(torch, text, targets, expec
 REFUSED = [
     (
         "nn.Conv2d(1, 2, 3)",
-        r"module '0', a Conv2d, is not known to gdsim; known are Sequential, Linear, Identity, ReLU, .*Sine, .*Flatten, and Dropout after eval",
+        r"module '0', a Conv2d, is not known to gdsim; known are Sequential, Linear, Identity, ReLU, .*Sine, .*Flatten, Dropout after eval.*Residual and Dense",
     ),
     ("nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1)", r"module '1', a BatchNorm1d, is not known"),
     ("nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.PReLU())", r"module '1\.1', a PReLU, is not known"),

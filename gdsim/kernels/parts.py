@@ -32,7 +32,7 @@ MONITORS_TARGET: bool = part("MONITORS_TARGET")  # whether lanes look at the los
 MONITORS_GRADIENT: bool = part("MONITORS_GRADIENT")  # likewise at its gradient
 MONITORS_STEP: bool = part("MONITORS_STEP")  # whether the lengths of steps are asked for
 MONITORS_MEAN: bool = part("MONITORS_MEAN")  # whether the losses of batches are added up
-JOINS: bool = part("JOINS")  # whether several edges lead into a layer, or out of one
+JOINS: bool = part("JOINS")  # whether several edges lead into a layer, or out of one, or a layer adds activations
 # How samples and tiles are read.
 IN_PLACE: bool = part("IN_PLACE")  # whether a step's samples are read where they lie in their table
 GATHER_WIDTH: int = part("GATHER_WIDTH")  # columns of samples that are gathered together

@@ -66,8 +66,9 @@ class Edge(NamedTuple):
 
 
 # Bits of `Edge.links`: the layer's sums begin with this edge, at its biases; they are complete with it, and the
-# layer has an activation. The deltas of the layer before begin with this edge; they are complete with it.
-BEGINS_SUMS, ENDS_SUMS, BEGINS_DELTAS, ENDS_DELTAS = 1, 2, 4, 8
+# layer has an activation. The deltas of the layer before begin with this edge; they are complete with it. The
+# layer adds the activations of the layer before, which is as wide, to its own.
+BEGINS_SUMS, ENDS_SUMS, BEGINS_DELTAS, ENDS_DELTAS, ADDS = 1, 2, 4, 8, 16
 
 
 class Cells(NamedTuple):

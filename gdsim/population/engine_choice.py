@@ -55,7 +55,8 @@ def last_cache_bytes() -> int:
 def for_runs(setting: Setting, count: int) -> Setting:
     """The setting for so many runs: a small network's steps are written out where many are to be made."""
     problem = setting.problem
-    is_small = problem.family == "network" and problem.parameter_count <= MOST_PARAMETERS and setting.samples_per_step <= BLOCK
+    is_plain = problem.family == "network" and not problem.wiring.joins
+    is_small = is_plain and problem.parameter_count <= MOST_PARAMETERS and setting.samples_per_step <= BLOCK
     return setting._replace(is_written_out=is_small and count * setting.steps >= STEPS_WORTH_WRITING)
 
 

@@ -117,19 +117,21 @@ def sample_operations(problem: Network, dtype: str) -> tuple[float, float]:
     """Operations of a network's (loss and gradient, loss alone) of one sample.
 
     Of a matrix of m x n, 2 m n forward, as many for its gradient, and as many for the layer before, but for
-    the first.
+    samples. A residual layer adds its activations to others, and its deltas.
     """
     parts, graph = {**problem.parts(), "WIDTH": 1, "ZERO": 0.0}, Graph(dtype)
-    products = [2.0 * inputs * units for inputs, units in problem.layers]
+    wiring = problem.wiring
+    products = [(source, 2.0 * wiring.widths[source] * wiring.widths[target]) for source, target in wiring.edges]
+    whole, back, added = sum(n for _, n in products), sum(n for source, n in products if source > 0), float(sum(wiring.widths[layer] for layer in wiring.adds))
     value, slope, outputs = 0.0, 0.0, problem.layers[-1][1]
     for index, (_, units) in enumerate(problem.layers[:-1]):
         z, a, delta = graph.inputs(3)
         value += units * graph.cost(graph.call(parts["activation"], parts, z, index))
         slope += units * graph.cost(delta * graph.call(parts["slope"], parts, z, a, index))
     loss = graph.call(parts["sample_loss"], parts, Sample("values", 0, outputs, "deltas", 0, 1, outputs, graph.inputs(1)[0]))
-    forward = sum(products) + value + graph.cost(loss, *graph.memory.values())
+    forward = whole + value + added + graph.cost(loss, *graph.memory.values())
     biases = sum(units for _, units in problem.layers) if problem.intercept else 0
-    return forward + slope + sum(products) + sum(products[1:]) + biases, forward
+    return forward + slope + whole + back + added + biases, forward
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.problems.mlp import MLP
 from gdsim.problems.modules import pytorch, same_standard
 from gdsim.problems.network import Network
+from gdsim.problems.wiring import wiring_of
 from gdsim.words import checked_word, count_of, given
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def from_torch(module: "torch.nn.Module", data: Data, *, loss: str | None = None
 
     `module`: a Linear, or a Sequential (of Sequentials too) of Linear and the activations that gdsim has, one
     after each: Identity, ReLU, LeakyReLU(0.01), ELU, Tanh, Sigmoid, Softplus, GELU, SiLU. Flatten, and
-    Dropout after `eval()`, change nothing. A Sigmoid or Softmax after the last layer belongs to the loss of
+    Dropout after `eval()`, change nothing. `gdsim.pytorch.Residual` and `Dense`, each around a Linear and its
+    activation, are skip connections, as `to_torch` makes them. A Sigmoid or Softmax after the last layer belongs to the loss of
     labels, as in gdsim. One Linear is a LinearRegression or a LogisticRegression, more are an MLP. The module
     takes features as `data.X` has them, standardised where the data are.
 
@@ -90,9 +92,27 @@ def _declared(network: "Layers", data: Data, loss: str) -> Network:
         raise ValueError(f"after the last layer {loss!r} goes with {' or '.join(allowed)}; the module has {last}")
     output = last if targets == "numbers" and last != "identity" else None
     bare = [place for place, (_, b) in enumerate(network.weights) if b is None]
+    skip = _skip_of(network)
     if not activations and output is None:
         return (LinearRegression if targets == "numbers" else LogisticRegression)(data, loss=loss, intercept=not bare)
     if bare:
         raise ValueError(f"layer {bare[0]} has no bias (bias=False); every layer of a gd.MLP has one")
     hidden = [len(W) for W, _ in network.weights[:-1]]
-    return MLP(data, hidden=hidden, activation=activations if len(set(activations)) > 1 else (activations or ["relu"])[0], loss=loss, output=output)
+    activation = activations if len(set(activations)) > 1 else (activations or ["relu"])[0]
+    return MLP(data, hidden=hidden, activation=activation, loss=loss, output=output, skip=skip)
+
+
+def _skip_of(network: "Layers") -> str | None:
+    """The skip connections of these layers: those that `gd.MLP` has between layers of these widths, or none."""
+    if not any(network.skips):
+        return None
+    widths = (network.weights[0][0].shape[1], *(len(W) for W, _ in network.weights))
+    hidden = range(1, len(widths) - 1)
+    adding = wiring_of(widths, "residual").adds
+    for skip, layers in (("residual", adding), ("dense", tuple(hidden))):
+        if network.skips == [skip if layer in layers else None for layer in range(1, len(widths))]:
+            return skip
+    raise ValueError(
+        "the module's skip connections are not those of a gd.MLP: Residual around every hidden layer that is as wide as the one before, or Dense "
+        f"around every hidden layer; it has {', '.join(str(skip) for skip in network.skips)}"
+    )

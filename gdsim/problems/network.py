@@ -19,6 +19,7 @@ from gdsim.problems.activations import ACTIVATIONS, Activation
 from gdsim.problems.base import Problem
 from gdsim.problems.losses import SAMPLE_LOSSES, smoothed_cross_entropy
 from gdsim.problems.modules import layers_of_state, pytorch
+from gdsim.problems.wiring import Wiring, wiring_of
 from gdsim.words import checked_word, count_of, given
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Network(Problem, frozen=True):
     hidden: ClassVar[Any] = ()
     activation: ClassVar[Any] = "identity"
     output: ClassVar[Any] = None
+    skip: ClassVar[Any] = None
     intercept: ClassVar[Any] = True
     label_smoothing: ClassVar[Any] = 0.0
     if TYPE_CHECKING:
@@ -70,7 +72,7 @@ class Network(Problem, frozen=True):
         default = settings.pop("default")
         settings["loss"] = checked_axis_of(default if self.loss is None else self.loss, f"{kind}.loss", self._checked_loss)
         settings |= {n: checked_number(getattr(self, n), f"{kind}.{n}", PENALTY) for n in ("l1", "l2")}
-        losses = _listed(settings["loss"])
+        losses = alternatives(settings["loss"])
         settings["data"] = self._data_for({SAMPLE_LOSSES[loss].targets != "numbers" for loss in losses}, losses)
         for name, value in settings.items():
             msgspec.structs.force_setattr(self, name, value)
@@ -78,7 +80,7 @@ class Network(Problem, frozen=True):
     @property
     def losses(self) -> tuple[str, ...]:
         """The loss, or those of a grid."""
-        return _listed(self.loss)
+        return alternatives(self.loss)
 
     @property
     def has_labels(self) -> bool:
@@ -146,22 +148,27 @@ class Network(Problem, frozen=True):
     def variants(self) -> list[Problem]:
         """The problem with one of each structural alternative, in the order of the axes, the last fastest."""
         names = self.structural
-        axes = [_listed(getattr(self, n)) for n in names]
+        axes = [alternatives(getattr(self, n)) for n in names]
         return [msgspec.structs.replace(self, **dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*axes)]
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Units of every layer, the inputs first."""
-        if isinstance(self.hidden, Grid) or isinstance(self.loss, Grid):
-            raise ValueError("a problem with a gd.grid of widths or losses has no single network; take one of its `variants()`")
+        if any(isinstance(setting, Grid) for setting in (self.hidden, self.loss, self.skip)):
+            raise ValueError("a problem with a gd.grid of widths, skips or losses has no single network; take one of its `variants()`")
         y, kind = self.data.y, SAMPLE_LOSSES[self.loss].targets
         outputs = len(self.data.class_names) if kind == "classes" else 1 if y.ndim == 1 else y.shape[1]
         return (self.data.X.shape[1], *self.hidden, outputs)
 
     @property
+    def wiring(self) -> Wiring:
+        """How the layers lead into each other."""
+        return wiring_of(self.widths, self.skip)
+
+    @property
     def layers(self) -> list[tuple[int, int]]:
-        """(inputs, units) of each layer."""
-        return list(itertools.pairwise(self.widths))
+        """(inputs, units) of each layer: with skip="dense" the inputs are those of its whole row of weights."""
+        return self.wiring.layers
 
     @property
     def parameter_count(self) -> int:
@@ -170,11 +177,22 @@ class Network(Problem, frozen=True):
 
     def structure(self) -> list[Any]:
         """What decides the kernel's code and its data, apart from numbers of a run."""
-        return [self.data.digest, self.hidden, self.activation, self.loss, self.output, self.intercept, self.label_smoothing, self.l1 != 0.0, self.l2 != 0.0]
+        return [
+            self.data.digest,
+            self.hidden,
+            self.activation,
+            self.skip,
+            self.loss,
+            self.output,
+            self.intercept,
+            self.label_smoothing,
+            self.l1 != 0.0,
+            self.l2 != 0.0,
+        ]
 
     def settings(self) -> dict[str, Any]:
         """What may differ between cells, by the names of coordinates."""
-        own = {n: list(v) if isinstance(v := getattr(self, n), tuple) else v for n in self.structural if n != "loss"}
+        own = {n: list(v) if isinstance(v := getattr(self, n), tuple) else v or "none" for n in self.structural if n != "loss"}
         return {**own, "loss_function": self.loss, "l1": self.l1, "l2": self.l2, "data": self.data.name}
 
     def step_operations(self, samples: int) -> float:
@@ -245,7 +263,8 @@ class Network(Problem, frozen=True):
         It takes features as they were given to `gd.Data`: where the data are standardised, a first module
         `standardize` does the same, so that its outputs are those of `gd.predict`. Of labels it gives what
         their loss takes in PyTorch, the sums before sigmoid or softmax (BCEWithLogitsLoss, CrossEntropyLoss);
-        with `probabilities` a last module makes probabilities of them. The network shares no memory with the
+        with `probabilities` a last module makes probabilities of them. With skip connections a Linear and its
+        activation are one module, `Residual` or `Dense` of `gdsim.pytorch`. The network shares no memory with the
         vector. Raises ModuleNotFoundError without PyTorch, which comes with gdsim's extra "torch".
 
         >>> import gdsim as gd
@@ -262,7 +281,9 @@ class Network(Problem, frozen=True):
             ending = "sigmoid" if SAMPLE_LOSSES[self.loss].targets == "binary" else "softmax"
         standard = None if self.data.center is None else (self.data.center, self.data.scale)
         dtype = "float32" if layers[0][0].dtype == np.float32 else "float64"
-        return made.sequential(made.Layers(weights, [*self.layer_activations, ending], standard), dtype)
+        wiring = self.wiring
+        joined = [self.skip if self.skip == "dense" or layer in wiring.adds else None for layer in range(1, len(weights))]
+        return made.sequential(made.Layers(weights, [*self.layer_activations, ending], [*joined, None], standard), dtype)
 
     @property
     def layer_activations(self) -> tuple[str, ...]:
@@ -271,15 +292,17 @@ class Network(Problem, frozen=True):
 
     @property
     def keeps_slopes(self) -> bool:
-        """Whether a hidden layer's slopes need its sums."""
-        return not all(ACTIVATIONS[name].by_value for name in self.layer_activations)
+        """Whether a hidden layer's slopes need its sums: they can't be told from activations that others are
+        added to.
+        """
+        return bool(self.wiring.adds) or not all(ACTIVATIONS[name].by_value for name in self.layer_activations)
 
     def parts(self) -> dict[str, Any]:
         """The functions that a kernel is bound with."""
         loss, layers = SAMPLE_LOSSES[self.loss], activation_of(self.layer_activations or (self.activation if isinstance(self.activation, str) else "identity",))
         output = ACTIVATIONS["sigmoid" if loss.targets == "binary" else self.output or "identity"]
         return {
-            "activation": layers.value, "slope": layers.slope, "KEEPS_SLOPES": not layers.by_value, "output": output.value, "output_slope": output.slope,
+            "activation": layers.value, "slope": layers.slope, "KEEPS_SLOPES": self.keeps_slopes or not layers.by_value, "output": output.value, "output_slope": output.slope,
             "sample_loss": smoothed_cross_entropy if self.label_smoothing > 0.0 else loss.sample_loss, "SMOOTHING": self.label_smoothing, "pointwise": loss.pointwise, "outputs": loss.outputs,
             "correct": loss.correct, "BIASES": 1 if self.intercept else 0, "WEIGHTED": self.data.sample_weight is not None,
         }  # fmt: skip
@@ -298,7 +321,7 @@ def activation_of(names: tuple[str, ...]) -> Activation:
     return Activation(value, slope, all(k.by_value for k in kinds))
 
 
-def _listed(value: object) -> tuple[Any, ...]:
+def alternatives(value: object) -> tuple[Any, ...]:
     """What a setting of structure may be: the values of a grid, or the one."""
     return value.values if isinstance(value, Grid) else (value,)
 

@@ -95,7 +95,7 @@ def single_run_parts(parts: Parts, lanes: int) -> dict[str, Any]:
 
 def _network(problem: Any, table: Table | None, dtype: np.dtype) -> NetworkLayout:
     assert table is not None
-    return network_layout(problem.widths, table.pitch, problem.intercept, problem.keeps_slopes)
+    return network_layout(problem.wiring, table.pitch, problem.intercept, problem.keeps_slopes)
 
 
 def _network_evaluation(structure: Structure, parts: Parts) -> Parts:
@@ -116,7 +116,7 @@ def _written_out_training(structure: Structure, parts: Parts) -> Parts:
 
 def _single_run(problem: Any, table: Table | None, dtype: np.dtype) -> SingleRunLayout:
     assert table is not None
-    return single_run_layout(problem.widths, table.pitch, problem.intercept, problem.keeps_slopes, single_run_lanes(dtype))
+    return single_run_layout(problem.wiring, table.pitch, problem.intercept, problem.keeps_slopes, single_run_lanes(dtype))
 
 
 def _single_run_evaluation(structure: Structure, parts: Parts) -> Parts:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from gdsim.kernels.engines.passes import BLOCK, TILE
 from gdsim.kernels.engines.single_run_products import TALLEST, WIDEST
 from gdsim.kernels.sample_table import Table
-from gdsim.kernels.workspace import BEGINS_DELTAS, BEGINS_SUMS, ENDS_DELTAS, ENDS_SUMS, FunctionSpace, Network, NetworkSpace, SingleRunNetwork
+from gdsim.kernels.workspace import ADDS, BEGINS_DELTAS, BEGINS_SUMS, ENDS_DELTAS, ENDS_SUMS, FunctionSpace, Network, NetworkSpace, SingleRunNetwork
 from gdsim.lanes.numbers import Number, zeros
 from gdsim.problems.parts import MemorySpace
+from gdsim.problems.wiring import Wiring
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,7 +29,7 @@ class NetworkLayout:
     size: int
     rows: int  # of activations, inputs first
     keeps_slopes: bool
-    joins: bool  # whether several edges lead into a layer, or out of one
+    joins: bool  # as of `Wiring`
     together: int = 1  # places whose slots lie side by side
 
     def table(self, pitch: int) -> np.ndarray:
@@ -47,42 +49,47 @@ class NetworkLayout:
         return NetworkSpace(*(Network(self.table(pitch), activations, slopes, deltas, gradients, saved_weights, tile, zero, *rest, pitch) for pitch in pitches))
 
 
-Edges: TypeAlias = tuple[tuple[int, int], ...]  # (source, target) in the order of targets; 0: the samples, l: layer l
+def links_of(wiring: Wiring) -> list[tuple[int, int, int]]:
+    """The last columns of a table of edges: (number of the layer, of the layer before, bits of `Edge.links`).
 
-
-def chain(widths: tuple[int, ...]) -> Edges:
-    """An edge from each layer to the next, as in a multilayer perceptron."""
-    return tuple(itertools.pairwise(range(len(widths))))
-
-
-def links_of(edges: Edges) -> list[tuple[int, int, int]]:
-    """The last columns of a table of edges: (number of the layer, of the layer before, bits of `Edge.links`)."""
+    Where a layer adds the activations of the one before, the deltas of that one begin with its own.
+    """
+    edges, adds = wiring.edges, wiring.adds
     sources, targets = zip(*edges, strict=True)
     return [
         (target - 1, source - 1,
          BEGINS_SUMS * (target not in targets[:k]) + ENDS_SUMS * (target not in targets[k + 1 :] and target < targets[-1])
-         + BEGINS_DELTAS * (source not in sources[k + 1 :]) + ENDS_DELTAS * (source not in sources[:k]))
+         + BEGINS_DELTAS * (source not in sources[k + 1 :] and target not in adds) + ENDS_DELTAS * (source not in sources[:k]) + ADDS * (target in adds))
         for k, (source, target) in enumerate(edges)
     ]  # fmt: skip
 
 
-@functools.cache
-def network_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool, edges: Edges = ()) -> NetworkLayout:
-    """The layout of a network with the given widths, inputs first, whose samples have `columns` columns with
-    targets; `biases` or none. Without `edges` each layer leads to the next.
+def in_public_order(wiring: Wiring, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> np.ndarray:
+    """The places of all parameters in the order of the public vector: of each layer its rows over all edges
+    into it, then its biases.
+
+    `weights[edge]` are places [unit, input], `biases[layer]` those of a layer's units.
     """
+    rows = [np.hstack([W for W, (_, target) in zip(weights, wiring.edges, strict=True) if target == layer]) for layer in range(1, len(wiring.widths))]
+    return np.concatenate([part for W, b in itertools.zip_longest(rows, biases, fillvalue=np.zeros(0, int)) for part in (W.ravel(), b)])
+
+
+@functools.cache
+def network_layout(wiring: Wiring, columns: int, biases: bool, keeps_slopes: bool) -> NetworkLayout:
+    """The layout of a network whose samples have `columns` columns with targets; `biases` or none."""
     whole = lambda n: -(-n // TILE) * TILE  # noqa: E731
-    edges = edges or chain(widths)
+    widths = wiring.widths
     *results, rows = itertools.accumulate(map(whole, (columns, *widths[1:])), initial=0)
-    first, places, table = 0, [], []
-    for (source, target), links in zip(edges, links_of(edges), strict=True):
+    first, weights_at, biases_at, table = 0, [], [], []
+    for (source, target), links in zip(wiring.edges, links_of(wiring), strict=True):
         inputs, units = widths[source], widths[target]
         pitch = whole(inputs) + 1
         table.append((inputs, units, first, pitch, results[source], results[target], *links))
-        weights = first + pitch * np.arange(units)[:, None] + np.arange(inputs)
-        places += [weights.ravel(), *([first + pitch * np.arange(units) + pitch - 1] if biases and links[2] & BEGINS_SUMS else [])]
+        unit = first + pitch * np.arange(units)
+        weights_at.append(unit[:, None] + np.arange(inputs))
+        biases_at += [unit + pitch - 1] if biases and links[2] & BEGINS_SUMS else []
         first += pitch * whole(units)
-    return NetworkLayout(np.array(table), np.concatenate(places), first, rows, keeps_slopes, edges != chain(widths))
+    return NetworkLayout(np.array(table), in_public_order(wiring, weights_at, biases_at), first, rows, keeps_slopes, wiring.joins)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,7 +108,7 @@ class SingleRunLayout:
     pitch: int
     lanes: int
     keeps_slopes: bool
-    joins: bool  # as of `NetworkLayout`
+    joins: bool  # as of `Wiring`
 
     @property
     def together(self) -> int:
@@ -129,7 +136,7 @@ def counting(n: int) -> np.ndarray:
 
 
 @functools.cache
-def single_run_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps_slopes: bool, lanes: int, edges: Edges = ()) -> SingleRunLayout:
+def single_run_layout(wiring: Wiring, columns: int, biases: bool, keeps_slopes: bool, lanes: int) -> SingleRunLayout:
     """The layout of a network, as `network_layout` has it, of one run that has so many lanes."""
     whole = lambda n: -(-n // lanes) * lanes  # noqa: E731
 
@@ -137,28 +144,27 @@ def single_run_layout(widths: tuple[int, ...], columns: int, biases: bool, keeps
         """The stride of rows of n numbers: whole lanes, not a power of two of them where that is many."""
         return whole(n) + lanes * (whole(n) // lanes % 4 == 0)
 
-    pitch = padded(BLOCK)
-    edges = edges or chain(widths)
+    widths, pitch = wiring.widths, padded(BLOCK)
     sample_strides = [padded(columns), *map(padded, widths[1:-1])]  # of the samples and each hidden layer
     *sources, outputs = itertools.accumulate((BLOCK * stride for stride in sample_strides), initial=0)
     results = [*((source, 1, stride) for source, stride in zip(sources, sample_strides, strict=True)), (outputs, pitch, 1)]
-    first, row_major, farthest, places, table = 0, 0, 0, [], []
-    for (source, target), links in zip(edges, links_of(edges), strict=True):
+    first, row_major, farthest, weights_at, biases_at, table = 0, 0, 0, [], [], []
+    for (source, target), links in zip(wiring.edges, links_of(wiring), strict=True):
         inputs, units, is_last = widths[source], widths[target], target == len(widths) - 1
         stride = padded(inputs if is_last else units)
         steps = (stride, 1) if is_last else (1, stride)
-        biases_at = first + (units if is_last else inputs) * stride
-        table.append((inputs, units, first, *steps, biases_at, sources[source], sample_strides[source], *results[target], *links))
-        own_biases = [biases_at + np.arange(units)] if biases and links[2] & BEGINS_SUMS else []
-        places += [(first + steps[0] * np.arange(units)[:, None] + steps[1] * np.arange(inputs)).ravel(), *own_biases]
+        behind = first + (units if is_last else inputs) * stride
+        table.append((inputs, units, first, *steps, behind, sources[source], sample_strides[source], *results[target], *links))
+        weights_at.append(first + steps[0] * np.arange(units)[:, None] + steps[1] * np.arange(inputs))
+        biases_at += [behind + np.arange(units)] if biases and links[2] & BEGINS_SUMS else []
         row_major = max(row_major, whole(inputs) * pitch if is_last else whole(units) * padded(inputs))
         farthest = max(farthest, stride)
-        first = biases_at + max(whole(units), stride)
+        first = behind + max(whole(units), stride)
     ends = lanes * farthest  # a layer is copied to row-major order in whole lanes, which reach beyond its last row
     targets = outputs + whole(widths[-1]) * pitch
     activations = targets + (columns - widths[0]) * pitch
-    joins = edges != chain(widths)
-    return SingleRunLayout(np.array(table), np.concatenate(places), first + ends, activations, row_major, targets, pitch, lanes, keeps_slopes, joins)
+    places = in_public_order(wiring, weights_at, biases_at)
+    return SingleRunLayout(np.array(table), places, first + ends, activations, row_major, targets, pitch, lanes, keeps_slopes, wiring.joins)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -9,9 +9,10 @@ or a layer k to a later layer l, with weights W_kl[unit, input]:
     backward:  D_k = (sum_l W_kl' D_l) * phi'_k(Z_k)    dW_kl = D_l A_k'    db_l = D_l 1
 
 Both run through a table of edges in the order of their targets, which says what each begins and completes:
-sums go on where the edges before have left them, and the slope comes when all deltas are in. In a multilayer
-perceptron one edge leads into each layer, and one out of it (`JOINS` is False). `layout` makes the table; a
-problem with edges of its own gives them to `engines`, and `written_out` refuses what is no chain.
+sums go on where the edges before have left them, and the slope comes when all deltas are in. A layer of a chain
+may add the activations of the layer before, A_l = phi_l(Z_l) + A_{l-1}, and D_{l-1} then begins with what D_l is
+before its slope. In a plain multilayer perceptron one edge leads into each layer, one out of it, and none adds
+(`JOINS` is False). `layout` makes the table of a problem's `wiring`; `written_out` refuses what is no chain.
 
 `forward`, `all_deltas` and `all_gradients` serve the runs of a pack, one in each lane, and one run in all lanes: these differ in
 where their matrices lie (`edge_at`, `cells_of`) and in how products of matrices are made (`product`,
@@ -28,6 +29,7 @@ ever used. Tiles of 4 x 4 lanes accumulate in registers.
 
 from gdsim.kernels.parts import BAND, JOINS, finish_tile, product_column, product_tile
 from gdsim.kernels.workspace import (
+    ADDS,
     BEGINS_DELTAS,
     BEGINS_SUMS,
     ENDS_DELTAS,
@@ -159,6 +161,24 @@ def apply_slope(network: AnyNetwork, cells: Cells, index: int) -> None:
             store(network.deltas, place, load(network.deltas, place, WIDTH) * rise)
 
 
+def add_activations(network: AnyNetwork, edge: Edge, count: int) -> None:
+    """A += A_before, of an edge between layers that are equally wide."""
+    goal, source = cells_of(edge.result, (0, edge.units), count), cells_of(edge.source, (0, edge.units), count)
+    for row in range(goal.rows):
+        for column in range(goal.columns):
+            there, here = goal.offset + row * goal.step + column * WIDTH, source.offset + row * source.step + column * WIDTH
+            store(network.activations, there, load(network.activations, there, WIDTH) + load(network.activations, here, WIDTH))
+
+
+def hand_down(network: AnyNetwork, edge: Edge, units: tuple[int, int], count: int) -> None:
+    """D_before = d loss / dA, of units of the layer of an edge that adds, before D has its slope."""
+    goal, source = cells_of(edge.source, units, count), cells_of(edge.result, units, count)
+    for row in range(goal.rows):
+        for column in range(goal.columns):
+            delta = load(network.deltas, source.offset + row * source.step + column * WIDTH, WIDTH)
+            store(network.deltas, goal.offset + row * goal.step + column * WIDTH, delta)
+
+
 def inputs_of(network: AnyNetwork, edge: Edge, samples: Matrix) -> Matrix:
     """A[input, sample] of an edge: the samples, or the activations of the layer before."""
     return samples if edge.below < 0 else matrix_at(network.activations, edge.source)
@@ -175,6 +195,8 @@ def forward(network: AnyNetwork, weights: Memory, samples: Matrix, count: int) -
         product(network, sums, W, inputs_of(network, edge, samples), start, (edge.units, edge.inputs, count))
         if edge.links & ENDS_SUMS:
             activate(network, cells_of(edge.result, (0, edge.units), count), edge.layer)
+            if JOINS and edge.links & ADDS:
+                add_activations(network, edge, count)
 
 
 def input_deltas(network: AnyNetwork, weights: Memory, edge: Edge, count: int) -> None:
@@ -190,6 +212,10 @@ def input_deltas(network: AnyNetwork, weights: Memory, edge: Edge, count: int) -
         start = band if JOINS and not edge.links & BEGINS_DELTAS else zeros
         product(network, band, part_from(W, unit, 0), deltas, start, (behind - unit, edge.units, count))
         if not JOINS or edge.links & ENDS_DELTAS:
+            if JOINS and edge.below > 0:
+                before = edge_at(network, edge.below)  # in a chain: the edge into the layer before
+                if before.links & ADDS:
+                    hand_down(network, before, (unit, behind), count)
             apply_slope(network, cells_of(edge.source, (unit, behind), count), edge.below)
 
 

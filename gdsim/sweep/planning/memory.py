@@ -81,7 +81,7 @@ def room_of(setting: Setting, width: int) -> Room:
     if parameters > MOST_LAID_OUT:
         rows = sum((3 if is_single_run else 1) * inputs + (1 if is_single_run else kept) * units for inputs, units in problem.layers)
         return Room(parameters, (BLOCK + 1) * rows + 2 * parameters)
-    sizes = problem.widths, pitch, problem.intercept, problem.keeps_slopes
+    sizes = problem.wiring, pitch, problem.intercept, problem.keeps_slopes
     if is_single_run:
         single_run = single_run_layout(*sizes, single_run_lanes(np.dtype(setting.dtype)))
         return Room(single_run.size, kept * single_run.activations + single_run.row_major + single_run.size)
