@@ -70,7 +70,7 @@ _HOMES = {
     "gdsim.starts": ("LatinHypercube", "Normal", "Sobol", "Uniform"),
     "gdsim.stops": ("Cycling", "Diverged", "Plateau", "Record", "RelativeTarget", "SmallGradient", "SmallStep", "Target", "Validation"),
     "gdsim.sweep.sweep": ("Sweep", "read_experiment"),
-    "gdsim.sweep.results.opening": ("open",),
+    "gdsim.opening": ("open",),
     "gdsim.sweep.lr_range": ("lr_range_test",),
     "gdsim.sweep.resume": ("continue_from",),
     "gdsim.sweep.ranks.grids": ("grid_of",),
@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from gdsim.data import Data as Data
     from gdsim.directions import Direction as Direction
     from gdsim.estimators import MultistartClassifier as MultistartClassifier, MultistartRegressor as MultistartRegressor
+    from gdsim.opening import open as open
     from gdsim.problems import (
         MLP as MLP,
         Expression as Expression,
@@ -162,7 +163,6 @@ if TYPE_CHECKING:
     from gdsim.sweep.lr_range import lr_range_test as lr_range_test
     from gdsim.sweep.ranks.grids import grid_of as grid_of
     from gdsim.sweep.ranks.table import table as table
-    from gdsim.sweep.results.opening import open as open
     from gdsim.sweep.resume import continue_from as continue_from
     from gdsim.sweep.sweep import Sweep as Sweep, read_experiment as read_experiment
 else:

@@ -1,15 +1,23 @@
 """`gd.curvature.eigenvalues` and `gd.curvature.trace`: of the whole matrix, or from its products alone."""
 
+import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 from gdsim import population
+from gdsim.population.eigenvalues import MOST_PRODUCTS
 from gdsim.problems import Problem
+from gdsim.questions.points import ask_at_points, call_at_points, gradient_operations
 from gdsim.statistics import ArrayLike
+from gdsim.sweep.execution.display import Wish
 from gdsim.sweep.points import at_points
 from gdsim.sweep.results.reading import Result
 
 if TYPE_CHECKING:
     import xarray
+
+
+EIGENVALUES = call_at_points("curvature.eigenvalues", population.eigenvalues, attributes=("matrix",))
 
 
 def eigenvalues(
@@ -22,6 +30,10 @@ def eigenvalues(
     vectors: bool = False,
     variable: str = "parameters",
     dtype: str | None = None,
+    out: "str | os.PathLike[str] | None" = None,
+    client: object = None,
+    threads: int | None = None,
+    progress: Wish = None,
 ) -> "xarray.Dataset":
     """The eigenvalues of the second derivatives at parameters[run, parameter], descending: all of them, or `k`
     at the end `which`.
@@ -30,7 +42,8 @@ def eigenvalues(
     of up to 2000 parameters, are LAPACK's of the whole matrix. With `k` they come from products alone, by
     block Lanczos with full reorthogonalisation (Golub and Underwood 1977), of up to 200 vectors in blocks of
     four: an eigenvalue is found as often as it is one, up to four times. `which`: "largest", "smallest", or
-    "both", `k` of each.
+    "both", `k` of each. `out`, `client`, `threads` and `progress` are those of `Sweep.run`: with `out` the answer
+    is kept in a folder, which the same call goes on with and `gd.open` opens.
 
     Returns a Dataset with `eigenvalue[run, eigen]`, and with `vectors` `eigenvector[run, eigen, parameter]`;
     with `k` also `residual[run, eigen]`, |H v - lambda v| over the largest |lambda|, and `converged[run]`,
@@ -42,7 +55,15 @@ def eigenvalues(
     [3.0, 1.0]
     """
     options: dict[str, Any] = {"k": k, "which": which, "matrix": matrix, "vectors": vectors, "dtype": dtype}
-    return at_points(problem, parameters, variable, "eigenvalues", population.eigenvalues, options)
+    where: Any = {"out": out, "client": client, "threads": threads, "progress": progress}
+    return ask_at_points(EIGENVALUES, problem, parameters, options, variable=variable, operations=functools.partial(_operations, k), **where)
+
+
+def _operations(k: int | None, problem: Problem) -> float:
+    """Operations of the eigenvalues of a matrix, about: of its products, and of LAPACK or Lanczos."""
+    size = problem.parameter_count
+    products = size if k is None else min(size, max(MOST_PRODUCTS, 4 * k))
+    return products * (2.0 * gradient_operations(problem) + 10.0 * size * products)
 
 
 def trace(

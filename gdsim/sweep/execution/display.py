@@ -47,7 +47,7 @@ def line_of(state: State, width: int, ended: bool = False, bar: str = "#-") -> s
     '100 of 400 runs  25%  30 s left  800k run-steps/s  compiling Adam on MLP'
     """
     share = state.runs_done / max(1, state.runs)
-    counts = f"{state.runs_done:,} of {state.runs:,} runs"
+    counts = f"{state.runs_done:,} of {state.runs:,} {state.kind}s"
     time_text = f"in {duration(state.seconds)}" if ended else "" if state.seconds_left is None else f"{duration(math.ceil(state.seconds_left))} left"
     rate = rate_text(state.run_steps_done / state.seconds) if state.run_steps_done and state.seconds else ""
     lost = "  ".join(

@@ -7,14 +7,14 @@ import contextlib
 import enum
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from gdsim.kernels.compile_errors import CodeError
 from gdsim.sweep.execution.ahead import OF_RESULTS, importing
-from gdsim.sweep.execution.progress import Progress, deferred_signals
-from gdsim.sweep.planning.plan import Chunk
+from gdsim.sweep.execution.progress import Piece, Progress, deferred_signals
 
 WAIT_SECONDS = 0.2
+SomePiece = TypeVar("SomePiece", bound=Piece)
 
 
 class UnfinishedError(RuntimeError):
@@ -58,28 +58,28 @@ def failure_of(kind: FailureKind, error: BaseException) -> Failure:
     return Failure(kind, reason, "".join(traceback.format_exception(error)), error=error)
 
 
-class Outcome(NamedTuple):
+class Outcome(NamedTuple, Generic[SomePiece]):
     """What has become of a chunk: its columns or its summary, unless a store took them; or why there are
     none.
     """
 
-    chunk: Chunk
+    chunk: SomePiece
     result: Any = None
     failure: Failure | None = None
 
 
-class Executor(Protocol):
+class Executor(Protocol[SomePiece]):
     """What trains chunks: threads of this process, or the workers of a cluster."""
 
     def room(self, waiting: int) -> int:
         """How many of so many chunks would keep someone busy."""
         ...
 
-    def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
+    def submit(self, chunks: Sequence[SomePiece], tried: bool) -> None:
         """Takes chunks, of which some may have been tried before."""
         ...
 
-    def next(self, timeout: float) -> Outcome | None:
+    def next(self, timeout: float) -> Outcome[SomePiece] | None:
         """The next outcome, or None if there is none in this time."""
         ...
 
@@ -89,7 +89,9 @@ class Executor(Protocol):
 
 
 @contextlib.contextmanager
-def running(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int, imports: Sequence[str] = ()) -> Iterator[Iterator[Outcome]]:
+def running(
+    executor: Executor[SomePiece], chunks: Sequence[SomePiece], progress: Progress, attempts: int, imports: Sequence[str] = ()
+) -> Iterator[Iterator[Outcome[SomePiece]]]:
     """The outcomes of chunks, with an executor that is closed at the end, whatever ends it.
 
     Results' modules, and those that are named, are imported while the last chunks are on the way.
@@ -101,7 +103,9 @@ def running(executor: Executor, chunks: Sequence[Chunk], progress: Progress, att
             executor.close()
 
 
-def _outcomes(executor: Executor, chunks: Sequence[Chunk], progress: Progress, attempts: int, when_sent: Callable[[], None]) -> Iterator[Outcome]:
+def _outcomes(
+    executor: Executor[SomePiece], chunks: Sequence[SomePiece], progress: Progress, attempts: int, when_sent: Callable[[], None]
+) -> Iterator[Outcome[SomePiece]]:
     """What becomes of each chunk, in the order in which they are done; `when_sent` is called when all have
     gone out.
 

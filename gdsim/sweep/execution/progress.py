@@ -8,13 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from gdsim.stops import STATUSES
 from gdsim.sweep.execution.time_left import Remaining
-from gdsim.sweep.planning.plan import Chunk
 
 TICK_SECONDS = 0.2
 ENDING = "interrupted: ending what is on the way"
@@ -40,6 +39,17 @@ def every(seconds: float, action: Callable[[], object], name: str) -> Iterator[N
     finally:
         ended.set()
         thread.join()
+
+
+class Piece(Protocol):
+    """What is done, stored and tried again at once: a chunk of a plan, or items of a question."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def group(self) -> int: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
 
 
 class Tally(NamedTuple):
@@ -75,6 +85,7 @@ class State(NamedTuple):
     message: str  # what is being done beside training; "" if nothing is
     failed: int = 0  # chunks that were given up
     seconds_left: float | None = None  # None while nothing is known
+    kind: str = "run"  # what is counted, in one word
 
 
 class Progress:
@@ -84,8 +95,8 @@ class Progress:
     second interrupt call it.
     """
 
-    def __init__(self, runs: int, listener: Callable[[State], None] | None = None, remaining: Remaining | None = None) -> None:
-        self.runs, self.listener = runs, listener
+    def __init__(self, runs: int, listener: Callable[[State], None] | None = None, remaining: Remaining | None = None, kind: str = "run") -> None:
+        self.runs, self.listener, self.kind = runs, listener, kind
         self.remaining = Remaining({}, ()) if remaining is None else remaining
         self.began = time.perf_counter()
         self.tally, self.failed, self.message = Tally(), 0, ""
@@ -126,7 +137,7 @@ class Progress:
         self.message = message
         self._notify()
 
-    def fail(self, chunk: Chunk) -> None:
+    def fail(self, chunk: Piece) -> None:
         """Counts a chunk that is given up."""
         self.failed += 1
         self.remaining.finish(chunk.group, chunk.size)
@@ -136,7 +147,7 @@ class Progress:
         """How far the sweep is now."""
         done, now = self.tally, time.perf_counter()
         message = ENDING + (AT_ONCE if self.at_once else "") if self.interrupted else self.message
-        return State(self.runs, done.runs, done.run_steps, now - self.began, done.diverged, message, self.failed, self.remaining.seconds(now))
+        return State(self.runs, done.runs, done.run_steps, now - self.began, done.diverged, message, self.failed, self.remaining.seconds(now), self.kind)
 
     def _notify(self) -> None:
         if self.listener is not None:

@@ -38,7 +38,7 @@ def experiment_from(table: dict[str, Any], folder: pathlib.Path, kind: type[Some
         if key not in table:
             raise ExperimentError(f"[{key}] is missing")
     given = dict(table)
-    given["problem"] = [_problem(p, f"problem{w}", folder) for p, w in _listed(table["problem"])]
+    given["problem"] = [problem_from(p, f"problem{w}", folder) for p, w in _listed(table["problem"])]
     given["optimizer"] = [_rule(o, f"optimizer{w}") for o, w in _listed(table["optimizer"])]
     if "schedule" in table:
         given["schedule"] = [_schedule(s, f"schedule{w}") for s, w in _listed(table["schedule"])]
@@ -99,7 +99,8 @@ def _made(kind: type[SomeDeclaration], fields: dict[str, Any], where: str) -> So
         raise ExperimentError(f"{where + ': ' if where else ''}{error}") from None
 
 
-def _problem(value: object, where: str, folder: pathlib.Path) -> Problem:
+def problem_from(value: object, where: str, folder: pathlib.Path) -> Problem:
+    """The problem of a table, which stands at `where` in its file; `folder` as of `experiment_from`."""
     table = dict(_table(value, where))
     takes_data = {c.__struct_config__.tag: "data" in c.__struct_fields__ for c in PROBLEMS}.get(table.get("type"), False)
     if table.get("type") == "own" and isinstance(table.get("function"), str):

@@ -15,7 +15,7 @@ from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.from_table import SomeExperiment
 from gdsim.sweep.folder.chunks import of_kind
 from gdsim.sweep.folder.larger import shown_after
-from gdsim.sweep.folder.stored import arrays_of, experiment_in, with_data
+from gdsim.sweep.folder.stored import arrays_of, data_names, experiment_in
 from gdsim.sweep.planning.more_steps import why_not_longer, why_not_whole_epochs
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, MOST_SECONDS
 from gdsim.words import count_of
@@ -169,7 +169,7 @@ def document_of(
     seconds = chunk_seconds or chunk_seconds_of(held or {})
     return {
         "experiment": canonical(sweep), "sha256": digest(sweep), "kernels": sorted({*own, *others}),
-        "data": {**(held["data"] if held else {}), **{p.data.digest: p.data.name for p in with_data(sweep)}},
+        "data": {**(held["data"] if held else {}), **data_names(sweep.problem)},
         "earlier_steps": sorted(earlier), **({} if seconds == CHUNK_SECONDS else {"chunk_seconds": seconds}),
     }  # fmt: skip
 

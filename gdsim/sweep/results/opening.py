@@ -97,22 +97,3 @@ def open_results(path: str | os.PathLike[str], sweep: Experiment | None = None, 
     index = index_of(plan, found.shards)
     columns = lazy_columns(plan, index, dask_throughout=dask_throughout)
     return registered(sweep, runs_dataset(plan, index.numbers, columns, blocks=index.blocks(len(plan.cells))), held["kernels"])
-
-
-def open(path: str | os.PathLike[str]) -> "xarray.Dataset":
-    """The xarray.Dataset of a results folder: the runs that are finished, in the order of their numbers; also
-    while a sweep goes on.
-
-    `path` is a directory's, or the address of one in a bucket, `s3://bucket/folder`. Variables are read from
-    it when their values are asked for, curves as Dask arrays; `attrs` say how many runs are planned. Raises
-    ValueError for a folder without results or with damage.
-
-    >>> import tempfile
-    >>> import gdsim as gd
-    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=[0.001, 0.01]), starts=3, steps=10)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = sweep.run(out=folder)
-    ...     gd.open(folder).sizes["run"]
-    6
-    """
-    return open_results(path)

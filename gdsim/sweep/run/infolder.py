@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
 def as_in_folder(store: Store, sweep: SomeExperiment) -> SomeExperiment:
     """The sweep in the form in which a folder holds it."""
-    with _usable(store):
+    with usable(store):
         return in_its_form(store, sweep)
 
 
 def run_in_folder(sweep: Experiment, plan: Plan, store: Store, options: RunOptions, listener: Listener, mix: bool) -> "xarray.Dataset":
     """Trains what a folder lacks, and opens it."""
-    with _usable(store):
+    with usable(store):
         check(store, sweep, mix=mix)
         found = store.find(verify=True)
         todo = missing_chunks(plan, found.shards, chunks_of(plan, options.part))
@@ -53,12 +53,12 @@ def run_in_folder(sweep: Experiment, plan: Plan, store: Store, options: RunOptio
         kept = create(store, sweep, mix=mix, chunk_seconds=options.chunk_seconds)
         for damage in found.damaged:
             store.quarantine(damage.file)
-    with _going():
+    with going():
         return _train_missing(sweep, plan, store, kept, found.shards, todo, options, listener)
 
 
 @contextlib.contextmanager
-def _usable(store: Store) -> Iterator[None]:
+def usable(store: Store) -> Iterator[None]:
     """What a folder refuses, as an UnfinishedError where it may be over after a while, else as a
     StoreError.
     """
@@ -71,7 +71,7 @@ def _usable(store: Store) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _going() -> Iterator[None]:
+def going() -> Iterator[None]:
     """What a folder or a cluster refuses later, as an UnfinishedError: what is finished is kept."""
     try:
         yield

@@ -66,18 +66,26 @@ def check_options(options: RunOptions, plan: Plan, chosen: np.ndarray | None, *,
 
     Raises ValueError.
     """
-    checked_count(options.threads, "threads")
     checked_count(options.attempts, "attempts")
-    is_far = options.client is not None
+    check_places(options.client is not None, stores, options.threads)
     for is_wrong, why in (
         (chosen is not None and plan.keep == "summary", "keep='summary' keeps no runs that could be chosen; take the sweep with keep='runs' to look at some"),
         (stores and chosen is not None, "runs chooses some runs to look at, and out stores whole chunks of all: give one of them"),
-        (is_far and not stores, "a cluster's workers write their results into a folder that they share: give out="),
         (options.part is not None and not stores, "part trains a part of the plan into a folder, where the parts come together: give out="),
-        (is_far and options.threads is not None, "threads is of this machine, and client of a cluster: give one of them"),
     ):
         if is_wrong:
             raise ValueError(why)
+
+
+def check_places(is_far: bool, stores: bool, threads: object) -> None:
+    """Refuses a choice of who computes, a cluster (`is_far`) or so many threads, that does not fit where
+    results go. Raises ValueError.
+    """
+    checked_count(threads, "threads")
+    if is_far and not stores:
+        raise ValueError("a cluster's workers write their results into a folder that they share: give out=")
+    if is_far and threads is not None:
+        raise ValueError("threads is of this machine, and client of a cluster: give one of them")
 
 
 def check_unedited(sweep: Experiment) -> None:

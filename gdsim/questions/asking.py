@@ -1,0 +1,64 @@
+"""`ask`: makes what is missing of an answer, and gives the Dataset of all of it."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from gdsim.questions.here import Here, progress_of
+from gdsim.questions.pieces import joined, pieces_of
+from gdsim.questions.question import Question
+from gdsim.sweep.execution.display import Listener, Wish, shown
+from gdsim.sweep.execution.executor import running
+from gdsim.sweep.planning.machine import usable_cores
+from gdsim.sweep.results.reading import Dataset
+from gdsim.sweep.run.options import check_places
+
+
+def ask(question: Question, *, out: str | os.PathLike[str] | None = None, client: object = None, threads: int | None = None, progress: Wish = None) -> Dataset:
+    """The answer to a question, as a Dataset; `out`, `client`, `threads` and `progress` are those of
+    `Sweep.run`.
+
+    In memory, or with `out` in a folder, where finished pieces stay: the same call goes on from there. Raises
+    ValueError for a folder of something else, and FailingError for pieces that cannot be made; in memory what
+    their making raises.
+    """
+    check_places(client is not None, out is not None, threads)
+    cores = threads or usable_cores()
+    _check_problems(question, out is not None, client is not None)
+    if out is None:
+        with shown(progress) as listener:
+            found = _in_memory(question, cores, listener)
+        return question.call.dataset(question, found)
+    if client is not None:
+        raise ValueError("client is not taken here yet: leave it out, and threads of this machine compute")
+    from gdsim.questions.infolder import answer_in  # and with it pyarrow, which no folder needs
+
+    with shown(progress) as listener:
+        return answer_in(question, out, cores, listener)
+
+
+def _check_problems(question: Question, is_stored: bool, by_workers: bool) -> None:
+    """Refuses functions of the user's that have changed since they were declared, or that a folder or a
+    worker cannot name. Raises ValueError.
+    """
+    for problem in question.problems:
+        if getattr(problem, "is_edited", False):
+            raise ValueError(f"the source of {problem.name} has been edited since, or a value that it reads has changed; declare the problem anew")
+        if is_stored and (reason := problem.why_not_stored(by_workers)):
+            raise ValueError(reason)
+
+
+def _in_memory(question: Question, threads: int, listener: Listener) -> Mapping[str, np.ndarray]:
+    """What is found of all items, kept nowhere."""
+    pieces = pieces_of("", question.items, question.piece)
+    if len(pieces) == 1:
+        return question.call.work(question, 0, question.items, threads)
+    progress = progress_of(question, listener, threads, question.items)
+    found = []
+    with running(Here(question, threads, progress), pieces, progress, 1) as outcomes:
+        for outcome in outcomes:
+            if outcome.failure is not None and outcome.failure.error is not None:
+                raise outcome.failure.error
+            found.append((outcome.chunk, outcome.result))
+    return joined(found, question.items)

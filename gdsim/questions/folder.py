@@ -1,0 +1,173 @@
+"""A folder of one question: what was asked, its arrays, and the pieces that were found.
+
+    question.json                    the canonical question, its hash, and the version of its kernels' bits
+    data/<hash>.npz                  its arrays and data sets, by their hashes
+    pieces/<piece>-<sha256>.npz      finished pieces, whole or not there at all
+    failed/, quarantine/, log.jsonl, heartbeat    as in the folder of a sweep
+
+What is done is what good pieces hold: there is no other record of it. Nothing is unpickled.
+"""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.canonical import hash_of
+from gdsim.data.files import arrays_in
+from gdsim.problems import PROBLEMS
+from gdsim.questions.files import FOLDER, file_name, piece_bytes, read_piece
+from gdsim.questions.pieces import Piece, pieces_of
+from gdsim.questions.question import Call, Question, array_digest
+from gdsim.store.folder import MOST_EXPERIMENT_BYTES, DamagedFolderError, Store, StoreError
+from gdsim.store.places import EXPERIMENT, File, data_name, failure_name
+from gdsim.store.shards import DamagedShardError
+from gdsim.sweep.experiment.bit_versions import other_bits
+from gdsim.sweep.folder.stored import data_names, problem_arrays, problem_in
+from gdsim.version import VERSION
+
+QUESTION, FORMAT = "question.json", "gdsim question 1"
+MEND = "ask the same again, which keeps what is finished"
+KINDS = {"question": dict, "sha256": str, "kernels": int, "gdsim": str, "data": dict, "piece": int}
+
+
+class Found(NamedTuple):
+    """The pieces of a folder: what good files hold of them, and what is wrong with the others."""
+
+    known: list[tuple[Piece, dict[str, np.ndarray]]]
+    damaged: list[DamagedShardError]
+    missing: list[Piece]
+
+
+def is_question(store: Store) -> bool:
+    """Whether a folder is one of a question."""
+    return store.place.has(QUESTION)
+
+
+def held_in(store: Store) -> dict[str, Any]:
+    """What `question.json` says. Raises StoreError."""
+    path = str(store.place.at(QUESTION))
+    if store.place.state(QUESTION).size > MOST_EXPERIMENT_BYTES:
+        raise StoreError(f"{path!r} is larger than {MOST_EXPERIMENT_BYTES:,} bytes: no question of gdsim's")
+    try:
+        found = json.loads(store.place.read(QUESTION))
+    except (ValueError, RecursionError) as error:
+        raise DamagedFolderError(f"{path!r} cannot be read: {error}; remove it and {MEND}") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise StoreError(f"{store.folder!r} is not in the format {FORMAT!r}")
+    wrong = [name for name, kind in KINDS.items() if not isinstance(found.get(name), kind)]
+    if wrong or hash_of(found["question"]) != found["sha256"] or found["piece"] < 1:
+        raise DamagedFolderError(f"{path!r} is damaged: {'it lacks ' + wrong[0] if wrong else 'the question does not match its hash'}; remove it and {MEND}")
+    return found
+
+
+def admitted(store: Store, question: Question) -> dict[str, Any]:
+    """What `question.json` says of a question, which is written where there is none.
+
+    Raises StoreError for a folder of something else, before anything is written.
+    """
+    document = question.document()
+    if not is_question(store):
+        _check_free(store)
+        made = {
+            "format": FORMAT, "gdsim": VERSION, "question": document, "sha256": hash_of(document), "kernels": question.kernels,
+            "data": data_names(_declared(question)), "piece": question.piece,
+        }  # fmt: skip
+        store.place.make()
+        # First, so that whatever ends the process, the folder is known as ours; another driver may be quicker.
+        if store.place.put_first(QUESTION, json.dumps(made, indent=1, sort_keys=True).encode()):
+            store.log(question=made["sha256"], kernels=made["kernels"])
+    held = held_in(store)
+    if held["sha256"] != hash_of(document):
+        raise StoreError(f"{store.folder!r} holds another question ({_difference(held['question'], document)}); give another folder (--out, out=)")
+    if differing := other_bits([held["kernels"]], [question.kernels], f" (gdsim {held['gdsim']})"):
+        raise StoreError(f"{store.folder!r} was {differing}: give another folder")
+    store.place.make(FOLDER)
+    arrays = {array_digest(values): {"values": values} for values in question.arrays.values()}
+    store.write_data({**problem_arrays(_declared(question)), **arrays})
+    return held
+
+
+def _declared(question: Question) -> list[Any]:
+    """The problems that a folder can make anew."""
+    return [p for p in question.problems if isinstance(p, PROBLEMS)]
+
+
+def _check_free(store: Store) -> None:
+    """Refuses a folder that holds something else. Raises StoreError."""
+    try:
+        names = store.place.names()
+    except NotADirectoryError:
+        raise StoreError(f"{store.folder!r} is a file; give a folder for the results") from None
+    if {EXPERIMENT, "shards"} & {*names}:
+        raise StoreError(f"{store.folder!r} holds the runs of a sweep; give another folder, which may lie in it (--out, out=)")
+    if names and not {FOLDER, QUESTION} & {*names}:
+        raise StoreError(f"{store.folder!r} holds other files and no gdsim results; give an empty or a new folder (--out, out=)")
+
+
+def _difference(held: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """In what two questions differ, in words."""
+    if held["call"] != asked["call"]:
+        return f"gd.{held['call']}"
+    differing = [n for part in ("arguments", "arrays") for n in sorted({**held[part], **asked[part]}) if held[part].get(n) != asked[part].get(n)]
+    return "it differs in " + ", ".join(differing or [n for n in ("problems", "items") if held[n] != asked[n]])
+
+
+def question_in(store: Store, held: Mapping[str, Any], call_of: Callable[[str], Call | None]) -> Question:
+    """The question of a folder, made anew from what it `held`; a problem of which that cannot be is None.
+
+    Raises StoreError.
+    """
+    asked = held["question"]
+    call = call_of(asked["call"])
+    if call is None:
+        raise StoreError(f"{store.folder!r} was made by gd.{asked['call']} of gdsim {held['gdsim']}, which gdsim {VERSION} cannot open")
+    tags = {str(kind.__struct_config__.tag) for kind in PROBLEMS}
+    try:
+        problems = tuple(problem_in(store.place, p, held["data"]) if p.get("type") in tags else None for p in asked["problems"])
+        arrays = {name: _array(File(store.place, data_name(one["sha256"])), one["sha256"]) for name, one in asked["arrays"].items()}
+    except (ValueError, TypeError, KeyError, OSError, RecursionError) as error:
+        raise DamagedFolderError(f"{store.folder!r}: its question cannot be read: {error}; {MEND}") from None
+    return Question(call, asked["arguments"], problems, arrays, asked["items"], 1.0)
+
+
+def _array(file: File, digest: str) -> np.ndarray:
+    """An array of a folder. Raises ValueError where it is not that of its name."""
+    try:
+        values = arrays_in(file.source())["values"]
+    except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{str(file)!r}: {' '.join(str(error).split())}") from None
+    if array_digest(values) != digest:
+        raise ValueError(f"{str(file)!r}: its numbers do not match its name")
+    return values
+
+
+def find(store: Store, held: Mapping[str, Any]) -> Found:
+    """What a folder holds of its question's pieces, every byte checked."""
+    files: dict[str, list[File]] = {}
+    for name in store.place.names(FOLDER):
+        files.setdefault(name.partition("-")[0], []).append(File(store.place, f"{FOLDER}/{name}"))
+    known, damaged, missing = [], list[DamagedShardError](), []
+    for piece in pieces_of(held["sha256"], held["question"]["items"], held["piece"]):
+        found = None
+        for file in files.pop(piece.name, []):
+            try:
+                found = read_piece(file, piece.size)
+            except DamagedShardError as damage:
+                damaged.append(damage)
+        if found is None:
+            missing.append(piece)
+        else:
+            known.append((piece, found))
+    strange = [DamagedShardError(file, "it is no piece of this question") for some in files.values() for file in some]
+    return Found(known, damaged + strange, missing)
+
+
+def keep(store: Store, piece: Piece, found: Mapping[str, np.ndarray]) -> None:
+    """Adds a finished piece to a folder."""
+    data = piece_bytes(found)
+    store.place.put(file_name(piece.name, data), data)
+    store.place.remove(failure_name(piece.name))
