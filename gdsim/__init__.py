@@ -81,6 +81,7 @@ _MODULES = {
     "curvature": "gdsim.curvature",
     "datasets": "gdsim.datasets",
     "functions": "gdsim.problems.functions",
+    "landscape": "gdsim.landscape",
     "lanes": "gdsim.lanes",
     "plots": "gdsim.plots",
     "search": "gdsim.search",
@@ -89,7 +90,15 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 # What type checkers and editors see of the same names; a test says that the two agree.
 if TYPE_CHECKING:
-    from gdsim import analysis as analysis, curvature as curvature, datasets as datasets, lanes as lanes, plots as plots, search as search
+    from gdsim import (
+        analysis as analysis,
+        curvature as curvature,
+        datasets as datasets,
+        landscape as landscape,
+        lanes as lanes,
+        plots as plots,
+        search as search,
+    )
     from gdsim.axes import choice as choice, grid as grid, linspace as linspace, logspace as logspace, loguniform as loguniform, uniform as uniform, zip as zip
     from gdsim.data import Data as Data
     from gdsim.directions import Direction as Direction

@@ -54,6 +54,8 @@ VARIABLES = {
     "trace": Variable(NUMBER, "1", "trace of the second derivatives of the loss"),
     "standard_error": Variable(NUMBER, "1", "standard error of the estimate over random vectors; 0 of exact values"),
     "hessian": Variable(("run", "row", "column"), "1", "second derivatives of the loss, by the parameters of row and column"),
+    "distance": Variable(NUMBER, "1", "Euclidean distance between the two points"),
+    "direction": Variable(("run", "axis", "parameter"), "1", "direction of an axis of the plane"),
     "parameter_count": Variable(NUMBER, "1", "parameters of the run's problem"),
     "worse_than_start": Variable(("cell",), "1", "runs that ended, not diverged, with a loss above that at their start; -1 if not counted"),
     "run": Variable(NUMBER, "", "number of the run: start * cells + cell"),

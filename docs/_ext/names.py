@@ -56,6 +56,7 @@ HOMES = {
 MODULES = {
     "analysis": "Statistics",
     "curvature": "Curvature",
+    "landscape": "Landscapes",
     "plots": "Figures",
     "search": "Search",
     "functions": "Test functions",

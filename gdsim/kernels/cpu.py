@@ -183,10 +183,10 @@ class Kernels:
     def _evaluate(self) -> Any:
         return self.compiled(self._evaluation)
 
-    def evaluate(self, job: evaluation.Evaluation) -> None:
-        """`evaluation.evaluate` with gradients."""
+    def evaluate(self, job: evaluation.Evaluation, with_gradient: bool = True) -> None:
+        """`evaluation.evaluate`, with the scores of the gradient or without them."""
         table = table_of(job._replace(model=self._linked(job.model, 0)))
-        self._evaluate(table.ctypes.data, 1)
+        self._evaluate(table.ctypes.data, int(with_gradient))
 
     @functools.cached_property
     def _predict(self) -> Any:

@@ -182,4 +182,6 @@ job_model: Callable[[Address], Any] = part("job_model")  # the problem's working
 job_passing: Callable[[Address], Any] = part("job_passing")  # a block on its way through a network
 job_weights: Callable[[Address], Memory] = part("job_weights")
 job_sampler: Callable[[Address], Sampler] = part("job_sampler")
+job_plane: Callable[[Address], Any] = part("job_plane")  # points of a plane, and what is found there
+job_products: Callable[[Address], Any] = part("job_products")  # what makes the products of a plane's weights with samples
 job_out: Callable[[Address], Memory] = part("job_out")  # [sample, unit, lane]: a network's outputs

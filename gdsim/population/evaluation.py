@@ -142,19 +142,19 @@ def _part(problem: Any, on: str) -> Data | None:
     return sets[on]
 
 
-def _scores(problem: Any, packs: Packs, part: Data | None, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The scores of every run on some samples, by name."""
+def scores(problem: Any, packs: Packs, part: Data | None, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The scores of every run on some samples, by name; without `gradient_norm` among them no gradient is made."""
     kernels, count = packs.kernels, len(packs.values)
     table = None if part is None else table_for(part, kernels.dtype.name, problem.data.sample_weight is not None)
     model, sampler = kernels.model(BLOCK), sampler_of(table, None, True, 0, kernels.dtype)
-    scores = kernels.new_scores()
+    found = kernels.new_scores()
     if part is None or part is problem.data:  # what is minimised has the penalty, and losses of other sets have none, as in training
-        scores.l1[:], scores.l2[:] = problem.l1, problem.l2
+        found.l1[:], found.l2[:] = problem.l1, problem.l2
     columns = {name: np.empty(count, kernels.dtype) for name in names}
     for runs, weights in packs:
-        kernels.evaluate(Evaluation(model, weights, sampler, scores))
+        kernels.evaluate(Evaluation(model, weights, sampler, found), "gradient_norm" in names)
         for name in names:
-            columns[name][runs] = getattr(scores, name)[: runs.stop - runs.start]
+            columns[name][runs] = getattr(found, name)[: runs.stop - runs.start]
     return columns
 
 
@@ -167,7 +167,7 @@ def evaluate(problem: Any, parameters: Any, *, on: str = "train", dtype: str | N
     packs = packs_of(problem, given.rows, dtype)
     names = ("loss", *(["accuracy"] if problem.is_classifier else []), *(["gradient_norm"] if on == "train" else []))
     with ieee_mode():
-        columns = _scores(problem, packs, part, names)
+        columns = scores(problem, packs, part, names)
     return given.dataset(columns).assign_attrs(on=on)
 
 

@@ -1,0 +1,8 @@
+"""What the loss looks like around points: along lines and on planes of parameters, in pictures and in numbers."""
+
+from gdsim.declarations import hint_in
+from gdsim.landscape.lines import line
+
+__all__ = ["line"]
+
+hint_in(globals(), "gd.landscape")

@@ -1,0 +1,104 @@
+"""Scores of a problem at points of a plane of parameters, w(t) = w_0 + t_1 d_1 + t_2 d_2."""
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.data import Data
+from gdsim.kernels.affine import TERMS, PlaneKernels
+from gdsim.kernels.sample_table import Table, sampler_of, table_of
+from gdsim.lanes.float_mode import ieee_mode
+from gdsim.population.engine_choice import full_width, kernels_for, structure_of
+from gdsim.population.evaluation import Packs, scores
+from gdsim.population.samples import table_for
+from gdsim.population.setting import Setting
+
+POINTS_AT_ONCE = 2**21  # parameters of points that are laid out in memory together
+
+_kernels = functools.lru_cache(maxsize=64)(PlaneKernels)
+
+
+class Asked(NamedTuple):
+    """What is asked for at every point: whether the gradient's norm, and the sets of samples by the prefixes
+    of their names.
+    """
+
+    gradient_norm: bool
+    sets: tuple[tuple[str, Data | None], ...]
+
+    @classmethod
+    def of(cls, problem: Any, gradient_norm: bool) -> "Asked":
+        """The training set, and the validation set where there is one."""
+        validation = None if problem.data is None else problem.data.validation
+        return cls(gradient_norm, (("", problem.data), *((("validation_", validation),) if validation is not None else ())))
+
+
+def variables_of(problem: Any, asked: Asked) -> list[str]:
+    """The names of the scores, in their order."""
+    each = ["loss", *(["accuracy"] if problem.is_classifier else [])]
+    return [f"{prefix}{name}" for prefix, _ in asked.sets for name in each] + (["gradient_norm"] if asked.gradient_norm else [])
+
+
+def plane_scores(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, asked: Asked) -> dict[str, np.ndarray]:
+    """{name: [point]} at coordinates[point, axis] of the plane of terms[term, parameter]: w_0, d_1, d_2.
+
+    Losses of networks without penalty by magnitudes, where no gradient is asked for, come from the products of
+    the plane's weights with the samples (`kernels.affine`); all others point by point.
+    """
+    problem = setting.problem
+    has_products = problem.family == "network" and problem.l1 == 0.0 and not asked.gradient_norm
+    with ieee_mode():
+        found = (_of_network if has_products else _point_by_point)(setting, terms, coordinates, asked)
+    return {name: found[name] for name in variables_of(problem, asked)}
+
+
+def _point_by_point(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, asked: Asked) -> dict[str, np.ndarray]:
+    problem, count = setting.problem, len(coordinates)
+    kernels = kernels_for(setting, full_width(setting))
+    names = {prefix: ("loss", *(["accuracy"] if problem.is_classifier else [])) for prefix, _ in asked.sets}
+    names[""] += ("gradient_norm",) if asked.gradient_norm else ()
+    found = {name: np.empty(count, kernels.dtype) for name in variables_of(problem, asked)}
+    step = max(1, POINTS_AT_ONCE // (terms.shape[1] * kernels.width)) * kernels.width
+    for first in range(0, count, step):
+        t = coordinates[first : first + step, :, None]
+        packs = Packs(kernels, terms[0] + t[:, 0] * terms[1] + t[:, 1] * terms[2])
+        for prefix, part in asked.sets:
+            for name, values in scores(problem, packs, part, names[prefix]).items():
+                found[f"{prefix}{name}"][first : first + step] = values
+    return found
+
+
+def _of_network(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, asked: Asked) -> dict[str, np.ndarray]:
+    problem, width, found = setting.problem, full_width(setting), {}
+    kernels = _kernels(structure_of(setting, width), width)
+    dtype = kernels.kernels.dtype
+    rounded = terms.astype(dtype)
+    for prefix, part in asked.sets:
+        assert part is not None
+        table = table_for(part, dtype.name, problem.data.sample_weight is not None)
+        sums = kernels.sums(rounded, sampler_of(table, None, True, 0, dtype))
+        loss, accuracy = kernels.scores(rounded, sums, sampler_of(_targets_of(table), None, True, 0, dtype), coordinates)
+        found[f"{prefix}loss"], found[f"{prefix}accuracy"] = loss, accuracy
+    if problem.l2 != 0.0:
+        found["loss"] = (found["loss"] + 0.5 * problem.l2 * squares_on(problem, terms, coordinates)).astype(dtype)
+    return found
+
+
+def _targets_of(table: Table) -> Table:
+    """A table's targets and weights of samples, without features."""
+    rows = table.matrix.reshape(-1, table.pitch)[: table.samples]
+    return table_of(np.empty((table.samples, 0)), rows[:, table.features : table.columns], table.matrix.dtype)
+
+
+def squares_on(problem: Any, terms: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
+    """[point]: the sum of the squares of a network's weights, biases left out, at coordinates[point, axis]."""
+    weights = np.concatenate([W.ravel() for W, _ in problem.unpack(np.arange(terms.shape[1]))])
+    own = terms[:, weights].astype(np.float64)
+    gram = np.array([[math.fsum(a * b) for b in own] for a in own])
+    t = np.column_stack([np.ones(len(coordinates)), coordinates])
+    found = np.zeros(len(t))
+    for i, j in np.ndindex(TERMS, TERMS):
+        found += gram[i, j] * t[:, i] * t[:, j]
+    return found
