@@ -83,6 +83,7 @@ _MODULES = {
     "functions": "gdsim.problems.functions",
     "landscape": "gdsim.landscape",
     "lanes": "gdsim.lanes",
+    "minima": "gdsim.minima",
     "plots": "gdsim.plots",
     "search": "gdsim.search",
 }
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
         datasets as datasets,
         landscape as landscape,
         lanes as lanes,
+        minima as minima,
         plots as plots,
         search as search,
     )

@@ -1,0 +1,126 @@
+"""How alike two networks are up to their symmetries: units matched by assignment."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.minima.linear_layers import joined
+from gdsim.minima.normal_form import Normalized
+from gdsim.minima.symmetries import Group, Kind, Layers
+from gdsim.population.evaluation import Given, evaluation_setting
+from gdsim.problems import Problem
+from gdsim.statistics import ArrayLike
+
+SWEEPS, LEAST_GAIN = 100, 1e-12  # over all layers; of a sweep, beside the squared lengths
+
+
+def distance(problem: Problem, a: "ArrayLike", b: "ArrayLike") -> "np.ndarray | float":
+    """[run]: how far the networks b[run, parameter] are from a[run, parameter], or from one a, up to their
+    symmetries: the length of the difference, in normal form, to the symmetric image of b that is found nearest.
+
+    Normal form is that of `gd.minima.canonical` without its signs and order, which assignment decides
+    (`gd.minima.align`): it is 0 of networks that are equal up to a symmetry, whatever decides their order.
+    Products of linear layers without a penalty are compared as they are. Of two vectors a number. Raises
+    ValueError for problems without units and for parameters that do not fit.
+
+    >>> import gdsim as gd
+    >>> xor = gd.MLP(gd.datasets.load("xor"), hidden=[2], activation="tanh", loss="log_loss")
+    >>> distance(xor, [3.0, 0, 0, 5, 1, 0, 1, 2, 0], [0.0, -5, 3, 0, 0, 1, -2, 1, 0])
+    0.0
+    """
+    kind, pair = Kind.of(problem, "distance"), Pair.of(problem, a, b)
+    first, second = (Normalized.of(*joined(kind, Layers.of(problem, values))) for values in (pair.a, pair.b))
+    found = []
+    for run in range(len(pair.b)):
+        one = first.layers.take([run if len(pair.a) > 1 else 0])
+        found.append(np.sqrt(_apart(one, matched(first, one, second.layers.take([run])))))
+    return float(found[0]) if pair.is_single else np.array(found)
+
+
+class Pair(NamedTuple):
+    """Checked parameters of two networks, or of many pairs of them."""
+
+    a: np.ndarray  # [run or 1, parameter]
+    b: np.ndarray  # [run, parameter]
+    given: Given  # b as it was given
+    is_single: bool
+
+    @classmethod
+    def of(cls, problem: Any, a: Any, b: Any) -> "Pair":
+        """Those of a and b. Raises ValueError where they don't fit the problem or each other."""
+        ends = [Given.of(values) for values in (a, b)]
+        for one in ends:
+            evaluation_setting(problem, one.rows, None)
+        (first, second), count = [e.rows[:, : problem.parameter_count] for e in ends], [len(e.rows) for e in ends]
+        if count[0] not in (1, count[1]):
+            raise ValueError(f"a and b must be as many parameter vectors, or a one; {count[0]} and {count[1]} were given")
+        return cls(first, second, ends[1], not (ends[0].dims or ends[1].dims))
+
+
+def matched(normal: Normalized, one: Layers, other: Layers) -> Layers:
+    """The other network with its units where, and with the signs with which, those of `one` are; both are of
+    one run, in normal form.
+
+    Git Re-Basin's weight matching (Ainsworth et al. 2023), with signs where activations are odd: each group's
+    units are assigned so that the inner product of both parameter vectors is largest, group after group until
+    nothing is gained. From two beginnings, the better of which counts: as the units are, and assigned from the
+    inputs on by what goes into them, which finds an exact image.
+    """
+    found = []
+    for begins_from_inputs in (True, False):
+        made = other.copy()
+        for group in normal.groups if begins_from_inputs else ():
+            _assign(group, made, _incoming_products(group, one, made))
+        before = _product(one, made)
+        size = sum(float((W * W).sum()) for W in one.W)
+        for _ in range(SWEEPS):
+            trial = made.copy()
+            for group in normal.groups:
+                _assign(group, trial, _products(group, one, trial))
+            gain = _product(one, trial) - before
+            if not gain > LEAST_GAIN * size:
+                break
+            made, before = trial, before + gain
+        found.append((before, made))
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def _assign(group: Group, layers: Layers, products: np.ndarray) -> None:
+    """Puts the units of a group where they fit best, by products[place, unit]."""
+    from scipy.optimize import linear_sum_assignment
+
+    places, order = linear_sum_assignment(abs(products) if group.flips else products, maximize=True)
+    layers.permute(group, order[None])
+    if group.flips:
+        layers.multiply(group, np.where(products[places, order] < 0, -1.0, 1.0)[None])
+
+
+def _incoming_products(group: Group, one: Layers, other: Layers) -> np.ndarray:
+    """[unit, unit]: products of what goes into the units of two networks, and of what comes out where it is
+    read by the outputs alone, whose units stay.
+    """
+    a, b = one.incoming(group)[0], other.incoming(group)[0]
+    if all(n == len(one.W) - 1 for n, _ in group.readers):
+        a, b = (np.concatenate([x, layers.outgoing(group)[0]], 1) for x, layers in ((a, one), (b, other)))
+    return a @ b.T
+
+
+def _products(group: Group, one: Layers, other: Layers) -> np.ndarray:
+    """[unit, unit]: products of all that goes into the units of two networks and comes out of them."""
+    ends = [
+        np.concatenate([*(np.concatenate([layers.W[n][0], layers.b[n][0][:, None]], 1) for n in group.rows), layers.outgoing(group)[0]], 1)
+        for layers in (one, other)
+    ]
+    return ends[0] @ ends[1].T
+
+
+def _product(one: Layers, other: Layers) -> float:
+    """The inner product of two parameter vectors."""
+    pairs = [*zip(one.W, other.W, strict=True), *zip(one.b, other.b, strict=True)]
+    return float(sum((x * y).sum() for x, y in pairs))
+
+
+def _apart(one: Layers, other: Layers) -> float:
+    """The squared length of the difference of two parameter vectors."""
+    pairs = [*zip(one.W, other.W, strict=True), *zip(one.b, other.b, strict=True)]
+    return float(sum(((x - y) ** 2).sum() for x, y in pairs))

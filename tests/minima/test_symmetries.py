@@ -1,0 +1,105 @@
+"""Networks up to their symmetries: random symmetries, written out unit by unit in NumPy, change neither the
+function nor the canonical form, and no distance.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+import xarray
+
+import gdsim as gd
+
+RNG = np.random.default_rng(8)
+X = RNG.normal(size=(30, 3))
+CLASSES, NUMBERS = gd.Data(X, RNG.integers(0, 3, 30)), gd.Data(X, RNG.normal(size=(30, 2)))
+ODD, SCALED = {"tanh", "sine", "sigmoid", "identity"}, {"relu", "leaky_relu", "identity"}
+
+
+def symmetric(problem, vector, rng):
+    """The parameters after a random symmetry: of each unit in turn its sign or scale, then places; last a row
+    that is added to all classes; of linear layers any invertible matrix, and any shift.
+    """
+    layers = [(W.copy(), b.copy()) for W, b in problem.unpack(vector)]
+    free = problem.l1 == problem.l2 == 0
+    for n, name in enumerate(problem.layer_activations):
+        (W, b), (out, end) = layers[n], layers[n + 1]
+        for unit in range(len(W)):
+            if name in ODD and rng.random() < 0.5:
+                end += out[:, unit] * (name == "sigmoid")
+                W[unit], b[unit], out[:, unit] = -W[unit], -b[unit], -out[:, unit]
+            if name in SCALED and free:
+                c = np.exp(rng.normal())
+                W[unit], b[unit], out[:, unit] = c * W[unit], c * b[unit], out[:, unit] / c
+            if name == "sine":
+                turns = rng.integers(-3, 4)
+                b[unit], out[:, unit] = b[unit] + np.pi * turns, out[:, unit] * (-1.0) ** turns
+        if name == "identity" and free:
+            G, shift = np.eye(len(W)) + 0.4 * rng.normal(size=(len(W), len(W))), rng.normal(size=len(W))
+            W, b, out = G @ W, G @ b + shift, out @ np.linalg.inv(G)
+            end = end - out @ shift
+        order = rng.permutation(len(W))
+        layers[n], layers[n + 1] = (W[order], b[order]), (out[:, order], end)
+    if problem.loss == "cross_entropy":
+        W, b = layers[-1]
+        layers[-1] = W + free * rng.normal(size=W.shape[1]), b + rng.normal()
+    return problem.pack(layers)
+
+
+CASES = [("relu", [3], 0.0, CLASSES), ("tanh", [3], 0.0, NUMBERS), ("sigmoid", [4, 3], 0.0, CLASSES)]
+MORE = [
+    ("leaky_relu", [3, 3, 2], 0.0, NUMBERS), ("relu", [3], 0.1, CLASSES), ("sine", [3, 3], 0.0, CLASSES), ("identity", [2, 3], 0.0, CLASSES),
+    ("identity", [3], 0.1, NUMBERS), ("gelu", [3, 4], 0.0, NUMBERS), (["sigmoid", "relu", "identity", "tanh"], [3, 4, 3, 2], 0.0, CLASSES),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("activation", "hidden", "l2", "data"), [*CASES, *(pytest.param(*c, marks=pytest.mark.full) for c in MORE)])
+def test_symmetries_change_neither_the_function_nor_the_canonical_form_nor_a_distance(activation, hidden, l2, data):
+    problem = gd.MLP(data, hidden=hidden, activation=activation, l2=l2)
+    points = RNG.normal(size=(6, problem.parameter_count))
+    images = np.array([symmetric(problem, w, RNG) for w in points])
+    truth, made = gd.predict(problem, points, X), gd.minima.canonical(problem, points)
+    assert abs(gd.predict(problem, images, X) - truth).max() < 1e-12
+    assert abs(gd.predict(problem, made, X) - truth).max() < 1e-12
+    assert abs(gd.minima.canonical(problem, images) - made).max() < 1e-11
+    assert abs(gd.minima.canonical(problem, made) - made).max() < 1e-11
+    assert gd.minima.distance(problem, points, images).max() < 1e-11
+    assert gd.minima.distance(problem, points, points[::-1]).min() > 0.1
+
+
+def test_relu_units_are_balanced_and_tanh_units_sorted_with_their_largest_weight_positive():
+    relu, tanh = (gd.MLP(NUMBERS, hidden=[3, 4], activation=name) for name in ("relu", "tanh"))
+    w = RNG.normal(size=relu.parameter_count)
+    layers = relu.unpack(gd.minima.canonical(relu, w))
+    for (W, b), (out, _) in itertools.pairwise(layers):
+        assert (W**2).sum(1) + b**2 == pytest.approx((out**2).sum(0), rel=1e-12)
+    for W, b in tanh.unpack(gd.minima.canonical(tanh, w))[:-1]:
+        units = np.c_[W, b]
+        assert (units[np.arange(len(units)), abs(units).argmax(1)] > 0).all()
+        assert (np.diff(W[:, 0]) <= 0).all()
+
+
+def test_canonical_forms_keep_coordinates_and_number_types_and_refuse_what_has_no_units():
+    problem = gd.MLP(NUMBERS, hidden=[2], activation="tanh")
+    w = xarray.DataArray(np.ones((2, 14), np.float32), {"seed": ("seed", [5, 6])}, ("seed", "parameter"))
+    made = gd.minima.canonical(problem, w)
+    assert made.dims == ("seed", "parameter")
+    assert made.dtype == np.float32
+    assert made.seed.values.tolist() == [5, 6]
+    with pytest.raises(ValueError, match="canonical is of networks, whose units may change places; Himmelblau has none"):
+        gd.minima.canonical(gd.functions.Himmelblau(), [0.0, 0.0])
+    with pytest.raises(ValueError, match="14 numbers each"):
+        gd.minima.distance(problem, np.ones(14), np.ones(13))
+    with pytest.raises(ValueError, match="a and b must be as many parameter vectors, or a one; 2 and 3 were given"):
+        gd.minima.distance(problem, np.ones((2, 14)), np.ones((3, 14)))
+
+
+def test_units_without_weights_and_students_have_a_canonical_form_too():
+    problem = gd.MLP(NUMBERS, hidden=[3], activation="relu")
+    W, out = np.array([[2.0, 0, 0], [0, 0, 0], [0, 0, 0]]), np.array([[0, 3.0, 0], [0, 4.0, 0]])
+    made = problem.unpack(gd.minima.canonical(problem, problem.pack([(W, np.zeros(3)), (out, np.ones(2))])))
+    assert made[0][0].tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]  # of length 1 where it gives nothing
+    assert made[1][0] == pytest.approx(np.array([[0, 0.6, 0], [0, 0.8, 0]]))
+    students = gd.TeacherStudent(teacher=2, student=3)
+    assert gd.minima.canonical(students, [1.0, 2, 3, 4, -1, 0]).tolist() == [3, 4, 1, 2, -1, 0]
+    assert gd.minima.distance(students, [1.0, 2, 3, 4, -1, 0], [-1.0, 0, 3, 4, 1, 2]) == 0.0
