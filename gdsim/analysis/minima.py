@@ -1,11 +1,11 @@
 """How many minima there are beyond those that were found: coverage and richness from how often each was."""
 
 import os
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
-from gdsim.statistics import ArrayLike
+from gdsim.statistics import ArrayLike, clusters, richness
 from gdsim.sweep.results.reading import Dataset, Result, cells_in, check_result, dataset
 from gdsim.words import given
 
@@ -42,14 +42,6 @@ def minima_by_loss(result: Result, *, tolerance: float = 1e-6) -> Dataset:
     }, tolerance=tolerance)  # fmt: skip
 
 
-def clusters(values: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """(lowest value, size) of each group of sorted values."""
-    if not len(values):
-        return np.zeros(0), np.zeros(0, np.int64)
-    first = np.concatenate([[0], 1 + np.flatnonzero(np.diff(values) > tolerance * (1 + np.abs(values[:-1])))])
-    return values[first], np.diff(np.append(first, len(values)))
-
-
 # What `minima_left` tells, and how it is said.
 LEFT = {
     "runs": "runs that ended in a minimum", "found": "minima found", "coverage": "share of starts whose minimum was found, by Good and Turing",
@@ -77,24 +69,10 @@ def minima_left(counts: "ArrayLike | Result", *, tolerance: float = 1e-6) -> Dat
     """
     if hasattr(counts, "data_vars") or isinstance(counts, (str, os.PathLike)):
         result = check_result(cast("Result", counts), "minima_left")
-        of_cells = [_left(c) for c in minima_by_loss(result, tolerance=tolerance)["count"].values]
+        of_cells = [richness(c) for c in minima_by_loss(result, tolerance=tolerance)["count"].values]
         columns = {name: ("cell", np.array([c[name] for c in of_cells]), text, "1") for name, text in LEFT.items()}
         return cells_in(result).dataset(columns, tolerance=tolerance)
     numbers = np.asarray(counts)
     if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and not (numbers == np.floor(numbers)).all()) or (numbers < 0).any():
         raise ValueError(f"counts must be how many runs ended in each minimum, whole numbers from 0, or a result; {given(counts)} was given")
-    return dataset({name: ((), value, LEFT[name], "1") for name, value in _left(numbers).items()}, {})
-
-
-def _left(numbers: np.ndarray) -> dict[str, Any]:
-    """The estimates from how many runs ended in each minimum."""
-    numbers = numbers[numbers > 0].astype(int)
-    n, w = int(numbers.sum()), len(numbers)
-    once, twice = int((numbers == 1).sum()), int((numbers == 2).sum())
-    nan = float("nan")
-    minima = w * (n - 1) / (n - w - 2) if n >= w + 3 else nan
-    covered = (n - w - 1) * (n + w) / (n * (n - 1)) if n >= w + 1 and n > 1 else nan
-    return {
-        "runs": n, "found": w, "coverage": 1 - once / n if n else nan, "chao1": w + once * (once - 1) / (2 * (twice + 1)) if n else nan,
-        "expected_minima": minima, "expected_coverage": covered, "stop": bool(minima - w <= 0.5 or covered >= 0.995),
-    }  # fmt: skip
+    return dataset({name: ((), value, LEFT[name], "1") for name, value in richness(numbers).items()}, {})

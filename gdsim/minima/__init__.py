@@ -1,9 +1,13 @@
-"""Minima: which parameters are the same network, and how alike two are."""
+"""Minima: end points of runs are polished to critical points, told of which kind they are, and counted; and which
+parameters are the same network, and how alike two are.
+"""
 
 from gdsim.declarations import hint_in
 from gdsim.minima.alignment import distance
 from gdsim.minima.canonical_form import canonical
+from gdsim.minima.census import census
+from gdsim.minima.polishing import polish
 
-__all__ = ["canonical", "distance"]
+__all__ = ["canonical", "census", "distance", "polish"]
 
 hint_in(globals(), "gd.minima")

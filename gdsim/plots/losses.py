@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.minima import clusters
 from gdsim.plots.style import (
     MOST_LINES,
     Axes,
@@ -20,6 +19,7 @@ from gdsim.plots.style import (
     ranked_by,
     said_of,
 )
+from gdsim.statistics import clusters
 from gdsim.sweep.ranks.labels import counted, settings_of, settings_texts, shown_number
 from gdsim.sweep.ranks.ranking import ranked_cells
 from gdsim.sweep.results.dataset import losses_at_end

@@ -71,13 +71,18 @@ class Given(NamedTuple):
             return cls(values[None], (), (), None)
         return cls(values, ("run",), values.shape[:1], None)
 
+    @property
+    def over_runs(self) -> dict[Any, Any]:
+        """The coordinates of the dims that were given."""
+        return self.coordinates if self.coordinates is not None else {"run": np.arange(len(self.rows))} if self.dims else {}
+
     def dataset(self, columns: dict[str, np.ndarray], *dims: str) -> "xarray.Dataset":
         """Columns with a number per row, or with the first of more `dims`, over the dims that were given."""
         import xarray
 
-        coordinates = self.coordinates if self.coordinates is not None else {"run": np.arange(len(self.rows))} if self.dims else {}
         return xarray.Dataset(
-            {n: ((*self.dims, *dims[: v.ndim - 1]), v.reshape((*self.shape, *v.shape[1:])), VARIABLES[n].attributes) for n, v in columns.items()}, coordinates
+            {n: ((*self.dims, *dims[: v.ndim - 1]), v.reshape((*self.shape, *v.shape[1:])), VARIABLES[n].attributes) for n, v in columns.items()},
+            self.over_runs,
         )
 
     def products(self, values: np.ndarray) -> Any:

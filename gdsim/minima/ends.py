@@ -1,0 +1,62 @@
+"""The critical points that runs end at, one for each run, with what tells of which kind they are."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.minima.newton import AT_REST, Surface, downhill, is_kink, reach, to_the_nearest
+from gdsim.population.eigenvalues import MOST_PARAMETERS
+
+FLAT = 1e-6  # of the largest magnitude of an eigenvalue, at least of 1: smaller ones count as 0
+ROOM = 2**28  # bytes of the matrices of runs that are polished side by side
+
+
+class Polished(NamedTuple):
+    """Runs after they were polished, [run] or [run, parameter]."""
+
+    parameters: np.ndarray
+    loss: np.ndarray
+    gradient: np.ndarray  # its largest component
+    converged: np.ndarray  # whether it is a critical point
+    steps: np.ndarray
+    distance: np.ndarray  # from where the run was
+    negative: np.ndarray  # how many eigenvalues are below 0
+    null: np.ndarray  # how many are 0
+    eigenvalue_low: np.ndarray
+    eigenvalue_high: np.ndarray
+
+
+def polished(problem: Any, parameters: np.ndarray, threads: int) -> Polished:
+    """The critical points that runs at parameters[run, parameter] belong to: those that they are near, and of
+    runs that are near none those downhill.
+    """
+    count = problem.parameter_count
+    if count > MOST_PARAMETERS:
+        raise ValueError(
+            f"critical points are found of up to {MOST_PARAMETERS:,} parameters, by the whole matrix of second derivatives, and there are {count:,}"
+        )
+    surface = Surface(problem, parameters, threads)
+    group = max(1, ROOM // (3 * 8 * count * count))
+    parts = [_together(surface, surface.start[first : first + group]) for first in range(0, max(1, len(surface.start)), group)]
+    return Polished(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _together(surface: Surface, start: np.ndarray) -> Polished:
+    """`polished` of runs whose matrices are in memory at once."""
+    ends = to_the_nearest(surface, start)
+    lost = np.flatnonzero(~ends.is_critical & np.isfinite(start).all(1))
+    way = np.zeros_like(start)
+    if len(lost):
+        lower, steps, way[lost] = downhill(surface, start[lost])
+        last = to_the_nearest(surface, lower)
+        for column, new in zip(ends, last._replace(steps=last.steps + steps), strict=True):
+            column[lost] = new
+    around = surface.around(ends.points)
+    # On a plateau steps lead on and on, to where the curvature on the way is too small to be told from 0.
+    is_there = ends.is_critical & (around.along_flat(way) <= AT_REST * reach(ends.points))
+    is_there[is_there] = ~is_kink(surface, ends.points[is_there], around.rows(is_there))
+    flat = FLAT * np.maximum(1.0, np.abs(around.curvature).max(1, keepdims=True))
+    return Polished(
+        ends.points, around.loss, around.largest_slope, is_there, ends.steps, np.linalg.norm(ends.points - start, axis=1),
+        (around.curvature < -flat).sum(1), (np.abs(around.curvature) <= flat).sum(1), around.curvature[:, 0], around.curvature[:, -1],
+    )  # fmt: skip

@@ -1,0 +1,91 @@
+"""Critical points of populations: those of test functions are known, by SymPy's derivatives and the literature; of
+networks by their symmetries and by principal components.
+"""
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+
+import gdsim as gd
+
+HIMMELBLAU = gd.functions.Himmelblau()
+# value, index: four minima, four saddles, a maximum.
+STATIONARY = [
+    ((3.0, 2.0), 0), ((-2.805118, 3.131313), 0), ((-3.779310, -3.283186), 0), ((3.584428, -1.848127), 0), ((3.385154, 0.073852), 1), ((0.086678, 2.884255), 1),
+    ((-3.073026, -0.081353), 1), ((-0.127961, -1.953715), 1), ((-0.270845, -0.923039), 2),
+]  # fmt: skip
+
+
+def exactly(point):
+    """The stationary point of Himmelblau's function that is near, by SciPy from SymPy's derivatives."""
+    return scipy.optimize.root(lambda x: HIMMELBLAU.gradient(x[None])[0], point, jac=HIMMELBLAU.hessian, tol=1e-14).x
+
+
+def test_a_point_near_a_critical_one_is_taken_to_it_whatever_it_is():
+    points = np.array([point for point, _ in STATIONARY])
+    truth = np.array([exactly(point) for point in points])
+    found = gd.minima.polish(HIMMELBLAU, truth + 0.02 * np.array([1.0, -1.0]))
+    assert found.converged.all()
+    assert found.parameters.values == pytest.approx(truth, abs=1e-12)
+    assert found.distance.values == pytest.approx(0.02 * np.sqrt(2), abs=1e-10)
+    assert (found.gradient <= 1e-10 * (1 + found.loss)).all()
+    assert abs(HIMMELBLAU.gradient(found.parameters.values)).max() < 1e-10
+    census = gd.minima.census(HIMMELBLAU, np.repeat(truth + 0.02, 2, axis=0))
+    order = np.argsort(HIMMELBLAU.value(truth)[4:]) + 4
+    assert census.index.values[4:].tolist() == [STATIONARY[k][1] for k in order]
+    assert census.kind.values.tolist() == ["minimum"] * 4 + ["saddle"] * 5
+    assert census.value.values[4:] == pytest.approx([13.3119, 67.7192, 104.0152, 178.3372, 181.616522], abs=1e-4)
+    assert census["count"].values.tolist() == [2] * 9
+    spectra = np.linalg.eigvalsh([HIMMELBLAU.hessian(x) for x in census.point.values])
+    assert np.c_[census.eigenvalue_low, census.eigenvalue_high] == pytest.approx(spectra, rel=1e-10)
+    for run, member in enumerate(census.member.values):
+        assert census.point.values[member] == pytest.approx(truth[run // 2], abs=1e-10)
+
+
+def test_runs_of_a_result_are_counted_with_the_minima_that_descent_leads_to():
+    sweep = gd.Sweep(problem=HIMMELBLAU, optimizer=gd.SGD(lr=0.005), starts=40, steps=200, record=gd.Record(every="ends", parameters=True))
+    result = sweep.run()
+    census = gd.minima.census(result)
+    nearest = abs(result.parameters.values[:, None] - np.array([exactly(p) for p, _ in STATIONARY[:4]])).sum(2).argmin(1)
+    assert sorted(np.bincount(nearest, minlength=4)) == sorted(census["count"].values)
+    assert int(census["count"].sum() + (census.member == -1).sum()) == 40
+    assert census.member.coords["cell"].values.tolist() == result.cell.values.tolist()
+    intervals = [scipy.stats.binomtest(int(k), 40).proportion_ci(method="wilson") for k in census["count"]]
+    assert np.c_[census.low, census.high] == pytest.approx(np.array(intervals))
+    assert census.attrs["unseen"] == 0.0
+    assert census.attrs["richness"] == 4.0
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "truth"),
+    [
+        ("x**4", 0.3, (0.0, "degenerate")),  # no second derivative there
+        ("exp(-x)", 3.0, None),  # a plateau: its infimum is at infinity
+        ("1/(1 + exp(x))", 5.0, None),
+        ("abs(x)", 0.3, None),  # a kink
+        ("x**2 + 3", -40.0, (0.0, "minimum")),  # far away
+    ],
+)
+@pytest.mark.full
+def test_plateaus_and_kinks_are_no_critical_points(text, start, truth):
+    found = gd.minima.census(gd.Expression(text, variables=["x"]), [[start]])
+    if truth is None:
+        assert found.member.values.tolist() == [-1]
+        assert found.sizes["critical_point"] == 0
+    else:
+        assert found.point.values[0, 0] == pytest.approx(truth[0], abs=1e-3)
+        assert found.kind.values.tolist() == [truth[1]]
+
+
+def test_what_cannot_be_asked_is_told_before_anything_is_computed():
+    wide = gd.MLP(gd.datasets.load("digits"), hidden=[50])
+    for call, message in [
+        (lambda: gd.minima.census(wide, np.zeros((1, wide.parameter_count))), "up to 2,000 parameters.*3,760"),
+        (lambda: gd.minima.census(HIMMELBLAU, np.zeros((1, 2)), merge="function"), "merge='function' compares predictions, and Himmelblau makes none"),
+        (lambda: gd.minima.census(HIMMELBLAU, np.zeros((1, 2)), merge="values"), "merge='values' is not known; did you mean 'value'"),
+        (lambda: gd.minima.polish(HIMMELBLAU, np.zeros((1, 3))), "with 2 numbers each"),
+        (lambda: gd.minima.polish(HIMMELBLAU), "needs parameters"),
+    ]:
+        with pytest.raises((ValueError, TypeError), match=message):
+            call()
