@@ -89,6 +89,16 @@ def test_products_with_the_hessian_are_pytorchs_double_backward(torch, skip):
 
 @pytest.mark.full
 @pytest.mark.parametrize("skip", TABLE)
+def test_losses_along_a_line_are_those_of_its_points(skip):
+    problem = network(skip, hidden=[5, 5, 5], activation="tanh")
+    a, b = points_of(problem, 2)
+    found = gd.landscape.line(problem, a, b, points=5)
+    t = found.alpha.values[:, None]
+    assert found.loss.values == pytest.approx(gd.evaluate(problem, (1 - t) * a + t * b).loss.values, rel=1e-13)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("skip", TABLE)
 def test_gradients_in_float32_are_near(torch, skip):
     problem = network(skip, hidden=[33, 33, 33], activation="relu")
     points, (_, gradient) = points_of(problem) * 0.3, in_torch(torch, problem)

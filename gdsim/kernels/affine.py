@@ -19,7 +19,7 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import Structure
 from gdsim.kernels.engines.blocks import block_loss
 from gdsim.kernels.engines.network import correct_answers
-from gdsim.kernels.engines.passes import BLOCK, activate, cells_of, edge_at, edge_count, place_in, product, row_length
+from gdsim.kernels.engines.passes import BLOCK, complete, edge_at, edge_count, place_in, product, row_length
 from gdsim.kernels.parts import JOINS, job_plane, job_products
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.sampling import fill_shared
@@ -152,7 +152,7 @@ def forward_at(plane: Plane, first: int, count: int, t: Lanes) -> None:
             inputs = matrix_at(network.activations, edge.source)
             product(network, sums, matrix_at(weights, edge.weights), inputs, start, (edge.units, edge.inputs, count))
         if edge.links & ENDS_SUMS:
-            activate(network, cells_of(edge.result, (0, edge.units), count), edge.layer)
+            complete(network, edge, count)
 
 
 def evaluate_plane(table: Address, packs: int) -> int:

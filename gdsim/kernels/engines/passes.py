@@ -161,6 +161,13 @@ def apply_slope(network: AnyNetwork, cells: Cells, index: int) -> None:
             store(network.deltas, place, load(network.deltas, place, WIDTH) * rise)
 
 
+def complete(network: AnyNetwork, edge: Edge, count: int) -> None:
+    """From the sums of an edge's layer, once they are all in, to its activations."""
+    activate(network, cells_of(edge.result, (0, edge.units), count), edge.layer)
+    if JOINS and edge.links & ADDS:
+        add_activations(network, edge, count)
+
+
 def add_activations(network: AnyNetwork, edge: Edge, count: int) -> None:
     """A += A_before, of an edge between layers that are equally wide."""
     goal, source = cells_of(edge.result, (0, edge.units), count), cells_of(edge.source, (0, edge.units), count)
@@ -194,9 +201,7 @@ def forward(network: AnyNetwork, weights: Memory, samples: Matrix, count: int) -
         start = sums if JOINS and not edge.links & BEGINS_SUMS else b
         product(network, sums, W, inputs_of(network, edge, samples), start, (edge.units, edge.inputs, count))
         if edge.links & ENDS_SUMS:
-            activate(network, cells_of(edge.result, (0, edge.units), count), edge.layer)
-            if JOINS and edge.links & ADDS:
-                add_activations(network, edge, count)
+            complete(network, edge, count)
 
 
 def input_deltas(network: AnyNetwork, weights: Memory, edge: Edge, count: int) -> None:
