@@ -14,6 +14,7 @@ import numpy as np
 from gdsim.kernels import evaluation, steps, training
 from gdsim.kernels.compile_errors import explained
 from gdsim.kernels.engines import Parts, Structure, blocks, lane_parts, network
+from gdsim.kernels.engines.dual_products import with_tangents
 from gdsim.kernels.job import Job
 from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves
@@ -45,7 +46,7 @@ class Kernels:
 
     def __init__(self, structure: Structure, width: int) -> None:
         self.structure, self.width = structure, width
-        self.number, self.layout = Number(np.dtype(structure.dtype)), structure.layout
+        self.number, self.layout = Number(np.dtype(structure.dtype), structure.tangents), structure.layout
         self.dtype = self.number.dtype
 
     def prepare(self) -> None:
@@ -54,19 +55,26 @@ class Kernels:
 
     def evaluation_parts(self) -> Parts:
         """The parts that evaluation needs, which the choice of rule, schedule and shuffle leaves the same."""
+        return self._on_numbers(self._evaluation_parts())
+
+    def _evaluation_parts(self) -> Parts:
         parts = {**dict(self.structure.problem_parts), **lane_parts(self.width), "ZERO": self.number.zero, **float_mode_parts()}
         return self.structure.engine.evaluation(self.structure, parts)
+
+    def _on_numbers(self, parts: Parts) -> Parts:
+        """The parts of kernels on plain numbers as those on the structure's have them."""
+        return with_tangents(dict(parts), self.number) if self.number.tangents else parts
 
     def _training_parts(self) -> Parts:
         s = self.structure
         parts = {
-            **self.evaluation_parts(), **dict(s.step_parts), **SHUFFLES[s.shuffle]._asdict(),
+            **self._evaluation_parts(), **dict(s.step_parts), **SHUFFLES[s.shuffle]._asdict(),
             "HYPERPARAMETERS": s.hyperparameters, "HYPERPARAMETER_COUNT": len(s.hyperparameters._fields), "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry,
             "penalized": with_penalty if s.has_penalty else without_penalty, "HAS_PENALTY": s.has_penalty, "NEEDS_WHOLE_GRADIENT": s.needs_whole_gradient,
             "PERTURBS": s.perturbs, "TWO_PASSES": s.needs_whole_gradient or s.perturbs or s.several_blocks,
             **{f"MONITORS_{n.upper()}": value for n, value in s.monitors._asdict().items()},
         }  # fmt: skip
-        return s.engine.training(s, parts)
+        return self._on_numbers(s.engine.training(s, parts))
 
     @contextlib.contextmanager
     def _explaining(self) -> Iterator[None]:
@@ -202,7 +210,7 @@ class Kernels:
         """One thread's working memory for steps of `samples` samples and for evaluation."""
         return self.layout.space(self.width, self.number, samples)
 
-    def _lanes(self, n: int, kind: Any = None) -> np.ndarray:
+    def _lanes(self, n: int, kind: Any = None) -> Any:
         return self.number.zeros(n * self.width) if kind is None else zeros(n * self.width, kind)
 
     def new_pack(self) -> Pack:
@@ -211,7 +219,7 @@ class Kernels:
         full, bits = functools.partial(self.number.full, self.width), self.number.bits
         monitor = Monitor(
             active=lanes(1, word), flags=lanes(1, word), due=lanes(1, word), largest_weight=lanes(1, bits), best=full(np.inf), loss=lanes(1),
-            loss_bound=full(np.inf), target=full(-np.inf), gradient_tolerance=full(-1), weight_bound=full(WEIGHT_BOUND).view(bits),
+            loss_bound=full(np.inf), target=full(-np.inf), gradient_tolerance=full(-1), weight_bound=np.full(self.width, WEIGHT_BOUND, self.dtype).view(bits),
             step_tolerance=full(-1), step_squares=lanes(1), weight_squares=lanes(1), small_steps=lanes(1, word), small_steps_needed=lanes(1, word) + word(1),
             loss_sum=lanes(1), samples_seen=lanes(1),
         )  # fmt: skip
@@ -264,7 +272,9 @@ class Kernels:
             if not isinstance(table, TableOf):
                 return RunState(*map(made, table))
             size = count * math.prod(every[d] for d in table.dims) if table.keep == "" or getattr(keeps, table.keep) else 0
-            return np.full(size, table.fill, np.int64) if table.is_whole else self.number.full(size, table.fill)
+            if table.is_whole or table.is_still:
+                return np.full(size, table.fill, np.int64 if table.is_whole else self.dtype)
+            return self.number.full(size, table.fill)
 
         none, whole = self.number.full(0, 0), np.zeros(0, np.int64)
         curves = Curves(*(self.number.full(count * sizes["checkpoint"] * (name in keeps.curves), np.nan) for name in Curves._fields))

@@ -16,13 +16,13 @@ from gdsim.kernels import evaluation
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import NETWORK, Parts, Structure, passes
 from gdsim.kernels.engines.blocks import WRITE, Passing, block_loss, pass_block
-from gdsim.kernels.engines.passes import BLOCK, TILE, edge_at, edge_count, forward, place_in, row_length
+from gdsim.kernels.engines.dual_products import with_tangents
+from gdsim.kernels.engines.passes import BLOCK, edge_at, edge_count, forward, place_in, row_length
 from gdsim.kernels.largest_eigenvalue import Search, search
-from gdsim.kernels.parts import TANGENTS, moving_outer, moving_product, plain_deltas, plain_gradients, still_outer, still_product
+from gdsim.kernels.parts import TANGENTS, plain_deltas, plain_gradients
 from gdsim.kernels.penalty import penalized_gradient
-from gdsim.kernels.product_tiles import moving_tile, still_tile, tile_of
 from gdsim.kernels.sample_table import sampler_of
-from gdsim.kernels.workspace import AnyNetwork, GradientTask, Matrix, Network, NetworkSpace, Workspace, plane_of
+from gdsim.kernels.workspace import AnyNetwork, GradientTask, Network, NetworkSpace, Workspace, plane_of
 from gdsim.lanes.compiler import ScopedPart, address_of, bind, float_mode_parts
 from gdsim.lanes.memory import plane, table_of, view_of
 from gdsim.lanes.numbers import Duals, Number, zeros
@@ -82,29 +82,6 @@ def no_answers(network: AnyNetwork, sampler: Sampler, count: int) -> Lane:
     return splat(ZERO, WIDTH)
 
 
-def is_still(network: AnyNetwork, right: Matrix) -> bool:
-    """Whether what is on the right of a product has no tangents: samples, which begin the activations, and
-    what a bias is multiplied by.
-    """
-    return right.offset == edge_at(network, 0).source.offset
-
-
-def product(network: AnyNetwork, goal: Matrix, left: Matrix, right: Matrix, start: Matrix, shape: tuple[int, int, int]) -> None:
-    """`passes.product` of numbers with tangents."""
-    if is_still(network, right):
-        still_product(network, goal, left, right, start, shape)
-    else:
-        moving_product(network, goal, left, right, start, shape)
-
-
-def outer(network: AnyNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
-    """`passes.outer` of numbers with tangents."""
-    if is_still(network, right):
-        still_outer(network, task, goal, left, right, shape, is_weight)
-    else:
-        moving_outer(network, task, goal, left, right, shape, is_weight)
-
-
 def plane_of_network(network: Network, number: int) -> Network:
     """A network of plain numbers: the values of one with tangents, with one of the tangents (1, 2, ...) for
     deltas and gradients.
@@ -136,21 +113,11 @@ def _scoped(function: Any, parts: Parts) -> ScopedPart:
 
 def _network_parts(plain: Parts, number: Number, matrix: str) -> dict[str, Any]:
     """The parts of a network's evaluation on numbers with tangents, from those on plain numbers."""
-    width, base = plain["WIDTH"], {**plain, "ZERO": number.zero, "TANGENTS": number.tangents}
-    tiles = {
-        tile: {name: tile_of((TILE, columns), width, False, tile, number.tangents) for name, columns in (("product_tile", TILE), ("product_column", 1))}
-        for tile in (still_tile, moving_tile)
-    }
-    still, moving = {**base, **tiles[still_tile]}, {**base, **tiles[moving_tile]}
-    own = {
-        "product": product, "still_product": _scoped(passes.product, still), "moving_product": _scoped(passes.product, moving),
-        "outer": outer, "still_outer": _scoped(passes.outer, still), "moving_outer": _scoped(passes.outer, moving),
-        "run_passes": pass_block, "store_scores": store_penalized, "correct_answers": no_answers,
-    }  # fmt: skip
+    own: dict[str, Any] = {"run_passes": pass_block, "store_scores": store_penalized, "correct_answers": no_answers}
     if matrix == "gauss_newton":
         backward = {"plain_deltas": _scoped(passes.all_deltas, plain), "plain_gradients": _scoped(passes.all_gradients, plain)}
         own |= {"run_passes": pass_gauss_newton, **backward}
-    return {**base, **own}
+    return {**with_tangents(dict(plain), number), **own}
 
 
 class CurvatureKernels:

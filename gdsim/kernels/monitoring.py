@@ -13,9 +13,11 @@ def restore_monitor(job: Job, lane: int, run: int) -> None:
     """Gives a lane what its run had seen where it begins: nothing, or what was saved at an earlier end."""
     monitor, lanes, runs = job.pack.monitor, job.lanes, job.runs
     kept = len(runs.loss_sum) > 0
-    monitor.loss_sum[lane] = runs.loss_sum[run] if kept else 0
-    monitor.samples_seen[lane] = runs.samples_seen[run] if kept else 0
-    monitor.small_steps[lane] = np.uint32(runs.small_steps[run]) if kept else 0
+    if kept:
+        monitor.loss_sum[lane], monitor.samples_seen[lane] = runs.loss_sum[run], runs.samples_seen[run]
+        monitor.small_steps[lane] = np.uint32(runs.small_steps[run])
+    else:
+        monitor.loss_sum[lane] = monitor.samples_seen[lane] = monitor.small_steps[lane] = 0
     lanes.reference_step[lane] = -1
     if kept and len(runs.references) > 0 and runs.steps_since_reference[run] >= 0:
         lanes.reference_step[lane] = runs.first_step[run] - np.int64(runs.steps_since_reference[run])

@@ -15,6 +15,7 @@ from gdsim.kernels.job import Job
 from gdsim.kernels.state import Snapshots
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.parts import WIDTH
+from gdsim.lanes.tangents import value_of
 from gdsim.stops import Record
 
 
@@ -24,7 +25,7 @@ def parameter_norm_at(job: Job, snaps: Snapshots, place: int) -> float:
     """
     places, total = job.spec.places, 0.0
     for p in range(len(places)):
-        w = np.float64(snaps.weights[places[p] * WIDTH + place])
+        w = np.float64(value_of(snaps.weights[places[p] * WIDTH + place]))
         total += w * w
     return math.sqrt(total)
 

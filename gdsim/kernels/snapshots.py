@@ -13,6 +13,7 @@ from gdsim.kernels.recorders import record_curves
 from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, AT_VALIDATION, BUDGET, DIVERGED, EVALUATED, UNFINISHED, Snapshots
 from gdsim.kernels.stop_tests import Look, decided, validation_looks
 from gdsim.lanes.compiler import noinline
+from gdsim.lanes.tangents import value_of
 from gdsim.lanes.types import Step
 
 # A run has diverged when its loss exceeds its first by this factor times (1 + |first|).
@@ -95,7 +96,7 @@ def is_over(job: Job, snaps: Snapshots, place: int) -> bool:
     """
     scores, runs, spec = job.scores, job.runs, job.spec
     run, step, use, reason = snaps.run[place], snaps.step[place], snaps.use[place], snaps.reason[place]
-    loss = scores.loss[place]
+    loss = value_of(scores.loss[place])
     finite = abs(loss) < INFINITY
     if use & AT_START and runs.loss_bound[run] != runs.loss_bound[run]:  # a run that goes on has its own
         bound = loss + LOSS_FACTOR * (1.0 + abs(loss))
@@ -104,7 +105,7 @@ def is_over(job: Job, snaps: Snapshots, place: int) -> bool:
         if use & (AT_START | AT_END) and not (finite and loss <= runs.loss_bound[run]):
             reason = DIVERGED
         else:
-            found = decided(runs, spec, Look(run, step, loss, scores.gradient_largest[place], job.validation_scores.loss[place]))
+            found = decided(runs, spec, Look(run, step, loss, value_of(scores.gradient_largest[place]), value_of(job.validation_scores.loss[place])))
             reason = found if found != UNFINISHED else reason
     if reason != DIVERGED and validation_looks(runs, spec, run, step):
         snaps.use[place] |= AT_VALIDATION
@@ -120,7 +121,7 @@ def apply_scores(job: Job, snaps: Snapshots, place: int) -> None:
         record(job, snaps, place)
     if loss < runs.best_loss[run]:
         runs.best_loss[run] = loss
-    if abs(loss) < INFINITY:
+    if abs(value_of(loss)) < INFINITY:
         runs.last_finite_loss[run] = loss
     if use & (AT_CHECKPOINT | AT_VALIDATION) and len(runs.best_validation_loss) > 0:
         record_validation(job, snaps, place)
@@ -145,7 +146,7 @@ def record_validation(job: Job, snaps: Snapshots, place: int) -> None:
     """
     scores, runs = job.validation_scores, job.runs
     run, loss, accuracy = snaps.run[place], scores.loss[place], scores.accuracy[place]
-    if not abs(loss) < INFINITY:
+    if not abs(value_of(loss)) < INFINITY:
         return
     runs.final_validation_loss[run], runs.final_validation_accuracy[run] = loss, accuracy
     if loss < runs.best_validation_loss[run]:
@@ -161,7 +162,7 @@ def finish_validation(job: Job, snaps: Snapshots, place: int, reason: int) -> No
     """
     scores, runs = job.validation_scores, job.runs
     run = snaps.run[place]
-    if abs(scores.loss[place]) < INFINITY or reason != DIVERGED:
+    if abs(value_of(scores.loss[place])) < INFINITY or reason != DIVERGED:
         runs.final_validation_loss[run], runs.final_validation_accuracy[run] = scores.loss[place], scores.accuracy[place]
     if runs.best_validation_loss[run] == INFINITY:
         copy_numbers(job.spec.places, snaps.weights, in_lane(place), runs.best_points, in_row(run))
@@ -174,7 +175,7 @@ def end_run(job: Job, snaps: Snapshots, place: int, reason: int) -> None:
     loss = scores.loss[place]
     runs.steps_taken[run] = snaps.step[place]
     runs.reason[run] = reason
-    runs.final_loss[run] = loss if abs(loss) < INFINITY else runs.last_finite_loss[run]
+    runs.final_loss[run] = loss if abs(value_of(loss)) < INFINITY else runs.last_finite_loss[run]
     copy_numbers(job.spec.places, snaps.weights, in_lane(place), runs.ends, in_row(run))
     if len(runs.best_validation_loss) > 0:
         finish_validation(job, snaps, place, reason)

@@ -120,13 +120,14 @@ class TableOf(NamedTuple):
     fill: float
     is_whole: bool
     keep: str
+    is_still: bool
 
 
-def table(*dims: str, fill: float = math.nan, is_whole: bool = False, keep: str = "") -> Any:
+def table(*dims: str, fill: float = math.nan, is_whole: bool = False, keep: str = "", is_still: bool = False) -> Any:
     """A row per run of these dims, at first full of one number, of kernels' type or int64, where `Keeps` says
-    so by this name, or always.
+    so by this name, or always; without tangents if `is_still`.
     """
-    return TableOf(dims, fill, is_whole, keep)
+    return TableOf(dims, fill, is_whole, keep, is_still)
 
 
 class Keeps(NamedTuple):
@@ -159,7 +160,7 @@ class Runs(NamedTuple):
     cell: Memory = table(fill=0, is_whole=True)
     steps_taken: Memory = table(fill=0, is_whole=True)
     reason: Memory = table(fill=UNFINISHED, is_whole=True)  # why it ended, or UNFINISHED
-    loss_bound: Memory = table()  # the loss beyond which it has diverged
+    loss_bound: Memory = table(is_still=True)  # the loss beyond which it has diverged
     final_loss: Memory = table()  # the last finite one of a diverged run
     best_loss: Memory = table(fill=math.inf)
     last_finite_loss: Memory = table()
@@ -173,15 +174,15 @@ class Runs(NamedTuple):
     ends: Memory = table("parameter", keep="ends")  # the reported parameters at the end
     best_points: Memory = table("parameter", keep="best_points")  # at the lowest validation loss, with a Validation stop
     end: RunState = RunState(table("parameter", keep="state"), table("parameter", "slot", keep="state"), table("carry", keep="state"))
-    end_stop_best: Memory = table("stop", fill=math.inf, keep="state")  # `stop_best` before a look that the budget's end alone made
-    end_stop_waited: Memory = table("stop", fill=0, keep="state")  # likewise
+    end_stop_best: Memory = table("stop", fill=math.inf, keep="state", is_still=True)  # `stop_best` before a look that the budget's end alone made
+    end_stop_waited: Memory = table("stop", fill=0, keep="state", is_still=True)  # likewise
     loss_sum: Memory = table(fill=0, keep="state")  # `Monitor.loss_sum` where the run began, and at its end
     samples_seen: Memory = table(fill=0, keep="state")  # likewise `Monitor.samples_seen`
-    small_steps: Memory = table(fill=0, keep="state")  # likewise `Monitor.small_steps`
-    steps_since_reference: Memory = table(fill=-1, keep="state")  # of Cycling's reference point; -1: it has none
+    small_steps: Memory = table(fill=0, keep="state", is_still=True)  # likewise `Monitor.small_steps`
+    steps_since_reference: Memory = table(fill=-1, keep="state", is_still=True)  # of Cycling's reference point; -1: it has none
     references: Memory = table("parameter", keep="references")  # that point
-    stop_best: Memory = table("stop", fill=math.inf)  # the best value that a stop has seen
-    stop_waited: Memory = table("stop", fill=0)  # for how many looks there was no better
+    stop_best: Memory = table("stop", fill=math.inf, is_still=True)  # the best value that a stop has seen
+    stop_waited: Memory = table("stop", fill=0, is_still=True)  # for how many looks there was no better
     reached: Memory = table("target", fill=-1, is_whole=True)  # the first step at which a target was met, -1 if none
 
 

@@ -46,6 +46,7 @@ from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any, count_of, first_of, smallest
 from gdsim.lanes.operations import load, where
 from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
+from gdsim.lanes.tangents import value_of
 from gdsim.lanes.types import Address, Count, Mask, Step
 
 MORE, DONE = 0, 1
@@ -211,8 +212,8 @@ def stop_without_loss(job: Job, lane: int, run: int, step: Step) -> int:
     for stop in range(len(spec.stop_kind)):
         kind, tolerance = spec.stop_kind[stop], spec.stop_limit[stop]
         if kind == SMALL_STEP and spec.step_stop == 0 and is_look_of(runs, spec, run, step, stop):
-            size = pack.monitor.weight_squares[lane] ** 0.5
-            if pack.monitor.step_squares[lane] ** 0.5 <= tolerance * (1.0 + size):
+            size = value_of(pack.monitor.weight_squares[lane]) ** 0.5
+            if value_of(pack.monitor.step_squares[lane]) ** 0.5 <= tolerance * (1.0 + size):
                 return stop + 1
         if (
             kind == EPOCH_PLATEAU
@@ -238,7 +239,7 @@ def epoch_ends_run(job: Job, lane: int, run: int, step: Step, stop: int) -> bool
     runs.epoch_losses[run * epochs + (step - 1) // every - began // every] = mean
     at = run * len(spec.stop_kind) + stop
     best, waited = runs.stop_best[at], runs.stop_waited[at]
-    is_over = is_patience_over(runs, spec, run, stop, mean)
+    is_over = is_patience_over(runs, spec, run, stop, value_of(mean))
     if is_own_look(runs, spec, run, step, stop):
         monitor.loss_sum[lane] = 0
         monitor.samples_seen[lane] = 0
@@ -261,8 +262,8 @@ def has_returned(job: Job, lane: int, step: Step, tolerance: float) -> bool:
     source, reference, places = job.reported, job.reference, job.spec.places
     squares, size = tolerance * 0, tolerance * 0
     for p in range(len(places)):
-        w = source[places[p] * WIDTH + lane]
-        way = w - reference[places[p] * WIDTH + lane]
+        w = value_of(source[places[p] * WIDTH + lane])
+        way = w - value_of(reference[places[p] * WIDTH + lane])
         squares += way * way
         size += w * w
     near = squares**0.5 <= tolerance * (1.0 + size**0.5)

@@ -192,7 +192,7 @@ class DualCode(Code):
         """A value of type `kind` as `lane`; plain numbers have no tangents there."""
         if not is_dual(lane) or is_lane(kind) or is_dual(kind):
             return super().broadcast(value, kind, lane)
-        number = self.context.cast(self.builder, value, kind, lane.dtype.value)
+        number = self.cast(value, kind, lane.dtype.value)
         return self.pair(super().splat(number, lane.width), [None] * lane.dtype.count)
 
     def convert(self, x: Value, source: Kind, result: Kind) -> Value:

@@ -262,7 +262,11 @@ class Code:
         """
         if is_lane(kind):
             return value
-        return self.splat(self.context.cast(self.builder, value, kind, lane.dtype), lane.width)
+        return self.splat(self.cast(value, kind, lane.dtype), lane.width)
+
+    def cast(self, value: Value, kind: Kind, result: Kind) -> Value:
+        """One number, as a number of another type."""
+        return self.context.cast(self.builder, value, kind, result)
 
     def convert(self, x: Value, source: Kind, result: Kind) -> Value:
         """Between number types, lane by lane."""

@@ -89,6 +89,31 @@ class Number(NamedTuple):
         made.values[:] = value
         return made
 
+    def holding(self, values: np.ndarray, tangents: ArrayLike = 0.0) -> Any:
+        """Numbers with tangents [tangent, place], or with none."""
+        if not self.tangents:
+            return np.ascontiguousarray(values, self.dtype).ravel()
+        made = self.zeros(values.size)
+        made.values[:], made.tangents[:] = values.ravel(), tangents
+        return made
+
     def array(self, values: ArrayLike) -> np.ndarray:
         """The numbers nearest to some, in an array of its own: constants, without tangents."""
         return np.array(values, self.dtype)
+
+
+def values_of(array: "np.ndarray | Duals") -> np.ndarray:
+    """The values of an array of numbers, with tangents or without."""
+    return array.values if isinstance(array, Duals) else array
+
+
+def in_plane(held: Any, number: int) -> Any:
+    """A nested NamedTuple with the values (number 0) or one of the tangents (1, 2, ...) in the place of each of
+    its arrays of numbers with tangents.
+    """
+    if isinstance(held, Duals):
+        return held.tangents[number - 1] if number else held.values
+    if not isinstance(held, tuple):
+        return held
+    members = [in_plane(member, number) for member in held]
+    return type(held)(*members) if hasattr(held, "_fields") else tuple(members)

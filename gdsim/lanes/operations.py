@@ -79,7 +79,8 @@ def _comparison(handle: Function, symbol: str) -> None:
         return target.Mask(lane.width), lambda code, x, y: code.compare(symbol, lane, code.broadcast(x, a, lane), code.broadcast(y, b, lane))
 
 
-for _handle, _symbol in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="), (operator.eq, "=="), (operator.ne, "!=")):
+COMPARISONS = ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="), (operator.eq, "=="), (operator.ne, "!="))
+for _handle, _symbol in COMPARISONS:
     _comparison(_handle, _symbol)
 
 

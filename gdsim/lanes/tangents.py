@@ -8,15 +8,19 @@ those of its arguments; a function that picks bits apart, or jumps, says its der
 
 On numbers without tangents `value_of(z)` is z and `derived` is the value: neither becomes an instruction, and
 the slope is not compiled.
+
+Memory of numbers with tangents gives and takes single ones too, which are copied with their tangents, compared
+by their values and divided.
 """
 
 import inspect
+import operator
 from typing import Any
 
 from gdsim.lanes.duals import DualCode
-from gdsim.lanes.emit import is_dual, is_float_lane, is_lane
+from gdsim.lanes.emit import DualKind, is_dual, is_float_lane, is_lane
 from gdsim.lanes.generated import function_from
-from gdsim.lanes.operations import rule_of
+from gdsim.lanes.operations import COMPARISONS, rule_of
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Function, Kind, Lane, Value
 
@@ -29,8 +33,34 @@ def value_of(x: Lane) -> Lane:
 @rule_of(value_of)
 def _(target: Target, x: Kind) -> Any:
     if is_dual(x):
-        return (target.plain(x), lambda code, v: code.value(v)) if is_lane(x) else None
-    return (x, lambda code, v: v) if is_float_lane(x) else None
+        plain = target.plain(x) if is_lane(x) else x.value if isinstance(x, DualKind) else None
+        return None if plain is None else (plain, lambda code, v: code.value(v))
+    return (x, lambda code, v: v) if is_float_lane(x) or isinstance(x, target.types.Float) else None
+
+
+def _comparison(handle: Function, symbol: str) -> None:
+    @rule_of(handle)
+    def rule(target: Target, a: Kind, b: Kind) -> Any:
+        """Of single numbers, one of which has tangents: by values, in the wider of their types."""
+        if not (target.is_number(a) and target.is_number(b) and (is_dual(a) or is_dual(b))):
+            return None
+        plain = [k.value if is_dual(k) else k for k in (a, b)]
+        wide = target.types.float32 if all(k == target.types.float32 for k in plain) else target.types.float64
+
+        def emit(code: DualCode, x: Value, y: Value) -> Value:
+            return code.compare(symbol, target.Lane(wide, 1), *(code.cast(code.value(v), k, wide) for v, k in zip((x, y), plain, strict=True)))
+
+        return target.types.boolean, emit
+
+
+for _handle, _symbol in COMPARISONS:
+    _comparison(_handle, _symbol)
+
+
+@rule_of(operator.truediv)
+def _(target: Target, a: Kind, b: Kind) -> Any:
+    """Of single numbers of one type with tangents."""
+    return (a, lambda code, x, y: code.div(x, y)) if isinstance(a, DualKind) and a == b else None
 
 
 def derived(x: Lane, value: Lane, slope: Function) -> Lane:

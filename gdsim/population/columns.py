@@ -14,11 +14,12 @@ import numpy as np
 
 from gdsim.kernels.recorders import RECORDERS, has_validation
 from gdsim.kernels.state import DIVERGED, Runs
+from gdsim.lanes.numbers import in_plane
 from gdsim.population.looks import epochs_of
 from gdsim.population.setting import Setting, is_of_batches
 from gdsim.rules import Rule
 from gdsim.stops import BUDGET, REASONS, STATUSES, Cycling, Diverged, SmallStep, Status, Stop, Validation
-from gdsim.variables import RENAMED
+from gdsim.variables import DIFFERENTIATED, RENAMED, derivative_name
 
 
 class ColumnSource(NamedTuple):
@@ -28,6 +29,7 @@ class ColumnSource(NamedTuple):
     is_kept: Callable[[Setting], object] = lambda setting: True
     dims: tuple[str, ...] = ()  # beside the run
     dtype: type | None = None  # the setting's own, if not given
+    is_inf_missing: bool = False  # whether an infinite value is one that there was none of
 
 
 class ColumnType(NamedTuple):
@@ -35,11 +37,6 @@ class ColumnType(NamedTuple):
 
     dtype: np.dtype
     shape: tuple[int, ...]
-
-
-def _finite(best: np.ndarray) -> np.ndarray:
-    """The lowest values; NaN where there was none."""
-    return np.where(np.isinf(best), np.nan, best)
 
 
 def _ended(runs: Runs, words: tuple[str, ...], of_kernels: tuple[str, str], of_stops: Iterable[str]) -> np.ndarray:
@@ -82,7 +79,7 @@ def _is_classified(setting: Setting) -> bool:
 
 VECTOR = ("parameter",)
 OF_VALIDATION = {
-    "best_validation_loss": ColumnSource(lambda s, runs: _finite(runs.best_validation_loss), _is_validated),
+    "best_validation_loss": ColumnSource(lambda s, runs: runs.best_validation_loss, _is_validated, is_inf_missing=True),
     "final_validation_loss": ColumnSource(lambda s, runs: runs.final_validation_loss, _is_validated),
     "best_validation_accuracy": ColumnSource(lambda s, runs: runs.best_validation_accuracy, _is_classified),
     "final_validation_accuracy": ColumnSource(lambda s, runs: runs.final_validation_accuracy, _is_classified),
@@ -92,7 +89,7 @@ COLUMNS = {
     **{curve: _recorded(curve) for curve in RECORDERS},
     "sharpness": ColumnSource(_found_later, lambda s: s.record.sharpness, ("checkpoint",)),
     "final_loss": ColumnSource(lambda s, runs: runs.final_loss),
-    "best_loss": ColumnSource(lambda s, runs: _finite(runs.best_loss)),
+    "best_loss": ColumnSource(lambda s, runs: runs.best_loss, is_inf_missing=True),
     "steps_taken": ColumnSource(lambda s, runs: runs.steps_taken, dtype=np.int64),
     **OF_VALIDATION,
     "status": ColumnSource(lambda s, runs: _ended(runs, STATUSES, (Status.DIVERGED, Status.BUDGET), (stop.status for stop in s.stops)), dtype=np.int8),
@@ -134,6 +131,15 @@ def _sources(setting: Setting) -> dict[str, ColumnSource]:
     return {name: source for name, source in every.items() if source.is_kept(setting)}
 
 
+def _derivatives(setting: Setting) -> dict[str, tuple[str, int | None]]:
+    """{column: (the variable that it is a derivative of, the plane of numbers with tangents where it is)}; no
+    plane where the runs lack the number.
+    """
+    planes = {t.name: k for k, t in enumerate(setting.live_tangents, 1)}
+    kept = [name for name in _sources(setting) if name in DIFFERENTIATED]
+    return {derivative_name(name, t.name): (name, planes.get(t.name)) for t in setting.tangents for name in kept}
+
+
 def columns_of(setting: Setting, checkpoints: int | None = None) -> dict[str, ColumnType]:
     """The types of the columns of a setting's runs, with curves at so many checkpoints, or at the
     setting's own.
@@ -142,16 +148,22 @@ def columns_of(setting: Setting, checkpoints: int | None = None) -> dict[str, Co
         "checkpoint": checkpoints or len(setting.checkpoints), "parameter": setting.problem.parameter_count, "target": len(setting.targets),
         "epoch": epochs_of(setting), "stop_state": 2 * len(setting.stops),
     }  # fmt: skip
-    return {n: ColumnType(np.dtype(source.dtype or setting.dtype), tuple(sizes[d] for d in source.dims)) for n, source in _sources(setting).items()}
+    found = {n: ColumnType(np.dtype(source.dtype or setting.dtype), tuple(sizes[d] for d in source.dims)) for n, source in _sources(setting).items()}
+    return found | {column: found[name] for column, (name, _) in _derivatives(setting).items()}
 
 
 def columns_from(setting: Setting, runs: Runs) -> dict[str, np.ndarray]:
     """What the tables of runs say, by the names of variables: [run] or [run, ...]."""
-    types, count = columns_of(setting), len(runs.start)
-    columns = {name: source.values(setting, runs).reshape(count, *types[name].shape) for name, source in _sources(setting).items()}
+    types, sources, count = columns_of(setting), _sources(setting), len(runs.start)
+    planes = [in_plane(runs, k) for k in range(1 + len(setting.live_tangents))]
+    columns = {name: source.values(setting, planes[0]).reshape(count, *types[name].shape) for name, source in sources.items()}
+    columns |= {name: np.where(np.isinf(columns[name]), np.nan, columns[name]) for name, source in sources.items() if source.is_inf_missing}
     for values in columns.values():
         if values.dtype.kind == "f" and (missing := np.isnan(values)).any():
             values[missing] = np.nan  # one quiet NaN, whatever the processor made
+    for column, (name, plane) in _derivatives(setting).items():
+        values = np.nan if plane is None else sources[name].values(setting, planes[plane]).reshape(columns[name].shape)
+        columns[column] = np.where(np.isnan(columns[name]) | np.isnan(values), np.nan, values).astype(types[column].dtype)
     return columns
 
 

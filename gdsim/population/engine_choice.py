@@ -62,10 +62,11 @@ def for_runs(setting: Setting, count: int) -> Setting:
 
 def fits_single_run(setting: Setting) -> bool:
     """Whether one run may have all lanes: networks whose rule uses each gradient as it is made, and looks at
-    nothing but the largest weight.
+    nothing but the largest weight, on numbers without tangents.
     """
     rule, monitors_step = setting.rule, any(isinstance(s, SmallStep) for s in setting.stops)
-    return setting.problem.family == "network" and not (setting.is_written_out or rule.needs_whole_gradient or rule.perturbs or monitors_step)
+    needs_packs = setting.is_written_out or rule.needs_whole_gradient or rule.perturbs or monitors_step or setting.live_tangents
+    return setting.problem.family == "network" and not needs_packs
 
 
 def engine_of(setting: Setting, width: int) -> Engine:
@@ -142,6 +143,7 @@ def structure_of(setting: Setting, width: int) -> Structure:
         engine, tuple(given.items()), tuple(own.items()), reads, numbers_type(names), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, engine.layout(problem, table, np.dtype(setting.dtype)),
         setting.has_penalty, not rule.reports_other_point, rule.needs_whole_gradient, rule.perturbs, setting.samples_per_step > BLOCK, monitors, f"{type(rule).__name__} on {type(problem).__name__}",
+        len(setting.live_tangents),
     )  # fmt: skip
 
 

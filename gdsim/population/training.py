@@ -15,6 +15,7 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.state import LANE_STEPS, PACK_STEPS, Keeps, Monitor, Runs, RunState
 from gdsim.kernels.training import DONE
 from gdsim.lanes.float_mode import ieee_mode
+from gdsim.lanes.numbers import in_plane, values_of
 from gdsim.population.columns import MONITORED, columns_from, curves_of, state_names, validated_of
 from gdsim.population.engine_choice import kernels_for
 from gdsim.population.hyperparameters import number_names, schedule_values
@@ -22,6 +23,7 @@ from gdsim.population.looks import epochs_of, has_own_look, spec_of
 from gdsim.population.recorded_sharpness import sharpness_at
 from gdsim.population.samples import samplers_of
 from gdsim.population.setting import Setting
+from gdsim.population.tangents import number_seeds, start_seeds
 from gdsim.starts import initial_points
 from gdsim.stops import Cycling, SmallGradient, SmallStep, Target, Validation
 
@@ -73,7 +75,7 @@ def train_batch(
     kernels = kernels_for(setting, width)
     samples = setting.samples_per_step
     workspaces = {} if workspaces is None else workspaces
-    key = (kernels.layout, width, setting.dtype, samples)
+    key = (kernels.layout, width, kernels.number, samples)
     if key not in workspaces:
         workspaces.clear()  # before there is more: a thread has that of one structure, as plans count
         workspaces[key] = kernels.model(samples)
@@ -85,7 +87,7 @@ def train_batch(
         job = kernels.new_job(setting.record.state, runs, spec_of(setting, kernels), samplers, workspaces[key])
         _set_monitor(setting, job.pack.monitor)
         # Lanes that never get a run compute too, by numbers that are possible.
-        job.pack.hyperparameters.reshape(-1, width)[:] = runs.hyperparameters.reshape(len(batch.values), -1)[0][:, None]
+        values_of(job.pack.hyperparameters).reshape(-1, width)[:] = values_of(runs.hyperparameters).reshape(len(batch.values), -1)[0][:, None]
         budget = max(1, int(SLICE_OPERATIONS / (setting.problem.step_operations(samples) * width)))
 
         def check() -> None:
@@ -96,7 +98,7 @@ def train_batch(
             check()
         columns = columns_from(setting, runs)
         if setting.record.sharpness:
-            columns["sharpness"][:] = _sharpness_of(setting, runs, check)
+            columns["sharpness"][:] = _sharpness_of(setting, in_plane(runs, 0), check)
         return Trained(batch, columns, int(runs.progress[PACK_STEPS]) * width, int(runs.progress[LANE_STEPS]))
 
 
@@ -114,9 +116,9 @@ def _set_monitor(setting: Setting, monitor: Monitor) -> None:
     """Makes lanes monitor what the setting's stops look at in every step."""
     for stop in filter(setting.lanes_look_at, setting.stops):
         if isinstance(stop, SmallGradient):
-            monitor.gradient_tolerance[:] = stop.tolerance
+            values_of(monitor.gradient_tolerance)[:] = stop.tolerance
         if isinstance(stop, SmallStep):
-            monitor.step_tolerance[:] = stop.tolerance
+            values_of(monitor.step_tolerance)[:] = stop.tolerance
             monitor.small_steps_needed[:] = stop.times
 
 
@@ -135,8 +137,9 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     values = [{**v, **setting.rule.constants(v)} for v in batch.values]
     numbers = np.array([[v[name] for name in names] for v in values], kernels.dtype)
     first, factor = np.array([setting.schedule.cycle_of(schedule_values(setting.schedule, v)) for v in batch.values], np.int64).T.copy()
-    flat = points.ravel()
-    return runs._replace(begin=runs.begin._replace(weights=flat), shown=flat, hyperparameters=numbers.ravel(), first_cycle=first, cycle_factor=factor)
+    flat = kernels.number.holding(points, start_seeds(setting, batch.start))
+    flat_numbers = kernels.number.holding(numbers, number_seeds(setting, names, batch.values))
+    return runs._replace(begin=runs.begin._replace(weights=flat), shown=flat, hyperparameters=flat_numbers, first_cycle=first, cycle_factor=factor)
 
 
 def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> Runs:

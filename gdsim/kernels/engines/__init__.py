@@ -65,6 +65,7 @@ class Structure(NamedTuple):
     several_blocks: bool  # whether a step's batch is worked on in more than one
     monitors: Monitors
     title: str
+    tangents: int = 0  # of each number
 
 
 def lane_parts(width: int) -> dict[str, int]:
