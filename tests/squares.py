@@ -5,7 +5,6 @@ import pathlib
 import signal
 
 import numpy as np
-import xarray
 
 from gdsim.questions import Call, Question
 
@@ -23,6 +22,8 @@ def work(question, first, last, threads):
 
 
 def dataset(question, found):
+    import xarray  # which no worker needs
+
     return xarray.Dataset({"square": ("item", found["square"]), "powers": (("item", "power"), found["powers"])}, {"x": ("item", question.arrays["x"])})
 
 

@@ -9,19 +9,22 @@ import sys
 import urllib.request
 
 import dask
+import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.questions import ask
 from gdsim.store.places import UnreachableError
 from gdsim.sweep.cluster import client as on_client, driver as on_cluster, worker as on_workers
 from gdsim.sweep.cluster.client import connected, dashboard_of
 from gdsim.sweep.cluster.deployment import Local
 from gdsim.sweep.execution import threads as on_threads
-from gdsim.sweep.execution.executor import UnfinishedError
+from gdsim.sweep.execution.executor import FailingError, UnfinishedError
 from gdsim.sweep.survey import survey
 from gdsim.sweep.sweep import read_experiment
 from tests.faults.machinery import shards
 from tests.helpers import gdsim
+from tests.squares import question
 from tests.test_compile_errors import EXPERIMENT, MODULE
 
 CUT = {"chunk_seconds": 1e-4}
@@ -53,6 +56,20 @@ def client():
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
 def test_a_worker_begins_with_what_it_needs(client):
     assert set(client.run(eval, "{'numba', 'gdsim.sweep.cluster.worker'} <= set(__import__('sys').modules)").values()) == {True}
+
+
+def test_a_cluster_gives_the_pieces_of_threads(client, tmp_path):
+    def pieces(folder):
+        return sorted(path.name for path in (tmp_path / folder / "pieces").iterdir())
+
+    for operations in (4e10, 1e9):  # two items a piece, or all
+        here = ask(question(operations=operations), out=tmp_path / f"here {operations}")
+        there = ask(question(operations=operations), out=tmp_path / f"there {operations}", client=client)
+        assert here.identical(there)
+        np.testing.assert_array_equal(there.square, np.arange(10.0) ** 2)
+        assert pieces(f"here {operations}") == pieces(f"there {operations}")
+    with pytest.raises(FailingError, match="no such square"):
+        ask(question(fails=[2]), out=tmp_path / "fails", client=client)
 
 
 def test_a_cluster_gives_the_shards_of_threads(sweep, whole, client, tmp_path):

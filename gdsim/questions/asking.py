@@ -30,12 +30,10 @@ def ask(question: Question, *, out: str | os.PathLike[str] | None = None, client
         with shown(progress) as listener:
             found = _in_memory(question, cores, listener)
         return question.call.dataset(question, found)
-    if client is not None:
-        raise ValueError("client is not taken here yet: leave it out, and threads of this machine compute")
     from gdsim.questions.infolder import answer_in  # and with it pyarrow, which no folder needs
 
     with shown(progress) as listener:
-        return answer_in(question, out, cores, listener)
+        return answer_in(question, out, cores, client, listener)
 
 
 def _check_problems(question: Question, is_stored: bool, by_workers: bool) -> None:
@@ -54,7 +52,7 @@ def _in_memory(question: Question, threads: int, listener: Listener) -> Mapping[
     pieces = pieces_of("", question.items, question.piece)
     if len(pieces) == 1:
         return question.call.work(question, 0, question.items, threads)
-    progress = progress_of(question, listener, threads, question.items)
+    progress = progress_of(question, listener, question.items)
     found = []
     with running(Here(question, threads, progress), pieces, progress, 1) as outcomes:
         for outcome in outcomes:

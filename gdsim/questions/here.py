@@ -17,9 +17,9 @@ from gdsim.sweep.execution.time_left import Remaining
 Keeper = Callable[[Piece, Mapping[str, np.ndarray]], object]
 
 
-def progress_of(question: Question, listener: Listener, threads: int, missing: int) -> Progress:
+def progress_of(question: Question, listener: Listener, missing: int) -> Progress:
     """Counts a question's items, of which so many are missing."""
-    progress = Progress(question.items, listener, Remaining({0: missing}, (question.operations,), threads), question.call.item)
+    progress = Progress(question.items, listener, Remaining({0: missing}, (question.operations,)), question.call.item)
     progress.add(Tally(runs=question.items - missing))
     return progress
 

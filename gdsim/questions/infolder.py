@@ -1,9 +1,9 @@
 """What a folder lacks of an answer, made into it. With this module comes pyarrow."""
 
+import contextlib
+import functools
 import os
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Iterator, Sequence
 
 from gdsim.questions.files import FOLDER
 from gdsim.questions.folder import admitted, find, keep
@@ -13,7 +13,7 @@ from gdsim.questions.question import Question
 from gdsim.store.folder import Store
 from gdsim.store.places import failure_name
 from gdsim.sweep.execution.display import Listener
-from gdsim.sweep.execution.executor import Executor, FailingError, running
+from gdsim.sweep.execution.executor import Executor, FailingError, UnfinishedError, running
 from gdsim.sweep.execution.heartbeat import beating
 from gdsim.sweep.execution.progress import Progress
 from gdsim.sweep.results.reading import Dataset
@@ -21,7 +21,7 @@ from gdsim.sweep.run.infolder import going, usable
 from gdsim.words import count_of
 
 
-def answer_in(question: Question, out: str | os.PathLike[str], threads: int, listener: Listener) -> Dataset:
+def answer_in(question: Question, out: str | os.PathLike[str], threads: int, client: object, listener: Listener) -> Dataset:
     """Makes what a folder lacks of an answer, and opens it."""
     store = Store(out)
     with usable(store):
@@ -29,29 +29,39 @@ def answer_in(question: Question, out: str | os.PathLike[str], threads: int, lis
         state = find(store, held)
         for damage in state.damaged:
             store.quarantine(damage.file)
-    progress = progress_of(question, listener, threads, sum(p.size for p in state.missing))
-    found = [*state.known]
-
-    def kept(piece: Piece, arrays: Mapping[str, np.ndarray]) -> None:
-        keep(store, piece, arrays)
-        store.log(wrote=piece.name, items=piece.size)
-
-    with going(), beating(store.place, progress):
-        if state.missing:
-            found += _made(question, state.missing, store, Here(question, threads, progress, kept), progress)
-        store.place.make(FOLDER)  # without what others left that died meanwhile
-    return question.call.dataset(question, joined(found, question.items))
+    progress = progress_of(question, listener, sum(p.size for p in state.missing))
+    if state.missing:
+        with going(), beating(store.place, progress), _executor(question, store, threads, client, progress) as executor:
+            _make(question, state.missing, store, executor, progress)
+            store.place.make(FOLDER)  # without what others left that died meanwhile
+            state = find(store, held)
+    if state.missing or state.damaged:
+        raise UnfinishedError(f"{count_of(len(state.missing), 'piece has', 'pieces have')} gone from {store.folder!r} while others were made")
+    return question.call.dataset(question, joined(state.known, question.items))
 
 
-def _made(
-    question: Question, pieces: Sequence[Piece], store: Store, executor: Executor[Piece], progress: Progress
-) -> list[tuple[Piece, Mapping[str, np.ndarray]]]:
+@contextlib.contextmanager
+def _executor(question: Question, store: Store, threads: int, client: object, progress: Progress) -> Iterator[Executor[Piece]]:
+    """What makes pieces into a folder: this process, or a cluster's workers."""
+    if client is None:
+        yield Here(question, threads, progress, functools.partial(keep, store))
+        return
+    from gdsim.questions.cluster import Answering  # and with it distributed
+    from gdsim.sweep.cluster.client import client_of
+    from gdsim.sweep.cluster.driver import Cluster
+    from gdsim.sweep.cluster.metrics import observed
+
+    with client_of(client) as found, observed(found, store.folder, "", progress):
+        yield Cluster(found, Answering.of(found, question, store), progress)
+
+
+def _make(question: Question, pieces: Sequence[Piece], store: Store, executor: Executor[Piece], progress: Progress) -> None:
     """Makes pieces into a folder. Raises FailingError when all is done that can be."""
-    found, failed = [], []
+    failed = []
     with store.place.noting(), running(executor, pieces, progress, 1) as outcomes:
         for outcome in outcomes:
             if outcome.failure is None:
-                found.append((outcome.chunk, outcome.result))
+                store.log(wrote=outcome.chunk.name, items=outcome.chunk.size)
                 continue
             store.record_failure(
                 outcome.chunk.name, f"{question.call.name}, {question.call.item}s {outcome.chunk.first} to {outcome.chunk.last - 1}\n\n{outcome.failure.text}"
@@ -64,4 +74,3 @@ def _made(
             f"{len(failed)} of {count_of(len(pieces), 'piece')} of gd.{question.call.name} failed; all others are finished. "
             f"{question.call.item}s {first.chunk.first} to {first.chunk.last - 1} raised {first.failure.reason}; {store.place.at(failure_name(first.chunk.name))} has the traceback"
         )
-    return found

@@ -1,8 +1,9 @@
-"""The driver of a sweep on a Dask cluster: sends chunks to its workers, and counts what comes back.
+"""The driver of a sweep, or of a question, on a Dask cluster: sends chunks to its workers, and counts what comes
+back.
 
-What travels to a worker is the folder's path, the experiment's hash and a task, chunks of about a second
-altogether: what Dask does for a task, about 10 ms of the driver and the scheduler, it does not do for every
-short chunk.
+What travels to a worker for a sweep is the folder's path, the experiment's hash and a task, chunks of about a
+second altogether: what Dask does for a task, about 10 ms of the driver and the scheduler, it does not do for
+every short chunk.
 """
 
 import collections
@@ -14,14 +15,14 @@ import secrets
 import sys
 import time
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, NamedTuple, Protocol
 
 from gdsim.canonical import digest
 from gdsim.problems import Own
 from gdsim.store.folder import Store
 from gdsim.sweep.cluster.worker import ChunkError, MismatchError, Receipt, mismatch, train_chunks, versions
-from gdsim.sweep.execution.executor import Failure, FailureKind, Outcome, UnfinishedError, failure_of
+from gdsim.sweep.execution.executor import Failure, FailureKind, Outcome, SomePiece, UnfinishedError, failure_of
 from gdsim.sweep.execution.progress import Progress, Tally
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.memory import check_worker
@@ -57,22 +58,71 @@ def workers_of(client: Any) -> dict[str, str]:
     return wrong
 
 
-def modules_beside(sweep: Experiment) -> list[str]:
+def modules_beside(problems: Iterable[Any]) -> list[str]:
     """The folders of the user's own modules, where workers look for them too."""
-    files = {getattr(sys.modules.get(p.function.__module__), "__file__", None) for p in sweep.problem if isinstance(p, Own)}
+    files = {getattr(sys.modules.get(p.function.__module__), "__file__", None) for p in problems if isinstance(p, Own)}
     return sorted(str(pathlib.Path(f).resolve().parent) for f in files if f)
 
 
-class Cluster:
+class Job(Protocol):
+    """What workers are to do with chunks or pieces: a task is a call of `function`."""
+
+    @property
+    def function(self) -> Callable[..., Sequence[Receipt]]:
+        """What makes and writes them; raises ChunkError, whatever goes wrong."""
+        ...
+
+    def arguments(self, chunks: Sequence[Any]) -> tuple[Any, ...]:
+        """What it is called with."""
+        ...
+
+    def task_name(self, chunks: Sequence[Any]) -> str:
+        """What a dashboard calls a task."""
+        ...
+
+    def check_worker(self, limit: int, threads: int) -> None:
+        """Refuses a worker process of so many threads and so much memory. Raises ValueError."""
+        ...
+
+
+class Training(NamedTuple):
+    """The job of training chunks of a sweep into a folder."""
+
+    sweep: Experiment
+    plan: Plan
+    store: Store
+    lanes: int | None
+    earlier: int | None  # steps that runs had before they were given more
+
+    @property
+    def function(self) -> Callable[..., Sequence[Receipt]]:
+        """What a worker does."""
+        return train_chunks
+
+    def arguments(self, chunks: Sequence[Chunk]) -> tuple[Any, ...]:
+        """The folder's path, the experiment's hash, and how chunks are trained."""
+        beside = tuple(modules_beside(self.sweep.problem))
+        return self.store.place.address, digest(self.sweep), chunks, self.lanes, self.earlier, versions(), beside
+
+    def task_name(self, chunks: Sequence[Chunk]) -> str:
+        """Of the structure."""
+        from gdsim.sweep.cluster.metrics import task_name  # and with it distributed
+
+        return task_name(self.plan, chunks)
+
+    def check_worker(self, limit: int, threads: int) -> None:
+        """By the memory that the plan takes."""
+        check_worker(self.plan, limit, threads)
+
+
+class Cluster(Generic[SomePiece]):
     """An executor on a `distributed.Client`, whose workers see the folder under the same path."""
 
-    def __init__(self, client: Any, sweep: Experiment, plan: Plan, store: Store, lanes: int | None, progress: Progress, earlier: int | None = None) -> None:
-        self.client, self.plan, self.progress = client, plan, progress
-        self.fixed = (store.place.address, digest(sweep))
-        self.rest = (lanes, earlier, versions(), tuple(modules_beside(sweep)))
+    def __init__(self, client: Any, job: Job, progress: Progress) -> None:
+        self.client, self.job, self.progress = client, job, progress
         self.ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.going: dict[str, tuple[Any, Sequence[Chunk]]] = {}
-        self.outcomes: collections.deque[Outcome] = collections.deque()  # of tasks that are done
+        self.going: dict[str, tuple[Any, Sequence[SomePiece]]] = {}
+        self.outcomes: collections.deque[Outcome[SomePiece]] = collections.deque()  # of tasks that are done
         self.chunk_seconds, self.finished = math.inf, 0  # of a thread, as chunks came back; how many since the last look
         self.failed_on: dict[str, set[str]] = {}
         self.uncounted: list[Any] = []  # futures of finished tasks
@@ -96,12 +146,12 @@ class Cluster:
         self._check_memory()
 
     def _check_memory(self) -> None:
-        """Refuses workers that may not have the memory that a plan takes, also those that join a cluster
+        """Refuses workers that may not have the memory that the job takes, also those that join a cluster
         later.
         """
         workers = self.client.sync(self.client.scheduler.identity, callback_timeout=ANSWER_SECONDS)["workers"]
         for worker in workers.values():
-            check_worker(self.plan, worker.get("memory_limit") or 0, worker.get("nthreads", 1))
+            self.job.check_worker(worker.get("memory_limit") or 0, worker.get("nthreads", 1))
         self.known = set(workers)
 
     def room(self, waiting: int) -> int:
@@ -150,26 +200,24 @@ class Cluster:
             self.alone = None
             warnings.warn(f"{alone} (Ctrl-C ends it)", RuntimeWarning, stacklevel=2)
 
-    def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
+    def submit(self, chunks: Sequence[SomePiece], tried: bool) -> None:
         """Sends chunks out as one task; if one was tried before, to a worker on which none of them has
         failed, where there is one.
         """
-        from gdsim.sweep.cluster.metrics import task_name  # and with it distributed
-
         # After what it trains a chunk, of this driver: another's may go into another folder.
-        key = f"{task_name(self.plan, chunks)}-{chunks[0].name}-{self.mark}-{self.sent}"
+        key = f"{self.job.task_name(chunks)}-{chunks[0].name}-{self.mark}-{self.sent}"
         others = {"workers": self._others(chunks), "allow_other_workers": True} if tried else {}
-        future = self.client.submit(train_chunks, *self.fixed, chunks, *self.rest, key=key, priority=-self.sent, pure=False, **others)
+        future = self.client.submit(self.job.function, *self.job.arguments(chunks), key=key, priority=-self.sent, pure=False, **others)
         self.sent += 1
         self.going[key] = (future, chunks)
         future.add_done_callback(lambda done: self.ready.put(done.key))
 
-    def _others(self, chunks: Sequence[Chunk]) -> list[str] | None:
+    def _others(self, chunks: Sequence[SomePiece]) -> list[str] | None:
         """The workers on which none of these chunks has failed; None, for any, where there are no others."""
         failed = set[str]().union(*(self.failed_on.get(c.name, ()) for c in chunks))
         return [w for w in self.client.sync(self.client.scheduler.ncores) if w not in failed] or None
 
-    def next(self, timeout: float) -> Outcome | None:
+    def next(self, timeout: float) -> Outcome[SomePiece] | None:
         """The next outcome, or None if there is none in this time."""
         if not self.outcomes:
             try:
@@ -180,7 +228,7 @@ class Cluster:
             self.outcomes.extend(self._outcomes_of(chunks, future))
         return self.outcomes.popleft()
 
-    def _outcomes_of(self, chunks: Sequence[Chunk], future: Any) -> list[Outcome]:
+    def _outcomes_of(self, chunks: Sequence[SomePiece], future: Any) -> list[Outcome[SomePiece]]:
         """What has become of a task's chunks."""
         if future.status == "finished":
             self._finish(chunks)
@@ -193,7 +241,7 @@ class Cluster:
         future.release()
         return self._unfinished(chunks, error)
 
-    def _unfinished(self, chunks: Sequence[Chunk], error: BaseException | None) -> list[Outcome]:
+    def _unfinished(self, chunks: Sequence[SomePiece], error: BaseException | None) -> list[Outcome[SomePiece]]:
         """What has become of the chunks of a task that was lost with its workers or the scheduler, or in
         which one raised.
         """
@@ -216,7 +264,7 @@ class Cluster:
             *(Outcome(c, failure=behind) for c in chunks[finished + 1 :]),
         ]
 
-    def _finish(self, chunks: Sequence[Chunk]) -> None:
+    def _finish(self, chunks: Sequence[SomePiece]) -> None:
         """Counts the runs of finished chunks."""
         for chunk in chunks:
             self.progress.remaining.finish(chunk.group, chunk.size)

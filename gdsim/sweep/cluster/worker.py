@@ -10,14 +10,14 @@ import importlib.metadata
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from gdsim.canonical import digest
 from gdsim.lanes.machine import gdsim_sources
 from gdsim.store.folder import Store
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
-from gdsim.sweep.execution.executor import FailureKind, failure_of
+from gdsim.sweep.execution.executor import FailureKind, SomePiece, failure_of
 from gdsim.sweep.execution.progress import Tally, tally_of
 from gdsim.sweep.execution.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
 from gdsim.sweep.experiment.declaration import Experiment
@@ -85,6 +85,29 @@ def train_chunks(
 
     Raises ChunkError, whatever goes wrong.
     """
+
+    def begin() -> Callable[[Chunk], tuple[Receipt, Callable[[], object]]]:
+        with _planning:
+            sweep, plan = _plan_in(folder, experiment, beside)
+            trainer = train_from_start if earlier is None else _earlier_in(folder, sweep, plan, earlier).train
+
+        def trained(chunk: Chunk) -> tuple[Receipt, Callable[[], object]]:
+            receipt, result = _trained(plan, chunk, lanes, trainer)
+            return receipt, lambda: keep(Store(folder), plan, chunk, result)
+
+        return trained
+
+    return receipts_of(chunks, expected, begin)
+
+
+def receipts_of(
+    chunks: Sequence[SomePiece], expected: dict[str, str], begin: Callable[[], Callable[[SomePiece], tuple[Receipt, Callable[[], object]]]]
+) -> list[Receipt]:
+    """What a task says of its chunks, one after the other: `begin` gives what makes one, which gives its receipt
+    and what writes it.
+
+    Raises ChunkError, whatever goes wrong.
+    """
     from distributed import get_worker  # the driver needs the rest of this module without it
 
     kind, receipts = FailureKind.REFUSED, list[Receipt]()
@@ -92,14 +115,12 @@ def train_chunks(
         wrong = mismatch(versions(), expected)
         if wrong:
             raise MismatchError(f"a worker cannot give the same bits: {wrong}")
-        with _planning:
-            sweep, plan = _plan_in(folder, experiment, beside)
-            trainer = train_from_start if earlier is None else _earlier_in(folder, sweep, plan, earlier).train
+        make = begin()
         for chunk in chunks:
             kind = FailureKind.RAISED
-            receipt, result = _trained(plan, chunk, lanes, trainer)
+            receipt, write = make(chunk)
             kind = FailureKind.UNWRITTEN
-            keep(Store(folder), plan, chunk, result)
+            write()
             receipts.append(receipt)
     except Exception as error:
         if kind == FailureKind.REFUSED and isinstance(error, OSError):

@@ -12,7 +12,7 @@ from gdsim.store.files import OF_THE_DISK
 from gdsim.store.folder import Store, StoreError
 from gdsim.store.places import UnreachableError, failure_name
 from gdsim.store.shards import Shard
-from gdsim.sweep.cluster.driver import Cluster
+from gdsim.sweep.cluster.driver import Cluster, Training
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.display import Listener
 from gdsim.sweep.execution.executor import Executor, FailingError, Outcome, UnfinishedError, running
@@ -132,7 +132,8 @@ def _executor(
     if options.client is None:
         keeping = functools.partial(keep, store, plan)
         return Threads(plan, options.thread_count, options.lanes, progress, todo, keep=keeping, trainer=earlier.train if earlier else train_from_start)
-    return Cluster(options.client, sweep, plan, store, options.lanes, progress, earlier.steps if earlier else None)
+    job = Training(sweep, plan, store, options.lanes, earlier.steps if earlier else None)
+    return Cluster(options.client, job, progress)
 
 
 def _train(plan: Plan, chunks: list[Chunk], executor: Executor, store: Store, progress: Progress, options: RunOptions) -> list[Outcome]:
