@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     import xarray
 
 # Where the calls whose answers folders keep are declared, by their names: a module, and what it calls them.
-HOMES = {"curvature.eigenvalues": ("gdsim.curvature.spectrum", "EIGENVALUES")}
+HOMES = {
+    "curvature.eigenvalues": ("gdsim.curvature.spectrum", "EIGENVALUES"),
+    "landscape.line": ("gdsim.landscape.lines", "LINE"),
+}
 
 
 def call_of(name: str) -> Call | None:

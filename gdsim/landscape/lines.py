@@ -1,14 +1,21 @@
 """`gd.landscape.line`: scores along the straight line through two points."""
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from gdsim.landscape.pictures import Grids, Pair, checked_ends, checked_problem, scores_of
+from gdsim.axes import checked_truth
+from gdsim.landscape.inputs import Centres, checked_range
+from gdsim.landscape.pictures import Grids, Where, ask_of_grids, coordinates_of, scores_in, work
 from gdsim.problems import Problem
+from gdsim.questions import Call, Question
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.points import is_result, of_result
-from gdsim.sweep.results.reading import Result, check_result
+from gdsim.sweep.execution.display import Wish
+from gdsim.sweep.points import is_result
+from gdsim.sweep.results.reading import Dataset, Result, check_result
+from gdsim.variables import VARIABLES
 
 if TYPE_CHECKING:
     import xarray
@@ -23,8 +30,11 @@ def line(
     points: int = 101,
     gradient_norm: bool = False,
     dtype: str | None = None,
+    out: "str | os.PathLike[str] | None" = None,
+    client: object = None,
     threads: int | None = None,
-) -> "xarray.Dataset":
+    progress: Wish = None,
+) -> Dataset:
     """The scores at (1 - alpha) a + alpha b, at `points` values of alpha from the first to the last.
 
     `a` and `b` are vectors of parameters, or [run, parameter], each run with its own line; one vector beside
@@ -34,8 +44,9 @@ def line(
     Returns a Dataset with `loss[run, alpha]` of the training set, penalty included, `accuracy` of classifiers,
     `validation_loss` and `validation_accuracy` where there is a validation set, with `gradient_norm` the
     gradient's norm, which costs several times as much, and `distance[run]`, the length of b - a; of two vectors
-    without `run`, of DataArrays with their coordinates. Computed in `dtype`, the parameters' own if not given,
-    on `threads` of this machine, all of its cores if not given. Raises ValueError for two equal points, and for
+    without `run`, of DataArrays with their coordinates. Computed in `dtype`, the parameters' own if not given.
+    `out`, `client`, `threads` and `progress` are those of `Sweep.run`: with `out` the answer is kept in a folder,
+    which the same call goes on with and `gd.open` opens. Raises ValueError for two equal points, and for
     parameters that do not fit the problem.
 
     >>> import gdsim as gd
@@ -43,20 +54,48 @@ def line(
     >>> found.loss.values.round(3).tolist()
     [0.0, 1.117, 1.867]
     """
-    values = checked_ends(alpha, points)
+    values, gradient_norm = checked_range(alpha, points, "alpha"), checked_truth(gradient_norm, "gradient_norm")
+    if is_result(problem):
+        if a is not None or b is not None:
+            raise TypeError("line takes a result in place of problem, a and b; give line(result), or line(problem, a, b)")
+        begins, ends = _of_result(cast("Result", problem), dtype)
+    elif a is None or b is None:
+        raise TypeError("line needs two points: line(problem, a, b), or line(result)")
+    else:
+        begins, ends = (Centres.of(problem, end, "", "line", name, dtype) for end, name in ((a, "a"), (b, "b")))
+    whole, way = _paired(begins, ends)
+    kind = dtype or ("float64" if begins.is_double or ends.is_double else "float32")
+    grids = Grids(whole.problems, whole.place, np.broadcast_to(begins.rows, way.shape), way[:, None], coordinates_of([values]), gradient_norm, kind)
+    return ask_of_grids(LINE, grids, whole.given, {"alpha": values}, Where(out, client, threads, progress), {}, {})
 
-    def made(one: Problem, a: Any, b: Any) -> "xarray.Dataset":
-        pair = Pair.of(one, a, b, dtype)
-        grids = Grids(one, pair.a, (pair.b - pair.a)[:, None], np.column_stack([values, 0.0 * values]), gradient_norm, pair.dtype)
-        columns: dict[str, Any] = {**scores_of(grids, threads), "distance": np.sqrt(((pair.b - pair.a) ** 2).sum(1))}
-        return pair.given.dataset(columns, "alpha").assign_coords(alpha=("alpha", values, {"units": "1", "long_name": "share of the way from a to b"}))
 
-    if not is_result(problem):
-        return made(checked_problem(problem, "line"), a, b)
-    if a is not None or b is not None:
-        raise TypeError("line takes a result in place of problem, a and b; give line(result), or line(problem, a, b)")
-    result = check_result(cast("Result", problem), "line")
+def _of_result(given: Result, dtype: str | None) -> tuple[Centres, Centres]:
+    """Where the runs of a result began, and where they ended. Raises ValueError."""
+    result = check_result(given, "line")
     if "trajectory" not in result:
         raise ValueError("line needs where runs began, and this result does not say: run the sweep with record=gd.Record(trajectory=True, parameters=True)")
-    begins = result.trajectory.isel(checkpoint=0).values
-    return of_result(result, "parameters", "line", lambda one, ends, runs: made(one, begins[runs], ends))
+    ends = Centres.of(result, None, "parameters", "line", "parameters", dtype)
+    return ends._replace(rows=result.trajectory.isel(checkpoint=0).values.astype(np.float64)), ends
+
+
+def _paired(begins: Centres, ends: Centres) -> tuple[Centres, np.ndarray]:
+    """(the points whose dims and coordinates the lines have, b - a of each line). Raises ValueError."""
+    a, b = begins.given, ends.given
+    if len(begins.rows) != len(ends.rows) and a.dims and b.dims:
+        raise ValueError(f"a and b must be as many points; {len(begins.rows)} and {len(ends.rows)} were given")
+    whole = max(begins, ends, key=lambda c: (bool(c.given.dims), c.given.coordinates is not None))
+    way = ends.rows - begins.rows
+    same = np.flatnonzero((np.nan_to_num(way) == 0.0).all(1))
+    if len(same):
+        raise ValueError(f"a line needs two different points; a and b are equal{f' in run {same[0]}' if whole.given.dims else ''}")
+    return whole, way
+
+
+def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> Dataset:
+    made, way = scores_in(question, found), np.nan_to_num(question.arrays["directions"][:, 0])
+    runs = made.loss.dims[:-1]
+    distance: Any = np.sqrt((way * way).sum(1)).reshape([made.sizes[d] for d in runs])
+    return made.assign(distance=(runs, distance, VARIABLES["distance"].attributes))
+
+
+LINE = Call("landscape.line", work, _dataset)

@@ -1,32 +1,42 @@
-"""Scores on grids of points, each of a line or plane of parameters: the work, which is cut into ranges of
-points, and the Dataset that is made of it.
+"""Scores on grids of points, each of a line or plane of parameters: what is asked, its work in ranges of points,
+and the Dataset that is made of it.
 """
 
-import math
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.axes import Range, checked_one, checked_whole
-from gdsim.data.arrays import plain
 from gdsim.population.evaluation import Given, evaluation_setting
-from gdsim.population.planes import Asked, plane_scores, variables_of
-from gdsim.problems import Problem
-from gdsim.sweep.planning.machine import usable_cores
-from gdsim.words import given
+from gdsim.population.planes import Asked, plane_scores, scores_operations, variables_of
+from gdsim.questions import Call, Question, ask
+from gdsim.questions.points import as_arrays, given_in
+from gdsim.sweep.execution.display import Wish
+from gdsim.sweep.results.reading import Dataset
+from gdsim.variables import VARIABLES
 
-FINITE = Range(-math.inf, math.inf, low_allowed=False)
-POSITIVE = Range(0.0, math.inf, low_allowed=False)
-MOST_VALUES = 2**28  # of one score on all grids together: 1 GiB in float32
+MOST_POINTS = 2**28  # of all grids together: 1 GiB of each score in float32
+MOST_BYTES = 2**32  # of directions
 SHARE = 256  # points that a thread works on at least
+AXIS = "axis "  # before the names of arrays that are the values of a grid's axes
+
+
+class Where(NamedTuple):
+    """Where an answer is made and kept: arguments of `Sweep.run`."""
+
+    out: "str | os.PathLike[str] | None"
+    client: object
+    threads: int | None
+    progress: Wish
 
 
 class Grids(NamedTuple):
-    """Grids of points of one problem, the same coordinates for all runs: w_0 + t_1 d_1 + t_2 d_2."""
+    """Grids of points with the same coordinates for all runs: w_0 + t_1 d_1 + t_2 d_2 of each run."""
 
-    problem: Problem
+    problems: tuple[Any, ...]
+    place: np.ndarray  # [run] of its problem
     origins: np.ndarray  # w_0[run, parameter]
     directions: np.ndarray  # d[run, axis, parameter]; of one run, where they are the same for all
     coordinates: np.ndarray  # t[point, axis]
@@ -38,100 +48,86 @@ class Grids(NamedTuple):
         """How many points there are on all grids."""
         return len(self.origins) * len(self.coordinates)
 
-    def scores(self, first: int, last: int) -> dict[str, np.ndarray]:
+    def scores(self, first: int, last: int, threads: int) -> dict[str, np.ndarray]:
         """{name: [item]} of the items from `first` to before `last`, the points of one run after those of
         another.
         """
-        setting, asked = evaluation_setting(self.problem, self.origins[:1], self.dtype), Asked.of(self.problem, self.gradient_norm)
-        found = {name: np.empty(last - first, self.dtype) for name in variables_of(self.problem, asked)}
-        points = len(self.coordinates)
+        shares = max(1, min(threads, (last - first) // SHARE))
+        ends = [first + (last - first) * k // shares for k in range(shares + 1)]
+        if shares == 1:
+            parts = [self._scores(first, last)]
+        else:
+            with ThreadPoolExecutor(shares) as pool:
+                parts = list(pool.map(self._scores, ends[:-1], ends[1:]))
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    def _scores(self, first: int, last: int) -> dict[str, np.ndarray]:
+        points, found = len(self.coordinates), {}
         for run in range(first // points, -(-last // points)):
             begin, end = max(first, run * points), min(last, (run + 1) * points)
-            directions = self.directions[min(run, len(self.directions) - 1)]
-            terms = np.zeros((3, self.origins.shape[1]))
-            terms[0], terms[1 : 1 + len(directions)] = self.origins[run], directions
-            for name, values in plane_scores(setting, terms, self.coordinates[begin - run * points : end - run * points], asked).items():
-                found[name][begin - first : end - first] = values
+            for name, values in self._of_run(run, slice(begin - run * points, end - run * points)).items():
+                column = found.setdefault(name, np.full(last - first, np.nan, values.dtype))
+                column[begin - first : end - first] = values
         return found
 
+    def _of_run(self, run: int, points: slice) -> dict[str, np.ndarray]:
+        problem = self.problems[self.place[run]]
+        setting, asked = evaluation_setting(problem, self.origins[run : run + 1], self.dtype), Asked.of(problem, self.gradient_norm)
+        directions, terms = self.directions[min(run, len(self.directions) - 1)], np.zeros((3, problem.parameter_count))
+        terms[0], terms[1 : 1 + len(directions)] = self.origins[run, : terms.shape[1]], directions[:, : terms.shape[1]]
+        found = plane_scores(setting, terms, self.coordinates[points], asked)
+        missing = {n for p in self.problems for n in variables_of(p, Asked.of(p, self.gradient_norm))} - {*found}
+        return {**found, **{n: np.full(len(found["loss"]), np.nan, setting.dtype) for n in sorted(missing)}}
 
-def check_room(count: int) -> None:
+
+def check_room(points: int) -> None:
     """Raises ValueError for more points than memory should hold."""
-    if count > MOST_VALUES:
-        raise ValueError(f"{count:,} points are more than the {MOST_VALUES:,} that are kept in memory; take fewer points or runs")
+    if points > MOST_POINTS:
+        raise ValueError(f"{points:,} points are more than the {MOST_POINTS:,} that are kept in memory; take fewer points or runs")
 
 
-def scores_of(grids: Grids, threads: int | None) -> dict[str, np.ndarray]:
-    """{name: [run, point]}: all of them, on threads of this machine. Raises ValueError for too many."""
-    count = grids.items
-    check_room(count)
-    workers = max(1, min(usable_cores() if threads is None else checked_whole(threads, "threads"), count // SHARE))
-    if workers == 1:
-        parts = [grids.scores(0, count)]
-    else:
-        ends = [count * k // workers for k in range(workers + 1)]
-        with ThreadPoolExecutor(workers) as pool:
-            parts = list(pool.map(grids.scores, ends[:-1], ends[1:]))
-    return {name: np.concatenate([p[name] for p in parts]).reshape(len(grids.origins), -1) for name in parts[0]}
+def ask_of_grids(
+    call: Call, grids: Grids, given: Given, axes: Mapping[str, np.ndarray], where: Where, about: Mapping[str, Any], kept: Mapping[str, np.ndarray]
+) -> Dataset:
+    """The Dataset of scores over the runs that were `given` and the axes of the grids, the innermost first.
+
+    `about` is what its `attrs` say, `kept` what the call's Dataset needs besides.
+    """
+    check_room(grids.items)
+    points, arrays = as_arrays(given)
+    arrays |= {
+        "parameters": grids.origins,
+        "place": grids.place,
+        "directions": grids.directions,
+        **{AXIS + name: values for name, values in axes.items()},
+        **kept,
+    }
+    arguments = {"points": points, "axes": list(axes), "gradient_norm": grids.gradient_norm, "dtype": grids.dtype, "about": dict(about)}
+    operations = max(scores_operations(p, grids.gradient_norm) for p in grids.problems)
+    return ask(Question(call, arguments, grids.problems, arrays, grids.items, operations), **where._asdict())
 
 
-def spaced(first: float, last: float, points: int) -> np.ndarray:
-    """So many numbers from the first to the last, which fall on 0 and 1 exactly where they meet them."""
-    steps = np.arange(points)
-    return (first * steps[::-1] + last * steps) / (points - 1)
+def work(question: Question, first: int, last: int, threads: int) -> Mapping[str, np.ndarray]:
+    """The scores of some of a question's points."""
+    arrays, asked = question.arrays, question.arguments
+    coordinates = coordinates_of([arrays[AXIS + name] for name in asked["axes"]])
+    grids = Grids(question.problems, arrays["place"], arrays["parameters"], arrays["directions"], coordinates, asked["gradient_norm"], asked["dtype"])
+    return grids.scores(first, last, threads)
 
 
-def checked_ends(ends: Any, points: Any) -> np.ndarray:
-    """The values between two ends. Raises TypeError or ValueError."""
-    if not isinstance(ends, Sequence) or isinstance(ends, str) or len(ends) != 2:
-        raise TypeError(f"alpha must be two numbers, (first, last); {given(ends)} was given")
-    first, last = (checked_one(v, "alpha", FINITE) for v in ends)
-    if not first < last:
-        raise ValueError(f"alpha must be (first, last) with first < last; {given(ends)} was given")
-    check_room(checked_whole(points, "points", 2))
-    return spaced(first, last, points)
+def scores_in(question: Question, found: Mapping[str, np.ndarray]) -> Dataset:
+    """The Dataset of what was found of all points, over runs and the axes of their grids."""
+    import xarray  # takes 0.4 s, and only answers need it
+
+    given, names = given_in(question), question.arguments["axes"]
+    axes = {name: question.arrays[AXIS + name] for name in reversed(names)}
+    shape = (*given.shape, *map(len, axes.values()))
+    columns = {n: ((*given.dims, *axes), v.reshape(shape), VARIABLES[n].attributes) for n, v in found.items()}
+    coordinates = {name: (name, values, VARIABLES[name].attributes) for name, values in axes.items()}
+    return xarray.Dataset(columns, {**given.dataset({}).coords, **coordinates}, question.arguments["about"])
 
 
-def checked_problem(problem: Any, what: str) -> Problem:
-    """One problem with one penalty for all points. Raises TypeError or ValueError."""
-    if not isinstance(problem, Problem):
-        raise TypeError(f"{what} needs a problem or a result; {type(problem).__name__} was given")
-    for name in ("l1", "l2"):
-        if not isinstance(getattr(problem, name), float):
-            raise ValueError(f"{what} needs one {name} for all parameters; {getattr(problem, name)!r} was given")
-    return problem
-
-
-class Pair(NamedTuple):
-    """Two points of each run, and how they were given."""
-
-    given: Given
-    a: np.ndarray  # [run, parameter], float64
-    b: np.ndarray
-    dtype: str
-
-    @classmethod
-    def of(cls, problem: Problem, a: Any, b: Any, dtype: str | None) -> "Pair":
-        """Checked points. Raises ValueError."""
-        both = [points_of(problem, p, name, dtype) for p, name in ((a, "a"), (b, "b"))]
-        (first, kind), (second, other) = both
-        if len(first.rows) != len(second.rows) and first.dims and second.dims:
-            raise ValueError(f"a and b must be as many points; {len(first.rows)} and {len(second.rows)} were given")
-        whole = max(first, second, key=lambda g: (bool(g.dims), g.coordinates is not None))
-        count, size = len(whole.rows), problem.parameter_count
-        begin, end = (np.broadcast_to(g.rows[:, :size], (count, size)).astype(np.float64) for g in (first, second))
-        same = np.flatnonzero((begin == end).all(1))
-        if len(same):
-            raise ValueError(f"a line needs two different points; a and b are equal{f' in run {same[0]}' if whole.dims else ''}")
-        return cls(whole, begin, end, "float64" if "float64" in (kind, other) else kind)
-
-
-def points_of(problem: Problem, parameters: Any, name: str, dtype: str | None) -> tuple[Given, str]:
-    """(points as they were given, the number type to compute in), checked. Raises ValueError."""
-    if parameters is None or not plain(getattr(parameters, "values", parameters), name).size:
-        raise ValueError(f"{name} must be a vector of parameters, or [run, parameter]; {given(parameters)} was given")
-    found = Given.of(parameters)
-    kind = evaluation_setting(problem, found.rows, dtype).dtype
-    if not np.isfinite(found.rows[:, : problem.parameter_count]).all():
-        raise ValueError(f"{name} must be finite numbers; some are not")
-    return found, kind
+def coordinates_of(axes: list[np.ndarray]) -> np.ndarray:
+    """t[point, axis] of the points of a grid, the first axis's innermost; of a line the second is 0."""
+    inner, outer = axes[0], axes[1] if len(axes) > 1 else np.zeros(1)
+    return np.stack([np.tile(inner, len(outer)), np.repeat(outer, len(inner))], 1)

@@ -48,10 +48,23 @@ def plane_scores(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, a
     the plane's weights with the samples (`kernels.affine`); all others point by point.
     """
     problem = setting.problem
-    has_products = problem.family == "network" and problem.l1 == 0.0 and not asked.gradient_norm
     with ieee_mode():
-        found = (_of_network if has_products else _point_by_point)(setting, terms, coordinates, asked)
+        found = (_of_network if has_products(problem, asked.gradient_norm) else _point_by_point)(setting, terms, coordinates, asked)
     return {name: found[name] for name in variables_of(problem, asked)}
+
+
+def has_products(problem: Any, gradient_norm: bool) -> bool:
+    """Whether scores come from the products of a plane's weights with the samples."""
+    return problem.family == "network" and problem.l1 == 0.0 and not gradient_norm
+
+
+def scores_operations(problem: Any, gradient_norm: bool) -> float:
+    """Operations of the scores at a point, about."""
+    samples = 1 if problem.data is None else len(problem.data.X)
+    if not has_products(problem, gradient_norm):
+        return problem.step_operations(samples)
+    units = sum(units for _, units in problem.layers)
+    return samples * (2.0 * (problem.parameter_count - problem.widths[0] * problem.widths[1]) + 10.0 * units)
 
 
 def _point_by_point(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, asked: Asked) -> dict[str, np.ndarray]:

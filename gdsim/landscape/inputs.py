@@ -1,0 +1,79 @@
+"""What the functions of landscapes are given, checked before anything is computed."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.axes import Range, checked_one, checked_whole
+from gdsim.landscape.pictures import check_room
+from gdsim.population.evaluation import Given, evaluation_setting
+from gdsim.problems import Problem
+from gdsim.questions.points import points_of
+from gdsim.words import given
+
+FINITE = Range(-math.inf, math.inf, low_allowed=False)
+
+
+def spaced(first: float, last: float, points: int) -> np.ndarray:
+    """So many numbers from the first to the last, which are 0 and 1 exactly where they meet them.
+
+    >>> spaced(-0.5, 1.5, 5).tolist()
+    [-0.5, 0.0, 0.5, 1.0, 1.5]
+    """
+    steps = np.arange(points)
+    return (first * steps[::-1] + last * steps) / (points - 1)
+
+
+def checked_range(ends: Any, points: Any, name: str) -> np.ndarray:
+    """So many values between two ends. Raises TypeError or ValueError."""
+    if not isinstance(ends, (tuple, list, np.ndarray)) or len(ends) != 2:
+        raise TypeError(f"{name} must be two numbers, (first, last); {given(ends)} was given")
+    first, last = (checked_one(float(v), name, FINITE) for v in ends)
+    if not first < last:
+        raise ValueError(f"{name} must be (first, last) with first < last; {given(ends)} was given")
+    check_room(checked_whole(points, "points", 2))
+    return spaced(first, last, points)
+
+
+class Centres(NamedTuple):
+    """Points of runs, each with its problem."""
+
+    problems: tuple[Any, ...]
+    place: np.ndarray  # [run] of its problem
+    given: Given
+    rows: np.ndarray  # [run, parameter] float64, NaN behind the parameters of smaller problems
+
+    @classmethod
+    def of(cls, problem: Any, parameters: Any, variable: str, what: str, name: str, dtype: str | None) -> "Centres":
+        """Checked points of a problem, or of a result. Raises TypeError or ValueError."""
+        problems, found, place = points_of(problem, parameters, variable, what)
+        for number, one in enumerate(problems):
+            check_problem(one, what)
+            rows = found.rows[place == number]
+            if not rows.size:
+                raise ValueError(f"{name} must be a vector of parameters, or [run, parameter]; shape {found.rows.shape} was given")
+            evaluation_setting(one, rows, dtype)
+            if not np.isfinite(rows[:, : one.parameter_count]).all():
+                raise ValueError(f"{name} must be finite numbers; {_first_that_is_not(found, rows[:, : one.parameter_count])}")
+        return cls(problems, place, found, found.rows.astype(np.float64))
+
+    @property
+    def is_double(self) -> bool:
+        """Whether the points were given in double precision."""
+        return self.given.rows.dtype == np.float64
+
+
+def _first_that_is_not(found: Given, rows: np.ndarray) -> str:
+    run = int(np.flatnonzero(~np.isfinite(rows).all(1))[0])
+    return f"those of run {run} are not" if found.dims else "some are not"
+
+
+def check_problem(problem: Any, what: str) -> None:
+    """Raises TypeError or ValueError for what is no problem, or one without one penalty for all points."""
+    if isinstance(problem, Problem):
+        for name in ("l1", "l2"):
+            if not isinstance(getattr(problem, name), float):
+                raise ValueError(f"{what} needs one {name} for all parameters; {getattr(problem, name)!r} was given")
+    elif not hasattr(problem, "parameter_count"):
+        raise TypeError(f"{what} needs a problem or a result; {type(problem).__name__} was given")
