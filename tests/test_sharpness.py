@@ -69,3 +69,57 @@ def test_sharpness_where_runs_diverge_go_on_and_are_counted():
     counted = gd.Sweep(steps=20, record=gd.Record(every=5, sharpness=True), keep="summary", **options).run(progress=False)
     middle = gd.analysis.bands(counted, variable="sharpness")
     assert float(middle.value.sel(quantile=0.5)[0, -1]) == pytest.approx(np.sort(whole.sharpness.values[whole.cell.values == 0, -1])[1], rel=0.1)
+
+
+@pytest.fixture(scope="module")
+def network():
+    X = np.random.default_rng(6).normal(size=(30, 2))
+    return gd.MLP(gd.Data(X, X[:, 0] * X[:, 1] > 0), hidden=[4], activation="relu")
+
+
+@pytest.mark.full
+def test_measures_of_a_quadratic_are_their_formulas():
+    spectrum, w = SPECTRA["both signs"], np.random.default_rng(7).normal(size=SIZE)
+    A = (Q * np.abs(spectrum)) @ Q.T
+    found = gd.curvature.sharpness(gd.Quadratic(A), w, rho=0.1, sigma=0.3, samples=20)
+    f, g = lambda v: 0.5 * np.einsum("...i,ij,...j", v, A, v), A @ w
+    assert float(found.lambda_max) == pytest.approx(9.0, rel=1e-9)
+    assert float(found.sam) == pytest.approx(f(w + 0.1 * g / np.linalg.norm(g)) - f(w), rel=1e-10)
+    diagonal = np.diag(A)
+    for name, truth in (("trace", diagonal.sum()), ("scale_invariant", (w * w * diagonal).sum()), ("expected", 0.045 * diagonal.sum())):
+        assert abs(float(found[name]) - truth) < 4 * float(found[f"{name}_standard_error"])
+    exact = gd.curvature.sharpness(gd.Quadratic(A), w, samples=SIZE)
+    assert (float(exact.trace), float(exact.trace_standard_error)) == pytest.approx((diagonal.sum(), 0.0), rel=1e-12)
+    assert float(exact.scale_invariant) == pytest.approx((w * w * diagonal).sum(), rel=1e-12)
+
+
+@pytest.mark.full
+def test_the_highest_losses_in_boxes_are_not_below_those_that_l_bfgs_finds(network):
+    from scipy.optimize import minimize
+
+    points = np.random.default_rng(8).normal(size=(2, network.parameter_count))
+    found = gd.curvature.sharpness(network, points, epsilon=0.01, rho=0.05, samples=2)
+    steps = 1e-6 * np.eye(network.parameter_count)
+
+    def below(v):
+        values = -gd.evaluate(network, np.concatenate([v[None], v + steps, v - steps])).loss.values
+        return values[0], (values[1 : len(v) + 1] - values[len(v) + 1 :]) / 2e-6
+
+    for run, w in enumerate(points):
+        f = -below(w)[0]
+        for name, reach, factor in (("keskar", 0.01 * (np.abs(w) + 1.0), 100.0 / (1.0 + f)), ("adaptive", 0.05 * np.abs(w), 1.0)):
+            bounds = list(zip(w - reach, w + reach, strict=True))
+            best = minimize(below, w + 0.1 * reach, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 10})
+            assert float(found[name][run]) >= 0.999 * factor * (-best.fun - f)
+
+
+@pytest.mark.full
+def test_two_measures_stay_where_relu_units_are_rescaled_and_the_others_say_that_they_do_not(network):
+    w = np.random.default_rng(9).normal(size=network.parameter_count)
+    (W1, b1), (W2, b2) = network.unpack(w)
+    scale = np.array([4.0, 0.5, 1.0, 8.0])
+    scaled = network.pack([(W1 * scale[:, None], b1 * scale), (W2 / scale, b2)])
+    before, after = (gd.curvature.sharpness(network, v, samples=network.parameter_count) for v in (w, scaled))
+    for name in ("lambda_max", "trace", "keskar", "sam", "expected", "scale_invariant", "adaptive"):
+        is_same = float(after[name]) == pytest.approx(float(before[name]), rel=1e-9)
+        assert is_same == ("rescaling" in before[name].attrs["invariant_to"])

@@ -66,9 +66,47 @@ def test_a_search_does_not_look_at_those_beside_it_and_diverged_points_are_nan()
     assert whole[2] == pytest.approx(np.linalg.eigvalsh(ackley.hessian(points[2:]))[0][::-1], rel=1e-10, abs=1e-12)
 
 
+def density_of(spectrum, values, deviation):
+    return np.exp(-0.5 * ((values[:, None] - spectrum) / deviation) ** 2).mean(1) / (deviation * np.sqrt(2 * np.pi))
+
+
+@pytest.mark.parametrize("name", ["both signs", "three equal", "of rank 1"])
+def test_the_density_is_that_of_the_eigenvalues_with_all_probes_and_near_it_with_few(name):
+    spectrum, problem = SPECTRA[name], problem_of(SPECTRA[name])
+    exact = gd.curvature.density(problem, np.zeros(SIZE), probes=SIZE, smoothing=0.02)
+    truth = density_of(spectrum, exact.value.values, exact.deviation)
+    assert exact.deviation == pytest.approx(0.02 * np.ptp(spectrum), rel=1e-6)
+    assert exact.density.values == pytest.approx(truth, abs=1e-6 * truth.max())
+    assert (exact.density_standard_error == 0.0).all()
+    few = gd.curvature.density(problem, np.zeros((2, SIZE)), probes=8, smoothing=0.02)
+    assert few.density.dims == ("run", "value")
+    assert few.density.integrate("value").values == pytest.approx([1.0, 1.0], abs=1e-8)
+    missed = np.abs(few.density.values[1] - density_of(spectrum, few.value.values, few.deviation))
+    assert (missed <= 5 * few.density_standard_error.values[1] + 1e-6 * truth.max()).mean() > 0.99
+
+
+@pytest.mark.full
+def test_the_density_of_networks_of_two_sizes_is_near_that_of_their_eigenvalues():
+    X = np.random.default_rng(4).normal(size=(50, 3))
+    networks = [gd.MLP(gd.Data(X, X[:, 0] > 0), hidden=[width], activation="tanh") for width in (4, 12)]
+    result = gd.Sweep(problem=networks, optimizer=gd.SGD(0.5), steps=20, record=gd.Record(parameters=True)).run(progress=False)
+    found = gd.curvature.density(result, probes=30, steps=60, smoothing=0.02)
+    for run, network in enumerate(networks):
+        count = network.parameter_count
+        spectrum = gd.curvature.eigenvalues(network, result.parameters.values[run, :count].astype(np.float64)).eigenvalue.values
+        truth = density_of(spectrum, found.value.values, found.deviation)
+        missed = np.abs(found.density.values[run] - truth)
+        assert missed.max() < 5 * found.density_standard_error.values[run].max() + 1e-3 * truth.max()
+    lost = gd.curvature.density(networks[0], np.full(networks[0].parameter_count, np.nan), probes=2)
+    assert np.isnan(lost.density).all()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda c, p: c.density(p, np.zeros(SIZE), probes=1), "probes must be"),
+        (lambda c, p: c.density(p, np.zeros(SIZE), smoothing=0.0), "smoothing must be"),
+        (lambda c, p: c.sharpness(p, np.zeros(SIZE), rho=-1.0), "rho must be"),
         (lambda c, p: c.eigenvalues(p, np.zeros(SIZE), k=0), "k must be"),
         (lambda c, p: c.eigenvalues(p, np.zeros(SIZE), k=3, which="middle"), "which must be one of 'largest', 'smallest', 'both'|middle"),
         (lambda c, p: c.eigenvalues(p), "needs parameters"),

@@ -18,7 +18,7 @@ from gdsim.kernels.engines import NETWORK, Parts, Structure, passes
 from gdsim.kernels.engines.blocks import WRITE, Passing, block_loss, pass_block
 from gdsim.kernels.engines.dual_products import with_tangents
 from gdsim.kernels.engines.passes import BLOCK, edge_at, edge_count, forward, place_in, row_length
-from gdsim.kernels.largest_eigenvalue import Search, search
+from gdsim.kernels.lanczos import Search, search
 from gdsim.kernels.parts import TANGENTS, plain_deltas, plain_gradients
 from gdsim.kernels.penalty import penalized_gradient
 from gdsim.kernels.sample_table import sampler_of
@@ -149,19 +149,19 @@ class CurvatureKernels:
         scores = Derivatives(one(0), one(0), one(0), one(l1), one(l2), lanes(size))
         return ProductJob(self.structure.layout.space(self.width, self.number, BLOCK), lanes(size), sampler, scores)
 
-    def set_points(self, job: ProductJob, points: np.ndarray) -> None:
-        """Puts points[lane, parameter] into up to `width` lanes."""
-        layout = self.structure.layout
-        job.weights.values.reshape(layout.size, self.width)[layout.places, : len(points)] = points.T
+    def set_vectors(self, job: ProductJob, points: np.ndarray, vectors: np.ndarray) -> None:
+        """Puts points[lane, parameter] and vectors[lane, tangent, parameter] into up to `width` lanes."""
+        layout, used = self.structure.layout, len(points)
+        job.weights.values.reshape(layout.size, self.width)[layout.places, :used] = points.T
+        lanes = job.weights.tangents.reshape(self.number.tangents, layout.size, self.width)
+        lanes[:, layout.places, :used] = vectors.transpose(1, 2, 0)
 
     def products(self, job: ProductJob, points: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         """The products [lane, tangent, parameter] at points[lane, parameter] with vectors[lane, tangent,
         parameter], of up to `width` lanes.
         """
+        self.set_vectors(job, points, vectors)
         layout, used = self.structure.layout, len(points)
-        self.set_points(job, points)
-        lanes = job.weights.tangents.reshape(self.number.tangents, layout.size, self.width)
-        lanes[:, layout.places, :used] = vectors.transpose(1, 2, 0)
         table = table_of(job)
         self._evaluate(table.ctypes.data, 1)
         tangents = gradients_in(job).tangents.reshape(self.number.tangents, -1, self.width)
@@ -171,33 +171,36 @@ class CurvatureKernels:
     def _search(self) -> Any:
         from numba import types
 
-        job = self._new_search(self.new_job(sampler_of(None, None, True, 0, self.number.dtype), 0.0, 0.0), np.zeros(1), (0.0, 0.0), 1)
+        job = self._new_search(self.new_job(sampler_of(None, None, True, 0, self.number.dtype), 0.0, 0.0), (0.0, 0.0), 1)
         parts = {"WIDTH": self.width, "search_of": view_of(job), **float_mode_parts()}
-        return bind(search, parts, types.int64(types.int64, types.int64), "the largest eigenvalue of curvature")
+        return bind(search, parts, types.int64(types.int64, types.int64), "Lanczos of curvature")
 
-    def prepare_largest(self) -> None:
-        """Makes the kernels of `largest_eigenvalues`."""
+    def prepare_lanczos(self) -> None:
+        """Makes the kernels of `lanczos`."""
         _ = self._search
 
-    def _new_search(self, job: ProductJob, start: np.ndarray, shares: tuple[float, float], most: int) -> Search:
-        """Room for a search from a first vector [parameter]; `shares` are those of `Search.settled` and `lost`."""
+    def _new_search(self, job: ProductJob, shares: tuple[float, float], most: int) -> Search:
+        """Room for a search; `shares` are those of `Search.settled` and `Search.lost`."""
         layout = self.structure.layout
         room = lambda rows: zeros(rows * self.width, np.float64)  # noqa: E731
         vectors, products = job.weights.tangents.reshape(-1), gradients_in(job).tangents.reshape(-1)
         settled, lost = (np.full(1, share) for share in shares)
         return Search(
-            address_of(self._evaluate), 0, layout.places.astype(np.int64), vectors, products, start, room(len(layout.places)), room(len(layout.places)),
+            address_of(self._evaluate), 0, layout.places.astype(np.int64), vectors, products, room(len(layout.places)), room(len(layout.places)),
             room(most), room(most), room(most), room(1), settled, lost,
         )  # fmt: skip
 
-    def largest_eigenvalues(self, job: ProductJob, points: np.ndarray, start: np.ndarray, shares: tuple[float, float], most: int) -> np.ndarray:
-        """float64 [lane] at points[lane, parameter], of up to `width` lanes: see `kernels.largest_eigenvalue`."""
-        self.set_points(job, points)
+    def lanczos(self, job: ProductJob, points: np.ndarray, starts: np.ndarray, shares: tuple[float, float], most: int) -> Search:
+        """What up to `most` products leave at points[lane, parameter] from unit vectors starts[lane, parameter],
+        of up to `width` lanes: see `kernels.lanczos`.
+        """
+        job.weights.tangents[:] = 0.0  # lanes without a point are done at once
+        self.set_vectors(job, points, starts[:, None])
         table = table_of(job)
-        made = self._new_search(job, start, shares, most)._replace(evaluation=table.ctypes.data)
+        made = self._new_search(job, shares, most)._replace(evaluation=table.ctypes.data)
         whole = table_of(made)
         self._search(whole.ctypes.data, most)
-        return made.found[: len(points)]
+        return made
 
 
 def gradients_in(job: ProductJob) -> Duals:

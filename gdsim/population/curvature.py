@@ -3,7 +3,6 @@
 import functools
 import math
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from gdsim.lanes.float_mode import ieee_mode
 from gdsim.lanes.philox import PROBE
 from gdsim.population.engine_choice import full_width, structure_of
 from gdsim.population.evaluation import Given, evaluation_setting
+from gdsim.population.packs import over_packs
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
 from gdsim.words import checked_word, count_of, size_of
@@ -80,12 +80,20 @@ def trace(
     """`gd.curvature.trace` at parameters, not at a result."""
     samples = checked_whole(samples, "samples", 2)
     points = Points.of(problem, parameters, matrix, dtype, threads)
-    is_exact = samples >= points.size
-    probes = np.eye(points.size) if is_exact else np.where(uniform_numbers(seed, np.arange(samples, dtype=np.uint32), (PROBE, 1), points.size) < 0.5, -1.0, 1.0)
+    probes, is_exact = probe_vectors(points.size, samples, seed)
     vectors = np.broadcast_to(probes.astype(points.values.dtype), (len(points.values), *probes.shape))
     each = (probes * points.products(vectors)).sum(2)  # [run, vector]
     error = np.zeros(len(each)) if is_exact else each.std(1, ddof=1) / math.sqrt(samples)
     return points.given.dataset({"trace": each.sum(1) if is_exact else each.mean(1), "standard_error": error}).assign_attrs(matrix=matrix)
+
+
+def probe_vectors(size: int, count: int, seed: int) -> tuple[np.ndarray, bool]:
+    """(vectors [vector, parameter] of random signs, False), or as many as there are parameters, if no more are
+    asked for, one along each, and True: sums over them are exact.
+    """
+    if count >= size:
+        return np.eye(size), True
+    return np.where(uniform_numbers(seed, np.arange(count, dtype=np.uint32), (PROBE, 1), size) < 0.5, -1.0, 1.0), False
 
 
 def whole_matrices(points: Points) -> np.ndarray:
@@ -136,11 +144,5 @@ def _products(setting: Setting, points: np.ndarray, vectors: np.ndarray, matrix:
             for lane, (run, first) in enumerate(chosen):
                 found[run, first : first + tangents] = made[lane, : count - first]
 
-    shares = min(threads, -(-len(lanes) // width))
-    each = [iter(range(i * width, len(lanes), shares * width)) for i in range(shares)]
-    if shares == 1:
-        work(each[0])
-    elif shares:
-        with ThreadPoolExecutor(shares) as pool:
-            list(pool.map(work, each))
+    over_packs(len(lanes), width, threads, work)
     return found

@@ -6,20 +6,21 @@ It enters shards: gdsim's own arithmetic alone makes it, lane by lane, in a writ
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from gdsim.kernels.curvature import CurvatureKernels
-from gdsim.kernels.largest_eigenvalue import MOST_PRODUCTS
 from gdsim.lanes.draws import uniform_numbers
 from gdsim.lanes.philox import PROBE
 from gdsim.population.curvature import curvature_kernels
 from gdsim.population.engine_choice import full_width, structure_of
 from gdsim.population.evaluation import whole_data_setting
+from gdsim.population.packs import over_packs
 from gdsim.population.samples import samplers_of
 from gdsim.population.setting import Setting
 
+MOST_PRODUCTS = 100
 # By the number type of products: `Search.settled`, and `Search.lost`.
 SHARES = {"float32": (1e-6, 1e-6), "float64": (1e-9, 1e-13)}
 
@@ -39,20 +40,25 @@ def _kernels_of(setting: Setting) -> CurvatureKernels:
 
 def prepare_sharpness(setting: Setting) -> None:
     """Makes the kernels that recording takes."""
-    _kernels_of(setting).prepare_largest()
+    _kernels_of(setting).prepare_lanczos()
 
 
-def sharpness_at(setting: Setting, points: np.ndarray, penalties: np.ndarray, check: Callable[[], None]) -> np.ndarray:
+def sharpness_at(setting: Setting, points: np.ndarray, penalties: np.ndarray, check: Callable[[], None] = lambda: None, threads: int = 1) -> np.ndarray:
     """[point] at points[point, parameter] with the factors penalties[point, 2] of l1 and l2: NaN where a point
     or its second derivatives are not finite. `check` may raise between packs.
     """
     kernels, start = _kernels_of(setting), _first_vector(points.shape[1])
-    job, width = kernels.new_job(samplers_of(setting)[1], 0.0, 0.0), kernels.width
-    found = np.full(len(points), np.nan, points.dtype)
+    found, width = np.full(len(points), np.nan, points.dtype), kernels.width
     known = np.flatnonzero(np.isfinite(points).all(1))
-    for first in range(0, len(known), width):
-        check()
-        chosen = known[first : first + width]
-        job.scores.l1.values[: len(chosen)], job.scores.l2.values[: len(chosen)] = penalties[chosen].T
-        found[chosen] = kernels.largest_eigenvalues(job, points[chosen], start, SHARES[setting.dtype], MOST_PRODUCTS)
+
+    def work(packs: Iterator[int]) -> None:
+        job = kernels.new_job(samplers_of(setting)[1], 0.0, 0.0)
+        for first in packs:
+            check()
+            chosen = known[first : first + width]
+            job.scores.l1.values[: len(chosen)], job.scores.l2.values[: len(chosen)] = penalties[chosen].T
+            starts = np.broadcast_to(start, (len(chosen), len(start)))
+            found[chosen] = kernels.lanczos(job, points[chosen], starts, SHARES[setting.dtype], MOST_PRODUCTS).found[: len(chosen)]
+
+    over_packs(len(known), width, threads, work)
     return found

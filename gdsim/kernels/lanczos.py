@@ -1,11 +1,12 @@
-"""The largest eigenvalue of the second derivatives at the point of each lane, by Lanczos in a written order.
+"""Lanczos of the second derivatives at the point of each lane, in a written order: the tridiagonal matrix that
+they are in the space of a vector and its products, and its largest eigenvalue.
 
 From v_1 of length 1, with beta_0 = 0:
     alpha_k = v_k' H v_k,   r = H v_k - alpha_k v_k - beta_(k-1) v_(k-1),   beta_k = |r|,   v_(k+1) = r / beta_k
 The largest eigenvalue of the tridiagonal matrix of alpha and beta rises to that of H (Lanczos 1950). Vectors
-lose their orthogonality only along eigenvectors that are found (Paige 1976), which repeats the largest
-eigenvalue and leaves it where it is: three vectors are kept, whatever the number of products. Sums are those
-of each lane, in the order of the parameters, in float64.
+lose their orthogonality only along eigenvectors that are found (Paige 1976), which repeats eigenvalues and
+moves none: three vectors are kept, whatever the number of products. Sums are those of each lane, in the order
+of the parameters, in float64.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,6 @@ from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximu
 from gdsim.lanes.parts import WIDTH, part, restore_float_mode, set_float_mode
 from gdsim.lanes.types import Address, Lane, Memory
 
-MOST_PRODUCTS = 100
 BACK = 5  # products from the value that a value is compared with to itself
 HALVINGS = 54  # of an interval around an eigenvalue: as many as a float64 has digits, and one
 
@@ -30,59 +30,53 @@ class Search(NamedTuple):
     evaluate: Address  # of the kernel that leaves H v
     evaluation: Address  # of its table
     places: Memory  # int64 [parameter]: where each is in a pack
-    vectors: Memory  # [place]: v, in the number type of the products
+    vectors: Memory  # [place]: v, in the number type of the products; at first v_1
     products: Memory  # [place]: H v
-    start: Memory  # float64 [parameter]: of all lanes
     current: Memory  # float64 [parameter]: v_k
     previous: Memory  # float64 [parameter]: v_(k-1)
     diagonal: Memory  # float64 [product]: alpha
     beside: Memory  # float64 [product]: beta
     values: Memory  # float64 [product]: the largest eigenvalue after so many products
     found: Memory  # float64: the last of them that was needed
-    settled: Memory  # float64 [1], of all lanes: a rise by less than this share is none
-    lost: Memory  # float64 [1], of all lanes: of the matrix, what is less than this share is rounding
+    settled: Memory  # float64 [1], of all lanes: a rise by less than this share is none; below 0: no value is wanted
+    lost: Memory  # float64 [1], of all lanes: what is less than this share of the matrix is rounding
 
 
 search_of: Callable[[Address], Any] = part("search_of")  # a view of the Search whose table a kernel was given
 
 
 def search(table: Address, most: int) -> int:
-    """Leaves the largest eigenvalue of every lane, after up to so many products: NaN where H is not finite."""
+    """Makes up to so many products in every lane, and leaves the tridiagonal matrix, and where it is wanted the
+    largest eigenvalue, which is NaN where H is not finite.
+    """
     mode = set_float_mode()
     job = search_of(table)
     zero = splat(np.float64(0.0), WIDTH)
-    store_start(job)
+    begin(job)
     size, is_done = zero, zero
     for k in range(most):
         call_kernel(job.evaluate, job.evaluation, 1)
         advance(job, k)
         size = size + absolute(load(job.diagonal, k * WIDTH, WIDTH)) + load(job.beside, k * WIDTH, WIDTH)
-        value = largest(job, k + 1) + 0.0 * size  # NaN where anything was not finite
-        store(job.values, k * WIDTH, value)
-        store(job.found, 0, where(is_done > 0.0, load(job.found, 0, WIDTH), value))
-        is_exhausted = ~(load(job.beside, k * WIDTH, WIDTH) > job.lost[0] * size)  # also where it is NaN
-        rise = value - load(job.values, max(k - BACK, 0) * WIDTH, WIDTH)
-        is_settled = (rise <= job.settled[0] * absolute(value)) & (zero + k >= BACK)
-        is_done = where(is_exhausted | is_settled, zero + 1.0, is_done)
+        is_over = ~(load(job.beside, k * WIDTH, WIDTH) > job.lost[0] * size)  # also where it is NaN
+        if job.settled[0] >= 0.0:
+            value = largest(job, k + 1) + 0.0 * size  # NaN where anything was not finite
+            store(job.values, k * WIDTH, value)
+            store(job.found, 0, where(is_done > 0.0, load(job.found, 0, WIDTH), value))
+            rise = value - load(job.values, max(k - BACK, 0) * WIDTH, WIDTH)
+            is_over = is_over | ((rise <= job.settled[0] * absolute(value)) & (zero + k >= BACK))
+        is_done = where(is_over, zero + 1.0, is_done)
         if all(is_done > 0.0):
             break
     restore_float_mode(mode)
     return 0
 
 
-def store_vector(job: Any, p: int, value: Lane) -> None:
-    """Makes a number that of the next vector, rounded to the type of the products."""
-    at = job.places[p] * WIDTH
-    rounded = as_type_of(value, load(job.vectors, at, WIDTH))
-    store(job.vectors, at, rounded)
-    store(job.current, p * WIDTH, as_type_of(rounded, value))
-
-
-def store_start(job: Any) -> None:
-    """The first vector, the same in all lanes."""
+def begin(job: Any) -> None:
+    """Takes v_1 from the vectors, and 0 as the one before."""
     zero = splat(np.float64(0.0), WIDTH)
     for p in range(len(job.places)):
-        store_vector(job, p, zero + job.start[p])
+        store(job.current, p * WIDTH, as_type_of(load(job.vectors, job.places[p] * WIDTH, WIDTH), zero))
         store(job.previous, p * WIDTH, zero)
 
 
@@ -102,7 +96,10 @@ def advance(job: Any, k: int) -> None:
     share = where(beta > 0.0, 1.0 / beta, zero)
     for p in range(len(job.places)):
         rest, v = load(job.previous, p * WIDTH, WIDTH), load(job.current, p * WIDTH, WIDTH)
-        store_vector(job, p, rest * share)
+        at = job.places[p] * WIDTH
+        rounded = as_type_of(rest * share, load(job.vectors, at, WIDTH))
+        store(job.vectors, at, rounded)
+        store(job.current, p * WIDTH, as_type_of(rounded, zero))
         store(job.previous, p * WIDTH, v)
     store(job.diagonal, k * WIDTH, alpha)
     store(job.beside, k * WIDTH, beta)
