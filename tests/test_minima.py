@@ -43,7 +43,7 @@ def test_a_point_near_a_critical_one_is_taken_to_it_whatever_it_is():
         assert census.point.values[member] == pytest.approx(truth[run // 2], abs=1e-10)
 
 
-def test_runs_of_a_result_are_counted_with_the_minima_that_descent_leads_to():
+def test_runs_of_a_result_are_counted_with_the_minima_that_descent_leads_to(tmp_path):
     sweep = gd.Sweep(problem=HIMMELBLAU, optimizer=gd.SGD(lr=0.005), starts=40, steps=200, record=gd.Record(every="ends", parameters=True))
     result = sweep.run()
     census = gd.minima.census(result)
@@ -53,6 +53,8 @@ def test_runs_of_a_result_are_counted_with_the_minima_that_descent_leads_to():
     assert census.member.coords["cell"].values.tolist() == result.cell.values.tolist()
     intervals = [scipy.stats.binomtest(int(k), 40).proportion_ci(method="wilson") for k in census["count"]]
     assert np.c_[census.low, census.high] == pytest.approx(np.array(intervals))
+    assert census.identical(gd.minima.census(result, out=tmp_path / "census"))
+    assert census.identical(gd.open(tmp_path / "census"))
     assert census.attrs["unseen"] == 0.0
     assert census.attrs["richness"] == 4.0
 

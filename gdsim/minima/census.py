@@ -1,18 +1,20 @@
 """`gd.minima.census`: which critical points the runs of a population end at, and how many at each."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gdsim.minima.ends import Polished, polished
+from gdsim.minima.ends import Polished, polished, polishing_operations
 from gdsim.minima.merging import checked_merge, merged
 from gdsim.minima.nullity import expected_nullity
-from gdsim.population.evaluation import Given
 from gdsim.problems import Problem
+from gdsim.questions import Question
+from gdsim.questions.points import ask_at_points, call_at_points, given_in
 from gdsim.statistics import ArrayLike, richness, wilson
-from gdsim.sweep.planning.machine import usable_cores
-from gdsim.sweep.points import by_problem, is_result, parameters_of
-from gdsim.sweep.results.reading import Result, check_result, dataset
+from gdsim.sweep.execution.display import Wish
+from gdsim.sweep.results.reading import Result, dataset
 
 if TYPE_CHECKING:
     import xarray
@@ -23,7 +25,7 @@ ABOUT = {
     "value": "loss at the critical point", "count": "runs that end there", "share": "share of all runs that end there", "low": "low end of its 95% interval, by Wilson",
     "high": "high end of its 95% interval, by Wilson", "kind": "minimum, degenerate or saddle", "index": "eigenvalues of the second derivatives that are below 0",
     "eigenvalue_low": "lowest eigenvalue", "eigenvalue_high": "highest eigenvalue", "nullity": "eigenvalues that are 0",
-    "nullity_expected": "eigenvalues that are 0 by the symmetries of the problem",
+    "nullity_expected": "eigenvalues that are 0 by the symmetries of the problem", "problem": "which of the result's problems it is of",
 }  # fmt: skip
 MEMBER = "critical point at which the run ends, -1 for none"
 
@@ -35,16 +37,28 @@ class Census(NamedTuple):
     member: np.ndarray  # [run]
 
 
-def census(problem: "Problem | Result", parameters: "ArrayLike | None" = None, *, merge: str = "auto", variable: str = "parameters") -> "xarray.Dataset":
+def census(
+    problem: "Problem | Result",
+    parameters: "ArrayLike | None" = None,
+    *,
+    merge: str = "auto",
+    variable: str = "parameters",
+    out: "str | os.PathLike[str] | None" = None,
+    client: object = None,
+    threads: int | None = None,
+    progress: Wish = None,
+) -> "xarray.Dataset":
     """The critical points at which runs end, from the lowest value up, and how many runs end at each.
 
     End points parameters[run, parameter] are polished (`gd.minima.polish`), typed by all eigenvalues of the
     second derivatives, of which those below 1e-6 times the largest magnitude, at least 1, count as 0, and
     merged. `merge`: "point", those within 1e-6 (1 + |x|); "function", networks of the same predictions, at up
     to 1000 of the training samples and 64 random ones; "value", those of the same loss within 1e-6 (1 +
-    |loss|); "auto" is by function for networks, by point for the rest. `problem`, `parameters` and `variable`
-    are those of `gd.evaluate`; of a result with several problems each has critical points of its own, and
-    `problem[critical_point]` numbers them.
+    |loss|); "auto" is by point, of networks up to their symmetries (`gd.minima.distance`), units that are of no
+    use left out. `problem`, `parameters` and `variable` are those of `gd.evaluate`; of a result with several
+    problems each has critical points of its own, and `problem[critical_point]` numbers them. `out`, `client`,
+    `threads` and `progress` are those of `Sweep.run`: with `out` the polished end points are kept in a folder,
+    which the same call goes on with and `gd.open` opens.
 
     Returns a Dataset over `critical_point`: `value`; `count`, `share` of all runs of the problem, with its 95%
     interval from `low` to `high` by Wilson (1927); `kind`, "minimum", "saddle" where an eigenvalue is below 0,
@@ -61,69 +75,66 @@ def census(problem: "Problem | Result", parameters: "ArrayLike | None" = None, *
     >>> found["count"].values.tolist(), found.kind.values.tolist(), found.member.values.tolist()
     ([2, 1], ['minimum', 'minimum'], [0, 1, 0])
     """
-    threads = usable_cores()
-    if not is_result(problem):
-        if parameters is None:
-            raise TypeError("census needs parameters: census(problem, parameters), [run, parameter]")
-        one, given = cast("Problem", problem), Given.of(parameters)
-        found = _census(one, given.rows, merge, threads)
-        return _dataset([found], [np.arange(len(given.rows))], given.dims or ("run",), given.shape or (1,), given.over_runs, merge)
-    if parameters is not None:
-        raise TypeError("census takes a result in place of problem and parameters; give census(result)")
-    vectors = parameters_of(check_result(cast("Result", problem), "census"), variable, "census")
-    parts = list(by_problem(check_result(cast("Result", problem), "census")))
-    for _, one in parts:
+
+    def operations(one: Problem) -> float:
         checked_merge(merge, one)
-    coordinates = {n: c.variable for n, c in vectors.coords.items() if c.dims == ("run",)}
-    return _dataset(
-        [_census(one, vectors.values[runs], merge, threads) for runs, one in parts], [runs for runs, _ in parts], ("run",), (len(vectors),), coordinates, merge
-    )
+        return polishing_operations(one)
+
+    where: Any = {"out": out, "client": client, "threads": threads, "progress": progress}
+    return ask_at_points(CENSUS, problem, parameters, {"merge": merge}, variable=variable, operations=operations, **where)
 
 
-def _census(problem: Any, rows: np.ndarray, merge: str, threads: int) -> Census:
-    """That of one problem's runs at parameters[run, parameter]."""
-    chosen = checked_merge(merge, problem)
-    ends = polished(problem, rows, threads)
-    there = np.flatnonzero(ends.converged)
-    ends = Polished(*(column[there] for column in ends))
-    group, member = merged(problem, ends, chosen), np.full(len(rows), -1)
+def _ends(problem: Problem, rows: np.ndarray, *, threads: int, merge: str) -> "xarray.Dataset":
+    """The critical points of runs, each by itself, however they are merged."""
+    import xarray  # takes 0.4 s, and only answers need it
+
+    ends = polished(problem, rows, threads)._asdict()
+    return xarray.Dataset({name: (("run", "parameter")[: column.ndim], column) for name, column in ends.items()})
+
+
+def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> "xarray.Dataset":
+    """The critical points of every problem, one after the other, and each run's among them."""
+    given, problems, merge = given_in(question), question.problems, question.arguments["merge"]
+    place = question.arrays.get("problem", np.zeros(len(given.rows), np.int64))
+    member, parts, first = np.full(len(place), -1), [], 0
+    for number, one in enumerate(problems):
+        runs = np.flatnonzero(place == number)
+        ends = Polished(**{name: column[runs] for name, column in found.items()})
+        part = _census(one, ends._replace(parameters=ends.parameters[:, : one.parameter_count]), checked_merge(merge, one), number)
+        member[runs] = np.where(part.member >= 0, part.member + first, -1)
+        first += len(part.columns["value"])
+        parts.append(part)
+    names = [name for name in ABOUT if name != "problem" or len(problems) > 1]
+    columns: dict[str, Any] = {name: ("critical_point", np.concatenate([part.columns[name] for part in parts]), ABOUT[name], "1") for name in names}
+    widest = max(one.parameter_count for one in problems)
+    points = [np.pad(p.columns["point"], ((0, 0), (0, widest - p.columns["point"].shape[1])), constant_values=np.nan) for p in parts]
+    columns["point"] = (("critical_point", "parameter"), np.concatenate(points), "parameters of the critical point", "1")
+    columns["member"] = (given.dims, member.reshape(given.shape), MEMBER, "1")
+    left = [richness(part.columns["count"]) for part in parts]
+    estimates = {"unseen": [1.0 - one["coverage"] for one in left], "richness": [one["chao1"] for one in left]}
+    about = {name: values[0] if len(values) == 1 else values for name, values in estimates.items()}
+    return dataset(columns, given.over_runs, merge=merge, confidence=CONFIDENCE, **about)
+
+
+def _census(problem: Any, every: Polished, merge: str, number: int) -> Census:
+    """That of the runs of one problem, which has a number among several."""
+    runs, there = len(every.loss), np.flatnonzero(every.converged)
+    ends = Polished(*(column[there] for column in every))
+    group, member = merged(problem, ends, merge), np.full(runs, -1)
     member[there] = group
-    first = _lowest_of_each(group, ends.loss)
+    order = np.lexsort((ends.loss, group))
+    first = order[np.unique(group[order], return_index=True)[1]]  # of each group the run of the lowest value
     count = np.bincount(group, minlength=len(first))
-    low, high = wilson(count, np.full(len(first), max(1, len(rows))), CONFIDENCE)
+    low, high = wilson(count, np.full(len(first), max(1, runs)), CONFIDENCE)
     expected = np.array([expected_nullity(problem, point) for point in ends.parameters[first]], dtype=int)
     kinds = np.where(ends.negative[first] > 0, KINDS[2], np.where(ends.null[first] > expected, KINDS[1], KINDS[0]))
     columns = {
-        "value": ends.loss[first], "count": count, "share": count / max(1, len(rows)), "low": low, "high": high, "kind": kinds.astype(object),
+        "value": ends.loss[first], "count": count, "share": count / max(1, runs), "low": low, "high": high, "kind": kinds.astype(object),
         "index": ends.negative[first], "eigenvalue_low": ends.eigenvalue_low[first], "eigenvalue_high": ends.eigenvalue_high[first], "nullity": ends.null[first],
-        "nullity_expected": expected, "point": ends.parameters[first],
+        "nullity_expected": expected, "problem": np.full(len(first), number), "point": ends.parameters[first],
     }  # fmt: skip
     return Census(columns, member)
 
 
-def _lowest_of_each(group: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The member of the lowest value of each group, by the group's number."""
-    order = np.lexsort((values, group))
-    return order[np.unique(group[order], return_index=True)[1]]
-
-
-def _dataset(parts: list[Census], runs: list[np.ndarray], dims: tuple[Any, ...], shape: tuple[int, ...], coordinates: Any, merge: str) -> "xarray.Dataset":
-    """The Dataset of the critical points of several problems one after the other, whose runs are at places of
-    the whole.
-    """
-    sizes = [len(part.columns["value"]) for part in parts]
-    widest = max(part.columns["point"].shape[1] for part in parts)
-    member, first = np.full(shape, -1).reshape(-1), 0
-    for part, mine, size in zip(parts, runs, sizes, strict=True):
-        member[mine] = np.where(part.member >= 0, part.member + first, -1)
-        first += size
-    columns: dict[str, Any] = {name: ("critical_point", np.concatenate([part.columns[name] for part in parts]), text, "1") for name, text in ABOUT.items()}
-    padded = [np.pad(part.columns["point"], ((0, 0), (0, widest - part.columns["point"].shape[1])), constant_values=np.nan) for part in parts]
-    columns["point"] = (("critical_point", "parameter"), np.concatenate(padded), "parameters of the critical point", "1")
-    columns["member"] = (dims, member.reshape(shape), MEMBER, "1")
-    if len(parts) > 1:
-        coordinates = {**coordinates, "problem": ("critical_point", np.repeat(np.arange(len(parts)), sizes))}
-    left = [richness(part.columns["count"]) for part in parts]
-    unseen, chao1 = [1.0 - one["coverage"] for one in left], [one["chao1"] for one in left]
-    of_one = len(parts) == 1
-    return dataset(columns, coordinates, merge=merge, confidence=CONFIDENCE, unseen=unseen[0] if of_one else unseen, richness=chao1[0] if of_one else chao1)
+# Shares are of all runs: there is no Dataset while some are lacking.
+CENSUS = call_at_points("minima.census", _ends)._replace(dataset=_dataset, is_partial=False)

@@ -6,8 +6,10 @@ import numpy as np
 
 from gdsim.minima.newton import AT_REST, Surface, downhill, is_kink, reach, to_the_nearest
 from gdsim.population.eigenvalues import MOST_PARAMETERS
+from gdsim.questions.points import gradient_operations
 
 FLAT = 1e-6  # of the largest magnitude of an eigenvalue, at least of 1: smaller ones count as 0
+STEPS = 10  # of a run, about
 ROOM = 2**28  # bytes of the matrices of runs that are polished side by side
 
 
@@ -24,6 +26,22 @@ class Polished(NamedTuple):
     null: np.ndarray  # how many are 0
     eigenvalue_low: np.ndarray
     eigenvalue_high: np.ndarray
+
+
+def check_size(problem: Any) -> None:
+    """Raises ValueError for more parameters than matrices may have."""
+    if problem.parameter_count > MOST_PARAMETERS:
+        most = f"{MOST_PARAMETERS:,} parameters, by the whole matrix of second derivatives"
+        raise ValueError(f"critical points are found of up to {most}, and there are {problem.parameter_count:,}")
+
+
+def polishing_operations(problem: Any) -> float:
+    """Operations of the polishing of a run, about: of some steps of Newton's method, each with a matrix and its
+    eigenvectors. Raises ValueError for more parameters than matrices may have.
+    """
+    check_size(problem)
+    size = problem.parameter_count
+    return STEPS * size * (2.0 * gradient_operations(problem) + 10.0 * size * size)
 
 
 def polished(problem: Any, parameters: np.ndarray, threads: int) -> Polished:

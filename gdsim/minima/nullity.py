@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gdsim.problems.losses import SAMPLE_LOSSES
+from gdsim.minima.symmetries import Group, Kind
 
 Layers: TypeAlias = list[tuple[np.ndarray, np.ndarray]]  # W[unit, input] and b[unit] of each
-HOMOGENEOUS = ("relu", "leaky_relu")
+UNREAD = 1e-9  # the largest weight of a unit that nobody reads
 RANK = 1e-9  # of the largest singular value
 
 
@@ -48,33 +48,43 @@ class _Direction:
 
 def _directions(problem: Any, vector: np.ndarray) -> Iterator[Layers]:
     """Directions in which the function stays, together with the penalty; some of them maybe several times."""
-    layers = problem.unpack(vector)
-    is_free = not (problem.l1 or problem.l2)
-    for place, activation in enumerate(problem.layer_activations):
-        if activation in HOMOGENEOUS and is_free:
-            yield from _scalings(layers, place)
-        if activation == "identity":
-            yield from _mixtures(problem, layers, place)
-    for place, unit in _dead_units(problem, layers):
-        if problem.intercept:
-            yield _Direction(layers).with_biases(place, unit, 1.0).layers
-        if is_free:
-            yield from (_Direction(layers).with_weights(place, (unit, k), 1.0).layers for k in range(layers[place][0].shape[1]))
-            yield from (_Direction(layers).with_weights(place + 1, (k, unit), 1.0).layers for k in range(len(layers[place + 1][0])))
-    if SAMPLE_LOSSES[problem.loss].targets == "classes":
+    layers, kind = problem.unpack(vector), Kind.of(problem, "nullity")
+    for group in kind.groups:
+        if group.scales and kind.activations[group.rows[0]] != "identity":
+            yield from _scalings(layers, group)
+        if kind.skip is None and kind.activations[group.rows[0]] == "identity":
+            yield from _mixtures(problem, layers, group.rows[0])
+        yield from _of_dead_units(problem, layers, group)
+    if kind.softmax:
         last = len(layers) - 1
         if problem.intercept:
             yield _Direction(layers).with_biases(last, slice(None), 1.0).layers
-        if is_free:
+        if not kind.penalized:
             yield from (_Direction(layers).with_weights(last, (slice(None), k), 1.0).layers for k in range(layers[last][0].shape[1]))
 
 
-def _scalings(layers: Layers, place: int) -> Iterator[Layers]:
+def _scalings(layers: Layers, group: Group) -> Iterator[Layers]:
     """What comes into a unit grows, and what goes out of it shrinks."""
-    (W, b), V = layers[place], layers[place + 1][0]
-    for unit in range(len(b)):
-        grown = _Direction(layers).with_weights(place, unit, W[unit]).with_biases(place, unit, b[unit])
-        yield grown.with_weights(place + 1, (slice(None), unit), -V[:, unit]).layers
+    for unit in range(len(layers[group.rows[0]][1])):
+        direction = _Direction(layers)
+        for n in group.rows:
+            direction.with_weights(n, unit, layers[n][0][unit]).with_biases(n, unit, layers[n][1][unit])
+        for n, first in group.readers:
+            direction.with_weights(n, (slice(None), first + unit), -layers[n][0][:, first + unit])
+        yield direction.layers
+
+
+def _of_dead_units(problem: Any, layers: Layers, group: Group) -> Iterator[Layers]:
+    """What goes into units that no sample turns on, and what comes out of them."""
+    is_free = not (problem.l1 or problem.l2)
+    for place, unit in _dead_units(problem, layers):
+        if place in group.rows:
+            if problem.intercept:
+                yield _Direction(layers).with_biases(place, unit, 1.0).layers
+            if is_free:
+                yield from (_Direction(layers).with_weights(place, (unit, k), 1.0).layers for k in range(layers[place][0].shape[1]))
+            if is_free and len(group.rows) == 1:  # else others give to the same columns
+                yield from (_Direction(layers).with_weights(n, (k, first + unit), 1.0).layers for n, first in group.readers for k in range(len(layers[n][1])))
 
 
 def _mixtures(problem: Any, layers: Layers, place: int) -> Iterator[Layers]:
@@ -100,10 +110,30 @@ def _mixed(direction: _Direction, layers: Layers, place: int, units: tuple[int, 
 
 def _dead_units(problem: Any, layers: Layers) -> Iterator[tuple[int, int]]:
     """(layer, unit) of ReLUs that no sample of the training set turns on."""
-    values = problem.data.X
     if problem.layer_activations != ("relu",) * len(layers[:-1]):  # others are on for every sample
         return
+    values = seen = problem.data.X  # what the layer before gives, and what the next one sees
     for place, (W, b) in enumerate(layers[:-1]):
-        sums = values @ W.T + b
+        sums = seen @ W.T + b
         yield from ((place, int(unit)) for unit in np.flatnonzero((sums <= 0.0).all(0)))
-        values = np.maximum(sums, 0.0)
+        is_residual = problem.skip == "residual" and place > 0 and values.shape == sums.shape
+        values = np.maximum(sums, 0.0) + (values if is_residual else 0.0)
+        seen = np.concatenate([seen, values], axis=1) if problem.skip == "dense" else values
+
+
+def reduced(problem: Any, vector: np.ndarray) -> np.ndarray:
+    """The parameter vector with 0 for what is of no use: what goes into units that nobody reads, and into ReLUs
+    that no sample turns on and out of them.
+    """
+    if not problem.layers:
+        return vector
+    layers = [(W.copy(), b.copy()) for W, b in problem.unpack(vector)]
+    for group in Kind.of(problem, "units").groups:
+        for direction in list(_of_dead_units(problem, layers, group)):
+            for (W, b), (changed_W, changed_b) in zip(layers, direction, strict=True):
+                W[changed_W != 0.0], b[changed_b != 0.0] = 0.0, 0.0
+        (W, b), units = layers[group.rows[0]], len(layers[group.rows[0]][1])
+        out = np.array([abs(layers[n][0][:, first : first + units]).max(0) for n, first in group.readers]).max(0)
+        if len(group.rows) == 1:
+            W[out <= UNREAD], b[out <= UNREAD] = 0.0, 0.0
+    return problem.pack(layers)
