@@ -57,6 +57,7 @@ MODULES = {
     "analysis": "Statistics",
     "curvature": "Curvature",
     "landscape": "Landscapes",
+    "minima": "Minima",
     "plots": "Figures",
     "search": "Search",
     "functions": "Test functions",
