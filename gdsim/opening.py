@@ -2,7 +2,7 @@
 
 import importlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gdsim.questions.folder import is_question
 from gdsim.questions.opening import open_answer
@@ -27,6 +27,12 @@ def call_of(name: str) -> Call | None:
         return None
     module, constant = HOMES[name]
     return getattr(importlib.import_module(module), constant)
+
+
+def public_function(name: str) -> Any:
+    """The function of a name under `gd`, as "landscape.plane"."""
+    module, _, function = name.rpartition(".")
+    return getattr(importlib.import_module(f"gdsim.{module}"), function)
 
 
 def open(path: str | os.PathLike[str]) -> "xarray.Dataset":

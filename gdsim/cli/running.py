@@ -88,7 +88,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
 
     console = console_of()
     console.say(f"reading {file}")
-    sweep = _read(file, settings)
+    sweep, steps = _read_steps(file, settings)
     folder = out if out is not None else pathlib.Path("results") / file.stem
     go_on, progress = f"To go on: {again()}", None
     place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "cluster", "tls_ca", "tls_cert", "tls_key")}
@@ -102,7 +102,9 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
             with shown(True, sys.stdout, None if client else at_once) as progress:
                 chosen = RunOptions(client=client, dask_throughout=False, imports=FOR_THE_END, **options)
                 result = run_sweep(sweep, chosen, out=folder, runs=None, progress=progress, mix=mix)
-        is_whole = result.attrs["finished_runs"] == result.attrs["planned_runs"]
+            is_whole = result.attrs["finished_runs"] == result.attrs["planned_runs"]
+            if is_whole and steps:
+                _follow(steps, result, folder, console, file, client, options["threads"])
         picture = _draw(result, folder, console) if is_whole and sweep.keep == "runs" and _is_shown(result, folder) else None
     except UnfinishedError as error:
         console.say(f"not finished: {words(error)}\n{_kept(folder, progress, by_workers)}. {go_on}")
@@ -132,7 +134,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
 def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Say what the experiment in FILE would run: runs, structures, chunks, memory, disk. Runs nothing."""
     with refusals():
-        sweep = _read(file, settings)
+        sweep, _ = _read_steps(file, settings)
         with in_file(file):
             found = sweep.plan(chunk_seconds=chunk_seconds, lanes=lanes)
     click.echo(json.dumps(found.summary()) if as_json else str(found))
@@ -231,6 +233,34 @@ def _lost(progress: Any, chunk_seconds: float) -> str:
     if state is None or (state.runs_done and chunk_seconds <= USUAL_SECONDS):
         return ""
     return f"; chunks of --chunk-seconds {chunk_seconds:g} that were on the way are lost: fewer seconds keep more of them"
+
+
+def _read_steps(file: pathlib.Path, settings: tuple[str, ...]) -> tuple[Any, list[Any]]:
+    """(the sweep of an experiment's file, what follows it)."""
+    from gdsim.sweep.sweep import read_file
+
+    with refusals():
+        sweep, tables = read_file(file, settings)
+        if not tables:
+            return sweep, []
+        from gdsim.then import steps_of  # and with it the rooms of all that may follow
+
+        with in_file(file):
+            if sweep.keep == "summary":
+                raise ValueError("then: keep = 'summary' keeps no runs around which anything could be found")
+            if not sweep.record.parameters:
+                raise ValueError("then: it needs where runs ended; give record = {parameters = true}")
+            return sweep, steps_of(tables)
+
+
+def _follow(steps: list[Any], result: Any, folder: pathlib.Path | str, console: Any, file: pathlib.Path, client: Any, threads: int | None) -> None:
+    """Makes what follows a finished sweep, and says where it is."""
+    from gdsim.sweep.execution.display import shown
+    from gdsim.then import follow
+
+    with in_file(file), shown(True, sys.stdout) as progress:
+        for step, place in follow(steps, result, folder, client=client, threads=threads, progress=progress or False):
+            console.say(f"{step.name}: {place}  (gd.open({place!r}))")
 
 
 def _read(file: pathlib.Path, settings: tuple[str, ...], or_folder: bool = False) -> Any:

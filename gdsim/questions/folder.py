@@ -34,6 +34,14 @@ MEND = "ask the same again, which keeps what is finished"
 KINDS = {"question": dict, "sha256": str, "kernels": int, "gdsim": str, "data": dict, "piece": int}
 
 
+class OtherQuestionError(StoreError):
+    """A folder that holds another question: in what it differs, in words."""
+
+    def __init__(self, store: Store, difference: str) -> None:
+        super().__init__(f"{store.folder!r} holds another question ({difference}); give another folder (--out, out=)")
+        self.difference = difference
+
+
 class Found(NamedTuple):
     """The pieces of a folder: what good files hold of them, and what is wrong with the others."""
 
@@ -82,7 +90,7 @@ def admitted(store: Store, question: Question) -> dict[str, Any]:
             store.log(question=made["sha256"], kernels=made["kernels"])
     held = held_in(store)
     if held["sha256"] != hash_of(document):
-        raise StoreError(f"{store.folder!r} holds another question ({_difference(held['question'], document)}); give another folder (--out, out=)")
+        raise OtherQuestionError(store, _difference(held["question"], document))
     if differing := other_bits([held["kernels"]], [question.kernels], f" (gdsim {held['gdsim']})"):
         raise StoreError(f"{store.folder!r} was {differing}: give another folder")
     store.place.make(FOLDER)

@@ -124,7 +124,8 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def read_experiment(path: str | pathlib.Path, settings: Sequence[str] = ()) -> Sweep:
     """The sweep that a TOML file declares, with changes `KEY=VALUE`.
 
-    Data files are found beside it. Raises ExperimentError.
+    Data files are found beside it. What the file lists under `[[then]]` is no part of the sweep: `gdsim run` does
+    it. Raises ExperimentError.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
@@ -133,11 +134,18 @@ def read_experiment(path: str | pathlib.Path, settings: Sequence[str] = ()) -> S
     ...     read_experiment(file.name, ["optimizer.lr=[0.1, 0.2]", "steps=5"]).plan().runs
     2
     """
+    return read_file(path, settings)[0]
+
+
+def read_file(path: str | pathlib.Path, settings: Sequence[str] = ()) -> tuple[Sweep, object]:
+    """(the sweep that a TOML file declares, what it lists under `[[then]]`, unread). Raises ExperimentError."""
     try:
         path, table = read_toml(path, "experiment")
     except ValueError as error:
         raise ExperimentError(str(error)) from None
     try:
-        return experiment_from(changed(table, settings, Sweep.__struct_fields__), path.parent, Sweep)
+        table = changed(table, settings, (*Sweep.__struct_fields__, "then"))
+        then = table.pop("then", [])
+        return experiment_from(table, path.parent, Sweep), then
     except (ValueError, TypeError) as error:
         raise ExperimentError(f"{path}: {error}") from None

@@ -1,0 +1,119 @@
+"""What follows a sweep: calls around the points where its runs ended, which an experiment's file lists under
+`[[then]]`. Each is kept in a folder of its own beside the runs, with its figure.
+"""
+
+import inspect
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim import plots
+from gdsim.axes import checked_whole
+from gdsim.opening import HOMES, public_function
+from gdsim.plots.figure import png_of
+from gdsim.questions.folder import OtherQuestionError
+from gdsim.store.directories import place_of
+from gdsim.sweep.execution.display import Wish
+from gdsim.sweep.results.reading import Dataset
+from gdsim.words import given, nearest
+
+DOES = {name.rpartition(".")[2]: name for name in HOMES}
+# What the caller says of a call by himself, and the file does not.
+GIVEN = ("problem", "parameters", "center", "out", "client", "threads", "progress")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+TAKEN = ("data", "shards", "failed", "quarantine", "log")  # by the folder of the sweep
+# Of how many runs, those of the lowest losses, a call is where the file does not say; else of all.
+USUAL_RUNS = {"plane": 1}
+FIGURES: dict[str, str] = {}
+DOTS_PER_INCH = 130
+
+
+class Step(NamedTuple):
+    """A call that follows a sweep."""
+
+    do: str
+    name: str  # of its folder and its figure
+    runs: int | str | tuple[int, ...]  # so many of the lowest losses, "all", or these by their numbers
+    arguments: dict[str, Any]
+
+
+def steps_of(tables: object) -> list[Step]:
+    """The calls that `[[then]]` of an experiment lists. Raises ValueError, which says the place in the file."""
+    if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
+        raise ValueError(f'then must be tables, each [[then]] with do = "{next(iter(DOES))}", say; {given(tables)} was given')
+    found: list[Step] = []
+    for number, table in enumerate(tables):
+        try:
+            found.append(_step(table, [step.name for step in found]))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"then[{number}]: {error}") from None
+    return found
+
+
+def _step(table: Mapping[str, Any], names: Sequence[str]) -> Step:
+    """The call of a table; `names` are those of the calls before it."""
+    do = table.get("do")
+    if not isinstance(do, str) or do not in DOES:
+        raise ValueError(f"{'no do was given' if do is None else f'do = {do!r} is not known'}; {nearest(str(do), [*DOES])}")
+    name = table.get("name", do)
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name in TAKEN:
+        raise ValueError(f"name must be letters, digits, - and _, and none of {', '.join(TAKEN)}; {given(name)} was given")
+    if name in names:
+        raise ValueError(f'name {name!r} is that of a call before it; give it another, name = "{name}-2", say')
+    arguments = {key: value for key, value in table.items() if key not in ("do", "name", "runs")}
+    allowed = [key for key in inspect.signature(public_function(DOES[do])).parameters if key not in GIVEN]
+    for key in arguments:
+        if key not in allowed:
+            raise ValueError(f"unknown key {key!r}; {nearest(key, ['do', 'name', 'runs', *allowed])}")
+    return Step(do, name, _checked_runs(table.get("runs", USUAL_RUNS.get(do, "all"))), arguments)
+
+
+def _checked_runs(runs: object) -> int | str | tuple[int, ...]:
+    """Which runs a call is of."""
+    if runs == "all":
+        return "all"
+    if isinstance(runs, list) and runs:
+        return tuple(checked_whole(run, "runs", 0) for run in runs)
+    if isinstance(runs, list | str | bool):
+        raise ValueError(f'runs must be "all", how many of the lowest losses, or a list of their numbers; {given(runs)} was given')
+    return checked_whole(runs, "runs")
+
+
+def chosen_runs(result: Dataset, runs: int | str | tuple[int, ...]) -> Dataset:
+    """The runs of a result that a call is of. Raises ValueError for numbers that it has not."""
+    if runs == "all":
+        return result
+    if isinstance(runs, int):
+        losses = np.where(result.status.values == "diverged", np.inf, result.final_loss.values)
+        return result.isel(run=np.sort(np.lexsort((result.run.values, losses))[:runs]))
+    numbers = np.asarray(runs)
+    if missing := numbers[~np.isin(numbers, result.run.values)].tolist():
+        raise ValueError(f"there is no run {missing[0]}; the sweep has {result.sizes['run']:,}, numbered from 0")
+    return result.isel(run=np.searchsorted(result.run.values, numbers))
+
+
+def follow(
+    steps: Sequence[Step], result: Dataset, folder: str | os.PathLike[str], *, client: object = None, threads: int | None = None, progress: Wish = None
+) -> Iterator[tuple[Step, str]]:
+    """Makes what follows a sweep, one after the other, into its folder; (the call, where its answer is).
+
+    Raises ValueError for what cannot be asked, and for an answer there to another question.
+    """
+    for number, step in enumerate(steps):
+        target = os.path.join(os.fspath(folder), step.name)
+        try:
+            answer = public_function(DOES[step.do])(
+                chosen_runs(result, step.runs), **step.arguments, out=target, client=client, threads=threads, progress=progress
+            )
+        except OtherQuestionError as error:
+            raise ValueError(
+                f"then[{number}] ({step.do}): {target!r} is of another call ({error.difference}); remove it, or give this one another name"
+            ) from None
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"then[{number}] ({step.do}): {error}") from None
+        if step.do in FIGURES:
+            place_of(folder).put(f"{step.name}.png", png_of(getattr(plots, FIGURES[step.do])(answer), DOTS_PER_INCH))
+        yield step, target
