@@ -22,7 +22,7 @@ from gdsim.words import given, nearest
 
 DOES = {name.rpartition(".")[2]: name for name in HOMES}
 # What the caller says of a call by himself, and the file does not.
-GIVEN = ("problem", "parameters", "center", "out", "client", "threads", "progress")
+GIVEN = ("problem", "parameters", "center", "a", "b", "out", "client", "threads", "progress")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 TAKEN = ("data", "shards", "failed", "quarantine", "log")  # by the folder of the sweep
 # Of how many runs, those of the lowest losses, a call is where the file does not say; else of all.
