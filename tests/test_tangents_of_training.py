@@ -15,7 +15,7 @@ QUADRATIC = gd.Quadratic(np.diag(CURVATURE))
 LR, DIRECTION = Tangent("lr", "lr"), Tangent("direction", direction=gd.Direction([1.0, 2.0, 2.0]))
 
 
-RECORD = gd.Record(every=10, gradient_norm=True, parameters=True)
+RECORD = gd.Record(every=10, gradient_norm=True, parameter_norm=True, parameters=True)
 
 
 def setting_of(problem, rule, *, schedule=None, init=None, steps=50, batch=None, stops=(), record=RECORD, dtype="float64", **more):
@@ -51,7 +51,72 @@ def test_gradient_descent_on_a_parabola_has_the_derivatives_of_its_formula_by_th
             assert found[f"loss_d_{name}"][:, place] == pytest.approx((gradient * truth).sum(1), rel=1e-12)
             of_norm = (CURVATURE * gradient * truth).sum(1) / np.sqrt((gradient**2).sum(1))
             assert found[f"gradient_norm_d_{name}"][:, place] == pytest.approx(of_norm, rel=1e-12)
+            of_length = (shrink * w * truth).sum(1) / np.sqrt(((shrink * w) ** 2).sum(1))
+            assert found[f"parameter_norm_d_{name}"][:, place] == pytest.approx(of_length, rel=1e-12)
+        assert found["tangent_norm"][:, place] == pytest.approx(np.sqrt(((shrink * UNIT) ** 2).sum(1)), rel=1e-12)
     assert found["parameters_d_lr"] == pytest.approx(by_rate * w, rel=1e-12)
     assert (found["final_loss_d_lr"] == found["loss_d_lr"][:, -1]).all()
     assert np.isnan(found["loss_d_momentum"]).all()
     assert not [name for name in found if "steps_taken_d" in name or "status_d" in name]
+
+
+def adam(w, g, state, t, h):
+    """A step from the formula, for JAX: (w, state)."""
+    m, v = h["beta1"] * state[0] + (1 - h["beta1"]) * g, h["beta2"] * state[1] + (1 - h["beta2"]) * g * g
+    return w - h["lr"] * (m / (1 - h["beta1"] ** t)) / (v / (1 - h["beta2"] ** t) + h["eps"]) ** 0.5, (m, v)
+
+
+def momentum(w, g, state, t, h):
+    velocity = h["momentum"] * state[0] + h["lr"] * g
+    return w - velocity, (velocity, state[1])
+
+
+def rosenbrock(x, h):
+    return 100.0 * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2
+
+
+def moons(x, h):
+    """Mean cross-entropy of 2-4-2 tanh with l2 on weights."""
+    import jax
+
+    W1, b1, W2, b2 = x[:8].reshape(4, 2), x[8:12], x[12:20].reshape(2, 4), x[20:]
+    scores = jax.numpy.tanh(MOONS.X @ W1.T + b1) @ W2.T + b2
+    losses = jax.nn.logsumexp(scores, 1) - scores[np.arange(len(MOONS.y)), MOONS.y]
+    return losses.mean() + 0.5 * h["penalty_l2"] * ((W1**2).sum() + (W2**2).sum())
+
+
+MOONS = gd.datasets.load("moons")
+NETWORK = gd.MLP(MOONS, hidden=[4], activation="tanh", l2=0.01)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("problem", "loss", "rule", "step", "by"),
+    [
+        (gd.functions.Rosenbrock(), rosenbrock, gd.Momentum(lr=5e-4), momentum, ("lr", "momentum")),
+        (gd.functions.Rosenbrock(), rosenbrock, gd.Adam(lr=0.02), adam, ("lr", "beta1", "beta2", "eps")),
+        (NETWORK, moons, gd.Adam(lr=0.02), adam, ("lr", "penalty_l2")),
+    ],
+    ids=["Momentum", "Adam", "network"],
+)
+def test_fifty_steps_have_the_derivatives_that_jax_finds(problem, loss, rule, step, by):
+    jax = pytest.importorskip("jax", reason="pip install jax")
+    setting = setting_of(problem, rule, tangents=tuple(Tangent(n, n) for n in by))
+    batch = batch_of(setting, [{}], starts=5)
+    found = train_batch(setting, batch, 8).columns
+    assert same_bits(train_batch(setting._replace(tangents=()), batch, 8).columns, found)
+    numbers = {**rule.hyperparameters(), "penalty_l2": problem.l2}
+
+    def end(numbers, w):
+        def once(carried, t):
+            return step(carried[0], jax.grad(loss)(carried[0], numbers), carried[1], t, numbers), None
+
+        w = jax.lax.scan(once, (w, (0.0 * w, 0.0 * w)), jax.numpy.arange(1.0, 51.0))[0][0]
+        return w, loss(w, numbers)
+
+    with jax.enable_x64(True):
+        starts = jax.numpy.array(initial_points(setting.init, problem, 0, batch.start))
+        derivatives = jax.jit(jax.vmap(jax.jacfwd(end), (None, 0)))(numbers, starts)
+    for name in by:
+        assert found[f"parameters_d_{name}"] == pytest.approx(np.array(derivatives[0][name]), rel=1e-8, abs=1e-10)
+        assert found[f"final_loss_d_{name}"] == pytest.approx(np.array(derivatives[1][name]), rel=1e-8, abs=1e-12)

@@ -17,7 +17,7 @@ from gdsim.kernels.engines import Parts, Structure, blocks, lane_parts, network
 from gdsim.kernels.engines.dual_products import with_tangents
 from gdsim.kernels.job import Job
 from gdsim.kernels.penalty import with_penalty, without_penalty
-from gdsim.kernels.recorders import Curves
+from gdsim.kernels.recorders import Curves, record_curves_with_tangents
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import Evaluations, JobSpec, Keeps, LaneTable, Monitor, Pack, Runs, RunState, Scores, Snapshots, TableOf
@@ -135,6 +135,8 @@ class Kernels:
     @functools.cached_property
     def _loop(self) -> Bound:
         whole = {"WIDTH": self.width, **float_mode_parts(), "job_of": view_of(self._shape, ("model",))}
+        if self.number.tangents:
+            whole |= {"record_curves": record_curves_with_tangents, "TANGENTS": self.number.tangents}
         return self.described(training.train, whole, self._shape, title="the training loop")
 
     @functools.cached_property

@@ -6,15 +6,17 @@ A new curve is a row here, and a row in `gdsim.variables`; one that is asked for
 
 import collections
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdsim.kernels.job import Job
+from gdsim.kernels.parts import TANGENTS
 from gdsim.kernels.state import Snapshots
 from gdsim.lanes.generated import function_from
-from gdsim.lanes.parts import WIDTH
+from gdsim.lanes.memory import plane
+from gdsim.lanes.parts import WIDTH, default_part
 from gdsim.lanes.tangents import value_of
 from gdsim.stops import Record
 
@@ -28,6 +30,30 @@ def parameter_norm_at(job: Job, snaps: Snapshots, place: int) -> float:
         w = np.float64(value_of(snaps.weights[places[p] * WIDTH + place]))
         total += w * w
     return math.sqrt(total)
+
+
+def parameter_norm_tangents(job: Job, snaps: Snapshots, place: int, at: int) -> None:
+    """Writes w . w' / |w| for each tangent w', in float64; 0 where |w| is."""
+    places, norms = job.spec.places, job.runs.curves.parameter_norm
+    w, norm = plane(snaps.weights, 0), parameter_norm_at(job, snaps, place)
+    for k in range(1, 1 + TANGENTS):
+        tangent, total = plane(snaps.weights, k), 0.0
+        for p in range(len(places)):
+            there = places[p] * WIDTH + place
+            total += np.float64(w[there]) * np.float64(tangent[there])
+        plane(norms, k)[at] = total / norm if norm > 0.0 else 0.0
+
+
+def tangent_norms(job: Job, snaps: Snapshots, place: int, at: int) -> None:
+    """Writes |w'| in the place of each tangent w' of the reported parameters, as `parameter_norm_at` adds."""
+    places, norms = job.spec.places, job.runs.curves.tangent_norm
+    norms[at] = 0
+    for k in range(1, 1 + TANGENTS):
+        tangent, total = plane(snaps.weights, k), 0.0
+        for p in range(len(places)):
+            t = np.float64(tangent[places[p] * WIDTH + place])
+            total += t * t
+        plane(norms, k)[at] = math.sqrt(total)
 
 
 def has_validation(problem: Any) -> bool:
@@ -50,19 +76,26 @@ RECORDERS = {
     "validation_loss": Recorder("job.validation_scores.loss", lambda record, problem: has_validation(problem)),
     "validation_accuracy": Recorder("job.validation_scores.accuracy", lambda record, problem: has_validation(problem) and problem.is_classifier),
 }
-Curves = collections.namedtuple("Curves", RECORDERS)  # [run, checkpoint] each; empty where it is not kept
+# What kernels on numbers with tangents record beside: tangents that values come without, and the norms of tangents
+# in the places of tangents.
+OF_TANGENTS = {"parameter_norm": parameter_norm_tangents, "tangent_norm": tangent_norms}
+Curves = collections.namedtuple("Curves", (*RECORDERS, "tangent_norm"))  # [run, checkpoint] each; empty where it is not kept
 
 
-def _recording() -> Any:
+def _recording(of_tangents: Mapping[str, Any]) -> Any:
     """`record_curves(job, snaps, place, at)`: writes the values of a snapshot at place `at` of the curves that
-    are kept.
+    are kept, and what is of tangents.
     """
     lines, functions = ["def record_curves(job, snaps, place, at):", "    curves = job.runs.curves"], {}
     for name, row in RECORDERS.items():
         value = f"{row.value}[place]" if isinstance(row.value, str) else f"{name}_at(job, snaps, place)"
         lines += [f"    if len(curves.{name}) > 0:", f"        curves.{name}[at] = {value}"]
         functions |= {} if isinstance(row.value, str) else {f"{name}_at": row.value}
+    for name, write in of_tangents.items():
+        lines += [f"    if len(curves.{name}) > 0:", f"        {name}_tangents(job, snaps, place, at)"]
+        functions[f"{name}_tangents"] = write
     return function_from("\n".join(lines), "record_curves", functions)
 
 
-record_curves = _recording()
+record_curves = default_part(_recording({}))
+record_curves_with_tangents = _recording(OF_TANGENTS)

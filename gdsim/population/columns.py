@@ -69,6 +69,11 @@ def _monitored(name: str, asks: Callable[[Stop], object]) -> ColumnSource:
     return ColumnSource(lambda setting, runs: getattr(runs, name), _has(asks))
 
 
+def _direction_of(setting: Setting) -> str:
+    """The name of the first direction among a setting's tangents; "" if there is none."""
+    return next((t.name for t in setting.tangents if t.direction is not None), "")
+
+
 def _is_validated(setting: Setting) -> bool:
     return has_validation(setting.problem)
 
@@ -87,6 +92,7 @@ OF_VALIDATION = {
 }
 COLUMNS = {
     **{curve: _recorded(curve) for curve in RECORDERS},
+    "tangent_norm": ColumnSource(lambda s, runs: runs.curves.tangent_norm, _direction_of, ("checkpoint",)),
     "sharpness": ColumnSource(_found_later, lambda s: s.record.sharpness, ("checkpoint",)),
     "final_loss": ColumnSource(lambda s, runs: runs.final_loss),
     "best_loss": ColumnSource(lambda s, runs: runs.best_loss, is_inf_missing=True),
@@ -137,7 +143,9 @@ def _derivatives(setting: Setting) -> dict[str, tuple[str, int | None]]:
     """
     planes = {t.name: k for k, t in enumerate(setting.live_tangents, 1)}
     kept = [name for name in _sources(setting) if name in DIFFERENTIATED]
-    return {derivative_name(name, t.name): (name, planes.get(t.name)) for t in setting.tangents for name in kept}
+    found = {derivative_name(name, t.name): (name, planes.get(t.name)) for t in setting.tangents for name in kept}
+    direction = _direction_of(setting)
+    return found | ({"tangent_norm": ("tangent_norm", planes[direction])} if direction else {})
 
 
 def columns_of(setting: Setting, checkpoints: int | None = None) -> dict[str, ColumnType]:
