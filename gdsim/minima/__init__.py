@@ -7,7 +7,8 @@ from gdsim.minima.alignment import distance
 from gdsim.minima.canonical_form import canonical
 from gdsim.minima.census import census
 from gdsim.minima.polishing import polish
+from gdsim.minima.units import units
 
-__all__ = ["canonical", "census", "distance", "polish"]
+__all__ = ["canonical", "census", "distance", "polish", "units"]
 
 hint_in(globals(), "gd.minima")

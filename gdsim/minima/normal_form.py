@@ -9,7 +9,7 @@ import numpy as np
 
 from gdsim.minima.symmetries import Group, Kind, Layers
 
-SWEEPS, ALMOST = 10_000, 1e-15  # of balancing over all layers; the change of a scale at which it ends
+SWEEPS, ALMOST = 1_000, 4e-15  # of balancing over all layers; the change of a scale at which it ends
 
 
 class Normalized(NamedTuple):
@@ -95,10 +95,11 @@ def _balance(groups: Sequence[Group], layers: Layers) -> list[np.ndarray]:
     squares = Layers([W * W for W in layers.W], [b * b for b in layers.b])
     totals = [np.ones((len(layers.W[0]), layers.units(g))) for g in groups]
     free = [(g, total) for g, total in zip(groups, totals, strict=True) if g.scales]
-    for _ in range(SWEEPS if len(free) > 1 else 1):
+    for _ in range(SWEEPS if len(free) > 1 or any(len(g.rows) > 1 for g, _ in free) else 1):
         change = 0.0
         for group, total in free:
             factor = _square_of_scale(*_squared_lengths(group, squares))
+            factor = factor if len(group.rows) == 1 else np.sqrt(factor)  # units that are joined to each other move at once
             squares.multiply(group, factor)
             np.multiply(total, factor, out=total)
             change = max(change, np.abs(factor - 1.0).max(initial=0.0))

@@ -15,6 +15,7 @@ import numpy as np
 
 from gdsim.problems import TeacherStudent
 from gdsim.problems.losses import SAMPLE_LOSSES
+from gdsim.problems.wiring import Wiring, wiring_of
 
 ODD = ("tanh", "sine", "identity", "sigmoid")  # the logistic function about 1/2
 HOMOGENEOUS = ("relu", "leaky_relu", "identity")
@@ -53,26 +54,22 @@ class Kind(NamedTuple):
         if problem.family != "network":
             raise ValueError(f"{what} is of networks, whose units may change places; {type(problem).__name__} has none")
         softmax, (inputs, *hidden, _) = SAMPLE_LOSSES[problem.loss].targets == "classes", problem.widths
-        return cls(inputs, tuple(hidden), problem.layer_activations, getattr(problem, "skip", None), penalized, softmax, problem.intercept)
+        return cls(inputs, tuple(hidden), problem.layer_activations, problem.skip, penalized, softmax, problem.intercept)
 
     @property
     def groups(self) -> list[Group]:
         """The groups of hidden units, the nearest to the inputs first."""
-        layers = range(len(self.units))
-        if self.skip == "residual":
-            begins = [n for n in layers if n == 0 or self.units[n] != self.units[n - 1]]
-            members = [tuple(range(first, last)) for first, last in itertools.pairwise([*begins, len(layers)])]
-        else:
-            members = [(n,) for n in layers]
-        return [self._group(rows) for rows in members]
+        wiring = wiring_of((self.inputs, *self.units, 1), self.skip)
+        begins = [n for n in range(len(self.units)) if n + 1 not in wiring.adds]
+        return [self._group(wiring, tuple(range(first, last))) for first, last in itertools.pairwise([*begins, len(self.units)])]
 
-    def _group(self, rows: tuple[int, ...]) -> Group:
-        kinds, last = [self.activations[n] for n in rows], len(self.units)
-        if self.skip == "dense":
-            first = self.inputs + sum(self.units[: rows[0]])
-            readers = tuple((n, first) for n in range(rows[0] + 1, last + 1))
-        else:
-            readers = tuple((n + 1, 0) for n in rows)
+    def _group(self, wiring: Wiring, rows: tuple[int, ...]) -> Group:
+        kinds = [self.activations[n] for n in rows]
+        readers = tuple(  # whose columns follow those of what leads there from before
+            (target - 1, sum(wiring.widths[before] for before, other in wiring.edges if other == target and before < source))
+            for source, target in wiring.edges
+            if source - 1 in rows
+        )
         flips, scales = all(k in ODD for k in kinds), not self.penalized and all(k in HOMOGENEOUS for k in kinds)
         halves = tuple(0.5 * sum(self.activations[n] == "sigmoid" for n in rows if n < reader) if flips else 0.0 for reader, _ in readers)
         return Group(rows, readers, flips, scales, halves)

@@ -67,6 +67,28 @@ def test_symmetries_change_neither_the_function_nor_the_canonical_form_nor_a_dis
     assert gd.minima.distance(problem, points, points[::-1]).min() > 0.1
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("skip", ["residual", "dense"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_units_that_skip_connections_join_change_together(skip, activation):
+    problem = gd.MLP(NUMBERS, hidden=[3, 3], activation=activation, skip=skip)
+    w = RNG.normal(size=problem.parameter_count)
+    (W, b), (V, c), (out, end) = ([*map(np.copy, layer)] for layer in problem.unpack(w))
+    order, size = RNG.permutation(3), np.array([2.0, 0.1, 0.7]) if activation == "relu" else np.array([1.0, -1.0, -1.0])
+    M = np.diag(size)[order]  # what the units of the first layer are multiplied by
+    back, half = np.linalg.inv(M), 0.5 * (activation == "sigmoid")
+    shift = half * (1 - M @ np.ones(3))  # s(z) - 1/2 is odd
+    if skip == "residual":
+        layers = [(M @ W, M @ b), (M @ V @ back, M @ (c - V @ back @ shift)), (out @ back, end - 2 * out @ back @ shift)]
+    else:
+        x, a, top = V[:, :3], V[:, 3:], out[:, 6:]
+        layers = [(M @ W, M @ b), (np.c_[x, a @ back], c - a @ back @ shift), (np.c_[out[:, :3], out[:, 3:6] @ back, top], end - out[:, 3:6] @ back @ shift)]
+    image = problem.pack(layers)
+    assert abs(gd.predict(problem, image, X) - gd.predict(problem, w, X)).max() < 1e-12
+    assert abs(gd.minima.canonical(problem, image) - gd.minima.canonical(problem, w)).max() < 1e-11
+    assert gd.minima.distance(problem, w, image) < 1e-11
+
+
 def test_relu_units_are_balanced_and_tanh_units_sorted_with_their_largest_weight_positive():
     relu, tanh = (gd.MLP(NUMBERS, hidden=[3, 4], activation=name) for name in ("relu", "tanh"))
     w = RNG.normal(size=relu.parameter_count)
