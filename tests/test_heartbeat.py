@@ -72,7 +72,7 @@ def dead_process():
 def test_a_sweep_that_runs_a_sweep_that_died_and_one_that_ended(folder, beat):
     found = survey(folder)
     assert (found.state, found.driver, found.runs_per_second) == ("stopped", None, None)
-    assert "not running; the command that began the sweep goes on with it" in str(found)
+    assert "not running; the command that began it goes on with it" in str(found)
     beat()
     found = survey(folder)
     assert found.state == "running"

@@ -52,6 +52,20 @@ def test_a_file_says_what_follows_its_sweep(experiment, tmp_path):
     assert len(made) == 2
     code, out, errors = gdsim("run", experiment.name, "--out", "out", folder=tmp_path)
     assert (code, {path: path.stat().st_mtime_ns for path in made}) == (0, made)
+    code, out, _ = gdsim("status", "out", folder=tmp_path)
+    assert (code, out.splitlines()[-1]) == (0, "eigenvalues: gd.curvature.eigenvalues: 6 of 6 items, finished")
+    code, out, _ = gdsim("status", "out/best", folder=tmp_path)
+    assert (code, out.splitlines()[0].startswith("gd.curvature.eigenvalues: 1 of 1 items are finished (100.0%), in 1 piece of ")) == (0, True)
+    piece = next((tmp_path / "out/best/pieces").iterdir())
+    piece.write_bytes(piece.read_bytes()[:-1])
+    code, out, _ = gdsim("status", "out", folder=tmp_path)
+    assert (code, "best: gd.curvature.eigenvalues: 0 of 1 items, not running; the command that began it goes on with it, 1 piece is damaged" in out) == (
+        4,
+        True,
+    )
+    for folder, name in (("out", "best/pieces/"), ("out/best", "pieces/")):
+        code, out, _ = gdsim("verify", folder, folder=tmp_path)
+        assert (code, f"{name}{piece.name}: its bytes do not match its name" in out) == (4, True)
     code, _, errors = gdsim("run", experiment.name, "--out", "out", "--set", "then.1.k=2", folder=tmp_path)
     assert code == 2
     assert "experiment.toml: then[1] (eigenvalues): 'out/best' is of another call (it differs in k); remove it, or give this one another name" in errors

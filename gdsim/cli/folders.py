@@ -20,19 +20,33 @@ from gdsim.words import are
 @AS_JSON
 def status(folder: pathlib.Path | str, is_watched: bool, as_json: bool) -> None:
     """Say how far the sweep in FOLDER is, also while it goes on elsewhere: done, missing, failed,
-    quarantined, rate, time left.
+    quarantined, rate, time left; and how far what follows it, or what a call around points has kept there.
 
-    Exit codes: 0 all runs are there; 2 no results folder; 3 runs are missing; 4 shards or what describes them
-    are damaged.
+    Exit codes: 0 all is there; 2 no results folder; 3 runs or items are missing; 4 files or what describes
+    them are damaged.
     """
     from gdsim.cli.watching import watch
+    from gdsim.questions.folder import is_question
+    from gdsim.questions.survey import AnswerSurvey, answers_in, survey_answer
+    from gdsim.store.folder import Store
     from gdsim.sweep.survey import survey
 
     with refusals():
-        found = watch(folder, as_json) if is_watched else survey(folder)
-    if not is_watched:
-        print_finding(found, as_json)
-    sys.exit(DAMAGE if found.damaged else INCOMPLETE if found.missing_runs else 0)
+        store = Store(folder)
+        if is_question(store):
+            if is_watched:
+                raise ValueError("--watch is of a sweep's folder, and this one holds the answer to a call; ask again without it")
+            states = [survey_answer(folder)]
+        else:
+            states = [watch(folder, as_json) if is_watched else survey(folder)]
+            states += [] if as_json else [survey_answer(f"{store.folder}/{name}") for name in answers_in(store.place)]
+    for number, found in enumerate(states):
+        if number:
+            click.echo(f"{pathlib.PurePath(found.folder).name}: {found.line()}")
+        elif not is_watched:
+            print_finding(found, as_json)
+    lacks = any(found.missing_items if isinstance(found, AnswerSurvey) else found.missing_runs for found in states)
+    sys.exit(DAMAGE if any(found.damaged for found in states) else INCOMPLETE if lacks else 0)
 
 
 @click.command()
@@ -43,10 +57,20 @@ def verify(folder: pathlib.Path | str, as_json: bool) -> None:
 
     Exit code 4 if there is damage; changes nothing.
     """
+    from gdsim.opening import call_of
+    from gdsim.questions.folder import is_question
+    from gdsim.questions.survey import answers_in, verify_answer
+    from gdsim.store.folder import Store
     from gdsim.sweep.survey import verify_folder
 
     with refusals(), console_of(quiet=as_json).counting("bytes") as progress:
-        found = verify_folder(folder, progress)
+        store = Store(folder)
+        if is_question(store):
+            found = verify_answer(folder, call_of)
+        else:
+            found = verify_folder(folder, progress)
+            for name in answers_in(store.place):
+                found = found.with_another(name, verify_answer(f"{store.folder}/{name}", call_of))
     print_finding(found, as_json)
     if found.damaged:
         sys.exit(DAMAGE)

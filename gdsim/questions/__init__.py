@@ -10,6 +10,8 @@ infolder   what a folder lacks, made into it
 asking     `ask`: in memory, or into a folder
 points     functions of points, run by run, as calls
 opening    the Dataset of a folder, also of one that is not finished
+survey     how far a folder is, and whether every byte is right
+cluster    pieces made by the workers of a Dask cluster
 """
 
 from gdsim.questions.asking import ask

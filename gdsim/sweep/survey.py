@@ -66,7 +66,7 @@ class Survey(msgspec.Struct, frozen=True):
             f"{self.finished_runs:,} of {self.planned_runs:,} runs are finished ({share:.1%}), in {count_of(self.shards, 'shard')} of {size_of(self.bytes)}",
             f"{are(self.missing_runs, 'run')} missing, in {count_of(self.missing_chunks, 'chunk')}",
         ]
-        lines.append(self._activity())
+        lines.append(activity_text(self.state, self.driver))
         if self.runs_per_second is not None:
             left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
             lines.append(f"{self.runs_per_second:,.3g} runs per second{left}")
@@ -91,18 +91,19 @@ class Survey(msgspec.Struct, frozen=True):
         parts += [f"{len(names):,} {what}" for names, what in counts if names]
         parts += [] if self.runs_per_second is None else [f"{self.runs_per_second:,.3g} runs/s"]
         parts += [] if self.seconds_left is None else [f"{duration(self.seconds_left)} left"]
-        return ", ".join([*parts, self._activity()])
+        return ", ".join([*parts, activity_text(self.state, self.driver)])
 
-    def _activity(self) -> str:
-        """Whether somebody is at it."""
-        who = "" if self.driver is None else f"pid {self.driver.pid} on {self.driver.host}"
-        ago = "" if self.driver is None else f"{duration(self.driver.seconds_ago)} ago"
-        return {
-            Activity.FINISHED: "finished",
-            Activity.RUNNING: f"running ({who}, {ago})",
-            Activity.DIED: f"not running: its driver died ({who}, last sign of life {ago}); the same command goes on",
-            Activity.STOPPED: "not running; the command that began the sweep goes on with it",
-        }[self.state]
+
+def activity_text(state: Activity, driver: Driver | None) -> str:
+    """Whether somebody is at a folder."""
+    who = "" if driver is None else f"pid {driver.pid} on {driver.host}"
+    ago = "" if driver is None else f"{duration(driver.seconds_ago)} ago"
+    return {
+        Activity.FINISHED: "finished",
+        Activity.RUNNING: f"running ({who}, {ago})",
+        Activity.DIED: f"not running: its driver died ({who}, last sign of life {ago}); the same command goes on",
+        Activity.STOPPED: "not running; the command that began it goes on with it",
+    }[state]
 
 
 def survey(folder: str | pathlib.Path, known: dict[tuple[str, FileState], Shard] | None = None) -> Survey:
@@ -147,6 +148,11 @@ class Verdict(msgspec.Struct, frozen=True):
     shards: int
     bytes: int
     damaged: dict[str, str]  # by the file, what is wrong
+
+    def with_another(self, name: str, other: "Verdict") -> "Verdict":
+        """Together with that of a folder of this name in it."""
+        damaged = {**self.damaged, **{f"{name}/{file}": reason for file, reason in other.damaged.items()}}
+        return Verdict(self.folder, self.shards + other.shards, self.bytes + other.bytes, damaged)
 
     def __str__(self) -> str:
         read = count_of(self.shards, f"shard of {size_of(self.bytes)} was", f"shards of {size_of(self.bytes)} were")
