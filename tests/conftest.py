@@ -23,7 +23,7 @@ def commands(tier):
     helpers.APART = tier > 0
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def torch():
     """PyTorch, the oracle of rules, gradients and training."""
     return pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[oracles]'")

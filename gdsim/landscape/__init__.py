@@ -2,7 +2,8 @@
 
 from gdsim.declarations import hint_in
 from gdsim.landscape.lines import line
+from gdsim.landscape.torch_problem import TorchProblem
 
-__all__ = ["line"]
+__all__ = ["TorchProblem", "line"]
 
 hint_in(globals(), "gd.landscape")

@@ -52,6 +52,8 @@ class Grids(NamedTuple):
         """{name: [item]} of the items from `first` to before `last`, the points of one run after those of
         another.
         """
+        if any(p.family == "module" for p in self.problems):
+            return self._scores(first, last, threads)
         shares = max(1, min(threads, (last - first) // SHARE))
         ends = [first + (last - first) * k // shares for k in range(shares + 1)]
         if shares == 1:
@@ -61,21 +63,24 @@ class Grids(NamedTuple):
                 parts = list(pool.map(self._scores, ends[:-1], ends[1:]))
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
-    def _scores(self, first: int, last: int) -> dict[str, np.ndarray]:
+    def _scores(self, first: int, last: int, threads: int = 1) -> dict[str, np.ndarray]:
         points, found = len(self.coordinates), {}
         for run in range(first // points, -(-last // points)):
             begin, end = max(first, run * points), min(last, (run + 1) * points)
-            for name, values in self._of_run(run, slice(begin - run * points, end - run * points)).items():
+            for name, values in self._of_run(run, slice(begin - run * points, end - run * points), threads).items():
                 column = found.setdefault(name, np.full(last - first, np.nan, values.dtype))
                 column[begin - first : end - first] = values
         return found
 
-    def _of_run(self, run: int, points: slice) -> dict[str, np.ndarray]:
+    def _of_run(self, run: int, points: slice, threads: int) -> dict[str, np.ndarray]:
         problem = self.problems[self.place[run]]
         setting, asked = evaluation_setting(problem, self.origins[run : run + 1], self.dtype), Asked.of(problem, self.gradient_norm)
         directions, terms = self.directions[min(run, len(self.directions) - 1)], np.zeros((3, problem.parameter_count))
         terms[0], terms[1 : 1 + len(directions)] = self.origins[run, : terms.shape[1]], directions[:, : terms.shape[1]]
-        found = plane_scores(setting, terms, self.coordinates[points], asked)
+        if problem.family == "module":
+            found = problem.scores(terms, self.coordinates[points], variables_of(problem, asked), setting.dtype, threads)
+        else:
+            found = plane_scores(setting, terms, self.coordinates[points], asked)
         missing = {n for p in self.problems for n in variables_of(p, Asked.of(p, self.gradient_norm))} - {*found}
         return {**found, **{n: np.full(len(found["loss"]), np.nan, setting.dtype) for n in sorted(missing)}}
 

@@ -1,7 +1,4 @@
-"""Networks as PyTorch's modules, and modules as plain layers.
-
-Nothing but this imports torch, and it is imported only where a module is asked for.
-"""
+"""Networks as PyTorch's modules, and modules as plain layers."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple

@@ -1,0 +1,12 @@
+"""PyTorch's modules: networks of gdsim's as modules and back, and any module as a function of its parameters.
+
+Nothing but this imports torch, and it is imported only where a module is asked for.
+"""
+
+from gdsim.pytorch.networks import ACTIVATIONS, Dense, Layers, Residual, Sine, Standardize, layers_of, sequential
+from gdsim.pytorch.parameters import LOSSES, Plane, checked_module, identity_of, operations_of, output_of, parameters_in, row_numbers, scores_at, tensors_of
+
+__all__ = [
+    "ACTIVATIONS", "LOSSES", "Dense", "Layers", "Plane", "Residual", "Sine", "Standardize", "checked_module", "identity_of", "layers_of", "operations_of",
+    "output_of", "parameters_in", "row_numbers", "scores_at", "sequential", "tensors_of",
+]  # fmt: skip
