@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HOMES = {
     "curvature.eigenvalues": ("gdsim.curvature.spectrum", "EIGENVALUES"),
     "landscape.line": ("gdsim.landscape.lines", "LINE"),
+    "minima.basin_map": ("gdsim.minima.basins", "BASIN_MAP"),
     "minima.census": ("gdsim.minima.census", "CENSUS"),
 }
 

@@ -80,6 +80,29 @@ def test_plateaus_and_kinks_are_no_critical_points(text, start, truth):
         assert found.kind.values.tolist() == [truth[1]]
 
 
+def test_a_basin_map_is_where_gradient_descent_leads(tmp_path):
+    found = gd.minima.basin_map(HIMMELBLAU, gd.SGD(lr=0.01), points=(14, 9), out=tmp_path / "map")
+    x, y = np.linspace(-6, 6, 14), np.linspace(-6, 6, 9)
+    assert (found.x.values.tolist(), found.y.values.tolist()) == (x.tolist(), y.tolist())
+    w = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    taken, going = np.zeros(len(w), int), np.ones(len(w), bool)
+    for _ in range(2000):
+        g = HIMMELBLAU.gradient(w)
+        going &= abs(g).max(1) > 1e-6
+        w[going] -= 0.01 * g[going]
+        taken += going
+    assert found.steps_taken.values.ravel().tolist() == taken.tolist()
+    assert found.point.values[found.member.values.ravel()] == pytest.approx(w, abs=1e-6)
+    assert found["count"].values.tolist() == np.bincount(found.member.values.ravel()).tolist()
+    assert found.identical(gd.open(tmp_path / "map"))
+    caption = gd.plots.basin_map(found).caption
+    assert f"126 runs, one from each point, in {taken.min()} to {taken.max()} steps" in caption
+    assert "4 critical points." in caption
+    lost = gd.minima.basin_map(HIMMELBLAU, gd.SGD(lr=0.02), points=(5, 5), box=((-6, 6), (5, 6)), steps=3)  # diverged, or on their way
+    assert (lost.member == -1).all()
+    assert "100.0% diverged, or did not come to rest" in gd.plots.basin_map(lost).caption
+
+
 def test_what_cannot_be_asked_is_told_before_anything_is_computed():
     wide = gd.MLP(gd.datasets.load("digits"), hidden=[50])
     for call, message in [
@@ -88,6 +111,12 @@ def test_what_cannot_be_asked_is_told_before_anything_is_computed():
         (lambda: gd.minima.census(HIMMELBLAU, np.zeros((1, 2)), merge="values"), "merge='values' is not known; did you mean 'value'"),
         (lambda: gd.minima.polish(HIMMELBLAU, np.zeros((1, 3))), "with 2 numbers each"),
         (lambda: gd.minima.polish(HIMMELBLAU), "needs parameters"),
+        (lambda: gd.minima.basin_map(wide, gd.SGD()), "basin_map draws functions of 2 parameters; MLP has 3,760 and data"),
+        (lambda: gd.minima.basin_map(gd.functions.Rosenbrock(dim=3), gd.SGD()), "Rosenbrock has 3"),
+        (lambda: gd.minima.basin_map(HIMMELBLAU, gd.SGD(lr=[0.1, 0.2])), "one number for each hyperparameter"),
+        (lambda: gd.minima.basin_map(HIMMELBLAU, gd.SGD(), points=7), "points must be two whole numbers"),
+        (lambda: gd.minima.basin_map(HIMMELBLAU, gd.SGD(), box=((0, 1), (2, 1))), "box must be"),
+        (lambda: gd.plots.basin_map(3), "basin_map draws the Dataset of gd.minima.basin_map; 3 was given"),
     ]:
         with pytest.raises((ValueError, TypeError), match=message):
             call()

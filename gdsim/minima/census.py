@@ -122,18 +122,22 @@ def _census(problem: Any, every: Polished, merge: str, number: int) -> Census:
     ends = Polished(*(column[there] for column in every))
     group, member = merged(problem, ends, merge), np.full(runs, -1)
     member[there] = group
+    columns = columns_of(problem, ends, group, np.bincount(group), runs)
+    return Census({**columns, "problem": np.full(len(columns["value"]), number)}, member)
+
+
+def columns_of(problem: Any, ends: Polished, group: np.ndarray, count: np.ndarray, runs: int) -> dict[str, np.ndarray]:
+    """What is told of the critical points that are groups of ends, at which so many of all runs have ended."""
     order = np.lexsort((ends.loss, group))
-    first = order[np.unique(group[order], return_index=True)[1]]  # of each group the run of the lowest value
-    count = np.bincount(group, minlength=len(first))
+    first = order[np.unique(group[order], return_index=True)[1]]  # of each group the end of the lowest value
     low, high = wilson(count, np.full(len(first), max(1, runs)), CONFIDENCE)
     expected = np.array([expected_nullity(problem, point) for point in ends.parameters[first]], dtype=int)
     kinds = np.where(ends.negative[first] > 0, KINDS[2], np.where(ends.null[first] > expected, KINDS[1], KINDS[0]))
-    columns = {
+    return {
         "value": ends.loss[first], "count": count, "share": count / max(1, runs), "low": low, "high": high, "kind": kinds.astype(object),
         "index": ends.negative[first], "eigenvalue_low": ends.eigenvalue_low[first], "eigenvalue_high": ends.eigenvalue_high[first], "nullity": ends.null[first],
-        "nullity_expected": expected, "problem": np.full(len(first), number), "point": ends.parameters[first],
+        "nullity_expected": expected, "point": ends.parameters[first],
     }  # fmt: skip
-    return Census(columns, member)
 
 
 # Shares are of all runs: there is no Dataset while some are lacking.

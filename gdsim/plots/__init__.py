@@ -8,13 +8,14 @@ from gdsim.plots.convergence import convergence_bands
 from gdsim.plots.film import race_animation
 from gdsim.plots.losses import final_losses
 from gdsim.plots.maps import divergence_map, heat_map
+from gdsim.plots.minima import basin_map, census
 from gdsim.plots.race import race
 from gdsim.plots.schedules import schedule
 from gdsim.plots.targets import ecdf, ert, performance_profile
 from gdsim.plots.tuning import budget_curve, sensitivity_curve
 
 __all__ = [
-    "budget_curve", "compare_tuned", "convergence_bands", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "performance_profile", "race",
+    "basin_map", "budget_curve", "census", "compare_tuned", "convergence_bands", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "performance_profile", "race",
     "race_animation", "schedule", "sensitivity_curve",
 ]  # fmt: skip
 
