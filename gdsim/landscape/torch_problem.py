@@ -54,7 +54,6 @@ class TorchProblem:
         self.samples = made.tensors_of(self.X, self.y)
         self._check_outputs(made.output_of(self.module, self.samples))
         self._vector: np.ndarray = made.parameters_in(self.module)
-        self.rows, self.tensors = made.row_numbers(self.module)
 
     def _check_outputs(self, outputs: tuple[int, ...]) -> None:
         """Raises ValueError where the module's outputs of a sample are not those that the loss takes of y."""
@@ -87,6 +86,11 @@ class TorchProblem:
     def vector(self) -> np.ndarray:
         """The module's parameters, as they were given, as one vector: in the order of `module.parameters()`."""
         return self._vector.copy()
+
+    @property
+    def weight_rows(self) -> list[np.ndarray]:
+        """Places [row, number] in the vector, of each tensor of weights: a row is a filter, or a row of a matrix."""
+        return pytorch().weight_rows(self.module)
 
     def identity(self) -> dict[str, Any]:
         """What a folder keeps of it: the hash of the module's state and its classes' sources, of samples and

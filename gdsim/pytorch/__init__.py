@@ -4,9 +4,9 @@ Nothing but this imports torch, and it is imported only where a module is asked 
 """
 
 from gdsim.pytorch.networks import ACTIVATIONS, Dense, Layers, Residual, Sine, Standardize, layers_of, sequential
-from gdsim.pytorch.parameters import LOSSES, Plane, checked_module, identity_of, operations_of, output_of, parameters_in, row_numbers, scores_at, tensors_of
+from gdsim.pytorch.parameters import LOSSES, Plane, checked_module, identity_of, operations_of, output_of, parameters_in, scores_at, tensors_of, weight_rows
 
 __all__ = [
     "ACTIVATIONS", "LOSSES", "Dense", "Layers", "Plane", "Residual", "Sine", "Standardize", "checked_module", "identity_of", "layers_of", "operations_of",
-    "output_of", "parameters_in", "row_numbers", "scores_at", "sequential", "tensors_of",
+    "output_of", "parameters_in", "scores_at", "sequential", "tensors_of", "weight_rows",
 ]  # fmt: skip

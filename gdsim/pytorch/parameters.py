@@ -85,19 +85,16 @@ def parameters_in(module: nn.Module) -> np.ndarray:
     return torch.cat([p.to(torch.float64 if torch.float64 in {q.dtype for q in parts} else torch.float32) for p in parts]).numpy()
 
 
-def row_numbers(module: nn.Module) -> tuple[np.ndarray, np.ndarray]:
-    """(the row, the tensor) that each parameter belongs to, by its number; -1 for parameters of biases and
-    norms, which are tensors of one dimension or none.
-
-    A row is what makes one output: a filter of a convolution, a row of a matrix.
+def weight_rows(module: nn.Module) -> list[np.ndarray]:
+    """Places [row, number] in the vector of parameters, of each tensor of two dimensions or more: a row is what
+    makes one output, a filter of a convolution or a row of a matrix. Other tensors are biases and norms.
     """
-    rows, tensors, first = [], [], 0
-    for number, p in enumerate(module.parameters()):
-        count = p.shape[0] if p.ndim > 1 else 0
-        rows.append(np.repeat(np.arange(first, first + count), p.numel() // count) if count else np.full(p.numel(), -1))
-        tensors.append(np.full(p.numel(), number if count else -1))
-        first += count
-    return np.concatenate(rows), np.concatenate(tensors)
+    first, found = 0, []
+    for p in module.parameters():
+        if p.ndim > 1:
+            found.append(np.arange(first, first + p.numel()).reshape(len(p), -1))
+        first += p.numel()
+    return found
 
 
 def identity_of(module: nn.Module, arrays: Sequence[np.ndarray], loss: str) -> str:

@@ -68,9 +68,9 @@ def test_batch_norms_keep_their_statistics_and_nothing_of_the_module_changes(tor
 
 def test_rows_are_filters_and_rows_of_matrices(problem):
     """Two filters of 9, then two biases and the norm's four numbers, three rows of 32, three biases."""
-    sizes = [(0, 9), (1, 9), (-1, 6), (2, 32), (3, 32), (4, 32), (-1, 3)]
-    assert problem.rows.tolist() == [row for row, size in sizes for _ in range(size)]
-    assert problem.tensors.tolist() == [0] * 18 + [-1] * 6 + [4] * 96 + [-1] * 3
+    first, second = problem.weight_rows
+    assert first.tolist() == np.arange(18).reshape(2, 9).tolist()
+    assert second.tolist() == (24 + np.arange(96)).reshape(3, 32).tolist()
 
 
 def test_the_identity_is_that_of_state_samples_loss_and_classes(torch, net, problem):
