@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 HOMES = {
     "curvature.eigenvalues": ("gdsim.curvature.spectrum", "EIGENVALUES"),
     "landscape.line": ("gdsim.landscape.lines", "LINE"),
+    "landscape.plane": ("gdsim.landscape.planes", "PLANE"),
+    "landscape.plane_through": ("gdsim.landscape.through", "PLANE_THROUGH"),
+    "landscape.trajectory_plane": ("gdsim.landscape.through", "TRAJECTORY_PLANE"),
     "minima.basin_map": ("gdsim.minima.basins", "BASIN_MAP"),
     "minima.census": ("gdsim.minima.census", "CENSUS"),
 }

@@ -1,9 +1,12 @@
 """What the loss looks like around points: along lines and on planes of parameters, in pictures and in numbers."""
 
 from gdsim.declarations import hint_in
+from gdsim.landscape.axes import directions
 from gdsim.landscape.lines import line
+from gdsim.landscape.planes import plane
+from gdsim.landscape.through import plane_through, trajectory_plane
 from gdsim.landscape.torch_problem import TorchProblem
 
-__all__ = ["TorchProblem", "line"]
+__all__ = ["TorchProblem", "directions", "line", "plane", "plane_through", "trajectory_plane"]
 
 hint_in(globals(), "gd.landscape")

@@ -13,6 +13,8 @@ from gdsim.questions.points import points_of
 from gdsim.words import given
 
 FINITE = Range(-math.inf, math.inf, low_allowed=False)
+NOT_NEGATIVE = Range(0.0, math.inf)
+POSITIVE = Range(0.0, math.inf, low_allowed=False)
 
 
 def spaced(first: float, last: float, points: int) -> np.ndarray:
