@@ -120,3 +120,32 @@ def test_fifty_steps_have_the_derivatives_that_jax_finds(problem, loss, rule, st
     for name in by:
         assert found[f"parameters_d_{name}"] == pytest.approx(np.array(derivatives[0][name]), rel=1e-8, abs=1e-10)
         assert found[f"final_loss_d_{name}"] == pytest.approx(np.array(derivatives[1][name]), rel=1e-8, abs=1e-12)
+
+
+@pytest.mark.full
+def test_runs_that_go_on_keep_their_tangents():
+    record = gd.Record(every=10, gradient_norm=True, parameters=True, state=True)
+    whole = setting_of(NETWORK, gd.Adam(lr=0.02), record=record, tangents=(LR, Tangent("penalty_l2", "penalty_l2")))
+    batch = batch_of(whole, [{}, {"lr": 0.1}], starts=3)
+    at_once = train_batch(whole, batch, 8).columns
+    ends = train_batch(whole._replace(steps=30), batch, 8).columns
+    found = train_batch(whole._replace(began=30), batch, 8, earlier=ends).columns
+    for name in at_once:
+        on = slice(3, None) if at_once[name].ndim == 2 and "parameter" not in name and "state" not in name else slice(None)
+        assert found[name].tobytes() == (at_once[name][:, on] if at_once[name].ndim == 2 else at_once[name]).tobytes(), name
+    plain = train_batch(whole._replace(steps=30, tangents=()), batch, 8).columns
+    with pytest.raises(ValueError, match="kept no derivatives by lr"):
+        train_batch(whole._replace(began=30), batch, 8, earlier=plain)
+
+
+@pytest.mark.full
+def test_tangents_of_a_run_have_the_same_bits_in_any_company_and_near_their_values_in_single_precision():
+    setting = setting_of(NETWORK, gd.Adam(lr=0.02), batch=32, tangents=(LR, DIRECTION._replace(direction=gd.Direction())))
+    batch = batch_of(setting, [{}, {"lr": 0.1}], starts=8)
+    found = train_batch(setting, batch, 8).columns
+    alone = train_batch(setting._replace(tangents=setting.tangents[1:]), batch.part(np.array([5])), 4).columns
+    assert same_bits(alone, {name: column[5:6] for name, column in found.items()})
+    single = train_batch(setting._replace(dtype="float32"), batch, 16).columns
+    for name in ("final_loss_d_lr", "final_loss_d_direction", "tangent_norm"):
+        assert np.median(np.abs(single[name] - found[name]) / np.abs(found[name])) < 1e-4
+    assert single["parameters_d_lr"].dtype == np.float32

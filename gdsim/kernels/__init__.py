@@ -34,6 +34,12 @@ a lane has seen of a run whose budget is used up, so that it can go on.
 - `memory`: problems that leave their own gradient in memory: quadratic forms, linear models by their moments,
   TeacherStudent.
 
+**Numbers with tangents** (`Structure.tangents`): the same kernels, compiled for numbers that each have a value
+and tangents, so that all that runs report comes with its derivatives. Values keep their bits. What differs is
+the type of the numbers, ZERO and the arrays; the products of networks (`engines.dual_products`), which make
+values and tangents apart; and what is recorded of tangents themselves (`recorders.OF_TANGENTS`). What decides
+how a run goes on, its stops, bounds and flags, looks at values (`lanes.tangents.value_of`).
+
 **Parts** are declared in `parts` of each room, and chosen in `cpu` and by the engine. All engines
 need the rule's (`rules.parts`), the schedule's (`schedules.parts`), `penalized`, the sampler's (`draw_key`,
 `draw`, `batch_size`, `fill`) and the sizes. Beside them: networks `activation`, `slope`, `sample_loss`,

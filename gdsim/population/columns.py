@@ -121,6 +121,7 @@ OF_STATES = {
     **{column: _monitored(*row) for column, row in MONITORED.items()},
     "state_anchor": ColumnSource(_anchors, _has(lambda stop: isinstance(stop, Cycling)), VECTOR),
 }
+STATES_DIFFERENTIATED = ("state_weights", "state_reported", "state_epoch_total")  # and those of the rule
 OF_STOPS = ("state_stops", "state_anchor", *MONITORED)  # without these stops begin anew
 
 
@@ -142,7 +143,8 @@ def _derivatives(setting: Setting) -> dict[str, tuple[str, int | None]]:
     plane where the runs lack the number.
     """
     planes = {t.name: k for k, t in enumerate(setting.live_tangents, 1)}
-    kept = [name for name in _sources(setting) if name in DIFFERENTIATED]
+    varying = {*DIFFERENTIATED, *STATES_DIFFERENTIATED, *state_names(setting.rule)}
+    kept = [name for name in _sources(setting) if name in varying]
     found = {derivative_name(name, t.name): (name, planes.get(t.name)) for t in setting.tangents for name in kept}
     direction = _direction_of(setting)
     return found | ({"tangent_norm": ("tangent_norm", planes[direction])} if direction else {})

@@ -15,7 +15,7 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.state import LANE_STEPS, PACK_STEPS, Keeps, Monitor, Runs, RunState
 from gdsim.kernels.training import DONE
 from gdsim.lanes.float_mode import ieee_mode
-from gdsim.lanes.numbers import in_plane, values_of
+from gdsim.lanes.numbers import Number, in_plane, values_of
 from gdsim.population.columns import MONITORED, columns_from, curves_of, state_names, validated_of
 from gdsim.population.engine_choice import kernels_for
 from gdsim.population.hyperparameters import number_names, schedule_values
@@ -26,6 +26,7 @@ from gdsim.population.setting import Setting
 from gdsim.population.tangents import number_seeds, start_seeds
 from gdsim.starts import initial_points
 from gdsim.stops import Cycling, SmallGradient, SmallStep, Target, Validation
+from gdsim.variables import derivative_name
 
 # Operations of one call of a kernel, about a third of a second: after it Ctrl-C is heard.
 SLICE_OPERATIONS = 2e10
@@ -82,13 +83,14 @@ def train_batch(
     with ieee_mode():
         runs = _new_runs(setting, kernels, batch)
         if earlier is not None:
-            runs = _resumed(setting, runs, earlier)
+            runs = _resumed(setting, kernels.number, runs, earlier)
         samplers = samplers_of(setting)
         job = kernels.new_job(setting.record.state, runs, spec_of(setting, kernels), samplers, workspaces[key])
         _set_monitor(setting, job.pack.monitor)
         # Lanes that never get a run compute too, by numbers that are possible.
         values_of(job.pack.hyperparameters).reshape(-1, width)[:] = values_of(runs.hyperparameters).reshape(len(batch.values), -1)[0][:, None]
-        budget = max(1, int(SLICE_OPERATIONS / (setting.problem.step_operations(samples) * width)))
+        operations = setting.problem.step_operations(samples) * (1 + len(setting.live_tangents))
+        budget = max(1, int(SLICE_OPERATIONS / (operations * width)))
 
         def check() -> None:
             if stopping is not None and stopping.is_set():
@@ -142,8 +144,26 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     return runs._replace(begin=runs.begin._replace(weights=flat), shown=flat, hyperparameters=flat_numbers, first_cycle=first, cycle_factor=factor)
 
 
-def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> Runs:
-    """The tables with every run where it was when it ended."""
+def _resumed(setting: Setting, number: Number, runs: Runs, earlier: Mapping[str, np.ndarray]) -> Runs:
+    """The tables with every run where it was when it ended, tangents too.
+
+    Values come last: what has no tangents has one table for all.
+    """
+    every = [(k, _derivatives(earlier, tangent.name)) for k, tangent in enumerate(setting.live_tangents, 1)]
+    *tangents, values = [_resumed_plane(setting, in_plane(runs, k), columns) for k, columns in [*every, (0, earlier)]]
+    held = [number.holding(value, [t[place] for t in tangents] or 0.0) for place, value in enumerate(values)]
+    return runs._replace(begin=RunState(*held[:3]), shown=held[3])
+
+
+def _derivatives(earlier: Mapping[str, np.ndarray], tangent: str) -> dict[str, np.ndarray]:
+    """The columns' derivatives by a tangent, of those without any zeros."""
+    if derivative_name("state_weights", tangent) not in earlier:
+        raise ValueError(f"the earlier runs kept no derivatives by {tangent} to go on with: run them with this tangent and Record(state=True)")
+    return {name: earlier.get(derivative_name(name, tangent), np.zeros_like(values)) for name, values in earlier.items()}
+
+
+def _resumed_plane(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Puts earlier columns into the tables; gives weights, slots, carry and reported weights of the beginning."""
     runs.first_step[:] = setting.began
     runs.loss_bound[:], runs.best_loss[:], runs.last_finite_loss[:] = earlier["state_bound"], earlier["best_loss"], earlier["final_loss"]
     names, slots = list(state_names(setting.rule)), len(setting.rule.slots)
@@ -158,9 +178,7 @@ def _resumed(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarray]) ->
         _resume_validation(setting, runs, earlier)
     if len(runs.best_points):
         runs.best_points[:] = earlier["best_parameters"].ravel()
-    kind = runs.shown.dtype
-    state = RunState(earlier["state_weights"].ravel(), *(_state_of(earlier, some).astype(kind) for some in (names[:slots], names[slots:])))
-    return runs._replace(begin=state, shown=earlier["state_reported"].ravel())
+    return earlier["state_weights"].ravel(), _state_of(earlier, names[:slots]), _state_of(earlier, names[slots:]), earlier["state_reported"].ravel()
 
 
 def _state_of(earlier: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
