@@ -84,6 +84,7 @@ _MODULES = {
     "landscape": "gdsim.landscape",
     "lanes": "gdsim.lanes",
     "minima": "gdsim.minima",
+    "paths": "gdsim.paths",
     "plots": "gdsim.plots",
     "search": "gdsim.search",
 }
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
         landscape as landscape,
         lanes as lanes,
         minima as minima,
+        paths as paths,
         plots as plots,
         search as search,
     )

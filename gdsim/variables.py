@@ -77,6 +77,8 @@ VARIABLES = {
     "explained_variance": Variable(("axis",), "1", "share of the trajectory's variance along the axis"),
     "center": Variable(("run", "parameter"), "1", "point in the middle of the plane"),
     "direction": Variable(("run", "axis", "parameter"), "1", "direction of an axis of the plane"),
+    "barrier": Variable(NUMBER, "1", "highest rise of the loss above the straight line between the losses of both ends"),
+    "height": Variable(NUMBER, "1", "highest loss on the way less the higher loss of both ends"),
     "dead": Variable(NUMBER, "1", "share of hidden units that are off at every training sample"),
     "always_on": Variable(NUMBER, "1", "share of hidden units that are on, and linear, at every training sample"),
     "saturated": Variable(NUMBER, "1", "share of hidden units that are within 1% of an end of their range at every training sample"),

@@ -63,7 +63,7 @@ def line(
         raise TypeError("line needs two points: line(problem, a, b), or line(result)")
     else:
         begins, ends = (Centres.of(problem, end, "", "line", name, dtype) for end, name in ((a, "a"), (b, "b")))
-    whole, way = _paired(begins, ends)
+    whole, way = paired(begins, ends)
     kind = dtype or ("float64" if begins.is_double or ends.is_double else "float32")
     grids = Grids(whole.problems, whole.place, np.broadcast_to(begins.rows, way.shape), way[:, None], coordinates_of([values]), gradient_norm, kind)
     return ask_of_grids(LINE, grids, whole.given, {"alpha": values}, Where(out, client, threads, progress), {}, {})
@@ -78,7 +78,7 @@ def _of_result(given: Result, dtype: str | None) -> tuple[Centres, Centres]:
     return ends._replace(rows=result.trajectory.isel(checkpoint=0).values.astype(np.float64)), ends
 
 
-def _paired(begins: Centres, ends: Centres) -> tuple[Centres, np.ndarray]:
+def paired(begins: Centres, ends: Centres) -> tuple[Centres, np.ndarray]:
     """(the points whose dims and coordinates the lines have, b - a of each line). Raises ValueError."""
     a, b = begins.given, ends.given
     if len(begins.rows) != len(ends.rows) and a.dims and b.dims:

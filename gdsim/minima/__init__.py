@@ -3,13 +3,13 @@ parameters are the same network, and how alike two are.
 """
 
 from gdsim.declarations import hint_in
-from gdsim.minima.alignment import distance
+from gdsim.minima.alignment import align, distance
 from gdsim.minima.basins import basin_map
 from gdsim.minima.canonical_form import canonical
 from gdsim.minima.census import census
 from gdsim.minima.polishing import polish
 from gdsim.minima.units import units
 
-__all__ = ["basin_map", "canonical", "census", "distance", "polish", "units"]
+__all__ = ["align", "basin_map", "canonical", "census", "distance", "polish", "units"]
 
 hint_in(globals(), "gd.minima")

@@ -1,15 +1,23 @@
 """How alike two networks are up to their symmetries: units matched by assignment."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gdsim.axes import checked_whole
+from gdsim.minima.images import check_few, lowest_image
 from gdsim.minima.linear_layers import joined
 from gdsim.minima.normal_form import Normalized
 from gdsim.minima.symmetries import Group, Kind, Layers
 from gdsim.population.evaluation import Given, evaluation_setting
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
+from gdsim.words import checked_word
+
+if TYPE_CHECKING:
+    import xarray
+
+METHODS = ("weights", "barrier")
 
 SWEEPS, LEAST_GAIN = 100, 1e-12  # over all layers; of a sweep, beside the squared lengths
 
@@ -35,6 +43,40 @@ def distance(problem: Problem, a: "ArrayLike", b: "ArrayLike") -> "np.ndarray | 
         one = first.layers.take([run if len(pair.a) > 1 else 0])
         found.append(np.sqrt(_apart(one, matched(first, one, second.layers.take([run])))))
     return float(found[0]) if pair.is_single else np.array(found)
+
+
+def align(problem: Problem, a: "ArrayLike", b: "ArrayLike", *, method: str = "weights", points: int = 25) -> "np.ndarray | xarray.DataArray":
+    """The symmetric images of the networks b[run, parameter] that are most like a[run, parameter], or like one
+    a: the same functions, with units where those of a are that they resemble.
+
+    `method`: "weights", units assigned by their weights, layer by layer until nothing is gained (Git Re-Basin,
+    Ainsworth et al. 2023), with their signs where activations are odd; scales, phases and what all classes
+    have in common are those of a. "barrier", of networks with one hidden layer of up to 6 units, tries every
+    permutation and sign and takes the image of the lowest barrier on the line from a, of `points` points. Units
+    that resemble none may be matched otherwise by each.
+
+    `b` may be a DataArray; returns what it is. Raises ValueError for problems without units and for parameters
+    that do not fit.
+
+    >>> import gdsim as gd
+    >>> xor = gd.MLP(gd.datasets.load("xor"), hidden=[2], activation="tanh", loss="log_loss")
+    >>> align(xor, [3.0, 0, 0, 5, 1, 0, 1, 2, 0], [0.0, -5, 3, 0, 0, 1, -2, 1, 0]).tolist()
+    [3.0, 0.0, 0.0, 5.0, 1.0, 0.0, 1.0, 2.0, 0.0]
+    """
+    checked_word(method, "method", METHODS)
+    kind, pair, points = Kind.of(problem, "align"), Pair.of(problem, a, b), checked_whole(points, "points", 3)
+    if method == "barrier":
+        check_few(kind)
+    first = Normalized.of(kind, Layers.of(problem, np.broadcast_to(pair.a, pair.b.shape)))
+    second = Normalized.of(kind, Layers.of(problem, pair.b))
+    runs = [[run] for run in range(len(pair.b))]
+    if method == "weights":
+        images = Layers.stacked([matched(first, first.layers.take(run), second.layers.take(run)) for run in runs])
+        made = first.undone(images).vectors(kind)
+    else:
+        ends = np.broadcast_to(pair.a, pair.b.shape)
+        made = np.concatenate([lowest_image(problem, ends[run[0]], first.take(run), second.layers.take(run), points) for run in runs])
+    return pair.given.products((made + 0.0).astype(pair.b.dtype if pair.b.dtype.kind == "f" else np.float64))
 
 
 class Pair(NamedTuple):

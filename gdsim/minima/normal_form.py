@@ -33,6 +33,12 @@ class Normalized(NamedTuple):
         turns = [_turn(kind, group, layers) for group in groups]
         return cls(kind, groups, layers, turns, _balance(groups, layers), common)
 
+    def take(self, runs: Any) -> "Normalized":
+        """That of some runs."""
+        turns = [None if t is None else t[:, runs] for t in self.turns]
+        scales, (weights, biases) = [s[runs] for s in self.scales], self.common
+        return Normalized(self.kind, self.groups, self.layers.take(runs), turns, scales, (weights[runs], biases[runs]))
+
     def undone(self, layers: Layers) -> Layers:
         """The symmetry that made these layers normal undone on others, which are used up."""
         layers.W[-1] += self.common[0]

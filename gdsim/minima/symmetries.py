@@ -113,6 +113,11 @@ class Layers:
         """Those of some runs."""
         return Layers([W[runs] for W in self.W], [b[runs] for b in self.b])
 
+    @classmethod
+    def stacked(cls, parts: "Sequence[Layers]") -> "Layers":
+        """Those of some runs after those of others."""
+        return cls([np.concatenate(W) for W in zip(*(p.W for p in parts), strict=True)], [np.concatenate(b) for b in zip(*(p.b for p in parts), strict=True)])
+
     def multiply(self, group: Group, factor: np.ndarray) -> None:
         """What goes into each unit times factor[run, unit], what comes out of it divided by it."""
         for n in group.rows:
