@@ -15,6 +15,8 @@ ADDED: dict[str, dict[str, Any]] = {
     "MLP": {"skip": None},
     "Plateau": {"batches": False},
     "Record": {"parameter_norm": False, "sharpness": False},
+    "Experiment": {"tangents": ()},
+    "Sweep": {"tangents": ()},
 }
 
 

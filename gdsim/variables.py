@@ -132,9 +132,13 @@ def variable(name: str, values: Any) -> Variable:
     if name.startswith("state_"):
         dims = ("run", "stop_state") if name == "state_stops" else ("run", "parameter") if values.ndim == 2 else NUMBER
         return Variable(dims, "1", f"state at the run's end: {name.removeprefix('state_')}")
+    return declared(name)
+
+
+def declared(name: str) -> Variable:
+    """A variable that there is, by its name."""
     found = known_variable(name)
-    if found is None:
-        raise KeyError(name)
+    assert found is not None, name
     return found
 
 

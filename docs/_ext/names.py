@@ -49,7 +49,7 @@ HOMES = {
     "optimizers": ("Optimizers", "gdsim.rules", "Update rules, and what may be put around any of them."),
     "schedules": ("Schedules", "gdsim.schedules", "How the learning rate changes from step to step."),
     "stops": ("Stops and records", "gdsim.stops", "When a run ends, and what is recorded on the way."),
-    "starts": ("Starts", "gdsim.starts", "Where runs begin, `init=` of a sweep."),
+    "starts": ("Starts", ("gdsim.starts", "gdsim.directions"), "Where runs begin, `init=` of a sweep, and directions there."),
     "axes": ("Axes", "gdsim.axes", "What stands in the place of a number to try several."),
     "estimators": ("Estimators", "gdsim.estimators", "The face of scikit-learn."),
 }
@@ -70,7 +70,8 @@ def pages() -> list[Page]:
     """All pages, in the order in which they are read; every public name stands on one of them."""
     found = []
     for file, (title, home, sentence) in HOMES.items():
-        names = [n for n, h in gd._HOME_OF.items() if f"{h}.".startswith(f"{home}.")]
+        homes = (home,) if isinstance(home, str) else home
+        names = [n for n, h in gd._HOME_OF.items() if f"{h}.".startswith(tuple(f"{one}." for one in homes))]
         names.sort(key=lambda n: ORDER.index(n) if n in ORDER else len(ORDER))
         if home == "gdsim.sweep":
             names.sort(key=("Sweep", "open").__contains__, reverse=True)

@@ -20,6 +20,7 @@ from gdsim.problems.teacher import TeacherStudent
 PENALTY_OPERATIONS = 4.0  # of a weight: l2 times it, l1 times its sign, and both sums
 ANGLE_OPERATIONS = 67.0  # of two units of a teacher and a student: two roots, an arc tangent, and what is made of them
 SHARPNESS_GRADIENTS = 45.0  # of a checkpoint whose sharpness is recorded: about 20 products, of which each takes 2.2
+TANGENT_OPERATIONS = 1.0  # of one with each tangent: more, and as much time or less, as they need no loads of their own
 RULE_OPERATIONS = 10.0  # of a parameter, where a rule of one's own cannot be counted
 
 
@@ -33,7 +34,8 @@ def run_operations(setting: Setting) -> float:
     look += gradient_operations(problem, kind, validation_samples)[1] if validation_samples else 0.0
     every = [looks_of(setting, stop)[0] for stop in setting.stops]
     looks = len(setting.checkpoints) + sum((setting.steps - setting.began) // n for n in every if n)
-    return (setting.steps - setting.began) * operations_of_step(setting) + looks * look
+    tangents = 1.0 + TANGENT_OPERATIONS * len(setting.live_tangents)
+    return tangents * ((setting.steps - setting.began) * operations_of_step(setting) + looks * look)
 
 
 def operations_of_step(setting: Setting) -> float:

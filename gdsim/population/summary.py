@@ -32,9 +32,10 @@ from gdsim.kernels.summary import (
     add_values,
 )
 from gdsim.lanes.compiler import bind
-from gdsim.population.columns import curves_of, validated_of
+from gdsim.population.columns import columns_of, curves_of, validated_of
 from gdsim.population.setting import Setting
 from gdsim.stops import STATUSES, Status
+from gdsim.variables import CURVE, NUMBER, derivative_name, known_variable
 
 # What is known of a run at its end, beside its curves; whether it ended above its start, as 1 or 0.
 WORSE = "worse_than_start"
@@ -189,8 +190,8 @@ class Summary:
 
     def __init__(self, setting: Setting, cells: int) -> None:
         self.setting, self.checkpoints = setting, setting.checkpoints
-        self.curves = {name: Table(cells, len(self.checkpoints)) for name in curves_of(setting)}
-        self.ends = {name: Table(cells, 1) for name in (*ENDS, *validated_of(setting))}
+        self.curves = {name: Table(cells, len(self.checkpoints)) for name in counted_curves(setting)}
+        self.ends = {name: Table(cells, 1) for name in (*ENDS, *validated_of(setting), *_derivatives(setting, NUMBER))}
         self.ended = np.zeros((cells, len(self.checkpoints) + 1, len(STATUSES)), np.int64)
 
     def add(self, columns: Mapping[str, np.ndarray], cell: np.ndarray, start: np.ndarray) -> None:
@@ -198,7 +199,7 @@ class Summary:
         cell, start = np.ascontiguousarray(cell, np.int64), np.ascontiguousarray(start, np.int64)
         for name, table in self.curves.items():
             table.add(columns[name], cell, start)
-        ends = _ends(columns)
+        ends = _ends(columns, self.setting)
         for name, table in self.ends.items():
             table.add(ends[name][:, None], cell, start)
         seen = np.searchsorted(self.checkpoints, columns["steps_taken"])
@@ -216,16 +217,34 @@ class Summary:
         return found
 
 
-def _ends(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def counted_curves(setting: Setting) -> tuple[str, ...]:
+    """The curves that are counted: those that are recorded, and their derivatives."""
+    return (*curves_of(setting), *_derivatives(setting, CURVE))
+
+
+def _derivatives(setting: Setting, dims: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of these dims that a setting has because of its tangents."""
+    if not setting.tangents:
+        return ()
+    plain = columns_of(setting._replace(tangents=()))
+    found = ((name, known_variable(name)) for name in columns_of(setting) if name not in plain)
+    return tuple(name for name, known in found if known is not None and known.dims == dims)
+
+
+def _ends(columns: Mapping[str, np.ndarray], setting: Setting) -> dict[str, np.ndarray]:
     """The columns as they are counted at the ends of runs.
 
-    What ranks runs is the worst where they diverged, and there is no step where none was found.
+    What ranks runs is the worst where they diverged, and has no derivative there; and there is no step where
+    none was found.
     """
     diverged = columns["status"] == STATUSES.index(Status.DIVERGED)
     found = {**columns, WORSE: (~diverged & (columns["final_loss"] > columns["loss"][:, 0])).astype(float)}
     for name in ("final_loss", "final_validation_loss", "best_validation_loss", "final_validation_accuracy", "best_validation_accuracy"):
         if name in columns:
             found[name] = np.where(diverged, 0.0 if "accuracy" in name else np.inf, columns[name])
+        for derivative in (derivative_name(name, t.name) for t in setting.tangents):
+            if derivative in columns:
+                found[derivative] = np.where(diverged, np.nan, columns[derivative])
     if "best_validation_step" in columns:
         steps = columns["best_validation_step"]
         found["best_validation_step"] = np.where(steps < 0, np.nan, steps)

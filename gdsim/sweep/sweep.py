@@ -10,6 +10,7 @@ import numpy as np
 
 from gdsim.axes import Grid, checked_whole
 from gdsim.declarations import hinting_calls
+from gdsim.directions import Direction
 from gdsim.population.samples import sample_order
 from gdsim.problems import Problem
 from gdsim.rules import Rule
@@ -63,6 +64,7 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
             seed: int = 0,
             dtype: Literal["float32", "float64"] | Grid | None = None,
             keep: Literal["runs", "summary"] = "runs",
+            tangents: str | Direction | Sequence[str | Direction] = (),
         ) -> None: ...
 
     @hinting_calls

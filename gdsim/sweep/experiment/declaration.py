@@ -19,6 +19,7 @@ from gdsim.schedules import SCHEDULES, Constant, Schedule
 from gdsim.starts import Init, Points, check_fit, checked_init, farthest
 from gdsim.stops import STOPS, Diverged, Record, Stop
 from gdsim.sweep.experiment.cells import Cell, cell_count
+from gdsim.sweep.experiment.tangents import Parts, checked_tangents, tangents_in
 from gdsim.words import checked_word, count_of, given
 
 MOST_CHECKPOINTS = 1_000_000
@@ -48,6 +49,8 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         "dtype": '"float32", "float64" or gd.grid("float32", "float64"); None for float32 of networks and linear models, else float64.',
         "keep": '"runs", or "summary" for populations whose runs would not fit: per cell and checkpoint counts, exact means and variances, '
         "extremes with their runs, and histograms.",
+        "tangents": 'By what results are differentiated: names of hyperparameters, as their coordinates have them, such as "lr" or '
+        '"schedule_minimum", and a gd.Direction of the start; loss_d_lr[run, checkpoint] and the like are then in the result.',
     }
     always_shown = ("starts", "steps")
 
@@ -66,11 +69,12 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
     seed: int = 0
     dtype: Any = None
     keep: Literal["runs", "summary"] = "runs"
+    tangents: tuple[Any, ...] = ()  # names, and a Direction
 
     @classmethod
     def shown_defaults(cls) -> dict[str, Any]:
         """What holds where nothing is said."""
-        return {"schedule": Constant(), "starts": 1, "steps": 1000, "stop": []}
+        return {"schedule": Constant(), "starts": 1, "steps": 1000, "stop": [], "tangents": []}
 
     def shown_fields(self) -> Iterator[tuple[str, Any]]:
         """The fields that say something; a list of one is the one, and the number of starts and steps is
@@ -121,6 +125,7 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         self._check_points()
         self._check_momentum()
         self._check_keep(most)
+        self._check_tangents()
 
     def _check_keep(self, steps: int) -> None:
         if self.keep != "summary":
@@ -132,6 +137,17 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(
                 f"keep='summary' takes at most {SUMMARY_CHECKPOINTS:,} checkpoints; record.every={self.record.every!r} makes {self.record.count(steps):,}"
             )
+
+    def _check_tangents(self) -> None:
+        msgspec.structs.force_setattr(self, "tangents", checked_tangents(self.tangents, self._parts))
+        if self.tangents and self.record.state:
+            raise ValueError(
+                "tangents are of runs from their starts, and record.state=True keeps what a run needs to go on without them: leave one of the two out"
+            )
+
+    @property
+    def _parts(self) -> Parts:
+        return Parts(self.problem, self.optimizer, self.schedule)
 
     def _checked_steps(self) -> int | None:
         if self.samples is None:
@@ -242,6 +258,7 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         return Setting(
             cell.problem.on_batches(cell.batch, cell.dtype), cell.rule, cell.schedule, self.init_of(cell.problem), self.steps_of(cell), cell.batch, self.shuffle, self.drop_last,
             tuple(s for s in self.stop if not isinstance(s, Diverged)), self.record, self.seed, cell.dtype,
+            tangents=tangents_in(self.tangents, self._parts, cell.rule, cell.schedule, cell.problem) if self.tangents else (),
         )  # fmt: skip
 
 

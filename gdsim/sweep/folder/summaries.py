@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from gdsim.population.summary import Entries, Entry, Key
 from gdsim.stops import STATUSES
 from gdsim.store.shards import MOST_SUMMARY_BYTES, SUMMARY, SUMMARY_SCHEMA, DamagedShardError, Footer, Rectangle, Shard, reading
-from gdsim.variables import VARIABLES
+from gdsim.variables import known_variable
 
 
 def summary_bytes(chunk: Rectangle, identities: Sequence[str], checkpoints: Sequence[int], entries: Entries) -> bytes:
@@ -51,19 +51,16 @@ def read_summary(shard: Shard) -> Entries:
     """The entries of a shard, by the hashes of their cells. Raises DamagedShardError."""
     with reading(shard.file):
         table = pq.ParquetFile(shard.file.source(), page_checksum_verification=True).read(use_threads=False)
-        cells, known = shard.footer.cells, _variables()
+        cells, ends = shard.footer.cells, {f"status:{s}" for s in STATUSES}
         entries: Entries = {}
         for row in table.to_pylist():
-            if row["variable"] not in known or not 0 <= row["cell"] < len(cells) or len(row["bins"]) != len(row["counts"]):
+            is_known = row["variable"] in ends or known_variable(row["variable"]) is not None
+            if not is_known or not 0 <= row["cell"] < len(cells) or len(row["bins"]) != len(row["counts"]):
                 raise DamagedShardError(shard.file, "its rows are not those of a summary")
             numbers = (row["count"], _number(row["total"]), _number(row["squares"]), row["low"], row["low_start"], row["high"], row["high_start"])
             bins = dict(zip(row["bins"], row["counts"], strict=True))
             entries[Key(row["variable"], cells[row["cell"]], row["step"])] = Entry(*numbers, bins)
         return entries
-
-
-def _variables() -> set[str]:
-    return {*VARIABLES, *(f"status:{s}" for s in STATUSES)}
 
 
 def disjoint_shards(shards: Sequence[Shard]) -> list[Shard]:

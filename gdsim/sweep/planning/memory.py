@@ -94,7 +94,8 @@ def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
     pack's state, two snapshots and the starts.
     """
     setting = for_runs(setting, runs)
-    parameters, size, width = setting.problem.parameter_count, np.dtype(setting.dtype).itemsize, lanes or lanes_for(setting, runs, 1)
+    parameters, width = setting.problem.parameter_count, lanes or lanes_for(setting, runs, 1)
+    size = np.dtype(setting.dtype).itemsize * (1 + len(setting.live_tangents))
     room, rule = room_of(setting, width), setting.rule
     state = 1 + len(rule.slots)
     snapshots = 2 * (1 + state * setting.record.state)

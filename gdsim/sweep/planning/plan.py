@@ -10,7 +10,7 @@ from gdsim.declarations import html_table, shown
 from gdsim.population import Batch, Setting
 from gdsim.population.columns import check_states, curves_of
 from gdsim.population.operations import SHARPNESS_GRADIENTS, run_operations
-from gdsim.population.summary import MOST_HISTOGRAMS
+from gdsim.population.summary import MOST_HISTOGRAMS, counted_curves
 from gdsim.sweep.experiment.cells import Cell, cells_of, identity_of, labels, varied_names
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.machine import usable_memory
@@ -176,7 +176,7 @@ def cut_operations(setting: Setting) -> float:
     held = 0 if data is None or data.validation is None else len(data.validation.X)
     of_gradients = (1.0 if setting.record.gradient_norm else 0.4) + SHARPNESS_GRADIENTS * setting.record.sharpness
     look = problem.step_operations(samples) * of_gradients + 0.4 * problem.step_operations(held)
-    return setting.steps * problem.step_operations(setting.samples_per_step) + len(setting.checkpoints) * look
+    return (1 + len(setting.live_tangents)) * (setting.steps * problem.step_operations(setting.samples_per_step) + len(setting.checkpoints) * look)
 
 
 def structure_key(cell: Cell, setting: Setting) -> str:
@@ -268,7 +268,7 @@ def _chunk_shape(group: Group, sweep: Experiment, seconds: float) -> tuple[int, 
     """
     setting = group.setting
     if sweep.keep == "summary":
-        values = len(setting.checkpoints) * len(curves_of(setting))
+        values = len(setting.checkpoints) * len(counted_curves(setting))
         runs = max(1, int(seconds * OPERATIONS_PER_SECOND / (group.operations + VALUE_OPERATIONS * values)))
         starts = min(sweep.starts, runs)
         return max(1, min(len(group.cells), runs // starts, MOST_HISTOGRAMS // len(setting.checkpoints))), starts
@@ -300,7 +300,7 @@ def _in_turns(lists: Sequence[list[Chunk]]) -> Iterator[Chunk]:
 def _disk_bytes(group: Group, sweep: Experiment, checkpoints: int, shape: tuple[int, int]) -> int:
     """Bytes of the results of a group's runs."""
     if sweep.keep == "summary":
-        return SUMMARY_BYTES * checkpoints * len(curves_of(group.setting)) * len(group.cells) * -(-sweep.starts // shape[1])
+        return SUMMARY_BYTES * checkpoints * len(counted_curves(group.setting)) * len(group.cells) * -(-sweep.starts // shape[1])
     return row_bytes(group.setting, checkpoints) * len(group.cells) * sweep.starts
 
 
@@ -310,4 +310,4 @@ def cut_bytes(setting: Setting, checkpoints: int) -> int:
     """
     size, problem, record = 4 if setting.dtype == "float32" else 8, setting.problem, setting.record
     vectors = record.parameters + checkpoints * record.trajectory + record.state * (1 + len(setting.rule.slots))
-    return size * (len(curves_of(setting)) * checkpoints + 2 + vectors * problem.parameter_count) + 20
+    return (1 + len(setting.tangents)) * size * (len(curves_of(setting)) * checkpoints + 2 + vectors * problem.parameter_count) + 20

@@ -11,7 +11,7 @@ from gdsim.population.summary import AT_END, WORSE, Entries, Entry, Key, bin_edg
 from gdsim.stops import STATUSES
 from gdsim.sweep.planning.plan import Plan
 from gdsim.sweep.results.dataset import coordinates_of, values_by_cell
-from gdsim.variables import VARIABLES, described
+from gdsim.variables import VARIABLES, declared, described
 
 if TYPE_CHECKING:
     import xarray
@@ -36,7 +36,7 @@ def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
     and accuracies, there are `NAME_count` (of values that are not NaN), `NAME_mean` and `NAME_variance` (of
     the finite ones, from exact sums, rounded once), `NAME_min`, `NAME_min_run`, `NAME_max`, `NAME_max_run`
     and `NAME_histogram`, whose bins are eight per factor of two. The final losses of diverged runs are
-    infinite. `ended[cell, checkpoint, status]` says how many runs had ended so by then,
+    infinite, and their derivatives are left out. `ended[cell, checkpoint, status]` says how many runs had ended so by then,
     `worse_than_start[cell]` how many ended above their start.
     """
     import xarray  # takes 0.4 s, and only results need it
@@ -58,7 +58,7 @@ def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
             for k, e in entries.items()
             if k.variable == name and (k.step == AT_END or k.step in place)
         }
-        dims = ("cell", *VARIABLES[name].dims[1:])
+        dims = ("cell", *declared(name).dims[1:])
         variables |= _statistics(name, mine, dims, shape[: len(dims)], bins, len(plan.cells))
     coordinates: dict[str, Any] = {"cell": ("cell", np.arange(shape[0]), described("cell")), "status": ("status", np.array(STATUSES))}
     coordinates |= {n: ("cell", values_by_cell(c), described(n)) for n, c in coordinates_of(plan).items()}
@@ -79,7 +79,7 @@ def _worse(entries: Entries, cell: int) -> int:
 
 def _statistics(name: str, entries: Mapping[Any, Entry], dims: tuple[str, ...], shape: tuple[int, ...], bins: Sequence[int], cells: int) -> dict[str, Any]:
     """The statistics of one variable."""
-    about = VARIABLES[name]
+    about = declared(name)
     counts, runs = np.zeros(shape, np.int64), np.full((2, *shape), -1, np.int64)
     numbers = np.full((4, *shape), np.nan)
     histogram = np.zeros((*shape, len(bins)), np.int64)
