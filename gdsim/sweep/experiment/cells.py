@@ -123,14 +123,16 @@ def inside(value: Rule | Schedule) -> str | None:
     return next((f for f in ("rule", "schedule") if isinstance(getattr(value, f, None), (Rule, Schedule))), None)
 
 
-def with_value(rule: Rule, name: str, value: Axis) -> Rule:
-    """A rule with another value or axis of one hyperparameter, however it is wrapped. Raises ValueError."""
-    if name in rule.__struct_fields__ and name != inside(rule):
-        return msgspec.structs.replace(rule, **{name: value})
-    field = inside(rule)
+def with_value(owner: RuleOrSchedule, name: str, value: Axis) -> RuleOrSchedule:
+    """A rule or a schedule with another value or axis of one hyperparameter, however it is wrapped. Raises
+    ValueError.
+    """
+    field = inside(owner)
+    if name in owner.__struct_fields__ and name != field:
+        return msgspec.structs.replace(owner, **{name: value})
     if field is None:
-        raise ValueError(f"{type(rule).__name__} has no {name!r}; it has {', '.join(rule.hyperparameters())}")
-    return msgspec.structs.replace(rule, **{field: with_value(getattr(rule, field), name, value)})
+        raise ValueError(f"{type(owner).__name__} has no {name!r}; it has {', '.join(owner.hyperparameters())}")
+    return msgspec.structs.replace(owner, **{field: with_value(getattr(owner, field), name, value)})
 
 
 def own_names(value: Rule | Schedule) -> list[str]:
