@@ -5,6 +5,7 @@ colour-blind.
 from gdsim.declarations import hint_in
 from gdsim.plots.comparison import compare_tuned
 from gdsim.plots.convergence import convergence_bands
+from gdsim.plots.derivative import derivative
 from gdsim.plots.film import race_animation
 from gdsim.plots.losses import final_losses
 from gdsim.plots.maps import divergence_map, heat_map
@@ -15,7 +16,7 @@ from gdsim.plots.targets import ecdf, ert, performance_profile
 from gdsim.plots.tuning import budget_curve, sensitivity_curve
 
 __all__ = [
-    "basin_map", "budget_curve", "census", "compare_tuned", "convergence_bands", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "performance_profile", "race",
+    "basin_map", "budget_curve", "census", "compare_tuned", "convergence_bands", "derivative", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "performance_profile", "race",
     "race_animation", "schedule", "sensitivity_curve",
 ]  # fmt: skip
 

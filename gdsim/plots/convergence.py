@@ -6,18 +6,15 @@ from typing import Any
 import numpy as np
 
 from gdsim.analysis import bands
-from gdsim.plots.looks import looks_by_value, looks_together, show_looks
+from gdsim.plots.curves import curve_panels
 from gdsim.plots.style import (
     Axes,
     Figure,
     SubFigure,
-    best_of,
     finished,
     label_outer,
     logarithmic,
-    new_panels,
     ranked_by,
-    said_of,
     share_axis,
     with_room,
 )
@@ -51,26 +48,19 @@ def convergence_bands(result: Result, *, variable: str = "loss", ax: Axes | None
     """
     result = opened(result, "convergence_bands")
     band = bands(result, variable=variable, quantiles=(0.25, 0.5, 0.75))
-    rules, falls = band.optimizer.values, variable not in WORST
+    falls = variable not in WORST
     ranks = ranked_cells(result, variable=None if variable in ("loss", "gradient_norm") else variable) if not is_summary(result) else ranked_cells(result)
-    names = list(dict.fromkeys(rules.tolist()))
-    together = len(names) == 1 or len(names) == len(rules)
-    groups = [np.arange(len(rules))] if together else [np.flatnonzero(rules == name) for name in names]
-    shown = [best_of(ranks, mine) for mine in groups]
-    chosen = np.concatenate(shown)
+    shown = curve_panels(band, ranks, "convergence_bands", ax=ax, figure=figure)
     targets = own_targets(result) if variable == "loss" else np.zeros(0)
-    titles = [f"{'' if len(names) > 1 and together else name}{said_of(len(s), len(g))}".strip("; ") for name, s, g in zip(names, shown, groups, strict=False)]
-    drawn, panels, spare = new_panels(len(groups), "convergence_bands", ax=ax, figure=figure)
-    looks = looks_by_value(band.isel(cell=chosen)) if len(names) == 1 or not together else looks_together(band, chosen)
-    first = 0
-    for panel, title, cells in zip(panels, titles, shown, strict=True):
-        _panel(panel, band.isel(cell=cells), looks.lines[first : first + len(cells)], targets)
-        panel.set_title(title, fontsize="medium")
-        first += len(cells)
-    _limit(panels, band.isel(cell=chosen), targets, falls=falls)
-    show_looks(drawn, looks, panels, spare)
-    label_outer(panels, "step", variable.replace("_", " "))
-    return finished(drawn, _caption(band, variable, targets, falls=falls) + (ranked_by(ranks.name) if len(chosen) < len(rules) else ""))
+    shown.draw(band)
+    for panel in shown.panels:
+        for target in targets:
+            panel.axhline(target, color="#444444", linewidth=0.9, linestyle=":")
+    _limit(shown.panels, band.isel(cell=shown.chosen), targets, falls=falls)
+    shown.show_looks()
+    label_outer(shown.panels, "step", variable.replace("_", " "))
+    said = ranked_by(ranks.name) if len(shown.chosen) < band.sizes["cell"] else ""
+    return finished(shown.figure, _caption(band, variable, targets, falls=falls) + said)
 
 
 def _caption(band: Any, variable: str, targets: np.ndarray, *, falls: bool) -> str:
@@ -114,16 +104,3 @@ def _highest(values: np.ndarray) -> float:
     staying = values[np.isfinite(last_known(values[:, 1]))]
     top, *bounds = (float(v.max(initial=0.0, where=np.isfinite(v))) for v in (values, staying, MOST_ABOVE * values[:, :, 0]))
     return min(top, max(bounds)) or top
-
-
-def _panel(panel: Any, band: Any, lines: Sequence[dict[str, Any]], targets: np.ndarray) -> None:
-    steps = band.step.values
-    for (low, middle, high), style in zip(band.value.values, lines, strict=True):
-        known = np.isfinite(middle)
-        panel.plot(steps[known], middle[known], **style)
-        there = ~np.isnan(low)
-        panel.fill_between(steps[there], low[there], np.where(np.isfinite(high), high, np.nan)[there], color=style["color"], alpha=0.15, linewidth=0)
-    logarithmic(panel, "x", from_zero=True)
-    for target in targets:
-        panel.axhline(target, color="#444444", linewidth=0.9, linestyle=":")
-    panel.grid(alpha=0.3, which="major")
