@@ -140,10 +140,10 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def _check_tangents(self) -> None:
         msgspec.structs.force_setattr(self, "tangents", checked_tangents(self.tangents, self._parts))
-        if self.tangents and self.record.state:
-            raise ValueError(
-                "tangents are of runs from their starts, and record.state=True keeps what a run needs to go on without them: leave one of the two out"
-            )
+        reasons = {"state": "keeps what a run needs to go on, without them", "sharpness": "is of kernels that have none"}
+        for name, reason in reasons.items() if self.tangents else ():
+            if getattr(self.record, name):
+                raise ValueError(f"tangents are of runs from their starts, and record.{name}=True {reason}: leave one of the two out")
 
     @property
     def _parts(self) -> Parts:

@@ -1,0 +1,199 @@
+"""Derivatives through training, by the public face: named as coordinates, right by closed forms, differences and
+JAX, stored with the same bits, and no part of what a cell is.
+"""
+
+import json
+
+import msgspec
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.canonical import canonical
+from gdsim.sweep.experiment.cells import cells_of, identities_of
+from tests.helpers import gdsim, same_bits
+
+MOONS = gd.datasets.load("moons", validation=0.2)
+
+
+def network_sweep(**options):
+    """Networks under two rules, of which one has no momentum, and a schedule with a number of its own."""
+    given = {
+        "problem": gd.MLP(MOONS, hidden=[3], activation="tanh", l2=0.01), "optimizer": [gd.Momentum(0.2, 0.8), gd.Adam(0.05)],
+        "schedule": gd.Cosine(cycle=40, minimum=0.01), "starts": 5, "steps": 30, "batch": 32, "record": gd.Record(every=10, parameters=True), "dtype": "float64",
+    }  # fmt: skip
+    return gd.Sweep(**{**given, **options})
+
+
+NAMES = ("lr", "momentum", "l2", "schedule_minimum")
+
+
+@pytest.fixture(scope="module")
+def differentiated():
+    return network_sweep(tangents=[*NAMES, gd.Direction("random")]).run()
+
+
+def test_names_are_those_of_coordinates():
+    sweep = network_sweep(tangents=[*NAMES, "minimum", gd.Direction()])
+    found = [[(t.name, t.number) for t in sweep.setting(cell).tangents] for cell in cells_of(sweep)]
+    schedule, last = [("l2", "penalty_l2"), ("schedule_minimum", "schedule_minimum"), ("minimum", "schedule_minimum")], ("direction", "")
+    assert found[0] == [("lr", "lr"), ("momentum", "momentum"), *schedule, last]
+    assert found[1] == [("lr", "lr"), ("momentum", ""), *schedule, last]
+
+
+def test_a_bare_name_is_a_rules_where_a_rule_has_it():
+    """Power's factor is no rule's; RMSprop's decay stays its own beside rules without one."""
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=[gd.PolyakStep(0.1), gd.SGD(0.1)], schedule=gd.Cosine(5), tangents=["minimum", "schedule_minimum"])
+    found = [[t.number for t in sweep.setting(cell).tangents] for cell in cells_of(sweep)]
+    assert found == [["minimum", "schedule_minimum"], ["", "schedule_minimum"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"tangents": ["lrr"]}, "no run has a number 'lrr'; did you mean 'lr'"),
+        ({"tangents": ["momentum"], "optimizer": gd.SGD(0.1)}, "no run has a number 'momentum'"),
+        ({"tangents": ["schedule_cycle"], "schedule": gd.CosineDecay(steps=9)}, "no run has a number 'schedule_cycle'"),
+        ({"tangents": ["steps"], "schedule": gd.CosineDecay(steps=9)}, "CosineDecay.steps counts steps"),
+        ({"tangents": ["l2"], "problem": gd.MLP(MOONS, hidden=[2])}, "give l2 a small number"),
+        ({"tangents": ["momentum"], "optimizer": gd.Momentum(), "schedule": gd.OneCycle(9, momenta=(0.8, 0.9))}, "OneCycle drives the momentum"),
+        ({"tangents": ["lr", "lr"]}, "'lr' 2 times"),
+        ({"tangents": [gd.Direction(), gd.Direction()]}, "a direction 2 times"),
+        ({"tangents": [gd.Direction([1.0])]}, "a number for each of the 17 parameters of MLP; 1 were given"),
+        ({"tangents": [3]}, "a list of names of hyperparameters and a gd.Direction; 3 was given"),
+        ({"tangents": ["lr"], "record": gd.Record(state=True)}, "record.state=True keeps"),
+        ({"tangents": ["lr"], "record": gd.Record(sharpness=True)}, "record.sharpness=True is"),
+    ],
+)
+def test_what_no_run_has_is_refused_in_one_line(options, said):
+    with pytest.raises((ValueError, TypeError), match=said.replace("[", r"\[").replace("(", r"\(")) as caught:
+        network_sweep(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_directions_are_unit_vectors_of_their_start_alone():
+    few, many = gd.Direction().vectors(7, np.arange(3), 5), gd.Direction().vectors(7, np.arange(2, 40), 5)
+    assert np.allclose((many**2).sum(1), 1, atol=1e-15)
+    assert same_bits(few[2], many[0])
+    assert not np.allclose(few[0], gd.Direction().vectors(8, np.arange(1), 5)[0])
+    assert same_bits(gd.Direction([0.0, 3e200, -4e200]).vectors(0, np.arange(1), 3)[0], np.array([0.0, 0.6, -0.8]))
+    for wrong in ("up", [0.0, 0.0], [[1.0]], [float("inf")]):
+        with pytest.raises(ValueError, match="Direction"):
+            gd.Direction(wrong)
+
+
+def test_a_file_declares_them_and_hashes_without_stay():
+    plain, asked = network_sweep(), network_sweep(tangents=["lr", {"direction": "random"}])
+    assert "tangents" not in canonical(plain)
+    assert canonical(asked)["tangents"] == ["lr", {"direction": "random"}]
+    assert identities_of(plain) == identities_of(asked)
+
+
+def test_the_command_line_takes_them(tmp_path):
+    (tmp_path / "a.toml").write_text('problem = {type = "booth"}\noptimizer = "sgd"\nsteps = 5\ntangents = ["lr", {direction = [3.0, 4.0]}]\n')
+    sweep = gd.read_experiment(tmp_path / "a.toml")
+    assert sweep.tangents == ("lr", gd.Direction([3.0, 4.0]))
+    assert gd.read_experiment(tmp_path / "a.toml", ["tangents=lr"]).tangents == ("lr",)
+    code, _, errors = gdsim("run", "a.toml", "--out", "here", "--set", 'tangents=["beta"]', folder=tmp_path)
+    assert code == 2
+    assert "no run has a number 'beta'; allowed: 'lr'" in errors
+    assert not (tmp_path / "here").exists()
+    assert gdsim("run", "a.toml", "--out", "here", folder=tmp_path)[0] == 0
+    code, _, errors = gdsim("run", "a.toml", "--out", "here", "--set", "tangents=lr", folder=tmp_path)
+    assert code == 2
+    assert "another experiment (it differs in tangents)" in errors
+
+
+def test_values_keep_their_bits_and_a_rule_without_the_number_has_none(differentiated):
+    plain = network_sweep().run()
+    for name in plain.data_vars:
+        assert same_bits(plain[name].values, differentiated[name].values), name
+    adam = differentiated.isel(run=differentiated.optimizer.values == "Adam")
+    for name, found in differentiated.data_vars.items():
+        if str(name).endswith("_d_momentum"):
+            assert np.isnan(adam[name].values).all(), name
+        if "_d_" in str(name):
+            of = str(name).partition("_d_")[0]
+            assert found.dims == plain[of].dims, name
+            assert found.attrs["units"] == "1", name
+            assert plain[of].attrs["long_name"] in found.attrs["long_name"], name
+    assert not [n for n in differentiated.data_vars if str(n).startswith(("accuracy_d", "steps_taken_d", "validation_accuracy_d", "best_validation_step_d"))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_derivatives_are_those_of_differences(differentiated, name):
+    """Five points of plain runs with another number."""
+    step = 1e-4
+
+    def moved(by):
+        sweep = network_sweep(
+            problem=gd.MLP(MOONS, hidden=[3], activation="tanh", l2=0.01 + by * step * (name == "l2")),
+            optimizer=[gd.Momentum(0.2 + by * step * (name == "lr"), 0.8 + by * step * (name == "momentum")), gd.Adam(0.05 + by * step * (name == "lr"))],
+            schedule=gd.Cosine(cycle=40, minimum=0.01 + by * step * (name == "schedule_minimum")),
+        )
+        return sweep.run()
+
+    runs = {by: moved(by) for by in (-2, -1, 1, 2)}
+    for variable in ("loss", "gradient_norm", "validation_loss", "final_loss", "best_validation_loss", "final_validation_loss", "parameters"):
+        far, near = (
+            runs[2 * k][variable].values - runs[-2 * k][variable].values if k == 1 else runs[1][variable].values - runs[-1][variable].values for k in (1, 0)
+        )
+        found, wanted = differentiated[f"{variable}_d_{name}"].values, (8 * near - far) / (12 * step)
+        if name == "momentum":
+            found, wanted = (v[differentiated.optimizer.values == "Momentum"] for v in (found, wanted))
+        assert np.allclose(found, wanted, rtol=1e-5, atol=1e-7 * np.abs(wanted).max()), variable
+
+
+def test_a_direction_follows_a_quadratic_exactly():
+    """w_t - c = (I - lr A)^t (w_0 - c), and so are the tangents; their length is what chaos is read from."""
+    matrix, rates = np.array([[3.0, 1.0], [1.0, 2.0]]), (0.1, 0.2)
+    sweep = gd.Sweep(
+        problem=gd.Quadratic(matrix), optimizer=gd.SGD(rates), init=gd.Normal(1.0), starts=3, steps=9, tangents=[gd.Direction("random")],
+        record=gd.Record(every=1, trajectory=True),
+    )  # fmt: skip
+    result = sweep.run()
+    vectors = gd.Direction("random").vectors(0, np.arange(3), 2)
+    for run, (start, rate) in enumerate((s, r) for s in range(3) for r in rates):
+        moved = np.stack([np.linalg.matrix_power(np.eye(2) - rate * matrix, t) @ vectors[start] for t in range(10)])
+        assert np.allclose(result.trajectory_d_direction.values[run], moved, atol=1e-14)
+        assert np.allclose(result.tangent_norm.values[run], np.linalg.norm(moved, axis=1), atol=1e-14)
+        gradients = result.trajectory.values[run] @ matrix
+        assert np.allclose(result.loss_d_direction.values[run], (gradients * moved).sum(1), atol=1e-13)
+
+
+def test_folders_hold_them_and_resume_with_the_same_bits(tmp_path, differentiated):
+    sweep = network_sweep(tangents=[*NAMES, gd.Direction("random")])
+    few = msgspec.structs.replace(sweep, starts=2)
+    few.run(out=tmp_path / "a")
+    assert json.loads((tmp_path / "a" / "experiment.json").read_text())["experiment"]["tangents"][0] == "lr"
+    sweep.run(out=tmp_path / "a")
+    opened = gd.open(tmp_path / "a")
+    assert set(opened.data_vars) == set(differentiated.data_vars)
+    alone = sweep.run(runs=[3, 8])
+    for name in differentiated.data_vars:
+        assert same_bits(opened[name].values, differentiated[name].values), name
+        assert same_bits(alone[name].values, differentiated[name].values[[3, 8]]), name
+    with pytest.raises(ValueError, match="differs in tangents"):
+        network_sweep(tangents=["lr"]).run(out=tmp_path / "a")
+
+
+def test_summaries_count_them_as_values(tmp_path, differentiated):
+    sweep = network_sweep(tangents=["lr", "momentum"], keep="summary", record=gd.Record(every=10))
+    for summary in (sweep.run(), sweep.run(out=tmp_path / "a")):
+        for name in ("loss_d_lr", "final_loss_d_lr", "best_validation_loss_d_momentum"):
+            values = differentiated[name].values.reshape(5, 2, -1)
+            for cell in range(2):
+                mine = values[:, cell]
+                counts = (~np.isnan(mine)).sum(0)
+                assert np.array_equal(np.ravel(summary[f"{name}_count"].values[cell]), counts), name
+                if counts.any():
+                    assert np.allclose(np.ravel(summary[f"{name}_mean"].values[cell]), mine.mean(0), rtol=1e-13, atol=0), name
+                    assert np.array_equal(np.ravel(summary[f"{name}_max"].values[cell]), mine.max(0)), name
+
+
+def test_plans_count_them():
+    plain, asked = network_sweep().plan(), network_sweep(tangents=["lr", "l2"]).plan()
+    assert asked.operations == 3 * plain.operations
+    assert asked.memory > 2 * plain.memory
+    real = sum(1 for n in ("loss", "gradient_norm", "validation_loss")) * 4 + 5  # curves at 4 checkpoints, and numbers of runs
+    assert asked.disk - plain.disk == 2 * 8 * 10 * (real + network_sweep().problem[0].parameter_count)
