@@ -22,9 +22,11 @@ from gdsim.sweep.sweep import Sweep
 from gdsim.variables import DIFFERENTIATED, NUMBER, VARIABLES, derivative_name
 from gdsim.words import checked_word, count_of, given
 
-# What a step size is multiplied by where a gradient kept its sign, and where it turned or a step failed
-# (Riedmiller and Braun 1993, the second form: Igel and Huesken 2003); its ends, of steps of logarithms.
-GROW, SHRINK, LONGEST, SHORTEST = 1.5, 0.5, 2.0, 1e-3
+# Moves of Quickprop (Fahlman 1988): to where the derivative vanishes on the line through the last two, at most
+# so many times the last move, and of the way back to the better of two points so large a share.
+GROW, BACK = 2.0, (0.1, 0.9)
+SHRINK, LOST = 0.5, 0.25  # of a move that was no better, and of one after which runs diverged
+LONGEST, SHORTEST = 3.0, 1e-3  # moves of logarithms
 SCORES = tuple(n for n in DIFFERENTIATED if VARIABLES[n].dims == NUMBER)
 
 
@@ -76,7 +78,7 @@ class Descent(NamedTuple):
 
 
 def hypergradient_descent(
-    sweep: Sweep, names: str | Sequence[str], *, rounds: int = 20, step: float = 0.5, variable: str | None = None, threads: int | None = None
+    sweep: Sweep, names: str | Sequence[str], *, rounds: int = 20, step: float = 1.0, variable: str | None = None, threads: int | None = None
 ) -> Descent:
     """Tunes numbers of every cell of a sweep by gradient descent on what its runs report, differentiated through
     whole runs.
@@ -86,10 +88,10 @@ def hypergradient_descent(
     `best_validation_loss`, or without a validation set `final_loss`: its mean over the middle half of the
     starts, by rank. Diverged runs count as infinite.
 
-    Each cell goes its own way. In a round every number moves against the sign of its derivative by a step of
-    its own, at first `step` in logarithms, which grows while the sign stays and is halved where it turns; a
-    round that is not better is taken back, and its steps are halved (iRprop+ with backtracking). Where runs
-    diverge at first, the rate goes down. A cell ends after `rounds` rounds, or where its steps are all small.
+    Each cell goes its own way. At first every number moves by `step`, in logarithms, against the sign of its
+    derivative; then to where its derivative would vanish on the line through the last two, at most twice as far
+    as before (Fahlman's Quickprop). A round that is no better is taken back, and the move is shorter. Where
+    runs diverge at first, the rate goes down. A cell ends after `rounds` rounds, or where its moves are tiny.
     Returns a `gdsim.search.hypergradient.Descent`. Raises TypeError for what is no sweep, ValueError for
     numbers that no run has or that have no logarithm.
 
@@ -125,7 +127,7 @@ class _Descending:
         count, shape = len(self.plan.cells), (len(self.plan.cells), len(names))
         self.numbers = Numbers(self.plan.cells, _tangents_of(self.plan))
         self.place = self.numbers.first_places()
-        self.steps = np.where(np.isnan(self.place), 0.0, step)
+        self.step, self.moves = step, np.zeros(shape)
         self.trial, self.active = self.place.copy(), np.ones(count, bool)
         self.best, self.gradient = np.full(count, np.nan), np.full(shape, np.nan)
         self.rounds: list[dict[str, np.ndarray]] = []
@@ -143,35 +145,32 @@ class _Descending:
         slopes = gradient * self.numbers.slopes(self.trial)
         is_better = (np.isnan(self.best) & self.active) | (found < self.best) | (np.isinf(self.best) & np.isinf(found))
         self._note(found, gradient, is_better)
-        self._resize(slopes, is_better, np.isfinite(found))
+        self.moves = self._next_moves(found, slopes, is_better)
         self.place[is_better], self.best[is_better], self.gradient[is_better] = self.trial[is_better], found[is_better], slopes[is_better]
         for k in np.flatnonzero(is_better[mine]):
             self.kept[mine[k]] = {n: v[:, k] for n, v in columns.items()}
-        signs = self._signs()
-        self.active &= ((self.steps > SHORTEST) & (signs != 0)).any(1)
-        self.trial = np.where(self.active[:, None], self.numbers.nearest(self.place - self.steps * signs), self.place)
+        self.active &= (np.abs(self.moves) > SHORTEST).any(1)
+        self.trial = np.where(self.active[:, None], self.numbers.nearest(self.place + self.moves), self.place)
         return True
 
-    def _signs(self) -> np.ndarray:
-        """[cell, name] against which way it goes: the sign of the derivative; where runs diverge the rate goes
-        down.
+    def _next_moves(self, found: np.ndarray, slopes: np.ndarray, is_better: np.ndarray) -> np.ndarray:
+        """[cell, name] how far to go from the better of the best point so far and the last one, where the
+        scores are `found` and the derivatives `slopes`; of positive scores those of logarithms are followed.
         """
-        signs = np.sign(np.nan_to_num(self.gradient, nan=0.0))
-        lost = np.isinf(self.best)
-        signs[lost] = [float(name == "lr") for name in self.names]
-        return signs
-
-    def _resize(self, slopes: np.ndarray, is_better: np.ndarray, is_finite: np.ndarray) -> None:
-        """Makes steps longer where signs stayed, and shorter where they turned, or all of a round that
-        failed.
-        """
-        agree = np.sign(np.nan_to_num(self.gradient * slopes))
-        agree[np.isinf(self.best) & is_better] = 1.0
-        after_better = np.choose(agree.astype(int) + 1, [SHRINK, 1.0, GROW])
-        is_all = is_finite & (agree < 0).any(1)  # those that turned are to blame
-        after_worse = np.where(is_all[:, None] & (agree >= 0), 1.0, SHRINK)
-        factors = np.where(is_better[:, None], after_better, after_worse)
-        self.steps = np.where(self.active[:, None], np.minimum(self.steps * factors, LONGEST), self.steps)
+        is_finite = np.isfinite(found)
+        if not self.rounds[1:]:
+            down = np.broadcast_to([float(name == "lr") for name in self.names], slopes.shape)  # what to lower where runs diverge
+            return -self.step * np.where(is_finite[:, None], np.sign(np.nan_to_num(slopes)), np.where(np.isnan(self.place), 0.0, down))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            alike = slopes * np.where((self.best > 0) & (found > 0), self.best / found, 1.0)[:, None]
+            root = np.nan_to_num(self.gradient / (self.gradient - alike), nan=np.inf)  # the share of the last move where the derivative vanishes
+        turned = (root > 0) & (root < 1)
+        on = np.where(turned, np.clip(root, *BACK), np.where(root > 1, np.minimum(root, 1 + GROW), 1 + GROW)) - 1
+        others = np.where(turned.any(1), 1.0, SHRINK)  # where some turned, these are to blame
+        back = np.where(turned, np.clip(root, *BACK), others[:, None])
+        back = np.where(is_finite[:, None], back, LOST)
+        moves = np.where(is_better[:, None], on, back) * self.moves
+        return np.clip(moves, -LONGEST, LONGEST)
 
     def _trained(self, mine: np.ndarray) -> dict[str, np.ndarray]:
         """The columns [start, cell] of some cells' runs, with the numbers of this round."""

@@ -130,7 +130,7 @@ def ends_worse(result: Dataset) -> np.ndarray | None:
     """[run] whether it ended above its first loss without diverging; None where the result does not begin
     with the start.
     """
-    if not len(result.step) or int(result.step.values[0]) != 0:
+    if "checkpoint" not in result.sizes or not len(result.step) or int(result.step.values[0]) != 0:
         return None
     found = np.zeros(result.sizes["run"], bool)
     for rows, first in by_block(result, ["loss"], lambda _, columns: columns["loss"][:, 0]):
