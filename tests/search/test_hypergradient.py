@@ -30,7 +30,7 @@ def test_the_score_and_its_derivative_are_those_of_the_formula():
 def test_rates_go_to_one_over_the_curvature_from_both_sides():
     found = gd.search.hypergradient_descent(line_sweep(optimizer=gd.SGD([0.002, 0.3, 0.6])), ["lr"], rounds=15)
     assert np.allclose(found.result.lr.values.reshape(3, 3)[0], 1 / 3, rtol=0.02)
-    assert (found.history.lr.values[:, 0] == [0.002, 0.3, 0.6]).all()
+    assert found.history.lr.values[:, 0] == pytest.approx([0.002, 0.3, 0.6], rel=1e-15)
 
 
 def test_diverging_runs_lower_the_rate_and_a_few_do_not_decide():
@@ -46,16 +46,15 @@ def test_diverging_runs_lower_the_rate_and_a_few_do_not_decide():
     assert np.isfinite(few.history.score.values).all()
 
 
+@pytest.mark.full
 def test_the_result_is_that_of_the_tuned_sweeps_with_their_bits():
     data = gd.datasets.load("moons", validation=0.2)
     sweep = gd.Sweep(
-        problem=gd.MLP(data, hidden=[3], l2=0.01), optimizer=[gd.Momentum(0.05, [0.5, 0.9]), gd.Adam(0.01)], schedule=gd.Cosine(20, minimum=0.001),
-        starts=4, steps=20, batch=32,
+        problem=gd.MLP(data, hidden=[3], l2=0.01), optimizer=gd.Momentum(0.05, [0.5, 0.9]), starts=4, steps=20, batch=32,
     )  # fmt: skip
-    found = gd.search.hypergradient_descent(sweep, ["lr", "momentum", "l2", "schedule_minimum"], rounds=3)
+    found = gd.search.hypergradient_descent(sweep, ["lr", "momentum", "l2"], rounds=3)
     history = found.history
     assert (history.score.min("round") <= history.score[:, 0]).all()
-    assert np.isnan(history.momentum.values[2]).all()
     assert history.attrs["ranked_by"] == "mean of the middle half of the starts' best validation loss"
     assert history.attrs["run_steps"] == 4 * 20 * int((~np.isnan(history.score)).sum())
     for cell, own in enumerate(found.sweeps):
@@ -93,7 +92,7 @@ def test_scales_are_logarithms_with_their_slopes():
 def test_what_cannot_be_tuned_is_refused(options, names, said):
     with pytest.raises((ValueError, TypeError), match=said):
         gd.search.hypergradient_descent(line_sweep(**options), names)
-    with pytest.raises(ValueError, match="variable must be"):
+    with pytest.raises(ValueError, match="variable='accuracy' is not known; allowed: 'final_loss', 'best_loss'"):
         gd.search.hypergradient_descent(line_sweep(), "lr", variable="accuracy")
 
 
