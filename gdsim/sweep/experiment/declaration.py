@@ -12,6 +12,7 @@ from gdsim.data.arrays import check_fits
 from gdsim.declarations import Declaration, html_table, meant, public_name, shown
 from gdsim.population import DTYPES, Setting
 from gdsim.population.summary import MOST_CHECKPOINTS as SUMMARY_CHECKPOINTS
+from gdsim.population.tangent_names import Parts, checked_tangents, tangents_in
 from gdsim.problems import MLP, PROBLEMS, Problem
 from gdsim.problems.functions import FUNCTIONS
 from gdsim.rules import RULES, Rule
@@ -19,7 +20,6 @@ from gdsim.schedules import SCHEDULES, Constant, Schedule
 from gdsim.starts import Init, Points, check_fit, checked_init, farthest
 from gdsim.stops import STOPS, Diverged, Record, Stop
 from gdsim.sweep.experiment.cells import Cell, cell_count
-from gdsim.sweep.experiment.tangents import Parts, checked_tangents, tangents_in
 from gdsim.words import checked_word, count_of, given
 
 MOST_CHECKPOINTS = 1_000_000

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gdsim.directions import Direction, is_direction
-from gdsim.population import Tangent
+from gdsim.population.setting import Tangent
 from gdsim.problems import Problem
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
