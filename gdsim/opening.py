@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Where the calls whose answers folders keep are declared, by their names: a module, and what it calls them.
 HOMES = {
+    "curvature.density": ("gdsim.curvature.densities", "DENSITY"),
     "curvature.eigenvalues": ("gdsim.curvature.spectrum", "EIGENVALUES"),
     "landscape.line": ("gdsim.landscape.lines", "LINE"),
     "landscape.plane": ("gdsim.landscape.planes", "PLANE"),

@@ -86,7 +86,7 @@ def test_the_density_is_that_of_the_eigenvalues_with_all_probes_and_near_it_with
 
 
 @pytest.mark.full
-def test_the_density_of_networks_of_two_sizes_is_near_that_of_their_eigenvalues():
+def test_the_density_of_networks_of_two_sizes_is_near_that_of_their_eigenvalues(tmp_path):
     X = np.random.default_rng(4).normal(size=(50, 3))
     networks = [gd.MLP(gd.Data(X, X[:, 0] > 0), hidden=[width], activation="tanh") for width in (4, 12)]
     result = gd.Sweep(problem=networks, optimizer=gd.SGD(0.5), steps=20, record=gd.Record(parameters=True)).run(progress=False)
@@ -97,6 +97,9 @@ def test_the_density_of_networks_of_two_sizes_is_near_that_of_their_eigenvalues(
         truth = density_of(spectrum, found.value.values, found.deviation)
         missed = np.abs(found.density.values[run] - truth)
         assert missed.max() < 5 * found.density_standard_error.values[run].max() + 1e-3 * truth.max()
+    stored = gd.curvature.density(result, probes=30, steps=60, smoothing=0.02, out=tmp_path / "density")
+    assert gd.open(tmp_path / "density").identical(stored)
+    assert stored.density.values == pytest.approx(found.density.values, abs=1e-12)
     lost = gd.curvature.density(networks[0], np.full(networks[0].parameter_count, np.nan), probes=2)
     assert np.isnan(lost.density).all()
 

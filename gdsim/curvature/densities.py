@@ -1,16 +1,22 @@
 """`gd.curvature.density`: where the eigenvalues of second derivatives lie, from products alone."""
 
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdsim import population
-from gdsim.axes import Range, checked_one
+from gdsim.axes import Range, checked_one, checked_whole
+from gdsim.kernels.curvature import MATRICES
 from gdsim.problems import Problem
+from gdsim.questions.points import ask_at_points, call_at_points, gradient_operations, over_runs
+from gdsim.questions.question import Question
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.points import at_points
+from gdsim.sweep.execution.display import Wish
 from gdsim.sweep.results.reading import Result
 from gdsim.variables import VARIABLES
+from gdsim.words import checked_word
 
 if TYPE_CHECKING:
     import xarray
@@ -31,6 +37,10 @@ def density(
     matrix: str = "hessian",
     variable: str = "parameters",
     dtype: str | None = None,
+    out: "str | os.PathLike[str] | None" = None,
+    client: object = None,
+    threads: int | None = None,
+    progress: Wish = None,
 ) -> "xarray.Dataset":
     """The density of the eigenvalues of the second derivatives at parameters[run, parameter], by stochastic
     Lanczos quadrature (Ubaru, Chen and Saad 2017).
@@ -42,7 +52,8 @@ def density(
     `attrs["deviation"]` has. The outermost eigenvalues themselves are those of `eigenvalues(k=...)`.
 
     Returns a Dataset with `density[run, value]`, which integrates to 1, and `density_standard_error`, over
-    values that all runs share. Where the matrix is not finite it is NaN. Raises ValueError for fewer than two
+    values that all runs share. `out`, `client`, `threads` and `progress` are those of `Sweep.run`, as of
+    `eigenvalues`. Where the matrix is not finite it is NaN. Raises ValueError for fewer than two
     probes or steps.
 
     >>> import gdsim as gd
@@ -51,29 +62,53 @@ def density(
     >>> round(float(upper.integrate("value")), 6), round(float(found.density.integrate("value")), 6)
     (0.5, 1.0)
     """
-    share = checked_one(smoothing, "smoothing", SMOOTHINGS)
-    options = {"probes": probes, "steps": steps, "seed": seed, "matrix": matrix, "dtype": dtype}
-    return smoothed(at_points(problem, parameters, variable, "density", population.quadrature, options), share)
+    checked_word(matrix, "matrix", MATRICES)
+    options = {
+        "probes": checked_whole(probes, "probes", 2), "steps": checked_whole(steps, "steps", 2), "smoothing": checked_one(smoothing, "smoothing", SMOOTHINGS),
+        "seed": seed, "matrix": matrix, "dtype": dtype,
+    }  # fmt: skip
+    where: Any = {"out": out, "client": client, "threads": threads, "progress": progress}
+
+    def operations(one: Problem) -> float:
+        return 2.2 * min(probes, one.parameter_count) * min(steps, one.parameter_count) * gradient_operations(one)
+
+    return ask_at_points(DENSITY, problem, parameters, options, variable=variable, operations=operations, **where)
 
 
-def smoothed(rules: "xarray.Dataset", share: float) -> "xarray.Dataset":
-    """The densities of quadratures, which `population.quadrature` makes, over values that all runs share."""
-    shape = (-1, *rules.node.shape[-2:])
-    nodes, weights = rules.node.values.reshape(shape), rules.weight.values.reshape(shape)
-    known = nodes[~np.isnan(nodes)]
+def _rules(problem: Problem, parameters: Any, *, smoothing: float, **options: Any) -> "xarray.Dataset":
+    """What is found of runs, whatever it is smoothed by."""
+    return population.quadrature(problem, parameters, **options)
+
+
+def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> "xarray.Dataset":
+    """The densities of quadratures, over values that all runs share."""
+    rules, asked = over_runs(question, found), question.arguments
+    known = found["node"][~np.isnan(found["node"])]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
-    deviation = share * ((high - low) or abs(high) or 1.0)
+    deviation = float(asked["smoothing"] * ((high - low) or abs(high) or 1.0))
     values = np.arange(low - BEYOND * deviation, high + BEYOND * deviation, deviation / PER_DEVIATION)
-    found, error = np.full((2, len(nodes), len(values)), np.nan)
-    for run, count in enumerate(rules.parameter_count.values.ravel()):
-        probes = min(rules.attrs["probes"], count)
-        each = np.stack([gaussians(values, deviation, *rule) for rule in zip(nodes[run, :probes], weights[run, :probes], strict=True)])
-        found[run] = each.mean(0)
-        error[run] = 0.0 * found[run] if probes == count else each.std(0, ddof=1) / np.sqrt(probes)
-    dims = (*rules.node.dims[:-2], "value")
-    made = {n: (dims, v.reshape(*rules.node.shape[:-2], -1), VARIABLES[n].attributes) for n, v in (("density", found), ("density_standard_error", error))}
-    whole = rules.drop_dims(["probe", "node"]).drop_vars("parameter_count").assign(made)
-    return whole.assign_coords(value=("value", values, VARIABLES["value"].attributes)).assign_attrs(deviation=deviation)
+    densities = smoothed(found, values, deviation, asked["probes"])
+    dims, shape = rules.node.dims[:-2], rules.node.shape[:-2]
+    names = ("density", "density_standard_error")
+    made = {n: ((*dims, "value"), v.reshape(*shape, len(values)), VARIABLES[n].attributes) for n, v in zip(names, densities, strict=True)}
+    whole = rules.drop_vars(["node", "weight", "parameter_count"]).assign(made)
+    return whole.assign_coords(value=("value", values, VARIABLES["value"].attributes)).assign_attrs(matrix=asked["matrix"], deviation=deviation)
+
+
+def smoothed(rules: Mapping[str, np.ndarray], values: np.ndarray, deviation: float, most: int) -> np.ndarray:
+    """[2, run, value] the density and its standard error, by quadratures of up to `most` probes; NaN of runs that
+    are lacking.
+    """
+    made = np.full((2, len(rules["node"]), len(values)), np.nan)
+    for run, count in enumerate(rules["parameter_count"]):
+        if (probes := min(most, count)) > 0:
+            each = np.stack([gaussians(values, deviation, *rule) for rule in zip(rules["node"][run, :probes], rules["weight"][run, :probes], strict=True)])
+            made[0, run] = each.mean(0)
+            made[1, run] = 0.0 * made[0, run] if probes == count else each.std(0, ddof=1) / np.sqrt(probes)
+    return made
+
+
+DENSITY = call_at_points("curvature.density", _rules)._replace(dataset=_dataset)
 
 
 def gaussians(values: np.ndarray, deviation: float, nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdsim.axes import checked_whole
 from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.curvature import Points, curvature_kernels, probe_vectors
 from gdsim.population.engine_choice import full_width, structure_of
@@ -20,15 +19,14 @@ LOST = {"float32": 1e-6, "float64": 1e-13}
 
 
 def quadrature(
-    problem: Any, parameters: Any, *, probes: int = 10, steps: int = 100, seed: int = 0, matrix: str = "hessian", dtype: str | None = None, threads: int = 1
+    problem: Any, parameters: Any, *, probes: int, steps: int, seed: int = 0, matrix: str = "hessian", dtype: str | None = None, threads: int = 1
 ) -> "xarray.Dataset":
-    """A quadrature of the density of eigenvalues at parameters: `node[run, probe, node]` with
-    `weight[run, probe, node]`, which sum to 1, NaN where there are fewer nodes.
+    """A quadrature of the density of eigenvalues at parameters: `node[run, probe, place]` with
+    `weight[run, probe, place]`, which sum to 1, NaN where there are fewer nodes.
 
     The nodes of a probe v are the eigenvalues of Lanczos's tridiagonal matrix, and the weights the squares of
     the first components of its eigenvectors (Golub and Welsch 1969): sum_i weight_i f(node_i) is v' f(H) v.
     """
-    probes, steps = checked_whole(probes, "probes", 2), checked_whole(steps, "steps", 2)
     points = Points.of(problem, parameters, matrix, dtype, threads)
     vectors = probe_vectors(points.size, probes, seed)[0]
     vectors = (vectors / np.sqrt((vectors * vectors).sum(1, keepdims=True))).astype(points.values.dtype)
@@ -50,7 +48,7 @@ def quadrature(
     with ieee_mode():
         over_packs(len(lanes), width, threads, work)
     columns = {"node": nodes, "weight": weights, "parameter_count": np.full(len(points.values), points.size)}
-    return points.given.dataset(columns, "probe", "node").assign_attrs(matrix=matrix, probes=probes)
+    return points.given.dataset(columns, "probe", "place")
 
 
 def gauss_rule(alpha: np.ndarray, beta: np.ndarray, lost: float) -> tuple[np.ndarray, np.ndarray]:

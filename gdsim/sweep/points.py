@@ -18,7 +18,7 @@ from gdsim.sweep.run.options import check_unedited
 from gdsim.words import given
 
 KINDS = ("parameters", "best_parameters")
-PADDED = ("parameter", "row", "column", "eigen", "probe", "node")  # dims that are shorter of smaller problems
+PADDED = ("parameter", "row", "column", "eigen")  # dims that are shorter of smaller problems
 
 
 def at_points(problem: "Problem | Result", parameters: Any, variable: str, what: str, made: Callable[..., Any], options: dict[str, Any]) -> Any:
