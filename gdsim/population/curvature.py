@@ -16,9 +16,9 @@ from gdsim.lanes.float_mode import ieee_mode
 from gdsim.lanes.philox import PROBE
 from gdsim.population.engine_choice import full_width, structure_of
 from gdsim.population.evaluation import Given, evaluation_setting
-from gdsim.population.packs import over_packs
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
+from gdsim.population.sharing import over_packs
 from gdsim.words import checked_word, count_of, size_of
 
 if TYPE_CHECKING:
@@ -103,8 +103,10 @@ def whole_matrices(points: Points) -> np.ndarray:
         room = size_of(runs * size * size * 8)
         raise ValueError(f"the matrices of {count_of(runs, 'run')} with {size:,} parameters take {room}; take fewer runs, or products with vectors")
     found = points.products(np.broadcast_to(np.eye(size, dtype=points.values.dtype), (runs, size, size)))
-    halves = found * found.dtype.type(0.5)
-    return halves + halves.transpose(0, 2, 1)
+    for one in found:
+        half = one * found.dtype.type(0.5)
+        np.add(half, half.T, out=one)
+    return found
 
 
 def _checked_vectors(values: np.ndarray, runs: int, count: int, dtype: str) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.curvature import Points, curvature_kernels, probe_vectors
 from gdsim.population.engine_choice import full_width, structure_of
-from gdsim.population.packs import over_packs
 from gdsim.population.samples import samplers_of
+from gdsim.population.sharing import over_packs
 
 if TYPE_CHECKING:
     import xarray

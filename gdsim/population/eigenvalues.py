@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from gdsim.axes import checked_whole
 from gdsim.lanes.draws import normal_numbers
 from gdsim.lanes.philox import PROBE
 from gdsim.population.curvature import Points, whole_matrices
+from gdsim.population.sharing import one_blas_thread
 from gdsim.words import checked_word
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 ENDS = ("largest", "smallest", "both")
 MOST_PARAMETERS = 2000  # of which all eigenvalues are found
-ROOM = 2**28  # bytes of the vectors of searches that go on side by side
+ROOM = 2**28  # bytes of the vectors of searches that go on side by side, and of matrices
 BLOCK = 4  # vectors of a block: as many equal eigenvalues are found, and kernels make as many products at once
 MOST_PRODUCTS = 200
 LOOK = 5 * BLOCK  # products from one look at residuals to the next
@@ -134,16 +136,25 @@ def eigenvalues(
 
 def _all(points: Points, vectors: bool) -> dict[str, np.ndarray]:
     """All eigenvalues, descending, and their vectors [run, eigen, parameter] if asked for."""
-    if points.size > MOST_PARAMETERS:
-        raise ValueError(f"all eigenvalues are found of up to {MOST_PARAMETERS:,} parameters, and there are {points.size:,}; ask for k of them, as k=10")
-    matrices = whole_matrices(points).astype(np.float64)
-    lost = ~np.isfinite(matrices).all((1, 2))
-    matrices[lost] = 0.0
-    if vectors:
-        values, found = np.linalg.eigh(matrices)
-        columns = {"eigenvalue": values[:, ::-1].copy(), "eigenvector": found[:, :, ::-1].transpose(0, 2, 1).copy()}
-    else:
-        columns = {"eigenvalue": np.linalg.eigvalsh(matrices)[:, ::-1].copy()}
-    for column in columns.values():
-        column[lost] = np.nan
+    (runs, size), matrix_bytes = points.values.shape, 8 * points.size**2
+    if size > MOST_PARAMETERS:
+        raise ValueError(f"all eigenvalues are found of up to {MOST_PARAMETERS:,} parameters, and there are {size:,}; ask for k of them, as k=10")
+    shapes = {"eigenvalue": (size,), "eigenvector": (size, size)} if vectors else {"eigenvalue": (size,)}
+    columns = {name: np.full((runs, *shape), np.nan) for name, shape in shapes.items()}
+    together = max(points.threads, ROOM // matrix_bytes)
+
+    def solve(first: int, place: int, matrix: np.ndarray) -> None:
+        if not np.isfinite(matrix).all():
+            return
+        if vectors:
+            values, found = np.linalg.eigh(matrix)
+            columns["eigenvector"][first + place] = found.T[::-1]
+        else:
+            values = np.linalg.eigvalsh(matrix)
+        columns["eigenvalue"][first + place] = values[::-1]
+
+    with one_blas_thread(), ThreadPoolExecutor(points.threads) as pool:
+        for first in range(0, runs, together):
+            matrices = whole_matrices(points._replace(values=points.values[first : first + together])).astype(np.float64, copy=False)
+            list(pool.map(functools.partial(solve, first), range(len(matrices)), matrices))
     return columns

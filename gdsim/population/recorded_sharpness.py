@@ -16,9 +16,9 @@ from gdsim.lanes.philox import PROBE
 from gdsim.population.curvature import curvature_kernels
 from gdsim.population.engine_choice import full_width, structure_of
 from gdsim.population.evaluation import whole_data_setting
-from gdsim.population.packs import over_packs
 from gdsim.population.samples import samplers_of
 from gdsim.population.setting import Setting
+from gdsim.population.sharing import over_packs
 
 MOST_PRODUCTS = 100
 # By the number type of products: `Search.settled`, and `Search.lost`.
