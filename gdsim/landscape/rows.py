@@ -24,8 +24,7 @@ def rows_of(problem: Any, normalization: str | None, biases: bool) -> list[np.nd
     if problem.family == "module":
         if biases:
             raise ValueError(f"biases=True is of gdsim's own networks; directions of biases of a {type(problem).__name__} are 0")
-        tensors = [np.flatnonzero(problem.tensors == number) for number in np.unique(problem.tensors) if number >= 0]
-        units = [places.reshape(len(np.unique(problem.rows[places])), -1) for places in tensors]
+        units = problem.weight_rows
     elif problem.layers:
         whole = np.arange(problem.parameter_count)
         units = [np.column_stack([W, b]) if biases and problem.intercept else W for W, b in problem.unpack(whole)]

@@ -73,6 +73,25 @@ def test_rows_are_filters_and_rows_of_matrices(problem):
     assert second.tolist() == (24 + np.arange(96)).reshape(3, 32).tolist()
 
 
+def test_a_plane_moves_each_filter_by_its_own_norm_and_nothing_else(torch, net, problem):
+    vector = problem.vector().astype(np.float64)
+    found = gd.landscape.plane(problem, vector, points=3, span=0.5)
+    shapes = [tuple(p.shape) for p in net.parameters()]
+    ends = np.cumsum([np.prod(shape) for shape in shapes])
+    one, two = ([part.reshape(shape) for part, shape in zip(np.split(d, ends[:-1]), shapes, strict=True)] for d in found.direction.values)
+    for p, *both in zip(net.parameters(), one, two, strict=True):
+        w, first, second = (v.reshape(len(p), -1) for v in (p.detach().numpy(), *both))
+        norms = np.linalg.norm(w, axis=1) if w.shape[1] > 1 else np.zeros(len(w))  # biases and norms stay
+        assert np.linalg.norm(first, axis=1) == pytest.approx(norms, rel=1e-6)
+        assert np.linalg.norm(second, axis=1) == pytest.approx(norms, rel=1e-6)
+        assert abs((first * second).sum(1)) == pytest.approx(0.0, abs=1e-12)
+    for y, x in np.ndindex(3, 3):
+        point = vector + float(found.x[x]) * found.direction.values[0] + float(found.y[y]) * found.direction.values[1]
+        assert float(found.loss[y, x]) == pytest.approx(scores_of(torch, net, point)[0], rel=1e-12)
+    with pytest.raises(ValueError, match="biases of a TorchProblem are 0"):
+        gd.landscape.plane(problem, vector, points=3, biases=True)
+
+
 def test_the_identity_is_that_of_state_samples_loss_and_classes(torch, net, problem):
     same = pickle.loads(pickle.dumps(problem))
     assert same.identity() == gd.landscape.TorchProblem(net, X, Y).identity() == problem.identity()
