@@ -6,8 +6,8 @@ import numpy as np
 
 from gdsim.axes import checked_truth, checked_whole
 from gdsim.data.arrays import plain
+from gdsim.landscape.grids import MOST_BYTES
 from gdsim.landscape.inputs import Centres
-from gdsim.landscape.pictures import MOST_BYTES
 from gdsim.landscape.rows import drawn_directions, normalized, rows_of
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike

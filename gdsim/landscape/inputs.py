@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole
-from gdsim.landscape.pictures import check_room
+from gdsim.landscape.grids import check_room
 from gdsim.population.evaluation import Given, evaluation_setting
 from gdsim.problems import Problem
 from gdsim.questions.points import points_of

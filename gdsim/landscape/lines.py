@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gdsim.axes import checked_truth
+from gdsim.landscape.grids import Grids, Where, ask_of_grids, coordinates_of, scores_in, work
 from gdsim.landscape.inputs import Centres, checked_range
-from gdsim.landscape.pictures import Grids, Where, ask_of_grids, coordinates_of, scores_in, work
 from gdsim.problems import Problem
 from gdsim.questions import Call, Question
 from gdsim.statistics import ArrayLike

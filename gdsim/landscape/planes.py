@@ -8,8 +8,8 @@ import numpy as np
 
 from gdsim.axes import checked_one, checked_truth, checked_whole
 from gdsim.landscape.axes import given_directions, random_directions
+from gdsim.landscape.grids import Grids, Where, ask_of_grids, check_room, coordinates_of, scores_in, work
 from gdsim.landscape.inputs import POSITIVE, Centres, spaced
-from gdsim.landscape.pictures import Grids, Where, ask_of_grids, check_room, coordinates_of, scores_in, work
 from gdsim.landscape.spans import span_for
 from gdsim.problems import Problem
 from gdsim.questions import Call, Question

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from gdsim.landscape.grids import Grids, coordinates_of
 from gdsim.landscape.inputs import spaced
-from gdsim.landscape.pictures import Grids, coordinates_of
 
 BORDER = 11  # points of a side, where the loss is looked at
 MOST = 40  # doublings, or halvings

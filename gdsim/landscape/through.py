@@ -8,8 +8,8 @@ import numpy as np
 
 from gdsim.axes import checked_one, checked_truth, checked_whole
 from gdsim.data.arrays import plain
+from gdsim.landscape.grids import Grids, Where, ask_of_grids, check_room, coordinates_of, work
 from gdsim.landscape.inputs import NOT_NEGATIVE, Centres, spaced
-from gdsim.landscape.pictures import Grids, Where, ask_of_grids, check_room, coordinates_of, work
 from gdsim.landscape.planes import plane_dataset
 from gdsim.problems import Problem
 from gdsim.questions import Call, Question
