@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.landscape.grids import Grids, Where, ask_of_grids, coordinates_of
 from gdsim.landscape.inputs import Centres
 from gdsim.landscape.lines import LINE, paired
-from gdsim.landscape.pictures import Grids, Where, ask_of_grids, coordinates_of
 from gdsim.minima.alignment import align
 from gdsim.population.evaluation import Given
 from gdsim.sweep.results.reading import Dataset
