@@ -60,6 +60,19 @@ def test_gradient_descent_on_a_parabola_has_the_derivatives_of_its_formula_by_th
     assert not [name for name in found if "steps_taken_d" in name or "status_d" in name]
 
 
+@pytest.mark.full
+def test_a_schedule_that_ends_at_nought_has_the_derivatives_of_its_formula():
+    schedule = gd.Polynomial(steps=30, power=0.5)  # of which the power is infinitely steep where nothing is left
+    setting = setting_of(QUADRATIC, gd.SGD(lr=0.1), schedule=schedule, init=gd.Normal(), tangents=(LR, Tangent("power", "schedule_power")))
+    batch = batch_of(setting, [{}], starts=3)
+    found = train_batch(setting, batch, 4).columns
+    left = 1 - np.arange(30)[:, None, None] / 30
+    rate, by_power = 0.1 * left**0.5, 0.1 * left**0.5 * np.log(left)
+    w = initial_points(gd.Normal(), QUADRATIC, 0, batch.start) * (1 - CURVATURE * rate).prod(0)
+    for name, slope in (("lr", left**0.5), ("power", by_power)):
+        assert found[f"parameters_d_{name}"] == pytest.approx(w * (-CURVATURE * slope / (1 - CURVATURE * rate)).sum(0), rel=1e-12), name
+
+
 def adam(w, g, state, t, h):
     """A step from the formula, for JAX: (w, state)."""
     m, v = h["beta1"] * state[0] + (1 - h["beta1"]) * g, h["beta2"] * state[1] + (1 - h["beta2"]) * g * g

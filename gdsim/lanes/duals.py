@@ -161,12 +161,20 @@ class DualCode(Code):
         return self.pair(super().intrinsic(name, value), [None] * len(tangents))
 
     def clear_sign(self, x: Value, lane: Kind) -> Value:
-        """|x|, bit by bit; the tangent has the sign of x where x is below 0."""
+        """|x|, bit by bit; the tangent is times -1 where x is below 0, and 0 where it is 0, as its sign is."""
         if not is_pair(x):
             return super().clear_sign(x, lane)
         value, tangents = self.parts(x)
-        below = self.builder.fcmp_ordered("<", value, zero_like(value))
-        return self.pair(super().clear_sign(value, lane), [self._choice(below, self._negative(t), t) for t in tangents])
+        below, is_zero = (self.builder.fcmp_ordered(symbol, value, zero_like(value)) for symbol in ("<", "=="))
+        ways = [self._choice(is_zero, None, self._choice(below, self._negative(t), t)) for t in tangents]
+        return self.pair(super().clear_sign(value, lane), ways)
+
+    def still(self, x: Value) -> Value:
+        """x with tangents that are 0."""
+        if not is_pair(x):
+            return x
+        value, tangents = self.parts(x)
+        return self.pair(value, [None] * len(tangents))
 
     def reinterpret(self, x: Value, lane: Kind) -> Value:
         """The numbers of type `lane` that have the bits of x's values, without tangents."""
@@ -208,13 +216,23 @@ class DualCode(Code):
         """What a function gives, called with a signature."""
         return self.context.get_function(function, signature)(self.builder, arguments)
 
-    def derived(self, arguments: list[Value], value: Value, slopes: list[Value]) -> Value:
-        """A value that was made of arguments, whose derivatives by them are `slopes`."""
+    def derived(self, arguments: list[Value], value: Value, slopes: list[Value], has_poles: bool) -> Value:
+        """A value that was made of arguments, whose derivatives by them are `slopes`: where these may be infinite,
+        tangents that are 0 stay so.
+        """
         _, tangents = self.all_parts(*arguments)
         ways: list[Tangent] = [None] * len(tangents)
         for slope, own in zip(slopes, zip(*tangents, strict=True), strict=True):
-            ways = [self._product(slope, tangent, way) for tangent, way in zip(own, ways, strict=True)]
+            rises = [self._rise(slope, tangent) if has_poles else slope for tangent in own]
+            ways = [self._product(rise, tangent, way) for rise, tangent, way in zip(rises, own, ways, strict=True)]
         return self.pair(value, ways)
+
+    def _rise(self, slope: Value, tangent: Tangent) -> Tangent:
+        """A slope, 0 where the tangent that it is a factor of is."""
+        if tangent is None:
+            return None
+        zero = zero_like(tangent)
+        return super().select(self.builder.fcmp_ordered("==", tangent, zero), zero, slope)
 
     def data(self, array: Value, kind: Kind) -> Any:
         """The address of the first element of memory; of dual numbers those of the first value and of each

@@ -49,9 +49,9 @@ softplus_by = differentiable(exponentials.softplus_by, lambda x, e, y: (sigmoid_
 sin = differentiable(angles.sin, lambda x, y: cos_value(x))
 cos = differentiable(angles.cos, lambda x, y: -sin_value(x))
 atan2 = differentiable(angles.atan2, lambda y, x, angle: (x / fma(x, x, y * y), -y / fma(x, x, y * y)))
-acos = differentiable(angles.acos, lambda x, y: -1.0 / sqrt((1.0 - x) * (1.0 + x)))
+acos = differentiable(angles.acos, lambda x, y: -1.0 / sqrt((1.0 - x) * (1.0 + x)), has_poles=True)
 erf = differentiable(exponentials.erf, lambda x, y: TWO_OVER_SQRT_PI * exp_value(-(x * x)))
 # By the exponent where the base is positive:
-pow = differentiable(exponentials.pow, lambda x, y, z: (y * pow_value(x, y - 1.0), where(x > 0.0, z * log_value(x), 0.0)))
+pow = differentiable(exponentials.pow, lambda x, y, z: (y * pow_value(x, y - 1.0), where(x > 0.0, z * log_value(x), 0.0)), has_poles=True)
 
 ELEMENTARY = (exp, log, tanh, sigmoid, softplus, sin, cos, atan2, acos, erf, pow)

@@ -206,6 +206,10 @@ class Code:
         keep = self.constant(integer, (1 << (lane.bits - 1)) - 1)
         return self.builder.bitcast(self.builder.and_(self.builder.bitcast(x, integer), keep), x.type)
 
+    def still(self, x: Value) -> Value:
+        """x without tangents, if it has some."""
+        return x
+
     def invert(self, x: Value) -> Value:
         """~x, of masks too."""
         return self.builder.not_(x)

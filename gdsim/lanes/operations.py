@@ -156,7 +156,7 @@ def absolute(x: Lane) -> Lane:
 
 def _sign(code: Code, v: Value, x: Kind) -> Value:
     zero, one, minus_one = (code.constant(v.type, value) for value in (0.0, 1.0, -1.0))
-    below = code.select(code.compare("<", x, v, zero), minus_one, v)
+    below = code.select(code.compare("<", x, v, zero), minus_one, code.still(v))
     return code.select(code.compare(">", x, v, zero), one, below)
 
 

@@ -71,8 +71,23 @@ def derived(x: Lane, value: Lane, slope: Function) -> Lane:
     return value
 
 
+def derived_with_poles(x: Lane, value: Lane, slope: Function) -> Lane:
+    """`derived` where the slope may be infinite: tangents that are 0 stay so."""
+    return value
+
+
 @rule_of(derived)
 def _(target: Target, x: Kind, value: Kind, slope: Kind) -> Any:
+    return _derivation(target, (x, value, slope), has_poles=False)
+
+
+@rule_of(derived_with_poles)
+def _(target: Target, x: Kind, value: Kind, slope: Kind) -> Any:
+    return _derivation(target, (x, value, slope), has_poles=True)
+
+
+def _derivation(target: Target, kinds: tuple[Kind, Kind, Kind], has_poles: bool) -> Any:
+    x, value, slope = kinds
     arguments = tuple(x) if isinstance(x, target.types.BaseTuple) else (x,)
     if not is_float_lane(value) or is_dual(value):
         return None
@@ -85,16 +100,19 @@ def _(target: Target, x: Kind, value: Kind, slope: Kind) -> Any:
         given = [a] if len(arguments) == 1 else code.members(a, len(arguments))
         found = code.result_of(slope, called, [*map(code.value, given), v])
         slopes = code.members(found, len(arguments)) if isinstance(called.return_type, target.types.BaseTuple) else [found]
-        return code.derived(given, v, slopes)
+        return code.derived(given, v, slopes, has_poles)
 
     return lanes[0], emit
 
 
-def differentiable(value: Function, slope: Function) -> Any:
-    """A function of lanes with the derivative slope(*arguments, value), from one that gives its value."""
+def differentiable(value: Function, slope: Function, has_poles: bool = False) -> Any:
+    """A function of lanes with the derivative slope(*arguments, value), from one that gives its value; infinite
+    somewhere if it `has_poles`.
+    """
     names = list(inspect.signature(value).parameters)
     values, x = ", ".join(f"value_of({n})" for n in names), ", ".join(names)
     text = f"def {value.__name__}({x}):\n    return derived({x if len(names) == 1 else f'({x})'}, value({values}), slope)"
-    function = function_from(text, value.__name__, {"derived": derived, "value_of": value_of, "value": value, "slope": slope})
+    known = {"derived": derived_with_poles if has_poles else derived, "value_of": value_of, "value": value, "slope": slope}
+    function = function_from(text, value.__name__, known)
     function.__doc__ = value.__doc__
     return function

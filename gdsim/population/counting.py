@@ -95,6 +95,7 @@ class Graph:
             operations.as_type_of: lambda x, like: self.node("as_type_of", 0, x, is_real=getattr(like, "is_real", True)),
             tangents.value_of: lambda x: x,
             tangents.derived: lambda x, value, slope: value,
+            tangents.derived_with_poles: lambda x, value, slope: value,
             operations.load: self.load,
             operations.store: self.store,
             masks.any: lambda _: False,  # what is seldom done
