@@ -95,15 +95,18 @@ def export(folder: pathlib.Path | str, target: pathlib.Path) -> None:
 @FOLDER
 @click.option("--out", type=PATH, help="File of the report, or a folder for it; report.html in FOLDER if not given.")
 def report(folder: pathlib.Path | str, out: pathlib.Path | None) -> None:
-    """Write what the population in FOLDER did as one HTML page: tables with intervals, figures, warnings, and
-    the code behind each.
+    """Write what the population in FOLDER did as one HTML page: tables with intervals, figures, warnings, planes
+    around its points that turn, and the code behind each. Of a plane's own folder it is the plane alone.
     """
+    from gdsim.questions.folder import is_question
     from gdsim.report.page import write_report
+    from gdsim.report.surfaces import write_answer_report
+    from gdsim.store.folder import Store
 
     console = console_of()
     out = out / "report.html" if out is not None and out.is_dir() else out
     with refusals():
-        place = write_report(folder, out, console.say)
+        place = write_answer_report(folder, out) if is_question(Store(folder)) else write_report(folder, out, console.say)
     console.say(f"report: {place}")
 
 

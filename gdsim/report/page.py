@@ -11,6 +11,7 @@ from gdsim.filenames import check_place, user_path
 from gdsim.plots.figure import page_from, png_text
 from gdsim.report import contents
 from gdsim.report.conclusion import conclusion, unfinished, warnings
+from gdsim.report.surfaces import planes_in, surfaces_html
 from gdsim.report.tables import BEST, Call, Table, budgets, number, outcome, restarts, summary_outcome
 from gdsim.store.files import write_atomically
 from gdsim.store.folder import Store
@@ -64,8 +65,9 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
         result = loaded(result, (*NUMBERS, *(["loss"] if result.loss.nbytes <= MOST_BYTES else [])))
     tables, concluded, warned = _of_summary(result) if is_summary else _of_runs(result)
     pictures = list(_drawn(result, [("How the loss falls", Call(contents.plots, "convergence_bands"))] if is_summary else contents.figures(result), tell))
+    surfaces = surfaces_html(list(planes_in(store.place, tell)))
     text = page_from(
-        TEMPLATE, name=store.place.address.rpartition("/")[2], opening=f"import gdsim as gd\nresult = gd.open({str(folder)!r})", facts=list(_facts(store, held, result)),
+        TEMPLATE, surfaces=surfaces, name=store.place.address.rpartition("/")[2], opening=f"import gdsim as gd\nresult = gd.open({str(folder)!r})", facts=list(_facts(store, held, result)),
         experiment=contents.experiment_rows(held), conclusion=concluded, warnings=warned, tables=tables, pictures=pictures, raw=json.dumps(held, indent=1, sort_keys=True),
     )  # fmt: skip
     if place is not None:
