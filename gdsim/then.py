@@ -5,7 +5,7 @@
 import inspect
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,20 +20,35 @@ from gdsim.sweep.execution.display import Wish
 from gdsim.sweep.results.reading import Dataset
 from gdsim.words import given, nearest
 
-DOES = {name.rpartition(".")[2]: name for name in HOMES}
+
+class Follower(NamedTuple):
+    """A function that takes a result in the place of points."""
+
+    name: str  # under `gd`
+    runs: int | str  # of which it is where the file does not say: so many of the lowest losses, or "all"
+    figure: str = ""  # in gd.plots; none if empty
+
+
+FOLLOWERS = {
+    "census": Follower("minima.census", "all", "census"),
+    "density": Follower("curvature.density", "all"),
+    "eigenvalues": Follower("curvature.eigenvalues", "all"),
+    "line": Follower("landscape.line", "all"),
+    "plane": Follower("landscape.plane", 1),
+    "trajectory_plane": Follower("landscape.trajectory_plane", 1),
+}
+DOES = {do: follower for do, follower in FOLLOWERS.items() if follower.name in HOMES}
 # What the caller says of a call by himself, and the file does not.
 GIVEN = ("problem", "parameters", "center", "a", "b", "out", "client", "threads", "progress")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 TAKEN = ("data", "shards", "failed", "quarantine", "log")  # by the folder of the sweep
-# Of how many runs, those of the lowest losses, a call is where the file does not say; else of all.
-USUAL_RUNS = {"plane": 1}
-FIGURES: dict[str, str] = {}
 DOTS_PER_INCH = 130
 
 
 class Step(NamedTuple):
     """A call that follows a sweep."""
 
+    place: str  # in the file
     do: str
     name: str  # of its folder and its figure
     runs: int | str | tuple[int, ...]  # so many of the lowest losses, "all", or these by their numbers
@@ -47,13 +62,13 @@ def steps_of(tables: object) -> list[Step]:
     found: list[Step] = []
     for number, table in enumerate(tables):
         try:
-            found.append(_step(table, [step.name for step in found]))
+            found.append(_step(f"then[{number}]", table, [step.name for step in found]))
         except (ValueError, TypeError) as error:
             raise ValueError(f"then[{number}]: {error}") from None
     return found
 
 
-def _step(table: Mapping[str, Any], names: Sequence[str]) -> Step:
+def _step(place: str, table: Mapping[str, Any], names: Sequence[str]) -> Step:
     """The call of a table; `names` are those of the calls before it."""
     do = table.get("do")
     if not isinstance(do, str) or do not in DOES:
@@ -63,12 +78,13 @@ def _step(table: Mapping[str, Any], names: Sequence[str]) -> Step:
         raise ValueError(f"name must be letters, digits, - and _, and none of {', '.join(TAKEN)}; {given(name)} was given")
     if name in names:
         raise ValueError(f'name {name!r} is that of a call before it; give it another, name = "{name}-2", say')
-    arguments = {key: value for key, value in table.items() if key not in ("do", "name", "runs")}
-    allowed = [key for key in inspect.signature(public_function(DOES[do])).parameters if key not in GIVEN]
+    # TOML has no None, for which stands a word.
+    arguments = {key: None if value == "none" else value for key, value in table.items() if key not in ("do", "name", "runs")}
+    allowed = [key for key in inspect.signature(public_function(DOES[do].name)).parameters if key not in GIVEN]
     for key in arguments:
         if key not in allowed:
             raise ValueError(f"unknown key {key!r}; {nearest(key, ['do', 'name', 'runs', *allowed])}")
-    return Step(do, name, _checked_runs(table.get("runs", USUAL_RUNS.get(do, "all"))), arguments)
+    return Step(f"{place} ({do})", do, name, _checked_runs(table.get("runs", DOES[do].runs)), arguments)
 
 
 def _checked_runs(runs: object) -> int | str | tuple[int, ...]:
@@ -95,25 +111,19 @@ def chosen_runs(result: Dataset, runs: int | str | tuple[int, ...]) -> Dataset:
     return result.isel(run=np.searchsorted(result.run.values, numbers))
 
 
-def follow(
-    steps: Sequence[Step], result: Dataset, folder: str | os.PathLike[str], *, client: object = None, threads: int | None = None, progress: Wish = None
-) -> Iterator[tuple[Step, str]]:
-    """Makes what follows a sweep, one after the other, into its folder; (the call, where its answer is).
+def made(step: Step, result: Dataset, folder: str | os.PathLike[str], *, client: object = None, threads: int | None = None, progress: Wish = None) -> str:
+    """Makes what follows a sweep into a folder beside its runs, and draws it; where its answer is.
 
     Raises ValueError for what cannot be asked, and for an answer there to another question.
     """
-    for number, step in enumerate(steps):
-        target = os.path.join(os.fspath(folder), step.name)
-        try:
-            answer = public_function(DOES[step.do])(
-                chosen_runs(result, step.runs), **step.arguments, out=target, client=client, threads=threads, progress=progress
-            )
-        except OtherQuestionError as error:
-            raise ValueError(
-                f"then[{number}] ({step.do}): {target!r} is of another call ({error.difference}); remove it, or give this one another name"
-            ) from None
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"then[{number}] ({step.do}): {error}") from None
-        if step.do in FIGURES:
-            place_of(folder).put(f"{step.name}.png", png_of(getattr(plots, FIGURES[step.do])(answer), DOTS_PER_INCH))
-        yield step, target
+    follower, target = DOES[step.do], os.path.join(os.fspath(folder), step.name)
+    try:
+        runs = chosen_runs(result, step.runs)
+        answer = public_function(follower.name)(runs, **step.arguments, out=target, client=client, threads=threads, progress=progress)
+    except OtherQuestionError as error:
+        raise ValueError(f"{step.place}: {target!r} is of another call ({error.difference}); remove it, or give this one another name") from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{step.place}: {error}") from None
+    if follower.figure:
+        place_of(folder).put(f"{step.name}.png", png_of(getattr(plots, follower.figure)(answer), DOTS_PER_INCH))
+    return target

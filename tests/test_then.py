@@ -6,12 +6,14 @@ import xarray
 
 import gdsim as gd
 from gdsim.canonical import digest
+from gdsim.questions import ask
 from gdsim.then import chosen_runs, steps_of
 from tests.helpers import gdsim
+from tests.squares import question
 
 SWEEP = """
-problem = {type = "booth"}
-optimizer = {type = "sgd", lr = [0.01, 1e9, 0.05]}
+problem = {type = "quadratic", matrix = [[2.0, 1.0], [1.0, 2.0]]}
+optimizer = {type = "sgd", lr = [0.1, 1e9, 0.2]}
 starts = 2
 steps = 5
 record = {parameters = true}
@@ -27,6 +29,12 @@ runs = 1
 k = 1
 which = "smallest"
 """
+PLANE = """
+[[then]]
+do = "plane"
+points = 5
+normalization = "none"
+"""
 
 
 @pytest.fixture
@@ -40,35 +48,60 @@ def test_a_file_says_what_follows_its_sweep(experiment, tmp_path):
     code, out, errors = gdsim("run", experiment.name, "--out", "out", folder=tmp_path)
     assert code == 0, out + errors
     assert "best: out/best  (gd.open('out/best'))" in out
-    whole, best = gd.open(tmp_path / "out/eigenvalues"), gd.open(tmp_path / "out/best")
-    np.testing.assert_allclose(whole.eigenvalue, np.tile([18.0, 2.0], (6, 1)), rtol=1e-12)  # of [[10, 8], [8, 10]]
-    result = gd.open(tmp_path / "out")
+    whole, best, result = (gd.open(tmp_path / "out" / name) for name in ("eigenvalues", "best", ""))
+    np.testing.assert_allclose(whole.eigenvalue, np.tile([3.0, 1.0], (6, 1)), rtol=1e-12)
+    np.testing.assert_allclose(best.eigenvalue, [[1.0]], rtol=1e-8)
     assert best.run.values.tolist() == [int(np.argmin(result.final_loss.values))]
-    np.testing.assert_allclose(best.eigenvalue, [[2.0]], rtol=1e-8)
     alone = tmp_path / "alone.toml"
     alone.write_text(SWEEP)
     assert digest(gd.read_experiment(experiment)) == digest(gd.read_experiment(alone))
+
+
+@pytest.mark.full
+def test_what_followed_is_kept_and_told_of(experiment, tmp_path):
+    with open(experiment, "a") as file:
+        file.write(PLANE)
+    command = ("run", experiment.name, "--out", "out")
+    assert gdsim(*command, folder=tmp_path, patched=True)[0] == 0
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/pieces/*")}
-    assert len(made) == 2
-    code, out, errors = gdsim("run", experiment.name, "--out", "out", folder=tmp_path)
-    assert (code, {path: path.stat().st_mtime_ns for path in made}) == (0, made)
-    code, out, _ = gdsim("status", "out", folder=tmp_path)
-    assert (code, out.splitlines()[-1]) == (0, "eigenvalues: gd.curvature.eigenvalues: 6 of 6 items, finished")
-    code, out, _ = gdsim("status", "out/best", folder=tmp_path)
-    assert (code, out.splitlines()[0].startswith("gd.curvature.eigenvalues: 1 of 1 items are finished (100.0%), in 1 piece of ")) == (0, True)
-    piece = next((tmp_path / "out/best/pieces").iterdir())
+    assert len(made) == 3
+    assert gdsim(*command, folder=tmp_path, patched=True)[0] == 0
+    assert made == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/pieces/*")}
+    plane, result = gd.open(tmp_path / "out/plane"), gd.open(tmp_path / "out")
+    assert plane.loss.isel(run=0, x=2, y=2).item() == pytest.approx(result.final_loss.values.min(), rel=1e-12)
+    code, out, _ = gdsim("status", "out", folder=tmp_path, patched=True)
+    assert (code, out.splitlines()[-2:]) == (
+        0,
+        ["eigenvalues: gd.curvature.eigenvalues: 6 of 6 items, finished", "plane: gd.landscape.plane: 25 of 25 items, finished"],
+    )
+    for folder in ("out", "out/plane"):
+        code, _, errors = gdsim("report", folder, folder=tmp_path, patched=True)
+        assert (code, errors, "gd.open(&#39;out/plane&#39;)" in (tmp_path / folder / "report.html").read_text()) == (0, "", True)
+    code, _, errors = gdsim("report", "out/best", folder=tmp_path, patched=True)
+    assert (code, "'out/best' is of gd.curvature.eigenvalues, and only planes have a page of their own" in errors) == (2, True)
+    code, _, errors = gdsim(*command, "--set", "then.1.k=2", folder=tmp_path, patched=True)
+    assert (
+        code,
+        "experiment.toml: then[1] (eigenvalues): 'out/best' is of another call (it differs in k); remove it, or give this one another name" in errors,
+    ) == (2, True)
+
+
+def test_status_and_verify_see_damage_of_an_answer(tmp_path):
+    folder = tmp_path / "out"
+    ask(question(), out=folder)
+    code, out, _ = gdsim("status", folder, folder=tmp_path, patched=True)
+    assert (code, out.splitlines()[0].startswith("gd.test.squares: 10 of 10 items are finished (100.0%), in 5 pieces of ")) == (0, True)
+    piece = next((folder / "pieces").iterdir())
     piece.write_bytes(piece.read_bytes()[:-1])
-    code, out, _ = gdsim("status", "out", folder=tmp_path)
-    assert (code, "best: gd.curvature.eigenvalues: 0 of 1 items, not running; the command that began it goes on with it, 1 piece is damaged" in out) == (
+    code, out, _ = gdsim("status", folder, folder=tmp_path, patched=True)
+    assert (code, f"2 items are missing, in 1 piece\nnot running; the command that began it goes on with it\n1 piece is damaged: {piece.name}" in out) == (
         4,
         True,
     )
-    for folder, name in (("out", "best/pieces/"), ("out/best", "pieces/")):
-        code, out, _ = gdsim("verify", folder, folder=tmp_path)
-        assert (code, f"{name}{piece.name}: its bytes do not match its name" in out) == (4, True)
-    code, _, errors = gdsim("run", experiment.name, "--out", "out", "--set", "then.1.k=2", folder=tmp_path)
-    assert code == 2
-    assert "experiment.toml: then[1] (eigenvalues): 'out/best' is of another call (it differs in k); remove it, or give this one another name" in errors
+    code, out, _ = gdsim("verify", folder, folder=tmp_path, patched=True)
+    assert (code, f"pieces/{piece.name}: its bytes do not match its name" in out) == (4, True)
+    code, _, errors = gdsim("status", "--watch", folder, folder=tmp_path, patched=True)
+    assert (code, "--watch is of a sweep's folder" in errors) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +124,7 @@ def test_a_file_says_what_follows_its_sweep(experiment, tmp_path):
     ],
 )
 def test_what_cannot_follow_is_refused_before_anything_runs(experiment, setting, message, tmp_path):
-    code, _, errors = gdsim("run", experiment.name, "--out", "out", "--set", setting, folder=tmp_path)
+    code, _, errors = gdsim("run", experiment.name, "--out", "out", "--set", setting, folder=tmp_path, patched=True)
     assert (code, (tmp_path / "out").exists()) == (2, False)
     assert f"experiment.toml: {message}" in errors
 

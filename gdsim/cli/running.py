@@ -256,11 +256,12 @@ def _read_steps(file: pathlib.Path, settings: tuple[str, ...]) -> tuple[Any, lis
 def _follow(steps: list[Any], result: Any, folder: pathlib.Path | str, console: Any, file: pathlib.Path, client: Any, threads: int | None) -> None:
     """Makes what follows a finished sweep, and says where it is."""
     from gdsim.sweep.execution.display import shown
-    from gdsim.then import follow
+    from gdsim.then import made
 
-    with in_file(file), shown(True, sys.stdout) as progress:
-        for step, place in follow(steps, result, folder, client=client, threads=threads, progress=progress or False):
-            console.say(f"{step.name}: {place}  (gd.open({place!r}))")
+    for step in steps:
+        with in_file(file), shown(True, sys.stdout) as progress:
+            place = made(step, result, folder, client=client, threads=threads, progress=progress or False)
+        console.say(f"{step.name}: {place}  (gd.open({place!r}))")
 
 
 def _read(file: pathlib.Path, settings: tuple[str, ...], or_folder: bool = False) -> Any:

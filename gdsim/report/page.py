@@ -65,7 +65,7 @@ def write_report(folder: str | pathlib.Path, target: str | pathlib.Path | None =
         result = loaded(result, (*NUMBERS, *(["loss"] if result.loss.nbytes <= MOST_BYTES else [])))
     tables, concluded, warned = _of_summary(result) if is_summary else _of_runs(result)
     pictures = list(_drawn(result, [("How the loss falls", Call(contents.plots, "convergence_bands"))] if is_summary else contents.figures(result), tell))
-    surfaces = surfaces_html(list(planes_in(store.place, tell)))
+    surfaces = surfaces_html(list(planes_in(store.place, str(folder), tell)))
     text = page_from(
         TEMPLATE, surfaces=surfaces, name=store.place.address.rpartition("/")[2], opening=f"import gdsim as gd\nresult = gd.open({str(folder)!r})", facts=list(_facts(store, held, result)),
         experiment=contents.experiment_rows(held), conclusion=concluded, warnings=warned, tables=tables, pictures=pictures, raw=json.dumps(held, indent=1, sort_keys=True),

@@ -45,17 +45,19 @@ class Surface(NamedTuple):
     marks: list[tuple[str, float, float]]
 
 
-def planes_in(place: Place, tell: Callable[[str], object]) -> Iterator[Surface]:
-    """The planes that lie beside the runs of a sweep; of those that cannot be opened it is told why."""
+def planes_in(place: Place, sweep: str, tell: Callable[[str], object]) -> Iterator[Surface]:
+    """The planes that lie beside the runs of a sweep, in the folder that its user calls `sweep`; of those that
+    cannot be opened it is told why.
+    """
     for name in answers_in(place):
-        folder = f"{place.address}/{name}"
+        folder = f"{sweep}/{name}"
         try:
             answer = open(folder)
         except ValueError as error:
             tell(f"left out: {name}: {error}")
             continue
         if is_plane(answer):
-            yield surface_of(answer, f"The loss around points: {name}", f"gd.open({folder!r})")
+            yield surface_of(answer, name, f"gd.open({folder!r})")
 
 
 def write_answer_report(folder: str | pathlib.Path, target: pathlib.Path | None = None) -> pathlib.Path | str:
@@ -70,7 +72,7 @@ def write_answer_report(folder: str | pathlib.Path, target: pathlib.Path | None 
         raise ValueError(f"{str(folder)!r} is of gd.{call}, and only planes have a page of their own; gd.open({str(folder)!r}) has its numbers")
     code, name = f"gd.open({str(folder)!r})", store.place.address.rpartition("/")[2]
     facts = {"call": f"gd.{call}", "gdsim": held["gdsim"], "question": f"SHA-256 {held['sha256']}"}
-    surfaces = surfaces_html([surface_of(answer, f"The loss around points: {name}", code)])
+    surfaces = surfaces_html([surface_of(answer, f"gd.{call}", code)])
     text = page_from(PAGE, name=name, opening=f"import gdsim as gd\nplane = {code}", surfaces=surfaces, facts=list(facts.items()))
     if target is not None:
         check_place(target)
