@@ -77,7 +77,7 @@ class ResultEnds:
             name, dims = str(key), values.dims
             if "run" not in dims or name == "parameter_count":
                 continue
-            if name == "epoch_loss":
+            if "epoch" in dims:
                 found[name] = np.empty((len(rows), 0), values.dtype)
                 continue
             if "checkpoint" in dims:
@@ -145,10 +145,10 @@ class Continuation:
         """
         held = self.ends_of(batch, work.setting)
         going = going_on(work.setting, batch, self.steps, held)
-        if "epoch_loss" in held:  # as wide as those of runs that go on
-            had = held["epoch_loss"]
-            held["epoch_loss"] = lacking((len(going), epochs_of(work.setting)), had.dtype)
-            held["epoch_loss"][:, : had.shape[1]] = had[:, : held["epoch_loss"].shape[1]]
+        for name in [n for n, v in held.items() if "epoch" in variable(n, v).dims]:  # as wide as those of runs that go on
+            had = held[name]
+            held[name] = lacking((len(going), epochs_of(work.setting)), had.dtype)
+            held[name][:, : had.shape[1]] = had[:, : held[name].shape[1]]
         if not going.any():
             return held
         setting = work.setting._replace(began=self.steps)
@@ -159,7 +159,7 @@ class Continuation:
         for name, values in more.items():
             if "checkpoint" in variable(name, values).dims:
                 held[name][np.flatnonzero(going)[:, None], own] = values[:, first:]
-            elif name == "epoch_loss":
+            elif "epoch" in variable(name, values).dims:
                 held[name][going, held[name].shape[1] - values.shape[1] :] = values
             else:
                 held[name][going] = values

@@ -140,10 +140,8 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def _check_tangents(self) -> None:
         msgspec.structs.force_setattr(self, "tangents", checked_tangents(self.tangents, self._parts))
-        reasons = {"state": "keeps what a run needs to go on, without them", "sharpness": "is of kernels that have none"}
-        for name, reason in reasons.items() if self.tangents else ():
-            if getattr(self.record, name):
-                raise ValueError(f"tangents are of runs from their starts, and record.{name}=True {reason}: leave one of the two out")
+        if self.tangents and self.record.sharpness:
+            raise ValueError("record.sharpness=True is of kernels that have no tangents: leave one of the two out")
 
     @property
     def _parts(self) -> Parts:
