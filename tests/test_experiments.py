@@ -63,7 +63,7 @@ def test_every_cycle_of_cyclic_rates_ends_with_the_last_step(runner):
 
 
 def test_experiment_files_can_be_planned():
-    assert [gd.read_experiment(file).plan().runs for file in FOLDER.glob("*.toml")] == [448]
+    assert {file.stem: gd.read_experiment(file).plan().runs for file in FOLDER.glob("*.toml")} == {"digits": 448, "skip_connections": 192}
 
 
 @pytest.mark.full
@@ -73,6 +73,27 @@ def test_the_short_form_runs_and_its_figure_shows_something(runner, name, tmp_pa
     assert file == tmp_path / f"{name}.png"
     assert file.stat().st_size > 10_000
     assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == set(importlib.import_module(name).sweeps(short=True))
+
+
+@pytest.mark.full
+def test_a_resnet_8_is_trained_and_its_landscape_drawn_and_what_is_there_is_not_made_again(torch, runner, tmp_path, capsys):
+    deep = importlib.import_module("resnet_densenet")
+    depths = {"resnet110": 110, "resnet110_without": 110, "densenet121": 121}
+    for name, plan in deep.LONG.items():
+        kinds = torch.nn.Conv2d, torch.nn.Linear
+        assert sum(isinstance(part, kinds) for part in plan.made().modules()) == depths[name]
+    file = deep.slide(deep.SHORT, tmp_path)
+    first = capsys.readouterr().out
+    assert [f"epoch {n}" in first for n in (1, 2, 3, 4)] == [True, True, True, False]
+    assert file.stat().st_size > 10_000
+    plane = gd.open(tmp_path / "resnet8" / "plane")
+    assert plane.loss.shape == (5, 5)
+    assert float(plane.loss.min()) == float(plane.loss.sel(x=0, y=0)) < 1.0
+    assert float(plane.accuracy.sel(x=0, y=0)) > 0.7
+    file.unlink()
+    deep.slide(deep.SHORT, tmp_path)
+    assert "epoch" not in capsys.readouterr().out
+    assert file.exists()
 
 
 @pytest.mark.full
@@ -92,9 +113,11 @@ def test_the_border_of_divergence_on_a_quadratic_is_the_formula(runner):
 def test_the_table_has_every_experiment_with_its_time_and_its_end():
     table = (FOLDER / "README.md").read_text()
     rows = re.findall(r"^\| `([^`]+)` \| (.+?) \| (.+?) \| (.+?) \|$", table, flags=re.M)
-    assert sorted(name for name, *_ in rows) == sorted([*NAMES, "digits.toml"])
+    assert sorted(name for name, *_ in rows) == sorted([*NAMES, "resnet_densenet.py", *(file.name for file in FOLDER.glob("*.toml"))])
     for name, question, took, _ in rows:
-        if name.endswith(".toml"):
+        if name not in NAMES:
+            begins = (FOLDER / name).read_text().replace("#", " ")
+            assert " ".join(question.split()) in " ".join(begins.split())
             continue
         text = (FOLDER / f"{name}.py").read_text().split('"""')[1]
         assert text.splitlines()[0] == question
