@@ -7,6 +7,7 @@ from gdsim.plots.comparison import compare_tuned
 from gdsim.plots.convergence import convergence_bands
 from gdsim.plots.derivative import derivative
 from gdsim.plots.film import race_animation
+from gdsim.plots.landscapes import landscape, landscape_line
 from gdsim.plots.losses import final_losses
 from gdsim.plots.maps import divergence_map, heat_map
 from gdsim.plots.minima import basin_map, census
@@ -16,7 +17,7 @@ from gdsim.plots.targets import ecdf, ert, performance_profile
 from gdsim.plots.tuning import budget_curve, sensitivity_curve
 
 __all__ = [
-    "basin_map", "budget_curve", "census", "compare_tuned", "convergence_bands", "derivative", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "performance_profile", "race",
+    "basin_map", "budget_curve", "census", "compare_tuned", "convergence_bands", "derivative", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "landscape", "landscape_line", "performance_profile", "race",
     "race_animation", "schedule", "sensitivity_curve",
 ]  # fmt: skip
 
