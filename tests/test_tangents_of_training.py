@@ -2,11 +2,16 @@
 beside formulas and JAX, with the bits that the values have without them.
 """
 
+import math
+
+import mpmath
 import numpy as np
 import pytest
 
 import gdsim as gd
 from gdsim.population import Batch, Setting, Tangent, train_batch
+from gdsim.population.tangents import slopes_of
+from gdsim.rules import RULES
 from gdsim.starts import initial_points
 
 CURVATURE = np.array([0.5, 1.0, 3.0])
@@ -33,6 +38,28 @@ def batch_of(setting, cells, starts):
 
 def same_bits(columns, others):
     return [name for name in columns if columns[name].tobytes() != others[name].tobytes()] == []
+
+
+@pytest.mark.parametrize("rule", [gd.ClipNorm(gd.RAdam(), 1.0), gd.NAdam(), gd.RMSprop(), gd.Nesterov()], ids=lambda rule: type(rule.innermost).__name__)
+def test_constants_that_the_host_makes_have_the_derivatives_that_mpmath_finds(rule):
+    setting, values = setting_of(gd.functions.Rosenbrock(), rule), {**rule.hyperparameters()}
+    for number, at in values.items():
+        found = slopes_of(setting, number, values)
+        assert found.pop(number) == 1.0
+        assert found
+        for name, slope in found.items():
+            truth = mpmath.diff(lambda x, name=name, number=number: rule.constants({**values, number: x})[name], at)
+            assert slope == pytest.approx(float(truth), rel=1e-9, abs=1e-12), (number, name)
+
+
+def test_constants_that_have_no_derivative_are_refused_in_one_line():
+    class Rooted(gd.SGD, tag="rooted", frozen=True):
+        @staticmethod
+        def constants(values):
+            return {"root": math.sqrt(values["lr"])}
+
+    with pytest.raises(TypeError, match=r"^Rooted.constants cannot be differentiated by lr: make them with \+ - \* / \*\* alone"):
+        slopes_of(setting_of(QUADRATIC, Rooted()), "lr", {"lr": 0.1})
 
 
 def test_gradient_descent_on_a_parabola_has_the_derivatives_of_its_formula_by_the_rate_and_along_a_start():
@@ -162,3 +189,24 @@ def test_tangents_of_a_run_have_the_same_bits_in_any_company_and_near_their_valu
     for name in ("final_loss_d_lr", "final_loss_d_direction", "tangent_norm"):
         assert np.median(np.abs(single[name] - found[name]) / np.abs(found[name])) < 1e-4
     assert single["parameters_d_lr"].dtype == np.float32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", RULES, ids=lambda kind: kind.__name__)
+def test_every_rule_has_the_derivatives_of_differences(kind):
+    rule = kind(eps=1e-3) if "eps" in kind.ranges else kind()  # a change of the usual eps, 1e-16, would be lost
+    by = [name for name, value in rule.hyperparameters().items() if value]
+    setting = setting_of(gd.functions.StyblinskiTang(), rule, steps=20, tangents=tuple(Tangent(n, n) for n in by))
+    batch = batch_of(setting, [{}], starts=9)
+    found = train_batch(setting, batch, 8).columns
+    plain = setting._replace(tangents=())
+    assert same_bits(train_batch(plain, batch, 8).columns, found)
+    for name in by:
+        value = batch.values[0][name]
+        near, far = (min(value, 1 - value if value < 1 else value) * share for share in (1e-4, 2e-4))
+        ends = [
+            train_batch(plain, batch._replace(values=[{**batch.values[0], name: value + step}]), 8).columns["parameters"] for step in (far, near, -near, -far)
+        ]
+        truth = (8 * (ends[1] - ends[2]) - (ends[0] - ends[3])) / (12 * near)
+        errors = np.abs(found[f"parameters_d_{name}"] - truth).max(1)
+        assert np.median(errors) <= 1e-6 * np.abs(truth).max() + 1e-9, name
