@@ -1,5 +1,8 @@
 """What follows a sweep by `[[then]]` of its file: done by `gdsim run`, beside the runs, no part of the experiment."""
 
+import pathlib
+import re
+
 import numpy as np
 import pytest
 import xarray
@@ -7,10 +10,12 @@ import xarray
 import gdsim as gd
 from gdsim.canonical import digest
 from gdsim.questions import ask
-from gdsim.then import chosen_runs, steps_of
+from gdsim.sweep.sweep import read_file
+from gdsim.then import DOES, chosen_runs, steps_of
 from tests.helpers import gdsim
 from tests.squares import question
 
+PAGE = pathlib.Path(__file__).parents[1] / "docs/how-to/command-line.md"
 SWEEP = """
 problem = {type = "quadratic", matrix = [[2.0, 1.0], [1.0, 2.0]]}
 optimizer = {type = "sgd", lr = [0.1, 1e9, 0.2]}
@@ -127,6 +132,16 @@ def test_what_cannot_follow_is_refused_before_anything_runs(experiment, setting,
     code, _, errors = gdsim("run", experiment.name, "--out", "out", "--set", setting, folder=tmp_path, patched=True)
     assert (code, (tmp_path / "out").exists()) == (2, False)
     assert f"experiment.toml: {message}" in errors
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="there is no docs/: run the tests in a clone of the repository")
+def test_the_example_of_the_page_is_one(tmp_path):
+    text = PAGE.read_text()
+    file = tmp_path / "example.toml"
+    file.write_text(re.search(r"^```toml\n(.*?)^```$", text, re.M | re.S)[1])
+    steps = steps_of(read_file(file)[1])
+    assert [(step.do, step.runs, step.arguments) for step in steps] == [("census", "all", {}), ("plane", 3, {"points": 41, "span": "auto"})]
+    assert sorted(DOES) == re.findall(r"`(\w+)`", text[text.index("`do` is ") : text.index("; `runs` says")])[1:]
 
 
 def test_runs_are_chosen_by_their_losses_or_numbers():
