@@ -63,15 +63,15 @@ def _together(surface: Surface, start: np.ndarray) -> Polished:
     """`polished` of runs whose matrices are in memory at once."""
     ends = to_the_nearest(surface, start)
     lost = np.flatnonzero(~ends.is_critical & np.isfinite(start).all(1))
-    way = np.zeros_like(start)
     if len(lost):
-        lower, steps, way[lost] = downhill(surface, start[lost])
+        lower, steps, way = downhill(surface, start[lost])
         last = to_the_nearest(surface, lower)
-        for column, new in zip(ends, last._replace(steps=last.steps + steps), strict=True):
+        way = np.where((last.steps > 0)[:, None], last.way, way)
+        for column, new in zip(ends, last._replace(steps=last.steps + steps, way=way), strict=True):
             column[lost] = new
     around = surface.around(ends.points)
     # On a plateau steps lead on and on, to where the curvature on the way is too small to be told from 0.
-    is_there = ends.is_critical & (around.along_flat(way) <= AT_REST * reach(ends.points))
+    is_there = ends.is_critical & (around.along_flat(ends.way) <= AT_REST * reach(ends.points))
     is_there[is_there] = ~is_kink(surface, ends.points[is_there], around.rows(is_there))
     flat = FLAT * np.maximum(1.0, np.abs(around.curvature).max(1, keepdims=True))
     return Polished(

@@ -24,6 +24,7 @@ LEAST = 1e-100  # what an eigenvalue is at least that is no rounding: products o
 ROUNDING = 1e-14  # of 1 + |f|: what a step promises less is not seen in losses
 MOST_NEAR, MOST_DOWNHILL = 40, 100  # steps
 KINK = 1e-6  # how far from a point, over 1 + |x|, its gradient is looked at again
+JUMP = 0.01  # of the largest eigenvalue, at least of 1: how far it may be from what second derivatives say, over that distance
 
 
 class Around(NamedTuple):
@@ -118,6 +119,7 @@ class Ends(NamedTuple):
     gradient: np.ndarray  # [run]: its largest component
     left: np.ndarray  # [run]: the length of the Newton step that is left
     steps: np.ndarray  # [run]
+    way: np.ndarray  # [run, parameter]: the last step that led there, or 0
 
     @property
     def is_critical(self) -> np.ndarray:
@@ -135,8 +137,8 @@ def to_the_nearest(surface: Surface, start: np.ndarray) -> Ends:
     gradient was least.
     """
     unknown = np.full(len(start), np.inf)
-    ends = Ends(start.copy(), unknown, unknown.copy(), unknown.copy(), np.zeros(len(start), np.int64))
-    x, last, going = start.copy(), NEAR * reach(start) / CONTRACTION, np.arange(len(start))
+    ends = Ends(start.copy(), unknown, unknown.copy(), unknown.copy(), np.zeros(len(start), np.int64), np.zeros_like(start))
+    x, way, last, going = start.copy(), np.zeros_like(start), NEAR * reach(start) / CONTRACTION, np.arange(len(start))
     for _ in range(MOST_NEAR):
         around = surface.around(x[going])
         steps, slope = around.newton_steps(), around.largest_slope
@@ -144,12 +146,13 @@ def to_the_nearest(surface: Surface, start: np.ndarray) -> Ends:
         better = slope < ends.gradient[going]
         found = going[better]
         ends.points[found], ends.loss[found], ends.gradient[found], ends.left[found] = x[found], around.loss[better], slope[better], around.left[better]
+        ends.way[found] = way[found]
         goes_on = (size <= CONTRACTION * last[going]) & (size > 0.0)
         going, steps = going[goes_on], steps[goes_on]
         if not len(going):
             break
         x[going] += steps
-        last[going] = size[goes_on]
+        way[going], last[going] = steps, size[goes_on]
         ends.steps[going] += 1
     return ends
 
@@ -189,6 +192,6 @@ def is_kink(surface: Surface, x: np.ndarray, around: Around) -> np.ndarray:
     side = normal_numbers(0, np.zeros(1, np.uint32), (PROBE, 2), x.shape[1]).astype(float)
     aside = KINK * reach(x)[:, None] * side / np.linalg.norm(side)
     turns = np.einsum("re,rpe->rp", around.curvature * np.einsum("rp,rpe->re", aside, around.axes), around.axes)
-    bound = 0.1 * KINK * reach(x) * np.maximum(1.0, np.abs(around.curvature).max(1))
+    bound = JUMP * KINK * reach(x) * np.maximum(1.0, np.abs(around.curvature).max(1))
     off = [np.linalg.norm(surface.at(x + sign * aside)[1] - around.gradient - sign * turns, axis=1) for sign in (1.0, -1.0)]
     return ~(np.maximum(*off) <= bound)
