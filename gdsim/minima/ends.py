@@ -71,7 +71,7 @@ def _together(surface: Surface, start: np.ndarray) -> Polished:
             column[lost] = new
     around = surface.around(ends.points)
     # On a plateau steps lead on and on, to where the curvature on the way is too small to be told from 0.
-    is_there = ends.is_critical & (around.along_flat(ends.way) <= AT_REST * reach(ends.points))
+    is_there = ends.is_critical & (around.idly(ends.way) <= AT_REST * reach(ends.points))
     is_there[is_there] = ~is_kink(surface, ends.points[is_there], around.rows(is_there))
     flat = FLAT * np.maximum(1.0, np.abs(around.curvature).max(1, keepdims=True))
     return Polished(

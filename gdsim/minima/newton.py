@@ -21,6 +21,7 @@ NEAR = 0.1  # the longest first step to a critical point that is near, over 1 + 
 AT_REST = 1e-3  # the longest step that is left at a critical point, over 1 + |x|: on a plateau e^(-x) it is 1 everywhere
 NOISE = 1e-12  # of the largest magnitude of an eigenvalue: smaller ones are nothing but rounding
 LEAST = 1e-100  # what an eigenvalue is at least that is no rounding: products of its inverse are numbers
+UNSEEN, SHARE = 1e-12, 0.3  # of 1 + |f|, and of |f|: long steps that gain less are not taken
 ROUNDING = 1e-14  # of 1 + |f|: what a step promises less is not seen in losses
 MOST_NEAR, MOST_DOWNHILL = 40, 100  # steps
 KINK = 1e-6  # how far from a point, over 1 + |x|, its gradient is looked at again
@@ -34,6 +35,7 @@ class Around(NamedTuple):
     gradient: np.ndarray  # [run, parameter]
     curvature: np.ndarray  # [run, eigen], ascending
     axes: np.ndarray  # [run, parameter, eigen]
+    reach: np.ndarray  # [run]: 1 + |x|
 
     @property
     def slopes(self) -> np.ndarray:
@@ -46,29 +48,43 @@ class Around(NamedTuple):
         return np.nan_to_num(np.abs(self.gradient).max(1), nan=np.inf)
 
     @property
-    def left(self) -> np.ndarray:
-        """[run]: how long Newton's step is, in the directions whose slope and curvature are more than rounding."""
-        precision, largest = np.finfo(float).eps, np.abs(self.curvature).max(1, keepdims=True)
-        known = (np.abs(self.slopes) > 32.0 * precision * largest) & (np.abs(self.curvature) > 4.0 * precision * self.curvature.shape[1] * largest)
-        return np.linalg.norm(np.where(known, self.slopes / np.where(known, self.curvature, 1.0), 0.0), axis=1)
-
-    def along_flat(self, steps: np.ndarray) -> np.ndarray:
-        """[run]: how long steps[run, parameter] are in the directions in which there is no curvature."""
-        return np.linalg.norm(np.where(np.abs(self.curvature) <= self.noise, np.einsum("rp,rpe->re", steps, self.axes), 0.0), axis=1)
-
-    @property
     def noise(self) -> np.ndarray:
         """[run, 1]: below it an eigenvalue is rounding."""
         return np.maximum(NOISE * np.abs(self.curvature).max(1, keepdims=True), LEAST)
+
+    @property
+    def is_idle(self) -> np.ndarray:
+        """[run, eigen]: directions without curvature, or with so little of it that a long way down gains nothing
+        that could be seen: those of valleys.
+        """
+        size, bent = np.abs(self.slopes), np.abs(self.curvature)
+        curved = bent > self.noise
+        bent, loss = np.where(curved, bent, 1.0), np.abs(self.loss)[:, None]
+        gain = 0.5 * size**2 / bent
+        idle = curved & (size / bent > AT_REST * self.reach[:, None]) & (gain <= UNSEEN * (1.0 + loss))
+        is_little = np.where(idle, gain, 0.0).sum(1, keepdims=True) <= SHARE * loss  # else they lead to a plateau's far end
+        return ~curved | (idle & is_little)
+
+    @property
+    def left(self) -> np.ndarray:
+        """[run]: how long Newton's step is, where slopes and curvatures are more than rounding."""
+        precision, largest = np.finfo(float).eps, np.abs(self.curvature).max(1, keepdims=True)
+        known = (np.abs(self.slopes) > 32.0 * precision * largest) & (np.abs(self.curvature) > 4.0 * precision * self.curvature.shape[1] * largest)
+        known &= ~self.is_idle | (np.abs(self.curvature) <= self.noise)
+        return np.linalg.norm(np.where(known, self.slopes / np.where(known, self.curvature, 1.0), 0.0), axis=1)
+
+    def idly(self, steps: np.ndarray) -> np.ndarray:
+        """[run]: how far steps[run, parameter] go in idle directions."""
+        return np.linalg.norm(np.where(self.is_idle, np.einsum("rp,rpe->re", steps, self.axes), 0.0), axis=1)
 
     def rows(self, chosen: np.ndarray) -> "Around":
         """Those of some runs."""
         return Around(*(column[chosen] for column in self))
 
     def newton_steps(self) -> np.ndarray:
-        """[run, parameter]: Newton's steps, without the directions in which there is no curvature."""
-        curved = np.abs(self.curvature) > self.noise
-        along = np.where(curved, self.slopes / np.where(curved, self.curvature, 1.0), 0.0)
+        """[run, parameter]: Newton's steps, but in idle directions."""
+        moves = ~self.is_idle
+        along = np.where(moves, self.slopes / np.where(moves, self.curvature, 1.0), 0.0)
         return -np.einsum("re,rpe->rp", along, self.axes)
 
     def bounded_steps(self, radius: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +124,7 @@ class Surface:
         matrices, (losses, gradients) = whole_matrices(self._points._replace(values=x)), self.at(x)
         lost = ~(np.isfinite(matrices).all((1, 2)) & np.isfinite(gradients).all(1))
         matrices[lost], gradients[lost] = 0.0, np.nan
-        return Around(losses, gradients, *np.linalg.eigh(matrices))
+        return Around(losses, gradients, *np.linalg.eigh(matrices), reach(x))
 
 
 class Ends(NamedTuple):
