@@ -9,12 +9,14 @@ import numpy as np
 from gdsim.minima.ends import Polished, polished, polishing_operations
 from gdsim.minima.merging import checked_merge, merged
 from gdsim.minima.nullity import expected_nullity
+from gdsim.minima.units import units
 from gdsim.problems import Problem
 from gdsim.questions import Question
 from gdsim.questions.points import ask_at_points, call_at_points, given_in
 from gdsim.statistics import ArrayLike, richness, wilson
 from gdsim.sweep.execution.display import Wish
 from gdsim.sweep.results.reading import Result, dataset
+from gdsim.variables import VARIABLES
 
 if TYPE_CHECKING:
     import xarray
@@ -27,6 +29,7 @@ ABOUT = {
     "eigenvalue_low": "lowest eigenvalue", "eigenvalue_high": "highest eigenvalue", "nullity": "eigenvalues that are 0",
     "nullity_expected": "eigenvalues that are 0 by the symmetries of the problem", "problem": "which of the result's problems it is of",
 }  # fmt: skip
+UNITS = {name: VARIABLES[name].long_name for name in ("dead", "always_on", "saturated", "useless", "duplicate")}
 MEMBER = "critical point at which the run ends, -1 for none"
 
 
@@ -64,7 +67,7 @@ def census(
     interval from `low` to `high` by Wilson (1927); `kind`, "minimum", "saddle" where an eigenvalue is below 0,
     else "degenerate" where more are 0 (`nullity`) than by the symmetries of networks (`nullity_expected`);
     `index`, how many are below 0; `eigenvalue_low`, `eigenvalue_high`; `point[critical_point, parameter]`, of
-    the run with the lowest value. `member[run]` is each run's critical point, -1 where it has none: counts and
+    the run with the lowest value; and of networks the shares of units that `gd.minima.units` gives. `member[run]` is each run's critical point, -1 where it has none: counts and
     those add up to the runs. In attrs `unseen` is Good and Turing's estimate (1953) of the share of runs that
     would end at others, `richness` Chao's lower bound (1984) of how many there are, as in
     `gd.analysis.minima_left`. Raises ValueError as `polish` does, and for what `merge` cannot be.
@@ -104,16 +107,17 @@ def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> "xarray.Dat
         member[runs] = np.where(part.member >= 0, part.member + first, -1)
         first += len(part.columns["value"])
         parts.append(part)
-    names = [name for name in ABOUT if name != "problem" or len(problems) > 1]
-    columns: dict[str, Any] = {name: ("critical_point", np.concatenate([part.columns[name] for part in parts]), ABOUT[name], "1") for name in names}
+    has_units = any(getattr(one, "hidden", ()) for one in problems)
+    about = {name: text for name, text in {**ABOUT, **(UNITS if has_units else {})}.items() if name != "problem" or len(problems) > 1}
+    columns: dict[str, Any] = {name: ("critical_point", np.concatenate([part.columns[name] for part in parts]), text, "1") for name, text in about.items()}
     widest = max(one.parameter_count for one in problems)
     points = [np.pad(p.columns["point"], ((0, 0), (0, widest - p.columns["point"].shape[1])), constant_values=np.nan) for p in parts]
     columns["point"] = (("critical_point", "parameter"), np.concatenate(points), "parameters of the critical point", "1")
     columns["member"] = (given.dims, member.reshape(given.shape), MEMBER, "1")
     left = [richness(part.columns["count"]) for part in parts]
     estimates = {"unseen": [1.0 - one["coverage"] for one in left], "richness": [one["chao1"] for one in left]}
-    about = {name: values[0] if len(values) == 1 else values for name, values in estimates.items()}
-    return dataset(columns, given.over_runs, merge=merge, confidence=CONFIDENCE, **about)
+    told = {name: values[0] if len(values) == 1 else values for name, values in estimates.items()}
+    return dataset(columns, given.over_runs, merge=merge, confidence=CONFIDENCE, **told)
 
 
 def _census(problem: Any, every: Polished, merge: str, number: int) -> Census:
@@ -123,7 +127,15 @@ def _census(problem: Any, every: Polished, merge: str, number: int) -> Census:
     group, member = merged(problem, ends, merge), np.full(runs, -1)
     member[there] = group
     columns = columns_of(problem, ends, group, np.bincount(group), runs)
+    columns |= _shares_of_units(problem, columns["point"])
     return Census({**columns, "problem": np.full(len(columns["value"]), number)}, member)
+
+
+def _shares_of_units(problem: Any, points: np.ndarray) -> dict[str, np.ndarray]:
+    """What `gd.minima.units` tells of networks with hidden layers; NaN of other problems."""
+    if not getattr(problem, "hidden", ()) or not len(points):
+        return {name: np.full(len(points), np.nan) for name in UNITS}
+    return {str(name): column.values for name, column in units(problem, points).data_vars.items()}
 
 
 def columns_of(problem: Any, ends: Polished, group: np.ndarray, count: np.ndarray, runs: int) -> dict[str, np.ndarray]:
