@@ -184,7 +184,7 @@ def check_fits(values: np.ndarray, dtype: str, name: str, remedy: str, columns: 
     names of a matrix's columns.
     """
     most = float(np.finfo(dtype).max)
-    if not values.size or max(float(values.max()), -float(values.min())) <= most:
+    if not values.size or np.can_cast(values.dtype, dtype) or max(float(values.max()), -float(values.min())) <= most:
         return
     beyond = np.argwhere(np.isfinite(values) & (np.abs(values) > most))
     if not len(beyond):

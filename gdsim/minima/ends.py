@@ -1,16 +1,19 @@
 """The critical points that runs end at, one for each run, with what tells of which kind they are."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdsim.minima.newton import AT_REST, Surface, downhill, is_kink, reach, to_the_nearest
 from gdsim.population.eigenvalues import MOST_PARAMETERS
+from gdsim.population.sharing import one_blas_thread
 from gdsim.questions.points import gradient_operations
 
 FLAT = 1e-6  # of the largest magnitude of an eigenvalue, at least of 1: smaller ones count as 0
 STEPS = 10  # of a run, about
-ROOM = 2**28  # bytes of the matrices of runs that are polished side by side
+ROOM = 2**27  # bytes of the matrices of runs that are polished side by side
+LEAST_TOGETHER = 64  # runs, so that packs are full
 
 
 class Polished(NamedTuple):
@@ -53,9 +56,11 @@ def polished(problem: Any, parameters: np.ndarray, threads: int) -> Polished:
         raise ValueError(
             f"critical points are found of up to {MOST_PARAMETERS:,} parameters, by the whole matrix of second derivatives, and there are {count:,}"
         )
-    surface = Surface(problem, parameters, threads)
-    group = max(1, ROOM // (3 * 8 * count * count))
-    parts = [_together(surface, surface.start[first : first + group]) for first in range(0, max(1, len(surface.start)), group)]
+    surface = Surface(problem, parameters, 1)
+    rows = surface.start
+    group = max(1, min(ROOM // (3 * 8 * count * count), max(LEAST_TOGETHER, -(-len(rows) // threads))))
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(lambda first: _together(surface, rows[first : first + group]), range(0, max(1, len(rows)), group)))
     return Polished(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 

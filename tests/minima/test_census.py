@@ -59,6 +59,29 @@ def test_runs_of_a_result_are_counted_with_the_minima_that_descent_leads_to(tmp_
     assert census.attrs["richness"] == 4.0
 
 
+@pytest.mark.full
+def test_networks_of_a_result_are_merged_up_to_their_symmetries_each_with_its_problem():
+    problem = gd.MLP(gd.datasets.load("xor"), hidden=gd.grid([2], []), activation="tanh", loss="log_loss", l2=0.01)
+    record = gd.Record(every="ends", parameters=True)
+    result = gd.Sweep(problem=problem, optimizer=gd.Adam(lr=0.05), starts=12, steps=1500, record=record).run()
+    found = gd.minima.census(result)
+    assert result.parameters.dtype == np.float32
+    assert found.problem.values.tolist() == sorted(found.problem.values)
+    assert found.value.values[-1] == pytest.approx(np.log(2), abs=1e-9)  # without hidden units there is no better
+    assert found["count"].values[-1] == 12
+    assert np.isnan(found.point.values[-1, 3:]).all()
+    assert found.problem.values[found.member.values[found.member.values >= 0]].tolist() == result.cell.values[found.member.values >= 0].tolist()
+    networks = problem.variants()[0]
+    for k in np.flatnonzero(found.problem.values == 0):
+        x = found.point.values[k]
+        (W, b), (V, c) = networks.unpack(x)
+        images = [networks.pack([(s[:, None] * W[o], s * b[o]), (V[:, o] * s, c)]) for o in ([0, 1], [1, 0]) for s in (np.array([1, 1]), np.array([1, -1]))]
+        again = gd.minima.census(networks, images)
+        assert (again["count"].values.tolist(), again.kind.values[0]) == ([4], found.kind.values[k])
+        assert gd.evaluate(networks, x[: networks.parameter_count]).gradient_norm < 1e-9
+    assert found.saturated.values.shape == found.value.shape
+
+
 @pytest.mark.parametrize(
     ("text", "start", "truth"),
     [
