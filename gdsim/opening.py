@@ -23,6 +23,7 @@ HOMES = {
     "landscape.trajectory_plane": ("gdsim.landscape.through", "TRAJECTORY_PLANE"),
     "minima.basin_map": ("gdsim.minima.basins", "BASIN_MAP"),
     "minima.census": ("gdsim.minima.census", "CENSUS"),
+    "paths.barrier_matrix": ("gdsim.paths.matrices", "BARRIER_MATRIX"),
 }
 
 

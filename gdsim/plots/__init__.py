@@ -11,13 +11,14 @@ from gdsim.plots.landscapes import landscape, landscape_line
 from gdsim.plots.losses import final_losses
 from gdsim.plots.maps import divergence_map, heat_map
 from gdsim.plots.minima import basin_map, census
+from gdsim.plots.paths import barrier_matrix, disconnectivity
 from gdsim.plots.race import race
 from gdsim.plots.schedules import schedule
 from gdsim.plots.targets import ecdf, ert, performance_profile
 from gdsim.plots.tuning import budget_curve, sensitivity_curve
 
 __all__ = [
-    "basin_map", "budget_curve", "census", "compare_tuned", "convergence_bands", "derivative", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "landscape", "landscape_line", "performance_profile", "race",
+    "barrier_matrix", "basin_map", "budget_curve", "census", "compare_tuned", "convergence_bands", "derivative", "disconnectivity", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "landscape", "landscape_line", "performance_profile", "race",
     "race_animation", "schedule", "sensitivity_curve",
 ]  # fmt: skip
 
