@@ -14,7 +14,7 @@ TABLE = {"residual": [5, 5], "dense": [5, 4]}
 
 
 def network(skip, **options):
-    return gd.MLP(DATA, **{"hidden": TABLE[skip], "activation": "silu", "loss": "squared_error", "skip": skip, **options})
+    return gd.MLP(DATA, **{"hidden": TABLE.get(skip), "activation": "silu", "loss": "squared_error", "skip": skip, **options})
 
 
 def points_of(problem, count=4):
@@ -87,6 +87,21 @@ def test_products_with_the_hessian_are_pytorchs_double_backward(torch, skip):
     assert found == pytest.approx(J.T @ (J @ v) / len(X), rel=1e-11, abs=1e-12)
 
 
+@pytest.mark.parametrize("skip", [pytest.param("residual", marks=pytest.mark.full), pytest.param("dense", marks=pytest.mark.slow)])
+def test_derivatives_of_training_and_recorded_sharpness_go_through_skips(skip):
+    problem = network(skip, hidden=[4, 4], activation="tanh")
+
+    def made(lr, **options):
+        return gd.Sweep(problem=problem, optimizer=gd.Momentum(lr=lr), starts=2, steps=10, batch=20, dtype="float64", **options).run(progress=False)
+
+    step = 1e-5
+    differences = (made(0.1 + step).final_loss.values - made(0.1 - step).final_loss.values) / (2 * step)
+    assert made(0.1, tangents=["lr"]).final_loss_d_lr.values == pytest.approx(differences, rel=1e-6)
+    sharp = made(0.1, record=gd.Record(every="ends", sharpness=True, parameters=True))
+    largest = [np.linalg.eigvalsh(gd.curvature.hessian(problem, w).hessian.values)[-1] for w in sharp.parameters.values]
+    assert sharp.sharpness.values[:, -1] == pytest.approx(largest, rel=1e-6)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("skip", TABLE)
 def test_losses_along_a_line_are_those_of_its_points(skip):
@@ -114,6 +129,19 @@ def test_rows_of_weights_hold_all_that_a_layer_sees():
     starts = initial_points("he", network("dense"), 0, np.arange(2000))
     spread = [np.std([network("dense").unpack(w)[k][0] for w in starts]) for k in range(3)]
     assert spread == pytest.approx(np.sqrt([2 / 3, 2 / 8, 2 / 12]), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("skip", "of_sample", "parameters"),
+    [
+        ("residual", 2 * 5, 0),  # an addition for each unit on the way there, and one back
+        ("dense", 4 * (3 * 4 + 3 * 2 + 5 * 2) + 2 * 5 * 2, 3 * 4 + 3 * 2 + 5 * 2),  # of what leads past a layer; no deltas of samples
+    ],
+)
+def test_a_plan_counts_what_skips_take(skip, of_sample, parameters):
+    plans = [gd.Sweep(problem=network(kind, hidden=TABLE[skip]), optimizer=gd.SGD(), steps=10, record=gd.Record(every="ends")).plan() for kind in (None, skip)]
+    looks = 10 + 2  # whole data at every step, and at the first and the last checkpoint
+    assert plans[1].operations - plans[0].operations == pytest.approx(looks * 70 * of_sample + 10 * 2 * parameters, rel=1e-9)
 
 
 def test_skips_are_an_axis_with_a_coordinate():
