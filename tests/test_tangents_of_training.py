@@ -42,9 +42,9 @@ def same_bits(columns, others):
 
 @pytest.mark.parametrize("rule", [gd.ClipNorm(gd.RAdam(), 1.0), gd.NAdam(), gd.RMSprop(), gd.Nesterov()], ids=lambda rule: type(rule.innermost).__name__)
 def test_constants_that_the_host_makes_have_the_derivatives_that_mpmath_finds(rule):
-    setting, values = setting_of(gd.functions.Rosenbrock(), rule), {**rule.hyperparameters()}
+    values = rule.hyperparameters()
     for number, at in values.items():
-        found = slopes_of(setting, number, values)
+        found = slopes_of(rule, number, values)
         assert found.pop(number) == 1.0
         assert found
         for name, slope in found.items():
@@ -59,7 +59,7 @@ def test_constants_that_have_no_derivative_are_refused_in_one_line():
             return {"root": math.sqrt(values["lr"])}
 
     with pytest.raises(TypeError, match=r"^Rooted.constants cannot be differentiated by lr: make them with \+ - \* / \*\* alone"):
-        slopes_of(setting_of(QUADRATIC, Rooted()), "lr", {"lr": 0.1})
+        gd.Sweep(problem=QUADRATIC, optimizer=Rooted(), tangents="lr")
 
 
 def test_gradient_descent_on_a_parabola_has_the_derivatives_of_its_formula_by_the_rate_and_along_a_start():

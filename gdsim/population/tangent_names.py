@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from gdsim.directions import Direction, is_direction
 from gdsim.population.setting import Tangent
+from gdsim.population.tangents import slopes_of
 from gdsim.problems import Problem
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
@@ -66,6 +67,9 @@ def _checked(entry: object, parts: Parts) -> str | Direction:
     allowed = [*parts.rule_names, *parts.problem_names, *(PREFIX + n for n in parts.schedule_names)]
     if not any(number_of(entry, parts, rule, schedule, problem) for rule in parts.optimizer for schedule in parts.schedule for problem in parts.problem):
         raise ValueError(f"tangents: {_why_not(entry, parts) or f'no run has a number {entry!r}; {nearest(entry, allowed)}'}")
+    for rule in parts.optimizer:
+        if entry in rule.hyperparameters():
+            slopes_of(rule, entry, dict.fromkeys(rule.hyperparameters(), 0.5))  # refused here, not once runs are trained
     return entry
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.population.setting import Setting
+from gdsim.rules import Rule
 
 
 class Dual:
@@ -80,15 +81,15 @@ class Dual:
     __radd__, __rmul__ = __add__, __mul__
 
 
-def slopes_of(setting: Setting, number: str, values: Mapping[str, float]) -> dict[str, float]:
+def slopes_of(rule: Rule, number: str, values: Mapping[str, float]) -> dict[str, float]:
     """The derivatives by one of a run's numbers of all that it decides: of itself, 1, and of the rule's
     constants. Raises TypeError for constants that are not made of + - * / **.
     """
     given: dict[str, Any] = {**values, number: Dual(values[number], 1.0)}
     try:
-        constants = setting.rule.constants(given)
+        constants = rule.constants(given)
     except TypeError as error:
-        name = type(setting.rule.innermost).__name__
+        name = type(rule.innermost).__name__
         raise TypeError(f"{name}.constants cannot be differentiated by {number}: make them with + - * / ** alone ({error})") from None
     return {number: 1.0, **{name: Dual.of(made).slope for name, made in constants.items()}}
 
@@ -99,7 +100,7 @@ def number_seeds(setting: Setting, names: Sequence[str], values: Sequence[Mappin
     for k, tangent in enumerate(setting.live_tangents):
         if tangent.number:
             for cell, given in enumerate(values):
-                slopes = slopes_of(setting, tangent.number, given)
+                slopes = slopes_of(setting.rule, tangent.number, given)
                 seeds[k, cell] = [slopes.get(name, 0.0) for name in names]
     return seeds.reshape(len(seeds), len(values) * len(names))
 
