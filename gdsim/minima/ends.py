@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.minima.newton import AT_REST, Surface, downhill, is_kink, reach, to_the_nearest
+from gdsim.minima.newton import AT_REST, Surface, downhill, reach, smoothness, to_the_nearest
 from gdsim.population.eigenvalues import MOST_PARAMETERS
 from gdsim.population.sharing import one_blas_thread
 from gdsim.questions.points import gradient_operations
@@ -77,9 +77,11 @@ def _together(surface: Surface, start: np.ndarray) -> Polished:
     around = surface.around(ends.points)
     # On a plateau steps lead on and on, to where the curvature on the way is too small to be told from 0.
     is_there = ends.is_critical & (around.idly(ends.way) <= AT_REST * reach(ends.points))
-    is_there[is_there] = ~is_kink(surface, ends.points[is_there], around.rows(is_there))
+    is_known = np.ones(len(start), bool)  # whether there are second derivatives
+    is_there[is_there], is_known[is_there] = smoothness(surface, ends.points[is_there], around.rows(is_there))
     flat = FLAT * np.maximum(1.0, np.abs(around.curvature).max(1, keepdims=True))
     return Polished(
         ends.points, around.loss, around.largest_slope, is_there, ends.steps, np.linalg.norm(ends.points - start, axis=1),
-        (around.curvature < -flat).sum(1), (np.abs(around.curvature) <= flat).sum(1), around.curvature[:, 0], around.curvature[:, -1],
+        np.where(is_known, (around.curvature < -flat).sum(1), 0), np.where(is_known, (np.abs(around.curvature) <= flat).sum(1), start.shape[1]),
+        np.where(is_known, around.curvature[:, 0], np.nan), np.where(is_known, around.curvature[:, -1], np.nan),
     )  # fmt: skip

@@ -25,7 +25,7 @@ UNSEEN, SHARE = 1e-12, 0.3  # of 1 + |f|, and of |f|: long steps that gain less 
 ROUNDING = 1e-14  # of 1 + |f|: what a step promises less is not seen in losses
 MOST_NEAR, MOST_DOWNHILL = 40, 100  # steps
 KINK = 1e-6  # how far from a point, over 1 + |x|, its gradient is looked at again
-JUMP = 0.01  # of the largest eigenvalue, at least of 1: how far it may be from what second derivatives say, over that distance
+JUMP, OFF = 10.0, 0.01  # of that distance times the largest eigenvalue, at least 1: more is a kink, or a second derivative that is none
 
 
 class Around(NamedTuple):
@@ -201,13 +201,15 @@ def downhill(surface: Surface, start: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return x, taken, way
 
 
-def is_kink(surface: Surface, x: np.ndarray, around: Around) -> np.ndarray:
-    """[run]: whether the gradient jumps at x[run, parameter]: close by, on either side, it is not what the
-    second derivatives say.
+def smoothness(surface: Surface, x: np.ndarray, around: Around) -> tuple[np.ndarray, np.ndarray]:
+    """[run] twice: whether the gradient does not jump at x[run, parameter], and whether it turns there as the
+    second derivatives say, close by on either side.
     """
     side = normal_numbers(0, np.zeros(1, np.uint32), (PROBE, 2), x.shape[1]).astype(float)
     aside = KINK * reach(x)[:, None] * side / np.linalg.norm(side)
     turns = np.einsum("re,rpe->rp", around.curvature * np.einsum("rp,rpe->re", aside, around.axes), around.axes)
-    bound = JUMP * KINK * reach(x) * np.maximum(1.0, np.abs(around.curvature).max(1))
-    off = [np.linalg.norm(surface.at(x + sign * aside)[1] - around.gradient - sign * turns, axis=1) for sign in (1.0, -1.0)]
-    return ~(np.maximum(*off) <= bound)
+    change = [surface.at(x + sign * aside)[1] - around.gradient for sign in (1.0, -1.0)]
+    unit = KINK * reach(x) * np.maximum(1.0, np.abs(around.curvature).max(1))
+    jump = np.maximum(*(np.linalg.norm(one, axis=1) for one in change))
+    off = np.maximum(*(np.linalg.norm(one - sign * turns, axis=1) for one, sign in zip(change, (1.0, -1.0), strict=True)))
+    return jump <= JUMP * unit, off <= OFF * unit
