@@ -8,7 +8,8 @@ filter, on 25 x 25 points (Li et al. 2018, "Visualizing the loss landscape of ne
     python experiments/resnet_densenet.py [--short] [--out DIR] [--network NAME] [--threads N]
 
 Takes about 15 minutes on two cores. What is finished is kept, trainings after every epoch and planes piece by
-piece, and the same command goes on. Ends in results/resnet_densenet/resnet_densenet.png.
+piece, and the same command goes on. Ends in results/resnet_densenet/resnet_densenet.png, and
+contours.png beside it.
 """
 
 import argparse
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.figure
-import numpy as np
 import torch
 import xarray
 from torch import nn
@@ -178,22 +178,8 @@ def drawn(module: nn.Module, plan: Plan, folder: Path, threads: int | None) -> x
 
 
 def figure(planes: dict[str, xarray.Dataset]) -> matplotlib.figure.Figure:
-    """The planes side by side, by their titles: above as surfaces, below as contours, all on one scale."""
-    drawing = matplotlib.figure.Figure(figsize=(5 * len(planes), 8.5), layout="constrained")
-    heights = {title: np.log10(np.maximum(plane.loss.values, 1e-6)) for title, plane in planes.items()}
-    low, high = (float(f([f(h) for h in heights.values()])) for f in (np.min, np.max))
-    for column, (title, plane) in enumerate(planes.items()):
-        x, y = np.meshgrid(plane.x, plane.y)
-        surface = drawing.add_subplot(2, len(planes), column + 1, projection="3d")
-        surface.plot_surface(x, y, heights[title], cmap="viridis", vmin=low, vmax=high, rcount=99, ccount=99, linewidth=0.2, edgecolor=(0, 0, 0, 0.25))
-        surface.set(zlim=(low, high), title=title, xlabel="first direction", ylabel="second direction", zlabel="log10 of the loss")
-        flat = drawing.add_subplot(2, len(planes), len(planes) + column + 1, aspect="equal")
-        levels = flat.contourf(x, y, heights[title], np.linspace(low, high, 25), cmap="viridis")
-        flat.plot(0, 0, "o", color="white", markeredgecolor="black")
-        flat.set(xlabel="first direction", ylabel="second direction", title=f"accuracy at the centre {float(plane.accuracy.sel(x=0, y=0)):.0%}")
-    drawing.colorbar(levels, ax=drawing.axes[1::2], label="log10 of the loss", shrink=0.8, ticks=np.arange(np.ceil(low), high))
-    drawing.suptitle(f"loss of {SAMPLES} digits around the end points of training")
-    return drawing
+    """The planes side by side as surfaces, by their titles."""
+    return gd.plots.landscape(planes, "surface", figure=matplotlib.figure.Figure(figsize=(4.6 * len(planes) + 1, 4.8), layout="constrained"))
 
 
 def main() -> None:
@@ -221,6 +207,7 @@ def slide(plans: dict[str, Plan], out: Path, threads: int | None = None) -> Path
         print(f"{plan.title}: {time.perf_counter() - began:.0f} s", flush=True)
     file = out / "resnet_densenet.png"
     figure(planes).savefig(file, dpi=110)
+    gd.plots.landscape(planes).savefig(out / "contours.png", dpi=110)
     return file
 
 
