@@ -6,6 +6,7 @@ import importlib
 import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -63,7 +64,8 @@ def test_every_cycle_of_cyclic_rates_ends_with_the_last_step(runner):
 
 
 def test_experiment_files_can_be_planned():
-    assert {file.stem: gd.read_experiment(file).plan().runs for file in FOLDER.glob("*.toml")} == {"digits": 448, "skip_connections": 192}
+    runs = {"digits": 448, "edge_of_stability": 256, "skip_connections": 192}
+    assert {file.stem: gd.read_experiment(file).plan().runs for file in FOLDER.glob("*.toml")} == runs
 
 
 @pytest.mark.full
@@ -108,6 +110,22 @@ def test_the_border_of_divergence_on_a_quadratic_is_the_formula(runner):
     diverging = result.final_loss.values > result.loss.values[:, 0]
     assert clear.mean() > 0.5
     assert (diverging == (result.lr.values > limit))[clear].all()
+
+
+@pytest.mark.full
+def test_sharpness_rises_to_the_edge_of_stability_and_stays_there():
+    """2 / lr of gradient descent, as Cohen et al. (2021) have found; the figure has a line there."""
+    sweep = gd.read_experiment(FOLDER / "edge_of_stability.toml")
+    result = msgspec.structs.replace(sweep, starts=8, steps=2500, optimizer=[gd.SGD([0.25, 0.3])]).run(progress=False)
+    edge = 2.0 / result.lr.values
+    last = result.sharpness.values[:, -5:]
+    assert np.median(last / edge[:, None]) == pytest.approx(1.0, abs=0.02)
+    assert (last < 1.1 * edge[:, None]).all()
+    assert (result.final_loss.values < result.loss.values[:, 5]).all()
+    (panel,) = gd.plots.sharpness(result).axes
+    dashed = [line.get_ydata()[0] for line in panel.lines if line.get_linestyle() == "--"]
+    assert sorted(dashed) == pytest.approx(sorted(set(edge)))
+    assert len(panel.lines) == 4
 
 
 def test_the_table_has_every_experiment_with_its_time_and_its_end():

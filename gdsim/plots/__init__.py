@@ -14,12 +14,13 @@ from gdsim.plots.minima import basin_map, census
 from gdsim.plots.paths import barrier_matrix, disconnectivity
 from gdsim.plots.race import race
 from gdsim.plots.schedules import schedule
+from gdsim.plots.sharpness import sharpness
 from gdsim.plots.targets import ecdf, ert, performance_profile
 from gdsim.plots.tuning import budget_curve, sensitivity_curve
 
 __all__ = [
     "barrier_matrix", "basin_map", "budget_curve", "census", "compare_tuned", "convergence_bands", "derivative", "disconnectivity", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "landscape", "landscape_line", "performance_profile", "race",
-    "race_animation", "schedule", "sensitivity_curve",
+    "race_animation", "schedule", "sensitivity_curve", "sharpness",
 ]  # fmt: skip
 
 hint_in(globals(), "gd.plots")
