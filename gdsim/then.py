@@ -30,12 +30,13 @@ class Follower(NamedTuple):
 
 
 FOLLOWERS = {
+    "barrier_matrix": Follower("paths.barrier_matrix", 20, "barrier_matrix"),
     "census": Follower("minima.census", "all", "census"),
     "density": Follower("curvature.density", "all"),
     "eigenvalues": Follower("curvature.eigenvalues", "all"),
-    "line": Follower("landscape.line", "all"),
-    "plane": Follower("landscape.plane", 1),
-    "trajectory_plane": Follower("landscape.trajectory_plane", 1),
+    "line": Follower("landscape.line", "all", "landscape_line"),
+    "plane": Follower("landscape.plane", 1, "landscape"),
+    "trajectory_plane": Follower("landscape.trajectory_plane", 1, "landscape"),
 }
 DOES = {do: follower for do, follower in FOLLOWERS.items() if follower.name in HOMES}
 # What the caller says of a call by himself, and the file does not.
@@ -111,8 +112,11 @@ def chosen_runs(result: Dataset, runs: int | str | tuple[int, ...]) -> Dataset:
     return result.isel(run=np.searchsorted(result.run.values, numbers))
 
 
-def made(step: Step, result: Dataset, folder: str | os.PathLike[str], *, client: object = None, threads: int | None = None, progress: Wish = None) -> str:
-    """Makes what follows a sweep into a folder beside its runs, and draws it; where its answer is.
+def made(
+    step: Step, result: Dataset, folder: str | os.PathLike[str], *, client: object = None, threads: int | None = None, progress: Wish = None
+) -> tuple[str, str]:
+    """Makes what follows a sweep into a folder beside its runs, and draws it; (where its answer is, why there is
+    no figure, if there should be one).
 
     Raises ValueError for what cannot be asked, and for an answer there to another question.
     """
@@ -124,6 +128,9 @@ def made(step: Step, result: Dataset, folder: str | os.PathLike[str], *, client:
         raise ValueError(f"{step.place}: {target!r} is of another call ({error.difference}); remove it, or give this one another name") from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{step.place}: {error}") from None
-    if follower.figure:
-        place_of(folder).put(f"{step.name}.png", png_of(getattr(plots, follower.figure)(answer), DOTS_PER_INCH))
-    return target
+    try:
+        if follower.figure:
+            place_of(folder).put(f"{step.name}.png", png_of(getattr(plots, follower.figure)(answer), DOTS_PER_INCH))
+    except (ValueError, MemoryError, OSError) as error:
+        return target, " ".join(str(error).split())
+    return target, ""

@@ -260,8 +260,8 @@ def _follow(steps: list[Any], result: Any, folder: pathlib.Path | str, console: 
 
     for step in steps:
         with in_file(file), shown(True, sys.stdout) as progress:
-            place = made(step, result, folder, client=client, threads=threads, progress=progress or False)
-        console.say(f"{step.name}: {place}  (gd.open({place!r}))")
+            place, unseen = made(step, result, folder, client=client, threads=threads, progress=progress or False)
+        console.say(f"{step.name}: {place}  (gd.open({place!r}))" + (f"; the figure could not be drawn ({unseen})" if unseen else ""))
 
 
 def _read(file: pathlib.Path, settings: tuple[str, ...], or_folder: bool = False) -> Any:

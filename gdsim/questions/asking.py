@@ -12,6 +12,7 @@ from gdsim.sweep.execution.display import Listener, Wish, shown
 from gdsim.sweep.execution.executor import running
 from gdsim.sweep.planning.machine import usable_cores
 from gdsim.sweep.results.reading import Dataset
+from gdsim.sweep.run.entry import reached
 from gdsim.sweep.run.options import check_places
 
 
@@ -32,8 +33,8 @@ def ask(question: Question, *, out: str | os.PathLike[str] | None = None, client
         return question.call.dataset(question, found)
     from gdsim.questions.infolder import answer_in  # and with it pyarrow, which no folder needs
 
-    with shown(progress) as listener:
-        return answer_in(question, out, cores, client, listener)
+    with shown(progress) as listener, reached(client) as found:
+        return answer_in(question, out, cores, found, listener)
 
 
 def _check_problems(question: Question, is_stored: bool, by_workers: bool) -> None:

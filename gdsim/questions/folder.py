@@ -23,13 +23,13 @@ from gdsim.questions.files import FOLDER, file_name, piece_bytes, read_piece
 from gdsim.questions.pieces import Piece, pieces_of
 from gdsim.questions.question import Call, Question, array_digest
 from gdsim.store.folder import MOST_EXPERIMENT_BYTES, DamagedFolderError, Store, StoreError
-from gdsim.store.places import EXPERIMENT, File, data_name, failure_name
+from gdsim.store.places import EXPERIMENT, QUESTION, File, data_name, failure_name
 from gdsim.store.shards import DamagedShardError
 from gdsim.sweep.experiment.bit_versions import other_bits
 from gdsim.sweep.folder.stored import data_names, problem_arrays, problem_in
 from gdsim.version import VERSION
 
-QUESTION, FORMAT = "question.json", "gdsim question 1"
+FORMAT = "gdsim question 1"
 MEND = "ask the same again, which keeps what is finished"
 KINDS = {"question": dict, "sha256": str, "kernels": int, "gdsim": str, "data": dict, "piece": int}
 

@@ -47,12 +47,11 @@ def _executor(question: Question, store: Store, threads: int, client: object, pr
         yield Here(question, threads, progress, functools.partial(keep, store))
         return
     from gdsim.questions.cluster import Answering  # and with it distributed
-    from gdsim.sweep.cluster.client import client_of
     from gdsim.sweep.cluster.driver import Cluster
     from gdsim.sweep.cluster.metrics import observed
 
-    with client_of(client) as found, observed(found, store.folder, "", progress):
-        yield Cluster(found, Answering.of(found, question, store), progress)
+    with observed(client, store.folder, "", progress):
+        yield Cluster(client, Answering.of(client, question, store), progress)
 
 
 def _make(question: Question, pieces: Sequence[Piece], store: Store, executor: Executor[Piece], progress: Progress) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import msgspec
 
 from gdsim.questions.files import FOLDER
-from gdsim.questions.folder import MEND, QUESTION, find, held_in, question_in
+from gdsim.questions.folder import MEND, find, held_in, question_in
 from gdsim.questions.question import Call
 from gdsim.store.folder import Store, StoreError
-from gdsim.store.places import Place
+from gdsim.store.places import QUESTION, Place
 from gdsim.sweep.execution.heartbeat import Driver, driver_of
 from gdsim.sweep.survey import Activity, Verdict, activity_text
 from gdsim.words import are, count_of, size_of

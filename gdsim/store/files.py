@@ -165,6 +165,8 @@ def why_no_results(folder: pathlib.Path) -> str:
         return f"there are no gdsim results in {str(folder)!r}: there is no such folder" + (f"; in {str(here)!r}, {nearest(folder.name, near)}" if near else "")
     if not folder.is_dir():
         return f"{str(folder)!r} is a file; give the folder of the results{_or(folder)}"
+    if (folder / "question.json").is_file():
+        return f"{str(folder)!r} holds the answer to a call, and no runs of a sweep{_or(folder)}; gd.open({str(folder)!r}) opens it"
     within = [str(p) for p in _results_in(folder)]
     meant = f"; {', '.join(map(repr, within[:3]))}{' and others' if len(within) > 3 else ''} {'does' if len(within) == 1 else 'do'}" if within else _or(folder)
     return f"{str(folder)!r} holds no gdsim results: there is no experiment.json{meant}"

@@ -41,11 +41,11 @@ def _stored(sweep: Experiment, options: RunOptions, out: str | os.PathLike[str],
     plan = plan_of(sweep, options.chunk_seconds, options.lanes)
     check_options(options, plan, checked_runs(runs, plan), stores=True)
     check_stored(sweep, options.client is not None)
-    with shown(progress) as listener, _reached(options.client) as client:
+    with shown(progress) as listener, reached(options.client) as client:
         return run_in_folder(sweep, plan, store, options._replace(client=client), listener, mix)
 
 
-def _reached(client: object) -> contextlib.AbstractContextManager[Any]:
+def reached(client: object) -> contextlib.AbstractContextManager[Any]:
     """The client of a cluster, None where none was given."""
     if client is None:
         return contextlib.nullcontext()
