@@ -36,6 +36,8 @@ def derivative(result: Result, of: str = "loss", by: str = "lr", *, ax: Axes | N
     result = opened(result, "derivative")
     band = bands(result, variable=_checked(result, of, by), quantiles=(0.25, 0.5, 0.75))
     there = np.flatnonzero(~np.isnan(band.value.values).all((1, 2)))  # cells whose rule has the number
+    if not len(there):
+        raise ValueError(f"no run of this result has a number {given(by)}: its derivatives are NaN")
     band, ranks = band.isel(cell=there), ranked_cells(result)
     ranks = ranks._replace(order=np.array([np.flatnonzero(there == k)[0] for k in ranks.order if k in there]))
     shown = curve_panels(band, ranks, "derivative", ax=ax, figure=figure)

@@ -1,4 +1,4 @@
-"""Adaptive search over the cells of a sweep: steps go to those that do well."""
+"""Adaptive search over the cells of a sweep: steps go to those that do well, or their numbers down a gradient."""
 
 from gdsim.declarations import hint_in
 from gdsim.search.halving import asha, hyperband, successive_halving
