@@ -100,10 +100,10 @@ def _why_not(name: str, parts: Parts) -> str:
 
 
 def _real_numbers(schedule: Schedule) -> list[str]:
-    """The numbers of a schedule, and of the one in it, that are no counts of steps."""
+    """The numbers of a schedule, and of those in it, that are no counts of steps."""
     inner = getattr(schedule, "schedule", None)
-    counts = {*schedule.whole, *(inner.whole if isinstance(inner, Schedule) else ())}
-    return [n for n in schedule.hyperparameters() if n not in counts]
+    of_inner = _real_numbers(inner) if isinstance(inner, Schedule) else []
+    return [n for n in schedule.hyperparameters() if n in of_inner or (n in schedule.ranges and n not in schedule.whole)]
 
 
 def number_of(name: str, parts: Parts, rule: Rule, schedule: Schedule, problem: Problem) -> str:

@@ -43,7 +43,7 @@ def test_cells_without_the_number_are_left_out_and_more_than_seven_too():
 
 def test_what_has_no_derivative_is_told():
     result = population()
-    with pytest.raises(ValueError, match="no derivative of 'loss' by 'beta', loss_d_beta; .*allowed: 'loss_d_lr', 'loss_d_momentum'"):
+    with pytest.raises(ValueError, match=r"no derivative of 'loss' by 'beta', loss_d_beta; .*allowed: 'loss_d_lr', 'loss_d_momentum'"):
         gd.plots.derivative(result, by="beta")
     with pytest.raises(ValueError, match=r"run its sweep with tangents=\['lr'\]"):
         gd.plots.derivative(result.drop_vars(["loss_d_lr", "loss_d_momentum"]))
