@@ -149,27 +149,25 @@ class _Descending:
         self.place[is_better], self.best[is_better], self.gradient[is_better] = self.trial[is_better], found[is_better], slopes[is_better]
         for k in np.flatnonzero(is_better[mine]):
             self.kept[mine[k]] = {n: v[:, k] for n, v in columns.items()}
-        self.active &= (np.abs(self.moves) > SHORTEST).any(1)
         self.trial = np.where(self.active[:, None], self.numbers.nearest(self.place + self.moves), self.place)
+        self.moves = np.nan_to_num(self.trial - self.place)
+        self.active &= (np.abs(self.moves) > SHORTEST).any(1)
         return True
 
     def _next_moves(self, found: np.ndarray, slopes: np.ndarray, is_better: np.ndarray) -> np.ndarray:
         """[cell, name] how far to go from the better of the best point so far and the last one, where the
         scores are `found` and the derivatives `slopes`; of positive scores those of logarithms are followed.
         """
-        is_finite = np.isfinite(found)
-        if not self.rounds[1:]:
-            down = np.broadcast_to([float(name == "lr") for name in self.names], slopes.shape)  # what to lower where runs diverge
-            return -self.step * np.where(is_finite[:, None], np.sign(np.nan_to_num(slopes)), np.where(np.isnan(self.place), 0.0, down))
+        is_finite, is_first = np.isfinite(found), np.isnan(self.best) | (np.isinf(self.best) & np.isfinite(found))
+        lowered = np.array([float(name == "lr") for name in self.names])  # where runs diverge
+        first = -self.step * np.where(is_finite[:, None], np.sign(np.nan_to_num(slopes)), lowered)
         with np.errstate(divide="ignore", invalid="ignore"):
             alike = slopes * np.where((self.best > 0) & (found > 0), self.best / found, 1.0)[:, None]
             root = np.nan_to_num(self.gradient / (self.gradient - alike), nan=np.inf)  # the share of the last move where the derivative vanishes
         turned = (root > 0) & (root < 1)
         on = np.where(turned, np.clip(root, *BACK), np.where(root > 1, np.minimum(root, 1 + GROW), 1 + GROW)) - 1
-        others = np.where(turned.any(1), 1.0, SHRINK)  # where some turned, these are to blame
-        back = np.where(turned, np.clip(root, *BACK), others[:, None])
-        back = np.where(is_finite[:, None], back, LOST)
-        moves = np.where(is_better[:, None], on, back) * self.moves
+        back = np.where(is_finite[:, None], np.where(turned, np.clip(root, *BACK), SHRINK), LOST)
+        moves = np.where(is_first[:, None], first, np.where(is_better[:, None], on, back) * self.moves)
         return np.clip(moves, -LONGEST, LONGEST)
 
     def _trained(self, mine: np.ndarray) -> dict[str, np.ndarray]:
