@@ -26,7 +26,6 @@ from gdsim.plots.style import (
     log_scale,
     logarithmic,
     new_panel,
-    new_panels,
     share_axis,
 )
 from gdsim.sweep.ranks.labels import counted, shown_number
@@ -204,22 +203,18 @@ def _ends(norm: Any) -> tuple[float, float]:
 
 def _places(count: int, style: str, ax: Any, figure: Any) -> tuple[Any, list[Any]]:
     """(figure, so many panels of it)."""
-    if style != "surface":
-        if count == 1 and ax is None and figure is None:
-            drawn, panel = new_panel("", "", "", size=(5.6, 4.5))
-            return drawn, [panel]
-        drawn, panels, spare = new_panels(count, "landscape", ax=ax, figure=figure, shared="")
-        if spare is not None:
-            spare.remove()
-        return drawn, panels
+    is_solid = style == "surface"
     if ax is not None:
-        if count > 1 or not hasattr(checked_axes(ax), "plot_surface"):
-            raise ValueError("a surface is drawn on one Axes in three dimensions, such as plt.figure().add_subplot(projection='3d')")
-        return ax.figure, [ax]
-    columns = min(count, 3)
+        if count > 1:
+            raise ValueError(f"landscape draws {count} panels, one per plane: give figure=, an empty figure, in place of ax=")
+        if is_solid and not hasattr(checked_axes(ax), "plot_surface"):
+            raise ValueError("a surface is drawn on Axes in three dimensions, such as plt.figure().add_subplot(projection='3d')")
+        return checked_axes(ax).figure, [ax]
+    columns = count if count < 4 else 2 if count == 4 else 3 if count < 10 else 4
     rows = -(-count // columns)
-    drawn = OwnFigure(figsize=(4.6 * columns + 0.8, 4.2 * rows)) if figure is None else checked_figure(figure)
-    return drawn, [drawn.add_subplot(rows, columns, k + 1, projection="3d") for k in range(count)]
+    wide, high = (5.6, 4.5) if count == 1 else (4.6, 4.2) if is_solid else (3.4, 3.1)
+    drawn = OwnFigure(figsize=(wide * columns + 0.8 * (count > 1), high * rows)) if figure is None else checked_figure(figure)
+    return drawn, [drawn.add_subplot(rows, columns, k + 1, **({"projection": "3d"} if is_solid else {})) for k in range(count)]
 
 
 def _contour(panel: Any, one: _Panel, norm: Any) -> None:

@@ -59,5 +59,7 @@ def test_what_is_no_picture_is_refused():
         gd.plots.landscape_line(plane(BOWL))
     with pytest.raises(ValueError, match="three dimensions"):
         gd.plots.landscape(plane(BOWL), "surface", ax=Figure().add_subplot())
+    with pytest.raises(ValueError, match="draws 2 panels"):
+        gd.plots.landscape(plane(np.stack([BOWL] * 2)), ax=Figure().add_subplot())
     with pytest.raises(ValueError, match="style"):
         gd.plots.landscape(plane(BOWL), "sphere")
