@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from gdsim.questions import Question
 from gdsim.questions.points import ask_at_points, call_at_points, given_in
 from gdsim.statistics import ArrayLike, richness, wilson
 from gdsim.sweep.execution.display import Wish
-from gdsim.sweep.results.reading import Result, dataset
+from gdsim.sweep.points import is_result
+from gdsim.sweep.results.reading import Dataset, Result, check_result, dataset
 from gdsim.variables import VARIABLES
 
 if TYPE_CHECKING:
@@ -67,10 +68,12 @@ def census(
     interval from `low` to `high` by Wilson (1927); `kind`, "minimum", "saddle" where an eigenvalue is below 0,
     else "degenerate" where more are 0 (`nullity`) than by the symmetries of networks (`nullity_expected`);
     `index`, how many are below 0; `eigenvalue_low`, `eigenvalue_high`; `point[critical_point, parameter]`, of
-    the run with the lowest value; and of networks the shares of units that `gd.minima.units` gives. `member[run]` is each run's critical point, -1 where it has none: counts and
-    those add up to the runs. In attrs `unseen` is Good and Turing's estimate (1953) of the share of runs that
-    would end at others, `richness` Chao's lower bound (1984) of how many there are, as in
-    `gd.analysis.minima_left`. Raises ValueError as `polish` does, and for what `merge` cannot be.
+    the run with the lowest value; and of networks the shares of units that `gd.minima.units` gives.
+    `member[run]` is each run's critical point, -1 for none: of runs that diverged, that lead to none, or to one
+    farther away than 10 (1 + |x|). Counts and those add up to the runs. In attrs `unseen` is Good and Turing's
+    estimate (1953) of the share of runs that would end at others, `richness` Chao's lower bound (1984) of how
+    many there are, as in `gd.analysis.minima_left`. Raises ValueError as `polish` does, and for what `merge`
+    cannot be.
 
     >>> import gdsim as gd
     >>> camel = gd.functions.ThreeHumpCamel()
@@ -83,8 +86,17 @@ def census(
         checked_merge(merge, one)
         return polishing_operations(one)
 
+    if is_result(problem):
+        problem = _without_diverged(check_result(cast("Result", problem), "census"), variable)
     where: Any = {"out": out, "client": client, "threads": threads, "progress": progress}
     return ask_at_points(CENSUS, problem, parameters, {"merge": merge}, variable=variable, operations=operations, **where)
+
+
+def _without_diverged(result: Dataset, variable: str) -> Dataset:
+    """The result with NaN for the parameters of runs that have diverged, which end at no critical point."""
+    if variable not in result or "status" not in result:
+        return result
+    return result.assign({variable: result[variable].where(result.status != "diverged")})
 
 
 def _ends(problem: Problem, rows: np.ndarray, *, threads: int, merge: str) -> "xarray.Dataset":
@@ -122,7 +134,7 @@ def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> "xarray.Dat
 
 def _census(problem: Any, every: Polished, merge: str, number: int) -> Census:
     """That of the runs of one problem, which has a number among several."""
-    runs, there = len(every.loss), np.flatnonzero(every.converged)
+    runs, there = len(every.loss), np.flatnonzero(every.is_reached)
     ends = Polished(*(column[there] for column in every))
     group, member = merged(problem, ends, merge), np.full(runs, -1)
     member[there] = group

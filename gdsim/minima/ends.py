@@ -12,6 +12,7 @@ from gdsim.questions.points import gradient_operations
 
 FLAT = 1e-6  # of the largest magnitude of an eigenvalue, at least of 1: smaller ones count as 0
 STEPS = 10  # of a run, about
+FAR = 10.0  # in 1 + |x|: runs that end farther from a critical point have not come near it
 ROOM = 2**27  # bytes of the matrices of runs that are polished side by side
 LEAST_TOGETHER = 64  # runs, so that packs are full
 
@@ -29,6 +30,11 @@ class Polished(NamedTuple):
     null: np.ndarray  # how many are 0
     eigenvalue_low: np.ndarray
     eigenvalue_high: np.ndarray
+
+    @property
+    def is_reached(self) -> np.ndarray:
+        """[run]: whether there is a critical point, and no farther from where the run was than a run may be."""
+        return self.converged & (self.distance <= FAR * reach(self.parameters))
 
 
 def check_size(problem: Any) -> None:
@@ -66,6 +72,12 @@ def polished(problem: Any, parameters: np.ndarray, threads: int) -> Polished:
 
 def _together(surface: Surface, start: np.ndarray) -> Polished:
     """`polished` of runs whose matrices are in memory at once."""
+    with np.errstate(all="ignore"):  # of runs that have diverged: what is no number is no critical point
+        return _finite(surface, start)
+
+
+def _finite(surface: Surface, start: np.ndarray) -> Polished:
+    """`_together`, whatever the numbers are."""
     ends = to_the_nearest(surface, start)
     lost = np.flatnonzero(~ends.is_critical & np.isfinite(start).all(1))
     if len(lost):
@@ -78,7 +90,8 @@ def _together(surface: Surface, start: np.ndarray) -> Polished:
     # On a plateau steps lead on and on, to where the curvature on the way is too small to be told from 0.
     is_there = ends.is_critical & (around.idly(ends.way) <= AT_REST * reach(ends.points))
     is_known = np.ones(len(start), bool)  # whether there are second derivatives
-    is_there[is_there], is_known[is_there] = smoothness(surface, ends.points[is_there], around.rows(is_there))
+    there = np.flatnonzero(is_there)
+    is_there[there], is_known[there] = smoothness(surface, ends.points[there], around.rows(there))
     flat = FLAT * np.maximum(1.0, np.abs(around.curvature).max(1, keepdims=True))
     return Polished(
         ends.points, around.loss, around.largest_slope, is_there, ends.steps, np.linalg.norm(ends.points - start, axis=1),

@@ -145,7 +145,8 @@ class Ends(NamedTuple):
 
 def reach(x: np.ndarray) -> np.ndarray:
     """[run]: 1 + |x|, by which lengths are measured."""
-    return 1.0 + np.linalg.norm(x, axis=1)
+    with np.errstate(over="ignore"):
+        return 1.0 + np.linalg.norm(x, axis=1)
 
 
 def to_the_nearest(surface: Surface, start: np.ndarray) -> Ends:

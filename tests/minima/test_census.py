@@ -44,8 +44,8 @@ def test_a_point_near_a_critical_one_is_taken_to_it_whatever_it_is():
 
 
 def test_runs_of_a_result_are_counted_with_the_minima_that_descent_leads_to(tmp_path):
-    sweep = gd.Sweep(problem=HIMMELBLAU, optimizer=gd.SGD(lr=0.005), starts=40, steps=200, record=gd.Record(every="ends", parameters=True))
-    result = sweep.run()
+    record = gd.Record(every="ends", parameters=True)
+    result = gd.Sweep(problem=HIMMELBLAU, optimizer=gd.SGD(lr=0.005), starts=40, steps=200, record=record).run()
     census = gd.minima.census(result)
     nearest = abs(result.parameters.values[:, None] - np.array([exactly(p) for p, _ in STATIONARY[:4]])).sum(2).argmin(1)
     assert sorted(np.bincount(nearest, minlength=4)) == sorted(census["count"].values)
@@ -55,6 +55,11 @@ def test_runs_of_a_result_are_counted_with_the_minima_that_descent_leads_to(tmp_
     assert np.c_[census.low, census.high] == pytest.approx(np.array(intervals))
     assert census.identical(gd.minima.census(result, out=tmp_path / "census"))
     assert census.identical(gd.open(tmp_path / "census"))
+    lost = gd.minima.census(HIMMELBLAU, [[np.inf, 1.0], [np.nan, 2.0], [1e200, 1.0], [-1e6, 1e5], [3.01, 2.0]])
+    assert lost.member.values.tolist() == [-1, -1, -1, -1, 0]
+    lost = gd.Sweep(problem=HIMMELBLAU, optimizer=gd.SGD(lr=0.02), starts=20, steps=200, record=record).run()
+    assert ((gd.minima.census(lost).member == -1) == (lost.status == "diverged")).all()
+    assert 0 < (lost.status == "diverged").sum() < 20
     assert census.attrs["unseen"] == 0.0
     assert census.attrs["richness"] == 4.0
 
@@ -89,7 +94,7 @@ def test_networks_of_a_result_are_merged_up_to_their_symmetries_each_with_its_pr
         ("exp(-x)", 3.0, None),  # a plateau: its infimum is at infinity
         ("1/(1 + exp(x))", 5.0, None),
         ("abs(x)", 0.3, None),  # a kink
-        ("x**2 + 3", -40.0, (0.0, "minimum")),  # far away
+        ("x**2 + 3", -8.0, (0.0, "minimum")),
     ],
 )
 @pytest.mark.full
