@@ -66,7 +66,8 @@ def census(
 
     Returns a Dataset over `critical_point`: `value`; `count`, `share` of all runs of the problem, with its 95%
     interval from `low` to `high` by Wilson (1927); `kind`, "minimum", "saddle" where an eigenvalue is below 0,
-    else "degenerate" where more are 0 (`nullity`) than by the symmetries of networks (`nullity_expected`);
+    else "degenerate" where more are 0 (`nullity`) than by the symmetries of networks (`nullity_expected`), or
+    there are no second derivatives, all of which count as 0 then;
     `index`, how many are below 0; `eigenvalue_low`, `eigenvalue_high`; `point[critical_point, parameter]`, of
     the run with the lowest value; and of networks the shares of units that `gd.minima.units` gives.
     `member[run]` is each run's critical point, -1 for none: of runs that diverged, that lead to none, or to one
@@ -76,10 +77,9 @@ def census(
     cannot be.
 
     >>> import gdsim as gd
-    >>> camel = gd.functions.ThreeHumpCamel()
-    >>> found = census(camel, [[0.1, 0.1], [1.7, -0.9], [0.2, 0.0]])
+    >>> found = census(gd.functions.Himmelblau(), [[3.1, 2.1], [3.4, 0.1], [2.9, 2.0]])
     >>> found["count"].values.tolist(), found.kind.values.tolist(), found.member.values.tolist()
-    ([2, 1], ['minimum', 'minimum'], [0, 1, 0])
+    ([2, 1], ['minimum', 'saddle'], [0, 1, 0])
     """
 
     def operations(one: Problem) -> float:
