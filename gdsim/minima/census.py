@@ -111,6 +111,7 @@ def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> "xarray.Dat
     """The critical points of every problem, one after the other, and each run's among them."""
     given, problems, merge = given_in(question), question.problems, question.arguments["merge"]
     place = question.arrays.get("problem", np.zeros(len(given.rows), np.int64))
+    found = found or polished(problems[0], given.rows[:0], 1)._asdict()  # of no runs
     member, parts, first = np.full(len(place), -1), [], 0
     for number, one in enumerate(problems):
         runs = np.flatnonzero(place == number)

@@ -57,6 +57,7 @@ def test_runs_of_a_result_are_counted_with_the_minima_that_descent_leads_to(tmp_
     assert census.identical(gd.open(tmp_path / "census"))
     lost = gd.minima.census(HIMMELBLAU, [[np.inf, 1.0], [np.nan, 2.0], [1e200, 1.0], [-1e6, 1e5], [3.01, 2.0]])
     assert lost.member.values.tolist() == [-1, -1, -1, -1, 0]
+    assert gd.minima.census(HIMMELBLAU, np.zeros((0, 2))).sizes["critical_point"] == 0
     lost = gd.Sweep(problem=HIMMELBLAU, optimizer=gd.SGD(lr=0.02), starts=20, steps=200, record=record).run()
     assert ((gd.minima.census(lost).member == -1) == (lost.status == "diverged")).all()
     assert 0 < (lost.status == "diverged").sum() < 20
