@@ -66,7 +66,6 @@ def test_gradient_descent_on_a_parabola_has_the_derivatives_of_its_formula_by_th
     setting = setting_of(QUADRATIC, gd.SGD(), init=gd.Normal(), tangents=(LR, Tangent("momentum"), DIRECTION))
     batch = batch_of(setting, [{"lr": 0.1}, {"lr": 0.4}, {"lr": 1.5}], starts=3)
     found = train_batch(setting, batch, 4).columns  # 9 runs in 4 lanes, a third of them diverging
-    assert same_bits(train_batch(setting._replace(tangents=()), batch, 4).columns, found)
     assert (np.isnan(found["loss_d_lr"]) == np.isnan(found["loss"])).all()
     lasting = batch.cell < 2
     eta, w = np.array([0.1, 0.4, 1.5])[batch.cell][lasting, None], initial_points(gd.Normal(), QUADRATIC, 0, batch.start)[lasting]
@@ -74,6 +73,7 @@ def test_gradient_descent_on_a_parabola_has_the_derivatives_of_its_formula_by_th
     for place, t in enumerate(range(0, 51, 10)):
         shrink, by_rate = (1 - eta * CURVATURE) ** t, -t * CURVATURE * (1 - eta * CURVATURE) ** (t - 1)
         gradient = CURVATURE * shrink * w
+        assert found["loss"][:, place] == pytest.approx(0.5 * (gradient * shrink * w).sum(1), rel=1e-12)
         for name, truth in (("lr", by_rate * w), ("direction", shrink * UNIT)):
             assert found[f"loss_d_{name}"][:, place] == pytest.approx((gradient * truth).sum(1), rel=1e-12)
             of_norm = (CURVATURE * gradient * truth).sum(1) / np.sqrt((gradient**2).sum(1))
@@ -93,6 +93,7 @@ def test_a_schedule_that_ends_at_nought_has_the_derivatives_of_its_formula():
     setting = setting_of(QUADRATIC, gd.SGD(lr=0.1), schedule=schedule, init=gd.Normal(), tangents=(LR, Tangent("power", "schedule_power")))
     batch = batch_of(setting, [{}], starts=3)
     found = train_batch(setting, batch, 4).columns
+    assert same_bits(train_batch(setting._replace(tangents=()), batch, 4).columns, found)
     left = 1 - np.arange(30)[:, None, None] / 30
     rate, by_power = 0.1 * left**0.5, 0.1 * left**0.5 * np.log(left)
     w = initial_points(gd.Normal(), QUADRATIC, 0, batch.start) * (1 - CURVATURE * rate).prod(0)
@@ -189,6 +190,23 @@ def test_tangents_of_a_run_have_the_same_bits_in_any_company_and_near_their_valu
     for name in ("final_loss_d_lr", "final_loss_d_direction", "tangent_norm"):
         assert np.median(np.abs(single[name] - found[name]) / np.abs(found[name])) < 1e-4
     assert single["parameters_d_lr"].dtype == np.float32
+
+
+@pytest.mark.full
+def test_stops_look_at_values_and_what_they_keep_has_tangents():
+    problem = gd.MLP(gd.Data(MOONS.X, MOONS.y, validation=0.2), hidden=[4], activation="tanh", l2=0.01)
+    stops = (gd.RelativeTarget(0.5), gd.Validation(patience=2), gd.Plateau(patience=3, batches=True))
+    setting = setting_of(problem, gd.Adam(lr=0.02), batch=64, stops=stops, tangents=(LR,))
+    batch, plain = batch_of(setting, [{}, {"lr": 0.2}], starts=6), setting._replace(tangents=())
+    found = train_batch(setting, batch, 8).columns
+    assert len(set(found["reason"].tolist())) > 2
+    assert same_bits(train_batch(plain, batch, 8).columns, found)
+    share = 1e-5
+    low, high = (train_batch(plain, batch._replace(values=[{**v, "lr": v["lr"] * (1 + s)} for v in batch.values]), 8).columns for s in (-share, share))
+    assert (low["steps_taken"] == high["steps_taken"]).all()
+    for name in ("loss", "epoch_loss", "best_loss", "best_validation_loss", "final_validation_loss", "best_parameters"):
+        steps = (2 * share * np.array([0.02, 0.2])[batch.cell]).reshape(-1, *[1] * (low[name].ndim - 1))
+        assert found[f"{name}_d_lr"] == pytest.approx((high[name] - low[name]) / steps, rel=1e-5, abs=1e-6, nan_ok=True), name
 
 
 @pytest.mark.slow
