@@ -123,3 +123,12 @@ def test_two_measures_stay_where_relu_units_are_rescaled_and_the_others_say_that
     for name in ("lambda_max", "trace", "keskar", "sam", "expected", "scale_invariant", "adaptive"):
         is_same = float(after[name]) == pytest.approx(float(before[name]), rel=1e-9)
         assert is_same == ("rescaling" in before[name].attrs["invariant_to"])
+
+
+def test_a_plan_counts_what_recording_takes():
+    """About 20 products of 2.2 gradients at each checkpoint, and the points there until a batch has ended."""
+    options = {"problem": gd.MLP(gd.datasets.load("digits"), hidden=[8]), "optimizer": gd.SGD(0.1), "starts": 32, "steps": 100}
+    plain, recorded = (gd.Sweep(record=gd.Record(every=10, sharpness=s, gradient_norm=True), **options).plan() for s in (False, True))
+    assert recorded.operations == pytest.approx(plain.operations * (100 + 11 * (1 + 44)) / (100 + 11), rel=0.05)
+    assert recorded.memory - plain.memory > 10 * 32 * 610 * 4
+    assert recorded.disk - plain.disk == 32 * 11 * 4
