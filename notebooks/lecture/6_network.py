@@ -111,4 +111,30 @@ for width in (2, 3, 4):
     print(T.counted.format(width=width, naive=slow, backprop=quick, ratio=slow / quick))
 
 # %% [markdown]
+# T.skips
+
+# %%
+deep = gd.MLP(gd.datasets.load("digits"), hidden=[16] * 20, activation="tanh", skip=gd.grid("none", "residual", "dense"))
+deep_runs = gd.Sweep(
+    problem=deep, optimizer=gd.Momentum(lr=0.01), starts=8, steps=600, batch=32, record=gd.Record(every=30, parameters=True)
+).run(progress=False)  # fmt: skip
+around = gd.landscape.plane(deep_runs.isel(run=deep_runs.start.values == 0), points=25, progress=False)
+
+# %%
+fig, ax = plt.subplots(figsize=(6, 3.4))
+for skip, label, colour in (("none", T.plain_layers, "C0"), ("residual", "residual", "C1"), ("dense", "dense", "C2")):
+    ax.semilogy(deep_runs.step, deep_runs.loss[deep_runs.skip.values == skip].T, color=colour, lw=1, label=[label, *[None] * 7])
+ax.set(xlabel=T.steps, ylabel=T.loss, title=T.deep_runs_title)
+ax.legend()
+plt.show()
+
+# %%
+planes = {label: around.isel(run=i) for i, label in enumerate((T.plain_layers, "residual", "dense"))}
+gd.plots.landscape(planes, "surface", figure=plt.figure(figsize=(11, 3.8)))
+plt.show()
+
+# %% [markdown]
+# T.skips_lesson
+
+# %% [markdown]
 # T.summary
