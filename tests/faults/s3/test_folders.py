@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.questions import ask
+from gdsim.questions.survey import survey_answer
 from gdsim.store.files import this_process
 from gdsim.store.folder import Store
 from gdsim.sweep.folder.admission import check, document_of
@@ -19,6 +21,7 @@ from gdsim.sweep.folder.stored import experiment_in
 from gdsim.sweep.survey import survey, verify_folder
 from tests.faults.machinery import created_at_once
 from tests.faults.s3 import CHUNKS, files, key_of, objects
+from tests.squares import question
 
 pytestmark = pytest.mark.full
 
@@ -165,3 +168,14 @@ def test_more_objects_than_a_listing_has(s3, url):
         list(pool.map(lambda n: s3.put_object(**key_of(url, f"shards/{n:04}"), Body=b"x"), range(1001)))
     assert Store(url).place.names("shards") == [f"{n:04}" for n in range(1001)]
     assert len(Store(url).place.states("shards")) == 1001
+
+
+def test_an_answer_in_a_bucket_is_that_of_a_directory(url, s3, tmp_path):
+    here, there = ask(question(), out=tmp_path / "out"), ask(question(), out=url)
+    assert here.identical(there)
+    kept = objects(s3, url, "pieces/")
+    assert kept == files(tmp_path / "out", "pieces")
+    s3.put_object(**key_of(url, f"pieces/{min(kept)}"), Body=b"nothing")
+    assert survey_answer(url).missing_items == 2
+    assert here.identical(ask(question(), out=url))
+    assert objects(s3, url, "pieces/") == kept
