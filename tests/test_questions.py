@@ -36,6 +36,8 @@ def test_memory_and_folder_give_the_same(tmp_path):
         np.testing.assert_array_equal(answer.square, right)
         np.testing.assert_array_equal(answer.powers[:, 2], right)
         assert "missing" not in answer.attrs
+    for answer in (ask(question(count=0)), ask(question(count=0), out=tmp_path / "none"), opened(tmp_path / "none")):
+        assert answer.powers.shape == (0, 3)
     assert len(list((tmp_path / "a/pieces").iterdir())) == 5
     before = contents(tmp_path / "a")
     ask(question(), out=tmp_path / "a", threads=1)

@@ -31,7 +31,7 @@ def ask(question: Question, *, out: str | os.PathLike[str] | None = None, client
         with shown(progress) as listener:
             found = _in_memory(question, cores, listener)
         return question.call.dataset(question, found)
-    from gdsim.questions.infolder import answer_in  # and with it pyarrow, which no folder needs
+    from gdsim.questions.infolder import answer_in  # and with it pyarrow, which memory does not need
 
     with shown(progress) as listener, reached(client) as found:
         return answer_in(question, out, cores, found, listener)

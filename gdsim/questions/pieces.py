@@ -29,8 +29,8 @@ class Piece(NamedTuple):
 
 
 def pieces_of(question: str, items: int, size: int) -> list[Piece]:
-    """Items cut into pieces, whose names are of the question's hash."""
-    cuts = [(first, min(first + size, items)) for first in range(0, items, size)]
+    """Items cut into pieces, whose names are of the question's hash; of no items one, which is empty."""
+    cuts = [(first, min(first + size, items)) for first in range(0, max(1, items), size)]
     return [Piece(hashlib.sha256(f"{question} {first} {last}".encode()).hexdigest()[:32], first, last) for first, last in cuts]
 
 
