@@ -43,7 +43,7 @@ class Page(NamedTuple):
 
 
 HOMES = {
-    "sweeps": ("Sweeps and results", "gdsim.sweep", "What is run, and what it gives. A result is an xarray.Dataset."),
+    "sweeps": ("Sweeps and results", ("gdsim.sweep", "gdsim.opening"), "What is run, and what it gives. A result is an xarray.Dataset."),
     "data": ("Data", "gdsim.data", "Samples and their targets."),
     "problems": ("Problems", "gdsim.problems", "What is minimised. Test functions are under gdsim.functions."),
     "optimizers": ("Optimizers", "gdsim.rules", "Update rules, and what may be put around any of them."),
@@ -58,6 +58,7 @@ MODULES = {
     "curvature": "Curvature",
     "landscape": "Landscapes",
     "minima": "Minima",
+    "paths": "Paths",
     "plots": "Figures",
     "search": "Search",
     "functions": "Test functions",

@@ -83,8 +83,8 @@ def _convexity(values: np.ndarray, axes: tuple[int, ...], rounding: float) -> np
 
 
 def bands(found: Dataset, *, quantiles: Sequence[float] = QUANTILES) -> Dataset:
-    """Quantiles over runs of all numbers of a picture, of its measures or of its merge trees: each variable over
-    `quantile` in the place of the dims of runs.
+    """Quantiles over runs of all numbers of a picture, of its measures or of its merge trees: variables
+    over `quantile` in the place of the dims of runs.
 
     A quantile q of n runs is the ceil(q n)-th smallest value, one that a run has; NaN are left out. Raises
     ValueError for what has no runs, and for shares that are none.

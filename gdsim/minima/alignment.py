@@ -28,7 +28,8 @@ def distance(problem: Problem, a: "ArrayLike", b: "ArrayLike") -> "np.ndarray | 
 
     Normal form is that of `gd.minima.canonical` without its signs and order, which assignment decides
     (`gd.minima.align`): it is 0 of networks that are equal up to a symmetry, whatever decides their order.
-    Products of linear layers without a penalty are compared as they are. Of two vectors a number. Raises
+    Products of linear layers without a penalty are compared as they are. NaN of parameters that are not finite.
+    Of two vectors a number. Raises
     ValueError for problems without units and for parameters that do not fit.
 
     >>> import gdsim as gd
@@ -37,12 +38,15 @@ def distance(problem: Problem, a: "ArrayLike", b: "ArrayLike") -> "np.ndarray | 
     0.0
     """
     kind, pair = Kind.of(problem, "distance"), Pair.of(problem, a, b)
-    first, second = (Normalized.of(*joined(kind, Layers.of(problem, values))) for values in (pair.a, pair.b))
-    found = []
-    for run in range(len(pair.b)):
-        one = first.layers.take([run if len(pair.a) > 1 else 0])
-        found.append(np.sqrt(_apart(one, matched(first, one, second.layers.take([run])))))
-    return float(found[0]) if pair.is_single else np.array(found)
+    known = np.flatnonzero((np.isfinite(pair.a) & np.isfinite(pair.b)).all(1))
+    found = np.full(len(pair.b), np.nan)
+    first, second = (
+        Normalized.of(*joined(kind, Layers.of(problem, values[known if len(values) > 1 else [0] * bool(len(known))]))) for values in (pair.a, pair.b)
+    )
+    for place, run in enumerate(known):
+        one = first.layers.take([place if len(pair.a) > 1 else 0])
+        found[run] = np.sqrt(_apart(one, matched(first, one, second.layers.take([place]))))
+    return float(found[0]) if pair.is_single else found
 
 
 def align(problem: Problem, a: "ArrayLike", b: "ArrayLike", *, method: str = "weights", points: int = 25) -> "np.ndarray | xarray.DataArray":
@@ -67,6 +71,8 @@ def align(problem: Problem, a: "ArrayLike", b: "ArrayLike", *, method: str = "we
     kind, pair, points = Kind.of(problem, "align"), Pair.of(problem, a, b), checked_whole(points, "points", 3)
     if method == "barrier":
         check_few(kind)
+    if not (np.isfinite(pair.a).all() and np.isfinite(pair.b).all()):
+        raise ValueError("align needs finite parameters, and some of a or b are not: leave out runs that diverged")
     first = Normalized.of(kind, Layers.of(problem, np.broadcast_to(pair.a, pair.b.shape)))
     second = Normalized.of(kind, Layers.of(problem, pair.b))
     runs = [[run] for run in range(len(pair.b))]

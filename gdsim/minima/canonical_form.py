@@ -33,7 +33,8 @@ def canonical(problem: "Problem | Result", parameters: "ArrayLike | None" = None
     biases alone. Units joined by residual connections change together. Of a `gd.TeacherStudent` the students
     are sorted.
 
-    `problem` and `parameters` are as in `gd.evaluate`; returns what was given, an array or a DataArray. Where
+    `problem` and `parameters` are as in `gd.evaluate`; returns what was given, an array or a DataArray, NaN of
+    runs that diverged. Where
     two units are nearly equal a small change may exchange them: whether two networks are the same is decided
     by `gd.minima.distance`. Raises ValueError for problems without units.
 
@@ -52,7 +53,8 @@ def _canonical(problem: Problem, parameters: Any, *, threads: int) -> Any:
     kind, given = Kind.of(problem, "canonical"), Given.of(parameters)
     evaluation_setting(problem, given.rows, None)  # which checks them
     values = given.rows[:, : problem.parameter_count]
-    made = canonical_layers(kind, Layers.of(problem, values)).vectors(kind) + 0.0  # no zero has a sign
+    finite, made = np.isfinite(values).all(1), np.full(values.shape, np.nan)
+    made[finite] = canonical_layers(kind, Layers.of(problem, values[finite])).vectors(kind) + 0.0  # no zero has a sign
     return given.products(made.astype(values.dtype if values.dtype.kind == "f" else np.float64))
 
 

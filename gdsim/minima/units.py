@@ -37,7 +37,7 @@ def units(problem: "Problem | Result", parameters: "ArrayLike | None" = None, *,
     lies on a line or plane of them (Fukumizu and Amari 2000).
 
     `problem` and `parameters` are as in `gd.evaluate`. Returns a Dataset of shares over `run`, out of all hidden
-    units. Raises ValueError for problems without hidden layers.
+    units, NaN of runs that diverged. Raises ValueError for problems without hidden layers.
 
     >>> import gdsim as gd
     >>> xor = gd.MLP(gd.datasets.load("xor"), hidden=[2], activation="relu", loss="log_loss")
@@ -67,7 +67,8 @@ def _units(problem: Problem, parameters: Any, *, tolerance: float, threads: int)
         length = np.sqrt((layers.outgoing(group) ** 2).sum(2))
         found["useless"].append(length <= tolerance * length.max(1, keepdims=True))
         found["duplicate"].append(_duplicates(np.concatenate([layers.W[n], layers.b[n][:, :, None]], 2), name))
-    return given.dataset({name: np.concatenate(parts, 1).mean(1) for name, parts in found.items()})
+    lost = np.where(np.isfinite(values).all(1), 0.0, np.nan)
+    return given.dataset({name: np.concatenate(parts, 1).mean(1) + lost for name, parts in found.items()})
 
 
 def _duplicates(incoming: np.ndarray, name: str) -> np.ndarray:

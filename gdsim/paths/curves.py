@@ -72,8 +72,8 @@ def chain(
     """A polygonal chain from a to b along which the mean loss is as low as training makes it (Garipov et al.
     2018).
 
-    Arguments and results are those of `gd.paths.bezier`; the chain has `bends` corners, which it passes at
-    equal steps of t.
+    Arguments and the Dataset over `alpha` are those of `gd.paths.bezier`; the chain has `bends` corners, which
+    it passes at equal steps of t. Raises ValueError for two equal points.
 
     >>> import gdsim as gd
     >>> found = chain(gd.functions.Himmelblau(), [3.0, 2.0], [3.584428, -1.848127], bends=3)

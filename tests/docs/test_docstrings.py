@@ -9,7 +9,7 @@ import pytest
 
 import gdsim as gd
 
-ROOMS = ("analysis", "curvature", "plots", "search", "functions", "datasets", "lanes", "minima")
+ROOMS = ("analysis", "curvature", "landscape", "plots", "search", "functions", "datasets", "lanes", "minima", "paths")
 TABLES = {"gd.datasets.names", "gd.functions.FUNCTIONS"}
 # What gives arrays that need no names of dimensions: a sweep's Dataset, a vector, terms of a sequence, words,
 # files.

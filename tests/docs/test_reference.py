@@ -34,7 +34,7 @@ def test_every_public_name_has_its_place(module):
     names = module("names")
     pages = names.pages()
     placed = [f"{p.module}.{n}" for p in pages for n in p.names]
-    rooms = ("analysis", "curvature", "landscape", "plots", "search", "functions", "datasets", "lanes", "minima")
+    rooms = ("analysis", "curvature", "landscape", "plots", "search", "functions", "datasets", "lanes", "minima", "paths")
     public = [f"gdsim.{n}" for n in dir(gd) if n not in (*rooms, "__version__")]
     public += [f"gdsim.{room}.{n}" for room in rooms for n in getattr(gd, room).__all__]
     assert sorted(placed) == sorted(public)

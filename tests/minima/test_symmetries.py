@@ -108,6 +108,12 @@ def test_canonical_forms_keep_coordinates_and_number_types_and_refuse_what_has_n
     assert made.dims == ("seed", "parameter")
     assert made.dtype == np.float32
     assert made.seed.values.tolist() == [5, 6]
+    w[0, 3] = np.nan  # a run that diverged
+    assert np.isnan(gd.minima.canonical(problem, w)).all("parameter").values.tolist() == [True, False]
+    assert np.isnan(gd.minima.distance(problem, w[1], w)).tolist() == [True, False]
+    assert np.isnan(gd.minima.units(problem, w).dead).values.tolist() == [True, False]
+    with pytest.raises(ValueError, match="align needs finite parameters"):
+        gd.minima.align(problem, w[1], w)
     with pytest.raises(ValueError, match="canonical is of networks, whose units may change places; Himmelblau has none"):
         gd.minima.canonical(gd.functions.Himmelblau(), [0.0, 0.0])
     with pytest.raises(ValueError, match="14 numbers each"):
