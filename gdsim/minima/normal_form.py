@@ -41,12 +41,12 @@ class Normalized(NamedTuple):
 
     def undone(self, layers: Layers) -> Layers:
         """The symmetry that made these layers normal undone on others, which are used up."""
-        layers.W[-1] += self.common[0]
-        layers.b[-1] += self.common[1]
         for group, turns, scale in zip(self.groups, self.turns, self.scales, strict=True):
             layers.multiply(group, 1.0 / scale)
             if turns is not None:
                 _add_turns(group, layers, turns)
+        layers.W[-1] += self.common[0]
+        layers.b[-1] += self.common[1]
         layers.centre_logistic(self.groups, -1.0)
         return layers
 

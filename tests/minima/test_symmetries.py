@@ -65,6 +65,22 @@ def test_symmetries_change_neither_the_function_nor_the_canonical_form_nor_a_dis
     assert abs(gd.minima.canonical(problem, made) - made).max() < 1e-11
     assert gd.minima.distance(problem, points, images).max() < 1e-11
     assert gd.minima.distance(problem, points, points[::-1]).min() > 0.1
+    aligned = gd.minima.align(problem, points, images)
+    assert abs(gd.predict(problem, aligned, X) - truth).max() < 1e-12
+    assert "identity" in activation or abs(aligned - points).max() < 1e-11  # between linear layers not every matrix is tried
+
+
+@pytest.mark.full
+def test_the_distance_is_the_least_of_all_images():
+    problem = gd.MLP(NUMBERS, hidden=[3], activation="tanh")
+    a, b = RNG.normal(size=(2, 4, problem.parameter_count))
+    for one, other, found in zip(a, b, gd.minima.distance(problem, a, b), strict=True):
+        (W, c), (out, end) = problem.unpack(other)
+        images = [
+            problem.pack([(sign[:, None] * W[order], sign * c[order]), (out[:, order] * sign, end)])
+            for order in map(list, itertools.permutations(range(3))) for sign in map(np.array, itertools.product((1.0, -1.0), repeat=3))
+        ]  # fmt: skip
+        assert found == pytest.approx(min(np.linalg.norm(image - one) for image in images), rel=1e-12)
 
 
 @pytest.mark.full
