@@ -29,8 +29,7 @@ def distance(problem: Problem, a: "ArrayLike", b: "ArrayLike") -> "np.ndarray | 
     Normal form is that of `gd.minima.canonical` without its signs and order, which assignment decides
     (`gd.minima.align`): it is 0 of networks that are equal up to a symmetry, whatever decides their order.
     Products of linear layers without a penalty are compared as they are. NaN of parameters that are not finite.
-    Of two vectors a number. Raises
-    ValueError for problems without units and for parameters that do not fit.
+    Of two vectors a number. Raises ValueError for problems without units and for parameters that do not fit.
 
     >>> import gdsim as gd
     >>> xor = gd.MLP(gd.datasets.load("xor"), hidden=[2], activation="tanh", loss="log_loss")
@@ -40,11 +39,9 @@ def distance(problem: Problem, a: "ArrayLike", b: "ArrayLike") -> "np.ndarray | 
     kind, pair = Kind.of(problem, "distance"), Pair.of(problem, a, b)
     known = np.flatnonzero((np.isfinite(pair.a) & np.isfinite(pair.b)).all(1))
     found = np.full(len(pair.b), np.nan)
-    first, second = (
-        Normalized.of(*joined(kind, Layers.of(problem, values[known if len(values) > 1 else [0] * bool(len(known))]))) for values in (pair.a, pair.b)
-    )
+    first, second = (Normalized.of(*joined(kind, Layers.of(problem, values[known]))) for values in (pair.a, pair.b))
     for place, run in enumerate(known):
-        one = first.layers.take([place if len(pair.a) > 1 else 0])
+        one = first.layers.take([place])
         found[run] = np.sqrt(_apart(one, matched(first, one, second.layers.take([place]))))
     return float(found[0]) if pair.is_single else found
 
@@ -73,22 +70,21 @@ def align(problem: Problem, a: "ArrayLike", b: "ArrayLike", *, method: str = "we
         check_few(kind)
     if not (np.isfinite(pair.a).all() and np.isfinite(pair.b).all()):
         raise ValueError("align needs finite parameters, and some of a or b are not: leave out runs that diverged")
-    first = Normalized.of(kind, Layers.of(problem, np.broadcast_to(pair.a, pair.b.shape)))
+    first = Normalized.of(kind, Layers.of(problem, pair.a))
     second = Normalized.of(kind, Layers.of(problem, pair.b))
     runs = [[run] for run in range(len(pair.b))]
     if method == "weights":
         images = Layers.stacked([matched(first, first.layers.take(run), second.layers.take(run)) for run in runs])
         made = first.undone(images).vectors(kind)
     else:
-        ends = np.broadcast_to(pair.a, pair.b.shape)
-        made = np.concatenate([lowest_image(problem, ends[run[0]], first.take(run), second.layers.take(run), points) for run in runs])
+        made = np.concatenate([lowest_image(problem, pair.a[run[0]], first.take(run), second.layers.take(run), points) for run in runs])
     return pair.given.products((made + 0.0).astype(pair.b.dtype if pair.b.dtype.kind == "f" else np.float64))
 
 
 class Pair(NamedTuple):
     """Checked parameters of two networks, or of many pairs of them."""
 
-    a: np.ndarray  # [run or 1, parameter]
+    a: np.ndarray  # [run, parameter]
     b: np.ndarray  # [run, parameter]
     given: Given  # b as it was given
     is_single: bool
@@ -102,7 +98,7 @@ class Pair(NamedTuple):
         (first, second), count = [e.rows[:, : problem.parameter_count] for e in ends], [len(e.rows) for e in ends]
         if count[0] not in (1, count[1]):
             raise ValueError(f"a and b must be as many parameter vectors, or a one; {count[0]} and {count[1]} were given")
-        return cls(first, second, ends[1], not (ends[0].dims or ends[1].dims))
+        return cls(np.broadcast_to(first, second.shape), second, ends[1], not (ends[0].dims or ends[1].dims))
 
 
 def matched(normal: Normalized, one: Layers, other: Layers) -> Layers:
