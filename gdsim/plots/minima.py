@@ -99,17 +99,18 @@ def census(found: "xarray.Dataset", *, ax: Axes | None = None) -> Figure:
         if mine.any():
             label = kind if kind != "saddle" else "saddle, with its index"
             with_intervals(panel, places[mine], [c[mine] for c in curves], look, label=label, sideways=True, linestyle="none")
-    texts = [
-        shown_number(float(v), 6) + (f" ({index})" if kind == "saddle" else "")
-        for v, kind, index in zip(values, kinds, found["index"].values[:shown], strict=True)
-    ]
+    index = found["index"].values[:shown]
+    texts = [_shown(value) + (f" ({index[k]})" if kinds[k] == "saddle" else "") for k, value in enumerate(values)]
+    if "problem" in found:
+        texts = [f"problem {number}: {text}" for number, text in zip(found.problem.values[:shown], texts, strict=True)]
     panel.set_yticks(places, texts, fontsize="small")
     panel.set_ylim(-0.6, max(shown, 1) - 0.4)
     panel.set_xlim(left=0.0)
     share_axis(panel.xaxis)
     legend(panel, outside=ax is None)
     none = int((found.member.values < 0).sum())
-    caption = f"{count_of(runs, 'run')}, with 95% intervals by Wilson. {none:,} of them ended at no critical point. "
+    each = ", shares are of each problem's" if "problem" in found else ""
+    caption = f"{count_of(runs, 'run')}{each}, with 95% intervals by Wilson. {none:,} of them ended at no critical point. "
     unseen = np.ravel(found.attrs["unseen"])
     if len(unseen) == 1 and np.isfinite(unseen[0]):
         caption += f"Of the runs that end at one, {unseen[0]:.1%} would be at others, by Good and Turing."

@@ -61,6 +61,9 @@ def test_runs_of_a_result_are_counted_with_the_minima_that_descent_leads_to(tmp_
     lost = gd.Sweep(problem=HIMMELBLAU, optimizer=gd.SGD(lr=0.02), starts=20, steps=200, record=record).run()
     assert ((gd.minima.census(lost).member == -1) == (lost.status == "diverged")).all()
     assert 0 < (lost.status == "diverged").sum() < 20
+    (panel,) = gd.plots.census(census).axes
+    assert [text.get_text() for text in panel.get_yticklabels()] == ["0"] * 4
+    assert sorted(panel.containers[0].lines[0].get_xdata()) == sorted(census.share.values)
     assert census.attrs["unseen"] == 0.0
     assert census.attrs["richness"] == 4.0
 
