@@ -120,3 +120,10 @@ def test_the_density_of_networks_of_two_sizes_is_near_that_of_their_eigenvalues(
 def test_what_cannot_be_asked_is_told_before_anything_is_computed(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call(gd.curvature, problem_of(SPECTRA["all 0"]))
+
+
+@pytest.mark.parametrize("what", ["eigenvalues", "density"])
+def test_what_cannot_be_asked_leaves_no_folder(what, tmp_path):
+    with pytest.raises(ValueError, match="networks and linear models, and Quadratic is neither"):
+        getattr(gd.curvature, what)(problem_of(SPECTRA["all 0"]), np.zeros(SIZE), matrix="gauss_newton", out=tmp_path / "answer")
+    assert not (tmp_path / "answer").exists()

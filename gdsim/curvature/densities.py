@@ -8,7 +8,7 @@ import numpy as np
 
 from gdsim import population
 from gdsim.axes import Range, checked_one, checked_whole
-from gdsim.kernels.curvature import MATRICES
+from gdsim.population.curvature import check_matrix
 from gdsim.problems import Problem
 from gdsim.questions.points import ask_at_points, call_at_points, gradient_operations, over_runs
 from gdsim.questions.question import Question
@@ -16,7 +16,6 @@ from gdsim.statistics import ArrayLike
 from gdsim.sweep.execution.display import Wish
 from gdsim.sweep.results.reading import Result
 from gdsim.variables import VARIABLES
-from gdsim.words import checked_word
 
 if TYPE_CHECKING:
     import xarray
@@ -62,7 +61,6 @@ def density(
     >>> round(float(upper.integrate("value")), 6), round(float(found.density.integrate("value")), 6)
     (0.5, 1.0)
     """
-    checked_word(matrix, "matrix", MATRICES)
     options = {
         "probes": checked_whole(probes, "probes", 2), "steps": checked_whole(steps, "steps", 2), "smoothing": checked_one(smoothing, "smoothing", SMOOTHINGS),
         "seed": seed, "matrix": matrix, "dtype": dtype,
@@ -72,7 +70,8 @@ def density(
     def operations(one: Problem) -> float:
         return 2.2 * min(probes, one.parameter_count) * min(steps, one.parameter_count) * gradient_operations(one)
 
-    return ask_at_points(DENSITY, problem, parameters, options, variable=variable, operations=operations, **where)
+    check = lambda one: check_matrix(one, matrix)  # noqa: E731
+    return ask_at_points(DENSITY, problem, parameters, options, variable=variable, operations=operations, check=check, **where)
 
 
 def _rules(problem: Problem, parameters: Any, *, smoothing: float, **options: Any) -> "xarray.Dataset":

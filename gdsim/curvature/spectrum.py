@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from gdsim import population
-from gdsim.population.eigenvalues import MOST_PRODUCTS
+from gdsim.population.eigenvalues import MOST_PRODUCTS, check_eigenvalues
 from gdsim.problems import Problem
 from gdsim.questions.points import ask_at_points, call_at_points, gradient_operations
 from gdsim.statistics import ArrayLike
@@ -56,7 +56,8 @@ def eigenvalues(
     """
     options: dict[str, Any] = {"k": k, "which": which, "matrix": matrix, "vectors": vectors, "dtype": dtype}
     where: Any = {"out": out, "client": client, "threads": threads, "progress": progress}
-    return ask_at_points(EIGENVALUES, problem, parameters, options, variable=variable, operations=functools.partial(_operations, k), **where)
+    check = lambda one: check_eigenvalues(one, k, which, matrix)  # noqa: E731
+    return ask_at_points(EIGENVALUES, problem, parameters, options, variable=variable, operations=functools.partial(_operations, k), check=check, **where)
 
 
 def _operations(k: int | None, problem: Problem) -> float:

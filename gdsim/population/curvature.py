@@ -40,12 +40,7 @@ class Points(NamedTuple):
     @classmethod
     def of(cls, problem: Any, parameters: Any, matrix: str, dtype: str | None, threads: int) -> "Points":
         """Those at parameters [parameter], [run, parameter] or a DataArray."""
-        checked_word(matrix, "matrix", MATRICES)
-        if matrix == "gauss_newton" and problem.family != "network":
-            raise ValueError(f"matrix='gauss_newton' is of networks and linear models, and {type(problem).__name__} is neither; take matrix='hessian'")
-        for name in ("l1", "l2"):
-            if not isinstance(getattr(problem, name), float):
-                raise ValueError(f"second derivatives need one {name} for all parameters; {getattr(problem, name)!r} was given")
+        check_matrix(problem, matrix)
         given = Given.of(parameters)
         setting = evaluation_setting(problem, given.rows, dtype)
         return cls(given, setting, given.rows[:, : problem.parameter_count].astype(setting.dtype), matrix, threads)
@@ -59,6 +54,16 @@ class Points(NamedTuple):
         """[run, vector, parameter] of vectors[run, vector, parameter] of some runs."""
         with ieee_mode():
             return _products(self.setting, self.values[runs], vectors, self.matrix, self.threads)
+
+
+def check_matrix(problem: Any, matrix: str) -> None:
+    """Raises ValueError where a problem has no such matrix."""
+    checked_word(matrix, "matrix", MATRICES)
+    if matrix == "gauss_newton" and problem.family != "network":
+        raise ValueError(f"matrix='gauss_newton' is of networks and linear models, and {type(problem).__name__} is neither; take matrix='hessian'")
+    for name in ("l1", "l2"):
+        if not isinstance(getattr(problem, name), float):
+            raise ValueError(f"second derivatives need one {name} for all parameters; {getattr(problem, name)!r} was given")
 
 
 def hessian_product(problem: Any, parameters: Any, vectors: Any, *, matrix: str = "hessian", dtype: str | None = None, threads: int = 1) -> Any:

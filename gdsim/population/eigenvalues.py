@@ -10,7 +10,7 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.lanes.draws import normal_numbers
 from gdsim.lanes.philox import PROBE
-from gdsim.population.curvature import Points, whole_matrices
+from gdsim.population.curvature import Points, check_matrix, whole_matrices
 from gdsim.population.sharing import one_blas_thread
 from gdsim.words import checked_word
 
@@ -116,16 +116,27 @@ def lanczos(points: Points, k: int, which: str) -> list[Ritz]:
     return [found[run] for run in range(len(points.values))]
 
 
+def check_eigenvalues(problem: Any, k: int | None, which: str, matrix: str) -> None:
+    """Raises ValueError for what cannot be asked of a problem."""
+    checked_word(which, "which", ENDS)
+    check_matrix(problem, matrix)
+    size = problem.parameter_count
+    if k is not None:
+        checked_whole(k, "k", 1, size + 1)
+    elif size > MOST_PARAMETERS:
+        raise ValueError(f"all eigenvalues are found of up to {MOST_PARAMETERS:,} parameters, and there are {size:,}; ask for k of them, as k=10")
+
+
 def eigenvalues(
     problem: Any, parameters: Any, *, k: int | None, which: str, matrix: str = "hessian", dtype: str | None = None, vectors: bool = False, threads: int = 1
 ) -> "xarray.Dataset":
     """`gd.curvature.eigenvalues` at parameters, not at a result."""
-    checked_word(which, "which", ENDS)
+    check_eigenvalues(problem, k, which, matrix)
     points = Points.of(problem, parameters, matrix, dtype, threads)
     if k is None:
         columns = _all(points, vectors)
     else:
-        k = checked_whole(k, "k", 1, points.size + 1)
+        k = int(k)
         ritz = lanczos(points, k, which)
         shape = len(ritz), len(chosen(points.size, k, which))  # also of no points
         columns = {"eigenvalue": np.reshape([r.values for r in ritz], shape), "residual": np.reshape([r.residuals for r in ritz], shape)}
@@ -137,8 +148,6 @@ def eigenvalues(
 def _all(points: Points, vectors: bool) -> dict[str, np.ndarray]:
     """All eigenvalues, descending, and their vectors [run, eigen, parameter] if asked for."""
     (runs, size), matrix_bytes = points.values.shape, 8 * points.size**2
-    if size > MOST_PARAMETERS:
-        raise ValueError(f"all eigenvalues are found of up to {MOST_PARAMETERS:,} parameters, and there are {size:,}; ask for k of them, as k=10")
     shapes = {"eigenvalue": (size,), "eigenvector": (size, size)} if vectors else {"eigenvalue": (size,)}
     columns = {name: np.full((runs, *shape), np.nan) for name, shape in shapes.items()}
     together = max(points.threads, ROOM // matrix_bytes)

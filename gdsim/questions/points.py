@@ -37,17 +37,19 @@ def ask_at_points(
     *,
     variable: str,
     operations: Callable[[Any], float],
+    check: Callable[[Any], None] = lambda problem: None,
     out: str | os.PathLike[str] | None = None,
     client: object = None,
     threads: int | None = None,
     progress: Wish = None,
 ) -> Dataset:
     """What a call of points answers at parameters, or at those of a result; `operations` are those of a run of
-    a problem.
+    a problem; `check` raises ValueError for a problem of which it cannot be asked, before anything is kept.
     """
     problems, given, place = points_of(problem, parameters, variable, call.name.rpartition(".")[2])
     for number, one in enumerate(problems):
         evaluation_setting(one, given.rows[place == number], arguments.get("dtype"))
+        check(one)
     about, arrays = as_arrays(given)
     arrays |= {"problem": place} if len(problems) > 1 else {}
     counted = max([1.0, *map(operations, problems)])
