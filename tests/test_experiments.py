@@ -135,7 +135,7 @@ def test_the_table_has_every_experiment_with_its_time_and_its_end():
     for name, question, took, _ in rows:
         if name not in NAMES:
             begins = (FOLDER / name).read_text().replace("#", " ")
-            assert " ".join(question.split()) in " ".join(begins.split())
+            assert begins.replace('"', " ").split()[:6] == question.split()[:6]
             continue
         text = (FOLDER / f"{name}.py").read_text().split('"""')[1]
         assert text.splitlines()[0] == question
