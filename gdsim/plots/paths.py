@@ -64,7 +64,7 @@ def disconnectivity(found: "xarray.Dataset", *, ax: Axes | None = None) -> Figur
 
     >>> import gdsim as gd
     >>> ends = [[3.0, 2.0], [-2.805118, 3.131313], [3.584428, -1.848127]]
-    >>> len(disconnectivity(gd.paths.barrier_matrix(gd.functions.Himmelblau(), ends, path="band")).axes)
+    >>> len(disconnectivity(gd.paths.barrier_matrix(gd.functions.Himmelblau(), ends)).axes)
     1
     """
     _check(found, "disconnectivity")

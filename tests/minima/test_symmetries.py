@@ -46,8 +46,9 @@ def symmetric(problem, vector, rng):
     return problem.pack(layers)
 
 
-CASES = [("relu", [3], 0.0, CLASSES), ("tanh", [3], 0.0, NUMBERS), ("sigmoid", [4, 3], 0.0, CLASSES)]
+CASES = [("relu", [3], 0.0, CLASSES), ("tanh", [3], 0.0, NUMBERS)]
 MORE = [
+    ("sigmoid", [4, 3], 0.0, CLASSES),
     ("leaky_relu", [3, 3, 2], 0.0, NUMBERS), ("relu", [3], 0.1, CLASSES), ("sine", [3, 3], 0.0, CLASSES), ("identity", [2, 3], 0.0, CLASSES),
     ("identity", [3], 0.1, NUMBERS), ("gelu", [3, 4], 0.0, NUMBERS), (["sigmoid", "relu", "identity", "tanh"], [3, 4, 3, 2], 0.0, CLASSES),
 ]  # fmt: skip

@@ -13,6 +13,7 @@ X = RNG.normal(size=(25, 2))
 NUMBERS = gd.Data(X, RNG.normal(size=(25, 2)))
 
 
+@pytest.mark.full
 def test_units_that_do_nothing_of_their_own_are_counted():
     relu = gd.MLP(NUMBERS, hidden=[5], activation="relu")
     W, b = np.array([[1.0, 2], [2, 4], [0.1, 0], [0.1, 0.1], [1, -1]]), np.array([0.5, 1, -9, 9, 0])  # 1 is 0 twice, 2 off, 3 on
