@@ -22,13 +22,13 @@ LEFT_OUT = {"direction", "center", "parent"}  # whose quantiles say nothing
 def measures(picture: Dataset, *, variable: str = "loss", levels: Sequence[float] = (), persistence: float = 0.0) -> Dataset:
     """What the grid of a line or a plane says in numbers, each over runs where the picture is.
 
-    `minima`      how many there are of at least `persistence`, as `merge_tree` counts them
-    `roughness`   along the lines of the grid, by how much the way up and down is longer than in one valley:
-                  sum |f_{i+1} - f_i| over sum (f_first + f_last - 2 f_min), less 1; 0 if each line falls, then rises
-    `convexity`   the share of second differences f_{i-1} - 2 f_i + f_{i+1} along the lines that are not negative
-                  beyond rounding: 1 of a convex function
-    `share_below` [level] the share of points at or below each of `levels`
-    `monotone`    of lines that reach from 0 to 1: whether the values nowhere rise between (Goodfellow et al. 2015)
+    - `minima`: how many there are of at least `persistence`, as `merge_tree` counts them.
+    - `roughness`: along the lines of the grid, by how much the way up and down is longer than in one valley,
+      sum |f_{i+1} - f_i| over sum (f_first + f_last - 2 f_min), less 1; 0 if each line falls, then rises.
+    - `convexity`: the share of second differences f_{i-1} - 2 f_i + f_{i+1} along the lines that are not negative
+      beyond rounding: 1 of a convex function.
+    - `share_below[level]`: the share of points at or below each of `levels`.
+    - `monotone`: of lines that reach from 0 to 1, whether the values nowhere rise between (Goodfellow et al. 2015).
 
     What is not finite is left out: of `roughness` the lines through it, of `convexity` the differences, and it is
     below no level. All are of these points alone: a finer grid sees more. Raises TypeError for what is no picture.
