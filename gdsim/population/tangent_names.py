@@ -66,7 +66,7 @@ def _checked(entry: object, parts: Parts) -> str | Direction:
         raise TypeError(f"tangents must be a list of names of hyperparameters and a gd.Direction; {given(entry)} was given")
     allowed = [*parts.rule_names, *parts.problem_names, *(PREFIX + n for n in parts.schedule_names)]
     if not any(number_of(entry, parts, rule, schedule, problem) for rule in parts.optimizer for schedule in parts.schedule for problem in parts.problem):
-        raise ValueError(f"tangents: {_why_not(entry, parts) or f'no run has a number {entry!r}; {nearest(entry, allowed)}'}")
+        raise ValueError(f"tangents: {_why_not(entry, parts) or f'no run has a number {given(entry)}; {nearest(entry, allowed)}'}")
     for rule in parts.optimizer:
         if entry in rule.hyperparameters():
             slopes_of(rule, entry, dict.fromkeys(rule.hyperparameters(), 0.5))  # refused here, not once runs are trained
