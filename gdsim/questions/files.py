@@ -20,7 +20,7 @@ NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{64}\.npz")
 def piece_bytes(found: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of a piece's arrays."""
     sink = io.BytesIO()
-    np.savez(sink, allow_pickle=False, **{name: np.ascontiguousarray(values) for name, values in sorted(found.items())})
+    np.savez(sink, **{name: np.ascontiguousarray(values) for name, values in sorted(found.items())})
     return sink.getvalue()
 
 
