@@ -9,7 +9,7 @@ import numpy as np
 from gdsim.axes import checked_one, checked_truth, checked_whole
 from gdsim.data.arrays import plain
 from gdsim.landscape.grids import Grids, Where, ask_of_grids, check_room, coordinates_of, work
-from gdsim.landscape.inputs import NOT_NEGATIVE, Centres, spaced
+from gdsim.landscape.inputs import NOT_NEGATIVE, Centres, check_problem, spaced
 from gdsim.landscape.planes import plane_dataset
 from gdsim.problems import Problem
 from gdsim.questions import Call, Question
@@ -102,7 +102,7 @@ def trajectory_plane(
         problem, trajectory = _of_result(cast("Result", problem))
     elif trajectory is None:
         raise TypeError("trajectory_plane needs a trajectory: trajectory_plane(problem, trajectory), or trajectory_plane(result)")
-    whole = _checked_trajectory(trajectory)
+    whole = _checked_trajectory(problem, trajectory)
     paths = whole.reshape(-1, *whole.shape[-2:])
     known = np.asarray(np.isfinite(paths).all(2))
     lasts = np.array([path[there][-1] for path, there in zip(paths, known, strict=True)])
@@ -126,13 +126,16 @@ def _of_result(given_result: Result) -> tuple[Problem, Any]:
     return problems[0], result.trajectory
 
 
-def _checked_trajectory(trajectory: Any) -> np.ndarray:
-    """[checkpoint, parameter] or [run, checkpoint, parameter]. Raises ValueError."""
+def _checked_trajectory(problem: Any, trajectory: Any) -> np.ndarray:
+    """[checkpoint, parameter] or [run, checkpoint, parameter]. Raises TypeError or ValueError."""
+    check_problem(problem, "trajectory_plane")
     if hasattr(trajectory, "dims"):
         trajectory = trajectory.transpose(..., "checkpoint", "parameter").values
     found = plain(trajectory, "trajectory")
     if found.ndim not in (2, 3) or found.dtype.kind not in "fiu" or not found.size:
         raise ValueError(f"trajectory must be [checkpoint, parameter], or [run, checkpoint, parameter]; shape {found.shape} of {found.dtype} was given")
+    if np.isnan(found[..., problem.parameter_count :]).all():  # NaN fills up the vectors of smaller networks in a result
+        found = found[..., : problem.parameter_count]
     if not np.isfinite(found).all(-1).any(-1).all():
         raise ValueError("trajectory must have finite points; all of a run are not")
     return found if found.dtype.kind == "f" else found.astype(np.float64)

@@ -110,6 +110,8 @@ def test_the_plane_of_a_trajectory_is_that_of_its_principal_components(tmp_path)
     both = gd.landscape.trajectory_plane(result, points=3)
     assert both.path.dims == ("path_run", "checkpoint", "axis")
     assert both.center.values == pytest.approx(result.trajectory.values[:, -1].mean(0))
+    padded = np.pad(trajectory[1], ((0, 0), (0, 2)), constant_values=np.nan)  # as a smaller problem's among larger ones
+    assert gd.landscape.trajectory_plane(QUADRATIC, padded, points=3).loss.values.tolist() == found.loss.values.tolist()
 
 
 ONE, TWO = np.zeros(3), np.ones(3)
