@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,8 @@ NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{64}\.npz")
 def piece_bytes(found: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of a piece's arrays."""
     sink = io.BytesIO()
-    np.savez(sink, **{name: np.ascontiguousarray(values) for name, values in sorted(found.items())})
+    arrays: dict[str, Any] = {name: np.ascontiguousarray(values) for name, values in sorted(found.items())}
+    np.savez(sink, **arrays)
     return sink.getvalue()
 
 
