@@ -320,6 +320,8 @@ def test_rules_and_schedules_of_ones_own_are_not_kept(tmp_path, parts, name):
     sweep = gd.Sweep(problem=gd.functions.Booth(), steps=1, **parts)
     with pytest.raises(ValueError, match=f"^{name} of your own, which a results folder cannot name"):
         sweep.run(out=tmp_path / "out")
+    with pytest.raises(ValueError, match=f"^{name} of your own, which a results folder cannot name"):
+        gd.minima.basin_map(gd.functions.Booth(), **parts, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

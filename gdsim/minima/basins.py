@@ -16,8 +16,10 @@ from gdsim.rules import Rule
 from gdsim.schedules import Constant, Schedule
 from gdsim.stops import Record, SmallGradient, Stop
 from gdsim.sweep.execution.display import Wish
+from gdsim.sweep.experiment.bit_versions import kernel_version
 from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.results.reading import dataset
+from gdsim.sweep.run.options import check_stored, check_unedited
 from gdsim.sweep.sweep import Sweep
 from gdsim.words import given
 
@@ -67,8 +69,11 @@ def basin_map(
     sweep = _sweep(problem, arguments, np.zeros((1, 2)))
     if len(cells_of(sweep)) > 1:
         raise ValueError(f"basin_map takes an optimizer with one number for each hyperparameter; {given(optimizer)} was given")
+    check_unedited(sweep)
+    if out is not None:
+        check_stored(sweep, client is not None)
     operations = len(axes["x"]) * steps * problem.step_operations(1) / 10.0  # most runs end early
-    question = Question(BASIN_MAP, arguments, (problem,), axes, len(axes["y"]), operations)
+    question = Question(BASIN_MAP, arguments, (problem,), axes, len(axes["y"]), operations, kernel_version(sweep))
     return ask(question, out=out, client=client, threads=threads, progress=progress)
 
 

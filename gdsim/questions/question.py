@@ -27,6 +27,7 @@ class Call(NamedTuple):
     dataset: "Callable[[Question, Mapping[str, np.ndarray]], Dataset]"
     item: str = "point"  # what an item is, in one word
     is_partial: bool = True  # whether there is a Dataset while items are lacking
+    version: int = BITS  # of the bits that `work` gives by itself, one higher than all there are when they change
 
 
 class Question(NamedTuple):
@@ -44,6 +45,7 @@ class Question(NamedTuple):
     arrays: dict[str, np.ndarray]  # of numbers or words, by name
     items: int
     operations: float  # of an item, about: pieces are cut by them
+    bits: int = BITS  # the version of those of the runs that are trained for it
 
     @property
     def piece(self) -> int:
@@ -53,8 +55,9 @@ class Question(NamedTuple):
 
     @property
     def kernels(self) -> int:
-        """The version of the bits that its kernels give."""
-        return PENALTY_BITS if any(getattr(p, "l1", 0.0) or getattr(p, "l2", 0.0) for p in self.problems) else BITS
+        """The version of the bits that are found: the highest of those of its parts, as of a sweep."""
+        has_penalty = any(getattr(p, "l1", 0.0) or getattr(p, "l2", 0.0) for p in self.problems)
+        return max(self.bits, self.call.version, PENALTY_BITS if has_penalty else BITS)
 
     def document(self) -> dict[str, Any]:
         """What identifies it, as plain tables, lists, numbers and words: arrays and data by their hashes."""

@@ -8,6 +8,8 @@ import scipy.optimize
 import scipy.stats
 
 import gdsim as gd
+from gdsim.kernels import BITS, LANE_STOP_BITS
+from gdsim.minima import basins
 
 HIMMELBLAU = gd.functions.Himmelblau()
 # value, index: four minima, four saddles, a maximum.
@@ -133,6 +135,14 @@ def test_a_basin_map_is_where_gradient_descent_leads(tmp_path):
     lost = gd.minima.basin_map(HIMMELBLAU, gd.SGD(lr=0.02), points=(5, 5), box=((-6, 6), (5, 6)), steps=3)  # diverged, or on their way
     assert (lost.member == -1).all()
     assert "100.0% diverged, or did not come to rest" in gd.plots.basin_map(lost).caption
+
+
+def test_a_basin_map_has_the_version_of_the_kernels_of_its_runs(monkeypatch):
+    monkeypatch.setattr(basins, "ask", lambda question, **_: question)
+    for stop, version in ((gd.SmallGradient(1e-6), BITS), (gd.SmallStep(1e-6), LANE_STOP_BITS)):
+        asked = gd.minima.basin_map(HIMMELBLAU, gd.SGD(lr=0.01), stop=[stop])
+        assert asked.kernels == version
+        assert asked._replace(call=asked.call._replace(version=7)).kernels == 7
 
 
 def test_what_cannot_be_asked_is_told_before_anything_is_computed():
