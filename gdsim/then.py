@@ -42,7 +42,7 @@ DOES = {do: follower for do, follower in FOLLOWERS.items() if follower.name in H
 # What the caller says of a call by himself, and the file does not.
 GIVEN = ("problem", "parameters", "center", "a", "b", "out", "client", "threads", "progress")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-TAKEN = ("data", "shards", "failed", "quarantine", "log")  # by the folder of the sweep
+TAKEN = ("convergence", "data", "failed", "heartbeat", "log", "pieces", "quarantine", "shards")  # by the folder of the sweep and its figure
 DOTS_PER_INCH = 130
 
 

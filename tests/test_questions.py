@@ -10,6 +10,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.questions import ask
+from gdsim.questions.files import file_name, piece_bytes
 from gdsim.questions.opening import open_answer
 from gdsim.store.folder import Store
 from gdsim.sweep.execution.executor import FailingError
@@ -36,6 +37,12 @@ def test_memory_and_folder_give_the_same(tmp_path):
         np.testing.assert_array_equal(answer.square, right)
         np.testing.assert_array_equal(answer.powers[:, 2], right)
         assert "missing" not in answer.attrs
+    other = piece_bytes({"square": np.full(2, 7.0), "powers": np.zeros((2, 3))})  # of another processor, say
+    first = min(path.name for path in (tmp_path / "a/pieces").iterdir())
+    beside = tmp_path / "a" / file_name(first.partition("-")[0], other)
+    beside.write_bytes(other)
+    assert (7.0 in opened(tmp_path / "a").square) == (beside.name < first)  # the first by name is taken
+    beside.unlink()
     for answer in (ask(question(count=0)), ask(question(count=0), out=tmp_path / "none"), opened(tmp_path / "none")):
         assert answer.powers.shape == (0, 3)
     assert len(list((tmp_path / "a/pieces").iterdir())) == 5

@@ -1,5 +1,6 @@
 """What follows a sweep by `[[then]]` of its file: done by `gdsim run`, beside the runs, no part of the experiment."""
 
+import json
 import pathlib
 import re
 
@@ -10,10 +11,12 @@ import xarray
 import gdsim as gd
 from gdsim.canonical import digest
 from gdsim.questions import ask
+from gdsim.questions.opening import open_answer
+from gdsim.store.folder import Store
 from gdsim.sweep.sweep import read_file
 from gdsim.then import DOES, chosen_runs, steps_of
 from tests.helpers import gdsim
-from tests.squares import question
+from tests.squares import SQUARES, question
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs/how-to/command-line.md"
 SWEEP = """
@@ -52,6 +55,15 @@ def experiment(tmp_path):
 def test_a_file_says_what_follows_its_sweep(experiment, tmp_path):
     code, out, errors = gdsim("run", experiment.name, "--out", "out", folder=tmp_path)
     assert code == 0, out + errors
+    held = next((tmp_path / "out/best/pieces").iterdir())
+    whole = held.read_bytes()
+    for bytes_there, states, right in ((whole, ["finished"] * 2, 0), (whole[:-1], ["stopped", "finished"], 4), (None, ["stopped", "finished"], 3)):
+        held.unlink()
+        if bytes_there:
+            held.write_bytes(bytes_there)
+        code, told, _ = gdsim("status", "out", "--json", folder=tmp_path, patched=True)
+        assert (code, [answer["state"] for answer in json.loads(told)["answers"]]) == (right, states)
+    held.write_bytes(whole)
     assert "best: out/best  (gd.open('out/best'))" in out
     whole, best, result = (gd.open(tmp_path / "out" / name) for name in ("eigenvalues", "best", ""))
     np.testing.assert_allclose(whole.eigenvalue, np.tile([3.0, 1.0], (6, 1)), rtol=1e-12)
@@ -104,9 +116,11 @@ def test_status_and_verify_see_damage_of_an_answer(tmp_path):
         True,
     )
     code, out, _ = gdsim("verify", folder, folder=tmp_path, patched=True)
-    assert (code, f"pieces/{piece.name}: its bytes do not match its name" in out) == (4, True)
+    assert (code, f"pieces/{piece.name}: its bytes do not match its name" in out, "or make the call, again" in out) == (4, True, True)
+    with pytest.raises(ValueError, match=f"'pieces/{piece.name}' is damaged: its bytes do not match its name; ask the same again"):
+        open_answer(Store(folder), {"test.squares": SQUARES}.get)
     code, _, errors = gdsim("status", "--watch", folder, folder=tmp_path, patched=True)
-    assert (code, "--watch is of a sweep's folder" in errors) == (2, True)
+    assert (code, f"--watch is of a sweep's folder, and {str(folder)!r} holds the answer to a call" in errors) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +138,7 @@ def test_status_and_verify_see_damage_of_an_answer(tmp_path):
         ),
         ('then=[{do="eigenvalues", name="../x"}]', "then[0]: name must be letters, digits, - and _"),
         ('then=[{do="eigenvalues", name="shards"}]', "then[0]: name must be"),
+        ('then=[{do="eigenvalues", name="convergence"}]', "then[0]: name must be"),
         ('then=[{do="eigenvalues"}, {do="eigenvalues"}]', "then[1]: name 'eigenvalues' is that of a call before it; "),
         ("record.parameters=false", "then: it needs where runs ended; give record = {parameters = true}"),
     ],

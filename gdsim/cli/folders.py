@@ -25,6 +25,8 @@ def status(folder: pathlib.Path | str, is_watched: bool, as_json: bool) -> None:
     Exit codes: 0 all is there; 2 no results folder; 3 runs or items are missing; 4 files or what describes
     them are damaged.
     """
+    from msgspec import to_builtins
+
     from gdsim.cli.watching import watch
     from gdsim.questions.folder import is_question
     from gdsim.questions.survey import AnswerSurvey, answers_in, survey_answer
@@ -35,16 +37,19 @@ def status(folder: pathlib.Path | str, is_watched: bool, as_json: bool) -> None:
         store = Store(folder)
         if is_question(store):
             if is_watched:
-                raise ValueError("--watch is of a sweep's folder, and this one holds the answer to a call; ask again without it")
+                raise ValueError(f"--watch is of a sweep's folder, and {str(folder)!r} holds the answer to a call; ask again without it")
             states = [survey_answer(folder)]
         else:
             states = [watch(folder, as_json) if is_watched else survey(folder)]
-            states += [] if as_json else [survey_answer(f"{store.folder}/{name}") for name in answers_in(store.place)]
-    for number, found in enumerate(states):
-        if number:
-            click.echo(f"{pathlib.PurePath(found.folder).name}: {found.line()}")
-        elif not is_watched:
+            states += [survey_answer(f"{store.folder}/{name}") for name in answers_in(store.place)]
+    first, *answers = states
+    if not is_watched:
+        print_finding({**to_builtins(first), "answers": answers} if as_json and answers else first, as_json)
+    elif as_json:
+        for found in answers:  # as the states before them, a line each
             print_finding(found, as_json)
+    for found in [] if as_json else answers:
+        click.echo(f"{pathlib.PurePath(found.folder).name}: {found.line()}")
     lacks = any(found.missing_items if isinstance(found, AnswerSurvey) else found.missing_runs for found in states)
     sys.exit(DAMAGE if any(found.damaged for found in states) else INCOMPLETE if lacks else 0)
 
@@ -53,7 +58,7 @@ def status(folder: pathlib.Path | str, is_watched: bool, as_json: bool) -> None:
 @FOLDER
 @AS_JSON
 def verify(folder: pathlib.Path | str, as_json: bool) -> None:
-    """Check every byte of every shard in FOLDER against its name.
+    """Check every byte of every shard in FOLDER, and of every piece of answers, against its name.
 
     Exit code 4 if there is damage; changes nothing.
     """

@@ -1,5 +1,7 @@
-"""Files of pieces: arrays [item, ...] in an `.npz` that is named by the hash of its bytes, which are the same
-whoever writes it.
+"""Files of pieces: arrays [item, ...] in an `.npz` that is named by the hash of its bytes.
+
+These are the same whoever writes it, but for what LAPACK gives (all eigenvalues, and with them a census), whose
+last bits differ between processors: then two files of one piece may stand side by side.
 """
 
 import hashlib

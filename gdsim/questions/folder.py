@@ -154,7 +154,9 @@ def _array(file: File, digest: str) -> np.ndarray:
 
 
 def find(store: Store, held: Mapping[str, Any]) -> Found:
-    """What a folder holds of its question's pieces, every byte checked."""
+    """What a folder holds of its question's pieces, every byte checked; of two good files of a piece, the first
+    by name.
+    """
     files: dict[str, list[File]] = {}
     for name in store.place.names(FOLDER):
         files.setdefault(name.partition("-")[0], []).append(File(store.place, f"{FOLDER}/{name}"))
@@ -163,7 +165,8 @@ def find(store: Store, held: Mapping[str, Any]) -> Found:
         found = None
         for file in files.pop(piece.name, []):
             try:
-                found = read_piece(file, piece.size)
+                read = read_piece(file, piece.size)
+                found = found or read
             except DamagedShardError as damage:
                 damaged.append(damage)
         if found is None:

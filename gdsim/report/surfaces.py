@@ -18,6 +18,7 @@ from gdsim.store.places import Place
 from gdsim.sweep.results.reading import Dataset
 
 TEMPLATE, PAGE = (pathlib.Path(__file__).with_name(f"{name}.html") for name in ("surface", "answer"))
+PLANES = ("landscape.plane", "landscape.plane_through", "landscape.trajectory_plane")  # whose answers are scores on grids of x and y
 SCORES = ("loss", "accuracy", "validation_loss", "validation_accuracy", "gradient_norm")
 MOST_BYTES = 600_000  # of the numbers of one surface on the page, so that a page stays below a megabyte
 MOST_PATHS = 20
@@ -52,12 +53,10 @@ def planes_in(place: Place, sweep: str, tell: Callable[[str], object]) -> Iterat
     for name in answers_in(place):
         folder = f"{sweep}/{name}"
         try:
-            answer = open(folder)
+            if held_in(Store(folder))["question"]["call"] in PLANES:
+                yield surface_of(open(folder), name, f"gd.open({folder!r})")
         except ValueError as error:
             tell(f"left out: {name}: {error}")
-            continue
-        if is_plane(answer):
-            yield surface_of(answer, name, f"gd.open({folder!r})")
 
 
 def write_answer_report(folder: str | pathlib.Path, target: pathlib.Path | None = None) -> pathlib.Path | str:
@@ -66,13 +65,13 @@ def write_answer_report(folder: str | pathlib.Path, target: pathlib.Path | None 
     Raises ValueError for a folder whose answer is no plane, as those alone have a page.
     """
     store = Store(folder)
-    held, answer = held_in(store), open(folder)
+    held = held_in(store)
     call = held["question"]["call"]
-    if not is_plane(answer):
+    if call not in PLANES:
         raise ValueError(f"{str(folder)!r} is of gd.{call}, and only planes have a page of their own; gd.open({str(folder)!r}) has its numbers")
     code, name = f"gd.open({str(folder)!r})", store.place.address.rpartition("/")[2]
     facts = {"call": f"gd.{call}", "gdsim": held["gdsim"], "question": f"SHA-256 {held['sha256']}"}
-    surfaces = surfaces_html([surface_of(answer, f"gd.{call}", code)])
+    surfaces = surfaces_html([surface_of(open(folder), f"gd.{call}", code)])
     text = page_from(PAGE, name=name, opening=f"import gdsim as gd\nplane = {code}", surfaces=surfaces, facts=list(facts.items()))
     if target is not None:
         check_place(target)
@@ -80,11 +79,6 @@ def write_answer_report(folder: str | pathlib.Path, target: pathlib.Path | None 
         return target
     store.place.put("report.html", text.encode())
     return store.place.at("report.html")
-
-
-def is_plane(answer: Dataset) -> bool:
-    """Whether a Dataset holds a score on a grid of x and y."""
-    return "loss" in answer and answer.loss.dims[-2:] == ("y", "x")
 
 
 def surface_of(answer: Dataset, title: str, code: str) -> Surface:

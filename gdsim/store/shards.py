@@ -42,10 +42,10 @@ SUMMARY_SCHEMA = pa.schema(
 
 
 class DamagedShardError(ValueError):
-    """A shard whose bytes are not what its name or its footer says."""
+    """A shard, or a piece of an answer, whose bytes are not what its name or its footer says."""
 
     def __init__(self, file: File, reason: str) -> None:
-        super().__init__(f"shard {file.name!r} is damaged: {reason}")
+        super().__init__(f"{file.path!r} is damaged: {reason}")
         self.file, self.reason = file, reason
 
 

@@ -145,7 +145,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """What a check of every byte has found."""
 
     folder: str
-    shards: int
+    shards: int  # and pieces of answers
     bytes: int
     damaged: dict[str, str]  # by the file, what is wrong
 
@@ -155,11 +155,11 @@ class Verdict(msgspec.Struct, frozen=True):
         return Verdict(self.folder, self.shards + other.shards, self.bytes + other.bytes, damaged)
 
     def __str__(self) -> str:
-        read = count_of(self.shards, f"shard of {size_of(self.bytes)} was", f"shards of {size_of(self.bytes)} were")
+        read = count_of(self.shards, f"file of {size_of(self.bytes)} was", f"files of {size_of(self.bytes)} were")
         lines = [f"{read} read, {are(len(self.damaged), 'file')} damaged"]
         lines += [f"{name}: {reason}" for name, reason in self.damaged.items()]
         if self.damaged:
-            lines.append(MEND)
+            lines.append("run the experiment, or make the call, again: it sets damaged files aside and makes anew what they held")
         return "\n".join(lines)
 
 

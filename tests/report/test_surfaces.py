@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import xarray
 
+from gdsim.opening import HOMES
 from gdsim.plots.figure import page_from
-from gdsim.report.surfaces import MOST_BYTES, PAGE, is_plane, surface_of, surfaces_html
+from gdsim.report.surfaces import MOST_BYTES, PAGE, PLANES, surface_of, surfaces_html
 from tests.report.browser import SECONDS, in_browser
 
 X = np.linspace(-2.0, 2.0, 21)
@@ -42,8 +43,8 @@ def test_a_page_holds_the_scores_of_the_runs_with_the_lowest_losses():
     assert many.runs == [str(10 + k) for k in range(len(many.runs))]
     assert f"Of 1,000 runs the {len(many.runs)} with the lowest losses are here." in many.caption
     assert len(surfaces_html([many])) < 1_000_000
-    assert not is_plane(plane().rename(x="alpha"))
     assert surfaces_html([]) == ""
+    assert {*PLANES} <= {*HOMES}
 
 
 @pytest.mark.full
