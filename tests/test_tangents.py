@@ -73,6 +73,7 @@ def test_a_bare_name_is_a_rules_where_a_rule_has_it():
         ({"tangents": ["schedule_cycle"], "schedule": gd.CosineDecay(steps=9)}, "no run has a number 'schedule_cycle'"),
         ({"tangents": ["steps"], "schedule": gd.CosineDecay(steps=9)}, "CosineDecay.steps counts steps"),
         ({"tangents": ["l2"], "problem": gd.MLP(MOONS, hidden=[2])}, "give l2 a small number"),
+        ({"tangents": ["l2"], "problem": gd.MLP(MOONS, hidden=[2], l2=[0.0])}, "give l2 a small number"),
         ({"tangents": ["momentum"], "optimizer": gd.Momentum(), "schedule": gd.OneCycle(9, momenta=(0.8, 0.9))}, "OneCycle drives the momentum"),
         ({"tangents": ["lr", "lr"]}, "'lr' 2 times"),
         ({"tangents": [gd.Direction(), gd.Direction()]}, "a direction 2 times"),

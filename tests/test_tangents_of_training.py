@@ -52,6 +52,16 @@ def test_constants_that_the_host_makes_have_the_derivatives_that_mpmath_finds(ru
             assert slope == pytest.approx(float(truth), rel=1e-9, abs=1e-12), (number, name)
 
 
+def test_constants_may_ask_whether_a_number_is_0():
+    class Guarded(gd.Momentum, tag="guarded", frozen=True):
+        @staticmethod
+        def constants(values):
+            p = values["momentum"]
+            return {"own": 3.0 * p if p == 0.0 else p * p / p}
+
+    assert [slopes_of(Guarded(), "momentum", {"lr": 0.1, "momentum": p})["own"] for p in (0.0, 0.5)] == [3.0, 1.0]
+
+
 def test_constants_that_have_no_derivative_are_refused_in_one_line():
     class Rooted(gd.SGD, tag="rooted", frozen=True):
         @staticmethod

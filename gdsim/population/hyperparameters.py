@@ -10,7 +10,7 @@ from typing import Any
 from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.types import Hyperparameters, Lane
-from gdsim.population.setting import Setting
+from gdsim.population.setting import PENALTY, SCHEDULE, Setting
 from gdsim.schedules import Schedule
 from gdsim.schedules.parts import scheduled_momentum
 
@@ -23,7 +23,7 @@ def number_names(setting: Setting) -> tuple[str, ...]:
     """
     rule, schedule = setting.rule, setting.schedule
     constants = rule.constants(dict.fromkeys(rule.hyperparameters(), 0.5))
-    others = [*(f"schedule_{name}" for name in schedule.hyperparameters()), "penalty_l1", "penalty_l2"]
+    others = [*(SCHEDULE + name for name in schedule.hyperparameters()), PENALTY + "l1", PENALTY + "l2"]
     names = [*rule.hyperparameters(), *constants, *others]
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
@@ -34,7 +34,7 @@ def number_names(setting: Setting) -> tuple[str, ...]:
 
 def schedule_values(schedule: Schedule, values: Mapping[str, float]) -> dict[str, float]:
     """A schedule's numbers by its own names, from those of a run."""
-    return {name: values[f"schedule_{name}"] for name in schedule.hyperparameters()}
+    return {name: values[SCHEDULE + name] for name in schedule.hyperparameters()}
 
 
 @functools.cache

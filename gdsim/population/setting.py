@@ -8,6 +8,9 @@ from gdsim.schedules import Schedule
 from gdsim.starts import Init
 from gdsim.stops import Plateau, Record, SmallGradient, SmallStep, Stop, Target
 
+# Before the names of a penalty's and a schedule's numbers among the hyperparameters of a run.
+PENALTY, SCHEDULE = "penalty_", "schedule_"
+
 
 class Tangent(NamedTuple):
     """A number of runs by which what they report is differentiated, or a direction of their starts."""

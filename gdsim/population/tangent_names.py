@@ -5,15 +5,15 @@ the start.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gdsim.axes import values
 from gdsim.directions import Direction, is_direction
-from gdsim.population.setting import Tangent
+from gdsim.population.setting import PENALTY, SCHEDULE, Tangent
 from gdsim.population.tangents import slopes_of
 from gdsim.problems import Problem
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.words import given, nearest
 
-PREFIX = "schedule_"
 DIRECTION = "direction"  # the name of a direction among columns
 
 
@@ -64,7 +64,7 @@ def _checked(entry: object, parts: Parts) -> str | Direction:
         return entry
     if not isinstance(entry, str):
         raise TypeError(f"tangents must be a list of names of hyperparameters and a gd.Direction; {given(entry)} was given")
-    allowed = [*parts.rule_names, *parts.problem_names, *(PREFIX + n for n in parts.schedule_names)]
+    allowed = [*parts.rule_names, *parts.problem_names, *(SCHEDULE + n for n in parts.schedule_names)]
     if not any(number_of(entry, parts, rule, schedule, problem) for rule in parts.optimizer for schedule in parts.schedule for problem in parts.problem):
         raise ValueError(f"tangents: {_why_not(entry, parts) or f'no run has a number {given(entry)}; {nearest(entry, allowed)}'}")
     for rule in parts.optimizer:
@@ -92,7 +92,7 @@ def _why_not(name: str, parts: Parts) -> str:
         return f"{type(driver).__name__} drives the momentum, which is no number of the run there; leave {name!r} out, or `momenta`"
     if name in parts.problem_names and name not in parts.rule_names:
         return f"l1 and l2 are 0, and such runs have no penalty to differentiate; give {name} a small number, such as 1e-9"
-    own = name.removeprefix(PREFIX)
+    own = name.removeprefix(SCHEDULE)
     counting = next((s for s in parts.schedule if own in s.hyperparameters()), None)
     if counting is not None:
         return f"{type(counting).__name__}.{own} counts steps, and there is no derivative by it"
@@ -114,14 +114,16 @@ def number_of(name: str, parts: Parts, rule: Rule, schedule: Schedule, problem: 
         is_driven = name == "momentum" and schedule.drives_momentum
         return name if name in rule.hyperparameters() and not is_driven else ""
     if name in parts.problem_names:
-        return f"penalty_{name}" if name in problem.axes and _has_penalty(problem) else ""
-    own = name.removeprefix(PREFIX)
-    return PREFIX + own if own in _real_numbers(schedule) else ""
+        return PENALTY + name if name in problem.axes and _has_penalty(problem) else ""
+    own = name.removeprefix(SCHEDULE)
+    return SCHEDULE + own if own in _real_numbers(schedule) else ""
 
 
 def _has_penalty(problem: Problem) -> bool:
-    """Whether the kernels of a problem have a penalty: where l1 and l2 are both 0 they do without."""
-    return problem.l1 != 0.0 or problem.l2 != 0.0
+    """Whether the kernels of a problem, or of one of its variants, have a penalty: where l1 and l2 are both 0
+    they do without.
+    """
+    return any(value != 0.0 for axis in (problem.l1, problem.l2) for value in values(axis))
 
 
 def tangents_in(entries: Sequence[str | Direction], parts: Parts, rule: Rule, schedule: Schedule, problem: Problem) -> tuple[Tangent, ...]:

@@ -4,7 +4,7 @@ with.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -78,6 +78,10 @@ class Dual:
     def __ge__(self, other: "Dual | float") -> bool:
         return self.value >= Dual.of(other).value
 
+    def __eq__(self, other: object) -> bool:
+        return self.value == (other.value if isinstance(other, Dual) else other)
+
+    __hash__: ClassVar[None]  # pyright: ignore[reportIncompatibleMethodOverride]
     __radd__, __rmul__ = __add__, __mul__
 
 

@@ -12,7 +12,7 @@ from gdsim.population import Tangent
 from gdsim.population.columns import columns_of
 from gdsim.search.numbers import FACTOR, Numbers
 from gdsim.sweep.execution.display import shown
-from gdsim.sweep.experiment.cells import Cell
+from gdsim.sweep.experiment.cells import Cell, coordinate_names, labels
 from gdsim.sweep.planning.plan import Plan
 from gdsim.sweep.results.dataset import concatenated, coordinates_of, runs_dataset
 from gdsim.sweep.results.reading import Dataset
@@ -37,11 +37,13 @@ class Descent(NamedTuple):
     ----------
     history : xarray.Dataset over cell and round
         `score[cell, round]` is what is lowered (`ranked_by` in its attributes), and for each tuned number its
-        value, as `lr[cell, round]`, and the derivative of the score by it, as `score_d_lr`. `accepted` says
-        whether the round was better than all before; NaN after a cell's last round. Its attributes say which
-        cell is `best`, and how many `run_steps` were spent.
+        value, as `lr[cell, round]`, and the derivative of the score by it, as `score_d_lr`: NaN after a cell's
+        last round. `accepted` says whether the round was better than all before, or infinite as they are.
+        Labels are without the tuned numbers. Its attributes say which cell is `best`, and how many `run_steps`
+        were spent.
     result : xarray.Dataset over run
-        The runs of every cell with its best numbers, which are coordinates.
+        The runs of every cell with its best numbers, which are coordinates and stand in the labels. What asks
+        for the problems of a result, as `gd.evaluate`, takes one cell's: `found.sweeps[0].run()`.
     sweeps : tuple of gd.Sweep
         For each cell the sweep of that one cell, with its best numbers.
 
@@ -202,11 +204,13 @@ class _Descending:
         import xarray  # takes 0.4 s, and only results need it
 
         score = f"mean of the middle half of the starts' {self.variable.replace('_', ' ')}"
-        about = {"score": f"{score}, diverged ones infinite", "accepted": "whether the round was better than all before it"}
+        about = {"score": f"{score}, diverged ones infinite", "accepted": "whether the round was better than all before it, or infinite as they are"}
         about |= {derivative_name("score", n): f"derivative of the score by {n}" for n in self.names}
         rounds = {n: np.stack([row[n] for row in self.rounds], 1) for n in self.rounds[0]}
         variables = {n: (("cell", "round"), v, {"long_name": about.get(n, n), "units": "" if n == "accepted" else "1"}) for n, v in rounds.items()}
-        coordinates = {n: ("cell", np.array(c)) for n, c in coordinates_of(self.plan).items() if n not in self.names}
+        tuned = {*self.names, *(name for key, name in coordinate_names(self.plan.cells).items() if key in self.names)}
+        untuned = self.plan._replace(labels=tuple(labels(self.plan.cells, tuned)))
+        coordinates = {n: ("cell", np.array(c)) for n, c in coordinates_of(untuned).items() if n not in tuned}
         best = int(np.argmin(np.where(np.isnan(self.best), np.inf, self.best)))
         said = {"best": best, "ranked_by": score, "tuned": list(self.names), "run_steps": self.run_steps}
         history = xarray.Dataset(variables, {"cell": ("cell", np.arange(len(self.best))), **coordinates}, said)
@@ -215,11 +219,11 @@ class _Descending:
 
     def _result(self, cells: tuple[Cell, ...]) -> Dataset:
         """The runs of every cell with its best numbers."""
-        plan = self.plan._replace(cells=cells)
+        plan = self.plan._replace(cells=cells, labels=tuple(labels(cells)))
         numbers = np.concatenate([np.arange(plan.starts) * len(cells) + c for c in range(len(cells))])
         found = runs_dataset(plan, numbers, concatenated(self.kept))
         tuned = {n: ("run", column[found.cell.values]) for n, column in zip(self.names, self.numbers.values(self.place).T, strict=True)}
-        return found.assign_coords(tuned)
+        return found.assign_coords(tuned).assign_attrs(tuned=list(self.names))
 
 
 def _tangents_of(plan: Plan) -> list[tuple[Tangent, ...]]:

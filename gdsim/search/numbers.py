@@ -9,11 +9,11 @@ import numpy as np
 
 from gdsim.axes import Range
 from gdsim.population import Tangent
+from gdsim.population.setting import PENALTY, SCHEDULE
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.sweep.experiment.cells import Cell, inside, with_value
 
-PENALTY, SCHEDULE = "penalty_", "schedule_"
 FACTOR = Range(0.0, math.inf)
 FARTHEST = 30.0  # of places, where float32 still tells a share from 1
 

@@ -28,9 +28,13 @@ def test_the_score_and_its_derivative_are_those_of_the_formula():
 
 
 def test_rates_go_to_one_over_the_curvature_from_both_sides():
-    found = gd.search.hypergradient_descent(line_sweep(optimizer=gd.SGD([0.002, 0.3, 0.6])), ["lr"], rounds=15)
+    found = gd.search.hypergradient_descent(line_sweep(optimizer=gd.SGD([0.002, 0.3, 0.6]), record=gd.Record(parameters=True)), ["lr"], rounds=15)
     assert np.allclose(found.result.lr.values.reshape(3, 3)[0], 1 / 3, rtol=0.02)
     assert found.history.lr.values[:, 0] == pytest.approx([0.002, 0.3, 0.6], rel=1e-15)
+    assert found.result.label.values[:3].tolist() == [f"SGD lr={lr:.6g}" for lr in found.result.lr.values[:3]]
+    assert found.history.label.values.tolist() == ["SGD #0", "SGD #1", "SGD #2"]
+    with pytest.raises(ValueError, match=r"as found.sweeps\[0\].run\(\), and give that"):
+        gd.evaluate(found.result)
 
 
 def test_diverging_runs_lower_the_rate_and_a_few_do_not_decide():

@@ -5,7 +5,7 @@ fastest.
 import collections
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -14,6 +14,7 @@ from gdsim import axes
 from gdsim.axes import Axis, Grid
 from gdsim.canonical import digest
 from gdsim.declarations import Declaration
+from gdsim.population.setting import PENALTY, SCHEDULE
 from gdsim.problems import Problem
 from gdsim.rules import Rule, Wrapper
 from gdsim.rules.base import RootedRule
@@ -42,8 +43,8 @@ class Cell(NamedTuple):
         """The numbers that kernels read, by name: the rule's as they are, the others with their owner in
         front.
         """
-        of_schedule = {f"schedule_{name}": value for name, value in self.schedule.hyperparameters().items()}
-        return {**self.rule.hyperparameters(), **of_schedule, "penalty_l1": self.problem.l1, "penalty_l2": self.problem.l2}
+        of_schedule = {SCHEDULE + name: value for name, value in self.schedule.hyperparameters().items()}
+        return {**self.rule.hyperparameters(), **of_schedule, PENALTY + "l1": self.problem.l1, PENALTY + "l2": self.problem.l2}
 
 
 class Declared(Protocol):
@@ -226,7 +227,7 @@ def settings(cell: Cell) -> dict[str, Any]:
     rule, schedule, problem = cell.rule, cell.schedule, cell.problem
     found: dict[str, Any] = {**rule.hyperparameters(), **form_of(rule)}
     found["schedule"] = schedule_name(schedule)
-    found |= {f"schedule_{name}": value for name, value in schedule.hyperparameters().items()}
+    found |= {SCHEDULE + name: value for name, value in schedule.hyperparameters().items()}
     return {**found, "problem": type(problem).__name__, **problem.settings(), "batch": cell.batch, "dtype": cell.dtype}
 
 
@@ -252,8 +253,8 @@ def coordinate_names(cells: Sequence[Cell]) -> dict[str, str]:
     nothing else has the name.
     """
     names = varied_names(cells)
-    taken = {n for c in cells for n in c.rule.hyperparameters()} | {n for n in names if not n.startswith("schedule_")}
-    return {n: n.removeprefix("schedule_") if n.startswith("schedule_") and n.removeprefix("schedule_") not in taken else n for n in names}
+    taken = {n for c in cells for n in c.rule.hyperparameters()} | {n for n in names if not n.startswith(SCHEDULE)}
+    return {n: n.removeprefix(SCHEDULE) if n.startswith(SCHEDULE) and n.removeprefix(SCHEDULE) not in taken else n for n in names}
 
 
 def shown_setting(value: object) -> str:
@@ -263,9 +264,9 @@ def shown_setting(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def labels(cells: Sequence[Cell]) -> list[str]:
-    """A readable name of every cell, unique: the optimizer and what is varied."""
-    names = coordinate_names(cells)
+def labels(cells: Sequence[Cell], left_out: Container[str] = ()) -> list[str]:
+    """A readable name of every cell, unique: the optimizer and what is varied, but for coordinates left out."""
+    names = {key: name for key, name in coordinate_names(cells).items() if name not in left_out}
     found = []
     for cell in cells:
         table: Mapping[str, Any] = settings(cell)

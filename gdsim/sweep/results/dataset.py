@@ -188,6 +188,8 @@ def sweep_behind(result: "xarray.Dataset") -> Experiment:
     Raises ValueError for one that this process has not run or opened.
     """
     found = _sweeps.get((result.attrs.get("experiment", ""), result.attrs.get("features", "")))
+    if found is None and "tuned" in result.attrs:
+        raise ValueError("a tuned result comes from a sweep for each of its cells; run the one you ask about, as found.sweeps[0].run(), and give that")
     if found is None:
         raise ValueError("this result comes from no sweep that this process has run or opened; open its folder with gd.open, or run it again")
     return found
