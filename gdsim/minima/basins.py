@@ -145,7 +145,7 @@ def _representatives(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(place[end] of its cell of a fine grid, one end of each cell)."""
     if not len(ends):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    cells = np.floor(ends / (TOGETHER * (1.0 + np.abs(ends)))).astype(np.int64)
+    cells = np.floor(np.sign(ends) * np.log1p(np.abs(ends)) / TOGETHER).astype(np.int64)  # as wide everywhere, in 1 + |x|
     cells -= cells.min(0)
     _, chosen, places = np.unique(cells[:, 0] * (cells[:, 1].max() + 1) + cells[:, 1], return_index=True, return_inverse=True)
     return places, chosen

@@ -114,21 +114,30 @@ def test_plateaus_and_kinks_are_no_critical_points(text, start, truth):
         assert found.kind.values.tolist() == [truth[1]]
 
 
+def descended(problem, x, y, lr):
+    """(where gradient descent from the points of a grid ends, after how many steps)."""
+    w = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    taken, going = np.zeros(len(w), int), np.ones(len(w), bool)
+    for _ in range(2000):
+        g = problem.gradient(w)
+        going &= abs(g).max(1) > 1e-6
+        w[going] -= lr * g[going]
+        taken += going
+    return w, taken
+
+
 def test_a_basin_map_is_where_gradient_descent_leads(tmp_path):
     found = gd.minima.basin_map(HIMMELBLAU, gd.SGD(lr=0.01), points=(14, 9), out=tmp_path / "map")
     x, y = np.linspace(-6, 6, 14), np.linspace(-6, 6, 9)
     assert (found.x.values.tolist(), found.y.values.tolist()) == (x.tolist(), y.tolist())
-    w = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    taken, going = np.zeros(len(w), int), np.ones(len(w), bool)
-    for _ in range(2000):
-        g = HIMMELBLAU.gradient(w)
-        going &= abs(g).max(1) > 1e-6
-        w[going] -= 0.01 * g[going]
-        taken += going
+    w, taken = descended(HIMMELBLAU, x, y, 0.01)
     assert found.steps_taken.values.ravel().tolist() == taken.tolist()
     assert found.point.values[found.member.values.ravel()] == pytest.approx(w, abs=1e-6)
     assert found["count"].values.tolist() == np.bincount(found.member.values.ravel()).tolist()
     assert found.identical(gd.open(tmp_path / "map"))
+    far = gd.minima.basin_map(gd.functions.Griewank(), gd.SGD(lr=0.5), points=(7, 6), box=((300, 420), (300, 420)))
+    w, _ = descended(gd.functions.Griewank(), far.x.values, far.y.values, 0.5)
+    assert far.point.values[far.member.values.ravel()] == pytest.approx(w, abs=1e-5)
     caption = gd.plots.basin_map(found).caption
     assert f"126 runs, one from each point, in {taken.min()} to {taken.max()} steps" in caption
     assert "4 critical points." in caption
