@@ -41,7 +41,7 @@ def merged(problem: Any, ends: Polished, merge: str) -> np.ndarray:
     if merge == "function":
         return grouped(ends.loss, np.concatenate([functions_of(problem, ends.parameters), index], axis=1))
     # Networks of one function are the same up to symmetries, unless units of theirs are of no use.
-    x = np.array([reduced(problem, one) for one in ends.parameters]).reshape(ends.parameters.shape)
+    x = reduced(problem, ends.parameters)
     apart = lambda first, others: distance(problem, x[first], x[others]) / (1.0 + np.linalg.norm(x[first]))  # noqa: E731
     return grouped(ends.loss, np.concatenate([functions_of(problem, x), index], axis=1), apart)
 

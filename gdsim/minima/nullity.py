@@ -3,16 +3,17 @@ parameters move, and its function does not.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from gdsim.minima.symmetries import Group, Kind
+from gdsim.minima.units import dead_units
 
 Layers: TypeAlias = list[tuple[np.ndarray, np.ndarray]]  # W[unit, input] and b[unit] of each
 UNREAD = 1e-9  # the largest weight of a unit that nobody reads
-RANK = 1e-9  # of the largest singular value
+RANK = 1e-9  # the least singular value of directions of length 1 that counts
 
 
 def expected_nullity(problem: Any, vector: np.ndarray) -> int:
@@ -49,12 +50,13 @@ class _Direction:
 def _directions(problem: Any, vector: np.ndarray) -> Iterator[Layers]:
     """Directions in which the function stays, together with the penalty; some of them maybe several times."""
     layers, kind = problem.unpack(vector), Kind.of(problem, "nullity")
+    dead = [np.flatnonzero(off[0]) for off in dead_units(problem, vector[None])]
     for group in kind.groups:
         if group.scales and kind.activations[group.rows[0]] != "identity":
             yield from _scalings(layers, group)
         if kind.skip is None and kind.activations[group.rows[0]] == "identity":
             yield from _mixtures(problem, layers, group.rows[0])
-        yield from _of_dead_units(problem, layers, group)
+        yield from _of_dead_units(problem, layers, group, dead)
     if kind.softmax:
         last = len(layers) - 1
         if problem.intercept:
@@ -74,17 +76,16 @@ def _scalings(layers: Layers, group: Group) -> Iterator[Layers]:
         yield direction.layers
 
 
-def _of_dead_units(problem: Any, layers: Layers, group: Group) -> Iterator[Layers]:
-    """What goes into units that no sample turns on, and what comes out of them."""
+def _of_dead_units(problem: Any, layers: Layers, group: Group, dead: Sequence[np.ndarray]) -> Iterator[Layers]:
+    """What goes into the dead units of each layer that a group has, and what comes out of them."""
     is_free = not (problem.l1 or problem.l2)
-    for place, unit in _dead_units(problem, layers):
-        if place in group.rows:
-            if problem.intercept:
-                yield _Direction(layers).with_biases(place, unit, 1.0).layers
-            if is_free:
-                yield from (_Direction(layers).with_weights(place, (unit, k), 1.0).layers for k in range(layers[place][0].shape[1]))
-            if is_free and len(group.rows) == 1:  # else others give to the same columns
-                yield from (_Direction(layers).with_weights(n, (k, first + unit), 1.0).layers for n, first in group.readers for k in range(len(layers[n][1])))
+    for place, unit in [(n, int(unit)) for n in group.rows for unit in dead[n]]:
+        if problem.intercept:
+            yield _Direction(layers).with_biases(place, unit, 1.0).layers
+        if is_free:
+            yield from (_Direction(layers).with_weights(place, (unit, k), 1.0).layers for k in range(layers[place][0].shape[1]))
+        if is_free and len(group.rows) == 1:  # else others give to the same columns
+            yield from (_Direction(layers).with_weights(n, (k, first + unit), 1.0).layers for n, first in group.readers for k in range(len(layers[n][1])))
 
 
 def _mixtures(problem: Any, layers: Layers, place: int) -> Iterator[Layers]:
@@ -108,28 +109,22 @@ def _mixed(direction: _Direction, layers: Layers, place: int, units: tuple[int, 
     return changed.with_weights(place + 1, (slice(None), other), -sign * V[:, unit])
 
 
-def _dead_units(problem: Any, layers: Layers) -> Iterator[tuple[int, int]]:
-    """(layer, unit) of ReLUs that no sample of the training set turns on."""
-    if problem.layer_activations != ("relu",) * len(layers[:-1]):  # others are on for every sample
-        return
-    values = seen = problem.data.X  # what the layer before gives, and what the next one sees
-    for place, (W, b) in enumerate(layers[:-1]):
-        sums = seen @ W.T + b
-        yield from ((place, int(unit)) for unit in np.flatnonzero((sums <= 0.0).all(0)))
-        is_residual = problem.skip == "residual" and place > 0 and values.shape == sums.shape
-        values = np.maximum(sums, 0.0) + (values if is_residual else 0.0)
-        seen = np.concatenate([seen, values], axis=1) if problem.skip == "dense" else values
-
-
-def reduced(problem: Any, vector: np.ndarray) -> np.ndarray:
-    """The parameter vector with 0 for what is of no use: what goes into units that nobody reads, and into ReLUs
-    that no sample turns on and out of them.
+def reduced(problem: Any, parameters: np.ndarray) -> np.ndarray:
+    """parameters[run, parameter] with 0 for what is of no use: what goes into units that nobody reads, and into
+    ReLUs that no sample turns on and out of them.
     """
     if not problem.layers:
-        return vector
+        return parameters
+    dead = dead_units(problem, parameters)
+    rows = [_reduced(problem, one, [np.flatnonzero(off[run]) for off in dead]) for run, one in enumerate(parameters)]
+    return np.array(rows).reshape(parameters.shape)
+
+
+def _reduced(problem: Any, vector: np.ndarray, dead: Sequence[np.ndarray]) -> np.ndarray:
+    """`reduced` of one run, with the dead units of each layer."""
     layers = [(W.copy(), b.copy()) for W, b in problem.unpack(vector)]
     for group in Kind.of(problem, "units").groups:
-        for direction in list(_of_dead_units(problem, layers, group)):
+        for direction in _of_dead_units(problem, layers, group, dead):
             for (W, b), (changed_W, changed_b) in zip(layers, direction, strict=True):
                 W[changed_W != 0.0], b[changed_b != 0.0] = 0.0, 0.0
         (W, b), units = layers[group.rows[0]], len(layers[group.rows[0]][1])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RECTIFIERS = ("relu", "leaky_relu")
 SATURATED = {"tanh": math.atanh(0.99), "sigmoid": 2.0 * math.atanh(0.99)}  # the least |z|: both are odd about their middle
+ROOM = 2**27  # bytes of the sums of runs that are looked at together
 ALIKE = 1e-6  # one less the cosine of the angle between the incoming weights of duplicates
 
 
@@ -59,10 +60,9 @@ def _units(problem: Problem, parameters: Any, *, tolerance: float, threads: int)
     layers = Layers.of(problem, values)
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("dead", "always_on", "saturated", "useless", "duplicate")}
     for n, (name, z) in enumerate(zip(kind.activations, hidden_sums(problem, values), strict=True)):
-        low, high, smallest = z.min(1), z.max(1), abs(z).min(1)
-        found["dead"].append((high <= 0.0) & (name == "relu"))
-        found["always_on"].append((low > 0.0) & (name in RECTIFIERS))
-        found["saturated"].append(smallest > SATURATED.get(name, np.inf))
+        found["dead"].append(_is_off(name, z))
+        found["always_on"].append((z.min(1) > 0.0) & (name in RECTIFIERS))
+        found["saturated"].append(abs(z).min(1) > SATURATED.get(name, np.inf))
         group = next(g for g in kind.groups if n in g.rows)
         length = np.sqrt((layers.outgoing(group) ** 2).sum(2))
         found["useless"].append(length <= tolerance * length.max(1, keepdims=True))
@@ -81,7 +81,26 @@ def _duplicates(incoming: np.ndarray, name: str) -> np.ndarray:
         apart = 2.0 * (both - products)
     else:
         apart = length[:, :, None] ** 2 + length[:, None, :] ** 2 - 2.0 * products
-    return np.tril(apart <= 2.0 * ALIKE * both, -1).any(2)
+    is_zero = length == 0.0  # whose direction is none
+    alike = (apart <= 2.0 * ALIKE * both) & (is_zero[:, :, None] == is_zero[:, None, :])
+    return np.tril(alike, -1).any(2)
+
+
+def dead_units(problem: Any, values: np.ndarray) -> list[np.ndarray]:
+    """[run, unit] of each hidden layer: whether it is a ReLU that no sample of the training set turns on."""
+    if "relu" not in problem.layer_activations:
+        return [np.zeros((len(values), units), bool) for _, units in problem.layers[:-1]]
+    together = max(1, ROOM // (8 * len(problem.data.X) * max(problem.hidden)))
+    parts = [
+        [_is_off(name, z) for name, z in zip(problem.layer_activations, hidden_sums(problem, values[first : first + together]), strict=True)]
+        for first in range(0, max(1, len(values)), together)
+    ]
+    return [np.concatenate(layer) for layer in zip(*parts, strict=True)]
+
+
+def _is_off(name: str, z: np.ndarray) -> np.ndarray:
+    """[run, unit]: whether a ReLU is off at every sample, by its sums z[run, sample, unit]."""
+    return (z.max(1) <= 0.0) & (name == "relu")
 
 
 def hidden_sums(problem: Problem, values: np.ndarray) -> Iterator[np.ndarray]:
