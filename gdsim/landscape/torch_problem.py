@@ -26,8 +26,9 @@ class TorchProblem:
 
     `gd.landscape.line` and `gd.landscape.plane` take it: directions are scaled for each filter of a convolution
     and each row of a matrix, and 0 for tensors of one dimension, the biases and the parameters of norms. A folder
-    knows it by the hash of its state, its samples and its classes' sources, and never makes it anew; workers
-    are sent it. It is not trained. Raises ModuleNotFoundError without PyTorch, which comes with gdsim's extra
+    knows it by the hash of all that decides what it computes (tensors, attributes, hooks, sources of its classes,
+    and what these read) and of its samples, and by PyTorch's version, and never makes it anew; workers are sent
+    it. It is not trained. Raises ModuleNotFoundError without PyTorch, which comes with gdsim's extra
     "torch", and TypeError or ValueError for what does not fit.
 
     >>> import numpy as np, torch
@@ -93,10 +94,12 @@ class TorchProblem:
         return pytorch().weight_rows(self.module)
 
     def identity(self) -> dict[str, Any]:
-        """What a folder keeps of it: the hash of the module's state and its classes' sources, of samples and
-        loss.
+        """What a folder keeps of it: PyTorch's version, and the hash of the module, samples and loss.
+
+        Raises TypeError or ValueError for a module that has no lasting identity.
         """
-        return {"type": "torch", "sha256": pytorch().identity_of(self.module, (self.X, self.y), self.loss)}
+        made = pytorch()
+        return {"type": "torch", "version": made.VERSION, "sha256": made.identity_of(self.module, (self.X, self.y), self.loss)}
 
     def why_not_stored(self, by_workers: bool) -> str:
         """Nothing: a folder keeps what was found at its points, and its hash."""

@@ -1,10 +1,8 @@
 """Any module as a function of its parameters: its loss and accuracy on samples at many points."""
 
 import copy
-import hashlib
-import inspect
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -71,7 +69,7 @@ def output_of(module: nn.Module, samples: Samples) -> tuple[int, ...]:
     """The shape of the module's outputs of a sample. Raises ValueError where it does not take it."""
     try:
         with torch.no_grad():
-            found = module(first_of(module, samples))
+            found = copy.deepcopy(module)(first_of(module, samples))  # which may count its calls
     except Exception as error:
         raise ValueError(f"the module does not take samples of shape {tuple(samples[0].shape[1:])}: {' '.join(str(error).split())}") from None
     if not isinstance(found, torch.Tensor):
@@ -97,45 +95,21 @@ def weight_rows(module: nn.Module) -> list[np.ndarray]:
     return found
 
 
-def identity_of(module: nn.Module, arrays: Sequence[np.ndarray], loss: str) -> str:
-    """SHA-256 of a module's state, its settings and the source of its classes, with samples and the loss."""
-    found = hashlib.sha256(f"{loss}\n{module!r}\n".encode())
-    for name, tensor in module.state_dict().items():
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode() + tensor.contiguous().numpy().tobytes())
-    for text in sorted({_source(kind) for part in module.modules() for kind in _classes(type(part))}):
-        found.update(text.encode())
-    for values in arrays:
-        found.update(f"{values.dtype} {values.shape}\n".encode() + np.ascontiguousarray(values).tobytes())
-    return found.hexdigest()
-
-
-def _classes(kind: type) -> Iterator[type]:
-    """The classes of a module that are not PyTorch's own."""
-    return (one for one in kind.__mro__ if one is not object and one.__module__.partition(".")[0] != "torch")
-
-
-def _source(kind: type) -> str:
-    try:
-        return inspect.getsource(kind)
-    except (OSError, TypeError):
-        raise ValueError(f"the source of {kind.__name__}, by which a folder knows it again, cannot be found; declare it in a file") from None
-
-
 def operations_of(module: nn.Module, samples: Samples) -> float:
     """Floating-point operations of the products in one pass of a sample, about: two for each weight of a
     convolution or a matrix and each place that it is used at.
     """
-    total = 0.0
+    total, module = 0.0, copy.deepcopy(module)  # which may count its calls
 
     def count(part: nn.Module, inputs: Any, outputs: torch.Tensor) -> None:
         nonlocal total
         total += 2.0 * part.weight.numel() * outputs.numel() / outputs.shape[1]  # pyright: ignore[reportCallIssue, reportOperatorIssue, reportAttributeAccessIssue]
 
-    hooks = [part.register_forward_hook(count) for part in module.modules() if isinstance(part, (nn.Linear, nn.modules.conv._ConvNd))]
+    for part in module.modules():
+        if isinstance(part, (nn.Linear, nn.modules.conv._ConvNd)):
+            part.register_forward_hook(count)
     with torch.no_grad():
         module(first_of(module, samples))
-    for hook in hooks:
-        hook.remove()
     return total
 
 

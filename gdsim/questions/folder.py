@@ -121,7 +121,15 @@ def _difference(held: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     if held["call"] != asked["call"]:
         return f"gd.{held['call']}"
     differing = [n for part in ("arguments", "arrays") for n in sorted({**held[part], **asked[part]}) if held[part].get(n) != asked[part].get(n)]
-    return "it differs in " + ", ".join(differing or [n for n in ("problems", "items") if held[n] != asked[n]])
+    return "it differs in " + ", ".join(differing or _in_problems(held["problems"], asked["problems"]) or ["items"])
+
+
+def _in_problems(held: list[Any], asked: list[Any]) -> list[str]:
+    """Where problems differ: PyTorch's version, if in nothing else."""
+    versions = [{p.get("version") for p in problems} for problems in (held, asked)]
+    if versions[0] != versions[1] and [{**p, "version": ""} for p in held] == [{**p, "version": ""} for p in asked]:
+        return [f"PyTorch, {' and '.join(sorted(map(str, versions[0])))} there and {' and '.join(sorted(map(str, versions[1])))} here"]
+    return ["problems"] if held != asked else []
 
 
 def question_in(store: Store, held: Mapping[str, Any], call_of: Callable[[str], Call | None]) -> Question:

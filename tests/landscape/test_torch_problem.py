@@ -1,6 +1,7 @@
 """PyTorch's modules on lines and planes, beside PyTorch's own evaluation of them."""
 
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -111,13 +112,73 @@ def test_the_identity_is_that_of_state_samples_loss_and_classes(torch, net, prob
     assert len({p.identity()["sha256"] for p in (problem, *other)}) == 6
 
 
+LOCK = threading.Lock()
+FACTOR = 1.0
+
+
+def scaled(z):
+    return FACTOR * z
+
+
+@pytest.fixture
+def scaling(torch):
+    """A module that reads an attribute, a buffer that is no part of its state, and a global through a function."""
+
+    class Scaling(torch.nn.Linear):
+        def __init__(self):
+            torch.manual_seed(0)
+            super().__init__(16, 3)
+            self.alpha = 1.0
+            self.register_buffer("beta", torch.ones(()), persistent=False)
+
+        def forward(self, x):
+            return scaled(self.alpha * self.beta * super().forward(x.flatten(1)))
+
+    return Scaling()
+
+
+ESCAPES = {
+    "attribute": lambda net, _: setattr(net, "alpha", 2.0), "buffer": lambda net, _: net.beta.add_(1.0), "hook": lambda net, _: net.register_forward_hook(lambda *a: 2 * a[2]),
+    "pre-hook": lambda net, _: net.register_forward_pre_hook(lambda _, inputs: (2 * inputs[0],)), "global": lambda _, patch: patch.setitem(globals(), "FACTOR", 2.0),
+    "forward": lambda net, _: setattr(net, "forward", lambda x: 2 * type(net).forward(net, x)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_whatever_decides_the_outputs_is_part_of_the_identity(scaling, escape, monkeypatch):
+    plain = gd.landscape.TorchProblem(scaling, X, Y)
+    identity, once = plain.identity(), gd.landscape.line(plain, 0 * plain.vector(), plain.vector(), points=2, alpha=(0, 1))
+    assert gd.landscape.TorchProblem(scaling, X, Y).identity() == identity == plain.identity()
+    ESCAPES[escape](scaling, monkeypatch)
+    other = gd.landscape.TorchProblem(scaling, X, Y)
+    assert other.identity() != identity
+    assert not gd.landscape.line(other, 0 * other.vector(), other.vector(), points=2, alpha=(0, 1)).equals(once)
+
+
+def test_what_has_no_lasting_identity_is_refused_for_a_folder_alone(torch, scaling, tmp_path):
+    scaling.register_forward_hook(lambda *_: LOCK.acquire(False) and LOCK.release())
+    problem = gd.landscape.TorchProblem(scaling, X, Y)
+    assert gd.landscape.line(problem, 0 * problem.vector(), problem.vector(), points=3).sizes["alpha"] == 3
+    with pytest.raises(TypeError, match=r"^LOCK, which .*<lambda> reads, is .*; take it off, or ask without out= and client=$"):
+        gd.landscape.line(problem, 0 * problem.vector(), problem.vector(), points=3, out=tmp_path / "line")
+
+
 @pytest.mark.full
-def test_a_line_is_kept_in_a_folder_and_not_for_another_module(net, problem, tmp_path):
+def test_a_line_is_kept_in_a_folder_and_not_for_another_module(net, problem, tmp_path, monkeypatch):
     vector = problem.vector()
     made = gd.landscape.line(problem, vector, 2.0 * vector, points=7, out=tmp_path / "line")
     assert gd.open(tmp_path / "line").equals(made)
-    with pytest.raises(ValueError, match="holds another question"):
-        gd.landscape.line(gd.landscape.TorchProblem(net, X + 1, Y), vector, 2.0 * vector, points=7, out=tmp_path / "line")
+    for other, difference in ((gd.landscape.TorchProblem(net, X + 1, Y), "problems"), (problem, "PyTorch, .* there and 1.0 here")):
+        with pytest.raises(ValueError, match=f"holds another question .it differs in {difference}"):
+            gd.landscape.line(other, vector, 2.0 * vector, points=7, out=tmp_path / "line")
+        monkeypatch.setattr("gdsim.pytorch.VERSION", "1.0")
+
+
+@pytest.mark.full
+def test_a_module_of_half_precision_is_kept_too(torch, scaling, tmp_path):
+    problem = gd.landscape.TorchProblem(scaling.bfloat16(), X, Y)
+    found = gd.landscape.line(problem, 0 * problem.vector(), problem.vector(), points=2, alpha=(0, 1), out=tmp_path / "line")
+    assert float(found.loss[0]) == pytest.approx(np.log(3), rel=1e-6)
 
 
 @pytest.mark.full
