@@ -15,7 +15,7 @@ from gdsim.questions.question import Question
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.execution.display import Wish
 from gdsim.sweep.results.reading import Result
-from gdsim.variables import VARIABLES
+from gdsim.variables import VARIABLES, described
 
 if TYPE_CHECKING:
     import xarray
@@ -91,7 +91,7 @@ def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> "xarray.Dat
     names = ("density", "density_standard_error")
     made = {n: ((*dims, "value"), v.reshape(*shape, len(values)), VARIABLES[n].attributes) for n, v in zip(names, densities, strict=True)}
     whole = rules.drop_vars(["node", "weight", "parameter_count"]).assign(made)
-    return whole.assign_coords(value=("value", values, VARIABLES["value"].attributes)).assign_attrs(matrix=asked["matrix"], deviation=deviation)
+    return whole.assign_coords(value=("value", values, described("", "eigenvalue", "1"))).assign_attrs(matrix=asked["matrix"], deviation=deviation)
 
 
 def smoothed(rules: Mapping[str, np.ndarray], values: np.ndarray, deviation: float, most: int) -> np.ndarray:

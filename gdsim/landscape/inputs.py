@@ -52,23 +52,20 @@ class Centres(NamedTuple):
         problems, found, place = points_of(problem, parameters, variable, what)
         for number, one in enumerate(problems):
             check_problem(one, what)
-            rows = found.rows[place == number]
+            runs = np.flatnonzero(place == number)
+            rows = found.rows[runs]
             if not rows.size:
                 raise ValueError(f"{name} must be a vector of parameters, or [run, parameter]; shape {found.rows.shape} was given")
             evaluation_setting(one, rows, dtype)
-            if not np.isfinite(rows[:, : one.parameter_count]).all():
-                raise ValueError(f"{name} must be finite numbers; {_first_that_is_not(found, rows[:, : one.parameter_count])}")
+            lost = runs[~np.isfinite(rows[:, : one.parameter_count]).all(1)]
+            if len(lost):
+                raise ValueError(f"{name} must be finite numbers; {f'those of run {lost[0]} are not' if found.dims else 'some are not'}")
         return cls(problems, place, found, found.rows.astype(np.float64))
 
     @property
     def is_double(self) -> bool:
         """Whether the points were given in double precision."""
         return self.given.rows.dtype == np.float64
-
-
-def _first_that_is_not(found: Given, rows: np.ndarray) -> str:
-    run = int(np.flatnonzero(~np.isfinite(rows).all(1))[0])
-    return f"those of run {run} are not" if found.dims else "some are not"
 
 
 def check_problem(problem: Any, what: str) -> None:

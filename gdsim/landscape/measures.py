@@ -28,7 +28,8 @@ def measures(picture: Dataset, *, variable: str = "loss", levels: Sequence[float
     - `convexity`: the share of second differences f_{i-1} - 2 f_i + f_{i+1} along the lines that are not negative
       beyond rounding: 1 of a convex function.
     - `share_below[level]`: the share of points at or below each of `levels`.
-    - `monotone`: of lines that reach from 0 to 1, whether the values nowhere rise between (Goodfellow et al. 2015).
+    - `monotone`: of lines that reach from 0 to 1, and of no others, whether the values nowhere rise between
+      (Goodfellow et al. 2015).
 
     What is not finite is left out: of `roughness` the lines through it, of `convexity` the differences, and it is
     below no level. All are of these points alone: a finer grid sees more. Raises TypeError for what is no picture.
@@ -47,8 +48,9 @@ def measures(picture: Dataset, *, variable: str = "loss", levels: Sequence[float
         "minima": merge_tree(picture, variable=variable, persistence=persistence).minima.values.reshape(-1),
         "roughness": _roughness(values, axes), "convexity": _convexity(values, axes, float(np.finfo(picture[variable].dtype).eps)),
     }  # fmt: skip
-    if "alpha" in seen.axes:
-        between = (seen.axes["alpha"] >= 0.0) & (seen.axes["alpha"] <= 1.0)
+    alpha = seen.axes.get("alpha")
+    if alpha is not None and alpha[0] <= 0.0 and alpha[-1] >= 1.0:
+        between = (alpha >= 0.0) & (alpha <= 1.0)
         columns["monotone"] = (np.diff(values[:, between], axis=1) <= 0.0).all(1)
     if len(heights):
         below = values[..., None] <= heights

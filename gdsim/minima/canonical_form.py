@@ -34,9 +34,8 @@ def canonical(problem: "Problem | Result", parameters: "ArrayLike | None" = None
     are sorted.
 
     `problem` and `parameters` are as in `gd.evaluate`; returns what was given, an array or a DataArray, NaN of
-    runs that diverged. Where
-    two units are nearly equal a small change may exchange them: whether two networks are the same is decided
-    by `gd.minima.distance`. Raises ValueError for problems without units.
+    runs that diverged. Where two units are nearly equal a small change may exchange them: whether two networks
+    are the same is decided by `gd.minima.distance`. Raises ValueError for problems without units.
 
     Sources: Sussmann (1992); Chen, Lu and Hecht-Nielsen (1993).
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 KINDS = ("minimum", "degenerate", "saddle")
 CONFIDENCE = 0.95
 ABOUT = {
-    "value": "loss at the critical point", "count": "runs that end there", "share": "share of all runs that end there", "low": "low end of its 95% interval, by Wilson",
-    "high": "high end of its 95% interval, by Wilson", "kind": "minimum, degenerate or saddle", "index": "eigenvalues of the second derivatives that are below 0",
+    "value": VARIABLES["value"].long_name, "count": "runs that end there", "share": "share of all runs that end there", "low": "low end of its 95% interval, by Wilson",
+    "high": "high end of its 95% interval, by Wilson", "kind": "minimum, degenerate or saddle", "index": VARIABLES["index"].long_name,
     "eigenvalue_low": "lowest eigenvalue", "eigenvalue_high": "highest eigenvalue", "nullity": "eigenvalues that are 0",
     "nullity_expected": "eigenvalues that are 0 by the symmetries of the problem", "problem": "which of the result's problems it is of",
 }  # fmt: skip
@@ -57,8 +57,8 @@ def census(
     End points parameters[run, parameter] are polished (`gd.minima.polish`), typed by all eigenvalues of the
     second derivatives, of which those below 1e-6 times the largest magnitude, at least 1, count as 0, and
     merged. `merge`: "point", those within 1e-6 (1 + |x|); "function", networks of the same predictions, at up
-    to 1000 of the training samples and 64 random ones; "value", those of the same loss within 1e-6 (1 +
-    |loss|); "auto" is by point, of networks up to their symmetries (`gd.minima.distance`), units that are of no
+    to 1000 of the training samples and 64 random ones; "value", those of the same index, and
+    loss within 1e-6 (1 + |loss|); "auto" is by point, of networks up to their symmetries (`gd.minima.distance`), units that are of no
     use left out. `problem`, `parameters` and `variable` are those of `gd.evaluate`; of a result with several
     problems each has critical points of its own, and `problem[critical_point]` numbers them. `out`, `client`,
     `threads` and `progress` are those of `Sweep.run`: with `out` the polished end points are kept in a folder,
@@ -67,9 +67,9 @@ def census(
     Returns a Dataset over `critical_point`: `value`; `count`, `share` of all runs of the problem, with its 95%
     interval from `low` to `high` by Wilson (1927); `kind`, "minimum", "saddle" where an eigenvalue is below 0,
     else "degenerate" where more are 0 (`nullity`) than by the symmetries of networks (`nullity_expected`), or
-    there are no second derivatives, all of which count as 0 then;
-    `index`, how many are below 0; `eigenvalue_low`, `eigenvalue_high`; `point[critical_point, parameter]`, of
-    the run with the lowest value; and of networks the shares of units that `gd.minima.units` gives.
+    there are no second derivatives, all of which count as 0 then; `index`, how many are below 0;
+    `eigenvalue_low`, `eigenvalue_high`; `point[critical_point, parameter]`, of the run with the lowest value;
+    and of networks the shares of units that `gd.minima.units` gives.
     `member[run]` is each run's critical point, -1 for none: of runs that diverged, that lead to none, or to one
     farther away than 10 (1 + |x|). Counts and those add up to the runs. In attrs `unseen` is Good and Turing's
     estimate (1953) of the share of runs that would end at others, `richness` Chao's lower bound (1984) of how

@@ -57,11 +57,8 @@ def polished(problem: Any, parameters: np.ndarray, threads: int) -> Polished:
     """The critical points that runs at parameters[run, parameter] belong to: those that they are near, and of
     runs that are near none those downhill.
     """
+    check_size(problem)
     count = problem.parameter_count
-    if count > MOST_PARAMETERS:
-        raise ValueError(
-            f"critical points are found of up to {MOST_PARAMETERS:,} parameters, by the whole matrix of second derivatives, and there are {count:,}"
-        )
     surface = Surface(problem, parameters, 1)
     rows = surface.start
     group = max(1, min(ROOM // (3 * 8 * count * count), max(LEAST_TOGETHER, -(-len(rows) // threads))))

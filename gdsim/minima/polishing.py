@@ -6,6 +6,7 @@ from gdsim.minima.ends import polished
 from gdsim.population.evaluation import Given
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
+from gdsim.sweep.planning.machine import cores_for
 from gdsim.sweep.points import at_points
 from gdsim.sweep.results.reading import Result, dataset
 
@@ -19,7 +20,7 @@ ABOUT = {
 }  # fmt: skip
 
 
-def polish(problem: "Problem | Result", parameters: "ArrayLike | None" = None, *, variable: str = "parameters") -> "xarray.Dataset":
+def polish(problem: "Problem | Result", parameters: "ArrayLike | None" = None, *, variable: str = "parameters", threads: int | None = None) -> "xarray.Dataset":
     """The critical points that parameters[run, parameter] belong to, to a largest component of the gradient of
     1e-10 (1 + |loss|), in float64.
 
@@ -31,7 +32,7 @@ def polish(problem: "Problem | Result", parameters: "ArrayLike | None" = None, *
     false. A point counts as critical only where Newton's method has come to rest, too, and the gradient does
     not jump.
 
-    The arguments are those of `gd.evaluate`. Returns a Dataset over `run` with `parameters[run, parameter]`,
+    The other arguments are those of `gd.evaluate`; `threads` of this machine are used, all if not given. Returns a Dataset over `run` with `parameters[run, parameter]`,
     `loss`, `gradient`, `converged`, `steps`, and the `distance` that the point has moved. Raises ValueError for
     parameters that do not fit the problem, and for more than 2000 of them, since every step takes the whole
     matrix of second derivatives.
@@ -40,7 +41,7 @@ def polish(problem: "Problem | Result", parameters: "ArrayLike | None" = None, *
     >>> polish(gd.functions.Himmelblau(), [3.1, 1.9]).parameters.values.round(6).tolist()
     [3.0, 2.0]
     """
-    return at_points(problem, parameters, variable, "polish", _polish, {})
+    return at_points(problem, parameters, variable, "polish", _polish, {"threads": cores_for(threads)})
 
 
 def _polish(problem: Problem, parameters: Any, *, threads: int) -> "xarray.Dataset":

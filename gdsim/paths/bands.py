@@ -6,11 +6,11 @@ import numpy as np
 
 from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.minima.ends import MOST_PARAMETERS, polished
-from gdsim.paths.pairs import Pairs
+from gdsim.paths.pairs import Pairs, method_of
 from gdsim.population import Gradients
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.planning.machine import usable_cores
+from gdsim.sweep.planning.machine import cores_for
 from gdsim.sweep.results.reading import Dataset
 
 CLIMBS = 0.1  # the largest force, over the rise per length, from which on the highest image climbs
@@ -55,31 +55,28 @@ def nudged_elastic_band(
     pairs = Pairs.of(problem, a, b, "nudged_elastic_band", "float64")
     images, steps = checked_whole(images, "images", 3), checked_whole(steps, "steps", 0)
     tolerance, spring = (checked_one(float(v), n, Range(0.0, np.inf)) for v, n in ((tolerance, "tolerance"), (spring, "spring")))
-    if align is not False:
-        pairs = pairs.aligned("weights" if align is True else align, 25)
-    cores = usable_cores() if threads is None else checked_whole(threads, "threads")
+    method, cores = method_of(align), cores_for(threads)
+    pairs = pairs.aligned(method, 25)
     band = Band.on_line(Gradients(problem, "float64", cores), pairs, images, spring)
     converged = band.relax(steps, tolerance)
     columns = {"loss": band.loss, "band": band.points, "length": np.concatenate([np.zeros((len(band.loss), 1)), np.cumsum(_lengths(band.points), 1)], 1)}
-    return pairs.given.dataset({**columns}, "image", "parameter").assign(
-        pairs.given.dataset({**_tops(problem, band, cores), "converged": converged}, "parameter").data_vars
-    )
+    tops = pairs.given.dataset({**_tops(problem, band, cores), "converged": converged}, "parameter")
+    return pairs.given.dataset({**columns}, "image", "parameter").assign(tops.data_vars).assign_attrs(align=method)
 
 
-def band_losses(pairs: Pairs, images: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
+def band_losses(pairs: Pairs, images: int, threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(share of the band's length, loss), each [run, image], of relaxed bands, the loss of the top that of its
-    saddle.
+    saddle; and whether each has come to rest.
     """
     same = (pairs.a == pairs.b).all(1)  # as they may be once they are aligned
     band = Band.on_line(Gradients(pairs.problem, "float64", threads), pairs, images, 1.0)
-    if not same.all():
-        band.relax(2000, 1e-3)
+    converged = same if same.all() else band.relax(2000, 1e-3) | same
     lengths = np.cumsum(_lengths(band.points), 1)
     share = np.concatenate([np.zeros((len(lengths), 1)), lengths / np.where(same, 1.0, lengths[:, -1])[:, None]], 1)
     runs, top, saddle = np.arange(len(share)), band.loss.argmax(1), _tops(pairs.problem, band, threads)["saddle_value"]
     loss = band.loss.copy()
     loss[runs, top] = np.where(np.isnan(saddle), loss[runs, top], saddle)
-    return share, loss
+    return share, loss, converged
 
 
 class Band(NamedTuple):

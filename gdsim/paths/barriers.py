@@ -7,7 +7,7 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.landscape.inputs import spaced
 from gdsim.minima.barriers import barrier_and_height
-from gdsim.paths.pairs import Pairs
+from gdsim.paths.pairs import Pairs, method_of
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.results.reading import Dataset
@@ -34,11 +34,9 @@ def barrier(
     >>> float(found.barrier), float(found.height)
     (0.25, 0.25)
     """
-    pairs = Pairs.of(problem, a, b, "barrier", dtype)
+    pairs, method = Pairs.of(problem, a, b, "barrier", dtype), method_of(align)
     alpha = spaced(0.0, 1.0, checked_whole(points, "points", 3))
-    if align is not False:
-        pairs = pairs.aligned("weights" if align is True else align, points)
-    return with_barriers(pairs.line(alpha, threads)).assign_attrs(align=str(align).lower())
+    return with_barriers(pairs.aligned(method, points).line(alpha, threads)).assign_attrs(align=method)
 
 
 def with_barriers(found: Any) -> Dataset:

@@ -10,12 +10,12 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.landscape.inputs import spaced
 from gdsim.paths.barriers import with_barriers
-from gdsim.paths.pairs import Pairs
+from gdsim.paths.pairs import Pairs, method_of
 from gdsim.population import Gradients
 from gdsim.population.evaluation import evaluate
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.planning.machine import usable_cores
+from gdsim.sweep.planning.machine import cores_for
 from gdsim.sweep.results.reading import Dataset
 from gdsim.variables import VARIABLES
 
@@ -97,8 +97,8 @@ def _hats(t: np.ndarray, count: int) -> np.ndarray:
 def _trained(name: str, weights: Weights, pairs: Pairs, numbers: tuple[int, int, int, int], align: "bool | str", threads: int | None) -> Dataset:
     """The trained curves of pairs. Raises ValueError."""
     bends, steps, nodes, points = (checked_whole(v, n, low) for v, n, low in zip(numbers, ("bends", "steps", "nodes", "points"), (1, 0, 3, 3), strict=True))
-    if align is not False:
-        pairs = pairs.aligned("weights" if align is True else align, 25)
+    method = method_of(align)
+    pairs = pairs.aligned(method, 25)
     gradients, alpha = Gradients(pairs.problem, pairs.dtype), spaced(0.0, 1.0, points)
     inner, whole = weights((np.arange(nodes) + 0.5) / nodes, bends + 2), weights(alpha, bends + 2)
 
@@ -106,14 +106,14 @@ def _trained(name: str, weights: Weights, pairs: Pairs, numbers: tuple[int, int,
         ends = np.stack([pairs.a[run], pairs.b[run]])
         return _least_mean(gradients, ends, inner, bends, steps)
 
-    runs, workers = range(len(pairs.a)), usable_cores() if threads is None else checked_whole(threads, "threads")
+    runs, workers = range(len(pairs.a)), cores_for(threads)
     with ThreadPoolExecutor(max(1, min(workers, len(runs)))) as pool:
         found = list(pool.map(made, runs))
     controls, converged = np.stack([c for c, _ in found]), np.array([done for _, done in found])
     curves = whole @ np.concatenate([pairs.a[:, None], controls, pairs.b[:, None]], 1)  # [run, point, parameter]
     scores = evaluate(pairs.problem, curves.reshape(-1, curves.shape[2]), dtype=pairs.dtype)
     columns = {n: scores[n].values.reshape(len(runs), points) for n in ("loss", "accuracy") if n in scores}
-    return _dataset(pairs, alpha, columns, {"control": controls, "converged": converged}).assign_attrs(curve=name, align=str(align).lower())
+    return _dataset(pairs, alpha, columns, {"control": controls, "converged": converged}).assign_attrs(curve=name, align=method)
 
 
 def _dataset(pairs: Pairs, alpha: np.ndarray, columns: dict[str, np.ndarray], more: dict[str, np.ndarray]) -> Dataset:

@@ -7,12 +7,11 @@ import numpy as np
 
 from gdsim.axes import checked_whole
 from gdsim.landscape.inputs import Centres, spaced
-from gdsim.minima.alignment import METHODS
 from gdsim.minima.barriers import barrier_and_height
 from gdsim.minima.images import check_few
 from gdsim.minima.symmetries import Kind
 from gdsim.paths.bands import band_losses
-from gdsim.paths.pairs import Pairs
+from gdsim.paths.pairs import Pairs, method_of
 from gdsim.population.evaluation import Given, evaluate
 from gdsim.population.planes import scores_operations
 from gdsim.problems import Problem
@@ -47,16 +46,17 @@ def barrier_matrix(
     """The barriers between all pairs of parameters[minimum, parameter] of one problem.
 
     `path`: "line", on straight lines of `points` points, or "band", on elastic bands of as many images, whose
-    tops are saddles (`gd.paths.nudged_elastic_band`). `lowest`: so many of the points with the lowest losses, ascending, such as those of a population that ended
-    well; else all, as they are given. `align` and `dtype` are those of `gd.paths.barrier`, and
-    `problem` may be a result, as in `gd.evaluate`; critical points of `gd.minima.census` are given as
-    `parameters=found.point`. `out`, `client`, `threads` and `progress` are those of `Sweep.run`: with `out` the
+    tops are saddles (`gd.paths.nudged_elastic_band`). `lowest`: so many of the points with the lowest losses,
+    ascending, such as those of a population that ended well; else all, as they are given. `align` and `dtype`
+    are those of `gd.paths.barrier`, and `problem` may be a result, as in `gd.evaluate`; critical points of
+    `gd.minima.census` are given as `parameters=found.point`. `out`, `client`, `threads` and `progress` are those of `Sweep.run`: with `out` the
     answer is kept in a folder, which the same call goes on with and `gd.open` opens.
 
     Returns a Dataset with `value[minimum]`, the loss of each, and `barrier[minimum, other]` and
     `height[minimum, other]` as in `gd.paths.barrier`, of bands by shares of their lengths, symmetric and 0 on
-    the diagonal; `minimum` is the place among the points that were given. Raises ValueError for fewer than two points, and for points of several
-    problems.
+    the diagonal, and of bands `converged[minimum, other]`, whether they have come to rest; `minimum` is the
+    place among the points that were given. Raises ValueError for fewer than two points, and for points of
+    several problems.
 
     >>> import gdsim as gd
     >>> ends = [[3.0, 2.0], [-2.805118, 3.131313], [3.584428, -1.848127]]
@@ -65,7 +65,7 @@ def barrier_matrix(
     """
     steps = checked_whole(points, "points", 3)
     checked_word(path, "path", PATHS)
-    method = "none" if align is False else "weights" if align is True else checked_word(align, "align", METHODS)
+    method = method_of(align)
     found = Centres.of(problem, parameters, variable, "barrier_matrix", "parameters", dtype)
     one, *others = found.problems
     if others:
@@ -96,14 +96,14 @@ def _work(question: Question, first: int, last: int, threads: int) -> Mapping[st
     vectors, asked = question.arrays["parameters"], question.arguments
     a, b = (vectors[places[first:last]] for places in np.triu_indices(len(vectors), 1))
     pairs = Pairs(question.problems[0], a, b, Given.of(b), asked["dtype"])
-    pairs = pairs if asked["align"] == "none" else pairs.aligned(asked["align"], asked["points"])
+    pairs, more = pairs.aligned(asked["align"], asked["points"]), {}
     if asked["path"] == "line":
         alpha = spaced(0.0, 1.0, asked["points"])
         loss = pairs.losses(alpha, threads).astype(np.float64)
     else:
-        alpha, loss = band_losses(pairs, asked["points"], threads)
+        alpha, loss, more["converged"] = band_losses(pairs, asked["points"], threads)
     barrier, height = barrier_and_height(alpha, loss)
-    return {"barrier": barrier, "height": height, "first": loss[:, 0], "last": loss[:, -1]}
+    return {"barrier": barrier, "height": height, "first": loss[:, 0], "last": loss[:, -1], **more}
 
 
 def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> Dataset:
@@ -120,9 +120,13 @@ def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> Dataset:
         matrix = np.zeros((count, count))
         matrix[above] = found[name]
         columns[name] = (("minimum", "other"), matrix + matrix.T, VARIABLES[name].attributes)
+    if "converged" in found:
+        settled = np.eye(count, dtype=bool)
+        settled[above] = found["converged"]
+        columns["converged"] = (("minimum", "other"), settled | settled.T, {"units": "", "long_name": "whether the band has come to rest"})
     minimum = question.arrays["minimum"]
     about = {n: question.arguments[n] for n in ("path", "points", "align")}
-    columns["value"] = ("minimum", value, VARIABLES["loss"].attributes)
+    columns["value"] = ("minimum", value, VARIABLES["value"].attributes)
     return xarray.Dataset(columns, {"minimum": minimum, "other": minimum}, about)
 
 

@@ -7,9 +7,10 @@ import numpy as np
 from gdsim.landscape.grids import Grids, Where, ask_of_grids, coordinates_of
 from gdsim.landscape.inputs import Centres
 from gdsim.landscape.lines import LINE, paired
-from gdsim.minima.alignment import align
+from gdsim.minima.alignment import METHODS, align
 from gdsim.population.evaluation import Given
 from gdsim.sweep.results.reading import Dataset
+from gdsim.words import checked_word
 
 
 class Pairs(NamedTuple):
@@ -32,8 +33,8 @@ class Pairs(NamedTuple):
         return cls(problem, np.broadcast_to(begins.rows, way.shape), np.broadcast_to(ends.rows, way.shape), whole.given, kind)
 
     def aligned(self, method: str, points: int) -> "Pairs":
-        """With each b the symmetric image that is most like its a."""
-        return self._replace(b=np.asarray(align(self.problem, self.a, self.b, method=method, points=points)))
+        """With each b the symmetric image that is most like its a; as they are by the method "none"."""
+        return self if method == "none" else self._replace(b=np.asarray(align(self.problem, self.a, self.b, method=method, points=points)))
 
     def line(self, alpha: np.ndarray, threads: int | None) -> Dataset:
         """The scores on the straight lines from a to b."""
@@ -47,3 +48,8 @@ class Pairs(NamedTuple):
     def _grids(self, alpha: np.ndarray) -> Grids:
         place = np.zeros(len(self.a), np.int64)
         return Grids((self.problem,), place, self.a, (self.b - self.a)[:, None], coordinates_of([alpha]), False, self.dtype)
+
+
+def method_of(align: "bool | str") -> str:
+    """How the ends of paths are aligned: "none", or by a method of `gd.minima.align`. Raises ValueError."""
+    return "none" if align is False else "weights" if align is True else checked_word(align, "align", METHODS)

@@ -37,7 +37,6 @@ COLOURS, GREY = "cividis", "#eeeeee"
 LEVELS = 14  # of contours, about
 MOST_PANELS = 12
 MOST_SINGLE = 12  # runs of which each line is drawn
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 PATH = {"color": "#D55E00", "linewidth": 1.4, "marker": "o", "markersize": 2.5}
 
 
@@ -108,7 +107,7 @@ def landscape_line(found: Dataset, *, variable: str = "loss", ax: Axes | None = 
         for values in seen.values:
             panel.plot(at, values, **{**line(0), "linewidth": 1.6 if runs == 1 else 0.8, "alpha": 1.0 if runs == 1 else 0.45})
     if runs > 1:
-        low, below, middle, above, high = bands(found, quantiles=QUANTILES)[variable].values
+        low, below, middle, above, high = bands(found)[variable].values
         for ends, alpha in (((low, high), 0.12), ((below, above), 0.22)):
             panel.fill_between(at, *(np.where(np.isfinite(end), end, np.nan) for end in ends), color=line(0)["color"], alpha=alpha, linewidth=0)
         panel.plot(at, middle, **{**line(0), "linewidth": 2.0})

@@ -23,7 +23,7 @@ PADDED = ("parameter", "row", "column", "eigen")  # dims that are shorter of sma
 
 def at_points(problem: "Problem | Result", parameters: Any, variable: str, what: str, made: Callable[..., Any], options: dict[str, Any]) -> Any:
     """`made(problem, parameters, threads=..., **options)`, of which `what` is the public name."""
-    options = {**options, "threads": usable_cores()}
+    options = {"threads": usable_cores(), **options}
     if not is_result(problem):
         if parameters is None:
             raise TypeError(f"{what} needs parameters: {what}(problem, parameters), one vector or [run, parameter]")

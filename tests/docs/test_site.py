@@ -87,7 +87,7 @@ def test_formulas_are_mathml(site):
 def test_what_is_public_has_an_anchor(site):
     _, pages = site
     anchors = set().union(*(page.anchors for path, page in pages.items() if "generated" in path.parts))
-    rooms = ("analysis", "curvature", "plots", "search", "functions", "datasets", "lanes", "landscape", "minima")
+    rooms = ("analysis", "curvature", "plots", "search", "functions", "datasets", "lanes", "landscape", "minima", "paths")
     public = [f"gdsim.{n}" for n in dir(gdsim) if n not in (*rooms, "__version__")]
     public += [f"gdsim.{room}.{n}" for room in rooms for n in getattr(gdsim, room).__all__]
     assert [n for n in public if n not in anchors] == []

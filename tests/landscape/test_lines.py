@@ -66,6 +66,13 @@ def test_what_is_no_line_is_refused(arguments, options, said):
         gd.landscape.line(gd.functions.Booth(), *arguments, **options)
 
 
+def test_of_several_problems_too_the_run_is_named_that_is_not_finite():
+    problem = gd.LinearRegression(gd.Data([[1.0], [2.0]], [1.0, 2.0]), l2=[0.0, 0.1])
+    result = gd.Sweep(problem=problem, optimizer=gd.SGD(0.01), starts=2, steps=1, record=gd.Record(parameters=True)).run()
+    with pytest.raises(ValueError, match="those of run 3 are not"):
+        gd.landscape.plane(result.assign(parameters=result.parameters.where(result.run != 3)))
+
+
 def test_what_stands_for_no_problem_is_refused():
     with pytest.raises(TypeError, match="line needs two points"):
         gd.landscape.line(gd.functions.Booth(), [1.0, 2.0])

@@ -42,6 +42,7 @@ def test_the_tree_of_himmelblau_has_its_minima_and_its_lowest_saddles():
     assert sorted(places.tolist()) == pytest.approx(np.array(sorted(map(list, known))), abs=0.05)
     assert sorted(tree.saddle_value.values[1:]) == pytest.approx([13.3119, 67.7192, 104.0152], rel=1e-2)
     assert np.isinf(tree.persistence.values[0])
+    assert tree.value.attrs == {"units": "1", "long_name": "value at a minimum, or at another critical point"}
 
 
 def test_waves_have_the_roughness_and_convexity_of_their_formulas():
@@ -54,6 +55,7 @@ def test_waves_have_the_roughness_and_convexity_of_their_formulas():
     assert found.minima.values.tolist() == [3, 1, 1]
     assert found.monotone.values.tolist() == [False, False, True]
     assert found.share_below.values == pytest.approx(np.array([[0.5, 1], [1 / 2001, 1], [0, 1]]), abs=2e-3)
+    assert "monotone" not in gd.landscape.measures(picture(lines, "alpha").assign_coords(alpha=0.9 * at))
     x, y = np.meshgrid(at[::50], at[::50])
     bowl = gd.landscape.measures(picture((x - 0.5) ** 2 + 3 * (y - 0.2) ** 2, "y", "x"))
     assert [float(bowl[n]) for n in ("minima", "convexity")] == [1, 1]

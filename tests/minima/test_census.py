@@ -27,7 +27,7 @@ def exactly(point):
 def test_a_point_near_a_critical_one_is_taken_to_it_whatever_it_is():
     points = np.array([point for point, _ in STATIONARY])
     truth = np.array([exactly(point) for point in points])
-    found = gd.minima.polish(HIMMELBLAU, truth + 0.02 * np.array([1.0, -1.0]))
+    found = gd.minima.polish(HIMMELBLAU, truth + 0.02 * np.array([1.0, -1.0]), threads=1)
     assert found.converged.all()
     assert found.parameters.values == pytest.approx(truth, abs=1e-12)
     assert found.distance.values == pytest.approx(0.02 * np.sqrt(2), abs=1e-10)

@@ -30,6 +30,7 @@ def test_the_barrier_of_a_double_well_is_that_of_its_formula():
         assert found.loss.values[run] == pytest.approx(f, abs=1e-15)
         assert float(found.barrier[run]) == pytest.approx((f - (1 - alpha) * f[0] - alpha * f[-1]).max(), abs=1e-15)
         assert float(found.height[run]) == pytest.approx(f.max() - max(f[0], f[-1]), abs=1e-15)
+    assert found.attrs["align"] == "none"
     with pytest.raises(ValueError, match="two different points"):
         gd.paths.barrier(well, [1.0], [1.0])
 
@@ -43,7 +44,8 @@ def test_networks_that_are_the_same_have_no_barrier_once_aligned(activation, hid
     problem = gd.MLP(gd.Data(X, gd.predict(shape, w, X)), hidden=hidden, activation=activation)  # whose minimum it is
     same = permuted(problem, w)
     assert float(gd.paths.barrier(problem, w, same).barrier) > 0.01
-    assert float(gd.paths.barrier(problem, w, same, align=True).barrier) < 1e-12
+    aligned = gd.paths.barrier(problem, w, same, align=True)
+    assert (float(aligned.barrier) < 1e-12, aligned.attrs["align"]) == (True, "weights")
     assert gd.minima.align(problem, w, same) == pytest.approx(w, abs=1e-12)
 
 
@@ -57,8 +59,9 @@ def test_weight_matching_leaves_the_function_and_is_no_lower_than_the_best_of_al
     for method in ("weights", "barrier"):
         made = gd.minima.align(problem, a, b, method=method)
         assert abs(gd.predict(problem, made, X) - gd.predict(problem, b, X)).max() < 1e-12
-        apart, before = (np.linalg.norm(v - a, axis=1) for v in (made, b))
-        assert (method == "barrier") | (apart <= before + 1e-12).all()
+        assert gd.paths.barrier(problem, a, made).barrier.values == pytest.approx({"weights": matched, "barrier": best}[method], abs=1e-12)
+    apart, before = (np.linalg.norm(v - a, axis=1) for v in (gd.minima.align(problem, a, b), b))
+    assert (apart <= before + 1e-12).all()
 
 
 def test_what_cannot_be_aligned_is_refused_before_anything_is_computed():
@@ -67,5 +70,7 @@ def test_what_cannot_be_aligned_is_refused_before_anything_is_computed():
     deep = gd.MLP(DATA, hidden=[3, 3])
     with pytest.raises(ValueError, match=r"one hidden layer of up to 6 units; hidden=\[3, 3\] was given: take method='weights'"):
         gd.minima.align(deep, np.zeros(deep.parameter_count), np.ones(deep.parameter_count), method="barrier")
+    with pytest.raises(ValueError, match="align='weight' is not known; did you mean 'weights'"):
+        gd.paths.barrier(deep, np.zeros(deep.parameter_count), np.ones(deep.parameter_count), align="weight")
     with pytest.raises(ValueError, match="points must be a whole number from 3"):
         gd.paths.barrier(deep, np.zeros(deep.parameter_count), np.ones(deep.parameter_count), points=2)

@@ -45,6 +45,7 @@ def test_bands_end_at_the_known_saddles_between_minima():
     assert found["index"].values.tolist() == [1, 1, 1, 1]
     assert found.height.values == pytest.approx(SADDLES, abs=1e-4)  # all minima are 0
     assert found.converged.all()
+    assert found.attrs["align"] == "none"
     assert (abs(np.diff(found.length.values, axis=1) / np.diff(found.length.values, axis=1).mean(1)[:, None] - 1) < 0.6).all()
     falling = gd.paths.nudged_elastic_band(gd.functions.Himmelblau(), [3.0, 2.0], [3.2, 2.1])
     assert np.isnan(falling.saddle_value)
@@ -82,6 +83,9 @@ def test_a_matrix_has_the_barrier_of_every_pair_and_is_kept_in_a_folder(tmp_path
     assert (np.diff(lowest.value.values) >= 0).all()
     bands = gd.paths.barrier_matrix(problem, HIMMELBLAU, path="band", points=11)
     assert bands.height.values[[0, 1, 2, 3], [1, 2, 3, 0]] == pytest.approx(SADDLES, abs=1e-4)
+    alone = gd.paths.nudged_elastic_band(problem, HIMMELBLAU[[0, 1]], HIMMELBLAU[[2, 3]], images=11)
+    assert bands.converged.values[[2, 1], [0, 3]].tolist() == alone.converged.values.tolist()
+    assert bands.converged.values.diagonal().all()
 
 
 def test_what_no_path_leads_between_is_refused():

@@ -7,6 +7,13 @@ import os
 import pathlib
 import resource
 
+from gdsim.axes import checked_whole
+
+
+def cores_for(threads: int | None) -> int:
+    """As many as are asked for, or all. Raises ValueError."""
+    return usable_cores() if threads is None else checked_whole(threads, "threads")
+
 
 def usable_cores(root: pathlib.Path = pathlib.Path("/")) -> int:
     """How many threads of this process can run at once: by its CPU affinity, by the quotas of its control
