@@ -84,6 +84,18 @@ def test_what_is_there_is_not_made_again(tmp_path):
     assert [p.name for p in (tmp_path / "a/quarantine").iterdir()] == [damaged.name]
 
 
+def test_arrays_that_follow_from_a_question_are_those_of_who_began_its_folder(tmp_path):
+    first = question()._replace(derived=("x",))
+    other = first._replace(arrays={"x": first.arrays["x"] * (1.0 + 1e-15)})
+    right = ask(first, out=tmp_path / "a")
+    next((tmp_path / "a/pieces").iterdir()).unlink()
+    assert right.identical(ask(other, out=tmp_path / "a"))
+    assert right.identical(opened(tmp_path / "a"))
+    next((tmp_path / "a/data").iterdir()).unlink()
+    with pytest.raises(ValueError, match="remove the folder and ask anew"):
+        ask(other, out=tmp_path / "a")
+
+
 def test_a_folder_of_something_else_is_refused_before_anything_is_written(tmp_path):
     ask(question(), out=tmp_path / "a")
     (tmp_path / "file").write_text("")

@@ -92,24 +92,28 @@ def check_room(points: int) -> None:
 
 
 def ask_of_grids(
-    call: Call, grids: Grids, given: Given, axes: Mapping[str, np.ndarray], where: Where, about: Mapping[str, Any], kept: Mapping[str, np.ndarray]
+    call: Call,
+    grids: Grids,
+    given: Given,
+    axes: Mapping[str, np.ndarray],
+    where: Where,
+    about: Mapping[str, Any],
+    kept: Mapping[str, np.ndarray],
+    asked: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """The Dataset of scores over the runs that were `given` and the axes of the grids, the innermost first.
 
-    `about` is what its `attrs` say, `kept` what the call's Dataset needs besides.
+    `about` is what its `attrs` say, `kept` what the call's Dataset needs besides. Directions, axes and what is
+    kept are asked for, or they follow from what is `asked`, the runs and `about`.
     """
     check_room(grids.items)
     points, arrays = as_arrays(given)
-    arrays |= {
-        "parameters": grids.origins,
-        "place": grids.place,
-        "directions": grids.directions,
-        **{AXIS + name: values for name, values in axes.items()},
-        **kept,
-    }
-    arguments = {"points": points, "axes": list(axes), "gradient_norm": grids.gradient_norm, "dtype": grids.dtype, "about": dict(about)}
+    laid = {"directions": grids.directions, **{AXIS + name: values for name, values in axes.items()}, **kept}
+    arrays |= {"parameters": grids.origins, "place": grids.place, **laid}
+    arguments = {"points": points, "axes": list(axes), "gradient_norm": grids.gradient_norm, "dtype": grids.dtype, "about": dict(about), **(asked or {})}
     operations = max(scores_operations(p, grids.gradient_norm) for p in grids.problems)
-    return ask(Question(call, arguments, grids.problems, arrays, grids.items, operations), **where._asdict())
+    derived = () if asked is None else tuple(laid)
+    return ask(Question(call, arguments, grids.problems, arrays, grids.items, operations, derived=derived), **where._asdict())
 
 
 def work(question: Question, first: int, last: int, threads: int) -> Mapping[str, np.ndarray]:

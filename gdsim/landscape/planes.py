@@ -83,7 +83,8 @@ def plane(
     check_room(len(centres.rows) * count**2)
     values = spaced(-reach, reach, count)
     grids = grids._replace(coordinates=coordinates_of([values, values]))
-    return ask_of_grids(PLANE, grids, centres.given, {"x": values, "y": values}, Where(out, client, threads, progress), {**about, "span": reach}, {})
+    place, about, asked = Where(out, client, threads, progress), {**about, "span": reach}, {} if directions is None else None
+    return ask_of_grids(PLANE, grids, centres.given, {"x": values, "y": values}, place, about, {}, asked)
 
 
 def plane_dataset(question: Question, found: Mapping[str, np.ndarray]) -> Dataset:

@@ -13,6 +13,7 @@ from gdsim.landscape.inputs import NOT_NEGATIVE, Centres, check_problem, spaced
 from gdsim.landscape.planes import plane_dataset
 from gdsim.problems import Problem
 from gdsim.questions import Call, Question
+from gdsim.questions.question import array_digest
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.execution.display import Wish
 from gdsim.sweep.points import by_problem, is_result
@@ -60,7 +61,8 @@ def plane_through(
     origin, ways = _spanned(*(corner.rows[0] for corner in corners))
     at = np.array([[(corner.rows[0] - origin) @ way for way in ways] for corner in corners])
     at[0], at[1, 1] = 0.0, 0.0
-    asked = Asked(margin, points, gradient_norm, dtype or _kind(corners))
+    given = {name: array_digest(corner.given.rows) for name, corner in zip("abc", corners, strict=True)}
+    asked = Asked(margin, points, gradient_norm, dtype or _kind(corners), given)
     return _answer(PLANE_THROUGH, corners[0], ways, at, asked, {"corner": at}, Where(out, client, threads, progress))
 
 
@@ -111,7 +113,7 @@ def trajectory_plane(
     ways, shares = _principal((paths.astype(np.float64) - origin)[known])
     path = (paths.astype(np.float64) - origin) @ ways.T
     kept = {"path": path.reshape(*whole.shape[:-1], 2), "explained_variance": shares}
-    asked = Asked(margin, points, gradient_norm, dtype or _kind([centre]))
+    asked = Asked(margin, points, gradient_norm, dtype or _kind([centre]), {"trajectory": array_digest(whole)})
     return _answer(TRAJECTORY_PLANE, centre, ways, path[known], asked, kept, Where(out, client, threads, progress))
 
 
@@ -179,6 +181,7 @@ class Asked(NamedTuple):
     points: int
     gradient_norm: bool
     dtype: str
+    given: dict[str, str]  # the hashes of the points or the trajectory, from which all else follows
 
 
 def _answer(call: Call, centre: Centres, ways: np.ndarray, inside: np.ndarray, asked: Asked, kept: Mapping[str, np.ndarray], where: Where) -> Dataset:
@@ -190,7 +193,7 @@ def _answer(call: Call, centre: Centres, ways: np.ndarray, inside: np.ndarray, a
     x, y = (spaced(low[axis] - aside, high[axis] + aside, count) for axis in range(2))
     gradient_norm = checked_truth(asked.gradient_norm, "gradient_norm")
     grids = Grids(centre.problems, centre.place, centre.rows, ways[None], coordinates_of([x, y]), gradient_norm, asked.dtype)
-    return ask_of_grids(call, grids, centre.given, {"x": x, "y": y}, where, {"margin": margin}, kept)
+    return ask_of_grids(call, grids, centre.given, {"x": x, "y": y}, where, {"margin": margin}, kept, asked.given)
 
 
 def _dataset_through(question: Question, found: Mapping[str, np.ndarray]) -> Dataset:

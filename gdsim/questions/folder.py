@@ -1,6 +1,7 @@
 """A folder of one question: what was asked, its arrays, and the pieces that were found.
 
-    question.json                    the canonical question, its hash, and the version of its kernels' bits
+    question.json                    the canonical question, its hash, the version of its kernels' bits, and the
+                                     hashes of arrays that follow from it
     data/<hash>.npz                  its arrays and data sets, by their hashes
     pieces/<piece>-<sha256>.npz      finished pieces, whole or not there at all
     failed/, quarantine/, log.jsonl, heartbeat    as in the folder of a sweep
@@ -72,8 +73,9 @@ def held_in(store: Store) -> dict[str, Any]:
     return found
 
 
-def admitted(store: Store, question: Question) -> dict[str, Any]:
-    """What `question.json` says of a question, which is written where there is none.
+def admitted(store: Store, question: Question) -> tuple[dict[str, Any], Question]:
+    """(what `question.json` says of a question, which is written where there is none; the question, with the
+    derived arrays of the folder).
 
     Raises StoreError for a folder of something else, before anything is written.
     """
@@ -83,6 +85,7 @@ def admitted(store: Store, question: Question) -> dict[str, Any]:
         made = {
             "format": FORMAT, "gdsim": VERSION, "question": document, "sha256": hash_of(document), "kernels": question.kernels,
             "data": data_names(_declared(question)), "piece": question.piece,
+            "derived": {name: {"sha256": array_digest(question.arrays[name])} for name in question.derived},
         }  # fmt: skip
         store.place.make()
         # First, so that whatever ends the process, the folder is known as ours; another driver may be quicker.
@@ -94,9 +97,19 @@ def admitted(store: Store, question: Question) -> dict[str, Any]:
     if differing := other_bits([held["kernels"]], [question.kernels], f" (gdsim {held['gdsim']})"):
         raise StoreError(f"{store.folder!r} was {differing}: give another folder")
     store.place.make(FOLDER)
-    arrays = {array_digest(values): {"values": values} for values in question.arrays.values()}
+    digests = {name: array_digest(values) for name, values in question.arrays.items()}
+    others = {name: one for name, one in _derived(held).items() if one["sha256"] != digests.get(name)}  # another processor's
+    arrays = {digest: {"values": question.arrays[name]} for name, digest in digests.items() if name not in others}
     store.write_data({**problem_arrays(_declared(question)), **arrays})
-    return held
+    try:
+        return held, question._replace(arrays={**question.arrays, **_arrays(store, others)})
+    except (ValueError, OSError) as error:
+        raise DamagedFolderError(f"{store.folder!r}: {error}; remove the folder and ask anew") from None
+
+
+def _derived(held: Mapping[str, Any]) -> dict[str, Any]:
+    """The hashes of the arrays that follow from a folder's question, by name."""
+    return held.get("derived", {})
 
 
 def _declared(question: Question) -> list[Any]:
@@ -144,10 +157,15 @@ def question_in(store: Store, held: Mapping[str, Any], call_of: Callable[[str], 
     tags = {str(kind.__struct_config__.tag) for kind in PROBLEMS}
     try:
         problems = tuple(problem_in(store.place, p, held["data"]) if p.get("type") in tags else None for p in asked["problems"])
-        arrays = {name: _array(File(store.place, data_name(one["sha256"])), one["sha256"]) for name, one in asked["arrays"].items()}
+        arrays = _arrays(store, {**asked["arrays"], **_derived(held)})
     except (ValueError, TypeError, KeyError, OSError, RecursionError) as error:
         raise DamagedFolderError(f"{store.folder!r}: its question cannot be read: {error}; {MEND}") from None
     return Question(call, asked["arguments"], problems, arrays, asked["items"], 1.0)
+
+
+def _arrays(store: Store, wanted: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays of these hashes, by name."""
+    return {name: _array(File(store.place, data_name(one["sha256"])), one["sha256"]) for name, one in wanted.items()}
 
 
 def _array(file: File, digest: str) -> np.ndarray:

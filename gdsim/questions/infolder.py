@@ -25,7 +25,7 @@ def answer_in(question: Question, out: str | os.PathLike[str], threads: int, cli
     """Makes what a folder lacks of an answer, and opens it."""
     store = Store(out)
     with usable(store):
-        held = admitted(store, question)
+        held, question = admitted(store, question)
         state = find(store, held)
         for damage in state.damaged:
             store.quarantine(damage.file)

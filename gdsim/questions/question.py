@@ -46,6 +46,9 @@ class Question(NamedTuple):
     items: int
     operations: float  # of an item, about: pieces are cut by them
     bits: int = BITS  # the version of those of the runs that are trained for it
+    # Arrays that follow from all else, and whose last bits are the processor's: they identify nothing, and a
+    # folder goes on with those of who began it.
+    derived: tuple[str, ...] = ()
 
     @property
     def piece(self) -> int:
@@ -61,7 +64,7 @@ class Question(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         """What identifies it, as plain tables, lists, numbers and words: arrays and data by their hashes."""
-        arrays = {name: {"sha256": array_digest(values)} for name, values in self.arrays.items()}
+        arrays = {name: {"sha256": array_digest(values)} for name, values in self.arrays.items() if name not in self.derived}
         problems = [identity_of(p) for p in self.problems]
         return {"call": self.call.name, "arguments": canonical(self.arguments), "problems": problems, "arrays": arrays, "items": self.items}
 

@@ -5,6 +5,7 @@ import pytest
 import xarray
 
 import gdsim as gd
+from gdsim.landscape import through
 from tests.landscape.networks import RNG, scores_of, weighted_network
 
 MATRIX = np.array([[2.0, 0.5, 0.0], [0.5, 3.0, 0.1], [0.0, 0.1, 1.0]])
@@ -92,7 +93,7 @@ def test_three_points_lie_on_their_plane_where_it_says():
     assert float(found.loss[0, 2]) == pytest.approx(0.5 * point @ MATRIX @ point)
 
 
-def test_the_plane_of_a_trajectory_is_that_of_its_principal_components(tmp_path):
+def test_the_plane_of_a_trajectory_is_that_of_its_principal_components(tmp_path, monkeypatch):
     trajectory = np.cumsum(RNG.normal(size=(2, 9, 3)), axis=1)
     steps = trajectory[1] - trajectory[1, -1]
     covariance = steps.T @ steps
@@ -105,6 +106,12 @@ def test_the_plane_of_a_trajectory_is_that_of_its_principal_components(tmp_path)
     assert found.path.values == pytest.approx(steps @ found.direction.values.T)
     assert found.path.values[-1].tolist() == [0.0, 0.0]
     xarray.testing.assert_identical(gd.open(tmp_path / "path"), found)
+    ways, shares = through._principal(steps)
+    with monkeypatch.context() as patch:  # as on a processor with other last bits, which goes on with what is there
+        patch.setattr(through, "_principal", lambda rows: (ways * (1.0 + 1e-15), shares))
+        xarray.testing.assert_identical(gd.landscape.trajectory_plane(QUADRATIC, trajectory[1], points=3, out=tmp_path / "path"), found)
+    with pytest.raises(ValueError, match="it differs in trajectory"):
+        gd.landscape.trajectory_plane(QUADRATIC, trajectory[0] - trajectory[0, -1] + trajectory[1, -1], points=3, out=tmp_path / "path")
     sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(0.05), starts=2, steps=5, record=gd.Record(trajectory=True))
     result = sweep.run()
     both = gd.landscape.trajectory_plane(result, points=3)
