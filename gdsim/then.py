@@ -15,6 +15,7 @@ from gdsim.axes import checked_whole
 from gdsim.opening import HOMES, public_function
 from gdsim.plots.figure import png_of
 from gdsim.questions.folder import OtherQuestionError
+from gdsim.stops import Record
 from gdsim.store.directories import place_of
 from gdsim.sweep.execution.display import Wish
 from gdsim.sweep.results.reading import Dataset
@@ -27,6 +28,7 @@ class Follower(NamedTuple):
     name: str  # under `gd`
     runs: int | str  # of which it is where the file does not say: so many of the lowest losses, or "all"
     figure: str = ""  # in gd.plots; none if empty
+    needs: tuple[str, ...] = ("parameters",)  # that `Record` keeps
 
 
 FOLLOWERS = {
@@ -34,13 +36,13 @@ FOLLOWERS = {
     "census": Follower("minima.census", "all", "census"),
     "density": Follower("curvature.density", "all"),
     "eigenvalues": Follower("curvature.eigenvalues", "all"),
-    "line": Follower("landscape.line", "all", "landscape_line"),
+    "line": Follower("landscape.line", "all", "landscape_line", ("parameters", "trajectory")),
     "plane": Follower("landscape.plane", 1, "landscape"),
-    "trajectory_plane": Follower("landscape.trajectory_plane", 1, "landscape"),
+    "trajectory_plane": Follower("landscape.trajectory_plane", 1, "landscape", ("trajectory",)),
 }
 DOES = {do: follower for do, follower in FOLLOWERS.items() if follower.name in HOMES}
 # What the caller says of a call by himself, and the file does not.
-GIVEN = ("problem", "parameters", "center", "a", "b", "out", "client", "threads", "progress")
+GIVEN = ("problem", "parameters", "center", "trajectory", "a", "b", "out", "client", "threads", "progress")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 TAKEN = ("convergence", "data", "failed", "heartbeat", "log", "pieces", "quarantine", "shards")  # by the folder of the sweep and its figure
 DOTS_PER_INCH = 130
@@ -86,6 +88,13 @@ def _step(place: str, table: Mapping[str, Any], names: Sequence[str]) -> Step:
         if key not in allowed:
             raise ValueError(f"unknown key {key!r}; {nearest(key, ['do', 'name', 'runs', *allowed])}")
     return Step(f"{place} ({do})", do, name, _checked_runs(table.get("runs", DOES[do].runs)), arguments)
+
+
+def check_recorded(steps: Sequence[Step], record: Record) -> None:
+    """Refuses calls that need what a sweep does not record. Raises ValueError."""
+    for step in steps:
+        if not all(getattr(record, name) for name in DOES[step.do].needs):
+            raise ValueError(f"{step.place}: it needs record = {{{', '.join(f'{name} = true' for name in DOES[step.do].needs)}}}")
 
 
 def _checked_runs(runs: object) -> int | str | tuple[int, ...]:

@@ -96,7 +96,9 @@ def test_what_followed_is_kept_and_told_of(experiment, tmp_path):
         assert (code, errors, "gd.open(&#39;out/plane&#39;)" in (tmp_path / folder / "report.html").read_text()) == (0, "", True)
     code, _, errors = gdsim("report", "out/best", folder=tmp_path, patched=True)
     assert (code, "'out/best' is of gd.curvature.eigenvalues, and only planes have a page of their own" in errors) == (2, True)
-    code, _, errors = gdsim(*command, "--set", "then.1.k=2", folder=tmp_path, patched=True)
+    (tmp_path / "out/convergence.png").unlink()
+    code, out, errors = gdsim(*command, "--set", "then.1.k=2", folder=tmp_path, patched=True)
+    assert ((tmp_path / "out/convergence.png").exists(), "plot:    out/convergence.png" in out) == (True, True)  # what follows comes last
     assert (
         code,
         "experiment.toml: then[1] (eigenvalues): 'out/best' is of another call (it differs in k); remove it, or give this one another name" in errors,
@@ -140,7 +142,10 @@ def test_status_and_verify_see_damage_of_an_answer(tmp_path):
         ('then=[{do="eigenvalues", name="shards"}]', "then[0]: name must be"),
         ('then=[{do="eigenvalues", name="convergence"}]', "then[0]: name must be"),
         ('then=[{do="eigenvalues"}, {do="eigenvalues"}]', "then[1]: name 'eigenvalues' is that of a call before it; "),
-        ("record.parameters=false", "then: it needs where runs ended; give record = {parameters = true}"),
+        ("record.parameters=false", "then[0] (eigenvalues): it needs record = {parameters = true}"),
+        ('then=[{do="line"}]', "then[0] (line): it needs record = {parameters = true, trajectory = true}"),
+        ('then=[{do="trajectory_plane"}]', "then[0] (trajectory_plane): it needs record = {trajectory = true}"),
+        ('then=[{do="trajectory_plane", trajectory=[[0.0]]}]', "then[0]: unknown key 'trajectory'"),
     ],
 )
 def test_what_cannot_follow_is_refused_before_anything_runs(experiment, setting, message, tmp_path):

@@ -102,10 +102,9 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
             with shown(True, sys.stdout, None if client else at_once) as progress:
                 chosen = RunOptions(client=client, dask_throughout=False, imports=FOR_THE_END, **options)
                 result = run_sweep(sweep, chosen, out=folder, runs=None, progress=progress, mix=mix)
-            is_whole = result.attrs["finished_runs"] == result.attrs["planned_runs"]
+            is_whole = _told(result, folder, console, options["part"])
             if is_whole and steps:
                 _follow(steps, result, folder, console, file, client, options["threads"])
-        picture = _draw(result, folder, console) if is_whole and sweep.keep == "runs" and _is_shown(result, folder) else None
     except UnfinishedError as error:
         console.say(f"not finished: {words(error)}\n{_kept(folder, progress, by_workers)}. {go_on}")
         sys.exit(FAILING if isinstance(error, FailingError) else INCOMPLETE)
@@ -115,14 +114,6 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     except KeyboardInterrupt:
         console.say(f"interrupted. {_kept(folder, progress, by_workers)}{_lost(progress, options['chunk_seconds'])}. {go_on}")
         sys.exit(INTERRUPTED)
-    if options["part"] is not None:
-        console.say("{} is done; {finished_runs:,} of {planned_runs:,} runs of the whole are there".format(options["part"], **result.attrs))
-    if is_whole:
-        try:
-            console.table(result, folder)
-        except OSError as error:
-            console.say(f"the table could not be read ({words(error)}); all results are kept")
-    console.say(f"results: {folder}  (gd.open({str(folder)!r}))" + (f"\nplot:    {picture}" if picture else ""))
 
 
 @click.command()
@@ -166,6 +157,21 @@ def compile_file(file: pathlib.Path, settings: tuple[str, ...], for_workers: boo
             _read(file, settings, or_folder=True), RunOptions(**options), for_workers, functools.cache(console.say)
         )  # each line once, as a wait is told again and again
     print_finding(found, as_json)
+
+
+def _told(result: Any, folder: pathlib.Path | str, console: Any, part: Any) -> bool:
+    """Says what has been trained, and draws it; whether it is all of the sweep."""
+    is_whole = result.attrs["finished_runs"] == result.attrs["planned_runs"]
+    picture = _draw(result, folder, console) if is_whole and "run" in result.dims and _is_shown(result, folder) else None
+    if part is not None:
+        console.say("{} is done; {finished_runs:,} of {planned_runs:,} runs of the whole are there".format(part, **result.attrs))
+    if is_whole:
+        try:
+            console.table(result, folder)
+        except OSError as error:
+            console.say(f"the table could not be read ({words(error)}); all results are kept")
+    console.say(f"results: {folder}  (gd.open({str(folder)!r}))" + (f"\nplot:    {picture}" if picture else ""))
+    return is_whole
 
 
 def _is_shown(result: Any, folder: pathlib.Path | str) -> bool:
@@ -243,14 +249,14 @@ def _read_steps(file: pathlib.Path, settings: tuple[str, ...]) -> tuple[Any, lis
         sweep, tables = read_file(file, settings)
         if not tables:
             return sweep, []
-        from gdsim.then import steps_of  # and with it the rooms of all that may follow
+        from gdsim.then import check_recorded, steps_of  # and with it the rooms of all that may follow
 
         with in_file(file):
             if sweep.keep == "summary":
                 raise ValueError("then: keep = 'summary' keeps no runs around which anything could be found")
-            if not sweep.record.parameters:
-                raise ValueError("then: it needs where runs ended; give record = {parameters = true}")
-            return sweep, steps_of(tables)
+            steps = steps_of(tables)
+            check_recorded(steps, sweep.record)
+            return sweep, steps
 
 
 def _follow(steps: list[Any], result: Any, folder: pathlib.Path | str, console: Any, file: pathlib.Path, client: Any, threads: int | None) -> None:
