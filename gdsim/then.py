@@ -2,6 +2,7 @@
 `[[then]]`. Each is kept in a folder of its own beside the runs, with its figure.
 """
 
+import functools
 import inspect
 import os
 import re
@@ -15,8 +16,10 @@ from gdsim.axes import checked_whole
 from gdsim.opening import HOMES, public_function
 from gdsim.plots.figure import png_of
 from gdsim.questions.folder import OtherQuestionError
+from gdsim.questions.following import forget, is_outgrown, remember
 from gdsim.stops import Record
 from gdsim.store.directories import place_of
+from gdsim.store.folder import Store
 from gdsim.sweep.execution.display import Wish
 from gdsim.sweep.results.reading import Dataset
 from gdsim.words import given, nearest
@@ -127,12 +130,22 @@ def made(
     """Makes what follows a sweep into a folder beside its runs, and draws it; (where its answer is, why there is
     no figure, if there should be one).
 
-    Raises ValueError for what cannot be asked, and for an answer there to another question.
+    An answer there to the same call of the sweep before it grew is made anew. Raises ValueError for what cannot
+    be asked, and for an answer there to another question.
     """
     follower, target = DOES[step.do], os.path.join(os.fspath(folder), step.name)
+    store, sweep, said = Store(target), Store(folder).experiment()["sha256"], step._replace(place="")._asdict()
     try:
         runs = chosen_runs(result, step.runs)
-        answer = public_function(follower.name)(runs, **step.arguments, out=target, client=client, threads=threads, progress=progress)
+        ask = functools.partial(public_function(follower.name), runs, **step.arguments, out=target, client=client, threads=threads, progress=progress)
+        try:
+            answer = ask()
+        except OtherQuestionError:
+            if not is_outgrown(store, sweep, said):
+                raise
+            forget(store)
+            answer = ask()
+        remember(store, said, sweep)
     except OtherQuestionError as error:
         raise ValueError(f"{step.place}: {target!r} is of another call ({error.difference}); remove it, or give this one another name") from None
     except (ValueError, TypeError) as error:

@@ -96,6 +96,15 @@ def test_what_followed_is_kept_and_told_of(experiment, tmp_path):
         assert (code, errors, "gd.open(&#39;out/plane&#39;)" in (tmp_path / folder / "report.html").read_text()) == (0, "", True)
     code, _, errors = gdsim("report", "out/best", folder=tmp_path, patched=True)
     assert (code, "'out/best' is of gd.curvature.eigenvalues, and only planes have a page of their own" in errors) == (2, True)
+    grown = tmp_path / "grown.toml"
+    grown.write_text(experiment.read_text().replace("starts = 2", "starts = 3"))
+    gd.read_experiment(grown).run(out=tmp_path / "out")
+    told = gdsim("status", "out", folder=tmp_path, patched=True)[1]
+    assert "eigenvalues: gd.curvature.eigenvalues: 6 of 6 items, finished, of the sweep as it was: gdsim run makes it anew" in told
+    assert gdsim("run", "grown.toml", "--out", "out", folder=tmp_path, patched=True)[0] == 0
+    assert gd.open(tmp_path / "out/eigenvalues").sizes["run"] == 9
+    assert "of the sweep as it was" not in gdsim("status", "out", folder=tmp_path, patched=True)[1]
+    experiment.write_text(grown.read_text())
     (tmp_path / "out/convergence.png").unlink()
     code, out, errors = gdsim(*command, "--set", "then.1.k=2", folder=tmp_path, patched=True)
     assert ((tmp_path / "out/convergence.png").exists(), "plot:    out/convergence.png" in out) == (True, True)  # what follows comes last

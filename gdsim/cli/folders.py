@@ -41,7 +41,7 @@ def status(folder: pathlib.Path | str, is_watched: bool, as_json: bool) -> None:
             states = [survey_answer(folder)]
         else:
             states = [watch(folder, as_json) if is_watched else survey(folder)]
-            states += [survey_answer(f"{store.folder}/{name}") for name in answers_in(store.place)]
+            states += [survey_answer(f"{store.folder}/{name}", store.experiment()["sha256"]) for name in answers_in(store.place)]
     first, *answers = states
     if not is_watched:
         print_finding({**to_builtins(first), "answers": answers} if as_json and answers else first, as_json)

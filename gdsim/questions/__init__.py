@@ -7,6 +7,7 @@ files      the files that hold pieces
 folder     a folder of one question: what it says, what it may take, what it lacks
 here       pieces made by this process
 infolder   what a folder lacks, made into it
+following  of which sweep an answer is that follows one
 asking     `ask`: in memory, or into a folder
 points     functions of points, run by run, as calls
 opening    the Dataset of a folder, also of one that is not finished

@@ -4,6 +4,7 @@
                                      hashes of arrays that follow from it
     data/<hash>.npz                  its arrays and data sets, by their hashes
     pieces/<piece>-<sha256>.npz      finished pieces, whole or not there at all
+    then.json                        the sweep that it follows, if its file says so
     failed/, quarantine/, log.jsonl, heartbeat    as in the folder of a sweep
 
 What is done is what good pieces hold: there is no other record of it. Nothing is unpickled.
@@ -24,7 +25,7 @@ from gdsim.questions.files import FOLDER, file_name, piece_bytes, read_piece
 from gdsim.questions.pieces import Piece, pieces_of
 from gdsim.questions.question import Call, Question, array_digest
 from gdsim.store.folder import MOST_EXPERIMENT_BYTES, DamagedFolderError, Store, StoreError
-from gdsim.store.places import EXPERIMENT, QUESTION, File, data_name, failure_name
+from gdsim.store.places import EXPERIMENT, QUESTION, THEN, File, data_name, failure_name
 from gdsim.store.shards import DamagedShardError
 from gdsim.sweep.experiment.bit_versions import other_bits
 from gdsim.sweep.folder.stored import data_names, problem_arrays, problem_in
@@ -125,7 +126,7 @@ def _check_free(store: Store) -> None:
         raise StoreError(f"{store.folder!r} is a file; give a folder for the results") from None
     if {EXPERIMENT, "shards"} & {*names}:
         raise StoreError(f"{store.folder!r} holds the runs of a sweep; give another folder, which may lie in it (--out, out=)")
-    if names and not {FOLDER, QUESTION} & {*names}:
+    if names and not {FOLDER, QUESTION, THEN} & {*names}:
         raise StoreError(f"{store.folder!r} holds other files and no gdsim results; give an empty or a new folder (--out, out=)")
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from gdsim.questions.files import FOLDER
 from gdsim.questions.folder import MEND, find, held_in, question_in
+from gdsim.questions.following import is_outgrown
 from gdsim.questions.question import Call
 from gdsim.store.folder import Store, StoreError
 from gdsim.store.places import QUESTION, Place
@@ -32,6 +33,7 @@ class AnswerSurvey(msgspec.Struct, frozen=True):
     bytes: int
     state: Activity
     driver: Driver | None
+    is_outgrown: bool = False  # of a sweep that has grown since
 
     @property
     def missing_items(self) -> int:
@@ -55,11 +57,14 @@ class AnswerSurvey(msgspec.Struct, frozen=True):
     def line(self) -> str:
         """The state in one line."""
         parts = [f"gd.{self.call}: {self.finished_items:,} of {self.planned_items:,} items", activity_text(self.state, self.driver)]
+        parts += ["of the sweep as it was: gdsim run makes it anew"] if self.is_outgrown else []
         return ", ".join([*parts, *([f"{are(len(self.damaged), 'piece')} damaged"] if self.damaged else [])])
 
 
-def survey_answer(folder: str | pathlib.Path) -> AnswerSurvey:
-    """How far a folder of one question is, every byte of its pieces read."""
+def survey_answer(folder: str | pathlib.Path, sweep: str = "") -> AnswerSurvey:
+    """How far a folder of one question is, every byte of its pieces read; `sweep` is the hash of that in whose
+    folder it lies.
+    """
     store = Store(folder)
     held = held_in(store)
     found, driver = find(store, held), driver_of(store.place)
@@ -70,7 +75,7 @@ def survey_answer(folder: str | pathlib.Path) -> AnswerSurvey:
     size, items = sum(s.size for s in store.place.states(FOLDER).values()), held["question"]["items"]
     return AnswerSurvey(
         store.folder, held["question"]["call"], items, items - missing, len(found.known), len(found.missing), store.failures(), store.quarantined(),
-        [damage.file.name for damage in found.damaged], size, state, driver,
+        [damage.file.name for damage in found.damaged], size, state, driver, bool(sweep) and is_outgrown(store, sweep),
     )  # fmt: skip
 
 

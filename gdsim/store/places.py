@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
-EXPERIMENT, QUESTION, LOG = "experiment.json", "question.json", "log.jsonl"
+EXPERIMENT, QUESTION, THEN, LOG = "experiment.json", "question.json", "then.json", "log.jsonl"
 
 
 def data_name(digest: str) -> str:
