@@ -21,6 +21,7 @@ from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.results.reading import dataset
 from gdsim.sweep.run.options import check_stored, check_unedited
 from gdsim.sweep.sweep import Sweep
+from gdsim.variables import VARIABLES
 from gdsim.words import given
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> "xarray.Dat
     columns["point"] = (("critical_point", "parameter"), told["point"], "parameters of the critical point", "1")
     shape = len(y), len(x)
     columns["member"] = (("y", "x"), member.reshape(shape), "critical point at which the run from here ends, -1 for none", "1")
-    columns["steps_taken"] = (("y", "x"), found["steps_taken"], "updates applied", "steps")
+    columns["steps_taken"] = (("y", "x"), found["steps_taken"], VARIABLES["steps_taken"].long_name, "steps")
     axes = {name: (name, values, {"long_name": label}) for name, values, label in zip("xy", (x, y), getattr(problem, "names", ("x", "y")), strict=True)}
     return dataset(columns, axes, problem=str(problem), optimizer=question.arguments["said"])
 

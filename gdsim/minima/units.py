@@ -34,8 +34,8 @@ def units(problem: "Problem | Result", parameters: "ArrayLike | None" = None, *,
     ones beyond 0.995 or below 0.005. `useless`: outgoing weights whose length is at most `tolerance` times
     that of the layer's longest. `duplicate`: units whose incoming weights, the bias included, are those of a
     unit of their layer before them, but for their sign where the activation is odd and their length where it
-    is ReLU or alike, to 1e-6 in the cosine. A network with a useless or a duplicate unit is one of fewer units, and
-    lies on a line or plane of them (Fukumizu and Amari 2000).
+    is ReLU or alike, to 1e-6 in the cosine; those of zeros alone are like zeros alone. A network with a useless
+    or a duplicate unit is one of fewer units, and lies on a line or plane of them (Fukumizu and Amari 2000).
 
     `problem` and `parameters` are as in `gd.evaluate`. Returns a Dataset of shares over `run`, out of all hidden
     units, NaN of runs that diverged. Raises ValueError for problems without hidden layers.

@@ -113,7 +113,9 @@ def _way(found: Any) -> str:
         found.attrs.get("align", "none")
     ]
     points = f", {found.attrs['points']} points each" if "points" in found.attrs else ""
-    return f"on {WAYS[found.attrs.get('path', 'line')]}{points}{aligned}"
+    moving = int((~found.converged & found.barrier.notnull()).sum()) // 2 if "converged" in found else 0
+    rest = f", of which {moving:,} did not come to rest" if moving else ""
+    return f"on {WAYS[found.attrs.get('path', 'line')]}{rest}{points}{aligned}"
 
 
 def _check(found: Any, what: str) -> None:

@@ -28,4 +28,6 @@ def test_branches_meet_at_the_lowest_highest_loss_over_other_minima():
 def test_a_matrix_is_drawn_with_its_numbers():
     figure = gd.plots.barrier_matrix(matrix(HEIGHTS), variable="height")
     assert sorted(t.get_text() for t in figure.axes[0].texts) == ["4", "4", "5", "5", "9", "9"]
-    assert "3 minima, 3 pairs" in figure.caption
+    assert "3 minima, 3 pairs; on straight lines." in figure.caption
+    bands = matrix(HEIGHTS).assign(converged=(("minimum", "other"), HEIGHTS != 9.0)).assign_attrs(path="band")
+    assert "on elastic bands, of which 1 did not come to rest." in gd.plots.barrier_matrix(bands).caption
