@@ -20,13 +20,13 @@ from gdsim.plots.style import (
     checked_axes,
     checked_figure,
     finished,
-    is_wide,
     label_outer,
     line,
-    log_scale,
+    log_ends,
     logarithmic,
     new_panel,
     share_axis,
+    with_room,
 )
 from gdsim.sweep.ranks.labels import counted, shown_number
 from gdsim.sweep.results.reading import Dataset
@@ -51,8 +51,8 @@ def landscape(
     """What `gd.landscape.plane` and its kin give: a `style` of "contour", with lines of equal height, "map", a
     field for each point, or "surface", in three dimensions.
 
-    Colours and lines are spaced evenly in the logarithm where values are positive and far apart. A cross marks
-    the centre, a line the `path` of a trajectory's plane, letters the three points of `plane_through`. Of
+    Colours and lines are spaced evenly in the logarithm where no value is below 0 and they lie far apart; the few
+    that are smaller or larger by many powers of ten have the colour of the scale's end. A cross marks the centre, a line the `path` of a trajectory's plane, letters the three points of `plane_through`. Of
     several runs, or of several planes by their names, `{"plain": one, "residual": other}`, each has a panel, at
     most twelve, all with the same colours. `ax`: Axes to draw on, where there is one panel (of a surface in
     three dimensions); `figure`: an empty figure to draw in. Returns the figure, a matplotlib Figure. Raises
@@ -67,10 +67,12 @@ def landscape(
     shown = [panel for name, one in _named(plane).items() for panel in _panels_of(name, one, variable)]
     if len(shown) > MOST_PANELS:
         raise ValueError(f"landscape draws at most {MOST_PANELS} planes, and there are {len(shown)}; choose some, as plane.isel(run=slice(6))")
-    norm = _norm(np.concatenate([panel.values.ravel() for panel in shown]), variable)
+    values = np.concatenate([panel.values.ravel() for panel in shown])
+    norm = _norm(values, variable)
     drawn, panels = _places(len(shown), style, ax, figure)
     for panel, one in zip(panels, shown, strict=True):
-        {"contour": _contour, "map": _map, "surface": _surface}[style](panel, one, norm)
+        within = np.where(np.isfinite(one.values), np.clip(one.values, *_ends(norm)), np.nan)
+        {"contour": _contour, "map": _map, "surface": _surface}[style](panel, one._replace(values=within), norm)
         panel.set_title(one.title, fontsize="medium")
         for axis in (panel.xaxis, panel.yaxis):
             axis.set_major_locator(MaxNLocator(5))
@@ -78,12 +80,13 @@ def landscape(
     if style == "surface":
         for panel in panels:
             panel.set(xlabel="x", ylabel="y")
+            panel.set_zlabel(name, labelpad=10)
     else:
         label_outer(panels, shown[0].labels[0], shown[0].labels[1])
-    bar = drawn.colorbar(ScalarMappable(norm, COLOURS), ax=panels, label=name, shrink=0.7 if style == "surface" else 1.0)
-    if isinstance(norm, LogNorm):
-        logarithmic(bar.ax, "y")
-    return finished(drawn, _caption(shown, style, name, is_log=isinstance(norm, LogNorm)))
+        bar = drawn.colorbar(ScalarMappable(norm, COLOURS), ax=panels, label=name)
+        if isinstance(norm, LogNorm):
+            logarithmic(bar.ax, "y")
+    return finished(drawn, _caption(shown, style, _said_of_scale(values, norm, name, style)))
 
 
 def landscape_line(found: Dataset, *, variable: str = "loss", ax: Axes | None = None) -> Figure:
@@ -111,19 +114,22 @@ def landscape_line(found: Dataset, *, variable: str = "loss", ax: Axes | None = 
         for ends, alpha in (((low, high), 0.12), ((below, above), 0.22)):
             panel.fill_between(at, *(np.where(np.isfinite(end), end, np.nan) for end in ends), color=line(0)["color"], alpha=alpha, linewidth=0)
         panel.plot(at, middle, **{**line(0), "linewidth": 2.0})
-    for end in (0.0, 1.0):
-        if at[0] <= end <= at[-1]:
-            panel.axvline(end, color="#444444", linewidth=0.9, linestyle=":")
+    inside = {name: end for name, end in (("a", 0.0), ("b", 1.0)) if at[0] < end < at[-1]}
+    for end in inside.values():
+        panel.axvline(end, color="#444444", linewidth=0.9, linestyle=":")
     panel.set_xlim(at[0], at[-1])
+    beyond = ""
     if "accuracy" in variable:
         share_axis(panel.yaxis)
-    else:
-        log_scale(panel, "y", seen.values)
-    text = "Dotted: the two points."
+    elif (ends := log_ends(seen.values)) is not None:
+        logarithmic(panel, "y")
+        if beyond := _said_of_ends(seen.values, ends, "leave the panel"):
+            panel.set_ylim(*with_room(*ends, wide=True))
+    text = f"{beyond}Dotted: {' and '.join(inside)}." if inside else beyond
     if runs > 1:
         each = " thin: each of them;" if runs <= MOST_SINGLE else ""
         text = f"Line: the median of {counted(np.array([runs]), 'run')};{each} bands: the middle half, and nine tenths of them. {text}"
-    return finished(figure, text)
+    return finished(figure, text.strip())
 
 
 class _Panel(NamedTuple):
@@ -181,9 +187,24 @@ def _norm(values: np.ndarray, variable: str) -> Any:
         return Normalize(0, 1)
     if "accuracy" in variable:
         return Normalize(0, 1)
-    if is_wide(finite):
-        return LogNorm(finite.min(), finite.max())
+    if (ends := log_ends(finite)) is not None:
+        return LogNorm(*ends)
     return Normalize(finite.min(), finite.max() if finite.max() > finite.min() else finite.min() + 1)
+
+
+def _said_of_scale(values: np.ndarray, norm: Any, name: str, style: str) -> str:
+    """What a caption says of a logarithmic scale, and of the values beyond its ends."""
+    if not isinstance(norm, LogNorm):
+        return ""
+    what = {"contour": "Colours and lines", "map": "Colours", "surface": "Heights and colours"}[style]
+    return f"{what} are even in the logarithm of the {name}. {_said_of_ends(values, _ends(norm), 'are drawn as that')}"
+
+
+def _said_of_ends(values: np.ndarray, ends: tuple[float, float], how: str) -> str:
+    """What a caption says of values that lie beyond the ends of a logarithmic scale."""
+    known = values[np.isfinite(values)]
+    said = [f"below {shown_number(ends[0], 2)}"] * bool((known < ends[0]).any()) + [f"above {shown_number(ends[1], 2)}"] * bool((known > ends[1]).any())
+    return f"Values {' or '.join(said)} {how}. " if said else ""
 
 
 def _levels(norm: Any) -> np.ndarray:
@@ -237,6 +258,8 @@ def _map(panel: Any, one: _Panel, norm: Any) -> None:
 def _marks(panel: Any, one: _Panel) -> None:
     """The centre, paths and corners of a flat picture."""
     panel.grid(visible=False)
+    if not one.marks_centre:  # x and y are distances
+        panel.set_aspect("equal")
     if one.marks_centre and one.x[0] <= 0 <= one.x[-1] and one.y[0] <= 0 <= one.y[-1]:
         panel.plot(0, 0, marker="+", color="white", markersize=9, markeredgewidth=1.6, linestyle="none")
     for path in one.paths:
@@ -261,11 +284,12 @@ def _surface(panel: Any, one: _Panel, norm: Any) -> None:
         panel.zaxis.set_major_locator(MaxNLocator(5, integer=True) if ends[1] - ends[0] > 2 else MaxNLocator(4))
         panel.zaxis.set_major_formatter(FuncFormatter(lambda v, _: shown_number(10.0**v, 2)))
     panel.view_init(elev=32, azim=-55)
+    panel.set_box_aspect(None, zoom=0.85)  # room for the numbers of the height
 
 
-def _caption(shown: list[_Panel], style: str, name: str, *, is_log: bool) -> str:
+def _caption(shown: list[_Panel], style: str, of_scale: str) -> str:
     points = f"{len(shown[0].y)} x {len(shown[0].x)} points each. " if len(shown) > 1 else f"{len(shown[0].y)} x {len(shown[0].x)} points. "
-    text = points + (f"Colours{' and lines' if style == 'contour' else ''} are even in the logarithm of the {name}. " if is_log else "")
+    text = points + of_scale
     text += "Light grey: not finite. " if style != "surface" and any(not np.isfinite(p.values).all() for p in shown) else ""
     if style == "surface":
         return text.strip()

@@ -27,6 +27,9 @@ SEQUENCE, PALEST = "viridis", 0.88
 MOST_LINES = 7
 # A logarithmic axis is long whose ends lie farther apart than by this factor.
 FAR = 100.0
+# A logarithmic scale of a landscape reaches from the median twice as far as 2% and 98% of the values, within these powers
+# of ten: at a minimum of a function the loss is 0 but for rounding, and would take the whole scale.
+MOST_BEYOND, FEWEST_DECADES, MOST_DECADES = 0.02, 4.0, 16.0
 # What an axis of values has beyond them, as a share of its length.
 ASIDE = 0.05
 # Bands do not hide each other while there are so few; beyond, intervals are whiskers.
@@ -119,6 +122,21 @@ def is_wide(values: Any) -> bool:
     known = np.asarray(values, float)
     known = known[np.isfinite(known)]
     return bool(len(known) and known.min() > 0 and known.max() > 20 * known.min())
+
+
+def log_ends(values: Any) -> tuple[float, float] | None:
+    """The ends of a logarithmic scale of a landscape's finite values, beyond which a few may lie, and zeros; None where
+    a value is below 0 or they lie close together.
+    """
+    finite = np.asarray(values, float)
+    finite = finite[np.isfinite(finite)]
+    known = finite[finite > 0]
+    if not len(known) or finite.min() < 0:
+        return None
+    below, middle, above = np.log10(np.quantile(known, (MOST_BEYOND, 0.5, 1.0 - MOST_BEYOND)))
+    down, up = (min(max(2.0 * reach, FEWEST_DECADES), MOST_DECADES) for reach in (middle - below, above - middle))
+    ends = max(float(known.min()), 10.0 ** float(middle - down)), min(float(known.max()), 10.0 ** min(float(middle + up), 308.0))
+    return ends if is_wide(ends) else None
 
 
 def log_scale(panel: Any, axis: str, values: Any) -> None:
