@@ -207,6 +207,11 @@ def checked_whole(value: Any, name: str, low: int = 1, end: float = float("inf")
     return int(value)
 
 
+def checked_seed(value: Any) -> int:
+    """A seed of random numbers, or an error."""
+    return checked_whole(value, "seed", 0, 2**64)
+
+
 def checked_truth(value: Any, name: str) -> bool:
     """True or false, NumPy's too, or an error."""
     if not isinstance(value, (bool, np.bool_)):

@@ -81,14 +81,14 @@ def network():
 def test_measures_of_a_quadratic_are_their_formulas():
     spectrum, w = SPECTRA["both signs"], np.random.default_rng(7).normal(size=SIZE)
     A = (Q * np.abs(spectrum)) @ Q.T
-    found = gd.curvature.sharpness(gd.Quadratic(A), w, rho=0.1, sigma=0.3, samples=20)
+    found = gd.curvature.sharpness(gd.Quadratic(A), w, rho=0.1, sigma=0.3, probes=20)
     f, g = lambda v: 0.5 * np.einsum("...i,ij,...j", v, A, v), A @ w
     assert float(found.lambda_max) == pytest.approx(9.0, rel=1e-9)
     assert float(found.sam) == pytest.approx(f(w + 0.1 * g / np.linalg.norm(g)) - f(w), rel=1e-10)
     diagonal = np.diag(A)
     for name, truth in (("trace", diagonal.sum()), ("scale_invariant", (w * w * diagonal).sum()), ("expected", 0.045 * diagonal.sum())):
         assert abs(float(found[name]) - truth) < 4 * float(found[f"{name}_standard_error"])
-    exact = gd.curvature.sharpness(gd.Quadratic(A), w, samples=SIZE)
+    exact = gd.curvature.sharpness(gd.Quadratic(A), w, probes=SIZE)
     assert (float(exact.trace), float(exact.trace_standard_error)) == pytest.approx((diagonal.sum(), 0.0), rel=1e-12)
     assert float(exact.scale_invariant) == pytest.approx((w * w * diagonal).sum(), rel=1e-12)
 
@@ -98,7 +98,7 @@ def test_the_highest_losses_in_boxes_are_not_below_those_that_l_bfgs_finds(netwo
     from scipy.optimize import minimize
 
     points = np.random.default_rng(8).normal(size=(2, network.parameter_count))
-    found = gd.curvature.sharpness(network, points, epsilon=0.01, rho=0.05, samples=2)
+    found = gd.curvature.sharpness(network, points, epsilon=0.01, rho=0.05, probes=2)
     steps = 1e-6 * np.eye(network.parameter_count)
 
     def below(v):
@@ -119,10 +119,17 @@ def test_two_measures_stay_where_relu_units_are_rescaled_and_the_others_say_that
     (W1, b1), (W2, b2) = network.unpack(w)
     scale = np.array([4.0, 0.5, 1.0, 8.0])
     scaled = network.pack([(W1 * scale[:, None], b1 * scale), (W2 / scale, b2)])
-    before, after = (gd.curvature.sharpness(network, v, samples=network.parameter_count) for v in (w, scaled))
+    before, after = (gd.curvature.sharpness(network, v, probes=network.parameter_count) for v in (w, scaled))
     for name in ("lambda_max", "trace", "keskar", "sam", "expected", "scale_invariant", "adaptive"):
         is_same = float(after[name]) == pytest.approx(float(before[name]), rel=1e-9)
         assert is_same == ("rescaling" in before[name].attrs["invariant_to"])
+
+
+def test_measures_of_losses_below_minus_1_and_of_infinite_ones_are_nan():
+    parabola = gd.Expression("x**2 - 5", variables=["x"])
+    found = gd.curvature.sharpness(parabola, [[1.0], [2.5], [1e300]], probes=2, threads=1)
+    assert np.isnan(found.keskar.values).tolist() == [True, False, True]
+    assert found.lambda_max.values[:2] == pytest.approx(2.0)
 
 
 def test_a_plan_counts_what_recording_takes():

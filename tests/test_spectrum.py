@@ -42,12 +42,12 @@ def test_all_eigenvalues_and_the_trace():
     assert found.eigenvalue.values == pytest.approx(np.sort(spectrum)[::-1], abs=1e-12)
     assert found.eigenvector.values @ problem.matrix.values == pytest.approx(found.eigenvalue.values[:, None] * found.eigenvector.values, abs=1e-12)
     exact = gd.curvature.trace(problem, np.zeros(SIZE))
-    assert (float(exact.trace), float(exact.standard_error)) == pytest.approx((spectrum.sum(), 0.0), abs=1e-12)
-    estimate = gd.curvature.trace(problem, np.zeros((3, SIZE)), samples=20)
+    assert (float(exact.trace), float(exact.trace_standard_error)) == pytest.approx((spectrum.sum(), 0.0), abs=1e-12)
+    estimate = gd.curvature.trace(problem, np.zeros((3, SIZE)), probes=20)
     # Of random signs the variance of v' A v is twice the sum of the squares beside the diagonal.
     apart = problem.matrix.values - np.diag(np.diag(problem.matrix.values))
-    assert estimate.standard_error.values == pytest.approx(np.full(3, np.sqrt(2 * (apart**2).sum() / 20)), rel=0.5)
-    assert abs(estimate.trace - spectrum.sum()).max() < 4 * estimate.standard_error.max()
+    assert estimate.trace_standard_error.values == pytest.approx(np.full(3, np.sqrt(2 * (apart**2).sum() / 20)), rel=0.5)
+    assert abs(estimate.trace - spectrum.sum()).max() < 4 * estimate.trace_standard_error.max()
 
 
 @pytest.mark.full
@@ -112,14 +112,25 @@ def test_the_density_of_networks_of_two_sizes_is_near_that_of_their_eigenvalues(
         (lambda c, p: c.sharpness(p, np.zeros(SIZE), rho=-1.0), "rho must be"),
         (lambda c, p: c.eigenvalues(p, np.zeros(SIZE), k=0), "k must be"),
         (lambda c, p: c.eigenvalues(p, np.zeros(SIZE), k=3, which="middle"), "which must be one of 'largest', 'smallest', 'both'|middle"),
+        (lambda c, p: c.eigenvalues(p, np.zeros(SIZE), vectors=1), "vectors must be true or false; 1 was given"),
         (lambda c, p: c.eigenvalues(p), "needs parameters"),
-        (lambda c, p: c.trace(p, np.zeros(SIZE), samples=1), "samples must be"),
+        (lambda c, p: c.density(p, np.zeros(SIZE), probes=SIZE, seed="a"), "seed must be a whole number from 0"),
+        (lambda c, p: c.trace(p, np.zeros(SIZE), seed=1.5), "seed must be a whole number from 0"),
+        (lambda c, p: c.sharpness(p, np.zeros(SIZE), seed=-1), "seed must be a whole number from 0"),
+        (lambda c, p: c.trace(p, np.zeros(SIZE), probes=1), "probes must be"),
         (lambda c, p: c.eigenvalues(gd.MLP(gd.datasets.load("digits"), hidden=[50]), np.zeros(3760)), "up to 2,000 parameters, and there are 3,760; ask for k"),
     ],
 )
 def test_what_cannot_be_asked_is_told_before_anything_is_computed(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call(gd.curvature, problem_of(SPECTRA["all 0"]))
+
+
+@pytest.mark.parametrize(("what", "options"), [("eigenvalues", {"k": np.int64(2)}), ("density", {"probes": np.int64(2), "seed": np.int64(1)})])
+def test_numbers_of_numpy_ask_what_plain_ones_ask(what, options, tmp_path):
+    call, problem = getattr(gd.curvature, what), problem_of(SPECTRA["both signs"])
+    first = call(problem, np.zeros(SIZE), out=tmp_path / "answer", **options)
+    assert call(problem, np.zeros(SIZE), out=tmp_path / "answer", **{name: int(value) for name, value in options.items()}).identical(first)
 
 
 @pytest.mark.parametrize("what", ["eigenvalues", "density"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdsim import population
-from gdsim.axes import Range, checked_one, checked_whole
+from gdsim.axes import Range, checked_one, checked_seed, checked_whole
 from gdsim.population.curvature import check_matrix
 from gdsim.problems import Problem
 from gdsim.questions.points import ask_at_points, call_at_points, gradient_operations, over_runs
@@ -63,7 +63,7 @@ def density(
     """
     options = {
         "probes": checked_whole(probes, "probes", 2), "steps": checked_whole(steps, "steps", 2), "smoothing": checked_one(smoothing, "smoothing", SMOOTHINGS),
-        "seed": seed, "matrix": matrix, "dtype": dtype,
+        "seed": checked_seed(seed), "matrix": matrix, "dtype": dtype,
     }  # fmt: skip
     where: Any = {"out": out, "client": client, "threads": threads, "progress": progress}
 

@@ -10,7 +10,7 @@ from gdsim import population
 from gdsim.data.arrays import plain
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.planning.machine import usable_cores
+from gdsim.sweep.planning.machine import cores_for
 from gdsim.sweep.points import at_points, is_result, of_result
 from gdsim.sweep.results.reading import Result
 
@@ -26,6 +26,7 @@ def hessian_product(
     matrix: str = "hessian",
     variable: str = "parameters",
     dtype: str | None = None,
+    threads: int | None = None,
 ) -> "np.ndarray | xarray.DataArray":
     """[run, vector, parameter]: the products H v of second derivatives at parameters[run, parameter] with
     vectors[vector, parameter], the same for all runs, or [run, vector, parameter].
@@ -35,7 +36,7 @@ def hessian_product(
     Jacobian of the last layer's sums and H_out the second derivatives of the losses by them, with the same
     penalty. It is exact (Pearlmutter 1994), and costs about two gradients a vector, less of several vectors
     at one point. At a kink an activation has the slope that its gradient has there. Computed in `dtype`, the
-    parameters' own if not given.
+    parameters' own if not given, by `threads` of this machine, as many as it has cores if not given.
 
     One vector of parameters, or one vector [parameter], gives a product without that dimension.
     `hessian_product(result, vectors)` takes a result in place of problem and parameters, each run with its
@@ -47,18 +48,18 @@ def hessian_product(
     >>> hessian_product(gd.Quadratic([[2.0, 1.0], [1.0, 3.0]]), [5.0, 7.0], [1.0, 0.0]).tolist()
     [2.0, 1.0]
     """
-    threads = usable_cores()
+    cores = cores_for(threads)
     if not is_result(problem):
         if vectors is None:
             raise TypeError("hessian_product needs vectors: hessian_product(problem, parameters, vectors), or hessian_product(result, vectors)")
-        return population.hessian_product(problem, parameters, vectors, matrix=matrix, dtype=dtype, threads=threads)
+        return population.hessian_product(problem, parameters, vectors, matrix=matrix, dtype=dtype, threads=cores)
     if vectors is not None:
         raise TypeError("hessian_product takes a result in place of problem and parameters; give hessian_product(result, vectors)")
     values = plain(parameters, "vectors")
 
     def product(one: Problem, points: Any, runs: np.ndarray) -> Any:
         own = (values[runs] if values.ndim == 3 else values)[..., : one.parameter_count]
-        return population.hessian_product(one, points, own, matrix=matrix, dtype=dtype, threads=threads)
+        return population.hessian_product(one, points, own, matrix=matrix, dtype=dtype, threads=cores)
 
     return of_result(cast("Result", problem), variable, "hessian_product", product)
 
@@ -70,6 +71,7 @@ def hessian(
     matrix: str = "hessian",
     variable: str = "parameters",
     dtype: str | None = None,
+    threads: int | None = None,
 ) -> "xarray.Dataset":
     """The whole matrix of second derivatives at parameters[run, parameter], symmetric to the last bit.
 
@@ -81,4 +83,4 @@ def hessian(
     >>> hessian(gd.functions.Rosenbrock(), [1.0, 1.0]).hessian.values.tolist()
     [[802.0, -400.0], [-400.0, 200.0]]
     """
-    return at_points(problem, parameters, variable, "hessian", population.hessian, {"matrix": matrix, "dtype": dtype})
+    return at_points(problem, parameters, variable, "hessian", population.hessian, {"matrix": matrix, "dtype": dtype, "threads": cores_for(threads)})

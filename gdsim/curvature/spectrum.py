@@ -5,11 +5,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from gdsim import population
+from gdsim.axes import checked_seed, checked_truth, checked_whole
 from gdsim.population.eigenvalues import MOST_PRODUCTS, check_eigenvalues
 from gdsim.problems import Problem
 from gdsim.questions.points import ask_at_points, call_at_points, gradient_operations
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.execution.display import Wish
+from gdsim.sweep.planning.machine import cores_for
 from gdsim.sweep.points import at_points
 from gdsim.sweep.results.reading import Result
 
@@ -54,10 +56,11 @@ def eigenvalues(
     >>> eigenvalues(gd.Quadratic([[2.0, 1.0], [1.0, 2.0]]), [0.0, 0.0]).eigenvalue.values.round(6).tolist()
     [3.0, 1.0]
     """
-    options: dict[str, Any] = {"k": k, "which": which, "matrix": matrix, "vectors": vectors, "dtype": dtype}
+    count = None if k is None else checked_whole(k, "k")
+    options: dict[str, Any] = {"k": count, "which": which, "matrix": matrix, "vectors": checked_truth(vectors, "vectors"), "dtype": dtype}
     where: Any = {"out": out, "client": client, "threads": threads, "progress": progress}
-    check = lambda one: check_eigenvalues(one, k, which, matrix)  # noqa: E731
-    return ask_at_points(EIGENVALUES, problem, parameters, options, variable=variable, operations=functools.partial(_operations, k), check=check, **where)
+    check = lambda one: check_eigenvalues(one, count, which, matrix)  # noqa: E731
+    return ask_at_points(EIGENVALUES, problem, parameters, options, variable=variable, operations=functools.partial(_operations, count), check=check, **where)
 
 
 def _operations(k: int | None, problem: Problem) -> float:
@@ -71,24 +74,25 @@ def trace(
     problem: "Problem | Result",
     parameters: "ArrayLike | None" = None,
     *,
-    samples: int = 100,
+    probes: int = 100,
     seed: int = 0,
     matrix: str = "hessian",
     variable: str = "parameters",
     dtype: str | None = None,
+    threads: int | None = None,
 ) -> "xarray.Dataset":
     """The trace of the second derivatives at parameters[run, parameter], by products with random vectors.
 
-    `problem`, `parameters`, `matrix`, `variable` and `dtype` are those of `hessian_product`. Hutchinson's
-    estimate (1989): the mean of v' H v over `samples` vectors of random signs, the same at all points; with as
-    many samples as parameters the sum of the diagonal itself.
+    `problem`, `parameters`, `matrix`, `variable`, `dtype` and `threads` are those of `hessian_product`.
+    Hutchinson's estimate (1989): the mean of v' H v over `probes` vectors of random signs, the same at all
+    points; with as many probes as parameters the sum of the diagonal itself.
 
-    Returns a Dataset with `trace[run]` and its `standard_error[run]`. Raises ValueError for fewer than two
-    samples.
+    Returns a Dataset with `trace[run]` and its `trace_standard_error[run]`. Raises ValueError for fewer than
+    two probes.
 
     >>> import gdsim as gd
     >>> float(trace(gd.Quadratic([[2.0, 1.0], [1.0, 2.0]]), [0.0, 0.0]).trace)
     4.0
     """
-    options: dict[str, Any] = {"samples": samples, "seed": seed, "matrix": matrix, "dtype": dtype}
+    options: dict[str, Any] = {"probes": probes, "seed": checked_seed(seed), "matrix": matrix, "dtype": dtype, "threads": cores_for(threads)}
     return at_points(problem, parameters, variable, "trace", population.trace, options)

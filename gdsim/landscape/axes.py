@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdsim.axes import checked_truth, checked_whole
+from gdsim.axes import checked_seed, checked_truth, checked_whole
 from gdsim.data.arrays import plain
 from gdsim.landscape.grids import MOST_BYTES
 from gdsim.landscape.inputs import Centres
@@ -60,7 +60,7 @@ def directions(
 def random_directions(centres: Centres, n: int, normalization: str | None, biases: bool, orthogonal: bool, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
     """(directions[run, axis, parameter], what is said of them). Raises ValueError."""
     biases, orthogonal = checked_truth(biases, "biases"), checked_truth(orthogonal, "orthogonal")
-    seed = checked_whole(seed, "seed", 0, 2**64)
+    seed = checked_seed(seed)
     check_bytes(len(centres.rows), n, centres.rows.shape[1])
     found, short = np.full((len(centres.rows), n, centres.rows.shape[1]), np.nan), 0
     for number, problem in enumerate(centres.problems):

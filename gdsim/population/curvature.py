@@ -80,16 +80,21 @@ def hessian(problem: Any, parameters: Any, *, matrix: str = "hessian", dtype: st
 
 
 def trace(
-    problem: Any, parameters: Any, *, samples: int = 100, seed: int = 0, matrix: str = "hessian", dtype: str | None = None, threads: int = 1
+    problem: Any, parameters: Any, *, probes: int = 100, seed: int = 0, matrix: str = "hessian", dtype: str | None = None, threads: int = 1
 ) -> "xarray.Dataset":
     """`gd.curvature.trace` at parameters, not at a result."""
-    samples = checked_whole(samples, "samples", 2)
     points = Points.of(problem, parameters, matrix, dtype, threads)
-    probes, is_exact = probe_vectors(points.size, samples, seed)
-    vectors = np.broadcast_to(probes.astype(points.values.dtype), (len(points.values), *probes.shape))
-    each = (probes * points.products(vectors)).sum(2)  # [run, vector]
-    error = np.zeros(len(each)) if is_exact else each.std(1, ddof=1) / math.sqrt(samples)
-    return points.given.dataset({"trace": each.sum(1) if is_exact else each.mean(1), "standard_error": error}).assign_attrs(matrix=matrix)
+    signs, is_exact = probe_vectors(points.size, checked_whole(probes, "probes", 2), seed)
+    vectors = np.broadcast_to(signs.astype(points.values.dtype), (len(points.values), *signs.shape))
+    each = (signs * points.products(vectors)).sum(2)  # [run, vector]
+    return points.given.dataset(with_error("trace", each, is_exact)).assign_attrs(matrix=matrix)
+
+
+def with_error(name: str, each: np.ndarray, is_exact: bool) -> dict[str, np.ndarray]:
+    """The mean over each[run, vector] with its standard error, or their sum, which has none."""
+    if is_exact:
+        return {name: each.sum(1), f"{name}_standard_error": np.zeros(len(each))}
+    return {name: each.mean(1), f"{name}_standard_error": each.std(1, ddof=1) / math.sqrt(each.shape[1])}
 
 
 def probe_vectors(size: int, count: int, seed: int) -> tuple[np.ndarray, bool]:

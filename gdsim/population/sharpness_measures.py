@@ -1,6 +1,5 @@
 """How sharp a point is, by several measures."""
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.lanes.draws import normal_numbers
 from gdsim.lanes.float_mode import ieee_mode
 from gdsim.lanes.philox import PROBE
-from gdsim.population.curvature import Points, probe_vectors
+from gdsim.population.curvature import Points, probe_vectors, with_error
 from gdsim.population.gradients import Gradients
 from gdsim.population.recorded_sharpness import sharpness_at
 
@@ -35,41 +34,39 @@ def sharpness(
     rho: float = 0.05,
     epsilon: float = 1e-3,
     sigma: float = 0.01,
-    samples: int = 100,
+    probes: int = 100,
     seed: int = 0,
     dtype: str | None = "float64",
     threads: int = 1,
 ) -> "xarray.Dataset":
     """`gd.curvature.sharpness` at parameters, not at a result."""
     rho, epsilon, sigma = (checked_one(v, name, POSITIVE) for v, name in ((rho, "rho"), (epsilon, "epsilon"), (sigma, "sigma")))
-    samples = checked_whole(samples, "samples", 2)
+    probes = checked_whole(probes, "probes", 2)
     points = Points.of(problem, parameters, "hessian", dtype, threads)
     gradients, w = Gradients(problem, points.setting.dtype, threads), points.values
-    loss, slope = gradients.at(w)
-    highest = lambda reach: highest_in_box(gradients, w, reach, loss, slope)  # noqa: E731
-    keskar = 100.0 * (highest(epsilon * (np.abs(w) + 1.0)) - loss) / (1.0 + loss)
-    columns = {"lambda_max": sharpness_at(points.setting, w, np.tile([problem.l1, problem.l2], (len(w), 1)), threads=threads), **traces(points, samples, seed)}
-    columns |= {"keskar": keskar, "sam": ascent(gradients, w, slope, rho) - loss, "adaptive": highest(rho * np.abs(w)) - loss}
-    columns |= with_error("expected", around(gradients, w, sigma, samples, seed) - loss[:, None], is_exact=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # of points at which losses are infinite
+        loss, slope = gradients.at(w)
+        highest = lambda reach: highest_in_box(gradients, w, reach, loss, slope)  # noqa: E731
+        above = highest(epsilon * (np.abs(w) + 1.0)) - loss
+        keskar = np.divide(100.0 * above, 1.0 + loss, out=np.full_like(loss, np.nan), where=loss > -1.0)
+        columns = {
+            "lambda_max": sharpness_at(points.setting, w, np.tile([problem.l1, problem.l2], (len(w), 1)), threads=threads),
+            **traces(points, probes, seed),
+        }
+        columns |= {"keskar": keskar, "sam": ascent(gradients, w, slope, rho) - loss, "adaptive": highest(rho * np.abs(w)) - loss}
+        columns |= with_error("expected", around(gradients, w, sigma, probes, seed) - loss[:, None], is_exact=False)
     made = points.given.dataset(columns).assign_attrs(rho=rho, epsilon=epsilon, sigma=sigma)
     for name, meaning in INVARIANT_TO.items():
         made[name].attrs["invariant_to"] = meaning
     return made
 
 
-def with_error(name: str, each: np.ndarray, is_exact: bool) -> dict[str, np.ndarray]:
-    """The mean over each[run, vector] with its standard error, or their sum, which has none."""
-    if is_exact:
-        return {name: each.sum(1), f"{name}_standard_error": np.zeros(len(each))}
-    return {name: each.mean(1), f"{name}_standard_error": each.std(1, ddof=1) / math.sqrt(each.shape[1])}
-
-
-def traces(points: Points, samples: int, seed: int) -> dict[str, np.ndarray]:
+def traces(points: Points, probes: int, seed: int) -> dict[str, np.ndarray]:
     """tr H, and sum_i w_i^2 H_ii, which is the trace of D H D with the parameters on the diagonal of D."""
-    probes, is_exact = probe_vectors(points.size, samples, seed)
+    signs, is_exact = probe_vectors(points.size, probes, seed)
     found: dict[str, np.ndarray] = {}
     for name, scale in (("trace", np.ones_like(points.values)), ("scale_invariant", points.values)):
-        vectors = scale[:, None] * probes.astype(points.values.dtype)
+        vectors = scale[:, None] * signs.astype(points.values.dtype)
         found |= with_error(name, (vectors * points.products(vectors)).sum(2), is_exact)
     return found
 
@@ -92,9 +89,9 @@ def highest_in_box(gradients: Gradients, w: np.ndarray, reach: np.ndarray, loss:
     return loss
 
 
-def around(gradients: Gradients, w: np.ndarray, sigma: float, samples: int, seed: int) -> np.ndarray:
-    """[run, sample] losses at normal numbers of deviation sigma from w, the same for every run."""
-    drawn = sigma * normal_numbers(seed, np.arange(samples, dtype=np.uint32), (PROBE, 3), w.shape[1]).astype(w.dtype)
-    runs = max(1, MOST_POINTS // samples)
+def around(gradients: Gradients, w: np.ndarray, sigma: float, probes: int, seed: int) -> np.ndarray:
+    """[run, vector] losses at normal numbers of deviation sigma from w, the same for every run."""
+    drawn = sigma * normal_numbers(seed, np.arange(probes, dtype=np.uint32), (PROBE, 3), w.shape[1]).astype(w.dtype)
+    runs = max(1, MOST_POINTS // probes)
     losses = [gradients.at((w[k : k + runs, None] + drawn).reshape(-1, w.shape[1]))[0] for k in range(0, len(w), runs)]
-    return np.concatenate([*losses, np.empty(0, w.dtype)]).reshape(len(w), samples)
+    return np.concatenate([*losses, np.empty(0, w.dtype)]).reshape(len(w), probes)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.axes import Range, checked_one, checked_whole
+from gdsim.axes import Range, checked_one, checked_seed, checked_whole
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS, ArrayLike, median, numbers_in
 
 # Starts are resampled one by one up to so many; beyond, in so many groups of as many starts each.
@@ -29,7 +29,7 @@ def bootstrap(
     True
     """
     confidence = checked_one(confidence, "confidence", LEVEL)
-    resamples, seed = checked_whole(resamples, "resamples", 1, MOST_RESAMPLES + 1), checked_whole(seed, "seed", 0, 2**64)
+    resamples, seed = checked_whole(resamples, "resamples", 1, MOST_RESAMPLES + 1), checked_seed(seed)
     table = numbers_in(values, "values")
     if table.ndim not in (1, 2) or not table.size:
         raise ValueError(f"values must be numbers by start, or by start and seed; an array of shape {table.shape} was given")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from gdsim.axes import Axis, Grid, checked_axis_of, checked_truth, checked_whole, extremes
+from gdsim.axes import Axis, Grid, checked_axis_of, checked_seed, checked_truth, checked_whole, extremes
 from gdsim.data.arrays import check_fits
 from gdsim.declarations import Declaration, html_table, meant, public_name, shown
 from gdsim.population import DTYPES, Setting
@@ -106,7 +106,7 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         rows = len(self.init.values) if isinstance(self.init, Points) else 1
         put("starts", checked_whole(rows if self.starts is None else self.starts, "starts", 1, 2**32))
         put("steps", self._checked_steps())
-        put("seed", checked_whole(self.seed, "seed", 0, 2**64))
+        put("seed", checked_seed(self.seed))
         put("batch", checked_axis_of(self.batch, "batch", self._checked_batch))
         put("stop", self._checked_stops())
         if not isinstance(self.record, Record):
