@@ -5,8 +5,9 @@ From v_1 of length 1, with beta_0 = 0:
     alpha_k = v_k' H v_k,   r = H v_k - alpha_k v_k - beta_(k-1) v_(k-1),   beta_k = |r|,   v_(k+1) = r / beta_k
 The largest eigenvalue of the tridiagonal matrix of alpha and beta rises to that of H (Lanczos 1950). Vectors
 lose their orthogonality only along eigenvectors that are found (Paige 1976), which repeats eigenvalues and
-moves none: three vectors are kept, whatever the number of products. Sums are those of each lane, in the order
-of the parameters, in float64.
+moves none: three vectors are kept, whatever the number of products. A search ends where the value rises no
+more: where the largest two eigenvalues are closer than about a thousandth of the largest magnitude, that may
+be at the second. Sums are those of each lane, in the order of the parameters, in float64.
 """
 
 from collections.abc import Callable
