@@ -98,6 +98,7 @@ def test_arrays_that_follow_from_a_question_are_those_of_who_began_its_folder(tm
 
 def test_a_folder_of_something_else_is_refused_before_anything_is_written(tmp_path):
     ask(question(), out=tmp_path / "a")
+    ask(question(power=1), out=tmp_path / "one")
     (tmp_path / "file").write_text("")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/notes.txt").write_text("")
@@ -107,6 +108,7 @@ def test_a_folder_of_something_else_is_refused_before_anything_is_written(tmp_pa
     for out, message, other in (
         ("a", "holds another question .it differs in power.; give another folder", question(power=2)),
         ("a", "it differs in x", question(count=11)),
+        ("one", "it differs in power", question(power=True)),
         ("file", "is a file; give a folder", question()),
         ("file/below", "cannot be a folder of results", question()),
         ("other", "holds other files and no gdsim results", question()),

@@ -134,7 +134,8 @@ def _difference(held: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """In what two questions differ, in words."""
     if held["call"] != asked["call"]:
         return f"gd.{held['call']}"
-    differing = [n for part in ("arguments", "arrays") for n in sorted({**held[part], **asked[part]}) if held[part].get(n) != asked[part].get(n)]
+    is_other = lambda part, name: hash_of(held[part].get(name)) != hash_of(asked[part].get(name))  # noqa: E731  as 1 and true, equal in Python
+    differing = [n for part in ("arguments", "arrays") for n in sorted({**held[part], **asked[part]}) if is_other(part, n)]
     return "it differs in " + ", ".join(differing or _in_problems(held["problems"], asked["problems"]) or ["items"])
 
 
