@@ -14,6 +14,7 @@ from gdsim.questions.files import file_name, piece_bytes
 from gdsim.questions.opening import open_answer
 from gdsim.store.folder import Store
 from gdsim.sweep.execution.executor import FailingError
+from tests.helpers import gdsim
 from tests.squares import SQUARES, question
 
 
@@ -117,8 +118,11 @@ def test_a_folder_of_something_else_is_refused_before_anything_is_written(tmp_pa
         with pytest.raises(ValueError, match=message):
             ask(other, out=tmp_path / out)
     assert contents(tmp_path) == before
-    with pytest.raises(ValueError, match="holds other files and no gdsim results"):
+    with pytest.raises(ValueError, match="holds the answer to a call, and no runs of a sweep; give an empty"):
         gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD()).run(out=tmp_path / "a")
+    for command in (("export", "a", "a.csv"), ("merge", "b", "a")):
+        code, _, errors = gdsim(*command, folder=tmp_path, patched=True)
+        assert (code, "/a' holds the answer to a call, and no runs of a sweep; gd.open(" in errors) == (2, True)
     for wrong, message in (
         ({"threads": 0}, "threads"),
         ({"client": object()}, "give out="),

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gdsim.store.notes import END_SECONDS, ENDED_SECONDS, Notes
-from gdsim.store.places import EXPERIMENT, FileState, UnreachableError
+from gdsim.store.places import EXPERIMENT, QUESTION, FileState, UnreachableError
 from gdsim.words import installs
 
 SCHEME = "s3://"
@@ -193,6 +193,8 @@ class Bucket:
             names = self.names()
         except OSError as error:
             return f"there are no gdsim results in {str(self)!r}: {error}"
+        if QUESTION in names:
+            return f"{str(self)!r} holds the answer to a call, and no runs of a sweep; gd.open({str(self)!r}) opens it"
         return f"there are no gdsim results in {str(self)!r}: " + ("there is no experiment.json among its objects" if names else "no object lies there")
 
     def _key(self, name: str) -> str:

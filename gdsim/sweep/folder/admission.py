@@ -8,7 +8,7 @@ import msgspec
 from gdsim.canonical import canonical, digest, encoded
 from gdsim.kernels import BITS
 from gdsim.store.folder import Store, StoreError
-from gdsim.store.places import EXPERIMENT
+from gdsim.store.places import EXPERIMENT, QUESTION
 from gdsim.sweep.experiment.bit_versions import kernel_version, other_bits
 from gdsim.sweep.experiment.cells import identities_of
 from gdsim.sweep.experiment.declaration import Experiment
@@ -37,7 +37,8 @@ def check(store: Store, sweep: Experiment, *, mix: bool = False, kernels: list[i
         except NotADirectoryError:
             raise StoreError(f"{store.folder!r} is a file; give a folder for the results") from None
         if names and not {"shards", EXPERIMENT} & {*names}:
-            raise StoreError(f"{store.folder!r} holds other files and no gdsim results; give an empty or a new folder (--out, out=)")
+            held = "the answer to a call, and no runs of a sweep" if QUESTION in names else "other files and no gdsim results"
+            raise StoreError(f"{store.folder!r} holds {held}; give an empty or a new folder (--out, out=)")
         if EXPERIMENT not in names:  # else another driver has just put it there
             if "shards" in names:
                 _check_shards(store, sweep)
