@@ -103,6 +103,7 @@ def test_what_followed_is_kept_and_told_of(experiment, tmp_path):
     assert "eigenvalues: gd.curvature.eigenvalues: 6 of 6 items, finished, of the sweep as it was: gdsim run makes it anew" in told
     assert gdsim("run", "grown.toml", "--out", "out", folder=tmp_path, patched=True)[0] == 0
     assert gd.open(tmp_path / "out/eigenvalues").sizes["run"] == 9
+    assert len(list((tmp_path / "out/eigenvalues/pieces").iterdir())) == 1
     assert "of the sweep as it was" not in gdsim("status", "out", folder=tmp_path, patched=True)[1]
     experiment.write_text(grown.read_text())
     (tmp_path / "out/convergence.png").unlink()

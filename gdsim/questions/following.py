@@ -27,8 +27,9 @@ def is_outgrown(store: Store, sweep: str, step: Mapping[str, Any] | None = None)
 
 def forget(store: Store) -> None:
     """Removes an answer, so that it is made anew; whatever ends the removal, the same again goes on with it."""
-    for name in store.place.names(FOLDER):
-        store.place.remove(f"{FOLDER}/{name}")
+    for folder in (FOLDER, "data"):
+        for name in store.place.names(folder):
+            store.place.remove(f"{folder}/{name}")
     store.place.remove(QUESTION)
     store.log(removed="the answer, as its sweep has grown")
 
