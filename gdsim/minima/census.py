@@ -60,7 +60,8 @@ def census(
     to 1000 of the training samples and 64 random ones; "value", those of the same index, and
     loss within 1e-6 (1 + |loss|); "auto" is by point, of networks up to their symmetries (`gd.minima.distance`), units that are of no
     use left out. `problem`, `parameters` and `variable` are those of `gd.evaluate`; of a result with several
-    problems each has critical points of its own, and `problem[critical_point]` numbers them. `out`, `client`,
+    problems each has critical points of its own, `problem[critical_point]` numbers them, and
+    `attrs["problems"]` names them. `out`, `client`,
     `threads` and `progress` are those of `Sweep.run`: with `out` the polished end points are kept in a folder,
     which the same call goes on with and `gd.open` opens.
 
@@ -130,7 +131,9 @@ def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> "xarray.Dat
     left = [richness(part.columns["count"]) for part in parts]
     estimates = {"unseen": [1.0 - one["coverage"] for one in left], "richness": [one["chao1"] for one in left]}
     told = {name: values[0] if len(values) == 1 else values for name, values in estimates.items()}
-    return dataset(columns, given.over_runs, merge=merge, confidence=CONFIDENCE, **told)
+    coordinates = {name: values for name, values in given.over_runs.items() if name != "problem"}  # the runs' words for what is numbered here
+    names = {"problems": list(map(str, problems))} if len(problems) > 1 else {}
+    return dataset(columns, coordinates, merge=merge, confidence=CONFIDENCE, **told, **names)
 
 
 def _census(problem: Any, every: Polished, merge: str, number: int) -> Census:

@@ -70,6 +70,17 @@ def test_runs_of_a_result_are_counted_with_the_minima_that_descent_leads_to(tmp_
     assert census.attrs["richness"] == 4.0
 
 
+def test_problems_of_two_classes_have_critical_points_of_their_own(tmp_path):
+    problems = [HIMMELBLAU, gd.functions.Booth()]
+    record = gd.Record(every="ends", parameters=True)
+    result = gd.Sweep(problem=problems, optimizer=gd.SGD(lr=0.005), starts=4, steps=200, record=record).run()
+    census = gd.minima.census(result, out=tmp_path / "census")
+    assert census.identical(gd.open(tmp_path / "census"))
+    assert census.attrs["problems"] == list(map(str, problems))
+    assert (census.problem.values[census.member.values] == (result.problem.values == "Booth")).all()
+    assert census.point.values[census.problem.values == 1] == pytest.approx(np.array([[1.0, 3.0]]))
+
+
 @pytest.mark.full
 def test_networks_of_a_result_are_merged_up_to_their_symmetries_each_with_its_problem():
     problem = gd.MLP(gd.datasets.load("xor"), hidden=gd.grid([2], []), activation="tanh", loss="log_loss", l2=0.01)
