@@ -26,7 +26,8 @@ KINDS = ("minimum", "degenerate", "saddle")
 CONFIDENCE = 0.95
 ABOUT = {
     "value": VARIABLES["value"].long_name, "count": "runs that end there", "share": "share of all runs that end there", "low": "low end of its 95% interval, by Wilson",
-    "high": "high end of its 95% interval, by Wilson", "kind": "minimum, degenerate or saddle", "index": VARIABLES["index"].long_name,
+    "high": "high end of its 95% interval, by Wilson", "kind": "minimum, degenerate or saddle, a maximum where the index is the number of parameters",
+    "index": VARIABLES["index"].long_name,
     "eigenvalue_low": "lowest eigenvalue", "eigenvalue_high": "highest eigenvalue", "nullity": "eigenvalues that are 0",
     "nullity_expected": "eigenvalues that are 0 by the symmetries of the problem", "problem": "which of the result's problems it is of",
 }  # fmt: skip
@@ -66,11 +67,11 @@ def census(
     which the same call goes on with and `gd.open` opens.
 
     Returns a Dataset over `critical_point`: `value`; `count`, `share` of all runs of the problem, with its 95%
-    interval from `low` to `high` by Wilson (1927); `kind`, "minimum", "saddle" where an eigenvalue is below 0,
-    else "degenerate" where more are 0 (`nullity`) than by the symmetries of networks (`nullity_expected`), or
-    there are no second derivatives, all of which count as 0 then; `index`, how many are below 0;
-    `eigenvalue_low`, `eigenvalue_high`; `point[critical_point, parameter]`, of the run with the lowest value;
-    and of networks the shares of units that `gd.minima.units` gives.
+    interval from `low` to `high` by Wilson (1927); `kind`, "minimum", "saddle" where an eigenvalue is below 0
+    (a maximum where all are), else "degenerate" where more are 0 (`nullity`) than by the symmetries of networks
+    (`nullity_expected`), or there are no second derivatives, all of which count as 0 then; `index`, how many
+    are below 0; `eigenvalue_low`, `eigenvalue_high`; `point[critical_point, parameter]`, of the run with the
+    lowest value; and of networks the shares of units that `gd.minima.units` gives.
     `member[run]` is each run's critical point, -1 for none: of runs that diverged, that lead to none, or to one
     farther away than 10 (1 + |x|). Counts and those add up to the runs. In attrs `unseen` is Good and Turing's
     estimate (1953) of the share of runs that would end at others, `richness` Chao's lower bound (1984) of how
