@@ -9,6 +9,7 @@ import numpy as np
 from gdsim import population
 from gdsim.data.arrays import plain
 from gdsim.problems import Problem
+from gdsim.problems.checked import check_problem
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.planning.machine import cores_for
 from gdsim.sweep.points import at_points, is_result, of_result
@@ -50,6 +51,7 @@ def hessian_product(
     """
     cores = cores_for(threads)
     if not is_result(problem):
+        check_problem(problem, "hessian_product")
         if vectors is None:
             raise TypeError("hessian_product needs vectors: hessian_product(problem, parameters, vectors), or hessian_product(result, vectors)")
         return population.hessian_product(problem, parameters, vectors, matrix=matrix, dtype=dtype, threads=cores)

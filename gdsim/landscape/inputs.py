@@ -8,7 +8,6 @@ import numpy as np
 from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.landscape.grids import check_room
 from gdsim.population.evaluation import Given, evaluation_setting
-from gdsim.problems import Problem
 from gdsim.questions.points import points_of
 from gdsim.words import given
 
@@ -49,9 +48,9 @@ class Centres(NamedTuple):
     @classmethod
     def of(cls, problem: Any, parameters: Any, variable: str, what: str, name: str, dtype: str | None) -> "Centres":
         """Checked points of a problem, or of a result. Raises TypeError or ValueError."""
-        problems, found, place = points_of(problem, parameters, variable, what)
+        problems, found, place = points_of(problem, parameters, variable, what, takes_modules=True)
         for number, one in enumerate(problems):
-            check_problem(one, what)
+            _check_penalties(one, what)
             runs = np.flatnonzero(place == number)
             rows = found.rows[runs]
             if not rows.size:
@@ -68,11 +67,8 @@ class Centres(NamedTuple):
         return self.given.rows.dtype == np.float64
 
 
-def check_problem(problem: Any, what: str) -> None:
-    """Raises TypeError or ValueError for what is no problem, or one without one penalty for all points."""
-    if isinstance(problem, Problem):
-        for name in ("l1", "l2"):
-            if not isinstance(getattr(problem, name), float):
-                raise ValueError(f"{what} needs one {name} for all parameters; {getattr(problem, name)!r} was given")
-    elif not hasattr(problem, "parameter_count"):
-        raise TypeError(f"{what} needs a problem or a result; {type(problem).__name__} was given")
+def _check_penalties(problem: Any, what: str) -> None:
+    """Raises ValueError for a problem without one penalty for all points."""
+    for name in ("l1", "l2"):
+        if not isinstance(getattr(problem, name), float):
+            raise ValueError(f"{what} needs one {name} for all parameters; {getattr(problem, name)!r} was given")

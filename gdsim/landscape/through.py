@@ -9,9 +9,10 @@ import numpy as np
 from gdsim.axes import checked_one, checked_truth, checked_whole
 from gdsim.data.arrays import plain
 from gdsim.landscape.grids import Grids, Where, ask_of_grids, check_room, coordinates_of, work
-from gdsim.landscape.inputs import NOT_NEGATIVE, Centres, check_problem, spaced
+from gdsim.landscape.inputs import NOT_NEGATIVE, Centres, spaced
 from gdsim.landscape.planes import plane_dataset
 from gdsim.problems import Problem
+from gdsim.problems.checked import check_problem
 from gdsim.questions import Call, Question
 from gdsim.questions.question import array_digest
 from gdsim.statistics import ArrayLike
@@ -54,6 +55,7 @@ def plane_through(
     >>> found.corner.values.tolist()
     [[0.0, 0.0], [2.0, 0.0], [1.0, 3.0]]
     """
+    check_problem(problem, "plane_through", or_a_result=False, takes_modules=True)
     corners = [Centres.of(problem, p, "", "plane_through", name, dtype) for p, name in ((a, "a"), (b, "b"), (c, "c"))]
     for name, corner in zip("abc", corners, strict=True):
         if corner.given.dims:
@@ -130,7 +132,7 @@ def _of_result(given_result: Result) -> tuple[Problem, Any]:
 
 def _checked_trajectory(problem: Any, trajectory: Any) -> np.ndarray:
     """[checkpoint, parameter] or [run, checkpoint, parameter]. Raises TypeError or ValueError."""
-    check_problem(problem, "trajectory_plane")
+    check_problem(problem, "trajectory_plane", takes_modules=True)
     if hasattr(trajectory, "dims"):
         trajectory = trajectory.transpose(..., "checkpoint", "parameter").values
     found = plain(trajectory, "trajectory")

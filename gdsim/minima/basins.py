@@ -11,6 +11,7 @@ from gdsim.minima.census import ABOUT, columns_of
 from gdsim.minima.ends import Polished, polished
 from gdsim.minima.merging import merged
 from gdsim.problems import Problem
+from gdsim.problems.checked import check_problem
 from gdsim.questions import Call, Question, ask
 from gdsim.rules import Rule
 from gdsim.schedules import Constant, Schedule
@@ -65,6 +66,7 @@ def basin_map(
     >>> found.member.shape, found.sizes["critical_point"]
     ((6, 8), 4)
     """
+    check_problem(problem, "basin_map", or_a_result=False)
     axes = _axes(problem, points, box)
     arguments = {"optimizer": optimizer, "schedule": schedule or Constant(), "steps": steps, "stop": list(stop), "said": str(optimizer)}
     sweep = _sweep(problem, arguments, np.zeros((1, 2)))

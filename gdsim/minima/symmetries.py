@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.problems import TeacherStudent
+from gdsim.problems.checked import check_problem
 from gdsim.problems.losses import SAMPLE_LOSSES
 from gdsim.problems.wiring import Wiring, wiring_of
 
@@ -47,7 +48,8 @@ class Kind(NamedTuple):
 
     @classmethod
     def of(cls, problem: Any, what: str) -> "Kind":
-        """That of a problem. Raises ValueError for one without units."""
+        """That of a problem. Raises TypeError for what is none, and ValueError for one without units."""
+        check_problem(problem, what, or_a_result=False)
         penalized = bool(problem.l1 or problem.l2)
         if isinstance(problem, TeacherStudent):
             return cls(problem.teacher, (problem.student,), ("summed relu",), None, False, False, False, True)

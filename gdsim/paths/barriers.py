@@ -34,7 +34,7 @@ def barrier(
     >>> float(found.barrier), float(found.height)
     (0.25, 0.25)
     """
-    pairs, method = Pairs.of(problem, a, b, "barrier", dtype), method_of(align)
+    pairs, method = Pairs.of(problem, a, b, "barrier", dtype, takes_modules=True), method_of(align)
     alpha = spaced(0.0, 1.0, checked_whole(points, "points", 3))
     return with_barriers(pairs.aligned(method, points).line(alpha, threads)).assign_attrs(align=method)
 

@@ -15,6 +15,7 @@ from gdsim.paths.pairs import Pairs, method_of
 from gdsim.population.evaluation import Given, evaluate
 from gdsim.population.planes import scores_operations
 from gdsim.problems import Problem
+from gdsim.problems.checked import check_problem
 from gdsim.questions import Call, Question, ask
 from gdsim.questions.points import gradient_operations
 from gdsim.statistics import ArrayLike
@@ -70,6 +71,8 @@ def barrier_matrix(
     one, *others = found.problems
     if others:
         raise ValueError(f"barrier_matrix needs points of one problem, and the runs of this result have {1 + len(others)}; take one cell's")
+    if path == "band" or lowest is not None:
+        check_problem(one, "barrier_matrix with path='band' or lowest")
     if method == "barrier":
         check_few(Kind.of(one, "align"))
     elif method == "weights":

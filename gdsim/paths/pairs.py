@@ -9,6 +9,7 @@ from gdsim.landscape.inputs import Centres
 from gdsim.landscape.lines import LINE, paired
 from gdsim.minima.alignment import METHODS, align
 from gdsim.population.evaluation import Given
+from gdsim.problems.checked import check_problem
 from gdsim.sweep.results.reading import Dataset
 from gdsim.words import checked_word
 
@@ -23,8 +24,9 @@ class Pairs(NamedTuple):
     dtype: str
 
     @classmethod
-    def of(cls, problem: Any, a: Any, b: Any, what: str, dtype: str | None) -> "Pairs":
+    def of(cls, problem: Any, a: Any, b: Any, what: str, dtype: str | None, *, takes_modules: bool = False) -> "Pairs":
         """Those of a and b. Raises TypeError or ValueError, also for two equal points."""
+        check_problem(problem, what, or_a_result=False, takes_modules=takes_modules)
         if a is None or b is None:
             raise TypeError(f"{what} needs two points: {what}(problem, a, b)")
         begins, ends = (Centres.of(problem, end, "", what, name, dtype) for end, name in ((a, "a"), (b, "b")))

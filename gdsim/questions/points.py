@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from gdsim.population.evaluation import Given, evaluation_setting
+from gdsim.problems.checked import check_problem
 from gdsim.questions.asking import ask
 from gdsim.questions.pieces import Piece, joined
 from gdsim.questions.question import Call, Question
@@ -63,11 +64,12 @@ def gradient_operations(problem: Any) -> float:
     return problem.step_operations(1 if problem.data is None else len(problem.data.X))
 
 
-def points_of(problem: Any, parameters: Any, variable: str, what: str) -> tuple[tuple[Any, ...], Given, np.ndarray]:
+def points_of(problem: Any, parameters: Any, variable: str, what: str, *, takes_modules: bool = False) -> tuple[tuple[Any, ...], Given, np.ndarray]:
     """(problems, points, place[run] of each run's problem among them) of a problem with parameters, or of a
-    result; `what` is the public name of who asks.
+    result; `what` is the public name of who asks, and may take a `gd.landscape.TorchProblem`.
     """
     if not is_result(problem):
+        check_problem(problem, what, takes_modules=takes_modules)
         if parameters is None:
             raise TypeError(f"{what} needs parameters: {what}(problem, parameters), one vector or [run, parameter]")
         given = Given.of(parameters)

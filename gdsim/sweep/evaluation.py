@@ -8,6 +8,7 @@ import numpy as np
 
 from gdsim import population
 from gdsim.problems import Problem
+from gdsim.problems.checked import check_problem
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.points import by_problem, is_result, parameters_of
 from gdsim.sweep.results.reading import Dataset, Result, check_result
@@ -38,6 +39,7 @@ def evaluate(
     0.6931
     """
     if not is_result(problem):
+        check_problem(problem, "evaluate")
         return population.evaluate(problem, _rows(parameters, variable, "evaluate"), on=on, dtype=dtype)
     result = check_result(cast("Result", problem), "evaluate")
     if parameters is not None:
@@ -79,6 +81,7 @@ def predict(
     ['no', 'yes']
     """
     if not is_result(problem):
+        check_problem(problem, "predict")
         if X is None:
             raise TypeError("predict needs the features X: predict(problem, parameters, X), or predict(result, X)")
         return population.predict(problem, _rows(parameters, variable, "predict"), X, classes=classes, dtype=dtype)

@@ -10,6 +10,7 @@ import numpy as np
 
 from gdsim.canonical import digest
 from gdsim.problems import Problem
+from gdsim.problems.checked import check_problem
 from gdsim.sweep.experiment.cells import cells_of
 from gdsim.sweep.planning.machine import usable_cores
 from gdsim.sweep.results.dataset import feature_names, sweep_behind
@@ -25,6 +26,7 @@ def at_points(problem: "Problem | Result", parameters: Any, variable: str, what:
     """`made(problem, parameters, threads=..., **options)`, of which `what` is the public name."""
     options = {"threads": usable_cores(), **options}
     if not is_result(problem):
+        check_problem(problem, what)
         if parameters is None:
             raise TypeError(f"{what} needs parameters: {what}(problem, parameters), one vector or [run, parameter]")
         return made(problem, parameters, **options)

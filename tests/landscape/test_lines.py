@@ -76,7 +76,20 @@ def test_of_several_problems_too_the_run_is_named_that_is_not_finite():
 def test_what_stands_for_no_problem_is_refused():
     with pytest.raises(TypeError, match="line needs two points"):
         gd.landscape.line(gd.functions.Booth(), [1.0, 2.0])
-    with pytest.raises(TypeError, match="line needs a problem"):
-        gd.landscape.line([1.0], [2.0], [3.0])
+    booth, point, rule = gd.functions.Booth(), [1.0, 2.0], gd.SGD(0.1)
+    swapped = [
+        (gd.landscape.line, (point, point, booth), "line needs a problem or a result; list was given"),
+        (gd.landscape.plane, (point, booth), "plane needs a problem or a result; list was given"),
+        (gd.curvature.hessian, (point, booth), "hessian needs a problem or a result; list was given"),
+        (gd.curvature.hessian, (gd.MLP, point), r"the class MLP was given, not an object of it: write gd.MLP\("),
+        (gd.curvature.eigenvalues, (point, booth), "eigenvalues needs a problem or a result; list was given"),
+        (gd.evaluate, (point, booth), "evaluate needs a problem or a result; list was given"),
+        (gd.minima.basin_map, (rule, booth), "basin_map needs a problem, and takes no result .*; SGD was given"),
+        (gd.minima.align, (gd.evaluate(booth, point), point, point), "align needs a problem, and takes no result .*; Dataset was given"),
+        (gd.paths.barrier, (gd.evaluate(booth, point), point, point), "barrier needs a problem, and takes no result .*; Dataset was given"),
+    ]
+    for call, given, said in swapped:
+        with pytest.raises(TypeError, match=said):
+            call(*given)
     with pytest.raises(ValueError, match="one l2 for all"):
         gd.landscape.line(gd.LinearRegression(gd.Data([[1.0], [2.0]], [1.0, 2.0]), l2=[0.1, 0.2]), [1.0, 2.0], [0.0, 0.0])

@@ -220,3 +220,14 @@ def test_what_does_not_fit_is_refused_in_one_line(torch, net):
     fitting = problem(net, X, Y)
     with pytest.raises(ValueError, match="123 numbers each"):
         gd.landscape.line(fitting, np.zeros(5), np.ones(5))
+    points = np.zeros((2, 123)) + np.arange(2)[:, None]
+    with pytest.raises(TypeError, match="align takes no TorchProblem"):
+        gd.paths.barrier(fitting, *points, align=True)
+    with pytest.raises(TypeError, match="path='band' or lowest takes no TorchProblem"):
+        gd.paths.barrier_matrix(fitting, points, path="band")
+    for call in (gd.curvature.eigenvalues, gd.curvature.hessian, gd.minima.polish, gd.minima.census, gd.evaluate):
+        with pytest.raises(TypeError, match="takes no TorchProblem"):
+            call(fitting, points)
+    for call in (gd.curvature.hessian_product, gd.paths.bezier, gd.paths.nudged_elastic_band):
+        with pytest.raises(TypeError, match="takes no TorchProblem"):
+            call(fitting, *points)
