@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.canonical import digest
 from gdsim.questions import ask
 from gdsim.store.places import UnreachableError
 from gdsim.sweep.cluster import client as on_client, driver as on_cluster, worker as on_workers
@@ -72,10 +73,12 @@ def test_a_cluster_gives_the_pieces_of_threads(client, tmp_path):
         ask(question(fails=[2]), out=tmp_path / "fails", client=client)
 
 
-def test_a_cluster_gives_the_shards_of_threads(sweep, whole, client, tmp_path):
-    states = []
+def test_a_cluster_gives_the_shards_of_threads(sweep, whole, client, tmp_path, monkeypatch):
+    states, hashed = [], []
+    monkeypatch.setattr(on_cluster, "digest", lambda value: hashed.append(value) or digest(value))
     result = sweep.run(out=tmp_path / "out", client=client, progress=states.append, **CUT)
     assert set(client.run(eval, "'pandas' in __import__('sys').modules").values()) == {False}  # which no worker needs, and takes a sixth of a second to import
+    assert len(hashed) == 1  # and not for every task
     assert shards(tmp_path / "out") == shards(whole)
     assert result.load().identical(gd.open(whole).load())
     assert states[-1].runs_done == sweep.plan().runs

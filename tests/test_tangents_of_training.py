@@ -10,6 +10,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.population import Batch, Setting, Tangent, train_batch
+from gdsim.population.summary import counted_curves
 from gdsim.population.tangents import slopes_of
 from gdsim.rules import RULES
 from gdsim.starts import initial_points
@@ -74,6 +75,8 @@ def test_constants_that_have_no_derivative_are_refused_in_one_line():
 
 def test_gradient_descent_on_a_parabola_has_the_derivatives_of_its_formula_by_the_rate_and_along_a_start():
     setting = setting_of(QUADRATIC, gd.SGD(), init=gd.Normal(), tangents=(LR, Tangent("momentum"), DIRECTION))
+    counted = counted_curves(setting)
+    assert (len(counted), len({*counted})) == (13, 13)  # three curves, each with three derivatives, and tangent_norm
     batch = batch_of(setting, [{"lr": 0.1}, {"lr": 0.4}, {"lr": 1.5}], starts=3)
     found = train_batch(setting, batch, 4).columns  # 9 runs in 4 lanes, a third of them diverging
     assert (np.isnan(found["loss_d_lr"]) == np.isnan(found["loss"])).all()

@@ -1,7 +1,7 @@
 """Losses and gradients at points, many side by side."""
 
 import functools
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.engine_choice import full_width, kernels_for
 from gdsim.population.evaluation import evaluation_setting
 from gdsim.population.samples import table_for
+from gdsim.population.sharing import over_packs
 
 _kernels = functools.lru_cache(maxsize=64)(GradientKernels)
 
@@ -42,19 +43,14 @@ class Gradients:
         loss, gradient = np.empty(len(points), self.dtype), np.empty(points.shape, self.dtype)
         width = self._kernels.kernels.width
 
-        def work(first: int) -> None:
+        def work(firsts: Iterator[int]) -> None:
             job = self._kernels.new_job(self._sampler, self.problem.l1, self.problem.l2)
-            for begin in range(first * width, len(points), shares * width):
-                chosen = slice(begin, begin + width)
+            for first in firsts:
+                chosen = slice(first, first + width)
                 loss[chosen], gradient[chosen] = self._kernels.at(job, points[chosen])
 
-        shares = max(1, min(self.threads, -(-len(points) // width)))
         with ieee_mode():
-            if shares == 1:
-                work(0)
-            else:
-                with ThreadPoolExecutor(shares) as pool:
-                    list(pool.map(work, range(shares)))
+            over_packs(len(points), width, self.threads, work)
             if self._weights is not None:
                 penalty = self.problem.l1 * np.sign(points) + self.problem.l2 * points
                 gradient += np.where(self._weights, penalty, 0.0).astype(self.dtype)

@@ -16,6 +16,7 @@ from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
 
 POINTS_AT_ONCE = 2**21  # parameters of points that are laid out in memory together
+MOST_SUMS = 2**25  # numbers of a plane's products with all samples, which each thread holds: 128 MiB in float32
 
 _kernels = functools.lru_cache(maxsize=64)(PlaneKernels)
 
@@ -45,7 +46,8 @@ def plane_scores(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, a
     """{name: [point]} at coordinates[point, axis] of the plane of terms[term, parameter]: w_0, d_1, d_2.
 
     Losses of networks without penalty by magnitudes, where no gradient is asked for, come from the products of
-    the plane's weights with the samples (`kernels.affine`); all others point by point.
+    the plane's weights with the samples (`kernels.affine`), if they take no more than `MOST_SUMS` numbers; all
+    others point by point.
     """
     problem = setting.problem
     with ieee_mode():
@@ -55,7 +57,15 @@ def plane_scores(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, a
 
 def has_products(problem: Any, gradient_norm: bool) -> bool:
     """Whether scores come from the products of a plane's weights with the samples."""
-    return problem.family == "network" and problem.l1 == 0.0 and not gradient_norm
+    return problem.family == "network" and problem.l1 == 0.0 and not gradient_norm and _sums_of(problem) <= MOST_SUMS
+
+
+def _sums_of(problem: Any) -> int:
+    """How many numbers the products of a network take, at most: with skip connections samples may lead to every
+    unit.
+    """
+    units = problem.widths[1] if problem.skip is None else sum(problem.widths[1:])
+    return TERMS * units * max(len(part.X) for part in (problem.data, problem.data.validation) if part is not None)
 
 
 def scores_operations(problem: Any, gradient_norm: bool) -> float:

@@ -223,10 +223,10 @@ def counted_curves(setting: Setting) -> tuple[str, ...]:
 
 
 def _derivatives(setting: Setting, dims: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns of these dims that a setting has because of its tangents."""
+    """The columns of these dims that a setting has because of its tangents, beside its curves."""
     if not setting.tangents:
         return ()
-    plain = columns_of(setting._replace(tangents=()))
+    plain = {*columns_of(setting._replace(tangents=())), *curves_of(setting)}
     found = ((name, known_variable(name)) for name in columns_of(setting) if name not in plain)
     return tuple(name for name, known in found if known is not None and known.dims == dims)
 

@@ -6,6 +6,7 @@ import xarray
 
 import gdsim as gd
 from gdsim.landscape import through
+from gdsim.population import planes
 from tests.landscape.networks import RNG, scores_of, weighted_network
 
 MATRIX = np.array([[2.0, 0.5, 0.0], [0.5, 3.0, 0.1], [0.0, 0.1, 1.0]])
@@ -52,7 +53,7 @@ def test_directions_by_layers_with_biases_and_as_drawn():
     assert np.abs(gd.landscape.directions(narrow, [3.0, 1.0]).values).tolist() == [[3.0, 0.0], [3.0, 0.0]]
 
 
-def test_a_plane_has_the_scores_of_every_point_also_in_a_folder(tmp_path):
+def test_a_plane_has_the_scores_of_every_point_also_in_a_folder(tmp_path, monkeypatch):
     network = weighted_network()
     center = xarray.DataArray(RNG.normal(size=(2, network.parameter_count)), {"seed": ("seed", [3, 5])}, ("seed", "parameter"))
     found = gd.landscape.plane(network, center, points=5, span=0.5, out=tmp_path / "plane")
@@ -67,6 +68,9 @@ def test_a_plane_has_the_scores_of_every_point_also_in_a_folder(tmp_path):
     single = gd.landscape.plane(network, center.values[1].astype(np.float32), points=5, span=0.5)
     assert single.loss.dtype == np.float32
     assert single.loss.values == pytest.approx(found.loss.values[1], rel=1e-5)
+    monkeypatch.setattr(planes, "MOST_SUMS", 3 * 4 * 29 - 1)  # one less than the terms of 4 units and 29 samples
+    monkeypatch.delattr(planes, "_of_network")
+    xarray.testing.assert_allclose(gd.landscape.plane(network, center, points=5, span=0.5), found, rtol=1e-12)
 
 
 def test_a_plane_of_a_quadratic_along_its_eigenvectors_is_half_the_eigenvalues_times_squares():

@@ -88,11 +88,17 @@ class Job(Protocol):
 class Training(NamedTuple):
     """The job of training chunks of a sweep into a folder."""
 
-    sweep: Experiment
     plan: Plan
     store: Store
     lanes: int | None
     earlier: int | None  # steps that runs had before they were given more
+    digest: str  # of the sweep
+    beside: tuple[str, ...]  # the folders of the user's own modules
+
+    @classmethod
+    def of(cls, sweep: Experiment, plan: Plan, store: Store, lanes: int | None, earlier: int | None) -> "Training":
+        """That of a sweep, whose hash takes milliseconds where it has many values."""
+        return cls(plan, store, lanes, earlier, digest(sweep), tuple(modules_beside(sweep.problem)))
 
     @property
     def function(self) -> Callable[..., Sequence[Receipt]]:
@@ -101,8 +107,7 @@ class Training(NamedTuple):
 
     def arguments(self, chunks: Sequence[Chunk]) -> tuple[Any, ...]:
         """The folder's path, the experiment's hash, and how chunks are trained."""
-        beside = tuple(modules_beside(self.sweep.problem))
-        return self.store.place.address, digest(self.sweep), chunks, self.lanes, self.earlier, versions(), beside
+        return self.store.place.address, self.digest, chunks, self.lanes, self.earlier, versions(), self.beside
 
     def task_name(self, chunks: Sequence[Chunk]) -> str:
         """Of the structure."""

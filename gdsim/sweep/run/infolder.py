@@ -132,7 +132,7 @@ def _executor(
     if options.client is None:
         keeping = functools.partial(keep, store, plan)
         return Threads(plan, options.thread_count, options.lanes, progress, todo, keep=keeping, trainer=earlier.train if earlier else train_from_start)
-    job = Training(sweep, plan, store, options.lanes, earlier.steps if earlier else None)
+    job = Training.of(sweep, plan, store, options.lanes, earlier.steps if earlier else None)
     return Cluster(options.client, job, progress)
 
 
