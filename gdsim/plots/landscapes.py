@@ -80,7 +80,8 @@ def landscape(
     if style == "surface":
         for panel in panels:
             panel.set(xlabel="x", ylabel="y")
-            panel.set_zlabel(name, labelpad=10)
+            panel.tick_params("z", pad=7)
+            panel.set_zlabel(name, labelpad=15)
     else:
         label_outer(panels, shown[0].labels[0], shown[0].labels[1])
         bar = drawn.colorbar(ScalarMappable(norm, COLOURS), ax=panels, label=name)
@@ -284,7 +285,7 @@ def _surface(panel: Any, one: _Panel, norm: Any) -> None:
         panel.zaxis.set_major_locator(MaxNLocator(5, integer=True) if ends[1] - ends[0] > 2 else MaxNLocator(4))
         panel.zaxis.set_major_formatter(FuncFormatter(lambda v, _: shown_number(10.0**v, 2)))
     panel.view_init(elev=32, azim=-55)
-    panel.set_box_aspect(None, zoom=0.85)  # room for the numbers of the height
+    panel.set_box_aspect(None, zoom=0.82)  # room for the numbers of the height
 
 
 def _caption(shown: list[_Panel], style: str, of_scale: str) -> str:

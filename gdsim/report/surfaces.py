@@ -10,6 +10,7 @@ import numpy as np
 from gdsim.filenames import check_place
 from gdsim.opening import open
 from gdsim.plots.figure import page_from
+from gdsim.plots.style import log_ends
 from gdsim.questions.folder import held_in
 from gdsim.questions.survey import answers_in
 from gdsim.store.files import write_atomically
@@ -29,6 +30,7 @@ class Score(NamedTuple):
 
     name: str
     values: list[str]
+    ends: list[tuple[float, float] | None]  # of a logarithmic scale of each run's, where it shows them better
 
 
 class Surface(NamedTuple):
@@ -94,7 +96,7 @@ def surface_of(answer: Dataset, title: str, code: str) -> Surface:
     left = f" Of {count:,} runs the {len(kept):,} with the lowest losses are here." if len(kept) < count else ""
     return Surface(
         title, f"Each point of the grid is a point of parameters; height and colour are its score.{left}", code, ("x", "y"), answer.x.values.tolist(), answer.y.values.tolist(),
-        [_run_name(answer, int(k), count) for k in kept], [Score(name, [_text(grids[name][k]) for k in kept])._asdict() for name in names],
+        [_run_name(answer, int(k), count) for k in kept], [Score(name, [_text(grids[name][k]) for k in kept], [log_ends(grids[name][k]) for k in kept])._asdict() for name in names],
         list(_paths(answer)), list(_marks(answer)),
     )  # fmt: skip
 

@@ -35,6 +35,10 @@ def test_a_page_holds_the_scores_of_the_runs_with_the_lowest_losses():
     assert (made.runs, [score["name"] for score in made.scores]) == (["10", "11"], ["loss", "accuracy"])
     np.testing.assert_array_equal(numbers(made.scores[0]["values"][1]), plane().loss.values[1].astype("<f4"))
     assert (made.paths, made.marks) == ([], [("", 0.0, 0.0)])
+    assert made.scores[0]["ends"] == [None, None]  # some losses are below 0
+    bowl = (X**2 + X[:, None] ** 2)[None]
+    ((ends,),) = [score["ends"] for score in surface_of(xarray.Dataset({"loss": (("run", "y", "x"), bowl)}, {"x": X, "y": X}), "bowl", "code").scores]
+    assert ends == (pytest.approx(0.04), 8.0)  # and its minimum, which is 0, is drawn as that
     path = plane(runs=1, path=(("checkpoint", "axis"), [[0.0, 1.0], [0.5, 0.5], [np.nan, 0.0]])).isel(run=0)
     assert surface_of(path, "one", "code").paths == [[[0.0, 1.0], [0.5, 0.5]]]
     many = surface_of(plane(runs=1000), "many", "code")
