@@ -13,8 +13,9 @@ from gdsim.sweep.results.reading import Result, opened
 from gdsim.variables import BY, derivative_name
 from gdsim.words import given, nearest
 
-# Powers of ten that the scale shows on each side of 0, at most; bands are shown up to so many times the largest median.
-DECADES, ROOM = 5, 10.0
+# Powers of ten that the scale shows on each side of 0, at most; bands are shown up to so many times the largest median,
+# and medians up to so many times the largest of the middle cell: those of a chaotic one grow without end.
+DECADES, ROOM, FAR = 5, 10.0, 100.0
 
 
 def derivative(result: Result, of: str = "loss", by: str = "lr", *, ax: Axes | None = None, figure: Figure | SubFigure | None = None) -> Figure:
@@ -42,13 +43,14 @@ def derivative(result: Result, of: str = "loss", by: str = "lr", *, ax: Axes | N
     ranks = ranks._replace(order=np.array([np.flatnonzero(there == k)[0] for k in ranks.order if k in there]))
     shown = curve_panels(band, ranks, "derivative", ax=ax, figure=figure)
     shown.draw(band)
+    leaves = False
     for panel in shown.panels:
         panel.axhline(0.0, color="#444444", linewidth=0.9, zorder=0)
-        _scale(panel, band.value.values[shown.chosen])
+        leaves = _scale(panel, band.value.values[shown.chosen])
     shown.show_looks()
     label_outer(shown.panels, "step", f"d {of.replace('_', ' ')} / d {by.replace('_', ' ')}")
     said = ranked_by(ranks.name) if len(shown.chosen) < band.sizes["cell"] else ""
-    return finished(shown.figure, _caption(band, of, by) + said)
+    return finished(shown.figure, _caption(band, of, by) + (" Some lines leave the panel." if leaves else "") + said)
 
 
 def _checked(result: Any, of: str, by: str) -> str:
@@ -61,24 +63,28 @@ def _checked(result: Any, of: str, by: str) -> str:
     return name
 
 
-def _scale(panel: Any, values: np.ndarray) -> None:
+def _scale(panel: Any, values: np.ndarray) -> bool:
     """A scale that is logarithmic on both sides of 0, for values[cell, quantile, checkpoint]: medians decide how
-    far it reaches, and bands of cells whose runs diverge leave it.
+    far it reaches, and bands of cells whose runs diverge leave it. Whether medians of a cell leave it too.
     """
-    sizes = np.abs(values[:, 1][np.isfinite(values[:, 1]) & (values[:, 1] != 0)])
+    medians = np.abs(np.where(np.isfinite(values[:, 1]), values[:, 1], 0.0))
+    sizes, largest = medians[medians > 0], medians.max(1)
     if not len(sizes):
-        return
-    high = np.ceil(np.log10(sizes.max()))
+        return False
+    reach = min(sizes.max(), FAR * np.quantile(largest[largest > 0], 0.5, method="lower"))
+    high = np.ceil(np.log10(reach))
     panel.set_yscale("symlog", linthresh=10.0 ** max(min(np.floor(np.log10(np.quantile(sizes, 0.1))), high - 1), high - DECADES))
     known = np.abs(values[np.isfinite(values)])
-    most = min(known.max(), ROOM * sizes.max())
+    most = min(known.max(), ROOM * reach)
     finite = np.clip(values[np.isfinite(values)], -most, most)
     panel.set_ylim(*(min(finite.min(), 0.0) * 1.5, max(finite.max(), 0.0) * 1.5))
+    return bool(sizes.max() > 1.5 * most)
 
 
 def _caption(band: Any, of: str, by: str) -> str:
+    larger = "a step of the start along the direction" if by == "direction" else f"a larger {by.replace('_', ' ')}"
     return (
         f"Lines: the median derivative of the {of.replace('_', ' ')} by {by.replace('_', ' ')} over {counted(band.runs.values, 'run')} per cell at each "
-        f"checkpoint, through all steps before it; bands: the middle half of the runs. Below 0 a larger {by.replace('_', ' ')} would have lowered it. Runs that "
+        f"checkpoint, through all steps before it; bands: the middle half of the runs. Below 0 {larger} would have lowered it. Runs that "
         "ended keep their last value; diverged runs count as infinite. The scale is logarithmic on both sides of 0."
     )

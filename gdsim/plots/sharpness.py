@@ -41,17 +41,18 @@ def sharpness(result: Result, *, ax: Axes | None = None, figure: Figure | SubFig
     shown = curve_panels(band, ranks, "sharpness", ax=ax, figure=figure)
     shown.draw(band)
     cells, lines = cells_of(sweep_behind(result)), iter(shown.looks.lines)
+    has_edges = False
     for panel, some in zip(shown.panels, shown.cells, strict=True):
         edges = [edge_of(cells[number]) for number in band.cell.values[some]]
         for edge in edges:
             panel.axhline(edge, color=next(lines)["color"], linestyle=(0, (4, 2)), linewidth=1.0, zorder=0)
         panel.set_xscale("linear")
         panel.set_xlim(0, band.step.values[-1])
-        _limit(panel, band.value.values[some, 1], np.array(edges))
+        has_edges |= _limit(panel, band.value.values[some, 1], np.array(edges))
     shown.show_looks()
     label_outer(shown.panels, "step", "sharpness")
     said = ranked_by(ranks.name) if len(shown.chosen) < band.sizes["cell"] else ""
-    return finished(shown.figure, _caption(band) + said)
+    return finished(shown.figure, _caption(band, has_edges) + said)
 
 
 def edge_of(cell: Cell) -> float:
@@ -62,20 +63,22 @@ def edge_of(cell: Cell) -> float:
     return factors.get(type(cell.rule).__name__, np.nan) / numbers["lr"] if is_known else np.nan
 
 
-def _limit(panel: Any, medians: np.ndarray, edges: np.ndarray) -> None:
+def _limit(panel: Any, medians: np.ndarray, edges: np.ndarray) -> bool:
     """An axis from 0, or below, to a little above medians[cell, checkpoint], and above the edges that these come
-    near.
+    near; whether an edge is on it.
     """
     known = medians[np.isfinite(medians)]
     if not len(known):
-        return
+        return bool(np.isfinite(edges).any())
     near = edges[edges <= 2.0 * known.max()]
     panel.set_ylim(min(0.0, ROOM * known.min()), ROOM * max(known.max(), *near, np.finfo(float).tiny))
+    return len(near) > 0
 
 
-def _caption(band: Any) -> str:
+def _caption(band: Any, has_edges: bool) -> str:
+    dashed = "Dashed: the largest curvature of a quadratic on which the cell's rate does not diverge. " if has_edges else ""
     return (
         f"Lines: the median of the largest eigenvalue of the loss's second derivatives over {counted(band.runs.values, 'run')} per cell at each checkpoint; bands: "
-        "the middle half of the runs. Dashed: the largest curvature of a quadratic on which the cell's rate does not diverge. Runs that ended keep their last value; "
+        f"the middle half of the runs. {dashed}Runs that ended keep their last value; "
         "diverged runs count as infinite."
     )

@@ -33,6 +33,20 @@ def test_lines_are_medians_and_the_scale_has_both_signs():
         assert panel.get_ylim()[0] < slopes[4].min() < slopes[4].max() < panel.get_ylim()[1]
 
 
+def test_a_chaotic_cell_leaves_the_panel_and_the_others_have_the_scale():
+    result = population(cells=3)
+    slopes = result.loss_d_lr.values
+    slopes[result.cell.values == 2] *= 1e25
+    result["loss_d_direction"] = ("run", "checkpoint"), slopes
+    figure = gd.plots.derivative(result, by="direction")
+    (panel,) = figure.axes
+    known = np.abs(np.concatenate([panel.lines[cell].get_ydata() for cell in range(2)])).max()
+    assert known < np.abs(panel.get_ylim()).max() < 1e5 * known
+    assert panel.yaxis.get_transform().linthresh < 0.1 * known
+    assert figure.caption.endswith("Some lines leave the panel.")
+    assert "Below 0 a step of the start along the direction would have lowered it" in figure.caption
+
+
 def test_cells_without_the_number_are_left_out_and_more_than_seven_too():
     (panel,) = gd.plots.derivative(population(), by="momentum").axes
     assert len([line for line in panel.lines if len(line.get_ydata()) == 12]) == 1
