@@ -8,6 +8,7 @@ of the last layer the same may be added before a softmax.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -105,7 +106,7 @@ class Layers:
     def vectors(self, kind: Kind) -> np.ndarray:
         """parameters[run, parameter]."""
         pairs = list(zip(self.W, self.b, strict=True))[: -1 if kind.fixed_outputs else None]
-        return np.concatenate([part.reshape(len(part), -1) for W, b in pairs for part in ((W, b) if kind.biases else (W,))], 1)
+        return np.concatenate([part.reshape(len(part), math.prod(part.shape[1:])) for W, b in pairs for part in ((W, b) if kind.biases else (W,))], 1)
 
     def copy(self) -> "Layers":
         """The same numbers in arrays of their own."""

@@ -127,6 +127,8 @@ def test_canonical_forms_keep_coordinates_and_number_types_and_refuse_what_has_n
     assert made.seed.values.tolist() == [5, 6]
     w[0, 3] = np.nan  # a run that diverged
     assert np.isnan(gd.minima.canonical(problem, w)).all("parameter").values.tolist() == [True, False]
+    assert np.isnan(gd.minima.canonical(problem, w[:1])).all()
+    assert gd.minima.canonical(problem, w[:0]).shape == (0, 14)
     assert np.isnan(gd.minima.distance(problem, w[1], w)).tolist() == [True, False]
     assert np.isnan(gd.minima.units(problem, w).dead).values.tolist() == [True, False]
     with pytest.raises(ValueError, match="align needs finite parameters"):
