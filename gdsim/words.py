@@ -142,14 +142,14 @@ def nearest(word: str, allowed: Sequence[str]) -> str:
     return f"{f'did you mean {close!r}? ' if close else f'{said}; ' if said else ''}allowed: {', '.join(repr(a) for a in allowed)}"
 
 
-def checked_word(value: object, name: str, allowed: Collection[str]) -> str:
-    """One of the allowed words. Raises ValueError for anything else, with the nearest.
+def checked_word(value: object, name: str, allowed: Collection[str], also: str = "") -> str:
+    """One of the allowed words. Raises ValueError for anything else, with the nearest, and what is allowed `also`.
 
     >>> checked_word("linspace", "spacing", ["linspace", "logspace"])
     'linspace'
     """
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}={given(value)} is not known; {nearest(str(value), tuple(allowed))}")
+        raise ValueError(f"{name}={given(value)} is not known; {nearest(str(value), tuple(allowed))}{also and f', {also}'}")
     return value
 
 

@@ -157,6 +157,7 @@ def test_skips_are_an_axis_with_a_coordinate():
         ({"hidden": [5, 4], "skip": "residual"}, r'MLP.skip="residual" needs a hidden layer that is as wide as the hidden layer before it.*\[5, 4\]'),
         ({"hidden": gd.grid([3], [3, 3]), "skip": gd.grid(None, "residual")}, r"hidden=\[3\] was given"),
         ({"hidden": [3], "skip": "residual"}, r"hidden=\[3\] was given"),  # the inputs are as wide, and never added
+        ({"skip": "resnet"}, "MLP.skip='resnet' is not known; allowed: 'residual', 'dense', None"),
         ({"skip": "dense"}, r'MLP.skip="dense" needs a hidden layer'),
         ({"hidden": [3, 3], "skip": "densely"}, "did you mean 'dense'"),
         ({"hidden": [3, 3], "skip": ["dense"]}, "takes one value, or several as gd.grid"),

@@ -94,7 +94,9 @@ def paired(begins: Centres, ends: Centres) -> tuple[Centres, np.ndarray]:
 def _dataset(question: Question, found: Mapping[str, np.ndarray]) -> Dataset:
     made, way = scores_in(question, found), np.nan_to_num(question.arrays["directions"][:, 0])
     runs = made.loss.dims[:-1]
-    distance: Any = np.sqrt((way * way).sum(1)).reshape([made.sizes[d] for d in runs])
+    size = np.frexp(np.abs(way).max(1))[1]  # a power of two, without which squares of far points overflow
+    length = np.ldexp(np.sqrt(np.square(np.ldexp(way, -size[:, None])).sum(1)), size)
+    distance: Any = length.reshape([made.sizes[d] for d in runs])
     return made.assign(distance=(runs, distance, VARIABLES["distance"].attributes))
 
 

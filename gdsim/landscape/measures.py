@@ -19,7 +19,7 @@ NO_RUNS = {"alpha", "x", "y", "level", "minimum", "axis", "parameter", "quantile
 LEFT_OUT = {"direction", "center", "parent"}  # whose quantiles say nothing
 
 
-def measures(picture: Dataset, *, variable: str = "loss", levels: Sequence[float] = (), persistence: float = 0.0) -> Dataset:
+def measures(picture: Dataset, *, variable: str = "loss", levels: float | Sequence[float] = (), persistence: float = 0.0) -> Dataset:
     """What the grid of a line or a plane says in numbers, each over runs where the picture is.
 
     - `minima`: how many there are of at least `persistence`, as `merge_tree` counts them.
@@ -41,7 +41,7 @@ def measures(picture: Dataset, *, variable: str = "loss", levels: Sequence[float
     ([1.0, 0.0, 1.0], False)
     """
     seen = Picture.of(picture, variable, "measures")
-    heights = np.array([checked_one(float(v), "levels", FINITE) for v in levels])
+    heights = np.array([checked_one(float(v), "levels", FINITE) for v in np.ravel(levels)])
     values = np.where(np.isfinite(seen.values), seen.values, np.nan)
     axes = tuple(range(1, values.ndim))
     columns = {

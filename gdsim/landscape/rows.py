@@ -20,7 +20,7 @@ def rows_of(problem: Any, normalization: str | None, biases: bool) -> list[np.nd
     Rows of a module are its convolutions' filters too. Raises ValueError.
     """
     if normalization is not None:
-        checked_word(normalization, "normalization", NORMALIZATIONS)
+        checked_word(normalization, "normalization", NORMALIZATIONS, "None ('none' in a file)")
     if problem.family == "module":
         if biases:
             raise ValueError(f"biases=True is of gdsim's own networks; directions of biases of a {type(problem).__name__} are 0")

@@ -112,7 +112,7 @@ def trajectory_plane(
     lasts = np.array([path[there][-1] for path, there in zip(paths, known, strict=True)])
     centre = Centres.of(problem, lasts.mean(0).astype(paths.dtype), "", "trajectory_plane", "trajectory", dtype)
     origin = centre.rows[0]
-    ways, shares = _principal((paths.astype(np.float64) - origin)[known])
+    ways, shares = _principal((paths.astype(np.float64) - origin)[known], "path lies" if known.all() else "path's finite points lie")
     path = (paths.astype(np.float64) - origin) @ ways.T
     kept = {"path": path.reshape(*whole.shape[:-1], 2), "explained_variance": shares}
     asked = Asked(margin, points, gradient_norm, dtype or _kind([centre]), {"trajectory": array_digest(whole)})
@@ -134,6 +134,8 @@ def _checked_trajectory(problem: Any, trajectory: Any) -> np.ndarray:
     """[checkpoint, parameter] or [run, checkpoint, parameter]. Raises TypeError or ValueError."""
     check_problem(problem, "trajectory_plane", takes_modules=True)
     if hasattr(trajectory, "dims"):
+        if not {"checkpoint", "parameter"} <= {*trajectory.dims}:
+            raise ValueError(f"trajectory must have the dims checkpoint and parameter, as result.trajectory; {', '.join(map(str, trajectory.dims))} were given")
         trajectory = trajectory.transpose(..., "checkpoint", "parameter").values
     found = plain(trajectory, "trajectory")
     if found.ndim not in (2, 3) or found.dtype.kind not in "fiu" or not found.size:
@@ -145,13 +147,13 @@ def _checked_trajectory(problem: Any, trajectory: Any) -> np.ndarray:
     return found if found.dtype.kind == "f" else found.astype(np.float64)
 
 
-def _principal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _principal(rows: np.ndarray, said: str = "path lies") -> tuple[np.ndarray, np.ndarray]:
     """(the first two principal components [axis, parameter] of rows about 0, their shares of the variance); the
     largest number of each is positive. Raises ValueError.
     """
     _, lengths, ways = np.linalg.svd(rows, full_matrices=False)
     if len(lengths) < 2 or not lengths[1] > FLAT * lengths[0]:
-        raise ValueError("the path lies on a line, and a plane needs more; take gd.landscape.line between its ends")
+        raise ValueError(f"the {said} on a line, and a plane needs more; take gd.landscape.line between its ends")
     largest = np.abs(ways[:2]).argmax(1)
     return ways[:2] * np.sign(ways[[0, 1], largest])[:, None], (lengths * lengths / (lengths * lengths).sum())[:2]
 

@@ -28,6 +28,7 @@ from gdsim.words import given
 if TYPE_CHECKING:
     import xarray
 
+STOPS = (SmallGradient(1e-6),)
 MOST_POINTS = 2**27
 INTERVAL = ("low", "high")  # which points of a grid don't have
 TOGETHER = 1e-3  # ends no farther apart, in 1 + |x|, are polished as one
@@ -42,7 +43,7 @@ def basin_map(
     box: Sequence[Any] | None = None,
     schedule: Schedule | None = None,
     steps: int = 2000,
-    stop: Sequence[Stop] = (SmallGradient(1e-6),),
+    stop: Stop | Sequence[Stop] = STOPS,
     out: "str | os.PathLike[str] | None" = None,
     client: object = None,
     threads: int | None = None,
@@ -68,7 +69,8 @@ def basin_map(
     """
     check_problem(problem, "basin_map", or_a_result=False)
     axes = _axes(problem, points, box)
-    arguments = {"optimizer": optimizer, "schedule": schedule or Constant(), "steps": steps, "stop": list(stop), "said": str(optimizer)}
+    stops = [stop] if isinstance(stop, Stop) else list(stop)
+    arguments = {"optimizer": optimizer, "schedule": schedule or Constant(), "steps": steps, "stop": stops, "said": str(optimizer)}
     sweep = _sweep(problem, arguments, np.zeros((1, 2)))
     if len(cells_of(sweep)) > 1:
         raise ValueError(f"basin_map takes an optimizer with one number for each hyperparameter; {given(optimizer)} was given")

@@ -54,4 +54,4 @@ class Pairs(NamedTuple):
 
 def method_of(align: "bool | str") -> str:
     """How the ends of paths are aligned: "none", or by a method of `gd.minima.align`. Raises ValueError."""
-    return "none" if align is False else "weights" if align is True else checked_word(align, "align", METHODS)
+    return "none" if align is False else "weights" if align is True else checked_word(align, "align", METHODS, "True, False")

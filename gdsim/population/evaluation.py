@@ -59,6 +59,8 @@ class Given(NamedTuple):
         """Parameters [parameter], [run, parameter], or a DataArray with the dim `parameter` beside any
         others.
         """
+        if hasattr(parameters, "data_vars"):
+            raise TypeError("parameters must be an array or a DataArray; of a Dataset give one, as found.point of gd.minima.census, or result.parameters")
         if hasattr(parameters, "coords") and hasattr(parameters, "dims"):
             if "parameter" not in parameters.dims:
                 raise ValueError(f"parameters must have the dim 'parameter'; the DataArray has {', '.join(map(str, parameters.dims)) or 'none'}")

@@ -82,7 +82,7 @@ class MLP(Network, tag="mlp", frozen=True):
 
 
 def _checked_skip(value: object, name: str) -> str | None:
-    return None if value is None or value == "none" else checked_word(value, name, SKIPS)
+    return None if value is None or value == "none" else checked_word(value, name, SKIPS, "None ('none' in a file)")
 
 
 def _checked_activation(value: object, name: str) -> str | tuple[str, ...]:

@@ -68,7 +68,7 @@ def test_bands_are_values_that_runs_have():
     found = gd.landscape.bands(picture(lines, "alpha"), quantiles=[0.25, 0.5])
     assert found.loss.dims == ("quantile", "alpha")
     assert found.loss.values == pytest.approx(np.quantile(lines, [0.25, 0.5], axis=0, method="inverted_cdf"))
-    both = gd.landscape.bands(gd.landscape.measures(picture(lines, "alpha"), levels=[0.0]))
+    both = gd.landscape.bands(gd.landscape.measures(picture(lines, "alpha"), levels=0.0))
     assert both.share_below.dims == ("quantile", "level")
 
 

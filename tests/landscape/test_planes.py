@@ -112,7 +112,7 @@ def test_the_plane_of_a_trajectory_is_that_of_its_principal_components(tmp_path,
     xarray.testing.assert_identical(gd.open(tmp_path / "path"), found)
     ways, shares = through._principal(steps)
     with monkeypatch.context() as patch:  # as on a processor with other last bits, which goes on with what is there
-        patch.setattr(through, "_principal", lambda rows: (ways * (1.0 + 1e-15), shares))
+        patch.setattr(through, "_principal", lambda rows, said: (ways * (1.0 + 1e-15), shares))
         xarray.testing.assert_identical(gd.landscape.trajectory_plane(QUADRATIC, trajectory[1], points=3, out=tmp_path / "path"), found)
     with pytest.raises(ValueError, match="it differs in trajectory"):
         gd.landscape.trajectory_plane(QUADRATIC, trajectory[0] - trajectory[0, -1] + trajectory[1, -1], points=3, out=tmp_path / "path")
@@ -132,7 +132,7 @@ ONE, TWO = np.zeros(3), np.ones(3)
     ("ask", "said"),
     [
         (lambda: gd.landscape.plane(QUADRATIC, ONE), "Quadratic has none; give normalization=None"),
-        (lambda: gd.landscape.plane(QUADRATIC, ONE, normalization="row"), "normalization='row' is not known"),
+        (lambda: gd.landscape.plane(QUADRATIC, ONE, normalization="row"), "normalization='row' is not known; allowed: 'filter', 'layer', None"),
         (lambda: gd.landscape.plane(QUADRATIC, ONE, normalization=None, points=50), "points must be odd"),
         (lambda: gd.landscape.plane(QUADRATIC, ONE, normalization=None, points=2**16 + 1), "kept in memory"),
         (lambda: gd.landscape.plane(QUADRATIC, ONE, normalization=None, span="wide"), "span must be a positive number, or 'auto'"),
@@ -146,6 +146,8 @@ ONE, TWO = np.zeros(3), np.ones(3)
         (lambda: gd.landscape.plane_through(QUADRATIC, ONE, TWO, 3 * TWO), "not on one line"),
         (lambda: gd.landscape.plane_through(QUADRATIC, ONE, TWO, [TWO, TWO]), "three vectors"),
         (lambda: gd.landscape.trajectory_plane(QUADRATIC, [TWO, 2 * TWO, ONE]), "lies on a line"),
+        (lambda: gd.landscape.trajectory_plane(QUADRATIC, [TWO, ONE * np.nan, ONE]), "the path's finite points lie on a line"),
+        (lambda: gd.landscape.trajectory_plane(QUADRATIC, xarray.DataArray([ONE, TWO], dims=("run", "parameter"))), "dims checkpoint and parameter.*; run, parameter were"),
         (lambda: gd.landscape.trajectory_plane(QUADRATIC, ONE), r"trajectory must be \[checkpoint, parameter\]"),
     ],
 )  # fmt: skip

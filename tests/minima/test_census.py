@@ -160,7 +160,7 @@ def test_a_basin_map_is_where_gradient_descent_leads(tmp_path):
 def test_a_basin_map_has_the_version_of_the_kernels_of_its_runs(monkeypatch):
     monkeypatch.setattr(basins, "ask", lambda question, **_: question)
     for stop, version in ((gd.SmallGradient(1e-6), BITS), (gd.SmallStep(1e-6), LANE_STOP_BITS)):
-        asked = gd.minima.basin_map(HIMMELBLAU, gd.SGD(lr=0.01), stop=[stop])
+        asked = gd.minima.basin_map(HIMMELBLAU, gd.SGD(lr=0.01), stop=stop)
         assert asked.kernels == version
         assert asked._replace(call=asked.call._replace(version=7)).kernels == 7
 

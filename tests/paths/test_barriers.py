@@ -64,13 +64,19 @@ def test_weight_matching_leaves_the_function_and_is_no_lower_than_the_best_of_al
     assert (apart <= before + 1e-12).all()
 
 
+def test_losses_and_lengths_beyond_all_numbers_are_told_without_warnings():
+    found = gd.paths.barrier(gd.functions.Booth(), [[1e200, 0.0], [0.0, 0.0]], [[0.0, 1e200], [3e160, 4e160]])
+    assert np.isnan(found.barrier).all()
+    assert found.distance.values == pytest.approx([2**0.5 * 1e200, 5e160])
+
+
 def test_what_cannot_be_aligned_is_refused_before_anything_is_computed():
     with pytest.raises(ValueError, match="align is of networks, whose units may change places; Rosenbrock has none"):
         gd.paths.barrier(gd.functions.Rosenbrock(), [0.0, 0.0], [1.0, 1.0], align=True)
     deep = gd.MLP(DATA, hidden=[3, 3])
     with pytest.raises(ValueError, match=r"one hidden layer of up to 6 units; hidden=\[3, 3\] was given: take method='weights'"):
         gd.minima.align(deep, np.zeros(deep.parameter_count), np.ones(deep.parameter_count), method="barrier")
-    with pytest.raises(ValueError, match="align='weight' is not known; did you mean 'weights'"):
+    with pytest.raises(ValueError, match=r"align='weight' is not known; did you mean 'weights'.* allowed: 'weights', 'barrier', True, False"):
         gd.paths.barrier(deep, np.zeros(deep.parameter_count), np.ones(deep.parameter_count), align="weight")
     with pytest.raises(ValueError, match="points must be a whole number from 3"):
         gd.paths.barrier(deep, np.zeros(deep.parameter_count), np.ones(deep.parameter_count), points=2)

@@ -97,6 +97,8 @@ def test_what_no_path_leads_between_is_refused():
             path(problem, [1.0, 1.0], [1.0, 1.0, 2.0])
     with pytest.raises(ValueError, match=r"needs 2 to 2,000 points, \[minimum, parameter\]; 1 were given"):
         gd.paths.barrier_matrix(problem, [1.0, 1.0])
+    with pytest.raises(TypeError, match="of a Dataset give one"):
+        gd.paths.barrier_matrix(problem, gd.minima.census(problem, HIMMELBLAU))
     with pytest.raises(ValueError, match="align is of networks"):
         gd.paths.barrier_matrix(problem, HIMMELBLAU, align=True)
     with pytest.raises(ValueError, match="path='bend' is not known; did you mean 'band'"):
