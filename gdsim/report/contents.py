@@ -14,6 +14,7 @@ from gdsim.sweep.ranks.hits import own_targets
 from gdsim.sweep.ranks.labels import shown_number
 from gdsim.sweep.results.reading import cells_in, values_of
 from gdsim.sweep.sweep import Sweep
+from gdsim.variables import derivative_name
 
 # A map of a number and the optimizers is drawn where so many of its fields hold a cell.
 FILLED = 2 / 3
@@ -31,6 +32,7 @@ def figures(result: Any) -> Iterator[tuple[str, Call]]:
         if "validation_accuracy" in result:
             yield "Validation accuracy", Call(plots, "convergence_bands", {"variable": "validation_accuracy"})
         yield "Targets met by a time", Call(plots, "ecdf")
+        yield from _asked_for(result)
     if several and varied and len(own_targets(result)):
         yield f"Expected time against {varied[0]}", Call(plots, "ert", {"hyperparameter": varied[0]})
     mixed = len(np.unique(problem_of(result, cells))) > 1
@@ -51,6 +53,16 @@ def figures(result: Any) -> Iterator[tuple[str, Call]]:
     yield "Where runs end", Call(plots, "final_losses")
     if "trajectory" in result and result.sizes["parameter"] == 2:
         yield "The race from start 0", Call(plots, "race")
+
+
+def _asked_for(result: Any) -> Iterator[tuple[str, Call]]:
+    """Figures of what a sweep records only where it is asked to."""
+    if "sharpness" in result:
+        yield "Sharpness", Call(plots, "sharpness")
+    begins = derivative_name("loss", "")
+    for name in (str(n) for n, column in result.data_vars.items() if str(n).startswith(begins) and column.notnull().any()):
+        by = name.removeprefix(begins)
+        yield f"Derivative of the loss by {by.replace('_', ' ')}", Call(plots, "derivative", {"by": by})
 
 
 def _maps(values: Mapping[str, np.ndarray], varied: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ import gdsim as gd
 from gdsim.cli import main
 from gdsim.report.cells import verdict_of
 from gdsim.report.conclusion import warnings
+from gdsim.report.contents import figures
 from gdsim.report.page import write_report
 from gdsim.report.tables import BEST, Call, number, share
 from tests.report.browser import in_browser
@@ -36,6 +37,20 @@ def folder(tmp_path_factory):
 def page(folder):
     """The text of its report."""
     return write_report(folder).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("asked", "titles"),
+    [
+        ({"record": gd.Record(sharpness=True)}, ["Sharpness"]),
+        ({"tangents": ["lr", "momentum"]}, ["Derivative of the loss by lr", "Derivative of the loss by momentum"]),
+    ],
+)
+def test_what_a_sweep_was_asked_for_has_its_figures(asked, titles):
+    optimizers = [gd.SGD(lr=0.01), gd.Momentum(lr=0.01)]
+    result = gd.Sweep(problem=gd.functions.Booth(), optimizer=optimizers, starts=8, steps=20, **asked).run()
+    found = dict(figures(result))
+    assert [title for title in found if title.startswith(("Sharpness", "Derivative"))] == titles
 
 
 def rows_of(table):
