@@ -39,8 +39,9 @@ def kept(stem):
 
 
 def mimes(cell):
-    """The kinds of what a cell put out."""
-    return [sorted(output.data) if "data" in output else output.output_type for output in cell.get("outputs", ())]
+    """The kinds of what a cell put out, but for how far a call is, which is shown only where it takes long."""
+    outputs = [output for output in cell.get("outputs", ()) if output.output_type != "display_data" or "text/html" not in output.data]
+    return [sorted(output.data) if "data" in output else output.output_type for output in outputs]
 
 
 def code_of(book):
