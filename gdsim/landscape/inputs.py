@@ -8,6 +8,7 @@ import numpy as np
 from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.landscape.grids import check_room
 from gdsim.population.evaluation import Given, evaluation_setting
+from gdsim.problems.checked import check_penalties
 from gdsim.questions.points import points_of
 from gdsim.words import given
 
@@ -50,7 +51,7 @@ class Centres(NamedTuple):
         """Checked points of a problem, or of a result. Raises TypeError or ValueError."""
         problems, found, place = points_of(problem, parameters, variable, what, takes_modules=True)
         for number, one in enumerate(problems):
-            _check_penalties(one, what)
+            check_penalties(one, f"{what} needs")
             runs = np.flatnonzero(place == number)
             rows = found.rows[runs]
             if not rows.size:
@@ -65,10 +66,3 @@ class Centres(NamedTuple):
     def is_double(self) -> bool:
         """Whether the points were given in double precision."""
         return self.given.rows.dtype == np.float64
-
-
-def _check_penalties(problem: Any, what: str) -> None:
-    """Raises ValueError for a problem without one penalty for all points."""
-    for name in ("l1", "l2"):
-        if not isinstance(getattr(problem, name), float):
-            raise ValueError(f"{what} needs one {name} for all parameters; {getattr(problem, name)!r} was given")

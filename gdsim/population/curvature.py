@@ -19,6 +19,7 @@ from gdsim.population.evaluation import Given, evaluation_setting
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
 from gdsim.population.sharing import over_packs
+from gdsim.problems.checked import check_penalties
 from gdsim.words import checked_word, count_of, size_of
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ def check_matrix(problem: Any, matrix: str) -> None:
     checked_word(matrix, "matrix", MATRICES)
     if matrix == "gauss_newton" and problem.family != "network":
         raise ValueError(f"matrix='gauss_newton' is of networks and linear models, and {type(problem).__name__} is neither; take matrix='hessian'")
-    for name in ("l1", "l2"):
-        if not isinstance(getattr(problem, name), float):
-            raise ValueError(f"second derivatives need one {name} for all parameters; {getattr(problem, name)!r} was given")
+    check_penalties(problem, "second derivatives need")
 
 
 def hessian_product(problem: Any, parameters: Any, vectors: Any, *, matrix: str = "hessian", dtype: str | None = None, threads: int = 1) -> Any:

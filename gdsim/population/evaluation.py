@@ -17,6 +17,7 @@ from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.engine_choice import kernels_for, lanes_for
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
+from gdsim.problems.checked import check_penalties
 from gdsim.rules import SGD
 from gdsim.schedules import Constant
 from gdsim.stops import Record
@@ -167,9 +168,7 @@ def scores(problem: Any, packs: Packs, part: Data | None, names: Sequence[str]) 
 
 def evaluate(problem: Any, parameters: Any, *, on: str = "train", dtype: str | None = None) -> "xarray.Dataset":
     """`gd.evaluate` at parameters, not at a result."""
-    for name in ("l1", "l2"):
-        if not isinstance(getattr(problem, name), float):
-            raise ValueError(f"evaluate needs one {name} for all parameters; {getattr(problem, name)!r} was given")
+    check_penalties(problem, "evaluate needs")
     part, given = _part(problem, on), Given.of(parameters)
     packs = packs_of(problem, given.rows, dtype)
     names = ("loss", *(["accuracy"] if problem.is_classifier else []), *(["gradient_norm"] if on == "train" else []))

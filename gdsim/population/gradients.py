@@ -13,6 +13,7 @@ from gdsim.population.engine_choice import full_width, kernels_for
 from gdsim.population.evaluation import evaluation_setting
 from gdsim.population.samples import table_for
 from gdsim.population.sharing import over_packs
+from gdsim.problems.checked import check_penalties
 
 _kernels = functools.lru_cache(maxsize=64)(GradientKernels)
 
@@ -27,9 +28,7 @@ class Gradients:
     """
 
     def __init__(self, problem: Any, dtype: str, threads: int = 1) -> None:
-        for name in ("l1", "l2"):
-            if not isinstance(getattr(problem, name), float):
-                raise ValueError(f"a gradient needs one {name} for all parameters; {getattr(problem, name)!r} was given")
+        check_penalties(problem, "a gradient needs")
         setting = evaluation_setting(problem, np.zeros((1, problem.parameter_count)), dtype)
         self.problem, self.threads, self.dtype = problem, threads, np.dtype(dtype)
         self._kernels = _kernels(kernels_for(setting, full_width(setting)))

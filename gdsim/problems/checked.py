@@ -21,5 +21,12 @@ def check_problem(problem: Any, what: str, *, or_a_result: bool = True, takes_mo
     raise TypeError(f"{what} needs {needed}; {meant(problem, ()) if isinstance(problem, type) else f'{type(problem).__name__} was given'}")
 
 
+def check_penalties(problem: Any, needs: str) -> None:
+    """Raises ValueError for a problem with a list of penalties; `needs` is who needs one, as "a gradient needs"."""
+    for name in ("l1", "l2"):
+        if not isinstance(getattr(problem, name), float):
+            raise ValueError(f"{needs} one {name} for all parameters; {getattr(problem, name)!r} was given")
+
+
 def _is_module(problem: Any) -> bool:
     return not isinstance(problem, type) and getattr(problem, "family", None) == "module"

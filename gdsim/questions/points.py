@@ -10,12 +10,11 @@ from typing import Any, cast
 import numpy as np
 
 from gdsim.population.evaluation import Given, evaluation_setting
-from gdsim.problems.checked import check_problem
 from gdsim.questions.asking import ask
 from gdsim.questions.pieces import Piece, joined
 from gdsim.questions.question import Call, Question
 from gdsim.sweep.execution.display import Wish
-from gdsim.sweep.points import by_problem, is_result, parameters_of
+from gdsim.sweep.points import by_problem, is_result_alone, parameters_of
 from gdsim.sweep.results.plain import plain_variable
 from gdsim.sweep.results.reading import Dataset, check_result
 from gdsim.variables import VARIABLES
@@ -68,14 +67,9 @@ def points_of(problem: Any, parameters: Any, variable: str, what: str, *, takes_
     """(problems, points, place[run] of each run's problem among them) of a problem with parameters, or of a
     result; `what` is the public name of who asks, and may take a `gd.landscape.TorchProblem`.
     """
-    if not is_result(problem):
-        check_problem(problem, what, takes_modules=takes_modules)
-        if parameters is None:
-            raise TypeError(f"{what} needs parameters: {what}(problem, parameters), one vector or [run, parameter]")
+    if not is_result_alone(problem, parameters, what, takes_modules=takes_modules):
         given = Given.of(parameters)
         return (problem,), given, np.zeros(len(given.rows), np.int64)
-    if parameters is not None:
-        raise TypeError(f"{what} takes a result in place of problem and parameters; give {what}(result)")
     opened = check_result(cast("Any", problem), what)
     given = Given.of(parameters_of(opened, variable, what))
     place, problems = np.zeros(len(given.rows), np.int64), []

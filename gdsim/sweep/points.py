@@ -25,13 +25,8 @@ PADDED = ("parameter", "row", "column", "eigen")  # dims that are shorter of sma
 def at_points(problem: "Problem | Result", parameters: Any, variable: str, what: str, made: Callable[..., Any], options: dict[str, Any]) -> Any:
     """`made(problem, parameters, threads=..., **options)`, of which `what` is the public name."""
     options = {"threads": usable_cores(), **options}
-    if not is_result(problem):
-        check_problem(problem, what)
-        if parameters is None:
-            raise TypeError(f"{what} needs parameters: {what}(problem, parameters), one vector or [run, parameter]")
+    if not is_result_alone(problem, parameters, what):
         return made(problem, parameters, **options)
-    if parameters is not None:
-        raise TypeError(f"{what} takes a result in place of problem and parameters; give {what}(result)")
     return of_result(cast("Result", problem), variable, what, lambda one, points, _: made(one, points, **options))
 
 
@@ -53,6 +48,18 @@ def of_result(result: Result, variable: str, what: str, made: Callable[[Problem,
 def is_result(value: object) -> bool:
     """Whether a value stands for a result: a Dataset, or a folder's path."""
     return hasattr(value, "data_vars") or isinstance(value, (str, os.PathLike))
+
+
+def is_result_alone(problem: object, parameters: object, what: str, *, takes_modules: bool = False) -> bool:
+    """Whether a result stands in the place of a problem with parameters. Raises TypeError where neither does."""
+    if is_result(problem):
+        if parameters is not None:
+            raise TypeError(f"{what} takes a result in place of problem and parameters; give {what}(result)")
+        return True
+    check_problem(problem, what, takes_modules=takes_modules)
+    if parameters is None:
+        raise TypeError(f"{what} needs parameters: {what}(problem, parameters), one vector or [run, parameter]")
+    return False
 
 
 def parameters_of(result: Dataset, variable: str, what: str) -> DataArray:
