@@ -5,6 +5,8 @@ doctor.
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas
@@ -320,3 +322,13 @@ def test_clusters_that_cannot_be(tmp_path):
         assert message in errors
         assert "Traceback" not in out + errors
         assert not (tmp_path / "results").exists()
+
+
+def test_an_interrupt_while_a_text_is_evaluated_has_the_exit_code_of_interrupts(tmp_path):
+    """Python itself remembers such an interrupt, caught or not, and ends what `-m` has run by SIGINT."""
+    (tmp_path / "command.py").write_text(
+        "from gdsim.cli.common import leave_interrupted\n"
+        "def interrupted(): raise KeyboardInterrupt\n"
+        "try:\n    eval('interrupted()')\nexcept KeyboardInterrupt:\n    leave_interrupted()\n"
+    )
+    assert subprocess.run([sys.executable, "-m", "command"], cwd=tmp_path, check=False).returncode == 130

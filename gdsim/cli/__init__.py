@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gdsim.cli.beginning import completion, doctor, list_kind, new
-from gdsim.cli.common import EXIT_CODES, INTERRUPTED, again, heard
+from gdsim.cli.common import EXIT_CODES, again, heard, leave_interrupted
 from gdsim.cli.folders import export, merge, report, status, verify
 from gdsim.cli.running import compile_file, plan, run
 from gdsim.version import VERSION
@@ -27,7 +27,7 @@ class _Commands(click.Group):
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo(f"interrupted. To go on: {again()}", err=True)
-            sys.exit(INTERRUPTED)
+            leave_interrupted()
 
 
 def _warn(message: Warning | str, *where: Any, **more: Any) -> None:

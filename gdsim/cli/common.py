@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -95,6 +95,12 @@ def heard(number: int) -> Iterator[None]:
         yield
     finally:
         signal.signal(number, held)
+
+
+def leave_interrupted() -> NoReturn:
+    """Ends the command by an interrupt's exit code."""
+    eval("None")  # else `python -m` dies of SIGINT where KeyboardInterrupt has come while a text was evaluated, though it was caught
+    sys.exit(INTERRUPTED)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from gdsim.cli.common import (
     console_of,
     heard,
     in_file,
+    leave_interrupted,
     print_finding,
     refusals,
     words,
@@ -113,7 +114,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
         sys.exit(INCOMPLETE)
     except KeyboardInterrupt:
         console.say(f"interrupted. {_kept(folder, progress, by_workers)}{_lost(progress, options['chunk_seconds'])}. {go_on}")
-        sys.exit(INTERRUPTED)
+        leave_interrupted()
 
 
 @click.command()

@@ -260,7 +260,7 @@ def _call_refused(name: str, call: str, inside: str) -> str:
     if reason:
         known = name in SYMBOLS or name in lanes.__all__ or not inside
         return f"{shown} cannot be used here, as in {call}; {reason}" if known else f"{inside} cannot be used here; {reason}"
-    if inside and name not in lanes.__all__ and "number" in call:
+    if inside and "number" in call:
         return f"{inside} cannot be used on a number and lanes; broadcast(number, x) of gdsim.lanes makes a lane of it, like x"
     if name in SYMBOLS:
         return f"{shown} cannot be used here, as in {call}{_instead(name)}"

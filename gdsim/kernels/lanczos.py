@@ -10,15 +10,15 @@ more: where the largest two eigenvalues are closer than about a thousandth of th
 be at the second. Sums are those of each lane, in the order of the parameters, in float64.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.kernels.parts import search_of
 from gdsim.lanes.masks import all
 from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where
-from gdsim.lanes.parts import WIDTH, part, restore_float_mode, set_float_mode
+from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
 from gdsim.lanes.types import Address, Lane, Memory
 
 BACK = 5  # products from the value that a value is compared with to itself
@@ -41,9 +41,6 @@ class Search(NamedTuple):
     found: Memory  # float64: the last of them that was needed
     settled: Memory  # float64 [1], of all lanes: a rise by less than this share is none; below 0: no value is wanted
     lost: Memory  # float64 [1], of all lanes: what is less than this share of the matrix is rounding
-
-
-search_of: Callable[[Address], Any] = part("search_of")  # a view of the Search whose table a kernel was given
 
 
 def search(table: Address, most: int) -> int:

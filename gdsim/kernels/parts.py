@@ -170,6 +170,7 @@ def evaluate_pack(model: Workspace, weights: Memory, sampler: Sampler, scores: S
 
 
 job_of: Callable[[Address], Job] = part("job_of")  # the training job whose table a kernel was given, but for its model
+search_of: Callable[[Address], Any] = part("search_of")  # likewise the Search of a Lanczos process
 
 # The members of the job whose table a kernel was given, made for its shape by `lanes.memory.readers_of`. Of a
 # training job:
