@@ -22,6 +22,7 @@ _HOMES = {
     "gdsim.axes": ("choice", "grid", "linspace", "loguniform", "logspace", "uniform", "zip"),
     "gdsim.data": ("Data",),
     "gdsim.directions": ("Direction",),
+    "gdsim.distribution": ("DiLoCo", "ElasticAveraging", "LocalSGD", "Synchronous"),
     "gdsim.estimators": ("MultistartClassifier", "MultistartRegressor"),
     "gdsim.sweep.evaluation": ("evaluate", "predict"),
     "gdsim.problems": ("MLP", "Expression", "LinearRegression", "LogisticRegression", "Own", "Quadratic", "TeacherStudent"),
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     from gdsim.axes import choice as choice, grid as grid, linspace as linspace, logspace as logspace, loguniform as loguniform, uniform as uniform, zip as zip
     from gdsim.data import Data as Data
     from gdsim.directions import Direction as Direction
+    from gdsim.distribution import DiLoCo as DiLoCo, ElasticAveraging as ElasticAveraging, LocalSGD as LocalSGD, Synchronous as Synchronous
     from gdsim.estimators import MultistartClassifier as MultistartClassifier, MultistartRegressor as MultistartRegressor
     from gdsim.opening import open as open
     from gdsim.problems import (

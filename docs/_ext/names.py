@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import gdsim as gd
+from gdsim.distribution import DISTRIBUTIONS
 from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
@@ -28,7 +29,7 @@ MEMBERS = {
 # Tables of names, which have no sentences of their own.
 TABLES = {"names": "The names that `load` takes.", "FUNCTIONS": "The classes of this page, in the order of their names."}
 # The order in which gdsim's own tables have them.
-ORDER = [one.__name__ for one in (*PROBLEMS, *RULES, *WRAPPERS, *SCHEDULES, *STOPS)]
+ORDER = [one.__name__ for one in (*PROBLEMS, *RULES, *WRAPPERS, *SCHEDULES, *STOPS, *DISTRIBUTIONS)]
 SPECIAL = re.compile(r"[\\*|]|(?<=\w)_(?!\w)")
 
 
@@ -49,6 +50,7 @@ HOMES = {
     "optimizers": ("Optimizers", "gdsim.rules", "Update rules, and what may be put around any of them."),
     "schedules": ("Schedules", "gdsim.schedules", "How the learning rate changes from step to step."),
     "stops": ("Stops and records", "gdsim.stops", "When a run ends, and what is recorded on the way."),
+    "distribution": ("Distributed training", "gdsim.distribution", "How many workers train one model, and what they tell each other."),
     "starts": ("Starts", ("gdsim.starts", "gdsim.directions"), "Where runs begin, `init=` of a sweep, and directions there."),
     "axes": ("Axes", "gdsim.axes", "What stands in the place of a number to try several."),
     "estimators": ("Estimators", "gdsim.estimators", "The face of scikit-learn."),

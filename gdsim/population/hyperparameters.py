@@ -7,10 +7,11 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from gdsim.distribution import Distribution
 from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.types import Hyperparameters, Lane
-from gdsim.population.setting import PENALTY, SCHEDULE, Setting
+from gdsim.population.setting import DISTRIBUTION, PENALTY, SCHEDULE, Setting
 from gdsim.schedules import Schedule
 from gdsim.schedules.parts import scheduled_momentum
 
@@ -23,13 +24,32 @@ def number_names(setting: Setting) -> tuple[str, ...]:
     """
     rule, schedule = setting.rule, setting.schedule
     constants = rule.constants(dict.fromkeys(rule.hyperparameters(), 0.5))
-    others = [*(SCHEDULE + name for name in schedule.hyperparameters()), PENALTY + "l1", PENALTY + "l2"]
+    others = [*(SCHEDULE + name for name in schedule.hyperparameters()), PENALTY + "l1", PENALTY + "l2", *_team_names(setting.distribution)]
     names = [*rule.hyperparameters(), *constants, *others]
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
-        other = "one of its constants" if twice in constants else "a number of the schedule or the penalty"
+        other = "one of its constants" if twice in constants else "a number of the schedule, the penalty or the distribution"
         raise ValueError(f"{type(rule).__name__}: a field and {other} are both called {twice!r}; rename the field")
     return tuple(names)
+
+
+def _team_names(distribution: Distribution | None) -> list[str]:
+    """The names of a distribution's numbers and of what follows from them, as kernels read them."""
+    if distribution is None:
+        return []
+    numbers = distribution.hyperparameters()
+    return [DISTRIBUTION + name for name in (*numbers, *distribution.constants(dict.fromkeys(numbers, 0.5)))]
+
+
+def all_numbers(setting: Setting, values: Mapping[str, float]) -> dict[str, float]:
+    """A run's numbers with what follows from them, in float64: the constants of its rule and of its
+    distribution.
+    """
+    found = {**values, **setting.rule.constants(values)}
+    if setting.distribution is not None:
+        own = {name: values[DISTRIBUTION + name] for name in setting.distribution.hyperparameters()}
+        found |= {DISTRIBUTION + name: value for name, value in setting.distribution.constants(own).items()}
+    return found
 
 
 def schedule_values(schedule: Schedule, values: Mapping[str, float]) -> dict[str, float]:

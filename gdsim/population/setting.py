@@ -3,13 +3,15 @@
 from typing import Any, NamedTuple
 
 from gdsim.directions import Direction
+from gdsim.distribution import Distribution, Part
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.starts import Init
 from gdsim.stops import Plateau, Record, SmallGradient, SmallStep, Stop, Target
 
-# Before the names of a penalty's and a schedule's numbers among the hyperparameters of a run.
-PENALTY, SCHEDULE = "penalty_", "schedule_"
+# Before the names of a penalty's, a schedule's, a distribution's and a partition's numbers among the
+# hyperparameters of a run.
+PENALTY, SCHEDULE, DISTRIBUTION, PARTITION = "penalty_", "schedule_", "distribution_", "partition_"
 
 
 class Tangent(NamedTuple):
@@ -43,6 +45,8 @@ class Setting(NamedTuple):
     began: int = 0  # updates that runs have behind them when they begin here
     is_written_out: bool = False  # whether the kernel of a small network is made for its widths
     tangents: tuple[Tangent, ...] = ()  # by what is differentiated, in the order asked for
+    distribution: Distribution | None = None  # how workers train a run's model; None for one without
+    partition: Part | None = None  # how samples are shared out among them; None where all draw from all
 
     @property
     def checkpoints(self) -> list[int]:

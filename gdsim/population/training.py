@@ -18,7 +18,7 @@ from gdsim.lanes.float_mode import ieee_mode
 from gdsim.lanes.numbers import Number, in_plane, values_of
 from gdsim.population.columns import MONITORED, columns_from, curves_of, state_names, validated_of
 from gdsim.population.engine_choice import kernels_for
-from gdsim.population.hyperparameters import number_names, schedule_values
+from gdsim.population.hyperparameters import all_numbers, number_names, schedule_values
 from gdsim.population.looks import epochs_of, has_own_look, spec_of
 from gdsim.population.recorded_sharpness import sharpness_at
 from gdsim.population.samples import samplers_of
@@ -136,7 +136,7 @@ def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
     points = initial_points(setting.init, setting.problem, setting.seed, batch.start).astype(kernels.dtype)
     runs.start[:], runs.cell[:] = batch.start, batch.cell
     names = number_names(setting)
-    values = [{**v, **setting.rule.constants(v)} for v in batch.values]
+    values = [all_numbers(setting, v) for v in batch.values]
     numbers = np.array([[v[name] for name in names] for v in values], kernels.dtype)
     first, factor = np.array([setting.schedule.cycle_of(schedule_values(setting.schedule, v)) for v in batch.values], np.int64).T.copy()
     flat = kernels.number.holding(points, start_seeds(setting, batch.start))

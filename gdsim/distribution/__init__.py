@@ -1,0 +1,12 @@
+"""How K workers train one model: pure declarations of what they tell each other, and when.
+
+A new kind is one class, its name here and in `gdsim/__init__.py`, and a kernel in `gdsim/kernels/teams`.
+"""
+
+from gdsim.distribution.averaging import DiLoCo, ElasticAveraging, LocalSGD
+from gdsim.distribution.base import Distribution, Held, Part
+from gdsim.distribution.synchronous import Synchronous
+
+DISTRIBUTIONS = (Synchronous, LocalSGD, DiLoCo, ElasticAveraging)
+
+__all__ = ["DISTRIBUTIONS", "DiLoCo", "Distribution", "ElasticAveraging", "Held", "LocalSGD", "Part", "Synchronous"]

@@ -1,0 +1,136 @@
+"""Workers that step alone and are averaged now and then: local SGD, DiLoCo, elastic averaging."""
+
+import itertools
+from typing import Any
+
+import msgspec
+
+from gdsim.axes import Axis, Grid, Range
+from gdsim.distribution.base import COUNT, OUTER_RULE, STEPS, Distribution, checked_pairs, least_of
+from gdsim.rules import SAM, Nesterov, PolyakStep, Rule, Wrapper
+from gdsim.rules.base import RATE, SHARE
+
+STATES = ("keep", "average", "reset")
+ABOUT_STATE = "What becomes of the optimizer's state when weights are averaged: each worker keeps its own, all get the mean, or it begins anew."
+
+
+class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
+    """Workers step alone, and every `period` steps their weights are averaged (Stich 2018), by any optimizer.
+
+    After steps H, 2H, ... with H = period, theta = mean of the workers' w_k, from where all go on. For the
+    first `after` steps they are averaged in every step (post-local SGD, Lin et al. 2018). With `groups`, pairs
+    (workers of a group, period), neighbours are averaged among themselves at shorter periods too; the largest
+    period that divides the step acts alone. With an `outer` rule, theta makes a step of it by the
+    pseudo-gradient theta - mean w_k in the place of the average: gd.SGD(lr=alpha) is Lookahead (Zhang et al.
+    2019), gd.Momentum SlowMo (Wang et al. 2019).
+
+    >>> LocalSGD(workers=[4, 16], period=[1, 8, 64])
+    LocalSGD(workers=[4, 16], period=[1, 8, 64])
+    """
+
+    workers: Axis
+    period: Axis = 1.0
+    after: Axis = 0.0
+    state: str | Grid = "keep"
+    outer: Any = None
+    groups: Any = None
+
+    sizes = {"workers": 1}
+    ranges = {"period": STEPS, "after": COUNT}
+    whole = ("period", "after")
+    choices = {"state": STATES}
+    holds = {"outer": OUTER_RULE}
+    meanings = {
+        **Distribution.meanings,
+        "after": "Steps at the beginning in each of which weights are averaged.",
+        "state": ABOUT_STATE,
+        "outer": "The rule that steps by the pseudo-gradient; None for the plain average.",
+        "groups": "Pairs (workers of a group, period) of averages among neighbours; None for none.",
+    }
+
+    def check_together(self) -> None:
+        """Refuses an outer rule that needs more than a pseudo-gradient, and groups that do not nest."""
+        check_outer(type(self).__name__, self.outer)
+        if self.groups is not None:
+            msgspec.structs.force_setattr(self, "groups", self._checked_groups())
+
+    def _checked_groups(self) -> tuple[tuple[int, int], ...]:
+        """The groups by ascending size, each period shorter than the next and a divisor of it."""
+        pairs = tuple(sorted(checked_pairs(self.groups, "LocalSGD.groups", "workers of a group", "period")))
+        levels = [*pairs, (least_of(self.workers), least_of(self.period))]
+        for (size, period), (wider, longer) in itertools.pairwise(levels):
+            if size < 2 or size >= wider or wider % size or period >= longer or longer % period:
+                raise ValueError(
+                    f"LocalSGD.groups: groups of {size} workers at period {period} do not nest in {wider:g} at period {longer:g}: "
+                    "sizes from 2 and periods must be smaller than those around them, and divide them"
+                )
+        return pairs
+
+
+class DiLoCo(Distribution, tag="diloco", frozen=True, kw_only=True):
+    """Workers step alone, and every `period` steps an outer Nesterov step is made (Douillard et al. 2023).
+
+    With the pseudo-gradient D = theta - mean w_k, b = outer_momentum b + D and theta = theta - outer_lr (D +
+    outer_momentum b), PyTorch's form; all go on from theta. The optimizer's state is each worker's own, and
+    never averaged; the paper's is gd.ClipNorm(gd.AdamW(...), 1.0).
+
+    >>> DiLoCo(workers=8, period=[8, 64]).outer_lr
+    0.7
+    """
+
+    workers: Axis
+    period: Axis = 500.0
+    outer_lr: Axis = 0.7
+    outer_momentum: Axis = 0.9
+    state: str | Grid = "keep"
+
+    sizes = {"workers": 1}
+    ranges = {"period": STEPS, "outer_lr": RATE, "outer_momentum": SHARE}
+    whole = ("period",)
+    choices = {"state": STATES}
+    meanings = {
+        **Distribution.meanings,
+        "outer_lr": "The rate of the outer step.",
+        "outer_momentum": "The share of the outer velocity that the next step keeps.",
+        "state": ABOUT_STATE,
+    }
+
+    @property
+    def outer(self) -> Rule:
+        """The rule that steps by the pseudo-gradient, with these numbers."""
+        return Nesterov(lr=self.outer_lr, momentum=self.outer_momentum, convention="torch")
+
+
+class ElasticAveraging(Distribution, tag="elastic_averaging", frozen=True, kw_only=True):
+    """Workers step alone, and every `period` steps they and a centre draw each other (Zhang et al. 2015).
+
+    With d_k = moving_rate (w_k - c), from the weights and the centre c before the step, w_k = w_k - eta g_k -
+    d_k and c = c + sum of d_k. Reported is the centre. The papers take 0.9 / workers; with gd.Nesterov as the
+    optimizer it is their EAMSGD.
+
+    >>> ElasticAveraging(workers=4, period=4, moving_rate=0.225).moving_rate
+    0.225
+    """
+
+    workers: Axis
+    moving_rate: Axis
+    period: Axis = 1.0
+
+    sizes = {"workers": 1}
+    ranges = {"period": STEPS, "moving_rate": Range(0.0, 1.0, high_allowed=True)}
+    whole = ("period",)
+    meanings = {**Distribution.meanings, "moving_rate": "The share of a worker's distance from the centre that both are drawn."}
+
+
+def check_outer(owner: str, outer: Rule | None) -> None:
+    """Refuses a rule that cannot step by a pseudo-gradient: one that asks for a loss, or for a gradient at
+    another point.
+    """
+    rule = outer
+    while rule is not None:
+        if isinstance(rule, (SAM, PolyakStep)):
+            needs = "the gradient at another point" if isinstance(rule, SAM) else "the loss of a batch"
+            raise ValueError(
+                f"{owner}.outer cannot be {type(rule).__name__}, which needs {needs}, and a pseudo-gradient has none: take gd.SGD, gd.Nesterov or gd.Adam, say"
+            )
+        rule = rule.rule if isinstance(rule, Wrapper) else None

@@ -1,0 +1,34 @@
+"""Synchronous data parallel: every step the workers' gradients are averaged, and one rule makes the step."""
+
+from gdsim.axes import Axis, Grid
+from gdsim.distribution.base import SHARE, Distribution
+
+
+class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
+    """Every step is made of the mean of all workers' gradients, as in PyTorch's DistributedDataParallel.
+
+    K workers of `batch` samples each make one step of K * batch samples: worker k takes the k-th batch of the
+    step's K * batch samples of the common order, and what is trained is the plain run of that batch size. With
+    `backup` b, K + b workers are launched and the slowest b gradients are left out (Chen et al. 2016), which
+    changes the time that a step takes. With `dropped` each gradient is lost with that probability, and the
+    step is made of the mean of those that arrive, or of their sum over K; none makes no step.
+
+    >>> Synchronous(workers=[1, 4, 16])
+    Synchronous(workers=[1, 4, 16])
+    """
+
+    workers: Axis
+    backup: Axis = 0
+    dropped: Axis = 0.0
+    mean_over: str | Grid = "arrived"
+
+    sizes = {"workers": 1, "backup": 0}
+    ranges = {"dropped": SHARE}
+    choices = {"mean_over": ("arrived", "workers")}
+    meanings = {
+        **Distribution.meanings,
+        "workers": "How many workers' gradients make a step.",
+        "backup": "Workers launched beyond these, as many of the slowest of which are left out.",
+        "dropped": "Probability with which a worker's gradient is lost in a step.",
+        "mean_over": "What the sum of the gradients that arrive is divided by: their number, or that of all workers.",
+    }
