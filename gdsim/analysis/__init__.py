@@ -8,6 +8,7 @@ summaries do too.
 from gdsim.analysis.coco import export_coco
 from gdsim.analysis.comparison import compare_tuned, sentences
 from gdsim.analysis.minima import minima_by_loss, minima_left
+from gdsim.analysis.noise_scale import critical_batch, estimated_noise_scale, fit_critical_batch, noise_scale
 from gdsim.analysis.profiles import algoperf_score, data_profile, performance_profile, times_by_start, times_to_decrease
 from gdsim.analysis.quantiles import bands
 from gdsim.analysis.rates import convergence_rate
@@ -20,9 +21,10 @@ from gdsim.declarations import hint_in
 from gdsim.statistics import bootstrap, clopper_pearson, holm, mcnemar, median_ranks, wilson
 
 __all__ = [
-    "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "clopper_pearson", "compare_success", "compare_tuned", "convergence_rate", "data_profile", "default_targets", "divergence_map",
-    "ecdf", "edge_of_stability", "expected_best", "expected_running_time", "export_coco", "holm", "kaplan_meier", "luby", "luby_cost", "mcnemar",
-    "median_ranks", "minima_by_loss", "minima_left", "parallel_starts", "performance_profile", "restart_cutoff", "sensitivity", "sentences", "simulated_restarts",
+    "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "clopper_pearson", "compare_success", "compare_tuned", "convergence_rate",
+    "critical_batch", "data_profile", "default_targets", "divergence_map", "ecdf", "edge_of_stability", "estimated_noise_scale", "expected_best",
+    "expected_running_time", "export_coco", "fit_critical_batch", "holm", "kaplan_meier", "luby", "luby_cost", "mcnemar", "median_ranks", "minima_by_loss",
+    "minima_left", "noise_scale", "parallel_starts", "performance_profile", "restart_cutoff", "sensitivity", "sentences", "simulated_restarts",
     "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson",
 ]  # fmt: skip
 

@@ -124,7 +124,7 @@ def budget_curve(
         return found.shown(curves)
 
     ends = percentiles(np.array([curve(m) for m in resampled_medians(result, found, resamples, seed)]), confidence)
-    ends = np.where(_few_runs(found, groups)[:, None], np.nan, ends)
+    ends = np.where(few_runs(found, groups)[:, None], np.nan, ends)
     dims, name, units = (by, "trials"), found.ranking.name, found.ranking.units
     return dataset({
         "loss": (dims, curve(found.medians), f"expected median {name} of the best of so many trials", units),
@@ -134,7 +134,7 @@ def budget_curve(
     }, {by: (by, names), "trials": ("trials", trials)}, estimator=estimator, confidence=confidence, **found.about)  # fmt: skip
 
 
-def _few_runs(found: Ranked, groups: Sequence[np.ndarray]) -> np.ndarray:
+def few_runs(found: Ranked, groups: Sequence[np.ndarray]) -> np.ndarray:
     """[group] whether one of a group's cells has too few runs for a bootstrap over starts."""
     runs = np.bincount(found.cells.place, minlength=len(found.cells.numbers))
     return np.array([len(members) > 0 and runs[members].min() < FEWEST_FOR_INTERVALS for members in groups], bool)
@@ -226,7 +226,7 @@ def best_cell(result: Result, *, variable: str | None = None, target: float | No
     finite = np.where(np.isinf(drawn) & ties, _finite_shares(result, found.table, resamples, seed), 0.0)
     ties &= finite == finite.max(1, initial=0.0, keepdims=True)
     share = (ties / np.maximum(1, ties.sum(1, keepdims=True))).mean(0)
-    share = np.where(_few_runs(found, [*np.arange(len(share))[:, None]]) & ~np.isnan(found.table).all(0), np.nan, share)
+    share = np.where(few_runs(found, [*np.arange(len(share))[:, None]]) & ~np.isnan(found.table).all(0), np.nan, share)
     name, units = found.ranking.name, found.ranking.units
     return found.cells.dataset({
         "median_loss": ("cell", found.shown(found.medians), f"median {name}", units), "low": ("cell", ranks.low, "lower end of the 95% interval", units),
