@@ -73,7 +73,7 @@ class PlaneJob(NamedTuple):
 def samples_to(network: Network, block: tuple[int, int], sampler: Sampler) -> None:
     """Puts a block (first, count) of all samples in the place of the first layer's inputs."""
     every = splat(np.uint32(sampler.sample_count), WIDTH)
-    fill_shared(network, sampler, Stream(every, 0), every, block)
+    fill_shared(network, sampler, Stream(every, 0, every), every, block)
 
 
 def tabulate(table: Address, first_term: int) -> int:

@@ -226,7 +226,10 @@ class Kernels:
             loss_sum=lanes(1), samples_seen=lanes(1),
         )  # fmt: skip
         size = self.layout.size
-        return Pack(lanes(size), lanes(size * s.slots), lanes(s.carry), lanes(len(s.hyperparameters._fields)), lanes(1, word), 0, lanes(1, word), monitor)
+        return Pack(
+            lanes(size), lanes(size * s.slots), lanes(s.carry), lanes(len(s.hyperparameters._fields)),
+            lanes(1, word), 0, lanes(1, word), lanes(1, word), monitor,
+        )  # fmt: skip
 
     def new_scores(self) -> Scores:
         """Room for the scores of a pack."""

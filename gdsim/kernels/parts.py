@@ -10,7 +10,7 @@ from gdsim.kernels.state import Pack, Scores, StepInputs, StepStats
 from gdsim.kernels.workspace import AnyNetwork, FunctionSpace, GradientTask, Matrix, Workspace
 from gdsim.lanes.parts import part
 from gdsim.lanes.permutation import OrderKey
-from gdsim.lanes.types import Address, Hyperparameters, Lane, Lanes, Memory
+from gdsim.lanes.types import Address, Count, Hyperparameters, Lane, Lanes, Memory
 from gdsim.problems.parts import Sampler, Stream
 
 # Sizes.
@@ -64,6 +64,24 @@ def penalized(g: Lane, w: Lane, step: StepInputs) -> Lane:
 
     It is g itself where no run has a penalty.
     """
+    ...
+
+
+@part
+def order_number(step: Lane, steps: Count | Lane) -> Lane:
+    """The number of the order from which update number `step` (from 0) draws, where `steps` make an epoch."""
+    ...
+
+
+@part
+def epoch_steps(sampler: Sampler, stream: Stream) -> Count | Lane:
+    """After how many steps a stream draws by another key."""
+    ...
+
+
+@part
+def worker_draw(sampler: Sampler, key: Lanes, stream: Stream, step: Lane, element: Lane) -> Lane:
+    """`draw` of one worker, of several whose batches make up one."""
     ...
 
 

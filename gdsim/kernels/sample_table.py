@@ -36,10 +36,39 @@ def steps_per_epoch(samples: int, batch: int, drop_last: bool) -> int:
     return max(1, samples // batch if drop_last else -(-samples // batch))
 
 
-def sampler_of(table: Table | None, batch: int | None, drop_last: bool, seed: int, dtype: np.dtype) -> Sampler:
-    """How steps draw from a table; `batch` None is the whole of it. Without a table there are no samples."""
+class Shards(NamedTuple):
+    """Which samples each of several workers has, of one run or of several one behind the other."""
+
+    members: np.ndarray  # uint32: numbers of samples, those of a worker one behind the other
+    table: np.ndarray  # uint32 [shard, 3]: where a worker's samples begin, how many there are, which worker it is
+
+
+class Sharing(NamedTuple):
+    """How the steps of several workers draw: `workers` share a block of samples, or have shards."""
+
+    workers: int = 1
+    shards: Shards | None = None
+    keeps_short: bool = False  # whether a shard's last batch may be short
+
+
+ALONE = Sharing()
+
+
+def sampler_of(table: Table | None, batch: int | None, drop_last: bool, seed: int, dtype: np.dtype, sharing: Sharing = ALONE) -> Sampler:
+    """How steps draw from a table; `batch` None is the whole of it. Without a table there are no samples.
+
+    Of workers that share blocks `batch` is that of one of them, and short blocks are dropped. Of a shard of
+    `sharing` None is the whole, which the largest of them has room for.
+    """
+    words, none = seed_words(seed), np.zeros(0, np.uint32)
     if table is None:
-        return Sampler(np.zeros(0, dtype), 0, 0, 0, 0, 0, 1, seed_words(seed))
-    size = table.samples if batch is None else batch
-    steps = steps_per_epoch(table.samples, size, drop_last)
-    return Sampler(table.matrix, table.pitch, table.features, table.columns, table.samples, size, steps, seed_words(seed))
+        return Sampler(np.zeros(0, dtype), 0, 0, 0, 0, 0, 1, words, none, none, 1, 0)
+    shards = sharing.shards
+    members, rows = (none, none) if shards is None else (shards.members, shards.table.ravel())
+    whole = table.samples if shards is None else int(shards.table[:, 1].max())
+    size = whole if batch is None else batch
+    workers = sharing.workers if shards is None and batch is not None else 1
+    steps = steps_per_epoch(table.samples, size * workers, drop_last or workers > 1)
+    return Sampler(
+        table.matrix, table.pitch, table.features, table.columns, table.samples, size, steps, words, members, rows, sharing.workers, int(sharing.keeps_short)
+    )

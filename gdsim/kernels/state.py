@@ -42,6 +42,7 @@ class Pack(NamedTuple):
     hyperparameters: Memory  # the hyperparameters and what follows from them
     start: Memory  # uint32
     replica: int  # which of the replicas of the runs' models this is; 0: the first, or the only one
+    shard: Memory  # uint32: `Stream.shard`
     step: Memory  # uint32: updates applied
     monitor: Monitor
 
@@ -157,6 +158,7 @@ class Runs(NamedTuple):
     progress: Memory  # int64 [4]: see below
     first_step: Memory = table(fill=0, is_whole=True)  # steps taken before the run begins here
     start: Memory = table(fill=0, is_whole=True)  # the number of its start
+    shard: Memory = table(fill=0, is_whole=True)  # the row of its first worker in `Sampler.shards`
     cell: Memory = table(fill=0, is_whole=True)
     steps_taken: Memory = table(fill=0, is_whole=True)
     reason: Memory = table(fill=UNFINISHED, is_whole=True)  # why it ended, or UNFINISHED

@@ -70,6 +70,7 @@ def load_run(job: Job, lane: int, run: int) -> None:
     copy_run(job, runs.begin, in_row(run), job.state, in_lane(lane))
     copy_numbers(spec.hyperparameter_places, runs.hyperparameters, in_row(runs.cell[run]), pack.hyperparameters, in_lane(lane))
     pack.start[lane] = runs.start[run]
+    pack.shard[lane] = runs.shard[run]
     pack.step[lane] = runs.first_step[run]
     monitor = pack.monitor
     monitor.active[lane] = 1

@@ -235,6 +235,15 @@ class Code:
         at = ir.Constant(ir.IntType(32), place) if isinstance(place, int) else place
         return x if lane.width == 1 else self.builder.extract_element(x, at)
 
+    def lane_of(self, elements: list[Value]) -> Value:
+        """A lane of these numbers."""
+        if len(elements) == 1:
+            return elements[0]
+        made = ir.Constant(ir.VectorType(elements[0].type, len(elements)), ir.Undefined)
+        for number, element in enumerate(elements):
+            made = self.builder.insert_element(made, element, ir.Constant(ir.IntType(32), number))
+        return made
+
     def members(self, value: Value, count: int) -> list[Value]:
         """What a tuple holds."""
         return [self.builder.extract_value(value, k) for k in range(count)]

@@ -209,6 +209,24 @@ def _(target: Target, matrix: Kind, pitch: Kind, rows: Kind, column: Kind, count
     return target.types.void, emit
 
 
+def gather(array: Memory, places: Lane) -> Lane:
+    """The elements of a flat array at the places that each lane has."""
+    return kernel_only(array, places)
+
+
+@rule_of(gather)
+def _(target: Target, array: Kind, places: Kind) -> Any:
+    if not (is_lane(places) and target.is_flat(array)):
+        return None
+    one = target.Lane(array.dtype, 1)
+
+    def emit(code: Code, a: Value, p: Value) -> Any:
+        source = code.data(a, array)
+        return code.lane_of([code.load(source, code.index(code.element(p, k, places), places.dtype), one) for k in range(places.width)])
+
+    return target.Lane(array.dtype, places.width), emit
+
+
 def prefetch_rows(matrix: Memory, pitch: int, rows: Lane, column: int) -> None:
     """Asks for the memory in which the rows `rows` of a flat matrix have a column, before it is read."""
     return kernel_only(matrix, pitch, rows, column)

@@ -56,12 +56,17 @@ def sample_order(setting: Setting, start: int, replica: int = 0) -> np.ndarray:
     """[step, batch] sample indices of one start, of a replica of its model; -1 beyond the end of a short
     batch.
     """
+    return samples_drawn(samplers_of(setting)[0], "whole" if setting.batch is None else setting.shuffle, start, (replica, 0), setting.steps)
+
+
+def samples_drawn(sampler: Sampler, shuffle: str, start: int, who: tuple[int, int], steps: int) -> np.ndarray:
+    """[step, batch] sample indices that one of `kernels.sampling.SHUFFLES` draws, for (replica, shard) `who`."""
     from numba import typeof, types
 
-    sampler = samplers_of(setting)[0]
-    shuffle = SHUFFLES["whole" if setting.batch is None else setting.shuffle]
-    parts = {**shuffle._asdict(), "WIDTH": 1, **float_mode_parts()}
-    kernel: Any = bind(list_samples, parts, types.void(typeof(sampler), types.uint32, types.int64, types.int64, types.uint32[::1]))
-    out = np.zeros((setting.steps, sampler.batch), np.uint32)
-    kernel(sampler, np.uint32(start), replica, setting.steps, out.ravel())
+    replica, shard = who
+    parts = {**SHUFFLES[shuffle]._asdict(), "WIDTH": 1, **float_mode_parts()}
+    arguments = typeof(sampler), types.uint32, types.int64, types.uint32, types.int64, types.uint32[::1]
+    kernel: Any = bind(list_samples, parts, types.void(*arguments))
+    out = np.zeros((steps, sampler.batch), np.uint32)
+    kernel(sampler, np.uint32(start), replica, np.uint32(shard), steps, out.ravel())
     return np.where(out == sampler.sample_count, -1, out.astype(np.int64))

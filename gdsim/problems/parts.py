@@ -18,7 +18,8 @@ class Sampler(NamedTuple):
     """A data set and how steps draw from it.
 
     `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `sample_count` rows,
-    `columns` in use.
+    `columns` in use. Where workers have samples of their own, a row of `shards` is one worker's: where its
+    samples begin in `members`, how many there are, and which worker it is.
     """
 
     matrix: Memory
@@ -29,6 +30,10 @@ class Sampler(NamedTuple):
     batch: int
     steps_per_epoch: int
     seed: Lanes  # two words
+    members: Memory  # uint32: numbers of samples
+    shards: Memory  # uint32 [shard, 3]
+    workers: int  # that share a step's block of samples, or whose batches make up one
+    keeps_short: int  # 1 where a shard's last batch may be short, 0 where it is left out
 
 
 class Stream(NamedTuple):
@@ -36,6 +41,7 @@ class Stream(NamedTuple):
 
     start: Lane
     replica: Count  # 0: the first, or the only one
+    shard: Lane  # the row of `Sampler.shards`, where workers have samples of their own; of several the first worker's
 
 
 class Block(Protocol):
@@ -81,7 +87,7 @@ class Sample(NamedTuple):
 
 
 @part
-def batch_size(sampler: Sampler, step: Lane) -> Lane:
+def batch_size(sampler: Sampler, stream: Stream, step: Lane) -> Lane:
     """How many samples the batch of update number `step` (from 0) has."""
     ...
 

@@ -52,7 +52,7 @@ def fill_gradient(model: MemorySpace, weights: Memory, sampler: Sampler, stream:
     Columns of a sample: c_i - m, A (c_i - m), their product.
     """
     count = len(model.gradients) // WIDTH
-    size = batch_size(sampler, step)
+    size = batch_size(sampler, stream, step)
     columns = 2 * count + 1
     zero = splat(ZERO, WIDTH)
     for column in range(columns):

@@ -20,7 +20,7 @@ from gdsim.lanes.operations import as_type_of, load, splat, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO, default_part
 from gdsim.lanes.permutation import OrderKey
 from gdsim.lanes.types import Address, Lane, Lanes, Mask, Memory
-from gdsim.problems.parts import WEIGHTED, Sample, Sampler, batch_size, fill, sample_loss
+from gdsim.problems.parts import WEIGHTED, Sample, Sampler, Stream, batch_size, fill, sample_loss
 
 # How far a block goes: its activations, its losses with the outputs' deltas, all deltas, the gradients written or
 # added beside the weights.
@@ -132,7 +132,7 @@ def batch_ends(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey 
     The deltas of all layers are left, or the gradients; the sum of the losses in `network.loss`, their mean in
     the monitor.
     """
-    size = batch_size(sampler, load(pack.step, 0, RUNS))
+    size = batch_size(sampler, Stream(load(pack.start, 0, RUNS), pack.replica, load(pack.shard, 0, RUNS)), load(pack.step, 0, RUNS))
     total = Sum(splat(ZERO, RUNS), splat(ZERO, RUNS))
     samples = as_type_of(size, total.total)
     store(network.samples, 0, widen(samples, WIDTH))

@@ -61,7 +61,7 @@ def gradient_of_samples(model: FunctionSpace, sampler: Sampler, x: Lanes, stream
     """(mean loss, its gradient) over a step's batch: sums within a block in order, then the blocks' sums in
     order.
     """
-    size = batch_size(sampler, step)
+    size = batch_size(sampler, stream, step)
     zero = splat(ZERO, WIDTH)
     total, gradient = Sum(zero, zero), repeat(zero, PARAMETER_COUNT)
     for first in range(0, sampler.batch, BLOCK):
@@ -232,7 +232,7 @@ def evaluate_samples(model: FunctionSpace, weights: Memory, sampler: Sampler, sc
     total, gradient = Sum(zero, zero), repeat(zero, PARAMETER_COUNT)
     for first in range(0, sampler.sample_count, BLOCK):
         count = min(BLOCK, sampler.sample_count - first)
-        fill_shared(model, sampler, Stream(number, 0), number, (first, count))
+        fill_shared(model, sampler, Stream(number, 0, number), number, (first, count))
         loss, part = sum_of_block(model, x, (count, number))
         total, gradient = added(total, loss), add_rows(gradient, part)
     samples = as_type_of(number, zero)

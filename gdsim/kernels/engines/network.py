@@ -234,7 +234,7 @@ def store_scores(network: AnyNetwork, weights: Memory, scores: Scores, means: tu
 def samples_at(network: AnyNetwork, sampler: Sampler, first: int, count: int) -> Matrix:
     """The inputs of a block of a table's samples, in the order of the table."""
     every = splat(np.uint32(sampler.sample_count), WIDTH)
-    fill_shared(network, sampler, Stream(every, 0), every, (first, count))
+    fill_shared(network, sampler, Stream(every, 0, every), every, (first, count))
     return matrix_at(network.activations, edge_at(network, 0).source)
 
 

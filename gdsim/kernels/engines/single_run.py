@@ -24,6 +24,7 @@ from gdsim.kernels.parts import (
     TWO_PASSES,
     draw,
     draw_key,
+    epoch_steps,
     job_model,
     job_pack,
     job_training_sampler,
@@ -32,7 +33,7 @@ from gdsim.kernels.state import Pack, StepStats
 from gdsim.kernels.steps import accumulate, begin_step, end_step, store_weight, updated
 from gdsim.kernels.workspace import GradientTask, Matrix, SingleRunNetwork, matrix_at
 from gdsim.lanes.bits import to_bits
-from gdsim.lanes.masks import greatest
+from gdsim.lanes.masks import any, greatest
 from gdsim.lanes.operations import load, splat, store, where, widen
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.permutation import OrderKey
@@ -120,9 +121,14 @@ def block_loss(network: SingleRunNetwork, sampler: Sampler, source: Matrix, vali
     return total
 
 
+def stream_of_run(pack: Pack) -> Stream:
+    """Whose samples the run draws."""
+    return Stream(load(pack.start, 0, 1), pack.replica, load(pack.shard, 0, 1))
+
+
 def key_of(sampler: Sampler, pack: Pack) -> OrderKey | Lanes:
     """The key of the order of the run's epoch."""
-    return widen(draw_key(sampler, Stream(load(pack.start, 0, 1), pack.replica), load(pack.step, 0, 1)), DRAW_WIDTH)
+    return widen(draw_key(sampler, stream_of_run(pack), load(pack.step, 0, 1)), DRAW_WIDTH)
 
 
 def batch_inputs(network: SingleRunNetwork, sampler: Sampler) -> Matrix:
@@ -137,7 +143,7 @@ def drawn_samples(network: SingleRunNetwork, pack: Pack, sampler: Sampler, key: 
     first, count = block
     if IN_PLACE:
         return samples_at(network, sampler, first, count)
-    stream, step = Stream(splat(pack.start[0], DRAW_WIDTH), pack.replica), pack.step[0]
+    stream, step = Stream(splat(pack.start[0], DRAW_WIDTH), pack.replica, splat(pack.shard[0], DRAW_WIDTH)), pack.step[0]
     for number in range(0, count, DRAW_WIDTH):
         store(network.rows, number, draw(sampler, key, stream, step, load(network.lane_index, 0, DRAW_WIDTH) + (first + number)))
     edge = edge_at(network, 0)
@@ -154,7 +160,7 @@ def advance(table: Address, steps: Count) -> Count:
     zero = splat(ZERO, 1)
     key = key_of(sampler, pack)
     for done in range(steps):
-        if done > 0 and pack.step[0] % sampler.steps_per_epoch == 0:
+        if done > 0 and any(load(pack.step, 0, 1) % epoch_steps(sampler, stream_of_run(pack)) == 0):
             key = key_of(sampler, pack)
         step, carry = begin_step(pack)
         store(network.largest_weight, 0, to_bits(splat(ZERO, WIDTH)))

@@ -25,10 +25,11 @@ MOST_PARAMETERS = 100
 
 HEAD = """def learn_from_batch(table, network, pack, sampler, key, step, tests_loss):
     number = load(pack.step, 0, WIDTH)
-    size, zero = batch_size(sampler, number), splat(ZERO, WIDTH)
+    stream = stream_of(pack, 0)
+    size, zero = batch_size(sampler, stream, number), splat(ZERO, WIDTH)
     samples = as_type_of(size, zero)
     share, total, pitch = 1.0 / samples, zero, network.pitch * WIDTH
-    fill(network, sampler, stream_of(pack, 0), number, (0, sampler.batch))"""
+    fill(network, sampler, stream, number, (0, sampler.batch))"""
 LOSS = """    for b in range(sampler.batch):
         total = total + shared_loss(sample_at(network, sampler, b), size > b, share)"""
 STOP = """    total = total_of(added(Sum(zero, zero), total))
