@@ -22,7 +22,20 @@ _HOMES = {
     "gdsim.axes": ("choice", "grid", "linspace", "loguniform", "logspace", "uniform", "zip"),
     "gdsim.data": ("Data",),
     "gdsim.directions": ("Direction",),
-    "gdsim.distribution": ("DiLoCo", "ElasticAveraging", "LocalSGD", "Synchronous"),
+    "gdsim.distribution": (
+        "EF21",
+        "QSGD",
+        "DiLoCo",
+        "ElasticAveraging",
+        "ErrorFeedback",
+        "LocalSGD",
+        "PowerSGD",
+        "RandomK",
+        "ScaledSign",
+        "Sign",
+        "Synchronous",
+        "TopK",
+    ),
     "gdsim.estimators": ("MultistartClassifier", "MultistartRegressor"),
     "gdsim.sweep.evaluation": ("evaluate", "predict"),
     "gdsim.problems": ("MLP", "Expression", "LinearRegression", "LogisticRegression", "Own", "Quadratic", "TeacherStudent"),
@@ -107,7 +120,20 @@ if TYPE_CHECKING:
     from gdsim.axes import choice as choice, grid as grid, linspace as linspace, logspace as logspace, loguniform as loguniform, uniform as uniform, zip as zip
     from gdsim.data import Data as Data
     from gdsim.directions import Direction as Direction
-    from gdsim.distribution import DiLoCo as DiLoCo, ElasticAveraging as ElasticAveraging, LocalSGD as LocalSGD, Synchronous as Synchronous
+    from gdsim.distribution import (
+        EF21 as EF21,
+        QSGD as QSGD,
+        DiLoCo as DiLoCo,
+        ElasticAveraging as ElasticAveraging,
+        ErrorFeedback as ErrorFeedback,
+        LocalSGD as LocalSGD,
+        PowerSGD as PowerSGD,
+        RandomK as RandomK,
+        ScaledSign as ScaledSign,
+        Sign as Sign,
+        Synchronous as Synchronous,
+        TopK as TopK,
+    )
     from gdsim.estimators import MultistartClassifier as MultistartClassifier, MultistartRegressor as MultistartRegressor
     from gdsim.opening import open as open
     from gdsim.problems import (

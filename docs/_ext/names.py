@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import gdsim as gd
-from gdsim.distribution import DISTRIBUTIONS
+from gdsim.distribution import COMPRESSORS, DISTRIBUTIONS, MEMORIES
 from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
@@ -29,7 +29,7 @@ MEMBERS = {
 # Tables of names, which have no sentences of their own.
 TABLES = {"names": "The names that `load` takes.", "FUNCTIONS": "The classes of this page, in the order of their names."}
 # The order in which gdsim's own tables have them.
-ORDER = [one.__name__ for one in (*PROBLEMS, *RULES, *WRAPPERS, *SCHEDULES, *STOPS, *DISTRIBUTIONS)]
+ORDER = [one.__name__ for one in (*PROBLEMS, *RULES, *WRAPPERS, *SCHEDULES, *STOPS, *DISTRIBUTIONS, *COMPRESSORS, *MEMORIES)]
 SPECIAL = re.compile(r"[\\*|]|(?<=\w)_(?!\w)")
 
 

@@ -5,8 +5,29 @@ A new kind is one class, its name here and in `gdsim/__init__.py`, and a kernel 
 
 from gdsim.distribution.averaging import DiLoCo, ElasticAveraging, LocalSGD
 from gdsim.distribution.base import Distribution, Held, Part
+from gdsim.distribution.compression import COMPRESSORS, EF21, MEMORIES, QSGD, Compressor, ErrorFeedback, PowerSGD, RandomK, ScaledSign, Sign, TopK
 from gdsim.distribution.synchronous import Synchronous
 
 DISTRIBUTIONS = (Synchronous, LocalSGD, DiLoCo, ElasticAveraging)
 
-__all__ = ["DISTRIBUTIONS", "DiLoCo", "Distribution", "ElasticAveraging", "Held", "LocalSGD", "Part", "Synchronous"]
+__all__ = [
+    "COMPRESSORS",
+    "DISTRIBUTIONS",
+    "EF21",
+    "MEMORIES",
+    "QSGD",
+    "Compressor",
+    "DiLoCo",
+    "Distribution",
+    "ElasticAveraging",
+    "ErrorFeedback",
+    "Held",
+    "LocalSGD",
+    "Part",
+    "PowerSGD",
+    "RandomK",
+    "ScaledSign",
+    "Sign",
+    "Synchronous",
+    "TopK",
+]

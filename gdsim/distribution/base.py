@@ -56,8 +56,8 @@ class Part(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     def __post_init__(self) -> None:
         kind = type(self).__name__
         put = lambda name, value: msgspec.structs.force_setattr(self, name, value)  # noqa: E731
-        for name, allowed in self.ranges.items():
-            put(name, _checked_axis(getattr(self, name), f"{kind}.{name}", allowed, name in self.whole))
+        for name in self.numbers:
+            put(name, _checked_axis(getattr(self, name), f"{kind}.{name}", self.ranges[name], name in self.whole))
         for name, low in self.sizes.items():
             checked = _checked_axis(getattr(self, name), f"{kind}.{name}", Range(low, MOST_WORKERS, high_allowed=True), True)
             put(name, int(checked) if isinstance(checked, float) else checked)
@@ -84,9 +84,16 @@ class Part(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         return {f.name: f.default for f in msgspec.structs.fields(cls)}
 
     @property
+    def numbers(self) -> list[str]:
+        """The fields in `ranges` that have numbers: all but those that are None by default, and left so."""
+        defaults = self._defaults()
+        return [name for name in self.ranges if getattr(self, name) is not None or defaults[name] is not None]
+
+    @property
     def axes(self) -> list[str]:
         """The fields of its own that may be axes of numbers, in the order declared."""
-        return [name for name in self.__struct_fields__ if name in self.ranges or name in self.sizes]
+        numbers = self.numbers
+        return [name for name in self.__struct_fields__ if name in numbers or name in self.sizes]
 
     @property
     def held(self) -> "dict[str, Part | Rule]":
@@ -95,25 +102,27 @@ class Part(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
 
     def variants(self) -> list[Self]:
         """The same with one of each structural alternative, in the order of the fields, the last fastest."""
-        grids = [name for name in self.__struct_fields__ if isinstance(getattr(self, name), Grid)]
-        if not grids:
+        several = {name: _alternatives(value) for name in self.__struct_fields__ if isinstance(value := getattr(self, name), (Grid, Part))}
+        if all(alternatives == [getattr(self, name)] for name, alternatives in several.items()):
             return [self]
-        chosen = itertools.product(*(getattr(self, name).values for name in grids))
-        return [msgspec.structs.replace(self, **dict(zip(grids, row, strict=True))) for row in chosen]
+        return [msgspec.structs.replace(self, **dict(zip(several, row, strict=True))) for row in itertools.product(*several.values())]
 
     def hyperparameters(self) -> dict[str, Any]:
         """The numbers of each run, with their values or axes: its own as they are, those of what it holds
         with the field in front, as `outer_lr`.
         """
         of_held = {f"{field}_{name}": value for field, one in self.held.items() for name, value in one.hyperparameters().items()}
-        return {**{name: getattr(self, name) for name in self.ranges}, **of_held}
+        return {**{name: getattr(self, name) for name in self.numbers}, **of_held}
 
-    def constants(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Numbers that follow from those of a run, `values` by the names of `hyperparameters`, in float64."""
+    def constants(self, values: Mapping[str, float], parameters: int) -> dict[str, float]:
+        """Numbers that follow from those of a run, `values` by the names of `hyperparameters`, for a model of so
+        many parameters, in float64.
+        """
         found: dict[str, float] = {}
         for field, one in self.held.items():
             own = {name: values[f"{field}_{name}"] for name in one.hyperparameters()}
-            found |= {f"{field}_{name}": value for name, value in one.constants(own).items()}
+            of_held = one.constants(own, parameters) if isinstance(one, Part) else one.constants(own)
+            found |= {f"{field}_{name}": value for name, value in of_held.items()}
         return found
 
     def structure(self) -> list[Any]:
@@ -140,7 +149,7 @@ class Part(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
                 found |= {name: type(value).__name__, **{f"{name}_{n}": v for n, v in value.settings().items()}}
             elif isinstance(value, Rule):
                 found |= {name: type(value).__name__, **{f"{name}_{n}": v for n, v in value.hyperparameters().items()}}
-            else:
+            elif value is not None or name not in self.ranges:
                 found[name] = value
         return found
 
@@ -180,6 +189,12 @@ class Distribution(Part, frozen=True, kw_only=True):
         bytes in each exchange, and nothing where it is alone.
         """
         return self.rounds_at(steps) * (parameters * size if self.team > 1 else 0)
+
+
+def _alternatives(value: Any) -> list[Any]:
+    """What stands in a field, one by one, each with one of its own alternatives."""
+    several = value.values if isinstance(value, Grid) else (value,)
+    return [variant for one in several for variant in (one.variants() if isinstance(one, Part) else [one])]
 
 
 def most_of(axis: Any) -> float:

@@ -7,7 +7,6 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from gdsim.distribution import Distribution
 from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.types import Hyperparameters, Lane
@@ -24,7 +23,7 @@ def number_names(setting: Setting) -> tuple[str, ...]:
     """
     rule, schedule = setting.rule, setting.schedule
     constants = rule.constants(dict.fromkeys(rule.hyperparameters(), 0.5))
-    others = [*(SCHEDULE + name for name in schedule.hyperparameters()), PENALTY + "l1", PENALTY + "l2", *_team_names(setting.distribution)]
+    others = [*(SCHEDULE + name for name in schedule.hyperparameters()), PENALTY + "l1", PENALTY + "l2", *_team_names(setting)]
     names = [*rule.hyperparameters(), *constants, *others]
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
@@ -33,12 +32,13 @@ def number_names(setting: Setting) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _team_names(distribution: Distribution | None) -> list[str]:
+def _team_names(setting: Setting) -> list[str]:
     """The names of a distribution's numbers and of what follows from them, as kernels read them."""
-    if distribution is None:
+    if setting.distribution is None:
         return []
-    numbers = distribution.hyperparameters()
-    return [DISTRIBUTION + name for name in (*numbers, *distribution.constants(dict.fromkeys(numbers, 0.5)))]
+    numbers = setting.distribution.hyperparameters()
+    constants = setting.distribution.constants(dict.fromkeys(numbers, 0.5), setting.problem.parameter_count)
+    return [DISTRIBUTION + name for name in (*numbers, *constants)]
 
 
 def all_numbers(setting: Setting, values: Mapping[str, float]) -> dict[str, float]:
@@ -48,7 +48,7 @@ def all_numbers(setting: Setting, values: Mapping[str, float]) -> dict[str, floa
     found = {**values, **setting.rule.constants(values)}
     if setting.distribution is not None:
         own = {name: values[DISTRIBUTION + name] for name in setting.distribution.hyperparameters()}
-        found |= {DISTRIBUTION + name: value for name, value in setting.distribution.constants(own).items()}
+        found |= {DISTRIBUTION + name: value for name, value in setting.distribution.constants(own, setting.problem.parameter_count).items()}
     return found
 
 
