@@ -172,6 +172,11 @@ class Distribution(Part, frozen=True, kw_only=True):
         """How many workers' weights live at once; of an axis, at most."""
         return int(most_of(getattr(self, "workers", 1)))
 
+    @property
+    def is_plain_alone(self) -> bool:
+        """Whether with one worker it is the run without distribution, bit for bit."""
+        return False
+
     def why_not_trained(self, partition: Part | None) -> str:
         """Why no kernel trains it yet, on samples shared out by `partition`; nothing where one does."""
         return f"{type(self).__name__} is declared, and nothing trains it yet"

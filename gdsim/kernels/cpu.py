@@ -21,6 +21,7 @@ from gdsim.kernels.recorders import Curves, record_curves_with_tangents
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import Evaluations, JobSpec, Keeps, LaneTable, Monitor, Pack, Runs, RunState, Scores, Snapshots, TableOf
+from gdsim.kernels.team_memory import NOTED, Team
 from gdsim.kernels.workspace import Matrix, NetworkSpace, Workspace
 from gdsim.lanes.compiler import Bound, address_of, describe, float_mode_parts, kernel_of
 from gdsim.lanes.memory import readers_of, table_of, view_of
@@ -215,6 +216,31 @@ class Kernels:
     def _lanes(self, n: int, kind: Any = None) -> Any:
         return self.number.zeros(n * self.width) if kind is None else zeros(n * self.width, kind)
 
+    @functools.cached_property
+    def slot_places(self) -> np.ndarray:
+        """[parameter, slot]: where each of the numbers that are kept of a parameter beside its weight lies."""
+        slots, together, places = self.structure.slots, self.layout.together, self.layout.places.astype(np.int64)
+        return (places // together * together * slots + places % together)[:, None] + together * np.arange(slots)
+
+    @property
+    def slot_room(self) -> int:
+        """Places of the memory in which these lie."""
+        return self.layout.size * self.structure.slots
+
+    @property
+    def carry_count(self) -> int:
+        """How many numbers are kept of each run."""
+        return self.structure.carry
+
+    def no_team(self) -> Team:
+        """What a job has of teams where runs are one worker's."""
+        real, word, whole = self._lanes(0), np.zeros(0, np.uint32), np.zeros(0, np.int64)
+        return Team(0, 0, 0, 0, real, real, real, real, real, real, real, whole, word, word, word, word, word, 0, whole, 0, 0)
+
+    def with_team(self, job: Job) -> Job:
+        """The job with the memory of its runs' teams: none."""
+        return job
+
     def new_pack(self) -> Pack:
         """A pack without runs."""
         s, lanes, word = self.structure, self._lanes, np.uint32
@@ -237,12 +263,12 @@ class Kernels:
 
     def new_snapshots(self, with_state: bool) -> Snapshots:
         """Room for a pack of snapshots."""
-        s, size = self.structure, self.layout.size
         kept = lambda n: self._lanes(n if with_state else 0)  # noqa: E731
         whole = lambda count: np.zeros(count, np.int64)  # noqa: E731
         run, lane, step, use, checkpoint, reason = (whole(self.width) for _ in range(6))
-        state = RunState(kept(size), kept(size * s.slots), kept(s.carry))
-        return Snapshots(self._lanes(size), state, run, lane, step, use, checkpoint, reason, whole(1))
+        state = RunState(kept(self.layout.size), kept(self.slot_room), kept(self.carry_count))
+        noted = self._lanes(0 if self.structure.team is None else len(NOTED))
+        return Snapshots(self._lanes(self.layout.size), state, noted, run, lane, step, use, checkpoint, reason, whole(1))
 
     def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: tuple[Sampler, Sampler, Sampler], model: Workspace) -> Job:
         """All that a kernel works on, its lanes without runs.
@@ -263,15 +289,16 @@ class Kernels:
         places = tables.ctypes.data + tables.strides[0] * np.arange(len(tables))
         places[2:] *= validation.sample_count > 0
         pack = self.new_pack()
-        return Job(
+        job = Job(
             pack, LaneTable(*(self._lanes(1, np.int64) - 1 for _ in LaneTable._fields[:-1]), free=np.array([self.width])), snapshots, start_snapshots, scores, validation_scores,
             pack.weights if self.structure.reports_stored else self._lanes(size), self._lanes(size), runs, spec, training, *addresses,
-            Evaluations(*map(int, places)), tables.ravel(), (whole, validation), RunState(pack.weights, pack.slots, pack.carry), model,
+            Evaluations(*map(int, places)), tables.ravel(), (whole, validation), RunState(pack.weights, pack.slots, pack.carry), self._lanes(0), self.no_team(), model,
         )  # fmt: skip
+        return self.with_team(job)
 
     def new_runs(self, count: int, keeps: Keeps, sizes: Mapping[str, int]) -> Runs:
         """Tables of a job of `count` runs, without their beginnings; `sizes` of the dims that runs share."""
-        every = {"parameter": len(self.layout.places), "slot": self.structure.slots, "carry": self.structure.carry, **sizes}
+        every = {"parameter": len(self.layout.places), "slot": self.slot_places.shape[1], "carry": self.carry_count, **sizes}
 
         def made(table: TableOf | RunState) -> Any:
             if not isinstance(table, TableOf):
@@ -300,14 +327,11 @@ class Kernels:
         `in_lanes` has 1 + the numbers of the stops that lanes test, `needs` is as `JobSpec` ends.
         """
         whole = lambda values: np.array(values, np.int64)  # noqa: E731
-        real, s = self.number.array, self.structure
-        names, places = s.hyperparameters._fields, self.layout.places.astype(np.int64)
-        together = self.layout.together
-        slot_places = (places // together * together * s.slots + places % together)[:, None] + together * np.arange(s.slots)
+        real, names, places = self.number.array, self.structure.hyperparameters._fields, self.layout.places.astype(np.int64)
         kind, every, at_cycle_ends, limit, margin = zip(*stops, strict=True) if stops else ((),) * 5
         return JobSpec(
             len(names), names.index("penalty_l1"), names.index("penalty_l2"),
-            places, slot_places.ravel(), whole(range(s.carry)), whole(range(len(names))), whole(checkpoints),
+            places, self.slot_places.ravel(), whole(range(self.carry_count)), whole(range(len(names))), whole(checkpoints),
             whole(kind), whole(every), whole(at_cycle_ends), real(limit), real(margin), real(targets), last,
             in_lanes.get("target_stop", 0), in_lanes.get("gradient_stop", 0), in_lanes.get("step_stop", 0), *needs,
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from gdsim.kernels.state import Evaluations, JobSpec, LaneTable, Pack, Runs, RunState, Scores, Snapshots
+from gdsim.kernels.team_memory import Team
 from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.types import Address, Memory
 from gdsim.problems.parts import Sampler
@@ -31,5 +32,7 @@ class Job(NamedTuple):
     evaluations: Evaluations
     tables: Memory  # what `evaluations` points into
     samplers: tuple[Sampler, Sampler]  # the sets that these point into
-    state: RunState  # the arrays of the pack's runs once more
+    state: RunState  # the arrays of the pack's runs once more; of teams all that goes on
+    noted: Memory  # [number, lane]: what is recorded of teams, `team_memory.NOTED`; empty where there are none
+    team: Team
     model: Workspace  # the problem's working memory, last: all before lies alike for all problems

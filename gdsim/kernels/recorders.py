@@ -56,6 +56,21 @@ def tangent_norms(job: Job, snaps: Snapshots, place: int, at: int) -> None:
         plane(norms, k)[at] = math.sqrt(total)
 
 
+def disagreement_at(job: Job, snaps: Snapshots, place: int) -> float:
+    """The mean over a team's workers of their squared distance from the reported parameters."""
+    return snaps.noted[place]
+
+
+def staleness_at(job: Job, snaps: Snapshots, place: int) -> float:
+    """How many updates old the gradients were, in the mean."""
+    return snaps.noted[WIDTH + place]
+
+
+def largest_staleness_at(job: Job, snaps: Snapshots, place: int) -> float:
+    """How many updates old the oldest gradient was."""
+    return snaps.noted[2 * WIDTH + place]
+
+
 def has_validation(problem: Any) -> bool:
     """Whether a problem has a validation set."""
     return problem.data is not None and problem.data.validation is not None
@@ -76,10 +91,12 @@ RECORDERS = {
     "validation_loss": Recorder("job.validation_scores.loss", lambda record, problem: has_validation(problem)),
     "validation_accuracy": Recorder("job.validation_scores.accuracy", lambda record, problem: has_validation(problem) and problem.is_classifier),
 }
+# Of teams alone, which say whether they have them.
+OF_TEAMS = {"disagreement": disagreement_at, "staleness": staleness_at, "largest_staleness": largest_staleness_at}
 # What kernels on numbers with tangents record beside: tangents that values come without, and the norms of tangents
 # in the places of tangents.
 OF_TANGENTS = {"parameter_norm": parameter_norm_tangents, "tangent_norm": tangent_norms}
-Curves = collections.namedtuple("Curves", (*RECORDERS, "tangent_norm"))  # [run, checkpoint] each; empty where it is not kept
+Curves = collections.namedtuple("Curves", (*RECORDERS, *OF_TEAMS, "tangent_norm"))  # [run, checkpoint] each; empty where it is not kept
 
 
 def _recording(of_tangents: Mapping[str, Any]) -> Any:
@@ -87,6 +104,9 @@ def _recording(of_tangents: Mapping[str, Any]) -> Any:
     are kept, and what is of tangents.
     """
     lines, functions = ["def record_curves(job, snaps, place, at):", "    curves = job.runs.curves"], {}
+    for name, value in OF_TEAMS.items():
+        lines += [f"    if len(curves.{name}) > 0:", f"        curves.{name}[at] = {name}_at(job, snaps, place)"]
+        functions[f"{name}_at"] = value
     for name, row in RECORDERS.items():
         value = f"{row.value}[place]" if isinstance(row.value, str) else f"{name}_at(job, snaps, place)"
         lines += [f"    if len(curves.{name}) > 0:", f"        curves.{name}[at] = {value}"]

@@ -13,6 +13,7 @@ from gdsim.kernels.recorders import record_curves
 from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, AT_VALIDATION, BUDGET, DIVERGED, EVALUATED, UNFINISHED, Snapshots
 from gdsim.kernels.stop_tests import Look, decided, validation_looks
 from gdsim.lanes.compiler import noinline
+from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.tangents import value_of
 from gdsim.lanes.types import Step
 
@@ -41,6 +42,8 @@ def take_snapshot(job: Job, lane: int, use: int, reason: int) -> None:
     place = label(snaps, lanes.run[lane], -1 if use & AT_END else lane, np.int64(pack.step[lane]), use, lanes.checkpoint[lane], reason)
     copy_numbers(job.spec.places, job.reported, in_lane(lane), snaps.weights, in_lane(place))
     copy_run(job, job.state, in_lane(lane), snaps.state, in_lane(place))
+    for first in range(0, len(job.noted), WIDTH):
+        snaps.noted[first + place] = job.noted[first + lane]
     if use & AT_LOOK:
         lanes.pending[lane] = 1
     run = lanes.run[lane]
@@ -60,6 +63,8 @@ def queue_starts(job: Job) -> None:
         place = label(start_snapshots, run, -1, began, use, 0, UNFINISHED)
         copy_numbers(job.spec.places, runs.shown, in_row(run), start_snapshots.weights, in_lane(place))
         copy_run(job, runs.begin, in_row(run), start_snapshots.state, in_lane(place))
+        for noted in range(place, len(start_snapshots.noted), WIDTH):
+            start_snapshots.noted[noted] = 0
     runs.progress[EVALUATED] = first + count
 
 

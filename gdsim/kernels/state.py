@@ -90,6 +90,7 @@ class Snapshots(NamedTuple):
 
     weights: Memory  # [place, lane]: the reported parameters
     state: RunState  # where it is kept
+    noted: Memory  # [number, lane]: what is recorded of teams beside
     run: Memory
     lane: Memory  # that its run is in; -1: it is in none
     step: Memory

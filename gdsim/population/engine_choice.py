@@ -13,12 +13,14 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import Engine, Monitors, Structure
 from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.engines.written_out import MOST_PARAMETERS
+from gdsim.kernels.team_kernels import TeamKernels
 from gdsim.lanes.compiler import below, code_text, globals_read, is_own, reached_with_parts
 from gdsim.lanes.machine import vector_bytes
 from gdsim.lanes.types import Function
 from gdsim.population.hyperparameters import number_names, numbers_type, schedule_numbers_of, scheduled_hyperparameters_of
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting, is_of_batches
+from gdsim.population.teams import is_alone, team_of
 from gdsim.stops import SmallGradient, SmallStep, Target
 
 
@@ -65,7 +67,7 @@ def fits_single_run(setting: Setting) -> bool:
     nothing but the largest weight, on numbers without tangents.
     """
     rule, monitors_step = setting.rule, any(isinstance(s, SmallStep) for s in setting.stops)
-    needs_packs = setting.is_written_out or rule.needs_whole_gradient or rule.perturbs or monitors_step or setting.live_tangents
+    needs_packs = not is_alone(setting) or setting.is_written_out or rule.needs_whole_gradient or rule.perturbs or monitors_step or setting.live_tangents
     return setting.problem.family == "network" and not needs_packs
 
 
@@ -143,14 +145,14 @@ def structure_of(setting: Setting, width: int) -> Structure:
         engine, tuple(given.items()), tuple(own.items()), reads, numbers_type(names), len(rule.slots), len(rule.carry),
         "whole" if setting.batch is None else setting.shuffle, setting.dtype, engine.layout(problem, table, np.dtype(setting.dtype)),
         setting.has_penalty, not rule.reports_other_point, rule.needs_whole_gradient, rule.perturbs, setting.samples_per_step > BLOCK, monitors, f"{type(rule).__name__} on {type(problem).__name__}",
-        len(setting.live_tangents),
+        len(setting.live_tangents), team_of(setting),
     )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=256)
 def kernels_of(structure: Structure, width: int) -> Kernels:
     """Structures that differ in sizes alone share compiled code, not layouts."""
-    return Kernels(structure, width)
+    return Kernels(structure, width) if structure.team is None else TeamKernels(structure, width)
 
 
 def kernels_for(setting: Setting, width: int) -> Kernels:

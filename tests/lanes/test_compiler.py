@@ -172,7 +172,7 @@ def test_a_part_under_another_name_is_that_part(monkeypatch):
 
 def test_each_part_is_declared_once_in_a_rooms_parts():
     """`bind` tells parts apart by their names."""
-    rooms = [importlib.import_module(f"gdsim.{room}.parts") for room in ("lanes", "rules", "schedules", "problems", "kernels")]
+    rooms = [importlib.import_module(f"gdsim.{room}.parts") for room in ("lanes", "rules", "schedules", "problems", "kernels", "kernels.teams")]
     declared = [value for room in rooms for value in vars(room).values() if isinstance(value, Part)]
     names = [value.name for value in declared]
     assert len(names) == len(set(names)) > 60

@@ -19,6 +19,7 @@ from gdsim.kernels.engines.passes import BLOCK, TILE
 from gdsim.kernels.engines.register_update import update_row_of
 from gdsim.kernels.product_tiles import tile_of, tiles_of
 from gdsim.kernels.sample_table import Table
+from gdsim.kernels.team_memory import TeamKind
 from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.machine import vector_bytes
 
@@ -66,6 +67,7 @@ class Structure(NamedTuple):
     monitors: Monitors
     title: str
     tangents: int = 0  # of each number
+    team: TeamKind | None = None  # None: a run is one worker's
 
 
 def lane_parts(width: int) -> dict[str, int]:

@@ -1,0 +1,42 @@
+"""The memory of a pack's teams."""
+
+from typing import Any, NamedTuple
+
+from gdsim.lanes.types import Address, Memory
+
+NOTED = ("disagreement", "staleness", "largest_staleness")  # what is recorded of a team beside its scores
+
+
+class TeamKind(NamedTuple):
+    """What decides a team's kernels, and its sizes, which do not."""
+
+    parts: tuple[tuple[str, Any], ...]  # those of `teams.parts`, and what these need
+    workers: int
+    server: int = 0  # numbers kept of each weight beside the workers
+    numbers: int = 0  # numbers kept of each run
+
+
+class Team(NamedTuple):
+    """What the runs of a pack have as teams; empty where a run is one worker's."""
+
+    workers: int
+    size: int  # places of a worker's weights
+    slot_count: int  # slots of a worker's weight
+    carry_count: int  # a worker's numbers per run
+    weights: Memory  # [worker, place, lane]
+    shown: Memory  # [worker, place, lane]: the parameters that the workers' rule reports, which may be the weights
+    slots: Memory  # [worker, place, slot, lane]
+    carry: Memory  # [worker, number, lane]
+    server: Memory  # [array, place, lane]: what the kind keeps of each weight beside the workers
+    numbers: Memory  # [number, lane]: what it keeps of each run
+    terms: Memory  # [worker, lane]: of a sum over workers
+    run: Memory  # int64 [lane]: the run that was in a lane before
+    fresh: Memory  # uint32 [lane]: whether its run has just begun at its start
+    diverged: Memory  # uint32 [lane]: whether a worker has diverged since the last exchange
+    step: Memory  # uint32 [lane]: updates that the worker that steps has applied
+    active: Memory  # uint32 [lane]: `Monitor.active` of the worker that steps
+    flags: Memory  # uint32 [lane]: likewise `Monitor.flags`
+    advance: Address  # of the kernel that makes a worker's steps
+    tables: Memory  # int64 [worker, entry]: the job as each worker's steps have it
+    first_table: Address
+    table_bytes: int

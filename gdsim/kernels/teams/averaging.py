@@ -1,0 +1,112 @@
+"""Periodic averaging: every `period` steps all workers go on from the mean of their weights (DISTRIBUTED.md,
+section 3; Stich 2018, arXiv:1805.09767).
+"""
+
+from gdsim.kernels.state import Pack, Sum, added, total_of
+from gdsim.kernels.team_memory import Team
+from gdsim.kernels.teams.parts import exchange_state
+from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, where
+from gdsim.lanes.parts import WIDTH, ZERO
+from gdsim.lanes.types import Hyperparameters, Lane, Mask, Memory, Offset
+
+TERMS = 16  # of a sum of squares, before it is added to the others with compensation
+
+
+def steps_to_average(h: Hyperparameters, step: Lane) -> Lane:
+    """Means are taken after each of the first `after` steps, then after every `period`."""
+    period, after = as_type_of(h.distribution_period, step), as_type_of(h.distribution_after, step)
+    since = where(step < after, step * 0, step - after)
+    return where(step < after, step * 0 + 1, period - since % period)
+
+
+def sum_of_terms(team: Team) -> Lane:
+    """The sum of `Team.terms` over workers, in pairs, then pairs of these: the same for any workers beside."""
+    between = 1
+    while between < team.workers:
+        for worker in range(0, team.workers - between, 2 * between):
+            there = worker * WIDTH
+            store(team.terms, there, load(team.terms, there, WIDTH) + load(team.terms, there + between * WIDTH, WIDTH))
+        between *= 2
+    return load(team.terms, 0, WIDTH)
+
+
+def mean_over_workers(team: Team, array: Memory, at: Offset, between: Offset) -> Lane:
+    """The mean of the numbers at `at` + worker * `between`: w_0 + the sum of (w_k - w_0) / K in pairs, which of
+    equal numbers is that number, bit for bit.
+    """
+    first, share = load(array, at, WIDTH), 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
+    for worker in range(team.workers):
+        store(team.terms, worker * WIDTH, (load(array, at + worker * between, WIDTH) - first) * share)
+    way = sum_of_terms(team)
+    return where(way == 0.0, first, first + way)
+
+
+def give_all(team: Team, array: Memory, at: Offset, between: Offset, due: Mask, value: Lane) -> None:
+    """Gives every worker a number, in the lanes that are due."""
+    for worker in range(team.workers):
+        there = at + worker * between
+        store(array, there, where(due, value, load(array, there, WIDTH)))
+
+
+def average_array(team: Team, array: Memory, count: int, due: Mask) -> None:
+    """Gives all workers the means of an array of theirs of `count` numbers each."""
+    for number in range(count):
+        at, between = number * WIDTH, count * WIDTH
+        give_all(team, array, at, between, due, mean_over_workers(team, array, at, between))
+
+
+def keep_state(team: Team, due: Mask) -> None:
+    """Each worker keeps its slots and carry."""
+
+
+def average_state(team: Team, due: Mask) -> None:
+    """Slots and carry are averaged too; what counts steps is the same in all workers."""
+    average_array(team, team.slots, team.size * team.slot_count, due)
+    average_array(team, team.carry, team.carry_count, due)
+
+
+def reset_state(team: Team, due: Mask) -> None:
+    """Workers begin anew: slots and carry are 0."""
+    zero = splat(ZERO, WIDTH)
+    for number in range(team.size * team.slot_count):
+        give_all(team, team.slots, number * WIDTH, team.size * team.slot_count * WIDTH, due, zero)
+    for number in range(team.carry_count):
+        give_all(team, team.carry, number * WIDTH, team.carry_count * WIDTH, due, zero)
+
+
+def average_weights(team: Team, pack: Pack, due: Mask) -> None:
+    """All workers go on from the mean of their weights."""
+    average_array(team, team.weights, team.size, due)
+    exchange_state(team, due)
+
+
+def keep_nothing(team: Team, pack: Pack, lanes: Mask) -> None:
+    """Averaging keeps nothing beside the workers."""
+
+
+def squared_distance(team: Team, center: Memory, places: Memory, worker: int) -> Lane:
+    """|w_k - c|^2, in blocks of `TERMS` parameters, the blocks' sums added with compensation."""
+    zero = splat(ZERO, WIDTH)
+    total = Sum(zero, zero)
+    for first in range(0, len(places), TERMS):
+        part = zero
+        for k in range(first, min(first + TERMS, len(places))):
+            way = load(team.shown, (worker * team.size + places[k]) * WIDTH, WIDTH) - load(center, places[k] * WIDTH, WIDTH)
+            part = fma_lanes(way, way, part)
+        total = added(total, part)
+    return total_of(total)
+
+
+def note_disagreement(team: Team, center: Memory, places: Memory, noted: Memory) -> None:
+    """The mean over workers of the squared distance from the center, as the first of what is noted."""
+    share = 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
+    for worker in range(team.workers):
+        store(team.terms, worker * WIDTH, squared_distance(team, center, places, worker) * share)
+    store(noted, 0, sum_of_terms(team))
+
+
+def report_mean(team: Team, pack: Pack, places: Memory, noted: Memory) -> None:
+    """Reports the mean of the workers' weights, and how far they are from it."""
+    for place in range(team.size):
+        store(pack.weights, place * WIDTH, mean_over_workers(team, team.shown, place * WIDTH, team.size * WIDTH))
+    note_disagreement(team, pack.weights, places, noted)

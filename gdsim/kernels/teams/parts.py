@@ -1,0 +1,52 @@
+"""The parts of a team's kernels: what its kind chooses."""
+
+from typing import Any
+
+from gdsim.kernels.state import Pack
+from gdsim.kernels.team_memory import Team
+from gdsim.lanes.parts import part
+from gdsim.lanes.types import Hyperparameters, Lane, Mask, Memory
+
+
+@part
+def steps_to_exchange(h: Hyperparameters, step: Lane) -> Lane:
+    """How many steps a run makes from update number `step` (from 0) to its next exchange, at least 1."""
+    ...
+
+
+@part
+def begin_team(team: Team, pack: Pack, fresh: Mask) -> None:
+    """Fills the server's arrays and the team's numbers where a run begins at its start; all workers have its
+    weights already.
+    """
+    ...
+
+
+@part
+def before_exchange(team: Team, pack: Pack, due: Mask) -> None:
+    """What is kept of the lanes that exchange after the next step, before it."""
+    ...
+
+
+@part
+def exchange(team: Team, pack: Pack, due: Mask) -> None:
+    """What the workers of the lanes that are due tell each other."""
+    ...
+
+
+@part
+def exchange_state(team: Team, due: Mask) -> None:
+    """What becomes of the workers' slots and carry when their weights are averaged."""
+    ...
+
+
+@part
+def report_team(team: Team, pack: Pack, places: Memory, noted: Memory) -> None:
+    """Writes the reported parameters to the pack's weights, and what is recorded of the team to noted[number,
+    lane], whose numbers are `team_memory.NOTED`.
+    """
+    ...
+
+
+SHOWS_STORED: Any = part("SHOWS_STORED")  # whether the parameters that a worker's rule reports are its weights
+EXCHANGES_AFTER_ONE_STEP: Any = part("EXCHANGES_AFTER_ONE_STEP")  # whether the last step to an exchange is made alone, for `before_exchange`

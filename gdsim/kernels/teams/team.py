@@ -1,0 +1,132 @@
+"""The kernels of teams: their workers' steps between exchanges, whatever the kind."""
+
+import numpy as np
+
+from gdsim.kernels.job import Job
+from gdsim.kernels.parts import CARRY_COUNT, SLOT_COUNT, job_of
+from gdsim.kernels.snapshots import FOREVER
+from gdsim.kernels.state import Pack
+from gdsim.kernels.steps import LOSS_BEYOND_BOUND, hyperparameters_of, step_at
+from gdsim.kernels.team_memory import Team
+from gdsim.kernels.teams.parts import EXCHANGES_AFTER_ONE_STEP, SHOWS_STORED, before_exchange, begin_team, exchange, report_team, steps_to_exchange
+from gdsim.lanes.compiler import noinline
+from gdsim.lanes.masks import any, smallest
+from gdsim.lanes.memory import call_kernel
+from gdsim.lanes.operations import load, store, where
+from gdsim.lanes.parts import WIDTH
+from gdsim.lanes.tiles import load_row
+from gdsim.lanes.types import Address, Count, Mask
+from gdsim.rules.parts import reported
+
+
+def begin_runs(job: Job) -> None:
+    """Makes teams of the runs that have come into lanes since the last steps: every worker has the start's
+    weights and no slots, unless the run goes on from a state, which has all.
+    """
+    team, is_resumed = job.team, len(job.runs.begin.slots) > 0
+    for lane in range(WIDTH):
+        team.fresh[lane] = 0
+        if team.run[lane] != job.lanes.run[lane]:
+            team.run[lane] = job.lanes.run[lane]
+            team.diverged[lane] = 0
+            team.fresh[lane] = 0 if is_resumed else 1
+    fresh = load(team.fresh, 0, WIDTH) != 0
+    if any(fresh):
+        copy_start(job, fresh)
+        begin_team(team, job.pack, fresh)
+
+
+@noinline
+def copy_start(job: Job, fresh: Mask) -> None:
+    """Gives every worker of fresh runs the pack's weights."""
+    team, weights = job.team, job.pack.weights
+    for place in range(team.size):
+        w = load(weights, place * WIDTH, WIDTH)
+        for worker in range(team.workers):
+            there = (worker * team.size + place) * WIDTH
+            store(team.weights, there, where(fresh, w, load(team.weights, there, WIDTH)))
+
+
+def note_divergence(team: Team) -> None:
+    """Notes the lanes in which the worker that steps has diverged, which then step on unwatched."""
+    flagged = load(team.flags, 0, WIDTH) != 0
+    for_none = load(team.flags, 0, WIDTH) * 0
+    store(team.diverged, 0, where(flagged, for_none + 1, load(team.diverged, 0, WIDTH)))
+    store(team.active, 0, where(flagged, for_none, load(team.active, 0, WIDTH)))
+    store(team.flags, 0, for_none)
+
+
+def step_workers(job: Job, steps: Count) -> None:
+    """Lets every worker of every lane make so many steps."""
+    team, pack = job.team, job.pack
+    begin, active = load(pack.step, 0, WIDTH), load(pack.monitor.active, 0, WIDTH)
+    store(team.active, 0, where(load(team.diverged, 0, WIDTH) != 0, active * 0, active))
+    for worker in range(team.workers):
+        store(team.step, 0, begin)
+        made = 0
+        while made < steps:
+            made += call_kernel(team.advance, team.first_table + worker * team.table_bytes, steps - made)
+            note_divergence(team)
+    store(pack.step, 0, load(team.step, 0, WIDTH))
+
+
+def ends_here(job: Job, due: Mask) -> bool:
+    """Whether runs end of which a worker has diverged: they have come to an exchange or an event."""
+    team, monitor = job.team, job.pack.monitor
+    diverged = load(team.diverged, 0, WIDTH)
+    known = due | (load(job.pack.step, 0, WIDTH) == load(monitor.due, 0, WIDTH))
+    ended = (diverged != 0) & (load(monitor.active, 0, WIDTH) != 0) & known
+    if any(ended):
+        flags = load(monitor.flags, 0, WIDTH)
+        store(monitor.flags, 0, where(ended, flags * 0 + LOSS_BEYOND_BOUND, flags))
+        store(team.diverged, 0, where(ended, diverged * 0, diverged))
+        return True
+    return False
+
+
+def advance(table: Address, steps: Count) -> Count:
+    """The kernel: up to `steps` steps of every worker of every lane; fewer if a run ends. How many were
+    made.
+    """
+    job = job_of(table)
+    team, pack = job.team, job.pack
+    begin_runs(job)
+    done = 0
+    while done < steps:
+        active = load(pack.monitor.active, 0, WIDTH) != 0
+        wait = steps_to_exchange(hyperparameters_of(pack), load(pack.step, 0, WIDTH))
+        count = min(steps - done, np.int64(smallest(where(active, wait, FOREVER))))
+        if EXCHANGES_AFTER_ONE_STEP:
+            if count > 1:
+                count -= 1
+            else:
+                before_exchange(team, pack, active & (wait == 1))
+        step_workers(job, count)
+        done += count
+        due = active & (wait == count)
+        if any(due):
+            exchange(team, pack, due)
+        if ends_here(job, due):
+            break
+    return done
+
+
+@noinline
+def show_workers(team: Team, pack: Pack) -> None:
+    """Writes the parameters that every worker's rule reports."""
+    h, t = hyperparameters_of(pack), load(pack.step, 0, WIDTH) + 1
+    for worker in range(team.workers):
+        carry = load_row(team.carry, worker * CARRY_COUNT * WIDTH, WIDTH, CARRY_COUNT, WIDTH)
+        step = step_at(h, t, carry)[0]
+        for place in range(worker * team.size, (worker + 1) * team.size):
+            slots = load_row(team.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
+            store(team.shown, place * WIDTH, reported(load(team.weights, place * WIDTH, WIDTH), slots, step.rule))
+
+
+def report(table: Address, steps: Count) -> Count:
+    """The kernel: the reported parameters of every lane, and what is recorded of its team."""
+    job = job_of(table)
+    if not SHOWS_STORED:
+        show_workers(job.team, job.pack)
+    report_team(job.team, job.pack, job.spec.places, job.noted)
+    return steps

@@ -1,0 +1,40 @@
+"""What a setting's distribution makes of its kernels: none, where a run is as good as one worker's, or the kind
+of its teams.
+
+A new kind of distribution is a row of `KINDS`, and its kernels in `gdsim.kernels.teams`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gdsim.distribution import Distribution, LocalSGD
+from gdsim.kernels.team_memory import TeamKind
+from gdsim.kernels.teams import averaging
+from gdsim.population.setting import Setting
+
+STATES = {"keep": averaging.keep_state, "average": averaging.average_state, "reset": averaging.reset_state}
+
+
+def _local_sgd(setting: Setting) -> TeamKind:
+    distribution: Any = setting.distribution
+    parts = {
+        "steps_to_exchange": averaging.steps_to_average, "begin_team": averaging.keep_nothing, "before_exchange": averaging.keep_nothing,
+        "exchange": averaging.average_weights, "exchange_state": STATES[distribution.state], "report_team": averaging.report_mean,
+        "EXCHANGES_AFTER_ONE_STEP": False,
+    }  # fmt: skip
+    return TeamKind(tuple(parts.items()), distribution.team)
+
+
+KINDS: Mapping[type[Distribution], Callable[[Setting], TeamKind]] = {LocalSGD: _local_sgd}
+
+
+def is_alone(setting: Setting) -> bool:
+    """Whether a run's training is that of one worker, bit for bit: whose kernels then train it."""
+    distribution = setting.distribution
+    return distribution is None or (distribution.team == 1 and distribution.is_plain_alone)
+
+
+def team_of(setting: Setting) -> TeamKind | None:
+    """The kind of a setting's teams; None where its runs are one worker's."""
+    distribution = setting.distribution
+    return None if distribution is None or is_alone(setting) else KINDS[type(distribution)](setting)

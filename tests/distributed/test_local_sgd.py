@@ -1,0 +1,47 @@
+"""Local SGD beside the loop that a reader would write, on the batches that gdsim draws."""
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.distribution import LocalSGD
+from gdsim.population.samples import sample_order
+from gdsim.population.training import Batch, train_batch
+from gdsim.starts import initial_points
+
+STEPS, RATE, MOMENTUM = 37, 0.05, 0.9
+
+
+def averaged(data, start, orders, distribution):
+    """(the mean of the workers' weights, their mean squared distance from it) of torch's momentum on a linear
+    regression's mean squared error.
+    """
+    X, y = np.c_[data.X, np.ones(len(data.X))], data.y
+    w, v = np.array([start] * len(orders)), np.zeros((len(orders), len(start)))
+    for step in range(1, STEPS + 1):
+        for k, order in enumerate(orders):
+            rows = order[step - 1]
+            v[k] = MOMENTUM * v[k] + 2 * X[rows].T @ (X[rows] @ w[k] - y[rows]) / len(rows)
+            w[k] -= RATE * v[k]
+        if step <= distribution.after or (step - distribution.after) % distribution.period == 0:
+            w[:] = w.mean(0)
+            v[:] = {"keep": v, "average": v.mean(0), "reset": 0.0}[distribution.state]
+    return w.mean(0), ((w - w.mean(0)) ** 2).sum(1).mean()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-14), ("float32", 1e-6)])
+@pytest.mark.parametrize(("workers", "period", "after", "state"), [(3, 5, 0, "keep"), (4, 8, 3, "average"), (5, 4, 0, "reset")])
+def test_workers_step_alone_and_are_averaged_every_period(dtype, tolerance, workers, period, after, state):
+    rng = np.random.default_rng(0)
+    data = gd.Data(X := rng.normal(size=(24, 3)), X @ [1.0, -2.0, 0.5] + rng.normal(size=24))
+    optimizer = gd.Momentum(lr=RATE, momentum=MOMENTUM, convention="torch")
+    sweep = gd.Sweep(problem=gd.LinearRegression(data), optimizer=optimizer, starts=20, steps=STEPS, batch=4, record=gd.Record(parameters=True), dtype=dtype)
+    distribution = LocalSGD(workers=workers, period=period, after=after, state=state)
+    plain = sweep.plan().groups[0].setting
+    values = {"lr": RATE, "momentum": MOMENTUM, "penalty_l1": 0.0, "penalty_l2": 0.0, "distribution_period": period, "distribution_after": after}
+    batch = Batch(np.arange(20), np.arange(20), np.zeros(20, int), [values])
+    found = train_batch(plain._replace(distribution=distribution), batch, 16).columns["parameters"]
+    starts = initial_points(plain.init, plain.problem, plain.seed, np.arange(20))
+    for run in (0, 7, 19):
+        mean, _ = averaged(data, starts[run], [sample_order(plain, run, k) for k in range(workers)], distribution)
+        np.testing.assert_allclose(found[run], mean, rtol=tolerance, atol=tolerance)
