@@ -171,11 +171,9 @@ def critical_batch(
     ends = np.where(few[:, None], np.nan, percentiles(drawn, confidence))
     spread = np.where(few, np.nan, percentiles(np.where(np.isnan(criticals), np.inf, criticals), confidence))
     dims, interval = (by, "batch"), f"end of the {confidence:.0%} interval"
-    with np.errstate(invalid="ignore"):
-        fitted = fewest[:, None] * (1.0 + critical[:, None] / sizes)
     return dataset({
         "steps": (dims, steps, f"median {found.ranking.name} of the best cell", "steps"), "low": (dims, ends[0], f"lower {interval}", "steps"),
-        "high": (dims, ends[1], f"upper {interval}", "steps"), "fitted": (dims, fitted, "fewest (1 + critical / batch)", "steps"),
+        "high": (dims, ends[1], f"upper {interval}", "steps"), "fitted": (dims, _fitted(fewest, critical, sizes), "fewest (1 + critical / batch)", "steps"),
         "critical_batch": (by, critical, "batch size that takes twice the fewest steps", "samples"), "critical_low": (by, spread[0], f"lower {interval}", "samples"),
         "critical_high": (by, spread[1], f"upper {interval}", "samples"), "fewest_steps": (by, fewest, "steps with all the samples that there may be", "steps"),
     }, {by: (by, names), "batch": ("batch", sizes)}, target=loss, times=TIMES, confidence=confidence, **found.about)  # fmt: skip
@@ -185,3 +183,9 @@ def _best(medians: np.ndarray, cells: Sequence[Sequence[np.ndarray]]) -> np.ndar
     """[..., group, size] the lowest of medians[..., cell] among the cells of each; infinite where there is none."""
     known = np.where(np.isnan(medians), np.inf, medians)
     return np.stack([np.stack([known[..., some].min(-1, initial=np.inf) for some in group], -1) for group in cells], -2)
+
+
+def _fitted(fewest: np.ndarray, critical: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """[group, size] the line of each fit; NaN where it is 0 (1 + infinity)."""
+    with np.errstate(invalid="ignore"):
+        return fewest[:, None] * (1.0 + critical[:, None] / sizes)
