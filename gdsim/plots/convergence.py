@@ -78,11 +78,16 @@ def _limit(panels: Sequence[Any], band: Any, targets: np.ndarray, *, falls: bool
     """Scales and ends of the axes, the same for all panels: those of all cells that are shown, and of targets
     that lie near.
     """
-    values, last = band.value.values, band.step.values[-1]
+    for panel in panels:
+        panel.set_xlim(0, max(1, band.step.values[-1]))
+    limit_values(panels, band.value.values, targets, falls=falls)
+
+
+def limit_values(panels: Sequence[Any], values: np.ndarray, targets: np.ndarray, *, falls: bool) -> None:
+    """The scale and the ends of the axis of values[cell, quantile, checkpoint], the same for all panels."""
     finite = values[np.isfinite(values)]
     positive = finite[finite > 0]
     for panel in panels:
-        panel.set_xlim(0, max(1, last))
         if not falls:
             share_axis(panel.yaxis)
             panel.set_ylim(top=1.0)

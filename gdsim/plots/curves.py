@@ -60,5 +60,5 @@ def _draw(panel: Any, band: Any, lines: Sequence[dict[str, Any]]) -> None:
         panel.plot(steps[known], middle[known], **style)
         there = ~np.isnan(low)
         panel.fill_between(steps[there], low[there], np.where(np.isfinite(high), high, np.nan)[there], color=style["color"], alpha=0.15, linewidth=0)
-    logarithmic(panel, "x", from_zero=True)
+    logarithmic(panel, "x", from_zero=1.0)
     panel.grid(alpha=0.3, which="major")

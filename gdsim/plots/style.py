@@ -67,17 +67,17 @@ def checked_figure(figure: Any) -> Any:
 
 
 def new_panels(
-    count: int, what: str, *, ax: Any = None, figure: Any = None, spare: bool = True, shared: str = "xy", height: float = 3.1
+    count: int, what: str, *, each: str = "optimizer", ax: Any = None, figure: Any = None, spare: bool = True, shared: str = "xy", height: float = 3.1
 ) -> tuple[Any, list[Any], Any]:
     """(figure, so many panels of it, the place for a legend or None): no place is empty, and all panels have
     tick labels.
 
     With `spare` a place that is left over is for a legend, without it the panels of the last row are wider.
-    Panels share the axes that `shared` names. Raises ValueError, in which `what` draws them, for the Axes of
-    one panel in the place of several.
+    Panels share the axes that `shared` names. Raises ValueError, in which `what` draws one per `each`, for the
+    Axes of one panel in the place of several.
     """
     if ax is not None and count > 1:
-        raise ValueError(f"{what} draws {count} panels, one per optimizer: give figure=, an empty figure, in place of ax=")
+        raise ValueError(f"{what} draws {count} panels, one per {each}: give figure=, an empty figure, in place of ax=")
     if figure is None and count == 1:
         figure, panel = new_panel("", "", "", ax=ax)
         return figure, [panel], None
@@ -175,11 +175,11 @@ def _first_digit(value: float) -> float:
     return value / 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
 
 
-def logarithmic(panel: Any, axis: str, *, from_zero: bool = False) -> None:
-    """A logarithmic scale of the axis "x" or "y", its ticks in plain numbers; `from_zero` it is linear from 0
-    to 1.
+def logarithmic(panel: Any, axis: str, *, from_zero: float = 0.0) -> None:
+    """A logarithmic scale of the axis "x" or "y", its ticks in plain numbers; with `from_zero` it is linear from
+    0 to that.
     """
-    getattr(panel, f"set_{axis}scale")("symlog" if from_zero else "log", **({"linthresh": 1} if from_zero else {}))
+    getattr(panel, f"set_{axis}scale")("symlog" if from_zero else "log", **({"linthresh": from_zero} if from_zero else {}))
     ticks = getattr(panel, f"{axis}axis")
     ticks.set_major_formatter(_PlainNumbers())
     if not from_zero:

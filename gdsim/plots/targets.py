@@ -92,7 +92,7 @@ def _time_scale(panel: Any, time: np.ndarray, shares: np.ndarray) -> float:
     begin = 0.0
     if is_wide([max(first, 1.0), last]):
         begin = first / LITTLE if first > 1 else 0.0
-        logarithmic(panel, "x", from_zero=not begin)
+        logarithmic(panel, "x", from_zero=0.0 if begin else 1.0)
     elif first > last / 4:
         begin = max(0.0, first - (last - first) / 20 - 1e-3 * last)
     panel.set_xlim(begin, 1.02 * last if last > 0 else 1.0)

@@ -15,6 +15,8 @@ FIGURES = {
     "heat_map": lambda r, **o: gd.plots.heat_map(r, "lr", "optimizer", **o),
     "divergence_map": lambda r, **o: gd.plots.divergence_map(r, "lr", "optimizer", **o),
     "final_losses": gd.plots.final_losses,
+    "training_costs": lambda r, **o: gd.plots.training_costs(r, units="steps", **o),
+    "communication_frontier": lambda r, **o: gd.plots.communication_frontier(r, unit="steps", **o),
 }
 
 
