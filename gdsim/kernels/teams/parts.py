@@ -4,6 +4,7 @@ from typing import Any
 
 from gdsim.kernels.state import Pack
 from gdsim.kernels.team_memory import Team
+from gdsim.kernels.teams.compression import Draw, Message
 from gdsim.lanes.parts import part
 from gdsim.lanes.types import Hyperparameters, Lane, Mask, Memory
 
@@ -45,6 +46,12 @@ def report_team(team: Team, pack: Pack, places: Memory, noted: Memory) -> None:
     """Writes the reported parameters to the pack's weights, and what is recorded of the team to noted[number,
     lane], whose numbers are `team_memory.NOTED`.
     """
+    ...
+
+
+@part
+def compress(message: Message, h: Hyperparameters, draw: Draw) -> None:
+    """Leaves what is received of a vector in its place, with a compressor's numbers by its own names."""
     ...
 
 
