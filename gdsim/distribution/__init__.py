@@ -6,9 +6,10 @@ A new kind is one class, its name here and in `gdsim/__init__.py`, and a kernel 
 from gdsim.distribution.averaging import DiLoCo, ElasticAveraging, LocalSGD
 from gdsim.distribution.base import Distribution, Held, Part
 from gdsim.distribution.compression import COMPRESSORS, EF21, MEMORIES, QSGD, Compressor, ErrorFeedback, PowerSGD, RandomK, ScaledSign, Sign, TopK
+from gdsim.distribution.gossip import Gossip
 from gdsim.distribution.synchronous import Synchronous
 
-DISTRIBUTIONS = (Synchronous, LocalSGD, DiLoCo, ElasticAveraging)
+DISTRIBUTIONS = (Synchronous, LocalSGD, DiLoCo, ElasticAveraging, Gossip)
 
 __all__ = [
     "COMPRESSORS",
@@ -21,6 +22,7 @@ __all__ = [
     "Distribution",
     "ElasticAveraging",
     "ErrorFeedback",
+    "Gossip",
     "Held",
     "LocalSGD",
     "Part",

@@ -115,7 +115,9 @@ class ElasticAveraging(Distribution, tag="elastic_averaging", frozen=True, kw_on
 
     With d_k = moving_rate (w_k - c), from the weights and the centre c before the step, w_k = w_k - eta g_k -
     d_k and c = c + sum of d_k. Reported is the centre. The papers take 0.9 / workers; with gd.Nesterov as the
-    optimizer it is their EAMSGD.
+    optimizer it is their EAMSGD. With `turns="round_robin"` workers exchange one after the other, each with
+    the centre as the last has left it; a step is still one of every worker. One worker alone is drawn to its
+    centre too, and is no plain run.
 
     >>> ElasticAveraging(workers=4, period=4, moving_rate=0.225).moving_rate
     0.225
@@ -124,11 +126,17 @@ class ElasticAveraging(Distribution, tag="elastic_averaging", frozen=True, kw_on
     workers: Axis
     moving_rate: Axis
     period: Axis = 1.0
+    turns: str | Grid = "together"
 
     sizes = {"workers": 1}
     ranges = {"period": STEPS, "moving_rate": Range(0.0, 1.0, high_allowed=True)}
     whole = ("period",)
-    meanings = {**Distribution.meanings, "moving_rate": "The share of a worker's distance from the centre that both are drawn."}
+    choices = {"turns": ("together", "round_robin")}
+    meanings = {
+        **Distribution.meanings,
+        "moving_rate": "The share of a worker's distance from the centre that both are drawn.",
+        "turns": "Whether all workers exchange with the same centre, or one after the other.",
+    }
 
 
 def check_outer(owner: str, outer: Rule | None) -> None:

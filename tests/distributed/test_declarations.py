@@ -12,6 +12,7 @@ EXAMPLES = {
     "LocalSGD": gd.LocalSGD(workers=[4, 16], period=[1, 8, 64], outer=gd.Adam(lr=0.1), state=gd.grid("keep", "reset")),
     "DiLoCo": gd.DiLoCo(workers=8, period=[8, 64]),
     "ElasticAveraging": gd.ElasticAveraging(workers=4, period=4, moving_rate=0.225),
+    "Gossip": gd.Gossip(workers=[4, 16], topology=gd.grid("ring", "torus"), order="adapt", period=[1, 4]),
 }
 
 
