@@ -21,6 +21,7 @@ __version__ = VERSION
 _HOMES = {
     "gdsim.axes": ("choice", "grid", "linspace", "loguniform", "logspace", "uniform", "zip"),
     "gdsim.data": ("Data",),
+    "gdsim.analysis.simulated": ("SimulatedCluster",),
     "gdsim.directions": ("Direction",),
     "gdsim.distribution": (
         "EF21",
@@ -37,6 +38,7 @@ _HOMES = {
         "Synchronous",
         "TopK",
     ),
+    "gdsim.distribution.compute_times": ("ConstantTime", "ExponentialTime", "LogNormal", "Pareto", "ShiftedExponential"),
     "gdsim.estimators": ("MultistartClassifier", "MultistartRegressor"),
     "gdsim.sweep.evaluation": ("evaluate", "predict"),
     "gdsim.problems": ("MLP", "Expression", "LinearRegression", "LogisticRegression", "Own", "Quadratic", "TeacherStudent"),
@@ -118,6 +120,7 @@ if TYPE_CHECKING:
         plots as plots,
         search as search,
     )
+    from gdsim.analysis.simulated import SimulatedCluster as SimulatedCluster
     from gdsim.axes import choice as choice, grid as grid, linspace as linspace, logspace as logspace, loguniform as loguniform, uniform as uniform, zip as zip
     from gdsim.data import Data as Data
     from gdsim.directions import Direction as Direction
@@ -135,6 +138,13 @@ if TYPE_CHECKING:
         Sign as Sign,
         Synchronous as Synchronous,
         TopK as TopK,
+    )
+    from gdsim.distribution.compute_times import (
+        ConstantTime as ConstantTime,
+        ExponentialTime as ExponentialTime,
+        LogNormal as LogNormal,
+        Pareto as Pareto,
+        ShiftedExponential as ShiftedExponential,
     )
     from gdsim.estimators import MultistartClassifier as MultistartClassifier, MultistartRegressor as MultistartRegressor
     from gdsim.opening import open as open

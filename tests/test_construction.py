@@ -10,6 +10,7 @@ import pytest
 import xarray
 
 import gdsim as gd
+from gdsim.distribution import COMPUTE_TIMES
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS
@@ -164,7 +165,7 @@ def test_every_declaration_refuses_an_unknown_word_and_names_itself():
     functions = [getattr(gd.functions, n) for n in gd.functions.__all__ if isinstance(getattr(gd.functions, n), type) and n not in ("Function", "Minimum")]
     starts = [gd.Normal, gd.Uniform, gd.LatinHypercube, gd.Sobol]
     problems = [gd.MLP, gd.LinearRegression, gd.LogisticRegression, gd.Quadratic, gd.TeacherStudent, gd.Expression, gd.Own]
-    for kind in (*RULES, *WRAPPERS, *SCHEDULES, *STOPS, *starts, *problems, *functions, gd.Record, gd.Sweep):
+    for kind in (*RULES, *WRAPPERS, *SCHEDULES, *STOPS, *starts, *problems, *functions, gd.Record, gd.Sweep, *COMPUTE_TIMES, gd.SimulatedCluster):
         with pytest.raises(TypeError, match=rf"^{kind.__name__} has no 'zzzz'; (allowed: |it takes nothing)"):
             kind(zzzz=1)
 

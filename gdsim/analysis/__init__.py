@@ -13,7 +13,9 @@ from gdsim.analysis.profiles import algoperf_score, data_profile, performance_pr
 from gdsim.analysis.quantiles import bands
 from gdsim.analysis.rates import convergence_rate
 from gdsim.analysis.restarts import luby, luby_cost, parallel_starts, restart_cutoff
+from gdsim.analysis.simulated import Rounds
 from gdsim.analysis.stability import divergence_map, edge_of_stability
+from gdsim.analysis.stragglers import expected_compute
 from gdsim.analysis.success import compare_success, success_probability
 from gdsim.analysis.targets import default_targets, ecdf, expected_running_time, kaplan_meier, simulated_restarts, time_to_target
 from gdsim.analysis.tuning import best_cell, budget_curve, expected_best, sensitivity
@@ -22,11 +24,12 @@ from gdsim.distribution.topologies import mixing_matrices, second_eigenvalue, sp
 from gdsim.statistics import bootstrap, clopper_pearson, holm, mcnemar, median_ranks, wilson
 
 __all__ = [
-    "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "clopper_pearson", "compare_success", "compare_tuned", "convergence_rate",
-    "critical_batch", "data_profile", "default_targets", "divergence_map", "ecdf", "edge_of_stability", "estimated_noise_scale", "expected_best",
-    "expected_running_time", "export_coco", "fit_critical_batch", "holm", "kaplan_meier", "luby", "luby_cost", "mcnemar", "median_ranks", "minima_by_loss",
-    "minima_left", "mixing_matrices", "noise_scale", "parallel_starts", "performance_profile", "restart_cutoff", "second_eigenvalue", "sensitivity",
-    "sentences", "simulated_restarts", "spectral_gap", "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson",
+    "Rounds", "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "clopper_pearson", "compare_success",
+    "compare_tuned", "convergence_rate", "critical_batch", "data_profile", "default_targets", "divergence_map", "ecdf", "edge_of_stability",
+    "estimated_noise_scale", "expected_best", "expected_compute", "expected_running_time", "export_coco", "fit_critical_batch", "holm", "kaplan_meier",
+    "luby", "luby_cost", "mcnemar", "median_ranks", "minima_by_loss", "minima_left", "mixing_matrices", "noise_scale",
+    "parallel_starts", "performance_profile", "restart_cutoff", "second_eigenvalue", "sensitivity", "sentences", "simulated_restarts", "spectral_gap",
+    "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson",
 ]  # fmt: skip
 
 hint_in(globals(), "gd.analysis")

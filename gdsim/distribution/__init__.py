@@ -6,6 +6,7 @@ A new kind is one class, its name here and in `gdsim/__init__.py`, and a kernel 
 from gdsim.distribution.averaging import DiLoCo, ElasticAveraging, LocalSGD
 from gdsim.distribution.base import Distribution, Held, Part
 from gdsim.distribution.compression import COMPRESSORS, EF21, MEMORIES, QSGD, Compressor, ErrorFeedback, PowerSGD, RandomK, ScaledSign, Sign, TopK
+from gdsim.distribution.compute_times import COMPUTE_TIMES, ComputeTime, ConstantTime, ExponentialTime, LogNormal, Pareto, ShiftedExponential
 from gdsim.distribution.gossip import Gossip
 from gdsim.distribution.synchronous import Synchronous
 
@@ -13,22 +14,29 @@ DISTRIBUTIONS = (Synchronous, LocalSGD, DiLoCo, ElasticAveraging, Gossip)
 
 __all__ = [
     "COMPRESSORS",
+    "COMPUTE_TIMES",
     "DISTRIBUTIONS",
     "EF21",
     "MEMORIES",
     "QSGD",
     "Compressor",
+    "ComputeTime",
+    "ConstantTime",
     "DiLoCo",
     "Distribution",
     "ElasticAveraging",
     "ErrorFeedback",
+    "ExponentialTime",
     "Gossip",
     "Held",
     "LocalSGD",
+    "LogNormal",
+    "Pareto",
     "Part",
     "PowerSGD",
     "RandomK",
     "ScaledSign",
+    "ShiftedExponential",
     "Sign",
     "Synchronous",
     "TopK",

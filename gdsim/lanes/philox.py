@@ -14,6 +14,7 @@ from gdsim.lanes.types import Count, Lane, Lanes
 # What a number is drawn for. The value is part of the counter, so it never changes.
 INITIAL_POINT, SAMPLE_ORDER, REPLACEMENT, AXIS, SPLIT, PROBE, DIRECTION = 0, 1, 2, 3, 4, 5, 6
 MESSAGE = 16  # how a worker's message is compressed
+COMPUTE_TIME = 7  # how long a worker computes
 
 TWO_PI = 6.283185307179586
 
