@@ -12,7 +12,6 @@ from gdsim.kernels.teams.parts import compress
 from gdsim.lanes.compiler import bind
 from gdsim.lanes.operations import load
 from gdsim.lanes.parts import WIDTH
-from gdsim.problems.parts import Stream
 
 Numbers = collections.namedtuple("Numbers", "kept scale levels")
 V = np.array([5.0, -4.0, 3.0, 2.0, 1.0])
@@ -23,7 +22,7 @@ def send_all(vectors, places, matrices, basis, factor, numbers, sizes, who, seed
     for pack in range(len(vectors) // len(factor)):
         at, own = pack * len(factor), pack * WIDTH
         h = Numbers(load(numbers, own, WIDTH), load(numbers, own + runs, WIDTH), load(numbers, own + 2 * runs, WIDTH))
-        draw = Draw(Stream(load(who, own, WIDTH), worker), load(who, own + runs, WIDTH), (seed[0], seed[1]))
+        draw = Draw(load(who, own, WIDTH), worker, load(who, own + runs, WIDTH), (seed[0], seed[1]))
         compress(Message(vectors, at, places, matrices, rank, basis, at, factor), h, draw)
 
 

@@ -15,8 +15,7 @@ from gdsim.lanes.operations import absolute, as_type_of, broadcast, floor, fma_l
 from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.permutation import order_key, permuted
 from gdsim.lanes.philox import MESSAGE, purpose_of, random_words
-from gdsim.lanes.types import Hyperparameters, Lane, Lanes, Memory, Offset
-from gdsim.problems.parts import Stream
+from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Memory, Offset
 
 WORDS = 4  # of a random draw
 
@@ -41,7 +40,8 @@ class Message(NamedTuple):
 class Draw(NamedTuple):
     """Whose random numbers a message is made with."""
 
-    stream: Stream
+    start: Lane  # uint32
+    worker: Count
     step: Lane  # uint32
     seed: Lanes  # two words
 
@@ -106,7 +106,7 @@ def magnitude_of_rank(message: Message, h: Hyperparameters) -> Lane:
 
 def send_random(message: Message, h: Hyperparameters, draw: Draw) -> None:
     """Keeps h.kept numbers at places drawn for this message, times h.scale."""
-    key = order_key(draw.stream.start, purpose_of(MESSAGE, draw.stream.replica), draw.step, draw.seed, len(message.places))
+    key = order_key(draw.start, purpose_of(MESSAGE, draw.worker), draw.step, draw.seed, len(message.places))
     kept = as_type_of(h.kept, draw.step)
     for p in range(len(message.places)):
         is_kept = permuted(draw.step * 0 + p, key) < kept
@@ -118,7 +118,7 @@ def send_levels(message: Message, h: Hyperparameters, draw: Draw) -> None:
     length = length_of(message)
     unit, per_unit = length / h.levels, where(length > 0.0, h.levels / length, 0.0 * length)
     for first in range(0, len(message.places), WORDS):
-        words = random_words(draw.stream.start, purpose_of(MESSAGE, draw.stream.replica), draw.step, draw.step * 0 + first // WORDS, draw.seed)
+        words = random_words(draw.start, purpose_of(MESSAGE, draw.worker), draw.step, draw.step * 0 + first // WORDS, draw.seed)
         for w in range(min(WORDS, len(message.places) - first)):
             value = number(message, first + w)
             level = minimum(absolute(value) * per_unit, h.levels)
@@ -215,7 +215,7 @@ def make_orthonormal(array: Memory, at: Offset, size: int, j: int) -> Lane:
 def draw_anew(vector: Vector, is_lost: Lane, draw: Draw, element: int) -> None:
     """Random numbers from -1/2 to 1/2 where a column is lost."""
     for e in range(vector.size):
-        words = random_words(draw.stream.start, purpose_of(MESSAGE, draw.stream.replica), draw.step, draw.step * 0 + (element + e), draw.seed)
+        words = random_words(draw.start, purpose_of(MESSAGE, draw.worker), draw.step, draw.step * 0 + (element + e), draw.seed)
         place = vector.at + e * WIDTH
         held = load(vector.array, place, WIDTH)
         store(vector.array, place, where(is_lost, uniform(words[0], held) - 0.5, held))
