@@ -15,8 +15,8 @@ ADDED: dict[str, dict[str, Any]] = {
     "MLP": {"skip": None},
     "Plateau": {"batches": False},
     "Record": {"parameter_norm": False, "sharpness": False},
-    "Experiment": {"tangents": ()},
-    "Sweep": {"tangents": ()},
+    "Experiment": {"tangents": (), "distribution": (), "partition": ()},
+    "Sweep": {"tangents": (), "distribution": (), "partition": ()},
 }
 
 

@@ -4,13 +4,15 @@ A new kind is one class, its name here and in `gdsim/__init__.py`, and a kernel 
 """
 
 from gdsim.distribution.averaging import DiLoCo, ElasticAveraging, LocalSGD
-from gdsim.distribution.base import Distribution, Held, Part
+from gdsim.distribution.base import Distribution, Held, Part, Partition
 from gdsim.distribution.compression import COMPRESSORS, EF21, MEMORIES, QSGD, Compressor, ErrorFeedback, PowerSGD, RandomK, ScaledSign, Sign, TopK
 from gdsim.distribution.compute_times import COMPUTE_TIMES, ComputeTime, ConstantTime, ExponentialTime, LogNormal, Pareto, ShiftedExponential
+from gdsim.distribution.fitting import Trained, check_looks, check_trainable, samples_of_step
 from gdsim.distribution.gossip import Gossip
 from gdsim.distribution.synchronous import Synchronous
 
 DISTRIBUTIONS = (Synchronous, LocalSGD, DiLoCo, ElasticAveraging, Gossip)
+PARTITIONS: tuple[type[Partition], ...] = ()
 
 __all__ = [
     "COMPRESSORS",
@@ -18,6 +20,7 @@ __all__ = [
     "DISTRIBUTIONS",
     "EF21",
     "MEMORIES",
+    "PARTITIONS",
     "QSGD",
     "Compressor",
     "ComputeTime",
@@ -33,6 +36,7 @@ __all__ = [
     "LogNormal",
     "Pareto",
     "Part",
+    "Partition",
     "PowerSGD",
     "RandomK",
     "ScaledSign",
@@ -40,4 +44,8 @@ __all__ = [
     "Sign",
     "Synchronous",
     "TopK",
+    "Trained",
+    "check_looks",
+    "check_trainable",
+    "samples_of_step",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from gdsim.axes import Axis, Grid, Range
-from gdsim.distribution.base import COUNT, OUTER_RULE, STEPS, Distribution, Part, checked_pairs, least_of
+from gdsim.distribution.base import COUNT, OUTER_RULE, STEPS, Distribution, Partition, checked_pairs, least_of
 from gdsim.rules import SAM, Nesterov, PolyakStep, Rule, Wrapper
 from gdsim.rules.base import RATE, SHARE
 
@@ -59,7 +59,7 @@ class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
         """The mean of one worker's weights is these; an outer rule makes something else of them."""
         return self.outer is None
 
-    def why_not_trained(self, partition: Part | None) -> str:
+    def why_not_trained(self, partition: Partition | None) -> str:
         """Groups and outer rules have no kernel yet."""
         return "" if self.outer is None and self.groups is None and partition is None else super().why_not_trained(partition)
 

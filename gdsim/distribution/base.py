@@ -154,6 +154,10 @@ class Part(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         return found
 
 
+class Partition(Part, frozen=True, kw_only=True):
+    """How the samples of the training set are shared out among workers, drawn anew for each start."""
+
+
 class Distribution(Part, frozen=True, kw_only=True):
     """How K workers train one model.
 
@@ -177,13 +181,13 @@ class Distribution(Part, frozen=True, kw_only=True):
         """Whether with one worker it is the run without distribution, bit for bit."""
         return False
 
-    def why_not_trained(self, partition: Part | None) -> str:
+    def why_not_trained(self, partition: Partition | None) -> str:
         """Why no kernel trains it yet, on samples shared out by `partition`; nothing where one does."""
         return f"{type(self).__name__} is declared, and nothing trains it yet"
 
-    def samples_at(self, steps: np.ndarray, batch: int) -> np.ndarray:
-        """How many samples all workers have seen after so many steps, at `batch` samples a worker and step."""
-        return steps * (batch * self.team)
+    def samples_of_step(self, batch: int) -> int:
+        """How many samples a step takes, of all workers together, at `batch` samples a worker."""
+        return batch * self.team
 
     def rounds_at(self, steps: np.ndarray) -> np.ndarray:
         """How many exchanges there have been after so many steps."""

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from gdsim.directions import Direction
-from gdsim.distribution import Distribution, Part
+from gdsim.distribution import Distribution, Partition
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.starts import Init
@@ -46,7 +46,7 @@ class Setting(NamedTuple):
     is_written_out: bool = False  # whether the kernel of a small network is made for its widths
     tangents: tuple[Tangent, ...] = ()  # by what is differentiated, in the order asked for
     distribution: Distribution | None = None  # how workers train a run's model; None for one without
-    partition: Part | None = None  # how samples are shared out among them; None where all draw from all
+    partition: Partition | None = None  # how samples are shared out among them; None where all draw from all
 
     @property
     def checkpoints(self) -> list[int]:
@@ -57,6 +57,11 @@ class Setting(NamedTuple):
     def live_tangents(self) -> tuple[Tangent, ...]:
         """Those that the runs have: what kernels carry."""
         return tuple(t for t in self.tangents if t.is_live)
+
+    @property
+    def workers(self) -> int:
+        """How many workers' weights a run has."""
+        return 1 if self.distribution is None else self.distribution.team
 
     @property
     def samples_per_step(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from gdsim.axes import Grid, checked_whole
 from gdsim.declarations import hinting_calls
 from gdsim.directions import Direction
+from gdsim.distribution import Distribution, Partition
 from gdsim.population.samples import sample_order
 from gdsim.problems import Problem
 from gdsim.rules import Rule
@@ -65,6 +66,8 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
             dtype: Literal["float32", "float64"] | Grid | None = None,
             keep: Literal["runs", "summary"] = "runs",
             tangents: str | Direction | Sequence[str | Direction] = (),
+            distribution: Distribution | Sequence[Distribution | None] | None = None,
+            partition: Partition | Sequence[Partition | None] | None = None,
         ) -> None: ...
 
     @hinting_calls

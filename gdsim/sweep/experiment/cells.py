@@ -14,7 +14,8 @@ from gdsim import axes
 from gdsim.axes import Axis, Grid
 from gdsim.canonical import digest
 from gdsim.declarations import Declaration
-from gdsim.population.setting import PENALTY, SCHEDULE
+from gdsim.distribution import Distribution, Part, Partition
+from gdsim.population.setting import DISTRIBUTION, PARTITION, PENALTY, SCHEDULE
 from gdsim.problems import Problem
 from gdsim.rules import Rule, Wrapper
 from gdsim.rules.base import RootedRule
@@ -26,11 +27,15 @@ MOST_CELLS = 1_000_000
 
 SomeDeclaration = TypeVar("SomeDeclaration", bound=Declaration)
 RuleOrSchedule = TypeVar("RuleOrSchedule", bound=Rule | Schedule)
+SomePart = TypeVar("SomePart", bound=Part)
+# Before the names of numbers whose owner stands in front of them: coordinates leave it away where nothing
+# else has the name.
+OWNERS = (SCHEDULE, DISTRIBUTION, PARTITION)
 
 
 class Cell(NamedTuple):
-    """One combination: a problem, a rule, a schedule, a batch size and a number type, each with single
-    numbers.
+    """One combination: a problem, a rule, a schedule, a batch size, a number type and how workers train it,
+    each with single numbers.
     """
 
     problem: Problem
@@ -38,13 +43,18 @@ class Cell(NamedTuple):
     schedule: Schedule
     batch: int | None
     dtype: str
+    distribution: Distribution | None = None
+    partition: Partition | None = None
 
     def numbers(self) -> dict[str, float]:
         """The numbers that kernels read, by name: the rule's as they are, the others with their owner in
         front.
         """
         of_schedule = {SCHEDULE + name: value for name, value in self.schedule.hyperparameters().items()}
-        return {**self.rule.hyperparameters(), **of_schedule, PENALTY + "l1": self.problem.l1, PENALTY + "l2": self.problem.l2}
+        found = {**self.rule.hyperparameters(), **of_schedule, PENALTY + "l1": self.problem.l1, PENALTY + "l2": self.problem.l2}
+        for owner, one in ((DISTRIBUTION, self.distribution), (PARTITION, self.partition)):
+            found |= {owner + name: value for name, value in one.hyperparameters().items()} if one is not None else {}
+        return found
 
 
 class Declared(Protocol):
@@ -73,6 +83,16 @@ class Declared(Protocol):
     @property
     def dtype(self) -> str | Grid | None:
         """The type of numbers, None for the problem's own."""
+        ...
+
+    @property
+    def distribution(self) -> Sequence[Distribution | None]:
+        """How workers train a run's model, None for one without; nothing for none with workers."""
+        ...
+
+    @property
+    def partition(self) -> Sequence[Partition | None]:
+        """How samples are shared out among workers, None for all to all; nothing for no other."""
         ...
 
     @property
@@ -152,6 +172,25 @@ def expanded(value: RuleOrSchedule, seed: int) -> Iterator[RuleOrSchedule]:
         yield from combinations(msgspec.structs.replace(value, **{field: chosen}) if field else value, own_names(value), seed)
 
 
+def expanded_part(value: SomePart, seed: int) -> Iterator[SomePart]:
+    """A distribution, or what stands in one, with one of each alternative and every combination of its axes
+    and those of what it holds, its own the last.
+    """
+    for one in value.variants():
+        fields = one.held
+        for chosen in itertools.product(*(expanded_part(v, seed) if isinstance(v, Part) else expanded(v, seed) for v in fields.values())):
+            yield from combinations(msgspec.structs.replace(one, **dict(zip(fields, chosen, strict=True))), one.axes, seed)
+
+
+def count_part(value: Part) -> int:
+    """How many combinations the alternatives and axes of a distribution make, with those of what it holds."""
+    counts = (
+        count_combinations(v, v.axes) * math.prod(count_part(h) if isinstance(h, Part) else count_expanded(h) for h in v.held.values())
+        for v in value.variants()
+    )
+    return sum(counts)
+
+
 def count_expanded(value: Rule | Schedule) -> int:
     """How many combinations the axes of a rule or a schedule make, with those of what is in it."""
     field = inside(value)
@@ -181,6 +220,7 @@ def cell_count(sweep: Declared) -> int:
         sum(count_expanded(s) for s in sweep.schedule),
         axes.length(sweep.batch) if isinstance(sweep.batch, Grid) else 1,
         axes.length(sweep.dtype) if isinstance(sweep.dtype, Grid) else 1,
+        *(sum(1 if one is None else count_part(one) for one in several or [None]) for several in (sweep.partition, sweep.distribution)),
     ]
     return math.prod(counts)
 
@@ -195,14 +235,17 @@ def cells_of(sweep: Declared) -> list[Cell]:
     schedules = [s for given in sweep.schedule for s in expanded(given, sweep.seed)]
     batches = sweep.batch.values if isinstance(sweep.batch, Grid) else (sweep.batch,)
     dtypes = sweep.dtype.values if isinstance(sweep.dtype, Grid) else (sweep.dtype,)
-    chosen = itertools.product(problems, rules, schedules, batches, dtypes)
-    return [Cell(problem, rule, schedule, batch, dtype or problem.default_dtype) for problem, rule, schedule, batch, dtype in chosen]
+    partitions = [p for given in sweep.partition or [None] for p in ([None] if given is None else expanded_part(given, sweep.seed))]
+    distributions = [d for given in sweep.distribution or [None] for d in ([None] if given is None else expanded_part(given, sweep.seed))]
+    chosen = itertools.product(problems, rules, schedules, batches, dtypes, partitions, distributions)
+    return [Cell(p, rule, schedule, batch, dtype or p.default_dtype, team, shared) for p, rule, schedule, batch, dtype, shared, team in chosen]
 
 
 def identity_of(cell: Cell, sweep: Declared) -> str:
     """The hash of all that decides a cell's runs, apart from their starts."""
     shared = {"steps": sweep.steps_of(cell), **{n: getattr(sweep, n) for n in ("shuffle", "drop_last", "stop", "seed")}}
-    return digest({"cell": list(cell[:4]), "dtype": cell.dtype, "init": sweep.init_of(cell.problem), **shared})
+    workers = {n: v for n, v in (("distribution", cell.distribution), ("partition", cell.partition)) if v is not None}
+    return digest({"cell": list(cell[:4]), "dtype": cell.dtype, "init": sweep.init_of(cell.problem), **shared, **workers})
 
 
 def identities_of(sweep: Declared) -> list[str]:
@@ -228,7 +271,11 @@ def settings(cell: Cell) -> dict[str, Any]:
     found: dict[str, Any] = {**rule.hyperparameters(), **form_of(rule)}
     found["schedule"] = schedule_name(schedule)
     found |= {SCHEDULE + name: value for name, value in schedule.hyperparameters().items()}
-    return {**found, "problem": type(problem).__name__, **problem.settings(), "batch": cell.batch, "dtype": cell.dtype}
+    found |= {"problem": type(problem).__name__, **problem.settings(), "batch": cell.batch, "dtype": cell.dtype}
+    for name, prefix, one in (("distribution", DISTRIBUTION, cell.distribution), ("partition", PARTITION, cell.partition)):
+        found[name] = "None" if one is None else type(one).__name__
+        found |= {} if one is None else {prefix + n: v for n, v in one.settings().items()}
+    return found
 
 
 def varied_names(cells: Sequence[Cell]) -> list[str]:
@@ -249,12 +296,14 @@ def varied_names(cells: Sequence[Cell]) -> list[str]:
 
 
 def coordinate_names(cells: Sequence[Cell]) -> dict[str, str]:
-    """For each varied hyperparameter the name of its coordinate: a schedule's own loses its prefix where
-    nothing else has the name.
+    """For each varied hyperparameter the name of its coordinate: those of a schedule, a distribution or a
+    partition lose its prefix where nothing else has the name.
     """
     names = varied_names(cells)
-    taken = {n for c in cells for n in c.rule.hyperparameters()} | {n for n in names if not n.startswith(SCHEDULE)}
-    return {n: n.removeprefix(SCHEDULE) if n.startswith(SCHEDULE) and n.removeprefix(SCHEDULE) not in taken else n for n in names}
+    bare = {n: next((n.removeprefix(owner) for owner in OWNERS if n.startswith(owner)), n) for n in names}
+    taken = {*(n for c in cells for n in c.rule.hyperparameters()), *(n for n, short in bare.items() if n == short)}
+    counts = collections.Counter(bare.values())
+    return {n: short if short not in taken and counts[short] == 1 else n for n, short in bare.items()}
 
 
 def shown_setting(value: object) -> str:

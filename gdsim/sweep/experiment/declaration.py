@@ -1,5 +1,6 @@
 """An experiment as data, which checks itself: the fields of `gd.Sweep`, which adds what is done with them."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import numpy as np
 from gdsim.axes import Axis, Grid, checked_axis_of, checked_seed, checked_truth, checked_whole, extremes
 from gdsim.data.arrays import check_fits
 from gdsim.declarations import Declaration, html_table, meant, public_name, shown
+from gdsim.distribution import DISTRIBUTIONS, PARTITIONS, Distribution, Partition, Trained, check_looks, check_trainable, samples_of_step
 from gdsim.population import DTYPES, Setting
 from gdsim.population.summary import MOST_CHECKPOINTS as SUMMARY_CHECKPOINTS
 from gdsim.population.tangent_names import Parts, checked_tangents, tangents_in
@@ -43,6 +45,9 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         "batch": "Samples per step, None for all; several as gd.grid(8, 32, None).",
         "shuffle": 'The order of samples: "epoch" anew in each, "once", or "replacement" for independent draws.',
         "drop_last": "Whether a last batch that is not full is left out.",
+        "distribution": "How several workers train each run's model, such as gd.LocalSGD(workers=4, period=8), or a list of distributions; "
+        "None, alone or in the list, for one worker.",
+        "partition": "How samples are shared out among workers; None for all to all.",
         "stop": "What ends runs early, such as gd.Target(0.01), or a list of stops, one of each kind. gd.Diverged is always on.",
         "record": "What is recorded on the way, a gd.Record.",
         "seed": "Of all random numbers, a whole number from 0: start i is the same in every cell.",
@@ -70,19 +75,21 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
     dtype: Any = None
     keep: Literal["runs", "summary"] = "runs"
     tangents: tuple[Any, ...] = ()  # names, and a Direction
+    distribution: tuple[Distribution | None, ...] = ()
+    partition: tuple[Partition | None, ...] = ()
 
     @classmethod
     def shown_defaults(cls) -> dict[str, Any]:
         """What holds where nothing is said."""
-        return {"schedule": Constant(), "starts": 1, "steps": 1000, "stop": [], "tangents": []}
+        return {"schedule": Constant(), "starts": 1, "steps": 1000, "stop": [], "tangents": [], "distribution": None, "partition": None}
 
     def shown_fields(self) -> Iterator[tuple[str, Any]]:
         """The fields that say something; a list of one is the one, and the number of starts and steps is
         always said.
         """
         for name, value in super().shown_fields():
-            one = value[0] if name in ("problem", "optimizer", "schedule", "stop") and len(value) == 1 else value
-            if value is not None and not (name == "schedule" and one == Constant()):
+            one = value[0] if name in ("problem", "optimizer", "schedule", "stop", "distribution", "partition") and len(value) == 1 else value
+            if value is not None and value != () and not (name == "schedule" and one == Constant()):
                 yield name, one
 
     @property
@@ -102,6 +109,8 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         put("problem", _several(self.problem, Problem, "problem", PROBLEMS))
         put("optimizer", _several(self.optimizer, Rule, "optimizer", RULES))
         put("schedule", _several(self.schedule or Constant(), Schedule, "schedule", SCHEDULES))
+        put("distribution", _several_or_none(self.distribution, Distribution, "distribution", DISTRIBUTIONS))
+        put("partition", _several_or_none(self.partition, Partition, "partition", PARTITIONS))
         put("init", None if self.init is None else checked_init(self.init))
         rows = len(self.init.values) if isinstance(self.init, Points) else 1
         put("starts", checked_whole(rows if self.starts is None else self.starts, "starts", 1, 2**32))
@@ -111,7 +120,7 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         put("stop", self._checked_stops())
         if not isinstance(self.record, Record):
             raise TypeError(f"record must be a gd.Record; {meant(self.record, ())}")
-        most = max(self._steps_with(problem, batch) for problem in self.problem for batch in self._batches())
+        most = max(self._steps_with(*chosen) for chosen in self._trained())
         if self.record.count(most) > MOST_CHECKPOINTS:
             raise ValueError(
                 f"record.every={self.record.every} makes {self.record.count(most):,} checkpoints in {most:,} steps; "
@@ -126,6 +135,7 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         self._check_momentum()
         self._check_keep(most)
         self._check_tangents()
+        self._check_workers()
 
     def _check_keep(self, steps: int) -> None:
         if self.keep != "summary":
@@ -147,6 +157,20 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
     def _parts(self) -> Parts:
         return Parts(self.problem, self.optimizer, self.schedule)
 
+    def _check_workers(self) -> None:
+        if any(one is not None for one in self.partition) and (not self.distribution or None in self.distribution):
+            raise ValueError("partition shares samples out among workers, and runs without a distribution have one: give distribution=, or leave partition out")
+        if any(one is not None for one in self.distribution):
+            check_looks(self.stop, self.record, bool(self.tangents))
+        for problem, batch, one, shared in self._trained():
+            if one is not None:
+                samples = 0 if problem.data is None else len(problem.data.X)
+                check_trainable(one, shared, Trained(samples, batch, self._steps_with(problem, batch, one, shared)), self.optimizer)
+
+    def _trained(self) -> Iterator[tuple[Problem, int | None, Distribution | None, Partition | None]]:
+        """What is trained, with axes as they are: each problem in each batch size by each distribution."""
+        return itertools.product(self.problem, self._batches(), self.distribution or [None], self.partition or [None])
+
     def _checked_steps(self) -> int | None:
         if self.samples is None:
             return 1000 if self.steps is None else checked_whole(self.steps, "steps", 1, 2**31)
@@ -158,21 +182,22 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
     def _batches(self) -> tuple[int | None, ...]:
         return self.batch.values if isinstance(self.batch, Grid) else (self.batch,)
 
-    def _steps_with(self, problem: Problem, batch: int | None) -> int:
+    def _steps_with(self, problem: Problem, batch: int | None, one: Distribution | None, shared: Partition | None) -> int:
         if self.steps is not None:
             return self.steps
         if problem.data is None:
             raise ValueError(f"samples counts samples of data, and {type(problem).__name__} has none; give steps")
-        steps = self.samples // (batch or len(problem.data.X))
+        each = samples_of_step(one, shared, len(problem.data.X), batch)
+        steps = self.samples // each
         if not 1 <= steps < 2**31:
-            raise ValueError(f"samples={self.samples} makes {steps} steps of {batch or len(problem.data.X)} samples; at least 1 is needed")
+            raise ValueError(f"samples={self.samples} makes {steps} steps of {each} samples; at least 1 is needed")
         return steps
 
     def steps_of(self, cell: Cell) -> int:
         """How many updates the runs of a cell have, if none ends early: `steps`, or what `samples` and the
         batch size make.
         """
-        return self._steps_with(cell.problem, cell.batch)
+        return self._steps_with(cell.problem, cell.batch, cell.distribution, cell.partition)
 
     def _checked_batch(self, value: object, name: str) -> int | None:
         if value is None:
@@ -232,7 +257,8 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def _numbers(self) -> Iterator[tuple[str, str, Axis]]:
         """(owner, name, axis) of all hyperparameters."""
-        for owner in (*self.optimizer, *self.schedule):
+        workers = (one for given in self.distribution if given is not None for one in given.variants())
+        for owner in (*self.optimizer, *self.schedule, *workers):
             yield from ((type(owner).__name__, name, axis) for name, axis in owner.hyperparameters().items())
         for problem in self.problem:
             yield from ((type(problem).__name__, name, getattr(problem, name)) for name in problem.axes)
@@ -254,9 +280,10 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
     def setting(self, cell: Cell) -> Setting:
         """What the runs of a cell share with those of other cells of its structure."""
         return Setting(
-            cell.problem.on_batches(cell.batch, cell.dtype), cell.rule, cell.schedule, self.init_of(cell.problem), self.steps_of(cell), cell.batch, self.shuffle, self.drop_last,
+            cell.problem.on_batches(cell.batch if cell.partition is None else cell.batch or 1, cell.dtype), cell.rule, cell.schedule, self.init_of(cell.problem), self.steps_of(cell), cell.batch, self.shuffle, self.drop_last,
             tuple(s for s in self.stop if not isinstance(s, Diverged)), self.record, self.seed, cell.dtype,
             tangents=tangents_in(self.tangents, self._parts, cell.rule, cell.schedule, cell.problem) if self.tangents else (),
+            distribution=cell.distribution, partition=cell.partition,
         )  # fmt: skip
 
 
@@ -278,6 +305,15 @@ def _several(value: object, kind: type[Any], name: str, classes: tuple[Any, ...]
                 f"{first.__name__} and {found.__name__} have one tag, {tag!r}: give each class its own, as in class {found.__name__}(..., tag='another')"
             )
     return values
+
+
+def _several_or_none(value: object, kind: type[Any], name: str, classes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """As `_several`, where None may stand among the values; nothing for None alone."""
+    values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    if any(v is not None for v in values):
+        _several([v for v in values if v is not None], kind, name, classes)
+        return values
+    return ()
 
 
 def _as_float32(number: float) -> float:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from gdsim.data import DATASETS, Data, load, read
 from gdsim.declarations import is_kept
+from gdsim.distribution import DISTRIBUTIONS, PARTITIONS, Part
 from gdsim.filenames import user_path
 from gdsim.problems import PROBLEMS, Problem
 from gdsim.problems.own import found, kept_function
@@ -42,6 +43,9 @@ def experiment_from(table: dict[str, Any], folder: pathlib.Path, kind: type[Some
     given["optimizer"] = [_rule(o, f"optimizer{w}") for o, w in _listed(table["optimizer"])]
     if "schedule" in table:
         given["schedule"] = [_schedule(s, f"schedule{w}") for s, w in _listed(table["schedule"])]
+    for key, classes in (("distribution", DISTRIBUTIONS), ("partition", PARTITIONS)):
+        if key in table:
+            given[key] = [None if one in (None, "none") else _part(one, classes, f"{key}{w}") for one, w in _listed(table[key])]
     if "stop" in table:
         given["stop"] = [_tagged(s, STOPS, f"stop{w}") for s, w in _listed(table["stop"])]
     if "record" in table:
@@ -89,6 +93,28 @@ def _schedule(value: object, where: str) -> Schedule:
     if isinstance(value, dict) and "schedule" in value:
         value = {**value, "schedule": _schedule(value["schedule"], f"{where}.schedule")}
     return _tagged(value, SCHEDULES, where)
+
+
+def _part(value: object, classes: Sequence[type[SomeDeclaration]], where: str) -> SomeDeclaration:
+    """A distribution, or what stands in one; what it holds, a rule or another part, is a table too, or several
+    as {grid = [...]}.
+    """
+    table: dict[str, Any] = {"type": value} if isinstance(value, str) else dict(_table(value, where))
+    kind: Any = next((c for c in classes if c.__struct_config__.tag == table.get("type")), None)
+    for field, held in kind.holds.items() if kind is not None and issubclass(kind, Part) else ():
+        made = lambda one, place, held=held: one if one is None or not isinstance(one, (str, dict)) else _held(one, held.classes, place)  # noqa: E731
+        one = table.get(field)
+        if isinstance(one, dict) and set(one) == {"grid"}:
+            table[field] = {"grid": [made(v, f"{where}.{field}[{i}]") for i, v in enumerate(one["grid"])]}
+        elif field in table:
+            table[field] = made(one, f"{where}.{field}")
+    return _tagged(table, classes, where)
+
+
+def _held(value: object, classes: Sequence[type[Any]], where: str) -> object:
+    if value == "none":
+        return None
+    return _rule(value, where) if issubclass(classes[0], Rule) else _part(value, classes, where)
 
 
 def _made(kind: type[SomeDeclaration], fields: dict[str, Any], where: str) -> SomeDeclaration:

@@ -1,4 +1,4 @@
-"""What an experiment may name: problems, optimizers, schedules, stops and data sets, with their keys,
+"""What an experiment may name: problems, optimizers, schedules, stops, distributions and data sets, with their keys,
 defaults and one sentence each.
 """
 
@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 
 from gdsim.declarations import Declaration
+from gdsim.distribution import DISTRIBUTIONS
 from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS
 
-KINDS = {"problems": PROBLEMS, "optimizers": (*RULES, *WRAPPERS), "schedules": SCHEDULES, "stops": STOPS}
+KINDS = {"problems": PROBLEMS, "optimizers": (*RULES, *WRAPPERS), "schedules": SCHEDULES, "stops": STOPS, "distributions": DISTRIBUTIONS}
 DATA = {
     "digits": "Handwritten digits, 1797 x 64, scaled to [0, 1], in 10 classes.",
     "breast_cancer": "569 x 30, standardised, in 2 classes.",

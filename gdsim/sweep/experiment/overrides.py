@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from gdsim.distribution import DISTRIBUTIONS, PARTITIONS
 from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
@@ -17,6 +18,7 @@ from gdsim.words import nearest
 # kind.
 CLASSES: dict[str, Sequence[Any]] = {
     "problem": PROBLEMS, "optimizer": (*RULES, *WRAPPERS), "rule": (*RULES, *WRAPPERS), "schedule": SCHEDULES, "stop": STOPS, "record": (Record,),
+    "distribution": DISTRIBUTIONS, "partition": PARTITIONS, "outer": (*RULES, *WRAPPERS),
 }  # fmt: skip
 # A string in the place of a table is this key of it.
 SHORT = {"data": "name"}

@@ -22,7 +22,7 @@ from gdsim.words import count_of
 
 # What an experiment may differ in from the one that a folder holds: it then has other cells or starts, and
 # the same runs in those that both have.
-EXTENSIBLE = {"starts", "problem", "optimizer", "schedule", "batch", "dtype"}
+EXTENSIBLE = {"starts", "problem", "optimizer", "schedule", "batch", "dtype", "distribution", "partition"}
 
 
 def check(store: Store, sweep: Experiment, *, mix: bool = False, kernels: list[int] | None = None) -> dict[str, Any] | None:

@@ -151,6 +151,11 @@ class Plan(NamedTuple):
             "threads_that_fit": threads_that_fit(self), "disk_bytes": self.disk, "checkpoints": list(self.checkpoints),
         }  # fmt: skip
 
+    def _teams(self) -> str:
+        """How many workers train each run's model, where there are several."""
+        counts = sorted({g.setting.workers for g in self.groups})
+        return "" if counts[-1] == 1 else f", each trained by {' or '.join(map(str, counts))} workers"
+
     def __repr__(self) -> str:
         return f"Plan({', '.join(count_of(self.summary()[f'{n}s'], n) for n in ('run', 'cell', 'structure', 'chunk'))})"
 
@@ -160,7 +165,7 @@ class Plan(NamedTuple):
     def __str__(self) -> str:
         seconds = self.operations / OPERATIONS_PER_SECOND
         return (
-            f"{count_of(self.runs, 'run')}: {count_of(self.starts, 'start')} in {count_of(len(self.cells), 'cell')} of {count_of(len(self.groups), 'structure')}\n"
+            f"{count_of(self.runs, 'run')}: {count_of(self.starts, 'start')} in {count_of(len(self.cells), 'cell')} of {count_of(len(self.groups), 'structure')}{self._teams()}\n"
             f"{self.run_steps:,} run-steps, {self.operations:.3g} operations, about {seconds:.3g} s of one core, and about 4 s for the first structure not compiled yet, 0.5 s for each other\n"
             f"{count_of(len(self.chunks), 'chunk')}, {memory_text(self)}; {size_of(self.disk)} of results\n"
             f"{count_of(len(self.checkpoints), 'checkpoint')}, from step 0 to {self.checkpoints[-1]:,}"
@@ -176,13 +181,16 @@ def cut_operations(setting: Setting) -> float:
     held = 0 if data is None or data.validation is None else len(data.validation.X)
     of_gradients = (1.0 if setting.record.gradient_norm else 0.4) + SHARPNESS_GRADIENTS * setting.record.sharpness
     look = problem.step_operations(samples) * of_gradients + 0.4 * problem.step_operations(held)
-    return (1 + len(setting.live_tangents)) * (setting.steps * problem.step_operations(setting.samples_per_step) + len(setting.checkpoints) * look)
+    steps = setting.steps * setting.workers * problem.step_operations(setting.samples_per_step)
+    return (1 + len(setting.live_tangents)) * (steps + len(setting.checkpoints) * look)
 
 
 def structure_key(cell: Cell, setting: Setting) -> str:
     """What two cells must share to be trained side by side: all but their numbers."""
     rule = [*cell.rule.structure(), *cell.schedule.structure()]
-    return digest([type(cell.problem).__name__, cell.problem.structure(), rule, cell.batch, setting.dtype])
+    team = [] if cell.distribution is None else [cell.distribution.structure(), cell.distribution.every_size()]
+    shared = [] if cell.partition is None else [cell.partition.structure(), cell.partition.every_size()]
+    return digest([type(cell.problem).__name__, cell.problem.structure(), rule, cell.batch, setting.dtype, *team, *shared])
 
 
 def checked_lanes(lanes: object) -> int | None:
@@ -233,13 +241,14 @@ def _check_different(identities: Sequence[str], sweep: Experiment, cells: Sequen
 
 def _twice(sweep: Experiment) -> str:
     """What makes two cells of a grid the same, where one object or axis alone does; else ""."""
-    for name in ("problem", "optimizer", "schedule"):
+    for name in ("problem", "optimizer", "schedule", "distribution", "partition"):
         entries = getattr(sweep, name)
         for k, entry in enumerate(entries):
             if (before := entries.index(entry)) < k:
                 return f"{name} {before} and {k} are both {shown(entry)}"
     axes = [(one, one.hyperparameters()) for one in (*sweep.optimizer, *sweep.schedule)]
-    for owner, values in (*axes, *((p, {n: getattr(p, n) for n in p.axes}) for p in sweep.problem)):
+    others = [one for one in (*sweep.problem, *sweep.distribution, *sweep.partition) if one is not None]
+    for owner, values in (*axes, *((one, {n: getattr(one, n) for n in one.axes}) for one in others)):
         for name, axis in values.items():
             if isinstance(axis, tuple) and (again := next((v for v in axis if axis.count(v) > 1), None)) is not None:
                 return f"{type(owner).__name__}.{name} has {again:g} {axis.count(again)} times"

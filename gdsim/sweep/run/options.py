@@ -88,6 +88,13 @@ def check_places(is_far: bool, stores: bool, threads: object) -> None:
         raise ValueError("threads is of this machine, and client of a cluster: give one of them")
 
 
+def check_trained(plan: Plan) -> None:
+    """Refuses distributions that no kernel trains. Raises ValueError."""
+    for setting in (group.setting for group in plan.groups):
+        if setting.distribution is not None and (reason := setting.distribution.why_not_trained(setting.partition)):
+            raise ValueError(reason)
+
+
 def check_unedited(sweep: Experiment) -> None:
     """Refuses functions of the user's that have changed since the sweep was declared. Raises ValueError."""
     edited = next((p for p in sweep.problem if p.is_edited), None)

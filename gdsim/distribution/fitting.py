@@ -1,0 +1,65 @@
+"""Whether a distribution fits what it is to train: the samples, the steps, the optimizer, the stops."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gdsim.distribution.base import Distribution, Partition, most_of
+from gdsim.rules import Rprop, Rule
+from gdsim.stops import Cycling, Plateau, Record, SmallStep, Stop
+from gdsim.words import count_of
+
+
+class Trained(NamedTuple):
+    """What is trained, as far as it matters to workers."""
+
+    samples: int  # of the training set; 0 of a problem without data
+    batch: int | None  # samples of a worker's step, None for all of its own
+    steps: int
+
+
+def check_trainable(one: Distribution, partition: Partition | None, trained: Trained, rules: Sequence[Rule]) -> None:
+    """Refuses a distribution, or its axes, that cannot train what it is given. Raises ValueError."""
+    kind, team, shared = type(one).__name__, one.team, partition is None
+    if team > max(1, trained.samples) and trained.samples:
+        raise ValueError(f"{kind} has {team} workers, and the data {count_of(trained.samples, 'sample')}: give at most as many workers as samples")
+    if trained.samples and trained.batch and shared and one.samples_of_step(trained.batch) > trained.samples:
+        needed = one.samples_of_step(trained.batch)
+        raise ValueError(
+            f"{kind}: {team} workers with batch={trained.batch} take {needed} samples in a step, and the data has {trained.samples}: "
+            f"give a batch of at most {trained.samples // team}, or fewer workers"
+        )
+    period = getattr(one, "period", None)
+    if period is not None and most_of(period) > trained.steps:
+        raise ValueError(f"{kind}.period={most_of(period):g} is longer than the runs, which have {count_of(trained.steps, 'step')}: no exchange would come")
+    for rule in rules:
+        if isinstance(rule.innermost, Rprop) and any(getattr(v, "state", "") == "average" for v in one.variants()):
+            raise ValueError(f'{kind}.state="average" is not defined for Rprop, whose step sizes go by signs: take "keep" or "reset"')
+
+
+def samples_of_step(one: Distribution | None, partition: Partition | None, samples: int, batch: int | None) -> int:
+    """How many samples a step takes, of all workers together: of each `batch`, or all of its own if None.
+
+    >>> from gdsim.distribution import LocalSGD
+    >>> samples_of_step(LocalSGD(workers=4), None, 100, 8), samples_of_step(None, None, 100, None)
+    (32, 100)
+    """
+    if one is None:
+        return batch or samples
+    if batch is None and partition is not None:
+        return samples // one.team * one.team
+    return one.samples_of_step(batch or samples)
+
+
+def check_looks(stops: Sequence[Stop], record: Record, has_tangents: bool) -> None:
+    """Refuses what looks into single steps, of which workers make several apart from each other.
+
+    Raises ValueError.
+    """
+    for stop in stops:
+        if isinstance(stop, (SmallStep, Cycling)) or (isinstance(stop, Plateau) and stop.batches):
+            name = "gd.Plateau(batches=True)" if isinstance(stop, Plateau) else f"gd.{type(stop).__name__}"
+            raise ValueError(f"{name} looks at every step, and workers make theirs apart: take gd.Plateau or gd.SmallGradient, or no distribution")
+    if has_tangents:
+        raise ValueError("tangents are of runs with one worker: leave tangents or distribution out")
+    if record.sharpness:
+        raise ValueError("record.sharpness=True is of runs with one worker: leave it or distribution out; gd.curvature takes the parameters of any result")
