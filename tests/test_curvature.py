@@ -7,6 +7,8 @@ import pytest
 import xarray
 
 import gdsim as gd
+from gdsim.kernels import hessians
+from gdsim.population import curvature
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(70, 2))
@@ -46,6 +48,37 @@ def test_products_of_a_network_are_exact_with_weights_and_penalties_whatever_is_
     alone = gd.curvature.hessian_product(network, xarray.DataArray(points[1], dims="parameter"), vectors[1])
     assert alone.dims == ("parameter",)
     assert alone.values.tobytes() == found[1, 1].tobytes()
+
+
+@pytest.mark.parametrize("rows", [hessians.FEWEST_ROWS, 2])
+def test_the_matrix_of_a_network_is_exact_symmetric_and_the_same_whatever_is_computed_beside_it(network, rows, monkeypatch):
+    monkeypatch.setattr(hessians, "NEAR_BYTES", 0)
+    monkeypatch.setattr(hessians, "FEWEST_ROWS", rows)  # of 2 columns and a bias: some in turns
+    monkeypatch.setattr(curvature, "hessian_kernels", hessians.HessianKernels)
+    points = RNG.normal(size=(9, 15))
+    found = gd.curvature.hessian(network, points, threads=2).hessian.values
+    assert all(error(one, [steps_of(network, w, e) for e in np.eye(15)]) < 1e-13 for one, w in zip(found, points, strict=True))
+    assert (found == found.transpose(0, 2, 1)).all()
+    assert gd.curvature.hessian(network, points[3], threads=1).hessian.values.tobytes() == found[3].tobytes()
+
+
+NETWORKS = {
+    "residual": (lambda: gd.MLP(gd.Data(X, KIND), hidden=[6, 6, 3], activation="gelu", skip="residual"), "float64", "gauss_newton"),
+    "dense": (lambda: gd.MLP(gd.Data(X, KIND), hidden=[3, 5], activation="relu", skip="dense", l2=0.2), "float32", "hessian"),
+    "without intercepts": (lambda: gd.LogisticRegression(gd.Data(np.c_[X, X**2, X**3], KIND > 0), intercept=False, l2=0.2), "float64", "hessian"),
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_matrix_of_a_network_is_that_of_its_products_with_a_basis(name):
+    made, dtype, matrix = NETWORKS[name]
+    problem = made()
+    points = RNG.normal(size=(5, problem.parameter_count)).astype(dtype)
+    found = gd.curvature.hessian(problem, points, matrix=matrix).hessian.values
+    assert found.dtype == dtype
+    basis = np.eye(problem.parameter_count, dtype=dtype)
+    assert error(found, gd.curvature.hessian_product(problem, points, basis, matrix=matrix)) < {"float64": 1e-14, "float32": 2e-6}[dtype]
 
 
 @pytest.mark.full

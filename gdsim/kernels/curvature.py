@@ -82,40 +82,43 @@ def no_answers(network: AnyNetwork, sampler: Sampler, count: int) -> Lane:
     return splat(ZERO, WIDTH)
 
 
-def plane_of_network(network: Network, number: int) -> Network:
+def plane_of_network(network: Network, number: int, gradients: Memory) -> Network:
     """A network of plain numbers: the values of one with tangents, with one of the tangents (1, 2, ...) for
-    deltas and gradients.
+    deltas, and memory of its own for gradients.
     """
     return Network(
-        network.edges, plane(network.activations, 0), plane(network.slopes, 0), plane(network.deltas, number), plane(network.gradients, number),
+        network.edges, plane(network.activations, 0), plane(network.slopes, 0), plane(network.deltas, number), gradients,
         plane(network.saved_weights, 0), plane(network.tile, 0), plane(network.zeros, 0), plane(network.ones, 0), network.counts,
         plane(network.samples, 0), plane(network.loss, 0), network.pitch, network.batches, network.passes,
     )  # fmt: skip
 
 
 def pass_gauss_newton(block: Passing, aim: int) -> None:
-    """`blocks.run_passes`: leaves J' H_out J v of a block as the tangents of the gradient."""
+    """`blocks.run_passes`: leaves J' H_out J v of a block as the tangents of the gradient, what goes backward on the
+    way there as those of the deltas.
+    """
     network: Any = block.network  # of a pack
     count = block.samples
     forward(network, block.weights, block.inputs, count)
     valid = count, load(network.counts, 0, WIDTH)
     store(network.loss, 0, block_loss(network, block.sampler, block.inputs, valid, 1.0 / load(network.samples, 0, WIDTH)))
     for number in range(1, 1 + TANGENTS):
-        plain = plane_of_network(network, number)
+        plain = plane_of_network(network, number, plane(network.gradients, number))
         plain_deltas(plain, plane(block.weights, 0), count)
-        plain_gradients(plain, GradientTask(count, aim == WRITE, None, None), plane_of(block.inputs, 0))
+        if aim >= WRITE:
+            plain_gradients(plain, GradientTask(count, aim == WRITE, None, None), plane_of(block.inputs, 0))
 
 
-def _scoped(function: Any, parts: Parts) -> ScopedPart:
+def scoped(function: Any, parts: Parts) -> ScopedPart:
     """A function with all parts for its own."""
     return ScopedPart(function, tuple(parts.items()))
 
 
-def _network_parts(plain: Parts, number: Number, matrix: str) -> dict[str, Any]:
+def network_parts(plain: Parts, number: Number, matrix: str) -> dict[str, Any]:
     """The parts of a network's evaluation on numbers with tangents, from those on plain numbers."""
     own: dict[str, Any] = {"run_passes": pass_block, "store_scores": store_penalized, "correct_answers": no_answers}
     if matrix == "gauss_newton":
-        backward = {"plain_deltas": _scoped(passes.all_deltas, plain), "plain_gradients": _scoped(passes.all_gradients, plain)}
+        backward = {"plain_deltas": scoped(passes.all_deltas, plain), "plain_gradients": scoped(passes.all_gradients, plain)}
         own |= {"run_passes": pass_gauss_newton, **backward}
     return {**with_tangents(dict(plain), number), **own}
 
@@ -135,7 +138,7 @@ class CurvatureKernels:
         kernels = Kernels(self.structure, self.width)
         plain, sampler = kernels.evaluation_parts(), sampler_of(None, None, True, 0, self.number.dtype)
         if self.structure.engine is NETWORK:
-            parts = _network_parts(plain, self.number, self.matrix)
+            parts = network_parts(plain, self.number, self.matrix)
         else:
             parts = {**plain, "ZERO": self.number.zero, "store_scores": store_gradient}
         return kernels.compiled(kernels.described(evaluation.evaluate, parts, self.new_job(sampler, 0.0, 0.0), title="products with curvature"))

@@ -156,6 +156,12 @@ def plain_gradients(network: AnyNetwork, task: GradientTask, samples: Matrix) ->
 
 
 @part
+def plain_outer(network: AnyNetwork, task: GradientTask, goal: Matrix, left: Matrix, right: Matrix, shape: tuple[int, int, int], is_weight: bool) -> None:
+    """`engines.passes.outer` of numbers without tangents."""
+    ...
+
+
+@part
 def finish_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tuple[int, int], numbers: int, is_weight: bool) -> None:
     """Uses a tile (rows, lanes side by side) of finished gradients, of which `numbers` of a row count, of the
     weights or biases at `goal`.
@@ -203,4 +209,5 @@ job_weights: Callable[[Address], Memory] = part("job_weights")
 job_sampler: Callable[[Address], Sampler] = part("job_sampler")
 job_plane: Callable[[Address], Any] = part("job_plane")  # points of a plane, and what is found there
 job_products: Callable[[Address], Any] = part("job_products")  # what makes the products of a plane's weights with samples
+job_rows: Callable[[Address], Any] = part("job_rows")  # what makes rows of second derivatives
 job_out: Callable[[Address], Memory] = part("job_out")  # [sample, unit, lane]: a network's outputs

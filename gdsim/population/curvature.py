@@ -10,6 +10,7 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.data.arrays import check_fits, plain
 from gdsim.kernels.curvature import MATRICES, CurvatureKernels
+from gdsim.kernels.hessians import HessianKernels
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.lanes.draws import uniform_numbers
 from gdsim.lanes.float_mode import ieee_mode
@@ -111,10 +112,31 @@ def whole_matrices(points: Points) -> np.ndarray:
     if runs * size * size * 8 > MOST_BYTES:
         room = size_of(runs * size * size * 8)
         raise ValueError(f"the matrices of {count_of(runs, 'run')} with {size:,} parameters take {room}; take fewer runs, or products with vectors")
+    if points.setting.problem.family == "network":
+        with ieee_mode():
+            return _matrices_of_networks(points.setting, points.values, points.matrix, points.threads)
     found = points.products(np.broadcast_to(np.eye(size, dtype=points.values.dtype), (runs, size, size)))
     for one in found:
         half = one * found.dtype.type(0.5)
         np.add(half, half.T, out=one)
+    return found
+
+
+def _matrices_of_networks(setting: Setting, points: np.ndarray, matrix: str, threads: int) -> np.ndarray:
+    """[run, row, column] at points[run, parameter]: see `kernels.hessians`."""
+    problem, width, (runs, size) = setting.problem, full_width(setting), points.shape
+    kernels = hessian_kernels(structure_of(setting, width), width, matrix)
+    found = np.empty((runs, size, size), points.dtype)
+    sampler, tasks = sampler_of(table_for(problem.data, setting.dtype), None, True, 0, found.dtype), kernels.tasks(runs)
+
+    def work(numbers: Iterator[int]) -> None:
+        rows = kernels.new_rows(sampler, found)
+        for number in numbers:
+            kernels.make(rows, points, tasks[number])
+
+    over_packs(len(tasks), 1, threads, work)
+    weights = kernels.weights
+    found[:, weights, weights] += found.dtype.type(problem.l2)
     return found
 
 
@@ -129,6 +151,7 @@ def _checked_vectors(values: np.ndarray, runs: int, count: int, dtype: str) -> n
 
 
 curvature_kernels = functools.lru_cache(maxsize=64)(CurvatureKernels)
+hessian_kernels = functools.lru_cache(maxsize=64)(HessianKernels)
 
 
 def _products(setting: Setting, points: np.ndarray, vectors: np.ndarray, matrix: str, threads: int) -> np.ndarray:
