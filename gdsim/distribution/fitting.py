@@ -12,7 +12,7 @@ from gdsim.words import count_of
 class Trained(NamedTuple):
     """What is trained, as far as it matters to workers."""
 
-    samples: int  # of the training set; 0 of a problem without data
+    samples: int  # which workers share; 0 without data, and where each draws with replacement, who may be as many as one likes
     batch: int | None  # samples of a worker's step, None for all of its own
     steps: int
 

@@ -161,7 +161,7 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
 
     def parts(self) -> dict[str, Any]:
         """The functions that a kernel is bound with, by the rule's convention."""
-        return {name: self._by_convention(name) for name in ("prepare", "update", "reported", "with_gradient")}
+        return {name: self._by_convention(name) for name in ("prepare", "update", "reported", "standing", "with_gradient")}
 
     def _by_convention(self, name: str) -> Any:
         return getattr(type(self), f"{name}_{self.convention}", getattr(type(self), name))
@@ -176,6 +176,11 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         """Whether the stored parameters differ from the reported ones."""
         return self.parts()["reported"] is not Rule.reported
 
+    @property
+    def stands_elsewhere(self) -> bool:
+        """Whether the stored parameters differ from where the model stands."""
+        return self.parts()["standing"] is not Rule.standing
+
     @staticmethod
     def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
         """(what `update` needs in this step, the new carry) from hyperparameters and scheduled rate."""
@@ -189,6 +194,11 @@ class Rule(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     @staticmethod
     def reported(w: Lane, slots: Lanes, s: Any) -> Lane:
         """The reported parameter, from the stored one."""
+        return w
+
+    @staticmethod
+    def standing(w: Lane, slots: Lanes, s: Any) -> Lane:
+        """Where the model stands, from the stored parameter: what workers average."""
         return w
 
     @staticmethod

@@ -133,7 +133,21 @@ class Nesterov(Rule, tag="nesterov", frozen=True):
     def reported_torch(w: Lane, slots: Lanes, s: NesterovStep) -> Lane:
         return w
 
+    @staticmethod
+    def standing(w: Lane, slots: Lanes, s: NesterovStep) -> Lane:
+        (velocity,) = slots
+        return fma(s.momentum, velocity, w)
+
+    @staticmethod
+    def standing_torch(w: Lane, slots: Lanes, s: NesterovStep) -> Lane:
+        return w
+
     @property
     def reports_other_point(self) -> bool:
         """Whether the stored parameters differ from the reported ones: not in PyTorch's form."""
+        return self.convention == "lecture"
+
+    @property
+    def stands_elsewhere(self) -> bool:
+        """Whether the stored parameters differ from where the model stands: not in PyTorch's form."""
         return self.convention == "lecture"

@@ -25,6 +25,12 @@ def reported(w: Lane, slots: Lanes, s: Any) -> Lane:
 
 
 @part
+def standing(w: Lane, slots: Lanes, s: Any) -> Lane:
+    """Where the model stands, from the stored parameter: what workers average."""
+    ...
+
+
+@part
 def with_gradient(s: Any, norm: Lane, loss: Lane) -> Any:
     """What `update` needs, once the length of the gradient and the loss of the batch are known."""
     ...
@@ -45,6 +51,12 @@ def inner_update(w: Lane, g: Lane, slots: Lanes, s: Any) -> tuple[Lane, Lanes]:
 @part
 def inner_reported(w: Lane, slots: Lanes, s: Any) -> Lane:
     """`reported` of the rule in a wrapper."""
+    ...
+
+
+@part
+def inner_standing(w: Lane, slots: Lanes, s: Any) -> Lane:
+    """`standing` of the rule in a wrapper."""
     ...
 
 

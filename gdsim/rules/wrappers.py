@@ -17,7 +17,7 @@ from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.operations import floor, maximum, minimum, where
 from gdsim.lanes.types import Hyperparameters, Lane, Lanes
 from gdsim.rules.base import EPSILON, Axis, Range, Rule
-from gdsim.rules.parts import inner_prepare, inner_reported, inner_update, inner_with_gradient
+from gdsim.rules.parts import inner_prepare, inner_reported, inner_standing, inner_update, inner_with_gradient
 from gdsim.words import given
 
 POSITIVE = Range(0.0, float("inf"), low_allowed=False)
@@ -143,9 +143,18 @@ class Wrapper(Rule, frozen=True):
         """Whether the stored parameters differ from the reported ones."""
         return self.own_reports_other_point or self.rule.reports_other_point
 
+    @property
+    def stands_elsewhere(self) -> bool:
+        """Whether the stored parameters differ from where the model stands."""
+        return self.rule.stands_elsewhere
+
     @staticmethod
     def reported(w: Lane, slots: Lanes, s: Any) -> Lane:
         return inner_reported(w, slots, s.inner)
+
+    @staticmethod
+    def standing(w: Lane, slots: Lanes, s: Any) -> Lane:
+        return inner_standing(w, slots, s.inner)
 
     @staticmethod
     def with_gradient(s: Any, norm: Lane, loss: Lane) -> Any:
@@ -289,6 +298,10 @@ class Averaged(Wrapper, tag="averaged", frozen=True):
     @staticmethod
     def reported(w: Lane, slots: Lanes, s: AveragedStep) -> Lane:
         return slots[-1]
+
+    @staticmethod
+    def standing(w: Lane, slots: Lanes, s: AveragedStep) -> Lane:
+        return inner_standing(w, slots[:-1], s.inner)
 
 
 class SAM(Wrapper, tag="sam", frozen=True):

@@ -120,7 +120,8 @@ def averaging(
     period: int = 1, state: str = "keep", after: int = 0, groups: Mapping[int, Sequence[Sequence[int]]] | None = None,
 ) -> Path:  # fmt: skip
     """Local SGD: workers step alone and become their mean after steps `period`, 2 `period`, ..; in each of the
-    first `after` steps too. `groups` says by period who averages with whom: the largest that divides acts.
+    first `after` steps too, from which periods then count. `groups` says by period who averages with whom: the
+    largest that divides acts.
     """
     groups = {period: [list(range(workers))]} if groups is None else groups
     points, states = [start] * workers, [None] * workers
@@ -128,7 +129,7 @@ def averaging(
     for step in range(1, steps + 1):
         for k in range(workers):
             points[k], states[k] = rule(points[k], lambda w, k=k, step=step: gradient(k, step - 1, w), states[k])
-        due = [every for every in groups if step % every == 0]
+        due = [every for every in groups if (step - after) % every == 0]
         teams = [list(range(workers))] if step <= after else groups[max(due)] if due else []
         for members in teams:
             mean, kept = np.mean([points[k] for k in members], 0), averaged_state(states, members, state)

@@ -56,4 +56,5 @@ def compress(message: Message, h: Hyperparameters, draw: Draw) -> None:
 
 
 SHOWS_STORED: Any = part("SHOWS_STORED")  # whether the parameters that a worker's rule reports are its weights
+STANDS_STORED: Any = part("STANDS_STORED")  # whether a worker's model stands where its weights are stored
 EXCHANGES_AFTER_ONE_STEP: Any = part("EXCHANGES_AFTER_ONE_STEP")  # whether the last step to an exchange is made alone, for `before_exchange`

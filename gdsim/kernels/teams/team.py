@@ -8,7 +8,16 @@ from gdsim.kernels.snapshots import FOREVER
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import LOSS_BEYOND_BOUND, hyperparameters_of, step_at
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.parts import EXCHANGES_AFTER_ONE_STEP, SHOWS_STORED, before_exchange, begin_team, exchange, report_team, steps_to_exchange
+from gdsim.kernels.teams.parts import (
+    EXCHANGES_AFTER_ONE_STEP,
+    SHOWS_STORED,
+    STANDS_STORED,
+    before_exchange,
+    begin_team,
+    exchange,
+    report_team,
+    steps_to_exchange,
+)
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any, smallest
 from gdsim.lanes.memory import call_kernel
@@ -16,7 +25,7 @@ from gdsim.lanes.operations import load, store, where
 from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.tiles import load_row
 from gdsim.lanes.types import Address, Count, Mask
-from gdsim.rules.parts import reported
+from gdsim.rules.parts import reported, standing
 
 
 def begin_runs(job: Job) -> None:
@@ -100,15 +109,50 @@ def advance(table: Address, steps: Count) -> Count:
             if count > 1:
                 count -= 1
             else:
+                if not STANDS_STORED:
+                    stand_up(team, pack)
                 before_exchange(team, pack, active & (wait == 1))
+                if not STANDS_STORED:
+                    step_back(team, pack, active & (wait == 0))
         step_workers(job, count)
         done += count
         due = active & (wait == count)
         if any(due):
+            if not STANDS_STORED:
+                stand_up(team, pack)
             exchange(team, pack, due)
+            if not STANDS_STORED:
+                step_back(team, pack, due)
         if ends_here(job, due):
             break
     return done
+
+
+@noinline
+def stand_up(team: Team, pack: Pack) -> None:
+    """Puts into the weights of all workers where their models stand; what was stored is kept in `shown`."""
+    h, t = hyperparameters_of(pack), load(pack.step, 0, WIDTH) + 1
+    for worker in range(team.workers):
+        carry = load_row(team.carry, worker * CARRY_COUNT * WIDTH, WIDTH, CARRY_COUNT, WIDTH)
+        step = step_at(h, t, carry)[0]
+        for place in range(worker * team.size, (worker + 1) * team.size):
+            w, slots = load(team.weights, place * WIDTH, WIDTH), load_row(team.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
+            store(team.shown, place * WIDTH, w)
+            store(team.weights, place * WIDTH, standing(w, slots, step.rule))
+
+
+@noinline
+def step_back(team: Team, pack: Pack, moved: Mask) -> None:
+    """Stores again what belongs to where models stand: what was, bit for bit, where they have not moved."""
+    h, t = hyperparameters_of(pack), load(pack.step, 0, WIDTH) + 1
+    for worker in range(team.workers):
+        carry = load_row(team.carry, worker * CARRY_COUNT * WIDTH, WIDTH, CARRY_COUNT, WIDTH)
+        step = step_at(h, t, carry)[0]
+        for place in range(worker * team.size, (worker + 1) * team.size):
+            w, slots = load(team.weights, place * WIDTH, WIDTH), load_row(team.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
+            kept = load(team.shown, place * WIDTH, WIDTH)
+            is_there = standing(kept, slots, step.rule) == w
+            store(team.weights, place * WIDTH, where(moved & ~is_there, w - standing(w * 0.0, slots, step.rule), kept))
 
 
 @noinline

@@ -1,0 +1,63 @@
+"""Every kind beside the oracle, on random small problems: unequal curvature, unequal shards, each worker's
+gradient that of its whole shard.
+"""
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.population.samples import sample_order
+from tests.distributed import reference
+from tests.distributed.problems import ALL, random_planes, swept
+
+START, STEPS = np.array([2.0, -1.5]), 23
+RULES = {
+    "sgd": (gd.SGD(lr=0.2), reference.sgd(0.2)),
+    "heavy ball": (gd.Momentum(lr=0.1, momentum=0.8, convention="torch"), reference.heavy_ball(0.1, 0.8)),
+    "torch Nesterov": (gd.Nesterov(lr=0.1, momentum=0.8, convention="torch"), reference.nesterov(0.1, 0.8)),
+    "Nesterov": (gd.Nesterov(lr=0.1, momentum=0.8), reference.lecture_nesterov(0.1, 0.8)),
+    "adam": (gd.Adam(lr=0.1, eps=1e-8, convention="torch"), reference.adam(0.1)),
+}
+
+
+def swept_setting(problem, optimizer, start, steps, **options):
+    """The setting of the same sweep without workers, which says how samples are drawn."""
+    return gd.Sweep(problem=problem, optimizer=optimizer, init=[start.tolist()], steps=steps, dtype="float64", **options).plan().groups[0].setting
+
+
+def paths(result):
+    """{(the run's numbers by name): its reported parameters [step, parameter]}."""
+    return [(run, run.trajectory.values) for run in (result.isel(run=k) for k in range(result.sizes["run"]))]
+
+
+def drawn(problem, orders):
+    """The mean gradient of a worker's batches, by the samples of each step."""
+
+    def gradient(worker, step, w):
+        rows = orders[worker][step]
+        return np.einsum("sij,sj->i", problem.hessians[rows], w - problem.centres[rows]) / len(rows)
+
+    return gradient
+
+
+def same(ours, theirs):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize(("rule", "state"), [
+    ("sgd", "keep"), ("heavy ball", "average"), ("torch Nesterov", "reset"), ("adam", "keep"), pytest.param("adam", "average", marks=pytest.mark.full),
+    pytest.param("heavy ball", "keep", marks=pytest.mark.full), pytest.param("Nesterov", "keep", marks=pytest.mark.full), ("Nesterov", "average"),
+])  # fmt: skip
+def test_averaging(rule, state):
+    optimizer, plain = RULES[rule]
+    for seed, workers in ((2, 2), (3, 7)):
+        problem = random_planes(seed, workers)
+        options = {"batch": 2, "shuffle": "replacement"}
+        setting = swept_setting(problem.problem, optimizer, START, STEPS, **options)
+        gradient = drawn(problem, [sample_order(setting, 0, k) for k in range(workers)])
+        result = swept(
+            problem.problem, optimizer, gd.LocalSGD(workers=workers, period=[1, 3, 8], after=[0, 5], state=state), START, STEPS, record=ALL, **options
+        )
+        for run, path in paths(result):
+            found = reference.averaging(START, gradient, plain, STEPS, workers, period=int(run.period), after=int(run.after), state=state)
+            same(path, found.reported)
