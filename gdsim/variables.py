@@ -41,6 +41,7 @@ VARIABLES = {
     "steps_taken": Variable(NUMBER, "steps", "updates applied"),
     "target_step": Variable(("run", "target"), "steps", "first step at which each target loss was met; -1 if never"),
     "epoch_loss": Variable(("run", "epoch"), "1", "mean loss of the epoch's batches, each before its step, penalty included"),
+    "disagreement": Variable(CURVE, "1", "mean squared distance of the workers' parameters from the reported ones"),
     "status": Variable(NUMBER, "", "how the run ended: converged, stopped, stalled, diverged or budget"),
     "reason": Variable(NUMBER, "", "the stop that ended the run, or budget"),
     "parameters": Variable(("run", "parameter"), "1", "reported parameters where the run ended"),
@@ -111,6 +112,13 @@ VARIABLES = {
     "label": Variable(NUMBER, "", "the cell in words"),
 }
 
+# What is kept of runs with a team: the workers' weights, each worker's slots, and the server's numbers; each
+# worker's carry, and the team's numbers.
+STATES_OF_TEAMS = {
+    "state_workers": (("run", "team_slot", "parameter"), "1", "state at the run's end: what workers and server keep of each parameter"),
+    "state_team": (("run", "team_number"), "1", "state at the run's end: what workers and server keep of the run"),
+}
+
 # What is differentiated where tangents are asked for, `NAME_d_TANGENT`: all real numbers of a run but shares.
 DIFFERENTIATED = (
     "loss", "gradient_norm", "parameter_norm", "validation_loss", "final_loss", "best_loss", "best_validation_loss", "final_validation_loss",
@@ -148,6 +156,8 @@ def known_variable(name: str) -> Variable | None:
 def variable(name: str, values: Any) -> Variable:
     """A variable by its name; of a run's state, which each rule names, by its prefix."""
     if name.startswith("state_"):
+        if name in STATES_OF_TEAMS:
+            return Variable(*STATES_OF_TEAMS[name])
         dims = ("run", "stop_state") if name == "state_stops" else ("run", "parameter") if values.ndim == 2 else NUMBER
         return Variable(dims, "1", f"state at the run's end: {name.removeprefix('state_')}")
     return declared(name)

@@ -9,10 +9,10 @@ from gdsim.distribution.compression import COMPRESSORS, EF21, MEMORIES, QSGD, Co
 from gdsim.distribution.compute_times import COMPUTE_TIMES, ComputeTime, ConstantTime, ExponentialTime, LogNormal, Pareto, ShiftedExponential
 from gdsim.distribution.fitting import Trained, check_looks, check_trainable, samples_of_step
 from gdsim.distribution.gossip import Gossip
+from gdsim.distribution.partitions import PARTITIONS, Assigned, Classes, Dirichlet, Iid, Overlap, Sorted, partitions_of
 from gdsim.distribution.synchronous import Synchronous
 
 DISTRIBUTIONS = (Synchronous, LocalSGD, DiLoCo, ElasticAveraging, Gossip)
-PARTITIONS: tuple[type[Partition], ...] = ()
 
 __all__ = [
     "COMPRESSORS",
@@ -22,18 +22,23 @@ __all__ = [
     "MEMORIES",
     "PARTITIONS",
     "QSGD",
+    "Assigned",
+    "Classes",
     "Compressor",
     "ComputeTime",
     "ConstantTime",
     "DiLoCo",
+    "Dirichlet",
     "Distribution",
     "ElasticAveraging",
     "ErrorFeedback",
     "ExponentialTime",
     "Gossip",
     "Held",
+    "Iid",
     "LocalSGD",
     "LogNormal",
+    "Overlap",
     "Pareto",
     "Part",
     "Partition",
@@ -42,10 +47,12 @@ __all__ = [
     "ScaledSign",
     "ShiftedExponential",
     "Sign",
+    "Sorted",
     "Synchronous",
     "TopK",
     "Trained",
     "check_looks",
     "check_trainable",
+    "partitions_of",
     "samples_of_step",
 ]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import msgspec
 import numpy as np
 
-from gdsim.axes import Grid, Range, checked_axis_of, checked_number, checked_whole
+from gdsim.axes import Grid, Range, checked_axis_of, checked_number, checked_whole, extremes
 from gdsim.declarations import Declaration, meant
 from gdsim.rules import RULES, WRAPPERS, Rule
 from gdsim.words import checked_word, given
@@ -157,6 +157,21 @@ class Part(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
 class Partition(Part, frozen=True, kw_only=True):
     """How the samples of the training set are shared out among workers, drawn anew for each start."""
 
+    is_drawn: ClassVar[bool] = True  # whether it differs from start to start
+    needs_labels: ClassVar[bool] = False
+
+    def check_samples(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> None:
+        """Refuses samples, or labels[sample], that cannot be shared out so among these workers, each of whose
+        steps takes `batch`. Raises ValueError.
+        """
+        name = type(self).__name__
+        if not samples:
+            raise ValueError(f"partition: {name} shares out samples, and the problem has none: leave partition out")
+        if self.needs_labels and labels is None:
+            raise ValueError(f"partition: {name} goes by labels, and the problem has no classes: take 'iid', 'overlap' or an array of workers")
+        if workers > samples:
+            raise ValueError(f"partition: {name} has no sample for some of {workers} workers, as there are {samples}: give fewer workers")
+
 
 class Distribution(Part, frozen=True, kw_only=True):
     """How K workers train one model.
@@ -180,6 +195,14 @@ class Distribution(Part, frozen=True, kw_only=True):
     def is_plain_alone(self) -> bool:
         """Whether with one worker it is the run without distribution, bit for bit."""
         return False
+
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """Among how many workers a partition shares out the samples; of an axis each of its ends, or each that is
+        listed.
+        """
+        axis = self.every_size()[0] if self.sizes else 1
+        return tuple(map(int, axis if isinstance(axis, tuple) else extremes(axis)))
 
     def why_not_trained(self, partition: Partition | None) -> str:
         """Why no kernel trains it yet, on samples shared out by `partition`; nothing where one does."""
@@ -208,15 +231,11 @@ def _alternatives(value: Any) -> list[Any]:
 
 def most_of(axis: Any) -> float:
     """The largest number of an axis."""
-    from gdsim.axes import extremes
-
     return max(extremes(axis))
 
 
 def least_of(axis: Any) -> float:
     """The smallest number of an axis."""
-    from gdsim.axes import extremes
-
     return min(extremes(axis))
 
 

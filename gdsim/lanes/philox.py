@@ -15,6 +15,7 @@ from gdsim.lanes.types import Count, Lane, Lanes
 INITIAL_POINT, SAMPLE_ORDER, REPLACEMENT, AXIS, SPLIT, PROBE, DIRECTION = 0, 1, 2, 3, 4, 5, 6
 MESSAGE = 16  # how a worker's message is compressed
 COMPUTE_TIME = 7  # how long a worker computes
+PARTITION, CLIENT_CHOICE = 9, 10  # which samples workers have, and which clients a round has
 
 TWO_PI = 6.283185307179586
 

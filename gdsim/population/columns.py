@@ -17,6 +17,7 @@ from gdsim.kernels.state import DIVERGED, Runs
 from gdsim.lanes.numbers import in_plane
 from gdsim.population.looks import epochs_of
 from gdsim.population.setting import Setting, is_of_batches
+from gdsim.population.teams import is_alone, state_sizes
 from gdsim.rules import Rule
 from gdsim.stops import BUDGET, REASONS, STATUSES, Cycling, Diverged, SmallStep, Status, Stop, Validation
 from gdsim.variables import DIFFERENTIATED, RENAMED, derivative_name
@@ -57,6 +58,16 @@ def _found_later(setting: Setting, runs: Runs) -> np.ndarray:
     return np.full(len(runs.start) * len(setting.checkpoints), np.nan, setting.dtype)
 
 
+def _disagreements(setting: Setting, runs: Runs) -> np.ndarray:
+    """How far workers are from their mean; one is its own."""
+    return np.where(np.isnan(runs.curves.loss), np.nan, 0.0) if is_alone(setting) else runs.curves.disagreement
+
+
+def _of_workers(setting: Setting, runs: Runs) -> np.ndarray:
+    """[run, slot, parameter] of what is kept [run, parameter, slot]."""
+    return runs.end.slots.reshape(len(runs.start), setting.problem.parameter_count, -1).swapaxes(1, 2)
+
+
 def _has(asks: Callable[[Stop], object]) -> Callable[[Setting], bool]:
     return lambda setting: any(map(asks, setting.stops))
 
@@ -92,6 +103,7 @@ OF_VALIDATION = {
 }
 COLUMNS = {
     **{curve: _recorded(curve) for curve in RECORDERS},
+    "disagreement": ColumnSource(_disagreements, lambda s: s.distribution is not None, ("checkpoint",)),
     "tangent_norm": ColumnSource(lambda s, runs: runs.curves.tangent_norm, _direction_of, ("checkpoint",)),
     "sharpness": ColumnSource(_found_later, lambda s: s.record.sharpness, ("checkpoint",)),
     "final_loss": ColumnSource(lambda s, runs: runs.final_loss),
@@ -121,6 +133,11 @@ OF_STATES = {
     **{column: _monitored(*row) for column, row in MONITORED.items()},
     "state_anchor": ColumnSource(_anchors, _has(lambda stop: isinstance(stop, Cycling)), VECTOR),
 }
+# What is kept of runs with a team in the place of the rule's slots and carry.
+OF_TEAMS = {
+    "state_workers": ColumnSource(_of_workers, dims=("team_slot", "parameter")),
+    "state_team": ColumnSource(lambda s, runs: runs.end.carry, dims=("team_number",)),
+}
 STATES_DIFFERENTIATED = ("state_weights", "state_reported", "state_epoch_total")  # and those of the rule
 OF_STOPS = ("state_stops", "state_anchor", *MONITORED)  # without these stops begin anew
 
@@ -134,7 +151,8 @@ def _of_rule(rule: Rule) -> dict[str, ColumnSource]:
 
 def _sources(setting: Setting) -> dict[str, ColumnSource]:
     """The columns of a setting's runs."""
-    every = COLUMNS | OF_STATES | _of_rule(setting.rule) if setting.record.state else COLUMNS
+    own = _of_rule(setting.rule) if is_alone(setting) else OF_TEAMS
+    every = COLUMNS | OF_STATES | own if setting.record.state else COLUMNS
     return {name: source for name, source in every.items() if source.is_kept(setting)}
 
 
@@ -156,7 +174,7 @@ def columns_of(setting: Setting, checkpoints: int | None = None) -> dict[str, Co
     """
     sizes = {
         "checkpoint": checkpoints or len(setting.checkpoints), "parameter": setting.problem.parameter_count, "target": len(setting.targets),
-        "epoch": epochs_of(setting), "stop_state": 2 * len(setting.stops),
+        "epoch": epochs_of(setting), "stop_state": 2 * len(setting.stops), **dict(zip(("team_slot", "team_number"), state_sizes(setting), strict=True)),
     }  # fmt: skip
     found = {n: ColumnType(np.dtype(source.dtype or setting.dtype), tuple(sizes[d] for d in source.dims)) for n, source in _sources(setting).items()}
     return found | {column: found[name] for column, (name, _) in _derivatives(setting).items()}

@@ -18,9 +18,9 @@ from gdsim.lanes.compiler import below, code_text, globals_read, is_own, reached
 from gdsim.lanes.machine import vector_bytes
 from gdsim.lanes.types import Function
 from gdsim.population.hyperparameters import number_names, numbers_type, schedule_numbers_of, scheduled_hyperparameters_of
-from gdsim.population.samples import table_for
+from gdsim.population.samples import shuffle_of, table_for
 from gdsim.population.setting import Setting, is_of_batches
-from gdsim.population.teams import is_alone, team_of
+from gdsim.population.teams import is_alone, local_rule, team_of
 from gdsim.stops import SmallGradient, SmallStep, Target
 
 
@@ -128,7 +128,7 @@ def _users_texts(function: Function, parts: Mapping[str, Any]) -> Iterator[str]:
 
 def structure_of(setting: Setting, width: int) -> Structure:
     """What decides the kernels of the setting in packs of `width` runs."""
-    problem, rule, schedule = setting.problem, setting.rule, setting.schedule
+    problem, rule, schedule = setting.problem, local_rule(setting), setting.schedule
     names, engine, given = number_names(setting), engine_of(setting, width), problem.parts()
     own = {
         **rule.parts(), "rate": schedule.parts()["rate"], "schedule_numbers": schedule_numbers_of(tuple(schedule.hyperparameters())),
@@ -143,7 +143,7 @@ def structure_of(setting: Setting, width: int) -> Structure:
     reads = tuple(text for part in parts.values() if (found := below(part, parts)) for text in _users_texts(*found))
     return Structure(
         engine, tuple(given.items()), tuple(own.items()), reads, numbers_type(names), len(rule.slots), len(rule.carry),
-        "whole" if setting.batch is None else setting.shuffle, setting.dtype, engine.layout(problem, table, np.dtype(setting.dtype)),
+        shuffle_of(setting), setting.dtype, engine.layout(problem, table, np.dtype(setting.dtype)),
         setting.has_penalty, not rule.reports_other_point, rule.needs_whole_gradient, rule.perturbs, setting.samples_per_step > BLOCK, monitors, f"{type(rule).__name__} on {type(problem).__name__}",
         len(setting.live_tangents), team_of(setting),
     )  # fmt: skip

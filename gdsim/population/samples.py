@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from gdsim.data import Data
-from gdsim.kernels.sample_table import Table, sampler_of, table_of
+from gdsim.kernels.sample_table import Sharing, Table, sampler_of, table_of
 from gdsim.kernels.sampling import SHUFFLES, list_samples
 from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.setting import Setting
+from gdsim.population.teams import is_alone
 from gdsim.problems.parts import Sampler
 
 # Bytes of tables that are kept for the next that needs them; those in use stay anyhow.
@@ -48,15 +49,22 @@ def samplers_of(setting: Setting) -> tuple[Sampler, Sampler, Sampler]:
     data, kind = setting.problem.data, np.dtype(setting.dtype)
     table = None if data is None else table_for(data, setting.dtype)
     validation = None if data is None or data.validation is None else table_for(data.validation, setting.dtype, data.sample_weight is not None)
-    training = sampler_of(table, setting.batch, setting.drop_last, setting.seed, kind)
+    training = sampler_of(table, setting.batch, setting.drop_last, setting.seed, kind, Sharing(1 if is_alone(setting) else setting.workers))
     return training, sampler_of(table, None, True, 0, kind), sampler_of(validation, None, True, 0, kind)
+
+
+def shuffle_of(setting: Setting) -> str:
+    """The name of the setting's way of drawing, of those in `kernels.sampling.SHUFFLES`."""
+    if setting.batch is None:
+        return "whole"
+    return setting.shuffle if is_alone(setting) else f"block {setting.shuffle}"
 
 
 def sample_order(setting: Setting, start: int, replica: int = 0) -> np.ndarray:
     """[step, batch] sample indices of one start, of a replica of its model; -1 beyond the end of a short
     batch.
     """
-    return samples_drawn(samplers_of(setting)[0], "whole" if setting.batch is None else setting.shuffle, start, (replica, 0), setting.steps)
+    return samples_drawn(samplers_of(setting)[0], shuffle_of(setting), start, (replica, 0), setting.steps)
 
 
 def samples_drawn(sampler: Sampler, shuffle: str, start: int, who: tuple[int, int], steps: int) -> np.ndarray:

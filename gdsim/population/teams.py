@@ -5,12 +5,13 @@ A new kind of distribution is a row of `KINDS`, and its kernels in `gdsim.kernel
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdsim.distribution import Distribution, LocalSGD
 from gdsim.kernels.team_memory import TeamKind
 from gdsim.kernels.teams import averaging
 from gdsim.population.setting import Setting
+from gdsim.rules import Rule
 
 STATES = {"keep": averaging.keep_state, "average": averaging.average_state, "reset": averaging.reset_state}
 
@@ -25,7 +26,19 @@ def _local_sgd(setting: Setting) -> TeamKind:
     return TeamKind(tuple(parts.items()), distribution.team)
 
 
-KINDS: Mapping[type[Distribution], Callable[[Setting], TeamKind]] = {LocalSGD: _local_sgd}
+def _own_rule(setting: Setting) -> Rule:
+    """The optimizer's."""
+    return setting.rule
+
+
+class Kind(NamedTuple):
+    """How runs of one kind of distribution are trained."""
+
+    team: Callable[[Setting], TeamKind]
+    rule: Callable[[Setting], Rule] = _own_rule  # by which each worker steps
+
+
+KINDS: Mapping[type[Distribution], Kind] = {LocalSGD: Kind(_local_sgd)}
 
 
 def is_alone(setting: Setting) -> bool:
@@ -39,5 +52,19 @@ def team_of(setting: Setting) -> TeamKind | None:
     distribution = setting.distribution
     if distribution is None or is_alone(setting):
         return None
-    kind = KINDS[type(distribution)](setting)
-    return kind._replace(parts=(*kind.parts, ("STANDS_STORED", not setting.rule.stands_elsewhere)))
+    kind = KINDS[type(distribution)].team(setting)
+    return kind._replace(parts=(*kind.parts, ("STANDS_STORED", not local_rule(setting).stands_elsewhere)))
+
+
+def local_rule(setting: Setting) -> Rule:
+    """The rule by which a worker of a setting steps."""
+    distribution = setting.distribution
+    return setting.rule if distribution is None or is_alone(setting) else KINDS[type(distribution)].rule(setting)
+
+
+def state_sizes(setting: Setting) -> tuple[int, int]:
+    """How many numbers of a run with a team go on: (of each parameter beside the reported one, of the run)."""
+    kind, rule = team_of(setting), local_rule(setting)
+    if kind is None:
+        return len(rule.slots), len(rule.carry)
+    return kind.workers * (1 + len(rule.slots)) + kind.server, kind.workers * len(rule.carry) + kind.numbers

@@ -24,6 +24,7 @@ from gdsim.population.recorded_sharpness import sharpness_at
 from gdsim.population.samples import samplers_of
 from gdsim.population.setting import Setting
 from gdsim.population.tangents import number_seeds, start_seeds
+from gdsim.population.teams import is_alone
 from gdsim.starts import initial_points
 from gdsim.stops import Cycling, SmallGradient, SmallStep, Target, Validation
 from gdsim.variables import derivative_name
@@ -178,7 +179,11 @@ def _resumed_plane(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarra
         _resume_validation(setting, runs, earlier)
     if len(runs.best_points):
         runs.best_points[:] = earlier["best_parameters"].ravel()
-    return earlier["state_weights"].ravel(), _state_of(earlier, names[:slots]), _state_of(earlier, names[slots:]), earlier["state_reported"].ravel()
+    if is_alone(setting):
+        kept, carry = _state_of(earlier, names[:slots]), _state_of(earlier, names[slots:])
+    else:
+        kept, carry = earlier["state_workers"].swapaxes(1, 2).ravel(), earlier["state_team"].ravel()
+    return earlier["state_weights"].ravel(), kept, carry, earlier["state_reported"].ravel()
 
 
 def _state_of(earlier: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:

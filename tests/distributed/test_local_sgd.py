@@ -43,5 +43,18 @@ def test_workers_step_alone_and_are_averaged_every_period(dtype, tolerance, work
     found = train_batch(plain._replace(distribution=distribution), batch, 16).columns["parameters"]
     starts = initial_points(plain.init, plain.problem, plain.seed, np.arange(20))
     for run in (0, 7, 19):
-        mean, _ = averaged(data, starts[run], [sample_order(plain, run, k) for k in range(workers)], distribution)
+        mean, _ = averaged(data, starts[run], [sample_order(plain._replace(distribution=distribution), run, k) for k in range(workers)], distribution)
         np.testing.assert_allclose(found[run], mean, rtol=tolerance, atol=tolerance)
+
+
+def test_a_run_goes_on_from_the_state_of_its_whole_team():
+    rng = np.random.default_rng(1)
+    data = gd.Data(X := rng.normal(size=(40, 3)), X @ [1.0, -2.0, 0.5] + rng.normal(size=40))
+    kinds = [LocalSGD(workers=[1, 3], period=[1, 7]), LocalSGD(workers=4, period=6, state="average")]
+    options = {"optimizer": [gd.Nesterov(lr=0.02), gd.Adam(lr=0.01)], "starts": 10, "batch": 4, "distribution": kinds}
+    kept = {"record": gd.Record(every=10, parameters=True, state=True), "dtype": "float64"}
+    whole = gd.Sweep(problem=gd.LinearRegression(data), steps=60, **options, **kept).run(progress=False)
+    begun = gd.Sweep(problem=gd.LinearRegression(data), steps=33, **options, **kept).run(progress=False)
+    gone_on = gd.continue_from(begun, steps=27)
+    for name in ("final_loss", "parameters", "state_workers", "state_team", "disagreement"):
+        np.testing.assert_array_equal(gone_on[name].values[..., -1:], whole[name].values[..., -1:], err_msg=name)

@@ -20,7 +20,7 @@ from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Chunk, Plan
 from gdsim.sweep.results.dataset import lacking
 from gdsim.sweep.results.index import StoredColumn, index_of
-from gdsim.variables import WORDS, variable
+from gdsim.variables import STATES_OF_TEAMS, WORDS, variable
 
 if TYPE_CHECKING:
     import xarray
@@ -133,10 +133,11 @@ class Continuation:
         return on, begin
 
     def ends_of(self, batch: Batch, setting: Setting) -> Columns:
-        """The ends of a batch's runs in the setting's own precision: a result of several has the widest for
-        all.
+        """The ends of a batch's runs in the setting's own precision and sizes of teams: a result of several has
+        the widest for all.
         """
         kinds, ends = columns_of(setting), self.ends.columns(batch.number, setting)
+        ends |= {n: ends[n][:, *map(slice, kinds[n].shape)] for n in STATES_OF_TEAMS if n in kinds and n in ends}
         return {n: v.astype(kinds[n].dtype, copy=False) if n in kinds and v.dtype.kind == "f" else v for n, v in ends.items()}
 
     def train(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: threading.Event | None = None) -> Columns:

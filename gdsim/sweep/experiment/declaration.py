@@ -11,8 +11,9 @@ import numpy as np
 from gdsim.axes import Axis, Grid, checked_axis_of, checked_seed, checked_truth, checked_whole, extremes
 from gdsim.data.arrays import check_fits
 from gdsim.declarations import Declaration, html_table, meant, public_name, shown
-from gdsim.distribution import DISTRIBUTIONS, PARTITIONS, Distribution, Partition, Trained, check_looks, check_trainable, samples_of_step
+from gdsim.distribution import DISTRIBUTIONS, PARTITIONS, Distribution, Partition, Trained, check_looks, check_trainable, partitions_of, samples_of_step
 from gdsim.population import DTYPES, Setting
+from gdsim.population.partitions import labels_of
 from gdsim.population.summary import MOST_CHECKPOINTS as SUMMARY_CHECKPOINTS
 from gdsim.population.tangent_names import Parts, checked_tangents, tangents_in
 from gdsim.problems import MLP, PROBLEMS, Problem
@@ -110,7 +111,7 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         put("optimizer", _several(self.optimizer, Rule, "optimizer", RULES))
         put("schedule", _several(self.schedule or Constant(), Schedule, "schedule", SCHEDULES))
         put("distribution", _several_or_none(self.distribution, Distribution, "distribution", DISTRIBUTIONS))
-        put("partition", _several_or_none(self.partition, Partition, "partition", PARTITIONS))
+        put("partition", _several_or_none(partitions_of(self.partition), Partition, "partition", PARTITIONS))
         put("init", None if self.init is None else checked_init(self.init))
         rows = len(self.init.values) if isinstance(self.init, Points) else 1
         put("starts", checked_whole(rows if self.starts is None else self.starts, "starts", 1, 2**32))
@@ -163,10 +164,13 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         if any(one is not None for one in self.distribution):
             check_looks(self.stop, self.record, bool(self.tangents))
         for problem, batch, one, shared in self._trained():
+            samples = 0 if problem.data is None else len(problem.data.X)
             if one is not None:
                 draws = self.shuffle == "replacement" and batch is not None and shared is None
-                samples = 0 if problem.data is None or draws else len(problem.data.X)
-                check_trainable(one, shared, Trained(samples, batch, self._steps_with(problem, batch, one, shared)), self.optimizer)
+                check_trainable(one, shared, Trained(0 if draws else samples, batch, self._steps_with(problem, batch, one, shared)), self.optimizer)
+            if one is not None and shared is not None:
+                for workers in one.owners:
+                    shared.check_samples(samples, labels_of(problem), workers, batch)
 
     def _trained(self) -> Iterator[tuple[Problem, int | None, Distribution | None, Partition | None]]:
         """What is trained, with axes as they are: each problem in each batch size by each distribution."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from gdsim.data import DATASETS, Data, load, read
 from gdsim.declarations import is_kept
-from gdsim.distribution import DISTRIBUTIONS, PARTITIONS, Part
+from gdsim.distribution import DISTRIBUTIONS, PARTITIONS, Part, partitions_of
 from gdsim.filenames import user_path
 from gdsim.problems import PROBLEMS, Problem
 from gdsim.problems.own import found, kept_function
@@ -45,7 +45,8 @@ def experiment_from(table: dict[str, Any], folder: pathlib.Path, kind: type[Some
         given["schedule"] = [_schedule(s, f"schedule{w}") for s, w in _listed(table["schedule"])]
     for key, classes in (("distribution", DISTRIBUTIONS), ("partition", PARTITIONS)):
         if key in table:
-            given[key] = [None if one in (None, "none") else _part(one, classes, f"{key}{w}") for one, w in _listed(table[key])]
+            written = partitions_of(table[key]) if key == "partition" else table[key]
+            given[key] = [one if isinstance(one, Part) else None if one in (None, "none") else _part(one, classes, f"{key}{w}") for one, w in _listed(written)]
     if "stop" in table:
         given["stop"] = [_tagged(s, STOPS, f"stop{w}") for s, w in _listed(table["stop"])]
     if "record" in table:

@@ -1,0 +1,180 @@
+"""How the samples of the training set are shared out among workers."""
+
+from typing import Any, ClassVar
+
+import msgspec
+import numpy as np
+
+from gdsim.axes import Axis, Range, checked_whole
+from gdsim.data.arrays import plain
+from gdsim.distribution.base import Partition, most_of
+from gdsim.words import count_of, nearest
+
+
+class Iid(Partition, frozen=True, tag="iid"):
+    """Random parts of equal size; the last few samples that do not go into as many parts are left out.
+
+    >>> partition_of("iid")
+    Iid()
+    """
+
+
+class Sorted(Partition, frozen=True, tag="sorted"):
+    """The samples in the order of their labels, cut into parts of equal size, but for one sample: each worker
+    sees few classes.
+
+    >>> partition_of("sorted")
+    Sorted()
+    """
+
+    is_drawn: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = True
+
+
+class Overlap(Partition, frozen=True, kw_only=False, tag="overlap"):
+    """Each worker a random `share` of all samples, drawn without regard to the others'.
+
+    >>> Overlap(0.25).share
+    0.25
+    """
+
+    share: Axis = 0.5
+
+    ranges = {"share": Range(0.0, 1.0, low_allowed=False, high_allowed=True)}
+    meanings = {"share": "The share of all samples that each worker has."}
+
+
+class Classes(Partition, frozen=True, kw_only=False, tag="classes"):
+    """Each worker has samples of so many `classes`, the others none.
+
+    Classes in a random order are dealt to the workers in turn, round and round, so that each is held by as many
+    workers as any other, but for one; its samples, in a random order, are cut into parts of equal size, but for
+    one sample, among those that hold it. Classes that are dealt to nobody are left out.
+
+    >>> Classes(2).classes
+    2.0
+    """
+
+    classes: Axis
+
+    needs_labels: ClassVar[bool] = True
+    ranges = {"classes": Range(1.0, 2.0**16, high_allowed=True)}
+    whole = ("classes",)
+    meanings = {"classes": "How many classes each worker has samples of."}
+
+    def check_samples(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> None:
+        """Refuses more classes than there are, too."""
+        super().check_samples(samples, labels, workers, batch)
+        found = 0 if labels is None else len(np.unique(labels))
+        if most_of(self.classes) > found:
+            raise ValueError(f"Classes: {most_of(self.classes):g} classes of each worker were asked for, and the labels have {found}: give at most as many")
+
+
+class Dirichlet(Partition, frozen=True, kw_only=False, tag="dirichlet"):
+    """The samples of each class are shared out by a draw from the Dirichlet law with all parameters `alpha`
+    (Yurochkin et al. 2019): the smaller alpha, the more workers differ, in their classes and in how many samples
+    they have.
+
+    The class's samples, in a random order, are cut at floor(n (p_1 + .. + p_k)). Each worker has `least` samples
+    or more, at least a batch if not given: until then all are drawn again, up to 100 times, and an error says so
+    if that was not enough. It is not the law of Hsu et al. (2019), in which workers have as many samples as each
+    other.
+
+    >>> Dirichlet([0.1, 1.0]).alpha
+    (0.1, 1.0)
+    """
+
+    alpha: Axis
+    least: int | None = None
+
+    needs_labels: ClassVar[bool] = True
+    ranges = {"alpha": Range(0.0, float("inf"), low_allowed=False)}
+    meanings = {
+        "alpha": "The concentration: small for workers that differ, large for equal ones.",
+        "least": "The fewest samples that a worker may have; None for a batch, or 1 where each step takes all.",
+    }
+
+    def check_together(self) -> None:
+        """Checks the fewest samples."""
+        if self.least is not None:
+            msgspec.structs.force_setattr(self, "least", checked_whole(self.least, "Dirichlet.least"))
+
+    def least_for(self, batch: int | None) -> int:
+        """The fewest samples of a worker whose steps take `batch`."""
+        return self.least or batch or 1
+
+    def check_samples(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> None:
+        """Refuses workers that cannot all have the fewest samples, too."""
+        super().check_samples(samples, labels, workers, batch)
+        least = self.least_for(batch)
+        if workers * least > samples:
+            raise ValueError(
+                f"Dirichlet: {workers} workers of at least {count_of(least, 'sample')} need {workers * least}, and there are {samples}: "
+                "give fewer workers, a smaller batch, or least=1, with which a worker that has fewer samples than a batch draws with replacement"
+            )
+
+
+class Assigned(Partition, frozen=True, kw_only=False, tag="assigned"):
+    """Each sample to the worker whose number it has: `worker[sample]`, from 0 without gaps.
+
+    >>> partition_of([0, 0, 1, 1])
+    Assigned([0, 0, 1, 1])
+    """
+
+    worker: Any
+
+    is_drawn: ClassVar[bool] = False
+    meanings = {"worker": "[sample] the number of its worker, from 0."}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        msgspec.structs.force_setattr(self, "worker", _numbers_of_workers(self.worker))
+
+    def check_samples(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> None:
+        """Refuses an array that is not as long as the data, and one of other workers, too."""
+        super().check_samples(samples, labels, workers, batch)
+        numbers = np.array(self.worker)
+        if len(numbers) != samples:
+            raise ValueError(f"partition: an array needs a worker for each of {count_of(samples, 'sample')}; {len(numbers)} numbers were given")
+        counts = np.bincount(numbers, minlength=workers)
+        if len(counts) > workers:
+            raise ValueError(
+                f"partition: the array has a worker {len(counts) - 1}, and there are {workers}, from 0 to {workers - 1}: give workers={len(counts)}"
+            )
+        if not counts.all():
+            raise ValueError(f"partition: worker {int(np.argmin(counts))} of {workers} has no sample in the array: number workers from 0 without gaps")
+
+
+PARTITIONS = (Iid, Sorted, Overlap, Classes, Dirichlet, Assigned)
+WORDS: dict[str, Partition | None] = {"shared": None, "iid": Iid(), "sorted": Sorted(), "overlap": Overlap()}
+
+
+def _numbers_of_workers(value: Any) -> tuple[int, ...]:
+    """Whole numbers from 0, one per sample, or an error."""
+    found = plain(value, "partition")
+    if found.ndim != 1 or not len(found) or found.dtype.kind not in "iu" or found.min() < 0:
+        raise ValueError(f"partition: an array must have one whole number from 0 for each sample; {found.dtype} of shape {found.shape} was given")
+    return tuple(found.tolist())
+
+
+def partition_of(value: Any) -> Any:
+    """A word or an array of workers as the partition that it means, None for "shared"; other values as they are.
+
+    Raises ValueError for another word, and for an array that is none of workers.
+    """
+    if isinstance(value, str):
+        if value not in WORDS:
+            raise ValueError(
+                f"partition has no {value!r}; {nearest(value, list(WORDS))}, or gd.Overlap, gd.Classes, gd.Dirichlet, or an array [sample] of workers"
+            )
+        return WORDS[value]
+    if isinstance(value, (list, tuple)) and not (value and all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in value)):
+        return value
+    is_array = not isinstance(value, (Partition, dict, type)) and (isinstance(value, (list, tuple)) or hasattr(value, "__array__"))
+    return Assigned(value) if is_array else value
+
+
+def partitions_of(value: Any) -> Any:
+    """One partition or several, as `partition_of` makes each."""
+    one = partition_of(value)
+    return [partition_of(v) for v in one] if isinstance(one, (list, tuple)) else one
