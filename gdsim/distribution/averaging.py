@@ -1,6 +1,7 @@
 """Workers that step alone and are averaged now and then: local SGD, DiLoCo, elastic averaging."""
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -60,8 +61,8 @@ class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
         return self.outer is None
 
     def why_not_trained(self, partition: Partition | None) -> str:
-        """Groups and outer rules have no kernel yet."""
-        return "" if self.outer is None and self.groups is None and partition is None else super().why_not_trained(partition)
+        """Groups have no kernel yet."""
+        return "" if self.groups is None and partition is None else super().why_not_trained(partition)
 
     def _checked_groups(self) -> tuple[tuple[int, int], ...]:
         """The groups by ascending size, each period shorter than the next and a divisor of it."""
@@ -108,6 +109,15 @@ class DiLoCo(Distribution, tag="diloco", frozen=True, kw_only=True):
     def outer(self) -> Rule:
         """The rule that steps by the pseudo-gradient, with these numbers."""
         return Nesterov(lr=self.outer_lr, momentum=self.outer_momentum, convention="torch")
+
+    def constants(self, values: Mapping[str, float], parameters: int) -> dict[str, float]:
+        """Those of the outer rule, with its name in front as its numbers have it."""
+        found = Nesterov.constants({"momentum": values["outer_momentum"]})
+        return {**super().constants(values, parameters), **{f"outer_{name}": value for name, value in found.items()}}
+
+    def why_not_trained(self, partition: Partition | None) -> str:
+        """Shards of workers' own have no kernel yet."""
+        return "" if partition is None else super().why_not_trained(partition)
 
 
 class ElasticAveraging(Distribution, tag="elastic_averaging", frozen=True, kw_only=True):

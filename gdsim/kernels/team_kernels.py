@@ -92,7 +92,7 @@ class TeamKernels(Kernels):
         packs = [self._worker_pack(job.pack, k, [a[k] for a in of_workers], (step, active, flags)) for k in range(kind.workers)]
         tables = np.stack([table_of(job._replace(pack=pack)) for pack in packs])
         return Team(
-            kind.workers, size, s.slots, s.carry, weights, weights if s.reports_stored else self._lanes(kind.workers * size), slots, carry, server, numbers, self._lanes(kind.workers), run, fresh, diverged, step, active, flags,
+            kind.workers, size, s.slots, s.carry, job.spec.places, weights, weights if s.reports_stored else self._lanes(kind.workers * size), slots, carry, server, numbers, self._lanes(kind.workers), run, fresh, diverged, step, active, flags,
             advance, tables.ravel(), tables.ctypes.data, tables.strides[0],
         )  # fmt: skip
 

@@ -23,6 +23,7 @@ class Team(NamedTuple):
     size: int  # places of a worker's weights
     slot_count: int  # slots of a worker's weight
     carry_count: int  # a worker's numbers per run
+    places: Memory  # int64 [parameter]: where each parameter of a model lies
     weights: Memory  # [worker, place, lane]
     shown: Memory  # [worker, place, lane]: the parameters that the workers' rule reports, which may be the weights
     slots: Memory  # [worker, place, slot, lane]

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from gdsim.lanes.bits import bits_lane
-from gdsim.lanes.emit import Code, is_lane
+from gdsim.lanes.emit import Code, is_lane, is_mask
 from gdsim.lanes.operations import kernel_only, literal_of, rule_of
 from gdsim.lanes.target import Target
-from gdsim.lanes.types import Function, Kind, Lane, Lanes, Memory, Offset, Value
+from gdsim.lanes.types import Function, Kind, Lane, Lanes, Mask, Memory, Offset, Value
 
 
 def is_row(target: Target, kind: Kind) -> bool:
@@ -275,6 +275,21 @@ def _(target: Target, a: Kind, b: Kind) -> Any:
     if not is_row(target, a) or a != b:
         return None
     return a, lambda code, x, y: code.tuple_of(a, [code.add(*pair) for pair in zip(code.members(x, a.count), code.members(y, a.count), strict=True)])
+
+
+def select_row(mask: Mask, a: Lanes, b: Lanes) -> Lanes:
+    """A tuple of lanes: those of `a` where the mask holds, of `b` elsewhere."""
+    return kernel_only(mask, a, b)
+
+
+@rule_of(select_row)
+def _(target: Target, mask: Kind, a: Kind, b: Kind) -> Any:
+    if isinstance(a, target.types.Tuple) and a.count == 0 and a == b:
+        return a, lambda code, m, x, y: x
+    if not is_row(target, a) or a != b or not is_mask(mask) or mask.width != a.dtype.width:
+        return None
+    pairs = lambda code, x, y: zip(code.members(x, a.count), code.members(y, a.count), strict=True)  # noqa: E731
+    return a, lambda code, m, x, y: code.tuple_of(a, [code.select(m, *pair) for pair in pairs(code, x, y)])
 
 
 def scale_row(row: Lanes, factor: Lane) -> Lanes:

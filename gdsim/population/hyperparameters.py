@@ -64,12 +64,17 @@ def numbers_type(names: tuple[str, ...]) -> Any:
 
 
 @functools.cache
-def schedule_numbers_of(names: tuple[str, ...]) -> Any:
-    """`schedule_numbers(h)`: a schedule's numbers by its own names, of those of a run; all where it has
-    none.
+def own_numbers_of(function: str, owner: str, names: tuple[str, ...]) -> Any:
+    """`function(h)`: the numbers of an owner by its own names, of those of a run, which have the owner in front; all
+    where it has none.
     """
-    own = f"numbers({', '.join(f'h.schedule_{n}' for n in names)})" if names else "h"
-    return function_from(f"def schedule_numbers(h):\n    return {own}", "schedule_numbers", {"numbers": numbers_type(names)})
+    own = f"numbers({', '.join(f'h.{owner}{n}' for n in names)})" if names else "h"
+    return function_from(f"def {function}(h):\n    return {own}", function, {"numbers": numbers_type(names)})
+
+
+def schedule_numbers_of(names: tuple[str, ...]) -> Any:
+    """`schedule_numbers(h)`: a schedule's numbers by its own names."""
+    return own_numbers_of("schedule_numbers", SCHEDULE, names)
 
 
 def as_they_are(h: Hyperparameters, t: Lane) -> Hyperparameters:

@@ -7,13 +7,35 @@ A new kind of distribution is a row of `KINDS`, and its kernels in `gdsim.kernel
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from gdsim.distribution import Distribution, LocalSGD
+from gdsim.distribution import DiLoCo, Distribution, LocalSGD
 from gdsim.kernels.team_memory import TeamKind
-from gdsim.kernels.teams import averaging
-from gdsim.population.setting import Setting
+from gdsim.kernels.teams import averaging, outer
+from gdsim.population.hyperparameters import own_numbers_of
+from gdsim.population.setting import DISTRIBUTION, Setting
 from gdsim.rules import Rule
 
 STATES = {"keep": averaging.keep_state, "average": averaging.average_state, "reset": averaging.reset_state}
+
+
+def _outer_parts(rule: Rule) -> dict[str, Any]:
+    """The parts of a rule that steps by pseudo-gradients, with names of their own."""
+    numbers = rule.hyperparameters()
+    names = (*numbers, *rule.constants(dict.fromkeys(numbers, 0.5)))
+    return {
+        **{f"outer_{name}": part for name, part in rule.parts().items()}, "outer_numbers": own_numbers_of("outer_numbers", f"{DISTRIBUTION}outer_", names),
+        "OUTER_SLOTS": len(rule.slots), "OUTER_CARRY": len(rule.carry), "OUTER_NEEDS_WHOLE_GRADIENT": rule.needs_whole_gradient,
+        "begin_team": outer.begin_server, "exchange": outer.step_server, "report_team": outer.report_server,
+    }  # fmt: skip
+
+
+def _diloco(setting: Setting) -> TeamKind:
+    distribution: Any = setting.distribution
+    rule = distribution.outer
+    parts = {
+        "steps_to_exchange": averaging.steps_to_period, "before_exchange": averaging.keep_nothing, "exchange_state": STATES[distribution.state],
+        "EXCHANGES_AFTER_ONE_STEP": False, **_outer_parts(rule),
+    }  # fmt: skip
+    return TeamKind(tuple(parts.items()), distribution.team, server=1 + len(rule.slots), numbers=len(rule.carry))
 
 
 def _local_sgd(setting: Setting) -> TeamKind:
@@ -23,7 +45,10 @@ def _local_sgd(setting: Setting) -> TeamKind:
         "exchange": averaging.average_weights, "exchange_state": STATES[distribution.state], "report_team": averaging.report_mean,
         "EXCHANGES_AFTER_ONE_STEP": False,
     }  # fmt: skip
-    return TeamKind(tuple(parts.items()), distribution.team)
+    rule = distribution.outer
+    if rule is None:
+        return TeamKind(tuple(parts.items()), distribution.team)
+    return TeamKind(tuple((parts | _outer_parts(rule)).items()), distribution.team, server=1 + len(rule.slots), numbers=len(rule.carry))
 
 
 def _own_rule(setting: Setting) -> Rule:
@@ -38,7 +63,7 @@ class Kind(NamedTuple):
     rule: Callable[[Setting], Rule] = _own_rule  # by which each worker steps
 
 
-KINDS: Mapping[type[Distribution], Kind] = {LocalSGD: Kind(_local_sgd)}
+KINDS: Mapping[type[Distribution], Kind] = {LocalSGD: Kind(_local_sgd), DiLoCo: Kind(_diloco)}
 
 
 def is_alone(setting: Setting) -> bool:

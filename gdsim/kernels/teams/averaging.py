@@ -19,6 +19,12 @@ def steps_to_average(h: Hyperparameters, step: Lane) -> Lane:
     return where(step < after, step * 0 + 1, period - since % period)
 
 
+def steps_to_period(h: Hyperparameters, step: Lane) -> Lane:
+    """After every `period` steps."""
+    period = as_type_of(h.distribution_period, step)
+    return period - step % period
+
+
 def sum_of_terms(team: Team) -> Lane:
     """The sum of `Team.terms` over workers, in pairs, then pairs of these: the same for any workers beside."""
     between = 1

@@ -6,7 +6,7 @@ from gdsim.kernels.state import Pack
 from gdsim.kernels.team_memory import Team
 from gdsim.kernels.teams.compression import Draw, Message
 from gdsim.lanes.parts import part
-from gdsim.lanes.types import Hyperparameters, Lane, Mask, Memory
+from gdsim.lanes.types import Hyperparameters, Lane, Lanes, Mask, Memory
 
 
 @part
@@ -42,6 +42,36 @@ def exchange_state(team: Team, due: Mask) -> None:
 
 
 @part
+def outer_numbers(h: Hyperparameters) -> Hyperparameters:
+    """The numbers of the outer rule by its own names, of those of a run."""
+    ...
+
+
+@part
+def outer_prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
+    """`rules.parts.prepare` of the outer rule, from its own numbers."""
+    ...
+
+
+@part
+def outer_update(w: Lane, g: Lane, slots: Lanes, s: Any) -> tuple[Lane, Lanes]:
+    """`rules.parts.update` of the outer rule."""
+    ...
+
+
+@part
+def outer_reported(w: Lane, slots: Lanes, s: Any) -> Lane:
+    """`rules.parts.reported` of the outer rule."""
+    ...
+
+
+@part
+def outer_with_gradient(s: Any, norm: Lane, loss: Lane) -> Any:
+    """`rules.parts.with_gradient` of the outer rule; there is no loss, for which NaN stands."""
+    ...
+
+
+@part
 def report_team(team: Team, pack: Pack, places: Memory, noted: Memory) -> None:
     """Writes the reported parameters to the pack's weights, and what is recorded of the team to noted[number,
     lane], whose numbers are `team_memory.NOTED`.
@@ -58,3 +88,6 @@ def compress(message: Message, h: Hyperparameters, draw: Draw) -> None:
 SHOWS_STORED: Any = part("SHOWS_STORED")  # whether the parameters that a worker's rule reports are its weights
 STANDS_STORED: Any = part("STANDS_STORED")  # whether a worker's model stands where its weights are stored
 EXCHANGES_AFTER_ONE_STEP: Any = part("EXCHANGES_AFTER_ONE_STEP")  # whether the last step to an exchange is made alone, for `before_exchange`
+OUTER_SLOTS: int = part("OUTER_SLOTS")  # of the outer rule
+OUTER_CARRY: int = part("OUTER_CARRY")  # likewise
+OUTER_NEEDS_WHOLE_GRADIENT: Any = part("OUTER_NEEDS_WHOLE_GRADIENT")  # whether its step needs `outer_with_gradient`
