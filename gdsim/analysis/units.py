@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdsim.kernels.sample_table import steps_per_epoch
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.results.costs import epoch_of_cell
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Dataset
 from gdsim.words import checked_word
@@ -50,12 +50,9 @@ def cost_in(result: Dataset, unit: str, numbers: np.ndarray) -> Cost:
 def _samples(sweep: Experiment, cell: Cell, unit: str) -> tuple[float, float, float, float]:
     """(steps of an epoch, samples of a step, samples of an epoch, the cost of a sample)."""
     gradients = 2.0 if cell.rule.perturbs else 1.0
+    if cell.problem.data is None and unit == "samples":
+        raise ValueError(f"{type(cell.problem).__name__} has no samples to count: take unit='steps' or 'gradients'")
+    epoch = epoch_of_cell(cell, drop_last=sweep.drop_last, shuffle=sweep.shuffle)
     if cell.problem.data is None:
-        if unit == "samples":
-            raise ValueError(f"{type(cell.problem).__name__} has no samples to count: take unit='steps' or 'gradients'")
-        return 1.0, 1.0, 1.0, gradients
-    count = len(cell.problem.data.X)
-    batch = cell.batch or count
-    dropped = cell.batch is None or sweep.shuffle == "replacement" or sweep.drop_last
-    epoch = steps_per_epoch(count, batch, dropped)
-    return epoch, batch, epoch * batch if dropped else count, 1.0 if unit == "samples" else gradients / count
+        return 1.0, epoch.batch, epoch.samples, gradients
+    return epoch.steps, epoch.batch, epoch.samples, 1.0 if unit == "samples" else gradients / len(cell.problem.data.X)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from gdsim.axes import Axis, Grid, Range
-from gdsim.distribution.base import COUNT, OUTER_RULE, STEPS, Distribution, Partition, checked_pairs, least_of
+from gdsim.distribution.base import COUNT, OUTER_RULE, STEPS, Distribution, Partition, checked_pairs, least_of, most_of
 from gdsim.rules import SAM, Nesterov, PolyakStep, Rule, Wrapper
 from gdsim.rules.base import RATE, SHARE
 
@@ -63,6 +64,12 @@ class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
     def why_not_trained(self, partition: Partition | None) -> str:
         """Groups have no kernel yet."""
         return "" if self.groups is None and partition is None else super().why_not_trained(partition)
+
+    def rounds_at(self, steps: np.ndarray) -> np.ndarray:
+        """How many exchanges there have been after so many steps, among all workers or in groups."""
+        periods = [int(most_of(self.period)), *(period for _, period in self.groups or ())]
+        early = np.minimum(steps, int(most_of(self.after)))
+        return early + steps // min(periods) - early // min(periods)
 
     def _checked_groups(self) -> tuple[tuple[int, int], ...]:
         """The groups by ascending size, each period shorter than the next and a divisor of it."""

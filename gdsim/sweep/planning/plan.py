@@ -86,8 +86,11 @@ class Plan(NamedTuple):
 
     @property
     def result_bytes(self) -> int:
-        """Bytes of results that stay in memory, of which every varied hyperparameter is a coordinate."""
-        return self.disk + self.runs * (HELD_BYTES + 8 * len(varied_names(self.cells))) if self.keep == "runs" else 0
+        """Bytes of results that stay in memory, of which every varied hyperparameter is a coordinate, and what
+        training with workers costs has three curves.
+        """
+        costs = 24 * len(self.checkpoints) * any(cell.distribution is not None for cell in self.cells)
+        return self.disk + self.runs * (HELD_BYTES + costs + 8 * len(varied_names(self.cells))) if self.keep == "runs" else 0
 
     @property
     def run_steps(self) -> int:

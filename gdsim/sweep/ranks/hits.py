@@ -12,6 +12,7 @@ from gdsim.axes import Spaced, values
 from gdsim.kernels.hits import first_hits
 from gdsim.kernels.sample_table import steps_per_epoch
 from gdsim.lanes.compiler import bind
+from gdsim.population.looks import epoch_of
 from gdsim.stops import Status, Target
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.results.dataset import sweep_behind
@@ -58,7 +59,7 @@ def steps_between_looks(result: Dataset, numbers: np.ndarray) -> np.ndarray | No
     if stop is not None and stop.every is not None:
         return np.full(len(numbers), stop.every)
     cells = cells_of(sweep)
-    return np.array([_epoch_of(cells[n], drop_last=sweep.drop_last) for n in numbers])
+    return np.array([epoch_of(sweep.setting(c)) if (c := cells[n]).distribution else _epoch_of(c, drop_last=sweep.drop_last) for n in numbers])
 
 
 def _epoch_of(cell: Cell, *, drop_last: bool) -> int:

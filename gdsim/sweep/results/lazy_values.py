@@ -12,6 +12,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from gdsim.sweep.planning.machine import usable_cores
+from gdsim.sweep.results.costs import CostColumn
 from gdsim.sweep.results.index import StoredColumn
 
 
@@ -20,7 +21,7 @@ class Numbers(BackendArray):
     side.
     """
 
-    def __init__(self, column: StoredColumn, blocks: tuple[int, ...]) -> None:
+    def __init__(self, column: StoredColumn | CostColumn, blocks: tuple[int, ...]) -> None:
         self.column, self.shape, self.dtype = column, column.shape, column.dtype
         self.edges = np.cumsum(blocks)[:-1]
 
@@ -42,7 +43,7 @@ class Numbers(BackendArray):
         return values if np.ndim(np.arange(self.shape[0])[rows]) else values[0]
 
 
-def read_when_asked(column: StoredColumn, blocks: tuple[int, ...]) -> Any:
+def read_when_asked(column: StoredColumn | CostColumn, blocks: tuple[int, ...]) -> Any:
     """The data of a variable: nothing is read before its values are used, and then once; `blocks` are how
     many runs are read by one thread.
     """

@@ -13,6 +13,7 @@ from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.folder.stored import experiment_in
 from gdsim.sweep.folder.summaries import disjoint_shards, read_summary
 from gdsim.sweep.planning.plan import MOST_SECONDS, Plan, plan_of
+from gdsim.sweep.results.costs import CostColumn, costs_of
 from gdsim.sweep.results.dataset import MOST_IN_MEMORY, lacking, registered, runs_dataset
 from gdsim.sweep.results.index import Index, StoredColumn, index_of
 from gdsim.sweep.results.summaries import merged, summary_dataset
@@ -37,16 +38,15 @@ def lazy_columns(plan: Plan, index: Index, *, dask_throughout: bool = True) -> d
     if not names:
         return declared
     blocks, token = index.blocks(len(plan.cells)), digest([s.file.name for s in index.shards])[:32]
-    found = {}
-    for name in names:
-        column = StoredColumn(index, name, plan.checkpoints)
+    found, stored = {}, {name: StoredColumn(index, name, plan.checkpoints) for name in names}
+    for name, column in {**stored, **costs_of(plan, index.numbers, stored["steps_taken"])}.items():
         is_small = column.shape[0] <= MOST_IN_MEMORY if column.ndim == 1 else not dask_throughout and column.nbytes <= SMALL_BYTES
         found[name] = read_when_asked(column, blocks) if is_small else _dask_array(column, blocks, f"{name}-{token}")
     unknown = {n: declared[n].dtype for n in OF_VALIDATION if n in declared and n not in found}
     return found | {n: np.broadcast_to(lacking((), kind), len(index.numbers)) for n, kind in unknown.items()}
 
 
-def _dask_array(column: StoredColumn, blocks: tuple[int, ...], name: str) -> Any:
+def _dask_array(column: StoredColumn | CostColumn, blocks: tuple[int, ...], name: str) -> Any:
     """A column of which each block of runs is read when it is asked for."""
     import dask.array  # takes 0.4 s, and small folders do without
 

@@ -11,6 +11,7 @@ from gdsim.sweep.execution.threads import Threads, Trainer, train_from_start
 from gdsim.sweep.execution.time_left import remaining_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Plan
+from gdsim.sweep.results.costs import costs_of
 from gdsim.sweep.results.dataset import concatenated, registered, runs_dataset
 from gdsim.sweep.results.summaries import merged, summary_dataset
 from gdsim.sweep.run.options import RunOptions
@@ -35,7 +36,9 @@ def run_in_memory(
             finished, columns = runs_in(plan, outcome, chosen)
             numbers.append(finished)
             parts.append(columns)
-    return registered(sweep, runs_dataset(plan, np.concatenate(numbers), concatenated(parts)))
+    every, columns = np.concatenate(numbers), concatenated(parts)
+    costs = {name: column[:] for name, column in costs_of(plan, every, columns["steps_taken"]).items()}
+    return registered(sweep, runs_dataset(plan, every, columns | costs))
 
 
 def _summarised(sweep: Experiment, plan: Plan, options: RunOptions, progress: Progress) -> "xarray.Dataset":

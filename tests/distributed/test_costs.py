@@ -1,0 +1,103 @@
+"""What training has cost at checkpoints: samples, rounds and bytes, which follow from the steps."""
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.sweep.results.costs import CostColumn, epoch_of_cell
+from gdsim.sweep.results.lazy_values import read_when_asked
+from gdsim.sweep.results.opening import open_results
+from tests.helpers import same_bits
+
+STEPS = np.arange(13)
+
+
+def sweep_of(distribution, **more):
+    data = gd.Data(np.arange(20.0).reshape(10, 2) / 20, np.arange(10) // 5)
+    options = {"problem": gd.LogisticRegression(data), "optimizer": gd.SGD(lr=0.1), "batch": 2, "steps": 12, "record": gd.Record(every=1), "starts": 2}
+    return gd.Sweep(distribution=distribution, **(options | more))
+
+
+def test_a_result_tells_what_training_had_cost():
+    found = sweep_of([None, gd.LocalSGD(workers=[1, 4], period=[1, 5], after=0), gd.LocalSGD(workers=2, period=4, after=3)]).run()
+    each, rounds = [1, 1, 1, 4, 4, 2], [0 * STEPS, STEPS, STEPS // 5, STEPS, STEPS // 5, [0, 1, 2, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6]]
+    for run in range(12):
+        cell = run % 6
+        assert found.samples.values[run].tolist() == (2 * each[cell] * STEPS).tolist()
+        assert found["round"].values[run].tolist() == [*rounds[cell]]
+        numbers = 3 if each[cell] > 1 else 0  # two weights and a bias, of 4 bytes each
+        assert found.bytes_sent.values[run].tolist() == [4 * numbers * r for r in rounds[cell]]
+    assert [found[name].attrs["units"] for name in ("samples", "round", "bytes_sent")] == ["samples", "rounds", "bytes"]
+    assert not {"samples", "round", "bytes_sent"} & set(sweep_of(None).run().variables)
+
+
+def test_a_run_that_has_ended_costs_nothing_more():
+    found = sweep_of(gd.LocalSGD(workers=2), optimizer=gd.SGD(lr=[1.0, 1e30]), batch=None, stop=gd.Target(0.6, every=1), steps=40).run()
+    assert (found.steps_taken.values < 40).all()
+    ended = found.step.values > found.steps_taken.values[:, None]
+    assert np.isnan(found.samples.values[ended]).all()
+    assert (found.samples.values[~ended] == (20 * np.broadcast_to(found.step.values, ended.shape))[~ended]).all()
+    assert np.isnan(found.loss.values[ended]).all()
+
+
+def test_a_folder_tells_the_same(tmp_path):
+    sweep = sweep_of([gd.LocalSGD(workers=[2, 4], period=3), None])
+    found, held = sweep.run(), sweep.run(out=tmp_path / "runs")
+    throughout = open_results(tmp_path / "runs", dask_throughout=True)
+    for name in ("samples", "round", "bytes_sent"):
+        assert same_bits(held[name].values, found[name].values)
+        assert same_bits(throughout[name].compute().values, found[name].values)
+        assert same_bits(throughout[name].isel(run=slice(1, 4), checkpoint=5).values, found[name].values[1:4, 5])
+    assert throughout.samples.chunks is not None
+
+
+@pytest.mark.parametrize(
+    ("distribution", "batch", "drop_last", "samples"),
+    [
+        (None, 3, True, [0, 3, 6, 9, 12]),
+        (None, 3, False, [0, 3, 6, 9, 10, 13]),
+        (gd.Synchronous(workers=3), 1, False, [0, 3, 6, 9, 10, 13]),
+        (gd.Synchronous(workers=3), 1, True, [0, 3, 6, 9, 12]),
+        (gd.LocalSGD(workers=3), 1, False, [0, 3, 6, 9, 12]),
+        (gd.LocalSGD(workers=3), None, True, [0, 30, 60]),
+        (gd.Synchronous(workers=3), None, True, [0, 30, 60]),
+    ],
+)
+def test_short_batches_are_counted_as_they_are(distribution, batch, drop_last, samples):
+    (cell,) = sweep_of(distribution, batch=batch, drop_last=drop_last).plan().cells
+    epoch = epoch_of_cell(cell, drop_last=drop_last, shuffle="epoch")
+    assert epoch.samples_after(np.arange(len(samples))).tolist() == samples
+
+
+def test_times_to_targets_count_the_samples_of_all_workers():
+    found = sweep_of([None, gd.LocalSGD(workers=4)], stop=gd.Target(0.6, every=1), optimizer=gd.SGD(lr=1.0), steps=200).run()
+    steps, samples, gradients = (gd.analysis.time_to_target(found, [0.6], unit=unit).time.values.ravel() for unit in ("steps", "samples", "gradients"))
+    each = np.where(found.distribution.values == "None", 2, 8)
+    assert np.isfinite(steps).all()
+    assert (samples == each * steps).all()
+    assert np.allclose(gradients, samples / 10)
+
+
+def test_exchanges_of_groups_are_counted():
+    one = gd.LocalSGD(workers=8, period=8, groups=[(2, 2), (4, 4)])
+    assert one.rounds_at(STEPS).tolist() == (STEPS // 2).tolist()
+    assert one.bytes_at(np.array([8]), 10, 8).tolist() == [4 * 80]
+    assert gd.DiLoCo(workers=2, period=5).rounds_at(STEPS).tolist() == (STEPS // 5).tolist()
+    assert gd.Synchronous(workers=2).bytes_at(STEPS, 10, 4).tolist() == (40 * STEPS).tolist()
+    assert gd.Synchronous(workers=1).bytes_at(STEPS, 10, 4).tolist() == (0 * STEPS).tolist()
+
+
+def test_costs_are_made_when_they_are_asked_for():
+    class Reads:
+        asked = 0
+
+        def __getitem__(self, key):
+            self.asked += 1
+            return np.array([2, 3])[key]
+
+    taken = Reads()
+    column = CostColumn(np.array([[0.0, 1.0, 2.0, 3.0]]), np.zeros(2, int), taken, np.arange(4))
+    lazy = read_when_asked(column, (2,))
+    assert taken.asked == 0
+    assert np.array_equal(np.asarray(lazy), [[0, 1, 2, np.nan], [0, 1, 2, 3]], equal_nan=True)
+    assert column.nbytes == 64
