@@ -22,7 +22,7 @@ def _outer_parts(rule: Rule) -> dict[str, Any]:
     numbers = rule.hyperparameters()
     names = (*numbers, *rule.constants(dict.fromkeys(numbers, 0.5)))
     return {
-        **{f"outer_{name}": part for name, part in rule.parts().items()}, "outer_numbers": own_numbers_of("outer_numbers", f"{DISTRIBUTION}outer_", names),
+        **{f"outer_{name}": rule.parts()[name] for name in ("prepare", "update", "reported", "with_gradient")}, "outer_numbers": own_numbers_of("outer_numbers", f"{DISTRIBUTION}outer_", names),
         "OUTER_SLOTS": len(rule.slots), "OUTER_CARRY": len(rule.carry), "OUTER_NEEDS_WHOLE_GRADIENT": rule.needs_whole_gradient,
         "begin_team": outer.begin_server, "exchange": outer.step_server, "report_team": outer.report_server,
     }  # fmt: skip
