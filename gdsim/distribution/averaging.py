@@ -63,7 +63,7 @@ class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
 
     def why_not_trained(self, partition: Partition | None) -> str:
         """Groups have no kernel yet."""
-        return "" if self.groups is None and partition is None else super().why_not_trained(partition)
+        return "" if self.groups is None else super().why_not_trained(partition)
 
     def rounds_at(self, steps: np.ndarray) -> np.ndarray:
         """How many exchanges there have been after so many steps, among all workers or in groups."""

@@ -204,6 +204,10 @@ class Distribution(Part, frozen=True, kw_only=True):
         axis = self.every_size()[0] if self.sizes else 1
         return tuple(map(int, axis if isinstance(axis, tuple) else extremes(axis)))
 
+    def makes_one_batch(self, partition: Partition | None) -> bool:
+        """Whether a step of all workers is a step of one by the batches of all, bit for bit."""
+        return False
+
     def why_not_trained(self, partition: Partition | None) -> str:
         """Why no kernel trains it yet, on samples shared out by `partition`; nothing where one does."""
         return f"{type(self).__name__} is declared, and nothing trains it yet"

@@ -1,7 +1,7 @@
 """Synchronous data parallel: every step the workers' gradients are averaged, and one rule makes the step."""
 
 from gdsim.axes import Axis, Grid
-from gdsim.distribution.base import SHARE, Distribution
+from gdsim.distribution.base import SHARE, Distribution, Partition
 
 
 class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
@@ -32,3 +32,13 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
         "dropped": "Probability with which a worker's gradient is lost in a step.",
         "mean_over": "What the sum of the gradients that arrive is divided by: their number, or that of all workers.",
     }
+
+    def makes_one_batch(self, partition: Partition | None) -> bool:
+        """The mean of all gradients is that of all their samples, where no gradient is left out; of samples that
+        all share it is the same whose gradient comes last.
+        """
+        return self.dropped == 0.0 and (self.backup == 0 or partition is None)
+
+    def why_not_trained(self, partition: Partition | None) -> str:
+        """Gradients that are lost have no kernel yet."""
+        return "" if self.makes_one_batch(partition) else super().why_not_trained(partition)

@@ -235,7 +235,7 @@ class Kernels:
     def no_team(self) -> Team:
         """What a job has of teams where runs are one worker's."""
         real, word, whole = self._lanes(0), np.zeros(0, np.uint32), np.zeros(0, np.int64)
-        return Team(0, 0, 0, 0, whole, real, real, real, real, real, real, real, whole, word, word, word, word, word, 0, whole, 0, 0)
+        return Team(0, 0, 0, 0, whole, real, real, real, real, real, real, real, whole, word, word, word, word, word, word, 0, whole, 0, 0)
 
     def with_team(self, job: Job) -> Job:
         """The job with the memory of its runs' teams: none."""

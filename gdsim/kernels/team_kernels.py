@@ -87,17 +87,19 @@ class TeamKernels(Kernels):
         word = functools.partial(zeros, width, np.uint32)
         weights, slots, server = np.split(job.pack.slots, [kind.workers * size * width, kind.workers * size * (1 + s.slots) * width])
         carry, numbers = np.split(job.pack.carry, [kind.workers * s.carry * width])
-        run, fresh, diverged, step, active, flags = np.full(width, -1), *(word() for _ in range(5))
+        run, fresh, diverged, step, active, flags, shard = np.full(width, -1), *(word() for _ in range(6))
         of_workers = [a.reshape(kind.workers, -1) for a in (weights, slots, carry)]
-        packs = [self._worker_pack(job.pack, k, [a[k] for a in of_workers], (step, active, flags)) for k in range(kind.workers)]
+        packs = [self._worker_pack(job.pack, k, [a[k] for a in of_workers], (step, active, flags, shard)) for k in range(kind.workers)]
         tables = np.stack([table_of(job._replace(pack=pack)) for pack in packs])
         return Team(
-            kind.workers, size, s.slots, s.carry, job.spec.places, weights, weights if s.reports_stored else self._lanes(kind.workers * size), slots, carry, server, numbers, self._lanes(kind.workers), run, fresh, diverged, step, active, flags,
+            kind.workers, size, s.slots, s.carry, job.spec.places, weights, weights if s.reports_stored else self._lanes(kind.workers * size), slots, carry, server, numbers, self._lanes(kind.workers), run, fresh, diverged, step, active, flags, shard,
             advance, tables.ravel(), tables.ctypes.data, tables.strides[0],
         )  # fmt: skip
 
     def _worker_pack(self, pack: Pack, worker: int, state: list[np.ndarray], words: tuple[np.ndarray, ...]) -> Pack:
         """The pack as a worker's steps have it."""
         weights, slots, carry = state
-        step, active, flags = words
-        return pack._replace(replica=worker, weights=weights, slots=slots, carry=carry, step=step, monitor=pack.monitor._replace(active=active, flags=flags))
+        step, active, flags, shard = words
+        return pack._replace(
+            replica=worker, shard=shard, weights=weights, slots=slots, carry=carry, step=step, monitor=pack.monitor._replace(active=active, flags=flags)
+        )

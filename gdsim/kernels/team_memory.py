@@ -37,6 +37,7 @@ class Team(NamedTuple):
     step: Memory  # uint32 [lane]: updates that the worker that steps has applied
     active: Memory  # uint32 [lane]: `Monitor.active` of the worker that steps
     flags: Memory  # uint32 [lane]: likewise `Monitor.flags`
+    shard: Memory  # uint32 [lane]: likewise `Pack.shard`
     advance: Address  # of the kernel that makes a worker's steps
     tables: Memory  # int64 [worker, entry]: the job as each worker's steps have it
     first_table: Address

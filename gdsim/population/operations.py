@@ -35,7 +35,7 @@ def run_operations(setting: Setting) -> float:
     every = [looks_of(setting, stop)[0] for stop in setting.stops]
     looks = len(setting.checkpoints) + sum((setting.steps - setting.began) // n for n in every if n)
     tangents = 1.0 + TANGENT_OPERATIONS * len(setting.live_tangents)
-    steps = (setting.steps - setting.began) * setting.workers
+    steps = (setting.steps - setting.began) * setting.replicas
     return tangents * (steps * operations_of_step(setting) + looks * look)
 
 

@@ -48,7 +48,7 @@ def samples_of(setting: Setting) -> Samples:
 
 def shards_for(setting: Setting, starts: np.ndarray, cells: np.ndarray, values: Sequence[Mapping[str, float]]) -> tuple[Shards, np.ndarray]:
     """(the shards of runs' workers, [run] that of each run's first) of runs with these starts, in cells whose
-    numbers are `values[cell]`.
+    numbers are `values[cell]`. Where a step takes all samples of all workers, a run has one.
 
     Raises ValueError where the law of a partition leaves a worker without samples again and again.
     """
@@ -62,7 +62,9 @@ def shards_for(setting: Setting, starts: np.ndarray, cells: np.ndarray, values: 
     keys = [(own[cell], int(start) if partition.is_drawn else 0) for cell, start in zip(cells, starts, strict=True)]
     places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
     rows = members_of(partition, samples, [(dict(zip(numbers, key, strict=True)), start) for key, start in places])
-    return shards_of(rows), np.array([places[key] * samples.workers for key in keys], np.int64)
+    if setting.makes_one_batch and setting.batch is None:
+        rows = [[np.concatenate(row)] for row in rows]
+    return shards_of(rows), np.array([places[key] * len(rows[0]) for key in keys], np.int64)
 
 
 def shards_of(rows: Sequence[Members]) -> Shards:

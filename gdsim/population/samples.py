@@ -3,15 +3,17 @@ order.
 """
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gdsim.data import Data
-from gdsim.kernels.sample_table import Sharing, Table, sampler_of, table_of
+from gdsim.kernels.sample_table import Shards, Sharing, Table, sampler_of, table_of
 from gdsim.kernels.sampling import SHUFFLES, list_samples
 from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.float_mode import ieee_mode
+from gdsim.population.partitions import shards_for
 from gdsim.population.setting import Setting
 from gdsim.population.teams import is_alone
 from gdsim.problems.parts import Sampler
@@ -44,27 +46,41 @@ def table_for(data: Data, dtype: str, weighted: bool | None = None) -> Table:
         return _tables[key]
 
 
-def samplers_of(setting: Setting) -> tuple[Sampler, Sampler, Sampler]:
-    """(how steps draw samples, the training set and the validation set as evaluations read them)."""
+def samplers_of(setting: Setting, shards: Shards | None = None) -> tuple[Sampler, Sampler, Sampler]:
+    """(how steps draw samples, the training set and the validation set as evaluations read them).
+
+    `shards` are those of the runs' workers, where these have samples of their own.
+    """
     data, kind = setting.problem.data, np.dtype(setting.dtype)
     table = None if data is None else table_for(data, setting.dtype)
     validation = None if data is None or data.validation is None else table_for(data.validation, setting.dtype, data.sample_weight is not None)
-    training = sampler_of(table, setting.batch, setting.drop_last, setting.seed, kind, Sharing(1 if is_alone(setting) else setting.workers))
+    training = sampler_of(table, setting.step_batch, setting.drop_last, setting.seed, kind, _sharing(setting, shards))
     return training, sampler_of(table, None, True, 0, kind), sampler_of(validation, None, True, 0, kind)
+
+
+def _sharing(setting: Setting, shards: Shards | None) -> Sharing:
+    """How the steps of a setting's workers draw."""
+    if shards is None:
+        return Sharing(1 if is_alone(setting) else setting.workers)
+    return Sharing(setting.workers if setting.makes_one_batch and setting.batch is not None else 1, shards)
 
 
 def shuffle_of(setting: Setting) -> str:
     """The name of the setting's way of drawing, of those in `kernels.sampling.SHUFFLES`."""
-    if setting.batch is None:
-        return "whole"
-    return setting.shuffle if is_alone(setting) else f"block {setting.shuffle}"
+    kind = "whole" if setting.batch is None else setting.shuffle
+    if setting.has_shards:
+        return f"shards {kind}" if setting.makes_one_batch and setting.batch is not None else f"shard {kind}"
+    return kind if is_alone(setting) or setting.batch is None else f"block {kind}"
 
 
-def sample_order(setting: Setting, start: int, replica: int = 0) -> np.ndarray:
+def sample_order(setting: Setting, start: int, replica: int = 0, values: Mapping[str, float] | None = None) -> np.ndarray:
     """[step, batch] sample indices of one start, of a replica of its model; -1 beyond the end of a short
     batch.
+
+    `values` are the numbers of a run's cell, where they are not the partition's own.
     """
-    return samples_drawn(samplers_of(setting)[0], shuffle_of(setting), start, (replica, 0), setting.steps)
+    shards = shards_for(setting, np.array([start]), np.zeros(1, np.int64), [values or {}])[0] if setting.has_shards else None
+    return samples_drawn(samplers_of(setting, shards)[0], shuffle_of(setting), start, (replica, replica), setting.steps)
 
 
 def samples_drawn(sampler: Sampler, shuffle: str, start: int, who: tuple[int, int], steps: int) -> np.ndarray:

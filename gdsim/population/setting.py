@@ -60,13 +60,33 @@ class Setting(NamedTuple):
 
     @property
     def workers(self) -> int:
-        """How many workers' weights a run has."""
+        """How many workers train a run's model."""
         return 1 if self.distribution is None else self.distribution.team
+
+    @property
+    def makes_one_batch(self) -> bool:
+        """Whether a step of all workers is a step of one by the batches of all."""
+        return self.distribution is not None and self.distribution.makes_one_batch(self.partition)
+
+    @property
+    def replicas(self) -> int:
+        """How many workers have weights of their own."""
+        return 1 if self.makes_one_batch else self.workers
+
+    @property
+    def step_batch(self) -> int | None:
+        """Samples of a step of weights; None for all that there are."""
+        return self.batch and self.batch * (self.workers if self.makes_one_batch else 1)
+
+    @property
+    def has_shards(self) -> bool:
+        """Whether workers have samples of their own."""
+        return self.distribution is not None and self.partition is not None
 
     @property
     def samples_per_step(self) -> int:
         """Samples of a step's batch; of a function without samples one."""
-        return self.batch or (1 if self.problem.data is None else len(self.problem.data.X))
+        return self.step_batch or (1 if self.problem.data is None else len(self.problem.data.X))
 
     @property
     def targets(self) -> tuple[float, ...]:
@@ -76,7 +96,8 @@ class Setting(NamedTuple):
     @property
     def sees_loss(self) -> bool:
         """Whether the loss of a step's batch is that of the whole data at the reported parameters."""
-        return self.batch is None and not self.rule.reports_other_point and not self.has_penalty
+        is_whole = self.batch is None and not self.has_shards and self.replicas == 1
+        return is_whole and not self.rule.reports_other_point and not self.has_penalty
 
     @property
     def has_penalty(self) -> bool:

@@ -69,7 +69,7 @@ KINDS: Mapping[type[Distribution], Kind] = {LocalSGD: Kind(_local_sgd), DiLoCo: 
 def is_alone(setting: Setting) -> bool:
     """Whether a run's training is that of one worker, bit for bit: whose kernels then train it."""
     distribution = setting.distribution
-    return distribution is None or (distribution.team == 1 and distribution.is_plain_alone)
+    return distribution is None or setting.makes_one_batch or (distribution.team == 1 and distribution.is_plain_alone)
 
 
 def team_of(setting: Setting) -> TeamKind | None:

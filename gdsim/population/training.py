@@ -20,6 +20,7 @@ from gdsim.population.columns import MONITORED, columns_from, curves_of, state_n
 from gdsim.population.engine_choice import kernels_for
 from gdsim.population.hyperparameters import all_numbers, number_names, schedule_values
 from gdsim.population.looks import epochs_of, has_own_look, spec_of
+from gdsim.population.partitions import shards_for
 from gdsim.population.recorded_sharpness import sharpness_at
 from gdsim.population.samples import samplers_of
 from gdsim.population.setting import Setting
@@ -85,7 +86,10 @@ def train_batch(
         runs = _new_runs(setting, kernels, batch)
         if earlier is not None:
             runs = _resumed(setting, kernels.number, runs, earlier)
-        samplers = samplers_of(setting)
+        shards = None
+        if setting.has_shards:
+            shards, runs.shard[:] = shards_for(setting, batch.start, batch.cell, batch.values)
+        samplers = samplers_of(setting, shards)
         job = kernels.new_job(setting.record.state, runs, spec_of(setting, kernels), samplers, workspaces[key])
         _set_monitor(setting, job.pack.monitor)
         # Lanes that never get a run compute too, by numbers that are possible.

@@ -22,7 +22,7 @@ from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any, smallest
 from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import load, store, where
-from gdsim.lanes.parts import WIDTH
+from gdsim.lanes.parts import WIDTH, default_part
 from gdsim.lanes.tiles import load_row
 from gdsim.lanes.types import Address, Count, Mask
 from gdsim.rules.parts import reported, standing
@@ -65,6 +65,12 @@ def note_divergence(team: Team) -> None:
     store(team.flags, 0, for_none)
 
 
+@default_part
+def place_worker(job: Job, worker: Count) -> None:
+    """Says whose samples a worker's steps draw: of workers with samples of their own the k-th shard of its run."""
+    store(job.team.shard, 0, load(job.pack.shard, 0, WIDTH) + worker)
+
+
 def step_workers(job: Job, steps: Count) -> None:
     """Lets every worker of every lane make so many steps."""
     team, pack = job.team, job.pack
@@ -72,6 +78,7 @@ def step_workers(job: Job, steps: Count) -> None:
     store(team.active, 0, where(load(team.diverged, 0, WIDTH) != 0, active * 0, active))
     for worker in range(team.workers):
         store(team.step, 0, begin)
+        place_worker(job, worker)
         made = 0
         while made < steps:
             made += call_kernel(team.advance, team.first_table + worker * team.table_bytes, steps - made)

@@ -97,7 +97,7 @@ def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
     parameters, width = setting.problem.parameter_count, lanes or lanes_for(setting, runs, 1)
     size = np.dtype(setting.dtype).itemsize * (1 + len(setting.live_tangents))
     room, rule = room_of(setting, width), setting.rule
-    state = setting.workers * (1 + len(rule.slots))
+    state = setting.replicas * (1 + len(rule.slots))
     snapshots = 2 * (1 + state * setting.record.state)
     pack = width * size * (room.places * (state + snapshots + 1 + rule.reports_other_point) + len(number_names(setting)))
     starts = parameters * min(runs, runs_together(setting, width, runs, 1))
