@@ -123,8 +123,8 @@ class DiLoCo(Distribution, tag="diloco", frozen=True, kw_only=True):
         return {**super().constants(values, parameters), **{f"outer_{name}": value for name, value in found.items()}}
 
     def why_not_trained(self, partition: Partition | None) -> str:
-        """Shards of workers' own have no kernel yet."""
-        return "" if partition is None else super().why_not_trained(partition)
+        """A kernel does."""
+        return ""
 
 
 class ElasticAveraging(Distribution, tag="elastic_averaging", frozen=True, kw_only=True):
@@ -154,6 +154,10 @@ class ElasticAveraging(Distribution, tag="elastic_averaging", frozen=True, kw_on
         "moving_rate": "The share of a worker's distance from the centre that both are drawn.",
         "turns": "Whether all workers exchange with the same centre, or one after the other.",
     }
+
+    def why_not_trained(self, partition: Partition | None) -> str:
+        """A kernel does."""
+        return ""
 
 
 def check_outer(owner: str, outer: Rule | None) -> None:

@@ -34,6 +34,10 @@ def check_trainable(one: Distribution, partition: Partition | None, trained: Tra
     for rule in rules:
         if isinstance(rule.innermost, Rprop) and any(getattr(v, "state", "") == "average" for v in one.variants()):
             raise ValueError(f'{kind}.state="average" is not defined for Rprop, whose step sizes go by signs: take "keep" or "reset"')
+        if rule.needs_whole_gradient and any(getattr(v, "tracking", False) for v in one.variants()):
+            raise ValueError(
+                f"{kind}.tracking steps by a mean of gradients, and {type(rule).__name__} asks for the length or the loss of its own: leave one of the two"
+            )
 
 
 def samples_of_step(one: Distribution | None, partition: Partition | None, samples: int, batch: int | None) -> int:

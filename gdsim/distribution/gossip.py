@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Axis, checked_axis_of, checked_truth, values
-from gdsim.distribution.base import STEPS, Distribution
+from gdsim.distribution.base import STEPS, Distribution, Partition
 from gdsim.distribution.topologies import TOPOLOGIES, checked_topology, is_directed, messages_sent, mixing_matrices
 
 ORDERS = ("combine", "adapt")
@@ -63,6 +63,15 @@ class Gossip(Distribution, tag="gossip", frozen=True, kw_only=True):
         """What may differ between cells; a matrix is called by a checksum of its numbers."""
         called = self.topology if isinstance(self.topology, str) else f"matrix {zlib.crc32(repr(self.topology).encode()):08x}"
         return {**super().settings(), "topology": called}
+
+    @property
+    def is_plain_alone(self) -> bool:
+        """Who has no neighbours trains alone."""
+        return True
+
+    def why_not_trained(self, partition: Partition | None) -> str:
+        """A kernel does."""
+        return ""
 
     @property
     def matrices(self) -> np.ndarray:

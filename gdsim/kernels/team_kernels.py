@@ -8,7 +8,7 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import Parts
 from gdsim.kernels.job import Job
 from gdsim.kernels.state import Pack, RunState
-from gdsim.kernels.team_memory import NOTED, Team, TeamKind
+from gdsim.kernels.team_memory import NOTED, Graph, Team, TeamKind
 from gdsim.kernels.teams import team
 from gdsim.lanes.compiler import Bound, address_of
 from gdsim.lanes.memory import table_of, view_of
@@ -92,9 +92,15 @@ class TeamKernels(Kernels):
         packs = [self._worker_pack(job.pack, k, [a[k] for a in of_workers], (step, active, flags, shard)) for k in range(kind.workers)]
         tables = np.stack([table_of(job._replace(pack=pack)) for pack in packs])
         return Team(
-            kind.workers, size, s.slots, s.carry, job.spec.places, weights, weights if s.reports_stored else self._lanes(kind.workers * size), slots, carry, server, numbers, self._lanes(kind.workers), run, fresh, diverged, step, active, flags, shard,
+            kind.workers, size, s.slots, s.carry, job.spec.places, weights, weights if s.reports_stored else self._lanes(kind.workers * size), slots, carry, server, numbers,
+            self._lanes(kind.spare * size), self._graph(), self._lanes(kind.workers), run, fresh, diverged, step, active, flags, shard,
             advance, tables.ravel(), tables.ctypes.data, tables.strides[0],
         )  # fmt: skip
+
+    def _graph(self) -> Graph:
+        graph = self.kind.graph
+        whole, real = (functools.partial(np.array, dtype=kind) for kind in (np.int64, self.dtype))
+        return Graph(graph.matrices, whole(graph.begin), whole(graph.source), real(graph.weight), real(graph.own))
 
     def _worker_pack(self, pack: Pack, worker: int, state: list[np.ndarray], words: tuple[np.ndarray, ...]) -> Pack:
         """The pack as a worker's steps have it."""

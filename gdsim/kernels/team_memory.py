@@ -7,6 +7,19 @@ from gdsim.lanes.types import Address, Memory
 NOTED = ("disagreement", "staleness", "largest_staleness")  # what is recorded of a team beside its scores
 
 
+class Graph(NamedTuple):
+    """Who reads whom in an exchange: the rows of mixing matrices, without their diagonals.
+
+    Row m K + i has what worker i reads by matrix m; arrays in a team, tuples in its kind.
+    """
+
+    matrices: int = 0
+    begin: Memory = ()  # int64 [row + 1]: the row's first edge
+    source: Memory = ()  # int64 [edge]: the worker that is read
+    weight: Memory = ()  # [edge]
+    own: Memory = ()  # [row]: the diagonal
+
+
 class TeamKind(NamedTuple):
     """What decides a team's kernels, and its sizes, which do not."""
 
@@ -14,6 +27,8 @@ class TeamKind(NamedTuple):
     workers: int
     server: int = 0  # numbers kept of each weight beside the workers
     numbers: int = 0  # numbers kept of each run
+    spare: int = 0  # numbers of each weight that are kept during a step at most
+    graph: Graph = Graph()
 
 
 class Team(NamedTuple):
@@ -30,6 +45,8 @@ class Team(NamedTuple):
     carry: Memory  # [worker, number, lane]
     server: Memory  # [array, place, lane]: what the kind keeps of each weight beside the workers
     numbers: Memory  # [number, lane]: what it keeps of each run
+    spare: Memory  # [array, place, lane]: what it keeps of each weight during a step
+    graph: Graph
     terms: Memory  # [worker, lane]: of a sum over workers
     run: Memory  # int64 [lane]: the run that was in a lane before
     fresh: Memory  # uint32 [lane]: whether its run has just begun at its start

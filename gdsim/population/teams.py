@@ -7,10 +7,11 @@ A new kind of distribution is a row of `KINDS`, and its kernels in `gdsim.kernel
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from gdsim.distribution import DiLoCo, Distribution, LocalSGD
+from gdsim.distribution import DiLoCo, Distribution, ElasticAveraging, Gossip, LocalSGD
 from gdsim.kernels.team_memory import TeamKind
 from gdsim.kernels.teams import averaging, outer
 from gdsim.population.hyperparameters import own_numbers_of
+from gdsim.population.mixing_teams import elastic_team, gossip_rule, gossip_team
 from gdsim.population.setting import DISTRIBUTION, Setting
 from gdsim.rules import Rule
 
@@ -63,7 +64,12 @@ class Kind(NamedTuple):
     rule: Callable[[Setting], Rule] = _own_rule  # by which each worker steps
 
 
-KINDS: Mapping[type[Distribution], Kind] = {LocalSGD: Kind(_local_sgd), DiLoCo: Kind(_diloco)}
+KINDS: Mapping[type[Distribution], Kind] = {
+    LocalSGD: Kind(_local_sgd),
+    DiLoCo: Kind(_diloco),
+    ElasticAveraging: Kind(elastic_team),
+    Gossip: Kind(gossip_team, gossip_rule),
+}
 
 
 def is_alone(setting: Setting) -> bool:

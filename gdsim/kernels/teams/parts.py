@@ -42,6 +42,12 @@ def exchange_state(team: Team, due: Mask) -> None:
 
 
 @part
+def mix_tracked(team: Team, pack: Pack, due: Mask) -> None:
+    """Mixes with neighbours what workers step by in the place of their gradients."""
+    ...
+
+
+@part
 def outer_numbers(h: Hyperparameters) -> Hyperparameters:
     """The numbers of the outer rule by its own names, of those of a run."""
     ...
