@@ -15,12 +15,15 @@ from gdsim import plots
 from gdsim.axes import checked_whole
 from gdsim.opening import HOMES, public_function
 from gdsim.plots.figure import png_of
+from gdsim.questions import check_alone
 from gdsim.questions.folder import OtherQuestionError
 from gdsim.questions.following import forget, is_outgrown, remember
 from gdsim.stops import Record
 from gdsim.store.directories import place_of
 from gdsim.store.folder import Store
 from gdsim.sweep.execution.display import Wish
+from gdsim.sweep.experiment.cells import cells_of
+from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.results.reading import Dataset
 from gdsim.words import given, nearest
 
@@ -49,6 +52,8 @@ GIVEN = ("problem", "parameters", "center", "trajectory", "a", "b", "out", "clie
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 TAKEN = ("convergence", "data", "failed", "heartbeat", "log", "pieces", "quarantine", "shards")  # by the folder of the sweep and its figure
 DOTS_PER_INCH = 130
+# Points at which a call is checked before there are any, and how many numbers they may have.
+MOST_STAND_INS, CHECKPOINTS, MOST_NUMBERS = 1000, 5, 10**7
 
 
 class Step(NamedTuple):
@@ -98,6 +103,38 @@ def check_recorded(steps: Sequence[Step], record: Record) -> None:
     for step in steps:
         if not all(getattr(record, name) for name in DOES[step.do].needs):
             raise ValueError(f"{step.place}: it needs record = {{{', '.join(f'{name} = true' for name in DOES[step.do].needs)}}}")
+
+
+def check_calls(steps: Sequence[Step], sweep: Experiment) -> None:
+    """Refuses calls that their functions would refuse, whatever the runs end at: of all problems of the sweep, or of
+    some where a call is of all runs. Raises ValueError.
+    """
+    cells = cells_of(sweep)
+    problems = {_kind_of(cell.problem): cell.problem for cell in cells}.values()
+    runs = min(MOST_STAND_INS, len(cells) * sweep.starts)
+    for step in steps:
+        count = runs if step.runs == "all" else min(runs, step.runs if isinstance(step.runs, int) else len(step.runs))
+        wrong = [found for one in problems if (found := _why_refused(step, one, count))]
+        if len(wrong) == len(problems) or (wrong and step.runs == "all"):
+            raise ValueError(f"{step.place}: {wrong[0]}")
+
+
+def _kind_of(problem: Any) -> str:
+    """What problems have in common that are one but for their numbers."""
+    kind = {name: value for name, value in problem.settings().items() if name not in problem.axes}
+    return f"{type(problem).__name__} {problem.parameter_count} {kind}"
+
+
+def _why_refused(step: Step, problem: Any, count: int) -> str:
+    """What the function of a call says against it, at random points of a problem in the place of so many runs; empty if nothing."""
+    needs, draw = DOES[step.do].needs, np.random.default_rng(0)
+    rows = CHECKPOINTS if needs == ("trajectory",) else min(count, max(2, MOST_NUMBERS // problem.parameter_count))
+    points = [draw.normal(size=(rows, problem.parameter_count)) for _ in needs]
+    try:
+        check_alone(functools.partial(public_function(DOES[step.do].name), problem, *points, **step.arguments))
+    except (ValueError, TypeError) as error:
+        return str(error)
+    return ""
 
 
 def _checked_runs(runs: object) -> int | str | tuple[int, ...]:

@@ -106,6 +106,15 @@ def test_products_of_problems_without_samples_are_their_formulas():
 
 
 @pytest.mark.full
+def test_whole_numbers_are_parameters_in_double_precision():
+    found = gd.curvature.hessian(gd.functions.Rosenbrock(), [1, 2]).hessian
+    assert found.dtype == np.float64
+    assert found.values.tolist() == [[402.0, -400.0], [-400.0, 200.0]]
+    assert gd.evaluate(gd.functions.Rosenbrock(), [3, 2]).loss.dtype == np.float64
+    assert gd.evaluate(gd.functions.Rosenbrock(), np.float32([3, 2])).loss.dtype == np.float32
+
+
+@pytest.mark.full
 def test_the_matrix_of_a_linear_model_is_its_inputs_moments_at_a_logit_of_zero_too():
     logistic = gd.LogisticRegression(gd.Data(X, KIND > 0), l1=0.2, l2=0.3)  # l1 adds nothing, at a weight of 0 neither
     truth = INPUTS.T @ INPUTS / 280 + np.diag([0.3, 0.3, 0.0])

@@ -156,6 +156,14 @@ def test_status_and_verify_see_damage_of_an_answer(tmp_path):
         ('then=[{do="line"}]', "then[0] (line): it needs record = {parameters = true, trajectory = true}"),
         ('then=[{do="trajectory_plane"}]', "then[0] (trajectory_plane): it needs record = {trajectory = true}"),
         ('then=[{do="trajectory_plane", trajectory=[[0.0]]}]', "then[0]: unknown key 'trajectory'"),
+        ('then=[{do="plane", points=50}]', "then[0] (plane): points must be odd, so that the centre is one of them; 50 was given"),
+        ('then=[{do="plane", span="wide"}]', "then[0] (plane): span must be a positive number, or 'auto'; 'wide' was given"),
+        ('then=[{do="eigenvalues", k=3}]', "then[0] (eigenvalues): k must be"),
+        ('then=[{do="eigenvalues", matrix="gauss_newton"}]', "then[0] (eigenvalues): matrix='gauss_newton' is of networks and linear models"),
+        ('then=[{do="density", steps=1}]', "then[0] (density): steps must be"),
+        ('then=[{do="census", merge="function"}]', "then[0] (census): merge"),
+        ('then=[{do="barrier_matrix", lowest=1}]', "then[0] (barrier_matrix): lowest must be"),
+        ('then=[{do="barrier_matrix", runs=1}]', "then[0] (barrier_matrix): barrier_matrix needs 2 to"),
     ],
 )
 def test_what_cannot_follow_is_refused_before_anything_runs(experiment, setting, message, tmp_path):

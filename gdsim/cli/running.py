@@ -250,13 +250,14 @@ def _read_steps(file: pathlib.Path, settings: tuple[str, ...]) -> tuple[Any, lis
         sweep, tables = read_file(file, settings)
         if not tables:
             return sweep, []
-        from gdsim.then import check_recorded, steps_of  # and with it the rooms of all that may follow
+        from gdsim.then import check_calls, check_recorded, steps_of  # and with it the rooms of all that may follow
 
         with in_file(file):
             if sweep.keep == "summary":
                 raise ValueError("then: keep = 'summary' keeps no runs around which anything could be found")
             steps = steps_of(tables)
             check_recorded(steps, sweep.record)
+            check_calls(steps, sweep)
             return sweep, steps
 
 

@@ -12,7 +12,7 @@ from gdsim.landscape.grids import Grids, Where, ask_of_grids, check_room, coordi
 from gdsim.landscape.inputs import POSITIVE, Centres, spaced
 from gdsim.landscape.spans import span_for
 from gdsim.problems import Problem
-from gdsim.questions import Call, Question
+from gdsim.questions import Call, Question, end_of_checks
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.execution.display import Wish
 from gdsim.sweep.planning.machine import usable_cores
@@ -78,9 +78,10 @@ def plane(
         ways, about = given_directions(directions, centres), {}
     kind = dtype or ("float64" if centres.is_double else "float32")
     grids = Grids(centres.problems, centres.place, centres.rows, ways, np.zeros((0, 2)), gradient_norm, kind)
-    if reach is None:
-        reach = span_for(grids, threads or usable_cores())
     check_room(len(centres.rows) * count**2)
+    if reach is None:
+        end_of_checks()
+        reach = span_for(grids, threads or usable_cores())
     values = spaced(-reach, reach, count)
     grids = grids._replace(coordinates=coordinates_of([values, values]))
     place, about, asked = Where(out, client, threads, progress), {**about, "span": reach}, {} if directions is None else None

@@ -23,8 +23,8 @@ SWEEPS, LEAST_GAIN = 100, 1e-12  # over all layers; of a sweep, beside the squar
 
 
 def distance(problem: Problem, a: "ArrayLike", b: "ArrayLike") -> "np.ndarray | float":
-    """[run]: how far the networks b[run, parameter] are from a[run, parameter], or from one a, up to their
-    symmetries: the length of the difference, in normal form, to the symmetric image of b that is found nearest.
+    """[run]: how far the networks b[run, parameter] are from a[run, parameter], one of which may be one network, up to
+    their symmetries: the length of the difference, in normal form, to the symmetric image of b that is found nearest.
 
     Normal form is that of `gd.minima.canonical` without its signs and order, which assignment decides
     (`gd.minima.align`): it is 0 of networks that are equal up to a symmetry, whatever decides their order.
@@ -48,7 +48,7 @@ def distance(problem: Problem, a: "ArrayLike", b: "ArrayLike") -> "np.ndarray | 
 
 def align(problem: Problem, a: "ArrayLike", b: "ArrayLike", *, method: str = "weights", points: int = 25) -> "np.ndarray | xarray.DataArray":
     """The symmetric images of the networks b[run, parameter] that are most like a[run, parameter], or like one
-    a: the same functions, with units where those of a are that they resemble.
+    a, or of one b those most like each a: the same functions, with units where those of a are that they resemble.
 
     `method`: "weights", units assigned by their weights, layer by layer until nothing is gained (Git Re-Basin,
     Ainsworth et al. 2023), with their signs where activations are odd; scales, phases and what all classes
@@ -56,7 +56,7 @@ def align(problem: Problem, a: "ArrayLike", b: "ArrayLike", *, method: str = "we
     permutation and sign and takes the image of the lowest barrier on the line from a, of `points` points. Units
     that resemble none may be matched otherwise by each.
 
-    `b` may be a DataArray; returns what it is. Raises ValueError for problems without units and for parameters
+    `b` may be a DataArray, or a where b is one vector; returns what it is. Raises ValueError for problems without units and for parameters
     that do not fit.
 
     >>> import gdsim as gd
@@ -73,7 +73,9 @@ def align(problem: Problem, a: "ArrayLike", b: "ArrayLike", *, method: str = "we
     first = Normalized.of(kind, Layers.of(problem, pair.a))
     second = Normalized.of(kind, Layers.of(problem, pair.b))
     runs = [[run] for run in range(len(pair.b))]
-    if method == "weights":
+    if not runs:
+        made = pair.b
+    elif method == "weights":
         images = Layers.stacked([matched(first, first.layers.take(run), second.layers.take(run)) for run in runs])
         made = first.undone(images).vectors(kind)
     else:
@@ -86,7 +88,7 @@ class Pair(NamedTuple):
 
     a: np.ndarray  # [run, parameter]
     b: np.ndarray  # [run, parameter]
-    given: Given  # b as it was given
+    given: Given  # b as it was given, or a where it is of more networks
     is_single: bool
 
     @classmethod
@@ -96,9 +98,11 @@ class Pair(NamedTuple):
         for one in ends:
             evaluation_setting(problem, one.rows, None)
         (first, second), count = [e.rows[:, : problem.parameter_count] for e in ends], [len(e.rows) for e in ends]
-        if count[0] not in (1, count[1]):
-            raise ValueError(f"a and b must be as many parameter vectors, or a one; {count[0]} and {count[1]} were given")
-        return cls(np.broadcast_to(first, second.shape), second, ends[1], not (ends[0].dims or ends[1].dims))
+        if count[0] != count[1] and 1 not in count:
+            raise ValueError(f"a and b must be as many parameter vectors, or one of them one; {count[0]} and {count[1]} were given")
+        shape = np.broadcast_shapes(first.shape, second.shape)
+        whole = ends[1] if len(second) == shape[0] else ends[0]
+        return cls(np.broadcast_to(first, shape), np.broadcast_to(second, shape), whole, not (ends[0].dims or ends[1].dims))
 
 
 def matched(normal: Normalized, one: Layers, other: Layers) -> Layers:

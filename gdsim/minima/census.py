@@ -22,11 +22,11 @@ from gdsim.variables import VARIABLES
 if TYPE_CHECKING:
     import xarray
 
-KINDS = ("minimum", "degenerate", "saddle")
+KINDS = ("minimum", "degenerate", "saddle", "maximum")
 CONFIDENCE = 0.95
 ABOUT = {
     "value": VARIABLES["value"].long_name, "count": "runs that end there", "share": "share of all runs that end there", "low": "low end of its 95% interval, by Wilson",
-    "high": "high end of its 95% interval, by Wilson", "kind": "minimum, degenerate or saddle, a maximum where the index is the number of parameters",
+    "high": "high end of its 95% interval, by Wilson", "kind": "minimum, degenerate, saddle or maximum",
     "index": VARIABLES["index"].long_name,
     "eigenvalue_low": "lowest eigenvalue", "eigenvalue_high": "highest eigenvalue", "nullity": "eigenvalues that are 0",
     "nullity_expected": "eigenvalues that are 0 by the symmetries of the problem", "problem": "which of the result's problems it is of",
@@ -67,8 +67,8 @@ def census(
     which the same call goes on with and `gd.open` opens.
 
     Returns a Dataset over `critical_point`: `value`; `count`, `share` of all runs of the problem, with its 95%
-    interval from `low` to `high` by Wilson (1927); `kind`, "minimum", "saddle" where an eigenvalue is below 0
-    (a maximum where all are), else "degenerate" where more are 0 (`nullity`) than by the symmetries of networks
+    interval from `low` to `high` by Wilson (1927); `kind`, "minimum", "maximum" where all eigenvalues are below 0,
+    "saddle" where some are, else "degenerate" where more are 0 (`nullity`) than by the symmetries of networks
     (`nullity_expected`), or there are no second derivatives, all of which count as 0 then; `index`, how many
     are below 0; `eigenvalue_low`, `eigenvalue_high`; `point[critical_point, parameter]`, of the run with the
     lowest value; and of networks the shares of units that `gd.minima.units` gives.
@@ -161,10 +161,12 @@ def columns_of(problem: Any, ends: Polished, group: np.ndarray, count: np.ndarra
     first = order[np.unique(group[order], return_index=True)[1]]  # of each group the end of the lowest value
     low, high = wilson(count, np.full(len(first), max(1, runs)), CONFIDENCE)
     expected = np.array([expected_nullity(problem, point) for point in ends.parameters[first]], dtype=int)
-    kinds = np.where(ends.negative[first] > 0, KINDS[2], np.where(ends.null[first] > expected, KINDS[1], KINDS[0]))
+    negative = ends.negative[first]
+    tests = [negative == problem.parameter_count, negative > 0, ends.null[first] > expected]
+    kinds = np.select(tests, [KINDS[3], KINDS[2], KINDS[1]], KINDS[0])
     return {
         "value": ends.loss[first], "count": count, "share": count / max(1, runs), "low": low, "high": high, "kind": kinds.astype(object),
-        "index": ends.negative[first], "eigenvalue_low": ends.eigenvalue_low[first], "eigenvalue_high": ends.eigenvalue_high[first], "nullity": ends.null[first],
+        "index": negative, "eigenvalue_low": ends.eigenvalue_low[first], "eigenvalue_high": ends.eigenvalue_high[first], "nullity": ends.null[first],
         "nullity_expected": expected, "point": ends.parameters[first],
     }  # fmt: skip
 

@@ -16,7 +16,7 @@ from gdsim.population.evaluation import Given, evaluate
 from gdsim.population.planes import scores_operations
 from gdsim.problems import Problem
 from gdsim.problems.checked import check_problem
-from gdsim.questions import Call, Question, ask
+from gdsim.questions import Call, Question, ask, end_of_checks
 from gdsim.questions.points import gradient_operations
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.execution.display import Wish
@@ -79,15 +79,13 @@ def barrier_matrix(
         Kind.of(one, "align")
     kind = dtype or ("float64" if found.is_double else "float32")
     rows = found.given.rows[:, : one.parameter_count]
-    chosen = (
-        np.arange(len(rows))
-        if lowest is None
-        else np.argsort(evaluate(one, rows, dtype=dtype).loss.values, kind="stable")[: checked_whole(lowest, "lowest", 2)]
-    )
-    if not 2 <= len(chosen) <= MOST:
-        raise ValueError(f"barrier_matrix needs 2 to {MOST:,} points, [minimum, parameter]; {len(chosen):,} were given: lowest= takes some of them")
+    count = len(rows) if lowest is None else min(len(rows), checked_whole(lowest, "lowest", 2))
+    if not 2 <= count <= MOST:
+        raise ValueError(f"barrier_matrix needs 2 to {MOST:,} points, [minimum, parameter]; {count:,} were given: lowest= takes some of them")
+    end_of_checks()
+    chosen = np.arange(count) if lowest is None else np.argsort(evaluate(one, rows, dtype=dtype).loss.values, kind="stable")[:count]
     arrays = {"parameters": rows[chosen].astype(np.float64), "minimum": chosen}
-    pairs = len(chosen) * (len(chosen) - 1) // 2
+    pairs = count * (count - 1) // 2
     arguments = {"path": path, "points": steps, "align": method, "dtype": kind}
     each = scores_operations(one, False) if path == "line" else BAND_STEPS * gradient_operations(one)
     asked = Question(BARRIER_MATRIX, arguments, (one,), arrays, pairs, steps * each)

@@ -17,7 +17,7 @@ MOST_ROWS = 20  # critical points that a figure of a census shows
 PALETTE = COLOURS[:-1]  # black has no shades
 PALE, DARK = 0.6, 0.35  # how much white is in the colour of the fewest steps, and black in that of the most
 NOWHERE = 0.94  # the grey of points that lead to no critical point
-LOOKS = {"minimum": 0, "saddle": 1, "degenerate": 3}  # colours and markers of kinds
+LOOKS = {"minimum": 0, "saddle": 1, "maximum": 2, "degenerate": 3}  # colours and markers of kinds
 
 
 def basin_map(found: "xarray.Dataset", *, ax: Axes | None = None) -> Figure:

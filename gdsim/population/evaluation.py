@@ -118,13 +118,13 @@ def whole_data_setting(problem: Any, dtype: str) -> Setting:
 
 def evaluation_setting(problem: Any, values: np.ndarray, dtype: str | None) -> Setting:
     """The setting of evaluations at parameters[run, parameter], which are checked, in `dtype` or their own
-    number type.
+    number type; whole numbers are float64.
     """
     count = problem.parameter_count
     is_table = values.ndim == 2 and values.shape[1] >= count and values.dtype.kind in "fiu"
     if not is_table or not np.isnan(values[:, count:]).all():  # NaN fills up the vectors of smaller networks in a result
         raise ValueError(f"parameters must be [run, parameter] with {count} numbers each; shape {values.shape} was given")
-    name = dtype or ("float64" if values.dtype == np.float64 else "float32")
+    name = dtype or ("float32" if values.dtype.kind == "f" and values.dtype.itemsize <= 4 else "float64")
     if name not in DTYPES:
         raise ValueError(f"dtype must be 'float32' or 'float64'; {given(dtype)} was given")
     setting = whole_data_setting(problem, name)

@@ -8,14 +8,14 @@ folder     a folder of one question: what it says, what it may take, what it lac
 here       pieces made by this process
 infolder   what a folder lacks, made into it
 following  of which sweep an answer is that follows one
-asking     `ask`: in memory, or into a folder
+asking     `ask`: in memory, or into a folder; a call that is checked alone
 points     functions of points, run by run, as calls
 opening    the Dataset of a folder, also of one that is not finished
 survey     how far a folder is, and whether every byte is right
 cluster    pieces made by the workers of a Dask cluster
 """
 
-from gdsim.questions.asking import ask
+from gdsim.questions.asking import ask, check_alone, end_of_checks
 from gdsim.questions.question import Call, Question
 
-__all__ = ["Call", "Question", "ask"]
+__all__ = ["Call", "Question", "ask", "check_alone", "end_of_checks"]

@@ -1,7 +1,8 @@
-"""`ask`: makes what is missing of an answer, and gives the Dataset of all of it."""
+"""`ask`: makes what is missing of an answer, and gives the Dataset of all of it; and calls that are checked alone."""
 
+import contextvars
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -15,6 +16,29 @@ from gdsim.sweep.results.reading import Dataset
 from gdsim.sweep.run.entry import reached
 from gdsim.sweep.run.options import check_places
 
+_is_checked_alone = contextvars.ContextVar("is_checked_alone", default=False)
+
+
+class _CheckedError(Exception):
+    """Nothing was wrong until something would have been computed."""
+
+
+def check_alone(call: Callable[[], object]) -> None:
+    """Makes a call that asks a question, up to where it would compute anything. Raises what it raises until then."""
+    token = _is_checked_alone.set(True)
+    try:
+        call()
+    except _CheckedError:
+        return
+    finally:
+        _is_checked_alone.reset(token)
+
+
+def end_of_checks() -> None:
+    """Where a call begins to compute: it ends here if it is checked alone."""
+    if _is_checked_alone.get():
+        raise _CheckedError
+
 
 def ask(question: Question, *, out: str | os.PathLike[str] | None = None, client: object = None, threads: int | None = None, progress: Wish = None) -> Dataset:
     """The answer to a question, as a Dataset; `out`, `client`, `threads` and `progress` are those of
@@ -24,6 +48,7 @@ def ask(question: Question, *, out: str | os.PathLike[str] | None = None, client
     ValueError for a folder of something else, and FailingError for pieces that cannot be made; in memory what
     their making raises.
     """
+    end_of_checks()
     check_places(client is not None, out is not None, threads)
     cores = threads or usable_cores()
     _check_problems(question, out is not None, client is not None)

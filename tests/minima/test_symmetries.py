@@ -130,6 +130,9 @@ def test_canonical_forms_keep_coordinates_and_number_types_and_refuse_what_has_n
     assert np.isnan(gd.minima.canonical(problem, w[:1])).all()
     assert gd.minima.canonical(problem, w[:0]).shape == (0, 14)
     assert np.isnan(gd.minima.distance(problem, w[1], w)).tolist() == [True, False]
+    assert gd.minima.distance(problem, w[1], w[:0]).shape == (0,)
+    for method in ("weights", "barrier"):
+        assert gd.minima.align(problem, w[1], w[:0], method=method).shape == (0, 14)
     assert np.isnan(gd.minima.units(problem, w).dead).values.tolist() == [True, False]
     with pytest.raises(ValueError, match="align needs finite parameters"):
         gd.minima.align(problem, w[1], w)
@@ -137,8 +140,19 @@ def test_canonical_forms_keep_coordinates_and_number_types_and_refuse_what_has_n
         gd.minima.canonical(gd.functions.Himmelblau(), [0.0, 0.0])
     with pytest.raises(ValueError, match="14 numbers each"):
         gd.minima.distance(problem, np.ones(14), np.ones(13))
-    with pytest.raises(ValueError, match="a and b must be as many parameter vectors, or a one; 2 and 3 were given"):
+    with pytest.raises(ValueError, match="a and b must be as many parameter vectors, or one of them one; 2 and 3 were given"):
         gd.minima.distance(problem, np.ones((2, 14)), np.ones((3, 14)))
+
+
+def test_one_network_is_compared_with_each_of_several_on_either_side():
+    problem = gd.MLP(NUMBERS, hidden=[3], activation="tanh")
+    one, several = RNG.normal(size=problem.parameter_count), RNG.normal(size=(4, problem.parameter_count))
+    assert gd.minima.distance(problem, several, one) == pytest.approx(gd.minima.distance(problem, one, several), rel=1e-12)
+    assert gd.minima.distance(problem, several, one[None]).shape == (4,)
+    given = xarray.DataArray(several, {"seed": ("seed", range(4))}, ("seed", "parameter"))
+    images = gd.minima.align(problem, given, one)
+    assert images.dims == ("seed", "parameter")
+    assert all((image == gd.minima.align(problem, w, one)).all() for w, image in zip(several, images.values, strict=True))
 
 
 def test_units_without_weights_and_students_have_a_canonical_form_too():
