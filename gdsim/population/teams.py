@@ -99,3 +99,9 @@ def state_sizes(setting: Setting) -> tuple[int, int]:
     if kind is None:
         return len(rule.slots), len(rule.carry)
     return kind.workers * (1 + len(rule.slots)) + kind.server, kind.workers * len(rule.carry) + kind.numbers
+
+
+def during_steps(setting: Setting) -> int:
+    """How many numbers of each parameter of a run's team are there beside those that go on."""
+    kind = team_of(setting)
+    return 0 if kind is None else kind.spare + kind.workers * setting.rule.reports_other_point

@@ -14,6 +14,7 @@ from gdsim.population.columns import columns_of
 from gdsim.population.engine_choice import fits_single_run, for_runs, full_width, lanes_for
 from gdsim.population.evaluation import whole_data_setting
 from gdsim.population.hyperparameters import number_names
+from gdsim.population.teams import during_steps, state_sizes
 from gdsim.stops import REASONS, STATUSES
 from gdsim.sweep.planning.machine import usable_cores, usable_memory
 from gdsim.words import count_of, size_of
@@ -97,9 +98,9 @@ def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
     parameters, width = setting.problem.parameter_count, lanes or lanes_for(setting, runs, 1)
     size = np.dtype(setting.dtype).itemsize * (1 + len(setting.live_tangents))
     room, rule = room_of(setting, width), setting.rule
-    state = setting.replicas * (1 + len(rule.slots))
-    snapshots = 2 * (1 + state * setting.record.state)
-    pack = width * size * (room.places * (state + snapshots + 1 + rule.reports_other_point) + len(number_names(setting)))
+    kept = state_sizes(setting)[0]
+    snapshots = 2 * (1 + (1 + kept) * setting.record.state)
+    pack = width * size * (room.places * (1 + kept + during_steps(setting) + snapshots + 1 + rule.reports_other_point) + len(number_names(setting)))
     starts = parameters * min(runs, runs_together(setting, width, runs, 1))
     trained = width * size * room.working + max(starts * DRAWN_BYTES, pack + points_of(setting) * starts * size)
     return trained + curvature_bytes(setting) * setting.record.sharpness
