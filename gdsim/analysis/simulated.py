@@ -30,7 +30,7 @@ MOST_SUMS = 4_000_000  # times that are in memory at once
 class Rounds(NamedTuple):
     """What workers do between two exchanges, and what they tell each other in one. Raises nothing.
 
-    Each makes `period` steps, but one a round in the first `after` steps. Of `spare` more workers than needed
+    Each makes `period` steps, but one a round in the first `after` steps, from which periods count. Of `spare` more workers than needed
     the slowest are not waited for. A message has `message` bytes; with `neighbours` it goes to so many, else
     by the cluster's collective, or to all where messages do not add up.
 
@@ -49,12 +49,11 @@ class Rounds(NamedTuple):
     def done_by(self, steps: np.ndarray) -> np.ndarray:
         """How many rounds are done after so many steps."""
         early = np.minimum(steps, self.after)
-        return early + steps // self.period - early // self.period
+        return early + (steps - early) // self.period
 
     def steps_in(self, rounds: np.ndarray) -> np.ndarray:
         """How many steps so many rounds have."""
-        late = rounds - self.after + self.after // self.period
-        return np.where(rounds <= self.after, rounds, late * self.period)
+        return np.where(rounds <= self.after, rounds, self.after + (rounds - self.after) * self.period)
 
 
 class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -20,11 +20,13 @@ class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
     """Workers step alone, and every `period` steps their weights are averaged (Stich 2018), by any optimizer.
 
     After steps H, 2H, ... with H = period, theta = mean of the workers' w_k, from where all go on. For the
-    first `after` steps they are averaged in every step (post-local SGD, Lin et al. 2018). With `groups`, pairs
-    (workers of a group, period), neighbours are averaged among themselves at shorter periods too; the largest
-    period that divides the step acts alone. With an `outer` rule, theta makes a step of it by the
-    pseudo-gradient theta - mean w_k in the place of the average: gd.SGD(lr=alpha) is Lookahead (Zhang et al.
-    2019), gd.Momentum SlowMo (Wang et al. 2019).
+    first `after` steps they are averaged in every step (post-local SGD, Lin et al. 2018), and periods count
+    from there. With `groups`, pairs (workers of a group, period), neighbours are averaged among themselves at
+    shorter periods too; the largest period that divides the step acts alone. With an `outer` rule, theta makes
+    a step of it by the pseudo-gradient theta - mean w_k in the place of the average, and is what is reported:
+    gd.Momentum is SlowMo (Wang et al. 2019). One worker is the run without distribution; with an outer rule it
+    is that rule on its own way, gd.SGD(lr=alpha) Lookahead (Zhang et al. 2019): theta = (1 - alpha) theta +
+    alpha w.
 
     >>> LocalSGD(workers=[4, 16], period=[1, 8, 64])
     LocalSGD(workers=[4, 16], period=[1, 8, 64])
@@ -62,14 +64,14 @@ class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
         return self.outer is None
 
     def why_not_trained(self, partition: Partition | None) -> str:
-        """Groups have no kernel yet."""
-        return "" if self.groups is None else super().why_not_trained(partition)
+        """Nothing: all of it has a kernel."""
+        return ""
 
     def rounds_at(self, steps: np.ndarray) -> np.ndarray:
         """How many exchanges there have been after so many steps, among all workers or in groups."""
         periods = [int(most_of(self.period)), *(period for _, period in self.groups or ())]
         early = np.minimum(steps, int(most_of(self.after)))
-        return early + steps // min(periods) - early // min(periods)
+        return early + (steps - early) // min(periods)
 
     def _checked_groups(self) -> tuple[tuple[int, int], ...]:
         """The groups by ascending size, each period shorter than the next and a divisor of it."""
@@ -88,8 +90,9 @@ class DiLoCo(Distribution, tag="diloco", frozen=True, kw_only=True):
     """Workers step alone, and every `period` steps an outer Nesterov step is made (Douillard et al. 2023).
 
     With the pseudo-gradient D = theta - mean w_k, b = outer_momentum b + D and theta = theta - outer_lr (D +
-    outer_momentum b), PyTorch's form; all go on from theta. The optimizer's state is each worker's own, and
-    never averaged; the paper's is gd.ClipNorm(gd.AdamW(...), 1.0).
+    outer_momentum b), PyTorch's form; all go on from theta, which is what is reported. The optimizer's state is
+    each worker's own, and never averaged; the paper's is gd.ClipNorm(gd.AdamW(...), 1.0). One worker makes the
+    outer step by its own way: at period 1 with gd.SGD(lr=a) it is gd.Nesterov(lr=outer_lr a) in PyTorch's form.
 
     >>> DiLoCo(workers=8, period=[8, 64]).outer_lr
     0.7

@@ -10,7 +10,7 @@ import numpy as np
 from gdsim.analysis import bands, critical_batch
 from gdsim.plots.convergence import limit_values
 from gdsim.plots.curves import curve_panels
-from gdsim.plots.looks import looks_together, show_looks
+from gdsim.plots.looks import Looks, show_looks
 from gdsim.plots.style import (
     Axes,
     Figure,
@@ -74,7 +74,8 @@ def training_costs(
     ranks = ranked_cells(result, variable=None if variable == "loss" else variable)
     chosen, name = best_of(ranks, np.arange(band.sizes["cell"])), variable.replace("_", " ")
     drawn, panels, spare = new_panels(len(chosen_units), "training_costs", each="unit", ax=ax, figure=figure, shared="y")
-    looks, values = looks_together(band, chosen), band.value.values[chosen]
+    texts, values = cell_texts(band.isel(cell=chosen)), band.value.values[chosen]
+    looks = Looks([line(k) for k in range(len(chosen))], [(text, line(k)) for k, text in enumerate(texts)])
     for panel, unit in zip(panels, chosen_units, strict=True):
         cost = cost_of_cells(result, unit)[chosen]
         if is_wide(cost[np.isfinite(cost) & (cost > 0)]):
@@ -159,7 +160,7 @@ def communication_frontier(result: Result, *, unit: str = "bytes", variable: str
     figure, panel = new_panel(f"Where cells end: {name} against {COSTS[unit][1]}", COSTS[unit][1], name, ax=ax, size=SIZE)
     least = cost[np.isfinite(cost) & (cost > 0)]
     if is_wide(least):
-        logarithmic(panel, "x", from_zero=float(least.min()) if (cost == 0).any() else 0.0)
+        logarithmic(panel, "x", from_zero=10.0 ** np.floor(np.log10(least.min())) if (cost == 0).any() else 0.0)
     known = ranks.median[np.isfinite(ranks.median)]
     if sign > 0 and known.min(initial=np.inf) > 0 and known.max(initial=0.0) > CLOSE * known.min(initial=np.inf):
         logarithmic(panel, "y")

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 from gdsim.distribution import DiLoCo, Distribution, ElasticAveraging, Gossip, LocalSGD
 from gdsim.kernels.team_memory import TeamKind
-from gdsim.kernels.teams import averaging, outer
+from gdsim.kernels.teams import averaging, groups, outer
 from gdsim.population.hyperparameters import own_numbers_of
 from gdsim.population.mixing_teams import elastic_team, gossip_rule, gossip_team
 from gdsim.population.setting import DISTRIBUTION, Setting
 from gdsim.rules import Rule
 
+GROUP_STATES = {"keep": groups.keep_group_state, "average": groups.average_group_state, "reset": groups.reset_group_state}
 STATES = {"keep": averaging.keep_state, "average": averaging.average_state, "reset": averaging.reset_state}
 
 
@@ -47,9 +48,14 @@ def _local_sgd(setting: Setting) -> TeamKind:
         "EXCHANGES_AFTER_ONE_STEP": False,
     }  # fmt: skip
     rule = distribution.outer
-    if rule is None:
-        return TeamKind(tuple(parts.items()), distribution.team)
-    return TeamKind(tuple((parts | _outer_parts(rule)).items()), distribution.team, server=1 + len(rule.slots), numbers=len(rule.carry))
+    parts |= {} if rule is None else _outer_parts(rule)
+    if distribution.groups:
+        parts |= {
+            "steps_to_exchange": groups.steps_to_groups, "exchange": groups.exchange_in_groups, "exchange_all": parts["exchange"],
+            "exchange_group_state": GROUP_STATES[distribution.state], "GROUPS": distribution.groups,
+        }  # fmt: skip
+    server, numbers = (0, 0) if rule is None else (1 + len(rule.slots), len(rule.carry))
+    return TeamKind(tuple(parts.items()), distribution.team, server, numbers)
 
 
 def _own_rule(setting: Setting) -> Rule:

@@ -20,11 +20,13 @@ def sweep_of(distribution, **more):
 
 def test_a_result_tells_what_training_had_cost():
     found = sweep_of([None, gd.LocalSGD(workers=[1, 4], period=[1, 5], after=0), gd.LocalSGD(workers=2, period=4, after=3)]).run()
-    each, rounds = [1, 1, 1, 4, 4, 2], [0 * STEPS, STEPS, STEPS // 5, STEPS, STEPS // 5, [0, 1, 2, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6]]
+    each, rounds = [1, 1, 1, 4, 4, 2], [0 * STEPS, STEPS, STEPS // 5, STEPS, STEPS // 5, [0, 1, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5]]
     for run in range(12):
         cell = run % 6
         assert found.samples.values[run].tolist() == (2 * each[cell] * STEPS).tolist()
         assert found["round"].values[run].tolist() == [*rounds[cell]]
+        together = np.flatnonzero(found.disagreement.values[run] == 0)[1:]
+        assert each[cell] == 1 or together.tolist() == (np.flatnonzero(np.diff(rounds[cell])) + 1).tolist()
         numbers = 3 if each[cell] > 1 else 0  # two weights and a bias, of 4 bytes each
         assert found.bytes_sent.values[run].tolist() == [4 * numbers * r for r in rounds[cell]]
     assert [found[name].attrs["units"] for name in ("samples", "round", "bytes_sent")] == ["samples", "rounds", "bytes"]

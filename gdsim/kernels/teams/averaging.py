@@ -47,11 +47,15 @@ def mean_over_workers(team: Team, array: Memory, at: Offset, between: Offset) ->
     return where(way == 0.0, first, first + way)
 
 
+def keep_where(array: Memory, at: Offset, lanes: Mask, value: Lane) -> None:
+    """Stores a value in some of the lanes."""
+    store(array, at, where(lanes, value, load(array, at, WIDTH)))
+
+
 def give_all(team: Team, array: Memory, at: Offset, between: Offset, due: Mask, value: Lane) -> None:
     """Gives every worker a number, in the lanes that are due."""
     for worker in range(team.workers):
-        there = at + worker * between
-        store(array, there, where(due, value, load(array, there, WIDTH)))
+        keep_where(array, at + worker * between, due, value)
 
 
 def average_array(team: Team, array: Memory, count: int, due: Mask) -> None:

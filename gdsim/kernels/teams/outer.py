@@ -10,7 +10,7 @@ import numpy as np
 from gdsim.kernels.state import Pack, Sum, added, total_of
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import TERMS, give_all, report_mean, sum_of_terms
+from gdsim.kernels.teams.averaging import TERMS, give_all, keep_where, report_mean, sum_of_terms
 from gdsim.kernels.teams.parts import (
     OUTER_CARRY,
     OUTER_NEEDS_WHOLE_GRADIENT,
@@ -23,17 +23,12 @@ from gdsim.kernels.teams.parts import (
     outer_with_gradient,
 )
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, sqrt, store, where
+from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, sqrt, store
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import load_row, select_row, store_row
-from gdsim.lanes.types import Lane, Lanes, Mask, Memory, Offset
+from gdsim.lanes.types import Lane, Lanes, Mask, Memory
 
 NO_LOSS = np.float32(np.nan)  # of which no outer rule asks
-
-
-def keep_where(array: Memory, at: Offset, lanes: Mask, value: Lane) -> None:
-    """Stores a value in some of the lanes."""
-    store(array, at, where(lanes, value, load(array, at, WIDTH)))
 
 
 def begin_server(team: Team, pack: Pack, fresh: Mask) -> None:

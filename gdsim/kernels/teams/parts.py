@@ -6,7 +6,7 @@ from gdsim.kernels.state import Pack
 from gdsim.kernels.team_memory import Team
 from gdsim.kernels.teams.compression import Draw, Message
 from gdsim.lanes.parts import part
-from gdsim.lanes.types import Hyperparameters, Lane, Lanes, Mask, Memory
+from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Mask, Memory
 
 
 @part
@@ -44,6 +44,18 @@ def exchange_state(team: Team, due: Mask) -> None:
 @part
 def mix_tracked(team: Team, pack: Pack, due: Mask) -> None:
     """Mixes with neighbours what workers step by in the place of their gradients."""
+    ...
+
+
+@part
+def exchange_all(team: Team, pack: Pack, due: Mask) -> None:
+    """`exchange` of a whole team, where it exchanges in groups too."""
+    ...
+
+
+@part
+def exchange_group_state(team: Team, size: Count, due: Mask) -> None:
+    """What becomes of slots and carry when groups of so many workers are averaged."""
     ...
 
 
@@ -94,6 +106,7 @@ def compress(message: Message, h: Hyperparameters, draw: Draw) -> None:
 SHOWS_STORED: Any = part("SHOWS_STORED")  # whether the parameters that a worker's rule reports are its weights
 STANDS_STORED: Any = part("STANDS_STORED")  # whether a worker's model stands where its weights are stored
 EXCHANGES_AFTER_ONE_STEP: Any = part("EXCHANGES_AFTER_ONE_STEP")  # whether the last step to an exchange is made alone, for `before_exchange`
+GROUPS: Any = part("GROUPS")  # pairs (workers of a group, period), the smallest first
 OUTER_SLOTS: int = part("OUTER_SLOTS")  # of the outer rule
 OUTER_CARRY: int = part("OUTER_CARRY")  # likewise
 OUTER_NEEDS_WHOLE_GRADIENT: Any = part("OUTER_NEEDS_WHOLE_GRADIENT")  # whether its step needs `outer_with_gradient`
