@@ -16,7 +16,7 @@ NEIGHBOURS = {size: [list(range(first, first + size)) for first in range(0, 8, s
 def test_neighbours_are_averaged_at_shorter_periods(rule, state):
     optimizer, plain = RULES[rule]
     problem, options = random_planes(5, 8), {"batch": 2, "shuffle": "replacement"}
-    setting = swept_setting(problem.problem, optimizer, START, STEPS, **options)
+    setting = swept_setting(problem.problem, optimizer, START, STEPS, distribution=gd.LocalSGD(workers=8), **options)
     gradient = drawn(problem, [sample_order(setting, 0, k) for k in range(8)])
     groups = {2: NEIGHBOURS[2], 4: NEIGHBOURS[4]}
     one = gd.LocalSGD(workers=8, period=[8, 12], after=[0, 3], state=state, groups=[(2, 2), (4, 4)])

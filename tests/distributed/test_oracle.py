@@ -21,7 +21,7 @@ RULES = {
 
 
 def swept_setting(problem, optimizer, start, steps, **options):
-    """The setting of the same sweep without workers, which says how samples are drawn."""
+    """The setting of the same sweep, which says how samples are drawn."""
     return gd.Sweep(problem=problem, optimizer=optimizer, init=[start.tolist()], steps=steps, dtype="float64", **options).plan().groups[0].setting
 
 
@@ -53,7 +53,7 @@ def test_averaging(rule, state):
     for seed, workers in ((2, 2), (3, 7)):
         problem = random_planes(seed, workers)
         options = {"batch": 2, "shuffle": "replacement"}
-        setting = swept_setting(problem.problem, optimizer, START, STEPS, **options)
+        setting = swept_setting(problem.problem, optimizer, START, STEPS, distribution=gd.LocalSGD(workers=workers), **options)
         gradient = drawn(problem, [sample_order(setting, 0, k) for k in range(workers)])
         result = swept(
             problem.problem, optimizer, gd.LocalSGD(workers=workers, period=[1, 3, 8], after=[0, 5], state=state), START, STEPS, record=ALL, **options
