@@ -12,7 +12,7 @@ from gdsim.lanes.bits import from_bits, multiply_high, to_bits
 from gdsim.lanes.masks import all, any, count_of, extract, first_of, smallest, unlikely
 from gdsim.lanes.operations import OPERATIONS, absolute, as_type_of, broadcast, floor, fma_lanes, load, maximum, minimum, sign, sqrt, store, where
 from gdsim.lanes.products import products
-from gdsim.lanes.tiles import gather_columns, load_row, outer_fma, repeat, rows_of, store_row, store_tile
+from gdsim.lanes.tiles import gather_columns, load_row, outer_fma, repeat, rows_of, select_row, store_row, store_tile
 
 WIDTHS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -195,6 +195,19 @@ def test_rows_are_copied():
     a, out = np.arange(12.0), np.zeros(8)
     kernel_of(copied, 4, a, out)
     assert (out == np.arange(4.0, 12.0)).all()
+
+
+def chosen(a, b, out):
+    row = select_row(load(a, 0, WIDTH) > 0.0, load_row(a, 0, WIDTH, 2, WIDTH), load_row(b, 0, WIDTH, 2, WIDTH))  # noqa: F821
+    store_row(out, 0, WIDTH, row)  # noqa: F821
+    nothing = select_row(load(a, 0, WIDTH) > 0.0, load_row(a, 0, WIDTH, 0, WIDTH), load_row(b, 0, WIDTH, 0, WIDTH))  # noqa: F821
+    store_row(out, 2 * WIDTH, WIDTH, nothing, 0)  # noqa: F821
+
+
+def test_rows_are_chosen_lane_by_lane():
+    a, b, out = np.array([1.0, -1.0, 0.0, 2.0, 10.0, 11.0, 12.0, 13.0]), -np.arange(8.0), np.zeros(8)
+    kernel_of(chosen, 4, a, b, out)
+    assert out.tolist() == [1.0, -1.0, -2.0, 2.0, 10.0, -5.0, -6.0, 13.0]
 
 
 def gathered(matrix, rows, out):
