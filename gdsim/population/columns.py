@@ -136,7 +136,7 @@ OF_STATES = {
 # What is kept of runs with a team in the place of the rule's slots and carry.
 OF_TEAMS = {
     "state_workers": ColumnSource(_of_workers, dims=("team_slot", "parameter")),
-    "state_team": ColumnSource(lambda s, runs: runs.end.carry, dims=("team_number",)),
+    "state_team": ColumnSource(lambda s, runs: runs.end.carry, lambda s: state_sizes(s)[1], ("team_number",)),
 }
 STATES_DIFFERENTIATED = ("state_weights", "state_reported", "state_epoch_total")  # and those of the rule
 OF_STOPS = ("state_stops", "state_anchor", *MONITORED)  # without these stops begin anew

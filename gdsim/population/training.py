@@ -186,7 +186,7 @@ def _resumed_plane(setting: Setting, runs: Runs, earlier: Mapping[str, np.ndarra
     if is_alone(setting):
         kept, carry = _state_of(earlier, names[:slots]), _state_of(earlier, names[slots:])
     else:
-        kept, carry = earlier["state_workers"].swapaxes(1, 2).ravel(), earlier["state_team"].ravel()
+        kept, carry = earlier["state_workers"].swapaxes(1, 2).ravel(), earlier["state_team"].ravel() if "state_team" in earlier else np.zeros(0)
     return earlier["state_weights"].ravel(), kept, carry, earlier["state_reported"].ravel()
 
 

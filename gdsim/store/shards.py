@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gdsim.store.places import File, FileState, Place, UnreachableError
-from gdsim.variables import RENAMED, WORDS, known_variable
+from gdsim.variables import RENAMED, STATES_OF_TEAMS, WORDS, known_variable
 
 FORMAT, SUMMARY = "gdsim shard 1", "gdsim summary 1"
 NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{64}\.parquet")
@@ -220,7 +220,7 @@ def _check_rows(file: File, footer: Footer, found: Any) -> None:
 def _fits(name: str, column: Column, checkpoints: int) -> bool:
     """Whether a column has the dimensions of the variable of its name."""
     if name.startswith("state_"):
-        return len(column.shape) <= 1
+        return len(column.shape) == len(STATES_OF_TEAMS[name][0]) - 1 if name in STATES_OF_TEAMS else len(column.shape) <= 1
     known = known_variable(name)
     if known is None or known.dims[0] != "run":
         return False

@@ -1,0 +1,177 @@
+"""What holds of every kind of distributed training: a run is its own, alone and among others, in pieces, in a
+folder and on a cluster.
+"""
+
+import msgspec
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.sweep.cluster.client import connected
+from gdsim.sweep.cluster.deployment import Local
+from tests.faults.machinery import shards
+from tests.helpers import same_bits, same_results
+
+# Each with several values of what is data, so that runs of other numbers stand side by side.
+KINDS = {
+    "local": (gd.LocalSGD(workers=3, period=[4, 7], after=2), None),
+    "local, all state": (gd.LocalSGD(workers=[2, 5], period=6, state="average"), None),
+}
+LONG, CUT = 30, 15
+
+
+@pytest.fixture(scope="module")
+def moons():
+    return gd.MLP(gd.datasets.load("moons", validation=0.25), hidden=[3], activation="tanh")
+
+
+def sweep_of(problem, kind, **options):
+    """Networks of which some reach the target, some diverge and most do neither."""
+    distribution, partition = KINDS[kind]
+    given = {
+        "optimizer": gd.Adam(lr=[0.01, 0.1, 1e30]), "schedule": gd.Cosine(cycle=11, minimum=1e-3), "starts": 9, "steps": LONG, "batch": 8,
+        "stop": [gd.Target(0.3, every=3), gd.Validation(4, every=2)], "record": gd.Record(every=5, trajectory=True, state=True),
+    }  # fmt: skip
+    return gd.Sweep(problem=problem, distribution=distribution, **({} if partition is None else {"partition": partition}), **{**given, **options})
+
+
+@pytest.fixture(scope="module")
+def populations(moons):
+    """Each kind's population, trained once on one thread."""
+    done = {}
+
+    def of(kind):
+        if kind not in done:
+            done[kind] = sweep_of(moons, kind).run(threads=1, progress=False)
+        return done[kind]
+
+    return of
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_has_its_bits_alone_and_on_any_threads_and_in_any_chunks(moons, populations, kind):
+    whole, sweep = populations(kind), sweep_of(moons, kind)
+    assert {"diverged", "budget"} <= set(whole.status.values.tolist())
+    assert same_results(sweep.run(threads=2, chunk_seconds=1e-4, progress=False), whole) == []
+    for run in (0, whole.sizes["run"] // 2, whole.sizes["run"] - 1):
+        assert same_results(*padded(sweep.run(runs=[run], progress=False), whole)) == []
+    assert same_results(*padded(msgspec.structs.replace(sweep, starts=2, optimizer=gd.Adam(lr=[0.1])).run(progress=False), only(whole, lr=0.1, starts=2))) == []
+
+
+def padded(few, whole):
+    """Both, with as much room for workers' states as the larger teams of the second need."""
+    room = {dim: (0, whole.sizes[dim] - few.sizes[dim]) for dim in ("team_slot", "team_number") if dim in few.dims}
+    names = [name for name in few if room.keys() & set(few[name].dims)]
+    return few.drop_vars(names).assign(few[names].pad(room)), whole
+
+
+def only(result, lr, starts):
+    """The runs of a rate and of the first starts, numbered as a sweep of these alone would."""
+    chosen = result.isel(run=(result.lr.values == lr) & (result.start.values < starts))
+    return chosen.assign_coords(run=np.arange(chosen.sizes["run"]))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_has_its_bits_at_every_lane_width(moons, populations, kind):
+    assert same_results(sweep_of(moons, kind, starts=2).run(lanes=8, progress=False), populations(kind)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_going_on_is_never_having_stopped(moons, populations, kind):
+    """From inside a round too."""
+    whole = populations(kind)
+    half = sweep_of(moons, kind, steps=CUT).run(progress=False)
+    rest = gd.continue_from(half, steps=LONG - CUT, threads=1)
+    names = [n for n in whole.data_vars if "checkpoint" not in whole[n].dims and "epoch" not in str(n)]
+    assert {"final_loss", "state_weights", "status", "best_validation_loss"} <= set(map(str, names))
+    left = whole.steps_taken.values == LONG
+    assert left.any()
+    for name in names:
+        ours, theirs = rest[name].values, whole[name].values
+        if str(name).startswith("state_"):
+            ours, theirs = ours[left], theirs[left]
+        assert ours.tolist() == theirs.tolist() if ours.dtype.kind in "UO" else same_bits(ours, theirs), name
+
+
+def test_folders_and_clusters_have_the_runs_of_memory(moons, tmp_path):
+    """All kinds in one sweep; a folder that has lost half of its shards, as one whose driver was killed, is
+    filled with the same bytes, and takes more steps.
+    """
+    every = [distribution for distribution, partition in KINDS.values() if partition is None]
+    sweep = gd.Sweep(
+        problem=moons, distribution=every, optimizer=gd.Momentum(lr=0.1), starts=3, steps=20, batch=8, record=gd.Record(every=10, state=True, parameters=True)
+    )
+    memory = sweep.run(progress=False)
+    kept = sweep.run(out=tmp_path / "folder", chunk_seconds=1e-4, progress=False).load()
+    assert same_results(kept, memory) == []
+    whole = shards(tmp_path / "folder")
+    assert len(whole) > 2
+    for name in list(whole)[::2]:
+        (tmp_path / "folder" / "shards" / name).unlink()
+    sweep.run(out=tmp_path / "folder", chunk_seconds=1e-4, progress=False)
+    assert shards(tmp_path / "folder") == whole
+    longer = msgspec.structs.replace(sweep, steps=33)
+    assert same_bits(longer.run(out=tmp_path / "folder", progress=False).final_loss.values, longer.run(progress=False).final_loss.values)
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_cluster_writes_the_shards_of_threads(moons, tmp_path):
+    every = [distribution for distribution, partition in KINDS.values() if partition is None]
+    sweep = gd.Sweep(problem=moons, distribution=every, optimizer=gd.Momentum(lr=0.1), starts=3, steps=20, batch=8)
+    sweep.run(out=tmp_path / "here", chunk_seconds=1e-4, progress=False)
+    with connected(deployment=Local(workers=2, tls=False)) as client:
+        sweep.run(out=tmp_path / "there", client=client, chunk_seconds=1e-4, progress=False)
+    assert shards(tmp_path / "here") == shards(tmp_path / "there")
+
+
+ALONE = {"local": gd.LocalSGD(workers=1, period=4)}
+
+
+@pytest.mark.parametrize("kind", ALONE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_worker_is_the_plain_run(moons, kind, dtype):
+    options = {
+        "problem": moons, "optimizer": [gd.Adam(lr=[0.01, 1e30]), gd.ClipNorm(gd.Momentum(lr=0.1), 1.0)], "starts": 5, "steps": 25, "batch": 8, "dtype": dtype,
+        "record": gd.Record(every=5, trajectory=True),
+    }  # fmt: skip
+    plain = gd.Sweep(**options).run(progress=False)
+    alone = gd.Sweep(distribution=ALONE[kind], **options).run(progress=False)
+    for name in plain.data_vars:
+        ours, theirs = alone[name].values, plain[name].values
+        assert ours.tolist() == theirs.tolist() if ours.dtype.kind in "UO" else same_bits(ours, theirs), name
+
+
+AGREED = {"local": gd.LocalSGD(workers=3, period=[1, 4]), "local, all state": gd.LocalSGD(workers=5, period=3, state="average")}
+RULES = (
+    gd.SGD(lr=0.01), gd.Nesterov(lr=0.0001), gd.Adam(lr=[0.05, 1e38]), gd.AMSGrad(lr=0.05), gd.RMSprop(lr=0.01), gd.Lion(lr=0.01), gd.SAM(gd.SGD(lr=0.01)),
+    gd.ClipNorm(gd.Momentum(lr=0.01), 1.0), gd.Averaged(gd.Adam(lr=0.05), start=4),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", AGREED)
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
+def test_workers_that_see_the_same_are_one(kind, dtype):
+    """Of a function there is one gradient: whatever the optimizer, all workers go the plain run's way, and
+    their average is it, bit for bit.
+    """
+    options = {
+        "problem": gd.functions.Rosenbrock(),
+        "optimizer": list(RULES),
+        "schedule": gd.Cosine(cycle=9, minimum=1e-3),
+        "starts": 3,
+        "steps": 20,
+        "dtype": dtype,
+    }
+    options["record"] = gd.Record(every=4, trajectory=True)
+    plain = gd.Sweep(**options).run(progress=False)
+    team = gd.Sweep(distribution=AGREED[kind], **options).run(progress=False)
+    copies = team.sizes["run"] // plain.sizes["run"]
+    assert copies == len(np.atleast_1d(AGREED[kind].period))
+    assert np.isfinite(team.disagreement.values).any()
+    assert (team.disagreement.values[np.isfinite(team.disagreement.values)] == 0.0).all()
+    for optimizer in set(plain.optimizer.values):
+        ours = team.trajectory.values[team.optimizer.values == optimizer]
+        theirs = plain.trajectory.values[plain.optimizer.values == optimizer]
+        assert {row.tobytes() for row in ours} == {row.tobytes() for row in theirs}, optimizer
