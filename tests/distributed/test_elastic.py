@@ -65,3 +65,5 @@ def test_the_floor_of_the_centre_is_below_that_of_synchronous_workers(workers, a
     found = (result.parameters[:, 0].values ** 2).mean() / a**2
     assert abs(found / floor - 1) < 4 * np.sqrt(2 / starts)
     assert floor < 1 / (workers * a * (2 - a))
+    apart = result.disagreement[:, -1].values / a**2
+    assert abs(apart.mean() - (1 - 1 / workers) / (1 - (1 - a - alpha) ** 2)) < 4 * apart.std() / np.sqrt(starts)
