@@ -23,6 +23,7 @@ _HOMES = {
     "gdsim.data": ("Data",),
     "gdsim.analysis.simulated": ("SimulatedCluster",),
     "gdsim.directions": ("Direction",),
+    "gdsim.distribution.asynchronous": ("Asynchronous", "FixedStaleness", "GeometricStaleness", "Queue", "UniformStaleness"),
     "gdsim.distribution": (
         "EF21",
         "QSGD",
@@ -144,6 +145,13 @@ if TYPE_CHECKING:
         Sign as Sign,
         Synchronous as Synchronous,
         TopK as TopK,
+    )
+    from gdsim.distribution.asynchronous import (
+        Asynchronous as Asynchronous,
+        FixedStaleness as FixedStaleness,
+        GeometricStaleness as GeometricStaleness,
+        Queue as Queue,
+        UniformStaleness as UniformStaleness,
     )
     from gdsim.distribution.compute_times import (
         ConstantTime as ConstantTime,

@@ -3,6 +3,7 @@
 A new kind is one class, its name here and in `gdsim/__init__.py`, and a kernel in `gdsim/kernels/teams`.
 """
 
+from gdsim.distribution.asynchronous import STALENESSES, Asynchronous, FixedStaleness, GeometricStaleness, Queue, Staleness, UniformStaleness
 from gdsim.distribution.averaging import DiLoCo, ElasticAveraging, LocalSGD
 from gdsim.distribution.base import Distribution, Held, Part, Partition
 from gdsim.distribution.compression import COMPRESSORS, EF21, MEMORIES, QSGD, Compressor, ErrorFeedback, PowerSGD, RandomK, ScaledSign, Sign, TopK
@@ -12,7 +13,7 @@ from gdsim.distribution.gossip import Gossip
 from gdsim.distribution.partitions import PARTITIONS, Assigned, Classes, Dirichlet, Iid, Overlap, Sorted, partitions_of
 from gdsim.distribution.synchronous import Synchronous
 
-DISTRIBUTIONS = (Synchronous, LocalSGD, DiLoCo, ElasticAveraging, Gossip)
+DISTRIBUTIONS = (Synchronous, LocalSGD, DiLoCo, ElasticAveraging, Gossip, Asynchronous)
 
 __all__ = [
     "COMPRESSORS",
@@ -22,7 +23,9 @@ __all__ = [
     "MEMORIES",
     "PARTITIONS",
     "QSGD",
+    "STALENESSES",
     "Assigned",
+    "Asynchronous",
     "Classes",
     "Compressor",
     "ComputeTime",
@@ -33,6 +36,8 @@ __all__ = [
     "ElasticAveraging",
     "ErrorFeedback",
     "ExponentialTime",
+    "FixedStaleness",
+    "GeometricStaleness",
     "Gossip",
     "Held",
     "Iid",
@@ -43,14 +48,17 @@ __all__ = [
     "Part",
     "Partition",
     "PowerSGD",
+    "Queue",
     "RandomK",
     "ScaledSign",
     "ShiftedExponential",
     "Sign",
     "Sorted",
+    "Staleness",
     "Synchronous",
     "TopK",
     "Trained",
+    "UniformStaleness",
     "check_looks",
     "check_trainable",
     "partitions_of",

@@ -216,6 +216,14 @@ class Distribution(Part, frozen=True, kw_only=True):
         """How many samples a step takes, of all workers together, at `batch` samples a worker."""
         return batch * self.team
 
+    def samples_in_common(self, batch: int) -> int:
+        """How many samples of the common order a step of every worker takes."""
+        return self.samples_of_step(batch)
+
+    def why_not_by(self, rule: Rule) -> str:
+        """Why it is not defined for an optimizer; nothing where it is."""
+        return ""
+
     def rounds_at(self, steps: np.ndarray) -> np.ndarray:
         """How many exchanges there have been after so many steps."""
         return steps // int(most_of(getattr(self, "period", 1)))

@@ -22,8 +22,8 @@ def check_trainable(one: Distribution, partition: Partition | None, trained: Tra
     kind, team, shared = type(one).__name__, one.team, partition is None
     if team > max(1, trained.samples) and trained.samples:
         raise ValueError(f"{kind} has {team} workers, and the data {count_of(trained.samples, 'sample')}: give at most as many workers as samples")
-    if trained.samples and trained.batch and shared and one.samples_of_step(trained.batch) > trained.samples:
-        needed = one.samples_of_step(trained.batch)
+    if trained.samples and trained.batch and shared and one.samples_in_common(trained.batch) > trained.samples:
+        needed = one.samples_in_common(trained.batch)
         raise ValueError(
             f"{kind}: {team} workers with batch={trained.batch} take {needed} samples in a step, and the data has {trained.samples}: "
             f"give a batch of at most {trained.samples // team}, or fewer workers"
@@ -32,6 +32,8 @@ def check_trainable(one: Distribution, partition: Partition | None, trained: Tra
     if period is not None and most_of(period) > trained.steps:
         raise ValueError(f"{kind}.period={most_of(period):g} is longer than the runs, which have {count_of(trained.steps, 'step')}: no exchange would come")
     for rule in rules:
+        if reason := one.why_not_by(rule):
+            raise ValueError(f"{kind} {reason}: take another optimizer than {type(rule).__name__}")
         if isinstance(rule.innermost, Rprop) and any(getattr(v, "state", "") == "average" for v in one.variants()):
             raise ValueError(f'{kind}.state="average" is not defined for Rprop, whose step sizes go by signs: take "keep" or "reset"')
         if rule.needs_whole_gradient and any(getattr(v, "tracking", False) for v in one.variants()):

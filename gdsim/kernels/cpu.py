@@ -21,9 +21,10 @@ from gdsim.kernels.recorders import Curves, record_curves_with_tangents
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import Evaluations, JobSpec, Keeps, LaneTable, Monitor, Pack, Runs, RunState, Scores, Snapshots, TableOf
-from gdsim.kernels.team_memory import NOTED, Graph, Team
+from gdsim.kernels.team_memory import NOTED, Graph, Seed, Team
 from gdsim.kernels.workspace import Matrix, NetworkSpace, Workspace
 from gdsim.lanes.compiler import Bound, address_of, describe, float_mode_parts, kernel_of
+from gdsim.lanes.draws import seed_words
 from gdsim.lanes.memory import readers_of, table_of, view_of
 from gdsim.lanes.numbers import Number, zeros
 from gdsim.problems.parts import Sampler
@@ -237,7 +238,7 @@ class Kernels:
         real, word, whole = self._lanes(0), np.zeros(0, np.uint32), np.zeros(0, np.int64)
         return Team(
             0, 0, 0, 0, whole, real, real, real, real, real, real, real, Graph(0, whole, whole, real, real), real,
-            whole, word, word, word, word, word, word, 0, whole, 0, 0,
+            whole, word, word, word, word, word, word, Seed(*seed_words(0)), real, 0, whole, 0, 0,
         )  # fmt: skip
 
     def with_team(self, job: Job) -> Job:

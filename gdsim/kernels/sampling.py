@@ -58,7 +58,7 @@ def draw_from_block(sampler: Sampler, key: OrderKey, stream: Stream, step: Lane,
     """Likewise of one of several workers: of the block of samples that a step of all of them takes, worker k
     has the k-th batch.
     """
-    place = (step % sampler.steps_per_epoch) * (sampler.batch * sampler.workers) + stream.replica * sampler.batch + element
+    place = (step % sampler.steps_per_epoch) * (sampler.batch * sampler.workers) + stream.shard * sampler.batch + element
     return permuted(minimum(place, sampler.sample_count - 1), key)
 
 
@@ -74,7 +74,7 @@ def draw_with_replacement(sampler: Sampler, key: Lanes, stream: Stream, step: La
 
 def draw_block_with_replacement(sampler: Sampler, key: Lanes, stream: Stream, step: Lane, element: Lane) -> Lane:
     """Likewise of one of several workers, which share a block of such samples."""
-    return draw_with_replacement(sampler, key, Stream(stream.start, 0, stream.shard), step, stream.replica * sampler.batch + element)
+    return draw_with_replacement(sampler, key, Stream(stream.start, 0, stream.shard), step, stream.shard * sampler.batch + element)
 
 
 def draw_in_place(sampler: Sampler, key: Lanes, stream: Stream, step: Lane, element: Lane) -> Lane:

@@ -39,8 +39,15 @@ def hyperparameters_of(pack: Pack) -> Hyperparameters:
     return HYPERPARAMETERS(*load_row(pack.hyperparameters, 0, WIDTH, HYPERPARAMETER_COUNT, WIDTH))
 
 
+@default_part
+def update_number(t: Lane, carry: Lanes) -> Lane:
+    """The number of the update that a rule makes, of the step's and the rule's carry."""
+    return t
+
+
 def step_at(h: Hyperparameters, t: Lane, carry: Lanes) -> tuple[StepInputs, Lanes]:
     """(the numbers of update t = 1, 2, ..., the rule's new carry) from a run's hyperparameters."""
+    t = update_number(t, carry)
     step, carry = prepare(scheduled_hyperparameters(h, t), rate(h.lr, t, schedule_numbers(h)), carry)
     return StepInputs(step, h.penalty_l1, h.penalty_l2), carry
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes.types import Address, Memory
+from gdsim.lanes.types import Address, Lane, Memory
 
 NOTED = ("disagreement", "staleness", "largest_staleness")  # what is recorded of a team beside its scores
 
@@ -20,6 +20,13 @@ class Graph(NamedTuple):
     own: Memory = ()  # [row]: the diagonal
 
 
+class Seed(NamedTuple):
+    """The two words of the seed of a run's random numbers."""
+
+    low: Lane
+    high: Lane
+
+
 class TeamKind(NamedTuple):
     """What decides a team's kernels, and its sizes, which do not."""
 
@@ -29,6 +36,7 @@ class TeamKind(NamedTuple):
     numbers: int = 0  # numbers kept of each run
     spare: int = 0  # numbers of each weight that are kept during a step at most
     graph: Graph = Graph()
+    slowness: tuple[float, ...] = ()  # of each worker of a server: 1 over its speed
 
 
 class Team(NamedTuple):
@@ -55,6 +63,8 @@ class Team(NamedTuple):
     active: Memory  # uint32 [lane]: `Monitor.active` of the worker that steps
     flags: Memory  # uint32 [lane]: likewise `Monitor.flags`
     shard: Memory  # uint32 [lane]: likewise `Pack.shard`
+    seed: Seed
+    slowness: Memory  # [worker]: 1 over the speed
     advance: Address  # of the kernel that makes a worker's steps
     tables: Memory  # int64 [worker, entry]: the job as each worker's steps have it
     first_table: Address

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gdsim.distribution import Asynchronous
 from gdsim.kernels.recorders import RECORDERS, has_validation
 from gdsim.kernels.state import DIVERGED, Runs
 from gdsim.lanes.numbers import in_plane
@@ -63,6 +64,12 @@ def _disagreements(setting: Setting, runs: Runs) -> np.ndarray:
     return np.where(np.isnan(runs.curves.loss), np.nan, 0.0) if is_alone(setting) else runs.curves.disagreement
 
 
+def _staleness(curve: str) -> ColumnSource:
+    """How old gradients were; those of a run that is one worker's are not old."""
+    found = lambda setting, runs: np.where(np.isnan(runs.curves.loss), np.nan, 0.0) if is_alone(setting) else getattr(runs.curves, curve)  # noqa: E731
+    return ColumnSource(found, lambda s: isinstance(s.distribution, Asynchronous), ("checkpoint",))
+
+
 def _of_workers(setting: Setting, runs: Runs) -> np.ndarray:
     """[run, slot, parameter] of what is kept [run, parameter, slot]."""
     return runs.end.slots.reshape(len(runs.start), setting.problem.parameter_count, -1).swapaxes(1, 2)
@@ -104,6 +111,8 @@ OF_VALIDATION = {
 COLUMNS = {
     **{curve: _recorded(curve) for curve in RECORDERS},
     "disagreement": ColumnSource(_disagreements, lambda s: s.distribution is not None, ("checkpoint",)),
+    "staleness": _staleness("staleness"),
+    "largest_staleness": _staleness("largest_staleness"),
     "tangent_norm": ColumnSource(lambda s, runs: runs.curves.tangent_norm, _direction_of, ("checkpoint",)),
     "sharpness": ColumnSource(_found_later, lambda s: s.record.sharpness, ("checkpoint",)),
     "final_loss": ColumnSource(lambda s, runs: runs.final_loss),

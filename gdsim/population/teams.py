@@ -7,9 +7,10 @@ A new kind of distribution is a row of `KINDS`, and its kernels in `gdsim.kernel
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from gdsim.distribution import DiLoCo, Distribution, ElasticAveraging, Gossip, LocalSGD
+from gdsim.distribution import Asynchronous, DiLoCo, Distribution, ElasticAveraging, Gossip, LocalSGD
 from gdsim.kernels.team_memory import TeamKind
 from gdsim.kernels.teams import averaging, groups, outer
+from gdsim.population.asynchronous_teams import asynchronous_rule, asynchronous_team
 from gdsim.population.hyperparameters import own_numbers_of
 from gdsim.population.mixing_teams import elastic_team, gossip_rule, gossip_team
 from gdsim.population.setting import DISTRIBUTION, Setting
@@ -75,6 +76,7 @@ KINDS: Mapping[type[Distribution], Kind] = {
     DiLoCo: Kind(_diloco),
     ElasticAveraging: Kind(elastic_team),
     Gossip: Kind(gossip_team, gossip_rule),
+    Asynchronous: Kind(asynchronous_team, asynchronous_rule),
 }
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gdsim.kernels.job import Job
 from gdsim.kernels.state import Pack
 from gdsim.kernels.team_memory import Team
 from gdsim.kernels.teams.compression import Draw, Message
@@ -100,6 +101,30 @@ def report_team(team: Team, pack: Pack, places: Memory, noted: Memory) -> None:
 @part
 def compress(message: Message, h: Hyperparameters, draw: Draw) -> None:
     """Leaves what is received of a vector in its place, with a compressor's numbers by its own names."""
+    ...
+
+
+@part
+def next_event(job: Job) -> Any:
+    """The `asynchronous.Event` that comes next; its time passes."""
+    ...
+
+
+@part
+def end_event(job: Job, event: Any) -> None:
+    """What is read, and by whom, after the server's step."""
+    ...
+
+
+@part
+def age_of(h: Hyperparameters, u: Lane) -> Lane:
+    """How old a gradient is, from a number between 0 and 1."""
+    ...
+
+
+@part
+def server_steps(team: Team) -> Lane:
+    """How many steps the server has made of the last gradient, 1 or 0."""
     ...
 
 

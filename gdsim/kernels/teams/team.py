@@ -71,14 +71,15 @@ def place_worker(job: Job, worker: Count) -> None:
     store(job.team.shard, 0, load(job.pack.shard, 0, WIDTH) + worker)
 
 
+@default_part
 def step_workers(job: Job, steps: Count) -> None:
     """Lets every worker of every lane make so many steps."""
     team, pack = job.team, job.pack
     begin, active = load(pack.step, 0, WIDTH), load(pack.monitor.active, 0, WIDTH)
     store(team.active, 0, where(load(team.diverged, 0, WIDTH) != 0, active * 0, active))
     for worker in range(team.workers):
-        store(team.step, 0, begin)
         place_worker(job, worker)
+        store(team.step, 0, begin)
         made = 0
         while made < steps:
             made += call_kernel(team.advance, team.first_table + worker * team.table_bytes, steps - made)

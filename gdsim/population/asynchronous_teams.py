@@ -1,0 +1,37 @@
+"""The teams of asynchronous runs: one worker that computes, in turn as each of all."""
+
+from typing import Any
+
+from gdsim.distribution import FixedStaleness, GeometricStaleness, Queue, UniformStaleness
+from gdsim.kernels.team_memory import TeamKind
+from gdsim.kernels.teams import asynchronous, queue
+from gdsim.population.setting import Setting
+from gdsim.rules import Rule
+from gdsim.rules.stale import Gathered, Stale
+
+AGES = {FixedStaleness: asynchronous.fixed_age, GeometricStaleness: asynchronous.geometric_age, UniformStaleness: asynchronous.uniform_age}
+
+
+def asynchronous_team(setting: Setting) -> TeamKind:
+    """A server, and what its workers have read."""
+    distribution: Any = setting.distribution
+    staleness, workers = distribution.staleness, distribution.team
+    parts: dict[str, Any] = {
+        "steps_to_exchange": asynchronous.every_step, "begin_team": asynchronous.begin_at_start, "before_exchange": asynchronous.no_more,
+        "exchange": asynchronous.no_more, "report_team": asynchronous.report_server, "step_workers": asynchronous.step_in_turn,
+        "server_steps": asynchronous.step_if_full if distribution.is_buffered else asynchronous.one_step, "EXCHANGES_AFTER_ONE_STEP": False,
+    }  # fmt: skip
+    if not isinstance(staleness, Queue):
+        parts |= {"next_event": asynchronous.next_of_given, "end_event": asynchronous.keep_last, "age_of": AGES[type(staleness)]}
+        return TeamKind(tuple(parts.items()), 1, server=staleness.points, numbers=asynchronous.FIRST, slowness=(1.0,) * workers)
+    go_on = queue.go_on if distribution.bound is None else queue.go_on_if_near
+    parts |= {"next_event": queue.next_of_queue, "end_event": go_on, "time_of_mean_one": type(staleness.compute).of_mean_one}
+    slowness = tuple(1.0 / v for v in staleness.speeds or (1.0,) * workers)
+    return TeamKind(tuple(parts.items()), 1, server=workers, numbers=asynchronous.FIRST + queue.EACH * workers, slowness=slowness)
+
+
+def asynchronous_rule(setting: Setting) -> Rule:
+    """By which the server steps: the optimizer, from its own weights."""
+    distribution: Any = setting.distribution
+    kind = Gathered if distribution.is_buffered else Stale
+    return kind(setting.rule, aware=distribution.aware == "inverse")
