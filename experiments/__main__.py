@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("batch_size", "cyclic_rates", "deep_linear", "gossip_graphs", "learning_rate_stability", "lecture_race", "million_networks", "xor_basins")
+NAMES = (
+    "batch_size", "cyclic_rates", "deep_linear", "gossip_graphs", "learning_rate_stability", "lecture_race", "local_sgd_speedup", "million_networks",
+    "xor_basins",
+)  # fmt: skip
 
 
 def run(name: str, out: Path, short: bool = False) -> Path:

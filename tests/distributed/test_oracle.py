@@ -7,8 +7,8 @@ import pytest
 
 import gdsim as gd
 from gdsim.population.samples import sample_order
-from tests.distributed import reference
-from tests.distributed.problems import ALL, random_planes, swept
+from tests.distributed import reference, reference_gossip
+from tests.distributed.problems import ALL, CENTRES, HESSIANS, planes, random_planes, swept
 
 START, STEPS = np.array([2.0, -1.5]), 23
 RULES = {
@@ -61,3 +61,53 @@ def test_averaging(rule, state):
         for run, path in paths(result):
             found = reference.averaging(START, gradient, plain, STEPS, workers, period=int(run.period), after=int(run.after), state=state)
             same(path, found.reported)
+
+
+@pytest.mark.parametrize("rule", ["torch Nesterov", pytest.param("adam", marks=pytest.mark.full), pytest.param("Nesterov", marks=pytest.mark.full)])
+def test_synchronous_workers_with_shards_of_their_own(rule):
+    """One sample a worker, so that the workers' mean is the mean of all."""
+    optimizer, plain = RULES[rule]
+    problem = planes(HESSIANS, CENTRES)
+    result = swept(problem, optimizer, gd.Synchronous(workers=3), START, STEPS, record=ALL, batch=1)
+    same(result.trajectory.values[0], reference.synchronous(START, problem.gradient, plain, STEPS, 3))
+
+
+@pytest.mark.parametrize(("rule", "outer"), [("sgd", "torch Nesterov"), pytest.param("adam", "heavy ball", marks=pytest.mark.full)])
+def test_outer_rules_on_shards_of_unequal_sizes(rule, outer):
+    optimizer, plain = RULES[rule]
+    own, outer_rule = RULES[outer]
+    problem = random_planes(5, 4)
+    result = swept(problem, optimizer, gd.LocalSGD(workers=4, period=[1, 5], outer=own), START, 20, record=ALL)
+    for run, path in paths(result):
+        period = int(run.period)
+        found = reference.rounds(START, problem.gradient, plain, [dict.fromkeys(range(4), period)] * (20 // period), outer=outer_rule)
+        same(path[::period], found)
+
+
+@pytest.mark.parametrize("rule", ["sgd", "Nesterov"])
+def test_elastic_averaging(rule):
+    optimizer, plain = RULES[rule]
+    problem = random_planes(6, 3)
+    result = swept(problem, optimizer, gd.ElasticAveraging(workers=3, moving_rate=[0.1, 0.3], period=[1, 4]), START, STEPS, record=ALL)
+    for run, path in paths(result):
+        same(path, reference.elastic(START, problem.gradient, plain, STEPS, 3, float(run.moving_rate), period=int(run.period)).reported)
+
+
+@pytest.mark.parametrize("order", ["combine", "adapt"])
+@pytest.mark.parametrize("rule", ["heavy ball", pytest.param("Nesterov", marks=pytest.mark.full)])
+def test_gossip(rule, order):
+    optimizer, plain = RULES[rule]
+    problem = random_planes(7, 5)
+    for graph in ("ring", "star"):
+        W = reference_gossip.graph(graph, 5)
+        result = swept(problem, optimizer, gd.Gossip(workers=5, topology=graph, order=order, period=[1, 3]), START, STEPS, record=ALL)
+        for run, path in paths(result):
+            found = reference_gossip.gossip(START, problem.gradient, plain, STEPS, lambda t, W=W: W, order=order, period=int(run.period))
+            same(path, found.reported)
+            np.testing.assert_allclose(run.disagreement.values, found.disagreement, rtol=1e-9, atol=1e-15)
+
+
+def test_tracked_gradients():
+    problem = random_planes(8, 4)
+    result = swept(problem, gd.SGD(lr=0.1), gd.Gossip(workers=4, topology="path", tracking=True), START, STEPS, record=ALL)
+    same(result.trajectory.values[0], reference_gossip.tracking(START, problem.gradient, 0.1, STEPS, reference_gossip.graph("path", 4)).reported)
