@@ -16,6 +16,9 @@ from tests.helpers import same_bits, same_results
 KINDS = {
     "local": (gd.LocalSGD(workers=3, period=[4, 7], after=2), None),
     "local, all state": (gd.LocalSGD(workers=[2, 5], period=6, state="average"), None),
+    "gossip": (gd.Gossip(workers=4, topology="one_peer", period=[1, 4], tracking=True), "iid"),
+    "push-sum": (gd.Gossip(workers=3, topology=[[0.5, 0.3, 0.2], [0.25, 0.7, 0.3], [0.25, 0.0, 0.5]], period=[1, 3]), None),
+    "elastic": (gd.ElasticAveraging(workers=3, period=[1, 4], moving_rate=0.3), None),
 }
 LONG, CUT = 30, 15
 
