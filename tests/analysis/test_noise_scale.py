@@ -114,6 +114,13 @@ def test_a_populations_steps_give_its_critical_batch_with_an_interval():
     assert found.fitted[0].values == pytest.approx(fewest * (1 + critical / np.array([1, 2, 4, 16])))
     assert 0 < found.critical_low[0] < critical < found.critical_high[0]
     assert (np.diff(found.steps[0]) < 0).all()
+    workers = gd.Sweep(
+        problem=problem, optimizer=gd.SGD(lr=rates), batch=1, shuffle="replacement", starts=64, steps=600, init=8.0, stop=[gd.Target(18.6, every=1)],
+        distribution=gd.Synchronous(workers=[1, 2, 4, 16]),
+    ).run(progress=False)  # fmt: skip
+    of_workers = analysis.critical_batch(workers)
+    assert of_workers.batch.values.tolist() == [1, 2, 4, 16]  # one sample a worker
+    assert np.array_equal(of_workers.steps, found.steps)
     few = analysis.critical_batch(result.isel(run=result.start.values < 5))
     assert np.isnan(few.critical_low[0])
 
