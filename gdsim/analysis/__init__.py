@@ -19,6 +19,7 @@ from gdsim.analysis.stragglers import expected_compute
 from gdsim.analysis.success import compare_success, success_probability
 from gdsim.analysis.targets import default_targets, ecdf, expected_running_time, kaplan_meier, simulated_restarts, time_to_target
 from gdsim.analysis.tuning import best_cell, budget_curve, expected_best, sensitivity
+from gdsim.analysis.worker_updates import worker_updates
 from gdsim.declarations import hint_in
 from gdsim.distribution.topologies import mixing_matrices, second_eigenvalue, spectral_gap
 from gdsim.statistics import bootstrap, clopper_pearson, holm, mcnemar, median_ranks, wilson
@@ -29,7 +30,7 @@ __all__ = [
     "estimated_noise_scale", "expected_best", "expected_compute", "expected_running_time", "export_coco", "fit_critical_batch", "holm", "kaplan_meier",
     "luby", "luby_cost", "mcnemar", "median_ranks", "minima_by_loss", "minima_left", "mixing_matrices", "noise_scale",
     "parallel_starts", "performance_profile", "restart_cutoff", "second_eigenvalue", "sensitivity", "sentences", "simulated_restarts", "spectral_gap",
-    "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson",
+    "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson", "worker_updates",
 ]  # fmt: skip
 
 hint_in(globals(), "gd.analysis")

@@ -20,13 +20,14 @@ def time_line(updates: Dataset, *, seconds: float | None = None, ax: Axes | None
     """A row for each worker, on which each of its gradients is a bar from when it read the weights to when the server
     applied it, coloured by its staleness: the updates of the server between the two.
 
-    `updates` is a Dataset over `update`, the server's, with `worker`, `begin` and `end` (seconds) and `staleness`, of one run.
-    Drawn are the updates of the first `seconds`, 300 at most. `ax`: Axes to draw on. Returns the figure, a matplotlib
-    Figure. Raises TypeError for what is no such Dataset, ValueError where no update is left.
+    `updates` is what `gd.analysis.worker_updates` gives: a Dataset over `update`, the server's, with `worker`, `begin`
+    and `end` (seconds) and `staleness`. Drawn are the updates of the first `seconds`, 300 at most. `ax`: Axes to draw
+    on. Returns the figure, a matplotlib Figure. Raises TypeError for what is no such Dataset, ValueError where no
+    update is left.
 
-    >>> import xarray
-    >>> columns = {"worker": [0, 1, 0], "begin": [0.0, 0.0, 1.0], "end": [1.0, 1.5, 2.0], "staleness": [0, 1, 1]}
-    >>> time_line(xarray.Dataset({name: ("update", values) for name, values in columns.items()})).axes[0].get_ylabel()
+    >>> import gdsim as gd
+    >>> queue = gd.Queue(gd.ExponentialTime(0.1), speeds=[1, 1, 0.2])
+    >>> time_line(gd.analysis.worker_updates(gd.Asynchronous(workers=3, staleness=queue))).axes[0].get_ylabel()
     'worker'
     """
     if not set(NEEDED) <= set(getattr(updates, "data_vars", ())) or updates["worker"].dims != ("update",):
@@ -54,7 +55,7 @@ def time_line(updates: Dataset, *, seconds: float | None = None, ax: Axes | None
     return finished(
         figure,
         f"Bars: gradients, each from the seconds at which its worker read the weights to those at which the server applied it; {of}, in each of which one bar ends. "
-        f"Colour: the updates that the server made between the two, its own excluded; mean of those drawn {staleness[order].mean():.3g}.",
+        f"Colour: the updates that the server made between the two, its own excluded; mean of those drawn {staleness[order].mean():.3g}. Gradients under way after the last are not drawn.",
     )
 
 
