@@ -160,7 +160,8 @@ def critical_batch(
     loss = one_target(result, target, "critical_batch")
     found = ranked(result, None, loss)
     count = len(found.medians)
-    sizes, place = np.unique(cost_in(result, "samples", found.cells.numbers).of(np.ones(count), np.arange(count)), return_inverse=True)
+    firsts = np.unique(found.cells.place, return_index=True)[1]
+    sizes, place = np.unique(cost_in(result, "samples", found.cells).of(np.ones(count), firsts), return_inverse=True)
     if len(sizes) < 2:
         raise ValueError(f"critical_batch compares batch sizes, and every step of this result takes {sizes[0]:g} samples: vary batch= or the workers")
     names, groups = groups_by(found.cells, by)

@@ -71,7 +71,7 @@ def times_to_decrease(result: Result, share: float, *, unit: str = "steps", over
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, such as 1e-3; {given(share)} was given")
     cells = cells_in(result)
-    cost = cost_in(result, unit, cells.numbers)
+    cost = cost_in(result, unit, cells)
     steps, count = result.step.values, result.sizes["run"]
     row = np.unique(result.start.values, return_inverse=True)[1].reshape(-1) * len(cells.numbers) + problem_of(result, cells)[cells.place]
     first, lowest = np.zeros(count), np.zeros(count)
@@ -90,7 +90,7 @@ def times_to_decrease(result: Result, share: float, *, unit: str = "steps", over
 
     for rows, (met, before, hit) in by_block(result, ["loss", "final_loss", "steps_taken", "status"], look):
         for times, when in ((after, before), (by, hit)):
-            times[rows] = np.where(met, cost.of(when, cells.place[rows]), np.inf)
+            times[rows] = np.where(met, cost.of(when, np.arange(count)[rows]), np.inf)
     return _by_start(result, cells, after, by, unit, over)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gdsim.analysis.simulated import SimulatedCluster
 from gdsim.analysis.units import UNITS, Cost, cost_in
 from gdsim.axes import checked_whole
 from gdsim.statistics import accelerated, clopper_pearson, clustered, groups_of, median, normal_quantile, resampled, wilson
@@ -46,13 +47,13 @@ class Hits(NamedTuple):
         met = np.flatnonzero(self.met(target))
         by = self.step[met, target]
         if not earliest:
-            return met, self.cost.of(by, self.cells.place[met])
-        return met, np.where(by > 0, self.cost.of(self.after[met, target], self.cells.place[met]), -1.0)
+            return met, self.cost.of(by, met)
+        return met, np.where(by > 0, self.cost.of(self.after[met, target], met), -1.0)
 
     def spent(self, target: int, *, earliest: bool = False) -> np.ndarray:
         """[run] what a run spent until it met target number `target`, or until its end."""
         steps = (self.after if earliest else self.step)[:, target]
-        return self.cost.of(np.where(self.met(target), steps, self.last), self.cells.place)
+        return self.cost.of(np.where(self.met(target), steps, self.last), np.arange(len(steps)))
 
     def by_cell(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """(what each run spent, whether it met the first target) of the runs of each cell."""
@@ -60,13 +61,13 @@ class Hits(NamedTuple):
         return [(spent[mine], met[mine]) for mine in (self.cells.place == cell for cell in range(len(self.cells.numbers)))]
 
 
-def hits_of(result: Dataset, targets: Targets, unit: str) -> Hits:
+def hits_of(result: Dataset, targets: Targets, unit: str, cluster: SimulatedCluster | None = None) -> Hits:
     """When the runs of a checked result met targets; the sweep's own or `default_targets` where none are
     given.
     """
     losses = chosen_targets(result) if targets is None else checked_targets(targets)
     cells = cells_in(result)
-    return Hits(cells, losses, *times_met(result, losses), cost_in(result, unit, cells.numbers))
+    return Hits(cells, losses, *times_met(result, losses), cost_in(result, unit, cells, cluster))
 
 
 def hits_of_one(result: Result, target: Targets, unit: str, what: str) -> Hits:
@@ -96,7 +97,7 @@ def one_target(result: Dataset, target: Targets, what: str) -> float:
     return float(losses[0])
 
 
-def time_to_target(result: Result, targets: Targets = None, *, unit: str = "steps") -> Dataset:
+def time_to_target(result: Result, targets: Targets = None, *, unit: str = "steps", cluster: SimulatedCluster | None = None) -> Dataset:
     """Between which two looks the loss of each run was first at most each target: a Dataset over `run` and
     `target`.
 
@@ -105,7 +106,9 @@ def time_to_target(result: Result, targets: Targets = None, *, unit: str = "step
     sweep looks before every step with batch=None, else once an epoch or at its `every=`; any other target is
     looked at by checkpoints and at the run's end. Statistics go by `by`, which is `time` too. `spent[run]` is
     what the whole run took. `unit`: "steps", "samples", or "gradients" of the whole data (samples seen over
-    samples there are; two a step for `gd.SAM`), in which batch sizes compare. Raises ValueError.
+    samples there are; two a step for `gd.SAM`), in which batch sizes compare; where workers train a model
+    together, "rounds" in which they exchange, "bytes" that each sends, and "seconds" on a simulated `cluster`.
+    Raises ValueError.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=3, steps=500, record=gd.Record(every=1))
@@ -113,7 +116,7 @@ def time_to_target(result: Result, targets: Targets = None, *, unit: str = "step
     True
     """
     result = check_result(result, "time_to_target")
-    hits = hits_of(result, targets, unit)
+    hits = hits_of(result, targets, unit, cluster)
     after, by = np.full((2, *hits.step.shape), np.nan)
     for j in range(len(hits.targets)):
         met, times = hits.times(j)
@@ -124,7 +127,7 @@ def time_to_target(result: Result, targets: Targets = None, *, unit: str = "step
         "time": (dims, by, f"{UNITS[unit]} by which the loss was first at most the target", unit),
         "after": (dims, after, f"{UNITS[unit]} at the look before, after which it was", unit),
         "by": (dims, by, f"{UNITS[unit]} at the look at which it was, by which it was", unit),
-        "spent": ("run", hits.cost.of(hits.last, hits.cells.place), f"{UNITS[unit]} of the whole run", unit),
+        "spent": ("run", hits.cost.of(hits.last, np.arange(len(hits.last))), f"{UNITS[unit]} of the whole run", unit),
     }
     coordinates = {str(n): c for n, c in result.coords.items() if c.dims == ("run",)}
     return dataset(variables, {**coordinates, "target": ("target", hits.targets)}, unit=unit, times=TIMES)

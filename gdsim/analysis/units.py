@@ -1,50 +1,79 @@
-"""What a step costs: steps, samples, or gradients of the whole data, where rules and batch sizes compare."""
+"""What a step costs: steps, samples, or gradients of the whole data, where rules and batch sizes compare; what
+workers tell each other, and seconds.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from gdsim.analysis.run_seconds import seconds_in
+from gdsim.analysis.simulated import SimulatedCluster
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.results.costs import epoch_of_cell
 from gdsim.sweep.results.dataset import sweep_behind
-from gdsim.sweep.results.reading import Dataset
+from gdsim.sweep.results.reading import Cells, Dataset
 from gdsim.words import checked_word
 
-UNITS = {"steps": "updates", "samples": "samples seen", "gradients": "gradients of the whole data"}
+UNITS = {
+    "steps": "updates", "samples": "samples seen", "gradients": "gradients of the whole data",
+    "rounds": "exchanges of workers", "bytes": "bytes that a worker sent", "seconds": "seconds on a cluster",
+}  # fmt: skip
 
 
 class Cost(NamedTuple):
-    """What steps cost in each cell of a result.
+    """What steps cost in the runs of a result.
 
-    `of(steps, place)` takes steps and the place of each one's cell.
+    `of(steps, runs)` takes steps and the place of each one's run.
     """
 
     unit: str
     of: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def cost_in(result: Dataset, unit: str, numbers: np.ndarray) -> Cost:
-    """The cost of steps in cells with the given numbers.
+def cost_in(result: Dataset, unit: str, cells: Cells, cluster: SimulatedCluster | None = None) -> Cost:
+    """The cost of steps in the runs of a result.
 
     "gradients" counts samples seen over the samples that there are, twice where a rule takes two gradients a
     step; a function's step is one. Looks at the whole data that stops and checkpoints take are not counted.
-    Raises ValueError.
+    "seconds" are those of a cluster. Raises ValueError.
     """
     checked_word(unit, "unit", UNITS)
+    if (unit == "seconds") != (cluster is not None):
+        raise ValueError("seconds are those of a cluster: give time_to_target both, unit='seconds' and cluster=gd.SimulatedCluster(...)")
     if unit == "steps":
-        return Cost(unit, lambda steps, place: np.asarray(steps, float))
+        return Cost(unit, lambda steps, runs: np.asarray(steps, float))
+    if cluster is not None:
+        return Cost(unit, seconds_in(result, cluster, cells))
     sweep = sweep_behind(result)
-    cells = cells_of(sweep)
-    counts = [_samples(sweep, cells[n], unit) for n in numbers]
+    every = cells_of(sweep)
+    if unit in ("rounds", "bytes"):
+        return Cost(unit, _told(unit, [every[n] for n in cells.numbers], cells.place))
+    counts = [_samples(sweep, every[n], unit) for n in cells.numbers]
     epoch, batch, whole, share = (np.array(column, float) for column in zip(*counts, strict=True)) if counts else (np.zeros(0),) * 4
 
-    def cost(steps: np.ndarray, place: np.ndarray) -> np.ndarray:
+    def cost(steps: np.ndarray, runs: np.ndarray) -> np.ndarray:
+        place = cells.place[runs]
         epochs, rest = np.divmod(np.asarray(steps, float), epoch[place])
         return (epochs * whole[place] + np.minimum(rest * batch[place], whole[place])) * share[place]
 
     return Cost(unit, cost)
+
+
+def _told(unit: str, cells: Sequence[Cell], place: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """What workers have told each other: exchanges, or bytes that one has sent; nothing of one worker."""
+
+    def cost(steps: np.ndarray, runs: np.ndarray) -> np.ndarray:
+        steps, found = np.asarray(steps, np.int64), np.zeros(len(runs))
+        for number, cell in enumerate(cells):
+            mine, one = place[runs] == number, cell.distribution
+            if one is not None and mine.any():
+                sizes = cell.problem.parameter_count, np.dtype(cell.dtype).itemsize
+                found[mine] = one.rounds_at(steps[mine]) if unit == "rounds" else one.bytes_at(steps[mine], *sizes)
+        return found
+
+    return cost
 
 
 def _samples(sweep: Experiment, cell: Cell, unit: str) -> tuple[float, float, float, float]:

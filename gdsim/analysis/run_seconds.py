@@ -1,0 +1,132 @@
+"""The seconds of runs on a simulated cluster, from what a result says of their workers."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.analysis.event_times import update_times
+from gdsim.analysis.simulated import MOST_SUMS, Rounds, SimulatedCluster
+from gdsim.analysis.stragglers import speeds_of
+from gdsim.distribution import Asynchronous, DiLoCo, ElasticAveraging, Gossip, LocalSGD, Queue, Synchronous
+from gdsim.distribution.topologies import messages_sent
+from gdsim.sweep.experiment.cells import Cell, cells_of
+from gdsim.sweep.results.dataset import sweep_behind
+from gdsim.sweep.results.reading import Cells, DataArray, Dataset, Result, cells_in, check_curves, check_result
+from gdsim.words import given
+
+
+def simulated_seconds(result: Result, cluster: SimulatedCluster) -> DataArray:
+    """The seconds after which each run came to each checkpoint, had it been trained on a cluster: a DataArray
+    [run, checkpoint], NaN after a run's end.
+
+    Compute times are drawn by the sweep's seed, a run's start, the worker and its step: cells compare on common
+    times. Rounds wait for their slowest worker (see `gd.SimulatedCluster`), without `backup` workers' slowest;
+    the messages are those that the result's workers have sent, gathered where compressed ones do not add up.
+    A run without a distribution is one worker's. Asynchronous runs take their event times, which were drawn
+    in training, so that the cluster must have their law, shape and speeds, and no messages that take time.
+    Raises TypeError for what is no result or no cluster, ValueError for an asynchronous result of another law.
+
+    >>> import gdsim as gd
+    >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=2, steps=100, distribution=gd.LocalSGD(workers=4, period=10))
+    >>> result = sweep.run()
+    >>> cluster = gd.SimulatedCluster(compute=gd.ConstantTime(0.01), latency=0.005)
+    >>> float(simulated_seconds(result, cluster)[0, -1].round(6))
+    1.3
+    """
+    result = check_result(result, "simulated_seconds")
+    check_curves(result, "simulated_seconds")
+    seconds = seconds_in(result, cluster, cells_in(result))
+    steps = result.step.values
+    found = np.full((result.sizes["run"], len(steps)), np.nan)
+    reached = steps <= result.steps_taken.values[:, None]
+    runs, places = np.nonzero(reached)
+    found[reached] = seconds(steps[places], runs)
+    import xarray
+
+    coordinates = {str(n): c for n, c in result.coords.items() if set(c.dims) <= {"run", "checkpoint"}}
+    return xarray.DataArray(found, coordinates, ("run", "checkpoint"), "seconds", {"units": "s", "long_name": "simulated seconds to the checkpoint"})
+
+
+class Timed(NamedTuple):
+    """What decides the seconds of a cell's runs, beside the cluster."""
+
+    rounds: Rounds | None
+    updates: Asynchronous | None  # in the place of rounds
+    dtype: str
+
+
+def seconds_in(result: Dataset, cluster: SimulatedCluster, cells: Cells) -> Any:
+    """The function of (steps, places of runs) that gives the seconds of runs of a result."""
+    if not isinstance(cluster, SimulatedCluster):
+        raise TypeError(f"cluster must be a gd.SimulatedCluster; {given(cluster)} was given")
+    sweep = sweep_behind(result)
+    every = cells_of(sweep)
+    timed = [timed_of(every[number], cluster) for number in cells.numbers]
+    kinds = list(dict.fromkeys(timed))
+    kind = np.array([kinds.index(t) for t in timed])
+    starts = result.start.values
+
+    def seconds(steps: np.ndarray, runs: np.ndarray) -> np.ndarray:
+        steps, found = np.asarray(steps, np.int64), np.empty(len(runs))
+        for k, one in enumerate(kinds):
+            mine = kind[cells.place[runs]] == k
+            if mine.any():
+                found[mine] = _seconds_of(one, cluster, starts[runs[mine]], steps[mine], sweep.seed)
+        return found
+
+    return seconds
+
+
+def _seconds_of(timed: Timed, cluster: SimulatedCluster, starts: np.ndarray, steps: np.ndarray, seed: int) -> np.ndarray:
+    if timed.rounds is not None:
+        return cluster.seconds_at(timed.rounds, starts, steps, seed)
+    assert timed.updates is not None
+    distinct, row = np.unique(starts, return_inverse=True)
+    most, found = max(1, int(steps.max(initial=1))), np.empty(len(steps))
+    at_once = max(1, MOST_SUMS // most)
+    for first in range(0, len(distinct), at_once):
+        mine = (row >= first) & (row < first + at_once)
+        times = update_times(timed.updates, distinct[first : first + at_once], most, seed, timed.dtype)
+        times = np.concatenate([np.zeros((len(times), 1)), times], 1)
+        found[mine] = cluster.compute.mean * times[row[mine] - first, steps[mine]]
+    return found
+
+
+def timed_of(cell: Cell, cluster: SimulatedCluster) -> Timed:
+    """What decides the seconds of a cell's runs. Raises ValueError where they cannot be said."""
+    one: Any = cell.distribution
+    if one is None:
+        return Timed(Rounds(1), None, "")
+    if isinstance(one, Asynchronous):
+        _check_law(one, cluster)
+        return Timed(None, one, cell.dtype)
+    period, after = int(getattr(one, "period", 1)), int(getattr(one, "after", 0))
+    step = np.array(after + period)
+    message = float(one.bytes_at(step, cell.problem.parameter_count, np.dtype(cell.dtype).itemsize) / one.rounds_at(step))
+    compression = getattr(one, "compression", None)
+    rounds = Rounds(one.team, period, after, message=message, adds_up=compression is None or compression.reduces_by == "all_reduce")
+    if isinstance(one, Synchronous):
+        return Timed(rounds._replace(spare=int(one.backup)), None, "")  # pyright: ignore[reportArgumentType]
+    if isinstance(one, Gossip):
+        neighbours = (one.matrices != 0.0).sum(1).max() - 1
+        return Timed(rounds._replace(message=message / max(messages_sent(one.matrices), 1.0), neighbours=float(neighbours)), None, "")
+    are_together = getattr(one, "groups", None) is None and getattr(one, "turns", "together") == "together"
+    if isinstance(one, (LocalSGD, DiLoCo, ElasticAveraging)) and are_together:
+        return Timed(rounds, None, "")
+    raise ValueError(f"the seconds of {one} cannot be said: its workers do not make their rounds all together and alike")
+
+
+def _check_law(one: Asynchronous, cluster: SimulatedCluster) -> None:
+    """Refuses a cluster on which the events of an asynchronous run would come in another order."""
+    queue = one.staleness
+    if not isinstance(queue, Queue):
+        raise ValueError(f"{type(queue).__name__} gives ages and no times: seconds are those of gd.Asynchronous(staleness=gd.Queue(...))")
+    law, own = cluster.compute, queue.compute
+    same_speeds = speeds_of(cluster.speeds, one.team, "SimulatedCluster.speeds") == speeds_of(queue.speeds, one.team, "Queue.speeds")
+    if type(law) is not type(own) or law.mean_and_shape[1] != own.mean_and_shape[1] or not same_speeds:
+        speeds = f", speeds={list(queue.speeds)}" if queue.speeds else ""
+        raise ValueError(
+            f"the result was made with compute={own}{speeds}, and another law or other speeds would order its updates otherwise; {given(law)} was given"
+        )
+    if cluster.exchange_seconds(Rounds(2, message=1.0, neighbours=1)) > 0.0:
+        raise ValueError("the events of an asynchronous run are ordered by compute times alone: give a cluster without latency, and without a bandwidth")

@@ -1,0 +1,106 @@
+"""Seconds of results on simulated clusters, and times to targets in what workers cost."""
+
+import math
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.analysis import Rounds, simulated_seconds, time_to_target
+from gdsim.distribution.time_draws import summed_times
+from tests.distributed import reference
+
+BOOTH = gd.functions.Booth()
+CLUSTER = gd.SimulatedCluster(compute=gd.LogNormal(0.01, 0.5), latency=0.001, bandwidth=1e6)
+
+
+def trained(distribution, starts=4, steps=40, **options):
+    return gd.Sweep(
+        problem=BOOTH, optimizer=gd.SGD(lr=0.02), starts=starts, steps=steps, record=gd.Record(every=1), distribution=distribution, dtype="float64", **options
+    ).run(progress=False)
+
+
+def test_seconds_are_those_of_each_cells_rounds():
+    result = trained([gd.LocalSGD(workers=[1, 4], period=8), gd.LocalSGD(workers=3, period=5, after=10), gd.Gossip(workers=8, topology="ring", period=2)])
+    seconds = simulated_seconds(result, CLUSTER)
+    known = [Rounds(1, 8), Rounds(4, 8, message=16), Rounds(3, 5, 10, message=16), Rounds(8, 2, message=16, neighbours=2)]
+    for run in range(result.sizes["run"]):
+        rounds = known[int(result.cell.values[run])]
+        np.testing.assert_array_equal(seconds.values[run], CLUSTER.seconds_at(rounds, result.start.values[run], result.step.values))
+    assert seconds.dims == ("run", "checkpoint")
+    assert "seconds" in result.assign(seconds=seconds)
+
+
+def test_a_run_that_has_ended_takes_no_more_seconds_and_all_backup_workers_are_launched():
+    result = trained([gd.Synchronous(workers=4, backup=[0, 2])], steps=2000, stop=[gd.Target(1e-3)])
+    seconds = simulated_seconds(result, CLUSTER).values
+    taken = result.steps_taken.values
+    assert (taken < 2000).all()
+    assert (np.isnan(seconds) == (result.step.values > taken[:, None])).all()
+    ends = seconds[np.arange(len(taken)), taken]
+    without, waits = ends[result.cell.values == 1], ends[result.cell.values == 0]
+    assert (without < waits).all()
+    assert waits[0] == CLUSTER.seconds_at(Rounds(4, message=16), 0, taken[0])
+
+
+@pytest.mark.parametrize(
+    ("queue", "bound"), [(gd.Queue(gd.LogNormal(1.0, 0.5), speeds=[1.0, 3.0, 1.0]), None), (gd.Queue(gd.ConstantTime(5.0)), None)], ids=["speeds", "constant"]
+)
+def test_asynchronous_runs_take_their_event_times(queue, bound):
+    result = trained(gd.Asynchronous(workers=3, staleness=queue, bound=bound))
+    law = gd.LogNormal(0.2, 0.5) if queue.speeds else gd.ConstantTime(0.2)
+    found = simulated_seconds(result, gd.SimulatedCluster(compute=law, speeds=queue.speeds)).values
+    for start in (0, 3):
+        speeds = queue.speeds or (1.0, 1.0, 1.0)
+        times = np.array([summed_times(law, 0, np.full(40, start), np.arange(40), np.ones(40), k) / v for k, v in enumerate(speeds)])
+        order, made, ends = reference.arrivals(times, 40), [0, 0, 0], [0.0]
+        for k in order:
+            made[k] += 1
+            ends.append(times[k, : made[k]].sum())
+        np.testing.assert_allclose(found[start], ends, rtol=1e-12)
+
+
+def test_updates_of_memoryless_workers_are_a_poisson_process():
+    result = trained(gd.Asynchronous(workers=8), starts=400)
+    found = simulated_seconds(result, gd.SimulatedCluster(compute=gd.ExponentialTime(0.1))).values[:, -1]
+    assert abs(found.mean() - 40 * 0.1 / 8) < 4 * found.std() / math.sqrt(400)
+    assert found.var() == pytest.approx(40 * (0.1 / 8) ** 2, rel=4 * math.sqrt(2 / 400))
+
+
+def test_a_worker_that_waits_makes_updates_late():
+    compute, speeds = gd.ConstantTime(1.0), (1.0, 4.0)
+    result = trained(gd.Asynchronous(workers=2, staleness=gd.Queue(compute, speeds=speeds), bound=2), steps=6)
+    # Worker 1 has made two steps at 0.5 and waits; worker 0's ends at 1, 2, ... let it make one more each.
+    assert simulated_seconds(result, gd.SimulatedCluster(compute=compute, speeds=speeds)).values[0].tolist() == [0, 0.25, 0.5, 1.0, 1.25, 2.0, 2.25]
+
+
+@pytest.mark.parametrize(
+    ("staleness", "cluster", "said"),
+    [
+        (gd.Queue(), {"compute": gd.ConstantTime(1.0)}, r"made with compute=ExponentialTime\(1\), and another law or other speeds would order its updates otherwise"),
+        (gd.Queue(speeds=[1.0, 2.0]), {"compute": gd.ExponentialTime(1.0)}, "speeds=.1.0, 2.0., and another law"),
+        (gd.Queue(), {"compute": gd.ExponentialTime(1.0), "latency": 0.1}, "give a cluster without latency"),
+        (gd.FixedStaleness(1), {"compute": gd.ExponentialTime(1.0)}, "FixedStaleness gives ages and no times"),
+    ],
+)  # fmt: skip
+def test_clusters_on_which_events_would_be_others_are_refused(staleness, cluster, said):
+    result = trained(gd.Asynchronous(workers=2, staleness=staleness), starts=1, steps=2)
+    with pytest.raises(ValueError, match=said):
+        simulated_seconds(result, gd.SimulatedCluster(**cluster))
+
+
+def test_what_is_no_cluster():
+    with pytest.raises(TypeError, match=r"cluster must be a gd.SimulatedCluster; 3 was given"):
+        simulated_seconds(trained(gd.LocalSGD(workers=2), starts=1, steps=2), 3)  # pyright: ignore[reportArgumentType]
+
+
+def test_times_to_targets_in_rounds_bytes_and_seconds():
+    result = trained(gd.LocalSGD(workers=[1, 4], period=8), steps=400)
+    steps = time_to_target(result, 0.1).time.values[:, 0]
+    assert np.isfinite(steps).all()
+    assert time_to_target(result, 0.1, unit="rounds").time.values[:, 0].tolist() == (steps // 8).tolist()
+    assert time_to_target(result, 0.1, unit="bytes").time.values[:, 0].tolist() == (steps // 8 * 16 * (result.cell.values == 1)).tolist()
+    seconds = time_to_target(result, 0.1, unit="seconds", cluster=CLUSTER).time.values[:, 0]
+    assert seconds.tolist() == simulated_seconds(result, CLUSTER).values[np.arange(len(steps)), steps.astype(int)].tolist()
+    with pytest.raises(ValueError, match="give time_to_target both, unit='seconds' and cluster="):
+        time_to_target(result, 0.1, unit="seconds")
