@@ -9,6 +9,7 @@ import numpy as np
 
 from gdsim.axes import Axis, Grid, Range
 from gdsim.distribution.base import COUNT, OUTER_RULE, STEPS, Distribution, Partition, checked_pairs, least_of, most_of
+from gdsim.distribution.compression import COMPRESSION
 from gdsim.rules import SAM, Nesterov, PolyakStep, Rule, Wrapper
 from gdsim.rules.base import RATE, SHARE
 
@@ -24,8 +25,9 @@ class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
     from there. With `groups`, pairs (workers of a group, period), neighbours are averaged among themselves at
     shorter periods too; the largest period that divides the step acts alone. With an `outer` rule, theta makes
     a step of it by the pseudo-gradient theta - mean w_k in the place of the average, and is what is reported:
-    gd.Momentum is SlowMo (Wang et al. 2019). One worker is the run without distribution; with an outer rule it
-    is that rule on its own way, gd.SGD(lr=alpha) Lookahead (Zhang et al. 2019): theta = (1 - alpha) theta +
+    gd.Momentum is SlowMo (Wang et al. 2019). With `compression`, theta steps by what is received of messages
+    that are made of each worker's theta - w_k. One worker is the run without distribution; with an outer rule
+    it is that rule on its own way, gd.SGD(lr=alpha) Lookahead (Zhang et al. 2019): theta = (1 - alpha) theta +
     alpha w.
 
     >>> LocalSGD(workers=[4, 16], period=[1, 8, 64])
@@ -38,30 +40,38 @@ class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
     state: str | Grid = "keep"
     outer: Any = None
     groups: Any = None
+    compression: Any = None
 
     sizes = {"workers": 1}
     ranges = {"period": STEPS, "after": COUNT}
     whole = ("period", "after")
     choices = {"state": STATES}
-    holds = {"outer": OUTER_RULE}
+    holds = {"outer": OUTER_RULE, "compression": COMPRESSION}
     meanings = {
         **Distribution.meanings,
         "after": "Steps at the beginning in each of which weights are averaged.",
         "state": ABOUT_STATE,
         "outer": "The rule that steps by the pseudo-gradient; None for the plain average.",
         "groups": "Pairs (workers of a group, period) of averages among neighbours; None for none.",
+        "compression": "What workers send in the place of the way that they have gone; None for the way itself.",
     }
 
     def check_together(self) -> None:
-        """Refuses an outer rule that needs more than a pseudo-gradient, and groups that do not nest."""
+        """Refuses an outer rule that needs more than a pseudo-gradient, groups that do not nest, and memories of
+        gradients.
+        """
         check_outer(type(self).__name__, self.outer)
+        if self.compression is not None and self.groups is not None:
+            raise ValueError("LocalSGD.compression is of messages to all workers, and groups are averaged without messages: leave one of the two out")
+        if getattr(self.compression, "rate", "inside") == "outside":
+            raise ValueError('LocalSGD.compression: messages are ways that workers have gone, which have the rate inside: leave rate="outside" out')
         if self.groups is not None:
             msgspec.structs.force_setattr(self, "groups", self._checked_groups())
 
     @property
     def is_plain_alone(self) -> bool:
         """The mean of one worker's weights is these; an outer rule makes something else of them."""
-        return self.outer is None
+        return self.outer is None and self.compression is None
 
     def why_not_trained(self, partition: Partition | None) -> str:
         """Nothing: all of it has a kernel."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gdsim.distribution.base import Distribution, Partition, most_of
+from gdsim.distribution.compression import Compressor, Shapes
 from gdsim.rules import Rprop, Rule
 from gdsim.stops import Cycling, Plateau, Record, SmallStep, Stop
 from gdsim.words import count_of
@@ -40,6 +41,17 @@ def check_trainable(one: Distribution, partition: Partition | None, trained: Tra
             raise ValueError(
                 f"{kind}.tracking steps by a mean of gradients, and {type(rule).__name__} asks for the length or the loss of its own: leave one of the two"
             )
+
+
+def check_compressed(one: Distribution, parameters: int, shapes: Shapes) -> None:
+    """Refuses compression that a model of so many parameters, among them matrices of these shapes, does not fit.
+
+    Raises ValueError.
+    """
+    for variant in one.variants():
+        compression: Compressor | None = getattr(variant, "compression", None)
+        if compression is not None:
+            compression.check_model({name: most_of(axis) for name, axis in compression.hyperparameters().items()}, parameters, shapes)
 
 
 def samples_of_step(one: Distribution | None, partition: Partition | None, samples: int, batch: int | None) -> int:

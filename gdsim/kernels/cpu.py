@@ -21,7 +21,7 @@ from gdsim.kernels.recorders import Curves, record_curves_with_tangents
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.sampling import SHUFFLES
 from gdsim.kernels.state import Evaluations, JobSpec, Keeps, LaneTable, Monitor, Pack, Runs, RunState, Scores, Snapshots, TableOf
-from gdsim.kernels.team_memory import NOTED, Graph, Seed, Team
+from gdsim.kernels.team_memory import NOTED, Factors, Graph, Seed, Team
 from gdsim.kernels.workspace import Matrix, NetworkSpace, Workspace
 from gdsim.lanes.compiler import Bound, address_of, describe, float_mode_parts, kernel_of
 from gdsim.lanes.draws import seed_words
@@ -237,7 +237,7 @@ class Kernels:
         """What a job has of teams where runs are one worker's."""
         real, word, whole = self._lanes(0), np.zeros(0, np.uint32), np.zeros(0, np.int64)
         return Team(
-            0, 0, 0, 0, whole, real, real, real, real, real, real, real, Graph(0, whole, whole, real, real), real,
+            0, 0, 0, 0, whole, real, real, real, real, real, real, real, Graph(0, whole, whole, real, real), Factors(0, whole), real,
             whole, word, word, word, word, word, word, Seed(*seed_words(0)), real, 0, whole, 0, 0,
         )  # fmt: skip
 

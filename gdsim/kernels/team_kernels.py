@@ -8,7 +8,7 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import Parts
 from gdsim.kernels.job import Job
 from gdsim.kernels.state import Pack, RunState
-from gdsim.kernels.team_memory import NOTED, Graph, Seed, Team, TeamKind
+from gdsim.kernels.team_memory import NOTED, Factors, Graph, Seed, Team, TeamKind
 from gdsim.kernels.teams import team
 from gdsim.lanes.compiler import Bound, address_of
 from gdsim.lanes.memory import table_of, view_of
@@ -93,7 +93,8 @@ class TeamKernels(Kernels):
         tables = np.stack([table_of(job._replace(pack=pack)) for pack in packs])
         return Team(
             kind.workers, size, s.slots, s.carry, job.spec.places, weights, weights if s.reports_stored else self._lanes(kind.workers * size), slots, carry, server, numbers,
-            self._lanes(kind.spare * size), self._graph(), self._lanes(kind.workers), run, fresh, diverged, step, active, flags, shard, Seed(*job.training_sampler.seed), self.number.array(kind.slowness),
+            self._lanes(kind.spare * size), self._graph(), Factors(kind.factors.rank, np.array(kind.factors.matrices, np.int64).ravel()),
+            self._lanes(kind.workers), run, fresh, diverged, step, active, flags, shard, Seed(*job.training_sampler.seed), self.number.array(kind.slowness),
             advance, tables.ravel(), tables.ctypes.data, tables.strides[0],
         )  # fmt: skip
 

@@ -20,6 +20,13 @@ class Graph(NamedTuple):
     own: Memory = ()  # [row]: the diagonal
 
 
+class Factors(NamedTuple):
+    """The matrices among the parameters that are sent as two factors; an array in a team, a tuple in its kind."""
+
+    rank: int = 0  # columns of a factor
+    matrices: Memory = ()  # int64 [matrix, 3]: first parameter, rows, columns
+
+
 class Seed(NamedTuple):
     """The two words of the seed of a run's random numbers."""
 
@@ -37,6 +44,7 @@ class TeamKind(NamedTuple):
     spare: int = 0  # numbers of each weight that are kept during a step at most
     graph: Graph = Graph()
     slowness: tuple[float, ...] = ()  # of each worker of a server: 1 over its speed
+    factors: Factors = Factors()
 
 
 class Team(NamedTuple):
@@ -55,6 +63,7 @@ class Team(NamedTuple):
     numbers: Memory  # [number, lane]: what it keeps of each run
     spare: Memory  # [array, place, lane]: what it keeps of each weight during a step
     graph: Graph
+    factors: Factors
     terms: Memory  # [worker, lane]: of a sum over workers
     run: Memory  # int64 [lane]: the run that was in a lane before
     fresh: Memory  # uint32 [lane]: whether its run has just begun at its start

@@ -12,6 +12,7 @@ from gdsim.kernels.team_memory import TeamKind
 from gdsim.kernels.teams import averaging, groups, outer
 from gdsim.population.asynchronous_teams import asynchronous_rule, asynchronous_team
 from gdsim.population.hyperparameters import own_numbers_of
+from gdsim.population.messages import WAYS, average_parts, with_messages
 from gdsim.population.mixing_teams import elastic_team, gossip_rule, gossip_team
 from gdsim.population.setting import DISTRIBUTION, Setting
 from gdsim.rules import Rule
@@ -48,15 +49,18 @@ def _local_sgd(setting: Setting) -> TeamKind:
         "exchange": averaging.average_weights, "exchange_state": STATES[distribution.state], "report_team": averaging.report_mean,
         "EXCHANGES_AFTER_ONE_STEP": False,
     }  # fmt: skip
-    rule = distribution.outer
+    rule, compression = distribution.outer, distribution.compression
     parts |= {} if rule is None else _outer_parts(rule)
+    server, numbers = (0, 0) if rule is None else (1 + len(rule.slots), len(rule.carry))
     if distribution.groups:
         parts |= {
             "steps_to_exchange": groups.steps_to_groups, "exchange": groups.exchange_in_groups, "exchange_all": parts["exchange"],
             "exchange_group_state": GROUP_STATES[distribution.state], "GROUPS": distribution.groups,
         }  # fmt: skip
-    server, numbers = (0, 0) if rule is None else (1 + len(rule.slots), len(rule.carry))
-    return TeamKind(tuple(parts.items()), distribution.team, server, numbers)
+    if compression is not None and rule is None:
+        parts, server = parts | average_parts(), 1
+    kind = TeamKind(tuple(parts.items()), distribution.team, server, numbers)
+    return kind if compression is None else with_messages(kind, compression, setting, WAYS)
 
 
 def _own_rule(setting: Setting) -> Rule:

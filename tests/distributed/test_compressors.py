@@ -23,7 +23,7 @@ def send_all(vectors, places, matrices, basis, factor, numbers, sizes, who, seed
         at, own = pack * len(factor), pack * WIDTH
         h = Numbers(load(numbers, own, WIDTH), load(numbers, own + runs, WIDTH), load(numbers, own + 2 * runs, WIDTH))
         draw = Draw(load(who, own, WIDTH), worker, load(who, own + runs, WIDTH), (seed[0], seed[1]))
-        compress(Message(vectors, at, places, matrices, rank, basis, at, factor), h, draw)
+        compress(Message(vectors, at, places, matrices, rank, basis, at, factor, 0), h, draw)
 
 
 @functools.cache

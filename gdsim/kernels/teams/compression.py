@@ -35,6 +35,7 @@ class Message(NamedTuple):
     basis: Memory
     basis_at: Offset
     factor: Memory
+    factor_at: Offset
 
 
 class Draw(NamedTuple):
@@ -149,7 +150,7 @@ def send_factors(message: Message, h: Hyperparameters, draw: Draw) -> None:
     rank = message.rank
     for m in range(len(message.matrices) // 3):
         first, rows, columns = message.matrices[3 * m], message.matrices[3 * m + 1], message.matrices[3 * m + 2]
-        q_at, p_at = message.basis_at + first * WIDTH, first * WIDTH
+        q_at, p_at = message.basis_at + first * WIDTH, message.factor_at + first * WIDTH
         for j in range(rank):
             q, p = Vector(message.basis, q_at + j * columns * WIDTH, columns), Vector(message.factor, p_at + j * rows * WIDTH, rows)
             is_lost = make_orthonormal(message.basis, q_at, columns, j)

@@ -5,6 +5,8 @@ al. 2020, arXiv:2003.00295; Douillard et al. 2023, arXiv:2311.08105).
 Team.server has theta, as the rule stores it, and then its slots, Team.numbers its carry.
 """
 
+from typing import Any
+
 import numpy as np
 
 from gdsim.kernels.state import Pack, Sum, added, total_of
@@ -24,7 +26,7 @@ from gdsim.kernels.teams.parts import (
 )
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, sqrt, store
-from gdsim.lanes.parts import WIDTH, ZERO
+from gdsim.lanes.parts import WIDTH, ZERO, default_part
 from gdsim.lanes.tiles import load_row, select_row, store_row
 from gdsim.lanes.types import Lane, Lanes, Mask, Memory
 
@@ -47,6 +49,7 @@ def slots_at(team: Team, place: int) -> Lanes:
     return load_row(team.server, (team.size + place) * WIDTH, team.size * WIDTH, OUTER_SLOTS, WIDTH)
 
 
+@default_part
 def pseudo_gradient(team: Team, place: int, theta: Lane) -> Lane:
     """The mean of theta - w_k over workers, a sum in pairs."""
     share = 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
@@ -70,10 +73,16 @@ def length_of_pseudo_gradient(team: Team) -> Lane:
     return sqrt(total_of(total))
 
 
+@default_part
+def outer_step(pack: Pack, t: Lane, carry: Lanes) -> tuple[Any, Lanes]:
+    """(what the outer rule's update needs after update t of the workers, its new carry)."""
+    h = outer_numbers(hyperparameters_of(pack))
+    return outer_prepare(h, h.lr, carry)
+
+
 def step_server(team: Team, pack: Pack, due: Mask) -> None:
     """The outer rule makes a step, and all workers go on from where it stores its weights."""
-    h = outer_numbers(hyperparameters_of(pack))
-    step, carry = outer_prepare(h, h.lr, load_row(team.numbers, 0, WIDTH, OUTER_CARRY, WIDTH))
+    step, carry = outer_step(pack, load(pack.step, 0, WIDTH), load_row(team.numbers, 0, WIDTH, OUTER_CARRY, WIDTH))
     if OUTER_NEEDS_WHOLE_GRADIENT:
         step = outer_with_gradient(step, length_of_pseudo_gradient(team), splat(ZERO, WIDTH) + NO_LOSS)
     store_row(team.numbers, 0, WIDTH, select_row(due, carry, load_row(team.numbers, 0, WIDTH, OUTER_CARRY, WIDTH)), OUTER_CARRY)
@@ -90,7 +99,6 @@ def step_server(team: Team, pack: Pack, due: Mask) -> None:
 def report_server(team: Team, pack: Pack, places: Memory, noted: Memory) -> None:
     """Reports what the outer rule does, and how far the workers are from their mean."""
     report_mean(team, pack, places, noted)
-    h = outer_numbers(hyperparameters_of(pack))
-    step = outer_prepare(h, h.lr, load_row(team.numbers, 0, WIDTH, OUTER_CARRY, WIDTH))[0]
+    step = outer_step(pack, load(pack.step, 0, WIDTH) + 1, load_row(team.numbers, 0, WIDTH, OUTER_CARRY, WIDTH))[0]
     for place in range(team.size):
         store(pack.weights, place * WIDTH, outer_reported(load(team.server, place * WIDTH, WIDTH), slots_at(team, place), step))

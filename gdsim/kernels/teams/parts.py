@@ -128,10 +128,32 @@ def server_steps(team: Team) -> Lane:
     ...
 
 
+@part
+def compression_numbers(h: Hyperparameters) -> Hyperparameters:
+    """The numbers of the compressor by its own names, of those of a run."""
+    ...
+
+
+@part
+def sent_by(team: Team, worker: int, place: int) -> Lane:
+    """A number of the vector of which a worker's message is made."""
+    ...
+
+
+@part
+def message_scale(pack: Pack) -> Lane:
+    """What vectors are multiplied by before they are compressed, and what is received of them divided by."""
+    ...
+
+
 SHOWS_STORED: Any = part("SHOWS_STORED")  # whether the parameters that a worker's rule reports are its weights
 STANDS_STORED: Any = part("STANDS_STORED")  # whether a worker's model stands where its weights are stored
 EXCHANGES_AFTER_ONE_STEP: Any = part("EXCHANGES_AFTER_ONE_STEP")  # whether the last step to an exchange is made alone, for `before_exchange`
 GROUPS: Any = part("GROUPS")  # pairs (workers of a group, period), the smallest first
+MEMORY: int = part("MEMORY")  # what a worker keeps of what it sends: `messages.FORGETS`, KEEPS_ERROR or KEEPS_VECTOR
+IS_OF_MEAN: Any = part("IS_OF_MEAN")  # whether the mean of the workers' vectors is compressed, not each
+IS_VOTE: Any = part("IS_VOTE")  # whether signs are sent, and what is received is that of their sum
+SHARES_DRAWS: Any = part("SHARES_DRAWS")  # whether all workers' messages are made with the same random numbers
 OUTER_SLOTS: int = part("OUTER_SLOTS")  # of the outer rule
 OUTER_CARRY: int = part("OUTER_CARRY")  # likewise
 OUTER_NEEDS_WHOLE_GRADIENT: Any = part("OUTER_NEEDS_WHOLE_GRADIENT")  # whether its step needs `outer_with_gradient`

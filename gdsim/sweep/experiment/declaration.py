@@ -11,7 +11,18 @@ import numpy as np
 from gdsim.axes import Axis, Grid, checked_axis_of, checked_seed, checked_truth, checked_whole, extremes
 from gdsim.data.arrays import check_fits
 from gdsim.declarations import Declaration, html_table, meant, public_name, shown
-from gdsim.distribution import DISTRIBUTIONS, PARTITIONS, Distribution, Partition, Trained, check_looks, check_trainable, partitions_of, samples_of_step
+from gdsim.distribution import (
+    DISTRIBUTIONS,
+    PARTITIONS,
+    Distribution,
+    Partition,
+    Trained,
+    check_compressed,
+    check_looks,
+    check_trainable,
+    partitions_of,
+    samples_of_step,
+)
 from gdsim.population import DTYPES, Setting
 from gdsim.population.partitions import labels_of
 from gdsim.population.summary import MOST_CHECKPOINTS as SUMMARY_CHECKPOINTS
@@ -168,6 +179,8 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
             if one is not None:
                 draws = self.shuffle == "replacement" and batch is not None and shared is None
                 check_trainable(one, shared, Trained(0 if draws else samples, batch, self._steps_with(problem, batch, one, shared)), self.optimizer)
+                for each in problem.variants():
+                    check_compressed(one, each.parameter_count, [(units, inputs) for inputs, units in each.layers])
             if one is not None and shared is not None:
                 for workers in one.owners:
                     shared.check_samples(samples, labels_of(problem), workers, batch)
