@@ -23,8 +23,7 @@ UNSOURCED = {
     "gd.ClipNorm", "gd.ClipValue", "gd.WeightDecay", "gd.Constant", "gd.CosineDecay", "gd.Exponential", "gd.InverseTime", "gd.MultiStep", "gd.Piecewise",
     "gd.Polynomial", "gd.Power", "gd.Step", "gd.analysis.Rounds", "gd.analysis.best_cell", "gd.analysis.budget_curve", "gd.analysis.convergence_rate", "gd.analysis.default_targets",
     "gd.analysis.divergence_map", "gd.analysis.edge_of_stability", "gd.analysis.luby_cost", "gd.analysis.median_ranks", "gd.analysis.minima_by_loss",
-    "gd.analysis.parallel_starts", "gd.analysis.sensitivity", "gd.analysis.sentences", "gd.analysis.simulated_restarts", "gd.analysis.simulated_seconds", "gd.analysis.time_to_target",
-    "gd.analysis.times_by_start",
+    "gd.analysis.parallel_starts", "gd.analysis.sensitivity", "gd.analysis.sentences", "gd.analysis.simulated_restarts", "gd.analysis.simulated_seconds", "gd.analysis.time_to_target", "gd.analysis.times_by_start", "gd.analysis.worker_updates",
 }  # fmt: skip
 SHAPE = re.compile(r"\[[a-z_]\w*(, \w+)*\]|[Oo]ver `\w+`|of any shape|Dataset over")
 
