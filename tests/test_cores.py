@@ -2,8 +2,11 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 import tracemalloc
 
 import msgspec
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.population.sharing import over_packs
 from gdsim.sweep.planning import memory
 from gdsim.sweep.planning.machine import usable_cores, usable_memory
 from tests.helpers import gdsim
@@ -173,3 +177,31 @@ def test_as_many_threads_train_as_fit(monkeypatch):
         memory.fitting_threads(plan, None, 10**9)
     with pytest.raises(ValueError, match=r"a worker of 2 threads needs 20\d\.\d MB of memory, and may have 10\.0 MB"):
         memory.check_worker(plan, 10**7, 2)
+
+
+def _fail():
+    raise OSError
+
+
+def _interrupt():
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+@pytest.mark.parametrize(("ending", "raised"), [(_fail, OSError), (_interrupt, KeyboardInterrupt)], ids=["an error", "Ctrl-C"])
+def test_threads_that_share_work_end_with_their_pack_where_one_fails_or_ctrl_c_is_pressed(ending, raised):
+    lock, made = threading.Lock(), []
+
+    def work(packs):
+        for pack in packs:
+            with lock:
+                made.append(pack)
+            if pack == 8:
+                ending()
+            time.sleep(0.001)
+
+    with pytest.raises(raised):
+        over_packs(60_000, 2, 3, work)
+    assert len(made) < 20_000
+    made.clear()
+    over_packs(7, 2, 3, made.extend)
+    assert sorted(made) == [0, 2, 4, 6]

@@ -64,10 +64,14 @@ def eigenvalues(
 
 
 def _operations(k: int | None, problem: Problem) -> float:
-    """Operations of the eigenvalues of a matrix, about: of its products, and of LAPACK or Lanczos."""
-    size = problem.parameter_count
-    products = size if k is None else min(size, max(MOST_PRODUCTS, 4 * k))
-    return products * (2.0 * gradient_operations(problem) + 10.0 * size * products)
+    """Operations of the eigenvalues of a matrix, about: of its rows and LAPACK, or of products and Lanczos, most of
+    whose small steps NumPy takes.
+    """
+    size, gradient = problem.parameter_count, gradient_operations(problem)
+    if k is None:
+        return size * ((0.3 if problem.family == "network" else 2.0) * gradient + 10.0 * size * size)
+    products = min(size, max(MOST_PRODUCTS, 4 * k))
+    return products * (2.0 * gradient + 200.0 * size * products)
 
 
 def trace(

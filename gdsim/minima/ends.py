@@ -8,7 +8,7 @@ import numpy as np
 from gdsim.minima.newton import AT_REST, Surface, downhill, reach, smoothness, to_the_nearest
 from gdsim.population.eigenvalues import MOST_PARAMETERS
 from gdsim.population.sharing import one_blas_thread
-from gdsim.questions.points import gradient_operations
+from gdsim.questions.points import LEAST_OPERATIONS, gradient_operations
 
 FLAT = 1e-6  # of the largest magnitude of an eigenvalue, at least of 1: smaller ones count as 0
 STEPS = 10  # of a run, about
@@ -50,7 +50,7 @@ def polishing_operations(problem: Any) -> float:
     """
     check_size(problem)
     size = problem.parameter_count
-    return STEPS * size * (2.0 * gradient_operations(problem) + 10.0 * size * size)
+    return STEPS * (LEAST_OPERATIONS + size * (2.0 * gradient_operations(problem) + 50.0 * size * size))
 
 
 def polished(problem: Any, parameters: np.ndarray, threads: int) -> Polished:

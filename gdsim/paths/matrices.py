@@ -27,6 +27,8 @@ from gdsim.words import checked_word
 MOST = 2000  # points: two million pairs
 PATHS = ("line", "band")
 BAND_STEPS = 300  # of a band, about
+PADDED = 4.0  # a line has few points for the lanes that its products with samples take
+AROUND = 1e6  # operations, in whose time the host does what is around a point of a line, or a step of an image of a band
 
 
 def barrier_matrix(
@@ -87,7 +89,7 @@ def barrier_matrix(
     arrays = {"parameters": rows[chosen].astype(np.float64), "minimum": chosen}
     pairs = count * (count - 1) // 2
     arguments = {"path": path, "points": steps, "align": method, "dtype": kind}
-    each = scores_operations(one, False) if path == "line" else BAND_STEPS * gradient_operations(one)
+    each = AROUND + PADDED * scores_operations(one, False) if path == "line" else BAND_STEPS * (AROUND + gradient_operations(one))
     asked = Question(BARRIER_MATRIX, arguments, (one,), arrays, pairs, steps * each)
     return ask(asked, out=out, client=client, threads=threads, progress=progress)
 

@@ -1,6 +1,7 @@
 """Work shared out among threads of this process."""
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,15 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 def over_packs(lanes: int, width: int, threads: int, work: Callable[[Iterator[int]], None]) -> None:
     """Gives every thread the first lanes of its packs: all threads' together are those of `lanes` lanes, `width`
-    a pack.
+    a pack. Where one raises, or Ctrl-C is pressed, the others end with their pack.
     """
-    shares = min(threads, -(-lanes // width))
-    each = [iter(range(i * width, lanes, shares * width)) for i in range(shares)]
-    if shares == 1:
-        work(each[0])
-    elif shares:
-        with ThreadPoolExecutor(shares) as pool:
-            list(pool.map(work, each))
+    shares, ended = min(threads, -(-lanes // width)), threading.Event()
+    each = [itertools.takewhile(lambda _: not ended.is_set(), range(i * width, lanes, shares * width)) for i in range(shares)]
+    if shares <= 1:
+        list(map(work, each))
+        return
+
+    @contextlib.contextmanager
+    def telling() -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            ended.set()
+            raise
+
+    with ThreadPoolExecutor(shares) as pool, telling():  # Ctrl-C reaches the thread that waits
+        list(pool.map(telling()(work), each))
 
 
 class _Limit:

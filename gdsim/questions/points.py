@@ -19,6 +19,7 @@ from gdsim.sweep.results.plain import plain_variable
 from gdsim.sweep.results.reading import Dataset, check_result
 from gdsim.variables import VARIABLES
 
+LEAST_OPERATIONS = 1e7  # of a run, in whose time the host does what is around its kernels: 0.2 ms
 COORDINATE = "coordinate "  # before the names of arrays that are coordinates
 
 
@@ -52,7 +53,7 @@ def ask_at_points(
         check(one)
     about, arrays = as_arrays(given)
     arrays |= {"problem": place} if len(problems) > 1 else {}
-    counted = max([1.0, *map(operations, problems)])
+    counted = max([LEAST_OPERATIONS, *map(operations, problems)])
     return ask(
         Question(call, {**arguments, "points": about}, problems, arrays, len(given.rows), counted), out=out, client=client, threads=threads, progress=progress
     )
