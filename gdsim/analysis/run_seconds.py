@@ -108,8 +108,8 @@ def timed_of(cell: Cell, cluster: SimulatedCluster) -> Timed:
     if isinstance(one, Synchronous):
         return Timed(rounds._replace(spare=int(one.backup)), None, "")  # pyright: ignore[reportArgumentType]
     if isinstance(one, Gossip):
-        neighbours = (one.matrices != 0.0).sum(1).max() - 1
-        return Timed(rounds._replace(message=message / max(messages_sent(one.matrices), 1.0), neighbours=float(neighbours)), None, "")
+        sent = messages_sent(one.matrices)
+        return Timed(rounds._replace(message=message / max(sent.mean(), 1.0), neighbours=float(sent.max())), None, "")
     are_together = getattr(one, "groups", None) is None and getattr(one, "turns", "together") == "together"
     if isinstance(one, (LocalSGD, DiLoCo, ElasticAveraging)) and are_together:
         return Timed(rounds, None, "")

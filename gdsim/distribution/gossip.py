@@ -84,4 +84,4 @@ class Gossip(Distribution, tag="gossip", frozen=True, kw_only=True):
         """
         matrices = self.matrices
         numbers = parameters * (2 if self.tracking else 1) + (1 if is_directed(matrices) else 0)
-        return self.rounds_at(steps) * (messages_sent(matrices) * numbers * size)
+        return self.rounds_at(steps) * (float(messages_sent(matrices).mean()) * numbers * size)

@@ -221,6 +221,6 @@ def neighbours_of(matrices: np.ndarray) -> Neighbours:
     return Neighbours(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), source.astype(np.int64), others[matrix, receiver, source])
 
 
-def messages_sent(matrices: np.ndarray) -> float:
-    """How many messages a worker sends in an exchange, the mean over workers and matrices."""
-    return float((matrices * ~np.eye(len(matrices[0]), dtype=bool) > 0).sum() / (len(matrices) * len(matrices[0])))
+def messages_sent(matrices: np.ndarray) -> np.ndarray:
+    """[matrix, worker] how many messages a worker sends in an exchange: one to each other that reads it."""
+    return (matrices * ~np.eye(len(matrices[0]), dtype=bool) > 0).sum(1)

@@ -12,6 +12,7 @@ from tests.distributed import reference
 
 BOOTH = gd.functions.Booth()
 CLUSTER = gd.SimulatedCluster(compute=gd.LogNormal(0.01, 0.5), latency=0.001, bandwidth=1e6)
+PASSING = [[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]]  # nobody keeps a share of its own
 
 
 def trained(distribution, starts=4, steps=40, **options):
@@ -21,9 +22,16 @@ def trained(distribution, starts=4, steps=40, **options):
 
 
 def test_seconds_are_those_of_each_cells_rounds():
-    result = trained([gd.LocalSGD(workers=[1, 4], period=8), gd.LocalSGD(workers=3, period=5, after=10), gd.Gossip(workers=8, topology="ring", period=2)])
+    result = trained(
+        [
+            gd.LocalSGD(workers=[1, 4], period=8),
+            gd.LocalSGD(workers=3, period=5, after=10),
+            gd.Gossip(workers=8, topology="ring", period=2),
+            gd.Gossip(workers=3, topology=PASSING),
+        ]
+    )
     seconds = simulated_seconds(result, CLUSTER)
-    known = [Rounds(1, 8), Rounds(4, 8, message=16), Rounds(3, 5, 10, message=16), Rounds(8, 2, message=16, neighbours=2)]
+    known = [Rounds(1, 8), Rounds(4, 8, message=16), Rounds(3, 5, 10, message=16), Rounds(8, 2, message=16, neighbours=2), Rounds(3, message=16, neighbours=2)]
     for run in range(result.sizes["run"]):
         rounds = known[int(result.cell.values[run])]
         np.testing.assert_array_equal(seconds.values[run], CLUSTER.seconds_at(rounds, result.start.values[run], result.step.values))

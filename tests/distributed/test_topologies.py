@@ -53,7 +53,7 @@ def test_every_graph_keeps_the_mean_and_none_sends_to_itself(topology, workers):
     assert (matrices >= 0).all()
     assert not is_directed(matrices)
     neighbours = neighbours_of(matrices)
-    assert len(neighbours.source) == len(neighbours.weight) == neighbours.begin[-1] == messages_sent(matrices) * workers * len(matrices)
+    assert len(neighbours.source) == len(neighbours.weight) == neighbours.begin[-1] == messages_sent(matrices).sum()
 
 
 def test_a_torus_with_sides_of_two_counts_neighbours_that_coincide_once():
@@ -68,9 +68,14 @@ def test_one_peer_averages_exactly_in_as_many_exchanges_as_it_has_hops_where_wor
     for workers, error in ((8, 0.0), (16, 0.0), (6, 0.25 - 1 / 6)):
         product = functools.reduce(np.matmul, mixing_matrices("one_peer", workers)[::-1])
         assert abs(product - 1 / workers).max() == pytest.approx(error, abs=1e-16)
-    assert messages_sent(mixing_matrices("one_peer", 8)) == 1
-    assert messages_sent(mixing_matrices("exponential", 8)) == 3
-    assert messages_sent(mixing_matrices("star", 8)) == 14 / 8
+    assert messages_sent(mixing_matrices("one_peer", 8)).tolist() == [[1] * 8] * 3
+    assert messages_sent(mixing_matrices("exponential", 8)).tolist() == [[3] * 8]
+    assert messages_sent(mixing_matrices("star", 8)).tolist() == [[7] + [1] * 7]
+
+
+def test_a_worker_that_keeps_nothing_of_its_own_sends_as_many_messages_as_are_read():
+    assert messages_sent(np.array([[[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]]])).tolist() == [[2, 2, 2]]
+    assert messages_sent(np.array([[[0.5, 0.5, 0.0], [0.5, 0.0, 0.0], [0.0, 0.5, 1.0]]])).tolist() == [[1, 2, 0]]
 
 
 def test_rows_of_neighbours_make_the_matrix_again():
