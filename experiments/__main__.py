@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 NAMES = (
     "batch_size", "cyclic_rates", "deep_linear", "gossip_graphs", "learning_rate_stability", "lecture_race", "local_sgd_speedup", "million_networks",
-    "xor_basins",
+    "stale_gradients", "xor_basins",
 )  # fmt: skip
 
 

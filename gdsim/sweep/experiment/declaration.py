@@ -27,7 +27,7 @@ from gdsim.population import DTYPES, Setting
 from gdsim.population.partitions import labels_of
 from gdsim.population.summary import MOST_CHECKPOINTS as SUMMARY_CHECKPOINTS
 from gdsim.population.tangent_names import Parts, checked_tangents, tangents_in
-from gdsim.problems import MLP, PROBLEMS, Problem
+from gdsim.problems import MLP, PROBLEMS, Problem, Quadratic
 from gdsim.problems.functions import FUNCTIONS
 from gdsim.rules import RULES, Rule
 from gdsim.schedules import SCHEDULES, Constant, Schedule
@@ -177,7 +177,8 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
         for problem, batch, one, shared in self._trained():
             samples = 0 if problem.data is None else len(problem.data.X)
             if one is not None:
-                draws = self.shuffle == "replacement" and batch is not None and shared is None
+                # Any number of workers may draw with replacement, or take all centres of a quadratic.
+                draws = shared is None and (isinstance(problem, Quadratic) if batch is None else self.shuffle == "replacement")
                 check_trainable(one, shared, Trained(0 if draws else samples, batch, self._steps_with(problem, batch, one, shared)), self.optimizer)
                 for each in problem.variants():
                     check_compressed(one, each.parameter_count, [(units, inputs) for inputs, units in each.layers])
