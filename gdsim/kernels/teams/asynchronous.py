@@ -20,7 +20,7 @@ from gdsim.kernels.teams.parts import age_of, end_event, next_event, server_step
 from gdsim.kernels.teams.team import note_divergence
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.elementary import log
-from gdsim.lanes.masks import extract
+from gdsim.lanes.masks import any, extract, first_of
 from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import as_type_of, floor, fma_lanes, load, maximum, minimum, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
@@ -84,20 +84,26 @@ def uniform_age(h: Hyperparameters, u: Lane) -> Lane:
 
 @noinline
 def take_point(team: Team, source: Lane) -> None:
-    """Puts the computing worker to the point that each lane has."""
-    for lane in range(WIDTH):
-        begin = np.int64(extract(source, lane)) * team.size * WIDTH + lane
-        for place in range(0, team.size * WIDTH, WIDTH):
-            team.weights[place + lane] = team.server[begin + place]
+    """Puts the computing worker to the point that each lane has, point by point."""
+    left = source == source
+    while any(left):
+        point = extract(source, first_of(left, 0))
+        mine, begin = source == point, np.int64(point) * team.size
+        for place in range(team.size):
+            put(team.weights, place * WIDTH, mine, load(team.server, (begin + place) * WIDTH, WIDTH))
+        left = left & ~mine
 
 
 @noinline
 def keep_point(team: Team, goal: Lane) -> None:
     """Puts the server's weights, which the computing worker has, to the point that each lane has."""
-    for lane in range(WIDTH):
-        begin = np.int64(extract(goal, lane)) * team.size * WIDTH + lane
-        for place in range(0, team.size * WIDTH, WIDTH):
-            team.server[begin + place] = team.weights[place + lane]
+    left = goal == goal
+    while any(left):
+        point = extract(goal, first_of(left, 0))
+        mine, begin = goal == point, np.int64(point) * team.size
+        for place in range(team.size):
+            put(team.server, (begin + place) * WIDTH, mine, load(team.weights, place * WIDTH, WIDTH))
+        left = left & ~mine
 
 
 @noinline
