@@ -1,7 +1,11 @@
 """Synchronous data parallel: every step the workers' gradients are averaged, and one rule makes the step."""
 
+from typing import Any
+
 from gdsim.axes import Axis, Grid
 from gdsim.distribution.base import SHARE, Distribution, Partition
+from gdsim.distribution.compression import COMPRESSION
+from gdsim.rules import PolyakStep, Rule
 
 
 class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
@@ -11,7 +15,9 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
     step's K * batch samples of the common order, and what is trained is the plain run of that batch size. With
     `backup` b, K + b workers are launched and the slowest b gradients are left out (Chen et al. 2016), which
     changes the time that a step takes. With `dropped` each gradient is lost with that probability, and the
-    step is made of the mean of those that arrive, or of their sum over K; none makes no step.
+    step is made of the mean of those that arrive, or of their sum over K; none makes no step. With
+    `compression` workers send messages that are made of their gradients, and the optimizer steps by the mean of
+    what is received, or by the majority vote of bare signs.
 
     >>> Synchronous(workers=[1, 4, 16])
     Synchronous(workers=[1, 4, 16])
@@ -21,24 +27,34 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
     backup: Axis = 0
     dropped: Axis = 0.0
     mean_over: str | Grid = "arrived"
+    compression: Any = None
 
     sizes = {"workers": 1, "backup": 0}
     ranges = {"dropped": SHARE}
     choices = {"mean_over": ("arrived", "workers")}
+    holds = {"compression": COMPRESSION}
     meanings = {
         **Distribution.meanings,
         "workers": "How many workers' gradients make a step.",
         "backup": "Workers launched beyond these, as many of the slowest of which are left out.",
         "dropped": "Probability with which a worker's gradient is lost in a step.",
         "mean_over": "What the sum of the gradients that arrive is divided by: their number, or that of all workers.",
+        "compression": "What workers send in the place of their gradients; None for these.",
     }
 
     def makes_one_batch(self, partition: Partition | None) -> bool:
         """The mean of all gradients is that of all their samples, where no gradient is left out; of samples that
         all share it is the same whose gradient comes last.
         """
-        return self.dropped == 0.0 and (self.backup == 0 or partition is None)
+        return self.dropped == 0.0 and (self.backup == 0 or partition is None) and self.compression is None
 
     def why_not_trained(self, partition: Partition | None) -> str:
         """Gradients that are lost have no kernel yet."""
-        return "" if self.makes_one_batch(partition) else super().why_not_trained(partition)
+        is_whole = self.dropped == 0.0 and self.backup == 0
+        return "" if self.makes_one_batch(partition) or is_whole else super().why_not_trained(partition)
+
+    def why_not_by(self, rule: Rule) -> str:
+        """Messages have no loss, and are of one point."""
+        asks = rule.perturbs or isinstance(rule.innermost, PolyakStep)
+        is_compressed = any(one.compression is not None for one in self.variants())
+        return "with compression has messages alone, and no losses of batches or gradients at other points" if asks and is_compressed else ""

@@ -45,6 +45,12 @@ def with_messages(kind: TeamKind, compression: Compressor, setting: Setting, own
     )  # fmt: skip
 
 
+def gradients_of(compression: Compressor) -> dict[str, Any]:
+    """The parts of messages that are made of gradients, by the learning rate where it is inside a memory."""
+    is_inside = isinstance(compression, ErrorFeedback) and compression.rate == "inside"
+    return {"sent_by": messages.gradient_taken, "message_scale": messages.scheduled_rate if is_inside else messages.no_scale}
+
+
 def factors_of(compressor: PowerSGD, setting: Setting) -> Factors:
     """The matrices of the setting's problem that are sent as two factors."""
     sent = [m for m in matrices_of(setting.problem) if compressor.spared(m[1:])]

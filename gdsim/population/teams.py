@@ -7,15 +7,17 @@ A new kind of distribution is a row of `KINDS`, and its kernels in `gdsim.kernel
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from gdsim.distribution import Asynchronous, DiLoCo, Distribution, ElasticAveraging, Gossip, LocalSGD
+from gdsim.distribution import Asynchronous, DiLoCo, Distribution, ElasticAveraging, Gossip, LocalSGD, Synchronous
 from gdsim.kernels.team_memory import TeamKind
-from gdsim.kernels.teams import averaging, groups, outer
+from gdsim.kernels.teams import averaging, groups, messages, outer
+from gdsim.kernels.teams.asynchronous import every_step
 from gdsim.population.asynchronous_teams import asynchronous_rule, asynchronous_team
 from gdsim.population.hyperparameters import own_numbers_of
-from gdsim.population.messages import WAYS, average_parts, with_messages
+from gdsim.population.messages import WAYS, average_parts, gradients_of, with_messages
 from gdsim.population.mixing_teams import elastic_team, gossip_rule, gossip_team
 from gdsim.population.setting import DISTRIBUTION, Setting
 from gdsim.rules import Rule
+from gdsim.rules.kept import KeptGradient
 
 GROUP_STATES = {"keep": groups.keep_group_state, "average": groups.average_group_state, "reset": groups.reset_group_state}
 STATES = {"keep": averaging.keep_state, "average": averaging.average_state, "reset": averaging.reset_state}
@@ -63,6 +65,22 @@ def _local_sgd(setting: Setting) -> TeamKind:
     return kind if compression is None else with_messages(kind, compression, setting, WAYS)
 
 
+def _synchronous(setting: Setting) -> TeamKind:
+    """Workers whose gradients are compressed, and a server that steps by the run's own rule."""
+    distribution: Any = setting.distribution
+    parts = {
+        **_outer_parts(setting.rule), "outer_step": messages.scheduled_step, "steps_to_exchange": every_step, "before_exchange": averaging.keep_nothing,
+        "exchange_state": averaging.keep_state, "EXCHANGES_AFTER_ONE_STEP": False,
+    }  # fmt: skip
+    kind = TeamKind(tuple(parts.items()), distribution.team, server=1 + len(setting.rule.slots), numbers=len(setting.rule.carry))
+    return with_messages(kind, distribution.compression, setting, gradients_of(distribution.compression))
+
+
+def _kept_gradient(setting: Setting) -> Rule:
+    """Workers keep their gradients, and step not at all."""
+    return KeptGradient()
+
+
 def _own_rule(setting: Setting) -> Rule:
     """The optimizer's."""
     return setting.rule
@@ -76,6 +94,7 @@ class Kind(NamedTuple):
 
 
 KINDS: Mapping[type[Distribution], Kind] = {
+    Synchronous: Kind(_synchronous, _kept_gradient),
     LocalSGD: Kind(_local_sgd),
     DiLoCo: Kind(_diloco),
     ElasticAveraging: Kind(elastic_team),
