@@ -63,11 +63,19 @@ class Classes(Partition, frozen=True, kw_only=False, tag="classes"):
     meanings = {"classes": "How many classes each worker has samples of."}
 
     def check_samples(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> None:
-        """Refuses more classes than there are, too."""
+        """Refuses more classes than there are, and a class that may have fewer samples than workers hold it, too."""
         super().check_samples(samples, labels, workers, batch)
-        found = 0 if labels is None else len(np.unique(labels))
-        if most_of(self.classes) > found:
-            raise ValueError(f"Classes: {most_of(self.classes):g} classes of each worker were asked for, and the labels have {found}: give at most as many")
+        names, counts = np.unique([] if labels is None else labels, return_counts=True)
+        if most_of(self.classes) > len(names):
+            raise ValueError(
+                f"Classes: {most_of(self.classes):g} classes of each worker were asked for, and the labels have {len(names)}: give at most as many"
+            )
+        holders, rarest = -(-workers * int(most_of(self.classes)) // len(names)), int(np.argmin(counts))
+        if counts[rarest] < holders:
+            raise ValueError(
+                f"Classes: {holders} of {workers} workers may have to share out class {names[rarest]}, which has {count_of(int(counts[rarest]), 'sample')}: "
+                "give fewer workers or classes"
+            )
 
 
 class Dirichlet(Partition, frozen=True, kw_only=False, tag="dirichlet"):

@@ -126,6 +126,7 @@ REFUSED = {
     "no labels": (lambda: sweep_of("sorted", problem=REGRESSION), "partition: Sorted goes by labels, and the problem has no classes: take 'iid', "),
     "no classes": (lambda: sweep_of(gd.Classes(2), problem=REGRESSION), "partition: Classes goes by labels"),
     "classes": (lambda: sweep_of(gd.Classes([2, 11])), "Classes: 11 classes of each worker were asked for, and the labels have 10"),
+    "an empty part": (lambda: sweep_of(gd.Classes(9), 200), "Classes: 180 of 200 workers may have to share out class 8, which has 174 samples: give fewer workers or classes"),
     "no data": (lambda: gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), distribution=gd.LocalSGD(workers=4), partition="iid"), "partition: Iid shares out samples, and the problem has none"),
     "least": (lambda: sweep_of(gd.Dirichlet(1.0), 256), "Dirichlet: 256 workers of at least 8 samples need 2048, and there are 1797"),
     "workers": (lambda: sweep_of("iid", [4, 2000]), "LocalSGD has 2000 workers, and the data 1,797 samples"),
