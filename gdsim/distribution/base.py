@@ -172,6 +172,10 @@ class Partition(Part, frozen=True, kw_only=True):
         if workers > samples:
             raise ValueError(f"partition: {name} has no sample for some of {workers} workers, as there are {samples}: give fewer workers")
 
+    def samples_held(self, samples: int, workers: int) -> int:
+        """How many of so many samples the workers have, one that several have counted for each; of an axis, at most."""
+        return samples
+
 
 class Distribution(Part, frozen=True, kw_only=True):
     """How K workers train one model.

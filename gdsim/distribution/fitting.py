@@ -55,7 +55,8 @@ def check_compressed(one: Distribution, parameters: int, shapes: Shapes) -> None
 
 
 def samples_of_step(one: Distribution | None, partition: Partition | None, samples: int, batch: int | None) -> int:
-    """How many samples a step takes, of all workers together: of each `batch`, or all of its own if None.
+    """How many samples a step takes, of all workers together: of each `batch`, or all of its own if None. Where
+    one worker makes a step, and has all of its own in it, it is the mean over workers.
 
     >>> from gdsim.distribution import LocalSGD
     >>> samples_of_step(LocalSGD(workers=4), None, 100, 8), samples_of_step(None, None, 100, None)
@@ -64,7 +65,8 @@ def samples_of_step(one: Distribution | None, partition: Partition | None, sampl
     if one is None:
         return batch or samples
     if batch is None and partition is not None:
-        return samples // one.team * one.team
+        workers = max(one.owners)
+        return one.samples_of_step(1) * partition.samples_held(samples, workers) // workers
     return one.samples_of_step(batch or samples)
 
 

@@ -18,6 +18,9 @@ class Iid(Partition, frozen=True, tag="iid"):
     Iid()
     """
 
+    def samples_held(self, samples: int, workers: int) -> int:
+        return samples // workers * workers
+
 
 class Sorted(Partition, frozen=True, tag="sorted"):
     """The samples in the order of their labels, cut into parts of equal size, but for one sample: each worker
@@ -42,6 +45,13 @@ class Overlap(Partition, frozen=True, kw_only=False, tag="overlap"):
 
     ranges = {"share": Range(0.0, 1.0, low_allowed=False, high_allowed=True)}
     meanings = {"share": "The share of all samples that each worker has."}
+
+    def size(self, share: float, samples: int) -> int:
+        """How many samples each worker has."""
+        return max(1, round(share * samples))
+
+    def samples_held(self, samples: int, workers: int) -> int:
+        return workers * self.size(most_of(self.share), samples)
 
 
 class Classes(Partition, frozen=True, kw_only=False, tag="classes"):

@@ -101,8 +101,7 @@ def _sorted(partition: Sorted, samples: Samples, rows: Sequence[Row]) -> list[Me
 
 
 def _overlap(partition: Overlap, samples: Samples, rows: Sequence[Row]) -> list[Members]:
-    size = lambda h: max(1, round(h["share"] * samples.samples))  # noqa: E731
-    return [[_order(samples, start, worker)[: size(h)] for worker in range(samples.workers)] for h, start in rows]
+    return [[_order(samples, start, worker)[: partition.size(h["share"], samples.samples)] for worker in range(samples.workers)] for h, start in rows]
 
 
 def _assigned(partition: Assigned, samples: Samples, rows: Sequence[Row]) -> list[Members]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.population.partitions import members_of, samples_of
 from gdsim.sweep.results.costs import CostColumn, epoch_of_cell
 from gdsim.sweep.results.lazy_values import read_when_asked
 from gdsim.sweep.results.opening import open_results
@@ -69,6 +70,25 @@ def test_short_batches_are_counted_as_they_are(distribution, batch, drop_last, s
     (cell,) = sweep_of(distribution, batch=batch, drop_last=drop_last).plan().cells
     epoch = epoch_of_cell(cell, drop_last=drop_last, shuffle="epoch")
     assert epoch.samples_after(np.arange(len(samples))).tolist() == samples
+
+
+@pytest.mark.parametrize(
+    ("distribution", "partition", "samples"),
+    [
+        (gd.LocalSGD(workers=3), "iid", 9),
+        (gd.LocalSGD(workers=3), "sorted", 10),
+        (gd.Synchronous(workers=3), np.arange(10) // 4, 10),
+        (gd.LocalSGD(workers=3), gd.Overlap(0.7), 21),
+        (gd.Asynchronous(workers=3), gd.Overlap(0.7), 7),
+        (gd.Asynchronous(workers=5), gd.Classes(1), 2),
+    ],
+)
+def test_a_step_of_whole_shards_has_the_samples_that_workers_hold(distribution, partition, samples):
+    sweep = sweep_of(distribution, partition=partition, batch=None)
+    (cell,) = sweep.plan().cells
+    assert epoch_of_cell(cell, drop_last=False, shuffle="epoch").batch == samples
+    held = members_of(cell.partition, samples_of(sweep.setting(cell)), [(cell.partition.hyperparameters(), 0)])[0]
+    assert sum(map(len, held)) == samples * (len(held) if isinstance(distribution, gd.Asynchronous) else 1)
 
 
 def test_times_to_targets_count_the_samples_of_all_workers():
