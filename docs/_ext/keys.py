@@ -8,7 +8,7 @@ from escapes import cell
 
 import gdsim as gd
 from gdsim.declarations import shown
-from gdsim.distribution import DISTRIBUTIONS
+from gdsim.distribution import DISTRIBUTIONS, PARTITIONS
 from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
@@ -23,6 +23,7 @@ KINDS = {
     "[[optimizer]]": ("an update rule; a wrapper has the rule that it is around under `rule`", (*RULES, *WRAPPERS)),
     "[schedule]": ("how the learning rate changes; several as [[schedule]]", SCHEDULES),
     "[distribution]": ("how several workers train each run's model; several as [[distribution]]", DISTRIBUTIONS),
+    "[partition]": ("how samples are shared out among workers; several as [[partition]]", PARTITIONS),
     "[[stop]]": ("what ends runs early", STOPS),
     "init": ('where runs begin, as a table, `init = {type = "normal", std = 0.1}`, or a word or number of the table above', STARTS),
 }

@@ -52,7 +52,7 @@ def new(kind: str, file: pathlib.Path | None) -> None:
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["problems", "optimizers", "schedules", "stops", "distributions", "data"]))
+@click.argument("kind", type=click.Choice(["problems", "optimizers", "schedules", "stops", "distributions", "partitions", "data"]))
 @AS_JSON
 def list_kind(kind: str, as_json: bool) -> None:
     """List what an experiment may name, with keys, defaults and a sentence each.

@@ -59,14 +59,19 @@ def _found_later(setting: Setting, runs: Runs) -> np.ndarray:
     return np.full(len(runs.start) * len(setting.checkpoints), np.nan, setting.dtype)
 
 
+def _none_apart(setting: Setting, runs: Runs) -> np.ndarray:
+    """0 wherever a loss was recorded: nothing of what is noted of teams is there of one worker."""
+    return np.where(np.isnan(runs.curves.loss), np.nan, 0.0).astype(setting.dtype)
+
+
 def _disagreements(setting: Setting, runs: Runs) -> np.ndarray:
     """How far workers are from their mean; one is its own."""
-    return np.where(np.isnan(runs.curves.loss), np.nan, 0.0) if is_alone(setting) else runs.curves.disagreement
+    return _none_apart(setting, runs) if is_alone(setting) else runs.curves.disagreement
 
 
 def _staleness(curve: str) -> ColumnSource:
     """How old gradients were; those of a run that is one worker's are not old."""
-    found = lambda setting, runs: np.where(np.isnan(runs.curves.loss), np.nan, 0.0) if is_alone(setting) else getattr(runs.curves, curve)  # noqa: E731
+    found = lambda setting, runs: _none_apart(setting, runs) if is_alone(setting) else getattr(runs.curves, curve)  # noqa: E731
     return ColumnSource(found, lambda s: isinstance(s.distribution, Asynchronous), ("checkpoint",))
 
 

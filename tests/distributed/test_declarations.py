@@ -13,6 +13,7 @@ EXAMPLES = {
     "DiLoCo": gd.DiLoCo(workers=8, period=[8, 64]),
     "ElasticAveraging": gd.ElasticAveraging(workers=4, period=4, moving_rate=0.225),
     "Gossip": gd.Gossip(workers=[4, 16], topology=gd.grid("ring", "torus"), order="adapt", period=[1, 4]),
+    "Asynchronous": gd.Asynchronous(workers=[2, 8]),
 }
 
 

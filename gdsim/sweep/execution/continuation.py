@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 import numpy as np
 
+from gdsim.kernels.team_memory import NOTED
 from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.columns import columns_of, validated_of, with_state_names
 from gdsim.population.looks import epochs_of, has_own_look
@@ -64,7 +65,7 @@ class StoredEnds:
 
 
 class ResultEnds:
-    """The ends of a result's runs, of whose curves nothing is kept."""
+    """The ends of a result's runs, of whose curves nothing is kept but what is noted of teams at the end."""
 
     def __init__(self, result: "xarray.Dataset") -> None:
         self.result, self.values = result, result.drop_dims("checkpoint", errors="ignore").compute()
@@ -83,6 +84,8 @@ class ResultEnds:
             if "checkpoint" in dims:
                 shape = (len(rows), len(setting.checkpoints), *values.shape[2:])
                 taken = np.full(shape, np.nan, values.dtype)
+                if name in NOTED and self.result.step.values[-1] == setting.checkpoints[0]:
+                    taken[:, 0] = values[:, -1].values[rows]
             else:
                 own = self.values[name].values[rows]
                 taken = _places(name, own) if name in WORDS else own
@@ -158,7 +161,9 @@ class Continuation:
         first = 0 if self.steps in work.setting.checkpoints else 1  # which a stop may have left out where it ended a run after the last step
         own = np.searchsorted(work.setting.checkpoints, setting.checkpoints[first:])
         for name, values in more.items():
-            if "checkpoint" in variable(name, values).dims:
+            if name in NOTED:  # what is noted of a team belongs to the steps before
+                held[name][np.flatnonzero(going)[:, None], own[1 - first :]] = values[:, 1:]
+            elif "checkpoint" in variable(name, values).dims:
                 held[name][np.flatnonzero(going)[:, None], own] = values[:, first:]
             elif "epoch" in variable(name, values).dims:
                 held[name][going, held[name].shape[1] - values.shape[1] :] = values

@@ -1,5 +1,5 @@
-"""What an experiment may name: problems, optimizers, schedules, stops, distributions and data sets, with their keys,
-defaults and one sentence each.
+"""What an experiment may name, with its keys, defaults and one sentence: problems, optimizers, schedules, stops,
+distributions, partitions and data sets.
 """
 
 import inspect
@@ -12,13 +12,20 @@ from typing import Any
 import msgspec
 
 from gdsim.declarations import Declaration
-from gdsim.distribution import DISTRIBUTIONS
+from gdsim.distribution import DISTRIBUTIONS, PARTITIONS
 from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
 from gdsim.stops import STOPS
 
-KINDS = {"problems": PROBLEMS, "optimizers": (*RULES, *WRAPPERS), "schedules": SCHEDULES, "stops": STOPS, "distributions": DISTRIBUTIONS}
+KINDS = {
+    "problems": PROBLEMS,
+    "optimizers": (*RULES, *WRAPPERS),
+    "schedules": SCHEDULES,
+    "stops": STOPS,
+    "distributions": DISTRIBUTIONS,
+    "partitions": PARTITIONS,
+}
 DATA = {
     "digits": "Handwritten digits, 1797 x 64, scaled to [0, 1], in 10 classes.",
     "breast_cancer": "569 x 30, standardised, in 2 classes.",

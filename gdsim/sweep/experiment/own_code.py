@@ -11,6 +11,7 @@ from gdsim.declarations import Declaration
 from gdsim.lanes.compiler import is_own
 from gdsim.lanes.frozen import instructions_text, lasting_repr
 from gdsim.problems.reaching import is_foreign, reached_values
+from gdsim.rules import Rule
 from gdsim.sweep.experiment.declaration import Experiment
 
 
@@ -22,13 +23,19 @@ def own_code(sweep: Experiment) -> list[str]:
     >>> own_code(gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD()))
     []
     """
-    kinds = dict.fromkeys(kind for one in (*sweep.optimizer, *sweep.schedule) for kind in _kinds(one))
+    kinds = dict.fromkeys(kind for one in (*sweep.optimizer, *sweep.schedule, *outer_rules(sweep)) for kind in _kinds(one))
     texts = set[str]()
     for function, read in _reached([f for kind in kinds for f in _functions(kind)]):
         code = instructions_text(function.__code__, function.__doc__)
         texts.add(f"{function.__qualname__}={hashlib.sha256(code.encode()).hexdigest()[:16]}")
         texts |= {f"{function.__qualname__} {name}={lasting_repr(value) if text is None else text}" for name, value, text in read if text != ""}
     return sorted(texts)
+
+
+def outer_rules(sweep: Experiment) -> list[Rule]:
+    """The rules that stand in a sweep's distributions."""
+    variants = (one for given in sweep.distribution if given is not None for one in given.variants())
+    return [rule for one in variants for rule in one.held.values() if isinstance(rule, Rule)]
 
 
 def _reached(waiting: list[types.FunctionType]) -> Iterator[tuple[types.FunctionType, list[tuple[str, Any, str | None]]]]:

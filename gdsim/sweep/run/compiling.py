@@ -15,7 +15,7 @@ from gdsim.population.training import InterruptedTrainingError, train_batch
 from gdsim.sweep.execution.threads import Work, children_for, prepare, works_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Plan, plan_of
-from gdsim.sweep.run.options import RunOptions, check_trained, check_unedited, checked_count
+from gdsim.sweep.run.options import RunOptions, check_unedited, checked_count
 from gdsim.words import count_of
 
 
@@ -43,7 +43,6 @@ def compile_kernels(sweep: Experiment, options: RunOptions, by_workers: bool = F
     checked_count(options.threads, "threads")
     folder = private_folder()
     plan, began, before = plan_of(sweep, options.chunk_seconds, options.lanes), time.perf_counter(), len(compilations)
-    check_trained(plan)
     found = works_of(plan, plan.chunks, options.lanes, 1 if by_workers else options.thread_count)
     works = {(work.chunk.group, work.width, work.setting.is_written_out): work for work in found}
     with contextlib.closing(children_for(works.values(), options.thread_count)) as children:

@@ -10,7 +10,7 @@ from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.plan import plan_of
 from gdsim.sweep.run.inmemory import run_in_memory
-from gdsim.sweep.run.options import RunOptions, check_options, check_stored, check_trained, check_unedited, checked_runs
+from gdsim.sweep.run.options import RunOptions, check_options, check_stored, check_unedited, checked_runs
 
 if TYPE_CHECKING:
     import xarray
@@ -23,7 +23,6 @@ def run_sweep(sweep: Experiment, options: RunOptions, *, out: str | os.PathLike[
     if out is not None:
         return _stored(sweep, options, out, runs, progress, mix)
     plan = plan_of(sweep, options.chunk_seconds, options.lanes)
-    check_trained(plan)
     chosen = checked_runs(runs, plan)
     check_options(options, plan, chosen, stores=False)
     beside = plan.result_bytes if chosen is None else plan.result_bytes * len(chosen) // plan.runs
@@ -40,7 +39,6 @@ def _stored(sweep: Experiment, options: RunOptions, out: str | os.PathLike[str],
     store = Store(out)
     sweep = as_in_folder(store, sweep)
     plan = plan_of(sweep, options.chunk_seconds, options.lanes)
-    check_trained(plan)
     check_options(options, plan, checked_runs(runs, plan), stores=True)
     check_stored(sweep, options.client is not None)
     with shown(progress) as listener, reached(options.client) as client:

@@ -8,6 +8,7 @@ from gdsim.axes import checked_whole
 from gdsim.rules import RULES
 from gdsim.schedules import SCHEDULES
 from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.experiment.own_code import outer_rules
 from gdsim.sweep.planning.job_parts import PlanPart
 from gdsim.sweep.planning.machine import usable_cores
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, Plan
@@ -88,13 +89,6 @@ def check_places(is_far: bool, stores: bool, threads: object) -> None:
         raise ValueError("threads is of this machine, and client of a cluster: give one of them")
 
 
-def check_trained(plan: Plan) -> None:
-    """Refuses distributions that no kernel trains. Raises ValueError."""
-    for setting in (group.setting for group in plan.groups):
-        if setting.distribution is not None and (reason := setting.distribution.why_not_trained(setting.partition)):
-            raise ValueError(reason)
-
-
 def check_unedited(sweep: Experiment) -> None:
     """Refuses functions of the user's that have changed since the sweep was declared. Raises ValueError."""
     edited = next((p for p in sweep.problem if p.is_edited), None)
@@ -109,7 +103,8 @@ def check_stored(sweep: Experiment, by_workers: bool) -> None:
     reason = next((r for p in sweep.problem if (r := p.why_not_stored(by_workers))), None)
     if reason:
         raise ValueError(reason)
-    known = {"optimizer": {type(one.innermost): RULES for one in sweep.optimizer}, "schedule": {type(one): SCHEDULES for one in sweep.schedule}}
+    rules = [*sweep.optimizer, *outer_rules(sweep)]
+    known = {"optimizer": {type(one.innermost): RULES for one in rules}, "schedule": {type(one): SCHEDULES for one in sweep.schedule}}
     for what, kinds in known.items():
         foreign = [kind.__name__ for kind, allowed in kinds.items() if kind not in allowed]
         if foreign:
