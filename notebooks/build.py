@@ -32,7 +32,10 @@ from gdsim.version import VERSION
 
 HERE = Path(__file__).parent
 # The longest first, so that two at once end soon.
-NAMES = ("lecture", "which_optimizer", "loss_landscape", "sweep_on_dask", "own_rule", "estimators", "hypergradients", "minima_of_a_network", "first_population")
+NAMES = (
+    "lecture", "which_optimizer", "loss_landscape", "sweep_on_dask", "own_rule", "estimators", "distributed_training", "hypergradients", "minima_of_a_network",
+    "first_population",
+)  # fmt: skip
 LANGUAGES = ("en", "ru")
 TEXT = re.compile(r"\bT\.(\w+)")
 METADATA = {
