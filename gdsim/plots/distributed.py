@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.analysis import bands, critical_batch
+from gdsim.analysis import bands, critical_batch, simulated_seconds
+from gdsim.analysis.simulated import SimulatedCluster
 from gdsim.plots.convergence import limit_values
 from gdsim.plots.curves import curve_panels
 from gdsim.plots.looks import Looks, show_looks
@@ -50,15 +51,16 @@ CLOSE = 4.0  # a factor within which the losses of a frontier stand on a linear 
 
 
 def training_costs(
-    result: Result, *, units: Sequence[str] | str | None = None, variable: str = "loss", ax: Axes | None = None, figure: Figure | SubFigure | None = None
-) -> Figure:
+    result: Result, *, units: Sequence[str] | str | None = None, variable: str = "loss", cluster: SimulatedCluster | None = None,
+    ax: Axes | None = None, figure: Figure | SubFigure | None = None,
+) -> Figure:  # fmt: skip
     """The median of `variable` over the runs of each cell, with the band of the middle half, against what training
     costs: a panel for each of `units`.
 
     Units are "steps", "samples" (of all workers), "rounds" (of communication), "bytes" (that a worker sent) and
     "seconds", each a curve of the result, in `samples`, `round`, `bytes_sent` and `seconds`; all that it has, if none
-    are named. A point's cost is the median over the runs as well. Seconds are there once a cluster is named:
-    result.assign(seconds=...). Of many cells the seven are shown that rank best. `ax`: Axes to draw on, where there is
+    are named; seconds are those of `cluster`, by `gd.analysis.simulated_seconds`. A point's cost is the median over the runs as
+    well. Of many cells the seven are shown that rank best. `ax`: Axes to draw on, where there is
     one panel; `figure`: an empty figure to draw in. Returns the figure, a matplotlib Figure. Raises TypeError for what
     is no result, ValueError for one without what is asked for.
 
@@ -67,8 +69,7 @@ def training_costs(
     >>> len(training_costs(sweep.run(), units="steps").axes)
     1
     """
-    result = check_result(result, "training_costs")
-    check_curves(result, "training_costs")
+    result = _with_seconds(result, cluster, "training_costs")
     chosen_units = _checked_units(result, units)
     band, falls = bands(result, variable=variable, quantiles=(0.25, 0.5, 0.75)), variable not in WORST
     ranks = ranked_cells(result, variable=None if variable == "loss" else variable)
@@ -95,6 +96,13 @@ def training_costs(
     return finished(drawn, _costs_caption(band, name, chosen_units, falls=falls) + said)
 
 
+def _with_seconds(result: Result, cluster: SimulatedCluster | None, what: str) -> Dataset:
+    """A checked result, with its runs' seconds on a cluster where one is given."""
+    checked = check_result(result, what)
+    check_curves(checked, what)
+    return checked if cluster is None else checked.assign(seconds=simulated_seconds(checked, cluster))
+
+
 def _checked_units(result: Dataset, units: Sequence[str] | str | None) -> list[str]:
     """The units that are asked for, or all that a result has. Raises ValueError."""
     there = [unit for unit, (name, _) in COSTS.items() if name in result.variables]
@@ -104,7 +112,7 @@ def _checked_units(result: Dataset, units: Sequence[str] | str | None) -> list[s
     for unit in asked:
         checked_word(unit, "units", COSTS)
         if unit not in there:
-            remedy = "assign(seconds=...) takes those of a simulated cluster" if unit == "seconds" else "results of sweeps with a distribution= have them"
+            remedy = "give cluster=gd.SimulatedCluster(...)" if unit == "seconds" else "results of sweeps with a distribution= have them"
             raise ValueError(f"this result has no {COSTS[unit][0]!r} to draw {unit} by; {remedy}")
     return asked
 
@@ -137,11 +145,13 @@ def _costs_caption(band: Dataset, name: str, units: Sequence[str], *, falls: boo
     )
 
 
-def communication_frontier(result: Result, *, unit: str = "bytes", variable: str | None = None, ax: Axes | None = None) -> Figure:
+def communication_frontier(
+    result: Result, *, unit: str = "bytes", variable: str | None = None, cluster: SimulatedCluster | None = None, ax: Axes | None = None
+) -> Figure:
     """Where each cell ends: the median of what ranks, with its 95% interval, against the median of what its runs cost;
     the cells that no other beats in both are joined by a line and named.
 
-    `unit` is "bytes" (that a worker sent), "rounds", "samples", "steps" or "seconds", as in `gd.plots.training_costs`;
+    `unit` is "bytes" (that a worker sent), "rounds", "samples", "steps" or "seconds" (of `cluster`), as in `gd.plots.training_costs`;
     `variable` as `gd.table` takes it, the final loss say. Each kind of distribution has a colour and a mark. `ax`: Axes
     to draw on. Returns the figure, a matplotlib Figure. Raises ValueError.
 
@@ -150,8 +160,7 @@ def communication_frontier(result: Result, *, unit: str = "bytes", variable: str
     >>> len(communication_frontier(sweep.run(), unit="steps", variable="final_loss").axes)
     1
     """
-    result = check_result(result, "communication_frontier")
-    check_curves(result, "communication_frontier")
+    result = _with_seconds(result, cluster, "communication_frontier")
     (unit,) = _checked_units(result, [unit])
     ranks, found = ranked_cells(result, variable=variable), cells_in(result)
     cost, runs = cost_of_cells(result, unit)[:, -1], np.bincount(found.place)

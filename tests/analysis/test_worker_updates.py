@@ -48,6 +48,9 @@ def test_a_sweeps_runs_have_the_same_ages(distribution):
     for start in range(3):
         found = analysis.worker_updates(distribution, updates=60, start=start, seed=7)
         mean = np.cumsum(found.staleness.values) / np.arange(1, 61)  # a result has that of all gradients so far
+        queue = distribution.staleness
+        seconds = analysis.simulated_seconds(result, gd.SimulatedCluster(compute=queue.compute, speeds=queue.speeds))
+        assert np.allclose(seconds.values[start, 1:], found.end.values, rtol=1e-9)
         assert np.allclose(result.staleness.values[start, 1:], mean, rtol=1e-12)
 
 
