@@ -101,7 +101,7 @@ def _sorted(partition: Sorted, samples: Samples, rows: Sequence[Row]) -> list[Me
 
 
 def _overlap(partition: Overlap, samples: Samples, rows: Sequence[Row]) -> list[Members]:
-    return [[_order(samples, start, worker)[: partition.size(h["share"], samples.samples)] for worker in range(samples.workers)] for h, start in rows]
+    return [[_order(samples, start, worker)[: partition.size(h["share"], samples.samples)].copy() for worker in range(samples.workers)] for h, start in rows]
 
 
 def _assigned(partition: Assigned, samples: Samples, rows: Sequence[Row]) -> list[Members]:

@@ -135,4 +135,4 @@ def state_sizes(setting: Setting) -> tuple[int, int]:
 def during_steps(setting: Setting) -> int:
     """How many numbers of each parameter of a run's team are there beside those that go on."""
     kind = team_of(setting)
-    return 0 if kind is None else kind.spare + kind.workers * setting.rule.reports_other_point
+    return 0 if kind is None else kind.spare + kind.workers * local_rule(setting).reports_other_point

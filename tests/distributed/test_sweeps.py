@@ -3,11 +3,13 @@
 import json
 
 import msgspec
+import numpy as np
 import pytest
 
 import gdsim as gd
 from gdsim.canonical import canonical, digest, encoded
 from gdsim.population.setting import Setting
+from gdsim.population.teams import during_steps
 from gdsim.sweep.experiment.cells import cells_of, identities_of
 from gdsim.sweep.experiment.from_table import ExperimentError
 from gdsim.sweep.folder.stored import experiment_in
@@ -56,6 +58,26 @@ def test_a_run_of_more_workers_is_more_work_and_takes_more_memory():
     one, four = (sweep_of(gd.LocalSGD(workers=k), optimizer=gd.Momentum(), steps=10_000).plan() for k in (1, 4))
     assert 3.9 < four.operations / one.operations < 4.0
     assert four.memory > one.memory
+
+
+def test_what_a_server_reports_is_in_the_plan():
+    (group,) = sweep_of(gd.Asynchronous(workers=2, staleness=gd.FixedStaleness(1)), optimizer=gd.SGD()).plan().groups
+    assert during_steps(group.setting) == 1
+    (group,) = sweep_of(gd.LocalSGD(workers=3), optimizer=gd.Nesterov()).plan().groups
+    assert during_steps(group.setting) == 3
+
+
+def test_samples_that_are_shared_out_for_each_start_are_in_the_plan_and_a_thread_holds_few_of_them():
+    problem = gd.LogisticRegression(gd.Data(np.zeros((20_000, 1)), np.arange(20_000) % 2))
+    options = {"problem": problem, "optimizer": gd.SGD(), "batch": 8}
+
+    def memory(partition, starts):
+        return sweep_of(gd.LocalSGD(workers=4), partition=partition, starts=starts, **options).plan(lanes=1).memory
+
+    few = memory("iid", 16) - memory("sorted", 16)
+    assert few == 16 * (20_000 * 20 + 4 * 160)
+    assert memory(gd.Overlap(0.25), 16) - memory("sorted", 16) == few
+    assert memory("iid", 2**20) < 2**28
 
 
 def test_cells_are_told_by_coordinates_without_their_owner():

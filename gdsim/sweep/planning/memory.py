@@ -26,6 +26,11 @@ RUNS_PER_LANE = 512
 BATCHES_PER_THREAD, OFTEN = 4, 32
 # Bytes of the starts that one thread holds at a time, unless one of them is larger.
 BATCH_BYTES = 2**24
+# Bytes of the samples of workers that one thread holds at a time, unless one run's are more.
+SHARDS_BYTES = 2**27
+# Bytes of a sample that a worker of one run has, while samples are shared out: its number as it is drawn, among
+# those of all runs, and as kernels read it; and of a worker, its array and its row of the table.
+HELD_SAMPLE_BYTES, HOLDER_BYTES = 8 + 8 + 4, 160
 # Bytes per parameter of where it lies in a pack, kept and while it is found out; of a start while it is
 # drawn: two arrays of float64, their product and the words.
 PLACE_BYTES, DRAWN_BYTES = 48, 24
@@ -44,10 +49,21 @@ def points_of(setting: Setting) -> int:
     return len(setting.checkpoints) if setting.record.sharpness else 1
 
 
+def shard_bytes(setting: Setting) -> int:
+    """Bytes of a run's samples while they are shared out among its workers; 0 where all runs of a cell have the same."""
+    partition = setting.partition
+    if setting.distribution is None or partition is None or not partition.is_drawn:
+        return 0
+    workers = max(setting.distribution.owners)
+    return HELD_SAMPLE_BYTES * partition.samples_held(len(setting.problem.data.X), workers) + HOLDER_BYTES * workers
+
+
 def runs_at_once(setting: Setting, width: int) -> int:
-    """How many runs one thread holds at a time, at most: many for each lane, as far as their starts fit."""
-    fit = BATCH_BYTES // (points_of(setting) * setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
-    return max(1, min(RUNS_PER_LANE * width, fit))
+    """How many runs one thread holds at a time, at most: many for each lane, as far as their starts fit, and their
+    workers' samples.
+    """
+    starts = BATCH_BYTES // (points_of(setting) * setting.problem.parameter_count * np.dtype(setting.dtype).itemsize)
+    return max(1, min(RUNS_PER_LANE * width, starts, SHARDS_BYTES // max(1, shard_bytes(setting))))
 
 
 def runs_together(setting: Setting, width: int, count: int, threads: int) -> int:
@@ -91,8 +107,8 @@ def room_of(setting: Setting, width: int) -> Room:
 
 
 def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
-    """Bytes of a thread that trains so many runs: working memory, then starts while they are drawn, or a
-    pack's state, two snapshots and the starts.
+    """Bytes of a thread that trains so many runs: working memory, the samples of their workers, then starts while
+    they are drawn, or a pack's state, two snapshots and the starts.
     """
     setting = for_runs(setting, runs)
     parameters, width = setting.problem.parameter_count, lanes or lanes_for(setting, runs, 1)
@@ -101,8 +117,9 @@ def thread_bytes(setting: Setting, lanes: int | None, runs: int) -> int:
     kept = state_sizes(setting)[0]
     snapshots = 2 * (1 + (1 + kept) * setting.record.state)
     pack = width * size * (room.places * (1 + kept + during_steps(setting) + snapshots + 1 + rule.reports_other_point) + len(number_names(setting)))
-    starts = parameters * min(runs, runs_together(setting, width, runs, 1))
-    trained = width * size * room.working + max(starts * DRAWN_BYTES, pack + points_of(setting) * starts * size)
+    together = min(runs, runs_together(setting, width, runs, 1))
+    starts = parameters * together
+    trained = width * size * room.working + together * shard_bytes(setting) + max(starts * DRAWN_BYTES, pack + points_of(setting) * starts * size)
     return trained + curvature_bytes(setting) * setting.record.sharpness
 
 
