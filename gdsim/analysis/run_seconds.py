@@ -7,7 +7,7 @@ import numpy as np
 from gdsim.analysis.event_times import update_times
 from gdsim.analysis.simulated import MOST_SUMS, Rounds, SimulatedCluster
 from gdsim.analysis.stragglers import speeds_of
-from gdsim.distribution import Asynchronous, DiLoCo, ElasticAveraging, Gossip, LocalSGD, Queue, Synchronous
+from gdsim.distribution import Asynchronous, DiLoCo, ElasticAveraging, Gossip, LocalSGD, Queue, Synchronous, message_sizes
 from gdsim.distribution.topologies import messages_sent
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.results.dataset import sweep_behind
@@ -102,7 +102,7 @@ def timed_of(cell: Cell, cluster: SimulatedCluster) -> Timed:
         return Timed(None, one, cell.dtype)
     period, after = int(getattr(one, "period", 1)), int(getattr(one, "after", 0))
     step = np.array(after + period)
-    message = float(one.bytes_at(step, cell.problem.parameter_count, np.dtype(cell.dtype).itemsize) / one.rounds_at(step))
+    message = float(one.bytes_at(step, *message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize)) / one.rounds_at(step))
     compression = getattr(one, "compression", None)
     rounds = Rounds(one.team, period, after, message=message, adds_up=compression is None or compression.reduces_by == "all_reduce")
     if isinstance(one, Synchronous):

@@ -9,6 +9,7 @@ import numpy as np
 
 from gdsim.analysis.run_seconds import seconds_in
 from gdsim.analysis.simulated import SimulatedCluster
+from gdsim.distribution import message_sizes
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.results.costs import epoch_of_cell
@@ -69,7 +70,7 @@ def _told(unit: str, cells: Sequence[Cell], place: np.ndarray) -> Callable[[np.n
         for number, cell in enumerate(cells):
             mine, one = place[runs] == number, cell.distribution
             if one is not None and mine.any():
-                sizes = cell.problem.parameter_count, np.dtype(cell.dtype).itemsize
+                sizes = message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize)
                 found[mine] = one.rounds_at(steps[mine]) if unit == "rounds" else one.bytes_at(steps[mine], *sizes)
         return found
 

@@ -3,7 +3,7 @@ of the rest.
 
 A compressor alone sends C(v) and forgets v - C(v). `ErrorFeedback` adds what was not sent to the next vector;
 `EF21` sends what changes in a vector that both ends keep. A vector is a whole model's, in the order of its
-parameters. Bits are counted with 32 for a number, whatever a run calculates in.
+parameters. Bits are counted with 32 for a number, of a run's `bytes_sent` with those of its numbers.
 """
 
 import math
@@ -46,10 +46,11 @@ class Compressor(Part, frozen=True):
     def check_model(self, values: Mapping[str, float], parameters: int, shapes: Shapes) -> None:
         """Refuses a model that this does not compress, with a run's numbers. Raises ValueError."""
 
-    def bits(self, parameters: int, shapes: Shapes, values: Mapping[str, float] | None = None) -> int:
+    def bits(self, parameters: int, shapes: Shapes, values: Mapping[str, float] | None = None, number: int = NUMBER_BITS) -> int:
         """Bits of a message: of a vector of so many numbers, among them matrices of these shapes.
 
         `values` are a run's numbers by the names of `hyperparameters`; without them the fields must be numbers.
+        A number is sent in so many bits.
 
         Raises
         ------
@@ -60,10 +61,10 @@ class Compressor(Part, frozen=True):
         axis = next((n for n, v in found.items() if not isinstance(v, (int, float))), None)
         if axis is not None:
             raise ValueError(f"{type(self).__name__}.bits needs the number of a run for {axis}, which is {given(found[axis])}: give values={{{axis!r}: ...}}")
-        return self.bits_of(found, parameters, shapes)
+        return self.bits_of(found, parameters, shapes, number)
 
-    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes) -> int:
-        """`bits` with a run's numbers."""
+    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes, number: int) -> int:
+        """`bits` with a run's numbers, and so many of a number sent."""
         raise NotImplementedError
 
 
@@ -107,8 +108,8 @@ class TopK(Sparsifier, tag="top_k", frozen=True):
     1056
     """
 
-    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes) -> int:
-        return self.kept(values, parameters) * (NUMBER_BITS + math.ceil(math.log2(parameters)))
+    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes, number: int) -> int:
+        return self.kept(values, parameters) * (number + math.ceil(math.log2(parameters)))
 
 
 class RandomK(Sparsifier, tag="random_k", frozen=True):
@@ -136,8 +137,8 @@ class RandomK(Sparsifier, tag="random_k", frozen=True):
         kept = self.kept(values, parameters)
         return {"kept": float(kept), "scale": parameters / kept}
 
-    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes) -> int:
-        return NUMBER_BITS * self.kept(values, parameters)
+    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes, number: int) -> int:
+        return number * self.kept(values, parameters)
 
 
 class QSGD(Compressor, tag="qsgd", frozen=True):
@@ -158,8 +159,8 @@ class QSGD(Compressor, tag="qsgd", frozen=True):
     whole = ("levels",)
     contracts = False
 
-    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes) -> int:
-        return NUMBER_BITS + parameters * math.ceil(math.log2(2 * int(values["levels"]) + 1))
+    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes, number: int) -> int:
+        return number + parameters * math.ceil(math.log2(2 * int(values["levels"]) + 1))
 
 
 class Sign(Compressor, tag="sign", frozen=True):
@@ -175,7 +176,7 @@ class Sign(Compressor, tag="sign", frozen=True):
     contracts = False
     reduces_by = "majority"
 
-    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes) -> int:
+    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes, number: int) -> int:
         return parameters
 
 
@@ -188,8 +189,8 @@ class ScaledSign(Compressor, tag="scaled_sign", frozen=True):
     132
     """
 
-    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes) -> int:
-        return parameters + NUMBER_BITS
+    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes, number: int) -> int:
+        return parameters + number
 
 
 class PowerSGD(Compressor, tag="power_sgd", frozen=True):
@@ -224,8 +225,8 @@ class PowerSGD(Compressor, tag="power_sgd", frozen=True):
                 "uncompressed: take TopK, RandomK, QSGD or ScaledSign, or leave compression out"
             )
 
-    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes) -> int:
-        return NUMBER_BITS * (parameters - sum(map(self.spared, shapes)))
+    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes, number: int) -> int:
+        return number * (parameters - sum(map(self.spared, shapes)))
 
 
 COMPRESSORS = (TopK, RandomK, QSGD, Sign, ScaledSign, PowerSGD)
@@ -263,8 +264,8 @@ class Memory(Compressor, frozen=True):
     def check_model(self, values: Mapping[str, float], parameters: int, shapes: Shapes) -> None:
         self.compressor.check_model(self._own(values), parameters, shapes)
 
-    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes) -> int:
-        return self.compressor.bits_of(self._own(values), parameters, shapes)
+    def bits_of(self, values: Mapping[str, float], parameters: int, shapes: Shapes, number: int) -> int:
+        return self.compressor.bits_of(self._own(values), parameters, shapes, number)
 
 
 class ErrorFeedback(Memory, tag="error_feedback", frozen=True):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from gdsim.distribution.base import Distribution, Partition, most_of
 from gdsim.distribution.compression import Compressor, Shapes
+from gdsim.problems import Problem
 from gdsim.rules import Rprop, Rule
 from gdsim.stops import Cycling, Plateau, Record, SmallStep, Stop
 from gdsim.words import count_of
@@ -52,6 +53,17 @@ def check_compressed(one: Distribution, parameters: int, shapes: Shapes) -> None
         compression: Compressor | None = getattr(variant, "compression", None)
         if compression is not None:
             compression.check_model({name: most_of(axis) for name, axis in compression.hyperparameters().items()}, parameters, shapes)
+
+
+def message_sizes(one: Distribution, problem: Problem, size: int) -> tuple[int, int]:
+    """(how many numbers, bytes of each) of a message of a model, with `size` bytes of a number; of a compressed
+    one its bytes, one by one.
+    """
+    compression: Compressor | None = getattr(one, "compression", None)
+    if compression is None:
+        return problem.parameter_count, size
+    shapes = [(units, inputs) for inputs, units in problem.layers]
+    return -(-compression.bits(problem.parameter_count, shapes, number=8 * size) // 8), 1
 
 
 def samples_of_step(one: Distribution | None, partition: Partition | None, samples: int, batch: int | None) -> int:

@@ -97,3 +97,9 @@ def test_what_does_not_fit_the_model_is_refused_where_it_is_declared(distributio
 def test_local_sgd_has_no_rate_to_leave_outside():
     with pytest.raises(ValueError, match="messages are ways that workers have gone"):
         gd.LocalSGD(workers=2, compression=gd.ErrorFeedback(gd.Sign(), rate="outside"))
+
+
+def test_bytes_sent_are_those_of_messages():
+    distribution = gd.LocalSGD(workers=2, period=4, compression=gd.ErrorFeedback(gd.TopK(count=[1, 2])))
+    found = sweep_of(distribution, starts=1).run()
+    assert found.bytes_sent.values[:, -1].tolist() == [15 * -(-(64 + 3) * k // 8) for k in (1, 2)]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from gdsim.distribution import Synchronous, samples_of_step
+from gdsim.distribution import Synchronous, message_sizes, samples_of_step
 from gdsim.kernels.sample_table import steps_per_epoch
 from gdsim.population import Setting
 from gdsim.sweep.experiment.cells import Cell
@@ -87,4 +87,4 @@ def _costs(cell: Cell, setting: Setting, steps: np.ndarray) -> list[np.ndarray]:
     one, samples = cell.distribution, epoch_of_cell(cell, drop_last=setting.drop_last, shuffle=setting.shuffle).samples_after(steps)
     if one is None:
         return [samples, 0 * steps, 0 * steps]
-    return [samples, one.rounds_at(steps), one.bytes_at(steps, cell.problem.parameter_count, np.dtype(cell.dtype).itemsize)]
+    return [samples, one.rounds_at(steps), one.bytes_at(steps, *message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize))]
