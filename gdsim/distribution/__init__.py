@@ -8,12 +8,13 @@ from gdsim.distribution.averaging import DiLoCo, ElasticAveraging, LocalSGD
 from gdsim.distribution.base import Distribution, Held, Part, Partition
 from gdsim.distribution.compression import COMPRESSORS, EF21, MEMORIES, QSGD, Compressor, ErrorFeedback, PowerSGD, RandomK, ScaledSign, Sign, TopK
 from gdsim.distribution.compute_times import COMPUTE_TIMES, ComputeTime, ConstantTime, ExponentialTime, LogNormal, Pareto, ShiftedExponential
+from gdsim.distribution.federated import Federated, FederatedAveraging, Scaffold
 from gdsim.distribution.fitting import Trained, check_compressed, check_looks, check_trainable, message_sizes, samples_of_step
 from gdsim.distribution.gossip import Gossip
 from gdsim.distribution.partitions import PARTITIONS, Assigned, Classes, Dirichlet, Iid, Overlap, Sorted, partitions_of
 from gdsim.distribution.synchronous import Synchronous
 
-DISTRIBUTIONS = (Synchronous, LocalSGD, DiLoCo, ElasticAveraging, Gossip, Asynchronous)
+DISTRIBUTIONS = (Synchronous, LocalSGD, DiLoCo, ElasticAveraging, Gossip, Asynchronous, FederatedAveraging, Scaffold)
 
 __all__ = [
     "COMPRESSORS",
@@ -36,6 +37,8 @@ __all__ = [
     "ElasticAveraging",
     "ErrorFeedback",
     "ExponentialTime",
+    "Federated",
+    "FederatedAveraging",
     "FixedStaleness",
     "GeometricStaleness",
     "Gossip",
@@ -50,6 +53,7 @@ __all__ = [
     "PowerSGD",
     "Queue",
     "RandomK",
+    "Scaffold",
     "ScaledSign",
     "ShiftedExponential",
     "Sign",

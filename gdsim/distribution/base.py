@@ -208,6 +208,11 @@ class Distribution(Part, frozen=True, kw_only=True):
         axis = self.every_size()[0] if self.sizes else 1
         return tuple(map(int, axis if isinstance(axis, tuple) else extremes(axis)))
 
+    @property
+    def is_federated(self) -> bool:
+        """Whether workers are clients, of whom each round has some."""
+        return False
+
     def makes_one_batch(self, partition: Partition | None) -> bool:
         """Whether a step of all workers is a step of one by the batches of all, bit for bit."""
         return False

@@ -6,7 +6,7 @@ import numpy as np
 
 from gdsim.lanes.draws import seed_words
 from gdsim.lanes.numbers import zeros
-from gdsim.problems.parts import Sampler
+from gdsim.problems.parts import SHARD_NUMBERS, Sampler
 
 
 class Table(NamedTuple):
@@ -49,6 +49,7 @@ class Sharing(NamedTuple):
     workers: int = 1
     shards: Shards | None = None
     keeps_short: bool = False  # whether a shard's last batch may be short
+    rooms: int = 0  # for shards that kernels write, behind the others
 
 
 ALONE = Sharing()
@@ -64,7 +65,7 @@ def sampler_of(table: Table | None, batch: int | None, drop_last: bool, seed: in
     if table is None:
         return Sampler(np.zeros(0, dtype), 0, 0, 0, 0, 0, 1, words, none, none, 1, 0)
     shards = sharing.shards
-    members, rows = (none, none) if shards is None else (shards.members, shards.table.ravel())
+    members, rows = (none, none) if shards is None else (shards.members, np.pad(shards.table, ((0, sharing.rooms), (0, SHARD_NUMBERS - 3))).ravel())
     whole = table.samples if shards is None else int(shards.table[:, 1].max())
     size = whole if batch is None else batch
     workers = sharing.workers if shards is None and batch is not None else 1

@@ -15,7 +15,7 @@ from gdsim.lanes.permutation import OrderKey, order_key, order_key_by_lane, perm
 from gdsim.lanes.philox import REPLACEMENT, SAMPLE_ORDER, purpose_of, random_words
 from gdsim.lanes.tiles import gather, gather_columns, prefetch_rows
 from gdsim.lanes.types import Count, Lane, Lanes, Memory, Offset
-from gdsim.problems.parts import MemorySpace, Sampler, Stream, batch_size
+from gdsim.problems.parts import SHARD_NUMBERS, MemorySpace, Sampler, Stream, batch_size
 
 AHEAD = 2  # samples
 NEAR = 2**16  # numbers of a table that the near caches hold
@@ -87,6 +87,7 @@ class ShardKey(NamedTuple):
 
     begin: Lane  # in `Sampler.members`
     worker: Lane
+    ahead: Lane  # by how much its own count of steps is ahead
     order: OrderKey
 
 
@@ -97,7 +98,7 @@ def own_batch(sampler: Sampler) -> Count:
 
 def shard_count(sampler: Sampler, stream: Stream) -> Lane:
     """How many samples a worker has."""
-    return gather(sampler.shards, stream.shard * 3 + 1)
+    return gather(sampler.shards, stream.shard * SHARD_NUMBERS + 1)
 
 
 def steps_of_shard(sampler: Sampler, count: Lane) -> Lane:
@@ -118,10 +119,11 @@ def run_epoch_steps(sampler: Sampler, stream: Stream) -> Count:
 
 def shard_key(sampler: Sampler, stream: Stream, step: Lane) -> ShardKey:
     """What update number `step` (from 0) of a worker draws from: its shard, in an order of its own."""
-    worker, count = gather(sampler.shards, stream.shard * 3 + 2), shard_count(sampler, stream)
-    number = order_number(step, steps_of_shard(sampler, count))
+    at, count = stream.shard * SHARD_NUMBERS, shard_count(sampler, stream)
+    worker, ahead = gather(sampler.shards, at + 2), gather(sampler.shards, at + 3)
+    number = order_number(ahead + step, steps_of_shard(sampler, count))
     order = order_key_by_lane(stream.start, purpose_of(SAMPLE_ORDER, worker), number, sampler.seed, count)
-    return ShardKey(gather(sampler.shards, stream.shard * 3), worker, order)
+    return ShardKey(gather(sampler.shards, at), worker, ahead, order)
 
 
 def draw_from_shard(sampler: Sampler, key: ShardKey, stream: Stream, step: Lane, element: Lane) -> Lane:
@@ -129,7 +131,7 @@ def draw_from_shard(sampler: Sampler, key: ShardKey, stream: Stream, step: Lane,
     batches may be short.
     """
     batch, count = own_batch(sampler), key.order.elements
-    place = (step % steps_of_shard(sampler, count)) * batch + element
+    place = ((key.ahead + step) % steps_of_shard(sampler, count)) * batch + element
     chosen = gather(sampler.members, key.begin + permuted_by_lane(minimum(place, count - 1), key.order))
     if sampler.keeps_short == 0 and any(count < batch):
         return where(count < batch, draw_shard_with_replacement(sampler, key, stream, step, element), chosen)
@@ -138,7 +140,7 @@ def draw_from_shard(sampler: Sampler, key: ShardKey, stream: Stream, step: Lane,
 
 def draw_shard_with_replacement(sampler: Sampler, key: ShardKey, stream: Stream, step: Lane, element: Lane) -> Lane:
     """One of a worker's samples, drawn independently for one place of a step's batch."""
-    word = random_words(stream.start, purpose_of(REPLACEMENT, key.worker), step, element, sampler.seed)[0]
+    word = random_words(stream.start, purpose_of(REPLACEMENT, key.worker), key.ahead + step, element, sampler.seed)[0]
     return gather(sampler.members, key.begin + multiply_high(word, key.order.elements))
 
 
@@ -160,7 +162,8 @@ def size_from_shard(sampler: Sampler, stream: Stream, step: Lane) -> Lane:
     if sampler.keeps_short == 0:
         return size_of_batch(sampler, stream, step)
     count, batch = shard_count(sampler, stream), own_batch(sampler)
-    return minimum(count - (step % steps_of_shard(sampler, count)) * batch, batch)
+    own = gather(sampler.shards, stream.shard * SHARD_NUMBERS + 3) + step
+    return minimum(count - (own % steps_of_shard(sampler, count)) * batch, batch)
 
 
 def size_of_shard(sampler: Sampler, stream: Stream, step: Lane) -> Lane:

@@ -81,7 +81,7 @@ class Setting(NamedTuple):
     @property
     def has_shards(self) -> bool:
         """Whether workers have samples of their own."""
-        return self.distribution is not None and self.partition is not None
+        return self.distribution is not None and (self.partition is not None or self.distribution.is_federated)
 
     @property
     def samples_per_step(self) -> int:

@@ -7,15 +7,16 @@ A new kind of distribution is a row of `KINDS`, and its kernels in `gdsim.kernel
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from gdsim.distribution import Asynchronous, DiLoCo, Distribution, ElasticAveraging, Gossip, LocalSGD, Synchronous
+from gdsim.distribution import Asynchronous, DiLoCo, Distribution, ElasticAveraging, FederatedAveraging, Gossip, LocalSGD, Scaffold, Synchronous
 from gdsim.kernels.team_memory import TeamKind
-from gdsim.kernels.teams import averaging, groups, messages, outer
+from gdsim.kernels.teams import averaging, groups, messages
 from gdsim.kernels.teams.asynchronous import every_step
 from gdsim.population.asynchronous_teams import asynchronous_rule, asynchronous_team
-from gdsim.population.hyperparameters import own_numbers_of
+from gdsim.population.client_teams import client_rule, corrected_rule, federated_team, scaffold_team
 from gdsim.population.messages import WAYS, average_parts, gradients_of, with_messages
 from gdsim.population.mixing_teams import elastic_team, gossip_rule, gossip_team
-from gdsim.population.setting import DISTRIBUTION, Setting
+from gdsim.population.outer_rules import outer_parts
+from gdsim.population.setting import Setting
 from gdsim.rules import Rule
 from gdsim.rules.kept import KeptGradient
 
@@ -23,23 +24,12 @@ GROUP_STATES = {"keep": groups.keep_group_state, "average": groups.average_group
 STATES = {"keep": averaging.keep_state, "average": averaging.average_state, "reset": averaging.reset_state}
 
 
-def _outer_parts(rule: Rule) -> dict[str, Any]:
-    """The parts of a rule that steps by pseudo-gradients, with names of their own."""
-    numbers = rule.hyperparameters()
-    names = (*numbers, *rule.constants(dict.fromkeys(numbers, 0.5)))
-    return {
-        **{f"outer_{name}": rule.parts()[name] for name in ("prepare", "update", "reported", "with_gradient")}, "outer_numbers": own_numbers_of("outer_numbers", f"{DISTRIBUTION}outer_", names),
-        "OUTER_SLOTS": len(rule.slots), "OUTER_CARRY": len(rule.carry), "OUTER_NEEDS_WHOLE_GRADIENT": rule.needs_whole_gradient,
-        "begin_team": outer.begin_server, "exchange": outer.step_server, "report_team": outer.report_server,
-    }  # fmt: skip
-
-
 def _diloco(setting: Setting) -> TeamKind:
     distribution: Any = setting.distribution
     rule = distribution.outer
     parts = {
         "steps_to_exchange": averaging.steps_to_period, "before_exchange": averaging.keep_nothing, "exchange_state": STATES[distribution.state],
-        "EXCHANGES_AFTER_ONE_STEP": False, **_outer_parts(rule),
+        "EXCHANGES_AFTER_ONE_STEP": False, **outer_parts(rule),
     }  # fmt: skip
     return TeamKind(tuple(parts.items()), distribution.team, server=1 + len(rule.slots), numbers=len(rule.carry))
 
@@ -52,7 +42,7 @@ def _local_sgd(setting: Setting) -> TeamKind:
         "EXCHANGES_AFTER_ONE_STEP": False,
     }  # fmt: skip
     rule, compression = distribution.outer, distribution.compression
-    parts |= {} if rule is None else _outer_parts(rule)
+    parts |= {} if rule is None else outer_parts(rule)
     server, numbers = (0, 0) if rule is None else (1 + len(rule.slots), len(rule.carry))
     if distribution.groups:
         parts |= {
@@ -69,7 +59,7 @@ def _synchronous(setting: Setting) -> TeamKind:
     """Workers whose gradients are compressed, and a server that steps by the run's own rule."""
     distribution: Any = setting.distribution
     parts = {
-        **_outer_parts(setting.rule), "outer_step": messages.scheduled_step, "steps_to_exchange": every_step, "before_exchange": averaging.keep_nothing,
+        **outer_parts(setting.rule), "outer_step": messages.scheduled_step, "steps_to_exchange": every_step, "before_exchange": averaging.keep_nothing,
         "exchange_state": averaging.keep_state, "EXCHANGES_AFTER_ONE_STEP": False,
     }  # fmt: skip
     kind = TeamKind(tuple(parts.items()), distribution.team, server=1 + len(setting.rule.slots), numbers=len(setting.rule.carry))
@@ -100,6 +90,8 @@ KINDS: Mapping[type[Distribution], Kind] = {
     ElasticAveraging: Kind(elastic_team),
     Gossip: Kind(gossip_team, gossip_rule),
     Asynchronous: Kind(asynchronous_team, asynchronous_rule),
+    FederatedAveraging: Kind(federated_team, client_rule),
+    Scaffold: Kind(scaffold_team, corrected_rule),
 }
 
 

@@ -89,7 +89,7 @@ def train_batch(
         shards = None
         if setting.has_shards:
             shards, runs.shard[:] = shards_for(setting, batch.start, batch.cell, batch.values)
-        samplers = samplers_of(setting, shards)
+        samplers = samplers_of(setting, shards, width)
         job = kernels.new_job(setting.record.state, runs, spec_of(setting, kernels), samplers, workspaces[key])
         _set_monitor(setting, job.pack.monitor)
         # Lanes that never get a run compute too, by numbers that are possible.

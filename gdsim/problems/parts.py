@@ -14,12 +14,16 @@ SMOOTHING: float = part("SMOOTHING")  # the share of a label's probability that 
 KEEPS_SLOPES: bool = part("KEEPS_SLOPES")  # whether slopes are made with the activations, and kept
 
 
+SHARD_NUMBERS = 4
+
+
 class Sampler(NamedTuple):
     """A data set and how steps draw from it.
 
     `matrix` is flat, a row per sample: features, then targets, padded to `pitch`; `sample_count` rows,
     `columns` in use. Where workers have samples of their own, a row of `shards` is one worker's: where its
-    samples begin in `members`, how many there are, and which worker it is.
+    samples begin in `members`, how many there are, which worker it is, and by how much its own count of steps is
+    ahead.
     """
 
     matrix: Memory
@@ -31,7 +35,7 @@ class Sampler(NamedTuple):
     steps_per_epoch: int
     seed: Lanes  # two words
     members: Memory  # uint32: numbers of samples
-    shards: Memory  # uint32 [shard, 3]
+    shards: Memory  # uint32 [shard, SHARD_NUMBERS]
     workers: int  # that share a step's block of samples, or whose batches make up one
     keeps_short: int  # 1 where a shard's last batch may be short, 0 where it is left out
 

@@ -8,6 +8,8 @@ from gdsim.population.hyperparameters import all_numbers, number_names
 from gdsim.population.setting import Setting
 
 EXAMPLES = {
+    "FederatedAveraging": gd.FederatedAveraging(clients=100, sampled=[5, 10], server=gd.Adam(lr=0.1), proximal=[0.0, 0.1]),
+    "Scaffold": gd.Scaffold(clients=100, sampled=10, period=8),
     "Synchronous": gd.Synchronous(workers=4),
     "LocalSGD": gd.LocalSGD(workers=[4, 16], period=[1, 8, 64], outer=gd.Adam(lr=0.1), state=gd.grid("keep", "reset")),
     "DiLoCo": gd.DiLoCo(workers=8, period=[8, 64]),

@@ -6,8 +6,8 @@ from gdsim.kernels.state import Pack, Sum, added, total_of
 from gdsim.kernels.team_memory import Team
 from gdsim.kernels.teams.parts import exchange_state
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, where
-from gdsim.lanes.parts import WIDTH, ZERO
-from gdsim.lanes.types import Hyperparameters, Lane, Mask, Memory, Offset
+from gdsim.lanes.parts import WIDTH, ZERO, default_part
+from gdsim.lanes.types import Count, Hyperparameters, Lane, Mask, Memory, Offset
 
 TERMS = 16  # of a sum of squares, before it is added to the others with compensation
 
@@ -36,13 +36,19 @@ def sum_of_terms(team: Team) -> Lane:
     return load(team.terms, 0, WIDTH)
 
 
+@default_part
+def share_of(team: Team, worker: Count) -> Lane:
+    """A worker's share in the mean: as large as any other's."""
+    return 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
+
+
 def mean_over_workers(team: Team, array: Memory, at: Offset, between: Offset) -> Lane:
-    """The mean of the numbers at `at` + worker * `between`: w_0 + the sum of (w_k - w_0) / K in pairs, which of
+    """The mean of the numbers at `at` + worker * `between`: w_0 + the sum of p_k (w_k - w_0) in pairs, which of
     equal numbers is that number, bit for bit.
     """
-    first, share = load(array, at, WIDTH), 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
+    first = load(array, at, WIDTH)
     for worker in range(team.workers):
-        store(team.terms, worker * WIDTH, (load(array, at + worker * between, WIDTH) - first) * share)
+        store(team.terms, worker * WIDTH, (load(array, at + worker * between, WIDTH) - first) * share_of(team, worker))
     way = sum_of_terms(team)
     return where(way == 0.0, first, first + way)
 

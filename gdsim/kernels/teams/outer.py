@@ -12,7 +12,7 @@ import numpy as np
 from gdsim.kernels.state import Pack, Sum, added, total_of
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import TERMS, give_all, keep_where, report_mean, sum_of_terms
+from gdsim.kernels.teams.averaging import TERMS, give_all, keep_where, report_mean, share_of, sum_of_terms
 from gdsim.kernels.teams.parts import (
     OUTER_CARRY,
     OUTER_NEEDS_WHOLE_GRADIENT,
@@ -25,7 +25,7 @@ from gdsim.kernels.teams.parts import (
     outer_with_gradient,
 )
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, sqrt, store
+from gdsim.lanes.operations import fma_lanes, load, splat, sqrt, store
 from gdsim.lanes.parts import WIDTH, ZERO, default_part
 from gdsim.lanes.tiles import load_row, select_row, store_row
 from gdsim.lanes.types import Lane, Lanes, Mask, Memory
@@ -51,11 +51,10 @@ def slots_at(team: Team, place: int) -> Lanes:
 
 @default_part
 def pseudo_gradient(team: Team, place: int, theta: Lane) -> Lane:
-    """The mean of theta - w_k over workers, a sum in pairs."""
-    share = 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
+    """The mean of theta - w_k over workers, by their shares, a sum in pairs."""
     for worker in range(team.workers):
         way = theta - load(team.weights, (worker * team.size + place) * WIDTH, WIDTH)
-        store(team.terms, worker * WIDTH, way * share)
+        store(team.terms, worker * WIDTH, way * share_of(team, worker))
     return sum_of_terms(team)
 
 

@@ -17,6 +17,24 @@ def steps_to_exchange(h: Hyperparameters, step: Lane) -> Lane:
 
 
 @part
+def client_steps(h: Hyperparameters, lane: int, batches: Count) -> Count:
+    """How many steps a client makes in a round of a lane's run, whose samples make so many batches."""
+    ...
+
+
+@part
+def set_shares(team: Team) -> None:
+    """Leaves the shares of a round's clients in the mean among the team's numbers."""
+    ...
+
+
+@part
+def give_start(team: Team, opens: Mask) -> None:
+    """Gives clients what they need beside the weights at which they begin, in the lanes whose round opens."""
+    ...
+
+
+@part
 def begin_team(team: Team, pack: Pack, fresh: Mask) -> None:
     """Fills the server's arrays and the team's numbers where a run begins at its start; all workers have its
     weights already.

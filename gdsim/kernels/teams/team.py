@@ -24,7 +24,7 @@ from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import load, store, where
 from gdsim.lanes.parts import WIDTH, default_part
 from gdsim.lanes.tiles import load_row
-from gdsim.lanes.types import Address, Count, Mask
+from gdsim.lanes.types import Address, Count, Hyperparameters, Lane, Mask
 from gdsim.rules.parts import reported, standing
 
 
@@ -63,6 +63,12 @@ def note_divergence(team: Team) -> None:
     store(team.diverged, 0, where(flagged, for_none + 1, load(team.diverged, 0, WIDTH)))
     store(team.active, 0, where(flagged, for_none, load(team.active, 0, WIDTH)))
     store(team.flags, 0, for_none)
+
+
+@default_part
+def wait_of(table: Address, h: Hyperparameters, step: Lane) -> Lane:
+    """How many steps runs make to their next exchange: what their numbers say."""
+    return steps_to_exchange(h, step)
 
 
 @default_part
@@ -111,7 +117,7 @@ def advance(table: Address, steps: Count) -> Count:
     done = 0
     while done < steps:
         active = load(pack.monitor.active, 0, WIDTH) != 0
-        wait = steps_to_exchange(hyperparameters_of(pack), load(pack.step, 0, WIDTH))
+        wait = wait_of(table, hyperparameters_of(pack), load(pack.step, 0, WIDTH))
         count = min(steps - done, np.int64(smallest(where(active, wait, FOREVER))))
         if EXCHANGES_AFTER_ONE_STEP:
             if count > 1:

@@ -182,6 +182,8 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
                 check_trainable(one, shared, Trained(0 if draws else samples, batch, self._steps_with(problem, batch, one, shared)), self.optimizer)
                 for each in problem.variants():
                     check_compressed(one, each.parameter_count, [(units, inputs) for inputs, units in each.layers])
+            if one is not None and one.is_federated and not samples:
+                raise ValueError(f"{type(one).__name__}: clients have samples, and {type(problem).__name__} has none: take gd.LocalSGD, or a problem with data")
             if one is not None and shared is not None:
                 for workers in one.owners:
                     shared.check_samples(samples, labels_of(problem), workers, batch)

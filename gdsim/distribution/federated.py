@@ -1,0 +1,121 @@
+"""Federated learning: many clients with samples of their own, of whom each round has a few."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gdsim.axes import Axis, Grid, Range
+from gdsim.distribution.base import OUTER_RULE, STEPS, Distribution, Partition, least_of, most_of
+from gdsim.rules import SGD, Rule
+
+PROXIMAL = Range(0.0, float("inf"))
+
+
+class Federated(Distribution, frozen=True, kw_only=True):
+    """What kinds of federated learning have in common.
+
+    Each round `sampled` of the `clients` are drawn without replacement, by the seed, the start and the round
+    alone, begin at the server's weights theta with a fresh optimizer, and step on their own samples: in each
+    round by other batches, also drawn by the client and the round alone, and the last batch of a pass may be
+    short. Without a partition every client has all samples. Reported is theta.
+    """
+
+    clients: Axis
+    sampled: Axis
+
+    sizes = {"clients": 1, "sampled": 1}
+    meanings = {
+        **Distribution.meanings,
+        "clients": "How many clients there are, each with samples of its own.",
+        "sampled": "How many of them each round has.",
+    }
+
+    def check_together(self) -> None:
+        """Refuses rounds of more clients than there are."""
+        if most_of(self.sampled) > least_of(self.clients):
+            kind = type(self).__name__
+            raise ValueError(
+                f"{kind}.sampled={most_of(self.sampled):g} clients of {least_of(self.clients):g} were asked for: a round has each client once at most"
+            )
+
+    @property
+    def team(self) -> int:
+        """How many clients' weights live at once; of an axis, at most."""
+        return int(most_of(self.sampled))
+
+    @property
+    def is_federated(self) -> bool:
+        """Whether workers are clients, of whom each round has some."""
+        return True
+
+    def constants(self, values: Mapping[str, float], parameters: int) -> dict[str, float]:
+        """The number of clients, too."""
+        return {**super().constants(values, parameters), "clients": most_of(self.clients)}
+
+    def why_not_by(self, rule: Rule) -> str:
+        """Clients send the weights that they step from."""
+        return "has clients, who send the weights that they step from and not others" if rule.reports_other_point or rule.stands_elsewhere else ""
+
+    def why_not_trained(self, partition: Partition | None) -> str:
+        """It is."""
+        return ""
+
+
+class FederatedAveraging(Federated, tag="federated_averaging", frozen=True, kw_only=True):
+    """Each round a few clients make `epochs` passes over their samples, and are averaged (McMahan et al. 2017).
+
+    Client k makes H_k = epochs ceil(n_k / batch) steps, with weight p_k: n_k over the sum of those of the round,
+    or one over their number if "uniform"; if "nova", theta steps by (sum p_j H_j) sum p_k (theta - w_k) / H_k
+    (FedNova, Wang et al. 2020). A `server` rule steps by the pseudo-gradient sum p_k (theta -
+    w_k) in the place of the average (FedOpt, Reddi et al. 2020); `proximal` mu adds mu (w - theta) to clients'
+    gradients (FedProx, Li et al. 2018). A round is as long as the most steps of its clients; the others wait.
+
+    >>> FederatedAveraging(clients=100, sampled=10).epochs
+    1.0
+    """
+
+    epochs: Axis = 1.0
+    weighting: str | Grid = "samples"
+    server: Any = None
+    proximal: Axis = 0.0
+
+    ranges = {"epochs": Range(1.0, 2.0**16, high_allowed=True), "proximal": PROXIMAL}
+    whole = ("epochs",)
+    choices = {"weighting": ("samples", "uniform", "nova")}
+    holds = {"server": OUTER_RULE}
+    meanings = {
+        **Federated.meanings,
+        "epochs": "Passes of a client over its samples in a round.",
+        "weighting": 'How much each client counts: by its "samples", all the same if "uniform", and if "nova" by the mean of its steps.',
+        "server": "The rule that steps by the pseudo-gradient; None for the plain average.",
+        "proximal": "How strongly clients are drawn to where they began.",
+    }
+
+    def structure(self) -> list[Any]:
+        """What decides the code: also whether clients are drawn to where they began."""
+        return [*super().structure(), most_of(self.proximal) > 0]
+
+    def rounds_at(self, steps: Any) -> Any:
+        """Not known of steps alone, as a round is as long as its clients' samples make it: no number."""
+        return steps * float("nan")
+
+
+class Scaffold(Federated, tag="scaffold", frozen=True, kw_only=True):
+    """Each round a few clients make `period` corrected steps, and are averaged (Karimireddy et al. 2020,
+    SCAFFOLD, option II).
+
+    w -= eta (g - c_k + c) in each step of client k; then c_k' = c_k - c + (theta - w_k) / (the sum of the rates
+    of its steps), theta = mean of the w_k, and c += sum (c_k' - c_k) / clients. All c begin at 0. The c_k of all
+    clients are kept, and counted by the plan; the optimizer is gd.SGD.
+
+    >>> Scaffold(clients=100, sampled=10, period=8).period
+    8.0
+    """
+
+    period: Axis = 1.0
+
+    ranges = {"period": STEPS}
+    whole = ("period",)
+
+    def why_not_by(self, rule: Rule) -> str:
+        """Of plain steps alone (theta - w_k) / rate is a sum of gradients."""
+        return "" if type(rule) is SGD else "corrects the gradients of gd.SGD's steps"
