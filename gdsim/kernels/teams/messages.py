@@ -119,8 +119,8 @@ def take_in(team: Team, worker: int, due: Mask, scale: Lane) -> None:
 def send_mean(team: Team, pack: Pack, due: Mask, scale: Lane) -> None:
     """Compresses the mean of the workers' vectors, from which and to which PowerSGD's basis goes."""
     share = 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
-    for place in range(team.size):
-        store(team.spare, spare_at(team, BASIS, place), load(team.server, basis_at(team, place), WIDTH))
+    for p in range(len(team.places)):  # in the server at places of parameters alone, which go on from run to run
+        store(team.spare, spare_at(team, BASIS, p), load(team.server, basis_at(team, team.places[p]), WIDTH))
     for p in range(len(team.places)):
         place = team.places[p]
         mean = splat(ZERO, WIDTH)
@@ -128,8 +128,8 @@ def send_mean(team: Team, pack: Pack, due: Mask, scale: Lane) -> None:
             mean = mean + vector_of(team, worker, place, scale) * share
         store(team.spare, spare_at(team, ON_ITS_WAY, place), mean)
     compress_vector(team, pack, 0)
-    for place in range(team.size):
-        keep_where(team.server, basis_at(team, place), due, load(team.spare, spare_at(team, BASIS, place), WIDTH))
+    for p in range(len(team.places)):
+        keep_where(team.server, basis_at(team, team.places[p]), due, load(team.spare, spare_at(team, BASIS, p), WIDTH))
     for worker in range(team.workers):
         take_in(team, worker, due, scale)
 
