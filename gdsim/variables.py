@@ -44,7 +44,11 @@ VARIABLES = {
     "round": Variable(CURVE, "rounds", "exchanges among workers"),
     "bytes_sent": Variable(CURVE, "bytes", "bytes that a worker has sent, the mean over workers"),
     "epoch_loss": Variable(("run", "epoch"), "1", "mean loss of the epoch's batches, each before its step, penalty included"),
-    "disagreement": Variable(CURVE, "1", "mean squared distance of the workers' parameters from the reported ones"),
+    "disagreement": Variable(
+        CURVE,
+        "1",
+        "mean squared distance of the workers' parameters from their mean; of clients', and of what asynchronous workers have read, from the server's",
+    ),
     "staleness": Variable(CURVE, "updates", "how old gradients were when they were applied, the mean so far"),
     "largest_staleness": Variable(CURVE, "updates", "how old the oldest gradient was when it was applied, so far"),
     "status": Variable(NUMBER, "", "how the run ended: converged, stopped, stalled, diverged or budget"),

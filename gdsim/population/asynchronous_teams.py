@@ -4,7 +4,7 @@ from typing import Any
 
 from gdsim.distribution import FixedStaleness, GeometricStaleness, Queue, UniformStaleness
 from gdsim.kernels.team_memory import TeamKind
-from gdsim.kernels.teams import asynchronous, queue
+from gdsim.kernels.teams import asynchronous, averaging, queue
 from gdsim.population.setting import Setting
 from gdsim.rules import Rule
 from gdsim.rules.stale import Gathered, Stale
@@ -17,8 +17,8 @@ def asynchronous_team(setting: Setting) -> TeamKind:
     distribution: Any = setting.distribution
     staleness, workers = distribution.staleness, distribution.team
     parts: dict[str, Any] = {
-        "steps_to_exchange": asynchronous.every_step, "begin_team": asynchronous.begin_at_start, "before_exchange": asynchronous.no_more,
-        "exchange": asynchronous.no_more, "report_team": asynchronous.report_server, "step_workers": asynchronous.step_in_turn,
+        "steps_to_exchange": averaging.every_step, "begin_team": asynchronous.begin_at_start, "before_exchange": averaging.keep_nothing,
+        "exchange": averaging.keep_nothing, "report_team": asynchronous.report_server, "step_workers": asynchronous.step_in_turn,
         "server_steps": asynchronous.step_if_full if distribution.is_buffered else asynchronous.one_step, "EXCHANGES_AFTER_ONE_STEP": False,
     }  # fmt: skip
     if not isinstance(staleness, Queue):

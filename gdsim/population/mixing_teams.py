@@ -42,7 +42,7 @@ def _pushing_team(matrices: np.ndarray, combines: bool) -> TeamKind:
     """Workers that mix by a directed matrix, and count the shares that they have got."""
     workers = len(matrices[0])
     parts = {
-        "steps_to_exchange": push_sum.every_step, "begin_team": push_sum.begin_shares, "before_exchange": push_sum.keep_weights,
+        "steps_to_exchange": averaging.every_step, "begin_team": push_sum.begin_shares, "before_exchange": push_sum.keep_weights,
         "exchange": push_sum.push_and_combine if combines else push_sum.push_and_adapt, "report_team": push_sum.report_by_shares,
         "EXCHANGES_AFTER_ONE_STEP": True,
     }  # fmt: skip

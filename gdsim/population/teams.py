@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from gdsim.distribution import Asynchronous, DiLoCo, Distribution, ElasticAveraging, FederatedAveraging, Gossip, LocalSGD, Scaffold, Synchronous
 from gdsim.kernels.team_memory import TeamKind
 from gdsim.kernels.teams import averaging, groups, messages
-from gdsim.kernels.teams.asynchronous import every_step
 from gdsim.population.asynchronous_teams import asynchronous_rule, asynchronous_team
 from gdsim.population.client_teams import client_rule, corrected_rule, federated_team, scaffold_team
 from gdsim.population.messages import WAYS, average_parts, gradients_of, with_messages
@@ -59,7 +58,7 @@ def _synchronous(setting: Setting) -> TeamKind:
     """Workers whose gradients are compressed, and a server that steps by the run's own rule."""
     distribution: Any = setting.distribution
     parts = {
-        **outer_parts(setting.rule), "outer_step": messages.scheduled_step, "steps_to_exchange": every_step, "before_exchange": averaging.keep_nothing,
+        **outer_parts(setting.rule), "outer_step": messages.scheduled_step, "steps_to_exchange": averaging.every_step, "before_exchange": averaging.keep_nothing,
         "exchange_state": averaging.keep_state, "EXCHANGES_AFTER_ONE_STEP": False,
     }  # fmt: skip
     kind = TeamKind(tuple(parts.items()), distribution.team, server=1 + len(setting.rule.slots), numbers=len(setting.rule.carry))

@@ -8,7 +8,7 @@ that trains plain runs too; then it lets the lanes that are due exchange. How, a
     steps_to_exchange(h, step)     how many steps from a run's `step` to its next exchange
     begin_team(team, pack, fresh)  what a run's start makes of workers and server
     exchange(team, pack, due)      what the workers of the lanes that are due tell each other
-    report_team(team, pack, noted) the reported parameters, and what is recorded of the team
+    report_team(team, pack, places, noted)  the reported parameters, and what is recorded of the team
 
 Functions take a team field by field (`lanes.memory.view`). A worker that diverges is noticed at the next
 exchange or event of its run, whatever runs lie beside it.

@@ -1,5 +1,5 @@
 """Asynchronous updates: in every step one worker's gradient, at weights that it read before, moves the server's
-(DISTRIBUTED.md, section 4).
+(Zhang et al. 2016, arXiv:1511.05950; Mitliagkas et al. 2016, arXiv:1605.09774).
 
 A pack's team has one worker that computes, for each lane in turn another: its weights are the point where the
 lane's next gradient is taken, its rule is `rules.stale`, which keeps the server's. What has been read lies in
@@ -16,6 +16,7 @@ from gdsim.kernels.job import Job
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
+from gdsim.kernels.teams.averaging import keep_where
 from gdsim.kernels.teams.parts import age_of, end_event, next_event, server_steps
 from gdsim.kernels.teams.team import note_divergence
 from gdsim.lanes.compiler import noinline
@@ -25,7 +26,7 @@ from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import as_type_of, floor, fma_lanes, load, maximum, minimum, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.philox import COMPUTE_TIME, random_words, unit_interval
-from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Mask, Memory, Offset
+from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Mask, Memory
 
 AGES, OLDEST, VERSION, FIRST = 0, 1, 2, 3  # places in a run's numbers; a queue's begin at FIRST
 
@@ -38,11 +39,6 @@ class Event(NamedTuple):
     age: Lane  # likewise: of its gradient
     source: Lane  # uint32: the point at which it is taken
     goal: Lane  # uint32: the point that the server's weights replace after it
-
-
-def put(numbers: Memory, place: Offset, mine: Mask, value: Lane) -> None:
-    """Stores a number in some lanes."""
-    store(numbers, place, where(mine, value, load(numbers, place, WIDTH)))
 
 
 def seed_of(team: Team) -> Lanes:
@@ -90,7 +86,7 @@ def take_point(team: Team, source: Lane) -> None:
         point = extract(source, first_of(left, 0))
         mine, begin = source == point, np.int64(point) * team.size
         for place in range(team.size):
-            put(team.weights, place * WIDTH, mine, load(team.server, (begin + place) * WIDTH, WIDTH))
+            keep_where(team.weights, place * WIDTH, mine, load(team.server, (begin + place) * WIDTH, WIDTH))
         left = left & ~mine
 
 
@@ -102,7 +98,7 @@ def keep_point(team: Team, goal: Lane) -> None:
         point = extract(goal, first_of(left, 0))
         mine, begin = goal == point, np.int64(point) * team.size
         for place in range(team.size):
-            put(team.server, (begin + place) * WIDTH, mine, load(team.weights, place * WIDTH, WIDTH))
+            keep_where(team.server, (begin + place) * WIDTH, mine, load(team.weights, place * WIDTH, WIDTH))
         left = left & ~mine
 
 
@@ -110,14 +106,14 @@ def keep_point(team: Team, goal: Lane) -> None:
 def begin_at_start(team: Team, pack: Pack, fresh: Mask) -> None:
     """All points and the server's weights are the start, and no worker has begun: its time is negative."""
     for number in range(len(team.numbers) // WIDTH):
-        put(team.numbers, number * WIDTH, fresh, splat(ZERO, WIDTH))
+        keep_where(team.numbers, number * WIDTH, fresh, splat(ZERO, WIDTH))
     if len(team.numbers) > FIRST * WIDTH:
-        put(team.numbers, FIRST * WIDTH, fresh, splat(ZERO, WIDTH) - 1.0)
+        keep_where(team.numbers, FIRST * WIDTH, fresh, splat(ZERO, WIDTH) - 1.0)
     for place in range(team.size):
         w = load(team.weights, place * WIDTH, WIDTH)
-        put(team.slots, ((place + 1) * team.slot_count - 1) * WIDTH, fresh, w)
+        keep_where(team.slots, ((place + 1) * team.slot_count - 1) * WIDTH, fresh, w)
         for point in range(place, len(team.server) // WIDTH, team.size):
-            put(team.server, point * WIDTH, fresh, w)
+            keep_where(team.server, point * WIDTH, fresh, w)
 
 
 def count_step(team: Team, age: Lane) -> None:
@@ -156,15 +152,6 @@ def step_in_turn(job: Job, steps: Count) -> None:
         count_step(team, event.age)
         end_event(job, event)
         store(pack.step, 0, step + 1)
-
-
-def every_step(h: Hyperparameters, step: Lane) -> Lane:
-    """Every step is an exchange with the server."""
-    return step * 0 + 1
-
-
-def no_more(team: Team, pack: Pack, due: Mask) -> None:
-    """The server has had its gradient in the step."""
 
 
 @noinline

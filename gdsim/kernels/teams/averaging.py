@@ -1,5 +1,5 @@
-"""Periodic averaging: every `period` steps all workers go on from the mean of their weights (DISTRIBUTED.md,
-section 3; Stich 2018, arXiv:1805.09767).
+"""Periodic averaging: every `period` steps all workers go on from the mean of their weights (Stich 2018,
+arXiv:1805.09767).
 """
 
 from gdsim.kernels.state import Pack, Sum, added, total_of
@@ -23,6 +23,11 @@ def steps_to_period(h: Hyperparameters, step: Lane) -> Lane:
     """After every `period` steps."""
     period = as_type_of(h.distribution_period, step)
     return period - step % period
+
+
+def every_step(h: Hyperparameters, step: Lane) -> Lane:
+    """After each step."""
+    return step * 0 + 1
 
 
 def sum_of_terms(team: Team) -> Lane:
@@ -97,7 +102,7 @@ def average_weights(team: Team, pack: Pack, due: Mask) -> None:
 
 
 def keep_nothing(team: Team, pack: Pack, lanes: Mask) -> None:
-    """Averaging keeps nothing beside the workers."""
+    """Where nothing is kept, mixed or told."""
 
 
 def squared_distance(team: Team, center: Memory, places: Memory, worker: int) -> Lane:

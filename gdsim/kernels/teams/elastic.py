@@ -1,5 +1,5 @@
-"""Elastic averaging: every `period` steps each worker and a centre draw each other (DISTRIBUTED.md, section 3;
-Zhang, Choromanska and LeCun 2015, arXiv:1412.6651).
+"""Elastic averaging: every `period` steps each worker and a centre draw each other (Zhang, Choromanska
+and LeCun 2015, arXiv:1412.6651).
 
 The force d_k = moving_rate (w_k - c) is of the weights and the centre before the step. Taken together, all are of
 the same centre, which moves by their sum; in turn, worker by worker, each finds the centre as the last has left

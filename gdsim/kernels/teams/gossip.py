@@ -1,5 +1,5 @@
-"""Gossip: every `period` steps workers mix their weights with their neighbours' (DISTRIBUTED.md, section 5; Lian
-et al. 2017, arXiv:1705.09056).
+"""Gossip: every `period` steps workers mix their weights with their neighbours' (Lian et al. 2017,
+arXiv:1705.09056).
 
 Worker i goes sum_j W_ij (x_j - x_i) of its way, row i of a matrix without its diagonal, so that equal workers
 stay as they are, bit for bit. A topology that changes has several matrices, which exchanges take in turn.

@@ -1,5 +1,5 @@
 """Hierarchical averaging: neighbours are averaged in groups at shorter periods than all workers, the largest
-period that divides a step acting alone (DISTRIBUTED.md, section 3).
+period that divides a step acting alone (Lin et al. 2018, arXiv:1808.07217).
 
 GROUPS has pairs (workers of a group, period), the smallest first.
 """

@@ -1,5 +1,6 @@
 """Messages that are compressed: what the server receives of the workers' vectors, and what these keep of what
-was lost on the way (DISTRIBUTED.md, section 6).
+was lost on the way (Seide et al. 2014; Karimireddy et al. 2019, arXiv:1901.09847; Richtarik et al. 2021,
+arXiv:2106.05203).
 
 Team.server has theta, the outer rule's slots, a memory of each worker where there are any, and PowerSGD's
 basis; Team.spare a vector on its way, what has been received, and PowerSGD's factors. The vectors that are

@@ -1,6 +1,6 @@
 """Outer optimizers: each round a rule steps from the server's weights theta by the pseudo-gradient, by how much
-the workers have gone away from them on average, and all go on from there (DISTRIBUTED.md, section 3; Reddi et
-al. 2020, arXiv:2003.00295; Douillard et al. 2023, arXiv:2311.08105).
+the workers have gone away from them on average, and all go on from there (Reddi et al. 2020, arXiv:2003.00295;
+Douillard et al. 2023, arXiv:2311.08105).
 
 Team.server has theta, as the rule stores it, and then its slots, Team.numbers its carry.
 """

@@ -13,12 +13,7 @@ from gdsim.kernels.team_memory import Team
 from gdsim.kernels.teams.averaging import note_disagreement, sum_of_terms
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
-from gdsim.lanes.types import Hyperparameters, Lane, Mask, Memory, Offset
-
-
-def every_step(h: Hyperparameters, step: Lane) -> Lane:
-    """Each step is one of x, which the share turns into one of z."""
-    return step * 0 + 1
+from gdsim.lanes.types import Lane, Mask, Memory, Offset
 
 
 def begin_shares(team: Team, pack: Pack, fresh: Mask) -> None:

@@ -1,4 +1,4 @@
-"""Workers of a server that compute for random times: whose gradient comes next (DISTRIBUTED.md, section 4).
+"""Workers of a server that compute for random times: whose gradient comes next.
 
 Behind the numbers of an asynchronous run stand, of each worker, how long it still computes, how many steps it
 has made, and how many the server had made when it read. Times are those of a law of mean 1: the order of
@@ -10,7 +10,8 @@ from typing import NamedTuple
 from gdsim.distribution.compute_times import time_of_step
 from gdsim.kernels.job import Job
 from gdsim.kernels.steps import hyperparameters_of
-from gdsim.kernels.teams.asynchronous import FIRST, VERSION, Event, keep_point, put, seed_of
+from gdsim.kernels.teams.asynchronous import FIRST, VERSION, Event, keep_point, seed_of
+from gdsim.kernels.teams.averaging import keep_where
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any
 from gdsim.lanes.operations import as_type_of, load, minimum, splat, store, where
@@ -80,9 +81,9 @@ def begin_next(numbers: Memory, clock: Clock, event: Event) -> None:
     left = time_left(clock, event.worker, made, slowness)
     for worker in range(len(clock.slowness)):
         mine = event.worker == worker
-        put(numbers, place_of(worker, LEFT), mine, left)
-        put(numbers, place_of(worker, MADE), mine, made)
-        put(numbers, place_of(worker, READ), mine, version)
+        keep_where(numbers, place_of(worker, LEFT), mine, left)
+        keep_where(numbers, place_of(worker, MADE), mine, made)
+        keep_where(numbers, place_of(worker, READ), mine, version)
 
 
 def stop_worker(numbers: Memory, workers: Count, event: Event) -> Lane:
@@ -90,8 +91,8 @@ def stop_worker(numbers: Memory, workers: Count, event: Event) -> Lane:
     slowest = event.made + 1.0
     for worker in range(workers):
         mine = event.worker == worker
-        put(numbers, place_of(worker, LEFT), mine, event.made * 0.0 + WAITS)
-        put(numbers, place_of(worker, MADE), mine, event.made + 1.0)
+        keep_where(numbers, place_of(worker, LEFT), mine, event.made * 0.0 + WAITS)
+        keep_where(numbers, place_of(worker, MADE), mine, event.made + 1.0)
         slowest = minimum(slowest, load(numbers, place_of(worker, MADE), WIDTH))
     return slowest
 
@@ -102,8 +103,8 @@ def begin_if_near(numbers: Memory, clock: Clock, worker: Count, too_far: Lane) -
     begins = (load(numbers, place_of(worker, LEFT), WIDTH) > 0.5 * WAITS) & (made < too_far)
     if any(begins):
         left = time_left(clock, clock.start * 0 + worker, made, splat(clock.slowness[worker], WIDTH))
-        put(numbers, place_of(worker, LEFT), begins, left)
-        put(numbers, place_of(worker, READ), begins, load(numbers, VERSION * WIDTH, WIDTH))
+        keep_where(numbers, place_of(worker, LEFT), begins, left)
+        keep_where(numbers, place_of(worker, READ), begins, load(numbers, VERSION * WIDTH, WIDTH))
     return begins
 
 
@@ -132,4 +133,4 @@ def go_on_if_near(job: Job, event: Event) -> None:
         begins = begin_if_near(team.numbers, clock, worker, too_far)
         if any(begins):
             for place in range(team.size):
-                put(team.server, (worker * team.size + place) * WIDTH, begins, load(team.weights, place * WIDTH, WIDTH))
+                keep_where(team.server, (worker * team.size + place) * WIDTH, begins, load(team.weights, place * WIDTH, WIDTH))
