@@ -217,6 +217,10 @@ class Distribution(Part, frozen=True, kw_only=True):
         """Whether a step of all workers is a step of one by the batches of all, bit for bit."""
         return False
 
+    def is_one_workers(self, partition: Partition | None) -> bool:
+        """Whether a run's training is that of one worker, bit for bit."""
+        return self.makes_one_batch(partition) or (self.team == 1 and self.is_plain_alone)
+
     def why_not_trained(self, partition: Partition | None) -> str:
         """Why no kernel trains it yet, on samples shared out by `partition`; nothing where one does."""
         return f"{type(self).__name__} is declared, and nothing trains it yet"

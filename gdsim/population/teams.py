@@ -96,8 +96,7 @@ KINDS: Mapping[type[Distribution], Kind] = {
 
 def is_alone(setting: Setting) -> bool:
     """Whether a run's training is that of one worker, bit for bit: whose kernels then train it."""
-    distribution = setting.distribution
-    return distribution is None or setting.makes_one_batch or (distribution.team == 1 and distribution.is_plain_alone)
+    return setting.distribution is None or setting.distribution.is_one_workers(setting.partition)
 
 
 def team_of(setting: Setting) -> TeamKind | None:

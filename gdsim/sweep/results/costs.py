@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from gdsim.distribution import Synchronous, message_sizes, samples_of_step
+from gdsim.distribution import message_sizes, samples_of_step
 from gdsim.kernels.sample_table import steps_per_epoch
 from gdsim.population import Setting
 from gdsim.sweep.experiment.cells import Cell
@@ -40,7 +40,7 @@ def epoch_of_cell(cell: Cell, *, drop_last: bool, shuffle: str) -> Epoch:
     """An epoch of a cell's runs; of a problem without data a step, of a sample for each worker."""
     one, count = cell.distribution, 1 if cell.problem.data is None else len(cell.problem.data.X)
     batch = samples_of_step(one, cell.partition, count, cell.batch)
-    is_plain = one is None or (isinstance(one, Synchronous) and cell.partition is None)
+    is_plain = one is None or (cell.partition is None and one.is_one_workers(None))
     if not is_plain or drop_last or cell.batch is None or shuffle == "replacement":
         steps = steps_per_epoch(count, batch, True)
         return Epoch(steps, batch, steps * batch)
