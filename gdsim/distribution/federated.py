@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from gdsim.axes import Axis, Grid, Range
 from gdsim.distribution.base import OUTER_RULE, STEPS, Distribution, Partition, least_of, most_of
 from gdsim.rules import SGD, Rule
@@ -115,6 +117,12 @@ class Scaffold(Federated, tag="scaffold", frozen=True, kw_only=True):
 
     ranges = {"period": STEPS}
     whole = ("period",)
+
+    def bytes_at(self, steps: np.ndarray, parameters: int, size: int) -> np.ndarray:
+        """How many bytes a client of every round has sent after so many steps: its weights and the change of its c_k
+        each time.
+        """
+        return self.rounds_at(steps) * (2 * parameters * size)
 
     def why_not_by(self, rule: Rule) -> str:
         """Of plain steps alone (theta - w_k) / rate is a sum of gradients."""

@@ -109,6 +109,7 @@ def test_exchanges_of_groups_are_counted():
     assert one.bytes_at(np.array([8]), 10, 8).tolist() == [4 * 80]
     assert gd.DiLoCo(workers=2, period=5).rounds_at(STEPS).tolist() == (STEPS // 5).tolist()
     assert gd.Synchronous(workers=2).bytes_at(STEPS, 10, 4).tolist() == (40 * STEPS).tolist()
+    assert gd.Scaffold(clients=9, sampled=1, period=5).bytes_at(STEPS, 10, 4).tolist() == (80 * (STEPS // 5)).tolist()
     assert gd.Synchronous(workers=1).bytes_at(STEPS, 10, 4).tolist() == (0 * STEPS).tolist()
 
 
