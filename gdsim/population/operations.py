@@ -35,7 +35,7 @@ def run_operations(setting: Setting) -> float:
     every = [looks_of(setting, stop)[0] for stop in setting.stops]
     looks = len(setting.checkpoints) + sum((setting.steps - setting.began) // n for n in every if n)
     tangents = 1.0 + TANGENT_OPERATIONS * len(setting.live_tangents)
-    steps = (setting.steps - setting.began) * setting.replicas
+    steps = (setting.steps - setting.began) * setting.gradients_per_step
     return tangents * (steps * operations_of_step(setting) + looks * look)
 
 
@@ -44,7 +44,7 @@ def operations_of_step(setting: Setting) -> float:
     rule makes of it.
     """
     problem, rule = setting.problem, setting.rule
-    gradient, _ = gradient_operations(problem, setting.dtype, setting.batch)
+    gradient, _ = gradient_operations(problem, setting.dtype, setting.step_batch)
     once, each = rule_operations(setting)
     if rule.needs_whole_gradient or rule.perturbs:
         each += 2.0  # the gradient's squares and their sum

@@ -74,6 +74,11 @@ class Setting(NamedTuple):
         return 1 if self.makes_one_batch else self.workers
 
     @property
+    def gradients_per_step(self) -> int:
+        """How many gradients a step takes, each of `samples_per_step`: one of each worker that steps in it."""
+        return 1 if self.distribution is None or self.makes_one_batch else self.distribution.samples_of_step(1)
+
+    @property
     def step_batch(self) -> int | None:
         """Samples of a step of weights; None for all that there are."""
         return self.batch and self.batch * (self.workers if self.makes_one_batch else 1)

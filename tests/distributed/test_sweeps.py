@@ -8,6 +8,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.canonical import canonical, digest, encoded
+from gdsim.population.operations import run_operations
 from gdsim.population.setting import Setting
 from gdsim.population.teams import during_steps
 from gdsim.sweep.experiment.cells import cells_of, identities_of
@@ -57,6 +58,10 @@ def test_sizes_make_structures_and_numbers_do_not():
 def test_a_run_of_more_workers_is_more_work_and_takes_more_memory():
     one, four = (sweep_of(gd.LocalSGD(workers=k), optimizer=gd.Momentum(), steps=10_000).plan() for k in (1, 4))
     assert 3.9 < four.operations / one.operations < 4.0
+    in_turn = sweep_of(gd.Asynchronous(workers=4), optimizer=gd.Momentum(), steps=10_000).plan()
+    assert in_turn.operations == one.operations
+    together, plain = (sweep_of(one, batch=batch).plan().groups[0].setting for one, batch in ((gd.Synchronous(workers=4), 1), (None, 4)))
+    assert run_operations(together) == run_operations(plain)
     assert four.memory > one.memory
 
 
