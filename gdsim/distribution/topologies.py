@@ -17,6 +17,7 @@ from gdsim.words import given, nearest
 
 Topology: TypeAlias = str | Sequence[Sequence[float]] | np.ndarray  # a name of TOPOLOGIES, or a matrix
 
+MOST_MIXED = 2048  # workers, of which a matrix has as many rows and columns
 ROUNDING = 1e-9  # by how much the sums of a given matrix may differ from 1
 
 
@@ -125,6 +126,8 @@ def mixing_matrices(topology: Topology, workers: int) -> np.ndarray:
     4
     """
     checked, workers = checked_topology(topology), checked_whole(workers, "workers")
+    if workers > MOST_MIXED:
+        raise ValueError(f"workers that mix their weights may be {MOST_MIXED:,} at most, as their matrix has a number for each two; {workers:,} were given")
     if not isinstance(checked, str):
         if len(checked) != workers:
             raise ValueError(f"topology is a matrix of {len(checked)} workers; workers={workers} was given: they must be as many")

@@ -78,6 +78,11 @@ def test_a_worker_that_keeps_nothing_of_its_own_sends_as_many_messages_as_are_re
     assert messages_sent(np.array([[[0.5, 0.5, 0.0], [0.5, 0.0, 0.0], [0.0, 0.5, 1.0]]])).tolist() == [[1, 2, 0]]
 
 
+def test_more_workers_than_a_matrix_has_room_for_are_refused_in_one_line():
+    with pytest.raises(ValueError, match=r"^workers that mix their weights may be 2,048 at most, .*; 65,536 were given$"):
+        gd.Gossip(workers=[4, 65536])
+
+
 def test_rows_of_neighbours_make_the_matrix_again():
     for topology in ("star", "one_peer", "torus"):
         matrices = mixing_matrices(topology, 8)
