@@ -136,9 +136,10 @@ class Asynchronous(Distribution, tag="asynchronous", frozen=True, kw_only=True):
 
     w_(t+1) = the rule's step from w_t by the gradient at w_(t - age). With `aware="inverse"` the rate is
     divided by max(1, age) (Zhang et al. 2016). With a `buffer` of m gradients the server makes a step of the
-    mean of each m (FedBuff, Nguyen et al. 2022), and a step here is a gradient; ages count the server's own
-    steps, and `aware` divides gradients. With a `bound` s a worker that is s steps ahead of the slowest
-    reads and goes on when that has moved (stale synchronous parallel, Ho et al. 2013). The optimizer's state is the server's.
+    mean of each m (FedBuff, Nguyen et al. 2022), and a step here is a gradient; the ages of a queue count the
+    server's own steps, those of a law gradients, and `aware` divides gradients. With a `bound` s a worker that is
+    s steps ahead of the slowest reads and goes on when that has moved (stale synchronous parallel, Ho et al.
+    2013). The optimizer's state is the server's.
 
     Reported are the server's weights.
 

@@ -15,7 +15,8 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
     step's K * batch samples of the common order, and what is trained is the plain run of that batch size. With
     `backup` b, K + b workers are launched and the slowest b gradients are left out (Chen et al. 2016), which
     changes the time that a step takes. With `dropped` each gradient is lost with that probability, and the
-    step is made of the mean of those that arrive, or of their sum over K; none makes no step. With
+    step is made of the mean of those that arrive, or of their sum over K; none makes no step. Sweeps with
+    `dropped`, and with `backup` on a partition, are declared and not trained yet. With
     `compression` workers send messages that are made of their gradients, and the optimizer steps by the mean of
     what is received, or by the majority vote of bare signs.
 
