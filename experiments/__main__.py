@@ -12,8 +12,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 NAMES = (
-    "batch_size", "cyclic_rates", "deep_linear", "diloco_digits", "error_feedback", "gossip_graphs", "learning_rate_stability", "lecture_race",
-    "local_sgd_speedup", "million_networks", "stale_gradients", "xor_basins",
+    "batch_size", "client_drift", "cyclic_rates", "deep_linear", "diloco_digits", "error_feedback", "gossip_graphs", "learning_rate_stability",
+    "lecture_race", "local_sgd_speedup", "million_networks", "stale_gradients", "xor_basins",
 )  # fmt: skip
 
 
