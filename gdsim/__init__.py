@@ -159,11 +159,11 @@ if TYPE_CHECKING:
     from gdsim.distribution.compute_times import (
         ConstantTime as ConstantTime,
         ExponentialTime as ExponentialTime,
-        FederatedAveraging as FederatedAveraging,
         LogNormal as LogNormal,
         Pareto as Pareto,
         ShiftedExponential as ShiftedExponential,
     )
+    from gdsim.distribution.federated import FederatedAveraging as FederatedAveraging
     from gdsim.estimators import MultistartClassifier as MultistartClassifier, MultistartRegressor as MultistartRegressor
     from gdsim.opening import open as open
     from gdsim.problems import (
