@@ -49,6 +49,10 @@ class Federated(Distribution, frozen=True, kw_only=True):
         """Whether workers are clients, of whom each round has some."""
         return True
 
+    def samples_in_common(self, batch: int) -> int:
+        """Clients share no block of samples: each goes through its own, be they all."""
+        return batch
+
     def constants(self, values: Mapping[str, float], parameters: int) -> dict[str, float]:
         """The number of clients, too."""
         return {**super().constants(values, parameters), "clients": most_of(self.clients)}

@@ -235,6 +235,11 @@ def test_samples_count_those_of_all_workers():
     assert [sweep.steps_of(c) for c in cells_of(sweep)[:3]] == [400, 200, 100]
 
 
+def test_clients_that_have_all_samples_may_be_many():
+    for kind in (gd.FederatedAveraging(clients=9, sampled=3), gd.Scaffold(clients=9, sampled=3)):
+        assert sweep_of(kind, optimizer=gd.SGD(), batch=2).plan().runs == 1
+
+
 def test_the_command_line_lists_the_kinds(tmp_path):
     code, output, _ = gdsim("list", "distributions", folder=tmp_path)
     assert code == 0
