@@ -102,7 +102,8 @@ class DiLoCo(Distribution, tag="diloco", frozen=True, kw_only=True):
     With the pseudo-gradient D = theta - mean w_k, b = outer_momentum b + D and theta = theta - outer_lr (D +
     outer_momentum b), PyTorch's form; all go on from theta, which is what is reported. The optimizer's state is
     each worker's own, and never averaged; the paper's is gd.ClipNorm(gd.AdamW(...), 1.0). One worker makes the
-    outer step by its own way: at period 1 with gd.SGD(lr=a) it is gd.Nesterov(lr=outer_lr a) in PyTorch's form.
+    outer step by its own way: at period 1 with gd.SGD(lr=a) it is
+    gd.Nesterov(lr=outer_lr a, momentum=outer_momentum, convention="torch").
 
     >>> DiLoCo(workers=8, period=[8, 64]).outer_lr
     0.7

@@ -16,9 +16,10 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
     `backup` b, K + b workers are launched and the slowest b gradients are left out (Chen et al. 2016), which
     changes the time that a step takes. With `dropped` each gradient is lost with that probability, and the
     step is made of the mean of those that arrive, or of their sum over K; none makes no step. Sweeps with
-    `dropped`, and with `backup` on a partition, are declared and not trained yet. With
+    `dropped`, and with `backup` on a partition, are declared and not trained yet. Whole shards of unequal
+    sizes (batch=None) count by their samples: the step is made of the gradient of all samples. With
     `compression` workers send messages that are made of their gradients, and the optimizer steps by the mean of
-    what is received, or by the majority vote of bare signs.
+    what is received, each worker counting alike, or by the majority vote of bare signs.
 
     >>> Synchronous(workers=[1, 4, 16])
     Synchronous(workers=[1, 4, 16])
@@ -51,8 +52,11 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
 
     def why_not_trained(self, partition: Partition | None) -> str:
         """Gradients that are lost have no kernel yet."""
-        is_whole = self.dropped == 0.0 and self.backup == 0
-        return "" if self.makes_one_batch(partition) or is_whole else super().why_not_trained(partition)
+        if self.dropped != 0.0:
+            return "Synchronous.dropped is declared and not trained yet: leave it out"
+        if self.backup != 0 and not self.makes_one_batch(partition):
+            return "Synchronous.backup is not trained with a partition or compression yet: leave one of the two out"
+        return ""
 
     def why_not_by(self, rule: Rule) -> str:
         """Messages have no loss, and are of one point."""
