@@ -138,6 +138,7 @@ if TYPE_CHECKING:
         Dirichlet as Dirichlet,
         ElasticAveraging as ElasticAveraging,
         ErrorFeedback as ErrorFeedback,
+        FederatedAveraging as FederatedAveraging,
         Gossip as Gossip,
         LocalSGD as LocalSGD,
         Overlap as Overlap,
@@ -163,7 +164,6 @@ if TYPE_CHECKING:
         Pareto as Pareto,
         ShiftedExponential as ShiftedExponential,
     )
-    from gdsim.distribution.federated import FederatedAveraging as FederatedAveraging
     from gdsim.estimators import MultistartClassifier as MultistartClassifier, MultistartRegressor as MultistartRegressor
     from gdsim.opening import open as open
     from gdsim.problems import (
