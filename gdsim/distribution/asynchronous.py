@@ -143,8 +143,8 @@ class Asynchronous(Distribution, tag="asynchronous", frozen=True, kw_only=True):
 
     Reported are the server's weights.
 
-    >>> Asynchronous(workers=[2, 8], staleness=Queue())
-    Asynchronous(workers=[2, 8], staleness=Queue())
+    >>> Asynchronous(workers=[2, 8], staleness=FixedStaleness(steps=3)).staleness
+    FixedStaleness(steps=3)
     """
 
     workers: Axis

@@ -9,7 +9,7 @@ import numpy as np
 from gdsim.axes import Axis, Range, checked_whole
 from gdsim.data.arrays import plain
 from gdsim.distribution.base import Partition, most_of
-from gdsim.words import count_of, nearest
+from gdsim.words import count_of, given, nearest
 
 
 class Iid(Partition, frozen=True, tag="iid"):
@@ -188,7 +188,7 @@ def partition_of(value: Any) -> Any:
     if isinstance(value, str):
         if value not in WORDS:
             raise ValueError(
-                f"partition has no {value!r}; {nearest(value, list(WORDS))}, or gd.Overlap, gd.Classes, gd.Dirichlet, or an array [sample] of workers"
+                f"partition has no {given(value)}; {nearest(value, list(WORDS))}, or gd.Overlap, gd.Classes, gd.Dirichlet, or an array [sample] of workers"
             )
         return WORDS[value]
     if isinstance(value, (list, tuple)) and not (value and all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in value)):

@@ -221,7 +221,7 @@ def forked(work: Callable[[], object]) -> int | None:
     from llvmlite.binding import ffi
     from numba.core.compiler_lock import global_compiler_lock
 
-    if all(known[1:4] != FORK_WARNINGS for known in warnings.filters):
+    if not warnings.filters or warnings.filters[0][1:4] != FORK_WARNINGS:  # or others come before it
         warnings.filterwarnings("ignore", FORK_WARNINGS[0].pattern, FORK_WARNINGS[1], FORK_WARNINGS[2].pattern)
     parent = os.getpid()
     with global_compiler_lock, ffi.lib._lock:

@@ -55,7 +55,7 @@ def test_the_batch_of_all_workers_is_theirs_one_behind_the_other(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_workers_that_share_all_samples_share_the_batches_of_one_run(kind):
-    own = [drawn(f"block {kind}", 4, Sharing(4), (worker, 0)) for worker in range(4)]
+    own = [drawn(f"block {kind}", 4, Sharing(4), (0, worker)) for worker in range(4)]
     np.testing.assert_array_equal(np.concatenate(own, 1), drawn(kind, 16, Sharing()))
 
 

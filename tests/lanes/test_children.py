@@ -22,7 +22,10 @@ from gdsim.population.engine_choice import kernels_of
 from gdsim.sweep.execution import threads
 from tests.test_compile_errors import Mine, prints
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone"),
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning:tests.lanes"),  # JAX's, where another test has loaded it, of forks in the place of ours
+]
 
 
 def threefold(out):
@@ -295,6 +298,7 @@ def test_nobody_is_warned_of_forks_beside_threads(monkeypatch):
     monkeypatch.setattr(os, "fork", warning)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", r"os\.fork", RuntimeWarning, __name__)  # JAX's own, where it is loaded, of the fork above
         for _ in range(2):
             assert os.waitpid(forked(list), 0)[1] == 0
             assert len(warnings.filters) == len(set(warnings.filters))
