@@ -144,7 +144,7 @@ class Asynchronous(Distribution, tag="asynchronous", frozen=True, kw_only=True):
     Reported are the server's weights.
 
     >>> Asynchronous(workers=[2, 8], staleness=FixedStaleness(steps=3)).staleness
-    FixedStaleness(steps=3)
+    FixedStaleness(3)
     """
 
     workers: Axis
