@@ -12,11 +12,16 @@ from gdsim.lanes.types import Count, Hyperparameters, Lane, Mask, Memory, Offset
 TERMS = 16  # of a sum of squares, before it is added to the others with compensation
 
 
+def since_after(h: Hyperparameters, step: Lane) -> Lane:
+    """Steps since the first `after`, from which periods count."""
+    after = as_type_of(h.distribution_after, step)
+    return where(step < after, step * 0, step - after)
+
+
 def steps_to_average(h: Hyperparameters, step: Lane) -> Lane:
     """Means are taken after each of the first `after` steps, then after every `period`."""
     period, after = as_type_of(h.distribution_period, step), as_type_of(h.distribution_after, step)
-    since = where(step < after, step * 0, step - after)
-    return where(step < after, step * 0 + 1, period - since % period)
+    return where(step < after, step * 0 + 1, period - since_after(h, step) % period)
 
 
 def steps_to_period(h: Hyperparameters, step: Lane) -> Lane:
@@ -41,10 +46,15 @@ def sum_of_terms(team: Team) -> Lane:
     return load(team.terms, 0, WIDTH)
 
 
+def equal_share(team: Team) -> Lane:
+    """A worker's share where all count alike."""
+    return 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
+
+
 @default_part
 def share_of(team: Team, worker: Count) -> Lane:
     """A worker's share in the mean: as large as any other's."""
-    return 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
+    return equal_share(team)
 
 
 def mean_over_workers(team: Team, array: Memory, at: Offset, between: Offset) -> Lane:
@@ -120,7 +130,7 @@ def squared_distance(team: Team, center: Memory, places: Memory, worker: int) ->
 
 def note_disagreement(team: Team, center: Memory, places: Memory, noted: Memory) -> None:
     """The mean over workers of the squared distance from the center, as the first of what is noted."""
-    share = 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
+    share = equal_share(team)
     for worker in range(team.workers):
         store(team.terms, worker * WIDTH, squared_distance(team, center, places, worker) * share)
     store(noted, 0, sum_of_terms(team))

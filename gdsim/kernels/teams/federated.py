@@ -16,7 +16,7 @@ from gdsim.kernels.parts import job_of, job_training_sampler
 from gdsim.kernels.sampling import steps_of_shard
 from gdsim.kernels.state import Pack
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import give_all, keep_where, mean_over_workers, note_disagreement, reset_state, sum_of_terms
+from gdsim.kernels.teams.averaging import equal_share, give_all, keep_where, mean_over_workers, note_disagreement, reset_state, sum_of_terms
 from gdsim.kernels.teams.outer import begin_server, pseudo_gradient, step_server
 from gdsim.kernels.teams.parts import OUTER_CARRY, client_steps, give_start, set_shares
 from gdsim.lanes.compiler import noinline
@@ -155,7 +155,7 @@ def shares_of_steps(team: Team) -> None:
 
 def equal_shares(team: Team) -> None:
     """Clients count as much as each other."""
-    share = 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
+    share = equal_share(team)
     for worker in range(team.workers):
         store(team.numbers, of_client(team, SHARE, worker), share)
 

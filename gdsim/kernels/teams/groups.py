@@ -7,7 +7,7 @@ GROUPS has pairs (workers of a group, period), the smallest first.
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import keep_where, reset_state, sum_of_terms
+from gdsim.kernels.teams.averaging import keep_where, reset_state, since_after, steps_to_average, sum_of_terms
 from gdsim.kernels.teams.parts import GROUPS, exchange_all, exchange_group_state
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any
@@ -16,19 +16,12 @@ from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Count, Hyperparameters, Lane, Mask, Memory, Offset
 
 
-def since_after(h: Hyperparameters, step: Lane) -> Lane:
-    """Steps since the first `after`, from which periods count."""
-    after = as_type_of(h.distribution_after, step)
-    return where(step < after, step * 0, step - after)
-
-
 def steps_to_groups(h: Hyperparameters, step: Lane) -> Lane:
     """To the next mean of a group or of all; after each of the first `after` steps."""
-    since, period = since_after(h, step), as_type_of(h.distribution_period, step)
-    wait = period - since % period
+    since, wait = since_after(h, step), steps_to_average(h, step)
     for _, every in GROUPS:
         wait = minimum(wait, every - since % every)
-    return where(step < as_type_of(h.distribution_after, step), step * 0 + 1, wait)
+    return wait
 
 
 def mean_in_group(team: Team, array: Memory, at: Offset, between: Offset, members: tuple[Count, Count]) -> Lane:

@@ -13,7 +13,7 @@ from gdsim.kernels.parts import SLOT_COUNT, schedule_numbers, scheduled_hyperpar
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import keep_where
+from gdsim.kernels.teams.averaging import equal_share, keep_where
 from gdsim.kernels.teams.compression import Draw, Message
 from gdsim.kernels.teams.outer import begin_server, step_server
 from gdsim.kernels.teams.parts import (
@@ -29,7 +29,7 @@ from gdsim.kernels.teams.parts import (
     sent_by,
 )
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.operations import as_type_of, load, sign, splat, store, where
+from gdsim.lanes.operations import load, sign, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Lane, Lanes, Mask, Offset
 from gdsim.schedules.parts import rate
@@ -104,7 +104,7 @@ def compress_vector(team: Team, pack: Pack, worker: int) -> None:
 
 def take_in(team: Team, worker: int, due: Mask, scale: Lane) -> None:
     """Adds to what has been received of a worker, and lets it keep what it keeps."""
-    share = 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
+    share = equal_share(team)
     for p in range(len(team.places)):
         place = team.places[p]
         sent, kept_at = load(team.spare, spare_at(team, ON_ITS_WAY, place), WIDTH), memory_at(team, worker, place)
@@ -119,7 +119,7 @@ def take_in(team: Team, worker: int, due: Mask, scale: Lane) -> None:
 
 def send_mean(team: Team, pack: Pack, due: Mask, scale: Lane) -> None:
     """Compresses the mean of the workers' vectors, from which and to which PowerSGD's basis goes."""
-    share = 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
+    share = equal_share(team)
     for p in range(len(team.places)):  # in the server at places of parameters alone, which go on from run to run
         store(team.spare, spare_at(team, BASIS, p), load(team.server, basis_at(team, team.places[p]), WIDTH))
     for p in range(len(team.places)):

@@ -5,7 +5,7 @@ import numpy as np
 from gdsim.kernels.job import Job
 from gdsim.kernels.parts import CARRY_COUNT, SLOT_COUNT, job_of
 from gdsim.kernels.snapshots import FOREVER
-from gdsim.kernels.state import Pack
+from gdsim.kernels.state import Pack, StepInputs
 from gdsim.kernels.steps import LOSS_BEYOND_BOUND, hyperparameters_of, step_at
 from gdsim.kernels.team_memory import Team
 from gdsim.kernels.teams.parts import (
@@ -24,7 +24,7 @@ from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import load, store, where
 from gdsim.lanes.parts import WIDTH, default_part
 from gdsim.lanes.tiles import load_row
-from gdsim.lanes.types import Address, Count, Hyperparameters, Lane, Mask
+from gdsim.lanes.types import Address, Count, Hyperparameters, Lane, Lanes, Mask
 from gdsim.rules.parts import reported, standing
 
 
@@ -142,15 +142,24 @@ def advance(table: Address, steps: Count) -> Count:
     return done
 
 
+def next_step(team: Team, pack: Pack, worker: Count) -> StepInputs:
+    """The numbers of a worker's next step."""
+    carry = load_row(team.carry, worker * CARRY_COUNT * WIDTH, WIDTH, CARRY_COUNT, WIDTH)
+    return step_at(hyperparameters_of(pack), load(pack.step, 0, WIDTH) + 1, carry)[0]
+
+
+def slots_at(team: Team, place: Count) -> Lanes:
+    """The slots at a place of all workers' weights."""
+    return load_row(team.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
+
+
 @noinline
 def stand_up(team: Team, pack: Pack) -> None:
     """Puts into the weights of all workers where their models stand; what was stored is kept in `shown`."""
-    h, t = hyperparameters_of(pack), load(pack.step, 0, WIDTH) + 1
     for worker in range(team.workers):
-        carry = load_row(team.carry, worker * CARRY_COUNT * WIDTH, WIDTH, CARRY_COUNT, WIDTH)
-        step = step_at(h, t, carry)[0]
+        step = next_step(team, pack, worker)
         for place in range(worker * team.size, (worker + 1) * team.size):
-            w, slots = load(team.weights, place * WIDTH, WIDTH), load_row(team.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
+            w, slots = load(team.weights, place * WIDTH, WIDTH), slots_at(team, place)
             store(team.shown, place * WIDTH, w)
             store(team.weights, place * WIDTH, standing(w, slots, step.rule))
 
@@ -158,12 +167,10 @@ def stand_up(team: Team, pack: Pack) -> None:
 @noinline
 def step_back(team: Team, pack: Pack, moved: Mask) -> None:
     """Stores again what belongs to where models stand: what was, bit for bit, where they have not moved."""
-    h, t = hyperparameters_of(pack), load(pack.step, 0, WIDTH) + 1
     for worker in range(team.workers):
-        carry = load_row(team.carry, worker * CARRY_COUNT * WIDTH, WIDTH, CARRY_COUNT, WIDTH)
-        step = step_at(h, t, carry)[0]
+        step = next_step(team, pack, worker)
         for place in range(worker * team.size, (worker + 1) * team.size):
-            w, slots = load(team.weights, place * WIDTH, WIDTH), load_row(team.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
+            w, slots = load(team.weights, place * WIDTH, WIDTH), slots_at(team, place)
             kept = load(team.shown, place * WIDTH, WIDTH)
             is_there = standing(kept, slots, step.rule) == w
             store(team.weights, place * WIDTH, where(moved & ~is_there, w - standing(w * 0.0, slots, step.rule), kept))
@@ -172,13 +179,10 @@ def step_back(team: Team, pack: Pack, moved: Mask) -> None:
 @noinline
 def show_workers(team: Team, pack: Pack) -> None:
     """Writes the parameters that every worker's rule reports."""
-    h, t = hyperparameters_of(pack), load(pack.step, 0, WIDTH) + 1
     for worker in range(team.workers):
-        carry = load_row(team.carry, worker * CARRY_COUNT * WIDTH, WIDTH, CARRY_COUNT, WIDTH)
-        step = step_at(h, t, carry)[0]
+        step = next_step(team, pack, worker)
         for place in range(worker * team.size, (worker + 1) * team.size):
-            slots = load_row(team.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)
-            store(team.shown, place * WIDTH, reported(load(team.weights, place * WIDTH, WIDTH), slots, step.rule))
+            store(team.shown, place * WIDTH, reported(load(team.weights, place * WIDTH, WIDTH), slots_at(team, place), step.rule))
 
 
 def report(table: Address, steps: Count) -> Count:
