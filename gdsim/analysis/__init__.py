@@ -13,8 +13,8 @@ from gdsim.analysis.profiles import algoperf_score, data_profile, performance_pr
 from gdsim.analysis.quantiles import bands
 from gdsim.analysis.rates import convergence_rate
 from gdsim.analysis.restarts import luby, luby_cost, parallel_starts, restart_cutoff
+from gdsim.analysis.rounds import Rounds
 from gdsim.analysis.run_seconds import simulated_seconds
-from gdsim.analysis.simulated import Rounds
 from gdsim.analysis.stability import divergence_map, edge_of_stability
 from gdsim.analysis.stragglers import expected_compute
 from gdsim.analysis.success import compare_success, success_probability

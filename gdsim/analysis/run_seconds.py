@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.analysis.event_times import update_times
-from gdsim.analysis.simulated import MOST_SUMS, Rounds, SimulatedCluster
+from gdsim.analysis.rounds import Rounds
+from gdsim.analysis.simulated import MOST_SUMS, SimulatedCluster
 from gdsim.analysis.stragglers import speeds_of
 from gdsim.distribution import Asynchronous, DiLoCo, ElasticAveraging, Gossip, LocalSGD, Queue, Synchronous, message_sizes
 from gdsim.distribution.topologies import messages_sent
@@ -20,7 +21,8 @@ def simulated_seconds(result: Result, cluster: SimulatedCluster) -> DataArray:
     [run, checkpoint], NaN after a run's end.
 
     Compute times are drawn by the sweep's seed, a run's start, the worker and its step: cells compare on common
-    times. Rounds wait for their slowest worker (see `gd.SimulatedCluster`), without `backup` workers' slowest;
+    times. Rounds wait for their slowest worker (see `gd.SimulatedCluster`), without `backup` workers' slowest, groups for
+    their own, and an elastic centre serves workers in turn one at a time;
     the messages are those that the result's workers have sent, gathered where compressed ones do not add up.
     A run without a distribution is one worker's. Asynchronous runs take their event times, which were drawn
     in training, so that the cluster must have their law, shape and speeds, and no messages that take time.
@@ -110,8 +112,11 @@ def timed_of(cell: Cell, cluster: SimulatedCluster) -> Timed:
     if isinstance(one, Gossip):
         sent = messages_sent(one.matrices)
         return Timed(rounds._replace(message=message / max(sent.mean(), 1.0), neighbours=float(sent.max())), None, "")
-    are_together = getattr(one, "groups", None) is None and getattr(one, "turns", "together") == "together"
-    if isinstance(one, (LocalSGD, DiLoCo, ElasticAveraging)) and are_together:
+    if isinstance(one, LocalSGD):
+        return Timed(rounds._replace(groups=one.groups or ()), None, "")
+    if isinstance(one, ElasticAveraging):
+        return Timed(rounds._replace(in_turn=one.turns == "round_robin"), None, "")
+    if isinstance(one, DiLoCo):
         return Timed(rounds, None, "")
     raise ValueError(f"the seconds of {one} cannot be said: its workers do not make their rounds all together and alike")
 

@@ -4,15 +4,17 @@ alone, not on weights, so that one trained population serves any cluster.
 
 import functools
 import math
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from gdsim.analysis.rounds import Rounds, meet_in_groups, meet_in_turn
 from gdsim.analysis.stragglers import expected_compute, speeds_of
 from gdsim.axes import Range, checked_one, checked_truth, checked_whole
 from gdsim.declarations import Declaration
-from gdsim.distribution.compute_times import ComputeTime, checked_compute_time, checked_speeds
+from gdsim.distribution.compute_times import checked_compute_time, checked_speeds
 from gdsim.distribution.time_draws import summed_times
 from gdsim.statistics import ArrayLike
 from gdsim.words import checked_word
@@ -27,46 +29,20 @@ COLLECTIVES = {
 MOST_SUMS = 4_000_000  # times that are in memory at once
 
 
-class Rounds(NamedTuple):
-    """What workers do between two exchanges, and what they tell each other in one. Raises nothing.
-
-    Each makes `period` steps, but one a round in the first `after` steps, from which periods count. Of `spare` more workers than needed
-    the slowest are not waited for. A message has `message` bytes; with `neighbours` it goes to so many, else
-    by the cluster's collective, or to all where messages do not add up.
-
-    >>> int(Rounds(workers=4, period=8).done_by(20))
-    2
-    """
-
-    workers: int
-    period: int = 1
-    after: int = 0
-    spare: int = 0
-    message: float = 0.0
-    neighbours: float | None = None
-    adds_up: bool = True
-
-    def done_by(self, steps: np.ndarray) -> np.ndarray:
-        """How many rounds are done after so many steps."""
-        early = np.minimum(steps, self.after)
-        return early + (steps - early) // self.period
-
-    def steps_in(self, rounds: np.ndarray) -> np.ndarray:
-        """How many steps so many rounds have."""
-        return np.where(rounds <= self.after, rounds, self.after + (rounds - self.after) * self.period)
-
-
 class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Workers that compute and talk: how long a round takes them.
 
     Compute times are independent, of the law `compute`; a worker of speed v takes 1/v of its time. A message
     of n bytes takes latency + n / bandwidth between two workers. A round is as long as its slowest worker
     computes and then the collective takes (Thakur, Rabenseifner and Gropp 2005), or as the longer of the two
-    where they `overlap`.
+    where they `overlap`. The workers of a group wait for the slowest of these, and each group has a collective of
+    its own. Workers that exchange in turn are served by a centre one at a time, by their numbers: worker k goes on
+    when it has computed, worker k - 1 has been served, and its message and the answer have taken 2 (latency + n /
+    (bandwidth shards)). A network is as fast for all who talk at once.
 
     >>> import gdsim as gd
-    >>> cluster = SimulatedCluster(compute=gd.ExponentialTime(0.01), latency=5e-6, bandwidth=1.25e9)
-    >>> round(cluster.exchange_seconds(Rounds(8, message=4e6)), 5)
+    >>> cluster = gd.SimulatedCluster(compute=gd.ExponentialTime(0.01), latency=5e-6, bandwidth=1.25e9)
+    >>> round(cluster.exchange_seconds(gd.analysis.Rounds(8, message=4e6)), 5)
     0.00567
     """
 
@@ -119,12 +95,19 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
         }
         return takes[self.collective if rounds.adds_up or self.collective == "server" else "all_gather"]
 
+    def answered_seconds(self, message: float) -> float:
+        """The seconds that a message of one worker to the servers and their answer, as long, take."""
+        return 2.0 * (self.latency + message / (self.bandwidth * self.shards))
+
     def expected_round_seconds(self, rounds: Rounds) -> float:
-        """The expected seconds of one round of `period` steps and an exchange."""
-        count, exchange = rounds.workers + rounds.spare, self.exchange_seconds(rounds)
-        law: ComputeTime = self.compute
+        """The expected seconds of one round of `period` steps and an exchange of all. Raises ValueError for workers that meet in
+        groups or in turn.
+        """
+        if not rounds.meet_all:
+            raise ValueError("the expected seconds of workers that meet in groups or in turn have no formula: take the mean of seconds_at over starts")
+        exchange, law = self.exchange_seconds(rounds), self.compute
         at_least = exchange if self.overlap else 0.0
-        computed = expected_compute(law, count, awaited=rounds.workers, steps=rounds.period, speeds=self.speeds, at_least=at_least)
+        computed = expected_compute(law, rounds.launched, awaited=rounds.workers, steps=rounds.period, speeds=self.speeds, at_least=at_least)
         return computed if self.overlap else computed + exchange
 
     def seconds_at(self, rounds: Rounds, starts: "ArrayLike", steps: "ArrayLike", seed: int = 0) -> np.ndarray:
@@ -137,32 +120,41 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
         found = np.empty(starts.shape)
         flat, last = found.reshape(-1), rounds.done_by(steps)
         distinct, row = np.unique(starts, return_inverse=True)
-        at_once = max(1, MOST_SUMS // max(1, int(last.max(initial=0))) // (rounds.workers + rounds.spare if rounds.spare else 1))
+        held_at_once = 1 if rounds.meet_all and not rounds.spare else rounds.launched
+        at_once = max(1, MOST_SUMS // max(1, int(last.max(initial=0))) // held_at_once)
         for first in range(0, len(distinct), at_once):
             some = distinct[first : first + at_once]
             mine = np.flatnonzero((row.reshape(-1) >= first) & (row.reshape(-1) < first + at_once))
             if len(mine):
                 done, asked = last.reshape(-1)[mine], steps.reshape(-1)[mine]
-                ends = self._ends(rounds, some, int(done.max()), seed)
+                goes_on = self._begins(rounds, some, int(done.max()), seed)[row.reshape(-1)[mine] - first, done].T
                 begins = rounds.steps_in(done)
                 rest = self._computed(rounds, starts.reshape(-1)[mine], begins, asked - begins, seed)
-                flat[mine] = ends[row.reshape(-1)[mine] - first, done] + rest
+                flat[mine] = _awaited(rounds, (goes_on[worker % len(goes_on)] + each for worker, each in enumerate(rest)))
         return found
 
-    def _ends(self, rounds: Rounds, starts: np.ndarray, count: int, seed: int) -> np.ndarray:
-        """[start, round] the seconds after which rounds are done, 0 for none."""
+    def _begins(self, rounds: Rounds, starts: np.ndarray, count: int, seed: int) -> np.ndarray:
+        """[start, round, worker] when rounds begin, and the one after the last; of one for all where all meet."""
         edges = rounds.steps_in(np.arange(count + 1))
         begins, lengths = (np.tile(column, len(starts)) for column in (edges[:-1], np.diff(edges)))
-        taken = self._computed(rounds, np.repeat(starts, count), begins, lengths, seed).reshape(len(starts), count)
-        exchange = self.exchange_seconds(rounds)
-        taken = np.maximum(taken, exchange) if self.overlap else taken + exchange
-        return np.concatenate([np.zeros((len(starts), 1)), np.cumsum(taken, 1)], 1)
+        each = self._computed(rounds, np.repeat(starts, count), begins, lengths, seed)
+        if rounds.meet_all:
+            taken, exchange = _awaited(rounds, each).reshape(len(starts), count, 1), self.exchange_seconds(rounds)
+            taken = np.maximum(taken, exchange) if self.overlap else taken + exchange
+            return np.concatenate([np.zeros((len(starts), 1, 1)), np.cumsum(taken, 1)], 1)
+        computed = np.stack([*each], 1).reshape(len(starts), count, rounds.workers)
+        if rounds.in_turn:
+            return meet_in_turn(computed, self.answered_seconds(rounds.message) if rounds.workers > 1 else 0.0, overlaps=self.overlap)
+        return meet_in_groups(rounds, computed, lambda size: self.exchange_seconds(rounds._replace(workers=size)), overlaps=self.overlap)
 
-    def _computed(self, rounds: Rounds, starts: np.ndarray, begins: np.ndarray, lengths: np.ndarray, seed: int) -> np.ndarray:
-        """[row] the seconds until all workers that are waited for have computed steps of a row."""
-        count = rounds.workers + rounds.spare
-        speeds = speeds_of(self.speeds, count, "SimulatedCluster.speeds")
-        each = (summed_times(self.compute, seed, starts, begins, lengths, worker) / speed for worker, speed in enumerate(speeds))
-        if not rounds.spare:
-            return functools.reduce(np.maximum, each)
-        return np.partition(np.stack([*each]), rounds.workers - 1, axis=0)[rounds.workers - 1]
+    def _computed(self, rounds: Rounds, starts: np.ndarray, begins: np.ndarray, lengths: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+        """Of each worker, [row] the seconds in which it computes the steps of a row."""
+        speeds = speeds_of(self.speeds, rounds.launched, "SimulatedCluster.speeds")
+        return (summed_times(self.compute, seed, starts, begins, lengths, worker) / speed for worker, speed in enumerate(speeds))
+
+
+def _awaited(rounds: Rounds, each: Iterable[np.ndarray]) -> np.ndarray:
+    """When all workers that are waited for are done, from when each of them is."""
+    if not rounds.spare:
+        return functools.reduce(np.maximum, each)
+    return np.partition(np.stack([*each]), rounds.workers - 1, axis=0)[rounds.workers - 1]

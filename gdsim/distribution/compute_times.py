@@ -18,7 +18,8 @@ from gdsim.lanes.types import Count, Lane, Lanes
 from gdsim.schedules import Exponential
 from gdsim.words import given
 
-SECONDS = Range(0.0, float("inf"), low_allowed=False)
+SECONDS = Range(1e-12, 1e12, high_allowed=True)
+SPEEDS = Range(1e-6, 1e6, high_allowed=True)
 
 
 class ComputeTime(Part, frozen=True, kw_only=False):
@@ -265,4 +266,4 @@ def checked_speeds(value: Any, name: str) -> tuple[float, ...] | None:
         return None
     if not isinstance(value, (list, tuple, np.ndarray)) or not len(value):
         raise TypeError(f"{name} must be a list of speeds, one for each worker, such as [1, 1, 0.5], or None; {given(value)} was given")
-    return tuple(checked_number(float(v) if isinstance(v, (np.integer, np.floating)) else v, name, SECONDS) for v in value)  # pyright: ignore[reportReturnType]
+    return tuple(checked_number(float(v) if isinstance(v, (np.integer, np.floating)) else v, name, SPEEDS) for v in value)  # pyright: ignore[reportReturnType]

@@ -56,12 +56,15 @@ def test_a_time_is_a_function_of_seed_start_worker_and_step():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: gd.ExponentialTime(0.0), r"ExponentialTime.mean must be a finite number in \(0, inf\); 0.0 was given"),
+        (lambda: gd.ExponentialTime(0.0), r"ExponentialTime.mean must be a finite number in \[1e-12, 1e\+12\]; 0.0 was given"),
         (lambda: gd.ShiftedExponential(1.0, 1.0), r"ShiftedExponential.shift must be a finite number in \[0, 1\)"),
         (lambda: gd.Pareto(1.0, 1.0), r"Pareto.index must be a finite number in \(1, inf\)"),
         (lambda: gd.SimulatedCluster(compute=gd.ExponentialTime([1.0, 2.0])), r"ExponentialTime.mean must be one number here, not an axis"),
         (lambda: gd.SimulatedCluster(compute=gd.ConstantTime(1.0), collective="rng"), r"SimulatedCluster.collective.*'ring'"),
         (lambda: gd.SimulatedCluster(compute=gd.ConstantTime(1.0), speeds=[1.0]).seconds_at(Rounds(2), 0, 1), r"speeds must have one for each of the 2 workers; 1 were given"),
+        (lambda: gd.Queue(speeds=[1.0, 1e-300]), r"Queue.speeds must be a finite number in \[1e-06, 1e\+06\]; 1e-300 was given"),
+        (lambda: gd.SimulatedCluster(compute=gd.ConstantTime(1.0), speeds=[1e300]), r"SimulatedCluster.speeds must be a finite number in \[1e-06, 1e\+06\]"),
+        (lambda: gd.Queue(gd.ConstantTime(1e300)), r"ConstantTime.mean must be a finite number in \[1e-12, 1e\+12\]; 1e\+300 was given"),
         (lambda: expected_compute(gd.LogNormal(1.0, 0.5), 4, steps=2), r"the time of 2 steps has no formula under LogNormal.*steps=1"),
         (lambda: expected_compute(gd.ConstantTime(1.0), 4, awaited=5), r"awaited must be at most the 4 workers; 5 was given"),
     ],

@@ -112,3 +112,62 @@ def test_times_to_targets_in_rounds_bytes_and_seconds():
     assert seconds.tolist() == simulated_seconds(result, CLUSTER).values[np.arange(len(steps)), steps.astype(int)].tolist()
     with pytest.raises(ValueError, match="give time_to_target both, unit='seconds' and cluster="):
         time_to_target(result, 0.1, unit="seconds")
+
+
+def waiting(law, starts, steps, workers):
+    """[start, worker, step] compute times."""
+    begins = np.arange(steps)
+    return np.array([[summed_times(law, 0, np.full(steps, s), begins, np.ones(steps), k) for k in range(workers)] for s in starts])
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["after", "beside"])
+def test_workers_of_a_group_wait_for_each_other_alone(overlap):
+    cluster = gd.SimulatedCluster(compute=gd.ExponentialTime(0.01), latency=0.001, bandwidth=1e4, collective="tree", overlap=overlap)
+    result = trained(gd.LocalSGD(workers=8, period=12, after=3, groups=[(2, 2), (4, 6)]))
+    found, known = simulated_seconds(result, cluster).values, np.zeros((4, 41))
+    told = {size: 2 * math.log2(size) * (0.001 + 16 / 1e4) for size in (2, 4, 8)}
+    for start, times in enumerate(waiting(cluster.compute, range(4), 40, 8)):
+        begin, own = np.zeros(8), np.zeros(8)
+        for step in range(1, 41):
+            own += times[:, step - 1]
+            known[start, step] = (begin + own).max()
+            since = step - 3
+            size = 8 if since <= 0 or since % 12 == 0 else 4 if since % 6 == 0 else 2 if since % 2 == 0 else 0
+            for first in range(0, 8, size) if size else []:
+                group = slice(first, first + size)
+                ends = begin[group] + (np.maximum(own[group], told[size]) if overlap else own[group] + told[size])
+                begin[group], own[group] = ends.max(), 0.0
+            if size:
+                known[start, step] = begin.max()
+    np.testing.assert_allclose(found, known, rtol=1e-12)
+
+
+def test_a_centre_serves_workers_in_turn():
+    cluster = gd.SimulatedCluster(compute=gd.ExponentialTime(0.01), latency=0.001, bandwidth=1e4, shards=2)
+    served, result = 2 * (0.001 + 16 / 2e4), trained(gd.ElasticAveraging(workers=3, moving_rate=0.1, period=4, turns="round_robin"))
+    found, known = simulated_seconds(result, cluster).values, np.zeros((4, 41))
+    for start, times in enumerate(waiting(cluster.compute, range(4), 40, 3)):
+        clock, is_free = np.zeros(3), 0.0
+        for step in range(1, 41):
+            clock += times[:, step - 1]
+            for k in range(3) if step % 4 == 0 else []:
+                clock[k] = is_free = max(clock[k], is_free) + served
+            known[start, step] = clock.max()
+    np.testing.assert_allclose(found, known, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("served", "overlap", "known"),
+    [(0.5, False, (3.5, 6.0, 8.5)), (3.0, False, (11.0, 20.0, 29.0)), (0.5, True, (2.0, 4.0, 6.0)), (3.0, True, (9.0, 18.0, 27.0))],
+)
+def test_workers_in_turn_of_constant_times(served, overlap, known):
+    """3 workers of 2 s: the first round takes 2 + 3 served, each other the longer of 2 + served and 3 served; where
+    messages go beside, all take the longer of 2 and 3 served.
+    """
+    cluster = gd.SimulatedCluster(compute=gd.ConstantTime(2.0), latency=served / 2, overlap=overlap)
+    assert cluster.seconds_at(Rounds(3, in_turn=True), 0, [1, 2, 3]).tolist() == [*known]
+
+
+def test_rounds_in_groups_have_no_expected_seconds():
+    with pytest.raises(ValueError, match="workers that meet in groups or in turn have no formula: take the mean of seconds_at"):
+        CLUSTER.expected_round_seconds(Rounds(4, 4, groups=((2, 2),)))

@@ -1,0 +1,99 @@
+"""Rounds of workers: what they do between two exchanges, who meets in each, and when each worker goes on."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Rounds(NamedTuple):
+    """What workers do between two exchanges, and what they tell each other in one. Raises nothing.
+
+    Each makes `period` steps, but one a round in the first `after` steps, from which periods count. Of `spare` more workers than needed
+    the slowest are not waited for. A message has `message` bytes; with `neighbours` it goes to so many, else
+    by the cluster's collective, or to all where messages do not add up. With `groups`, pairs (workers of a group,
+    period), the smallest first, neighbours meet among themselves at shorter periods, and the largest period that
+    divides the step acts alone. `in_turn`, workers exchange with a centre one after the other.
+
+    >>> import gdsim as gd
+    >>> int(gd.analysis.Rounds(workers=4, period=8).done_by(20))
+    2
+    """
+
+    workers: int
+    period: int = 1
+    after: int = 0
+    spare: int = 0
+    message: float = 0.0
+    neighbours: float | None = None
+    adds_up: bool = True
+    groups: tuple[tuple[int, int], ...] = ()
+    in_turn: bool = False
+
+    @property
+    def meet_all(self) -> bool:
+        """Whether all workers wait for each other in every exchange."""
+        return not self.groups and not self.in_turn
+
+    @property
+    def launched(self) -> int:
+        """How many workers compute."""
+        return self.workers + self.spare
+
+    @property
+    def shortest(self) -> int:
+        """Steps between two exchanges, of all or in groups."""
+        return self.groups[0][1] if self.groups else self.period
+
+    def done_by(self, steps: np.ndarray) -> np.ndarray:
+        """How many rounds are done after so many steps."""
+        early = np.minimum(steps, self.after)
+        return early + (steps - early) // self.shortest
+
+    def steps_in(self, rounds: np.ndarray) -> np.ndarray:
+        """How many steps so many rounds have."""
+        return np.where(rounds <= self.after, rounds, self.after + (rounds - self.after) * self.shortest)
+
+    def meeting(self, exchange: int) -> int:
+        """How many workers meet in an exchange, counted from 1: all, or those of a group."""
+        since = int(self.steps_in(np.array(exchange))) - self.after
+        if since <= 0 or since % self.period == 0:
+            return self.workers
+        return next(size for size, every in reversed(self.groups) if since % every == 0)
+
+
+def meet_in_groups(rounds: Rounds, computed: np.ndarray, exchange_seconds: Callable[[int], float], *, overlaps: bool) -> np.ndarray:
+    """[start, round, worker] when each worker begins a round, the first at 0, and goes on after the last, from the
+    seconds computed[start, round, worker].
+
+    Who meets waits for the slowest of those: max over them of (its beginning + computed) + what the exchange of so
+    many takes; where messages go beside, max of (its beginning + the longer of the two).
+    """
+    starts, count, workers = computed.shape
+    found = np.zeros((starts, count + 1, workers))
+    for done in range(count):
+        size = rounds.meeting(done + 1)
+        told = exchange_seconds(size)
+        each = found[:, done] + (np.maximum(computed[:, done], told) if overlaps else computed[:, done])
+        met = each.reshape(starts, -1, size).max(2) + (0.0 if overlaps else told)
+        found[:, done + 1] = np.repeat(met, size, axis=1)
+    return found
+
+
+def meet_in_turn(computed: np.ndarray, served: float, *, overlaps: bool) -> np.ndarray:
+    """[start, round, worker] as `meet_in_groups`, of workers that a centre serves one after the other, by their
+    numbers, each for so many seconds.
+
+    Worker k goes on at max(its beginning + computed, when the centre has served worker k - 1) + served, from where
+    its next round begins; where messages go beside, at the later of beginning + computed and max(beginning, worker
+    k - 1 served) + served.
+    """
+    starts, count, workers = computed.shape
+    found, free = np.zeros((starts, count + 1, workers)), np.zeros(starts)
+    for done in range(count):
+        for worker in range(workers):
+            begin = found[:, done, worker]
+            ready = begin + computed[:, done, worker]
+            free = np.maximum(begin if overlaps else ready, free) + served
+            found[:, done + 1, worker] = np.maximum(ready, free)
+    return found
