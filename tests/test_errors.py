@@ -95,7 +95,7 @@ BAD = [
     (lambda: sweep().plan(chunk_seconds=0), r"chunk_seconds must be a positive number of at most 1e\+09; 0 was given"),
     (
         lambda: sweep(optimizer=gd.SGD(lr=[0.1, 0.1])).plan(),
-        r"cells 0 and 1 are the same \(SGD.lr has 0\.1 2 times\): give every combination of hyperparameters once",
+        r"cells 0 and 1 are the same \(SGD.lr lists 0\.1 twice\): give every combination of hyperparameters once",
     ),
     (lambda: sweep(schedule=[gd.Cosine(cycle=9)] * 2).plan(), r"cells 0 and 1 are the same \(schedule 0 and 1 are both Cosine\(9\)\): give every"),
     (lambda: sweep(optimizer=gd.SGD(lr=gd.zip([0.1, 0.1]))).plan(), r"cells 0 and 1 are the same \(SGD #1: lr = 0\.1\): give every"),

@@ -119,7 +119,7 @@ def test_what_a_setting_changes(before, setting, after):
         ("optimizer.lr.logspac=[1, 2, 3]", "lr is [0.1, 0.2], which has no 'logspac'"),
         ("optimizer.norm.logspac=[1, 2, 3]", "norm is 1.0, which has no 'logspac'"),
         ("optimizer.lr=-1", "must be a finite number"),
-        ("optimizer.1.lr=[0.1, 0.1]", "Error: booth.toml: cells 1 and 2 are the same (Adam.lr has 0.1 2 times): give every combination"),
+        ("optimizer.1.lr=[0.1, 0.1]", "Error: booth.toml: cells 1 and 2 are the same (Adam.lr lists 0.1 twice): give every combination"),
         ('dtype=["float32", "float64"]', "or several as gd.grid('float32', 'float64'), in a file {grid = ['float32', 'float64']}; ['float32'"),
     ],
 )
@@ -189,12 +189,9 @@ def test_templates_train(folder, kind):
 
 
 def test_what_there_is_is_listed():
-    from gdsim.problems import PROBLEMS
-    from gdsim.rules import RULES, WRAPPERS
-    from gdsim.schedules import SCHEDULES
-    from gdsim.stops import STOPS
+    from gdsim.sweep.experiment.listing import KINDS as LISTED
 
-    for kind, classes in {"problems": PROBLEMS, "optimizers": (*RULES, *WRAPPERS), "schedules": SCHEDULES, "stops": STOPS}.items():
+    for kind, classes in LISTED.items():
         found = json.loads(command("list", kind, "--json")[1])
         assert [e["name"] for e in found] == [c.__struct_config__.tag for c in classes]
         assert all(set(e["required"]) | set(e["defaults"]) == set(c.__struct_fields__) - set(c.unshown) for e, c in zip(found, classes, strict=True))
@@ -202,6 +199,10 @@ def test_what_there_is_is_listed():
         assert all(len(line) <= 80 for line in command("list", kind)[1].splitlines())
     adam = next(e for e in json.loads(command("list", "optimizers", "--json")[1]) if e["name"] == "adam")
     assert {n: adam["defaults"][n] for n in ("lr", "beta1", "beta2", "eps")} == {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "eps": 1e-16}
+    kinds = {e["name"]: e for e in json.loads(command("list", "distributions", "--json")[1])}
+    assert kinds["local_sgd"]["takes"]["state"] == ["keep", "average", "reset"]
+    assert "optimizers" in command("list", "distributions")[1]
+    assert kinds["asynchronous"]["defaults"]["staleness"] == "queue"
     data = json.loads(command("list", "data", "--json")[1])
     assert [e["name"] for e in data] == list(gd.datasets.names)
     for entry in data:

@@ -13,6 +13,9 @@ from gdsim.cli.clusters import client_of, cluster_options
 from gdsim.cli.common import AS_JSON, DAMAGE, PATH, console_of, print_finding, refusals, unfinished
 from gdsim.sweep.experiment.new import KINDS, write_new
 
+# What `list` lists: the kinds of `gdsim.sweep.experiment.listing`, which is imported where it is asked.
+LISTED = ["problems", "optimizers", "schedules", "stops", "distributions", "partitions", "compressions", "stalenesses", "compute_times", "data"]
+
 
 @click.command()
 @cluster_options
@@ -52,7 +55,7 @@ def new(kind: str, file: pathlib.Path | None) -> None:
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["problems", "optimizers", "schedules", "stops", "distributions", "partitions", "data"]))
+@click.argument("kind", type=click.Choice(LISTED))
 @AS_JSON
 def list_kind(kind: str, as_json: bool) -> None:
     """List what an experiment may name, with keys, defaults and a sentence each.

@@ -138,6 +138,11 @@ class Part(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         """Its sizes and those of what it holds."""
         return [*(getattr(self, name) for name in self.sizes), *(one.every_size() for one in self.held.values() if isinstance(one, Part))]
 
+    @property
+    def called(self) -> str:
+        """What coordinates and labels call it."""
+        return type(self).__name__
+
     def settings(self) -> dict[str, Any]:
         """What may differ between cells, by the names of coordinates: sizes, numbers, words and what it
         holds, with the names of its fields in front.
@@ -146,7 +151,7 @@ class Part(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, Part):
-                found |= {name: type(value).__name__, **{f"{name}_{n}": v for n, v in value.settings().items()}}
+                found |= {name: value.called, **{f"{name}_{n}": v for n, v in value.settings().items()}}
             elif isinstance(value, Rule):
                 found |= {name: type(value).__name__, **{f"{name}_{n}": v for n, v in value.hyperparameters().items()}}
             elif value is not None or name not in self.ranges:
@@ -159,6 +164,15 @@ class Partition(Part, frozen=True, kw_only=True):
 
     is_drawn: ClassVar[bool] = True  # whether it differs from start to start
     needs_labels: ClassVar[bool] = False
+    word: ClassVar[str] = ""  # by which users call it, where it is no class of `gd`
+
+    def __repr__(self) -> str:
+        return repr(self.word) if self.word else super().__repr__()
+
+    @property
+    def called(self) -> str:
+        """By its word, or its class."""
+        return self.word or super().called
 
     def check_samples(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> None:
         """Refuses samples, or labels[sample], that cannot be shared out so among these workers, each of whose

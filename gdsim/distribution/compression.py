@@ -249,6 +249,16 @@ class Memory(Compressor, frozen=True):
         return self.compressor
 
     @property
+    def called(self) -> str:
+        """With what it is put around, as it is written."""
+        return f"{super().called}({self.compressor.called})"
+
+    def settings(self) -> dict[str, Any]:
+        """What may differ between cells: the compressor's and its own, which share no name."""
+        own = {name: getattr(self, name) for name in self.__struct_fields__ if name != "compressor"}
+        return {**own, **self.compressor.settings()}
+
+    @property
     def reduces_by(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """How messages come together."""
         return "gather" if isinstance(self.compressor, Sign) else self.compressor.reduces_by

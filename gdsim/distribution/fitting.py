@@ -40,7 +40,8 @@ def check_trainable(one: Distribution, partition: Partition | None, trained: Tra
             raise ValueError(f'{kind}.state="average" is not defined for Rprop, whose step sizes go by signs: take "keep" or "reset"')
         if rule.needs_whole_gradient and any(getattr(v, "tracking", False) for v in one.variants()):
             raise ValueError(
-                f"{kind}.tracking steps by a mean of gradients, and {type(rule).__name__} asks for the length or the loss of its own: leave one of the two"
+                f"{kind}(tracking=True) makes workers step by what tracks the mean gradient, and {type(rule).__name__} goes by the length or the loss of a "
+                f"worker's own batch: take another optimizer, or leave tracking out"
             )
 
 

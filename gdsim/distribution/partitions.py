@@ -8,7 +8,7 @@ import numpy as np
 
 from gdsim.axes import Axis, Range, checked_whole
 from gdsim.data.arrays import plain
-from gdsim.distribution.base import Partition, most_of
+from gdsim.distribution.base import MOST_WORKERS, Partition, most_of
 from gdsim.words import count_of, given, nearest
 
 
@@ -16,8 +16,10 @@ class Iid(Partition, frozen=True, tag="iid"):
     """Random parts of equal size; the last few samples that do not go into as many parts are left out.
 
     >>> partition_of("iid")
-    Iid()
+    'iid'
     """
+
+    word: ClassVar[str] = "iid"
 
     def samples_held(self, samples: int, workers: int) -> int:
         return samples // workers * workers
@@ -28,9 +30,10 @@ class Sorted(Partition, frozen=True, tag="sorted"):
     sees few classes.
 
     >>> partition_of("sorted")
-    Sorted()
+    'sorted'
     """
 
+    word: ClassVar[str] = "sorted"
     is_drawn: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = True
 
@@ -141,7 +144,6 @@ class Assigned(Partition, frozen=True, kw_only=False, tag="assigned"):
     """
 
     worker: Any
-
     is_drawn: ClassVar[bool] = False
     meanings = {"worker": "[sample] the number of its worker, from 0."}
 
@@ -175,9 +177,15 @@ WORDS: dict[str, Partition | None] = {"shared": None, "iid": Iid(), "sorted": So
 def _numbers_of_workers(value: Any) -> tuple[int, ...]:
     """Whole numbers from 0, one per sample, or an error."""
     found = plain(value, "partition")
-    if found.ndim != 1 or not len(found) or found.dtype.kind not in "iu" or found.min() < 0:
-        raise ValueError(f"partition: an array must have one whole number from 0 for each sample; {found.dtype} of shape {found.shape} was given")
-    return tuple(found.tolist())
+    if found.ndim != 1 or not len(found):
+        raise ValueError(f"partition: an array must have the number of a worker for each sample, [sample]; one of shape {found.shape} was given")
+    is_number = found.dtype.kind in "iuf"
+    wrong = np.flatnonzero(~((found >= 0) & (found < MOST_WORKERS) & (found == np.floor(found)))) if is_number else np.zeros(1, int)
+    if len(wrong):
+        raise ValueError(
+            f"partition[{wrong[0]}] is {given(found[wrong[0]])}; an array must have for each sample the number of its worker, a whole number from 0"
+        )
+    return tuple(map(int, found.tolist()))
 
 
 def partition_of(value: Any) -> Any:
@@ -191,7 +199,7 @@ def partition_of(value: Any) -> Any:
                 f"partition has no {given(value)}; {nearest(value, list(WORDS))}, or gd.Overlap, gd.Classes, gd.Dirichlet, or an array [sample] of workers"
             )
         return WORDS[value]
-    if isinstance(value, (list, tuple)) and not (value and all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in value)):
+    if isinstance(value, (list, tuple)) and not (value and all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in value)):
         return value
     is_array = not isinstance(value, (Partition, dict, type)) and (isinstance(value, (list, tuple)) or hasattr(value, "__array__"))
     return Assigned(value) if is_array else value

@@ -69,7 +69,7 @@ def test_partitions_are_kept(tmp_path):
     sweep = sweep_of(gd.LocalSGD(workers=3, period=4), partition=["iid", UNEQUAL, gd.Dirichlet([0.5, 5.0], least=1)])
     found = sweep.run(out=tmp_path / "runs")
     assert experiment_in(Store(tmp_path / "runs"), kind=gd.Sweep) == sweep
-    assert found.partition.values[: 2 * 4].tolist() == ["Iid", "Assigned", "Dirichlet", "Dirichlet"] * 2
+    assert found.partition.values[: 2 * 4].tolist() == ["iid", "Assigned", "Dirichlet", "Dirichlet"] * 2
     assert found.alpha.values[2:4].tolist() == [0.5, 5.0]
     assert max(map(len, found.label.values)) < 60
     same(found, sweep.run())

@@ -210,5 +210,5 @@ def test_combining_is_stable_to_one_and_the_least_eigenvalue_and_adapting_to_two
 
 
 def test_tracking_is_refused_where_a_rule_asks_for_the_length_of_its_gradient():
-    with pytest.raises(ValueError, match=r"^Gossip.tracking steps by a mean of gradients, and ClipNorm asks for the length"):
+    with pytest.raises(ValueError, match=r"^Gossip\(tracking=True\) makes workers step by .*, and ClipNorm goes by the length"):
         swept(gd.Gossip(workers=4, tracking=True), gd.ClipNorm(gd.SGD(0.1), 1.0))

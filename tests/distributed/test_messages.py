@@ -69,7 +69,7 @@ def test_runs_of_a_sweep_are_those_alone_and_one_kernel_serves_all_numbers():
     made = len(compilations)
     other = gd.ErrorFeedback(gd.RandomK(count=2))
     alone = sweep_of(gd.LocalSGD(workers=2, period=4, compression=other), starts=3).run(lanes=8)
-    same = whole.parameters.values[((whole.period == 4) & (whole.compression_compressor_count == 2)).values]
+    same = whole.parameters.values[((whole.period == 4) & (whole.compression_count == 2)).values]
     assert (same[:3] == alone.parameters.values).all()
     assert len(compilations) == made
 

@@ -107,7 +107,8 @@ def test_batches_of_workers_have_the_variance_of_their_way_of_drawing(shuffle, m
 def test_words_and_arrays_are_partitions_and_several_may_be_given():
     assert partitions_of("shared") is None
     assert partitions_of(["iid", None, gd.Dirichlet(0.1), "sorted"]) == [Iid(), None, gd.Dirichlet(0.1), Sorted()]
-    assert partitions_of([0, 1, 1]) == partitions_of(np.array([0, 1, 1])) == Assigned((0, 1, 1))
+    assert partitions_of([0, 1, 1]) == partitions_of(np.array([0, 1, 1])) == partitions_of(np.array([0.0, 1.0, 1.0])) == Assigned((0, 1, 1))
+    assert repr(partitions_of("iid")) == "'iid'"
 
 
 def sweep_of(partition, workers=4, problem=None, **more):
@@ -118,8 +119,10 @@ def sweep_of(partition, workers=4, problem=None, **more):
 REGRESSION = gd.LinearRegression(gd.datasets.load("diabetes"))
 REFUSED = {
     "a word": (lambda: sweep_of("idd"), "partition has no 'idd'; did you mean 'iid'"),
-    "floats": (lambda: sweep_of(np.zeros(1797)), "partition: an array must have one whole number from 0 for each sample; float64 of shape"),
-    "negative": (lambda: sweep_of([-1, 0]), "partition: an array must have one whole number from 0 for each sample; int64 of shape"),
+    "halves": (lambda: sweep_of([0, 1, 0.5]), r"partition\[2\] is 0\.5; an array must have for each sample the number of its worker, a whole number from 0$"),
+    "truths": (lambda: sweep_of(np.zeros(1797, bool)), r"partition\[0\] is False; an array must have for each sample the number of its worker"),
+    "no column": (lambda: sweep_of(np.zeros((1797, 2), int)), r"partition: an array must have the number of a worker for each sample, \[sample\]; one of shape \(1797, 2\)"),
+    "negative": (lambda: sweep_of([-1, 0]), r"partition\[0\] is -1; an array must have for each sample the number of its worker, a whole number from 0$"),
     "length": (lambda: sweep_of([0, 1, 2, 3]), "partition: an array needs a worker for each of 1,797 samples; 4 numbers were given"),
     "beyond": (lambda: sweep_of(np.arange(1797) % 5), "partition: the array has a worker 4, and there are 4, from 0 to 3: give workers=5"),
     "a gap": (lambda: sweep_of(np.arange(1797) % 2 * 2, 3), "partition: worker 1 of 3 has no sample in the array: number workers from 0 without gaps"),

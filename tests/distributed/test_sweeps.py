@@ -90,9 +90,21 @@ def test_cells_are_told_by_coordinates_without_their_owner():
     assert list(found) == ["optimizer", "label", "lr", "distribution", "workers", "period", "outer", "outer_lr"]
     assert found["distribution"][:4] == ["None", "Synchronous", "Synchronous", "LocalSGD"]
     assert found["workers"][1:4] == [1.0, 4.0, 2.0]
-    assert found["label"][1] == "SGD lr=0.1 distribution=Synchronous workers=1"
+    assert found["label"][1] == "SGD lr=0.1 Synchronous workers=1"
     assert len(set(found["label"])) == 36
     assert "distribution" not in coordinates_of(sweep_of(gd.LocalSGD(workers=[2, 4])).plan())
+
+
+def test_kinds_speak_for_themselves_and_memories_say_what_they_are_put_around():
+    fewer = gd.LocalSGD(workers=2, compression=gd.grid(None, gd.ErrorFeedback(gd.TopK(count=[1, 2]))))
+    found = coordinates_of(sweep_of([None, fewer]).plan())
+    assert list(found) == ["optimizer", "label", "lr", "distribution", "compression", "compression_count"]
+    kinds = ("one worker", "LocalSGD", "LocalSGD ErrorFeedback(TopK) compression_count=1", "LocalSGD ErrorFeedback(TopK) compression_count=2")
+    assert found["label"] == [f"SGD lr={lr} {kind}" for lr in (0.1, 1) for kind in kinds]
+    parted = coordinates_of(sweep_of(gd.LocalSGD(workers=[1, 2]), partition=["shared", "iid", gd.Overlap(0.5)]).plan())
+    assert list(parted) == ["optimizer", "label", "lr", "workers", "partition"]
+    assert parted["partition"][:6] == ["shared", "shared", "iid", "iid", "Overlap", "Overlap"]
+    assert parted["label"][:3] == ["SGD lr=0.1 workers=1 shared", "SGD lr=0.1 workers=2 shared", "SGD lr=0.1 workers=1 iid"]
 
 
 def test_a_name_that_others_have_too_keeps_its_owner():
@@ -220,7 +232,7 @@ def test_an_experiment_reads_back_from_what_a_folder_keeps_of_it():
             lambda: sweep_of([gd.LocalSGD(workers=4), gd.LocalSGD(workers=4)]).plan(),
             r"^cells 0 and 1 are the same \(distribution 0 and 1 are both LocalSGD\(workers=4\)\)",
         ),
-        (lambda: sweep_of(gd.LocalSGD(workers=[4, 4])).plan(), r"^cells 0 and 1 are the same \(LocalSGD.workers has 4 2 times\)"),
+        (lambda: sweep_of(gd.LocalSGD(workers=[4, 4])).plan(), r"^cells 0 and 1 are the same \(LocalSGD.workers lists 4 twice\)"),
         (lambda: sweep_of(gd.LocalSGD(workers=2, outer=gd.SGD(1e-60)), dtype="float32"), r"^LocalSGD.outer_lr=1e-60 is 0 in float32"),
     ],
 )
@@ -243,4 +255,4 @@ def test_clients_that_have_all_samples_may_be_many():
 def test_the_command_line_lists_the_kinds(tmp_path):
     code, output, _ = gdsim("list", "distributions", folder=tmp_path)
     assert code == 0
-    assert '\ndiloco: workers, period = 500.0, outer_lr = 0.7, outer_momentum = 0.9, state =\n    "keep"\n' in output
+    assert '\ndiloco: workers, period = 500, outer_lr = 0.7, outer_momentum = 0.9, state =\n    "keep"\n' in output

@@ -31,6 +31,10 @@ SomePart = TypeVar("SomePart", bound=Part)
 # Before the names of numbers whose owner stands in front of them: coordinates leave it away where nothing
 # else has the name.
 OWNERS = (SCHEDULE, DISTRIBUTION, PARTITION)
+# What a cell without a distribution or a partition has in their place.
+NOBODY = {"distribution": "None", "partition": "shared"}
+# Settings that say what they are without their names, and how one that is not there is said.
+SPEAKING = {"distribution": "one worker", "compression": "", "partition": ""}
 
 
 class Cell(NamedTuple):
@@ -273,7 +277,7 @@ def settings(cell: Cell) -> dict[str, Any]:
     found |= {SCHEDULE + name: value for name, value in schedule.hyperparameters().items()}
     found |= {"problem": type(problem).__name__, **problem.settings(), "batch": cell.batch, "dtype": cell.dtype}
     for name, prefix, one in (("distribution", DISTRIBUTION, cell.distribution), ("partition", PARTITION, cell.partition)):
-        found[name] = "None" if one is None else type(one).__name__
+        found[name] = NOBODY[name] if one is None else one.called
         found |= {} if one is None else {prefix + n: v for n, v in one.settings().items()}
     return found
 
@@ -292,7 +296,12 @@ def varied_names(cells: Sequence[Cell]) -> list[str]:
                 by_rule.setdefault(type(cell.rule.innermost).__name__ if name in cell.rule.hyperparameters() else "", set()).add(repr(table[name]))
         if any(len(values) > 1 for values in by_rule.values()):
             found.append(name)
-    return found
+    return sorted(found, key=_place)
+
+
+def _place(name: str) -> int:
+    """Where a name stands: those of a distribution after all others, and those of a partition after these."""
+    return next((place for place, owner in ((1, DISTRIBUTION), (2, PARTITION)) if f"{name}_".startswith(owner)), 0)
 
 
 def coordinate_names(cells: Sequence[Cell]) -> dict[str, str]:
@@ -313,13 +322,20 @@ def shown_setting(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def said(name: str, value: str, equals: str = "=") -> str:
+    """A setting in words, such as "lr=0.1"; a kind of distribution, compression or partition speaks for itself."""
+    if not value or name not in SPEAKING:
+        return f"{name}{equals}{value}" if value else ""
+    return SPEAKING[name] if value == "None" else value
+
+
 def labels(cells: Sequence[Cell], left_out: Container[str] = ()) -> list[str]:
     """A readable name of every cell, unique: the optimizer and what is varied, but for coordinates left out."""
     names = {key: name for key, name in coordinate_names(cells).items() if name not in left_out}
     found = []
     for cell in cells:
         table: Mapping[str, Any] = settings(cell)
-        words = [f"{name}={shown_setting(table[n])}" for n, name in names.items() if n in table and table[n] != ""]
-        found.append(" ".join([type(cell.rule.innermost).__name__, *words]))
+        words = [said(name, shown_setting(table[n])) for n, name in names.items() if n in table]
+        found.append(" ".join(filter(None, [type(cell.rule.innermost).__name__, *words])))
     counts = collections.Counter(found)
     return [f"{text} #{i}" if counts[text] > 1 else text for i, text in enumerate(found)]

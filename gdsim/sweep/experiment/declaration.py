@@ -14,6 +14,7 @@ from gdsim.declarations import Declaration, html_table, meant, public_name, show
 from gdsim.distribution import (
     DISTRIBUTIONS,
     PARTITIONS,
+    Assigned,
     Distribution,
     Partition,
     Trained,
@@ -310,8 +311,7 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def _several(value: object, kind: type[Any], name: str, classes: tuple[Any, ...]) -> tuple[Any, ...]:
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-    names = dict.fromkeys("any of gd.functions" if c in FUNCTIONS else public_name(c) for c in classes)
-    allowed = ", ".join(names)
+    allowed = ", ".join(dict.fromkeys(map(_named, classes)))
     if not values:
         raise ValueError(f"{name} is an empty list; give at least one of {allowed}")
     for v in values:
@@ -326,6 +326,15 @@ def _several(value: object, kind: type[Any], name: str, classes: tuple[Any, ...]
                 f"{first.__name__} and {found.__name__} have one tag, {tag!r}: give each class its own, as in class {found.__name__}(..., tag='another')"
             )
     return values
+
+
+def _named(kind: type) -> str:
+    """What users write for an object of a class."""
+    if kind in FUNCTIONS:
+        return "any of gd.functions"
+    if kind is Assigned:
+        return "an array [sample] of workers"
+    return repr(kind.word) if issubclass(kind, Partition) and kind.word else public_name(kind)
 
 
 def _several_or_none(value: object, kind: type[Any], name: str, classes: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -1,5 +1,5 @@
 """What an experiment may name, with its keys, defaults and one sentence: problems, optimizers, schedules, stops,
-distributions, partitions and data sets.
+distributions and what stands in them, partitions and data sets.
 """
 
 import inspect
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from gdsim.declarations import Declaration
-from gdsim.distribution import DISTRIBUTIONS, PARTITIONS
+from gdsim.distribution import COMPRESSORS, COMPUTE_TIMES, DISTRIBUTIONS, MEMORIES, PARTITIONS, STALENESSES, Part
 from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
@@ -25,6 +25,9 @@ KINDS = {
     "stops": STOPS,
     "distributions": DISTRIBUTIONS,
     "partitions": PARTITIONS,
+    "compressions": (*COMPRESSORS, *MEMORIES),
+    "stalenesses": STALENESSES,
+    "compute_times": COMPUTE_TIMES,
 }
 DATA = {
     "digits": "Handwritten digits, 1797 x 64, scaled to [0, 1], in 10 classes.",
@@ -36,7 +39,7 @@ DATA = {
     "spirals": "Two interlocking spirals of 97 points, three turns each, in 2 classes.",
 }
 # What a default is if it is no stand-in for one that the convention chooses.
-PLAIN = (str, int, float, tuple)
+PLAIN = (str, int, float, tuple, dict)
 WIDTH = 80
 
 
@@ -47,12 +50,14 @@ class Entry(msgspec.Struct, frozen=True):
     required: list[str]
     defaults: dict[str, Any]  # None: not set
     sentence: str
+    takes: dict[str, list[str]] = {}  # the words, or the types, of keys that take one of some
 
     def __str__(self) -> str:
         keys = [*self.required, *(k if v is None else f"{k} = {_text(v)}" for k, v in self.defaults.items())]
         fill = lambda text, first: textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=" " * 4, break_on_hyphens=False)  # noqa: E731
         head = fill(f"{self.name}: {', '.join(keys)}" if keys else self.name, "")
-        return f"{head}\n{fill(self.sentence, ' ' * 4)}"
+        taken = [f"{key} is {_one_of(words)}" for key, words in self.takes.items()]
+        return "\n".join([head, fill(self.sentence, " " * 4), *([fill(f"{'; '.join(taken)}.", " " * 4)] if taken else [])])
 
 
 def listed(kind: str) -> list[Entry]:
@@ -77,8 +82,19 @@ def _entry(one: type[Declaration]) -> Entry:
             required.append(field.encode_name)
             continue
         default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        if isinstance(default, Part):
+            default = _written(default)
+        elif field.name in getattr(one, "whole", ()) and default is not None:
+            default = int(default)
         defaults[field.encode_name] = by_convention.get(field.encode_name, default if isinstance(default, PLAIN) else None)
-    return Entry(str(one.__struct_config__.tag), required, defaults, first_sentence(one))
+    held = {name: [_tag(kind) for kind in held.classes] for name, held in getattr(one, "holds", {}).items()}
+    words = {name: list(allowed) for name, allowed in getattr(one, "choices", {}).items()}
+    return Entry(_tag(one), required, defaults, first_sentence(one), {**words, **held})
+
+
+def _tag(one: Any) -> str:
+    """What a declaration's `type` is in files."""
+    return str(one.__struct_config__.tag)
 
 
 def first_sentence(one: object) -> str:
@@ -87,6 +103,22 @@ def first_sentence(one: object) -> str:
     return re.split(r"(?<=[.])\s+(?=[A-Z])", paragraph)[0]
 
 
+def _written(one: Part) -> str | dict[str, Any]:
+    """A default as a file has it: its type, with the keys that it needs."""
+    needed = {field.encode_name: getattr(one, field.name) for field in msgspec.structs.fields(one) if field.required}
+    return {"type": _tag(type(one)), **needed} if needed else _tag(type(one))
+
+
+def _one_of(words: list[str]) -> str:
+    """What a key takes, in words: by the name of a list where it is one of these."""
+    kind = next((name for name, classes in KINDS.items() if words == [_tag(c) for c in classes]), None)
+    if kind is not None:
+        return f"one of `gdsim list {kind}`"
+    return " or ".join([", ".join(map(_text, words[:-1])), _text(words[-1])])
+
+
 def _text(value: object) -> str:
     """A value as TOML has it."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name} = {_text(one)}' for name, one in value.items())}}}"
     return json.dumps(list(value) if isinstance(value, tuple) else value)

@@ -11,7 +11,7 @@ from gdsim.population import Batch, Setting
 from gdsim.population.columns import check_states, curves_of
 from gdsim.population.operations import SHARPNESS_GRADIENTS, run_operations
 from gdsim.population.summary import MOST_HISTOGRAMS, counted_curves
-from gdsim.sweep.experiment.cells import Cell, cells_of, identity_of, labels, varied_names
+from gdsim.sweep.experiment.cells import Cell, cells_of, expanded_part, identity_of, labels, varied_names
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.machine import usable_memory
 from gdsim.sweep.planning.memory import HELD_BYTES, memory_text, row_bytes, shared_bytes, thread_bytes, threads_that_fit
@@ -262,7 +262,14 @@ def _twice(sweep: Experiment) -> str:
     for owner, values in (*axes, *((one, {n: getattr(one, n) for n in one.axes}) for one in others)):
         for name, axis in values.items():
             if isinstance(axis, tuple) and (again := next((v for v in axis if axis.count(v) > 1), None)) is not None:
-                return f"{type(owner).__name__}.{name} has {again:g} {axis.count(again)} times"
+                times = axis.count(again)
+                return f"{type(owner).__name__}.{name} lists {again:g} {'twice' if times == 2 else f'{times} times'}"
+    for name in ("distribution", "partition"):
+        made = [(k, one) for k, entry in enumerate(getattr(sweep, name)) if entry is not None for one in expanded_part(entry, sweep.seed)]
+        for place, (k, one) in enumerate(made):
+            first = next((j for j, other in made[:place] if other == one), None)
+            if first is not None:
+                return f"{name} {k} has {shown(one)} twice" if first == k else f"{name} {first} and {k} both have {shown(one)}"
     return ""
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.sweep.experiment.cells import said
 from gdsim.sweep.results.reading import Dataset, with_none
 
 DIGITS = 3
@@ -49,7 +50,7 @@ def settings_texts(settings: Mapping[str, np.ndarray], count: int) -> list[str]:
     none.
     """
     columns = {name: shown_values(values.tolist()) for name, values in settings.items()}
-    return [", ".join(f"{name} = {column[k]}" for name, column in columns.items() if column[k]) for k in range(count)]
+    return [", ".join(filter(None, (said(name, column[k], " = ") for name, column in columns.items()))) for k in range(count)]
 
 
 def cell_texts(found: Dataset) -> list[str]:
