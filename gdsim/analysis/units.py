@@ -9,10 +9,11 @@ import numpy as np
 
 from gdsim.analysis.run_seconds import seconds_in
 from gdsim.analysis.simulated import SimulatedCluster
-from gdsim.distribution import message_sizes
+from gdsim.distribution import Federated, message_sizes
+from gdsim.population import Setting
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.results.costs import epoch_of_cell
+from gdsim.sweep.results.costs import COSTS, client_costs, epoch_of_cell
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Cells, Dataset
 from gdsim.words import checked_word
@@ -49,29 +50,50 @@ def cost_in(result: Dataset, unit: str, cells: Cells, cluster: SimulatedCluster 
         return Cost(unit, seconds_in(result, cluster, cells))
     sweep = sweep_behind(result)
     every = cells_of(sweep)
+    own = [every[n] for n in cells.numbers]
+    of_clients = [(place, sweep.setting(cell)) for place, cell in enumerate(own) if isinstance(cell.distribution, Federated)]
+    clients = ClientRuns(of_clients, cells.place, result.start.values)
     if unit in ("rounds", "bytes"):
-        return Cost(unit, _told(unit, [every[n] for n in cells.numbers], cells.place))
-    counts = [_samples(sweep, every[n], unit) for n in cells.numbers]
+        return Cost(unit, _told(unit, own, clients))
+    counts = [_samples(sweep, cell, unit) for cell in own]
     epoch, batch, whole, share = (np.array(column, float) for column in zip(*counts, strict=True)) if counts else (np.zeros(0),) * 4
 
     def cost(steps: np.ndarray, runs: np.ndarray) -> np.ndarray:
         place = cells.place[runs]
         epochs, rest = np.divmod(np.asarray(steps, float), epoch[place])
-        return (epochs * whole[place] + np.minimum(rest * batch[place], whole[place])) * share[place]
+        samples = epochs * whole[place] + np.minimum(rest * batch[place], whole[place])
+        clients.put(samples, "samples", steps, runs)
+        return samples * share[place]
 
     return Cost(unit, cost)
 
 
-def _told(unit: str, cells: Sequence[Cell], place: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+class ClientRuns(NamedTuple):
+    """The runs of clients in a result, whose costs follow from their rounds."""
+
+    settings: list[tuple[int, Setting]]  # (place among the cells, setting)
+    place: np.ndarray  # [run] among the cells
+    starts: np.ndarray  # [run]
+
+    def put(self, found: np.ndarray, name: str, steps: np.ndarray, runs: np.ndarray) -> None:
+        """Leaves in found[query] what those among `runs` had cost at some steps."""
+        for place, setting in self.settings:
+            mine = self.place[runs] == place
+            if mine.any():
+                found[mine] = client_costs(setting, self.starts[runs[mine]], np.asarray(steps, np.int64)[mine])[COSTS.index(name)]
+
+
+def _told(unit: str, cells: Sequence[Cell], clients: ClientRuns) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """What workers have told each other: exchanges, or bytes that one has sent; nothing of one worker."""
 
     def cost(steps: np.ndarray, runs: np.ndarray) -> np.ndarray:
         steps, found = np.asarray(steps, np.int64), np.zeros(len(runs))
         for number, cell in enumerate(cells):
-            mine, one = place[runs] == number, cell.distribution
+            mine, one = clients.place[runs] == number, cell.distribution
             if one is not None and mine.any():
                 sizes = message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize)
                 found[mine] = one.rounds_at(steps[mine]) if unit == "rounds" else one.bytes_at(steps[mine], *sizes)
+        clients.put(found, "round" if unit == "rounds" else "bytes_sent", steps, runs)
         return found
 
     return cost

@@ -1,7 +1,7 @@
 """Federated learning: many clients with samples of their own, of whom each round has a few."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,12 +18,13 @@ class Federated(Distribution, frozen=True, kw_only=True):
     Each round `sampled` of the `clients` are drawn without replacement, by the seed, the start and the round
     alone, begin at the server's weights theta with a fresh optimizer, and step on their own samples: in each
     round by other batches, also drawn by the client and the round alone, and the last batch of a pass may be
-    short. Without a partition every client has all samples. Reported is theta.
+    short, whatever `drop_last` says. Without a partition every client has all samples. Reported is theta.
     """
 
     clients: Axis
     sampled: Axis
 
+    of_rounds: ClassVar[tuple[str, ...]] = ("clients", "sampled")  # the fields that decide who is in a round, and for how many steps
     sizes = {"clients": 1, "sampled": 1}
     meanings = {
         **Distribution.meanings,
@@ -48,6 +49,23 @@ class Federated(Distribution, frozen=True, kw_only=True):
     def is_federated(self) -> bool:
         """Whether workers are clients, of whom each round has some."""
         return True
+
+    @property
+    def rounds_key(self) -> tuple[Any, ...]:
+        """What decides who is in a round, and for how many steps, beside the draws and the samples."""
+        return type(self).__name__, *(getattr(self, name) for name in self.of_rounds)
+
+    def steps_of_clients(self, batches: np.ndarray) -> np.ndarray:
+        """How many steps clients make in a round, whose samples make so many batches; of one without axes."""
+        raise NotImplementedError
+
+    def message_bytes(self, parameters: int, size: int) -> int:
+        """How many bytes a client sends to the server in a round: its weights, numbers of `size` bytes each."""
+        return parameters * size
+
+    def bytes_at(self, steps: np.ndarray, parameters: int, size: int) -> np.ndarray:
+        """How many bytes a client of every round has sent after so many steps."""
+        return self.rounds_at(steps) * self.message_bytes(parameters, size)
 
     def samples_in_common(self, batch: int) -> int:
         """Clients share no block of samples: each goes through its own, be they all."""
@@ -84,6 +102,7 @@ class FederatedAveraging(Federated, tag="federated_averaging", frozen=True, kw_o
     server: Any = None
     proximal: Axis = 0.0
 
+    of_rounds = (*Federated.of_rounds, "epochs")
     ranges = {"epochs": Range(1.0, 2.0**16, high_allowed=True), "proximal": PROXIMAL}
     whole = ("epochs",)
     choices = {"weighting": ("samples", "uniform", "nova")}
@@ -101,8 +120,12 @@ class FederatedAveraging(Federated, tag="federated_averaging", frozen=True, kw_o
         return [*super().structure(), most_of(self.proximal) > 0]
 
     def rounds_at(self, steps: Any) -> Any:
-        """Not known of steps alone, as a round is as long as its clients' samples make it: no number."""
+        """Not known of steps alone, as rounds are as long as the samples of their clients make them: no number."""
         return steps * float("nan")
+
+    def steps_of_clients(self, batches: np.ndarray) -> np.ndarray:
+        """Passes over its samples."""
+        return int(most_of(self.epochs)) * batches
 
 
 class Scaffold(Federated, tag="scaffold", frozen=True, kw_only=True):
@@ -119,14 +142,17 @@ class Scaffold(Federated, tag="scaffold", frozen=True, kw_only=True):
 
     period: Axis = 1.0
 
+    of_rounds = (*Federated.of_rounds, "period")
     ranges = {"period": STEPS}
     whole = ("period",)
 
-    def bytes_at(self, steps: np.ndarray, parameters: int, size: int) -> np.ndarray:
-        """How many bytes a client of every round has sent after so many steps: its weights and the change of its c_k
-        each time.
-        """
-        return self.rounds_at(steps) * (2 * parameters * size)
+    def steps_of_clients(self, batches: np.ndarray) -> np.ndarray:
+        """As many as any other."""
+        return np.full_like(batches, int(most_of(self.period)))
+
+    def message_bytes(self, parameters: int, size: int) -> int:
+        """Its weights and the change of its c_k."""
+        return 2 * super().message_bytes(parameters, size)
 
     def why_not_by(self, rule: Rule) -> str:
         """Of plain steps alone (theta - w_k) / rate is a sum of gradients."""

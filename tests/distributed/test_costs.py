@@ -5,7 +5,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.population.partitions import members_of, samples_of
-from gdsim.sweep.results.costs import CostColumn, epoch_of_cell
+from gdsim.sweep.results.costs import CellCosts, CostColumn, epoch_of_cell
 from gdsim.sweep.results.lazy_values import read_when_asked
 from gdsim.sweep.results.opening import open_results
 from tests.helpers import same_bits
@@ -122,7 +122,8 @@ def test_costs_are_made_when_they_are_asked_for():
             return np.array([2, 3])[key]
 
     taken = Reads()
-    column = CostColumn(np.array([[0.0, 1.0, 2.0, 3.0]]), np.zeros(2, int), taken, np.arange(4))
+    costs = CellCosts(np.arange(4), np.array([[[0.0, 1.0, 2.0, 3.0]]]))
+    column = CostColumn("samples", costs, (np.arange(2), np.zeros(2, int)), taken)
     lazy = read_when_asked(column, (2,))
     assert taken.asked == 0
     assert np.array_equal(np.asarray(lazy), [[0, 1, 2, np.nan], [0, 1, 2, 3]], equal_nan=True)

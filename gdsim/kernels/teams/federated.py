@@ -22,8 +22,8 @@ from gdsim.kernels.teams.parts import OUTER_CARRY, client_steps, give_start, set
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any, extract
 from gdsim.lanes.operations import as_type_of, load, splat, store, where
-from gdsim.lanes.parts import WIDTH, ZERO
-from gdsim.lanes.permutation import order_key, permuted
+from gdsim.lanes.parts import WIDTH, ZERO, restore_float_mode, set_float_mode
+from gdsim.lanes.permutation import OrderKey, order_key, permuted
 from gdsim.lanes.philox import CLIENT_CHOICE
 from gdsim.lanes.tiles import gather
 from gdsim.lanes.types import Address, Count, Hyperparameters, Lane, Lanes, Mask, Memory, Offset
@@ -70,15 +70,49 @@ def steps_of_period(h: Hyperparameters, lane: int, batches: Count) -> Count:
     return np.int64(extract(h.distribution_period, lane))
 
 
+def choice_key(start: np.uint32, turn: np.uint32, seed: Lanes, clients: Count) -> OrderKey:
+    """The key of the order of all clients by which a round has its own."""
+    return order_key(splat(start, 1), CLIENT_CHOICE, splat(turn, 1), seed, clients)
+
+
+def is_chosen(client: Count, key: OrderKey, sampled: Count) -> bool:
+    """Whether a client is among the first of a round's order."""
+    return bool(extract(permuted(splat(np.uint32(client), 1), key), 0) < sampled)
+
+
+def list_rounds(starts: Memory, until: Memory, steps: Memory, sizes: tuple[Count, Count, Count], seed: Lanes, chosen: Memory, ends: Memory) -> None:
+    """chosen[row, round, place]: the clients of the rounds of each start, up to the one that is not over after
+    until[row] steps; ends[row, round]: the step after which a round is over.
+
+    `steps`[row, client] are those of a client in a round; `sizes`: how many clients there are, how many of them
+    a round has, and for how many rounds there is room.
+    """
+    mode = set_float_mode()
+    clients, sampled, rounds = sizes
+    for row in range(len(starts)):
+        end, turn = 0, 0
+        while end <= until[row]:
+            key = choice_key(starts[row], np.uint32(turn), seed, clients)
+            at, place, longest = row * rounds + turn, 0, 0
+            for client in range(clients):
+                if is_chosen(client, key, sampled):
+                    chosen[at * sampled + place] = client
+                    longest = max(longest, steps[row * clients + client])
+                    place += 1
+            end += longest
+            ends[at] = end
+            turn += 1
+    restore_float_mode(mode)
+
+
 def open_round(job: Job, seed: Lanes, h: Hyperparameters, lane: int) -> None:
     """Draws the clients of a lane's next round."""
     team, pack, sampler = job.team, job.pack, job.training_sampler
     clients, numbers = np.int64(extract(h.distribution_clients, lane)), team.numbers
-    turn = splat(np.uint32(numbers[of_round(ROUND) + lane]), 1)
-    key = order_key(splat(pack.start[lane], 1), CLIENT_CHOICE, turn, seed, clients)
+    key = choice_key(pack.start[lane], np.uint32(numbers[of_round(ROUND) + lane]), seed, clients)
     worker, longest = 0, 0
     for client in range(clients):
-        if np.int64(extract(permuted(splat(np.uint32(client), 1), key), 0)) < team.workers:
+        if is_chosen(client, key, team.workers):
             count = sampler.shards[(np.int64(pack.shard[lane]) + client) * SHARD_NUMBERS + 1]
             steps = client_steps(h, lane, batches_of(sampler, count))
             numbers[of_client(team, CLIENT, worker) + lane] = client

@@ -1,14 +1,16 @@
 """What training had cost at checkpoints, where workers share it: samples, exchanges and bytes, which follow from
-the steps alone.
+the steps alone, or of clients from the draws of their rounds too.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from gdsim.distribution import message_sizes, samples_of_step
+from gdsim.distribution import Federated, message_sizes, samples_of_step
 from gdsim.kernels.sample_table import steps_per_epoch
 from gdsim.population import Setting
+from gdsim.population.client_rounds import over_rounds
 from gdsim.sweep.experiment.cells import Cell
 from gdsim.sweep.planning.plan import Plan
 
@@ -47,14 +49,46 @@ def epoch_of_cell(cell: Cell, *, drop_last: bool, shuffle: str) -> Epoch:
     return Epoch(steps_per_epoch(count, batch, False), batch, count)
 
 
+def client_costs(setting: Setting, starts: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """[cost, query] of `COSTS` of the runs of one cell of clients, at steps[query] of starts[query]."""
+    one, problem, size = setting.distribution, setting.problem, np.dtype(setting.dtype).itemsize
+    assert isinstance(one, Federated)
+    measured = over_rounds(setting, starts, steps, lambda rounds, row, step: np.stack([rounds.samples_by(row, step), rounds.done_by(row, step)]))
+    return np.stack([*measured, measured[1] * one.message_bytes(*message_sizes(one, problem, size))])
+
+
+def rounds_key(cell: Cell) -> tuple[Any, ...]:
+    """What is the same of cells of clients whose runs cost the same, of each start."""
+    one, data = cell.distribution, cell.problem.data
+    assert isinstance(one, Federated)
+    assert data is not None
+    return one.rounds_key, cell.partition, cell.batch, data.digest, message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize)
+
+
+class ClientCells(NamedTuple):
+    """Cells whose clients are in the same rounds, so that they cost the same."""
+
+    setting: Setting  # that of one of them, without axes
+    cells: frozenset[int]
+
+
+class CellCosts(NamedTuple):
+    """What decides the costs of each cell's runs beside the steps that they took."""
+
+    steps: np.ndarray  # [checkpoint]
+    of_steps: np.ndarray  # [cost, cell, checkpoint], where they follow from the steps
+    of_clients: Sequence[ClientCells] = ()  # the others
+
+
 class CostColumn:
     """[run, checkpoint] what training had cost, NaN after a run's end: an array that is made of the steps that
     runs took when it is asked for.
     """
 
-    def __init__(self, table: np.ndarray, cells: np.ndarray, taken: Taken, steps: np.ndarray) -> None:
-        self.table, self.cells, self.taken, self.steps = table, cells, taken, steps  # table[cell, checkpoint]
-        self.shape, self.ndim, self.dtype = (len(cells), len(steps)), 2, np.dtype(np.float64)
+    def __init__(self, name: str, costs: CellCosts, runs: tuple[np.ndarray, np.ndarray], taken: Taken) -> None:
+        self.place, self.costs, self.taken = COSTS.index(name), costs, taken
+        self.starts, self.cells = runs
+        self.shape, self.ndim, self.dtype = (len(self.cells), len(costs.steps)), 2, np.dtype(np.float64)
 
     @property
     def nbytes(self) -> int:
@@ -63,7 +97,14 @@ class CostColumn:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         rows, *rest = key if isinstance(key, tuple) else (key,)
-        found = np.where(self.steps <= np.asarray(self.taken[rows])[:, None], self.table[self.cells[rows]], np.nan)
+        cells, starts, taken = self.cells[rows], self.starts[rows], np.asarray(self.taken[rows])
+        there = self.costs.steps <= taken[:, None]
+        found = np.where(there, self.costs.of_steps[self.place][cells], np.nan)
+        for setting, alike in self.costs.of_clients:
+            mine = np.flatnonzero(np.isin(cells, [*alike]))
+            if len(mine):
+                row, place = np.nonzero(there[mine])
+                found[mine[row], place] = client_costs(setting, starts[mine[row]], self.costs.steps[place])[self.place]
         return found[(slice(None), *rest)]
 
 
@@ -74,12 +115,22 @@ def costs_of(plan: Plan, numbers: np.ndarray, taken: Taken) -> dict[str, CostCol
     """
     if all(cell.distribution is None for cell in plan.cells):
         return {}
-    steps, cells = np.array(plan.checkpoints), plan.places_of(numbers)[1]
-    tables = np.zeros((len(COSTS), len(plan.cells), len(steps)))
+    costs, runs = _cell_costs(plan), plan.places_of(numbers)
+    return {name: CostColumn(name, costs, runs, taken) for name in COSTS}
+
+
+def _cell_costs(plan: Plan) -> CellCosts:
+    steps = np.array(plan.checkpoints)
+    tables, alike = np.zeros((len(COSTS), len(plan.cells), len(steps))), {}
     for group in plan.groups:
         for number in group.cells:
-            tables[:, number] = _costs(plan.cells[number], group.setting, steps)
-    return {name: CostColumn(table, cells, taken, steps) for name, table in zip(COSTS, tables, strict=True)}
+            cell = plan.cells[number]
+            if isinstance(cell.distribution, Federated):
+                setting = group.setting._replace(distribution=cell.distribution, partition=cell.partition)
+                alike.setdefault(rounds_key(cell), (setting, []))[1].append(number)
+            else:
+                tables[:, number] = _costs(cell, group.setting, steps)
+    return CellCosts(steps, tables, [ClientCells(setting, frozenset(members)) for setting, members in alike.values()])
 
 
 def _costs(cell: Cell, setting: Setting, steps: np.ndarray) -> list[np.ndarray]:

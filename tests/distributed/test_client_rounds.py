@@ -1,0 +1,123 @@
+"""What rounds of clients cost: beside a count of the rounds that results show themselves."""
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.sweep.results.opening import open_results
+from tests.distributed.test_folders import same
+from tests.faults.machinery import shards
+from tests.helpers import same_bits
+
+HELD = np.array([3, 7, 12, 18])  # samples of each client
+CENTRES = np.array([1.0, 2.0, 4.0, 8.0])  # so that the sum of some tells which they are
+WHOSE = np.repeat(np.arange(4), HELD)
+COSTS = ("samples", "round", "bytes_sent")
+# A step goes to the client's centre: after a round theta is the mean of the centres of those who were in it.
+SHOWN = {
+    "problem": gd.Expression("0.5*(w - y)**2", variables=["w"], data=gd.Data(np.ones((40, 1)), CENTRES[WHOSE])), "optimizer": gd.SGD(lr=1.0), "dtype": "float64",
+    "partition": WHOSE, "record": gd.Record(every=1, trajectory=True), "init": 0.0, "batch": 4, "steps": 60, "starts": 3,
+}  # fmt: skip
+KINDS = {"averaging": gd.FederatedAveraging(clients=4, sampled=2, epochs=2, weighting="uniform"), "scaffold": gd.Scaffold(clients=4, sampled=2, period=5)}
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    """[run][round] the clients of each round, whatever its length: here of one step."""
+    result = gd.Sweep(**(SHOWN | {"batch": None}), distribution=gd.FederatedAveraging(clients=4, sampled=2, weighting="uniform")).run(progress=False)
+    totals = (2 * result.trajectory.values[:, 1:, 0]).round().astype(int)
+    return [[[k for k in range(4) if total >> k & 1] for total in run] for run in totals]
+
+
+def batches_of(client, batch, shuffle):
+    """The sizes of the batches of one pass of a client."""
+    if batch is None:
+        return [HELD[client]]
+    whole, rest = divmod(int(HELD[client]), batch)
+    return [batch] * (whole + bool(rest)) if shuffle == "replacement" else [batch] * whole + [rest] * bool(rest)
+
+
+@pytest.mark.parametrize(("batch", "shuffle"), [(4, "epoch"), (4, "replacement"), (None, "epoch")])
+@pytest.mark.parametrize("name", KINDS)
+def test_samples_are_those_that_clients_see_and_rounds_as_long_as_their_longest_client(name, batch, shuffle, chosen):
+    kind = KINDS[name]
+    result = gd.Sweep(**(SHOWN | {"batch": batch, "shuffle": shuffle}), distribution=kind).run(progress=False)
+    message = 8 if name == "averaging" else 16  # one parameter, and of SCAFFOLD the change of its control
+    lengths = set()
+    for run in range(3):
+        samples, begin = [0], 0
+        ends = np.flatnonzero(result.disagreement.values[run] == 0)[1:]  # all clients have theta, which has none within a round
+        for done, (end, clients) in enumerate(zip(ends, chosen[run], strict=False)):
+            seen = []
+            for client in clients:
+                passed = batches_of(client, batch, shuffle)
+                steps = 2 * len(passed) if name == "averaging" else 5
+                seen.append([passed[k % len(passed)] if k < steps else 0 for k in range(end - begin)])
+            assert len(clients) == 2
+            assert end - begin == max(np.count_nonzero(s) for s in seen)
+            samples += (samples[-1] + np.cumsum(np.sum(seen, 0))).tolist()
+            assert result["round"].values[run, begin:end].tolist() == [done] * (end - begin)
+            lengths.add(end - begin)
+            begin = end
+        assert result.samples.values[run, : begin + 1].tolist() == samples
+        assert result["round"].values[run, begin] == len(ends) >= 6
+        assert (result.bytes_sent.values[run] == message * result["round"].values[run]).all()
+    assert len(lengths) > 1 or name == "scaffold" or batch is None
+
+
+def test_the_last_batch_of_clients_is_kept_whatever_is_said_of_epochs():
+    """drop_last speaks of epochs of all samples."""
+    one, other = (gd.Sweep(**SHOWN, distribution=[*KINDS.values()], drop_last=drop).run(progress=False) for drop in (True, False))
+    same(one, other)
+    assert (one.samples.values % 4).any()
+
+
+def test_clients_without_a_partition_pass_over_all_samples():
+    result = gd.Sweep(**(SHOWN | {"partition": "shared", "batch": 16}), distribution=gd.FederatedAveraging(clients=9, sampled=3)).run(progress=False)
+    assert result.samples.values[0, :5].tolist() == [0, 48, 96, 120, 168]
+    assert result["round"].values[0, :7].tolist() == [0, 0, 0, 1, 1, 1, 2]
+
+
+def kept(**more):
+    """A sweep whose clients have other samples in each start, and which ends some runs early."""
+    data = gd.datasets.load("moons")
+    options = {
+        "problem": gd.MLP(data, hidden=[3]), "optimizer": gd.SGD(lr=[0.1, 1.0]), "batch": 8, "starts": 3, "steps": 60, "record": gd.Record(every=3, state=True),
+        "distribution": [gd.FederatedAveraging(clients=6, sampled=[1, 3]), gd.Scaffold(clients=6, sampled=2, period=7), gd.LocalSGD(workers=3)],
+        "partition": [gd.Dirichlet([0.3, 3.0]), "iid"],
+    }  # fmt: skip
+    return gd.Sweep(**(options | more))
+
+
+def test_costs_are_in_folders_that_are_left_resumed_and_read_in_parts(tmp_path):
+    sweep = kept(stop=gd.Target(0.5, every=1))
+    found = sweep.run(progress=False)
+    assert (found.steps_taken.values < 60).any()
+    sweep.run(out=tmp_path / "runs", chunk_seconds=1e-7, progress=False)
+    for name in [*shards(tmp_path / "runs")][::3]:
+        (tmp_path / "runs" / "shards" / name).unlink()
+    same(sweep.run(out=tmp_path / "runs", progress=False), found)
+    throughout = open_results(tmp_path / "runs", dask_throughout=True)
+    for name in COSTS:
+        assert (np.isnan(found[name].values) == (found.step.values > found.steps_taken.values[:, None])).all()
+        assert same_bits(throughout[name].compute().values, found[name].values)
+        assert same_bits(throughout[name].isel(run=slice(3, 11), checkpoint=5).values, found[name].values[3:11, 5])
+
+
+def test_runs_that_go_on_count_on():
+    half, whole = (kept(steps=steps).run(progress=False) for steps in (21, 60))
+    more = gd.continue_from(half, steps=39)
+    for name in ("loss", *COSTS):
+        assert same_bits(more[name].values, whole[name].values[:, 7:]), name
+
+
+def test_times_to_targets_count_what_clients_did():
+    result = kept(stop=gd.Target(0.5, every=1), record=gd.Record(every=1)).run(progress=False)
+    steps = gd.analysis.time_to_target(result, 0.5).time.values[:, 0]
+    met = np.flatnonzero(np.isfinite(steps))
+    assert len(met) > 3
+    for unit, name in (("rounds", "round"), ("bytes", "bytes_sent"), ("samples", "samples")):
+        found = gd.analysis.time_to_target(result, 0.5, unit=unit).time.values[:, 0]
+        assert found[met].tolist() == result[name].values[met, steps[met].astype(int)].tolist()
+    gradients = gd.analysis.time_to_target(result, 0.5, unit="gradients").time.values[:, 0]
+    np.testing.assert_allclose(gradients[met] * 256, result.samples.values[met, steps[met].astype(int)])
