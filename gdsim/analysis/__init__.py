@@ -5,6 +5,7 @@ Results may lie in memory or in a folder (`gd.open`), which is then read block b
 summaries do too.
 """
 
+from gdsim.analysis.client_scores import client_scores
 from gdsim.analysis.coco import export_coco
 from gdsim.analysis.comparison import compare_tuned, sentences
 from gdsim.analysis.minima import minima_by_loss, minima_left
@@ -26,7 +27,7 @@ from gdsim.distribution.topologies import mixing_matrices, second_eigenvalue, sp
 from gdsim.statistics import bootstrap, clopper_pearson, holm, mcnemar, median_ranks, wilson
 
 __all__ = [
-    "Rounds", "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "clopper_pearson", "compare_success",
+    "Rounds", "algoperf_score", "bands", "best_cell", "bootstrap", "budget_curve", "client_scores", "clopper_pearson", "compare_success",
     "compare_tuned", "convergence_rate", "critical_batch", "data_profile", "default_targets", "divergence_map", "ecdf", "edge_of_stability",
     "estimated_noise_scale", "expected_best", "expected_compute", "expected_running_time", "export_coco", "fit_critical_batch", "holm", "kaplan_meier",
     "luby", "luby_cost", "mcnemar", "median_ranks", "minima_by_loss", "minima_left", "mixing_matrices", "noise_scale",
