@@ -33,8 +33,8 @@ def test_each_client_is_scored_on_its_own_samples(kind):
     for run, (a, b, c) in enumerate(result.parameters.values):
         margin = X @ [a, b] + c
         losses, right = np.logaddexp(0.0, margin) - Y * margin, (margin > 0) == Y
-        known = [np.average(losses[WHOSE == k], weights=WEIGHTS[WHOSE == k]) for k in range(11)]
-        rates = [right[WHOSE == k].mean() for k in range(11)]
+        known = [np.average(losses[k == WHOSE], weights=WEIGHTS[k == WHOSE]) for k in range(11)]
+        rates = [right[k == WHOSE].mean() for k in range(11)]
         np.testing.assert_allclose(found.loss.values[run], known, rtol=1e-12)
         np.testing.assert_allclose(found.accuracy.values[run], rates, rtol=1e-12)
         assert found.worst_loss.values[run] == pytest.approx(np.mean(sorted(known)[-2:]), rel=1e-12)  # ceil(11 / 10) clients
