@@ -116,7 +116,7 @@ def test_a_worker_that_is_ahead_waits_for_the_slowest():
 
 
 def test_a_delayed_gradient_step_by_step():
-    """T5 of the science page."""
+    """w_{t+1} = w_t - a w_{t - 2}, from 1 and at 1 before it."""
     sweep = gd.Sweep(
         problem=PARABOLA, optimizer=gd.SGD(lr=0.3), steps=9, init=1.0, dtype="float64", record=gd.Record(every=1, trajectory=True),
         distribution=gd.Asynchronous(workers=1, staleness=gd.FixedStaleness(2)),
@@ -125,7 +125,7 @@ def test_a_delayed_gradient_step_by_step():
 
 
 def test_where_delayed_gradients_are_stable():
-    """T5: 0 < a < 2 sin(pi / (2 (2 tau + 1)))."""
+    """0 < a < 2 sin(pi / (2 (2 tau + 1)))."""
     for tau, limit in ((0, 2.0), (1, 1.0), (2, 0.6180339887), (4, 0.3472963553), (8, 0.1845367189), (32, 0.0483274905)):
         assert 2 * math.sin(math.pi / (2 * (2 * tau + 1))) == pytest.approx(limit, rel=1e-9)
         distribution = gd.Asynchronous(workers=1, staleness=gd.FixedStaleness(tau))
@@ -137,7 +137,7 @@ def test_where_delayed_gradients_are_stable():
 
 @pytest.mark.parametrize(("tau", "rate", "known"), [(1, 0.5, 2.4), (2, 0.3, 3.8894246223), (4, 0.1, 7.9797145568)])
 def test_the_floor_of_delayed_gradients(tau, rate, known):
-    """T6: Var w = (eta sigma^2 / (2 L)) (1 + sin x) / (cos x sqrt(1 - a^2 / 4)), x = (2 tau + 1) arcsin(a / 2)."""
+    """Var w = (eta sigma^2 / (2 L)) (1 + sin x) / (cos x sqrt(1 - a^2 / 4)), x = (2 tau + 1) arcsin(a / 2)."""
     x = (2 * tau + 1) * math.asin(rate / 2)
     assert (1 + math.sin(x)) / (math.cos(x) * math.sqrt(1 - rate**2 / 4)) / (2 * rate) == pytest.approx(known, rel=1e-9)
     distribution = gd.Asynchronous(workers=1, staleness=gd.FixedStaleness(tau))
@@ -148,7 +148,9 @@ def test_the_floor_of_delayed_gradients(tau, rate, known):
 
 
 def test_asynchrony_begets_momentum():
-    """T7: with K memoryless workers the mean path is heavy ball's of momentum 1 - 1/K, begun by the first gradient."""
+    """With K memoryless workers the mean path is heavy ball's of momentum 1 - 1/K, begun by the first gradient
+    (Mitliagkas et al. 2016).
+    """
     known = {1: 0.5, 2: 0.0625, 3: -0.2734375, 5: -0.5931396484, 10: -0.1245886, 20: -0.0016818}
     sweep = gd.Sweep(
         problem=PARABOLA, optimizer=gd.SGD(lr=0.5), starts=20000, steps=20, init=1.0, dtype="float64", record=gd.Record(every=1, trajectory=True), distribution=gd.Asynchronous(workers=4),
@@ -160,7 +162,7 @@ def test_asynchrony_begets_momentum():
 
 @pytest.mark.parametrize(("workers", "known"), [(2, 5.7692307692), (4, 6.7961165049), (8, 8.9108910891)])
 def test_the_floor_of_asynchronous_workers(workers, known):
-    """T8: Var w = (eta sigma^2 / L) (1 + K a) / (2 + a - K a^2), milder than a constant staleness of K - 1."""
+    """Var w = (eta sigma^2 / L) (1 + K a) / (2 + a - K a^2), milder than a constant staleness of K - 1."""
     sweep = gd.Sweep(
         problem=noisy(8), optimizer=gd.SGD(lr=0.1), starts=20000, steps=300, record=gd.Record(every=300, trajectory=True), distribution=gd.Asynchronous(workers=workers), **NOISE
     )  # fmt: skip
@@ -170,7 +172,7 @@ def test_the_floor_of_asynchronous_workers(workers, known):
 
 
 def test_the_mean_square_limit_of_asynchronous_workers():
-    """T8: stable iff a < (1 + sqrt(1 + 8 K)) / (2 K), far below where the mean path is."""
+    """Stable iff a < (1 + sqrt(1 + 8 K)) / (2 K), far below where the mean path is."""
     limit = (1 + math.sqrt(33)) / 8
     assert limit == pytest.approx(0.8430703308)
     sweep = gd.Sweep(
@@ -211,9 +213,9 @@ def test_runs_do_not_depend_on_those_beside_and_go_on_from_their_state():
         gd.Asynchronous(workers=[2, 3], aware="inverse"),
         gd.Asynchronous(workers=2, staleness=gd.GeometricStaleness([1.0, 3.0]), buffer=2),
     ]
-    kept = {"record": gd.Record(every=10, parameters=True, state=True), "dtype": "float32"}
+    kept = {"record": gd.Record(every=10, parameters=True, state=True)}
     whole = regression(kinds, gd.Momentum(lr=[0.05, 2.0]), 60, **kept).run(progress=False)
-    alone = regression(kinds, gd.Momentum(lr=[0.05, 2.0]), 60, **kept).run(progress=False, runs=[5, 61, 100], lanes=4)
+    alone = regression(kinds, gd.Momentum(lr=[0.05, 2.0]), 60, **kept).run(progress=False, runs=[5, 61, 100])
     np.testing.assert_array_equal(alone.parameters.values, whole.sel(run=whole.run.isin([5, 61, 100])).parameters.values)
     begun = regression(kinds, gd.Momentum(lr=[0.05, 2.0]), 33, **kept).run(progress=False)
     gone_on = gd.continue_from(begun, steps=27)

@@ -1,5 +1,5 @@
-"""Synchronous workers whose gradients are sent compressed: what is known exactly of them (DISTRIBUTED.md, T16 to
-T21), and the loop of the oracle beside them.
+"""Synchronous workers whose gradients are sent compressed: what is known exactly of them (Karimireddy et al. 2019,
+Beznosikov et al. 2020, Bernstein et al. 2018, Vogels et al. 2019), and the loop of the oracle beside them.
 """
 
 import numpy as np

@@ -83,8 +83,8 @@ def test_the_schedule_of_the_same_name_stands_for_a_law():
     assert checked_compute_time(Exponential(2.0), "compute") == gd.ExponentialTime(2.0)
 
 
-def test_stragglers_of_the_truths():
-    """T23, and T24 below, of the science page: order statistics, recomputed there by other means."""
+def test_the_slowest_and_the_fastest_of_several_workers():
+    """The means of order statistics: sums of 1/i for exponential times, else integrals to eight digits."""
     sizes = (2, 4, 8, 16, 64)
     known = {
         gd.ExponentialTime(1.0): (1.5, 2.0833333333, 2.7178571429, 3.3807289932, 4.7438909037),

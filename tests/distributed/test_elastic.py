@@ -1,4 +1,4 @@
-"""Elastic averaging: beside the oracle's loop, its roots, limits and floors (T10, T11)."""
+"""Elastic averaging: beside the oracle's loop, its roots, limits and floors (Zhang, Choromanska and LeCun 2015)."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Gossip: beside the oracle's loop, and what is known exactly of consensus, stability and disagreement (T12, T13)."""
+"""Gossip: beside the oracle's loop, and what is known exactly of consensus, stability and disagreement."""
 
 import numpy as np
 import pytest

@@ -15,9 +15,7 @@ BOWL = {"problem": gd.Quadratic([[1.0]], [[0.0]] * 8), "optimizer": gd.SGD(lr=0.
 def trained(distribution, *, steps, starts=2, **options):
     """The result of a distribution's runs, recorded at every step."""
     record = gd.Record(every=1, parameters=True, trajectory=True)
-    lanes = {"lanes": options.pop("lanes")} if "lanes" in options else {}
-    sweep = gd.Sweep(distribution=distribution, starts=starts, steps=steps, record=record, dtype="float64", **options)
-    return sweep.run(progress=False, **lanes)
+    return gd.Sweep(distribution=distribution, starts=starts, steps=steps, record=record, dtype="float64", **options).run(progress=False)
 
 
 def rounds_of(distribution, steps, **options):
@@ -111,9 +109,9 @@ def test_a_run_has_the_same_bits_alone_and_beside_runs_of_other_periods():
     options = {"problem": gd.LinearRegression(data), "optimizer": gd.AdaGrad(lr=0.05), "batch": 4, "steps": 20, "starts": 5}
     rule = gd.ClipNorm(gd.Adam(lr=0.1), 0.1)
     sharing = {"workers": 3, "state": "average", "outer": rule}
-    together = trained(gd.LocalSGD(period=[1, 3, 7], **sharing), lanes=8, **options)
+    together = trained(gd.LocalSGD(period=[1, 3, 7], **sharing), **options)
     for period in (1, 3, 7):
-        alone = trained(gd.LocalSGD(period=period, **sharing), lanes=2, **options)
+        alone = trained(gd.LocalSGD(period=period, **sharing), **options)
         assert np.array_equal(alone.parameters.values, together.parameters.values[together.period.values == period])
 
 

@@ -49,7 +49,7 @@ def test_runs_keep_their_samples_and_bits_beside_any_others():
     sweep = sweep_of(kinds, [gd.Overlap([0.25, 0.5]), "iid"], 3)
     whole = sweep.run(progress=False).parameters.values
     chosen = [1, 8, 22, len(whole) - 1]
-    np.testing.assert_array_equal(sweep.run(runs=chosen, lanes=4, progress=False).parameters.values, whole[chosen])
+    np.testing.assert_array_equal(sweep.run(runs=chosen, progress=False).parameters.values, whole[chosen])
 
 
 @pytest.mark.parametrize("batch", [4, None])
@@ -72,7 +72,7 @@ FIXED_POINTS = (0.75, 0.7285714286, 0.6884399348, 0.6232961681, 0.5502322151, 0.
 
 
 def test_the_fixed_point_of_averaging_depends_on_the_period_where_curvatures_differ():
-    """T4: w* = sum (1 - M_k) b_k / sum (1 - M_k), M_k = (1 - eta A_k)^H."""
+    """w* = sum (1 - M_k) b_k / sum (1 - M_k), M_k = (1 - eta A_k)^H."""
     sweep = gd.Sweep(
         problem=HALVES, optimizer=gd.SGD(lr=0.1), steps=640, batch=gd.grid(1, None), init=0.0, distribution=gd.LocalSGD(workers=2, period=PERIODS),
         partition=[0, 1], record=gd.Record(parameters=True),
