@@ -17,6 +17,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "Record": {"parameter_norm": False, "sharpness": False},
     "Experiment": {"tangents": (), "distribution": (), "partition": ()},
     "Sweep": {"tangents": (), "distribution": (), "partition": ()},
+    "Queue": {"messages": 0.0},
 }
 
 

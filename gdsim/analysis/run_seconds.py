@@ -1,13 +1,14 @@
 """The seconds of runs on a simulated cluster, from what a result says of their workers."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.analysis.event_times import update_times
 from gdsim.analysis.rounds import Rounds
 from gdsim.analysis.simulated import MOST_SUMS, SimulatedCluster
 from gdsim.analysis.stragglers import speeds_of
+from gdsim.analysis.worker_updates import END, update_numbers
 from gdsim.distribution import Asynchronous, DiLoCo, ElasticAveraging, Gossip, LocalSGD, Queue, Synchronous, message_sizes
 from gdsim.distribution.topologies import messages_sent
 from gdsim.sweep.experiment.cells import Cell, cells_of
@@ -85,12 +86,12 @@ def _seconds_of(timed: Timed, cluster: SimulatedCluster, starts: np.ndarray, ste
     assert timed.updates is not None
     distinct, row = np.unique(starts, return_inverse=True)
     most, found = max(1, int(steps.max(initial=1))), np.empty(len(steps))
-    at_once = max(1, MOST_SUMS // most)
+    at_once = max(1, MOST_SUMS // most // 4)
     for first in range(0, len(distinct), at_once):
         mine = (row >= first) & (row < first + at_once)
-        times = update_times(timed.updates, distinct[first : first + at_once], most, seed, timed.dtype)
-        times = np.concatenate([np.zeros((len(times), 1)), times], 1)
-        found[mine] = cluster.compute.mean * times[row[mine] - first, steps[mine]]
+        times = update_numbers(timed.updates, distinct[first : first + at_once], most, seed, timed.dtype)[END]
+        times = np.concatenate([np.zeros((1, times.shape[1])), times])
+        found[mine] = cluster.compute.mean * times[steps[mine], row[mine] - first]
     return found
 
 
@@ -101,6 +102,7 @@ def timed_of(cell: Cell, cluster: SimulatedCluster) -> Timed:
         return Timed(Rounds(1), None, "")
     if isinstance(one, Asynchronous):
         _check_law(one, cluster)
+        _check_messages(one, cluster, cell)
         return Timed(None, one, cell.dtype)
     period, after = int(getattr(one, "period", 1)), int(getattr(one, "after", 0))
     step = np.array(after + period)
@@ -133,5 +135,17 @@ def _check_law(one: Asynchronous, cluster: SimulatedCluster) -> None:
         raise ValueError(
             f"the result was made with compute={own}{speeds}, and another law or other speeds would order its updates otherwise; {given(law)} was given"
         )
-    if cluster.exchange_seconds(Rounds(2, message=1.0, neighbours=1)) > 0.0:
-        raise ValueError("the events of an asynchronous run are ordered by compute times alone: give a cluster without latency, and without a bandwidth")
+
+
+def _check_messages(one: Asynchronous, cluster: SimulatedCluster, cell: Cell) -> None:
+    """Refuses a cluster whose messages take longer or shorter than those by which an asynchronous run was trained."""
+    if cluster.overlap:
+        raise ValueError("asynchronous workers compute when they have read and read when they have told: leave overlap=True of the cluster out")
+    queue: Any = one.staleness
+    takes = 0.0 if one.team == 1 else cluster.answered_seconds(math.prod(message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize)))
+    needed = takes / cluster.compute.mean * queue.compute.mean
+    if not math.isclose(needed, one.message_seconds, rel_tol=1e-6):
+        raise ValueError(
+            f"messages take 2 (latency + bytes / bandwidth) = {takes:.9g} s of compute times of mean {cluster.compute.mean:g} s on this cluster, and the result "
+            f"was made with messages={one.message_seconds:g}, which orders its updates otherwise: train it with gd.Queue(..., messages={needed:.9g})"
+        )

@@ -8,11 +8,13 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Axis, Range, values
-from gdsim.distribution.base import STEPS, Distribution, Held, Part, Partition, most_of
-from gdsim.distribution.compute_times import COMPUTE_TIME_LAW, ExponentialTime, checked_compute_time, checked_speeds
+from gdsim.distribution.base import STEPS, Distribution, Held, Part, Partition, least_of, most_of
+from gdsim.distribution.compute_times import COMPUTE_TIME_LAW, SECONDS, ExponentialTime, checked_compute_time, checked_speeds
 from gdsim.rules import Rule
 
 STALENESS = Range(0.0, 2.0**16, high_allowed=True)
+MOST_MEANS = 1e6  # of compute times that messages take
+LEAST_LOG = -1e3  # whose exponential is 0
 RAREST = 1e-9  # share of a geometric law's gradients that would be older than the oldest point kept
 
 
@@ -26,6 +28,7 @@ class Staleness(Part, frozen=True):
     meanings = {
         "compute": "The law of the compute times of a step; only its shape matters to the order of updates.",
         "speeds": "The speed of each worker, or None for 1 each.",
+        "messages": "How long the messages of a step take, the weights that a worker gets and the gradient that it sends, in the unit of compute's mean.",
         "steps": "How many updates old each gradient is.",
         "mean": "How many updates old gradients are in the mean.",
         "most": "How many updates old a gradient is at most.",
@@ -51,16 +54,20 @@ class Queue(Staleness, tag="queue", frozen=True):
 
     The staleness is what comes of it: K - 1 in the mean for K workers of any speeds (once all have come), its
     distribution geometric for exponential times and constant for constant ones. Updates at the same time go
-    by the number of the worker.
+    by the number of the worker. A worker's cycle is its compute time and its `messages`, which on a cluster take 2
+    (latency + bytes / bandwidth) seconds: the longer they take, the less the times of compute decide the order.
 
-    >>> Queue(speeds=[1, 1, 0.5])
-    Queue(speeds=[1, 1, 0.5])
+    >>> import gdsim as gd
+    >>> gd.Queue(gd.ExponentialTime(0.01), speeds=[1, 1, 0.5], messages=0.002).messages
+    0.002
     """
 
     compute: Any = ExponentialTime(1.0)
     speeds: Any = None
+    messages: Axis = 0.0
 
     holds = {"compute": COMPUTE_TIME_LAW}
+    ranges = {"messages": Range(0.0, SECONDS.high, high_allowed=True)}
 
     def __post_init__(self) -> None:
         """Takes a schedule of the law's name for the law."""
@@ -68,9 +75,17 @@ class Queue(Staleness, tag="queue", frozen=True):
         msgspec.structs.force_setattr(self, "speeds", checked_speeds(self.speeds, "Queue.speeds"))
         super().__post_init__()
 
+    def check_together(self) -> None:
+        """Refuses messages beside which compute times are nothing."""
+        longest, mean = most_of(self.messages), least_of(self.compute.mean)
+        if longest > MOST_MEANS * mean:
+            raise ValueError(
+                f"Queue.messages={longest:g} must be at most {MOST_MEANS:g} times the mean of compute, {mean:g}: give both in the same unit, seconds say"
+            )
+
     def constants(self, values: Mapping[str, float], parameters: int) -> dict[str, float]:
-        """The second number of the law of compute times."""
-        return {"shape": values.get(f"compute_{self.compute.shape_name}", 0.0)}
+        """The second number of the law of compute times, and how many of its means messages take."""
+        return {"shape": values.get(f"compute_{self.compute.shape_name}", 0.0), "messages_of_mean": values["messages"] / values["compute_mean"]}
 
 
 class FixedStaleness(Staleness, tag="fixed", frozen=True):
@@ -103,8 +118,9 @@ class GeometricStaleness(Staleness, tag="geometric", frozen=True):
     ranges = {"mean": Range(0.0, 2.0**10, high_allowed=True)}
 
     def constants(self, values: Mapping[str, float], parameters: int) -> dict[str, float]:
-        """Ages are log(u) / log(1 - p), rounded down."""
-        return {"per_log": 1.0 / math.log(values["mean"] / (1.0 + values["mean"])) if values["mean"] > 0.0 else 0.0}
+        """Ages are log(u) / log(1 - p), rounded down; so old or older are exp(age log(1 - p)) of them."""
+        log_older = math.log(values["mean"] / (1.0 + values["mean"])) if values["mean"] > 0.0 else -math.inf
+        return {"per_log": 1.0 / log_older, "log_older": max(log_older, LEAST_LOG)}
 
     def oldest(self) -> int:
         mean = most_of(self.mean)
@@ -141,7 +157,9 @@ class Asynchronous(Distribution, tag="asynchronous", frozen=True, kw_only=True):
     s steps ahead of the slowest reads and goes on when that has moved (stale synchronous parallel, Ho et al.
     2013). The optimizer's state is the server's.
 
-    Reported are the server's weights.
+    Reported are the server's weights. Their `disagreement` is how far from them gradients are taken: the mean square
+    distance of what the workers of a queue have read, or of the weights of before over the ages of the law. Counts
+    are exact up to 2^32 updates.
 
     >>> Asynchronous(workers=[2, 8], staleness=FixedStaleness(steps=3)).staleness
     FixedStaleness(3)
@@ -182,6 +200,11 @@ class Asynchronous(Distribution, tag="asynchronous", frozen=True, kw_only=True):
     def is_buffered(self) -> bool:
         """Whether the server waits for several gradients."""
         return self.buffer != 1.0
+
+    @property
+    def message_seconds(self) -> float:
+        """How long the messages of a worker's cycle take, in the unit of the compute times; nothing where it is alone."""
+        return float(getattr(self.staleness, "messages", 0.0)) if self.team > 1 else 0.0
 
     @property
     def is_plain_alone(self) -> bool:

@@ -9,7 +9,12 @@ from gdsim.population.setting import Setting
 from gdsim.rules import Rule
 from gdsim.rules.stale import Gathered, Stale
 
-AGES = {FixedStaleness: asynchronous.fixed_age, GeometricStaleness: asynchronous.geometric_age, UniformStaleness: asynchronous.uniform_age}
+# Of each law how old a gradient is, and how likely it is as old as that or older.
+AGES = {
+    FixedStaleness: (asynchronous.fixed_age, asynchronous.fixed_or_older),
+    GeometricStaleness: (asynchronous.geometric_age, asynchronous.geometric_or_older),
+    UniformStaleness: (asynchronous.uniform_age, asynchronous.uniform_or_older),
+}
 
 
 def asynchronous_team(setting: Setting) -> TeamKind:
@@ -18,14 +23,21 @@ def asynchronous_team(setting: Setting) -> TeamKind:
     staleness, workers = distribution.staleness, distribution.team
     parts: dict[str, Any] = {
         "steps_to_exchange": averaging.every_step, "begin_team": asynchronous.begin_at_start, "before_exchange": averaging.keep_nothing,
-        "exchange": averaging.keep_nothing, "report_team": asynchronous.report_server, "step_workers": asynchronous.step_in_turn,
-        "server_steps": asynchronous.step_if_full if distribution.is_buffered else asynchronous.one_step, "EXCHANGES_AFTER_ONE_STEP": False,
+        "exchange": averaging.keep_nothing, "report_team": asynchronous.report_updated, "step_workers": asynchronous.step_in_turn,
+        "EXCHANGES_AFTER_ONE_STEP": False,
     }  # fmt: skip
     if not isinstance(staleness, Queue):
-        parts |= {"next_event": asynchronous.next_of_given, "end_event": asynchronous.keep_last, "age_of": AGES[type(staleness)]}
+        age_of, age_or_older = AGES[type(staleness)]
+        parts |= {
+            "next_event": asynchronous.next_of_given, "end_event": asynchronous.keep_last, "age_of": age_of, "age_or_older": age_or_older,
+            "share_of_point": asynchronous.share_of_age,
+        }  # fmt: skip
         return TeamKind(tuple(parts.items()), 1, server=staleness.points, numbers=asynchronous.FIRST, slowness=(1.0,) * workers)
     go_on = queue.go_on if distribution.bound is None else queue.go_on_if_near
-    parts |= {"next_event": queue.next_of_queue, "end_event": go_on, "time_of_mean_one": type(staleness.compute).of_mean_one}
+    parts |= {
+        "next_event": queue.next_of_queue, "end_event": go_on, "time_of_mean_one": type(staleness.compute).of_mean_one, "share_of_point": asynchronous.share_of_worker,
+        "server_version": asynchronous.every_full_buffer if distribution.is_buffered else asynchronous.every_gradient,
+    }  # fmt: skip
     slowness = tuple(1.0 / v for v in staleness.speeds or (1.0,) * workers)
     return TeamKind(tuple(parts.items()), 1, server=workers, numbers=asynchronous.FIRST + queue.EACH * workers, slowness=slowness)
 

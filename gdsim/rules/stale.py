@@ -2,7 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from gdsim.lanes.operations import as_type_of, fma_lanes as fma, maximum, where
+from gdsim.lanes.counts import joined_count
+from gdsim.lanes.operations import fma_lanes as fma, maximum, where
 from gdsim.lanes.tiles import select_row
 from gdsim.lanes.types import Hyperparameters, Lane, Lanes, Mask
 from gdsim.rules.parts import inner_prepare, inner_reported, inner_update, inner_with_gradient
@@ -11,21 +12,21 @@ from gdsim.rules.wrappers import Wrapper, WrapperStep
 
 def number_of_update(t: Lane, carry: Lanes) -> Lane:
     """The server counts updates, not the worker that computes."""
-    return as_type_of(carry[-1], t) + 1
+    return joined_count(carry[-2], carry[-1], t) + 1
 
 
 class Stale(Wrapper, tag="stale", frozen=True):
     """A step of the rule from the `server`'s weights, by the gradient at the stored ones.
 
     The stored weights are those of before the step that are read; after it they are the server's new ones. A
-    run keeps the `age` of the gradient, and how many `updates` there have been. An `aware` rule divides its
+    run keeps the `age` of the gradient, and how many updates there have been, as two numbers. An `aware` rule divides its
     rate by max(1, age) (Zhang et al. 2016).
     """
 
     aware: bool = False
 
     own_slots = ("server",)
-    own_carry = ("age", "updates")
+    own_carry = ("age", "updates_high", "updates_low")
     own_reports_other_point = True
 
     def parts(self) -> dict[str, Any]:
@@ -42,13 +43,13 @@ class Stale(Wrapper, tag="stale", frozen=True):
 
     @staticmethod
     def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
-        inner, inner_carry = inner_prepare(h, rate, carry[:-2])
-        return WrapperStep(inner, rate), (*inner_carry, carry[-2], carry[-1])
+        inner, inner_carry = inner_prepare(h, rate, carry[:-3])
+        return WrapperStep(inner, rate), (*inner_carry, *carry[-3:])
 
     @staticmethod
     def prepare_aware(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
-        inner, inner_carry = inner_prepare(h, rate / maximum(carry[-2], 1.0), carry[:-2])
-        return WrapperStep(inner, rate), (*inner_carry, carry[-2], carry[-1])
+        inner, inner_carry = inner_prepare(h, rate / maximum(carry[-3], 1.0), carry[:-3])
+        return WrapperStep(inner, rate), (*inner_carry, *carry[-3:])
 
     @staticmethod
     def update(w: Lane, g: Lane, slots: Lanes, s: Any) -> tuple[Lane, Lanes]:
@@ -70,11 +71,12 @@ class Filled(NamedTuple):
 
 def gather(h: Hyperparameters, rate: Lane, carry: Lanes, share: Lane) -> tuple[Filled, Lanes]:
     """What a step needs that gathers a gradient, and the carry after it: of the rule only where it makes a step."""
-    inner, new_carry = inner_prepare(h, rate, carry[:-3])
-    gathered = carry[-3] + 1.0
+    before = carry[:-4]
+    inner, new_carry = inner_prepare(h, rate, before)
+    gathered = carry[-4] + 1.0
     is_full = gathered >= h.distribution_buffer
-    kept = select_row(is_full, new_carry, carry[:-3])
-    return Filled(inner, share, is_full), (*kept, where(is_full, gathered * 0.0, gathered), carry[-2], carry[-1])
+    kept = select_row(is_full, new_carry, before)
+    return Filled(inner, share, is_full), (*kept, where(is_full, gathered * 0.0, gathered), *carry[-3:])
 
 
 class Gathered(Stale, tag="gathered", frozen=True):
@@ -86,7 +88,7 @@ class Gathered(Stale, tag="gathered", frozen=True):
     """
 
     own_slots = ("sum", "server")
-    own_carry = ("gathered", "age", "updates")
+    own_carry = ("gathered", "age", "updates_high", "updates_low")
 
     def _by_convention(self, name: str) -> Any:
         return Gathered.prepare_aware if name == "prepare" and self.aware else getattr(Gathered, name)
@@ -97,7 +99,7 @@ class Gathered(Stale, tag="gathered", frozen=True):
 
     @staticmethod
     def prepare_aware(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[Any, Lanes]:
-        return gather(h, rate, carry, 1.0 / h.distribution_buffer / maximum(carry[-2], 1.0))
+        return gather(h, rate, carry, 1.0 / h.distribution_buffer / maximum(carry[-3], 1.0))
 
     @staticmethod
     def with_gradient(s: Any, norm: Lane, loss: Lane) -> Any:

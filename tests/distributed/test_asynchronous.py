@@ -2,13 +2,17 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
 import gdsim as gd
 from gdsim.distribution.time_draws import summed_times
+from gdsim.kernels.teams.asynchronous import AGES, AGES_HIGH, FIRST, MANY_AGES, OLDEST
+from gdsim.kernels.teams.queue import EACH, LEFT, MADE, MADE_HIGH, READ
 from gdsim.population.samples import sample_order
 from gdsim.starts import initial_points
+from gdsim.sweep.resume import continue_with
 from tests.distributed import reference
 
 RNG = np.random.default_rng(0)
@@ -44,7 +48,8 @@ def computing(setting, run, steps=50):
     starts, own = np.full(steps, run), np.arange(steps)
     speeds = queue.speeds or (1.0,) * setting.workers
     law = type(queue.compute)(1.0, *([getattr(queue.compute, queue.compute.shape_name)] if queue.compute.shape_name else []))
-    return np.array([summed_times(law, setting.seed, starts, own, np.ones(steps), k) * (1.0 / v) for k, v in enumerate(speeds)])
+    told = queue.messages / queue.compute.mean
+    return np.array([summed_times(law, setting.seed, starts, own, np.ones(steps), k) * (1.0 / v) + told for k, v in enumerate(speeds)])
 
 
 def only_setting(sweep):
@@ -56,10 +61,10 @@ def only_setting(sweep):
     ("queue", "options", "optimizer", "rule"),
     [
         (gd.Queue(gd.ConstantTime(3.0)), {}, gd.Momentum(lr=0.05, momentum=0.5, convention="torch"), reference.heavy_ball(0.05, 0.5)),
-        (gd.Queue(gd.LogNormal(1.0, 0.5), speeds=[1.0, 0.25, 4.0]), {"aware": "inverse"}, gd.SGD(lr=0.05), reference.sgd(0.05)),
+        (gd.Queue(gd.LogNormal(2.0, 0.5), speeds=[1.0, 0.25, 4.0], messages=1.5), {"aware": "inverse"}, gd.SGD(lr=0.05), reference.sgd(0.05)),
         (gd.Queue(gd.ShiftedExponential(1.0, 0.5)), {"buffer": 4, "aware": "inverse"}, gd.Adam(lr=0.05, convention="torch"), reference.adam(0.05)),
     ],
-    ids=["constant, momentum", "speeds, aware, own samples", "buffer, aware"],
+    ids=["constant, momentum", "speeds, messages, aware, own samples", "buffer, aware"],
 )  # fmt: skip
 def test_a_queue_goes_event_by_event_as_the_oracle(queue, options, optimizer, rule):
     sweep = regression(gd.Asynchronous(workers=3, staleness=queue, **options), optimizer, partition="iid" if queue.speeds else None)
@@ -113,6 +118,55 @@ def test_a_worker_that_is_ahead_waits_for_the_slowest():
                     ends[j], read[j] = now + times[j, made[j]], t + 1
             assert max(made) - min(made) <= 2
         np.testing.assert_allclose(result.staleness.values[run, 1:], np.cumsum(ages) / np.arange(1, 51), rtol=1e-12)
+
+
+def test_disagreement_is_how_far_off_gradients_are_taken():
+    """For a queue the mean over workers of |what it has read - the server's|^2, else that over the ages of the law,
+    however many points are kept for other cells beside.
+    """
+    laws = [gd.FixedStaleness([3, 20]), gd.UniformStaleness([2, 9]), gd.GeometricStaleness([0.0, 1.5])]
+    sweep = regression([gd.Asynchronous(workers=2, staleness=one) for one in [*laws, gd.Queue(gd.ConstantTime(1.0))]], gd.SGD(lr=0.05))
+    result = sweep.run(progress=False)
+    ages = np.arange(51)
+    laws = [ages == 3, ages == 20, (ages < 3) / 3, (ages < 10) / 10, ages == 0, 0.4 * 0.6**ages, (ages < 2) / 2]
+    for cell, shares in enumerate(laws):
+        run = int(np.flatnonzero(result.cell.values == cell)[5])
+        path = result.trajectory.values[run]
+        off = np.array([[np.sum((path[max(t - age, 0)] - path[t]) ** 2) for age in ages] for t in ages])
+        known = off @ shares + off[:, -1] * (1 - np.sum(shares))
+        np.testing.assert_allclose(result.disagreement.values[run], known, rtol=1e-9, atol=1e-13)
+
+
+def test_counts_go_on_where_numbers_of_32_bits_leave_some_out():
+    """From states in which all workers have just read, after nearly 2^24 updates and steps of their own."""
+    began, made, ages, law = 2**24 - 20, [2**24 - 5, 2**24 - 2, 2**24 + 1], 5 * 2**24, gd.ExponentialTime(1.0)
+    sweep = gd.Sweep(
+        problem=PARABOLA, optimizer=gd.SGD(lr=0.2), schedule=gd.Cosine(cycle=3), steps=12, init=1.0, starts=8, dtype="float32",
+        distribution=gd.Asynchronous(workers=3, aware="inverse"), record=gd.Record(parameters=True, state=True),
+    )  # fmt: skip
+    result = sweep.run(progress=False)
+    numbers = result.state_team.values[:, -FIRST - 3 * EACH :]
+    numbers[:, [AGES_HIGH, AGES, OLDEST]] = ages / MANY_AGES, 0.0, 2.0
+    times = np.array([[summed_times(law, 0, np.full(60, s), n + np.arange(60), np.ones(60), k) for k, n in enumerate(made)] for s in range(8)])
+    for k, n in enumerate(made):
+        first = FIRST + k * EACH
+        numbers[:, first + LEFT] = times[:, k, 0]
+        numbers[:, [first + MADE_HIGH, first + MADE, first + READ]] = n // 65536, n % 65536, began
+    points = result.state_workers.values
+    points[:, -3:] = points[:, :1]  # which the workers have read
+    longer = msgspec.structs.replace(sweep, steps=began + 60)
+    found = continue_with(result, longer, began=began, threads=1)
+
+    def rule(w, gradient, state, scale):
+        done = began if state is None else state
+        return w - scale * 0.1 * (1 + math.cos(math.pi * (done % 3) / 3)) * gradient(w), done + 1
+
+    for run in range(8):
+        known = reference.asynchronous(points[run, 0], lambda worker, step, w: w, rule, reference.arrivals(times[run], 60), aware=True)
+        np.testing.assert_allclose(found.parameters.values[run], known.path[-1], rtol=1e-4)
+        total = float(found.staleness.values[run, -1]) * (began + 60)
+        assert abs(total - ages - known.staleness.sum()) < 12  # what the mean is rounded by
+        assert known.staleness.sum() > 60
 
 
 def test_a_delayed_gradient_step_by_step():
@@ -229,6 +283,8 @@ def test_runs_do_not_depend_on_those_beside_and_go_on_from_their_state():
     [
         (lambda: gd.Asynchronous(workers=2, staleness=gd.Queue(speeds=[1.0])), "Queue.speeds must have one for each of the 2 workers; 1 were given"),
         (lambda: gd.Asynchronous(workers=2, staleness=gd.FixedStaleness(1), bound=2), "bound makes workers of a gd.Queue wait, and FixedStaleness gives ages itself"),
+        (lambda: gd.Queue(gd.ConstantTime([1e-6, 1.0]), messages=10.0), "Queue.messages=10 must be at most 1e.06 times the mean of compute, 1e-06: give both in the same unit"),
+        (lambda: gd.Queue(messages=-1.0), r"Queue.messages must be a finite number in \[0, 1e.12\]; -1.0 was given"),
         (lambda: gd.Asynchronous(workers=2, aware="inverted"), "Asynchronous.aware.*'inverse'"),
         (lambda: gd.FixedStaleness(1.5), "FixedStaleness.steps must be a whole number; 1.5 was given"),
         (lambda: regression(gd.Asynchronous(workers=2), gd.SAM(gd.SGD(lr=0.1))), "a step uphill from there is not defined: take another optimizer than SAM"),

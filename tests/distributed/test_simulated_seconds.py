@@ -75,6 +75,23 @@ def test_updates_of_memoryless_workers_are_a_poisson_process():
     assert found.var() == pytest.approx(40 * (0.1 / 8) ** 2, rel=4 * math.sqrt(2 / 400))
 
 
+@pytest.mark.parametrize(
+    ("law", "own"), [(gd.ConstantTime(0.5), gd.ConstantTime(2.0)), (gd.ExponentialTime(0.5), gd.ExponentialTime(2.0))], ids=["constant", "exponential"]
+)
+def test_messages_are_part_of_every_cycle_of_an_asynchronous_worker(law, own):
+    """On the cluster they take 2 (0.01 + 16 / 200) = 0.18 s beside compute times of 0.5 s, as 0.72 beside 2."""
+    cluster = gd.SimulatedCluster(compute=law, latency=0.01, bandwidth=100.0, shards=2)
+    result = trained(gd.Asynchronous(workers=[1, 4], staleness=gd.Queue(own, messages=0.72)))
+    found, cell = simulated_seconds(result, cluster).values, result.cell.values
+    for start in range(4):
+        times = np.array([summed_times(law, 0, np.full(40, start), np.arange(40), np.ones(40), k) for k in range(4)])
+        ends = np.sort(np.cumsum(times + 0.18, 1).ravel())[:40]
+        np.testing.assert_allclose(found[cell == 1][start, 1:], ends, rtol=1e-12)
+        np.testing.assert_allclose(found[cell == 0][start, 1:], np.cumsum(times[0]), rtol=1e-12)  # alone, a worker sends nothing
+    if law == gd.ConstantTime(0.5):
+        np.testing.assert_allclose(found[cell == 1][0, 1:], 0.68 * (1 + np.arange(40) // 4), rtol=1e-12)
+
+
 def test_a_worker_that_waits_makes_updates_late():
     compute, speeds = gd.ConstantTime(1.0), (1.0, 4.0)
     result = trained(gd.Asynchronous(workers=2, staleness=gd.Queue(compute, speeds=speeds), bound=2), steps=6)
@@ -87,7 +104,9 @@ def test_a_worker_that_waits_makes_updates_late():
     [
         (gd.Queue(), {"compute": gd.ConstantTime(1.0)}, r"made with compute=ExponentialTime\(1\), and another law or other speeds would order its updates otherwise"),
         (gd.Queue(speeds=[1.0, 2.0]), {"compute": gd.ExponentialTime(1.0)}, "speeds=.1.0, 2.0., and another law"),
-        (gd.Queue(), {"compute": gd.ExponentialTime(1.0), "latency": 0.1}, "give a cluster without latency"),
+        (gd.Queue(), {"compute": gd.ExponentialTime(1.0), "latency": 0.1}, r"messages take .* = 0.2 s .*made with messages=0, .*: train it with gd.Queue\(..., messages=0.2\)"),
+        (gd.Queue(messages=0.1), {"compute": gd.ExponentialTime(1.0)}, r"made with messages=0.1, .*: train it with gd.Queue\(..., messages=0\)"),
+        (gd.Queue(messages=0.1), {"compute": gd.ExponentialTime(1.0), "latency": 0.05, "overlap": True}, "leave overlap=True of the cluster out"),
         (gd.FixedStaleness(1), {"compute": gd.ExponentialTime(1.0)}, "FixedStaleness gives ages and no times"),
     ],
 )  # fmt: skip

@@ -4,8 +4,8 @@
 A pack's team has one worker that computes, for each lane in turn another: its weights are the point where the
 lane's next gradient is taken, its rule is `rules.stale`, which keeps the server's. What has been read lies in
 `Team.server` [point, place, lane]: a point for each worker of a queue (`kernels.teams.queue`), or the last
-ones of the server where the staleness is given. The numbers of a run begin with the sum of all ages, the
-largest, and how many steps the server has made.
+ones of the server where the staleness is given. The numbers of a run begin with the sum of all ages, as two
+numbers, and the largest.
 """
 
 from typing import NamedTuple
@@ -16,27 +16,30 @@ from gdsim.kernels.job import Job
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import keep_where
-from gdsim.kernels.teams.parts import age_of, end_event, next_event, server_steps
+from gdsim.kernels.teams.averaging import keep_where, squared_distance
+from gdsim.kernels.teams.parts import age_of, age_or_older, end_event, next_event, share_of_point
 from gdsim.kernels.teams.team import note_divergence
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.elementary import log
+from gdsim.lanes.counts import split_count
+from gdsim.lanes.elementary import exp, log
 from gdsim.lanes.masks import any, extract, first_of
 from gdsim.lanes.memory import call_kernel
-from gdsim.lanes.operations import as_type_of, floor, fma_lanes, load, maximum, minimum, splat, store, where
+from gdsim.lanes.operations import as_type_of, floor, load, maximum, minimum, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.philox import COMPUTE_TIME, random_words, unit_interval
 from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Mask, Memory
 
-AGES, OLDEST, VERSION, FIRST = 0, 1, 2, 3  # places in a run's numbers; a queue's begin at FIRST
+AGES_HIGH, AGES, OLDEST, FIRST = 0, 1, 2, 3  # places in a run's numbers; a queue's begin at FIRST
+MANY_AGES = 2.0**20  # of which the first of the two that sum ages counts how many
+OF_SERVER = 3  # numbers at the end of the worker's carry: the age, and two that count updates (`rules.stale`)
 
 
 class Event(NamedTuple):
     """Whose gradient is applied next, and where it was taken."""
 
     worker: Lane  # uint32
-    made: Lane  # how many steps the worker has made, of the numbers' type
-    age: Lane  # likewise: of its gradient
+    made: Lane  # uint32: how many steps the worker has made
+    age: Lane  # of its gradient, of the numbers' type
     source: Lane  # uint32: the point at which it is taken
     goal: Lane  # uint32: the point that the server's weights replace after it
 
@@ -55,7 +58,7 @@ def next_of_given(job: Job) -> Event:
     u = as_type_of(unit_interval(words[0], words[1], splat(0.0, WIDTH)), real)
     age = minimum(minimum(age_of(hyperparameters_of(pack), u), as_type_of(step, real)), as_type_of(step * 0 + (points - 1), real))
     source = (step - as_type_of(age, step)) % points
-    return Event(step % workers, as_type_of(step // workers, real), age, source, (step + 1) % points)
+    return Event(step % workers, step // workers, age, source, (step + 1) % points)
 
 
 def keep_last(job: Job, event: Event) -> None:
@@ -71,6 +74,21 @@ def fixed_age(h: Hyperparameters, u: Lane) -> Lane:
 def geometric_age(h: Hyperparameters, u: Lane) -> Lane:
     """P(age) = p (1 - p)^age."""
     return maximum(floor(log(u) * h.distribution_staleness_per_log), 0.0)
+
+
+def fixed_or_older(h: Hyperparameters, age: Lane) -> Lane:
+    """1 up to the age of all."""
+    return where(age <= h.distribution_staleness_steps, age * 0.0 + 1.0, age * 0.0)
+
+
+def geometric_or_older(h: Hyperparameters, age: Lane) -> Lane:
+    """(1 - p)^age."""
+    return exp(age * h.distribution_staleness_log_older)
+
+
+def uniform_or_older(h: Hyperparameters, age: Lane) -> Lane:
+    """The share of ages up to the largest that are not below it."""
+    return maximum(h.distribution_staleness_most + 1.0 - age, 0.0) / (h.distribution_staleness_most + 1.0)
 
 
 def uniform_age(h: Hyperparameters, u: Lane) -> Lane:
@@ -116,22 +134,32 @@ def begin_at_start(team: Team, pack: Pack, fresh: Mask) -> None:
             keep_where(team.server, point * WIDTH, fresh, w)
 
 
-def count_step(team: Team, age: Lane) -> None:
-    """Adds an age to a run's numbers, and the server's step."""
-    store(team.numbers, AGES * WIDTH, load(team.numbers, AGES * WIDTH, WIDTH) + age)
+def count_age(team: Team, age: Lane) -> None:
+    """Adds an age to a run's numbers."""
+    total = load(team.numbers, AGES * WIDTH, WIDTH) + age
+    many = floor(total / MANY_AGES)
+    store(team.numbers, AGES * WIDTH, total - many * MANY_AGES)
+    store(team.numbers, AGES_HIGH * WIDTH, load(team.numbers, AGES_HIGH * WIDTH, WIDTH) + many)
     store(team.numbers, OLDEST * WIDTH, maximum(load(team.numbers, OLDEST * WIDTH, WIDTH), age))
-    store(team.numbers, VERSION * WIDTH, load(team.numbers, VERSION * WIDTH, WIDTH) + server_steps(team))
 
 
-def one_step(team: Team) -> Lane:
+def every_gradient(h: Hyperparameters, gradients: Lane) -> Lane:
     """The server makes a step of every gradient."""
-    return splat(ZERO, WIDTH) + 1.0
+    return gradients
 
 
-def step_if_full(team: Team) -> Lane:
-    """The server has made a step where its buffer is empty again."""
-    gathered = load(team.carry, (team.carry_count - 3) * WIDTH, WIDTH)
-    return where(gathered == 0.0, gathered + 1.0, gathered * 0.0)
+def every_full_buffer(h: Hyperparameters, gradients: Lane) -> Lane:
+    """The server makes a step of each buffer of gradients."""
+    return gradients // as_type_of(h.distribution_buffer, gradients)
+
+
+def tell_server(team: Team, age: Lane, updates: Lane) -> None:
+    """Says to the rule of the next step how old its gradient is, and how many updates there have been."""
+    high, low = split_count(updates, age)
+    first = (team.carry_count - OF_SERVER) * WIDTH
+    store(team.carry, first, age)
+    store(team.carry, first + WIDTH, high)
+    store(team.carry, first + 2 * WIDTH, low)
 
 
 def step_in_turn(job: Job, steps: Count) -> None:
@@ -140,35 +168,51 @@ def step_in_turn(job: Job, steps: Count) -> None:
     for _ in range(steps):
         event, step, active = next_event(job), load(pack.step, 0, WIDTH), load(pack.monitor.active, 0, WIDTH)
         take_point(team, event.source)
-        store(team.step, 0, as_type_of(event.made, step))
+        store(team.step, 0, event.made)
         store(team.shard, 0, load(pack.shard, 0, WIDTH) + event.worker)
-        store(team.carry, (team.carry_count - 2) * WIDTH, event.age)
-        store(team.carry, (team.carry_count - 1) * WIDTH, as_type_of(step, event.age))
+        tell_server(team, event.age, step)
         store(team.active, 0, where(load(team.diverged, 0, WIDTH) != 0, active * 0, active))
         made = 0
         while made < 1:
             made += call_kernel(team.advance, team.first_table, 1)
             note_divergence(team)
-        count_step(team, event.age)
+        count_age(team, event.age)
         end_event(job, event)
         store(pack.step, 0, step + 1)
 
 
+def share_of_worker(team: Team, pack: Pack, point: Count) -> Lane:
+    """Each worker of a queue has a point of its own."""
+    return 1.0 / as_type_of(splat(len(team.slowness), WIDTH), splat(ZERO, WIDTH))
+
+
+def share_of_age(team: Team, pack: Pack, point: Count) -> Lane:
+    """How likely the next gradient is as old as a point is; the oldest point stands for all ages from its own on."""
+    h, step, points = hyperparameters_of(pack), load(pack.step, 0, WIDTH), len(team.server) // (team.size * WIDTH)
+    oldest = as_type_of(splat(points - 1, WIDTH), splat(ZERO, WIDTH))
+    age = as_type_of((step + (points - point)) % points, oldest)
+    return age_or_older(h, age) - where(age < oldest, age_or_older(h, age + 1.0), age * 0.0)
+
+
 @noinline
-def report_server(team: Team, pack: Pack, places: Memory, noted: Memory) -> None:
-    """Reports the server's parameters; of what is noted the mean square distance of the points from the stored
-    ones, the mean age of gradients and the largest.
-    """
+def distance_of_points(team: Team, pack: Pack, places: Memory) -> Lane:
+    """The mean square distance of the points at which gradients are taken from the server's stored weights."""
+    total = splat(ZERO, WIDTH)
+    for point in range(len(team.server) // (team.size * WIDTH)):
+        total = total + share_of_point(team, pack, point) * squared_distance(team.server, point * team.size, team.weights, places)
+    return total
+
+
+def mean_age(team: Team, pack: Pack) -> Lane:
+    """How old gradients have been, the mean so far."""
+    total = load(team.numbers, AGES_HIGH * WIDTH, WIDTH) * MANY_AGES + load(team.numbers, AGES * WIDTH, WIDTH)
+    return total / maximum(as_type_of(load(pack.step, 0, WIDTH), total), 1.0)
+
+
+def report_updated(team: Team, pack: Pack, places: Memory, noted: Memory) -> None:
+    """Reports the server's parameters, and notes how far off and how old gradients are."""
     for place in range(0, team.size * WIDTH, WIDTH):
         store(pack.weights, place, load(team.shown, place, WIDTH))
-    real = splat(ZERO, WIDTH)
-    points, total = len(team.server) // (team.size * WIDTH), real
-    for point in range(points):
-        for p in range(len(places)):
-            server = load(team.slots, ((places[p] + 1) * team.slot_count - 1) * WIDTH, WIDTH)
-            way = load(team.server, (point * team.size + places[p]) * WIDTH, WIDTH) - server
-            total = fma_lanes(way, way, total)
-    store(noted, 0, total / as_type_of(splat(points, WIDTH), real))
-    step = as_type_of(load(pack.step, 0, WIDTH), real)
-    store(noted, WIDTH, load(team.numbers, AGES * WIDTH, WIDTH) / maximum(step, 1.0))
+    store(noted, 0, distance_of_points(team, pack, places))
+    store(noted, WIDTH, mean_age(team, pack))
     store(noted, 2 * WIDTH, load(team.numbers, OLDEST * WIDTH, WIDTH))

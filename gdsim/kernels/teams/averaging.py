@@ -73,6 +73,12 @@ def keep_where(array: Memory, at: Offset, lanes: Mask, value: Lane) -> None:
     store(array, at, where(lanes, value, load(array, at, WIDTH)))
 
 
+def move_where(array: Memory, at: Offset, way: Lane, lanes: Mask) -> None:
+    """Moves the number at a place by `way`, in some of the lanes; by no way it keeps its bits."""
+    x = load(array, at, WIDTH)
+    store(array, at, where(lanes & (way != 0.0), x + way, x))
+
+
 def give_all(team: Team, array: Memory, at: Offset, between: Offset, due: Mask, value: Lane) -> None:
     """Gives every worker a number, in the lanes that are due."""
     for worker in range(team.workers):
@@ -115,14 +121,14 @@ def keep_nothing(team: Team, pack: Pack, lanes: Mask) -> None:
     """Where nothing is kept, mixed or told."""
 
 
-def squared_distance(team: Team, center: Memory, places: Memory, worker: int) -> Lane:
-    """|w_k - c|^2, in blocks of `TERMS` parameters, the blocks' sums added with compensation."""
+def squared_distance(array: Memory, begin: Count, center: Memory, places: Memory) -> Lane:
+    """|w - c|^2 of the parameters w from a place of an array on, in blocks of `TERMS` parameters, the blocks' sums added with compensation."""
     zero = splat(ZERO, WIDTH)
     total = Sum(zero, zero)
     for first in range(0, len(places), TERMS):
         part = zero
         for k in range(first, min(first + TERMS, len(places))):
-            way = load(team.shown, (worker * team.size + places[k]) * WIDTH, WIDTH) - load(center, places[k] * WIDTH, WIDTH)
+            way = load(array, (begin + places[k]) * WIDTH, WIDTH) - load(center, places[k] * WIDTH, WIDTH)
             part = fma_lanes(way, way, part)
         total = added(total, part)
     return total_of(total)
@@ -132,7 +138,7 @@ def note_disagreement(team: Team, center: Memory, places: Memory, noted: Memory)
     """The mean over workers of the squared distance from the center, as the first of what is noted."""
     share = equal_share(team)
     for worker in range(team.workers):
-        store(team.terms, worker * WIDTH, squared_distance(team, center, places, worker) * share)
+        store(team.terms, worker * WIDTH, squared_distance(team.shown, worker * team.size, center, places) * share)
     store(noted, 0, sum_of_terms(team))
 
 

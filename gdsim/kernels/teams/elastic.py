@@ -9,8 +9,7 @@ it.
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import mean_over_workers, note_disagreement, sum_of_terms
-from gdsim.kernels.teams.gossip import go
+from gdsim.kernels.teams.averaging import mean_over_workers, move_where, note_disagreement, sum_of_terms
 from gdsim.lanes.operations import load, store, where
 from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.types import Lane, Mask, Memory, Offset
@@ -37,7 +36,7 @@ def draw_together(team: Team, pack: Pack, due: Mask) -> None:
         centre = load(team.server, place * WIDTH, WIDTH)
         for worker in range(team.workers):
             store(team.terms, worker * WIDTH, keep_force(team, place, worker, centre, rate, due))
-        go(team.server, place * WIDTH, sum_of_terms(team), due)
+        move_where(team.server, place * WIDTH, sum_of_terms(team), due)
 
 
 def draw_in_turn(team: Team, pack: Pack, due: Mask) -> None:
@@ -47,13 +46,13 @@ def draw_in_turn(team: Team, pack: Pack, due: Mask) -> None:
     rate = hyperparameters_of(pack).distribution_moving_rate
     for place in range(team.size):
         for worker in range(team.workers):
-            go(team.server, place * WIDTH, keep_force(team, place, worker, load(team.server, place * WIDTH, WIDTH), rate, due), due)
+            move_where(team.server, place * WIDTH, keep_force(team, place, worker, load(team.server, place * WIDTH, WIDTH), rate, due), due)
 
 
 def give_way(team: Team, pack: Pack, due: Mask) -> None:
     """Draws the workers by the forces that were kept."""
     for at in range(0, team.workers * team.size * WIDTH, WIDTH):
-        go(team.weights, at, load(team.spare, at, WIDTH), due)
+        move_where(team.weights, at, load(team.spare, at, WIDTH), due)
 
 
 def report_centre(team: Team, pack: Pack, places: Memory, noted: Memory) -> None:

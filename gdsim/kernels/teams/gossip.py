@@ -8,6 +8,7 @@ stay as they are, bit for bit. A topology that changes has several matrices, whi
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
+from gdsim.kernels.teams.averaging import move_where
 from gdsim.kernels.teams.parts import mix_tracked
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any
@@ -32,12 +33,6 @@ def way_to_neighbours(team: Team, array: Memory, at: Offset, between: Offset, ro
     return way
 
 
-def go(array: Memory, at: Offset, way: Lane, due: Mask) -> None:
-    """Moves the number at a place by `way`, in the lanes that are due."""
-    x = load(array, at, WIDTH)
-    store(array, at, where(due & (way != 0.0), x + way, x))
-
-
 @noinline
 def mix_weights(team: Team, row: int, due: Mask) -> None:
     """x_i = sum_j W_ij x_j, by the matrix whose first row is `row`."""
@@ -47,7 +42,7 @@ def mix_weights(team: Team, row: int, due: Mask) -> None:
         for worker in range(team.workers):
             store(team.terms, worker * WIDTH, way_to_neighbours(team, team.weights, at, between, row + worker))
         for worker in range(team.workers):
-            go(team.weights, at + worker * between, load(team.terms, worker * WIDTH, WIDTH), due)
+            move_where(team.weights, at + worker * between, load(team.terms, worker * WIDTH, WIDTH), due)
 
 
 @noinline
@@ -73,7 +68,7 @@ def keep_ways(team: Team, pack: Pack, due: Mask) -> None:
 def combine(team: Team, pack: Pack, due: Mask) -> None:
     """x_i = sum_j W_ij x_j of before the step, and what the step has added."""
     for at in range(0, team.workers * team.size * WIDTH, WIDTH):
-        go(team.weights, at, load(team.spare, at, WIDTH), due)
+        move_where(team.weights, at, load(team.spare, at, WIDTH), due)
     mix_tracked(team, pack, due)
 
 
@@ -100,4 +95,4 @@ def mix_tracked_gradients(team: Team, pack: Pack, due: Mask) -> None:
                 for place in range(1, team.size + 1):
                     at = (place * team.slot_count - 1) * WIDTH
                     way = way_to_neighbours(team, team.slots, at, between, matrix * team.workers + worker)
-                    go(team.slots, at - WIDTH + worker * between, way, mixing)
+                    move_where(team.slots, at - WIDTH + worker * between, way, mixing)

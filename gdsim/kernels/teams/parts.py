@@ -141,8 +141,20 @@ def age_of(h: Hyperparameters, u: Lane) -> Lane:
 
 
 @part
-def server_steps(team: Team) -> Lane:
-    """How many steps the server has made of the last gradient, 1 or 0."""
+def age_or_older(h: Hyperparameters, age: Lane) -> Lane:
+    """P(a gradient is so old or older)."""
+    ...
+
+
+@part
+def share_of_point(team: Team, pack: Pack, point: Count) -> Lane:
+    """How likely the next gradient is taken at one of the points that are kept, or the share of the workers that are there."""
+    ...
+
+
+@part
+def server_version(h: Hyperparameters, gradients: Lane) -> Lane:
+    """How many steps the server has made of so many gradients, a uint32 lane."""
     ...
 
 
