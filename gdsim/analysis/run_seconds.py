@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.analysis.client_seconds import client_seconds
 from gdsim.analysis.rounds import Rounds
 from gdsim.analysis.simulated import MOST_SUMS, SimulatedCluster
 from gdsim.analysis.stragglers import speeds_of
 from gdsim.analysis.worker_updates import END, update_numbers
-from gdsim.distribution import Asynchronous, DiLoCo, ElasticAveraging, Gossip, LocalSGD, Queue, Synchronous, message_sizes
+from gdsim.distribution import Asynchronous, DiLoCo, ElasticAveraging, Federated, Gossip, LocalSGD, Queue, Synchronous, message_sizes
 from gdsim.distribution.topologies import messages_sent
 from gdsim.sweep.experiment.cells import Cell, cells_of
+from gdsim.sweep.results.costs import rounds_key
 from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Cells, DataArray, Dataset, Result, cells_in, check_curves, check_result
 from gdsim.words import given
@@ -23,7 +25,8 @@ def simulated_seconds(result: Result, cluster: SimulatedCluster) -> DataArray:
 
     Compute times are drawn by the sweep's seed, a run's start, the worker and its step: cells compare on common
     times. Rounds wait for their slowest worker (see `gd.SimulatedCluster`), without `backup` workers' slowest, groups for
-    their own, and an elastic centre serves workers in turn one at a time;
+    their own, and an elastic centre serves workers in turn one at a time; rounds of clients for the slowest of
+    theirs, and then for a parameter server that answers all of them;
     the messages are those that the result's workers have sent, gathered where compressed ones do not add up.
     A run without a distribution is one worker's. Asynchronous runs take their event times, which were drawn
     in training, so that the cluster must have their law, shape and speeds, and no messages that take time.
@@ -56,6 +59,7 @@ class Timed(NamedTuple):
     rounds: Rounds | None
     updates: Asynchronous | None  # in the place of rounds
     dtype: str
+    clients: tuple[Any, ...] | None = None  # in the place of both: what decides the rounds of clients
 
 
 def seconds_in(result: Dataset, cluster: SimulatedCluster, cells: Cells) -> Any:
@@ -68,12 +72,15 @@ def seconds_in(result: Dataset, cluster: SimulatedCluster, cells: Cells) -> Any:
     kinds = list(dict.fromkeys(timed))
     kind = np.array([kinds.index(t) for t in timed])
     starts = result.start.values
+    settings = {t.clients: sweep.setting(every[number]) for t, number in zip(timed, cells.numbers, strict=True) if t.clients}
 
     def seconds(steps: np.ndarray, runs: np.ndarray) -> np.ndarray:
         steps, found = np.asarray(steps, np.int64), np.empty(len(runs))
         for k, one in enumerate(kinds):
             mine = kind[cells.place[runs]] == k
-            if mine.any():
+            if mine.any() and one.clients:
+                found[mine] = client_seconds(settings[one.clients], cluster, starts[runs[mine]], steps[mine])
+            elif mine.any():
                 found[mine] = _seconds_of(one, cluster, starts[runs[mine]], steps[mine], sweep.seed)
         return found
 
@@ -104,6 +111,8 @@ def timed_of(cell: Cell, cluster: SimulatedCluster) -> Timed:
         _check_law(one, cluster)
         _check_messages(one, cluster, cell)
         return Timed(None, one, cell.dtype)
+    if isinstance(one, Federated):
+        return Timed(None, None, cell.dtype, rounds_key(cell))
     period, after = int(getattr(one, "period", 1)), int(getattr(one, "after", 0))
     step = np.array(after + period)
     message = float(one.bytes_at(step, *message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize)) / one.rounds_at(step))

@@ -91,9 +91,13 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
             "halving_doubling": 2 * hops * self.latency + 2 * (count - 1) / count * piece,
             "tree": 2 * hops * (self.latency + piece),
             "all_gather": (count - 1) * (self.latency + piece),
-            "server": 2 * self.latency + 2 * count * piece / self.shards,
+            "server": self.server_seconds(count, rounds.message),
         }
         return takes[self.collective if rounds.adds_up or self.collective == "server" else "all_gather"]
+
+    def server_seconds(self, count: int, message: float) -> float:
+        """The seconds that messages of so many workers to the servers and their answers, as long, take."""
+        return 2 * self.latency + 2 * count * (message / self.bandwidth) / self.shards
 
     def answered_seconds(self, message: float) -> float:
         """The seconds that a message of one worker to the servers and their answer, as long, take."""

@@ -30,6 +30,13 @@ class ClientRounds(NamedTuple):
     clients: np.ndarray  # [row, round, place] who is in a round, in ascending order
     ends: np.ndarray  # [row, round] the step after which it is over
 
+    @property
+    def steps_ahead(self) -> np.ndarray:
+        """[row, client] how many of a client's own steps, whole passes, each round before another counts, whether it
+        was in it or not.
+        """
+        return -(-self.steps // self.batches) * self.batches
+
     def of_places(self, values: np.ndarray) -> np.ndarray:
         """[row, round, place] of values[row, client]."""
         return values[np.arange(len(values))[:, None, None], self.clients]

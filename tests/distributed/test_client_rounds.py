@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.analysis import expected_compute, simulated_seconds
+from gdsim.distribution.time_draws import summed_times
 from gdsim.sweep.results.opening import open_results
 from tests.distributed.test_folders import same
 from tests.faults.machinery import shards
@@ -121,3 +123,63 @@ def test_times_to_targets_count_what_clients_did():
         assert found[met].tolist() == result[name].values[met, steps[met].astype(int)].tolist()
     gradients = gd.analysis.time_to_target(result, 0.5, unit="gradients").time.values[:, 0]
     np.testing.assert_allclose(gradients[met] * 256, result.samples.values[met, steps[met].astype(int)])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_rounds_take_as_long_as_their_slowest_client_and_the_server(name, chosen):
+    kind, speeds = KINDS[name], np.array([1.0, 2.0, 0.5, 4.0])
+    result = gd.Sweep(**SHOWN, distribution=kind).run(progress=False)
+    cluster = gd.SimulatedCluster(compute=gd.ConstantTime(0.25), latency=0.125, bandwidth=32.0, shards=2, speeds=speeds.tolist(), collective="tree")
+    found, together = (simulated_seconds(result, c) for c in (cluster, gd.SimulatedCluster(**{**fields(cluster), "overlap": True})))
+    message = 8 if name == "averaging" else 16
+    exchange = 2 * 0.125 + 2 * 2 * message / 32 / 2
+    steps = np.array([2 * len(batches_of(k, 4, "epoch")) if name == "averaging" else 5 for k in range(4)])
+    for run in range(3):
+        ends, clock, other = np.flatnonzero(result.disagreement.values[run] == 0), 0.0, 0.0
+        for begin, end, clients in zip(ends[:-1], ends[1:], chosen[run], strict=False):
+            computed = max(0.25 * steps[k] / speeds[k] for k in clients)
+            partly = max(0.25 * min(steps[k], 2) / speeds[k] for k in clients)
+            assert found.values[run, begin + 2] == pytest.approx(clock + partly, rel=1e-12) or end == begin + 2
+            clock, other = clock + computed + exchange, other + max(computed, exchange)
+            assert found.values[run, end] == pytest.approx(clock, rel=1e-12)
+            assert together.values[run, end] == pytest.approx(other, rel=1e-12)
+
+
+def fields(cluster):
+    """The fields of a cluster, by name."""
+    return {name: getattr(cluster, name) for name in cluster.__struct_fields__}
+
+
+def test_each_client_computes_by_draws_of_its_own(chosen):
+    """They are those of the client's own steps: whole rounds of it, whether it was in them or not."""
+    law = gd.LogNormal(0.1, 0.5)
+    result = gd.Sweep(**SHOWN, distribution=KINDS["averaging"]).run(progress=False)
+    seconds, steps = simulated_seconds(result, gd.SimulatedCluster(compute=law)), 2 * -(-HELD // 4)
+    for run in range(3):
+        clock, end, turn = 0.0, 0, 0
+        for turn, clients in enumerate(chosen[run]):
+            if end + steps[clients].max() > 60:
+                break
+            clock += max(summed_times(law, 0, np.array([run]), turn * steps[[k]], steps[[k]], k)[0] for k in clients)
+            end += steps[clients].max()
+            assert seconds.values[run, end] == pytest.approx(clock, rel=1e-12)
+        assert turn > 5
+
+
+@pytest.mark.parametrize(("sampled", "passes"), [(4, 1), (3, 5), (1, 2)])
+def test_rounds_of_exponential_times_last_as_order_statistics_say(sampled, passes):
+    """T23: the sampled of them wait for each other, and not for those that are not in the round."""
+    options = SHOWN | {"partition": np.arange(40) % 8, "batch": 5, "starts": 200, "steps": 10 * passes, "record": gd.Record(every="ends")}
+    result = gd.Sweep(**options, distribution=gd.FederatedAveraging(clients=8, sampled=sampled, epochs=passes)).run(progress=False)
+    law = gd.ExponentialTime(0.1)
+    found = simulated_seconds(result, gd.SimulatedCluster(compute=law, latency=0.5)).values[:, -1]
+    known = 10 * (expected_compute(law, sampled, steps=passes) + 1.0)
+    assert abs(found.mean() - known) < 4 * found.std() / 200**0.5
+    if passes == 1:
+        assert known == pytest.approx(10 * (0.1 * 25 / 12 + 1.0), rel=1e-12)
+
+
+def test_speeds_of_clients_are_those_of_all():
+    result = gd.Sweep(**SHOWN, distribution=KINDS["scaffold"]).run(progress=False)
+    with pytest.raises(ValueError, match=r"SimulatedCluster.speeds must have one for each of the 4 workers; 2 were given"):
+        simulated_seconds(result, gd.SimulatedCluster(compute=gd.ConstantTime(1.0), speeds=[1.0, 2.0]))
