@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.lines import Line2D
 
 from gdsim.analysis import bands, critical_batch, simulated_seconds
 from gdsim.analysis.simulated import SimulatedCluster
@@ -149,7 +150,7 @@ def communication_frontier(
     result: Result, *, unit: str = "bytes", variable: str | None = None, cluster: SimulatedCluster | None = None, ax: Axes | None = None
 ) -> Figure:
     """Where each cell ends: the median of what ranks, with its 95% interval, against the median of what its runs cost;
-    the cells that no other beats in both are joined by a line and named.
+    the cells that no other beats in both are joined by a line, and numbered and named.
 
     `unit` is "bytes" (that a worker sent), "rounds", "samples", "steps" or "seconds" (of `cluster`), as in `gd.plots.training_costs`;
     `variable` as `gd.table` takes it, the final loss say. Each kind of distribution has a colour and a mark. `ax`: Axes
@@ -173,15 +174,15 @@ def communication_frontier(
     known = ranks.median[np.isfinite(ranks.median)]
     if sign > 0 and known.min(initial=np.inf) > 0 and known.max(initial=0.0) > CLOSE * known.min(initial=np.inf):
         logarithmic(panel, "y")
-    texts, kinds = _kinds(found.dataset({}))
+    texts, kinds = cell_texts(found.dataset({})), _kinds(found.dataset({}))
     has_point = np.isfinite(ranks.median) & np.isfinite(cost)
     for k, kind in enumerate(dict.fromkeys(kinds)):
         mine = np.flatnonzero((np.array(kinds) == kind) & has_point)
         with_intervals(panel, cost[mine], (ranks.median[mine], ranks.low[mine], ranks.high[mine]), k, label=kind, linestyle="none")
     front = pareto_front(cost, sign * ranks.median)
     panel.step(cost[front], ranks.median[front], where="post", color="#444444", linewidth=1.0, zorder=0, label="not beaten in both")
-    _name_front(panel, front[:: max(1, -(-len(front) // MOST_NAMED))], texts, cost, ranks.median)
-    legend(panel, outside=ax is None)
+    names = _numbered(panel, front[:: max(1, -(-len(front) // MOST_NAMED))], texts, cost, ranks.median)
+    legend(panel, given=[*panel.get_legend_handles_labels()[0], *names], outside=ax is None)
     infinite = int((~has_point).sum())
     left_out = f" {infinite:,} of {len(cost):,} cells, half of whose runs or more diverged or have no such number, have no point." if infinite else ""
     return finished(
@@ -191,26 +192,20 @@ def communication_frontier(
     )
 
 
-def _name_front(panel: Any, front: np.ndarray, texts: Sequence[str], cost: np.ndarray, value: np.ndarray) -> None:
-    """Writes the cells of a front beside their points, to the side on which the panel has more room."""
-    panel.autoscale_view()
-    middle = panel.transAxes.transform((0.5, 0.5))[0]
-    for cell in front:
-        place = (cost[cell], value[cell])
-        is_left = panel.transData.transform(place)[0] < middle
-        panel.annotate(
-            texts[cell], place, (5 if is_left else -5, -3), textcoords="offset points", ha="left" if is_left else "right", va="top", fontsize="x-small"
-        )
+def _numbered(panel: Any, front: np.ndarray, texts: Sequence[str], cost: np.ndarray, value: np.ndarray) -> list[Any]:
+    """Writes numbers beside the points of a front, and returns what says in the legend which cells they are."""
+    named = []
+    for number, cell in enumerate(front, 1):
+        panel.annotate(str(number), (cost[cell], value[cell]), (-4, -4), textcoords="offset points", ha="right", va="top", fontsize="x-small")
+        named.append(Line2D([], [], linestyle="none", marker=f"${number}$", color="black", markersize=4, markeredgewidth=0, label=texts[cell]))
+    return named
 
 
-def _kinds(found: Dataset) -> tuple[list[str], list[str]]:
-    """(the cells of a Dataset in words, the distribution of each, which the words leave out, or its optimizer where
-    none is varied).
-    """
+def _kinds(found: Dataset) -> list[str]:
+    """The distribution of each cell of a Dataset, or its optimizer where none is varied."""
     if "distribution" not in found.coords:
-        return cell_texts(found), [str(name) for name in found.optimizer.values]
-    kinds = ["one worker" if kind == "None" else str(kind) for kind in found.distribution.values]
-    return [text or kind for text, kind in zip(cell_texts(found.drop_vars("distribution")), kinds, strict=True)], kinds
+        return [str(name) for name in found.optimizer.values]
+    return ["one worker" if kind == "None" else str(kind) for kind in found.distribution.values]
 
 
 def pareto_front(cost: np.ndarray, value: np.ndarray) -> np.ndarray:

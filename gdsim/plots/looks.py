@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.lines import Line2D
 
-from gdsim.plots.style import COLOURS, DASHES, legend, line, sequence
+from gdsim.plots.style import COLOURS, DASHES, legend, line, sequence, wrapped
 from gdsim.sweep.ranks.labels import cell_texts, joined, settings_of, settings_texts, shown_values
 from gdsim.sweep.results.reading import values_of
 
@@ -91,7 +91,7 @@ def looks_together(found: Any, chosen: np.ndarray) -> Looks:
 
 def show_looks(figure: Any, looks: Looks, panels: Any, spare: Any = None) -> None:
     """The one legend of all panels, in the place that is to spare or at the right, and the colour bar."""
-    handles = [Line2D([], [], label=text, **style) for text, style in looks.entries]
+    handles = [Line2D([], [], label=wrapped(text), **style) for text, style in looks.entries]
     if looks.bar is not None:
         _colour_bar(figure, looks.bar, panels)
     if spare is not None and handles:

@@ -15,9 +15,11 @@ from gdsim.plots.style import (
     label_outer,
     line,
     logarithmic,
+    make_room,
     new_panels,
     ranked_by,
     said_of,
+    wrapped,
 )
 from gdsim.statistics import clusters
 from gdsim.sweep.ranks.labels import counted, settings_of, settings_texts, shown_number
@@ -56,12 +58,13 @@ def final_losses(result: Result, *, tolerance: float = 1e-4, ax: Axes | None = N
     most = max(int((about.optimizer.values == name).sum()) for name in names)
     height = max(3.1, 0.9 + 0.5 * min(MOST_LINES, most))
     drawn, panels, _ = new_panels(len(names), "final_losses", ax=ax, figure=figure, spare=False, shared="x", height=height)
-    texts, edges = settings_texts(settings_of(about), len(by_cell)), _edges(losses[np.isfinite(losses)])
+    texts, edges = list(map(wrapped, settings_texts(settings_of(about), len(by_cell)))), _edges(losses[np.isfinite(losses)])
     for name, panel in zip(names, panels, strict=True):
         mine = np.flatnonzero(about.optimizer.values == name)
         shown = best_of(ranks, mine)
         panel.set_title(f"{name}{said_of(len(shown), len(mine))}", fontsize="medium")
         _rows(panel, [by_cell[k] for k in shown], [texts[k] for k in shown], edges, tolerance)
+    make_room(drawn, texts, len({panel.get_subplotspec().colspan.start for panel in panels}) if ax is None else 0)
     label_outer(panels, "final loss", "runs" if len(by_cell) == 1 else "")
     return finished(drawn, _caption(np.bincount(cells.place), tolerance) + (ranked_by(ranks.name) if most > MOST_LINES else ""))
 

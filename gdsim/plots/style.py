@@ -12,7 +12,7 @@ from matplotlib.axes import Axes  # noqa: F401  as what all figures take and giv
 from matplotlib.figure import Figure, SubFigure  # noqa: F401
 from matplotlib.ticker import Formatter, LogLocator, PercentFormatter
 
-from gdsim.plots.figure import Figure as OwnFigure
+from gdsim.plots.figure import LETTER, Figure as OwnFigure
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
 from gdsim.sweep.ranks.labels import shown_number, shown_values
 
@@ -32,6 +32,9 @@ FAR = 100.0
 MOST_BEYOND, FEWEST_DECADES, MOST_DECADES = 0.02, 4.0, 16.0
 # What an axis of values has beyond them, as a share of its length.
 ASIDE = 0.05
+# Letters of a line of text beside a panel, and for how many figures have room as they are.
+LINE_LETTERS, USUAL_LETTERS = 40, 30
+LETTER_INCHES = LETTER * 8.3 / 72  # of the small letters there
 # Bands do not hide each other while there are so few; beyond, intervals are whiskers.
 MOST_BANDS = 2
 
@@ -213,6 +216,29 @@ def share_axis(axis: Any) -> None:
     axis.set_major_formatter(PercentFormatter(1.0, decimals=None))
 
 
+def wrapped(text: str) -> str:
+    """A text beside a panel in lines that are not long, broken after commas.
+
+    >>> wrapped("lr = 0.1, LocalSGD, workers = 4, ErrorFeedback(TopK), period = 4").splitlines()
+    ['lr = 0.1, LocalSGD, workers = 4,', 'ErrorFeedback(TopK), period = 4']
+    """
+    lines: list[str] = []
+    for part in text.split(", "):
+        if lines and len(f"{lines[-1]}, {part}") < LINE_LETTERS:
+            lines[-1] += f", {part}"
+        else:
+            lines.append(part)
+    return ",\n".join(lines)
+
+
+def make_room(figure: Any, texts: Sequence[str], columns: int = 1) -> None:
+    """Widens a figure of gdsim's own for texts that stand beside its panels, in so many columns."""
+    beyond = max((len(line) for text in texts for line in text.splitlines()), default=0) - USUAL_LETTERS
+    if beyond > 0 and isinstance(figure, OwnFigure):
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width + columns * beyond * LETTER_INCHES, height)
+
+
 def legend(panel: Any, *, given: Any = None, title: str | None = None, outside: bool = True) -> None:
     """A legend beside the panel, where no line lies; on Axes of the caller's own where there is most room.
 
@@ -221,6 +247,10 @@ def legend(panel: Any, *, given: Any = None, title: str | None = None, outside: 
     handles = panel.get_legend_handles_labels()[0] if given is None else given
     if not handles:
         return
+    for handle in handles:
+        handle.set_label(wrapped(handle.get_label()))
+    if outside:
+        make_room(panel.figure, [handle.get_label() for handle in handles])
     place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.3, "frameon": False} if outside else {"loc": "best"}
     panel.legend(handles=handles, fontsize="small", title=title, title_fontsize="small", **place)
 

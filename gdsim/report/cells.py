@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
+from gdsim.sweep.experiment.cells import said
 from gdsim.sweep.ranks.labels import counted, shown_values
 from gdsim.sweep.ranks.printed import absent, few_runs, has_intervals, shown_columns, texts_of
 
@@ -56,7 +57,7 @@ def verdict_of(frame: Any) -> list[str]:
     """
     varied = list(frame.columns)[: list(frame.columns).index("runs")]
     best, texts = frame.iloc[0], {n: shown_values(frame[n].tolist())[0] for n in varied}
-    name = ", ".join(text if n == "optimizer" else f"{n}={text}" for n, text in texts.items() if text) or "the only cell"
+    name = ", ".join(filter(None, (text if n == "optimizer" else said(n, text) for n, text in texts.items()))) or "the only cell"
     if not np.isfinite(best["median"]):
         return ["no cell is the best: in each, half of the runs or more are infinite"]
     if len(frame) == 1:

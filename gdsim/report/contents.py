@@ -31,6 +31,8 @@ def figures(result: Any) -> Iterator[tuple[str, Call]]:
         yield "How the loss falls", Call(plots, "convergence_bands")
         if "validation_accuracy" in result:
             yield "Validation accuracy", Call(plots, "convergence_bands", {"variable": "validation_accuracy"})
+        if "bytes_sent" in result:
+            yield from _of_workers(result)
         yield "Targets met by a time", Call(plots, "ecdf")
         yield from _asked_for(result)
     if several and varied and len(own_targets(result)):
@@ -53,6 +55,14 @@ def figures(result: Any) -> Iterator[tuple[str, Call]]:
     yield "Where runs end", Call(plots, "final_losses")
     if "trajectory" in result and result.sizes["parameter"] == 2:
         yield "The race from start 0", Call(plots, "race")
+
+
+def _of_workers(result: Any) -> Iterator[tuple[str, Call]]:
+    """Figures of what training by several workers cost, and how far these were apart."""
+    yield "How the loss falls by what training costs", Call(plots, "training_costs")
+    yield "Where cells end, by what they communicate", Call(plots, "communication_frontier")
+    if "disagreement" in result and bool((result.disagreement > 0).any()):
+        yield "How far workers are apart", Call(plots, "disagreement")
 
 
 def _asked_for(result: Any) -> Iterator[tuple[str, Call]]:

@@ -140,6 +140,7 @@ def outcome(result: Any, best: Any) -> Table:
     for name, title in ALSO.items():
         if (name in result or CURVE_OF.get(name) in result) and name.replace("_", " ") != ranked_by:
             columns.append(_median(result, name, title, order))
+    columns += _costs(result, order)
     columns += _endings(result, order)
     note = (
         f"Ranked by the median {ranked_by}; of two in the middle the lower one. In brackets 95% intervals: Wilson's for shares, order statistics' "
@@ -186,6 +187,18 @@ def _median(result: Any, name: str, title: str, order: np.ndarray) -> Column:
     form, lacking = (share, "") if "accuracy" in name else (number, "diverged")
     found = call.made(result).loc[cells_in(result).numbers[order]]
     return Column(f"median {title}", call.of(*names), intervals(found, names, range(len(order)), form, lacking))
+
+
+def _costs(result: Any, order: np.ndarray) -> list[Column]:
+    """What training by several workers had cost at the end, the median over a cell's runs; nothing of a sweep without them."""
+    found = []
+    for name, title in (("samples", "samples"), ("round", "rounds"), ("bytes_sent", "bytes that a worker sent")):
+        if name not in result:
+            continue
+        call = Call(analysis, "bands", {"variable": name, "quantiles": (0.5,)})
+        values = call.made(result).value.isel(quantile=0, checkpoint=-1).values[order].tolist()
+        found.append(Column(title, f"{call.code}.value.isel(quantile=0, checkpoint=-1)", [Entry(number(v), v) for v in values]))
+    return found
 
 
 def _endings(result: Any, order: np.ndarray) -> list[Column]:

@@ -93,8 +93,11 @@ def test_the_frontier_shows_where_cells_end_and_which_are_not_beaten(teams):
     assert points == set(zip(sent, ends, strict=True))
     front = next(line for line in panel.lines if line.get_label() == "not beaten in both")
     assert np.array_equal(front.get_xdata(), np.unique(sent)[np.unique(sent) != 125 * 4000])  # LocalSGD at period 8 is beaten by DiLoCo
-    assert [t.get_text() for t in panel.get_legend().get_texts()] == ["not beaten in both", "one worker", "Synchronous", "LocalSGD", "DiLoCo"]
-    assert [t.get_text() for t in panel.texts] == ["workers = 1, period = 1", "workers = 8, period = 64", "workers = 8, period = 1"]
+    assert [t.get_text() for t in panel.get_legend().get_texts()] == [
+        "not beaten in both", "one worker", "Synchronous", "LocalSGD", "DiLoCo",
+        "one worker, workers = 1, period = 1", "DiLoCo, workers = 8, period = 64", "Synchronous, workers = 8, period = 1",
+    ]  # fmt: skip
+    assert [t.get_text() for t in panel.texts] == ["1", "2", "3"]
 
 
 def test_disagreement_is_broken_where_workers_are_together(teams):

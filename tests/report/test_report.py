@@ -53,6 +53,21 @@ def test_what_a_sweep_was_asked_for_has_its_figures(asked, titles):
     assert [title for title in found if title.startswith(("Sharpness", "Derivative"))] == titles
 
 
+def test_a_report_of_workers_says_what_training_cost(tmp_path):
+    kinds = [None, gd.LocalSGD(workers=2, period=[1, 4], compression=gd.grid(None, gd.ErrorFeedback(gd.TopK(fraction=0.2))))]
+    sweep = gd.Sweep(problem=gd.MLP(gd.datasets.load("xor"), hidden=[2]), optimizer=gd.SGD(lr=0.1), batch=1, starts=6, steps=20, distribution=kinds)
+    sweep.run(out=tmp_path / "runs")
+    page = write_report(tmp_path / "runs").read_text(encoding="utf-8")
+    check_code_lines(tmp_path / "runs", page)
+    for title in ("How the loss falls by what training costs", "Where cells end, by what they communicate", "How far workers are apart"):
+        assert title in page
+    assert "Not drawn" not in page
+    (rows,) = (rows_of(table) for table in re.findall(r'<table class="data">(.*?)</table>', page, re.DOTALL) if "bytes that a worker sent" in table)
+    costs = {int(float(row["cell"][0])): [row[name][1] for name in ("samples", "rounds", "bytes that a worker sent")] for row in rows}
+    assert [costs[c] for c in (0, 1, 2)] == [["20", "0", "0"], ["40", "20", "960"], ["40", "5", "240"]]  # twelve numbers of four bytes in an exchange
+    assert "ErrorFeedback(TopK)" in page
+
+
 def rows_of(table):
     """[{column: (value by which it is sorted, text, ends of the interval or None)}, ...] of a table's
     HTML.
