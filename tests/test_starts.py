@@ -96,6 +96,22 @@ def test_zipped_axes_advance_together_and_the_others_cross():
         gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.Momentum(lr=gd.zip(0.1, 0.2), momentum=gd.zip(0.1, 0.2, 0.3))).plan()
 
 
+def test_zipped_axes_of_the_optimizer_and_the_distribution_advance_together():
+    teams = [None, gd.LocalSGD(workers=gd.zip(1, 4), period=[1, 2]), gd.Synchronous(workers=[2, 3])]
+    rule = gd.ClipNorm(gd.Momentum(lr=gd.zip(0.1, 0.4), momentum=[0.5, 0.9]), norm=gd.zip(1.0, 2.0))
+    sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=rule, distribution=teams, steps=2)
+    cells = sweep.plan().cells
+    found = [(c.rule.rule.lr, c.rule.rule.momentum, c.rule.norm, c.distribution) for c in cells]
+    both = [(lr, gd.LocalSGD(workers=k, period=h)) for lr, k in ((0.1, 1), (0.4, 4)) for h in (1, 2)]
+    each = [(lr, team) for lr in (0.1, 0.4) for team in (None, gd.Synchronous(workers=2), gd.Synchronous(workers=3))]
+    known = [(lr, mu, norm, team) for lr, team in both + each for mu in (0.5, 0.9) for norm in (1.0, 2.0)]
+    assert len(found) == len(known) == 40
+    assert all(found.count(cell) == 1 for cell in known)
+    assert "40 cells" in repr(sweep)
+    with pytest.raises(ValueError, match=r"optimizer and the distribution advance together, .* SGD.lr has 3, Synchronous.workers has 2 values"):
+        gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.zip(0.1, 0.2, 0.3)), distribution=gd.Synchronous(workers=gd.zip(1, 2))).plan()
+
+
 def test_choices_are_drawn_jointly_from_their_options():
     rule = gd.Momentum(lr=gd.loguniform(1e-4, 1e-2, draws=40), momentum=gd.choice([0.0, 0.5, 0.9], draws=40))
     result = gd.Sweep(problem=gd.functions.Booth(), optimizer=rule, steps=1).run()

@@ -15,6 +15,7 @@ from gdsim.axes import Axis, Grid
 from gdsim.canonical import digest
 from gdsim.declarations import Declaration
 from gdsim.distribution import Distribution, Part, Partition
+from gdsim.distribution.zips import are_zipped, count_together, placed
 from gdsim.population.setting import DISTRIBUTION, PARTITION, PENALTY, SCHEDULE
 from gdsim.problems import Problem
 from gdsim.rules import Rule, Wrapper
@@ -195,6 +196,11 @@ def count_part(value: Part) -> int:
     return sum(counts)
 
 
+def count_or_one(value: Part | None) -> int:
+    """`count_part`, where None stands for one alternative too."""
+    return 1 if value is None else count_part(value)
+
+
 def count_expanded(value: Rule | Schedule) -> int:
     """How many combinations the axes of a rule or a schedule make, with those of what is in it."""
     field = inside(value)
@@ -220,11 +226,11 @@ def cell_count(sweep: Declared) -> int:
     """How many cells a sweep has."""
     counts = [
         sum(count_combinations(p, p.axes) * len(p.variants()) for p in sweep.problem),
-        sum(count_expanded(r) for r in sweep.optimizer),
+        count_together(sweep.optimizer, sweep.distribution or [None], (count_expanded, count_or_one)),
         sum(count_expanded(s) for s in sweep.schedule),
         axes.length(sweep.batch) if isinstance(sweep.batch, Grid) else 1,
         axes.length(sweep.dtype) if isinstance(sweep.dtype, Grid) else 1,
-        *(sum(1 if one is None else count_part(one) for one in several or [None]) for several in (sweep.partition, sweep.distribution)),
+        sum(map(count_or_one, sweep.partition or [None])),
     ]
     return math.prod(counts)
 
@@ -235,14 +241,20 @@ def cells_of(sweep: Declared) -> list[Cell]:
     if count > MOST_CELLS:
         raise ValueError(f"the grid has {count:,} cells; at most {MOST_CELLS:,} fit one sweep: take fewer values, or draws in place of a grid")
     problems = [p for given in sweep.problem for v in given.variants() for p in combinations(v, v.axes, sweep.seed)]
-    rules = [r for given in sweep.optimizer for r in expanded(given, sweep.seed)]
+    apart = are_zipped(sweep.optimizer, sweep.distribution)
+    rules = [*placed(sweep.optimizer, lambda given: expanded(given, sweep.seed), apart=apart)]
     schedules = [s for given in sweep.schedule for s in expanded(given, sweep.seed)]
     batches = sweep.batch.values if isinstance(sweep.batch, Grid) else (sweep.batch,)
     dtypes = sweep.dtype.values if isinstance(sweep.dtype, Grid) else (sweep.dtype,)
-    partitions = [p for given in sweep.partition or [None] for p in ([None] if given is None else expanded_part(given, sweep.seed))]
-    distributions = [d for given in sweep.distribution or [None] for d in ([None] if given is None else expanded_part(given, sweep.seed))]
+    each_part = lambda given: [None] if given is None else expanded_part(given, sweep.seed)  # noqa: E731
+    partitions = [p for given in sweep.partition or [None] for p in each_part(given)]
+    distributions = [*placed(sweep.distribution or [None], each_part, apart=apart)]
     chosen = itertools.product(problems, rules, schedules, batches, dtypes, partitions, distributions)
-    return [Cell(p, rule, schedule, batch, dtype or p.default_dtype, team, shared) for p, rule, schedule, batch, dtype, shared, team in chosen]
+    return [
+        Cell(p, rule, schedule, batch, dtype or p.default_dtype, team, shared)
+        for p, (rule, place), schedule, batch, dtype, shared, (team, other) in chosen
+        if place is None or other is None or place == other
+    ]
 
 
 def identity_of(cell: Cell, sweep: Declared) -> str:
