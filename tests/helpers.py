@@ -24,7 +24,8 @@ def gdsim(*arguments, folder, patched=False):
     """(exit code, output, errors) of the command in a folder.
 
     In the first tier of tests it runs in this process, which spares two seconds of imports; else in one of
-    its own, but where the test has put something else in a function's place (`patched`).
+    its own, but where the test has put something else in a function's place (`patched`), or asks for
+    nothing that depends on the process.
     """
     words, settings = [str(a) for a in arguments], {**os.environ, "COLUMNS": "150"}
     if APART and not patched:

@@ -10,6 +10,7 @@ A, B = (1.0, 3.0), (0.0, 1.0)  # unequal curvature in one dimension: A_k/2 (w - 
 HESSIANS = np.array([[[2, 0.5], [0.5, 1]], [[1, 0], [0, 3.0]], [[0.5, -0.2], [-0.2, 0.4]]])
 CENTRES = np.array([[1.0, 0], [-1, 2], [0, -3]])
 OPTIMUM = np.linalg.solve(HESSIANS.sum(0), np.einsum("kij,kj->i", HESSIANS, CENTRES))  # (.355976486, 1.180274331)
+LINE = "x*(w - y)**2/2"  # one text for all problems of one parameter, which then share their kernels
 FINAL = gd.Record(every="ends", parameters=True)
 ALL = gd.Record(every=1, trajectory=True)
 
@@ -31,7 +32,7 @@ class Shared(NamedTuple):
 def lines(curvatures, centres, partition=None) -> Shared:
     """a/2 (w - b)^2 of one parameter, a sample for each pair; sample k belongs to worker k unless said."""
     a, b = np.asarray(curvatures, float), np.asarray(centres, float)
-    problem = gd.Expression("x*(w - y)**2/2", variables=("w",), data=gd.Data(a[:, None], b))
+    problem = gd.Expression(LINE, variables=("w",), data=gd.Data(a[:, None], b))
     return Shared(problem, _parts(partition, len(a)), a[:, None, None], b[:, None])
 
 
@@ -55,9 +56,8 @@ def random_planes(seed: int, workers: int) -> Shared:
 
 
 def noisy_bowl(sigma: float = 1.0) -> dict[str, Any]:
-    """w^2 / 2 with a gradient w +- sigma, drawn for each worker and step, as a part of a sweep."""
-    data = gd.Data(np.zeros((2, 1)), np.array([sigma, -sigma]))
-    return {"problem": gd.Expression("(w - y)**2/2", variables=("w",), data=data), "batch": 1, "shuffle": "replacement"}
+    """w^2 / 2 with a gradient w +- sigma, drawn for each of up to 32 workers and each step, as a part of a sweep."""
+    return {"problem": lines(np.ones(32), np.tile([sigma, -sigma], 16)).problem, "batch": 1, "shuffle": "replacement", "dtype": "float64"}
 
 
 def swept(problem: Shared | gd.Expression, optimizer, distribution, start, steps: int, **options):

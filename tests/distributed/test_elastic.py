@@ -5,6 +5,7 @@ import pytest
 
 import gdsim as gd
 from tests.distributed import reference as oracle
+from tests.distributed.problems import noisy_bowl
 from tests.distributed.test_gossip import MOMENTUM, RATE, STEPS, apart, assert_same, gradients, noisy, swept
 
 
@@ -49,11 +50,8 @@ def test_in_turn_it_is_stable_to_its_limit(workers, limit):
 
 def test_the_centre_goes_by_the_roots_of_its_polynomial():
     """p = 4, alpha = .225, a = .5 without noise: the centre is a sum of powers of the two roots of the mean and the centre."""
-    data = gd.Data(np.zeros((4, 1)), np.zeros(4))
-    result = gd.Sweep(
-        problem=gd.Expression("(w - y)**2/2", variables=("w",), data=data), optimizer=gd.SGD(lr=0.5), init=[[1.0]], steps=20, dtype="float64",
-        distribution=gd.ElasticAveraging(workers=4, moving_rate=0.225), record=gd.Record(every=1, trajectory=True),
-    ).run(progress=False)  # fmt: skip
+    still = {**noisy_bowl(sigma=0.0), "optimizer": gd.SGD(lr=0.5), "init": [[1.0]], "steps": 20, "record": gd.Record(every=1, trajectory=True)}
+    result = gd.Sweep(**still, distribution=gd.ElasticAveraging(workers=4, moving_rate=0.225)).run(progress=False)
     path, (first, second) = result.trajectory[0, :, 0].values, (0.6459280, -0.2709280)
     np.testing.assert_allclose(path[2:], (first + second) * path[1:-1] - first * second * path[:-2], atol=1e-7)
 

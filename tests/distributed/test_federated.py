@@ -9,9 +9,9 @@ import pytest
 
 import gdsim as gd
 from gdsim.population.samples import sample_order
+from tests.distributed.problems import OPTIMUM, A, B, lines, planes
 
-LOSS = "0.5*x*(w - y)**2"  # of curvature x and minimum y
-HALVES = gd.Expression(LOSS, data=gd.Data([[1.0], [3.0]], [0.0, 1.0]))
+HALVES, PLANE = lines(A, B).problem, planes().problem
 EPOCHS = (1, 2, 4, 8, 16, 64)
 FIXED_POINTS = (0.75, 0.7285714286, 0.6884399348, 0.6232961681, 0.5502322151, 0.5002949284)
 KEPT = {"record": gd.Record(parameters=True), "dtype": "float64"}
@@ -37,24 +37,19 @@ def test_scaffold_ends_at_the_optimum():
     assert paths[0] == pytest.approx(ends_of(HALVES, gd.FederatedAveraging(clients=2, sampled=2, epochs=5), [0, 1], 5).item(), rel=1e-12)
 
 
-MATRICES = [[2, 0.5, 0.5, 1], [1, 0, 0, 3], [0.5, -0.2, -0.2, 0.4]]
-PLANE = gd.Expression(
-    "0.5*(x0*(u - y0)**2 + (x1 + x2)*(u - y0)*(v - y1) + x3*(v - y1)**2)", variables=["u", "v"], data=gd.Data(MATRICES, [[1.0, 0.0], [-1.0, 2.0], [0.0, -3.0]])
-)
-
-
 def test_scaffold_removes_the_bias_of_averaging_in_the_plane():
     """[sum (I - M_k)]^-1 sum (I - M_k) b_k, M_k = (I - eta A_k)^H, against [sum A_k]^-1 sum A_k b_k."""
     every = {"clients": 3, "sampled": 3}
     found = [ends_of(PLANE, gd.Scaffold(**every, period=h), [0, 1, 2], 400 * h, lr)[0] for h, lr in ((2, 0.2), (5, 0.2), (20, 0.05))]
-    np.testing.assert_allclose(found, [[0.355976486, 1.180274331]] * 3, rtol=1e-8)
+    np.testing.assert_allclose(OPTIMUM, [0.355976486, 1.180274331], rtol=1e-9)
+    np.testing.assert_allclose(found, [OPTIMUM] * 3, rtol=1e-12)
     biased = ends_of(PLANE, gd.FederatedAveraging(**every, epochs=5), [0, 1, 2], 2000, 0.2)[0]
     np.testing.assert_allclose(biased, [0.324795244, 0.577182628], rtol=1e-8)
 
 
 def test_nova_removes_the_bias_of_clients_that_make_more_steps():
     """With one curvature, shares p and H steps: theta = sum s b / sum s, s = p (1 - rho^H), over H by FedNova."""
-    problem = gd.Expression(LOSS, data=gd.Data([[1.0]] * 4, [0.0, 1.0, 1.0, 1.0]))  # one sample at 0, three at 1: the optimum is 0.75
+    problem = lines(np.ones(4), [0.0, 1.0, 1.0, 1.0]).problem  # one sample at 0, three at 1: the optimum is 0.75
     distribution = gd.FederatedAveraging(clients=2, sampled=2, epochs=2, weighting=gd.grid("samples", "uniform", "nova"))
     for lr, rounds in ((0.1, 100), (0.002, 8000)):
         steps, pulled = np.array([2, 6]), 1 - (1 - lr) ** np.array([2, 6])
@@ -72,7 +67,7 @@ def test_each_set_of_clients_is_as_likely(sampled, variance):
     """The variance of the mean of so many of five, drawn without replacement."""
     known = [np.mean(chosen) for chosen in itertools.combinations(DELTAS, sampled)]
     assert np.var(known) == pytest.approx(variance, rel=1e-9)
-    problem = gd.Expression(LOSS, data=gd.Data([[1.0]] * 5, DELTAS))
+    problem = lines(np.ones(5), DELTAS).problem
     found = ends_of(problem, gd.FederatedAveraging(clients=5, sampled=sampled), np.arange(5), 1, 1.0, starts=4000).ravel()
     distance = abs(found[:, None] - np.array(known))
     assert distance.min(1).max() < 1e-12

@@ -80,15 +80,15 @@ def test_the_commands_know_workers(tmp_path):
         'steps = 20\nbatch = 1\nstarts = 6\nproblem = {type = "mlp", data = "xor", hidden = [2]}\noptimizer = "sgd"\n'
         'distribution = ["none", {type = "local_sgd", workers = 2, period = [1, 4]}]\n'
     )
-    code, output, _ = gdsim("plan", "workers.toml", folder=tmp_path)
+    code, output, _ = gdsim("plan", "workers.toml", folder=tmp_path, patched=True)
     assert code == 0
     assert "18 runs: 6 starts in 3 cells of 2 structures, each trained by 1 or 2 workers" in output
-    code, output, _ = gdsim("run", "workers.toml", "--out", "runs", folder=tmp_path)
+    code, output, _ = gdsim("run", "workers.toml", "--out", "runs", folder=tmp_path, patched=True)
     assert code == 0
     assert "LocalSGD" in output
-    code, _, _ = gdsim("report", "runs", folder=tmp_path)
+    code, _, _ = gdsim("report", "runs", folder=tmp_path, patched=True)
     assert code == 0
-    code, _, _ = gdsim("export", "runs", "runs.parquet", folder=tmp_path)
+    code, _, _ = gdsim("export", "runs", "runs.parquet", folder=tmp_path, patched=True)
     assert code == 0
 
 

@@ -7,6 +7,7 @@ import gdsim as gd
 from gdsim.distribution.topologies import mixing_matrices
 from gdsim.population.samples import sample_order
 from tests.distributed import reference_gossip as oracle
+from tests.distributed.problems import lines, noisy_bowl
 from tests.distributed.reference import heavy_ball
 
 RATE, MOMENTUM, STEPS = 0.05, 0.9, 23
@@ -155,7 +156,7 @@ def test_one_peer_agrees_after_as_many_exchanges_as_it_has_hops():
 def test_tracked_gradients_find_the_optimum_of_unequal_workers_and_plain_ones_a_point_beside_it(order):
     curvatures, centres = np.array([1.0, 3.0, 0.5, 2.0]), np.array([0.0, 1.0, -2.0, 3.0])
     result = gd.Sweep(
-        problem=gd.Expression("x*(w - y)**2/2", variables=("w",), data=gd.Data(curvatures[:, None], centres)), optimizer=gd.SGD(lr=0.1),
+        problem=lines(curvatures, centres).problem, optimizer=gd.SGD(lr=0.1),
         distribution=gd.Gossip(workers=4, tracking=gd.grid(False, True), order=order), partition=np.arange(4), init=[[0.0]], steps=1500,
         dtype="float64", record=gd.Record(every="ends", parameters=True),
     ).run(progress=False)  # fmt: skip
@@ -172,11 +173,8 @@ def test_tracked_gradients_find_the_optimum_of_unequal_workers_and_plain_ones_a_
 
 def noisy(distribution, rate, steps, starts, **options):
     """w^2 / 2 with a gradient w +- 1, drawn for each worker and step."""
-    data = gd.Data(np.zeros((32, 1)), np.tile([1.0, -1.0], 16))
-    return gd.Sweep(
-        problem=gd.Expression("(w - y)**2/2", variables=("w",), data=data), optimizer=gd.SGD(lr=rate), distribution=distribution, batch=1, starts=starts,
-        shuffle="replacement", steps=steps, dtype="float64", init=[[0.0]] * starts, **options,
-    ).run(progress=False)  # fmt: skip
+    bowl = {**noisy_bowl(), "optimizer": gd.SGD(lr=rate), "distribution": distribution, "init": [[0.0]] * starts}
+    return gd.Sweep(**bowl, starts=starts, steps=steps, **options).run(progress=False)
 
 
 FLOORS = [("ring", 8, 1.1799920859, 0.3911553447), ("torus", 16, 1.1093955065, 0.1846457055), ("hypercube", 8, 1.0205289502, 0.1567398119)]

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.distribution import LocalSGD
 from gdsim.population.samples import sample_order
-from gdsim.population.training import Batch, train_batch
 from gdsim.starts import initial_points
 
 STEPS, RATE, MOMENTUM = 37, 0.05, 0.9
@@ -29,28 +27,30 @@ def averaged(data, start, orders, distribution):
     return w.mean(0), ((w - w.mean(0)) ** 2).sum(1).mean()
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-14), ("float32", 1e-6)])
-@pytest.mark.parametrize(("workers", "period", "after", "state"), [(3, 5, 0, "keep"), (4, 8, 3, "average"), (5, 4, 0, "reset")])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance", "workers", "period", "after", "state"),
+    [("float64", 1e-14, 3, 5, 0, "keep"), ("float32", 1e-6, 4, 8, 3, "average"), ("float64", 1e-14, 5, 4, 0, "reset")],
+)
 def test_workers_step_alone_and_are_averaged_every_period(dtype, tolerance, workers, period, after, state):
     rng = np.random.default_rng(0)
     data = gd.Data(X := rng.normal(size=(24, 3)), X @ [1.0, -2.0, 0.5] + rng.normal(size=24))
-    optimizer = gd.Momentum(lr=RATE, momentum=MOMENTUM, convention="torch")
-    sweep = gd.Sweep(problem=gd.LinearRegression(data), optimizer=optimizer, starts=20, steps=STEPS, batch=4, record=gd.Record(parameters=True), dtype=dtype)
-    distribution = LocalSGD(workers=workers, period=period, after=after, state=state)
-    plain = sweep.plan().groups[0].setting
-    values = {"lr": RATE, "momentum": MOMENTUM, "penalty_l1": 0.0, "penalty_l2": 0.0, "distribution_period": period, "distribution_after": after}
-    batch = Batch(np.arange(20), np.arange(20), np.zeros(20, int), [values])
-    found = train_batch(plain._replace(distribution=distribution), batch, 16).columns["parameters"]
-    starts = initial_points(plain.init, plain.problem, plain.seed, np.arange(20))
+    distribution = gd.LocalSGD(workers=workers, period=period, after=after, state=state)
+    sweep = gd.Sweep(
+        problem=gd.LinearRegression(data), optimizer=gd.Momentum(lr=RATE, momentum=MOMENTUM, convention="torch"), distribution=distribution, starts=20,
+        steps=STEPS, batch=4, record=gd.Record(parameters=True), dtype=dtype,
+    )  # fmt: skip
+    found, setting = sweep.run(progress=False), sweep.plan().groups[0].setting
+    starts = initial_points(setting.init, setting.problem, setting.seed, np.arange(20))
     for run in (0, 7, 19):
-        mean, _ = averaged(data, starts[run], [sample_order(plain._replace(distribution=distribution), run, k) for k in range(workers)], distribution)
-        np.testing.assert_allclose(found[run], mean, rtol=tolerance, atol=tolerance)
+        mean, apart = averaged(data, starts[run], [sample_order(setting, run, k) for k in range(workers)], distribution)
+        np.testing.assert_allclose(found.parameters.values[run], mean, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(found.disagreement.values[run, -1], apart, rtol=100 * tolerance, atol=tolerance)
 
 
 def test_a_run_goes_on_from_the_state_of_its_whole_team():
     rng = np.random.default_rng(1)
     data = gd.Data(X := rng.normal(size=(40, 3)), X @ [1.0, -2.0, 0.5] + rng.normal(size=40))
-    kinds = [LocalSGD(workers=[1, 3], period=[1, 7]), LocalSGD(workers=4, period=6, state="average")]
+    kinds = [gd.LocalSGD(workers=[1, 3], period=[1, 7]), gd.LocalSGD(workers=4, period=6, state="average")]
     options = {"optimizer": [gd.Nesterov(lr=0.02), gd.Adam(lr=0.01)], "starts": 10, "batch": 4, "distribution": kinds}
     kept = {"record": gd.Record(every=10, parameters=True, state=True), "dtype": "float64"}
     whole = gd.Sweep(problem=gd.LinearRegression(data), steps=60, **options, **kept).run(progress=False)

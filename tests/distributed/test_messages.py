@@ -42,17 +42,23 @@ def local_sgd(start, orders, compress, memory, outer=1.0):
 
 
 @pytest.mark.parametrize(
-    ("compression", "compress", "memory"),
+    ("compression", "compress", "memory", "outer"),
     [
-        (gd.TopK(count=2), lambda v: top_k(v, 2), ""),
-        (gd.ErrorFeedback(gd.TopK(fraction=0.4)), lambda v: top_k(v, 2), "error"),
-        (gd.EF21(gd.TopK(count=1)), lambda v: top_k(v, 1), "vector"),
-        (gd.ErrorFeedback(gd.ScaledSign()), scaled_sign, "error"),
-        (gd.ErrorFeedback(gd.Sign()), np.sign, "error"),
-        (gd.EF21(gd.RandomK(fraction=1.0)), lambda v: v, "vector"),
+        (gd.TopK(count=2), lambda v: top_k(v, 2), "", None),
+        (gd.ErrorFeedback(gd.TopK(fraction=0.4)), lambda v: top_k(v, 2), "error", 0.5),
+        *(
+            pytest.param(*case, marks=pytest.mark.full)
+            for case in (
+                (gd.TopK(count=2), lambda v: top_k(v, 2), "", 0.5),
+                (gd.ErrorFeedback(gd.TopK(fraction=0.4)), lambda v: top_k(v, 2), "error", None),
+                (gd.EF21(gd.TopK(count=1)), lambda v: top_k(v, 1), "vector", 0.5),
+                (gd.ErrorFeedback(gd.ScaledSign()), scaled_sign, "error", None),
+                (gd.ErrorFeedback(gd.Sign()), np.sign, "error", 0.5),
+                (gd.EF21(gd.RandomK(fraction=1.0)), lambda v: v, "vector", None),
+            )
+        ),
     ],
 )
-@pytest.mark.parametrize("outer", [None, 0.5])
 def test_local_sgd_steps_by_what_is_received(compression, compress, memory, outer):
     distribution = gd.LocalSGD(workers=WORKERS, period=PERIOD, compression=compression, outer=outer and gd.SGD(lr=outer))
     sweep = sweep_of(distribution)

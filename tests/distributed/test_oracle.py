@@ -63,7 +63,7 @@ def test_averaging(rule, state):
             same(path, found.reported)
 
 
-@pytest.mark.parametrize("rule", ["torch Nesterov", pytest.param("adam", marks=pytest.mark.full), pytest.param("Nesterov", marks=pytest.mark.full)])
+@pytest.mark.parametrize("rule", ["torch Nesterov", pytest.param("adam", marks=pytest.mark.slow), pytest.param("Nesterov", marks=pytest.mark.slow)])
 def test_synchronous_workers_with_shards_of_their_own(rule):
     """One sample a worker, so that the workers' mean is the mean of all."""
     optimizer, plain = RULES[rule]
@@ -93,8 +93,7 @@ def test_elastic_averaging(rule):
         same(path, reference.elastic(START, problem.gradient, plain, STEPS, 3, float(run.moving_rate), period=int(run.period)).reported)
 
 
-@pytest.mark.parametrize("order", ["combine", "adapt"])
-@pytest.mark.parametrize("rule", ["heavy ball", pytest.param("Nesterov", marks=pytest.mark.full)])
+@pytest.mark.parametrize(("rule", "order"), [("heavy ball", "combine"), pytest.param("Nesterov", "adapt", marks=pytest.mark.full)])
 def test_gossip(rule, order):
     optimizer, plain = RULES[rule]
     problem = random_planes(7, 5)

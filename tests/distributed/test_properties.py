@@ -38,7 +38,7 @@ def sweep_of(problem, kind, **options):
         "optimizer": gd.Adam(lr=[0.01, 0.1, 1e30]), "schedule": gd.Cosine(cycle=11, minimum=1e-3), "starts": 9, "steps": LONG, "batch": 8,
         "stop": [gd.Target(0.3, every=3), gd.Validation(4, every=2)], "record": gd.Record(every=5, trajectory=True, state=True),
     }  # fmt: skip
-    return gd.Sweep(problem=problem, distribution=distribution, **({} if partition is None else {"partition": partition}), **{**given, **options})
+    return gd.Sweep(problem=problem, **{"distribution": distribution, **({} if partition is None else {"partition": partition}), **given, **options})
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +105,7 @@ def test_folders_and_clusters_have_the_runs_of_memory(moons, tmp_path):
     filled with the same bytes, and takes more steps.
     """
     every = [distribution for distribution, partition in KINDS.values() if partition is None]
-    sweep = gd.Sweep(
-        problem=moons, distribution=every, optimizer=gd.Momentum(lr=0.1), starts=3, steps=20, batch=8, record=gd.Record(every=10, state=True, parameters=True)
-    )
+    sweep = sweep_of(moons, "local", distribution=every, optimizer=gd.Adam(lr=0.1), starts=3, steps=20)
     memory = sweep.run(progress=False)
     kept = sweep.run(out=tmp_path / "folder", chunk_seconds=1e-4, progress=False).load()
     assert same_results(kept, memory) == []
@@ -125,7 +123,7 @@ def test_folders_and_clusters_have_the_runs_of_memory(moons, tmp_path):
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_cluster_writes_the_shards_of_threads(moons, tmp_path):
     every = [distribution for distribution, partition in KINDS.values() if partition is None]
-    sweep = gd.Sweep(problem=moons, distribution=every, optimizer=gd.Momentum(lr=0.1), starts=3, steps=20, batch=8)
+    sweep = sweep_of(moons, "local", distribution=every, optimizer=gd.Adam(lr=0.1), starts=3, steps=20)
     sweep.run(out=tmp_path / "here", chunk_seconds=1e-4, progress=False)
     with connected(deployment=Local(workers=2, tls=False)) as client:
         sweep.run(out=tmp_path / "there", client=client, chunk_seconds=1e-4, progress=False)
@@ -139,7 +137,7 @@ ALONE = {
 
 
 @pytest.mark.parametrize("kind", ALONE)
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.full)])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_one_worker_is_the_plain_run(moons, kind, dtype):
     options = {
         "problem": moons, "optimizer": [gd.Adam(lr=[0.01, 1e30]), gd.ClipNorm(gd.Momentum(lr=0.1), 1.0)], "starts": 5, "steps": 25, "batch": 8, "dtype": dtype,

@@ -5,6 +5,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.population.samples import sample_order
+from tests.distributed.problems import A, B, lines
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 3))
@@ -66,7 +67,6 @@ def test_synchronous_workers_are_the_plain_run_of_their_batch(rule):
         np.testing.assert_array_equal(one[name], plain[name])
 
 
-HALVES = gd.Expression("0.5*x*(w - y)**2", data=gd.Data([[1.0], [3.0]], [0.0, 1.0]))  # curvatures 1 and 3, minima 0 and 1
 PERIODS = (1, 2, 4, 8, 16, 64)
 FIXED_POINTS = (0.75, 0.7285714286, 0.6884399348, 0.6232961681, 0.5502322151, 0.5002949284)
 
@@ -74,7 +74,7 @@ FIXED_POINTS = (0.75, 0.7285714286, 0.6884399348, 0.6232961681, 0.5502322151, 0.
 def test_the_fixed_point_of_averaging_depends_on_the_period_where_curvatures_differ():
     """w* = sum (1 - M_k) b_k / sum (1 - M_k), M_k = (1 - eta A_k)^H."""
     sweep = gd.Sweep(
-        problem=HALVES, optimizer=gd.SGD(lr=0.1), steps=640, batch=gd.grid(1, None), init=0.0, distribution=gd.LocalSGD(workers=2, period=PERIODS),
+        problem=lines(A, B).problem, optimizer=gd.SGD(lr=0.1), steps=640, batch=gd.grid(1, None), init=0.0, distribution=gd.LocalSGD(workers=2, period=PERIODS),
         partition=[0, 1], record=gd.Record(parameters=True),
     )  # fmt: skip
     shares = [1 - np.array([0.9, 0.7]) ** period for period in PERIODS]
