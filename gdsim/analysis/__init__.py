@@ -16,6 +16,7 @@ from gdsim.analysis.rates import convergence_rate
 from gdsim.analysis.restarts import luby, luby_cost, parallel_starts, restart_cutoff
 from gdsim.analysis.rounds import Rounds
 from gdsim.analysis.run_seconds import simulated_seconds
+from gdsim.analysis.speed_up import speed_up
 from gdsim.analysis.stability import divergence_map, edge_of_stability
 from gdsim.analysis.stragglers import expected_compute
 from gdsim.analysis.success import compare_success, success_probability
@@ -32,7 +33,7 @@ __all__ = [
     "estimated_noise_scale", "expected_best", "expected_compute", "expected_running_time", "export_coco", "fit_critical_batch", "holm", "kaplan_meier",
     "luby", "luby_cost", "mcnemar", "median_ranks", "minima_by_loss", "minima_left", "mixing_matrices", "noise_scale",
     "parallel_starts", "performance_profile", "restart_cutoff", "second_eigenvalue", "sensitivity", "sentences", "simulated_restarts", "simulated_seconds",
-    "spectral_gap", "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson", "worker_updates",
+    "spectral_gap", "speed_up", "success_probability", "time_to_target", "times_by_start", "times_to_decrease", "wilson", "worker_updates",
 ]  # fmt: skip
 
 hint_in(globals(), "gd.analysis")

@@ -2,14 +2,12 @@
 save few steps.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from gdsim.analysis.targets import TIMES, one_target
-from gdsim.analysis.tuning import few_runs, groups_by, ranked, resampled_medians
-from gdsim.analysis.units import cost_in
+from gdsim.analysis.speed_up import times_by_size
+from gdsim.analysis.targets import TIMES
 from gdsim.axes import checked_whole
 from gdsim.statistics import ArrayLike, percentiles, resampled
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS, numbers_in
@@ -157,33 +155,18 @@ def critical_batch(
     """
     confidence = checked_confidence(confidence)
     result = check_result(result, "critical_batch")
-    loss = one_target(result, target, "critical_batch")
-    found = ranked(result, None, loss)
-    count = len(found.medians)
-    firsts = np.unique(found.cells.place, return_index=True)[1]
-    sizes, place = np.unique(cost_in(result, "samples", found.cells).of(np.ones(count), firsts), return_inverse=True)
-    if len(sizes) < 2:
-        raise ValueError(f"critical_batch compares batch sizes, and every step of this result takes {sizes[0]:g} samples: vary batch= or the workers")
-    names, groups = groups_by(found.cells, by)
-    cells = [[g[place[g] == k] for k in range(len(sizes))] for g in groups]
-    steps, drawn = (_best(m, cells) for m in (found.medians, resampled_medians(result, found, resamples, seed)))
-    (fewest, critical), (_, criticals) = (fit_critical_batch(sizes, np.maximum(s, 1.0)) for s in (steps, drawn))
-    few = few_runs(found, groups)
-    ends = np.where(few[:, None], np.nan, percentiles(drawn, confidence))
-    spread = np.where(few, np.nan, percentiles(np.where(np.isnan(criticals), np.inf, criticals), confidence))
+    found = times_by_size(result, target, by, resamples=resamples, seed=seed, what="critical_batch")
+    sizes, steps = found.sizes, found.times
+    (fewest, critical), (_, criticals) = (fit_critical_batch(sizes, np.maximum(s, 1.0)) for s in (steps, found.drawn))
+    ends = found.ends(confidence)
+    spread = np.where(found.few, np.nan, percentiles(np.where(np.isnan(criticals), np.inf, criticals), confidence))
     dims, interval = (by, "batch"), f"end of the {confidence:.0%} interval"
     return dataset({
-        "steps": (dims, steps, f"median {found.ranking.name} of the best cell", "steps"), "low": (dims, ends[0], f"lower {interval}", "steps"),
+        "steps": (dims, steps, f"median {found.about['ranked_by']} of the best cell", "steps"), "low": (dims, ends[0], f"lower {interval}", "steps"),
         "high": (dims, ends[1], f"upper {interval}", "steps"), "fitted": (dims, _fitted(fewest, critical, sizes), "fewest (1 + critical / batch)", "steps"),
         "critical_batch": (by, critical, "batch size that takes twice the fewest steps", "samples"), "critical_low": (by, spread[0], f"lower {interval}", "samples"),
         "critical_high": (by, spread[1], f"upper {interval}", "samples"), "fewest_steps": (by, fewest, "steps with all the samples that there may be", "steps"),
-    }, {by: (by, names), "batch": ("batch", sizes)}, target=loss, times=TIMES, confidence=confidence, **found.about)  # fmt: skip
-
-
-def _best(medians: np.ndarray, cells: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """[..., group, size] the lowest of medians[..., cell] among the cells of each; infinite where there is none."""
-    known = np.where(np.isnan(medians), np.inf, medians)
-    return np.stack([np.stack([known[..., some].min(-1, initial=np.inf) for some in group], -1) for group in cells], -2)
+    }, {by: (by, found.names), "batch": ("batch", sizes)}, target=found.target, times=TIMES, confidence=confidence, **found.about)  # fmt: skip
 
 
 def _fitted(fewest: np.ndarray, critical: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def cost_in(result: Dataset, unit: str, cells: Cells, cluster: SimulatedCluster 
     """
     checked_word(unit, "unit", UNITS)
     if (unit == "seconds") != (cluster is not None):
-        raise ValueError("seconds are those of a cluster: give time_to_target both, unit='seconds' and cluster=gd.SimulatedCluster(...)")
+        raise ValueError("seconds are those of a cluster: give both, unit='seconds' and cluster=gd.SimulatedCluster(...)")
     if unit == "steps":
         return Cost(unit, lambda steps, runs: np.asarray(steps, float))
     if cluster is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.lines import Line2D
 
+from gdsim import analysis
 from gdsim.analysis import bands, critical_batch, simulated_seconds
 from gdsim.analysis.simulated import SimulatedCluster
 from gdsim.plots.convergence import limit_values
@@ -220,13 +221,16 @@ def pareto_front(cost: np.ndarray, value: np.ndarray) -> np.ndarray:
     return order[value[order] < before]
 
 
-def speed_up(result: Result, target: float | None = None, *, by: str = "optimizer", ax: Axes | None = None) -> Figure:
-    """How many times fewer steps a target takes with more samples in a step, of more workers or larger batches, a line for
-    each value of `by`, beside the line of perfect speed-up, and where it ends: the critical batch size.
+def speed_up(
+    result: Result, target: float | None = None, *, by: str = "optimizer", unit: str = "steps", cluster: SimulatedCluster | None = None, ax: Axes | None = None
+) -> Figure:
+    """How many times less a target takes with more samples in a step, of more workers or larger batches, a line for
+    each value of `by`, beside the line of perfect speed-up.
 
-    What `gd.analysis.critical_batch` finds, with 95% intervals: at each size the best cell over all else, against
-    that at the smallest. The curves are its fits; a dotted line stands at each critical batch size, at which
-    half of the samples are wasted. `ax`: Axes to draw on. Returns the figure, a matplotlib Figure. Raises ValueError.
+    What `gd.analysis.speed_up` finds in a `unit`, with 95% intervals: "steps", "samples" (of all workers) or "seconds"
+    (of `cluster`, a `gd.SimulatedCluster`). At each size the best cell over all else, against that at the smallest. In steps the curves are the fits
+    of `gd.analysis.critical_batch`, and a dotted line stands at each critical batch size, at which half of the samples are wasted. `ax`: Axes to draw on.
+    Returns the figure, a matplotlib Figure. Raises ValueError.
 
     >>> import gdsim as gd
     >>> problem = gd.LinearRegression(gd.Data([[1.0], [2.0], [3.0], [4.0]], [2.5, 3.5, 6.5, 7.5]))
@@ -236,34 +240,48 @@ def speed_up(result: Result, target: float | None = None, *, by: str = "optimize
     1
     """
     result = check_result(result, "speed_up")
-    found = critical_batch(result, target, by=by)
+    found = analysis.speed_up(result, target, by=by, unit=unit, cluster=cluster)
+    critical = critical_batch(result, target, by=by) if unit == "steps" else None
     sizes, names = found.batch.values, found[by].values.tolist()
-    title = f"Speed-up in steps to loss {shown_number(found.target)}"
-    figure, panel = new_panel(title, "samples in a step, of all workers", f"times fewer steps than with {sizes[0]:g}", ax=ax, size=SIZE)
+    figure, panel = new_panel(
+        f"Speed-up in {unit} to loss {shown_number(found.target)}",
+        "samples in a step, of all workers",
+        f"times fewer {unit} than with {sizes[0]:g}",
+        ax=ax,
+        size=SIZE,
+    )
     logarithmic(panel, "x")
     logarithmic(panel, "y")
-    panel.plot(sizes[[0, -1]], sizes[[0, -1]] / sizes[0], color="#444444", linewidth=1.0, label="perfect", zorder=0)
-    smooth = np.geomspace(sizes[0], sizes[-1], 100)
+    panel.plot(sizes, found.perfect.values, color="#444444", linewidth=1.0, label="perfect", zorder=0)
     for k, name in enumerate(names):
-        its = found.isel({by: k})
-        first = next((float(s) for s in its.steps.values[:1] if np.isfinite(s)), np.nan)
-        text = str(name) if by == "optimizer" else f"{by} = {name}"
-        curve = [first / np.where(np.isfinite(its[n].values), its[n].values, np.nan) for n in ("steps", "high", "low")]
-        with_intervals(panel, dodged(sizes, sizes, k, len(names)), curve, k, label=_with_critical(text, its), linestyle="none")
-        critical = float(its.critical_batch)
-        if np.isfinite(critical):
-            panel.plot(smooth, first / (float(its.fewest_steps) * (1.0 + critical / smooth)), **line(k))
-            if critical <= sizes[-1]:
-                panel.axvline(critical, color=line(k)["color"], linestyle=":", linewidth=1.0, zorder=0)
-    panel.set_ylim(bottom=0.8)
+        its, text = found.isel({by: k}), str(name) if by == "optimizer" else f"{by} = {name}"
+        ends = [its.speed_up.values * its.time.values / np.where(np.isfinite(its[n].values), its[n].values, np.nan) for n in ("high", "low")]
+        fit = None if critical is None else critical.isel({by: k})
+        label, joined = (text, "-") if fit is None else (_with_critical(text, fit), "none")
+        with_intervals(panel, dodged(sizes, sizes, k, len(names)), (its.speed_up.values, *ends), k, label=label, linestyle=joined)
+        if fit is not None:
+            _draw_fit(panel, fit, sizes, k)
+    if unit != "samples":
+        panel.set_ylim(bottom=min(0.8, 0.8 * np.nanmin(found.speed_up.values, initial=1.0)))
     legend(panel, outside=ax is None)
     runs = np.bincount(cells_in(result).place)
+    fits = "Curves: steps = fewest (1 + critical / size); dotted: critical sizes, at which a target takes twice the fewest steps. " if unit == "steps" else ""
     return finished(
         figure,
-        f"{counted(runs, 'run')} per cell; at each size the cell with the lowest median steps over all else, which flatters sizes of many cells. Curves: steps = fewest (1 + critical / size); "
-        f"dotted: critical sizes, at which a target takes twice the fewest steps. Whiskers: 95% intervals over starts of the steps at that size{none_of_few(runs)}; none where half of the resamples or more "
-        "never met the target.",
+        f"{counted(runs, 'run')} per cell; at each size the cell with the lowest median {unit} over all else, which flatters sizes of many cells. {fits}"
+        f"Whiskers: 95% intervals over starts of the {unit} at that size{none_of_few(runs)}; none where half of the resamples or more never met the target.",
     )
+
+
+def _draw_fit(panel: Any, fit: Dataset, sizes: np.ndarray, k: int) -> None:
+    """The k-th line's curve of the speed-up in steps, and its end."""
+    critical, first = float(fit.critical_batch), next((float(s) for s in fit.steps.values[:1] if np.isfinite(s)), np.nan)
+    if not np.isfinite(critical):
+        return
+    smooth = np.geomspace(sizes[0], sizes[-1], 100)
+    panel.plot(smooth, first / (float(fit.fewest_steps) * (1.0 + critical / smooth)), **line(k))
+    if critical <= sizes[-1]:
+        panel.axvline(critical, color=line(k)["color"], linestyle=":", linewidth=1.0, zorder=0)
 
 
 def _with_critical(text: str, its: Dataset) -> str:

@@ -129,7 +129,7 @@ def test_times_to_targets_in_rounds_bytes_and_seconds():
     assert time_to_target(result, 0.1, unit="bytes").time.values[:, 0].tolist() == (steps // 8 * 16 * (result.cell.values == 1)).tolist()
     seconds = time_to_target(result, 0.1, unit="seconds", cluster=CLUSTER).time.values[:, 0]
     assert seconds.tolist() == simulated_seconds(result, CLUSTER).values[np.arange(len(steps)), steps.astype(int)].tolist()
-    with pytest.raises(ValueError, match="give time_to_target both, unit='seconds' and cluster="):
+    with pytest.raises(ValueError, match="give both, unit='seconds' and cluster="):
         time_to_target(result, 0.1, unit="seconds")
 
 

@@ -133,6 +133,11 @@ def test_the_speed_up_is_that_of_the_analysis():
         fitted = float(found.fewest_steps[k]) * (1 + float(found.critical_batch[k]) / x)
         assert curve.get_ydata()[[0, -1]] == pytest.approx(float(found.steps[k, 0]) / fitted)
     assert len(curves) == 2
+    in_samples = gd.plots.speed_up(result, unit="samples")
+    known = gd.analysis.speed_up(result, unit="samples")
+    assert np.array_equal(in_samples.axes[0].containers[1].lines[0].get_ydata(), known.speed_up.values[1])
+    assert in_samples.axes[0].get_ylabel() == "times fewer samples than with 1"
+    assert drawn(in_samples).startswith(b"\x89PNG")
 
 
 def test_a_time_line_has_a_bar_for_each_update_coloured_by_its_staleness():

@@ -1,0 +1,45 @@
+"""How much sooner targets are met with more samples in a step: against times to targets, cell by cell."""
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim import analysis
+
+CLUSTER = gd.SimulatedCluster(compute=gd.ConstantTime(0.01), latency=0.001)
+
+
+@pytest.fixture(scope="module")
+def result():
+    problem = gd.Quadratic(np.eye(4), 3.0 * np.stack(np.meshgrid(*[[-1.0, 1.0]] * 4), -1).reshape(-1, 4))
+    kinds = [gd.LocalSGD(workers=[1, 4, 16], period=2), gd.Gossip(workers=4)]
+    return gd.Sweep(
+        problem=problem, optimizer=gd.SGD(lr=gd.logspace(0.03, 0.3, 3)), batch=1, shuffle="replacement", distribution=kinds, starts=12, steps=300, init=8.0,
+        stop=[gd.Target(19.0, every=1)],
+    ).run(progress=False)  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", ["steps", "samples", "seconds"])
+def test_times_are_the_best_medians_at_each_size(result, unit):
+    cluster = CLUSTER if unit == "seconds" else None
+    found = analysis.speed_up(result, by="distribution", unit=unit, cluster=cluster)
+    times = np.nan_to_num(analysis.time_to_target(result, unit=unit, cluster=cluster).time.values[:, 0], nan=np.inf)
+    each = [np.sort(times[result.cell.values == cell])[5] for cell in range(12)]  # of 12 runs the sixth; rates, then workers and kinds
+    known = np.array(each).reshape(3, 4).min(0)
+    assert found.distribution.values.tolist() == ["LocalSGD", "Gossip"]
+    assert found.batch.values.tolist() == [1.0, 4.0, 16.0]
+    assert found.time.values.tolist() == [known[:3].tolist(), [np.inf, known[3], np.inf]]
+    np.testing.assert_allclose(found.speed_up.values[0], known[0] / known[:3])
+    assert np.isnan(found.speed_up.values[1]).all()  # which has nothing at the smallest size
+    assert found.perfect.values.tolist() == ([1.0, 1.0, 1.0] if unit == "samples" else [1.0, 4.0, 16.0])
+    assert (found.low.values[0] <= known[:3]).all()
+    assert (known[:3] <= found.high.values[0]).all()
+
+
+def test_mistakes_are_one_line(result):
+    with pytest.raises(ValueError, match="give both, unit='seconds' and cluster="):
+        analysis.speed_up(result, unit="seconds")
+    with pytest.raises(ValueError, match=r"unit.*'seconds'"):
+        analysis.speed_up(result, unit="second")
+    with pytest.raises(ValueError, match="speed_up compares batch sizes, and every step of this result takes 4 samples"):
+        analysis.speed_up(result.isel(run=result.distribution.values == "Gossip"))
