@@ -10,7 +10,7 @@ from gdsim.analysis.rounds import Rounds
 from gdsim.analysis.simulated import MOST_SUMS, SimulatedCluster
 from gdsim.analysis.stragglers import speeds_of
 from gdsim.analysis.worker_updates import END, update_numbers
-from gdsim.distribution import Asynchronous, DiLoCo, ElasticAveraging, Federated, Gossip, LocalSGD, Queue, Synchronous, message_sizes
+from gdsim.distribution import Asynchronous, ComputeTime, DiLoCo, ElasticAveraging, Federated, Gossip, LocalSGD, Queue, Synchronous, message_sizes
 from gdsim.distribution.topologies import messages_sent
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.results.costs import rounds_key
@@ -29,8 +29,9 @@ def simulated_seconds(result: Result, cluster: SimulatedCluster) -> DataArray:
     theirs, and then for a parameter server that answers all of them;
     the messages are those that the result's workers have sent, gathered where compressed ones do not add up.
     A run without a distribution is one worker's. Asynchronous runs take their event times, which were drawn
-    in training, so that the cluster must have their law, shape and speeds, and no messages that take time.
-    Raises TypeError for what is no result or no cluster, ValueError for an asynchronous result of another law.
+    in training, so that the cluster must have their law, shape and speeds, and no messages that take time; so
+    do synchronous ones of which it matters who was slow, with messages as the cluster has them. Raises TypeError
+    for what is no result or no cluster, ValueError for a result of another law.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=2, steps=100, distribution=gd.LocalSGD(workers=4, period=10))
@@ -108,7 +109,7 @@ def timed_of(cell: Cell, cluster: SimulatedCluster) -> Timed:
     if one is None:
         return Timed(Rounds(1), None, "")
     if isinstance(one, Asynchronous):
-        _check_law(one, cluster)
+        _check_queue(one, cluster)
         _check_messages(one, cluster, cell)
         return Timed(None, one, cell.dtype)
     if isinstance(one, Federated):
@@ -119,6 +120,9 @@ def timed_of(cell: Cell, cluster: SimulatedCluster) -> Timed:
     compression = getattr(one, "compression", None)
     rounds = Rounds(one.team, period, after, message=message, adds_up=compression is None or compression.reduces_by == "all_reduce")
     if isinstance(one, Synchronous):
+        if one.leaves_out(cell.partition):
+            speeds = speeds_of(one.speeds, one.launched(cell.partition), "Synchronous.speeds")
+            _check_law(one.law, speeds, cluster, "would leave out other workers' gradients")
         return Timed(rounds._replace(spare=int(one.backup)), None, "")  # pyright: ignore[reportArgumentType]
     if isinstance(one, Gossip):
         sent = messages_sent(one.matrices)
@@ -132,18 +136,12 @@ def timed_of(cell: Cell, cluster: SimulatedCluster) -> Timed:
     raise ValueError(f"the seconds of {one} cannot be said: its workers do not make their rounds all together and alike")
 
 
-def _check_law(one: Asynchronous, cluster: SimulatedCluster) -> None:
+def _check_queue(one: Asynchronous, cluster: SimulatedCluster) -> None:
     """Refuses a cluster on which the events of an asynchronous run would come in another order."""
     queue = one.staleness
     if not isinstance(queue, Queue):
         raise ValueError(f"{type(queue).__name__} gives ages and no times: seconds are those of gd.Asynchronous(staleness=gd.Queue(...))")
-    law, own = cluster.compute, queue.compute
-    same_speeds = speeds_of(cluster.speeds, one.team, "SimulatedCluster.speeds") == speeds_of(queue.speeds, one.team, "Queue.speeds")
-    if type(law) is not type(own) or law.mean_and_shape[1] != own.mean_and_shape[1] or not same_speeds:
-        speeds = f", speeds={list(queue.speeds)}" if queue.speeds else ""
-        raise ValueError(
-            f"the result was made with compute={own}{speeds}, and another law or other speeds would order its updates otherwise; {given(law)} was given"
-        )
+    _check_law(queue.compute, speeds_of(queue.speeds, one.team, "Queue.speeds"), cluster, "would order its updates otherwise")
 
 
 def _check_messages(one: Asynchronous, cluster: SimulatedCluster, cell: Cell) -> None:
@@ -158,3 +156,12 @@ def _check_messages(one: Asynchronous, cluster: SimulatedCluster, cell: Cell) ->
             f"messages take 2 (latency + bytes / bandwidth) = {takes:.9g} s of compute times of mean {cluster.compute.mean:g} s on this cluster, and the result "
             f"was made with messages={one.message_seconds:g}, which orders its updates otherwise: train it with gd.Queue(..., messages={needed:.9g})"
         )
+
+
+def _check_law(own: ComputeTime, speeds: tuple[float, ...], cluster: SimulatedCluster, why: str) -> None:
+    """Refuses a cluster whose workers would not take the times by which a result was made."""
+    law = cluster.compute
+    same_speeds = speeds_of(cluster.speeds, len(speeds), "SimulatedCluster.speeds") == speeds
+    if type(law) is not type(own) or law.mean_and_shape[1] != own.mean_and_shape[1] or not same_speeds:
+        said = f", speeds={list(speeds)}" if set(speeds) != {1.0} else ""
+        raise ValueError(f"the result was made with compute={own}{said}, and another law or other speeds {why}; {given(law)} was given")

@@ -219,10 +219,7 @@ class Asynchronous(Distribution, tag="asynchronous", frozen=True, kw_only=True):
     def structure(self) -> list[Any]:
         return [*super().structure(), self.is_buffered, self.bound is None]
 
-    def why_not_trained(self, partition: Partition | None) -> str:
-        return ""
-
-    def why_not_by(self, rule: Rule) -> str:
+    def why_not_by(self, rule: Rule, partition: Partition | None) -> str:
         """Rules that go uphill for a gradient would go from other weights than the server's."""
         return "takes gradients where the weights were when they were read, and a step uphill from there is not defined" if rule.perturbs else ""
 

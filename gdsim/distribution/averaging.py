@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Axis, Grid, Range
-from gdsim.distribution.base import COUNT, OUTER_RULE, STEPS, Distribution, Partition, checked_pairs, least_of, most_of
+from gdsim.distribution.base import COUNT, OUTER_RULE, STEPS, Distribution, checked_pairs, least_of, most_of
 from gdsim.distribution.compression import COMPRESSION
 from gdsim.rules import SAM, Nesterov, PolyakStep, Rule, Wrapper
 from gdsim.rules.base import RATE, SHARE
@@ -73,10 +73,6 @@ class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
         """The mean of one worker's weights is these; an outer rule makes something else of them."""
         return self.outer is None and self.compression is None
 
-    def why_not_trained(self, partition: Partition | None) -> str:
-        """Nothing: all of it has a kernel."""
-        return ""
-
     def rounds_at(self, steps: np.ndarray) -> np.ndarray:
         """How many exchanges there have been after so many steps, among all workers or in groups."""
         periods = [int(most_of(self.period)), *(period for _, period in self.groups or ())]
@@ -136,10 +132,6 @@ class DiLoCo(Distribution, tag="diloco", frozen=True, kw_only=True):
         found = Nesterov.constants({"momentum": values["outer_momentum"]})
         return {**super().constants(values, parameters), **{f"outer_{name}": value for name, value in found.items()}}
 
-    def why_not_trained(self, partition: Partition | None) -> str:
-        """A kernel does."""
-        return ""
-
 
 class ElasticAveraging(Distribution, tag="elastic_averaging", frozen=True, kw_only=True):
     """Workers step alone, and every `period` steps they and a centre draw each other (Zhang et al. 2015).
@@ -168,10 +160,6 @@ class ElasticAveraging(Distribution, tag="elastic_averaging", frozen=True, kw_on
         "moving_rate": "The share of a worker's distance from the centre that both are drawn.",
         "turns": "Whether all workers exchange with the same centre, or one after the other.",
     }
-
-    def why_not_trained(self, partition: Partition | None) -> str:
-        """A kernel does."""
-        return ""
 
 
 def check_outer(owner: str, outer: Rule | None) -> None:

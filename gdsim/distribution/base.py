@@ -235,9 +235,12 @@ class Distribution(Part, frozen=True, kw_only=True):
         """Whether a run's training is that of one worker, bit for bit."""
         return self.makes_one_batch(partition) or (self.team == 1 and self.is_plain_alone)
 
-    def why_not_trained(self, partition: Partition | None) -> str:
-        """Why no kernel trains it yet, on samples shared out by `partition`; nothing where one does."""
-        return f"{type(self).__name__} is declared, and nothing trains it yet"
+    def launched(self, partition: Partition | None) -> int:
+        """How many workers compute, on samples shared out by `partition`; of an axis, at most."""
+        return self.team
+
+    def check_used(self) -> None:
+        """Refuses fields, axes as they are, that would change no run. Raises ValueError."""
 
     def samples_of_step(self, batch: int) -> int:
         """How many samples a step takes, of all workers together, at `batch` samples a worker."""
@@ -247,8 +250,12 @@ class Distribution(Part, frozen=True, kw_only=True):
         """How many samples of the common order a step of every worker takes."""
         return self.samples_of_step(batch)
 
-    def why_not_by(self, rule: Rule) -> str:
-        """Why it is not defined for an optimizer; nothing where it is."""
+    def gradients_of_step(self, partition: Partition | None) -> int:
+        """How many gradients a step takes, of all workers together."""
+        return self.samples_of_step(1)
+
+    def why_not_by(self, rule: Rule, partition: Partition | None) -> str:
+        """Why it is not defined for an optimizer, on samples shared out so; nothing where it is."""
         return ""
 
     def rounds_at(self, steps: np.ndarray) -> np.ndarray:

@@ -75,13 +75,9 @@ class Federated(Distribution, frozen=True, kw_only=True):
         """The number of clients, too."""
         return {**super().constants(values, parameters), "clients": most_of(self.clients)}
 
-    def why_not_by(self, rule: Rule) -> str:
+    def why_not_by(self, rule: Rule, partition: Partition | None) -> str:
         """Clients send the weights that they step from."""
         return "has clients, who send the weights that they step from and not others" if rule.reports_other_point or rule.stands_elsewhere else ""
-
-    def why_not_trained(self, partition: Partition | None) -> str:
-        """It is."""
-        return ""
 
 
 class FederatedAveraging(Federated, tag="federated_averaging", frozen=True, kw_only=True):
@@ -154,6 +150,6 @@ class Scaffold(Federated, tag="scaffold", frozen=True, kw_only=True):
         """Its weights and the change of its c_k."""
         return 2 * super().message_bytes(parameters, size)
 
-    def why_not_by(self, rule: Rule) -> str:
+    def why_not_by(self, rule: Rule, partition: Partition | None) -> str:
         """Of plain steps alone (theta - w_k) / rate is a sum of gradients."""
         return "" if type(rule) is SGD else "corrects the gradients of gd.SGD's steps"

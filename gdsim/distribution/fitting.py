@@ -21,7 +21,8 @@ class Trained(NamedTuple):
 
 def check_trainable(one: Distribution, partition: Partition | None, trained: Trained, rules: Sequence[Rule]) -> None:
     """Refuses a distribution, or its axes, that cannot train what it is given. Raises ValueError."""
-    kind, team, shared = type(one).__name__, one.team, partition is None
+    one.check_used()
+    kind, team, shared = type(one).__name__, one.launched(partition), partition is None
     if team > max(1, trained.samples) and trained.samples:
         raise ValueError(f"{kind} has {team} workers, and the data {count_of(trained.samples, 'sample')}: give at most as many workers as samples")
     if trained.samples and trained.batch and shared and one.samples_in_common(trained.batch) > trained.samples:
@@ -34,7 +35,7 @@ def check_trainable(one: Distribution, partition: Partition | None, trained: Tra
     if period is not None and most_of(period) > trained.steps:
         raise ValueError(f"{kind}.period={most_of(period):g} is longer than the runs, which have {count_of(trained.steps, 'step')}: no exchange would come")
     for rule in rules:
-        if reason := one.why_not_by(rule):
+        if reason := one.why_not_by(rule, partition):
             raise ValueError(f"{kind} {reason}: take another optimizer than {type(rule).__name__}")
         if isinstance(rule.innermost, Rprop) and any(getattr(v, "state", "") == "average" for v in one.variants()):
             raise ValueError(f'{kind}.state="average" is not defined for Rprop, whose step sizes go by signs: take "keep" or "reset"')

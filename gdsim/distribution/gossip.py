@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Axis, checked_axis_of, checked_truth, values
-from gdsim.distribution.base import STEPS, Distribution, Partition
+from gdsim.distribution.base import STEPS, Distribution
 from gdsim.distribution.topologies import TOPOLOGIES, checked_topology, is_directed, messages_sent, mixing_matrices
 
 ORDERS = ("combine", "adapt")
@@ -68,10 +68,6 @@ class Gossip(Distribution, tag="gossip", frozen=True, kw_only=True):
     def is_plain_alone(self) -> bool:
         """Who has no neighbours trains alone."""
         return True
-
-    def why_not_trained(self, partition: Partition | None) -> str:
-        """A kernel does."""
-        return ""
 
     @property
     def matrices(self) -> np.ndarray:

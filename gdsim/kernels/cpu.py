@@ -238,7 +238,7 @@ class Kernels:
         real, word, whole = self._lanes(0), np.zeros(0, np.uint32), np.zeros(0, np.int64)
         return Team(
             0, 0, 0, 0, whole, real, real, real, real, real, real, real, Graph(0, whole, whole, real, real), Factors(0, whole), real,
-            whole, word, word, word, word, word, word, Seed(*seed_words(0)), real, 0, whole, 0, 0,
+            whole, word, word, word, word, word, word, Seed(*seed_words(0)), real, 0, 0, whole, 0, 0,
         )  # fmt: skip
 
     def with_team(self, job: Job) -> Job:

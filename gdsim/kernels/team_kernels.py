@@ -95,7 +95,7 @@ class TeamKernels(Kernels):
             kind.workers, size, s.slots, s.carry, job.spec.places, weights, weights if s.reports_stored else self._lanes(kind.workers * size), slots, carry, server, numbers,
             self._lanes(kind.spare * size), self._graph(), Factors(kind.factors.rank, np.array(kind.factors.matrices, np.int64).ravel()),
             self._lanes(kind.workers), run, fresh, diverged, step, active, flags, shard, Seed(*job.training_sampler.seed), self.number.array(kind.slowness),
-            advance, tables.ravel(), tables.ctypes.data, tables.strides[0],
+            kind.awaited, advance, tables.ravel(), tables.ctypes.data, tables.strides[0],
         )  # fmt: skip
 
     def _graph(self) -> Graph:

@@ -43,8 +43,9 @@ class TeamKind(NamedTuple):
     numbers: int = 0  # numbers kept of each run
     spare: int = 0  # numbers of each weight that are kept during a step at most
     graph: Graph = Graph()
-    slowness: tuple[float, ...] = ()  # of each worker of a server: 1 over its speed
+    slowness: tuple[float, ...] = ()  # of each worker for whom times are drawn: 1 over its speed
     factors: Factors = Factors()
+    awaited: int = 0  # of how many workers a server waits for gradients
 
 
 class Team(NamedTuple):
@@ -74,6 +75,7 @@ class Team(NamedTuple):
     shard: Memory  # uint32 [lane]: likewise `Pack.shard`
     seed: Seed
     slowness: Memory  # [worker]: 1 over the speed
+    awaited: int
     advance: Address  # of the kernel that makes a worker's steps
     tables: Memory  # int64 [worker, entry]: the job as each worker's steps have it
     first_table: Address

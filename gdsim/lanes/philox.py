@@ -16,6 +16,7 @@ INITIAL_POINT, SAMPLE_ORDER, REPLACEMENT, AXIS, SPLIT, PROBE, DIRECTION = 0, 1, 
 MESSAGE = 16  # how a worker's message is compressed
 COMPUTE_TIME = 7  # how long a worker computes
 PARTITION, CLIENT_CHOICE = 9, 10  # which samples workers have, and which clients a round has
+ARRIVAL = 11  # whether what a worker sends arrives
 
 TWO_PI = 6.283185307179586
 

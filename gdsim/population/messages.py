@@ -5,7 +5,7 @@ from typing import Any
 from gdsim.distribution import EF21, Compressor, ErrorFeedback, PowerSGD
 from gdsim.distribution.base import most_of
 from gdsim.kernels.team_memory import Factors, TeamKind
-from gdsim.kernels.teams import messages, outer
+from gdsim.kernels.teams import gradients, messages, outer
 from gdsim.kernels.teams.compression import COMPRESS
 from gdsim.population.hyperparameters import own_numbers_of
 from gdsim.population.setting import DISTRIBUTION, Setting
@@ -48,7 +48,7 @@ def with_messages(kind: TeamKind, compression: Compressor, setting: Setting, own
 def gradients_of(compression: Compressor) -> dict[str, Any]:
     """The parts of messages that are made of gradients, by the learning rate where it is inside a memory."""
     is_inside = isinstance(compression, ErrorFeedback) and compression.rate == "inside"
-    return {"sent_by": messages.gradient_taken, "message_scale": messages.scheduled_rate if is_inside else messages.no_scale}
+    return {"sent_by": gradients.gradient_taken, "message_scale": messages.scheduled_rate if is_inside else messages.no_scale}
 
 
 def factors_of(compressor: PowerSGD, setting: Setting) -> Factors:

@@ -61,7 +61,7 @@ class Setting(NamedTuple):
     @property
     def workers(self) -> int:
         """How many workers train a run's model."""
-        return 1 if self.distribution is None else self.distribution.team
+        return 1 if self.distribution is None else self.distribution.launched(self.partition)
 
     @property
     def makes_one_batch(self) -> bool:
@@ -76,7 +76,7 @@ class Setting(NamedTuple):
     @property
     def gradients_per_step(self) -> int:
         """How many gradients a step takes, each of `samples_per_step`: one of each worker that steps in it."""
-        return 1 if self.distribution is None or self.makes_one_batch else self.distribution.samples_of_step(1)
+        return 1 if self.distribution is None or self.makes_one_batch else self.distribution.gradients_of_step(self.partition)
 
     @property
     def step_batch(self) -> int | None:

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 from gdsim.distribution import Asynchronous, DiLoCo, Distribution, ElasticAveraging, FederatedAveraging, Gossip, LocalSGD, Scaffold, Synchronous
 from gdsim.kernels.team_memory import TeamKind
-from gdsim.kernels.teams import averaging, groups, messages
+from gdsim.kernels.teams import averaging, groups
 from gdsim.population.asynchronous_teams import asynchronous_rule, asynchronous_team
 from gdsim.population.client_teams import client_rule, corrected_rule, federated_team, scaffold_team
-from gdsim.population.messages import WAYS, average_parts, gradients_of, with_messages
+from gdsim.population.messages import WAYS, average_parts, with_messages
 from gdsim.population.mixing_teams import elastic_team, gossip_rule, gossip_team
 from gdsim.population.outer_rules import outer_parts
 from gdsim.population.setting import Setting
+from gdsim.population.synchronous_teams import kept_gradient, synchronous_team
 from gdsim.rules import Rule
-from gdsim.rules.kept import KeptGradient
 
 GROUP_STATES = {"keep": groups.keep_group_state, "average": groups.average_group_state, "reset": groups.reset_group_state}
 STATES = {"keep": averaging.keep_state, "average": averaging.average_state, "reset": averaging.reset_state}
@@ -54,22 +54,6 @@ def _local_sgd(setting: Setting) -> TeamKind:
     return kind if compression is None else with_messages(kind, compression, setting, WAYS)
 
 
-def _synchronous(setting: Setting) -> TeamKind:
-    """Workers whose gradients are compressed, and a server that steps by the run's own rule."""
-    distribution: Any = setting.distribution
-    parts = {
-        **outer_parts(setting.rule), "outer_step": messages.scheduled_step, "steps_to_exchange": averaging.every_step, "before_exchange": averaging.keep_nothing,
-        "exchange_state": averaging.keep_state, "EXCHANGES_AFTER_ONE_STEP": False,
-    }  # fmt: skip
-    kind = TeamKind(tuple(parts.items()), distribution.team, server=1 + len(setting.rule.slots), numbers=len(setting.rule.carry))
-    return with_messages(kind, distribution.compression, setting, gradients_of(distribution.compression))
-
-
-def _kept_gradient(setting: Setting) -> Rule:
-    """Workers keep their gradients, and step not at all."""
-    return KeptGradient()
-
-
 def _own_rule(setting: Setting) -> Rule:
     """The optimizer's."""
     return setting.rule
@@ -83,7 +67,7 @@ class Kind(NamedTuple):
 
 
 KINDS: Mapping[type[Distribution], Kind] = {
-    Synchronous: Kind(_synchronous, _kept_gradient),
+    Synchronous: Kind(synchronous_team, kept_gradient),
     LocalSGD: Kind(_local_sgd),
     DiLoCo: Kind(_diloco),
     ElasticAveraging: Kind(elastic_team),

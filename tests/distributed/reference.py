@@ -93,14 +93,16 @@ class Path(NamedTuple):
 
 
 def synchronous(
-    start: np.ndarray, gradient: Gradient, rule: Rule, steps: int, workers: int, arrived: Callable[[int], Sequence[int]] | None = None
+    start: np.ndarray, gradient: Gradient, rule: Rule, steps: int, workers: int, arrived: Callable[[int], Sequence[int]] | None = None, over: int | None = None
 ) -> np.ndarray:
-    """[step, parameter] of one rule on the mean of the gradients that arrive; none arrive: no step."""
+    """[step, parameter] of one rule on the mean of the gradients that arrive, or on their sum over `over`; none
+    arrive: no step.
+    """
     w, state, path = start, None, [start]
     for step in range(steps):
         here = range(workers) if arrived is None else arrived(step)
         if len(here):
-            w, state = rule(w, lambda point, step=step, here=here: np.mean([gradient(k, step, point) for k in here], 0), state)
+            w, state = rule(w, lambda point, step=step, here=here: sum(gradient(k, step, point) for k in here) / (over or len(here)), state)
         path.append(w)
     return np.array(path)
 

@@ -1,6 +1,6 @@
 """The oracle of compression: what a message loses, and the memories that bring it back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,26 +66,30 @@ class Compressed(NamedTuple):
 
 
 def compressed(
-    start: np.ndarray, gradient: Gradient, lr: Callable[[int], float], steps: int, workers: int, compress: Compressor, memory: str | None = None
-) -> Compressed:
+    start: np.ndarray, gradient: Gradient, lr: Callable[[int], float], steps: int, workers: int, compress: Compressor, memory: str | None = None,
+    arrived: Callable[[int], Sequence[int]] | None = None,
+) -> Compressed:  # fmt: skip
     """w - the mean of messages. memory None: eta C(g_k). inside: C(eta g_k + e_k), e_k what is lost. outside: the
-    same of g_k, times eta after. ef21: G_k += C(g_k - G_k), and w - eta mean G_k with the old G_k.
+    same of g_k, times eta after. ef21: G_k += C(g_k - G_k), then w - eta mean G_k.
+
+    Of messages that do not all arrive the mean is over those that do, and e_k is as if they did; of ef21 G_k
+    stays. None arrive: no step.
     """
     w, path, taken = start, [start], []
     e = np.zeros((workers, start.size))
-    if memory == "ef21":
-        e = np.array([compress(k, 0, gradient(k, 0, start)) for k in range(workers)])
     for step in range(steps):
-        if memory == "ef21":
-            w = w - lr(step) * e.mean(0)
-            path.append(w)
-            e = e + np.array([compress(k, step + 1, gradient(k, step + 1, w) - e[k]) for k in range(workers)])
-            continue
+        here = list(range(workers) if arrived is None else arrived(step))
         g = np.array([gradient(k, step, w) for k in range(workers)])
-        p = (lr(step) if memory == "inside" else 1.0) * g + (e if memory else 0.0)
-        sent = np.array([compress(k, step, p[k]) for k in range(workers)])
-        e = p - sent if memory else e
-        w = w - (1.0 if memory == "inside" else lr(step)) * sent.mean(0)
-        taken.append(lr(step) * g.mean(0))
+        rate = lr(step)
+        if memory == "ef21":
+            for k in here:
+                e[k] = e[k] + compress(k, step, g[k] - e[k])
+            w = w - rate * e.mean(0) if here else w
+        else:
+            p = (rate if memory == "inside" else 1.0) * g + (e if memory else 0.0)
+            sent = np.array([compress(k, step, p[k]) for k in range(workers)])
+            e = p - sent if memory else e
+            w = w - (1.0 if memory == "inside" else rate) * sent[here].mean(0) if here else w
+            taken.append(rate * g.mean(0))
         path.append(w)
     return Compressed(np.array(path), e, np.array(taken))

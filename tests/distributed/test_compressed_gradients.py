@@ -130,5 +130,5 @@ def test_power_sgd_of_many_workers_is_that_of_one_with_all_samples():
 
 
 def test_rules_that_need_more_than_messages_are_refused():
-    with pytest.raises(ValueError, match="Synchronous with compression has messages alone"):
+    with pytest.raises(ValueError, match="Synchronous has single gradients or messages, with compression, dropped, or backup on shards"):
         run(gd.functions.Booth(), workers(2, gd.TopK(count=1)), 0.1, 5, optimizer=gd.SAM(gd.SGD()))

@@ -20,6 +20,7 @@ KINDS = {
     "push-sum": (gd.Gossip(workers=3, topology=[[0.5, 0.3, 0.2], [0.25, 0.7, 0.3], [0.25, 0.0, 0.5]], period=[1, 3]), None),
     "elastic": (gd.ElasticAveraging(workers=3, period=[1, 4], moving_rate=0.3), None),
     "synchronous on shards": (gd.Synchronous(workers=3), gd.Dirichlet(alpha=2.0)),
+    "lost and late": (gd.Synchronous(workers=2, backup=1, dropped=[0.2, 0.6], compression=gd.ErrorFeedback(gd.TopK(fraction=0.5))), "sorted"),
     "outer": (gd.DiLoCo(workers=3, period=[4, 7]), "sorted"),
     "asynchronous": (gd.Asynchronous(workers=[2, 5]), None),
 }

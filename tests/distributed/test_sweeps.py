@@ -167,6 +167,33 @@ def test_a_file_says_the_same(tmp_path):
     assert read_experiment(file, ["distribution.outer.lr=0.5"]) == sweep_of(gd.LocalSGD(workers=4, outer=gd.SGD(0.5)))
 
 
+MESSAGES = """
+[distribution]
+type = "synchronous"
+workers = 3
+backup = 1
+dropped = [0.0, 0.1]
+mean_over = {grid = ["arrived", "workers"]}
+compute = {type = "log_normal", mean = 1.0, shape = 0.5}
+speeds = [1.0, 1.0, 1.0, 0.5]
+compression = {grid = ["sign", {type = "error_feedback", compressor = {type = "random_k", count = [1, 2], masks = "shared"}}]}
+"""
+
+
+def test_a_file_says_what_workers_send_and_when(tmp_path):
+    file = tmp_path / "messages.toml"
+    file.write_text(FILE[: FILE.index("distribution")] + MESSAGES)
+    compression = gd.grid(gd.Sign(), gd.ErrorFeedback(gd.RandomK(count=[1, 2], masks="shared")))
+    declared = gd.Synchronous(
+        workers=3, backup=1, dropped=[0.0, 0.1], mean_over=gd.grid("arrived", "workers"), compute=gd.LogNormal(1.0, 0.5), speeds=[1, 1, 1, 0.5],
+        compression=compression,
+    )  # fmt: skip
+    assert read_experiment(file) == sweep_of(declared)
+    assert len(cells_of(sweep_of(declared))) == 2 * 2 * 2 * (1 + 2)
+    fewer = read_experiment(file, ["distribution.compression=top_k", "distribution.compression.fraction=0.5", "distribution.dropped=0.2"])
+    assert fewer.distribution[0].compression == gd.TopK(fraction=0.5)
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -176,6 +203,10 @@ def test_a_file_says_the_same(tmp_path):
         ('distribution = {type = "local_sgd", workers = 2, perid = 3}', r"distribution: unknown key 'perid'; did you mean 'period'"),
         ('distribution = {type = "local_sgd", workers = 2, outer = {type = "sgdd"}}', r"distribution.outer: type 'sgdd' is not known; did you mean 'sgd'"),
         ('distribution = {type = "local_sgd", workers = 2, outer = {grid = ["sgd", "x"]}}', r"distribution.outer\[1\]: type 'x' is not known"),
+        (
+            'distribution = {type = "synchronous", workers = 2, compression = "top_q"}',
+            r"distribution.compression: type 'top_q' is not known; did you mean 'top_k'",
+        ),
         ('distribution = {type = "local_sgd", workers = 2, outer = 3}', r"distribution: LocalSGD.outer must be gd.SGD"),
     ],
 )

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from gdsim.kernels.state import Sum, added, total_of
 from gdsim.lanes.bits import by_precision, to_bits
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.masks import all
+from gdsim.lanes.masks import all, any
 from gdsim.lanes.operations import absolute, as_type_of, broadcast, floor, fma_lanes as fma, load, minimum, sign, sqrt, store, where
 from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.permutation import order_key, permuted
 from gdsim.lanes.philox import MESSAGE, purpose_of, random_words
-from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Memory, Offset
+from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Mask, Memory, Offset
 
 WORDS = 4  # of a random draw
 
@@ -147,20 +147,20 @@ def send_scaled_sign(message: Message, h: Hyperparameters, draw: Draw) -> None:
 
 def send_factors(message: Message, h: Hyperparameters, draw: Draw) -> None:
     """Each matrix M as P Q' with P = orth(M Q), from the last message's Q, and Q = M' P, which is kept."""
-    rank = message.rank
+    rank, every = message.rank, draw.step == draw.step
     for m in range(len(message.matrices) // 3):
         first, rows, columns = message.matrices[3 * m], message.matrices[3 * m + 1], message.matrices[3 * m + 2]
         q_at, p_at = message.basis_at + first * WIDTH, message.factor_at + first * WIDTH
         for j in range(rank):
             q, p = Vector(message.basis, q_at + j * columns * WIDTH, columns), Vector(message.factor, p_at + j * rows * WIDTH, rows)
-            is_lost = make_orthonormal(message.basis, q_at, columns, j)
-            if not all(~is_lost):
+            is_lost = make_orthonormal(message.basis, q_at, columns, j, every)
+            if any(is_lost):
                 draw_anew(q, is_lost, draw, first + j * columns)
-                make_orthonormal(message.basis, q_at, columns, j)
+                make_orthonormal(message.basis, q_at, columns, j, is_lost)
             for row in range(rows):
                 store(p.array, p.at + row * WIDTH, product_with(message, first + row * columns, 1, q))
         for j in range(rank):
-            make_orthonormal(message.factor, p_at, rows, j)
+            make_orthonormal(message.factor, p_at, rows, j, every)
         for j in range(rank):
             q, p = Vector(message.basis, q_at + j * columns * WIDTH, columns), Vector(message.factor, p_at + j * rows * WIDTH, rows)
             for column in range(columns):
@@ -191,8 +191,8 @@ def product_of(a: Vector, b: Vector) -> Lane:
     return total
 
 
-def make_orthonormal(array: Memory, at: Offset, size: int, j: int) -> Lane:
-    """Makes column j orthogonal to those before it, and of length 1 (Gram and Schmidt, twice).
+def make_orthonormal(array: Memory, at: Offset, size: int, j: int, lanes: Mask) -> Mask:
+    """Makes column j orthogonal to those before it, and of length 1 (Gram and Schmidt, twice), in some lanes.
 
     Gives where there is nothing left of it but rounding, and it becomes 0.
     """
@@ -204,16 +204,18 @@ def make_orthonormal(array: Memory, at: Offset, size: int, j: int) -> Lane:
             share = product_of(other, column)
             for e in range(size):
                 place = column.at + e * WIDTH
-                store(array, place, fma(-share, load(array, other.at + e * WIDTH, WIDTH), load(array, place, WIDTH)))
+                held = load(array, place, WIDTH)
+                store(array, place, where(lanes, fma(-share, load(array, other.at + e * WIDTH, WIDTH), held), held))
     rest = sqrt(product_of(column, column))
     is_there = rest > whole * by_precision(rest, 1e-5, 1e-13)
     for e in range(size):
         place = column.at + e * WIDTH
-        store(array, place, where(is_there, load(array, place, WIDTH) / rest, 0.0))
-    return ~is_there
+        held = load(array, place, WIDTH)
+        store(array, place, where(lanes, where(is_there, held / rest, 0.0), held))
+    return lanes & ~is_there
 
 
-def draw_anew(vector: Vector, is_lost: Lane, draw: Draw, element: int) -> None:
+def draw_anew(vector: Vector, is_lost: Mask, draw: Draw, element: int) -> None:
     """Random numbers from -1/2 to 1/2 where a column is lost."""
     for e in range(vector.size):
         words = random_words(draw.start, purpose_of(MESSAGE, draw.worker), draw.step, draw.step * 0 + (element + e), draw.seed)

@@ -7,14 +7,13 @@ basis; Team.spare a vector on its way, what has been received, and PowerSGD's fa
 received come together in the order of the workers.
 """
 
-from typing import Any
-
-from gdsim.kernels.parts import SLOT_COUNT, schedule_numbers, scheduled_hyperparameters
+from gdsim.kernels.parts import schedule_numbers
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import equal_share, keep_where
+from gdsim.kernels.teams.averaging import equal_share, keep_where, share_of
 from gdsim.kernels.teams.compression import Draw, Message
+from gdsim.kernels.teams.gradients import note_arrivals, share_in_mean, that_step
 from gdsim.kernels.teams.outer import begin_server, step_server
 from gdsim.kernels.teams.parts import (
     IS_OF_MEAN,
@@ -25,7 +24,6 @@ from gdsim.kernels.teams.parts import (
     compress,
     compression_numbers,
     message_scale,
-    outer_prepare,
     sent_by,
 )
 from gdsim.lanes.compiler import noinline
@@ -68,11 +66,6 @@ def way_gone(team: Team, worker: int, place: int) -> Lane:
     return load(team.server, place * WIDTH, WIDTH) - load(team.weights, (worker * team.size + place) * WIDTH, WIDTH)
 
 
-def gradient_taken(team: Team, worker: int, place: int) -> Lane:
-    """The gradient that a worker's rule has kept."""
-    return load(team.slots, (worker * team.size + place) * SLOT_COUNT * WIDTH, WIDTH)
-
-
 def no_scale(pack: Pack) -> Lane:
     """Vectors are sent as they are."""
     return splat(ZERO, WIDTH) + 1.0
@@ -103,30 +96,42 @@ def compress_vector(team: Team, pack: Pack, worker: int) -> None:
 
 
 def take_in(team: Team, worker: int, due: Mask, scale: Lane) -> None:
-    """Adds to what has been received of a worker, and lets it keep what it keeps."""
-    share = equal_share(team)
+    """Adds to what has been received of a worker, and lets it keep what it keeps: an error as if its message had
+    arrived, a vector that both ends have where it has.
+    """
+    share = share_of(team, worker)
     for p in range(len(team.places)):
         place = team.places[p]
         sent, kept_at = load(team.spare, spare_at(team, ON_ITS_WAY, place), WIDTH), memory_at(team, worker, place)
         if MEMORY == KEEPS_ERROR:
             keep_where(team.server, kept_at, due, vector_of(team, worker, place, scale) - sent)
         if MEMORY == KEEPS_VECTOR:
-            sent = load(team.server, kept_at, WIDTH) + sent
+            kept = load(team.server, kept_at, WIDTH)
+            sent = where(share > 0.0, kept + sent, kept)
             keep_where(team.server, kept_at, due, sent)
         there = spare_at(team, RECEIVED, place)
-        store(team.spare, there, load(team.spare, there, WIDTH) + (sent if IS_VOTE else sent * share))
+        store(team.spare, there, load(team.spare, there, WIDTH) + counted(team, sent, share))
+
+
+def counted(team: Team, sent: Lane, share: Lane) -> Lane:
+    """What a worker's message, or the vector that the server has of it, adds to what is received."""
+    if IS_VOTE:
+        return where(share > 0.0, sent, 0.0 * share)
+    return sent * (equal_share(team) if MEMORY == KEEPS_VECTOR else share)
 
 
 def send_mean(team: Team, pack: Pack, due: Mask, scale: Lane) -> None:
-    """Compresses the mean of the workers' vectors, from which and to which PowerSGD's basis goes."""
-    share = equal_share(team)
+    """Compresses the mean of the workers' vectors, from which and to which PowerSGD's basis goes; where nothing
+    arrives there is none, and all stays.
+    """
+    due = that_step(team, due)
     for p in range(len(team.places)):  # in the server at places of parameters alone, which go on from run to run
         store(team.spare, spare_at(team, BASIS, p), load(team.server, basis_at(team, team.places[p]), WIDTH))
     for p in range(len(team.places)):
         place = team.places[p]
         mean = splat(ZERO, WIDTH)
         for worker in range(team.workers):
-            mean = mean + vector_of(team, worker, place, scale) * share
+            mean = mean + vector_of(team, worker, place, scale) * share_in_mean(team, worker)
         store(team.spare, spare_at(team, ON_ITS_WAY, place), mean)
     compress_vector(team, pack, 0)
     for p in range(len(team.places)):
@@ -163,12 +168,6 @@ def receive(team: Team, pack: Pack, due: Mask) -> None:
         store(team.spare, there, where(scale == 0.0, zero, found / scale))
 
 
-def scheduled_step(pack: Pack, t: Lane, carry: Lanes) -> tuple[Any, Lanes]:
-    """`outer.outer_step` of the run's own rule, by its schedule."""
-    h = hyperparameters_of(pack)
-    return outer_prepare(scheduled_hyperparameters(h, t), rate(h.lr, t, schedule_numbers(h)), carry)
-
-
 def nothing_needed(pack: Pack, t: Lane, carry: Lanes) -> tuple[Lane, Lanes]:
     """`outer.outer_step` of plain averages, which need nothing."""
     return t, carry
@@ -186,5 +185,6 @@ def received_gradient(team: Team, place: int, theta: Lane) -> Lane:
 
 def exchange_messages(team: Team, pack: Pack, due: Mask) -> None:
     """The server receives the workers' messages and makes a step, from where all go on."""
+    note_arrivals(team, pack, due)
     receive(team, pack, due)
-    step_server(team, pack, due)
+    step_server(team, pack, that_step(team, due))

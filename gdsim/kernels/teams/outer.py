@@ -34,13 +34,13 @@ NO_LOSS = np.float32(np.nan)  # of which no outer rule asks
 
 
 def begin_server(team: Team, pack: Pack, fresh: Mask) -> None:
-    """The server begins at the start, as the workers do, and its rule's state at 0."""
+    """The server begins at the start, as the workers do, its rule's state and the team's numbers at 0."""
     zero = splat(ZERO, WIDTH)
     for place in range(team.size):
         keep_where(team.server, place * WIDTH, fresh, load(team.weights, place * WIDTH, WIDTH))
     for number in range(team.size * OUTER_SLOTS):
         keep_where(team.server, (team.size + number) * WIDTH, fresh, zero)
-    for number in range(OUTER_CARRY):
+    for number in range(len(team.numbers) // WIDTH):
         keep_where(team.numbers, number * WIDTH, fresh, zero)
 
 

@@ -211,7 +211,6 @@ def plan_of(sweep: Experiment, chunk_seconds: float = CHUNK_SECONDS, lanes: int 
         raise ValueError(f"chunk_seconds must be a positive number of at most {MOST_SECONDS:g}; {given(chunk_seconds)} was given")
     lanes = checked_lanes(lanes)
     cells = cells_of(sweep)
-    _check_trained(cells)
     grouped: dict[str, list[int]] = {}
     for number, cell in enumerate(cells):
         grouped.setdefault(structure_key(cell, sweep.setting(cell)), []).append(number)
@@ -228,13 +227,6 @@ def plan_of(sweep: Experiment, chunk_seconds: float = CHUNK_SECONDS, lanes: int 
     shared = max(shared_bytes(g.setting) for g in groups)
     disk = sum(_disk_bytes(g, sweep, len(checkpoints), shape) for g, shape in zip(groups, shapes, strict=True))
     return Plan(tuple(cells), identities, tuple(labels(cells)), tuple(groups), tuple(chunks), sweep.starts, sweep.keep, checkpoints, memory, disk, shared)
-
-
-def _check_trained(cells: Sequence[Cell]) -> None:
-    """Refuses distributions that no kernel trains."""
-    for cell in cells:
-        if cell.distribution is not None and (reason := cell.distribution.why_not_trained(cell.partition)):
-            raise ValueError(reason)
 
 
 def _check_different(identities: Sequence[str], sweep: Experiment, cells: Sequence[Cell]) -> None:
