@@ -186,6 +186,10 @@ class Partition(Part, frozen=True, kw_only=True):
         if workers > samples:
             raise ValueError(f"partition: {name} has no sample for some of {workers} workers, as there are {samples}: give fewer workers")
 
+    def fewest(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> int:
+        """How many samples a worker may be left with, of an axis at its smallest; of as many each if not said otherwise."""
+        return samples // workers
+
     def samples_held(self, samples: int, workers: int) -> int:
         """How many of so many samples the workers have, one that several have counted for each; of an axis, at most."""
         return samples

@@ -8,7 +8,7 @@ import numpy as np
 
 from gdsim.axes import Axis, Range, checked_whole
 from gdsim.data.arrays import plain
-from gdsim.distribution.base import MOST_WORKERS, Partition, most_of
+from gdsim.distribution.base import MOST_WORKERS, Partition, least_of, most_of
 from gdsim.words import count_of, given, nearest
 
 
@@ -54,6 +54,9 @@ class Overlap(Partition, frozen=True, kw_only=False, tag="overlap"):
         """How many samples each worker has."""
         return max(1, round(share * samples))
 
+    def fewest(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> int:
+        return self.size(least_of(self.share), samples)
+
     def samples_held(self, samples: int, workers: int) -> int:
         return workers * self.size(most_of(self.share), samples)
 
@@ -91,6 +94,11 @@ class Classes(Partition, frozen=True, kw_only=False, tag="classes"):
                 "give fewer workers or classes"
             )
 
+    def fewest(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> int:
+        """Of the rarest classes, each among as many as may hold it."""
+        counts, classes = np.unique([] if labels is None else labels, return_counts=True)[1], int(least_of(self.classes))
+        return int(np.sort(counts // -(-workers * classes // len(counts)))[:classes].sum())
+
 
 class Dirichlet(Partition, frozen=True, kw_only=False, tag="dirichlet"):
     """The samples of each class are shared out by a draw from the Dirichlet law with all parameters `alpha`
@@ -125,6 +133,9 @@ class Dirichlet(Partition, frozen=True, kw_only=False, tag="dirichlet"):
         """The fewest samples of a worker whose steps take `batch`."""
         return self.least or batch or 1
 
+    def fewest(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> int:
+        return self.least_for(batch)
+
     def check_samples(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> None:
         """Refuses workers that cannot all have the fewest samples, too."""
         super().check_samples(samples, labels, workers, batch)
@@ -154,6 +165,9 @@ class Assigned(Partition, frozen=True, kw_only=False, tag="assigned"):
     def settings(self) -> dict[str, Any]:
         """The array is called by a checksum of its numbers."""
         return {"worker": f"{zlib.crc32(np.array(self.worker, np.uint32).tobytes()):08x}"}
+
+    def fewest(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> int:
+        return int(np.bincount(np.array(self.worker)).min())
 
     def check_samples(self, samples: int, labels: np.ndarray | None, workers: int, batch: int | None) -> None:
         """Refuses an array that is not as long as the data, and one of other workers, too."""

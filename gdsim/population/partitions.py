@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gdsim.distribution import Assigned, Classes, Dirichlet, Iid, Overlap, Partition, Sorted
+from gdsim.distribution import Assigned, Classes, Dirichlet, Distribution, Iid, Overlap, Partition, Sorted
 from gdsim.kernels.sample_table import Shards
 from gdsim.lanes.draws import normal_numbers, uniform_numbers
 from gdsim.lanes.elementary import exp, log
@@ -14,9 +14,11 @@ from gdsim.lanes.operations import sqrt, where
 from gdsim.lanes.philox import PARTITION, purpose_of
 from gdsim.lanes.types import Lanes
 from gdsim.population.setting import PARTITION as OWN, Setting
+from gdsim.problems import Problem
 from gdsim.words import count_of
 
 MOST_TRIES = 100
+MOST_SHARES = 2**17  # of classes and workers that are drawn at a time: their draws take 16 MB
 NORMAL, UNIFORM, POWER, DRAWS = 0, 1, 2, 3  # what numbers of a Dirichlet draw are for, and how many such there are
 
 
@@ -38,6 +40,13 @@ def labels_of(problem: Any) -> np.ndarray | None:
     """[sample] the classes of a problem's training set; None of one without classes."""
     data = problem.data
     return None if data is None or not problem.is_classifier or data.y.ndim > 1 else data.y.astype(np.int64)
+
+
+def fewest_samples(problem: Problem, distribution: Distribution, partition: Partition, batch: int | None) -> int:
+    """How many samples a worker may be left with."""
+    assert problem.data is not None
+    samples, labels = len(problem.data.X), labels_of(problem)
+    return min(partition.fewest(samples, labels, workers, batch) for workers in distribution.owners)
 
 
 def samples_of(setting: Setting) -> Samples:
@@ -130,6 +139,13 @@ def _cut(members: np.ndarray, parts: int) -> Members:
 
 
 def _dirichlet(partition: Dirichlet, samples: Samples, rows: Sequence[Row]) -> list[Members]:
+    """A few rows at a time."""
+    assert samples.labels is not None
+    at_once = max(1, MOST_SHARES // (samples.workers * len(np.unique(samples.labels))))
+    return [one for first in range(0, len(rows), at_once) for one in _dirichlet_rows(partition, samples, rows[first : first + at_once])]
+
+
+def _dirichlet_rows(partition: Dirichlet, samples: Samples, rows: Sequence[Row]) -> list[Members]:
     """Each row anew until every worker has enough."""
     assert samples.labels is not None
     sizes, least = np.unique(samples.labels, return_counts=True)[1], partition.least_for(samples.batch)

@@ -155,3 +155,35 @@ def test_a_file_may_say_what_a_call_may(tmp_path):
         path = tmp_path / f"{number}.toml"
         path.write_text(f"partition = {written}\nbatch = 1\nsteps = 4\n{text}")
         assert gd.read_experiment(path).partition == ((one,) if (one := partitions_of(meant)) is not None else ())
+
+
+def test_the_plan_says_who_draws_with_replacement():
+    said = "partition {}: a worker may have {}, fewer than a batch of 8, and draws with replacement"
+    few = np.r_[np.zeros(1794, int), [1, 2, 3]]
+    for partition, name, fewest in (
+        (gd.Overlap([0.001, 0.5]), "Overlap", "2 samples"),
+        (gd.Dirichlet(1.0, least=3), "Dirichlet", "3 samples"),
+        (few, "Assigned", "1 sample"),
+    ):
+        assert str(sweep_of(partition).plan()).splitlines()[-1] == said.format(name, fewest)
+    assert "replacement" not in str(sweep_of(few, shuffle="replacement").plan())
+    for partition in ("iid", gd.Dirichlet(1.0), gd.Classes(2)):
+        assert "replacement" not in str(sweep_of(partition).plan())
+
+
+@pytest.mark.parametrize("partition", [Iid(), gd.Overlap(0.01), gd.Classes(3), gd.Dirichlet(0.5, least=2)])
+def test_no_worker_has_fewer_samples_than_is_said(partition):
+    labels = gd.datasets.load("digits").y
+    fewest = partition.fewest(len(labels), labels, 7, 8)
+    drawn = [len(own) for start in range(5) for own in members_of(partition, Samples(len(labels), labels, 7, 8, 0), [(partition.hyperparameters(), start)])[0]]
+    assert fewest <= min(drawn)
+    assert isinstance(partition, gd.Dirichlet) or min(drawn) <= 1.4 * fewest + 1
+
+
+def test_many_draws_of_a_law_take_little_memory():
+    """A law's draws are made a few runs at a time, and are the same."""
+    partition, samples = gd.Dirichlet(5.0, least=1), Samples(4000, np.arange(4000) % 20, 100, None, 3)
+    rows = [({"alpha": 5.0}, start) for start in range(70)]  # of 2,000 shares each
+    one_by_one = [members_of(partition, samples, [row])[0] for row in rows]
+    for together, alone in zip(members_of(partition, samples, rows), one_by_one, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(together, alone, strict=True))

@@ -10,6 +10,7 @@ from gdsim.declarations import html_table, shown
 from gdsim.population import Batch, Setting
 from gdsim.population.columns import check_states, curves_of
 from gdsim.population.operations import SHARPNESS_GRADIENTS, run_operations
+from gdsim.population.partitions import fewest_samples
 from gdsim.population.summary import MOST_HISTOGRAMS, counted_curves
 from gdsim.sweep.experiment.cells import Cell, cells_of, expanded_part, identity_of, labels, varied_names
 from gdsim.sweep.experiment.declaration import Experiment
@@ -159,11 +160,25 @@ class Plan(NamedTuple):
         counts = sorted({g.setting.workers for g in self.groups})
         return "" if counts[-1] == 1 else f", each trained by {' or '.join(map(str, counts))} workers"
 
+    def _small_shards(self) -> str:
+        """What workers do that have fewer samples than a batch; nothing where there are none. Clients' batches may be
+        short.
+        """
+        found: dict[tuple[Any, ...], tuple[int, str]] = {}
+        for problem, batch, one, shared in ((c.problem, c.batch, c.distribution, c.partition) for c in self.cells):
+            key = id(problem), batch, id(one), id(shared)
+            if one is None or shared is None or batch is None or one.is_federated or key in found:
+                continue
+            fewest = fewest_samples(problem, one, shared, batch)
+            text = f"\npartition {shared.called}: a worker may have {count_of(fewest, 'sample')}, fewer than a batch of {batch}, and draws with replacement"
+            found[key] = fewest, text if fewest < batch and self.groups[0].setting.shuffle != "replacement" else ""
+        return min((one for one in found.values() if one[1]), default=(0, ""))[1]
+
     def __repr__(self) -> str:
         return f"Plan({', '.join(count_of(self.summary()[f'{n}s'], n) for n in ('run', 'cell', 'structure', 'chunk'))})"
 
     def _repr_html_(self) -> str:
-        return html_table("Plan", list(zip(("what", "work", "how", "when"), str(self).splitlines(), strict=True)))
+        return html_table("Plan", list(zip(("what", "work", "how", "when", "who"), str(self).splitlines(), strict=False)))
 
     def __str__(self) -> str:
         seconds = self.operations / OPERATIONS_PER_SECOND
@@ -171,7 +186,7 @@ class Plan(NamedTuple):
             f"{count_of(self.runs, 'run')}: {count_of(self.starts, 'start')} in {count_of(len(self.cells), 'cell')} of {count_of(len(self.groups), 'structure')}{self._teams()}\n"
             f"{self.run_steps:,} run-steps, {self.operations:.3g} operations, about {seconds:.3g} s of one core, and about 4 s for the first structure not compiled yet, 0.5 s for each other\n"
             f"{count_of(len(self.chunks), 'chunk')}, {memory_text(self)}; {size_of(self.disk)} of results\n"
-            f"{count_of(len(self.checkpoints), 'checkpoint')}, from step 0 to {self.checkpoints[-1]:,}"
+            f"{count_of(len(self.checkpoints), 'checkpoint')}, from step 0 to {self.checkpoints[-1]:,}{self._small_shards()}"
         )
 
 
