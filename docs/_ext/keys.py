@@ -8,7 +8,7 @@ from escapes import cell
 
 import gdsim as gd
 from gdsim.declarations import shown
-from gdsim.distribution import DISTRIBUTIONS, PARTITIONS
+from gdsim.distribution import COMPRESSORS, COMPUTE_TIMES, DISTRIBUTIONS, MEMORIES, PARTITIONS, STALENESSES, Part
 from gdsim.problems import PROBLEMS
 from gdsim.rules import RULES, WRAPPERS
 from gdsim.schedules import SCHEDULES
@@ -16,13 +16,16 @@ from gdsim.schedules.base import Schedule
 from gdsim.starts import STARTS
 from gdsim.stops import STOPS
 from gdsim.sweep.experiment.from_table import FILE_KEYS, NAME_KEYS
-from gdsim.sweep.experiment.listing import first_sentence
+from gdsim.sweep.experiment.listing import as_toml, as_written, first_sentence
 
 KINDS = {
     "[problem]": ("what is minimised; several as [[problem]]", PROBLEMS),
     "[[optimizer]]": ("an update rule; a wrapper has the rule that it is around under `rule`", (*RULES, *WRAPPERS)),
     "[schedule]": ("how the learning rate changes; several as [[schedule]]", SCHEDULES),
     "[distribution]": ("how several workers train each run's model; several as [[distribution]]", DISTRIBUTIONS),
+    "compression": ('within a distribution, what becomes of a message, as `compression = {type = "top_k", fraction = 0.1}`', (*COMPRESSORS, *MEMORIES)),
+    "staleness": ("within `[distribution]` of type `asynchronous`, how old gradients are", STALENESSES),
+    "compute": ("within a `staleness` of type `queue`, the law of compute times", COMPUTE_TIMES),
     "[partition]": ("how samples are shared out among workers; several as [[partition]]", PARTITIONS),
     "[[stop]]": ("what ends runs early", STOPS),
     "init": ('where runs begin, as a table, `init = {type = "normal", std = 0.1}`, or a word or number of the table above', STARTS),
@@ -97,6 +100,8 @@ def _table(one: Any) -> Iterator[str]:
 
 def _toml(value: Any) -> str:
     """A default as a file would say it."""
+    if isinstance(value, Part):
+        return as_toml(as_written(value))
     if isinstance(value, Schedule):
         return f'"{value.__struct_config__.tag}"'
     return str(value).lower() if isinstance(value, bool) else shown(value).replace("'", '"')

@@ -20,15 +20,15 @@ ABOUT_STATE = "What becomes of the optimizer's state when weights are averaged: 
 class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
     """Workers step alone, and every `period` steps their weights are averaged (Stich 2018), by any optimizer.
 
-    After steps H, 2H, ... with H = period, theta = mean of the workers' w_k, from where all go on. For the
-    first `after` steps they are averaged in every step (post-local SGD, Lin et al. 2018), and periods count
-    from there. With `groups`, pairs (workers of a group, period), neighbours are averaged among themselves at
-    shorter periods too; the largest period that divides the step acts alone. With an `outer` rule, theta makes
-    a step of it by the pseudo-gradient theta - mean w_k in the place of the average, and is what is reported:
-    gd.Momentum is SlowMo (Wang et al. 2019). With `compression`, theta steps by what is received of messages
-    that are made of each worker's theta - w_k. One worker is the run without distribution; with an outer rule
-    it is that rule on its own way, gd.SGD(lr=alpha) Lookahead (Zhang et al. 2019): theta = (1 - alpha) theta +
-    alpha w.
+    After steps H, 2H, ... with H = period, theta = mean of the workers' w_k, from where all go on; workers count
+    alike, however many samples they have. For the first `after` steps they are averaged in every step (post-local
+    SGD, Lin et al. 2018), and periods count from there. With `groups`, pairs (workers of a group, period),
+    neighbours are averaged among themselves at shorter periods too; the largest period that divides the step acts
+    alone. With an `outer` rule, theta makes a step of it by the pseudo-gradient theta - mean w_k in the place of
+    the average, and is what is reported: gd.Momentum is SlowMo (Wang et al. 2019). With `compression`, theta
+    steps by what is received of messages that are made of each worker's theta - w_k. One worker is the run
+    without distribution; with an outer rule it is that rule on its own way, gd.SGD(lr=alpha) Lookahead (Zhang et
+    al. 2019): theta = (1 - alpha) theta + alpha w.
 
     >>> LocalSGD(workers=[4, 16], period=[1, 8, 64])
     LocalSGD(workers=[4, 16], period=[1, 8, 64])

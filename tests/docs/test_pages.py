@@ -87,9 +87,10 @@ def run(kind, text, room):
 
 
 @pytest.mark.full
-def test_the_first_example_prints_what_stands_below_it(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("example", range(2))
+def test_examples_print_what_stands_below_them(example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (_, code), (kind, printed) = [block for block in blocks(ROOT / "README.md") if block[0] in ("python", "text")][:2]
+    (_, code), (kind, printed) = [block for block in blocks(ROOT / "README.md") if block[0] in ("python", "text")][2 * example : 2 * example + 2]
     exec(compile(code, "README.md", "exec"), {"__name__": "page"})
     assert (kind, capsys.readouterr().out) == ("text", printed)
 

@@ -53,7 +53,7 @@ class Entry(msgspec.Struct, frozen=True):
     takes: dict[str, list[str]] = {}  # the words, or the types, of keys that take one of some
 
     def __str__(self) -> str:
-        keys = [*self.required, *(k if v is None else f"{k} = {_text(v)}" for k, v in self.defaults.items())]
+        keys = [*self.required, *(k if v is None else f"{k} = {as_toml(v)}" for k, v in self.defaults.items())]
         fill = lambda text, first: textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=" " * 4, break_on_hyphens=False)  # noqa: E731
         head = fill(f"{self.name}: {', '.join(keys)}" if keys else self.name, "")
         taken = [f"{key} is {_one_of(words)}" for key, words in self.takes.items()]
@@ -83,7 +83,7 @@ def _entry(one: type[Declaration]) -> Entry:
             continue
         default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
         if isinstance(default, Part):
-            default = _written(default)
+            default = as_written(default)
         elif field.name in getattr(one, "whole", ()) and default is not None:
             default = int(default)
         defaults[field.encode_name] = by_convention.get(field.encode_name, default if isinstance(default, PLAIN) else None)
@@ -103,7 +103,7 @@ def first_sentence(one: object) -> str:
     return re.split(r"(?<=[.])\s+(?=[A-Z])", paragraph)[0]
 
 
-def _written(one: Part) -> str | dict[str, Any]:
+def as_written(one: Part) -> str | dict[str, Any]:
     """A default as a file has it: its type, with the keys that it needs."""
     needed = {field.encode_name: getattr(one, field.name) for field in msgspec.structs.fields(one) if field.required}
     return {"type": _tag(type(one)), **needed} if needed else _tag(type(one))
@@ -114,11 +114,11 @@ def _one_of(words: list[str]) -> str:
     kind = next((name for name, classes in KINDS.items() if words == [_tag(c) for c in classes]), None)
     if kind is not None:
         return f"one of `gdsim list {kind}`"
-    return " or ".join([", ".join(map(_text, words[:-1])), _text(words[-1])])
+    return " or ".join([", ".join(map(as_toml, words[:-1])), as_toml(words[-1])])
 
 
-def _text(value: object) -> str:
+def as_toml(value: object) -> str:
     """A value as TOML has it."""
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{name} = {_text(one)}' for name, one in value.items())}}}"
+        return f"{{{', '.join(f'{name} = {as_toml(one)}' for name, one in value.items())}}}"
     return json.dumps(list(value) if isinstance(value, tuple) else value)
