@@ -29,7 +29,7 @@ def client_scores(result: Result, *, variable: str = "parameters") -> Dataset:
     A client's loss is the mean over its own samples, by their weights, without penalties; its accuracy counts
     samples alike. For each run there are the means over the worst tenth of its clients, ceil(clients / 10) of
     them, by loss and by accuracy, and the standard deviations over all clients (over their number, each counting
-    alike): a model whose mean is good may serve some badly. `variable` may be "best_parameters". Runs of fewer
+    alike), as Li et al. (2020) tell how fair a model is: one whose mean is good may serve some badly. `variable` may be "best_parameters". Runs of fewer
     clients than others have NaN and 0 samples beyond theirs.
 
     Variables: `loss`, `accuracy` and `samples` [run, client]; `worst_loss`, `loss_spread`, `worst_accuracy`,
