@@ -259,22 +259,6 @@ def test_the_kernel_of_teams_makes_of_one_worker_without_delay_the_plain_run(opt
     np.testing.assert_array_equal(result.loss.values, plain.loss.values)
 
 
-def test_runs_do_not_depend_on_those_beside_and_go_on_from_their_state():
-    kinds = [
-        gd.Asynchronous(workers=[2, 3], aware="inverse"),
-        gd.Asynchronous(workers=2, staleness=gd.GeometricStaleness([1.0, 3.0]), buffer=2),
-    ]
-    kept = {"record": gd.Record(every=10, parameters=True, state=True)}
-    whole = regression(kinds, gd.Momentum(lr=[0.05, 2.0]), 60, **kept).run(progress=False)
-    alone = regression(kinds, gd.Momentum(lr=[0.05, 2.0]), 60, **kept).run(progress=False, runs=[5, 61, 100])
-    np.testing.assert_array_equal(alone.parameters.values, whole.sel(run=whole.run.isin([5, 61, 100])).parameters.values)
-    begun = regression(kinds, gd.Momentum(lr=[0.05, 2.0]), 33, **kept).run(progress=False)
-    gone_on = gd.continue_from(begun, steps=27)
-    for name in ("final_loss", "parameters", "state_workers", "state_team", "disagreement", "staleness", "status"):
-        last = whole[name].values[..., -1:] if whole[name].ndim > 1 else whole[name].values
-        np.testing.assert_array_equal(gone_on[name].values[..., -1:] if whole[name].ndim > 1 else gone_on[name].values, last, err_msg=name)
-
-
 @pytest.mark.parametrize(
     ("make", "said"),
     [

@@ -19,10 +19,10 @@ def regression():
     return gd.Data(X := rng.normal(size=(24, 3)), X @ [1.0, -2.0, 0.5] + rng.normal(size=24))
 
 
-def swept(distribution, optimizer, steps=STEPS, state=False):
+def swept(distribution, optimizer):
     sweep = gd.Sweep(
-        problem=gd.LinearRegression(regression()), optimizer=optimizer, distribution=distribution, init=gd.Normal(std=1.0), starts=3, steps=steps, batch=4,
-        record=gd.Record(every=1, trajectory=True, state=state), dtype="float64",
+        problem=gd.LinearRegression(regression()), optimizer=optimizer, distribution=distribution, init=gd.Normal(std=1.0), starts=3, steps=STEPS, batch=4,
+        record=gd.Record(every=1, trajectory=True), dtype="float64",
     )  # fmt: skip
     return sweep, sweep.run(progress=False)
 
@@ -113,16 +113,6 @@ def test_workers_that_see_the_same_stay_one_bit_for_bit():
     for run in range(result.sizes["run"]):
         np.testing.assert_array_equal(result.trajectory[run], plain.trajectory[int(result.start[run])])
     assert float(abs(result.disagreement.fillna(0)).max()) == 0
-
-
-def test_a_team_goes_on_as_if_it_had_not_stopped():
-    distribution = [gd.Gossip(workers=6, topology="one_peer", period=2, tracking=True), gd.Gossip(workers=3, topology=DIRECTED)]
-    optimizer = gd.Momentum(RATE, MOMENTUM)
-    _, whole = swept(distribution, optimizer)
-    _, half = swept(distribution, optimizer, steps=9, state=True)
-    more = gd.continue_from(half, steps=STEPS - 9)
-    np.testing.assert_array_equal(more.trajectory[:, -1], whole.trajectory[:, -1])
-    np.testing.assert_array_equal(more.disagreement[:, -1], whole.disagreement[:, -1])
 
 
 def kicked(workers, begins, steps, **gossip):

@@ -45,16 +45,3 @@ def test_workers_step_alone_and_are_averaged_every_period(dtype, tolerance, work
         mean, apart = averaged(data, starts[run], [sample_order(setting, run, k) for k in range(workers)], distribution)
         np.testing.assert_allclose(found.parameters.values[run], mean, rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(found.disagreement.values[run, -1], apart, rtol=100 * tolerance, atol=tolerance)
-
-
-def test_a_run_goes_on_from_the_state_of_its_whole_team():
-    rng = np.random.default_rng(1)
-    data = gd.Data(X := rng.normal(size=(40, 3)), X @ [1.0, -2.0, 0.5] + rng.normal(size=40))
-    kinds = [gd.LocalSGD(workers=[1, 3], period=[1, 7]), gd.LocalSGD(workers=4, period=6, state="average")]
-    options = {"optimizer": [gd.Nesterov(lr=0.02), gd.Adam(lr=0.01)], "starts": 10, "batch": 4, "distribution": kinds}
-    kept = {"record": gd.Record(every=10, parameters=True, state=True), "dtype": "float64"}
-    whole = gd.Sweep(problem=gd.LinearRegression(data), steps=60, **options, **kept).run(progress=False)
-    begun = gd.Sweep(problem=gd.LinearRegression(data), steps=33, **options, **kept).run(progress=False)
-    gone_on = gd.continue_from(begun, steps=27)
-    for name in ("final_loss", "parameters", "state_workers", "state_team", "disagreement"):
-        np.testing.assert_array_equal(gone_on[name].values[..., -1:], whole[name].values[..., -1:], err_msg=name)

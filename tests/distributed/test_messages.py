@@ -109,19 +109,3 @@ def test_bytes_sent_are_those_of_messages():
     distribution = gd.LocalSGD(workers=2, period=4, compression=gd.ErrorFeedback(gd.TopK(count=[1, 2])))
     found = sweep_of(distribution, starts=1).run()
     assert found.bytes_sent.values[:, -1].tolist() == [15 * -(-(64 + 3) * k // 8) for k in (1, 2)]
-
-
-@pytest.mark.parametrize(
-    "distribution",
-    [
-        gd.Synchronous(workers=3, compression=gd.ErrorFeedback(gd.PowerSGD())),
-        gd.LocalSGD(workers=3, period=4, compression=gd.EF21(gd.RandomK(count=20))),
-    ],
-    ids=["synchronous", "local"],
-)
-def test_runs_go_on_from_memories_and_basis_bit_for_bit(distribution):
-    problem = gd.MLP(gd.Data(DATA.X, np.arange(24) % 3), hidden=[5])
-    options = {"problem": problem, "starts": 3, "distribution": distribution, "dtype": "float32"}
-    whole, begun = (gd.Sweep(**options, batch=4, steps=steps, optimizer=gd.Momentum(), record=gd.Record(state=True)).run() for steps in (30, 13))
-    gone_on = gd.continue_from(begun, steps=17)
-    assert (gone_on.state_weights.values == whole.state_weights.values).all()

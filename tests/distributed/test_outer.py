@@ -103,29 +103,6 @@ def test_what_is_reported_stays_until_the_outer_step_and_is_the_rules_own_point(
     assert path[::3] == pytest.approx(seen, rel=1e-12)
 
 
-def test_a_run_has_the_same_bits_alone_and_beside_runs_of_other_periods():
-    rng = np.random.default_rng(0)
-    data = gd.Data(X := rng.normal(size=(24, 3)), X @ [1.0, -2.0, 0.5] + rng.normal(size=24))
-    options = {"problem": gd.LinearRegression(data), "optimizer": gd.AdaGrad(lr=0.05), "batch": 4, "steps": 20, "starts": 5}
-    rule = gd.ClipNorm(gd.Adam(lr=0.1), 0.1)
-    sharing = {"workers": 3, "state": "average", "outer": rule}
-    together = trained(gd.LocalSGD(period=[1, 3, 7], **sharing), **options)
-    for period in (1, 3, 7):
-        alone = trained(gd.LocalSGD(period=period, **sharing), **options)
-        assert np.array_equal(alone.parameters.values, together.parameters.values[together.period.values == period])
-
-
-def test_a_run_goes_on_from_the_servers_state_inside_a_round_too():
-    rng = np.random.default_rng(1)
-    data = gd.Data(X := rng.normal(size=(40, 3)), X @ [1.0, -2.0, 0.5] + rng.normal(size=40))
-    kinds = [gd.DiLoCo(workers=3, period=7), gd.LocalSGD(workers=2, period=5, outer=gd.Averaged(gd.Adam(lr=0.1)))]
-    kept = {"record": gd.Record(every=10, parameters=True, state=True), "dtype": "float64", "batch": 4, "starts": 5, "distribution": kinds}
-    whole, begun = (gd.Sweep(problem=gd.LinearRegression(data), optimizer=gd.Adam(lr=0.02), steps=n, **kept).run(progress=False) for n in (40, 23))
-    gone_on = gd.continue_from(begun, steps=17)
-    for name in ("final_loss", "parameters", "state_workers", "state_team"):
-        np.testing.assert_array_equal(gone_on[name].values, whole[name].values, err_msg=name)
-
-
 @pytest.mark.parametrize(("period", "workers", "floor"), [(5, 4, 0.0358013048), (1, 4, 0.0618552665)])
 def test_the_floor_under_outer_momentum(period, workers, floor):
     """Its variance over runs with independent noise of one sample, from four standard errors."""

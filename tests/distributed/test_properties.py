@@ -12,18 +12,34 @@ from gdsim.sweep.cluster.deployment import Local
 from tests.faults.machinery import shards
 from tests.helpers import same_bits, same_results
 
-# Each with several values of what is data, so that runs of other numbers stand side by side.
+UNEQUAL = np.repeat([0, 1, 2], [24, 64, 104])  # of the 192 training samples
+# Each with several values of what is data, so that runs of other numbers stand side by side; the first tier has some.
 KINDS = {
-    "local": (gd.LocalSGD(workers=3, period=[4, 7], after=2), None),
-    "local, all state": (gd.LocalSGD(workers=[2, 5], period=6, state="average"), None),
-    "gossip": (gd.Gossip(workers=4, topology="one_peer", period=[1, 4], tracking=True), "iid"),
-    "push-sum": (gd.Gossip(workers=3, topology=[[0.5, 0.3, 0.2], [0.25, 0.7, 0.3], [0.25, 0.0, 0.5]], period=[1, 3]), None),
-    "elastic": (gd.ElasticAveraging(workers=3, period=[1, 4], moving_rate=0.3), None),
-    "synchronous on shards": (gd.Synchronous(workers=3), gd.Dirichlet(alpha=2.0)),
-    "lost and late": (gd.Synchronous(workers=2, backup=1, dropped=[0.2, 0.6], compression=gd.ErrorFeedback(gd.TopK(fraction=0.5))), "sorted"),
-    "outer": (gd.DiLoCo(workers=3, period=[4, 7]), "sorted"),
-    "asynchronous": (gd.Asynchronous(workers=[2, 5]), None),
-}
+    "local": {"distribution": gd.LocalSGD(workers=3, period=[4, 7], after=2)},
+    "local, all state": {"distribution": gd.LocalSGD(workers=[2, 5], period=6, state="average"), "partition": gd.Overlap(0.5)},
+    "local, in groups": {"distribution": gd.LocalSGD(workers=4, period=[8, 12], groups=[(2, 2)], state="reset"), "optimizer": gd.Nesterov(lr=[0.01, 0.1, 1e30])},
+    "local, messages": {"distribution": gd.LocalSGD(workers=3, period=[4, 5], compression=gd.EF21(gd.RandomK(count=5)))},
+    "outer": {"distribution": gd.DiLoCo(workers=3, period=[4, 7]), "partition": "sorted"},
+    "outer, all state": {"distribution": gd.LocalSGD(workers=3, period=[1, 7], state="average", outer=gd.ClipNorm(gd.Averaged(gd.Adam(lr=0.1)), 0.1))},
+    "gossip": {"distribution": gd.Gossip(workers=4, topology="one_peer", period=[1, 4], tracking=True), "partition": "iid"},
+    "push-sum": {"distribution": gd.Gossip(workers=3, topology=[[0.5, 0.3, 0.2], [0.25, 0.7, 0.3], [0.25, 0.0, 0.5]], period=[1, 3])},
+    "elastic": {"distribution": gd.ElasticAveraging(workers=3, period=[1, 4], moving_rate=0.3), "partition": UNEQUAL},
+    "elastic, in turn": {"distribution": gd.ElasticAveraging(workers=3, period=2, moving_rate=[0.1, 0.3], turns="round_robin")},
+    "synchronous on shards": {"distribution": gd.Synchronous(workers=3), "partition": gd.Dirichlet(alpha=2.0)},
+    "synchronous, messages": {"distribution": gd.Synchronous(workers=3, compression=gd.ErrorFeedback(gd.PowerSGD()))},
+    "lost and late": {
+        "distribution": gd.Synchronous(workers=2, backup=1, dropped=[0.2, 0.6], compression=gd.ErrorFeedback(gd.TopK(fraction=0.5))), "partition": "sorted",
+    },
+    "asynchronous": {"distribution": gd.Asynchronous(workers=[2, 5], aware="inverse")},
+    "asynchronous, ages": {"distribution": gd.Asynchronous(workers=2, staleness=gd.GeometricStaleness([1.0, 3.0]), buffer=2)},
+    "clients": {
+        "distribution": gd.FederatedAveraging(clients=3, sampled=[1, 2], proximal=0.1, server=gd.Momentum(lr=0.5)), "partition": UNEQUAL,
+        "stop": [gd.Target(0.3, every=3), gd.Validation(20, every=2)],  # theta stays for rounds of up to 13 steps
+    },
+    "clients, controls": {"distribution": gd.Scaffold(clients=4, sampled=2, period=[3, 7]), "optimizer": gd.SGD(lr=[0.1, 1.0, 1e30])},
+}  # fmt: skip
+FIRST = ("local", "gossip", "asynchronous", "clients")
+EACH_KIND = pytest.mark.parametrize("kind", [pytest.param(kind, marks=() if kind in FIRST else pytest.mark.full) for kind in KINDS])
 LONG, CUT = 30, 15
 
 
@@ -34,12 +50,11 @@ def moons():
 
 def sweep_of(problem, kind, **options):
     """Networks of which some reach the target, some diverge and most do neither."""
-    distribution, partition = KINDS[kind]
     given = {
         "optimizer": gd.Adam(lr=[0.01, 0.1, 1e30]), "schedule": gd.Cosine(cycle=11, minimum=1e-3), "starts": 9, "steps": LONG, "batch": 8,
         "stop": [gd.Target(0.3, every=3), gd.Validation(4, every=2)], "record": gd.Record(every=5, trajectory=True, state=True),
     }  # fmt: skip
-    return gd.Sweep(problem=problem, **{"distribution": distribution, **({} if partition is None else {"partition": partition}), **given, **options})
+    return gd.Sweep(problem=problem, **{**given, **KINDS[kind], **options})
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +70,16 @@ def populations(moons):
     return of
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@EACH_KIND
 def test_a_run_has_its_bits_alone_and_on_any_threads_and_in_any_chunks(moons, populations, kind):
     whole, sweep = populations(kind), sweep_of(moons, kind)
     assert {"diverged", "budget"} <= set(whole.status.values.tolist())
     assert same_results(sweep.run(threads=2, chunk_seconds=1e-4, progress=False), whole) == []
     for run in (0, whole.sizes["run"] // 2, whole.sizes["run"] - 1):
         assert same_results(*padded(sweep.run(runs=[run], progress=False), whole)) == []
-    assert same_results(*padded(msgspec.structs.replace(sweep, starts=2, optimizer=gd.Adam(lr=[0.1])).run(progress=False), only(whole, lr=0.1, starts=2))) == []
+    (rule,) = sweep.optimizer
+    few = msgspec.structs.replace(sweep, starts=2, optimizer=msgspec.structs.replace(rule, lr=rule.lr[1]))
+    assert same_results(*padded(few.run(progress=False), only(whole, lr=rule.lr[1], starts=2))) == []
 
 
 def padded(few, whole):
@@ -84,7 +101,7 @@ def test_a_run_has_its_bits_at_every_lane_width(moons, populations, kind):
     assert same_results(sweep_of(moons, kind, starts=2).run(lanes=8, progress=False), populations(kind)) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@EACH_KIND
 def test_going_on_is_never_having_stopped(moons, populations, kind):
     """From inside a round too."""
     whole = populations(kind)
@@ -99,13 +116,17 @@ def test_going_on_is_never_having_stopped(moons, populations, kind):
         if str(name).startswith("state_"):
             ours, theirs = ours[left], theirs[left]
         assert ours.tolist() == theirs.tolist() if ours.dtype.kind in "UO" else same_bits(ours, theirs), name
+    curves = [n for n in whole.data_vars if "checkpoint" in whole[n].dims]
+    assert {"loss", "trajectory", "disagreement", "samples", "bytes_sent"} <= set(curves)
+    for name in curves:
+        assert same_bits(rest[name].values[left][:, -3:], whole[name].values[left][:, -3:]), name
 
 
 def test_folders_and_clusters_have_the_runs_of_memory(moons, tmp_path):
     """All kinds in one sweep; a folder that has lost half of its shards, as one whose driver was killed, is
     filled with the same bytes, and takes more steps.
     """
-    every = [distribution for distribution, partition in KINDS.values() if partition is None]
+    every = [kind["distribution"] for kind in KINDS.values() if len(kind) == 1]
     sweep = sweep_of(moons, "local", distribution=every, optimizer=gd.Adam(lr=0.1), starts=3, steps=20)
     memory = sweep.run(progress=False)
     kept = sweep.run(out=tmp_path / "folder", chunk_seconds=1e-4, progress=False).load()
@@ -123,7 +144,7 @@ def test_folders_and_clusters_have_the_runs_of_memory(moons, tmp_path):
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_cluster_writes_the_shards_of_threads(moons, tmp_path):
-    every = [distribution for distribution, partition in KINDS.values() if partition is None]
+    every = [kind["distribution"] for kind in KINDS.values() if len(kind) == 1]
     sweep = sweep_of(moons, "local", distribution=every, optimizer=gd.Adam(lr=0.1), starts=3, steps=20)
     sweep.run(out=tmp_path / "here", chunk_seconds=1e-4, progress=False)
     with connected(deployment=Local(workers=2, tls=False)) as client:

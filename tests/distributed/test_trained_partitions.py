@@ -45,14 +45,6 @@ def test_workers_step_on_their_own_samples(partition, batch, shuffle):
         np.testing.assert_allclose(found[start], averaged(POINTS[start], orders, 4), rtol=1e-12)
 
 
-def test_runs_keep_their_samples_and_bits_beside_any_others():
-    kinds = [gd.LocalSGD(workers=[2, 3], period=5), gd.Synchronous(workers=3)]
-    sweep = sweep_of(kinds, [gd.Overlap([0.25, 0.5]), "iid"], 3)
-    whole = sweep.run(progress=False).parameters.values
-    chosen = [1, 8, 22, len(whole) - 1]
-    np.testing.assert_array_equal(sweep.run(runs=chosen, progress=False).parameters.values, whole[chosen])
-
-
 @pytest.mark.parametrize("batch", [4, None])
 def test_a_synchronous_step_takes_the_batches_of_all_workers(batch):
     one, each = (sweep_of(kind, "iid", batch).run(progress=False) for kind in (gd.Synchronous(workers=3), gd.LocalSGD(workers=3)))
