@@ -41,8 +41,8 @@ VARIABLES = {
     "steps_taken": Variable(NUMBER, "steps", "updates applied"),
     "target_step": Variable(("run", "target"), "steps", "first step at which each target loss was met; -1 if never"),
     "samples": Variable(CURVE, "samples", "samples that all workers together have seen"),
-    "round": Variable(CURVE, "rounds", "exchanges among workers"),
-    "bytes_sent": Variable(CURVE, "bytes", "bytes that a worker has sent, the mean over workers"),
+    "round": Variable(CURVE, "rounds", "exchanges of workers, all together or in groups; of asynchronous ones gradients"),
+    "bytes_sent": Variable(CURVE, "bytes", "bytes of the messages that a worker has sent to others or the server, the mean over workers"),
     "epoch_loss": Variable(("run", "epoch"), "1", "mean loss of the epoch's batches, each before its step, penalty included"),
     "disagreement": Variable(
         CURVE,

@@ -257,7 +257,7 @@ def speed_up(
         its, text = found.isel({by: k}), str(name) if by == "optimizer" else f"{by} = {name}"
         ends = [its.speed_up.values * its.time.values / np.where(np.isfinite(its[n].values), its[n].values, np.nan) for n in ("high", "low")]
         fit = None if critical is None else critical.isel({by: k})
-        label, joined = (text, "-") if fit is None else (_with_critical(text, fit), "none")
+        label, joined = (text, line(k)["linestyle"]) if fit is None else (_with_critical(text, fit), "none")
         with_intervals(panel, dodged(sizes, sizes, k, len(names)), (its.speed_up.values, *ends), k, label=label, linestyle=joined)
         if fit is not None:
             _draw_fit(panel, fit, sizes, k)

@@ -1,5 +1,6 @@
 """What training has cost at checkpoints: samples, rounds and bytes, which follow from the steps."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -111,6 +112,17 @@ def test_exchanges_of_groups_are_counted():
     assert gd.Synchronous(workers=2).bytes_at(STEPS, 10, 4).tolist() == (40 * STEPS).tolist()
     assert gd.Scaffold(clients=9, sampled=1, period=5).bytes_at(STEPS, 10, 4).tolist() == (80 * (STEPS // 5)).tolist()
     assert gd.Synchronous(workers=1).bytes_at(STEPS, 10, 4).tolist() == (0 * STEPS).tolist()
+
+
+def test_a_summary_tells_the_costs_of_runs_that_went_on():
+    kinds = [None, gd.LocalSGD(workers=[2, 4], period=3), gd.Scaffold(clients=3, sampled=2, period=4)]
+    sweep = sweep_of(kinds)
+    summary, found = (msgspec.structs.replace(sweep, keep=keep).run(progress=False) for keep in ("summary", "runs"))
+    for name in ("samples", "round", "bytes_sent"):
+        assert summary[name].dims == ("cell", "checkpoint")
+        assert np.array_equal(summary[name].values[:3], found[name].values[:3])  # the first start's
+        assert np.isnan(summary[name].values[3]).all()
+    assert "samples" not in sweep_of(None, keep="summary").run(progress=False)
 
 
 def test_costs_are_made_when_they_are_asked_for():

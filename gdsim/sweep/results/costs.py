@@ -119,9 +119,19 @@ def costs_of(plan: Plan, numbers: np.ndarray, taken: Taken) -> dict[str, CostCol
     return {name: CostColumn(name, costs, runs, taken) for name in COSTS}
 
 
+def costs_by_cell(plan: Plan) -> dict[str, np.ndarray]:
+    """[cell, checkpoint] what training had cost the runs of each cell that went on until there, by the names of
+    variables; NaN of clients, whose runs cost differently; nothing where no run has several workers.
+    """
+    if all(cell.distribution is None for cell in plan.cells):
+        return {}
+    costs = _cell_costs(plan)
+    return dict(zip(COSTS, costs.of_steps, strict=True))
+
+
 def _cell_costs(plan: Plan) -> CellCosts:
     steps = np.array(plan.checkpoints)
-    tables, alike = np.zeros((len(COSTS), len(plan.cells), len(steps))), {}
+    tables, alike = np.full((len(COSTS), len(plan.cells), len(steps)), np.nan), {}
     for group in plan.groups:
         for number in group.cells:
             cell = plan.cells[number]

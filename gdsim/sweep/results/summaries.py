@@ -10,6 +10,7 @@ import numpy as np
 from gdsim.population.summary import AT_END, WORSE, Entries, Entry, Key, bin_edges, bin_of, merge
 from gdsim.stops import STATUSES
 from gdsim.sweep.planning.plan import Plan
+from gdsim.sweep.results.costs import costs_by_cell
 from gdsim.sweep.results.dataset import coordinates_of, values_by_cell
 from gdsim.variables import VARIABLES, declared, described
 
@@ -37,7 +38,8 @@ def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
     the finite ones, from exact sums, rounded once), `NAME_min`, `NAME_min_run`, `NAME_max`, `NAME_max_run`
     and `NAME_histogram`, whose bins are eight per factor of two. The final losses of diverged runs are
     infinite, and their derivatives are left out. `ended[cell, checkpoint, status]` says how many runs had ended so by then,
-    `worse_than_start[cell]` how many ended above their start.
+    `worse_than_start[cell]` how many ended above their start. Where workers share training `samples`, `round` and
+    `bytes_sent` [cell, checkpoint] are what runs that went on had cost; NaN of clients, whose runs differ.
     """
     import xarray  # takes 0.4 s, and only results need it
 
@@ -60,6 +62,9 @@ def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
         }
         dims = ("cell", *declared(name).dims[1:])
         variables |= _statistics(name, mine, dims, shape[: len(dims)], bins, len(plan.cells))
+    for name, costs in costs_by_cell(plan).items():
+        about = declared(name)
+        variables[name] = (("cell", "checkpoint"), costs, described("", f"{about.long_name}, in runs that went on", about.units))
     coordinates: dict[str, Any] = {"cell": ("cell", np.arange(shape[0]), described("cell")), "status": ("status", np.array(STATUSES))}
     coordinates |= {n: ("cell", values_by_cell(c), described(n)) for n, c in coordinates_of(plan).items()}
     coordinates["step"] = ("checkpoint", np.array(plan.checkpoints, np.int64), described("step"))
