@@ -44,7 +44,8 @@ def operations_of_step(setting: Setting) -> float:
     rule makes of it.
     """
     problem, rule = setting.problem, setting.rule
-    gradient, _ = gradient_operations(problem, setting.dtype, setting.step_batch)
+    batch = setting.samples_per_gradient if setting.has_shards else setting.step_batch
+    gradient, _ = gradient_operations(problem, setting.dtype, batch)
     once, each = rule_operations(setting)
     if rule.needs_whole_gradient or rule.perturbs:
         each += 2.0  # the gradient's squares and their sum

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from gdsim.directions import Direction
-from gdsim.distribution import Distribution, Partition
+from gdsim.distribution import Distribution, Partition, samples_of_step
 from gdsim.rules import Rule
 from gdsim.schedules import Schedule
 from gdsim.starts import Init
@@ -92,6 +92,12 @@ class Setting(NamedTuple):
     def samples_per_step(self) -> int:
         """Samples of a step's batch; of a function without samples one."""
         return self.step_batch or (1 if self.problem.data is None else len(self.problem.data.X))
+
+    @property
+    def samples_per_gradient(self) -> int:
+        """How many samples a gradient is of: of whole shards the mean."""
+        count = 1 if self.problem.data is None else len(self.problem.data.X)
+        return samples_of_step(self.distribution, self.partition, count, self.batch) // self.gradients_per_step
 
     @property
     def targets(self) -> tuple[float, ...]:

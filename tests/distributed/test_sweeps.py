@@ -65,6 +65,13 @@ def test_a_run_of_more_workers_is_more_work_and_takes_more_memory():
     assert four.memory > one.memory
 
 
+def test_whole_shards_are_as_much_work_as_the_samples_that_are_shared_out():
+    options = {"optimizer": gd.Momentum(), "steps": 1000, "batch": None}
+    shared, apart = (sweep_of(gd.LocalSGD(workers=4), partition=p, **options).plan().groups[0].setting for p in (None, "iid"))
+    assert apart.samples_per_gradient == shared.samples_per_gradient // 4
+    assert 3.0 < run_operations(shared) / run_operations(apart) < 4.0
+
+
 def test_what_a_server_reports_is_in_the_plan():
     (group,) = sweep_of(gd.Asynchronous(workers=2, staleness=gd.FixedStaleness(1)), optimizer=gd.SGD()).plan().groups
     assert during_steps(group.setting) == 1

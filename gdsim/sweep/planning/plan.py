@@ -199,7 +199,7 @@ def cut_operations(setting: Setting) -> float:
     held = 0 if data is None or data.validation is None else len(data.validation.X)
     of_gradients = (1.0 if setting.record.gradient_norm else 0.4) + SHARPNESS_GRADIENTS * setting.record.sharpness
     look = problem.step_operations(samples) * of_gradients + 0.4 * problem.step_operations(held)
-    steps = setting.steps * setting.gradients_per_step * problem.step_operations(setting.samples_per_step)
+    steps = setting.steps * setting.gradients_per_step * problem.step_operations(setting.samples_per_gradient)
     return (1 + len(setting.live_tangents)) * (steps + len(setting.checkpoints) * look)
 
 
