@@ -214,6 +214,23 @@ def test_asynchrony_begets_momentum():
         assert abs(path[:, step].mean() - mean) <= 4 * path[:, step].std() / math.sqrt(20000) + 1e-12
 
 
+@pytest.mark.full
+def test_the_momentum_that_asynchrony_begets_is_1_minus_1_over_the_workers():
+    """Fitted to the mean path of K memoryless workers, E (w'' - w') = mu E (w' - w) - eta E w' (Mitliagkas et al. 2016)."""
+    workers = [2, 4, 8, 16]
+    sweep = gd.Sweep(
+        problem=PARABOLA, optimizer=gd.SGD(lr=0.2), starts=20000, steps=120, init=1.0, dtype="float64", record=gd.Record(every=1, trajectory=True),
+        distribution=gd.Asynchronous(workers=workers),
+    )  # fmt: skip
+    result = sweep.run(progress=False)
+    for cell, count in enumerate(workers):
+        path = result.trajectory.values[result.cell.values == cell, :, 0].mean(0)
+        way = np.diff(path)
+        momentum, rate = np.linalg.lstsq(np.stack([way[:-1], -path[1:-1]], 1), way[1:], rcond=None)[0]
+        assert momentum == pytest.approx(1 - 1 / count, abs=1e-3)
+        assert rate == pytest.approx(0.2 / count, abs=1e-3)
+
+
 @pytest.mark.parametrize(("workers", "known"), [(2, 5.7692307692), (4, 6.7961165049), (8, 8.9108910891)])
 def test_the_floor_of_asynchronous_workers(workers, known):
     """Var w = (eta sigma^2 / L) (1 + K a) / (2 + a - K a^2), milder than a constant staleness of K - 1."""
