@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gdsim.lanes.emit import is_float_lane, is_lane
+from gdsim.lanes.kinds import is_float_lane, is_lane
 from gdsim.lanes.operations import common_lane, kernel_only, rule_of
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Kind, Lane

@@ -13,14 +13,14 @@ from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, Con
 from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, models, register_model, typeof_impl
 
 from gdsim.lanes.duals import DualCode
-from gdsim.lanes.emit import Code, is_dual
-from gdsim.lanes.memory import field_of
+from gdsim.lanes.emit import Code
+from gdsim.lanes.memory import register_fields
 from gdsim.lanes.numbers import DualZero
 from gdsim.lanes.operations import OPERATIONS, Rule
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Builder, Context, Kind, Value
 
-TARGET = Target(types, models, register_model, signature, Code, lambda: cpu_target.typing_context)
+TARGET = Target(types, models, register_model, signature, Code, DualCode, lambda: cpu_target.typing_context)
 
 
 @typeof_impl.register(DualZero)
@@ -91,26 +91,7 @@ def result_of(operation: type[Operation], args: tuple[Any, ...]) -> Any:
 _results: dict[Any, Any] = {}
 
 
-VIEW: Any = TARGET.View.__wrapped__
-
-
-@infer_getattr
-class Fields(AttributeTemplate):
-    """How Numba types the fields of a view."""
-
-    key = VIEW
-
-    def generic_resolve(self, view: Any, name: str) -> Any:
-        """The type of a field; None if there is none of this name."""
-        found = field_of(TARGET, view, name)
-        return None if found is None else found[0]
-
-
-@lower_getattr_generic(VIEW)
-def _read_field(context: Context, builder: Builder, view: Any, value: Value, name: str) -> Any:
-    found = field_of(TARGET, view, name)
-    assert found is not None
-    return found[1](Code(context, builder), value)
+register_fields(TARGET, AttributeTemplate, infer_getattr, lower_getattr_generic)
 
 
 def register() -> None:
@@ -122,8 +103,7 @@ def register() -> None:
             operation = type(name, (Operation,), {"key": handle, "rules": rules})
 
             def lower(context: Context, builder: Builder, sig: Any, values: Value, operation: Any = operation) -> Any:
-                code = DualCode if any(map(is_dual, sig.args)) else Code
-                return result_of(operation, sig.args)[1](code(context, builder), *values)
+                return result_of(operation, sig.args)[1](TARGET.code_for(sig.args)(context, builder), *values)
 
             target.insert_func_defn([(lower, operation, (types.VarArg(types.Any),))])
             infer_global(handle, types.Function(operation))

@@ -1,99 +1,64 @@
 # pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false, reportMissingImports=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportIncompatibleMethodOverride=false
-"""Lanes on CUDA, where a lane is one thread's number: the same operations from the same rules, compiled to
-PTX.
+"""Lanes on CUDA, where a lane is one number of each of a warp's threads (`warps`): the same operations from the
+same rules, compiled to PTX.
 
-NVIDIA's compiler contracts a * b + c unless told otherwise, so every arithmetic instruction is libdevice's
-rounded one. This is the one module that imports `numba.cuda`; PTX compiles without a GPU.
+NVIDIA's compiler contracts a * b + c unless told otherwise, which numba-cuda has no option for: `_compiling` tells
+it. This is the one module that imports `numba.cuda`; PTX compiles without a GPU.
 """
 
 import contextlib
-import functools
 import types as python_types
 from collections.abc import Iterator, Mapping
 from typing import Any
 from unittest import mock
 
-from llvmlite import ir
 from numba import cuda
-from numba.cuda import types
+from numba.cuda import compiler as cuda_compiler, types
 from numba.cuda.descriptor import cuda_target
-from numba.cuda.extending import models, register_model
-from numba.cuda.typing.templates import infer_global, make_intrinsic_template, signature
+from numba.cuda.extending import infer_getattr, lower_getattr_generic, models, register_model
+from numba.cuda.typing.templates import AttributeTemplate, infer_global, make_intrinsic_template, signature
 
+from gdsim.lanes import warps
 from gdsim.lanes.compiler import describe, link
-from gdsim.lanes.emit import Code, is_float_value
+from gdsim.lanes.memory import register_fields
 from gdsim.lanes.operations import OPERATIONS
 from gdsim.lanes.target import Target
-from gdsim.lanes.types import Function, Value
+from gdsim.lanes.types import Function
+
+TARGET = Target(types, models, register_model, signature, warps.WarpCode, warps.DualWarpCode, lambda: cuda_target.typing_context, by_thread=True)
+register_fields(TARGET, AttributeTemplate, infer_getattr, lower_getattr_generic)
+
+_registered: set[Any] = set()
 
 
-class CudaCode(Code):
-    """Instructions that the device's compiler must not contract or approximate."""
-
-    def _rounded(self, name: str, *values: Value) -> Any:
-        """A call of libdevice's `name` in the precision of its arguments, rounded to nearest."""
-        kind = values[0].type
-        double = isinstance(kind, ir.DoubleType)
-        spelled = {"fma": "fma" if double else "fmaf"}.get(name, ("d" if double else "f") + name)
-        return self.call(f"__nv_{spelled}_rn", kind, *values)
-
-    def add(self, x: Value, y: Value) -> Any:
-        """x + y."""
-        return self._rounded("add", x, y) if is_float_value(x) else super().add(x, y)
-
-    def sub(self, x: Value, y: Value) -> Any:
-        """x - y."""
-        return self._rounded("add", x, self.neg(y)) if is_float_value(x) else super().sub(x, y)
-
-    def mul(self, x: Value, y: Value) -> Any:
-        """x * y."""
-        return self._rounded("mul", x, y) if is_float_value(x) else super().mul(x, y)
-
-    def div(self, x: Value, y: Value) -> Any:
-        """x / y."""
-        return self._rounded("div", x, y)
-
-    def fma(self, x: Value, y: Value, z: Value) -> Any:
-        """x * y + z, rounded once."""
-        return self._rounded("fma", x, y, z)
-
-    def prefetch(self, base: Value, offset: Value) -> None:
-        """Nothing: while a warp waits for memory, others work."""
-
-    def sqrt(self, x: Value) -> Any:
-        """The square root, correctly rounded."""
-        return self._rounded("sqrt", x)
-
-    def neg(self, x: Value) -> Any:
-        """-x: for floats by the sign bit, which no compiler contracts."""
-        if not is_float_value(x):
-            return super().neg(x)
-        integer = ir.IntType(64 if isinstance(x.type, ir.DoubleType) else 32)
-        flipped = self.builder.xor(self.builder.bitcast(x, integer), ir.Constant(integer, 1 << (integer.width - 1)))
-        return self.builder.bitcast(flipped, x.type)
-
-
-TARGET = Target(types, models, register_model, signature, CudaCode, lambda: cuda_target.typing_context)
-
-
-@functools.cache
 def register() -> None:
-    """Makes every operation known to numba-cuda."""
+    """Makes every operation known to numba-cuda. Later tables of operations are registered by the same call."""
     for handle, rules in OPERATIONS.items():
         for rule in rules:
-            name = getattr(handle, "__name__", "operation")
-            infer_global(handle, types.Function(make_intrinsic_template(handle, TARGET.definition(rule), name, prefer_literal=True)))
+            if rule not in _registered:
+                name = getattr(handle, "__name__", "operation")
+                infer_global(handle, types.Function(make_intrinsic_template(handle, TARGET.definition(rule), name, prefer_literal=True)))
+                _registered.add(rule)
 
 
 @contextlib.contextmanager
-def _as_if_on(capability: tuple[int, int]) -> Iterator[None]:
-    """numba-cuda asks the current device what to compile functions for; without one it is told."""
+def _compiling(capability: tuple[int, int]) -> Iterator[None]:
+    """Has numba-cuda compile for a device that need not be here, each sum and product rounded by itself."""
     device = python_types.SimpleNamespace(compute_capability=capability)
-    modules = ("numba.cuda.api", "numba.cuda.dispatcher", "numba.cuda.compiler")
-    with contextlib.ExitStack() as stack:
-        for module in modules:
-            stack.enter_context(mock.patch(f"{module}.get_current_device", return_value=device))
-        yield
+    compile_cuda = cuda_compiler.compile_cuda
+
+    def uncontracted(*arguments: Any, nvvm_options: Any = None, **options: Any) -> Any:
+        return compile_cuda(*arguments, nvvm_options={**(nvvm_options or {}), "fma": 0}, **options)
+
+    token = warps.capability.set(capability)
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(mock.patch.object(cuda_compiler, "compile_cuda", uncontracted))
+            for module in ("numba.cuda.api", "numba.cuda.dispatcher", "numba.cuda.compiler"):
+                stack.enter_context(mock.patch(f"{module}.get_current_device", return_value=device))
+            yield
+    finally:
+        warps.capability.reset(token)
 
 
 def compile_ptx(template: Function, parts: Mapping[str, Any], arguments: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:
@@ -103,7 +68,7 @@ def compile_ptx(template: Function, parts: Mapping[str, Any], arguments: tuple[A
     def compiler(function: Function, entry: bool, inline: bool) -> Any:
         return function if entry else cuda.jit(device=True, forceinline=inline)(function)
 
-    with _as_if_on(capability):
+    with _compiling(capability):
         bound = describe(template, parts, arguments)
         return cuda.compile_ptx(link(bound, compiler, f"cuda {capability}"), arguments, device=False, cc=capability)[0]
 

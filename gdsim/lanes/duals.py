@@ -16,7 +16,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from gdsim.lanes.emit import Code, is_dual, is_lane, llvm_type
+from gdsim.lanes.emit import Code
+from gdsim.lanes.kinds import is_dual, is_lane, llvm_type
 from gdsim.lanes.numbers import APART
 from gdsim.lanes.types import Kind, Value
 
@@ -258,14 +259,9 @@ class DualCode(Code):
         """A lane from memory that is aligned to its elements only."""
         if not isinstance(base, tuple):
             return super().load(base, offset, lane)
-        value, *tangents = (self.load_plane(plane, offset, lane) for plane in base)
+        kind = llvm_type(lane).elements[0]
+        value, *tangents = (self.load_as(plane, offset, kind, lane) for plane in base)
         return self.pair(value, tangents)
-
-    def load_plane(self, base: Value, offset: Value, lane: Kind) -> Value:
-        """The values or the tangents of a dual lane."""
-        value = self.builder.load(self.address(base, offset, llvm_type(lane).elements[0]))
-        value.align = lane.bits // 8
-        return value
 
     def store(self, base: Value, offset: Value, value: Value, lane: Kind) -> Any:
         """A lane into memory that is aligned to its elements only; one without tangents, where there is room

@@ -1,117 +1,22 @@
-"""How lanes look in LLVM, and the instructions that operations are made of.
+"""The instructions that operations on lanes are made of.
 
-A lane of width n is an LLVM vector of n numbers, a mask one of n bits; at width 1 both are plain scalars.
 Nothing here sets a fast-math flag: every instruction is one IEEE operation, in the order in which the kernel
 wrote it.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import ir
 
+from gdsim.lanes.kinds import is_float_value, is_lane, is_memory, llvm_type, vector
 from gdsim.lanes.types import Builder, Context, Kind, Value
 
 
-class LaneKind:
-    """What a compiler's lane type knows: the number type of its elements and how many there are."""
-
-    dtype: Any
-    width: int
-
-    @property
-    def bits(self) -> int:
-        """Bits of one element."""
-        return self.dtype.bitwidth
-
-    @property
-    def is_float(self) -> bool:
-        """Whether the elements are floating-point numbers, with tangents or without."""
-        return isinstance(self.dtype, DualKind) or self.dtype.name.startswith("float")
-
-
-class DualKind:
-    """What a compiler's type of dual numbers knows: the number type of a value and of its tangents, and how
-    many tangents there are.
-    """
-
-    value: Any
-    count: int
-
-
-class MaskKind:
-    """What a compiler's mask type knows: its width."""
-
-    width: int
-
-
-class MemoryKind:
-    """What a compiler's memory type knows: the number type of its elements."""
-
-    dtype: Any
-
-
-class ViewKind:
-    """What a compiler's type of a part of a job's table knows: the number of its `lanes.memory.Layout`."""
-
-    layout: int
-
-
-def is_memory(kind: Kind) -> bool:
-    """Whether a compiler's type is memory, as job tables give it."""
-    return isinstance(kind, MemoryKind)
-
-
-def is_lane(kind: Kind) -> bool:
-    """Whether a compiler's type is a lane."""
-    return isinstance(kind, LaneKind)
-
-
-def is_float_lane(kind: Kind) -> bool:
-    """Whether a compiler's type is a lane of floating-point numbers."""
-    return is_lane(kind) and kind.is_float
-
-
-def is_dual(kind: Kind) -> bool:
-    """Whether a compiler's type is of dual numbers, or of lanes, memory or tuples of one kind of them."""
-    element = getattr(kind, "dtype", None)
-    return isinstance(kind, DualKind) if element is None else is_dual(element)
-
-
-def is_mask(kind: Kind) -> bool:
-    """Whether a compiler's type is a mask."""
-    return isinstance(kind, MaskKind)
-
-
-def vector(element: Kind, width: int) -> Kind:
-    """LLVM's vector of `width` elements; the element itself at width 1."""
-    return element if width == 1 else ir.VectorType(element, width)
-
-
-def float_type(bits: int) -> Kind:
-    """LLVM's floating-point number of so many bits."""
-    return ir.FloatType() if bits == 32 else ir.DoubleType()
-
-
-def llvm_type(kind: Kind) -> Kind:
-    """The LLVM type of a lane or a mask; of dual numbers a value beside its tangents."""
-    if is_mask(kind):
-        return vector(ir.IntType(1), kind.width)
-    if is_dual(kind):
-        return ir.LiteralStructType([vector(float_type(kind.bits), kind.width)] * (1 + kind.dtype.count))
-    if kind.is_float:
-        return vector(float_type(kind.bits), kind.width)
-    return vector(ir.IntType(kind.bits), kind.width)
-
-
-def is_float_value(value: Value) -> bool:
-    """Whether an LLVM value is a float or a vector of floats."""
-    return isinstance(getattr(value.type, "element", value.type), (ir.FloatType, ir.DoubleType))
-
-
 class Code:
-    """Emits instructions at one place of one function.
+    """Emits instructions at one place of one function, where one thread holds all lanes.
 
-    `cuda` replaces the few that its compiler would contract.
+    `warps` replaces those that are others where each thread holds one.
     """
 
     def __init__(self, context: Context, builder: Builder) -> None:
@@ -202,7 +107,7 @@ class Code:
 
     def clear_sign(self, x: Value, lane: Kind) -> Value:
         """|x|, bit by bit."""
-        integer = vector(ir.IntType(lane.bits), lane.width)
+        integer = vector(ir.IntType(lane.bits), lane.held)
         keep = self.constant(integer, (1 << (lane.bits - 1)) - 1)
         return self.builder.bitcast(self.builder.and_(self.builder.bitcast(x, integer), keep), x.type)
 
@@ -230,13 +135,17 @@ class Code:
         """The elements of two vectors, one behind the other, in an order."""
         return self.builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))
 
-    def element(self, x: Value, place: Value | int, lane: Kind) -> Value:
-        """One number of a lane."""
-        at = ir.Constant(ir.IntType(32), place) if isinstance(place, int) else place
-        return x if lane.width == 1 else self.builder.extract_element(x, at)
+    def element(self, x: Value, place: Value, lane: Kind) -> Value:
+        """The number in one lane."""
+        return x if lane.width == 1 else self.builder.extract_element(x, place)
+
+    def elements(self, x: Value, lane: Kind) -> Iterator[Value]:
+        """The numbers of a lane that this thread holds."""
+        for place in range(lane.held):
+            yield x if lane.held == 1 else self.builder.extract_element(x, ir.Constant(ir.IntType(32), place))
 
     def lane_of(self, elements: list[Value]) -> Value:
-        """A lane of these numbers."""
+        """A lane of the numbers that this thread holds."""
         if len(elements) == 1:
             return elements[0]
         made = ir.Constant(ir.VectorType(elements[0].type, len(elements)), ir.Undefined)
@@ -296,13 +205,28 @@ class Code:
 
     def multiply_high(self, x: Value, y: Value, lane: Kind) -> Value:
         """The upper 32 bits of a 64-bit product."""
-        wide, narrow = vector(ir.IntType(64), lane.width), vector(ir.IntType(32), lane.width)
+        wide, narrow = vector(ir.IntType(64), lane.held), vector(ir.IntType(32), lane.held)
         product = self.builder.mul(self.builder.zext(x, wide), self.builder.zext(y, wide))
         return self.builder.trunc(self.builder.lshr(product, self.constant(wide, 32)), narrow)
 
     def bits(self, mask: Value, kind: Kind) -> Value:
         """A mask as an integer of as many bits, the first lane the lowest."""
         return mask if kind.width == 1 else self.builder.bitcast(mask, ir.IntType(kind.width))
+
+    def first_of(self, mask: Value, begin: Value, kind: Kind) -> Value:
+        """The first lane, from `begin` on, in which a mask holds, or the width."""
+        wide = ir.IntType(128)  # so that there is room for an end behind 64 lanes
+        marked = self.bit_or(self.resized(self.bits(mask, kind), 128), ir.Constant(wide, 1 << kind.width))
+        ahead = self.shr(marked, self.resized(begin, 128))
+        return self.add(begin, self.resized(self.call("llvm.cttz.i128", wide, ahead, ir.Constant(ir.IntType(1), 1)), 64))
+
+    def count_of(self, mask: Value, kind: Kind) -> Value:
+        """In how many lanes a mask holds."""
+        return self.call("llvm.ctpop.i64", ir.IntType(64), self.resized(self.bits(mask, kind), 64))
+
+    def extreme(self, operation: str, x: Value, lane: Kind) -> Value:
+        """The smallest ("umin") or greatest ("umax") number of a lane."""
+        return x if lane.width == 1 else self.call(f"llvm.vector.reduce.{operation}.v{lane.width}i{lane.bits}", ir.IntType(lane.bits), x)
 
     def reduce_mask(self, mask: Value, kind: Kind, operation: str) -> Value:
         """Whether any ("or") or every ("and") lane of a mask holds."""
@@ -330,9 +254,11 @@ class Code:
         """An offset as a machine integer."""
         return self.builder.sext(value, ir.IntType(64)) if kind.signed and value.type.width < 64 else self.resized(value, 64)
 
-    def words(self, table: Value) -> Value:
-        """The address of a table's words, which is given as a whole number."""
-        return self.builder.inttoptr(table, ir.IntType(64).as_pointer())
+    def word(self, table: Value, place: Value) -> Value:
+        """A word of a table, whose address is given as a whole number."""
+        value = self.builder.load(self.builder.gep(self.builder.inttoptr(table, ir.IntType(64).as_pointer()), [place]))
+        value.align = 8
+        return value
 
     def memory_at(self, address: Value, size: Value, kind: Kind) -> Value:
         """So many numbers from an address on, which is given as a whole number, as memory of type `kind`."""
@@ -368,13 +294,25 @@ class Code:
 
     def address(self, base: Value, offset: Value, kind: Kind) -> Value:
         """The address of the vector `kind` that begins `offset` elements after `base`."""
-        return self.builder.bitcast(self.builder.gep(base, [offset]), kind.as_pointer())
+        return self.builder.bitcast(self.builder.gep(base, [offset]), kind.as_pointer(base.type.addrspace))
+
+    def own(self, offset: Value, lane: Kind) -> Value:
+        """Where the numbers lie that this thread holds of a lane, which begins at an offset."""
+        return offset
 
     def load(self, base: Value, offset: Value, lane: Kind) -> Value:
         """A lane from memory that is aligned to its elements only."""
-        value = self.builder.load(self.address(base, offset, llvm_type(lane)))
+        return self.load_as(base, offset, llvm_type(lane), lane)
+
+    def load_as(self, base: Value, offset: Value, kind: Kind, lane: Kind) -> Value:
+        """A lane, or its values or tangents alone, from memory as a vector `kind`."""
+        value = self.builder.load(self.address(base, self.own(offset, lane), kind))
         value.align = lane.bits // 8
         return value
+
+    def neighbours(self, base: Value, offset: Value, lane: Kind, count: int) -> list[Value]:
+        """So many numbers that lie side by side, each of the type `lane`, of one number."""
+        return [self.load(base, self.add(offset, ir.Constant(offset.type, k)), lane) for k in range(count)]
 
     def prefetch(self, base: Value, offset: Value) -> None:
         """Asks for the line of memory that holds an element, before it is read."""
@@ -383,5 +321,5 @@ class Code:
 
     def store(self, base: Value, offset: Value, value: Value, lane: Kind) -> Any:
         """A lane into memory that is aligned to its elements only."""
-        self.builder.store(value, self.address(base, offset, value.type)).align = lane.bits // 8
+        self.builder.store(value, self.address(base, self.own(offset, lane), value.type)).align = lane.bits // 8
         return self.nothing()

@@ -6,10 +6,10 @@ from typing import Any
 
 from llvmlite import ir
 
-from gdsim.lanes.emit import Code, is_lane, is_mask
+from gdsim.lanes.kinds import is_lane, is_mask
 from gdsim.lanes.operations import kernel_only, rule_of
 from gdsim.lanes.target import Target
-from gdsim.lanes.types import Function, Kind, Lane, Mask, Value
+from gdsim.lanes.types import Function, Kind, Lane, Mask
 
 
 def any(mask: Mask) -> bool:
@@ -51,15 +51,7 @@ def first_of(mask: Mask, begin: int) -> int:
 def _(target: Target, mask: Kind, begin: Kind) -> Any:
     if not (is_mask(mask) and isinstance(begin, target.types.Integer)):
         return None
-
-    def emit(code: Code, m: Value, b: Value) -> Any:
-        wide = ir.IntType(128)  # so that there is room for an end behind 64 lanes
-        marked = code.bit_or(code.resized(code.bits(m, mask), 128), ir.Constant(wide, 1 << mask.width))
-        first = code.index(b, begin)
-        ahead = code.shr(marked, code.resized(first, 128))
-        return code.add(first, code.resized(code.call("llvm.cttz.i128", wide, ahead, ir.Constant(ir.IntType(1), 1)), 64))
-
-    return target.types.int64, emit
+    return target.types.int64, lambda code, m, b: code.first_of(m, code.index(b, begin), mask)
 
 
 def count_of(mask: Mask) -> int:
@@ -69,9 +61,7 @@ def count_of(mask: Mask) -> int:
 
 @rule_of(count_of)
 def _(target: Target, mask: Kind) -> Any:
-    if not is_mask(mask):
-        return None
-    return target.types.int64, lambda code, m: code.call("llvm.ctpop.i64", ir.IntType(64), code.resized(code.bits(m, mask), 64))
+    return (target.types.int64, lambda code, m: code.count_of(m, mask)) if is_mask(mask) else None
 
 
 def smallest(x: Lane) -> Lane:
@@ -87,10 +77,7 @@ def greatest(x: Lane) -> Lane:
 def _extreme(handle: Function, operation: str) -> None:
     @rule_of(handle)
     def rule(target: Target, x: Kind) -> Any:
-        if not is_lane(x) or x.is_float:
-            return None
-        name = f"llvm.vector.reduce.{operation}.v{x.width}i{x.bits}"
-        return x.dtype, lambda code, v: v if x.width == 1 else code.call(name, ir.IntType(x.bits), v)
+        return (x.dtype, lambda code, v: code.extreme(operation, v, x)) if is_lane(x) and not x.is_float else None
 
 
 _extreme(smallest, "umin")

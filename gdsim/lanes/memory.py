@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from gdsim.lanes.emit import Code, is_dual, is_memory
+from gdsim.lanes.emit import Code
 from gdsim.lanes.generated import function_from
+from gdsim.lanes.kinds import is_dual, is_memory
 from gdsim.lanes.numbers import Duals, Number
 from gdsim.lanes.operations import kernel_only, literal_of, rule_of
 from gdsim.lanes.parts import DECLARED
 from gdsim.lanes.target import Target
-from gdsim.lanes.types import Address, Kind, Lane, Memory, Offset, Value
+from gdsim.lanes.types import Address, Builder, Context, Kind, Lane, Memory, Offset, Value
 
 
 def memory(table: Address, place: Offset, like: Lane) -> Memory:
@@ -37,13 +38,12 @@ def memory(table: Address, place: Offset, like: Lane) -> Memory:
 @rule_of(memory)
 def _(target: Target, table: Kind, place: Kind, like: Kind) -> Any:
     kind = target.Memory(target.unliteral(like))
-    return kind, lambda code, t, p, _: _memory_in(target, code, t, code.index(p, place), kind)
+    return kind, lambda code, t, p, _: _memory_in(code, t, code.index(p, place), kind)
 
 
-def _memory_in(target: Target, code: Code, table: Value, first: Value, kind: Kind) -> Value:
-    words, word = code.words(table), target.Lane(target.types.int64, 1)
+def _memory_in(code: Code, table: Value, first: Value, kind: Kind) -> Value:
     second = code.add(first, code.constant(first.type, 1))
-    return code.memory_at(code.load(words, first, word), code.load(words, second, word), kind)
+    return code.memory_at(code.word(table, first), code.word(table, second), kind)
 
 
 def number(table: Address, place: Offset, like: Lane) -> int:
@@ -54,11 +54,11 @@ def number(table: Address, place: Offset, like: Lane) -> int:
 @rule_of(number)
 def _(target: Target, table: Kind, place: Kind, like: Kind) -> Any:
     kind = target.unliteral(like)
-    return kind, lambda code, t, p, _: _number_in(target, code, t, code.index(p, place), kind)
+    return kind, lambda code, t, p, _: _number_in(code, t, code.index(p, place), kind)
 
 
-def _number_in(target: Target, code: Code, table: Value, place: Value, kind: Kind) -> Value:
-    return code.resized(code.load(code.words(table), place, target.Lane(target.types.int64, 1)), kind.bitwidth)
+def _number_in(code: Code, table: Value, place: Value, kind: Kind) -> Value:
+    return code.resized(code.word(table, place), kind.bitwidth)
 
 
 def call_kernel(address: Address, table: Address, value: Lane) -> int:
@@ -205,8 +205,27 @@ def field_of(target: Target, kind: Kind, name: str) -> tuple[Kind, Callable[[Cod
     dtype = target.number(Number.named(field.holds))
     if field.is_array:
         array = target.Memory(dtype)
-        return array, lambda code, table: _memory_in(target, code, table, place, array)
-    return dtype, lambda code, table: _number_in(target, code, table, place, dtype)
+        return array, lambda code, table: _memory_in(code, table, place, array)
+    return dtype, lambda code, table: _number_in(code, table, place, dtype)
+
+
+def register_fields(target: Target, template: Any, infer_getattr: Any, lower_getattr_generic: Any) -> None:
+    """Has a compiler read the fields of views: by its template of attributes, and how it registers one and what
+    reads them.
+    """
+    view_type: Any = target.View.__wrapped__
+
+    def resolve(_: Any, kind: Kind, name: str) -> Any:
+        found = field_of(target, kind, name)
+        return None if found is None else found[0]
+
+    def read(context: Context, builder: Builder, kind: Kind, value: Value, name: str) -> Any:
+        found = field_of(target, kind, name)
+        assert found is not None
+        return found[1](target.code(context, builder), value)
+
+    infer_getattr(type("Fields", (template,), {"key": view_type, "generic_resolve": resolve}))
+    lower_getattr_generic(view_type)(read)
 
 
 _readers: dict[str, Any] = {}

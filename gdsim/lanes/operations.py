@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.lanes.emit import Code, is_float_lane, is_lane, is_mask
+from gdsim.lanes.emit import Code
+from gdsim.lanes.kinds import is_float_lane, is_lane, is_mask
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Function, Kind, Lane, Lanes, Mask, Memory, Offset, Value
 

@@ -18,8 +18,8 @@ import operator
 from typing import Any
 
 from gdsim.lanes.duals import DualCode
-from gdsim.lanes.emit import DualKind, is_dual, is_float_lane, is_lane
 from gdsim.lanes.generated import function_from
+from gdsim.lanes.kinds import DualKind, is_dual, is_float_lane, is_lane
 from gdsim.lanes.operations import COMPARISONS, rule_of
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Function, Kind, Lane, Value

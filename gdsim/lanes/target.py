@@ -2,12 +2,12 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from llvmlite import ir
 
-from gdsim.lanes.emit import DualKind, LaneKind, MaskKind, MemoryKind, ViewKind, is_dual, llvm_type
+from gdsim.lanes.kinds import DualKind, LaneKind, MaskKind, MemoryKind, ViewKind, is_dual, llvm_type
 from gdsim.lanes.numbers import Number
 from gdsim.lanes.types import Builder, Context, Function, Kind, Value
 
@@ -16,12 +16,16 @@ class Target:
     """Lane and mask types made of one compiler's own types, held as LLVM vectors, and the rules of operations
     in its form.
 
-    `types`, `models`, `register_model` and `signature` are the compiler's; `code` emits its instructions, and
-    `typing` gives what the compiler finds the types of calls by.
+    `types`, `models`, `register_model` and `signature` are the compiler's; `code` emits its instructions, `dual_code`
+    those on numbers with tangents, and `typing` gives what the compiler finds the types of calls by. `by_thread` says that each thread holds one lane
+    of those that are worked on together, and the others' lie in the other threads of its warp.
     """
 
-    def __init__(self, types: Any, models: Any, register_model: Any, signature: Any, code: Any, typing: Callable[[], Any]) -> None:
-        self.types, self.signature, self.code, self.typing = types, signature, code, typing
+    def __init__(
+        self, types: Any, models: Any, register_model: Any, signature: Any, code: Any, dual_code: Any, typing: Callable[[], Any], by_thread: bool = False
+    ) -> None:
+        self.types, self.signature, self.typing, self.by_thread = types, signature, typing, by_thread
+        self.code, self.dual_code = code, dual_code
         self.unliteral = types.unliteral
 
         class Dual(DualKind, types.Type):
@@ -41,14 +45,14 @@ class Target:
             """The type of `width` numbers of type `dtype` side by side."""
 
             def __init__(self, dtype: Kind, width: int) -> None:
-                self.dtype, self.width = dtype, width
+                self.dtype, self.width, self.held = dtype, width, 1 if by_thread else width
                 types.Type.__init__(self, name=f"Lane({dtype} x {width})")
 
         class Mask(MaskKind, types.Type):
             """The type of `width` truth values side by side."""
 
             def __init__(self, width: int) -> None:
-                self.width = width
+                self.width, self.held = width, 1 if by_thread else width
                 types.Type.__init__(self, name=f"Mask({width})")
 
         class VectorModel(models.PrimitiveModel):
@@ -117,17 +121,21 @@ class Target:
         """Whether lanes can be loaded from a value of this type."""
         return isinstance(kind, (self.types.Array, MemoryKind))
 
+    def code_for(self, arguments: Iterable[Kind]) -> Any:
+        """What emits instructions on values of some types."""
+        return self.dual_code if any(map(is_dual, arguments)) else self.code
+
     def definition(self, rule: Function) -> Any:
         """A typing rule in the form of the compiler's intrinsics."""
 
         def define(context: Context, *arguments: Kind) -> Any:
-            found = rule(self, *arguments)
+            found = rule(self, *arguments) if rule.__code__.co_argcount == 1 + len(arguments) else None
             if found is None:
                 return None
             result, emit = found
 
             def generate(context: Context, builder: Builder, _: Any, values: Value) -> Any:
-                return emit(self.code(context, builder), *values)
+                return emit(self.code_for(arguments)(context, builder), *values)
 
             return self.signature(result, *arguments), generate
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gdsim.lanes.bits import bits_lane
-from gdsim.lanes.emit import Code, is_lane, is_mask
+from gdsim.lanes.emit import Code
+from gdsim.lanes.kinds import is_lane, is_mask
 from gdsim.lanes.operations import kernel_only, literal_of, rule_of
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Function, Kind, Lane, Lanes, Mask, Memory, Offset, Value
@@ -192,15 +193,16 @@ def _(target: Target, matrix: Kind, pitch: Kind, rows: Kind, column: Kind, count
     block = literal_of(target, count)
     if not (is_lane(rows) and block and isinstance(place, target.types.BaseTuple) and len(place) == 2):
         return None
-    lane, part = target.Lane(matrix.dtype, rows.width), target.Lane(matrix.dtype, block)
+    lane, one = target.Lane(matrix.dtype, rows.width), target.Lane(matrix.dtype, 1)
 
     def emit(code: Code, m: Value, p: Value, r: Value, c: Value, _: Value, o: Value, at: Value) -> Any:
         source, goal, step, first = code.data(m, matrix), code.data(o, out), code.index(p, pitch), code.index(c, column)
-        vectors = []
-        for number in range(rows.width):
-            start = code.add(code.mul(code.index(code.element(r, number, rows), rows.dtype), step), first)
-            vectors.append(code.load(source, start, part))
-        columns = _joined(code, [_transposed(code, vectors[k : k + block]) for k in range(0, rows.width, block)], lane)
+        starts = (code.add(code.mul(code.index(row, rows.dtype), step), first) for row in code.elements(r, rows))
+        if rows.held == 1:
+            columns = code.neighbours(source, next(starts), one, block)
+        else:
+            vectors = [code.load(source, start, target.Lane(matrix.dtype, block)) for start in starts]
+            columns = _joined(code, [_transposed(code, vectors[k : k + block]) for k in range(0, rows.width, block)], lane)
         line, apart = code.members(at, 2)
         for offset, values in zip(_places(code, line, apart, block), columns, strict=True):
             code.store(goal, offset, values, lane)
@@ -222,7 +224,7 @@ def _(target: Target, array: Kind, places: Kind) -> Any:
 
     def emit(code: Code, a: Value, p: Value) -> Any:
         source = code.data(a, array)
-        return code.lane_of([code.load(source, code.index(code.element(p, k, places), places.dtype), one) for k in range(places.width)])
+        return code.lane_of([code.load(source, code.index(place, places.dtype), one) for place in code.elements(p, places)])
 
     return target.Lane(array.dtype, places.width), emit
 
@@ -236,8 +238,8 @@ def prefetch_rows(matrix: Memory, pitch: int, rows: Lane, column: int) -> None:
 def _(target: Target, matrix: Kind, pitch: Kind, rows: Kind, column: Kind) -> Any:
     def emit(code: Code, m: Value, p: Value, r: Value, c: Value) -> Any:
         source, step, first = code.data(m, matrix), code.index(p, pitch), code.index(c, column)
-        for number in range(rows.width):
-            code.prefetch(source, code.add(code.mul(code.index(code.element(r, number, rows), rows.dtype), step), first))
+        for row in code.elements(r, rows):
+            code.prefetch(source, code.add(code.mul(code.index(row, rows.dtype), step), first))
         return code.nothing()
 
     return (target.types.void, emit) if is_lane(rows) else None
