@@ -1,16 +1,17 @@
-"""Which lanes the thread of a kernel serves where work is done lane by lane, and how a training kernel calls
-the job's own kernels: a driver of other devices binds other parts here.
+"""Which lanes the thread of a kernel serves where work is done lane by lane, what those who attend to a pack
+decide together, and how a training kernel calls the job's own kernels: a driver of other devices binds other
+parts here.
 
 On a processor the one thread of a kernel attends to all lanes of its pack, and other kernels are called by
-their addresses. Votes of all lanes (`lanes.masks`) and calls stand in `training.train` and in what it and
-`settle_lanes` call directly, never in what is done for one lane.
+their addresses. What is decided together, votes of all lanes (`lanes.masks`) and calls stand in
+`training.train`, `settle_lanes` and `evaluate_snapshots`, never in what is done for one lane.
 """
 
 from gdsim.kernels.job import Job
 from gdsim.kernels.state import Snapshots
 from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.parts import WIDTH, default_part
-from gdsim.lanes.types import Address, Count
+from gdsim.lanes.types import Address, Count, Memory
 
 
 @default_part
@@ -23,6 +24,20 @@ def first_lane() -> int:
 def attended() -> range:
     """The lanes that are attended to."""
     return range(WIDTH)
+
+
+@default_part
+def anywhere(condition: bool) -> bool:
+    """Whether a condition holds for any who attends to lanes of the pack."""
+    return condition
+
+
+@default_part
+def claim(counts: Memory, place: int, count: int) -> int:
+    """Adds to a count that all packs share, and gives what it was."""
+    before = counts[place]
+    counts[place] = before + count
+    return before
 
 
 def waiting(snaps: Snapshots) -> range:

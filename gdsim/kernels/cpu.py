@@ -6,7 +6,7 @@ A pack is `width` runs; its arrays have the lane as their last index.
 import contextlib
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ from gdsim.problems.parts import Sampler
 
 # The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
 WEIGHT_BOUND = 1e8
+REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
 
 
 class StopRow(NamedTuple):
@@ -44,10 +45,12 @@ class StopRow(NamedTuple):
 
 
 class Kernels:
-    """The compiled kernels of one structure at one lane width, made when first used."""
+    """The compiled kernels of one structure at one lane width, made when first used, and the memory that they
+    work on, whose packs so many threads attend to (`kernels.attendants`).
+    """
 
-    def __init__(self, structure: Structure, width: int) -> None:
-        self.structure, self.width = structure, width
+    def __init__(self, structure: Structure, width: int, attendants: int = 1) -> None:
+        self.structure, self.width, self.attendants = structure, width, attendants
         self.number, self.layout = Number(np.dtype(structure.dtype), structure.tangents), structure.layout
         self.dtype = self.number.dtype
 
@@ -122,27 +125,32 @@ class Kernels:
         """The kernels that training needs: steps of this rule, which `prepare` asks for first, then those that
         take longest first. Passes and batches are of networks, reported parameters of some structures.
         """
-        return tuple(filter(None, (self._steps, self._loop, self._pass, self._evaluation, self._batch, self._report)))
+        return tuple(filter(None, (self.bound_steps, self.bound_loop, self.bound_pass, self.bound_evaluation, self.bound_batch, self.bound_report)))
 
     @functools.cached_property
-    def _steps(self) -> Bound:
+    def bound_steps(self) -> Bound:
+        """Steps of the rule."""
         s = self.structure
-        template, own = s.engine.steps(s, self.width)
+        register = self.width if self.attendants > 1 else min(self.width, REGISTER_BYTES // self.dtype.itemsize)
+        template, own = s.engine.steps(s, self.width, register)
         return self.described(template, {**self._training_parts(), **own}, self._shape, title=s.title)
 
     @functools.cached_property
-    def _report(self) -> Bound | None:
+    def bound_report(self) -> Bound | None:
+        """Reported parameters, where they are not the stored ones."""
         return None if self.structure.reports_stored else self.described(steps.report_all, self._training_parts(), self._shape)
 
     @functools.cached_property
-    def _loop(self) -> Bound:
+    def bound_loop(self) -> Bound:
+        """The training loop."""
         whole = {"WIDTH": self.width, **float_mode_parts(), "job_of": view_of(self._shape, ("model",))}
         if self.number.tangents:
             whole |= {"record_curves": record_curves_with_tangents, "TANGENTS": self.number.tangents}
         return self.described(training.train, whole, self._shape, title="the training loop")
 
     @functools.cached_property
-    def _pass(self) -> Bound | None:
+    def bound_pass(self) -> Bound | None:
+        """The passes of a block through a network, if the problem is one."""
         model, sampler = self.model(1), self._shape.training_sampler
         if not isinstance(model, NetworkSpace):
             return None
@@ -150,7 +158,8 @@ class Kernels:
         return self.described(blocks.passes, self.evaluation_parts(), job, title="the passes through the network")
 
     @functools.cached_property
-    def _batch(self) -> Bound | None:
+    def bound_batch(self) -> Bound | None:
+        """The batch of a network's step, if steps call for it."""
         parts = {**self.evaluation_parts(), **SHUFFLES[self.structure.shuffle]._asdict()}
         return self.described(blocks.batches, parts, self._shape, title="the batches") if self.structure.engine.calls_batches else None
 
@@ -160,11 +169,11 @@ class Kernels:
 
     @functools.cached_property
     def _passes(self) -> int:
-        return self._address(self._pass)
+        return self._address(self.bound_pass)
 
     @functools.cached_property
     def _batches(self) -> int:
-        return self._address(self._batch)
+        return self._address(self.bound_batch)
 
     def _linked(self, model: Workspace, batches: int) -> Workspace:
         """Working memory that says where the kernels are that steps and evaluations call."""
@@ -175,11 +184,11 @@ class Kernels:
         """Addresses of the kernels that the training kernel calls: steps of this rule, its reported
         parameters, evaluation.
         """
-        return self._address(self._steps), self._address(self._report), address_of(self._evaluate)
+        return self._address(self.bound_steps), self._address(self.bound_report), address_of(self._evaluate)
 
     @functools.cached_property
     def _train(self) -> Any:
-        return self.compiled(self._loop)
+        return self.compiled(self.bound_loop)
 
     def train(self, job: Job, budget: int) -> int:
         """`training.train` of a job and a budget of steps."""
@@ -187,13 +196,14 @@ class Kernels:
         return self._train(table.ctypes.data, budget)
 
     @functools.cached_property
-    def _evaluation(self) -> Bound:
+    def bound_evaluation(self) -> Bound:
+        """The evaluation at a pack of points."""
         job = evaluation.Evaluation(self.model(1), self._lanes(0), self._shape.training_sampler, self.new_scores())
         return self.described(evaluation.evaluate, self.evaluation_parts(), job, title="the evaluation")
 
     @functools.cached_property
     def _evaluate(self) -> Any:
-        return self.compiled(self._evaluation)
+        return self.compiled(self.bound_evaluation)
 
     def evaluate(self, job: evaluation.Evaluation, with_gradient: bool = True) -> None:
         """`evaluation.evaluate`, with the scores of the gradient or without them."""
@@ -272,13 +282,23 @@ class Kernels:
         run, lane, step, use, checkpoint, reason = (whole(self.width) for _ in range(6))
         state = RunState(kept(self.layout.size), kept(self.slot_room), kept(self.carry_count))
         noted = self._lanes(0 if self.structure.team is None else len(NOTED))
-        return Snapshots(self._lanes(self.layout.size), state, noted, run, lane, step, use, checkpoint, reason, whole(1))
+        return Snapshots(self._lanes(self.layout.size), state, noted, run, lane, step, use, checkpoint, reason, whole(self.attendants))
+
+    def new_lanes(self) -> LaneTable:
+        """Lanes without runs, which may get one."""
+        run, checkpoint, pending, reference_step = (self._lanes(1, np.int64) - 1 for _ in range(4))
+        free, next_run, behind_run, pack_steps, lane_steps = np.zeros((5, self.attendants), np.int64)
+        free[:] = self.width // self.attendants
+        return LaneTable(run, checkpoint, pending, reference_step, free, next_run, behind_run, pack_steps, lane_steps)
 
     def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: tuple[Sampler, Sampler, Sampler], model: Workspace) -> Job:
         """All that a kernel works on, its lanes without runs.
 
-        `samplers` are for steps, for the training set and for the validation set.
+        `samplers` are for steps, for the training set and for the validation set. Where each lane has a thread,
+        kernels are parts of one another, and have no addresses.
         """
+        if self.attendants > 1:
+            return self._job(with_state, runs, spec, samplers, model, (0, 0, 0))
         return self._job(with_state, runs, spec, samplers, self._linked(model, self._batches), self.addresses)
 
     def _job(
@@ -288,17 +308,25 @@ class Kernels:
         snapshots, start_snapshots = self.new_snapshots(with_state), self.new_snapshots(with_state)
         scores, validation_scores = self.new_scores(), self.new_scores()
         training, whole, validation = samplers
-        asked = [(s, whole, scores) for s in (snapshots, start_snapshots)] + [(s, validation, validation_scores) for s in (snapshots, start_snapshots)]
-        tables = np.stack([table_of(evaluation.Evaluation(model, s.weights, sampler, found)) for s, sampler, found in asked])
+        pack, none = self.new_pack(), Evaluations(0, 0, 0, 0)
+        job = Job(
+            pack, self.new_lanes(), snapshots, start_snapshots, scores, validation_scores,
+            pack.weights if self.structure.reports_stored else self._lanes(size), self._lanes(size), runs, spec, training, *addresses,
+            none, np.zeros(0, np.int64), (whole, validation), RunState(pack.weights, pack.slots, pack.carry), self._lanes(0), self.no_team(), model,
+        )  # fmt: skip
+        return self.with_team(self.with_evaluations(job))
+
+    def with_evaluations(self, job: Job, keep: Callable[[np.ndarray], np.ndarray] = np.ascontiguousarray) -> Job:
+        """The job with the tables of what is evaluated, of the memory that it has; `keep` puts them where kernels
+        find them.
+        """
+        whole, validation = job.samplers
+        snapshots = job.snapshots, job.start_snapshots
+        asked = [(s, whole, job.scores) for s in snapshots] + [(s, validation, job.validation_scores) for s in snapshots]
+        tables = keep(np.stack([table_of(evaluation.Evaluation(job.model, s.weights, sampler, found)) for s, sampler, found in asked]))
         places = tables.ctypes.data + tables.strides[0] * np.arange(len(tables))
         places[2:] *= validation.sample_count > 0
-        pack = self.new_pack()
-        job = Job(
-            pack, LaneTable(*(self._lanes(1, np.int64) - 1 for _ in LaneTable._fields[:-1]), free=np.array([self.width])), snapshots, start_snapshots, scores, validation_scores,
-            pack.weights if self.structure.reports_stored else self._lanes(size), self._lanes(size), runs, spec, training, *addresses,
-            Evaluations(*map(int, places)), tables.ravel(), (whole, validation), RunState(pack.weights, pack.slots, pack.carry), self._lanes(0), self.no_team(), model,
-        )  # fmt: skip
-        return self.with_team(job)
+        return job._replace(evaluations=Evaluations(*map(int, places)), tables=tables.ravel())
 
     def new_runs(self, count: int, keeps: Keeps, sizes: Mapping[str, int]) -> Runs:
         """Tables of a job of `count` runs, without their beginnings; `sizes` of the dims that runs share."""
@@ -315,7 +343,7 @@ class Kernels:
         none, whole = self.number.full(0, 0), np.zeros(0, np.int64)
         curves = Curves(*(self.number.full(count * sizes["checkpoint"] * (name in keeps.curves), np.nan) for name in Curves._fields))
         tables = {name: made(table) for name, table in Runs._field_defaults.items()}
-        return Runs(RunState(none, none, none), none, none, whole, whole, curves, np.zeros(4, np.int64), **tables)
+        return Runs(RunState(none, none, none), none, none, whole, whole, curves, np.zeros(1, np.int64), **tables)
 
     def new_spec(
         self,

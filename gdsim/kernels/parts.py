@@ -193,6 +193,12 @@ def evaluate_pack(model: Workspace, weights: Memory, sampler: Sampler, scores: S
     ...
 
 
+# Where a kernel is a part of another, on devices: each with the parts that it would have by itself.
+train_pack: Callable[[Address, Count], int] = part("train_pack")  # `training.train`
+advance_pack: Callable[[Address, Count], Count] = part("advance_pack")  # an engine's steps
+report_pack: Callable[[Address, Count], Count] = part("report_pack")  # `steps.report_all`
+evaluate_points: Callable[[Address, int], int] = part("evaluate_points")  # `evaluation.evaluate`
+
 job_of: Callable[[Address], Job] = part("job_of")  # the training job whose table a kernel was given, but for its model
 search_of: Callable[[Address], Any] = part("search_of")  # likewise the Search of a Lanczos process
 

@@ -6,11 +6,11 @@ Every function takes a job, field by field (`lanes.memory.view`).
 
 import numpy as np
 
-from gdsim.kernels.attendants import attended, first_lane, run_evaluate, waiting
+from gdsim.kernels.attendants import anywhere, attended, claim, first_lane, run_evaluate, waiting
 from gdsim.kernels.copies import copy_numbers, copy_run, in_lane, in_row
 from gdsim.kernels.job import Job
 from gdsim.kernels.recorders import record_curves
-from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, AT_VALIDATION, BUDGET, DIVERGED, EVALUATED, UNFINISHED, Snapshots
+from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, AT_VALIDATION, BUDGET, DIVERGED, UNFINISHED, Snapshots
 from gdsim.kernels.stop_tests import Look, decided, validation_looks
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.parts import WIDTH
@@ -52,10 +52,15 @@ def take_snapshot(job: Job, lane: int, use: int, reason: int) -> None:
 
 
 def queue_starts(job: Job) -> None:
-    """Queues the initial points of the next runs, a pack of them, for evaluation."""
-    start_snapshots, runs, spec = job.start_snapshots, job.runs, job.spec
-    first = runs.progress[EVALUATED]
+    """Queues the initial points of the next runs, as many as the attended lanes, for evaluation, unless some are
+    left that were evaluated before.
+    """
+    start_snapshots, lanes, runs, spec, mine = job.start_snapshots, job.lanes, job.runs, job.spec, first_lane()
+    if lanes.next_run[mine] < lanes.behind_run[mine]:
+        return
+    first = min(claim(runs.taken, 0, len(attended())), len(runs.reason))
     count = min(len(attended()), len(runs.reason) - first)
+    lanes.next_run[mine], lanes.behind_run[mine] = first, first + count
     for i in range(count):
         run = first + i
         began = runs.first_step[run]
@@ -65,7 +70,6 @@ def queue_starts(job: Job) -> None:
         copy_run(job, runs.begin, in_row(run), start_snapshots.state, in_lane(place))
         for noted in range(place, len(start_snapshots.noted), WIDTH):
             start_snapshots.noted[noted] = 0
-    runs.progress[EVALUATED] = first + count
 
 
 @noinline
@@ -78,17 +82,17 @@ def evaluate_snapshots(job: Job, of_starts: bool) -> None:
         numbers = runs.cell[snaps.run[i]] * spec.hyperparameters
         scores.l1[i], scores.l2[i] = runs.hyperparameters[numbers + spec.l1], runs.hyperparameters[numbers + spec.l2]
         used |= snaps.use[i]
-    if used == 0:
+    if not anywhere(used != 0):
         return
-    gradient = spec.gradient_at_looks > 0 or (spec.gradient_at_checkpoints > 0 and used & AT_CHECKPOINT != 0)
+    gradient = spec.gradient_at_looks > 0 or (spec.gradient_at_checkpoints > 0 and anywhere(used & AT_CHECKPOINT != 0))
     run_evaluate(job, evaluations.starts if of_starts else evaluations.snapshots, 1 if gradient else 0)
     validation = evaluations.validation_starts if of_starts else evaluations.validation_snapshots
-    is_validated = spec.validation_at_looks > 0 or used & (AT_CHECKPOINT | AT_END) != 0
+    is_validated = spec.validation_at_looks > 0 or anywhere(used & (AT_CHECKPOINT | AT_END) != 0)
     if validation != 0 and is_validated:
         run_evaluate(job, validation, 0)
     for i in waiting(snaps):
         is_any_over |= is_over(job, snaps, i)
-    if validation != 0 and is_any_over and not is_validated:  # a look at the training set alone has ended a run
+    if validation != 0 and anywhere(is_any_over) and not is_validated:  # a look at the training set alone has ended a run
         run_evaluate(job, validation, 0)
     for i in waiting(snaps):
         apply_scores(job, snaps, i)

@@ -64,13 +64,17 @@ class StepStats(NamedTuple):
 
 
 class LaneTable(NamedTuple):
-    """Which run each lane holds, and what it waits for; int64 throughout."""
+    """Which run each lane holds, and what it waits for; int64 throughout, [lane] if not said."""
 
     run: Memory  # -1: none; -2: none, and no run is left
     checkpoint: Memory  # the number of the next checkpoint
     pending: Memory  # 1 while a look of its run waits for evaluation
     reference_step: Memory  # the step at which Cycling took the run's reference point, -1 if it has none
-    free: Memory  # [1]: how many lanes have no run and may get one
+    free: Memory  # [attendant]: how many of its lanes have no run and may get one
+    next_run: Memory  # [attendant]: the next of the runs that were evaluated at their start for its lanes
+    behind_run: Memory  # [attendant]: the one behind the last of them
+    pack_steps: Memory  # [attendant]: steps of the pack
+    lane_steps: Memory  # [attendant]: those of lanes with a run
 
 
 # What a snapshot is taken for, as bits of `Snapshots.use`.
@@ -97,7 +101,7 @@ class Snapshots(NamedTuple):
     use: Memory  # what it was taken for
     checkpoint: Memory  # the number of the checkpoint
     reason: Memory  # why its run has ended, or UNFINISHED
-    count: Memory  # [1]: how many there are
+    count: Memory  # [attendant]: how many there are
 
 
 class Scores(NamedTuple):
@@ -156,7 +160,7 @@ class Runs(NamedTuple):
     first_cycle: Memory  # int64 [cell]: the length of the schedule's first cycle (0: it has none)
     cycle_factor: Memory  # int64 [cell]: by how much each cycle is longer than the last
     curves: Any  # `recorders.Curves`
-    progress: Memory  # int64 [4]: see below
+    taken: Memory  # int64 [1]: how many were taken to be evaluated at their start
     first_step: Memory = table(fill=0, is_whole=True)  # steps taken before the run begins here
     start: Memory = table(fill=0, is_whole=True)  # the number of its start
     shard: Memory = table(fill=0, is_whole=True)  # the row of its first worker in `Sampler.shards`
@@ -187,11 +191,6 @@ class Runs(NamedTuple):
     stop_best: Memory = table("stop", fill=math.inf, is_still=True)  # the best value that a stop has seen
     stop_waited: Memory = table("stop", fill=0, is_still=True)  # for how many looks there was no better
     reached: Memory = table("target", fill=-1, is_whole=True)  # the first step at which a target was met, -1 if none
-
-
-# Places in `Runs.progress`: the next run, runs evaluated at their start, steps of the pack, of lanes with a
-# run.
-NEXT, EVALUATED, PACK_STEPS, LANE_STEPS = 0, 1, 2, 3
 
 
 class JobSpec(NamedTuple):

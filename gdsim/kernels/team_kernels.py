@@ -68,7 +68,7 @@ class TeamKernels(Kernels):
     @functools.cached_property
     def wanted(self) -> tuple[Bound, ...]:
         """The kernels that training needs."""
-        return (*(b for b in super().wanted if b is not self._report), self._team_steps, self._team_report)
+        return (*(b for b in super().wanted if b is not self.bound_report), self._team_steps, self._team_report)
 
     @functools.cached_property
     def addresses(self) -> tuple[int, int, int]:
@@ -80,7 +80,7 @@ class TeamKernels(Kernels):
         slots, carry = self._lanes(self.slot_room), self._lanes(self.carry_count)
         pack = job.pack._replace(slots=slots, carry=carry)
         whole = job._replace(pack=pack, reported=pack.weights, state=RunState(pack.weights, slots, carry), noted=self._lanes(len(NOTED)))
-        return whole._replace(team=self._new_team(whole, self._address(self._steps) if job.advance else 0))
+        return whole._replace(team=self._new_team(whole, self._address(self.bound_steps) if job.advance else 0))
 
     def _new_team(self, job: Job, advance: int) -> Team:
         kind, s, size, width = self.kind, self.structure, self.layout.size, self.width

@@ -10,27 +10,17 @@ One compiled kernel serves all problems and rules, whose own kernels it calls. F
 of its table (`lanes.memory.view`).
 """
 
+import math
+
 import numpy as np
 
-from gdsim.kernels.attendants import attended, first_lane, run_advance
+from gdsim.kernels.attendants import anywhere, attended, first_lane, run_advance
 from gdsim.kernels.copies import copy_numbers, copy_run, in_lane, in_row
 from gdsim.kernels.job import Job
 from gdsim.kernels.monitoring import restore_monitor, save_monitor
 from gdsim.kernels.parts import job_of
 from gdsim.kernels.snapshots import FOREVER, FREE, NONE_LEFT, evaluate_snapshots, free_lane, queue_starts, take_snapshot
-from gdsim.kernels.state import (
-    AT_CHECKPOINT,
-    AT_END,
-    AT_LOOK,
-    BUDGET,
-    DIVERGED,
-    EVALUATED,
-    LANE_STEPS,
-    NEXT,
-    PACK_STEPS,
-    UNFINISHED,
-    Pack,
-)  # fmt: skip
+from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, BUDGET, DIVERGED, UNFINISHED, Pack
 from gdsim.kernels.steps import GRADIENT_SMALL, STEPS_SMALL, TARGET_REACHED
 from gdsim.kernels.stop_tests import (
     CYCLING,
@@ -111,24 +101,23 @@ def set_due(job: Job, lane: int) -> None:
     pack.monitor.due[lane] = due
 
 
-def fill_lanes(job: Job) -> None:
-    """Loads the next run that has not ended at its initial point into every free lane, as long as any is left.
-
-    Where more must be evaluated there first, they are queued.
+def fill_lanes(job: Job) -> bool:
+    """Loads the next run that has not ended at its initial point into every free lane, as long as any is left;
+    whether more must be evaluated there first.
     """
-    lanes, runs = job.lanes, job.runs
+    lanes, runs, mine = job.lanes, job.runs, first_lane()
     for lane in attended():
-        while lanes.run[lane] == FREE and runs.progress[NEXT] < runs.progress[EVALUATED]:
-            run = runs.progress[NEXT]
-            runs.progress[NEXT] = run + 1
+        while lanes.run[lane] == FREE and lanes.next_run[mine] < lanes.behind_run[mine]:
+            run = lanes.next_run[mine]
+            lanes.next_run[mine] = run + 1
             if runs.reason[run] == UNFINISHED:
                 load_run(job, lane, run)
         if lanes.run[lane] == FREE:
-            if runs.progress[EVALUATED] < len(runs.reason):
-                queue_starts(job)
-                return
+            if lanes.behind_run[mine] < len(runs.reason):
+                return True
             clear_lane(job, lane)
-    lanes.free[first_lane()] = 0
+    lanes.free[mine] = 0
+    return False
 
 
 @noinline
@@ -213,8 +202,8 @@ def stop_without_loss(job: Job, lane: int, run: int, step: Step) -> int:
     for stop in range(len(spec.stop_kind)):
         kind, tolerance = spec.stop_kind[stop], spec.stop_limit[stop]
         if kind == SMALL_STEP and spec.step_stop == 0 and is_look_of(runs, spec, run, step, stop):
-            size = value_of(pack.monitor.weight_squares[lane]) ** 0.5
-            if value_of(pack.monitor.step_squares[lane]) ** 0.5 <= tolerance * (1.0 + size):
+            size = math.sqrt(np.float64(value_of(pack.monitor.weight_squares[lane])))
+            if math.sqrt(np.float64(value_of(pack.monitor.step_squares[lane]))) <= tolerance * (1.0 + size):
                 return stop + 1
         if (
             kind == EPOCH_PLATEAU
@@ -267,7 +256,7 @@ def has_returned(job: Job, lane: int, step: Step, tolerance: float) -> bool:
         way = w - value_of(reference[places[p] * WIDTH + lane])
         squares += way * way
         size += w * w
-    near = squares**0.5 <= tolerance * (1.0 + size**0.5)
+    near = math.sqrt(np.float64(squares)) <= tolerance * (1.0 + math.sqrt(np.float64(size)))
     since = step - job.lanes.reference_step[lane]
     if near or since >= CYCLE_STEPS:
         job.lanes.reference_step[lane] = -1
@@ -301,26 +290,26 @@ def steps_to_next_event(job: Job, most: Count) -> Count:
 def settle_lanes(job: Job) -> Count:
     """Fills lanes, handles events and evaluates until every lane can go on; gives how many have a run.
 
-    Snapshots of runs are evaluated where one more would find no room, where a lane can do nothing before, and
-    where no run is left.
+    Snapshots of runs are evaluated where there is room for no more, where a lane can do nothing before, and where
+    no run is left.
     """
-    pack, lanes, snapshots, starts = job.pack, job.lanes, job.snapshots, job.start_snapshots
+    pack, lanes, snapshots, starts, mine = job.pack, job.lanes, job.snapshots, job.start_snapshots, first_lane()
     while True:
-        if lanes.free[first_lane()] > 0:
-            fill_lanes(job)
+        if anywhere(lanes.free[mine] > 0 and fill_lanes(job)):
+            queue_starts(job)
         handle_events(job)
-        busy, count = count_of(load(pack.monitor.active, 0, WIDTH) != 0), snapshots.count[first_lane()]
-        of_starts = starts.count[first_lane()] > 0
-        if of_starts or (count > 0 and (busy == 0 or count == len(attended()) or any(lanes_needing_attention(pack)))):
+        busy, count = count_of(load(pack.monitor.active, 0, WIDTH) != 0), snapshots.count[mine]
+        of_starts, is_room_left = anywhere(starts.count[mine] > 0), anywhere(count < len(attended()))
+        if of_starts or (anywhere(count > 0) and (busy == 0 or not is_room_left or any(lanes_needing_attention(pack)))):
             evaluate_snapshots(job, of_starts)
-        elif lanes.free[first_lane()] == 0:
+        elif not anywhere(lanes.free[mine] > 0):
             return busy
 
 
 def train(table: Address, budget: Count) -> int:
     """The kernel: about `budget` steps of every lane. MORE if runs are left after them, else DONE."""
     job = job_of(table)
-    progress = job.runs.progress
+    lanes, mine = job.lanes, first_lane()
     mode = set_float_mode()
     state, left = MORE, budget
     while left > 0:
@@ -330,7 +319,7 @@ def train(table: Address, budget: Count) -> int:
             break
         done = run_advance(table, job, steps_to_next_event(job, left))
         left -= max(done, 1)
-        progress[PACK_STEPS] += done
-        progress[LANE_STEPS] += done * busy
+        lanes.pack_steps[mine] += done
+        lanes.lane_steps[mine] += done * busy
     restore_float_mode(mode)
     return state

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.cpu import Kernels
-from gdsim.kernels.state import LANE_STEPS, PACK_STEPS, Keeps, Monitor, Runs, RunState
+from gdsim.kernels.job import Job
+from gdsim.kernels.state import JobSpec, Keeps, Monitor, Runs, RunState
 from gdsim.kernels.training import DONE
+from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.float_mode import ieee_mode
 from gdsim.lanes.numbers import Number, in_plane, values_of
 from gdsim.population.columns import MONITORED, columns_from, curves_of, state_names, validated_of
@@ -26,6 +28,7 @@ from gdsim.population.samples import samplers_of
 from gdsim.population.setting import Setting
 from gdsim.population.tangents import number_seeds, start_seeds
 from gdsim.population.teams import is_alone
+from gdsim.problems.parts import Sampler
 from gdsim.starts import initial_points
 from gdsim.stops import Cycling, SmallGradient, SmallStep, Target, Validation
 from gdsim.variables import derivative_name
@@ -83,17 +86,8 @@ def train_batch(
         workspaces.clear()  # before there is more: a thread has that of one structure, as plans count
         workspaces[key] = kernels.model(samples)
     with ieee_mode():
-        runs = _new_runs(setting, kernels, batch)
-        if earlier is not None:
-            runs = _resumed(setting, kernels.number, runs, earlier)
-        shards = None
-        if setting.has_shards:
-            shards, runs.shard[:] = shards_for(setting, batch.start, batch.cell, batch.values)
-        samplers = samplers_of(setting, shards, width)
-        job = kernels.new_job(setting.record.state, runs, spec_of(setting, kernels), samplers, workspaces[key])
-        _set_monitor(setting, job.pack.monitor)
-        # Lanes that never get a run compute too, by numbers that are possible.
-        values_of(job.pack.hyperparameters).reshape(-1, width)[:] = values_of(runs.hyperparameters).reshape(len(batch.values), -1)[0][:, None]
+        prepared = prepared_for(setting, kernels, batch, earlier)
+        runs, job = prepared.runs, job_for(setting, kernels, prepared, workspaces[key])
         operations = setting.problem.step_operations(samples) * (1 + len(setting.live_tangents))
         budget = max(1, int(SLICE_OPERATIONS / (operations * width)))
 
@@ -106,7 +100,37 @@ def train_batch(
         columns = columns_from(setting, runs)
         if setting.record.sharpness:
             columns["sharpness"][:] = _sharpness_of(setting, in_plane(runs, 0), check)
-        return Trained(batch, columns, int(runs.progress[PACK_STEPS]) * width, int(runs.progress[LANE_STEPS]))
+        return Trained(batch, columns, int(job.lanes.pack_steps[0]) * width, int(job.lanes.lane_steps[0]))
+
+
+class Prepared(NamedTuple):
+    """What the jobs of a batch share: the tables of its runs, when these are looked at, and how samples are drawn."""
+
+    runs: Runs
+    spec: JobSpec
+    samplers: tuple[Sampler, Sampler, Sampler]  # for steps, for the training set and for the validation set
+
+
+def prepared_for(setting: Setting, kernels: Kernels, batch: Batch, earlier: Mapping[str, np.ndarray] | None = None) -> Prepared:
+    """The tables of a batch, with every run at its start, or at its earlier end."""
+    runs = _new_runs(setting, kernels, batch)
+    if earlier is not None:
+        runs = _resumed(setting, kernels.number, runs, earlier)
+    shards = None
+    if setting.has_shards:
+        shards, runs.shard[:] = shards_for(setting, batch.start, batch.cell, batch.values)
+    return Prepared(runs, spec_of(setting, kernels), samplers_of(setting, shards, kernels.width))
+
+
+def job_for(setting: Setting, kernels: Kernels, prepared: Prepared, model: Workspace) -> Job:
+    """A job of a batch: a pack without runs, which takes those that no other job has taken."""
+    runs = prepared.runs
+    job = kernels.new_job(setting.record.state, runs, prepared.spec, prepared.samplers, model)
+    _set_monitor(setting, job.pack.monitor)
+    # Lanes that never get a run compute too, by numbers that are possible.
+    first = values_of(runs.hyperparameters).reshape(-1, len(kernels.structure.hyperparameters._fields))[0]
+    values_of(job.pack.hyperparameters).reshape(-1, kernels.width)[:] = first[:, None]
+    return job
 
 
 def _sharpness_of(setting: Setting, runs: Runs, check: Callable[[], None]) -> np.ndarray:

@@ -23,7 +23,6 @@ from gdsim.kernels.team_memory import TeamKind
 from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.machine import vector_bytes
 
-REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
 Parts: TypeAlias = Mapping[str, Any]
 
 
@@ -33,7 +32,7 @@ class Engine(NamedTuple):
     layout: Callable[[Any, Table | None, np.dtype], Layout]  # of a problem with a table of samples
     evaluation: Callable[["Structure", Parts], Parts]  # what evaluations need
     training: Callable[["Structure", Parts], Parts]  # what steps need
-    steps: Callable[["Structure", int], tuple[Any, Parts]]  # the template of steps at a width, and parts of its own
+    steps: Callable[["Structure", int, int], tuple[Any, Parts]]  # the template of steps at a width, in which a register has so many lanes, and parts of its own
     calls_batches: bool = False  # whether steps call the kernel `blocks.batches`
 
 
@@ -147,14 +146,16 @@ def _function_training(structure: Structure, parts: Parts) -> Parts:
     return {**parts, "batch_gradient": gradient, "update_row": update_row_of(size, slots), "SLOT_TOTAL": size * slots}
 
 
-def _function_steps(structure: Structure, width: int) -> tuple[Any, Parts]:
+def _function_steps(structure: Structure, width: int, register: int) -> tuple[Any, Parts]:
     """Lanes in registers are advanced a register at a time."""
-    part = width if structure.layout.columns else min(width, REGISTER_BYTES // np.dtype(structure.dtype).itemsize)
+    part = width if structure.layout.columns else register
     return functions.advance_of(width // part), {"WIDTH": part, "PACK_WIDTH": width}
 
 
-NETWORK = Engine(_network, _network_evaluation, _network_training, lambda structure, width: (steps.advance, {"one_step": network.one_step}), True)
+NETWORK = Engine(_network, _network_evaluation, _network_training, lambda structure, width, register: (steps.advance, {"one_step": network.one_step}), True)
 WRITTEN_OUT = NETWORK._replace(training=_written_out_training, calls_batches=False)
-SINGLE_RUN = Engine(_single_run, _single_run_evaluation, _single_run_training, lambda structure, width: (single_run.advance, {}))
-MEMORY = Engine(memory_layout, _memory_evaluation, lambda structure, parts: parts, lambda structure, width: (steps.advance, {"one_step": memory.one_step}))
+SINGLE_RUN = Engine(_single_run, _single_run_evaluation, _single_run_training, lambda structure, width, register: (single_run.advance, {}))
+MEMORY = Engine(
+    memory_layout, _memory_evaluation, lambda structure, parts: parts, lambda structure, width, register: (steps.advance, {"one_step": memory.one_step})
+)
 FUNCTION = Engine(function_layout, _function_evaluation, _function_training, _function_steps)

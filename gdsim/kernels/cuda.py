@@ -1,0 +1,108 @@
+"""The kernels of one structure on CUDA: the training loop with all that it calls as one kernel, in which each warp
+trains packs of 32 runs, and each thread attends to its own lane.
+
+The functions are those of processors' kernels. What these call by address stands in its place here, with the parts
+that it would have there, and what is said of who attends to lanes is said of threads.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gdsim.kernels.cpu import Kernels
+from gdsim.kernels.engines import Structure, blocks
+from gdsim.kernels.job import Job
+from gdsim.kernels.parts import advance_pack, evaluate_points, report_pack, train_pack
+from gdsim.lanes.compiler import Bound, ScopedPart
+from gdsim.lanes.types import Address, Count, Memory
+from gdsim.lanes.warps import THREADS, anywhere, claim, lane_number, warp_number
+
+
+def train_packs(tables: Memory, budget: Count, out: Memory) -> None:
+    """The kernel: `training.train` of each warp's job; `out` has what it gives."""
+    pack = warp_number()
+    out[pack] = train_pack(tables[pack], budget)
+
+
+def advance_packs(tables: Memory, steps: Count, out: Memory) -> None:
+    """The kernel: up to so many steps of each warp's job; `out` has how many updates were made."""
+    pack = warp_number()
+    out[pack] = advance_pack(tables[pack], steps)
+
+
+def own_lane() -> range:
+    """The lane that a thread attends to."""
+    return range(lane_number(), lane_number() + 1)
+
+
+def advance_here(table: Address, job: Job, steps: Count) -> Count:
+    """`run_advance` where the stored parameters are those that are reported."""
+    return advance_pack(table, steps)
+
+
+def advance_and_report(table: Address, job: Job, steps: Count) -> Count:
+    """`run_advance` where they are not."""
+    done = advance_pack(table, steps)
+    report_pack(table, 0)
+    return done
+
+
+def evaluate_here(job: Job, evaluation: Address, with_gradient: int) -> None:
+    """`run_evaluate`."""
+    evaluate_points(evaluation, with_gradient)
+
+
+def has_one_mode() -> int:
+    """Nothing: rounding is part of each instruction."""
+    return 0
+
+
+def keep_mode(mode: int) -> None:
+    """Nothing."""
+
+
+THREAD = {
+    "first_lane": lane_number, "attended": own_lane, "anywhere": anywhere, "claim": claim, "set_float_mode": has_one_mode, "restore_float_mode": keep_mode,
+}  # fmt: skip
+
+
+class Template(NamedTuple):
+    """A kernel to compile: a function with its parts."""
+
+    function: Any
+    parts: Mapping[str, Any]
+
+
+def kernels_on_warps(structure: Structure) -> Kernels:
+    """The structure's packs of a warp, whose threads attend to a lane each: the layouts, and the parts of kernels."""
+    return Kernels(structure, THREADS, attendants=THREADS)
+
+
+def _scoped(bound: Bound | None, **others: Any) -> ScopedPart | None:
+    """What a processor's kernel is made of, as a part of another kernel."""
+    return None if bound is None else ScopedPart(bound.template, tuple({**bound.parts, **THREAD, **others}.items()))
+
+
+def _calls(kernels: Kernels) -> dict[str, Any]:
+    """What steps and evaluations of networks call."""
+    passing, batch = kernels.bound_pass, kernels.bound_batch
+    if passing is None:
+        return {}
+    passes = ScopedPart(blocks.pass_block, tuple({**passing.parts, **THREAD}.items()))
+    if batch is None:
+        return {"run_passes": passes}
+    return {"run_passes": passes, "run_batch": ScopedPart(blocks.batch_in_place, tuple({**batch.parts, **THREAD, "run_passes": passes}.items()))}
+
+
+def stepping(kernels: Kernels) -> Template:
+    """The kernel that makes steps of packs and nothing else."""
+    return Template(advance_packs, {"advance_pack": _scoped(kernels.bound_steps, **_calls(kernels))})
+
+
+def whole_training(kernels: Kernels) -> Template:
+    """The kernel that trains packs from the starts of their runs to the ends."""
+    calls = _calls(kernels)
+    reports = _scoped(kernels.bound_report)
+    own = {"advance_pack": _scoped(kernels.bound_steps, **calls)} | ({"report_pack": reports} if reports else {})
+    advances = ScopedPart(advance_and_report if reports else advance_here, tuple(own.items()))
+    evaluates = ScopedPart(evaluate_here, (("evaluate_points", _scoped(kernels.bound_evaluation, **calls)),))
+    return Template(train_packs, {"train_pack": _scoped(kernels.bound_loop, run_advance=advances, run_evaluate=evaluates)})
