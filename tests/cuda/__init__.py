@@ -1,0 +1,1 @@
+"""CUDA without a device: kernels as PTX, run instruction by instruction (`ptx`) beside the processor's."""

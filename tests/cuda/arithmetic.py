@@ -1,0 +1,61 @@
+"""The arithmetic of PTX that NumPy does not have: products rounded once with a sum, halves of products, conversions."""
+
+import ctypes
+import ctypes.util
+
+import numpy as np
+
+_libm = ctypes.CDLL(ctypes.util.find_library("m"))
+_libm.fma.argtypes, _libm.fma.restype = (ctypes.c_double,) * 3, ctypes.c_double
+_fma64 = np.frompyfunc(_libm.fma, 3, 1)
+
+
+def fma64(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """a b + c of float64, rounded once: as the C library has it, which IEEE 754 binds."""
+    return _fma64(a, b, c).astype(np.float64)
+
+
+def fma32(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """a b + c of float32, rounded once.
+
+    The product is exact in float64. The sum is rounded there to odd, from where the second rounding is that of
+    the exact sum (Boldo and Melquiond, Emulation of a FMA and correctly rounded sums, 2008).
+    """
+    product, wide = np.multiply(a, b, dtype=np.float64), np.asarray(c, np.float64)
+    total = product + wide
+    way = total - product
+    error = (product - (total - way)) + (wide - way)
+    bits = total.view(np.int64)
+    is_even = (error != 0) & np.isfinite(total) & (bits & 1 == 0)
+    return np.where(is_even, bits + np.where((error > 0) == (total > 0), 1, -1), bits).view(np.float64).astype(np.float32)
+
+
+def upper_half(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The upper half of the products of whole numbers, signed or not."""
+    bits = 8 * a.itemsize
+    exact = np.asarray(a, object) * np.asarray(b, object) >> bits
+    return np.asarray(exact & ((1 << bits) - 1), np.dtype(f"u{a.itemsize}")).view(a.dtype)
+
+
+def quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b of whole numbers, towards zero."""
+    return (a - np.fmod(a, b)) // b
+
+
+def shifted(a: np.ndarray, count: np.ndarray, is_left: bool) -> np.ndarray:
+    """a shifted by so many bits, each count beyond the width as the width."""
+    bits = 8 * a.itemsize
+    inside = np.minimum(count, bits - 1).astype(a.dtype)
+    if is_left:
+        return np.where(count < bits, a << inside, a.dtype.type(0))
+    return a >> inside if a.dtype.kind == "i" else np.where(count < bits, a >> inside, a.dtype.type(0))
+
+
+def to_whole(x: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """Floats cut to whole numbers: the nearest there is of those out of range, and 0 of NaN."""
+    limits = np.iinfo(kind)
+    exact = [
+        0 if value != value else min(max(int(value), limits.min), limits.max) if abs(value) < np.inf else limits.max if value > 0 else limits.min
+        for value in x.tolist()
+    ]
+    return np.array(exact, kind)

@@ -1,0 +1,100 @@
+"""Kernels on a warp beside the processor's: small ones of lanes, and whole training."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.kernels import cuda
+from gdsim.kernels.training import DONE
+from gdsim.lanes.compiler import bind
+from gdsim.lanes.memory import table_of
+from gdsim.population.columns import columns_from
+from gdsim.population.engine_choice import full_width, structure_of
+from gdsim.population.setting import Setting
+from gdsim.population.training import Batch, job_for, prepared_for, train_batch
+from tests.cuda.arena import WARP, Arena
+from tests.cuda.ptx import Program
+
+MOST_CALLS = 100
+
+
+def on_warps(
+    compiled: Any, template: Any, parts: dict[str, Any], arrays: tuple[np.ndarray, ...], capability: tuple[int, int] = (9, 0)
+) -> tuple[np.ndarray, ...]:
+    """The arrays after one warp has run a template of them."""
+    from numba.cuda import types
+
+    kinds = tuple(types.Array(getattr(types, a.dtype.name), 1, "C") for a in arrays)
+    arena = Arena(4 * sum(a.nbytes for a in arrays) + 2**12)
+    held = tuple(arena.put(a) for a in arrays)
+    Program(compiled(template, parts, kinds, capability)).run(arena, list(held))
+    return held
+
+
+def on_processor(template: Any, parts: dict[str, Any], arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """The arrays after the processor has run the template."""
+    from numba import types
+
+    kinds = tuple(types.Array(getattr(types, a.dtype.name), 1, "C") for a in arrays)
+    held = tuple(a.copy() for a in arrays)
+    bind(template, parts, types.void(*kinds))(*held)
+    return held
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether numbers have the same bits, any NaN those of any other."""
+    bits = f"u{a.itemsize}"
+    equal = a.view(bits) == b.view(bits)
+    return bool((equal | (np.isnan(a) & np.isnan(b)) if a.dtype.kind == "f" else equal).all())
+
+
+class Jobs(NamedTuple):
+    """What the warps of a grid train: a batch of runs in an arena, and where each warp's job lies."""
+
+    setting: Setting
+    arena: Arena
+    tables: np.ndarray
+    out: np.ndarray
+    jobs: list[Any]
+
+
+def jobs_for(setting: Setting, batch: Batch, warps: int, room: int = 2**22) -> Jobs:
+    """The jobs of some warps, which share the runs of a batch."""
+    kernels = cuda.kernels_on_warps(structure_of(setting, WARP))
+    prepared, arena = prepared_for(setting, kernels, batch), Arena(room, WARP * warps)
+    jobs = [arena.hold(job_for(setting, kernels, prepared, kernels.model(setting.samples_per_step))) for _ in range(warps)]
+    jobs = [kernels.with_evaluations(job, arena.put) for job in jobs]
+    tables = [arena.put(table_of(job)) for job in jobs]
+    return Jobs(setting, arena, arena.put(np.array([t.ctypes.data for t in tables])), arena.put(np.zeros(warps, np.int64)), jobs)
+
+
+def training_ptx(compiled: Any, setting: Setting, capability: tuple[int, int] = (9, 0)) -> str:
+    """The kernel that trains packs of a setting."""
+    from numba.cuda import types
+
+    words = types.Array(types.int64, 1, "C")
+    template = cuda.whole_training(cuda.kernels_on_warps(structure_of(setting, WARP)))
+    return compiled(template.function, template.parts, (words, types.int64, words), capability)
+
+
+def trained(ptx: str, jobs: Jobs, budget: int, order: np.random.Generator | None = None) -> dict[str, np.ndarray]:
+    """The columns of the runs' results, after as many calls as it takes of a kernel that makes so many steps."""
+    program = Program(ptx)
+    for _ in range(MOST_CALLS):
+        program.run(jobs.arena, [jobs.tables, budget, jobs.out], len(jobs.jobs), order)
+        if (jobs.out == DONE).all():
+            return columns_from(jobs.setting, jobs.jobs[0].runs)
+    raise AssertionError(f"not done after {MOST_CALLS} calls")
+
+
+def expected(setting: Setting, batch: Batch) -> dict[str, np.ndarray]:
+    """The columns as the processor's kernels give them."""
+    return train_batch(setting, batch, full_width(setting)).columns
+
+
+def batch_of(setting: Setting, runs: int, rates: tuple[float, ...]) -> Batch:
+    """So many runs of a setting in turn with each of some learning rates."""
+    declared = {name: getattr(of, name) for of in (setting.rule, setting.schedule) for name in of.hyperparameters()}
+    declared |= {f"penalty_{name}": getattr(setting.problem, name, 0.0) for name in ("l1", "l2")}
+    number = np.arange(runs)
+    return Batch(number, number // len(rates), number % len(rates), [declared | {"lr": rate} for rate in rates])
