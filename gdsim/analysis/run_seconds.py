@@ -24,14 +24,17 @@ def simulated_seconds(result: Result, cluster: SimulatedCluster) -> DataArray:
     [run, checkpoint], NaN after a run's end.
 
     Compute times are drawn by the sweep's seed, a run's start, the worker and its step: cells compare on common
-    times. Rounds wait for their slowest worker (see `gd.SimulatedCluster`), without `backup` workers' slowest, groups for
-    their own, and an elastic centre serves workers in turn one at a time; rounds of clients for the slowest of
-    theirs, and then for a parameter server that answers all of them;
-    the messages are those that the result's workers have sent, gathered where compressed ones do not add up.
-    A run without a distribution is one worker's. Asynchronous runs take their event times, which were drawn
-    in training, so that the cluster must have their law, shape and speeds, and no messages that take time; so
-    do synchronous ones of which it matters who was slow, with messages as the cluster has them. Raises TypeError
-    for what is no result or no cluster, ValueError for a result of another law.
+    times. Rounds wait for their slowest worker (see `gd.SimulatedCluster`), without `backup` workers' slowest;
+    groups for their own; those of clients for the slowest of theirs, and then for a parameter server that answers
+    all of them; and an elastic centre serves workers in turn one at a time. The messages are those that the
+    result's workers have sent, gathered where compressed ones do not add up. A run without a distribution is one
+    worker's.
+
+    Asynchronous runs take their event times, which were drawn in training, so that the cluster must have the law,
+    shape and speeds of their `gd.Queue`, and 2 (latency + bytes / (bandwidth shards)), for a gradient and the weights
+    that answer it, must be the queue's `messages`, both over the mean compute time. Synchronous runs of which it
+    matters who was slow ask for their law, shape and speeds too. Raises TypeError for what is no result or no
+    cluster, ValueError for a result of another law or other messages.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=2, steps=100, distribution=gd.LocalSGD(workers=4, period=10))
@@ -153,7 +156,7 @@ def _check_messages(one: Asynchronous, cluster: SimulatedCluster, cell: Cell) ->
     needed = takes / cluster.compute.mean * queue.compute.mean
     if not math.isclose(needed, one.message_seconds, rel_tol=1e-6):
         raise ValueError(
-            f"messages take 2 (latency + bytes / bandwidth) = {takes:.9g} s of compute times of mean {cluster.compute.mean:g} s on this cluster, and the result "
+            f"messages take 2 (latency + bytes / bandwidth) = {takes:.9g} s beside compute times of mean {cluster.compute.mean:g} s on this cluster, and the result "
             f"was made with messages={one.message_seconds:g}, which orders its updates otherwise: train it with gd.Queue(..., messages={needed:.9g})"
         )
 
