@@ -56,10 +56,13 @@ def test_the_centre_goes_by_the_roots_of_its_polynomial():
     np.testing.assert_allclose(path[2:], (first + second) * path[1:-1] - first * second * path[:-2], atol=1e-7)
 
 
-@pytest.mark.parametrize(("workers", "alpha", "floor"), [(4, 0.225, 1.0455839691), (16, 0.05, 0.2979015080)])
-def test_the_floor_of_the_centre_is_below_that_of_synchronous_workers(workers, alpha, floor):
+@pytest.mark.parametrize(("workers", "alpha", "floor", "of_mean"), [(4, 0.225, 1.0455839691, 1.0724454712), (16, 0.05, 0.2979015080, 0.3110829906)])
+def test_the_floor_of_the_centre_is_below_that_of_synchronous_workers(workers, alpha, floor, of_mean):
     a, starts = 0.1, 8000
-    result = noisy(gd.ElasticAveraging(workers=workers, moving_rate=alpha), a, 300, starts, record=gd.Record(every="ends", parameters=True))
+    result = noisy(gd.ElasticAveraging(workers=workers, moving_rate=alpha), a, 300, starts, record=gd.Record(every="ends", parameters=True, state=True))
+    points = result.state_workers.values.reshape(starts, -1)[:, :workers]
+    np.testing.assert_allclose(points.var(1), result.disagreement.values[:, -1], rtol=1e-9)
+    assert abs((points.mean(1) ** 2).mean() / a**2 / of_mean - 1) < 4 * np.sqrt(2 / starts)
     found = (result.parameters[:, 0].values ** 2).mean() / a**2
     assert abs(found / floor - 1) < 4 * np.sqrt(2 / starts)
     assert floor < 1 / (workers * a * (2 - a))

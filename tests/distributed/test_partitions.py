@@ -47,6 +47,16 @@ def test_no_worker_has_a_sample_twice_and_without_overlap_no_two_have_one(kind):
         assert len(every) == {Iid: 1792, gd.Overlap: 8 * 449}.get(kind, 1797)
 
 
+def test_what_two_workers_have_in_common_is_hypergeometric():
+    """n of N samples each: of n^2 / N the mean, n^2 (N - n)^2 / (N^2 (N - 1)) the variance."""
+    starts = 400
+    rows = shared_out(gd.Overlap(0.25), range(starts), Samples(40, np.zeros(40, int), 3, 1, 0))
+    common = np.array([[len(set(row[a]) & set(row[b])) for a, b in ((0, 1), (0, 2), (1, 2))] for row in rows])
+    mean, variance = 100 / 40, 100 * 30**2 / (40**2 * 39)
+    assert abs(common.mean() - mean) < 4 * (variance / common.size) ** 0.5
+    assert common.var() == pytest.approx(variance, rel=4 * (2 / common.size) ** 0.5)
+
+
 def test_each_kind_is_what_it_says():
     assert {len(own) for own in shared_out(Iid())[0]} == {224}
     in_order = shared_out(Sorted())[0]
