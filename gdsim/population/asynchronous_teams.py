@@ -22,9 +22,8 @@ def asynchronous_team(setting: Setting) -> TeamKind:
     distribution: Any = setting.distribution
     staleness, workers = distribution.staleness, distribution.team
     parts: dict[str, Any] = {
-        "steps_to_exchange": averaging.every_step, "begin_team": asynchronous.begin_at_start, "before_exchange": averaging.keep_nothing,
-        "exchange": averaging.keep_nothing, "report_team": asynchronous.report_updated, "step_workers": asynchronous.step_in_turn,
-        "EXCHANGES_AFTER_ONE_STEP": False,
+        "steps_to_exchange": averaging.every_step, "begin_team": asynchronous.begin_at_start, "exchange": averaging.keep_nothing,
+        "report_team": asynchronous.report_updated, "step_workers": asynchronous.step_in_turn,
     }  # fmt: skip
     if not isinstance(staleness, Queue):
         age_of, age_or_older = AGES[type(staleness)]

@@ -16,7 +16,7 @@ SHARES = {"samples": federated.shares_of_samples, "uniform": federated.equal_sha
 def _of_clients(**own: Any) -> dict[str, Any]:
     """The parts of rounds of clients."""
     return {
-        "before_exchange": averaging.keep_nothing, "exchange_state": averaging.reset_state, "EXCHANGES_AFTER_ONE_STEP": False,
+        "exchange_state": averaging.reset_state,
         "OUTER_SLOTS": 0, "OUTER_CARRY": 0, "wait_of": federated.wait_of_round, "place_worker": federated.place_client, "share_of": federated.share_of_client,
         "begin_team": federated.begin_clients, "report_team": federated.report_theta, **own,
     }  # fmt: skip

@@ -18,7 +18,6 @@ def elastic_team(setting: Setting) -> TeamKind:
     parts = {
         "steps_to_exchange": averaging.steps_to_period, "begin_team": elastic.begin_centre, "exchange": elastic.give_way,
         "before_exchange": elastic.draw_together if distribution.turns == "together" else elastic.draw_in_turn, "report_team": elastic.report_centre,
-        "EXCHANGES_AFTER_ONE_STEP": True,
     }  # fmt: skip
     return TeamKind(tuple(parts.items()), distribution.team, server=1, spare=distribution.team)
 
@@ -29,11 +28,10 @@ def gossip_team(setting: Setting) -> TeamKind:
     matrices, workers, combines = distribution.matrices, distribution.team, distribution.order == "combine"
     if is_directed(matrices):
         return _pushing_team(matrices, combines)
-    parts = {
-        "steps_to_exchange": averaging.steps_to_period, "begin_team": averaging.keep_nothing,
-        "before_exchange": gossip.keep_ways if combines else averaging.keep_nothing, "exchange": gossip.combine if combines else gossip.adapt,
+    parts = {"before_exchange": gossip.keep_ways} if combines else {}
+    parts |= {
+        "steps_to_exchange": averaging.steps_to_period, "begin_team": averaging.keep_nothing, "exchange": gossip.combine if combines else gossip.adapt,
         "mix_tracked": gossip.mix_tracked_gradients if distribution.tracking else averaging.keep_nothing, "report_team": averaging.report_mean,
-        "EXCHANGES_AFTER_ONE_STEP": combines,
     }  # fmt: skip
     return TeamKind(tuple(parts.items()), workers, spare=workers if combines else 0, graph=_graph_of(matrices))
 
@@ -44,7 +42,6 @@ def _pushing_team(matrices: np.ndarray, combines: bool) -> TeamKind:
     parts = {
         "steps_to_exchange": averaging.every_step, "begin_team": push_sum.begin_shares, "before_exchange": push_sum.keep_weights,
         "exchange": push_sum.push_and_combine if combines else push_sum.push_and_adapt, "report_team": push_sum.report_by_shares,
-        "EXCHANGES_AFTER_ONE_STEP": True,
     }  # fmt: skip
     return TeamKind(tuple(parts.items()), workers, numbers=2 * workers, spare=workers, graph=_graph_of(matrices))
 

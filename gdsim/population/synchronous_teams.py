@@ -19,8 +19,8 @@ def synchronous_team(setting: Setting) -> TeamKind:
     """Workers whose gradients or messages make the steps of a server."""
     distribution: Any = setting.distribution
     parts = {
-        **outer_parts(setting.rule), "outer_step": gradients.scheduled_step, "steps_to_exchange": averaging.every_step, "before_exchange": averaging.keep_nothing,
-        "exchange_state": averaging.keep_state, "EXCHANGES_AFTER_ONE_STEP": False, "pseudo_gradient": gradients.mean_gradient, "exchange": gradients.exchange_gradients,
+        **outer_parts(setting.rule), "outer_step": gradients.scheduled_step, "steps_to_exchange": averaging.every_step,
+        "exchange_state": averaging.keep_state, "pseudo_gradient": gradients.mean_gradient, "exchange": gradients.exchange_gradients,
     }  # fmt: skip
     kind = TeamKind(tuple(parts.items()), setting.workers, server=1 + len(setting.rule.slots), numbers=len(setting.rule.carry))
     if distribution.compression is not None:

@@ -27,8 +27,7 @@ def _diloco(setting: Setting) -> TeamKind:
     distribution: Any = setting.distribution
     rule = distribution.outer
     parts = {
-        "steps_to_exchange": averaging.steps_to_period, "before_exchange": averaging.keep_nothing, "exchange_state": STATES[distribution.state],
-        "EXCHANGES_AFTER_ONE_STEP": False, **outer_parts(rule),
+        "steps_to_exchange": averaging.steps_to_period, "exchange_state": STATES[distribution.state], **outer_parts(rule),
     }  # fmt: skip
     return TeamKind(tuple(parts.items()), distribution.team, server=1 + len(rule.slots), numbers=len(rule.carry))
 
@@ -36,9 +35,8 @@ def _diloco(setting: Setting) -> TeamKind:
 def _local_sgd(setting: Setting) -> TeamKind:
     distribution: Any = setting.distribution
     parts = {
-        "steps_to_exchange": averaging.steps_to_average, "begin_team": averaging.keep_nothing, "before_exchange": averaging.keep_nothing,
+        "steps_to_exchange": averaging.steps_to_average, "begin_team": averaging.keep_nothing,
         "exchange": averaging.average_weights, "exchange_state": STATES[distribution.state], "report_team": averaging.report_mean,
-        "EXCHANGES_AFTER_ONE_STEP": False,
     }  # fmt: skip
     rule, compression = distribution.outer, distribution.compression
     parts |= {} if rule is None else outer_parts(rule)
@@ -89,7 +87,8 @@ def team_of(setting: Setting) -> TeamKind | None:
     if distribution is None or is_alone(setting):
         return None
     kind = KINDS[type(distribution)].team(setting)
-    return kind._replace(parts=(*kind.parts, ("STANDS_STORED", not local_rule(setting).stands_elsewhere)))
+    own = {"STANDS_STORED": not local_rule(setting).stands_elsewhere, "EXCHANGES_AFTER_ONE_STEP": "before_exchange" in dict(kind.parts)}
+    return kind._replace(parts=(*kind.parts, *own.items()))
 
 
 def local_rule(setting: Setting) -> Rule:

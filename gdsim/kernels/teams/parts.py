@@ -6,7 +6,7 @@ from gdsim.kernels.job import Job
 from gdsim.kernels.state import Pack
 from gdsim.kernels.team_memory import Team
 from gdsim.kernels.teams.compression import Draw, Message
-from gdsim.lanes.parts import part
+from gdsim.lanes.parts import default_part, part
 from gdsim.lanes.types import Count, Hyperparameters, Lane, Lanes, Mask, Memory
 
 
@@ -42,10 +42,9 @@ def begin_team(team: Team, pack: Pack, fresh: Mask) -> None:
     ...
 
 
-@part
+@default_part
 def before_exchange(team: Team, pack: Pack, due: Mask) -> None:
-    """What is kept of the lanes that exchange after the next step, before it."""
-    ...
+    """What is kept of the lanes that exchange after the next step, before it: nothing."""
 
 
 @part
@@ -178,7 +177,7 @@ def message_scale(pack: Pack) -> Lane:
 
 SHOWS_STORED: Any = part("SHOWS_STORED")  # whether the parameters that a worker's rule reports are its weights
 STANDS_STORED: Any = part("STANDS_STORED")  # whether a worker's model stands where its weights are stored
-EXCHANGES_AFTER_ONE_STEP: Any = part("EXCHANGES_AFTER_ONE_STEP")  # whether the last step to an exchange is made alone, for `before_exchange`
+EXCHANGES_AFTER_ONE_STEP: Any = part("EXCHANGES_AFTER_ONE_STEP")  # whether the last step to an exchange is made alone, as the kind has a `before_exchange`
 GROUPS: Any = part("GROUPS")  # pairs (workers of a group, period), the smallest first
 MEMORY: int = part("MEMORY")  # what a worker keeps of what it sends: `messages.FORGETS`, KEEPS_ERROR or KEEPS_VECTOR
 IS_OF_MEAN: Any = part("IS_OF_MEAN")  # whether the mean of the workers' vectors is compressed, not each

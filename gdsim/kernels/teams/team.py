@@ -122,12 +122,12 @@ def advance(table: Address, steps: Count) -> Count:
         if EXCHANGES_AFTER_ONE_STEP:
             if count > 1:
                 count -= 1
-            else:
+            elif any(active & (wait == 1)):
                 if not STANDS_STORED:
                     stand_up(team, pack)
                 before_exchange(team, pack, active & (wait == 1))
                 if not STANDS_STORED:
-                    step_back(team, pack, active & (wait == 0))
+                    put_back(team)
         step_workers(job, count)
         done += count
         due = active & (wait == count)
@@ -162,6 +162,13 @@ def stand_up(team: Team, pack: Pack) -> None:
             w, slots = load(team.weights, place * WIDTH, WIDTH), slots_at(team, place)
             store(team.shown, place * WIDTH, w)
             store(team.weights, place * WIDTH, standing(w, slots, step.rule))
+
+
+@noinline
+def put_back(team: Team) -> None:
+    """Stores again what was stored before `stand_up`, of workers that have not moved."""
+    for at in range(0, team.workers * team.size * WIDTH, WIDTH):
+        store(team.weights, at, load(team.shown, at, WIDTH))
 
 
 @noinline
