@@ -198,7 +198,7 @@ def _numbered(panel: Any, front: np.ndarray, texts: Sequence[str], cost: np.ndar
     named = []
     for number, cell in enumerate(front, 1):
         panel.annotate(str(number), (cost[cell], value[cell]), (-4, -4), textcoords="offset points", ha="right", va="top", fontsize="x-small")
-        named.append(Line2D([], [], linestyle="none", marker=f"${number}$", color="black", markersize=4, markeredgewidth=0, label=texts[cell]))
+        named.append(Line2D([], [], linestyle="none", marker=f"${number}$", color="black", markersize=5, markeredgewidth=0, label=texts[cell]))
     return named
 
 

@@ -106,7 +106,7 @@ def test_kinds_speak_for_themselves_and_memories_say_what_they_are_put_around():
     fewer = gd.LocalSGD(workers=2, compression=gd.grid(None, gd.ErrorFeedback(gd.TopK(count=[1, 2]))))
     found = coordinates_of(sweep_of([None, fewer]).plan())
     assert list(found) == ["optimizer", "label", "lr", "distribution", "compression", "compression_count"]
-    kinds = ("one worker", "LocalSGD", "LocalSGD ErrorFeedback(TopK) compression_count=1", "LocalSGD ErrorFeedback(TopK) compression_count=2")
+    kinds = ("one worker", "LocalSGD uncompressed", "LocalSGD ErrorFeedback(TopK) compression_count=1", "LocalSGD ErrorFeedback(TopK) compression_count=2")
     assert found["label"] == [f"SGD lr={lr} {kind}" for lr in (0.1, 1) for kind in kinds]
     parted = coordinates_of(sweep_of(gd.LocalSGD(workers=[1, 2]), partition=["shared", "iid", gd.Overlap(0.5)]).plan())
     assert list(parted) == ["optimizer", "label", "lr", "workers", "partition"]

@@ -35,7 +35,7 @@ OWNERS = (SCHEDULE, DISTRIBUTION, PARTITION)
 # What a cell without a distribution or a partition has in their place.
 NOBODY = {"distribution": "None", "partition": "shared"}
 # Settings that say what they are without their names, and how one that is not there is said.
-SPEAKING = {"distribution": "one worker", "compression": "", "partition": ""}
+SPEAKING = {"distribution": "one worker", "compression": "uncompressed", "partition": ""}
 
 
 class Cell(NamedTuple):
