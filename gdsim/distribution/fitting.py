@@ -34,6 +34,9 @@ def check_trainable(one: Distribution, partition: Partition | None, trained: Tra
     period = getattr(one, "period", None)
     if period is not None and most_of(period) > trained.steps:
         raise ValueError(f"{kind}.period={most_of(period):g} is longer than the runs, which have {count_of(trained.steps, 'step')}: no exchange would come")
+    buffer = getattr(one, "buffer", None)
+    if buffer is not None and most_of(buffer) > trained.steps:
+        raise ValueError(f"{kind}.buffer={most_of(buffer):g} is longer than the runs, which have {count_of(trained.steps, 'step')}: no update would come")
     for rule in rules:
         if reason := one.why_not_by(rule, partition):
             raise ValueError(f"{kind} {reason}: take another optimizer than {type(rule).__name__}")

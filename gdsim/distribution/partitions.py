@@ -193,12 +193,12 @@ def _numbers_of_workers(value: Any) -> tuple[int, ...]:
     found = plain(value, "partition")
     if found.ndim != 1 or not len(found):
         raise ValueError(f"partition: an array must have the number of a worker for each sample, [sample]; one of shape {found.shape} was given")
-    is_number = found.dtype.kind in "iuf"
-    wrong = np.flatnonzero(~((found >= 0) & (found < MOST_WORKERS) & (found == np.floor(found)))) if is_number else np.zeros(1, int)
+    allowed = f"an array must have for each sample the number of its worker, a whole number from 0 to {MOST_WORKERS - 1}"
+    if found.dtype.kind not in "iuf":
+        raise ValueError(f"partition: {allowed}; one of dtype {found.dtype} was given")
+    wrong = np.flatnonzero(~((found >= 0) & (found < MOST_WORKERS) & (found == np.floor(found))))
     if len(wrong):
-        raise ValueError(
-            f"partition[{wrong[0]}] is {given(found[wrong[0]])}; an array must have for each sample the number of its worker, a whole number from 0"
-        )
+        raise ValueError(f"partition[{wrong[0]}] is {given(found[wrong[0]])}; {allowed}")
     return tuple(map(int, found.tolist()))
 
 

@@ -129,10 +129,12 @@ def sweep_of(partition, workers=4, problem=None, **more):
 REGRESSION = gd.LinearRegression(gd.datasets.load("diabetes"))
 REFUSED = {
     "a word": (lambda: sweep_of("idd"), "partition has no 'idd'; did you mean 'iid'"),
-    "halves": (lambda: sweep_of([0, 1, 0.5]), r"partition\[2\] is 0\.5; an array must have for each sample the number of its worker, a whole number from 0$"),
-    "truths": (lambda: sweep_of(np.zeros(1797, bool)), r"partition\[0\] is False; an array must have for each sample the number of its worker"),
+    "halves": (lambda: sweep_of([0, 1, 0.5]), r"partition\[2\] is 0\.5; an array must have for each sample the number of its worker, a whole number from 0 to 65535$"),
+    "truths": (lambda: sweep_of(np.zeros(1797, bool)), "partition: an array must have for each sample the number of its worker, a whole number from 0 to 65535; one of dtype bool was given$"),
+    "objects": (lambda: sweep_of(np.array([0, 1], object)), "partition: an array must have for each sample .*; one of dtype object was given$"),
+    "huge": (lambda: sweep_of([0, 2**40]), r"partition\[1\] is 1099511627776; an array must have .* from 0 to 65535$"),
     "no column": (lambda: sweep_of(np.zeros((1797, 2), int)), r"partition: an array must have the number of a worker for each sample, \[sample\]; one of shape \(1797, 2\)"),
-    "negative": (lambda: sweep_of([-1, 0]), r"partition\[0\] is -1; an array must have for each sample the number of its worker, a whole number from 0$"),
+    "negative": (lambda: sweep_of([-1, 0]), r"partition\[0\] is -1; an array must have for each sample the number of its worker, a whole number from 0 to 65535$"),
     "length": (lambda: sweep_of([0, 1, 2, 3]), "partition: an array needs a worker for each of 1,797 samples; 4 numbers were given"),
     "beyond": (lambda: sweep_of(np.arange(1797) % 5), "partition: the array has a worker 4, and there are 4, from 0 to 3: give workers=5"),
     "a gap": (lambda: sweep_of(np.arange(1797) % 2 * 2, 3), "partition: worker 1 of 3 has no sample in the array: number workers from 0 without gaps"),

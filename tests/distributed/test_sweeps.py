@@ -254,6 +254,10 @@ def test_an_experiment_reads_back_from_what_a_folder_keeps_of_it():
             lambda: sweep_of(gd.LocalSGD(workers=4, period=[1, 200])),
             r"^LocalSGD.period=200 is longer than the runs, which have 100 steps: no exchange would come$",
         ),
+        (
+            lambda: sweep_of(gd.Asynchronous(workers=2, buffer=[4, 200])),
+            r"^Asynchronous.buffer=200 is longer than the runs, which have 100 steps: no update would come$",
+        ),
         (lambda: sweep_of(gd.LocalSGD(workers=4, period=50), steps=None, samples=100), r"^LocalSGD.period=50 is longer than the runs, which have 25 steps"),
         (
             lambda: sweep_of(gd.LocalSGD(workers=4, state="average"), optimizer=gd.ClipValue(gd.Rprop(), 1.0)),
