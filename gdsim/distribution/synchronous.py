@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gdsim.axes import Axis, Grid, extremes, joint_kind
+from gdsim.axes import Axis, Grid, checked_axis_of, extremes, joint_kind
 from gdsim.distribution.base import SHARE, Distribution, Partition, most_of
 from gdsim.distribution.compression import COMPRESSION
 from gdsim.distribution.compute_times import COMPUTE_TIME_LAW, ComputeTime, ExponentialTime, checked_compute_time, checked_speeds
@@ -72,8 +72,8 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Takes a schedule of a law's name for the law."""
-        if self.compute is not None:
-            msgspec.structs.force_setattr(self, "compute", checked_compute_time(self.compute, "Synchronous.compute"))
+        law = checked_axis_of(self.compute, "Synchronous.compute", lambda value, name: value and checked_compute_time(value, name))
+        msgspec.structs.force_setattr(self, "compute", law)
         msgspec.structs.force_setattr(self, "speeds", checked_speeds(self.speeds, "Synchronous.speeds"))
         super().__post_init__()
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from gdsim.distribution import FederatedAveraging
 from gdsim.kernels.team_memory import TeamKind
-from gdsim.kernels.teams import averaging, federated
+from gdsim.kernels.teams import averaging, federated, outer
 from gdsim.population.outer_rules import outer_parts
 from gdsim.population.setting import Setting
 from gdsim.rules import Rule
@@ -18,7 +18,7 @@ def _of_clients(**own: Any) -> dict[str, Any]:
     return {
         "exchange_state": averaging.reset_state,
         "OUTER_SLOTS": 0, "OUTER_CARRY": 0, "wait_of": federated.wait_of_round, "place_worker": federated.place_client, "share_of": federated.share_of_client,
-        "begin_team": federated.begin_clients, "report_team": federated.report_theta, **own,
+        "begin_team": outer.begin_server, "report_team": federated.report_theta, **own,
     }  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def federated_team(setting: Setting) -> TeamKind:
     parts = _of_clients(client_steps=federated.steps_of_epochs, set_shares=SHARES[weighting], give_start=start, exchange=exchange)
     if rule is None:
         return TeamKind(tuple(parts.items()), setting.workers, server=1, numbers=_numbers_of_clients(setting))
-    parts |= {**outer_parts(rule, "server"), "begin_team": federated.begin_clients, "exchange": federated.step_of_server}
+    parts |= {**outer_parts(rule, "server"), "exchange": federated.step_of_server}
     return TeamKind(tuple(parts.items()), setting.workers, server=1 + len(rule.slots), numbers=len(rule.carry) + _numbers_of_clients(setting))
 
 

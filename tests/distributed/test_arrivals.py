@@ -58,7 +58,7 @@ def test_a_step_is_made_of_the_gradients_that_arrive(over):
         first = (START - runs.trajectory.values[:, 1]) / 0.1
         steps = first[(first != 0.0).any(1)] if over == "arrived" else first / (1.0 - dropped)
         assert (np.abs(steps.mean(0) - gradients.mean(0)) < 4 * steps.std(0) / np.sqrt(len(steps))).all()
-    assert (result.samples.values == STEPS * len(problem.partition) / STEPS * result.step.values).all()
+    assert (result.samples.values == len(problem.partition) * result.step.values).all()  # the lost ones' too
 
 
 def test_a_step_without_gradients_is_none_and_nothing_lost_is_the_plain_run():
@@ -80,6 +80,15 @@ def test_a_step_without_gradients_is_none_and_nothing_lost_is_the_plain_run():
     found = swept(bowl, gd.SGD(lr=0.1), gd.Synchronous(workers=1, dropped=0.5), [1.0], 40, schedule=schedule)
     rates = np.where(np.arange(40) < 20, 0.1, 0.025)
     assert found.parameters.values[0, 0] == pytest.approx(np.prod([1 - rate for rate, who in zip(rates, arrivals(0, 40, 1, 0.5), strict=True) if who]))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("rule", [gd.ClipNorm(gd.Momentum(lr=0.1), 0.2), gd.Nesterov(lr=0.05), gd.AdamW(lr=0.1, weight_decay=0.1)])
+def test_gradients_apart_make_the_steps_of_one_batch(rule):
+    problem = gd.LogisticRegression(gd.Data(np.random.default_rng(0).normal(size=(24, 2)), np.arange(24) % 5 // 3), l2=0.1)
+    options = {"problem": problem, "optimizer": rule, "batch": 4, "schedule": gd.Cosine(9), "starts": 3, "steps": 40, "dtype": "float64", "record": ALL}
+    paths = of_cells(gd.Sweep(distribution=gd.Synchronous(workers=3, dropped=[0.0, 1e-300]), **options).run(progress=False), "trajectory")
+    np.testing.assert_allclose(paths[1], paths[0], rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("over", ["arrived", "workers"])
@@ -186,9 +195,9 @@ def test_backup_workers_that_share_samples_take_the_plain_path_unless_their_time
     plain = gd.Synchronous(workers=2, backup=[0, 1])
     settings = [g.setting for g in gd.Sweep(problem=gd.MLP(gd.datasets.load("moons")), optimizer=gd.SGD(), batch=4, distribution=plain).plan().groups]
     assert [(s.makes_one_batch, s.workers, s.gradients_per_step) for s in settings] == [(True, 2, 1)] * 2
-    timed = gd.Synchronous(workers=[2, 3], backup=1, compute=gd.Exponential(1.0))
+    timed = gd.Synchronous(workers=[2, 3], backup=1, compute=gd.grid(gd.Exponential(1.0), gd.ConstantTime(1.0)))
     settings = [g.setting for g in gd.Sweep(problem=gd.MLP(gd.datasets.load("moons")), optimizer=gd.SGD(), batch=4, distribution=timed).plan().groups]
-    assert [(s.makes_one_batch, s.workers, s.gradients_per_step) for s in settings] == [(False, 3, 3), (False, 4, 4)]
+    assert [(s.makes_one_batch, s.workers, s.gradients_per_step) for s in settings] == [(False, 3, 3), (False, 4, 4)] * 2
 
 
 @pytest.mark.parametrize(

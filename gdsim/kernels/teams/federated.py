@@ -199,16 +199,9 @@ def share_of_client(team: Team, worker: Count) -> Lane:
     return load(team.numbers, of_client(team, SHARE, worker), WIDTH)
 
 
-def begin_clients(team: Team, pack: Pack, fresh: Mask) -> None:
-    """The server begins at the start, before the first round."""
-    begin_server(team, pack, fresh)
-    for number in range(OF_ROUND + OF_CLIENT * team.workers):
-        keep_where(team.numbers, of_round(number), fresh, splat(ZERO, WIDTH))
-
-
 def begin_controls(team: Team, pack: Pack, fresh: Mask) -> None:
-    """Likewise, with all of SCAFFOLD's c and c_k 0."""
-    begin_clients(team, pack, fresh)
+    """The server begins at the start, with all of SCAFFOLD's c and c_k 0."""
+    begin_server(team, pack, fresh)
     for at in range(team.size * WIDTH, len(team.server), WIDTH):
         keep_where(team.server, at, fresh, splat(ZERO, WIDTH))
 
