@@ -53,6 +53,18 @@ MEANT = {
     "Triangular": ("CyclicLR",),
     "Warmup": ("LinearLR",),
     "ClipNorm": ("clip_grad_norm_",),
+    "workers": ("world_size", "n_workers", "num_workers", "nodes", "ranks"),
+    "clients": ("n_clients", "num_clients", "workers"),
+    "sampled": ("clients_per_round", "sample", "num_sampled"),
+    "period": ("local_steps", "sync_every", "averaging_period", "interval", "H"),
+    "epochs": ("local_epochs",),
+    "topology": ("graph", "mixing_matrix", "W"),
+    "Synchronous": ("DistributedDataParallel", "DDP", "AllReduce", "DataParallel"),
+    "LocalSGD": ("PeriodicModelAverager", "PostLocalSGD"),
+    "ElasticAveraging": ("EASGD", "EAMSGD"),
+    "Asynchronous": ("ASGD", "AsyncSGD", "FedBuff", "ParameterServer"),
+    "FederatedAveraging": ("FedAvg", "FedProx", "FedOpt", "FedAdam", "FedNova"),
+    "Gossip": ("DPSGD", "DecentralizedSGD", "PushSum"),
     "ClipValue": ("clip_grad_value_",),
 }  # fmt: skip
 # Fields that people look for where they are not, and what has them.

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from gdsim.axes import Grid, Range, checked_axis_of, checked_number, checked_whole, extremes
-from gdsim.declarations import Declaration, meant
+from gdsim.declarations import Declaration, meant, shown
 from gdsim.rules import RULES, WRAPPERS, Rule
 from gdsim.words import checked_word, given
 
@@ -155,7 +155,7 @@ class Part(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
             elif isinstance(value, Rule):
                 found |= {name: type(value).__name__, **{f"{name}_{n}": v for n, v in value.hyperparameters().items()}}
             elif value is not None or name not in self.ranges:
-                found[name] = value
+                found[name] = shown(value) if isinstance(value, tuple) else value
         return found
 
 
