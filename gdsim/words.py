@@ -75,6 +75,7 @@ ELSEWHERE = {
     "weight_decay": "gd.AdamW(lr, weight_decay) has it, and gd.WeightDecay(rule, weight_decay) is put around any rule",
     "clipnorm": "gd.ClipNorm(rule, norm) is put around any rule",
     "clipvalue": "gd.ClipValue(rule, value) is put around any rule",
+    "workers": "the distribution has it, such as gd.LocalSGD(workers=4, period=8)",
     "out": "it is run(out=...) that takes it",
     "threads": "it is run(threads=...) that takes it",
     "lr": "the optimizer has it, such as gd.Adam(lr=0.01)",
