@@ -31,7 +31,9 @@ def time_line(updates: Dataset, *, seconds: float | None = None, ax: Axes | None
     'worker'
     """
     if not set(NEEDED) <= set(getattr(updates, "data_vars", ())) or updates["worker"].dims != ("update",):
-        raise TypeError(f"time_line takes the updates of one run, a Dataset over `update` with {', '.join(NEEDED)}, as gd.analysis.worker_updates gives; {given(updates)} was given")
+        raise TypeError(
+            f"time_line takes the updates of one run, a Dataset over `update` with {', '.join(NEEDED)}, as gd.analysis.worker_updates gives; {given(updates)} was given"
+        )
     worker, begin, end, staleness = (np.asarray(updates[n].values) for n in NEEDED)
     order = np.argsort(end, kind="stable")
     order = order[end[order] <= (np.inf if seconds is None else float(seconds))][:MOST_UPDATES]
