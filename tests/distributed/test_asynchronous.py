@@ -61,8 +61,13 @@ def only_setting(sweep):
     ("queue", "options", "optimizer", "rule"),
     [
         (gd.Queue(gd.ConstantTime(3.0)), {}, gd.Momentum(lr=0.05, momentum=0.5, convention="torch"), reference.heavy_ball(0.05, 0.5)),
-        (gd.Queue(gd.LogNormal(2.0, 0.5), speeds=[1.0, 0.25, 4.0], messages=1.5), {"aware": "inverse"}, gd.SGD(lr=0.05), reference.sgd(0.05)),
-        (gd.Queue(gd.ShiftedExponential(1.0, 0.5)), {"buffer": 4, "aware": "inverse"}, gd.Adam(lr=0.05, convention="torch"), reference.adam(0.05)),
+        *(
+            pytest.param(*case, marks=pytest.mark.full)
+            for case in (
+                (gd.Queue(gd.LogNormal(2.0, 0.5), speeds=[1.0, 0.25, 4.0], messages=1.5), {"aware": "inverse"}, gd.SGD(lr=0.05), reference.sgd(0.05)),
+                (gd.Queue(gd.ShiftedExponential(1.0, 0.5)), {"buffer": 4, "aware": "inverse"}, gd.Adam(lr=0.05, convention="torch"), reference.adam(0.05)),
+            )
+        ),
     ],
     ids=["constant, momentum", "speeds, messages, aware, own samples", "buffer, aware"],
 )  # fmt: skip
@@ -81,6 +86,7 @@ def test_a_queue_goes_event_by_event_as_the_oracle(queue, options, optimizer, ru
         assert result.largest_staleness.values[run, -1] == known.staleness.max()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("staleness", "probabilities"),
     [
@@ -102,6 +108,7 @@ def test_ages_that_are_given_are_of_their_law_and_make_the_oracles_path(stalenes
     assert (np.abs(counts - len(later) * np.array(probabilities)) <= 4 * spread + 1).all()
 
 
+@pytest.mark.full
 def test_a_worker_that_is_ahead_waits_for_the_slowest():
     sweep = regression(gd.Asynchronous(workers=3, staleness=gd.Queue(speeds=[1.0, 5.0, 5.0]), bound=2), gd.SGD(lr=0.05))
     result, setting = sweep.run(progress=False), only_setting(sweep)
@@ -178,6 +185,7 @@ def test_a_delayed_gradient_step_by_step():
     assert sweep.run(progress=False).trajectory.values[0, 1:, 0] == pytest.approx([0.7, 0.4, 0.1, -0.11, -0.23, -0.26, -0.227, -0.158, -0.08], abs=1e-14)
 
 
+@pytest.mark.full
 def test_where_delayed_gradients_are_stable():
     """0 < a < 2 sin(pi / (2 (2 tau + 1)))."""
     for tau, limit in ((0, 2.0), (1, 1.0), (2, 0.6180339887), (4, 0.3472963553), (8, 0.1845367189), (32, 0.0483274905)):
@@ -189,6 +197,7 @@ def test_where_delayed_gradients_are_stable():
         assert not above < 1.0
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("tau", "rate", "known"), [(1, 0.5, 2.4), (2, 0.3, 3.8894246223), (4, 0.1, 7.9797145568)])
 def test_the_floor_of_delayed_gradients(tau, rate, known):
     """Var w = (eta sigma^2 / (2 L)) (1 + sin x) / (cos x sqrt(1 - a^2 / 4)), x = (2 tau + 1) arcsin(a / 2)."""
@@ -201,6 +210,7 @@ def test_the_floor_of_delayed_gradients(tau, rate, known):
     assert np.mean((sweep.run(progress=False).trajectory.values[:, -1, 0] / rate) ** 2) == pytest.approx(known, rel=4 * math.sqrt(2 / 20000))
 
 
+@pytest.mark.full
 def test_asynchrony_begets_momentum():
     """With K memoryless workers the mean path is heavy ball's of momentum 1 - 1/K, begun by the first gradient
     (Mitliagkas et al. 2016).
@@ -231,6 +241,7 @@ def test_the_momentum_that_asynchrony_begets_is_1_minus_1_over_the_workers():
         assert rate == pytest.approx(0.2 / count, abs=1e-3)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("workers", "known"), [(2, 5.7692307692), (4, 6.7961165049), (8, 8.9108910891), (16, 13.4020618557)])
 def test_the_floor_of_asynchronous_workers(workers, known):
     """Var w = (eta sigma^2 / L) (1 + K a) / (2 + a - K a^2), milder than a constant staleness of K - 1."""
@@ -243,6 +254,7 @@ def test_the_floor_of_asynchronous_workers(workers, known):
     assert result.staleness.values[:, -1].mean() == pytest.approx((workers - 1) * (1 - workers / 300), rel=0.005)
 
 
+@pytest.mark.full
 def test_the_mean_square_limit_of_asynchronous_workers():
     """Stable iff a < (1 + sqrt(1 + 8 K)) / (2 K), far below where the mean path is."""
     limit = (1 + math.sqrt(33)) / 8
@@ -262,12 +274,14 @@ def test_the_mean_square_limit_of_asynchronous_workers():
     assert above > 100.0
 
 
+@pytest.mark.full
 def test_workers_of_constant_equal_times_make_a_constant_staleness():
     sweep = regression(gd.Asynchronous(workers=4, staleness=gd.Queue(gd.ConstantTime(0.3))), gd.Momentum(lr=0.05, momentum=0.5, convention="torch"))
     ages = np.diff(sweep.run(progress=False).staleness.values * np.arange(51), axis=1)
     assert np.rint(ages).tolist() == [[0, 1, 2] + [3] * 47] * 20
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("optimizer", [gd.Nesterov(lr=0.05), gd.WeightDecay(gd.Adam(lr=0.05), 0.1)], ids=lambda o: type(o).__name__)
 def test_the_kernel_of_teams_makes_of_one_worker_without_delay_the_plain_run(optimizer):
     kept = {"record": gd.Record(every=10, trajectory=True), "steps": 60, "schedule": gd.InverseTime()}

@@ -39,6 +39,7 @@ def batches_of(client, batch, shuffle):
     return [batch] * (whole + bool(rest)) if shuffle == "replacement" else [batch] * whole + [rest] * bool(rest)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("batch", "shuffle"), [(4, "epoch"), (4, "replacement"), (None, "epoch")])
 @pytest.mark.parametrize("name", KINDS)
 def test_samples_are_those_that_clients_see_and_rounds_as_long_as_their_longest_client(name, batch, shuffle, chosen):
@@ -74,6 +75,7 @@ def test_the_last_batch_of_clients_is_kept_whatever_is_said_of_epochs():
     assert (one.samples.values % 4).any()
 
 
+@pytest.mark.full
 def test_clients_without_a_partition_pass_over_all_samples():
     result = gd.Sweep(**(SHOWN | {"partition": "shared", "batch": 16}), distribution=gd.FederatedAveraging(clients=9, sampled=3)).run(progress=False)
     assert result.samples.values[0, :5].tolist() == [0, 48, 96, 120, 168]
@@ -91,6 +93,7 @@ def kept(**more):
     return gd.Sweep(**(options | more))
 
 
+@pytest.mark.full
 def test_costs_are_in_folders_that_are_left_resumed_and_read_in_parts(tmp_path):
     sweep = kept(stop=gd.Target(0.5, every=1))
     found = sweep.run(progress=False)
@@ -106,6 +109,7 @@ def test_costs_are_in_folders_that_are_left_resumed_and_read_in_parts(tmp_path):
         assert same_bits(throughout[name].isel(run=slice(3, 11), checkpoint=5).values, found[name].values[3:11, 5])
 
 
+@pytest.mark.full
 def test_runs_that_go_on_count_on():
     half, whole = (kept(steps=steps).run(progress=False) for steps in (21, 60))
     more = gd.continue_from(half, steps=39)
@@ -113,6 +117,7 @@ def test_runs_that_go_on_count_on():
         assert same_bits(more[name].values, whole[name].values[:, 7:]), name
 
 
+@pytest.mark.full
 def test_times_to_targets_count_what_clients_did():
     result = kept(stop=gd.Target(0.5, every=1), record=gd.Record(every=1)).run(progress=False)
     steps = gd.analysis.time_to_target(result, 0.5).time.values[:, 0]
@@ -125,6 +130,7 @@ def test_times_to_targets_count_what_clients_did():
     np.testing.assert_allclose(gradients[met] * 256, result.samples.values[met, steps[met].astype(int)])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", KINDS)
 def test_rounds_take_as_long_as_their_slowest_client_and_the_server(name, chosen):
     kind, speeds = KINDS[name], np.array([1.0, 2.0, 0.5, 4.0])

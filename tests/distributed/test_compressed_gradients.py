@@ -31,10 +31,10 @@ def workers(count, compression):
 @pytest.mark.parametrize(
     ("compression", "compress", "memory"),
     [
-        (gd.TopK(count=2), lambda v: top_k(v, 2), None),
+        pytest.param(gd.TopK(count=2), lambda v: top_k(v, 2), None, marks=pytest.mark.full),
         (gd.ErrorFeedback(gd.TopK(count=2)), lambda v: top_k(v, 2), "inside"),
-        (gd.ErrorFeedback(gd.ScaledSign(), rate="outside"), scaled_sign, "outside"),
-        (gd.EF21(gd.TopK(count=1)), lambda v: top_k(v, 1), "ef21"),
+        pytest.param(gd.ErrorFeedback(gd.ScaledSign(), rate="outside"), scaled_sign, "outside", marks=pytest.mark.full),
+        pytest.param(gd.EF21(gd.TopK(count=1)), lambda v: top_k(v, 1), "ef21", marks=pytest.mark.full),
     ],
 )
 def test_runs_are_the_oracles(compression, compress, memory):
@@ -60,6 +60,7 @@ def test_runs_are_the_oracles(compression, compress, memory):
             np.testing.assert_allclose(found[start] - expected.memories.mean(0), starts[start] - expected.gradients.sum(0), atol=1e-13)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("rate", "expected"), [("inside", (0.69, 0.9024, -0.104)), ("outside", (0.96, 0.9216, -0.168))])
 def test_a_rate_inside_the_memory_and_one_outside_part_where_it_changes(rate, expected):
     problem, schedule = gd.Quadratic(matrix=np.diag([1.0, 2.0, 4.0])), gd.Piecewise([(0, 1.0), (3, 0.1)])
@@ -68,12 +69,14 @@ def test_a_rate_inside_the_memory_and_one_outside_part_where_it_changes(rate, ex
     np.testing.assert_allclose(ends(result)[0], expected, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_the_scaled_sign_of_one_number_is_that_number():
     problem = gd.Quadratic(matrix=np.eye(1))
     plain, fed = (run(problem, d, 0.3, 20, init=[[1.0]]) for d in (None, workers(1, gd.ErrorFeedback(gd.ScaledSign()))))
     np.testing.assert_allclose(ends(fed), ends(plain), rtol=1e-14)
 
 
+@pytest.mark.full
 def test_signs_stay_where_error_feedback_goes_to_the_minimum():
     record = gd.Record(every=1)
     losses = {}
@@ -100,6 +103,7 @@ def test_top_1_diverges_without_a_memory():
     assert all(0.31 < x < 0.33 for x in (*found["fed"], *found["ef21"]))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("d", "k", "count", "masks"), [(10, 1, 1, "independent"), (10, 2, 4, "independent"), (100, 1, 16, "independent"), (10, 2, 4, "shared")]
 )
@@ -120,6 +124,7 @@ VOTERS = {
 }  # gradients that are right in the mean, of slope 1, 1 and 1/4, and the drift of their majority
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", VOTERS)
 def test_a_majority_drifts_by_how_often_signs_are_wrong(name):
     """Each wrong with probability q, K votes go 1 - 2 P(wrong) - P(tie) towards the minimum; an even number of them as
@@ -156,6 +161,7 @@ def test_signs_of_subgradients_keep_the_sum_where_error_feedback_goes_to_the_min
             assert result.loss.values[0, -1] < 0.05
 
 
+@pytest.mark.full
 def test_power_sgd_of_many_workers_is_that_of_one_with_all_samples():
     rng = np.random.default_rng(1)
     data = gd.Data(rng.normal(size=(32, 6)), rng.integers(0, 3, 32))

@@ -104,6 +104,7 @@ def test_random_k_has_the_exact_errors(k, scaled, unscaled):
     assert_mean(((found * (k / 5) - V) ** 2).sum(1), unscaled)
 
 
+@pytest.mark.full
 def test_masks_of_workers_and_steps_are_independent_unless_they_are_shared():
     vectors, starts = many(20000)
     g = [V, np.array([1.0, 1.0, -2.0, 0.0, 3.0])]
@@ -148,6 +149,7 @@ def spectrum(values, rows, columns):
     return U @ np.diag(values) @ W.T, W
 
 
+@pytest.mark.full
 def test_power_sgd_comes_to_the_best_approximation_as_power_iteration_does():
     s = np.array([4.0, 2.0, 1.0, 0.5, 0.25])
     M, W = spectrum(s, 6, 7)
@@ -159,6 +161,7 @@ def test_power_sgd_comes_to_the_best_approximation_as_power_iteration_does():
     assert expected == pytest.approx(5.3242216117, rel=1e-9)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("dtype", "near"), [("float32", 1e-5), ("float64", 1e-13)])
 def test_power_sgd_is_exact_for_matrices_of_its_rank_and_leaves_vectors_alone(dtype, near):
     M, _ = spectrum([3.0, 1.0], 8, 9)
@@ -170,6 +173,7 @@ def test_power_sgd_is_exact_for_matrices_of_its_rank_and_leaves_vectors_alone(dt
     assert (sent("PowerSGD", np.zeros((1, 72)), matrices=[(0, 8, 9)], rank=2) == 0.0).all()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", list(COMPRESS))
 def test_what_is_sent_is_the_same_at_any_width_and_beside_any_neighbours(kind):
     rng = np.random.default_rng(3)

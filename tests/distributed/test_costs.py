@@ -20,6 +20,7 @@ def sweep_of(distribution, **more):
     return gd.Sweep(distribution=distribution, **(options | more))
 
 
+@pytest.mark.full
 def test_a_result_tells_what_training_had_cost():
     found = sweep_of([None, gd.LocalSGD(workers=[1, 4], period=[1, 5], after=0), gd.LocalSGD(workers=2, period=4, after=3)]).run()
     each, rounds = [1, 1, 1, 4, 4, 2], [0 * STEPS, STEPS, STEPS // 5, STEPS, STEPS // 5, [0, 1, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5]]
@@ -35,6 +36,7 @@ def test_a_result_tells_what_training_had_cost():
     assert not {"samples", "round", "bytes_sent"} & set(sweep_of(None).run().variables)
 
 
+@pytest.mark.full
 def test_a_run_that_has_ended_costs_nothing_more():
     found = sweep_of(gd.LocalSGD(workers=2), optimizer=gd.SGD(lr=[1.0, 1e30]), batch=None, stop=gd.Target(0.6, every=1), steps=40).run()
     assert (found.steps_taken.values < 40).all()
@@ -44,6 +46,7 @@ def test_a_run_that_has_ended_costs_nothing_more():
     assert np.isnan(found.loss.values[ended]).all()
 
 
+@pytest.mark.full
 def test_a_folder_tells_the_same(tmp_path):
     sweep = sweep_of([gd.LocalSGD(workers=[2, 4], period=3), None])
     found, held = sweep.run(), sweep.run(out=tmp_path / "runs")
@@ -95,6 +98,7 @@ def test_a_step_of_whole_shards_has_the_samples_that_workers_hold(distribution, 
     assert sum(map(len, held)) == samples * (len(held) if isinstance(distribution, gd.Asynchronous) else 1)
 
 
+@pytest.mark.full
 def test_times_to_targets_count_the_samples_of_all_workers():
     found = sweep_of([None, gd.LocalSGD(workers=4)], stop=gd.Target(0.6, every=1), optimizer=gd.SGD(lr=1.0), steps=200).run()
     steps, samples, gradients = (gd.analysis.time_to_target(found, [0.6], unit=unit).time.values.ravel() for unit in ("steps", "samples", "gradients"))

@@ -19,6 +19,7 @@ def test_workers_and_centre_draw_each_other(workers, period):
         assert_same(result, run, found.reported, apart(found.workers, found.workers.mean(1)))
 
 
+@pytest.mark.full
 def test_in_turn_each_worker_finds_the_centre_as_the_last_has_left_it():
     sweep, result = swept(gd.ElasticAveraging(workers=4, moving_rate=0.3, turns="round_robin"), gd.SGD(RATE))
     for run in range(3):
@@ -42,6 +43,7 @@ def test_with_too_strong_forces_no_rate_is_stable():
     assert set(statuses([0.01, 0.1, 1.0], 20000, workers=4, moving_rate=0.45)) == {"diverged"}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("workers", "limit"), [(2, 0.7071067812), (3, 2 / 3), (4, 0.6751308706), (5, 2 / 3), (8, 0.6687398)])
 def test_in_turn_it_is_stable_to_its_limit(workers, limit):
     found = [statuses([1.0], 20000, workers=workers, moving_rate=limit * f, turns="round_robin") for f in (0.998, 1.002)]
@@ -56,6 +58,7 @@ def test_the_centre_goes_by_the_roots_of_its_polynomial():
     np.testing.assert_allclose(path[2:], (first + second) * path[1:-1] - first * second * path[:-2], atol=1e-7)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("workers", "alpha", "floor", "of_mean"), [(4, 0.225, 1.0455839691, 1.0724454712), (16, 0.05, 0.2979015080, 0.3110829906)])
 def test_the_floor_of_the_centre_is_below_that_of_synchronous_workers(workers, alpha, floor, of_mean):
     a, starts = 0.1, 8000

@@ -37,6 +37,7 @@ def test_scaffold_ends_at_the_optimum():
     assert paths[0] == pytest.approx(ends_of(HALVES, gd.FederatedAveraging(clients=2, sampled=2, epochs=5), [0, 1], 5).item(), rel=1e-12)
 
 
+@pytest.mark.full
 def test_scaffold_removes_the_bias_of_averaging_in_the_plane():
     """[sum (I - M_k)]^-1 sum (I - M_k) b_k, M_k = (I - eta A_k)^H, against [sum A_k]^-1 sum A_k b_k."""
     every = {"clients": 3, "sampled": 3}
@@ -47,6 +48,7 @@ def test_scaffold_removes_the_bias_of_averaging_in_the_plane():
     np.testing.assert_allclose(biased, [0.324795244, 0.577182628], rtol=1e-8)
 
 
+@pytest.mark.full
 def test_nova_removes_the_bias_of_clients_that_make_more_steps():
     """With one curvature, shares p and H steps: theta = sum s b / sum s, s = p (1 - rho^H), over H by FedNova."""
     problem = lines(np.ones(4), [0.0, 1.0, 1.0, 1.0]).problem  # one sample at 0, three at 1: the optimum is 0.75
@@ -62,6 +64,7 @@ def test_nova_removes_the_bias_of_clients_that_make_more_steps():
 DELTAS = np.array([1.0, 2.0, 4.0, 7.0, -3.0])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("sampled", "variance"), [(1, 10.96), (2, 4.11), (3, 1.8266666667), (5, 0.0)])
 def test_each_set_of_clients_is_as_likely(sampled, variance):
     """The variance of the mean of so many of five, drawn without replacement."""
@@ -101,6 +104,7 @@ def rounds_of(orders, counts, batch, server):
     return theta
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("server", [0.0, 0.5])
 def test_clients_pass_over_their_own_samples_and_the_server_steps(server):
     kind = gd.FederatedAveraging(

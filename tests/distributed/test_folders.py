@@ -27,6 +27,7 @@ def same(one, other):
 KINDS = [None, gd.Synchronous(workers=2), gd.LocalSGD(workers=[2, 3], period=[1, 7]), gd.DiLoCo(workers=2, period=5)]
 
 
+@pytest.mark.full
 def test_a_folder_that_was_left_is_finished_with_the_same_bits(tmp_path):
     sweep = sweep_of(KINDS)
     sweep.run(out=tmp_path / "runs", chunk_seconds=1e-7)
@@ -37,6 +38,7 @@ def test_a_folder_that_was_left_is_finished_with_the_same_bits(tmp_path):
     assert experiment_in(Store(tmp_path / "runs"), kind=gd.Sweep) == sweep
 
 
+@pytest.mark.full
 def test_a_folder_of_one_worker_takes_more(tmp_path):
     plain = sweep_of(None)
     plain.run(out=tmp_path / "runs")
@@ -46,6 +48,7 @@ def test_a_folder_of_one_worker_takes_more(tmp_path):
     assert before < set(shards(tmp_path / "runs"))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("partition", [None, UNEQUAL])
 def test_runs_go_on_in_the_middle_of_a_round(partition):
     kinds = [gd.LocalSGD(workers=3, period=[5, 7]), gd.LocalSGD(workers=3, period=4, state="average", after=6)]
@@ -58,6 +61,7 @@ def test_runs_go_on_in_the_middle_of_a_round(partition):
     assert same_bits(more.state_workers.values, whole.state_workers.values)
 
 
+@pytest.mark.full
 def test_a_folder_takes_more_steps(tmp_path):
     kinds = [gd.LocalSGD(workers=3, period=5), gd.Synchronous(workers=2), None]
     short, long = (sweep_of(kinds, steps=steps, record=gd.Record(state=True, every=2)) for steps in (12, 24))
@@ -65,6 +69,7 @@ def test_a_folder_takes_more_steps(tmp_path):
     same(long.run(out=tmp_path / "runs"), long.run())
 
 
+@pytest.mark.full
 def test_partitions_are_kept(tmp_path):
     sweep = sweep_of(gd.LocalSGD(workers=3, period=4), partition=["iid", UNEQUAL, gd.Dirichlet([0.5, 5.0], least=1)])
     found = sweep.run(out=tmp_path / "runs")
@@ -92,6 +97,7 @@ def test_the_commands_know_workers(tmp_path):
     assert code == 0
 
 
+@pytest.mark.full
 def test_cells_make_a_grid_and_a_table():
     found = sweep_of(gd.LocalSGD(workers=[2, 3], period=[1, 4, 8])).run()
     grid = gd.grid_of(found)

@@ -54,6 +54,7 @@ def apart(points, centre):
 CASES = [("ring", 5, 1), ("one_peer", 6, 2), ("star", 4, 3), ("torus", 6, 1), ("exponential", 5, 1), ([[0.6, 0.4], [0.4, 0.6]], 2, 4)]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("order", ["combine", "adapt"])
 @pytest.mark.parametrize(("topology", "workers", "period"), CASES, ids=lambda v: str(v)[:12])
 def test_workers_mix_with_their_neighbours(topology, workers, period, order):
@@ -66,6 +67,7 @@ def test_workers_mix_with_their_neighbours(topology, workers, period, order):
         assert_same(result, run, found.reported, apart(found.workers, found.reported))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("order", ["combine", "adapt"])
 def test_gradients_are_tracked(order):
     sweep, result = swept(gd.Gossip(workers=5, tracking=True, order=order), gd.SGD(RATE))
@@ -75,6 +77,7 @@ def test_gradients_are_tracked(order):
         assert_same(result, run, found.reported, apart(found.workers, found.reported))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("order", ["combine", "adapt"])
 def test_a_directed_matrix_pushes_shares(order):
     sweep, result = swept(gd.Gossip(workers=3, topology=DIRECTED, order=order), gd.SGD(RATE))
@@ -88,6 +91,7 @@ def test_a_directed_matrix_pushes_shares(order):
         assert_same(result, run, mean, apart(found.workers, mean))
 
 
+@pytest.mark.full
 def test_between_exchanges_shares_stay_and_steps_go_by_them():
     sweep, result = swept(gd.Gossip(workers=3, topology=DIRECTED, period=3, order="adapt"), gd.SGD(RATE))
     P, gradient, x, u, path = np.array(DIRECTED), gradients(sweep, 0, 3), None, np.ones((3, 1)), []
@@ -100,6 +104,7 @@ def test_between_exchanges_shares_stay_and_steps_go_by_them():
     np.testing.assert_allclose(result.trajectory[0, 1:], path, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_workers_that_see_the_same_stay_one_bit_for_bit():
     shared = {"problem": gd.functions.Rosenbrock(), "optimizer": gd.Adam(lr=0.05), "starts": 5, "steps": 40, "record": gd.Record(every=1, trajectory=True)}
     kinds = [
@@ -135,6 +140,7 @@ def test_consensus_contracts_by_the_second_eigenvalue():
     np.testing.assert_allclose(rms[2:] / rms[1:-1], gd.analysis.second_eigenvalue("ring", 8), rtol=1e-9)
 
 
+@pytest.mark.full
 def test_one_peer_agrees_after_as_many_exchanges_as_it_has_hops():
     result = kicked(8, [3, 1, 4, 1, 5, 9, 2, 6], 4, topology="one_peer", order="adapt")
     apart = result.disagreement[0].values
@@ -142,6 +148,7 @@ def test_one_peer_agrees_after_as_many_exchanges_as_it_has_hops():
     assert apart[4] < 1e-28
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("order", ["combine", "adapt"])
 def test_tracked_gradients_find_the_optimum_of_unequal_workers_and_plain_ones_a_point_beside_it(order):
     curvatures, centres = np.array([1.0, 3.0, 0.5, 2.0]), np.array([0.0, 1.0, -2.0, 3.0])
@@ -170,6 +177,7 @@ def noisy(distribution, rate, steps, starts, **options):
 FLOORS = [("ring", 8, 1.1799920859, 0.3911553447), ("torus", 16, 1.1093955065, 0.1846457055), ("hypercube", 8, 1.0205289502, 0.1567398119)]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("topology", "workers", "combined", "adapted"), FLOORS)
 def test_floors_of_disagreement_and_of_the_mean(topology, workers, combined, adapted):
     a, starts = 0.1, 4000

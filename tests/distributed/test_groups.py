@@ -12,6 +12,7 @@ from tests.distributed.test_oracle import RULES, START, STEPS, drawn, paths, sam
 NEIGHBOURS = {size: [list(range(first, first + size)) for first in range(0, 8, size)] for size in (2, 4, 8)}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("rule", "state"), [("heavy ball", "keep"), ("heavy ball", "average"), ("adam", "reset")])
 def test_neighbours_are_averaged_at_shorter_periods(rule, state):
     optimizer, plain = RULES[rule]
@@ -27,6 +28,7 @@ def test_neighbours_are_averaged_at_shorter_periods(rule, state):
         assert np.allclose(run.disagreement.values, found.disagreement, rtol=1e-9, atol=1e-20)
 
 
+@pytest.mark.full
 def test_an_outer_rule_steps_where_all_meet_alone():
     """Groups of workers that draw the same samples change nothing; the outer rule steps every eighth step."""
     bowl = gd.Quadratic([[1.0]], [[0.0]] * 8)

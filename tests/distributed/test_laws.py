@@ -76,6 +76,7 @@ def test_rounds_contract_by_the_mean_of_what_clients_keep_and_the_bias_grows_as_
     assert near == pytest.approx(-0.75007e-4, rel=1e-5)
 
 
+@pytest.mark.full
 def test_workers_speed_training_up_without_loss_at_the_best_rate_of_each_step():
     """In one dimension 1 / E w_t^2 = 1 / E w_0^2 + t B L^2 / sigma^2, with eta_t = L V / (L^2 V + sigma^2 / B) at
     V = E w_t^2: B workers of one sample take as many steps as one takes samples.

@@ -27,6 +27,7 @@ def averaged(data, start, orders, distribution):
     return w.mean(0), ((w - w.mean(0)) ** 2).sum(1).mean()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("dtype", "tolerance", "workers", "period", "after", "state"),
     [("float64", 1e-14, 3, 5, 0, "keep"), ("float32", 1e-6, 4, 8, 3, "average"), ("float64", 1e-14, 5, 4, 0, "reset")],

@@ -69,6 +69,7 @@ def test_local_sgd_steps_by_what_is_received(compression, compress, memory, oute
         np.testing.assert_allclose(found[run], local_sgd(starts[run], orders, compress, memory, outer or 1.0), rtol=1e-11)
 
 
+@pytest.mark.full
 def test_runs_of_a_sweep_are_those_alone_and_one_kernel_serves_all_numbers():
     compression = gd.ErrorFeedback(gd.RandomK(count=[1, 2, 5]))
     whole = sweep_of(gd.LocalSGD(workers=2, period=[1, 4], compression=compression)).run(lanes=8)
@@ -80,6 +81,7 @@ def test_runs_of_a_sweep_are_those_alone_and_one_kernel_serves_all_numbers():
     assert len(compilations) == made
 
 
+@pytest.mark.full
 def test_all_numbers_sent_is_the_plain_average():
     whole = [sweep_of(gd.LocalSGD(workers=3, period=4, compression=c)).run().parameters.values for c in (None, gd.TopK(fraction=1), gd.RandomK(fraction=1))]
     np.testing.assert_allclose(whole[1], whole[0], rtol=1e-12)
@@ -105,6 +107,7 @@ def test_local_sgd_has_no_rate_to_leave_outside():
         gd.LocalSGD(workers=2, compression=gd.ErrorFeedback(gd.Sign(), rate="outside"))
 
 
+@pytest.mark.full
 def test_bytes_sent_are_those_of_messages():
     distribution = gd.LocalSGD(workers=2, period=4, compression=gd.ErrorFeedback(gd.TopK(count=[1, 2])))
     found = sweep_of(distribution, starts=1).run()

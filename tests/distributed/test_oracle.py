@@ -45,8 +45,9 @@ def same(ours, theirs):
 
 
 @pytest.mark.parametrize(("rule", "state"), [
-    ("sgd", "keep"), ("heavy ball", "average"), ("torch Nesterov", "reset"), ("adam", "keep"), pytest.param("adam", "average", marks=pytest.mark.full),
-    pytest.param("heavy ball", "keep", marks=pytest.mark.full), pytest.param("Nesterov", "keep", marks=pytest.mark.full), ("Nesterov", "average"),
+    ("sgd", "keep"), *(pytest.param(*case, marks=pytest.mark.full) for case in (
+        ("heavy ball", "keep"), ("heavy ball", "average"), ("torch Nesterov", "reset"), ("adam", "keep"), ("adam", "average"), ("Nesterov", "keep"), ("Nesterov", "average"),
+    )),
 ])  # fmt: skip
 def test_averaging(rule, state):
     optimizer, plain = RULES[rule]
@@ -84,7 +85,7 @@ def test_outer_rules_on_shards_of_unequal_sizes(rule, outer):
         same(path[::period], found)
 
 
-@pytest.mark.parametrize("rule", ["sgd", "Nesterov"])
+@pytest.mark.parametrize("rule", ["sgd", pytest.param("Nesterov", marks=pytest.mark.full)])
 def test_elastic_averaging(rule):
     optimizer, plain = RULES[rule]
     problem = random_planes(6, 3)
@@ -106,6 +107,7 @@ def test_gossip(rule, order):
             np.testing.assert_allclose(run.disagreement.values, found.disagreement, rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.full
 def test_tracked_gradients():
     problem = random_planes(8, 4)
     result = swept(problem, gd.SGD(lr=0.1), gd.Gossip(workers=4, topology="path", tracking=True), START, STEPS, record=ALL)

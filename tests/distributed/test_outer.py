@@ -65,6 +65,7 @@ OUTER = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", OUTER)
 def test_any_rule_steps_by_the_pseudo_gradient_as_pytorchs_does(name):
     torch = pytest.importorskip("torch")
@@ -103,6 +104,7 @@ def test_what_is_reported_stays_until_the_outer_step_and_is_the_rules_own_point(
     assert path[::3] == pytest.approx(seen, rel=1e-12)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("period", "workers", "floor", "raised"), [(5, 4, 0.0358013048, 2.7), (1, 4, 0.0618552665, 4.7), (50, 8, 0.0125829091, 1.9)])
 def test_the_floor_under_outer_momentum(period, workers, floor, raised):
     """Its variance over runs with independent noise of one sample, from four standard errors; of plain averages it is

@@ -40,6 +40,7 @@ KINDS = {
 }  # fmt: skip
 FIRST = ("local", "gossip", "asynchronous", "clients")
 EACH_KIND = pytest.mark.parametrize("kind", [pytest.param(kind, marks=() if kind in FIRST else pytest.mark.full) for kind in KINDS])
+OF_OTHERS = ("local, all state", "outer, all state", "local, messages", "elastic, in turn", "lost and late")  # whose parts others have
 LONG, CUT = 30, 15
 
 
@@ -96,7 +97,7 @@ def only(result, lr, starts):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.slow if kind in OF_OTHERS else ()) for kind in KINDS])
 def test_a_run_has_its_bits_at_every_lane_width(moons, populations, kind):
     assert same_results(sweep_of(moons, kind, starts=2).run(lanes=8, progress=False), populations(kind)) == []
 
@@ -122,6 +123,7 @@ def test_going_on_is_never_having_stopped(moons, populations, kind):
         assert same_bits(rest[name].values[left][:, -3:], whole[name].values[left][:, -3:]), name
 
 
+@pytest.mark.full
 def test_folders_and_clusters_have_the_runs_of_memory(moons, tmp_path):
     """All kinds in one sweep; a folder that has lost half of its shards, as one whose driver was killed, is
     filled with the same bytes, and takes more steps.
@@ -158,7 +160,7 @@ ALONE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ALONE)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=() if kind == "local" else pytest.mark.full) for kind in ALONE])
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_one_worker_is_the_plain_run(moons, kind, dtype):
     options = {
@@ -182,7 +184,8 @@ RULES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=() if k == "local, all state" else pytest.mark.full) for k in AGREED])
+@pytest.mark.full
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.slow if k == "gossip" else ()) for k in AGREED])
 @pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_workers_that_see_the_same_are_one(kind, dtype):
     """Of a function there is one gradient: whatever the optimizer, all workers go the plain run's way, and

@@ -9,6 +9,8 @@ import pytest
 
 from tests.distributed import reference, reference_gossip
 
+pytestmark = pytest.mark.full
+
 A, B = np.array([1.0, 3.0]), np.array([0.0, 1.0])  # unequal curvature: f_k = A_k/2 (w - b_k)^2
 HESSIANS = np.array([[[2, 0.5], [0.5, 1]], [[1, 0], [0, 3.0]], [[0.5, -0.2], [-0.2, 0.4]]])
 CENTRES = np.array([[1.0, 0], [-1, 2], [0, -3]])

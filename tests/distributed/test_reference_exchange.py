@@ -8,6 +8,8 @@ import pytest
 
 from tests.distributed import reference, reference_compression
 
+pytestmark = pytest.mark.full
+
 V, W = np.array([3.0, 4, 0, -12]), np.array([5.0, -4, 3, 2, 1])
 ONE = np.ones(1)
 

@@ -51,6 +51,7 @@ def test_a_run_that_has_ended_takes_no_more_seconds_and_all_backup_workers_are_l
     assert waits[0] == CLUSTER.seconds_at(Rounds(4, message=16), 0, taken[0])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("queue", "bound"), [(gd.Queue(gd.LogNormal(1.0, 0.5), speeds=[1.0, 3.0, 1.0]), None), (gd.Queue(gd.ConstantTime(5.0)), None)], ids=["speeds", "constant"]
 )
@@ -68,6 +69,7 @@ def test_asynchronous_runs_take_their_event_times(queue, bound):
         np.testing.assert_allclose(found[start], ends, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_updates_of_memoryless_workers_are_a_poisson_process():
     result = trained(gd.Asynchronous(workers=8), starts=400)
     found = simulated_seconds(result, gd.SimulatedCluster(compute=gd.ExponentialTime(0.1))).values[:, -1]
@@ -92,6 +94,7 @@ def test_messages_are_part_of_every_cycle_of_an_asynchronous_worker(law, own):
         np.testing.assert_allclose(found[cell == 1][0, 1:], 0.68 * (1 + np.arange(40) // 4), rtol=1e-12)
 
 
+@pytest.mark.full
 def test_a_worker_that_waits_makes_updates_late():
     compute, speeds = gd.ConstantTime(1.0), (1.0, 4.0)
     result = trained(gd.Asynchronous(workers=2, staleness=gd.Queue(compute, speeds=speeds), bound=2), steps=6)
@@ -139,6 +142,7 @@ def waiting(law, starts, steps, workers):
     return np.array([[summed_times(law, 0, np.full(steps, s), begins, np.ones(steps), k) for k in range(workers)] for s in starts])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("overlap", [False, True], ids=["after", "beside"])
 def test_workers_of_a_group_wait_for_each_other_alone(overlap):
     cluster = gd.SimulatedCluster(compute=gd.ExponentialTime(0.01), latency=0.001, bandwidth=1e4, collective="tree", overlap=overlap)
@@ -161,6 +165,7 @@ def test_workers_of_a_group_wait_for_each_other_alone(overlap):
     np.testing.assert_allclose(found, known, rtol=1e-12)
 
 
+@pytest.mark.full
 def test_a_centre_serves_workers_in_turn():
     cluster = gd.SimulatedCluster(compute=gd.ExponentialTime(0.01), latency=0.001, bandwidth=1e4, shards=2)
     served, result = 2 * (0.001 + 16 / 2e4), trained(gd.ElasticAveraging(workers=3, moving_rate=0.1, period=4, turns="round_robin"))

@@ -32,6 +32,7 @@ def averaged(w, orders, period):
     return w.mean(0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("partition", "batch", "shuffle"),
     [("overlap", 4, "epoch"), (UNEQUAL, 4, "epoch"), (UNEQUAL, 4, "replacement"), (UNEQUAL, None, "epoch"), ("iid", None, "once")],
@@ -45,12 +46,14 @@ def test_workers_step_on_their_own_samples(partition, batch, shuffle):
         np.testing.assert_allclose(found[start], averaged(POINTS[start], orders, 4), rtol=1e-12)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("batch", [4, None])
 def test_a_synchronous_step_takes_the_batches_of_all_workers(batch):
     one, each = (sweep_of(kind, "iid", batch).run(progress=False) for kind in (gd.Synchronous(workers=3), gd.LocalSGD(workers=3)))
     np.testing.assert_allclose(one.parameters, each.parameters, rtol=1e-12)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("rule", [gd.SGD(lr=0.05), gd.Adam(lr=0.02)])
 def test_synchronous_workers_are_the_plain_run_of_their_batch(rule):
     one = sweep_of(gd.Synchronous(workers=[1, 2, 4]), None, 3, optimizer=rule).run(progress=False)
