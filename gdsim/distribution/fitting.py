@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gdsim.distribution.base import Distribution, Partition, most_of
+from gdsim.distribution.base import STEPS, Distribution, Partition, most_of
 from gdsim.distribution.compression import Compressor, Shapes
 from gdsim.problems import Problem
 from gdsim.rules import Rprop, Rule
@@ -37,6 +37,8 @@ def check_trainable(one: Distribution, partition: Partition | None, trained: Tra
     buffer = getattr(one, "buffer", None)
     if buffer is not None and most_of(buffer) > trained.steps:
         raise ValueError(f"{kind}.buffer={most_of(buffer):g} is longer than the runs, which have {count_of(trained.steps, 'step')}: no update would come")
+    if trained.samples:
+        _check_epochs(one, partition, trained)
     for rule in rules:
         if reason := one.why_not_by(rule, partition):
             raise ValueError(f"{kind} {reason}: take another optimizer than {type(rule).__name__}")
@@ -47,6 +49,20 @@ def check_trainable(one: Distribution, partition: Partition | None, trained: Tra
                 f"{kind}(tracking=True) makes workers step by what tracks the mean gradient, and {type(rule).__name__} goes by the length or the loss of a "
                 f"worker's own batch: take another optimizer, or leave tracking out"
             )
+
+
+def _check_epochs(one: Distribution, partition: Partition | None, trained: Trained) -> None:
+    """Refuses passes of clients that make rounds too long to count, or that would not end."""
+    epochs = getattr(one, "epochs", None)
+    if epochs is None:
+        return
+    length, shared = int(most_of(epochs)) * -(-trained.samples // (trained.batch or trained.samples)), partition is None
+    made = f"{count_of(trained.samples, 'sample')} make rounds of {'' if shared else 'up to '}{count_of(length, 'step')}"
+    said = f"{type(one).__name__}.epochs={most_of(epochs):g} of {made}"
+    if length > STEPS.high:
+        raise ValueError(f"{said}, and {int(STEPS.high):,} are the most: give fewer epochs or a larger batch")
+    if shared and length > trained.steps:
+        raise ValueError(f"{said}, and the runs have {count_of(trained.steps, 'step')}: no round would end")
 
 
 def check_compressed(one: Distribution, parameters: int, shapes: Shapes) -> None:

@@ -16,8 +16,8 @@ SHARES = {"samples": federated.shares_of_samples, "uniform": federated.equal_sha
 def _of_clients(**own: Any) -> dict[str, Any]:
     """The parts of rounds of clients."""
     return {
-        "exchange_state": averaging.reset_state,
-        "OUTER_SLOTS": 0, "OUTER_CARRY": 0, "wait_of": federated.wait_of_round, "place_worker": federated.place_client, "share_of": federated.share_of_client,
+        "exchange_state": averaging.reset_state, "OUTER_SLOTS": 0, "OUTER_CARRY": 0, "wait_of": federated.wait_of_round,
+        "place_worker": federated.place_client, "step_worker": federated.step_client, "share_of": federated.share_of_client,
         "begin_team": outer.begin_server, "report_team": federated.report_theta, **own,
     }  # fmt: skip
 

@@ -5,6 +5,7 @@ corrected as its kind says. Users don't write these; `population.teams` puts the
 from typing import NamedTuple
 
 from gdsim.lanes.operations import where
+from gdsim.lanes.tiles import select_row
 from gdsim.lanes.types import Hyperparameters, Lane, Lanes, Mask
 from gdsim.rules.parts import inner_prepare, inner_update, inner_with_gradient
 from gdsim.rules.wrappers import Wrapper
@@ -20,8 +21,16 @@ class ClientStep(NamedTuple):
     pull: Lane
 
 
+def step_of_client(h: Hyperparameters, rate: Lane, carry: Lanes, pull: Lane) -> tuple[ClientStep, Lanes]:
+    """(what a client's step needs, its carry after it): that of before where the client has no step left."""
+    inner, inner_carry = inner_prepare(h, rate, carry[:-2])
+    goes_on = carry[-2] > 0.0
+    return ClientStep(inner, goes_on, pull), select_row(goes_on, (*inner_carry, carry[-2] - 1.0, carry[-1] + rate), carry)
+
+
 class ClientSteps(Wrapper, tag="client_steps", frozen=True):
-    """As many steps as the carry `left` says; `rates` adds up their rates.
+    """As many steps as the carry `left` says; `rates` adds up their rates. After these nothing changes, however many
+    others make.
 
     >>> from gdsim.rules import SGD
     >>> ClientSteps(SGD(lr=0.1)).carry
@@ -32,9 +41,7 @@ class ClientSteps(Wrapper, tag="client_steps", frozen=True):
 
     @staticmethod
     def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[ClientStep, Lanes]:
-        inner, inner_carry = inner_prepare(h, rate, carry[:-2])
-        left, goes_on = carry[-2], carry[-2] > 0.0
-        return ClientStep(inner, goes_on, left * 0.0), (*inner_carry, left - 1.0, where(goes_on, carry[-1] + rate, carry[-1]))
+        return step_of_client(h, rate, carry, rate * 0.0)
 
     @staticmethod
     def with_gradient(s: ClientStep, norm: Lane, loss: Lane) -> ClientStep:
@@ -42,8 +49,8 @@ class ClientSteps(Wrapper, tag="client_steps", frozen=True):
 
     @staticmethod
     def update(w: Lane, g: Lane, slots: Lanes, s: ClientStep) -> tuple[Lane, Lanes]:
-        new, slots = inner_update(w, g, slots, s.inner)
-        return where(s.goes_on, new, w), slots
+        new, new_slots = inner_update(w, g, slots, s.inner)
+        return where(s.goes_on, new, w), select_row(s.goes_on, new_slots, slots)
 
 
 class ProximalSteps(ClientSteps, tag="proximal_steps", frozen=True):
@@ -58,14 +65,12 @@ class ProximalSteps(ClientSteps, tag="proximal_steps", frozen=True):
 
     @staticmethod
     def prepare(h: Hyperparameters, rate: Lane, carry: Lanes) -> tuple[ClientStep, Lanes]:
-        inner, inner_carry = inner_prepare(h, rate, carry[:-2])
-        left, goes_on = carry[-2], carry[-2] > 0.0
-        return ClientStep(inner, goes_on, h.distribution_proximal), (*inner_carry, left - 1.0, where(goes_on, carry[-1] + rate, carry[-1]))
+        return step_of_client(h, rate, carry, h.distribution_proximal)
 
     @staticmethod
     def update(w: Lane, g: Lane, slots: Lanes, s: ClientStep) -> tuple[Lane, Lanes]:
-        new, inner_slots = inner_update(w, g + s.pull * (w - slots[-1]), slots[:-1], s.inner)
-        return where(s.goes_on, new, w), (*inner_slots, slots[-1])
+        new, new_slots = inner_update(w, g + s.pull * (w - slots[-1]), slots[:-1], s.inner)
+        return where(s.goes_on, new, w), (*select_row(s.goes_on, new_slots, slots[:-1]), slots[-1])
 
 
 class CorrectedSteps(ClientSteps, tag="corrected_steps", frozen=True):
@@ -80,5 +85,5 @@ class CorrectedSteps(ClientSteps, tag="corrected_steps", frozen=True):
 
     @staticmethod
     def update(w: Lane, g: Lane, slots: Lanes, s: ClientStep) -> tuple[Lane, Lanes]:
-        new, inner_slots = inner_update(w, g + slots[-1], slots[:-1], s.inner)
-        return where(s.goes_on, new, w), (*inner_slots, slots[-1])
+        new, new_slots = inner_update(w, g + slots[-1], slots[:-1], s.inner)
+        return where(s.goes_on, new, w), (*select_row(s.goes_on, new_slots, slots[:-1]), slots[-1])

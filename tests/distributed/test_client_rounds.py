@@ -174,7 +174,7 @@ def test_each_client_computes_by_draws_of_its_own(chosen):
 
 @pytest.mark.parametrize(("sampled", "passes"), [(4, 1), (3, 5), (1, 2)])
 def test_rounds_of_exponential_times_last_as_order_statistics_say(sampled, passes):
-    """T23: the sampled of them wait for each other, and not for those that are not in the round."""
+    """The sampled of them wait for each other, and not for those that are not in the round."""
     options = SHOWN | {"partition": np.arange(40) % 8, "batch": 5, "starts": 200, "steps": 10 * passes, "record": gd.Record(every="ends")}
     result = gd.Sweep(**options, distribution=gd.FederatedAveraging(clients=8, sampled=sampled, epochs=passes)).run(progress=False)
     law = gd.ExponentialTime(0.1)

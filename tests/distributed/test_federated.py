@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.kernels.teams.federated import OF_CLIENT, OF_ROUND, ROUND
 from gdsim.population.samples import sample_order
+from gdsim.population.training import train_batch
 from tests.distributed.problems import OPTIMUM, A, B, lines, planes
 
 HALVES, PLANE = lines(A, B).problem, planes().problem
@@ -35,6 +37,23 @@ def test_scaffold_ends_at_the_optimum():
     np.testing.assert_allclose(paths, [0.415965, 0.6287228, 0.7150249, 0.7500443, 0.75], rtol=2e-7)
     assert paths[-1] == pytest.approx(0.75, rel=1e-9)
     assert paths[0] == pytest.approx(ends_of(HALVES, gd.FederatedAveraging(clients=2, sampled=2, epochs=5), [0, 1], 5).item(), rel=1e-12)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("period", "corrected", "averaged"), [(1, 0.8, 0.8), (2, 0.635048, 0.65), (5, 0.383021, 0.37928), (10, 0.352165, 0.188463), (20, 0.683906, 0.061187)]
+)
+def test_corrections_make_rounds_no_faster(period, corrected, averaged):
+    """By how much the error falls per round in the end, for SCAFFOLD from the linear recurrence of its path."""
+    kinds = [gd.Scaffold(clients=2, sampled=2, period=period), gd.FederatedAveraging(clients=2, sampled=2, epochs=period)]
+    path = gd.Sweep(
+        problem=HALVES, optimizer=gd.SGD(lr=0.1), distribution=kinds, partition=[0, 1], steps=12 * period, init=0.0, batch=1, dtype="float64",
+        record=gd.Record(every=period, trajectory=True),
+    ).run(progress=False).trajectory.values[:, :, 0]  # fmt: skip
+    error = path[0] - 0.75
+    recurrence = np.linalg.lstsq(np.stack([error[1:-1], error[:-2]], 1), error[2:], rcond=None)[0]
+    assert abs(np.roots([1.0, *-recurrence])).max() == pytest.approx(corrected, abs=1e-6)
+    assert (path[1, 2] - path[1, 1]) / (path[1, 1] - path[1, 0]) == pytest.approx(averaged, abs=1e-6)
 
 
 @pytest.mark.full
@@ -124,6 +143,31 @@ def test_clients_pass_over_their_own_samples_and_the_server_steps(server):
 
 
 SOME = gd.FederatedAveraging(clients=4, sampled=[1, 3])
+
+
+def test_rounds_are_counted_where_numbers_of_32_bits_leave_some_out():
+    """From states between two rounds, after nearly 2^24 steps and rounds: the clients are those of exact numbers."""
+    began, turn, sums = 2**24 - 20, 2**24 - 10, {}
+    for dtype in ("float32", "float64"):
+        sweep = gd.Sweep(
+            problem=lines(np.ones(5), 2.0 ** np.arange(5)).problem, optimizer=gd.SGD(lr=1.0), steps=3, init=0.0, batch=1, starts=6, dtype=dtype,
+            partition=np.arange(5), distribution=gd.FederatedAveraging(clients=5, sampled=2, epochs=3), record=gd.Record(every="ends", parameters=True, state=True),
+        )  # fmt: skip
+        plan = sweep.plan()
+        setting, batch = plan.groups[0].setting, plan.batch_of(plan.chunks[0])
+        begun = train_batch(setting, batch, 8).columns
+        begun["state_team"][:, -OF_ROUND - 2 * OF_CLIENT :][:, ROUND : ROUND + 2] = turn // 65536, turn % 65536
+        for rounds in range(6, 16):
+            steps = (began + 3 * rounds - 1, began + 3 * rounds)
+            within, over = (train_batch(setting._replace(began=began, steps=s), batch, 8, earlier=begun).columns for s in steps)
+            assert (within["disagreement"][:, -1] > 0).all()
+            assert (over["disagreement"][:, -1] == 0).all()
+            sums[dtype, rounds] = (2 * over["parameters"][:, 0]).astype(int).tolist()
+    assert all(sums["float32", rounds] == sums["float64", rounds] for rounds in range(6, 16))
+    for start in range(6):
+        assert len({sums["float32", rounds][start] for rounds in range(10, 16)}) > 2  # of 10 pairs
+
+
 REFUSED = {
     "more than there are": (lambda: gd.Scaffold(clients=4, sampled=5), "Scaffold.sampled=5 clients of 4 were asked for"),
     "no samples": (lambda: gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), distribution=SOME), "FederatedAveraging: clients have samples, and Booth has none"),
@@ -132,6 +176,14 @@ REFUSED = {
         "Scaffold corrects the gradients of gd.SGD's steps: take another optimizer than Momentum",
     ),
     "another point": (lambda: gd.Sweep(problem=gd.LinearRegression(DATA), optimizer=gd.Nesterov(), distribution=SOME), "FederatedAveraging has clients, who send the weights that they step from and not others: take another optimizer than Nesterov"),
+    "no round": (
+        lambda: gd.Sweep(problem=gd.LinearRegression(DATA), optimizer=gd.SGD(), distribution=SOME, batch=4, steps=9),
+        "FederatedAveraging.epochs=1 of 40 samples make rounds of 10 steps, and the runs have 9 steps: no round would end",
+    ),
+    "a round too long": (
+        lambda: gd.Sweep(problem=gd.LogisticRegression(gd.datasets.load("digits")), optimizer=gd.SGD(), batch=1, distribution=gd.FederatedAveraging(clients=4, sampled=1, epochs=[1, 65536]), partition="iid"),
+        "FederatedAveraging.epochs=65536 of 1,797 samples make rounds of up to 117,768,192 steps, and 16,777,216 are the most: give fewer epochs or a larger batch",
+    ),
     "epochs": (lambda: gd.FederatedAveraging(clients=2, sampled=2, epochs=0.5), r"FederatedAveraging.epochs must be a finite number in \[1, "),
 }  # fmt: skip
 

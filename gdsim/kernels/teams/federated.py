@@ -4,8 +4,8 @@ Karimireddy et al. 2020, arXiv:1910.06378).
 
 A worker of the team is one of the round's clients, in ascending order. Team.server has theta, then the slots of
 the server's rule, or SCAFFOLD's c and the c_k of all clients; Team.numbers the carry of the server's rule, then
-what a round is: its number, the step at which it began, its length, whether it is open, and of each of its clients
-the number, how many samples it has, how many steps it makes, and its share in the mean. The last two numbers of a
+what a round is: its number and the step at which it began, two numbers each (`lanes.counts`), its length, whether it
+is open, and of each of its clients the number, how many samples it has, how many steps it makes, and its share in the mean. The last two numbers of a
 client's carry are the steps that it has left and the sum of the rates of those made (`rules.clients`).
 """
 
@@ -14,13 +14,17 @@ import numpy as np
 from gdsim.kernels.job import Job
 from gdsim.kernels.parts import job_of, job_training_sampler
 from gdsim.kernels.sampling import steps_of_shard
+from gdsim.kernels.snapshots import FOREVER
 from gdsim.kernels.state import Pack
 from gdsim.kernels.team_memory import Team
 from gdsim.kernels.teams.averaging import equal_share, give_all, keep_where, mean_over_workers, note_disagreement, reset_state, sum_of_terms
 from gdsim.kernels.teams.outer import begin_server, pseudo_gradient, step_server
 from gdsim.kernels.teams.parts import OUTER_CARRY, client_steps, give_start, set_shares
+from gdsim.kernels.teams.team import note_divergence
 from gdsim.lanes.compiler import noinline
-from gdsim.lanes.masks import any, extract
+from gdsim.lanes.counts import joined_count, split_count
+from gdsim.lanes.masks import any, extract, smallest
+from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import as_type_of, load, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import OrderKey, order_key, permuted
@@ -29,7 +33,7 @@ from gdsim.lanes.tiles import gather
 from gdsim.lanes.types import Address, Count, Hyperparameters, Lane, Lanes, Mask, Memory, Offset
 from gdsim.problems.parts import SHARD_NUMBERS, Sampler
 
-ROUND, BEGIN, LENGTH, IS_OPEN, OF_ROUND = 0, 1, 2, 3, 4  # numbers of a round, and how many there are
+ROUND, BEGIN, LENGTH, IS_OPEN, OF_ROUND = 0, 2, 4, 5, 6  # numbers of a round, the first two counts, and how many there are
 CLIENT, SIZE, STEPS, SHARE, OF_CLIENT = 0, 1, 2, 3, 4  # likewise of each of its clients
 LEFT, RATES = 2, 1  # places in a client's carry, from its end
 CONTROL, OF_CLIENTS = 1, 2  # arrays of SCAFFOLD's server: c, and the first c_k
@@ -38,6 +42,19 @@ CONTROL, OF_CLIENTS = 1, 2  # arrays of SCAFFOLD's server: c, and the first c_k
 def of_round(number: int) -> Offset:
     """Where a number of the round lies in `Team.numbers`."""
     return (OUTER_CARRY + number) * WIDTH
+
+
+def count_of_round(team: Team, number: int, like: Lane) -> Lane:
+    """One of the round's counts, of the type of `like`, uint32."""
+    at = of_round(number)
+    return joined_count(load(team.numbers, at, WIDTH), load(team.numbers, at + WIDTH, WIDTH), like)
+
+
+def keep_count(team: Team, number: int, lanes: Mask, count: Lane) -> None:
+    """Keeps one of the round's counts in some of the lanes."""
+    high, low = split_count(count, splat(ZERO, WIDTH))
+    keep_where(team.numbers, of_round(number), lanes, high)
+    keep_where(team.numbers, of_round(number) + WIDTH, lanes, low)
 
 
 def of_client(team: Team, number: int, worker: Count) -> Offset:
@@ -109,7 +126,8 @@ def open_round(job: Job, seed: Lanes, h: Hyperparameters, lane: int) -> None:
     """Draws the clients of a lane's next round."""
     team, pack, sampler = job.team, job.pack, job.training_sampler
     clients, numbers = np.int64(extract(h.distribution_clients, lane)), team.numbers
-    key = choice_key(pack.start[lane], np.uint32(numbers[of_round(ROUND) + lane]), seed, clients)
+    turn = extract(count_of_round(team, ROUND, load(pack.step, 0, WIDTH)), lane)
+    key = choice_key(pack.start[lane], turn, seed, clients)
     worker, longest = 0, 0
     for client in range(clients):
         if is_chosen(client, key, team.workers):
@@ -121,7 +139,6 @@ def open_round(job: Job, seed: Lanes, h: Hyperparameters, lane: int) -> None:
             team.carry[in_carry(team, worker, LEFT) + lane] = steps
             longest = max(longest, steps)
             worker += 1
-    numbers[of_round(BEGIN) + lane] = pack.step[lane]
     numbers[of_round(LENGTH) + lane] = longest
 
 
@@ -136,6 +153,7 @@ def open_rounds(table: Address, h: Hyperparameters) -> None:
         for lane in range(WIDTH):
             if team.numbers[of_round(IS_OPEN) + lane] == 0.0:
                 open_round(job, seed, h, lane)
+        keep_count(team, BEGIN, opens, load(job.pack.step, 0, WIDTH))
         store(team.numbers, of_round(IS_OPEN), where(opens, is_open * 0.0 + 1.0, is_open))
         set_shares(team)
         give_start(team, opens)
@@ -144,8 +162,8 @@ def open_rounds(table: Address, h: Hyperparameters) -> None:
 def wait_of_round(table: Address, h: Hyperparameters, step: Lane) -> Lane:
     """How many steps a run makes to the end of its round, which is opened where the last is over."""
     open_rounds(table, h)
-    numbers = job_of(table).team.numbers
-    return as_type_of(load(numbers, of_round(BEGIN), WIDTH), step) + as_type_of(load(numbers, of_round(LENGTH), WIDTH), step) - step
+    team = job_of(table).team
+    return count_of_round(team, BEGIN, step) + as_type_of(load(team.numbers, of_round(LENGTH), WIDTH), step) - step
 
 
 def place_client(job: Job, worker: Count) -> None:
@@ -154,6 +172,8 @@ def place_client(job: Job, worker: Count) -> None:
     """
     team, pack, sampler = job.team, job.pack, job.training_sampler
     shards, numbers = sampler.shards, team.numbers
+    step = load(pack.step, 0, WIDTH)
+    turns, begins = count_of_round(team, ROUND, step), count_of_round(team, BEGIN, step)
     rooms = len(shards) // SHARD_NUMBERS - WIDTH * team.workers
     for lane in range(WIDTH):
         row = rooms + worker * WIDTH + lane
@@ -162,9 +182,25 @@ def place_client(job: Job, worker: Count) -> None:
         passes = (np.int64(numbers[of_client(team, STEPS, worker) + lane]) + batches - 1) // batches
         for number in range(3):
             shards[row * SHARD_NUMBERS + number] = shards[source + number]
-        before = np.int64(numbers[of_round(ROUND) + lane]) * passes * batches
-        shards[row * SHARD_NUMBERS + 3] = before - np.int64(numbers[of_round(BEGIN) + lane])
+        shards[row * SHARD_NUMBERS + 3] = np.int64(extract(turns, lane)) * passes * batches - np.int64(extract(begins, lane))
         team.shard[lane] = row
+
+
+def step_client(job: Job, worker: int, steps: Count) -> None:
+    """Lets a client make so many steps, or those that it has left where these are fewer in all lanes; it is watched in
+    the lanes where it has some left.
+    """
+    team, made, goes_on = job.team, 0, True
+    runs, none = load(job.pack.monitor.active, 0, WIDTH) != 0, load(team.active, 0, WIDTH) * 0
+    while made < steps and goes_on:
+        left = as_type_of(load(team.carry, in_carry(team, worker, LEFT), WIDTH), none)
+        steps_on = runs & (left > 0)
+        goes_on = any(steps_on)
+        if goes_on:
+            store(team.active, 0, where(steps_on & (load(team.diverged, 0, WIDTH) == 0), none + 1, none))
+            count = min(steps - made, np.int64(smallest(where(steps_on, left, none + FOREVER))))
+            made += call_kernel(team.advance, team.first_table + worker * team.table_bytes, count)
+            note_divergence(team)
 
 
 def shares_of_samples(team: Team) -> None:
@@ -232,7 +268,7 @@ def start_corrected(team: Team, opens: Mask) -> None:
 def end_round(team: Team, due: Mask) -> None:
     """The next round begins with fresh optimizers."""
     reset_state(team, due)
-    keep_where(team.numbers, of_round(ROUND), due, load(team.numbers, of_round(ROUND), WIDTH) + 1.0)
+    keep_count(team, ROUND, due, count_of_round(team, ROUND, load(team.step, 0, WIDTH)) + 1)
     keep_where(team.numbers, of_round(IS_OPEN), due, splat(ZERO, WIDTH))
 
 

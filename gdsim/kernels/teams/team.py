@@ -78,6 +78,15 @@ def place_worker(job: Job, worker: Count) -> None:
 
 
 @default_part
+def step_worker(job: Job, worker: int, steps: Count) -> None:
+    """Lets a worker make so many steps, of all lanes."""
+    team, made = job.team, 0
+    while made < steps:
+        made += call_kernel(team.advance, team.first_table + worker * team.table_bytes, steps - made)
+        note_divergence(team)
+
+
+@default_part
 def step_workers(job: Job, steps: Count) -> None:
     """Lets every worker of every lane make so many steps."""
     team, pack = job.team, job.pack
@@ -86,11 +95,8 @@ def step_workers(job: Job, steps: Count) -> None:
     for worker in range(team.workers):
         place_worker(job, worker)
         store(team.step, 0, begin)
-        made = 0
-        while made < steps:
-            made += call_kernel(team.advance, team.first_table + worker * team.table_bytes, steps - made)
-            note_divergence(team)
-    store(pack.step, 0, load(team.step, 0, WIDTH))
+        step_worker(job, worker, steps)
+    store(pack.step, 0, begin + steps)
 
 
 def ends_here(job: Job, due: Mask) -> bool:
