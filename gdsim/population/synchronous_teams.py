@@ -29,7 +29,7 @@ def synchronous_team(setting: Setting) -> TeamKind:
     if not is_late and not is_lossy:
         return kind
     parts = {
-        "note_arrivals": gradients.note_first if is_late else gradients.note_unlost, "that_step": gradients.any_arrives,
+        "note_arrivals": gradients.note_first if is_late else gradients.note_arrived, "lanes_that_step": gradients.lanes_with_arrivals,
         "share_of": SHARES[distribution.mean_over], "share_in_mean": gradients.share_of_arrived,
     }  # fmt: skip
     parts |= {"is_lost": gradients.lost_by_chance} if is_lossy else {}

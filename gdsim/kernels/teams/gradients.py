@@ -41,7 +41,7 @@ def note_arrivals(team: Team, pack: Pack, due: Mask) -> None:
 
 
 @default_part
-def that_step(team: Team, due: Mask) -> Mask:
+def lanes_that_step(team: Team, due: Mask) -> Mask:
     """In which of the lanes that are due the server makes a step: in all."""
     return due
 
@@ -80,7 +80,7 @@ def count_arrivals(team: Team, due: Mask) -> None:
 
 
 @noinline
-def note_unlost(team: Team, pack: Pack, due: Mask) -> None:
+def note_arrived(team: Team, pack: Pack, due: Mask) -> None:
     """All gradients arrive that are not lost."""
     zero = splat(ZERO, WIDTH)
     for worker in range(team.workers):
@@ -109,7 +109,7 @@ def note_first(team: Team, pack: Pack, due: Mask) -> None:
     count_arrivals(team, due)
 
 
-def any_arrives(team: Team, due: Mask) -> Mask:
+def lanes_with_arrivals(team: Team, due: Mask) -> Mask:
     """The server steps where any gradient has arrived."""
     return due & (load(team.numbers, arrival_at(team.workers), WIDTH) != 0.0)
 
@@ -135,4 +135,4 @@ def mean_gradient(team: Team, place: int, theta: Lane) -> Lane:
 def exchange_gradients(team: Team, pack: Pack, due: Mask) -> None:
     """The server makes a step of the gradients that have arrived, and all workers go on from there."""
     note_arrivals(team, pack, due)
-    step_server(team, pack, that_step(team, due))
+    step_server(team, pack, lanes_that_step(team, due))

@@ -13,7 +13,7 @@ from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
 from gdsim.kernels.teams.averaging import equal_share, keep_where, share_of
 from gdsim.kernels.teams.compression import Draw, Message
-from gdsim.kernels.teams.gradients import note_arrivals, share_in_mean, that_step
+from gdsim.kernels.teams.gradients import lanes_that_step, note_arrivals, share_in_mean
 from gdsim.kernels.teams.outer import begin_server, step_server
 from gdsim.kernels.teams.parts import (
     IS_OF_MEAN,
@@ -124,7 +124,7 @@ def send_mean(team: Team, pack: Pack, due: Mask, scale: Lane) -> None:
     """Compresses the mean of the workers' vectors, from which and to which PowerSGD's basis goes; where nothing
     arrives there is none, and all stays.
     """
-    due = that_step(team, due)
+    due = lanes_that_step(team, due)
     for p in range(len(team.places)):  # in the server at places of parameters alone, which go on from run to run
         store(team.spare, spare_at(team, BASIS, p), load(team.server, basis_at(team, team.places[p]), WIDTH))
     for p in range(len(team.places)):
@@ -187,4 +187,4 @@ def exchange_messages(team: Team, pack: Pack, due: Mask) -> None:
     """The server receives the workers' messages and makes a step, from where all go on."""
     note_arrivals(team, pack, due)
     receive(team, pack, due)
-    step_server(team, pack, that_step(team, due))
+    step_server(team, pack, lanes_that_step(team, due))
