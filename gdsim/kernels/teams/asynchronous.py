@@ -196,10 +196,14 @@ def share_of_age(team: Team, pack: Pack, point: Count) -> Lane:
 
 @noinline
 def distance_of_points(team: Team, pack: Pack, places: Memory) -> Lane:
-    """The mean square distance of the points at which gradients are taken from the server's stored weights."""
+    """The mean square distance of the points at which gradients are taken from the server's stored weights; what lies
+    at others does not count, be it infinite.
+    """
     total = splat(ZERO, WIDTH)
     for point in range(len(team.server) // (team.size * WIDTH)):
-        total = total + share_of_point(team, pack, point) * squared_distance(team.server, point * team.size, team.weights, places)
+        share = share_of_point(team, pack, point)
+        off = share * squared_distance(team.server, point * team.size, team.weights, places)
+        total = where(share > 0.0, total + off, total)
     return total
 
 

@@ -1,8 +1,8 @@
 """Workers of a server that compute for random times: whose gradient comes next.
 
 Behind the numbers of an asynchronous run stand, of each worker, how long it is still under way, how many steps
-it has made, as two numbers, and how many the server had made when it read, modulo 2^24, which every number
-holds and differences do not notice. Times are those of a law of mean 1, and messages take so many of its means:
+it has made, as two numbers, and how many the server had made when it read, modulo 2^24, which ages below that do
+not notice. Times are those of a law of mean 1, and messages take so many of its means:
 the order of events is the same for every mean, and times that are multiples of each other stay so.
 """
 
