@@ -23,22 +23,23 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
     mean of what is received, or by the majority vote of bare signs.
 
     With `backup` b, K + b workers are launched, and in each step the gradients of the slowest b are left out (Chen
-    et al. 2016). Where all draw from the same samples and send whole gradients it changes only the time of a
-    step. With a partition, which then has K + b parts, or with compression it matters whose gradients they are:
-    the workers' times are drawn by the law `compute` and their `speeds`, exponential if not given, of two equal
-    ones the lower worker is faster, and `gd.analysis.simulated_seconds` takes a cluster of that law alone.
+    et al. 2016, arXiv:1604.00981). Where all draw from the same samples and send whole gradients it changes only
+    the time of a step. With a partition, which then has K + b parts, or with compression it matters whose they
+    are: the workers' times are drawn by the law `compute` and their `speeds`, exponential if not given, of two
+    equal ones the lower worker is faster, and `gd.analysis.simulated_seconds` takes a cluster of that law alone.
     Where `compute` or `speeds` are given it is so in any case.
 
     With `dropped` each gradient is lost with that probability, drawn from the seed, the start, the worker and the
-    step: the same in every cell. The step is made of the mean of the n gradients that arrive,
+    step: the same in every cell, whatever its time. The step is made of the mean of the n gradients that arrive,
 
         g = (1/n) sum_arrived g_k,    E g = the mean of all,    Var g = sigma^2 E[1/n | n > 0],
 
-    or of their sum over K with `mean_over="workers"`. None makes no step: weights and the optimizer's state
-    stay, while steps, samples and seconds are counted, by which schedules go. Of compressed messages a lost one
-    stays lost: `gd.ErrorFeedback` remembers what it did not send of it, as if it had arrived. `gd.EF21`'s vector
-    stays at both ends, and the step is made of the mean of all workers' vectors (EF21-PP, Fatkhullin et al. 2021,
-    arXiv:2110.03294), whatever `mean_over`; a message that is left out is like a lost one. With compression, with
+    or of their sum over K with `mean_over="workers"`. None makes no step: weights and the optimizer's state, with
+    its own count of steps, stay, while samples and seconds are spent; schedules go by all steps. Of compressed
+    messages a lost one stays lost: `gd.ErrorFeedback` remembers what it did not send of it, as if it had arrived;
+    where no message arrives `gd.PowerSGD` has no mean to send, and memories stay. `gd.EF21`'s vector stays at both
+    ends, and the step is made of the mean of all workers' vectors (EF21-PP, Fatkhullin et al. 2021,
+    arXiv:2110.03294), whatever `mean_over`. A message that is left out is like a lost one. With compression, with
     `dropped`, and where it matters who is slow, each worker counts alike.
 
     >>> Synchronous(workers=[1, 4, 16])

@@ -93,16 +93,18 @@ class Path(NamedTuple):
 
 
 def synchronous(
-    start: np.ndarray, gradient: Gradient, rule: Rule, steps: int, workers: int, arrived: Callable[[int], Sequence[int]] | None = None, over: int | None = None
-) -> np.ndarray:
+    start: np.ndarray, gradient: Gradient, rule: Rule, steps: int, workers: int, arrived: Callable[[int], Sequence[int]] | None = None, *,
+    over: int | None = None, scale: Callable[[int], float] = lambda step: 1.0,
+) -> np.ndarray:  # fmt: skip
     """[step, parameter] of one rule on the mean of the gradients that arrive, or on their sum over `over`; none
-    arrive: no step.
+    arrive: no step. The rate's factor goes by the step.
     """
     w, state, path = start, None, [start]
     for step in range(steps):
         here = range(workers) if arrived is None else arrived(step)
         if len(here):
-            w, state = rule(w, lambda point, step=step, here=here: sum(gradient(k, step, point) for k in here) / (over or len(here)), state)
+            mean = lambda point, step=step, here=here: sum(gradient(k, step, point) for k in here) / (over or len(here))  # noqa: E731
+            w, state = rule(w, mean, state, scale(step))
         path.append(w)
     return np.array(path)
 
