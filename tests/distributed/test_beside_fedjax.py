@@ -7,7 +7,7 @@ import gdsim as gd
 from gdsim.population.client_rounds import over_rounds
 from gdsim.population.samples import sample_order
 
-fedjax = pytest.importorskip("fedjax", reason="pip install fedjax")
+fedjax = pytest.importorskip("fedjax", reason="FedJAX is not installed: pip install -e '.[fedjax]'")
 DIGITS = gd.datasets.load("digits")
 CLIENTS, SAMPLED, EPOCHS, BATCH, RATE = 12, 4, 2, 16, 0.1
 
