@@ -121,7 +121,7 @@ def costs_of(plan: Plan, numbers: np.ndarray, taken: Taken) -> dict[str, CostCol
 
 def costs_by_cell(plan: Plan) -> dict[str, np.ndarray]:
     """[cell, checkpoint] what training had cost the runs of each cell that went on until there, by the names of
-    variables; NaN of clients, whose runs cost differently; nothing where no run has several workers.
+    variables; NaN where the runs of clients cost differently; nothing where no run has several workers.
     """
     if all(cell.distribution is None for cell in plan.cells):
         return {}
@@ -137,6 +137,7 @@ def _cell_costs(plan: Plan) -> CellCosts:
             cell = plan.cells[number]
             if isinstance(cell.distribution, Federated):
                 setting = group.setting._replace(distribution=cell.distribution, partition=cell.partition)
+                tables[1:, number] = _told(cell, steps)
                 alike.setdefault(rounds_key(cell), (setting, []))[1].append(number)
             else:
                 tables[:, number] = _costs(cell, group.setting, steps)
@@ -148,4 +149,11 @@ def _costs(cell: Cell, setting: Setting, steps: np.ndarray) -> list[np.ndarray]:
     one, samples = cell.distribution, epoch_of_cell(cell, drop_last=setting.drop_last, shuffle=setting.shuffle).samples_after(steps)
     if one is None:
         return [samples, 0 * steps, 0 * steps]
-    return [samples, one.rounds_at(steps), one.bytes_at(steps, *message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize))]
+    return [samples, *_told(cell, steps)]
+
+
+def _told(cell: Cell, steps: np.ndarray) -> list[np.ndarray]:
+    """[cost][checkpoint] the rounds and bytes of one cell, as far as they follow from the steps."""
+    one = cell.distribution
+    assert one is not None
+    return [one.rounds_at(steps), one.bytes_at(steps, *message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize))]

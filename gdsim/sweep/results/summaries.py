@@ -39,7 +39,7 @@ def summary_dataset(plan: Plan, entries: Entries) -> "xarray.Dataset":
     and `NAME_histogram`, whose bins are eight per factor of two. The final losses of diverged runs are
     infinite, and their derivatives are left out. `ended[cell, checkpoint, status]` says how many runs had ended so by then,
     `worse_than_start[cell]` how many ended above their start. Where workers share training `samples`, `round` and
-    `bytes_sent` [cell, checkpoint] are what runs that went on had cost; NaN of clients, whose runs differ.
+    `bytes_sent` [cell, checkpoint] are what runs that went on had cost; NaN where runs of clients differ.
     """
     import xarray  # takes 0.4 s, and only results need it
 
