@@ -127,6 +127,7 @@ def test_a_worker_that_is_ahead_waits_for_the_slowest():
         np.testing.assert_allclose(result.staleness.values[run, 1:], np.cumsum(ages) / np.arange(1, 51), rtol=1e-12)
 
 
+@pytest.mark.full
 def test_disagreement_is_how_far_off_gradients_are_taken():
     """For a queue the mean over workers of |what it has read - the server's|^2, else that over the ages of the law,
     however many points are kept for other cells beside.
@@ -144,6 +145,7 @@ def test_disagreement_is_how_far_off_gradients_are_taken():
         np.testing.assert_allclose(result.disagreement.values[run], known, rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.full
 def test_counts_go_on_where_numbers_of_32_bits_leave_some_out():
     """From states in which all workers have just read, after nearly 2^24 updates and steps of their own."""
     began, made, ages, law = 2**24 - 20, [2**24 - 5, 2**24 - 2, 2**24 + 1], 5 * 2**24, gd.ExponentialTime(1.0)
@@ -198,7 +200,9 @@ def test_where_delayed_gradients_are_stable():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("tau", "rate", "known"), [(1, 0.5, 2.4), (2, 0.3, 3.8894246223), (4, 0.1, 7.9797145568)])
+@pytest.mark.parametrize(
+    ("tau", "rate", "known"), [(1, 0.5, 2.4), (2, 0.3, 3.8894246223), (4, 0.1, 7.9797145568), (4, 0.3, 15.5710739777), (8, 0.1, 13.2913703900)]
+)
 def test_the_floor_of_delayed_gradients(tau, rate, known):
     """Var w = (eta sigma^2 / (2 L)) (1 + sin x) / (cos x sqrt(1 - a^2 / 4)), x = (2 tau + 1) arcsin(a / 2)."""
     x = (2 * tau + 1) * math.asin(rate / 2)
