@@ -62,6 +62,7 @@ def test_a_step_is_made_of_the_gradients_that_arrive(over):
     assert (result.samples.values == len(problem.partition) * result.step.values).all()  # the lost ones' too
 
 
+@pytest.mark.full
 def test_a_step_without_gradients_is_none_and_nothing_lost_is_the_plain_run():
     """One worker on all of its samples: what it does is the plain run with pauses, Adam's count of steps too."""
     options = {"problem": lines([1.0, 3.0], [0.0, 1.0]).problem, "optimizer": gd.Adam(lr=0.1), "batch": None, "starts": 9, "steps": 40}
@@ -85,6 +86,7 @@ def test_gradients_apart_make_the_steps_of_one_batch(rule):
     np.testing.assert_allclose(paths[1], paths[0], rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("over", ["arrived", "workers"])
 def test_the_floor_of_gradients_that_are_lost(over):
     """With a = eta L, n of K gradients arrive. Of the mean of those: V = (eta sigma)^2 E[1/n | n > 0] / (a (2 - a)); of
@@ -133,6 +135,7 @@ def test_workers_that_are_always_slow_teach_nothing_and_of_equals_the_lower_are_
         assert found.parameters.values[0, 0] == pytest.approx(limit, rel=1e-12)
 
 
+@pytest.mark.full
 def test_memoryless_workers_are_each_as_often_the_first_by_the_times_of_their_seconds():
     starts = 3000
     problem = lines([1.0, 1.0, 1.0], [1.0, 2.0, 4.0])
