@@ -3,6 +3,7 @@ colour-blind.
 """
 
 from gdsim.declarations import hint_in
+from gdsim.plots.clients import client_scores
 from gdsim.plots.comparison import compare_tuned
 from gdsim.plots.convergence import convergence_bands
 from gdsim.plots.derivative import derivative
@@ -21,8 +22,8 @@ from gdsim.plots.time_line import time_line
 from gdsim.plots.tuning import budget_curve, sensitivity_curve
 
 __all__ = [
-    "barrier_matrix", "basin_map", "budget_curve", "census", "communication_frontier", "compare_tuned", "convergence_bands", "derivative", "disagreement",
-    "disconnectivity", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "landscape", "landscape_line", "performance_profile", "race",
+    "barrier_matrix", "basin_map", "budget_curve", "census", "client_scores", "communication_frontier", "compare_tuned", "convergence_bands", "derivative",
+    "disagreement", "disconnectivity", "divergence_map", "ecdf", "ert", "final_losses", "heat_map", "landscape", "landscape_line", "performance_profile", "race",
     "race_animation", "schedule", "sensitivity_curve", "sharpness", "speed_up", "time_line", "training_costs",
 ]  # fmt: skip
 
