@@ -97,15 +97,20 @@ class CostColumn:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         rows, *rest = key if isinstance(key, tuple) else (key,)
-        cells, starts, taken = self.cells[rows], self.starts[rows], np.asarray(self.taken[rows])
-        there = self.costs.steps <= taken[:, None]
-        found = np.where(there, self.costs.of_steps[self.place][cells], np.nan)
-        for setting, alike in self.costs.of_clients:
-            mine = np.flatnonzero(np.isin(cells, [*alike]))
-            if len(mine):
-                row, place = np.nonzero(there[mine])
-                found[mine[row], place] = client_costs(setting, starts[mine[row]], self.costs.steps[place])[self.place]
+        found = _costs_of_runs(self.costs, self.starts[rows], self.cells[rows], np.asarray(self.taken[rows]))[self.place]
         return found[(slice(None), *rest)]
+
+
+def _costs_of_runs(costs: CellCosts, starts: np.ndarray, cells: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """[cost, run, checkpoint] what training had cost, NaN after a run's end."""
+    there = costs.steps <= taken[:, None]
+    found = np.where(there, costs.of_steps[:, cells], np.nan)
+    for setting, alike in costs.of_clients:
+        mine = np.flatnonzero(np.isin(cells, [*alike]))
+        if len(mine):
+            row, place = np.nonzero(there[mine])
+            found[:, mine[row], place] = client_costs(setting, starts[mine[row]], costs.steps[place])
+    return found
 
 
 def costs_of(plan: Plan, numbers: np.ndarray, taken: Taken) -> dict[str, CostColumn]:
@@ -117,6 +122,13 @@ def costs_of(plan: Plan, numbers: np.ndarray, taken: Taken) -> dict[str, CostCol
         return {}
     costs, runs = _cell_costs(plan), plan.places_of(numbers)
     return {name: CostColumn(name, costs, runs, taken) for name in COSTS}
+
+
+def costs_in_memory(plan: Plan, numbers: np.ndarray, taken: np.ndarray) -> dict[str, np.ndarray]:
+    """The values of `costs_of`, made together."""
+    if all(cell.distribution is None for cell in plan.cells):
+        return {}
+    return dict(zip(COSTS, _costs_of_runs(_cell_costs(plan), *plan.places_of(numbers), taken), strict=True))
 
 
 def costs_by_cell(plan: Plan) -> dict[str, np.ndarray]:

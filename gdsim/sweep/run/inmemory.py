@@ -11,7 +11,7 @@ from gdsim.sweep.execution.threads import Threads, Trainer, train_from_start
 from gdsim.sweep.execution.time_left import remaining_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Plan
-from gdsim.sweep.results.costs import costs_of
+from gdsim.sweep.results.costs import costs_in_memory
 from gdsim.sweep.results.dataset import concatenated, registered, runs_dataset
 from gdsim.sweep.results.summaries import merged, summary_dataset
 from gdsim.sweep.run.options import RunOptions
@@ -37,7 +37,7 @@ def run_in_memory(
             numbers.append(finished)
             parts.append(columns)
     every, columns = np.concatenate(numbers), concatenated(parts)
-    costs = {name: column[:] for name, column in costs_of(plan, every, columns["steps_taken"]).items()}
+    costs = costs_in_memory(plan, every, columns["steps_taken"])
     return registered(sweep, runs_dataset(plan, every, columns | costs))
 
 
