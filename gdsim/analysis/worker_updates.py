@@ -10,8 +10,8 @@ import numpy as np
 from gdsim.axes import checked_seed, checked_whole
 from gdsim.distribution import Asynchronous, Queue
 from gdsim.kernels.teams.asynchronous import FIRST
-from gdsim.kernels.teams.averaging import keep_where
 from gdsim.kernels.teams.queue import EACH, LEFT, Clock, begin_if_near, begin_next, first_done, place_of, stop_worker
+from gdsim.kernels.teams.workers import keep_where
 from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.draws import seed_words
 from gdsim.lanes.operations import as_type_of, load, splat, store, where

@@ -111,9 +111,14 @@ class FederatedAveraging(Federated, tag="federated_averaging", frozen=True, kw_o
         "proximal": "How strongly clients are drawn to where they began.",
     }
 
+    @property
+    def is_proximal(self) -> bool:
+        """Whether clients are drawn to where they began."""
+        return most_of(self.proximal) > 0
+
     def structure(self) -> list[Any]:
         """What decides the code: also whether clients are drawn to where they began."""
-        return [*super().structure(), most_of(self.proximal) > 0]
+        return [*super().structure(), self.is_proximal]
 
     def rounds_at(self, steps: Any) -> Any:
         """Not known of steps alone, as rounds are as long as the samples of their clients make them: no number."""

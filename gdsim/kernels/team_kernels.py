@@ -92,10 +92,13 @@ class TeamKernels(Kernels):
         packs = [self._worker_pack(job.pack, k, [a[k] for a in of_workers], (step, active, flags, shard)) for k in range(kind.workers)]
         tables = np.stack([table_of(job._replace(pack=pack)) for pack in packs])
         return Team(
-            kind.workers, size, s.slots, s.carry, job.spec.places, weights, weights if s.reports_stored else self._lanes(kind.workers * size), slots, carry, server, numbers,
-            self._lanes(kind.spare * size), self._graph(), Factors(kind.factors.rank, np.array(kind.factors.matrices, np.int64).ravel()),
-            self._lanes(kind.workers), run, fresh, diverged, step, active, flags, shard, Seed(*job.training_sampler.seed), self.number.array(kind.slowness),
-            kind.awaited, advance, tables.ravel(), tables.ctypes.data, tables.strides[0],
+            workers=kind.workers, size=size, slot_count=s.slots, carry_count=s.carry, places=job.spec.places,
+            weights=weights, shown=weights if s.reports_stored else self._lanes(kind.workers * size), slots=slots, carry=carry,
+            server=server, numbers=numbers, spare=self._lanes(kind.spare * size), terms=self._lanes(kind.workers),
+            graph=self._graph(), factors=Factors(kind.factors.rank, np.array(kind.factors.matrices, np.int64).ravel()),
+            run=run, fresh=fresh, diverged=diverged, step=step, active=active, flags=flags, shard=shard,
+            seed=Seed(*job.training_sampler.seed), slowness=self.number.array(kind.slowness), awaited=kind.awaited,
+            advance=advance, tables=tables.ravel(), first_table=tables.ctypes.data, table_bytes=tables.strides[0],
         )  # fmt: skip
 
     def _graph(self) -> Graph:

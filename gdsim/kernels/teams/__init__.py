@@ -10,6 +10,9 @@ that trains plain runs too; then it lets the lanes that are due exchange. How, a
     exchange(team, pack, due)      what the workers of the lanes that are due tell each other
     report_team(team, pack, places, noted)  the reported parameters, and what is recorded of the team
 
+What kinds have in common is in `workers`. A team's memory is laid out in `kernels.team_memory`, which jobs
+know, and a structure's kernels are compiled by `kernels.team_kernels`, which stands above these.
+
 Functions take a team field by field (`lanes.memory.view`). A worker that diverges is noticed at the next
 exchange or event of its run, whatever runs lie beside it.
 """

@@ -16,9 +16,9 @@ from gdsim.kernels.job import Job
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import keep_where, squared_distance
 from gdsim.kernels.teams.parts import age_of, age_or_older, end_event, next_event, share_of_point
 from gdsim.kernels.teams.team import note_divergence
+from gdsim.kernels.teams.workers import keep_where, squared_distance
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.counts import split_count
 from gdsim.lanes.elementary import exp, log
@@ -96,13 +96,18 @@ def uniform_age(h: Hyperparameters, u: Lane) -> Lane:
     return minimum(floor(u * (h.distribution_staleness_most + 1.0)), h.distribution_staleness_most)
 
 
+def next_point(team: Team, points: Lane, left: Mask) -> tuple[Count, Mask]:
+    """(where the point of the first of the lanes that are left begins in `Team.server`, the lanes that have it)."""
+    point = extract(points, first_of(left, 0))
+    return np.int64(point) * team.size, points == point
+
+
 @noinline
 def take_point(team: Team, source: Lane) -> None:
     """Puts the computing worker to the point that each lane has, point by point."""
     left = source == source
     while any(left):
-        point = extract(source, first_of(left, 0))
-        mine, begin = source == point, np.int64(point) * team.size
+        begin, mine = next_point(team, source, left)
         for place in range(team.size):
             keep_where(team.weights, place * WIDTH, mine, load(team.server, (begin + place) * WIDTH, WIDTH))
         left = left & ~mine
@@ -113,8 +118,7 @@ def keep_point(team: Team, goal: Lane) -> None:
     """Puts the server's weights, which the computing worker has, to the point that each lane has."""
     left = goal == goal
     while any(left):
-        point = extract(goal, first_of(left, 0))
-        mine, begin = goal == point, np.int64(point) * team.size
+        begin, mine = next_point(team, goal, left)
         for place in range(team.size):
             keep_where(team.server, (begin + place) * WIDTH, mine, load(team.weights, place * WIDTH, WIDTH))
         left = left & ~mine

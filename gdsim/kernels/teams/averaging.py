@@ -2,14 +2,13 @@
 arXiv:1805.09767).
 """
 
-from gdsim.kernels.state import Pack, Sum, added, total_of
+from gdsim.kernels.state import Pack
 from gdsim.kernels.team_memory import Team
 from gdsim.kernels.teams.parts import exchange_state
-from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, where
-from gdsim.lanes.parts import WIDTH, ZERO, default_part
-from gdsim.lanes.types import Count, Hyperparameters, Lane, Mask, Memory, Offset
-
-TERMS = 16  # of a sum of squares, before it is added to the others with compensation
+from gdsim.kernels.teams.workers import give_all, mean_over_workers, note_disagreement
+from gdsim.lanes.operations import as_type_of, splat, store, where
+from gdsim.lanes.parts import WIDTH, ZERO
+from gdsim.lanes.types import Hyperparameters, Lane, Mask, Memory
 
 
 def since_after(h: Hyperparameters, step: Lane) -> Lane:
@@ -33,56 +32,6 @@ def steps_to_period(h: Hyperparameters, step: Lane) -> Lane:
 def every_step(h: Hyperparameters, step: Lane) -> Lane:
     """After each step."""
     return step * 0 + 1
-
-
-def sum_of_terms(team: Team) -> Lane:
-    """The sum of `Team.terms` over workers, in pairs, then pairs of these: the same for any workers beside."""
-    between = 1
-    while between < team.workers:
-        for worker in range(0, team.workers - between, 2 * between):
-            there = worker * WIDTH
-            store(team.terms, there, load(team.terms, there, WIDTH) + load(team.terms, there + between * WIDTH, WIDTH))
-        between *= 2
-    return load(team.terms, 0, WIDTH)
-
-
-def equal_share(team: Team) -> Lane:
-    """A worker's share where all count alike."""
-    return 1.0 / as_type_of(splat(team.workers, WIDTH), splat(ZERO, WIDTH))
-
-
-@default_part
-def share_of(team: Team, worker: Count) -> Lane:
-    """A worker's share in the mean: as large as any other's."""
-    return equal_share(team)
-
-
-def mean_over_workers(team: Team, array: Memory, at: Offset, between: Offset) -> Lane:
-    """The mean of the numbers at `at` + worker * `between`: w_0 + the sum of p_k (w_k - w_0) in pairs, which of
-    equal numbers is that number, bit for bit.
-    """
-    first = load(array, at, WIDTH)
-    for worker in range(team.workers):
-        store(team.terms, worker * WIDTH, (load(array, at + worker * between, WIDTH) - first) * share_of(team, worker))
-    way = sum_of_terms(team)
-    return where(way == 0.0, first, first + way)
-
-
-def keep_where(array: Memory, at: Offset, lanes: Mask, value: Lane) -> None:
-    """Stores a value in some of the lanes."""
-    store(array, at, where(lanes, value, load(array, at, WIDTH)))
-
-
-def move_where(array: Memory, at: Offset, way: Lane, lanes: Mask) -> None:
-    """Moves the number at a place by `way`, in some of the lanes; by no way it keeps its bits."""
-    x = load(array, at, WIDTH)
-    store(array, at, where(lanes & (way != 0.0), x + way, x))
-
-
-def give_all(team: Team, array: Memory, at: Offset, between: Offset, due: Mask, value: Lane) -> None:
-    """Gives every worker a number, in the lanes that are due."""
-    for worker in range(team.workers):
-        keep_where(array, at + worker * between, due, value)
 
 
 def average_array(team: Team, array: Memory, count: int, due: Mask) -> None:
@@ -119,27 +68,6 @@ def average_weights(team: Team, pack: Pack, due: Mask) -> None:
 
 def keep_nothing(team: Team, pack: Pack, lanes: Mask) -> None:
     """Where nothing is kept, mixed or told."""
-
-
-def squared_distance(array: Memory, begin: Count, center: Memory, places: Memory) -> Lane:
-    """|w - c|^2 of the parameters w from a place of an array on, in blocks of `TERMS` parameters, the blocks' sums added with compensation."""
-    zero = splat(ZERO, WIDTH)
-    total = Sum(zero, zero)
-    for first in range(0, len(places), TERMS):
-        part = zero
-        for k in range(first, min(first + TERMS, len(places))):
-            way = load(array, (begin + places[k]) * WIDTH, WIDTH) - load(center, places[k] * WIDTH, WIDTH)
-            part = fma_lanes(way, way, part)
-        total = added(total, part)
-    return total_of(total)
-
-
-def note_disagreement(team: Team, center: Memory, places: Memory, noted: Memory) -> None:
-    """The mean over workers of the squared distance from the center, as the first of what is noted."""
-    share = equal_share(team)
-    for worker in range(team.workers):
-        store(team.terms, worker * WIDTH, squared_distance(team.shown, worker * team.size, center, places) * share)
-    store(noted, 0, sum_of_terms(team))
 
 
 def report_mean(team: Team, pack: Pack, places: Memory, noted: Memory) -> None:

@@ -9,8 +9,8 @@ it.
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import mean_over_workers, move_where, note_disagreement, sum_of_terms
-from gdsim.lanes.operations import load, store, where
+from gdsim.kernels.teams.workers import keep_where, mean_over_workers, move_where, note_disagreement, sum_of_terms
+from gdsim.lanes.operations import load, store
 from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.types import Lane, Mask, Memory, Offset
 
@@ -18,14 +18,14 @@ from gdsim.lanes.types import Lane, Mask, Memory, Offset
 def begin_centre(team: Team, pack: Pack, fresh: Mask) -> None:
     """The centre begins where the workers do."""
     for at in range(0, team.size * WIDTH, WIDTH):
-        store(team.server, at, where(fresh, load(pack.weights, at, WIDTH), load(team.server, at, WIDTH)))
+        keep_where(team.server, at, fresh, load(pack.weights, at, WIDTH))
 
 
 def keep_force(team: Team, place: Offset, worker: int, centre: Lane, rate: Lane, due: Mask) -> Lane:
     """Keeps what a worker is drawn away by, and gives it."""
     at = (worker * team.size + place) * WIDTH
     force = rate * (load(team.weights, at, WIDTH) - centre)
-    store(team.spare, at, where(due, -force, load(team.spare, at, WIDTH)))
+    keep_where(team.spare, at, due, -force)
     return force
 
 

@@ -17,10 +17,11 @@ from gdsim.kernels.sampling import steps_of_shard
 from gdsim.kernels.snapshots import FOREVER
 from gdsim.kernels.state import Pack
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import equal_share, give_all, keep_where, mean_over_workers, note_disagreement, reset_state, sum_of_terms
+from gdsim.kernels.teams.averaging import reset_state
 from gdsim.kernels.teams.outer import begin_server, pseudo_gradient, step_server
 from gdsim.kernels.teams.parts import OUTER_CARRY, client_steps, give_start, set_shares
 from gdsim.kernels.teams.team import note_divergence
+from gdsim.kernels.teams.workers import equal_share, give_all, keep_where, mean_over_workers, note_disagreement, sum_of_terms
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.counts import joined_count, split_count
 from gdsim.lanes.masks import any, extract, smallest

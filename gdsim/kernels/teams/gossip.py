@@ -8,11 +8,11 @@ stay as they are, bit for bit. A topology that changes has several matrices, whi
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import move_where
 from gdsim.kernels.teams.parts import mix_tracked
+from gdsim.kernels.teams.workers import keep_where, move_where
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any
-from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, where
+from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Lane, Mask, Memory, Offset
 
@@ -52,8 +52,7 @@ def keep_ways_of(team: Team, row: int, due: Mask) -> None:
     for worker in range(team.workers):
         for place in range(team.size):
             at = place * WIDTH
-            way, there = way_to_neighbours(team, team.weights, at, between, row + worker), at + worker * between
-            store(team.spare, there, where(due, way, load(team.spare, there, WIDTH)))
+            keep_where(team.spare, at + worker * between, due, way_to_neighbours(team, team.weights, at, between, row + worker))
 
 
 def keep_ways(team: Team, pack: Pack, due: Mask) -> None:

@@ -13,9 +13,9 @@ from gdsim.kernels.parts import SLOT_COUNT, schedule_numbers, scheduled_hyperpar
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import equal_share, keep_where, share_of, sum_of_terms
 from gdsim.kernels.teams.outer import step_server
 from gdsim.kernels.teams.parts import OUTER_CARRY, outer_prepare
+from gdsim.kernels.teams.workers import equal_share, keep_where, share_of, sum_of_terms
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import as_type_of, load, maximum, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO, default_part

@@ -7,11 +7,12 @@ GROUPS has pairs (workers of a group, period), the smallest first.
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import keep_where, reset_state, since_after, steps_to_average, sum_of_terms
+from gdsim.kernels.teams.averaging import reset_state, since_after, steps_to_average
 from gdsim.kernels.teams.parts import GROUPS, exchange_all, exchange_group_state
+from gdsim.kernels.teams.workers import keep_where, moved_by_terms
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any
-from gdsim.lanes.operations import as_type_of, load, minimum, splat, store, where
+from gdsim.lanes.operations import as_type_of, load, minimum, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Count, Hyperparameters, Lane, Mask, Memory, Offset
 
@@ -25,7 +26,7 @@ def steps_to_groups(h: Hyperparameters, step: Lane) -> Lane:
 
 
 def mean_in_group(team: Team, array: Memory, at: Offset, between: Offset, members: tuple[Count, Count]) -> Lane:
-    """`averaging.mean_over_workers` of the workers from the first to before the second of `members`."""
+    """`workers.mean_over_workers` of the workers from the first to before the second of `members`."""
     begin, end = members
     zero = splat(ZERO, WIDTH)
     first, share = load(array, at + begin * between, WIDTH), 1.0 / as_type_of(splat(end - begin, WIDTH), zero)
@@ -33,8 +34,7 @@ def mean_in_group(team: Team, array: Memory, at: Offset, between: Offset, member
         store(team.terms, worker * WIDTH, zero)
     for worker in range(begin, end):
         store(team.terms, worker * WIDTH, (load(array, at + worker * between, WIDTH) - first) * share)
-    way = sum_of_terms(team)
-    return where(way == 0.0, first, first + way)
+    return moved_by_terms(team, first)
 
 
 @noinline

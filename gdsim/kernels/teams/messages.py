@@ -11,7 +11,6 @@ from gdsim.kernels.parts import schedule_numbers
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import equal_share, keep_where, share_of
 from gdsim.kernels.teams.compression import Draw, Message
 from gdsim.kernels.teams.gradients import lanes_that_step, note_arrivals, share_in_mean
 from gdsim.kernels.teams.outer import begin_server, step_server
@@ -26,6 +25,7 @@ from gdsim.kernels.teams.parts import (
     message_scale,
     sent_by,
 )
+from gdsim.kernels.teams.workers import equal_share, keep_where, share_of
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import load, sign, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO

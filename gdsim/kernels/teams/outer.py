@@ -12,7 +12,7 @@ import numpy as np
 from gdsim.kernels.state import Pack, Sum, added, total_of
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import TERMS, give_all, keep_where, report_mean, share_of, sum_of_terms
+from gdsim.kernels.teams.averaging import report_mean
 from gdsim.kernels.teams.parts import (
     OUTER_CARRY,
     OUTER_NEEDS_WHOLE_GRADIENT,
@@ -24,6 +24,7 @@ from gdsim.kernels.teams.parts import (
     outer_update,
     outer_with_gradient,
 )
+from gdsim.kernels.teams.workers import TERMS, give_all, keep_where, share_of, sum_of_terms
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import fma_lanes, load, splat, sqrt, store
 from gdsim.lanes.parts import WIDTH, ZERO, default_part

@@ -10,7 +10,7 @@ that of the z_i by shares.
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.team_memory import Team
-from gdsim.kernels.teams.averaging import note_disagreement, sum_of_terms
+from gdsim.kernels.teams.workers import keep_where, note_disagreement, sum_of_terms
 from gdsim.lanes.operations import as_type_of, fma_lanes, load, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.types import Lane, Mask, Memory, Offset
@@ -19,8 +19,7 @@ from gdsim.lanes.types import Lane, Mask, Memory, Offset
 def begin_shares(team: Team, pack: Pack, fresh: Mask) -> None:
     """All shares are 1."""
     for worker in range(team.workers):
-        at = worker * WIDTH
-        store(team.numbers, at, where(fresh, splat(ZERO, WIDTH) + 1.0, load(team.numbers, at, WIDTH)))
+        keep_where(team.numbers, worker * WIDTH, fresh, splat(ZERO, WIDTH) + 1.0)
 
 
 def keep_weights(team: Team, pack: Pack, due: Mask) -> None:
@@ -43,8 +42,7 @@ def mix_shares(team: Team, mixing: Mask) -> None:
 def take_new_shares(team: Team, due: Mask) -> None:
     """The shares of after the exchange are those of now."""
     for worker in range(team.workers):
-        at = worker * WIDTH
-        store(team.numbers, at, where(due, load(team.numbers, at + team.workers * WIDTH, WIDTH), load(team.numbers, at, WIDTH)))
+        keep_where(team.numbers, worker * WIDTH, due, load(team.numbers, (team.workers + worker) * WIDTH, WIDTH))
 
 
 def pushed_way(team: Team, at: Offset, worker: int, mixing: Mask) -> Lane:
@@ -74,7 +72,7 @@ def push_and_combine(team: Team, pack: Pack, due: Mask) -> None:
             there = (worker * team.size + place) * WIDTH
             old, new = load(team.spare, there, WIDTH), load(team.weights, there, WIDTH)
             way = (pushed_way(team, place * WIDTH, worker, mixing) + (new - old)) / share
-            store(team.weights, there, where(due, old + way, new))
+            keep_where(team.weights, there, due, old + way)
     take_new_shares(team, due)
 
 
@@ -93,7 +91,7 @@ def push_and_adapt(team: Team, pack: Pack, due: Mask) -> None:
         for place in range(team.size):
             there = (worker * team.size + place) * WIDTH
             way = pushed_way(team, place * WIDTH, worker, mixing) / share
-            store(team.weights, there, where(due, load(team.spare, there, WIDTH) + way, load(team.weights, there, WIDTH)))
+            keep_where(team.weights, there, due, load(team.spare, there, WIDTH) + way)
     take_new_shares(team, due)
 
 

@@ -12,8 +12,8 @@ from gdsim.distribution.compute_times import time_of_step
 from gdsim.kernels.job import Job
 from gdsim.kernels.steps import hyperparameters_of
 from gdsim.kernels.teams.asynchronous import FIRST, Event, keep_point, seed_of
-from gdsim.kernels.teams.averaging import keep_where
 from gdsim.kernels.teams.parts import server_version
+from gdsim.kernels.teams.workers import keep_where
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.counts import joined_count, split_count
 from gdsim.lanes.masks import any

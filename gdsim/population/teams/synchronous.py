@@ -6,9 +6,9 @@ from typing import Any
 
 from gdsim.kernels.team_memory import TeamKind
 from gdsim.kernels.teams import averaging, gradients
-from gdsim.population.messages import gradients_of, with_messages
-from gdsim.population.outer_rules import outer_parts
 from gdsim.population.setting import Setting
+from gdsim.population.teams.messages import gradients_of, with_messages
+from gdsim.population.teams.outer_rules import outer_parts
 from gdsim.rules import Rule
 from gdsim.rules.kept import KeptGradient
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from gdsim.distribution import FederatedAveraging
 from gdsim.kernels.team_memory import TeamKind
 from gdsim.kernels.teams import averaging, federated, outer
-from gdsim.population.outer_rules import outer_parts
 from gdsim.population.setting import Setting
+from gdsim.population.teams.outer_rules import outer_parts
 from gdsim.rules import Rule
 from gdsim.rules.clients import ClientSteps, CorrectedSteps, ProximalSteps
 
+EXCHANGES = {"samples": federated.average_clients, "uniform": federated.average_clients, "nova": federated.step_by_shares}
 SHARES = {"samples": federated.shares_of_samples, "uniform": federated.equal_shares, "nova": federated.shares_of_steps}
 
 
@@ -30,9 +30,10 @@ def federated_team(setting: Setting) -> TeamKind:
     """Federated averaging's."""
     distribution: Any = setting.distribution
     rule, weighting = distribution.server, distribution.weighting
-    start = federated.start_anchored if is_proximal(distribution) else federated.start_alone
-    exchange = federated.step_by_shares if weighting == "nova" else federated.average_clients
-    parts = _of_clients(client_steps=federated.steps_of_epochs, set_shares=SHARES[weighting], give_start=start, exchange=exchange)
+    parts = _of_clients(
+        client_steps=federated.steps_of_epochs, set_shares=SHARES[weighting], exchange=EXCHANGES[weighting],
+        give_start=federated.start_anchored if distribution.is_proximal else federated.start_alone,
+    )  # fmt: skip
     if rule is None:
         return TeamKind(tuple(parts.items()), setting.workers, server=1, numbers=_numbers_of_clients(setting))
     parts |= {**outer_parts(rule, "server"), "exchange": federated.step_of_server}
@@ -49,15 +50,10 @@ def scaffold_team(setting: Setting) -> TeamKind:
     return TeamKind(tuple(parts.items()), setting.workers, server=federated.OF_CLIENTS + distribution.clients, numbers=_numbers_of_clients(setting))
 
 
-def is_proximal(distribution: FederatedAveraging) -> bool:
-    """Whether clients are drawn to where they began."""
-    return bool(distribution.structure()[-1])
-
-
 def client_rule(setting: Setting) -> Rule:
     """The optimizer's, for as many steps as a client makes."""
     distribution: Any = setting.distribution
-    return (ProximalSteps if is_proximal(distribution) else ClientSteps)(setting.rule)
+    return (ProximalSteps if distribution.is_proximal else ClientSteps)(setting.rule)
 
 
 def corrected_rule(setting: Setting) -> Rule:

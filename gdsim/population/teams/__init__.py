@@ -1,55 +1,22 @@
 """What a setting's distribution makes of its kernels: none, where a run is as good as one worker's, or the kind
 of its teams.
 
-A new kind of distribution is a row of `KINDS`, and its kernels in `gdsim.kernels.teams`.
+A new kind of distribution is a row of `KINDS`, a module here that chooses its kernels' parts, and these in
+`gdsim.kernels.teams`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gdsim.distribution import Asynchronous, DiLoCo, Distribution, ElasticAveraging, FederatedAveraging, Gossip, LocalSGD, Scaffold, Synchronous
 from gdsim.kernels.team_memory import TeamKind
-from gdsim.kernels.teams import averaging, groups
-from gdsim.population.asynchronous_teams import asynchronous_rule, asynchronous_team
-from gdsim.population.client_teams import client_rule, corrected_rule, federated_team, scaffold_team
-from gdsim.population.messages import WAYS, average_parts, with_messages
-from gdsim.population.mixing_teams import elastic_team, gossip_rule, gossip_team
-from gdsim.population.outer_rules import outer_parts
 from gdsim.population.setting import Setting
-from gdsim.population.synchronous_teams import kept_gradient, synchronous_team
+from gdsim.population.teams.asynchronous import asynchronous_rule, asynchronous_team
+from gdsim.population.teams.averaging import diloco_team, local_sgd_team
+from gdsim.population.teams.clients import client_rule, corrected_rule, federated_team, scaffold_team
+from gdsim.population.teams.mixing import elastic_team, gossip_rule, gossip_team
+from gdsim.population.teams.synchronous import kept_gradient, synchronous_team
 from gdsim.rules import Rule
-
-GROUP_STATES = {"keep": groups.keep_group_state, "average": groups.average_group_state, "reset": groups.reset_group_state}
-STATES = {"keep": averaging.keep_state, "average": averaging.average_state, "reset": averaging.reset_state}
-
-
-def _diloco(setting: Setting) -> TeamKind:
-    distribution: Any = setting.distribution
-    rule = distribution.outer
-    parts = {
-        "steps_to_exchange": averaging.steps_to_period, "exchange_state": STATES[distribution.state], **outer_parts(rule),
-    }  # fmt: skip
-    return TeamKind(tuple(parts.items()), distribution.team, server=1 + len(rule.slots), numbers=len(rule.carry))
-
-
-def _local_sgd(setting: Setting) -> TeamKind:
-    distribution: Any = setting.distribution
-    parts = {
-        "steps_to_exchange": averaging.steps_to_average, "begin_team": averaging.keep_nothing,
-        "exchange": averaging.average_weights, "exchange_state": STATES[distribution.state], "report_team": averaging.report_mean,
-    }  # fmt: skip
-    rule, compression = distribution.outer, distribution.compression
-    parts |= {} if rule is None else outer_parts(rule)
-    server, numbers = (0, 0) if rule is None else (1 + len(rule.slots), len(rule.carry))
-    if distribution.groups:
-        parts |= {
-            "steps_to_exchange": groups.steps_to_groups, "exchange": groups.exchange_in_groups, "exchange_all": parts["exchange"],
-            "exchange_group_state": GROUP_STATES[distribution.state], "GROUPS": distribution.groups,
-        }  # fmt: skip
-    if compression is not None and rule is None:
-        parts, server = parts | average_parts(), 1
-    kind = TeamKind(tuple(parts.items()), distribution.team, server, numbers)
-    return kind if compression is None else with_messages(kind, compression, setting, WAYS)
 
 
 def _own_rule(setting: Setting) -> Rule:
@@ -66,8 +33,8 @@ class Kind(NamedTuple):
 
 KINDS: Mapping[type[Distribution], Kind] = {
     Synchronous: Kind(synchronous_team, kept_gradient),
-    LocalSGD: Kind(_local_sgd),
-    DiLoCo: Kind(_diloco),
+    LocalSGD: Kind(local_sgd_team),
+    DiLoCo: Kind(diloco_team),
     ElasticAveraging: Kind(elastic_team),
     Gossip: Kind(gossip_team, gossip_rule),
     Asynchronous: Kind(asynchronous_team, asynchronous_rule),
