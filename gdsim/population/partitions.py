@@ -167,9 +167,10 @@ def _dirichlet_rows(partition: Dirichlet, samples: Samples, rows: Sequence[Row])
 def _by_cuts(samples: Samples, start: int, cuts: np.ndarray) -> Members:
     """The samples of each class in a random order, cut at cuts[class, worker]."""
     assert samples.labels is not None
-    order, names = _order(samples, start), np.unique(samples.labels)
-    parts = [np.split(order[samples.labels[order] == name], cut[:-1]) for name, cut in zip(names, cuts, strict=True)]
-    return [np.concatenate(own) for own in zip(*parts, strict=True)]
+    order, counts = _order(samples, start), np.diff(cuts, axis=1, prepend=0)
+    by_class = order[np.argsort(samples.labels[order], kind="stable")]
+    workers = np.repeat(np.tile(np.arange(samples.workers), len(counts)), counts.ravel())
+    return np.split(by_class[np.argsort(workers, kind="stable")], np.cumsum(counts.sum(0))[:-1])
 
 
 def dirichlet_shares(seed: int, starts: np.ndarray, alphas: np.ndarray, shape: tuple[int, int], attempt: int = 0) -> np.ndarray:
