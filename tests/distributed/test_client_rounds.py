@@ -7,6 +7,7 @@ import gdsim as gd
 from gdsim.analysis import expected_compute, simulated_seconds
 from gdsim.distribution.time_draws import summed_times
 from gdsim.sweep.results.opening import open_results
+from tests.distributed.problems import lines
 from tests.distributed.test_folders import same
 from tests.faults.machinery import shards
 from tests.helpers import same_bits
@@ -17,7 +18,7 @@ WHOSE = np.repeat(np.arange(4), HELD)
 COSTS = ("samples", "round", "bytes_sent")
 # A step goes to the client's centre: after a round theta is the mean of the centres of those who were in it.
 SHOWN = {
-    "problem": gd.Expression("0.5*(w - y)**2", variables=["w"], data=gd.Data(np.ones((40, 1)), CENTRES[WHOSE])), "optimizer": gd.SGD(lr=1.0), "dtype": "float64",
+    "problem": lines(np.ones(40), CENTRES[WHOSE]).problem, "optimizer": gd.SGD(lr=1.0), "dtype": "float64",
     "partition": WHOSE, "record": gd.Record(every=1, trajectory=True), "init": 0.0, "batch": 4, "steps": 60, "starts": 3,
 }  # fmt: skip
 KINDS = {"averaging": gd.FederatedAveraging(clients=4, sampled=2, epochs=2, weighting="uniform"), "scaffold": gd.Scaffold(clients=4, sampled=2, period=5)}
