@@ -222,4 +222,4 @@ def partition_of(value: Any) -> Any:
 def partitions_of(value: Any) -> Any:
     """One partition or several, as `partition_of` makes each."""
     one = partition_of(value)
-    return [partition_of(v) for v in one] if isinstance(one, (list, tuple)) else one
+    return type(one)(map(partition_of, one)) if isinstance(one, (list, tuple)) else one

@@ -275,6 +275,11 @@ def test_an_experiment_reads_back_from_what_a_folder_keeps_of_it():
             r"^cells 0 and 1 are the same \(distribution 0 and 1 are both LocalSGD\(workers=4\)\)",
         ),
         (lambda: sweep_of(gd.LocalSGD(workers=[4, 4])).plan(), r"^cells 0 and 1 are the same \(LocalSGD.workers lists 4 twice\)"),
+        (lambda: sweep_of([]), r"^distribution is an empty list; give at least one, or None$"),
+        (
+            lambda: sweep_of([gd.LocalSGD(workers=[2, 4]), gd.LocalSGD(workers=4)]).plan(),
+            r"^cells 1 and 2 are the same \(distribution 0 and 1 both have LocalSGD\(workers=4\)\)",
+        ),
         (lambda: sweep_of(gd.LocalSGD(workers=2, outer=gd.SGD(1e-60)), dtype="float32"), r"^LocalSGD.outer_lr=1e-60 is 0 in float32"),
     ],
 )

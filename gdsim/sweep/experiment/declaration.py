@@ -10,7 +10,7 @@ import numpy as np
 
 from gdsim.axes import Axis, Grid, checked_axis_of, checked_seed, checked_truth, checked_whole, extremes
 from gdsim.data.arrays import check_fits
-from gdsim.declarations import Declaration, html_table, meant, public_name, shown
+from gdsim.declarations import Declaration, html_table, is_kept, meant, public_name, shown
 from gdsim.distribution import (
     DISTRIBUTIONS,
     PARTITIONS,
@@ -339,6 +339,8 @@ def _named(kind: type) -> str:
 
 def _several_or_none(value: object, kind: type[Any], name: str, classes: tuple[Any, ...]) -> tuple[Any, ...]:
     """As `_several`, where None may stand among the values; nothing for None alone."""
+    if isinstance(value, list) and not value and not is_kept():
+        raise ValueError(f"{name} is an empty list; give at least one, or None")
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     if any(v is not None for v in values):
         _several([v for v in values if v is not None], kind, name, classes)
