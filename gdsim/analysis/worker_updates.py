@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.axes import checked_seed, checked_whole
+from gdsim.axes import Grid, checked_seed, checked_whole
 from gdsim.distribution import Asynchronous, Queue
 from gdsim.kernels.teams.asynchronous import FIRST
 from gdsim.kernels.teams.queue import EACH, LEFT, Clock, begin_if_near, begin_next, first_done, place_of, stop_worker
@@ -29,9 +29,9 @@ def worker_updates(distribution: Asynchronous, *, updates: int = 100, start: int
     """The first gradients that the server of `gd.Asynchronous` takes from a `gd.Queue` of workers: a Dataset over
     `update`, for `gd.plots.time_line`.
 
-    They follow from the compute times, and the time of messages, which are those of the runs of a sweep with this `seed` from this
-    `start`, whatever is trained. Staleness counts the server's own steps between a worker's reading and its gradient. Raises TypeError for
-    another distribution, ValueError for one that has axes or whose staleness is no queue.
+    They follow from the times of computing and of messages: those of the runs of a sweep with this `seed` from this
+    `start`, whatever is trained. Staleness counts the server's own steps between a worker's reading and its gradient.
+    Raises TypeError for another distribution, ValueError for one that has axes or whose staleness is no queue.
 
     Variables: `worker`, `begin` and `end` (simulated seconds), `staleness`, each [update].
 
@@ -44,6 +44,8 @@ def worker_updates(distribution: Asynchronous, *, updates: int = 100, start: int
     if not isinstance(distribution, Asynchronous):
         raise TypeError(f"worker_updates takes a gd.Asynchronous, such as gd.Asynchronous(workers=4); {given(distribution)} was given")
     queue = distribution.staleness
+    if isinstance(queue, Grid):
+        raise ValueError(f"worker_updates follows one team of workers; staleness={given(queue)} was given: take one of these")
     if not isinstance(queue, Queue):
         raise ValueError(f"worker_updates follows a gd.Queue of workers; {type(queue).__name__} gives ages without times")
     for owner, name in ((distribution, "workers"), (distribution, "buffer"), (distribution, "bound"), (queue, "messages")):

@@ -68,6 +68,10 @@ def test_bounded_workers_stay_near_the_slowest():
         (lambda: analysis.worker_updates(gd.LocalSGD(workers=2)), "takes a gd.Asynchronous"),
         (lambda: analysis.worker_updates(gd.Asynchronous(workers=2, staleness=gd.FixedStaleness(3))), "FixedStaleness gives ages without times"),
         (lambda: analysis.worker_updates(gd.Asynchronous(workers=[2, 4])), r"one team of workers; workers=\(2\.0, 4\.0\) was given"),
+        (
+            lambda: analysis.worker_updates(gd.Asynchronous(workers=2, staleness=gd.grid(gd.Queue(), gd.FixedStaleness(3)))),
+            r"one team of workers; staleness=grid\(Queue",
+        ),
         (lambda: analysis.worker_updates(gd.Asynchronous(workers=2), updates=0), "updates must be"),
     ],
 )

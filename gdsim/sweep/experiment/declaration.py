@@ -172,7 +172,8 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def _check_workers(self) -> None:
         if any(one is not None for one in self.partition) and (not self.distribution or None in self.distribution):
-            raise ValueError("partition shares samples out among workers, and runs without a distribution have one: give distribution=, or leave partition out")
+            remedy = "take None out of distribution" if self.distribution else "give distribution="
+            raise ValueError(f"partition shares samples out among workers, and runs without a distribution have one: {remedy}, or leave partition out")
         if any(one is not None for one in self.distribution):
             check_looks(self.stop, self.record, bool(self.tangents))
         for problem, batch, one, shared in self._trained():
