@@ -75,7 +75,7 @@ class Setting(NamedTuple):
 
     @property
     def gradients_per_step(self) -> int:
-        """How many gradients a step takes, each of `samples_per_step`: one of each worker that steps in it."""
+        """How many gradients a step takes, each of `samples_per_gradient`: one of each worker that computes in it."""
         return 1 if self.distribution is None or self.makes_one_batch else self.distribution.gradients_of_step(self.partition)
 
     @property
@@ -96,8 +96,9 @@ class Setting(NamedTuple):
     @property
     def samples_per_gradient(self) -> int:
         """How many samples a gradient is of: of whole shards the mean."""
-        count = 1 if self.problem.data is None else len(self.problem.data.X)
-        return samples_of_step(self.distribution, self.partition, count, self.batch) // self.gradients_per_step
+        one, count = self.distribution, 1 if self.problem.data is None else len(self.problem.data.X)
+        taken = samples_of_step(one, self.partition, count, self.batch)
+        return taken if one is None or self.makes_one_batch else taken // one.samples_of_step(1)
 
     @property
     def targets(self) -> tuple[float, ...]:

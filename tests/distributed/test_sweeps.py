@@ -72,6 +72,12 @@ def test_whole_shards_are_as_much_work_as_the_samples_that_are_shared_out():
     assert 3.0 < run_operations(shared) / run_operations(apart) < 4.0
 
 
+def test_backup_workers_compute_gradients_of_whole_batches():
+    three, spare = (sweep_of(gd.Synchronous(workers=k, backup=3 - k), partition="iid").plan().groups[0].setting for k in (3, 1))
+    assert (spare.gradients_per_step, spare.samples_per_gradient) == (3, 1)
+    assert run_operations(spare) >= run_operations(three)
+
+
 def test_what_a_server_reports_is_in_the_plan():
     (group,) = sweep_of(gd.Asynchronous(workers=2, staleness=gd.FixedStaleness(1)), optimizer=gd.SGD()).plan().groups
     assert during_steps(group.setting) == 1
