@@ -1,6 +1,7 @@
 """The seconds of runs on a simulated cluster, from what a result says of their workers."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ class Timed(NamedTuple):
     clients: tuple[Any, ...] | None = None  # in the place of both: what decides the rounds of clients
 
 
-def seconds_in(result: Dataset, cluster: SimulatedCluster, cells: Cells) -> Any:
+def seconds_in(result: Dataset, cluster: SimulatedCluster, cells: Cells) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """The function of (steps, places of runs) that gives the seconds of runs of a result."""
     if not isinstance(cluster, SimulatedCluster):
         raise TypeError(f"cluster must be a gd.SimulatedCluster; {given(cluster)} was given")

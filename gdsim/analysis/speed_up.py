@@ -11,7 +11,7 @@ from gdsim.analysis.simulated import SimulatedCluster
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.analysis.targets import TIMES, one_target
 from gdsim.analysis.tuning import Ranked, few_runs, groups_by, ranked, resampled_medians
-from gdsim.analysis.units import cost_in
+from gdsim.analysis.units import check_cluster, cost_in, samples_of_steps
 from gdsim.statistics import percentiles
 from gdsim.sweep.results.reading import Dataset, Result, check_result, checked_confidence, dataset
 from gdsim.words import checked_word
@@ -45,9 +45,7 @@ def times_by_size(
     found = ranked(result, None, loss)
     if unit != "steps":
         found = _in_unit(found, result, unit, cluster)
-    count = len(found.medians)
-    firsts = np.unique(found.cells.place, return_index=True)[1]
-    sizes, place = np.unique(cost_in(result, "samples", found.cells).of(np.ones(count), firsts), return_inverse=True)
+    sizes, place = np.unique(samples_of_steps(result, found.cells), return_inverse=True)
     if len(sizes) < 2:
         raise ValueError(f"{what} compares batch sizes, and every step of this result takes {sizes[0]:g} samples: vary batch= or the workers")
     names, groups = groups_by(found.cells, by)
@@ -78,12 +76,13 @@ def speed_up(
     """How many times less a target takes with more samples in a step, of larger batches or more workers: a Dataset
     over `by` and `batch` (in steps Shallue et al. 2019, in seconds Stich 2018).
 
-    `batch` counts the samples of one step, those of all workers together. What a target takes is counted in `unit`:
+    `batch` counts the samples of one step, those of all workers together, and of clients those of whole batches. What a target takes is counted in `unit`:
     "steps", "samples" (of all workers) or "seconds" of a `cluster`, a `gd.SimulatedCluster`. At each size the best cell over all other
     hyperparameters counts, by its median (runs that diverged or never met the target are infinite); the target is as in
     `critical_batch`. `speed_up` is the time with the fewest samples over that with more; a perfect one goes with the
     samples, in steps and in seconds, and is 1 in samples. Intervals are the bootstrap's over starts, the same for all cells; NaN where
-    a cell has fewer than 6 runs. Raises ValueError for fewer than two sizes, and for seconds without a cluster.
+    a cell has fewer than 6 runs. Raises ValueError for fewer than two sizes, for seconds without a cluster, and for a
+    cluster without seconds.
 
     Variables: `time`, `low`, `high` and `speed_up` [by, batch], `perfect` [batch].
 
@@ -95,6 +94,7 @@ def speed_up(
     """
     confidence = checked_confidence(confidence)
     checked_word(unit, "unit", SPEED_UNITS)
+    check_cluster(unit, cluster)
     result = check_result(result, "speed_up")
     found = times_by_size(result, target, by, unit=unit, cluster=cluster, resamples=resamples, seed=seed, what="speed_up")
     low, high = found.ends(confidence)

@@ -34,6 +34,12 @@ class Cost(NamedTuple):
     of: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
+def check_cluster(unit: str, cluster: SimulatedCluster | None) -> None:
+    """Refuses seconds of no cluster, and a cluster of which no seconds are asked. Raises ValueError."""
+    if (unit == "seconds") != (cluster is not None):
+        raise ValueError("seconds are those of a cluster: give both, unit='seconds' and cluster=gd.SimulatedCluster(...)")
+
+
 def cost_in(result: Dataset, unit: str, cells: Cells, cluster: SimulatedCluster | None = None) -> Cost:
     """The cost of steps in the runs of a result.
 
@@ -42,8 +48,7 @@ def cost_in(result: Dataset, unit: str, cells: Cells, cluster: SimulatedCluster 
     "seconds" are those of a cluster. Raises ValueError.
     """
     checked_word(unit, "unit", UNITS)
-    if (unit == "seconds") != (cluster is not None):
-        raise ValueError("seconds are those of a cluster: give both, unit='seconds' and cluster=gd.SimulatedCluster(...)")
+    check_cluster(unit, cluster)
     if unit == "steps":
         return Cost(unit, lambda steps, runs: np.asarray(steps, float))
     if cluster is not None:
@@ -66,6 +71,15 @@ def cost_in(result: Dataset, unit: str, cells: Cells, cluster: SimulatedCluster 
         return samples * share[place]
 
     return Cost(unit, cost)
+
+
+def samples_of_steps(result: Dataset, cells: Cells) -> np.ndarray:
+    """[cell] how many samples a step takes, of all workers together; of clients as many as whole batches have. Raises
+    ValueError for problems without samples.
+    """
+    sweep = sweep_behind(result)
+    every = cells_of(sweep)
+    return np.array([_samples(sweep, every[n], "samples")[1] for n in cells.numbers], float)
 
 
 class ClientRuns(NamedTuple):

@@ -36,9 +36,20 @@ def test_times_are_the_best_medians_at_each_size(result, unit):
     assert (known[:3] <= found.high.values[0]).all()
 
 
+def test_steps_of_clients_count_as_whole_batches():
+    """Who is in the first round, and has how few samples, does not matter."""
+    options = {"problem": gd.LogisticRegression(gd.datasets.load("moons")), "optimizer": gd.SGD(lr=1.0), "batch": 8, "starts": 3, "steps": 150}
+    clients = gd.FederatedAveraging(clients=10, sampled=[1, 3])
+    result = gd.Sweep(distribution=clients, partition=gd.Dirichlet(0.3, least=1), **options, stop=[gd.Target(0.5, every=1)]).run(progress=False)
+    assert result.samples.values[:, 1].min() < 8
+    assert analysis.speed_up(result).batch.values.tolist() == [8.0, 24.0]
+
+
 def test_mistakes_are_one_line(result):
     with pytest.raises(ValueError, match="give both, unit='seconds' and cluster="):
         analysis.speed_up(result, unit="seconds")
+    with pytest.raises(ValueError, match="give both, unit='seconds' and cluster="):
+        analysis.speed_up(result, cluster=CLUSTER)
     with pytest.raises(ValueError, match=r"unit.*'seconds'"):
         analysis.speed_up(result, unit="second")
     with pytest.raises(ValueError, match="speed_up compares batch sizes, and every step of this result takes 4 samples"):
