@@ -85,15 +85,17 @@ def evaluate_snapshots(job: Job, of_starts: bool) -> None:
     if not anywhere(used != 0):
         return
     gradient = spec.gradient_at_looks > 0 or (spec.gradient_at_checkpoints > 0 and anywhere(used & AT_CHECKPOINT != 0))
-    run_evaluate(job, evaluations.starts if of_starts else evaluations.snapshots, 1 if gradient else 0)
+    training = evaluations.starts if of_starts else evaluations.snapshots
     validation = evaluations.validation_starts if of_starts else evaluations.validation_snapshots
     is_validated = spec.validation_at_looks > 0 or anywhere(used & (AT_CHECKPOINT | AT_END) != 0)
-    if validation != 0 and is_validated:
-        run_evaluate(job, validation, 0)
-    for i in waiting(snaps):
-        is_any_over |= is_over(job, snaps, i)
-    if validation != 0 and anywhere(is_any_over) and not is_validated:  # a look at the training set alone has ended a run
-        run_evaluate(job, validation, 0)
+    for turn in range(3):  # so that the call stands once, in whose place devices have the evaluation itself
+        is_asked = turn == 0 or (validation != 0 and is_validated == (turn == 1))
+        if turn == 2:
+            for i in waiting(snaps):
+                is_any_over |= is_over(job, snaps, i)
+            is_asked = is_asked and anywhere(is_any_over)  # a look at the training set alone has ended a run
+        if is_asked:
+            run_evaluate(job, training if turn == 0 else validation, 1 if gradient and turn == 0 else 0)
     for i in waiting(snaps):
         apply_scores(job, snaps, i)
     snaps.count[first_lane()] = 0

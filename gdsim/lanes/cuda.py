@@ -65,8 +65,8 @@ def compile_ptx(template: Function, parts: Mapping[str, Any], arguments: tuple[A
     """The PTX of a template with its parts in place, for arguments of the given types; needs no GPU."""
     register()
 
-    def compiler(function: Function, entry: bool, inline: bool) -> Any:
-        return function if entry else cuda.jit(device=True, forceinline=inline)(function)
+    def compiler(function: Function, entry: bool, inline: bool) -> Any:  # a function that is called keeps its result in memory
+        return function if entry else cuda.jit(device=True, forceinline=True)(function)
 
     with _compiling(capability):
         bound = describe(template, parts, arguments)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels import cuda
+from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.training import DONE
 from gdsim.lanes.compiler import bind
 from gdsim.lanes.memory import table_of
@@ -98,3 +99,41 @@ def batch_of(setting: Setting, runs: int, rates: tuple[float, ...]) -> Batch:
     declared |= {f"penalty_{name}": getattr(setting.problem, name, 0.0) for name in ("l1", "l2")}
     number = np.arange(runs)
     return Batch(number, number // len(rates), number % len(rates), [declared | {"lr": rate} for rate in rates])
+
+
+def seated(setting: Setting, kernels: Kernels, batch: Batch) -> Any:
+    """A job with a run in each lane, in which no event is due."""
+    prepared = prepared_for(setting, kernels, batch)
+    job = job_for(setting, kernels, prepared, kernels.model(setting.samples_per_step))
+    runs, spec = prepared.runs, prepared.spec
+    numbers = runs.hyperparameters.reshape(-1, spec.hyperparameters)
+    job.pack.weights.reshape(-1, WARP)[spec.places] = runs.begin.weights.reshape(WARP, -1).T
+    job.pack.hyperparameters.reshape(-1, WARP)[:] = numbers[batch.cell].T
+    job.pack.start[:], job.pack.monitor.active[:], job.pack.monitor.due[:] = batch.start, 1, 2**32 - 1
+    return job
+
+
+def stepped(compiled: Any, setting: Setting, batch: Batch, steps: int, capability: tuple[int, int] = (9, 0)) -> tuple[Any, Any]:
+    """The packs of 32 runs after so many steps, by a warp and by the processor."""
+    from numba.cuda import types
+
+    structure = structure_of(setting, WARP)
+    on_warp, plain = cuda.kernels_on_warps(structure), Kernels(structure, WARP)
+    words = types.Array(types.int64, 1, "C")
+    template = cuda.stepping(on_warp)
+    program = Program(compiled(template.function, template.parts, (words, types.int64, words), capability))
+    arena = Arena(2**22)
+    job = arena.hold(seated(setting, on_warp, batch))
+    table = arena.put(table_of(job))
+    program.run(arena, [arena.put(np.array([table.ctypes.data])), steps, arena.put(np.zeros(1, np.int64))], order=np.random.default_rng(0))
+    own = seated(setting, plain, batch)
+    own_table = table_of(own)
+    plain.compiled(plain.bound_steps)(own_table.ctypes.data, steps)
+    return job.pack, own.pack
+
+
+def differing(found: Any, truth: Any) -> list[str]:
+    """The names of a pack's arrays, and of its monitor's, that have other bits."""
+    pairs = [(name, getattr(found, name), getattr(truth, name)) for name in ("weights", "slots", "carry", "step")]
+    pairs += [(name, a, b) for name, a, b in zip(found.monitor._fields, found.monitor, truth.monitor, strict=True)]
+    return [name for name, a, b in pairs if not same_bits(a, b)]

@@ -160,6 +160,10 @@ class Instruction:
         self.rounded()
         return self.gives(f"fma{self.kind[1:]}({self.read(1)}, {self.read(2)}, {self.read(3)})")
 
+    def _rcp(self) -> str:
+        self.rounded()
+        return self.gives(f"np.{KINDS[self.kind].name}(1) / {self.read(1)}")
+
     def _sqrt(self) -> str:
         self.rounded()
         return self.gives(f"np.sqrt({self.read(1)})")

@@ -162,6 +162,7 @@ def test_arithmetic_is_rounded_to_nearest(kind):
             result_of(f"sqrt.rn.{kind} {{d}}, {{0}};", (kind,), kind, a),
             [math.nan if x < 0 else x if x != x or x in (0, math.inf) else KINDS[kind].type(np.sqrt(x)) for x in a],
         )
+        assert same(result_of(f"rcp.rn.{kind} {{d}}, {{0}};", (kind,), kind, a), KINDS[kind].type(1) / a)
         assert same(result_of(f"neg.{kind} {{d}}, {{0}};", (kind,), kind, a), [-x for x in a])
         assert same(result_of(f"abs.{kind} {{d}}, {{0}};", (kind,), kind, a), [abs(x) for x in a])
         for how, truth in (("rmi", math.floor), ("rpi", math.ceil), ("rzi", math.trunc), ("rni", round)):
