@@ -40,6 +40,10 @@ the type of the numbers, ZERO and the arrays; the products of networks (`engines
 values and tangents apart; and what is recorded of tangents themselves (`recorders.OF_TANGENTS`). What decides
 how a run goes on, its stops, bounds and flags, looks at values (`lanes.tangents.value_of`).
 
+**On CUDA** (`cuda`) a pack is a warp, each of whose threads holds and attends to a lane: the loop, with all that it
+calls, is one kernel of the same functions. It compiles without a device, and tests run what comes of it,
+instruction by instruction (`tests/cuda`); no driver launches it yet.
+
 **Parts** are declared in `parts` of each room, and chosen in `cpu` and by the engine. All engines
 need the rule's (`rules.parts`), the schedule's (`schedules.parts`), `penalized`, the sampler's (`draw_key`,
 `draw`, `batch_size`, `fill`) and the sizes. Beside them: networks `activation`, `slope`, `sample_loss`,

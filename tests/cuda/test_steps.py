@@ -22,7 +22,7 @@ def check(compiled, chosen, steps, capability=(9, 0), rates=RATES):
     assert found.step.max() > 0
 
 
-@pytest.mark.parametrize("capability", [(7, 5), (8, 0), (9, 0)])
+@pytest.mark.parametrize("capability", [(7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0)])
 def test_steps_of_a_function_have_the_processors_bits(compiled, capability):
     check(compiled, setting(gd.functions.Rosenbrock(), gd.Adam()), 50, capability)
 

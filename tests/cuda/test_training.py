@@ -12,7 +12,7 @@ from tests.cuda.settings import RATES, setting
 
 def functions():
     yield "adam", setting(gd.functions.Rosenbrock(), gd.Adam(), steps=100), 100
-    stops = (gd.SmallGradient(1e-3), gd.Target(1e-2))
+    stops = (gd.SmallGradient(1e-3), gd.Target(0.5))
     yield "stops", setting(gd.functions.Rosenbrock(), gd.Adam(), steps=120, stops=stops, record=gd.Record(parameters=True, gradient_norm=True)), 100
     yield "diverging", setting(gd.functions.Rosenbrock(), gd.Momentum(), steps=60, record=gd.Record(parameters=True, parameter_norm=True)), 80
 
