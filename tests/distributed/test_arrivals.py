@@ -153,6 +153,7 @@ def test_memoryless_workers_are_each_as_often_the_first_by_the_times_of_their_se
         assert (taken == value).mean() == pytest.approx(1 / 3, abs=4 * np.sqrt(2 / 9 / starts))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("compression", "memory"),
     [

@@ -69,6 +69,7 @@ def test_samples_are_those_that_clients_see_and_rounds_as_long_as_their_longest_
     assert len(lengths) > 1 or name == "scaffold" or batch is None
 
 
+@pytest.mark.full
 def test_the_last_batch_of_clients_is_kept_whatever_is_said_of_epochs():
     """drop_last speaks of epochs of all samples."""
     one, other = (gd.Sweep(**SHOWN, distribution=[*KINDS.values()], drop_last=drop).run(progress=False) for drop in (True, False))

@@ -94,6 +94,7 @@ def test_signs_stay_where_error_feedback_goes_to_the_minimum():
     np.testing.assert_allclose(losses["none"][:3], [1.885, 0.6443632974, 2.1306808488e-5], rtol=1e-9)
 
 
+@pytest.mark.full
 def test_top_1_diverges_without_a_memory():
     problem = gd.LinearRegression(TRIPLE, intercept=False, l2=0.5)
     found = {}

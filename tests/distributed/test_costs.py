@@ -122,6 +122,7 @@ def test_exchanges_of_groups_are_counted():
     assert gd.Synchronous(workers=1).bytes_at(STEPS, 10, 4).tolist() == (0 * STEPS).tolist()
 
 
+@pytest.mark.full
 def test_a_summary_tells_the_costs_of_runs_that_went_on():
     kinds = [None, gd.LocalSGD(workers=[2, 4], period=3), gd.Scaffold(clients=3, sampled=2, period=4), gd.FederatedAveraging(clients=3, sampled=2)]
     sweep = sweep_of(kinds)

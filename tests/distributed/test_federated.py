@@ -145,6 +145,7 @@ def test_clients_pass_over_their_own_samples_and_the_server_steps(server):
 SOME = gd.FederatedAveraging(clients=4, sampled=[1, 3])
 
 
+@pytest.mark.full
 def test_rounds_are_counted_where_numbers_of_32_bits_leave_some_out():
     """From states between two rounds, after nearly 2^24 steps and rounds: the clients are those of exact numbers."""
     began, turn, sums = 2**24 - 20, 2**24 - 10, {}

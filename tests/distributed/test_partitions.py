@@ -94,6 +94,7 @@ def mean_variance(parts):
     return sum(np.var(values) for values in means) / len(parts) ** 2
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("shuffle", "members", "exact"),
     [

@@ -21,6 +21,7 @@ def trained(distribution, starts=4, steps=40, **options):
     ).run(progress=False)
 
 
+@pytest.mark.full
 def test_seconds_are_those_of_each_cells_rounds():
     result = trained(
         [
@@ -77,6 +78,7 @@ def test_updates_of_memoryless_workers_are_a_poisson_process():
     assert found.var() == pytest.approx(40 * (0.1 / 8) ** 2, rel=4 * math.sqrt(2 / 400))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("law", "own"), [(gd.ConstantTime(0.5), gd.ConstantTime(2.0)), (gd.ExponentialTime(0.5), gd.ExponentialTime(2.0))], ids=["constant", "exponential"]
 )
