@@ -18,6 +18,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "Experiment": {"tangents": (), "distribution": (), "partition": ()},
     "Sweep": {"tangents": (), "distribution": (), "partition": ()},
     "Queue": {"messages": 0.0},
+    "Synchronous": {"compute": None, "speeds": None},
 }
 
 

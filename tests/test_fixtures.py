@@ -1,4 +1,6 @@
-"""What was made at commit e4b61fc stays: its hashes are the same, its folders open, resume and extend."""
+"""What was made before stays, of several workers since commit 4c6402b and of all else since e4b61fc: its hashes are the same, its folders open, resume
+and extend.
+"""
 
 import json
 import pathlib
