@@ -87,10 +87,12 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
             raise ValueError(f"Synchronous.speeds must have one for each of the {wrong} workers that are launched; {len(self.speeds)} were given")
 
     def check_used(self) -> None:
-        """Refuses times of workers of whom none are left out."""
+        """Refuses times of workers of whom none are left out, and what to do about gradients of which none are lost."""
         given = [name for name in ("compute", "speeds") if getattr(self, name) is not None]
         if given and most_of(self.backup) == 0:
             raise ValueError(f"Synchronous.{given[0]} is for leaving out the slowest workers, and backup=0 leaves out none: give backup, or leave it out")
+        if self.mean_over != "arrived" and most_of(self.dropped) == 0.0:
+            raise ValueError("Synchronous.mean_over is for gradients that are lost, and dropped=0 loses none: give dropped, or leave it out")
 
     def _launches(self) -> Iterator[tuple[int, int]]:
         """(how many workers are launched, how many of these are backup), of axes in all combinations of ends."""

@@ -209,6 +209,10 @@ def test_backup_workers_that_share_samples_take_the_plain_path_unless_their_time
             r"^Synchronous.speeds is for leaving out the slowest workers, and backup=0 leaves out none",
         ),
         (
+            lambda: swept(lines([1.0, 1.0], [0.0, 1.0]), gd.SGD(), gd.Synchronous(workers=2, mean_over=gd.grid("arrived", "workers")), [0.0], 1),
+            r"^Synchronous.mean_over is for gradients that are lost, and dropped=0 loses none",
+        ),
+        (
             lambda: swept(lines([1.0, 1.0], [0.0, 1.0]), gd.SGD(), gd.Synchronous(workers=2, backup=1), [0.0], 1),
             r"^Synchronous has 3 workers, and the data 2 samples: give at most as many workers as samples$",
         ),
