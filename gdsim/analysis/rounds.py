@@ -1,13 +1,17 @@
 """Rounds of workers: what they do between two exchanges, who meets in each, and when each worker goes on."""
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from gdsim.axes import checked_whole
+from gdsim.distribution.base import checked_pairs
+
 
 class Rounds(NamedTuple):
-    """What workers do between two exchanges, and what they tell each other in one. Raises nothing.
+    """What workers do between two exchanges, and what they tell each other in one.
 
     Each makes `period` steps, but one a round in the first `after` steps, from which periods count. Of `spare` more workers than needed
     the slowest are not waited for. A message has `message` bytes; with `neighbours` it goes to so many, else
@@ -29,6 +33,19 @@ class Rounds(NamedTuple):
     adds_up: bool = True
     groups: tuple[tuple[int, int], ...] = ()
     in_turn: bool = False
+
+    def check(self) -> None:
+        """Refuses what are no rounds. Raises TypeError or ValueError."""
+        for name, low in (("workers", 1), ("period", 1), ("after", 0), ("spare", 0)):
+            checked_whole(getattr(self, name), f"Rounds.{name}", low)
+        nested = *checked_pairs(self.groups, "Rounds.groups", "workers of a group", "period"), (self.workers, self.period)
+        if any(wider % size or longer % period for (size, period), (wider, longer) in itertools.pairwise(nested)):
+            raise ValueError(
+                f"Rounds.groups={self.groups} of {self.workers} workers at period={self.period} do not nest: give pairs (workers of a group, period) of which "
+                "each divides the next"
+            )
+        if not self.meet_all and self.spare:
+            raise ValueError(f"Rounds.spare={self.spare} workers are not waited for where all meet: leave it out with groups and in_turn")
 
     @property
     def meet_all(self) -> bool:

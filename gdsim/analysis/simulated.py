@@ -80,6 +80,7 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
 
     def exchange_seconds(self, rounds: Rounds) -> float:
         """The seconds that the messages of one exchange take; 0 for one worker."""
+        rounds.check()
         count, piece = rounds.workers, rounds.message / self.bandwidth
         if count == 1:
             return 0.0
@@ -118,9 +119,13 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
         """The seconds after which the workers of a run have made some steps, [query] as `starts` and `steps`.
 
         After the last exchange before, all workers that are waited for have made the rest of the steps. A
-        pure function of (seed, start, step): steps may be asked for in any order.
+        pure function of (seed, start, step): steps may be asked for in any order. Raises ValueError for what are no
+        rounds and for negative steps.
         """
+        rounds.check()
         starts, steps = np.broadcast_arrays(np.asarray(starts, np.int64), np.asarray(steps, np.int64))
+        if steps.min(initial=0) < 0:
+            raise ValueError(f"steps must be whole numbers from 0; {steps.min()} was given")
         found = np.empty(starts.shape)
         flat, last = found.reshape(-1), rounds.done_by(steps)
         distinct, row = np.unique(starts, return_inverse=True)
@@ -149,7 +154,7 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
         computed = np.stack([*each], 1).reshape(len(starts), count, rounds.workers)
         if rounds.in_turn:
             return meet_in_turn(computed, self.answered_seconds(rounds.message) if rounds.workers > 1 else 0.0, overlaps=self.overlap)
-        return meet_in_groups(rounds, computed, lambda size: self.exchange_seconds(rounds._replace(workers=size)), overlaps=self.overlap)
+        return meet_in_groups(rounds, computed, lambda size: self.exchange_seconds(rounds._replace(workers=size, groups=())), overlaps=self.overlap)
 
     def _computed(self, rounds: Rounds, starts: np.ndarray, begins: np.ndarray, lengths: np.ndarray, seed: int) -> Iterator[np.ndarray]:
         """Of each worker, [row] the seconds in which it computes the steps of a row."""
