@@ -268,10 +268,10 @@ class Distribution(Part, frozen=True, kw_only=True):
 
     def bytes_at(self, steps: np.ndarray, parameters: int, size: int) -> np.ndarray:
         """How many bytes a worker has sent after so many steps: one message of `parameters` numbers of `size`
-        bytes in each exchange, to all, a group or a server, and nothing where it is alone. What it gets back is not
+        bytes in each exchange, to all, a group or a server, and nothing where it computes alone. What it gets back is not
         counted, nor how a collective passes messages on.
         """
-        return self.rounds_at(steps) * (parameters * size if self.team > 1 else 0)
+        return self.rounds_at(steps) * (parameters * size if max(self.owners) > 1 else 0)
 
 
 def _alternatives(value: Any) -> list[Any]:

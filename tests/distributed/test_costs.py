@@ -116,6 +116,7 @@ def test_exchanges_of_groups_are_counted():
     assert gd.Synchronous(workers=2).bytes_at(STEPS, 10, 4).tolist() == (40 * STEPS).tolist()
     assert gd.Scaffold(clients=9, sampled=1, period=5).bytes_at(STEPS, 10, 4).tolist() == (80 * (STEPS // 5)).tolist()
     assert gd.ElasticAveraging(workers=4, period=2, moving_rate=0.1).bytes_at(STEPS, 10, 4).tolist() == (40 * (STEPS // 2)).tolist()
+    assert gd.Synchronous(workers=1, backup=2).bytes_at(STEPS, 10, 4).tolist() == (40 * STEPS).tolist()  # of three one is heard
     assert gd.DiLoCo(workers=4, period=3).bytes_at(STEPS, 10, 4).tolist() == (40 * (STEPS // 3)).tolist()
     assert gd.Asynchronous(workers=4).bytes_at(STEPS, 10, 4).tolist() == (10 * STEPS).tolist()  # one of four sends
     assert gd.Gossip(workers=5, topology="star").bytes_at(STEPS, 10, 4).tolist() == (40 * STEPS * (4 * 1 + 4) / 5).tolist()
