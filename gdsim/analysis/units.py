@@ -74,12 +74,12 @@ def cost_in(result: Dataset, unit: str, cells: Cells, cluster: SimulatedCluster 
 
 
 def samples_of_steps(result: Dataset, cells: Cells) -> np.ndarray:
-    """[cell] how many samples a step takes, of all workers together; of clients as many as whole batches have. Raises
-    ValueError for problems without samples.
+    """[cell] how many samples a step takes, of all workers together: of clients as many as whole batches have, and of
+    problems without data one of each worker.
     """
     sweep = sweep_behind(result)
     every = cells_of(sweep)
-    return np.array([_samples(sweep, every[n], "samples")[1] for n in cells.numbers], float)
+    return np.array([epoch_of_cell(every[n], drop_last=sweep.drop_last, shuffle=sweep.shuffle).batch for n in cells.numbers], float)
 
 
 class ClientRuns(NamedTuple):

@@ -45,6 +45,13 @@ def test_steps_of_clients_count_as_whole_batches():
     assert analysis.speed_up(result).batch.values.tolist() == [8.0, 24.0]
 
 
+def test_workers_that_do_the_same_without_samples_speed_nothing_up():
+    kind = gd.LocalSGD(workers=[1, 2])
+    found = analysis.speed_up(gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.1), starts=3, steps=50, distribution=kind).run(progress=False), 1.0)
+    assert found.batch.values.tolist() == [1.0, 2.0]
+    assert found.speed_up.values.tolist() == [[1.0, 1.0]]
+
+
 def test_mistakes_are_one_line(result):
     with pytest.raises(ValueError, match="give both, unit='seconds' and cluster="):
         analysis.speed_up(result, unit="seconds")
