@@ -95,7 +95,7 @@ def expected(setting: Setting, batch: Batch) -> dict[str, np.ndarray]:
 
 def batch_of(setting: Setting, runs: int, rates: tuple[float, ...]) -> Batch:
     """So many runs of a setting in turn with each of some learning rates."""
-    declared = {name: getattr(of, name) for of in (setting.rule, setting.schedule) for name in of.hyperparameters()}
+    declared = setting.rule.hyperparameters() | {f"schedule_{name}": value for name, value in setting.schedule.hyperparameters().items()}
     declared |= {f"penalty_{name}": getattr(setting.problem, name, 0.0) for name in ("l1", "l2")}
     number = np.arange(runs)
     return Batch(number, number // len(rates), number % len(rates), [declared | {"lr": rate} for rate in rates])
