@@ -165,6 +165,7 @@ def test_a_folder_takes_cells_of_a_later_version_where_its_own_runs_keep_their_b
         (5, {"batch": 2, "stop": [gd.Plateau(batches=True)]}),
         (5, {"stop": [gd.Target(0.1), gd.SmallStep(1e-6)]}),
         (5, {"stop": [gd.Cycling()]}),
+        (6, {"batch": 2, "distribution": [None, gd.LocalSGD(workers=2)]}),
     ],
 )
 def test_the_version_is_the_highest_of_the_parts_that_are_used(version, options, monkeypatch):
@@ -172,6 +173,7 @@ def test_the_version_is_the_highest_of_the_parts_that_are_used(version, options,
     monkeypatch.setattr(bit_versions, "PENALTY_BITS", 3)
     monkeypatch.setattr(bit_versions, "UPHILL_BITS", 4)
     monkeypatch.setattr(bit_versions, "LANE_STOP_BITS", 5)
+    monkeypatch.setattr(bit_versions, "TEAM_BITS", 6)
     penalty = {name: options.pop(name) for name in ("l1", "l2") if name in options}
     problems = [gd.MLP(gd.datasets.load("xor"), hidden=[2]), gd.MLP(gd.datasets.load("xor"), hidden=[2], **penalty)]
     assert bit_versions.kernel_version(gd.Sweep(**{"problem": problems, "optimizer": gd.SGD(), **options})) == version

@@ -54,7 +54,7 @@ other.
 """
 
 # The versions of the bits that kernels give: of all kernels, of those that draw samples in an order, of those
-# with a penalty, of those whose rule takes the gradient uphill with its length or a penalty, and of those with
-# a stop that needs no evaluation. Whoever changes bits raises the version of the part that has changed.
+# with a penalty, of those whose rule takes the gradient uphill with its length or a penalty, of those with a
+# stop that needs no evaluation, and of those of several workers. Whoever changes bits raises the version of the part that has changed.
 # `gdsim doctor` and its test know the answers.
-BITS, ORDER_BITS, PENALTY_BITS, UPHILL_BITS, LANE_STOP_BITS = 1, 2, 2, 2, 3
+BITS, ORDER_BITS, PENALTY_BITS, UPHILL_BITS, LANE_STOP_BITS, TEAM_BITS = 1, 2, 2, 2, 3, 3

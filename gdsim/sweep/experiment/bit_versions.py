@@ -5,7 +5,7 @@ use.
 from collections.abc import Sequence
 
 from gdsim.axes import Grid
-from gdsim.kernels import BITS, LANE_STOP_BITS, ORDER_BITS, PENALTY_BITS, UPHILL_BITS
+from gdsim.kernels import BITS, LANE_STOP_BITS, ORDER_BITS, PENALTY_BITS, TEAM_BITS, UPHILL_BITS
 from gdsim.stops import Cycling, Plateau, SmallStep
 from gdsim.sweep.experiment.declaration import Experiment
 
@@ -22,7 +22,8 @@ def kernel_version(sweep: Experiment) -> int:
     has_penalty = any(problem.l1 != 0.0 or problem.l2 != 0.0 for problem in sweep.problem)
     is_uphill = any(rule.perturbs and (rule.needs_whole_gradient or has_penalty) for rule in sweep.optimizer)
     has_lane_stop = any(isinstance(stop, SmallStep | Cycling) or (isinstance(stop, Plateau) and stop.batches) for stop in sweep.stop)
-    used = [(ORDER_BITS, has_orders), (PENALTY_BITS, has_penalty), (UPHILL_BITS, is_uphill), (LANE_STOP_BITS, has_lane_stop)]
+    has_workers = any(one is not None for one in sweep.distribution)
+    used = [(ORDER_BITS, has_orders), (PENALTY_BITS, has_penalty), (UPHILL_BITS, is_uphill), (LANE_STOP_BITS, has_lane_stop), (TEAM_BITS, has_workers)]
     return max([BITS, *(version for version, is_used in used if is_used)])
 
 
