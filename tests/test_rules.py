@@ -364,7 +364,7 @@ def test_sam_takes_its_gradient_uphill(torch, batch):
 
 
 def test_momentum_conventions_differ_by_where_the_rate_stands():
-    """SCIENCE.md, section 5: rates .1, .05, .025 and gradients 1, 2, -1 give these weights."""
+    """Rates .1, .05, .025 and gradients 1, 2, -1 give these weights."""
     from gdsim.rules.momentum import MomentumStep
 
     for update, expected in ((gd.Momentum.update, [-0.1, -0.29, -0.436]), (gd.Momentum.update_torch, [-0.1, -0.245, -0.28525])):
@@ -384,7 +384,7 @@ def test_nesterov_stores_the_point_that_pytorch_calls_the_parameter():
 
 
 def test_adams_literal_reading_freezes_and_ours_does_not():
-    """Feeding the corrected means back makes the step vanish (SCIENCE.md, section 5); the raw means must
+    """Feeding the corrected means back makes the step vanish; the raw means must
     be the state.
     """
     m = v = 0.0

@@ -10,7 +10,7 @@ from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Dataset, Result, cells_in, check_result, dataset
 from gdsim.sweep.run.options import check_unedited
 
-WORST = 10  # of so many clients one is among the worst
+WORST = 10  # of so many clients one is among the worst, at least
 TEXTS = {
     "loss": ("loss on the client's samples", "1"),
     "accuracy": ("accuracy on the client's samples", "1"),

@@ -79,10 +79,10 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
         put("speeds", checked_speeds(self.speeds, "SimulatedCluster.speeds"))
 
     def exchange_seconds(self, rounds: Rounds) -> float:
-        """The seconds that the messages of one exchange take; 0 for one worker."""
+        """The seconds that the messages of one exchange take, of the workers that are waited for; 0 for one worker alone."""
         rounds.check()
         count, piece = rounds.workers, rounds.message / self.bandwidth
-        if count == 1:
+        if rounds.launched == 1:
             return 0.0
         if rounds.neighbours is not None:
             return rounds.neighbours * (self.latency + piece)

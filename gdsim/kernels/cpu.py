@@ -29,7 +29,7 @@ from gdsim.lanes.memory import readers_of, table_of, view_of
 from gdsim.lanes.numbers import Number, zeros
 from gdsim.problems.parts import Sampler
 
-# The largest magnitude of a weight before a run counts as diverged (SCIENCE.md, 1.1).
+# The largest magnitude of a weight before a run counts as diverged.
 WEIGHT_BOUND = 1e8
 REGISTER_BYTES = 64  # of the widest registers; where they are narrower, two serve as one
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gdsim import analysis
+from gdsim.analysis.client_scores import WORST
 from gdsim.plots.style import MOST_LINES, Axes, Figure, best_of, finished, is_wide, legend, line, logarithmic, new_panel, ranked_by, said_of
 from gdsim.sweep.ranks.labels import cell_texts, counted
 from gdsim.sweep.ranks.ranking import ranked_cells
@@ -10,7 +11,6 @@ from gdsim.sweep.results.reading import Result, cells_in, check_result
 from gdsim.words import checked_word
 
 SIZE = (8.2, 4.2)
-WORST = 0.1  # the share of clients that are called the worst
 
 
 def client_scores(result: Result, *, variable: str | None = None, ax: Axes | None = None) -> Figure:
@@ -44,7 +44,9 @@ def client_scores(result: Result, *, variable: str | None = None, ax: Axes | Non
     are_losses, together = name == "loss", np.concatenate(every)
     if are_losses and len(together) and together.min() > 0 and is_wide(together):
         logarithmic(panel, "x")
-    panel.axhspan(1.0 - WORST if are_losses else 0.0, 1.0 if are_losses else WORST, color="#bbbbbb", alpha=0.35, linewidth=0, label="the worst tenth")
+    panel.axhspan(
+        1.0 - 1.0 / WORST if are_losses else 0.0, 1.0 if are_losses else 1.0 / WORST, color="#bbbbbb", alpha=0.35, linewidth=0, label="the worst tenth"
+    )
     panel.set_ylim(0.0, 1.0)
     legend(panel, outside=ax is None)
     runs, said = np.bincount(cells.place), ranked_by(ranks.name) if len(cells.numbers) > MOST_LINES else ""
