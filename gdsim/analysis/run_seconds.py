@@ -153,7 +153,7 @@ def _check_messages(one: Asynchronous, cluster: SimulatedCluster, cell: Cell) ->
     if cluster.overlap:
         raise ValueError("asynchronous workers compute when they have read and read when they have told: leave overlap=True of the cluster out")
     queue: Any = one.staleness
-    takes = 0.0 if one.team == 1 else cluster.answered_seconds(math.prod(message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize)))
+    takes = cluster.answered_seconds(math.prod(message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize)))
     needed = takes / cluster.compute.mean * queue.compute.mean
     if not math.isclose(needed, one.message_seconds, rel_tol=1e-6):
         raise ValueError(

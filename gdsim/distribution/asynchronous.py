@@ -55,7 +55,8 @@ class Queue(Staleness, tag="queue", frozen=True):
     The staleness is what comes of it: K - 1 in the mean for K workers of any speeds (once all have come), its
     distribution geometric for exponential times and constant for constant ones. Updates at the same time go
     by the number of the worker. A worker's cycle is its compute time and its `messages`, which on a cluster take 2
-    (latency + bytes / bandwidth) seconds: the longer they take, the less the times of compute decide the order.
+    (latency + bytes / bandwidth) seconds, be it one worker and a server too: the longer they take, the less the times
+    of compute decide the order.
 
     >>> import gdsim as gd
     >>> gd.Queue(gd.ExponentialTime(0.01), speeds=[1, 1, 0.5], messages=0.002).messages
@@ -203,8 +204,8 @@ class Asynchronous(Distribution, tag="asynchronous", frozen=True, kw_only=True):
 
     @property
     def message_seconds(self) -> float:
-        """How long the messages of a worker's cycle take, in the unit of the compute times; nothing where it is alone."""
-        return float(getattr(self.staleness, "messages", 0.0)) if self.team > 1 else 0.0
+        """How long the messages of a worker's cycle take, in the unit of the compute times."""
+        return float(getattr(self.staleness, "messages", 0.0))
 
     @property
     def is_plain_alone(self) -> bool:
@@ -235,6 +236,6 @@ class Asynchronous(Distribution, tag="asynchronous", frozen=True, kw_only=True):
 
     def bytes_at(self, steps: np.ndarray, parameters: int, size: int) -> np.ndarray:
         """How many bytes a worker has sent after so many steps, the mean over workers: a gradient in each of
-        its own.
+        its own, and nothing where it is alone and has no messages.
         """
-        return steps * (parameters * size / self.team if self.team > 1 else 0.0)
+        return steps * (parameters * size / self.team if self.team > 1 or self.message_seconds > 0.0 else 0.0)

@@ -119,6 +119,8 @@ def test_exchanges_of_groups_are_counted():
     assert gd.Synchronous(workers=1, backup=2).bytes_at(STEPS, 10, 4).tolist() == (40 * STEPS).tolist()  # of three one is heard
     assert gd.DiLoCo(workers=4, period=3).bytes_at(STEPS, 10, 4).tolist() == (40 * (STEPS // 3)).tolist()
     assert gd.Asynchronous(workers=4).bytes_at(STEPS, 10, 4).tolist() == (10 * STEPS).tolist()  # one of four sends
+    assert gd.Asynchronous(workers=1).bytes_at(STEPS, 10, 4).tolist() == (0 * STEPS).tolist()  # the plain run
+    assert gd.Asynchronous(workers=1, staleness=gd.Queue(messages=0.1)).bytes_at(STEPS, 10, 4).tolist() == (40 * STEPS).tolist()
     assert gd.Gossip(workers=5, topology="star").bytes_at(STEPS, 10, 4).tolist() == (40 * STEPS * (4 * 1 + 4) / 5).tolist()
     assert gd.Synchronous(workers=1).bytes_at(STEPS, 10, 4).tolist() == (0 * STEPS).tolist()
 

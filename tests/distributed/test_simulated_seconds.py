@@ -91,7 +91,7 @@ def test_messages_are_part_of_every_cycle_of_an_asynchronous_worker(law, own):
         times = np.array([summed_times(law, 0, np.full(40, start), np.arange(40), np.ones(40), k) for k in range(4)])
         ends = np.sort(np.cumsum(times + 0.18, 1).ravel())[:40]
         np.testing.assert_allclose(found[cell == 1][start, 1:], ends, rtol=1e-12)
-        np.testing.assert_allclose(found[cell == 0][start, 1:], np.cumsum(times[0]), rtol=1e-12)  # alone, a worker sends nothing
+        np.testing.assert_allclose(found[cell == 0][start, 1:], np.cumsum(times[0] + 0.18), rtol=1e-12)
     if law == gd.ConstantTime(0.5):
         np.testing.assert_allclose(found[cell == 1][0, 1:], 0.68 * (1 + np.arange(40) // 4), rtol=1e-12)
 
@@ -197,3 +197,16 @@ def test_workers_in_turn_of_constant_times(served, overlap, known):
 def test_rounds_in_groups_have_no_expected_seconds():
     with pytest.raises(ValueError, match="workers that meet in groups or in turn have no formula: take the mean of seconds_at"):
         CLUSTER.expected_round_seconds(Rounds(4, 4, groups=((2, 2),)))
+
+
+@pytest.mark.parametrize("cluster", [gd.SimulatedCluster(compute=gd.ConstantTime(0.01), latency=0.001), gd.SimulatedCluster(compute=gd.ConstantTime(0.01))])
+def test_messages_of_one_asynchronous_worker_take_time(cluster):
+    """200 steps of 0.01 s and messages of 0.002 s take 2.4 s; without delay they are the plain run's 2 s."""
+    messages = 2 * cluster.latency
+    alone = gd.Asynchronous(workers=1, staleness=gd.Queue(gd.ConstantTime(0.01), messages=messages))
+    result, plain = trained(alone, starts=1, steps=200), trained(None, starts=1, steps=200)
+    assert simulated_seconds(result, cluster).values[0, -1] == pytest.approx(200 * (0.01 + messages), rel=1e-12)
+    assert gd.analysis.worker_updates(alone, updates=200).end.values[-1] == pytest.approx(200 * (0.01 + messages), rel=1e-12)
+    np.testing.assert_array_equal(result.loss.values, plain.loss.values)
+    with pytest.raises(ValueError, match=r"messages take .*: train it with gd.Queue\(..., messages=0.02\)"):
+        simulated_seconds(result, gd.SimulatedCluster(compute=gd.ConstantTime(0.01), latency=0.01))
