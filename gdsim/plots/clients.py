@@ -3,7 +3,7 @@
 import numpy as np
 
 from gdsim import analysis
-from gdsim.analysis.client_scores import WORST
+from gdsim.analysis.client_scores import TENTH
 from gdsim.plots.style import MOST_LINES, Axes, Figure, best_of, finished, is_wide, legend, line, logarithmic, new_panel, ranked_by, said_of
 from gdsim.sweep.ranks.labels import cell_texts, counted
 from gdsim.sweep.ranks.ranking import ranked_cells
@@ -39,16 +39,21 @@ def client_scores(result: Result, *, variable: str | None = None, ax: Axes | Non
         mine = cells.place == cell
         values = found[name].values[mine][found.samples.values[mine] > 0]
         ordered = np.sort(values[np.isfinite(values)])
-        panel.step(ordered, np.arange(1, len(ordered) + 1) / len(values), where="post", label=texts[cell], **line(k))
+        risen = np.append(ordered[:1], ordered)  # the first step begins at 0
+        panel.step(risen, np.arange(len(risen)) / len(values), where="post", label=texts[cell], **line(k))
         every.append(ordered)
     are_losses, together = name == "loss", np.concatenate(every)
     if are_losses and len(together) and together.min() > 0 and is_wide(together):
         logarithmic(panel, "x")
     panel.axhspan(
-        1.0 - 1.0 / WORST if are_losses else 0.0, 1.0 if are_losses else 1.0 / WORST, color="#bbbbbb", alpha=0.35, linewidth=0, label="the worst tenth"
+        1.0 - 1.0 / TENTH if are_losses else 0.0, 1.0 if are_losses else 1.0 / TENTH, color="#bbbbbb", alpha=0.35, linewidth=0, label="the worst tenth"
     )
     panel.set_ylim(0.0, 1.0)
     legend(panel, outside=ax is None)
     runs, said = np.bincount(cells.place), ranked_by(ranks.name) if len(cells.numbers) > MOST_LINES else ""
-    lost = " Infinite losses have no step." if are_losses else ""
-    return finished(figure, f"All clients of {counted(runs, 'run')} per cell, each counting alike, by the last parameters of their runs.{lost}{said}")
+    lost = "infinite losses, which have no step" if are_losses else "accuracies of 0"
+    return finished(
+        figure,
+        f"All clients of {counted(runs, 'run')} per cell, each counting alike, by the last parameters of their runs; those of diverged runs have {lost}. "
+        f"Shaded: the worst tenth of the clients of all runs together, where worst_{name} is of each run's own.{said}",
+    )

@@ -73,11 +73,24 @@ def test_a_problem_without_classes_has_losses_alone():
     assert "accuracy" not in found
 
 
+def test_clients_of_diverged_runs_count_as_everywhere():
+    result = sweep_of(distribution=KINDS["averaging"], optimizer=gd.SGD(lr=[0.1, 1e30]), dtype="float32").run(progress=False)
+    lost, found = (result.lr == 1e30).values, client_scores(result)
+    assert lost.tolist() == (result.status == "diverged").values.tolist()
+    for name, worst in (("loss", np.inf), ("accuracy", 0.0)):
+        assert (found[name].values[lost] == worst).all()
+        assert (found[f"worst_{name}"].values[lost] == worst).all()
+        assert np.isnan(found[f"{name}_spread"].values[lost]).all()
+        assert np.isfinite(found[name].values[~lost]).all()
+        assert found[f"{name}_spread"].notnull().values.tolist() == (~lost).tolist()
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
         ({"partition": "shared", "distribution": KINDS["averaging"]}, "those of cell 0 draw from all samples: give partition='iid', say"),
-        ({"partition": "shared", "distribution": None}, "those of cell 0 have no clients"),
+        ({"partition": "shared", "distribution": None}, r"those of cell 0 have no workers: give distribution=gd\.FederatedAveraging"),
+        ({"record": gd.Record(), "distribution": None, "partition": "shared"}, "those of cell 0 have no workers"),  # the first thing that it lacks
         ({"record": gd.Record(), "distribution": KINDS["local"]}, "client_scores needs parameters of runs, and this result has none"),
         ({"keep": "summary", "record": gd.Record(), "distribution": KINDS["local"]}, "client_scores follows single runs"),
     ],

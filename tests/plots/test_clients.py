@@ -24,11 +24,13 @@ def test_lines_count_the_clients_of_all_runs(clients, variable, band):
     assert [own.get_label() for own in lines] == ["clients = 4, sampled = 2", "clients = 12, sampled = 3"]
     for cell, own in enumerate(lines):
         values = found[name].values[clients.cell.values == cell, : (4, 12)[cell]].ravel()
-        assert len(own.get_xdata()) == len(values) == 5 * (4, 12)[cell]
+        assert len(own.get_xdata()) == 1 + len(values) == 1 + 5 * (4, 12)[cell]
+        assert own.get_ydata()[0] == 0.0
         for x, share in zip(*own.get_data(), strict=True):
             assert share <= np.mean(values <= x) + 1e-12
         assert own.get_ydata()[-1] == 1.0
     assert drawn(panel.figure)
+    assert f"of all runs together, where worst_{name} is of each run's own" in panel.figure.caption
     (shaded,) = panel.patches
     assert sorted({round(y, 12) for _, y in shaded.get_path().transformed(shaded.get_patch_transform()).vertices}) == band
 
