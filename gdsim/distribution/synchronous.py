@@ -79,12 +79,17 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
         super().__post_init__()
 
     def check_together(self) -> None:
-        """Refuses speeds that are not one for each worker launched."""
+        """Refuses speeds that are not one for each worker launched, whether some of these are backup or none."""
         if self.speeds is None:
             return
-        wrong = next((count for count, spare in self._launches() if spare and count != len(self.speeds)), None)
-        if wrong is not None:
-            raise ValueError(f"Synchronous.speeds must have one for each of the {wrong} workers that are launched; {len(self.speeds)} were given")
+        launched = sorted({count for count, _ in self._launches()})
+        if len(launched) > 1:
+            raise ValueError(
+                f"Synchronous.speeds are of one number of workers that are launched, and workers + backup make {' and '.join(map(str, launched))}: "
+                "let them advance together, as workers=gd.zip(4, 3), backup=gd.zip(0, 1) do"
+            )
+        if launched != [len(self.speeds)]:
+            raise ValueError(f"Synchronous.speeds must have one for each of the {launched[0]} workers that are launched; {len(self.speeds)} were given")
 
     def check_used(self) -> None:
         """Refuses times of workers of whom none are left out, and what to do about gradients of which none are lost."""

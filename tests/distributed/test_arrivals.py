@@ -196,12 +196,19 @@ def test_backup_workers_that_share_samples_take_the_plain_path_unless_their_time
     timed = gd.Synchronous(workers=[2, 3], backup=1, compute=gd.grid(gd.Exponential(1.0), gd.ConstantTime(1.0)))
     settings = [g.setting for g in gd.Sweep(problem=gd.MLP(gd.datasets.load("moons")), optimizer=gd.SGD(), batch=4, distribution=timed).plan().groups]
     assert [(s.makes_one_batch, s.workers, s.gradients_per_step) for s in settings] == [(False, 3, 3), (False, 4, 4)] * 2
+    spared = gd.Synchronous(workers=gd.zip(4, 3), backup=gd.zip(0, 1), speeds=[1, 1, 1, 0.5])
+    cells = gd.Sweep(problem=gd.MLP(gd.datasets.load("moons")), optimizer=gd.SGD(), batch=4, distribution=spared).plan().cells
+    assert [(c.distribution.workers, c.distribution.backup) for c in cells] == [(4, 0), (3, 1)]
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: gd.Synchronous(workers=3, backup=1, speeds=[1.0, 1.0]), r"^Synchronous.speeds must have one for each of the 4 workers that are launched; 2 were given$"),
+        (
+            lambda: gd.Synchronous(workers=3, backup=[0, 1], speeds=[1, 1, 1, 0.5]),
+            r"^Synchronous.speeds are of one number of workers .* make 3 and 4: let them advance together, as workers=gd.zip\(4, 3\), backup=gd.zip\(0, 1\) do$",
+        ),
         (lambda: gd.Synchronous(workers=3, backup=1, compute="fast"), r"^Synchronous.compute must be a law of compute times"),
         (lambda: gd.Synchronous(workers=3, dropped=1.0), r"^Synchronous.dropped must be .* in \[0, 1\)"),
         (
