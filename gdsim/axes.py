@@ -150,8 +150,9 @@ def zip(*values: Any) -> Zipped:
     """A list that advances together with the other `gd.zip` lists of its object:
     `gd.Momentum(lr=gd.zip(0.1, 0.01), momentum=gd.zip(0.5, 0.9))`.
 
-    Those of the optimizer and of the distribution advance together as well, so that rates go with workers:
-    `optimizer=gd.SGD(lr=gd.zip(0.1, 0.4)), distribution=gd.Synchronous(workers=gd.zip(1, 4))`. Raises ValueError or TypeError for what is no list of numbers.
+    Where a distribution or a partition has some, all of these, of what stands in them, and of the optimizer advance
+    together, so that rates go with workers: `optimizer=gd.SGD(lr=gd.zip(0.1, 0.4)),
+    distribution=gd.Synchronous(workers=gd.zip(1, 4))`. Raises ValueError or TypeError for what is no list of numbers.
 
     >>> zip(0.1, 0.01).values
     (0.1, 0.01)

@@ -201,6 +201,11 @@ def count_or_one(value: Part | None) -> int:
     return 1 if value is None else count_part(value)
 
 
+def alternatives_of(parts: Sequence[SomePart | None]) -> list[SomePart | None]:
+    """Distributions or partitions with one of each structural alternative; None where there are none."""
+    return [variant for one in parts or [None] for variant in ([None] if one is None else one.variants())]
+
+
 def count_expanded(value: Rule | Schedule) -> int:
     """How many combinations the axes of a rule or a schedule make, with those of what is in it."""
     field = inside(value)
@@ -224,13 +229,14 @@ def form_of(rule: Rule) -> dict[str, Any]:
 
 def cell_count(sweep: Declared) -> int:
     """How many cells a sweep has."""
+    partitions, distributions = alternatives_of(sweep.partition), alternatives_of(sweep.distribution)
+    apart = are_zipped(sweep.optimizer, partitions, distributions)
     counts = [
         sum(count_combinations(p, p.axes) * len(p.variants()) for p in sweep.problem),
-        count_together(sweep.optimizer, sweep.distribution or [None], (count_expanded, count_or_one)),
+        count_together([(sweep.optimizer, count_expanded), (partitions, count_or_one), (distributions, count_or_one)], apart=apart),
         sum(count_expanded(s) for s in sweep.schedule),
         axes.length(sweep.batch) if isinstance(sweep.batch, Grid) else 1,
         axes.length(sweep.dtype) if isinstance(sweep.dtype, Grid) else 1,
-        sum(map(count_or_one, sweep.partition or [None])),
     ]
     return math.prod(counts)
 
@@ -241,19 +247,19 @@ def cells_of(sweep: Declared) -> list[Cell]:
     if count > MOST_CELLS:
         raise ValueError(f"the grid has {count:,} cells; at most {MOST_CELLS:,} fit one sweep: take fewer values, or draws in place of a grid")
     problems = [p for given in sweep.problem for v in given.variants() for p in combinations(v, v.axes, sweep.seed)]
-    apart = are_zipped(sweep.optimizer, sweep.distribution)
-    rules = [*placed(sweep.optimizer, lambda given: expanded(given, sweep.seed), apart=apart)]
+    partitions, distributions = alternatives_of(sweep.partition), alternatives_of(sweep.distribution)
+    apart = are_zipped(sweep.optimizer, partitions, distributions)
+    each_part = lambda given: [None] if given is None else expanded_part(given, sweep.seed)  # noqa: E731
+    rules = placed(sweep.optimizer, lambda given: expanded(given, sweep.seed), apart=apart)
+    shares, teams = placed(partitions, each_part, apart=apart), placed(distributions, each_part, apart=apart)
     schedules = [s for given in sweep.schedule for s in expanded(given, sweep.seed)]
     batches = sweep.batch.values if isinstance(sweep.batch, Grid) else (sweep.batch,)
     dtypes = sweep.dtype.values if isinstance(sweep.dtype, Grid) else (sweep.dtype,)
-    each_part = lambda given: [None] if given is None else expanded_part(given, sweep.seed)  # noqa: E731
-    partitions = [p for given in sweep.partition or [None] for p in each_part(given)]
-    distributions = [*placed(sweep.distribution or [None], each_part, apart=apart)]
-    chosen = itertools.product(problems, rules, schedules, batches, dtypes, partitions, distributions)
     return [
         Cell(p, rule, schedule, batch, dtype or p.default_dtype, team, shared)
-        for p, (rule, place), schedule, batch, dtype, shared, (team, other) in chosen
-        if place is None or other is None or place == other
+        for p, (rule, place), schedule, batch, dtype in itertools.product(problems, rules.at(None), schedules, batches, dtypes)
+        for shared, there in shares.at(place)
+        for team, _ in teams.at(there)
     ]
 
 
