@@ -173,6 +173,8 @@ def given(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} of shape {tuple(shape)}"
+    if hasattr(value, "data_vars"):  # of xarray
+        return f"a Dataset over {', '.join(map(str, value.sizes))}"
     if hasattr(value, "isoformat"):  # a date, as it is written
         return str(value)
     text = " ".join(repr(_unwrapped(value)).split())

@@ -105,14 +105,14 @@ def _with_seconds(result: Result, cluster: SimulatedCluster | None, what: str) -
     return checked if cluster is None else checked.assign(seconds=simulated_seconds(checked, cluster))
 
 
-def _checked_units(result: Dataset, units: Sequence[str] | str | None) -> list[str]:
-    """The units that are asked for, or all that a result has. Raises ValueError."""
+def _checked_units(result: Dataset, units: Sequence[str] | str | None, name: str = "units") -> list[str]:
+    """The units that are asked for in the argument `name`, or all that a result has. Raises ValueError."""
     there = [unit for unit, (name, _) in COSTS.items() if name in result.variables]
     asked = there if units is None else [units] if isinstance(units, str) else [*units]
     if not asked:
         raise ValueError(f"units is an empty list; this result has {', '.join(there)}")
     for unit in asked:
-        checked_word(unit, "units", COSTS)
+        checked_word(unit, name, COSTS)
         if unit not in there:
             remedy = "give cluster=gd.SimulatedCluster(...)" if unit == "seconds" else "results of sweeps with a distribution= have them"
             raise ValueError(f"this result has no {COSTS[unit][0]!r} to draw {unit} by; {remedy}")
@@ -163,7 +163,7 @@ def communication_frontier(
     1
     """
     result = _with_seconds(result, cluster, "communication_frontier")
-    (unit,) = _checked_units(result, [unit])
+    (unit,) = _checked_units(result, [unit], "unit")
     ranks, found = ranked_cells(result, variable=variable), cells_in(result)
     cost, runs = cost_of_cells(result, unit)[:, -1], np.bincount(found.place)
     sign = -1.0 if "accuracy" in ranks.name else 1.0

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes  # noqa: F401  as what all figures take and give
 from matplotlib.figure import Figure, SubFigure  # noqa: F401
-from matplotlib.ticker import Formatter, LogLocator, PercentFormatter
+from matplotlib.ticker import Formatter, LogLocator, PercentFormatter, SymmetricalLogLocator
 
 from gdsim.plots.figure import LETTER, Figure as OwnFigure
 from gdsim.statistics.quantiles import FEWEST_FOR_INTERVALS
@@ -158,6 +158,18 @@ class _MinorTicks(LogLocator):
         return super().tick_values(vmin, vmax)
 
 
+class _FromZero(SymmetricalLogLocator):
+    """0 and powers of ten from where the axis is logarithmic: those below stand close to 0, label on label."""
+
+    def __init__(self, begin: float) -> None:
+        super().__init__(base=10.0, linthresh=begin)
+        self.begin = begin
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        found = np.asarray(super().tick_values(vmin, vmax))
+        return found[(found == 0.0) | (np.abs(found) > 0.99 * self.begin)]
+
+
 class _PlainNumbers(Formatter):
     """Labels of a logarithmic axis: powers of ten in plain numbers; on a short axis their doubles and fives
     too, on a very short one all.
@@ -185,7 +197,9 @@ def logarithmic(panel: Any, axis: str, *, from_zero: float = 0.0) -> None:
     getattr(panel, f"set_{axis}scale")("symlog" if from_zero else "log", **({"linthresh": from_zero} if from_zero else {}))
     ticks = getattr(panel, f"{axis}axis")
     ticks.set_major_formatter(_PlainNumbers())
-    if not from_zero:
+    if from_zero:
+        ticks.set_major_locator(_FromZero(from_zero))
+    else:
         ticks.set_minor_locator(_MinorTicks())
         ticks.set_minor_formatter(_PlainNumbers())
 

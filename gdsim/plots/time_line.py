@@ -42,7 +42,9 @@ def time_line(updates: Dataset, *, seconds: float | None = None, ax: Axes | None
     stale = np.clip(staleness[order], 0, MOST_COLOURS - 1).astype(int)
     colours = sequence(int(stale.max()) + 1)
     workers = int(worker.max()) + 1
-    figure, panel = new_panel("When workers compute", "simulated seconds", "worker", ax=ax, size=(8.2, 1.8 + 0.3 * min(workers, 16)))
+    figure, panel = new_panel(
+        "When workers read and the server takes their gradients", "simulated seconds", "worker", ax=ax, size=(8.2, 1.8 + 0.3 * min(workers, 16))
+    )
     for k in range(workers):
         mine = np.flatnonzero(worker[order] == k)
         spans = [(float(begin[order[i]]), float(end[order[i]] - begin[order[i]])) for i in mine]
@@ -56,7 +58,7 @@ def time_line(updates: Dataset, *, seconds: float | None = None, ax: Axes | None
     of = f"the first {len(order):,} of {count_of(len(end), 'update')}" if len(order) < len(end) else f"all {count_of(len(end), 'update')}"
     return finished(
         figure,
-        f"Bars: gradients, each from the seconds at which its worker read the weights to those at which the server applied it; {of}, in each of which one bar ends. "
+        f"Bars: gradients, each from the seconds at which its worker read the weights to those at which the server applied it, computing and messages together; {of}, in each of which one bar ends. "
         f"Colour: the updates that the server made between the two, its own excluded; mean of those drawn {staleness[order].mean():.3g}. Gradients under way after the last are not drawn.",
     )
 
@@ -69,4 +71,4 @@ def _staleness_bar(figure: Any, panel: Any, colours: list[Any]) -> None:
     texts = [str(k) for k in range(count)]
     drawn.set_ticks(range(count), labels=[*texts[:-1], f"{texts[-1]} or more"] if count == MOST_COLOURS else texts)
     drawn.ax.tick_params(labelsize="x-small", length=0)
-    drawn.set_label("staleness", fontsize="small")
+    drawn.ax.set_title("staleness", fontsize="small", loc="left")

@@ -1,5 +1,7 @@
 """Figures of distributed training: each shows the numbers of its analysis, from results made by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
 import xarray
@@ -100,6 +102,16 @@ def test_the_frontier_shows_where_cells_end_and_which_are_not_beaten(teams):
     assert [t.get_text() for t in panel.texts] == ["1", "2", "3"]
 
 
+def test_an_axis_from_zero_has_no_label_on_another(teams):
+    costs = teams.bytes_sent.values * 0.375  # the least end of those that send is 22500, well above its power of ten
+    (panel,) = gd.plots.communication_frontier(teams.assign(bytes_sent=(("run", "checkpoint"), costs))).axes
+    assert panel.get_xscale() == "symlog"
+    assert [text.get_text() for text in panel.get_xticklabels()] == ["0", "10000", "100000", "1e6"]
+    drawn(panel.figure)
+    boxes = [text.get_window_extent() for text in panel.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
 def test_disagreement_is_broken_where_workers_are_together(teams):
     figure = gd.plots.disagreement(teams)
     (panel,) = figure.axes
@@ -144,8 +156,10 @@ def test_a_time_line_has_a_bar_for_each_update_coloured_by_its_staleness():
     rows = {"worker": [0, 1, 0, 1], "begin": [0.0, 0.0, 1.0, 1.5], "end": [1.0, 1.5, 2.0, 4.0], "staleness": [0, 1, 1, 1]}
     updates = xarray.Dataset({name: ("update", np.array(values)) for name, values in rows.items()})
     figure = gd.plots.time_line(updates)
-    panel = figure.axes[0]
+    panel, bar = figure.axes
     assert drawn(figure).startswith(b"\x89PNG")
+    assert bar.get_title(loc="left") == "staleness"
+    assert "computing and messages together" in figure.caption
     spans = [[(p.vertices[:, 0].min(), p.vertices[:, 0].max()) for p in bars.get_paths()] for bars in panel.collections]
     assert spans == [[(0.0, 1.0), (1.0, 2.0)], [(0.0, 1.5), (1.5, 4.0)]]
     assert len(np.unique(panel.collections[0].get_facecolors(), axis=0)) == 2
@@ -154,7 +168,8 @@ def test_a_time_line_has_a_bar_for_each_update_coloured_by_its_staleness():
     assert "the first 2 of 4 updates" in first.caption
     with pytest.raises(ValueError, match=r"none of the 4 updates is applied within seconds=0\.5"):
         gd.plots.time_line(updates, seconds=0.5)
-    with pytest.raises(TypeError, match="Dataset over `update` with worker, begin, end, staleness"):
+    said = "Dataset over `update` with worker, begin, end, staleness, as gd.analysis.worker_updates gives; a Dataset over update was given"
+    with pytest.raises(TypeError, match=said):
         gd.plots.time_line(updates.drop_vars("staleness"))
 
 
@@ -162,6 +177,7 @@ def test_a_time_line_has_a_bar_for_each_update_coloured_by_its_staleness():
     ("call", "words"),
     [
         (lambda r: gd.plots.training_costs(r, units="hours"), "units='hours' is not known"),
+        (lambda r: gd.plots.communication_frontier(r, unit="minutes"), "^unit='minutes' is not known"),
         (lambda r: gd.plots.training_costs(r, units=[]), "units is an empty list; this result has steps, samples"),
         (
             lambda r: gd.plots.training_costs(r.drop_vars("samples"), units="samples"),
