@@ -198,6 +198,16 @@ def test_exports_that_cannot_be(stored, tmp_path):
     assert (tmp_path / "there.csv").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.nc", "a.zarr"])
+def test_a_folder_without_a_finished_run_is_not_exported(stored, tmp_path, name):
+    shutil.copytree(stored, tmp_path / "begun")
+    for shard in (tmp_path / "begun" / "shards").iterdir():
+        shard.unlink()
+    code, _, errors = gdsim("export", "begun", name, folder=tmp_path)
+    assert (code, errors) == (2, "Error: no run of 'begun' is finished yet: there is nothing to export\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["begun"]
+
+
 @pytest.mark.parametrize(("command", "name"), [("export", "a.csv"), ("export", "a.zarr"), ("new", "a.toml")])
 def test_where_nothing_may_be_written_the_error_names_what_was_asked_for(stored, tmp_path, monkeypatch, command, name):
     def refuse(*_, **__):

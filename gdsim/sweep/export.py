@@ -33,8 +33,8 @@ def export(folder: str | pathlib.Path, target: str | pathlib.Path, progress: Cal
     whole or not at all.
 
     Parquet and CSV have a row per run; curves are lists in Parquet, and in CSV a column per checkpoint, as in
-    `loss@100`. Raises ValueError for other endings, a target that is there already, and packages that are
-    missing.
+    `loss@100`. Raises ValueError for other endings, a target that is there already, a folder without a finished
+    run, and packages that are missing.
     """
     target = user_path(target, "the target")
     kind = target.suffix
@@ -47,6 +47,8 @@ def export(folder: str | pathlib.Path, target: str | pathlib.Path, progress: Cal
     if package and importlib.util.find_spec(package) is None:
         raise ValueError(f"{FORMATS[kind]} needs the package {package}, which is not installed: {installs('export')}")
     result = open_results(folder)
+    if not result.attrs["finished_runs"]:
+        raise ValueError(f"no run of {str(folder)!r} is finished yet: there is nothing to export")
     if "run" not in result.dims and kind in (".parquet", ".csv"):
         raise ValueError(f"{str(folder)!r} holds a summary, which has no rows of runs; give a name that ends in .nc or .zarr")
     with appearing(target) as place:
