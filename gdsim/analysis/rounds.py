@@ -1,5 +1,6 @@
 """Rounds of workers: what they do between two exchanges, who meets in each, and when each worker goes on."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,16 +9,18 @@ import numpy as np
 
 from gdsim.axes import checked_whole
 from gdsim.distribution.base import checked_pairs
+from gdsim.distribution.topologies import Topology, messages_sent, mixing_matrices
 
 
 class Rounds(NamedTuple):
     """What workers do between two exchanges, and what they tell each other in one.
 
     Each makes `period` steps, but one a round in the first `after` steps, from which periods count. Of `spare` more workers than needed
-    the slowest are not waited for. A message has `message` bytes; with `neighbours` it goes to so many, else
-    by the cluster's collective, or to all where messages do not add up. With `groups`, pairs (workers of a group,
-    period), the smallest first, neighbours meet among themselves at shorter periods, and the largest period that
-    divides the step acts alone. `in_turn`, workers exchange with a centre one after the other.
+    the slowest are not waited for. A message has `message` bytes and goes by the cluster's collective, or to all where
+    messages do not add up; in a graph, a `topology` as of `mixing_matrices`, to each neighbour, and workers wait
+    for their neighbours alone. With `groups`, pairs (workers of a group, period), the smallest first, neighbours
+    meet among themselves at shorter periods, and the largest period that divides the step acts alone. `in_turn`,
+    workers exchange with a centre one after the other.
 
     >>> import gdsim as gd
     >>> int(gd.analysis.Rounds(workers=4, period=8).done_by(20))
@@ -29,7 +32,7 @@ class Rounds(NamedTuple):
     after: int = 0
     spare: int = 0
     message: float = 0.0
-    neighbours: float | None = None
+    topology: Topology | None = None
     adds_up: bool = True
     groups: tuple[tuple[int, int], ...] = ()
     in_turn: bool = False
@@ -44,13 +47,23 @@ class Rounds(NamedTuple):
                 f"Rounds.groups={self.groups} of {self.workers} workers at period={self.period} do not nest: give pairs (workers of a group, period) of which "
                 "each divides the next"
             )
+        if (self.topology is not None) + bool(self.groups) + self.in_turn > 1:
+            raise ValueError("Rounds.topology, groups and in_turn each say who meets: give one of them")
         if not self.meet_all and self.spare:
-            raise ValueError(f"Rounds.spare={self.spare} workers are not waited for where all meet: leave it out with groups and in_turn")
+            raise ValueError(f"Rounds.spare={self.spare} workers are not waited for where all meet: leave it out with topology, groups and in_turn")
+        if self.topology is not None:
+            mixing_matrices(self.topology, self.workers)
 
     @property
     def meet_all(self) -> bool:
         """Whether all workers wait for each other in every exchange."""
-        return not self.groups and not self.in_turn
+        return self.topology is None and not self.groups and not self.in_turn
+
+    @property
+    def matrices(self) -> np.ndarray:
+        """The mixing matrices of the graph, [matrix, worker, worker]."""
+        assert self.topology is not None
+        return mixing_matrices(self.topology, self.workers)
 
     @property
     def launched(self) -> int:
@@ -95,6 +108,37 @@ def meet_in_groups(rounds: Rounds, computed: np.ndarray, exchange_seconds: Calla
         met = each.reshape(starts, -1, size).max(2) + (0.0 if overlaps else told)
         found[:, done + 1] = np.repeat(met, size, axis=1)
     return found
+
+
+def meet_in_graph(matrices: np.ndarray, computed: np.ndarray, one_message: float, *, overlaps: bool) -> np.ndarray:
+    """[start, round, worker] as `meet_in_groups`, of workers that mix by matrices[matrix, worker, worker], of which
+    exchanges take one after the other; a message takes so many seconds.
+
+    Worker i goes on at the max over itself and those whose weights it reads of (beginning + computed), and then its
+    own messages to those that read it; where messages go beside, at the later of that max and the max of the
+    beginnings + its messages.
+    """
+    starts, count, workers = computed.shape
+    found = np.zeros((starts, count + 1, workers))
+    awaited, told = [_awaited_in(matrix > 0) for matrix in matrices], one_message * messages_sent(matrices)
+    for done in range(count):
+        turn, begin = done % len(matrices), found[:, done]
+        heard = _latest(begin + computed[:, done], awaited[turn])
+        found[:, done + 1] = np.maximum(heard, _latest(begin, awaited[turn]) + told[turn]) if overlaps else heard + told[turn]
+    return found
+
+
+def _awaited_in(reads: np.ndarray) -> np.ndarray:
+    """[place, worker] whom each worker waits for, by reads[worker, other]; itself in the places left."""
+    each = np.arange(len(reads))
+    others = reads & (each[:, None] != each)
+    order = np.argsort(~others, axis=1, kind="stable")[:, : others.sum(1).max()]
+    return np.where(np.take_along_axis(others, order, 1), order, each[:, None]).T
+
+
+def _latest(times: np.ndarray, awaited: np.ndarray) -> np.ndarray:
+    """[start, worker] the latest of times[start, worker] of each worker and those whom it waits for."""
+    return functools.reduce(np.maximum, (times[:, who] for who in awaited), times)
 
 
 def meet_in_turn(computed: np.ndarray, served: float, *, overlaps: bool) -> np.ndarray:

@@ -26,10 +26,10 @@ def simulated_seconds(result: Result, cluster: SimulatedCluster) -> DataArray:
 
     Compute times are drawn by the sweep's seed, a run's start, the worker and its step: cells compare on common
     times. Rounds wait for their slowest worker (see `gd.SimulatedCluster`), without `backup` workers' slowest;
-    groups for their own; those of clients for the slowest of theirs, and then for a parameter server that answers
-    all of them; and an elastic centre serves workers in turn one at a time. The messages are those that the
-    result's workers have sent, gathered where compressed ones do not add up. A run without a distribution is one
-    worker's.
+    workers in a graph for their neighbours and groups for their own; those of clients for the slowest of theirs, and
+    then for a parameter server that answers all of them; and an elastic centre serves workers in turn one at a
+    time. The seconds of a checkpoint are when all have made the step. The messages are those that the result's
+    workers have sent, gathered where compressed ones do not add up. A run without a distribution is one worker's.
 
     Asynchronous runs take their event times, which were drawn in training, so that the cluster must have the law,
     shape and speeds of their `gd.Queue`, and 2 (latency + bytes / (bandwidth shards)), for a gradient and the weights
@@ -129,8 +129,7 @@ def timed_of(cell: Cell, cluster: SimulatedCluster) -> Timed:
             _check_law(one.law, speeds, cluster, "would leave out other workers' gradients")
         return Timed(rounds._replace(spare=int(one.backup)), None, "")  # pyright: ignore[reportArgumentType]
     if isinstance(one, Gossip):
-        sent = messages_sent(one.matrices)
-        return Timed(rounds._replace(message=message / max(sent.mean(), 1.0), neighbours=float(sent.max())), None, "")
+        return Timed(rounds._replace(message=message / max(messages_sent(one.matrices).mean(), 1.0), topology=one.topology), None, "")
     if isinstance(one, LocalSGD):
         return Timed(rounds._replace(groups=one.groups or ()), None, "")
     if isinstance(one, ElasticAveraging):

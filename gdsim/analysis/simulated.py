@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from gdsim.analysis.rounds import Rounds, meet_in_groups, meet_in_turn
+from gdsim.analysis.rounds import Rounds, meet_in_graph, meet_in_groups, meet_in_turn
 from gdsim.analysis.stragglers import expected_compute, speeds_of
 from gdsim.axes import Range, checked_one, checked_truth, checked_whole
 from gdsim.declarations import Declaration
 from gdsim.distribution.compute_times import checked_compute_time, checked_speeds
 from gdsim.distribution.time_draws import summed_times
+from gdsim.distribution.topologies import messages_sent
 from gdsim.statistics import ArrayLike
 from gdsim.words import checked_word
 
@@ -35,8 +36,10 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
     Compute times are independent, of the law `compute`; a worker of speed v takes 1/v of its time. A message
     of n bytes takes latency + n / bandwidth between two workers. A round is as long as its slowest worker
     computes and then the collective takes (Thakur, Rabenseifner and Gropp 2005), or as the longer of the two
-    where they `overlap`. The workers of a group wait for the slowest of these, and each group has a collective of
-    its own. Workers that exchange in turn are served by a centre one at a time, by their numbers: worker k goes on
+    where they `overlap`. In a graph worker i goes on at the max over itself and its neighbours j of (j's beginning
+    + what j computed), and after a message to each neighbour; where the graph changes by the exchange, they are
+    those of this exchange. The workers of a group wait for the slowest of these, and each group has a collective
+    of its own. Workers that exchange in turn are served by a centre one at a time, by their numbers: worker k goes on
     when it has computed, worker k - 1 has been served, and its message and the answer have taken 2 (latency + n /
     (bandwidth shards)). A network is as fast for all who talk at once.
 
@@ -79,13 +82,15 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
         put("speeds", checked_speeds(self.speeds, "SimulatedCluster.speeds"))
 
     def exchange_seconds(self, rounds: Rounds) -> float:
-        """The seconds that the messages of one exchange take, of the workers that are waited for; 0 for one worker alone."""
+        """The seconds that the messages of one exchange take, of the workers that are waited for; in a graph those of
+        the worker with the most. 0 for one worker alone.
+        """
         rounds.check()
         count, piece = rounds.workers, rounds.message / self.bandwidth
         if rounds.launched == 1:
             return 0.0
-        if rounds.neighbours is not None:
-            return rounds.neighbours * (self.latency + piece)
+        if rounds.topology is not None:
+            return float(messages_sent(rounds.matrices).max()) * (self.latency + piece)
         hops = math.ceil(math.log2(count))
         takes = {
             "ring": 2 * (count - 1) * (self.latency + piece / count),
@@ -105,11 +110,13 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
         return 2.0 * (self.latency + message / (self.bandwidth * self.shards))
 
     def expected_round_seconds(self, rounds: Rounds) -> float:
-        """The expected seconds of one round of `period` steps and an exchange of all. Raises ValueError for workers that meet in
-        groups or in turn.
+        """The expected seconds of one round of `period` steps and an exchange of all. Raises ValueError for workers that
+        meet in a graph, in groups or in turn.
         """
         if not rounds.meet_all:
-            raise ValueError("the expected seconds of workers that meet in groups or in turn have no formula: take the mean of seconds_at over starts")
+            raise ValueError(
+                "the expected seconds of workers that meet in a graph, in groups or in turn have no formula: take the mean of seconds_at over starts"
+            )
         exchange, law = self.exchange_seconds(rounds), self.compute
         at_least = exchange if self.overlap else 0.0
         computed = expected_compute(law, rounds.launched, awaited=rounds.workers, steps=rounds.period, speeds=self.speeds, at_least=at_least)
@@ -152,6 +159,8 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
             taken = np.maximum(taken, exchange) if self.overlap else taken + exchange
             return np.concatenate([np.zeros((len(starts), 1, 1)), np.cumsum(taken, 1)], 1)
         computed = np.stack([*each], 1).reshape(len(starts), count, rounds.workers)
+        if rounds.topology is not None:
+            return meet_in_graph(rounds.matrices, computed, self.latency + rounds.message / self.bandwidth, overlaps=self.overlap)
         if rounds.in_turn:
             return meet_in_turn(computed, self.answered_seconds(rounds.message) if rounds.workers > 1 else 0.0, overlaps=self.overlap)
         return meet_in_groups(rounds, computed, lambda size: self.exchange_seconds(rounds._replace(workers=size, groups=())), overlaps=self.overlap)

@@ -67,6 +67,9 @@ def test_a_time_is_a_function_of_seed_start_worker_and_step():
         (lambda: CLUSTER.seconds_at(Rounds(4, 4, groups=((3, 2),)), 0, 1), r"Rounds.groups=\(\(3, 2\),\) of 4 workers at period=4 do not nest"),
         (lambda: CLUSTER.seconds_at(Rounds(4, 4, groups=((0, 2),)), 0, 1), r"Rounds.groups: workers of a group must be a whole number from 1; 0 was given"),
         (lambda: CLUSTER.seconds_at(Rounds(4, spare=1, in_turn=True), 0, 1), r"Rounds.spare=1 workers are not waited for where all meet"),
+        (lambda: CLUSTER.seconds_at(Rounds(4, spare=1, topology="ring"), 0, 1), r"Rounds.spare=1 workers .*: leave it out with topology, groups and in_turn"),
+        (lambda: CLUSTER.seconds_at(Rounds(4, in_turn=True, topology="ring"), 0, 1), r"Rounds.topology, groups and in_turn each say who meets: give one"),
+        (lambda: CLUSTER.seconds_at(Rounds(6, topology="hypercube"), 0, 1), r"topology 'hypercube' needs a power of 2 of workers; 6 were given"),
         (lambda: CLUSTER.seconds_at(Rounds(4), [0, 1], [3, -1]), r"steps must be whole numbers from 0; -1 was given"),
         (lambda: gd.Queue(speeds=[1.0, 1e-300]), r"Queue.speeds must be a finite number in \[1e-06, 1e\+06\]; 1e-300 was given"),
         (lambda: gd.SimulatedCluster(compute=gd.ConstantTime(1.0), speeds=[1e300]), r"SimulatedCluster.speeds must be a finite number in \[1e-06, 1e\+06\]"),
@@ -133,7 +136,7 @@ def test_collectives(workers, known):
     ]
     assert [c.exchange_seconds(Rounds(workers, message=4e6)) for c in each] == pytest.approx(known, rel=1e-9)
     assert each[0].exchange_seconds(Rounds(workers, message=4e6, adds_up=False)) == pytest.approx(known[3])
-    assert each[0].exchange_seconds(Rounds(workers, message=4e6, neighbours=2)) == pytest.approx(2 * (5e-6 + 3.2e-3))
+    assert each[0].exchange_seconds(Rounds(workers, message=4e6, topology="ring")) == pytest.approx(2 * (5e-6 + 3.2e-3))
     assert each[4].exchange_seconds(Rounds(1, message=4e6)) == 0.0
 
 

@@ -32,7 +32,13 @@ def test_seconds_are_those_of_each_cells_rounds():
         ]
     )
     seconds = simulated_seconds(result, CLUSTER)
-    known = [Rounds(1, 8), Rounds(4, 8, message=16), Rounds(3, 5, 10, message=16), Rounds(8, 2, message=16, neighbours=2), Rounds(3, message=16, neighbours=2)]
+    known = [
+        Rounds(1, 8),
+        Rounds(4, 8, message=16),
+        Rounds(3, 5, 10, message=16),
+        Rounds(8, 2, message=16, topology="ring"),
+        Rounds(3, message=16, topology=PASSING),
+    ]
     for run in range(result.sizes["run"]):
         rounds = known[int(result.cell.values[run])]
         np.testing.assert_array_equal(seconds.values[run], CLUSTER.seconds_at(rounds, result.start.values[run], result.step.values))
@@ -194,9 +200,65 @@ def test_workers_in_turn_of_constant_times(served, overlap, known):
     assert cluster.seconds_at(Rounds(3, in_turn=True), 0, [1, 2, 3]).tolist() == [*known]
 
 
-def test_rounds_in_groups_have_no_expected_seconds():
-    with pytest.raises(ValueError, match="workers that meet in groups or in turn have no formula: take the mean of seconds_at"):
-        CLUSTER.expected_round_seconds(Rounds(4, 4, groups=((2, 2),)))
+NEIGHBOURS = {  # (whom worker i of 8 reads in exchange e, how many read it)
+    "ring": (lambda i, e: [i - 1, i + 1], lambda i: 2),
+    "star": (lambda i, e: [0] if i else [*range(1, 8)], lambda i: 1 if i else 7),
+    "path": (lambda i, e: [j for j in (i - 1, i + 1) if 0 <= j < 8], lambda i: 1 if i in (0, 7) else 2),
+    "exponential": (lambda i, e: [i - 1, i - 2, i - 4], lambda i: 3),
+    "one_peer": (lambda i, e: [i - 2 ** (e % 3)], lambda i: 1),
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("overlap", [False, True], ids=["after", "beside"])
+@pytest.mark.parametrize("topology", [*NEIGHBOURS])
+def test_workers_in_a_graph_wait_for_their_neighbours_alone(topology, overlap):
+    cluster = gd.SimulatedCluster(compute=gd.ExponentialTime(0.01), latency=0.001, bandwidth=1e4, overlap=overlap)
+    result = trained(gd.Gossip(workers=8, topology=topology, period=3))
+    found, known = simulated_seconds(result, cluster).values, np.zeros((4, 41))
+    reads, readers = NEIGHBOURS[topology]
+    mean_readers = np.mean([readers(i) for i in range(8)])
+    told = [readers(i) * (0.001 + result.bytes_sent.values[0, 3] / mean_readers / 1e4) for i in range(8)]
+    for start, times in enumerate(waiting(cluster.compute, range(4), 40, 8)):
+        begin, own = [0.0] * 8, np.zeros(8)
+        for step in range(1, 41):
+            own += times[:, step - 1]
+            if step % 3 == 0:
+                those = [[i, *(j % 8 for j in reads(i, step // 3 - 1))] for i in range(8)]
+                heard = [max(begin[j] + own[j] for j in them) for them in those]
+                begin = [max(heard[i], max(begin[j] for j in those[i]) + told[i]) if overlap else heard[i] + told[i] for i in range(8)]
+                own[:] = 0.0
+            known[start, step] = max(begin + own)
+    np.testing.assert_allclose(found, known, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("topology", "messages"), [("ring", 2), ("path", 2), ("star", 4), ("complete", 4), ("exponential", 3), ("one_peer", 1)])
+def test_steps_in_a_graph_of_constant_times_take_computing_and_the_most_messages(topology, messages):
+    cluster = gd.SimulatedCluster(compute=gd.ConstantTime(1.0), latency=0.1, bandwidth=100.0)
+    found = cluster.seconds_at(Rounds(5, message=10.0, topology=topology), 0, [0, 1, 2, 7])
+    np.testing.assert_allclose(found, np.array([0, 1, 2, 7]) * (1.0 + messages * 0.2), rtol=1e-12)
+    beside = gd.SimulatedCluster(compute=gd.ConstantTime(1.0), latency=0.1, bandwidth=100.0, overlap=True)
+    np.testing.assert_allclose(beside.seconds_at(Rounds(5, message=10.0, topology=topology), 0, [0, 7]), [0.0, 7.0], rtol=1e-12)
+
+
+def test_a_ring_goes_on_sooner_than_all_do():
+    """A ring of 16 under Exp(1) takes less a step than the mean of the largest of 16, and one where all are neighbours as long."""
+    cluster, starts = gd.SimulatedCluster(compute=gd.ExponentialTime(1.0)), np.arange(64)
+    seconds = {topology: cluster.seconds_at(Rounds(16, topology=topology), starts, 200) for topology in ("ring", "complete", None)}
+    np.testing.assert_allclose(seconds["complete"], seconds[None], rtol=1e-12)
+    rng, clock = np.random.default_rng(1), np.zeros((2000, 16))
+    for _ in range(200):
+        done = clock + rng.exponential(size=clock.shape)
+        clock = np.maximum(done, np.maximum(np.roll(done, 1, 1), np.roll(done, -1, 1)))
+    truth, sample = clock.max(1), seconds["ring"]
+    assert abs(sample.mean() - truth.mean()) < 4 * math.hypot(sample.std() / 8, truth.std() / math.sqrt(2000))
+    assert truth.mean() / 200 < 2.4 < 3.2 < seconds[None].mean() / 200
+
+
+def test_rounds_in_groups_or_graphs_have_no_expected_seconds():
+    for rounds in (Rounds(4, 4, groups=((2, 2),)), Rounds(4, topology="ring")):
+        with pytest.raises(ValueError, match="workers that meet in a graph, in groups or in turn have no formula: take the mean of seconds_at"):
+            CLUSTER.expected_round_seconds(rounds)
 
 
 @pytest.mark.parametrize("cluster", [gd.SimulatedCluster(compute=gd.ConstantTime(0.01), latency=0.001), gd.SimulatedCluster(compute=gd.ConstantTime(0.01))])
